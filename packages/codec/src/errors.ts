@@ -1,0 +1,47 @@
+/**
+ * The ground of every error of this library: a `message` that begins with `websocket: ` and a `code` that never
+ * changes. Branch on `code` or on the class, never on the text.
+ */
+export class WebSocketError extends Error {
+  /** Stable, for example `WS_ERR_PROTOCOL`. */
+  readonly code: string;
+
+  constructor(message: string, code: string, options?: ErrorOptions) {
+    super(`websocket: ${message}`, options);
+    this.code = code;
+  }
+
+  override get name(): string {
+    return 'WebSocketError';
+  }
+}
+
+/** What kind of rule the peer broke. */
+export type ProtocolErrorCode =
+  | 'WS_ERR_PROTOCOL'
+  | 'WS_ERR_INVALID_UTF8'
+  | 'WS_ERR_INVALID_DEFLATE';
+
+/** The peer broke RFC 6455 or RFC 7692. `closeCode` is what the close frame that answers it carries. */
+export class ProtocolError extends WebSocketError {
+  declare readonly code: ProtocolErrorCode;
+  /** 1002, 1007 or 1009 (RFC 6455, section 7.4.1). */
+  readonly closeCode: number;
+  /** Every fault found, in the order of the checks, for example `['RSV2 set', 'bad MASK']`. */
+  readonly faults: readonly string[];
+
+  constructor(
+    closeCode: number,
+    faults: readonly string[],
+    code: ProtocolErrorCode = 'WS_ERR_PROTOCOL',
+    options?: ErrorOptions,
+  ) {
+    super(faults.join(', '), code, options);
+    this.closeCode = closeCode;
+    this.faults = faults;
+  }
+
+  override get name(): string {
+    return 'ProtocolError';
+  }
+}

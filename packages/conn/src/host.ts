@@ -1,0 +1,22 @@
+/** What a platform lends to a `Conn`. Every member has a portable default, {@link portableHost}. */
+export interface Host {
+  /**
+   * Writes `text` as UTF-8 at `into[at]` and returns the bytes written. Three bytes for each UTF-16 unit are free
+   * there. Lone surrogates become U+FFFD.
+   */
+  writeUtf8(into: Uint8Array, at: number, text: string): number;
+  /** Decodes `bytes[start, end)`, which is known to be valid UTF-8. A byte order mark is kept. */
+  decodeUtf8(bytes: Uint8Array, start: number, end: number): string;
+  /** Says whether `bytes` is valid UTF-8. Absent where a platform has nothing faster than the codec's own check. */
+  readonly isUtf8?: ((bytes: Uint8Array) => boolean) | undefined;
+  /** Fills `words` from a cryptographically strong source (RFC 6455, section 10.3). */
+  randomFill(words: Int32Array): void;
+  /** Milliseconds of a monotonic clock, with fractions. */
+  now(): number;
+  /** Calls `callback` once after `ms` milliseconds and returns a function that cancels it. Holds no process open. */
+  setTimer(ms: number, callback: () => void): () => void;
+  /** Runs `callback` when all microtasks that are ready have run, before the next I/O. `callback` never throws. */
+  defer(callback: () => void): void;
+  /** Runs `callback` in a later turn of the event loop, after I/O had its chance. `callback` never throws. */
+  yield(callback: () => void): void;
+}

@@ -1,0 +1,18 @@
+import { defineConfig } from 'tsup';
+
+type Config = ReturnType<typeof defineConfig>;
+
+/** The one build recipe of every published package: a single ESM file with types. */
+export function library(): Config {
+  return defineConfig({
+    entry: ['src/index.ts'],
+    format: ['esm'],
+    target: 'node20',
+    platform: 'neutral',
+    sourcemap: true,
+    clean: true,
+    treeshake: false,
+    // tsup's d.ts worker sets baseUrl (deprecated in TypeScript 6) and cannot work in a composite project.
+    dts: { compilerOptions: { composite: false, incremental: false, ignoreDeprecations: '6.0' } },
+  });
+}
