@@ -1,1 +1,2 @@
-export {};
+export { nodeHost } from './node-host.ts';
+export { type SocketTransportOptions, socketTransport } from './socket-transport.ts';

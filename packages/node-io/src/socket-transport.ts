@@ -1,0 +1,239 @@
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
+import type { Transport, TransportSink } from '@ws/conn';
+
+/** What {@link socketTransport} can be told. */
+export interface SocketTransportOptions {
+  /** Bytes that were read from the socket before (the `head` of an upgrade): delivered first. Copied. */
+  readonly head?: Uint8Array | undefined;
+  /** `write` returns false while more bytes than this wait in the socket. Default: 64 KiB. */
+  readonly highWaterMark?: number | undefined;
+}
+
+/**
+ * Makes a socket of Node a {@link Transport}. The socket is the transport's from then on: Nagle's algorithm and the
+ * idle timeout are switched off, an `error` of it is never uncaught, and a FIN of the peer ends only the peer's half.
+ *
+ * What a `net.Socket` or `tls.TLSSocket` reads is passed on as it is; what any other Duplex reads is copied, since
+ * its maker may still hold it. Such a stream must emit `close` when it is destroyed, as Node's do by default.
+ *
+ * @param socket - Open or still connecting, with no `data` listener and no encoding set.
+ * @throws RangeError when `highWaterMark` is not a number of bytes; Error when the socket is a transport already.
+ */
+export function socketTransport(
+  socket: Socket | TLSSocket | Duplex,
+  options: SocketTransportOptions = {},
+): Transport {
+  const highWaterMark = options.highWaterMark ?? 64 * 1024;
+  if (!Number.isSafeInteger(highWaterMark) || highWaterMark < 1) {
+    throw new RangeError(`highWaterMark: expected a whole number from 1 on, got ${highWaterMark}`);
+  }
+  if ((socket as Owned)[OWNER] !== undefined) throw new Error('the socket is a transport already');
+  return new SocketTransport(socket, options.head, highWaterMark);
+}
+
+const OWNER = Symbol('transport');
+const NOTHING = new Uint8Array(0);
+
+/** The listeners find their transport on the socket, so that a connection holds not one closure. */
+interface Owned {
+  [OWNER]?: SocketTransport | undefined;
+}
+
+class SocketTransport implements Transport {
+  readonly underlying: Socket | Duplex;
+  readonly #socket: Socket | Duplex;
+  readonly #highWaterMark: number;
+  /** A socket of TCP takes bytes at once or queues them; `writableLength` tells which. TLS and others always queue. */
+  readonly #plain: boolean;
+  readonly #copies: boolean;
+  #head: Uint8Array | undefined;
+  #sink: TransportSink | undefined;
+  #error: Error | undefined;
+  #destroyed = false;
+  #needDrain = false;
+  /** One entry for each write whose callback is awaited, oldest first; made when the first has to wait. */
+  #waiting: ((() => void) | undefined)[] | undefined;
+  #written: (() => void) | undefined;
+  #localAddr: string | undefined;
+  #remoteAddr: string | undefined;
+
+  constructor(socket: Socket | Duplex, head: Uint8Array | undefined, highWaterMark: number) {
+    this.underlying = socket;
+    this.#socket = socket;
+    this.#highWaterMark = highWaterMark;
+    this.#plain = socket instanceof Socket && !(socket instanceof TLSSocket);
+    this.#copies = !(socket instanceof Socket);
+    // Whoever gave it may hold it, and in-place unmasking would change it. It is short, and there is one.
+    if (head !== undefined && head.length > 0) this.#head = Uint8Array.prototype.slice.call(head);
+    // A FIN must not end our half: what is queued still has to leave (RFC 6455, section 7.1.1).
+    socket.allowHalfOpen = true;
+    (socket as Owned)[OWNER] = this;
+    socket.on('error', onError);
+    if (socket instanceof Socket) {
+      socket.setNoDelay(true);
+      socket.setTimeout(0);
+      // Node remembers the peer's address once asked, also beyond the socket's end, when logs want it.
+      void socket.remoteAddress;
+    }
+  }
+
+  get bufferedAmount(): number {
+    return this.#socket.writableLength;
+  }
+
+  get localAddr(): string | undefined {
+    if (this.#localAddr === undefined && this.#socket instanceof Socket) {
+      this.#localAddr = hostPort(this.#socket.localAddress, this.#socket.localPort);
+    }
+    return this.#localAddr;
+  }
+
+  get remoteAddr(): string | undefined {
+    if (this.#remoteAddr === undefined && this.#socket instanceof Socket) {
+      this.#remoteAddr = hostPort(this.#socket.remoteAddress, this.#socket.remotePort);
+    }
+    return this.#remoteAddr;
+  }
+
+  start(sink: TransportSink): void {
+    const socket = this.#socket;
+    this.#sink = sink;
+    // It died while a check of the handshake was awaited: its events are over.
+    if (socket.closed) return void process.nextTick(onClose, socket);
+    if (socket.readableEnded) process.nextTick(onEnd, socket);
+    else if (this.#head !== undefined) socket.unshift(this.#head);
+    this.#head = undefined;
+    socket.on('close', onClose);
+    socket.on('end', onEnd);
+    socket.on('data', onData);
+    // Listening alone does not start a socket that was paused before.
+    socket.resume();
+  }
+
+  write(chunk: Uint8Array, release?: () => void): boolean {
+    const socket = this.#socket;
+    if (!socket.writable) {
+      release?.();
+      return true;
+    }
+    if (this.#plain && socket.writableLength === 0 && socket.writableCorked === 0) {
+      socket.write(chunk);
+      // The usual case: the kernel has taken everything, and there is nothing to wait for.
+      if (socket.writableLength === 0) {
+        release?.();
+        return true;
+      }
+      // Part of it waits. An empty write behind it tells when it is gone.
+      this.#writeAndWait(NOTHING, release);
+    } else {
+      this.#writeAndWait(chunk, release);
+    }
+    if (socket.writableLength <= this.#highWaterMark) return true;
+    this.#needDrain = true;
+    return false;
+  }
+
+  cork(): void {
+    this.#socket.cork();
+  }
+
+  uncork(): void {
+    this.#socket.uncork();
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  end(): void {
+    if (this.#socket.writable) this.#socket.end();
+  }
+
+  destroy(error?: Error): void {
+    this.#destroyed = true;
+    this.#socket.destroy(error);
+  }
+
+  /** Node calls the callbacks of writes in their order, so one function and a queue serve them all. */
+  #writeAndWait(chunk: Uint8Array, release: (() => void) | undefined): void {
+    this.#waiting ??= [];
+    this.#written ??= () => this.#onWritten();
+    this.#waiting.push(release);
+    this.#socket.write(chunk, this.#written);
+  }
+
+  #onWritten(): void {
+    // Callbacks of a dead socket come late: its releases have run already.
+    if (this.#waiting === undefined) return;
+    this.#waiting.shift()?.();
+    const socket = this.#socket;
+    if (this.#needDrain && socket.writableLength <= this.#highWaterMark && !socket.destroyed) {
+      this.#needDrain = false;
+      this.#sink?.drain();
+    }
+  }
+
+  data(chunk: Uint8Array): void {
+    if (this.#destroyed) return;
+    if (typeof chunk === 'string') {
+      return this.destroy(new TypeError('the socket has an encoding set and reads no bytes'));
+    }
+    this.#sink?.data(this.#copies ? new Uint8Array(chunk) : chunk);
+  }
+
+  ended(): void {
+    if (!this.#destroyed) this.#sink?.end();
+  }
+
+  failed(error: Error): void {
+    this.#error ??= error;
+    // A stream without autoDestroy would live on, of use to nobody.
+    this.#socket.destroy();
+  }
+
+  closed(): void {
+    const waiting = this.#waiting;
+    const sink = this.#sink;
+    const error = this.#error ?? this.#socket.errored ?? undefined;
+    this.#waiting = this.#written = this.#sink = undefined;
+    if (waiting !== undefined) for (const release of waiting) release?.();
+    sink?.close(error);
+  }
+}
+
+// Called by the socket, where `this` is the socket, and by nextTick, where it comes as an argument.
+
+function onData(this: Owned, chunk: Uint8Array): void {
+  this[OWNER]?.data(chunk);
+}
+
+function onEnd(this: unknown, socket: unknown = this): void {
+  (socket as Owned)[OWNER]?.ended();
+}
+
+function onError(this: Owned, error: Error): void {
+  this[OWNER]?.failed(error);
+}
+
+function onClose(this: unknown, arg: unknown): void {
+  const socket = (typeof arg === 'object' ? arg : this) as Duplex & Owned;
+  const owner = socket[OWNER];
+  if (owner === undefined) return;
+  socket[OWNER] = undefined;
+  socket.off('data', onData);
+  socket.off('end', onEnd);
+  socket.off('close', onClose);
+  // `onError` stays: an error after the end, of whatever the socket still does, must not be uncaught. It holds nothing.
+  owner.closed();
+}
+
+function hostPort(host: string | undefined, port: number | undefined): string | undefined {
+  if (host === undefined || port === undefined) return undefined;
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}

@@ -1,0 +1,421 @@
+import { once } from 'node:events';
+import net from 'node:net';
+import { Duplex } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { socketTransport } from '../src/index.ts';
+import { duplexPair, type Pair, readAll, record, tcpPair, tlsPair } from './sockets.ts';
+
+/** Anything uncaught while a test runs fails it. */
+const uncaught: unknown[] = [];
+const trap = (error: unknown): void => void uncaught.push(error);
+beforeEach(() => {
+  process.on('uncaughtException', trap).on('unhandledRejection', trap);
+});
+afterEach(async () => {
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('uncaughtException', trap).off('unhandledRejection', trap);
+  expect(uncaught.splice(0)).toEqual([]);
+});
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const text = (s: string): Uint8Array => new TextEncoder().encode(s);
+
+describe.each([
+  { over: 'TCP', connect: tcpPair },
+  { over: 'TLS', connect: tlsPair },
+  { over: 'a Duplex in memory', connect: duplexPair },
+])('socketTransport over $over', ({ over, connect }) => {
+  let pair: Pair;
+  beforeEach(async () => {
+    pair = await connect();
+  });
+  afterEach(() => pair.dispose());
+
+  it('carries bytes both ways', async () => {
+    const transport = socketTransport(pair.ours);
+    const sink = record(transport);
+    pair.peer.write('ping');
+    await sink.seen('data');
+    expect(sink.text()).toBe('ping');
+    expect(transport.write(text('pong'))).toBe(true);
+    const [answer] = (await once(pair.peer, 'data')) as [Buffer];
+    expect(answer.toString()).toBe('pong');
+  });
+
+  it('delivers early bytes first, and nothing before start has returned', async () => {
+    const head = text('early ');
+    const transport = socketTransport(pair.ours, { head });
+    pair.peer.write('late');
+    await turn();
+    await turn();
+    const sink = record(transport);
+    expect(sink.calls).toEqual([]);
+    await sink.seen(() => sink.bytes === 10);
+    expect(sink.text()).toBe('early late');
+    sink.chunks[0]!.fill(0);
+    expect(Buffer.from(head).toString()).toBe('early ');
+  });
+
+  it('holds early bytes back while paused', async () => {
+    const transport = socketTransport(pair.ours, { head: text('early') });
+    const sink = record(transport);
+    transport.pause();
+    await turn();
+    await turn();
+    expect(sink.bytes).toBe(0);
+    transport.resume();
+    await sink.seen('data');
+    expect(sink.text()).toBe('early');
+  });
+
+  it('starts a socket that was paused', async () => {
+    pair.ours.pause();
+    const sink = record(socketTransport(pair.ours));
+    pair.peer.write('x');
+    await sink.seen('data');
+  });
+
+  it('delivers nothing between pause and resume', async () => {
+    const transport = socketTransport(pair.ours);
+    const sink = record(transport);
+    pair.peer.write('one');
+    await sink.seen('data');
+    transport.pause();
+    pair.peer.write('two');
+    await turn();
+    await turn();
+    expect(sink.text()).toBe('one');
+    transport.resume();
+    await sink.seen(() => sink.bytes === 6);
+    expect(sink.text()).toBe('onetwo');
+  });
+
+  it('gives chunks away that nobody else holds', async () => {
+    const sink = record(socketTransport(pair.ours));
+    const sent = Buffer.from('mine');
+    pair.peer.write(sent);
+    await sink.seen('data');
+    sink.chunks[0]!.fill(0);
+    expect(sent.toString()).toBe('mine');
+  });
+
+  it('says false above the high-water mark, then drain, and releases every chunk once', async () => {
+    const transport = socketTransport(pair.ours, { highWaterMark: 100_000 });
+    const sink = record(transport);
+    const chunk = Buffer.alloc(64 * 1024, 7);
+    const released: number[] = [];
+    let sent = 0;
+    while (transport.write(chunk, () => released.push(transport.bufferedAmount))) sent++;
+    sent++;
+    expect(transport.bufferedAmount).toBeGreaterThan(100_000);
+    expect(sink.calls).toEqual([]);
+    // Above the mark bytes are taken all the same, and one drain answers however many refusals.
+    expect(transport.write(chunk, () => released.push(0))).toBe(false);
+    sent++;
+    sink.onDrain = () => expect(transport.bufferedAmount).toBeLessThanOrEqual(100_000);
+    let received = 0;
+    pair.peer.on('data', (piece: Buffer) => {
+      received += piece.length;
+    });
+    await sink.seen('drain');
+    while (received < sent * chunk.length) await turn();
+    while (transport.bufferedAmount > 0) await turn();
+    await turn();
+    expect(released.length).toBe(sent);
+    expect(sink.calls).toEqual(['drain']);
+  });
+
+  it('drains once for every time that it said false', async () => {
+    const transport = socketTransport(pair.ours, { highWaterMark: 1 });
+    const sink = record(transport);
+    pair.peer.resume();
+    const chunk = Buffer.alloc(8 * 1024 * 1024);
+    for (let i = 1; i <= 3; i++) {
+      expect(transport.write(chunk)).toBe(false);
+      await sink.seen(() => sink.count('drain') === i);
+      await turn();
+      expect(sink.count('drain')).toBe(i);
+    }
+  });
+
+  it('sends what is written between cork and uncork in order', async () => {
+    const transport = socketTransport(pair.ours);
+    record(transport);
+    let released = 0;
+    const release = (): void => void released++;
+    transport.cork?.();
+    transport.write(text('head '), release);
+    transport.write(text('payload'), release);
+    expect(released).toBe(0);
+    expect(transport.bufferedAmount).toBe(12);
+    transport.uncork?.();
+    transport.end();
+    expect((await readAll(pair.peer)).toString()).toBe('head payload');
+    expect(released).toBe(2);
+  });
+
+  it('ends after all that was written, and reads on', async () => {
+    const transport = socketTransport(pair.ours);
+    const sink = record(transport);
+    const big = Buffer.alloc(3 * 1024 * 1024, 1);
+    transport.write(big);
+    transport.end();
+    expect((await readAll(pair.peer)).length).toBe(big.length);
+    pair.peer.write('still here');
+    await sink.seen('data');
+    pair.peer.end();
+    await sink.seen('close');
+    expect(sink.calls.slice(-2)).toEqual(['end', 'close']);
+    expect(sink.error).toBeUndefined();
+  });
+
+  it('writes on after the peer has ended', async () => {
+    const transport = socketTransport(pair.ours);
+    const sink = record(transport);
+    const big = Buffer.alloc(6 * 1024 * 1024, 2);
+    let released = 0;
+    transport.write(big, () => released++);
+    pair.peer.end();
+    await sink.seen('end');
+    transport.write(text('last'), () => released++);
+    transport.end();
+    const all = await readAll(pair.peer);
+    expect(all.length).toBe(big.length + 4);
+    expect(all.subarray(-4).toString()).toBe('last');
+    await sink.seen('close');
+    expect(released).toBe(2);
+    expect(sink.calls.filter((call) => call !== 'drain')).toEqual(['end', 'close']);
+  });
+
+  it('writes nothing after end, and releases what it was given', async () => {
+    const transport = socketTransport(pair.ours);
+    record(transport);
+    transport.end();
+    transport.end();
+    let released = 0;
+    expect(transport.write(text('late'), () => released++)).toBe(true);
+    expect(released).toBe(1);
+    expect((await readAll(pair.peer)).length).toBe(0);
+  });
+
+  it('closes once after destroy, releases what is unsent, and takes no more', async () => {
+    const transport = socketTransport(pair.ours);
+    const sink = record(transport);
+    let released = 0;
+    const chunk = Buffer.alloc(8 * 1024 * 1024);
+    for (let i = 0; i < 3; i++) transport.write(chunk, () => released++);
+    const fault = new Error('enough');
+    transport.destroy(fault);
+    transport.destroy(new Error('again'));
+    expect(transport.write(chunk, () => released++)).toBe(true);
+    transport.end();
+    transport.pause();
+    transport.resume();
+    transport.cork?.();
+    transport.uncork?.();
+    await sink.seen('close');
+    await turn();
+    await turn();
+    expect(released).toBe(4);
+    expect(sink.calls).toEqual(['close']);
+    expect(sink.error).toBe(fault);
+  });
+
+  it('closes without an error after destroy without one', async () => {
+    const transport = socketTransport(pair.ours);
+    const sink = record(transport);
+    transport.destroy();
+    await sink.seen('close');
+    expect(sink.error).toBeUndefined();
+  });
+
+  it('delivers nothing after destroy, also of what it has read', async () => {
+    const transport = socketTransport(pair.ours, { head: text('one') });
+    const sink = record(transport);
+    sink.onData = () => transport.destroy();
+    pair.peer.write('two');
+    await sink.seen('close');
+    expect(sink.calls).toEqual(['data', 'close']);
+  });
+
+  it('catches an error of the socket, also after it is gone', async () => {
+    const transport = socketTransport(pair.ours);
+    const sink = record(transport);
+    pair.ours.emit('error', new Error('first'));
+    await sink.seen('close');
+    pair.ours.emit('error', new Error('late'));
+    expect(sink.error?.message).toBe('first');
+  });
+
+  it('catches an error before it is started, and tells it then', async () => {
+    const transport = socketTransport(pair.ours);
+    pair.ours.destroy(new Error('before start'));
+    await new Promise((resolve) => pair.ours.on('close', resolve));
+    const sink = record(transport);
+    expect(sink.calls).toEqual([]);
+    await sink.seen('close');
+    expect(sink.error?.message).toBe('before start');
+    await turn();
+    expect(sink.calls).toEqual(['close']);
+  });
+
+  it('tells the end to whom starts after it was read', async () => {
+    pair.ours.resume();
+    pair.ours.allowHalfOpen = true;
+    pair.peer.end();
+    await once(pair.ours, 'end');
+    const sink = record(socketTransport(pair.ours));
+    await sink.seen('end');
+  });
+
+  it('leaves no listener but the one for late errors', async () => {
+    const names = ['data', 'end', 'close', 'drain', 'timeout', 'finish'];
+    const counts = (): number[] => names.map((name) => pair.ours.listenerCount(name));
+    const before = counts();
+    const transport = socketTransport(pair.ours);
+    const sink = record(transport);
+    transport.write(Buffer.alloc(4 * 1024 * 1024));
+    transport.destroy();
+    await sink.seen('close');
+    expect(counts().every((n, i) => n <= before[i]!)).toBe(true);
+    expect(Object.getOwnPropertySymbols(pair.ours).map((s) => s.description)).toContain(
+      'transport',
+    );
+  });
+
+  it('refuses a socket that has a transport', () => {
+    socketTransport(pair.ours);
+    expect(() => socketTransport(pair.ours)).toThrow('is a transport already');
+  });
+
+  it('fails on a socket with an encoding set', async () => {
+    pair.ours.setEncoding('utf8');
+    const sink = record(socketTransport(pair.ours));
+    pair.peer.write('text');
+    await sink.seen('close');
+    expect(sink.error).toBeInstanceOf(TypeError);
+    expect(sink.bytes).toBe(0);
+  });
+
+  it('names both ends where they have addresses', async () => {
+    const transport = socketTransport(pair.ours);
+    expect(transport.underlying).toBe(pair.ours);
+    if (!(pair.ours instanceof net.Socket)) {
+      expect([transport.localAddr, transport.remoteAddr]).toEqual([undefined, undefined]);
+      return;
+    }
+    expect(transport.localAddr).toBe(`127.0.0.1:${pair.ours.localPort}`);
+    const { remotePort } = pair.ours;
+    const sink = record(transport);
+    transport.destroy();
+    await sink.seen('close');
+    expect(transport.remoteAddr).toBe(`127.0.0.1:${remotePort}`);
+    expect(transport.localAddr).toBe(transport.localAddr);
+  });
+
+  it(`${over === 'TCP' ? 'releases inside write what the kernel took' : 'releases no chunk inside write'}`, async () => {
+    const transport = socketTransport(pair.ours);
+    record(transport);
+    pair.peer.resume();
+    let released = 0;
+    transport.write(text('small'), () => released++);
+    expect(released).toBe(over === 'TCP' ? 1 : 0);
+    transport.write(text('small'), () => released++);
+    while (released < 2) await turn();
+    expect(transport.bufferedAmount).toBe(0);
+  });
+});
+
+describe.each([
+  { over: 'TCP', connect: tcpPair },
+  { over: 'TLS', connect: tlsPair },
+])('socketTransport over $over', ({ connect }) => {
+  let pair: Pair;
+  beforeEach(async () => {
+    pair = await connect();
+  });
+  afterEach(() => pair.dispose());
+
+  it('closes with ECONNRESET when the peer resets, and releases what is unsent', async () => {
+    const transport = socketTransport(pair.ours);
+    const sink = record(transport);
+    let released = 0;
+    for (let i = 0; i < 10; i++) transport.write(Buffer.alloc(1024 * 1024), () => released++);
+    pair.peerTcp?.resetAndDestroy();
+    await sink.seen('close');
+    expect((sink.error as NodeJS.ErrnoException).code).toMatch(/ECONNRESET|EPIPE/);
+    expect(released).toBe(10);
+    expect(sink.count('close')).toBe(1);
+    transport.write(text('after'));
+    await turn();
+  });
+
+  it('switches Nagle and the idle timeout off', async () => {
+    const socket = pair.ours as net.Socket;
+    socket.setTimeout(1);
+    socketTransport(socket);
+    expect(socket.timeout).toBe(0);
+  });
+});
+
+describe('socketTransport', () => {
+  it.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])(
+    'refuses a highWaterMark of %d',
+    (highWaterMark) => {
+      expect(() => socketTransport(new Duplex(), { highWaterMark })).toThrow(RangeError);
+    },
+  );
+
+  it('keeps one write in flight and the order of all others', async () => {
+    const pair = await tcpPair();
+    const transport = socketTransport(pair.ours);
+    record(transport);
+    const order: number[] = [];
+    const sizes = [5 * 1024 * 1024, 1, 70_000, 3, 2 * 1024 * 1024];
+    for (const [i, size] of sizes.entries()) {
+      transport.write(Buffer.alloc(size, i), () => order.push(i));
+    }
+    transport.end();
+    const all = await readAll(pair.peer);
+    let at = 0;
+    for (const [i, size] of sizes.entries()) {
+      expect(all.subarray(at, at + size).every((b) => b === i)).toBe(true);
+      at += size;
+    }
+    expect(order).toEqual([0, 1, 2, 3, 4]);
+    await pair.dispose();
+  });
+
+  it('writes to a socket that is still connecting', async () => {
+    const server = net.createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const accepted = once(server, 'connection') as Promise<[net.Socket]>;
+    const socket = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
+    const transport = socketTransport(socket);
+    const sink = record(transport);
+    let released = 0;
+    transport.write(text('early'), () => released++);
+    expect(released).toBe(0);
+    transport.end();
+    const [peer] = await accepted;
+    expect((await readAll(peer)).toString()).toBe('early');
+    await sink.seen('close');
+    expect(released).toBe(1);
+    server.close();
+  });
+
+  it('brackets an IPv6 address', async () => {
+    const server = net.createServer().listen(0, '::1');
+    const failed = once(server, 'error').then(() => 'no IPv6 here');
+    if (await Promise.race([once(server, 'listening').then(() => ''), failed])) return;
+    const { port } = server.address() as net.AddressInfo;
+    const socket = net.connect(port, '::1');
+    await once(socket, 'connect');
+    const transport = socketTransport(socket);
+    expect(transport.remoteAddr).toBe(`[::1]:${port}`);
+    const sink = record(transport);
+    transport.destroy();
+    await sink.seen('close');
+    server.close();
+  });
+});
