@@ -11,6 +11,7 @@ export function library(): Config {
     platform: 'neutral',
     sourcemap: true,
     clean: true,
+    silent: true,
     treeshake: false,
     // tsup's d.ts worker sets baseUrl (deprecated in TypeScript 6) and cannot work in a composite project.
     dts: { compilerOptions: { composite: false, incremental: false, ignoreDeprecations: '6.0' } },
