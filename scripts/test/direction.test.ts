@@ -190,7 +190,9 @@ describe('the configuration of the pure packages', () => {
 
 /** What the compiler says about a package of a small tree, under the package's own configuration. */
 function errorsOf(folder: string): string[] {
-  const config = ts.readConfigFile(join(folder, 'tsconfig.json'), (file) => ts.sys.readFile(file)).config;
+  const config = ts.readConfigFile(join(folder, 'tsconfig.json'), (file) =>
+    ts.sys.readFile(file),
+  ).config;
   const { options, fileNames } = ts.parseJsonConfigFileContent(config, ts.sys, folder);
   const program = ts.createProgram(fileNames, options);
   return ts
