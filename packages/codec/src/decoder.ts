@@ -1,0 +1,572 @@
+import { ProtocolError } from './errors.ts';
+import { length16, length64 } from './header.ts';
+import {
+  checkRange,
+  rotate,
+  SIMD_FROM,
+  STAGE_FROM,
+  WORD_VIEW_FROM,
+  WORDS_FROM,
+  wordsOver,
+  xorBytes,
+  xorCopy,
+  xorWords,
+} from './mask.ts';
+import type { Role } from './opcode.ts';
+import { type SlabSource, sharedSlabPool } from './pool.ts';
+import { MAX_TAIL, ReceiveRing } from './ring.ts';
+import {
+  CONTROL_FRAME,
+  DATA_FRAME,
+  FAULTY,
+  FIN,
+  firstByteVerdicts,
+  frameFaults,
+  lengthFault,
+  MASK,
+  overLimit,
+  RSV,
+} from './rules.ts';
+import { type Simd, simd } from './simd.ts';
+
+/** All input is consumed or kept: feed again. */
+export const NEED_MORE = 0;
+/** A whole frame, its payload unmasked in `buf[start, end)`. */
+export const FRAME = 1;
+/** The header of a frame that is delivered in pieces, since it is neither whole nor small enough to be held. */
+export const FRAME_BEGIN = 2;
+/** A piece of that frame's payload, unmasked in `buf[start, end)`. */
+export const FRAME_DATA = 3;
+/** That frame is complete. */
+export const FRAME_END = 4;
+/** The peer broke a rule: see `error`. Nothing more is delivered until `reset()`. */
+export const FAILED = -1;
+/** What {@link FrameDecoder.next} says: plain numbers, so that a switch compiles to a jump. */
+export type DecodeEvent = 0 | 1 | 2 | 3 | 4 | -1;
+
+/** Options of {@link FrameDecoder}. */
+export interface FrameDecoderOptions {
+  /** Which end this is. A server takes only masked frames, a client only unmasked ones (RFC 6455, section 5.1). */
+  role: Role;
+  /** The reserved bits that extensions have agreed on, as wire bits; `0x40` for permessage-deflate. Default 0. */
+  allowedRsv?: number;
+  /** First value of {@link FrameDecoder.maxFramePayload}, in bytes. Default Infinity. */
+  maxFramePayload?: number;
+  /**
+   * Data frames that arrive in parts come as one FRAME up to this size in bytes, header included; larger ones as
+   * FRAME_BEGIN, FRAME_DATA, FRAME_END. 0 to 4112, default 4112. Control frames always come as one FRAME.
+   */
+  holdLimit?: number;
+  /** Least first size of {@link FrameDecoder.writable}, in bytes. Default 4096. */
+  readBufferSize?: number;
+  /** Lends the memory for unfinished tails and for `writable()`. Default: the thread's own pool. */
+  pool?: SlabSource;
+  /** Unmask with WebAssembly SIMD where it pays and is to be had. Default true. */
+  simd?: boolean;
+}
+
+const EMPTY = new Uint8Array(0);
+
+// The decoder walks over a cursor: #bytes[#pos, #lim). It is the chunk that was pushed, the bytes that landed in the
+// ring, or, for a moment, the ring's tail.
+//
+//   IN_HEADER  at a frame's first byte                  -> IN_BODY after FRAME_BEGIN
+//   IN_BODY    #remaining bytes of payload are to come  -> IN_HEADER after FRAME_END
+//   IN_TAIL    a frame began in the ring and goes on in the chunk set aside: the tail is filled up, byte by byte of
+//              its header, then to its end -> LENT, or IN_BODY when it is too large to hold
+//   LENT       the frame delivered last lies in the ring: cleared at the next call -> IN_HEADER in the chunk
+//   DEAD       a rule was broken                        -> IN_HEADER by reset()
+//
+// Never true: bytes unmasked that are not delivered; a tail while IN_BODY; #open changed by a frame that is not
+// accepted yet (its header may be read again).
+const IN_HEADER = 0;
+const IN_BODY = 1;
+const IN_TAIL = 2;
+const LENT = 3;
+const DEAD = 4;
+
+/** Offset into the table of verdicts while a message is open. */
+const OPEN = 256;
+/** Nobody has looked yet whether the cursor lies in the SIMD memory. */
+const UNKNOWN = -2;
+const FOREIGN = -1;
+
+/**
+ * Bytes in, frames out: synchronous, pulled, nothing allocated for a frame.
+ *
+ * ```ts no-run
+ * decoder.push(chunk);
+ * for (let event = decoder.next(); event !== NEED_MORE; event = decoder.next()) {
+ *   if (event === FAILED) throw decoder.error;
+ *   if (event === FRAME) handle(decoder.opcode, decoder.buf, decoder.start, decoder.end);
+ * }
+ * ```
+ *
+ * The fields tell about the last event and hold until the next call of `next`, `push`, `commit` or `reset`; so do the
+ * bytes in `buf[start, end)`, which may be written to until then.
+ *
+ * @see RFC 6455, section 5
+ */
+export class FrameDecoder {
+  /** Opcode of the current frame. */
+  opcode = 0;
+  /** Whether it is the last frame of its message. */
+  fin = false;
+  /** Its reserved bits as they stand on the wire: `0x40` RSV1, `0x20` RSV2, `0x10` RSV3. */
+  rsv = 0;
+  /** Its announced payload length in bytes. */
+  length = 0;
+  /** The memory in which the payload, or the piece of it, lies. */
+  buf: Uint8Array = EMPTY;
+  /** Index of its first byte in {@link buf}. */
+  start = 0;
+  /** Index after its last byte. */
+  end = 0;
+  /**
+   * A data frame that announces more bytes than this fails at once with 1009, before any of its payload has come.
+   * May be changed at any time; it holds from the next header on. Infinity: no limit.
+   */
+  maxFramePayload: number;
+  /** What the peer did wrong, after FAILED. */
+  error: ProtocolError | undefined = undefined;
+
+  readonly #masked: boolean;
+  readonly #maskBit: number;
+  readonly #allowedRsv: number;
+  readonly #verdicts: Uint8Array;
+  readonly #holdLimit: number;
+  readonly #ring: ReceiveRing;
+  readonly #useSimd: boolean;
+  #simd: Simd | undefined = undefined;
+
+  #state = IN_HEADER;
+  #open = 0;
+  /** Size the tail must reach before it is worth a look. */
+  #need = 0;
+  #remaining = 0;
+  /** Little-endian key for the next byte of payload. */
+  #key = 0;
+
+  #bytes: Uint8Array = EMPTY;
+  #pos = 0;
+  #lim = 0;
+  #words: Int32Array | undefined = undefined;
+  /** The cursor's place in the SIMD memory, FOREIGN or UNKNOWN. */
+  #address = UNKNOWN;
+  #aside: Uint8Array = EMPTY;
+  #asidePos = 0;
+
+  #target: Uint8Array = EMPTY;
+  #targetWords: Int32Array | undefined = undefined;
+  #targetAt = 0;
+  #assembling = false;
+
+  /** @throws TypeError for a bad role, RangeError for a number out of range. */
+  constructor(options: FrameDecoderOptions) {
+    const { role, allowedRsv = 0, maxFramePayload = Infinity } = options;
+    const { holdLimit = MAX_TAIL, readBufferSize = 4096 } = options;
+    if (role !== 'client' && role !== 'server') {
+      throw new TypeError("role must be 'client' or 'server'");
+    }
+    if ((allowedRsv & RSV) !== allowedRsv) {
+      throw new RangeError('allowedRsv must be of the wire bits 0x40, 0x20 and 0x10');
+    }
+    if (!(maxFramePayload >= 0)) throw new RangeError('maxFramePayload must be 0 or more');
+    if (!(Number.isInteger(holdLimit) && holdLimit >= 0 && holdLimit <= MAX_TAIL)) {
+      throw new RangeError(`holdLimit must be an integer of 0 to ${MAX_TAIL}`);
+    }
+    if (!(Number.isInteger(readBufferSize) && readBufferSize > 0)) {
+      throw new RangeError('readBufferSize must be an integer of 1 or more');
+    }
+    this.maxFramePayload = maxFramePayload;
+    this.#masked = role === 'server';
+    this.#maskBit = this.#masked ? MASK : 0;
+    this.#allowedRsv = allowedRsv;
+    this.#verdicts = firstByteVerdicts(allowedRsv);
+    this.#holdLimit = holdLimit;
+    this.#ring = new ReceiveRing(options.pool ?? sharedSlabPool(), readBufferSize);
+    this.#useSimd = options.simd ?? true;
+  }
+
+  /** True when no byte of an unfinished frame has come: where a stream may end. */
+  get atFrameBoundary(): boolean {
+    return this.#state === IN_HEADER && this.#pos === this.#lim && this.#ring.size === 0;
+  }
+
+  /**
+   * Gives the decoder a chunk of the stream. The chunk is given away: it is parsed and unmasked in place, and must not
+   * be touched or reused until `next()` has said NEED_MORE. Ignored after FAILED.
+   *
+   * @throws TypeError when `chunk` is no Uint8Array, Error while events of earlier input are pending.
+   */
+  push(chunk: Uint8Array): void {
+    if (!(chunk instanceof Uint8Array)) throw new TypeError('chunk must be a Uint8Array');
+    if (!this.#ready()) return;
+    if (this.#ring.size === 0) {
+      this.#point(chunk, 0, chunk.length);
+    } else {
+      this.#aside = chunk;
+      this.#asidePos = 0;
+      this.#state = IN_TAIL;
+    }
+  }
+
+  /**
+   * Where a transport may read to directly, before it calls {@link commit}. Always the same view object, until a read
+   * has filled it: then the next call gives a larger one, up to about 60 KiB. Held until {@link reset}. Not to be
+   * written to while events are pending.
+   */
+  writable(): Uint8Array {
+    return this.#ring.writable();
+  }
+
+  /**
+   * Says that `n` bytes of the stream have been written to the start of the last {@link writable}.
+   *
+   * @throws RangeError when `n` is no integer from 0 to that view's length, Error while events of earlier input are
+   *   pending.
+   */
+  commit(n: number): void {
+    if (!(Number.isInteger(n) && n >= 0)) throw new RangeError('n must be an integer of 0 or more');
+    if (!this.#ready()) return;
+    const ring = this.#ring;
+    ring.landed(n);
+    this.#point(ring.bytes, ring.base - ring.size, ring.base + n);
+    ring.size = 0;
+  }
+
+  /**
+   * Advances to the next event and sets the fields.
+   *
+   * @returns NEED_MORE, FRAME, FRAME_BEGIN, FRAME_DATA, FRAME_END or FAILED.
+   * @throws RangeError when a payload goes on and the target of {@link assembleInto} is full.
+   */
+  next(): DecodeEvent {
+    if (this.#state === IN_HEADER) {
+      const event = this.#readFrame();
+      if (event === NEED_MORE) this.#keepTail();
+      return event;
+    }
+    if (this.#state === IN_BODY) return this.#readBody();
+    if (this.#state === DEAD) return FAILED;
+    if (this.#state === IN_TAIL) return this.#fillTail();
+    // LENT
+    this.#ring.clear();
+    this.#takeAside(IN_HEADER);
+    return this.next();
+  }
+
+  /**
+   * After FRAME_BEGIN or FRAME_DATA: what follows of this frame's payload is copied to `target`, from index `at` on,
+   * and unmasked there; `buf`, `start` and `end` of FRAME_DATA then name the piece in `target`. A piece never exceeds
+   * the room in `target`: call again with another one when it is full. Forgotten at FRAME_END. `target` is the
+   * caller's, who may take it from {@link MessageBuffers}: in the SIMD memory unmasking is several times as fast.
+   *
+   * @throws TypeError, RangeError when `at` is not inside `target`; Error when no frame is under way.
+   */
+  assembleInto(target: Uint8Array, at: number): void {
+    checkRange(target, at, target.length);
+    if (this.#state !== IN_BODY) throw new Error('assembleInto: no frame is under way');
+    if (this.#target !== target) this.#targetWords = undefined;
+    this.#target = target;
+    this.#targetAt = at;
+    this.#assembling = true;
+  }
+
+  /** Back to the state at birth: nothing pending, no error, no memory held. */
+  reset(): void {
+    this.#ring.release();
+    this.#forgetTarget();
+    this.#point(EMPTY, 0, 0);
+    this.#aside = EMPTY;
+    this.#state = IN_HEADER;
+    this.#open = 0;
+    this.#remaining = 0;
+    this.error = undefined;
+    this.#show(EMPTY, 0, 0);
+  }
+
+  /** One walk over a header, and over the payload when it is whole. Consumes nothing when it says NEED_MORE. */
+  #readFrame(): DecodeEvent {
+    const bytes = this.#bytes;
+    const pos = this.#pos;
+    const lim = this.#lim;
+    if (lim - pos < 2) return this.#wait(2);
+
+    const b0 = bytes[pos]!;
+    const b1 = bytes[pos + 1]!;
+    const verdict = this.#verdicts[this.#open | b0]!;
+    let length = b1 & 0x7f;
+    if (
+      verdict === FAULTY ||
+      (b1 & MASK) !== this.#maskBit ||
+      (verdict === CONTROL_FRAME && length > 125)
+    ) {
+      return this.#failByRules(b0, b1);
+    }
+
+    let at = pos + 2;
+    if (length < 126) {
+      if (length > this.maxFramePayload && verdict === DATA_FRAME) return this.#failOverLimit();
+    } else {
+      const size = length === 126 ? 2 : 8;
+      if (lim - at < size) return this.#waitForLength(at, size);
+      length = size === 2 ? length16(bytes, at) : length64(bytes, at);
+      const least = size === 2 ? 126 : 65536;
+      if (length < least || length > this.maxFramePayload || length > Number.MAX_SAFE_INTEGER) {
+        return this.#waitForLength(at, size);
+      }
+      at += size;
+    }
+
+    let key = 0;
+    if (this.#masked) {
+      if (lim - at < 4) return this.#wait(at + 4 - pos);
+      key = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
+      at += 4;
+    }
+
+    const end = at + length;
+    if (end > lim) {
+      // 5.4: a control frame stands between fragments and is short, so it is always held.
+      if (verdict === CONTROL_FRAME || end - pos <= this.#holdLimit) return this.#wait(end - pos);
+      return this.#begin(b0, length, at, key);
+    }
+    this.opcode = b0 & 0x0f;
+    this.fin = b0 >= FIN;
+    this.rsv = b0 & RSV;
+    this.length = length;
+    if (verdict === DATA_FRAME) this.#open = b0 >= FIN ? 0 : OPEN;
+    if (key !== 0) this.#unmask(at, end, key);
+    this.buf = bytes;
+    this.start = at;
+    this.end = end;
+    this.#pos = end;
+    return FRAME;
+  }
+
+  #begin(b0: number, length: number, at: number, key: number): DecodeEvent {
+    this.opcode = b0 & 0x0f;
+    this.fin = b0 >= FIN;
+    this.rsv = b0 & RSV;
+    this.length = length;
+    this.#open = this.fin ? 0 : OPEN;
+    this.#remaining = length;
+    this.#key = key;
+    this.#pos = at;
+    this.#state = IN_BODY;
+    this.#show(EMPTY, 0, 0);
+    return FRAME_BEGIN;
+  }
+
+  #readBody(): DecodeEvent {
+    if (this.#remaining === 0) {
+      this.#state = IN_HEADER;
+      this.#forgetTarget();
+      this.#show(EMPTY, 0, 0);
+      return FRAME_END;
+    }
+    const pos = this.#pos;
+    let n = Math.min(this.#remaining, this.#lim - pos);
+    if (n === 0) {
+      this.#point(EMPTY, 0, 0);
+      this.#show(EMPTY, 0, 0);
+      return NEED_MORE;
+    }
+    if (this.#assembling) {
+      n = Math.min(n, this.#target.length - this.#targetAt);
+      if (n === 0) throw new RangeError('the target of assembleInto is full');
+      this.#assemble(pos, n);
+    } else {
+      if (this.#key !== 0) this.#unmask(pos, pos + n, this.#key);
+      this.#show(this.#bytes, pos, pos + n);
+    }
+    this.#pos = pos + n;
+    this.#remaining -= n;
+    this.#key = rotate(this.#key, n);
+    return FRAME_DATA;
+  }
+
+  /** Copies the next `n` bytes to the target and unmasks them there. */
+  #assemble(pos: number, n: number): void {
+    const target = this.#target;
+    const at = this.#targetAt;
+    const end = at + n;
+    const key = this.#key;
+    if (n < WORDS_FROM * 2) {
+      xorCopy(this.#bytes, pos, pos + n, target, at, key);
+    } else {
+      target.set(this.#piece(pos, n), at);
+      if (key !== 0) {
+        const fast = this.#useSimd ? simd() : undefined;
+        if (fast !== undefined && target.buffer === fast.buffer) {
+          fast.xor(target.byteOffset + at, target.byteOffset + end, key);
+        } else {
+          this.#targetWords ??= wordsOver(target);
+          xorWords(target, this.#targetWords, at, end, key);
+        }
+      }
+    }
+    this.#targetAt = end;
+    this.#show(target, at, end);
+  }
+
+  /** The cursor's `n` bytes from `pos` on as a view; a new one only when they are neither chunk nor landing place. */
+  #piece(pos: number, n: number): Uint8Array {
+    const bytes = this.#bytes;
+    if (n === bytes.length) return bytes;
+    const landing = bytes === this.#ring.bytes ? this.#ring.landingAt(pos, pos + n) : undefined;
+    return landing ?? bytes.subarray(pos, pos + n);
+  }
+
+  /** Unmasks the cursor's `[start, end)` with the kernel that fits. */
+  #unmask(start: number, end: number, key: number): void {
+    const n = end - start;
+    const words = this.#words;
+    if (n < SIMD_FROM || (n < WORDS_FROM && this.#address < 0)) {
+      xorBytes(this.#bytes, start, end, key);
+    } else if (words !== undefined && n < STAGE_FROM) {
+      xorWords(this.#bytes, words, start, end, key);
+    } else if (this.#address >= 0) {
+      this.#simd!.xor(this.#address + start, this.#address + end, key);
+    } else if (words === undefined && this.#lim - start < WORD_VIEW_FROM) {
+      xorBytes(this.#bytes, start, end, key);
+    } else {
+      this.#unmaskAfterLook(start, end, key);
+    }
+  }
+
+  #unmaskAfterLook(start: number, end: number, key: number): void {
+    const bytes = this.#bytes;
+    const fast = this.#useSimd ? simd() : undefined;
+    this.#simd = fast;
+    if (fast !== undefined && bytes.buffer === fast.buffer) {
+      this.#address = bytes.byteOffset;
+      fast.xor(this.#address + start, this.#address + end, key);
+      return;
+    }
+    this.#address = FOREIGN;
+    if (fast !== undefined && end - start >= STAGE_FROM) {
+      fast.xorForeign(bytes, start, end, key);
+    } else {
+      this.#words ??= bytes === this.#ring.bytes ? this.#ring.words : wordsOver(bytes);
+      xorWords(bytes, this.#words, start, end, key);
+    }
+  }
+
+  /** At NEED_MORE: what is left of the cursor goes to the ring, and the chunk is let go. */
+  #keepTail(): void {
+    const start = this.#pos;
+    const end = this.#lim;
+    const ring = this.#ring;
+    if (start !== end) {
+      if (this.#bytes === ring.bytes) ring.keep(start, end);
+      else ring.append(this.#bytes, start, end, this.#need);
+    }
+    this.#point(EMPTY, 0, 0);
+    this.#show(EMPTY, 0, 0);
+  }
+
+  /** The tail gets what it lacks from the chunk set aside, until it says something or the chunk is used up. */
+  #fillTail(): DecodeEvent {
+    const ring = this.#ring;
+    const chunk = this.#aside;
+    for (;;) {
+      const missing = this.#need - ring.size;
+      const n = Math.min(missing, chunk.length - this.#asidePos);
+      ring.append(chunk, this.#asidePos, this.#asidePos + n, this.#need);
+      this.#asidePos += n;
+      if (n < missing) {
+        this.#aside = EMPTY;
+        this.#state = IN_HEADER;
+        this.#show(EMPTY, 0, 0);
+        return NEED_MORE;
+      }
+      this.#point(ring.bytes, ring.base - ring.size, ring.base);
+      const event = this.#readFrame();
+      if (event === FRAME) {
+        this.#state = LENT;
+        return FRAME;
+      }
+      if (event === FRAME_BEGIN) {
+        ring.clear();
+        this.#takeAside(IN_BODY);
+        return FRAME_BEGIN;
+      }
+      if (event === FAILED) return FAILED;
+      this.#point(EMPTY, 0, 0);
+    }
+  }
+
+  #takeAside(state: number): void {
+    this.#point(this.#aside, this.#asidePos, this.#aside.length);
+    this.#aside = EMPTY;
+    this.#state = state;
+  }
+
+  /** True when input may come; throws when it may not yet; false when it is of no use any more. */
+  #ready(): boolean {
+    if (this.#state === DEAD) return false;
+    const ended = this.#state === IN_BODY && this.#remaining === 0;
+    if (this.#pos < this.#lim || this.#asidePos < this.#aside.length || ended) {
+      throw new Error('events are pending: call next() until it says NEED_MORE');
+    }
+    if (this.#state === LENT) this.#ring.clear();
+    if (this.#state !== IN_BODY) this.#state = IN_HEADER;
+    return true;
+  }
+
+  #wait(need: number): DecodeEvent {
+    this.#need = need;
+    return NEED_MORE;
+  }
+
+  /** The length is not whole, or looks bad: fails when no further byte can mend it. */
+  #waitForLength(at: number, size: 2 | 8): DecodeEvent {
+    const lim = Math.min(this.#lim, at + size);
+    const bad = lengthFault(this.#bytes, at, lim, size, this.maxFramePayload);
+    if (bad !== undefined) return this.#fail(bad.closeCode, [bad.fault]);
+    return this.#wait(this.#lim - this.#pos + 1);
+  }
+
+  #failByRules(b0: number, b1: number): DecodeEvent {
+    const open = this.#open !== 0;
+    return this.#fail(1002, frameFaults(b0, b1, this.#masked, this.#allowedRsv, open));
+  }
+
+  #failOverLimit(): DecodeEvent {
+    const { closeCode, fault } = overLimit(this.maxFramePayload);
+    return this.#fail(closeCode, [fault]);
+  }
+
+  #fail(closeCode: number, faults: readonly string[]): DecodeEvent {
+    // The landing place stays: a read may be under way into it.
+    this.#ring.clear();
+    this.#point(EMPTY, 0, 0);
+    this.#aside = EMPTY;
+    this.#show(EMPTY, 0, 0);
+    this.#state = DEAD;
+    this.error = new ProtocolError(closeCode, faults);
+    return FAILED;
+  }
+
+  #point(bytes: Uint8Array, pos: number, lim: number): void {
+    this.#bytes = bytes;
+    this.#pos = pos;
+    this.#lim = lim;
+    this.#words = undefined;
+    this.#address = UNKNOWN;
+  }
+
+  #show(buf: Uint8Array, start: number, end: number): void {
+    this.buf = buf;
+    this.start = start;
+    this.end = end;
+  }
+
+  #forgetTarget(): void {
+    this.#target = EMPTY;
+    this.#targetWords = undefined;
+    this.#assembling = false;
+  }
+}

@@ -1,0 +1,144 @@
+import { ProtocolError } from './errors.ts';
+import { checkRange } from './mask.ts';
+import { FIN, lengthFault, MASK, RSV } from './rules.ts';
+
+const TWO_32 = 2 ** 32;
+/** The longest header: two bytes, a 64-bit length, a key. */
+export const MAX_HEADER = 14;
+
+/**
+ * One reusable frame header: its fields hold the last header read, or the next to be written.
+ *
+ * @see RFC 6455, section 5.2
+ */
+export class FrameHeader {
+  /** Final fragment of its message. */
+  fin = false;
+  /** The reserved bits as they stand on the wire: `0x40` RSV1, `0x20` RSV2, `0x10` RSV3. */
+  rsv = 0;
+  /** 0 to 15. */
+  opcode = 0;
+  /** Whether the payload is masked and a key stands in the header. */
+  masked = false;
+  /** Payload length in bytes, 0 to 2^53 - 1. */
+  length = 0;
+  /** Masking key, big-endian, as a signed 32-bit integer: `37 fa 21 3d` is `0x37fa213d`. 0 when not masked. */
+  maskKey = 0;
+
+  /**
+   * Reads one header from `bytes[start, end)`. It judges nothing but the length's form: which opcodes, bits and sizes
+   * are in order is for the caller to say.
+   *
+   * @returns Size of the header in bytes, 2 to 14; or 0 when it is not whole yet: then nothing is consumed and the
+   *   fields are as before; call again with more bytes.
+   * @throws ProtocolError for a non-minimal length or one of 2^53 and more, as soon as the bytes say so; TypeError,
+   *   RangeError when the range is not inside `bytes`.
+   */
+  read(bytes: Uint8Array, start = 0, end: number = bytes.length): number {
+    checkRange(bytes, start, end);
+    if (end - start < 2) return 0;
+    const b0 = bytes[start]!;
+    const b1 = bytes[start + 1]!;
+    const short = b1 & 0x7f;
+    const size = short < 126 ? 0 : short === 126 ? 2 : 8;
+    if (size !== 0) {
+      const bad = lengthFault(bytes, start + 2, Math.min(end, start + 2 + size), size, Infinity);
+      if (bad !== undefined) throw new ProtocolError(bad.closeCode, [bad.fault]);
+    }
+    const masked = (b1 & MASK) !== 0;
+    const key = start + 2 + size;
+    const after = masked ? key + 4 : key;
+    if (end < after) return 0;
+    this.fin = (b0 & FIN) !== 0;
+    this.rsv = b0 & RSV;
+    this.opcode = b0 & 0x0f;
+    this.masked = masked;
+    this.length =
+      size === 0 ? short : size === 2 ? length16(bytes, start + 2) : length64(bytes, start + 2);
+    // Signed on purpose: XOR is signed, and the field stays a small integer more often.
+    this.maskKey = masked
+      ? (bytes[key]! << 24) | (bytes[key + 1]! << 16) | (bytes[key + 2]! << 8) | bytes[key + 3]!
+      : 0;
+    return after - start;
+  }
+
+  /**
+   * Writes the header to `bytes` at index `at`, with the shortest form of the length.
+   *
+   * @returns Size of the header in bytes, 2 to 14.
+   * @throws RangeError when a field is out of its range or the header does not fit.
+   */
+  write(bytes: Uint8Array, at = 0): number {
+    const { fin, rsv, opcode, masked, length, maskKey } = this;
+    checkFrameFields(opcode, rsv);
+    if (!Number.isSafeInteger(length) || length < 0) {
+      throw new RangeError('length must be an integer of 0 to 2^53 - 1');
+    }
+    const size = headerSize(length) + (masked ? 4 : 0);
+    checkRange(bytes, at, at + size);
+    const key = writeHeader(bytes, at, (fin ? FIN : 0) | rsv | opcode, masked ? MASK : 0, length);
+    if (masked) {
+      bytes[key] = maskKey >>> 24;
+      bytes[key + 1] = maskKey >>> 16;
+      bytes[key + 2] = maskKey >>> 8;
+      bytes[key + 3] = maskKey;
+    }
+    return size;
+  }
+}
+
+/** Size in bytes of an unmasked header for a payload of `length` bytes: 2, 4 or 10. */
+export function headerSize(length: number): number {
+  return length < 126 ? 2 : length < 65536 ? 4 : 10;
+}
+
+/** Writes an unmasked header, or the part of a masked one before its key, and says the index after it. */
+export function writeHeader(
+  bytes: Uint8Array,
+  at: number,
+  b0: number,
+  maskBit: number,
+  length: number,
+): number {
+  bytes[at] = b0;
+  if (length < 126) {
+    bytes[at + 1] = maskBit | length;
+    return at + 2;
+  }
+  if (length < 65536) {
+    bytes[at + 1] = maskBit | 126;
+    bytes[at + 2] = length >>> 8;
+    bytes[at + 3] = length;
+    return at + 4;
+  }
+  const high = Math.floor(length / TWO_32);
+  const low = length >>> 0;
+  bytes[at + 1] = maskBit | 127;
+  bytes[at + 2] = 0;
+  bytes[at + 3] = high >>> 16;
+  bytes[at + 4] = high >>> 8;
+  bytes[at + 5] = high;
+  bytes[at + 6] = low >>> 24;
+  bytes[at + 7] = low >>> 16;
+  bytes[at + 8] = low >>> 8;
+  bytes[at + 9] = low;
+  return at + 10;
+}
+
+/** The 16-bit length at `at`. */
+export function length16(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 8) | bytes[at + 1]!;
+}
+
+/** The 64-bit length at `at`; a double that is no longer exact from 2^53 up. */
+export function length64(bytes: Uint8Array, at: number): number {
+  const high = (length16(bytes, at) << 16) | length16(bytes, at + 2);
+  const low = (length16(bytes, at + 4) << 16) | length16(bytes, at + 6);
+  return (high >>> 0) * TWO_32 + (low >>> 0);
+}
+
+/** Throws a RangeError unless both fit their bits of the first header byte. */
+export function checkFrameFields(opcode: number, rsv: number): void {
+  if ((opcode & 0x0f) !== opcode) throw new RangeError('opcode must be an integer of 0 to 15');
+  if ((rsv & RSV) !== rsv) throw new RangeError('rsv must be of the wire bits 0x40, 0x20 and 0x10');
+}

@@ -1,0 +1,86 @@
+import { simd } from './simd.ts';
+
+/** Options of {@link MessageBuffers}. */
+export interface MessageBuffersOptions {
+  /** How many free bytes of ordinary memory are kept for reuse. Default 8 MiB. */
+  maxFreeBytes?: number;
+  /** Take buffers inside the SIMD memory while it has a slot. Default true. */
+  simd?: boolean;
+}
+
+const SMALLEST = 4096;
+const LARGEST_IN_SIMD = 4 * 1024 * 1024;
+const MAX_FREE_BYTES = 8 * 1024 * 1024;
+
+/**
+ * Buffers in which messages larger than a chunk are assembled: a power of two in size, in the SIMD memory while that
+ * has a slot, where unmasking is several times as fast; in ordinary memory otherwise, of which a bounded amount is kept
+ * for reuse, since fresh memory costs page faults.
+ */
+export class MessageBuffers {
+  readonly #maxFreeBytes: number;
+  readonly #simd: boolean;
+  /** Free ordinary buffers by the power of two that is their size. */
+  readonly #free = new Map<number, Uint8Array[]>();
+  readonly #lent = new WeakSet<Uint8Array>();
+  #freeBytes = 0;
+
+  /** @throws RangeError when `maxFreeBytes` is negative or no number. */
+  constructor(options: MessageBuffersOptions = {}) {
+    this.#maxFreeBytes = options.maxFreeBytes ?? MAX_FREE_BYTES;
+    if (!(this.#maxFreeBytes >= 0)) throw new RangeError('maxFreeBytes must be 0 or more');
+    this.#simd = options.simd ?? true;
+  }
+
+  /** How many bytes of ordinary memory lie here for reuse. */
+  get freeBytes(): number {
+    return this.#freeBytes;
+  }
+
+  /**
+   * Lends a buffer of at least `bytes` bytes: the next power of two, 4 KiB or more. Its contents are whatever they
+   * were. It is yours until {@link give}.
+   *
+   * @throws RangeError when `bytes` is no integer of 0 or more, or more than memory can hold.
+   */
+  take(bytes: number): Uint8Array {
+    if (!(Number.isInteger(bytes) && bytes >= 0)) {
+      throw new RangeError('bytes must be an integer of 0 or more');
+    }
+    let size = SMALLEST;
+    while (size < bytes) size *= 2;
+    const slot = this.#simd && size <= LARGEST_IN_SIMD ? simd()?.slots.take(size) : undefined;
+    let buffer = slot ?? this.#free.get(size)?.pop();
+    if (buffer === undefined) {
+      buffer = new Uint8Array(size);
+    } else if (slot === undefined) {
+      this.#freeBytes -= size;
+    }
+    this.#lent.add(buffer);
+    return buffer;
+  }
+
+  /**
+   * Takes a buffer back: the very object that {@link take} gave. It must not be touched afterwards.
+   *
+   * @throws Error when it is not lent: given twice, or a view of it.
+   */
+  give(buffer: Uint8Array): void {
+    if (!this.#lent.delete(buffer)) throw new Error('this buffer is not lent by this pool');
+    if (simd()?.slots.give(buffer)) return;
+    const size = buffer.length;
+    if (this.#freeBytes + size > this.#maxFreeBytes) return;
+    const free = this.#free.get(size);
+    if (free === undefined) this.#free.set(size, [buffer]);
+    else free.push(buffer);
+    this.#freeBytes += size;
+  }
+}
+
+let shared: MessageBuffers | undefined;
+
+/** The thread's own message buffers, made at the first call. */
+export function sharedMessageBuffers(): MessageBuffers {
+  shared ??= new MessageBuffers();
+  return shared;
+}

@@ -1,0 +1,119 @@
+import { CloseCode } from './close-code.ts';
+import { isControl } from './opcode.ts';
+
+/** First header byte: the final fragment of a message (RFC 6455, section 5.2). */
+export const FIN = 0x80;
+/** First header byte: the three reserved bits. */
+export const RSV = 0x70;
+/** First header byte: the bit that permessage-deflate uses (RFC 7692, section 6). */
+export const RSV1 = 0x40;
+/** Second header byte: the payload is masked. */
+export const MASK = 0x80;
+
+const RSV2 = 0x20;
+const RSV3 = 0x10;
+const TWO_53 = 2 ** 53;
+const TWO_63 = 2 ** 63;
+
+/**
+ * Which rules the first two bytes of a frame break, in the order and words of gorilla/websocket; empty when none.
+ *
+ * @param b0 - FIN, RSV and opcode.
+ * @param b1 - MASK and the 7-bit length.
+ * @param masked - Whether this end expects masked frames: a server does, a client does not.
+ * @param allowedRsv - The reserved bits that extensions have agreed on, as wire bits (`0x40` is RSV1).
+ * @param messageOpen - Whether a message has begun and not ended.
+ * @see RFC 6455, sections 5.1 to 5.5; RFC 7692, section 6.1
+ */
+export function frameFaults(
+  b0: number,
+  b1: number,
+  masked: boolean,
+  allowedRsv: number,
+  messageOpen: boolean,
+): string[] {
+  const faults: string[] = [];
+  const opcode = b0 & 0x0f;
+  const fin = (b0 & FIN) !== 0;
+  // RFC 7692, 6.1: RSV1 tells about a message, so only a message's first frame may carry it.
+  const allowed = opcode === 0 || isControl(opcode) ? allowedRsv & ~RSV1 : allowedRsv;
+  const set = b0 & ~allowed;
+  if ((set & RSV1) !== 0) faults.push('RSV1 set');
+  if ((set & RSV2) !== 0) faults.push('RSV2 set');
+  if ((set & RSV3) !== 0) faults.push('RSV3 set');
+
+  if (opcode >= 8 && opcode <= 10) {
+    if ((b1 & 0x7f) > 125) faults.push('len > 125 for control');
+    if (!fin) faults.push('FIN not set on control');
+  } else if (opcode === 1 || opcode === 2) {
+    if (messageOpen) faults.push('data before FIN');
+  } else if (opcode === 0) {
+    if (!messageOpen) faults.push('continuation after FIN');
+  } else {
+    faults.push(`bad opcode ${opcode}`);
+  }
+  if (((b1 & MASK) !== 0) !== masked) faults.push('bad MASK');
+  return faults;
+}
+
+/** A fault of an extended length, and the close code that answers it. */
+export interface LengthFault {
+  readonly closeCode: number;
+  readonly fault: string;
+}
+
+/**
+ * Judges the extended length in `bytes[start, end)`, of which only the first bytes may be there yet: says a fault as
+ * soon as no further byte can mend it.
+ *
+ * @param size - How many bytes the length has: 2 or 8.
+ * @param limit - The largest length to be accepted.
+ * @see RFC 6455, section 5.2
+ */
+export function lengthFault(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  size: 2 | 8,
+  limit: number,
+): LengthFault | undefined {
+  // The smallest and the largest length that may still come of it. Doubles: exact enough for powers of two.
+  let least = 0;
+  let most = 0;
+  for (let i = 0; i < size; i++) {
+    const there = start + i < end;
+    least = least * 256 + (there ? bytes[start + i]! : 0x00);
+    most = most * 256 + (there ? bytes[start + i]! : 0xff);
+  }
+  if (least >= TWO_63)
+    return { closeCode: CloseCode.ProtocolError, fault: 'length with top bit set' };
+  if (least >= TWO_53)
+    return { closeCode: CloseCode.MessageTooBig, fault: 'length of 2^53 or more' };
+  if (most < (size === 2 ? 126 : 65536)) {
+    return { closeCode: CloseCode.ProtocolError, fault: 'non-minimal length' };
+  }
+  return least > limit ? overLimit(limit) : undefined;
+}
+
+/** The fault of a data frame that announces more than `maxFramePayload`. */
+export function overLimit(limit: number): LengthFault {
+  return { closeCode: CloseCode.MessageTooBig, fault: `frame over the limit of ${limit} bytes` };
+}
+
+/** Verdicts about a first byte, made of {@link frameFaults} itself. */
+export const FAULTY = 0;
+export const DATA_FRAME = 1;
+export const CONTROL_FRAME = 2;
+
+/**
+ * A table with the verdict for each first byte: entries 0 to 255 while no message is open, 256 to 511 while one is.
+ * The second byte's rules (MASK, a control frame's length) are left to the reader.
+ */
+export function firstByteVerdicts(allowedRsv: number): Uint8Array {
+  const verdicts = new Uint8Array(512);
+  for (let i = 0; i < 512; i++) {
+    const clean = frameFaults(i & 0xff, 0, false, allowedRsv, i > 0xff).length === 0;
+    verdicts[i] = !clean ? FAULTY : isControl(i & 0x0f) ? CONTROL_FRAME : DATA_FRAME;
+  }
+  return verdicts;
+}

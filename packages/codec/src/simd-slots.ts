@@ -1,0 +1,80 @@
+const SMALLEST = 12;
+
+/**
+ * Slots of a fixed memory, powers of two from 4 KiB up, handed out by the buddy rule: a free block is halved until it
+ * fits, and halves that are both free become one again.
+ *
+ * The blocks are the nodes of a binary tree that lies in an array: node 1 is the whole memory, node n has the halves
+ * 2n and 2n + 1. `#room[n]` says how large a block is free somewhere in node n: its power of two, or 0 for none.
+ */
+export class SimdSlots {
+  readonly #buffer: ArrayBuffer;
+  readonly #offset: number;
+  readonly #order: number;
+  readonly #room: Uint8Array;
+  /** Views are made once for each node and reused: taking a slot twice gives the same object. */
+  readonly #views = new Map<number, Uint8Array>();
+  readonly #taken = new Set<Uint8Array>();
+
+  /** Manages `buffer[offset, offset + bytes)`; `bytes` is a power of two. */
+  constructor(buffer: ArrayBuffer, offset: number, bytes: number) {
+    this.#buffer = buffer;
+    this.#offset = offset;
+    this.#order = 31 - Math.clz32(bytes);
+    this.#room = new Uint8Array(2 << (this.#order - SMALLEST));
+    for (let node = 1; node < this.#room.length; node++) {
+      this.#room[node] = this.#order - (31 - Math.clz32(node));
+    }
+  }
+
+  /** A slot of the smallest power of two that holds `bytes`, or undefined when none is free. */
+  take(bytes: number): Uint8Array | undefined {
+    const want = Math.max(SMALLEST, 32 - Math.clz32(bytes - 1));
+    const room = this.#room;
+    if (bytes > 1 << this.#order || room[1]! < want) return undefined;
+    let node = 1;
+    for (let order = this.#order; order > want; order--) {
+      const left = 2 * node;
+      const right = left + 1;
+      // The tighter half, so that large blocks stay whole.
+      const fitsLeft = room[left]! >= want;
+      const fitsRight = room[right]! >= want;
+      node = fitsLeft && !(fitsRight && room[right]! < room[left]!) ? left : right;
+    }
+    room[node] = 0;
+    this.#tellParents(node, want);
+    return this.#lend(node, want);
+  }
+
+  /** Takes back a slot; false when `slot` is not one of this memory's, or not lent. */
+  give(slot: Uint8Array): boolean {
+    if (!this.#taken.delete(slot)) return false;
+    const order = 31 - Math.clz32(slot.length);
+    const node = (1 << (this.#order - order)) + (slot.byteOffset - this.#offset) / slot.length;
+    this.#room[node] = order;
+    this.#tellParents(node, order);
+    return true;
+  }
+
+  #tellParents(child: number, childOrder: number): void {
+    const room = this.#room;
+    let order = childOrder;
+    for (let node = child >> 1; node > 0; node >>= 1) {
+      const left = room[2 * node]!;
+      const right = room[2 * node + 1]!;
+      room[node] = left === order && right === order ? order + 1 : Math.max(left, right);
+      order++;
+    }
+  }
+
+  #lend(node: number, order: number): Uint8Array {
+    let view = this.#views.get(node);
+    if (view === undefined) {
+      const index = node - (1 << (31 - Math.clz32(node)));
+      view = new Uint8Array(this.#buffer, this.#offset + index * 2 ** order, 2 ** order);
+      this.#views.set(node, view);
+    }
+    this.#taken.add(view);
+    return view;
+  }
+}
