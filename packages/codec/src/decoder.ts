@@ -273,6 +273,11 @@ export class FrameDecoder {
     this.#assembling = true;
   }
 
+  /** Takes {@link assembleInto} back: what follows of the frame is delivered where it lies. */
+  deliverInPlace(): void {
+    this.#forgetTarget();
+  }
+
   /** Back to the state at birth: nothing pending, no error, no memory held. */
   reset(): void {
     this.#ring.release();

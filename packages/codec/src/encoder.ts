@@ -250,6 +250,23 @@ export class FrameEncoder {
     for (const release of releases) release?.();
   }
 
+  /**
+   * Drops what waits and releases its memory, save what belongs to a frame of which a part has been taken away by
+   * {@link shift}: its rest stays, so that the stream of frames stays whole.
+   */
+  truncate(): void {
+    this.#seal();
+    let keep = 0;
+    while (keep < this.#count && !this.#frameStarts[keep]!) keep++;
+    const releases = this.#releases.slice(keep, this.#count);
+    for (let i = keep; i < this.#count; i++) {
+      this.#pending -= this.#ends[i]! - this.#starts[i]!;
+      this.#clear(i);
+    }
+    this.#count = keep;
+    for (const release of releases) release?.();
+  }
+
   /** Copies a frame that fits the slab. */
   #whole(b0: number, payload: Uint8Array, start: number, end: number): void {
     const length = end - start;

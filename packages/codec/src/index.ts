@@ -51,4 +51,4 @@ export {
   sharedSlabPool,
 } from './pool.ts';
 export { frameFaults } from './rules.ts';
-export { UTF8_ACCEPT, UTF8_REJECT, utf8Step } from './utf8.ts';
+export { UTF8_ACCEPT, UTF8_REJECT, utf8Length, utf8Step } from './utf8.ts';
