@@ -8,7 +8,7 @@ export interface EncodeFrameOptions {
   /** Reserved bits as they stand on the wire: `0x40` RSV1, `0x20` RSV2, `0x10` RSV3. Default 0. */
   rsv?: number;
   /** Masks the payload with this 32-bit key, big-endian. Default: not masked. */
-  maskKey?: number;
+  maskKey?: number | undefined;
 }
 
 /**

@@ -28,7 +28,7 @@ export interface FrameEncoderOptions {
   /** Unmasked payloads of more bytes than this are referenced instead of copied. Default 65536. */
   borrowFrom?: number;
   /** Gives the masking key of each frame as a 32-bit integer, big-endian. Default: keys from the platform's `crypto`. */
-  nextKey?: () => number;
+  nextKey?: (() => number) | undefined;
   /**
    * Writes `text` as UTF-8 to `into`, from index `at` on, lone surrogates as U+FFFD, and says how many bytes that were.
    * There is room for three bytes a UTF-16 unit. Default: TextEncoder; a platform often has something faster.

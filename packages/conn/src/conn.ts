@@ -1,0 +1,436 @@
+import {
+  BinaryMessage,
+  CloseCode,
+  CloseMessage,
+  formatCloseMessage,
+  isValidCloseCode,
+  PingMessage,
+  PongMessage,
+  parseCloseMessage,
+  type Role,
+  TextMessage,
+} from '@ws/codec';
+import type { CloseInfo, ConnState } from './closing.ts';
+import type { CloseHandler, PingPongHandler } from './controls.ts';
+import { bytesOf, controlPayload, isBorrowed, isShared, type MessageData } from './data.ts';
+import { CloseSentError, TimeoutError } from './errors.ts';
+import { type DataType, Message } from './message.ts';
+import { type ConnOptions, duration, kind, resolveSettings } from './options.ts';
+import { type Patience, patiently } from './patience.ts';
+import { portableHost } from './portable-host.ts';
+import { done, handled, rejected } from './promises.ts';
+import { endsWell, type MessageHandler } from './reading.ts';
+import { Session } from './session.ts';
+import type { Transport } from './transport.ts';
+
+/** What a connection has counted since it was made. Bytes are those of the wire, headers included. */
+export interface ConnStats {
+  readonly messagesIn: number;
+  readonly messagesOut: number;
+  readonly framesIn: number;
+  readonly framesOut: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly pingsIn: number;
+  readonly pingsOut: number;
+  /** The last round trip of a ping, in ms; NaN before the first. */
+  readonly rtt: number;
+}
+
+/** How {@link Conn.ping} waits. */
+export interface PingOptions {
+  /** Gives up when it is aborted; the promise rejects with its reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** In ms, default 20 s; `false` waits as long as the connection lasts. */
+  readonly timeout?: number | false | undefined;
+}
+
+/**
+ * A WebSocket connection over any {@link Transport} (RFC 6455).
+ *
+ * Read in one of four ways: {@link readMessage}, `for await (const message of conn)`, {@link receive} (the fast one)
+ * or {@link discardReads}. Write from anywhere, in any number: messages leave in the order of the calls.
+ *
+ * No promise of a Conn causes an unhandled rejection when you look away, and nothing is thrown at the process:
+ * {@link closed} tells how the connection ended.
+ *
+ * @example
+ * ```ts
+ * import { connPair } from '@ws/conn';
+ *
+ * const [client, server] = connPair();
+ * void server.receive((message) => server.send(message));
+ * await client.send('hello');
+ * const message = await client.readMessage();
+ * console.log(message.text());
+ * await client.close();
+ * ```
+ */
+export class Conn implements AsyncIterable<Message>, AsyncDisposable {
+  /** Which end this is. */
+  readonly role: Role;
+  /** The subprotocol agreed on in the handshake, `''` when there is none. */
+  readonly subprotocol: string;
+  /** The extensions agreed on in the handshake, as the response named them; `''` when there are none. */
+  readonly extensions: string;
+  readonly #session: Session;
+
+  /**
+   * Starts `transport`, which is this connection's from now on. No frame is parsed before the code that makes the Conn
+   * has run to its first `await`: handlers set there see the first frame.
+   *
+   * @throws TypeError, RangeError for a bad option, before the transport is touched.
+   */
+  constructor(transport: Transport, options: ConnOptions) {
+    if (typeof options !== 'object' || options === null) {
+      throw new TypeError(`new Conn: expected options, got ${kind(options)}`);
+    }
+    const { role, subprotocol = '', extensions = '', host = portableHost } = options;
+    if (role !== 'client' && role !== 'server') {
+      throw new TypeError(`role: expected 'client' or 'server', got ${String(role)}`);
+    }
+    this.role = role;
+    this.subprotocol = subprotocol;
+    this.extensions = extensions;
+    this.#session = new Session(role, transport, host, resolveSettings(options, role));
+  }
+
+  /** `open` until a close frame is sent or answered, or the connection fails; `closed` once the transport is gone. */
+  get state(): ConnState {
+    return this.#session.state;
+  }
+
+  /** Resolves once, when the transport is gone, and never rejects. */
+  get closed(): Promise<CloseInfo> {
+    return this.#session.closed.promise;
+  }
+
+  /** Bytes accepted by writes and not yet handed to the operating system. */
+  get bufferedAmount(): number {
+    return this.#session.outbox.bufferedAmount;
+  }
+
+  /** The counters as they stand now. */
+  get stats(): ConnStats {
+    const { intake, outbox, controls, bytesIn } = this.#session;
+    return {
+      messagesIn: intake.messages,
+      messagesOut: outbox.messages,
+      framesIn: intake.frames,
+      framesOut: outbox.frames,
+      bytesIn,
+      bytesOut: outbox.bytes,
+      pingsIn: intake.pings,
+      pingsOut: outbox.pings,
+      rtt: controls.rtt,
+    };
+  }
+
+  /** This end's address, as the transport names it. */
+  get localAddr(): string | undefined {
+    return this.#session.transport.localAddr;
+  }
+
+  /** The peer's address, as the transport names it. */
+  get remoteAddr(): string | undefined {
+    return this.#session.transport.remoteAddr;
+  }
+
+  /** What the transport stands on, a `net.Socket` for example. Reading from it or writing to it corrupts the stream. */
+  get underlyingConn(): unknown {
+    return this.#session.transport.underlying;
+  }
+
+  /**
+   * The next message. Its bytes are yours.
+   *
+   * `signal` and `timeout` (ms) end the wait, not the connection: the message is there for the next read.
+   *
+   * @throws (rejects) {@link CloseError} when the connection has ended, in whatever way; the same error for every later
+   *   read. {@link ReadPendingError} when another way of reading is pending, {@link TimeoutError}, the signal's reason.
+   */
+  readMessage(options?: Patience): Promise<Message> {
+    return this.#read('readMessage', options);
+  }
+
+  #read(name: string, options: Patience | undefined): Promise<Message> {
+    const { reading, host } = this.#session;
+    if (options === undefined) return reading.read(name);
+    return patiently(
+      host,
+      options,
+      () => reading.read(name),
+      (read, reason) => reading.giveUp(read, reason),
+    );
+  }
+
+  /**
+   * The messages, one after the other, until the connection ends: done on 1000, 1001 and 1005, otherwise the error is
+   * thrown. `break` leaves the connection open.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
+    const { reading } = this.#session;
+    const next = async (): Promise<IteratorResult<Message, undefined>> => {
+      try {
+        return { done: false, value: await reading.read('for await') };
+      } catch (error) {
+        if (endsWell(error)) return { done: true, value: undefined };
+        throw error;
+      }
+    };
+    return {
+      next: () => handled(next()),
+      return: () => Promise.resolve({ done: true, value: undefined }),
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+  }
+
+  /**
+   * Gives every message to `handler`, until the connection ends: the fast way, nothing is allocated for a message.
+   *
+   * The {@link BorrowedMessage} is valid until the handler returns or, when it returns a promise, until that settles;
+   * the next message waits for it. Pings are answered meanwhile, and messages are read ahead.
+   *
+   * @returns How the connection ended, for 1000, 1001 and 1005.
+   * @throws (rejects) {@link CloseError} for other codes; what the handler threw, which closes the connection with 1011;
+   *   {@link ReadPendingError}; TypeError when `handler` is no function.
+   */
+  receive(handler: MessageHandler): Promise<CloseInfo> {
+    if (typeof handler !== 'function') {
+      return rejected(new TypeError(`receive: expected a function, got ${kind(handler)}`));
+    }
+    return this.#untilClosed(this.#session.reading.receive(handler));
+  }
+
+  /**
+   * For those who only write: reads and drops every message, so that pings, pongs and the close frame are handled.
+   * Ends as {@link receive}.
+   */
+  discardReads(): Promise<CloseInfo> {
+    return this.#untilClosed(this.#session.reading.discard());
+  }
+
+  #untilClosed(finished: Promise<void>): Promise<CloseInfo> {
+    return handled(finished.then(() => this.closed));
+  }
+
+  /**
+   * Sends a message, as one frame whatever its size.
+   *
+   * @param type - `TextMessage` or `BinaryMessage`; a control type is handed to {@link writeControl}.
+   * @param data - Text, or bytes in any shape. Up to 64 KiB, and all that a client sends, are copied during the call.
+   *   Larger ones are referenced: leave them alone until the promise settles, which it does when they are free again. A
+   *   {@link BorrowedMessage} needs no care. Lone surrogates in text leave as U+FFFD. Bytes sent as text are taken for
+   *   valid UTF-8.
+   * @returns A promise that resolves when the message is accepted below the high-water mark, else when the transport has
+   *   drained. Await it, and a slow peer slows you down.
+   * @throws (rejects) {@link CloseSentError}, {@link BackpressureError}, {@link TransportError}; TypeError for what is
+   *   neither text nor bytes, or no message type. Nothing is sent then.
+   */
+  writeMessage(type: number, data: MessageData): Promise<void> {
+    const { outbox } = this.#session;
+    if (type !== TextMessage && type !== BinaryMessage) {
+      if (isControlType(type)) return this.writeControl(type, isBorrowed(data) ? data.data : data);
+      return rejected(badType(type));
+    }
+    if (typeof data === 'string') return outbox.text(type, data);
+    try {
+      if (isBorrowed(data)) {
+        data.data;
+        return outbox.message(type, data.bytes, data.start, data.end);
+      }
+      const bytes = bytesOf(data);
+      return outbox.message(type, isShared(bytes) ? bytes.slice() : bytes, 0, bytes.length);
+    } catch (error) {
+      return rejected(error);
+    }
+  }
+
+  /** Sends a string as text, bytes as binary, a {@link BorrowedMessage} as what it is. As {@link writeMessage}. */
+  send(data: MessageData): Promise<void> {
+    if (typeof data === 'string') return this.#session.outbox.text(TextMessage, data);
+    return this.writeMessage(isBorrowed(data) ? data.type : BinaryMessage, data);
+  }
+
+  /**
+   * Sends a control frame; pings and pongs pass messages that wait. A close frame starts the closing handshake, as
+   * {@link close} does, after all messages accepted before it.
+   *
+   * @param type - `CloseMessage`, `PingMessage` or `PongMessage`.
+   * @param data - At most 125 bytes, copied. Of a close frame: what {@link formatCloseMessage} gives, or nothing.
+   * @param deadline - A Date or ms since 1970: past it, nothing is sent.
+   * @throws (rejects) TypeError for a wrong type, RangeError for bytes that do not fit, {@link TimeoutError} past the
+   *   deadline, {@link CloseSentError}, {@link BackpressureError} when too many pings wait.
+   */
+  writeControl(
+    type: number,
+    data: string | ArrayBuffer | ArrayBufferView = '',
+    deadline?: Date | number | null,
+  ): Promise<void> {
+    const { outbox, host, settings } = this.#session;
+    try {
+      if (!isControlType(type)) throw badType(type);
+      const payload = controlPayload(data, host);
+      if (type === CloseMessage) checkClose(payload);
+      if (isPast(deadline)) throw new TimeoutError('write timeout');
+      if (type !== CloseMessage) return outbox.control(type, payload, 0, payload.length);
+      if (outbox.error !== undefined) throw outbox.error;
+      this.#session.sendClose(payload, settings.closeTimeout);
+      return done;
+    } catch (error) {
+      return rejected(error);
+    }
+  }
+
+  /**
+   * Sends a ping; resolves with the round trip in ms when its pong, or that of a later one, arrives
+   * (RFC 6455, section 5.5.3).
+   *
+   * @param data - At most 125 bytes; without it, bytes that tell this ping from others.
+   * @throws (rejects) {@link TimeoutError} after `timeout` (20 s), the signal's reason, {@link BackpressureError} when
+   *   `maxPendingPings` are unanswered, and what ended the connection.
+   */
+  ping(data?: string | ArrayBuffer | ArrayBufferView, options: PingOptions = {}): Promise<number> {
+    const { controls, host } = this.#session;
+    try {
+      const timeout = duration('timeout', options.timeout, 20_000, true);
+      const payload =
+        data === undefined ? controls.pings.payload() : controlPayload(data, host).slice();
+      return patiently(
+        host,
+        { signal: options.signal },
+        () => controls.send(payload, timeout),
+        (answer, reason) => controls.pings.giveUp(answer, reason),
+      );
+    } catch (error) {
+      return rejected(error);
+    }
+  }
+
+  /**
+   * What to do with a ping, in place of answering it with a pong; `null` restores that. An error of the handler closes
+   * the connection with 1011.
+   */
+  setPingHandler(handler: PingPongHandler | null): void {
+    this.#session.controls.pingHandler = functionOrNull('setPingHandler', handler);
+  }
+
+  /** What to do with a pong, after those who wait in {@link ping} are served; `null`: nothing. */
+  setPongHandler(handler: PingPongHandler | null): void {
+    this.#session.controls.pongHandler = functionOrNull('setPongHandler', handler);
+  }
+
+  /**
+   * What to do when the peer's close frame is handled, before it is answered: with its code, if the handler has not
+   * sent a close frame by the time it is done. `null`: nothing.
+   */
+  setCloseHandler(handler: CloseHandler | null): void {
+    this.#session.controls.closeHandler = functionOrNull('setCloseHandler', handler);
+  }
+
+  /** The handler that is in force. */
+  pingHandler(): PingPongHandler {
+    return (
+      this.#session.controls.pingHandler ??
+      ((payload) => void this.#session.outbox.control(PongMessage, payload, 0, payload.length))
+    );
+  }
+
+  /** The handler that is in force. */
+  pongHandler(): PingPongHandler {
+    return this.#session.controls.pongHandler ?? (() => {});
+  }
+
+  /** The handler that is in force. */
+  closeHandler(): CloseHandler {
+    return (
+      this.#session.controls.closeHandler ??
+      ((code) => void this.writeControl(CloseMessage, formatCloseMessage(code)))
+    );
+  }
+
+  /**
+   * The closing handshake (RFC 6455, section 7): sends a close frame after all accepted messages, waits for the peer's,
+   * dropping messages, and for the transport to end. Called again, or after the peer has begun, it joins what is under
+   * way.
+   *
+   * @param code - 1000-1003, 1007-1014 or 3000-4999.
+   * @param reason - At most 123 bytes of UTF-8.
+   * @param options - `timeout`: how long the peer may take, in ms, default `closeTimeout`; the transport is dropped
+   *   then. `signal`: drops it at once.
+   * @returns How the connection ended.
+   * @throws (rejects) TypeError, RangeError for a bad argument: nothing is sent. The signal's reason.
+   */
+  close(
+    code: number = CloseCode.NormalClosure,
+    reason = '',
+    options: Patience = {},
+  ): Promise<CloseInfo> {
+    const session = this.#session;
+    try {
+      const payload = formatCloseMessage(code, reason);
+      if (payload.length === 0)
+        throw new RangeError(`websocket: close code ${code} must not be sent`);
+      const timeout = duration('timeout', options.timeout, session.settings.closeTimeout, false);
+      return patiently(
+        session.host,
+        { signal: options.signal },
+        () => {
+          session.sendClose(payload, timeout);
+          return this.closed;
+        },
+        () => session.terminate(),
+      );
+    } catch (error) {
+      return rejected(error);
+    }
+  }
+
+  /** Drops the connection at once, without a close frame: gorilla/websocket's `Close`. {@link closed} tells 1006. */
+  terminate(): void {
+    this.#session.terminate();
+  }
+
+  /** `close(1000)`, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+function isControlType(type: unknown): type is number {
+  return type === CloseMessage || type === PingMessage || type === PongMessage;
+}
+
+function badType(type: unknown): TypeError {
+  return new TypeError(
+    `websocket: bad write message type: ${typeof type === 'number' ? type : kind(type)}`,
+  );
+}
+
+function checkClose(payload: Uint8Array): void {
+  try {
+    parseCloseMessage(payload);
+  } catch (error) {
+    throw new RangeError(`websocket: not the payload of a close frame; use formatCloseMessage`, {
+      cause: error,
+    });
+  }
+}
+
+function isPast(deadline: Date | number | null | undefined): boolean {
+  if (deadline === undefined || deadline === null) return false;
+  const at = deadline instanceof Date ? deadline.getTime() : deadline;
+  if (typeof at !== 'number' || Number.isNaN(at)) {
+    throw new TypeError(`deadline: expected a Date or ms since 1970, got ${kind(deadline)}`);
+  }
+  return at <= Date.now();
+}
+
+function functionOrNull<T>(name: string, handler: T | null): T | undefined {
+  if (handler === null) return undefined;
+  if (typeof handler !== 'function')
+    throw new TypeError(`${name}: expected a function or null, got ${kind(handler)}`);
+  return handler;
+}

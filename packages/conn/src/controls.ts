@@ -1,0 +1,88 @@
+import { CloseCode, PingMessage, PongMessage } from '@ws/codec';
+import type { Host } from './host.ts';
+import type { Intake } from './intake.ts';
+import type { Outbox } from './outbox.ts';
+import { Pings } from './pings.ts';
+
+/** Called with the payload of a ping or a pong: bytes of its own, at most 125. */
+export type PingPongHandler = (payload: Uint8Array) => void | PromiseLike<void>;
+/** Called with the code (1005 when there was none) and the reason of the peer's close frame. */
+export type CloseHandler = (code: number, reason: string) => void | PromiseLike<void>;
+
+/** What the control frames ask of the connection. */
+export interface ControlsOwner {
+  readonly outbox: Outbox;
+  fail(error: unknown, code: number, reason: string): void;
+}
+
+/** Pings, pongs and the user's handlers of control frames. */
+export class Controls {
+  pingHandler: PingPongHandler | undefined;
+  pongHandler: PingPongHandler | undefined;
+  closeHandler: CloseHandler | undefined;
+  readonly #owner: ControlsOwner;
+  readonly #host: Host;
+  readonly #maxPendingPings: number;
+  #pings: Pings | undefined;
+
+  constructor(owner: ControlsOwner, host: Host, maxPendingPings: number) {
+    this.#owner = owner;
+    this.#host = host;
+    this.#maxPendingPings = maxPendingPings;
+  }
+
+  /** The pings of this connection, made when the first one is sent. */
+  get pings(): Pings {
+    this.#pings ??= new Pings(this.#host, this.#maxPendingPings);
+    return this.#pings;
+  }
+
+  get rtt(): number {
+    return this.#pings?.rtt ?? NaN;
+  }
+
+  /** A ping arrived: it lies in `intake`. */
+  ping({ bytes, start, end }: Intake): void {
+    const handler = this.pingHandler;
+    // 5.5.2: answered with the same payload, as soon as is practical; when nothing may be sent any more, not at all.
+    if (handler === undefined) void this.#owner.outbox.control(PongMessage, bytes, start, end);
+    else this.#run(() => handler(bytes.slice(start, end)));
+  }
+
+  /** A pong arrived: it lies in `intake`. */
+  pong({ bytes, start, end }: Intake): void {
+    this.#pings?.pong(bytes, start, end);
+    const handler = this.pongHandler;
+    if (handler !== undefined) this.#run(() => handler(bytes.slice(start, end)));
+  }
+
+  /** A close frame is to be answered. The promise settles as the user's handler does; without one there is none. */
+  close(code: number, reason: string): Promise<void> | undefined {
+    const handler = this.closeHandler;
+    return handler === undefined ? undefined : (async () => handler(code, reason))();
+  }
+
+  /** The heartbeat's ping; nobody waits for it. */
+  beat(): void {
+    const { pings } = this;
+    if (!pings.full) void this.send(pings.payload(), Infinity);
+  }
+
+  /** Sends a ping; resolves with the round trip in ms. */
+  send(payload: Uint8Array, timeout: number): Promise<number> {
+    return this.pings.add(payload, timeout, (bytes) => {
+      return this.#owner.outbox.control(PingMessage, bytes, 0, bytes.length);
+    });
+  }
+
+  /** The connection ended. */
+  end(error: unknown): void {
+    this.#pings?.end(error);
+  }
+
+  #run(call: () => void | PromiseLike<void>): void {
+    (async () => call())().catch((error: unknown) => {
+      this.#owner.fail(error, CloseCode.InternalServerErr, '');
+    });
+  }
+}

@@ -1,0 +1,147 @@
+import { CloseCode, WebSocketError } from '@ws/codec';
+
+/** gorilla/websocket's names of the codes; 1012 and above have none there and get the IANA registry's. */
+const NAMES: ReadonlyMap<number, string> = new Map<number, string>([
+  [CloseCode.NormalClosure, 'normal'],
+  [CloseCode.GoingAway, 'going away'],
+  [CloseCode.ProtocolError, 'protocol error'],
+  [CloseCode.UnsupportedData, 'unsupported data'],
+  [CloseCode.NoStatusReceived, 'no status'],
+  [CloseCode.AbnormalClosure, 'abnormal closure'],
+  [CloseCode.InvalidFramePayloadData, 'invalid payload data'],
+  [CloseCode.PolicyViolation, 'policy violation'],
+  [CloseCode.MessageTooBig, 'message too big'],
+  [CloseCode.MandatoryExtension, 'mandatory extension missing'],
+  [CloseCode.InternalServerErr, 'internal server error'],
+  [CloseCode.TLSHandshake, 'TLS handshake error'],
+]);
+
+/**
+ * The connection ended with a close frame, or without one (code 1006, reason `unexpected EOF`). Every read after
+ * that rejects with it.
+ */
+export class CloseError extends WebSocketError {
+  declare readonly code: 'WS_ERR_CLOSE';
+  /** What the peer sent; 1005 when its close frame was empty, 1006 when there was none (RFC 6455, section 7.1.5). */
+  readonly closeCode: number;
+  /** The peer's words, at most 123 bytes of UTF-8; escape them before you print them. */
+  readonly reason: string;
+
+  constructor(closeCode: number, reason = '') {
+    const name = NAMES.get(closeCode);
+    const words = `close ${closeCode}${name === undefined ? '' : ` (${name})`}`;
+    super(reason === '' ? words : `${words}: ${printable(reason)}`, 'WS_ERR_CLOSE');
+    this.closeCode = closeCode;
+    this.reason = reason;
+  }
+
+  override get name(): string {
+    return 'CloseError';
+  }
+}
+
+/** A write after a close frame went out (RFC 6455, section 5.5.1): nothing of it was sent. */
+export class CloseSentError extends WebSocketError {
+  declare readonly code: 'WS_ERR_CLOSE_SENT';
+
+  constructor() {
+    super('close sent', 'WS_ERR_CLOSE_SENT');
+  }
+
+  override get name(): string {
+    return 'CloseSentError';
+  }
+}
+
+/** The peer's message is longer than `readLimit`. The connection was closed with 1009. */
+export class ReadLimitError extends WebSocketError {
+  declare readonly code: 'WS_ERR_READ_LIMIT';
+  /** The limit that was exceeded, in bytes. */
+  readonly limit: number;
+
+  constructor(limit: number) {
+    super(
+      `read limit of ${limit} bytes exceeded; raise it with the option readLimit`,
+      'WS_ERR_READ_LIMIT',
+    );
+    this.limit = limit;
+  }
+
+  override get name(): string {
+    return 'ReadLimitError';
+  }
+}
+
+/** A second way of reading while one is pending. The message names both; neither loses anything. */
+export class ReadPendingError extends WebSocketError {
+  declare readonly code: 'WS_ERR_READ_PENDING';
+
+  constructor(asked: string, pending: string) {
+    super(`${asked} while ${pending} is pending`, 'WS_ERR_READ_PENDING');
+  }
+
+  override get name(): string {
+    return 'ReadPendingError';
+  }
+}
+
+/** Something took longer than it was given: a handshake, a deadline, a ping, a heartbeat. */
+export class TimeoutError extends WebSocketError {
+  declare readonly code: 'WS_ERR_TIMEOUT';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, 'WS_ERR_TIMEOUT', options);
+  }
+
+  override get name(): string {
+    return 'TimeoutError';
+  }
+}
+
+/** A write was refused because too much waits already: nothing of it was sent. Await writes, or write less. */
+export class BackpressureError extends WebSocketError {
+  declare readonly code: 'WS_ERR_BACKPRESSURE';
+
+  constructor(message: string) {
+    super(message, 'WS_ERR_BACKPRESSURE');
+  }
+
+  override get name(): string {
+    return 'BackpressureError';
+  }
+}
+
+/** The transport failed, a socket was reset for example; `cause` is its own error. */
+export class TransportError extends WebSocketError {
+  declare readonly code: 'WS_ERR_TRANSPORT';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, 'WS_ERR_TRANSPORT', options);
+  }
+
+  override get name(): string {
+    return 'TransportError';
+  }
+}
+
+/**
+ * Says whether `error` is a {@link CloseError} with one of `codes`. Without codes: false, as in gorilla/websocket.
+ */
+export function isCloseError(error: unknown, ...codes: number[]): error is CloseError {
+  return error instanceof CloseError && codes.includes(error.closeCode);
+}
+
+/**
+ * Says whether `error` is a {@link CloseError} with none of the `expected` codes; other errors are not. Without
+ * codes: true for every CloseError.
+ */
+export function isUnexpectedCloseError(error: unknown, ...expected: number[]): error is CloseError {
+  return error instanceof CloseError && !expected.includes(error.closeCode);
+}
+
+/** The peer's words with control characters escaped, so that they cannot forge lines in a log. */
+export function printable(text: string): string {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (c) => {
+    return `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
+}

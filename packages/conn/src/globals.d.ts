@@ -1,0 +1,26 @@
+// The web's globals that the portable host relies on. All are optional but crypto; a platform's own Host needs none.
+interface AbortSignal {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  addEventListener(type: 'abort', listener: () => void): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+declare const TextDecoder: {
+  new (label: 'utf-8', options: { ignoreBOM: true }): { decode(bytes: Uint8Array): string };
+};
+declare const TextEncoder: {
+  new (): { encodeInto(text: string, into: Uint8Array): { written: number } };
+};
+declare const crypto: { getRandomValues(words: Int32Array): unknown };
+declare const performance: { now(): number };
+declare const setImmediate: ((callback: () => void) => unknown) | undefined;
+declare const setTimeout: (callback: () => void, ms: number) => unknown;
+declare const clearTimeout: (timer: unknown) => void;
+declare const MessageChannel:
+  | {
+      new (): {
+        port1: { onmessage: (() => void) | null; unref?(): void };
+        port2: { postMessage(message: null): void };
+      };
+    }
+  | undefined;

@@ -1,0 +1,123 @@
+import type { BinaryMessage, TextMessage } from '@ws/codec';
+import type { Host } from './host.ts';
+
+/** The type of a data message: `TextMessage` (1) or `BinaryMessage` (2). */
+export type DataType = typeof TextMessage | typeof BinaryMessage;
+
+/** A message as `readMessage` and `for await` give it. Its bytes are yours: keep them, change them. */
+export class Message {
+  readonly type: DataType;
+  /** The payload, an array of its own. Of a text message: its UTF-8, already checked. */
+  readonly data: Uint8Array;
+  readonly #host: Host;
+
+  constructor(type: DataType, data: Uint8Array, host: Host) {
+    this.type = type;
+    this.data = data;
+    this.#host = host;
+  }
+
+  /** The payload as a string. Of a binary message that is not UTF-8, U+FFFD stands for what is not. */
+  text(): string {
+    return this.#host.decodeUtf8(this.data, 0, this.data.length);
+  }
+
+  /**
+   * The payload parsed as JSON.
+   *
+   * @throws SyntaxError when it is none.
+   */
+  json(): unknown {
+    return JSON.parse(this.text());
+  }
+}
+
+/**
+ * A message as the handler of `receive` gets it: one object for all messages of a connection. It is valid until the
+ * handler returns or, when it returned a promise, until that settles. `copy()` gives a {@link Message} to keep.
+ *
+ * Given to `send` or `writeMessage` as it is, it is sent without a view being made.
+ */
+export class BorrowedMessage {
+  /** @internal The buffer that the payload lies in. */
+  bytes: Uint8Array;
+  /** @internal */
+  start = 0;
+  /** @internal */
+  end = 0;
+  /** @internal Whether the bytes may be read: false outside of the handler. */
+  valid = false;
+  #type: DataType = 2;
+  #view: Uint8Array | undefined;
+  readonly #host: Host;
+
+  /** @internal */
+  constructor(host: Host) {
+    this.#host = host;
+    this.bytes = NONE;
+  }
+
+  get type(): DataType {
+    return this.#type;
+  }
+
+  /** Bytes of payload. */
+  get length(): number {
+    return this.end - this.start;
+  }
+
+  /** A view of the payload, made on first use. Borrowed: it shows other bytes once the handler is done. */
+  get data(): Uint8Array {
+    this.#check();
+    this.#view ??= this.bytes.subarray(this.start, this.end);
+    return this.#view;
+  }
+
+  /** The payload as a string, yours to keep. */
+  text(): string {
+    this.#check();
+    return this.#host.decodeUtf8(this.bytes, this.start, this.end);
+  }
+
+  /**
+   * The payload parsed as JSON, yours to keep.
+   *
+   * @throws SyntaxError when it is none.
+   */
+  json(): unknown {
+    return JSON.parse(this.text());
+  }
+
+  /** The message with bytes of its own, to keep. */
+  copy(): Message {
+    this.#check();
+    return new Message(this.#type, this.bytes.slice(this.start, this.end), this.#host);
+  }
+
+  /** @internal Lends `bytes[start, end)` to the handler. */
+  lend(type: DataType, bytes: Uint8Array, start: number, end: number): void {
+    this.#type = type;
+    this.bytes = bytes;
+    this.start = start;
+    this.end = end;
+    this.#view = undefined;
+    this.valid = true;
+  }
+
+  /** @internal The handler is done. */
+  takeBack(): void {
+    this.valid = false;
+    this.bytes = NONE;
+    this.#view = undefined;
+  }
+
+  #check(): void {
+    if (!this.valid) {
+      throw new TypeError(
+        'a BorrowedMessage was used after its handler was done; keep copy() instead',
+      );
+    }
+  }
+}
+
+const NONE = /* @__PURE__ */ new Uint8Array(0);

@@ -1,0 +1,205 @@
+import type { Role } from '@ws/codec';
+import type { Host } from './host.ts';
+
+/** When to ask a silent peer whether it is still there, in milliseconds. */
+export interface Heartbeat {
+  /** After this much silence a ping is sent. */
+  readonly interval: number;
+  /** After this much more silence the connection ends with 1006 and a TimeoutError. */
+  readonly timeout: number;
+}
+
+/** What a `Conn` can be told, each with its default. An option that bounds something takes `false`: no bound. */
+export interface ConnSettings {
+  /** The longest message accepted, in bytes of plain payload. Default: 1 MiB on a server, 16 MiB on a client. */
+  readonly readLimit?: number | false | undefined;
+  /** How many fragments without a byte may follow each other. Default: 1,024. */
+  readonly maxEmptyFragments?: number | false | undefined;
+  /** Bytes of messages that are kept while nobody reads, before the transport is paused. Default: 64 KiB. */
+  readonly readAhead?: number | undefined;
+  /** How long a connection may stand paused with nobody reading, in ms, before it ends with 1006. Default: 5 min. */
+  readonly idleReadTimeout?: number | false | undefined;
+  /** Writes wait once this many bytes are buffered. Default: 64 KiB. */
+  readonly highWaterMark?: number | undefined;
+  /** A write that would buffer more than this is refused with a BackpressureError. Default: 16 MiB. */
+  readonly maxBufferedAmount?: number | false | undefined;
+  /** How long the other end may take for its part of the closing handshake, in ms. Default: 5 s. */
+  readonly closeTimeout?: number | undefined;
+  /** Default: 20 s and 20 s on a server, `false` on a client. */
+  readonly heartbeat?: false | Heartbeat | undefined;
+  /** How many pings of `ping()` may be unanswered. Default: 64. */
+  readonly maxPendingPings?: number | undefined;
+}
+
+/** What a `Conn` is made with. */
+export interface ConnOptions extends ConnSettings {
+  /** A client masks what it sends (RFC 6455, section 5.1). */
+  readonly role: Role;
+  /** What the platform lends. Default: {@link portableHost}. */
+  readonly host?: Host | undefined;
+  /** The subprotocol agreed on in the handshake. Default: `''`. */
+  readonly subprotocol?: string | undefined;
+  /** The extensions agreed on in the handshake, as the response named them. Default: `''`. */
+  readonly extensions?: string | undefined;
+}
+
+/** {@link ConnSettings} with every default filled in; `Infinity` stands for no bound. */
+export interface Settings {
+  readonly readLimit: number;
+  readonly maxEmptyFragments: number;
+  readonly readAhead: number;
+  readonly idleReadTimeout: number;
+  readonly highWaterMark: number;
+  readonly maxBufferedAmount: number;
+  readonly closeTimeout: number;
+  readonly heartbeat: false | Heartbeat;
+  readonly maxPendingPings: number;
+}
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+/** The longest delay that the timers of every platform take. */
+const LONGEST = 2 ** 31 - 1;
+
+const DEFAULTS: { readonly [R in Role]: Settings } = {
+  server: {
+    readLimit: MIB,
+    maxEmptyFragments: 1024,
+    readAhead: 64 * KIB,
+    idleReadTimeout: 5 * 60_000,
+    highWaterMark: 64 * KIB,
+    maxBufferedAmount: 16 * MIB,
+    closeTimeout: 5_000,
+    heartbeat: { interval: 20_000, timeout: 20_000 },
+    maxPendingPings: 64,
+  },
+  client: {
+    readLimit: 16 * MIB,
+    maxEmptyFragments: 1024,
+    readAhead: 64 * KIB,
+    idleReadTimeout: 5 * 60_000,
+    highWaterMark: 64 * KIB,
+    maxBufferedAmount: 16 * MIB,
+    closeTimeout: 5_000,
+    heartbeat: false,
+    maxPendingPings: 64,
+  },
+};
+
+/** The names of {@link ConnSettings}, for those who pass them through. */
+export const connSettingNames: readonly (keyof ConnSettings)[] = [
+  'readLimit',
+  'maxEmptyFragments',
+  'readAhead',
+  'idleReadTimeout',
+  'highWaterMark',
+  'maxBufferedAmount',
+  'closeTimeout',
+  'heartbeat',
+  'maxPendingPings',
+];
+
+/**
+ * Checks the settings and fills in the defaults.
+ *
+ * @throws TypeError for a value of the wrong type, RangeError for a number out of its range; both name the option.
+ */
+export function resolveSettings(options: ConnSettings, role: Role): Settings {
+  const defaults = DEFAULTS[role];
+  const given = connSettingNames.some((name) => options[name] !== undefined);
+  // Servers make thousands of connections with nothing set: they share one object.
+  if (!given) return defaults;
+  return {
+    readLimit: bound('readLimit', options.readLimit, defaults.readLimit, 1),
+    maxEmptyFragments: bound(
+      'maxEmptyFragments',
+      options.maxEmptyFragments,
+      defaults.maxEmptyFragments,
+      1,
+    ),
+    readAhead: bytes('readAhead', options.readAhead, defaults.readAhead),
+    idleReadTimeout: duration(
+      'idleReadTimeout',
+      options.idleReadTimeout,
+      defaults.idleReadTimeout,
+      true,
+    ),
+    highWaterMark: bytes('highWaterMark', options.highWaterMark, defaults.highWaterMark),
+    maxBufferedAmount: bound(
+      'maxBufferedAmount',
+      options.maxBufferedAmount,
+      defaults.maxBufferedAmount,
+      1,
+    ),
+    closeTimeout: duration('closeTimeout', options.closeTimeout, defaults.closeTimeout, false),
+    heartbeat: heartbeat(options.heartbeat, defaults.heartbeat),
+    maxPendingPings: bytes('maxPendingPings', options.maxPendingPings, defaults.maxPendingPings),
+  };
+}
+
+/**
+ * A bound in bytes or pieces, where `false` means none.
+ *
+ * @throws TypeError, RangeError, with the option's name.
+ */
+export function bound(name: string, value: unknown, fallback: number, least: number): number {
+  if (value === undefined) return fallback;
+  if (value === false) return Infinity;
+  if (value === 0 && least > 0)
+    throw new RangeError(`${name}: 0 bounds nothing; use false for no bound`);
+  return whole(name, value, least);
+}
+
+function bytes(name: string, value: unknown, fallback: number): number {
+  return value === undefined ? fallback : whole(name, value, 1);
+}
+
+function whole(name: string, value: unknown, least: number): number {
+  if (typeof value !== 'number')
+    throw new TypeError(`${name}: expected a number, got ${kind(value)}`);
+  if (!Number.isSafeInteger(value) || value < least || Object.is(value, -0)) {
+    throw new RangeError(`${name}: expected a whole number from ${least} on, got ${value}`);
+  }
+  return value;
+}
+
+/**
+ * Milliseconds, more than 0 and at most 2^31 - 1.
+ *
+ * @throws TypeError, RangeError, with the option's name.
+ */
+export function duration(
+  name: string,
+  value: unknown,
+  fallback: number,
+  canBeOff: boolean,
+): number {
+  if (value === undefined) return fallback;
+  if (value === false && canBeOff) return Infinity;
+  if (typeof value !== 'number')
+    throw new TypeError(`${name}: expected milliseconds, got ${kind(value)}`);
+  if (!(value > 0 && value <= LONGEST)) {
+    throw new RangeError(`${name}: expected milliseconds from 1 to ${LONGEST}, got ${value}`);
+  }
+  return value;
+}
+
+function heartbeat(value: unknown, fallback: false | Heartbeat): false | Heartbeat {
+  if (value === undefined) return fallback;
+  if (value === false) return false;
+  if (typeof value !== 'object' || value === null) {
+    throw new TypeError(`heartbeat: expected false or { interval, timeout }, got ${kind(value)}`);
+  }
+  const { interval, timeout } = value as { interval?: unknown; timeout?: unknown };
+  return {
+    interval: duration('heartbeat.interval', interval, 20_000, false),
+    timeout: duration('heartbeat.timeout', timeout, 20_000, false),
+  };
+}
+
+/** How an error message names a value of the wrong type. */
+export function kind(value: unknown): string {
+  if (value === null) return 'null';
+  if (typeof value !== 'object') return typeof value;
+  return Object.prototype.toString.call(value).slice(8, -1);
+}

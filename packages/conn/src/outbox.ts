@@ -1,0 +1,313 @@
+import {
+  CloseMessage,
+  encodeFrame,
+  FrameEncoder,
+  MaskKeys,
+  PingMessage,
+  PongMessage,
+  type Role,
+  utf8Length,
+  type WebSocketError,
+} from '@ws/codec';
+import { leaseOf } from './assembly.ts';
+import { BackpressureError, CloseSentError } from './errors.ts';
+import type { Host } from './host.ts';
+import type { DataType } from './message.ts';
+import type { Settings } from './options.ts';
+import { type Deferred, deferred, done, rejected } from './promises.ts';
+import type { Transport } from './transport.ts';
+
+/** Unmasked payloads above this are referenced, not copied: a copy into the slab wins below it. */
+const BORROW_FROM = 65_536;
+/** What waits in one turn is handed to the transport at this size already: the largest slab is full then. */
+const FLUSH_AT = 65_536;
+/** After this much in one turn of the event loop a write resolves in a later one, so that timers and I/O get theirs. */
+const TURN_BYTES = 1_048_576;
+const TURN_FRAMES = 1_000;
+
+const keys = new WeakMap<Host, () => number>();
+
+function nextKeyOf(host: Host): () => number {
+  let next = keys.get(host);
+  if (next === undefined) {
+    const pool = new MaskKeys((words) => host.randomFill(words));
+    next = () => pool.next();
+    keys.set(host, next);
+  }
+  return next;
+}
+
+/**
+ * What leaves: frames in the order in which they were accepted, gathered in slabs and handed to the transport once a
+ * turn. While the transport is above its mark they wait here, where pings and pongs can pass them between two frames.
+ */
+export class Outbox {
+  /** Frames and bytes accepted. */
+  frames = 0;
+  messages = 0;
+  bytes = 0;
+  pings = 0;
+  /** Why nothing is accepted any more. */
+  error: WebSocketError | undefined;
+
+  readonly #transport: Transport;
+  readonly #encoder: FrameEncoder;
+  readonly #host: Host;
+  readonly #settings: Settings;
+  /** The next masking key; undefined on a server, which masks nothing. */
+  readonly #nextKey: (() => number) | undefined;
+  /** Asks for {@link flush} to be called at the end of the turn. */
+  readonly #schedule: () => void;
+  #blocked = false;
+  /** Control frames that wait for a blocked transport; there is at most one pong among them. */
+  #controls: { opcode: number; payload: Uint8Array }[] = [];
+  #waiters: Deferred<void>[] = [];
+  /** Writes whose bytes the transport refers to. */
+  readonly #referenced = new Set<Deferred<void>>();
+  #turnBytes = 0;
+  #turnFrames = 0;
+  #nextTurn: Deferred<void> | undefined;
+  #ending = false;
+
+  constructor(
+    role: Role,
+    transport: Transport,
+    host: Host,
+    settings: Settings,
+    schedule: () => void,
+  ) {
+    this.#transport = transport;
+    this.#host = host;
+    this.#settings = settings;
+    this.#schedule = schedule;
+    this.#nextKey = role === 'client' ? nextKeyOf(host) : undefined;
+    this.#encoder = new FrameEncoder({
+      role,
+      borrowFrom: BORROW_FROM,
+      writeUtf8: host.writeUtf8,
+      nextKey: this.#nextKey,
+    });
+  }
+
+  /** Bytes accepted and not yet handed to the operating system. */
+  get bufferedAmount(): number {
+    return this.#encoder.pending + this.#transport.bufferedAmount;
+  }
+
+  /** Whether something waits for {@link flush}. */
+  get pending(): boolean {
+    return this.#encoder.pending > 0 && !this.#blocked;
+  }
+
+  text(opcode: DataType, text: string): Promise<void> {
+    const refusal = this.#refusal(text.length, text);
+    if (refusal !== undefined) return refusal;
+    return this.#accepted(this.#encoder.text(opcode, true, 0, text));
+  }
+
+  /** A whole message of `bytes[start, end)`. */
+  message(opcode: DataType, bytes: Uint8Array, start: number, end: number): Promise<void> {
+    const refusal = this.#refusal(end - start, undefined);
+    if (refusal !== undefined) return refusal;
+    if (end - start > BORROW_FROM && this.#nextKey === undefined)
+      return this.#reference(opcode, bytes, start, end);
+    return this.#accepted(this.#encoder.frame(opcode, true, 0, bytes, start, end));
+  }
+
+  /** A ping or a pong. While the transport is blocked it passes all that waits, and only the newest pong is kept. */
+  control(opcode: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
+    if (this.error !== undefined) return rejected(this.error);
+    if (!this.#blocked) {
+      this.#count(opcode, this.#encoder.frame(opcode, true, 0, bytes, start, end));
+      this.#schedule();
+      return done;
+    }
+    if (opcode === PongMessage) {
+      // 5.5.3: only the most recent ping need be answered.
+      this.#controls = this.#controls.filter((waiting) => waiting.opcode !== PongMessage);
+    } else if (this.#controls.length > this.#settings.maxPendingPings) {
+      return rejected(
+        new BackpressureError(`${this.#controls.length} pings wait for the peer already`),
+      );
+    }
+    this.#controls.push({ opcode, payload: bytes.slice(start, end) });
+    return done;
+  }
+
+  /** The close frame, after all that was accepted; nothing is accepted after it (RFC 6455, section 5.5.1). */
+  close(payload: Uint8Array): void {
+    this.#count(CloseMessage, this.#encoder.frame(CloseMessage, true, 0, payload));
+    this.error = new CloseSentError();
+    this.#schedule();
+  }
+
+  /** Hands everything that waits to the transport, as far as it takes it. */
+  flush(): void {
+    this.#turnBytes = 0;
+    this.#turnFrames = 0;
+    this.#write();
+  }
+
+  /** The transport is below its mark again. */
+  drained(): void {
+    this.#blocked = false;
+    this.#write();
+    this.#settle();
+  }
+
+  /** Nothing more is accepted. */
+  refuse(error: WebSocketError): void {
+    this.error ??= error;
+  }
+
+  /** Ends the transport's writing side after all that was accepted. */
+  end(): void {
+    if (this.#ending) return;
+    this.#ending = true;
+    this.#write();
+  }
+
+  /**
+   * Drops what waits behind a blocked transport, save the rest of a frame of which a part has gone already, and
+   * rejects those who wait for it.
+   */
+  cut(error: WebSocketError): void {
+    this.#write();
+    this.#controls = [];
+    this.#encoder.truncate();
+    this.#reject(error);
+  }
+
+  /** The transport is gone: everything waiting is rejected, and its memory given back. */
+  destroy(error: WebSocketError): void {
+    this.error ??= error;
+    this.#controls = [];
+    this.#blocked = true;
+    this.#encoder.discard();
+    this.#reject(error);
+  }
+
+  #count(opcode: number, encoded: number): void {
+    this.frames++;
+    if (opcode === PingMessage) this.pings++;
+    this.bytes += encoded;
+  }
+
+  /** A rejected promise when a write of `size` bytes (of text: of UTF-16 units) cannot be accepted. */
+  #refusal(size: number, text: string | undefined): Promise<void> | undefined {
+    if (this.error !== undefined) return rejected(this.error);
+    const limit = this.#settings.maxBufferedAmount;
+    const bytes = text === undefined ? size : size * 3;
+    if (bytes + this.#encoder.pending <= limit && !this.#blocked) return undefined;
+    this.#write();
+    const buffered = this.bufferedAmount;
+    if (buffered === 0 || buffered + bytes <= limit) return undefined;
+    const exact = text === undefined ? size : utf8Length(text);
+    if (buffered + exact <= limit) return undefined;
+    return rejected(
+      new BackpressureError(
+        `${buffered} bytes wait already and ${exact} more would pass maxBufferedAmount (${limit}); await your writes`,
+      ),
+    );
+  }
+
+  #reference(opcode: DataType, bytes: Uint8Array, start: number, end: number): Promise<void> {
+    const written = deferred<void>();
+    const lease = leaseOf(bytes);
+    lease?.pin();
+    this.#referenced.add(written);
+    const release = (): void => {
+      lease?.release();
+      this.#referenced.delete(written);
+      written.resolve();
+    };
+    void this.#accepted(this.#encoder.frame(opcode, true, 0, bytes, start, end, release));
+    return written.promise;
+  }
+
+  #accepted(encoded: number): Promise<void> {
+    this.messages++;
+    this.frames++;
+    this.bytes += encoded;
+    this.#turnFrames++;
+    this.#turnBytes += encoded;
+    if (this.#encoder.pending >= FLUSH_AT) this.#write();
+    else if (!this.#blocked) this.#schedule();
+    if (this.#blocked && this.bufferedAmount >= this.#settings.highWaterMark) {
+      const waiter = deferred<void>();
+      this.#waiters.push(waiter);
+      return waiter.promise;
+    }
+    if (this.#turnFrames < TURN_FRAMES && this.#turnBytes < TURN_BYTES) return done;
+    return this.#inNextTurn();
+  }
+
+  #inNextTurn(): Promise<void> {
+    if (this.#nextTurn === undefined) {
+      const turn = deferred<void>();
+      this.#nextTurn = turn;
+      this.#host.yield(() => {
+        this.#nextTurn = undefined;
+        this.#turnBytes = 0;
+        this.#turnFrames = 0;
+        turn.resolve();
+      });
+    }
+    return this.#nextTurn.promise;
+  }
+
+  #write(): void {
+    const encoder = this.#encoder;
+    if (!this.#blocked && (encoder.pending > 0 || this.#controls.length > 0)) this.#writeSegments();
+    if (this.#ending && !this.#blocked && encoder.pending === 0) this.#transport.end();
+  }
+
+  #writeSegments(): void {
+    const encoder = this.#encoder;
+    const transport = this.#transport;
+    const count = encoder.segments;
+    const joined = count > 1;
+    if (joined) transport.cork?.();
+    let at = 0;
+    let flows = true;
+    for (; flows && at < count; at++) {
+      if (this.#controls.length > 0 && encoder.segStartsFrame(at)) {
+        flows = this.#writeControls();
+        if (!flows) break;
+      }
+      const bytes = encoder.segBuf(at).subarray(encoder.segStart(at), encoder.segEnd(at));
+      flows = transport.write(bytes, encoder.segRelease(at));
+    }
+    encoder.shift(at);
+    if (flows && this.#controls.length > 0) flows = this.#writeControls();
+    if (!flows) this.#blocked = true;
+    if (joined) transport.uncork?.();
+  }
+
+  #writeControls(): boolean {
+    const waiting = this.#controls;
+    this.#controls = [];
+    let flows = true;
+    for (const { opcode, payload } of waiting) {
+      const frame = encodeFrame(opcode, payload, { maskKey: this.#nextKey?.() });
+      this.#count(opcode, frame.length);
+      flows = this.#transport.write(frame) && flows;
+    }
+    return flows;
+  }
+
+  #settle(): void {
+    if (this.#blocked && this.bufferedAmount >= this.#settings.highWaterMark) return;
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter.resolve();
+  }
+
+  #reject(error: WebSocketError): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter.reject(error);
+    for (const written of this.#referenced) written.reject(error);
+    this.#referenced.clear();
+  }
+}

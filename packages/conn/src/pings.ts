@@ -1,0 +1,107 @@
+import { BackpressureError, TimeoutError } from './errors.ts';
+import type { Host } from './host.ts';
+import { type Deferred, deferred, rejected } from './promises.ts';
+import { type Alarm, timersOf } from './timers.ts';
+
+class Ping implements Alarm {
+  tick: number | undefined;
+  readonly payload: Uint8Array;
+  readonly sentAt: number;
+  readonly answer: Deferred<number>;
+  readonly #pings: Pings;
+
+  constructor(pings: Pings, payload: Uint8Array, sentAt: number) {
+    this.#pings = pings;
+    this.payload = payload;
+    this.sentAt = sentAt;
+    this.answer = deferred<number>();
+  }
+
+  ring(): void {
+    this.#pings.drop(this, new TimeoutError('no pong came in time'));
+  }
+}
+
+/** The pings that are not answered yet, oldest first, bounded by `maxPendingPings`. */
+export class Pings {
+  /** The last round trip, in ms; NaN before the first. */
+  rtt: number = NaN;
+  readonly #host: Host;
+  readonly #most: number;
+  readonly #pending: Ping[] = [];
+  #count = 0;
+
+  constructor(host: Host, most: number) {
+    this.#host = host;
+    this.#most = most;
+  }
+
+  /** Whether `maxPendingPings` are unanswered. */
+  get full(): boolean {
+    return this.#pending.length >= this.#most;
+  }
+
+  /** A payload that no other ping of this connection has, for those who give none. */
+  payload(): Uint8Array {
+    const n = ++this.#count;
+    return Uint8Array.of(n >>> 24, n >>> 16, n >>> 8, n);
+  }
+
+  /** Sends a ping by `send`; resolves with the round trip in ms. */
+  add(
+    payload: Uint8Array,
+    timeout: number,
+    send: (payload: Uint8Array) => Promise<void>,
+  ): Promise<number> {
+    if (this.full) {
+      return rejected(
+        new BackpressureError(`${this.#most} pings are unanswered; raise maxPendingPings`),
+      );
+    }
+    const ping = new Ping(this, payload, this.#host.now());
+    this.#pending.push(ping);
+    if (timeout !== Infinity) timersOf(this.#host).set(ping, timeout);
+    send(payload).catch((error: unknown) => this.drop(ping, error));
+    return ping.answer.promise;
+  }
+
+  /** Gives the ping with this answer up. */
+  giveUp(answer: Promise<number>, reason: unknown): void {
+    const ping = this.#pending.find((pending) => pending.answer.promise === answer);
+    if (ping !== undefined) this.drop(ping, reason);
+  }
+
+  drop(ping: Ping, reason: unknown): void {
+    const at = this.#pending.indexOf(ping);
+    if (at < 0) return;
+    this.#pending.splice(at, 1);
+    timersOf(this.#host).clear(ping);
+    ping.answer.reject(reason);
+  }
+
+  /** A pong settles its ping and all older ones (RFC 6455, section 5.5.3). */
+  pong(bytes: Uint8Array, start: number, end: number): void {
+    const at = this.#pending.findIndex((ping) => equal(ping.payload, bytes, start, end));
+    if (at < 0) return;
+    const now = this.#host.now();
+    for (const ping of this.#pending.splice(0, at + 1)) {
+      timersOf(this.#host).clear(ping);
+      this.rtt = now - ping.sentAt;
+      ping.answer.resolve(this.rtt);
+    }
+  }
+
+  /** The connection ended. */
+  end(error: unknown): void {
+    for (const ping of this.#pending.splice(0)) {
+      timersOf(this.#host).clear(ping);
+      ping.answer.reject(error);
+    }
+  }
+}
+
+function equal(payload: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
+  if (payload.length !== end - start) return false;
+  for (let i = 0; i < payload.length; i++) if (payload[i] !== bytes[start + i]) return false;
+  return true;
+}
