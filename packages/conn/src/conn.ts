@@ -3,7 +3,6 @@ import {
   CloseCode,
   CloseMessage,
   formatCloseMessage,
-  isValidCloseCode,
   PingMessage,
   PongMessage,
   parseCloseMessage,
@@ -13,8 +12,8 @@ import {
 import type { CloseInfo, ConnState } from './closing.ts';
 import type { CloseHandler, PingPongHandler } from './controls.ts';
 import { bytesOf, controlPayload, isBorrowed, isShared, type MessageData } from './data.ts';
-import { CloseSentError, TimeoutError } from './errors.ts';
-import { type DataType, Message } from './message.ts';
+import { TimeoutError } from './errors.ts';
+import type { Message } from './message.ts';
 import { type ConnOptions, duration, kind, resolveSettings } from './options.ts';
 import { type Patience, patiently } from './patience.ts';
 import { portableHost } from './portable-host.ts';
@@ -238,7 +237,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     if (typeof data === 'string') return outbox.text(type, data);
     try {
       if (isBorrowed(data)) {
-        data.data;
+        data.check();
         return outbox.message(type, data.bytes, data.start, data.end);
       }
       const bytes = bytesOf(data);

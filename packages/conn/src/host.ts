@@ -1,3 +1,5 @@
+import { MaskKeys } from '@ws/codec';
+
 /** What a platform lends to a `Conn`. Every member has a portable default, {@link portableHost}. */
 export interface Host {
   /**
@@ -5,7 +7,8 @@ export interface Host {
    * there. Lone surrogates become U+FFFD.
    */
   writeUtf8(into: Uint8Array, at: number, text: string): number;
-  /** Decodes `bytes[start, end)`, which is known to be valid UTF-8. A byte order mark is kept. */
+  /** Decodes `bytes[start, end)`, as UTF-8. A byte order mark is kept; what is not UTF-8
+   * becomes U+FFFD. */
   decodeUtf8(bytes: Uint8Array, start: number, end: number): string;
   /** Says whether `bytes` is valid UTF-8. Absent where a platform has nothing faster than the codec's own check. */
   readonly isUtf8?: ((bytes: Uint8Array) => boolean) | undefined;
@@ -19,4 +22,29 @@ export interface Host {
   defer(callback: () => void): void;
   /** Runs `callback` in a later turn of the event loop, after I/O had its chance. `callback` never throws. */
   yield(callback: () => void): void;
+}
+
+/** The members of a host that the codec calls, as functions of their own. */
+export interface Lent {
+  readonly writeUtf8: (into: Uint8Array, at: number, text: string) => number;
+  readonly isUtf8: ((bytes: Uint8Array) => boolean) | undefined;
+  /** A masking key from the host's random words (RFC 6455, section 10.3). */
+  readonly nextKey: () => number;
+}
+
+const lent = new WeakMap<Host, Lent>();
+
+/** What `host` lends to the codec: made once, so that a connection needs no closure for it. */
+export function lentBy(host: Host): Lent {
+  let functions = lent.get(host);
+  if (functions === undefined) {
+    const keys = new MaskKeys((words) => host.randomFill(words));
+    functions = {
+      writeUtf8: (into, at, text) => host.writeUtf8(into, at, text),
+      isUtf8: host.isUtf8 === undefined ? undefined : (bytes) => host.isUtf8!(bytes),
+      nextKey: () => keys.next(),
+    };
+    lent.set(host, functions);
+  }
+  return functions;
 }

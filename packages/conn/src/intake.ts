@@ -9,6 +9,7 @@ import {
   FRAME_DATA,
   FRAME_END,
   FrameDecoder,
+  NEED_MORE,
   PingMessage,
   ProtocolError,
   type Role,
@@ -20,7 +21,7 @@ import {
 } from '@ws/codec';
 import { Assembly, type Lease } from './assembly.ts';
 import { ReadLimitError } from './errors.ts';
-import type { Host } from './host.ts';
+import { type Host, lentBy } from './host.ts';
 import type { DataType } from './message.ts';
 import type { Settings } from './options.ts';
 
@@ -72,7 +73,7 @@ export class Intake {
   constructor(role: Role, settings: Settings, host: Host) {
     this.#readLimit = settings.readLimit;
     this.#maxEmptyFragments = settings.maxEmptyFragments;
-    this.#isUtf8 = host.isUtf8;
+    this.#isUtf8 = lentBy(host).isUtf8;
     // Data frames are taken as their bytes come (holdLimit 0): bad text fails at its first bad byte, and borrowed
     // bytes never lie in the decoder's ring.
     this.#decoder = new FrameDecoder({
@@ -125,7 +126,7 @@ export class Intake {
         }
         case FAILED:
           return this.#fault(this.#decoderError());
-        default: {
+        case NEED_MORE: {
           const chunk = this.#chunks.shift();
           if (chunk === undefined) {
             this.#exhausted = true;

@@ -45,9 +45,9 @@ export class BorrowedMessage {
   start = 0;
   /** @internal */
   end = 0;
-  /** @internal Whether the bytes may be read: false outside of the handler. */
-  valid = false;
   #type: DataType = 2;
+  /** Whether the bytes may be read: false outside of the handler. */
+  #valid = false;
   #view: Uint8Array | undefined;
   readonly #host: Host;
 
@@ -68,14 +68,14 @@ export class BorrowedMessage {
 
   /** A view of the payload, made on first use. Borrowed: it shows other bytes once the handler is done. */
   get data(): Uint8Array {
-    this.#check();
+    this.check();
     this.#view ??= this.bytes.subarray(this.start, this.end);
     return this.#view;
   }
 
   /** The payload as a string, yours to keep. */
   text(): string {
-    this.#check();
+    this.check();
     return this.#host.decodeUtf8(this.bytes, this.start, this.end);
   }
 
@@ -90,7 +90,7 @@ export class BorrowedMessage {
 
   /** The message with bytes of its own, to keep. */
   copy(): Message {
-    this.#check();
+    this.check();
     return new Message(this.#type, this.bytes.slice(this.start, this.end), this.#host);
   }
 
@@ -101,18 +101,19 @@ export class BorrowedMessage {
     this.start = start;
     this.end = end;
     this.#view = undefined;
-    this.valid = true;
+    this.#valid = true;
   }
 
   /** @internal The handler is done. */
   takeBack(): void {
-    this.valid = false;
+    this.#valid = false;
     this.bytes = NONE;
     this.#view = undefined;
   }
 
-  #check(): void {
-    if (!this.valid) {
+  /** @internal Throws when the handler is done. */
+  check(): void {
+    if (!this.#valid) {
       throw new TypeError(
         'a BorrowedMessage was used after its handler was done; keep copy() instead',
       );

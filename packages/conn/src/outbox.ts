@@ -2,7 +2,6 @@ import {
   CloseMessage,
   encodeFrame,
   FrameEncoder,
-  MaskKeys,
   PingMessage,
   PongMessage,
   type Role,
@@ -11,7 +10,7 @@ import {
 } from '@ws/codec';
 import { leaseOf } from './assembly.ts';
 import { BackpressureError, CloseSentError } from './errors.ts';
-import type { Host } from './host.ts';
+import { type Host, lentBy } from './host.ts';
 import type { DataType } from './message.ts';
 import type { Settings } from './options.ts';
 import { type Deferred, deferred, done, rejected } from './promises.ts';
@@ -24,18 +23,6 @@ const FLUSH_AT = 65_536;
 /** After this much in one turn of the event loop a write resolves in a later one, so that timers and I/O get theirs. */
 const TURN_BYTES = 1_048_576;
 const TURN_FRAMES = 1_000;
-
-const keys = new WeakMap<Host, () => number>();
-
-function nextKeyOf(host: Host): () => number {
-  let next = keys.get(host);
-  if (next === undefined) {
-    const pool = new MaskKeys((words) => host.randomFill(words));
-    next = () => pool.next();
-    keys.set(host, next);
-  }
-  return next;
-}
 
 /**
  * What leaves: frames in the order in which they were accepted, gathered in slabs and handed to the transport once a
@@ -80,11 +67,11 @@ export class Outbox {
     this.#host = host;
     this.#settings = settings;
     this.#schedule = schedule;
-    this.#nextKey = role === 'client' ? nextKeyOf(host) : undefined;
+    this.#nextKey = role === 'client' ? lentBy(host).nextKey : undefined;
     this.#encoder = new FrameEncoder({
       role,
       borrowFrom: BORROW_FROM,
-      writeUtf8: host.writeUtf8,
+      writeUtf8: lentBy(host).writeUtf8,
       nextKey: this.#nextKey,
     });
   }

@@ -13,15 +13,15 @@ export function handled<T>(promise: Promise<T>): Promise<T> {
 }
 
 /** A promise that is rejected and marked as handled. */
-export function rejected<T = never>(error: unknown): Promise<T> {
-  return handled(Promise.reject<T>(error));
+export function rejected<T = never>(reason: unknown): Promise<T> {
+  return handled(Promise.reject<T>(reason));
 }
 
 /** A promise with its two ends, marked as handled. */
 export interface Deferred<T> {
   readonly promise: Promise<T>;
-  resolve(value: T | PromiseLike<T>): void;
-  reject(reason: unknown): void;
+  readonly resolve: (value: T | PromiseLike<T>) => void;
+  readonly reject: (reason: unknown) => void;
 }
 
 export function deferred<T>(): Deferred<T> {

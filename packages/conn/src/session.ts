@@ -384,7 +384,7 @@ export class Session implements TransportSink, ReadingOwner, Patient {
     }
     if (!this.#closing.answered && this.#ending && !this.#closing.failed && !this.#closing.sent) {
       // Messages before it are not read yet, but the peer has waited long enough for its answer.
-      this.#answer();
+      void this.#answer();
       this.#arm(this.settings.closeTimeout);
       return;
     }
