@@ -38,46 +38,51 @@ const V128_XOR = 0x51;
 /** The bytes of the module. It imports its memory as `m.m` (`pages` of 64 KiB, fixed) and exports `xor`. */
 export function simdModule(pages: number): Uint8Array {
   const code = [
-    ...[1, 1, V128], // one local group: WIDE
-    ...[GET, KEY, SIMD, I32X4_SPLAT, SET, WIDE],
-    ...whileLeft(64, [...xor16(0), ...xor16(16), ...xor16(32), ...xor16(48)]),
-    ...whileLeft(16, xor16(0)),
-    ...whileLeft(4, [...[GET, AT, GET, AT, I32_LOAD, 0, 0, GET, KEY, I32_XOR, I32_STORE, 0, 0]]),
-    ...whileLeft(1, [
-      ...[GET, AT, GET, AT, I32_LOAD8_U, 0, 0, GET, KEY, I32_XOR, I32_STORE8, 0, 0],
-      ...[GET, KEY, I32_CONST, 8, I32_SHR_U, SET, KEY],
-    ]),
-    BLOCK_END,
-  ];
-  return new Uint8Array([
-    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // "\0asm", version 1
-    ...section(1, [1, 0x60, 3, I32, I32, I32, 0]), // one type: (i32, i32, i32) -> ()
-    ...section(2, [1, 1, 0x6d, 1, 0x6d, 0x02, 0x01, ...leb(pages), ...leb(pages)]), // "m" "m": memory, min = max
-    ...section(3, [1, 0]), // one function of that type
-    ...section(7, [1, 3, 0x78, 0x6f, 0x72, 0x00, 0]), // exported as "xor"
-    ...section(10, [1, ...leb(code.length), ...code]),
-  ]);
+    [1, 1, V128], // one local: WIDE
+    [GET, KEY, SIMD, I32X4_SPLAT, SET, WIDE],
+    whileLeft(64, [xor16(0), xor16(16), xor16(32), xor16(48)].flat()),
+    whileLeft(16, xor16(0)),
+    whileLeft(4, [GET, AT, GET, AT, I32_LOAD, 0, 0, GET, KEY, I32_XOR, I32_STORE, 0, 0]),
+    whileLeft(
+      1,
+      [
+        [GET, AT, GET, AT, I32_LOAD8_U, 0, 0, GET, KEY, I32_XOR, I32_STORE8, 0, 0],
+        [GET, KEY, I32_CONST, 8, I32_SHR_U, SET, KEY],
+      ].flat(),
+    ),
+    [BLOCK_END],
+  ].flat();
+  return Uint8Array.from(
+    [
+      [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // "\0asm", version 1
+      section(1, [1, 0x60, 3, I32, I32, I32, 0]), // one type: (i32, i32, i32) -> ()
+      section(2, [1, 1, 0x6d, 1, 0x6d, 0x02, 0x01, ...leb(pages), ...leb(pages)]), // memory m.m, min = max
+      section(3, [1, 0]), // one function of that type
+      section(7, [1, 3, 0x78, 0x6f, 0x72, 0x00, 0]), // exported as "xor"
+      section(10, [1, ...leb(code.length), ...code]),
+    ].flat(),
+  );
 }
 
 /** `memory[at + offset, 16 bytes] ^= wide` */
 function xor16(offset: number): number[] {
   return [
-    ...[GET, AT],
-    ...[GET, AT, SIMD, V128_LOAD, 0, offset],
-    ...[GET, WIDE, SIMD, V128_XOR],
-    ...[SIMD, V128_STORE, 0, offset],
-  ];
+    [GET, AT],
+    [GET, AT, SIMD, V128_LOAD, 0, offset],
+    [GET, WIDE, SIMD, V128_XOR],
+    [SIMD, V128_STORE, 0, offset],
+  ].flat();
 }
 
 /** `while (end - at >= step) { body; at += step }` */
 function whileLeft(step: number, body: number[]): number[] {
   return [
-    ...[BLOCK, EMPTY_TYPE, LOOP, EMPTY_TYPE],
-    ...[GET, END, GET, AT, I32_SUB, I32_CONST, ...signedLeb(step), I32_LT_S, BR_IF, 1],
-    ...body,
-    ...[GET, AT, I32_CONST, ...signedLeb(step), I32_ADD, SET, AT],
-    ...[BR, 0, BLOCK_END, BLOCK_END],
-  ];
+    [BLOCK, EMPTY_TYPE, LOOP, EMPTY_TYPE],
+    [GET, END, GET, AT, I32_SUB, I32_CONST, ...signedLeb(step), I32_LT_S, BR_IF, 1],
+    body,
+    [GET, AT, I32_CONST, ...signedLeb(step), I32_ADD, SET, AT],
+    [BR, 0, BLOCK_END, BLOCK_END],
+  ].flat();
 }
 
 function section(id: number, body: number[]): number[] {
