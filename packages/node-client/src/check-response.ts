@@ -1,0 +1,83 @@
+import { createHash } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
+import { hasToken } from '@ws/codec';
+import { quote } from './errors.ts';
+import type { Answer } from './exchange.ts';
+import type { HandshakeRequest } from './request.ts';
+
+/** The part of an answer that is checked. */
+export type CheckedAnswer = Pick<Answer, 'status' | 'httpVersion' | 'rawHeaders'>;
+/** The part of the request that an answer is checked against. */
+export type Asked = Pick<HandshakeRequest, 'key' | 'subprotocols'>;
+
+/** RFC 6455, section 1.3. */
+const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+
+/**
+ * Checks the server's answer against RFC 6455, section 4.1, the list behind "the client MUST validate".
+ *
+ * @returns Every fault, in the order of that list; none when the handshake stands.
+ */
+export function faultsOf(answer: CheckedAnswer, asked: Asked): string[] {
+  const { status, rawHeaders } = answer;
+  // 1: anything else is an answer of HTTP's own, and its headers are no handshake's.
+  if (status !== 101) return [`the server answered ${named(status)}, not 101`];
+
+  const faults: string[] = [];
+  // 4.2.2: the status line is HTTP/1.1's; a 101 of an older version means nothing (RFC 9110, section 15.2).
+  if (answer.httpVersion !== '1.1') faults.push(`HTTP/${answer.httpVersion}, not HTTP/1.1`);
+  // 2
+  const upgrade = valuesOf(rawHeaders, 'upgrade');
+  if (upgrade.length === 0) faults.push('no Upgrade header');
+  else if (!hasToken(upgrade.join(','), 'websocket')) {
+    faults.push(`Upgrade is ${quote(upgrade.join(', '))}, not websocket`);
+  }
+  // 3
+  const connection = valuesOf(rawHeaders, 'connection');
+  if (connection.length === 0) faults.push('no Connection header');
+  else if (!hasToken(connection.join(','), 'upgrade')) {
+    faults.push(`Connection is ${quote(connection.join(', '))}, without upgrade`);
+  }
+  // 4
+  const accept = valuesOf(rawHeaders, 'sec-websocket-accept');
+  if (accept.length === 0) faults.push('no Sec-WebSocket-Accept header');
+  else if (accept.length > 1) faults.push('more than one Sec-WebSocket-Accept header');
+  else if (accept[0] !== acceptFor(asked.key)) {
+    faults.push(`Sec-WebSocket-Accept is ${quote(accept[0]!)}, which does not answer our key`);
+  }
+  // 5: we offer none.
+  const extensions = valuesOf(rawHeaders, 'sec-websocket-extensions');
+  if (extensions.length > 0) {
+    faults.push(`Sec-WebSocket-Extensions ${quote(extensions.join(', '))} was not offered`);
+  }
+  // 6
+  const protocols = valuesOf(rawHeaders, 'sec-websocket-protocol');
+  if (protocols.length > 1) faults.push('more than one Sec-WebSocket-Protocol header');
+  else if (protocols.length === 1 && !asked.subprotocols.includes(protocols[0]!)) {
+    faults.push(`Sec-WebSocket-Protocol ${quote(protocols[0]!)} was not offered`);
+  }
+  return faults;
+}
+
+/** The subprotocol that an answer without faults chose; `''` when it chose none. */
+export function subprotocolOf(answer: CheckedAnswer): string {
+  return valuesOf(answer.rawHeaders, 'sec-websocket-protocol')[0] ?? '';
+}
+
+/** Sec-WebSocket-Accept for a key (RFC 6455, section 4.2.2, step 5). */
+function acceptFor(key: string): string {
+  return createHash('sha1')
+    .update(key + GUID)
+    .digest('base64');
+}
+
+/** Every line of a header: node:http's `headers` has joined them, or dropped all but one. */
+function valuesOf(rawHeaders: readonly string[], name: string): string[] {
+  return rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]!.toLowerCase() === name);
+}
+
+/** The server's own reason phrase is not shown: it may say anything. */
+function named(status: number): string {
+  const phrase = STATUS_CODES[status];
+  return phrase === undefined ? `${status}` : `${status} ${phrase}`;
+}

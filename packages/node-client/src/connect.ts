@@ -1,0 +1,200 @@
+import { connect as connectTcp, isIP } from 'node:net';
+import type { Duplex } from 'node:stream';
+import {
+  type ConnectionOptions,
+  connect as connectTls,
+  createSecureContext,
+  type SecureContext,
+  TLSSocket,
+} from 'node:tls';
+import { type Transport, TransportError } from '@ws/conn';
+import type { Bounds } from './bounds.ts';
+import { Guard } from './guard.ts';
+import { TransportDuplex } from './transport-duplex.ts';
+import type { DialAddress, Target } from './url.ts';
+
+/**
+ * Opens a stream to `address`.
+ *
+ * @param address - `net.connect(address)` takes it as it is; as a string it reads `host:port`.
+ * @param context - `signal` aborts when the dial is given up; a stream that comes after that is destroyed.
+ * @returns A Duplex, open or still connecting, or a Transport that was not started. It belongs to the dialer, which
+ *   destroys it when the handshake fails.
+ */
+export type NetDial = (
+  address: DialAddress,
+  context: { readonly signal: AbortSignal },
+) => Duplex | Transport | PromiseLike<Duplex | Transport>;
+
+/** By what means streams are opened. */
+export interface Means {
+  readonly netDial: NetDial | undefined;
+  readonly netDialTLS: NetDial | undefined;
+  readonly tls: ConnectionOptions | undefined;
+}
+
+/** Opens streams: over TCP or a Unix socket, by the caller's own functions, with TLS where the URL asks for it. */
+export class Connector {
+  readonly #means: Means;
+  #secureContext: SecureContext | undefined;
+
+  /** @throws what `tls.createSecureContext` throws for bad TLS options. */
+  constructor(means: Means) {
+    this.#means = means;
+    // Made once and shared: it parses certificates, and what is wrong with them shows before any dial.
+    if (means.tls !== undefined) {
+      this.#secureContext = means.tls.secureContext ?? createSecureContext(means.tls);
+    }
+  }
+
+  /**
+   * Opens the stream that the handshake goes over.
+   *
+   * @throws TransportError, or the reason of `bounds`; nothing is left open then.
+   */
+  async open(target: Target, bounds: Bounds): Promise<Guard> {
+    const { netDial, netDialTLS } = this.#means;
+    const { address, secure } = target;
+    if (secure && netDialTLS !== undefined) {
+      return callDial('netDialTLS', netDialTLS, address, bounds);
+    }
+    if (netDial !== undefined) {
+      const line = await callDial('netDial', netDial, address, bounds);
+      return secure ? this.secure(line, address, bounds) : line;
+    }
+    if (secure) return this.#openTls(address, undefined, bounds);
+    const line = new Guard(connectTcp(address));
+    await opened(line, 'connect', bounds, () => `connecting to ${String(address)} failed`);
+    return line;
+  }
+
+  /**
+   * Lays TLS over a stream that is open, unless it is TLS already.
+   *
+   * @throws TransportError, or the reason of `bounds`; both streams are destroyed then.
+   */
+  async secure(line: Guard, address: DialAddress, bounds: Bounds): Promise<Guard> {
+    if (line.stream instanceof TLSSocket) return line;
+    try {
+      return await this.#openTls(address, line, bounds);
+    } catch (error) {
+      line.drop();
+      throw error;
+    }
+  }
+
+  async #openTls(address: DialAddress, over: Guard | undefined, bounds: Bounds): Promise<Guard> {
+    const { host, port, path } = address;
+    const handshake = `TLS handshake with ${String(address)}`;
+    let stage = over === undefined ? `connecting to ${String(address)}` : handshake;
+    this.#secureContext ??= createSecureContext();
+    const socket = connectTls({
+      // SNI carries names only (RFC 6066, section 3).
+      servername: isIP(host) === 0 ? host : '',
+      ALPNProtocols: ['http/1.1'],
+      ...this.#means.tls,
+      secureContext: this.#secureContext,
+      // The certificate is checked against `host`, also where the stream came from elsewhere.
+      host,
+      port,
+      path: over === undefined ? path : undefined,
+      socket: over?.stream,
+    });
+    const line = new Guard(socket);
+    if (over === undefined) {
+      socket.once('connect', () => {
+        stage = handshake;
+      });
+    } else {
+      // The TLSSocket's end is not in every case the end of what lies under it.
+      socket.once('close', () => over.drop());
+    }
+    await opened(line, 'secureConnect', bounds, () => `${stage} failed`);
+    return line;
+  }
+}
+
+/** Waits until a stream is open. When it fails, or the bounds end, it is destroyed. */
+async function opened(
+  line: Guard,
+  event: 'connect' | 'secureConnect',
+  bounds: Bounds,
+  failure: () => string,
+): Promise<void> {
+  const { stream } = line;
+  let onOpen!: () => void;
+  let onClose!: () => void;
+  const open = new Promise<void>((resolve, reject) => {
+    onOpen = resolve;
+    // 'close' comes after the 'error', or without one.
+    onClose = () => reject(new TransportError(failure(), { cause: line.error }));
+    stream.once(event, onOpen);
+    stream.once('close', onClose);
+  });
+  try {
+    await bounds.race(open);
+  } catch (error) {
+    line.drop();
+    throw error;
+  } finally {
+    stream.off(event, onOpen);
+    stream.off('close', onClose);
+  }
+}
+
+/** Calls the caller's way of opening a stream. What it opens too late is destroyed. */
+async function callDial(
+  name: string,
+  dial: NetDial,
+  address: DialAddress,
+  bounds: Bounds,
+): Promise<Guard> {
+  // Called from a microtask: the stream that it returns then gets its guard before any event of its can fire.
+  const dialed = Promise.resolve()
+    .then(() => dial(address, { signal: bounds.signal }))
+    .then((stream) => guarded(name, stream));
+  try {
+    return await bounds.race(dialed);
+  } catch (error) {
+    if (bounds.signal.aborted) {
+      void dialed.then(
+        (late) => late.drop(),
+        () => {},
+      );
+    } else if (!(error instanceof NoStream)) {
+      throw new TransportError(`${name} to ${String(address)} failed`, { cause: error });
+    }
+    throw error;
+  }
+}
+
+/** A stream of the caller's under guard, as node:http can use it. */
+export function guarded(name: string, stream: Duplex | Transport): Guard {
+  if (isDuplex(stream)) {
+    if (stream.readableObjectMode || stream.readableEncoding !== null) {
+      throw new NoStream(
+        `${name}: the stream has an encoding or object mode set and reads no bytes`,
+      );
+    }
+    return new Guard(stream);
+  }
+  if (isTransport(stream)) return new Guard(new TransportDuplex(stream));
+  throw new NoStream(`${name}: expected a Duplex or a Transport`);
+}
+
+/** What was given is no stream of bytes. */
+class NoStream extends TypeError {
+  override get name(): string {
+    return 'TypeError';
+  }
+}
+
+function isDuplex(stream: unknown): stream is Duplex {
+  const duplex = stream as Partial<Duplex> | null | undefined;
+  return typeof duplex?.pipe === 'function' && typeof duplex.write === 'function';
+}
+
+function isTransport(stream: unknown): stream is Transport {
+  const transport = stream as Partial<Transport> | null | undefined;
+  return typeof transport?.start === 'function' && typeof transport.write === 'function';
+}

@@ -1,0 +1,42 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { WebSocketError } from '@ws/codec';
+
+/** What a {@link BadHandshakeError} knows of the server's answer. */
+export interface RefusedResponse {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+const NO_RESPONSE: RefusedResponse = { status: 0, headers: {}, body: Buffer.alloc(0) };
+
+/**
+ * The server answered, but not with a handshake that RFC 6455 lets a client accept; the message names every fault.
+ * The connection was destroyed. Look at `status` to decide: 401 wants credentials, 503 another try later.
+ */
+export class BadHandshakeError extends WebSocketError {
+  declare readonly code: 'WS_ERR_BAD_HANDSHAKE';
+  /** The HTTP status; 0 when the answer was not HTTP, and then `cause` is the parser's error. */
+  readonly status: number;
+  /** The response's headers as node:http gives them, names in lower case. */
+  readonly headers: IncomingHttpHeaders;
+  /** The first bytes of the response's body, at most 1,024, as they came within half a second. */
+  readonly body: Buffer;
+
+  constructor(message: string, response: RefusedResponse = NO_RESPONSE, options?: ErrorOptions) {
+    super(`bad handshake: ${message}`, 'WS_ERR_BAD_HANDSHAKE', options);
+    this.status = response.status;
+    this.headers = response.headers;
+    this.body = response.body;
+  }
+
+  override get name(): string {
+    return 'BadHandshakeError';
+  }
+}
+
+/** Somebody else's words for an error message: quoted, cut, and with nothing in them that a terminal obeys. */
+export function quote(text: string): string {
+  const cut = text.length > 80 ? `${text.slice(0, 80)}...` : text;
+  return `"${cut.replace(/[^ -~]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)}"`;
+}

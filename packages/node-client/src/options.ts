@@ -1,0 +1,118 @@
+import type { ConnectionOptions } from 'node:tls';
+import { type ConnSettings, connSettingNames, duration, resolveSettings } from '@ws/conn';
+import type { NetDial } from './connect.ts';
+import type { CookieJar } from './cookies.ts';
+import { checkSubprotocols, type HeadersInput } from './request.ts';
+
+/** What a `Dialer` can be told. The settings of its Conns stand beside its own options. */
+export interface DialerOptions extends ConnSettings {
+  /** For the whole of the handshake, from the lookup to the 101, in ms; `false`: no bound. Default: 10 s. */
+  readonly handshakeTimeout?: number | false | undefined;
+  /**
+   * For `tls.connect`: `ca`, `cert`, `key`, `servername`, `rejectUnauthorized`, ... Where to connect to stays the
+   * URL's. Default: what Node trusts.
+   */
+  readonly tls?: ConnectionOptions | undefined;
+  /** Opens the stream; TLS is laid over it for wss URLs. Default: `net.connect`. */
+  readonly netDial?: NetDial | undefined;
+  /** Opens the stream of wss URLs, with TLS done already. Default: `netDial` or `tls.connect`. */
+  readonly netDialTLS?: NetDial | undefined;
+  /** Gives the Cookie header and takes Set-Cookie, also of a handshake that fails. Default: none. */
+  readonly jar?: CookieJar | undefined;
+  /** The subprotocols to offer, the most wanted first. Default: none. */
+  readonly subprotocols?: readonly string[] | undefined;
+}
+
+/** What one dial can be told. */
+export interface DialOptions {
+  /**
+   * Headers to send besides the handshake's own. Host replaces the header only; Cookie goes before the jar's;
+   * Sec-WebSocket-Protocol is taken when no `subprotocols` are given. Default: none.
+   */
+  readonly headers?: HeadersInput | undefined;
+  /** The subprotocols to offer, in place of the Dialer's. */
+  readonly subprotocols?: readonly string[] | undefined;
+  /** Gives the dial up: it rejects with the signal's reason. Without effect once the dial has ended. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const DIALER_KEYS: readonly (keyof DialerOptions)[] = [
+  'handshakeTimeout',
+  'tls',
+  'netDial',
+  'netDialTLS',
+  'jar',
+  'subprotocols',
+  ...connSettingNames,
+];
+
+const DIAL_KEYS: readonly (keyof DialOptions)[] = ['headers', 'subprotocols', 'signal'];
+
+/** {@link DialerOptions}, checked. */
+export interface DialerPlan {
+  /** Milliseconds; Infinity for no bound. */
+  readonly handshakeTimeout: number;
+  readonly tls: ConnectionOptions | undefined;
+  readonly netDial: NetDial | undefined;
+  readonly netDialTLS: NetDial | undefined;
+  readonly jar: CookieJar | undefined;
+  readonly subprotocols: readonly string[];
+  readonly conn: ConnSettings;
+}
+
+/** @throws TypeError, RangeError or SyntaxError that names the option. */
+export function checkDialerOptions(options: DialerOptions): DialerPlan {
+  checkKeys('Dialer', options, DIALER_KEYS);
+  resolveSettings(options, 'client');
+  const { tls, jar } = options;
+  if (tls !== undefined) expect('tls', tls, typeof tls === 'object' && tls !== null, 'an object');
+  if (jar !== undefined) expect('jar', jar, isJar(jar), 'getCookieString and setCookie');
+  const conn = connSettingNames.map((name) => [name, options[name]]);
+  return {
+    handshakeTimeout: duration('handshakeTimeout', options.handshakeTimeout, 10_000, true),
+    tls: tls && { ...tls },
+    netDial: dialFunction('netDial', options.netDial),
+    netDialTLS: dialFunction('netDialTLS', options.netDialTLS),
+    jar,
+    subprotocols: checkSubprotocols(options.subprotocols ?? []),
+    conn: Object.fromEntries(conn) as ConnSettings,
+  };
+}
+
+/** @throws TypeError that names the option. The headers are checked where the request is made. */
+export function checkDialOptions(options: DialOptions): void {
+  checkKeys('dial', options, DIAL_KEYS);
+  const { signal } = options;
+  if (signal !== undefined) expect('signal', signal, isSignal(signal), 'an AbortSignal');
+}
+
+function checkKeys(who: string, options: object, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`${who}: expected an object of options, got ${typeName(options)}`);
+  }
+  for (const key of Object.keys(options)) {
+    if (known.includes(key)) continue;
+    throw new TypeError(`${who}: unknown option ${key}; there are ${known.join(', ')}`);
+  }
+}
+
+function dialFunction(name: string, value: NetDial | undefined): NetDial | undefined {
+  if (value !== undefined) expect(name, value, typeof value === 'function', 'a function');
+  return value;
+}
+
+function expect(name: string, value: unknown, holds: boolean, what: string): void {
+  if (!holds) throw new TypeError(`${name}: expected ${what}, got ${typeName(value)}`);
+}
+
+function isJar(jar: Partial<CookieJar> | null): boolean {
+  return typeof jar?.getCookieString === 'function' && typeof jar.setCookie === 'function';
+}
+
+function isSignal(signal: Partial<AbortSignal> | null): boolean {
+  return typeof signal?.aborted === 'boolean' && typeof signal.addEventListener === 'function';
+}
+
+function typeName(value: unknown): string {
+  return value === null ? 'null' : typeof value;
+}

@@ -1,0 +1,42 @@
+import { Duplex } from 'node:stream';
+import type { Transport } from '@ws/conn';
+
+/**
+ * A {@link Transport} as a Duplex, because node:http and node:tls speak only with streams. A chunk counts as written
+ * when the transport lets go of it, so the stream's backpressure is the transport's.
+ */
+export class TransportDuplex extends Duplex {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    super();
+    this.#transport = transport;
+    transport.start({
+      data: (chunk) => {
+        if (!this.push(chunk)) transport.pause();
+      },
+      // `_write` waits for the release of each chunk, which is later than any drain.
+      drain: () => {},
+      end: () => void this.push(null),
+      close: (error) => void this.destroy(error),
+    });
+  }
+
+  override _read(): void {
+    this.#transport.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.#transport.write(chunk, done);
+  }
+
+  override _final(done: () => void): void {
+    this.#transport.end();
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#transport.destroy(error ?? undefined);
+    done(error);
+  }
+}

@@ -1,0 +1,71 @@
+import { getEventListeners } from 'node:events';
+import { connect } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { expect } from 'vitest';
+import { type DialAddress, Dialer, type DialerOptions, type DialOptions } from '../src/index.ts';
+import { closing } from './servers.ts';
+
+/** What node:http leaves on a socket that it was using when the socket was destroyed. */
+const HTTP = new Set([
+  'socketCloseListener',
+  'socketErrorListener',
+  'socketOnData',
+  'socketOnEnd',
+  'responseOnTimeout',
+  'ondrain',
+]);
+
+/** The listeners on a stream, by event, without node:http's and the stream's own. */
+export function listeners(stream: Duplex): Record<string, string[]> {
+  const left: Record<string, string[]> = {};
+  for (const event of stream.eventNames()) {
+    // `socket.destroySoon`, which node:http calls, waits for it.
+    if (event === 'finish') continue;
+    const names = stream.listeners(event).map((listener) => listener.name);
+    const ours = names.filter((name) => !HTTP.has(name) && name !== 'onReadableStreamEnd');
+    if (ours.length > 0) left[String(event)] = ours;
+  }
+  return left;
+}
+
+/** Timers that are running. */
+export function timers(): number {
+  return process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+}
+
+/**
+ * Dials, which must fail, and checks that the failure leaves nothing behind: no stream, no listener, no timer.
+ *
+ * @returns What it failed with.
+ */
+export async function inVain(
+  url: string,
+  options: DialerOptions = {},
+  dialOptions: DialOptions = {},
+): Promise<unknown> {
+  const streams: { stream: Duplex; close: Promise<void> }[] = [];
+  const netDial = (address: DialAddress): Duplex => {
+    const stream = connect(address);
+    streams.push({ stream, close: closing(stream) });
+    return stream;
+  };
+  const dialer = new Dialer({ netDial, ...options });
+  const signal = dialOptions.signal ?? new AbortController().signal;
+  const before = timers();
+  const error = await dialer.dial(url, { ...dialOptions, signal }).then(
+    ({ conn }) => {
+      conn.terminate();
+      throw new Error('the dial did not fail');
+    },
+    (reason: unknown) => reason,
+  );
+  // Fewer, when one of the test runner's own has struck meanwhile.
+  expect(timers()).toBeLessThanOrEqual(before);
+  expect(getEventListeners(signal, 'abort')).toEqual([]);
+  for (const { stream, close } of streams) {
+    expect(stream.destroyed).toBe(true);
+    await close;
+    expect(listeners(stream)).toEqual({});
+  }
+  return error;
+}

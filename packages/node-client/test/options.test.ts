@@ -1,0 +1,163 @@
+import { describe, expect, it } from 'vitest';
+import { Dialer, type DialerOptions, type DialOptions, defaultDialer, dial } from '../src/index.ts';
+
+describe('new Dialer', () => {
+  it.each<[string, object, new () => Error, string]>([
+    [
+      'an unknown option',
+      { proxy: 'env' },
+      TypeError,
+      'Dialer: unknown option proxy; there are handshakeTimeout, tls',
+    ],
+    [
+      'an option in another case',
+      { HandshakeTimeout: 1 },
+      TypeError,
+      'unknown option HandshakeTimeout',
+    ],
+    ['a handshakeTimeout of 0', { handshakeTimeout: 0 }, RangeError, 'handshakeTimeout'],
+    ['a negative handshakeTimeout', { handshakeTimeout: -1 }, RangeError, 'handshakeTimeout'],
+    ['a handshakeTimeout of NaN', { handshakeTimeout: Number.NaN }, RangeError, 'handshakeTimeout'],
+    [
+      'a handshakeTimeout beyond a timer’s',
+      { handshakeTimeout: 2 ** 31 },
+      RangeError,
+      'handshakeTimeout',
+    ],
+    [
+      'a handshakeTimeout that is a string',
+      { handshakeTimeout: '10s' },
+      TypeError,
+      'handshakeTimeout',
+    ],
+    ['a handshakeTimeout that is true', { handshakeTimeout: true }, TypeError, 'handshakeTimeout'],
+    ['tls that is no object', { tls: true }, TypeError, 'tls: expected an object, got boolean'],
+    ['tls that is null', { tls: null }, TypeError, 'tls: expected an object, got null'],
+    [
+      'netDial that is no function',
+      { netDial: {} },
+      TypeError,
+      'netDial: expected a function, got object',
+    ],
+    [
+      'netDialTLS that is no function',
+      { netDialTLS: 1 },
+      TypeError,
+      'netDialTLS: expected a function, got number',
+    ],
+    [
+      'a jar that is none',
+      { jar: {} },
+      TypeError,
+      'jar: expected getCookieString and setCookie, got object',
+    ],
+    [
+      'a jar that is null',
+      { jar: null },
+      TypeError,
+      'jar: expected getCookieString and setCookie, got null',
+    ],
+    [
+      'subprotocols that are no array',
+      { subprotocols: 'chat' },
+      TypeError,
+      'subprotocols: expected an array',
+    ],
+    [
+      'a subprotocol that is no token',
+      { subprotocols: ['a b'] },
+      SyntaxError,
+      'subprotocols: "a b" is no token',
+    ],
+    ['a readLimit of 0', { readLimit: 0 }, RangeError, 'readLimit'],
+    ['a heartbeat that is a number', { heartbeat: 5 }, TypeError, 'heartbeat'],
+  ])('refuses %s', (_, options, type, why) => {
+    const make = () => new Dialer(options as DialerOptions);
+    expect(make).toThrow(type);
+    expect(make).toThrow(why);
+  });
+
+  it('refuses TLS options that OpenSSL refuses', () => {
+    expect(() => new Dialer({ tls: { cert: 'nonsense' } })).toThrow();
+    expect(() => new Dialer({ tls: { minVersion: 'TLSv9' as 'TLSv1.2' } })).toThrow(TypeError);
+  });
+
+  it.each([null, 5, 'x'])('refuses %j', (options) => {
+    expect(() => new Dialer(options as never)).toThrow(TypeError);
+  });
+
+  it('takes its own options and those of a Conn', () => {
+    const jar = { getCookieString: () => '', setCookie: () => undefined };
+    const options = {
+      handshakeTimeout: false,
+      jar,
+      subprotocols: ['a'],
+      readLimit: false,
+    } as const;
+    expect(() => new Dialer({ ...options, heartbeat: false, tls: undefined })).not.toThrow();
+  });
+});
+
+describe('dial', () => {
+  const nobody = 'ws://127.0.0.1:1/';
+
+  it.each<[string, unknown, string | URL, string]>([
+    [
+      'an unknown option',
+      { tls: {} },
+      nobody,
+      'dial: unknown option tls; there are headers, subprotocols, signal',
+    ],
+    ['options that are null', null, nobody, 'dial: expected an object of options, got null'],
+    [
+      'a signal that is none',
+      { signal: {} },
+      nobody,
+      'signal: expected an AbortSignal, got object',
+    ],
+    [
+      'a signal that is null',
+      { signal: null },
+      nobody,
+      'signal: expected an AbortSignal, got null',
+    ],
+    ['headers that are none', { headers: 5 }, nobody, 'headers: expected an object or pairs'],
+    [
+      'a header of the handshake',
+      { headers: { upgrade: 'h2c' } },
+      nobody,
+      'headers: upgrade is the handshake',
+    ],
+    [
+      'subprotocols that are no array',
+      { subprotocols: 'a' },
+      nobody,
+      'subprotocols: expected an array',
+    ],
+    [
+      'a URL that is none',
+      {},
+      5 as unknown as string,
+      'url: expected a string or a URL, got number',
+    ],
+  ])('rejects with a TypeError for %s', async (_, options, url, why) => {
+    const dialed = dial(url, options as DialOptions);
+    await expect(dialed).rejects.toThrow(TypeError);
+    await expect(dialed).rejects.toThrow(why);
+  });
+
+  it('rejects with a SyntaxError for a malformed URL, and opens nothing', async () => {
+    let opened = 0;
+    const netDial = (): never => {
+      opened++;
+      throw new Error('never');
+    };
+    await expect(new Dialer({ netDial }).dial('ws://h:0/')).rejects.toThrow(SyntaxError);
+    await expect(new Dialer({ netDial }).dial('wss://me@h/')).rejects.toThrow(SyntaxError);
+    expect(opened).toBe(0);
+  });
+
+  it('is the defaultDialer’s', () => {
+    expect(defaultDialer).toBeInstanceOf(Dialer);
+  });
+});

@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { createServer as createTlsServer } from 'node:tls';
+import { generate } from 'selfsigned';
+import { onTestFinished } from 'vitest';
+
+const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+
+/** A request as a raw server sees it. */
+export interface SeenRequest {
+  /** The bytes, as Latin-1. */
+  readonly text: string;
+  readonly key: string;
+  readonly accept: string;
+  /** The head of a right answer, with `extra` header lines, each ended by CRLF. */
+  ok(extra?: string): string;
+}
+
+/** What a raw server does once the head of the request is there. */
+export type Reply = (socket: Socket, request: SeenRequest) => void;
+
+export interface RawServer {
+  readonly port: number;
+  readonly url: string;
+  /** Sockets accepted so far. */
+  readonly sockets: readonly Socket[];
+  /** Resolves when every socket accepted so far is closed. */
+  gone(): Promise<void>;
+}
+
+/** A TCP server that answers whatever it likes. It ends with the test. */
+export function rawServer(reply: Reply): Promise<RawServer> {
+  return listen((onSocket) => createServer(onSocket), 'ws', reply);
+}
+
+/** The same over TLS, with the certificate of {@link certificate}. */
+export async function rawTlsServer(reply: Reply): Promise<RawServer> {
+  const { key, cert } = await certificate();
+  return listen((onSocket) => createTlsServer({ key, cert }, onSocket), 'wss', reply);
+}
+
+/** Answers with fixed bytes; a function makes them from the request. */
+export function says(bytes: string | ((request: SeenRequest) => string), end = false): Reply {
+  return (socket, request) => {
+    const text = typeof bytes === 'string' ? bytes : bytes(request);
+    socket.write(text, 'latin1');
+    if (end) socket.end();
+  };
+}
+
+async function listen(
+  create: (onSocket: (socket: Socket) => void) => Server,
+  scheme: string,
+  reply: Reply,
+): Promise<RawServer> {
+  const sockets: Socket[] = [];
+  const closings: Promise<void>[] = [];
+  const server = create((socket) => {
+    socket.on('error', () => {});
+    let text = '';
+    socket.on('data', function read(chunk: Buffer) {
+      text += chunk.toString('latin1');
+      if (!text.includes('\r\n\r\n')) return;
+      socket.off('data', read);
+      socket.resume();
+      reply(socket, seen(text));
+    });
+  });
+  server.on('connection', (socket: Socket) => {
+    socket.on('error', () => {});
+    sockets.push(socket);
+    closings.push(closing(socket));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    return new Promise<void>((resolve) => server.close(() => resolve()));
+  });
+  const { port } = server.address() as AddressInfo;
+  const gone = async (): Promise<void> => {
+    await Promise.all(closings);
+  };
+  return { port, url: `${scheme}://127.0.0.1:${port}`, sockets, gone };
+}
+
+/** Reads a request. */
+export function seen(text: string): SeenRequest {
+  const key = /sec-websocket-key: (.*)\r\n/i.exec(text)?.[1] ?? '';
+  const accept = createHash('sha1')
+    .update(key + GUID)
+    .digest('base64');
+  const ok = (extra = ''): string =>
+    'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+    `Sec-WebSocket-Accept: ${accept}\r\n${extra}\r\n`;
+  return { text, key, accept, ok };
+}
+
+/** Resolves with the 'close' of a stream, which must not have been yet. */
+export function closing(stream: Duplex): Promise<void> {
+  return new Promise<void>((resolve) => void stream.once('close', () => resolve()));
+}
+
+let made: Promise<{ key: string; cert: string }> | undefined;
+
+/** A self-signed certificate for localhost and 127.0.0.1. */
+export function certificate(): Promise<{ key: string; cert: string }> {
+  made ??= makeCertificate();
+  return made;
+}
+
+async function makeCertificate(): Promise<{ key: string; cert: string }> {
+  const altNames = [
+    { type: 2 as const, value: 'localhost' },
+    { type: 7 as const, ip: '127.0.0.1' },
+  ];
+  const extensions = [
+    { name: 'basicConstraints' as const, cA: true },
+    { name: 'subjectAltName' as const, altNames },
+  ];
+  const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }], {
+    extensions,
+  });
+  return { key, cert };
+}
