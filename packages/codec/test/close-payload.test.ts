@@ -1,0 +1,182 @@
+import { TextDecoder, TextEncoder } from 'node:util';
+import { formatCloseMessage, isValidCloseCode, ProtocolError, parseCloseMessage } from '@ws/codec';
+import { hex, toHex } from '@ws/testkit';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+/** What `run` throws, which is a ProtocolError or a failed test. */
+function fault(run: () => unknown): ProtocolError {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof ProtocolError) return error;
+    throw error;
+  }
+  throw new Error('nothing was thrown');
+}
+
+const allCodes = Array.from({ length: 65_536 }, (_, code) => code);
+const payloadOf = (code: number): Uint8Array => Uint8Array.of(code >> 8, code & 0xff);
+
+describe('formatCloseMessage', () => {
+  it.each([
+    { says: 'a code alone', code: 1000, reason: undefined, bytes: '03 e8' },
+    { says: 'a code and a reason', code: 1001, reason: 'bye', bytes: '03 e9 62 79 65' },
+    { says: 'the first code of applications', code: 3000, reason: '', bytes: '0b b8' },
+    { says: 'the last one', code: 4999, reason: '', bytes: '13 87' },
+    {
+      says: 'two, three and four bytes a letter',
+      code: 1000,
+      reason: 'é€😀',
+      bytes: '03 e8 c3 a9 e2 82 ac f0 9f 98 80',
+    },
+    {
+      says: 'a lone surrogate as U+FFFD',
+      code: 1000,
+      reason: 'a\ud800b',
+      bytes: '03 e8 61 ef bf bd 62',
+    },
+    { says: 'nothing for 1005', code: 1005, reason: undefined, bytes: '' },
+    { says: 'nothing for 1005 with a reason', code: 1005, reason: 'lost', bytes: '' },
+  ])('writes $says', ({ code, reason, bytes }) => {
+    expect(toHex(formatCloseMessage(code, reason))).toBe(bytes);
+  });
+
+  it('writes a reason of 123 bytes, whatever its letters', () => {
+    expect(formatCloseMessage(1000, 'x'.repeat(123))).toHaveLength(125);
+    expect(formatCloseMessage(1000, '€'.repeat(41))).toHaveLength(125);
+  });
+
+  it.each([
+    ['124 bytes', 'x'.repeat(124)],
+    ['124 bytes by its last letter', `${'€'.repeat(40)}é€`],
+    ['a megabyte', 'x'.repeat(1 << 20)],
+  ])('refuses a reason of %s', (_, reason) => {
+    expect(() => formatCloseMessage(1000, reason)).toThrow(RangeError);
+    expect(() => formatCloseMessage(1005, reason)).toThrow(RangeError);
+  });
+
+  it('refuses each of the 65,536 codes that must not be sent', () => {
+    const sent: number[] = [];
+    for (let code = 0; code < 65_536; code++) {
+      try {
+        formatCloseMessage(code);
+        sent.push(code);
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error;
+      }
+    }
+    expect(sent).toEqual(allCodes.filter((code) => code === 1005 || isValidCloseCode(code)));
+  });
+
+  it.each([Number.NaN, 1000.5, -1, 66_536])('refuses the code %d', (code) => {
+    expect(() => formatCloseMessage(code)).toThrow(RangeError);
+  });
+
+  it('refuses other types', () => {
+    expect(() => formatCloseMessage('1000' as never)).toThrow(TypeError);
+    expect(() => formatCloseMessage(1000, null as never)).toThrow(TypeError);
+    expect(() => formatCloseMessage(1000, hex`00` as never)).toThrow(TypeError);
+  });
+});
+
+describe('parseCloseMessage', () => {
+  it('reads an empty payload as 1005', () => {
+    expect(parseCloseMessage(hex``)).toEqual({ code: 1005, reason: '' });
+  });
+
+  it('refuses a single byte', () => {
+    const error = fault(() => parseCloseMessage(hex`03`));
+    expect([error.closeCode, error.message]).toEqual([
+      1002,
+      'websocket: close payload of one byte',
+    ]);
+  });
+
+  it('reads the valid ones of all 65,536 codes, and names the others', () => {
+    const outcome = allCodes.map((code) => {
+      try {
+        return parseCloseMessage(payloadOf(code)).code;
+      } catch (error) {
+        const { closeCode, faults } = error as ProtocolError;
+        return `${closeCode} ${faults.join()}`;
+      }
+    });
+    expect(outcome).toEqual(
+      allCodes.map((code) => (isValidCloseCode(code) ? code : `1002 bad close code ${code}`)),
+    );
+  });
+
+  it.each([
+    ['a byte that begins nothing', '80'],
+    ['a byte above f7', 'f8 80 80 80 80'],
+    ['an overlong slash', 'c0 af'],
+    ['an overlong letter of three bytes', 'e0 80 af'],
+    ['an overlong letter of four bytes', 'f0 80 80 af'],
+    ['a surrogate', 'ed a0 80'],
+    ['a letter above U+10FFFF', 'f4 90 80 80'],
+    ['a letter cut short', 'e2 82'],
+    ['a letter broken off', 'e2 28 a1'],
+  ])('refuses a reason with %s', (_, bytes) => {
+    const error = fault(() => parseCloseMessage(hex(`03 e8 61 ${bytes}`)));
+    expect(error.closeCode).toBe(1007);
+    expect(error.code).toBe('WS_ERR_INVALID_UTF8');
+    expect(error.faults).toEqual(['invalid utf8 payload in close frame']);
+  });
+
+  it('names the code first when the reason is bad too', () => {
+    expect(fault(() => parseCloseMessage(hex`03 ed ff`)).faults).toEqual(['bad close code 1005']);
+  });
+
+  it('keeps a byte order mark', () => {
+    expect(parseCloseMessage(hex`03 e8 ef bb bf`).reason).toBe('\ufeff');
+  });
+
+  it('leaves the payload as it was', () => {
+    const payload = formatCloseMessage(1000, 'bye');
+    const before = payload.slice();
+    parseCloseMessage(payload);
+    expect(payload).toEqual(before);
+  });
+});
+
+describe('close payloads', () => {
+  const code = fc.oneof(fc.integer({ min: 3000, max: 4999 }), fc.constantFrom(1000, 1001, 1014));
+
+  it('come back as they were given', () => {
+    const reason = fc.string({ unit: 'binary', maxLength: 30 });
+    fc.assert(
+      fc.property(code, reason, (code, reason) => {
+        expect(parseCloseMessage(formatCloseMessage(code, reason))).toEqual({ code, reason });
+      }),
+    );
+  });
+
+  it("encode and decode as the platform's own UTF-8 does", () => {
+    const text = fc.string({
+      unit: fc.integer({ max: 0xffff }).map((u) => String.fromCharCode(u)),
+      maxLength: 41,
+    });
+    fc.assert(
+      fc.property(text, (reason) => {
+        const bytes = formatCloseMessage(1000, reason).subarray(2);
+        expect(bytes).toEqual(new TextEncoder().encode(reason));
+      }),
+    );
+    const bytes = fc.uint8Array({ maxLength: 123 });
+    const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+    fc.assert(
+      fc.property(bytes, (reason) => {
+        const payload = Uint8Array.of(3, 0xe8, ...reason);
+        let expected: string | undefined;
+        try {
+          expected = decoder.decode(reason);
+        } catch {
+          expect(fault(() => parseCloseMessage(payload)).closeCode).toBe(1007);
+          return;
+        }
+        expect(parseCloseMessage(payload).reason).toBe(expected);
+      }),
+    );
+  });
+});
