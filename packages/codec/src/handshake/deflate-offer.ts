@@ -1,0 +1,193 @@
+import { CloseCode } from '../close-code.ts';
+import { ProtocolError } from '../errors.ts';
+import type { Extension } from './extensions.ts';
+
+// RFC 7692, section 7.1, in short. Each side has two parameters. `*_no_context_takeover`: that side forgets its window
+// after each message. `*_max_window_bits`: its window is at most 2^bits bytes. The server's two may stand in an answer
+// whether they were offered or not, and if they were, they must. `client_no_context_takeover` is a hint in an offer and
+// an order in an answer. `client_max_window_bits` is a permission in an offer, a hint too if it has a value, and an
+// order in an answer, which needs that permission.
+
+const NAME = 'permessage-deflate';
+const SERVER_NO_TAKEOVER = 'server_no_context_takeover';
+const CLIENT_NO_TAKEOVER = 'client_no_context_takeover';
+const SERVER_BITS = 'server_max_window_bits';
+const CLIENT_BITS = 'client_max_window_bits';
+
+/** Both a value and the absence of one: the largest window that DEFLATE has. */
+const MAX_BITS = 15;
+const MIN_BITS = 8;
+
+/** What both ends of a connection agreed on for permessage-deflate. */
+export interface DeflateParameters {
+  /** The server compresses each message on its own; the client keeps no window to inflate with. */
+  readonly serverNoContextTakeover: boolean;
+  /** The client compresses each message on its own; the server keeps no window to inflate with. */
+  readonly clientNoContextTakeover: boolean;
+  /** The server's messages never refer back more than 2 to this power bytes: 8 to 15. */
+  readonly serverMaxWindowBits: number;
+  /** The client's messages never refer back more than 2 to this power bytes: 8 to 15. */
+  readonly clientMaxWindowBits: number;
+}
+
+/** What one end wants of permessage-deflate; what is left out is left to the other end. */
+export interface DeflateLimits {
+  /** Default false. */
+  readonly serverNoContextTakeover?: boolean | undefined;
+  /** Default false. */
+  readonly clientNoContextTakeover?: boolean | undefined;
+  /** 8 to 15, default 15. */
+  readonly serverMaxWindowBits?: number | undefined;
+  /** 8 to 15, default 15. A server can only limit a client whose offer allows it; the others keep 15. */
+  readonly clientMaxWindowBits?: number | undefined;
+}
+
+/** The outcome of {@link negotiateDeflate}. */
+export interface DeflateAgreement {
+  readonly parameters: DeflateParameters;
+  /** What the server puts into `Sec-WebSocket-Extensions`, by `formatExtensions([answer])`. */
+  readonly answer: Extension;
+}
+
+/**
+ * The server's half: takes the first offer of permessage-deflate that is valid. Other extensions are passed over, and so
+ * are offers with an unknown, a repeated or a malformed parameter; they never fail a handshake. What the client offered
+ * is echoed, lowered to `limits`.
+ *
+ * @param offers - From `parseExtensions`, in the client's order of preference.
+ * @returns Undefined when there is no such offer: the connection goes without compression.
+ * @throws RangeError for window bits in `limits` that are no integer from 8 to 15.
+ * @see RFC 7692, sections 5 and 7.1
+ */
+export function negotiateDeflate(
+  offers: readonly Extension[],
+  limits: DeflateLimits = {},
+): DeflateAgreement | undefined {
+  const wanted = withDefaults(limits);
+  const offer = offers.find((one) => one.name === NAME && faultsOf(one, 'offer').length === 0);
+  if (offer === undefined) return undefined;
+
+  const parameters: DeflateParameters = {
+    serverNoContextTakeover: wanted.serverNoContextTakeover || offer.params.has(SERVER_NO_TAKEOVER),
+    clientNoContextTakeover: wanted.clientNoContextTakeover || offer.params.has(CLIENT_NO_TAKEOVER),
+    serverMaxWindowBits: Math.min(wanted.serverMaxWindowBits, bitsOf(offer, SERVER_BITS)),
+    clientMaxWindowBits: offer.params.has(CLIENT_BITS)
+      ? Math.min(wanted.clientMaxWindowBits, bitsOf(offer, CLIENT_BITS))
+      : MAX_BITS,
+  };
+  const params = new Map<string, string | true>();
+  if (parameters.serverNoContextTakeover) params.set(SERVER_NO_TAKEOVER, true);
+  if (parameters.clientNoContextTakeover) params.set(CLIENT_NO_TAKEOVER, true);
+  // 7.1.2.1: an offered limit must be answered, be it 15.
+  if (parameters.serverMaxWindowBits < MAX_BITS || offer.params.has(SERVER_BITS)) {
+    params.set(SERVER_BITS, String(parameters.serverMaxWindowBits));
+  }
+  if (
+    parameters.clientMaxWindowBits < MAX_BITS ||
+    typeof offer.params.get(CLIENT_BITS) === 'string'
+  ) {
+    params.set(CLIENT_BITS, String(parameters.clientMaxWindowBits));
+  }
+  return { parameters, answer: { name: NAME, params } };
+}
+
+/**
+ * What a client sends to ask for permessage-deflate within `limits`. It always lets the server limit the client's window,
+ * as browsers do.
+ *
+ * @throws RangeError for window bits that are no integer from 8 to 15.
+ * @see RFC 7692, section 7.1
+ */
+export function offerDeflate(limits: DeflateLimits = {}): Extension {
+  const wanted = withDefaults(limits);
+  const params = new Map<string, string | true>();
+  if (wanted.serverNoContextTakeover) params.set(SERVER_NO_TAKEOVER, true);
+  if (wanted.clientNoContextTakeover) params.set(CLIENT_NO_TAKEOVER, true);
+  if (wanted.serverMaxWindowBits < MAX_BITS) {
+    params.set(SERVER_BITS, String(wanted.serverMaxWindowBits));
+  }
+  const clientBits = wanted.clientMaxWindowBits;
+  params.set(CLIENT_BITS, clientBits < MAX_BITS ? String(clientBits) : true);
+  return { name: NAME, params };
+}
+
+/**
+ * The client's half: checks the server's answer against what was offered.
+ *
+ * @param response - The answer's one element, from `parseExtensions`. That it is the only one is the caller's to check.
+ * @param offer - What was sent, for example by {@link offerDeflate}.
+ * @throws {@link ProtocolError} that names every fault, when the answer is not one to this offer: the connection must
+ *   fail (RFC 7692, section 7.1).
+ */
+export function acceptDeflate(response: Extension, offer: Extension): DeflateParameters {
+  const faults = [...faultsOf(response, 'answer'), ...mismatches(response, offer)];
+  if (faults.length > 0) throw new ProtocolError(CloseCode.ProtocolError, faults);
+  return {
+    serverNoContextTakeover: response.params.has(SERVER_NO_TAKEOVER),
+    // 7.1.1.2 and 7.1.2.2: what we offered for our own side binds us, answered or not.
+    clientNoContextTakeover:
+      response.params.has(CLIENT_NO_TAKEOVER) || offer.params.has(CLIENT_NO_TAKEOVER),
+    serverMaxWindowBits: bitsOf(response, SERVER_BITS),
+    clientMaxWindowBits: Math.min(bitsOf(response, CLIENT_BITS), bitsOf(offer, CLIENT_BITS)),
+  };
+}
+
+/** What is wrong with an offer or an answer by itself. */
+function faultsOf(extension: Extension, kind: 'offer' | 'answer'): string[] {
+  const faults: string[] = [];
+  if (extension.name !== NAME) faults.push(`${extension.name} is not ${NAME}`);
+  if (extension.repeated) faults.push('repeated parameter');
+  for (const [name, value] of extension.params) {
+    if (name === SERVER_NO_TAKEOVER || name === CLIENT_NO_TAKEOVER) {
+      if (value !== true) faults.push(`${name} with a value`);
+    } else if (name === SERVER_BITS || name === CLIENT_BITS) {
+      const mayBeBare = name === CLIENT_BITS && kind === 'offer';
+      if (value === true ? !mayBeBare : !isBits(value)) {
+        faults.push(value === true ? `${name} without a value` : `bad ${name} ${value}`);
+      }
+    } else {
+      faults.push(`unknown parameter ${name}`);
+    }
+  }
+  return faults;
+}
+
+/** What of an answer does not fit the offer it answers. */
+function mismatches(response: Extension, offer: Extension): string[] {
+  const faults: string[] = [];
+  if (offer.params.has(SERVER_NO_TAKEOVER) && !response.params.has(SERVER_NO_TAKEOVER)) {
+    faults.push(`${SERVER_NO_TAKEOVER} was offered and not answered`);
+  }
+  if (bitsOf(response, SERVER_BITS) > bitsOf(offer, SERVER_BITS)) {
+    faults.push(`${SERVER_BITS} above the offered ${bitsOf(offer, SERVER_BITS)}`);
+  }
+  if (response.params.has(CLIENT_BITS) && !offer.params.has(CLIENT_BITS)) {
+    faults.push(`${CLIENT_BITS} was not offered`);
+  }
+  return faults;
+}
+
+/** The window bits that a valid element names; 15 where it names none. */
+function bitsOf(extension: Extension, name: string): number {
+  const value = extension.params.get(name);
+  return value === undefined || value === true ? MAX_BITS : Number(value);
+}
+
+/** 7.1.2: decimal, without leading zeros, 8 to 15. */
+function isBits(value: string): boolean {
+  return /^(?:[89]|1[0-5])$/.test(value);
+}
+
+function withDefaults(limits: DeflateLimits): DeflateParameters {
+  return {
+    serverNoContextTakeover: limits.serverNoContextTakeover ?? false,
+    clientNoContextTakeover: limits.clientNoContextTakeover ?? false,
+    serverMaxWindowBits: checkBits('serverMaxWindowBits', limits.serverMaxWindowBits),
+    clientMaxWindowBits: checkBits('clientMaxWindowBits', limits.clientMaxWindowBits),
+  };
+}
+
+function checkBits(option: string, bits: number = MAX_BITS): number {
+  if (Number.isInteger(bits) && bits >= MIN_BITS && bits <= MAX_BITS) return bits;
+  throw new RangeError(`websocket: ${option} is ${bits}, but a window has 8 to 15 bits`);
+}

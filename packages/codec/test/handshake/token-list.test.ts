@@ -1,0 +1,85 @@
+import { hasToken, parseTokenList } from '@ws/codec';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+const tokenChars = "!#$%&'*+-.^_`|~0189AMZamz";
+const token = fc.string({
+  unit: fc.constantFrom(...tokenChars.split('')),
+  minLength: 1,
+  maxLength: 8,
+});
+
+describe('parseTokenList', () => {
+  it.each([
+    ['one token', 'upgrade', ['upgrade']],
+    ['several, in their order and case', 'keep-alive, Upgrade', ['keep-alive', 'Upgrade']],
+    ['tabs and no space', 'a\t,\tb,c', ['a', 'b', 'c']],
+    ['empty elements', ', a,, b ,', ['a', 'b']],
+    ['nothing', '', []],
+    ['only separators', ' , ,\t', []],
+    ['the same token twice', 'a, a', ['a', 'a']],
+    ['every character of a token', `${tokenChars}`, [tokenChars]],
+    ['the names of Object.prototype', '__proto__, constructor', ['__proto__', 'constructor']],
+  ])('reads %s', (_, value, tokens) => {
+    expect(parseTokenList(value)).toEqual(tokens);
+  });
+
+  it.each([
+    ['two tokens without a comma', 'x websocket'],
+    ['a slash', 'foo/2'],
+    ['a quoted string', '"a"'],
+    ['a line break', 'a\r\nb: c'],
+    ['a NUL', 'a\0'],
+    ['a letter beyond ASCII', 'websoc\u212aet'],
+    ['an equals sign', 'a=1'],
+    ['15,000 spaces between two letters', `b${' '.repeat(15_000)}x`],
+  ])('refuses %s', (_, value) => {
+    expect(parseTokenList(value)).toBeUndefined();
+  });
+
+  it('undoes a join', () => {
+    fc.assert(
+      fc.property(
+        fc.array(token),
+        fc.constantFrom(',', ', ', ' ,\t', ',,'),
+        (tokens, separator) => {
+          expect(parseTokenList(tokens.join(separator))).toEqual(tokens);
+        },
+      ),
+    );
+  });
+
+  it('throws nothing, whatever the text', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (value) => {
+        const tokens = parseTokenList(value);
+        expect(tokens === undefined || tokens.every((one) => value.includes(one))).toBe(true);
+      }),
+    );
+  });
+});
+
+describe('hasToken', () => {
+  it.each([
+    'upgrade',
+    'UpGrAdE',
+    'keep-alive, Upgrade',
+    'Upgrade,keep-alive',
+    'a b, upgrade',
+    'foo/2 ,\tupgrade\t',
+    ',,upgrade',
+  ])('finds the token in %j', (value) => {
+    expect(hasToken(value, 'Upgrade')).toBe(true);
+  });
+
+  it.each(['', 'x upgrade', 'upgrades', 'up grade', '"upgrade"', 'upgrade/2', '\u00a0upgrade'])(
+    'does not find it in %j',
+    (value) => {
+      expect(hasToken(value, 'upgrade')).toBe(false);
+    },
+  );
+
+  it('folds the case of ASCII only', () => {
+    expect(hasToken('websoc\u212aet', 'websocket')).toBe(false);
+  });
+});
