@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { TextEncoder } from 'node:util';
 import { hex, NaiveDecoder, naiveDecode, naiveEncode, naiveUtf8, toHex } from '@ws/testkit';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
