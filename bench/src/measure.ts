@@ -1,0 +1,69 @@
+import { Bench } from 'tinybench';
+
+/** One batch of work, about a millisecond of it, without a closure made inside. */
+export type Batch = () => void;
+
+/** What one subject took, in nanoseconds a unit of work. */
+export interface Time {
+  /** The fastest batch: what the code costs when nobody disturbs it. */
+  readonly min: number;
+  readonly median: number;
+}
+
+/**
+ * Times subjects side by side: in rounds, each subject a few batches a round, so that a busy neighbour disturbs all of
+ * them alike.
+ *
+ * @param batches - By name: the work, and how many units (frames, calls) it has.
+ * @param rounds - How often each subject has its turn.
+ */
+export function timeInTurns(
+  batches: ReadonlyMap<string, { batch: Batch; units: number }>,
+  rounds: number,
+): Map<string, Time> {
+  const samples = new Map<string, number[]>();
+  for (const [name, { batch }] of batches) {
+    samples.set(name, []);
+    // Into the optimizing compiler, before anything counts.
+    const until = performance.now() + 40;
+    while (performance.now() < until) batch();
+  }
+  for (let round = 0; round < rounds; round++) {
+    const bench = new Bench({ iterations: 5, time: 0, warmup: false, retainSamples: true });
+    for (const [name, { batch }] of batches) bench.add(name, batch);
+    for (const task of bench.runSync()) {
+      const { result } = task;
+      if (!('latency' in result)) throw new Error(`${task.name}: ${result.state}`);
+      for (const ms of result.latency.samples ?? []) samples.get(task.name)?.push(ms);
+    }
+  }
+  const times = new Map<string, Time>();
+  for (const [name, { units }] of batches) {
+    const sorted = (samples.get(name) ?? []).toSorted((a, b) => a - b);
+    const ns = (ms: number | undefined): number => ((ms ?? Number.NaN) * 1e6) / units;
+    times.set(name, { min: ns(sorted[0]), median: ns(sorted[sorted.length >> 1]) });
+  }
+  return times;
+}
+
+/**
+ * Heap bytes that one unit of work leaves behind, garbage or not. Needs `--expose-gc` and a young generation so large
+ * that nothing is collected in between.
+ */
+export function heapPerUnit(batch: Batch, unitsPerBatch: number, units: number): number {
+  const { gc } = globalThis;
+  if (gc === undefined) throw new Error('run with --expose-gc');
+  const batches = Math.max(1, Math.ceil(units / unitsPerBatch));
+  for (let i = 0; i < 3; i++) batch();
+  gc();
+  const before = process.memoryUsage().heapUsed;
+  for (let i = 0; i < batches; i++) batch();
+  const after = process.memoryUsage().heapUsed;
+  return (after - before - ownCost()) / (batches * unitsPerBatch);
+}
+
+/** What the two readings of the heap cost themselves. */
+function ownCost(): number {
+  const before = process.memoryUsage().heapUsed;
+  return process.memoryUsage().heapUsed - before;
+}

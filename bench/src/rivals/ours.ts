@@ -1,0 +1,139 @@
+import { randomFillSync } from 'node:crypto';
+import {
+  FAILED,
+  FRAME,
+  FRAME_BEGIN,
+  FRAME_END,
+  FrameDecoder,
+  FrameEncoder,
+  MaskKeys,
+  NEED_MORE,
+  type Role,
+  sharedMessageBuffers,
+} from '@ws/codec';
+import type { Batch } from '../measure.ts';
+
+/** How a large frame is taken: assembled in a pooled buffer, or piece by piece. */
+export type Taking = 'assembled' | 'streamed';
+
+/** A decoder that counts the frames of what it is fed, and gives them up. */
+class Reader {
+  frames = 0;
+  readonly decoder: FrameDecoder;
+  readonly #assemble: boolean;
+  #message: Uint8Array | undefined;
+
+  constructor(role: Role, taking: Taking) {
+    this.decoder = new FrameDecoder({ role });
+    this.#assemble = taking === 'assembled';
+  }
+
+  drain(): void {
+    const { decoder } = this;
+    for (let event = decoder.next(); event !== NEED_MORE; event = decoder.next()) {
+      if (event === FRAME) {
+        this.frames++;
+      } else if (event === FRAME_BEGIN) {
+        if (this.#assemble) {
+          this.#message = sharedMessageBuffers().take(decoder.length);
+          decoder.assembleInto(this.#message, 0);
+        }
+      } else if (event === FRAME_END) {
+        this.frames++;
+        if (this.#message !== undefined) sharedMessageBuffers().give(this.#message);
+        this.#message = undefined;
+      } else if (event === FAILED) {
+        throw decoder.error ?? new Error('failed');
+      }
+    }
+  }
+}
+
+/** Decodes the stream once, its chunks given away. They garble and ungarble in turns: the cost is the same. */
+export function decodePushed(
+  stream: Uint8Array,
+  chunkBytes: number,
+  role: Role,
+  taking: Taking,
+): { batch: Batch; chunks: number } {
+  const chunks: Uint8Array[] = [];
+  for (let i = 0; i < stream.length; i += chunkBytes) chunks.push(stream.slice(i, i + chunkBytes));
+  const reader = new Reader(role, taking);
+  const batch = (): void => {
+    for (let i = 0; i < chunks.length; i++) {
+      reader.decoder.push(chunks[i]!);
+      reader.drain();
+    }
+  };
+  return { batch, chunks: chunks.length };
+}
+
+/** Decodes the stream once, copied into the decoder's own memory: what a read into `writable()` would do. */
+export function decodeCommitted(stream: Uint8Array, role: Role, taking: Taking): Batch {
+  const reader = new Reader(role, taking);
+  const { decoder } = reader;
+  // The landing place grows when a read fills it: to its full size, before anything counts.
+  let room = 0;
+  for (let i = 0; i < stream.length; i += room) {
+    const landing = decoder.writable();
+    room = Math.min(landing.length, stream.length - i);
+    landing.set(stream.subarray(i, i + room));
+    decoder.commit(room);
+    reader.drain();
+  }
+  const chunks: Uint8Array[] = [];
+  const { length } = decoder.writable();
+  for (let i = 0; i < stream.length; i += length) chunks.push(stream.slice(i, i + length));
+  return () => {
+    for (let i = 0; i < chunks.length; i++) {
+      const chunk = chunks[i]!;
+      decoder.writable().set(chunk);
+      decoder.commit(chunk.length);
+      reader.drain();
+    }
+  };
+}
+
+const { utf8Write } = Buffer.prototype as unknown as {
+  utf8Write(this: Uint8Array, text: string, at: number, max: number): number;
+};
+
+function encoder(role: Role): FrameEncoder {
+  const keys = new MaskKeys(randomFillSync);
+  return new FrameEncoder({
+    role,
+    nextKey: () => keys.next(),
+    writeUtf8: (into, at, text) => utf8Write.call(into, text, at, into.length - at),
+  });
+}
+
+/** Hands over what waits and lets go of it at once: a transport that writes into nothing. */
+function flush(encoder: FrameEncoder): void {
+  const count = encoder.segments;
+  for (let i = 0; i < count; i++) encoder.segRelease(i)?.();
+  encoder.shift(count);
+}
+
+/** Encodes `frames` frames, flushed by 64 KiB. */
+export function encodeBinary(payload: Uint8Array, frames: number, role: Role): Batch {
+  const out = encoder(role);
+  return () => {
+    for (let i = 0; i < frames; i++) {
+      out.frame(2, true, 0, payload);
+      if (out.pending >= 60_000) flush(out);
+    }
+    flush(out);
+  };
+}
+
+/** The same with text. */
+export function encodeText(text: string, frames: number, role: Role): Batch {
+  const out = encoder(role);
+  return () => {
+    for (let i = 0; i < frames; i++) {
+      out.text(1, true, 0, text);
+      if (out.pending >= 60_000) flush(out);
+    }
+    flush(out);
+  };
+}

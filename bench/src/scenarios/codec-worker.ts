@@ -1,0 +1,149 @@
+// Runs in a process of its own: `time` or `heap`, with or without bufferutil. Prints one JSON document.
+import { encodeFrame, type Role, sharedMessageBuffers, unmask } from '@ws/codec';
+import { type Batch, heapPerUnit, type Time, timeInTurns } from '../measure.ts';
+import * as ours from '../rivals/ours.ts';
+import * as ws from '../rivals/ws.ts';
+
+const CHUNK = 64 * 1024;
+export const SIZES: readonly number[] = [16, 32, 125, 1024, 65536, 1048576];
+const TEXTS: readonly number[] = [16, 125, 1024];
+
+/** A row of the result: one way of handling one kind of frame, by subject. */
+export interface Row {
+  readonly what: 'decode' | 'encode' | 'encode text' | 'unmask';
+  readonly masked: boolean;
+  readonly bytes: number;
+  readonly times: Record<string, Time>;
+  readonly heap: Record<string, number>;
+}
+
+export interface WorkerResult {
+  readonly bufferutil: boolean;
+  readonly rows: readonly Row[];
+}
+
+interface Subject {
+  batch: Batch;
+  units: number;
+  /** Views the contract allows for the chunks handed in: 128 bytes each. */
+  chunksPerBatch?: number;
+}
+
+const mode = process.argv[2] === 'heap' ? 'heap' : 'time';
+const rounds = process.argv[3] === 'quick' ? 4 : 30;
+
+function measure(
+  what: Row['what'],
+  masked: boolean,
+  bytes: number,
+  subjects: Map<string, Subject>,
+): Row {
+  const times: Record<string, Time> = {};
+  const heap: Record<string, number> = {};
+  if (mode === 'time') {
+    for (const [name, time] of timeInTurns(subjects, rounds)) times[name] = time;
+  } else {
+    for (const [name, { batch, units, chunksPerBatch = 0 }] of subjects) {
+      const mine = name !== 'ws';
+      const frames = mine ? Math.min(1e6, 2e9 / bytes) : Math.min(60_000, 5e8 / bytes);
+      heap[name] = heapPerUnit(batch, units, frames);
+      if (chunksPerBatch > 0) heap[`${name} chunks`] = chunksPerBatch / units;
+    }
+  }
+  return { what, masked, bytes, times, heap };
+}
+
+/** Frames of `bytes` bytes, some MiB of them. */
+function streamOf(bytes: number, masked: boolean): { stream: Uint8Array; frames: number } {
+  const payload = new Uint8Array(bytes).map((_, i) => i * 31);
+  const frame = encodeFrame(2, payload, masked ? { maskKey: 0x37fa213d } : {});
+  const frames = Math.max(4, Math.floor((512 * 1024) / frame.length));
+  const stream = new Uint8Array(frames * frame.length);
+  for (let i = 0; i < frames; i++) stream.set(frame, i * frame.length);
+  return { stream, frames };
+}
+
+function decode(bytes: number, masked: boolean): Row {
+  const role: Role = masked ? 'server' : 'client';
+  const { stream, frames } = streamOf(bytes, masked);
+  const pushed = ours.decodePushed(stream, CHUNK, role, 'assembled');
+  const subjects = new Map<string, Subject>([
+    ['push', { batch: pushed.batch, units: frames, chunksPerBatch: pushed.chunks }],
+    ['commit', { batch: ours.decodeCommitted(stream, role, 'assembled'), units: frames }],
+    ['ws', { batch: ws.decode(stream, CHUNK, role), units: frames }],
+  ]);
+  if (bytes >= CHUNK) {
+    const streamed = ours.decodePushed(stream, CHUNK, role, 'streamed');
+    subjects.set('streamed', {
+      batch: streamed.batch,
+      units: frames,
+      chunksPerBatch: streamed.chunks,
+    });
+  }
+  return measure('decode', masked, bytes, subjects);
+}
+
+function encode(bytes: number, masked: boolean): Row {
+  const role: Role = masked ? 'client' : 'server';
+  const payload = Buffer.alloc(bytes, 'payload');
+  const units = Math.max(4, Math.floor((256 * 1024) / bytes));
+  return measure(
+    'encode',
+    masked,
+    bytes,
+    new Map([
+      ['ours', { batch: ours.encodeBinary(payload, units, role), units }],
+      ['ws', { batch: ws.encode(payload, units, role), units }],
+    ]),
+  );
+}
+
+function encodeText(bytes: number, masked: boolean): Row {
+  const role: Role = masked ? 'client' : 'server';
+  const text = 'lorem ipsum, '.repeat(bytes).slice(0, bytes);
+  const units = Math.floor((256 * 1024) / bytes);
+  return measure(
+    'encode text',
+    masked,
+    bytes,
+    new Map([
+      ['ours', { batch: ours.encodeText(text, units, role), units }],
+      ['ws', { batch: ws.encode(text, units, role), units }],
+    ]),
+  );
+}
+
+function unmasking(bytes: number): Row {
+  const units = Math.max(1, Math.floor(1e7 / Math.max(bytes, 4096)));
+  const foreign = new Uint8Array(bytes + 1);
+  const inside = sharedMessageBuffers().take(bytes + 1);
+  const copied = new Uint8Array(2 * bytes + 1);
+  const times = (work: () => void): Subject => ({
+    units,
+    batch: () => {
+      for (let i = 0; i < units; i++) work();
+    },
+  });
+  const row = measure(
+    'unmask',
+    true,
+    bytes,
+    new Map([
+      ['in place', times(() => unmask(foreign, 1, bytes + 1, 0x37fa213d))],
+      ['simd memory', times(() => unmask(inside, 1, bytes + 1, 0x37fa213d))],
+      ['memcpy', times(() => copied.copyWithin(1, bytes + 1, 2 * bytes + 1))],
+    ]),
+  );
+  sharedMessageBuffers().give(inside);
+  return row;
+}
+
+const rows: Row[] = [];
+for (const masked of [true, false]) {
+  for (const bytes of SIZES) rows.push(decode(bytes, masked));
+  for (const bytes of SIZES) rows.push(encode(bytes, masked));
+  for (const bytes of TEXTS) rows.push(encodeText(bytes, masked));
+}
+if (mode === 'time') for (const bytes of [1024, 4096, 65536, 1048576]) rows.push(unmasking(bytes));
+const result: WorkerResult = { bufferutil: ws.hasBufferUtil(), rows };
+process.stdout.write(JSON.stringify(result));

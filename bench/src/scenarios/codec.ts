@@ -1,0 +1,158 @@
+import { execFile } from 'node:child_process';
+import { availableParallelism, cpus } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { bytesName, number, table } from '../report/table.ts';
+import type { Row, WorkerResult } from './codec-worker.ts';
+
+const run = promisify(execFile);
+/** The largest view a pushed chunk may cost; what is beyond is the frame's. */
+const VIEW = 128;
+
+interface Figures {
+  readonly timed: WorkerResult;
+  readonly plain: WorkerResult;
+  readonly heap: WorkerResult;
+}
+
+/** `ws-bench codec`: three processes in turn, then the tables. */
+export async function codec(options: { json: boolean; quick: boolean }): Promise<void> {
+  const quick = options.quick ? 'quick' : 'full';
+  const figures: Figures = {
+    timed: await worker(['time', quick], [], {}),
+    plain: await worker(['time', quick], [], { WS_NO_BUFFER_UTIL: '1' }),
+    heap: await worker(
+      ['heap', quick],
+      ['--expose-gc', '--min-semi-space-size=512', '--max-semi-space-size=512'],
+      {},
+    ),
+  };
+  if (options.json) {
+    process.stdout.write(`${JSON.stringify({ node: process.version, ...figures }, null, 1)}\n`);
+    return;
+  }
+  print(figures);
+}
+
+async function worker(
+  args: string[],
+  flags: string[],
+  env: NodeJS.ProcessEnv,
+): Promise<WorkerResult> {
+  const script = fileURLToPath(new URL('./codec-worker.js', import.meta.url));
+  const { stdout } = await run(process.execPath, [...flags, script, ...args], {
+    env: { ...process.env, ...env },
+    maxBuffer: 2 ** 24,
+  });
+  return JSON.parse(stdout) as WorkerResult;
+}
+
+function print({ timed, plain, heap }: Figures): void {
+  const out = (text: string): void => void process.stdout.write(`${text}\n`);
+  out(`node ${process.version}, ${availableParallelism()} x ${cpus()[0]?.model ?? 'cpu'}`);
+  out('ns: fastest of many short batches, subjects in turns. x: times as fast as ws.');
+  out(
+    `bu: ws with bufferutil${timed.bufferutil ? '' : ' (which is NOT loaded here)'}; js: without.`,
+  );
+  out('B: heap bytes a frame. push: beyond one view (128 B) for each 64 KiB chunk handed in.');
+
+  for (const masked of [true, false]) {
+    const kind = masked ? 'masked' : 'unmasked';
+    out(`\ndecode ${kind}: 64 KiB chunks; larger frames assembled, as ws does\n`);
+    out(
+      table(
+        [
+          'payload',
+          'push ns',
+          'commit ns',
+          'streamed',
+          'ws bu',
+          'x',
+          'ws js',
+          'x',
+          'push B',
+          'commit B',
+          'ws B',
+        ],
+        pick(timed, 'decode', masked).map((row) => decodeCells(row, plain, heap)),
+      ),
+    );
+    for (const what of ['encode', 'encode text'] as const) {
+      out(`\n${what} ${kind}: flushed by 64 KiB into nothing\n`);
+      out(
+        table(
+          ['payload', 'ours ns', 'ws bu', 'x', 'ws js', 'x', 'ours B', 'ws B'],
+          pick(timed, what, masked).map((row) => encodeCells(row, plain, heap)),
+        ),
+      );
+    }
+  }
+  out('\nunmask, ns a call, unaligned; % of memcpy\n');
+  out(
+    table(
+      ['bytes', 'in place', '%', 'simd memory', '%', 'memcpy'],
+      pick(timed, 'unmask', true).map((row) => {
+        const [place, inside, copy] = ['in place', 'simd memory', 'memcpy'].map((n) =>
+          least(row, n),
+        );
+        const percent = (ns: number | undefined): string => number((100 * copy!) / ns!);
+        return [
+          bytesName(row.bytes),
+          number(place),
+          percent(place),
+          number(inside),
+          percent(inside),
+          number(copy),
+        ];
+      }),
+    ),
+  );
+}
+
+function decodeCells(row: Row, plain: WorkerResult, heap: WorkerResult): string[] {
+  const twin = same(plain, row);
+  const garbage = same(heap, row)?.heap ?? {};
+  const beyond = (garbage['push'] ?? 0) - VIEW * (garbage['push chunks'] ?? 0);
+  return [
+    bytesName(row.bytes),
+    number(least(row, 'push')),
+    number(least(row, 'commit')),
+    number(least(row, 'streamed')),
+    ...against(row, 'push'),
+    ...against(twin, 'push'),
+    number(Math.max(0, beyond)),
+    number(Math.max(0, garbage['commit'] ?? 0)),
+    number(garbage['ws']),
+  ];
+}
+
+function encodeCells(row: Row, plain: WorkerResult, heap: WorkerResult): string[] {
+  const garbage = same(heap, row)?.heap ?? {};
+  return [
+    bytesName(row.bytes),
+    number(least(row, 'ours')),
+    ...against(row, 'ours'),
+    ...against(same(plain, row), 'ours'),
+    number(Math.max(0, garbage['ours'] ?? 0)),
+    number(garbage['ws']),
+  ];
+}
+
+/** What ws took in that process, and how often our time goes into it. */
+function against(row: Row | undefined, name: string): [string, string] {
+  const ws = row && least(row, 'ws');
+  const own = row && least(row, name);
+  return [number(ws), ws && own ? number(ws / own) : '-'];
+}
+
+function least(row: Row, name: string): number | undefined {
+  return row.times[name]?.min;
+}
+
+function pick(result: WorkerResult, what: Row['what'], masked: boolean): Row[] {
+  return result.rows.filter((row) => row.what === what && row.masked === masked);
+}
+
+function same(result: WorkerResult, row: Row): Row | undefined {
+  return pick(result, row.what, row.masked).find(({ bytes }) => bytes === row.bytes);
+}
