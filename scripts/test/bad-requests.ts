@@ -80,27 +80,27 @@ const FRAMES: Readonly<Record<string, string>> = {
 /** Throws every bad request at `127.0.0.1:port`, one connection each, and resolves when all are over. */
 export async function throwBadRequests(port: number): Promise<void> {
   for (const [name, bytes] of Object.entries(REQUESTS)) {
-    await send(port, Buffer.from(bytes, 'latin1'), name.endsWith('a reset'));
+    await send(port, name, Buffer.from(bytes, 'latin1'), name.endsWith('a reset'));
   }
-  for (const frame of Object.values(FRAMES)) {
+  for (const [name, frame] of Object.entries(FRAMES)) {
     const bytes = Buffer.from(frame.replaceAll(' ', ''), 'hex');
-    await send(port, Buffer.concat([Buffer.from(GOOD), bytes]), false);
-    await send(port, Buffer.concat([Buffer.from(GOOD), bytes]), true);
+    await send(port, name, Buffer.concat([Buffer.from(GOOD), bytes]), false);
+    await send(port, name, Buffer.concat([Buffer.from(GOOD), bytes]), true);
   }
 }
 
 /** Resolves with the status line that a good handshake gets. */
 export async function goodHandshake(port: number): Promise<string> {
-  const answer = await send(port, Buffer.from(GOOD), false);
+  const answer = await send(port, 'a good handshake', Buffer.from(GOOD), false);
   return answer.split('\r\n', 1)[0]!;
 }
 
 /** Sends `bytes`; resets at once, or once something is answered. */
-function send(port: number, bytes: Buffer, reset: boolean): Promise<string> {
+function send(port: number, name: string, bytes: Buffer, reset: boolean): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = net.connect(port, '127.0.0.1');
     let answer = '';
-    socket.setTimeout(15_000, () => socket.destroy(new Error('no answer to a bad request')));
+    socket.setTimeout(15_000, () => socket.destroy(new Error(`no answer: ${name}`)));
     socket.on('data', (chunk) => {
       answer += chunk.toString('latin1');
       socket.resetAndDestroy();
