@@ -18,6 +18,7 @@ export default defineConfig({
     coverage: {
       provider: 'v8',
       include: ['packages/codec/src/**/*.ts', 'packages/conn/src/**/*.ts'],
+      exclude: ['**/*.d.ts'],
       reporter: ['text', 'lcovonly'],
       reportsDirectory: '.out/coverage',
       thresholds: { 'packages/codec/src/**': all, 'packages/conn/src/**': all },
