@@ -380,7 +380,10 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
           session.sendClose(payload, timeout);
           return this.closed;
         },
-        () => session.terminate(),
+        () => {
+          session.terminate();
+          return true;
+        },
       );
     } catch (error) {
       return rejected(error);

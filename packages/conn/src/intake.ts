@@ -175,6 +175,7 @@ export class Intake {
         }
       }
       this.messages++;
+      this.lease = undefined;
       this.#show(decoder.buf, decoder.start, decoder.end);
       return MESSAGE;
     }

@@ -14,13 +14,13 @@ export interface Patience {
 
 /**
  * Waits for what `start` starts, at most as long as `patience` says; then `giveUp` is called and the promise rejects
- * with the reason. Listener and timer are gone when it settles. With a signal that is aborted already nothing starts.
+ * with the reason, unless `giveUp` says false: it has happened already, and nothing that happened is lost. Listener and timer are gone when it settles. With a signal that is aborted already nothing starts.
  */
 export function patiently<T>(
   host: Host,
   { signal, timeout }: Patience,
   start: () => Promise<T>,
-  giveUp: (started: Promise<T>, reason: unknown) => void,
+  giveUp: (started: Promise<T>, reason: unknown) => boolean,
 ): Promise<T> {
   if (signal?.aborted) return rejected(signal.reason);
   let ms: number;
@@ -43,8 +43,7 @@ export function patiently<T>(
   };
   const stop = (reason: unknown): void => {
     forget();
-    giveUp(started, reason);
-    reject(reason);
+    if (giveUp(started, reason)) reject(reason);
   };
   if (ms !== Infinity) timersOf(host).set(alarm, ms);
   signal?.addEventListener('abort', aborted);

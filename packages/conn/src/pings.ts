@@ -66,9 +66,10 @@ export class Pings {
   }
 
   /** Gives the ping with this answer up. */
-  giveUp(answer: Promise<number>, reason: unknown): void {
+  giveUp(answer: Promise<number>, reason: unknown): boolean {
     const ping = this.#pending.find((pending) => pending.answer.promise === answer);
     if (ping !== undefined) this.drop(ping, reason);
+    return ping !== undefined;
   }
 
   drop(ping: Ping, reason: unknown): void {

@@ -140,12 +140,13 @@ export class Reading {
     return this.#reader.promise;
   }
 
-  /** Gives up the pending read; what arrives later is there for the next one. */
-  giveUp(promise: Promise<Message>, reason: unknown): void {
+  /** Gives up the pending read, unless it has its message already; what arrives later is there for the next one. */
+  giveUp(promise: Promise<Message>, reason: unknown): boolean {
     const reader = this.#reader;
-    if (reader?.promise !== promise) return;
+    if (reader?.promise !== promise) return false;
     this.#reader = undefined;
     reader.reject(reason);
+    return true;
   }
 
   /** Gives every message to `handler`; resolves when reading ends well. */

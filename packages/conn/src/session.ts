@@ -67,7 +67,7 @@ export class Session implements TransportSink, ReadingOwner, Patient {
   /** The peer has ended its side of the transport. */
   #eof = false;
   /** Why we dropped the transport ourselves. */
-  #lost: unknown;
+  #lost: WebSocketError | undefined;
 
   constructor(role: Role, transport: Transport, host: Host, settings: Settings) {
     this.#role = role;
@@ -124,10 +124,10 @@ export class Session implements TransportSink, ReadingOwner, Patient {
       error === undefined ? undefined : new TransportError(words(error), { cause: error });
     const ended = lost ?? new CloseError(CloseCode.AbnormalClosure, 'unexpected EOF');
     this.#end(ended);
-    this.outbox.destroy(this.#closing.sent ? new CloseSentError() : ended);
+    const why = this.#lost ?? lost;
+    this.outbox.destroy(this.#closing.sent ? new CloseSentError() : (why ?? ended));
     this.controls.end(this.#endOfInput);
-    this.closed.resolve(this.#closing.info(this.#lost ?? lost ?? ended));
-    if (this.#closing.sent) this.reading.end(this.#endOfInput);
+    this.closed.resolve(this.#closing.info(why ?? ended));
     this.#defer();
   }
 
@@ -160,7 +160,7 @@ export class Session implements TransportSink, ReadingOwner, Patient {
 
   /** Starts the closing handshake (RFC 6455, section 7.1.2). */
   sendClose(payload: Uint8Array, timeout: number): void {
-    if (this.state === 'closed' || this.#closing.sent) return;
+    if (this.state === 'closed' || this.outbox.error !== undefined) return;
     this.#sendClose(payload);
     this.reading.drop();
     this.intake.drop();
@@ -256,8 +256,10 @@ export class Session implements TransportSink, ReadingOwner, Patient {
       else this.#fault(intake.error);
     }
     this.#pumping = false;
-    if (this.#ending && !intake.pending && reading.idle && (ahead || reading.waiting))
-      this.#conclude();
+    // In its place among the messages; once our own close frame is out, at once.
+    const inPlace = !intake.pending && reading.idle && (ahead || reading.waiting);
+    const { sent, failed } = this.#closing;
+    if (this.#ending && (inPlace || (sent && !failed))) this.#conclude();
     this.#balance();
   }
 
