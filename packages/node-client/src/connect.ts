@@ -125,7 +125,7 @@ async function opened(
   let onOpen!: () => void;
   let onClose!: () => void;
   const open = new Promise<void>((resolve, reject) => {
-    onOpen = resolve;
+    onOpen = () => resolve();
     // 'close' comes after the 'error', or without one.
     onClose = () => reject(new TransportError(failure(), { cause: line.error }));
     stream.once(event, onOpen);
@@ -168,18 +168,20 @@ async function callDial(
   }
 }
 
-/** A stream of the caller's under guard, as node:http can use it. */
+/**
+ * A stream of the caller's under guard, as node:http can use it.
+ *
+ * @throws NoStream when it is no stream of bytes; it is destroyed then.
+ */
 export function guarded(name: string, stream: Duplex | Transport): Guard {
-  if (isDuplex(stream)) {
-    if (stream.readableObjectMode || stream.readableEncoding !== null) {
-      throw new NoStream(
-        `${name}: the stream has an encoding or object mode set and reads no bytes`,
-      );
-    }
-    return new Guard(stream);
-  }
   if (isTransport(stream)) return new Guard(new TransportDuplex(stream));
-  throw new NoStream(`${name}: expected a Duplex or a Transport`);
+  if (!isDuplex(stream)) throw new NoStream(`${name}: expected a Duplex or a Transport`);
+  const line = new Guard(stream);
+  if (stream.readableObjectMode || stream.readableEncoding !== null) {
+    line.drop();
+    throw new NoStream(`${name}: the stream has an encoding or object mode set and reads no bytes`);
+  }
+  return line;
 }
 
 /** What was given is no stream of bytes. */
@@ -196,5 +198,9 @@ function isDuplex(stream: unknown): stream is Duplex {
 
 function isTransport(stream: unknown): stream is Transport {
   const transport = stream as Partial<Transport> | null | undefined;
-  return typeof transport?.start === 'function' && typeof transport.write === 'function';
+  return (
+    typeof transport?.start === 'function' &&
+    typeof transport.write === 'function' &&
+    !isDuplex(stream)
+  );
 }

@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -183,12 +183,14 @@ describe('Dialer.dial', () => {
       { signal: controller.signal },
     );
     expect(timers()).toBeLessThanOrEqual(before);
-    const left = listeners(conn.underlyingConn as Socket);
-    expect(Object.values(left).flat()).not.toContain('release');
     // One each, of the Conn's transport.
-    expect(left['error']).toEqual(['onError']);
-    expect(left['close']).toEqual(['onClose']);
-    expect(left['data']).toEqual(['onData']);
+    expect(listeners(conn.underlyingConn as Socket)).toEqual({
+      error: ['onError'],
+      close: ['onClose'],
+      end: ['onEnd'],
+      data: ['onData'],
+    });
+    expect(getEventListeners(controller.signal, 'abort')).toEqual([]);
     controller.abort();
     expect(conn.state).toBe('open');
   });

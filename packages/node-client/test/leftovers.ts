@@ -5,24 +5,24 @@ import { expect } from 'vitest';
 import { type DialAddress, Dialer, type DialerOptions, type DialOptions } from '../src/index.ts';
 import { closing } from './servers.ts';
 
-/** What node:http leaves on a socket that it was using when the socket was destroyed. */
-const HTTP = new Set([
-  'socketCloseListener',
-  'socketErrorListener',
-  'socketOnData',
-  'socketOnEnd',
-  'responseOnTimeout',
-  'ondrain',
+/** The names of our own listeners. node:http, node:net and node:tls leave some of theirs on what they destroy. */
+const OURS = new Set([
+  '#onError',
+  'release',
+  '#count',
+  'onOpen',
+  'onClose',
+  'onError',
+  'onData',
+  'onEnd',
 ]);
 
-/** The listeners on a stream, by event, without node:http's and the stream's own. */
+/** The listeners on a stream that are ours, by event. */
 export function listeners(stream: Duplex): Record<string, string[]> {
   const left: Record<string, string[]> = {};
   for (const event of stream.eventNames()) {
-    // `socket.destroySoon`, which node:http calls, waits for it.
-    if (event === 'finish') continue;
     const names = stream.listeners(event).map((listener) => listener.name);
-    const ours = names.filter((name) => !HTTP.has(name) && name !== 'onReadableStreamEnd');
+    const ours = names.filter((name) => OURS.has(name));
     if (ours.length > 0) left[String(event)] = ours;
   }
   return left;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Dialer, type DialerOptions, type DialOptions, defaultDialer, dial } from '../src/index.ts';
+import { Dialer, type DialOptions, defaultDialer, dial } from '../src/index.ts';
 
 describe('new Dialer', () => {
   it.each<[string, object, new () => Error, string]>([
@@ -72,7 +72,7 @@ describe('new Dialer', () => {
     ['a readLimit of 0', { readLimit: 0 }, RangeError, 'readLimit'],
     ['a heartbeat that is a number', { heartbeat: 5 }, TypeError, 'heartbeat'],
   ])('refuses %s', (_, options, type, why) => {
-    const make = () => new Dialer(options as DialerOptions);
+    const make = () => new Dialer(options);
     expect(make).toThrow(type);
     expect(make).toThrow(why);
   });

@@ -26,7 +26,7 @@ export interface RawServer {
   /** Sockets accepted so far. */
   readonly sockets: readonly Socket[];
   /** Resolves when every socket accepted so far is closed. */
-  gone(): Promise<void>;
+  readonly gone: () => Promise<void>;
 }
 
 /** A TCP server that answers whatever it likes. It ends with the test. */
@@ -34,10 +34,14 @@ export function rawServer(reply: Reply): Promise<RawServer> {
   return listen((onSocket) => createServer(onSocket), 'ws', reply);
 }
 
-/** The same over TLS, with the certificate of {@link certificate}. */
+/** The same over TLS (h2 and HTTP/1.1 by ALPN), with the certificate of {@link certificate}. */
 export async function rawTlsServer(reply: Reply): Promise<RawServer> {
   const { key, cert } = await certificate();
-  return listen((onSocket) => createTlsServer({ key, cert }, onSocket), 'wss', reply);
+  return listen(
+    (onSocket) => createTlsServer({ key, cert, ALPNProtocols: ['h2', 'http/1.1'] }, onSocket),
+    'wss',
+    reply,
+  );
 }
 
 /** Answers with fixed bytes; a function makes them from the request. */

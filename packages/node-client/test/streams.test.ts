@@ -1,0 +1,255 @@
+import { connect, type Socket } from 'node:net';
+import { Duplex, duplexPair } from 'node:stream';
+import { connect as connectTls } from 'node:tls';
+import { socketTransport } from '@ws/node-io';
+import { describe, expect, it } from 'vitest';
+import {
+  BadHandshakeError,
+  type DialAddress,
+  Dialer,
+  type Transport,
+  TransportError,
+  type TransportSink,
+} from '../src/index.ts';
+import { certificate, closing, rawServer, rawTlsServer, says, seen } from './servers.ts';
+
+const dialer = new Dialer();
+const greets = says((request) => `${request.ok()}\x81\x02hi`);
+
+/** Answers a handshake on the other end of a pair, then greets. */
+function greet(theirs: Duplex): void {
+  theirs.once('data', (request: Buffer) => {
+    theirs.write(`${seen(request.toString('latin1')).ok()}\x81\x02hi`, 'latin1');
+  });
+}
+
+describe('Dialer.handshake', () => {
+  it('shakes hands on a socket that is open', async () => {
+    const server = await rawServer(greets);
+    const { conn, response } = await dialer.handshake(
+      connect(server.port, '127.0.0.1'),
+      'ws://example.org/x',
+    );
+    const message = await conn.readMessage();
+    expect(message.text()).toBe('hi');
+    expect(response.status).toBe(101);
+    conn.terminate();
+    await server.gone();
+  });
+
+  it('shakes hands on a Duplex that is no socket', async () => {
+    const [ours, theirs] = duplexPair();
+    greet(theirs);
+    const { conn } = await dialer.handshake(ours, 'ws://h/');
+    const message = await conn.readMessage();
+    expect(message.text()).toBe('hi');
+    await conn.send('a word');
+    const [frame] = (await theirs.take(1).toArray()) as [Buffer];
+    expect(frame[0]).toBe(0x81);
+    conn.terminate();
+  });
+
+  it('asks for the host and path of the URL', async () => {
+    const [ours, theirs] = duplexPair();
+    const request = new Promise<string>((resolve) => {
+      theirs.once('data', (chunk: Buffer) => resolve(chunk.toString('latin1')));
+    });
+    const controller = new AbortController();
+    const { signal } = controller;
+    const dialed = dialer.handshake(ours, 'ws://example.org:9/x', {
+      signal,
+      headers: { 'X-A': '1' },
+    });
+    expect(await request).toMatch(
+      /^GET \/x HTTP\/1\.1\r\nHost: example\.org:9\r\n[^]*\r\nX-A: 1\r\n\r\n$/,
+    );
+    controller.abort('enough');
+    await expect(dialed).rejects.toBe('enough');
+    expect(ours.destroyed).toBe(true);
+  });
+
+  it('lays TLS over the stream for a wss URL', async () => {
+    const { cert: ca } = await certificate();
+    const server = await rawTlsServer(greets);
+    const raw = connect(server.port, '127.0.0.1');
+    const { conn } = await new Dialer({ tls: { ca } }).handshake(raw, 'wss://localhost/');
+    const message = await conn.readMessage();
+    expect(message.text()).toBe('hi');
+    const close = closing(raw);
+    conn.terminate();
+    await close;
+  });
+
+  it('takes a TLSSocket for a wss URL as it is', async () => {
+    const { cert: ca } = await certificate();
+    const server = await rawTlsServer(greets);
+    const socket = connectTls({ port: server.port, host: '127.0.0.1', ca });
+    const { conn } = await dialer.handshake(socket, 'wss://localhost/');
+    expect(conn.underlyingConn).toBe(socket);
+    conn.terminate();
+  });
+
+  it('destroys the stream when the handshake fails', async () => {
+    const server = await rawServer(says('HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n'));
+    const socket = connect(server.port, '127.0.0.1');
+    await expect(dialer.handshake(socket, 'ws://h/')).rejects.toBeInstanceOf(BadHandshakeError);
+    expect(socket.destroyed).toBe(true);
+    await server.gone();
+  });
+
+  it('destroys the stream when the signal is aborted already', async () => {
+    const [ours] = duplexPair();
+    const signal = AbortSignal.abort('enough');
+    await expect(dialer.handshake(ours, 'ws://h/', { signal })).rejects.toBe('enough');
+    expect(ours.destroyed).toBe(true);
+  });
+
+  it('leaves the stream alone when the URL or an option is wrong', async () => {
+    const [ours] = duplexPair();
+    await expect(dialer.handshake(ours, 'ws://h:0/')).rejects.toThrow(SyntaxError);
+    await expect(dialer.handshake(ours, 'ws://h/', { tls: {} } as object)).rejects.toThrow(
+      TypeError,
+    );
+    await expect(dialer.handshake(ours, 'ws://h/', { headers: { Upgrade: 'x' } })).rejects.toThrow(
+      TypeError,
+    );
+    expect(ours.destroyed).toBe(false);
+    expect(ours.listenerCount('error')).toBe(0);
+  });
+
+  it.each<[string, (stream: Duplex) => unknown]>([
+    ['was destroyed', (stream) => stream.destroy()],
+    [
+      'was destroyed with an error',
+      (stream) => stream.on('error', () => {}).destroy(new Error('x')),
+    ],
+    ['was ended', (stream) => stream.end()],
+  ])('rejects for a stream that %s', async (_, end) => {
+    const [ours] = duplexPair();
+    end(ours);
+    await expect(dialer.handshake(ours, 'ws://h/')).rejects.toThrow(
+      new TransportError('the stream is not open'),
+    );
+    expect(ours.destroyed).toBe(true);
+  });
+
+  it.each([undefined, null, 5, {}])('rejects for %j, which is no stream', async (stream) => {
+    await expect(dialer.handshake(stream as never, 'ws://h/')).rejects.toThrow(
+      new TypeError('handshake: expected a Duplex or a Transport'),
+    );
+  });
+});
+
+describe('netDial', () => {
+  it('gets the address and may return a promise', async () => {
+    const server = await rawServer(greets);
+    const asked: DialAddress[] = [];
+    const netDial = async (address: DialAddress): Promise<Socket> => {
+      asked.push(address);
+      return connect(server.port, '127.0.0.1');
+    };
+    const { conn } = await new Dialer({ netDial }).dial('ws://example.org:8080/x');
+    conn.terminate();
+    expect(asked).toHaveLength(1);
+    expect(asked[0]).toMatchObject({ host: 'example.org', port: 8080 });
+    expect(String(asked[0])).toBe('example.org:8080');
+  });
+
+  it('opens what TLS is laid over, with the name of the URL', async () => {
+    const { cert: ca } = await certificate();
+    const server = await rawTlsServer(greets);
+    const raws: Socket[] = [];
+    const netDial = (): Socket => {
+      const raw = connect(server.port, '127.0.0.1');
+      raws.push(raw);
+      return raw;
+    };
+    const { conn } = await new Dialer({ netDial, tls: { ca } }).dial('wss://localhost/');
+    const close = closing(raws[0]!);
+    conn.terminate();
+    await close;
+    await expect(
+      new Dialer({ netDial, tls: { ca } }).dial('wss://example.org/'),
+    ).rejects.toMatchObject({
+      message: 'websocket: TLS handshake with example.org:443 failed',
+      cause: { code: 'ERR_TLS_CERT_ALTNAME_INVALID' },
+    });
+    expect(raws[1]!.destroyed).toBe(true);
+  });
+
+  it('lays TLS over a Duplex that is no socket, too', async () => {
+    const { cert: ca } = await certificate();
+    const server = await rawTlsServer(greets);
+    const raw = connect(server.port, '127.0.0.1');
+    const wrapped = Duplex.from({ readable: raw, writable: raw });
+    const { conn } = await new Dialer({ netDial: () => wrapped, tls: { ca } }).dial(
+      'wss://localhost/',
+    );
+    const message = await conn.readMessage();
+    expect(message.text()).toBe('hi');
+    const close = closing(wrapped);
+    conn.terminate();
+    await close;
+  });
+
+  it('leaves wss URLs to netDialTLS', async () => {
+    const server = await rawServer(greets);
+    const netDialTLS = (): Socket => connect(server.port, '127.0.0.1');
+    const netDial = (): never => {
+      throw new Error('never');
+    };
+    const { conn } = await new Dialer({ netDial, netDialTLS }).dial('wss://h/');
+    const message = await conn.readMessage();
+    expect(message.text()).toBe('hi');
+    conn.terminate();
+  });
+
+  it('may return a Transport', async () => {
+    const server = await rawServer(greets);
+    const socket = connect(server.port, '127.0.0.1');
+    const netDial = (): Transport => socketTransport(socket);
+    const { conn } = await new Dialer({ netDial }).dial('ws://h/');
+    const message = await conn.readMessage();
+    expect(message.text()).toBe('hi');
+    const echoed = new Promise<Buffer>((resolve) => void server.sockets[0]!.once('data', resolve));
+    await conn.send('x'.repeat(300_000));
+    expect((await echoed)[0]).toBe(0x81);
+    const close = closing(socket);
+    conn.terminate();
+    await close;
+  });
+
+  it('may return a Transport that fails', async () => {
+    const error = new Error('gone');
+    const transport = fakeTransport((sink) => void setImmediate(() => sink.close(error)));
+    const dialed = new Dialer({ netDial: () => transport }).dial('ws://h/');
+    await expect(dialed).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT', cause: error });
+    expect(transport.calls).toContain('destroy');
+  });
+
+  it('may return a Transport that ends', async () => {
+    const transport = fakeTransport((sink) => void setImmediate(() => sink.end()));
+    const dialed = new Dialer({ netDial: () => transport }).dial('ws://h/');
+    await expect(dialed).rejects.toBeInstanceOf(TransportError);
+    expect(transport.calls).toContain('destroy');
+  });
+});
+
+/** A transport that only notes what is asked of it. */
+function fakeTransport(onStart: (sink: TransportSink) => void): Transport & { calls: string[] } {
+  const calls: string[] = [];
+  return {
+    calls,
+    bufferedAmount: 0,
+    start: onStart,
+    write(_chunk, release) {
+      calls.push('write');
+      release?.();
+      return true;
+    },
+    pause: () => void calls.push('pause'),
+    resume: () => void calls.push('resume'),
+    end: () => void calls.push('end'),
+    destroy: () => void calls.push('destroy'),
+  };
+}

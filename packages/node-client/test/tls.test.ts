@@ -1,0 +1,100 @@
+import { describe, expect, it } from 'vitest';
+import { Dialer, dial } from '../src/index.ts';
+import { inVain } from './leftovers.ts';
+import { certificate, rawTlsServer, says } from './servers.ts';
+
+const greets = says((request) => `${request.ok()}\x81\x02hi`);
+const plain = { netDial: undefined };
+
+describe('a dial over TLS', () => {
+  it('reads what came with the 101', async () => {
+    const { cert: ca } = await certificate();
+    const server = await rawTlsServer(greets);
+    const { conn, response } = await new Dialer({ tls: { ca } }).dial(`${server.url}/x`);
+    const message = await conn.readMessage();
+    expect(message.text()).toBe('hi');
+    expect(response.status).toBe(101);
+    expect(conn.remoteAddr).toBe(`127.0.0.1:${server.port}`);
+    conn.terminate();
+    await server.gone();
+  });
+
+  it.each(['wss', 'https'])('is what %s: asks for', async (scheme) => {
+    const { cert: ca } = await certificate();
+    const requests: string[] = [];
+    const server = await rawTlsServer((socket, request) => {
+      requests.push(request.text);
+      socket.write(request.ok());
+    });
+    const { conn } = await new Dialer({ tls: { ca } }).dial(
+      `${scheme}://localhost:${server.port}/`,
+    );
+    conn.terminate();
+    expect(requests[0]).toContain(`\r\nHost: localhost:${server.port}\r\n`);
+  });
+
+  it('refuses a self-signed certificate', async () => {
+    const server = await rawTlsServer(greets);
+    await expect(dial(server.url)).rejects.toMatchObject({
+      message: `websocket: TLS handshake with 127.0.0.1:${server.port} failed`,
+      code: 'WS_ERR_TRANSPORT',
+      cause: { code: /SELF_SIGNED/ },
+    });
+    expect(await inVain(server.url, plain)).toMatchObject({ code: 'WS_ERR_TRANSPORT' });
+    expect(await inVain(server.url)).toMatchObject({ code: 'WS_ERR_TRANSPORT' });
+    await server.gone();
+  });
+
+  it('refuses a certificate for another name', async () => {
+    const { cert: ca } = await certificate();
+    const server = await rawTlsServer(greets);
+    const error = await inVain(`wss://127.0.0.2:${server.port}/`, { ...plain, tls: { ca } });
+    expect(error).toMatchObject({ code: 'WS_ERR_TRANSPORT' });
+    const named = await inVain(server.url, { ...plain, tls: { ca, servername: 'example.org' } });
+    expect(named).toMatchObject({ cause: { code: 'ERR_TLS_CERT_ALTNAME_INVALID' } });
+  });
+
+  it('takes it when the caller says so', async () => {
+    const server = await rawTlsServer(greets);
+    const { conn } = await new Dialer({ tls: { rejectUnauthorized: false } }).dial(server.url);
+    conn.terminate();
+  });
+
+  it('sends the URL’s name to the server, not the Host header’s', async () => {
+    const { cert: ca } = await certificate();
+    const names: unknown[] = [];
+    const server = await rawTlsServer((socket, request) => {
+      names.push((socket as unknown as { servername: unknown }).servername);
+      socket.write(request.ok());
+    });
+    const headers = { Host: 'example.org' };
+    const { conn } = await new Dialer({ tls: { ca } }).dial(`wss://localhost:${server.port}/`, {
+      headers,
+    });
+    conn.terminate();
+    expect(names).toEqual(['localhost']);
+  });
+
+  it('asks for HTTP/1.1 by ALPN', async () => {
+    const { cert: ca } = await certificate();
+    const server = await rawTlsServer(greets);
+    const { conn } = await new Dialer({ tls: { ca } }).dial(server.url);
+    expect(conn.underlyingConn).toMatchObject({ alpnProtocol: 'http/1.1', encrypted: true });
+    conn.terminate();
+  });
+
+  it('connects where the URL says, whatever the TLS options say', async () => {
+    const { cert: ca } = await certificate();
+    const server = await rawTlsServer(greets);
+    const { conn } = await new Dialer({ tls: { ca, host: 'nowhere.invalid', port: 1 } }).dial(
+      server.url,
+    );
+    conn.terminate();
+  });
+
+  it('is not HTTP against a server with TLS when there should be none', async () => {
+    const server = await rawTlsServer(greets);
+    const error = await inVain(server.url.replace('wss', 'ws'));
+    expect(error).toMatchObject({ name: /BadHandshakeError|TransportError/ });
+  });
+});
