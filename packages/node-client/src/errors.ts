@@ -3,8 +3,11 @@ import { WebSocketError } from '@ws/codec';
 
 /** What a {@link BadHandshakeError} knows of the server's answer. */
 export interface RefusedResponse {
+  /** The HTTP status. */
   readonly status: number;
+  /** As node:http gives them. */
   readonly headers: IncomingHttpHeaders;
+  /** The body's first bytes. */
   readonly body: Buffer;
 }
 

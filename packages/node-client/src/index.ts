@@ -1,7 +1,7 @@
 export {
   BackpressureError,
   BinaryMessage,
-  type BorrowedMessage,
+  BorrowedMessage,
   CloseCode,
   CloseError,
   type CloseHandler,

@@ -219,6 +219,21 @@ describe('netDial', () => {
     await close;
   });
 
+  it('may return a Transport, which ends as a socket does', async () => {
+    const server = await rawServer((socket, request) => {
+      socket.write(request.ok());
+      // The answer to our close frame is one, and then the FIN is awaited from this side first.
+      socket.once(
+        'data',
+        () => void socket.write('\x88\x02\x03\xe8', 'latin1', () => socket.end()),
+      );
+    });
+    const netDial = (): Transport => socketTransport(connect(server.port, '127.0.0.1'));
+    const { conn } = await new Dialer({ netDial }).dial('ws://h/');
+    expect(await conn.close()).toMatchObject({ code: 1000, wasClean: true });
+    await server.gone();
+  });
+
   it('may return a Transport that fails', async () => {
     const error = new Error('gone');
     const transport = fakeTransport((sink) => void setImmediate(() => sink.close(error)));
