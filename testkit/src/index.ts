@@ -1,3 +1,4 @@
+export { FakeHost, type FakeHostOptions, turn } from './fake-host.ts';
 export { hex, toHex } from './hex.ts';
 export {
   NaiveDecoder,
@@ -8,3 +9,13 @@ export {
 } from './naive-decoder.ts';
 export { type NaiveFrameOptions, naiveEncode, naiveMask } from './naive-encoder.ts';
 export { naiveUtf8 } from './naive-utf8.ts';
+export { RawSocket, rawSocket } from './raw-socket.ts';
+export { RecordingSink, type SinkCall } from './recording-sink.ts';
+export { type SelfSigned, selfSigned } from './self-signed.ts';
+export { TestTransport, type TestTransportOptions } from './test-transport.ts';
+export {
+  type TransportPair,
+  type TransportRule,
+  transportContract,
+  transportRules,
+} from './transport-contract.ts';

@@ -1,0 +1,36 @@
+import { generate } from 'selfsigned';
+
+/** PEM texts: `{ key, cert }` for a server, `{ ca: cert }` for a client that trusts it. */
+export interface SelfSigned {
+  readonly key: string;
+  readonly cert: string;
+}
+
+let made: Promise<SelfSigned> | undefined;
+
+/** A certificate for localhost, 127.0.0.1 and ::1 that signs itself: made once for each process. */
+export function selfSigned(): Promise<SelfSigned> {
+  made ??= make();
+  return made;
+}
+
+async function make(): Promise<SelfSigned> {
+  const pems = await generate([{ name: 'commonName', value: 'localhost' }], {
+    keyType: 'ec',
+    algorithm: 'sha256',
+    extensions: [
+      { name: 'basicConstraints', cA: true, critical: true },
+      { name: 'keyUsage', digitalSignature: true, keyCertSign: true, critical: true },
+      { name: 'extKeyUsage', serverAuth: true },
+      {
+        name: 'subjectAltName',
+        altNames: [
+          { type: 2, value: 'localhost' },
+          { type: 7, ip: '127.0.0.1' },
+          { type: 7, ip: '::1' },
+        ],
+      },
+    ],
+  });
+  return { key: pems.private, cert: pems.cert };
+}

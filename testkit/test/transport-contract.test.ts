@@ -1,0 +1,112 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
+import type { Transport } from '@ws/conn';
+import { socketTransport } from '@ws/node-io';
+import { type TransportPair, transportContract, transportRules } from '@ws/testkit';
+import { describe, expect, it } from 'vitest';
+
+/** The ends of a connection over TCP. */
+async function sockets(): Promise<TransportPair> {
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const near = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  const [[far]] = (await Promise.all([once(server, 'connection'), once(near, 'connect')])) as [
+    [Socket],
+    unknown,
+  ];
+  return {
+    near: socketTransport(near),
+    far: socketTransport(far),
+    dispose: async () => {
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+transportContract('a socket', sockets);
+
+/** `transport` with some members replaced. */
+function spoilt(transport: Transport, changes: Partial<Transport>): Transport {
+  return new Proxy(transport, {
+    get(target, key): unknown {
+      if (key in changes) return changes[key as keyof Transport];
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
+describe('transportContract', () => {
+  it.each<[string, string, (near: Transport) => Partial<Transport>]>([
+    [
+      'releases twice',
+      'releases each chunk exactly once, and needs it no longer then',
+      (near) => ({
+        write(chunk, release) {
+          release?.();
+          return near.write(Uint8Array.from(chunk), release);
+        },
+      }),
+    ],
+    [
+      'delivers within start',
+      'delivers nothing before start has returned',
+      (near) => ({
+        start(sink) {
+          sink.data(Uint8Array.of(1));
+          near.start(sink);
+        },
+      }),
+    ],
+    [
+      'closes twice',
+      'closes once when it is destroyed, and its peer sees it',
+      (near) => ({
+        start(sink) {
+          near.start({
+            data: (chunk) => sink.data(chunk),
+            drain: () => sink.drain(),
+            end: () => sink.end(),
+            close: (error) => {
+              sink.close(error);
+              sink.close(error);
+            },
+          });
+        },
+      }),
+    ],
+    [
+      'forgets its error',
+      'gives close the error it was destroyed with',
+      (near) => ({ destroy: () => near.destroy() }),
+    ],
+    [
+      'swaps two writes',
+      'keeps the order of writes between cork and uncork',
+      (near) => {
+        let kept: Uint8Array | undefined;
+        return {
+          write(chunk) {
+            if (kept === undefined) {
+              kept = chunk;
+              return true;
+            }
+            near.write(chunk);
+            return near.write(kept);
+          },
+        };
+      },
+    ],
+  ])('catches a transport that %s', async (_, says, spoil) => {
+    const rule = transportRules.find((one) => one.says === says);
+    const { near, far, dispose } = await sockets();
+    await expect(rule!.check({ near: spoilt(near, spoil(near)), far })).rejects.toThrow();
+    near.destroy();
+    far.destroy();
+    await dispose?.();
+  });
+});
