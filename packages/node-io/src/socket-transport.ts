@@ -48,6 +48,7 @@ class SocketTransport implements Transport {
   /** A socket of TCP takes bytes at once or queues them; `writableLength` tells which. TLS and others always queue. */
   readonly #plain: boolean;
   readonly #copies: boolean;
+  /** Early bytes of a socket that had read its end before it was given to us. */
   #head: Uint8Array | undefined;
   #sink: TransportSink | undefined;
   #error: Error | undefined;
@@ -65,8 +66,6 @@ class SocketTransport implements Transport {
     this.#highWaterMark = highWaterMark;
     this.#plain = socket instanceof Socket && !(socket instanceof TLSSocket);
     this.#copies = !(socket instanceof Socket);
-    // Whoever gave it may hold it, and in-place unmasking would change it. It is short, and there is one.
-    if (head !== undefined && head.length > 0) this.#head = Uint8Array.prototype.slice.call(head);
     // A FIN must not end our half: what is queued still has to leave (RFC 6455, section 7.1.1).
     socket.allowHalfOpen = true;
     (socket as Owned)[OWNER] = this;
@@ -77,6 +76,15 @@ class SocketTransport implements Transport {
       // Node remembers the peer's address once asked, also beyond the socket's end, when logs want it.
       void socket.remoteAddress;
     }
+    if (head !== undefined && head.length > 0) this.#takeEarly(head);
+  }
+
+  #takeEarly(head: Uint8Array): void {
+    // Whoever gave it may hold it, and in-place unmasking would change it. It is short, and there is one.
+    const copy = Uint8Array.prototype.slice.call(head);
+    // In the socket it stands before all that is read, also before an end that comes ahead of `start`.
+    if (this.#socket.readableEnded) this.#head = copy;
+    else this.#socket.unshift(copy);
   }
 
   get bufferedAmount(): number {
@@ -103,8 +111,6 @@ class SocketTransport implements Transport {
     // It died while a check of the handshake was awaited: its events are over.
     if (socket.closed) return void process.nextTick(onClose, socket);
     if (socket.readableEnded) process.nextTick(onEnd, socket);
-    else if (this.#head !== undefined) socket.unshift(this.#head);
-    this.#head = undefined;
     socket.on('close', onClose);
     socket.on('end', onEnd);
     socket.on('data', onData);
@@ -188,6 +194,9 @@ class SocketTransport implements Transport {
   }
 
   ended(): void {
+    const head = this.#head;
+    this.#head = undefined;
+    if (head !== undefined) this.data(head);
     if (!this.#destroyed) this.#sink?.end();
   }
 

@@ -264,8 +264,18 @@ describe.each([
     pair.ours.allowHalfOpen = true;
     pair.peer.end();
     await once(pair.ours, 'end');
-    const sink = record(socketTransport(pair.ours));
+    const sink = record(socketTransport(pair.ours, { head: text('early') }));
     await sink.seen('end');
+    expect(sink.calls).toEqual(['data', 'end']);
+  });
+
+  it('keeps early bytes before an end that comes ahead of start', async () => {
+    const transport = socketTransport(pair.ours, { head: text('early') });
+    pair.peer.end();
+    for (let i = 0; i < 5; i++) await turn();
+    const sink = record(transport);
+    await sink.seen('end');
+    expect(sink.text()).toBe('early');
   });
 
   it('leaves no listener but the one for late errors', async () => {

@@ -102,7 +102,7 @@ export function duplexPair(): Promise<Pair> {
   peer.other = ours;
   const dispose = async (): Promise<void> => {
     for (const stream of [ours, peer]) stream.on('error', () => {}).destroy();
-    await Promise.all([ours, peer].map((s) => (s.closed ? undefined : once(s, 'close'))));
+    for (const stream of [ours, peer]) if (!stream.closed) await once(stream, 'close');
   };
   return Promise.resolve({ ours, peer, dispose });
 }

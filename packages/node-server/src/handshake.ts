@@ -1,0 +1,112 @@
+import type { Duplex } from 'node:stream';
+import { TimeoutError, TransportError } from '@ws/conn';
+import { HandshakeError } from './errors.ts';
+
+const taken = new WeakSet<Duplex>();
+
+/** Hears what nobody else wants to hear; holds nothing, so it may stay on a socket for good. */
+function ignore(): void {}
+
+/** A request on its way to an answer: knows when its client is gone and when its time is up. */
+export class Handshake {
+  readonly #socket: Duplex;
+  readonly #timeout: number;
+  #timer: NodeJS.Timeout | undefined;
+  #controller: AbortController | undefined;
+  #failure: Error | undefined;
+  #reject: ((error: Error) => void) | undefined;
+
+  /**
+   * Takes the socket over. Nothing that happens to it from here on is uncaught.
+   *
+   * @param timeout - From here to the answer, in ms; Infinity for no bound.
+   * @throws Error when the socket has been taken before.
+   */
+  constructor(socket: Duplex, head: Uint8Array, timeout: number) {
+    if (taken.has(socket)) throw new Error('websocket: upgrade was called before for this socket');
+    taken.add(socket);
+    this.#socket = socket;
+    this.#timeout = timeout;
+    socket.on('error', ignore);
+    // Else a TLS socket would end itself at the peer's FIN.
+    socket.allowHalfOpen = true;
+    // Back in the socket the first frames stand before whatever it reads meanwhile, its end for example.
+    if (head.length > 0 && !socket.destroyed) socket.unshift(Buffer.from(head));
+    socket.on('close', this.#onGone);
+    socket.on('end', this.#onGone);
+  }
+
+  /** What ended the handshake before its answer: the client is gone, or the time is up. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** Aborted when the client is gone or the time is up. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#failure !== undefined) this.#controller.abort(this.#failure);
+    return this.#controller.signal;
+  }
+
+  /**
+   * Waits for what the application decides.
+   *
+   * @throws TransportError when the client is gone first, HandshakeError 503 when the time is up first; what `work`
+   *   comes to is of no interest then.
+   */
+  async wait<T>(work: T | PromiseLike<T>): Promise<T> {
+    if (isThenable(work)) {
+      this.#startTimer();
+      const result = await new Promise<T>((resolve, reject) => {
+        this.#reject = reject;
+        work.then(resolve, reject);
+        if (this.#failure !== undefined) reject(this.#failure);
+      });
+      this.#reject = undefined;
+      return result;
+    }
+    return work;
+  }
+
+  /** The answer is about to be written. @throws TransportError when nobody would get it. */
+  end(): void {
+    this.release();
+    if (this.#failure !== undefined) throw this.#failure;
+    if (!this.#socket.writable) throw this.#gone();
+  }
+
+  /** Nothing is watched any more, save errors. */
+  release(): void {
+    clearTimeout(this.#timer);
+    this.#socket.off('close', this.#onGone);
+    this.#socket.off('end', this.#onGone);
+  }
+
+  #startTimer(): void {
+    if (this.#timer !== undefined || this.#timeout === Infinity) return;
+    this.#timer = setTimeout(() => {
+      const cause = new TimeoutError(`handshake timed out after ${this.#timeout} ms`);
+      this.#fail(new HandshakeError(503, 'handshake timed out', { cause }));
+    }, this.#timeout);
+  }
+
+  readonly #onGone = (): void => {
+    this.#fail(this.#gone());
+  };
+
+  #gone(): TransportError {
+    return new TransportError('the client is gone before the end of the handshake', {
+      cause: this.#socket.errored ?? undefined,
+    });
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    this.#controller?.abort(error);
+    this.#reject?.(error);
+  }
+}
+
+function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
+}

@@ -1,0 +1,180 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type ConnSettings, connSettingNames, duration, resolveSettings } from '@ws/conn';
+import type { HandshakeError } from './errors.ts';
+import type { HeadersInput } from './headers.ts';
+import type { ClientAddress, LimitValues } from './limits.ts';
+import { isOneToken, type Subprotocols } from './negotiate.ts';
+import { type CheckOrigin, OriginPolicy } from './origin.ts';
+
+/** What `authenticate` gives to refuse a request. */
+export interface Refusal {
+  /** The HTTP status, 300 to 599; `true` is 401. */
+  readonly refuse: number | true;
+  /** `WWW-Authenticate`, for example. */
+  readonly headers?: HeadersInput | undefined;
+  /** Plain text, unless `headers` has a Content-Type. Default: the status in words. */
+  readonly body?: string | undefined;
+}
+
+/** What a handler gets of `authenticate`'s result: all that is no refusal. */
+export type AuthOf<Result> = Exclude<Awaited<Result>, Refusal | false>;
+
+/** What an `Upgrader` can be told. The settings of its Conns stand beside its own options. */
+export interface UpgraderOptions<Result = undefined> extends ConnSettings {
+  /** The subprotocols in the server's order of preference, or a function that picks one. Default: none. */
+  readonly subprotocols?: Subprotocols | undefined;
+  /**
+   * Decides alone which origins may connect; may be async. Default: requests without an `Origin`, and those whose
+   * origin names the host they were sent to.
+   */
+  readonly checkOrigin?: CheckOrigin | undefined;
+  /** Origins that may connect besides the same host: `https://app.example.org`, `https://*.example.org`. */
+  readonly allowedOrigins?: readonly string[] | undefined;
+  /**
+   * Decides who may connect. What it gives becomes the handler's `auth`, save a {@link Refusal}; `false` refuses too,
+   * with 401. Throwing answers 500. May be async; `signal` is aborted when the client is gone or the time is up.
+   */
+  readonly authenticate?:
+    | ((req: IncomingMessage, context: { signal: AbortSignal }) => Result)
+    | undefined;
+  /** From the request to its answer, in ms; then 503. `false`: no bound. Default: 10 s. */
+  readonly handshakeTimeout?: number | false | undefined;
+  /** How many handshakes may be pending; 503 beyond. Default: 1,024. */
+  readonly maxHandshakes?: number | false | undefined;
+  /** How many connections may be open, pending handshakes among them; 503 beyond. Default: no bound. */
+  readonly maxConnections?: number | false | undefined;
+  /** The same for each client, an IPv6 /64 being one; 429 beyond. Default: no bound. */
+  readonly maxConnectionsPerAddress?: number | false | undefined;
+  /** Which client a request comes from, behind a proxy for example. Default: the socket's remote address. */
+  readonly clientAddress?: ClientAddress | undefined;
+  /**
+   * Answers a refused request in place of the default: writes a whole response to `socket`, with `Connection: close`.
+   * The socket is ended behind it.
+   */
+  readonly error?:
+    | ((req: IncomingMessage, socket: Duplex, status: number, error: HandshakeError) => unknown)
+    | undefined;
+  /**
+   * Is told what your own functions threw: the handler, `authenticate`, `checkOrigin`, ... Errors of the connection
+   * itself are not among it. Default: `process.emitWarning`.
+   */
+  readonly report?: ((error: unknown, req: IncomingMessage) => void) | undefined;
+}
+
+/** The names of {@link UpgraderOptions}. */
+export const upgraderOptionNames: readonly (keyof UpgraderOptions)[] = [
+  'subprotocols',
+  'checkOrigin',
+  'allowedOrigins',
+  'authenticate',
+  'handshakeTimeout',
+  'maxHandshakes',
+  'maxConnections',
+  'maxConnectionsPerAddress',
+  'clientAddress',
+  'error',
+  'report',
+  ...connSettingNames,
+];
+
+/** Those of `options` that are an Upgrader's. */
+export function pickUpgraderOptions<Result>(
+  options: UpgraderOptions<Result>,
+): UpgraderOptions<Result> {
+  return Object.fromEntries(upgraderOptionNames.map((name) => [name, options[name]]));
+}
+
+/** {@link UpgraderOptions}, checked. */
+export interface UpgraderPlan<Result> {
+  readonly subprotocols: Subprotocols | undefined;
+  readonly origins: OriginPolicy;
+  readonly authenticate: UpgraderOptions<Result>['authenticate'];
+  /** Milliseconds; Infinity for no bound. */
+  readonly handshakeTimeout: number;
+  readonly limits: LimitValues;
+  readonly error: UpgraderOptions['error'];
+  readonly report: (error: unknown, req: IncomingMessage) => void;
+  readonly conn: ConnSettings;
+}
+
+/** @throws TypeError, RangeError that names the option. */
+export function checkUpgraderOptions<Result>(
+  options: UpgraderOptions<Result>,
+): UpgraderPlan<Result> {
+  checkKeys('Upgrader', options, upgraderOptionNames);
+  resolveSettings(options, 'server');
+  const { allowedOrigins, checkOrigin, authenticate, clientAddress, error, report } = options;
+  for (const [name, value] of Object.entries({
+    checkOrigin,
+    authenticate,
+    clientAddress,
+    error,
+    report,
+  })) {
+    if (value !== undefined) expect(name, value, typeof value === 'function', 'a function');
+  }
+  const origins = allowedOrigins ?? [];
+  expect('allowedOrigins', origins, Array.isArray(origins), 'a list of origins');
+  if (allowedOrigins !== undefined && checkOrigin !== undefined) {
+    throw new TypeError('allowedOrigins: checkOrigin decides alone; give one of the two');
+  }
+  const settings = connSettingNames.map((name) => [name, options[name]]);
+  return {
+    subprotocols: checkSubprotocols(options.subprotocols),
+    origins: new OriginPolicy(origins, checkOrigin),
+    authenticate,
+    handshakeTimeout: duration('handshakeTimeout', options.handshakeTimeout, 10_000, true),
+    limits: {
+      maxHandshakes: count('maxHandshakes', options.maxHandshakes, 1024),
+      maxConnections: count('maxConnections', options.maxConnections, Infinity),
+      maxConnectionsPerAddress: count(
+        'maxConnectionsPerAddress',
+        options.maxConnectionsPerAddress,
+        Infinity,
+      ),
+      clientAddress: clientAddress ?? ((req) => req.socket.remoteAddress),
+    },
+    error,
+    report: report ?? warn,
+    conn: Object.fromEntries(settings) as ConnSettings,
+  };
+}
+
+function warn(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : String(error));
+}
+
+function checkSubprotocols(value: Subprotocols | undefined): Subprotocols | undefined {
+  if (value === undefined || typeof value === 'function') return value;
+  expect('subprotocols', value, Array.isArray(value), 'a list of names or a function');
+  for (const name of value) {
+    if (isOneToken(name)) continue;
+    throw new TypeError(`subprotocols: ${JSON.stringify(name)} is no token`);
+  }
+  return [...value];
+}
+
+function count(name: string, value: number | false | undefined, fallback: number): number {
+  if (value === undefined) return fallback;
+  if (value === false) return Infinity;
+  expect(name, value, typeof value === 'number', 'a number or false');
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new RangeError(`${name}: expected a whole number from 1 on, or false, got ${value}`);
+}
+
+/** @throws TypeError for options that are no object, or have a name that is not `known`. */
+export function checkKeys(who: string, options: object, known: readonly string[]): void {
+  expect(who, options, typeof options === 'object' && options !== null, 'an object of options');
+  for (const [key, value] of Object.entries(options)) {
+    if (value === undefined || known.includes(key)) continue;
+    throw new TypeError(`${who}: unknown option ${key}; there are ${known.join(', ')}`);
+  }
+}
+
+/** @throws TypeError that names the option when its value is not what it has to be. */
+export function expect(name: string, value: unknown, holds: boolean, what: string): void {
+  if (holds) return;
+  const got = value === null ? 'null' : typeof value;
+  throw new TypeError(`${name}: expected ${what}, got ${got}`);
+}

@@ -1,0 +1,69 @@
+import { createHash } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { HandshakeError, HeaderPair } from './errors.ts';
+import { headerOf } from './headers.ts';
+
+/** RFC 6455, section 1.3. */
+const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+/** How long a refused peer may take to read its answer and end, in ms, and what it may still send meanwhile. */
+const LINGER_MS = 2_000;
+const LINGER_BYTES = 1024 * 1024;
+
+/** The answer to a request that is accepted, up to its empty line (RFC 6455, section 4.2.2). */
+export function switchingProtocols(
+  key: string,
+  subprotocol: string,
+  extra: readonly HeaderPair[],
+): string {
+  const accept = createHash('sha1').update(key).update(GUID).digest('base64');
+  const fields: HeaderPair[] = [
+    ['Upgrade', 'websocket'],
+    ['Connection', 'Upgrade'],
+    ['Sec-WebSocket-Accept', accept],
+  ];
+  if (subprotocol !== '') fields.push(['Sec-WebSocket-Protocol', subprotocol]);
+  const rest = extra.filter(([name]) => name.toLowerCase() !== 'sec-websocket-protocol');
+  return head(101, [...fields, ...rest]);
+}
+
+/** The whole answer to a request that is refused. */
+export function refusal(error: HandshakeError): Buffer {
+  const fields: HeaderPair[] = [
+    ['Connection', 'close'],
+    ['Date', new Date().toUTCString()],
+    ['Content-Length', String(Buffer.byteLength(error.body))],
+  ];
+  const usual: HeaderPair[] = [
+    ['Content-Type', 'text/plain; charset=utf-8'],
+    ['X-Content-Type-Options', 'nosniff'],
+    ['Sec-WebSocket-Version', '13'],
+  ];
+  for (const pair of usual) {
+    if (headerOf(error.headers, pair[0].toLowerCase()) === undefined) fields.push(pair);
+  }
+  const text = head(error.status, [...fields, ...error.headers]);
+  return Buffer.concat([Buffer.from(text, 'latin1'), Buffer.from(error.body)]);
+}
+
+function head(status: number, fields: readonly HeaderPair[]): string {
+  const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`);
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n${lines.join('')}\r\n`;
+}
+
+/**
+ * Ends a socket whose request was refused, after all that was written to it. What the peer sends is read and dropped,
+ * never served: a socket that is closed over unread bytes sends a RST, and the peer would lose the answer.
+ */
+export function endRefused(socket: Duplex): void {
+  if (socket.destroyed) return;
+  let dropped = 0;
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  socket.on('data', (chunk: Uint8Array) => {
+    dropped += chunk.length;
+    if (dropped > LINGER_BYTES) socket.destroy();
+  });
+  socket.on('close', () => clearTimeout(timer));
+  socket.end();
+  socket.resume();
+}

@@ -1,0 +1,241 @@
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocketError } from '@ws/codec';
+import { CloseCode, Conn } from '@ws/conn';
+import { nodeHost, socketTransport } from '@ws/node-io';
+import { checkKey, checkOneOrigin, checkRequest } from './check-request.ts';
+import { HandshakeError, type HeaderPair, serverFault } from './errors.ts';
+import { Handshake } from './handshake.ts';
+import { type HeadersInput, headerOf, headerPairs, RequestHeaders } from './headers.ts';
+import { Limits } from './limits.ts';
+import { checkExtensions, selectSubprotocol } from './negotiate.ts';
+import {
+  type AuthOf,
+  checkUpgraderOptions,
+  type Refusal,
+  type UpgraderOptions,
+  type UpgraderPlan,
+} from './options.ts';
+import { endRefused, refusal, switchingProtocols } from './respond.ts';
+
+/** What a handler gets besides the connection and its request. */
+export interface HandlerContext<Auth> {
+  /** What `authenticate` gave. */
+  readonly auth: Auth;
+}
+
+/**
+ * Runs a connection. When it throws or its promise rejects, the connection is closed with 1011; that it returns changes
+ * nothing.
+ */
+export type ConnHandler<Auth> = (
+  conn: Conn,
+  req: IncomingMessage,
+  context: HandlerContext<Auth>,
+) => unknown;
+
+interface Accepted<Auth> {
+  readonly conn: Conn;
+  readonly auth: Auth;
+}
+
+/**
+ * Makes WebSocket connections of the requests of any node:http or node:https server.
+ *
+ * @example
+ * ```ts
+ * import { createServer } from 'node:http';
+ * import { Upgrader } from '@ws/node-server';
+ *
+ * const upgrader = new Upgrader({ subprotocols: ['chat'] });
+ * const server = createServer((_req, res) => res.end('a page'));
+ * server.on('upgrade', upgrader.handler((conn) => conn.receive((message) => conn.send(message))));
+ * ```
+ */
+export class Upgrader<Result = undefined> {
+  readonly #plan: UpgraderPlan<Result>;
+  readonly #limits: Limits;
+
+  /** @throws TypeError, RangeError that names the option, also one that does not exist. */
+  constructor(options: UpgraderOptions<Result> = {}) {
+    this.#plan = checkUpgraderOptions(options);
+    this.#limits = new Limits(this.#plan.limits);
+  }
+
+  /**
+   * Answers an upgrade request, by a 101 and a connection or by a refusal, and takes the socket over in both cases. Call
+   * it at once in the listener for 'upgrade'; the first frames may be in `head`.
+   *
+   * @param headers - For the 101, `Set-Cookie` for example.
+   * @throws (rejects with) {@link HandshakeError} after the refusal was written; TransportError when the client is gone;
+   *   TypeError, with nothing written and the socket destroyed, for headers that cannot be sent; Error when it was
+   *   called before for this socket.
+   */
+  async upgrade(
+    req: IncomingMessage,
+    socket: Duplex,
+    head: Uint8Array,
+    headers?: HeadersInput,
+  ): Promise<Conn> {
+    return (await this.#accept(req, socket, head, headers)).conn;
+  }
+
+  /** Makes a listener for 'upgrade'. Refusals are answered, nothing rejects; `report` is told what `handler` throws. */
+  handler(
+    handler: ConnHandler<AuthOf<Result>>,
+  ): (req: IncomingMessage, socket: Duplex, head: Uint8Array) => void {
+    if (typeof handler !== 'function') throw new TypeError('handler: expected a function');
+    return (req, socket, head) => void this.#run(handler, req, socket, head);
+  }
+
+  async #run(
+    handler: ConnHandler<AuthOf<Result>>,
+    req: IncomingMessage,
+    socket: Duplex,
+    head: Uint8Array,
+  ): Promise<void> {
+    let conn: Conn | undefined;
+    try {
+      const accepted = await this.#accept(req, socket, head, undefined);
+      conn = accepted.conn;
+      await handler(conn, req, { auth: accepted.auth });
+    } catch (error) {
+      void conn?.close(CloseCode.InternalServerErr);
+      if (error instanceof HandshakeError && error.status === 500) {
+        this.#plan.report(error.cause, req);
+      } else if (!(error instanceof WebSocketError)) {
+        this.#plan.report(error, req);
+      }
+    }
+  }
+
+  async #accept(
+    req: IncomingMessage,
+    socket: Duplex,
+    head: Uint8Array,
+    input: HeadersInput | undefined,
+  ): Promise<Accepted<AuthOf<Result>>> {
+    const handshake = new Handshake(socket, head, this.#plan.handshakeTimeout);
+    try {
+      return await this.#negotiate(handshake, req, socket, headerPairs(input));
+    } catch (error) {
+      handshake.release();
+      if (error instanceof HandshakeError) await this.#refuse(req, socket, error);
+      else socket.destroy();
+      throw error;
+    }
+  }
+
+  /** The story, in the order in which faults are answered. */
+  async #negotiate(
+    handshake: Handshake,
+    req: IncomingMessage,
+    socket: Duplex,
+    extra: readonly HeaderPair[],
+  ): Promise<Accepted<AuthOf<Result>>> {
+    const slot = this.#limits.take(req);
+    try {
+      const headers = new RequestHeaders(req);
+      checkRequest(headers, req);
+      checkExtra(extra);
+      checkOneOrigin(headers);
+      await this.#checkOrigin(handshake, headers, req);
+      const key = checkKey(headers);
+      const auth = await this.#authenticate(handshake, req);
+      const subprotocol = selectSubprotocol(headers, req, this.#plan.subprotocols, extra);
+      checkExtensions(headers);
+      handshake.end();
+      socket.write(switchingProtocols(key, subprotocol, extra), 'latin1');
+      const conn = new Conn(socketTransport(socket), {
+        ...this.#plan.conn,
+        role: 'server',
+        host: nodeHost,
+        subprotocol,
+        extensions: '',
+      });
+      void conn.closed.then(slot.free);
+      return { conn, auth };
+    } catch (error) {
+      slot.free();
+      throw error;
+    } finally {
+      slot.settled();
+    }
+  }
+
+  async #checkOrigin(
+    handshake: Handshake,
+    headers: RequestHeaders,
+    req: IncomingMessage,
+  ): Promise<void> {
+    const allowed = await ask(handshake, 'checkOrigin', () =>
+      this.#plan.origins.allows(headers, req),
+    );
+    if (allowed) return;
+    throw new HandshakeError(403, 'request origin not allowed by Upgrader.CheckOrigin');
+  }
+
+  async #authenticate(handshake: Handshake, req: IncomingMessage): Promise<AuthOf<Result>> {
+    const { authenticate } = this.#plan;
+    if (authenticate === undefined) return undefined as AuthOf<Result>;
+    const result: unknown = await ask(handshake, 'authenticate', () =>
+      authenticate(req, { signal: handshake.signal }),
+    );
+    if (result === false) throw refused({ refuse: true });
+    if (isRefusal(result)) throw refused(result);
+    return result as AuthOf<Result>;
+  }
+
+  async #refuse(req: IncomingMessage, socket: Duplex, error: HandshakeError): Promise<void> {
+    try {
+      const { error: answer } = this.#plan;
+      if (answer !== undefined) await answer(req, socket, error.status, error);
+      else socket.write(refusal(error));
+      endRefused(socket);
+    } catch (fault) {
+      socket.destroy();
+      throw fault;
+    }
+  }
+}
+
+/** Asks a function of the application, in the time that the handshake has. */
+async function ask<T>(
+  handshake: Handshake,
+  name: string,
+  question: () => T | PromiseLike<T>,
+): Promise<T> {
+  try {
+    return await handshake.wait(question());
+  } catch (error) {
+    // The client is gone, or the time is up.
+    if (error === handshake.failure) throw error;
+    throw serverFault(name, error);
+  }
+}
+
+/** gorilla/websocket's rule: what is negotiated is not for the application to say. */
+function checkExtra(extra: readonly HeaderPair[]): void {
+  if (headerOf(extra, 'sec-websocket-extensions') === undefined) return;
+  throw new HandshakeError(
+    500,
+    "application specific 'Sec-WebSocket-Extensions' headers are unsupported",
+  );
+}
+
+function isRefusal(result: unknown): result is Refusal {
+  return typeof result === 'object' && result !== null && 'refuse' in result;
+}
+
+/** @throws TypeError for a refusal that cannot be sent. */
+function refused({ refuse, headers, body }: Refusal): HandshakeError {
+  const status = refuse === true ? 401 : refuse;
+  if (!Number.isInteger(status) || status < 300 || status > 599) {
+    throw new TypeError(`authenticate: expected to refuse with 300 to 599, got ${String(status)}`);
+  }
+  const text = STATUS_CODES[status] ?? 'Refused';
+  return new HandshakeError(status, `refused by authenticate: ${status} ${text}`, {
+    headers: headerPairs(headers),
+    body: body ?? `${text}\n`,
+  });
+}

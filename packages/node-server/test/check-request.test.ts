@@ -1,0 +1,294 @@
+import type { IncomingMessage } from 'node:http';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { HandshakeError, isWebSocketUpgrade, subprotocols, Upgrader } from '../src/index.ts';
+import { exchange, type RequestChange, request, TestServer, trapUncaught } from './raw.ts';
+
+trapUncaught();
+
+interface Fault extends RequestChange {
+  says: string;
+  status: number;
+  /** What the text of the answer contains. */
+  text: RegExp;
+  headers?: Record<string, string>;
+}
+
+const FRAME = Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x68, 0x69]);
+const VERSION = { upgrade: 'websocket', 'sec-websocket-version': '13' };
+const twice = (line: string): readonly string[] => [line];
+
+const FAULTS: readonly Fault[] = [
+  { says: 'HTTP/1.0', line: 'GET / HTTP/1.0', status: 400, text: /HTTP\/1\.1/ },
+  { says: 'no Host', without: ['host'], status: 400, text: /Host/ },
+  { says: 'two Hosts', add: twice('Host: server.example.com'), status: 400, text: /Host/ },
+  {
+    says: 'a body by length',
+    add: ['Content-Length: 8'],
+    behind: FRAME,
+    status: 400,
+    text: /body/,
+  },
+  {
+    says: 'a chunked body',
+    add: ['Transfer-Encoding: chunked'],
+    behind: '0\r\n\r\n',
+    status: 400,
+    text: /body/,
+  },
+  {
+    says: 'a foreign protocol',
+    without: ['upgrade'],
+    add: ['Upgrade: h2c'],
+    status: 426,
+    text: /Upgrade/,
+    headers: { upgrade: 'websocket' },
+  },
+  {
+    says: 'a longer token',
+    without: ['upgrade'],
+    add: ['Upgrade: websockets'],
+    status: 426,
+    text: /Upgrade/,
+  },
+  {
+    says: 'two words in a token',
+    without: ['upgrade'],
+    add: ['Upgrade: x websocket'],
+    status: 426,
+    text: /Upgrade/,
+  },
+  { says: 'POST', line: 'POST / HTTP/1.1', status: 405, text: /GET/, headers: { allow: 'GET' } },
+  { says: 'no version', without: ['sec-websocket-version'], status: 400, text: /version/ },
+  { says: 'two versions', add: twice('Sec-WebSocket-Version: 13'), status: 400, text: /version/ },
+  ...['7', '8', '14', '13a', '013', '8, 13', ''].map(
+    (version): Fault => ({
+      says: `version "${version}"`,
+      without: ['sec-websocket-version'],
+      add: [`Sec-WebSocket-Version: ${version}`],
+      status: 426,
+      text: /version/,
+      headers: VERSION,
+    }),
+  ),
+  { says: 'a foreign origin', add: ['Origin: https://evil.example'], status: 403, text: /origin/ },
+  {
+    says: 'a repeated origin',
+    add: ['Origin: https://server.example.com', 'Origin: https://server.example.com'],
+    status: 400,
+    text: /Origin/,
+  },
+  { says: 'no key', without: ['sec-websocket-key'], status: 400, text: /Sec-WebSocket-Key/ },
+  {
+    says: 'two keys',
+    add: twice('Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='),
+    status: 400,
+    text: /Sec-WebSocket-Key/,
+  },
+  ...[
+    '',
+    'dGhlIHNhbXBsZSBub25j',
+    'dGhlIHNhbXBsZSBub25jZQ',
+    'dGhlIHNhbXBsZSBub25jZR==',
+    'dGhlIHNhbXBsZSBub25jZWU=',
+    'dGhlIHNhbXBsZSBub25*ZQ==',
+  ].map(
+    (key): Fault => ({
+      says: `the key "${key}"`,
+      without: ['sec-websocket-key'],
+      add: [`Sec-WebSocket-Key: ${key}`],
+      status: 400,
+      text: /Sec-WebSocket-Key/,
+    }),
+  ),
+  {
+    says: 'a malformed subprotocol',
+    add: [`Sec-WebSocket-Protocol: b${' '.repeat(15_000)}x`],
+    status: 400,
+    text: /Sec-WebSocket-Protocol/,
+  },
+  {
+    says: 'a malformed extension',
+    add: [`Sec-WebSocket-Extensions: a; b="${'\\c'.repeat(7000)}`],
+    status: 400,
+    text: /Sec-WebSocket-Extensions/,
+  },
+  {
+    says: 'too many extensions',
+    add: [`Sec-WebSocket-Extensions: ${'permessage-deflate,'.repeat(200)}`],
+    status: 400,
+    text: /Sec-WebSocket-Extensions/,
+  },
+];
+
+describe('an upgrade request', () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await new TestServer(new Upgrader()).listen();
+  });
+  afterAll(() => server.close());
+
+  it.each(FAULTS)(
+    'with $says is refused with $status',
+    async ({ status, text, headers, ...change }) => {
+      const before = server.outcomes.length;
+      const next = 'GET /admin HTTP/1.1\r\nHost: server.example.com\r\n\r\n';
+      const bytes = Buffer.concat([request(change), Buffer.from(next)]);
+      const answer = await exchange(server.port, bytes);
+      expect(answer.status).toBe(status);
+      expect(answer.headers.get('connection')).toBe('close');
+      expect(answer.headers.get('content-type')).toBe('text/plain; charset=utf-8');
+      expect(answer.body).toMatch(text);
+      expect(answer.body.length).toBeLessThan(160);
+      expect(answer.headers.get('content-length')).toBe(String(answer.body.length));
+      for (const [name, value] of Object.entries(headers ?? {})) {
+        expect(answer.headers.get(name)).toBe(value);
+      }
+      // One answer, and what stood behind the request is never served.
+      expect(answer.raw.split('HTTP/1.1 ').length).toBe(2);
+      expect(server.served).toEqual([]);
+      const outcome = await server.outcome(before);
+      expect(outcome).toBeInstanceOf(HandshakeError);
+      expect(outcome).toMatchObject({ status, code: 'WS_ERR_HANDSHAKE', name: 'HandshakeError' });
+      expect((outcome as Error).message).toMatch(/^websocket: /);
+    },
+  );
+
+  it.each([
+    {
+      first: 'HTTP/1.0',
+      then: 'no Host',
+      change: { line: 'GET / HTTP/1.0', without: ['host'] },
+      text: /HTTP\/1\.1/,
+    },
+    {
+      first: 'no Host',
+      then: 'a body',
+      change: { without: ['host'], add: ['Content-Length: 1'] },
+      text: /Host/,
+    },
+    {
+      first: 'a body',
+      then: 'no websocket',
+      change: { without: ['upgrade'], add: ['Upgrade: x', 'Content-Length: 1'] },
+      text: /body/,
+    },
+    {
+      first: 'no websocket',
+      then: 'POST',
+      change: { line: 'POST / HTTP/1.1', without: ['upgrade'], add: ['Upgrade: x'] },
+      text: /'Upgrade'/,
+    },
+    {
+      first: 'POST',
+      then: 'no version',
+      change: { line: 'POST / HTTP/1.1', without: ['sec-websocket-version'] },
+      text: /GET/,
+    },
+    {
+      first: 'no version',
+      then: 'a foreign origin',
+      change: { without: ['sec-websocket-version'], add: ['Origin: https://evil.example'] },
+      text: /version/,
+    },
+    {
+      first: 'a foreign origin',
+      then: 'a bad key',
+      change: { without: ['sec-websocket-key'], add: ['Origin: https://evil.example'] },
+      text: /origin/,
+    },
+    {
+      first: 'a bad key',
+      then: 'bad subprotocols',
+      change: { without: ['sec-websocket-key'], add: ['Sec-WebSocket-Protocol: a b'] },
+      text: /Key/,
+    },
+    {
+      first: 'bad subprotocols',
+      then: 'bad extensions',
+      change: { add: ['Sec-WebSocket-Protocol: a b', 'Sec-WebSocket-Extensions: "'] },
+      text: /Protocol/,
+    },
+  ])('names $first before $then', async ({ change, text }) => {
+    const answer = await exchange(server.port, request(change));
+    expect(answer.body).toMatch(text);
+  });
+
+  it('that Node takes for a plain one stays a plain one', async () => {
+    const answer = await exchange(
+      server.port,
+      request({ without: ['connection'], add: ['Connection: close'] }),
+    );
+    expect(answer.body).toContain('served');
+    expect(server.served.splice(0)).toEqual(['GET /chat']);
+  });
+});
+
+describe('an upgrade request', () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await new TestServer(((
+      _req: IncomingMessage,
+      socket: { end(text: string): void },
+      _head: Buffer,
+    ) => {
+      socket.end(
+        `HTTP/1.1 200 OK\r\n\r\n${JSON.stringify([isWebSocketUpgrade(_req), subprotocols(_req)])}`,
+      );
+    }) as () => void).listen();
+  });
+  afterAll(() => server.close());
+
+  it.each([
+    {
+      says: 'mixed case',
+      change: {
+        without: ['upgrade', 'connection'],
+        add: ['Upgrade: WebSocket', 'Connection: keep-alive, uPGRADE'],
+      },
+      is: true,
+      names: [],
+    },
+    {
+      says: 'lists over several lines',
+      change: {
+        without: ['upgrade', 'connection'],
+        add: [
+          'Connection: keep-alive',
+          'Upgrade: foo/2',
+          'Upgrade: websocket',
+          'Connection: Upgrade',
+          'Sec-WebSocket-Protocol: a',
+          'Sec-WebSocket-Protocol: b, c',
+        ],
+      },
+      is: true,
+      names: ['a', 'b', 'c'],
+    },
+    {
+      says: 'another protocol',
+      change: { without: ['upgrade'], add: ['Upgrade: h2c', 'Sec-WebSocket-Protocol: a b'] },
+      is: false,
+      names: [],
+    },
+  ])('is told by isWebSocketUpgrade and subprotocols: $says', async ({ change, is, names }) => {
+    const { body } = await exchange(server.port, request(change));
+    expect(JSON.parse(body)).toEqual([is, names]);
+  });
+});
+
+describe('Upgrader.upgrade', () => {
+  it('refuses with 400 a request without the upgrade headers that is handed to it', async () => {
+    const upgrader = new Upgrader();
+    const errors: unknown[] = [];
+    const server = await new TestServer(new Upgrader(), (req) => {
+      upgrader
+        .upgrade(req, req.socket, Buffer.alloc(0))
+        .catch((error: unknown) => errors.push(error));
+    }).listen();
+    const answer = await exchange(server.port, Buffer.from('GET / HTTP/1.1\r\nHost: a\r\n\r\n'));
+    expect(answer.status).toBe(400);
+    expect(answer.body).toContain("'upgrade' token not found in 'Connection' header");
+    expect(errors).toMatchObject([{ status: 400 }]);
+    await server.close();
+  });
+});
