@@ -1,33 +1,45 @@
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import { connect, createServer, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import type { Transport } from '@ws/conn';
 import { socketTransport } from '@ws/node-io';
-import { type TransportPair, transportContract, transportRules } from '@ws/testkit';
+import { selfSigned, type TransportPair, transportContract, transportRules } from '@ws/testkit';
 import { describe, expect, it } from 'vitest';
 
-/** The ends of a connection over TCP. */
-async function sockets(): Promise<TransportPair> {
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
+/** A server on a free port, and how to leave nothing of it behind. */
+async function listening(server: Server): Promise<[port: number, dispose: () => Promise<void>]> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  const near = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
-  const [[far]] = (await Promise.all([once(server, 'connection'), once(near, 'connect')])) as [
-    [Socket],
-    unknown,
-  ];
-  return {
-    near: socketTransport(near),
-    far: socketTransport(far),
-    dispose: async () => {
-      server.close();
-      await once(server, 'close');
-    },
+  const dispose = async (): Promise<void> => {
+    server.close();
+    await once(server, 'close');
   };
+  return [(server.address() as AddressInfo).port, dispose];
 }
 
-transportContract('a socket', sockets);
+/** The ends of a connection over TCP. */
+async function tcpPair(): Promise<TransportPair> {
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
+  const [port, dispose] = await listening(server);
+  const accepted = once(server, 'connection') as Promise<[Socket]>;
+  const near = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  const [[far]] = await Promise.all([accepted, once(near, 'connect')]);
+  return { near: socketTransport(near), far: socketTransport(far), dispose };
+}
+
+/** The ends of a connection over TLS. */
+async function tlsPair(): Promise<TransportPair> {
+  const { key, cert } = await selfSigned();
+  const server = createTlsServer({ key, cert });
+  const [port, dispose] = await listening(server);
+  const accepted = once(server, 'secureConnection') as Promise<[Socket]>;
+  const near = connectTls({ port, host: '127.0.0.1', ca: cert });
+  const [[far]] = await Promise.all([accepted, once(near, 'secureConnect')]);
+  return { near: socketTransport(near), far: socketTransport(far), dispose };
+}
+
+transportContract('a socket', tcpPair);
+transportContract('a socket with TLS', tlsPair);
 
 /** `transport` with some members replaced. */
 function spoilt(transport: Transport, changes: Partial<Transport>): Transport {
@@ -103,7 +115,7 @@ describe('transportContract', () => {
     ],
   ])('catches a transport that %s', async (_, says, spoil) => {
     const rule = transportRules.find((one) => one.says === says);
-    const { near, far, dispose } = await sockets();
+    const { near, far, dispose } = await tcpPair();
     await expect(rule!.check({ near: spoilt(near, spoil(near)), far })).rejects.toThrow();
     near.destroy();
     far.destroy();
