@@ -1,0 +1,69 @@
+// The demo: the chat page on /, the chat on /chat and an echo on /echo, all on one port.
+import process from 'node:process';
+import { type Conn, serve, type WebSocketServer } from '@ws/node-server';
+import { page } from './page.ts';
+import { Room } from './room.ts';
+import { visit } from './visitor.ts';
+
+/** How long the peers may take to answer our close frame, in ms, before they are dropped. */
+const PATIENCE_MS = 1_000;
+/** Ctrl-C in a terminal may reach us twice: from the terminal and from the package manager. */
+const SAME_SIGNAL_MS = 250;
+
+const room = new Room();
+const endpoints = new Map<string, (conn: Conn) => Promise<unknown>>([
+  ['/chat', (conn) => visit(conn, room)],
+  ['/echo', (conn) => conn.receive((message) => conn.send(message))],
+]);
+
+const { PORT = '8080', HOST = '127.0.0.1' } = process.env;
+try {
+  const server = await serve(
+    {
+      port: portNumber(PORT),
+      host: HOST,
+      request: page(new URL('page.html', import.meta.url)),
+      maxConnections: 1_000,
+      // What it gives is the handler's `auth`: the path decides who runs the connection.
+      authenticate: (req) => endpoints.get(pathOf(req.url)) ?? { refuse: 404 },
+    },
+    (conn, _req, { auth: run }) => run(conn),
+  );
+  endWith(server);
+  console.log(`chat at ${server.url.replace(/^ws/, 'http')}/`);
+} catch (error) {
+  console.error(explain(error));
+  process.exitCode = 1;
+}
+
+/** SIGINT and SIGTERM say goodbye to everyone with 1001 and end the process; the second time, at once. */
+function endWith(server: WebSocketServer): void {
+  let since: number | undefined;
+  const end = (): void => {
+    if (since === undefined) {
+      since = performance.now();
+      void server.close({ timeout: PATIENCE_MS }).then(() => process.exit(0));
+    } else if (performance.now() - since > SAME_SIGNAL_MS) {
+      process.exit(1);
+    }
+  };
+  process.on('SIGINT', end);
+  process.on('SIGTERM', end);
+}
+
+function pathOf(url = '/'): string {
+  return url.split('?', 1)[0]!;
+}
+
+function portNumber(text: string): number {
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);
+  throw new RangeError(`PORT: expected 0 to 65535, got ${JSON.stringify(text)}`);
+}
+
+function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'EADDRINUSE') return `port ${PORT} is in use; set PORT to another, or to 0 for any`;
+  if (code === 'EACCES') return `port ${PORT} is not for us; set PORT to one above 1023`;
+  return error.message;
+}
