@@ -11,6 +11,7 @@ import {
 } from '@ws/codec';
 import type { CloseInfo, ConnState } from './closing.ts';
 import type { CloseHandler, PingPongHandler } from './controls.ts';
+import { copyOf } from './copy.ts';
 import { bytesOf, controlPayload, isBorrowed, isShared, type MessageData } from './data.ts';
 import { TimeoutError } from './errors.ts';
 import type { Message } from './message.ts';
@@ -241,7 +242,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
         return outbox.message(type, data.bytes, data.start, data.end);
       }
       const bytes = bytesOf(data);
-      return outbox.message(type, isShared(bytes) ? bytes.slice() : bytes, 0, bytes.length);
+      return outbox.message(type, isShared(bytes) ? copyOf(bytes) : bytes, 0, bytes.length);
     } catch (error) {
       return rejected(error);
     }
@@ -296,7 +297,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     try {
       const timeout = duration('timeout', options.timeout, 20_000, true);
       const payload =
-        data === undefined ? controls.pings.payload() : controlPayload(data, host).slice();
+        data === undefined ? controls.pings.payload() : copyOf(controlPayload(data, host));
       return patiently(
         host,
         { signal: options.signal },

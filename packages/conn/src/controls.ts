@@ -1,4 +1,5 @@
 import { CloseCode, PingMessage, PongMessage } from '@ws/codec';
+import { copyOf } from './copy.ts';
 import type { Host } from './host.ts';
 import type { Intake } from './intake.ts';
 import type { Outbox } from './outbox.ts';
@@ -46,14 +47,14 @@ export class Controls {
     const handler = this.pingHandler;
     // 5.5.2: answered with the same payload, as soon as is practical; when nothing may be sent any more, not at all.
     if (handler === undefined) void this.#owner.outbox.control(PongMessage, bytes, start, end);
-    else this.#run(() => handler(bytes.slice(start, end)));
+    else this.#run(() => handler(copyOf(bytes, start, end)));
   }
 
   /** A pong arrived: it lies in `intake`. */
   pong({ bytes, start, end }: Intake): void {
     this.#pings?.pong(bytes, start, end);
     const handler = this.pongHandler;
-    if (handler !== undefined) this.#run(() => handler(bytes.slice(start, end)));
+    if (handler !== undefined) this.#run(() => handler(copyOf(bytes, start, end)));
   }
 
   /** A close frame is to be answered. The promise settles as the user's handler does; without one there is none. */

@@ -1,4 +1,5 @@
 import type { BinaryMessage, TextMessage } from '@ws/codec';
+import { copyOf } from './copy.ts';
 import type { Host } from './host.ts';
 
 /** The type of a data message: `TextMessage` (1) or `BinaryMessage` (2). */
@@ -91,7 +92,7 @@ export class BorrowedMessage {
   /** The message with bytes of its own, to keep. */
   copy(): Message {
     this.check();
-    return new Message(this.#type, this.bytes.slice(this.start, this.end), this.#host);
+    return new Message(this.#type, copyOf(this.bytes, this.start, this.end), this.#host);
   }
 
   /** @internal Lends `bytes[start, end)` to the handler. */

@@ -9,6 +9,7 @@ import {
   type WebSocketError,
 } from '@ws/codec';
 import { leaseOf } from './assembly.ts';
+import { copyOf } from './copy.ts';
 import { BackpressureError, CloseSentError } from './errors.ts';
 import { type Host, lentBy } from './host.ts';
 import type { DataType } from './message.ts';
@@ -117,7 +118,7 @@ export class Outbox {
         new BackpressureError(`${this.#controls.length} pings wait for the peer already`),
       );
     }
-    this.#controls.push({ opcode, payload: bytes.slice(start, end) });
+    this.#controls.push({ opcode, payload: copyOf(bytes, start, end) });
     return done;
   }
 

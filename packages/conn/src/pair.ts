@@ -1,4 +1,5 @@
 import { Conn } from './conn.ts';
+import { copyOf } from './copy.ts';
 import type { Host } from './host.ts';
 import { type ConnSettings, kind } from './options.ts';
 import { portableHost } from './portable-host.ts';
@@ -83,7 +84,7 @@ class MemoryTransport implements Transport {
   }
 
   write(chunk: Uint8Array, release?: () => void): boolean {
-    if (!this.#ended && !this.#destroyed) this.peer.#arrive(chunk.slice());
+    if (!this.#ended && !this.#destroyed) this.peer.#arrive(copyOf(chunk));
     release?.();
     this.#writerWaits = this.bufferedAmount >= HIGH_WATER_MARK;
     return !this.#writerWaits;

@@ -1,5 +1,6 @@
 import { CloseCode } from '@ws/codec';
 import type { Lease } from './assembly.ts';
+import { copyOf } from './copy.ts';
 import { CloseError, ReadPendingError } from './errors.ts';
 import type { Host } from './host.ts';
 import type { Intake } from './intake.ts';
@@ -94,7 +95,7 @@ export class Reading {
       return;
     }
     if (this.#way !== DISCARD) {
-      const bytes = intake.bytes.slice(intake.start, intake.end);
+      const bytes = copyOf(intake.bytes, intake.start, intake.end);
       this.#own(new Message(intake.type, bytes, this.#host));
     }
     lease?.release();

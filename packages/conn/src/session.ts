@@ -300,7 +300,9 @@ export class Session implements TransportSink, ReadingOwner, Patient {
     this.#closing.received = payload;
     this.#inputOver = true;
     this.intake.destroy();
-    this.#end(new CloseError(payload.code, payload.reason));
+    // An end of the stream that is known already stands behind this frame.
+    this.#ending = true;
+    this.#endOfInput = new CloseError(payload.code, payload.reason);
     this.#arm(this.settings.closeTimeout);
   }
 

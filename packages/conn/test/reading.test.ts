@@ -1,0 +1,581 @@
+import { describe, expect, it } from 'vitest';
+import {
+  type BorrowedMessage,
+  CloseError,
+  connPair,
+  type Message,
+  ReadPendingError,
+  TimeoutError,
+} from '../src/index.ts';
+import { rawPair, turns } from './raw-peer.ts';
+import { wired } from './wired.ts';
+
+describe('readMessage', () => {
+  it('gives text and bytes, empty ones too', async () => {
+    const { conn, feed, frame } = wired('server');
+    feed(frame(1, 'hé'), frame(2, Uint8Array.of(1, 2)), frame(1), frame(2));
+    const text = await conn.readMessage();
+    expect([text.type, text.text(), text.data.length]).toEqual([1, 'hé', 3]);
+    const bytes = await conn.readMessage();
+    expect([bytes.type, ...bytes.data]).toEqual([2, 1, 2]);
+    expect((await conn.readMessage()).text()).toBe('');
+    expect((await conn.readMessage()).data.length).toBe(0);
+  });
+
+  it('keeps a byte order mark', async () => {
+    const { conn, feed, frame } = wired('server');
+    feed(frame(1, '\ufeffx'));
+    expect((await conn.readMessage()).text()).toBe('\ufeffx');
+  });
+
+  it('gives bytes of its own', async () => {
+    const { conn, feed, frame, transport } = wired('client');
+    const chunk = Buffer.concat([frame(2, 'abc'), frame(2, 'def')]);
+    const first = conn.readMessage();
+    transport.sink!.data(chunk);
+    const message = await first;
+    chunk.fill(0);
+    expect(message.text()).toBe('abc');
+    expect(message.data.buffer.byteLength).toBe(3);
+    feed();
+  });
+
+  it('parses JSON', async () => {
+    const { conn, feed, frame } = wired('server');
+    feed(frame(1, '{"a":[1]}'), frame(1, '{'));
+    expect((await conn.readMessage()).json()).toEqual({ a: [1] });
+    const broken = await conn.readMessage();
+    expect(() => broken.json()).toThrow(SyntaxError);
+  });
+
+  it('puts fragments together, with control frames between them', async () => {
+    const { conn, feed, frame, host, sent } = wired('server');
+    feed(
+      frame(1, 'h', { fin: false }),
+      frame(9, 'a'),
+      frame(0, '', { fin: false }),
+      frame(10, 'stray'),
+      frame(0, 'é'),
+      frame(2, 'x'),
+    );
+    const message = await conn.readMessage();
+    expect([message.type, message.text()]).toEqual([1, 'hé']);
+    expect((await conn.readMessage()).type).toBe(2);
+    await host.settle();
+    expect(sent()).toEqual(['pong a']);
+  });
+
+  it('gives the same messages for every segmentation', async () => {
+    const make = (): Uint8Array => {
+      const { frame } = wired('server');
+      return Buffer.concat([
+        frame(1, 'h', { fin: false }),
+        frame(9, 'p'),
+        frame(0, 'é€😀'),
+        frame(2, Buffer.alloc(300, 7)),
+        frame(1),
+        frame(2, Buffer.alloc(5000, 9), { fin: false }),
+        frame(0, Buffer.alloc(70_000, 8)),
+        frame(8, Uint8Array.of(0x03, 0xe8)),
+      ]);
+    };
+    const expected = ['1 hé€😀', `2 ${'\u0007'.repeat(300)}`, '1 ', '2 75000'];
+    for (const size of [1, 2, 3, 7, 64, 1000, 4096, 65_536, 1 << 20]) {
+      const { conn, transport, host, sent } = wired('server');
+      const bytes = make();
+      const seen: string[] = [];
+      const end = conn.receive((m) => {
+        seen.push(`${m.type} ${m.length > 1000 ? m.length : m.text()}`);
+      });
+      for (let at = 0; at < bytes.length; at += size) transport.feed(bytes.subarray(at, at + size));
+      await host.settle();
+      transport.feedEnd();
+      expect(await end).toMatchObject({ code: 1000 });
+      expect(seen).toEqual(expected);
+      expect(sent()).toEqual(['pong p', 'close 1000']);
+    }
+  });
+
+  it('rejects a second call while one is pending, naming both', async () => {
+    const { conn } = wired('server');
+    void conn.readMessage();
+    const second = conn.readMessage();
+    await expect(second).rejects.toBeInstanceOf(ReadPendingError);
+    await expect(second).rejects.toThrow('readMessage while readMessage is pending');
+    await expect(conn.receive(() => {})).rejects.toThrow('receive while readMessage is pending');
+    await expect(conn.discardReads()).rejects.toThrow('discardReads while readMessage is pending');
+  });
+
+  it('ends with CloseError on every close, the same for every later read', async () => {
+    const { conn, feed, frame } = wired('server');
+    feed(frame(8, Uint8Array.of(0x03, 0xe8)));
+    const error = await conn.readMessage().catch((e: unknown) => e);
+    expect(error).toEqual(new CloseError(1000));
+    expect(String(error)).toBe('CloseError: websocket: close 1000 (normal)');
+    await expect(conn.readMessage()).rejects.toBe(error);
+  });
+});
+
+describe('the soft ends of a read', () => {
+  it('times out and loses nothing', async () => {
+    const { conn, host, feed, frame } = wired('server');
+    const read = conn.readMessage({ timeout: 50 });
+    await host.advance(49);
+    await host.advance(1);
+    await expect(read).rejects.toBeInstanceOf(TimeoutError);
+    feed(frame(1, 'late'));
+    expect((await conn.readMessage()).text()).toBe('late');
+    expect(host.timers).toBe(0);
+  });
+
+  it('rejects with the reason of the signal and loses nothing', async () => {
+    const { conn, feed, frame } = wired('server');
+    const control = new AbortController();
+    const reason = new Error('changed my mind');
+    const read = conn.readMessage({ signal: control.signal });
+    control.abort(reason);
+    await expect(read).rejects.toBe(reason);
+    await expect(conn.readMessage({ signal: control.signal })).rejects.toBe(reason);
+    feed(frame(1, 'kept'));
+    expect((await conn.readMessage()).text()).toBe('kept');
+  });
+
+  it('gives the message that came in the same moment as the abort', async () => {
+    const { conn, host, feed, frame } = wired('server');
+    await host.settle();
+    const control = new AbortController();
+    const read = conn.readMessage({ signal: control.signal, timeout: 1000 });
+    feed(frame(1, 'just in time'));
+    control.abort(new Error('too late'));
+    expect((await read).text()).toBe('just in time');
+  });
+
+  it('leaves no listener and no timer', async () => {
+    const { conn, host, feed, frame } = wired('server');
+    const listeners = new Set<unknown>();
+    const signal = {
+      aborted: false,
+      reason: undefined,
+      addEventListener: (_type: string, listener: unknown) => listeners.add(listener),
+      removeEventListener: (_type: string, listener: unknown) => listeners.delete(listener),
+    } as unknown as AbortSignal;
+    for (let i = 0; i < 100; i++) {
+      const read = conn.readMessage({ signal, timeout: 1000 });
+      feed(frame(1, 'x'));
+      await read;
+    }
+    await host.settle();
+    expect([listeners.size, host.timers]).toEqual([0, 0]);
+  });
+
+  it.each([-1, 0, Number.NaN, 2 ** 31, 1e9 * 5])('refuses a timeout of %d', async (timeout) => {
+    const { conn } = wired('server');
+    await expect(conn.readMessage({ timeout })).rejects.toBeInstanceOf(RangeError);
+  });
+});
+
+describe('for await', () => {
+  it('ends on 1000, 1001 and an empty close frame', async () => {
+    for (const code of [1000, 1001, undefined]) {
+      const { conn, peer } = rawPair('server');
+      peer.send(1, 'a');
+      peer.send(1, 'b');
+      peer.close(code);
+      const seen: string[] = [];
+      for await (const message of conn) seen.push(message.text());
+      expect(seen).toEqual(['a', 'b']);
+    }
+  });
+
+  it('throws on every other end', async () => {
+    const { conn, peer } = rawPair('server');
+    peer.send(1, 'a');
+    peer.close(1011, 'oops');
+    const seen: string[] = [];
+    const loop = (async () => {
+      for await (const message of conn) seen.push(message.text());
+    })();
+    await expect(loop).rejects.toEqual(new CloseError(1011, 'oops'));
+    expect(seen).toEqual(['a']);
+  });
+
+  it('can be left and taken up again', async () => {
+    const { conn, peer } = rawPair('server');
+    peer.write(peer.frame(1, 'a'), peer.frame(1, 'b'), peer.frame(1, 'c'));
+    const seen: string[] = [];
+    for await (const message of conn) {
+      seen.push(message.text());
+      if (seen.length === 2) break;
+    }
+    expect(conn.state).toBe('open');
+    seen.push((await conn.readMessage()).text());
+    expect(seen).toEqual(['a', 'b', 'c']);
+  });
+
+  it('clashes with a pending read by name', async () => {
+    const { conn } = wired('server');
+    const iterator = conn[Symbol.asyncIterator]();
+    void iterator.next();
+    await expect(conn.readMessage()).rejects.toThrow('readMessage while for await is pending');
+  });
+});
+
+describe('receive', () => {
+  it('lends every message, in order, and resolves when the connection ends well', async () => {
+    const { conn, feed, frame, transport } = wired('server');
+    const seen: string[] = [];
+    const end = conn.receive((message) => void seen.push(message.text()));
+    feed(frame(1, 'a'), frame(1, 'b'));
+    feed(frame(1, 'c'), frame(8, Uint8Array.of(0x03, 0xe9)));
+    transport.feedEnd();
+    expect(await end).toEqual({ code: 1001, reason: '', wasClean: true });
+    expect(seen).toEqual(['a', 'b', 'c']);
+  });
+
+  it('lends one object for all messages, which is empty afterwards', async () => {
+    const { conn, feed, frame, host } = wired('server');
+    const lent = new Set<BorrowedMessage>();
+    const kept: Message[] = [];
+    void conn.receive((message) => {
+      lent.add(message);
+      kept.push(message.copy());
+    });
+    feed(frame(1, 'a'), frame(2, 'b'));
+    await host.settle();
+    expect(lent.size).toBe(1);
+    expect(kept.map((m) => `${m.type} ${m.text()}`)).toEqual(['1 a', '2 b']);
+    const [message] = [...lent];
+    for (const use of [
+      () => message!.data,
+      () => message!.text(),
+      () => message!.copy(),
+      () => conn.send(message!),
+    ]) {
+      const result = (() => {
+        try {
+          return use();
+        } catch (error) {
+          return Promise.reject(error);
+        }
+      })();
+      await expect(result).rejects.toThrow('after its handler was done');
+    }
+  });
+
+  it('makes one view of a message at most', async () => {
+    const { conn, feed, frame, host } = wired('server');
+    const views: boolean[] = [];
+    void conn.receive((message) => void views.push(message.data === message.data));
+    feed(frame(2, 'a'));
+    await host.settle();
+    expect(views).toEqual([true]);
+  });
+
+  it('waits for the promise of the handler, keeps its bytes, and answers pings meanwhile', async () => {
+    const { conn, feed, frame, host, sent } = wired('server');
+    const open: (() => void)[] = [];
+    const seen: string[] = [];
+    void conn.receive((message) => {
+      seen.push(`+${message.text()}`);
+      return new Promise<void>((resolve) => {
+        open.push(() => {
+          seen.push(`-${message.text()}`);
+          resolve();
+        });
+      });
+    });
+    feed(frame(1, 'a'), frame(1, 'b'), frame(9, 'now'), frame(1, 'c'));
+    await host.settle();
+    expect(seen).toEqual(['+a']);
+    expect(sent()).toEqual(['pong now']);
+    for (let i = 0; i < 3; i++) {
+      open[i]!();
+      await host.settle();
+    }
+    expect(seen).toEqual(['+a', '-a', '+b', '-b', '+c', '-c']);
+  });
+
+  it('lets a handler await a ping', async () => {
+    const { conn, peer } = rawPair('server');
+    const end = conn.receive(async () => {
+      expect(await conn.ping('hello')).toBeGreaterThanOrEqual(0);
+      await conn.send('got it');
+    });
+    peer.write(peer.frame(1, 'go'), peer.frame(1, 'and again'));
+    expect(await peer.sees(1)).toEqual(['ping hello']);
+    peer.send(10, 'hello');
+    expect(await peer.sees(3)).toEqual(['ping hello', 'text got it', 'ping hello']);
+    peer.send(10, 'hello');
+    await peer.sees(4);
+    peer.close(1000);
+    peer.transport.end();
+    await end;
+  });
+
+  it('hands what was queued to the handler first', async () => {
+    const { conn, feed, frame, host } = wired('server');
+    feed(frame(1, 'early'));
+    await host.settle();
+    const seen: string[] = [];
+    void conn.receive((message) => void seen.push(message.text()));
+    feed(frame(1, 'late'));
+    await host.settle();
+    expect(seen).toEqual(['early', 'late']);
+  });
+
+  it('refuses other ways of reading, and what is no function', async () => {
+    const { conn } = wired('server');
+    await expect(conn.receive(5 as never)).rejects.toBeInstanceOf(TypeError);
+    void conn.receive(() => {});
+    await expect(conn.readMessage()).rejects.toThrow('readMessage while receive is pending');
+    await expect(conn.receive(() => {})).rejects.toThrow('receive while receive is pending');
+  });
+
+  it('rejects on a close that is no good end', async () => {
+    const { conn, peer } = rawPair('server');
+    const end = conn.receive(() => {});
+    peer.close(1008, 'policy');
+    await expect(end).rejects.toEqual(new CloseError(1008, 'policy'));
+    await expect(conn.receive(() => {})).rejects.toEqual(new CloseError(1008, 'policy'));
+  });
+
+  it('gives large and fragmented messages whole, and keeps their bytes while a promise is pending', async () => {
+    const { conn, transport, frame, host } = wired('server', { readLimit: false });
+    const sizes: number[] = [];
+    let check: (() => void) | undefined;
+    void conn.receive((message) => {
+      const { data } = message;
+      const value = data[0]!;
+      sizes.push(data.length);
+      return new Promise<void>((resolve) => {
+        check = () => {
+          expect(data.every((byte) => byte === value)).toBe(true);
+          resolve();
+        };
+      });
+    });
+    const bytes = Buffer.concat([
+      frame(2, Buffer.alloc(200_000, 1)),
+      frame(2, Buffer.alloc(100_000, 2), { fin: false }),
+      frame(0, Buffer.alloc(100_000, 2)),
+      frame(2, Buffer.alloc(3_000_000, 3)),
+    ]);
+    for (let at = 0; at < bytes.length; at += 65_536)
+      transport.feed(bytes.subarray(at, at + 65_536));
+    for (let i = 0; i < 3; i++) {
+      await host.settle();
+      check?.();
+    }
+    await host.settle();
+    expect(sizes).toEqual([200_000, 200_000, 3_000_000]);
+  });
+});
+
+describe('discardReads', () => {
+  it('drops messages, answers pings and ends with the connection', async () => {
+    const { conn, feed, frame, transport, sent, host } = wired('server');
+    feed(frame(1, 'queued'));
+    await host.settle();
+    const end = conn.discardReads();
+    feed(frame(2, Buffer.alloc(1000)), frame(9, 'x'));
+    await host.settle();
+    expect(sent()).toEqual(['pong x']);
+    feed(frame(8));
+    transport.feedEnd();
+    expect(await end).toMatchObject({ code: 1005 });
+    expect(conn.stats.messagesIn).toBe(2);
+  });
+
+  it('still fails what breaks a rule', async () => {
+    const { conn, feed, frame } = wired('server');
+    const end = conn.discardReads();
+    feed(frame(1, Uint8Array.of(0xff)));
+    await expect(end).rejects.toMatchObject({ code: 'WS_ERR_INVALID_UTF8' });
+  });
+});
+
+describe('the read-ahead', () => {
+  it('pauses the transport once enough waits, and lets it flow again when it is read', async () => {
+    const { conn, feed, frame, host, transport } = wired('server', { readAhead: 10_000 });
+    for (let i = 0; i < 5; i++) {
+      feed(frame(2, Buffer.alloc(3000, i)));
+      await host.settle();
+    }
+    expect(transport.paused).toBe(true);
+    for (let i = 0; i < 5; i++) {
+      const message = await conn.readMessage();
+      expect([message.data.length, message.data[0]]).toEqual([3000, i]);
+      await host.settle();
+    }
+    expect(transport.paused).toBe(false);
+  });
+
+  it('charges empty messages, so that they are bounded too', async () => {
+    const { feed, frame, host, transport } = wired('server', { readAhead: 1000 });
+    feed(...Array.from({ length: 20 }, () => frame(2)));
+    await host.settle();
+    expect(transport.paused).toBe(true);
+  });
+
+  it('keeps an unfinished message beyond it only while somebody asks', async () => {
+    const { conn, transport, frame, host } = wired('server', { readAhead: 10_000 });
+    const bytes = frame(2, Buffer.alloc(100_000, 5));
+    for (let at = 0; at < bytes.length; at += 20_000) {
+      transport.feed(bytes.subarray(at, at + 20_000));
+      await host.settle();
+    }
+    expect(transport.paused).toBe(true);
+    const message = await conn.readMessage();
+    expect(message.data.length).toBe(100_000);
+    expect(message.data.every((byte) => byte === 5)).toBe(true);
+    expect(transport.paused).toBe(false);
+  });
+
+  it('answers pings though nobody reads', async () => {
+    const { feed, frame, host, sent } = wired('client');
+    feed(frame(1, 'unread'), frame(9, 'a'), frame(1, 'unread'), frame(9, 'b'));
+    await host.settle();
+    expect(sent()).toEqual(['pong a', 'pong b']);
+  });
+
+  it('ends a connection that nobody reads after idleReadTimeout', async () => {
+    const { conn, feed, frame, host, transport } = wired('server', {
+      readAhead: 100,
+      idleReadTimeout: 30_000,
+    });
+    feed(frame(2, Buffer.alloc(200)));
+    await host.advance(29_000);
+    expect(transport.paused).toBe(true);
+    expect(conn.state).toBe('open');
+    await host.advance(1_100);
+    expect(await conn.closed).toMatchObject({ code: 1006, error: { code: 'WS_ERR_TIMEOUT' } });
+    expect((await conn.readMessage()).data.length).toBe(200);
+    await expect(conn.readMessage()).rejects.toThrow('idleReadTimeout');
+  });
+
+  it('forgets the time when somebody reads', async () => {
+    const { conn, feed, frame, host } = wired('server', {
+      readAhead: 100,
+      idleReadTimeout: 30_000,
+    });
+    feed(frame(2, Buffer.alloc(200)));
+    await host.advance(29_000);
+    await conn.readMessage();
+    await host.advance(60_000);
+    expect(conn.state).toBe('open');
+    expect(host.timers).toBe(0);
+  });
+});
+
+describe('the start', () => {
+  it('parses no frame before the first synchronous part has run', async () => {
+    const { conn, feed, frame, host, sent } = wired('server');
+    feed(frame(9, 'early'), frame(8, Uint8Array.of(0x0f, 0xa0)));
+    const seen: string[] = [];
+    conn.setPingHandler((payload) => void seen.push(Buffer.from(payload).toString()));
+    conn.setCloseHandler((code) => void seen.push(String(code)));
+    await host.settle();
+    expect(seen).toEqual(['early', '4000']);
+    expect(sent()).toEqual(['close 4000']);
+  });
+
+  it('does so for code that awaits the connection', async () => {
+    const { conn: made, feed, frame, host } = wired('server');
+    feed(frame(9, 'early'));
+    const seen: string[] = [];
+    const got = (async () => Promise.resolve(made))();
+    const conn = await (async () => got)();
+    conn.setPingHandler((payload) => void seen.push(Buffer.from(payload).toString()));
+    await host.settle();
+    expect(seen).toEqual(['early']);
+  });
+});
+
+describe('limits', () => {
+  it.each([
+    ['one frame', (n: number) => [[1, n, true]] as const],
+    [
+      'two fragments',
+      (n: number) =>
+        [
+          [1, 600, false],
+          [0, n - 600, true],
+        ] as const,
+    ],
+    [
+      'an empty last fragment',
+      (n: number) =>
+        [
+          [1, n, false],
+          [0, 0, true],
+        ] as const,
+    ],
+  ])('are exact in %s', async (_says, parts) => {
+    for (const size of [999, 1000, 1001]) {
+      for (const cut of [3, 50, 100_000]) {
+        const { conn, transport, frame, host } = wired('server', { readLimit: 1000 });
+        const bytes = Buffer.concat(
+          parts(size).map(([opcode, length, fin]) =>
+            frame(opcode, Buffer.alloc(length, 97), { fin }),
+          ),
+        );
+        const read = conn.readMessage();
+        for (let at = 0; at < bytes.length; at += cut) transport.feed(bytes.subarray(at, at + cut));
+        await host.settle();
+        if (size <= 1000) expect((await read).data.length).toBe(size);
+        else await expect(read).rejects.toMatchObject({ code: 'WS_ERR_READ_LIMIT', limit: 1000 });
+      }
+    }
+  });
+
+  it('strike at the header, before the payload has come', async () => {
+    const { conn, transport, host, sent } = wired('server', { readLimit: 1000 });
+    const read = conn.readMessage();
+    transport.feed('82 fe 03e9');
+    await expect(read).rejects.toMatchObject({ code: 'WS_ERR_READ_LIMIT' });
+    await host.settle();
+    expect(sent()).toEqual(['close 1009']);
+  });
+
+  it('bound empty fragments in a row with 1008', async () => {
+    const { conn, feed, frame, host, sent } = wired('server', { maxEmptyFragments: 3 });
+    const read = conn.readMessage();
+    feed(
+      frame(2, 'a', { fin: false }),
+      ...Array.from({ length: 3 }, () => frame(0, '', { fin: false })),
+    );
+    feed(
+      frame(0, 'b', { fin: false }),
+      ...Array.from({ length: 4 }, () => frame(0, '', { fin: false })),
+    );
+    await expect(read).rejects.toMatchObject({ closeCode: 1008 });
+    await host.settle();
+    expect(sent()[0]).toMatch(/^close 1008 more than 3 empty fragments/);
+  });
+
+  it('take many fragments for no more than their bytes', async () => {
+    const { conn, feed, frame, host } = wired('server');
+    const read = conn.readMessage();
+    feed(frame(2, 'x', { fin: false }));
+    for (let i = 0; i < 200; i++) {
+      feed(...Array.from({ length: 100 }, () => frame(0, 'y', { fin: false })));
+    }
+    feed(frame(0));
+    await host.settle();
+    expect((await read).data.length).toBe(20_001);
+  });
+});
+
+describe('two Conns', () => {
+  it('carry every size in both directions', async () => {
+    const [client, server] = connPair({ readLimit: false });
+    void server.receive((message) => server.send(message));
+    for (const size of [0, 1, 125, 126, 65_535, 65_536, 65_537, 200_000, 1 << 20, 5_000_000]) {
+      const bytes = Uint8Array.from({ length: size }, (_, i) => (i * 31) & 0xff);
+      void client.send(bytes);
+      expect(Buffer.compare((await client.readMessage()).data, bytes)).toBe(0);
+    }
+    await client.close();
+    await turns();
+  });
+});

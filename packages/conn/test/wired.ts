@@ -1,0 +1,43 @@
+import type { Role } from '@ws/codec';
+import {
+  FakeHost,
+  type NaiveFrameOptions,
+  naiveDecode,
+  naiveEncode,
+  TestTransport,
+} from '@ws/testkit';
+import { Conn } from '../src/conn.ts';
+import type { ConnSettings } from '../src/options.ts';
+import { show } from './raw-peer.ts';
+
+/** A Conn whose clock and socket are in the test's hands. */
+export interface Wired {
+  readonly conn: Conn;
+  readonly host: FakeHost;
+  readonly transport: TestTransport;
+  /** The bytes of a frame as the peer sends it. */
+  frame(opcode: number, payload?: string | Uint8Array, options?: NaiveFrameOptions): Uint8Array;
+  /** The peer sends frames, as one chunk. */
+  feed(...frames: Uint8Array[]): void;
+  /** All frames sent so far, readable. */
+  sent(): string[];
+}
+
+export function wired(role: Role, settings: ConnSettings = {}, highWaterMark = 0): Wired {
+  const host = new FakeHost();
+  const transport = new TestTransport({ highWaterMark });
+  const conn = new Conn(transport, { heartbeat: false, ...settings, role, host });
+  const mask = role === 'server' ? { mask: 0x01020304 } : {};
+  return {
+    conn,
+    host,
+    transport,
+    frame(opcode, payload = '', options = {}) {
+      const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
+      return naiveEncode(opcode, bytes, { ...mask, ...options });
+    },
+    feed: (...frames) => transport.feed(Buffer.concat(frames)),
+    sent: () =>
+      naiveDecode(transport.sent, role === 'server' ? 'client' : 'server').frames.map(show),
+  };
+}
