@@ -162,8 +162,8 @@ export class Outbox {
   cut(error: WebSocketError): void {
     this.#write();
     this.#controls = [];
-    this.#encoder.truncate();
     this.#reject(error);
+    this.#encoder.truncate();
   }
 
   /** The transport is gone: everything waiting is rejected, and its memory given back. */
@@ -171,8 +171,8 @@ export class Outbox {
     this.error ??= error;
     this.#controls = [];
     this.#blocked = true;
-    this.#encoder.discard();
     this.#reject(error);
+    this.#encoder.discard();
   }
 
   #count(opcode: number, encoded: number): void {
@@ -206,8 +206,11 @@ export class Outbox {
     this.#referenced.add(written);
     const release = (): void => {
       lease?.release();
-      this.#referenced.delete(written);
-      written.resolve();
+      // A transport that dies gives all bytes back first and says so then: by the next microtask the write is rejected.
+      void done.then(() => {
+        this.#referenced.delete(written);
+        written.resolve();
+      });
     };
     void this.#accepted(this.#encoder.frame(opcode, true, 0, bytes, start, end, release));
     return written.promise;

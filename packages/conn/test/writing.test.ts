@@ -1,0 +1,516 @@
+import { describe, expect, it } from 'vitest';
+import {
+  BackpressureError,
+  BinaryMessage,
+  CloseMessage,
+  type Conn,
+  connPair,
+  formatCloseMessage,
+  PingMessage,
+  PongMessage,
+  TextMessage,
+  TimeoutError,
+} from '../src/index.ts';
+import { rawPair, turns } from './raw-peer.ts';
+import { wired } from './wired.ts';
+
+/** Whether a promise has settled once all that is ready has run. */
+async function settled(promise: Promise<unknown>): Promise<boolean> {
+  let is = false;
+  promise.then(
+    () => (is = true),
+    () => (is = true),
+  );
+  await turns();
+  return is;
+}
+
+describe.each(['server', 'client'] as const)('a write of a %s', (role) => {
+  it('takes text and bytes in every shape', async () => {
+    const { conn, host, sent } = wired(role);
+    const { buffer } = Uint8Array.of(0x61, 0x62, 0x63, 0x64);
+    const shared = new Uint8Array(new SharedArrayBuffer(2));
+    shared.set([0x73, 0x68]);
+    await conn.send('é');
+    await conn.send(buffer);
+    await conn.send(new DataView(buffer, 1, 2));
+    await conn.send(new Uint16Array(buffer, 2, 1));
+    await conn.send(shared);
+    await conn.send(shared.buffer);
+    await conn.writeMessage(TextMessage, Buffer.from('bytes as text'));
+    await conn.writeMessage(BinaryMessage, 'text as bytes');
+    await conn.send('');
+    await conn.send(new ArrayBuffer(0));
+    await host.settle();
+    expect(sent()).toEqual([
+      'text é',
+      'binary abcd',
+      'binary bc',
+      'binary cd',
+      'binary sh',
+      'binary sh',
+      'text bytes as text',
+      'binary text as bytes',
+      'text',
+      'binary',
+    ]);
+  });
+
+  it('sends lone surrogates as U+FFFD', async () => {
+    const { conn, host, transport, sent } = wired(role);
+    await conn.send('a\ud800b');
+    await host.settle();
+    expect(transport.sent.length).toBeGreaterThan(0);
+    expect(sent()).toEqual(['text a\ufffdb']);
+  });
+
+  it.each([
+    ['a number', 5],
+    ['undefined', undefined],
+    ['null', null],
+    ['an object', {}],
+    ['an array', [1, 2]],
+    ['a symbol', Symbol('x')],
+    ['a function', () => {}],
+    ['a Date', new Date()],
+  ])('refuses %s with a TypeError and sends nothing', async (_says, data) => {
+    const { conn, host, transport } = wired(role);
+    await expect(conn.send(data as never)).rejects.toBeInstanceOf(TypeError);
+    await expect(conn.writeMessage(TextMessage, data as never)).rejects.toBeInstanceOf(TypeError);
+    await expect(conn.writeMessage(BinaryMessage, data as never)).rejects.toBeInstanceOf(TypeError);
+    if (data !== undefined) {
+      await expect(conn.ping(data as never)).rejects.toBeInstanceOf(TypeError);
+      await expect(conn.writeControl(PingMessage, data as never)).rejects.toBeInstanceOf(TypeError);
+    }
+    await host.settle();
+    expect(transport.writes).toEqual([]);
+  });
+
+  it('refuses a detached buffer', async () => {
+    const { conn } = wired(role);
+    const bytes = new Uint8Array(8);
+    structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+    await expect(conn.send(bytes)).rejects.toThrow('detached');
+    await expect(conn.send(bytes.buffer)).rejects.toThrow('detached');
+    await expect(conn.send(new DataView(new ArrayBuffer(0)))).resolves.toBeUndefined();
+  });
+
+  it.each([0, 3, 7, 11, -1, 1.5, Number.NaN, '1', undefined])(
+    'refuses the message type %s',
+    async (type) => {
+      const { conn } = wired(role);
+      await expect(conn.writeMessage(type as never, 'x')).rejects.toThrow('bad write message type');
+      await expect(conn.writeControl(type as never, 'x')).rejects.toThrow('bad write message type');
+    },
+  );
+
+  it('takes control types as well, as gorilla does', async () => {
+    const { conn, host, sent } = wired(role);
+    await conn.writeMessage(PingMessage, 'p');
+    await conn.writeMessage(PongMessage, Uint8Array.of(0x71));
+    await conn.writeMessage(CloseMessage, formatCloseMessage(1001, 'bye'));
+    await host.settle();
+    expect(sent()).toEqual(['ping p', 'pong q', 'close 1001 bye']);
+    expect(conn.state).toBe('closing');
+  });
+
+  it('copies up to 64 KiB during the call', async () => {
+    const { conn, host, transport } = wired(role);
+    const bytes = new Uint8Array(65_536).fill(1);
+    void conn.send(bytes);
+    bytes.fill(2);
+    await host.settle();
+    const { conn: other, host: otherHost } = wired(role === 'server' ? 'client' : 'server');
+    void other;
+    await otherHost.settle();
+    const wire = transport.sent;
+    expect(wire.length).toBeGreaterThan(65_536);
+    if (role === 'server') expect(wire.subarray(10).every((byte) => byte === 1)).toBe(true);
+  });
+
+  it('never changes the bytes it is given', async () => {
+    const { conn, host } = wired(role);
+    const small = new Uint8Array(100).fill(7);
+    const large = new Uint8Array(300_000).fill(7);
+    const sent = [conn.send(small), conn.send(large)];
+    await host.settle();
+    await Promise.all(sent);
+    expect(small.every((byte) => byte === 7) && large.every((byte) => byte === 7)).toBe(true);
+  });
+});
+
+describe('coalescing', () => {
+  it('sends all that one turn writes as one write', async () => {
+    const { conn, host, transport, sent } = wired('server');
+    for (let i = 0; i < 50; i++) await conn.send(`message ${i}`);
+    await conn.writeControl(PingMessage, 'p');
+    await host.settle();
+    expect(transport.writes.length).toBe(1);
+    expect(sent()).toHaveLength(51);
+  });
+
+  it('answers a chunk of messages with one write, before the chunk is left', async () => {
+    const { conn, host, transport, feed, frame } = wired('server');
+    void conn.receive((message) => conn.send(message));
+    await host.settle();
+    feed(...Array.from({ length: 16 }, (_, i) => frame(1, `m${i}`)));
+    expect(transport.writes.length).toBe(1);
+  });
+
+  it.each([
+    ['an async handler', (conn: Conn) => void conn.receive(async (m) => void (await conn.send(m)))],
+    [
+      'a loop of awaits',
+      (conn: Conn) =>
+        void (async () => {
+          for (;;) {
+            const message = await conn.readMessage();
+            await conn.writeMessage(message.type, message.data);
+          }
+        })().catch(() => {}),
+    ],
+    [
+      'for await',
+      (conn: Conn) =>
+        void (async () => {
+          for await (const message of conn) await conn.writeMessage(message.type, message.data);
+        })().catch(() => {}),
+    ],
+  ])('does so with %s', async (_says, echo) => {
+    const { conn, host, transport, feed, frame, sent } = wired('server');
+    echo(conn);
+    await host.settle();
+    feed(...Array.from({ length: 16 }, (_, i) => frame(1, `m${i}`)));
+    await host.settle();
+    expect(sent()).toHaveLength(16);
+    expect(transport.writes.length).toBe(1);
+  });
+
+  it('gives every slab back', async () => {
+    const { conn, host, transport } = wired('server');
+    for (let i = 0; i < 20; i++) void conn.send(new Uint8Array(10_000));
+    void conn.send(new Uint8Array(200_000));
+    await host.settle();
+    expect(transport.releasesGiven).toBeGreaterThan(3);
+    expect(transport.releasesRun).toBe(transport.releasesGiven);
+  });
+});
+
+describe('backpressure', () => {
+  it('lets writes wait above the high-water mark until the transport has drained', async () => {
+    const { conn, host, transport, sent } = wired('server', { highWaterMark: 1000 });
+    transport.block();
+    await conn.send(new Uint8Array(10));
+    await host.settle();
+    await conn.send(new Uint8Array(100));
+    const waits = conn.send(new Uint8Array(1000));
+    expect(await settled(waits)).toBe(false);
+    expect(conn.bufferedAmount).toBe(12 + 102 + 1004);
+    transport.drain();
+    await waits;
+    await host.settle();
+    expect(conn.bufferedAmount).toBe(0);
+    expect(sent()).toHaveLength(3);
+  });
+
+  it('refuses what would pass maxBufferedAmount, and sends nothing of it', async () => {
+    const { conn, host, transport, sent } = wired('server', { maxBufferedAmount: 2000 });
+    transport.block();
+    void conn.send('a'.repeat(60));
+    await host.settle();
+    void conn.send(new Uint8Array(1900));
+    const refused = conn.send(new Uint8Array(100));
+    await expect(refused).rejects.toBeInstanceOf(BackpressureError);
+    await expect(refused).rejects.toThrow('maxBufferedAmount');
+    await expect(conn.send('é'.repeat(30))).rejects.toBeInstanceOf(BackpressureError);
+    void conn.send('fits');
+    transport.drain();
+    await host.settle();
+    expect(sent().map((frame) => frame.slice(0, 8))).toEqual(['text aaa', 'binary <', 'text fit']);
+  });
+
+  it('takes one message of any size on an empty queue', async () => {
+    const { conn, host, transport } = wired('server', { maxBufferedAmount: 100 });
+    void conn.send('small');
+    const large = conn.send(new Uint8Array(5000));
+    const huge = conn.send(new Uint8Array(100_000));
+    await host.settle();
+    await Promise.all([large, huge]);
+    expect(transport.sent.length).toBeGreaterThan(105_000);
+  });
+
+  it('has no bound when told so', async () => {
+    const { conn, host, transport } = wired('server', { maxBufferedAmount: false });
+    transport.block();
+    for (let i = 0; i < 30; i++) void conn.send(new Uint8Array(1_000_000));
+    await host.settle();
+    expect(conn.bufferedAmount).toBeGreaterThan(30_000_000);
+  });
+
+  it('settles a referenced write only when the transport has let its bytes go', async () => {
+    const { conn, host, transport } = wired('server');
+    transport.block();
+    const write = conn.send(new Uint8Array(70_000));
+    await host.settle();
+    expect(await settled(write)).toBe(false);
+    transport.drain(1);
+    transport.drain(1);
+    transport.drain();
+    await write;
+  });
+
+  it('lets timers fire in a loop of awaited writes', async () => {
+    const [client, server] = connPair();
+    void server.discardReads();
+    let fired = false;
+    setTimeout(() => (fired = true), 1);
+    let count = 0;
+    while (!fired) {
+      await client.send('x');
+      count++;
+    }
+    expect(count).toBeGreaterThan(0);
+    await client.close();
+  });
+
+  it('rejects what waits when the transport dies, and gives all memory back', async () => {
+    const { conn, host, transport } = wired('server', { highWaterMark: 1000 });
+    transport.block();
+    void conn.send('first');
+    await host.settle();
+    const waits = [conn.send(new Uint8Array(2000)), conn.send(new Uint8Array(100_000))];
+    await host.settle();
+    const cause = new Error('reset');
+    transport.break(cause);
+    for (const wait of waits)
+      await expect(wait).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT' });
+    expect(transport.releasesRun).toBe(transport.releasesGiven);
+    await expect(conn.send('later')).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT', cause });
+  });
+});
+
+describe('control frames under backpressure', () => {
+  it('pass the messages that wait', async () => {
+    const { conn, host, transport, sent } = wired('server');
+    transport.block();
+    void conn.send('going');
+    await host.settle();
+    void conn.send('waiting 1');
+    void conn.send('waiting 2');
+    void conn.writeControl(PingMessage, 'overtakes');
+    transport.drain();
+    await host.settle();
+    expect(sent()).toEqual(['text going', 'ping overtakes', 'text waiting 1', 'text waiting 2']);
+  });
+
+  it('never stand within a frame', async () => {
+    const { conn, host, transport, sent } = wired('client', {}, 1);
+    transport.block();
+    void conn.send(new Uint8Array(200_000));
+    void conn.send('behind');
+    await host.settle();
+    void conn.writeControl(PingMessage, 'p');
+    for (let i = 0; i < 10; i++) {
+      transport.drain(1);
+      await host.settle();
+    }
+    transport.drain();
+    await host.settle();
+    expect(sent()[0]).toBe('binary <200000>');
+    expect(sent().slice(1).toSorted()).toEqual(['ping p', 'text behind']);
+  });
+
+  it('answer only the newest ping', async () => {
+    const { host, transport, sent, feed, frame, conn } = wired('server');
+    transport.block();
+    void conn.send('going');
+    await host.settle();
+    for (let i = 0; i < 100; i++) feed(frame(9, `p${i}`));
+    await host.settle();
+    transport.drain();
+    await host.settle();
+    expect(sent()).toEqual(['text going', 'pong p99']);
+  });
+
+  it('answer every ping while the transport takes bytes', async () => {
+    const { host, sent, feed, frame } = wired('server');
+    feed(...Array.from({ length: 10 }, (_, i) => frame(9, `p${i}`)));
+    await host.settle();
+    expect(sent()).toEqual(Array.from({ length: 10 }, (_, i) => `pong p${i}`));
+  });
+
+  it('are bounded', async () => {
+    const { host, transport, conn } = wired('server', { maxPendingPings: 3 });
+    transport.block();
+    void conn.send('going');
+    await host.settle();
+    const writes = Array.from({ length: 10 }, () => conn.writeControl(PingMessage, 'x'));
+    const refused = (await Promise.allSettled(writes)).filter((w) => w.status === 'rejected');
+    expect(refused.length).toBeGreaterThan(5);
+    expect((refused[0] as PromiseRejectedResult).reason).toBeInstanceOf(BackpressureError);
+  });
+
+  it('let close wait behind the messages', async () => {
+    const { conn, host, transport, sent } = wired('server');
+    transport.block();
+    void conn.send('going');
+    await host.settle();
+    void conn.send('waiting');
+    void conn.close(1000);
+    await host.settle();
+    transport.drain();
+    await host.settle();
+    expect(sent()).toEqual(['text going', 'text waiting', 'close 1000']);
+  });
+
+  it('drop the queue when the connection fails, but not the frame under way', async () => {
+    const { conn, host, transport, sent, feed } = wired('server', { highWaterMark: 1 });
+    transport.block();
+    void conn.send('going');
+    await host.settle();
+    const waits = conn.send('waiting');
+    feed(Uint8Array.of(0x83, 0x80));
+    await expect(waits).rejects.toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
+    transport.drain();
+    await host.settle();
+    expect(sent()).toEqual(['text going', 'close 1002 bad opcode 3']);
+    expect(transport.ended).toBe(true);
+    expect(transport.releasesRun).toBe(transport.releasesGiven);
+  });
+
+  it('finish a large frame of which a part has gone, when the connection fails', async () => {
+    const { conn, host, transport, sent, feed } = wired('client');
+    transport.block();
+    const large = conn.send(new Uint8Array(200_000));
+    await host.settle();
+    void conn.send('dropped');
+    feed(Uint8Array.of(0x83, 0x00));
+    void large;
+    for (let i = 0; i < 10; i++) {
+      transport.drain(1);
+      await host.settle();
+    }
+    expect(sent()[0]).toBe('binary <200000>');
+    expect(sent().at(-1)).toBe('close 1002 bad opcode 3');
+  });
+});
+
+describe('writeControl', () => {
+  it.each([
+    ['more than 125 bytes', PingMessage, new Uint8Array(126), RangeError],
+    ['a close payload of one byte', CloseMessage, Uint8Array.of(3), RangeError],
+    ['a close code that must not be sent', CloseMessage, Uint8Array.of(3, 0xed), RangeError],
+  ])('refuses %s', async (_says, type, payload, error) => {
+    const { conn } = wired('server');
+    await expect(conn.writeControl(type, payload)).rejects.toBeInstanceOf(error);
+    expect(conn.state).toBe('open');
+  });
+
+  it('sends nothing past its deadline', async () => {
+    const { conn, host, sent } = wired('server');
+    await expect(conn.writeControl(PingMessage, 'late', Date.now() - 1)).rejects.toBeInstanceOf(
+      TimeoutError,
+    );
+    await expect(conn.writeControl(PingMessage, 'late', new Date(0))).rejects.toThrow(
+      'write timeout',
+    );
+    await expect(conn.writeControl(PingMessage, '', Number.NaN)).rejects.toBeInstanceOf(TypeError);
+    await expect(conn.writeControl(PingMessage, '', 'now' as never)).rejects.toBeInstanceOf(
+      TypeError,
+    );
+    await conn.writeControl(PingMessage, 'in time', Date.now() + 10_000);
+    await conn.writeControl(PongMessage, 'whenever', null);
+    await host.settle();
+    expect(sent()).toEqual(['ping in time', 'pong whenever']);
+  });
+
+  it('starts the closing handshake with a close frame, an empty one too', async () => {
+    const { conn, peer } = rawPair('server');
+    await conn.writeControl(CloseMessage);
+    expect(conn.state).toBe('closing');
+    await expect(conn.writeControl(CloseMessage)).rejects.toMatchObject({
+      code: 'WS_ERR_CLOSE_SENT',
+    });
+    expect(await peer.sees(1)).toEqual(['close']);
+    peer.close();
+    await peer.finish();
+    expect(await conn.closed).toMatchObject({ code: 1005, wasClean: true });
+  });
+});
+
+describe('a borrowed message', () => {
+  it('is sent on as it is, also when the handler does not wait', async () => {
+    const { conn, host, feed, frame, sent } = wired('server');
+    void conn.receive((message) => {
+      void conn.send(message);
+      void conn.writeMessage(BinaryMessage, message);
+      void conn.writeMessage(message.type, message.data.subarray(1));
+    });
+    feed(frame(1, 'abc'), frame(2, 'xyz'));
+    await host.settle();
+    expect(sent()).toEqual([
+      'text abc',
+      'binary abc',
+      'text bc',
+      'binary xyz',
+      'binary xyz',
+      'binary yz',
+    ]);
+  });
+
+  it.each([65_537, 1 << 20])('of %d bytes is never overwritten before it is sent', async (size) => {
+    const a = wired('server', { readLimit: false });
+    const b = wired('server', { readLimit: false });
+    a.transport.block();
+    void a.conn.receive((message) => void a.conn.send(message));
+    void b.conn.receive(() => {});
+    const feedInPieces = (to: typeof a, byte: number): void => {
+      const bytes = to.frame(2, Buffer.alloc(size, byte));
+      for (let at = 0; at < bytes.length; at += 65_536)
+        to.transport.feed(bytes.subarray(at, at + 65_536));
+    };
+    await a.host.settle();
+    await b.host.settle();
+    for (let i = 1; i <= 4; i++) {
+      feedInPieces(a, i);
+      await a.host.settle();
+      feedInPieces(b, 0xee);
+      await b.host.settle();
+    }
+    // The transport throws when bytes changed before they were released.
+    a.transport.drain();
+    await a.host.settle();
+    const wire = Buffer.from(a.transport.sent);
+    expect(wire.length).toBe(4 * (size + 10));
+    for (let i = 0; i < 4; i++) {
+      const payload = wire.subarray(i * (size + 10) + 10, (i + 1) * (size + 10));
+      expect(payload.every((byte) => byte === i + 1)).toBe(true);
+    }
+    expect(a.transport.releasesRun).toBe(a.transport.releasesGiven);
+  });
+});
+
+describe('promises that nobody looks at', () => {
+  it('cause no unhandled rejection', async () => {
+    const unhandled: unknown[] = [];
+    const trap = (reason: unknown): void => void unhandled.push(reason);
+    process.on('unhandledRejection', trap);
+    const { conn, transport } = wired('server');
+    void conn.readMessage();
+    void conn.readMessage();
+    void conn.receive(() => {});
+    void conn.ping();
+    void conn.send(5 as never);
+    void conn.close(5);
+    transport.block();
+    for (let i = 0; i < 1000; i++) void conn.send(new Uint8Array(1000));
+    void conn[Symbol.asyncIterator]().next();
+    transport.break(new Error('reset'));
+    void conn.send('late');
+    void conn.ping();
+    void conn.discardReads();
+    await turns(10);
+    process.off('unhandledRejection', trap);
+    expect(unhandled).toEqual([]);
+  });
+});
