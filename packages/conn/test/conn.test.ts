@@ -1,0 +1,168 @@
+import { TestTransport } from '@ws/testkit';
+import { describe, expect, it } from 'vitest';
+import {
+  BinaryMessage,
+  CloseCode,
+  Conn,
+  connPair,
+  connSettingNames,
+  TextMessage,
+} from '../src/index.ts';
+import { wired } from './wired.ts';
+
+describe('new Conn', () => {
+  it('tells its facts', () => {
+    const transport = new TestTransport({ localAddr: '127.0.0.1:1', remoteAddr: '127.0.0.1:2' });
+    const conn = new Conn(transport, { role: 'client', subprotocol: 'chat', extensions: 'x-ext' });
+    expect(conn).toMatchObject({
+      role: 'client',
+      subprotocol: 'chat',
+      extensions: 'x-ext',
+      state: 'open',
+      bufferedAmount: 0,
+      localAddr: '127.0.0.1:1',
+      remoteAddr: '127.0.0.1:2',
+      underlyingConn: undefined,
+    });
+    conn.terminate();
+  });
+
+  it.each([[undefined], [null], [{}], [{ role: 'peer' }]])('refuses %j for options', (options) => {
+    const transport = new TestTransport();
+    expect(() => new Conn(transport, options as never)).toThrow(TypeError);
+    expect(transport.sink).toBeUndefined();
+  });
+
+  const bounds = [
+    'readLimit',
+    'maxEmptyFragments',
+    'idleReadTimeout',
+    'maxBufferedAmount',
+  ] as const;
+  const numbers = [
+    ...bounds,
+    'readAhead',
+    'highWaterMark',
+    'closeTimeout',
+    'maxPendingPings',
+  ] as const;
+
+  it.each(numbers)('refuses a bad %s at once, by its name', (name) => {
+    for (const value of [-1, 0, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, -0]) {
+      const transport = new TestTransport();
+      expect(() => new Conn(transport, { role: 'server', [name]: value })).toThrow(RangeError);
+      expect(() => new Conn(transport, { role: 'server', [name]: value })).toThrow(name);
+      expect(transport.sink).toBeUndefined();
+    }
+    for (const value of ['5', null, true, {}, 5n]) {
+      const make = (): Conn =>
+        new Conn(new TestTransport(), { role: 'server', [name]: value } as never);
+      expect(make).toThrow(TypeError);
+    }
+  });
+
+  it.each(bounds)('takes false for %s: no bound', (name) => {
+    const conn = new Conn(new TestTransport(), { role: 'server', [name]: false });
+    conn.terminate();
+  });
+
+  it('hints at false where 0 is given for a bound', () => {
+    expect(() => new Conn(new TestTransport(), { role: 'server', readLimit: 0 })).toThrow(
+      'use false for no bound',
+    );
+  });
+
+  it.each([5, true, { interval: 0 }, { interval: 1, timeout: -1 }, { interval: '1' }, null])(
+    'refuses the heartbeat %j',
+    (heartbeat) => {
+      const make = (): Conn =>
+        new Conn(new TestTransport(), { role: 'server', heartbeat } as never);
+      expect(make).toThrow(/heartbeat/);
+    },
+  );
+
+  it('fills in what a heartbeat leaves out', async () => {
+    const { host, sent } = wired('client', { heartbeat: { interval: 1000 } as never });
+    await host.advance(1_100);
+    expect(sent()).toHaveLength(1);
+  });
+
+  it('knows its settings by name', () => {
+    expect(connSettingNames.toSorted()).toEqual([...numbers, 'heartbeat'].toSorted());
+  });
+});
+
+describe('stats', () => {
+  it('count messages, frames, bytes and pings of both directions', async () => {
+    const { conn, host, feed, frame } = wired('server');
+    void conn.discardReads();
+    feed(frame(1, 'abc'), frame(2, 'x', { fin: false }), frame(9, 'p'), frame(0, 'y'));
+    void conn.send('hello');
+    void conn.ping('q');
+    await host.settle();
+    expect(conn.stats).toEqual({
+      messagesIn: 2,
+      framesIn: 4,
+      bytesIn: 9 + 7 + 7 + 7,
+      pingsIn: 1,
+      messagesOut: 1,
+      framesOut: 3,
+      bytesOut: 7 + 3 + 3,
+      pingsOut: 1,
+      rtt: Number.NaN,
+    });
+  });
+});
+
+describe('the constants', () => {
+  it('are the wire’s', () => {
+    expect([TextMessage, BinaryMessage, CloseCode.GoingAway]).toEqual([1, 2, 1001]);
+  });
+});
+
+describe('connPair', () => {
+  it('takes settings for both ends and for each', async () => {
+    const [client, server] = connPair({
+      readLimit: 10,
+      client: { readLimit: 100 },
+      subprotocol: 'x',
+    });
+    expect([client.role, server.role, client.subprotocol, server.subprotocol]).toEqual([
+      'client',
+      'server',
+      'x',
+      'x',
+    ]);
+    void server.send('x'.repeat(100));
+    expect((await client.readMessage()).data.length).toBe(100);
+    void client.send('x'.repeat(11));
+    await expect(server.readMessage()).rejects.toMatchObject({ limit: 10 });
+    expect(await client.closed).toMatchObject({ code: 1009 });
+  });
+
+  it('refuses what is no options', () => {
+    expect(() => connPair(5 as never)).toThrow(TypeError);
+    expect(() => connPair({ readLimit: -1 })).toThrow(RangeError);
+  });
+
+  it('has backpressure all the way', async () => {
+    const [client, server] = connPair();
+    let accepted = 0;
+    let stopped = false;
+    const writer = (async () => {
+      while (!stopped) {
+        await client.send(new Uint8Array(10_000));
+        accepted++;
+      }
+    })();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const before = accepted;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(accepted).toBe(before);
+    expect(accepted * 10_000).toBeLessThan(1_000_000);
+    stopped = true;
+    void server.discardReads();
+    await writer;
+    await client.close();
+  });
+});
