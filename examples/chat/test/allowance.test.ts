@@ -1,0 +1,12 @@
+import { describe, expect, it } from 'vitest';
+import { Allowance } from '../allowance.ts';
+
+describe('Allowance', () => {
+  it('gives a burst, then so many a second, and saves no more than a burst', () => {
+    const allowance = new Allowance(3, 2, 0);
+    const take = (now: number): boolean => allowance.take(now);
+    expect([0, 0, 0, 0].map(take)).toEqual([true, true, true, false]);
+    expect([400, 500, 500, 1_000].map(take)).toEqual([false, true, false, true]);
+    expect([60_000, 60_000, 60_000, 60_000].map(take)).toEqual([true, true, true, false]);
+  });
+});
