@@ -127,7 +127,8 @@ export class Dialer {
       return this.#hand(line, answer);
     } catch (error) {
       line?.drop();
-      throw error;
+      // Whatever broke because the dial was given up, that is why.
+      throw bounds.signal.aborted ? bounds.signal.reason : error;
     } finally {
       bounds.end();
     }

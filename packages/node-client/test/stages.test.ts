@@ -420,6 +420,14 @@ describe('an aborted dial rejects with the signal’s reason', () => {
     expect(late.destroyed).toBe(true);
   });
 
+  it('when netDial itself fails by the signal', async () => {
+    const netDial = (_: DialAddress, { signal }: { signal: AbortSignal }) =>
+      new Promise<Duplex>((_, reject) => {
+        signal.addEventListener('abort', () => reject(new Error('aborted, says netDial')));
+      });
+    await aborts('ws://h/', { netDial }, (abort) => setImmediate(abort));
+  });
+
   it('and hears what a netDial that fails too late has to say', async () => {
     let fail!: (error: Error) => void;
     const netDial = () =>
