@@ -3,13 +3,16 @@ import { length16, length64 } from './header.ts';
 import {
   checkRange,
   rotate,
-  SIMD_FROM,
   STAGE_FROM,
-  WORD_VIEW_FROM,
+  skewOf,
+  VIEW_AHEAD,
+  VIEW_FROM,
+  viewOver,
   WORDS_FROM,
   wordsOver,
   xorBytes,
   xorCopy,
+  xorView,
   xorWords,
 } from './mask.ts';
 import type { Role } from './opcode.ts';
@@ -67,6 +70,9 @@ export interface FrameDecoderOptions {
 
 const EMPTY = new Uint8Array(0);
 
+/** Below this a byte loop copies and unmasks faster than `set` of a new view. */
+const COPY_BY_VIEW_FROM = 32;
+
 // The decoder walks over a cursor: #bytes[#pos, #lim). It is the chunk that was pushed, the bytes that landed in the
 // ring, or, for a moment, the ring's tail.
 //
@@ -87,8 +93,7 @@ const DEAD = 4;
 
 /** Offset into the table of verdicts while a message is open. */
 const OPEN = 256;
-/** Nobody has looked yet whether the cursor lies in the SIMD memory. */
-const UNKNOWN = -2;
+/** The cursor does not lie in the SIMD memory, or nobody has looked yet. */
 const FOREIGN = -1;
 
 /**
@@ -150,14 +155,18 @@ export class FrameDecoder {
   #bytes: Uint8Array = EMPTY;
   #pos = 0;
   #lim = 0;
-  #words: Int32Array | undefined = undefined;
-  /** The cursor's place in the SIMD memory, FOREIGN or UNKNOWN. */
-  #address = UNKNOWN;
+  #view: DataView | undefined = undefined;
+  #words: BigInt64Array | undefined = undefined;
+  #skew = 0;
+  /** The cursor's place in the SIMD memory, or FOREIGN. */
+  #address = FOREIGN;
   #aside: Uint8Array = EMPTY;
   #asidePos = 0;
 
   #target: Uint8Array = EMPTY;
-  #targetWords: Int32Array | undefined = undefined;
+  #targetWords: BigInt64Array | undefined = undefined;
+  /** Where the target lies in the SIMD memory, or FOREIGN. */
+  #targetAddress = FOREIGN;
   #targetAt = 0;
   #assembling = false;
 
@@ -267,8 +276,13 @@ export class FrameDecoder {
   assembleInto(target: Uint8Array, at: number): void {
     checkRange(target, at, target.length);
     if (this.#state !== IN_BODY) throw new Error('assembleInto: no frame is under way');
-    if (this.#target !== target) this.#targetWords = undefined;
-    this.#target = target;
+    if (this.#target !== target) {
+      this.#target = target;
+      this.#targetWords = undefined;
+      this.#simd = this.#masked && this.#useSimd ? simd() : undefined;
+      const inside = this.#simd !== undefined && target.buffer === this.#simd.buffer;
+      this.#targetAddress = inside ? target.byteOffset : FOREIGN;
+    }
     this.#targetAt = at;
     this.#assembling = true;
   }
@@ -313,21 +327,20 @@ export class FrameDecoder {
     let at = pos + 2;
     if (length < 126) {
       if (length > this.maxFramePayload && verdict === DATA_FRAME) return this.#failOverLimit();
+    } else if (length === 126) {
+      if (lim - at < 2) return this.#waitForLength(at, 2);
+      length = length16(bytes, at);
+      if (length < 126 || length > this.maxFramePayload) return this.#waitForLength(at, 2);
+      at += 2;
     } else {
-      const size = length === 126 ? 2 : 8;
-      if (lim - at < size) return this.#waitForLength(at, size);
-      length = size === 2 ? length16(bytes, at) : length64(bytes, at);
-      const least = size === 2 ? 126 : 65536;
-      if (length < least || length > this.maxFramePayload || length > Number.MAX_SAFE_INTEGER) {
-        return this.#waitForLength(at, size);
-      }
-      at += size;
+      // Of its own, so that every number on this walk stays a small integer.
+      return this.#readHugeFrame(b0);
     }
 
     let key = 0;
     if (this.#masked) {
       if (lim - at < 4) return this.#wait(at + 4 - pos);
-      key = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
+      key = readKey(bytes, at);
       at += 4;
     }
 
@@ -343,10 +356,35 @@ export class FrameDecoder {
     this.length = length;
     if (verdict === DATA_FRAME) this.#open = b0 >= FIN ? 0 : OPEN;
     if (key !== 0) this.#unmask(at, end, key);
-    this.buf = bytes;
+    // Asked first: storing an object costs a write barrier, and mostly it is the same chunk as before.
+    if (this.buf !== bytes) this.buf = bytes;
     this.start = at;
     this.end = end;
     this.#pos = end;
+    return FRAME;
+  }
+
+  /** A data frame with a 64-bit length: always delivered in pieces, unless its payload is there. */
+  #readHugeFrame(b0: number): DecodeEvent {
+    const bytes = this.#bytes;
+    const pos = this.#pos;
+    let at = pos + 2;
+    if (this.#lim - at < 8) return this.#waitForLength(at, 8);
+    const length = length64(bytes, at);
+    if (length < 65536 || length > this.maxFramePayload || length > Number.MAX_SAFE_INTEGER) {
+      return this.#waitForLength(at, 8);
+    }
+    at += 8;
+    let key = 0;
+    if (this.#masked) {
+      if (this.#lim - at < 4) return this.#wait(at + 4 - pos);
+      key = readKey(bytes, at);
+      at += 4;
+    }
+    this.#begin(b0, length, at, key);
+    if (this.#lim - at < length) return FRAME_BEGIN;
+    this.#readBody();
+    this.#state = IN_HEADER;
     return FRAME;
   }
 
@@ -398,17 +436,16 @@ export class FrameDecoder {
     const at = this.#targetAt;
     const end = at + n;
     const key = this.#key;
-    if (n < WORDS_FROM * 2) {
+    if (n < COPY_BY_VIEW_FROM) {
       xorCopy(this.#bytes, pos, pos + n, target, at, key);
     } else {
       target.set(this.#piece(pos, n), at);
       if (key !== 0) {
-        const fast = this.#useSimd ? simd() : undefined;
-        if (fast !== undefined && target.buffer === fast.buffer) {
-          fast.xor(target.byteOffset + at, target.byteOffset + end, key);
+        if (this.#targetAddress >= 0) {
+          this.#simd!.xor(this.#targetAddress + at, this.#targetAddress + end, key);
         } else {
           this.#targetWords ??= wordsOver(target);
-          xorWords(target, this.#targetWords, at, end, key);
+          xorWords(target, this.#targetWords, skewOf(target), at, end, key);
         }
       }
     }
@@ -427,35 +464,41 @@ export class FrameDecoder {
   /** Unmasks the cursor's `[start, end)` with the kernel that fits. */
   #unmask(start: number, end: number, key: number): void {
     const n = end - start;
-    const words = this.#words;
-    if (n < SIMD_FROM || (n < WORDS_FROM && this.#address < 0)) {
+    if (n < VIEW_FROM) {
       xorBytes(this.#bytes, start, end, key);
-    } else if (words !== undefined && n < STAGE_FROM) {
-      xorWords(this.#bytes, words, start, end, key);
+    } else if (n < WORDS_FROM && this.#view !== undefined) {
+      xorView(this.#bytes, this.#view, start, end, key);
     } else if (this.#address >= 0) {
       this.#simd!.xor(this.#address + start, this.#address + end, key);
-    } else if (words === undefined && this.#lim - start < WORD_VIEW_FROM) {
+    } else if (n >= WORDS_FROM && n < STAGE_FROM && this.#words !== undefined) {
+      xorWords(this.#bytes, this.#words, this.#skew, start, end, key);
+    } else if (this.#lim - start < VIEW_AHEAD) {
       xorBytes(this.#bytes, start, end, key);
     } else {
       this.#unmaskAfterLook(start, end, key);
     }
   }
 
+  /** The same, when it is not known yet where the bytes lie, or a view is missing. */
   #unmaskAfterLook(start: number, end: number, key: number): void {
     const bytes = this.#bytes;
+    const n = end - start;
     const fast = this.#useSimd ? simd() : undefined;
     this.#simd = fast;
     if (fast !== undefined && bytes.buffer === fast.buffer) {
       this.#address = bytes.byteOffset;
       fast.xor(this.#address + start, this.#address + end, key);
-      return;
-    }
-    this.#address = FOREIGN;
-    if (fast !== undefined && end - start >= STAGE_FROM) {
+    } else if (fast !== undefined && n >= STAGE_FROM) {
       fast.xorForeign(bytes, start, end, key);
+    } else if (n < WORDS_FROM) {
+      this.#view = bytes === this.#ring.bytes ? this.#ring.view : viewOver(bytes);
+      xorView(bytes, this.#view, start, end, key);
     } else {
-      this.#words ??= bytes === this.#ring.bytes ? this.#ring.words : wordsOver(bytes);
-      xorWords(bytes, this.#words, start, end, key);
+      if (this.#words === undefined) {
+        this.#words = bytes === this.#ring.bytes ? this.#ring.words : wordsOver(bytes);
+        this.#skew = skewOf(bytes);
+      }
+      xorWords(bytes, this.#words, this.#skew, start, end, key);
     }
   }
 
@@ -559,8 +602,9 @@ export class FrameDecoder {
     this.#bytes = bytes;
     this.#pos = pos;
     this.#lim = lim;
+    this.#view = undefined;
     this.#words = undefined;
-    this.#address = UNKNOWN;
+    this.#address = FOREIGN;
   }
 
   #show(buf: Uint8Array, start: number, end: number): void {
@@ -574,4 +618,9 @@ export class FrameDecoder {
     this.#targetWords = undefined;
     this.#assembling = false;
   }
+}
+
+/** The masking key at `at`, little-endian, as the kernels want it. */
+function readKey(bytes: Uint8Array, at: number): number {
+  return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
 }

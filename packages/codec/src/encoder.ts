@@ -2,12 +2,15 @@ import { checkFrameFields, headerSize, writeHeader } from './header.ts';
 import {
   checkRange,
   rotate,
-  SIMD_FROM,
+  skewOf,
   swap,
+  VIEW_FROM,
+  viewOver,
   WORDS_FROM,
   wordsOver,
   xorBytes,
   xorCopy,
+  xorView,
   xorWords,
 } from './mask.ts';
 import { sharedMaskKeys } from './mask-key.ts';
@@ -75,7 +78,9 @@ export class FrameEncoder {
   // The slab being filled: its bytes [0, #pos) will be a segment.
   #slab: Slab | undefined = undefined;
   #bytes: Uint8Array = NO_BYTES;
-  #words: Int32Array | undefined = undefined;
+  #view: DataView | undefined = undefined;
+  #words: BigInt64Array | undefined = undefined;
+  #skew = 0;
   #simd: Simd | undefined = undefined;
   /** Where the slab lies in the SIMD memory, or -1. */
   #address = -1;
@@ -362,13 +367,19 @@ export class FrameEncoder {
   #mask(start: number, end: number, key: number): void {
     const n = end - start;
     if (key === 0 || n === 0) return;
-    if (this.#address >= 0 && n >= SIMD_FROM) {
+    if (n < VIEW_FROM) {
+      xorBytes(this.#bytes, start, end, key);
+    } else if (this.#address >= 0) {
       this.#simd!.xor(this.#address + start, this.#address + end, key);
     } else if (n < WORDS_FROM) {
-      xorBytes(this.#bytes, start, end, key);
+      this.#view ??= this.#slab!.view ?? viewOver(this.#bytes);
+      xorView(this.#bytes, this.#view, start, end, key);
     } else {
-      this.#words ??= this.#slab!.words ?? wordsOver(this.#bytes);
-      xorWords(this.#bytes, this.#words, start, end, key);
+      if (this.#words === undefined) {
+        this.#words = this.#slab!.words ?? wordsOver(this.#bytes);
+        this.#skew = skewOf(this.#bytes);
+      }
+      xorWords(this.#bytes, this.#words, this.#skew, start, end, key);
     }
   }
 
@@ -399,6 +410,7 @@ export class FrameEncoder {
     const slab = this.#pool.take(bytes);
     this.#slab = slab;
     this.#bytes = slab.bytes;
+    this.#view = undefined;
     this.#words = undefined;
     this.#address = -1;
     if (this.#keySize === 0) return;
@@ -417,6 +429,7 @@ export class FrameEncoder {
     }
     this.#slab = undefined;
     this.#bytes = NO_BYTES;
+    this.#view = undefined;
     this.#words = undefined;
     this.#address = -1;
     this.#pos = 0;

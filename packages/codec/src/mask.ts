@@ -1,17 +1,24 @@
 import { simd } from './simd.ts';
 
-// Which kernel for how many bytes: measured with `pnpm bench codec` (section "unmask"), chosen here and nowhere else.
+// Which kernel for how many bytes: measured with `pnpm bench codec`, chosen here and nowhere else. In ns on one machine:
+//
+//   bytes                 8    32   125   256  1024  4096  65536
+//   single bytes          5    17    55   105   430  1650
+//   DataView              4     7    20    33   130   470
+//   64-bit words               12    22    28    57   185   3000
+//   SIMD, staged                                95   160   1760
+//   SIMD, bytes inside    4     6     8    10    18    50    880
 
-/** Below: single bytes. A word loop has a head and a tail to walk. */
-export const WORDS_FROM = 12;
-/** A new Int32Array costs 20 ns and 104 bytes: it is made when this much input is still ahead. */
-export const WORD_VIEW_FROM = 128;
+/** Below: single bytes. */
+export const VIEW_FROM = 8;
+/** A new view costs 40 to 90 ns and 100 bytes: it is made when this much input is still ahead. */
+export const VIEW_AHEAD = 256;
+/** Below: a DataView, which has no boundaries to walk to. From here up: 64-bit words. */
+export const WORDS_FROM = 224;
 /** From here up two copies and the SIMD kernel beat words. Two views: not worth their garbage any earlier. */
-export const STAGE_FROM = 4096;
-/** From here up a call of the SIMD kernel beats single bytes, where the bytes lie in its memory. */
-export const SIMD_FROM = 8;
+export const STAGE_FROM = 8192;
 
-// The kernels want words in the byte order of memory. Elsewhere single bytes are right as well, only slower.
+// The word kernel wants the key in the byte order of memory. Elsewhere single bytes are right as well, only slower.
 const LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
 /**
@@ -37,17 +44,18 @@ export function unmask(bytes: Uint8Array, start: number, end: number, key: numbe
 export function xorAnywhere(bytes: Uint8Array, start: number, end: number, key: number): void {
   const n = end - start;
   if (key === 0 || n === 0) return;
-  if (n < WORD_VIEW_FROM) {
+  if (n < VIEW_AHEAD) {
     xorBytes(bytes, start, end, key);
     return;
   }
   const fast = simd();
   if (fast !== undefined && bytes.buffer === fast.buffer) {
-    fast.xor(bytes.byteOffset + start, bytes.byteOffset + end, key);
+    const offset = bytes.byteOffset;
+    fast.xor(offset + start, offset + end, key);
   } else if (fast !== undefined && n >= STAGE_FROM) {
     fast.xorForeign(bytes, start, end, key);
   } else {
-    xorWords(bytes, wordsOver(bytes), start, end, key);
+    xorWords(bytes, wordsOver(bytes), skewOf(bytes), start, end, key);
   }
 }
 
@@ -93,48 +101,93 @@ export function xorCopy(
   if (i + 2 < end) to[o + 2] = from[i + 2]! ^ k2;
 }
 
-/**
- * The words that lie under `bytes`, from the word boundary at or before its first byte. Index `i` of `bytes` is in
- * word `(i + (bytes.byteOffset & 3)) >> 2`.
- */
-export function wordsOver(bytes: Uint8Array): Int32Array {
-  const skew = bytes.byteOffset & 3;
-  return new Int32Array(bytes.buffer, bytes.byteOffset - skew, (bytes.length + skew) >> 2);
+/** A DataView over the same bytes, for {@link xorView}. */
+export function viewOver(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-/** Single bytes up to a word boundary, then eight words a turn, then single bytes. `words` is `wordsOver(bytes)`. */
+/** Four bytes at a time at any alignment. `view` is `viewOver(bytes)`. */
+export function xorView(
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  end: number,
+  key: number,
+): void {
+  let i = start;
+  for (const last = end - 15; i < last; i += 16) {
+    view.setInt32(i, view.getInt32(i, true) ^ key, true);
+    view.setInt32(i + 4, view.getInt32(i + 4, true) ^ key, true);
+    view.setInt32(i + 8, view.getInt32(i + 8, true) ^ key, true);
+    view.setInt32(i + 12, view.getInt32(i + 12, true) ^ key, true);
+  }
+  for (const last = end - 3; i < last; i += 4) {
+    view.setInt32(i, view.getInt32(i, true) ^ key, true);
+  }
+  for (let k = key; i < end; i++, k >>>= 8) bytes[i]! ^= k;
+}
+
+/** How far the first byte lies behind a boundary of 64-bit words. Kept by callers: reading `byteOffset` costs 8 ns. */
+export function skewOf(bytes: Uint8Array): number {
+  return bytes.byteOffset & 7;
+}
+
+/**
+ * The 64-bit words that lie under `bytes`, from the boundary at or before its first byte: index `i` of `bytes` is in
+ * word `(i + skew) >> 3`.
+ */
+export function wordsOver(bytes: Uint8Array): BigInt64Array {
+  const skew = skewOf(bytes);
+  return new BigInt64Array(bytes.buffer, bytes.byteOffset - skew, (bytes.length + skew) >> 3);
+}
+
+// The key twice, read back as one 64-bit word. In optimized code neither it nor what it is XORed with is ever a BigInt
+// object: half the time of an Int32Array, and no garbage.
+const KEY64 = /* @__PURE__ */ new BigInt64Array(1);
+const KEY32 = /* @__PURE__ */ new Int32Array(KEY64.buffer);
+
+/**
+ * Single bytes up to a word boundary, then eight words a turn, then single bytes: no byte outside `[start, end)` is
+ * written to, not even with its own value, since another thread may be reading into it.
+ *
+ * @param words - `wordsOver(bytes)`.
+ * @param skew - `skewOf(bytes)`.
+ */
 export function xorWords(
   bytes: Uint8Array,
-  words: Int32Array,
+  words: BigInt64Array,
+  skew: number,
   start: number,
   end: number,
   key: number,
 ): void {
   if (!LITTLE_ENDIAN) return xorBytes(bytes, start, end, key);
-  const skew = bytes.byteOffset & 3;
   let k = key;
   let i = start;
-  while (((i + skew) & 3) !== 0 && i < end) {
+  while (((i + skew) & 7) !== 0 && i < end) {
     bytes[i++]! ^= k;
     k = (k >>> 8) | (k << 24);
   }
-  let w = (i + skew) >> 2;
-  const stop = (end + skew) >> 2;
+  KEY32[0] = k;
+  KEY32[1] = k;
+  const wide = KEY64[0]!;
+  let w = (i + skew) >> 3;
+  const stop = (end + skew) >> 3;
   for (const last = stop - 7; w < last; w += 8) {
-    words[w]! ^= k;
-    words[w + 1]! ^= k;
-    words[w + 2]! ^= k;
-    words[w + 3]! ^= k;
-    words[w + 4]! ^= k;
-    words[w + 5]! ^= k;
-    words[w + 6]! ^= k;
-    words[w + 7]! ^= k;
+    words[w]! ^= wide;
+    words[w + 1]! ^= wide;
+    words[w + 2]! ^= wide;
+    words[w + 3]! ^= wide;
+    words[w + 4]! ^= wide;
+    words[w + 5]! ^= wide;
+    words[w + 6]! ^= wide;
+    words[w + 7]! ^= wide;
   }
-  for (; w < stop; w++) words[w]! ^= k;
+  for (; w < stop; w++) words[w]! ^= wide;
   // Nothing was left for words when the head already reached the end.
-  for (i = Math.max(i, (w << 2) - skew); i < end; i++) {
+  for (i = Math.max(i, (w << 3) - skew); i < end; i++) {
     bytes[i]! ^= k;
-    k >>>= 8;
+    k = (k >>> 8) | (k << 24);
   }
 }
 

@@ -1,4 +1,4 @@
-import { wordsOver } from './mask.ts';
+import { viewOver, wordsOver } from './mask.ts';
 import { simd } from './simd.ts';
 
 /** A lease of pooled memory. */
@@ -10,8 +10,10 @@ export interface Slab {
    * on as a callback without a closure. A second call does nothing (it throws in a pool made with `debug`).
    */
   readonly release: () => void;
-  /** `bytes` as 32-bit words, where the pool keeps such a view; made by whoever needs it otherwise. */
-  readonly words?: Int32Array;
+  /** A DataView over `bytes`, where the pool keeps one with the slab; made by whoever needs it otherwise. */
+  readonly view?: DataView;
+  /** `bytes` as 64-bit words, likewise. */
+  readonly words?: BigInt64Array;
 }
 
 /** Whatever lends slabs: a {@link SlabPool}, or a wrapper around buffers of your own. */
@@ -120,7 +122,8 @@ class PooledSlab implements Slab {
   readonly kind: number;
   readonly release: () => void;
   lent = false;
-  #words: Int32Array | undefined;
+  #view: DataView | undefined;
+  #words: BigInt64Array | undefined;
 
   constructor(bytes: Uint8Array, kind: number, takeBack: (slab: PooledSlab) => void) {
     this.bytes = bytes;
@@ -128,7 +131,12 @@ class PooledSlab implements Slab {
     this.release = () => takeBack(this);
   }
 
-  get words(): Int32Array {
+  get view(): DataView {
+    this.#view ??= viewOver(this.bytes);
+    return this.#view;
+  }
+
+  get words(): BigInt64Array {
     this.#words ??= wordsOver(this.bytes);
     return this.#words;
   }
