@@ -16,5 +16,6 @@ declare namespace WebAssembly {
 declare const crypto: { getRandomValues(words: Int32Array): Int32Array };
 
 declare class TextEncoder {
+  encode(text: string): Uint8Array;
   encodeInto(text: string, into: Uint8Array): { read: number; written: number };
 }

@@ -266,7 +266,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    */
   writeControl(
     type: number,
-    data: string | ArrayBuffer | ArrayBufferView = '',
+    data: string | ArrayBufferLike | ArrayBufferView = '',
     deadline?: Date | number | null,
   ): Promise<void> {
     const { outbox, host, settings } = this.#session;
@@ -292,7 +292,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    * @throws (rejects) {@link TimeoutError} after `timeout` (20 s), the signal's reason, {@link BackpressureError} when
    *   `maxPendingPings` are unanswered, and what ended the connection.
    */
-  ping(data?: string | ArrayBuffer | ArrayBufferView, options: PingOptions = {}): Promise<number> {
+  ping(data?: string | ArrayBufferLike | ArrayBufferView, options: PingOptions = {}): Promise<number> {
     const { controls, host } = this.#session;
     try {
       const timeout = duration('timeout', options.timeout, 20_000, true);

@@ -5,7 +5,7 @@ import { kind } from './options.ts';
 /**
  * What can be sent: text, bytes in any shape, or the message that a `receive` handler was lent.
  */
-export type MessageData = string | ArrayBuffer | ArrayBufferView | BorrowedMessage;
+export type MessageData = string | ArrayBufferLike | ArrayBufferView | BorrowedMessage;
 
 /** The bytes of `data`, seen in place.
  *

@@ -13,7 +13,10 @@ function laterTurn(): (callback: () => void) => void {
     return (callback) => void immediate(callback);
   }
   if (typeof MessageChannel === 'function') {
-    const { port1, port2 } = new MessageChannel();
+    const channel = new MessageChannel();
+    // Node's MessagePort has `onmessage` as well, though not in its types.
+    const port1 = channel.port1 as { onmessage: (() => void) | null; unref?(): void };
+    const { port2 } = channel;
     const waiting: (() => void)[] = [];
     port1.onmessage = () => waiting.shift()?.();
     port1.unref?.();
@@ -48,8 +51,9 @@ export const portableHost: Host = {
     return performance.now();
   },
   setTimer(ms, callback) {
-    const timer = setTimeout(callback, ms) as { unref?(): void };
-    if (typeof timer === 'object') timer.unref?.();
+    const timer = setTimeout(callback, ms);
+    // A number in browsers, an object in Node.
+    (timer as { unref?(): void }).unref?.();
     return () => clearTimeout(timer);
   },
   defer: later,

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { Host } from '../src/host.ts';
 
 /** The host with the globals that a platform has, looked up afresh. */
-async function hostOf(missing: string[] = []): Promise<typeof import('../src/portable-host.ts')> {
+async function hostOf(missing: string[] = []): Promise<{ portableHost: Host }> {
   vi.resetModules();
   for (const name of missing) vi.stubGlobal(name, undefined);
   return import('../src/portable-host.ts');

@@ -16,11 +16,15 @@ export interface Wired {
   readonly host: FakeHost;
   readonly transport: TestTransport;
   /** The bytes of a frame as the peer sends it. */
-  frame(opcode: number, payload?: string | Uint8Array, options?: NaiveFrameOptions): Uint8Array;
+  readonly frame: (
+    opcode: number,
+    payload?: string | Uint8Array,
+    options?: NaiveFrameOptions,
+  ) => Uint8Array;
   /** The peer sends frames, as one chunk. */
-  feed(...frames: Uint8Array[]): void;
+  readonly feed: (...frames: Uint8Array[]) => void;
   /** All frames sent so far, readable. */
-  sent(): string[];
+  readonly sent: () => string[];
 }
 
 export function wired(role: Role, settings: ConnSettings = {}, highWaterMark = 0): Wired {
