@@ -15,8 +15,8 @@ export interface SocketTransportOptions {
  * Makes a socket of Node a {@link Transport}. The socket is the transport's from then on: Nagle's algorithm and the
  * idle timeout are switched off, an `error` of it is never uncaught, and a FIN of the peer ends only the peer's half.
  *
- * What a `net.Socket` or `tls.TLSSocket` reads is passed on as it is; what any other Duplex reads is copied, since
- * its maker may still hold it. Such a stream must emit `close` when it is destroyed, as Node's do by default.
+ * What a `net.Socket` or `tls.TLSSocket` reads and writes is passed on as it is; what any other Duplex reads and writes
+ * is copied, since others may hold it. Such a stream must emit `close` when it is destroyed, as Node's do by default.
  *
  * @param socket - Open or still connecting, with no `data` listener and no encoding set.
  * @throws RangeError when `highWaterMark` is not a number of bytes; Error when the socket is a transport already.
@@ -133,6 +133,10 @@ class SocketTransport implements Transport {
       }
       // Part of it waits. An empty write behind it tells when it is gone.
       this.#writeAndWait(NOTHING, release);
+    } else if (this.#copies) {
+      // A stream in memory passes on what was written, and says that it is done before anybody has read it.
+      this.#writeAndWait(new Uint8Array(chunk), undefined);
+      release?.();
     } else {
       this.#writeAndWait(chunk, release);
     }

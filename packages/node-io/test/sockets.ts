@@ -11,7 +11,7 @@ export interface Pair {
   readonly peer: net.Socket | Duplex;
   /** The peer's end of TCP: what a RST can be sent on. */
   readonly peerTcp?: net.Socket;
-  dispose(): Promise<void>;
+  readonly dispose: () => Promise<void>;
 }
 
 let keys: Promise<{ key: string; cert: string }> | undefined;

@@ -13,20 +13,15 @@ export interface LimitValues {
   readonly clientAddress: ClientAddress;
 }
 
-/** A handshake's place, taken before the first check, so that many pending ones cannot overrun a limit together. */
-export interface Slot {
-  /** The handshake is over; the place stays taken by the connection. */
-  readonly settled: () => void;
-  /** The connection is over, or there never was one. */
-  readonly free: () => void;
-}
-
 /** Counts handshakes and connections. */
 export class Limits {
+  /** Handshakes that are pending. */
+  handshakes = 0;
+  /** Connections, and handshakes that may become one. */
+  connections = 0;
+  /** The same by client. */
+  readonly byAddress: Map<string, number> = new Map();
   readonly #max: LimitValues;
-  #handshakes = 0;
-  #taken = 0;
-  readonly #byAddress = new Map<string, number>();
 
   constructor(max: LimitValues) {
     this.#max = max;
@@ -35,17 +30,18 @@ export class Limits {
   /** @throws HandshakeError 503 or 429 when there is no place, 500 when `clientAddress` throws. */
   take(req: IncomingMessage): Slot {
     const max = this.#max;
-    if (this.#handshakes >= max.maxHandshakes) throw new HandshakeError(503, 'too many handshakes');
-    if (this.#taken >= max.maxConnections) throw new HandshakeError(503, 'too many connections');
+    if (this.handshakes >= max.maxHandshakes) throw new HandshakeError(503, 'too many handshakes');
+    if (this.connections >= max.maxConnections)
+      throw new HandshakeError(503, 'too many connections');
     const address = this.#addressOf(req);
-    const others = address === undefined ? 0 : (this.#byAddress.get(address) ?? 0);
+    const others = address === undefined ? 0 : (this.byAddress.get(address) ?? 0);
     if (others >= max.maxConnectionsPerAddress) {
       throw new HandshakeError(429, 'too many connections from this address');
     }
-    this.#handshakes++;
-    this.#taken++;
-    if (address !== undefined) this.#byAddress.set(address, others + 1);
-    return { settled: once(() => this.#handshakes--), free: once(() => this.#free(address)) };
+    this.handshakes++;
+    this.connections++;
+    if (address !== undefined) this.byAddress.set(address, others + 1);
+    return new Slot(this, address);
   }
 
   #addressOf(req: IncomingMessage): string | undefined {
@@ -57,23 +53,37 @@ export class Limits {
       throw serverFault('clientAddress', cause);
     }
   }
-
-  #free(address: string | undefined): void {
-    this.#taken--;
-    if (address === undefined) return;
-    const left = this.#byAddress.get(address)! - 1;
-    if (left > 0) this.#byAddress.set(address, left);
-    else this.#byAddress.delete(address);
-  }
 }
 
-function once(f: () => void): () => void {
-  let done = false;
-  return () => {
-    if (done) return;
-    done = true;
-    f();
-  };
+/** A handshake's place, taken before the first check, so that many pending ones cannot overrun a limit together. */
+export class Slot {
+  readonly #limits: Limits;
+  readonly #address: string | undefined;
+  #pending = true;
+  #taken = true;
+
+  constructor(limits: Limits, address: string | undefined) {
+    this.#limits = limits;
+    this.#address = address;
+  }
+
+  /** The handshake is over; the place stays taken by the connection. */
+  settled(): void {
+    if (this.#pending) this.#limits.handshakes--;
+    this.#pending = false;
+  }
+
+  /** The connection is over, or there never was one. */
+  free(): void {
+    if (!this.#taken) return;
+    this.#taken = false;
+    const { byAddress } = this.#limits;
+    this.#limits.connections--;
+    if (this.#address === undefined) return;
+    const others = byAddress.get(this.#address)! - 1;
+    if (others > 0) byAddress.set(this.#address, others);
+    else byAddress.delete(this.#address);
+  }
 }
 
 /**

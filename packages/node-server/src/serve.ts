@@ -83,9 +83,15 @@ export async function serve<Result = undefined>(
   handler: ConnHandler<AuthOf<Result>>,
 ): Promise<WebSocketServer> {
   checkServeOptions(options);
+  expect('handler', handler, typeof handler === 'function', 'a function');
   const upgrader = new Upgrader<Result>(pickUpgraderOptions(options));
   const running = new RunningServer(options, upgrader, handler);
-  await running.listen();
+  try {
+    await running.listen();
+  } catch (error) {
+    running.detach();
+    throw error;
+  }
   return running;
 }
 
@@ -98,6 +104,7 @@ class RunningServer<Result> implements WebSocketServer {
   readonly #sockets = new Set<Socket>();
   /** Sockets whose request is not answered yet, and those whose refusal is being read. */
   readonly #pending = new Set<Duplex>();
+  readonly #onRequest: RequestListener;
   readonly #onUpgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /** Set by `close`; called whenever something has ended. */
   #progress: (() => void) | undefined;
@@ -111,27 +118,33 @@ class RunningServer<Result> implements WebSocketServer {
   ) {
     this.#options = options;
     this.#http = options.server ?? makeServer(options);
+    this.#onRequest = options.request ?? upgradeRequired;
+    const pending = this.#pending;
+    const progress = (): void => this.#progress?.();
+    // One for all sockets, so that an open connection keeps none of its own.
+    const forget = function (this: Duplex): void {
+      pending.delete(this);
+      progress();
+    };
     const upgrade = upgrader.handler((conn, req, context) => {
-      this.#pending.delete(req.socket);
+      pending.delete(req.socket);
+      req.socket.off('close', forget);
       this.#add(conn);
       // It was on its way when the server began to close.
       if (this.#closed !== undefined) return conn.close(CloseCode.GoingAway);
       return handler(conn, req, context);
     });
     this.#onUpgrade = (req, socket, head) => {
-      this.#pending.add(socket);
-      socket.once('close', () => {
-        this.#pending.delete(socket);
-        this.#progress?.();
-      });
+      pending.add(socket);
+      socket.on('close', forget);
       upgrade(req, socket, head);
     };
   }
 
   async listen(): Promise<void> {
-    const { port, host, path, request, server } = this.#options;
+    const { port, host, path, server } = this.#options;
     const http = this.#http;
-    if (http.listenerCount('request') === 0) http.on('request', request ?? upgradeRequired);
+    if (http.listenerCount('request') === 0) http.on('request', this.#onRequest);
     if (server === undefined) this.#watch();
     http.on('upgrade', this.#onUpgrade);
     if (!http.listening) {
@@ -146,6 +159,11 @@ class RunningServer<Result> implements WebSocketServer {
     if (server === undefined) http.on('error', (error) => process.emitWarning(error));
   }
 
+  /** Leaves the server to its owner. */
+  detach(): void {
+    this.#http.off('upgrade', this.#onUpgrade).off('request', this.#onRequest);
+  }
+
   async close({ timeout }: { timeout?: number | undefined } = {}): Promise<void> {
     const ms = duration('timeout', timeout, 5_000, false);
     this.#closed ??= this.#close(ms);
@@ -157,7 +175,7 @@ class RunningServer<Result> implements WebSocketServer {
     const own = this.#options.server === undefined;
     const gone = own ? once(http, 'close') : undefined;
     if (own) http.close();
-    else http.off('upgrade', this.#onUpgrade);
+    else this.detach();
     for (const conn of this.connections) void conn.close(CloseCode.GoingAway, '', { timeout: ms });
     await this.#quiet(ms);
     for (const conn of this.connections) conn.terminate();
@@ -189,9 +207,13 @@ class RunningServer<Result> implements WebSocketServer {
   }
 
   #watch(): void {
+    const sockets = this.#sockets;
+    const forget = function (this: Socket): void {
+      sockets.delete(this);
+    };
     this.#http.on('connection', (socket: Socket) => {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
+      sockets.add(socket);
+      socket.on('close', forget);
     });
     this.#http.on('request', (_req, res) => {
       this.#requests++;

@@ -153,7 +153,7 @@ export class Upgrader<Result = undefined> {
         subprotocol,
         extensions: '',
       });
-      void conn.closed.then(slot.free);
+      void conn.closed.then(() => slot.free());
       return { conn, auth };
     } catch (error) {
       slot.free();

@@ -156,59 +156,59 @@ describe('an upgrade request', () => {
   it.each([
     {
       first: 'HTTP/1.0',
-      then: 'no Host',
+      before: 'no Host',
       change: { line: 'GET / HTTP/1.0', without: ['host'] },
       text: /HTTP\/1\.1/,
     },
     {
       first: 'no Host',
-      then: 'a body',
+      before: 'a body',
       change: { without: ['host'], add: ['Content-Length: 1'] },
       text: /Host/,
     },
     {
       first: 'a body',
-      then: 'no websocket',
+      before: 'no websocket',
       change: { without: ['upgrade'], add: ['Upgrade: x', 'Content-Length: 1'] },
       text: /body/,
     },
     {
       first: 'no websocket',
-      then: 'POST',
+      before: 'POST',
       change: { line: 'POST / HTTP/1.1', without: ['upgrade'], add: ['Upgrade: x'] },
       text: /'Upgrade'/,
     },
     {
       first: 'POST',
-      then: 'no version',
+      before: 'no version',
       change: { line: 'POST / HTTP/1.1', without: ['sec-websocket-version'] },
       text: /GET/,
     },
     {
       first: 'no version',
-      then: 'a foreign origin',
+      before: 'a foreign origin',
       change: { without: ['sec-websocket-version'], add: ['Origin: https://evil.example'] },
       text: /version/,
     },
     {
       first: 'a foreign origin',
-      then: 'a bad key',
+      before: 'a bad key',
       change: { without: ['sec-websocket-key'], add: ['Origin: https://evil.example'] },
       text: /origin/,
     },
     {
       first: 'a bad key',
-      then: 'bad subprotocols',
+      before: 'bad subprotocols',
       change: { without: ['sec-websocket-key'], add: ['Sec-WebSocket-Protocol: a b'] },
       text: /Key/,
     },
     {
       first: 'bad subprotocols',
-      then: 'bad extensions',
+      before: 'bad extensions',
       change: { add: ['Sec-WebSocket-Protocol: a b', 'Sec-WebSocket-Extensions: "'] },
       text: /Protocol/,
     },
-  ])('names $first before $then', async ({ change, text }) => {
+  ])('names $first before $before', async ({ change, text }) => {
     const answer = await exchange(server.port, request(change));
     expect(answer.body).toMatch(text);
   });
@@ -226,15 +226,13 @@ describe('an upgrade request', () => {
 describe('an upgrade request', () => {
   let server: TestServer;
   beforeAll(async () => {
-    server = await new TestServer(((
-      _req: IncomingMessage,
-      socket: { end(text: string): void },
-      _head: Buffer,
-    ) => {
-      socket.end(
-        `HTTP/1.1 200 OK\r\n\r\n${JSON.stringify([isWebSocketUpgrade(_req), subprotocols(_req)])}`,
-      );
-    }) as () => void).listen();
+    server = await new TestServer(
+      (_req: IncomingMessage, socket: { end(text: string): void }, _head: Buffer) => {
+        socket.end(
+          `HTTP/1.1 200 OK\r\n\r\n${JSON.stringify([isWebSocketUpgrade(_req), subprotocols(_req)])}`,
+        );
+      },
+    ).listen();
   });
   afterAll(() => server.close());
 

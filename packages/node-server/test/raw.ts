@@ -90,7 +90,7 @@ export class RawClient {
   }
 
   static async connect(port: number): Promise<RawClient> {
-    const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    const socket = net.connect(port, '127.0.0.1');
     await once(socket, 'connect');
     return new RawClient(socket);
   }
@@ -131,7 +131,7 @@ export class TestServer {
   #wake: (() => void) | undefined;
 
   constructor(
-    listener: Upgrader<never> | Parameters<Server['on']>[1],
+    listener: Pick<Upgrader, 'upgrade'> | Parameters<Server['on']>[1],
     onRequest?: RequestListener,
   ) {
     this.http = createServer((req, res) => {

@@ -1,0 +1,117 @@
+import type { IncomingMessage } from 'node:http';
+import { describe, expect, it } from 'vitest';
+import { RequestHeaders } from '../src/headers.ts';
+import { Upgrader } from '../src/index.ts';
+import { isSameHost, OriginPolicy } from '../src/origin.ts';
+
+describe('isSameHost', () => {
+  it.each([
+    ['https://example.org', 'example.org'],
+    ['https://example.org', 'example.org:443'],
+    ['https://example.org:443', 'example.org'],
+    ['http://example.org', 'example.org:80'],
+    ['http://example.org:8080', 'example.org:8080'],
+    ['ws://example.org:80', 'example.org'],
+    ['wss://example.org', 'example.org:443'],
+    ['HTTPS://EXAMPLE.org', 'Example.ORG'],
+    ['http://[::1]:3000', '[::1]:3000'],
+    ['http://127.0.0.1:3000', '127.0.0.1:3000'],
+    ['app://local', 'local'],
+    ['http://user:secret@example.org', 'example.org'],
+    ['http://example.org/path?query', 'example.org'],
+    ['http://example.org:', 'example.org'],
+  ])('lets %s in at %s', (origin, host) => {
+    expect(isSameHost(origin, host)).toBe(true);
+  });
+
+  it.each([
+    ['', 'example.org'],
+    ['null', 'example.org'],
+    ['example.org', 'example.org'],
+    ['https://', 'example.org'],
+    ['https:///example.org', 'example.org'],
+    ['https://evil.example', 'example.org'],
+    ['https://example.org.evil.example', 'example.org'],
+    ['https://example.org.', 'example.org'],
+    ['https://evil-example.org', 'example.org'],
+    ['https://example.org@evil.example', 'example.org'],
+    ['https://example.org:8443', 'example.org'],
+    ['https://example.org', 'example.org:80'],
+    ['http://example.org', 'example.org:443'],
+    ['https://a:b', 'a'],
+    ['https://a:b', 'a:b'],
+    ['https://a:1:2', 'a:1'],
+    ['https://a:65536', 'a:65536'],
+    ['https://a:999999', 'a:999999'],
+    ['https://a b', 'a b'],
+    ['https://a\\b', 'a\\b'],
+    ['https://exämple.org', 'exämple.org'],
+    ['https://[::1', '[::1'],
+    ['https://[::1]x', '[::1]x'],
+    ['https://example.org', ''],
+    ['https://example.org, https://example.org', 'example.org'],
+    ['javascript:alert(1)', 'example.org'],
+  ])('keeps %s out at %s', (origin, host) => {
+    expect(isSameHost(origin, host)).toBe(false);
+  });
+
+  it('reads the longest header in a moment', () => {
+    const long = `https://${'a:'.repeat(8000)}`;
+    const start = performance.now();
+    for (let i = 0; i < 100; i++) isSameHost(long, long);
+    expect(performance.now() - start).toBeLessThan(500);
+  });
+});
+
+describe('allowedOrigins', () => {
+  const allows = (allowed: readonly string[], origin: string): unknown => {
+    const req = { rawHeaders: ['Host', 'ws.internal', 'Origin', origin] } as IncomingMessage;
+    return new OriginPolicy(allowed, undefined).allows(new RequestHeaders(req), req);
+  };
+
+  it.each([
+    ['https://example.org', 'https://example.org'],
+    ['https://example.org', 'https://EXAMPLE.org:443'],
+    ['https://example.org:8443', 'https://example.org:8443'],
+    ['https://*.example.org', 'https://app.example.org'],
+    ['https://*.example.org', 'https://a.b.example.org'],
+    ['http://*.example.org:3000', 'http://app.example.org:3000'],
+    ['chrome-extension://abcdef', 'chrome-extension://abcdef'],
+    ['https://elsewhere.example', 'http://ws.internal'],
+  ])('%s takes %s', (allowed, origin) => {
+    expect(allows([allowed], origin)).toBe(true);
+  });
+
+  it.each([
+    ['https://example.org', 'http://example.org'],
+    ['https://example.org', 'https://example.org:8443'],
+    ['https://example.org', 'https://app.example.org'],
+    ['https://*.example.org', 'https://example.org'],
+    ['https://*.example.org', 'https://.example.org'],
+    ['https://*.example.org', 'https://evilexample.org'],
+    ['https://*.example.org', 'https://app.example.org.evil.example'],
+    ['https://*.example.org', 'http://app.example.org'],
+    ['https://example.org', 'null'],
+  ])('%s does not take %s', (allowed, origin) => {
+    expect(allows([allowed], origin)).toBe(false);
+  });
+
+  it.each([
+    '*',
+    'null',
+    '',
+    'example.org',
+    'https://',
+    'https://example.org/',
+    'https://example.org/path',
+    'https://user@example.org',
+    'https://a.*.org',
+    'https://*',
+    'https://*.',
+    'https://a b',
+    5 as unknown as string,
+    undefined as unknown as string,
+  ])('refuses the entry %j', (entry) => {
+    expect(() => new Upgrader({ allowedOrigins: [entry] })).toThrow(TypeError);
+  });
+});

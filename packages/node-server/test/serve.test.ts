@@ -1,0 +1,411 @@
+import { EventEmitter, once } from 'node:events';
+import http from 'node:http';
+import https from 'node:https';
+import net, { type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import tls from 'node:tls';
+import { selfSigned } from '@ws/testkit';
+import { afterEach, describe, expect, expectTypeOf, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { type Conn, serve, type WebSocketServer } from '../src/index.ts';
+import { exchange, masked, parseAnswer, RawClient, request, trapUncaught } from './raw.ts';
+
+trapUncaught();
+
+const running: WebSocketServer[] = [];
+afterEach(async () => {
+  for (const server of running.splice(0)) await server.close({ timeout: 1 });
+});
+
+/** `serve` with an end that the test need not see to. */
+const started: typeof serve = async (options, handler) => {
+  const server = await serve(options, handler);
+  running.push(server);
+  return server;
+};
+
+const echo = (conn: Conn): unknown => conn.receive((message) => conn.send(message));
+const portOf = (server: WebSocketServer): number => Number(new URL(server.url).port);
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** A client of the package ws, open. */
+async function client(url: string, options: WebSocket.ClientOptions = {}): Promise<WebSocket> {
+  const ws = new WebSocket(url, { rejectUnauthorized: false, ...options });
+  await once(ws, 'open');
+  return ws;
+}
+
+async function echoed(ws: WebSocket, data: string): Promise<string> {
+  ws.send(data);
+  const [answer] = (await once(ws, 'message')) as [Buffer];
+  return answer.toString();
+}
+
+describe('serve', () => {
+  it('listens on all interfaces and names the one that this machine reaches', async () => {
+    const server = await started({ port: 0 }, echo);
+    expect(server.url).toMatch(/^ws:\/\/127\.0\.0\.1:[0-9]+$/);
+    const ws = await client(server.url);
+    expect(await echoed(ws, 'hello')).toBe('hello');
+    expect(server.connections.size).toBe(1);
+    ws.close();
+    await once(ws, 'close');
+  });
+
+  it('listens where it is told', async () => {
+    const server = await started({ host: '127.0.0.1' }, echo);
+    expect(server.url).toMatch(/^ws:\/\/127\.0\.0\.1:/);
+    const named = await started({ host: 'localhost' }, echo);
+    expect(named.url).toMatch(/^ws:\/\/localhost:/);
+  });
+
+  it('brackets an IPv6 host', async () => {
+    const server = await started({ host: '::1' }, echo).catch(
+      (error: NodeJS.ErrnoException) => error.code,
+    );
+    // A machine without IPv6 has nothing to listen on.
+    if (typeof server === 'string') expect(server).toMatch(/EADDRNOTAVAIL|EAFNOSUPPORT/);
+    else expect(server?.url).toMatch(/^ws:\/\/\[::1\]:/);
+  });
+
+  it('serves over TLS', async () => {
+    const server = await started({ tls: await selfSigned() }, echo);
+    expect(server.url).toMatch(/^wss:/);
+    const ws = await client(server.url);
+    const big = 'x'.repeat(300_000);
+    expect(await echoed(ws, big)).toBe(big);
+    ws.close(1000);
+    const [code] = (await once(ws, 'close')) as [number];
+    expect(code).toBe(1000);
+  });
+
+  it('serves over TLS with every bound off', async () => {
+    const server = await started({ tls: await selfSigned(), handshakeTimeout: false }, echo);
+    const ws = await client(server.url);
+    expect(await echoed(ws, 'hello')).toBe('hello');
+    ws.terminate();
+  });
+
+  it('serves on a Unix socket', async () => {
+    const path = join(tmpdir(), `ws:serve-${process.pid}.sock`);
+    const server = await started({ path }, echo);
+    expect(server.url).toBe(`ws+unix:${path.replace(':', '%3A')}`);
+    const socket = net.connect(path);
+    const raw = new RawClient(socket);
+    expect((await raw.upgrade()).status).toBe(101);
+    const [conn] = server.connections;
+    expect(conn!.remoteAddr).toBeUndefined();
+    socket.destroy();
+  });
+
+  it('hands the handler what authenticate gave, with its type', async () => {
+    const seen: string[] = [];
+    const server = await started(
+      { authenticate: (req) => (req.url === '/no' ? { refuse: 401 } : { user: 'ada' }) },
+      (conn, req, { auth }) => {
+        expectTypeOf(auth.user).toEqualTypeOf<string>();
+        seen.push(`${auth.user} ${req.url}`);
+        return conn.close();
+      },
+    );
+    const ws = await client(`${server.url}/yes`);
+    await once(ws, 'close');
+    expect(seen).toEqual(['ada /yes']);
+    const refused = new WebSocket(`${server.url}/no`);
+    const [error] = (await once(refused, 'error')) as [Error];
+    expect(error.message).toContain('401');
+  });
+
+  it('lets handlers that are set at once see the first frame', async () => {
+    const pings: string[] = [];
+    const server = await started({}, (conn) => {
+      conn.setPingHandler((data) => void pings.push(Buffer.from(data).toString()));
+      return echo(conn);
+    });
+    const raw = await RawClient.connect(portOf(server));
+    await raw.upgrade({ behind: Buffer.concat([masked(9, 'first'), masked(1, 'x')]) });
+    await raw.until(() => raw.received.length >= 3);
+    expect(pings).toEqual(['first']);
+    raw.socket.destroy();
+  });
+
+  it('answers plain requests with 426', async () => {
+    const server = await started({}, echo);
+    const bytes = Buffer.from(
+      'GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n',
+    );
+    const answer = await exchange(portOf(server), bytes);
+    expect(answer.status).toBe(426);
+    expect(answer.headers.get('upgrade')).toBe('websocket');
+    expect(answer.headers.get('connection')).toBe('close');
+    expect(answer.headers.get('content-type')).toContain('text/plain');
+    expect(answer.body).toContain('WebSocket');
+    expect(answer.raw.split('HTTP/1.1 ').length).toBe(2);
+  });
+
+  it('gives plain requests to `request`', async () => {
+    const server = await started({ request: (_req, res) => res.end('a page') }, echo);
+    const response = await fetch(server.url.replace('ws:', 'http:'));
+    expect(await response.text()).toBe('a page');
+    const ws = await client(server.url);
+    expect(await echoed(ws, 'hello')).toBe('hello');
+    ws.terminate();
+  });
+
+  it('ends connections that dribble their request', async () => {
+    const server = await started({ handshakeTimeout: 40 }, echo);
+    const raw = await RawClient.connect(portOf(server));
+    raw.socket.write('GET / HTTP/1.1\r\nHost: a\r\n');
+    await raw.closed();
+    const idle = await RawClient.connect(portOf(server));
+    await idle.closed();
+  });
+
+  it('rejects when it cannot listen', async () => {
+    const taken = net.createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { port } = taken.address() as AddressInfo;
+    await expect(serve({ port, host: '127.0.0.1' }, echo)).rejects.toMatchObject({
+      code: 'EADDRINUSE',
+    });
+    taken.close();
+    await once(taken, 'close');
+  });
+
+  it.each([
+    { routes: {} },
+    { compression: true },
+    { prot: 80 },
+    { port: '80' },
+    { host: 5 },
+    { path: 5 },
+    { path: '/tmp/x', port: 1 },
+    { tls: true },
+    { tls: null },
+    { request: {} },
+    { server: {} },
+    { server: http.createServer(), tls: {} },
+    { request: () => {}, server: http.createServer(() => {}) },
+    { subprotocols: 'a' },
+  ])('rejects $0 with a TypeError that names it', async (options) => {
+    const failed = serve(options as never, echo);
+    await expect(failed).rejects.toBeInstanceOf(TypeError);
+    await expect(failed).rejects.toThrow(Object.keys(options)[0]);
+  });
+
+  it.each([{ port: -1 }, { port: 65_536 }, { port: 1.5 }, { port: Number.NaN }, { readLimit: 0 }])(
+    'rejects $0 with a RangeError',
+    async (options) => {
+      await expect(serve(options, echo)).rejects.toBeInstanceOf(RangeError);
+    },
+  );
+
+  it('rejects without a handler', async () => {
+    await expect(serve({}, undefined as never)).rejects.toBeInstanceOf(TypeError);
+    await expect(serve(undefined as never, echo)).rejects.toBeInstanceOf(TypeError);
+  });
+});
+
+describe('serve with a server of yours', () => {
+  it('leaves it as it was when it cannot listen', async () => {
+    const taken = net.createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { port } = taken.address() as AddressInfo;
+    const own = http.createServer();
+    const failed = serve({ server: own, port, host: '127.0.0.1' }, echo);
+    await expect(failed).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    expect(own.listenerCount('upgrade') + own.listenerCount('request')).toBe(0);
+    taken.close();
+    await once(taken, 'close');
+  });
+
+  it('upgrades on it and leaves its requests and its life alone', async () => {
+    const own = http.createServer((_req, res) => res.end('mine')).listen(0, '127.0.0.1');
+    await once(own, 'listening');
+    const { port } = own.address() as AddressInfo;
+    const server = await serve({ server: own }, echo);
+    expect(server.url).toBe(`ws://127.0.0.1:${port}`);
+    const ws = await client(server.url);
+    expect(await echoed(ws, 'hello')).toBe('hello');
+    const closed = once(ws, 'close') as Promise<[number]>;
+    await server.close();
+    expect((await closed)[0]).toBe(1001);
+    expect(own.listening).toBe(true);
+    expect(own.listenerCount('upgrade')).toBe(0);
+    const page = await exchange(port, Buffer.from('GET / HTTP/1.0\r\n\r\n'));
+    expect(page.body).toBe('mine');
+    own.close();
+    await once(own, 'close');
+  });
+
+  it('listens with it on a port, over TLS too', async () => {
+    const own = https.createServer(await selfSigned());
+    const server = await serve({ server: own, port: 0, host: '127.0.0.1' }, echo);
+    expect(server.url).toMatch(/^wss:\/\/127\.0\.0\.1:/);
+    await expect(serve({ server: own, port: 1 }, echo)).rejects.toThrow('listens already');
+    await server.close();
+    expect(own.listenerCount('request')).toBe(0);
+    own.close();
+    await once(own, 'close');
+  });
+
+  it('waits until it listens', async () => {
+    const own = http.createServer();
+    const starting = serve({ server: own }, echo);
+    own.listen(0, '127.0.0.1');
+    const server = await starting;
+    expect(portOf(server)).toBe((own.address() as AddressInfo).port);
+    await server.close();
+    own.close();
+    await once(own, 'close');
+  });
+
+  it('drops handshakes that are pending when it closes', async () => {
+    const own = http.createServer().listen(0, '127.0.0.1');
+    await once(own, 'listening');
+    const asked = new EventEmitter();
+    const server = await serve(
+      {
+        server: own,
+        authenticate: () => {
+          asked.emit('asked');
+          return new Promise<void>(() => {});
+        },
+      },
+      echo,
+    );
+    const raw = await RawClient.connect(portOf(server));
+    const waits = once(asked, 'asked');
+    raw.socket.write(request());
+    await waits;
+    await server.close({ timeout: 20 });
+    await raw.closed();
+    own.close();
+    await once(own, 'close');
+  });
+});
+
+describe('serve().close', () => {
+  it('closes every connection with 1001 and resolves when all is gone', async () => {
+    const server = await serve({}, echo);
+    const clients = await Promise.all(Array.from({ length: 20 }, () => client(server.url)));
+    const codes = Promise.all(
+      clients.map(async (ws) => ((await once(ws, 'close')) as [number])[0]),
+    );
+    await server.close();
+    expect(new Set(await codes)).toEqual(new Set([1001]));
+    expect(server.connections.size).toBe(0);
+    await expect(client(server.url)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  });
+
+  it('is the same when called again', async () => {
+    const server = await serve({}, echo);
+    await Promise.all([server.close(), server.close()]);
+    await server.close();
+  });
+
+  it('terminates what does not end in time', async () => {
+    const server = await serve({}, echo);
+    const deaf = await RawClient.connect(portOf(server));
+    await deaf.upgrade();
+    const info = [...server.connections][0]!.closed;
+    await server.close({ timeout: 20 });
+    expect(await info).toMatchObject({ wasClean: false });
+    await deaf.closed();
+  });
+
+  it('waits neither for sockets that ask nothing nor for those kept alive', async () => {
+    const server = await serve({ request: (_req, res) => res.end('a page') }, echo);
+    const idle = await RawClient.connect(portOf(server));
+    const alive = await RawClient.connect(portOf(server));
+    alive.socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await alive.until(() => alive.received.includes('a page'));
+    await server.close({ timeout: 600_000 });
+    await Promise.all([idle.closed(), alive.closed()]);
+  });
+
+  it('waits for answers that are under way', async () => {
+    const arrived = new EventEmitter();
+    let finish: (() => void) | undefined;
+    const server = await serve(
+      {
+        request: (_req, res) => {
+          finish = () => void res.end('late');
+          arrived.emit('request');
+        },
+      },
+      echo,
+    );
+    const raw = await RawClient.connect(portOf(server));
+    const asked = once(arrived, 'request');
+    raw.socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await asked;
+    const closing = server.close();
+    await turn();
+    finish?.();
+    await closing;
+    await raw.closed();
+    expect(parseAnswer(raw.received.toString()).body).toContain('late');
+  });
+
+  it('closes with 1001 what was on its way', async () => {
+    const asked = new EventEmitter();
+    let allow: (() => void) | undefined;
+    let handled = 0;
+    const server = await serve(
+      {
+        authenticate: () =>
+          new Promise<void>((resolve) => {
+            allow = resolve;
+            asked.emit('asked');
+          }),
+      },
+      () => handled++,
+    );
+    const ws = new WebSocket(server.url);
+    const closed = once(ws, 'close') as Promise<[number]>;
+    await once(asked, 'asked');
+    const closing = server.close();
+    await turn();
+    allow?.();
+    await closing;
+    expect((await closed)[0]).toBe(1001);
+    expect(handled).toBe(0);
+  });
+
+  it('ends sockets in the middle of a TLS handshake', async () => {
+    const server = await serve({ tls: await selfSigned() }, echo);
+    const raw = await RawClient.connect(portOf(server));
+    await turn();
+    await server.close({ timeout: 600_000 });
+    await raw.closed();
+  });
+
+  it('rejects a bad timeout', async () => {
+    const server = await started({}, echo);
+    await expect(server.close({ timeout: -1 })).rejects.toBeInstanceOf(RangeError);
+    await expect(server.close({ timeout: '5' as never })).rejects.toBeInstanceOf(TypeError);
+  });
+});
+
+describe('a connection over TLS', () => {
+  it('gets queued messages through after the client has ended its half', async () => {
+    const big = Buffer.alloc(4 * 1024 * 1024, 1);
+    const server = await started({ tls: await selfSigned() }, async (conn) => {
+      await conn.readMessage();
+      void conn.send(big);
+      return conn.close();
+    });
+    const socket = tls.connect({ port: portOf(server), rejectUnauthorized: false });
+    socket.allowHalfOpen = true;
+    let received = 0;
+    socket.on('data', (chunk) => {
+      received += chunk.length;
+    });
+    socket.end(request({ behind: masked(1, 'go') }));
+    await once(socket, 'end');
+    expect(received).toBeGreaterThan(big.length);
+    socket.destroy();
+  });
+});

@@ -1,0 +1,898 @@
+import { EventEmitter, once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { afterEach, describe, expect, expectTypeOf, it, vi } from 'vitest';
+import {
+  type Conn,
+  HandshakeError,
+  type HeadersInput,
+  TimeoutError,
+  TransportError,
+  Upgrader,
+  type UpgraderOptions,
+} from '../src/index.ts';
+import {
+  ACCEPT,
+  exchange,
+  KEY,
+  masked,
+  RawClient,
+  request,
+  TestServer,
+  trapUncaught,
+} from './raw.ts';
+
+trapUncaught();
+
+const servers: TestServer[] = [];
+const clients: RawClient[] = [];
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.socket.destroy();
+  for (const server of servers.splice(0)) await server.close();
+});
+
+async function listening(
+  listener: ConstructorParameters<typeof TestServer>[0],
+): Promise<TestServer> {
+  const server = await new TestServer(listener).listen();
+  servers.push(server);
+  return server;
+}
+
+async function connected(server: TestServer): Promise<RawClient> {
+  const client = await RawClient.connect(server.port);
+  clients.push(client);
+  return client;
+}
+
+/** A server whose upgrades get `headers`. */
+function withHeaders(upgrader: Upgrader, headers: unknown): Promise<TestServer> {
+  const listener = (req: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    void upgrader.upgrade(req, socket, head, headers as HeadersInput).then(
+      (conn) => server.settled(conn),
+      (error: unknown) => server.settled(error),
+    );
+  };
+  let server: TestServer;
+  return listening(listener as () => void).then((made) => {
+    server = made;
+    return made;
+  });
+}
+
+describe('Upgrader.upgrade', () => {
+  it('answers a good request with a 101, its headers in their order', async () => {
+    const server = await withHeaders(new Upgrader({ subprotocols: ['chat'] }), {
+      'X-First': 'one',
+      'Set-Cookie': ['a=1', 'b=2'],
+    });
+    const client = await connected(server);
+    const answer = await client.upgrade({ add: ['Sec-WebSocket-Protocol: chat'] });
+    expect(answer.raw).toBe(
+      [
+        'HTTP/1.1 101 Switching Protocols',
+        'Upgrade: websocket',
+        'Connection: Upgrade',
+        `Sec-WebSocket-Accept: ${ACCEPT}`,
+        'Sec-WebSocket-Protocol: chat',
+        'X-First: one',
+        'Set-Cookie: a=1',
+        'Set-Cookie: b=2',
+        '\r\n',
+      ].join('\r\n'),
+    );
+    const conn = (await server.outcome()) as Conn;
+    expect(conn).toMatchObject({
+      role: 'server',
+      subprotocol: 'chat',
+      extensions: '',
+      state: 'open',
+    });
+    expect(conn.underlyingConn).toBeDefined();
+    expect(conn.remoteAddr).toBe(`127.0.0.1:${client.socket.localPort}`);
+    conn.terminate();
+  });
+
+  it.each([
+    {
+      says: 'lists in Connection and Upgrade',
+      change: {
+        without: ['upgrade', 'connection'],
+        add: ['Connection: keep-alive, Upgrade', 'Upgrade: foo, WebSocket'],
+      },
+    },
+    {
+      says: 'lists over several lines',
+      change: {
+        without: ['upgrade', 'connection'],
+        add: [
+          'Connection: keep-alive',
+          'Connection: Upgrade',
+          'Upgrade: foo/1',
+          'Upgrade: websocket',
+        ],
+      },
+    },
+    { says: 'Content-Length: 0', change: { add: ['Content-Length: 0'] } },
+    {
+      says: 'the origin of the same host',
+      change: { add: ['Origin: https://server.example.com'] },
+    },
+    {
+      says: 'extensions, all declined',
+      change: {
+        add: [
+          'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits',
+          'Sec-WebSocket-Extensions: __proto__; constructor=hasOwnProperty',
+        ],
+      },
+    },
+    {
+      says: 'subprotocols that nobody asked for',
+      change: { add: ['Sec-WebSocket-Protocol: evil, worse'] },
+    },
+    { says: 'no path but *', change: { line: 'GET * HTTP/1.1' } },
+    {
+      says: 'hundreds of headers',
+      change: { add: Array.from({ length: 1500 }, (_, i) => `X${i}: 1`) },
+    },
+  ])('accepts $says', async ({ change }) => {
+    const server = await listening(new Upgrader());
+    const client = await connected(server);
+    const answer = await client.upgrade(change);
+    expect(answer.status).toBe(101);
+    expect(answer.names).toEqual(['Upgrade', 'Connection', 'Sec-WebSocket-Accept']);
+    expect(({} as Record<string, unknown>)['x']).toBeUndefined();
+    ((await server.outcome()) as Conn).terminate();
+  });
+
+  it('takes frames behind the head as the first ones', async () => {
+    const server = await listening(new Upgrader());
+    const client = await connected(server);
+    await client.upgrade({ behind: Buffer.concat([masked(1, 'one'), masked(1, 'two')]) });
+    const conn = (await server.outcome()) as Conn;
+    expect((await conn.readMessage()).text()).toBe('one');
+    expect((await conn.readMessage()).text()).toBe('two');
+    client.socket.write(masked(1, 'three'));
+    expect((await conn.readMessage()).text()).toBe('three');
+    conn.terminate();
+  });
+
+  it('keeps frames and FIN that come while a check is awaited', async () => {
+    let allow: ((allowed: boolean) => void) | undefined;
+    const asked = new EventEmitter();
+    const upgrader = new Upgrader({
+      checkOrigin: () =>
+        new Promise((resolve) => {
+          allow = resolve;
+          asked.emit('asked');
+        }),
+    });
+    const server = await listening(upgrader);
+    const client = await connected(server);
+    const waits = once(asked, 'asked');
+    client.socket.end(request({ behind: masked(1, 'early') }));
+    await waits;
+    for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+    allow?.(true);
+    const conn = (await server.outcome()) as Conn;
+    expect((await conn.readMessage()).text()).toBe('early');
+    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1006 });
+    await conn.closed;
+  });
+
+  it('fails a bad frame behind the head like any other, with nobody listening', async () => {
+    const server = await listening(new Upgrader());
+    const client = await connected(server);
+    await client.upgrade({ behind: Buffer.from([0xa1, 0x80, 0, 0, 0, 0]) });
+    await client.until(() => client.received.length >= 4);
+    expect(client.received.readUInt16BE(2)).toBe(1002);
+    const conn = (await server.outcome()) as Conn;
+    client.socket.end();
+    await conn.closed;
+  });
+
+  it('says so when it is called twice for one socket', async () => {
+    const upgrader = new Upgrader();
+    const errors: unknown[] = [];
+    const server = await listening((req: IncomingMessage, socket: Duplex, head: Buffer) => {
+      const first = upgrader.upgrade(req, socket, head);
+      const second = upgrader.upgrade(req, socket, head);
+      void first.then((conn) => server.settled(conn));
+      second.catch((error: unknown) => errors.push(error));
+    });
+    const client = await connected(server);
+    expect((await client.upgrade()).status).toBe(101);
+    const conn = (await server.outcome()) as Conn;
+    expect(errors.map(String)).toEqual([
+      'Error: websocket: upgrade was called before for this socket',
+    ]);
+    expect(conn.state).toBe('open');
+    conn.terminate();
+  });
+
+  it('rejects for a socket that is gone already', async () => {
+    const upgrader = new Upgrader();
+    const server = await listening((req: IncomingMessage, socket: Duplex, head: Buffer) => {
+      socket.destroy();
+      upgrader.upgrade(req, socket, head).catch((error: unknown) => server.settled(error));
+    });
+    const client = await connected(server);
+    client.socket.write(request());
+    expect(await server.outcome()).toBeInstanceOf(TransportError);
+    await client.closed();
+  });
+
+  it.each([
+    { says: 'a line end in a value', headers: { 'X-A': 'a\r\nSet-Cookie: b=c' } },
+    { says: 'a bare LF', headers: { 'X-A': 'a\nb' } },
+    { says: 'a NUL', headers: { 'X-A': 'a\0b' } },
+    { says: 'a line end in a list', headers: { 'Set-Cookie': ['a=1', 'b=2\r\n'] } },
+    { says: 'a line end in a name', headers: { 'X-A\r\nX-B': 'a' } },
+    { says: 'an empty name', headers: { '': 'a' } },
+    { says: 'no value', headers: { 'X-A': undefined } },
+    { says: 'a character beyond Latin-1', headers: { 'X-A': '漢' } },
+    { says: 'a header of the handshake', headers: { Connection: 'close' } },
+    { says: 'a line end in pairs', headers: [['X-A', 'a\r\n']] },
+  ])('refuses $says of its caller with nothing written', async ({ headers }) => {
+    const server = await withHeaders(new Upgrader(), headers);
+    const client = await connected(server);
+    client.socket.write(request());
+    await client.closed();
+    expect(client.received.length).toBe(0);
+    expect(await server.outcome()).toBeInstanceOf(TypeError);
+  });
+
+  it('takes headers as a Headers object', async () => {
+    const server = await withHeaders(new Upgrader(), new Headers({ 'X-A': 'b' }));
+    const client = await connected(server);
+    expect((await client.upgrade()).headers.get('x-a')).toBe('b');
+    ((await server.outcome()) as Conn).terminate();
+  });
+
+  it('refuses an extensions header of its caller with 500, after the version and before the origin', async () => {
+    const server = await withHeaders(new Upgrader(), { 'Sec-WebSocket-Extensions': 'x' });
+    const late = await exchange(server.port, request({ add: ['Origin: https://evil.example'] }));
+    expect(late.status).toBe(500);
+    expect(late.body).toContain('Sec-WebSocket-Extensions');
+    const early = await exchange(server.port, request({ without: ['sec-websocket-version'] }));
+    expect(early.status).toBe(400);
+  });
+});
+
+describe('subprotocols', () => {
+  const cases: {
+    says: string;
+    option: UpgraderOptions['subprotocols'];
+    offers: readonly string[];
+    headers?: Record<string, string>;
+    chosen: string;
+  }[] = [
+    {
+      says: 'the first of the server that is offered',
+      option: ['b', 'a'],
+      offers: ['a, b'],
+      chosen: 'b',
+    },
+    { says: 'from all lines', option: ['c'], offers: ['a', 'b, c'], chosen: 'c' },
+    { says: 'by exact case', option: ['Chat'], offers: ['chat'], chosen: '' },
+    { says: 'nothing without an offer', option: ['a'], offers: [], chosen: '' },
+    { says: 'by a function', option: (offered) => offered.at(-1), offers: ['a, b'], chosen: 'b' },
+    {
+      says: 'nothing when the function says so',
+      option: () => undefined,
+      offers: ['a'],
+      chosen: '',
+    },
+    {
+      says: 'nothing when there is nothing to ask a function about',
+      option: () => 'a',
+      offers: [],
+      chosen: '',
+    },
+    {
+      says: 'what the headers say, without the option',
+      option: undefined,
+      offers: ['a'],
+      headers: { 'Sec-WebSocket-Protocol': 'a' },
+      chosen: 'a',
+    },
+    {
+      says: 'not what the headers say, with the option',
+      option: ['b'],
+      offers: ['a, b'],
+      headers: { 'sec-websocket-protocol': 'a' },
+      chosen: 'b',
+    },
+  ];
+
+  it.each(cases)('are chosen: $says', async ({ option, offers, headers, chosen }) => {
+    const server = await withHeaders(new Upgrader({ subprotocols: option }), headers);
+    const client = await connected(server);
+    const answer = await client.upgrade({ add: offers.map((o) => `Sec-WebSocket-Protocol: ${o}`) });
+    expect(answer.names.filter((name) => /protocol/i.test(name)).length).toBe(
+      chosen === '' ? 0 : 1,
+    );
+    expect(answer.headers.get('sec-websocket-protocol') ?? '').toBe(chosen);
+    const conn = (await server.outcome()) as Conn;
+    expect(conn.subprotocol).toBe(chosen);
+    conn.terminate();
+  });
+
+  it.each([
+    { says: 'picks what was not offered', option: () => 'b', cause: /b was not offered/ },
+    {
+      says: 'throws',
+      option: () => {
+        throw new Error('secret');
+      },
+      cause: /secret/,
+    },
+  ])('answer 500 when their function $says', async ({ option, cause }) => {
+    const server = await listening(new Upgrader({ subprotocols: option }));
+    const answer = await exchange(server.port, request({ add: ['Sec-WebSocket-Protocol: a'] }));
+    expect(answer.status).toBe(500);
+    expect(answer.body).toBe('Internal Server Error\n');
+    const error = (await server.outcome()) as HandshakeError;
+    expect(String(error.cause)).toMatch(cause);
+  });
+
+  it('are not written when their function picks what is no token', async () => {
+    const server = await listening(new Upgrader({ subprotocols: () => 'a\r\nX-B: c' }));
+    const client = await connected(server);
+    client.socket.write(request({ add: ['Sec-WebSocket-Protocol: a'] }));
+    await client.closed();
+    expect(client.received.length).toBe(0);
+    expect(await server.outcome()).toBeInstanceOf(TypeError);
+  });
+});
+
+describe('checkOrigin', () => {
+  it.each([
+    { says: 'lets in', check: () => true, status: 101 },
+    { says: 'lets in later', check: async () => true, status: 101 },
+    { says: 'keeps out', check: () => false, status: 403 },
+    { says: 'keeps out later', check: async () => false, status: 403 },
+    {
+      says: 'throws',
+      check: (): boolean => {
+        throw new Error('secret');
+      },
+      status: 500,
+    },
+    { says: 'rejects', check: () => Promise.reject(new Error('secret')), status: 500 },
+  ])('decides alone: $says', async ({ check, status }) => {
+    const server = await listening(new Upgrader({ checkOrigin: check }));
+    const client = await connected(server);
+    const answer = await client.upgrade({ add: ['Origin: https://evil.example'] });
+    expect(answer.status).toBe(status);
+    expect(client.received.toString()).not.toContain('secret');
+    const outcome = await server.outcome();
+    if (status === 101) (outcome as Conn).terminate();
+    else expect(outcome).toMatchObject({ status });
+  });
+
+  it('takes origins that are listed', async () => {
+    const server = await listening(new Upgrader({ allowedOrigins: ['https://*.example.org'] }));
+    const client = await connected(server);
+    const answer = await client.upgrade({ add: ['Origin: https://app.example.org'] });
+    expect(answer.status).toBe(101);
+    ((await server.outcome()) as Conn).terminate();
+  });
+});
+
+describe('authenticate', () => {
+  it.each([
+    { says: '401 by true', result: { refuse: true as const }, status: 401, body: 'Unauthorized\n' },
+    { says: '401 by false', result: false as const, status: 401, body: 'Unauthorized\n' },
+    { says: 'a status', result: { refuse: 418 }, status: 418, body: "I'm a Teapot\n" },
+    { says: 'a status without a name', result: { refuse: 599 }, status: 599, body: 'Refused\n' },
+    {
+      says: 'headers and body',
+      result: {
+        refuse: 401,
+        headers: { 'WWW-Authenticate': 'Basic', 'Content-Type': 'text/html' },
+        body: 'nö',
+      },
+      status: 401,
+      body: Buffer.from('nö').toString('latin1'),
+    },
+  ])('refuses with $says', async ({ result, status, body }) => {
+    const server = await listening(new Upgrader({ authenticate: () => result }));
+    const answer = await exchange(server.port, request());
+    expect(answer.status).toBe(status);
+    expect(answer.body).toBe(body);
+    expect(answer.headers.get('content-length')).toBe(String(body.length));
+    if (typeof result === 'object' && 'headers' in result) {
+      expect(answer.headers.get('www-authenticate')).toBe('Basic');
+      expect(answer.headers.get('content-type')).toBe('text/html');
+      expect(answer.names.filter((name) => name === 'Content-Type').length).toBe(1);
+    }
+    expect(await server.outcome()).toMatchObject({ status });
+  });
+
+  it.each([
+    {
+      says: 'throws',
+      authenticate: () => {
+        throw new Error('secret');
+      },
+    },
+    { says: 'rejects', authenticate: () => Promise.reject(new Error('secret')) },
+    {
+      says: 'fails with an error of ours',
+      authenticate: () => Promise.reject(new TimeoutError('secret')),
+    },
+  ])('that $says answers 500 and tells the peer nothing', async ({ authenticate }) => {
+    const server = await listening(new Upgrader({ authenticate }));
+    const answer = await exchange(server.port, request());
+    expect(answer.status).toBe(500);
+    expect(answer.raw).not.toContain('secret');
+    expect(String(((await server.outcome()) as Error).cause)).toContain('secret');
+  });
+
+  it.each([
+    { says: 'a line end in a header', result: { refuse: 401, headers: { 'X-A': 'a\r\nb' } } },
+    { says: 'a status that refuses nothing', result: { refuse: 200 } },
+    { says: 'a status that is none', result: { refuse: Number.NaN } },
+  ])('writes nothing for a refusal with $says', async ({ result }) => {
+    const server = await listening(new Upgrader({ authenticate: () => result }));
+    const client = await connected(server);
+    client.socket.write(request());
+    await client.closed();
+    expect(client.received.length).toBe(0);
+    expect(await server.outcome()).toBeInstanceOf(TypeError);
+  });
+
+  it('is asked after the key was checked, and before the subprotocol', async () => {
+    let asked = 0;
+    const upgrader = new Upgrader({
+      authenticate: () => {
+        asked++;
+        return { refuse: 403 };
+      },
+    });
+    const server = await listening(upgrader);
+    expect((await exchange(server.port, request({ without: ['sec-websocket-key'] }))).status).toBe(
+      400,
+    );
+    expect(asked).toBe(0);
+    const both = request({ add: ['Sec-WebSocket-Protocol: a b'] });
+    expect((await exchange(server.port, both)).status).toBe(403);
+    expect(asked).toBe(1);
+  });
+
+  it('gives its value to the handler, with its type', async () => {
+    const upgrader = new Upgrader({
+      authenticate: async (req) => {
+        await Promise.resolve();
+        if (req.url === '/secret') return { refuse: 401 };
+        return { user: String(req.url) };
+      },
+    });
+    const listener = upgrader.handler((conn, _req, { auth }) => {
+      expectTypeOf(auth.user).toEqualTypeOf<string>();
+      return conn.send(auth.user);
+    });
+    const server = await listening(listener);
+    const client = await connected(server);
+    await client.upgrade();
+    await client.until(() => client.received.length >= 7);
+    expect(client.received.subarray(2).toString()).toBe('/chat');
+    expect((await exchange(server.port, request({ line: 'GET /secret HTTP/1.1' }))).status).toBe(
+      401,
+    );
+  });
+});
+
+describe('a client that is gone while a check is awaited', () => {
+  it.each([
+    { how: 'by a reset', leave: (socket: Socket) => socket.resetAndDestroy() },
+    { how: 'by a FIN', leave: (socket: Socket) => socket.end() },
+  ])('$how aborts the signal and rejects upgrade', async ({ leave }) => {
+    for (const check of ['checkOrigin', 'authenticate'] as const) {
+      const waiting = new EventEmitter();
+      let signal: AbortSignal | undefined;
+      const wait = (_req: IncomingMessage, context?: { signal: AbortSignal }): Promise<true> => {
+        signal = context?.signal;
+        waiting.emit('asked');
+        return new Promise(() => {});
+      };
+      const server = await listening(new Upgrader({ [check]: wait }));
+      const client = await connected(server);
+      const asked = once(waiting, 'asked');
+      client.socket.write(request());
+      await asked;
+      leave(client.socket);
+      const outcome = await server.outcome();
+      expect(outcome).toBeInstanceOf(TransportError);
+      if (check === 'authenticate') expect(signal?.reason).toBe(outcome);
+      client.socket.destroy();
+    }
+  });
+
+  it('is told to an authenticate that asks for the signal late', async () => {
+    let state: boolean | undefined;
+    const upgrader = new Upgrader({
+      authenticate: async (req, context) => {
+        req.socket.destroy();
+        await once(req.socket, 'close');
+        await new Promise((resolve) => setImmediate(resolve));
+        state = context.signal.aborted;
+      },
+    });
+    const server = await listening(upgrader);
+    const client = await connected(server);
+    client.socket.write(request());
+    expect(await server.outcome()).toBeInstanceOf(TransportError);
+    await vi.waitFor(() => expect(state).toBe(true));
+  });
+});
+
+describe('a reset at every stage of the handshake', () => {
+  it('leaves nothing uncaught', async () => {
+    const server = await listening(
+      new Upgrader({
+        checkOrigin: async () => {
+          await new Promise((resolve) => setImmediate(resolve));
+          return true;
+        },
+        authenticate: () => new Promise((resolve) => setTimeout(resolve, 1)),
+      }),
+    );
+    const bytes = request({ behind: masked(1, 'early') });
+    const attempts = Array.from({ length: 60 }, async (_, i) => {
+      const client = await RawClient.connect(server.port);
+      client.socket.write(bytes.subarray(0, Math.ceil((bytes.length * (i + 1)) / 30)));
+      for (let turns = i % 7; turns > 0; turns--)
+        await new Promise((resolve) => setImmediate(resolve));
+      client.socket.resetAndDestroy();
+      await client.closed();
+    });
+    await Promise.all(attempts);
+    for (const outcome of server.outcomes) {
+      if (!(outcome instanceof Error)) await (outcome as Conn).closed;
+    }
+  });
+
+  it('during a refusal leaves nothing uncaught', async () => {
+    const server = await listening(new Upgrader());
+    const client = await connected(server);
+    client.socket.write(request({ without: ['sec-websocket-key'] }));
+    await client.until(() => client.received.length > 0);
+    client.socket.resetAndDestroy();
+    await client.closed();
+    expect(await server.outcome()).toMatchObject({ status: 400 });
+  });
+});
+
+describe('handshakeTimeout', () => {
+  it.each(['checkOrigin', 'authenticate'] as const)(
+    'answers 503 when %s does not end',
+    async (check) => {
+      let signal: AbortSignal | undefined;
+      const upgrader = new Upgrader({
+        handshakeTimeout: 20,
+        [check]: (_req: IncomingMessage, context?: { signal: AbortSignal }) => {
+          signal = context?.signal;
+          return new Promise<true>(() => {});
+        },
+      });
+      const server = await listening(upgrader);
+      const answer = await exchange(server.port, request());
+      expect(answer.status).toBe(503);
+      const error = (await server.outcome()) as HandshakeError;
+      expect(error).toMatchObject({ status: 503 });
+      expect(error.cause).toBeInstanceOf(TimeoutError);
+      if (check === 'authenticate') expect(signal?.aborted).toBe(true);
+    },
+  );
+
+  it('can be off', async () => {
+    const authenticate = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+    const server = await listening(new Upgrader({ handshakeTimeout: false, authenticate }));
+    const client = await connected(server);
+    expect((await client.upgrade()).status).toBe(101);
+    ((await server.outcome()) as Conn).terminate();
+  });
+});
+
+describe('limits', () => {
+  it('answer 503 to too many handshakes, before anything else', async () => {
+    const waiting = new EventEmitter();
+    const releases: (() => void)[] = [];
+    const upgrader = new Upgrader({
+      maxHandshakes: 1,
+      authenticate: () =>
+        new Promise<void>((resolve) => {
+          releases.push(resolve);
+          waiting.emit('asked');
+        }),
+    });
+    const server = await listening(upgrader);
+    const first = await connected(server);
+    const asked = once(waiting, 'asked');
+    first.socket.write(request());
+    await asked;
+    const answer = await exchange(server.port, request({ line: 'GET / HTTP/1.0' }));
+    expect(answer.status).toBe(503);
+    expect(answer.body).toBe('too many handshakes\n');
+    releases[0]!();
+    const conn = (await server.outcome(1)) as Conn;
+    conn.terminate();
+  });
+
+  it('answer 503 to too many connections until one is over', async () => {
+    const server = await listening(new Upgrader({ maxConnections: 1 }));
+    const first = await connected(server);
+    await first.upgrade();
+    const conn = (await server.outcome()) as Conn;
+    expect((await exchange(server.port, request())).status).toBe(503);
+    conn.terminate();
+    await conn.closed;
+    const second = await connected(server);
+    expect((await second.upgrade()).status).toBe(101);
+    ((await server.outcome(2)) as Conn).terminate();
+  });
+
+  it('count a refused handshake no longer', async () => {
+    const server = await listening(new Upgrader({ maxConnections: 1, maxHandshakes: 1 }));
+    for (let i = 0; i < 3; i++) {
+      const answer = await exchange(server.port, request({ without: ['sec-websocket-key'] }));
+      expect(answer.status).toBe(400);
+    }
+  });
+
+  it('answer 429 to too many connections from one address, as clientAddress tells it', async () => {
+    const upgrader = new Upgrader({
+      maxConnectionsPerAddress: 1,
+      clientAddress: (req) => req.headers['x-forwarded-for'] as string | undefined,
+    });
+    const server = await listening(upgrader);
+    const first = await connected(server);
+    await first.upgrade({ add: ['X-Forwarded-For: 2001:db8::1'] });
+    const again = request({ add: ['X-Forwarded-For: 2001:db8::2'] });
+    expect((await exchange(server.port, again)).status).toBe(429);
+    const other = await connected(server);
+    expect((await other.upgrade({ add: ['X-Forwarded-For: 2001:db8:1::2'] })).status).toBe(101);
+    for (const n of [0, 2]) ((await server.outcome(n)) as Conn).terminate();
+  });
+
+  it('answer 500 when clientAddress throws', async () => {
+    const upgrader = new Upgrader({
+      maxConnectionsPerAddress: 1,
+      clientAddress: () => {
+        throw new Error('secret');
+      },
+    });
+    const server = await listening(upgrader);
+    expect((await exchange(server.port, request())).status).toBe(500);
+  });
+});
+
+describe('error', () => {
+  it('answers in place of the default', async () => {
+    const seen: unknown[] = [];
+    const upgrader = new Upgrader({
+      error: async (req, socket, status, error) => {
+        await Promise.resolve();
+        seen.push(req.url, status, error.status);
+        socket.write(`HTTP/1.1 ${status} No\r\nConnection: close\r\n\r\nmine`);
+      },
+    });
+    const server = await listening(upgrader);
+    const answer = await exchange(server.port, request({ without: ['sec-websocket-key'] }));
+    expect(answer.raw).toBe('HTTP/1.1 400 No\r\nConnection: close\r\n\r\nmine');
+    expect(seen).toEqual(['/chat', 400, 400]);
+    expect(await server.outcome()).toBeInstanceOf(HandshakeError);
+  });
+
+  it('that throws drops the socket', async () => {
+    const fault = new Error('mine');
+    const upgrader = new Upgrader({
+      error: () => {
+        throw fault;
+      },
+    });
+    const server = await listening(upgrader);
+    const answer = await exchange(server.port, request({ line: 'GET / HTTP/1.0' })).catch(
+      () => undefined,
+    );
+    expect(answer?.raw ?? '').toBe('');
+    expect(await server.outcome()).toBe(fault);
+  });
+});
+
+describe('a refused socket', () => {
+  it('is destroyed when its peer keeps sending', async () => {
+    const server = await listening(new Upgrader());
+    const client = await connected(server);
+    client.socket.write(request({ without: ['sec-websocket-key'] }));
+    const chunk = Buffer.alloc(64 * 1024);
+    const timer = setInterval(() => client.socket.write(chunk), 0);
+    for (let i = 0; i < 40; i++) client.socket.write(chunk);
+    await client.closed();
+    clearInterval(timer);
+    expect(client.received.toString()).toMatch(/^HTTP\/1\.1 400 /);
+  });
+
+  it('is destroyed when its peer does not end', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      let closed = false;
+      const upgrader = new Upgrader();
+      const server = await listening((req: IncomingMessage, socket: Duplex, head: Buffer) => {
+        socket.on('close', () => {
+          closed = true;
+        });
+        upgrader.upgrade(req, socket, head).catch((error: unknown) => server.settled(error));
+      });
+      const client = await connected(server);
+      client.socket.write(request({ without: ['sec-websocket-key'] }));
+      await client.until(() => client.received.includes('\r\n\r\n'));
+      await server.outcome();
+      expect(closed).toBe(false);
+      vi.advanceTimersByTime(2_000);
+      for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+      expect(closed).toBe(true);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
+
+describe('Upgrader.handler', () => {
+  it('closes with 1011 when the handler throws or rejects, and reports it', async () => {
+    for (const handler of [
+      () => {
+        throw new Error('mine');
+      },
+      () => Promise.reject(new Error('mine')),
+    ]) {
+      const reported: unknown[] = [];
+      const upgrader = new Upgrader({
+        report: (error, req) => reported.push(String(error), req.url),
+      });
+      const server = await listening(upgrader.handler(handler));
+      const client = await connected(server);
+      await client.upgrade();
+      await client.until(() => client.received.length >= 4);
+      expect([...client.received.subarray(0, 4)]).toEqual([0x88, 2, 0x03, 0xf3]);
+      expect(reported).toEqual(['Error: mine', '/chat']);
+    }
+  });
+
+  it('leaves the connection open when the handler returns', async () => {
+    const conns: Conn[] = [];
+    const upgrader = new Upgrader();
+    const listener = upgrader.handler(async (conn) => void conns.push(conn));
+    const server = await listening(listener);
+    const client = await connected(server);
+    await client.upgrade();
+    for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+    expect(conns[0]!.state).toBe('open');
+    conns[0]!.terminate();
+    await client.closed();
+  });
+
+  it('answers refusals and rejects nothing', async () => {
+    const reported: unknown[] = [];
+    const upgrader = new Upgrader({ report: (error) => reported.push(error) });
+    const server = await listening(upgrader.handler(() => {}));
+    const answer = await exchange(server.port, request({ without: ['sec-websocket-key'] }));
+    expect(answer.status).toBe(400);
+    expect(reported).toEqual([]);
+  });
+
+  it('reports what the functions of the options threw', async () => {
+    const reported: unknown[] = [];
+    const upgrader = new Upgrader({
+      report: (error) => reported.push(String(error)),
+      checkOrigin: () => Promise.reject(new Error('mine')),
+    });
+    const server = await listening(upgrader.handler(() => {}));
+    expect((await exchange(server.port, request())).status).toBe(500);
+    expect(reported).toEqual(['Error: mine']);
+  });
+
+  it('does not report that a connection ended badly', async () => {
+    const reported: unknown[] = [];
+    const ended = new EventEmitter();
+    const upgrader = new Upgrader({ report: (error) => reported.push(error) });
+    const listener = upgrader.handler(async (conn) => {
+      void conn.closed.then(() => ended.emit('closed'));
+      for await (const _ of conn);
+    });
+    const server = await listening(listener);
+    const client = await connected(server);
+    await client.upgrade();
+    const closed = once(ended, 'closed');
+    client.socket.resetAndDestroy();
+    await closed;
+    expect(reported).toEqual([]);
+  });
+
+  it('warns by default', async () => {
+    const upgrader = new Upgrader();
+    const server = await listening(
+      upgrader.handler(() => {
+        throw 'mine';
+      }),
+    );
+    const warned = once(process, 'warning') as Promise<[Error]>;
+    const client = await connected(server);
+    await client.upgrade();
+    expect((await warned)[0].message).toBe('mine');
+  });
+
+  it('is given a function', () => {
+    expect(() => new Upgrader().handler(undefined as never)).toThrow(TypeError);
+  });
+});
+
+describe('new Upgrader', () => {
+  it.each([
+    { compression: true },
+    { routes: {} },
+    { subProtocols: ['a'] },
+    { subprotocols: 'a' },
+    { subprotocols: ['a b'] },
+    { subprotocols: [''] },
+    { subprotocols: [5] },
+    { subprotocols: ['a\r\nb'] },
+    { allowedOrigins: 'https://a' },
+    { allowedOrigins: ['https://a'], checkOrigin: () => true },
+    { checkOrigin: true },
+    { authenticate: {} },
+    { clientAddress: 'x' },
+    { error: 1 },
+    { report: null },
+    { maxConnections: '5' },
+    { handshakeTimeout: '5' },
+  ])('refuses $0 with a TypeError', (options) => {
+    const make = (): unknown => new Upgrader(options as never);
+    expect(make).toThrow(TypeError);
+    expect(make).toThrow(Object.keys(options)[0]);
+  });
+
+  it.each([
+    { handshakeTimeout: 0 },
+    { handshakeTimeout: 2 ** 31 },
+    { handshakeTimeout: Number.NaN },
+    { maxConnections: 0 },
+    { maxConnections: 1.5 },
+    { maxHandshakes: -1 },
+    { maxConnectionsPerAddress: Number.NaN },
+    { readLimit: -5 },
+  ])('refuses $0 with a RangeError', (options) => {
+    expect(() => new Upgrader(options)).toThrow(RangeError);
+  });
+
+  it('refuses what is no object', () => {
+    expect(() => new Upgrader(null as never)).toThrow(TypeError);
+    expect(() => new Upgrader(5 as never)).toThrow(TypeError);
+  });
+
+  it('takes options that are undefined or switched off', () => {
+    const upgrader = new Upgrader({
+      subprotocols: undefined,
+      maxConnections: false,
+      maxHandshakes: false,
+      maxConnectionsPerAddress: false,
+      handshakeTimeout: false,
+    });
+    expect(upgrader).toBeInstanceOf(Upgrader);
+  });
+
+  it('hands the settings of connections through', async () => {
+    const server = await listening(new Upgrader({ readLimit: 4 }));
+    const client = await connected(server);
+    await client.upgrade({ behind: masked(1, 'too long') });
+    await client.until(() => client.received.length >= 4);
+    expect(client.received.readUInt16BE(2)).toBe(1009);
+    expect(KEY.length).toBe(24);
+    client.socket.end();
+    await ((await server.outcome()) as Conn).closed;
+  });
+});
