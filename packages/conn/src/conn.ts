@@ -292,7 +292,10 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    * @throws (rejects) {@link TimeoutError} after `timeout` (20 s), the signal's reason, {@link BackpressureError} when
    *   `maxPendingPings` are unanswered, and what ended the connection.
    */
-  ping(data?: string | ArrayBufferLike | ArrayBufferView, options: PingOptions = {}): Promise<number> {
+  ping(
+    data?: string | ArrayBufferLike | ArrayBufferView,
+    options: PingOptions = {},
+  ): Promise<number> {
     const { controls, host } = this.#session;
     try {
       const timeout = duration('timeout', options.timeout, 20_000, true);

@@ -15,7 +15,7 @@ function laterTurn(): (callback: () => void) => void {
   if (typeof MessageChannel === 'function') {
     const channel = new MessageChannel();
     // Node's MessagePort has `onmessage` as well, though not in its types.
-    const port1 = channel.port1 as { onmessage: (() => void) | null; unref?(): void };
+    const port1 = channel.port1 as unknown as { onmessage: (() => void) | null; unref?(): void };
     const { port2 } = channel;
     const waiting: (() => void)[] = [];
     port1.onmessage = () => waiting.shift()?.();
