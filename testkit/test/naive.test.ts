@@ -62,8 +62,9 @@ describe('the naive codec', () => {
     ['a text inside a text', hex`01 80 00000000 81 80`, 1002, ['data before FIN']],
     ['a 16-bit length of 125', hex`82 fe 00 7d`, 1002, ['non-minimal length']],
     ['a 64-bit length of 65535', hex`82 ff 00000000 0000`, 1002, ['non-minimal length']],
-    ['the top bit of a length', hex`82 ff 80`, 1002, ['bad length']],
+    ['the top bit of a length', hex`82 ff 80`, 1002, ['length with top bit set']],
     ['a length of 2^53', hex`82 ff 00 20`, 1009, ['length of 2^53 or more']],
+    ['a length of 2^62 at its first byte', hex`82 ff 40`, 1009, ['length of 2^53 or more']],
   ])('refuses %s', (_, bytes, closeCode, faults) => {
     const whole = naiveDecode(bytes, 'server');
     expect(whole.failure).toEqual({ closeCode, faults });
@@ -78,6 +79,9 @@ describe('the naive codec', () => {
       'RSV1 set',
     ]);
     expect(naiveDecode(hex`82 05`, 'client', { maxFramePayload: 4 }).failure?.closeCode).toBe(1009);
+    expect(naiveDecode(hex`82 7e 01`, 'client', { maxFramePayload: 255 }).failure?.faults).toEqual([
+      'frame over the limit of 255 bytes',
+    ]);
     expect(naiveDecode(hex`89 01 00`, 'client', { maxFramePayload: 0 }).frames).toHaveLength(1);
   });
 
