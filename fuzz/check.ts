@@ -1,0 +1,30 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import fc from 'fast-check';
+
+/** The knobs of `run.ts`; without them the targets are short tests that give the same inputs each time. */
+const seed = Number(process.env['FUZZ_SEED'] ?? 1);
+const seconds = Number(process.env['FUZZ_SECONDS'] ?? 0);
+
+/**
+ * Holds a law against generated inputs.
+ *
+ * @param runs - How many, unless `FUZZ_SECONDS` says for how long.
+ * @throws Error with the smallest input that breaks it, and the seed.
+ */
+export function check<T>(input: fc.Arbitrary<T>, runs: number, law: (input: T) => void): void {
+  const bounds =
+    seconds > 0
+      ? { numRuns: Number.MAX_SAFE_INTEGER, interruptAfterTimeLimit: seconds * 1000 }
+      : { numRuns: runs };
+  // Shrinking a long stream may take longer than the search that found it.
+  fc.assert(fc.property(input, law), { ...bounds, seed, endOnFailure: false });
+}
+
+/** Inputs that broke something once, by name. */
+export function corpus(target: string): { says: string; text: string }[] {
+  const folder = new URL(`corpus/${target}/`, import.meta.url);
+  return readdirSync(folder).map((file) => ({
+    says: file.replace(/\.\w+$/, '').replaceAll('-', ' '),
+    text: readFileSync(new URL(file, folder), 'utf8').replace(/\n$/, ''),
+  }));
+}

@@ -1,0 +1,115 @@
+import {
+  acceptDeflate,
+  type Extension,
+  formatExtensions,
+  hasToken,
+  isWebSocketKey,
+  negotiateDeflate,
+  parseExtensions,
+  parseSubprotocols,
+  parseTokenList,
+} from '@ws/codec';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { check, corpus } from '../check.ts';
+
+// The grammars once more, as the regular languages that they are: short to write, and of no use against hostile text.
+const char = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]";
+const value = `(?:${char}+|"(?:\\\\?${char})+")`;
+const param = `;[ \\t]*${char}+[ \\t]*(?:=[ \\t]*${value}[ \\t]*)?`;
+const extension = `${char}+[ \\t]*(?:${param})*`;
+const list = (element: string): RegExp =>
+  new RegExp(`^[ \\t]*(?:${element})?(?:,[ \\t]*(?:${element})?)*$`);
+const EXTENSIONS = list(extension);
+const TOKENS = list(`${char}+[ \\t]*`);
+
+const shard = fc.oneof(
+  { weight: 8, arbitrary: fc.constantFrom('a', 'b1', ';', ', ', '=', ' ', '\t', '"a"', '"\\a"') },
+  { weight: 1, arbitrary: fc.constantFrom('"', '\\', '\0', '\r\n', 'é', '()', '""', '__proto__') },
+);
+const field = fc.oneof(
+  { weight: 6, arbitrary: fc.string({ unit: shard, maxLength: 24 }) },
+  fc.string({ unit: 'binary', maxLength: 40 }),
+);
+
+describe('parseExtensions', () => {
+  it('takes what the grammar takes, keeps its counts, and what it gives can be written', () => {
+    check(field, 3000, (text) => {
+      const read = parseExtensions(text);
+      const tooMany = (text.match(/[^,]+/g) ?? []).length > 16 || text.split(';').length > 17;
+      if (!tooMany) expect(read !== undefined).toBe(EXTENSIONS.test(text));
+      for (const { params, repeated } of read ?? []) {
+        expect(params.size).toBeLessThanOrEqual(repeated ? 15 : 16);
+      }
+      if (read?.every((one) => !one.repeated)) {
+        expect(parseExtensions(formatExtensions(read))).toEqual(read);
+      }
+    });
+  });
+
+  it.each(corpus('handshake'))('still ends at: $says', ({ text }) => {
+    expect(parseExtensions(text) !== undefined).toBe(EXTENSIONS.test(text));
+  });
+});
+
+describe('parseTokenList', () => {
+  it('takes what the grammar takes; hasToken finds at least as much', () => {
+    check(field, 3000, (text) => {
+      const tokens = parseTokenList(text);
+      expect(tokens !== undefined).toBe(TOKENS.test(text));
+      for (const token of tokens ?? []) expect(hasToken(text, token.toUpperCase())).toBe(true);
+      const names = parseSubprotocols(text);
+      if (names !== undefined) expect(names).toEqual([...new Set(tokens)]);
+    });
+  });
+});
+
+describe('isWebSocketKey', () => {
+  it('takes exactly what 16 bytes are encoded as', () => {
+    const near = fc.stringMatching(/^[A-Za-z0-9+/]{20,22}[AQgwB=]==?$/);
+    check(fc.oneof(near, field), 3000, (key) => {
+      const bytes = Buffer.from(key, 'base64');
+      expect(isWebSocketKey(key)).toBe(bytes.length === 16 && bytes.toString('base64') === key);
+    });
+  });
+});
+
+describe('permessage-deflate', () => {
+  const names = [
+    'server_no_context_takeover',
+    'client_no_context_takeover',
+    'server_max_window_bits',
+    'client_max_window_bits',
+  ];
+  const bits = fc.oneof(
+    fc.integer({ min: 8, max: 15 }).map(String),
+    fc.constantFrom('7', '16', '08'),
+  );
+  const entry = fc.tuple(
+    fc.oneof(
+      { weight: 9, arbitrary: fc.constantFrom(...names) },
+      fc.constantFrom('x', '__proto__'),
+    ),
+    fc.oneof({ weight: 2, arbitrary: fc.constant(true as const) }, bits),
+  );
+  const offer = fc
+    .tuple(fc.constantFrom('permessage-deflate', 'x'), fc.array(entry, { maxLength: 4 }))
+    .map(([name, params]): Extension => ({ name, params: new Map(params) }));
+  const limit = fc.option(fc.integer({ min: 8, max: 15 }), { nil: undefined });
+  const limits = fc.record({
+    serverNoContextTakeover: fc.boolean(),
+    clientNoContextTakeover: fc.boolean(),
+    serverMaxWindowBits: limit,
+    clientMaxWindowBits: limit,
+  });
+
+  it('is never answered with what a client of that offer refuses', () => {
+    check(fc.tuple(fc.array(offer, { maxLength: 4 }), limits), 3000, ([offers, limits]) => {
+      const agreement = negotiateDeflate(offers, limits);
+      if (agreement === undefined) return;
+      const [answer] = parseExtensions(formatExtensions([agreement.answer]))!;
+      const accepted = offers.find((one) => negotiateDeflate([one], limits) !== undefined)!;
+      expect(acceptDeflate(answer!, accepted)).toEqual(agreement.parameters);
+    });
+  });
+});
