@@ -13,10 +13,7 @@ function laterTurn(): (callback: () => void) => void {
     return (callback) => void immediate(callback);
   }
   if (typeof MessageChannel === 'function') {
-    const channel = new MessageChannel();
-    // Node's MessagePort has `onmessage` as well, though not in its types.
-    const port1 = channel.port1 as unknown as { onmessage: (() => void) | null; unref?(): void };
-    const { port2 } = channel;
+    const { port1, port2 } = new MessageChannel();
     const waiting: (() => void)[] = [];
     port1.onmessage = () => waiting.shift()?.();
     port1.unref?.();
