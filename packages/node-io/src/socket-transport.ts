@@ -56,7 +56,7 @@ class SocketTransport implements Transport {
   #needDrain = false;
   /** One entry for each write whose callback is awaited, oldest first; made when the first has to wait. */
   #waiting: ((() => void) | undefined)[] | undefined;
-  #written: (() => void) | undefined;
+  #written: ((error?: Error | null) => void) | undefined;
   #localAddr: string | undefined;
   #remoteAddr: string | undefined;
 
@@ -121,7 +121,9 @@ class SocketTransport implements Transport {
   write(chunk: Uint8Array, release?: () => void): boolean {
     const socket = this.#socket;
     if (!socket.writable) {
-      release?.();
+      // A dead socket gives bytes back with its end, so that nobody takes them for sent before that is told.
+      if (socket.destroyed && this.#sink !== undefined) (this.#waiting ??= []).push(release);
+      else release?.();
       return true;
     }
     if (this.#plain && socket.writableLength === 0 && socket.writableCorked === 0) {
@@ -173,17 +175,18 @@ class SocketTransport implements Transport {
   /** Node calls the callbacks of writes in their order, so one function and a queue serve them all. */
   #writeAndWait(chunk: Uint8Array, release: (() => void) | undefined): void {
     this.#waiting ??= [];
-    this.#written ??= () => this.#onWritten();
+    this.#written ??= (error) => this.#onWritten(error);
     this.#waiting.push(release);
     this.#socket.write(chunk, this.#written);
   }
 
-  #onWritten(): void {
-    // Callbacks of a dead socket come late: its releases have run already.
-    if (this.#waiting === undefined) return;
-    this.#waiting.shift()?.();
+  #onWritten(error: Error | null | undefined): void {
     const socket = this.#socket;
-    if (this.#needDrain && socket.writableLength <= this.#highWaterMark && !socket.destroyed) {
+    // What a dead socket did not send is given back with its end, told or not: Node calls the callback of the write
+    // that it destroys without an error.
+    if (error instanceof Error || socket.destroyed || this.#waiting === undefined) return;
+    this.#waiting.shift()?.();
+    if (this.#needDrain && socket.writableLength <= this.#highWaterMark) {
       this.#needDrain = false;
       this.#sink?.drain();
     }

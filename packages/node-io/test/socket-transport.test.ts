@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { Duplex } from 'node:stream';
+import type { Transport } from '@ws/conn';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { socketTransport } from '../src/index.ts';
 import { duplexPair, type Pair, readAll, record, tcpPair, tlsPair } from './sockets.ts';
@@ -358,6 +359,34 @@ describe.each([
     expect(sink.count('close')).toBe(1);
     transport.write(text('after'));
     await turn();
+  });
+
+  it.each([
+    ['reset by the peer', (pair: Pair) => void pair.peerTcp?.resetAndDestroy()],
+    ['destroyed', (_: Pair, transport: Transport) => transport.destroy()],
+  ])('gives nothing unsent back before its end is told, when %s', async (_, ends) => {
+    const transport = socketTransport(pair.ours);
+    const order: string[] = [];
+    const release = (): void => {
+      order.push('release');
+      // Told in the same step: a microtask later the connection knows that these bytes were not sent.
+      queueMicrotask(() => order.push('microtask'));
+    };
+    const closed = new Promise<void>((resolve) => {
+      const close = (): void => {
+        order.push('close');
+        resolve();
+      };
+      transport.start({ data() {}, drain() {}, end() {}, close });
+    });
+    pair.peer.pause();
+    for (let i = 0; i < 3; i++) transport.write(Buffer.alloc(8 * 1024 * 1024), release);
+    ends(pair, transport);
+    if (!pair.ours.destroyed) await new Promise((resolve) => pair.ours.once('error', resolve));
+    // The socket is dead, and its end not yet told.
+    transport.write(Buffer.alloc(1), release);
+    await closed;
+    expect(order.slice(0, order.indexOf('close'))).toEqual(Array(4).fill('release'));
   });
 
   it('switches Nagle and the idle timeout off', async () => {
