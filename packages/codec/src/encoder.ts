@@ -14,9 +14,9 @@ import {
   xorWords,
 } from './mask.ts';
 import { sharedMaskKeys } from './mask-key.ts';
-import { isControl, type Role } from './opcode.ts';
+import type { Role } from './opcode.ts';
 import { type Slab, type SlabSource, sharedSlabPool } from './pool.ts';
-import { FIN, MASK } from './rules.ts';
+import { FIN, MASK, RSV } from './rules.ts';
 import { type Simd, simd } from './simd.ts';
 import { isHigh, utf8Length, writeUtf8 } from './utf8.ts';
 
@@ -43,7 +43,7 @@ export interface FrameEncoderOptions {
 const LARGEST = 64 * 1024;
 const LONGEST_HEADER = 14;
 /** Up to here one pass copies and masks: reading back as words what was just written as bytes would stall. */
-const ONE_PASS = 24;
+const ONE_PASS = 16;
 /** Up to here a loop over the characters beats the call of a native encoder. */
 const SHORT_TEXT = 16;
 const NO_BYTES = new Uint8Array(0);
@@ -51,12 +51,15 @@ const NO_BYTES = new Uint8Array(0);
 /**
  * Frames in, segments out. Frames are appended to a slab; what a turn appends, leaves as one piece:
  *
- * ```ts no-run
+ * ```ts
+ * import { FrameEncoder, TextMessage } from '@ws/codec';
+ *
+ * const encoder = new FrameEncoder({ role: 'server' });
  * encoder.text(TextMessage, true, 0, 'hello');
  * const count = encoder.segments;
  * for (let i = 0; i < count; i++) {
  *   const piece = encoder.segBuf(i).subarray(encoder.segStart(i), encoder.segEnd(i));
- *   socket.write(piece, encoder.segRelease(i));
+ *   process.stdout.write(piece, encoder.segRelease(i));
  * }
  * encoder.shift(count);
  * ```
@@ -85,6 +88,8 @@ export class FrameEncoder {
   /** Where the slab lies in the SIMD memory, or -1. */
   #address = -1;
   #pos = 0;
+  /** What is left of the slab. */
+  #room = 0;
   #startsFrame = true;
 
   // The sealed segments, as columns: no object for each.
@@ -146,10 +151,11 @@ export class FrameEncoder {
     end: number = payload.length,
     release?: () => void,
   ): number {
-    checkFrameFields(opcode, rsv);
-    checkRange(payload, start, end);
     const length = end - start;
-    checkControl(opcode, fin, length);
+    if (!(payload instanceof Uint8Array && start >= 0 && length >= 0 && end <= payload.length)) {
+      checkRange(payload, start, end);
+    }
+    if (badFrame(opcode, fin, rsv, length)) refuse(opcode, fin, rsv);
     const b0 = (fin ? FIN : 0) | rsv | opcode;
     const size = headerSize(length) + this.#keySize + length;
     if (this.#keySize === 0 && length > this.#borrowFrom) {
@@ -158,9 +164,17 @@ export class FrameEncoder {
       this.#inPieces(b0, payload, start, end);
       release?.();
     } else {
-      if (this.#bytes.length - this.#pos < size) this.#grow(size);
-      this.#whole(b0, payload, start, end);
-      release?.();
+      if (this.#room < size) this.#grow(size);
+      const at = this.#pos + size - length;
+      const key = this.#header(b0, length);
+      if (length <= ONE_PASS) {
+        xorCopy(payload, start, end, this.#bytes, at, key);
+      } else {
+        this.#bytes.set(length === payload.length ? payload : payload.subarray(start, end), at);
+        if (key !== 0) this.#mask(at, at + length, key);
+      }
+      this.#advance(size);
+      if (release !== undefined) release();
     }
     this.#pending += size;
     return size;
@@ -173,25 +187,26 @@ export class FrameEncoder {
    * @throws As {@link frame}; TypeError when `text` is no string.
    */
   text(opcode: number, fin: boolean, rsv: number, text: string): number {
-    checkFrameFields(opcode, rsv);
     if (typeof text !== 'string') throw new TypeError('text must be a string');
+    // At least as many bytes as UTF-16 units.
+    if (badFrame(opcode, fin, rsv, text.length)) refuse(opcode, fin, rsv);
     const b0 = (fin ? FIN : 0) | rsv | opcode;
     const most = 3 * text.length + LONGEST_HEADER;
-    if (most > LARGEST) return this.#longText(opcode, fin, b0, text);
+    if (most > LARGEST) return this.#longText(b0, text);
 
-    if (this.#bytes.length - this.#pos < most) this.#grow(most);
+    if (this.#room < most) this.#grow(most);
     const bytes = this.#bytes;
     // Nearly all text is ASCII: guess the header from the number of characters, and move the text when it was not.
     const guess = this.#pos + headerSize(text.length) + this.#keySize;
     let length = text.length <= SHORT_TEXT ? writeAscii(bytes, guess, text) : -1;
     if (length < 0) length = this.#writeUtf8(bytes, guess, text);
-    checkControl(opcode, fin, length);
+    if (badFrame(opcode, fin, rsv, length)) refuse(opcode, fin, rsv);
     const at = this.#pos + headerSize(length) + this.#keySize;
     if (at !== guess) bytes.copyWithin(at, guess, guess + length);
     const key = this.#header(b0, length);
     this.#mask(at, at + length, key);
     const size = at + length - this.#pos;
-    this.#pos += size;
+    this.#advance(size);
     this.#pending += size;
     return size;
   }
@@ -272,42 +287,27 @@ export class FrameEncoder {
     for (const release of releases) release?.();
   }
 
-  /** Copies a frame that fits the slab. */
-  #whole(b0: number, payload: Uint8Array, start: number, end: number): void {
-    const length = end - start;
-    const key = this.#header(b0, length);
-    const at = this.#pos + headerSize(length) + this.#keySize;
-    if (length <= ONE_PASS) {
-      xorCopy(payload, start, end, this.#bytes, at, key);
-    } else {
-      this.#bytes.set(length === payload.length ? payload : payload.subarray(start, end), at);
-      this.#mask(at, at + length, key);
-    }
-    this.#pos = at + length;
-  }
-
   /** Copies a frame that is larger than a slab: each slab is filled to its end. */
   #inPieces(b0: number, payload: Uint8Array, start: number, end: number): void {
     let key = this.#openLarge(b0, end - start);
     for (let i = start; i < end; ) {
-      if (this.#pos === this.#bytes.length) this.#next();
+      if (this.#room === 0) this.#next();
       const at = this.#pos;
       const n = Math.min(end - i, this.#bytes.length - at);
       this.#bytes.set(payload.subarray(i, i + n), at);
       this.#mask(at, at + n, key);
       key = rotate(key, n);
-      this.#pos += n;
+      this.#advance(n);
       i += n;
     }
   }
 
   /** Text that might not fit a slab: its size is counted first, then it is written a slab at a time. */
-  #longText(opcode: number, fin: boolean, b0: number, text: string): number {
+  #longText(b0: number, text: string): number {
     const length = utf8Length(text);
-    checkControl(opcode, fin, length);
     let key = this.#openLarge(b0, length);
     for (let i = 0; i < text.length; ) {
-      let units = Math.floor((this.#bytes.length - this.#pos) / 3);
+      let units = Math.floor(this.#room / 3);
       if (units < 2) {
         this.#next();
         continue;
@@ -318,7 +318,7 @@ export class FrameEncoder {
       const n = this.#writeUtf8(this.#bytes, at, text.slice(i, i + units));
       this.#mask(at, at + n, key);
       key = rotate(key, n);
-      this.#pos += n;
+      this.#advance(n);
       i += units;
     }
     const size = headerSize(length) + this.#keySize + length;
@@ -334,9 +334,9 @@ export class FrameEncoder {
     release: (() => void) | undefined,
   ): void {
     const size = headerSize(end - start);
-    if (this.#bytes.length - this.#pos < size) this.#grow(size);
+    if (this.#room < size) this.#grow(size);
     this.#header(b0, end - start);
-    this.#pos += size;
+    this.#advance(size);
     this.#seal();
     this.#push(payload, start, end, release, false);
   }
@@ -345,16 +345,23 @@ export class FrameEncoder {
   #openLarge(b0: number, length: number): number {
     const header = headerSize(length) + this.#keySize;
     const room = Math.max(header, LARGEST - this.#pos);
-    if (this.#bytes.length - this.#pos < room) this.#grow(room);
+    if (this.#room < room) this.#grow(room);
     const key = this.#header(b0, length);
-    this.#pos += header;
+    this.#advance(header);
     return key;
   }
 
   /** Writes a header at #pos, without moving on. Says the little-endian key, 0 when unmasked. */
   #header(b0: number, length: number): number {
     const bytes = this.#bytes;
-    const at = writeHeader(bytes, this.#pos, b0, this.#maskBit, length);
+    let at = this.#pos;
+    if (length < 126) {
+      bytes[at] = b0;
+      bytes[at + 1] = this.#maskBit | length;
+      at += 2;
+    } else {
+      at = writeHeader(bytes, at, b0, this.#maskBit, length);
+    }
     if (this.#keySize === 0) return 0;
     const key = swap(this.#nextKey());
     bytes[at] = key;
@@ -395,7 +402,8 @@ export class FrameEncoder {
     }
     const bytes = this.#bytes;
     this.#lease(this.#pos + need);
-    this.#bytes.set(this.#pos === bytes.length ? bytes : bytes.subarray(0, this.#pos));
+    // The whole slab, though less is used: a view would be garbage, and this happens twice in a turn at most.
+    this.#bytes.set(bytes);
     old.release();
   }
 
@@ -410,6 +418,7 @@ export class FrameEncoder {
     const slab = this.#pool.take(bytes);
     this.#slab = slab;
     this.#bytes = slab.bytes;
+    this.#room = slab.bytes.length - this.#pos;
     this.#view = undefined;
     this.#words = undefined;
     this.#address = -1;
@@ -433,7 +442,13 @@ export class FrameEncoder {
     this.#words = undefined;
     this.#address = -1;
     this.#pos = 0;
+    this.#room = 0;
     this.#startsFrame = true;
+  }
+
+  #advance(n: number): void {
+    this.#pos += n;
+    this.#room -= n;
   }
 
   #push(
@@ -481,10 +496,19 @@ function writeAscii(bytes: Uint8Array, at: number, text: string): number {
   return text.length;
 }
 
-function checkControl(opcode: number, fin: boolean, length: number): void {
-  if (!isControl(opcode)) return;
-  if (!fin) throw new RangeError('a control frame must not be fragmented');
-  if (length > 125) {
-    throw new RangeError(`the payload of a control frame has at most 125 bytes, not ${length}`);
-  }
+/** One look at all that may be wrong with the arguments: small enough to be inlined. */
+function badFrame(opcode: number, fin: boolean, rsv: number, length: number): boolean {
+  return (
+    (opcode & 0x0f) !== opcode || (rsv & RSV) !== rsv || (opcode >= 8 && (length > 125 || !fin))
+  );
+}
+
+/** Says what was wrong. */
+function refuse(opcode: number, fin: boolean, rsv: number): never {
+  checkFrameFields(opcode, rsv);
+  throw new RangeError(
+    fin
+      ? 'the payload of a control frame has at most 125 bytes'
+      : 'a control frame must not be fragmented',
+  );
 }

@@ -42,7 +42,7 @@ const POISON = 0xdb;
  * ones are made to measure and not kept. The pool is bounded in what it keeps, not in what it lends.
  */
 export class SlabPool implements SlabSource {
-  readonly #free: PooledSlab[][] = CLASSES.map(() => []);
+  readonly #free: readonly Stack[] = CLASSES.map(() => new Stack());
   readonly #maxFreeBytes: number;
   readonly #simd: boolean;
   readonly #debug: boolean;
@@ -115,6 +115,23 @@ export class SlabPool implements SlabSource {
       simd()?.slots.give(slab.bytes);
     }
   };
+}
+
+/** Free slabs of one class. An array that is popped empty gives its memory up, and a push takes new: this one does not. */
+class Stack {
+  readonly #slabs: (PooledSlab | undefined)[] = [];
+  #count = 0;
+
+  push(slab: PooledSlab): void {
+    this.#slabs[this.#count++] = slab;
+  }
+
+  pop(): PooledSlab | undefined {
+    if (this.#count === 0) return undefined;
+    const slab = this.#slabs[--this.#count];
+    this.#slabs[this.#count] = undefined;
+    return slab;
+  }
 }
 
 class PooledSlab implements Slab {

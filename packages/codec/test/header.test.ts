@@ -1,0 +1,121 @@
+import { FrameHeader, ProtocolError } from '@ws/codec';
+import { hex, naiveEncode } from '@ws/testkit';
+import { describe, expect, it } from 'vitest';
+
+describe('FrameHeader.read', () => {
+  it.each([
+    { says: 'an empty text frame', wire: hex`81 00`, size: 2, length: 0 },
+    { says: 'the largest 7-bit length', wire: hex`82 7d`, size: 2, length: 125 },
+    { says: 'the smallest 16-bit length', wire: hex`82 7e 00 7e`, size: 4, length: 126 },
+    { says: 'the largest 16-bit length', wire: hex`82 7e ff ff`, size: 4, length: 65535 },
+    {
+      says: 'the smallest 64-bit length',
+      wire: hex`82 7f 0000000000010000`,
+      size: 10,
+      length: 65536,
+    },
+    {
+      says: 'a length above 2^32',
+      wire: hex`82 7f 0000000180000001`,
+      size: 10,
+      length: 0x180000001,
+    },
+    {
+      says: 'the largest length',
+      wire: hex`82 7f 001fffffffffffff`,
+      size: 10,
+      length: 2 ** 53 - 1,
+    },
+    { says: 'a masked frame', wire: hex`82 ff 0000000000010000 37fa213d`, size: 14, length: 65536 },
+  ])('reads $says', ({ wire, size, length }) => {
+    const header = new FrameHeader();
+    expect(header.read(wire, 0, wire.length)).toBe(size);
+    expect(header.length).toBe(length);
+    const again = new Uint8Array(size + 2);
+    expect(header.write(again, 1)).toBe(size);
+    expect(again.slice(1, size + 1)).toEqual(wire);
+  });
+
+  it('reads every bit of the first byte', () => {
+    const header = new FrameHeader();
+    expect(header.read(hex`50 00`)).toBe(2);
+    expect(header).toMatchObject({ fin: false, rsv: 0x50, opcode: 0, masked: false, maskKey: 0 });
+    expect(header.read(hex`aa 80 ff 00 00 01`)).toBe(6);
+    expect(header).toMatchObject({ fin: true, rsv: 0x20, opcode: 10, masked: true });
+    expect(header.maskKey).toBe(0xff000001 | 0);
+  });
+
+  it('says 0 until the last header byte is there, and keeps its fields', () => {
+    const wire = hex`82 ff 0000000000010000 37fa213d`;
+    const header = new FrameHeader();
+    header.read(hex`89 01`);
+    for (let end = 0; end < wire.length; end++) expect(header.read(wire, 0, end)).toBe(0);
+    expect(header).toMatchObject({ opcode: 9, length: 1, masked: false });
+  });
+
+  it.each([
+    { says: 'a 16-bit length below 126', wire: hex`82 7e 00 7d`, decides: 4, code: 1002 },
+    {
+      says: 'a 64-bit length below 65536',
+      wire: hex`82 7f 000000000000 ffff`,
+      decides: 8,
+      code: 1002,
+    },
+    {
+      says: 'the top bit of a 64-bit length',
+      wire: hex`82 7f 8000000000000000`,
+      decides: 3,
+      code: 1002,
+    },
+    { says: 'a length of 2^53', wire: hex`82 7f 0020000000000000`, decides: 4, code: 1009 },
+    { says: 'a length of 2^56', wire: hex`82 7f 0100000000000000`, decides: 3, code: 1009 },
+  ])('refuses $says at the byte that decides', ({ wire, decides, code }) => {
+    const header = new FrameHeader();
+    for (let end = 0; end < decides; end++) expect(header.read(wire, 0, end)).toBe(0);
+    try {
+      header.read(wire, 0, decides);
+      expect.unreachable();
+    } catch (error) {
+      expect(error).toBeInstanceOf(ProtocolError);
+      expect(error).toMatchObject({ closeCode: code });
+    }
+  });
+
+  it('refuses ranges outside the bytes', () => {
+    const header = new FrameHeader();
+    expect(() => header.read(hex`81 00`, 0, 3)).toThrow(RangeError);
+    expect(() => header.read(hex`81 00`, -1, 2)).toThrow(RangeError);
+    expect(() => header.read(hex`81 00`, Number.NaN, 2)).toThrow(RangeError);
+    expect(() => header.read('8100' as never, 0, 2)).toThrow(TypeError);
+  });
+});
+
+describe('FrameHeader.write', () => {
+  it.each([0, 125, 126, 65535, 65536, 2 ** 32 + 5])('writes the shortest form of %d', (length) => {
+    const header = new FrameHeader();
+    Object.assign(header, { fin: true, opcode: 2, length, masked: true, maskKey: 0x80000001 | 0 });
+    const room = new Uint8Array(14);
+    const size = header.write(room);
+    if (length <= 65536) {
+      const naive = naiveEncode(2, new Uint8Array(length), { mask: 0x80000001 });
+      expect(room.slice(0, size)).toEqual(naive.slice(0, size));
+    }
+    const twin = new FrameHeader();
+    expect(twin.read(room, 0, size)).toBe(size);
+    expect(twin).toEqual(header);
+  });
+
+  it('refuses fields that do not fit', () => {
+    const room = new Uint8Array(14);
+    const write = (fields: object): number => Object.assign(new FrameHeader(), fields).write(room);
+    expect(() => write({ opcode: 16 })).toThrow('opcode');
+    expect(() => write({ opcode: Number.NaN })).toThrow(RangeError);
+    expect(() => write({ rsv: 1 })).toThrow('rsv');
+    expect(() => write({ length: -1 })).toThrow('length');
+    expect(() => write({ length: 2 ** 53 })).toThrow('length');
+    expect(() => write({ length: 1.5 })).toThrow('length');
+    expect(() => Object.assign(new FrameHeader(), { length: 126 }).write(room, 11)).toThrow(
+      'range',
+    );
+  });
+});

@@ -1,0 +1,146 @@
+import { sharedMessageBuffers, unmask } from '@ws/codec';
+import { naiveMask } from '@ws/testkit';
+import { describe, expect, it } from 'vitest';
+import {
+  rotate,
+  skewOf,
+  swap,
+  viewOver,
+  wordsOver,
+  xorAnywhere,
+  xorBytes,
+  xorCopy,
+  xorView,
+  xorWords,
+} from '../src/mask.ts';
+import { simd } from '../src/simd.ts';
+import { bytes } from './support.ts';
+
+const KEY = 0x37fa213d;
+type Kernel = (bytes: Uint8Array, start: number, end: number, key: number) => void;
+
+const kernels: Record<string, Kernel> = {
+  'single bytes': xorBytes,
+  DataView: (b, start, end, key) => xorView(b, viewOver(b), start, end, key),
+  '64-bit words': (b, start, end, key) => xorWords(b, wordsOver(b), skewOf(b), start, end, key),
+  'SIMD, staged': (b, start, end, key) => simd()!.xorForeign(b, start, end, key),
+  'whichever fits': xorAnywhere,
+  unmask: (b, start, end, key) => void unmask(b, start, end, swap(key)),
+  'the copying one': (b, start, end, key) => {
+    const copy = b.slice();
+    xorCopy(copy, start, end, b, start, key);
+  },
+};
+
+/** Checks a kernel on `memory`, whose alignment is the test's: nothing outside the range may change. */
+function check(
+  kernel: Kernel,
+  memory: Uint8Array,
+  start: number,
+  length: number,
+  key: number,
+): void {
+  const before = bytes(memory.length, length);
+  memory.set(before);
+  kernel(memory, start, start + length, swap(key));
+  before.set(naiveMask(before.slice(start, start + length), key), start);
+  // Compared as strings: ten thousand times as fast as toEqual when called so often.
+  if (Buffer.compare(memory, before) !== 0) {
+    expect({ start, length, memory }).toEqual({ start, length, memory: before });
+  }
+}
+
+describe.each(Object.entries(kernels))('unmasking by %s', (_, kernel) => {
+  it('equals the byte loop at every length and alignment, and touches nothing else', () => {
+    const room = new Uint8Array(64 + 200 + 64 + 64);
+    for (let align = 0; align < 64; align++) {
+      const memory = room.subarray(align, align + 200 + 64);
+      for (let length = 0; length <= 200; length++) check(kernel, memory, 31, length, KEY);
+    }
+    expect.assertions(0);
+  });
+
+  it.each([224, 255, 1000, 4111, 8192, 8193, 70_001, 200_003])(
+    'equals it at %d bytes',
+    (length) => {
+      for (let align = 0; align < 8; align++) {
+        const memory = new Uint8Array(length + 100).subarray(align);
+        check(kernel, memory, 13, length, KEY | (align << 28));
+      }
+      expect.assertions(0);
+    },
+  );
+
+  it.each([0, -1, 0x80, 0xff000000, 0x000000ff])('takes the key %d', (key) => {
+    check(kernel, new Uint8Array(600), 3, 500, key);
+    check(kernel, new Uint8Array(60), 3, 30, key);
+    expect.assertions(0);
+  });
+});
+
+describe('unmasking inside the SIMD memory', () => {
+  it('equals the byte loop at every length and alignment, and touches nothing else', () => {
+    const buffer = sharedMessageBuffers().take(4096);
+    expect(buffer.buffer).toBe(simd()!.buffer);
+    for (let align = 0; align < 64; align++) {
+      const memory = buffer.subarray(align, align + 300);
+      for (let length = 0; length <= 200; length++) {
+        check(kernels['unmask']!, memory, 40, length, KEY);
+        check(
+          (b, s, e, k) => simd()!.xor(b.byteOffset + s, b.byteOffset + e, k),
+          memory,
+          40,
+          length,
+          KEY,
+        );
+      }
+    }
+    const whole = buffer.subarray(0, 4096);
+    check(kernels['unmask']!, whole, 5, 4001, KEY);
+    sharedMessageBuffers().give(buffer);
+  });
+});
+
+describe('unmask', () => {
+  it.each([1, 2, 3, 4, 5, 130, 1000, 1001, 1002, 1003])(
+    'gives the key for the next piece after %d bytes',
+    (cut) => {
+      const payload = bytes(5000);
+      const pieces = payload.slice();
+      let key = KEY;
+      key = unmask(pieces, 0, cut, key);
+      key = unmask(pieces, cut, cut + 7, key);
+      unmask(pieces, cut + 7, pieces.length, key);
+      expect(pieces).toEqual(naiveMask(payload, KEY));
+    },
+  );
+
+  it('undoes itself', () => {
+    const payload = bytes(777);
+    unmask(payload, 0, 777, KEY);
+    unmask(payload, 0, 777, KEY);
+    expect(payload).toEqual(bytes(777));
+  });
+
+  it('returns a signed key, whatever it was given', () => {
+    expect(unmask(bytes(4), 0, 0, 0xffffffff)).toBe(-1);
+    expect(unmask(bytes(4), 0, 1, 0x00ff0000)).toBe(0xff000000 | 0);
+  });
+
+  it('refuses bad arguments', () => {
+    expect(() => unmask([1, 2] as never, 0, 1, KEY)).toThrow(TypeError);
+    expect(() => unmask(bytes(4), 0, 5, KEY)).toThrow(RangeError);
+    expect(() => unmask(bytes(4), 3, 2, KEY)).toThrow(RangeError);
+    expect(() => unmask(bytes(4), -1, 2, KEY)).toThrow(RangeError);
+    expect(() => unmask(bytes(4), 0, Number.NaN, KEY)).toThrow(RangeError);
+    expect(() => unmask(bytes(4), 0, 4, '1' as never)).toThrow(TypeError);
+  });
+});
+
+describe('rotate', () => {
+  it('turns a little-endian key by the remainder of four', () => {
+    expect([0, 1, 2, 3, 4].map((n) => rotate(0x44332211, n))).toEqual([
+      0x44332211, 0x11443322, 0x22114433, 0x33221144, 0x44332211,
+    ]);
+  });
+});

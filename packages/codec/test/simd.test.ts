@@ -1,0 +1,131 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { SimdSlots } from '../src/simd-slots.ts';
+
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.resetModules();
+});
+
+describe('simd', () => {
+  it('makes one memory for the thread, when it is first asked', async () => {
+    const memories: unknown[] = [];
+    const { Memory, Module, Instance } = WebAssembly;
+    class Counting extends Memory {
+      constructor(descriptor: WebAssembly.MemoryDescriptor) {
+        super(descriptor);
+        memories.push(descriptor);
+      }
+    }
+    vi.stubGlobal('WebAssembly', { Memory: Counting, Module, Instance });
+    const { simd } = await import('../src/simd.ts');
+    expect(memories).toEqual([]);
+    expect(simd()).toBe(simd());
+    expect(memories).toEqual([{ initial: 257, maximum: 257 }]);
+  });
+
+  it.each([
+    { says: 'there is no WebAssembly', stub: undefined },
+    {
+      says: 'memory is refused',
+      stub: {
+        Memory: class {
+          constructor() {
+            throw new RangeError('could not allocate memory');
+          }
+        },
+      },
+    },
+    {
+      says: 'SIMD is unknown',
+      stub: {
+        Memory: WebAssembly.Memory,
+        Module: class {
+          constructor() {
+            throw new WebAssembly.CompileError('invalid opcode');
+          }
+        },
+      },
+    },
+  ])('is undefined where $says, and everything works without', async ({ stub }) => {
+    vi.stubGlobal('WebAssembly', stub);
+    const { simd } = await import('../src/simd.ts');
+    expect(simd()).toBeUndefined();
+    expect(simd()).toBeUndefined();
+    const codec = await import('../src/index.ts');
+    const payload = new Uint8Array(300_000).map((_, i) => i * 7);
+    const encoder = new codec.FrameEncoder({ role: 'client' });
+    encoder.frame(2, true, 0, payload);
+    const decoder = new codec.FrameDecoder({ role: 'server' });
+    const target = new codec.MessageBuffers().take(payload.length);
+    for (let i = 0; i < encoder.segments; i++) {
+      decoder.push(encoder.segBuf(i).slice(encoder.segStart(i), encoder.segEnd(i)));
+      for (let event = decoder.next(); event !== codec.NEED_MORE; event = decoder.next()) {
+        if (event === codec.FRAME_BEGIN) decoder.assembleInto(target, 0);
+      }
+    }
+    encoder.discard();
+    expect(Buffer.compare(target.subarray(0, payload.length), payload)).toBe(0);
+    const foreign = payload.slice();
+    codec.unmask(foreign, 0, foreign.length, 5);
+    codec.unmask(foreign, 0, foreign.length, 5);
+    expect(Buffer.compare(foreign, payload)).toBe(0);
+  });
+});
+
+describe('SimdSlots', () => {
+  const KIB = 1024;
+  const make = (bytes = 64 * KIB): SimdSlots => new SimdSlots(new ArrayBuffer(bytes + 8), 8, bytes);
+
+  it('lends powers of two that do not overlap, until nothing is left', () => {
+    const slots = make();
+    const lent = [5000, 4096, 1, 16384, 16385].map((n) => slots.take(n));
+    expect(lent.map((slot) => slot?.length)).toEqual([8192, 4096, 4096, 16384, 32768]);
+    expect(slots.take(1)).toBeUndefined();
+    lent.forEach((slot, i) => slot!.fill(i + 1));
+    lent.forEach((slot, i) => expect(slot!.every((byte) => byte === i + 1)).toBe(true));
+    for (const slot of lent) expect(slots.give(slot!)).toBe(true);
+    expect(slots.take(64 * KIB)?.length).toBe(64 * KIB);
+  });
+
+  it('gives the same view for the same slot', () => {
+    const slots = make();
+    const first = slots.take(4096)!;
+    slots.give(first);
+    expect(slots.take(4096)).toBe(first);
+  });
+
+  it('keeps large blocks whole by filling the tightest hole', () => {
+    const slots = make();
+    const [a, b] = [slots.take(16384)!, slots.take(4096)!];
+    slots.give(a);
+    expect(slots.take(4096)!.byteOffset - b.byteOffset).toBe(4096);
+    expect(slots.take(32768)).toBeDefined();
+  });
+
+  it('refuses what is too large and what it has not lent', () => {
+    const slots = make();
+    expect(slots.take(65 * KIB)).toBeUndefined();
+    const slot = slots.take(4096)!;
+    expect(slots.give(new Uint8Array(4096))).toBe(false);
+    expect(slots.give(slot.subarray(0))).toBe(false);
+    expect(slots.give(slot)).toBe(true);
+    expect(slots.give(slot)).toBe(false);
+  });
+
+  it('comes back whole after any order of taking and giving', () => {
+    const slots = make(256 * KIB);
+    let seed = 1;
+    const random = (n: number): number => (seed = (seed * 48271) % 2147483647) % n;
+    const lent: Uint8Array[] = [];
+    for (let i = 0; i < 3000; i++) {
+      if (lent.length > 0 && random(2) === 0) {
+        slots.give(lent.splice(random(lent.length), 1)[0]!);
+      } else {
+        const slot = slots.take(1 << (10 + random(8)));
+        if (slot !== undefined) lent.push(slot);
+      }
+    }
+    for (const slot of lent) slots.give(slot);
+    expect(slots.take(256 * KIB)).toBeDefined();
+  });
+});
