@@ -20,6 +20,7 @@ const PHONE: BrowserContextOptions = {
   hasTouch: true,
   isMobile: true,
 };
+const SMALL_PHONE: BrowserContextOptions = { ...PHONE, viewport: { width: 360, height: 640 } };
 const DARK: BrowserContextOptions = { colorScheme: 'dark' };
 /** For a test, on a machine that does much else. */
 const PATIENCE_MS = 60_000;
@@ -75,6 +76,9 @@ describe.skipIf(executable === undefined && !process.env['CI'])('the chat page',
     await page.keyboard.press('Enter');
   }
 
+  const tooWide = (page: Page): Promise<number> =>
+    page.evaluate('document.documentElement.scrollWidth - innerWidth');
+
   const hereNow = (page: Page): Promise<string[]> => page.locator('#people bdi').allInnerTexts();
 
   async function shoot(page: Page, name: string): Promise<void> {
@@ -99,8 +103,7 @@ describe.skipIf(executable === undefined && !process.env['CI'])('the chat page',
     await ada.locator('.own:not(.pending)').waitFor();
     expect(await ada.locator('.own').count()).toBe(1);
 
-    const width = 'document.documentElement.scrollWidth - innerWidth';
-    expect(await grace.evaluate(width)).toBe(0);
+    expect(await tooWide(grace)).toBe(0);
     expect(await ada.locator('#rtt').innerText()).toMatch(/^\d+(\.\d)? ms$/);
     await shoot(ada, 'chat-wide');
     await shoot(grace, 'chat-phone-dark');
@@ -133,7 +136,7 @@ describe.skipIf(executable === undefined && !process.env['CI'])('the chat page',
   });
 
   it('comes back after a restart of the server', { timeout: PATIENCE_MS }, async () => {
-    const [ada, grace] = await Promise.all([open('Ada'), open('Grace', PHONE)]);
+    const [ada, grace] = await Promise.all([open('Ada'), open('Grace', SMALL_PHONE)]);
     await say(ada, 'before');
     await sees(grace, 'before');
     await ada.getByLabel('Message', { exact: true }).fill('written while it was away');
@@ -144,6 +147,7 @@ describe.skipIf(executable === undefined && !process.env['CI'])('the chat page',
     await ada.keyboard.press('Enter');
     await shoot(ada, 'reconnecting-wide');
     await shoot(grace, 'reconnecting-phone');
+    expect(await tooWide(grace)).toBe(0);
 
     program = await startProgram(program.port);
     await Promise.all([isState(ada, 'open'), isState(grace, 'open')]);
