@@ -99,11 +99,14 @@ const FOREIGN = -1;
 /**
  * Bytes in, frames out: synchronous, pulled, nothing allocated for a frame.
  *
- * ```ts no-run
- * decoder.push(chunk);
+ * ```ts
+ * import { FAILED, FRAME, FrameDecoder, NEED_MORE } from '@ws/codec';
+ *
+ * const decoder = new FrameDecoder({ role: 'client' });
+ * decoder.push(Uint8Array.of(0x81, 2, 0x68, 0x69));
  * for (let event = decoder.next(); event !== NEED_MORE; event = decoder.next()) {
  *   if (event === FAILED) throw decoder.error;
- *   if (event === FRAME) handle(decoder.opcode, decoder.buf, decoder.start, decoder.end);
+ *   if (event === FRAME) console.log(decoder.opcode, decoder.buf.subarray(decoder.start, decoder.end));
  * }
  * ```
  *
