@@ -128,8 +128,9 @@ class SocketTransport implements Transport {
     }
     if (this.#plain && socket.writableLength === 0 && socket.writableCorked === 0) {
       socket.write(chunk);
-      // The usual case: the kernel has taken everything, and there is nothing to wait for.
-      if (socket.writableLength === 0) {
+      // The usual case: the kernel has taken everything, and there is nothing to wait for. A write that fails at once
+      // leaves nothing to wait for either, and tells it in a later tick.
+      if (socket.writableLength === 0 && socket.errored === null) {
         release?.();
         return true;
       }

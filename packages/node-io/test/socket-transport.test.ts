@@ -405,6 +405,19 @@ describe('socketTransport', () => {
     },
   );
 
+  it('gives the bytes of a write that fails at once back with the end', async () => {
+    const pair = await tcpPair();
+    const transport = socketTransport(pair.ours);
+    const sink = record(transport);
+    pair.peerTcp?.resetAndDestroy();
+    transport.write(text('lost'), () => sink.calls.push('release'));
+    expect(sink.calls).toEqual([]);
+    await sink.seen('close');
+    expect((sink.error as NodeJS.ErrnoException).code).toMatch(/EPIPE|ECONNRESET/);
+    expect(sink.calls).toEqual(['release', 'close']);
+    await pair.dispose();
+  });
+
   it('keeps one write in flight and the order of all others', async () => {
     const pair = await tcpPair();
     const transport = socketTransport(pair.ours);

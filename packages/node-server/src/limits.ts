@@ -27,6 +27,11 @@ export class Limits {
     this.#max = max;
   }
 
+  /** Whether a connection needs its place once its handshake is over. */
+  get countConnections(): boolean {
+    return Math.min(this.#max.maxConnections, this.#max.maxConnectionsPerAddress) < Infinity;
+  }
+
   /** @throws HandshakeError 503 or 429 when there is no place, 500 when `clientAddress` throws. */
   take(req: IncomingMessage): Slot {
     const max = this.#max;
@@ -56,7 +61,7 @@ export class Limits {
 }
 
 /** A handshake's place, taken before the first check, so that many pending ones cannot overrun a limit together. */
-export class Slot {
+class Slot {
   readonly #limits: Limits;
   readonly #address: string | undefined;
   #pending = true;

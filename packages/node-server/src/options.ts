@@ -59,7 +59,7 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
    * Is told what your own functions threw: the handler, `authenticate`, `checkOrigin`, ... Errors of the connection
    * itself are not among it. Default: `process.emitWarning`.
    */
-  readonly report?: ((error: unknown, req: IncomingMessage) => void) | undefined;
+  readonly report?: ((error: unknown) => void) | undefined;
 }
 
 /** The names of {@link UpgraderOptions}. */
@@ -94,7 +94,7 @@ export interface UpgraderPlan<Result> {
   readonly handshakeTimeout: number;
   readonly limits: LimitValues;
   readonly error: UpgraderOptions['error'];
-  readonly report: (error: unknown, req: IncomingMessage) => void;
+  readonly report: (error: unknown) => void;
   readonly conn: ConnSettings;
 }
 

@@ -42,7 +42,7 @@ function parsePlace(text: string, scheme: string): Place | undefined {
  *
  * @returns undefined for `null`, an empty value and whatever else names no host.
  */
-export function parseOrigin(text: string): Origin | undefined {
+function parseOrigin(text: string): Origin | undefined {
   const [, scheme, authority] = ORIGIN.exec(text) ?? [];
   if (scheme === undefined || authority === undefined) return undefined;
   const name = scheme.toLowerCase();

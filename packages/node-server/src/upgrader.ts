@@ -5,7 +5,7 @@ import { CloseCode, Conn } from '@ws/conn';
 import { nodeHost, socketTransport } from '@ws/node-io';
 import { checkKey, checkOneOrigin, checkRequest } from './check-request.ts';
 import { HandshakeError, type HeaderPair, serverFault } from './errors.ts';
-import { Handshake } from './handshake.ts';
+import { Handshake, isThenable } from './handshake.ts';
 import { type HeadersInput, headerOf, headerPairs, RequestHeaders } from './headers.ts';
 import { Limits } from './limits.ts';
 import { checkExtensions, selectSubprotocol } from './negotiate.ts';
@@ -85,27 +85,44 @@ export class Upgrader<Result = undefined> {
     handler: ConnHandler<AuthOf<Result>>,
   ): (req: IncomingMessage, socket: Duplex, head: Uint8Array) => void {
     if (typeof handler !== 'function') throw new TypeError('handler: expected a function');
-    return (req, socket, head) => void this.#run(handler, req, socket, head);
+    return (req, socket, head) => {
+      this.#accept(req, socket, head, undefined).then(
+        ({ conn, auth }) => this.#run(handler, conn, req, auth),
+        (error: unknown) => this.#report(error),
+      );
+    };
   }
 
-  async #run(
+  /** No `async` function: its frame would hold the request for as long as the connection lasts. */
+  #run(
     handler: ConnHandler<AuthOf<Result>>,
+    conn: Conn,
     req: IncomingMessage,
-    socket: Duplex,
-    head: Uint8Array,
-  ): Promise<void> {
-    let conn: Conn | undefined;
+    auth: AuthOf<Result>,
+  ): void {
+    const failed = this.#failureOf(conn);
     try {
-      const accepted = await this.#accept(req, socket, head, undefined);
-      conn = accepted.conn;
-      await handler(conn, req, { auth: accepted.auth });
+      const result = handler(conn, req, { auth });
+      if (isThenable(result)) result.then(undefined, failed);
     } catch (error) {
-      void conn?.close(CloseCode.InternalServerErr);
-      if (error instanceof HandshakeError && error.status === 500) {
-        this.#plan.report(error.cause, req);
-      } else if (!(error instanceof WebSocketError)) {
-        this.#plan.report(error, req);
-      }
+      failed(error);
+    }
+  }
+
+  /** Apart, so that what it makes closes over the connection alone. */
+  #failureOf(conn: Conn): (error: unknown) => void {
+    return (error) => {
+      void conn.close(CloseCode.InternalServerErr);
+      this.#report(error);
+    };
+  }
+
+  #report(error: unknown): void {
+    if (error instanceof HandshakeError) {
+      if (error.status === 500) this.#plan.report(error.cause);
+    } else if (!(error instanceof WebSocketError)) {
+      // A connection that ends badly ends the loop that reads it: nothing that its server did wrong.
+      this.#plan.report(error);
     }
   }
 
@@ -153,7 +170,8 @@ export class Upgrader<Result = undefined> {
         subprotocol,
         extensions: '',
       });
-      void conn.closed.then(() => slot.free());
+      if (this.#limits.countConnections) void conn.closed.then(() => slot.free());
+      else slot.free();
       return { conn, auth };
     } catch (error) {
       slot.free();

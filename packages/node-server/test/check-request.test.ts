@@ -274,6 +274,34 @@ describe('an upgrade request', () => {
   });
 });
 
+describe('a server whose parser bounds headers', () => {
+  it('answers 400 when it hides those that are needed', async () => {
+    const server = await new TestServer(new Upgrader()).listen();
+    server.http.maxHeadersCount = 3;
+    const [line, ...usual] = request().toString().trimEnd().split('\r\n');
+    const many = Array.from({ length: 100 }, (_, i) => `X${i}: 1`);
+    const bytes = Buffer.from([line, ...many, ...usual, '', ''].join('\r\n'));
+    const answer = await exchange(server.port, bytes);
+    expect(answer.status).toBe(400);
+    expect(server.served).toEqual([]);
+    await server.close();
+  });
+
+  it('answers 431 to a giant one', async () => {
+    const server = await new TestServer(new Upgrader()).listen();
+    const answer = await exchange(server.port, request({ add: [`X-Big: ${'x'.repeat(20_000)}`] }));
+    expect(answer.status).toBe(431);
+    await server.close();
+  });
+
+  it.each(['\0', '\r', '\n '])('answers 400 to %j in a value', async (char) => {
+    const server = await new TestServer(new Upgrader()).listen();
+    const answer = await exchange(server.port, request({ add: [`X-A: a${char}b`] }));
+    expect(answer.status).toBe(400);
+    await server.close();
+  });
+});
+
 describe('Upgrader.upgrade', () => {
   it('refuses with 400 a request without the upgrade headers that is handed to it', async () => {
     const upgrader = new Upgrader();

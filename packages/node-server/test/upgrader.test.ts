@@ -147,6 +147,27 @@ describe('Upgrader.upgrade', () => {
     ((await server.outcome()) as Conn).terminate();
   });
 
+  it('leaves no listener of the handshake on the socket', async () => {
+    const authenticate = (_req: IncomingMessage, { signal }: { signal: AbortSignal }) =>
+      new Promise<boolean>((resolve) => {
+        setImmediate(() => resolve(signal.aborted));
+      }).then((aborted) => ({ aborted }));
+    const server = await listening(new Upgrader({ authenticate }));
+    const client = await connected(server);
+    let before: number[] = [];
+    const counts = (socket: Duplex): number[] =>
+      ['end', 'close', 'data', 'drain', 'timeout'].map((name) => socket.listenerCount(name));
+    server.http.prependListener('upgrade', (_req, socket) => {
+      before = counts(socket);
+    });
+    await client.upgrade();
+    const conn = (await server.outcome()) as Conn;
+    const socket = conn.underlyingConn as Duplex;
+    conn.terminate();
+    await conn.closed;
+    expect(counts(socket).every((n, i) => n <= before[i]!)).toBe(true);
+  });
+
   it('takes frames behind the head as the first ones', async () => {
     const server = await listening(new Upgrader());
     const client = await connected(server);
@@ -752,14 +773,14 @@ describe('Upgrader.handler', () => {
     ]) {
       const reported: unknown[] = [];
       const upgrader = new Upgrader({
-        report: (error, req) => reported.push(String(error), req.url),
+        report: (error) => reported.push(String(error)),
       });
       const server = await listening(upgrader.handler(handler));
       const client = await connected(server);
       await client.upgrade();
       await client.until(() => client.received.length >= 4);
       expect([...client.received.subarray(0, 4)]).toEqual([0x88, 2, 0x03, 0xf3]);
-      expect(reported).toEqual(['Error: mine', '/chat']);
+      expect(reported).toEqual(['Error: mine']);
     }
   });
 
