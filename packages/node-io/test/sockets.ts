@@ -3,7 +3,7 @@ import net from 'node:net';
 import { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import type { Transport, TransportSink } from '@ws/conn';
-import { generate } from 'selfsigned';
+import { selfSigned } from '@ws/testkit';
 
 /** Two ends of one connection; `dispose` leaves nothing behind. */
 export interface Pair {
@@ -12,19 +12,6 @@ export interface Pair {
   /** The peer's end of TCP: what a RST can be sent on. */
   readonly peerTcp?: net.Socket;
   readonly dispose: () => Promise<void>;
-}
-
-let keys: Promise<{ key: string; cert: string }> | undefined;
-
-/** A certificate for localhost, made once for all tests of a file. */
-export function certificate(): Promise<{ key: string; cert: string }> {
-  keys ??= generate([{ name: 'commonName', value: 'localhost' }], { keySize: 2048 }).then(
-    (made) => ({
-      key: made.private,
-      cert: made.cert,
-    }),
-  );
-  return keys;
 }
 
 export async function tcpPair(): Promise<Pair> {
@@ -42,7 +29,7 @@ export async function tcpPair(): Promise<Pair> {
 }
 
 export async function tlsPair(): Promise<Pair> {
-  const server = tls.createServer(await certificate());
+  const server = tls.createServer(await selfSigned());
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const accepted = once(server, 'secureConnection');
