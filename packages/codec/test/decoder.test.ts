@@ -1,0 +1,557 @@
+import {
+  encodeFrame,
+  FAILED,
+  FRAME,
+  FRAME_BEGIN,
+  FRAME_DATA,
+  FRAME_END,
+  FrameDecoder,
+  MessageBuffers,
+  NEED_MORE,
+  SlabPool,
+} from '@ws/codec';
+import { hex, naiveEncode } from '@ws/testkit';
+import { describe, expect, it } from 'vitest';
+import { bytes, Feeder, join } from './support.ts';
+
+const MASKED = { mask: 0x37fa213d };
+
+/** The events of all input so far, until the decoder wants more or has failed. */
+function events(decoder: FrameDecoder): number[] {
+  const seen: number[] = [];
+  for (;;) {
+    const event = decoder.next();
+    seen.push(event);
+    if (event === NEED_MORE || event === FAILED) return seen;
+  }
+}
+
+describe('FrameDecoder.next', () => {
+  it('tells a frame by its fields', () => {
+    const decoder = new FrameDecoder({ role: 'client', allowedRsv: 0x40 });
+    decoder.push(join([hex`41 02 68 69`, hex`89 00`, hex`80 01 21`]));
+    expect(decoder.next()).toBe(FRAME);
+    expect(decoder).toMatchObject({ opcode: 1, fin: false, rsv: 0x40, length: 2 });
+    expect(decoder.buf.slice(decoder.start, decoder.end)).toEqual(hex`68 69`);
+    expect(decoder.next()).toBe(FRAME);
+    expect(decoder).toMatchObject({ opcode: 9, fin: true, rsv: 0, length: 0 });
+    expect(decoder.start).toBe(decoder.end);
+    expect(decoder.next()).toBe(FRAME);
+    expect(decoder).toMatchObject({ opcode: 0, fin: true, length: 1 });
+    expect(decoder.next()).toBe(NEED_MORE);
+  });
+
+  it('parses and unmasks in the chunk itself', () => {
+    const decoder = new FrameDecoder({ role: 'server' });
+    const chunk = naiveEncode(2, bytes(300), MASKED);
+    decoder.push(chunk);
+    expect(decoder.next()).toBe(FRAME);
+    expect(decoder.buf).toBe(chunk);
+    expect(chunk.slice(decoder.start, decoder.end)).toEqual(bytes(300));
+  });
+
+  it('holds a small frame until it is whole, and lends it until the next call', () => {
+    const pool = new SlabPool({ debug: true });
+    const decoder = new FrameDecoder({ role: 'server', pool });
+    const wire = naiveEncode(1, bytes(50), MASKED);
+    decoder.push(wire.slice(0, 20));
+    expect(events(decoder)).toEqual([NEED_MORE]);
+    expect(decoder.atFrameBoundary).toBe(false);
+    expect(pool.lent).toBe(1);
+    decoder.push(join([wire.slice(20), hex`89 80 00 00 00 00`]));
+    expect(decoder.next()).toBe(FRAME);
+    const { buf, start, end } = decoder;
+    expect(buf.slice(start, end)).toEqual(bytes(50));
+    expect(decoder.next()).toBe(FRAME);
+    expect(decoder.opcode).toBe(9);
+    expect(buf.slice(start, end).every((byte) => byte === 0xdb)).toBe(true);
+    expect(events(decoder)).toEqual([NEED_MORE]);
+    expect(pool.lent).toBe(0);
+    expect(decoder.atFrameBoundary).toBe(true);
+  });
+
+  it('delivers in pieces what is neither whole nor small', () => {
+    const decoder = new FrameDecoder({ role: 'server', holdLimit: 100 });
+    const wire = naiveEncode(2, bytes(200), MASKED);
+    decoder.push(wire.slice(0, 8));
+    expect(events(decoder)).toEqual([FRAME_BEGIN, NEED_MORE]);
+    expect(decoder).toMatchObject({ opcode: 2, length: 200, atFrameBoundary: false });
+    decoder.push(wire.slice(8, 51));
+    expect(decoder.next()).toBe(FRAME_DATA);
+    expect(decoder.buf.slice(decoder.start, decoder.end)).toEqual(bytes(200).slice(0, 43));
+    expect(decoder.next()).toBe(NEED_MORE);
+    decoder.push(join([wire.slice(51), hex`8a 80 00 00 00 00`]));
+    expect(decoder.next()).toBe(FRAME_DATA);
+    expect(decoder.buf.slice(decoder.start, decoder.end)).toEqual(bytes(200).slice(43));
+    expect(events(decoder)).toEqual([FRAME_END, FRAME, NEED_MORE]);
+    expect(decoder.atFrameBoundary).toBe(true);
+  });
+
+  it.each([125, 126, 4097, 65535, 65536, 200_000])(
+    'delivers a frame of %d bytes that lies in the chunk as one',
+    (length) => {
+      const decoder = new FrameDecoder({ role: 'server', holdLimit: 0 });
+      decoder.push(encodeFrame(2, bytes(length), { maskKey: 0x37fa213d }));
+      expect(decoder.next()).toBe(FRAME);
+      expect(decoder.length).toBe(length);
+      const payload = decoder.buf.subarray(decoder.start, decoder.end);
+      expect(Buffer.compare(payload, bytes(length))).toBe(0);
+      expect(events(decoder)).toEqual([NEED_MORE]);
+    },
+  );
+
+  it.each([
+    { length: 4096, holdLimit: 4112, held: true },
+    { length: 4104, holdLimit: 4112, held: true },
+    { length: 4105, holdLimit: 4112, held: false },
+    { length: 119, holdLimit: 125, held: true },
+    { length: 120, holdLimit: 125, held: false },
+    { length: 1, holdLimit: 0, held: false },
+  ])('holds $length bytes at a holdLimit of $holdLimit: $held', ({ length, holdLimit, held }) => {
+    const decoder = new FrameDecoder({ role: 'server', holdLimit });
+    const wire = naiveEncode(2, bytes(length), MASKED);
+    decoder.push(wire.slice(0, -1));
+    const data = length > 1 ? [FRAME_DATA] : [];
+    expect(events(decoder)).toEqual(held ? [NEED_MORE] : [FRAME_BEGIN, ...data, NEED_MORE]);
+    decoder.push(wire.slice(-1));
+    expect(events(decoder)).toEqual(held ? [FRAME, NEED_MORE] : [FRAME_DATA, FRAME_END, NEED_MORE]);
+  });
+
+  it('delivers control frames whole, whatever holdLimit says', () => {
+    const feeder = new Feeder(new FrameDecoder({ role: 'client', holdLimit: 0 }));
+    for (const byte of naiveEncode(9, bytes(125))) feeder.feed(Uint8Array.of(byte));
+    expect(feeder.frames).toEqual([{ opcode: 9, fin: true, rsv: 0, payload: bytes(125) }]);
+  });
+
+  it('gives its slab back when a large frame turns out to follow a held header', () => {
+    const pool = new SlabPool();
+    const decoder = new FrameDecoder({ role: 'server', pool });
+    const wire = naiveEncode(2, bytes(5000), MASKED);
+    decoder.push(wire.slice(0, 5));
+    events(decoder);
+    expect(pool.lent).toBe(1);
+    decoder.push(wire.slice(5, 100));
+    expect(events(decoder)).toEqual([FRAME_BEGIN, FRAME_DATA, NEED_MORE]);
+    expect(pool.lent).toBe(0);
+  });
+
+  it('survives a fragmented message whose continuation is cut in its header', () => {
+    const feeder = new Feeder(new FrameDecoder({ role: 'client' }));
+    const wire = join([
+      naiveEncode(1, bytes(3), { fin: false }),
+      naiveEncode(0, bytes(300), { fin: false }),
+      naiveEncode(0, bytes(3)),
+      naiveEncode(1, bytes(1)),
+    ]);
+    for (const byte of wire) feeder.feed(Uint8Array.of(byte));
+    expect(feeder.failed).toBe(false);
+    expect(feeder.frames.map((frame) => frame.opcode)).toEqual([1, 0, 0, 1]);
+  });
+
+  it('takes the key 0', () => {
+    const feeder = new Feeder(new FrameDecoder({ role: 'server', holdLimit: 0 }));
+    const wire = naiveEncode(2, bytes(300), { mask: 0 });
+    feeder.feed(wire.slice(0, 100));
+    feeder.feed(wire.slice(100));
+    expect(feeder.frames[0]!.payload).toEqual(bytes(300));
+  });
+});
+
+describe('FrameDecoder faults', () => {
+  const open = hex`01 80 00 00 00 00`;
+  const faults = [
+    { says: 'RSV1', wire: hex`c1 80`, decides: 2, faults: ['RSV1 set'] },
+    { says: 'RSV2 and RSV3', wire: hex`b2 80`, decides: 2, faults: ['RSV2 set', 'RSV3 set'] },
+    {
+      says: 'RSV1 on a control frame',
+      wire: hex`c9 80`,
+      decides: 2,
+      rsv: 0x40,
+      faults: ['RSV1 set'],
+    },
+    {
+      says: 'RSV1 on a continuation',
+      before: open,
+      wire: hex`c0 80`,
+      decides: 2,
+      rsv: 0x40,
+      faults: ['RSV1 set'],
+    },
+    { says: 'opcode 3', wire: hex`83 80`, decides: 2, faults: ['bad opcode 3'] },
+    { says: 'opcode 11', wire: hex`8b 80`, decides: 2, faults: ['bad opcode 11'] },
+    { says: 'a fragmented ping', wire: hex`09 80`, decides: 2, faults: ['FIN not set on control'] },
+    { says: 'a long close', wire: hex`88 fe 00 7e`, decides: 2, faults: ['len > 125 for control'] },
+    {
+      says: 'a lone continuation',
+      wire: hex`80 80`,
+      decides: 2,
+      faults: ['continuation after FIN'],
+    },
+    {
+      says: 'a message inside a message',
+      before: open,
+      wire: hex`81 80`,
+      decides: 2,
+      faults: ['data before FIN'],
+    },
+    { says: 'an unmasked frame', wire: hex`81 00`, decides: 2, faults: ['bad MASK'] },
+    {
+      says: 'several at once',
+      wire: hex`79 7e`,
+      decides: 2,
+      faults: [
+        'RSV1 set',
+        'RSV2 set',
+        'RSV3 set',
+        'len > 125 for control',
+        'FIN not set on control',
+        'bad MASK',
+      ],
+    },
+    {
+      says: 'a short 16-bit length',
+      wire: hex`82 fe 00 7d`,
+      decides: 4,
+      faults: ['non-minimal length'],
+    },
+    {
+      says: 'a short 64-bit length',
+      wire: hex`82 ff 00 00 00 00 00 00 ff ff`,
+      decides: 8,
+      faults: ['non-minimal length'],
+    },
+    {
+      says: 'the top bit of a length',
+      wire: hex`82 ff 80 00 00 00 00 00 00 00`,
+      decides: 3,
+      faults: ['length with top bit set'],
+    },
+    {
+      says: 'a length of 2^53',
+      wire: hex`82 ff 00 20 00 00 00 00 00 00`,
+      decides: 4,
+      closeCode: 1009,
+      faults: ['length of 2^53 or more'],
+    },
+    {
+      says: 'a 7-bit length over the limit',
+      wire: hex`82 8b`,
+      limit: 10,
+      decides: 2,
+      closeCode: 1009,
+      faults: ['frame over the limit of 10 bytes'],
+    },
+    {
+      says: 'a 16-bit length over the limit',
+      wire: hex`82 fe 01 01`,
+      limit: 256,
+      decides: 4,
+      closeCode: 1009,
+      faults: ['frame over the limit of 256 bytes'],
+    },
+    {
+      says: 'a 64-bit length over the limit',
+      wire: hex`82 ff 00 00 00 00 00 01 00 01`,
+      limit: 65536,
+      decides: 10,
+      closeCode: 1009,
+      faults: ['frame over the limit of 65536 bytes'],
+    },
+    {
+      says: 'the first byte over the limit',
+      wire: hex`82 ff 00 00 00 01`,
+      limit: 65536,
+      decides: 6,
+      closeCode: 1009,
+      faults: ['frame over the limit of 65536 bytes'],
+    },
+  ];
+
+  describe.each(faults)('$says', (fault) => {
+    const { before = new Uint8Array(0), wire, decides, closeCode = 1002, rsv = 0, limit } = fault;
+    const make = (): FrameDecoder =>
+      new FrameDecoder({ role: 'server', allowedRsv: rsv, maxFramePayload: limit ?? Infinity });
+
+    it('fails at the byte that decides, byte by byte', () => {
+      const decoder = make();
+      for (const byte of join([before, wire.slice(0, decides - 1)])) {
+        decoder.push(Uint8Array.of(byte));
+        expect(events(decoder).at(-1)).toBe(NEED_MORE);
+      }
+      decoder.push(wire.slice(decides - 1, decides));
+      expect(events(decoder)).toEqual([FAILED]);
+      expect(decoder.error).toMatchObject({
+        closeCode,
+        faults: fault.faults,
+        code: 'WS_ERR_PROTOCOL',
+      });
+      expect(decoder.error?.message).toBe(`websocket: ${fault.faults.join(', ')}`);
+    });
+
+    it('fails the same when all comes at once, also by commit', () => {
+      for (const mode of ['push', 'commit'] as const) {
+        const decoder = make();
+        const feeder = new Feeder(decoder, mode);
+        feeder.feed(join([before, wire, bytes(20)]));
+        expect(feeder.failed).toBe(true);
+        expect(decoder.error?.faults).toEqual(fault.faults);
+        decoder.reset();
+      }
+    });
+  });
+
+  it('delivers nothing after a fault, until reset', () => {
+    const pool = new SlabPool();
+    const decoder = new FrameDecoder({ role: 'client', pool });
+    decoder.push(hex`81 00 83 00 81 00`);
+    expect(events(decoder)).toEqual([FRAME, FAILED]);
+    expect(decoder.next()).toBe(FAILED);
+    decoder.push(hex`81 00`);
+    decoder.writable();
+    decoder.commit(2);
+    expect(events(decoder)).toEqual([FAILED]);
+    expect(decoder.atFrameBoundary).toBe(false);
+    decoder.reset();
+    expect(decoder.error).toBeUndefined();
+    expect(pool.lent).toBe(0);
+    decoder.push(hex`81 00`);
+    expect(events(decoder)).toEqual([FRAME, NEED_MORE]);
+  });
+
+  it('does not hold control frames to maxFramePayload', () => {
+    const decoder = new FrameDecoder({ role: 'client', maxFramePayload: 0 });
+    decoder.push(hex`89 01 00 81 00 81 01`);
+    expect(events(decoder)).toEqual([FRAME, FRAME, FAILED]);
+  });
+
+  it('follows maxFramePayload from the next header on', () => {
+    const decoder = new FrameDecoder({ role: 'client' });
+    decoder.push(hex`01 02 00 00 00 02 00 00 80 01 00`);
+    expect(decoder.next()).toBe(FRAME);
+    decoder.maxFramePayload = 2;
+    expect(decoder.next()).toBe(FRAME);
+    decoder.maxFramePayload = 0;
+    expect(events(decoder)).toEqual([FAILED]);
+    expect(decoder.error?.closeCode).toBe(1009);
+  });
+});
+
+describe('FrameDecoder input', () => {
+  it('refuses more while events are pending', () => {
+    const decoder = new FrameDecoder({ role: 'client', holdLimit: 0 });
+    decoder.push(hex`81 00 81 00`);
+    expect(() => decoder.push(hex`00`)).toThrow('events are pending');
+    decoder.next();
+    expect(() => decoder.commit(0)).toThrow('events are pending');
+    events(decoder);
+    decoder.push(join([hex`82 02 00`]));
+    expect(events(decoder)).toEqual([FRAME_BEGIN, FRAME_DATA, NEED_MORE]);
+    decoder.push(hex`00`);
+    expect(decoder.next()).toBe(FRAME_DATA);
+    expect(() => decoder.push(hex`81 00`)).toThrow('events are pending');
+    expect(events(decoder)).toEqual([FRAME_END, NEED_MORE]);
+  });
+
+  it('refuses more while a chunk waits behind a frame that was held', () => {
+    const decoder = new FrameDecoder({ role: 'client' });
+    decoder.push(hex`81`);
+    events(decoder);
+    decoder.push(hex`00 81 00`);
+    expect(() => decoder.push(hex`00`)).toThrow('events are pending');
+    expect(decoder.next()).toBe(FRAME);
+    expect(() => decoder.push(hex`00`)).toThrow('events are pending');
+    expect(events(decoder)).toEqual([FRAME, NEED_MORE]);
+  });
+
+  it('takes more right after a frame that ended its chunk', () => {
+    const decoder = new FrameDecoder({ role: 'client' });
+    decoder.push(hex`81`);
+    events(decoder);
+    decoder.push(hex`00`);
+    expect(decoder.next()).toBe(FRAME);
+    decoder.push(hex`82 00`);
+    expect(decoder.next()).toBe(FRAME);
+    expect(decoder.opcode).toBe(2);
+  });
+
+  it('takes empty chunks', () => {
+    const decoder = new FrameDecoder({ role: 'client' });
+    decoder.push(new Uint8Array(0));
+    expect(events(decoder)).toEqual([NEED_MORE]);
+    decoder.push(hex`81`);
+    events(decoder);
+    decoder.push(new Uint8Array(0));
+    decoder.push(hex`00`);
+    expect(events(decoder)).toEqual([FRAME, NEED_MORE]);
+  });
+
+  it('gives the same view for every read, and a larger one once it was filled', () => {
+    const pool = new SlabPool({ debug: true });
+    const decoder = new FrameDecoder({ role: 'client', pool, readBufferSize: 1000 });
+    const landing = decoder.writable();
+    expect(landing.length).toBeGreaterThanOrEqual(1000);
+    landing.set(hex`81 00 81`);
+    decoder.commit(3);
+    expect(events(decoder)).toEqual([FRAME, NEED_MORE]);
+    expect(decoder.writable()).toBe(landing);
+    landing.fill(0);
+    landing.set(hex`00`);
+    decoder.commit(1);
+    expect(events(decoder)).toEqual([FRAME, NEED_MORE]);
+    const sizes = [landing.length];
+    for (let i = 0; i < 4; i++) {
+      const next = decoder.writable();
+      if (next.length !== sizes.at(-1)) sizes.push(next.length);
+      for (let at = 0; at < next.length; at += 2) next.set(hex`81 00`, at);
+      decoder.commit(next.length);
+      while (decoder.next() === FRAME);
+    }
+    expect(sizes).toEqual([12272, 61424]);
+    expect(pool.lent).toBe(1);
+    decoder.reset();
+    expect(pool.lent).toBe(0);
+  });
+
+  it('keeps what was held by push when a read begins', () => {
+    const decoder = new FrameDecoder({ role: 'server' });
+    const wire = naiveEncode(2, bytes(3000), MASKED);
+    decoder.push(wire.slice(0, 1500));
+    events(decoder);
+    decoder.writable().set(wire.slice(1500));
+    decoder.commit(wire.length - 1500);
+    expect(decoder.next()).toBe(FRAME);
+    expect(decoder.buf.slice(decoder.start, decoder.end)).toEqual(bytes(3000));
+  });
+
+  it('leaves a read under way in peace when it fails', () => {
+    const pool = new SlabPool({ debug: true });
+    const decoder = new FrameDecoder({ role: 'client', pool });
+    const landing = decoder.writable();
+    decoder.push(hex`83 00`);
+    expect(events(decoder)).toEqual([FAILED]);
+    expect(pool.lent).toBe(1);
+    expect(decoder.writable()).toBe(landing);
+    decoder.reset();
+    expect(pool.lent).toBe(0);
+  });
+
+  it('refuses bad arguments', () => {
+    const decoder = new FrameDecoder({ role: 'client' });
+    expect(() => decoder.push('81' as never)).toThrow(TypeError);
+    expect(() => decoder.commit(Number.NaN)).toThrow(RangeError);
+    expect(() => decoder.commit(-1)).toThrow(RangeError);
+    expect(() => decoder.commit(1)).toThrow('do not fit');
+    expect(() => decoder.commit(decoder.writable().length + 1)).toThrow(RangeError);
+  });
+
+  it.each([
+    [{ role: 'peer' }, TypeError],
+    [{ allowedRsv: 0x80 }, RangeError],
+    [{ allowedRsv: Number.NaN }, RangeError],
+    [{ maxFramePayload: -1 }, RangeError],
+    [{ maxFramePayload: Number.NaN }, RangeError],
+    [{ holdLimit: 4113 }, RangeError],
+    [{ holdLimit: 1.5 }, RangeError],
+    [{ readBufferSize: 0 }, RangeError],
+    [{ readBufferSize: Number.NaN }, RangeError],
+  ])('refuses the options %o', (options, type) => {
+    expect(() => new FrameDecoder({ role: 'client', ...options } as never)).toThrow(type);
+  });
+});
+
+describe('FrameDecoder.assembleInto', () => {
+  const payload = bytes(100_000);
+
+  /** Feeds a masked frame and assembles it. */
+  function assemble(
+    target: Uint8Array,
+    at: number,
+    chunk: number,
+    options: object = {},
+  ): FrameDecoder {
+    const decoder = new FrameDecoder({ role: 'server', ...options });
+    const wire = encodeFrame(2, payload, { maskKey: 0x37fa213d });
+    let filled = at;
+    for (let i = 0; i < wire.length; i += chunk) {
+      decoder.push(wire.slice(i, i + chunk));
+      for (let event = decoder.next(); event !== NEED_MORE; event = decoder.next()) {
+        if (event === FRAME_BEGIN) decoder.assembleInto(target, at);
+        if (event === FRAME_DATA) {
+          expect(decoder.buf).toBe(target);
+          expect(decoder.start).toBe(filled);
+          filled = decoder.end;
+        }
+      }
+    }
+    expect(filled).toBe(at + payload.length);
+    return decoder;
+  }
+
+  it.each([7, 33, 1500, 65536])('puts the payload together from chunks of %d bytes', (chunk) => {
+    const buffers = new MessageBuffers();
+    const inside = buffers.take(payload.length);
+    const outside = new Uint8Array(payload.length + 10).subarray(3);
+    assemble(inside, 0, chunk);
+    expect(Buffer.compare(inside.subarray(0, payload.length), payload)).toBe(0);
+    inside.fill(0);
+    assemble(inside, 5, chunk, { simd: false });
+    expect(Buffer.compare(inside.subarray(5, 5 + payload.length), payload)).toBe(0);
+    assemble(outside, 2, chunk);
+    expect(Buffer.compare(outside.subarray(2, 2 + payload.length), payload)).toBe(0);
+    buffers.give(inside);
+  });
+
+  it('copies what is not masked, by push and by commit', () => {
+    const wire = encodeFrame(2, payload);
+    const target = new Uint8Array(payload.length);
+    const decoder = new FrameDecoder({ role: 'client' });
+    for (let i = 0; i < wire.length; ) {
+      const landing = decoder.writable();
+      const n = Math.min(landing.length, wire.length - i);
+      landing.set(wire.subarray(i, i + n));
+      decoder.commit(n);
+      i += n;
+      for (let event = decoder.next(); event !== NEED_MORE; event = decoder.next()) {
+        if (event === FRAME_BEGIN) decoder.assembleInto(target, 0);
+      }
+    }
+    expect(Buffer.compare(target, payload)).toBe(0);
+  });
+
+  it('never gives a piece larger than the room, and goes on in another target', () => {
+    const decoder = new FrameDecoder({ role: 'server', holdLimit: 0 });
+    const wire = naiveEncode(2, bytes(300), MASKED);
+    decoder.push(wire.slice(0, -1));
+    expect(decoder.next()).toBe(FRAME_BEGIN);
+    const [first, second] = [new Uint8Array(100), new Uint8Array(300)];
+    decoder.assembleInto(first, 10);
+    expect(decoder.next()).toBe(FRAME_DATA);
+    expect([decoder.start, decoder.end]).toEqual([10, 100]);
+    expect(() => decoder.next()).toThrow('full');
+    second.set(first.subarray(10), 0);
+    decoder.assembleInto(second, 90);
+    expect(events(decoder)).toEqual([FRAME_DATA, NEED_MORE]);
+    decoder.push(wire.slice(-1));
+    expect(events(decoder)).toEqual([FRAME_DATA, FRAME_END, NEED_MORE]);
+    expect(second).toEqual(bytes(300));
+  });
+
+  it('is forgotten with its frame', () => {
+    const decoder = new FrameDecoder({ role: 'client', holdLimit: 0 });
+    const target = new Uint8Array(2);
+    decoder.push(hex`82 02 01`);
+    decoder.next();
+    decoder.assembleInto(target, 0);
+    events(decoder);
+    decoder.push(hex`02 82 02 03`);
+    expect(events(decoder)).toEqual([FRAME_DATA, FRAME_END, FRAME_BEGIN, FRAME_DATA, NEED_MORE]);
+    expect(target).toEqual(hex`01 02`);
+  });
+
+  it('refuses bad arguments and bad times', () => {
+    const decoder = new FrameDecoder({ role: 'client' });
+    expect(() => decoder.assembleInto(new Uint8Array(1), 0)).toThrow('no frame is under way');
+    expect(() => decoder.assembleInto([] as never, 0)).toThrow(TypeError);
+    expect(() => decoder.assembleInto(new Uint8Array(1), 2)).toThrow(RangeError);
+  });
+});
