@@ -162,6 +162,18 @@ describe('serve', () => {
     await idle.closed();
   });
 
+  it('upgrades a connection that has served a plain request', async () => {
+    const server = await started({ request: (_req, res) => res.end('a page') }, echo);
+    const raw = await RawClient.connect(portOf(server));
+    raw.socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await raw.until(() => raw.received.includes('a page'));
+    raw.received = Buffer.alloc(0);
+    expect((await raw.upgrade({ behind: masked(1, 'hello') })).status).toBe(101);
+    await raw.until(() => raw.received.length >= 7);
+    expect(raw.received.subarray(2).toString()).toBe('hello');
+    raw.socket.destroy();
+  });
+
   it('rejects when it cannot listen', async () => {
     const taken = net.createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
@@ -390,6 +402,30 @@ describe('serve().close', () => {
 });
 
 describe('a connection over TLS', () => {
+  it('may be reset at every stage of its handshakes', async () => {
+    const server = await started(
+      {
+        tls: await selfSigned(),
+        authenticate: () => new Promise<void>((resolve) => setTimeout(resolve, 1)),
+      },
+      echo,
+    );
+    const attempts = Array.from({ length: 40 }, async (_, i) => {
+      const raw = net.connect(portOf(server), '127.0.0.1');
+      const secure = tls.connect({ socket: raw, rejectUnauthorized: false });
+      secure.on('error', () => {});
+      secure.on('secureConnect', () => secure.write(request({ behind: masked(1, 'early') })));
+      await once(raw, 'connect');
+      for (let turns = i; turns > 0; turns--) await turn();
+      raw.resetAndDestroy();
+    });
+    await Promise.all(attempts);
+    while (server.connections.size > 0) await turn();
+    const ws = await client(server.url);
+    expect(await echoed(ws, 'alive')).toBe('alive');
+    ws.terminate();
+  });
+
   it('gets queued messages through after the client has ended its half', async () => {
     const big = Buffer.alloc(4 * 1024 * 1024, 1);
     const server = await started({ tls: await selfSigned() }, async (conn) => {

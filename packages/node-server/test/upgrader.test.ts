@@ -180,6 +180,25 @@ describe('Upgrader.upgrade', () => {
     conn.terminate();
   });
 
+  it('gives the connection before its first frame is handled', async () => {
+    const upgrader = new Upgrader();
+    const pings: string[] = [];
+    const server = await listening((req: IncomingMessage, socket: Duplex, head: Buffer) => {
+      void (async () => {
+        const conn = await upgrader.upgrade(req, socket, head);
+        conn.setPingHandler((data) => void pings.push(Buffer.from(data).toString()));
+        server.settled(conn);
+        await conn.readMessage();
+        server.settled('read');
+        conn.terminate();
+      })();
+    });
+    const client = await connected(server);
+    await client.upgrade({ behind: Buffer.concat([masked(9, 'first'), masked(1, 'x')]) });
+    await server.outcome(1);
+    expect(pings).toEqual(['first']);
+  });
+
   it('keeps frames and FIN that come while a check is awaited', async () => {
     let allow: ((allowed: boolean) => void) | undefined;
     const asked = new EventEmitter();
@@ -655,6 +674,21 @@ describe('limits', () => {
     const second = await connected(server);
     expect((await second.upgrade()).status).toBe(101);
     ((await server.outcome(2)) as Conn).terminate();
+  });
+
+  it('are as before after hundreds of connections that came and went', async () => {
+    const server = await listening(
+      new Upgrader({ maxConnections: 1, maxConnectionsPerAddress: 1 }),
+    );
+    for (let i = 0; i < 200; i++) {
+      const client = await RawClient.connect(server.port);
+      expect((await client.upgrade()).status).toBe(101);
+      const conn = (await server.outcome(i)) as Conn;
+      if (i % 2 === 0) client.socket.resetAndDestroy();
+      else conn.terminate();
+      await conn.closed;
+      client.socket.destroy();
+    }
   });
 
   it('count a refused handshake no longer', async () => {
