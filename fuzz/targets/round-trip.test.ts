@@ -56,7 +56,8 @@ class Writer {
   readonly encoder: FrameEncoder;
   readonly wire: Uint8Array[] = [];
   readonly expected: { opcode: number; fin: boolean; payload: Uint8Array }[] = [];
-  borrowed = 0;
+  /** Release functions given to the encoder, and calls of them. */
+  given = 0;
   released = 0;
 
   constructor(role: Role, slabBytes: number, borrowFrom: number, key: number) {
@@ -81,7 +82,7 @@ class Writer {
     const start = Math.min(step.skip, end);
     const fin = control || step.fin;
     const before = step.payload.slice();
-    this.borrowed++;
+    this.given++;
     this.encoder.frame(opcode, fin, 0, step.payload, start, end, () => this.released++);
     expect(Buffer.compare(step.payload, before)).toBe(0);
     this.expected.push({ opcode, fin, payload: before.subarray(start, end) });
@@ -132,6 +133,7 @@ describe('FrameEncoder', () => {
       const [seen, wanted] = [read.frames.map(plain), writer.expected.map(plain)];
       if (seen.join() !== wanted.join()) expect(seen).toEqual(wanted);
       expect(writer.pool.lent).toBe(0);
+      expect(writer.released).toBe(writer.given);
     });
   });
 });
