@@ -13,7 +13,6 @@ export const MASK = 0x80;
 const RSV2 = 0x20;
 const RSV3 = 0x10;
 const TWO_53 = 2 ** 53;
-const TWO_63 = 2 ** 63;
 
 /**
  * Which rules the first two bytes of a frame break, in the order and words of gorilla/websocket; empty when none.
@@ -85,8 +84,10 @@ export function lengthFault(
     least = least * 256 + (there ? bytes[start + i]! : 0x00);
     most = most * 256 + (there ? bytes[start + i]! : 0xff);
   }
-  if (least >= TWO_63)
+  // Told by the byte: 2^63 - 1 is rounded up to 2^63 in a double.
+  if (size === 8 && start < end && bytes[start]! >= 0x80) {
     return { closeCode: CloseCode.ProtocolError, fault: 'length with top bit set' };
+  }
   if (least >= TWO_53)
     return { closeCode: CloseCode.MessageTooBig, fault: 'length of 2^53 or more' };
   if (most < (size === 2 ? 126 : 65536)) {

@@ -152,7 +152,7 @@ class MemoryTransport implements Transport {
   };
 
   #room(): void {
-    if (!this.#writerWaits || this.bufferedAmount >= HIGH_WATER_MARK) return;
+    if (this.#destroyed || !this.#writerWaits || this.bufferedAmount >= HIGH_WATER_MARK) return;
     this.#writerWaits = false;
     this.#sink?.drain();
   }
