@@ -1,0 +1,4 @@
+import { messageSuite } from '@ws/testkit/peers';
+import { clientStage } from './stage.ts';
+
+messageSuite(clientStage);

@@ -1,0 +1,5 @@
+import { closingSuite, farewellSuite } from '@ws/testkit/peers';
+import { serverStage } from './stage.ts';
+
+closingSuite(serverStage);
+farewellSuite(serverStage);

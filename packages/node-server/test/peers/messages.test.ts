@@ -1,0 +1,4 @@
+import { messageSuite } from '@ws/testkit/peers';
+import { serverStage } from './stage.ts';
+
+messageSuite(serverStage);

@@ -1,0 +1,30 @@
+export { closingSuite } from './closing.ts';
+export { farewellSuite } from './farewell.ts';
+export { expectNoSockets, nothingLeft, whenOver } from './leftovers.ts';
+export {
+  everySize,
+  expectSame,
+  messageSuite,
+  readWs,
+  type Sent,
+  waysOfReading,
+} from './messages.ts';
+export { pattern, patternText, Random, SIZES } from './pattern.ts';
+export {
+  type RawFrame,
+  RawPeer,
+  rawClient,
+  rawServer,
+  switchingProtocols,
+  upgradeRequest,
+} from './raw-peer.ts';
+export {
+  allGone,
+  ended,
+  type Ours,
+  OVER,
+  type Stage,
+  type WithRaw,
+  type WithWs,
+  wsClosed,
+} from './stage.ts';
