@@ -94,7 +94,7 @@ export function decodeCommitted(stream: Uint8Array, role: Role, taking: Taking):
   };
 }
 
-const { utf8Write } = Buffer.prototype as unknown as {
+const buffers = Buffer.prototype as unknown as {
   utf8Write(this: Uint8Array, text: string, at: number, max: number): number;
 };
 
@@ -103,7 +103,7 @@ function encoder(role: Role): FrameEncoder {
   return new FrameEncoder({
     role,
     nextKey: () => keys.next(),
-    writeUtf8: (into, at, text) => utf8Write.call(into, text, at, into.length - at),
+    writeUtf8: (into, at, text) => buffers.utf8Write.call(into, text, at, into.length - at),
   });
 }
 

@@ -46,6 +46,7 @@ const LONGEST_HEADER = 14;
 const ONE_PASS = 16;
 /** Up to here a loop over the characters beats the call of a native encoder. */
 const SHORT_TEXT = 16;
+const NONE = -1;
 const NO_BYTES = new Uint8Array(0);
 
 /**
@@ -90,7 +91,8 @@ export class FrameEncoder {
   #pos = 0;
   /** What is left of the slab. */
   #room = 0;
-  #startsFrame = true;
+  /** Index of the first byte in the slab with which a frame begins; NONE while one goes on that began before. */
+  #boundary = 0;
 
   // The sealed segments, as columns: no object for each.
   #count = 0;
@@ -98,7 +100,7 @@ export class FrameEncoder {
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
   readonly #releases: ((() => void) | undefined)[] = [];
-  readonly #frameStarts: boolean[] = [];
+  readonly #boundaries: number[] = [];
 
   /** @throws TypeError for a bad role or function, RangeError for a number out of range. */
   constructor(options: FrameEncoderOptions) {
@@ -242,7 +244,7 @@ export class FrameEncoder {
 
   /** Whether segment `i` begins with the first byte of a frame, so that a control frame may be written before it. */
   segStartsFrame(i: number): boolean {
-    return this.#frameStarts[this.#checkIndex(i)]!;
+    return this.#boundaries[this.#checkIndex(i)] === this.#starts[i];
   }
 
   /**
@@ -277,7 +279,13 @@ export class FrameEncoder {
   truncate(): void {
     this.#seal();
     let keep = 0;
-    while (keep < this.#count && !this.#frameStarts[keep]!) keep++;
+    // Segments without a boundary are the middle of that frame; the first one that has a boundary ends it there.
+    while (keep < this.#count && this.#boundaries[keep] === this.#ends[keep]) keep++;
+    if (keep < this.#count && !this.segStartsFrame(keep)) {
+      this.#pending -= this.#ends[keep]! - this.#boundaries[keep]!;
+      this.#ends[keep] = this.#boundaries[keep]!;
+      keep++;
+    }
     const releases = this.#releases.slice(keep, this.#count);
     for (let i = keep; i < this.#count; i++) {
       this.#pending -= this.#ends[i]! - this.#starts[i]!;
@@ -300,6 +308,7 @@ export class FrameEncoder {
       this.#advance(n);
       i += n;
     }
+    this.#endLarge();
   }
 
   /** Text that might not fit a slab: its size is counted first, then it is written a slab at a time. */
@@ -321,6 +330,7 @@ export class FrameEncoder {
       this.#advance(n);
       i += units;
     }
+    this.#endLarge();
     const size = headerSize(length) + this.#keySize + length;
     this.#pending += size;
     return size;
@@ -338,7 +348,7 @@ export class FrameEncoder {
     this.#header(b0, end - start);
     this.#advance(size);
     this.#seal();
-    this.#push(payload, start, end, release, false);
+    this.#push(payload, start, end, release, end);
   }
 
   /** Room and header for a frame that goes on in further slabs. Says its little-endian key. */
@@ -349,6 +359,11 @@ export class FrameEncoder {
     const key = this.#header(b0, length);
     this.#advance(header);
     return key;
+  }
+
+  /** The frame is whole: in a slab that began in the middle of it, the next one begins here. */
+  #endLarge(): void {
+    if (this.#boundary === NONE) this.#boundary = this.#pos;
   }
 
   /** Writes a header at #pos, without moving on. Says the little-endian key, 0 when unmasked. */
@@ -397,7 +412,6 @@ export class FrameEncoder {
     if (old === undefined || this.#pos + need > LARGEST) {
       this.#seal();
       this.#lease(Math.max(need, old === undefined ? this.#firstSlab : length));
-      this.#startsFrame = true;
       return;
     }
     const bytes = this.#bytes;
@@ -411,7 +425,7 @@ export class FrameEncoder {
   #next(): void {
     this.#seal();
     this.#lease(LARGEST);
-    this.#startsFrame = false;
+    this.#boundary = NONE;
   }
 
   #lease(bytes: number): void {
@@ -431,7 +445,8 @@ export class FrameEncoder {
   #seal(): void {
     if (this.#slab === undefined) return;
     if (this.#pos !== 0) {
-      this.#push(this.#bytes, 0, this.#pos, this.#slab.release, this.#startsFrame);
+      const boundary = this.#boundary === NONE ? this.#pos : this.#boundary;
+      this.#push(this.#bytes, 0, this.#pos, this.#slab.release, boundary);
     } else {
       // Leased for a frame that was refused.
       this.#slab.release();
@@ -443,7 +458,7 @@ export class FrameEncoder {
     this.#address = -1;
     this.#pos = 0;
     this.#room = 0;
-    this.#startsFrame = true;
+    this.#boundary = 0;
   }
 
   #advance(n: number): void {
@@ -456,14 +471,14 @@ export class FrameEncoder {
     start: number,
     end: number,
     release: (() => void) | undefined,
-    startsFrame: boolean,
+    boundary: number,
   ): void {
     const i = this.#count++;
     this.#bufs[i] = buf;
     this.#starts[i] = start;
     this.#ends[i] = end;
     this.#releases[i] = release;
-    this.#frameStarts[i] = startsFrame;
+    this.#boundaries[i] = boundary;
   }
 
   #put(to: number, from: number): void {
@@ -471,7 +486,7 @@ export class FrameEncoder {
     this.#starts[to] = this.#starts[from]!;
     this.#ends[to] = this.#ends[from]!;
     this.#releases[to] = this.#releases[from];
-    this.#frameStarts[to] = this.#frameStarts[from]!;
+    this.#boundaries[to] = this.#boundaries[from]!;
   }
 
   /** Lets go of what a column's entry held; the columns keep their length, so that a flush creates no garbage. */

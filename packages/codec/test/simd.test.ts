@@ -28,10 +28,8 @@ describe('simd', () => {
     {
       says: 'memory is refused',
       stub: {
-        Memory: class {
-          constructor() {
-            throw new RangeError('could not allocate memory');
-          }
+        Memory: function refuse() {
+          throw new RangeError('could not allocate memory');
         },
       },
     },
@@ -39,10 +37,8 @@ describe('simd', () => {
       says: 'SIMD is unknown',
       stub: {
         Memory: WebAssembly.Memory,
-        Module: class {
-          constructor() {
-            throw new WebAssembly.CompileError('invalid opcode');
-          }
+        Module: function refuse() {
+          throw new WebAssembly.CompileError('invalid opcode');
         },
       },
     },

@@ -6,7 +6,7 @@ import {
   FRAME_DATA,
   FRAME_END,
   type FrameDecoder,
-  FrameEncoder,
+  type FrameEncoder,
   NEED_MORE,
 } from '@ws/codec';
 import type { NaiveFrame } from '@ws/testkit';
@@ -84,7 +84,7 @@ export class Feeder {
 /** The pieces of a stream, cut at the given places. */
 export function cut(stream: Uint8Array, places: readonly number[]): Uint8Array[] {
   const sorted = [0, ...places.toSorted((a, b) => a - b), stream.length];
-  return sorted.slice(1).map((end, i) => stream.subarray(sorted[i]!, end));
+  return sorted.slice(1).map((end, i) => stream.subarray(sorted[i], end));
 }
 
 /** Bytes one after another. */

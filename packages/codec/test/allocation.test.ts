@@ -1,0 +1,86 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { encodeFrame, FRAME, FrameDecoder, FrameEncoder, NEED_MORE } from '@ws/codec';
+import { describe, expect, it } from 'vitest';
+import { bytes } from './support.ts';
+
+setFlagsFromString('--expose-gc');
+const gc = runInNewContext('gc') as () => void;
+
+/** Heap bytes a frame over 1e6 of them, summed over batches too short to be collected in. */
+function heapPerFrame(batch: () => number): number {
+  let frames = 0;
+  for (let i = 0; i < 20; i++) batch();
+  let grown = 0;
+  while (frames < 1e6) {
+    gc();
+    const before = process.memoryUsage().heapUsed;
+    let inBatch = 0;
+    while (inBatch < 50_000) inBatch += batch();
+    grown += Math.max(0, process.memoryUsage().heapUsed - before);
+    frames += inBatch;
+  }
+  return grown / frames;
+}
+
+// One view is 100 bytes and more: far above what noise, or the coverage of a test run, can be.
+const GENEROUS = 8;
+
+describe('per frame, nothing is allocated', () => {
+  it.each([16, 125, 1024])(
+    'by decoding %d masked bytes',
+    (length) => {
+      const decoder = new FrameDecoder({ role: 'server' });
+      const frame = encodeFrame(2, bytes(length), { maskKey: 0x37fa213d });
+      const chunk = new Uint8Array(65536);
+      const whole = Math.floor(chunk.length / frame.length);
+      for (let i = 0; i < whole; i++) chunk.set(frame, i * frame.length);
+      const stream = chunk.subarray(0, whole * frame.length);
+      const perFrame = heapPerFrame(() => {
+        let frames = 0;
+        decoder.push(stream);
+        while (decoder.next() === FRAME) frames++;
+        return frames;
+      });
+      expect(perFrame).toBeLessThan(GENEROUS);
+    },
+    60_000,
+  );
+
+  it('by reading into writable(), with frames cut by every read', () => {
+    const decoder = new FrameDecoder({ role: 'server' });
+    const frame = encodeFrame(2, bytes(300), { maskKey: 0x37fa213d });
+    const stream = new Uint8Array(frame.length * 40);
+    for (let i = 0; i < 40; i++) stream.set(frame, i * frame.length);
+    const reads = Array.from({ length: 4 }, (_, i) =>
+      stream.slice((i * stream.length) / 4, ((i + 1) * stream.length) / 4),
+    );
+    const perFrame = heapPerFrame(() => {
+      let frames = 0;
+      for (const read of reads) {
+        decoder.writable().set(read);
+        decoder.commit(read.length);
+        for (let event = decoder.next(); event !== NEED_MORE; event = decoder.next()) frames++;
+      }
+      return frames;
+    });
+    expect(perFrame).toBeLessThan(GENEROUS);
+  }, 60_000);
+
+  it.each(['client', 'server'] as const)(
+    'by encoding as a %s',
+    (role) => {
+      const encoder = new FrameEncoder({ role, nextKey: () => 0x37fa213d });
+      const payload = bytes(100);
+      const perFrame = heapPerFrame(() => {
+        for (let i = 0; i < 500; i++) encoder.frame(2, true, 0, payload);
+        const count = encoder.segments;
+        for (let i = 0; i < count; i++) encoder.segRelease(i)?.();
+        encoder.shift(count);
+        return 500;
+      });
+      expect(perFrame).toBeLessThan(GENEROUS);
+    },
+    60_000,
+  );
+});

@@ -1,0 +1,396 @@
+import { FrameDecoder, FrameEncoder, type Role, SlabPool } from '@ws/codec';
+import { hex, naiveDecode, naiveEncode } from '@ws/testkit';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { bytes, Feeder, flush, join } from './support.ts';
+
+const KEY = 0x37fa213d;
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+function make(role: Role, options: object = {}): FrameEncoder {
+  return new FrameEncoder({ role, nextKey: () => KEY, ...options });
+}
+
+/** What the naive encoder makes of it. */
+function naive(role: Role, opcode: number, payload: Uint8Array, options: object = {}): Uint8Array {
+  return naiveEncode(opcode, payload, { ...options, ...(role === 'client' ? { mask: KEY } : {}) });
+}
+
+function same(actual: Uint8Array, expected: Uint8Array): void {
+  if (Buffer.compare(actual, expected) !== 0) {
+    // Only the beginning: diffs of 64 KiB take minutes.
+    expect([actual.length, actual.slice(0, 300)]).toEqual([
+      expected.length,
+      expected.slice(0, 300),
+    ]);
+    expect.unreachable('the frames differ further behind');
+  }
+}
+
+describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
+  const borders = [0, 1, 8, 16, 17, 24, 25, 125, 126, 127, 4082, 4096, 65521, 65522, 65523, 65526];
+
+  it.each([...borders, 65535, 65536, 65537, 131_072, 200_003])(
+    'encodes %d bytes as the naive encoder does, alone and after others',
+    (length) => {
+      for (const simd of [true, false]) {
+        const pool = new SlabPool({ debug: true, simd });
+        const encoder = make(role, { pool });
+        const payload = bytes(length);
+        const expected = naive(role, 2, payload);
+        expect(encoder.frame(2, true, 0, payload)).toBe(expected.length);
+        expect(encoder.pending).toBe(expected.length);
+        same(flush(encoder), expected);
+        encoder.frame(9, true, 0, bytes(3));
+        encoder.frame(2, true, 0, payload);
+        encoder.frame(2, true, 0, payload);
+        same(flush(encoder), join([naive(role, 9, bytes(3)), expected, expected]));
+        expect(encoder.pending).toBe(0);
+        expect(pool.lent).toBe(0);
+        expect(payload).toEqual(bytes(length));
+      }
+    },
+    60_000,
+  );
+
+  it('writes fin, the reserved bits and a part of the payload', () => {
+    const encoder = make(role);
+    encoder.frame(1, false, 0x40, bytes(20), 5, 9);
+    encoder.frame(0, true, 0x30, bytes(200), 100, 199);
+    const parts = [
+      naive(role, 1, bytes(20).slice(5, 9), { fin: false, rsv: 0x40 }),
+      naive(role, 0, bytes(200).slice(100, 199), { rsv: 0x30 }),
+    ];
+    same(flush(encoder), join(parts));
+  });
+
+  it.each([
+    { says: 'nothing', text: '' },
+    { says: 'short ASCII', text: 'hello' },
+    { says: 'ASCII beyond the short loop', text: 'a'.repeat(17) },
+    { says: 'short text that is not ASCII', text: 'héllo' },
+    { says: '125 x é, which crosses to a 16-bit length', text: 'é'.repeat(125) },
+    { says: '63 x é, which crosses by one byte', text: 'é'.repeat(63) },
+    { says: '62 x é, which just does not', text: 'é'.repeat(62) },
+    { says: '126 ASCII', text: 'b'.repeat(126) },
+    { says: '32 768 x é, which crosses to a 64-bit length', text: 'é'.repeat(32_768) },
+    { says: '21 845 x 語, which crosses to one as well', text: '語'.repeat(21_846) },
+    { says: 'what fits a slab even at three bytes a unit', text: 'c'.repeat(21_840) },
+    { says: 'what might not', text: 'c'.repeat(21_841) },
+    { says: 'a text of several slabs', text: 'lorem ipsum '.repeat(20_000) },
+    { says: 'pairs of surrogates over the borders of slabs', text: `x${'😀'.repeat(50_000)}` },
+    { says: 'lone surrogates', text: 'a\ud800b\udc00\udc00\ud800' },
+    { says: 'lone surrogates over the borders of slabs', text: '\ud83d'.repeat(50_000) },
+  ])('encodes text: $says', ({ text }) => {
+    for (const simd of [true, false]) {
+      const pool = new SlabPool({ debug: true, simd });
+      const encoder = make(role, { pool });
+      encoder.frame(9, true, 0, bytes(1));
+      const expected = naive(role, 1, utf8(text));
+      expect(encoder.text(1, true, 0, text)).toBe(expected.length);
+      expect(encoder.pending).toBe(expected.length + naive(role, 9, bytes(1)).length);
+      same(flush(encoder), join([naive(role, 9, bytes(1)), expected]));
+      expect(pool.lent).toBe(0);
+    }
+  });
+
+  it('gives back what the decoder of the other end reads', () => {
+    const frame = fc.oneof(
+      fc.record({ text: fc.string({ unit: 'binary', maxLength: 200 }) }),
+      fc.record({ length: fc.oneof(fc.nat(300), fc.nat(80_000)) }),
+    );
+    fc.assert(
+      fc.property(fc.array(frame, { maxLength: 8 }), fc.integer(), (frames, seed) => {
+        const encoder = make(role, { nextKey: undefined });
+        const expected = frames.map((one, i) => {
+          if ('text' in one) encoder.text(1, true, 0, one.text);
+          else encoder.frame(2, true, 0, bytes(one.length, seed + i));
+          return 'text' in one ? utf8(one.text) : bytes(one.length, seed + i);
+        });
+        const peer = role === 'client' ? 'server' : 'client';
+        const feeder = new Feeder(new FrameDecoder({ role: peer }));
+        feeder.feed(flush(encoder));
+        expect(feeder.frames.length).toBe(expected.length);
+        feeder.frames.forEach(({ payload }, i) => same(payload, expected[i]!));
+      }),
+      { numRuns: 60 },
+    );
+  }, 60_000);
+
+  it('fills a slab to its last byte, and takes another for the next', () => {
+    const pool = new SlabPool({ debug: true });
+    const encoder = make(role, { pool });
+    const full = 65536 - (role === 'client' ? 8 : 4);
+    encoder.frame(2, true, 0, bytes(full));
+    expect(encoder.pending).toBe(65536);
+    encoder.frame(9, true, 0, bytes(0));
+    expect(encoder.segments).toBe(2);
+    expect(encoder.segEnd(0) - encoder.segStart(0)).toBe(65536);
+    expect(pool.lent).toBe(2);
+    same(flush(encoder), join([naive(role, 2, bytes(full)), naive(role, 9, bytes(0))]));
+    encoder.frame(2, true, 0, bytes(full - 1));
+    encoder.frame(9, true, 0, bytes(0));
+    expect(encoder.segments).toBe(2);
+    encoder.discard();
+    expect(pool.lent).toBe(0);
+  });
+
+  it('keeps the frames of a turn in one segment while they fit a slab', () => {
+    const encoder = make(role);
+    const each = naive(role, 2, bytes(100)).length;
+    for (let i = 0; i < Math.floor(65536 / each); i++) encoder.frame(2, true, 0, bytes(100));
+    expect(encoder.segments).toBe(1);
+    encoder.discard();
+  });
+
+  it('refuses what must not be sent, and appends nothing', () => {
+    const pool = new SlabPool();
+    const encoder = make(role, { pool });
+    const frame = encoder.frame.bind(encoder) as (...args: unknown[]) => number;
+    const text = encoder.text.bind(encoder) as (...args: unknown[]) => number;
+    expect(() => frame(16, true, 0, bytes(1))).toThrow('opcode');
+    expect(() => frame(Number.NaN, true, 0, bytes(1))).toThrow(RangeError);
+    expect(() => frame(1, true, 1, bytes(1))).toThrow('rsv');
+    expect(() => frame(9, true, 0, bytes(126))).toThrow('at most 125');
+    expect(() => frame(8, false, 0, bytes(1))).toThrow('fragmented');
+    expect(() => frame(2, true, 0, 'text')).toThrow(TypeError);
+    expect(() => frame(2, true, 0, bytes(4), 2, 5)).toThrow(RangeError);
+    expect(() => frame(2, true, 0, bytes(4), 3, 2)).toThrow(RangeError);
+    expect(() => frame(2, true, 0, bytes(4), Number.NaN)).toThrow(RangeError);
+    expect(() => frame(2, true, 0, bytes(4), -1)).toThrow(RangeError);
+    expect(() => text(1, true, 0, bytes(1))).toThrow(TypeError);
+    expect(() => text(16, true, 0, 'x')).toThrow('opcode');
+    expect(() => text(9, false, 0, 'x')).toThrow('fragmented');
+    expect(() => text(9, true, 0, 'x'.repeat(126))).toThrow('at most 125');
+    expect(() => text(9, true, 0, 'é'.repeat(63))).toThrow('at most 125');
+    expect(encoder.pending).toBe(0);
+    expect(encoder.segments).toBe(0);
+    expect(pool.lent).toBe(0);
+    encoder.text(10, true, 0, 'é'.repeat(62));
+    same(flush(encoder), naive(role, 10, utf8('é'.repeat(62))));
+  });
+});
+
+describe('FrameEncoder segments', () => {
+  it('seal what was appended, so that later frames go to a further one', () => {
+    const encoder = make('server');
+    encoder.frame(1, true, 0, bytes(1));
+    expect(encoder.segments).toBe(1);
+    encoder.frame(1, true, 0, bytes(2));
+    expect(encoder.segEnd(0) - encoder.segStart(0)).toBe(3);
+    expect(encoder.segments).toBe(2);
+    encoder.segRelease(0)?.();
+    encoder.shift(1);
+    expect(encoder.pending).toBe(4);
+    expect(encoder.segments).toBe(1);
+    same(flush(encoder), naive('server', 1, bytes(2)));
+  });
+
+  it('refer to a large unmasked payload, and release it when they are written', () => {
+    const encoder = make('server');
+    const payload = bytes(65537);
+    let released = 0;
+    encoder.frame(1, true, 0, bytes(1));
+    encoder.frame(2, true, 0, payload, 0, payload.length, () => released++);
+    encoder.frame(9, true, 0, bytes(1));
+    expect(encoder.segments).toBe(3);
+    expect(encoder.segBuf(1)).toBe(payload);
+    expect([0, 1, 2].map((i) => encoder.segStartsFrame(i))).toEqual([true, false, true]);
+    expect(released).toBe(0);
+    flush(encoder);
+    expect(released).toBe(1);
+    encoder.frame(2, true, 0, payload);
+    expect(encoder.segRelease(encoder.segments - 1)).toBeUndefined();
+    encoder.discard();
+  });
+
+  it('release a payload at once that was copied', () => {
+    const encoder = make('client');
+    let released = 0;
+    encoder.frame(2, true, 0, bytes(10), 0, 10, () => released++);
+    encoder.frame(2, true, 0, bytes(70_000), 0, 70_000, () => released++);
+    expect(released).toBe(2);
+    encoder.discard();
+    expect(released).toBe(2);
+  });
+
+  it('borrow from the size that was asked for', () => {
+    const encoder = make('server', { borrowFrom: 100 });
+    const [small, large] = [bytes(100), bytes(101)];
+    encoder.frame(2, true, 0, small);
+    encoder.frame(2, true, 0, large);
+    expect(encoder.segBuf(encoder.segments - 1)).toBe(large);
+    expect(encoder.segments).toBe(2);
+    same(flush(encoder), join([naive('server', 2, small), naive('server', 2, large)]));
+  });
+
+  it('say where a control frame may come between', () => {
+    const encoder = make('client');
+    encoder.frame(1, true, 0, bytes(100));
+    encoder.frame(2, true, 0, bytes(150_000));
+    encoder.frame(1, true, 0, bytes(100));
+    const starts = Array.from({ length: encoder.segments }, (_, i) => encoder.segStartsFrame(i));
+    expect(starts).toEqual([true, false, false]);
+    encoder.discard();
+    encoder.frame(1, true, 0, bytes(1));
+    expect(encoder.segments).toBe(1);
+    expect(encoder.segStartsFrame(0)).toBe(true);
+  });
+
+  it('are dropped and released by discard', () => {
+    const pool = new SlabPool({ debug: true });
+    const encoder = make('server', { pool });
+    let released = 0;
+    encoder.frame(2, true, 0, bytes(10));
+    encoder.frame(2, true, 0, bytes(70_000), 0, 70_000, () => released++);
+    encoder.frame(2, true, 0, bytes(10));
+    encoder.discard();
+    expect({ released, lent: pool.lent, pending: encoder.pending }).toEqual({
+      released: 1,
+      lent: 0,
+      pending: 0,
+    });
+    encoder.discard();
+    encoder.text(1, true, 0, 'again');
+    same(flush(encoder), naive('server', 1, utf8('again')));
+  });
+
+  it.each([
+    { role: 'client', says: 'a masked frame over several slabs' },
+    { role: 'server', says: 'an unmasked frame of two slabs' },
+  ] as const)('are dropped by truncate, save the rest of $says', ({ role }) => {
+    const pool = new SlabPool({ debug: true });
+    const encoder = make(role, { pool, borrowFrom: 1e6 });
+    const payload = bytes(150_000);
+    encoder.frame(2, true, 0, payload);
+    encoder.frame(1, true, 0, bytes(100));
+    encoder.frame(2, true, 0, payload);
+    const wire = naive(role, 2, payload);
+    expect(encoder.segments).toBeGreaterThan(3);
+    const first = encoder.segBuf(0).slice(encoder.segStart(0), encoder.segEnd(0));
+    encoder.segRelease(0)?.();
+    encoder.shift(1);
+    encoder.truncate();
+    expect(encoder.pending).toBe(wire.length - first.length);
+    same(join([first, flush(encoder)]), wire);
+    expect(pool.lent).toBe(0);
+  });
+
+  it('are dropped by truncate, save a borrowed payload whose header has gone', () => {
+    const encoder = make('server');
+    const payload = bytes(70_000);
+    let released = 0;
+    encoder.frame(2, true, 0, payload, 0, payload.length, () => released++);
+    encoder.frame(2, true, 0, payload, 0, payload.length, () => released++);
+    expect(encoder.segments).toBe(4);
+    encoder.segRelease(0)?.();
+    encoder.shift(1);
+    encoder.truncate();
+    expect(released).toBe(1);
+    expect(encoder.segments).toBe(1);
+    expect(encoder.segBuf(0)).toBe(payload);
+    expect(encoder.pending).toBe(70_000);
+    flush(encoder);
+    expect(released).toBe(2);
+  });
+
+  it('are all dropped by truncate between frames', () => {
+    const encoder = make('client');
+    encoder.truncate();
+    encoder.frame(1, true, 0, bytes(10));
+    encoder.text(1, true, 0, 'x'.repeat(100_000));
+    encoder.truncate();
+    expect({ pending: encoder.pending, segments: encoder.segments }).toEqual({
+      pending: 0,
+      segments: 0,
+    });
+  });
+
+  it('refuse indices and counts beyond them', () => {
+    const encoder = make('server');
+    encoder.frame(1, true, 0, bytes(1));
+    expect(() => encoder.shift(1)).toThrow(RangeError);
+    expect(() => encoder.segBuf(0)).toThrow(RangeError);
+    expect(encoder.segments).toBe(1);
+    expect(() => encoder.shift(Number.NaN)).toThrow(RangeError);
+    expect(() => encoder.shift(-1)).toThrow(RangeError);
+    expect(() => encoder.segEnd(1)).toThrow(RangeError);
+    expect(() => encoder.segRelease(-1)).toThrow(RangeError);
+    encoder.discard();
+  });
+});
+
+describe('FrameEncoder options', () => {
+  it('takes slabs of the asked size first, and larger ones as a turn fills them', () => {
+    const sizes: number[] = [];
+    const pool = new SlabPool();
+    const source = {
+      take(least: number) {
+        const slab = pool.take(least);
+        sizes.push(slab.bytes.length);
+        return slab;
+      },
+    };
+    const encoder = make('server', { pool: source });
+    for (let i = 0; i < 700; i++) encoder.frame(2, true, 0, bytes(100));
+    flush(encoder);
+    encoder.frame(2, true, 0, bytes(100));
+    flush(encoder);
+    expect(sizes).toEqual([4096, 16384, 65536, 65536, 4096]);
+    expect(pool.lent).toBe(0);
+  });
+
+  it('works with slabs that lie anywhere and keep no views', () => {
+    const source = {
+      take: (least: number) => ({
+        bytes: new Uint8Array(Math.max(least, 1000) + 13).subarray(13),
+        release: () => {},
+      }),
+    };
+    const encoder = make('client', { pool: source });
+    const payloads = [bytes(20), bytes(200), bytes(3000), bytes(70_000)];
+    for (const payload of payloads) encoder.frame(2, true, 0, payload);
+    same(flush(encoder), join(payloads.map((payload) => naive('client', 2, payload))));
+  });
+
+  it('draws a fresh key for every frame', () => {
+    const encoder = new FrameEncoder({ role: 'client' });
+    for (let i = 0; i < 50; i++) encoder.frame(2, true, 0, bytes(0));
+    const wire = flush(encoder);
+    const keys = Array.from({ length: 50 }, (_, i) => wire.slice(i * 6 + 2, i * 6 + 6).join());
+    expect(new Set(keys).size).toBe(50);
+  });
+
+  it('writes the key big-endian, as headers read it', () => {
+    const encoder = make('client');
+    encoder.frame(1, true, 0, utf8('Hello'));
+    expect(flush(encoder)).toEqual(hex`81 85 37 fa 21 3d 7f 9f 4d 51 58`);
+  });
+
+  it('uses the writer of text it is given', () => {
+    const calls: string[] = [];
+    const encoder = make('server', {
+      writeUtf8(into: Uint8Array, at: number, text: string) {
+        calls.push(text);
+        return new TextEncoder().encodeInto(text, into.subarray(at)).written;
+      },
+    });
+    encoder.text(1, true, 0, 'ä');
+    encoder.text(1, true, 0, 'x'.repeat(17));
+    encoder.text(1, true, 0, 'short');
+    expect(calls).toEqual(['ä', 'x'.repeat(17)]);
+    expect(naiveDecode(flush(encoder), 'client').frames.length).toBe(3);
+  });
+
+  it.each([
+    [{ role: 'peer' }, TypeError],
+    [{ slabBytes: 0 }, RangeError],
+    [{ slabBytes: Number.NaN }, RangeError],
+    [{ borrowFrom: -1 }, RangeError],
+    [{ borrowFrom: Number.NaN }, RangeError],
+    [{ nextKey: 5 }, TypeError],
+    [{ writeUtf8: 'utf8' }, TypeError],
+  ])('refuses %o', (options, type) => {
+    expect(() => new FrameEncoder({ role: 'server', ...options } as never)).toThrow(type);
+  });
+});

@@ -1,0 +1,34 @@
+import { MaskKeys } from '@ws/codec';
+import { describe, expect, it } from 'vitest';
+
+describe('MaskKeys', () => {
+  it('gives each word once, and asks for more when all are used', () => {
+    let fills = 0;
+    let word = 0;
+    const keys = new MaskKeys((words) => {
+      fills++;
+      for (let i = 0; i < words.length; i++) words[i] = ++word;
+    });
+    expect(fills).toBe(0);
+    const seen = new Set<number>();
+    for (let i = 0; i < 4096; i++) seen.add(keys.next());
+    expect(seen.size).toBe(4096);
+    expect(fills).toBe(2);
+    keys.next();
+    expect(fills).toBe(3);
+  });
+
+  it('gives signed 32-bit integers, and leaves none of them in its pool', () => {
+    let pool = new Int32Array(0);
+    const keys = new MaskKeys((words) => {
+      pool = words;
+      words.fill(-5);
+    });
+    expect(keys.next()).toBe(-5);
+    expect(pool.filter((word) => word === 0).length).toBe(1);
+  });
+
+  it('refuses what is no function', () => {
+    expect(() => new MaskKeys(undefined as never)).toThrow(TypeError);
+  });
+});

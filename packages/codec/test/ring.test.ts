@@ -1,0 +1,83 @@
+import { SlabPool } from '@ws/codec';
+import { describe, expect, it } from 'vitest';
+import { ReceiveRing } from '../src/ring.ts';
+import { bytes } from './support.ts';
+
+const tail = (ring: ReceiveRing): Uint8Array => ring.bytes.slice(ring.base - ring.size, ring.base);
+
+describe('ReceiveRing', () => {
+  it('appends in order, whatever the pieces, and ends at its base', () => {
+    const pool = new SlabPool({ debug: true });
+    const ring = new ReceiveRing(pool, 4096);
+    const from = bytes(4112);
+    let at = 0;
+    for (const n of [0, 1, 2, 13, 100, 1996, 2000]) {
+      ring.append(from, at, at + n, 4112);
+      at += n;
+      expect(tail(ring)).toEqual(from.slice(0, at));
+    }
+    expect(pool.lent).toBe(1);
+    ring.clear();
+    expect({ lent: pool.lent, size: ring.size, base: ring.base }).toEqual({
+      lent: 0,
+      size: 0,
+      base: 0,
+    });
+  });
+
+  it('takes a larger slab when the frame turns out to need it', () => {
+    const pool = new SlabPool({ debug: true });
+    const ring = new ReceiveRing(pool, 4096);
+    ring.append(bytes(6), 0, 6, 14);
+    expect(ring.base).toBe(4096);
+    ring.append(bytes(4112), 6, 4112, 4112);
+    expect(ring.base).toBe(16384);
+    expect(tail(ring)).toEqual(bytes(4112));
+    expect(pool.lent).toBe(1);
+    ring.release();
+    expect(pool.lent).toBe(0);
+  });
+
+  it('moves its tail in front of the landing place, and keeps both apart', () => {
+    const ring = new ReceiveRing(new SlabPool(), 4096);
+    ring.append(bytes(100), 0, 100, 200);
+    const landing = ring.writable();
+    landing.fill(0xaa);
+    expect(tail(ring)).toEqual(bytes(100));
+    ring.append(bytes(200), 100, 200, 200);
+    expect(tail(ring)).toEqual(bytes(200));
+    expect(landing.every((byte) => byte === 0xaa)).toBe(true);
+    expect(ring.landingAt(ring.base, ring.base + landing.length)).toBe(landing);
+    expect(ring.landingAt(ring.base, ring.base + 1)).toBeUndefined();
+    expect(ring.landingAt(ring.base - 1, ring.base)).toBeUndefined();
+  });
+
+  it('keeps its slab, and its view, while there is a landing place', () => {
+    const pool = new SlabPool();
+    const ring = new ReceiveRing(pool, 4096);
+    const landing = ring.writable();
+    ring.keep(ring.base + 10, ring.base + 20);
+    expect(ring.size).toBe(10);
+    ring.clear();
+    expect(pool.lent).toBe(1);
+    expect(ring.writable()).toBe(landing);
+    ring.release();
+    expect(pool.lent).toBe(0);
+  });
+
+  it('takes one slab as large as it was told to', () => {
+    const ring = new ReceiveRing(new SlabPool(), 100_000);
+    const landing = ring.writable();
+    expect(landing.length).toBe(100_000);
+    ring.landed(100_000);
+    expect(ring.writable()).toBe(landing);
+  });
+
+  it('makes views itself where the slabs have none', () => {
+    const source = { take: (n: number) => ({ bytes: new Uint8Array(n), release: () => {} }) };
+    const ring = new ReceiveRing(source, 16);
+    ring.writable();
+    expect(ring.view.byteLength).toBe(4112 + 16);
+    expect(ring.words.length).toBe((4112 + 16) / 8);
+  });
+});

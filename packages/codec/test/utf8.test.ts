@@ -1,0 +1,140 @@
+import { isUtf8 } from 'node:buffer';
+import { UTF8_ACCEPT, UTF8_REJECT, utf8Step } from '@ws/codec';
+import { hex, naiveUtf8 } from '@ws/testkit';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { utf8Length, writeUtf8 } from '../src/utf8.ts';
+import { join } from './support.ts';
+
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+/** `whole`, `cut` or `bad`, by the automaton, in pieces. */
+function judge(pieces: readonly Uint8Array[], platform?: (bytes: Uint8Array) => boolean): string {
+  let state = UTF8_ACCEPT;
+  for (const piece of pieces) state = utf8Step(state, piece, 0, piece.length, platform);
+  return state === UTF8_ACCEPT ? 'whole' : state === UTF8_REJECT ? 'bad' : 'cut';
+}
+
+describe.each([
+  ['by itself', undefined],
+  ["with the platform's isUtf8", isUtf8],
+])('utf8Step %s', (_, platform) => {
+  it.each([
+    { says: 'every pair of bytes', prefix: '', tail: '' },
+    { says: 'what follows E0', prefix: 'e0', tail: '80' },
+    { says: 'what follows ED', prefix: 'ed', tail: '' },
+    { says: 'what follows F0', prefix: 'f0', tail: '80' },
+    { says: 'what follows F4', prefix: 'f4', tail: '' },
+    { says: 'what follows F1 80', prefix: 'f1 80', tail: '' },
+  ])('agrees with RFC 3629 about $says', ({ prefix, tail }) => {
+    for (const pad of ['', 'x'.repeat(70)]) {
+      for (let i = 0; i < 65536; i += tail === '' ? 1 : 7) {
+        const two = Uint8Array.of(i >> 8, i & 255);
+        const text = join([utf8(pad), hex(prefix), two, hex(tail)]);
+        if (pad !== '' && i % 61 !== 0) continue;
+        const said = judge([text], platform);
+        if (said !== naiveUtf8(text))
+          expect({ text, said }).toEqual({ text, said: naiveUtf8(text) });
+      }
+    }
+  });
+
+  it('gives the same answer wherever a text is cut', () => {
+    const any = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 150 }).map(utf8),
+      fc.uint8Array({ maxLength: 8 }),
+      fc.constantFrom(
+        hex`f0 9f 98`,
+        hex`e2 82`,
+        hex`ed a0 80`,
+        hex`c0 80`,
+        utf8('ASCII '.repeat(20)),
+      ),
+    );
+    fc.assert(
+      fc.property(
+        fc.array(any, { maxLength: 5 }),
+        fc.array(fc.nat(), { maxLength: 4 }),
+        (parts, at) => {
+          const text = join(parts);
+          const cuts = [
+            0,
+            ...at.map((n) => n % (text.length + 1)).toSorted((a, b) => a - b),
+            text.length,
+          ];
+          const pieces = cuts.slice(1).map((end, i) => text.subarray(cuts[i], end));
+          const expected = naiveUtf8(text);
+          expect(judge([text], platform)).toBe(expected);
+          expect(judge(pieces, platform)).toBe(expected);
+        },
+      ),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('refuses at the first bad byte, in whatever length of text it stands', () => {
+    for (const length of [1, 7, 8, 9, 63, 64, 65, 200]) {
+      for (let at = 0; at < length; at++) {
+        const text = new Uint8Array(length).fill(0x61);
+        text[at] = 0xff;
+        expect(utf8Step(0, text, 0, at, platform)).toBe(UTF8_ACCEPT);
+        expect(utf8Step(0, text, at, length, platform)).toBe(UTF8_REJECT);
+        expect(utf8Step(0, text, 0, length, platform)).toBe(UTF8_REJECT);
+      }
+    }
+  });
+
+  it('stays refused', () => {
+    expect(utf8Step(UTF8_REJECT, utf8('fine'), 0, 4, platform)).toBe(UTF8_REJECT);
+    expect(utf8Step(UTF8_REJECT, utf8('fine'), 0, 0, platform)).toBe(UTF8_REJECT);
+  });
+
+  it('reads the range it is given, and no more', () => {
+    const text = join([hex`ff`, utf8('é'.repeat(40)), hex`ff`]);
+    expect(utf8Step(0, text, 1, 81, platform)).toBe(UTF8_ACCEPT);
+    expect(utf8Step(0, text, 1, 80, platform)).toBe(1);
+  });
+
+  it('carries a character over any cut near the end of a long piece', () => {
+    const text = utf8(`${'ab'.repeat(50)}😀語é${'z'.repeat(3)}`);
+    for (let at = 90; at <= text.length; at++) {
+      expect(judge([text.subarray(0, at), text.subarray(at)], platform)).toBe('whole');
+    }
+  });
+});
+
+describe('utf8Step', () => {
+  it('refuses bad arguments', () => {
+    expect(() => utf8Step(0, 'text' as never, 0, 1)).toThrow(TypeError);
+    expect(() => utf8Step(0, utf8('a'), 0, 2)).toThrow(RangeError);
+    expect(() => utf8Step(0, utf8('a'), Number.NaN, 1)).toThrow(RangeError);
+    expect(() => utf8Step(9, utf8('a'), 0, 1)).toThrow(RangeError);
+    expect(() => utf8Step(Number.NaN, utf8('a'), 0, 1)).toThrow(RangeError);
+  });
+});
+
+describe('utf8Length and writeUtf8', () => {
+  it('agree with TextEncoder, also about lone surrogates', () => {
+    const unit = fc.constantFrom(
+      'a',
+      'é',
+      '語',
+      '😀',
+      '\ud83d',
+      '\ude00',
+      '\u07ff',
+      '\u0800',
+      '\uffff',
+    );
+    fc.assert(
+      fc.property(fc.array(unit), (units) => {
+        const text = units.join('');
+        const expected = utf8(text);
+        expect(utf8Length(text)).toBe(expected.length);
+        const room = new Uint8Array(text.length * 3 + 5);
+        expect(writeUtf8(room, 5, text)).toBe(expected.length);
+        expect(room.slice(5, 5 + expected.length)).toEqual(expected);
+      }),
+    );
+  });
+});
