@@ -76,9 +76,9 @@ export class Controls {
     });
   }
 
-  /** The connection ended. */
+  /** No input can come any more. */
   end(error: unknown): void {
-    this.#pings?.end(error);
+    this.pings.end(error);
   }
 
   #run(call: () => void | PromiseLike<void>): void {

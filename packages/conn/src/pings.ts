@@ -30,6 +30,8 @@ export class Pings {
   readonly #most: number;
   readonly #pending: Ping[] = [];
   #count = 0;
+  /** Why no pong can come any more. */
+  #over: { readonly reason: unknown } | undefined;
 
   constructor(host: Host, most: number) {
     this.#host = host;
@@ -53,6 +55,7 @@ export class Pings {
     timeout: number,
     send: (payload: Uint8Array) => Promise<void>,
   ): Promise<number> {
+    if (this.#over !== undefined) return rejected(this.#over.reason);
     if (this.full) {
       return rejected(
         new BackpressureError(`${this.#most} pings are unanswered; raise maxPendingPings`),
@@ -92,8 +95,9 @@ export class Pings {
     }
   }
 
-  /** The connection ended. */
+  /** No pong can come any more. */
   end(error: unknown): void {
+    this.#over ??= { reason: error };
     for (const ping of this.#pending.splice(0)) {
       timersOf(this.#host).clear(ping);
       ping.answer.reject(error);

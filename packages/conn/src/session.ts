@@ -145,6 +145,12 @@ export class Session implements TransportSink, ReadingOwner, Patient {
 
   handlerFailed(error: unknown): void {
     this.reading.drop();
+    if (this.#eof || this.state === 'closed') {
+      // Nobody is left to be told 1011; as a rule the end is why the handler failed.
+      this.reading.end(error);
+      this.#defer();
+      return;
+    }
     this.fail(error, CloseCode.InternalServerErr, '');
   }
 
@@ -256,6 +262,7 @@ export class Session implements TransportSink, ReadingOwner, Patient {
       else this.#fault(intake.error);
     }
     this.#pumping = false;
+    if (this.#ending && (this.#inputOver || !intake.pending)) this.controls.end(this.#endOfInput);
     // In its place among the messages; once our own close frame is out, at once.
     const inPlace = !intake.pending && reading.idle && (ahead || reading.waiting);
     const { sent, failed } = this.#closing;

@@ -398,6 +398,17 @@ describe('a connection that fails', () => {
     },
   );
 
+  it('says 1006, not 1011, when the end of the stream is why the handler failed', async () => {
+    const { conn, peer } = rawPair('server');
+    const end = conn.receive(async () => void (await conn.ping()));
+    peer.send(1, 'go');
+    await peer.sees(1);
+    peer.transport.end();
+    await expect(end).rejects.toMatchObject({ closeCode: 1006 });
+    expect(await conn.closed).toMatchObject({ code: 1006 });
+    expect(peer.frames).toHaveLength(1);
+  });
+
   it('answers what came before the fault', async () => {
     const { conn, peer } = rawPair('server');
     void conn.receive((message) => conn.send(message));
