@@ -3,16 +3,15 @@ import { length16, length64 } from './header.ts';
 import {
   checkRange,
   rotate,
+  SIMD_FROM,
   STAGE_FROM,
   skewOf,
   VIEW_AHEAD,
-  VIEW_FROM,
-  viewOver,
   WORDS_FROM,
   wordsOver,
   xorBytes,
   xorCopy,
-  xorView,
+  xorOwned,
   xorWords,
 } from './mask.ts';
 import type { Role } from './opcode.ts';
@@ -158,7 +157,6 @@ export class FrameDecoder {
   #bytes: Uint8Array = EMPTY;
   #pos = 0;
   #lim = 0;
-  #view: DataView | undefined = undefined;
   #words: BigInt64Array | undefined = undefined;
   #skew = 0;
   /** The cursor's place in the SIMD memory, or FOREIGN. */
@@ -467,22 +465,18 @@ export class FrameDecoder {
   /** Unmasks the cursor's `[start, end)` with the kernel that fits. */
   #unmask(start: number, end: number, key: number): void {
     const n = end - start;
-    if (n < VIEW_FROM) {
-      xorBytes(this.#bytes, start, end, key);
-    } else if (n < WORDS_FROM && this.#view !== undefined) {
-      xorView(this.#bytes, this.#view, start, end, key);
-    } else if (this.#address >= 0) {
+    if (this.#words !== undefined && n >= WORDS_FROM && n < STAGE_FROM) {
+      xorOwned(this.#bytes, this.#words, this.#skew, start, end, key);
+    } else if (this.#address >= 0 && n >= SIMD_FROM) {
       this.#simd!.xor(this.#address + start, this.#address + end, key);
-    } else if (n >= WORDS_FROM && n < STAGE_FROM && this.#words !== undefined) {
-      xorWords(this.#bytes, this.#words, this.#skew, start, end, key);
-    } else if (this.#lim - start < VIEW_AHEAD) {
+    } else if (n < WORDS_FROM || this.#lim - start < VIEW_AHEAD) {
       xorBytes(this.#bytes, start, end, key);
     } else {
       this.#unmaskAfterLook(start, end, key);
     }
   }
 
-  /** The same, when it is not known yet where the bytes lie, or a view is missing. */
+  /** The same, when it is not known yet where the bytes lie, or there is no view yet. */
   #unmaskAfterLook(start: number, end: number, key: number): void {
     const bytes = this.#bytes;
     const n = end - start;
@@ -493,15 +487,12 @@ export class FrameDecoder {
       fast.xor(this.#address + start, this.#address + end, key);
     } else if (fast !== undefined && n >= STAGE_FROM) {
       fast.xorForeign(bytes, start, end, key);
-    } else if (n < WORDS_FROM) {
-      this.#view = bytes === this.#ring.bytes ? this.#ring.view : viewOver(bytes);
-      xorView(bytes, this.#view, start, end, key);
     } else {
       if (this.#words === undefined) {
         this.#words = bytes === this.#ring.bytes ? this.#ring.words : wordsOver(bytes);
         this.#skew = skewOf(bytes);
       }
-      xorWords(bytes, this.#words, this.#skew, start, end, key);
+      xorOwned(bytes, this.#words, this.#skew, start, end, key);
     }
   }
 
@@ -605,7 +596,6 @@ export class FrameDecoder {
     this.#bytes = bytes;
     this.#pos = pos;
     this.#lim = lim;
-    this.#view = undefined;
     this.#words = undefined;
     this.#address = FOREIGN;
   }

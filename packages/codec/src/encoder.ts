@@ -2,16 +2,14 @@ import { checkFrameFields, headerSize, writeHeader } from './header.ts';
 import {
   checkRange,
   rotate,
+  SIMD_FROM,
   skewOf,
   swap,
-  VIEW_FROM,
-  viewOver,
   WORDS_FROM,
   wordsOver,
   xorBytes,
   xorCopy,
-  xorView,
-  xorWords,
+  xorOwned,
 } from './mask.ts';
 import { sharedMaskKeys } from './mask-key.ts';
 import type { Role } from './opcode.ts';
@@ -82,7 +80,6 @@ export class FrameEncoder {
   // The slab being filled: its bytes [0, #pos) will be a segment.
   #slab: Slab | undefined = undefined;
   #bytes: Uint8Array = NO_BYTES;
-  #view: DataView | undefined = undefined;
   #words: BigInt64Array | undefined = undefined;
   #skew = 0;
   #simd: Simd | undefined = undefined;
@@ -389,19 +386,16 @@ export class FrameEncoder {
   #mask(start: number, end: number, key: number): void {
     const n = end - start;
     if (key === 0 || n === 0) return;
-    if (n < VIEW_FROM) {
-      xorBytes(this.#bytes, start, end, key);
-    } else if (this.#address >= 0) {
+    if (this.#address >= 0 && n >= SIMD_FROM) {
       this.#simd!.xor(this.#address + start, this.#address + end, key);
     } else if (n < WORDS_FROM) {
-      this.#view ??= this.#slab!.view ?? viewOver(this.#bytes);
-      xorView(this.#bytes, this.#view, start, end, key);
+      xorBytes(this.#bytes, start, end, key);
     } else {
       if (this.#words === undefined) {
         this.#words = this.#slab!.words ?? wordsOver(this.#bytes);
         this.#skew = skewOf(this.#bytes);
       }
-      xorWords(this.#bytes, this.#words, this.#skew, start, end, key);
+      xorOwned(this.#bytes, this.#words, this.#skew, start, end, key);
     }
   }
 
@@ -433,7 +427,6 @@ export class FrameEncoder {
     this.#slab = slab;
     this.#bytes = slab.bytes;
     this.#room = slab.bytes.length - this.#pos;
-    this.#view = undefined;
     this.#words = undefined;
     this.#address = -1;
     if (this.#keySize === 0) return;
@@ -453,7 +446,6 @@ export class FrameEncoder {
     }
     this.#slab = undefined;
     this.#bytes = NO_BYTES;
-    this.#view = undefined;
     this.#words = undefined;
     this.#address = -1;
     this.#pos = 0;

@@ -2,19 +2,19 @@ import { simd } from './simd.ts';
 
 // Which kernel for how many bytes: measured with `pnpm bench codec`, chosen here and nowhere else. In ns on one machine:
 //
-//   bytes                 8    32   125   256  1024  4096  65536
-//   single bytes          5    17    55   105   430  1650
-//   DataView              4     7    20    33   130   470
-//   64-bit words               12    22    28    57   185   3000
-//   SIMD, staged                                95   160   1760
-//   SIMD, bytes inside    4     6     8    10    18    50    880
+//   bytes                       8    16    32   125   256  1024  4096  65536
+//   single bytes                5    10    17    55   105   430  1650
+//   words, edges by bytes            11    12    17    24    56   180   2900
+//   words, edges by masks             8     9    13    20    57   190   2900
+//   SIMD, staged                                             95   160   1760
+//   SIMD, bytes inside          4     5     6     8    10    18    50    880
 
 /** Below: single bytes. */
-export const VIEW_FROM = 8;
-/** A new view costs 40 to 90 ns and 100 bytes: it is made when this much input is still ahead. */
-export const VIEW_AHEAD = 256;
-/** Below: a DataView, which has no boundaries to walk to. From here up: 64-bit words. */
-export const WORDS_FROM = 224;
+export const WORDS_FROM = 12;
+/** A new view costs 40 ns and 112 bytes: it is made when this much input is still ahead. */
+export const VIEW_AHEAD = 128;
+/** Below: single bytes, even where the SIMD kernel needs no view. */
+export const SIMD_FROM = 8;
 /** From here up two copies and the SIMD kernel beat words. Two views: not worth their garbage any earlier. */
 export const STAGE_FROM = 8192;
 
@@ -101,32 +101,6 @@ export function xorCopy(
   if (i + 2 < end) to[o + 2] = from[i + 2]! ^ k2;
 }
 
-/** A DataView over the same bytes, for {@link xorView}. */
-export function viewOver(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-}
-
-/** Four bytes at a time at any alignment. `view` is `viewOver(bytes)`. */
-export function xorView(
-  bytes: Uint8Array,
-  view: DataView,
-  start: number,
-  end: number,
-  key: number,
-): void {
-  let i = start;
-  for (const last = end - 15; i < last; i += 16) {
-    view.setInt32(i, view.getInt32(i, true) ^ key, true);
-    view.setInt32(i + 4, view.getInt32(i + 4, true) ^ key, true);
-    view.setInt32(i + 8, view.getInt32(i + 8, true) ^ key, true);
-    view.setInt32(i + 12, view.getInt32(i + 12, true) ^ key, true);
-  }
-  for (const last = end - 3; i < last; i += 4) {
-    view.setInt32(i, view.getInt32(i, true) ^ key, true);
-  }
-  for (let k = key; i < end; i++, k >>>= 8) bytes[i]! ^= k;
-}
-
 /** How far the first byte lies behind a boundary of 64-bit words. Kept by callers: reading `byteOffset` costs 8 ns. */
 export function skewOf(bytes: Uint8Array): number {
   return bytes.byteOffset & 7;
@@ -146,9 +120,52 @@ export function wordsOver(bytes: Uint8Array): BigInt64Array {
 const KEY64 = /* @__PURE__ */ new BigInt64Array(1);
 const KEY32 = /* @__PURE__ */ new Int32Array(KEY64.buffer);
 
+// Masks for the words at both ends: entry n keeps the bytes from n on, entry 8 + n those before n.
+const EDGES = /* @__PURE__ */ edgeMasks();
+
+function edgeMasks(): BigInt64Array {
+  const bytes = new Uint8Array(128);
+  for (let n = 0; n < 8; n++) {
+    bytes.fill(0xff, 8 * n + n, 8 * n + 8);
+    bytes.fill(0xff, 64 + 8 * n, 64 + 8 * n + n);
+  }
+  return new BigInt64Array(bytes.buffer);
+}
+
 /**
- * Single bytes up to a word boundary, then eight words a turn, then single bytes: no byte outside `[start, end)` is
- * written to, not even with its own value, since another thread may be reading into it.
+ * XORs words, and the words at both ends under a mask, so that there is nothing to count and no branch to mispredict:
+ * up to seven bytes before `start` and behind `end` are written with their own value. For memory that is ours alone;
+ * where such a byte would lie outside `bytes`, {@link xorWords} does it.
+ *
+ * @param words - `wordsOver(bytes)`.
+ * @param skew - `skewOf(bytes)`.
+ */
+export function xorOwned(
+  bytes: Uint8Array,
+  words: BigInt64Array,
+  skew: number,
+  start: number,
+  end: number,
+  key: number,
+): void {
+  const from = start + skew;
+  const to = end + skew;
+  const w = from >> 3;
+  const stop = to >> 3;
+  if ((w === 0 && skew !== 0) || stop >= words.length || w === stop || !LITTLE_ENDIAN) {
+    xorWords(bytes, words, skew, start, end, key);
+    return;
+  }
+  const wide = widen(rotate(key, -from));
+  words[w]! ^= wide & EDGES[from & 7]!;
+  xorWhole(words, w + 1, stop, wide);
+  // Asked, though the mask would do: the word behind may be one that a read is under way into.
+  if ((to & 7) !== 0) words[stop]! ^= wide & EDGES[8 + (to & 7)]!;
+}
+
+/**
+ * Single bytes up to a word boundary, then words, then single bytes: no byte outside `[start, end)` is written to, not
+ * even with its own value, since another thread may be reading into it.
  *
  * @param words - `wordsOver(bytes)`.
  * @param skew - `skewOf(bytes)`.
@@ -161,34 +178,34 @@ export function xorWords(
   end: number,
   key: number,
 ): void {
-  if (!LITTLE_ENDIAN) return xorBytes(bytes, start, end, key);
-  let k = key;
-  let i = start;
-  while (((i + skew) & 7) !== 0 && i < end) {
-    bytes[i++]! ^= k;
-    k = (k >>> 8) | (k << 24);
+  const first = start + (-(start + skew) & 7);
+  const last = end - ((end + skew) & 7);
+  if (first >= last || !LITTLE_ENDIAN) {
+    xorBytes(bytes, start, end, key);
+    return;
   }
-  KEY32[0] = k;
-  KEY32[1] = k;
-  const wide = KEY64[0]!;
-  let w = (i + skew) >> 3;
-  const stop = (end + skew) >> 3;
-  for (const last = stop - 7; w < last; w += 8) {
+  const aligned = rotate(key, first - start);
+  xorBytes(bytes, start, first, key);
+  xorWhole(words, (first + skew) >> 3, (last + skew) >> 3, widen(aligned));
+  xorBytes(bytes, last, end, aligned);
+}
+
+/** The key twice, as one 64-bit word. */
+function widen(key: number): bigint {
+  KEY32[0] = key;
+  KEY32[1] = key;
+  return KEY64[0]!;
+}
+
+function xorWhole(words: BigInt64Array, start: number, end: number, wide: bigint): void {
+  let w = start;
+  for (const last = end - 3; w < last; w += 4) {
     words[w]! ^= wide;
     words[w + 1]! ^= wide;
     words[w + 2]! ^= wide;
     words[w + 3]! ^= wide;
-    words[w + 4]! ^= wide;
-    words[w + 5]! ^= wide;
-    words[w + 6]! ^= wide;
-    words[w + 7]! ^= wide;
   }
-  for (; w < stop; w++) words[w]! ^= wide;
-  // Nothing was left for words when the head already reached the end.
-  for (i = Math.max(i, (w << 3) - skew); i < end; i++) {
-    bytes[i]! ^= k;
-    k = (k >>> 8) | (k << 24);
-  }
+  for (; w < end; w++) words[w]! ^= wide;
 }
 
 /** The little-endian key for the byte that comes `n` bytes later. */

@@ -1,4 +1,4 @@
-import { viewOver, wordsOver } from './mask.ts';
+import { wordsOver } from './mask.ts';
 import { simd } from './simd.ts';
 
 /** A lease of pooled memory. */
@@ -10,9 +10,7 @@ export interface Slab {
    * on as a callback without a closure. A second call does nothing (it throws in a pool made with `debug`).
    */
   readonly release: () => void;
-  /** A DataView over `bytes`, where the pool keeps one with the slab; made by whoever needs it otherwise. */
-  readonly view?: DataView;
-  /** `bytes` as 64-bit words, likewise. */
+  /** `bytes` as 64-bit words, where the pool keeps that view with the slab; made by whoever needs it otherwise. */
   readonly words?: BigInt64Array;
 }
 
@@ -139,18 +137,12 @@ class PooledSlab implements Slab {
   readonly kind: number;
   readonly release: () => void;
   lent = false;
-  #view: DataView | undefined;
   #words: BigInt64Array | undefined;
 
   constructor(bytes: Uint8Array, kind: number, takeBack: (slab: PooledSlab) => void) {
     this.bytes = bytes;
     this.kind = kind;
     this.release = () => takeBack(this);
-  }
-
-  get view(): DataView {
-    this.#view ??= viewOver(this.bytes);
-    return this.#view;
   }
 
   get words(): BigInt64Array {

@@ -1,4 +1,4 @@
-import { viewOver, wordsOver } from './mask.ts';
+import { wordsOver } from './mask.ts';
 import type { Slab, SlabSource } from './pool.ts';
 
 /** The longest tail a ring keeps: a frame of 4 KiB with its header, rounded up. */
@@ -65,12 +65,7 @@ export class ReceiveRing {
     this.#filled = n === this.#landing.length;
   }
 
-  /** A DataView of the memory, for unmasking. Kept with it, where the pool does. */
-  get view(): DataView {
-    return this.#slab?.view ?? viewOver(this.bytes);
-  }
-
-  /** The memory as 64-bit words, likewise. */
+  /** The memory as 64-bit words, for unmasking. Kept with the slab, where the pool does. */
   get words(): BigInt64Array {
     return this.#slab?.words ?? wordsOver(this.bytes);
   }
