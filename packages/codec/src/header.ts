@@ -3,8 +3,6 @@ import { checkRange } from './mask.ts';
 import { FIN, lengthFault, MASK, RSV } from './rules.ts';
 
 const TWO_32 = 2 ** 32;
-/** The longest header: two bytes, a 64-bit length, a key. */
-export const MAX_HEADER = 14;
 
 /**
  * One reusable frame header: its fields hold the last header read, or the next to be written.

@@ -6,7 +6,7 @@ export const FIN = 0x80;
 /** First header byte: the three reserved bits. */
 export const RSV = 0x70;
 /** First header byte: the bit that permessage-deflate uses (RFC 7692, section 6). */
-export const RSV1 = 0x40;
+const RSV1 = 0x40;
 /** Second header byte: the payload is masked. */
 export const MASK = 0x80;
 
@@ -56,7 +56,7 @@ export function frameFaults(
 }
 
 /** A fault of an extended length, and the close code that answers it. */
-export interface LengthFault {
+interface LengthFault {
   readonly closeCode: number;
   readonly fault: string;
 }

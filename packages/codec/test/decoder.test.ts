@@ -234,6 +234,13 @@ describe('FrameDecoder faults', () => {
       faults: ['length of 2^53 or more'],
     },
     {
+      says: 'a length of 2^63 - 1',
+      wire: hex`82 ff 7f ff ff ff ff ff ff ff`,
+      decides: 3,
+      closeCode: 1009,
+      faults: ['length of 2^53 or more'],
+    },
+    {
       says: 'a 7-bit length over the limit',
       wire: hex`82 8b`,
       limit: 10,
