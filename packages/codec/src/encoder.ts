@@ -15,6 +15,7 @@ import { sharedMaskKeys } from './mask-key.ts';
 import type { Role } from './opcode.ts';
 import { type Slab, type SlabSource, sharedSlabPool } from './pool.ts';
 import { FIN, MASK, RSV } from './rules.ts';
+import { Segments } from './segments.ts';
 import { type Simd, simd } from './simd.ts';
 import { isHigh, utf8Length, writeUtf8 } from './utf8.ts';
 
@@ -75,7 +76,6 @@ export class FrameEncoder {
   readonly #borrowFrom: number;
   readonly #nextKey: () => number;
   readonly #writeUtf8: (into: Uint8Array, at: number, text: string) => number;
-  #pending = 0;
 
   // The slab being filled: its bytes [0, #pos) will be a segment.
   #slab: Slab | undefined = undefined;
@@ -91,13 +91,7 @@ export class FrameEncoder {
   /** Index of the first byte in the slab with which a frame begins; NONE while one goes on that began before. */
   #boundary = 0;
 
-  // The sealed segments, as columns: no object for each.
-  #count = 0;
-  readonly #bufs: Uint8Array[] = [];
-  readonly #starts: number[] = [];
-  readonly #ends: number[] = [];
-  readonly #releases: ((() => void) | undefined)[] = [];
-  readonly #boundaries: number[] = [];
+  readonly #sealed = new Segments();
 
   /** @throws TypeError for a bad role or function, RangeError for a number out of range. */
   constructor(options: FrameEncoderOptions) {
@@ -125,7 +119,7 @@ export class FrameEncoder {
 
   /** Bytes appended and not yet taken away by {@link shift}. */
   get pending(): number {
-    return this.#pending;
+    return this.#sealed.bytes + this.#pos;
   }
 
   /**
@@ -175,7 +169,6 @@ export class FrameEncoder {
       this.#advance(size);
       if (release !== undefined) release();
     }
-    this.#pending += size;
     return size;
   }
 
@@ -206,7 +199,6 @@ export class FrameEncoder {
     this.#mask(at, at + length, key);
     const size = at + length - this.#pos;
     this.#advance(size);
-    this.#pending += size;
     return size;
   }
 
@@ -216,32 +208,32 @@ export class FrameEncoder {
    */
   get segments(): number {
     this.#seal();
-    return this.#count;
+    return this.#sealed.count;
   }
 
   /** The memory in which segment `i` lies: `[segStart(i), segEnd(i))` of it is to be written. */
   segBuf(i: number): Uint8Array {
-    return this.#bufs[this.#checkIndex(i)]!;
+    return this.#sealed.buf(i);
   }
 
   /** Index of the first byte of segment `i`. */
   segStart(i: number): number {
-    return this.#starts[this.#checkIndex(i)]!;
+    return this.#sealed.start(i);
   }
 
   /** Index after the last byte of segment `i`. */
   segEnd(i: number): number {
-    return this.#ends[this.#checkIndex(i)]!;
+    return this.#sealed.end(i);
   }
 
   /** To be called once when the transport no longer reads segment `i`; undefined when there is nothing to release. */
   segRelease(i: number): (() => void) | undefined {
-    return this.#releases[this.#checkIndex(i)];
+    return this.#sealed.release(i);
   }
 
   /** Whether segment `i` begins with the first byte of a frame, so that a control frame may be written before it. */
   segStartsFrame(i: number): boolean {
-    return this.#boundaries[this.#checkIndex(i)] === this.#starts[i];
+    return this.#sealed.startsFrame(i);
   }
 
   /**
@@ -250,23 +242,13 @@ export class FrameEncoder {
    * @throws RangeError when there are not so many sealed segments.
    */
   shift(n: number): void {
-    if (!(Number.isInteger(n) && n >= 0 && n <= this.#count)) {
-      throw new RangeError(`shift(${n}) of ${this.#count} segments`);
-    }
-    const rest = this.#count - n;
-    for (let i = 0; i < n; i++) this.#pending -= this.#ends[i]! - this.#starts[i]!;
-    for (let i = 0; i < rest; i++) this.#put(i, i + n);
-    for (let i = rest; i < this.#count; i++) this.#clear(i);
-    this.#count = rest;
+    this.#sealed.shift(n);
   }
 
   /** Drops everything that waits and releases its memory. The encoder can be used again. */
   discard(): void {
     this.#seal();
-    const count = this.#count;
-    const releases = this.#releases.slice(0, count);
-    this.shift(count);
-    for (const release of releases) release?.();
+    this.#sealed.drop(0);
   }
 
   /**
@@ -275,21 +257,7 @@ export class FrameEncoder {
    */
   truncate(): void {
     this.#seal();
-    let keep = 0;
-    // Segments without a boundary are the middle of that frame; the first one that has a boundary ends it there.
-    while (keep < this.#count && this.#boundaries[keep] === this.#ends[keep]) keep++;
-    if (keep < this.#count && !this.segStartsFrame(keep)) {
-      this.#pending -= this.#ends[keep]! - this.#boundaries[keep]!;
-      this.#ends[keep] = this.#boundaries[keep]!;
-      keep++;
-    }
-    const releases = this.#releases.slice(keep, this.#count);
-    for (let i = keep; i < this.#count; i++) {
-      this.#pending -= this.#ends[i]! - this.#starts[i]!;
-      this.#clear(i);
-    }
-    this.#count = keep;
-    for (const release of releases) release?.();
+    this.#sealed.truncate();
   }
 
   /** Copies a frame that is larger than a slab: each slab is filled to its end. */
@@ -329,7 +297,6 @@ export class FrameEncoder {
     }
     this.#endLarge();
     const size = headerSize(length) + this.#keySize + length;
-    this.#pending += size;
     return size;
   }
 
@@ -345,7 +312,7 @@ export class FrameEncoder {
     this.#header(b0, end - start);
     this.#advance(size);
     this.#seal();
-    this.#push(payload, start, end, release, end);
+    this.#sealed.push(payload, start, end, end, release);
   }
 
   /** Room and header for a frame that goes on in further slabs. Says its little-endian key. */
@@ -439,7 +406,7 @@ export class FrameEncoder {
     if (this.#slab === undefined) return;
     if (this.#pos !== 0) {
       const boundary = this.#boundary === NONE ? this.#pos : this.#boundary;
-      this.#push(this.#bytes, 0, this.#pos, this.#slab.release, boundary);
+      this.#sealed.push(this.#bytes, 0, this.#pos, boundary, this.#slab.release);
     } else {
       // Leased for a frame that was refused.
       this.#slab.release();
@@ -456,40 +423,6 @@ export class FrameEncoder {
   #advance(n: number): void {
     this.#pos += n;
     this.#room -= n;
-  }
-
-  #push(
-    buf: Uint8Array,
-    start: number,
-    end: number,
-    release: (() => void) | undefined,
-    boundary: number,
-  ): void {
-    const i = this.#count++;
-    this.#bufs[i] = buf;
-    this.#starts[i] = start;
-    this.#ends[i] = end;
-    this.#releases[i] = release;
-    this.#boundaries[i] = boundary;
-  }
-
-  #put(to: number, from: number): void {
-    this.#bufs[to] = this.#bufs[from]!;
-    this.#starts[to] = this.#starts[from]!;
-    this.#ends[to] = this.#ends[from]!;
-    this.#releases[to] = this.#releases[from];
-    this.#boundaries[to] = this.#boundaries[from]!;
-  }
-
-  /** Lets go of what a column's entry held; the columns keep their length, so that a flush creates no garbage. */
-  #clear(i: number): void {
-    this.#bufs[i] = NO_BYTES;
-    this.#releases[i] = undefined;
-  }
-
-  #checkIndex(i: number): number {
-    if (!(i >= 0 && i < this.#count)) throw new RangeError(`no segment ${i} of ${this.#count}`);
-    return i;
   }
 }
 
