@@ -1,3 +1,13 @@
+import {
+  type DecodeEvent,
+  FAILED,
+  FRAME,
+  FRAME_BEGIN,
+  FRAME_DATA,
+  FRAME_END,
+  NEED_MORE,
+} from './decode-event.ts';
+import { decoderOptions, type FrameDecoderOptions } from './decoder-options.ts';
 import { ProtocolError } from './errors.ts';
 import { length16, length64 } from './header.ts';
 import {
@@ -14,9 +24,7 @@ import {
   xorOwned,
   xorWords,
 } from './mask.ts';
-import type { Role } from './opcode.ts';
-import { type SlabSource, sharedSlabPool } from './pool.ts';
-import { MAX_TAIL, ReceiveRing } from './ring.ts';
+import { ReceiveRing } from './ring.ts';
 import {
   CONTROL_FRAME,
   DATA_FRAME,
@@ -30,42 +38,6 @@ import {
   RSV,
 } from './rules.ts';
 import { type Simd, simd } from './simd.ts';
-
-/** All input is consumed or kept: feed again. */
-export const NEED_MORE = 0;
-/** A whole frame, its payload unmasked in `buf[start, end)`. */
-export const FRAME = 1;
-/** The header of a frame that is delivered in pieces, since it is neither whole nor small enough to be held. */
-export const FRAME_BEGIN = 2;
-/** A piece of that frame's payload, unmasked in `buf[start, end)`. */
-export const FRAME_DATA = 3;
-/** That frame is complete. */
-export const FRAME_END = 4;
-/** The peer broke a rule: see `error`. Nothing more is delivered until `reset()`. */
-export const FAILED = -1;
-/** What {@link FrameDecoder.next} says: plain numbers, so that a switch compiles to a jump. */
-export type DecodeEvent = 0 | 1 | 2 | 3 | 4 | -1;
-
-/** Options of {@link FrameDecoder}. */
-export interface FrameDecoderOptions {
-  /** Which end this is. A server takes only masked frames, a client only unmasked ones (RFC 6455, section 5.1). */
-  role: Role;
-  /** The reserved bits that extensions have agreed on, as wire bits; `0x40` for permessage-deflate. Default 0. */
-  allowedRsv?: number;
-  /** First value of {@link FrameDecoder.maxFramePayload}, in bytes. Default Infinity. */
-  maxFramePayload?: number;
-  /**
-   * Data frames that arrive in parts come as one FRAME up to this size in bytes, header included; larger ones as
-   * FRAME_BEGIN, FRAME_DATA, FRAME_END. 0 to 4112, default 4112. Control frames always come as one FRAME.
-   */
-  holdLimit?: number;
-  /** Least first size of {@link FrameDecoder.writable}, in bytes. Default 4096. */
-  readBufferSize?: number;
-  /** Lends the memory for unfinished tails and for `writable()`. Default: the thread's own pool. */
-  pool?: SlabSource;
-  /** Unmask with WebAssembly SIMD where it pays and is to be had. Default true. */
-  simd?: boolean;
-}
 
 const EMPTY = new Uint8Array(0);
 
@@ -175,29 +147,16 @@ export class FrameDecoder {
 
   /** @throws TypeError for a bad role, RangeError for a number out of range. */
   constructor(options: FrameDecoderOptions) {
-    const { role, allowedRsv = 0, maxFramePayload = Infinity } = options;
-    const { holdLimit = MAX_TAIL, readBufferSize = 4096 } = options;
-    if (role !== 'client' && role !== 'server') {
-      throw new TypeError("role must be 'client' or 'server'");
-    }
-    if ((allowedRsv & RSV) !== allowedRsv) {
-      throw new RangeError('allowedRsv must be of the wire bits 0x40, 0x20 and 0x10');
-    }
-    if (!(maxFramePayload >= 0)) throw new RangeError('maxFramePayload must be 0 or more');
-    if (!(Number.isInteger(holdLimit) && holdLimit >= 0 && holdLimit <= MAX_TAIL)) {
-      throw new RangeError(`holdLimit must be an integer of 0 to ${MAX_TAIL}`);
-    }
-    if (!(Number.isInteger(readBufferSize) && readBufferSize > 0)) {
-      throw new RangeError('readBufferSize must be an integer of 1 or more');
-    }
-    this.maxFramePayload = maxFramePayload;
-    this.#masked = role === 'server';
+    const known = decoderOptions(options);
+    const { allowedRsv } = known;
+    this.maxFramePayload = known.maxFramePayload;
+    this.#masked = known.role === 'server';
     this.#maskBit = this.#masked ? MASK : 0;
     this.#allowedRsv = allowedRsv;
     this.#verdicts = firstByteVerdicts(allowedRsv);
-    this.#holdLimit = holdLimit;
-    this.#ring = new ReceiveRing(options.pool ?? sharedSlabPool(), readBufferSize);
-    this.#useSimd = options.simd ?? true;
+    this.#holdLimit = known.holdLimit;
+    this.#ring = new ReceiveRing(known.pool, known.readBufferSize);
+    this.#useSimd = known.simd;
   }
 
   /** True when no byte of an unfinished frame has come: where a stream may end. */

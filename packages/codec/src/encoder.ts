@@ -102,7 +102,9 @@ export class FrameEncoder {
     if (!(Number.isInteger(slabBytes) && slabBytes > 0)) {
       throw new RangeError('slabBytes must be an integer of 1 or more');
     }
-    if (!(borrowFrom >= 0)) throw new RangeError('borrowFrom must be 0 or more');
+    if (!(typeof borrowFrom === 'number' && borrowFrom >= 0)) {
+      throw new RangeError('borrowFrom must be a number of 0 or more');
+    }
     for (const name of ['nextKey', 'writeUtf8'] as const) {
       if (options[name] !== undefined && typeof options[name] !== 'function') {
         throw new TypeError(`${name} must be a function`);

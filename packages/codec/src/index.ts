@@ -7,10 +7,10 @@ export {
   FRAME_BEGIN,
   FRAME_DATA,
   FRAME_END,
-  FrameDecoder,
-  type FrameDecoderOptions,
   NEED_MORE,
-} from './decoder.ts';
+} from './decode-event.ts';
+export { FrameDecoder } from './decoder.ts';
+export type { FrameDecoderOptions } from './decoder-options.ts';
 export { type EncodeFrameOptions, encodeFrame } from './encode-frame.ts';
 export { FrameEncoder, type FrameEncoderOptions } from './encoder.ts';
 export { ProtocolError, type ProtocolErrorCode, WebSocketError } from './errors.ts';
