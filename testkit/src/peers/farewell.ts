@@ -20,6 +20,21 @@ export function farewellSuite(stage: Stage): void {
   describe.each(OVER)(`our ${stage.role} over %s, when the peer`, (_, secure) => {
     nothingLeft();
 
+    it(`closes, gets our end ${stage.role === 'server' ? 'at once' : 'after its own'}`, async () => {
+      // RFC 6455, section 7.1.1: the server closes TCP first, the client waits for it.
+      const ours = await stage.raw(secure);
+      const { peer } = ours;
+      await peer.send(CLOSE, formatCloseMessage(1001));
+      await peer.frame();
+      if (stage.role === 'server') await peer.until(() => peer.ended);
+      else {
+        for (let i = 0; i < 20; i++) await turn();
+        expect(peer.ended).toBe(false);
+      }
+      peer.end();
+      expect(await allGone(ours, peer.closed)).toMatchObject({ code: 1001, wasClean: true });
+    });
+
     it('never answers our close frame, drops it after closeTimeout', async () => {
       const ours = await stage.raw(secure, { closeTimeout: 40 });
       const { conn, peer } = ours;
@@ -165,18 +180,33 @@ export function farewellSuite(stage: Stage): void {
       await expect(ours.conn.readMessage()).rejects.toThrow('websocket: ');
     });
 
-    it('goes in the middle of a handler, rejects what the handler waits for', async () => {
-      const ours = await stage.raw(secure);
+    it('ends while a handler waits for a pong, lets go of it after closeTimeout', async () => {
+      const ours = await stage.raw(secure, { closeTimeout: 40 });
       const { conn, peer } = ours;
-      let trip: Promise<number> | undefined;
+      const trips: Promise<number>[] = [];
       const reading = conn.receive(async () => {
-        trip = conn.ping();
-        peer.destroy();
-        await trip;
+        trips.push(conn.ping());
+        peer.end();
+        await trips[0];
       });
       await peer.send(TEXT, 'go');
       await expect(reading).rejects.toThrow('websocket: ');
-      await expect(trip).rejects.toThrow('websocket: ');
+      await expect(trips[0]).rejects.toThrow('websocket: ');
+      expect(await allGone(ours, peer.closed)).toMatchObject({ code: 1006, wasClean: false });
+    });
+
+    it('resets while a handler waits for a pong, lets go of it at once', async () => {
+      const ours = await stage.raw(secure);
+      const { conn, peer } = ours;
+      const trips: Promise<number>[] = [];
+      const reading = conn.receive(async () => {
+        trips.push(conn.ping());
+        peer.reset();
+        await trips[0];
+      });
+      await peer.send(TEXT, 'go');
+      await expect(reading).rejects.toBeInstanceOf(TransportError);
+      await expect(trips[0]).rejects.toBeInstanceOf(TransportError);
       expect(await allGone(ours, peer.closed)).toMatchObject({ code: 1006, wasClean: false });
     });
 

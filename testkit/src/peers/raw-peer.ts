@@ -131,10 +131,14 @@ export class RawPeer {
     this.stream.end();
   }
 
-  /** Sends a RST. */
+  /** Sends a RST; under TLS in the next turn, since Node crashes when TCP goes within a call from TLS. */
   reset(): void {
-    this.tcp.resetAndDestroy();
-    this.stream.destroy();
+    const { stream, tcp } = this;
+    if (stream === tcp) tcp.resetAndDestroy();
+    else {
+      tcp.once('close', () => stream.destroy());
+      setImmediate(() => tcp.resetAndDestroy());
+    }
   }
 
   destroy(): void {
