@@ -81,8 +81,8 @@ const FOREIGN = -1;
  * }
  * ```
  *
- * The fields tell about the last event and hold until the next call of `next`, `push`, `commit` or `reset`; so do the
- * bytes in `buf[start, end)`, which may be written to until then.
+ * The fields tell about the last event and hold until the next call of `next`, `push`, `writable`, `commit` or
+ * `reset`; so do the bytes in `buf[start, end)`, which may be written to until then.
  *
  * @see RFC 6455, section 5
  */
@@ -184,10 +184,12 @@ export class FrameDecoder {
 
   /**
    * Where a transport may read to directly, before it calls {@link commit}. Always the same view object, until a read
-   * has filled it: then the next call gives a larger one, up to about 60 KiB. Held until {@link reset}. Not to be
-   * written to while events are pending.
+   * has filled it: then the next call gives a larger one, up to about 60 KiB. Held until {@link reset}.
+   *
+   * @throws Error while events of earlier input are pending, which may lie in that very memory.
    */
   writable(): Uint8Array {
+    this.#ready();
     return this.#ring.writable();
   }
 

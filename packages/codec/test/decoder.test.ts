@@ -359,6 +359,26 @@ describe('FrameDecoder input', () => {
     expect(events(decoder)).toEqual([FRAME_END, NEED_MORE]);
   });
 
+  it('lends no memory for a read while events are pending, which may lie in it', () => {
+    const pool = new SlabPool({ debug: true });
+    const decoder = new FrameDecoder({ role: 'client', pool });
+    const landing = decoder.writable();
+    for (let at = 0; at < landing.length; at += 2) landing.set(hex`81 00`, at);
+    decoder.commit(landing.length);
+    expect(decoder.next()).toBe(FRAME);
+    expect(() => decoder.writable()).toThrow('events are pending');
+    while (decoder.next() === FRAME);
+    expect(decoder.writable().length).toBeGreaterThan(landing.length);
+    decoder.reset();
+    decoder.push(hex`81`);
+    events(decoder);
+    decoder.push(hex`01 41`);
+    expect(decoder.next()).toBe(FRAME);
+    expect(decoder.writable().length).toBe(12272);
+    expect(pool.lent).toBe(1);
+    expect(events(decoder)).toEqual([NEED_MORE]);
+  });
+
   it('refuses more while a chunk waits behind a frame that was held', () => {
     const decoder = new FrameDecoder({ role: 'client' });
     decoder.push(hex`81`);

@@ -19,7 +19,7 @@ describe('MaskKeys', () => {
   });
 
   it('gives signed 32-bit integers, and leaves none of them in its pool', () => {
-    let pool = new Int32Array(0);
+    let pool: Int32Array = new Int32Array(0);
     const keys = new MaskKeys((words) => {
       pool = words;
       words.fill(-5);

@@ -1,6 +1,16 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { SimdSlots } from '../src/simd-slots.ts';
 
+// The types of Node without those of browsers know it as a namespace only.
+const { WebAssembly: real } = globalThis as unknown as {
+  WebAssembly: {
+    Memory: new (descriptor: object) => object;
+    Module: unknown;
+    Instance: unknown;
+    CompileError: new (message: string) => Error;
+  };
+};
+
 afterEach(() => {
   vi.unstubAllGlobals();
   vi.resetModules();
@@ -9,9 +19,9 @@ afterEach(() => {
 describe('simd', () => {
   it('makes one memory for the thread, when it is first asked', async () => {
     const memories: unknown[] = [];
-    const { Memory, Module, Instance } = WebAssembly;
+    const { Memory, Module, Instance } = real;
     class Counting extends Memory {
-      constructor(descriptor: WebAssembly.MemoryDescriptor) {
+      constructor(descriptor: object) {
         super(descriptor);
         memories.push(descriptor);
       }
@@ -36,9 +46,9 @@ describe('simd', () => {
     {
       says: 'SIMD is unknown',
       stub: {
-        Memory: WebAssembly.Memory,
+        Memory: real.Memory,
         Module: function refuse() {
-          throw new WebAssembly.CompileError('invalid opcode');
+          throw new real.CompileError('invalid opcode');
         },
       },
     },
