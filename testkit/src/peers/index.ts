@@ -1,5 +1,6 @@
 export { closingSuite } from './closing.ts';
 export { farewellSuite } from './farewell.ts';
+export { flowSuite } from './flow.ts';
 export { expectNoSockets, nothingLeft, whenOver } from './leftovers.ts';
 export {
   everySize,
