@@ -525,6 +525,8 @@ export class FrameDecoder {
 
   /** The frame is not whole: its bytes so far become the tail, if they are not the tail already. */
   #wait(need: number): DecodeEvent {
+    // Asked again with nothing new: what the tail in the ring needs is known already.
+    if (this.#pos === this.#lim && this.#ring.size > 0 && !this.#filling) return NEED_MORE;
     this.#need = need;
     if (!this.#filling) this.#keepTail();
     return NEED_MORE;

@@ -148,6 +148,31 @@ describe('FrameDecoder.next', () => {
     expect(feeder.frames.map((frame) => frame.opcode)).toEqual([1, 0, 0, 1]);
   });
 
+  it.each([0, 125, 4112])(
+    'may be asked again after NEED_MORE, at every cut, with holdLimit %d',
+    (holdLimit) => {
+      const stream = join([
+        naiveEncode(2, hex`68656c6c6f20776f726c64`, MASKED),
+        naiveEncode(9, hex`70`, MASKED),
+      ]);
+      for (let cut = 0; cut <= stream.length; cut++) {
+        const decoder = new FrameDecoder({ role: 'server', holdLimit });
+        const seen: number[] = [];
+        for (const chunk of [stream.slice(0, cut), stream.slice(cut)]) {
+          decoder.push(chunk);
+          for (let asked = 0; asked < 3; ) {
+            const event = decoder.next();
+            if (event === NEED_MORE) asked++;
+            else if (event === FRAME || event === FRAME_DATA) {
+              seen.push(...decoder.buf.subarray(decoder.start, decoder.end));
+            } else expect(event).not.toBe(FAILED);
+          }
+        }
+        expect(String.fromCharCode(...seen)).toBe('hello worldp');
+      }
+    },
+  );
+
   it('takes the key 0', () => {
     const feeder = new Feeder(new FrameDecoder({ role: 'server', holdLimit: 0 }));
     const wire = naiveEncode(2, bytes(300), { mask: 0 });
