@@ -24,9 +24,7 @@ export function timeInTurns(
   const samples = new Map<string, number[]>();
   for (const [name, { batch }] of batches) {
     samples.set(name, []);
-    // Into the optimizing compiler, before anything counts.
-    const until = performance.now() + 40;
-    while (performance.now() < until) batch();
+    warmUp(batch, 40);
   }
   for (let round = 0; round < rounds; round++) {
     const bench = new Bench({ iterations: 5, time: 0, warmup: false, retainSamples: true });
@@ -54,12 +52,19 @@ export function heapPerUnit(batch: Batch, unitsPerBatch: number, units: number):
   const { gc } = globalThis;
   if (gc === undefined) throw new Error('run with --expose-gc');
   const batches = Math.max(1, Math.ceil(units / unitsPerBatch));
-  for (let i = 0; i < 3; i++) batch();
+  // Compiled code and what was learned for it lie on the heap as well.
+  warmUp(batch, 200);
   gc();
   const before = process.memoryUsage().heapUsed;
   for (let i = 0; i < batches; i++) batch();
   const after = process.memoryUsage().heapUsed;
   return (after - before - ownCost()) / (batches * unitsPerBatch);
+}
+
+/** Into the optimizing compiler, before anything counts. */
+function warmUp(batch: Batch, ms: number): void {
+  const until = performance.now() + ms;
+  while (performance.now() < until) batch();
 }
 
 /** What the two readings of the heap cost themselves. */

@@ -22,6 +22,7 @@ export class MessageBuffers {
   readonly #simd: boolean;
   /** Free ordinary buffers by the power of two that is their size. */
   readonly #free = new Map<number, Uint8Array[]>();
+  /** The ordinary buffers that are lent; slots know that of themselves. */
   readonly #lent = new WeakSet<Uint8Array>();
   #freeBytes = 0;
 
@@ -50,12 +51,10 @@ export class MessageBuffers {
     let size = SMALLEST;
     while (size < bytes) size *= 2;
     const slot = this.#simd && size <= LARGEST_IN_SIMD ? simd()?.slots.take(size) : undefined;
-    let buffer = slot ?? this.#free.get(size)?.pop();
-    if (buffer === undefined) {
-      buffer = new Uint8Array(size);
-    } else if (slot === undefined) {
-      this.#freeBytes -= size;
-    }
+    if (slot !== undefined) return slot;
+    let buffer = this.#free.get(size)?.pop();
+    if (buffer === undefined) buffer = new Uint8Array(size);
+    else this.#freeBytes -= size;
     this.#lent.add(buffer);
     return buffer;
   }
@@ -66,8 +65,8 @@ export class MessageBuffers {
    * @throws Error when it is not lent: given twice, or a view of it.
    */
   give(buffer: Uint8Array): void {
+    if (this.#simd && simd()?.slots.give(buffer)) return;
     if (!this.#lent.delete(buffer)) throw new Error('this buffer is not lent by this pool');
-    if (simd()?.slots.give(buffer)) return;
     const size = buffer.length;
     if (this.#freeBytes + size > this.#maxFreeBytes) return;
     const free = this.#free.get(size);

@@ -122,6 +122,6 @@ export class ReceiveRing {
     this.#slab = slab;
     this.bytes = slab.bytes;
     this.base = to;
-    this.#landing = slab.bytes.subarray(to);
+    this.#landing = base === -1 ? EMPTY : slab.bytes.subarray(to);
   }
 }

@@ -14,7 +14,8 @@ export class SimdSlots {
   readonly #room: Uint8Array;
   /** Views are made once for each node and reused: taking a slot twice gives the same object. */
   readonly #views = new Map<number, Uint8Array>();
-  readonly #taken = new Set<Uint8Array>();
+  /** 1 for each node that is lent. Flags, since a Set that grows and shrinks makes garbage. */
+  readonly #lent: Uint8Array;
 
   /** Manages `buffer[offset, offset + bytes)`; `bytes` is a power of two. */
   constructor(buffer: ArrayBuffer, offset: number, bytes: number) {
@@ -22,6 +23,7 @@ export class SimdSlots {
     this.#offset = offset;
     this.#order = 31 - Math.clz32(bytes);
     this.#room = new Uint8Array(2 << (this.#order - SMALLEST));
+    this.#lent = new Uint8Array(this.#room.length);
     for (let node = 1; node < this.#room.length; node++) {
       this.#room[node] = this.#order - (31 - Math.clz32(node));
     }
@@ -48,9 +50,11 @@ export class SimdSlots {
 
   /** Takes back a slot; false when `slot` is not one of this memory's, or not lent. */
   give(slot: Uint8Array): boolean {
-    if (!this.#taken.delete(slot)) return false;
+    if (slot.buffer !== this.#buffer) return false;
     const order = 31 - Math.clz32(slot.length);
     const node = (1 << (this.#order - order)) + (slot.byteOffset - this.#offset) / slot.length;
+    if (this.#lent[node] !== 1 || this.#views.get(node) !== slot) return false;
+    this.#lent[node] = 0;
     this.#room[node] = order;
     this.#tellParents(node, order);
     return true;
@@ -74,7 +78,7 @@ export class SimdSlots {
       view = new Uint8Array(this.#buffer, this.#offset + index * 2 ** order, 2 ** order);
       this.#views.set(node, view);
     }
-    this.#taken.add(view);
+    this.#lent[node] = 1;
     return view;
   }
 }
