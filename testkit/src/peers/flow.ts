@@ -16,12 +16,12 @@ const MIB = 1024 * KIB;
 /** Counts the calls of `socket.write` from now on. */
 function writesOf(conn: Conn): () => number {
   const socket = conn.underlyingConn as Socket;
-  const { write } = socket;
+  const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
   let count = 0;
-  socket.write = ((...args: Parameters<Socket['write']>) => {
+  socket.write = (...args: unknown[]) => {
     count++;
-    return write.apply(socket, args);
-  }) as Socket['write'];
+    return write(...args);
+  };
   return () => count;
 }
 

@@ -9,9 +9,12 @@ import { OVER, type Stage } from './stage.ts';
 /** A message as it was sent: text, or bytes. */
 export type Sent = string | Buffer;
 
+let made: readonly Sent[] | undefined;
+
 /** Every size as bytes and as text. */
-export function everySize(): Sent[] {
-  return SIZES.flatMap((size) => [pattern(size), patternText(size)]);
+export function everySize(): readonly Sent[] {
+  made ??= SIZES.flatMap((size) => [pattern(size), patternText(size)]);
+  return made;
 }
 
 /** Checks what came against what was sent, byte by byte. */

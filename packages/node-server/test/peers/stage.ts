@@ -5,7 +5,7 @@ import { WebSocket } from 'ws';
 import { type Conn, type ConnSettings, serve } from '../../src/index.ts';
 
 /** A server of ours whose connections are the test's, for one connection or more. */
-export async function serving(secure: boolean, settings: ConnSettings = {}) {
+async function serving(secure: boolean, settings: ConnSettings = {}) {
   const { key, cert } = await selfSigned();
   const waiting: ((conn: Conn) => void)[] = [];
   const tls = secure ? { key, cert } : undefined;
