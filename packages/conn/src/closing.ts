@@ -15,27 +15,43 @@ export interface CloseInfo {
   readonly error?: unknown;
 }
 
-/** `open` until a close frame was accepted for sending or handled, `closed` once the transport is gone. */
+/** `open` until a close frame is sent or answered, `closed` once the transport is gone. */
 export type ConnState = 'open' | 'closing' | 'closed';
+
+// The phases of an end (RFC 6455, section 7). A connection only ever moves down this list.
+
+/** Nothing of an end is known. */
+export const OPEN = 0;
+/** The peer has ended, by its close frame or its stream's end; messages before that are not all read yet. */
+export const ENDING = 1;
+/** They are, or the peer has waited long enough: the user's close handler is at work. */
+export const ANSWERING = 2;
+/** Our close frame is accepted for sending, or none is due: the handshake or the transport's end is awaited. */
+export const CLOSING = 3;
+/** The transport is gone. What was read ahead can still be read. */
+export const GONE = 4;
+export type Phase = 0 | 1 | 2 | 3 | 4;
 
 /** Input that is read and dropped after our close frame, so that the peer gets it and no reset. */
 const MOST_DROPPED = 1_048_576;
 
-/**
- * What is known of the closing handshake (RFC 6455, section 7). Each fact becomes true once and stays so:
- *
- * - `sent`: our close frame was accepted, by `close()`, as an answer, or because the connection failed
- * - `received`: the peer's close frame was parsed; it is *answered* in its place among the messages
- * - `failure`: the peer or the user's handler broke a rule; no input is parsed any more
- */
+/** What is known of a connection's end. */
 export class Closing {
+  phase: Phase = OPEN;
+  /** Our close frame was accepted for sending. */
   sent = false;
-  answered = false;
+  /** The peer's close frame. */
   received: { readonly code: number; readonly reason: string } | undefined;
-  failed = false;
-  failure: unknown;
-  failureCode: number = CloseCode.AbnormalClosure;
+  /** We failed the connection, with this code: the peer or the user's handler broke a rule. */
+  failed: { readonly error: unknown; readonly code: number } | undefined;
+  /** Why we dropped the transport, or how it broke. */
+  lost: unknown;
   #dropped = 0;
+
+  get state(): ConnState {
+    if (this.phase === GONE) return 'closed';
+    return this.phase < ANSWERING ? 'open' : 'closing';
+  }
 
   /** Counts input after our close frame; true when it is more than one waits for. */
   drop(bytes: number): boolean {
@@ -43,15 +59,17 @@ export class Closing {
     return this.#dropped > MOST_DROPPED;
   }
 
-  /** How it ended; `lost` is the transport's own error, if it had one. */
-  info(lost: unknown): CloseInfo {
-    const { received } = this;
-    const error = this.failed ? this.failure : lost;
+  /** How it ended; `flushed`: our close frame has left. */
+  info(flushed: boolean): CloseInfo {
+    const { received, failed } = this;
+    const wasClean = received !== undefined && this.sent && flushed && failed === undefined;
+    const code = received?.code ?? failed?.code ?? CloseCode.AbnormalClosure;
+    const error = failed === undefined ? this.lost : failed.error;
     return {
-      code: received?.code ?? this.failureCode,
+      code,
       reason: received?.reason ?? '',
-      wasClean: received !== undefined && this.sent && !this.failed,
-      ...(error === undefined || (received !== undefined && !this.failed) ? {} : { error }),
+      wasClean,
+      ...(wasClean || error === undefined ? {} : { error }),
     };
   }
 }

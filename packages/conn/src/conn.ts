@@ -12,11 +12,12 @@ import {
 import type { CloseInfo, ConnState } from './closing.ts';
 import type { CloseHandler, PingPongHandler } from './controls.ts';
 import { copyOf } from './copy.ts';
-import { bytesOf, controlPayload, isBorrowed, isShared, type MessageData } from './data.ts';
+import { bytesOf, controlPayload, isBorrowed, isUnstable, type MessageData } from './data.ts';
 import { TimeoutError } from './errors.ts';
 import type { Message } from './message.ts';
+import type { MessageReader } from './message-reader.ts';
 import { type ConnOptions, duration, kind, resolveSettings } from './options.ts';
-import { type Patience, patiently } from './patience.ts';
+import { checkPatience, type Patience, patiently } from './patience.ts';
 import { portableHost } from './portable-host.ts';
 import { done, handled, rejected } from './promises.ts';
 import { endsWell, type MessageHandler } from './reading.ts';
@@ -153,6 +154,24 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     return this.#read('readMessage', options);
   }
 
+  /**
+   * The next message as a stream, as soon as it begins. What was not read of the previous one is dropped.
+   *
+   * `signal` and `timeout` (ms) end the wait for its first byte.
+   *
+   * @throws (rejects) As {@link readMessage}.
+   */
+  nextReader(options?: Patience): Promise<MessageReader> {
+    const { reading, host } = this.#session;
+    if (options === undefined) return reading.nextReader();
+    return patiently(
+      host,
+      options,
+      () => reading.nextReader(),
+      (read, reason) => reading.giveUp(read, reason),
+    );
+  }
+
   #read(name: string, options: Patience | undefined): Promise<Message> {
     const { reading, host } = this.#session;
     if (options === undefined) return reading.read(name);
@@ -242,7 +261,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
         return outbox.message(type, data.bytes, data.start, data.end);
       }
       const bytes = bytesOf(data);
-      return outbox.message(type, isShared(bytes) ? copyOf(bytes) : bytes, 0, bytes.length);
+      return outbox.message(type, isUnstable(bytes) ? copyOf(bytes) : bytes, 0, bytes.length);
     } catch (error) {
       return rejected(error);
     }
@@ -298,6 +317,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   ): Promise<number> {
     const { controls, host } = this.#session;
     try {
+      checkPatience(options);
       const timeout = duration('timeout', options.timeout, 20_000, true);
       const payload =
         data === undefined ? controls.pings.payload() : copyOf(controlPayload(data, host));
@@ -362,7 +382,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    * @param code - 1000-1003, 1007-1014 or 3000-4999.
    * @param reason - At most 123 bytes of UTF-8.
    * @param options - `timeout`: how long the peer may take, in ms, default `closeTimeout`; the transport is dropped
-   *   then. `signal`: drops it at once.
+   *   then. `signal`: when it is aborted meanwhile, the transport is dropped
+   *   at once; when it is aborted already, nothing is sent.
    * @returns How the connection ended.
    * @throws (rejects) TypeError, RangeError for a bad argument: nothing is sent. The signal's reason.
    */
@@ -373,6 +394,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   ): Promise<CloseInfo> {
     const session = this.#session;
     try {
+      checkPatience(options);
       const payload = formatCloseMessage(code, reason);
       if (payload.length === 0)
         throw new RangeError(`websocket: close code ${code} must not be sent`);

@@ -63,10 +63,10 @@ export class Controls {
     return handler === undefined ? undefined : (async () => handler(code, reason))();
   }
 
-  /** The heartbeat's ping; nobody waits for it. */
+  /** The heartbeat's ping: nobody waits for it, and it does not count as one of the user's. */
   beat(): void {
-    const { pings } = this;
-    if (!pings.full) void this.send(pings.payload(), Infinity);
+    const payload = this.pings.beat();
+    void this.#owner.outbox.control(PingMessage, payload, 0, payload.length);
   }
 
   /** Sends a ping; resolves with the round trip in ms. */

@@ -7,7 +7,8 @@ import { kind } from './options.ts';
  */
 export type MessageData = string | ArrayBufferLike | ArrayBufferView | BorrowedMessage;
 
-/** The bytes of `data`, seen in place.
+/**
+ * The bytes of `data`, seen in place.
  *
  * @throws TypeError when it has none, or has lost them to another thread.
  */
@@ -57,9 +58,10 @@ function encode(text: string, host: Host): Uint8Array {
   return room.subarray(0, host.writeUtf8(room, 0, text));
 }
 
-/** Memory that other threads may write to cannot be referenced by a pending write. */
-export function isShared(bytes: Uint8Array): boolean {
-  return !(bytes.buffer instanceof ArrayBuffer);
+/** Memory that other threads may write to, or that may shrink, cannot be referenced by a pending write. */
+export function isUnstable(bytes: Uint8Array): boolean {
+  const { buffer } = bytes;
+  return !(buffer instanceof ArrayBuffer) || (buffer as { resizable?: boolean }).resizable === true;
 }
 
 /** Whether `value` is the borrowed message of a handler. */

@@ -24,3 +24,16 @@ declare const MessageChannel:
       };
     }
   | undefined;
+
+interface ReadableStream<R> {
+  getReader(): { read(): Promise<{ done: boolean; value?: R }> };
+}
+declare const ReadableStream: {
+  new <R>(
+    source: {
+      pull(controller: { enqueue(chunk: R): void; close(): void }): Promise<void>;
+      cancel(): void;
+    },
+    strategy: { highWaterMark: number },
+  ): ReadableStream<R>;
+};

@@ -7,39 +7,43 @@ export interface Patient {
   /** While the transport is paused by us, silence says nothing. */
   readonly paused: boolean;
   ping(): void;
-  /** The peer answered nothing for `ms`. */
+  /** The peer was silent for `ms`. */
   dead(ms: number): void;
 }
 
-/** Asks a silent peer whether it is there. Nothing happens for each chunk but that {@link heard} is set. */
+/** Asks a silent peer whether it is there. All that happens for a chunk is that {@link heardAt} is set. */
 export class Heartbeat implements Alarm {
   tick: number | undefined;
-  /** Something arrived since the last ring. */
-  heard = false;
+  /** When the last bytes arrived, by the host's clock. */
+  heardAt: number;
+  /** When the peer was asked, and has not been heard since. */
+  #askedAt = Infinity;
   readonly #patient: Patient;
   readonly #host: Host;
   readonly #option: HeartbeatOption;
-  #asked = false;
 
   constructor(patient: Patient, host: Host, option: HeartbeatOption) {
     this.#patient = patient;
     this.#host = host;
     this.#option = option;
+    this.heardAt = host.now();
     timersOf(host).set(this, option.interval);
   }
 
   ring(): void {
     const { interval, timeout } = this.#option;
-    const silent = !this.heard && !this.#patient.paused;
-    this.heard = false;
-    if (this.#asked && silent) {
-      this.#patient.dead(interval + timeout);
-      return;
+    const now = this.#host.now();
+    // A paused socket sees neither bytes nor FIN nor RST: it is pinged all the same, so that a reset shows.
+    if (this.#patient.paused) this.heardAt = now;
+    if (this.heardAt >= this.#askedAt) this.#askedAt = Infinity;
+    if (now >= this.#askedAt + timeout) return this.#patient.dead(now - this.heardAt);
+    let next = interval - (now - this.heardAt);
+    if (next <= 0 || this.#patient.paused) {
+      this.#patient.ping();
+      this.#askedAt = Math.min(this.#askedAt, now);
+      next = this.#patient.paused ? interval : this.#askedAt + timeout - now;
     }
-    // A paused socket sees neither FIN nor RST: the ping is written all the same, so that a reset shows.
-    this.#asked = silent;
-    if (silent || this.#patient.paused) this.#patient.ping();
-    timersOf(this.#host).set(this, this.#asked ? timeout : interval);
+    timersOf(this.#host).set(this, next);
   }
 
   stop(): void {

@@ -29,6 +29,7 @@ export {
 } from './errors.ts';
 export type { Host } from './host.ts';
 export { BorrowedMessage, type DataType, Message } from './message.ts';
+export { MessageReader } from './message-reader.ts';
 export {
   type ConnOptions,
   type ConnSettings,

@@ -32,12 +32,28 @@ export const PING = 2;
 export const PONG = 3;
 export const CLOSE = 4;
 export const FAULT = 5;
-export type IntakeEvent = 0 | 1 | 2 | 3 | 4 | 5;
+/** A message begins that is given in pieces, since `streaming` was set. */
+export const BEGIN = 6;
+/** A piece of it, in memory that nobody else writes to. */
+export const PIECE = 7;
+/** It is complete. */
+export const END = 8;
+export type IntakeEvent = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8;
+
+// What a frame that was announced by BEGIN or PIECE still owes.
+const OWES_PIECE = 1;
+const OWES_END = 2;
+
+/** Charged for each chunk that waits, on top of its bytes: many small ones cost more than they hold. */
+const CHUNK_COST = 256;
 
 /**
- * Frames to messages: chunks go in, whole messages and control frames come out, one with each `next()`. Fragments are
- * merged, text and limits are checked as the bytes arrive. Numbers and one reused place for the bytes: nothing is
- * created for a message that lies whole in its chunk.
+ * Frames to messages: chunks go in, messages and control frames come out, one with each `next()`. Fragments are merged,
+ * text and limits are checked as the bytes arrive. Numbers and one reused place for the bytes: nothing is created for a
+ * message that lies whole in its chunk.
+ *
+ * A message is given whole, as MESSAGE, or in pieces, as BEGIN, PIECE and END, for those who read it as a stream: what
+ * `streaming` says when it begins decides. Pieces lie in their chunk, which is the connection's own.
  */
 export class Intake {
   /** Of the message that `next()` announced. */
@@ -52,6 +68,8 @@ export class Intake {
   error: WebSocketError | undefined;
   /** When true, payload of data messages is checked and then dropped. */
   dropping = false;
+  /** When true, the next message to begin is given in pieces. */
+  streaming = false;
 
   frames = 0;
   messages = 0;
@@ -69,6 +87,12 @@ export class Intake {
   #length = 0;
   #empty = 0;
   #exhausted = true;
+  /** A message has begun and is not complete. */
+  #open = false;
+  #inPieces = false;
+  /** What is left of the message in pieces is not wanted. */
+  #skipping = false;
+  #owed = 0;
 
   constructor(role: Role, settings: Settings, host: Host) {
     this.#readLimit = settings.readLimit;
@@ -98,7 +122,7 @@ export class Intake {
     if (chunk.length === 0) return;
     if (this.pending) {
       this.#chunks.push(chunk);
-      this.#waiting += chunk.length;
+      this.#waiting += chunk.length + CHUNK_COST;
       return;
     }
     this.#decoder.push(chunk);
@@ -106,24 +130,23 @@ export class Intake {
   }
 
   next(): IntakeEvent {
+    if (this.#owed !== 0) return this.#pay();
+    if (!this.pending) return NOTHING;
     for (;;) {
+      let event: IntakeEvent = NOTHING;
       switch (this.#decoder.next()) {
-        case FRAME: {
-          const event = this.#frame();
-          if (event !== NOTHING) return event;
+        case FRAME:
+          event = this.#frame();
           break;
-        }
         case FRAME_BEGIN:
-          if (!this.#begin()) return FAULT;
+          event = this.#begin();
           break;
         case FRAME_DATA:
-          if (!this.#data()) return FAULT;
+          event = this.#data();
           break;
-        case FRAME_END: {
-          const event = this.#finish(this.#decoder.fin);
-          if (event !== NOTHING) return event;
+        case FRAME_END:
+          event = this.#finish(this.#decoder.fin);
           break;
-        }
         case FAILED:
           return this.#fault(this.#decoderError());
         case NEED_MORE: {
@@ -132,16 +155,37 @@ export class Intake {
             this.#exhausted = true;
             return NOTHING;
           }
-          this.#waiting -= chunk.length;
+          this.#waiting -= chunk.length + CHUNK_COST;
           this.#decoder.push(chunk);
         }
       }
+      if (event !== NOTHING) return event;
     }
+  }
+
+  /**
+   * Goes on in pieces with a message that has begun to be put together. Its bytes so far are the first piece: the
+   * caller releases the lease. Undefined when no message is under way, or none that can be had so.
+   */
+  turnIntoPieces(): { lease: Lease | undefined; length: number } | undefined {
+    if (!this.#open || this.#inPieces) return undefined;
+    this.#inPieces = true;
+    this.#decoder.deliverInPlace();
+    const { length } = this.#assembly;
+    return { lease: this.#assembly.complete(), length };
+  }
+
+  /** What is left of the message in pieces is not wanted: no more PIECE and END of it. */
+  skip(): void {
+    if (this.#inPieces) this.#skipping = this.#open;
+    this.#owed = 0;
   }
 
   /** From now on the payload of messages is dropped. */
   drop(): void {
     this.dropping = true;
+    this.streaming = false;
+    this.skip();
     this.#assembly.drop();
     this.#decoder.deliverInPlace();
   }
@@ -151,6 +195,7 @@ export class Intake {
     this.#chunks.length = 0;
     this.#waiting = 0;
     this.#exhausted = true;
+    this.#owed = 0;
     this.#assembly.drop();
     this.#decoder.reset();
   }
@@ -166,7 +211,7 @@ export class Intake {
       this.pings++;
       return PING;
     }
-    if (decoder.fin && opcode !== ContinuationFrame) {
+    if (decoder.fin && opcode !== ContinuationFrame && !this.streaming) {
       this.type = opcode as DataType;
       if (opcode === TextMessage) {
         const { buf, start, end } = decoder;
@@ -179,34 +224,58 @@ export class Intake {
       this.#show(decoder.buf, decoder.start, decoder.end);
       return MESSAGE;
     }
-    if (!this.#open()) return FAULT;
-    if (!this.#take(decoder.buf, decoder.start, decoder.end)) return FAULT;
-    return this.#finish(decoder.fin);
+    return this.#fragment();
   }
 
-  #begin(): boolean {
+  /** A whole frame of a message that has other frames, or is given in pieces. */
+  #fragment(): IntakeEvent {
+    const { opcode, buf, start, end, fin } = this.#decoder;
+    if (!this.#start() || !this.#check(buf, start, end)) return FAULT;
+    if (!this.#inPieces) {
+      if (!this.dropping) this.#assembly.append(buf, start, end);
+      return this.#finish(fin);
+    }
+    if (fin && !this.#complete()) return FAULT;
+    if (this.#skipping) {
+      if (fin) this.#skipping = false;
+      return NOTHING;
+    }
+    this.#show(buf, start, end);
+    this.#owed = (start === end ? 0 : OWES_PIECE) | (fin ? OWES_END : 0);
+    if (opcode !== ContinuationFrame) return BEGIN;
+    return this.#owed === 0 ? NOTHING : this.#pay();
+  }
+
+  #begin(): IntakeEvent {
     this.frames++;
-    if (!this.#open()) return false;
-    if (this.dropping) return true;
+    if (!this.#start()) return FAULT;
+    if (this.#inPieces) {
+      return this.#decoder.opcode === ContinuationFrame ? NOTHING : BEGIN;
+    }
+    if (this.dropping) return NOTHING;
     this.#assembly.expect(this.#decoder.length);
     this.#assembly.offer(this.#decoder);
-    return true;
+    return NOTHING;
   }
 
-  #data(): boolean {
+  #data(): IntakeEvent {
     const { buf, start, end } = this.#decoder;
-    if (this.dropping) return this.#check(buf, start, end);
-    this.#assembly.arrived(end - start);
-    if (!this.#check(buf, start, end)) return false;
-    this.#assembly.offer(this.#decoder);
-    return true;
+    const assembles = !this.#inPieces && !this.dropping;
+    if (assembles) this.#assembly.arrived(end - start);
+    if (!this.#check(buf, start, end)) return FAULT;
+    if (assembles) this.#assembly.offer(this.#decoder);
+    if (!this.#inPieces || this.#skipping) return NOTHING;
+    this.#show(buf, start, end);
+    return PIECE;
   }
 
   /** A data frame of a fragmented or streamed message starts. */
-  #open(): boolean {
+  #start(): boolean {
     const { opcode, length, fin } = this.#decoder;
     if (opcode !== ContinuationFrame) {
       this.type = opcode as DataType;
+      this.#open = true;
+      this.#inPieces = this.streaming;
       this.#utf8 = UTF8_ACCEPT;
       this.#length = 0;
       this.#empty = 0;
@@ -223,12 +292,6 @@ export class Intake {
     return true;
   }
 
-  #take(bytes: Uint8Array, start: number, end: number): boolean {
-    if (!this.#check(bytes, start, end)) return false;
-    if (!this.dropping) this.#assembly.append(bytes, start, end);
-    return true;
-  }
-
   #check(bytes: Uint8Array, start: number, end: number): boolean {
     if (this.type !== TextMessage || start === end) return true;
     this.#utf8 = utf8Step(this.#utf8, bytes, start, end, this.#isUtf8);
@@ -237,15 +300,37 @@ export class Intake {
     return false;
   }
 
+  /** The last byte of a message has come. */
+  #complete(): boolean {
+    this.#open = false;
+    this.#decoder.maxFramePayload = this.#readLimit;
+    this.messages++;
+    if (this.type !== TextMessage || this.#utf8 === UTF8_ACCEPT) return true;
+    this.error = invalidText();
+    return false;
+  }
+
   #finish(fin: boolean): IntakeEvent {
     if (!fin) return NOTHING;
-    this.#decoder.maxFramePayload = this.#readLimit;
-    if (this.type === TextMessage && this.#utf8 !== UTF8_ACCEPT) return this.#fault(invalidText());
-    this.messages++;
+    if (!this.#complete()) return FAULT;
+    if (this.#inPieces) {
+      const skipped = this.#skipping;
+      this.#skipping = false;
+      return skipped ? NOTHING : END;
+    }
     this.lease = this.#assembly.complete();
     if (this.lease === undefined) this.#show(EMPTY, 0, 0);
     else this.#show(this.lease.bytes, 0, this.#length);
     return MESSAGE;
+  }
+
+  #pay(): IntakeEvent {
+    if ((this.#owed & OWES_PIECE) !== 0) {
+      this.#owed &= ~OWES_PIECE;
+      return PIECE;
+    }
+    this.#owed = 0;
+    return END;
   }
 
   #show(bytes: Uint8Array, start: number, end: number): void {

@@ -10,7 +10,7 @@ import {
 } from '@ws/codec';
 import { leaseOf } from './assembly.ts';
 import { copyOf } from './copy.ts';
-import { BackpressureError, CloseSentError } from './errors.ts';
+import { BackpressureError, CloseSentError, TransportError } from './errors.ts';
 import { type Host, lentBy } from './host.ts';
 import type { DataType } from './message.ts';
 import type { Settings } from './options.ts';
@@ -24,6 +24,14 @@ const FLUSH_AT = 65_536;
 /** After this much in one turn of the event loop a write resolves in a later one, so that timers and I/O get theirs. */
 const TURN_BYTES = 1_048_576;
 const TURN_FRAMES = 1_000;
+
+/** What the outbox asks of its connection. */
+export interface OutboxOwner {
+  /** Something waits: call `flush` at the end of the turn. */
+  flushLater(): void;
+  /** What was to be sent is gone: the stream of frames cannot go on. */
+  abort(error: WebSocketError): void;
+}
 
 /**
  * What leaves: frames in the order in which they were accepted, gathered in slabs and handed to the transport once a
@@ -44,9 +52,11 @@ export class Outbox {
   readonly #settings: Settings;
   /** The next masking key; undefined on a server, which masks nothing. */
   readonly #nextKey: (() => number) | undefined;
-  /** Asks for {@link flush} to be called at the end of the turn. */
-  readonly #schedule: () => void;
+  readonly #owner: OutboxOwner;
+  /** The transport is above its mark; `#drains` counts how often it said that it is below. */
   #blocked = false;
+  #drains = 0;
+  #writing = false;
   /** Control frames that wait for a blocked transport; there is at most one pong among them. */
   #controls: { opcode: number; payload: Uint8Array }[] = [];
   #waiters: Deferred<void>[] = [];
@@ -55,19 +65,22 @@ export class Outbox {
   #turnBytes = 0;
   #turnFrames = 0;
   #nextTurn: Deferred<void> | undefined;
+  /** Set while writes are dropped: their bytes are free, but they were not sent. */
+  #cutting: WebSocketError | undefined;
   #ending = false;
+  #ended = false;
 
   constructor(
     role: Role,
     transport: Transport,
     host: Host,
     settings: Settings,
-    schedule: () => void,
+    owner: OutboxOwner,
   ) {
     this.#transport = transport;
     this.#host = host;
     this.#settings = settings;
-    this.#schedule = schedule;
+    this.#owner = owner;
     this.#nextKey = role === 'client' ? lentBy(host).nextKey : undefined;
     this.#encoder = new FrameEncoder({
       role,
@@ -84,7 +97,12 @@ export class Outbox {
 
   /** Whether something waits for {@link flush}. */
   get pending(): boolean {
-    return this.#encoder.pending > 0 && !this.#blocked;
+    return this.unsent && !this.#blocked;
+  }
+
+  /** Whether something waits that the transport has not been given. */
+  get unsent(): boolean {
+    return this.#encoder.pending > 0;
   }
 
   text(opcode: DataType, text: string): Promise<void> {
@@ -107,7 +125,8 @@ export class Outbox {
     if (this.error !== undefined) return rejected(this.error);
     if (!this.#blocked) {
       this.#count(opcode, this.#encoder.frame(opcode, true, 0, bytes, start, end));
-      this.#schedule();
+      if (this.#encoder.pending >= FLUSH_AT) this.#write();
+      else this.#owner.flushLater();
       return done;
     }
     if (opcode === PongMessage) {
@@ -125,8 +144,8 @@ export class Outbox {
   /** The close frame, after all that was accepted; nothing is accepted after it (RFC 6455, section 5.5.1). */
   close(payload: Uint8Array): void {
     this.#count(CloseMessage, this.#encoder.frame(CloseMessage, true, 0, payload));
-    this.error = new CloseSentError();
-    this.#schedule();
+    this.error ??= new CloseSentError();
+    this.#owner.flushLater();
   }
 
   /** Hands everything that waits to the transport, as far as it takes it. */
@@ -138,6 +157,7 @@ export class Outbox {
 
   /** The transport is below its mark again. */
   drained(): void {
+    this.#drains++;
     this.#blocked = false;
     this.#write();
     this.#settle();
@@ -156,14 +176,16 @@ export class Outbox {
   }
 
   /**
-   * Drops what waits behind a blocked transport, save the rest of a frame of which a part has gone already, and
-   * rejects those who wait for it.
+   * Drops what waits behind a blocked transport and rejects those who wait for it, save the rest of a frame of which a
+   * part has gone already.
    */
   cut(error: WebSocketError): void {
     this.#write();
     this.#controls = [];
-    this.#reject(error);
+    this.#cutting = error;
     this.#encoder.truncate();
+    this.#cutting = undefined;
+    this.#rejectWaiters(error);
   }
 
   /** The transport is gone: everything waiting is rejected, and its memory given back. */
@@ -171,7 +193,9 @@ export class Outbox {
     this.error ??= error;
     this.#controls = [];
     this.#blocked = true;
-    this.#reject(error);
+    this.#rejectWaiters(error);
+    for (const written of this.#referenced) written.reject(error);
+    this.#referenced.clear();
     this.#encoder.discard();
   }
 
@@ -206,6 +230,7 @@ export class Outbox {
     this.#referenced.add(written);
     const release = (): void => {
       lease?.release();
+      if (this.#cutting !== undefined) written.reject(this.#cutting);
       // A transport that dies gives all bytes back first and says so then: by the next microtask the write is rejected.
       void done.then(() => {
         this.#referenced.delete(written);
@@ -223,7 +248,7 @@ export class Outbox {
     this.#turnFrames++;
     this.#turnBytes += encoded;
     if (this.#encoder.pending >= FLUSH_AT) this.#write();
-    else if (!this.#blocked) this.#schedule();
+    else if (!this.#blocked) this.#owner.flushLater();
     if (this.#blocked && this.bufferedAmount >= this.#settings.highWaterMark) {
       const waiter = deferred<void>();
       this.#waiters.push(waiter);
@@ -248,43 +273,59 @@ export class Outbox {
   }
 
   #write(): void {
-    const encoder = this.#encoder;
-    if (!this.#blocked && (encoder.pending > 0 || this.#controls.length > 0)) this.#writeSegments();
-    if (this.#ending && !this.#blocked && encoder.pending === 0) this.#transport.end();
+    // A transport may drain or close within `write`: the loop that is at work sees it.
+    if (this.#writing) return;
+    this.#writing = true;
+    if (!this.#blocked && (this.unsent || this.#controls.length > 0)) this.#writeSegments();
+    this.#writing = false;
+    if (!this.#ending || this.#ended || this.#blocked || this.unsent) return;
+    this.#ended = true;
+    this.#transport.end();
   }
 
   #writeSegments(): void {
     const encoder = this.#encoder;
     const transport = this.#transport;
-    const count = encoder.segments;
-    const joined = count > 1;
+    const joined = encoder.segments > 1;
     if (joined) transport.cork?.();
-    let at = 0;
-    let flows = true;
-    for (; flows && at < count; at++) {
-      if (this.#controls.length > 0 && encoder.segStartsFrame(at)) {
-        flows = this.#writeControls();
-        if (!flows) break;
-      }
-      const bytes = encoder.segBuf(at).subarray(encoder.segStart(at), encoder.segEnd(at));
-      flows = transport.write(bytes, encoder.segRelease(at));
+    while (!this.#blocked && encoder.segments > 0) {
+      if (this.#controls.length > 0 && encoder.segStartsFrame(0)) this.#writeControls();
+      else this.#writeSegment();
     }
-    encoder.shift(at);
-    if (flows && this.#controls.length > 0) flows = this.#writeControls();
-    if (!flows) this.#blocked = true;
+    if (!this.#blocked && this.#controls.length > 0) this.#writeControls();
     if (joined) transport.uncork?.();
   }
 
-  #writeControls(): boolean {
+  #writeSegment(): void {
+    const encoder = this.#encoder;
+    const bytes = encoder.segBuf(0);
+    const start = encoder.segStart(0);
+    const end = encoder.segEnd(0);
+    const release = encoder.segRelease(0);
+    encoder.shift(1);
+    if (end <= bytes.length) {
+      this.#give(bytes.subarray(start, end), release);
+      return;
+    }
+    release?.();
+    const error =
+      'bytes of a pending write were detached; leave them alone until its promise settles';
+    this.#owner.abort(new TransportError(error));
+  }
+
+  #give(bytes: Uint8Array, release?: () => void): void {
+    const drains = this.#drains;
+    if (!this.#transport.write(bytes, release) && this.#drains === drains) this.#blocked = true;
+  }
+
+  #writeControls(): void {
     const waiting = this.#controls;
     this.#controls = [];
-    let flows = true;
     for (const { opcode, payload } of waiting) {
       const frame = encodeFrame(opcode, payload, { maskKey: this.#nextKey?.() });
       this.#count(opcode, frame.length);
-      flows = this.#transport.write(frame) && flows;
+      this.#give(frame);
     }
-    return flows;
   }
 
   #settle(): void {
@@ -294,11 +335,9 @@ export class Outbox {
     for (const waiter of waiters) waiter.resolve();
   }
 
-  #reject(error: WebSocketError): void {
+  #rejectWaiters(error: WebSocketError): void {
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const waiter of waiters) waiter.reject(error);
-    for (const written of this.#referenced) written.reject(error);
-    this.#referenced.clear();
   }
 }

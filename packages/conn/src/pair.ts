@@ -116,7 +116,11 @@ class MemoryTransport implements Transport {
       this.peer.#peerEnded = true;
       this.peer.#schedule();
     }
-    this.#host.defer(() => this.#sink?.close(error));
+    this.#host.defer(() => {
+      this.#sink?.close(error);
+      // What is written to nobody is gone at once.
+      this.peer.#room();
+    });
   }
 
   #arrive(chunk: Uint8Array): void {

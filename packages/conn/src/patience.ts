@@ -1,6 +1,6 @@
 import { TimeoutError } from './errors.ts';
 import type { Host } from './host.ts';
-import { duration } from './options.ts';
+import { duration, kind } from './options.ts';
 import { deferred, rejected } from './promises.ts';
 import { type Alarm, timersOf } from './timers.ts';
 
@@ -14,21 +14,24 @@ export interface Patience {
 
 /**
  * Waits for what `start` starts, at most as long as `patience` says; then `giveUp` is called and the promise rejects
- * with the reason, unless `giveUp` says false: it has happened already, and nothing that happened is lost. Listener and timer are gone when it settles. With a signal that is aborted already nothing starts.
+ * with the reason, unless `giveUp` says false: it has happened already, and nothing that happened is lost. Listener and
+ * timer are gone when it settles. With a signal that is aborted already nothing starts.
  */
 export function patiently<T>(
   host: Host,
-  { signal, timeout }: Patience,
+  patience: Patience,
   start: () => Promise<T>,
   giveUp: (started: Promise<T>, reason: unknown) => boolean,
 ): Promise<T> {
-  if (signal?.aborted) return rejected(signal.reason);
   let ms: number;
   try {
-    ms = duration('timeout', timeout, Infinity, false);
+    checkPatience(patience);
+    ms = duration('timeout', patience.timeout, Infinity, false);
   } catch (error) {
     return rejected(error);
   }
+  const { signal } = patience;
+  if (signal?.aborted) return rejected(signal.reason);
   const started = start();
   if (signal === undefined && ms === Infinity) return started;
   const { promise, resolve, reject } = deferred<T>();
@@ -58,4 +61,15 @@ export function patiently<T>(
     },
   );
   return promise;
+}
+
+/** @throws TypeError when the options are no object, or their signal is no AbortSignal. */
+export function checkPatience(options: unknown): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`expected options, got ${kind(options)}`);
+  }
+  const { signal } = options as { signal?: { addEventListener?: unknown } };
+  if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
+    throw new TypeError(`signal: expected an AbortSignal, got ${kind(signal)}`);
+  }
 }

@@ -30,6 +30,7 @@ export class Pings {
   readonly #most: number;
   readonly #pending: Ping[] = [];
   #count = 0;
+  #beat: { readonly payload: Uint8Array; readonly sentAt: number } | undefined;
   /** Why no pong can come any more. */
   #over: { readonly reason: unknown } | undefined;
 
@@ -38,15 +39,16 @@ export class Pings {
     this.#most = most;
   }
 
-  /** Whether `maxPendingPings` are unanswered. */
-  get full(): boolean {
-    return this.#pending.length >= this.#most;
-  }
-
   /** A payload that no other ping of this connection has, for those who give none. */
   payload(): Uint8Array {
     const n = ++this.#count;
     return Uint8Array.of(n >>> 24, n >>> 16, n >>> 8, n);
+  }
+
+  /** The payload of the heartbeat's ping. While one is unanswered, the next is the same ping again. */
+  beat(): Uint8Array {
+    this.#beat ??= { payload: this.payload(), sentAt: this.#host.now() };
+    return this.#beat.payload;
   }
 
   /** Sends a ping by `send`; resolves with the round trip in ms. */
@@ -56,7 +58,7 @@ export class Pings {
     send: (payload: Uint8Array) => Promise<void>,
   ): Promise<number> {
     if (this.#over !== undefined) return rejected(this.#over.reason);
-    if (this.full) {
+    if (this.#pending.length >= this.#most) {
       return rejected(
         new BackpressureError(`${this.#most} pings are unanswered; raise maxPendingPings`),
       );
@@ -85,6 +87,11 @@ export class Pings {
 
   /** A pong settles its ping and all older ones (RFC 6455, section 5.5.3). */
   pong(bytes: Uint8Array, start: number, end: number): void {
+    const beat = this.#beat;
+    if (beat !== undefined && equal(beat.payload, bytes, start, end)) {
+      this.#beat = undefined;
+      this.rtt = this.#host.now() - beat.sentAt;
+    }
     const at = this.#pending.findIndex((ping) => equal(ping.payload, bytes, start, end));
     if (at < 0) return;
     const now = this.#host.now();

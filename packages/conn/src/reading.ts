@@ -1,14 +1,18 @@
 import { CloseCode } from '@ws/codec';
 import type { Lease } from './assembly.ts';
 import { copyOf } from './copy.ts';
-import { CloseError, ReadPendingError } from './errors.ts';
+import { CloseError, CloseSentError, ReadPendingError } from './errors.ts';
 import type { Host } from './host.ts';
+import { Inflow } from './inflow.ts';
 import type { Intake } from './intake.ts';
-import { BorrowedMessage, Message } from './message.ts';
+import { BorrowedMessage, type DataType, Message } from './message.ts';
+import { type InflowSource, MessageReader } from './message-reader.ts';
 import { type Deferred, deferred, done, rejected } from './promises.ts';
 
 /** What `receive` calls with each message. */
 export type MessageHandler = (message: BorrowedMessage) => void | PromiseLike<void>;
+
+type Taken = Message | MessageReader;
 
 /** Charged for each queued message on top of its bytes, so that empty ones are bounded too. */
 const MESSAGE_COST = 128;
@@ -30,31 +34,37 @@ export interface ReadingOwner {
  * The reading side: who waits for messages, what waits for readers. At most one way of reading is pending. A message
  * goes straight to whoever waits for it; others wait in a queue, as messages of their own, up to the read-ahead.
  */
-export class Reading {
+export class Reading implements InflowSource {
   /** Why reading ended, once every message before that is read. */
   error: unknown;
   ended = false;
 
   readonly #owner: ReadingOwner;
+  readonly #intake: Intake;
   readonly #host: Host;
   readonly #readAhead: number;
   #way: typeof ON_DEMAND | typeof HANDLER | typeof DISCARD = ON_DEMAND;
   readonly #queue: Message[] = [];
   #cost = 0;
-  /** The pending `readMessage`, and its name for a clash. */
-  #reader: Deferred<Message> | undefined;
+  /** The pending `readMessage` or `nextReader`, and its name for a clash. */
+  #reader: Deferred<Taken> | undefined;
   #readerName = '';
-  /** A message for the `readMessage` that is just being called. */
-  #taken: Message | undefined;
+  /** What came for the `readMessage` or `nextReader` that is just being called. */
+  #taken: Taken | undefined;
   #taking = false;
+  /** The message that a MessageReader reads. */
+  #inflow: Inflow | undefined;
   #handler: MessageHandler | undefined;
   #finished: Deferred<void> | undefined;
   #busy = false;
+  /** What the handler has thrown. */
+  #thrown: { readonly error: unknown } | undefined;
   #borrowed: BorrowedMessage | undefined;
   #lease: Lease | undefined;
 
-  constructor(owner: ReadingOwner, host: Host, readAhead: number) {
+  constructor(owner: ReadingOwner, intake: Intake, host: Host, readAhead: number) {
     this.#owner = owner;
+    this.#intake = intake;
     this.#host = host;
     this.#readAhead = readAhead;
   }
@@ -62,70 +72,117 @@ export class Reading {
   /** Whether somebody waits for the next message right now. */
   get waiting(): boolean {
     if (this.#way === HANDLER) return !this.#busy && this.#queue.length === 0;
-    return this.#way === DISCARD || this.#reader !== undefined || this.#taking;
+    return this.#way === DISCARD || this.#asked || this.#taking;
   }
 
   /** Whether a message could be taken into the queue, with `held` bytes waiting besides. */
   hasRoom(held: number): boolean {
-    return this.#cost + held <= this.#readAhead;
+    return this.#waits + held <= this.#readAhead;
   }
 
   /** Whether so much of the queue is gone that the transport may flow again, with `held` bytes waiting besides. */
   isLow(held: number): boolean {
-    return this.#cost + held <= this.#readAhead / 2;
+    return this.#waits + held <= this.#readAhead / 2;
   }
 
   /** Whether every message is read and no handler is at work. */
   get idle(): boolean {
-    return this.#queue.length === 0 && !this.#busy;
+    return this.#queue.length === 0 && !this.#busy && this.#inflow?.empty !== false;
   }
 
   /** Whether nobody reads in any way. */
   get unread(): boolean {
-    return this.#way === ON_DEMAND && this.#reader === undefined;
+    return this.#way === ON_DEMAND && !this.#asked;
   }
 
-  /** Takes the message that `intake` has just announced. */
-  message(intake: Intake): void {
+  /** Whether a read of some kind is pending. */
+  get #asked(): boolean {
+    return this.#reader !== undefined || this.#inflow?.demanding === true;
+  }
+
+  /** Bytes that are read ahead, with what it costs to keep them. */
+  get #waits(): number {
+    return this.#cost + (this.#inflow?.cost ?? 0);
+  }
+
+  /** Takes the message that the intake has just announced. */
+  message(): void {
+    const intake = this.#intake;
     const { lease } = intake;
-    if (this.#way === HANDLER && !this.#busy && this.#queue.length === 0) {
+    if (this.#way === HANDLER && !this.#busy && this.#queue.length === 0 && !intake.dropping) {
       this.#lease = lease;
       this.#borrowed!.lend(intake.type, intake.bytes, intake.start, intake.end);
       this.#call();
       return;
     }
-    if (this.#way !== DISCARD) {
+    if (this.#way !== DISCARD && !intake.dropping) {
       const bytes = copyOf(intake.bytes, intake.start, intake.end);
-      this.#own(new Message(intake.type, bytes, this.#host));
+      const message = new Message(intake.type, bytes, this.#host);
+      if (!this.#give(message)) {
+        this.#queue.push(message);
+        this.#cost += bytes.length + MESSAGE_COST;
+      }
     }
     lease?.release();
   }
 
-  #own(message: Message): void {
-    if (this.#taking) {
-      this.#taken = message;
-      this.#taking = false;
-    } else if (this.#reader !== undefined) {
-      const reader = this.#reader;
-      this.#reader = undefined;
-      reader.resolve(message);
-    } else {
-      this.#queue.push(message);
-      this.#cost += message.data.length + MESSAGE_COST;
-    }
+  /** A message begins that is wanted as a stream. */
+  began(): void {
+    this.#intake.streaming = false;
+    this.#give(this.#readerOf(this.#intake.type));
   }
 
-  /** The next message; `signal` and `timeout` give up without losing anything. */
+  /** A piece of that message lies in the intake. */
+  piece(): void {
+    const { bytes, start, end } = this.#intake;
+    this.#inflow?.push(bytes.subarray(start, end));
+  }
+
+  /** That message is complete. */
+  completed(): void {
+    this.#inflow?.finish();
+  }
+
+  /** Gives `what` to whoever waits for it. */
+  #give(what: Taken): boolean {
+    if (this.#taking) {
+      this.#taken = what;
+      this.#taking = false;
+      return true;
+    }
+    const reader = this.#reader;
+    this.#reader = undefined;
+    reader?.resolve(what);
+    return reader !== undefined;
+  }
+
+  #readerOf(type: DataType): MessageReader {
+    this.#inflow = new Inflow();
+    return new MessageReader(type, this.#inflow, this, this.#host);
+  }
+
+  /** The next message, whole. */
   read(name: string): Promise<Message> {
+    return this.#next(name, false) as Promise<Message>;
+  }
+
+  /** The next message, as a stream. */
+  nextReader(): Promise<MessageReader> {
+    return this.#next('nextReader', true) as Promise<MessageReader>;
+  }
+
+  #next(name: string, asStream: boolean): Promise<Taken> {
     const clash = this.#clash(name);
     if (clash !== undefined) return rejected(clash);
-    const queued = this.#queue.shift();
-    if (queued !== undefined) {
-      this.#cost -= queued.data.length + MESSAGE_COST;
+    this.#leave();
+    const ready = asStream ? this.#readyReader() : this.#queued();
+    if (ready !== undefined) {
       this.#owner.wanted();
-      return Promise.resolve(queued);
+      return Promise.resolve(ready);
     }
     if (!this.ended) {
+      this.#intake.streaming = asStream;
+      this.#readerName = name;
       this.#taking = true;
       this.#owner.wanted();
       this.#taking = false;
@@ -136,16 +193,65 @@ export class Reading {
       }
     }
     if (this.ended) return rejected(this.error);
-    this.#reader = deferred<Message>();
-    this.#readerName = name;
+    this.#reader = deferred<Taken>();
     return this.#reader.promise;
   }
 
+  #queued(): Message | undefined {
+    const message = this.#queue.shift();
+    if (message !== undefined) this.#cost -= message.data.length + MESSAGE_COST;
+    return message;
+  }
+
+  /** A reader of what has come already: a queued message, or the first part of one that is under way. */
+  #readyReader(): MessageReader | undefined {
+    const message = this.#queued();
+    if (message !== undefined) {
+      const reader = this.#readerOf(message.type);
+      this.#inflow!.push(message.data);
+      this.#inflow!.finish();
+      return reader;
+    }
+    const begun = this.#intake.turnIntoPieces();
+    if (begun === undefined) return undefined;
+    const reader = this.#readerOf(this.#intake.type);
+    if (begun.lease !== undefined) {
+      this.#inflow!.push(copyOf(begun.lease.bytes, 0, begun.length));
+      begun.lease.release();
+    }
+    return reader;
+  }
+
+  more(inflow: Inflow): void {
+    if (inflow !== this.#inflow) return inflow.finish();
+    if (this.ended) return inflow.finish({ reason: this.error });
+    inflow.demanding = true;
+    this.#owner.wanted();
+  }
+
+  leave(inflow: Inflow): void {
+    if (inflow !== this.#inflow) return;
+    this.#leave();
+    this.#owner.wanted();
+  }
+
+  /** Drops what is unread of the message that is being read as a stream. */
+  #leave(): void {
+    const inflow = this.#inflow;
+    if (inflow === undefined) return;
+    this.#inflow = undefined;
+    inflow.clear();
+    if (inflow.over) return;
+    inflow.finish();
+    this.#intake.skip();
+  }
+
   /** Gives up the pending read, unless it has its message already; what arrives later is there for the next one. */
-  giveUp(promise: Promise<Message>, reason: unknown): boolean {
+  giveUp(promise: Promise<Taken>, reason: unknown): boolean {
     const reader = this.#reader;
     if (reader?.promise !== promise) return false;
     this.#reader = undefined;
+    this.#intake.streaming = false;
     reader.reject(reason);
     return true;
   }
@@ -170,13 +276,12 @@ export class Reading {
   }
 
   #begin(): Promise<void> {
+    this.#leave();
     const finished = deferred<void>();
     this.#finished = finished;
-    if (this.ended && this.#queue.length === 0) this.#finish();
-    else {
-      this.#serveQueue();
-      this.#owner.wanted();
-    }
+    this.#serveQueue();
+    this.#owner.wanted();
+    this.#finish();
     return finished.promise;
   }
 
@@ -184,6 +289,7 @@ export class Reading {
   drop(): void {
     this.#queue.length = 0;
     this.#cost = 0;
+    this.#inflow?.clear();
   }
 
   /** Reading is over: what waits for more messages ends with `error`. Queued messages can still be read. */
@@ -194,26 +300,40 @@ export class Reading {
     const reader = this.#reader;
     this.#reader = undefined;
     reader?.reject(error);
+    this.#inflow?.finish({ reason: error });
     this.#finish();
   }
 
+  /** Settles `receive` or `discardReads`, once reading has ended and no handler is at work. */
   #finish(): void {
     const finished = this.#finished;
-    if (finished === undefined) return;
+    if (finished === undefined || !this.ended || this.#busy || this.#queue.length > 0) return;
     this.#finished = undefined;
     this.#way = ON_DEMAND;
-    if (endsWell(this.error)) finished.resolve();
+    const thrown = this.#thrown;
+    // A handler that could not send after our close frame has not failed.
+    if (thrown !== undefined && !(thrown.error instanceof CloseSentError))
+      finished.reject(thrown.error);
+    else if (endsWell(this.error)) finished.resolve();
     else finished.reject(this.error);
   }
 
   #clash(name: string): ReadPendingError | undefined {
-    if (this.#reader !== undefined) return new ReadPendingError(name, this.#readerName);
+    if (this.#reader !== undefined || this.#taking) {
+      return new ReadPendingError(name, this.#readerName);
+    }
+    if (this.#inflow?.demanding) return new ReadPendingError(name, 'a read of a message');
     if (this.#finished === undefined) return undefined;
     return new ReadPendingError(name, this.#way === HANDLER ? 'receive' : 'discardReads');
   }
 
   #serveQueue(): void {
-    while (this.#way === HANDLER && !this.#busy) {
+    while (
+      this.#way === HANDLER &&
+      this.#finished !== undefined &&
+      !this.#busy &&
+      this.#thrown === undefined
+    ) {
       const message = this.#queue.shift();
       if (message === undefined) return;
       this.#cost -= message.data.length + MESSAGE_COST;
@@ -228,11 +348,12 @@ export class Reading {
       const result = this.#handler!(this.#borrowed!);
       // The promise that every write returns while there is room is known: no need to wait for it.
       if (result === undefined || result === done) this.#release();
-      else if (typeof result?.then === 'function') result.then(this.#settled, this.#failed);
-      else this.#release();
+      // `resolve` makes a promise that settles once of whatever has a `then`, and leaves a real one as it is.
+      else if (typeof result?.then === 'function') {
+        Promise.resolve(result).then(this.#settled, this.#failed);
+      } else this.#release();
     } catch (error) {
-      this.#release();
-      this.#owner.handlerFailed(error);
+      this.#failed(error);
     }
   }
 
@@ -249,11 +370,14 @@ export class Reading {
     this.#release();
     this.#serveQueue();
     this.#owner.wanted();
+    this.#finish();
   };
 
   readonly #failed = (error: unknown): void => {
     this.#release();
+    this.#thrown = { error };
     this.#owner.handlerFailed(error);
+    this.#finish();
   };
 }
 

@@ -6,7 +6,16 @@ import {
   type Role,
   type WebSocketError,
 } from '@ws/codec';
-import { type CloseInfo, Closing, type ConnState } from './closing.ts';
+import {
+  ANSWERING,
+  CLOSING,
+  type CloseInfo,
+  Closing,
+  type ConnState,
+  ENDING,
+  GONE,
+  OPEN,
+} from './closing.ts';
 import { Controls } from './controls.ts';
 import {
   CloseError,
@@ -17,9 +26,9 @@ import {
 } from './errors.ts';
 import { Heartbeat, type Patient } from './heartbeat.ts';
 import type { Host } from './host.ts';
-import { CLOSE, Intake, MESSAGE, NOTHING, PING, PONG } from './intake.ts';
+import { BEGIN, CLOSE, END, Intake, MESSAGE, NOTHING, PIECE, PING, PONG } from './intake.ts';
 import type { Settings } from './options.ts';
-import { Outbox } from './outbox.ts';
+import { Outbox, type OutboxOwner } from './outbox.ts';
 import { type Deferred, deferred } from './promises.ts';
 import { Reading, type ReadingOwner } from './reading.ts';
 import { type Alarm, timersOf } from './timers.ts';
@@ -33,11 +42,13 @@ import type { Transport, TransportSink } from './transport.ts';
  * until all microtasks that are ready have run: by then the reader is back, or the rest is read ahead. So an echo loop
  * of `await`s costs no queue, and pings are answered though nobody reads.
  *
- * The end. Whatever ends the connection (the peer's close frame, the end of the stream, a fault) is noted in
- * `#endOfInput` and takes effect in its place, once every message before it is read; `closeTimeout` after its arrival
- * at the latest.
+ * The end. The phases stand in `closing.ts`. Two facts are kept apart from them: `#ended`, why reading will end, known
+ * as soon as the peer's close frame, its stream's end or a fault is seen; and `#inputOver`, that nothing is parsed any
+ * more. Reading ends in its place: when all input is parsed, all messages are read and no handler is at work; after our
+ * own close frame, which drops messages, at once. Never true: input over with pooled memory held for it; a message
+ * delivered that came after a fault.
  */
-export class Session implements TransportSink, ReadingOwner, Patient {
+export class Session implements TransportSink, ReadingOwner, OutboxOwner, Patient {
   readonly host: Host;
   readonly settings: Settings;
   readonly transport: Transport;
@@ -46,7 +57,6 @@ export class Session implements TransportSink, ReadingOwner, Patient {
   readonly reading: Reading;
   readonly controls: Controls;
   readonly closed: Deferred<CloseInfo> = deferred<CloseInfo>();
-  state: ConnState = 'open';
   bytesIn = 0;
   /** The transport is paused, by us. */
   paused = false;
@@ -54,20 +64,20 @@ export class Session implements TransportSink, ReadingOwner, Patient {
   readonly #role: Role;
   readonly #closing = new Closing();
   readonly #heartbeat: Heartbeat | undefined;
-  /** Rings when the closing handshake, or a pause without a reader, has lasted too long. */
-  readonly #alarm: Alarm;
+  /** Rings when the end takes too long. */
+  readonly #endAlarm: Alarm = { tick: undefined, ring: () => this.#endIsLate() };
+  /** Rings when the transport has been paused too long with nobody reading; made when it is first paused so. */
+  #idleAlarm: Alarm | undefined;
+  /** The code that got the Conn has run its first synchronous part. */
   #started = false;
   #pumping = false;
+  /** Whoever parses now writes out what that leaves behind. */
   #inTurn = false;
   #deferred = false;
-  /** Nothing is parsed any more. */
+  #ended: { readonly reason: unknown } | undefined;
   #inputOver = false;
-  #endOfInput: unknown;
-  #ending = false;
   /** The peer has ended its side of the transport. */
   #eof = false;
-  /** Why we dropped the transport ourselves. */
-  #lost: WebSocketError | undefined;
 
   constructor(role: Role, transport: Transport, host: Host, settings: Settings) {
     this.#role = role;
@@ -75,10 +85,9 @@ export class Session implements TransportSink, ReadingOwner, Patient {
     this.host = host;
     this.settings = settings;
     this.intake = new Intake(role, settings, host);
-    this.outbox = new Outbox(role, transport, host, settings, this.#schedule);
-    this.reading = new Reading(this, host, settings.readAhead);
+    this.outbox = new Outbox(role, transport, host, settings, this);
+    this.reading = new Reading(this, this.intake, host, settings.readAhead);
     this.controls = new Controls(this, host, settings.maxPendingPings);
-    this.#alarm = { tick: undefined, ring: () => this.#late() };
     if (settings.heartbeat !== false)
       this.#heartbeat = new Heartbeat(this, host, settings.heartbeat);
     transport.start(this);
@@ -86,15 +95,18 @@ export class Session implements TransportSink, ReadingOwner, Patient {
     this.#defer();
   }
 
+  get state(): ConnState {
+    return this.#closing.state;
+  }
+
   // The transport's calls
 
   data(chunk: Uint8Array): void {
     this.bytesIn += chunk.length;
-    if (this.#heartbeat !== undefined) this.#heartbeat.heard = true;
+    if (this.#heartbeat !== undefined) this.#heartbeat.heardAt = this.host.now();
     if (this.#closing.sent && this.#closing.drop(chunk.length)) this.transport.destroy();
     if (this.#inputOver) return;
     this.intake.push(chunk);
-    if (!this.#started) return this.#balance();
     this.wanted();
   }
 
@@ -103,55 +115,67 @@ export class Session implements TransportSink, ReadingOwner, Patient {
   }
 
   end(): void {
+    const closing = this.#closing;
     this.#eof = true;
-    if (this.#closing.sent) this.#pump(true);
+    if (closing.sent) this.#pump(true);
     this.#end(new CloseError(CloseCode.AbnormalClosure, 'unexpected EOF'));
-    if (this.#closing.sent) {
-      this.#inputOver = true;
+    if (closing.phase >= CLOSING) {
+      this.#stopInput();
       this.#endTransport();
     } else {
+      if (closing.phase === OPEN) closing.phase = ENDING;
       this.#arm(this.settings.closeTimeout);
-      this.#defer();
     }
-  }
-
-  close(error?: Error): void {
-    if (this.state === 'closed') return;
-    this.state = 'closed';
-    this.#heartbeat?.stop();
-    timersOf(this.host).clear(this.#alarm);
-    const lost =
-      error === undefined ? undefined : new TransportError(words(error), { cause: error });
-    const ended = lost ?? new CloseError(CloseCode.AbnormalClosure, 'unexpected EOF');
-    this.#end(ended);
-    const why = this.#lost ?? lost;
-    this.outbox.destroy(this.#closing.sent ? new CloseSentError() : (why ?? ended));
-    this.controls.end(this.#endOfInput);
-    this.closed.resolve(this.#closing.info(why ?? ended));
     this.#defer();
   }
 
-  // The readers' and handlers' calls
+  close(error?: Error): void {
+    const closing = this.#closing;
+    if (closing.phase === GONE) return;
+    closing.phase = GONE;
+    this.#heartbeat?.stop();
+    timersOf(this.host).clear(this.#endAlarm);
+    this.#disarmIdle();
+    const broken =
+      error === undefined ? undefined : new TransportError(words(error), { cause: error });
+    const eof = new CloseError(CloseCode.AbnormalClosure, 'unexpected EOF');
+    this.#end(broken ?? eof);
+    closing.lost ??= broken ?? this.#ended?.reason;
+    const flushed = !this.outbox.unsent;
+    this.outbox.destroy(closing.sent ? new CloseSentError() : (closing.lost as WebSocketError));
+    this.closed.resolve(closing.info(flushed));
+    this.#defer();
+  }
+
+  // The readers', handlers' and writers' calls
 
   wanted(): void {
     if (this.#inTurn) return this.#pump(false);
     this.#inTurn = true;
     this.#pump(false);
     this.#inTurn = false;
+    if (this.paused && this.#idleAlarm?.tick !== undefined) this.#armIdle();
     // Answers leave at once when all is read, else when the reader has had its chance.
     if (this.intake.pending || !this.reading.idle) this.#defer();
     else if (this.outbox.pending) this.outbox.flush();
   }
 
   handlerFailed(error: unknown): void {
+    const { phase, sent } = this.#closing;
     this.reading.drop();
-    if (this.#eof || this.state === 'closed') {
+    if (this.#eof || phase === GONE) {
       // Nobody is left to be told 1011; as a rule the end is why the handler failed.
+      this.#stopInput();
       this.reading.end(error);
       this.#defer();
-      return;
+    } else if (!sent) {
+      this.fail(error, CloseCode.InternalServerErr, '');
     }
-    this.fail(error, CloseCode.InternalServerErr, '');
+    // After our close frame the handshake goes on, and `receive` tells of the error.
+  }
+
+  flushLater(): void {
+    if (!this.#inTurn) this.#defer();
   }
 
   ping(): void {
@@ -159,23 +183,20 @@ export class Session implements TransportSink, ReadingOwner, Patient {
   }
 
   dead(ms: number): void {
-    this.abort(new TimeoutError(`no sign of life from the peer for ${ms} ms`));
+    this.abort(new TimeoutError(`no sign of life from the peer for ${Math.round(ms)} ms`));
   }
 
   // The user's calls
 
-  /** Starts the closing handshake (RFC 6455, section 7.1.2). */
+  /** Starts the closing handshake (RFC 6455, section 7.1.2), or joins the one that is under way. */
   sendClose(payload: Uint8Array, timeout: number): void {
-    if (this.state === 'closed' || this.outbox.error !== undefined) return;
+    if (this.outbox.error !== undefined) return;
+    this.#started = true;
     this.#sendClose(payload);
     this.reading.drop();
     this.intake.drop();
     this.#arm(timeout);
-    if (this.#closing.received !== undefined) {
-      this.#closing.answered = true;
-      this.#closeTransport();
-      this.reading.end(this.#endOfInput);
-    }
+    if (this.#closing.received !== undefined) this.#closeTransport();
     this.#balance();
     this.#defer();
   }
@@ -183,16 +204,14 @@ export class Session implements TransportSink, ReadingOwner, Patient {
   /** Drops the connection and all that waits, without a close frame. */
   terminate(): void {
     this.reading.drop();
-    this.intake.destroy();
-    this.#inputOver = true;
+    this.#stopInput();
     this.#end(new CloseError(CloseCode.AbnormalClosure));
     this.transport.destroy();
   }
 
-  /** Drops the connection, without a close frame. `error` is what reads and `closed` tell. */
+  /** Drops the connection, without a close frame. `error` is what reads, writes and `closed` tell. */
   abort(error: WebSocketError): void {
-    if (this.state === 'closed') return;
-    this.#lost ??= error;
+    this.#closing.lost ??= error;
     this.#end(error);
     this.transport.destroy();
   }
@@ -200,34 +219,31 @@ export class Session implements TransportSink, ReadingOwner, Patient {
   /** The one path by which a connection fails (RFC 6455, section 7.1.7). */
   fail(error: unknown, code: number, reason: string): void {
     const closing = this.#closing;
-    if (this.state === 'closed' || closing.failed) return;
-    closing.failed = true;
-    closing.failure = error;
-    closing.failureCode = code;
-    this.#inputOver = true;
-    this.intake.destroy();
-    this.outbox.cut(new CloseSentError());
-    if (!closing.sent) this.#sendClose(formatCloseMessage(code, reason));
+    if (closing.failed !== undefined) return;
+    this.#stopInput();
+    // An end that is known already stands behind this fault.
+    this.#ended = { reason: error };
+    this.#defer();
+    if (closing.phase === GONE) return;
+    closing.failed = { error, code };
+    if (!closing.sent) {
+      this.outbox.cut(new CloseSentError());
+      this.#sendClose(formatCloseMessage(code, reason));
+    }
+    closing.phase = CLOSING;
     this.outbox.end();
-    this.#endOfInput = error;
-    this.#ending = true;
     this.#arm(this.settings.closeTimeout);
     this.#balance();
-    this.#defer();
   }
 
   #sendClose(payload: Uint8Array): void {
     this.#closing.sent = true;
-    this.state = 'closing';
+    this.#closing.phase = CLOSING;
     this.#heartbeat?.stop();
     this.outbox.close(payload);
   }
 
   // The turn
-
-  readonly #schedule = (): void => {
-    if (!this.#inTurn) this.#defer();
-  };
 
   #defer(): void {
     if (this.#deferred) return;
@@ -244,38 +260,53 @@ export class Session implements TransportSink, ReadingOwner, Patient {
     this.outbox.flush();
   };
 
+  /** Parses on while somebody waits for messages; `ahead`: into the read-ahead as well, as far as it has room. */
   #pump(ahead: boolean): void {
-    if (this.#pumping || !this.#started) return;
+    if (this.#pumping || !this.#started) return this.#balance();
     this.#pumping = true;
     const { intake, reading } = this;
-    while (
-      !this.#inputOver &&
-      (reading.waiting || intake.dropping || (ahead && reading.hasRoom(intake.held)))
-    ) {
+    while (!this.#inputOver && this.#wantsInput(ahead)) {
       const event = intake.next();
       if (event === NOTHING) break;
-      if (event === MESSAGE) {
-        if (!intake.dropping) reading.message(intake);
-      } else if (event === PING) this.controls.ping(intake);
+      if (event === MESSAGE) reading.message();
+      else if (event === BEGIN) reading.began();
+      else if (event === PIECE) reading.piece();
+      else if (event === END) reading.completed();
+      else if (event === PING) this.controls.ping(intake);
       else if (event === PONG) this.controls.pong(intake);
       else if (event === CLOSE) this.#closeReceived();
       else this.#fault(intake.error);
     }
     this.#pumping = false;
-    if (this.#ending && (this.#inputOver || !intake.pending)) this.controls.end(this.#endOfInput);
-    // In its place among the messages; once our own close frame is out, at once.
-    const inPlace = !intake.pending && reading.idle && (ahead || reading.waiting);
-    const { sent, failed } = this.#closing;
-    if (this.#ending && (inPlace || (sent && !failed))) this.#conclude();
+    if (this.#ended !== undefined) {
+      if (!intake.pending) this.#stopInput();
+      if (this.#inputOver) this.controls.end(this.#ended.reason);
+      const inPlace = this.#inputOver && reading.idle && (ahead || reading.waiting);
+      if (inPlace || intake.dropping) this.#conclude();
+    }
     this.#balance();
   }
 
+  #wantsInput(ahead: boolean): boolean {
+    const { intake, reading } = this;
+    if (reading.waiting || intake.dropping) return true;
+    // What has come of a connection that is gone is little, and pooled memory may hang on it.
+    return ahead && (this.#closing.phase === GONE || reading.hasRoom(intake.held));
+  }
+
   #fault(error: WebSocketError | undefined): void {
-    if (error instanceof ReadLimitError) {
-      this.fail(error, CloseCode.MessageTooBig, '');
-    } else if (error instanceof ProtocolError) {
+    if (error instanceof ProtocolError) {
       this.fail(error, error.closeCode, error.faults.join(', ').slice(0, 123));
+    } else {
+      this.fail(error, error instanceof ReadLimitError ? CloseCode.MessageTooBig : 1011, '');
     }
+  }
+
+  /** Nothing is parsed any more, and no memory is held for it. */
+  #stopInput(): void {
+    if (this.#inputOver) return;
+    this.#inputOver = true;
+    this.intake.destroy();
   }
 
   /** Pauses the transport when nobody reads and enough is read ahead, and lets it flow again. */
@@ -285,17 +316,30 @@ export class Session implements TransportSink, ReadingOwner, Patient {
     if (!this.paused && !wanted && !reading.hasRoom(intake.held)) {
       this.paused = true;
       this.transport.pause();
-      if (reading.unread && this.state === 'open') this.#arm(this.settings.idleReadTimeout);
+      if (reading.unread) this.#armIdle();
     } else if (this.paused && (wanted || reading.isLow(intake.held))) {
       this.paused = false;
-      if (this.state === 'open' && !this.#ending) timersOf(this.host).clear(this.#alarm);
+      this.#disarmIdle();
       this.transport.resume();
     }
+  }
+
+  #armIdle(): void {
+    const { idleReadTimeout } = this.settings;
+    if (idleReadTimeout === Infinity || this.#closing.phase !== OPEN) return;
+    const text = `nobody read for ${idleReadTimeout} ms; see idleReadTimeout`;
+    this.#idleAlarm ??= { tick: undefined, ring: () => this.abort(new TimeoutError(text)) };
+    timersOf(this.host).set(this.#idleAlarm, idleReadTimeout);
+  }
+
+  #disarmIdle(): void {
+    if (this.#idleAlarm !== undefined) timersOf(this.host).clear(this.#idleAlarm);
   }
 
   // The end
 
   #closeReceived(): void {
+    const closing = this.#closing;
     const { bytes, start, end } = this.intake;
     let payload;
     try {
@@ -304,62 +348,54 @@ export class Session implements TransportSink, ReadingOwner, Patient {
       this.#fault(error as ProtocolError);
       return;
     }
-    this.#closing.received = payload;
-    this.#inputOver = true;
-    this.intake.destroy();
+    closing.received = payload;
+    this.#stopInput();
     // An end of the stream that is known already stands behind this frame.
-    this.#ending = true;
-    this.#endOfInput = new CloseError(payload.code, payload.reason);
+    this.#ended = { reason: new CloseError(payload.code, payload.reason) };
+    if (closing.sent) this.#closeTransport();
+    else if (closing.phase === OPEN) closing.phase = ENDING;
     this.#arm(this.settings.closeTimeout);
   }
 
   /** No more input will come; the first reason counts. */
-  #end(error: unknown): void {
-    if (this.#ending) return;
-    this.#ending = true;
-    this.#endOfInput = error;
+  #end(reason: unknown): void {
+    this.#ended ??= { reason };
   }
 
-  /** All that came before the end is read: it takes effect. */
+  /** All that came before the end is read, or dropped: reading ends, once the end is answered. */
   #conclude(): void {
-    const answer = this.#answer();
-    if (answer === undefined) this.reading.end(this.#endOfInput);
-    else void answer.then(() => this.reading.end(this.#endOfInput));
+    if (this.#closing.phase === ENDING) this.#answer();
+    if (this.#closing.phase !== ANSWERING) this.reading.end(this.#ended!.reason);
   }
 
-  /** Answers the peer's close frame, or the end of its stream. The promise is there while a close handler is at work. */
-  #answer(): Promise<void> | undefined {
+  /** Answers the peer's close frame, or the end of its stream. */
+  #answer(): void {
     const closing = this.#closing;
-    if (closing.answered || closing.failed || this.state === 'closed') return undefined;
-    closing.answered = true;
     const { received } = closing;
     if (received === undefined) {
-      if (this.state === 'open') this.state = 'closing';
+      closing.phase = CLOSING;
       this.#heartbeat?.stop();
-      this.outbox.refuse(this.#endOfInput as WebSocketError);
+      this.outbox.refuse(this.#ended!.reason as WebSocketError);
       this.#endTransport();
-      return undefined;
+      return;
     }
-    if (closing.sent) {
-      this.#closeTransport();
-      return undefined;
-    }
-    this.state = 'closing';
+    closing.phase = ANSWERING;
     const handled = this.controls.close(received.code, received.reason);
-    if (handled === undefined) {
-      this.#echo(received.code);
-      return undefined;
+    if (handled === undefined) this.#echo(received.code);
+    else {
+      handled.then(
+        () => this.#echo(received.code),
+        (error: unknown) => this.fail(error, CloseCode.InternalServerErr, ''),
+      );
     }
-    return handled.then(
-      () => this.#echo(received.code),
-      (error: unknown) => this.fail(error, CloseCode.InternalServerErr, ''),
-    );
   }
 
   #echo(code: number): void {
-    if (this.state === 'closed' || this.#closing.failed) return;
-    if (!this.#closing.sent) this.#sendClose(formatCloseMessage(code));
+    // The handler has sent a close frame of its own, or something worse has happened meanwhile.
+    if (this.#closing.phase !== ANSWERING) return;
+    this.#sendClose(formatCloseMessage(code));
     this.#closeTransport();
+    this.#defer();
   }
 
   /** 7.1.1: the server closes TCP first, the client waits for it. */
@@ -367,7 +403,6 @@ export class Session implements TransportSink, ReadingOwner, Patient {
     if (this.#eof) this.#endTransport();
     else if (this.#role === 'server') this.outbox.end();
     this.#arm(this.settings.closeTimeout);
-    this.#defer();
   }
 
   /** The peer has ended its side: ours ends after what waits, and the transport is dropped. */
@@ -379,28 +414,19 @@ export class Session implements TransportSink, ReadingOwner, Patient {
   }
 
   #arm(ms: number): void {
-    if (this.state === 'closed') return;
-    if (ms === Infinity) timersOf(this.host).clear(this.#alarm);
-    else timersOf(this.host).set(this.#alarm, ms);
+    if (this.#closing.phase !== GONE) timersOf(this.host).set(this.#endAlarm, ms);
   }
 
-  #late(): void {
-    if (this.state === 'open' && !this.#ending) {
-      this.abort(
-        new TimeoutError(
-          `nobody read for ${this.settings.idleReadTimeout} ms; see idleReadTimeout`,
-        ),
-      );
-      return;
-    }
-    if (!this.#closing.answered && this.#ending && !this.#closing.failed && !this.#closing.sent) {
+  #endIsLate(): void {
+    const closing = this.#closing;
+    if (closing.phase === ENDING) {
       // Messages before it are not read yet, but the peer has waited long enough for its answer.
-      void this.#answer();
+      this.#answer();
       this.#arm(this.settings.closeTimeout);
       return;
     }
-    if (this.#closing.received === undefined && !this.#closing.failed) {
-      this.#lost ??= new TimeoutError(
+    if (closing.received === undefined) {
+      closing.lost ??= new TimeoutError(
         'the peer did not finish the closing handshake in time; see closeTimeout',
       );
     }
@@ -410,7 +436,6 @@ export class Session implements TransportSink, ReadingOwner, Patient {
 
 function words(error: Error): string {
   const { code } = error as { code?: unknown };
-  return typeof code === 'string' && !error.message.includes(code)
-    ? `${error.message} (${code})`
-    : error.message;
+  if (typeof code !== 'string' || error.message.includes(code)) return error.message;
+  return `${error.message} (${code})`;
 }

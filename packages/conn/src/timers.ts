@@ -44,15 +44,14 @@ export class Timers {
   /** Takes `alarm` back; nothing happens when it is not set. */
   clear(alarm: Alarm): void {
     if (alarm.tick === undefined) return;
-    const alarms = this.#ticks.get(alarm.tick);
+    const { tick } = alarm;
+    const alarms = this.#ticks.get(tick);
     alarm.tick = undefined;
     alarms?.delete(alarm);
-    if (alarms?.size === 0) this.#prune();
-  }
-
-  #prune(): void {
-    for (const [tick, alarms] of this.#ticks) if (alarms.size === 0) this.#ticks.delete(tick);
-    if (!this.#ticks.has(this.#next)) this.#arm();
+    if (alarms?.size !== 0) return;
+    this.#ticks.delete(tick);
+    // A timer that is set for it may ring for nothing: cheaper than to look for the next one now.
+    if (this.#ticks.size === 0) this.#arm();
   }
 
   #arm(): void {
