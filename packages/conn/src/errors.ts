@@ -140,7 +140,7 @@ export function isUnexpectedCloseError(error: unknown, ...expected: number[]): e
 }
 
 /** The peer's words with control characters escaped, so that they cannot forge lines in a log. */
-export function printable(text: string): string {
+function printable(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (c) => {
     return `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
   });

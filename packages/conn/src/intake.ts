@@ -31,7 +31,7 @@ export const MESSAGE = 1;
 export const PING = 2;
 export const PONG = 3;
 export const CLOSE = 4;
-export const FAULT = 5;
+const FAULT = 5;
 /** A message begins that is given in pieces, since `streaming` was set. */
 export const BEGIN = 6;
 /** A piece of it, in memory that nobody else writes to. */

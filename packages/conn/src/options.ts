@@ -142,7 +142,7 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
  *
  * @throws TypeError, RangeError, with the option's name.
  */
-export function bound(name: string, value: unknown, fallback: number, least: number): number {
+function bound(name: string, value: unknown, fallback: number, least: number): number {
   if (value === undefined) return fallback;
   if (value === false) return Infinity;
   if (value === 0 && least > 0)
