@@ -1,5 +1,6 @@
 import { type CloseInfo, CloseMessage, type Conn } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
+import { turn } from '../../src/index.ts';
 import { ended, expectNoSockets, nothingLeft, OVER, pattern } from '../../src/peers/index.ts';
 import { type BothOurs, bothOurs, DIRECTIONS } from './ours.ts';
 
@@ -82,6 +83,7 @@ describe.each(OVER)('our client and our server over %s, closing,', (_, secure) =
         void conn.send(pattern(5_000, i));
         void ends[to].conn.send(pattern(5_000, i));
       }
+      while (conn.bufferedAmount > 0) await turn();
       // Behind all that nobody reads, the other end does not even see the close frame.
       expect(await conn.close(4003)).toMatchObject({ code: 1006, wasClean: false });
       for (let i = 0; i < 40; i++) {
