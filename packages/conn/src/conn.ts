@@ -5,7 +5,6 @@ import {
   formatCloseMessage,
   PingMessage,
   PongMessage,
-  parseCloseMessage,
   type Role,
   TextMessage,
 } from '@ws/codec';
@@ -13,15 +12,20 @@ import type { CloseInfo, ConnState } from './closing.ts';
 import type { CloseHandler, PingPongHandler } from './controls.ts';
 import { copyOf } from './copy.ts';
 import { bytesOf, controlPayload, isBorrowed, isUnstable, type MessageData } from './data.ts';
+import { untilOf } from './deadline.ts';
 import { TimeoutError } from './errors.ts';
+import { checkSchema, formatJSON, parseJSON } from './json.ts';
 import type { Message } from './message.ts';
 import type { MessageReader } from './message-reader.ts';
-import { type ConnOptions, duration, kind, resolveSettings } from './options.ts';
+import type { MessageWriter } from './message-writer.ts';
+import { type ConnOptions, duration, kind, readLimit, resolveSettings } from './options.ts';
 import { checkPatience, type Patience, patiently } from './patience.ts';
 import { portableHost } from './portable-host.ts';
+import { checkClosePayload, PreparedMessage } from './prepared-message.ts';
 import { done, handled, rejected } from './promises.ts';
 import { endsWell, type MessageHandler } from './reading.ts';
 import { Session } from './session.ts';
+import type { SchemaOutput, StandardSchema } from './standard-schema.ts';
 import type { Transport } from './transport.ts';
 
 /** What a connection has counted since it was made. Bytes are those of the wire, headers included. */
@@ -45,6 +49,15 @@ export interface PingOptions {
   /** In ms, default 20 s; `false` waits as long as the connection lasts. */
   readonly timeout?: number | false | undefined;
 }
+
+/** How {@link Conn.nextWriter} takes its turn. */
+export interface NextWriterOptions {
+  /** Wait for an open writer to be closed by its owner, in place of finishing it. Default: false. */
+  readonly queue?: boolean | undefined;
+}
+
+/** The session behind a Conn, for those functions of this package that work on Conns. */
+export let sessionOf: (conn: Conn) => Session;
 
 /**
  * A WebSocket connection over any {@link Transport} (RFC 6455).
@@ -75,6 +88,10 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   /** The extensions agreed on in the handshake, as the response named them; `''` when there are none. */
   readonly extensions: string;
   readonly #session: Session;
+
+  static {
+    sessionOf = (conn) => conn.#session;
+  }
 
   /**
    * Starts `transport`, which is this connection's from now on. No frame is parsed before the code that makes the Conn
@@ -108,7 +125,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
 
   /** Bytes accepted by writes and not yet handed to the operating system. */
   get bufferedAmount(): number {
-    return this.#session.outbox.bufferedAmount;
+    const { outbox, writing } = this.#session;
+    return outbox.bufferedAmount + writing.waiting;
   }
 
   /** The counters as they stand now. */
@@ -152,6 +170,31 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    */
   readMessage(options?: Patience): Promise<Message> {
     return this.#read('readMessage', options);
+  }
+
+  /**
+   * The next message, of either type, parsed as JSON.
+   *
+   * @param options - `schema`: a Standard Schema (zod, valibot, …) that the value must fit; what it makes of the value is
+   *   returned. `signal`, `timeout`: as for {@link readMessage}.
+   * @throws (rejects) {@link JSONError} when the message is no JSON or does not fit: it is gone, and the connection goes
+   *   on. TypeError for a schema that is none. Else as {@link readMessage}.
+   */
+  readJSON<S extends StandardSchema>(
+    options: Patience & { readonly schema: S },
+  ): Promise<SchemaOutput<S>>;
+  readJSON<T = unknown>(options?: Patience & { readonly schema?: undefined }): Promise<T>;
+  readJSON(
+    options: Patience & { readonly schema?: StandardSchema | undefined } = {},
+  ): Promise<unknown> {
+    try {
+      checkPatience(options);
+      checkSchema(options.schema);
+    } catch (error) {
+      return rejected(error);
+    }
+    const { schema, ...patience } = options;
+    return handled(this.#read('readJSON', patience).then((message) => parseJSON(message, schema)));
   }
 
   /**
@@ -249,19 +292,19 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    *   neither text nor bytes, or no message type. Nothing is sent then.
    */
   writeMessage(type: number, data: MessageData): Promise<void> {
-    const { outbox } = this.#session;
+    const { writing } = this.#session;
     if (type !== TextMessage && type !== BinaryMessage) {
       if (isControlType(type)) return this.writeControl(type, isBorrowed(data) ? data.data : data);
       return rejected(badType(type));
     }
-    if (typeof data === 'string') return outbox.text(type, data);
+    if (typeof data === 'string') return writing.text(type, data);
     try {
       if (isBorrowed(data)) {
         data.check();
-        return outbox.message(type, data.bytes, data.start, data.end);
+        return writing.message(type, data.bytes, data.start, data.end);
       }
       const bytes = bytesOf(data);
-      return outbox.message(type, isUnstable(bytes) ? copyOf(bytes) : bytes, 0, bytes.length);
+      return writing.message(type, isUnstable(bytes) ? copyOf(bytes) : bytes, 0, bytes.length);
     } catch (error) {
       return rejected(error);
     }
@@ -269,8 +312,49 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
 
   /** Sends a string as text, bytes as binary, a {@link BorrowedMessage} as what it is. As {@link writeMessage}. */
   send(data: MessageData): Promise<void> {
-    if (typeof data === 'string') return this.#session.outbox.text(TextMessage, data);
+    if (typeof data === 'string') return this.#session.writing.text(TextMessage, data);
     return this.writeMessage(isBorrowed(data) ? data.type : BinaryMessage, data);
+  }
+
+  /**
+   * A message as a stream: it leaves in fragments of `writeBufferSize` while you write it.
+   *
+   * At most one is open, as in gorilla/websocket: a writer that is open is finished first, its last fragment leaves, and
+   * its owner's next call rejects with {@link WriteClosedError}. With `queue: true` this call waits until its owner has
+   * closed it: for several producers of streams. Whole messages always wait until the writer is closed.
+   *
+   * @param type - `TextMessage` or `BinaryMessage`. Control frames are
+   *   sent with {@link writeControl}.
+   * @throws (rejects) {@link CloseSentError}, what ended the connection, TypeError for a wrong type.
+   */
+  nextWriter(type: number, options: NextWriterOptions = {}): Promise<MessageWriter> {
+    const { writing } = this.#session;
+    if (type !== TextMessage && type !== BinaryMessage) return rejected(badType(type));
+    if (typeof options !== 'object' || options === null) {
+      return rejected(new TypeError(`nextWriter: expected options, got ${kind(options)}`));
+    }
+    return writing.nextWriter(type, options.queue === true);
+  }
+
+  /**
+   * Sends `value` as JSON, in a text message.
+   *
+   * @throws (rejects) {@link JSONError} when it has no JSON, and nothing is sent; else as {@link writeMessage}.
+   */
+  writeJSON(value: unknown): Promise<void> {
+    try {
+      return this.#session.writing.text(TextMessage, formatJSON(value));
+    } catch (error) {
+      return rejected(error);
+    }
+  }
+
+  /** Sends a {@link PreparedMessage}. As {@link writeMessage}. */
+  writePreparedMessage(message: PreparedMessage): Promise<void> {
+    if (!(message instanceof PreparedMessage)) {
+      return rejected(new TypeError(`expected a PreparedMessage, got ${kind(message)}`));
+    }
+    return this.writeMessage(message.type, message.bytes);
   }
 
   /**
@@ -292,10 +376,10 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     try {
       if (!isControlType(type)) throw badType(type);
       const payload = controlPayload(data, host);
-      if (type === CloseMessage) checkClose(payload);
-      if (isPast(deadline)) throw new TimeoutError('write timeout');
+      if (type === CloseMessage) checkClosePayload(payload);
+      if (deadline !== undefined && untilOf(deadline) <= 0) throw new TimeoutError('write timeout');
       if (type !== CloseMessage) return outbox.control(type, payload, 0, payload.length);
-      if (outbox.error !== undefined) throw outbox.error;
+      if (!outbox.open) throw outbox.error;
       this.#session.sendClose(payload, settings.closeTimeout);
       return done;
     } catch (error) {
@@ -330,6 +414,37 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     } catch (error) {
       return rejected(error);
     }
+  }
+
+  /**
+   * Sets the longest message that is accepted from here on, in bytes of plain payload; `false`: no limit.
+   *
+   * @throws TypeError, RangeError for what is no such number.
+   */
+  setReadLimit(bytes: number | false): void {
+    this.#session.intake.readLimit = readLimit(bytes);
+  }
+
+  /**
+   * When it strikes, the pending read and every later one rejects with {@link TimeoutError}: for good, as in Go.
+   *
+   * @param at - A Date or ms since 1970, strikes at once when it is past; `null`: none. Moving it in time keeps it from
+   *   striking.
+   * @throws TypeError, RangeError for what is no moment.
+   */
+  setReadDeadline(at: Date | number | null): void {
+    this.#session.setReadDeadline(at);
+  }
+
+  /**
+   * When it strikes with writes under way, or at the first write after it, the transport is dropped, since the stream is
+   * corrupt: writes reject with {@link TimeoutError}. Control frames of {@link writeControl} have deadlines of their own.
+   *
+   * @param at - As for {@link setReadDeadline}.
+   * @throws TypeError, RangeError for what is no moment.
+   */
+  setWriteDeadline(at: Date | number | null): void {
+    this.#session.setWriteDeadline(at);
   }
 
   /**
@@ -435,25 +550,6 @@ function badType(type: unknown): TypeError {
   return new TypeError(
     `websocket: bad write message type: ${typeof type === 'number' ? type : kind(type)}`,
   );
-}
-
-function checkClose(payload: Uint8Array): void {
-  try {
-    parseCloseMessage(payload);
-  } catch (error) {
-    throw new RangeError(`websocket: not the payload of a close frame; use formatCloseMessage`, {
-      cause: error,
-    });
-  }
-}
-
-function isPast(deadline: Date | number | null | undefined): boolean {
-  if (deadline === undefined || deadline === null) return false;
-  const at = deadline instanceof Date ? deadline.getTime() : deadline;
-  if (typeof at !== 'number' || Number.isNaN(at)) {
-    throw new TypeError(`deadline: expected a Date or ms since 1970, got ${kind(deadline)}`);
-  }
-  return at <= Date.now();
 }
 
 function functionOrNull<T>(name: string, handler: T | null): T | undefined {

@@ -1,6 +1,7 @@
 import type { Host } from './host.ts';
 import { BorrowedMessage } from './message.ts';
 import { kind } from './options.ts';
+import { utf8 } from './text.ts';
 
 /**
  * What can be sent: text, bytes in any shape, or the message that a `receive` handler was lent.
@@ -44,18 +45,13 @@ function attached(buffer: ArrayBufferLike): Uint8Array {
  * @throws TypeError as {@link bytesOf}, RangeError for more than 125 bytes (RFC 6455, section 5.5).
  */
 export function controlPayload(data: unknown, host: Host): Uint8Array {
-  const bytes = typeof data === 'string' ? encode(data, host) : bytesOf(data);
+  const bytes = typeof data === 'string' ? utf8(data, host) : bytesOf(data);
   if (bytes.length > 125) {
     throw new RangeError(
       `websocket: invalid control frame: ${bytes.length} bytes of payload, 125 are allowed`,
     );
   }
   return bytes;
-}
-
-function encode(text: string, host: Host): Uint8Array {
-  const room = new Uint8Array(text.length * 3);
-  return room.subarray(0, host.writeUtf8(room, 0, text));
 }
 
 /** Memory that other threads may write to, or that may shrink, cannot be referenced by a pending write. */

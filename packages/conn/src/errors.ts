@@ -53,6 +53,38 @@ export class CloseSentError extends WebSocketError {
   }
 }
 
+/**
+ * A call on a MessageWriter whose message is over: closed, aborted, or finished because a later `nextWriter` began the
+ * next one.
+ */
+export class WriteClosedError extends WebSocketError {
+  declare readonly code: 'WS_ERR_WRITE_CLOSED';
+
+  constructor() {
+    super('write closed', 'WS_ERR_WRITE_CLOSED');
+  }
+
+  override get name(): string {
+    return 'WriteClosedError';
+  }
+}
+
+/** A message is not the JSON that was asked for, or a value cannot be written as JSON. The connection stays usable. */
+export class JSONError extends WebSocketError {
+  declare readonly code: 'WS_ERR_JSON';
+  /** What a schema found wrong, as its library tells it. */
+  readonly issues: readonly unknown[];
+
+  constructor(message: string, issues: readonly unknown[] = [], options?: ErrorOptions) {
+    super(message, 'WS_ERR_JSON', options);
+    this.issues = issues;
+  }
+
+  override get name(): string {
+    return 'JSONError';
+  }
+}
+
 /** The peer's message is longer than `readLimit`. The connection was closed with 1009. */
 export class ReadLimitError extends WebSocketError {
   declare readonly code: 'WS_ERR_READ_LIMIT';

@@ -37,3 +37,14 @@ declare const ReadableStream: {
     strategy: { highWaterMark: number },
   ): ReadableStream<R>;
 };
+
+interface WritableStream<W> {
+  getWriter(): { write(chunk: W): Promise<void>; close(): Promise<void> };
+}
+declare const WritableStream: {
+  new <W>(sink: {
+    write(chunk: W): Promise<void>;
+    close(): Promise<void>;
+    abort(reason: unknown): void;
+  }): WritableStream<W>;
+};

@@ -12,8 +12,10 @@ export {
   TextMessage,
   WebSocketError,
 } from '@ws/codec';
+export { type BroadcastOptions, broadcast } from './broadcast.ts';
+export type { BufferPool } from './buffer-pool.ts';
 export type { CloseInfo, ConnState } from './closing.ts';
-export { Conn, type ConnStats, type PingOptions } from './conn.ts';
+export { Conn, type ConnStats, type NextWriterOptions, type PingOptions } from './conn.ts';
 export type { CloseHandler, PingPongHandler } from './controls.ts';
 export type { MessageData } from './data.ts';
 export {
@@ -22,14 +24,18 @@ export {
   CloseSentError,
   isCloseError,
   isUnexpectedCloseError,
+  JSONError,
   ReadLimitError,
   ReadPendingError,
   TimeoutError,
   TransportError,
+  WriteClosedError,
 } from './errors.ts';
 export type { Host } from './host.ts';
+export { joinMessages } from './join.ts';
 export { BorrowedMessage, type DataType, Message } from './message.ts';
 export { MessageReader } from './message-reader.ts';
+export { MessageWriter } from './message-writer.ts';
 export {
   type ConnOptions,
   type ConnSettings,
@@ -41,5 +47,7 @@ export {
 export { type ConnPairOptions, connPair } from './pair.ts';
 export type { Patience } from './patience.ts';
 export { portableHost } from './portable-host.ts';
+export { PreparedMessage } from './prepared-message.ts';
 export type { MessageHandler } from './reading.ts';
+export type { SchemaOutput, StandardSchema } from './standard-schema.ts';
 export type { Transport, TransportSink } from './transport.ts';

@@ -103,8 +103,15 @@ export class Intake {
     this.#decoder = new FrameDecoder({
       role,
       holdLimit: 0,
+      readBufferSize: settings.readBufferSize,
       maxFramePayload: settings.readLimit,
     });
+  }
+
+  /** Sets the longest message from here on, in bytes; of one that is under way too. */
+  set readLimit(bytes: number) {
+    this.#readLimit = bytes;
+    this.#decoder.maxFramePayload = bytes - (this.#open ? this.#length : 0);
   }
 
   /** Bytes that have arrived and are held: chunks not parsed yet, and the message under way. */

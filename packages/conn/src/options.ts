@@ -1,4 +1,5 @@
 import type { Role } from '@ws/codec';
+import type { BufferPool } from './buffer-pool.ts';
 import type { Host } from './host.ts';
 
 /** When to ask a silent peer whether it is still there, in milliseconds. */
@@ -29,6 +30,12 @@ export interface ConnSettings {
   readonly heartbeat?: false | Heartbeat | undefined;
   /** How many pings of `ping()` may be unanswered. Default: 64. */
   readonly maxPendingPings?: number | undefined;
+  /** Bytes that a transport which reads into our memory is first offered. Default: 4,096. */
+  readonly readBufferSize?: number | undefined;
+  /** Bytes of payload in a fragment of `nextWriter`, and the first size of a write buffer. Default: 4,096. */
+  readonly writeBufferSize?: number | undefined;
+  /** Lends the write buffers, one for as long as something is written. Default: the process's own pool. */
+  readonly writeBufferPool?: BufferPool | undefined;
 }
 
 /** What a `Conn` is made with. */
@@ -54,6 +61,9 @@ export interface Settings {
   readonly closeTimeout: number;
   readonly heartbeat: false | Heartbeat;
   readonly maxPendingPings: number;
+  readonly readBufferSize: number;
+  readonly writeBufferSize: number;
+  readonly writeBufferPool: BufferPool | undefined;
 }
 
 const KIB = 1024;
@@ -72,6 +82,9 @@ const DEFAULTS: { readonly [R in Role]: Settings } = {
     closeTimeout: 5_000,
     heartbeat: { interval: 20_000, timeout: 20_000 },
     maxPendingPings: 64,
+    readBufferSize: 4096,
+    writeBufferSize: 4096,
+    writeBufferPool: undefined,
   },
   client: {
     readLimit: 16 * MIB,
@@ -83,6 +96,9 @@ const DEFAULTS: { readonly [R in Role]: Settings } = {
     closeTimeout: 5_000,
     heartbeat: false,
     maxPendingPings: 64,
+    readBufferSize: 4096,
+    writeBufferSize: 4096,
+    writeBufferPool: undefined,
   },
 };
 
@@ -97,6 +113,9 @@ export const connSettingNames: readonly (keyof ConnSettings)[] = [
   'closeTimeout',
   'heartbeat',
   'maxPendingPings',
+  'readBufferSize',
+  'writeBufferSize',
+  'writeBufferPool',
 ];
 
 /**
@@ -134,7 +153,17 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
     closeTimeout: duration('closeTimeout', options.closeTimeout, defaults.closeTimeout, false),
     heartbeat: heartbeat(options.heartbeat, defaults.heartbeat),
     maxPendingPings: bytes('maxPendingPings', options.maxPendingPings, defaults.maxPendingPings),
+    readBufferSize: bytes('readBufferSize', options.readBufferSize, defaults.readBufferSize),
+    writeBufferSize: bytes('writeBufferSize', options.writeBufferSize, defaults.writeBufferSize),
+    writeBufferPool: bufferPool(options.writeBufferPool),
   };
+}
+
+/** The value of `readLimit`, for `setReadLimit`. */
+export function readLimit(value: unknown): number {
+  if (value === undefined)
+    throw new TypeError('setReadLimit: expected a number of bytes, or false');
+  return bound('readLimit', value, 0, 1);
 }
 
 /**
@@ -195,6 +224,15 @@ function heartbeat(value: unknown, fallback: false | Heartbeat): false | Heartbe
     interval: duration('heartbeat.interval', interval, 20_000, false),
     timeout: duration('heartbeat.timeout', timeout, 20_000, false),
   };
+}
+
+function bufferPool(value: unknown): BufferPool | undefined {
+  if (value === undefined) return undefined;
+  const { get, put } = (value ?? {}) as { get?: unknown; put?: unknown };
+  if (typeof get === 'function' && typeof put === 'function') return value as BufferPool;
+  throw new TypeError(
+    `writeBufferPool: expected an object with get() and put(), got ${kind(value)}`,
+  );
 }
 
 /** How an error message names a value of the wrong type. */

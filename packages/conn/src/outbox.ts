@@ -5,6 +5,7 @@ import {
   PingMessage,
   PongMessage,
   type Role,
+  type SlabSource,
   utf8Length,
   type WebSocketError,
 } from '@ws/codec';
@@ -18,7 +19,7 @@ import { type Deferred, deferred, done, rejected } from './promises.ts';
 import type { Transport } from './transport.ts';
 
 /** Unmasked payloads above this are referenced, not copied: a copy into the slab wins below it. */
-const BORROW_FROM = 65_536;
+export const BORROW_FROM = 65_536;
 /** What waits in one turn is handed to the transport at this size already: the largest slab is full then. */
 const FLUSH_AT = 65_536;
 /** After this much in one turn of the event loop a write resolves in a later one, so that timers and I/O get theirs. */
@@ -67,6 +68,8 @@ export class Outbox {
   #nextTurn: Deferred<void> | undefined;
   /** Set while writes are dropped: their bytes are free, but they were not sent. */
   #cutting: WebSocketError | undefined;
+  /** Why the next write fails: a write deadline that has struck. */
+  #expired: WebSocketError | undefined;
   #ending = false;
   #ended = false;
 
@@ -75,6 +78,7 @@ export class Outbox {
     transport: Transport,
     host: Host,
     settings: Settings,
+    pool: SlabSource,
     owner: OutboxOwner,
   ) {
     this.#transport = transport;
@@ -84,6 +88,8 @@ export class Outbox {
     this.#nextKey = role === 'client' ? lentBy(host).nextKey : undefined;
     this.#encoder = new FrameEncoder({
       role,
+      pool,
+      slabBytes: settings.writeBufferSize,
       borrowFrom: BORROW_FROM,
       writeUtf8: lentBy(host).writeUtf8,
       nextKey: this.#nextKey,
@@ -106,23 +112,35 @@ export class Outbox {
   }
 
   text(opcode: DataType, text: string): Promise<void> {
-    const refusal = this.#refusal(text.length, text);
+    const refusal = this.refusal(text.length, text, 0);
     if (refusal !== undefined) return refusal;
     return this.#accepted(this.#encoder.text(opcode, true, 0, text));
   }
 
   /** A whole message of `bytes[start, end)`. */
   message(opcode: DataType, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    const refusal = this.#refusal(end - start, undefined);
+    const refusal = this.refusal(end - start, undefined, 0);
     if (refusal !== undefined) return refusal;
     if (end - start > BORROW_FROM && this.#nextKey === undefined)
       return this.#reference(opcode, bytes, start, end);
     return this.#accepted(this.#encoder.frame(opcode, true, 0, bytes, start, end));
   }
 
+  /** A fragment of a message that is written as a stream. */
+  fragment(
+    opcode: number,
+    fin: boolean,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): Promise<void> {
+    if (fin) this.messages++;
+    return this.#paced(this.#encoder.frame(opcode, fin, 0, bytes, start, end));
+  }
+
   /** A ping or a pong. While the transport is blocked it passes all that waits, and only the newest pong is kept. */
   control(opcode: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    if (this.error !== undefined) return rejected(this.error);
+    if (!this.open) return rejected(this.error);
     if (!this.#blocked) {
       this.#count(opcode, this.#encoder.frame(opcode, true, 0, bytes, start, end));
       if (this.#encoder.pending >= FLUSH_AT) this.#write();
@@ -144,7 +162,7 @@ export class Outbox {
   /** The close frame, after all that was accepted; nothing is accepted after it (RFC 6455, section 5.5.1). */
   close(payload: Uint8Array): void {
     this.#count(CloseMessage, this.#encoder.frame(CloseMessage, true, 0, payload));
-    this.error ??= new CloseSentError();
+    this.error = new CloseSentError();
     this.#owner.flushLater();
   }
 
@@ -161,6 +179,19 @@ export class Outbox {
     this.#blocked = false;
     this.#write();
     this.#settle();
+  }
+
+  /** Whether control frames are accepted: also while a write deadline is past. */
+  get open(): boolean {
+    return this.error === undefined || this.error === this.#expired;
+  }
+
+  /** The write deadline is past: what waits has failed, and so will the next write. `undefined`: it was moved. */
+  expire(error: WebSocketError | undefined): void {
+    if (this.error !== this.#expired) return;
+    this.#expired = error;
+    this.error = error;
+    if (error !== undefined && this.bufferedAmount > 0) this.#owner.abort(error);
   }
 
   /** Nothing more is accepted. */
@@ -205,15 +236,22 @@ export class Outbox {
     this.bytes += encoded;
   }
 
-  /** A rejected promise when a write of `size` bytes (of text: of UTF-16 units) cannot be accepted. */
-  #refusal(size: number, text: string | undefined): Promise<void> | undefined {
-    if (this.error !== undefined) return rejected(this.error);
+  /**
+   * A rejected promise when a write of `size` bytes (of text: of UTF-16 units) cannot be accepted, with `waiting` bytes
+   * ahead of it that are not here yet.
+   */
+  refusal(size: number, text: string | undefined, waiting: number): Promise<void> | undefined {
+    if (this.error !== undefined) return this.#refused(this.error);
     const limit = this.#settings.maxBufferedAmount;
     const bytes = text === undefined ? size : size * 3;
-    if (bytes + this.#encoder.pending <= limit && !this.#blocked) return undefined;
+    if (bytes + waiting + this.#encoder.pending <= limit && !this.#blocked) return undefined;
     this.#write();
-    const buffered = this.bufferedAmount;
-    if (buffered === 0 || buffered + bytes <= limit) return undefined;
+    const buffered = this.bufferedAmount + waiting;
+    // Below the mark a message of any size is taken: who awaits every write never meets the limit.
+    const low =
+      buffered === 0 ||
+      (buffered < this.#settings.highWaterMark && this.#settings.highWaterMark <= limit);
+    if (low || buffered + bytes <= limit) return undefined;
     const exact = text === undefined ? size : utf8Length(text);
     if (buffered + exact <= limit) return undefined;
     return rejected(
@@ -221,6 +259,12 @@ export class Outbox {
         `${buffered} bytes wait already and ${exact} more would pass maxBufferedAmount (${limit}); await your writes`,
       ),
     );
+  }
+
+  #refused(error: WebSocketError): Promise<void> {
+    // The write that comes too late is what breaks the stream, not the deadline.
+    if (error === this.#expired) this.#owner.abort(error);
+    return rejected(error);
   }
 
   #reference(opcode: DataType, bytes: Uint8Array, start: number, end: number): Promise<void> {
@@ -243,6 +287,11 @@ export class Outbox {
 
   #accepted(encoded: number): Promise<void> {
     this.messages++;
+    return this.#paced(encoded);
+  }
+
+  /** A frame was accepted: what its writer is told. */
+  #paced(encoded: number): Promise<void> {
     this.frames++;
     this.bytes += encoded;
     this.#turnFrames++;

@@ -311,9 +311,9 @@ export class Reading implements InflowSource {
     this.#finished = undefined;
     this.#way = ON_DEMAND;
     const thrown = this.#thrown;
-    // A handler that could not send after our close frame has not failed.
-    if (thrown !== undefined && !(thrown.error instanceof CloseSentError))
-      finished.reject(thrown.error);
+    // A handler that could not send after our close frame, or that met the end itself, has not failed.
+    const failed = thrown !== undefined && thrown.error !== this.error;
+    if (failed && !(thrown.error instanceof CloseSentError)) finished.reject(thrown.error);
     else if (endsWell(this.error)) finished.resolve();
     else finished.reject(this.error);
   }

@@ -4,8 +4,10 @@ import {
   ProtocolError,
   parseCloseMessage,
   type Role,
+  sharedSlabPool,
   type WebSocketError,
 } from '@ws/codec';
+import { slabsOf } from './buffer-pool.ts';
 import {
   ANSWERING,
   CLOSING,
@@ -17,6 +19,7 @@ import {
   OPEN,
 } from './closing.ts';
 import { Controls } from './controls.ts';
+import { Deadline } from './deadline.ts';
 import {
   CloseError,
   CloseSentError,
@@ -33,6 +36,7 @@ import { type Deferred, deferred } from './promises.ts';
 import { Reading, type ReadingOwner } from './reading.ts';
 import { type Alarm, timersOf } from './timers.ts';
 import type { Transport, TransportSink } from './transport.ts';
+import { Writing, type WritingOwner } from './writing.ts';
 
 /**
  * One connection behind its `Conn`: joins the transport, what comes in, what goes out, the readers and the closing
@@ -48,12 +52,13 @@ import type { Transport, TransportSink } from './transport.ts';
  * own close frame, which drops messages, at once. Never true: input over with pooled memory held for it; a message
  * delivered that came after a fault.
  */
-export class Session implements TransportSink, ReadingOwner, OutboxOwner, Patient {
+export class Session implements TransportSink, ReadingOwner, OutboxOwner, WritingOwner, Patient {
   readonly host: Host;
   readonly settings: Settings;
   readonly transport: Transport;
   readonly intake: Intake;
   readonly outbox: Outbox;
+  readonly writing: Writing;
   readonly reading: Reading;
   readonly controls: Controls;
   readonly closed: Deferred<CloseInfo> = deferred<CloseInfo>();
@@ -74,6 +79,8 @@ export class Session implements TransportSink, ReadingOwner, OutboxOwner, Patien
   /** Whoever parses now writes out what that leaves behind. */
   #inTurn = false;
   #deferred = false;
+  #readDeadline: Deadline | undefined;
+  #writeDeadline: Deadline | undefined;
   #ended: { readonly reason: unknown } | undefined;
   #inputOver = false;
   /** The peer has ended its side of the transport. */
@@ -85,7 +92,11 @@ export class Session implements TransportSink, ReadingOwner, OutboxOwner, Patien
     this.host = host;
     this.settings = settings;
     this.intake = new Intake(role, settings, host);
-    this.outbox = new Outbox(role, transport, host, settings, this);
+    const { writeBufferPool, writeBufferSize } = settings;
+    const pool =
+      writeBufferPool === undefined ? sharedSlabPool() : slabsOf(writeBufferPool, writeBufferSize);
+    this.outbox = new Outbox(role, transport, host, settings, pool, this);
+    this.writing = new Writing(this, this.outbox, host, pool, writeBufferSize, role === 'client');
     this.reading = new Reading(this, this.intake, host, settings.readAhead);
     this.controls = new Controls(this, host, settings.maxPendingPings);
     if (settings.heartbeat !== false)
@@ -104,7 +115,10 @@ export class Session implements TransportSink, ReadingOwner, OutboxOwner, Patien
   data(chunk: Uint8Array): void {
     this.bytesIn += chunk.length;
     if (this.#heartbeat !== undefined) this.#heartbeat.heardAt = this.host.now();
-    if (this.#closing.sent && this.#closing.drop(chunk.length)) this.transport.destroy();
+    // Counted from when our close frame has left: until then the peer cannot know.
+    if (this.#closing.sent && !this.outbox.unsent && this.#closing.drop(chunk.length)) {
+      this.abort(new TransportError('the peer went on sending after our close frame'));
+    }
     if (this.#inputOver) return;
     this.intake.push(chunk);
     this.wanted();
@@ -136,6 +150,8 @@ export class Session implements TransportSink, ReadingOwner, OutboxOwner, Patien
     this.#heartbeat?.stop();
     timersOf(this.host).clear(this.#endAlarm);
     this.#disarmIdle();
+    this.#readDeadline?.clear();
+    this.#writeDeadline?.clear();
     const broken =
       error === undefined ? undefined : new TransportError(words(error), { cause: error });
     const eof = new CloseError(CloseCode.AbnormalClosure, 'unexpected EOF');
@@ -143,6 +159,7 @@ export class Session implements TransportSink, ReadingOwner, OutboxOwner, Patien
     closing.lost ??= broken ?? this.#ended?.reason;
     const flushed = !this.outbox.unsent;
     this.outbox.destroy(closing.sent ? new CloseSentError() : (closing.lost as WebSocketError));
+    this.writing.end(this.outbox.error!);
     this.closed.resolve(closing.info(flushed));
     this.#defer();
   }
@@ -163,7 +180,10 @@ export class Session implements TransportSink, ReadingOwner, OutboxOwner, Patien
   handlerFailed(error: unknown): void {
     const { phase, sent } = this.#closing;
     this.reading.drop();
-    if (this.#eof || phase === GONE) {
+    if (error === this.#ended?.reason) {
+      // It waited for something that the end took away: a pong, a write. The end is not its fault.
+      this.#defer();
+    } else if (this.#eof || phase === GONE) {
       // Nobody is left to be told 1011; as a rule the end is why the handler failed.
       this.#stopInput();
       this.reading.end(error);
@@ -172,6 +192,10 @@ export class Session implements TransportSink, ReadingOwner, OutboxOwner, Patien
       this.fail(error, CloseCode.InternalServerErr, '');
     }
     // After our close frame the handshake goes on, and `receive` tells of the error.
+  }
+
+  writerBroken(reason: unknown): void {
+    this.fail(reason, CloseCode.InternalServerErr, '');
   }
 
   flushLater(): void {
@@ -190,7 +214,7 @@ export class Session implements TransportSink, ReadingOwner, OutboxOwner, Patien
 
   /** Starts the closing handshake (RFC 6455, section 7.1.2), or joins the one that is under way. */
   sendClose(payload: Uint8Array, timeout: number): void {
-    if (this.outbox.error !== undefined) return;
+    if (!this.outbox.open) return;
     this.#started = true;
     this.#sendClose(payload);
     this.reading.drop();
@@ -199,6 +223,23 @@ export class Session implements TransportSink, ReadingOwner, OutboxOwner, Patien
     if (this.#closing.received !== undefined) this.#closeTransport();
     this.#balance();
     this.#defer();
+  }
+
+  setReadDeadline(at: Date | number | null): void {
+    this.#readDeadline ??= new Deadline(this.host, () => {
+      this.reading.drop();
+      this.intake.drop();
+      this.reading.end(new TimeoutError('read timeout'));
+    });
+    this.#readDeadline.set(at);
+  }
+
+  setWriteDeadline(at: Date | number | null): void {
+    this.#writeDeadline ??= new Deadline(this.host, () => {
+      this.outbox.expire(new TimeoutError('write timeout'));
+    });
+    this.outbox.expire(undefined);
+    this.#writeDeadline.set(at);
   }
 
   /** Drops the connection and all that waits, without a close frame. */
@@ -241,6 +282,7 @@ export class Session implements TransportSink, ReadingOwner, OutboxOwner, Patien
     this.#closing.phase = CLOSING;
     this.#heartbeat?.stop();
     this.outbox.close(payload);
+    this.writing.end(this.outbox.error!);
   }
 
   // The turn
@@ -376,6 +418,7 @@ export class Session implements TransportSink, ReadingOwner, OutboxOwner, Patien
       closing.phase = CLOSING;
       this.#heartbeat?.stop();
       this.outbox.refuse(this.#ended!.reason as WebSocketError);
+      this.writing.end(this.outbox.error!);
       this.#endTransport();
       return;
     }

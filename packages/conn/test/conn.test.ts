@@ -45,6 +45,8 @@ describe('new Conn', () => {
     'highWaterMark',
     'closeTimeout',
     'maxPendingPings',
+    'readBufferSize',
+    'writeBufferSize',
   ] as const;
 
   it.each(numbers)('refuses a bad %s at once, by its name', (name) => {
@@ -88,7 +90,9 @@ describe('new Conn', () => {
   });
 
   it('knows its settings by name', () => {
-    expect(connSettingNames.toSorted()).toEqual([...numbers, 'heartbeat'].toSorted());
+    expect(connSettingNames.toSorted()).toEqual(
+      [...numbers, 'heartbeat', 'writeBufferPool'].toSorted(),
+    );
   });
 });
 

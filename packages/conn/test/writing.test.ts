@@ -414,7 +414,7 @@ describe('writeControl', () => {
     await expect(conn.writeControl(PingMessage, 'late', new Date(0))).rejects.toThrow(
       'write timeout',
     );
-    await expect(conn.writeControl(PingMessage, '', Number.NaN)).rejects.toBeInstanceOf(TypeError);
+    await expect(conn.writeControl(PingMessage, '', Number.NaN)).rejects.toBeInstanceOf(RangeError);
     await expect(conn.writeControl(PingMessage, '', 'now' as never)).rejects.toBeInstanceOf(
       TypeError,
     );

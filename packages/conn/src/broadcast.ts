@@ -1,0 +1,59 @@
+import { BinaryMessage, TextMessage } from '@ws/codec';
+import { type Conn, sessionOf } from './conn.ts';
+import type { MessageData } from './data.ts';
+import { kind } from './options.ts';
+import { PreparedMessage } from './prepared-message.ts';
+
+/** Whom a {@link broadcast} leaves out. */
+export interface BroadcastOptions {
+  /** Sends only where this says true. */
+  readonly filter?: ((conn: Conn) => boolean) | undefined;
+  /** Connections that do not get it: the sender's own, as a rule. */
+  readonly except?: Conn | Iterable<Conn> | undefined;
+}
+
+/**
+ * Sends one message to many connections. One that is slow or gone holds up none of the others: where too much waits
+ * already (`maxBufferedAmount`), the message is left out.
+ *
+ * @param conns - Each gets it once.
+ * @param data - A string is sent as text, bytes as binary, a {@link PreparedMessage} as what it is.
+ * @returns How many connections accepted it.
+ * @throws TypeError for what cannot be sent, or a filter that is no function; nothing is sent then. What `filter` throws.
+ */
+export function broadcast(
+  conns: Iterable<Conn>,
+  data: MessageData | PreparedMessage,
+  options: BroadcastOptions = {},
+): number {
+  const { filter, except } = options;
+  if (filter !== undefined && typeof filter !== 'function') {
+    throw new TypeError(`filter: expected a function, got ${kind(filter)}`);
+  }
+  const message = data instanceof PreparedMessage ? data : prepare(data);
+  const left = leftOut(except);
+  const chosen: Conn[] = [];
+  for (const conn of conns) {
+    if (!left.has(conn) && (filter === undefined || filter(conn))) chosen.push(conn);
+  }
+  let accepted = 0;
+  for (const conn of chosen) {
+    if (!sessionOf(conn).writing.accepts(message.bytes.length)) continue;
+    void conn.writePreparedMessage(message);
+    accepted++;
+  }
+  return accepted;
+}
+
+function prepare(data: MessageData): PreparedMessage {
+  return new PreparedMessage(typeof data === 'string' ? TextMessage : typeOf(data), data);
+}
+
+function typeOf(data: Exclude<MessageData, string>): number {
+  return (data as { type?: unknown } | null)?.type === TextMessage ? TextMessage : BinaryMessage;
+}
+
+function leftOut(except: Conn | Iterable<Conn> | undefined): Set<unknown> {
+  if (except === undefined) return new Set();
+  return new Set(Symbol.iterator in except ? except : [except]);
+}

@@ -1,0 +1,62 @@
+import type { Host } from './host.ts';
+import { kind } from './options.ts';
+import { type Alarm, timersOf } from './timers.ts';
+
+/** The longest delay that the timers of every platform take. */
+const LONGEST = 2 ** 31 - 1;
+
+/** A moment after which something is no longer allowed, as Go's deadlines. It can be moved until it strikes. */
+export class Deadline implements Alarm {
+  tick: number | undefined;
+  /** The moment has come. */
+  struck = false;
+  readonly #host: Host;
+  readonly #strike: () => void;
+  /** By the host's clock. */
+  #at = Infinity;
+
+  constructor(host: Host, strike: () => void) {
+    this.#host = host;
+    this.#strike = strike;
+  }
+
+  /** Sets it to `at`, a Date or ms since 1970; null takes it away. One that is past strikes at once. */
+  set(at: Date | number | null): void {
+    const ms = untilOf(at);
+    timersOf(this.#host).clear(this);
+    this.struck = false;
+    this.#at = this.#host.now() + ms;
+    if (ms <= 0) this.#struck();
+    else if (ms !== Infinity) timersOf(this.#host).set(this, Math.min(ms, LONGEST));
+  }
+
+  ring(): void {
+    const left = this.#at - this.#host.now();
+    if (left <= 0) this.#struck();
+    else timersOf(this.#host).set(this, Math.min(left, LONGEST));
+  }
+
+  clear(): void {
+    timersOf(this.#host).clear(this);
+  }
+
+  #struck(): void {
+    this.struck = true;
+    this.#strike();
+  }
+}
+
+/**
+ * Milliseconds from now to `at`, Infinity for null.
+ *
+ * @throws TypeError when it is neither a Date nor a number nor null, RangeError when it is no moment.
+ */
+export function untilOf(at: Date | number | null): number {
+  if (at === null) return Infinity;
+  const time = at instanceof Date ? at.getTime() : at;
+  if (typeof time !== 'number') {
+    throw new TypeError(`deadline: expected a Date, ms since 1970 or null, got ${kind(at)}`);
+  }
+  if (Number.isNaN(time)) throw new RangeError('deadline: expected a moment, got NaN');
+  return time - Date.now();
+}

@@ -1,0 +1,69 @@
+import { JSONError } from './errors.ts';
+import type { Message } from './message.ts';
+import { kind } from './options.ts';
+import type { StandardSchema } from './standard-schema.ts';
+
+/**
+ * The value that `message` is the JSON of, as `schema` makes it.
+ *
+ * @throws (rejects) JSONError when it is none, or does not fit.
+ */
+export async function parseJSON(
+  message: Message,
+  schema: StandardSchema | undefined,
+): Promise<unknown> {
+  const value = parse(message);
+  if (schema === undefined) return value;
+  let result;
+  try {
+    result = await schema['~standard'].validate(value);
+  } catch (error) {
+    throw new JSONError('the schema failed', [], { cause: error });
+  }
+  if (result.issues === undefined) return result.value;
+  throw new JSONError(`message does not fit the schema: ${words(result.issues)}`, result.issues);
+}
+
+function parse(message: Message): unknown {
+  const text = message.text();
+  if (text.trim() === '') throw new JSONError('unexpected EOF: an empty message is no JSON');
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new JSONError('message is no JSON', [], { cause: error });
+  }
+}
+
+/** What the first issues say; the peer's own words are not among them. */
+function words(issues: readonly unknown[]): string {
+  const texts = issues.slice(0, 3).map((issue) => {
+    const { message, path } = issue as { message?: unknown; path?: readonly unknown[] };
+    const keys = path?.map((step) => String((step as { key?: unknown })?.key ?? step)).join('.');
+    return keys ? `${keys}: ${String(message)}` : String(message);
+  });
+  return issues.length > 3 ? `${texts.join('; ')}; …` : texts.join('; ');
+}
+
+/**
+ * `value` as JSON text.
+ *
+ * @throws JSONError when it has none: a function, a symbol, undefined, a BigInt, a circle.
+ */
+export function formatJSON(value: unknown): string {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value);
+  } catch (error) {
+    throw new JSONError('value cannot be written as JSON', [], { cause: error });
+  }
+  if (text === undefined) throw new JSONError(`${kind(value)} has no JSON`);
+  return text;
+}
+
+/** @throws TypeError when `schema` is no Standard Schema. */
+export function checkSchema(schema: unknown): void {
+  if (schema === undefined) return;
+  const { '~standard': standard } = (schema ?? {}) as { '~standard'?: { validate?: unknown } };
+  if (typeof standard?.validate === 'function') return;
+  throw new TypeError(`schema: expected a Standard Schema (zod, valibot, …), got ${kind(schema)}`);
+}

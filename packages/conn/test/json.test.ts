@@ -1,0 +1,128 @@
+import { describe, expect, expectTypeOf, it } from 'vitest';
+import { JSONError } from '../src/index.ts';
+import type { StandardSchema } from '../src/standard-schema.ts';
+import { wired } from './wired.ts';
+
+/** A schema as the standard describes it; real libraries are tested beside it. */
+function schemaOf<T>(validate: (value: unknown) => unknown): StandardSchema<T> {
+  return { '~standard': { version: 1, vendor: 'test', validate: validate as never } };
+}
+
+describe('readJSON', () => {
+  it('parses messages of either type', async () => {
+    const { conn, feed, frame } = wired('server');
+    feed(frame(1, '{"a":[1,"é"]}'), frame(2, ' 5 '), frame(1, 'null'));
+    expect(await conn.readJSON()).toEqual({ a: [1, 'é'] });
+    expect(await conn.readJSON<number>()).toBe(5);
+    expect(await conn.readJSON()).toBe(null);
+  });
+
+  it.each(['', ' \n', '{', '{"a":1} x', 'NaN'])(
+    'rejects %j, and the connection goes on',
+    async (text) => {
+      const { conn, feed, frame } = wired('server');
+      feed(frame(1, text), frame(1, '"next"'));
+      const read = conn.readJSON();
+      await expect(read).rejects.toBeInstanceOf(JSONError);
+      await expect(read).rejects.toMatchObject({ code: 'WS_ERR_JSON' });
+      expect(await conn.readJSON()).toBe('next');
+    },
+  );
+
+  it('survives nesting beyond the parser, and keys that look dangerous', async () => {
+    const { conn, feed, frame } = wired('server', { readLimit: false });
+    feed(frame(1, `${'['.repeat(100_000)}`), frame(1, '{"__proto__":{"x":1},"constructor":2}'));
+    await expect(conn.readJSON()).rejects.toBeInstanceOf(JSONError);
+    const value = await conn.readJSON<Record<string, unknown>>();
+    expect(Object.keys(value)).toEqual(['__proto__', 'constructor']);
+    expect(({} as Record<string, unknown>)['x']).toBeUndefined();
+  });
+
+  it('gives what the schema makes of the value, also later', async () => {
+    const { conn, feed, frame } = wired('server');
+    const schema = schemaOf<number>(async (value) => ({ value: Number(value) * 2 }));
+    feed(frame(1, '"21"'));
+    const value = await conn.readJSON({ schema });
+    expectTypeOf(value).toEqualTypeOf<number>();
+    expect(value).toBe(42);
+  });
+
+  it('rejects with the issues of the schema, and the connection goes on', async () => {
+    const { conn, feed, frame } = wired('server');
+    const issues = [
+      { message: 'too small', path: ['a', { key: 'b' }] },
+      { message: 'x' },
+      { message: 'y' },
+      { message: 'z' },
+    ];
+    feed(frame(1, '1'), frame(1, '2'));
+    const read = conn.readJSON({ schema: schemaOf(() => ({ issues })) });
+    await expect(read).rejects.toMatchObject({ issues, code: 'WS_ERR_JSON' });
+    await expect(read).rejects.toThrow('a.b: too small; x; y; …');
+    expect(await conn.readJSON()).toBe(2);
+  });
+
+  it('rejects when the schema throws, with its error as the cause', async () => {
+    const { conn, feed, frame } = wired('server');
+    const cause = new Error('schema');
+    feed(frame(1, '1'));
+    const schema = schemaOf(() => {
+      throw cause;
+    });
+    await expect(conn.readJSON({ schema })).rejects.toMatchObject({ code: 'WS_ERR_JSON', cause });
+  });
+
+  it('refuses what is no schema before it reads', async () => {
+    const { conn, feed, frame } = wired('server');
+    feed(frame(1, '1'));
+    for (const schema of [5, null, {}, () => true]) {
+      await expect(conn.readJSON({ schema: schema as never })).rejects.toBeInstanceOf(TypeError);
+    }
+    await expect(conn.readJSON(5 as never)).rejects.toBeInstanceOf(TypeError);
+    expect(await conn.readJSON()).toBe(1);
+  });
+
+  it('gives up softly, and clashes by its name', async () => {
+    const { conn, host } = wired('server');
+    const read = conn.readJSON({ timeout: 20 });
+    await expect(conn.readMessage()).rejects.toThrow('readMessage while readJSON is pending');
+    await host.advance(30);
+    await expect(read).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
+  });
+});
+
+describe('writeJSON', () => {
+  it('sends text without a newline', async () => {
+    const { conn, host, sent } = wired('server');
+    await conn.writeJSON({ a: '<é>' });
+    await conn.writeJSON(null);
+    await conn.writeJSON([undefined]);
+    await host.settle();
+    expect(sent()).toEqual(['text {"a":"<é>"}', 'text null', 'text [null]']);
+  });
+
+  const circle: Record<string, unknown> = {};
+  circle['self'] = circle;
+
+  it.each([
+    ['undefined', undefined],
+    ['a function', () => {}],
+    ['a symbol', Symbol('x')],
+    ['a BigInt', 5n],
+    ['a circle', circle],
+    [
+      'a toJSON that throws',
+      {
+        toJSON: () => {
+          throw new Error('x');
+        },
+      },
+    ],
+  ])('refuses %s, and sends nothing', async (_says, value) => {
+    const { conn, host, transport } = wired('server');
+    await expect(conn.writeJSON(value)).rejects.toBeInstanceOf(JSONError);
+    await host.settle();
+    expect(transport.writes).toEqual([]);
+    expect(conn.state).toBe('open');
+  });
+});
