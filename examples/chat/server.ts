@@ -7,8 +7,8 @@ import { visit } from './visitor.ts';
 
 /** How long the peers may take to answer our close frame, in ms, before they are dropped. */
 const PATIENCE_MS = 1_000;
-/** Ctrl-C in a terminal may reach us twice: from the terminal and from the package manager. */
-const SAME_SIGNAL_MS = 250;
+/** Ctrl-C in a terminal may reach us more than once: from the terminal and from the package manager. */
+const SAME_SIGNAL_MS = 1_000;
 
 const room = new Room();
 const endpoints = new Map<string, (conn: Conn) => Promise<unknown>>([

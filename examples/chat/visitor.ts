@@ -23,10 +23,10 @@ const REFUSALS = [50, 1] as const;
 /** Runs one connection of the chat, from its first message to its end. */
 export async function visit(conn: Conn, room: Room): Promise<void> {
   const visitor = new Visitor(conn, room);
+  conn.setReadLimit(MAX_REQUEST);
   try {
     await conn.receive((message) => {
       if (message.type !== TextMessage) visitor.hangUp(CloseCode.UnsupportedData, 'text only');
-      else if (message.length > MAX_REQUEST) visitor.hangUp(CloseCode.MessageTooBig, 'too long');
       else visitor.hear(message.text());
     });
   } finally {
