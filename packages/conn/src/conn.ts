@@ -19,6 +19,7 @@ import type { Message } from './message.ts';
 import type { MessageReader } from './message-reader.ts';
 import type { MessageWriter } from './message-writer.ts';
 import { type ConnOptions, duration, kind, readLimit, resolveSettings } from './options.ts';
+import { BORROW_FROM } from './outbox.ts';
 import { checkPatience, type Patience, patiently } from './patience.ts';
 import { portableHost } from './portable-host.ts';
 import { checkClosePayload, PreparedMessage } from './prepared-message.ts';
@@ -303,8 +304,9 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
         data.check();
         return writing.message(type, data.bytes, data.start, data.end);
       }
-      const bytes = bytesOf(data);
-      return writing.message(type, isUnstable(bytes) ? copyOf(bytes) : bytes, 0, bytes.length);
+      let bytes = bytesOf(data);
+      if (bytes.length > BORROW_FROM && isUnstable(bytes)) bytes = copyOf(bytes);
+      return writing.message(type, bytes, 0, bytes.length);
     } catch (error) {
       return rejected(error);
     }

@@ -54,7 +54,10 @@ export function controlPayload(data: unknown, host: Host): Uint8Array {
   return bytes;
 }
 
-/** Memory that other threads may write to, or that may shrink, cannot be referenced by a pending write. */
+/**
+ * Memory that other threads may write to, or that may shrink, cannot be referenced by a pending write. Ask for large
+ * ones only: V8 makes the `buffer` of a small array when it is first looked at.
+ */
 export function isUnstable(bytes: Uint8Array): boolean {
   const { buffer } = bytes;
   return !(buffer instanceof ArrayBuffer) || (buffer as { resizable?: boolean }).resizable === true;

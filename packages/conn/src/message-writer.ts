@@ -1,4 +1,5 @@
 import { ContinuationFrame, type Slab, type SlabSource } from '@ws/codec';
+import { leaseOf } from './assembly.ts';
 import { bytesOf, isBorrowed, type MessageData } from './data.ts';
 import { WriteClosedError } from './errors.ts';
 import type { Host } from './host.ts';
@@ -56,7 +57,7 @@ export class MessageWriter implements AsyncDisposable {
    * Adds to the message.
    *
    * @param data - Text (each call encoded for itself, lone surrogates as U+FFFD), or bytes in any shape. Leave bytes
-   *   alone until the promise settles. Nothing at all sends nothing.
+   *   alone until the promise settles, save those of a {@link BorrowedMessage}. Nothing at all sends nothing.
    * @returns A promise that resolves when the data is taken and there is room for more. Calls need not wait for each
    *   other: they are taken in their order.
    * @throws (rejects) {@link WriteClosedError} after `close`, `abort` or a later `nextWriter`; {@link CloseSentError}
@@ -67,7 +68,9 @@ export class MessageWriter implements AsyncDisposable {
       const bytes = this.#bytesOf(data);
       const closed = this.#refusal();
       if (closed !== undefined) return closed;
-      return this.#after(() => this.#put(bytes, 0));
+      const written = this.#after(() => this.#put(bytes, 0));
+      if (written !== done) hold(bytes, written);
+      return written;
     } catch (error) {
       return rejected(error);
     }
@@ -199,6 +202,14 @@ export class MessageWriter implements AsyncDisposable {
     this.#fill = 0;
     slab?.release();
   }
+}
+
+/** Keeps `bytes` of a borrowed message from being used again until they are written. */
+function hold(bytes: Uint8Array, written: Promise<void>): void {
+  const lease = leaseOf(bytes);
+  if (lease === undefined) return;
+  lease.pin();
+  written.then(lease.release, lease.release);
 }
 
 const NOTHING = /* @__PURE__ */ new Uint8Array(0);

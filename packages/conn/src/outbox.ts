@@ -135,7 +135,10 @@ export class Outbox {
     end: number,
   ): Promise<void> {
     if (fin) this.messages++;
-    return this.#paced(this.#encoder.frame(opcode, fin, 0, bytes, start, end));
+    // The encoder would refer to large ones, and a writer uses its buffer again at once.
+    const copied = end - start > BORROW_FROM && this.#nextKey === undefined;
+    if (!copied) return this.#paced(this.#encoder.frame(opcode, fin, 0, bytes, start, end));
+    return this.#paced(this.#encoder.frame(opcode, fin, 0, copyOf(bytes, start, end)));
   }
 
   /** A ping or a pong. While the transport is blocked it passes all that waits, and only the newest pong is kept. */
