@@ -1,4 +1,5 @@
 export { closingSuite } from './closing.ts';
+export { cutSuite } from './cuts.ts';
 export { farewellSuite } from './farewell.ts';
 export { flowSuite } from './flow.ts';
 export { expectNoSockets, nothingLeft, whenOver } from './leftovers.ts';
@@ -29,3 +30,4 @@ export {
   type WithWs,
   wsClosed,
 } from './stage.ts';
+export { streamSuite, waysOfDraining } from './streams.ts';

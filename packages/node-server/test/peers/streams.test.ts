@@ -1,0 +1,5 @@
+import { cutSuite, streamSuite } from '@ws/testkit/peers';
+import { serverStage } from './stage.ts';
+
+streamSuite(serverStage);
+cutSuite(serverStage);
