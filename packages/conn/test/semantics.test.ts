@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   BinaryMessage,
   type BufferPool,
+  CloseCode,
   CloseError,
   CloseMessage,
   isCloseError,
@@ -80,6 +81,14 @@ describe('the words of gorilla/websocket', () => {
     [1015, 'TLS handshake error'],
   ])('close %d is (%s)', (code, name) => {
     expect(new CloseError(code).message).toBe(`websocket: close ${code} (${name})`);
+  });
+
+  it('the close codes have their numbers', () => {
+    const all = Object.values(CloseCode).toSorted((a, b) => a - b);
+    expect(all).toEqual([
+      1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 1015,
+    ]);
+    expect([CloseCode.NormalClosure, CloseCode.InternalServerErr]).toEqual([1000, 1011]);
   });
 
   it.each([1012, 1013, 3000, 4999])('close %d has no name', (code) => {
