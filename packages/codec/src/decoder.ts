@@ -1,3 +1,4 @@
+import { xorCopy } from './copy.ts';
 import {
   type DecodeEvent,
   FAILED,
@@ -20,7 +21,6 @@ import {
   WORDS_FROM,
   wordsOver,
   xorBytes,
-  xorCopy,
   xorOwned,
   xorWords,
 } from './mask.ts';

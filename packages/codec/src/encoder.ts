@@ -1,22 +1,11 @@
+import { xorAscii, xorCopyWide } from './copy.ts';
 import { checkFrameFields, headerSize, writeHeader } from './header.ts';
-import {
-  checkRange,
-  rotate,
-  SIMD_FROM,
-  skewOf,
-  swap,
-  WORDS_FROM,
-  wordsOver,
-  xorBytes,
-  xorCopy,
-  xorOwned,
-} from './mask.ts';
+import { checkRange, isBytes, rotateBigEndian } from './mask.ts';
 import { sharedMaskKeys } from './mask-key.ts';
 import type { Role } from './opcode.ts';
-import { type Slab, type SlabSource, sharedSlabPool } from './pool.ts';
+import { type SlabSource, sharedSlabPool } from './pool.ts';
 import { FIN, MASK, RSV } from './rules.ts';
-import { Segments } from './segments.ts';
-import { type Simd, simd } from './simd.ts';
+import { LARGEST_SLAB, SlabWriter } from './slab-writer.ts';
 import { isHigh, utf8Length, writeUtf8 } from './utf8.ts';
 
 /** Options of {@link FrameEncoder}. */
@@ -38,15 +27,13 @@ export interface FrameEncoderOptions {
   writeUtf8?: (into: Uint8Array, at: number, text: string) => number;
 }
 
-/** A slab is sealed when it has this many bytes; smaller ones grow to it. */
-const LARGEST = 64 * 1024;
 const LONGEST_HEADER = 14;
-/** Up to here one pass copies and masks: reading back as words what was just written as bytes would stall. */
-const ONE_PASS = 16;
+/** The longest payload whose length stands in the second byte. */
+const SHORT = 125;
+/** Up to here one pass copies and masks: a call that copies and one that masks cost more. */
+const ONE_PASS = 24;
 /** Up to here a loop over the characters beats the call of a native encoder. */
 const SHORT_TEXT = 16;
-const NONE = -1;
-const NO_BYTES = new Uint8Array(0);
 
 /**
  * Frames in, segments out. Frames are appended to a slab; what a turn appends, leaves as one piece:
@@ -69,29 +56,17 @@ const NO_BYTES = new Uint8Array(0);
  * @see RFC 6455, sections 5.2 and 5.3
  */
 export class FrameEncoder {
-  readonly #maskBit: number;
+  // Plain fields: `#` ones are longer in bytecode, and the way of a small frame must be short enough to be inlined.
+  private readonly out: SlabWriter;
+  private readonly maskBit: number;
+  /** Size of a header with a 7-bit length. */
+  private readonly shortHeader: number;
+  /** What is longer is no small frame, or is borrowed. */
+  private readonly smallUpTo: number;
+  private readonly nextKey: () => number;
   readonly #keySize: number;
-  readonly #pool: SlabSource;
-  readonly #firstSlab: number;
   readonly #borrowFrom: number;
-  readonly #nextKey: () => number;
   readonly #writeUtf8: (into: Uint8Array, at: number, text: string) => number;
-
-  // The slab being filled: its bytes [0, #pos) will be a segment.
-  #slab: Slab | undefined = undefined;
-  #bytes: Uint8Array = NO_BYTES;
-  #words: BigInt64Array | undefined = undefined;
-  #skew = 0;
-  #simd: Simd | undefined = undefined;
-  /** Where the slab lies in the SIMD memory, or -1. */
-  #address = -1;
-  #pos = 0;
-  /** What is left of the slab. */
-  #room = 0;
-  /** Index of the first byte in the slab with which a frame begins; NONE while one goes on that began before. */
-  #boundary = 0;
-
-  readonly #sealed = new Segments();
 
   /** @throws TypeError for a bad role or function, RangeError for a number out of range. */
   constructor(options: FrameEncoderOptions) {
@@ -110,18 +85,20 @@ export class FrameEncoder {
         throw new TypeError(`${name} must be a function`);
       }
     }
-    this.#maskBit = role === 'client' ? MASK : 0;
-    this.#keySize = role === 'client' ? 4 : 0;
-    this.#pool = options.pool ?? sharedSlabPool();
-    this.#firstSlab = slabBytes;
+    const masks = role === 'client';
+    this.out = new SlabWriter(options.pool ?? sharedSlabPool(), slabBytes, masks);
+    this.maskBit = masks ? MASK : 0;
+    this.#keySize = masks ? 4 : 0;
+    this.shortHeader = 2 + this.#keySize;
+    this.smallUpTo = masks ? SHORT : Math.min(SHORT, borrowFrom);
+    this.nextKey = options.nextKey ?? (() => sharedMaskKeys().next());
     this.#borrowFrom = borrowFrom;
-    this.#nextKey = options.nextKey ?? (() => sharedMaskKeys().next());
     this.#writeUtf8 = options.writeUtf8 ?? writeUtf8;
   }
 
   /** Bytes appended and not yet taken away by {@link shift}. */
   get pending(): number {
-    return this.#sealed.bytes + this.#pos;
+    return this.out.sealed.bytes + this.out.pos;
   }
 
   /**
@@ -146,32 +123,30 @@ export class FrameEncoder {
     end: number = payload.length,
     release?: () => void,
   ): number {
+    const { out } = this;
     const length = end - start;
-    if (!(payload instanceof Uint8Array && start >= 0 && length >= 0 && end <= payload.length)) {
-      checkRange(payload, start, end);
+    // What most frames are: small, in order, and there is room. Its code is inlined into the caller's, if that is hot,
+    // which is worth a third; whatever else there is to say is said by #anyFrame.
+    if (
+      isBytes(payload) &&
+      start >= 0 &&
+      end <= payload.length &&
+      length >= 0 &&
+      length <= this.smallUpTo &&
+      length <= out.limit - out.pos - this.shortHeader &&
+      (opcode & 0x0f) === opcode &&
+      (rsv & RSV) === rsv &&
+      (fin || opcode < 8) &&
+      release === undefined
+    ) {
+      const key = this.begin((fin ? FIN : 0) | rsv | opcode, length);
+      const at = out.pos + this.shortHeader;
+      if (length <= ONE_PASS) xorCopyWide(payload, start, length, out.view, at, key);
+      else out.fill(at, payload, start, end, key);
+      out.pos = at + length;
+      return this.shortHeader + length;
     }
-    if (badFrame(opcode, fin, rsv, length)) refuse(opcode, fin, rsv);
-    const b0 = (fin ? FIN : 0) | rsv | opcode;
-    const size = headerSize(length) + this.#keySize + length;
-    if (this.#keySize === 0 && length > this.#borrowFrom) {
-      this.#borrow(b0, payload, start, end, release);
-    } else if (size > LARGEST) {
-      this.#inPieces(b0, payload, start, end);
-      release?.();
-    } else {
-      if (this.#room < size) this.#grow(size);
-      const at = this.#pos + size - length;
-      const key = this.#header(b0, length);
-      if (length <= ONE_PASS) {
-        xorCopy(payload, start, end, this.#bytes, at, key);
-      } else {
-        this.#bytes.set(length === payload.length ? payload : payload.subarray(start, end), at);
-        if (key !== 0) this.#mask(at, at + length, key);
-      }
-      this.#advance(size);
-      if (release !== undefined) release();
-    }
-    return size;
+    return this.#anyFrame(opcode, fin, rsv, payload, start, end, release);
   }
 
   /**
@@ -182,26 +157,33 @@ export class FrameEncoder {
    */
   text(opcode: number, fin: boolean, rsv: number, text: string): number {
     if (typeof text !== 'string') throw new TypeError('text must be a string');
+    const { out } = this;
+    const units = text.length;
     // At least as many bytes as UTF-16 units.
-    if (badFrame(opcode, fin, rsv, text.length)) refuse(opcode, fin, rsv);
+    if (badFrame(opcode, fin, rsv, units)) refuse(opcode, fin, rsv);
     const b0 = (fin ? FIN : 0) | rsv | opcode;
-    const most = 3 * text.length + LONGEST_HEADER;
-    if (most > LARGEST) return this.#longText(b0, text);
+    const most = 3 * units + LONGEST_HEADER;
+    if (most > LARGEST_SLAB) return this.#longText(b0, text);
 
-    if (this.#room < most) this.#grow(most);
-    const bytes = this.#bytes;
+    out.reserve(most);
+    const { pos } = out;
+    if (units <= SHORT_TEXT) {
+      const key = this.begin(b0, units);
+      const at = pos + this.shortHeader;
+      if (xorAscii(text, out.view, at, key)) {
+        out.pos = at + units;
+        return this.shortHeader + units;
+      }
+    }
     // Nearly all text is ASCII: guess the header from the number of characters, and move the text when it was not.
-    const guess = this.#pos + headerSize(text.length) + this.#keySize;
-    let length = text.length <= SHORT_TEXT ? writeAscii(bytes, guess, text) : -1;
-    if (length < 0) length = this.#writeUtf8(bytes, guess, text);
-    if (badFrame(opcode, fin, rsv, length)) refuse(opcode, fin, rsv);
-    const at = this.#pos + headerSize(length) + this.#keySize;
-    if (at !== guess) bytes.copyWithin(at, guess, guess + length);
-    const key = this.#header(b0, length);
-    this.#mask(at, at + length, key);
-    const size = at + length - this.#pos;
-    this.#advance(size);
-    return size;
+    const guess = pos + headerSize(units) + this.#keySize;
+    const length = this.#writeUtf8(out.bytes, guess, text);
+    if (length !== units && badFrame(opcode, fin, rsv, length)) refuse(opcode, fin, rsv);
+    const at = pos + headerSize(length) + this.#keySize;
+    if (at !== guess) out.bytes.copyWithin(at, guess, guess + length);
+    out.mask(at, at + length, this.#header(b0, length));
+    out.pos = at + length;
+    return out.pos - pos;
   }
 
   /**
@@ -209,33 +191,33 @@ export class FrameEncoder {
    * to a further segment.
    */
   get segments(): number {
-    this.#seal();
-    return this.#sealed.count;
+    this.out.seal();
+    return this.out.sealed.count;
   }
 
   /** The memory in which segment `i` lies: `[segStart(i), segEnd(i))` of it is to be written. */
   segBuf(i: number): Uint8Array {
-    return this.#sealed.buf(i);
+    return this.out.sealed.buf(i);
   }
 
   /** Index of the first byte of segment `i`. */
   segStart(i: number): number {
-    return this.#sealed.start(i);
+    return this.out.sealed.start(i);
   }
 
   /** Index after the last byte of segment `i`. */
   segEnd(i: number): number {
-    return this.#sealed.end(i);
+    return this.out.sealed.end(i);
   }
 
   /** To be called once when the transport no longer reads segment `i`; undefined when there is nothing to release. */
   segRelease(i: number): (() => void) | undefined {
-    return this.#sealed.release(i);
+    return this.out.sealed.release(i);
   }
 
   /** Whether segment `i` begins with the first byte of a frame, so that a control frame may be written before it. */
   segStartsFrame(i: number): boolean {
-    return this.#sealed.startsFrame(i);
+    return this.out.sealed.startsFrame(i);
   }
 
   /**
@@ -244,13 +226,13 @@ export class FrameEncoder {
    * @throws RangeError when there are not so many sealed segments.
    */
   shift(n: number): void {
-    this.#sealed.shift(n);
+    this.out.sealed.shift(n);
   }
 
   /** Drops everything that waits and releases its memory. The encoder can be used again. */
   discard(): void {
-    this.#seal();
-    this.#sealed.drop(0);
+    this.out.seal();
+    this.out.sealed.drop(0);
   }
 
   /**
@@ -258,48 +240,79 @@ export class FrameEncoder {
    * {@link shift}: its rest stays, so that the stream of frames stays whole.
    */
   truncate(): void {
-    this.#seal();
-    this.#sealed.truncate();
+    this.out.seal();
+    this.out.sealed.truncate();
+  }
+
+  /** A frame of any size, or with arguments that are to be refused. */
+  #anyFrame(
+    opcode: number,
+    fin: boolean,
+    rsv: number,
+    payload: Uint8Array,
+    start: number,
+    end: number,
+    release: (() => void) | undefined,
+  ): number {
+    checkRange(payload, start, end);
+    const length = end - start;
+    if (badFrame(opcode, fin, rsv, length)) refuse(opcode, fin, rsv);
+    const b0 = (fin ? FIN : 0) | rsv | opcode;
+    const header = headerSize(length) + this.#keySize;
+    const size = header + length;
+    if (this.#keySize === 0 && length > this.#borrowFrom) {
+      this.#borrow(b0, payload, start, end, release);
+      return size;
+    }
+    if (size > LARGEST_SLAB) {
+      this.#inPieces(b0, payload, start, end);
+    } else {
+      const { out } = this;
+      out.reserve(size);
+      const key = this.#header(b0, length);
+      out.fill(out.pos + header, payload, start, end, key);
+      out.pos += size;
+    }
+    release?.();
+    return size;
   }
 
   /** Copies a frame that is larger than a slab: each slab is filled to its end. */
   #inPieces(b0: number, payload: Uint8Array, start: number, end: number): void {
+    const { out } = this;
     let key = this.#openLarge(b0, end - start);
     for (let i = start; i < end; ) {
-      if (this.#room === 0) this.#next();
-      const at = this.#pos;
-      const n = Math.min(end - i, this.#bytes.length - at);
-      this.#bytes.set(payload.subarray(i, i + n), at);
-      this.#mask(at, at + n, key);
-      key = rotate(key, n);
-      this.#advance(n);
+      if (out.pos === out.limit) out.next();
+      const n = Math.min(end - i, out.limit - out.pos);
+      out.fill(out.pos, payload, i, i + n, key);
+      key = rotateBigEndian(key, n);
+      out.pos += n;
       i += n;
     }
-    this.#endLarge();
+    out.endLarge();
   }
 
   /** Text that might not fit a slab: its size is counted first, then it is written a slab at a time. */
   #longText(b0: number, text: string): number {
+    const { out } = this;
     const length = utf8Length(text);
     let key = this.#openLarge(b0, length);
     for (let i = 0; i < text.length; ) {
-      let units = Math.floor(this.#room / 3);
+      let units = Math.floor((out.limit - out.pos) / 3);
       if (units < 2) {
-        this.#next();
+        out.next();
         continue;
       }
       // A pair of surrogates is one character and must not be cut.
       if (i + units < text.length && isHigh(text.charCodeAt(i + units - 1))) units--;
-      const at = this.#pos;
-      const n = this.#writeUtf8(this.#bytes, at, text.slice(i, i + units));
-      this.#mask(at, at + n, key);
-      key = rotate(key, n);
-      this.#advance(n);
+      const n = this.#writeUtf8(out.bytes, out.pos, text.slice(i, i + units));
+      out.mask(out.pos, out.pos + n, key);
+      key = rotateBigEndian(key, n);
+      out.pos += n;
       i += units;
     }
-    this.#endLarge();
-    const size = headerSize(length) + this.#keySize + length;
-    return size;
+    out.endLarge();
+    return headerSize(length) + this.#keySize + length;
   }
 
   #borrow(
@@ -309,133 +322,45 @@ export class FrameEncoder {
     end: number,
     release: (() => void) | undefined,
   ): void {
+    const { out } = this;
     const size = headerSize(end - start);
-    if (this.#room < size) this.#grow(size);
+    out.reserve(size);
     this.#header(b0, end - start);
-    this.#advance(size);
-    this.#seal();
-    this.#sealed.push(payload, start, end, end, release);
+    out.pos += size;
+    out.seal();
+    out.sealed.push(payload, start, end, end, release);
   }
 
-  /** Room and header for a frame that goes on in further slabs. Says its little-endian key. */
+  /** Room and header for a frame that goes on in further slabs. Says its key. */
   #openLarge(b0: number, length: number): number {
+    const { out } = this;
     const header = headerSize(length) + this.#keySize;
-    const room = Math.max(header, LARGEST - this.#pos);
-    if (this.#room < room) this.#grow(room);
+    out.reserve(Math.max(header, LARGEST_SLAB - out.pos));
     const key = this.#header(b0, length);
-    this.#advance(header);
+    out.pos += header;
     return key;
   }
 
-  /** The frame is whole: in a slab that began in the middle of it, the next one begins here. */
-  #endLarge(): void {
-    if (this.#boundary === NONE) this.#boundary = this.#pos;
-  }
-
-  /** Writes a header at #pos, without moving on. Says the little-endian key, 0 when unmasked. */
+  /** Writes a header for `length` bytes at `out.pos`, without moving on. Says the key, big-endian; 0 when unmasked. */
   #header(b0: number, length: number): number {
-    const bytes = this.#bytes;
-    let at = this.#pos;
-    if (length < 126) {
-      bytes[at] = b0;
-      bytes[at + 1] = this.#maskBit | length;
-      at += 2;
-    } else {
-      at = writeHeader(bytes, at, b0, this.#maskBit, length);
-    }
-    if (this.#keySize === 0) return 0;
-    const key = swap(this.#nextKey());
-    bytes[at] = key;
-    bytes[at + 1] = key >>> 8;
-    bytes[at + 2] = key >>> 16;
-    bytes[at + 3] = key >>> 24;
+    if (length <= SHORT) return this.begin(b0, length);
+    const { out } = this;
+    const at = writeHeader(out.bytes, out.pos, b0, this.maskBit, length);
+    if (this.maskBit === 0) return 0;
+    const key = this.nextKey();
+    out.view.setInt32(at, key);
     return key;
   }
 
-  #mask(start: number, end: number, key: number): void {
-    const n = end - start;
-    if (key === 0 || n === 0) return;
-    if (this.#address >= 0 && n >= SIMD_FROM) {
-      this.#simd!.xor(this.#address + start, this.#address + end, key);
-    } else if (n < WORDS_FROM) {
-      xorBytes(this.#bytes, start, end, key);
-    } else {
-      if (this.#words === undefined) {
-        this.#words = this.#slab!.words ?? wordsOver(this.#bytes);
-        this.#skew = skewOf(this.#bytes);
-      }
-      xorOwned(this.#bytes, this.#words, this.#skew, start, end, key);
-    }
+  /** The same for {@link SHORT} bytes at most, with stores as wide as they get. */
+  private begin(b0: number, length: number): number {
+    const { pos, view } = this.out;
+    view.setInt16(pos, (b0 << 8) | this.maskBit | length);
+    if (this.maskBit === 0) return 0;
+    const key = this.nextKey();
+    view.setInt32(pos + 2, key);
+    return key;
   }
-
-  /** Makes room for `need` more bytes: a larger slab with the same contents, or a fresh one. */
-  #grow(need: number): void {
-    const old = this.#slab;
-    const { length } = this.#bytes;
-    if (old === undefined || this.#pos + need > LARGEST) {
-      this.#seal();
-      this.#lease(Math.max(need, old === undefined ? this.#firstSlab : length));
-      return;
-    }
-    const bytes = this.#bytes;
-    this.#lease(this.#pos + need);
-    // The whole slab, though less is used: a view would be garbage, and this happens twice in a turn at most.
-    this.#bytes.set(bytes);
-    old.release();
-  }
-
-  /** Goes on in a fresh slab in the middle of a frame. */
-  #next(): void {
-    this.#seal();
-    this.#lease(LARGEST);
-    this.#boundary = NONE;
-  }
-
-  #lease(bytes: number): void {
-    const slab = this.#pool.take(bytes);
-    this.#slab = slab;
-    this.#bytes = slab.bytes;
-    this.#room = slab.bytes.length - this.#pos;
-    this.#words = undefined;
-    this.#address = -1;
-    if (this.#keySize === 0) return;
-    this.#simd = simd();
-    if (slab.bytes.buffer === this.#simd?.buffer) this.#address = slab.bytes.byteOffset;
-  }
-
-  /** Turns what the slab holds into a segment. */
-  #seal(): void {
-    if (this.#slab === undefined) return;
-    if (this.#pos !== 0) {
-      const boundary = this.#boundary === NONE ? this.#pos : this.#boundary;
-      this.#sealed.push(this.#bytes, 0, this.#pos, boundary, this.#slab.release);
-    } else {
-      // Leased for a frame that was refused.
-      this.#slab.release();
-    }
-    this.#slab = undefined;
-    this.#bytes = NO_BYTES;
-    this.#words = undefined;
-    this.#address = -1;
-    this.#pos = 0;
-    this.#room = 0;
-    this.#boundary = 0;
-  }
-
-  #advance(n: number): void {
-    this.#pos += n;
-    this.#room -= n;
-  }
-}
-
-/** Writes `text` when it is ASCII, and says its length; -1 when it is not. */
-function writeAscii(bytes: Uint8Array, at: number, text: string): number {
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i);
-    if (unit >= 0x80) return -1;
-    bytes[at + i] = unit;
-  }
-  return text.length;
 }
 
 /** One look at all that may be wrong with the arguments: small enough to be inlined. */

@@ -76,31 +76,6 @@ export function xorBytes(bytes: Uint8Array, start: number, end: number, key: num
   if (i + 2 < end) bytes[i + 2]! ^= k2;
 }
 
-/** Copies `from[start, end)` to `to` at `at` and XORs on the way: for payloads too small to touch twice. */
-export function xorCopy(
-  from: Uint8Array,
-  start: number,
-  end: number,
-  to: Uint8Array,
-  at: number,
-  key: number,
-): void {
-  const k1 = key >>> 8;
-  const k2 = key >>> 16;
-  const k3 = key >>> 24;
-  let i = start;
-  let o = at;
-  for (const last = end - 3; i < last; i += 4, o += 4) {
-    to[o] = from[i]! ^ key;
-    to[o + 1] = from[i + 1]! ^ k1;
-    to[o + 2] = from[i + 2]! ^ k2;
-    to[o + 3] = from[i + 3]! ^ k3;
-  }
-  if (i < end) to[o] = from[i]! ^ key;
-  if (i + 1 < end) to[o + 1] = from[i + 1]! ^ k1;
-  if (i + 2 < end) to[o + 2] = from[i + 2]! ^ k2;
-}
-
 /** How far the first byte lies behind a boundary of 64-bit words. Kept by callers: reading `byteOffset` costs 8 ns. */
 export function skewOf(bytes: Uint8Array): number {
   return bytes.byteOffset & 7;
@@ -216,19 +191,26 @@ export function rotate(key: number, n: number): number {
 
 /** Turns a key from big-endian, as the public face has it, to little-endian, as the kernels have it, or back. */
 export function swap(key: number): number {
-  return (key << 24) | ((key & 0xff00) << 8) | ((key >>> 8) & 0xff00) | (key >>> 24);
+  const pairs = ((key & 0xff00ff) << 8) | ((key >>> 8) & 0xff00ff);
+  return (pairs << 16) | (pairs >>> 16);
 }
 
-function rotateBigEndian(key: number, n: number): number {
+/** The big-endian key for the byte that comes `n` bytes later. */
+export function rotateBigEndian(key: number, n: number): number {
   const bits = (n & 3) << 3;
   return bits === 0 ? key | 0 : (key << bits) | (key >>> (32 - bits));
 }
 
 /** Throws unless `bytes` is a Uint8Array and `[start, end)` lies in it. */
 export function checkRange(bytes: Uint8Array, start: number, end: number): void {
-  if (!(bytes instanceof Uint8Array)) throw new TypeError('bytes must be a Uint8Array');
+  if (!isBytes(bytes)) throw new TypeError('bytes must be a Uint8Array');
   // Written so that NaN fails.
   if (!(start >= 0 && start <= end && end <= bytes.length)) {
     throw new RangeError(`range [${start}, ${end}) is not inside ${bytes.length} bytes`);
   }
+}
+
+/** Whether it is a Uint8Array, of whichever realm. Engines know the tag at once; `instanceof` walks up prototypes. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return (value as Uint8Array | undefined)?.[Symbol.toStringTag] === 'Uint8Array';
 }

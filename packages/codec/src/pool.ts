@@ -12,6 +12,8 @@ export interface Slab {
   readonly release: () => void;
   /** `bytes` as 64-bit words, where the pool keeps that view with the slab; made by whoever needs it otherwise. */
   readonly words?: BigInt64Array;
+  /** `bytes` for stores of more than a byte, where the pool keeps that view with the slab. */
+  readonly view?: DataView;
 }
 
 /** Whatever lends slabs: a {@link SlabPool}, or a wrapper around buffers of your own. */
@@ -138,6 +140,7 @@ class PooledSlab implements Slab {
   readonly release: () => void;
   lent = false;
   #words: BigInt64Array | undefined;
+  #view: DataView | undefined;
 
   constructor(bytes: Uint8Array, kind: number, takeBack: (slab: PooledSlab) => void) {
     this.bytes = bytes;
@@ -148,6 +151,11 @@ class PooledSlab implements Slab {
   get words(): BigInt64Array {
     this.#words ??= wordsOver(this.bytes);
     return this.#words;
+  }
+
+  get view(): DataView {
+    this.#view ??= new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
+    return this.#view;
   }
 }
 

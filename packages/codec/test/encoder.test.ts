@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { FrameDecoder, FrameEncoder, type Role, SlabPool } from '@ws/codec';
 import { hex, naiveDecode, naiveEncode } from '@ws/testkit';
 import fc from 'fast-check';
@@ -52,6 +53,15 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
     },
     60_000,
   );
+
+  it('takes bytes of another realm, small and large', () => {
+    const encoder = make(role);
+    for (const length of [5, 50, 500]) {
+      const foreign = runInNewContext(`new Uint8Array(${length}).fill(7)`) as Uint8Array;
+      encoder.frame(2, true, 0, foreign);
+      same(flush(encoder), naive(role, 2, new Uint8Array(length).fill(7)));
+    }
+  });
 
   it('writes fin, the reserved bits and a part of the payload', () => {
     const encoder = make(role);
@@ -135,6 +145,24 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
     expect(pool.lent).toBe(0);
   });
 
+  it('writes nothing behind its slab, whatever is left there', () => {
+    const pool = new SlabPool();
+    const around = Array.from({ length: 4 }, () => pool.take(65536));
+    around[2]!.release();
+    const others = [0, 1, 3].map((i) => around[i]!.bytes.fill(0x5a));
+    const encoder = make(role, { pool });
+    for (let length = 0; length < 40; length++) {
+      const rest = [bytes(300), bytes(length)];
+      const wire = rest.map((payload) => naive(role, 2, payload));
+      const first = bytes(65536 - (role === 'client' ? 8 : 4) - join(wire).length, length);
+      for (const payload of [first, ...rest]) encoder.frame(2, true, 0, payload);
+      expect(encoder.pending).toBe(65536);
+      expect(encoder.segments).toBe(1);
+      same(flush(encoder), join([naive(role, 2, first), ...wire]));
+    }
+    for (const other of others) expect(other.every((byte) => byte === 0x5a)).toBe(true);
+  });
+
   it('keeps the frames of a turn in one segment while they fit a slab', () => {
     const encoder = make(role);
     const each = naive(role, 2, bytes(100)).length;
@@ -158,6 +186,10 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
     expect(() => frame(2, true, 0, bytes(4), 3, 2)).toThrow(RangeError);
     expect(() => frame(2, true, 0, bytes(4), Number.NaN)).toThrow(RangeError);
     expect(() => frame(2, true, 0, bytes(4), -1)).toThrow(RangeError);
+    expect(() => frame(2, true, 0, bytes(4), 0, Number.NaN)).toThrow(RangeError);
+    expect(() => frame(2, true, 0, new Int8Array(4))).toThrow(TypeError);
+    expect(() => frame(2, true, 0, [1, 2, 3])).toThrow(TypeError);
+    expect(() => frame(2, true, 0, undefined, 0, 1)).toThrow(TypeError);
     expect(() => text(1, true, 0, bytes(1))).toThrow(TypeError);
     expect(() => text(16, true, 0, 'x')).toThrow('opcode');
     expect(() => text(9, false, 0, 'x')).toThrow('fragmented');

@@ -8,7 +8,6 @@ import {
   wordsOver,
   xorAnywhere,
   xorBytes,
-  xorCopy,
   xorOwned,
   xorWords,
 } from '../src/mask.ts';
@@ -27,10 +26,6 @@ const kernels: Record<string, Kernel> = {
   'SIMD, staged': (b, start, end, key) => simd()!.xorForeign(b, start, end, key),
   'whichever fits': xorAnywhere,
   unmask: (b, start, end, key) => void unmask(b, start, end, swap(key)),
-  'the copying one': (b, start, end, key) => {
-    const copy = b.slice();
-    xorCopy(copy, start, end, b, start, key);
-  },
 };
 
 /** Checks a kernel on `memory`, whose alignment is the test's: nothing outside the range may change. */

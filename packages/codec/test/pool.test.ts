@@ -52,10 +52,13 @@ describe('SlabPool', () => {
     expect(plain.bytes.buffer).not.toBe(simd()!.buffer);
   });
 
-  it('keeps a view with each slab', () => {
+  it('keeps views with each slab', () => {
     const slab = new SlabPool().take(1);
     expect(slab.words).toBe(slab.words);
     expect(slab.words?.length).toBe(512);
+    expect(slab.view).toBe(slab.view);
+    expect(slab.view?.byteOffset).toBe(slab.bytes.byteOffset);
+    expect(slab.view?.byteLength).toBe(4096);
   });
 
   it('ignores a second release, so that no slab is lent twice', () => {
