@@ -14,6 +14,13 @@ export function library(): Config {
     silent: true,
     treeshake: false,
     // tsup's d.ts worker sets baseUrl (deprecated in TypeScript 6) and cannot work in a composite project.
-    dts: { compilerOptions: { composite: false, incremental: false, ignoreDeprecations: '6.0' } },
+    dts: {
+      compilerOptions: {
+        composite: false,
+        incremental: false,
+        ignoreDeprecations: '6.0',
+        stripInternal: true,
+      },
+    },
   });
 }
