@@ -31,3 +31,4 @@ export {
   wsClosed,
 } from './stage.ts';
 export { streamSuite, waysOfDraining } from './streams.ts';
+export { valueSuite } from './values.ts';

@@ -1,0 +1,262 @@
+import {
+  BinaryMessage,
+  BorrowedMessage,
+  broadcast,
+  type Conn,
+  JSONError,
+  PingMessage,
+  PreparedMessage,
+  TextMessage,
+} from '@ws/conn';
+import * as v from 'valibot';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { turn } from '../fake-host.ts';
+import { nothingLeft } from './leftovers.ts';
+import { everySize, expectSame, readWs } from './messages.ts';
+import { pattern, patternText } from './pattern.ts';
+import { OVER, type Stage, wsClosed } from './stage.ts';
+
+/** A position, as two libraries describe it; each makes a Date of `at`. */
+const schemas = [
+  [
+    'zod',
+    z.object({
+      x: z.number(),
+      tags: z.array(z.string()),
+      at: z.string().transform((text) => new Date(text)),
+    }),
+  ],
+  [
+    'valibot',
+    v.object({
+      x: v.number(),
+      tags: v.array(v.string()),
+      at: v.pipe(
+        v.string(),
+        v.transform((text) => new Date(text)),
+      ),
+    }),
+  ],
+] as const;
+
+const POSITION = { x: 1.5, tags: ['é', '😀'], at: '2020-02-02T02:02:02.000Z' };
+
+/** Sends `text` as a stream, and looks away. */
+async function streamed(conn: Conn, text: string): Promise<void> {
+  const writer = await conn.nextWriter(TextMessage, { queue: true }).catch(() => undefined);
+  void writer?.write(text);
+  void writer?.close();
+}
+
+/** JSON, prepared messages and broadcasts, with `ws` at the other end. */
+export function valueSuite(stage: Stage): void {
+  describe.each(OVER)(`our ${stage.role} and ws over %s`, (_, secure) => {
+    nothingLeft();
+
+    it('write JSON and read it, of every size', async () => {
+      const { conn, ws } = await stage.ws(secure);
+      const texts: string[] = [];
+      ws.on('message', (data, binary) => {
+        expect(binary).toBe(false);
+        texts.push((data as Buffer).toString());
+        ws.send(data);
+      });
+      const values = [
+        null,
+        0,
+        'é😀',
+        [],
+        {},
+        POSITION,
+        patternText(70_000),
+        [patternText(900_000)],
+      ];
+      for (const value of values) {
+        await conn.writeJSON(value);
+        expect(await conn.readJSON()).toEqual(value);
+      }
+      expect(texts).toEqual(values.map((value) => JSON.stringify(value)));
+    });
+
+    it('write all the JSON or nothing of it', async () => {
+      const { conn, ws } = await stage.ws(secure);
+      const got: string[] = [];
+      const reading = readWs(ws, 2, (_, bytes) => void got.push(bytes.toString()));
+      const big = { all: patternText(100_000), broken: 5n };
+      void conn.writeJSON('before');
+      for (const value of [undefined, () => {}, Symbol('x'), 5n, big]) {
+        await expect(conn.writeJSON(value)).rejects.toBeInstanceOf(JSONError);
+      }
+      void conn.writeJSON('after');
+      await reading;
+      expect(got).toEqual(['"before"', '"after"']);
+    });
+
+    it.each(schemas)('read JSON as %s makes it', async (_, schema) => {
+      const { conn, ws } = await stage.ws(secure);
+      ws.send(JSON.stringify(POSITION));
+      ws.send(Buffer.from(JSON.stringify({ ...POSITION, x: -1 })));
+      expect(await conn.readJSON({ schema })).toEqual({ ...POSITION, at: new Date(POSITION.at) });
+      const { x, at } = await conn.readJSON({ schema });
+      expect([x, at.getUTCFullYear()]).toEqual([-1, 2020]);
+    });
+
+    it.each(schemas)('reject JSON that %s does not take, and go on', async (_, schema) => {
+      const { conn, ws } = await stage.ws(secure);
+      const bad = [{ ...POSITION, x: '1' }, { ...POSITION, tags: [5] }, null, [], 5];
+      for (const value of bad) ws.send(JSON.stringify(value));
+      ws.send('{"x":');
+      ws.send('');
+      ws.send(JSON.stringify(POSITION));
+      const error = await conn.readJSON({ schema }).catch((e: unknown) => e);
+      expect(error).toBeInstanceOf(JSONError);
+      expect(error).toMatchObject({ code: 'WS_ERR_JSON', issues: [expect.anything()] });
+      expect((error as JSONError).message).toContain('x: ');
+      for (let i = 1; i < bad.length + 2; i++) {
+        await expect(conn.readJSON({ schema })).rejects.toBeInstanceOf(JSONError);
+      }
+      expect((await conn.readJSON({ schema })).x).toBe(1.5);
+      expect(conn.state).toBe('open');
+    });
+
+    it('send prepared messages of every size, many times', async () => {
+      const { conn, ws } = await stage.ws(secure, { maxBufferedAmount: false });
+      const sent = everySize().filter((message) => Buffer.byteLength(message) <= 1 << 20);
+      let at = 0;
+      const reading = readWs(ws, 3 * sent.length, (type, bytes) => {
+        expectSame(sent[Math.floor(at++ / 3)]!, type, bytes);
+      });
+      for (const message of sent) {
+        const type = typeof message === 'string' ? TextMessage : BinaryMessage;
+        const prepared = new PreparedMessage(type, message);
+        void conn.writePreparedMessage(prepared);
+        void conn.writePreparedMessage(prepared);
+        await conn.writePreparedMessage(prepared);
+      }
+      await conn.writePreparedMessage(new PreparedMessage(PingMessage, 'p'));
+      await reading;
+    });
+
+    it('broadcast to many, save those who are left out, closed, or too slow', async () => {
+      const settings = { maxBufferedAmount: 2 << 20 };
+      const stages = await Promise.all(Array.from({ length: 5 }, () => stage.ws(secure, settings)));
+      const got = stages.map(({ ws }) => {
+        const all: Buffer[] = [];
+        ws.on('message', (data) => all.push(data as Buffer));
+        return all;
+      });
+      const conns = stages.map(({ conn }) => conn);
+      const [first, second, closed, slow] = stages;
+      await closed!.conn.close();
+      slow!.ws.pause();
+      // The kernel takes its share first, then it waits here.
+      while (slow!.conn.bufferedAmount < 1 << 20) {
+        slow!.conn.send(pattern(1 << 20)).catch(() => {});
+        await turn();
+      }
+      const large = pattern(1_500_000, 7);
+      expect(broadcast(conns, large)).toBe(3);
+      expect(broadcast(conns, 'to most', { except: [first!.conn, slow!.conn] })).toBe(2);
+      expect(broadcast(conns, 'to one', { filter: (conn) => conn === second!.conn })).toBe(1);
+      expect(broadcast(conns, new PreparedMessage(TextMessage, 'last'))).toBe(4);
+      slow!.ws.resume();
+      const last = Buffer.from('last');
+      const ends = [0, 1, 3, 4].map(async (i) => {
+        while (!got[i]!.some((bytes) => bytes.equals(last))) {
+          await new Promise((resolve) => stages[i]!.ws.once('message', resolve));
+        }
+      });
+      await Promise.all(ends);
+      const short = (bytes: Buffer): string => (bytes.equals(large) ? 'large' : bytes.toString());
+      expect(got[0]!.map(short)).toEqual(['large', 'last']);
+      expect(got[1]!.map(short)).toEqual(['large', 'to most', 'to one', 'last']);
+      expect(got[2]).toEqual([]);
+      expect(got[3]!.at(-1)).toEqual(last);
+      expect(got[4]!.map(short)).toEqual(['large', 'to most', 'last']);
+    });
+
+    it('broadcast what a handler was lent', async () => {
+      const from = await stage.ws(secure);
+      const to = await Promise.all([stage.ws(secure), stage.ws(secure)]);
+      from.conn
+        .receive((message) => {
+          expect(message).toBeInstanceOf(BorrowedMessage);
+          broadcast(
+            to.map(({ conn }) => conn),
+            message,
+          );
+        })
+        .catch(() => {});
+      const sent = [pattern(100_000), patternText(100_000), pattern(5), 'last'];
+      const reading = to.map(({ ws }) => {
+        let at = 0;
+        return readWs(ws, sent.length, (type, bytes) => expectSame(sent[at++]!, type, bytes));
+      });
+      for (const message of sent) from.ws.send(message);
+      await Promise.all(reading);
+    });
+
+    it('write only, while the peer sends as well', async () => {
+      const { conn, ws } = await stage.ws(secure);
+      const ended = conn.discardReads();
+      let pongs = 0;
+      ws.on('pong', () => pongs++);
+      for (let i = 0; i < 100; i++) {
+        ws.send(pattern(50_000, i));
+        ws.ping();
+      }
+      let at = 0;
+      const reading = readWs(ws, 100, (type, bytes) => expectSame(`message ${at++}`, type, bytes));
+      for (let i = 0; i < 100; i++) await conn.send(`message ${i}`);
+      await reading;
+      while (pongs < 100) await new Promise((resolve) => ws.once('pong', resolve));
+      expect(conn.stats.messagesIn).toBe(100);
+      const closed = wsClosed(ws);
+      ws.close(1001, 'enough');
+      expect(await ended).toMatchObject({ code: 1001, reason: 'enough', wasClean: true });
+      await closed;
+    });
+
+    it('ping and close within a handler', async () => {
+      const { conn, ws } = await stage.ws(secure);
+      const closed = wsClosed(ws);
+      let trip = -1;
+      const ended = conn.receive(async (message) => {
+        trip = await conn.ping();
+        await conn.send(`${message.text()} after ${trip >= 0 ? 'a ping' : ''}`);
+        await conn.close(1000, 'done');
+      });
+      const got: string[] = [];
+      ws.on('message', (data) => got.push((data as Buffer).toString()));
+      ws.send('asked');
+      expect(await ended).toMatchObject({ code: 1000, wasClean: true });
+      expect(await closed).toEqual({ code: 1000, reason: 'done' });
+      expect(got).toEqual(['asked after a ping']);
+    });
+  });
+
+  describe.each(OVER)(`our ${stage.role} over %s, with a peer that resets,`, (_, secure) => {
+    nothingLeft();
+
+    it('survives a thousand writes that nobody awaits', async () => {
+      const { conn, peer } = await stage.raw(secure, { maxBufferedAmount: false });
+      peer.stream.pause();
+      const large = pattern(100_000);
+      const prepared = new PreparedMessage(TextMessage, 'prepared');
+      for (let i = 0; i < 1_000; i++) {
+        if (i === 500) peer.reset();
+        if (i % 100 === 0) await turn();
+        if (i % 5 === 0) void conn.send(large);
+        else if (i % 5 === 1) void conn.send(`message ${i}`);
+        else if (i % 5 === 2) void conn.writeJSON({ i });
+        else if (i % 5 === 3) void conn.writePreparedMessage(prepared);
+        else void streamed(conn, `stream ${i}`);
+      }
+      expect(await conn.closed).toMatchObject({ code: 1006, wasClean: false });
+      await expect(conn.send('late')).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT' });
+      expect(conn.bufferedAmount).toBe(0);
+      await peer.closed;
+    });
+  });
+}
