@@ -111,7 +111,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     this.role = role;
     this.subprotocol = subprotocol;
     this.extensions = extensions;
-    this.#session = new Session(role, transport, host, resolveSettings(options, role));
+    this.#session = new Session(this, role, transport, host, resolveSettings(options, role));
+    host.watch?.opened?.(this);
   }
 
   /** `open` until a close frame is sent or answered, or the connection fails; `closed` once the transport is gone. */

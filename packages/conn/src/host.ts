@@ -1,4 +1,5 @@
 import { MaskKeys } from '@ws/codec';
+import type { Watch } from './watch.ts';
 
 /** What a platform lends to a `Conn`. Every member has a portable default, {@link portableHost}. */
 export interface Host {
@@ -22,6 +23,8 @@ export interface Host {
   defer(callback: () => void): void;
   /** Runs `callback` in a later turn of the event loop, after I/O had its chance. `callback` never throws. */
   yield(callback: () => void): void;
+  /** Is told what becomes of connections. Absent where nobody can ask. */
+  readonly watch?: Watch | undefined;
 }
 
 /** The members of a host that the codec calls, as functions of their own. */

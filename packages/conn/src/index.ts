@@ -51,3 +51,4 @@ export { PreparedMessage } from './prepared-message.ts';
 export type { MessageHandler } from './reading.ts';
 export type { SchemaOutput, StandardSchema } from './standard-schema.ts';
 export type { Transport, TransportSink } from './transport.ts';
+export type { Watch } from './watch.ts';

@@ -38,7 +38,9 @@ export const BEGIN = 6;
 export const PIECE = 7;
 /** It is complete. */
 export const END = 8;
-export type IntakeEvent = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8;
+/** A message is complete that was not wanted to its end. */
+export const SKIPPED = 9;
+export type IntakeEvent = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9;
 
 // What a frame that was announced by BEGIN or PIECE still owes.
 const OWES_PIECE = 1;
@@ -112,6 +114,11 @@ export class Intake {
   set readLimit(bytes: number) {
     this.#readLimit = bytes;
     this.#decoder.maxFramePayload = bytes - (this.#open ? this.#length : 0);
+  }
+
+  /** Plain bytes of the message that is complete, or so far of the one under way. */
+  get length(): number {
+    return this.#length;
   }
 
   /** Bytes that have arrived and are held: chunks not parsed yet, and the message under way. */
@@ -227,6 +234,7 @@ export class Intake {
         }
       }
       this.messages++;
+      this.#length = decoder.length;
       this.lease = undefined;
       this.#show(decoder.buf, decoder.start, decoder.end);
       return MESSAGE;
@@ -244,8 +252,9 @@ export class Intake {
     }
     if (fin && !this.#complete()) return FAULT;
     if (this.#skipping) {
-      if (fin) this.#skipping = false;
-      return NOTHING;
+      if (!fin) return NOTHING;
+      this.#skipping = false;
+      return SKIPPED;
     }
     this.#show(buf, start, end);
     this.#owed = (start === end ? 0 : OWES_PIECE) | (fin ? OWES_END : 0);
@@ -323,7 +332,7 @@ export class Intake {
     if (this.#inPieces) {
       const skipped = this.#skipping;
       this.#skipping = false;
-      return skipped ? NOTHING : END;
+      return skipped ? SKIPPED : END;
     }
     this.lease = this.#assembly.complete();
     if (this.lease === undefined) this.#show(EMPTY, 0, 0);

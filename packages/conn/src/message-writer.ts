@@ -18,6 +18,8 @@ export interface FragmentSink {
     start: number,
     end: number,
   ): Promise<void>;
+  /** That fragment was the last of a message of `bytes`. */
+  complete(type: number, bytes: number): void;
   /** The writer is done: the next one's turn. */
   leave(writer: MessageWriter): void;
   /** The writer was aborted with a fragment sent: the message cannot end any more, so the connection does. */
@@ -34,19 +36,23 @@ export class MessageWriter implements AsyncDisposable {
   readonly #host: Host;
   readonly #pool: SlabSource;
   readonly #size: number;
+  readonly #type: number;
   #opcode: number;
   /** The write buffer; held while the message is written. */
   #slab: Slab | undefined;
   #fill = 0;
   #sent = false;
+  /** Bytes of the message that are sent. */
+  #bytes = 0;
   /** Why nothing can be written any more. */
   #over: unknown;
   /** Settles with the last call that is at work. */
   #pending: Promise<void> | undefined;
 
   /** @internal */
-  constructor(opcode: number, sink: FragmentSink, host: Host, pool: SlabSource, size: number) {
-    this.#opcode = opcode;
+  constructor(type: number, sink: FragmentSink, host: Host, pool: SlabSource, size: number) {
+    this.#type = type;
+    this.#opcode = type;
     this.#sink = sink;
     this.#host = host;
     this.#pool = pool;
@@ -188,7 +194,10 @@ export class MessageWriter implements AsyncDisposable {
     const opcode = this.#opcode;
     this.#opcode = ContinuationFrame;
     this.#sent = true;
-    return this.#sink.fragment(opcode, fin, bytes, start, end);
+    this.#bytes += end - start;
+    const sent = this.#sink.fragment(opcode, fin, bytes, start, end);
+    if (fin) this.#sink.complete(this.#type, this.#bytes);
+    return sent;
   }
 
   #leave(): void {

@@ -28,6 +28,7 @@ const TURN_FRAMES = 1_000;
 
 /** What the outbox asks of its connection. */
 export interface OutboxOwner {
+  readonly conn: object;
   /** Something waits: call `flush` at the end of the turn. */
   flushLater(): void;
   /** What was to be sent is gone: the stream of frames cannot go on. */
@@ -114,16 +115,22 @@ export class Outbox {
   text(opcode: DataType, text: string): Promise<void> {
     const refusal = this.refusal(text.length, text, 0);
     if (refusal !== undefined) return refusal;
-    return this.#accepted(this.#encoder.text(opcode, true, 0, text));
+    const sent = this.#accepted(this.#encoder.text(opcode, true, 0, text));
+    this.#host.watch?.messageOut?.(this.#owner.conn, opcode, utf8Length(text));
+    return sent;
   }
 
   /** A whole message of `bytes[start, end)`. */
   message(opcode: DataType, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    const refusal = this.refusal(end - start, undefined, 0);
+    const size = end - start;
+    const refusal = this.refusal(size, undefined, 0);
     if (refusal !== undefined) return refusal;
-    if (end - start > BORROW_FROM && this.#nextKey === undefined)
-      return this.#reference(opcode, bytes, start, end);
-    return this.#accepted(this.#encoder.frame(opcode, true, 0, bytes, start, end));
+    const sent =
+      size > BORROW_FROM && this.#nextKey === undefined
+        ? this.#reference(opcode, bytes, start, end)
+        : this.#accepted(this.#encoder.frame(opcode, true, 0, bytes, start, end));
+    this.#host.watch?.messageOut?.(this.#owner.conn, opcode, size);
+    return sent;
   }
 
   /** A fragment of a message that is written as a stream. */
@@ -134,11 +141,16 @@ export class Outbox {
     start: number,
     end: number,
   ): Promise<void> {
-    if (fin) this.messages++;
     // The encoder would refer to large ones, and a writer uses its buffer again at once.
     const copied = end - start > BORROW_FROM && this.#nextKey === undefined;
     if (!copied) return this.#paced(this.#encoder.frame(opcode, fin, 0, bytes, start, end));
     return this.#paced(this.#encoder.frame(opcode, fin, 0, copyOf(bytes, start, end)));
+  }
+
+  /** The last fragment of a message of `bytes` was accepted. */
+  complete(type: number, bytes: number): void {
+    this.messages++;
+    this.#host.watch?.messageOut?.(this.#owner.conn, type, bytes);
   }
 
   /** A ping or a pong. While the transport is blocked it passes all that waits, and only the newest pong is kept. */

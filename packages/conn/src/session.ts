@@ -29,7 +29,18 @@ import {
 } from './errors.ts';
 import { Heartbeat, type Patient } from './heartbeat.ts';
 import type { Host } from './host.ts';
-import { BEGIN, CLOSE, END, Intake, MESSAGE, NOTHING, PIECE, PING, PONG } from './intake.ts';
+import {
+  BEGIN,
+  CLOSE,
+  END,
+  Intake,
+  MESSAGE,
+  NOTHING,
+  PIECE,
+  PING,
+  PONG,
+  SKIPPED,
+} from './intake.ts';
 import type { Settings } from './options.ts';
 import { Outbox, type OutboxOwner } from './outbox.ts';
 import { type Deferred, deferred } from './promises.ts';
@@ -53,6 +64,8 @@ import { Writing, type WritingOwner } from './writing.ts';
  * delivered that came after a fault.
  */
 export class Session implements TransportSink, ReadingOwner, OutboxOwner, WritingOwner, Patient {
+  /** The `Conn`, for those who watch from outside. */
+  readonly conn: object;
   readonly host: Host;
   readonly settings: Settings;
   readonly transport: Transport;
@@ -86,7 +99,8 @@ export class Session implements TransportSink, ReadingOwner, OutboxOwner, Writin
   /** The peer has ended its side of the transport. */
   #eof = false;
 
-  constructor(role: Role, transport: Transport, host: Host, settings: Settings) {
+  constructor(conn: object, role: Role, transport: Transport, host: Host, settings: Settings) {
+    this.conn = conn;
     this.#role = role;
     this.transport = transport;
     this.host = host;
@@ -160,7 +174,9 @@ export class Session implements TransportSink, ReadingOwner, OutboxOwner, Writin
     const flushed = !this.outbox.unsent;
     this.outbox.destroy(closing.sent ? new CloseSentError() : (closing.lost as WebSocketError));
     this.writing.end(this.outbox.error!);
-    this.closed.resolve(closing.info(flushed));
+    const info = closing.info(flushed);
+    this.closed.resolve(info);
+    this.host.watch?.closed?.(this.conn, info);
     this.#defer();
   }
 
@@ -310,6 +326,9 @@ export class Session implements TransportSink, ReadingOwner, OutboxOwner, Writin
     while (!this.#inputOver && this.#wantsInput(ahead)) {
       const event = intake.next();
       if (event === NOTHING) break;
+      if (event === MESSAGE || event === END || event === SKIPPED) {
+        this.host.watch?.messageIn?.(this.conn, intake.type, intake.length);
+      }
       if (event === MESSAGE) reading.message();
       else if (event === BEGIN) reading.began();
       else if (event === PIECE) reading.piece();
@@ -317,7 +336,7 @@ export class Session implements TransportSink, ReadingOwner, OutboxOwner, Writin
       else if (event === PING) this.controls.ping(intake);
       else if (event === PONG) this.controls.pong(intake);
       else if (event === CLOSE) this.#closeReceived();
-      else this.#fault(intake.error);
+      else if (event !== SKIPPED) this.#fault(intake.error);
     }
     this.#pumping = false;
     if (this.#ended !== undefined) {

@@ -118,6 +118,10 @@ export class Writing implements FragmentSink {
     return this.#outbox.fragment(opcode, fin, bytes, start, end);
   }
 
+  complete(type: number, bytes: number): void {
+    this.#outbox.complete(type, bytes);
+  }
+
   leave(writer: MessageWriter): void {
     if (this.#writer !== writer) return;
     this.#writer = undefined;
