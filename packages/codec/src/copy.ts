@@ -1,10 +1,4 @@
-// Copying, and masking on the way where a payload is so small that touching it twice costs more. In ns, for a payload
-// that goes into a slab:
-//
-//   bytes                                  16    32   125
-//   one pass                               11    19    45
-//   copyInto                               13    13    15
-//   copyInto, SIMD in place                17    17    20
+// Copying, and masking on the way where a payload is so small that touching it twice costs more.
 
 // oxlint-disable-next-line typescript/unbound-method -- always called with an array as its `this`
 const { set } = Uint8Array.prototype;
@@ -42,33 +36,13 @@ export function xorCopy(
   if (i + 2 < end) to[o + 2] = from[i + 2]! ^ k2;
 }
 
-/** The same with wide stores, for 127 bytes at most, to the first 128 KiB of `to`. `key` is big-endian. */
-export function xorCopyWide(
-  from: Uint8Array,
-  start: number,
-  length: number,
-  to: DataView,
-  at: number,
-  key: number,
-): void {
-  // Masked, so that the compiler knows how small they are: there is no overflow to check at every byte then.
-  const n = length & 0x7f;
-  const o = at & 0x1ffff;
-  let i = 0;
-  for (; i < n - 3; i += 4) {
-    const j = start + i;
-    const word = (from[j]! << 24) | (from[j + 1]! << 16) | (from[j + 2]! << 8) | from[j + 3]!;
-    to.setInt32(o + i, word ^ key);
-  }
-  for (let rest = key; i < n; i++, rest <<= 8) to.setInt8(o + i, from[start + i]! ^ (rest >> 24));
-}
-
 /**
- * Writes `text` to `to` at `at`, XORed with `key`, big-endian, when it is ASCII of 127 units at most.
+ * Writes `text`, of 127 units at most, to the first 128 KiB of `to`, XORed with `key`, big-endian, if it is ASCII.
  *
  * @returns False when it is not ASCII; what was written is of no use then.
  */
 export function xorAscii(text: string, to: DataView, at: number, key: number): boolean {
+  // Masked, so that the compiler knows how small they are: there is no overflow to check at every byte then.
   const n = text.length & 0x7f;
   const o = at & 0x1ffff;
   let i = 0;

@@ -1,4 +1,4 @@
-import { xorAscii, xorCopyWide } from './copy.ts';
+import { xorAscii } from './copy.ts';
 import { checkFrameFields, headerSize, writeHeader } from './header.ts';
 import { checkRange, isBytes, rotateBigEndian } from './mask.ts';
 import { sharedMaskKeys } from './mask-key.ts';
@@ -30,8 +30,6 @@ export interface FrameEncoderOptions {
 const LONGEST_HEADER = 14;
 /** The longest payload whose length stands in the second byte. */
 const SHORT = 125;
-/** Up to here one pass copies and masks: a call that copies and one that masks cost more. */
-const ONE_PASS = 24;
 /** Up to here a loop over the characters beats the call of a native encoder. */
 const SHORT_TEXT = 16;
 
@@ -141,8 +139,7 @@ export class FrameEncoder {
     ) {
       const key = this.begin((fin ? FIN : 0) | rsv | opcode, length);
       const at = out.pos + this.shortHeader;
-      if (length <= ONE_PASS) xorCopyWide(payload, start, length, out.view, at, key);
-      else out.fill(at, payload, start, end, key);
+      out.fill(at, payload, start, end, key);
       out.pos = at + length;
       return this.shortHeader + length;
     }

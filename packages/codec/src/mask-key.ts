@@ -22,15 +22,18 @@ export class MaskKeys {
 
   /** The next key, as a signed 32-bit integer. */
   next(): number {
-    if (this.#left === 0) {
-      this.#fill(this.#words);
-      this.#left = POOL_WORDS;
-    }
-    this.#left--;
-    const key = this.#words[this.#left]!;
+    const i = (this.#left || this.#refill()) - 1;
+    this.#left = i;
+    const words = this.#words;
+    const key = words[i]!;
     // A key that went out must not be read from memory later.
-    this.#words[this.#left] = 0;
+    words[i] = 0;
     return key;
+  }
+
+  #refill(): number {
+    this.#fill(this.#words);
+    return POOL_WORDS;
   }
 }
 

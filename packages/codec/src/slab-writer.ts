@@ -90,7 +90,7 @@ export class SlabWriter {
     const { address } = this;
     // Up to whole SIMD words: what lies behind is free, and the last bytes one by one would cost 5 ns.
     const whole = start + ((end - start + 15) & ~15);
-    if (address !== NONE && whole <= this.limit) {
+    if (address >= 0 && whole <= this.limit) {
       this.simd!.xor(address + start, address + whole, swap(key));
     } else {
       this.maskExactly(start, end, swap(key));
@@ -119,7 +119,7 @@ export class SlabWriter {
 
   /** The same without a byte more, or without SIMD. `key` is little-endian. */
   private maskExactly(start: number, end: number, key: number): void {
-    if (this.address !== NONE) {
+    if (this.address >= 0) {
       this.simd!.xor(this.address + start, this.address + end, key);
     } else if (end - start < WORDS_FROM) {
       xorBytes(this.bytes, start, end, key);
