@@ -9,7 +9,7 @@ interface Receiver {
   write(chunk: Uint8Array): boolean;
 }
 interface Sender {
-  send(data: unknown, options: { binary: boolean; mask: boolean; fin: boolean }): void;
+  send(data: unknown, options: object): void;
 }
 const require = createRequire(import.meta.url);
 const ws = require('ws') as {
@@ -47,12 +47,15 @@ export function decode(stream: Uint8Array, chunkBytes: number, role: Role): Batc
   };
 }
 
-/** A Sender over a socket that swallows everything. */
+/** A Sender over a socket that swallows everything, given what `WebSocket.send(data)` of ws gives it. */
 export function encode(data: Buffer | string, frames: number, role: Role): Batch {
   const socket = { cork() {}, uncork() {}, write: () => true };
   const sender = new ws.Sender(socket, {});
-  const options = { binary: typeof data !== 'string', mask: role === 'client', fin: true };
+  const mask = role === 'client';
   return () => {
-    for (let i = 0; i < frames; i++) sender.send(data, options);
+    for (let i = 0; i < frames; i++) {
+      // A fresh object for every call, as there; ws sets `compress` to false when compression was not agreed on.
+      sender.send(data, { binary: typeof data !== 'string', mask, compress: false, fin: true });
+    }
   };
 }
