@@ -1,4 +1,4 @@
-import { xorCopy } from './copy.ts';
+import { Assembly } from './assembly.ts';
 import {
   type DecodeEvent,
   FAILED,
@@ -22,7 +22,6 @@ import {
   wordsOver,
   xorBytes,
   xorOwned,
-  xorWords,
 } from './mask.ts';
 import { ReceiveRing } from './ring.ts';
 import {
@@ -40,9 +39,6 @@ import {
 import { type Simd, simd } from './simd.ts';
 
 const EMPTY = new Uint8Array(0);
-
-/** Below this a byte loop copies and unmasks faster than `set` of a new view. */
-const COPY_BY_VIEW_FROM = 32;
 
 // The decoder walks over a cursor: #bytes[#pos, #lim). It is the chunk that was pushed, the bytes that landed in the
 // ring, or, for a moment, the ring's tail.
@@ -138,12 +134,7 @@ export class FrameDecoder {
   #aside: Uint8Array = EMPTY;
   #asidePos = 0;
 
-  #target: Uint8Array = EMPTY;
-  #targetWords: BigInt64Array | undefined = undefined;
-  /** Where the target lies in the SIMD memory, or FOREIGN. */
-  #targetAddress = FOREIGN;
-  #targetAt = 0;
-  #assembling = false;
+  readonly #assembly = new Assembly();
 
   /** @throws TypeError for a bad role, RangeError for a number out of range. */
   constructor(options: FrameDecoderOptions) {
@@ -286,26 +277,18 @@ export class FrameDecoder {
   assembleInto(target: Uint8Array, at: number): void {
     checkRange(target, at, target.length);
     if (this.#state !== IN_BODY) throw new Error('assembleInto: no frame is under way');
-    if (this.#target !== target) {
-      this.#target = target;
-      this.#targetWords = undefined;
-      this.#simd = this.#masked && this.#useSimd ? simd() : undefined;
-      const inside = this.#simd !== undefined && target.buffer === this.#simd.buffer;
-      this.#targetAddress = inside ? target.byteOffset : FOREIGN;
-    }
-    this.#targetAt = at;
-    this.#assembling = true;
+    this.#assembly.begin(target, at, this.#masked && this.#useSimd ? simd() : undefined);
   }
 
   /** Takes {@link assembleInto} back: what follows of the frame is delivered where it lies. */
   deliverInPlace(): void {
-    this.#forgetTarget();
+    this.#assembly.forget();
   }
 
   /** Back to the state at birth: nothing pending, no error, no memory held. */
   reset(): void {
     this.#ring.release();
-    this.#forgetTarget();
+    this.#assembly.forget();
     this.#point(EMPTY, 0, 0);
     this.#aside = EMPTY;
     this.#state = IN_HEADER;
@@ -367,7 +350,7 @@ export class FrameDecoder {
   #readBody(): DecodeEvent {
     if (this.#remaining === 0) {
       this.#state = IN_HEADER;
-      this.#forgetTarget();
+      this.#assembly.forget();
       this.#show(EMPTY, 0, 0);
       return FRAME_END;
     }
@@ -378,10 +361,14 @@ export class FrameDecoder {
       this.#show(EMPTY, 0, 0);
       return NEED_MORE;
     }
-    if (this.#assembling) {
-      n = Math.min(n, this.#target.length - this.#targetAt);
+    const assembly = this.#assembly;
+    if (assembly.active) {
+      n = Math.min(n, assembly.room);
       if (n === 0) throw new RangeError('the target of assembleInto is full');
-      this.#assemble(pos, n);
+      const ring = this.#ring;
+      const landing = this.#bytes === ring.bytes ? ring.landingAt(pos, pos + n) : undefined;
+      assembly.append(this.#bytes, pos, pos + n, landing, this.#key);
+      this.#show(assembly.target, assembly.at - n, assembly.at);
     } else {
       if (this.#key !== 0) this.#unmask(pos, pos + n, this.#key);
       this.#show(this.#bytes, pos, pos + n);
@@ -390,37 +377,6 @@ export class FrameDecoder {
     this.#remaining -= n;
     this.#key = rotate(this.#key, n);
     return FRAME_DATA;
-  }
-
-  /** Copies the next `n` bytes to the target and unmasks them there. */
-  #assemble(pos: number, n: number): void {
-    const target = this.#target;
-    const at = this.#targetAt;
-    const end = at + n;
-    const key = this.#key;
-    if (n < COPY_BY_VIEW_FROM) {
-      xorCopy(this.#bytes, pos, pos + n, target, at, key);
-    } else {
-      target.set(this.#piece(pos, n), at);
-      if (key !== 0) {
-        if (this.#targetAddress >= 0) {
-          this.#simd!.xor(this.#targetAddress + at, this.#targetAddress + end, key);
-        } else {
-          this.#targetWords ??= wordsOver(target);
-          xorWords(target, this.#targetWords, skewOf(target), at, end, key);
-        }
-      }
-    }
-    this.#targetAt = end;
-    this.#show(target, at, end);
-  }
-
-  /** The cursor's `n` bytes from `pos` on as a view; a new one only when they are neither chunk nor landing place. */
-  #piece(pos: number, n: number): Uint8Array {
-    const bytes = this.#bytes;
-    if (n === bytes.length) return bytes;
-    const landing = bytes === this.#ring.bytes ? this.#ring.landingAt(pos, pos + n) : undefined;
-    return landing ?? bytes.subarray(pos, pos + n);
   }
 
   /** Unmasks the cursor's `[start, end)` with the kernel that fits. */
@@ -573,12 +529,6 @@ export class FrameDecoder {
     this.buf = buf;
     this.start = start;
     this.end = end;
-  }
-
-  #forgetTarget(): void {
-    this.#target = EMPTY;
-    this.#targetWords = undefined;
-    this.#assembling = false;
   }
 }
 
