@@ -1,31 +1,10 @@
 import { xorAscii } from './copy.ts';
+import { encoderOptions, type FrameEncoderOptions } from './encoder-options.ts';
 import { checkFrameFields, headerSize, writeHeader } from './header.ts';
 import { checkRange, isBytes, rotateBigEndian } from './mask.ts';
-import { sharedMaskKeys } from './mask-key.ts';
-import type { Role } from './opcode.ts';
-import { type SlabSource, sharedSlabPool } from './pool.ts';
 import { FIN, MASK, RSV } from './rules.ts';
 import { LARGEST_SLAB, SlabWriter } from './slab-writer.ts';
-import { isHigh, utf8Length, writeUtf8 } from './utf8.ts';
-
-/** Options of {@link FrameEncoder}. */
-export interface FrameEncoderOptions {
-  /** Which end this is: a client masks what it sends, a server does not (RFC 6455, section 5.1). */
-  role: Role;
-  /** Lends the slabs. Default: the thread's own pool. */
-  pool?: SlabSource;
-  /** Least size of the first slab of a turn, in bytes. Default 4096. */
-  slabBytes?: number;
-  /** Unmasked payloads of more bytes than this are referenced instead of copied. Default 65536. */
-  borrowFrom?: number;
-  /** Gives the masking key of each frame as a 32-bit integer, big-endian. Default: keys from the platform's `crypto`. */
-  nextKey?: (() => number) | undefined;
-  /**
-   * Writes `text` as UTF-8 to `into`, from index `at` on, lone surrogates as U+FFFD, and says how many bytes that were.
-   * There is room for three bytes a UTF-16 unit. Default: TextEncoder; a platform often has something faster.
-   */
-  writeUtf8?: (into: Uint8Array, at: number, text: string) => number;
-}
+import { isHigh, utf8Length } from './utf8.ts';
 
 const LONGEST_HEADER = 14;
 /** The longest payload whose length stands in the second byte. */
@@ -68,30 +47,16 @@ export class FrameEncoder {
 
   /** @throws TypeError for a bad role or function, RangeError for a number out of range. */
   constructor(options: FrameEncoderOptions) {
-    const { role, slabBytes = 4096, borrowFrom = 65536 } = options;
-    if (role !== 'client' && role !== 'server') {
-      throw new TypeError("role must be 'client' or 'server'");
-    }
-    if (!(Number.isInteger(slabBytes) && slabBytes > 0)) {
-      throw new RangeError('slabBytes must be an integer of 1 or more');
-    }
-    if (!(typeof borrowFrom === 'number' && borrowFrom >= 0)) {
-      throw new RangeError('borrowFrom must be a number of 0 or more');
-    }
-    for (const name of ['nextKey', 'writeUtf8'] as const) {
-      if (options[name] !== undefined && typeof options[name] !== 'function') {
-        throw new TypeError(`${name} must be a function`);
-      }
-    }
-    const masks = role === 'client';
-    this.out = new SlabWriter(options.pool ?? sharedSlabPool(), slabBytes, masks);
+    const known = encoderOptions(options);
+    const masks = known.role === 'client';
+    this.out = new SlabWriter(known.pool, known.slabBytes, masks);
     this.maskBit = masks ? MASK : 0;
     this.#keySize = masks ? 4 : 0;
     this.shortHeader = 2 + this.#keySize;
-    this.smallUpTo = masks ? SHORT : Math.min(SHORT, borrowFrom);
-    this.nextKey = options.nextKey ?? (() => sharedMaskKeys().next());
-    this.#borrowFrom = borrowFrom;
-    this.#writeUtf8 = options.writeUtf8 ?? writeUtf8;
+    this.smallUpTo = masks ? SHORT : Math.min(SHORT, known.borrowFrom);
+    this.nextKey = known.nextKey;
+    this.#borrowFrom = known.borrowFrom;
+    this.#writeUtf8 = known.writeUtf8;
   }
 
   /** Bytes appended and not yet taken away by {@link shift}. */

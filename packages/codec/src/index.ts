@@ -12,7 +12,8 @@ export {
 export { FrameDecoder } from './decoder.ts';
 export type { FrameDecoderOptions } from './decoder-options.ts';
 export { type EncodeFrameOptions, encodeFrame } from './encode-frame.ts';
-export { FrameEncoder, type FrameEncoderOptions } from './encoder.ts';
+export { FrameEncoder } from './encoder.ts';
+export type { FrameEncoderOptions } from './encoder-options.ts';
 export { ProtocolError, type ProtocolErrorCode, WebSocketError } from './errors.ts';
 export {
   acceptDeflate,
