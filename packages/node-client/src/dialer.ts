@@ -162,7 +162,8 @@ export class Dialer {
     if (line.stream.destroyed) {
       throw new TransportError('the connection broke during the handshake', { cause: line.error });
     }
-    const transport = socketTransport(line.stream, { head: answer.head });
+    const { highWaterMark } = this.#plan;
+    const transport = socketTransport(line.stream, { head: answer.head, highWaterMark });
     // Only now: there is never a moment without a listener for 'error'.
     line.release();
     const conn = new Conn(transport, {

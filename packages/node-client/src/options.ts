@@ -58,12 +58,14 @@ export interface DialerPlan {
   readonly jar: CookieJar | undefined;
   readonly subprotocols: readonly string[];
   readonly conn: ConnSettings;
+  /** Of the transport: no more than its own default, since what waits there is not passed by pings. */
+  readonly highWaterMark: number;
 }
 
 /** @throws TypeError, RangeError or SyntaxError that names the option. */
 export function checkDialerOptions(options: DialerOptions): DialerPlan {
   checkKeys('Dialer', options, DIALER_KEYS);
-  resolveSettings(options, 'client');
+  const { highWaterMark } = resolveSettings(options, 'client');
   const { tls, jar } = options;
   if (tls !== undefined) expect('tls', tls, typeof tls === 'object' && tls !== null, 'an object');
   if (jar !== undefined) expect('jar', jar, isJar(jar), 'getCookieString and setCookie');
@@ -76,6 +78,7 @@ export function checkDialerOptions(options: DialerOptions): DialerPlan {
     jar,
     subprotocols: checkSubprotocols(options.subprotocols ?? []),
     conn: Object.fromEntries(conn) as ConnSettings,
+    highWaterMark: Math.min(highWaterMark, 64 * 1024),
   };
 }
 

@@ -13,8 +13,16 @@ interface Peer {
   readonly dialer: Dialer;
 }
 
-/** A server of `ws`, over TCP or TLS, that does this with every connection. */
-async function wsServer(secure: boolean, onSocket: (socket: WebSocket) => void): Promise<Peer> {
+/**
+ * A server of `ws`, over TCP or TLS, that does this with every connection.
+ *
+ * @param together - What it writes at once leaves in the same segment as the 101.
+ */
+async function wsServer(
+  secure: boolean,
+  onSocket: (socket: WebSocket) => void,
+  together = false,
+): Promise<Peer> {
   const { key, cert } = await certificate();
   const options = {
     maxPayload: 0,
@@ -24,9 +32,11 @@ async function wsServer(secure: boolean, onSocket: (socket: WebSocket) => void):
   const server = https
     ? new WebSocketServer({ ...options, server: https })
     : new WebSocketServer({ ...options, host: '127.0.0.1', port: 0 });
-  server.on('connection', (socket) => {
+  if (together) server.on('headers', (_headers, request) => request.socket.cork());
+  server.on('connection', (socket, request) => {
     socket.on('error', () => {});
     onSocket(socket);
+    if (together) request.socket.uncork();
   });
   await once(https ?? server, 'listening');
   onTestFinished(async () => {
@@ -109,6 +119,25 @@ describe.each([
     const { conn } = await open(peer);
     const message = await conn.readMessage();
     expect(message.text()).toBe('abc');
+  });
+
+  it('sees a ping and a close frame that came with the 101', async () => {
+    const seen: string[] = [];
+    const peer = await wsServer(
+      secure,
+      (socket) => {
+        socket.ping('hi');
+        socket.send('text');
+        socket.close(1001, 'bye');
+      },
+      true,
+    );
+    const { conn } = await open(peer);
+    conn.setPingHandler((data) => void seen.push(`ping ${Buffer.from(data).toString()}`));
+    conn.setCloseHandler((code, reason) => void seen.push(`close ${code} ${reason}`));
+    await conn.receive((message) => void seen.push(message.text()));
+    expect(seen).toEqual(['ping hi', 'text', 'close 1001 bye']);
+    expect(await conn.closed).toMatchObject({ code: 1001, reason: 'bye', wasClean: true });
   });
 
   it('pings', async () => {

@@ -96,6 +96,8 @@ export interface UpgraderPlan<Result> {
   readonly error: UpgraderOptions['error'];
   readonly report: (error: unknown) => void;
   readonly conn: ConnSettings;
+  /** Of the transport: no more than its own default, since what waits there is not passed by pings. */
+  readonly highWaterMark: number;
 }
 
 /** @throws TypeError, RangeError that names the option. */
@@ -103,7 +105,7 @@ export function checkUpgraderOptions<Result>(
   options: UpgraderOptions<Result>,
 ): UpgraderPlan<Result> {
   checkKeys('Upgrader', options, upgraderOptionNames);
-  resolveSettings(options, 'server');
+  const { highWaterMark } = resolveSettings(options, 'server');
   const { allowedOrigins, checkOrigin, authenticate, clientAddress, error, report } = options;
   for (const [name, value] of Object.entries({
     checkOrigin,
@@ -138,6 +140,7 @@ export function checkUpgraderOptions<Result>(
     error,
     report: report ?? warn,
     conn: Object.fromEntries(settings) as ConnSettings,
+    highWaterMark: Math.min(highWaterMark, 64 * 1024),
   };
 }
 

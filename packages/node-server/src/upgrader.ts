@@ -163,7 +163,8 @@ export class Upgrader<Result = undefined> {
       checkExtensions(headers);
       handshake.end();
       socket.write(switchingProtocols(key, subprotocol, extra), 'latin1');
-      const conn = new Conn(socketTransport(socket), {
+      const { highWaterMark } = this.#plan;
+      const conn = new Conn(socketTransport(socket, { highWaterMark }), {
         ...this.#plan.conn,
         role: 'server',
         host: nodeHost,

@@ -20,6 +20,7 @@ export {
   switchingProtocols,
   upgradeRequest,
 } from './raw-peer.ts';
+export { settingsSuite } from './settings.ts';
 export {
   allGone,
   ended,
