@@ -90,12 +90,18 @@ export class Pings {
     const beat = this.#beat;
     if (beat !== undefined && equal(beat.payload, bytes, start, end)) {
       this.#beat = undefined;
+      const younger = this.#pending.findIndex((ping) => ping.sentAt >= beat.sentAt);
+      this.#answered(younger < 0 ? this.#pending.length : younger);
       this.rtt = this.#host.now() - beat.sentAt;
+      return;
     }
-    const at = this.#pending.findIndex((ping) => equal(ping.payload, bytes, start, end));
-    if (at < 0) return;
+    this.#answered(this.#pending.findIndex((ping) => equal(ping.payload, bytes, start, end)) + 1);
+  }
+
+  /** The oldest `count` pings are answered. */
+  #answered(count: number): void {
     const now = this.#host.now();
-    for (const ping of this.#pending.splice(0, at + 1)) {
+    for (const ping of this.#pending.splice(0, count)) {
       timersOf(this.#host).clear(ping);
       this.rtt = now - ping.sentAt;
       ping.answer.resolve(this.rtt);

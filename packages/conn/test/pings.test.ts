@@ -1,0 +1,27 @@
+import { describe, expect, it } from 'vitest';
+import { wired } from './wired.ts';
+
+describe('the pong of the heartbeat', () => {
+  it('settles the pings before it, which a busy peer need not answer', async () => {
+    const heartbeat = { interval: 1_000, timeout: 10_000 };
+    const { conn, host, feed, frame, sent } = wired('server', { heartbeat });
+    const older = conn.ping('older');
+    await host.advance(1_100);
+    let younger = NaN;
+    void conn.ping('younger').then((ms) => {
+      younger = ms;
+    });
+    await host.settle();
+    expect(sent()).toHaveLength(3);
+    feed(frame(10, Uint8Array.of(0, 0, 0, 1)));
+    expect(await older).toBeGreaterThanOrEqual(1_000);
+    expect(conn.stats.rtt).toBeLessThan(1_000);
+    expect(younger).toBeNaN();
+    feed(frame(10, 'younger'));
+    await host.settle();
+    expect(younger).toBe(0);
+    conn.terminate();
+    await conn.closed;
+    expect(host.timers).toBe(0);
+  });
+});
