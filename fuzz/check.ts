@@ -12,12 +12,25 @@ const seconds = Number(process.env['FUZZ_SECONDS'] ?? 0);
  * @throws Error with the smallest input that breaks it, and the seed.
  */
 export function check<T>(input: fc.Arbitrary<T>, runs: number, law: (input: T) => void): void {
+  fc.assert(fc.property(input, law), parameters<[T]>(runs));
+}
+
+/** As {@link check}, for a law that takes turns of the event loop. */
+export async function checkAsync<T>(
+  input: fc.Arbitrary<T>,
+  runs: number,
+  law: (input: T) => Promise<void>,
+): Promise<void> {
+  await fc.assert(fc.asyncProperty(input, law), parameters<[T]>(runs));
+}
+
+function parameters<Ts>(runs: number): fc.Parameters<Ts> {
   const bounds =
     seconds > 0
       ? { numRuns: Number.MAX_SAFE_INTEGER, interruptAfterTimeLimit: seconds * 1000 }
       : { numRuns: runs };
   // Shrinking a long stream may take longer than the search that found it.
-  fc.assert(fc.property(input, law), { ...bounds, seed, endOnFailure: false });
+  return { ...bounds, seed, endOnFailure: false };
 }
 
 /** Inputs that broke something once, by name. */
