@@ -6,7 +6,7 @@ import { connect as connectTls } from 'node:tls';
 import { selfSigned } from '@ws/testkit';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Conn, formatCloseMessage, serve, Upgrader } from '../src/index.ts';
-import { masked, RawClient, request, trapUncaught } from './raw.ts';
+import { masked, RawClient, trapUncaught } from './raw.ts';
 
 trapUncaught();
 
