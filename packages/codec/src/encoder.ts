@@ -220,29 +220,16 @@ export class FrameEncoder {
     const length = end - start;
     if (badFrame(opcode, fin, rsv, length)) refuse(opcode, fin, rsv);
     const b0 = (fin ? FIN : 0) | rsv | opcode;
-    const header = headerSize(length) + this.#keySize;
-    const size = header + length;
     if (this.#keySize === 0 && length > this.#borrowFrom) {
       this.#borrow(b0, payload, start, end, release);
-      return size;
+      return headerSize(length) + length;
     }
-    if (size > LARGEST_SLAB) {
-      this.#inPieces(b0, payload, start, end);
-    } else {
-      const { out } = this;
-      out.reserve(size);
-      const key = this.#header(b0, length);
-      out.fill(out.pos + header, payload, start, end, key);
-      out.pos += size;
-    }
-    release?.();
-    return size;
-  }
-
-  /** Copies a frame that is larger than a slab: each slab is filled to its end. */
-  #inPieces(b0: number, payload: Uint8Array, start: number, end: number): void {
     const { out } = this;
-    let key = this.#openLarge(b0, end - start);
+    const header = headerSize(length) + this.#keySize;
+    const size = header + length;
+    let key = size <= LARGEST_SLAB ? this.#open(b0, length, size) : this.#openLarge(b0, length);
+    // Once for what fits a slab; a larger frame fills each slab to its end. Not in a method of its own: a short one
+    // would be inlined into frame(), and frame() then nowhere.
     for (let i = start; i < end; ) {
       if (out.pos === out.limit) out.next();
       const n = Math.min(end - i, out.limit - out.pos);
@@ -252,6 +239,8 @@ export class FrameEncoder {
       i += n;
     }
     out.endLarge();
+    if (release !== undefined) release();
+    return size;
   }
 
   /** Text that might not fit a slab: its size is counted first, then it is written a slab at a time. */
@@ -285,21 +274,24 @@ export class FrameEncoder {
     release: (() => void) | undefined,
   ): void {
     const { out } = this;
-    const size = headerSize(end - start);
-    out.reserve(size);
-    this.#header(b0, end - start);
-    out.pos += size;
+    const length = end - start;
+    this.#open(b0, length, headerSize(length));
     out.seal();
     out.sealed.push(payload, start, end, end, release);
   }
 
   /** Room and header for a frame that goes on in further slabs. Says its key. */
   #openLarge(b0: number, length: number): number {
-    const { out } = this;
     const header = headerSize(length) + this.#keySize;
-    out.reserve(Math.max(header, LARGEST_SLAB - out.pos));
+    return this.#open(b0, length, Math.max(header, LARGEST_SLAB - this.out.pos));
+  }
+
+  /** Makes room for `room` bytes, and writes a header there. Says its key. */
+  #open(b0: number, length: number, room: number): number {
+    const { out } = this;
+    out.reserve(room);
     const key = this.#header(b0, length);
-    out.pos += header;
+    out.pos += headerSize(length) + this.#keySize;
     return key;
   }
 
