@@ -475,7 +475,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   pingHandler(): PingPongHandler {
     return (
       this.#session.controls.pingHandler ??
-      ((payload) => void this.#session.outbox.control(PongMessage, payload, 0, payload.length))
+      ((payload) =>
+        void this.#session.outbox.control(PongMessage, payload, 0, payload.length, true))
     );
   }
 

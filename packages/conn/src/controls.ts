@@ -46,8 +46,9 @@ export class Controls {
   ping({ bytes, start, end }: Intake): void {
     const handler = this.pingHandler;
     // 5.5.2: answered with the same payload, as soon as is practical; when nothing may be sent any more, not at all.
-    if (handler === undefined) void this.#owner.outbox.control(PongMessage, bytes, start, end);
-    else this.#run(() => handler(copyOf(bytes, start, end)));
+    if (handler === undefined) {
+      void this.#owner.outbox.control(PongMessage, bytes, start, end, true);
+    } else this.#run(() => handler(copyOf(bytes, start, end)));
   }
 
   /** A pong arrived: it lies in `intake`. */

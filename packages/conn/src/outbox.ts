@@ -59,8 +59,8 @@ export class Outbox {
   #blocked = false;
   #drains = 0;
   #writing = false;
-  /** Control frames that wait for a blocked transport; there is at most one pong among them. */
-  #controls: { opcode: number; payload: Uint8Array }[] = [];
+  /** Control frames that wait for a blocked transport; there are at most two pongs among them. */
+  #controls: { opcode: number; payload: Uint8Array; answer: boolean }[] = [];
   #waiters: Deferred<void>[] = [];
   /** Writes whose bytes the transport refers to. */
   readonly #referenced = new Set<Deferred<void>>();
@@ -153,8 +153,17 @@ export class Outbox {
     this.#host.watch?.messageOut?.(this.#owner.conn, type, bytes);
   }
 
-  /** A ping or a pong. While the transport is blocked it passes all that waits, and only the newest pong is kept. */
-  control(opcode: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
+  /**
+   * A ping or a pong; `answer`: the library's own pong. While the transport is blocked it passes all that waits, and
+   * only the newest pong is kept, of the answers and of the user's.
+   */
+  control(
+    opcode: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    answer = false,
+  ): Promise<void> {
     if (!this.open) return rejected(this.error);
     if (!this.#blocked) {
       this.#count(opcode, this.#encoder.frame(opcode, true, 0, bytes, start, end));
@@ -164,13 +173,15 @@ export class Outbox {
     }
     if (opcode === PongMessage) {
       // 5.5.3: only the most recent ping need be answered.
-      this.#controls = this.#controls.filter((waiting) => waiting.opcode !== PongMessage);
+      this.#controls = this.#controls.filter((waiting) => {
+        return waiting.opcode !== PongMessage || waiting.answer !== answer;
+      });
     } else if (this.#controls.length > this.#settings.maxPendingPings) {
       return rejected(
         new BackpressureError(`${this.#controls.length} pings wait for the peer already`),
       );
     }
-    this.#controls.push({ opcode, payload: copyOf(bytes, start, end) });
+    this.#controls.push({ opcode, payload: copyOf(bytes, start, end), answer });
     return done;
   }
 

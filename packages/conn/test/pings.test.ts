@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { PongMessage } from '../src/index.ts';
 import { wired } from './wired.ts';
 
 describe('the pong of the heartbeat', () => {
@@ -23,5 +24,21 @@ describe('the pong of the heartbeat', () => {
     conn.terminate();
     await conn.closed;
     expect(host.timers).toBe(0);
+  });
+});
+
+describe('the answer to a ping', () => {
+  it('is not lost by a pong that nobody asked for, while the transport is blocked', async () => {
+    const { conn, host, feed, frame, sent, transport } = wired('server');
+    transport.block();
+    void conn.send('in the way');
+    await host.settle();
+    feed(frame(9, 'first'), frame(9, 'second'));
+    await host.settle();
+    for (const payload of ['unasked', 'again']) void conn.writeControl(PongMessage, payload);
+    await host.settle();
+    transport.drain();
+    await host.settle();
+    expect(sent()).toEqual(['text in the way', 'pong second', 'pong again']);
   });
 });
