@@ -1,0 +1,234 @@
+import * as v from 'valibot';
+import { describe, expect, expectTypeOf, it } from 'vitest';
+import { z } from 'zod';
+import {
+  type BinaryMessage,
+  type BorrowedMessage,
+  type BroadcastOptions,
+  type BufferPool,
+  broadcast,
+  CloseError,
+  type CloseHandler,
+  type CloseInfo,
+  type Conn,
+  type ConnOptions,
+  type ConnSettings,
+  type ConnState,
+  type ConnStats,
+  connPair,
+  type DataType,
+  type Host,
+  isCloseError,
+  joinMessages,
+  type Message,
+  type MessageData,
+  type MessageHandler,
+  type MessageReader,
+  type MessageWriter,
+  type PingPongHandler,
+  PreparedMessage,
+  ProtocolError,
+  ReadLimitError,
+  type SchemaOutput,
+  type StandardSchema,
+  TextMessage,
+  type Transport,
+  type WebSocketError,
+} from '../src/index.ts';
+
+// What the compiler lets through and what it does not. None of `misuse` is ever called.
+
+type Awaits<T> = T extends (...args: never[]) => Promise<infer R> ? R : never;
+
+describe('the types of reading', () => {
+  it('say what each way gives', () => {
+    expectTypeOf<Awaits<Conn['readMessage']>>().toEqualTypeOf<Message>();
+    expectTypeOf<Awaits<Conn['nextReader']>>().toEqualTypeOf<MessageReader>();
+    expectTypeOf<Awaits<Conn['receive']>>().toEqualTypeOf<CloseInfo>();
+    expectTypeOf<Awaits<Conn['discardReads']>>().toEqualTypeOf<CloseInfo>();
+    expectTypeOf<Conn>().toExtend<AsyncIterable<Message>>();
+    expectTypeOf<MessageReader>().toExtend<AsyncIterable<Uint8Array>>();
+    expectTypeOf<ReturnType<MessageReader['readable']>>().toEqualTypeOf<
+      ReadableStream<Uint8Array>
+    >();
+    expectTypeOf<Awaits<MessageReader['read']>>().toEqualTypeOf<number>();
+    expectTypeOf<Awaits<MessageReader['bytes']>>().toEqualTypeOf<Uint8Array>();
+    expectTypeOf<Awaits<MessageReader['text']>>().toEqualTypeOf<string>();
+    expectTypeOf<Awaits<MessageReader['json']>>().toEqualTypeOf<unknown>();
+    expectTypeOf(joinMessages).returns.toExtend<AsyncIterable<Uint8Array>>();
+  });
+
+  it('tell a message by its type', () => {
+    expectTypeOf<Message['type']>().toEqualTypeOf<DataType>();
+    expectTypeOf<DataType>().toEqualTypeOf<1 | 2>();
+    expectTypeOf<typeof TextMessage>().toEqualTypeOf<1>();
+    expectTypeOf<typeof BinaryMessage>().toEqualTypeOf<2>();
+    expectTypeOf<Message['data']>().toEqualTypeOf<Uint8Array>();
+    expectTypeOf<Message['json']>().returns.toEqualTypeOf<unknown>();
+    expectTypeOf<BorrowedMessage['copy']>().returns.toEqualTypeOf<Message>();
+    expectTypeOf<BorrowedMessage>().not.toExtend<Message>();
+  });
+
+  it('infer what a schema makes', async () => {
+    const [client, server] = connPair();
+    const inZod = z.object({ at: z.string().transform((text) => new Date(text)) });
+    const inValibot = v.object({ n: v.pipe(v.string(), v.transform(Number)) });
+    void client.writeJSON({ at: '2020-02-02' });
+    const first = await server.readJSON({ schema: inZod });
+    expectTypeOf(first).toEqualTypeOf<{ at: Date }>();
+    void client.writeJSON({ n: '5' });
+    const second = await server.readJSON({ schema: inValibot, timeout: 1_000 });
+    expectTypeOf(second).toEqualTypeOf<{ n: number }>();
+    void client.writeJSON([5]);
+    const third = await server.readJSON<number[]>();
+    expectTypeOf(third).toEqualTypeOf<number[]>();
+    void client.writeJSON(null);
+    const last = await server.readJSON({});
+    expectTypeOf(last).toEqualTypeOf<unknown>();
+    expect([first.at.getUTCFullYear(), second.n, third, last]).toEqual([2020, 5, [5], null]);
+    expectTypeOf(inZod).toExtend<StandardSchema<{ at: Date }>>();
+    expectTypeOf<SchemaOutput<typeof inValibot>>().toEqualTypeOf<{ n: number }>();
+    await client.close();
+  });
+});
+
+describe('the types of writing', () => {
+  it('take text, and bytes in every shape', () => {
+    expectTypeOf<string>().toExtend<MessageData>();
+    expectTypeOf<Uint8Array>().toExtend<MessageData>();
+    expectTypeOf<Buffer>().toExtend<MessageData>();
+    expectTypeOf<Float64Array>().toExtend<MessageData>();
+    expectTypeOf<DataView>().toExtend<MessageData>();
+    expectTypeOf<ArrayBuffer>().toExtend<MessageData>();
+    expectTypeOf<SharedArrayBuffer>().toExtend<MessageData>();
+    expectTypeOf<BorrowedMessage>().toExtend<MessageData>();
+    expectTypeOf<number[]>().not.toExtend<MessageData>();
+    expectTypeOf<number>().not.toExtend<MessageData>();
+    expectTypeOf<null>().not.toExtend<MessageData>();
+    expectTypeOf<Blob>().not.toExtend<MessageData>();
+    expectTypeOf<Awaits<Conn['send']>>().toEqualTypeOf<void>();
+    expectTypeOf<Awaits<Conn['nextWriter']>>().toEqualTypeOf<MessageWriter>();
+    expectTypeOf<ReturnType<MessageWriter['writable']>>().toEqualTypeOf<
+      WritableStream<MessageData>
+    >();
+    expectTypeOf<Awaits<Conn['ping']>>().toEqualTypeOf<number>();
+    expectTypeOf(broadcast).returns.toEqualTypeOf<number>();
+    expectTypeOf<MessageWriter>().toExtend<AsyncDisposable>();
+  });
+});
+
+describe('the types of handlers', () => {
+  it('let them be synchronous or not, and give them what they get', () => {
+    expectTypeOf<MessageHandler>().parameters.toEqualTypeOf<[BorrowedMessage]>();
+    expectTypeOf<(message: BorrowedMessage) => Promise<void>>().toExtend<MessageHandler>();
+    expectTypeOf<() => void>().toExtend<MessageHandler>();
+    expectTypeOf<PingPongHandler>().parameters.toEqualTypeOf<[Uint8Array]>();
+    expectTypeOf<CloseHandler>().parameters.toEqualTypeOf<[number, string]>();
+    expectTypeOf<Conn['setPingHandler']>().parameters.toEqualTypeOf<[PingPongHandler | null]>();
+    expectTypeOf<Conn['closeHandler']>().returns.toEqualTypeOf<CloseHandler>();
+    expectTypeOf<Conn['setReadDeadline']>().parameters.toEqualTypeOf<[Date | number | null]>();
+    expectTypeOf<Conn['setReadLimit']>().parameters.toEqualTypeOf<[number | false]>();
+  });
+});
+
+describe('the types of a connection', () => {
+  it('are read-only facts', () => {
+    expectTypeOf<Conn['role']>().toEqualTypeOf<'client' | 'server'>();
+    expectTypeOf<Conn['state']>().toEqualTypeOf<ConnState>();
+    expectTypeOf<ConnState>().toEqualTypeOf<'open' | 'closing' | 'closed'>();
+    expectTypeOf<Conn['closed']>().toEqualTypeOf<Promise<CloseInfo>>();
+    expectTypeOf<CloseInfo['code']>().toEqualTypeOf<number>();
+    expectTypeOf<ConnStats['rtt']>().toEqualTypeOf<number>();
+    expectTypeOf<Conn>().toExtend<AsyncDisposable>();
+    expectTypeOf<Conn['underlyingConn']>().toEqualTypeOf<unknown>();
+    expectTypeOf(connPair).returns.toEqualTypeOf<[client: Conn, server: Conn]>();
+  });
+
+  it('take options that say undefined, and no others than there are', () => {
+    const every = {
+      role: 'client',
+      host: undefined,
+      subprotocol: undefined,
+      readLimit: false,
+      maxEmptyFragments: undefined,
+      idleReadTimeout: false,
+      heartbeat: { interval: 1, timeout: 1 },
+      maxBufferedAmount: false,
+      writeBufferPool: undefined,
+    } as const;
+    expectTypeOf(every).toExtend<ConnOptions>();
+    expectTypeOf<ConnSettings['readAhead']>().toEqualTypeOf<number | undefined>();
+    expectTypeOf<ConnSettings['readLimit']>().toEqualTypeOf<number | false | undefined>();
+    expectTypeOf<BroadcastOptions['except']>().toEqualTypeOf<Conn | Iterable<Conn> | undefined>();
+    expectTypeOf<BufferPool['get']>().returns.toEqualTypeOf<Uint8Array | undefined>();
+    expectTypeOf<Host['isUtf8']>().toEqualTypeOf<((bytes: Uint8Array) => boolean) | undefined>();
+    expectTypeOf<Transport['cork']>().toEqualTypeOf<(() => void) | undefined>();
+  });
+});
+
+describe('the types of errors', () => {
+  it('carry their numbers', () => {
+    const error: unknown = new CloseError(1001, 'bye');
+    if (!isCloseError(error, 1001)) expect.unreachable();
+    expectTypeOf<CloseError>().toExtend<WebSocketError>();
+    expectTypeOf<CloseError['closeCode']>().toEqualTypeOf<number>();
+    expectTypeOf<ReadLimitError['limit']>().toEqualTypeOf<number>();
+    expectTypeOf<ProtocolError['faults']>().toExtend<readonly string[]>();
+    expectTypeOf<WebSocketError['code']>().toEqualTypeOf<string>();
+    expect(new ReadLimitError(5).limit).toBe(5);
+    expect(new ProtocolError(1002, ['bad MASK']).faults).toEqual(['bad MASK']);
+  });
+});
+
+/** Each line that the compiler takes is one too many. */
+export function misuse(conn: Conn, message: BorrowedMessage, transport: Transport): void {
+  // @ts-expect-error no bytes
+  void conn.send(5);
+  // @ts-expect-error no bytes
+  void conn.send([1, 2]);
+  // @ts-expect-error nothing to send
+  void conn.send();
+  // @ts-expect-error the type comes first
+  void conn.writeMessage('text', TextMessage);
+  // @ts-expect-error types are numbers
+  void conn.nextWriter('text');
+  // @ts-expect-error no such option
+  void conn.nextWriter(TextMessage, { queued: true });
+  // @ts-expect-error no such option
+  void conn.readMessage({ deadline: 5 });
+  // @ts-expect-error milliseconds, not a Date
+  void conn.readMessage({ timeout: new Date() });
+  // @ts-expect-error no schema
+  void conn.readJSON({ schema: (value: unknown) => value });
+  // @ts-expect-error a message is prepared by its class
+  void conn.writePreparedMessage('text');
+  // @ts-expect-error 0 and true bound nothing
+  conn.setReadLimit(true);
+  // @ts-expect-error null takes a deadline away
+  conn.setReadDeadline(undefined);
+  // @ts-expect-error null restores the default
+  conn.setPingHandler(undefined);
+  // @ts-expect-error the payload is bytes
+  conn.setPingHandler((payload: string) => void payload);
+  // @ts-expect-error a handler, not a message
+  void conn.receive(message);
+  // @ts-expect-error facts are read-only
+  conn.role = 'client';
+  // @ts-expect-error facts are read-only
+  message.copy().data = new Uint8Array(1);
+  // @ts-expect-error counters are read-only
+  conn.stats.messagesIn = 0;
+  // @ts-expect-error which end it is must be said
+  const options: ConnOptions = { readLimit: 5 };
+  // @ts-expect-error true is no bound
+  const settings: ConnSettings = { readLimit: true };
+  // @ts-expect-error off is false
+  const beat: ConnSettings = { heartbeat: true };
+  // @ts-expect-error one or several, but Conns
+  broadcast([conn], 'x', { except: 'all' });
+  // @ts-expect-error both are needed
+  const pool: BufferPool = { get: () => undefined };
+  // @ts-expect-error what it is, and what it says
+  const prepared = new PreparedMessage('text');
+  void [options, settings, beat, pool, prepared, transport];
+}
