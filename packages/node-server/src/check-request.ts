@@ -72,10 +72,31 @@ const RULES: readonly Rule[] = [
  * @throws HandshakeError for the first rule that is broken.
  */
 export function checkRequest(headers: RequestHeaders, req: IncomingMessage): void {
+  checkAllSeen(req);
   for (const rule of RULES) {
     if (rule.holds(headers, req)) continue;
     throw new HandshakeError(rule.status, rule.says, { headers: rule.headers });
   }
+}
+
+/** What Node keeps of a request's header, names and values counted, when its server's `maxHeadersCount` is not set. */
+const NODE_KEEPS = 2000;
+
+/**
+ * Once Node has that many it drops lines without a word, by the batch: a Content-Length may be among them, an Origin, or
+ * the second of two keys, and no rule could hold.
+ *
+ * @throws HandshakeError 431; 400 under a limit that the server's owner has lowered.
+ */
+function checkAllSeen(req: IncomingMessage): void {
+  const { server } = req.socket as { server?: { maxHeadersCount?: unknown } };
+  const count = server?.maxHeadersCount;
+  const kept = typeof count === 'number' ? 2 * count : NODE_KEEPS;
+  if (kept <= 0 || req.rawHeaders.length < kept) return;
+  throw new HandshakeError(
+    kept < NODE_KEEPS ? 400 : 431,
+    `not a websocket handshake: request has ${kept / 2} header lines or more`,
+  );
 }
 
 /** @throws HandshakeError 400 when there are two origins: a check would see one, and a browser sends one. */

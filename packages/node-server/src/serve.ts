@@ -236,9 +236,12 @@ function makeServer(options: ServeOptions<unknown>): HttpServer | HttpsServer {
           requestTimeout: Math.max(Math.ceil(handshakeTimeout), 300_000),
           connectionsCheckingInterval: Math.min(1_000, Math.ceil(handshakeTimeout / 4)),
         };
-  if (tls === undefined) return createServer(bounds);
   const tlsBound = handshakeTimeout === false ? {} : { handshakeTimeout };
-  return createTlsServer({ ...bounds, ...tlsBound, ...tls });
+  const http =
+    tls === undefined ? createServer(bounds) : createTlsServer({ ...bounds, ...tlsBound, ...tls });
+  // Every line is seen; the size of the head, 16 KiB, is bound enough.
+  http.maxHeadersCount = 0;
+  return http;
 }
 
 const upgradeRequired: RequestListener = (_req, res) => {

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HandshakeError, isWebSocketUpgrade, subprotocols, Upgrader } from '../src/index.ts';
-import { exchange, type RequestChange, request, TestServer, trapUncaught } from './raw.ts';
+import { exchange, KEY, type RequestChange, request, TestServer, trapUncaught } from './raw.ts';
 
 trapUncaught();
 
@@ -284,6 +284,30 @@ describe('a server whose parser bounds headers', () => {
     const answer = await exchange(server.port, bytes);
     expect(answer.status).toBe(400);
     expect(server.served).toEqual([]);
+    await server.close();
+  });
+
+  it.each([
+    { says: 'a body', hidden: 'Content-Length: 8', behind: FRAME },
+    { says: 'a foreign origin', hidden: 'Origin: https://evil.example', behind: '' },
+    { says: 'a second key', hidden: `Sec-WebSocket-Key: ${KEY}`, behind: '' },
+    { says: 'nothing', hidden: 'X: y', behind: '' },
+  ])('answers 431 to a flood that may hide $says', async ({ hidden, behind }) => {
+    const server = await new TestServer(new Upgrader()).listen();
+    const add = [...Array.from({ length: 1100 }, () => 'a:b'), hidden];
+    const answer = await exchange(server.port, request({ add, behind }));
+    expect(answer.status).toBe(431);
+    expect(answer.body).toContain('1000 header lines or more');
+    await server.close();
+  });
+
+  it('sees all lines where its owner sets no bound', async () => {
+    const server = await new TestServer(new Upgrader()).listen();
+    server.http.maxHeadersCount = 0;
+    const add = [...Array.from({ length: 1100 }, () => 'a:b'), 'Content-Length: 8'];
+    const answer = await exchange(server.port, request({ add, behind: FRAME }));
+    expect(answer.status).toBe(400);
+    expect(answer.body).toContain('body');
     await server.close();
   });
 

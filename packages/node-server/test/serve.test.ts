@@ -162,6 +162,21 @@ describe('serve', () => {
     await idle.closed();
   });
 
+  it('sees every header line of a flood', async () => {
+    const port = portOf(await started({}, echo));
+    const flood = Array.from({ length: 1500 }, () => 'a:b');
+    const hidden = await exchange(
+      port,
+      request({ add: [...flood, 'Content-Length: 2'], behind: 'ab' }),
+    );
+    expect(hidden.status).toBe(400);
+    expect(hidden.body).toContain('body');
+    const raw = await RawClient.connect(port);
+    const answer = await raw.upgrade({ add: flood });
+    raw.socket.destroy();
+    expect(answer.status).toBe(101);
+  });
+
   it('upgrades a connection that has served a plain request', async () => {
     const server = await started({ request: (_req, res) => res.end('a page') }, echo);
     const raw = await RawClient.connect(portOf(server));
