@@ -122,7 +122,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
 
   /** Resolves once, when the transport is gone, and never rejects. */
   get closed(): Promise<CloseInfo> {
-    return this.#session.closed.promise;
+    return this.#session.closed;
   }
 
   /** Bytes accepted by writes and not yet handed to the operating system. */
@@ -265,7 +265,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     if (typeof handler !== 'function') {
       return rejected(new TypeError(`receive: expected a function, got ${kind(handler)}`));
     }
-    return this.#untilClosed(this.#session.reading.receive(handler));
+    return this.#session.reading.receive(handler);
   }
 
   /**
@@ -273,11 +273,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    * Ends as {@link receive}.
    */
   discardReads(): Promise<CloseInfo> {
-    return this.#untilClosed(this.#session.reading.discard());
-  }
-
-  #untilClosed(finished: Promise<void>): Promise<CloseInfo> {
-    return handled(finished.then(() => this.closed));
+    return this.#session.reading.discard();
   }
 
   /**

@@ -1,4 +1,4 @@
-import { type Deferred, deferred } from './promises.ts';
+import { Deferred } from './promises.ts';
 
 /** Charged for each piece that waits, on top of its bytes. */
 const PIECE_COST = 128;
@@ -72,7 +72,7 @@ export class Inflow {
 
   /** Resolves when there is something to take, or nothing will come any more. */
   news(): Promise<void> {
-    this.#news ??= deferred<void>();
+    this.#news ??= new Deferred<void>();
     return this.#news.promise;
   }
 

@@ -1,4 +1,4 @@
-import { type Deferred, deferred } from './promises.ts';
+import { Deferred, handled } from './promises.ts';
 
 interface Waiting {
   /** Bytes that wait with it. */
@@ -23,8 +23,8 @@ export class Line {
   }
 
   /** Waits for its turn, then does what `start` does. `drop` is called when the turn never comes. */
-  join<T>(size: number, start: () => T | PromiseLike<T>, drop?: () => void): Deferred<T> {
-    const turn = deferred<T>();
+  join<T>(size: number, start: () => T | PromiseLike<T>, drop?: () => void): Promise<T> {
+    const turn = new Deferred<T>();
     this.bytes += size;
     this.#waiting.push({
       size,
@@ -34,7 +34,7 @@ export class Line {
         turn.reject(error);
       },
     });
-    return turn;
+    return handled(turn.promise);
   }
 
   /** The next one's turn. */

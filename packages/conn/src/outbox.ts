@@ -15,7 +15,7 @@ import { BackpressureError, CloseSentError, TransportError } from './errors.ts';
 import { type Host, lentBy } from './host.ts';
 import type { DataType } from './message.ts';
 import type { Settings } from './options.ts';
-import { type Deferred, deferred, done, rejected } from './promises.ts';
+import { Deferred, done, rejected } from './promises.ts';
 import type { Transport } from './transport.ts';
 
 /** Unmasked payloads above this are referenced, not copied: a copy into the slab wins below it. */
@@ -61,9 +61,9 @@ export class Outbox {
   #writing = false;
   /** Control frames that wait for a blocked transport; there are at most two pongs among them. */
   #controls: { opcode: number; payload: Uint8Array; answer: boolean }[] = [];
-  #waiters: Deferred<void>[] = [];
+  #waiters: Deferred<void>[] | undefined;
   /** Writes whose bytes the transport refers to. */
-  readonly #referenced = new Set<Deferred<void>>();
+  #referenced: Set<Deferred<void>> | undefined;
   #turnBytes = 0;
   #turnFrames = 0;
   #nextTurn: Deferred<void> | undefined;
@@ -251,8 +251,8 @@ export class Outbox {
     this.#controls = [];
     this.#blocked = true;
     this.#rejectWaiters(error);
-    for (const written of this.#referenced) written.reject(error);
-    this.#referenced.clear();
+    for (const written of this.#referenced ?? []) written.reject(error);
+    this.#referenced = undefined;
     this.#encoder.discard();
   }
 
@@ -294,16 +294,17 @@ export class Outbox {
   }
 
   #reference(opcode: DataType, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    const written = deferred<void>();
+    const written = new Deferred<void>();
     const lease = leaseOf(bytes);
     lease?.pin();
+    this.#referenced ??= new Set();
     this.#referenced.add(written);
     const release = (): void => {
       lease?.release();
       if (this.#cutting !== undefined) written.reject(this.#cutting);
       // A transport that dies gives all bytes back first and says so then: by the next microtask the write is rejected.
       void done.then(() => {
-        this.#referenced.delete(written);
+        this.#referenced?.delete(written);
         written.resolve();
       });
     };
@@ -325,7 +326,8 @@ export class Outbox {
     if (this.#encoder.pending >= FLUSH_AT) this.#write();
     else if (!this.#blocked) this.#owner.flushLater();
     if (this.#blocked && this.bufferedAmount >= this.#settings.highWaterMark) {
-      const waiter = deferred<void>();
+      const waiter = new Deferred<void>();
+      this.#waiters ??= [];
       this.#waiters.push(waiter);
       return waiter.promise;
     }
@@ -335,7 +337,7 @@ export class Outbox {
 
   #inNextTurn(): Promise<void> {
     if (this.#nextTurn === undefined) {
-      const turn = deferred<void>();
+      const turn = new Deferred<void>();
       this.#nextTurn = turn;
       this.#host.yield(() => {
         this.#nextTurn = undefined;
@@ -405,14 +407,14 @@ export class Outbox {
 
   #settle(): void {
     if (this.#blocked && this.bufferedAmount >= this.#settings.highWaterMark) return;
-    const waiters = this.#waiters;
-    this.#waiters = [];
+    const waiters = this.#waiters ?? [];
+    this.#waiters = undefined;
     for (const waiter of waiters) waiter.resolve();
   }
 
   #rejectWaiters(error: WebSocketError): void {
-    const waiters = this.#waiters;
-    this.#waiters = [];
+    const waiters = this.#waiters ?? [];
+    this.#waiters = undefined;
     for (const waiter of waiters) waiter.reject(error);
   }
 }

@@ -1,7 +1,7 @@
 import { TimeoutError } from './errors.ts';
 import type { Host } from './host.ts';
 import { duration, kind } from './options.ts';
-import { deferred, rejected } from './promises.ts';
+import { Deferred, rejected } from './promises.ts';
 import { type Alarm, timersOf } from './timers.ts';
 
 /** How long to wait. Both are soft: the connection goes on, and nothing is lost. */
@@ -34,7 +34,7 @@ export function patiently<T>(
   if (signal?.aborted) return rejected(signal.reason);
   const started = start();
   if (signal === undefined && ms === Infinity) return started;
-  const { promise, resolve, reject } = deferred<T>();
+  const outcome = new Deferred<T>();
   const alarm: Alarm = {
     tick: undefined,
     ring: () => stop(new TimeoutError(`nothing came in ${ms} ms`)),
@@ -46,21 +46,21 @@ export function patiently<T>(
   };
   const stop = (reason: unknown): void => {
     forget();
-    if (giveUp(started, reason)) reject(reason);
+    if (giveUp(started, reason)) outcome.reject(reason);
   };
   if (ms !== Infinity) timersOf(host).set(alarm, ms);
   signal?.addEventListener('abort', aborted);
   started.then(
     (value) => {
       forget();
-      resolve(value);
+      outcome.resolve(value);
     },
     (error: unknown) => {
       forget();
-      reject(error);
+      outcome.reject(error);
     },
   );
-  return promise;
+  return outcome.promise;
 }
 
 /** @throws TypeError when the options are no object, or their signal is no AbortSignal. */

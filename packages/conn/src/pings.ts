@@ -1,6 +1,6 @@
 import { BackpressureError, TimeoutError } from './errors.ts';
 import type { Host } from './host.ts';
-import { type Deferred, deferred, rejected } from './promises.ts';
+import { Deferred, rejected } from './promises.ts';
 import { type Alarm, timersOf } from './timers.ts';
 
 class Ping implements Alarm {
@@ -14,7 +14,7 @@ class Ping implements Alarm {
     this.#pings = pings;
     this.payload = payload;
     this.sentAt = sentAt;
-    this.answer = deferred<number>();
+    this.answer = new Deferred<number>();
   }
 
   ring(): void {

@@ -17,19 +17,29 @@ export function rejected<T = never>(reason: unknown): Promise<T> {
   return handled(Promise.reject<T>(reason));
 }
 
-/** A promise with its two ends, marked as handled. */
-export interface Deferred<T> {
+/**
+ * A promise with its two ends. It is marked as handled when it is rejected, not before: most never are, and the mark costs
+ * as much as a promise.
+ */
+export class Deferred<T> {
   readonly promise: Promise<T>;
-  readonly resolve: (value: T | PromiseLike<T>) => void;
-  readonly reject: (reason: unknown) => void;
-}
+  #resolve!: (value: T | PromiseLike<T>) => void;
+  #reject!: (reason: unknown) => void;
 
-export function deferred<T>(): Deferred<T> {
-  let resolve!: (value: T | PromiseLike<T>) => void;
-  let reject!: (reason: unknown) => void;
-  const promise = new Promise<T>((yes, no) => {
-    resolve = yes;
-    reject = no;
-  });
-  return { promise: handled(promise), resolve, reject };
+  constructor() {
+    this.promise = new Promise<T>((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  /** A promise as the value must not reject, or `promise` needs its own mark. */
+  resolve(value: T | PromiseLike<T>): void {
+    this.#resolve(value);
+  }
+
+  reject(reason: unknown): void {
+    handled(this.promise);
+    this.#reject(reason);
+  }
 }

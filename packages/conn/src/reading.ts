@@ -1,5 +1,6 @@
 import { CloseCode } from '@ws/codec';
 import type { Lease } from './assembly.ts';
+import type { CloseInfo } from './closing.ts';
 import { copyOf } from './copy.ts';
 import { CloseError, CloseSentError, ReadPendingError } from './errors.ts';
 import type { Host } from './host.ts';
@@ -7,7 +8,7 @@ import { Inflow } from './inflow.ts';
 import type { Intake } from './intake.ts';
 import { BorrowedMessage, type DataType, Message } from './message.ts';
 import { type InflowSource, MessageReader } from './message-reader.ts';
-import { type Deferred, deferred, done, rejected } from './promises.ts';
+import { Deferred, done, rejected } from './promises.ts';
 
 /** What `receive` calls with each message. */
 export type MessageHandler = (message: BorrowedMessage) => void | PromiseLike<void>;
@@ -24,6 +25,7 @@ const DISCARD = 2;
 
 /** What the reading side asks of the connection. */
 export interface ReadingOwner {
+  readonly closed: Promise<CloseInfo>;
   /** There may be room for input again: parse on. */
   wanted(): void;
   /** The user's handler failed: the connection closes with 1011. */
@@ -55,8 +57,11 @@ export class Reading implements InflowSource {
   /** The message that a MessageReader reads. */
   #inflow: Inflow | undefined;
   #handler: MessageHandler | undefined;
-  #finished: Deferred<void> | undefined;
+  #finished: Deferred<CloseInfo> | undefined;
   #busy = false;
+  /** What the promise of a handler calls; made with the first one. */
+  #settled: (() => void) | undefined;
+  #failed: ((error: unknown) => void) | undefined;
   /** What the handler has thrown. */
   #thrown: { readonly error: unknown } | undefined;
   #borrowed: BorrowedMessage | undefined;
@@ -193,7 +198,7 @@ export class Reading implements InflowSource {
       }
     }
     if (this.ended) return rejected(this.error);
-    this.#reader = deferred<Taken>();
+    this.#reader = new Deferred<Taken>();
     return this.#reader.promise;
   }
 
@@ -256,8 +261,8 @@ export class Reading implements InflowSource {
     return true;
   }
 
-  /** Gives every message to `handler`; resolves when reading ends well. */
-  receive(handler: MessageHandler): Promise<void> {
+  /** Gives every message to `handler`; resolves when reading has ended well and the connection is closed. */
+  receive(handler: MessageHandler): Promise<CloseInfo> {
     const clash = this.#clash('receive');
     if (clash !== undefined) return rejected(clash);
     this.#way = HANDLER;
@@ -266,8 +271,8 @@ export class Reading implements InflowSource {
     return this.#begin();
   }
 
-  /** Drops every message; resolves when reading ends well. */
-  discard(): Promise<void> {
+  /** Drops every message; resolves as {@link receive}. */
+  discard(): Promise<CloseInfo> {
     const clash = this.#clash('discardReads');
     if (clash !== undefined) return rejected(clash);
     this.#way = DISCARD;
@@ -275,9 +280,9 @@ export class Reading implements InflowSource {
     return this.#begin();
   }
 
-  #begin(): Promise<void> {
+  #begin(): Promise<CloseInfo> {
     this.#leave();
-    const finished = deferred<void>();
+    const finished = new Deferred<CloseInfo>();
     this.#finished = finished;
     this.#serveQueue();
     this.#owner.wanted();
@@ -314,7 +319,7 @@ export class Reading implements InflowSource {
     // A handler that could not send after our close frame, or that met the end itself, has not failed.
     const failed = thrown !== undefined && thrown.error !== this.error;
     if (failed && !(thrown.error instanceof CloseSentError)) finished.reject(thrown.error);
-    else if (endsWell(this.error)) finished.resolve();
+    else if (endsWell(this.error)) finished.resolve(this.#owner.closed);
     else finished.reject(this.error);
   }
 
@@ -350,10 +355,12 @@ export class Reading implements InflowSource {
       if (result === undefined || result === done) this.#release();
       // `resolve` makes a promise that settles once of whatever has a `then`, and leaves a real one as it is.
       else if (typeof result?.then === 'function') {
+        this.#settled ??= () => this.#settle();
+        this.#failed ??= (error) => this.#fail(error);
         Promise.resolve(result).then(this.#settled, this.#failed);
       } else this.#release();
     } catch (error) {
-      this.#failed(error);
+      this.#fail(error);
     }
   }
 
@@ -366,19 +373,19 @@ export class Reading implements InflowSource {
     lease.release();
   }
 
-  readonly #settled = (): void => {
+  #settle(): void {
     this.#release();
     this.#serveQueue();
     this.#owner.wanted();
     this.#finish();
-  };
+  }
 
-  readonly #failed = (error: unknown): void => {
+  #fail(error: unknown): void {
     this.#release();
     this.#thrown = { error };
     this.#owner.handlerFailed(error);
     this.#finish();
-  };
+  }
 }
 
 /** Whether reading ended as it is meant to end: `receive` resolves and iteration is done. */

@@ -43,7 +43,7 @@ import {
 } from './intake.ts';
 import type { Settings } from './options.ts';
 import { Outbox, type OutboxOwner } from './outbox.ts';
-import { type Deferred, deferred } from './promises.ts';
+import { Deferred } from './promises.ts';
 import { Reading, type ReadingOwner } from './reading.ts';
 import { type Alarm, timersOf } from './timers.ts';
 import type { Transport, TransportSink } from './transport.ts';
@@ -63,7 +63,9 @@ import { Writing, type WritingOwner } from './writing.ts';
  * own close frame, which drops messages, at once. Never true: input over with pooled memory held for it; a message
  * delivered that came after a fault.
  */
-export class Session implements TransportSink, ReadingOwner, OutboxOwner, WritingOwner, Patient {
+export class Session
+  implements TransportSink, ReadingOwner, OutboxOwner, WritingOwner, Patient, Alarm
+{
   /** The `Conn`, for those who watch from outside. */
   readonly conn: object;
   readonly host: Host;
@@ -74,16 +76,15 @@ export class Session implements TransportSink, ReadingOwner, OutboxOwner, Writin
   readonly writing: Writing;
   readonly reading: Reading;
   readonly controls: Controls;
-  readonly closed: Deferred<CloseInfo> = deferred<CloseInfo>();
   bytesIn = 0;
   /** The transport is paused, by us. */
   paused = false;
+  /** Of the alarm that the session itself is: it rings when the end takes too long. */
+  tick: number | undefined;
 
   readonly #role: Role;
   readonly #closing = new Closing();
   readonly #heartbeat: Heartbeat | undefined;
-  /** Rings when the end takes too long. */
-  readonly #endAlarm: Alarm = { tick: undefined, ring: () => this.#endIsLate() };
   /** Rings when the transport has been paused too long with nobody reading; made when it is first paused so. */
   #idleAlarm: Alarm | undefined;
   /** The code that got the Conn has run its first synchronous part. */
@@ -96,6 +97,9 @@ export class Session implements TransportSink, ReadingOwner, OutboxOwner, Writin
   #writeDeadline: Deadline | undefined;
   #ended: { readonly reason: unknown } | undefined;
   #inputOver = false;
+  /** How it ended, and who waits to hear it; made when somebody does. */
+  #info: CloseInfo | undefined;
+  #closed: Deferred<CloseInfo> | undefined;
   /** The peer has ended its side of the transport. */
   #eof = false;
 
@@ -122,6 +126,15 @@ export class Session implements TransportSink, ReadingOwner, OutboxOwner, Writin
 
   get state(): ConnState {
     return this.#closing.state;
+  }
+
+  /** Resolves when the transport is gone. */
+  get closed(): Promise<CloseInfo> {
+    if (this.#closed === undefined) {
+      this.#closed = new Deferred<CloseInfo>();
+      if (this.#info !== undefined) this.#closed.resolve(this.#info);
+    }
+    return this.#closed.promise;
   }
 
   // The transport's calls
@@ -162,7 +175,7 @@ export class Session implements TransportSink, ReadingOwner, OutboxOwner, Writin
     if (closing.phase === GONE) return;
     closing.phase = GONE;
     this.#heartbeat?.stop();
-    timersOf(this.host).clear(this.#endAlarm);
+    timersOf(this.host).clear(this);
     this.#disarmIdle();
     this.#readDeadline?.clear();
     this.#writeDeadline?.clear();
@@ -174,9 +187,9 @@ export class Session implements TransportSink, ReadingOwner, OutboxOwner, Writin
     const flushed = !this.outbox.unsent;
     this.outbox.destroy(closing.sent ? new CloseSentError() : (closing.lost as WebSocketError));
     this.writing.end(this.outbox.error!);
-    const info = closing.info(flushed);
-    this.closed.resolve(info);
-    this.host.watch?.closed?.(this.conn, info);
+    this.#info = closing.info(flushed);
+    this.#closed?.resolve(this.#info);
+    this.host.watch?.closed?.(this.conn, this.#info);
     this.#defer();
   }
 
@@ -476,10 +489,11 @@ export class Session implements TransportSink, ReadingOwner, OutboxOwner, Writin
   }
 
   #arm(ms: number): void {
-    if (this.#closing.phase !== GONE) timersOf(this.host).set(this.#endAlarm, ms);
+    if (this.#closing.phase !== GONE) timersOf(this.host).set(this, ms);
   }
 
-  #endIsLate(): void {
+  /** The end takes too long. */
+  ring(): void {
     const closing = this.#closing;
     if (closing.phase === ENDING) {
       // Messages before it are not read yet, but the peer has waited long enough for its answer.

@@ -142,6 +142,6 @@ export class Writing implements FragmentSink {
 
   #join<T>(size: number, start: () => T | PromiseLike<T>, drop?: () => void): Promise<T> {
     this.#line ??= new Line();
-    return this.#line.join(size, start, drop).promise;
+    return this.#line.join(size, start, drop);
   }
 }
