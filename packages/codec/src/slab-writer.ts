@@ -84,17 +84,12 @@ export class SlabWriter {
     this.mask(at, at + n, key);
   }
 
-  /** Masks the slab's `[start, end)`, behind which nothing has been written yet. `key` is big-endian. */
+  /** Masks the slab's `[start, end)`. `key` is big-endian. */
   mask(start: number, end: number, key: number): void {
     if (key === 0) return;
     const { address } = this;
-    // Up to whole SIMD words: what lies behind is free, and the last bytes one by one would cost 5 ns.
-    const whole = start + ((end - start + 15) & ~15);
-    if (address >= 0 && whole <= this.limit) {
-      this.simd!.xor(address + start, address + whole, swap(key));
-    } else {
-      this.maskExactly(start, end, swap(key));
-    }
+    if (address >= 0) this.simd!.xor(address + start, address + end, swap(key));
+    else this.maskWithoutSimd(start, end, swap(key));
   }
 
   /** Turns what the slab holds into a segment. */
@@ -117,19 +112,16 @@ export class SlabWriter {
     this.#boundary = 0;
   }
 
-  /** The same without a byte more, or without SIMD. `key` is little-endian. */
-  private maskExactly(start: number, end: number, key: number): void {
-    if (this.address >= 0) {
-      this.simd!.xor(this.address + start, this.address + end, key);
-    } else if (end - start < WORDS_FROM) {
+  private maskWithoutSimd(start: number, end: number, key: number): void {
+    if (end - start < WORDS_FROM) {
       xorBytes(this.bytes, start, end, key);
-    } else {
-      if (this.#words === undefined) {
-        this.#words = this.#slab!.words ?? wordsOver(this.bytes);
-        this.#skew = skewOf(this.bytes);
-      }
-      xorOwned(this.bytes, this.#words, this.#skew, start, end, key);
+      return;
     }
+    if (this.#words === undefined) {
+      this.#words = this.#slab!.words ?? wordsOver(this.bytes);
+      this.#skew = skewOf(this.bytes);
+    }
+    xorOwned(this.bytes, this.#words, this.#skew, start, end, key);
   }
 
   #lease(least: number): void {
