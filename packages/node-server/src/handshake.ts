@@ -1,3 +1,5 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TimeoutError, TransportError } from '@ws/conn';
 import { HandshakeError } from './errors.ts';
@@ -46,6 +48,24 @@ export class Handshake {
     this.#controller ??= new AbortController();
     if (this.#failure !== undefined) this.#controller.abort(this.#failure);
     return this.#controller.signal;
+  }
+
+  /**
+   * Waits until the requests before this one are answered, when it was pipelined behind some: an answer that was written
+   * now would stand before theirs, and theirs among the frames.
+   *
+   * @throws as {@link wait}.
+   */
+  async turn(req: IncomingMessage): Promise<void> {
+    let earlier = earlierResponse(req, this.#socket);
+    if (earlier === undefined) return;
+    while (earlier !== undefined) {
+      const response: ServerResponse = earlier;
+      await this.wait(new Promise((resolve) => response.once('close', resolve)));
+      earlier = earlierResponse(req, this.#socket);
+    }
+    // Node took the connection for idle after the last of them.
+    (this.#socket as Partial<Socket>).setTimeout?.(0);
   }
 
   /**
@@ -105,6 +125,16 @@ export class Handshake {
     this.#controller?.abort(error);
     this.#reject?.(error);
   }
+}
+
+/**
+ * The response to an earlier request that `socket` still carries. Node holds 'upgrade' back for none, as little as
+ * 'request', but lines up the responses itself; whose turn it is only this field of its own tells.
+ */
+export function earlierResponse(req: IncomingMessage, socket: Duplex): ServerResponse | undefined {
+  const { _httpMessage: response } = socket as { _httpMessage?: ServerResponse | null };
+  // Of a plain request that is handed to `upgrade` it is the response to that very request.
+  return response == null || response.req === req ? undefined : response;
 }
 
 /** Says whether there is something to wait for. */

@@ -5,7 +5,7 @@ import { CloseCode, Conn } from '@ws/conn';
 import { nodeHost, socketTransport } from '@ws/node-io';
 import { checkKey, checkOneOrigin, checkRequest } from './check-request.ts';
 import { HandshakeError, type HeaderPair, serverFault } from './errors.ts';
-import { Handshake, isThenable } from './handshake.ts';
+import { earlierResponse, Handshake, isThenable } from './handshake.ts';
 import { type HeadersInput, headerOf, headerPairs, RequestHeaders } from './headers.ts';
 import { Limits } from './limits.ts';
 import { checkExtensions, selectSubprotocol } from './negotiate.ts';
@@ -137,7 +137,8 @@ export class Upgrader<Result = undefined> {
       return await this.#negotiate(handshake, req, socket, headerPairs(input));
     } catch (error) {
       handshake.release();
-      if (error instanceof HandshakeError) await this.#refuse(req, socket, error);
+      const answerable = earlierResponse(req, socket) === undefined;
+      if (error instanceof HandshakeError && answerable) await this.#refuse(req, socket, error);
       else socket.destroy();
       throw error;
     }
@@ -152,6 +153,7 @@ export class Upgrader<Result = undefined> {
   ): Promise<Accepted<AuthOf<Result>>> {
     const slot = this.#limits.take(req);
     try {
+      await handshake.turn(req);
       const headers = new RequestHeaders(req);
       checkRequest(headers, req);
       checkExtra(extra);

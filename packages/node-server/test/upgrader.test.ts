@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { afterEach, describe, expect, expectTypeOf, it, vi } from 'vitest';
@@ -18,6 +18,7 @@ import {
   KEY,
   masked,
   RawClient,
+  type RequestChange,
   request,
   TestServer,
   trapUncaught,
@@ -523,6 +524,94 @@ describe('authenticate', () => {
     expect((await exchange(server.port, request({ line: 'GET /secret HTTP/1.1' }))).status).toBe(
       401,
     );
+  });
+});
+
+describe('an upgrade pipelined behind other requests', () => {
+  const plain = (path: string): Buffer => Buffer.from(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`);
+  /** A server with one plain request of path /n pending for each `n`, and an upgrade behind them. */
+  async function pipelined(
+    options: UpgraderOptions,
+    paths: readonly string[],
+    change?: RequestChange,
+  ): Promise<{ server: TestServer; client: RawClient; responses: ServerResponse[] }> {
+    const responses: ServerResponse[] = [];
+    const server = await new TestServer(new Upgrader(options), (_req, res) => {
+      responses.push(res);
+    }).listen();
+    servers.push(server);
+    const upgrade = once(server.http, 'upgrade');
+    const client = await connected(server);
+    client.socket.write(Buffer.concat([...paths.map(plain), request(change)]));
+    await upgrade;
+    return { server, client, responses };
+  }
+
+  it('is answered after them, in their order', async () => {
+    const { server, client, responses } = await pipelined({}, ['/1', '/2'], {
+      behind: masked(1, 'hello'),
+    });
+    const [first, second] = responses as [ServerResponse, ServerResponse];
+    second.end('second');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(client.received.length).toBe(0);
+    first.end('first');
+    const conn = (await server.outcome()) as Conn;
+    expect((await conn.readMessage()).text()).toBe('hello');
+    await conn.send('bye');
+    await client.until(() => client.received.includes('bye'));
+    expect(client.received.toString('latin1')).toMatch(/first[^]*second[^]* 101 [^]*\x81\x03bye$/);
+  });
+
+  it('is refused after them', async () => {
+    const { server, client, responses } = await pipelined({}, ['/1'], {
+      add: ['Origin: https://evil.example'],
+    });
+    responses[0]!.end('first');
+    expect(await server.outcome()).toMatchObject({ status: 403 });
+    await client.closed();
+    expect(client.received.toString('latin1')).toMatch(/first[^]* 403 /);
+  });
+
+  it('is dropped without a word when they take too long', async () => {
+    const { server, client } = await pipelined({ handshakeTimeout: 20 }, ['/1']);
+    expect(await server.outcome()).toMatchObject({ status: 503 });
+    await client.closed();
+    expect(client.received.length).toBe(0);
+  });
+
+  it('is dropped without a word when there is no place for it', async () => {
+    const { server, client } = await pipelined(
+      {
+        maxConnectionsPerAddress: 1,
+        clientAddress: () => {
+          throw new Error('mine');
+        },
+      },
+      ['/1'],
+    );
+    expect(await server.outcome()).toMatchObject({ status: 500 });
+    await client.closed();
+    expect(client.received.length).toBe(0);
+  });
+
+  it('is not served when the connection ends with the last of them', async () => {
+    const { server, client, responses } = await pipelined({}, ['/1']);
+    responses[0]!.setHeader('Connection', 'close').end('first');
+    expect(await server.outcome()).toBeInstanceOf(TransportError);
+    await client.closed();
+    expect(client.received.toString('latin1')).toMatch(/first$/);
+  });
+
+  it('does not time out as an idle connection while a check is awaited', async () => {
+    const timeouts: unknown[] = [];
+    const { server, responses } = await pipelined(
+      { authenticate: (req) => void timeouts.push(req.socket.timeout) },
+      ['/1'],
+    );
+    responses[0]!.end('first');
+    await server.outcome();
+    expect(timeouts).toEqual([0]);
   });
 });
 
