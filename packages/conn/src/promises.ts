@@ -39,7 +39,7 @@ export class Deferred<T> {
   }
 
   reject(reason: unknown): void {
-    handled(this.promise);
+    void handled(this.promise);
     this.#reject(reason);
   }
 }
