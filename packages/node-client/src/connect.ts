@@ -181,6 +181,8 @@ export function guarded(name: string, stream: Duplex | Transport): Guard {
     line.drop();
     throw new NoStream(`${name}: the stream has an encoding or object mode set and reads no bytes`);
   }
+  // Whoever corked it gave it away before they could uncork it.
+  while (stream.writableCorked > 0) stream.uncork();
   return line;
 }
 

@@ -85,7 +85,11 @@ class Exchange {
       this.#reject = reject;
     });
     signal.addEventListener('abort', this.#onAbort);
-    request.once('socket', () => void stream.prependListener('data', this.#count));
+    request.once('socket', () => {
+      stream.prependListener('data', this.#count);
+      // Listening alone does not start a stream that its owner has paused.
+      stream.resume();
+    });
     request.on('information', (info) => {
       if (++this.#interim > MAX_INTERIM) this.#fail(tooManyInterim(info.statusCode, info.headers));
     });

@@ -49,6 +49,30 @@ describe('Dialer.handshake', () => {
     conn.terminate();
   });
 
+  it.each<[string, (stream: Duplex) => unknown]>([
+    ['paused', (stream) => stream.pause()],
+    ['paused, after it has flowed', (stream) => stream.on('data', () => {}).pause()],
+    ['corked', (stream) => stream.cork()],
+    ['corked twice', (stream) => (stream.cork(), stream.cork())],
+  ])('shakes hands on a stream that is %s', async (_, hold) => {
+    const { cert: ca } = await certificate();
+    const server = await rawServer(greets);
+    const secure = await rawTlsServer(greets);
+    const dial = async (stream: Duplex, url: string): Promise<void> => {
+      hold(stream);
+      stream.removeAllListeners('data');
+      const { conn } = await new Dialer({ tls: { ca } }).handshake(stream, url);
+      expect((await conn.readMessage()).text()).toBe('hi');
+      conn.terminate();
+    };
+    const [ours, theirs] = duplexPair();
+    greet(theirs);
+    await dial(ours, 'ws://h/');
+    await dial(connect(server.port, '127.0.0.1'), 'ws://h/');
+    await dial(connect(secure.port, '127.0.0.1'), 'wss://localhost/');
+    await dial(connectTls({ port: secure.port, host: '127.0.0.1', ca }), 'wss://localhost/');
+  });
+
   it('asks for the host and path of the URL', async () => {
     const [ours, theirs] = duplexPair();
     const request = new Promise<string>((resolve) => {
