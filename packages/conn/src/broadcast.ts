@@ -1,5 +1,5 @@
 import { BinaryMessage, TextMessage } from '@ws/codec';
-import { type Conn, sessionOf } from './conn.ts';
+import { Conn, sessionOf } from './conn.ts';
 import type { MessageData } from './data.ts';
 import { kind } from './options.ts';
 import { PreparedMessage } from './prepared-message.ts';
@@ -19,7 +19,8 @@ export interface BroadcastOptions {
  * @param conns - Each gets it once.
  * @param data - A string is sent as text, bytes as binary, a {@link PreparedMessage} as what it is.
  * @returns How many connections accepted it.
- * @throws TypeError for what cannot be sent, or a filter that is no function; nothing is sent then. What `filter` throws.
+ * @throws TypeError for what cannot be sent, what is no Conn, or a filter that is no function; what `filter` throws.
+ *   Nothing is sent then.
  */
 export function broadcast(
   conns: Iterable<Conn>,
@@ -34,6 +35,8 @@ export function broadcast(
   const left = leftOut(except);
   const chosen: Conn[] = [];
   for (const conn of conns) {
+    if (!(conn instanceof Conn))
+      throw new TypeError(`broadcast: expected Conns, got ${kind(conn)}`);
     if (!left.has(conn) && (filter === undefined || filter(conn))) chosen.push(conn);
   }
   let accepted = 0;

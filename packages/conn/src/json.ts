@@ -14,14 +14,22 @@ export async function parseJSON(
 ): Promise<unknown> {
   const value = parse(message);
   if (schema === undefined) return value;
-  let result;
+  let issues;
+  let why;
   try {
-    result = await schema['~standard'].validate(value);
+    const result = await schema['~standard'].validate(value);
+    if (result.issues === undefined) return valueOf(result);
+    issues = result.issues;
+    why = words(issues);
   } catch (error) {
     throw new JSONError('the schema failed', [], { cause: error });
   }
-  if (result.issues === undefined) return result.value;
-  throw new JSONError(`message does not fit the schema: ${words(result.issues)}`, result.issues);
+  throw new JSONError(`message does not fit the schema: ${why}`, issues);
+}
+
+function valueOf(result: { readonly value: unknown }): unknown {
+  if ('value' in result) return result.value;
+  throw new TypeError('it gave neither a value nor issues');
 }
 
 function parse(message: Message): unknown {

@@ -51,7 +51,11 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
       return rejected(new TypeError(`read: expected a Uint8Array, got ${kind(into)}`));
     }
     if (into.length === 0) return rejected(new RangeError('read: no room in an empty array'));
-    return this.#next((inflow) => inflow.take(into), 0);
+    return this.#next((inflow) => {
+      // Given to another thread meanwhile: an answer of 0 would be the end of the message.
+      if (into.length === 0) throw new RangeError('read: the array was detached while it waited');
+      return inflow.take(into);
+    }, 0);
   }
 
   /** The message's bytes as they come, in pieces of your own. Leaving the loop early drops the rest. */

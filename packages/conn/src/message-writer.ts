@@ -74,7 +74,8 @@ export class MessageWriter implements AsyncDisposable {
       const bytes = this.#bytesOf(data);
       const closed = this.#refusal();
       if (closed !== undefined) return closed;
-      const written = this.#after(() => this.#put(bytes, 0));
+      const { length } = bytes;
+      const written = this.#after(() => this.#put(bytes, 0, length));
       if (written !== done) hold(bytes, written);
       return written;
     } catch (error) {
@@ -157,29 +158,41 @@ export class MessageWriter implements AsyncDisposable {
     return pending;
   }
 
-  /** Takes `bytes` from `at` on, a fragment at a time. */
-  #put(bytes: Uint8Array, at: number): Promise<void> {
+  /** Takes `bytes[at, length)`, a fragment at a time. */
+  #put(bytes: Uint8Array, at: number, length: number): Promise<void> {
     let from = at;
-    while (from < bytes.length) {
+    while (from < length) {
       if (this.#sink.error !== undefined) return rejected(this.#sink.error);
+      if (bytes.length < length) return this.#lost();
       if (this.#fill === this.#size) {
         const sent = this.#flush(false);
-        if (sent !== done) return sent.then(() => this.#put(bytes, from));
+        if (sent !== done) return sent.then(() => this.#put(bytes, from, length));
       }
-      if (this.#fill === 0 && bytes.length - from > this.#size) {
+      if (this.#fill === 0 && length - from > this.#size) {
         const end = from + this.#size;
         const sent = this.#fragment(false, bytes, from, end);
-        if (sent !== done) return sent.then(() => this.#put(bytes, end));
+        if (sent !== done) return sent.then(() => this.#put(bytes, end, length));
         from = end;
         continue;
       }
-      const n = Math.min(this.#size - this.#fill, bytes.length - from);
+      const n = Math.min(this.#size - this.#fill, length - from);
       this.#slab ??= this.#pool.take(this.#size);
       this.#slab.bytes.set(bytes.subarray(from, from + n), this.#fill);
       this.#fill += n;
       from += n;
     }
     return done;
+  }
+
+  /** Bytes of a write that waited are gone: without them it is another message. */
+  #lost(): Promise<void> {
+    const error = new TypeError(
+      'websocket: bytes of a pending write were detached; leave them alone until its promise settles',
+    );
+    this.#over = new WriteClosedError();
+    this.#leave();
+    if (this.#sent) this.#sink.broken(error);
+    return rejected(error);
   }
 
   #flush(fin: boolean): Promise<void> {

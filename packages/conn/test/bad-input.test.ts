@@ -1,0 +1,292 @@
+import { describe, expect, it } from 'vitest';
+import {
+  BinaryMessage,
+  broadcast,
+  JSONError,
+  joinMessages,
+  PreparedMessage,
+  type StandardSchema,
+  TextMessage,
+} from '../src/index.ts';
+import { type Wired, wired } from './wired.ts';
+
+/** An array whose bytes another thread has taken. */
+function detached(size = 10): Uint8Array {
+  const bytes = new Uint8Array(size);
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+  return bytes;
+}
+
+const NO_DATA = [undefined, null, 5, Number.NaN, true, [1, 2], {}, () => {}, Symbol('x'), 5n];
+
+/** The connection is as it was, and nothing has been sent. */
+async function expectUntouched({ conn, host, transport, sent }: Wired): Promise<void> {
+  await host.settle();
+  expect(transport.writes).toEqual([]);
+  expect(conn.state).toBe('open');
+  expect(conn.bufferedAmount).toBe(0);
+  await conn.send('goes on');
+  await host.settle();
+  expect(sent()).toEqual(['text goes on']);
+}
+
+describe('MessageWriter.write', () => {
+  it.each(NO_DATA)('refuses %s, and the message goes on', async (data) => {
+    const { conn, host, sent } = wired('server');
+    const writer = await conn.nextWriter(TextMessage);
+    await writer.write('one ');
+    await expect(writer.write(data as never)).rejects.toBeInstanceOf(TypeError);
+    await writer.write('two');
+    await writer.close();
+    await host.settle();
+    expect(sent()).toEqual(['text one two']);
+  });
+
+  it('refuses bytes that are gone, as an array, a view or a buffer', async () => {
+    const { conn, host, sent } = wired('server');
+    const writer = await conn.nextWriter(BinaryMessage);
+    const bytes = detached();
+    await expect(writer.write(bytes)).rejects.toThrow('detached');
+    await expect(writer.write(bytes.buffer)).rejects.toThrow('detached');
+    await writer.write(new Uint8Array(0));
+    await writer.close();
+    await host.settle();
+    expect(sent()).toEqual(['binary']);
+  });
+
+  it('gives the message up when its bytes go while they wait', async () => {
+    for (const closed of [false, true]) {
+      const { conn, host, transport, sent } = wired('server', {
+        writeBufferSize: 8,
+        highWaterMark: 1,
+      });
+      transport.block();
+      void conn.send('in the way');
+      await host.settle();
+      const writer = await conn.nextWriter(BinaryMessage);
+      const bytes = new Uint8Array(20).fill(0x61);
+      const written = writer.write(bytes);
+      const end = closed ? writer.close() : undefined;
+      await host.settle();
+      structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+      for (let i = 0; i < 3; i++) {
+        transport.drain();
+        await host.settle();
+      }
+      await expect(written).rejects.toThrow('detached');
+      if (closed) await expect(end).rejects.toThrow('detached');
+      // What has left of it is not passed off as a message.
+      expect(sent()).toEqual(['text in the way', 'binary... aaaaaaaa', 'close 1011']);
+    }
+  });
+
+  it('takes bytes of a SharedArrayBuffer, larger than a fragment too', async () => {
+    for (const role of ['server', 'client'] as const) {
+      const { conn, host, sent } = wired(role, { writeBufferSize: 8 });
+      const shared = new SharedArrayBuffer(10);
+      new Uint8Array(shared).fill(0x61);
+      const writer = await conn.nextWriter(BinaryMessage);
+      await writer.write(shared);
+      await writer.write(new Uint8Array(shared, 0, 2));
+      await writer.close();
+      new Uint8Array(shared).fill(0x62);
+      await host.settle();
+      expect(sent()).toEqual(['binary... aaaaaaaa', 'cont aaaa']);
+    }
+  });
+
+  it('sends lone surrogates as U+FFFD, each write for itself', async () => {
+    const { conn, host, sent } = wired('server');
+    const writer = await conn.nextWriter(TextMessage);
+    await writer.write('a\ud83d');
+    await writer.write('\ude00b');
+    await writer.close();
+    await host.settle();
+    expect(sent()).toEqual(['text a\ufffd\ufffdb']);
+  });
+
+  it('fails the stream that it is given when a chunk is no data', async () => {
+    const { conn, host } = wired('server');
+    const writer = await conn.nextWriter(TextMessage);
+    const to = writer.writable().getWriter();
+    to.closed.catch(() => {});
+    await to.write('x');
+    await expect(to.write(5 as never)).rejects.toBeInstanceOf(TypeError);
+    await expect(to.write('y')).rejects.toBeInstanceOf(TypeError);
+    writer.abort();
+    await host.settle();
+    expect(conn.state).toBe('open');
+  });
+});
+
+describe('MessageReader.read', () => {
+  it.each([undefined, null, 5, 'x', [], {}, new ArrayBuffer(5), new DataView(new ArrayBuffer(5))])(
+    'refuses %s, and loses nothing',
+    async (into) => {
+      const { conn, feed, frame } = wired('server');
+      feed(frame(2, 'kept'));
+      const reader = await conn.nextReader();
+      await expect(reader.read(into as never)).rejects.toBeInstanceOf(TypeError);
+      await expect(reader.read(detached())).rejects.toBeInstanceOf(RangeError);
+      expect(await reader.text()).toBe('kept');
+    },
+  );
+
+  it('reads into shared memory', async () => {
+    const { conn, feed, frame } = wired('server');
+    feed(frame(2, 'shared'));
+    const into = new Uint8Array(new SharedArrayBuffer(10));
+    expect(await (await conn.nextReader()).read(into)).toBe(6);
+    expect(Buffer.from(Uint8Array.from(into)).toString('latin1', 0, 6)).toBe('shared');
+  });
+
+  it('loses nothing when the array is gone by the time the bytes come', async () => {
+    const { conn, feed, frame, host } = wired('server');
+    feed(frame(2, '', { fin: false }));
+    const reader = await conn.nextReader();
+    const into = new Uint8Array(10);
+    const reading = reader.read(into);
+    structuredClone(into.buffer, { transfer: [into.buffer] });
+    await host.settle();
+    feed(frame(0, 'kept'));
+    await expect(reading).rejects.toBeInstanceOf(RangeError);
+    expect(await reader.text()).toBe('kept');
+  });
+
+  it('is refused while another read is pending, whatever it is', async () => {
+    const { conn, feed, frame } = wired('server');
+    feed(frame(2, '', { fin: false }));
+    const reader = await conn.nextReader();
+    const pending = reader.read(new Uint8Array(5));
+    const clash = { code: 'WS_ERR_READ_PENDING' };
+    await expect(reader.bytes()).rejects.toMatchObject(clash);
+    await expect(reader.text()).rejects.toMatchObject(clash);
+    await expect(reader.json()).rejects.toMatchObject(clash);
+    await expect(reader[Symbol.asyncIterator]().next()).rejects.toMatchObject(clash);
+    await expect(reader.readable().getReader().read()).rejects.toMatchObject(clash);
+    await expect(conn.readJSON()).rejects.toMatchObject(clash);
+    await expect(conn.discardReads()).rejects.toMatchObject(clash);
+    feed(frame(0, 'x'));
+    expect(await pending).toBe(1);
+  });
+});
+
+describe('nextReader', () => {
+  it.each([-1, 0, Number.NaN, 2 ** 31, Infinity, '5'])(
+    'refuses a timeout of %s',
+    async (timeout) => {
+      const { conn, feed, frame } = wired('server');
+      await expect(conn.nextReader({ timeout: timeout as never })).rejects.toThrow('timeout');
+      await expect(conn.readJSON({ timeout: timeout as never })).rejects.toThrow('timeout');
+      feed(frame(1, '"kept"'));
+      expect(await conn.readJSON()).toBe('kept');
+    },
+  );
+});
+
+describe('readJSON', () => {
+  it.each([
+    ['nothing', () => undefined],
+    ['null', () => null],
+    ['a number', () => 5],
+    ['issues that are none', () => ({ issues: 5 })],
+    ['issues that are null', () => ({ issues: [null, undefined, 5, { path: [null] }] })],
+    ['a promise that rejects', () => Promise.reject(new Error('x'))],
+    [
+      'an object that throws',
+      () => ({
+        get issues(): never {
+          throw new Error('x');
+        },
+      }),
+    ],
+  ])('rejects with JSONError when the schema gives %s, and goes on', async (_, validate) => {
+    const { conn, feed, frame } = wired('server');
+    const schema = {
+      '~standard': { version: 1, vendor: 'test', validate },
+    } as never as StandardSchema;
+    feed(frame(1, '1'), frame(1, '2'));
+    await expect(conn.readJSON({ schema })).rejects.toBeInstanceOf(JSONError);
+    expect(await conn.readJSON()).toBe(2);
+  });
+});
+
+describe('writeJSON', () => {
+  it('escapes lone surrogates, as JSON does', async () => {
+    const { conn, host, sent } = wired('server');
+    await conn.writeJSON('a\ud83d');
+    await host.settle();
+    expect(sent()).toEqual(['text "a\\ud83d"']);
+  });
+});
+
+describe('PreparedMessage', () => {
+  it.each(NO_DATA)('is not made of %s', (data) => {
+    expect(() => new PreparedMessage(TextMessage, data as never)).toThrow(TypeError);
+  });
+
+  it.each([undefined, null, Number.NaN, -1, 3, 2 ** 40, 'text'])('is not of type %s', (type) => {
+    expect(() => new PreparedMessage(type as never, 'x')).toThrow(TypeError);
+  });
+
+  it('is not made of bytes that are gone, but of those that threads share', async () => {
+    expect(() => new PreparedMessage(BinaryMessage, detached())).toThrow('detached');
+    const shared = new Uint8Array(new SharedArrayBuffer(3)).fill(0x61);
+    const message = new PreparedMessage(BinaryMessage, shared);
+    shared.fill(0x62);
+    const { conn, host, sent } = wired('client');
+    await conn.writePreparedMessage(message);
+    await conn.writePreparedMessage(new PreparedMessage(TextMessage, '\ud83d!'));
+    await host.settle();
+    expect(sent()).toEqual(['binary aaa', 'text \ufffd!']);
+  });
+
+  it.each([undefined, null, 'x', {}, new Uint8Array(1)])(
+    'is asked for in place of %s',
+    async (message) => {
+      const ours = wired('server');
+      const written = ours.conn.writePreparedMessage(message as never);
+      await expect(written).rejects.toBeInstanceOf(TypeError);
+      await expectUntouched(ours);
+    },
+  );
+});
+
+describe('broadcast', () => {
+  it.each(NO_DATA)('refuses %s before anything is sent', async (data) => {
+    const ours = wired('server');
+    expect(() => broadcast([ours.conn], data as never)).toThrow(TypeError);
+    await expectUntouched(ours);
+  });
+
+  it('refuses bytes that are gone, and what is no Conn, before anything is sent', async () => {
+    const ours = wired('server');
+    const { conn } = ours;
+    expect(() => broadcast([conn], detached())).toThrow('detached');
+    expect(() => broadcast([conn, {} as never], 'x')).toThrow(TypeError);
+    expect(() => broadcast([conn, null as never], 'x')).toThrow(TypeError);
+    for (const conns of [null, undefined, 5, {}]) {
+      expect(() => broadcast(conns as never, 'x')).toThrow(TypeError);
+    }
+    for (const except of [5, null, 'x']) {
+      expect(() => broadcast([conn], 'x', { except: except as never })).toThrow(TypeError);
+    }
+    const failure = new Error('filter');
+    const filter = (): never => {
+      throw failure;
+    };
+    expect(() => broadcast([conn], 'x', { filter })).toThrow(failure);
+    await expectUntouched(ours);
+  });
+});
+
+describe('joinMessages', () => {
+  it.each([5, null, {}, Uint8Array.of(1)])(
+    'refuses %s as what stands after a message',
+    async (term) => {
+      const ours = wired('server');
+      await expect(joinMessages(ours.conn, term as never).next()).rejects.toBeInstanceOf(TypeError);
+      await expectUntouched(ours);
+    },
+  );
+});
