@@ -8,6 +8,7 @@ import {
   TLSSocket,
 } from 'node:tls';
 import { type Transport, TransportError } from '@ws/conn';
+import { hasTransport } from '@ws/node-io';
 import type { Bounds } from './bounds.ts';
 import { Guard } from './guard.ts';
 import { TransportDuplex } from './transport-duplex.ts';
@@ -168,14 +169,24 @@ async function callDial(
   }
 }
 
+/** What a dial has had. A second one would write into the first one's connection. */
+const taken = new WeakSet<Duplex | Transport>();
+
 /**
  * A stream of the caller's under guard, as node:http can use it.
  *
- * @throws NoStream when it is no stream of bytes; it is destroyed then.
+ * @throws NoStream when it is no stream of bytes, and is destroyed then; or when it is in use, and is left alone.
  */
 export function guarded(name: string, stream: Duplex | Transport): Guard {
-  if (isTransport(stream)) return new Guard(new TransportDuplex(stream));
-  if (!isDuplex(stream)) throw new NoStream(`${name}: expected a Duplex or a Transport`);
+  const transport = isTransport(stream);
+  if (!transport && !isDuplex(stream)) {
+    throw new NoStream(`${name}: expected a Duplex or a Transport`);
+  }
+  if (taken.has(stream) || (!transport && hasTransport(stream))) {
+    throw new NoStream(`${name}: the stream is in use; a connection needs one of its own`);
+  }
+  taken.add(stream);
+  if (transport) return new Guard(new TransportDuplex(stream));
   const line = new Guard(stream);
   if (stream.readableObjectMode || stream.readableEncoding !== null) {
     line.drop();
@@ -186,7 +197,7 @@ export function guarded(name: string, stream: Duplex | Transport): Guard {
   return line;
 }
 
-/** What was given is no stream of bytes. */
+/** What was given is no stream of bytes, or not free. */
 class NoStream extends TypeError {
   override get name(): string {
     return 'TypeError';

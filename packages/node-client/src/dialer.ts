@@ -74,7 +74,7 @@ export class Dialer {
    * Makes the opening handshake on a stream that is open already: a tunnel, an SSH channel, one end of a pair.
    *
    * @param stream - The dialer's from the call on, and destroyed when the handshake fails; left alone when the URL or an
-   *   option is wrong.
+   *   option is wrong, or when it is in use already.
    * @param url - What the request says. For a wss URL TLS is laid over the stream, unless it is a `tls.TLSSocket`.
    */
   async handshake(

@@ -113,6 +113,36 @@ describe('Dialer.handshake', () => {
     conn.terminate();
   });
 
+  it.each(['handshake', 'netDial'] as const)(
+    'leaves a stream alone that is in use already, by %s',
+    async (name) => {
+      const again = (stream: Duplex | Transport, url = 'ws://h/'): Promise<unknown> => {
+        return name === 'handshake'
+          ? dialer.handshake(stream, url)
+          : new Dialer({ netDial: () => stream }).dial(url);
+      };
+      const refusal = new TypeError(
+        `${name}: the stream is in use; a connection needs one of its own`,
+      );
+      const server = await rawServer(greets);
+      const socket = connect(server.port, '127.0.0.1');
+      const first = dialer.handshake(socket, 'ws://h/');
+      await expect(again(socket)).rejects.toThrow(refusal);
+      const { conn } = await first;
+      await expect(again(socket)).rejects.toThrow(refusal);
+      await expect(again(socket, 'wss://h/')).rejects.toThrow(refusal);
+      expect((await conn.readMessage()).text()).toBe('hi');
+      conn.terminate();
+
+      const other = connect(server.port, '127.0.0.1');
+      const transport = socketTransport(other);
+      await expect(again(other)).rejects.toThrow(refusal);
+      const second = dialer.handshake(transport, 'ws://h/');
+      await expect(again(transport)).rejects.toThrow(refusal);
+      (await second).conn.terminate();
+    },
+  );
+
   it('destroys the stream when the handshake fails', async () => {
     const server = await rawServer(says('HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n'));
     const socket = connect(server.port, '127.0.0.1');

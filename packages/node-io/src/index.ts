@@ -1,3 +1,3 @@
 export type { Diagnostics, MessageSeen } from './diagnostics.ts';
 export { nodeHost } from './node-host.ts';
-export { type SocketTransportOptions, socketTransport } from './socket-transport.ts';
+export { hasTransport, type SocketTransportOptions, socketTransport } from './socket-transport.ts';

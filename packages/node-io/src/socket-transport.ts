@@ -29,8 +29,13 @@ export function socketTransport(
   if (!Number.isSafeInteger(highWaterMark) || highWaterMark < 1) {
     throw new RangeError(`highWaterMark: expected a whole number from 1 on, got ${highWaterMark}`);
   }
-  if ((socket as Owned)[OWNER] !== undefined) throw new Error('the socket is a transport already');
+  if (hasTransport(socket)) throw new Error('the socket is a transport already');
   return new SocketTransport(socket, options.head, highWaterMark);
+}
+
+/** Says whether `socket` was made a transport, and is not closed yet. */
+export function hasTransport(socket: Duplex): boolean {
+  return (socket as Owned)[OWNER] !== undefined;
 }
 
 const OWNER = Symbol('transport');

@@ -3,7 +3,7 @@ import net from 'node:net';
 import { Duplex } from 'node:stream';
 import type { Transport } from '@ws/conn';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { socketTransport } from '../src/index.ts';
+import { hasTransport, socketTransport } from '../src/index.ts';
 import { duplexPair, type Pair, readAll, record, tcpPair, tlsPair } from './sockets.ts';
 
 /** Anything uncaught while a test runs fails it. */
@@ -295,7 +295,9 @@ describe.each([
   });
 
   it('refuses a socket that has a transport', () => {
+    expect(hasTransport(pair.ours)).toBe(false);
     socketTransport(pair.ours);
+    expect(hasTransport(pair.ours)).toBe(true);
     expect(() => socketTransport(pair.ours)).toThrow('is a transport already');
   });
 
