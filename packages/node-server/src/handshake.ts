@@ -13,6 +13,7 @@ function ignore(): void {}
 export class Handshake {
   readonly #socket: Duplex;
   readonly #timeout: number;
+  #watching = false;
   #timer: NodeJS.Timeout | undefined;
   #controller: AbortController | undefined;
   #failure: Error | undefined;
@@ -34,8 +35,6 @@ export class Handshake {
     socket.allowHalfOpen = true;
     // Back in the socket the first frames stand before whatever it reads meanwhile, its end for example.
     if (head.length > 0 && !socket.destroyed) socket.unshift(Buffer.from(head));
-    socket.on('close', this.#onGone);
-    socket.on('end', this.#onGone);
   }
 
   /** What ended the handshake before its answer: the client is gone, or the time is up. */
@@ -76,7 +75,7 @@ export class Handshake {
    */
   async wait<T>(work: T | PromiseLike<T>): Promise<T> {
     if (isThenable(work)) {
-      this.#startTimer();
+      this.#watch();
       const result = await new Promise<T>((resolve, reject) => {
         this.#reject = reject;
         work.then(resolve, reject);
@@ -102,8 +101,13 @@ export class Handshake {
     this.#socket.off('end', this.#onGone);
   }
 
-  #startTimer(): void {
-    if (this.#timer !== undefined || this.#timeout === Infinity) return;
+  /** Looks out for the client's end and the time's. Until something is waited for, no event can come. */
+  #watch(): void {
+    if (this.#watching) return;
+    this.#watching = true;
+    this.#socket.on('close', this.#onGone);
+    this.#socket.on('end', this.#onGone);
+    if (this.#timeout === Infinity) return;
     this.#timer = setTimeout(() => {
       const cause = new TimeoutError(`handshake timed out after ${this.#timeout} ms`);
       this.#fail(new HandshakeError(503, 'handshake timed out', { cause }));

@@ -101,9 +101,13 @@ class RunningServer<Result> implements WebSocketServer {
   readonly #options: ServeOptions<Result>;
   readonly #http: HttpServer | HttpsServer;
   /** Every TCP connection of a server of ours. */
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets = new Set<Duplex>();
   /** Sockets whose request is not answered yet, and those whose refusal is being read. */
   readonly #pending = new Set<Duplex>();
+  /** The connections by their sockets. */
+  readonly #conns = new Map<unknown, Conn>();
+  /** One for all sockets, so that a connection keeps none of its own. */
+  readonly #onClose: (this: Duplex) => void;
   readonly #onRequest: RequestListener;
   readonly #onUpgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /** Set by `close`; called whenever something has ended. */
@@ -119,24 +123,22 @@ class RunningServer<Result> implements WebSocketServer {
     this.#options = options;
     this.#http = options.server ?? makeServer(options);
     this.#onRequest = options.request ?? upgradeRequired;
-    const pending = this.#pending;
-    const progress = (): void => this.#progress?.();
-    // One for all sockets, so that an open connection keeps none of its own.
-    const forget = function (this: Duplex): void {
-      pending.delete(this);
-      progress();
+    const forget = (socket: Duplex): void => this.#forget(socket);
+    this.#onClose = function () {
+      forget(this);
     };
     const upgrade = upgrader.handler((conn, req, context) => {
-      pending.delete(req.socket);
-      req.socket.off('close', forget);
-      this.#add(conn);
+      this.#pending.delete(req.socket);
+      this.#conns.set(conn.underlyingConn, conn);
+      this.connections.add(conn);
       // It was on its way when the server began to close.
       if (this.#closed !== undefined) return conn.close(CloseCode.GoingAway);
       return handler(conn, req, context);
     });
     this.#onUpgrade = (req, socket, head) => {
-      pending.add(socket);
-      socket.on('close', forget);
+      this.#pending.add(socket);
+      // Those of a plain server of ours are listened to since they came.
+      if (!this.#sockets.has(socket)) socket.on('close', this.#onClose);
       upgrade(req, socket, head);
     };
   }
@@ -198,22 +200,19 @@ class RunningServer<Result> implements WebSocketServer {
     });
   }
 
-  #add(conn: Conn): void {
-    this.connections.add(conn);
-    void conn.closed.then(() => {
-      this.connections.delete(conn);
-      this.#progress?.();
-    });
+  #forget(socket: Duplex): void {
+    this.#sockets.delete(socket);
+    this.#pending.delete(socket);
+    const conn = this.#conns.get(socket);
+    if (conn !== undefined) this.connections.delete(conn);
+    this.#conns.delete(socket);
+    this.#progress?.();
   }
 
   #watch(): void {
-    const sockets = this.#sockets;
-    const forget = function (this: Socket): void {
-      sockets.delete(this);
-    };
     this.#http.on('connection', (socket: Socket) => {
-      sockets.add(socket);
-      socket.on('close', forget);
+      this.#sockets.add(socket);
+      socket.on('close', this.#onClose);
     });
     this.#http.on('request', (_req, res) => {
       this.#requests++;
