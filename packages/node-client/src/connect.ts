@@ -10,7 +10,7 @@ import {
 import { type Transport, TransportError } from '@ws/conn';
 import { hasTransport } from '@ws/node-io';
 import type { Bounds } from './bounds.ts';
-import { Guard } from './guard.ts';
+import { checkOpen, Guard } from './guard.ts';
 import { TransportDuplex } from './transport-duplex.ts';
 import type { DialAddress, Target } from './url.ts';
 
@@ -77,6 +77,7 @@ export class Connector {
   async secure(line: Guard, address: DialAddress, bounds: Bounds): Promise<Guard> {
     if (line.stream instanceof TLSSocket) return line;
     try {
+      checkOpen(line.stream);
       return await this.#openTls(address, line, bounds);
     } catch (error) {
       line.drop();

@@ -7,6 +7,7 @@ import {
 import type { Duplex } from 'node:stream';
 import { TransportError } from '@ws/conn';
 import { BadHandshakeError } from './errors.ts';
+import { checkOpen } from './guard.ts';
 
 /** The server's answer, as node:http read it. */
 export interface Answer {
@@ -44,10 +45,7 @@ export async function exchange(
   signal: AbortSignal,
 ): Promise<Answer> {
   signal.throwIfAborted();
-  // node:http would wait for the events of a stream that has had them all.
-  if (stream.destroyed || stream.writableEnded || stream.readableEnded) {
-    throw new TransportError('the stream is not open');
-  }
+  checkOpen(stream);
   const request = makeHttpRequest({
     createConnection: () => stream,
     method: 'GET',

@@ -1,4 +1,16 @@
 import type { Duplex } from 'node:stream';
+import { TransportError } from '@ws/conn';
+
+/**
+ * Checks that there is something to wait for: node:http and node:tls would wait for the events of a stream that has had
+ * them all.
+ *
+ * @throws TransportError
+ */
+export function checkOpen(stream: Duplex): void {
+  if (!stream.destroyed && !stream.writableEnded && !stream.readableEnded) return;
+  throw new TransportError('the stream is not open', { cause: stream.errored ?? undefined });
+}
 
 /**
  * A stream under watch, from its birth until a Conn has it or until it is closed: an 'error' that nobody listens for

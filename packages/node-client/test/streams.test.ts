@@ -179,12 +179,19 @@ describe('Dialer.handshake', () => {
     ],
     ['was ended', (stream) => stream.end()],
   ])('rejects for a stream that %s', async (_, end) => {
-    const [ours] = duplexPair();
-    end(ours);
-    await expect(dialer.handshake(ours, 'ws://h/')).rejects.toThrow(
-      new TransportError('the stream is not open'),
-    );
-    expect(ours.destroyed).toBe(true);
+    for (const url of ['ws://h/', 'wss://h/']) {
+      const [ours] = duplexPair();
+      end(ours);
+      await expect(dialer.handshake(ours, url)).rejects.toThrow(
+        new TransportError('the stream is not open'),
+      );
+      expect(ours.destroyed).toBe(true);
+      const [dialed] = duplexPair();
+      end(dialed);
+      await expect(new Dialer({ netDial: () => dialed }).dial(url)).rejects.toThrow(
+        new TransportError('the stream is not open'),
+      );
+    }
   });
 
   it.each([undefined, null, 5, {}])('rejects for %j, which is no stream', async (stream) => {
