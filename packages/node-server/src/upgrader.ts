@@ -230,7 +230,7 @@ async function ask<T>(
     return await handshake.wait(question());
   } catch (error) {
     // The client is gone, or the time is up.
-    if (error === handshake.failure) throw error;
+    if (handshake.failure !== undefined && error === handshake.failure) throw error;
     throw serverFault(name, error);
   }
 }

@@ -414,6 +414,15 @@ describe('checkOrigin', () => {
     else expect(outcome).toMatchObject({ status });
   });
 
+  it('that throws nothing at all answers 500', async () => {
+    const checkOrigin = (): never => {
+      throw undefined;
+    };
+    const server = await listening(new Upgrader({ checkOrigin }));
+    expect((await exchange(server.port, request())).status).toBe(500);
+    expect(await server.outcome()).toMatchObject({ status: 500, cause: undefined });
+  });
+
   it('takes origins that are listed', async () => {
     const server = await listening(new Upgrader({ allowedOrigins: ['https://*.example.org'] }));
     const client = await connected(server);
@@ -471,6 +480,12 @@ describe('authenticate', () => {
     expect(answer.status).toBe(500);
     expect(answer.raw).not.toContain('secret');
     expect(String(((await server.outcome()) as Error).cause)).toContain('secret');
+  });
+
+  it('that rejects with nothing answers 500', async () => {
+    const server = await listening(new Upgrader({ authenticate: () => Promise.reject(undefined) }));
+    expect((await exchange(server.port, request())).status).toBe(500);
+    expect(await server.outcome()).toMatchObject({ status: 500, cause: undefined });
   });
 
   it.each([
