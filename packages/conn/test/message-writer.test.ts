@@ -1,3 +1,4 @@
+import { sharedSlabPool } from '@ws/codec';
 import { naiveDecode } from '@ws/testkit';
 import { describe, expect, it } from 'vitest';
 import { BinaryMessage } from '../src/index.ts';
@@ -83,5 +84,56 @@ describe('MessageWriter.write', () => {
         .slice(1)
         .flatMap(({ size, values }) => values.map((v) => [v, size])),
     ).toEqual([1, 1, 1, 2, 2, 2, 3, 3, 3].map((value) => [value, 1_000]));
+  });
+});
+
+describe('messages behind an open writer', () => {
+  it.each([1_000, 65_536, 65_537, 1 << 20])(
+    'of %d borrowed bytes leave as they came, whatever comes meanwhile',
+    async (size) => {
+      const ours = roomy('server', 4_096);
+      const { conn, transport, host, frame } = ours;
+      const before = sharedSlabPool().lent;
+      const writer = await conn.nextWriter(BinaryMessage);
+      await writer.write(Uint8Array.of(9));
+      void conn.receive((message) => void conn.send(message));
+      for (const value of [1, 2, 3]) {
+        const bytes = frame(2, new Uint8Array(size).fill(value));
+        for (let at = 0; at < bytes.length; at += 65_536) {
+          transport.feed(bytes.subarray(at, at + 65_536));
+        }
+        await host.settle();
+      }
+      expect(conn.bufferedAmount).toBeGreaterThanOrEqual(3 * size);
+      await writer.close();
+      await host.settle();
+      expect(framesOf(ours)).toEqual([
+        { size: 1, values: [9] },
+        ...[1, 2, 3].map((value) => ({ size, values: [value] })),
+      ]);
+      expect([conn.bufferedAmount, sharedSlabPool().lent]).toEqual([0, before]);
+    },
+  );
+});
+
+describe('a write buffer of the user’s own', () => {
+  it('that is too small for once stays in its pool', async () => {
+    const small = new Uint8Array(10);
+    let taken = 0;
+    const given: Uint8Array[] = [];
+    const writeBufferPool = {
+      get: () => {
+        taken++;
+        return small;
+      },
+      put: (buffer: Uint8Array) => void given.push(buffer),
+    };
+    const { conn, host, sent } = wired('client', { writeBufferPool, writeBufferSize: 1_000 });
+    await conn.send('x'.repeat(500));
+    await conn.send('y'.repeat(2_000));
+    await host.settle();
+    expect(sent()).toEqual(['text <500>', 'text <2000>']);
+    expect(given.filter((buffer) => buffer === small)).toHaveLength(taken);
+    expect(given.length).toBeGreaterThan(taken);
   });
 });
