@@ -167,6 +167,8 @@ export class Intake {
           const chunk = this.#chunks.shift();
           if (chunk === undefined) {
             this.#exhausted = true;
+            // An idle connection holds no chunk.
+            this.#show(EMPTY, 0, 0);
             return NOTHING;
           }
           this.#waiting -= chunk.length + CHUNK_COST;
