@@ -13,6 +13,7 @@ function ignore(): void {}
 export class Handshake {
   readonly #socket: Duplex;
   readonly #timeout: number;
+  readonly #started = performance.now();
   #watching = false;
   #timer: NodeJS.Timeout | undefined;
   #controller: AbortController | undefined;
@@ -92,6 +93,30 @@ export class Handshake {
     this.release();
     if (this.#failure !== undefined) throw this.#failure;
     if (!this.#socket.writable) throw this.#gone();
+  }
+
+  /**
+   * Waits for an answer that the application writes to the socket, as long as there is a socket, and time: what is left
+   * from the request on.
+   *
+   * @throws what `work` throws or rejects with.
+   */
+  async answered(work: unknown): Promise<void> {
+    if (!isThenable(work) || this.#socket.closed) return;
+    let enough!: () => void;
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      await new Promise<unknown>((resolve, reject) => {
+        enough = () => resolve(undefined);
+        this.#socket.once('close', enough);
+        const left = this.#started + this.#timeout - performance.now();
+        if (left < Infinity) timer = setTimeout(enough, Math.max(left, 1));
+        work.then(resolve, reject);
+      });
+    } finally {
+      clearTimeout(timer);
+      this.#socket.off('close', enough);
+    }
   }
 
   /** Nothing is watched any more, save errors. */

@@ -61,7 +61,7 @@ export class Limits {
 }
 
 /** A handshake's place, taken before the first check, so that many pending ones cannot overrun a limit together. */
-class Slot {
+export class Slot {
   readonly #limits: Limits;
   readonly #address: string | undefined;
   #pending = true;

@@ -50,7 +50,7 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
   readonly clientAddress?: ClientAddress | undefined;
   /**
    * Answers a refused request in place of the default: writes a whole response to `socket`, with `Connection: close`.
-   * The socket is ended behind it.
+   * The socket is ended behind it, and when the `handshakeTimeout` is over: after a 503 for that, as soon as it returns.
    */
   readonly error?:
     | ((req: IncomingMessage, socket: Duplex, status: number, error: HandshakeError) => unknown)

@@ -7,7 +7,7 @@ import { checkKey, checkOneOrigin, checkRequest } from './check-request.ts';
 import { HandshakeError, type HeaderPair, serverFault } from './errors.ts';
 import { earlierResponse, Handshake, isThenable } from './handshake.ts';
 import { type HeadersInput, headerOf, headerPairs, RequestHeaders } from './headers.ts';
-import { Limits } from './limits.ts';
+import { Limits, type Slot } from './limits.ts';
 import { checkExtensions, selectSubprotocol } from './negotiate.ts';
 import {
   type AuthOf,
@@ -133,15 +133,33 @@ export class Upgrader<Result = undefined> {
     input: HeadersInput | undefined,
   ): Promise<Accepted<AuthOf<Result>>> {
     const handshake = new Handshake(socket, head, this.#plan.handshakeTimeout);
+    let slot: Slot | undefined;
     try {
-      return await this.#negotiate(handshake, req, socket, headerPairs(input));
+      const extra = headerPairs(input);
+      slot = this.#limits.take(req);
+      const accepted = await this.#negotiate(handshake, req, socket, extra);
+      this.#keep(slot, accepted.conn);
+      return accepted;
     } catch (error) {
       handshake.release();
       const answerable = earlierResponse(req, socket) === undefined;
-      if (error instanceof HandshakeError && answerable) await this.#refuse(req, socket, error);
-      else socket.destroy();
+      try {
+        if (error instanceof HandshakeError && answerable) {
+          await this.#refuse(handshake, req, socket, error);
+        } else socket.destroy();
+      } finally {
+        slot?.free();
+      }
       throw error;
+    } finally {
+      slot?.settled();
     }
+  }
+
+  /** A connection keeps its place where connections are counted. */
+  #keep(slot: Slot, conn: Conn): void {
+    if (this.#limits.countConnections) void conn.closed.then(() => slot.free());
+    else slot.free();
   }
 
   /** The story, in the order in which faults are answered. */
@@ -151,37 +169,27 @@ export class Upgrader<Result = undefined> {
     socket: Duplex,
     extra: readonly HeaderPair[],
   ): Promise<Accepted<AuthOf<Result>>> {
-    const slot = this.#limits.take(req);
-    try {
-      await handshake.turn(req);
-      const headers = new RequestHeaders(req);
-      checkRequest(headers, req);
-      checkExtra(extra);
-      checkOneOrigin(headers);
-      await this.#checkOrigin(handshake, headers, req);
-      const key = checkKey(headers);
-      const auth = await this.#authenticate(handshake, req);
-      const subprotocol = selectSubprotocol(headers, req, this.#plan.subprotocols, extra);
-      checkExtensions(headers);
-      handshake.end();
-      socket.write(switchingProtocols(key, subprotocol, extra), 'latin1');
-      const { highWaterMark } = this.#plan;
-      const conn = new Conn(socketTransport(socket, { highWaterMark }), {
-        ...this.#plan.conn,
-        role: 'server',
-        host: nodeHost,
-        subprotocol,
-        extensions: '',
-      });
-      if (this.#limits.countConnections) void conn.closed.then(() => slot.free());
-      else slot.free();
-      return { conn, auth };
-    } catch (error) {
-      slot.free();
-      throw error;
-    } finally {
-      slot.settled();
-    }
+    await handshake.turn(req);
+    const headers = new RequestHeaders(req);
+    checkRequest(headers, req);
+    checkExtra(extra);
+    checkOneOrigin(headers);
+    await this.#checkOrigin(handshake, headers, req);
+    const key = checkKey(headers);
+    const auth = await this.#authenticate(handshake, req);
+    const subprotocol = selectSubprotocol(headers, req, this.#plan.subprotocols, extra);
+    checkExtensions(headers);
+    handshake.end();
+    socket.write(switchingProtocols(key, subprotocol, extra), 'latin1');
+    const { highWaterMark } = this.#plan;
+    const conn = new Conn(socketTransport(socket, { highWaterMark }), {
+      ...this.#plan.conn,
+      role: 'server',
+      host: nodeHost,
+      subprotocol,
+      extensions: '',
+    });
+    return { conn, auth };
   }
 
   async #checkOrigin(
@@ -207,11 +215,16 @@ export class Upgrader<Result = undefined> {
     return result as AuthOf<Result>;
   }
 
-  async #refuse(req: IncomingMessage, socket: Duplex, error: HandshakeError): Promise<void> {
+  async #refuse(
+    handshake: Handshake,
+    req: IncomingMessage,
+    socket: Duplex,
+    error: HandshakeError,
+  ): Promise<void> {
     try {
       const { error: answer } = this.#plan;
-      if (answer !== undefined) await answer(req, socket, error.status, error);
-      else socket.write(refusal(error));
+      if (answer === undefined) socket.write(refusal(error));
+      else await handshake.answered(answer(req, socket, error.status, error));
       endRefused(socket);
     } catch (fault) {
       socket.destroy();

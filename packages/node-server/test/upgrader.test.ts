@@ -863,6 +863,64 @@ describe('error', () => {
   });
 });
 
+describe('an error that never settles', () => {
+  it('keeps its place until the time is up, and the socket is ended behind what it wrote', async () => {
+    const asked = new EventEmitter();
+    const upgrader = new Upgrader({
+      handshakeTimeout: 60,
+      maxHandshakes: 1,
+      maxConnections: 1,
+      error: (_req, socket, status) => {
+        socket.write(`HTTP/1.1 ${status} No\r\nConnection: close\r\n\r\n`);
+        asked.emit('asked');
+        return status === 400 ? new Promise(() => {}) : undefined;
+      },
+    });
+    const server = await listening(upgrader);
+    const waits = once(asked, 'asked');
+    const stuck = exchange(server.port, request({ without: ['sec-websocket-key'] }));
+    await waits;
+    expect((await exchange(server.port, request())).status).toBe(503);
+    expect((await stuck).status).toBe(400);
+    expect(await server.outcome(1)).toMatchObject({ status: 400 });
+    const client = await connected(server);
+    expect((await client.upgrade()).status).toBe(101);
+  });
+
+  it('frees its place when the client goes away', async () => {
+    const asked = new EventEmitter();
+    const upgrader = new Upgrader({
+      handshakeTimeout: false,
+      maxHandshakes: 1,
+      error: () => {
+        asked.emit('asked');
+        return new Promise(() => {});
+      },
+    });
+    const server = await listening(upgrader);
+    const client = await connected(server);
+    const waits = once(asked, 'asked');
+    client.socket.write(request({ without: ['sec-websocket-key'] }));
+    await waits;
+    client.socket.resetAndDestroy();
+    expect(await server.outcome()).toMatchObject({ status: 400 });
+    expect((await (await connected(server)).upgrade()).status).toBe(101);
+  });
+
+  it('is not waited for when the time is up already', async () => {
+    const upgrader = new Upgrader({
+      handshakeTimeout: 10,
+      authenticate: () => new Promise(() => {}),
+      error: (_req, socket, status) => {
+        socket.write(`HTTP/1.1 ${status} No\r\nConnection: close\r\n\r\n`);
+        return new Promise(() => {});
+      },
+    });
+    const server = await listening(upgrader);
+    expect((await exchange(server.port, request())).status).toBe(503);
+  });
+});
+
 describe('a refused socket', () => {
   it('is destroyed when its peer keeps sending', async () => {
     const server = await listening(new Upgrader());
