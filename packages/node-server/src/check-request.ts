@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { hasToken, isWebSocketKey, parseSubprotocols } from '@ws/codec';
 import { HandshakeError, type HeaderPair } from './errors.ts';
 import { RequestHeaders } from './headers.ts';
+import { isHost } from './origin.ts';
 
 /** One rule for a request, and what it is answered with when it breaks the rule. */
 interface Rule {
@@ -27,6 +28,17 @@ const RULES: readonly Rule[] = [
     holds: (headers) => headers.once('host') !== undefined,
     status: 400,
     says: "not a websocket handshake: 'Host' header must stand exactly once",
+  },
+  {
+    holds: (headers) => isHost(headers.list('host')),
+    status: 400,
+    says: "not a websocket handshake: 'Host' header is no host",
+  },
+  {
+    // 4.2.1 knows a path and an absolute URI. Two names of the host in one request would be a choice between them.
+    holds: (headers, req) => isTarget(req.url ?? '', headers.list('host')),
+    status: 400,
+    says: 'not a websocket handshake: request target is neither a path nor a URI of the host',
   },
   {
     // What stands behind the head is frames. Two readings of it would be request smuggling.
@@ -65,6 +77,14 @@ const RULES: readonly Rule[] = [
     headers: [UPGRADE, VERSION],
   },
 ];
+
+const ABSOLUTE = /^(?:https?|wss?):\/\/([^/?#]*)/i;
+
+/** A path, or an absolute URI whose authority is what the Host header says (RFC 9112, section 3.2). */
+function isTarget(target: string, host: string): boolean {
+  const authority = ABSOLUTE.exec(target)?.[1];
+  return target.startsWith('/') || authority?.toLowerCase() === host.toLowerCase();
+}
 
 /**
  * Checks what a request must be before anybody is asked about it.

@@ -36,6 +36,11 @@ function parsePlace(text: string, scheme: string): Place | undefined {
   };
 }
 
+/** Says whether `text` is `host[:port]`, as a Host header has it. */
+export function isHost(text: string): boolean {
+  return parsePlace(text, '') !== undefined;
+}
+
 /**
  * Reads an `Origin` (RFC 6454, section 7). Not by the URL class: it repairs too much. User info and what follows the
  * host are passed over, as in gorilla/websocket; no browser sends them.

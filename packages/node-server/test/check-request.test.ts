@@ -21,6 +21,43 @@ const FAULTS: readonly Fault[] = [
   { says: 'HTTP/1.0', line: 'GET / HTTP/1.0', status: 400, text: /HTTP\/1\.1/ },
   { says: 'no Host', without: ['host'], status: 400, text: /Host/ },
   { says: 'two Hosts', add: twice('Host: server.example.com'), status: 400, text: /Host/ },
+  ...[
+    '',
+    ' ',
+    'a b',
+    'a/b',
+    'a@b',
+    'a, b',
+    'a:99999',
+    'a:b',
+    '[::1',
+    '\x80',
+    'a\tb',
+    'a?b',
+    'a#b',
+  ].map(
+    (host): Fault => ({
+      says: `the Host ${JSON.stringify(host)}`,
+      without: ['host'],
+      add: [`Host: ${host}`],
+      status: 400,
+      text: /'Host' header is no host/,
+    }),
+  ),
+  ...[
+    '*',
+    'http://elsewhere.example/',
+    'http://server.example.com:80/',
+    'http://',
+    'http:///chat',
+  ].map(
+    (target): Fault => ({
+      says: `the target ${target}`,
+      line: `GET ${target} HTTP/1.1`,
+      status: 400,
+      text: /target/,
+    }),
+  ),
   {
     says: 'a body by length',
     add: ['Content-Length: 8'],

@@ -133,7 +133,18 @@ describe('Upgrader.upgrade', () => {
       says: 'subprotocols that nobody asked for',
       change: { add: ['Sec-WebSocket-Protocol: evil, worse'] },
     },
-    { says: 'no path but *', change: { line: 'GET * HTTP/1.1' } },
+    {
+      says: 'an absolute URI of its host',
+      change: { line: 'GET HTTP://Server.Example.com/chat HTTP/1.1' },
+    },
+    {
+      says: 'an absolute URI without a path',
+      change: { line: 'GET ws://server.example.com HTTP/1.1' },
+    },
+    ...['[::1]:8080', 'a', 'a:', '127.0.0.1:0', 'a_b.example:65535'].map((host) => ({
+      says: `the Host ${host}`,
+      change: { without: ['host'], add: [`Host: ${host}`] },
+    })),
     {
       says: 'hundreds of headers',
       change: { add: Array.from({ length: 900 }, (_, i) => `X${i}: 1`) },
