@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { inspect } from 'node:util';
 import { type ConnSettings, connSettingNames, duration, resolveSettings } from '@ws/conn';
 import type { HandshakeError } from './errors.ts';
 import type { HeadersInput } from './headers.ts';
@@ -144,8 +145,11 @@ export function checkUpgraderOptions<Result>(
   };
 }
 
-function warn(error: unknown): void {
-  process.emitWarning(error instanceof Error ? error : String(error));
+/** Tells of an error when nobody else does. */
+export function warn(error: unknown): void {
+  // Not everything that can be thrown can be made a string.
+  const told = error instanceof Error || typeof error === 'string' ? error : inspect(error);
+  process.emitWarning(told);
 }
 
 function checkSubprotocols(value: Subprotocols | undefined): Subprotocols | undefined {

@@ -15,6 +15,7 @@ import {
   type Refusal,
   type UpgraderOptions,
   type UpgraderPlan,
+  warn,
 } from './options.ts';
 import { endRefused, refusal, switchingProtocols } from './respond.ts';
 
@@ -119,10 +120,21 @@ export class Upgrader<Result = undefined> {
 
   #report(error: unknown): void {
     if (error instanceof HandshakeError) {
-      if (error.status === 500) this.#plan.report(error.cause);
+      // 500 as the application's own refusal has no cause: nothing failed.
+      if (error.status === 500 && 'cause' in error) this.#tell(error.cause ?? error);
     } else if (!(error instanceof WebSocketError)) {
       // A connection that ends badly ends the loop that reads it: nothing that its server did wrong.
-      this.#plan.report(error);
+      this.#tell(error);
+    }
+  }
+
+  /** A report that fails is told of by the default one. */
+  #tell(error: unknown): void {
+    try {
+      const told: unknown = this.#plan.report(error);
+      if (isThenable(told)) told.then(undefined, warn);
+    } catch (fault) {
+      warn(fault);
     }
   }
 

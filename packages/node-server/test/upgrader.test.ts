@@ -1041,17 +1041,69 @@ describe('Upgrader.handler', () => {
     expect(reported).toEqual([]);
   });
 
-  it('warns by default', async () => {
+  it('does not report a 500 that authenticate chose', async () => {
+    const reported: unknown[] = [];
+    const upgrader = new Upgrader({
+      report: (error) => reported.push(error),
+      authenticate: () => ({ refuse: 500 }),
+    });
+    const server = await listening(upgrader.handler(() => {}));
+    expect((await exchange(server.port, request())).status).toBe(500);
+    expect(reported).toEqual([]);
+  });
+
+  it('reports a check that threw undefined by its name', async () => {
+    const reported: unknown[] = [];
+    const upgrader = new Upgrader({
+      report: (error) => reported.push(String(error)),
+      authenticate: () => Promise.reject(undefined),
+    });
+    const server = await listening(upgrader.handler(() => {}));
+    expect((await exchange(server.port, request())).status).toBe(500);
+    expect(reported).toEqual(['HandshakeError: websocket: authenticate failed']);
+  });
+
+  it.each([
+    { says: 'a string', thrown: 'mine', message: 'mine' },
+    { says: 'an error', thrown: new Error('mine'), message: 'mine' },
+    { says: 'a symbol', thrown: Symbol('mine'), message: 'Symbol(mine)' },
+    {
+      says: 'what cannot be made a string',
+      thrown: Object.create(null),
+      message: '[Object: null prototype] {}',
+    },
+  ])('warns by default, of $says', async ({ thrown, message }) => {
     const upgrader = new Upgrader();
     const server = await listening(
       upgrader.handler(() => {
-        throw 'mine';
+        throw thrown;
       }),
     );
     const warned = once(process, 'warning') as Promise<[Error]>;
     const client = await connected(server);
     await client.upgrade();
-    expect((await warned)[0].message).toBe('mine');
+    expect((await warned)[0].message).toBe(message);
+  });
+
+  it.each([
+    {
+      says: 'throws',
+      report: () => {
+        throw new Error('no report');
+      },
+    },
+    { says: 'rejects', report: () => Promise.reject(new Error('no report')) },
+  ])('warns of a report that $says', async ({ report }) => {
+    const upgrader = new Upgrader({
+      report,
+      checkOrigin: () => {
+        throw new Error('mine');
+      },
+    });
+    const server = await listening(upgrader.handler(() => {}));
+    const warned = once(process, 'warning') as Promise<[Error]>;
+    expect((await exchange(server.port, request())).status).toBe(500);
+    expect((await warned)[0].message).toBe('no report');
   });
 
   it('is given a function', () => {
