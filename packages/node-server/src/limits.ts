@@ -32,7 +32,7 @@ export class Limits {
     return Math.min(this.#max.maxConnections, this.#max.maxConnectionsPerAddress) < Infinity;
   }
 
-  /** @throws HandshakeError 503 or 429 when there is no place, 500 when `clientAddress` throws. */
+  /** @throws HandshakeError 503 or 429 when there is no place, 500 when `clientAddress` throws or gives no string. */
   take(req: IncomingMessage): Slot {
     const max = this.#max;
     if (this.handshakes >= max.maxHandshakes) throw new HandshakeError(503, 'too many handshakes');
@@ -52,8 +52,10 @@ export class Limits {
   #addressOf(req: IncomingMessage): string | undefined {
     if (this.#max.maxConnectionsPerAddress === Infinity) return undefined;
     try {
-      const address = this.#max.clientAddress(req);
-      return address === undefined ? undefined : addressGroup(address);
+      const address: unknown = this.#max.clientAddress(req);
+      if (address === undefined) return undefined;
+      if (typeof address === 'string') return addressGroup(address);
+      throw new TypeError(`clientAddress: expected a string or undefined, got ${typeof address}`);
     } catch (cause) {
       throw serverFault('clientAddress', cause);
     }

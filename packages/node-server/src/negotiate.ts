@@ -13,8 +13,8 @@ export type Subprotocols =
  *
  * @param wanted - Undefined: what the application's `Sec-WebSocket-Protocol` among `extra` says.
  * @returns `''` for none.
- * @throws HandshakeError 400 for a malformed offer, 500 when the function throws or picks what was not offered;
- *   TypeError when it picks what is no token.
+ * @throws HandshakeError 400 for a malformed offer, 500 when the function throws, or picks what was not offered or
+ *   is no token.
  */
 export function selectSubprotocol(
   headers: RequestHeaders,
@@ -47,7 +47,9 @@ function askFunction(
     throw serverFault('subprotocols', cause);
   }
   if (name === undefined || name === '') return '';
-  if (!isOneToken(name)) throw new TypeError('subprotocols: the function picked what is no token');
+  if (!isOneToken(name)) {
+    throw serverFault('subprotocols', new TypeError('the function picked what is no token'));
+  }
   if (offered.includes(name)) return name;
   throw serverFault('subprotocols', new TypeError(`${name} was not offered`));
 }

@@ -12,6 +12,7 @@ import { checkExtensions, selectSubprotocol } from './negotiate.ts';
 import {
   type AuthOf,
   checkUpgraderOptions,
+  expect,
   type Refusal,
   type UpgraderOptions,
   type UpgraderPlan,
@@ -121,18 +122,18 @@ export class Upgrader<Result = undefined> {
   #report(error: unknown): void {
     if (error instanceof HandshakeError) {
       // 500 as the application's own refusal has no cause: nothing failed.
-      if (error.status === 500 && 'cause' in error) this.#tell(error.cause ?? error);
+      if (error.status === 500 && 'cause' in error) void this.#tell(error.cause ?? error);
     } else if (!(error instanceof WebSocketError)) {
       // A connection that ends badly ends the loop that reads it: nothing that its server did wrong.
-      this.#tell(error);
+      void this.#tell(error);
     }
   }
 
   /** A report that fails is told of by the default one. */
-  #tell(error: unknown): void {
+  async #tell(error: unknown): Promise<void> {
     try {
       const told: unknown = this.#plan.report(error);
-      if (isThenable(told)) told.then(undefined, warn);
+      await told;
     } catch (fault) {
       warn(fault);
     }
@@ -223,7 +224,7 @@ export class Upgrader<Result = undefined> {
       authenticate(req, { signal: handshake.signal }),
     );
     if (result === false) throw refused({ refuse: true });
-    if (isRefusal(result)) throw refused(result);
+    if (isRefusal(result)) throw refusedOrFault(result);
     return result as AuthOf<Result>;
   }
 
@@ -273,12 +274,22 @@ function isRefusal(result: unknown): result is Refusal {
   return typeof result === 'object' && result !== null && 'refuse' in result;
 }
 
+/** What cannot be sent is a fault of the application, and refuses as well. */
+function refusedOrFault(refusal: Refusal): HandshakeError {
+  try {
+    return refused(refusal);
+  } catch (cause) {
+    return serverFault('authenticate', cause);
+  }
+}
+
 /** @throws TypeError for a refusal that cannot be sent. */
 function refused({ refuse, headers, body }: Refusal): HandshakeError {
   const status = refuse === true ? 401 : refuse;
   if (!Number.isInteger(status) || status < 300 || status > 599) {
     throw new TypeError(`authenticate: expected to refuse with 300 to 599, got ${String(status)}`);
   }
+  if (body !== undefined) expect('body', body, typeof body === 'string', 'a string');
   const text = STATUS_CODES[status] ?? 'Refused';
   return new HandshakeError(status, `refused by authenticate: ${status} ${text}`, {
     headers: headerPairs(headers),

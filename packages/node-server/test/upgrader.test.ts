@@ -390,14 +390,19 @@ describe('subprotocols', () => {
     expect(String(error.cause)).toMatch(cause);
   });
 
-  it('are not written when their function picks what is no token', async () => {
-    const server = await listening(new Upgrader({ subprotocols: () => 'a\r\nX-B: c' }));
-    const client = await connected(server);
-    client.socket.write(request({ add: ['Sec-WebSocket-Protocol: a'] }));
-    await client.closed();
-    expect(client.received.length).toBe(0);
-    expect(await server.outcome()).toBeInstanceOf(TypeError);
-  });
+  it.each(['a\r\nX-B: c', 'a, b', ' a', null, 5, {}, ['a'], Symbol('a'), Promise.resolve('a')])(
+    'answer 500 when their function picks %o, which is no token',
+    async (picked) => {
+      const server = await listening(new Upgrader({ subprotocols: () => picked as string }));
+      const answer = await exchange(
+        server.port,
+        request({ add: ['Sec-WebSocket-Protocol: a, b'] }),
+      );
+      expect(answer.status).toBe(500);
+      expect(answer.names).not.toContain('X-B');
+      expect(await server.outcome()).toMatchObject({ cause: expect.any(TypeError) });
+    },
+  );
 });
 
 describe('checkOrigin', () => {
@@ -500,16 +505,20 @@ describe('authenticate', () => {
   });
 
   it.each([
-    { says: 'a line end in a header', result: { refuse: 401, headers: { 'X-A': 'a\r\nb' } } },
+    { says: 'a line end in a header', result: { refuse: 401, headers: { 'X-A': 'a\r\nX-B: b' } } },
+    { says: 'a header of the handshake', result: { refuse: 401, headers: { Upgrade: 'b' } } },
+    { says: 'headers that are none', result: { refuse: 401, headers: null } },
+    { says: 'a body that is no text', result: { refuse: 401, body: 5 } },
     { says: 'a status that refuses nothing', result: { refuse: 200 } },
     { says: 'a status that is none', result: { refuse: Number.NaN } },
-  ])('writes nothing for a refusal with $says', async ({ result }) => {
+    { says: 'a status that is no number', result: { refuse: '401' } },
+  ])('answers 500 for a refusal with $says', async ({ result }) => {
     const server = await listening(new Upgrader({ authenticate: () => result }));
-    const client = await connected(server);
-    client.socket.write(request());
-    await client.closed();
-    expect(client.received.length).toBe(0);
-    expect(await server.outcome()).toBeInstanceOf(TypeError);
+    const answer = await exchange(server.port, request());
+    expect(answer.status).toBe(500);
+    expect(answer.names).not.toContain('X-B');
+    expect(answer.body).toBe('Internal Server Error\n');
+    expect(await server.outcome()).toMatchObject({ cause: expect.any(TypeError) });
   });
 
   it('is asked after the key was checked, and before the subprotocol', async () => {
@@ -829,6 +838,19 @@ describe('limits', () => {
     for (const n of [0, 2]) ((await server.outcome(n)) as Conn).terminate();
   });
 
+  it.each([null, 5, ['10.0.0.1'], Promise.resolve('10.0.0.1')])(
+    'answer 500 when clientAddress gives %o, which is no string',
+    async (address) => {
+      const upgrader = new Upgrader({
+        maxConnectionsPerAddress: 1,
+        clientAddress: () => address as never,
+      });
+      const server = await listening(upgrader);
+      expect((await exchange(server.port, request())).status).toBe(500);
+      expect(await server.outcome()).toMatchObject({ cause: expect.any(TypeError) });
+    },
+  );
+
   it('answer 500 when clientAddress throws', async () => {
     const upgrader = new Upgrader({
       maxConnectionsPerAddress: 1,
@@ -1088,11 +1110,11 @@ describe('Upgrader.handler', () => {
   it.each([
     {
       says: 'throws',
-      report: () => {
+      report: (): unknown => {
         throw new Error('no report');
       },
     },
-    { says: 'rejects', report: () => Promise.reject(new Error('no report')) },
+    { says: 'rejects', report: (): unknown => Promise.reject(new Error('no report')) },
   ])('warns of a report that $says', async ({ report }) => {
     const upgrader = new Upgrader({
       report,
