@@ -49,6 +49,12 @@ const rows: Row[] = [
     message: 'the server answered 200 OK, not 101',
   },
   {
+    says: 'status 426 that names Upgrade',
+    bytes: 'HTTP/1.1 426 No\r\nConnection: close, Upgrade\r\nUpgrade: websocket\r\n\r\nno',
+    status: 426,
+    message: 'the server answered 426 Upgrade Required, not 101',
+  },
+  {
     says: 'a reason phrase of its own, which is not shown',
     bytes: 'HTTP/1.1 403 \x1b[2J\r\n\r\n',
     status: 403,

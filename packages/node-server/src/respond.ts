@@ -28,13 +28,12 @@ export function switchingProtocols(
 }
 
 /** The whole answer to a request that is refused. */
-export function refusal(error: HandshakeError): Buffer {
-  const fields: HeaderPair[] = [
-    ['Connection', 'close'],
-    ['Date', new Date().toUTCString()],
-    ['Content-Length', String(Buffer.byteLength(error.body))],
-  ];
+export function refusal(error: HandshakeError, method: string | undefined): Buffer {
+  const upgrades = headerOf(error.headers, 'upgrade') !== undefined;
+  // RFC 9110, 7.8: a sender of Upgrade names it in Connection.
+  const fields: HeaderPair[] = [['Connection', upgrades ? 'close, Upgrade' : 'close']];
   const usual: HeaderPair[] = [
+    ['Date', new Date().toUTCString()],
     ['Content-Type', 'text/plain; charset=utf-8'],
     ['X-Content-Type-Options', 'nosniff'],
     ['Sec-WebSocket-Version', '13'],
@@ -42,8 +41,12 @@ export function refusal(error: HandshakeError): Buffer {
   for (const pair of usual) {
     if (headerOf(error.headers, pair[0].toLowerCase()) === undefined) fields.push(pair);
   }
+  // RFC 9110, 15.4.5 and 9.3.2: a 304 has no content, and the answer to HEAD only its length.
+  const body = error.status === 304 ? undefined : Buffer.from(error.body);
+  if (body !== undefined) fields.push(['Content-Length', String(body.length)]);
   const text = head(error.status, [...fields, ...error.headers]);
-  return Buffer.concat([Buffer.from(text, 'latin1'), Buffer.from(error.body)]);
+  const sent = method === 'HEAD' || body === undefined ? [] : [body];
+  return Buffer.concat([Buffer.from(text, 'latin1'), ...sent]);
 }
 
 function head(status: number, fields: readonly HeaderPair[]): string {

@@ -247,7 +247,7 @@ const upgradeRequired: RequestListener = (_req, res) => {
   res
     .writeHead(426, {
       Upgrade: 'websocket',
-      Connection: 'close',
+      Connection: 'close, Upgrade',
       'Content-Type': 'text/plain; charset=utf-8',
       'Sec-WebSocket-Version': '13',
     })

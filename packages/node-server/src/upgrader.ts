@@ -236,7 +236,7 @@ export class Upgrader<Result = undefined> {
   ): Promise<void> {
     try {
       const { error: answer } = this.#plan;
-      if (answer === undefined) socket.write(refusal(error));
+      if (answer === undefined) socket.write(refusal(error, req.method));
       else await handshake.answered(answer(req, socket, error.status, error));
       endRefused(socket);
     } catch (fault) {

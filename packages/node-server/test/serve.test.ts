@@ -138,7 +138,7 @@ describe('serve', () => {
     const answer = await exchange(portOf(server), bytes);
     expect(answer.status).toBe(426);
     expect(answer.headers.get('upgrade')).toBe('websocket');
-    expect(answer.headers.get('connection')).toBe('close');
+    expect(answer.headers.get('connection')).toBe('close, Upgrade');
     expect(answer.headers.get('content-type')).toContain('text/plain');
     expect(answer.body).toContain('WebSocket');
     expect(answer.raw.split('HTTP/1.1 ').length).toBe(2);

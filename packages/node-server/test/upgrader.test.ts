@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { afterEach, describe, expect, expectTypeOf, it, vi } from 'vitest';
+import { WebSocket } from 'ws';
 import {
   type Conn,
   HandshakeError,
@@ -860,6 +861,43 @@ describe('limits', () => {
     });
     const server = await listening(upgrader);
     expect((await exchange(server.port, request())).status).toBe(500);
+  });
+});
+
+describe('the answer to a refused request', () => {
+  it('has no body for HEAD, though its length', async () => {
+    const server = await listening(new Upgrader());
+    const answer = await exchange(server.port, request({ line: 'HEAD /chat HTTP/1.1' }));
+    expect(answer.status).toBe(405);
+    expect(Number(answer.headers.get('content-length'))).toBeGreaterThan(0);
+    expect(answer.body).toBe('');
+  });
+
+  it('has neither body nor length with 304', async () => {
+    const server = await listening(new Upgrader({ authenticate: () => ({ refuse: 304 }) }));
+    const answer = await exchange(server.port, request());
+    expect(answer.status).toBe(304);
+    expect(answer.names).not.toContain('Content-Length');
+    expect(answer.body).toBe('');
+  });
+
+  it('has one Date, its own where it brings one', async () => {
+    const date = 'Sun, 06 Nov 1994 08:49:37 GMT';
+    const server = await listening(
+      new Upgrader({ authenticate: () => ({ refuse: 401, headers: { date } }) }),
+    );
+    const answer = await exchange(server.port, request());
+    expect(answer.names.filter((name) => /^date$/i.test(name))).toEqual(['date']);
+    expect(answer.headers.get('date')).toBe(date);
+  });
+
+  it('is understood by ws when it names Upgrade', async () => {
+    const server = await listening(new Upgrader());
+    const ws = new WebSocket(`ws://127.0.0.1:${server.port}`, { protocolVersion: 8 });
+    const [, response] = (await once(ws, 'unexpected-response')) as [unknown, IncomingMessage];
+    ws.on('error', () => {}).terminate();
+    expect(response.statusCode).toBe(426);
+    expect(response.headers).toMatchObject({ upgrade: 'websocket', connection: 'close, Upgrade' });
   });
 });
 
