@@ -39,6 +39,7 @@ export {
   BinaryMessage,
   CloseMessage,
   ContinuationFrame,
+  isControl,
   PingMessage,
   PongMessage,
   type Role,

@@ -5,9 +5,12 @@ import type { Slab, SlabSource } from '@ws/codec';
  * gives it back when what it wrote has left. One pool may serve any number of connections.
  */
 export interface BufferPool {
-  /** A buffer, or undefined: then a new one is made, and given to {@link put} later. Used at the size that it has. */
+  /**
+   * A buffer, used at the size that it has. Undefined, or whatever is no Uint8Array: a new one is made, and given to
+   * {@link put} later. What it throws rejects the write.
+   */
   get(): Uint8Array | undefined;
-  /** Takes a buffer back. */
+  /** Takes a buffer back. What it throws is reported to nobody: the buffer is the pool's loss. */
   put(buffer: Uint8Array): void;
 }
 
@@ -15,10 +18,12 @@ export interface BufferPool {
 export function slabsOf(pool: BufferPool, size: number): SlabSource {
   return {
     take(minBytes: number): Slab {
-      const pooled = pool.get();
-      if (pooled !== undefined && pooled.length >= minBytes) return slab(pooled, pool);
-      // Too small for this once: it stays with the pool.
-      if (pooled !== undefined) pool.put(pooled);
+      const pooled: unknown = pool.get();
+      if (pooled instanceof Uint8Array) {
+        if (pooled.length >= minBytes) return slab(pooled, pool);
+        // Too small for this once: it stays with the pool.
+        pool.put(pooled);
+      }
       return slab(new Uint8Array(Math.max(minBytes, size)), pool);
     },
   };
@@ -29,8 +34,13 @@ function slab(bytes: Uint8Array, pool: BufferPool): Slab {
   return {
     bytes,
     release: () => {
-      if (lent) pool.put(bytes);
+      if (!lent) return;
       lent = false;
+      try {
+        pool.put(bytes);
+      } catch {
+        // It runs within the transport's write, where nobody could catch it.
+      }
     },
   };
 }

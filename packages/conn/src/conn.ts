@@ -15,7 +15,7 @@ import { bytesOf, controlPayload, isBorrowed, isUnstable, type MessageData } fro
 import { untilOf } from './deadline.ts';
 import { TimeoutError } from './errors.ts';
 import { checkSchema, formatJSON, parseJSON } from './json.ts';
-import type { Message } from './message.ts';
+import type { DataType, Message } from './message.ts';
 import type { MessageReader } from './message-reader.ts';
 import type { MessageWriter } from './message-writer.ts';
 import { type ConnOptions, duration, kind, readLimit, resolveSettings } from './options.ts';
@@ -49,6 +49,12 @@ export interface PingOptions {
   readonly signal?: AbortSignal | undefined;
   /** In ms, default 20 s; `false` waits as long as the connection lasts. */
   readonly timeout?: number | false | undefined;
+}
+
+/** How a write waits. */
+export interface WriteOptions {
+  /** Gives up when it is aborted; the promise rejects with its reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** How {@link Conn.nextWriter} takes its turn. */
@@ -284,19 +290,22 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    *   Larger ones are referenced: leave them alone until the promise settles, which it does when they are free again. A
    *   {@link BorrowedMessage} needs no care. Lone surrogates in text leave as U+FFFD. Bytes sent as text are taken for
    *   valid UTF-8.
+   * @param options - `signal`: ends the wait. A message that waits behind an open MessageWriter is not sent then; one that
+   *   is accepted already is.
    * @returns A promise that resolves when the message is accepted below the high-water mark, else when the transport has
    *   drained. Await it, and a slow peer slows you down.
    * @throws (rejects) {@link CloseSentError}, {@link BackpressureError}, {@link TransportError}; TypeError for what is
    *   neither text nor bytes, or no message type. Nothing is sent then.
    */
-  writeMessage(type: number, data: MessageData): Promise<void> {
+  writeMessage(type: number, data: MessageData, options?: WriteOptions): Promise<void> {
     const { writing } = this.#session;
+    if (options !== undefined) return this.#softly(options, () => this.writeMessage(type, data));
     if (type !== TextMessage && type !== BinaryMessage) {
       if (isControlType(type)) return this.writeControl(type, isBorrowed(data) ? data.data : data);
       return rejected(badType(type));
     }
-    if (typeof data === 'string') return writing.text(type, data);
     try {
+      if (typeof data === 'string') return writing.text(type, data);
       if (isBorrowed(data)) {
         data.check();
         return writing.message(type, data.bytes, data.start, data.end);
@@ -310,9 +319,33 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   }
 
   /** Sends a string as text, bytes as binary, a {@link BorrowedMessage} as what it is. As {@link writeMessage}. */
-  send(data: MessageData): Promise<void> {
-    if (typeof data === 'string') return this.#session.writing.text(TextMessage, data);
-    return this.writeMessage(isBorrowed(data) ? data.type : BinaryMessage, data);
+  send(data: MessageData, options?: WriteOptions): Promise<void> {
+    if (typeof data === 'string') return this.writeMessage(TextMessage, data, options);
+    return this.writeMessage(isBorrowed(data) ? data.type : BinaryMessage, data, options);
+  }
+
+  /** Waits for a write no longer than its signal says. */
+  #softly(options: WriteOptions, write: () => Promise<void>): Promise<void> {
+    const { host, writing } = this.#session;
+    try {
+      checkPatience(options);
+    } catch (error) {
+      return rejected(error);
+    }
+    const { signal } = options;
+    if (signal === undefined) return write();
+    if (signal.aborted) return rejected(signal.reason);
+    const written = write();
+    if (written === done) return done;
+    return patiently(
+      host,
+      { signal },
+      () => written,
+      (_written, reason) => {
+        writing.giveUp(written, reason);
+        return true;
+      },
+    );
   }
 
   /**
@@ -322,13 +355,13 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    * its owner's next call rejects with {@link WriteClosedError}. With `queue: true` this call waits until its owner has
    * closed it: for several producers of streams. Whole messages always wait until the writer is closed.
    *
-   * @param type - `TextMessage` or `BinaryMessage`. Control frames are
-   *   sent with {@link writeControl}.
+   * @param type - `TextMessage` or `BinaryMessage`. A control type gives
+   *   a writer that sends one control frame when it is closed.
    * @throws (rejects) {@link CloseSentError}, what ended the connection, TypeError for a wrong type.
    */
   nextWriter(type: number, options: NextWriterOptions = {}): Promise<MessageWriter> {
     const { writing } = this.#session;
-    if (type !== TextMessage && type !== BinaryMessage) return rejected(badType(type));
+    if (!isDataType(type) && !isControlType(type)) return rejected(badType(type));
     if (typeof options !== 'object' || options === null) {
       return rejected(new TypeError(`nextWriter: expected options, got ${kind(options)}`));
     }
@@ -340,9 +373,9 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    *
    * @throws (rejects) {@link JSONError} when it has no JSON, and nothing is sent; else as {@link writeMessage}.
    */
-  writeJSON(value: unknown): Promise<void> {
+  writeJSON(value: unknown, options?: WriteOptions): Promise<void> {
     try {
-      return this.#session.writing.text(TextMessage, formatJSON(value));
+      return this.writeMessage(TextMessage, formatJSON(value), options);
     } catch (error) {
       return rejected(error);
     }
@@ -371,16 +404,13 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     data: string | ArrayBufferLike | ArrayBufferView = '',
     deadline?: Date | number | null,
   ): Promise<void> {
-    const { outbox, host, settings } = this.#session;
+    const { host } = this.#session;
     try {
       if (!isControlType(type)) throw badType(type);
       const payload = controlPayload(data, host);
       if (type === CloseMessage) checkClosePayload(payload);
       if (deadline !== undefined && untilOf(deadline) <= 0) throw new TimeoutError('write timeout');
-      if (type !== CloseMessage) return outbox.control(type, payload, 0, payload.length);
-      if (!outbox.open) throw outbox.error;
-      this.#session.sendClose(payload, settings.closeTimeout);
-      return done;
+      return this.#session.control(type, payload);
     } catch (error) {
       return rejected(error);
     }
@@ -540,6 +570,10 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+function isDataType(type: unknown): type is DataType {
+  return type === TextMessage || type === BinaryMessage;
 }
 
 function isControlType(type: unknown): type is number {

@@ -15,7 +15,13 @@ export {
 export { type BroadcastOptions, broadcast } from './broadcast.ts';
 export type { BufferPool } from './buffer-pool.ts';
 export type { CloseInfo, ConnState } from './closing.ts';
-export { Conn, type ConnStats, type NextWriterOptions, type PingOptions } from './conn.ts';
+export {
+  Conn,
+  type ConnStats,
+  type NextWriterOptions,
+  type PingOptions,
+  type WriteOptions,
+} from './conn.ts';
 export type { CloseHandler, PingPongHandler } from './controls.ts';
 export type { MessageData } from './data.ts';
 export {

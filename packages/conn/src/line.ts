@@ -1,6 +1,7 @@
 import { Deferred, handled } from './promises.ts';
 
 interface Waiting {
+  readonly promise: Promise<unknown>;
   /** Bytes that wait with it. */
   readonly size: number;
   /** Its turn has come. */
@@ -16,10 +17,12 @@ interface Waiting {
 export class Line {
   /** Bytes that wait. */
   bytes = 0;
-  readonly #waiting: Waiting[] = [];
+  #waiting: Waiting[] = [];
+  /** Those before this one have had their turn: an index, since there may be very many. */
+  #first = 0;
 
   get empty(): boolean {
-    return this.#waiting.length === 0;
+    return this.#first === this.#waiting.length;
   }
 
   /** Waits for its turn, then does what `start` does. `drop` is called when the turn never comes. */
@@ -27,6 +30,7 @@ export class Line {
     const turn = new Deferred<T>();
     this.bytes += size;
     this.#waiting.push({
+      promise: turn.promise,
       size,
       start: () => turn.resolve(start()),
       refuse: (error) => {
@@ -39,15 +43,33 @@ export class Line {
 
   /** The next one's turn. */
   advance(): void {
-    const next = this.#waiting.shift();
+    const next = this.#waiting[this.#first];
     if (next === undefined) return;
+    this.#first++;
+    if (this.empty) this.#clear();
     this.bytes -= next.size;
     next.start();
   }
 
   /** Nobody's turn comes any more. */
   refuse(error: unknown): void {
+    const waiting = this.#waiting.slice(this.#first);
     this.bytes = 0;
-    for (const waiting of this.#waiting.splice(0)) waiting.refuse(error);
+    this.#clear();
+    for (const one of waiting) one.refuse(error);
+  }
+
+  /** Lets the one that `promise` stands for leave the line; nothing happens when its turn has come already. */
+  leave(promise: Promise<unknown>, reason: unknown): void {
+    const at = this.#waiting.findIndex((one, i) => i >= this.#first && one.promise === promise);
+    if (at < 0) return;
+    const [one] = this.#waiting.splice(at, 1);
+    this.bytes -= one!.size;
+    one!.refuse(reason);
+  }
+
+  #clear(): void {
+    this.#waiting = [];
+    this.#first = 0;
   }
 }

@@ -1,4 +1,4 @@
-import { ContinuationFrame, type Slab, type SlabSource } from '@ws/codec';
+import { ContinuationFrame, isControl, type Slab, type SlabSource } from '@ws/codec';
 import { leaseOf } from './assembly.ts';
 import { bytesOf, isBorrowed, type MessageData } from './data.ts';
 import { WriteClosedError } from './errors.ts';
@@ -6,8 +6,15 @@ import type { Host } from './host.ts';
 import { done, handled, rejected } from './promises.ts';
 import { utf8 } from './text.ts';
 
+/** RFC 6455, section 5.5: the most that a control frame carries. */
+const MAX_CONTROL = 125;
+
 /** Where a writer's fragments go. */
 export interface FragmentSink {
+  /** Bytes of writes that wait for others. */
+  held: number;
+  /** A rejected promise when `size` bytes more are too much to wait. */
+  refusal(size: number): Promise<void> | undefined;
   /** Why nothing is accepted any more. */
   readonly error: unknown;
   /** Sends `bytes[start, end)` as a fragment; resolves when there is room for the next. */
@@ -56,7 +63,8 @@ export class MessageWriter implements AsyncDisposable {
     this.#sink = sink;
     this.#host = host;
     this.#pool = pool;
-    this.#size = size;
+    // 5.5: a control frame is never fragmented.
+    this.#size = isControl(type) ? MAX_CONTROL : size;
   }
 
   /**
@@ -67,7 +75,8 @@ export class MessageWriter implements AsyncDisposable {
    * @returns A promise that resolves when the data is taken and there is room for more. Calls need not wait for each
    *   other: they are taken in their order.
    * @throws (rejects) {@link WriteClosedError} after `close`, `abort` or a later `nextWriter`; {@link CloseSentError}
-   *   after a close frame; what ended the connection; TypeError for what is neither text nor bytes.
+   *   after a close frame; what ended the connection; {@link BackpressureError} when too much waits that nobody awaited;
+   *   TypeError for what is neither text nor bytes; RangeError for more than 125 bytes of a control frame.
    */
   write(data: MessageData): Promise<void> {
     try {
@@ -75,7 +84,11 @@ export class MessageWriter implements AsyncDisposable {
       const closed = this.#refusal();
       if (closed !== undefined) return closed;
       const { length } = bytes;
+      const waits = this.#pending !== undefined;
+      const refused = waits ? this.#sink.refusal(length) : undefined;
+      if (refused !== undefined) return refused;
       const written = this.#after(() => this.#put(bytes, 0, length));
+      if (waits) this.#count(length, written);
       if (written !== done) hold(bytes, written);
       return written;
     } catch (error) {
@@ -164,6 +177,12 @@ export class MessageWriter implements AsyncDisposable {
     while (from < length) {
       if (this.#sink.error !== undefined) return rejected(this.#sink.error);
       if (bytes.length < length) return this.#lost();
+      if (
+        this.#size === MAX_CONTROL &&
+        this.#fill + length - from > MAX_CONTROL &&
+        isControl(this.#type)
+      )
+        return this.#tooLong();
       if (this.#fill === this.#size) {
         const sent = this.#flush(false);
         if (sent !== done) return sent.then(() => this.#put(bytes, from, length));
@@ -193,6 +212,26 @@ export class MessageWriter implements AsyncDisposable {
     this.#leave();
     if (this.#sent) this.#sink.broken(error);
     return rejected(error);
+  }
+
+  /** Nothing of it was sent, and nothing is: the connection goes on. */
+  #tooLong(): Promise<void> {
+    const error = new RangeError(
+      'websocket: invalid control frame: more than 125 bytes of payload',
+    );
+    this.#over = error;
+    this.#leave();
+    return rejected(error);
+  }
+
+  /** Counts bytes that wait until they are written, or never will be. */
+  #count(bytes: number, written: Promise<void>): void {
+    const sink = this.#sink;
+    sink.held += bytes;
+    const free = (): void => {
+      sink.held -= bytes;
+    };
+    written.then(free, free);
   }
 
   #flush(fin: boolean): Promise<void> {

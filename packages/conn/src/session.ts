@@ -1,5 +1,6 @@
 import {
   CloseCode,
+  CloseMessage,
   formatCloseMessage,
   ProtocolError,
   parseCloseMessage,
@@ -43,7 +44,7 @@ import {
 } from './intake.ts';
 import type { Settings } from './options.ts';
 import { Outbox, type OutboxOwner } from './outbox.ts';
-import { Deferred } from './promises.ts';
+import { Deferred, done, rejected } from './promises.ts';
 import { Reading, type ReadingOwner } from './reading.ts';
 import { type Alarm, timersOf } from './timers.ts';
 import type { Transport, TransportSink } from './transport.ts';
@@ -221,6 +222,13 @@ export class Session
       this.fail(error, CloseCode.InternalServerErr, '');
     }
     // After our close frame the handshake goes on, and `receive` tells of the error.
+  }
+
+  control(type: number, payload: Uint8Array): Promise<void> {
+    if (type !== CloseMessage) return this.outbox.control(type, payload, 0, payload.length);
+    if (!this.outbox.open) return rejected(this.outbox.error);
+    this.sendClose(payload, this.settings.closeTimeout);
+    return done;
   }
 
   writerBroken(reason: unknown): void {

@@ -1,4 +1,4 @@
-import type { SlabSource, WebSocketError } from '@ws/codec';
+import { isControl, type SlabSource, type WebSocketError } from '@ws/codec';
 import { leaseOf } from './assembly.ts';
 import { copyOf } from './copy.ts';
 import type { Host } from './host.ts';
@@ -10,6 +10,8 @@ import { rejected } from './promises.ts';
 
 /** What the writing side asks of its connection. */
 export interface WritingOwner {
+  /** Sends a control frame; a close frame starts the closing handshake. */
+  control(type: number, payload: Uint8Array): Promise<void>;
   /** A message of which a part was sent can never end. */
   writerBroken(reason: unknown): void;
 }
@@ -24,6 +26,8 @@ export class Writing implements FragmentSink {
   readonly #pool: SlabSource;
   readonly #fragmentSize: number;
   readonly #copiesAll: boolean;
+  /** Bytes of writes that wait for others of the open writer. */
+  held = 0;
   #writer: MessageWriter | undefined;
   #line: Line | undefined;
 
@@ -47,9 +51,18 @@ export class Writing implements FragmentSink {
     return this.#outbox.error;
   }
 
-  /** Bytes of the messages that wait in line. */
+  /** Bytes that wait in line, and behind each other in the open writer. */
   get waiting(): number {
-    return this.#line?.bytes ?? 0;
+    return this.held + (this.#line?.bytes ?? 0);
+  }
+
+  refusal(size: number): Promise<void> | undefined {
+    return this.#outbox.refusal(size, undefined, this.waiting);
+  }
+
+  /** The write that `promise` stands for is not wanted any more, if its turn has not come yet. */
+  giveUp(promise: Promise<unknown>, reason: unknown): void {
+    this.#line?.leave(promise, reason);
   }
 
   text(type: DataType, text: string): Promise<void> {
@@ -105,7 +118,7 @@ export class Writing implements FragmentSink {
 
   /** Whether a message of `size` bytes would be accepted now. */
   accepts(size: number): boolean {
-    return this.#outbox.refusal(size, undefined, this.waiting) === undefined;
+    return this.refusal(size) === undefined;
   }
 
   fragment(
@@ -115,11 +128,12 @@ export class Writing implements FragmentSink {
     start: number,
     end: number,
   ): Promise<void> {
-    return this.#outbox.fragment(opcode, fin, bytes, start, end);
+    if (!isControl(opcode)) return this.#outbox.fragment(opcode, fin, bytes, start, end);
+    return this.#owner.control(opcode, bytes.subarray(start, end));
   }
 
   complete(type: number, bytes: number): void {
-    this.#outbox.complete(type, bytes);
+    if (!isControl(type)) this.#outbox.complete(type, bytes);
   }
 
   leave(writer: MessageWriter): void {

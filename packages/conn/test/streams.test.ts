@@ -396,7 +396,7 @@ describe('nextWriter', () => {
 
   it('refuses other types, other data and other options', async () => {
     const { conn } = wired('server');
-    for (const type of [0, 8, 9, 3, Number.NaN, '1']) {
+    for (const type of [0, 3, 11, Number.NaN, '1']) {
       await expect(conn.nextWriter(type as never)).rejects.toBeInstanceOf(TypeError);
     }
     await expect(conn.nextWriter(1, 5 as never)).rejects.toBeInstanceOf(TypeError);
@@ -404,6 +404,98 @@ describe('nextWriter', () => {
     await expect(writer.write(5 as never)).rejects.toBeInstanceOf(TypeError);
     await writer.write('still open');
     await writer.close();
+  });
+
+  it.each(['server', 'client'] as const)(
+    'sends one control frame for a control type, as a %s',
+    async (role) => {
+      const { conn, host, sent } = wired(role, { writeBufferSize: 4 });
+      const ping = await conn.nextWriter(9);
+      await ping.write('ab');
+      await ping.write('cdefgh');
+      await ping.close();
+      const long = await conn.nextWriter(10);
+      await long.write('x'.repeat(125));
+      await expect(long.write('y')).rejects.toThrow('invalid control frame');
+      await expect(long.close()).rejects.toBeInstanceOf(RangeError);
+      await conn.send('goes on');
+      const close = await conn.nextWriter(8);
+      await close.write(Uint8Array.of(0x03, 0xe9));
+      await close.close();
+      await host.settle();
+      expect(sent()).toEqual(['ping abcdefgh', 'text goes on', 'close 1001']);
+      expect(conn.state).toBe('closing');
+      await expect(conn.nextWriter(1)).rejects.toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
+    },
+  );
+
+  it('bounds writes that nobody awaits', async () => {
+    const { conn, host, transport } = wired('server', {
+      maxBufferedAmount: 100_000,
+      highWaterMark: 1_000,
+    });
+    transport.block();
+    void conn.send('going');
+    await host.settle();
+    const writer = await conn.nextWriter(BinaryMessage);
+    const writes = Array.from({ length: 50 }, () => writer.write(new Uint8Array(10_000)));
+    await host.settle();
+    expect(conn.bufferedAmount).toBeLessThan(130_000);
+    for (let i = 0; i < 200; i++) {
+      transport.drain();
+      transport.block();
+      await host.settle();
+    }
+    transport.drain();
+    const results = await Promise.allSettled(writes);
+    const refused = results.filter((r) => r.status === 'rejected');
+    expect(refused.length).toBeGreaterThan(35);
+    expect(refused.length).toBeLessThan(45);
+    for (const { reason } of refused) expect(reason).toMatchObject({ code: 'WS_ERR_BACKPRESSURE' });
+    await writer.close();
+    await host.settle();
+    expect(conn.bufferedAmount).toBe(0);
+  });
+
+  it.each([
+    ['lends null', () => null],
+    ['lends an array', () => [1, 2, 3]],
+    ['lends too little', () => new Uint8Array(1)],
+  ])('makes a buffer of its own when the pool %s', async (_says, get) => {
+    const back: unknown[] = [];
+    const writeBufferPool = { get, put: (buffer: Uint8Array) => void back.push(buffer) };
+    const { conn, host, sent } = wired('server', { writeBufferPool } as never);
+    await conn.send('x');
+    await host.settle();
+    expect(sent()).toEqual(['text x']);
+    expect(back.at(-1)).toBeInstanceOf(Uint8Array);
+  });
+
+  it('rejects with what the pool throws, and survives a put that throws', async () => {
+    const failure = new Error('pool');
+    const broken = wired('server', {
+      writeBufferPool: {
+        get: () => {
+          throw failure;
+        },
+        put: () => {},
+      },
+    });
+    await expect(broken.conn.send('text')).rejects.toBe(failure);
+    await expect(broken.conn.send(new Uint8Array(9))).rejects.toBe(failure);
+    const { conn, host, sent } = wired('server', {
+      writeBufferPool: {
+        get: () => undefined,
+        put: () => {
+          throw failure;
+        },
+      },
+    });
+    await conn.send('a');
+    await host.settle();
+    await conn.send('b');
+    await host.settle();
+    expect(sent()).toEqual(['text a', 'text b']);
   });
 
   it('tells all that wait in line when the connection ends', async () => {

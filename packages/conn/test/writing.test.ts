@@ -139,6 +139,62 @@ describe.each(['server', 'client'] as const)('a write of a %s', (role) => {
   });
 });
 
+describe('the signal of a write', () => {
+  it('that is aborted already: nothing is sent', async () => {
+    const { conn, host, transport } = wired('server');
+    const signal = AbortSignal.abort(new Error('no'));
+    await expect(conn.send('x', { signal })).rejects.toThrow('no');
+    await expect(conn.writeMessage(BinaryMessage, new Uint8Array(1), { signal })).rejects.toThrow(
+      'no',
+    );
+    await expect(conn.writeJSON({}, { signal })).rejects.toThrow('no');
+    await host.settle();
+    expect(transport.writes).toEqual([]);
+  });
+
+  it('takes a message out of the line behind an open writer', async () => {
+    const { conn, host, sent } = wired('server');
+    const control = new AbortController();
+    const writer = await conn.nextWriter(TextMessage);
+    const first = conn.send('first');
+    const dropped = conn.send(new Uint8Array(100_000), { signal: control.signal });
+    const last = conn.send('last', { signal: control.signal });
+    const before = conn.bufferedAmount;
+    control.abort(new Error('changed my mind'));
+    await expect(dropped).rejects.toThrow('changed my mind');
+    await expect(last).rejects.toThrow('changed my mind');
+    expect(conn.bufferedAmount).toBe(before - 100_004);
+    await writer.close();
+    await first;
+    await host.settle();
+    expect(sent()).toEqual(['text', 'text first']);
+  });
+
+  it('ends the wait for a slow peer, not the message', async () => {
+    const { conn, host, transport, sent } = wired('server', { highWaterMark: 10 });
+    transport.block();
+    void conn.send('going');
+    await host.settle();
+    const control = new AbortController();
+    const write = conn.send('x'.repeat(20), { signal: control.signal });
+    control.abort(new Error('enough'));
+    await expect(write).rejects.toThrow('enough');
+    transport.drain();
+    await host.settle();
+    expect(sent()).toEqual(['text going', `text ${'x'.repeat(20)}`]);
+  });
+
+  it('changes nothing for a write that is taken at once', async () => {
+    const { conn, host, sent } = wired('server');
+    await conn.send('x', { signal: new AbortController().signal });
+    await conn.send('y', {});
+    await expect(conn.send('z', { signal: 5 as never })).rejects.toBeInstanceOf(TypeError);
+    await expect(conn.send('z', null as never)).rejects.toBeInstanceOf(TypeError);
+    await host.settle();
+    expect(sent()).toEqual(['text x', 'text y']);
+  });
+});
+
 describe('coalescing', () => {
   it('sends all that one turn writes as one write', async () => {
     const { conn, host, transport, sent } = wired('server');

@@ -50,6 +50,7 @@ export {
   type TransportSink,
   WebSocketError,
   WriteClosedError,
+  type WriteOptions,
 } from '@ws/conn';
 export type { NetDial } from './connect.ts';
 export type { CookieJar } from './cookies.ts';

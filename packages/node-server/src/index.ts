@@ -47,6 +47,7 @@ export {
   TransportError,
   WebSocketError,
   WriteClosedError,
+  type WriteOptions,
 } from '@ws/conn';
 export { isWebSocketUpgrade, subprotocols } from './check-request.ts';
 export { HandshakeError, type HandshakeErrorOptions, type HeaderPair } from './errors.ts';
