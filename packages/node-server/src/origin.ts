@@ -23,7 +23,7 @@ const DEFAULT_PORT: ReadonlyMap<string, string> = new Map([
 
 // One character class each and no choice between them, so both are linear.
 const PLACE = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::([0-9]{0,5}))?$/;
-const ORIGIN = /^([A-Za-z][A-Za-z0-9+\-.]*):\/\/([^/?#]+)(?:[/?#].*)?$/;
+const ORIGIN = /^([A-Za-z][A-Za-z0-9+\-.]*):\/\/([^/?#\\,%]+)(?:[/?#].*)?$/;
 const ALLOWED = /^([^/*]*:\/\/)(\*\.)?([^/?#@*]+)$/;
 
 /** Reads `host[:port]`; without a port it is the default one of `scheme`. */
@@ -43,7 +43,8 @@ export function isHost(text: string): boolean {
 
 /**
  * Reads an `Origin` (RFC 6454, section 7). Not by the URL class: it repairs too much. User info and what follows the
- * host are passed over, as in gorilla/websocket; no browser sends them.
+ * host are passed over, as in gorilla/websocket; no browser sends them. Nor does one send `\`, `,` or `%` before the path,
+ * where parsers differ in what the host is.
  *
  * @returns undefined for `null`, an empty value and whatever else names no host.
  */

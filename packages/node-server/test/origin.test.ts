@@ -45,6 +45,10 @@ describe('isSameHost', () => {
     ['https://a:999999', 'a:999999'],
     ['https://a b', 'a b'],
     ['https://a\\b', 'a\\b'],
+    ['https://a,b', 'a,b'],
+    ['https://a%2eb', 'a%2eb'],
+    ['https://evil.example\\@example.org', 'example.org'],
+    ['https://evil.example,@example.org', 'example.org'],
     ['https://exämple.org', 'exämple.org'],
     ['https://[::1', '[::1'],
     ['https://[::1]x', '[::1]x'],
@@ -91,6 +95,9 @@ describe('allowedOrigins', () => {
     ['https://*.example.org', 'https://evilexample.org'],
     ['https://*.example.org', 'https://app.example.org.evil.example'],
     ['https://*.example.org', 'http://app.example.org'],
+    ['https://*.example.org', 'https://evil.example,.example.org'],
+    ['https://*.example.org', 'https://evil.example%2f.example.org'],
+    ['https://*.example.org', 'https://evil.example\\.example.org'],
     ['https://example.org', 'null'],
   ])('%s does not take %s', (allowed, origin) => {
     expect(allows([allowed], origin)).toBe(false);
