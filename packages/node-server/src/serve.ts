@@ -236,8 +236,10 @@ function makeServer(options: ServeOptions<unknown>): HttpServer | HttpsServer {
           connectionsCheckingInterval: Math.min(1_000, Math.ceil(handshakeTimeout / 4)),
         };
   const tlsBound = handshakeTimeout === false ? {} : { handshakeTimeout };
+  // A flag of the process would let requests in whose head has two readings.
+  const strict = { ...bounds, insecureHTTPParser: false };
   const http =
-    tls === undefined ? createServer(bounds) : createTlsServer({ ...bounds, ...tlsBound, ...tls });
+    tls === undefined ? createServer(strict) : createTlsServer({ ...strict, ...tlsBound, ...tls });
   // Every line is seen; the size of the head, 16 KiB, is bound enough.
   http.maxHeadersCount = 0;
   return http;
@@ -278,7 +280,7 @@ function checkServeOptions(options: ServeOptions<unknown>): void {
   if (server !== undefined) checkServer(options);
 }
 
-function checkServer({ port, path, tls, server, request }: ServeOptions<unknown>): void {
+function checkServer({ port, host, path, tls, server, request }: ServeOptions<unknown>): void {
   const given: unknown = server;
   const known = given instanceof HttpServer || given instanceof HttpsServer;
   expect('server', server, known, 'a server of node:http or node:https');
@@ -286,8 +288,8 @@ function checkServer({ port, path, tls, server, request }: ServeOptions<unknown>
   if (request !== undefined && server?.listenerCount('request') !== 0) {
     throw new TypeError('request: the server given has a listener of its own');
   }
-  if (server?.listening && (port ?? path) !== undefined) {
-    throw new TypeError('server: it listens already; leave port and path out');
+  if (server?.listening && (port ?? host ?? path) !== undefined) {
+    throw new TypeError('server: it listens already; leave port, host and path out');
   }
 }
 

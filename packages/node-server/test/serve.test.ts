@@ -162,6 +162,19 @@ describe('serve', () => {
     await idle.closed();
   });
 
+  it.each([{}, { handshakeTimeout: false } as const])(
+    'parses strictly with $0, whatever the flags of the process',
+    async (options) => {
+      const servers: unknown[] = [];
+      const server = await started(options, (_conn, req) => {
+        servers.push((req.socket as { server?: unknown }).server);
+      });
+      const ws = await client(server.url);
+      expect(servers).toMatchObject([{ insecureHTTPParser: false }]);
+      ws.terminate();
+    },
+  );
+
   it('sees every header line of a flood', async () => {
     const port = portOf(await started({}, echo));
     const flood = Array.from({ length: 1500 }, () => 'a:b');
@@ -270,7 +283,9 @@ describe('serve with a server of yours', () => {
     const own = https.createServer(await selfSigned());
     const server = await serve({ server: own, port: 0, host: '127.0.0.1' }, echo);
     expect(server.url).toMatch(/^wss:\/\/127\.0\.0\.1:/);
-    await expect(serve({ server: own, port: 1 }, echo)).rejects.toThrow('listens already');
+    for (const where of [{ port: 1 }, { host: 'example.org' }, { path: '/tmp/x' }]) {
+      await expect(serve({ server: own, ...where }, echo)).rejects.toThrow('listens already');
+    }
     await server.close();
     expect(own.listenerCount('request')).toBe(0);
     own.close();
