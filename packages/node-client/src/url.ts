@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { quote } from './errors.ts';
 
 /** Where a connection goes. `net.connect(address)` takes it as it is; as a string it reads `host:port`. */
@@ -39,8 +40,9 @@ const UNIX: ReadonlyMap<string, boolean> = new Map([
 /**
  * Reads a URL of scheme ws, wss, http, https, ws+unix or wss+unix. A fragment is removed.
  *
- * The WHATWG parser repairs much (it drops line ends, takes `ws:host` and `ws:///host`); what it would repair
- * silently is refused here, because the repaired URL is not the one that was checked.
+ * The WHATWG parser repairs much: it drops line ends and the spaces around, takes `ws:host`, `ws:///host` and `\` for
+ * `/`, and reads `0x7f.1` as 127.0.0.1. What would make another server or another resource of it is refused here, because
+ * the repaired URL is not the one that was checked. Case, escapes and dots in a path are put in order as usual.
  *
  * @throws SyntaxError that says what is wrong; TypeError when it is neither a string nor a URL.
  */
@@ -49,6 +51,7 @@ export function parseTarget(url: string | URL): Target {
   if (typeof text !== 'string')
     throw new TypeError(`url: expected a string or a URL, got ${typeof text}`);
   if (/[\u0000-\u001f\u007f]/.test(text)) throw malformed('it contains a control character');
+  if (text !== text.trim()) throw malformed('it begins or ends with a space');
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1]?.toLowerCase();
   if (scheme === undefined) throw malformed('it has no scheme; it begins with ws:// or wss://');
   const secure = SECURE.get(scheme);
@@ -59,7 +62,7 @@ export function parseTarget(url: string | URL): Target {
 }
 
 function tcpTarget(text: string, secure: boolean): Target {
-  const authority = /^[a-z]+:\/\/([^/?#\\]*)/i.exec(text)?.[1] ?? '';
+  const authority = /^[a-z]+:\/\/([^/?#]*)/i.exec(text)?.[1] ?? '';
   // First of all, so that no credential gets into another message.
   if (authority.includes('@')) throw userInfo();
   if (authority === '' || authority.startsWith(':')) throw malformed('it has no host');
@@ -71,6 +74,9 @@ function tcpTarget(text: string, secure: boolean): Target {
     throw malformed(`host ${quote(authority)} has an IPv6 zone, which a URL cannot carry`);
   }
   const url = parse(text, authority);
+  if (isIP(url.hostname) === 4 && isIP(authority.replace(/:\d*$/, '')) !== 4) {
+    throw malformed(`host ${quote(authority)} is another way to write ${url.hostname}`);
+  }
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const path = url.pathname + url.search;
   return {
@@ -106,6 +112,9 @@ function unixTarget(text: string, secure: boolean): Target {
 }
 
 function parse(text: string, shown: string): URL {
+  // In a query it stands for itself.
+  if (/^[^?#]*\\/.test(text))
+    throw malformed('it contains a backslash, which some take for a slash');
   try {
     return new URL(text);
   } catch (cause) {
