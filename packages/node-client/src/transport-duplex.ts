@@ -26,8 +26,13 @@ export class TransportDuplex extends Duplex {
     this.#transport.resume();
   }
 
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    this.#transport.write(chunk, done);
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error) => void): void {
+    try {
+      this.#transport.write(chunk, done);
+    } catch (error) {
+      // A stream expects what goes wrong here.
+      done(error as Error);
+    }
   }
 
   override _final(done: () => void): void {

@@ -303,6 +303,17 @@ describe('netDial', () => {
     expect(transport.calls).toContain('destroy');
   });
 
+  it('may return a Transport whose write throws', async () => {
+    const error = new Error('no writing');
+    const transport = fakeTransport(() => {});
+    transport.write = () => {
+      throw error;
+    };
+    const dialed = new Dialer({ netDial: () => transport }).dial('ws://h/');
+    await expect(dialed).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT', cause: error });
+    expect(transport.calls).toContain('destroy');
+  });
+
   it('may return a Transport that ends', async () => {
     const transport = fakeTransport((sink) => void setImmediate(() => sink.end()));
     const dialed = new Dialer({ netDial: () => transport }).dial('ws://h/');
