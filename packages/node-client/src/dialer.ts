@@ -5,7 +5,7 @@ import { nodeHost, socketTransport } from '@ws/node-io';
 import { Bounds } from './bounds.ts';
 import { faultsOf, subprotocolOf } from './check-response.ts';
 import { Connector, guarded } from './connect.ts';
-import { storeCookies } from './cookies.ts';
+import { checkCookie, storeCookies } from './cookies.ts';
 import { BadHandshakeError } from './errors.ts';
 import { type Answer, exchange } from './exchange.ts';
 import type { Guard } from './guard.ts';
@@ -144,6 +144,7 @@ export class Dialer {
     if (jar === undefined || request.hasCookie) return request.headers;
     bounds.stage = 'waiting for the cookie jar';
     const cookie = await bounds.race(jar.getCookieString(target.cookieUrl));
+    checkCookie(cookie);
     bounds.stage = 'connecting';
     return cookie === '' ? request.headers : [...request.headers, 'Cookie', cookie];
   }

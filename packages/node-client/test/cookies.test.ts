@@ -53,6 +53,20 @@ describe('Dialer with a jar', () => {
     expect(requests[0]).not.toMatch(/cookie/i);
   });
 
+  it.each([null, undefined, 5, 'a=1\r\nX-B: c', 'a=\0', {}])(
+    'fails before it connects when the jar gives %j',
+    async (cookies) => {
+      const jar = { getCookieString: () => cookies as string, setCookie: () => {} };
+      let dialed = 0;
+      const netDial = (): never => {
+        dialed++;
+        throw new Error('never');
+      };
+      await expect(new Dialer({ jar, netDial }).dial('ws://h/')).rejects.toBeInstanceOf(TypeError);
+      expect(dialed).toBe(0);
+    },
+  );
+
   it('is not asked when the caller gives a Cookie header', async () => {
     const { url, requests } = await server((request) => request.ok());
     const jar = new NotingJar();
