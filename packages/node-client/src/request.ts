@@ -87,7 +87,10 @@ function readHeaders(headers: HeadersInput): [string, string][] {
   }
   const entries = Symbol.iterator in headers ? headers : Object.entries(headers);
   const lines: [string, string][] = [];
-  for (const [name, value] of entries as Iterable<[string, unknown]>) {
+  for (const entry of entries as Iterable<[string, unknown]>) {
+    // Names and values in turn, as node:http takes them too, would give headers of single letters.
+    if (!Array.isArray(entry)) throw new TypeError('headers: expected pairs of name and value');
+    const [name, value] = entry;
     if (value === undefined) continue;
     checkName(name);
     for (const line of Array.isArray(value) ? (value as unknown[]) : [value]) {

@@ -113,6 +113,7 @@ describe('makeRequest', () => {
     ['a value that is null', { 'X-A': null }, 'headers: X-A is no string'],
     ['an array with a hole', { 'X-A': [undefined] }, 'headers: X-A is no string'],
     ['two hosts', { Host: 'a', host: 'b' }, 'headers: Host is there twice'],
+    ['names and values in turn', ['X-A', '1'], 'headers: expected pairs of name and value'],
     ['a string', 'X-A: 1', 'headers: expected an object or pairs'],
     ['null', null, 'headers: expected an object or pairs'],
   ])('refuses %s', (_, headers, why) => {

@@ -25,7 +25,10 @@ export function headerPairs(input: HeadersInput | undefined): HeaderPair[] {
   if (input === undefined) return [];
   const pairs: HeaderPair[] = [];
   const entries = Symbol.iterator in input ? input : Object.entries(input);
-  for (const [name, value] of entries as Iterable<[string, string | readonly string[]]>) {
+  for (const entry of entries as Iterable<[string, string | readonly string[]]>) {
+    // Names and values in turn, as node:http takes them too, would give headers of single letters.
+    if (!Array.isArray(entry)) throw new TypeError('headers: expected pairs of name and value');
+    const [name, value] = entry;
     validateHeaderName(name);
     if (OURS.has(name.toLowerCase())) throw new TypeError(`header ${name} is set by the handshake`);
     for (const line of Array.isArray(value) ? value : [value]) {

@@ -288,6 +288,8 @@ describe('Upgrader.upgrade', () => {
     { says: 'a character beyond Latin-1', headers: { 'X-A': '漢' } },
     { says: 'a header of the handshake', headers: { Connection: 'close' } },
     { says: 'a line end in pairs', headers: [['X-A', 'a\r\n']] },
+    { says: 'names and values in turn', headers: ['X-A', 'a'] },
+    { says: 'a string', headers: 'X-A: a' },
   ])('refuses $says of its caller with nothing written', async ({ headers }) => {
     const server = await withHeaders(new Upgrader(), headers);
     const client = await connected(server);
