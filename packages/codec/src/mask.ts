@@ -204,8 +204,8 @@ export function rotateBigEndian(key: number, n: number): number {
 /** Throws unless `bytes` is a Uint8Array and `[start, end)` lies in it. */
 export function checkRange(bytes: Uint8Array, start: number, end: number): void {
   if (!isBytes(bytes)) throw new TypeError('bytes must be a Uint8Array');
-  // Written so that NaN fails.
-  if (!(start >= 0 && start <= end && end <= bytes.length)) {
+  const whole = Number.isInteger(start) && Number.isInteger(end);
+  if (!whole || start < 0 || start > end || end > bytes.length) {
     throw new RangeError(`range [${start}, ${end}) is not inside ${bytes.length} bytes`);
   }
 }

@@ -147,6 +147,8 @@ describe('unmask', () => {
     expect(() => unmask(bytes(4), 3, 2, KEY)).toThrow(RangeError);
     expect(() => unmask(bytes(4), -1, 2, KEY)).toThrow(RangeError);
     expect(() => unmask(bytes(4), 0, Number.NaN, KEY)).toThrow(RangeError);
+    expect(() => unmask(bytes(4), 0.5, 4, KEY)).toThrow(RangeError);
+    expect(() => unmask(bytes(4), 0, 2.5, KEY)).toThrow(RangeError);
     expect(() => unmask(bytes(4), 0, 4, '1' as never)).toThrow(TypeError);
   });
 });
