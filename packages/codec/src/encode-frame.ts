@@ -19,7 +19,8 @@ export interface EncodeFrameOptions {
  * @param opcode - 0 to 15.
  * @param payload - Copied; not changed.
  * @returns Header and payload. Owned by the caller.
- * @throws TypeError when `payload` is no Uint8Array or `maskKey` no number, RangeError for `opcode` or `rsv`.
+ * @throws TypeError when `payload` is no Uint8Array or `maskKey` no number, RangeError for `opcode`, `rsv` or a
+ *   `maskKey` that is no integer of 32 bits.
  * @see RFC 6455, section 5.2
  */
 export function encodeFrame(

@@ -64,7 +64,8 @@ export class FrameHeader {
    * Writes the header to `bytes` at index `at`, with the shortest form of the length.
    *
    * @returns Size of the header in bytes, 2 to 14.
-   * @throws RangeError when a field is out of its range or the header does not fit.
+   * @throws TypeError when a masked header's key is no number, RangeError when a field is out of its range or the header
+   *   does not fit.
    */
   write(bytes: Uint8Array, at = 0): number {
     const { fin, rsv, opcode, masked, length, maskKey } = this;
@@ -72,6 +73,7 @@ export class FrameHeader {
     if (!Number.isSafeInteger(length) || length < 0) {
       throw new RangeError('length must be an integer of 0 to 2^53 - 1');
     }
+    if (masked) checkMaskKey(maskKey);
     const size = headerSize(length) + (masked ? 4 : 0);
     checkRange(bytes, at, at + size);
     const key = writeHeader(bytes, at, (fin ? FIN : 0) | rsv | opcode, masked ? MASK : 0, length);
@@ -133,6 +135,13 @@ export function length64(bytes: Uint8Array, at: number): number {
   const high = (length16(bytes, at) << 16) | length16(bytes, at + 2);
   const low = (length16(bytes, at + 4) << 16) | length16(bytes, at + 6);
   return (high >>> 0) * TWO_32 + (low >>> 0);
+}
+
+/** 32 bits, signed as they are read or unsigned as they are written in source. */
+function checkMaskKey(key: number): void {
+  if (typeof key !== 'number') throw new TypeError('maskKey must be a 32-bit number');
+  if ((key | 0) === key || key >>> 0 === key) return;
+  throw new RangeError('maskKey must be an integer of 32 bits');
 }
 
 /** Throws a RangeError unless both fit their bits of the first header byte. */

@@ -24,5 +24,8 @@ describe('encodeFrame', () => {
     expect(() => encodeFrame(1, bytes(1), { rsv: 7 })).toThrow(RangeError);
     expect(() => encodeFrame(1, 'x' as never)).toThrow(TypeError);
     expect(() => encodeFrame(1, bytes(1), { maskKey: 'x' as never })).toThrow(TypeError);
+    expect(() => encodeFrame(1, bytes(1), { maskKey: null as never })).toThrow(TypeError);
+    expect(() => encodeFrame(1, bytes(1), { maskKey: 1.5 })).toThrow(RangeError);
+    expect(() => encodeFrame(1, bytes(1), { maskKey: 2 ** 32 })).toThrow(RangeError);
   });
 });

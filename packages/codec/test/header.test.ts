@@ -86,6 +86,8 @@ describe('FrameHeader.read', () => {
     expect(() => header.read(hex`81 00`, 0, 3)).toThrow(RangeError);
     expect(() => header.read(hex`81 00`, -1, 2)).toThrow(RangeError);
     expect(() => header.read(hex`81 00`, Number.NaN, 2)).toThrow(RangeError);
+    expect(() => header.read(hex`81 00 00`, 0.5, 3)).toThrow(RangeError);
+    expect(() => header.read(hex`81 00 00`, 0, 2.5)).toThrow(RangeError);
     expect(() => header.read('8100' as never, 0, 2)).toThrow(TypeError);
   });
 });
@@ -103,6 +105,27 @@ describe('FrameHeader.write', () => {
     const twin = new FrameHeader();
     expect(twin.read(room, 0, size)).toBe(size);
     expect(twin).toEqual(header);
+  });
+
+  it.each([0.5, Number.NaN, -1, 13])('refuses to write at %d', (at) => {
+    expect(() => new FrameHeader().write(new Uint8Array(14), at)).toThrow(RangeError);
+  });
+
+  it.each([0, -1, -(2 ** 31), 2 ** 31, 2 ** 32 - 1])('takes the key %d', (maskKey) => {
+    const header = Object.assign(new FrameHeader(), { masked: true, maskKey });
+    const room = new Uint8Array(6);
+    const twin = new FrameHeader();
+    twin.read(room, 0, header.write(room));
+    expect(twin.maskKey).toBe(maskKey | 0);
+  });
+
+  it('refuses keys that are no integer of 32 bits', () => {
+    const write = (maskKey: unknown): number =>
+      Object.assign(new FrameHeader(), { masked: true, maskKey }).write(new Uint8Array(14));
+    for (const key of [1.5, Number.NaN, 2 ** 32, -(2 ** 31) - 1, Number.POSITIVE_INFINITY]) {
+      expect(() => write(key)).toThrow(RangeError);
+    }
+    for (const key of ['1', null, undefined, 1n]) expect(() => write(key)).toThrow(TypeError);
   });
 
   it('refuses fields that do not fit', () => {
