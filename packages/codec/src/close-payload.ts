@@ -1,5 +1,6 @@
 import { CloseCode, isValidCloseCode } from './close-code.ts';
 import { ProtocolError } from './errors.ts';
+import { isBytes } from './mask.ts';
 import { readText, writeText } from './utf8-text.ts';
 
 /** RFC 6455, 5.5: a control frame carries 125 bytes at most, and two of them are the code. */
@@ -30,12 +31,12 @@ export function formatCloseMessage(code: number, reason = ''): Uint8Array {
       `websocket: close code ${code} must not be sent; use 1000-1003, 1007-1014 or 3000-4999`,
     );
   }
+  if (code === CloseCode.NoStatusReceived) return new Uint8Array(0);
   const payload = new Uint8Array(2 + MAX_REASON);
   const size = writeText(payload, 2, reason);
   if (size < 0) {
     throw new RangeError(`websocket: a close reason has at most ${MAX_REASON} bytes of UTF-8`);
   }
-  if (code === CloseCode.NoStatusReceived) return new Uint8Array(0);
   payload[0] = code >> 8;
   payload[1] = code & 0xff;
   return payload.slice(0, 2 + size);
@@ -46,10 +47,11 @@ export function formatCloseMessage(code: number, reason = ''): Uint8Array {
  *
  * @param payload - Borrowed for the call. Empty, it gives code 1005 and no reason.
  * @throws {@link ProtocolError} 1002 for a payload of one byte or a code that must not be sent, 1007
- *   (`WS_ERR_INVALID_UTF8`) for a reason that is no UTF-8.
+ *   (`WS_ERR_INVALID_UTF8`) for a reason that is no UTF-8; TypeError when `payload` is no Uint8Array.
  * @see RFC 6455, sections 5.5.1 and 7.4
  */
 export function parseCloseMessage(payload: Uint8Array): ClosePayload {
+  if (!isBytes(payload)) throw new TypeError('payload must be a Uint8Array');
   if (payload.length === 0) return { code: CloseCode.NoStatusReceived, reason: '' };
   if (payload.length === 1) {
     throw new ProtocolError(CloseCode.ProtocolError, ['close payload of one byte']);

@@ -51,9 +51,9 @@ describe('formatCloseMessage', () => {
     ['124 bytes', 'x'.repeat(124)],
     ['124 bytes by its last letter', `${'€'.repeat(40)}é€`],
     ['a megabyte', 'x'.repeat(1 << 20)],
-  ])('refuses a reason of %s', (_, reason) => {
+  ])('refuses a reason of %s, unless 1005 leaves it out', (_, reason) => {
     expect(() => formatCloseMessage(1000, reason)).toThrow(RangeError);
-    expect(() => formatCloseMessage(1005, reason)).toThrow(RangeError);
+    expect(formatCloseMessage(1005, reason)).toHaveLength(0);
   });
 
   it('refuses each of the 65,536 codes that must not be sent', () => {
@@ -77,10 +77,26 @@ describe('formatCloseMessage', () => {
     expect(() => formatCloseMessage('1000' as never)).toThrow(TypeError);
     expect(() => formatCloseMessage(1000, null as never)).toThrow(TypeError);
     expect(() => formatCloseMessage(1000, hex`00` as never)).toThrow(TypeError);
+    expect(() => formatCloseMessage(1005, null as never)).toThrow(TypeError);
   });
 });
 
 describe('parseCloseMessage', () => {
+  it.each([
+    undefined,
+    null,
+    '',
+    '\x03\xe8',
+    [3, 232],
+    { length: 0 },
+    new ArrayBuffer(2),
+    new DataView(new ArrayBuffer(2)),
+  ])('refuses %o, which is no Uint8Array', (payload) => {
+    expect(() => parseCloseMessage(payload as never)).toThrow(
+      new TypeError('payload must be a Uint8Array'),
+    );
+  });
+
   it('reads an empty payload as 1005', () => {
     expect(parseCloseMessage(hex``)).toEqual({ code: 1005, reason: '' });
   });
