@@ -106,12 +106,18 @@ export const FAULTY = 0;
 export const DATA_FRAME = 1;
 export const CONTROL_FRAME = 2;
 
+/** The tables that were asked for, by the reserved bits: eight at most, shared by all decoders. */
+const tables = new Map<number, Uint8Array>();
+
 /**
  * A table with the verdict for each first byte: entries 0 to 255 while no message is open, 256 to 511 while one is.
  * The second byte's rules (MASK, a control frame's length) are left to the reader.
  */
 export function firstByteVerdicts(allowedRsv: number): Uint8Array {
-  const verdicts = new Uint8Array(512);
+  let verdicts = tables.get(allowedRsv);
+  if (verdicts !== undefined) return verdicts;
+  verdicts = new Uint8Array(512);
+  tables.set(allowedRsv, verdicts);
   for (let i = 0; i < 512; i++) {
     const clean = frameFaults(i & 0xff, 0, false, allowedRsv, i > 0xff).length === 0;
     verdicts[i] = !clean ? FAULTY : isControl(i & 0x0f) ? CONTROL_FRAME : DATA_FRAME;
