@@ -51,9 +51,12 @@ describe('formatCloseMessage', () => {
     ['124 bytes', 'x'.repeat(124)],
     ['124 bytes by its last letter', `${'€'.repeat(40)}é€`],
     ['a megabyte', 'x'.repeat(1 << 20)],
-  ])('refuses a reason of %s, unless 1005 leaves it out', (_, reason) => {
+  ])('refuses a reason of %s', (_, reason) => {
     expect(() => formatCloseMessage(1000, reason)).toThrow(RangeError);
-    expect(formatCloseMessage(1005, reason)).toHaveLength(0);
+  });
+
+  it('takes any reason with 1005, which leaves it out', () => {
+    expect(formatCloseMessage(1005, 'x'.repeat(124))).toHaveLength(0);
   });
 
   it('refuses each of the 65,536 codes that must not be sent', () => {
