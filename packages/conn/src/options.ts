@@ -193,7 +193,7 @@ function whole(name: string, value: unknown, least: number): number {
 }
 
 /**
- * Milliseconds, more than 0 and at most 2^31 - 1.
+ * Milliseconds, from 1 to 2^31 - 1.
  *
  * @throws TypeError, RangeError, with the option's name.
  */
@@ -207,7 +207,7 @@ export function duration(
   if (value === false && canBeOff) return Infinity;
   if (typeof value !== 'number')
     throw new TypeError(`${name}: expected milliseconds, got ${kind(value)}`);
-  if (!(value > 0 && value <= LONGEST)) {
+  if (!(value >= 1 && value <= LONGEST)) {
     throw new RangeError(`${name}: expected milliseconds from 1 to ${LONGEST}, got ${value}`);
   }
   return value;
