@@ -27,17 +27,20 @@ export function broadcast(
   data: MessageData | PreparedMessage,
   options: BroadcastOptions = {},
 ): number {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`broadcast: expected options, got ${kind(options)}`);
+  }
   const { filter, except } = options;
   if (filter !== undefined && typeof filter !== 'function') {
     throw new TypeError(`filter: expected a function, got ${kind(filter)}`);
   }
   const message = data instanceof PreparedMessage ? data : prepare(data);
   const left = leftOut(except);
-  const chosen: Conn[] = [];
+  const chosen = new Set<Conn>();
   for (const conn of conns) {
     if (!(conn instanceof Conn))
       throw new TypeError(`broadcast: expected Conns, got ${kind(conn)}`);
-    if (!left.has(conn) && (filter === undefined || filter(conn))) chosen.push(conn);
+    if (!left.has(conn) && (filter === undefined || filter(conn))) chosen.add(conn);
   }
   let accepted = 0;
   for (const conn of chosen) {
@@ -58,5 +61,8 @@ function typeOf(data: Exclude<MessageData, string>): number {
 
 function leftOut(except: Conn | Iterable<Conn> | undefined): Set<unknown> {
   if (except === undefined) return new Set();
+  if (typeof except !== 'object' || except === null) {
+    throw new TypeError(`except: expected a Conn or several, got ${kind(except)}`);
+  }
   return new Set(Symbol.iterator in except ? except : [except]);
 }

@@ -43,6 +43,7 @@ interface WritableStream<W> {
 }
 declare const WritableStream: {
   new <W>(sink: {
+    start(controller: { readonly signal: AbortSignal }): void;
     write(chunk: W): Promise<void>;
     close(): Promise<void>;
     abort(reason: unknown): void;

@@ -95,6 +95,8 @@ export class Intake {
   /** What is left of the message in pieces is not wanted. */
   #skipping = false;
   #owed = 0;
+  /** Whether the payload of whole messages is put together. */
+  #keeps = true;
 
   constructor(role: Role, settings: Settings, host: Host) {
     this.#readLimit = settings.readLimit;
@@ -184,7 +186,7 @@ export class Intake {
    * caller releases the lease. Undefined when no message is under way, or none that can be had so.
    */
   turnIntoPieces(): { lease: Lease | undefined; length: number } | undefined {
-    if (!this.#open || this.#inPieces) return undefined;
+    if (!this.#open || this.#inPieces || this.dropping) return undefined;
     this.#inPieces = true;
     this.#decoder.deliverInPlace();
     const { length } = this.#assembly;
@@ -197,9 +199,17 @@ export class Intake {
     this.#owed = 0;
   }
 
+  /** From now on messages are announced without their payload: for those who read only to drop. */
+  discard(): void {
+    this.#keeps = false;
+    this.#assembly.drop();
+    this.#decoder.deliverInPlace();
+  }
+
   /** From now on the payload of messages is dropped. */
   drop(): void {
     this.dropping = true;
+    this.#keeps = false;
     this.streaming = false;
     this.skip();
     this.#assembly.drop();
@@ -212,6 +222,8 @@ export class Intake {
     this.#waiting = 0;
     this.#exhausted = true;
     this.#owed = 0;
+    this.#open = false;
+    this.#inPieces = false;
     this.#assembly.drop();
     this.#decoder.reset();
   }
@@ -249,7 +261,7 @@ export class Intake {
     const { opcode, buf, start, end, fin } = this.#decoder;
     if (!this.#start() || !this.#check(buf, start, end)) return FAULT;
     if (!this.#inPieces) {
-      if (!this.dropping) this.#assembly.append(buf, start, end);
+      if (this.#keeps) this.#assembly.append(buf, start, end);
       return this.#finish(fin);
     }
     if (fin && !this.#complete()) return FAULT;
@@ -270,7 +282,7 @@ export class Intake {
     if (this.#inPieces) {
       return this.#decoder.opcode === ContinuationFrame ? NOTHING : BEGIN;
     }
-    if (this.dropping) return NOTHING;
+    if (!this.#keeps) return NOTHING;
     this.#assembly.expect(this.#decoder.length);
     this.#assembly.offer(this.#decoder);
     return NOTHING;
@@ -278,7 +290,7 @@ export class Intake {
 
   #data(): IntakeEvent {
     const { buf, start, end } = this.#decoder;
-    const assembles = !this.#inPieces && !this.dropping;
+    const assembles = !this.#inPieces && this.#keeps;
     if (assembles) this.#assembly.arrived(end - start);
     if (!this.#check(buf, start, end)) return FAULT;
     if (assembles) this.#assembly.offer(this.#decoder);

@@ -32,7 +32,13 @@ export class Line {
     this.#waiting.push({
       promise: turn.promise,
       size,
-      start: () => turn.resolve(start()),
+      start: () => {
+        try {
+          turn.resolve(start());
+        } catch (error) {
+          turn.reject(error);
+        }
+      },
       refuse: (error) => {
         drop?.();
         turn.reject(error);

@@ -10,6 +10,8 @@ import { handled, rejected } from './promises.ts';
 export interface InflowSource {
   /** The reader has nothing: parse on. */
   more(inflow: Inflow): void;
+  /** The reader has taken something. */
+  taken(inflow: Inflow): void;
   /** The rest of the message is not wanted. */
   leave(inflow: Inflow): void;
 }
@@ -51,7 +53,7 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
       return rejected(new TypeError(`read: expected a Uint8Array, got ${kind(into)}`));
     }
     if (into.length === 0) return rejected(new RangeError('read: no room in an empty array'));
-    return this.#next((inflow) => {
+    return this.#once((inflow) => {
       // Given to another thread meanwhile: an answer of 0 would be the end of the message.
       if (into.length === 0) throw new RangeError('read: the array was detached while it waited');
       return inflow.take(into);
@@ -93,12 +95,18 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
 
   /** All bytes from here to the end of the message, in memory of your own. */
   bytes(): Promise<Uint8Array> {
-    return handled(this.#bytes());
+    if (this.#pending) return this.#clash();
+    this.#pending = true;
+    return handled(
+      this.#bytes().finally(() => {
+        this.#pending = false;
+      }),
+    );
   }
 
   /** All from here to the end of the message as a string. */
   text(): Promise<string> {
-    return handled(this.#bytes().then((bytes) => this.#host.decodeUtf8(bytes, 0, bytes.length)));
+    return handled(this.bytes().then((bytes) => this.#host.decodeUtf8(bytes, 0, bytes.length)));
   }
 
   /**
@@ -114,7 +122,7 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
     let all = new Uint8Array(0);
     let length = 0;
     for (;;) {
-      const piece = await this.#shift();
+      const piece = await this.#next((inflow) => inflow.shift(), undefined);
       if (piece === undefined) return length === all.length ? all : copyOf(all, 0, length);
       if (length + piece.length > all.length) {
         // Doubling: what has arrived is never copied more than twice on the whole.
@@ -136,27 +144,48 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
   }
 
   #shift(): Promise<Uint8Array | undefined> {
-    return this.#next((inflow) => inflow.shift(), undefined);
+    return this.#once((inflow) => inflow.shift(), undefined);
+  }
+
+  /** One read at a time: {@link #next}, and nothing else until it is there. */
+  #once<T>(take: (inflow: Inflow) => T, end: T): Promise<T> {
+    if (this.#pending) return this.#clash();
+    if (this.#inflow.empty && !this.#inflow.over) this.#source.more(this.#inflow);
+    if (!this.#inflow.empty || this.#inflow.over) return this.#next(take, end);
+    this.#pending = true;
+    return handled(
+      this.#next(take, end).finally(() => {
+        this.#pending = false;
+      }),
+    );
   }
 
   /** Waits until `take` gives something; `end` stands for the end of the message. */
   #next<T>(take: (inflow: Inflow) => T, end: T): Promise<T> {
     const inflow = this.#inflow;
-    if (this.#pending) return rejected(new ReadPendingError('a read of the message', 'another'));
     if (inflow.empty && !inflow.over) this.#source.more(inflow);
-    if (!inflow.empty) return Promise.resolve(take(inflow));
+    if (!inflow.empty) return this.#take(take);
     if (inflow.over) return this.#end(end);
-    this.#pending = true;
-    return handled(
-      inflow.news().then(() => {
-        this.#pending = false;
-        return inflow.empty ? this.#end(end) : take(inflow);
-      }),
-    );
+    // What came may be dropped again before this runs, by a close for example: then it waits on.
+    return inflow.news().then(() => this.#next(take, end));
+  }
+
+  #take<T>(take: (inflow: Inflow) => T): Promise<T> {
+    try {
+      const taken = take(this.#inflow);
+      this.#source.taken(this.#inflow);
+      return Promise.resolve(taken);
+    } catch (error) {
+      return rejected(error);
+    }
   }
 
   #end<T>(end: T): Promise<T> {
     const { failure } = this.#inflow;
     return failure === undefined ? Promise.resolve(end) : rejected<T>(failure.reason);
+  }
+
+  #clash<T>(): Promise<T> {
+    return rejected<T>(new ReadPendingError('a read of the message', 'another'));
   }
 }

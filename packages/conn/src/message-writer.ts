@@ -13,6 +13,8 @@ const MAX_CONTROL = 125;
 export interface FragmentSink {
   /** Bytes of writes that wait for others. */
   held: number;
+  /** A rejected promise when nothing is accepted any more. */
+  refused(): Promise<void> | undefined;
   /** A rejected promise when `size` bytes more are too much to wait. */
   refusal(size: number): Promise<void> | undefined;
   /** Why nothing is accepted any more. */
@@ -49,6 +51,10 @@ export class MessageWriter implements AsyncDisposable {
   #slab: Slab | undefined;
   #fill = 0;
   #sent = false;
+  /** The last fragment is sent. */
+  #complete = false;
+  /** The next one has its turn, or nobody has. */
+  #left = false;
   /** Bytes of the message that are sent. */
   #bytes = 0;
   /** Why nothing can be written any more. */
@@ -86,11 +92,13 @@ export class MessageWriter implements AsyncDisposable {
       const { length } = bytes;
       const waits = this.#pending !== undefined;
       const refused = waits ? this.#sink.refusal(length) : undefined;
-      if (refused !== undefined) return refused;
+      // A message with a hole is another message: it is given up.
+      if (refused !== undefined) return this.#watch(refused);
       const written = this.#after(() => this.#put(bytes, 0, length));
+      if (written === done) return done;
       if (waits) this.#count(length, written);
-      if (written !== done) hold(bytes, written);
-      return written;
+      hold(bytes, written);
+      return this.#watch(written);
     } catch (error) {
       return rejected(error);
     }
@@ -105,11 +113,13 @@ export class MessageWriter implements AsyncDisposable {
     const closed = this.#refusal();
     if (closed !== undefined) return closed;
     this.#over = new WriteClosedError();
-    return this.#after(() => {
-      const sent = this.#flush(true);
-      this.#leave();
-      return sent;
-    });
+    return this.#watch(
+      this.#after(() => {
+        const sent = this.#flush(true);
+        if (this.#complete) this.#leave();
+        return sent;
+      }),
+    );
   }
 
   /**
@@ -119,13 +129,16 @@ export class MessageWriter implements AsyncDisposable {
   abort(reason: unknown = new WriteClosedError()): void {
     if (this.#over !== undefined) return;
     this.#over = new WriteClosedError();
-    this.#leave();
-    if (this.#sent) this.#sink.broken(reason);
+    this.#giveUp(reason);
   }
 
   /** The message as a web stream: for `pipeTo`, and for `pipeline` of node:stream. Aborting it is {@link abort}. */
   writable(): WritableStream<MessageData> {
     return new WritableStream<MessageData>({
+      start: ({ signal }) => {
+        // Told at once, also while a write waits for a peer that takes nothing.
+        signal.addEventListener('abort', () => this.abort(signal.reason));
+      },
       write: (chunk) => this.write(chunk),
       close: () => this.close(),
       abort: (reason) => this.abort(reason),
@@ -149,8 +162,26 @@ export class MessageWriter implements AsyncDisposable {
   }
 
   #refusal(): Promise<void> | undefined {
-    if (this.#over !== undefined) return rejected(this.#over);
-    return this.#sink.error === undefined ? undefined : rejected(this.#sink.error);
+    return this.#over === undefined ? this.#sink.refused() : rejected(this.#over);
+  }
+
+  /** When `call` fails, so does the message. */
+  #watch(call: Promise<void>): Promise<void> {
+    if (call !== done) call.then(undefined, (error: unknown) => this.#giveUp(error));
+    return call;
+  }
+
+  /** The message will not be complete. */
+  #giveUp(reason: unknown): void {
+    this.#over ??= reason;
+    if (this.#left) return;
+    // With a part of it sent, nothing may follow it: those in line are told by the connection's end.
+    if (!this.#sent) this.#leave();
+    else if (this.#sink.error === undefined) {
+      this.#left = true;
+      this.#giveBack();
+      this.#sink.broken(reason);
+    }
   }
 
   #bytesOf(data: MessageData): Uint8Array {
@@ -161,7 +192,7 @@ export class MessageWriter implements AsyncDisposable {
   /** Runs `step` after the calls before it. */
   #after(step: () => Promise<void>): Promise<void> {
     const before = this.#pending;
-    const pending = before === undefined ? step() : before.then(step);
+    const pending = before === undefined ? attempt(step) : before.then(step);
     if (pending === done) return done;
     this.#pending = handled(pending);
     const idle = (): void => {
@@ -175,7 +206,8 @@ export class MessageWriter implements AsyncDisposable {
   #put(bytes: Uint8Array, at: number, length: number): Promise<void> {
     let from = at;
     while (from < length) {
-      if (this.#sink.error !== undefined) return rejected(this.#sink.error);
+      const refused = this.#sink.refused();
+      if (refused !== undefined) return refused;
       if (bytes.length < length) return this.#lost();
       if (
         this.#size === MAX_CONTROL &&
@@ -205,23 +237,18 @@ export class MessageWriter implements AsyncDisposable {
 
   /** Bytes of a write that waited are gone: without them it is another message. */
   #lost(): Promise<void> {
-    const error = new TypeError(
-      'websocket: bytes of a pending write were detached; leave them alone until its promise settles',
+    return rejected(
+      new TypeError(
+        'websocket: bytes of a pending write were detached; leave them alone until its promise settles',
+      ),
     );
-    this.#over = new WriteClosedError();
-    this.#leave();
-    if (this.#sent) this.#sink.broken(error);
-    return rejected(error);
   }
 
   /** Nothing of it was sent, and nothing is: the connection goes on. */
   #tooLong(): Promise<void> {
-    const error = new RangeError(
-      'websocket: invalid control frame: more than 125 bytes of payload',
+    return rejected(
+      new RangeError('websocket: invalid control frame: more than 125 bytes of payload'),
     );
-    this.#over = error;
-    this.#leave();
-    return rejected(error);
   }
 
   /** Counts bytes that wait until they are written, or never will be. */
@@ -235,24 +262,30 @@ export class MessageWriter implements AsyncDisposable {
   }
 
   #flush(fin: boolean): Promise<void> {
-    const fill = this.#fill;
+    const sent = this.#fragment(fin, this.#slab?.bytes ?? NOTHING, 0, this.#fill);
     this.#fill = 0;
-    return this.#fragment(fin, this.#slab?.bytes ?? NOTHING, 0, fill);
-  }
-
-  #fragment(fin: boolean, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    const { error } = this.#sink;
-    if (error !== undefined) return rejected(error);
-    const opcode = this.#opcode;
-    this.#opcode = ContinuationFrame;
-    this.#sent = true;
-    this.#bytes += end - start;
-    const sent = this.#sink.fragment(opcode, fin, bytes, start, end);
-    if (fin) this.#sink.complete(this.#type, this.#bytes);
     return sent;
   }
 
+  #fragment(fin: boolean, bytes: Uint8Array, start: number, end: number): Promise<void> {
+    const refused = this.#sink.refused();
+    if (refused !== undefined) return refused;
+    try {
+      const sent = this.#sink.fragment(this.#opcode, fin, bytes, start, end);
+      this.#opcode = isControl(this.#type) ? this.#type : ContinuationFrame;
+      this.#sent = !isControl(this.#type);
+      this.#bytes += end - start;
+      this.#complete = fin;
+      if (fin) this.#sink.complete(this.#type, this.#bytes);
+      return sent;
+    } catch (error) {
+      return rejected(error);
+    }
+  }
+
   #leave(): void {
+    if (this.#left) return;
+    this.#left = true;
     this.#giveBack();
     this.#sink.leave(this);
   }
@@ -262,6 +295,15 @@ export class MessageWriter implements AsyncDisposable {
     this.#slab = undefined;
     this.#fill = 0;
     slab?.release();
+  }
+}
+
+/** What `step` throws, a pool that fails for example, rejects. */
+function attempt(step: () => Promise<void>): Promise<void> {
+  try {
+    return step();
+  } catch (error) {
+    return rejected(error);
   }
 }
 

@@ -213,11 +213,11 @@ export class Outbox {
   }
 
   /** The write deadline is past: what waits has failed, and so will the next write. `undefined`: it was moved. */
-  expire(error: WebSocketError | undefined): void {
+  expire(error: WebSocketError | undefined, waiting: number): void {
     if (this.error !== this.#expired) return;
     this.#expired = error;
     this.error = error;
-    if (error !== undefined && this.bufferedAmount > 0) this.#owner.abort(error);
+    if (error !== undefined && this.bufferedAmount + waiting > 0) this.#owner.abort(error);
   }
 
   /** Nothing more is accepted. */
@@ -267,7 +267,8 @@ export class Outbox {
    * ahead of it that are not here yet.
    */
   refusal(size: number, text: string | undefined, waiting: number): Promise<void> | undefined {
-    if (this.error !== undefined) return this.#refused(this.error);
+    const refused = this.refused();
+    if (refused !== undefined) return refused;
     const limit = this.#settings.maxBufferedAmount;
     const bytes = text === undefined ? size : size * 3;
     if (bytes + waiting + this.#encoder.pending <= limit && !this.#blocked) return undefined;
@@ -287,7 +288,10 @@ export class Outbox {
     );
   }
 
-  #refused(error: WebSocketError): Promise<void> {
+  /** A rejected promise when nothing is accepted any more. */
+  refused(): Promise<void> | undefined {
+    const { error } = this;
+    if (error === undefined) return undefined;
     // The write that comes too late is what breaks the stream, not the deadline.
     if (error === this.#expired) this.#owner.abort(error);
     return rejected(error);

@@ -140,7 +140,9 @@ export class Reading implements InflowSource {
   /** A piece of that message lies in the intake. */
   piece(): void {
     const { bytes, start, end } = this.#intake;
-    this.#inflow?.push(bytes.subarray(start, end));
+    // A small piece is copied: it would keep its whole chunk, which may hold nothing else that counts.
+    const small = (end - start) * 2 < bytes.buffer.byteLength;
+    this.#inflow?.push(small ? copyOf(bytes, start, end) : bytes.subarray(start, end));
   }
 
   /** That message is complete. */
@@ -186,7 +188,7 @@ export class Reading implements InflowSource {
       return Promise.resolve(ready);
     }
     if (!this.ended) {
-      this.#intake.streaming = asStream;
+      this.#intake.streaming = asStream && !this.#intake.dropping;
       this.#readerName = name;
       this.#taking = true;
       this.#owner.wanted();
@@ -217,7 +219,7 @@ export class Reading implements InflowSource {
       this.#inflow!.finish();
       return reader;
     }
-    const begun = this.#intake.turnIntoPieces();
+    const begun = this.ended ? undefined : this.#intake.turnIntoPieces();
     if (begun === undefined) return undefined;
     const reader = this.#readerOf(this.#intake.type);
     if (begun.lease !== undefined) {
@@ -232,6 +234,10 @@ export class Reading implements InflowSource {
     if (this.ended) return inflow.finish({ reason: this.error });
     inflow.demanding = true;
     this.#owner.wanted();
+  }
+
+  taken(inflow: Inflow): void {
+    if (inflow === this.#inflow) this.#owner.wanted();
   }
 
   leave(inflow: Inflow): void {
@@ -276,6 +282,7 @@ export class Reading implements InflowSource {
     const clash = this.#clash('discardReads');
     if (clash !== undefined) return rejected(clash);
     this.#way = DISCARD;
+    this.#intake.discard();
     this.drop();
     return this.#begin();
   }
@@ -352,16 +359,22 @@ export class Reading implements InflowSource {
     try {
       const result = this.#handler!(this.#borrowed!);
       // The promise that every write returns while there is room is known: no need to wait for it.
-      if (result === undefined || result === done) this.#release();
+      if (result === undefined || result === done) this.#done();
       // `resolve` makes a promise that settles once of whatever has a `then`, and leaves a real one as it is.
       else if (typeof result?.then === 'function') {
         this.#settled ??= () => this.#settle();
         this.#failed ??= (error) => this.#fail(error);
         Promise.resolve(result).then(this.#settled, this.#failed);
-      } else this.#release();
+      } else this.#done();
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  /** The handler is done within its call. */
+  #done(): void {
+    this.#release();
+    if (this.ended) this.#finish();
   }
 
   #release(): void {

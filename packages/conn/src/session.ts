@@ -20,7 +20,7 @@ import {
   OPEN,
 } from './closing.ts';
 import { Controls } from './controls.ts';
-import { Deadline } from './deadline.ts';
+import { Deadline, untilOf } from './deadline.ts';
 import {
   CloseError,
   CloseSentError,
@@ -44,6 +44,7 @@ import {
 } from './intake.ts';
 import type { Settings } from './options.ts';
 import { Outbox, type OutboxOwner } from './outbox.ts';
+import { checkClosePayload } from './prepared-message.ts';
 import { Deferred, done, rejected } from './promises.ts';
 import { Reading, type ReadingOwner } from './reading.ts';
 import { type Alarm, timersOf } from './timers.ts';
@@ -203,7 +204,8 @@ export class Session
     this.#inTurn = false;
     if (this.paused && this.#idleAlarm?.tick !== undefined) this.#armIdle();
     // Answers leave at once when all is read, else when the reader has had its chance.
-    if (this.intake.pending || !this.reading.idle) this.#defer();
+    const endIsDue = this.#ended !== undefined && !this.reading.ended;
+    if (this.intake.pending || !this.reading.idle || endIsDue) this.#defer();
     else if (this.outbox.pending) this.outbox.flush();
   }
 
@@ -227,6 +229,7 @@ export class Session
   control(type: number, payload: Uint8Array): Promise<void> {
     if (type !== CloseMessage) return this.outbox.control(type, payload, 0, payload.length);
     if (!this.outbox.open) return rejected(this.outbox.error);
+    checkClosePayload(payload);
     this.sendClose(payload, this.settings.closeTimeout);
     return done;
   }
@@ -263,6 +266,7 @@ export class Session
   }
 
   setReadDeadline(at: Date | number | null): void {
+    if (this.state === 'closed') return void untilOf(at);
     this.#readDeadline ??= new Deadline(this.host, () => {
       this.reading.drop();
       this.intake.drop();
@@ -272,10 +276,11 @@ export class Session
   }
 
   setWriteDeadline(at: Date | number | null): void {
+    if (this.state === 'closed') return void untilOf(at);
     this.#writeDeadline ??= new Deadline(this.host, () => {
-      this.outbox.expire(new TimeoutError('write timeout'));
+      this.outbox.expire(new TimeoutError('write timeout'), this.writing.waiting);
     });
-    this.outbox.expire(undefined);
+    this.outbox.expire(undefined, 0);
     this.#writeDeadline.set(at);
   }
 

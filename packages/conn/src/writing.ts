@@ -6,7 +6,6 @@ import { Line } from './line.ts';
 import type { DataType } from './message.ts';
 import { type FragmentSink, MessageWriter } from './message-writer.ts';
 import { BORROW_FROM, type Outbox } from './outbox.ts';
-import { rejected } from './promises.ts';
 
 /** What the writing side asks of its connection. */
 export interface WritingOwner {
@@ -30,6 +29,8 @@ export class Writing implements FragmentSink {
   held = 0;
   #writer: MessageWriter | undefined;
   #line: Line | undefined;
+  /** How many in line finish the writers before them: `nextWriter` without `queue`. */
+  #impatient = 0;
 
   constructor(
     owner: WritingOwner,
@@ -54,6 +55,10 @@ export class Writing implements FragmentSink {
   /** Bytes that wait in line, and behind each other in the open writer. */
   get waiting(): number {
     return this.held + (this.#line?.bytes ?? 0);
+  }
+
+  refused(): Promise<void> | undefined {
+    return this.#outbox.refused();
   }
 
   refusal(size: number): Promise<void> | undefined {
@@ -103,22 +108,43 @@ export class Writing implements FragmentSink {
    * owner finishes it.
    */
   nextWriter(type: number, queue: boolean): Promise<MessageWriter> {
-    if (this.error !== undefined) return rejected(this.error);
+    const refused = this.refused();
+    if (refused !== undefined) return refused as Promise<never>;
     const open = (): MessageWriter => {
       const writer = new MessageWriter(type, this, this.#host, this.#pool, this.#fragmentSize);
       this.#writer = writer;
       return writer;
     };
+    const openInTurn = (): MessageWriter => {
+      const writer = open();
+      // Somebody behind it does not wait for its owner.
+      if (this.#impatient > 0) writer.supersede();
+      return writer;
+    };
     const before = this.#writer;
     if (before === undefined) return Promise.resolve(open());
-    const turn = this.#join(0, open);
-    if (!queue) before.supersede();
+    if (queue) return this.#join(0, openInTurn);
+    this.#impatient++;
+    let waits = true;
+    const started = (): void => {
+      if (waits) this.#impatient--;
+      waits = false;
+    };
+    const turn = this.#join(
+      0,
+      () => {
+        started();
+        return openInTurn();
+      },
+      started,
+    );
+    before.supersede();
     return turn;
   }
 
   /** Whether a message of `size` bytes would be accepted now. */
   accepts(size: number): boolean {
-    return this.refusal(size) === undefined;
+    return this.error === undefined && this.refusal(size) === undefined;
   }
 
   fragment(

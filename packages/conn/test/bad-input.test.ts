@@ -285,7 +285,7 @@ describe('joinMessages', () => {
     'refuses %s as what stands after a message',
     async (term) => {
       const ours = wired('server');
-      await expect(joinMessages(ours.conn, term as never).next()).rejects.toBeInstanceOf(TypeError);
+      expect(() => joinMessages(ours.conn, term as never)).toThrow(TypeError);
       await expectUntouched(ours);
     },
   );

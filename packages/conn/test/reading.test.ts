@@ -168,10 +168,13 @@ describe('the soft ends of a read', () => {
     expect([listeners.size, host.timers]).toEqual([0, 0]);
   });
 
-  it.each([-1, 0, 0.5, Number.NaN, 2 ** 31, 1e9 * 5])('refuses a timeout of %d', async (timeout) => {
-    const { conn } = wired('server');
-    await expect(conn.readMessage({ timeout })).rejects.toBeInstanceOf(RangeError);
-  });
+  it.each([-1, 0, 0.5, Number.NaN, 2 ** 31, 1e9 * 5])(
+    'refuses a timeout of %d',
+    async (timeout) => {
+      const { conn } = wired('server');
+      await expect(conn.readMessage({ timeout })).rejects.toBeInstanceOf(RangeError);
+    },
+  );
 });
 
 describe('for await', () => {

@@ -1,0 +1,300 @@
+import { describe, expect, it } from 'vitest';
+import { BinaryMessage, CloseMessage, TextMessage } from '../src/index.ts';
+import { turns } from './raw-peer.ts';
+import { wired } from './wired.ts';
+
+// Streams that meet ends, aborts, deadlines and pools that fail.
+
+const soon = (ms: number): number => Date.now() + ms;
+const CLOSE_1000 = Uint8Array.of(0x03, 0xe8);
+
+describe('a MessageWriter that is given up with a part sent', () => {
+  it('lets nothing into its message: those in line are told by the end', async () => {
+    const { conn, host, sent } = wired('server', { writeBufferSize: 4 });
+    const writer = await conn.nextWriter(TextMessage);
+    await writer.write('abcdefgh');
+    const inLine = conn.send('in line');
+    writer.abort();
+    await expect(inLine).rejects.toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
+    await host.settle();
+    expect(sent()).toEqual(['text... abcd', 'close 1011']);
+  });
+
+  it('is aborted at once by its web stream, also while a write is blocked', async () => {
+    const { conn, host, transport } = wired('server', { writeBufferSize: 4, highWaterMark: 10 });
+    transport.block();
+    void conn.send('going');
+    await host.settle();
+    const writer = (await conn.nextWriter(BinaryMessage)).writable().getWriter();
+    const write = writer.write(new Uint8Array(100));
+    write.catch(() => {});
+    await host.settle();
+    void writer.abort(new Error('stop')).catch(() => {});
+    await host.settle();
+    expect(conn.state).toBe('closing');
+  });
+
+  it('does not turn a closing handshake into a failure', async () => {
+    const { conn, host, feed, frame, transport } = wired('server', {
+      writeBufferSize: 4,
+      highWaterMark: 10,
+    });
+    transport.block();
+    void conn.send('going');
+    await host.settle();
+    const writer = await conn.nextWriter(BinaryMessage);
+    const write = writer.write(new Uint8Array(100));
+    const closing = conn.close();
+    transport.drain();
+    await expect(write).rejects.toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
+    feed(frame(8, CLOSE_1000));
+    transport.feedEnd();
+    expect(await closing).toMatchObject({ code: 1000, wasClean: true });
+  });
+});
+
+describe('a MessageReader at the end', () => {
+  it('never takes a message that was cut for a whole one', async () => {
+    for (const how of ['terminate', 'close'] as const) {
+      const { conn, feed, frame, host, transport } = wired('server');
+      const next = conn.nextReader();
+      feed(frame(2, 'aaaa', { fin: false }));
+      const reader = await next;
+      await reader.read(new Uint8Array(9));
+      const all = how === 'terminate' ? reader.bytes() : reader.read(new Uint8Array(9));
+      await host.settle();
+      feed(frame(0, 'bbbb', { fin: false }));
+      void conn[how]();
+      await host.settle();
+      transport.feedEnd();
+      await expect(all).rejects.toMatchObject({ code: 'WS_ERR_CLOSE' });
+    }
+  });
+
+  it('is not to be had after close(): nothing is delivered any more', async () => {
+    for (const before of ['', 'aaaa']) {
+      const { conn, feed, frame, host, transport } = wired('server');
+      if (before !== '') feed(frame(2, before, { fin: false }));
+      await host.settle();
+      void conn.close();
+      const next = conn.nextReader();
+      await host.settle();
+      feed(frame(before === '' ? 2 : 0, 'after'), frame(8, CLOSE_1000));
+      transport.feedEnd();
+      await expect(next).rejects.toMatchObject({ closeCode: 1000 });
+    }
+  });
+
+  it('is not to be had once reading has failed, whatever was under way', async () => {
+    for (const how of ['deadline', 'fault'] as const) {
+      const { conn, feed, frame, host } = wired('server');
+      feed(frame(2, 'aaaa', { fin: false }));
+      await host.settle();
+      if (how === 'deadline') conn.setReadDeadline(soon(-1));
+      else feed(Uint8Array.of(0xff, 0xff));
+      await host.settle();
+      const error = await conn.nextReader().catch((e: unknown) => e);
+      expect(error).toBeInstanceOf(Error);
+      await expect(conn.nextReader()).rejects.toBe(error);
+      await expect(conn.readMessage()).rejects.toBe(error);
+    }
+  });
+
+  it('reads alone: bytes() holds the message to its end', async () => {
+    const { conn, feed, frame } = wired('server');
+    const next = conn.nextReader();
+    feed(frame(2, 'one', { fin: false }), frame(0, 'two', { fin: false }));
+    const reader = await next;
+    const text = reader.text();
+    await expect(reader.read(new Uint8Array(9))).rejects.toMatchObject({
+      code: 'WS_ERR_READ_PENDING',
+    });
+    await expect(reader.bytes()).rejects.toMatchObject({ code: 'WS_ERR_READ_PENDING' });
+    feed(frame(0, 'three'));
+    expect(await text).toBe('onetwothree');
+  });
+
+  it('is a reader that reads, for idleReadTimeout', async () => {
+    const { conn, feed, frame, host } = wired('server', {
+      idleReadTimeout: 10_000,
+      readAhead: 1_000,
+    });
+    const next = conn.nextReader();
+    feed(frame(2, 'x'.repeat(3_000), { fin: false }));
+    const reader = await next;
+    await host.settle();
+    feed(frame(0, 'x'.repeat(3_000)));
+    let length = 0;
+    for (let i = 0; i < 60; i++) {
+      length += await reader.read(new Uint8Array(100));
+      await host.advance(1_000);
+    }
+    expect([length, conn.state]).toEqual([6_000, 'open']);
+  });
+
+  it('keeps no more memory than its pieces have bytes', async () => {
+    const { conn, frame, host, transport } = wired('server', { readAhead: 20_000 });
+    const next = conn.nextReader();
+    transport.feed(frame(2, 'x', { fin: false }));
+    await next;
+    let chunks = 0;
+    // One byte that counts in a chunk of pongs that nobody asked for.
+    const chunk = Buffer.concat([
+      frame(0, 'y', { fin: false }),
+      ...Array.from({ length: 100 }, () => frame(10, 'z'.repeat(100))),
+    ]);
+    const before = process.memoryUsage().arrayBuffers;
+    while (!transport.paused && chunks < 1_000) {
+      transport.feed(chunk);
+      await host.settle();
+      chunks++;
+    }
+    expect(transport.paused).toBe(true);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(20_000_000);
+  });
+});
+
+describe('the peer’s close frame', () => {
+  it.each(['readMessage', 'for await', 'a reader'] as const)(
+    'is answered after the last message was read by %s',
+    async (way) => {
+      const { conn, feed, frame, host, sent } = wired('server');
+      feed(frame(1, 'last'), frame(8, CLOSE_1000));
+      await host.settle();
+      expect(sent()).toEqual([]);
+      if (way === 'readMessage') await conn.readMessage();
+      else if (way === 'for await')
+        for await (const message of conn) if (message.text() === 'last') break;
+      if (way === 'a reader') await (await conn.nextReader()).read(new Uint8Array(4));
+      await host.settle();
+      expect(sent()).toEqual(['close 1000']);
+    },
+  );
+});
+
+describe('receive', () => {
+  it('ends when its handler ends reading by itself', async () => {
+    const { conn, feed, frame } = wired('server');
+    const end = conn.receive(() => conn.setReadDeadline(soon(-1)));
+    feed(frame(1, 'x'));
+    await expect(end).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
+    await expect(conn.readMessage()).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
+  });
+});
+
+describe('discardReads', () => {
+  it('puts nothing together', async () => {
+    const { conn, feed, frame, host, transport } = wired('server', { readLimit: false });
+    void conn.discardReads();
+    await host.settle();
+    feed(frame(2, 'x', { fin: false }));
+    const before = process.memoryUsage().arrayBuffers;
+    const chunk = frame(0, Buffer.alloc(60_000), { fin: false });
+    for (let i = 0; i < 300; i++) transport.feed(chunk);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(30_000_000);
+    feed(frame(0, 'end'), frame(1, 'next'));
+    await host.settle();
+    expect(conn.stats.messagesIn).toBe(2);
+  });
+});
+
+describe('a pool that fails', () => {
+  it('fails the call, and nothing else', async () => {
+    let bad = false;
+    const writeBufferPool = {
+      get: () => {
+        if (bad) throw new Error('pool');
+        return undefined;
+      },
+      put: () => {},
+    };
+    const { conn, host, sent } = wired('server', { writeBufferSize: 8, writeBufferPool });
+    const writer = await conn.nextWriter(TextMessage);
+    await writer.write('abc');
+    const inLine = conn.send('in line');
+    bad = true;
+    await expect(writer.close()).rejects.toThrow('pool');
+    await expect(inLine).rejects.toThrow('pool');
+    bad = false;
+    await conn.send('goes on');
+    await host.settle();
+    expect(sent()).toEqual(['text goes on']);
+    expect(conn.bufferedAmount).toBe(0);
+  });
+});
+
+describe('a write deadline with an open writer', () => {
+  it('drops the transport when it strikes with messages in line', async () => {
+    const { conn, host } = wired('server', { writeBufferSize: 4 });
+    const writer = await conn.nextWriter(TextMessage);
+    await writer.write('abcdefgh');
+    await host.settle();
+    const inLine = conn.send('line');
+    conn.setWriteDeadline(soon(1_000));
+    await host.advance(2_000);
+    await expect(inLine).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
+    expect(conn.state).toBe('closed');
+  });
+
+  it.each(['write', 'close', 'nextWriter'] as const)('drops it at the next %s', async (call) => {
+    const { conn, host } = wired('server', { writeBufferSize: 4 });
+    const writer = await conn.nextWriter(TextMessage);
+    await writer.write('abcdefgh');
+    await host.settle();
+    conn.setWriteDeadline(soon(-1));
+    const late = call === 'nextWriter' ? conn.nextWriter(1) : writer[call]('x');
+    await expect(late).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
+    conn.setWriteDeadline(null);
+    await expect(conn.send('x')).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
+    await host.settle();
+    expect(conn.state).toBe('closed');
+  });
+
+  it('sets no timer on a connection that is gone', async () => {
+    const { conn, host } = wired('server');
+    conn.terminate();
+    await host.settle();
+    conn.setReadDeadline(soon(1_000));
+    conn.setWriteDeadline(soon(1_000));
+    expect(host.timers).toBe(0);
+  });
+});
+
+describe('several nextWriter calls behind a pending write', () => {
+  it('each finish the one before', async () => {
+    const { conn, host, transport, sent } = wired('server', {
+      writeBufferSize: 8,
+      highWaterMark: 10,
+    });
+    transport.block();
+    void conn.send('going');
+    await host.settle();
+    const first = await conn.nextWriter(TextMessage);
+    void first.write('x'.repeat(30));
+    const second = conn.nextWriter(TextMessage);
+    const third = conn.nextWriter(TextMessage);
+    for (let i = 0; i < 20; i++) {
+      transport.drain();
+      await turns(2);
+    }
+    await second;
+    const writer = await third;
+    await writer.write('third');
+    await writer.close();
+    await host.settle();
+    expect(sent().at(-1)).toBe('text third');
+  });
+});
+
+describe('a writer of a close frame', () => {
+  it('checks its payload', async () => {
+    for (const payload of [Uint8Array.of(1), Uint8Array.of(0x03, 0xed)]) {
+      const { conn, host, transport } = wired('server');
+      const writer = await conn.nextWriter(CloseMessage);
+      await writer.write(payload);
+      await expect(writer.close()).rejects.toBeInstanceOf(RangeError);
+      await host.settle();
+      expect([conn.state, transport.writes.length]).toEqual(['open', 0]);
+    }
+  });
+});
