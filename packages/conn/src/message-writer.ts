@@ -79,7 +79,8 @@ export class MessageWriter implements AsyncDisposable {
    * @param data - Text (each call encoded for itself, lone surrogates as U+FFFD), or bytes in any shape. Leave bytes
    *   alone until the promise settles, save those of a {@link BorrowedMessage}. Nothing at all sends nothing.
    * @returns A promise that resolves when the data is taken and there is room for more. Calls need not wait for each
-   *   other: they are taken in their order.
+   *   other: they are taken in their order. One that fails gives the message up, as {@link abort} does: with a hole in it,
+   *   it would be another message.
    * @throws (rejects) {@link WriteClosedError} after `close`, `abort` or a later `nextWriter`; {@link CloseSentError}
    *   after a close frame; what ended the connection; {@link BackpressureError} when too much waits that nobody awaited;
    *   TypeError for what is neither text nor bytes; RangeError for more than 125 bytes of a control frame.
