@@ -1,3 +1,11 @@
+export {
+  type Daemon,
+  type DaemonOptions,
+  type DaemonPlace,
+  findDaemon,
+  lacksDaemon,
+  startDaemon,
+} from './daemon.ts';
 export { FakeHost, type FakeHostOptions, turn } from './fake-host.ts';
 export { hex, toHex } from './hex.ts';
 export {
