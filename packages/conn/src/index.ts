@@ -25,6 +25,19 @@ export {
 export type { CloseHandler, PingPongHandler } from './controls.ts';
 export type { MessageData } from './data.ts';
 export {
+  CORRUPT as InflateCorrupt,
+  type DeflateJob,
+  type Deflater,
+  type DeflateSource,
+  DONE as InflateDone,
+  FINAL as InflateFinal,
+  type History,
+  type Inflater,
+  type InflateStatus,
+  MORE as InflateMore,
+  TOO_LONG as InflateTooLong,
+} from './deflate/engine.ts';
+export {
   BackpressureError,
   CloseError,
   CloseSentError,

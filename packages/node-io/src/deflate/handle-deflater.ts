@@ -1,0 +1,126 @@
+import { constants } from 'node:zlib';
+import type { Deflater, History } from '@ws/conn';
+import { deflateSettings, MAX_WINDOW } from './settings.ts';
+import { ZlibHandle, type ZlibStreams } from './zlib-handle.ts';
+
+/**
+ * zlib begins the end of a flush anew when there was no room for it, which is six bytes: with less room than this it
+ * would never come to an end.
+ */
+const LEAST_ROOM = 8;
+
+/** A history, and what a deflater makes of it, which nobody needs. */
+let plain: Uint8Array | undefined;
+let unwanted: Uint8Array | undefined;
+
+/** A {@link Deflater} on the handle of a zlib stream. */
+export class HandleDeflater implements Deflater {
+  used = 0;
+  produced = 0;
+  readonly #zlib: ZlibHandle;
+  readonly #plain: Uint8Array = (plain ??= new Uint8Array(MAX_WINDOW));
+  readonly #unwanted: Uint8Array = (unwanted ??= new Uint8Array(MAX_WINDOW + 1024));
+  /** zlib has nothing more to put out for what it was given. */
+  #whole = true;
+  /** There was no input since the last flush or reset. */
+  #flushed = true;
+  /** Output for which there was too little room: `#spill[#spillAt, #spillEnd)`. */
+  readonly #spill: Uint8Array = new Uint8Array(64);
+  #spillAt = 0;
+  #spillEnd = 0;
+
+  constructor(streams: ZlibStreams, level: number, windowBits: number) {
+    const settings = { ...deflateSettings(level, windowBits), chunkSize: 64 };
+    this.#zlib = new ZlibHandle(streams.createDeflateRaw(settings));
+  }
+
+  reset(history: History | undefined): void {
+    this.#zlib.reset();
+    this.#whole = this.#flushed = true;
+    this.#spillAt = this.#spillEnd = 0;
+    if (history === undefined || history.length === 0) return;
+    const to = history.length;
+    history.copyTo(this.#plain, 0);
+    let from = 0;
+    do {
+      this.#deflate(this.#plain, from, to, true, this.#unwanted, 0, this.#unwanted.length);
+      from += this.used;
+    } while (!this.#done(from === to, true));
+  }
+
+  write(
+    input: Uint8Array,
+    from: number,
+    to: number,
+    flush: boolean,
+    output: Uint8Array,
+    at: number,
+    end: number,
+  ): boolean {
+    if (this.#spillAt < this.#spillEnd || end - at < LEAST_ROOM) {
+      return this.#writeAround(input, from, to, flush, output, at, end);
+    }
+    this.used = this.produced = 0;
+    if (!this.#done(from === to, flush)) {
+      this.#deflate(input, from, to, flush, output, at, end);
+    }
+    return this.#whole;
+  }
+
+  #done(empty: boolean, flush: boolean): boolean {
+    return empty && this.#whole && (this.#flushed || !flush);
+  }
+
+  #deflate(
+    input: Uint8Array,
+    from: number,
+    to: number,
+    flush: boolean,
+    output: Uint8Array,
+    at: number,
+    end: number,
+  ): void {
+    const zlib = this.#zlib;
+    const mode = flush ? constants.Z_SYNC_FLUSH : constants.Z_NO_FLUSH;
+    if (!zlib.run(mode, input, from, to, output, at, end)) throw zlib.failure();
+    this.used = zlib.used;
+    this.produced = zlib.produced;
+    this.#whole = zlib.produced < end - at;
+    this.#flushed = flush && this.#whole;
+  }
+
+  /** Deflates into memory of its own as long as there is too little room, and hands out what fits in. */
+  #writeAround(
+    input: Uint8Array,
+    from: number,
+    to: number,
+    flush: boolean,
+    output: Uint8Array,
+    at: number,
+    end: number,
+  ): boolean {
+    const start = from;
+    const begin = at;
+    let done = false;
+    for (;;) {
+      const size = Math.min(end - at, this.#spillEnd - this.#spillAt);
+      output.set(this.#spill.subarray(this.#spillAt, this.#spillAt + size), at);
+      this.#spillAt += size;
+      at += size;
+      if (this.#spillAt < this.#spillEnd) break;
+      done = this.#done(from === to, flush);
+      if (done || at === end) break;
+      this.#deflate(input, from, to, flush, this.#spill, 0, this.#spill.length);
+      from += this.used;
+      this.#spillAt = 0;
+      this.#spillEnd = this.produced;
+    }
+    this.used = from - start;
+    this.produced = at - begin;
+    return done;
+  }
+
+  close(): void {
+    this.#zlib.close();
+  }
+}

@@ -1,0 +1,101 @@
+import { constants } from 'node:zlib';
+import {
+  type History,
+  InflateCorrupt,
+  InflateDone,
+  type Inflater,
+  InflateFinal,
+  InflateMore,
+  type InflateStatus,
+} from '@ws/conn';
+import { MAX_WINDOW, STORED_HEADER, TAIL, writeStoredHeader } from './settings.ts';
+import { ZlibHandle, type ZlibStreams } from './zlib-handle.ts';
+
+/** The tail and one byte more, which zlib leaves when the tail ends a block. */
+const PROBE = /* @__PURE__ */ Uint8Array.of(...TAIL, 0);
+
+/** A history as a stored block, and what an inflater makes of it, which nobody needs. */
+let stored: Uint8Array | undefined;
+let unwanted: Uint8Array | undefined;
+
+/** An {@link Inflater} on the handle of a zlib stream. */
+export class HandleInflater implements Inflater {
+  used = 0;
+  produced = 0;
+  readonly #zlib: ZlibHandle;
+  readonly #stored: Uint8Array = (stored ??= new Uint8Array(STORED_HEADER + MAX_WINDOW));
+  readonly #unwanted: Uint8Array = (unwanted ??= new Uint8Array(MAX_WINDOW + 1));
+  /** Whether the message has had input. */
+  #begun = false;
+
+  constructor(streams: ZlibStreams) {
+    this.#zlib = new ZlibHandle(streams.createInflateRaw({ windowBits: 15, chunkSize: 64 }));
+  }
+
+  reset(history: History | undefined): void {
+    this.#zlib.reset();
+    this.#begun = false;
+    if (history !== undefined && history.length > 0) this.#prime(history);
+  }
+
+  /** A stored block puts its bytes into the window, at the price of a copy. */
+  #prime(history: History): void {
+    const size = history.length;
+    writeStoredHeader(this.#stored, size);
+    history.copyTo(this.#stored, STORED_HEADER);
+    const read = this.#run(constants.Z_SYNC_FLUSH, this.#stored, STORED_HEADER + size);
+    if (!read || this.#zlib.produced !== size) throw this.#zlib.failure();
+  }
+
+  #run(flush: number, input: Uint8Array, size: number): boolean {
+    return this.#zlib.run(flush, input, 0, size, this.#unwanted, 0, this.#unwanted.length);
+  }
+
+  write(
+    input: Uint8Array,
+    from: number,
+    to: number,
+    last: boolean,
+    output: Uint8Array,
+    at: number,
+    end: number,
+  ): InflateStatus {
+    this.used = this.produced = 0;
+    // A message of no bytes at all has no block for the tail to end.
+    if (from === to && !this.#begun) return InflateDone;
+    if (at === end) return InflateMore;
+    const zlib = this.#zlib;
+    if (!zlib.run(constants.Z_SYNC_FLUSH, input, from, to, output, at, end)) return this.#fault();
+    this.#begun = true;
+    this.used = zlib.used;
+    this.produced = zlib.produced;
+    if (zlib.produced === end - at) return InflateMore;
+    if (zlib.used < to - from) return InflateFinal;
+    return last ? this.#finish() : InflateDone;
+  }
+
+  /**
+   * Gives zlib the tail. `Z_BLOCK` makes it stop behind a block: so the tail is used up, and no byte more, when it is the
+   * rest of an empty stored block, as it should be. Where the message was cut off, zlib takes the tail for something
+   * else, and would say nothing.
+   */
+  #finish(): InflateStatus {
+    const zlib = this.#zlib;
+    if (!this.#run(constants.Z_BLOCK, PROBE, PROBE.length)) return this.#fault();
+    if (zlib.produced > 0) return InflateCorrupt;
+    // The message ends with a final block, and the stream is over.
+    if (zlib.used === 0) return InflateFinal;
+    if (zlib.used !== TAIL.length) return InflateCorrupt;
+    this.#begun = false;
+    return InflateDone;
+  }
+
+  #fault(): InflateStatus {
+    if (this.#zlib.errno === constants.Z_DATA_ERROR) return InflateCorrupt;
+    throw this.#zlib.failure();
+  }
+
+  close(): void {
+    this.#zlib.close();
+  }
+}

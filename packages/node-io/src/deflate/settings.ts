@@ -1,0 +1,40 @@
+import { constants } from 'node:zlib';
+
+/** What `createDeflateRaw` and its kin are told. */
+export interface DeflateSettings {
+  readonly level: number;
+  readonly strategy: number;
+  readonly windowBits: number;
+}
+
+/**
+ * zlib's settings for a level and a window of RFC 7692.
+ *
+ * @param level - -2 (Huffman only), -1 (the default), 0 to 9.
+ * @param windowBits - 8 to 15.
+ */
+export function deflateSettings(level: number, windowBits: number): DeflateSettings {
+  const huffmanOnly = level === -2;
+  return {
+    level: huffmanOnly ? constants.Z_DEFAULT_COMPRESSION : level,
+    strategy: huffmanOnly ? constants.Z_HUFFMAN_ONLY : constants.Z_DEFAULT_STRATEGY,
+    // zlib cannot make raw streams of 8. With 9 it never looks back further than 512 - 262 bytes, which fits in 256.
+    windowBits: Math.max(windowBits, 9),
+  };
+}
+
+/** What ends a message flushed with `Z_SYNC_FLUSH`, and does not travel (RFC 7692, section 7.2.1). */
+export const TAIL: Uint8Array = /* @__PURE__ */ Uint8Array.of(0x00, 0x00, 0xff, 0xff);
+/** The largest window: what a history has at most. */
+export const MAX_WINDOW = 32_768;
+/** Bytes of a stored block's header that begins at a byte's first bit (RFC 1951, section 3.2.4). */
+export const STORED_HEADER = 5;
+
+/** Writes the header of a stored block, not the last one, of `size` bytes. */
+export function writeStoredHeader(into: Uint8Array, size: number): void {
+  into[0] = 0;
+  into[1] = size & 0xff;
+  into[2] = size >> 8;
+  into[3] = ~into[1];
+  into[4] = ~into[2];
+}
