@@ -1,49 +1,8 @@
-import { type FrameDecoder, sharedMessageBuffers } from '@ws/codec';
+import type { FrameDecoder } from '@ws/codec';
+import { Lease } from './lease.ts';
 
 /** The first buffer of a message whose length nobody believes yet. */
 const FIRST = 65_536;
-
-/**
- * Pooled memory with one message in it. It goes back to the pool when the message is done with and no write refers to
- * its bytes any more: each of those holds a pin.
- */
-export class Lease {
-  bytes: Uint8Array;
-  #pins = 1;
-
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
-    const others = leased.get(bytes.buffer);
-    if (others === undefined) leased.set(bytes.buffer, [this]);
-    else others.push(this);
-  }
-
-  pin(): void {
-    this.#pins++;
-  }
-
-  /** Bound once: a transport can be given it as it is. */
-  readonly release = (): void => {
-    if (--this.#pins > 0) return;
-    const { bytes } = this;
-    const others = leased.get(bytes.buffer);
-    if (others?.length === 1) leased.delete(bytes.buffer);
-    else others?.splice(others.indexOf(this), 1);
-    sharedMessageBuffers().give(bytes);
-  };
-}
-
-const leased = new Map<ArrayBufferLike, Lease[]>();
-
-/** The lease that `view` lies in, when it is a piece of a pooled message. */
-export function leaseOf(view: Uint8Array): Lease | undefined {
-  return leased.get(view.buffer)?.find(({ bytes }) => {
-    return (
-      view.byteOffset >= bytes.byteOffset &&
-      view.byteOffset + view.byteLength <= bytes.byteOffset + bytes.byteLength
-    );
-  });
-}
 
 /**
  * Puts a message together that does not lie whole in one chunk. Memory grows by doubling with the bytes that have
@@ -96,13 +55,9 @@ export class Assembly {
     const needed = this.length + bytes;
     const lease = this.#lease;
     if (lease === undefined) {
-      this.#lease = new Lease(
-        sharedMessageBuffers().take(Math.max(needed, Math.min(this.#expected, FIRST))),
-      );
+      this.#lease = Lease.take(Math.max(needed, Math.min(this.#expected, FIRST)));
     } else if (needed > lease.bytes.length) {
-      const grown = new Lease(
-        sharedMessageBuffers().take(Math.max(needed, lease.bytes.length * 2)),
-      );
+      const grown = Lease.take(Math.max(needed, lease.bytes.length * 2));
       grown.bytes.set(lease.bytes.subarray(0, this.length));
       this.#lease = grown;
       lease.release();

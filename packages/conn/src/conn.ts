@@ -13,12 +13,20 @@ import type { CloseHandler, PingPongHandler } from './controls.ts';
 import { copyOf } from './copy.ts';
 import { bytesOf, controlPayload, isBorrowed, isUnstable, type MessageData } from './data.ts';
 import { untilOf } from './deadline.ts';
+import { Deflating, SHARED } from './deflate/compression.ts';
 import { TimeoutError } from './errors.ts';
 import { checkSchema, formatJSON, parseJSON } from './json.ts';
 import type { DataType, Message } from './message.ts';
 import type { MessageReader } from './message-reader.ts';
 import type { MessageWriter } from './message-writer.ts';
-import { type ConnOptions, duration, kind, readLimit, resolveSettings } from './options.ts';
+import {
+  type ConnOptions,
+  compressionLevel,
+  duration,
+  kind,
+  readLimit,
+  resolveSettings,
+} from './options.ts';
 import { BORROW_FROM } from './outbox.ts';
 import { checkPatience, type Patience, patiently } from './patience.ts';
 import { portableHost } from './portable-host.ts';
@@ -41,6 +49,8 @@ export interface ConnStats {
   readonly pingsOut: number;
   /** The last round trip of a ping, in ms; NaN before the first. */
   readonly rtt: number;
+  /** Bytes of memory that are held for what compressed messages may refer back to. */
+  readonly compressionBytes: number;
 }
 
 /** How {@link Conn.ping} waits. */
@@ -51,8 +61,13 @@ export interface PingOptions {
   readonly timeout?: number | false | undefined;
 }
 
-/** How a write waits. */
+/** How a write waits, and what becomes of it on the way. */
 export interface WriteOptions {
+  /**
+   * `false` sends the message as it is, `true` compresses it whatever its size, where compression is agreed on and makes it
+   * smaller. Default: what the connection is set to.
+   */
+  readonly compress?: boolean | undefined;
   /** Gives up when it is aborted; the promise rejects with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -61,6 +76,8 @@ export interface WriteOptions {
 export interface NextWriterOptions {
   /** Wait for an open writer to be closed by its owner, in place of finishing it. Default: false. */
   readonly queue?: boolean | undefined;
+  /** As for {@link Conn.writeMessage}; the whole stream is compressed, or nothing of it. */
+  readonly compress?: boolean | undefined;
 }
 
 /** The session behind a Conn, for those functions of this package that work on Conns. */
@@ -110,14 +127,20 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     if (typeof options !== 'object' || options === null) {
       throw new TypeError(`new Conn: expected options, got ${kind(options)}`);
     }
-    const { role, subprotocol = '', extensions = '', host = portableHost } = options;
+    const { role, subprotocol = '', extensions = '', host = portableHost, deflate } = options;
     if (role !== 'client' && role !== 'server') {
       throw new TypeError(`role: expected 'client' or 'server', got ${String(role)}`);
     }
+    const settings = resolveSettings(options, role);
+    const { compression } = settings;
+    const deflating =
+      deflate === undefined
+        ? undefined
+        : new Deflating(deflate, compression === false ? SHARED : compression, role, host);
     this.role = role;
     this.subprotocol = subprotocol;
     this.extensions = extensions;
-    this.#session = new Session(this, role, transport, host, resolveSettings(options, role));
+    this.#session = new Session(this, role, transport, host, settings, deflating);
     host.watch?.opened?.(this);
   }
 
@@ -139,7 +162,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
 
   /** The counters as they stand now. */
   get stats(): ConnStats {
-    const { intake, outbox, controls, bytesIn } = this.#session;
+    const { intake, outbox, controls, bytesIn, deflating } = this.#session;
     return {
       messagesIn: intake.messages,
       messagesOut: outbox.messages,
@@ -150,6 +173,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
       pingsIn: intake.pings,
       pingsOut: outbox.pings,
       rtt: controls.rtt,
+      compressionBytes: deflating === undefined ? 0 : deflating.held,
     };
   }
 
@@ -298,21 +322,25 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    *   neither text nor bytes, or no message type. Nothing is sent then.
    */
   writeMessage(type: number, data: MessageData, options?: WriteOptions): Promise<void> {
+    if (options === undefined) return this.#write(type, data, undefined);
+    return this.#softly(options, () => this.#write(type, data, options.compress));
+  }
+
+  #write(type: number, data: MessageData, compress: boolean | undefined): Promise<void> {
     const { writing } = this.#session;
-    if (options !== undefined) return this.#softly(options, () => this.writeMessage(type, data));
     if (type !== TextMessage && type !== BinaryMessage) {
       if (isControlType(type)) return this.writeControl(type, isBorrowed(data) ? data.data : data);
       return rejected(badType(type));
     }
     try {
-      if (typeof data === 'string') return writing.text(type, data);
+      if (typeof data === 'string') return writing.text(type, data, compress);
       if (isBorrowed(data)) {
         data.check();
-        return writing.message(type, data.bytes, data.start, data.end);
+        return writing.message(type, data.bytes, data.start, data.end, compress);
       }
       let bytes = bytesOf(data);
       if (bytes.length > BORROW_FROM && isUnstable(bytes)) bytes = copyOf(bytes);
-      return writing.message(type, bytes, 0, bytes.length);
+      return writing.message(type, bytes, 0, bytes.length, compress);
     } catch (error) {
       return rejected(error);
     }
@@ -329,6 +357,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     const { host, writing } = this.#session;
     try {
       checkPatience(options);
+      checkCompress(options.compress);
     } catch (error) {
       return rejected(error);
     }
@@ -365,7 +394,12 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     if (typeof options !== 'object' || options === null) {
       return rejected(new TypeError(`nextWriter: expected options, got ${kind(options)}`));
     }
-    return writing.nextWriter(type, options.queue === true);
+    try {
+      checkCompress(options.compress);
+    } catch (error) {
+      return rejected(error);
+    }
+    return writing.nextWriter(type, options.queue === true, options.compress);
   }
 
   /**
@@ -386,7 +420,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     if (!(message instanceof PreparedMessage)) {
       return rejected(new TypeError(`expected a PreparedMessage, got ${kind(message)}`));
     }
-    return this.writeMessage(message.type, message.bytes);
+    if (isControlType(message.type)) return this.writeControl(message.type, message.bytes);
+    return this.#session.writing.prepared(message);
   }
 
   /**
@@ -443,6 +478,30 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     } catch (error) {
       return rejected(error);
     }
+  }
+
+  /**
+   * Whether messages are compressed from here on, where that was agreed on; those with `compress` of their own decide
+   * for themselves. Switch it off for secrets that travel with text of others: the length of what is compressed together
+   * tells about both.
+   */
+  enableWriteCompression(on: boolean): void {
+    if (typeof on !== 'boolean')
+      throw new TypeError(`enableWriteCompression: expected true or false, got ${kind(on)}`);
+    const { deflating } = this.#session;
+    if (deflating !== undefined) deflating.deflation.enabled = on;
+  }
+
+  /**
+   * Sets how much work is put into compressing from the next message on.
+   *
+   * @param level - -2 (Huffman only), -1 (zlib's default), 0 to 9.
+   * @throws TypeError, RangeError for what is no level, also where nothing is compressed.
+   */
+  setCompressionLevel(level: number): void {
+    const checked = compressionLevel('setCompressionLevel', level);
+    const { deflating } = this.#session;
+    if (deflating !== undefined) deflating.deflation.level = checked;
   }
 
   /**
@@ -584,6 +643,12 @@ function badType(type: unknown): TypeError {
   return new TypeError(
     `websocket: bad write message type: ${typeof type === 'number' ? type : kind(type)}`,
   );
+}
+
+/** @throws TypeError when it is neither true, false nor left out. */
+function checkCompress(compress: unknown): void {
+  if (compress === undefined || typeof compress === 'boolean') return;
+  throw new TypeError(`compress: expected true or false, got ${kind(compress)}`);
 }
 
 function functionOrNull<T>(name: string, handler: T | null): T | undefined {

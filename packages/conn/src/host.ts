@@ -1,4 +1,5 @@
 import { MaskKeys } from '@ws/codec';
+import type { DeflateSource } from './deflate/engine.ts';
 import type { Watch } from './watch.ts';
 
 /** What a platform lends to a `Conn`. Every member has a portable default, {@link portableHost}. */
@@ -23,6 +24,8 @@ export interface Host {
   defer(callback: () => void): void;
   /** Runs `callback` in a later turn of the event loop, after I/O had its chance. `callback` never throws. */
   yield(callback: () => void): void;
+  /** Compresses messages. Absent where a platform has no zlib that can be driven step by step. */
+  readonly deflate?: DeflateSource | undefined;
   /** Is told what becomes of connections. Absent where nobody can ask. */
   readonly watch?: Watch | undefined;
 }

@@ -25,6 +25,11 @@ export {
 export type { CloseHandler, PingPongHandler } from './controls.ts';
 export type { MessageData } from './data.ts';
 export {
+  type Compression,
+  type CompressionOptions,
+  deflateLimits,
+} from './deflate/compression.ts';
+export {
   CORRUPT as InflateCorrupt,
   type DeflateJob,
   type Deflater,
@@ -37,6 +42,7 @@ export {
   MORE as InflateMore,
   TOO_LONG as InflateTooLong,
 } from './deflate/engine.ts';
+export { historyBytesOf } from './deflate/engines.ts';
 export {
   BackpressureError,
   CloseError,

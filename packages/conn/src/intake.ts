@@ -19,9 +19,13 @@ import {
   utf8Step,
   type WebSocketError,
 } from '@ws/codec';
-import { Assembly, type Lease } from './assembly.ts';
+import { Assembly } from './assembly.ts';
+import { RSV1 } from './deflate/engine.ts';
+import type { Inflation } from './deflate/inflation.ts';
+import type { PlainBuffers } from './deflate/plain-buffers.ts';
 import { ReadLimitError } from './errors.ts';
 import { type Host, lentBy } from './host.ts';
+import type { Lease } from './lease.ts';
 import type { DataType } from './message.ts';
 import type { Settings } from './options.ts';
 
@@ -46,6 +50,16 @@ export type IntakeEvent = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9;
 const OWES_PIECE = 1;
 const OWES_END = 2;
 
+/** On the wire a compressed message may have twice its limit and this: for peers that flush often. */
+const WIRE_SLACK = 65_536;
+/** Plain bytes that are inflated in one turn of the event loop, about 0.3 ms: then the others get theirs. */
+const INFLATED_A_TURN = 262_144;
+/** What a message costs on top of its plain bytes. */
+const INFLATE_COST = 64;
+/** How much room an inflated message is given at first: for each byte on the wire, and at least. */
+const EXPECTED_RATIO = 8;
+const LARGEST_STEP = 65_536;
+
 /** Charged for each chunk that waits, on top of its bytes: many small ones cost more than they hold. */
 const CHUNK_COST = 256;
 
@@ -64,7 +78,7 @@ export class Intake {
   bytes: Uint8Array = EMPTY;
   start = 0;
   end = 0;
-  /** Set when the message lies in pooled memory: whoever takes the message releases it. */
+  /** Set when the message, or the piece, lies in pooled memory: whoever takes it releases it. */
   lease: Lease | undefined;
   /** What `FAULT` stands for. */
   error: WebSocketError | undefined;
@@ -72,6 +86,8 @@ export class Intake {
   dropping = false;
   /** When true, the next message to begin is given in pieces. */
   streaming = false;
+  /** Enough was inflated for this turn of the event loop: nothing more comes until it is set back. */
+  tired = false;
 
   frames = 0;
   messages = 0;
@@ -98,8 +114,27 @@ export class Intake {
   /** Whether the payload of whole messages is put together. */
   #keeps = true;
 
-  constructor(role: Role, settings: Settings, host: Host) {
+  /** Set where compressed messages are agreed on. */
+  readonly #inflation: Inflation | undefined;
+  readonly #plains: PlainBuffers | undefined;
+  /** The message under way is compressed. */
+  #compressed = false;
+  /** It has input that is not inflated yet, in the chunk that the decoder is at. */
+  #inflating = false;
+  /** Its bytes on the wire. */
+  #wire = 0;
+  #inflated = 0;
+
+  constructor(
+    role: Role,
+    settings: Settings,
+    host: Host,
+    inflation: Inflation | undefined,
+    plains: PlainBuffers | undefined,
+  ) {
     this.#readLimit = settings.readLimit;
+    this.#inflation = inflation;
+    this.#plains = plains;
     this.#maxEmptyFragments = settings.maxEmptyFragments;
     this.#isUtf8 = lentBy(host).isUtf8;
     // Data frames are taken as their bytes come (holdLimit 0): bad text fails at its first bad byte, and borrowed
@@ -108,14 +143,25 @@ export class Intake {
       role,
       holdLimit: 0,
       readBufferSize: settings.readBufferSize,
-      maxFramePayload: settings.readLimit,
+      allowedRsv: inflation === undefined ? 0 : RSV1,
     });
+    this.#bound();
   }
 
   /** Sets the longest message from here on, in bytes; of one that is under way too. */
   set readLimit(bytes: number) {
     this.#readLimit = bytes;
-    this.#decoder.maxFramePayload = bytes - (this.#open ? this.#length : 0);
+    this.#bound();
+  }
+
+  /** What the next frame may have: more than the limit where it may be compressed, which its header has yet to say. */
+  #bound(): void {
+    const limit = this.#readLimit;
+    if (this.#inflation === undefined) {
+      this.#decoder.maxFramePayload = limit - (this.#open ? this.#length : 0);
+    } else {
+      this.#decoder.maxFramePayload = limit * 2 + WIRE_SLACK - (this.#open ? this.#wire : 0);
+    }
   }
 
   /** Plain bytes of the message that is complete, or so far of the one under way. */
@@ -125,7 +171,7 @@ export class Intake {
 
   /** Bytes that have arrived and are held: chunks not parsed yet, and the message under way. */
   get held(): number {
-    return this.#waiting + this.#assembly.length;
+    return this.#waiting + this.#assembly.length + (this.#inflation?.waiting ?? 0);
   }
 
   /** Whether `next()` may find something without another chunk. */
@@ -147,9 +193,13 @@ export class Intake {
 
   next(): IntakeEvent {
     if (this.#owed !== 0) return this.#pay();
-    if (!this.pending) return NOTHING;
+    if (!this.pending || this.tired) return NOTHING;
     for (;;) {
       let event: IntakeEvent = NOTHING;
+      if (this.#inflating) {
+        event = this.#inflate();
+        if (event !== NOTHING || this.tired) return event;
+      }
       switch (this.#decoder.next()) {
         case FRAME:
           event = this.#frame();
@@ -206,9 +256,18 @@ export class Intake {
     this.#decoder.deliverInPlace();
   }
 
+  /** The next turn of the event loop: {@link tired} no more. */
+  rest(): void {
+    this.tired = false;
+    this.#inflated = 0;
+  }
+
   /** From now on the payload of messages is dropped. */
   drop(): void {
     this.dropping = true;
+    this.#inflating = false;
+    this.tired = false;
+    this.#inflation?.destroy();
     this.#keeps = false;
     this.streaming = false;
     this.skip();
@@ -224,6 +283,9 @@ export class Intake {
     this.#owed = 0;
     this.#open = false;
     this.#inPieces = false;
+    this.#inflating = false;
+    this.tired = false;
+    this.#inflation?.destroy();
     this.#assembly.drop();
     this.#decoder.reset();
   }
@@ -239,7 +301,13 @@ export class Intake {
       this.pings++;
       return PING;
     }
-    if (decoder.fin && opcode !== ContinuationFrame && !this.streaming) {
+    if (
+      decoder.fin &&
+      opcode !== ContinuationFrame &&
+      !this.streaming &&
+      decoder.rsv === 0 &&
+      decoder.length <= this.#readLimit
+    ) {
       this.type = opcode as DataType;
       if (opcode === TextMessage) {
         const { buf, start, end } = decoder;
@@ -259,7 +327,13 @@ export class Intake {
   /** A whole frame of a message that has other frames, or is given in pieces. */
   #fragment(): IntakeEvent {
     const { opcode, buf, start, end, fin } = this.#decoder;
-    if (!this.#start() || !this.#check(buf, start, end)) return FAULT;
+    if (!this.#start()) return FAULT;
+    if (this.#compressed) {
+      const event = this.#feed(buf, start, end, fin);
+      // What is in it comes with the next events.
+      return this.#inPieces && opcode !== ContinuationFrame ? BEGIN : event;
+    }
+    if (!this.#check(buf, start, end)) return FAULT;
     if (!this.#inPieces) {
       if (this.#keeps) this.#assembly.append(buf, start, end);
       return this.#finish(fin);
@@ -270,6 +344,7 @@ export class Intake {
       this.#skipping = false;
       return SKIPPED;
     }
+    this.lease = undefined;
     this.#show(buf, start, end);
     this.#owed = (start === end ? 0 : OWES_PIECE) | (fin ? OWES_END : 0);
     if (opcode !== ContinuationFrame) return BEGIN;
@@ -282,7 +357,7 @@ export class Intake {
     if (this.#inPieces) {
       return this.#decoder.opcode === ContinuationFrame ? NOTHING : BEGIN;
     }
-    if (!this.#keeps) return NOTHING;
+    if (!this.#keeps || this.#compressed) return NOTHING;
     this.#assembly.expect(this.#decoder.length);
     this.#assembly.offer(this.#decoder);
     return NOTHING;
@@ -290,11 +365,13 @@ export class Intake {
 
   #data(): IntakeEvent {
     const { buf, start, end } = this.#decoder;
+    if (this.#compressed) return this.#feed(buf, start, end, false);
     const assembles = !this.#inPieces && this.#keeps;
     if (assembles) this.#assembly.arrived(end - start);
     if (!this.#check(buf, start, end)) return FAULT;
     if (assembles) this.#assembly.offer(this.#decoder);
     if (!this.#inPieces || this.#skipping) return NOTHING;
+    this.lease = undefined;
     this.#show(buf, start, end);
     return PIECE;
   }
@@ -308,7 +385,10 @@ export class Intake {
       this.#inPieces = this.streaming;
       this.#utf8 = UTF8_ACCEPT;
       this.#length = 0;
+      this.#wire = 0;
       this.#empty = 0;
+      this.#compressed = this.#decoder.rsv !== 0;
+      if (this.#compressed && !this.dropping) this.#inflation!.begin();
     }
     if (length > 0 || fin) this.#empty = 0;
     else if (++this.#empty > this.#maxEmptyFragments) {
@@ -317,9 +397,17 @@ export class Intake {
       ]);
       return false;
     }
-    this.#length += length;
-    this.#decoder.maxFramePayload = this.#readLimit - this.#length;
-    return true;
+    this.#wire += length;
+    if (!this.#compressed) this.#length += length;
+    this.#bound();
+    return this.#checkLength();
+  }
+
+  /** The decoder knows the limit only as far as nothing is compressed. */
+  #checkLength(): boolean {
+    if (this.#length <= this.#readLimit) return true;
+    this.error = new ReadLimitError(this.#readLimit);
+    return false;
   }
 
   #check(bytes: Uint8Array, start: number, end: number): boolean {
@@ -333,7 +421,7 @@ export class Intake {
   /** The last byte of a message has come. */
   #complete(): boolean {
     this.#open = false;
-    this.#decoder.maxFramePayload = this.#readLimit;
+    this.#bound();
     this.messages++;
     if (this.type !== TextMessage || this.#utf8 === UTF8_ACCEPT) return true;
     this.error = invalidText();
@@ -342,6 +430,7 @@ export class Intake {
 
   #finish(fin: boolean): IntakeEvent {
     if (!fin) return NOTHING;
+    if (this.#compressed) return this.#feed(EMPTY, 0, 0, true);
     if (!this.#complete()) return FAULT;
     if (this.#inPieces) {
       const skipped = this.#skipping;
@@ -361,6 +450,85 @@ export class Intake {
     }
     this.#owed = 0;
     return END;
+  }
+
+  /** Payload of a compressed message has come; `last`: all of it. */
+  #feed(bytes: Uint8Array, start: number, end: number, last: boolean): IntakeEvent {
+    // Nobody gets what comes after our close frame: it is not worth inflating.
+    if (this.dropping) return last ? this.#dropped() : NOTHING;
+    this.#inflation!.feed(bytes, start, end, last);
+    this.#inflating = true;
+    return NOTHING;
+  }
+
+  #dropped(): IntakeEvent {
+    this.#utf8 = UTF8_ACCEPT;
+    this.#skipping = false;
+    this.#complete();
+    this.#show(EMPTY, 0, 0);
+    this.lease = undefined;
+    return MESSAGE;
+  }
+
+  /** Inflates on: a step of it for a message in pieces, all that is there for a whole one. */
+  #inflate(): IntakeEvent {
+    const inflation = this.#inflation!;
+    for (;;) {
+      if (this.#inflated >= INFLATED_A_TURN) {
+        this.tired = true;
+        return NOTHING;
+      }
+      const room = this.#readLimit - this.#length;
+      const first = this.#length === 0 && !this.#inPieces;
+      const lease = this.#plains!.take(first ? inflation.left * EXPECTED_RATIO : LARGEST_STEP);
+      // One byte past the limit tells that it is passed.
+      const size = inflation.step(lease.bytes, Math.min(lease.bytes.length, room + 1), room);
+      this.#inflating = inflation.more;
+      if (size > 0) this.#length += size;
+      this.#inflated += Math.max(size, 0) + INFLATE_COST;
+      if (size < 0) this.error = invalidDeflate();
+      if (size < 0 || !this.#checkLength() || !this.#check(lease.bytes, 0, size)) {
+        lease.release();
+        return FAULT;
+      }
+      const event = this.#took(lease, size, inflation.last && !inflation.more);
+      if (event !== NOTHING || !this.#inflating) return event;
+    }
+  }
+
+  /** `size` plain bytes were inflated into `lease`; `whole`: the message is complete with them. */
+  #took(lease: Lease, size: number, whole: boolean): IntakeEvent {
+    if (whole) {
+      this.#inflation!.finish();
+      if (!this.#complete()) {
+        lease.release();
+        return FAULT;
+      }
+    }
+    if (this.#inPieces) {
+      if (this.#skipping || size === 0) {
+        lease.release();
+        if (!whole) return NOTHING;
+        const skipped = this.#skipping;
+        this.#skipping = false;
+        return skipped ? SKIPPED : END;
+      }
+      this.lease = lease;
+      this.#show(lease.bytes, 0, size);
+      if (whole) this.#owed = OWES_END;
+      return PIECE;
+    }
+    if (whole && this.#assembly.length === 0) {
+      this.lease = lease;
+      this.#show(lease.bytes, 0, size);
+      return MESSAGE;
+    }
+    if (this.#keeps) this.#assembly.append(lease.bytes, 0, size);
+    lease.release();
+    if (!whole) return NOTHING;
+    this.lease = this.#assembly.complete();
+    this.#show(this.lease?.bytes ?? EMPTY, 0, this.lease === undefined ? 0 : this.#length);
+    return MESSAGE;
   }
 
   #show(bytes: Uint8Array, start: number, end: number): void {
@@ -389,6 +557,15 @@ function invalidText(): ProtocolError {
     CloseCode.InvalidFramePayloadData,
     ['invalid UTF-8 in text message'],
     'WS_ERR_INVALID_UTF8',
+  );
+}
+
+/** RFC 7692, section 7.2.2, leaves the code open: 1007, as for any payload that is not what it says it is. */
+function invalidDeflate(): ProtocolError {
+  return new ProtocolError(
+    CloseCode.InvalidFramePayloadData,
+    ['invalid DEFLATE data in compressed message'],
+    'WS_ERR_INVALID_DEFLATE',
   );
 }
 

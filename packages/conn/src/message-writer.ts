@@ -1,8 +1,8 @@
 import { ContinuationFrame, isControl, type Slab, type SlabSource } from '@ws/codec';
-import { leaseOf } from './assembly.ts';
 import { bytesOf, isBorrowed, type MessageData } from './data.ts';
 import { WriteClosedError } from './errors.ts';
 import type { Host } from './host.ts';
+import { leaseOf } from './lease.ts';
 import { done, handled, rejected } from './promises.ts';
 import { utf8 } from './text.ts';
 

@@ -1,5 +1,6 @@
-import type { Role } from '@ws/codec';
+import type { DeflateParameters, Role } from '@ws/codec';
 import type { BufferPool } from './buffer-pool.ts';
+import { type Compression, type CompressionOptions, SHARED } from './deflate/compression.ts';
 import type { Host } from './host.ts';
 
 /** When to ask a silent peer whether it is still there, in milliseconds. */
@@ -36,6 +37,8 @@ export interface ConnSettings {
   readonly writeBufferSize?: number | undefined;
   /** Lends the write buffers, one for as long as something is written. Default: the process's own pool. */
   readonly writeBufferPool?: BufferPool | undefined;
+  /** permessage-deflate (RFC 7692). `true`: {@link CompressionOptions} with their defaults. Default: false. */
+  readonly compression?: boolean | 'shared' | 'takeover' | CompressionOptions | undefined;
 }
 
 /** What a `Conn` is made with. */
@@ -48,6 +51,8 @@ export interface ConnOptions extends ConnSettings {
   readonly subprotocol?: string | undefined;
   /** The extensions agreed on in the handshake, as the response named them. Default: `''`. */
   readonly extensions?: string | undefined;
+  /** What both ends agreed on for permessage-deflate; without it nothing is compressed. */
+  readonly deflate?: DeflateParameters | undefined;
 }
 
 /** {@link ConnSettings} with every default filled in; `Infinity` stands for no bound. */
@@ -64,6 +69,7 @@ export interface Settings {
   readonly readBufferSize: number;
   readonly writeBufferSize: number;
   readonly writeBufferPool: BufferPool | undefined;
+  readonly compression: Compression | false;
 }
 
 const KIB = 1024;
@@ -85,6 +91,7 @@ const DEFAULTS: { readonly [R in Role]: Settings } = {
     readBufferSize: 4096,
     writeBufferSize: 4096,
     writeBufferPool: undefined,
+    compression: false,
   },
   client: {
     readLimit: 16 * MIB,
@@ -99,6 +106,7 @@ const DEFAULTS: { readonly [R in Role]: Settings } = {
     readBufferSize: 4096,
     writeBufferSize: 4096,
     writeBufferPool: undefined,
+    compression: false,
   },
 };
 
@@ -116,6 +124,7 @@ export const connSettingNames: readonly (keyof ConnSettings)[] = [
   'readBufferSize',
   'writeBufferSize',
   'writeBufferPool',
+  'compression',
 ];
 
 /**
@@ -156,6 +165,7 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
     readBufferSize: bytes('readBufferSize', options.readBufferSize, defaults.readBufferSize),
     writeBufferSize: bytes('writeBufferSize', options.writeBufferSize, defaults.writeBufferSize),
     writeBufferPool: bufferPool(options.writeBufferPool),
+    compression: compression(options.compression),
   };
 }
 
@@ -233,6 +243,75 @@ function bufferPool(value: unknown): BufferPool | undefined {
   throw new TypeError(
     `writeBufferPool: expected an object with get() and put(), got ${kind(value)}`,
   );
+}
+
+const COMPRESSION_NAMES: readonly (keyof CompressionOptions)[] = [
+  'mode',
+  'level',
+  'threshold',
+  'serverMaxWindowBits',
+  'clientMaxWindowBits',
+  'sendHistory',
+  'takeoverEngines',
+  'asyncDeflateThreshold',
+];
+
+function compression(value: unknown): Compression | false {
+  if (value === undefined || value === false) return false;
+  if (value === true || value === 'shared') return SHARED;
+  if (value === 'takeover') return { ...SHARED, mode: value };
+  if (typeof value !== 'object' || value === null) {
+    const got = typeof value === 'string' ? JSON.stringify(value) : kind(value);
+    throw new TypeError(
+      `compression: expected true, false, 'shared', 'takeover' or an object, got ${got}`,
+    );
+  }
+  for (const key of Object.keys(value)) {
+    if ((COMPRESSION_NAMES as readonly string[]).includes(key)) continue;
+    throw new TypeError(
+      `compression: unknown option ${key}; there are ${COMPRESSION_NAMES.join(', ')}`,
+    );
+  }
+  const given = value as CompressionOptions;
+  const { mode = SHARED.mode, asyncDeflateThreshold: late } = given;
+  if (mode !== 'shared' && mode !== 'takeover') {
+    throw new TypeError(`compression.mode: expected 'shared' or 'takeover', got ${String(mode)}`);
+  }
+  const within = (name: keyof CompressionOptions, least: number, most: number): number => {
+    const fallback = SHARED[name] as number;
+    return range(`compression.${name}`, given[name] ?? fallback, least, most);
+  };
+  const bits = (name: 'serverMaxWindowBits' | 'clientMaxWindowBits'): number | undefined =>
+    given[name] === undefined ? undefined : range(`compression.${name}`, given[name], 8, 15);
+  return {
+    mode,
+    level: compressionLevel('compression.level', given.level ?? SHARED.level),
+    threshold: within('threshold', 0, Number.MAX_SAFE_INTEGER),
+    serverMaxWindowBits: bits('serverMaxWindowBits'),
+    clientMaxWindowBits: bits('clientMaxWindowBits'),
+    sendHistory: within('sendHistory', 0, 32_768),
+    takeoverEngines: within('takeoverEngines', 0, 4096),
+    asyncDeflateThreshold:
+      late === false || late === Infinity
+        ? Infinity
+        : within('asyncDeflateThreshold', 0, Number.MAX_SAFE_INTEGER),
+  };
+}
+
+/**
+ * A level of zlib's: -2 is Huffman only, -1 zlib's default.
+ *
+ * @throws TypeError, RangeError, with the option's name.
+ */
+export function compressionLevel(name: string, value: unknown): number {
+  return range(name, value, -2, 9);
+}
+
+function range(name: string, value: unknown, least: number, most: number): number {
+  if (typeof value !== 'number')
+    throw new TypeError(`${name}: expected a number, got ${kind(value)}`);
+  if (Number.isSafeInteger(value) && value >= least && value <= most) return value;
+  throw new RangeError(`${name}: expected a whole number from ${least} to ${most}, got ${value}`);
 }
 
 /** How an error message names a value of the wrong type. */

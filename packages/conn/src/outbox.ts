@@ -9,10 +9,11 @@ import {
   utf8Length,
   type WebSocketError,
 } from '@ws/codec';
-import { leaseOf } from './assembly.ts';
 import { copyOf } from './copy.ts';
+import { RSV1 } from './deflate/engine.ts';
 import { BackpressureError, CloseSentError, TransportError } from './errors.ts';
 import { type Host, lentBy } from './host.ts';
+import { leaseOf } from './lease.ts';
 import type { DataType } from './message.ts';
 import type { Settings } from './options.ts';
 import { Deferred, done, rejected } from './promises.ts';
@@ -25,6 +26,8 @@ const FLUSH_AT = 65_536;
 /** After this much in one turn of the event loop a write resolves in a later one, so that timers and I/O get theirs. */
 const TURN_BYTES = 1_048_576;
 const TURN_FRAMES = 1_000;
+/** A byte that is compressed takes as long as so many that are not. */
+const DEFLATE_COST = 8;
 
 /** What the outbox asks of its connection. */
 export interface OutboxOwner {
@@ -133,18 +136,37 @@ export class Outbox {
     return sent;
   }
 
-  /** A fragment of a message that is written as a stream. */
+  /** A whole message of `plain` bytes, compressed: `bytes[start, end)`, which nobody writes to when they are many. */
+  compressed(
+    opcode: DataType,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    plain: number,
+  ): Promise<void> {
+    const refused = this.refused();
+    if (refused !== undefined) return refused;
+    this.#turnBytes += plain * DEFLATE_COST;
+    const sent = this.#accepted(this.#encoder.frame(opcode, true, RSV1, bytes, start, end));
+    this.#host.watch?.messageOut?.(this.#owner.conn, opcode, plain);
+    return sent;
+  }
+
+  /** A fragment of a message that is written as a stream; of a compressed one, of `plain` bytes. */
   fragment(
     opcode: number,
     fin: boolean,
     bytes: Uint8Array,
     start: number,
     end: number,
+    plain = 0,
+    rsv = 0,
   ): Promise<void> {
+    this.#turnBytes += plain * DEFLATE_COST;
     // The encoder would refer to large ones, and a writer uses its buffer again at once.
     const copied = end - start > BORROW_FROM && this.#nextKey === undefined;
-    if (!copied) return this.#paced(this.#encoder.frame(opcode, fin, 0, bytes, start, end));
-    return this.#paced(this.#encoder.frame(opcode, fin, 0, copyOf(bytes, start, end)));
+    if (!copied) return this.#paced(this.#encoder.frame(opcode, fin, rsv, bytes, start, end));
+    return this.#paced(this.#encoder.frame(opcode, fin, rsv, copyOf(bytes, start, end)));
   }
 
   /** The last fragment of a message of `bytes` was accepted. */

@@ -1,13 +1,15 @@
+import { formatExtensions, negotiateDeflate, offerDeflate } from '@ws/codec';
 import { Conn } from './conn.ts';
 import { copyOf } from './copy.ts';
+import { deflateLimits } from './deflate/compression.ts';
 import type { Host } from './host.ts';
-import { type ConnSettings, kind } from './options.ts';
+import { type ConnOptions, type ConnSettings, kind, resolveSettings } from './options.ts';
 import { portableHost } from './portable-host.ts';
 import type { Transport, TransportSink } from './transport.ts';
 
 /** What both ends of a {@link connPair} are made with. */
 export interface ConnPairOptions extends ConnSettings {
-  /** What the platform lends. Default: {@link portableHost}. */
+  /** What the platform lends. Default: {@link portableHost}, which has no engine: nothing is compressed then. */
   readonly host?: Host | undefined;
   /** Default: `''`. */
   readonly subprotocol?: string | undefined;
@@ -28,11 +30,28 @@ export function connPair(options: ConnPairOptions = {}): [client: Conn, server: 
     throw new TypeError(`connPair: expected options, got ${kind(options)}`);
   }
   const { client, server, ...common } = options;
-  const [near, far] = transportPair(common.host ?? portableHost);
+  const { host = portableHost } = common;
+  const near = { ...common, ...client, host };
+  const far = { ...common, ...server, host };
+  const agreed = agree(near, far, host);
+  const [one, other] = transportPair(host);
   return [
-    new Conn(near, { ...common, ...client, role: 'client' }),
-    new Conn(far, { ...common, ...server, role: 'server' }),
+    new Conn(one, { ...near, ...agreed, role: 'client' }),
+    new Conn(other, { ...far, ...agreed, role: 'server' }),
   ];
+}
+
+/** The part of the opening handshake that makes a difference for frames. */
+function agree(
+  client: ConnSettings,
+  server: ConnSettings,
+  host: Host,
+): Pick<ConnOptions, 'deflate' | 'extensions'> {
+  const wanted = deflateLimits(resolveSettings(client, 'client').compression, 'client', host);
+  const granted = deflateLimits(resolveSettings(server, 'server').compression, 'server', host);
+  if (wanted === undefined || granted === undefined) return {};
+  const { parameters, answer } = negotiateDeflate([offerDeflate(wanted)], granted)!;
+  return { deflate: parameters, extensions: formatExtensions([answer]) };
 }
 
 const HIGH_WATER_MARK = 65_536;

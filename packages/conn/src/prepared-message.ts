@@ -8,6 +8,8 @@ import {
 } from '@ws/codec';
 import { copyOf } from './copy.ts';
 import { bytesOf, isBorrowed, type MessageData } from './data.ts';
+import { CompressedForms } from './deflate/compressed-forms.ts';
+import type { Deflation } from './deflate/deflation.ts';
 import { utf8 } from './text.ts';
 
 /**
@@ -19,6 +21,7 @@ export class PreparedMessage {
   readonly type: number;
   /** @internal A snapshot: later changes to what it was made of are not seen. */
   readonly bytes: Uint8Array;
+  #forms: CompressedForms | undefined;
 
   /**
    * @param type - `TextMessage` or `BinaryMessage`, or a control type.
@@ -39,6 +42,21 @@ export class PreparedMessage {
       );
     }
     if (type === CloseMessage) checkClosePayload(this.bytes);
+  }
+
+  /**
+   * @internal The message as `deflation` would compress it, without context; empty when that is not smaller. Undefined:
+   * it is large, {@link formLater} makes it.
+   */
+  form(deflation: Deflation): Uint8Array | undefined {
+    this.#forms ??= new CompressedForms(this.bytes);
+    return this.#forms.get(deflation);
+  }
+
+  /** @internal Calls `done` with {@link form} when it is made; never after the function it returns was called. */
+  formLater(deflation: Deflation, done: (form: Uint8Array | undefined) => void): () => void {
+    this.#forms ??= new CompressedForms(this.bytes);
+    return this.#forms.later(deflation, done);
   }
 }
 

@@ -1,11 +1,11 @@
 import { CloseCode } from '@ws/codec';
-import type { Lease } from './assembly.ts';
 import type { CloseInfo } from './closing.ts';
 import { copyOf } from './copy.ts';
 import { CloseError, CloseSentError, ReadPendingError } from './errors.ts';
 import type { Host } from './host.ts';
 import { Inflow } from './inflow.ts';
 import type { Intake } from './intake.ts';
+import type { Lease } from './lease.ts';
 import { BorrowedMessage, type DataType, Message } from './message.ts';
 import { type InflowSource, MessageReader } from './message-reader.ts';
 import { Deferred, done, rejected } from './promises.ts';
@@ -139,7 +139,12 @@ export class Reading implements InflowSource {
 
   /** A piece of that message lies in the intake. */
   piece(): void {
-    const { bytes, start, end } = this.#intake;
+    const { bytes, start, end, lease } = this.#intake;
+    if (lease !== undefined) {
+      this.#inflow?.push(copyOf(bytes, start, end));
+      lease.release();
+      return;
+    }
     // A small piece is copied: it would keep its whole chunk, which may hold nothing else that counts.
     const small = (end - start) * 2 < bytes.buffer.byteLength;
     this.#inflow?.push(small ? copyOf(bytes, start, end) : bytes.subarray(start, end));

@@ -21,6 +21,7 @@ import {
 } from './closing.ts';
 import { Controls } from './controls.ts';
 import { Deadline, untilOf } from './deadline.ts';
+import type { Deflating } from './deflate/compression.ts';
 import {
   CloseError,
   CloseSentError,
@@ -78,6 +79,8 @@ export class Session
   readonly writing: Writing;
   readonly reading: Reading;
   readonly controls: Controls;
+  /** Set where permessage-deflate is agreed on. */
+  readonly deflating: Deflating | undefined;
   bytesIn = 0;
   /** The transport is paused, by us. */
   paused = false;
@@ -95,6 +98,7 @@ export class Session
   /** Whoever parses now writes out what that leaves behind. */
   #inTurn = false;
   #deferred = false;
+  #resting = false;
   #readDeadline: Deadline | undefined;
   #writeDeadline: Deadline | undefined;
   #ended: { readonly reason: unknown } | undefined;
@@ -105,18 +109,34 @@ export class Session
   /** The peer has ended its side of the transport. */
   #eof = false;
 
-  constructor(conn: object, role: Role, transport: Transport, host: Host, settings: Settings) {
+  constructor(
+    conn: object,
+    role: Role,
+    transport: Transport,
+    host: Host,
+    settings: Settings,
+    deflating: Deflating | undefined,
+  ) {
     this.conn = conn;
     this.#role = role;
     this.transport = transport;
     this.host = host;
     this.settings = settings;
-    this.intake = new Intake(role, settings, host);
+    this.deflating = deflating;
+    this.intake = new Intake(role, settings, host, deflating?.inflation, deflating?.plains);
     const { writeBufferPool, writeBufferSize } = settings;
     const pool =
       writeBufferPool === undefined ? sharedSlabPool() : slabsOf(writeBufferPool, writeBufferSize);
     this.outbox = new Outbox(role, transport, host, settings, pool, this);
-    this.writing = new Writing(this, this.outbox, host, pool, writeBufferSize, role === 'client');
+    this.writing = new Writing(
+      this,
+      this.outbox,
+      host,
+      pool,
+      writeBufferSize,
+      role === 'client',
+      deflating?.deflation,
+    );
     this.reading = new Reading(this, this.intake, host, settings.readAhead);
     this.controls = new Controls(this, host, settings.maxPendingPings);
     if (settings.heartbeat !== false)
@@ -189,6 +209,7 @@ export class Session
     const flushed = !this.outbox.unsent;
     this.outbox.destroy(closing.sent ? new CloseSentError() : (closing.lost as WebSocketError));
     this.writing.end(this.outbox.error!);
+    this.deflating?.deflation.destroy();
     this.#info = closing.info(flushed);
     this.#closed?.resolve(this.#info);
     this.host.watch?.closed?.(this.conn, this.#info);
@@ -256,6 +277,7 @@ export class Session
   sendClose(payload: Uint8Array, timeout: number): void {
     if (!this.outbox.open) return;
     this.#started = true;
+    this.writing.finish();
     this.#sendClose(payload);
     this.reading.drop();
     this.intake.drop();
@@ -365,6 +387,7 @@ export class Session
       else if (event !== SKIPPED) this.#fault(intake.error);
     }
     this.#pumping = false;
+    if (intake.tired) this.#rest();
     if (this.#ended !== undefined) {
       if (!intake.pending) this.#stopInput();
       if (this.#inputOver) this.controls.end(this.#ended.reason);
@@ -372,6 +395,17 @@ export class Session
       if (inPlace || intake.dropping) this.#conclude();
     }
     this.#balance();
+  }
+
+  /** Enough was inflated for one turn: the other connections' turn. */
+  #rest(): void {
+    if (this.#resting) return;
+    this.#resting = true;
+    this.host.yield(() => {
+      this.#resting = false;
+      this.intake.rest();
+      this.wanted();
+    });
   }
 
   #wantsInput(ahead: boolean): boolean {
@@ -462,6 +496,7 @@ export class Session
     if (received === undefined) {
       closing.phase = CLOSING;
       this.#heartbeat?.stop();
+      this.writing.finish();
       this.outbox.refuse(this.#ended!.reason as WebSocketError);
       this.writing.end(this.outbox.error!);
       this.#endTransport();
@@ -481,6 +516,7 @@ export class Session
   #echo(code: number): void {
     // The handler has sent a close frame of its own, or something worse has happened meanwhile.
     if (this.#closing.phase !== ANSWERING) return;
+    this.writing.finish();
     this.#sendClose(formatCloseMessage(code));
     this.#closeTransport();
     this.#defer();

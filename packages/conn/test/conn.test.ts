@@ -114,6 +114,7 @@ describe('stats', () => {
       bytesOut: 7 + 3 + 3,
       pingsOut: 1,
       rtt: Number.NaN,
+      compressionBytes: 0,
     });
   });
 });

@@ -1,3 +1,6 @@
+/** RFC 7692, section 6: the reserved bit of a message that is compressed, as it stands in the first byte. */
+export const RSV1 = 0x40;
+
 /** What {@link Inflater.write} came to. */
 export const DONE = 0;
 /** The output is full and there is more: call again with what is left of the input. */
@@ -83,8 +86,6 @@ export interface Deflater {
 export interface DeflateJob {
   /** Left alone until the job is done. */
   readonly bytes: Uint8Array;
-  readonly start: number;
-  readonly end: number;
   readonly level: number;
   readonly windowBits: number;
   readonly history: History | undefined;

@@ -1,0 +1,177 @@
+import type { Compression } from './compression.ts';
+import type { Deflater } from './engine.ts';
+import { deflaterKey, type Engines, type Seat } from './engines.ts';
+import { HistoryRing } from './history.ts';
+
+/** The empty stored block's end that is not sent (RFC 7692, section 7.2.1). */
+const TAIL = 4;
+
+/**
+ * What one side sends, compressed. Every message may be compressed for itself; with context takeover a connection that
+ * sends often has a deflater that remembers, as long as there are enough of them.
+ */
+export class Deflation {
+  /** -2 to 9. */
+  level: number;
+  /** Whether messages are compressed that do not say themselves. */
+  enabled = true;
+  /** Where the last message or fragment was put: `output[0, n)`. To be copied before anything else happens. */
+  output: Uint8Array;
+  readonly engines: Engines;
+  readonly compression: Compression;
+  readonly windowBits: number;
+  readonly #takeover: boolean;
+  /** What we have sent lately: lets a deflater that we did not have begin with some context. */
+  readonly #history: HistoryRing | undefined;
+  #seat: Seat<Deflater> | undefined;
+
+  /**
+   * @param takeover - Whether our messages may refer back to earlier ones.
+   * @param windowBits - How far back at most, as a power of two.
+   */
+  constructor(engines: Engines, compression: Compression, takeover: boolean, windowBits: number) {
+    this.engines = engines;
+    this.compression = compression;
+    this.windowBits = windowBits;
+    this.level = compression.level;
+    this.output = engines.output;
+    this.#takeover = takeover;
+    const { sendHistory } = compression;
+    if (!takeover || sendHistory === 0) return;
+    const bits = Math.min(windowBits, Math.max(8, Math.ceil(Math.log2(sendHistory))));
+    this.#history = new HistoryRing(engines, 1 << bits);
+  }
+
+  /** Bytes of memory that are held for what was sent. */
+  get held(): number {
+    return this.#history?.held ?? 0;
+  }
+
+  /** What a deflater needs to be one for us. */
+  get key(): number {
+    return deflaterKey(this.level, this.windowBits);
+  }
+
+  get history(): HistoryRing | undefined {
+    return this.#history;
+  }
+
+  /** Whether a message of `size` bytes is to be compressed; `compress`: what its writer has said about it. */
+  wants(size: number, compress: boolean | undefined): boolean {
+    return compress ?? (this.enabled && size >= this.compression.threshold);
+  }
+
+  /** Whether a message of `size` bytes is to be compressed on another thread. */
+  isLarge(size: number): boolean {
+    return size > this.compression.asyncDeflateThreshold;
+  }
+
+  /** Compresses a message into `output[0, n)`; returns `n`, or 0 when it does not get smaller. */
+  deflate(bytes: Uint8Array, start: number, end: number): number {
+    const { key, engines } = this;
+    const own = this.#takeover ? this.#own(key) : undefined;
+    const seat = own ?? engines.takeDeflater(key);
+    if (own === undefined) seat.engine.reset(this.#history);
+    const n = this.#whole(seat.engine, bytes, start, end);
+    // Its text is not in the peer's window when the message goes as it is.
+    if (n === 0) seat.owner = undefined;
+    else this.#history?.append(bytes, start, end);
+    if (own === undefined) engines.giveDeflater(seat);
+    return n;
+  }
+
+  /** Compresses a message that shares nothing with others, for whoever has the same window and level. */
+  deflateAlone(bytes: Uint8Array): number {
+    const seat = this.engines.takeDeflater(this.key);
+    seat.engine.reset(undefined);
+    const n = this.#whole(seat.engine, bytes, 0, bytes.length);
+    this.engines.giveDeflater(seat);
+    return n;
+  }
+
+  /** A message was sent that was compressed elsewhere: it is in the peer's window, and in none of ours. */
+  passed(bytes: Uint8Array, start: number, end: number): void {
+    this.disown();
+    this.#history?.append(bytes, start, end);
+  }
+
+  /** The deflater that remembers our messages has missed one. */
+  disown(): void {
+    if (this.#seat?.owner === this) this.#seat.owner = undefined;
+    this.#seat = undefined;
+  }
+
+  /** The connection is gone. */
+  destroy(): void {
+    this.disown();
+    this.#history?.release();
+  }
+
+  /** The deflater that has seen all our messages, or one that does from here on. */
+  #own(key: number): Seat<Deflater> | undefined {
+    const { engines } = this;
+    const mine = this.#seat;
+    if (mine?.owner === this) {
+      if (mine.key === key) {
+        engines.touch(mine);
+        return mine;
+      }
+      mine.owner = undefined;
+    }
+    this.#seat = engines.own(this, key, this.compression.takeoverEngines);
+    this.#seat?.engine.reset(this.#history);
+    return this.#seat;
+  }
+
+  #whole(engine: Deflater, bytes: Uint8Array, start: number, end: number): number {
+    const size = end - start;
+    const { output } = this.engines;
+    this.output = size + TAIL > output.length ? new Uint8Array(size + TAIL) : output;
+    // What does not fit in here is not smaller.
+    const whole = engine.write(bytes, start, end, true, this.output, 0, size + TAIL - 1);
+    return whole ? engine.produced - TAIL : 0;
+  }
+}
+
+/** A message that is compressed as it is written, fragment by fragment. */
+export class DeflateStream {
+  output: Uint8Array;
+  readonly #deflation: Deflation;
+  readonly #seat: Seat<Deflater>;
+
+  constructor(deflation: Deflation, seat: Seat<Deflater>) {
+    this.#deflation = deflation;
+    this.#seat = seat;
+    this.output = deflation.engines.output;
+    seat.engine.reset(deflation.history);
+    // Compressed elsewhere, to the deflater that remembers.
+    deflation.disown();
+  }
+
+  /** Compresses the next fragment into `output[0, n)`, so that the peer can inflate all of it at once; returns `n`. */
+  fragment(bytes: Uint8Array, start: number, end: number, fin: boolean): number {
+    const { engine } = this.#seat;
+    this.output = this.#deflation.engines.output;
+    this.#deflation.history?.append(bytes, start, end);
+    let from = start;
+    let n = 0;
+    for (;;) {
+      const whole = engine.write(bytes, from, end, true, this.output, n, this.output.length);
+      from += engine.used;
+      n += engine.produced;
+      if (whole) break;
+      const larger = new Uint8Array(this.output.length * 2);
+      larger.set(this.output);
+      this.output = larger;
+    }
+    if (!fin) return n;
+    if (n > 0) return n - TAIL;
+    // Nothing was left to flush: an empty stored block, without the tail (RFC 7692, section 7.2.3.6).
+    this.output[0] = 0;
+    return 1;
+  }
+
+  end(): void {
+    this.#deflation.engines.endLease(this.#seat);
+  }
+}

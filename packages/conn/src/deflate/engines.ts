@@ -1,0 +1,221 @@
+import type { Host } from '../host.ts';
+import type { Deflater, DeflateSource, Inflater } from './engine.ts';
+import type { HistoryMemory } from './history.ts';
+import { PlainBuffers } from './plain-buffers.ts';
+
+/** How many messages may be inflated piece by piece at a time; those beyond are inflated when they are complete. */
+const MAX_LEASED_INFLATERS = 256;
+/** How many messages may be deflated piece by piece at a time; those beyond are sent as they are. */
+const MAX_LEASED_DEFLATERS = 64;
+/** Engines without an owner that are kept for whoever comes next: an inflater has 45 KiB, a deflater 270. */
+const MAX_FREE = 8;
+/** Engines that were not used for so long are dropped, in ms. */
+const IDLE = 60_000;
+/** An owner that has sent nothing for so long loses its engine to one who does, in ms. */
+const STICKY = 1_000;
+/** Free history buffers of each size that are kept. */
+const MAX_FREE_HISTORIES = 64;
+/** Room to inflate or deflate into before the result is copied to where it belongs. */
+export const SCRATCH = 65_536;
+
+/** An engine and who knows what it has seen. */
+export class Seat<E> {
+  readonly engine: E;
+  /** Of a deflater: its level and window bits. */
+  readonly key: number;
+  /** Whose messages it has seen last, and nothing else since. */
+  owner: object | undefined;
+  /** When it was last used, by the pool's count of sweeps; of an owned deflater, by the clock. */
+  usedAt = 0;
+
+  constructor(engine: E, key: number) {
+    this.engine = engine;
+    this.key = key;
+  }
+}
+
+/** A deflater's settings as one number. */
+export function deflaterKey(level: number, windowBits: number): number {
+  return (level + 2) * 16 + windowBits;
+}
+
+/**
+ * The engines of a platform, shared by all of its connections: zlib's state is large, and costs nothing to reset. What a
+ * connection keeps of its own is plain text.
+ */
+export class Engines implements HistoryMemory {
+  /** Bytes that the histories of all connections hold. */
+  historyBytes = 0;
+  readonly source: DeflateSource;
+  /** For what comes in. */
+  readonly plains: PlainBuffers = new PlainBuffers();
+  /** For text that is about to be compressed. */
+  readonly plain: Uint8Array = new Uint8Array(SCRATCH);
+  /** For what an engine puts out. Whoever gets it copies it before anything else happens. */
+  readonly output: Uint8Array = new Uint8Array(SCRATCH);
+
+  readonly #host: Host;
+  readonly #inflaters: Seat<Inflater>[] = [];
+  readonly #deflaters: Seat<Deflater>[] = [];
+  /** Deflaters that are kept for connections with context takeover. */
+  readonly #owned: Seat<Deflater>[] = [];
+  readonly #histories = new Map<number, Uint8Array[]>();
+  #leasedInflaters = 0;
+  #leasedDeflaters = 0;
+  #sweeps = 0;
+  #sweeping = false;
+
+  constructor(source: DeflateSource, host: Host) {
+    this.source = source;
+    this.#host = host;
+  }
+
+  /** Whether histories hold more than the budget, so that new connections are to do without. */
+  get overBudget(): boolean {
+    return this.historyBytes >= this.source.memoryBudget;
+  }
+
+  /** Whether a message may have an inflater for as long as it takes. */
+  get mayLeaseInflater(): boolean {
+    return this.#leasedInflaters < MAX_LEASED_INFLATERS;
+  }
+
+  /** The inflater that was used last: for the same connection again, it need not be reset. */
+  takeInflater(): Seat<Inflater> {
+    this.#leasedInflaters++;
+    return this.#inflaters.pop() ?? new Seat(this.source.inflater(), 0);
+  }
+
+  giveInflater(seat: Seat<Inflater>): void {
+    this.#leasedInflaters--;
+    this.#keep(this.#inflaters, seat);
+  }
+
+  takeDeflater(key: number): Seat<Deflater> {
+    const at = this.#deflaters.findLastIndex((seat) => seat.key === key);
+    if (at < 0) return new Seat(this.#newDeflater(key), key);
+    return this.#deflaters.splice(at, 1)[0]!;
+  }
+
+  giveDeflater(seat: Seat<Deflater>): void {
+    this.#keep(this.#deflaters, seat);
+  }
+
+  /** A deflater for a message that is written as a stream; undefined when too many are. */
+  leaseDeflater(key: number): Seat<Deflater> | undefined {
+    if (this.#leasedDeflaters >= MAX_LEASED_DEFLATERS) return undefined;
+    this.#leasedDeflaters++;
+    return this.takeDeflater(key);
+  }
+
+  endLease(seat: Seat<Deflater>): void {
+    this.#leasedDeflaters--;
+    this.giveDeflater(seat);
+  }
+
+  /**
+   * A deflater for `owner` to keep: a new one, a free one, or one whose owner has fallen silent. Undefined when all are
+   * busy; taking them in turns would leave nobody a context.
+   */
+  own(owner: object, key: number, most: number): Seat<Deflater> | undefined {
+    const now = this.#host.now();
+    const at = this.#owned.findIndex(
+      (seat) => seat.owner === undefined || now - seat.usedAt > STICKY,
+    );
+    let seat = this.#owned[at];
+    if (seat === undefined && this.#owned.length >= most) return undefined;
+    if (seat?.key !== key) {
+      const fresh = new Seat(this.#newDeflater(key), key);
+      if (seat === undefined) this.#owned.push(fresh);
+      else {
+        seat.owner = undefined;
+        seat.engine.close();
+        this.#owned[at] = fresh;
+      }
+      seat = fresh;
+    }
+    seat.owner = owner;
+    seat.usedAt = now;
+    this.#sweepLater();
+    return seat;
+  }
+
+  /** `seat` is in use. */
+  touch(seat: Seat<Deflater>): void {
+    seat.usedAt = this.#host.now();
+  }
+
+  take(bytes: number): Uint8Array {
+    this.historyBytes += bytes;
+    return this.#histories.get(bytes)?.pop() ?? new Uint8Array(bytes);
+  }
+
+  give(buffer: Uint8Array): void {
+    this.historyBytes -= buffer.length;
+    const free = this.#histories.get(buffer.length);
+    if (free === undefined) this.#histories.set(buffer.length, [buffer]);
+    else if (free.length < MAX_FREE_HISTORIES) free.push(buffer);
+  }
+
+  #newDeflater(key: number): Deflater {
+    return this.source.deflater((key >> 4) - 2, key & 15);
+  }
+
+  #keep<E extends Inflater | Deflater>(free: Seat<E>[], seat: Seat<E>): void {
+    seat.usedAt = this.#sweeps;
+    free.push(seat);
+    if (free.length > MAX_FREE) free.shift()!.engine.close();
+    this.#sweepLater();
+  }
+
+  #sweepLater(): void {
+    if (this.#sweeping) return;
+    this.#sweeping = true;
+    this.#host.setTimer(IDLE, () => {
+      this.#sweeping = false;
+      this.#sweep();
+    });
+  }
+
+  #sweep(): void {
+    const last = this.#sweeps++;
+    const since = this.#host.now() - IDLE;
+    for (const free of [this.#inflaters, this.#deflaters]) {
+      drop<Inflater | Deflater>(free, (seat) => seat.usedAt < last);
+    }
+    drop(this.#owned, (seat) => seat.usedAt < since);
+    const left = this.#inflaters.length + this.#deflaters.length + this.#owned.length;
+    if (left > 0) this.#sweepLater();
+    else this.#histories.clear();
+  }
+}
+
+function drop<E extends Inflater | Deflater>(
+  seats: Seat<E>[],
+  idle: (seat: Seat<E>) => boolean,
+): void {
+  for (let i = seats.length - 1; i >= 0; i--) {
+    const seat = seats[i]!;
+    if (!idle(seat)) continue;
+    seats.splice(i, 1);
+    seat.owner = undefined;
+    seat.engine.close();
+  }
+}
+
+const pools = new WeakMap<DeflateSource, Engines>();
+
+/** The engines of `source`, made when they are first asked for. */
+export function enginesOf(source: DeflateSource, host: Host): Engines {
+  let engines = pools.get(source);
+  if (engines === undefined) {
+    engines = new Engines(source, host);
+    pools.set(source, engines);
+  }
+  return engines;
+}
+
+/** Bytes that the histories of all connections on `source` hold: what its `memoryBudget` is for. */
+export function historyBytesOf(source: DeflateSource): number {
+  return pools.get(source)?.historyBytes ?? 0;
+}

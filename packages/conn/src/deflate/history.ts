@@ -1,0 +1,78 @@
+import type { History } from './engine.ts';
+
+/** Lends the memory of histories and counts it. */
+export interface HistoryMemory {
+  /** A buffer of exactly `bytes`, a power of two. */
+  take(bytes: number): Uint8Array;
+  give(buffer: Uint8Array): void;
+}
+
+const SMALLEST = 512;
+
+/**
+ * The newest plain bytes of one direction of a connection: all that is kept of its compression context. The memory
+ * grows with what was seen, up to the window.
+ */
+export class HistoryRing implements History {
+  /** Bytes that are kept. */
+  length = 0;
+  readonly #memory: HistoryMemory;
+  readonly #window: number;
+  #bytes: Uint8Array = NONE;
+  /** Where the next byte goes. */
+  #at = 0;
+
+  /** @param window - A power of two, from 256 bytes on. */
+  constructor(memory: HistoryMemory, window: number) {
+    this.#memory = memory;
+    this.#window = window;
+  }
+
+  /** Bytes of memory that are held. */
+  get held(): number {
+    return this.#bytes.length;
+  }
+
+  append(bytes: Uint8Array, start: number, end: number): void {
+    const from = Math.max(start, end - this.#window);
+    const size = end - from;
+    if (size === 0) return;
+    this.#reserve(this.length + size);
+    const ring = this.#bytes;
+    const first = Math.min(size, ring.length - this.#at);
+    ring.set(bytes.subarray(from, from + first), this.#at);
+    if (first < size) ring.set(bytes.subarray(from + first, end), 0);
+    this.#at = (this.#at + size) % ring.length;
+    this.length = Math.min(this.length + size, ring.length);
+  }
+
+  copyTo(into: Uint8Array, at: number): void {
+    const ring = this.#bytes;
+    const oldest = this.length < ring.length ? 0 : this.#at;
+    into.set(ring.subarray(oldest, this.length), at);
+    if (oldest > 0) into.set(ring.subarray(0, oldest), at + this.length - oldest);
+  }
+
+  /** Forgets everything and gives the memory back. */
+  release(): void {
+    if (this.#bytes !== NONE) this.#memory.give(this.#bytes);
+    this.#bytes = NONE;
+    this.length = 0;
+    this.#at = 0;
+  }
+
+  /** Room for `bytes`, as far as the window allows. A ring that is not at its largest has never wrapped around. */
+  #reserve(bytes: number): void {
+    const before = this.#bytes;
+    let size = Math.max(before.length, Math.min(SMALLEST, this.#window));
+    while (size < bytes && size < this.#window) size *= 2;
+    if (size === before.length) return;
+    const grown = this.#memory.take(size);
+    this.copyTo(grown, 0);
+    if (before !== NONE) this.#memory.give(before);
+    this.#bytes = grown;
+    this.#at = this.length % size;
+  }
+}
+
+const NONE = /* @__PURE__ */ new Uint8Array(0);

@@ -1,0 +1,66 @@
+import { sharedMessageBuffers } from '@ws/codec';
+
+/** Where the memory of a {@link Lease} comes from and goes back to. */
+export interface LeaseHome {
+  /** Takes it back; says whether the lease itself is kept, to be lent again. */
+  takeBack(lease: Lease): boolean;
+}
+
+/**
+ * Pooled memory with one message in it. It goes back to the pool when the message is done with and no write refers to
+ * its bytes any more: each of those holds a pin.
+ */
+export class Lease {
+  readonly bytes: Uint8Array;
+  readonly #home: LeaseHome;
+  #pins = 1;
+
+  constructor(bytes: Uint8Array, home: LeaseHome) {
+    this.bytes = bytes;
+    this.#home = home;
+    const others = leased.get(bytes.buffer);
+    if (others === undefined) leased.set(bytes.buffer, [this]);
+    else others.push(this);
+  }
+
+  /** At least `bytes` bytes of the thread's message buffers. */
+  static take(bytes: number): Lease {
+    return new Lease(sharedMessageBuffers().take(bytes), messageBuffers);
+  }
+
+  pin(): void {
+    this.#pins++;
+  }
+
+  /** Bound once: a transport can be given it as it is. */
+  readonly release = (): void => {
+    if (--this.#pins > 0) return;
+    if (this.#home.takeBack(this)) {
+      this.#pins = 1;
+      return;
+    }
+    const { buffer } = this.bytes;
+    const others = leased.get(buffer);
+    if (others?.length === 1) leased.delete(buffer);
+    else others?.splice(others.indexOf(this), 1);
+  };
+}
+
+const messageBuffers: LeaseHome = {
+  takeBack({ bytes }) {
+    sharedMessageBuffers().give(bytes);
+    return false;
+  },
+};
+
+const leased = new Map<ArrayBufferLike, Lease[]>();
+
+/** The lease that `view` lies in, when it is a piece of a pooled message. */
+export function leaseOf(view: Uint8Array): Lease | undefined {
+  return leased.get(view.buffer)?.find(({ bytes }) => {
+    return (
+      view.byteOffset >= bytes.byteOffset &&
+      view.byteOffset + view.byteLength <= bytes.byteOffset + bytes.byteLength
+    );
+  });
+}
