@@ -1,6 +1,7 @@
 import { Buffer, isAscii, isUtf8, transcode } from 'node:buffer';
 import { randomFillSync } from 'node:crypto';
 import type { Host } from '@ws/conn';
+import { nodeDeflate } from './deflate/zlib-deflate.ts';
 import { diagnostics } from './diagnostics.ts';
 
 // Where one way gets faster than the other; Node 20, random text, `ns` per call.
@@ -98,7 +99,7 @@ function setTimer(ms: number, callback: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
-/** Node as a {@link Host}: its Buffer for text, its crypto for masking keys, its clock, its event loop, its diagnostics_channel. */
+/** Node as a {@link Host}: its Buffer for text, its crypto for masking keys, its clock, its event loop, its zlib, its diagnostics_channel. */
 export const nodeHost: Host = {
   writeUtf8,
   decodeUtf8,
@@ -117,5 +118,6 @@ export const nodeHost: Host = {
   yield(callback) {
     setImmediate(callback);
   },
+  deflate: nodeDeflate,
   watch: diagnostics,
 };

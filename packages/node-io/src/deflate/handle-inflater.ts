@@ -3,9 +3,9 @@ import {
   type History,
   InflateCorrupt,
   InflateDone,
-  type Inflater,
   InflateFinal,
   InflateMore,
+  type Inflater,
   type InflateStatus,
 } from '@ws/conn';
 import { MAX_WINDOW, STORED_HEADER, TAIL, writeStoredHeader } from './settings.ts';

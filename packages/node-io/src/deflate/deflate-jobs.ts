@@ -1,0 +1,98 @@
+import { availableParallelism } from 'node:os';
+import { constants, deflateRaw } from 'node:zlib';
+import type { DeflateJob } from '@ws/conn';
+import { deflateSettings, TAIL } from './settings.ts';
+
+/** zlib puts its output into pieces of this size at most, and takes a turn of the event loop for each. */
+const MAX_PIECE = 256 * 1024;
+const MIN_PIECE = 4096;
+
+/** A job that waits or runs, and whom to tell; nobody when it was cancelled. */
+interface Entry {
+  readonly dictionary: Uint8Array | undefined;
+  readonly job: DeflateJob;
+  done: ((output: Uint8Array | undefined) => void) | undefined;
+}
+
+/** Compresses one message; `deflateRaw` of `node:zlib` unless told otherwise. */
+export type Compress = (
+  input: Uint8Array,
+  options: object,
+  callback: (error: Error | null, output: Uint8Array) => void,
+) => void;
+
+/**
+ * Messages that are compressed on the threads of libuv, a few at a time: what runs at once holds memory of its own, and
+ * other work needs these threads too.
+ */
+export class DeflateJobs {
+  readonly #compress: Compress;
+  readonly #most: number;
+  readonly #waiting = new Set<Entry>();
+  #running = 0;
+
+  constructor(
+    most: number = Math.max(1, Math.min(4, availableParallelism() - 1)),
+    compress: Compress = deflateRaw,
+  ) {
+    this.#most = most;
+    this.#compress = compress;
+  }
+
+  /** @see `DeflateSource.deflateLater` */
+  add(job: DeflateJob, done: (output: Uint8Array | undefined) => void): () => void {
+    const entry: Entry = {
+      // By the time that it runs, the history has gone on.
+      dictionary: copyOf(job.history),
+      job,
+      done,
+    };
+    this.#waiting.add(entry);
+    this.#next();
+    return () => {
+      entry.done = undefined;
+      this.#waiting.delete(entry);
+    };
+  }
+
+  #next(): void {
+    for (const entry of this.#waiting) {
+      if (this.#running === this.#most) return;
+      this.#waiting.delete(entry);
+      this.#running++;
+      this.#start(entry);
+    }
+  }
+
+  #start(entry: Entry): void {
+    const { dictionary, job } = entry;
+    const options = {
+      ...deflateSettings(job.level, job.windowBits),
+      ...(dictionary === undefined ? undefined : { dictionary }),
+      finishFlush: constants.Z_SYNC_FLUSH,
+      chunkSize: Math.max(MIN_PIECE, Math.min(job.bytes.length, MAX_PIECE)),
+    };
+    try {
+      this.#compress(job.bytes, options, (error, output) => {
+        this.#end(entry, error === null ? output.subarray(0, -TAIL.length) : undefined);
+      });
+    } catch {
+      // zlib had no memory to begin with.
+      setImmediate(() => this.#end(entry, undefined));
+    }
+  }
+
+  #end(entry: Entry, output: Uint8Array | undefined): void {
+    this.#running--;
+    // First, so that a `done` that throws holds nobody up.
+    this.#next();
+    entry.done?.(output);
+  }
+}
+
+function copyOf(history: DeflateJob['history']): Uint8Array | undefined {
+  if (history === undefined || history.length === 0) return undefined;
+  const copy = new Uint8Array(history.length);
+  history.copyTo(copy, 0);
+  return copy;
+}

@@ -1,0 +1,58 @@
+import { type History, InflateCorrupt, InflateDone, InflateMore } from '@ws/conn';
+import type { Engines } from './engines.ts';
+
+/**
+ * Tries everything that is asked of engines, once, in well under a millisecond.
+ *
+ * @throws Error when something is not as it should be.
+ */
+export function selfTest({ inflater, deflater }: Engines): void {
+  const plain = new Uint8Array(600).map((_, i) => 97 + ((i * i) % 23));
+  const history: History = {
+    length: plain.length,
+    copyTo: (into, at) => into.set(plain, at),
+  };
+  const packed = new Uint8Array(1024);
+  const output = new Uint8Array(1024);
+  const inflate = inflater();
+  const deflate = deflater(1, 15);
+  try {
+    for (const context of [undefined, undefined, history, undefined, history]) {
+      deflate.reset(context);
+      const whole = deflate.write(plain, 0, plain.length, true, packed, 0, packed.length);
+      const size = deflate.produced - 4;
+      expect(whole && deflate.used === plain.length && size > 0, 'deflates');
+
+      // In two rooms, the first too small, twice with nothing in between.
+      inflate.reset(context, plain.length);
+      for (const [room, status] of [
+        [500, InflateMore],
+        [output.length, InflateDone],
+      ] as const) {
+        const from = room === 500 ? 0 : inflate.used;
+        const at = room === 500 ? 0 : 500;
+        expect(inflate.write(packed, from, size, true, output, at, room) === status, 'stops');
+      }
+      expect(inflate.produced === 100, 'inflates');
+      expect(
+        plain.every((byte, i) => output[i] === byte),
+        'inflates the same',
+      );
+
+      inflate.reset(context, plain.length);
+      const cut = inflate.write(packed, 0, size - 1, true, output, 0, output.length);
+      expect(cut === InflateCorrupt, 'finds what is cut off');
+      inflate.reset(context, plain.length);
+      packed.fill(0xff, size >> 1);
+      const broken = inflate.write(packed, 0, packed.length, true, output, 0, output.length);
+      expect(broken === InflateCorrupt, 'finds what is broken');
+    }
+  } finally {
+    inflate.close();
+    deflate.close();
+  }
+}
+
+function expect(holds: boolean, what: string): void {
+  if (!holds) throw new Error(`zlib by its handle: a test whether it ${what} has failed`);
+}

@@ -1,0 +1,143 @@
+import type { DeflateJob, Deflater, DeflateSource, Inflater } from '@ws/conn';
+import { DeflateJobs } from './deflate-jobs.ts';
+import { type Engines, handleEngines, oneshotEngines } from './engines.ts';
+import { selfTest } from './self-test.ts';
+import type { ZlibStreams } from './zlib-handle.ts';
+
+/**
+ * How zlib is driven: `handle`, by the native handles of its streams, which are shared and cost nothing to begin anew;
+ * or `oneshot`, by its documented functions, several times slower.
+ */
+export type CompressionBackend = 'handle' | 'oneshot';
+
+/** What {@link configureCompression} can be told. What is not named stays as it is. */
+export interface CompressionSettings {
+  /**
+   * Bytes that all connections together may hold so that peers can refer back to earlier messages. Beyond it new
+   * connections agree on no takeover of context. `false` for no limit. Default: 64 MiB.
+   */
+  readonly memoryBudget?: number | false | undefined;
+  /** Default: `auto`, which is `handle` where a short test finds that it works. */
+  readonly backend?: CompressionBackend | 'auto' | undefined;
+}
+
+const SETTINGS = ['memoryBudget', 'backend'];
+const BACKENDS = ['auto', 'handle', 'oneshot'];
+
+/** permessage-deflate's engines on `node:zlib`. */
+export class ZlibDeflate implements DeflateSource {
+  readonly #handle: Engines;
+  readonly #jobs: DeflateJobs = new DeflateJobs();
+  #memoryBudget = 64 * 1024 * 1024;
+  /** Undefined until it is first asked for. */
+  #backend: CompressionBackend | undefined;
+  /** Why `handle` cannot be had; null when it can, undefined as long as nobody knows. */
+  #fault: unknown;
+
+  /** @param streams - Those of `node:zlib` unless told otherwise. */
+  constructor(streams?: ZlibStreams) {
+    this.#handle = handleEngines(streams);
+  }
+
+  get memoryBudget(): number {
+    return this.#memoryBudget;
+  }
+
+  get backend(): CompressionBackend {
+    return (this.#backend ??= this.#handleFault() === null ? 'handle' : 'oneshot');
+  }
+
+  configure(settings: CompressionSettings): void {
+    check(settings);
+    const { memoryBudget, backend } = settings;
+    if (backend === 'handle' && this.#handleFault() !== null) {
+      throw new Error(`backend: 'handle' does not work on this platform, only 'oneshot' does`, {
+        cause: this.#handleFault(),
+      });
+    }
+    if (backend !== undefined) this.#backend = backend === 'auto' ? undefined : backend;
+    if (memoryBudget !== undefined)
+      this.#memoryBudget = memoryBudget === false ? Infinity : memoryBudget;
+  }
+
+  inflater(): Inflater {
+    return this.#engines.inflater();
+  }
+
+  deflater(level: number, windowBits: number): Deflater {
+    return this.#engines.deflater(level, windowBits);
+  }
+
+  deflateLater(job: DeflateJob, done: (output: Uint8Array | undefined) => void): () => void {
+    return this.#jobs.add(job, done);
+  }
+
+  get #engines(): Engines {
+    return this.backend === 'handle' ? this.#handle : oneshotEngines;
+  }
+
+  #handleFault(): unknown {
+    if (this.#fault === undefined) {
+      try {
+        selfTest(this.#handle);
+        this.#fault = null;
+      } catch (error) {
+        this.#fault = error ?? new Error('the test has thrown nothing');
+      }
+    }
+    return this.#fault;
+  }
+}
+
+function check(settings: CompressionSettings): void {
+  if (typeof settings !== 'object' || settings === null) {
+    throw new TypeError(
+      `configureCompression: expected an object of options, got ${nameOf(settings)}`,
+    );
+  }
+  for (const key of Object.keys(settings)) {
+    if (SETTINGS.includes(key)) continue;
+    throw new TypeError(
+      `configureCompression: unknown option ${key}; there are ${SETTINGS.join(', ')}`,
+    );
+  }
+  const { memoryBudget, backend } = settings;
+  if (backend !== undefined && !BACKENDS.includes(backend)) {
+    const got = typeof backend === 'string' ? backend : nameOf(backend);
+    throw new TypeError(`backend: expected one of ${BACKENDS.join(', ')}, got ${got}`);
+  }
+  if (memoryBudget === undefined || memoryBudget === false) return;
+  if (typeof memoryBudget !== 'number') {
+    throw new TypeError(`memoryBudget: expected a number or false, got ${nameOf(memoryBudget)}`);
+  }
+  if (Number.isSafeInteger(memoryBudget) && memoryBudget >= 0) return;
+  throw new RangeError(
+    `memoryBudget: expected a whole number from 0 on, or false, got ${memoryBudget}`,
+  );
+}
+
+function nameOf(value: unknown): string {
+  return value === null ? 'null' : typeof value;
+}
+
+/** `node:zlib` as what `nodeHost` lends to permessage-deflate. */
+export const nodeDeflate: ZlibDeflate = /* @__PURE__ */ new ZlibDeflate();
+
+/**
+ * Says how this thread compresses. Engines that are in use stay as they are; those made from here on follow.
+ *
+ * @throws TypeError or RangeError that names the option; Error when `backend` is `handle` and does not work here.
+ *
+ * @example
+ * ```ts
+ * configureCompression({ memoryBudget: 256 * 1024 * 1024 });
+ * ```
+ */
+export function configureCompression(settings: CompressionSettings): void {
+  nodeDeflate.configure(settings);
+}
+
+/** Says which way zlib is driven on this thread; the first call tries which ones work, unless one was set. */
+export function compressionBackend(): CompressionBackend {
+  return nodeDeflate.backend;
+}
