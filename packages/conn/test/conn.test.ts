@@ -91,7 +91,7 @@ describe('new Conn', () => {
 
   it('knows its settings by name', () => {
     expect(connSettingNames.toSorted()).toEqual(
-      [...numbers, 'heartbeat', 'writeBufferPool'].toSorted(),
+      [...numbers, 'heartbeat', 'writeBufferPool', 'compression'].toSorted(),
     );
   });
 });

@@ -125,6 +125,7 @@ export class Deflation {
 
   #whole(engine: Deflater, bytes: Uint8Array, start: number, end: number): number {
     const size = end - start;
+    if (size === 0) return 0;
     const { output } = this.engines;
     this.output = size + TAIL > output.length ? new Uint8Array(size + TAIL) : output;
     // What does not fit in here is not smaller.
