@@ -63,5 +63,6 @@ export {
 } from './dialer.ts';
 export { BadHandshakeError, type RefusedResponse } from './errors.ts';
 export type { DialerOptions, DialOptions } from './options.ts';
+export { type ReconnectingOptions, type RetryDecision, reconnecting } from './reconnecting.ts';
 export type { HeadersInput } from './request.ts';
 export type { DialAddress } from './url.ts';
