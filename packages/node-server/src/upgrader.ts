@@ -19,26 +19,51 @@ import {
   warn,
 } from './options.ts';
 import { endRefused, refusal, switchingProtocols } from './respond.ts';
+import { anyPath, type Found, type NoParams, type RouteParams, RouteTable } from './routes.ts';
 
 /** What a handler gets besides the connection and its request. */
-export interface HandlerContext<Auth> {
+export interface HandlerContext<Auth, Params = NoParams> {
   /** What `authenticate` gave. */
   readonly auth: Auth;
+  /**
+   * The parameters of the route, percent-decoded once: `/feed/a%2Fb` gives `/feed/:id` an `id` of `a/b`. They are what the
+   * client wrote, to be checked like all of its input. An object without a prototype; empty where there is no route.
+   */
+  readonly params: Params;
 }
 
 /**
  * Runs a connection. When it throws or its promise rejects, the connection is closed with 1011; that it returns changes
  * nothing.
  */
-export type ConnHandler<Auth> = (
+export type ConnHandler<Auth, Params = NoParams> = (
   conn: Conn,
   req: IncomingMessage,
-  context: HandlerContext<Auth>,
+  context: HandlerContext<Auth, Params>,
 ) => unknown;
+
+/**
+ * Handlers by the paths of their requests: `/chat`, or `/feed/:id` with a parameter, which is one whole segment and never
+ * empty. Paths are compared as they are sent, upper and lower case and a slash at the end included, their query left out.
+ * A literal segment goes before a parameter, in whatever order the two are given.
+ */
+export type Routes<Pattern extends string, Auth> = {
+  readonly [P in Pattern]: ConnHandler<Auth, RouteParams<P>>;
+};
+
+/** A listener for the 'upgrade' event of a node:http or node:https server. */
+export type UpgradeListener = (req: IncomingMessage, socket: Duplex, head: Uint8Array) => void;
+
+/** Says which handler a request is for. */
+interface Router<Auth> {
+  find(target: string): Found<ConnHandler<Auth>>;
+}
 
 interface Accepted<Auth> {
   readonly conn: Conn;
   readonly auth: Auth;
+  /** Where the path leads to, when that was asked. */
+  readonly found: Found<ConnHandler<Auth>> | undefined;
 }
 
 /**
@@ -83,13 +108,45 @@ export class Upgrader<Result = undefined> {
   }
 
   /** Makes a listener for 'upgrade'. Refusals are answered, nothing rejects; `report` is told what `handler` throws. */
-  handler(
-    handler: ConnHandler<AuthOf<Result>>,
-  ): (req: IncomingMessage, socket: Duplex, head: Uint8Array) => void {
+  handler(handler: ConnHandler<AuthOf<Result>>): UpgradeListener {
     if (typeof handler !== 'function') throw new TypeError('handler: expected a function');
+    return this.#listener(anyPath(handler));
+  }
+
+  /**
+   * Makes a listener for 'upgrade' that hands each path to its own handler, and otherwise does as {@link handler}'s.
+   *
+   * @param handler - Takes the paths that no route names. Without it they are refused with 404.
+   * @throws TypeError that names the route: for a pattern that is malformed or matches the same paths as another, and for
+   *   what is no function.
+   *
+   * @example
+   * ```ts
+   * import { createServer } from 'node:http';
+   * import { Upgrader } from '@ws/node-server';
+   *
+   * const upgrader = new Upgrader();
+   * const server = createServer();
+   * const listener = upgrader.routes({
+   *   '/chat': (conn) => conn.receive((message) => conn.send(message)),
+   *   '/feed/:id': (conn, _req, { params }) => conn.send(`the feed ${params.id}`),
+   * });
+   * server.on('upgrade', listener);
+   * ```
+   */
+  routes<Pattern extends string>(
+    routes: Routes<Pattern, AuthOf<Result>>,
+    handler?: ConnHandler<AuthOf<Result>>,
+  ): UpgradeListener {
+    // That each handler gets the parameters of its own pattern is the table's doing, not to be seen in its type.
+    const table = routes as unknown as { readonly [pattern: string]: ConnHandler<AuthOf<Result>> };
+    return this.#listener(new RouteTable(table, handler));
+  }
+
+  #listener(router: Router<AuthOf<Result>>): UpgradeListener {
     return (req, socket, head) => {
-      this.#accept(req, socket, head, undefined).then(
-        ({ conn, auth }) => this.#run(handler, conn, req, auth),
+      this.#accept(req, socket, head, undefined, router).then(
+        ({ conn, auth, found }) => this.#run(found!, conn, req, auth),
         (error: unknown) => this.#report(error),
       );
     };
@@ -97,14 +154,14 @@ export class Upgrader<Result = undefined> {
 
   /** No `async` function: its frame would hold the request for as long as the connection lasts. */
   #run(
-    handler: ConnHandler<AuthOf<Result>>,
+    { handler, params }: Found<ConnHandler<AuthOf<Result>>>,
     conn: Conn,
     req: IncomingMessage,
     auth: AuthOf<Result>,
   ): void {
     const failed = this.#failureOf(conn);
     try {
-      const result = handler(conn, req, { auth });
+      const result = handler(conn, req, { auth, params });
       if (isThenable(result)) result.then(undefined, failed);
     } catch (error) {
       failed(error);
@@ -144,13 +201,14 @@ export class Upgrader<Result = undefined> {
     socket: Duplex,
     head: Uint8Array,
     input: HeadersInput | undefined,
+    router?: Router<AuthOf<Result>>,
   ): Promise<Accepted<AuthOf<Result>>> {
     const handshake = new Handshake(socket, head, this.#plan.handshakeTimeout);
     let slot: Slot | undefined;
     try {
       const extra = headerPairs(input);
       slot = this.#limits.take(req);
-      const accepted = await this.#negotiate(handshake, req, socket, extra);
+      const accepted = await this.#negotiate(handshake, req, socket, extra, router);
       this.#keep(slot, accepted.conn);
       return accepted;
     } catch (error) {
@@ -181,10 +239,12 @@ export class Upgrader<Result = undefined> {
     req: IncomingMessage,
     socket: Duplex,
     extra: readonly HeaderPair[],
+    router: Router<AuthOf<Result>> | undefined,
   ): Promise<Accepted<AuthOf<Result>>> {
     await handshake.turn(req);
     const headers = new RequestHeaders(req);
     checkRequest(headers, req);
+    const found = router?.find(req.url!);
     checkExtra(extra);
     checkOneOrigin(headers);
     await this.#checkOrigin(handshake, headers, req);
@@ -202,7 +262,7 @@ export class Upgrader<Result = undefined> {
       subprotocol,
       extensions: '',
     });
-    return { conn, auth };
+    return { conn, auth, found };
   }
 
   async #checkOrigin(
