@@ -21,6 +21,7 @@ type ParamNames<
 type ParamName<Segment> = Segment extends `:${infer Name}` ? Name : never;
 
 /** The parameters of a path that no pattern has matched: none. */
+// oxlint-disable-next-line typescript/no-generated-empty-object-type -- no name is what it says
 export type NoParams = RouteParams<''>;
 
 /** What a request's path leads to. */
@@ -75,7 +76,7 @@ export class RouteTable<Handler> {
     if (this.#known === '' && rest === undefined) {
       throw new TypeError('routes: expected at least one path, or a handler for all');
     }
-    this.#templates = templates.sort(byRank);
+    this.#templates = templates.toSorted(byRank);
     this.#longest = Math.max(0, ...templates.map(({ segments }) => segments.length));
     this.#rest = rest;
     refuseClashes(this.#templates);

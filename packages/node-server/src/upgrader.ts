@@ -5,7 +5,14 @@ import { CloseCode, Conn } from '@ws/conn';
 import { nodeHost, socketTransport } from '@ws/node-io';
 import { checkKey, checkOneOrigin, checkRequest } from './check-request.ts';
 import { HandshakeError, type HeaderPair, serverFault } from './errors.ts';
-import { earlierResponse, Handshake, isThenable } from './handshake.ts';
+import {
+  answered,
+  earlierResponse,
+  Handshake,
+  isAnswered,
+  isRead,
+  isThenable,
+} from './handshake.ts';
 import { type HeadersInput, headerOf, headerPairs, RequestHeaders } from './headers.ts';
 import { Limits, type Slot } from './limits.ts';
 import { checkExtensions, selectSubprotocol } from './negotiate.ts';
@@ -18,7 +25,7 @@ import {
   type UpgraderPlan,
   warn,
 } from './options.ts';
-import { endRefused, refusal, switchingProtocols } from './respond.ts';
+import { endAnswered, endRefused, refusal, switchingProtocols } from './respond.ts';
 import { anyPath, type Found, type NoParams, type RouteParams, RouteTable } from './routes.ts';
 
 /** What a handler gets besides the connection and its request. */
@@ -95,8 +102,8 @@ export class Upgrader<Result = undefined> {
    *
    * @param headers - For the 101, `Set-Cookie` for example.
    * @throws (rejects with) {@link HandshakeError} after the refusal was written; TransportError when the client is gone;
-   *   TypeError, with nothing written and the socket destroyed, for headers that cannot be sent; Error when it was
-   *   called before for this socket.
+   *   TypeError, with nothing written and the socket destroyed, for headers that cannot be sent; Error, with nothing
+   *   written, when it was called before for this socket or something else has answered the request.
    */
   async upgrade(
     req: IncomingMessage,
@@ -215,7 +222,8 @@ export class Upgrader<Result = undefined> {
       handshake.release();
       const answerable = earlierResponse(req, socket) === undefined;
       try {
-        if (error instanceof HandshakeError && answerable) {
+        if (isAnswered(req, socket)) endAnswered(socket);
+        else if (error instanceof HandshakeError && answerable) {
           await this.#refuse(handshake, req, socket, error);
         } else socket.destroy();
       } finally {
@@ -242,8 +250,10 @@ export class Upgrader<Result = undefined> {
     router: Router<AuthOf<Result>> | undefined,
   ): Promise<Accepted<AuthOf<Result>>> {
     await handshake.turn(req);
+    if (isAnswered(req, socket)) throw answered();
     const headers = new RequestHeaders(req);
     checkRequest(headers, req);
+    if (isRead(socket)) throw outsideUpgrade();
     const found = router?.find(req.url!);
     checkExtra(extra);
     checkOneOrigin(headers);
@@ -252,7 +262,7 @@ export class Upgrader<Result = undefined> {
     const auth = await this.#authenticate(handshake, req);
     const subprotocol = selectSubprotocol(headers, req, this.#plan.subprotocols, extra);
     checkExtensions(headers);
-    handshake.end();
+    handshake.end(req);
     socket.write(switchingProtocols(key, subprotocol, extra), 'latin1');
     const { highWaterMark } = this.#plan;
     const conn = new Conn(socketTransport(socket, { highWaterMark }), {
@@ -319,6 +329,12 @@ async function ask<T>(
     if (handshake.failure !== undefined && error === handshake.failure) throw error;
     throw serverFault(name, error);
   }
+}
+
+/** The frames that came with such a request are lost: Node has read them as requests. */
+function outsideUpgrade(): HandshakeError {
+  const cause = new Error("websocket: upgrade was called outside a listener for 'upgrade'");
+  return new HandshakeError(500, cause.message, { body: 'Internal Server Error\n', cause });
 }
 
 /** gorilla/websocket's rule: what is negotiated is not for the application to say. */

@@ -12,12 +12,16 @@ import {
   Upgrader,
 } from '../src/index.ts';
 
+interface Named<Pattern extends string> {
+  params: RouteParams<Pattern>;
+}
+
 describe('RouteParams', () => {
   it('names the parameters of a pattern', () => {
     expectTypeOf<RouteParams<'/feed/:id/:sub'>>().toEqualTypeOf<{ id: string; sub: string }>();
     expectTypeOf<RouteParams<'/:a/b/:c/'>>().toEqualTypeOf<{ a: string; c: string }>();
-    expectTypeOf<keyof RouteParams<'/chat'>>().toEqualTypeOf<never>();
-    expectTypeOf<RouteParams<'/'>>().toEqualTypeOf<NoParams>();
+    expectTypeOf<Named<'/chat'>>().toEqualTypeOf<{ params: NoParams }>();
+    expectTypeOf<Named<'/'>>().toEqualTypeOf<{ params: NoParams }>();
     expectTypeOf<RouteParams<'/a/:x' | '/b/:y'>>().toEqualTypeOf<{ x: string } | { y: string }>();
     expectTypeOf<RouteParams<string>['id']>().toEqualTypeOf<string | undefined>();
     type Long =
