@@ -1,4 +1,4 @@
-import { accept, instead, no, open, plus, type Row, refused } from './row.ts';
+import { accept, instead, open, plus, type Row, refused } from './row.ts';
 
 const answersNot = (value: string) =>
   refused(101, `Sec-WebSocket-Accept is "${value}", which does not answer our key`);

@@ -1,4 +1,4 @@
-import { head, instead, no, open, type Row, refused, UP } from './row.ts';
+import { head, instead, open, type Row, refused, UP } from './row.ts';
 
 export const upgrades: Row[] = [
   [
