@@ -39,9 +39,10 @@ export class Heartbeat implements Alarm {
     if (now >= this.#askedAt + timeout) return this.#patient.dead(now - this.heardAt);
     let next = interval - (now - this.heardAt);
     if (next <= 0 || this.#patient.paused) {
-      this.#patient.ping();
+      if (this.#askedAt === Infinity || this.#patient.paused) this.#patient.ping();
       this.#askedAt = Math.min(this.#askedAt, now);
-      next = this.#patient.paused ? interval : this.#askedAt + timeout - now;
+      // Not the whole of a timeout that is longer: the answer is looked for sooner, and the silence after it counted.
+      next = this.#patient.paused ? interval : Math.min(interval, this.#askedAt + timeout - now);
     }
     timersOf(this.#host).set(this, next);
   }

@@ -248,6 +248,24 @@ describe('the heartbeat', () => {
     finish();
   });
 
+  it('pings after each interval of silence, also when the timeout is longer', async () => {
+    const { conn, host, feed, frame, sent } = wired('server', {
+      heartbeat: { interval: 5_000, timeout: 60_000 },
+    });
+    let answered = 0;
+    for (let i = 0; i < 60; i++) {
+      await host.advance(1_000);
+      while (answered < sent().length) feed(frame(10, Uint8Array.of(0, 0, 0, ++answered)));
+    }
+    expect(answered).toBeGreaterThanOrEqual(10);
+    const before = sent().length;
+    await host.advance(55_000);
+    // One ping that is not answered is enough.
+    expect([conn.state, sent().length]).toEqual(['open', before + 1]);
+    await host.advance(11_000);
+    expect(await conn.closed).toMatchObject({ code: 1006, error: { code: 'WS_ERR_TIMEOUT' } });
+  });
+
   it('ends with the connection', async () => {
     const { conn, host, feed, frame, transport } = wired('server', { heartbeat });
     feed(frame(8));

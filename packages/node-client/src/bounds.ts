@@ -7,6 +7,8 @@ import { TimeoutError } from '@ws/conn';
 export class Bounds {
   /** Aborts with a TimeoutError, or with the reason of the caller's signal. */
   readonly signal: AbortSignal;
+  /** With whom, for the message of the timeout. */
+  peer = '';
   /** What is going on, for the message of the timeout. */
   stage = 'connecting';
   readonly #controller = new AbortController();
@@ -14,7 +16,7 @@ export class Bounds {
   readonly #timer: NodeJS.Timeout | undefined;
 
   /** @param timeout - Milliseconds; Infinity for none. */
-  constructor(timeout: number, outer: AbortSignal | undefined, peer: string) {
+  constructor(timeout: number, outer: AbortSignal | undefined) {
     this.signal = this.#controller.signal;
     this.#outer = outer;
     if (outer?.aborted) {
@@ -24,7 +26,7 @@ export class Bounds {
     outer?.addEventListener('abort', this.#onAbort);
     if (timeout === Infinity) return;
     this.#timer = setTimeout(() => {
-      const message = `handshake with ${peer} timed out after ${timeout} ms while ${this.stage}`;
+      const message = `handshake with ${this.peer} timed out after ${timeout} ms while ${this.stage}`;
       this.#controller.abort(new TimeoutError(message));
     }, timeout);
   }

@@ -72,12 +72,12 @@ function acceptFor(key: string): string {
 }
 
 /** Every line of a header: node:http's `headers` has joined them, or dropped all but one. */
-function valuesOf(rawHeaders: readonly string[], name: string): string[] {
+export function valuesOf(rawHeaders: readonly string[], name: string): string[] {
   return rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]!.toLowerCase() === name);
 }
 
-/** The server's own reason phrase is not shown: it may say anything. */
-function named(status: number): string {
+/** A status with its name. The peer's own reason phrase is not shown: it may say anything. */
+export function named(status: number): string {
   const phrase = STATUS_CODES[status];
   return phrase === undefined ? `${status}` : `${status} ${phrase}`;
 }

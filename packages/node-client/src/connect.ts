@@ -1,16 +1,14 @@
 import { connect as connectTcp, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
-import {
-  type ConnectionOptions,
-  connect as connectTls,
-  createSecureContext,
-  type SecureContext,
-  TLSSocket,
-} from 'node:tls';
+import { type ConnectionOptions, connect as connectTls, TLSSocket } from 'node:tls';
 import { type Transport, TransportError } from '@ws/conn';
 import { hasTransport } from '@ws/node-io';
 import type { Bounds } from './bounds.ts';
+import { connectTunnel } from './connect-tunnel.ts';
 import { checkOpen, Guard } from './guard.ts';
+import type { Proxy } from './proxy.ts';
+import { socksTunnel } from './socks.ts';
+import { TlsOptions, withoutIdentity } from './tls-options.ts';
 import { TransportDuplex } from './transport-duplex.ts';
 import type { DialAddress, Target } from './url.ts';
 
@@ -34,39 +32,56 @@ export interface Means {
   readonly tls: ConnectionOptions | undefined;
 }
 
-/** Opens streams: over TCP or a Unix socket, by the caller's own functions, with TLS where the URL asks for it. */
+/** The other end of a stream: the server, or a proxy on the way to it. */
+interface Peer {
+  readonly address: DialAddress;
+  readonly secure: boolean;
+  /** For messages. */
+  readonly label: string;
+  /** It is the server that the caller named, for whom the options of TLS that say who we are were given. */
+  readonly named: boolean;
+}
+
+/** Opens streams: over TCP or a Unix socket, by the caller's own functions, through a proxy, with TLS where the URL asks. */
 export class Connector {
   readonly #means: Means;
-  #secureContext: SecureContext | undefined;
+  readonly #forNamed: TlsOptions;
+  readonly #forOthers: TlsOptions;
 
   /** @throws what `tls.createSecureContext` throws for bad TLS options. */
   constructor(means: Means) {
     this.#means = means;
-    // Made once and shared: it parses certificates, and what is wrong with them shows before any dial.
-    if (means.tls !== undefined) {
-      this.#secureContext = means.tls.secureContext ?? createSecureContext(means.tls);
-    }
+    this.#forNamed = new TlsOptions(means.tls);
+    this.#forOthers = new TlsOptions(means.tls && withoutIdentity(means.tls));
   }
 
   /**
    * Opens the stream that the handshake goes over.
    *
-   * @throws TransportError, or the reason of `bounds`; nothing is left open then.
+   * @param proxy - To go through; undefined: directly.
+   * @param named - Whether the caller named the server, and no redirect did.
+   * @throws TransportError, BadHandshakeError from a proxy, or the reason of `bounds`; nothing is left open then.
    */
-  async open(target: Target, bounds: Bounds): Promise<Guard> {
-    const { netDial, netDialTLS } = this.#means;
-    const { address, secure } = target;
-    if (secure && netDialTLS !== undefined) {
-      return callDial('netDialTLS', netDialTLS, address, bounds);
+  async open(
+    target: Target,
+    proxy: Proxy | undefined,
+    named: boolean,
+    bounds: Bounds,
+  ): Promise<Guard> {
+    const server = { ...target, label: String(target.address), named };
+    if (proxy === undefined) return this.#reach(server, bounds);
+    const label = `the proxy ${String(proxy.address)}`;
+    bounds.stage = `connecting to ${label}`;
+    const line = await this.#reach({ ...proxy, label, named: false }, bounds);
+    try {
+      bounds.stage = `waiting for ${label}`;
+      if (proxy.protocol === 'socks5') await socksTunnel(line, proxy, target.address, bounds);
+      else await connectTunnel(line.stream, proxy, target.address, bounds.signal);
+      return target.secure ? await this.#openTls(server, line, bounds) : line;
+    } catch (error) {
+      line.drop();
+      throw error;
     }
-    if (netDial !== undefined) {
-      const line = await callDial('netDial', netDial, address, bounds);
-      return secure ? this.secure(line, address, bounds) : line;
-    }
-    if (secure) return this.#openTls(address, undefined, bounds);
-    const line = new Guard(connectTcp(address));
-    await opened(line, 'connect', bounds, () => `connecting to ${String(address)} failed`);
-    return line;
   }
 
   /**
@@ -75,27 +90,55 @@ export class Connector {
    * @throws TransportError, or the reason of `bounds`; both streams are destroyed then.
    */
   async secure(line: Guard, address: DialAddress, bounds: Bounds): Promise<Guard> {
+    return this.#secure(
+      line,
+      { address, secure: true, label: String(address), named: true },
+      bounds,
+    );
+  }
+
+  async #reach(peer: Peer, bounds: Bounds): Promise<Guard> {
+    const { netDial, netDialTLS } = this.#means;
+    const { address, secure, label } = peer;
+    if (secure && netDialTLS !== undefined) {
+      return callDial('netDialTLS', netDialTLS, peer, bounds);
+    }
+    if (netDial !== undefined) {
+      const line = await callDial('netDial', netDial, peer, bounds);
+      return secure ? this.#secure(line, peer, bounds) : line;
+    }
+    if (secure) return this.#openTls(peer, undefined, bounds);
+    const line = new Guard(connectTcp(address));
+    await opened(line, 'connect', bounds, () => `connecting to ${label} failed`);
+    return line;
+  }
+
+  async #secure(line: Guard, peer: Peer, bounds: Bounds): Promise<Guard> {
     if (line.stream instanceof TLSSocket) return line;
     try {
-      checkOpen(line.stream);
-      return await this.#openTls(address, line, bounds);
+      return await this.#openTls(peer, line, bounds);
     } catch (error) {
       line.drop();
       throw error;
     }
   }
 
-  async #openTls(address: DialAddress, over: Guard | undefined, bounds: Bounds): Promise<Guard> {
+  async #openTls(peer: Peer, over: Guard | undefined, bounds: Bounds): Promise<Guard> {
+    if (over !== undefined) checkOpen(over.stream);
+    const { address, label, named } = peer;
     const { host, port, path } = address;
-    const handshake = `TLS handshake with ${String(address)}`;
-    let stage = over === undefined ? `connecting to ${String(address)}` : handshake;
-    this.#secureContext ??= createSecureContext();
+    let failing = `connecting to ${label}`;
+    const shaking = (): void => {
+      failing = `TLS handshake with ${label}`;
+      bounds.stage = `waiting for the ${failing}`;
+    };
+    const options = named ? this.#forNamed : this.#forOthers;
     const socket = connectTls({
       // SNI carries names only (RFC 6066, section 3).
       servername: isIP(host) === 0 ? host : '',
       ALPNProtocols: ['http/1.1'],
-      ...this.#means.tls,
-      secureContext: this.#secureContext,
+      ...options.given,
+      secureContext: options.secureContext,
       // The certificate is checked against `host`, also where the stream came from elsewhere.
       host,
       port,
@@ -103,15 +146,13 @@ export class Connector {
       socket: over?.stream,
     });
     const line = new Guard(socket);
-    if (over === undefined) {
-      socket.once('connect', () => {
-        stage = handshake;
-      });
-    } else {
+    if (over === undefined) socket.once('connect', shaking);
+    else {
+      shaking();
       // The TLSSocket's end is not in every case the end of what lies under it.
       socket.once('close', () => over.drop());
     }
-    await opened(line, 'secureConnect', bounds, () => `${stage} failed`);
+    await opened(line, 'secureConnect', bounds, () => `${failing} failed`);
     return line;
   }
 }
@@ -148,7 +189,7 @@ async function opened(
 async function callDial(
   name: string,
   dial: NetDial,
-  address: DialAddress,
+  { address, label }: Peer,
   bounds: Bounds,
 ): Promise<Guard> {
   // Called from a microtask: the stream that it returns then gets its guard before any event of its can fire.
@@ -164,7 +205,7 @@ async function callDial(
         () => {},
       );
     } else if (!(error instanceof NoStream)) {
-      throw new TransportError(`${name} to ${String(address)} failed`, { cause: error });
+      throw new TransportError(`${name} to ${label} failed`, { cause: error });
     }
     throw error;
   }

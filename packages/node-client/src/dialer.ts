@@ -3,7 +3,8 @@ import type { Duplex } from 'node:stream';
 import { Conn, type Transport, TransportError } from '@ws/conn';
 import { nodeHost, socketTransport } from '@ws/node-io';
 import { Bounds } from './bounds.ts';
-import { faultsOf, subprotocolOf } from './check-response.ts';
+import { faultsOf, named, subprotocolOf } from './check-response.ts';
+import { chooseProxy } from './choose-proxy.ts';
 import { Connector, guarded } from './connect.ts';
 import { checkCookie, storeCookies } from './cookies.ts';
 import { BadHandshakeError } from './errors.ts';
@@ -16,6 +17,7 @@ import {
   type DialerPlan,
   type DialOptions,
 } from './options.ts';
+import { redirectOf, sameServer } from './redirects.ts';
 import { checkSubprotocols, type HandshakeRequest, makeRequest } from './request.ts';
 import { parseTarget, type Target } from './url.ts';
 
@@ -40,10 +42,10 @@ export interface Dialed {
  * Every dial either gives a Conn or rejects with its socket destroyed:
  * - `TypeError`, `RangeError`, `SyntaxError`: an option or the URL is wrong; nothing was sent;
  * - `TransportError`: no connection, or it broke; `cause` is the socket's error;
- * - {@link BadHandshakeError}: the server's answer was no handshake;
+ * - {@link BadHandshakeError}: the server's answer was no handshake, or a proxy refused;
  * - `TimeoutError`: `handshakeTimeout` is over;
  * - the reason of `signal`, when that aborted;
- * - what the cookie jar threw.
+ * - what the cookie jar or the `proxy` function threw.
  *
  * @see RFC 6455, section 4.1
  */
@@ -64,14 +66,18 @@ export class Dialer {
    *   info; a fragment is removed.
    */
   async dial(url: string | URL, options: DialOptions = {}): Promise<Dialed> {
-    const { target, request } = this.#prepare(url, options);
-    return this.#shake(target, request, options.signal, (bounds) => {
-      return this.#connector.open(target, bounds);
-    });
+    const { proxy, followRedirects } = this.#plan;
+    const asked = this.#prepare(url, options);
+    const open = async (target: Target, bounds: Bounds): Promise<Guard> => {
+      const via = await chooseProxy(proxy, target, bounds);
+      return this.#connector.open(target, via, sameServer(target, asked.target), bounds);
+    };
+    return this.#shake(asked, options.signal, open, followRedirects);
   }
 
   /**
-   * Makes the opening handshake on a stream that is open already: a tunnel, an SSH channel, one end of a pair.
+   * Makes the opening handshake on a stream that is open already: a tunnel, an SSH channel, one end of a pair. No proxy
+   * is asked for and no redirect followed.
    *
    * @param stream - The dialer's from the call on, and destroyed when the handshake fails; left alone when the URL or an
    *   option is wrong, or when it is in use already.
@@ -82,20 +88,15 @@ export class Dialer {
     url: string | URL,
     options: DialOptions = {},
   ): Promise<Dialed> {
-    const { target, request } = this.#prepare(url, options);
+    const asked = this.#prepare(url, options);
     const line = guarded('handshake', stream);
-    return this.#shake(
-      target,
-      request,
-      options.signal,
-      async (bounds) => {
-        return target.secure ? this.#connector.secure(line, target.address, bounds) : line;
-      },
-      line,
-    );
+    const open = async ({ secure, address }: Target, bounds: Bounds): Promise<Guard> => {
+      return secure ? this.#connector.secure(line, address, bounds) : line;
+    };
+    return this.#shake(asked, options.signal, open, 0, line);
   }
 
-  #prepare(url: string | URL, options: DialOptions): { target: Target; request: HandshakeRequest } {
+  #prepare(url: string | URL, options: DialOptions): Asked {
     checkDialOptions(options);
     const target = parseTarget(url);
     const { subprotocols, headers = {} } = options;
@@ -104,27 +105,40 @@ export class Dialer {
     return { target, request: makeRequest(target, headers, offered) };
   }
 
-  /** The story: cookies, stream, request and answer, cookies, checks, Conn. */
+  /** The story: cookies, stream, request and answer, cookies, checks, Conn; and again where a redirect leads. */
   async #shake(
-    target: Target,
-    request: HandshakeRequest,
+    first: Asked,
     signal: AbortSignal | undefined,
-    open: (bounds: Bounds) => Promise<Guard>,
+    open: (target: Target, bounds: Bounds) => Promise<Guard>,
+    redirects: number,
     given?: Guard,
   ): Promise<Dialed> {
-    const bounds = new Bounds(this.#plan.handshakeTimeout, signal, target.address.toString());
+    const bounds = new Bounds(this.#plan.handshakeTimeout, signal);
+    let asked = first;
     let line = given;
     try {
-      bounds.signal.throwIfAborted();
-      const headers = await this.#withCookies(request, target, bounds);
-      line = await open(bounds);
-      bounds.stage = 'waiting for the answer';
-      const answer = await exchange(line.stream, target.path, headers, bounds.signal);
-      await this.#keepCookies(answer, target, bounds);
-      const faults = faultsOf(answer, request);
-      if (faults.length > 0) throw new BadHandshakeError(faults.join(', '), answer);
-      bounds.signal.throwIfAborted();
-      return this.#hand(line, answer);
+      for (let followed = 0; ; followed++) {
+        const { target, request } = asked;
+        bounds.peer = target.address.toString();
+        bounds.stage = 'connecting';
+        bounds.signal.throwIfAborted();
+        const headers = await this.#withCookies(request, target, bounds);
+        line = await open(target, bounds);
+        bounds.stage = 'waiting for the answer';
+        const question = { method: 'GET', path: target.path, headers } as const;
+        const answer = await exchange(line.stream, question, bounds.signal);
+        await this.#keepCookies(answer, target, bounds);
+        const next = redirects === 0 ? undefined : redirectOf(answer, target);
+        if (next === undefined) {
+          const faults = faultsOf(answer, request);
+          if (faults.length > 0) throw new BadHandshakeError(faults.join(', '), answer);
+          bounds.signal.throwIfAborted();
+          return this.#hand(line, answer);
+        }
+        if (followed === redirects) throw tooManyRedirects(answer, followed);
+        line.drop();
+        asked = redirected(asked, next);
+      }
     } catch (error) {
       line?.drop();
       // Whatever broke because the dial was given up, that is why.
@@ -178,8 +192,31 @@ export class Dialer {
   }
 }
 
-/** What {@link dial} uses: a Dialer with a `handshakeTimeout` of 45 s. */
-export const defaultDialer: Dialer = /* @__PURE__ */ new Dialer({ handshakeTimeout: 45_000 });
+/** Whom to ask, and what. */
+interface Asked {
+  readonly target: Target;
+  readonly request: HandshakeRequest;
+}
+
+/** The same request, with a new key, for where a redirect leads; to another server without the caller's headers. */
+function redirected({ target, request }: Asked, next: Target): Asked {
+  const headers = sameServer(target, next) ? request.own : [];
+  return { target: next, request: makeRequest(next, headers, request.subprotocols) };
+}
+
+function tooManyRedirects(answer: Answer, followed: number): BadHandshakeError {
+  const message = `the server answered ${named(answer.status)}, not 101; ${followed} redirects were followed, and followRedirects allows no more`;
+  return new BadHandshakeError(message, answer);
+}
+
+/**
+ * What {@link dial} uses: a Dialer with a `handshakeTimeout` of 45 s, which connects through the proxy that the
+ * environment names, if it names one.
+ */
+export const defaultDialer: Dialer = /* @__PURE__ */ new Dialer({
+  handshakeTimeout: 45_000,
+  proxy: 'env',
+});
 
 /**
  * Opens a WebSocket connection with the {@link defaultDialer}.

@@ -4,19 +4,29 @@ import {
   type IncomingMessage,
   request as makeHttpRequest,
 } from 'node:http';
-import type { Duplex } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import { TransportError } from '@ws/conn';
 import { BadHandshakeError } from './errors.ts';
 import { checkOpen } from './guard.ts';
 
-/** The server's answer, as node:http read it. */
+/** What is asked, over a stream that is open. */
+export interface Question {
+  /** GET asks a server for a handshake, CONNECT asks a proxy for a tunnel. */
+  readonly method: 'GET' | 'CONNECT';
+  /** The request target. */
+  readonly path: string;
+  /** Names and values in turn. */
+  readonly headers: readonly string[];
+}
+
+/** The answer, as node:http read it. */
 export interface Answer {
   readonly status: number;
   readonly httpVersion: string;
   readonly headers: IncomingHttpHeaders;
   /** Names and values in turn, as they came. */
   readonly rawHeaders: readonly string[];
-  /** The first bytes behind the head, when it is not a 101. */
+  /** The first bytes behind the head, unless it is a proxy's 200. */
   readonly body: Buffer;
   /** The bytes that came with the 101: the first frames. */
   readonly head: Buffer;
@@ -30,35 +40,44 @@ const MAX_BODY = 1024;
 /** A refusal's body that comes later than this is not waited for: many servers leave it open. Milliseconds. */
 const BODY_WAIT = 500;
 const NONE: Buffer = Buffer.alloc(0);
+/** What ends a body. */
+const OVER = ['end', 'error', 'close'] as const;
 
 /**
- * Sends a handshake over `stream` and reads the answer to it, whatever it says. After a 101 the stream is as node:http
- * leaves it: not flowing, without a listener of ours.
+ * Sends a request over `stream` and reads the answer to it, whatever it says. After a 101, or a proxy's 200, the stream is
+ * as node:http leaves it: not flowing, without a listener of ours. What came behind a proxy's 200 is read from it next.
  *
  * @param signal - Ends the wait; the promise then rejects with its reason.
  * @throws BadHandshakeError with status 0 when what comes is not HTTP or too much, TransportError when the stream ends.
  */
 export async function exchange(
   stream: Duplex,
-  path: string,
-  headers: readonly string[],
+  question: Question,
   signal: AbortSignal,
 ): Promise<Answer> {
   signal.throwIfAborted();
   checkOpen(stream);
   const request = makeHttpRequest({
     createConnection: () => stream,
-    method: 'GET',
-    path,
-    headers,
+    ...question,
     setHost: false,
     maxHeaderSize: MAX_HEAD,
     insecureHTTPParser: false,
   });
   // Node's default drops the header lines after a thousand, and a second Accept with them.
   request.maxHeadersCount = 0;
-  return new Exchange(request, stream, signal).answer;
+  return new Exchange(request, stream, signal, WORDS[question.method]).answer;
 }
+
+/** How messages call who answers, and the answer. */
+interface Words {
+  readonly peer: string;
+  readonly answer: string;
+}
+const WORDS: Readonly<Record<Question['method'], Words>> = {
+  GET: { peer: 'the server', answer: 'the answer' },
+  CONNECT: { peer: 'the proxy', answer: 'the answer of the proxy' },
+};
 
 /** One request under way: the first of upgrade, response, error, too much of something, or abort decides. */
 class Exchange {
@@ -66,6 +85,7 @@ class Exchange {
   readonly #request: ClientRequest;
   readonly #stream: Duplex;
   readonly #signal: AbortSignal;
+  readonly #words: Words;
   #resolve!: (answer: Answer) => void;
   #reject!: (reason: unknown) => void;
   #interim = 0;
@@ -74,10 +94,11 @@ class Exchange {
   #answering = false;
   #wait: NodeJS.Timeout | undefined;
 
-  constructor(request: ClientRequest, stream: Duplex, signal: AbortSignal) {
+  constructor(request: ClientRequest, stream: Duplex, signal: AbortSignal, words: Words) {
     this.#request = request;
     this.#stream = stream;
     this.#signal = signal;
+    this.#words = words;
     this.answer = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -92,40 +113,56 @@ class Exchange {
       if (++this.#interim > MAX_INTERIM) this.#fail(tooManyInterim(info.statusCode, info.headers));
     });
     request.on('upgrade', (response, _stream, head) => this.#upgraded(response, head));
-    request.on('response', (response) => this.#answered(response));
+    request.on('connect', (response, _stream, head) => this.#connected(response, head));
+    request.on('response', (response) => this.#answered(response, response, NONE));
     // Once there is a response an error is its body's, and changes nothing.
     request.on('error', (error) => {
-      if (!this.#answering) this.#fail(explain(error));
+      if (!this.#answering) this.#fail(explain(error, this.#words));
     });
     request.end();
   }
 
   #upgraded(response: IncomingMessage, head: Buffer): void {
-    if (this.#received - head.length > MAX_HEAD) return this.#fail(tooLarge());
+    if (this.#received - head.length > MAX_HEAD) return this.#fail(tooLarge(this.#words));
     this.#settle();
     this.#resolve(answer(response, head.subarray(0, MAX_BODY), head));
   }
 
-  /** Any status but 101, and a 101 without the headers of an upgrade. */
-  #answered(response: IncomingMessage): void {
+  /** Every answer to CONNECT, for Node takes them all for a tunnel, interim ones too. */
+  #connected(response: IncomingMessage, head: Buffer): void {
+    if (this.#received - head.length > MAX_HEAD) return this.#fail(tooLarge(this.#words));
+    if (response.statusCode !== 200) return this.#answered(response, this.#stream, head);
+    this.#settle();
+    // At once: in a later tick the stream may have had its end.
+    if (head.length > 0) this.#stream.unshift(head);
+    this.#resolve(answer(response, NONE, NONE));
+  }
+
+  /** A refusal: any status but 101, a 101 without the headers of an upgrade. `first` stands before what `body` reads. */
+  #answered(response: IncomingMessage, body: Readable, first: Buffer): void {
     this.#answering = true;
     this.#stream.off('data', this.#count);
-    const chunks: Buffer[] = [];
-    let length = 0;
-    const finish = (): void => {
-      this.#settle();
-      this.#resolve(answer(response, Buffer.concat(chunks, Math.min(length, MAX_BODY)), NONE));
-      this.#request.destroy();
-    };
-    this.#wait = setTimeout(finish, BODY_WAIT);
-    response.on('data', (chunk: Buffer) => {
+    const chunks = [first];
+    let { length } = first;
+    const onData = (chunk: Buffer): void => {
       chunks.push(chunk);
       length += chunk.length;
       if (length >= MAX_BODY) finish();
-    });
+    };
+    const finish = (): void => {
+      this.#settle();
+      body.off('data', onData);
+      for (const event of OVER) body.off(event, finish);
+      this.#resolve(answer(response, Buffer.concat(chunks, Math.min(length, MAX_BODY)), NONE));
+      // Nobody hears what the rest of it runs into.
+      response.on('error', () => {});
+      this.#request.destroy();
+    };
+    if (length >= MAX_BODY) return finish();
+    this.#wait = setTimeout(finish, BODY_WAIT);
+    body.on('data', onData);
     // A body that breaks off is still what there is to know of a refusal.
-    response.on('error', finish);
-    response.on('close', finish);
+    for (const event of OVER) body.on(event, finish);
   }
 
   #fail(error: unknown): void {
@@ -145,7 +182,7 @@ class Exchange {
 
   /** Node's parser counts names and values only, and takes spaces between them without end; this counts what arrives. */
   readonly #count = (chunk: Buffer): void => {
-    if (this.#received > MAX_HEAD) this.#fail(tooLarge());
+    if (this.#received > MAX_HEAD) this.#fail(tooLarge(this.#words));
     this.#received += chunk.length;
   };
 }
@@ -156,17 +193,17 @@ function answer(response: IncomingMessage, body: Buffer, head: Buffer): Answer {
 }
 
 /** The parser's complaints have codes of their own; all else is the stream's. */
-function explain(error: NodeJS.ErrnoException): Error {
-  if (error.code === 'HPE_HEADER_OVERFLOW') return tooLarge(error);
+function explain(error: NodeJS.ErrnoException, words: Words): Error {
+  if (error.code === 'HPE_HEADER_OVERFLOW') return tooLarge(words, error);
   if (error.code?.startsWith('HPE_')) {
-    return new BadHandshakeError('the answer is not HTTP', undefined, { cause: error });
+    return new BadHandshakeError(`${words.answer} is not HTTP`, undefined, { cause: error });
   }
-  return new TransportError('the connection broke before the server answered', { cause: error });
+  return new TransportError(`the connection broke before ${words.peer} answered`, { cause: error });
 }
 
-function tooLarge(cause?: Error): BadHandshakeError {
+function tooLarge(words: Words, cause?: Error): BadHandshakeError {
   return new BadHandshakeError(
-    `the head of the answer is larger than ${MAX_HEAD} bytes`,
+    `the head of ${words.answer} is larger than ${MAX_HEAD} bytes`,
     undefined,
     { cause },
   );

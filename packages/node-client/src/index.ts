@@ -52,6 +52,7 @@ export {
   WriteClosedError,
   type WriteOptions,
 } from '@ws/conn';
+export type { ProxyOption, ProxyRequest } from './choose-proxy.ts';
 export type { NetDial } from './connect.ts';
 export type { CookieJar } from './cookies.ts';
 export {
@@ -63,5 +64,7 @@ export {
 } from './dialer.ts';
 export { BadHandshakeError, type RefusedResponse } from './errors.ts';
 export type { DialerOptions, DialOptions } from './options.ts';
+export { type Environment, proxyFromEnvironment } from './proxy-environment.ts';
+export { type ReconnectingOptions, type RetryDecision, reconnecting } from './reconnecting.ts';
 export type { HeadersInput } from './request.ts';
 export type { DialAddress } from './url.ts';

@@ -1,5 +1,6 @@
 import type { ConnectionOptions } from 'node:tls';
 import { type ConnSettings, connSettingNames, duration, resolveSettings } from '@ws/conn';
+import { checkProxy, type ProxyOption, type ProxyPlan } from './choose-proxy.ts';
 import type { NetDial } from './connect.ts';
 import type { CookieJar } from './cookies.ts';
 import { checkSubprotocols, type HeadersInput } from './request.ts';
@@ -9,11 +10,27 @@ export interface DialerOptions extends ConnSettings {
   /** For the whole of the handshake, from the lookup to the 101, in ms; `false`: no bound. Default: 10 s. */
   readonly handshakeTimeout?: number | false | undefined;
   /**
+   * Through which proxy to connect: `'env'` for the one of the environment, a URL, a function, or `false` for none; see
+   * {@link ProxyOption}. With one, `netDial` opens the stream to the proxy, and `netDialTLS` the one to an https proxy;
+   * the server's TLS is then always laid over the tunnel. URLs of Unix sockets are never dialed through a proxy.
+   * Default: `false`; `'env'` for `dial`.
+   */
+  readonly proxy?: ProxyOption | undefined;
+  /**
+   * How many redirects (301, 302, 303, 307, 308) of one dial are followed, 0 to 5; `false` is 0. Never from wss to ws.
+   * To another host or port without any of the dial's `headers`, Host among them, and without the client certificate of
+   * `tls`; what is sent there besides the handshake are the `subprotocols` and the jar's cookies for that URL. The proxy
+   * is chosen anew, the timeout is for the whole. Default: `false`, a redirect is a BadHandshakeError.
+   */
+  readonly followRedirects?: number | false | undefined;
+  /**
    * For `tls.connect`: `ca`, `cert`, `key`, `servername`, `rejectUnauthorized`, ... Where to connect to stays the
-   * URL's. Default: what Node trusts.
+   * URL's. Those that say who we are or whom to expect (`cert`, `key`, `pfx`, `pskCallback`, `session`, `servername`,
+   * `ALPNProtocols`) are for the server of the URL only; the others hold for an https proxy and for where a redirect
+   * leads as well, and so does a `secureContext`, which is taken as it is. Default: what Node trusts.
    */
   readonly tls?: ConnectionOptions | undefined;
-  /** Opens the stream; TLS is laid over it for wss URLs. Default: `net.connect`. */
+  /** Opens the stream, to the proxy where there is one; TLS is laid over it for wss URLs. Default: `net.connect`. */
   readonly netDial?: NetDial | undefined;
   /** Opens the stream of wss URLs, with TLS done already. Default: `netDial` or `tls.connect`. */
   readonly netDialTLS?: NetDial | undefined;
@@ -38,6 +55,8 @@ export interface DialOptions {
 
 const DIALER_KEYS: readonly (keyof DialerOptions)[] = [
   'handshakeTimeout',
+  'proxy',
+  'followRedirects',
   'tls',
   'netDial',
   'netDialTLS',
@@ -48,10 +67,15 @@ const DIALER_KEYS: readonly (keyof DialerOptions)[] = [
 
 const DIAL_KEYS: readonly (keyof DialOptions)[] = ['headers', 'subprotocols', 'signal'];
 
+const MAX_REDIRECTS = 5;
+
 /** {@link DialerOptions}, checked. */
 export interface DialerPlan {
   /** Milliseconds; Infinity for no bound. */
   readonly handshakeTimeout: number;
+  readonly proxy: ProxyPlan;
+  /** 0 for none. */
+  readonly followRedirects: number;
   readonly tls: ConnectionOptions | undefined;
   readonly netDial: NetDial | undefined;
   readonly netDialTLS: NetDial | undefined;
@@ -72,6 +96,8 @@ export function checkDialerOptions(options: DialerOptions): DialerPlan {
   const conn = connSettingNames.map((name) => [name, options[name]]);
   return {
     handshakeTimeout: duration('handshakeTimeout', options.handshakeTimeout, 10_000, true),
+    proxy: checkProxy(options.proxy ?? false),
+    followRedirects: redirectCount(options.followRedirects ?? false),
     tls: tls && { ...tls },
     netDial: dialFunction('netDial', options.netDial),
     netDialTLS: dialFunction('netDialTLS', options.netDialTLS),
@@ -97,6 +123,19 @@ function checkKeys(who: string, options: object, known: readonly string[]): void
     if (known.includes(key)) continue;
     throw new TypeError(`${who}: unknown option ${key}; there are ${known.join(', ')}`);
   }
+}
+
+function redirectCount(value: unknown): number {
+  if (value === false) return 0;
+  if (typeof value !== 'number') {
+    throw new TypeError(`followRedirects: expected false or a number, got ${typeName(value)}`);
+  }
+  if (!Number.isInteger(value) || value < 0 || value > MAX_REDIRECTS) {
+    throw new RangeError(
+      `followRedirects: expected a whole number from 0 to ${MAX_REDIRECTS}, got ${value}`,
+    );
+  }
+  return value;
 }
 
 function dialFunction(name: string, value: NetDial | undefined): NetDial | undefined {

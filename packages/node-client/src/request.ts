@@ -15,6 +15,8 @@ export interface HandshakeRequest {
   readonly key: string;
   /** Names and values in turn, as they are sent. */
   readonly headers: readonly string[];
+  /** The caller's own headers, without the subprotocols. */
+  readonly own: readonly (readonly [string, string])[];
   /** The subprotocols on offer. */
   readonly subprotocols: readonly string[];
   /** The caller gave a Cookie header, which goes before the jar's. */
@@ -77,7 +79,13 @@ export function makeRequest(
   }
   lines.push(...own.filter(([name]) => name.toLowerCase() !== 'host'));
   const hasCookie = own.some(([name]) => name.toLowerCase() === 'cookie');
-  return { key, headers: lines.flat(), subprotocols: offered, hasCookie };
+  return {
+    key,
+    headers: lines.flat(),
+    own: own.filter(([name]) => name.toLowerCase() !== PROTOCOL),
+    subprotocols: offered,
+    hasCookie,
+  };
 }
 
 /** The caller's headers, one pair for each line, checked. */

@@ -21,6 +21,8 @@ export interface Target {
   readonly host: string;
   /** The request target: path and query, never a fragment (RFC 6455, section 3). */
   readonly path: string;
+  /** The whole of it, as ws or wss. */
+  readonly url: string;
   /** The URL that a cookie jar knows the server by: http for ws, https for wss. */
   readonly cookieUrl: string;
 }
@@ -83,8 +85,7 @@ function tcpTarget(text: string, secure: boolean): Target {
     address: tcpAddress(host, url.port === '' ? (secure ? 443 : 80) : Number(url.port)),
     secure,
     host: url.host,
-    path,
-    cookieUrl: `${secure ? 'https' : 'http'}://${url.host}${path}`,
+    ...urls(secure, url.host, path),
   };
 }
 
@@ -106,8 +107,25 @@ function unixTarget(text: string, secure: boolean): Target {
     address: unixAddress(socketPath(file)),
     secure,
     host: 'localhost',
+    ...urls(secure, 'localhost', path),
+  };
+}
+
+/** The same server, asked for something else. */
+export function withPath(target: Target, path: string): Target {
+  return { ...target, ...urls(target.secure, target.host, path) };
+}
+
+function urls(
+  secure: boolean,
+  host: string,
+  path: string,
+): Pick<Target, 'path' | 'url' | 'cookieUrl'> {
+  const rest = `://${host}${path}`;
+  return {
     path,
-    cookieUrl: `${secure ? 'https' : 'http'}://localhost${path}`,
+    url: `${secure ? 'wss' : 'ws'}${rest}`,
+    cookieUrl: `${secure ? 'https' : 'http'}${rest}`,
   };
 }
 
@@ -133,7 +151,8 @@ function socketPath(encoded: string): string {
   return path;
 }
 
-function tcpAddress(host: string, port: number): DialAddress {
+/** An address of TCP that names itself. */
+export function tcpAddress(host: string, port: number): DialAddress {
   const name = `${host.includes(':') ? `[${host}]` : host}:${port}`;
   return { host, port, toString: () => name };
 }

@@ -5,9 +5,9 @@ describe('new Dialer', () => {
   it.each<[string, object, new () => Error, string]>([
     [
       'an unknown option',
-      { proxy: 'env' },
+      { proxies: 'env' },
       TypeError,
-      'Dialer: unknown option proxy; there are handshakeTimeout, tls',
+      'Dialer: unknown option proxies; there are handshakeTimeout, proxy, followRedirects, tls',
     ],
     [
       'an option in another case',

@@ -80,8 +80,9 @@ const RULES: readonly Rule[] = [
 
 const ABSOLUTE = /^(?:https?|wss?):\/\/([^/?#]*)/i;
 
-/** A path, or an absolute URI whose authority is what the Host header says (RFC 9112, section 3.2). */
+/** A path, or an absolute URI whose authority is what the Host header says (RFC 9112, section 3.2). No fragment is sent. */
 function isTarget(target: string, host: string): boolean {
+  if (target.includes('#')) return false;
   const authority = ABSOLUTE.exec(target)?.[1];
   return target.startsWith('/') || authority?.toLowerCase() === host.toLowerCase();
 }

@@ -64,6 +64,7 @@ export class Handshake {
       await this.wait(new Promise((resolve) => response.once('close', resolve)));
       earlier = earlierResponse(req, this.#socket);
     }
+    if (!this.#socket.writable) throw this.#gone();
     // Node took the connection for idle after the last of them.
     (this.#socket as Partial<Socket>).setTimeout?.(0);
   }
@@ -88,10 +89,15 @@ export class Handshake {
     return work;
   }
 
-  /** The answer is about to be written. @throws TransportError when nobody would get it. */
-  end(): void {
+  /**
+   * The answer is about to be written.
+   *
+   * @throws TransportError when nobody would get it, Error when there has been one.
+   */
+  end(req: IncomingMessage): void {
     this.release();
     if (this.#failure !== undefined) throw this.#failure;
+    if (isAnswered(req, this.#socket)) throw answered();
     if (!this.#socket.writable) throw this.#gone();
   }
 
@@ -156,14 +162,39 @@ export class Handshake {
   }
 }
 
+/** What Node's HTTP server keeps on a socket that it reads. */
+interface HttpSocket extends Duplex {
+  readonly parser?: unknown;
+  readonly _httpMessage?: ServerResponse | null;
+}
+
 /**
  * The response to an earlier request that `socket` still carries. Node holds 'upgrade' back for none, as little as
  * 'request', but lines up the responses itself; whose turn it is only this field of its own tells.
  */
 export function earlierResponse(req: IncomingMessage, socket: Duplex): ServerResponse | undefined {
-  const { _httpMessage: response } = socket as { _httpMessage?: ServerResponse | null };
+  const { _httpMessage: response } = socket as HttpSocket;
   // Of a plain request that is handed to `upgrade` it is the response to that very request.
   return response == null || response.req === req ? undefined : response;
+}
+
+/** Says whether the application has answered the request itself: by the response to it, or by ending its socket. */
+export function isAnswered(req: IncomingMessage, socket: HttpSocket): boolean {
+  if (socket.destroyed) return false;
+  const { _httpMessage: response, parser } = socket;
+  if (response?.req === req) return response.headersSent;
+  // Node keeps the response to every request that it reads until it is finished.
+  return socket.writableEnded || (parser != null && response == null);
+}
+
+/** The mistake of a caller, not of the peer. */
+export function answered(): Error {
+  return new Error('websocket: the request has been answered by something else');
+}
+
+/** Says whether Node still reads requests from the socket: it came by another event than 'upgrade'. */
+export function isRead(socket: HttpSocket): boolean {
+  return socket.parser != null;
 }
 
 /** Says whether there is something to wait for. */

@@ -56,5 +56,13 @@ export type { ClientAddress } from './limits.ts';
 export type { Subprotocols } from './negotiate.ts';
 export type { AuthOf, Refusal, UpgraderOptions } from './options.ts';
 export type { CheckOrigin } from './origin.ts';
-export { type ServeOptions, serve, type WebSocketServer } from './serve.ts';
-export { type ConnHandler, type HandlerContext, Upgrader } from './upgrader.ts';
+export type { NoParams, RouteParams } from './routes.ts';
+export { serve, type WebSocketServer } from './serve.ts';
+export type { RoutedServeOptions, ServeOptions } from './serve-options.ts';
+export {
+  type ConnHandler,
+  type HandlerContext,
+  type Routes,
+  type UpgradeListener,
+  Upgrader,
+} from './upgrader.ts';

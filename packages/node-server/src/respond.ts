@@ -70,3 +70,10 @@ export function endRefused(socket: Duplex): void {
   socket.end();
   socket.resume();
 }
+
+/** Ends a socket that the application has ended itself, once its answer is out. Any other is still Node's to read. */
+export function endAnswered(socket: Duplex): void {
+  if (!socket.writableEnded) return;
+  if (socket.writableFinished) endRefused(socket);
+  else socket.once('finish', () => endRefused(socket));
+}

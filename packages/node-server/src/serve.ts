@@ -1,44 +1,13 @@
 import { once } from 'node:events';
-import {
-  createServer,
-  Server as HttpServer,
-  type IncomingMessage,
-  type RequestListener,
-} from 'node:http';
-import {
-  createServer as createTlsServer,
-  Server as HttpsServer,
-  type ServerOptions,
-} from 'node:https';
-import { type AddressInfo, isIPv6, type Socket } from 'node:net';
-import { resolve } from 'node:path';
+import type { Server as HttpServer, RequestListener } from 'node:http';
+import type { Server as HttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CloseCode, type Conn, duration } from '@ws/conn';
-import {
-  type AuthOf,
-  checkKeys,
-  expect,
-  pickUpgraderOptions,
-  type UpgraderOptions,
-  upgraderOptionNames,
-} from './options.ts';
-import { type ConnHandler, Upgrader } from './upgrader.ts';
-
-/** What {@link serve} can be told, besides all that an {@link Upgrader} can. */
-export interface ServeOptions<Result = undefined> extends UpgraderOptions<Result> {
-  /** Default: 0, a port that is free. */
-  readonly port?: number | undefined;
-  /** Default: all interfaces. */
-  readonly host?: string | undefined;
-  /** A Unix socket to listen on in place of a port. */
-  readonly path?: string | undefined;
-  /** Certificate and key, as node:https takes them: serves wss. */
-  readonly tls?: ServerOptions | undefined;
-  /** A server of yours, which stays yours: it is not closed. It listens already, will, or is told to by `port`. */
-  readonly server?: HttpServer | HttpsServer | undefined;
-  /** Answers requests that are no upgrades, as node:http's 'request' does. Default: 426. */
-  readonly request?: RequestListener | undefined;
-}
+import { makeServer, upgradeRequired, urlOf } from './http-server.ts';
+import { type AuthOf, expect, pickUpgraderOptions } from './options.ts';
+import { checkServeOptions, type RoutedServeOptions, type ServeOptions } from './serve-options.ts';
+import { type ConnHandler, type UpgradeListener, Upgrader } from './upgrader.ts';
 
 /** A server that {@link serve} has started. */
 export interface WebSocketServer {
@@ -53,20 +22,10 @@ export interface WebSocketServer {
   close(options?: { timeout?: number | undefined }): Promise<void>;
 }
 
-const SERVE_OPTION_NAMES: readonly (keyof ServeOptions)[] = [
-  'port',
-  'host',
-  'path',
-  'tls',
-  'server',
-  'request',
-  ...upgraderOptionNames,
-];
-
 /**
  * Starts a WebSocket server and resolves when it listens.
  *
- * @param handler - Runs each connection.
+ * @param handler - Runs each connection that has no route. With `routes` it may be left out: other paths get 404 then.
  * @throws (rejects with) TypeError or RangeError for bad options; the error of `listen`, EADDRINUSE for example.
  *
  * @example
@@ -78,12 +37,22 @@ const SERVE_OPTION_NAMES: readonly (keyof ServeOptions)[] = [
  * await server.close();
  * ```
  */
-export async function serve<Result = undefined>(
-  options: ServeOptions<Result>,
+export function serve<Result = undefined, Pattern extends string = string>(
+  options: ServeOptions<Result, Pattern>,
   handler: ConnHandler<AuthOf<Result>>,
+): Promise<WebSocketServer>;
+export function serve<Result = undefined, Pattern extends string = string>(
+  options: RoutedServeOptions<Result, Pattern>,
+  handler?: ConnHandler<AuthOf<Result>>,
+): Promise<WebSocketServer>;
+export async function serve<Result>(
+  options: ServeOptions<Result>,
+  handler?: ConnHandler<AuthOf<Result>>,
 ): Promise<WebSocketServer> {
   checkServeOptions(options);
-  expect('handler', handler, typeof handler === 'function', 'a function');
+  if (options.routes === undefined || handler !== undefined) {
+    expect('handler', handler, typeof handler === 'function', 'a function');
+  }
   const upgrader = new Upgrader<Result>(pickUpgraderOptions(options));
   const running = new RunningServer(options, upgrader, handler);
   try {
@@ -109,7 +78,11 @@ class RunningServer<Result> implements WebSocketServer {
   /** One for all sockets, so that a connection keeps none of its own. */
   readonly #onClose: (this: Duplex) => void;
   readonly #onRequest: RequestListener;
-  readonly #onUpgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  readonly #onUpgrade: UpgradeListener;
+  /** On a server of the user's, who may add a listener later: that one answers alone then. */
+  readonly #unlessOthers: RequestListener = (req, res) => {
+    if (this.#http.listenerCount('request') === 1) upgradeRequired(req, res);
+  };
   /** Set by `close`; called whenever something has ended. */
   #progress: (() => void) | undefined;
   #requests = 0;
@@ -118,28 +91,46 @@ class RunningServer<Result> implements WebSocketServer {
   constructor(
     options: ServeOptions<Result>,
     upgrader: Upgrader<Result>,
-    handler: ConnHandler<AuthOf<Result>>,
+    handler: ConnHandler<AuthOf<Result>> | undefined,
   ) {
     this.#options = options;
     this.#http = options.server ?? makeServer(options);
-    this.#onRequest = options.request ?? upgradeRequired;
+    this.#onRequest = options.request ?? (options.server ? this.#unlessOthers : upgradeRequired);
     const forget = (socket: Duplex): void => this.#forget(socket);
     this.#onClose = function () {
       forget(this);
     };
-    const upgrade = upgrader.handler((conn, req, context) => {
+    const upgrade = this.#listener(options, upgrader, handler);
+    this.#onUpgrade = (req, socket, head) => {
+      this.#pending.add(socket);
+      // Those of a plain server of ours are listened to since they came.
+      if (!this.#sockets.has(socket)) socket.on('close', this.#onClose);
+      upgrade(req, socket, head);
+    };
+  }
+
+  #listener(
+    { routes }: ServeOptions<Result>,
+    upgrader: Upgrader<Result>,
+    handler: ConnHandler<AuthOf<Result>> | undefined,
+  ): UpgradeListener {
+    const rest = handler && this.#counted(handler);
+    if (routes === undefined) return upgrader.handler(rest!);
+    const counted = Object.entries(routes).map(([path, run]) => [path, this.#counted(run)]);
+    return upgrader.routes(Object.fromEntries(counted), rest);
+  }
+
+  /** The same handler, whose connections are known to the server. */
+  #counted<Params>(
+    handler: ConnHandler<AuthOf<Result>, Params>,
+  ): ConnHandler<AuthOf<Result>, Params> {
+    return (conn, req, context) => {
       this.#pending.delete(req.socket);
       this.#conns.set(conn.underlyingConn, conn);
       this.connections.add(conn);
       // It was on its way when the server began to close.
       if (this.#closed !== undefined) return conn.close(CloseCode.GoingAway);
       return handler(conn, req, context);
-    });
-    this.#onUpgrade = (req, socket, head) => {
-      this.#pending.add(socket);
-      // Those of a plain server of ours are listened to since they came.
-      if (!this.#sockets.has(socket)) socket.on('close', this.#onClose);
-      upgrade(req, socket, head);
     };
   }
 
@@ -210,6 +201,8 @@ class RunningServer<Result> implements WebSocketServer {
   }
 
   #watch(): void {
+    // Node would drop the connection without a word.
+    this.#http.on('connect', this.#onUpgrade);
     this.#http.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
       socket.on('close', this.#onClose);
@@ -222,91 +215,4 @@ class RunningServer<Result> implements WebSocketServer {
       });
     });
   }
-}
-
-/** A server whose connections have as long for their TLS handshake and their request's head as for the answer. */
-function makeServer(options: ServeOptions<unknown>): HttpServer | HttpsServer {
-  const { handshakeTimeout = 10_000, tls } = options;
-  const bounds =
-    handshakeTimeout === false
-      ? {}
-      : {
-          headersTimeout: Math.ceil(handshakeTimeout),
-          requestTimeout: Math.max(Math.ceil(handshakeTimeout), 300_000),
-          connectionsCheckingInterval: Math.min(1_000, Math.ceil(handshakeTimeout / 4)),
-        };
-  const tlsBound = handshakeTimeout === false ? {} : { handshakeTimeout };
-  // A flag of the process would let requests in whose head has two readings.
-  const strict = { ...bounds, insecureHTTPParser: false };
-  const http =
-    tls === undefined ? createServer(strict) : createTlsServer({ ...strict, ...tlsBound, ...tls });
-  // Every line is seen; the size of the head, 16 KiB, is bound enough.
-  http.maxHeadersCount = 0;
-  return http;
-}
-
-const upgradeRequired: RequestListener = (_req, res) => {
-  res
-    .writeHead(426, {
-      Upgrade: 'websocket',
-      Connection: 'close, Upgrade',
-      'Content-Type': 'text/plain; charset=utf-8',
-      'Sec-WebSocket-Version': '13',
-    })
-    .end('this is a WebSocket server\n');
-};
-
-/** @throws TypeError, RangeError that names the option. The Upgrader checks those that are its own. */
-function checkServeOptions(options: ServeOptions<unknown>): void {
-  checkKeys('serve', options, SERVE_OPTION_NAMES);
-  const { port, host, path, tls, server, request } = options;
-  if (port !== undefined) {
-    expect('port', port, typeof port === 'number', 'a number');
-    if (!(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
-      throw new RangeError(`port: expected 0 to 65535, got ${port}`);
-    }
-  }
-  if (host !== undefined) expect('host', host, typeof host === 'string', 'a string');
-  if (path !== undefined) expect('path', path, typeof path === 'string', 'a string');
-  if (tls !== undefined) {
-    expect('tls', tls, typeof tls === 'object' && tls !== null, 'an object');
-  }
-  if (request !== undefined) {
-    expect('request', request, typeof request === 'function', 'a function');
-  }
-  if (path !== undefined && (port ?? host) !== undefined) {
-    throw new TypeError('path: a Unix socket has neither port nor host');
-  }
-  if (server !== undefined) checkServer(options);
-}
-
-function checkServer({ port, host, path, tls, server, request }: ServeOptions<unknown>): void {
-  const given: unknown = server;
-  const known = given instanceof HttpServer || given instanceof HttpsServer;
-  expect('server', server, known, 'a server of node:http or node:https');
-  if (tls !== undefined) throw new TypeError('tls: the server given has its own');
-  if (request !== undefined && server?.listenerCount('request') !== 0) {
-    throw new TypeError('request: the server given has a listener of its own');
-  }
-  if (server?.listening && (port ?? host ?? path) !== undefined) {
-    throw new TypeError('server: it listens already; leave port, host and path out');
-  }
-}
-
-function urlOf(http: HttpServer | HttpsServer, host: string | undefined): string {
-  const scheme = http instanceof HttpsServer ? 'wss' : 'ws';
-  const address = http.address() as AddressInfo | string;
-  if (typeof address === 'string') return `${scheme}+unix:${socketPath(address)}`;
-  return `${scheme}://${reachable(host ?? address.address)}:${address.port}`;
-}
-
-/** The path of a Unix socket as it stands in a URL, where a colon would end it. */
-function socketPath(path: string): string {
-  return encodeURI(resolve(path)).replace(/[:?#]/g, encodeURIComponent);
-}
-
-/** The host by which this machine reaches what listens on `host`. */
-function reachable(host: string): string {
-  if (host === '' || host === '::' || host === '0.0.0.0') return '127.0.0.1';
-  return isIPv6(host) ? `[${host}]` : host;
 }

@@ -5,7 +5,14 @@ import { CloseCode, Conn } from '@ws/conn';
 import { nodeHost, socketTransport } from '@ws/node-io';
 import { checkKey, checkOneOrigin, checkRequest } from './check-request.ts';
 import { HandshakeError, type HeaderPair, serverFault } from './errors.ts';
-import { earlierResponse, Handshake, isThenable } from './handshake.ts';
+import {
+  answered,
+  earlierResponse,
+  Handshake,
+  isAnswered,
+  isRead,
+  isThenable,
+} from './handshake.ts';
 import { type HeadersInput, headerOf, headerPairs, RequestHeaders } from './headers.ts';
 import { Limits, type Slot } from './limits.ts';
 import { checkExtensions, selectSubprotocol } from './negotiate.ts';
@@ -18,27 +25,52 @@ import {
   type UpgraderPlan,
   warn,
 } from './options.ts';
-import { endRefused, refusal, switchingProtocols } from './respond.ts';
+import { endAnswered, endRefused, refusal, switchingProtocols } from './respond.ts';
+import { anyPath, type Found, type NoParams, type RouteParams, RouteTable } from './routes.ts';
 
 /** What a handler gets besides the connection and its request. */
-export interface HandlerContext<Auth> {
+export interface HandlerContext<Auth, Params = NoParams> {
   /** What `authenticate` gave. */
   readonly auth: Auth;
+  /**
+   * The parameters of the route, percent-decoded once: `/feed/a%2Fb` gives `/feed/:id` an `id` of `a/b`. They are what the
+   * client wrote, to be checked like all of its input. An object without a prototype; empty where there is no route.
+   */
+  readonly params: Params;
 }
 
 /**
  * Runs a connection. When it throws or its promise rejects, the connection is closed with 1011; that it returns changes
  * nothing.
  */
-export type ConnHandler<Auth> = (
+export type ConnHandler<Auth, Params = NoParams> = (
   conn: Conn,
   req: IncomingMessage,
-  context: HandlerContext<Auth>,
+  context: HandlerContext<Auth, Params>,
 ) => unknown;
+
+/**
+ * Handlers by the paths of their requests: `/chat`, or `/feed/:id` with a parameter, which is one whole segment and never
+ * empty. Paths are compared as they are sent, upper and lower case and a slash at the end included, their query left out.
+ * A literal segment goes before a parameter, in whatever order the two are given.
+ */
+export type Routes<Pattern extends string, Auth> = {
+  readonly [P in Pattern]: ConnHandler<Auth, RouteParams<P>>;
+};
+
+/** A listener for the 'upgrade' event of a node:http or node:https server. */
+export type UpgradeListener = (req: IncomingMessage, socket: Duplex, head: Uint8Array) => void;
+
+/** Says which handler a request is for. */
+interface Router<Auth> {
+  find(target: string): Found<ConnHandler<Auth>>;
+}
 
 interface Accepted<Auth> {
   readonly conn: Conn;
   readonly auth: Auth;
+  /** Where the path leads to, when that was asked. */
+  readonly found: Found<ConnHandler<Auth>> | undefined;
 }
 
 /**
@@ -70,8 +102,8 @@ export class Upgrader<Result = undefined> {
    *
    * @param headers - For the 101, `Set-Cookie` for example.
    * @throws (rejects with) {@link HandshakeError} after the refusal was written; TransportError when the client is gone;
-   *   TypeError, with nothing written and the socket destroyed, for headers that cannot be sent; Error when it was
-   *   called before for this socket.
+   *   TypeError, with nothing written and the socket destroyed, for headers that cannot be sent; Error, with nothing
+   *   written, when it was called before for this socket or something else has answered the request.
    */
   async upgrade(
     req: IncomingMessage,
@@ -83,13 +115,45 @@ export class Upgrader<Result = undefined> {
   }
 
   /** Makes a listener for 'upgrade'. Refusals are answered, nothing rejects; `report` is told what `handler` throws. */
-  handler(
-    handler: ConnHandler<AuthOf<Result>>,
-  ): (req: IncomingMessage, socket: Duplex, head: Uint8Array) => void {
+  handler(handler: ConnHandler<AuthOf<Result>>): UpgradeListener {
     if (typeof handler !== 'function') throw new TypeError('handler: expected a function');
+    return this.#listener(anyPath(handler));
+  }
+
+  /**
+   * Makes a listener for 'upgrade' that hands each path to its own handler, and otherwise does as {@link handler}'s.
+   *
+   * @param handler - Takes the paths that no route names. Without it they are refused with 404.
+   * @throws TypeError that names the route: for a pattern that is malformed or matches the same paths as another, and for
+   *   what is no function.
+   *
+   * @example
+   * ```ts
+   * import { createServer } from 'node:http';
+   * import { Upgrader } from '@ws/node-server';
+   *
+   * const upgrader = new Upgrader();
+   * const server = createServer();
+   * const listener = upgrader.routes({
+   *   '/chat': (conn) => conn.receive((message) => conn.send(message)),
+   *   '/feed/:id': (conn, _req, { params }) => conn.send(`the feed ${params.id}`),
+   * });
+   * server.on('upgrade', listener);
+   * ```
+   */
+  routes<Pattern extends string>(
+    routes: Routes<Pattern, AuthOf<Result>>,
+    handler?: ConnHandler<AuthOf<Result>>,
+  ): UpgradeListener {
+    // That each handler gets the parameters of its own pattern is the table's doing, not to be seen in its type.
+    const table = routes as unknown as { readonly [pattern: string]: ConnHandler<AuthOf<Result>> };
+    return this.#listener(new RouteTable(table, handler));
+  }
+
+  #listener(router: Router<AuthOf<Result>>): UpgradeListener {
     return (req, socket, head) => {
-      this.#accept(req, socket, head, undefined).then(
-        ({ conn, auth }) => this.#run(handler, conn, req, auth),
+      this.#accept(req, socket, head, undefined, router).then(
+        ({ conn, auth, found }) => this.#run(found!, conn, req, auth),
         (error: unknown) => this.#report(error),
       );
     };
@@ -97,14 +161,14 @@ export class Upgrader<Result = undefined> {
 
   /** No `async` function: its frame would hold the request for as long as the connection lasts. */
   #run(
-    handler: ConnHandler<AuthOf<Result>>,
+    { handler, params }: Found<ConnHandler<AuthOf<Result>>>,
     conn: Conn,
     req: IncomingMessage,
     auth: AuthOf<Result>,
   ): void {
     const failed = this.#failureOf(conn);
     try {
-      const result = handler(conn, req, { auth });
+      const result = handler(conn, req, { auth, params });
       if (isThenable(result)) result.then(undefined, failed);
     } catch (error) {
       failed(error);
@@ -144,20 +208,22 @@ export class Upgrader<Result = undefined> {
     socket: Duplex,
     head: Uint8Array,
     input: HeadersInput | undefined,
+    router?: Router<AuthOf<Result>>,
   ): Promise<Accepted<AuthOf<Result>>> {
     const handshake = new Handshake(socket, head, this.#plan.handshakeTimeout);
     let slot: Slot | undefined;
     try {
       const extra = headerPairs(input);
       slot = this.#limits.take(req);
-      const accepted = await this.#negotiate(handshake, req, socket, extra);
+      const accepted = await this.#negotiate(handshake, req, socket, extra, router);
       this.#keep(slot, accepted.conn);
       return accepted;
     } catch (error) {
       handshake.release();
       const answerable = earlierResponse(req, socket) === undefined;
       try {
-        if (error instanceof HandshakeError && answerable) {
+        if (isAnswered(req, socket)) endAnswered(socket);
+        else if (error instanceof HandshakeError && answerable) {
           await this.#refuse(handshake, req, socket, error);
         } else socket.destroy();
       } finally {
@@ -181,10 +247,14 @@ export class Upgrader<Result = undefined> {
     req: IncomingMessage,
     socket: Duplex,
     extra: readonly HeaderPair[],
+    router: Router<AuthOf<Result>> | undefined,
   ): Promise<Accepted<AuthOf<Result>>> {
     await handshake.turn(req);
+    if (isAnswered(req, socket)) throw answered();
     const headers = new RequestHeaders(req);
     checkRequest(headers, req);
+    if (isRead(socket)) throw outsideUpgrade();
+    const found = router?.find(req.url!);
     checkExtra(extra);
     checkOneOrigin(headers);
     await this.#checkOrigin(handshake, headers, req);
@@ -192,7 +262,7 @@ export class Upgrader<Result = undefined> {
     const auth = await this.#authenticate(handshake, req);
     const subprotocol = selectSubprotocol(headers, req, this.#plan.subprotocols, extra);
     checkExtensions(headers);
-    handshake.end();
+    handshake.end(req);
     socket.write(switchingProtocols(key, subprotocol, extra), 'latin1');
     const { highWaterMark } = this.#plan;
     const conn = new Conn(socketTransport(socket, { highWaterMark }), {
@@ -202,7 +272,7 @@ export class Upgrader<Result = undefined> {
       subprotocol,
       extensions: '',
     });
-    return { conn, auth };
+    return { conn, auth, found };
   }
 
   async #checkOrigin(
@@ -259,6 +329,12 @@ async function ask<T>(
     if (handshake.failure !== undefined && error === handshake.failure) throw error;
     throw serverFault(name, error);
   }
+}
+
+/** The frames that came with such a request are lost: Node has read them as requests. */
+function outsideUpgrade(): HandshakeError {
+  const cause = new Error("websocket: upgrade was called outside a listener for 'upgrade'");
+  return new HandshakeError(500, cause.message, { body: 'Internal Server Error\n', cause });
 }
 
 /** gorilla/websocket's rule: what is negotiated is not for the application to say. */

@@ -19,8 +19,8 @@ afterEach(async () => {
 });
 
 /** `serve` with an end that the test need not see to. */
-const started: typeof serve = async (options, handler) => {
-  const server = await serve(options, handler);
+const started: typeof serve = async (...args: unknown[]) => {
+  const server = await serve(...(args as Parameters<typeof serve>));
   running.push(server);
   return server;
 };
@@ -214,7 +214,11 @@ describe('serve', () => {
   });
 
   it.each([
-    { routes: {} },
+    { routes: [] },
+    { routes: null },
+    { routes: new Map([['/', echo]]) },
+    { routes: { '/': 'echo' } },
+    { routes: { chat: echo } },
     { compression: true },
     { prot: 80 },
     { port: '80' },

@@ -1,0 +1,24 @@
+// A WebSocket beside the routes of an Express application, on one port.
+import { createServer } from 'node:http';
+import process from 'node:process';
+import { serve } from '@ws/node-server';
+import express from 'express';
+
+const app = express();
+app.get('/', (_req, res) => void res.send('a page of Express\n'));
+
+const http = createServer(app);
+const server = await serve({
+  server: http,
+  port: Number(process.env['PORT'] ?? 0),
+  host: '127.0.0.1',
+  routes: { '/echo': (conn) => conn.receive((message) => conn.send(message)) },
+});
+console.log(server.url.replace(/^ws/, 'http'));
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    http.close();
+    void server.close();
+  });
+}

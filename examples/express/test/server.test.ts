@@ -1,0 +1,9 @@
+import { exampleEchoes } from '@ws/testkit/examples';
+
+exampleEchoes({
+  name: 'express',
+  path: '/echo',
+  page: 'a page of Express',
+  missing: 404,
+  elsewhere: 404,
+});

@@ -1,0 +1,9 @@
+import { exampleEchoes } from '@ws/testkit/examples';
+
+exampleEchoes({
+  name: 'fastify',
+  path: '/echo',
+  page: 'a page of Fastify',
+  missing: 404,
+  elsewhere: 404,
+});

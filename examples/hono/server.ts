@@ -1,0 +1,26 @@
+// A WebSocket beside the routes of a Hono application on Node, on one port.
+import { createServer } from 'node:http';
+import process from 'node:process';
+import { getRequestListener } from '@hono/node-server';
+import { serve } from '@ws/node-server';
+import { Hono } from 'hono';
+
+const app = new Hono();
+app.get('/', (c) => c.text('a page of Hono\n'));
+
+const answer = getRequestListener(app.fetch);
+const http = createServer((req, res) => void answer(req, res));
+const server = await serve({
+  server: http,
+  port: Number(process.env['PORT'] ?? 0),
+  host: '127.0.0.1',
+  routes: { '/echo': (conn) => conn.receive((message) => conn.send(message)) },
+});
+console.log(server.url.replace(/^ws/, 'http'));
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    http.close();
+    void server.close();
+  });
+}

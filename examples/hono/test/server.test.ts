@@ -1,0 +1,9 @@
+import { exampleEchoes } from '@ws/testkit/examples';
+
+exampleEchoes({
+  name: 'hono',
+  path: '/echo',
+  page: 'a page of Hono',
+  missing: 404,
+  elsewhere: 404,
+});

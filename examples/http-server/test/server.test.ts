@@ -1,0 +1,3 @@
+import { exampleEchoes } from '@ws/testkit/examples';
+
+exampleEchoes({ name: 'http-server', path: '/', page: '<title>echo</title>', missing: 404 });

@@ -1,0 +1,24 @@
+// wss and https on one port of a node:https server.
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import process from 'node:process';
+import { serve } from '@ws/node-server';
+
+const { PORT = '0', TLS_KEY = 'key.pem', TLS_CERT = 'cert.pem' } = process.env;
+
+const https = createServer(
+  { key: readFileSync(TLS_KEY), cert: readFileSync(TLS_CERT) },
+  (_req, res) => res.end('a page, over TLS\n'),
+);
+
+const server = await serve({ server: https, port: Number(PORT), host: '127.0.0.1' }, (conn) =>
+  conn.receive((message) => conn.send(message)),
+);
+console.log(server.url.replace(/^ws/, 'http'));
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    https.close();
+    void server.close();
+  });
+}

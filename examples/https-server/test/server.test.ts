@@ -1,0 +1,24 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { selfSigned } from '@ws/testkit';
+import { exampleEchoes } from '@ws/testkit/examples';
+import { afterAll } from 'vitest';
+
+const folder = mkdtempSync(join(tmpdir(), 'ws-https-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+exampleEchoes({
+  name: 'https-server',
+  path: '/',
+  page: 'a page, over TLS',
+  missing: 200,
+  ca: async () => (await selfSigned()).cert,
+  env: async () => {
+    const { key, cert } = await selfSigned();
+    const files = { TLS_KEY: join(folder, 'key.pem'), TLS_CERT: join(folder, 'cert.pem') };
+    writeFileSync(files.TLS_KEY, key);
+    writeFileSync(files.TLS_CERT, cert);
+    return files;
+  },
+});

@@ -1,0 +1,27 @@
+// A WebSocket beside the middleware of a Koa application, on one port.
+import { createServer } from 'node:http';
+import process from 'node:process';
+import { serve } from '@ws/node-server';
+import Koa from 'koa';
+
+const app = new Koa();
+app.use((ctx) => {
+  if (ctx.path === '/') ctx.body = 'a page of Koa\n';
+});
+
+const answer = app.callback();
+const http = createServer((req, res) => void answer(req, res));
+const server = await serve({
+  server: http,
+  port: Number(process.env['PORT'] ?? 0),
+  host: '127.0.0.1',
+  routes: { '/echo': (conn) => conn.receive((message) => conn.send(message)) },
+});
+console.log(server.url.replace(/^ws/, 'http'));
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    http.close();
+    void server.close();
+  });
+}

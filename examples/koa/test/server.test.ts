@@ -1,0 +1,9 @@
+import { exampleEchoes } from '@ws/testkit/examples';
+
+exampleEchoes({
+  name: 'koa',
+  path: '/echo',
+  page: 'a page of Koa',
+  missing: 404,
+  elsewhere: 404,
+});

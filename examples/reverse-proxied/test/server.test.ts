@@ -1,0 +1,62 @@
+import { once } from 'node:events';
+import { get } from 'node:https';
+import { text } from 'node:stream/consumers';
+import { Dialer } from '@ws/node-client';
+import { lacksDaemon, selfSigned } from '@ws/testkit';
+import {
+  type Example,
+  type ProxyName,
+  type ReverseProxy,
+  startExample,
+  startReverseProxy,
+} from '@ws/testkit/examples';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+const SLOW_START = 30_000;
+
+describe.each<ProxyName>(['nginx', 'haproxy'])('examples/reverse-proxied', (name) => {
+  describe.skipIf(lacksDaemon(name))(`behind ${name}`, () => {
+    let example: Example;
+    let proxy: ReverseProxy;
+    let dialer: Dialer;
+    let ca: string;
+    beforeEach(async () => {
+      ca = (await selfSigned()).cert;
+      dialer = new Dialer({ tls: { ca } });
+      example = await startExample('reverse-proxied');
+      proxy = await startReverseProxy(name, example.port);
+    }, SLOW_START);
+    afterEach(async () => {
+      await Promise.all([proxy?.close(), example?.stop()]);
+    });
+
+    it('serves a page and an echo of its origin, over TLS', async () => {
+      const [response] = await once(get(`https://${proxy.tlsHost}/`, { ca }), 'response');
+      expect(await text(response)).toBe('a page\n');
+      const { conn } = await dialer.dial(`wss://${proxy.tlsHost}/`, {
+        headers: { Origin: `https://${proxy.tlsHost}` },
+      });
+      await conn.send('hello');
+      expect((await conn.readMessage()).text()).toBe('hello');
+      await conn.close();
+    });
+
+    it('counts connections by client, 20 of each, whatever else the client names', async () => {
+      const url = `ws://${proxy.host}/`;
+      const conns = await Promise.all(
+        Array.from({ length: 20 }, async () => (await dialer.dial(url)).conn),
+      );
+      const more = dialer.dial(url, { headers: { 'X-Forwarded-For': '203.0.113.7' } });
+      await expect(more).rejects.toMatchObject({ status: 429 });
+      await Promise.all(conns.map((conn) => conn.close()));
+    });
+
+    it.each(['SIGINT', 'SIGTERM'] as const)('ends on %s: 1001, exit code 0', async (signal) => {
+      const { conn } = await dialer.dial(`wss://${proxy.tlsHost}/`);
+      void conn.discardReads();
+      const end = example.stop(signal);
+      expect(await conn.closed).toMatchObject({ code: 1001, wasClean: true });
+      expect(await end, example.output()).toBe(0);
+    });
+  });
+});

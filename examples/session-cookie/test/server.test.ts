@@ -1,0 +1,156 @@
+import { once } from 'node:events';
+import { type Dialed, dial } from '@ws/node-client';
+import { type Example, startExample } from '@ws/testkit/examples';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+
+const SLOW_START = 30_000;
+let example: Example;
+
+interface Login {
+  readonly status: number;
+  readonly setCookie: string;
+  /** What a browser would send back. */
+  readonly cookie: string;
+}
+
+async function login(
+  user = 'ada',
+  password = 'analytical engine',
+  { url } = example,
+): Promise<Login> {
+  const body = new URLSearchParams({ user, password });
+  const response = await fetch(`${url}/login`, { method: 'POST', body });
+  const setCookie = response.headers.get('set-cookie') ?? '';
+  return { status: response.status, setCookie, cookie: setCookie.split(';')[0]! };
+}
+
+async function logout(cookie: string, headers: Record<string, string> = {}): Promise<Response> {
+  return fetch(`${example.url}/logout`, { method: 'POST', headers: { cookie, ...headers } });
+}
+
+function connect(
+  cookie: string | undefined,
+  headers: Record<string, string> = {},
+): Promise<Dialed> {
+  return dial(example.ws, { headers: { ...(cookie && { cookie }), ...headers } });
+}
+
+describe('examples/session-cookie', () => {
+  beforeAll(async () => void (example = await startExample('session-cookie')), SLOW_START);
+  afterAll(() => example?.stop());
+
+  it('gives a cookie that no script reads and no other site sends', async () => {
+    const { status, setCookie } = await login();
+    expect(status).toBe(204);
+    expect(setCookie).toMatch(
+      /^session=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict; Max-Age=3600$/,
+    );
+    expect((await login()).setCookie).not.toBe(setCookie);
+  });
+
+  it('connects who has logged in, by name', async () => {
+    const { cookie } = await login();
+    const { conn } = await connect(`theme=dark; ${cookie}; lang=en`);
+    expect((await conn.readMessage()).text()).toBe('hello ada');
+    await conn.send('echo');
+    expect((await conn.readMessage()).text()).toBe('echo');
+    await conn.close();
+  });
+
+  it('connects a page of its own origin, by ws', async () => {
+    const { cookie } = await login();
+    const socket = new WebSocket(example.ws, { headers: { cookie }, origin: example.url });
+    const [greeting] = await once(socket, 'message');
+    expect(String(greeting)).toBe('hello ada');
+    socket.close();
+    await once(socket, 'close');
+  });
+
+  it.each([
+    { says: 'no cookie', cookie: () => undefined },
+    { says: 'another cookie', cookie: () => 'theme=dark' },
+    { says: 'an empty cookie', cookie: () => 'session=' },
+    { says: 'an id that was never given', cookie: () => `session=${'A'.repeat(43)}` },
+    { says: 'a cookie cut short', cookie: (good: string) => good.slice(0, -1) },
+    { says: 'a cookie with another name', cookie: (good: string) => `x${good}` },
+  ])('refuses $says with 401', async ({ cookie }) => {
+    const good = await login();
+    await expect(connect(cookie(good.cookie))).rejects.toMatchObject({ status: 401 });
+  });
+
+  it.each(['https://example.org', 'null', 'http://127.0.0.1.example.org'])(
+    'refuses a page of %s with 403, though it has the cookie',
+    async (origin) => {
+      const { cookie } = await login();
+      await expect(connect(cookie, { Origin: origin })).rejects.toMatchObject({ status: 403 });
+    },
+  );
+
+  it.each([
+    ['ada', 'difference engine'],
+    ['ada', ''],
+    ['grace', 'analytical engine'],
+    ['__proto__', 'analytical engine'],
+  ])('does not log in %s with the password "%s"', async (user, password) => {
+    const { status, setCookie } = await login(user, password);
+    expect([status, setCookie]).toEqual([401, '']);
+  });
+
+  it('closes what a session has opened when it logs out, and refuses its cookie from then on', async () => {
+    const [mine, other] = [await login(), await login()];
+    const [first, second, kept] = [
+      await connect(mine.cookie),
+      await connect(mine.cookie),
+      await connect(other.cookie),
+    ];
+    expect((await logout(mine.cookie)).headers.get('set-cookie')).toContain('Max-Age=0');
+    for (const { conn } of [first, second]) {
+      expect(await Promise.all([conn.closed, conn.discardReads().catch(() => {})])).toMatchObject([
+        { code: 1008, reason: 'logged out' },
+        undefined,
+      ]);
+    }
+    await expect(connect(mine.cookie)).rejects.toMatchObject({ status: 401 });
+    await kept.conn.readMessage();
+    await kept.conn.send('still here');
+    expect((await kept.conn.readMessage()).text()).toBe('still here');
+    await kept.conn.close();
+  });
+
+  it('logs nobody out for a page of another origin', async () => {
+    const { cookie } = await login();
+    expect((await logout(cookie, { Origin: 'https://example.org' })).status).toBe(403);
+    const { conn } = await connect(cookie);
+    await conn.close();
+  });
+
+  it(
+    'closes what a session has opened when it expires, and refuses its cookie from then on',
+    async () => {
+      const own = await startExample('session-cookie', { SESSION_SECONDS: '2' });
+      const { cookie, setCookie } = await login('ada', 'analytical engine', own);
+      expect(setCookie).toContain('Max-Age=2');
+      const { conn } = await dial(own.ws, { headers: { cookie } });
+      void conn.discardReads();
+      expect(await conn.closed).toMatchObject({ code: 1008, reason: 'session expired' });
+      await expect(dial(own.ws, { headers: { cookie } })).rejects.toMatchObject({ status: 401 });
+      expect(await own.stop('SIGINT')).toBe(0);
+    },
+    SLOW_START,
+  );
+
+  it(
+    'ends on SIGTERM: 1001 to everyone, exit code 0',
+    async () => {
+      const own = await startExample('session-cookie');
+      const { cookie } = await login('ada', 'analytical engine', own);
+      const { conn } = await dial(own.ws, { headers: { cookie } });
+      void conn.discardReads();
+      const end = own.stop();
+      expect(await conn.closed).toMatchObject({ code: 1001 });
+      expect(await end, own.output()).toBe(0);
+    },
+    SLOW_START,
+  );
+});

@@ -1,0 +1,44 @@
+// Several WebSocket endpoints on one port: a chat, and feeds by their topic.
+import process from 'node:process';
+import { broadcast, type Conn, serve } from '@ws/node-server';
+
+const visitors = new Set<Conn>();
+const feeds = new Map<string, Set<Conn>>();
+
+const server = await serve({
+  port: Number(process.env['PORT'] ?? 0),
+  host: '127.0.0.1',
+  routes: {
+    '/chat': (conn) => {
+      join(visitors, conn);
+      return conn.receive((message) => {
+        broadcast(visitors, message.text());
+      });
+    },
+    // What is published on a topic reaches its subscribers. `params.topic` is a string, also for the compiler.
+    '/feed/:topic': (conn, _req, { params }) => {
+      join(feedOf(params.topic), conn);
+      return conn.discardReads();
+    },
+    '/feed/:topic/publish': (conn, _req, { params }) =>
+      conn.receive((message) => {
+        broadcast(feeds.get(params.topic) ?? [], message.text());
+      }),
+  },
+});
+console.log(server.url);
+
+function join(set: Set<Conn>, conn: Conn): void {
+  set.add(conn);
+  void conn.closed.then(() => set.delete(conn));
+}
+
+function feedOf(topic: string): Set<Conn> {
+  const feed = feeds.get(topic) ?? new Set();
+  feeds.set(topic, feed);
+  return feed;
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void server.close());
+}

@@ -1,0 +1,89 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { backoffDelay, retryAfter } from '../src/reconnecting-delay.ts';
+
+const range = fc
+  .tuple(
+    fc.double({ min: 1, max: 2 ** 31 - 1, noNaN: true }),
+    fc.double({ min: 1, max: 2 ** 31 - 1, noNaN: true }),
+  )
+  .map(([a, b]) => ({ minDelay: Math.min(a, b), maxDelay: Math.max(a, b) }));
+const tries = fc.integer({ min: 1, max: 5000 });
+const random = fc.double({ min: 0, max: 1, noNaN: true });
+
+describe('backoffDelay', () => {
+  it.each([
+    { tries: 1, random: 0, delay: 100 },
+    { tries: 1, random: 0.5, delay: 150 },
+    { tries: 1, random: 1, delay: 200 },
+    { tries: 2, random: 0, delay: 200 },
+    { tries: 2, random: 1, delay: 400 },
+    { tries: 3, random: 0, delay: 400 },
+    { tries: 4, random: 0, delay: 500 },
+    { tries: 4, random: 1, delay: 1000 },
+    { tries: 400, random: 0, delay: 500 },
+    { tries: 4000, random: 1, delay: 1000 },
+  ])('is $delay ms after $tries tries with a random number of $random', (row) => {
+    const range = { minDelay: 100, maxDelay: 1000 };
+    expect(backoffDelay(row.tries, range, row.random)).toBe(row.delay);
+  });
+
+  it('is never under minDelay nor over maxDelay', () => {
+    fc.assert(
+      fc.property(tries, range, random, (n, range, x) => {
+        const delay = backoffDelay(n, range, x);
+        return delay >= range.minDelay && delay <= range.maxDelay;
+      }),
+    );
+  });
+
+  it('never shrinks with more tries, nor with more chance', () => {
+    fc.assert(
+      fc.property(tries, range, random, random, (n, range, x, y) => {
+        const [less, more] = [Math.min(x, y), Math.max(x, y)];
+        return (
+          backoffDelay(n + 1, range, x) >= backoffDelay(n, range, x) &&
+          backoffDelay(n, range, more) >= backoffDelay(n, range, less)
+        );
+      }),
+    );
+  });
+
+  it('leaves at least half of the most to be waited', () => {
+    fc.assert(
+      fc.property(tries, range, (n, range) => {
+        return backoffDelay(n, range, 0) * 2 >= Math.min(range.maxDelay, range.minDelay * 2 ** n);
+      }),
+    );
+  });
+
+  it('is always the same where minDelay is maxDelay', () => {
+    fc.assert(
+      fc.property(tries, random, (n, x) => {
+        return backoffDelay(n, { minDelay: 70, maxDelay: 70 }, x) === 70;
+      }),
+    );
+  });
+});
+
+describe('retryAfter', () => {
+  const now = Date.UTC(2026, 0, 2, 3, 4, 5);
+
+  it.each([
+    ['nothing', undefined, 0],
+    ['seconds', '120', 120_000],
+    ['no seconds', '0', 0],
+    ['a date', 'Fri, 02 Jan 2026 03:04:35 GMT', 30_000],
+    ['a date of RFC 850', 'Friday, 02-Jan-26 03:04:35 GMT', 30_000],
+    ['a date that is over', 'Fri, 02 Jan 2026 03:04:00 GMT', 0],
+    ['an empty value', '', 0],
+    ['a negative number', '-5', 0],
+    ['a fraction', '1.5', 0],
+    ['words', 'soon', 0],
+    ['words like a date', 'Soon, very', 0],
+    ['a year', '2027-01-01', 0],
+    ['a number without end', '9'.repeat(400), Infinity],
+  ])('reads %s', (_, value, delay) => {
+    expect(retryAfter(value === undefined ? {} : { 'retry-after': value }, now)).toBe(delay);
+  });
+});

@@ -1,0 +1,89 @@
+import type { SeenRequest } from '../servers.ts';
+
+/** What a server says: bytes as Latin-1, or made from the request. */
+export type Bytes = string | ((request: SeenRequest) => string);
+
+/** What a dial makes of it. */
+export type Outcome =
+  | {
+      readonly is: 'refused';
+      readonly status: number;
+      /** The whole message behind `websocket: bad handshake: `. */
+      readonly words: string;
+      /** As Latin-1, when it matters. */
+      readonly body?: string;
+    }
+  | { readonly is: 'broken' }
+  | {
+      readonly is: 'open';
+      readonly subprotocol: string;
+      /** The first message, when there is one. */
+      readonly text: string | undefined;
+    };
+
+/** Says, bytes, outcome, and what is offered. */
+export type Row = readonly [
+  says: string,
+  bytes: Bytes,
+  outcome: Outcome,
+  subprotocols?: readonly string[],
+];
+
+export const refused = (status: number, words: string, body?: string): Outcome => {
+  return body === undefined
+    ? { is: 'refused', status, words }
+    : { is: 'refused', status, words, body };
+};
+/** A refusal for the status alone. */
+export const no = (status: number, phrase: string, body?: string): Outcome => {
+  return refused(status, `the server answered ${`${status} ${phrase}`.trim()}, not 101`, body);
+};
+export const notHttp: Outcome = refused(0, 'the answer is not HTTP', '');
+export const tooLarge: Outcome = refused(
+  0,
+  'the head of the answer is larger than 16384 bytes',
+  '',
+);
+/** The stream ended first. */
+export const broken: Outcome = { is: 'broken' };
+export const open: Outcome = { is: 'open', subprotocol: '', text: undefined };
+export const opens = (text: string | undefined, subprotocol = ''): Outcome => {
+  return { is: 'open', subprotocol, text };
+};
+
+export const UP = 'Upgrade: websocket';
+export const CONN = 'Connection: Upgrade';
+export const accept = (request: SeenRequest): string => `Sec-WebSocket-Accept: ${request.accept}`;
+/** A text frame with `hi`. */
+export const HI = '\x81\x02hi';
+
+/** A 101 of these lines. */
+export function head(...lines: string[]): string {
+  return ['HTTP/1.1 101 Switching Protocols', ...lines, '', ''].join('\r\n');
+}
+
+/** A right answer, with these lines besides. */
+export function plus(...lines: string[]): (request: SeenRequest) => string {
+  return (request) => head(UP, CONN, accept(request), ...lines);
+}
+
+/** A right answer with another status line. */
+export function line(statusLine: string): (request: SeenRequest) => string {
+  return (request) => request.ok().replace(/^.*/, statusLine);
+}
+
+/** A right answer whose Upgrade, Connection or Accept lines are these instead. */
+export function instead(
+  name: 'Upgrade' | 'Connection' | 'Sec-WebSocket-Accept',
+  ...lines: Bytes[]
+) {
+  return (request: SeenRequest): string => {
+    const others = [UP, CONN, accept(request)].filter((other) => !other.startsWith(name));
+    return head(...others, ...lines.map((own) => (typeof own === 'string' ? own : own(request))));
+  };
+}
+
+/** A refusal with these lines and this body. */
+export function refusal(status: number, lines: readonly string[], body = ''): string {
+  return `${[`HTTP/1.1 ${status} Whatever`, ...lines].join('\r\n')}\r\n\r\n${body}`;
+}

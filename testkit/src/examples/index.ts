@@ -1,0 +1,3 @@
+export { type ProxyName, type ReverseProxy, startReverseProxy } from './reverse-proxy.ts';
+export { type Example, startExample } from './start.ts';
+export { type EchoExample, exampleEchoes } from './suite.ts';

@@ -1,0 +1,110 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Daemon, type DaemonOptions, startDaemon } from '../daemon.ts';
+import { type SelfSigned, selfSigned } from '../self-signed.ts';
+
+/** Those whose configurations are in examples/reverse-proxied. */
+export type ProxyName = 'haproxy' | 'nginx';
+
+/** A reverse proxy that is running before a server. */
+export interface ReverseProxy {
+  /** Where it listens, `127.0.0.1:8080` for example. */
+  readonly host: string;
+  /** Where it listens and ends TLS, with the certificate of `selfSigned`. */
+  readonly tlsHost: string;
+  readonly daemon: Daemon;
+  close(): Promise<void>;
+}
+
+const folder = join(import.meta.dirname, '../../../examples/reverse-proxied');
+
+/** What Debian's nginx.conf has around conf.d, made for one process without privileges. */
+const NGINX = `
+daemon off;
+master_process off;
+pid nginx.pid;
+error_log stderr info;
+events {}
+http {
+  access_log off;
+  client_body_temp_path body;
+  proxy_temp_path proxy;
+  fastcgi_temp_path fastcgi;
+  uwsgi_temp_path uwsgi;
+  scgi_temp_path scgi;
+  include app.conf;
+}
+`;
+
+/**
+ * Starts a reverse proxy with its configuration from examples/reverse-proxied, in which nothing is changed but ports,
+ * the certificate and, for tests of that, how long a connection may be silent.
+ *
+ * @param port - Of the server behind it, on 127.0.0.1.
+ * @param silence - With its unit, `1s` for example. Default: what the configuration says.
+ */
+export async function startReverseProxy(
+  name: ProxyName,
+  port: number,
+  silence?: string,
+): Promise<ReverseProxy> {
+  const pems = await selfSigned();
+  const make = name === 'nginx' ? nginx : haproxy;
+  const daemon = await startDaemon({ ...make(pems, port, silence), command: name, ports: 2 });
+  const [plain, tls] = daemon.ports;
+  return {
+    host: `127.0.0.1:${plain}`,
+    tlsHost: `127.0.0.1:${tls}`,
+    daemon,
+    close: () => daemon.close(),
+  };
+}
+
+type Configured = Pick<DaemonOptions, 'args' | 'files'>;
+
+function nginx({ key, cert }: SelfSigned, server: number, silence = '60s'): Configured {
+  return {
+    args: ({ folder: prefix }) => ['-p', prefix, '-e', 'stderr', '-c', 'nginx.conf'],
+    files: ({ ports: [plain, tls] }) => ({
+      'nginx.conf': NGINX,
+      'cert.pem': cert,
+      'key.pem': key,
+      'app.conf': changed('nginx.conf', {
+        'listen 80;': `listen 127.0.0.1:${plain};`,
+        'listen 443 ssl;': `listen 127.0.0.1:${tls} ssl;`,
+        'server 127.0.0.1:8080;': `server 127.0.0.1:${server};`,
+        '/etc/ssl/example.org/cert.pem': 'cert.pem',
+        '/etc/ssl/example.org/key.pem': 'key.pem',
+        'proxy_read_timeout 60s;': `proxy_read_timeout ${silence};`,
+      }),
+    }),
+  };
+}
+
+function haproxy({ key, cert }: SelfSigned, server: number, silence = '60s'): Configured {
+  return {
+    // Debugging mode without the debugging: one process, in the foreground.
+    args: () => ['-db', '-f', 'haproxy.cfg'],
+    files: ({ folder: own, ports: [plain, tls] }) => ({
+      'both.pem': `${cert}\n${key}`,
+      'haproxy.cfg': changed('haproxy.cfg', {
+        'bind :80': `bind 127.0.0.1:${plain}`,
+        'bind :443': `bind 127.0.0.1:${tls}`,
+        'server app1 127.0.0.1:8080': `server app1 127.0.0.1:${server}`,
+        '/etc/ssl/example.org/both.pem': `${own}/both.pem`,
+        'timeout tunnel 60s': `timeout tunnel ${silence}`,
+      }),
+    }),
+  };
+}
+
+/** @throws Error when there is not exactly one place to change: the file is not what it was. */
+function changed(file: string, changes: Readonly<Record<string, string>>): string {
+  let text = readFileSync(join(folder, file), 'utf8');
+  for (const [from, to] of Object.entries(changes)) {
+    const parts = text.split(from);
+    if (parts.length !== 2) throw new Error(`${file}: expected "${from}" once`);
+    text = parts.join(to);
+  }
+  return text;
+}

@@ -1,0 +1,110 @@
+import { once } from 'node:events';
+import { get } from 'node:http';
+import { get as getTls } from 'node:https';
+import { text } from 'node:stream/consumers';
+import { CloseError, Dialer } from '@ws/node-client';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type ClientOptions, WebSocket } from 'ws';
+import { type Example, startExample } from './start.ts';
+
+/** What {@link exampleEchoes} expects of an example. */
+export interface EchoExample {
+  /** The folder's name in examples/. */
+  readonly name: string;
+  /** Of the WebSocket that echoes. */
+  readonly path: string;
+  /** Part of the page on /. */
+  readonly page: string;
+  /** What a page that does not exist is answered with. */
+  readonly missing: number;
+  /** What an upgrade for a path that does not exist is answered with; undefined: all paths echo. */
+  readonly elsewhere?: number | undefined;
+  /** Besides PORT. Default: nothing. */
+  readonly env?: (() => Promise<Readonly<Record<string, string>>>) | undefined;
+  /** Which certificate to trust. */
+  readonly ca?: (() => Promise<string>) | undefined;
+}
+
+const SLOW_START = 30_000;
+
+/** The suite of every example that has a page and an echo: runs it as its README says, and ends it. */
+export function exampleEchoes(wanted: EchoExample): void {
+  const { name, path, page, missing, elsewhere } = wanted;
+
+  describe(`examples/${name}`, () => {
+    let example: Example;
+    let ca: string | undefined;
+    let dialer: Dialer;
+    const start = async (): Promise<Example> => startExample(name, await wanted.env?.());
+
+    beforeAll(async () => {
+      ca = await wanted.ca?.();
+      dialer = new Dialer({ tls: { ca } });
+      example = await start();
+    }, SLOW_START);
+    afterAll(() => example?.stop());
+
+    async function fetchPage(where: string): Promise<{ status: number | undefined; body: string }> {
+      const request =
+        ca === undefined ? get(example.url + where) : getTls(example.url + where, { ca });
+      const [response] = await once(request, 'response');
+      return { status: response.statusCode, body: await text(response) };
+    }
+
+    /** The status of a refused upgrade. */
+    async function refused(where: string, options: ClientOptions = {}): Promise<number> {
+      const socket = new WebSocket(example.ws + where, { ...options, ca });
+      const [request, response] = await once(socket, 'unexpected-response');
+      request.destroy();
+      return response.statusCode;
+    }
+
+    async function expectPages(): Promise<void> {
+      const { status, body } = await fetchPage('/');
+      expect([status, body]).toEqual([200, expect.stringContaining(page)]);
+      expect((await fetchPage('/no-such-page')).status).toBe(missing);
+    }
+
+    it('returns texts and bytes to our client', async () => {
+      const { conn } = await dialer.dial(example.ws + path);
+      await conn.send('grüße 🌍');
+      expect((await conn.readMessage()).text()).toBe('grüße 🌍');
+      const bytes = Uint8Array.from({ length: 60_000 }, (_, i) => i % 251);
+      await conn.send(bytes);
+      expect((await conn.readMessage()).data).toEqual(bytes);
+      expect(await conn.close(1000, 'enough')).toMatchObject({ code: 1000, wasClean: true });
+    });
+
+    it('returns texts to ws', async () => {
+      const socket = new WebSocket(example.ws + path, { ca });
+      await once(socket, 'open');
+      socket.send('hello');
+      const [answer, isBinary] = await once(socket, 'message');
+      expect([String(answer), isBinary]).toEqual(['hello', false]);
+      socket.close(1000);
+      expect((await once(socket, 'close'))[0]).toBe(1000);
+    });
+
+    it('answers requests for pages, before and after upgrades that are refused', async () => {
+      await expectPages();
+      expect(await refused(path, { origin: 'https://example.org' })).toBe(403);
+      expect(await refused(path, { protocolVersion: 8 })).toBe(426);
+      if (elsewhere !== undefined) expect(await refused('/elsewhere')).toBe(elsewhere);
+      await expectPages();
+    });
+
+    it.each(['SIGINT', 'SIGTERM'] as const)(
+      'ends on %s: 1001 to everyone, exit code 0',
+      async (signal) => {
+        const own = await start();
+        const { conn } = await dialer.dial(own.ws + path);
+        const end = own.stop(signal);
+        const error = await conn.readMessage().catch((reason: unknown) => reason);
+        expect(error).toBeInstanceOf(CloseError);
+        expect(error).toMatchObject({ closeCode: 1001 });
+        expect(await end, own.output()).toBe(0);
+      },
+      SLOW_START,
+    );
+  });
+}

@@ -1,0 +1,280 @@
+import { once } from 'node:events';
+import { request } from 'node:https';
+import { text } from 'node:stream/consumers';
+import { BadHandshakeError, CloseError } from '@ws/node-client';
+import { lacksDaemon, rawSocket } from '@ws/testkit';
+import type { ProxyName } from '@ws/testkit/examples';
+import { afterEach, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { echo, firstConn, leave, stage } from './stage.ts';
+
+/** For a test that waits for timeouts of the proxy's, whose unit is the second. */
+const PATIENCE_MS = 30_000;
+const names: readonly ProxyName[] = ['nginx', 'haproxy'];
+
+for (const name of names) {
+  describe.skipIf(lacksDaemon(name))(`serve behind ${name}`, () => {
+    afterEach(leave);
+
+    describe.each(['ws', 'wss'] as const)('by %s', (scheme) => {
+      it('returns texts, bytes and large messages to our client', async () => {
+        const { dialer, urls } = await stage(name, { readLimit: 8 * 1024 * 1024 });
+        const { conn, response } = await dialer.dial(urls[scheme]);
+        expect(response.headers.upgrade).toBe('websocket');
+        await conn.send('');
+        expect((await conn.readMessage()).text()).toBe('');
+        await conn.send('grüße 🌍');
+        expect((await conn.readMessage()).text()).toBe('grüße 🌍');
+        for (const length of [1, 125, 126, 65_535, 65_536, 5_000_000]) {
+          const bytes = Uint8Array.from({ length }, (_, i) => (i * 31) % 251);
+          const sent = conn.send(bytes);
+          const { data } = await conn.readMessage();
+          await sent;
+          expect(Buffer.compare(data, bytes), `${length} bytes`).toBe(0);
+        }
+        expect(await conn.ping()).toBeGreaterThan(0);
+        expect(await conn.close(1000)).toMatchObject({ code: 1000, wasClean: true });
+      });
+
+      it('returns texts, bytes and large messages to ws', async () => {
+        const { handler, conn } = firstConn();
+        const { urls, ca } = await stage(name, { readLimit: 8 * 1024 * 1024 }, (own) => {
+          handler(own);
+          return echo(own);
+        });
+        const socket = new WebSocket(urls[scheme], { ca, perMessageDeflate: false });
+        await once(socket, 'open');
+        const bytes = Buffer.from(Uint8Array.from({ length: 3_000_000 }, (_, i) => i % 249));
+        for (const data of ['hello', Buffer.from([0, 255]), bytes]) {
+          socket.send(data);
+          const [answer, isBinary] = await once(socket, 'message');
+          expect(isBinary).toBe(typeof data !== 'string');
+          expect(Buffer.compare(answer, Buffer.from(data))).toBe(0);
+        }
+        socket.close(4001, 'done');
+        expect((await once(socket, 'close'))[0]).toBe(4001);
+        expect(await (await conn).closed).toMatchObject({ code: 4001, reason: 'done' });
+      });
+
+      it('takes the origin of the host that the browser asked for, and no other', async () => {
+        const { dialer, urls, proxy } = await stage(name);
+        const page = { ws: `http://${proxy.host}`, wss: `https://${proxy.tlsHost}` }[scheme];
+        const { conn } = await dialer.dial(urls[scheme], { headers: { Origin: page } });
+        await conn.close();
+        for (const Origin of ['https://example.org', 'null', `${page}0`]) {
+          const refused = dialer.dial(urls[scheme], { headers: { Origin } });
+          await expect(refused, Origin).rejects.toMatchObject({ status: 403 });
+        }
+      });
+
+      it('takes an origin whose port is the default one', async () => {
+        const { dialer, urls } = await stage(name);
+        const headers = {
+          Host: 'example.org',
+          Origin: { ws: 'http://example.org', wss: 'https://example.org' }[scheme],
+        };
+        const { conn } = await dialer.dial(urls[scheme], { headers });
+        await conn.close();
+      });
+    });
+
+    it('negotiates a subprotocol', async () => {
+      const { dialer, urls } = await stage(name, { subprotocols: ['chat.v2', 'chat'] });
+      const { conn } = await dialer.dial(urls.ws, { subprotocols: ['chat', 'chat.v2'] });
+      expect(conn.subprotocol).toBe('chat.v2');
+      await conn.close();
+    });
+
+    it('brings cookies to authenticate, and its refusal with status, headers and body back', async () => {
+      const { dialer, urls } = await stage(name, {
+        authenticate: (req) =>
+          req.headers.cookie === 'session=ada' || {
+            refuse: 401,
+            headers: { 'WWW-Authenticate': 'Cookie' },
+            body: 'log in first\n',
+          },
+      });
+      const { conn } = await dialer.dial(urls.wss, { headers: { Cookie: 'session=ada' } });
+      await conn.close();
+      const error = await dialer.dial(urls.wss).catch((reason: unknown) => reason);
+      expect(error).toBeInstanceOf(BadHandshakeError);
+      const { status, headers, body } = error as BadHandshakeError;
+      expect([status, headers['www-authenticate'], body.toString()]).toEqual([
+        401,
+        'Cookie',
+        'log in first\n',
+      ]);
+    });
+
+    it('finds routes, with parameters as they were sent', async () => {
+      const { dialer, urls } = await stage(name, {
+        routes: {
+          '/echo': echo,
+          '/feed/:id': (conn, _req, { params }) => conn.send(`feed ${params['id']}`),
+        },
+      });
+      const plain = await dialer.dial(`${urls.ws}/echo?x=1`);
+      await plain.conn.send('hi');
+      expect((await plain.conn.readMessage()).text()).toBe('hi');
+      const feed = await dialer.dial(`${urls.ws}/feed/n%20%2Fw%C3%A9`);
+      expect((await feed.conn.readMessage()).text()).toBe('feed n /wé');
+      await Promise.all([plain.conn.close(), feed.conn.close()]);
+    });
+
+    it('counts connections by the client that the proxy names, whatever the client claims', async () => {
+      const claimed: unknown[] = [];
+      const { dialer, urls } = await stage(name, {
+        maxConnectionsPerAddress: 1,
+        clientAddress: (req) => {
+          claimed.push(req.headers['x-forwarded-for']);
+          return req.headers['x-forwarded-for']?.toString().split(',').at(-1)?.trim();
+        },
+      });
+      const { conn } = await dialer.dial(urls.ws);
+      for (const address of ['203.0.113.7', '203.0.113.8, 203.0.113.9']) {
+        const again = dialer.dial(urls.ws, { headers: { 'X-Forwarded-For': address } });
+        await expect(again).rejects.toMatchObject({ status: 429 });
+      }
+      expect(claimed).toEqual(['127.0.0.1', '127.0.0.1', '127.0.0.1']);
+      await conn.close();
+    });
+
+    it('lets close codes and reasons through, both ways', async () => {
+      const { handler, conn } = firstConn();
+      const { dialer, urls } = await stage(name, {}, handler);
+      const client = await dialer.dial(urls.ws);
+      const server = await conn;
+      void server.discardReads();
+      await client.conn.close(4321, 'grüße');
+      expect(await server.closed).toMatchObject({ code: 4321, reason: 'grüße', wasClean: true });
+
+      const second = await stage(name, {}, (other) => other.close(4444, 'no more'));
+      const { conn: dismissed } = await second.dialer.dial(second.urls.wss);
+      await expect(dismissed.readMessage()).rejects.toMatchObject({
+        closeCode: 4444,
+        reason: 'no more',
+      });
+      expect(await dismissed.closed).toMatchObject({ wasClean: true });
+    });
+
+    it('tells every client 1001 when the server closes', async () => {
+      const { dialer, urls, server } = await stage(name);
+      const conns = await Promise.all(
+        [urls.ws, urls.wss].map(async (url) => (await dialer.dial(url)).conn),
+      );
+      const closing = server.close();
+      for (const conn of conns) {
+        const error = await conn.readMessage().catch((reason: unknown) => reason);
+        expect(error).toBeInstanceOf(CloseError);
+        expect(error).toMatchObject({ closeCode: 1001 });
+        expect(await conn.closed).toMatchObject({ wasClean: true });
+      }
+      await closing;
+    });
+
+    it(
+      'stays connected in silence when its heartbeat is faster than the proxy’s timeout',
+      async () => {
+        const heartbeat = { interval: 400, timeout: 10_000 };
+        const { dialer, urls } = await stage(name, { heartbeat }, echo, '1s');
+        const { conn } = await dialer.dial(urls.ws);
+        // Seven intervals are more than two of its timeouts.
+        let pings = 0;
+        const enough = new Promise<void>((resolve) => {
+          conn.setPingHandler(async (data) => {
+            await conn.writeControl(10, data);
+            if (++pings === 7) resolve();
+          });
+        });
+        const next = conn.readMessage();
+        await enough;
+        await conn.send('still there?');
+        expect((await next).text()).toBe('still there?');
+        await conn.close();
+      },
+      PATIENCE_MS,
+    );
+
+    it(
+      'ends with 1006 on both sides when the proxy takes silence for death',
+      async () => {
+        const { handler, conn } = firstConn();
+        const { dialer, urls } = await stage(name, { heartbeat: false }, handler, '1s');
+        const { conn: client } = await dialer.dial(urls.ws);
+        const server = await conn;
+        for (const end of [client, server]) void end.discardReads();
+        for (const end of [client, server]) {
+          expect(await end.closed).toMatchObject({ code: 1006, wasClean: false });
+        }
+      },
+      PATIENCE_MS,
+    );
+
+    it('loses no first message, of either side', async () => {
+      const { dialer, urls, ca } = await stage(name, {}, async (conn) => {
+        void conn.send('welcome');
+        await echo(conn);
+      });
+      for (const url of [urls.ws, urls.wss]) {
+        const { conn } = await dialer.dial(url);
+        const sent = conn.send('at once');
+        expect((await conn.readMessage()).text()).toBe('welcome');
+        expect((await conn.readMessage()).text()).toBe('at once');
+        await sent;
+        await conn.close();
+
+        const socket = new WebSocket(url, { ca });
+        const [first] = await once(socket, 'message');
+        expect(String(first)).toBe('welcome');
+        socket.terminate();
+      }
+    });
+
+    it('answers what is no upgrade by request, before and after upgrades on that proxy', async () => {
+      const { dialer, urls, proxy, ca } = await stage(name, {
+        request: (req, res) => res.end(`a page at ${req.url} of ${req.headers.host}`),
+      });
+      const page = `a page at /shop?x=1 of ${proxy.tlsHost}`;
+      const ask = async (): Promise<string> => {
+        const asked = request(`https://${proxy.tlsHost}/shop?x=1`, { ca, agent: false }).end();
+        const [response] = await once(asked, 'response');
+        expect(response.statusCode).toBe(200);
+        return text(response);
+      };
+      expect(await ask()).toBe(page);
+      const { conn } = await dialer.dial(urls.wss);
+      expect(await ask()).toBe(page);
+      await conn.close();
+      expect(await ask()).toBe(page);
+    });
+
+    it('hears of a client that is gone without a word', async () => {
+      const { handler, conn } = firstConn();
+      const { proxy } = await stage(name, {}, handler);
+      const raw = await rawSocket(Number(proxy.host.split(':')[1]));
+      await raw.send(
+        `GET / HTTP/1.1\r\nHost: ${proxy.host}\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n` +
+          'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+      );
+      await raw.until('s3pPLMBiTxaQ9kYGzzhZRbK+xOo=');
+      const server = await conn;
+      void server.discardReads();
+      raw.reset();
+      expect(await server.closed).toMatchObject({ code: 1006, wasClean: false });
+    });
+
+    it('refuses a bad handshake through the proxy as it does without', async () => {
+      const { proxy } = await stage(name);
+      const raw = await rawSocket(Number(proxy.host.split(':')[1]));
+      await raw.send(
+        `GET / HTTP/1.1\r\nHost: ${proxy.host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+          'Sec-WebSocket-Version: 12\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+      );
+      const answer = String(await raw.until('\r\n\r\n'));
+      expect(answer).toMatch(/^HTTP\/1\.1 426 /);
+      expect(answer).toMatch(/^sec-websocket-version: 13\r$/im);
+      raw.destroy();
+      await raw.closed;
+    });
+  });
+}
