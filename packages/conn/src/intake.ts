@@ -129,8 +129,8 @@ export class Intake {
     role: Role,
     settings: Settings,
     host: Host,
-    inflation: Inflation | undefined,
-    plains: PlainBuffers | undefined,
+    inflation?: Inflation,
+    plains?: PlainBuffers,
   ) {
     this.#readLimit = settings.readLimit;
     this.#inflation = inflation;

@@ -65,7 +65,7 @@ describe('PreparedMessage', () => {
   it('must be one', async () => {
     const { conn } = wired('server');
     await expect(
-      conn.writePreparedMessage({ type: 1, bytes: new Uint8Array(1) }),
+      conn.writePreparedMessage({ type: 1, bytes: new Uint8Array(1) } as never),
     ).rejects.toBeInstanceOf(TypeError);
   });
 });

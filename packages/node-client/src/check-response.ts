@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
-import { hasToken } from '@ws/codec';
+import {
+  acceptDeflate,
+  type DeflateParameters,
+  type Extension,
+  hasToken,
+  type ProtocolError,
+  parseExtensions,
+} from '@ws/codec';
 import { quote } from './errors.ts';
 import type { Answer } from './exchange.ts';
 import type { HandshakeRequest } from './request.ts';
@@ -8,7 +15,7 @@ import type { HandshakeRequest } from './request.ts';
 /** The part of an answer that is checked. */
 export type CheckedAnswer = Pick<Answer, 'status' | 'httpVersion' | 'rawHeaders'>;
 /** The part of the request that an answer is checked against. */
-export type Asked = Pick<HandshakeRequest, 'key' | 'subprotocols'>;
+export type Asked = Pick<HandshakeRequest, 'key' | 'subprotocols' | 'offer'>;
 
 /** RFC 6455, section 1.3. */
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
@@ -45,11 +52,8 @@ export function faultsOf(answer: CheckedAnswer, asked: Asked): string[] {
   else if (accept[0] !== acceptFor(asked.key)) {
     faults.push(`Sec-WebSocket-Accept is ${quote(accept[0]!)}, which does not answer our key`);
   }
-  // 5: we offer none.
-  const extensions = valuesOf(rawHeaders, 'sec-websocket-extensions');
-  if (extensions.length > 0) {
-    faults.push(`Sec-WebSocket-Extensions ${quote(extensions.join(', '))} was not offered`);
-  }
+  // 5
+  faults.push(...extensionFaults(rawHeaders, asked.offer));
   // 6
   const protocols = valuesOf(rawHeaders, 'sec-websocket-protocol');
   if (protocols.length > 1) faults.push('more than one Sec-WebSocket-Protocol header');
@@ -62,6 +66,42 @@ export function faultsOf(answer: CheckedAnswer, asked: Asked): string[] {
 /** The subprotocol that an answer without faults chose; `''` when it chose none. */
 export function subprotocolOf(answer: CheckedAnswer): string {
   return valuesOf(answer.rawHeaders, 'sec-websocket-protocol')[0] ?? '';
+}
+
+/** What an answer without faults agreed to; undefined: nothing is compressed. */
+export function deflateOf(
+  answer: CheckedAnswer,
+  offer: Extension | undefined,
+): DeflateParameters | undefined {
+  const [response] = parseExtensions(extensionsOf(answer)) ?? [];
+  if (response === undefined || offer === undefined) return undefined;
+  return acceptDeflate(response, offer);
+}
+
+/** The extensions that an answer names, in its own words; `''` for none. */
+export function extensionsOf(answer: CheckedAnswer): string {
+  return valuesOf(answer.rawHeaders, 'sec-websocket-extensions').join(', ');
+}
+
+/** RFC 6455, section 9.1: an answer names what was offered, or nothing; RFC 7692, section 7.1, for its parameters. */
+function extensionFaults(rawHeaders: readonly string[], offer: Extension | undefined): string[] {
+  const lines = valuesOf(rawHeaders, 'sec-websocket-extensions');
+  if (lines.length === 0) return [];
+  const shown = quote(lines.join(', '));
+  const answered = parseExtensions(lines.join(','));
+  if (offer === undefined) return [`Sec-WebSocket-Extensions ${shown} was not offered`];
+  if (answered === undefined) return [`malformed Sec-WebSocket-Extensions ${shown}`];
+  if (answered.length !== 1)
+    return [`Sec-WebSocket-Extensions ${shown} does not name one extension`];
+  try {
+    acceptDeflate(answered[0]!, offer);
+    return [];
+  } catch (error) {
+    const { faults } = error as ProtocolError;
+    return [
+      `Sec-WebSocket-Extensions ${shown} is no answer to our offer: ${faults.map(quote).join(', ')}`,
+    ];
+  }
 }
 
 /** Sec-WebSocket-Accept for a key (RFC 6455, section 4.2.2, step 5). */

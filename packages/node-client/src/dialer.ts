@@ -1,9 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { Conn, type Transport, TransportError } from '@ws/conn';
+import { type Extension, offerDeflate } from '@ws/codec';
+import { Conn, deflateLimits, type Transport, TransportError } from '@ws/conn';
 import { nodeHost, socketTransport } from '@ws/node-io';
 import { Bounds } from './bounds.ts';
-import { faultsOf, named, subprotocolOf } from './check-response.ts';
+import { deflateOf, extensionsOf, faultsOf, named, subprotocolOf } from './check-response.ts';
 import { chooseProxy } from './choose-proxy.ts';
 import { Connector, guarded } from './connect.ts';
 import { checkCookie, storeCookies } from './cookies.ts';
@@ -102,7 +103,9 @@ export class Dialer {
     const { subprotocols, headers = {} } = options;
     const offered =
       subprotocols === undefined ? this.#plan.subprotocols : checkSubprotocols(subprotocols);
-    return { target, request: makeRequest(target, headers, offered) };
+    const limits = deflateLimits(this.#plan.compression, 'client', nodeHost);
+    const offer = limits === undefined ? undefined : offerDeflate(limits);
+    return { target, request: makeRequest(target, headers, offered, offer) };
   }
 
   /** The story: cookies, stream, request and answer, cookies, checks, Conn; and again where a redirect leads. */
@@ -133,7 +136,7 @@ export class Dialer {
           const faults = faultsOf(answer, request);
           if (faults.length > 0) throw new BadHandshakeError(faults.join(', '), answer);
           bounds.signal.throwIfAborted();
-          return this.#hand(line, answer);
+          return this.#hand(line, answer, request.offer);
         }
         if (followed === redirects) throw tooManyRedirects(answer, followed);
         line.drop();
@@ -173,7 +176,7 @@ export class Dialer {
   }
 
   /** From here on the stream is the Conn's. */
-  #hand(line: Guard, answer: Answer): Dialed {
+  #hand(line: Guard, answer: Answer, offer: Extension | undefined): Dialed {
     if (line.stream.destroyed) {
       throw new TransportError('the connection broke during the handshake', { cause: line.error });
     }
@@ -186,7 +189,8 @@ export class Dialer {
       role: 'client',
       host: nodeHost,
       subprotocol: subprotocolOf(answer),
-      extensions: '',
+      extensions: extensionsOf(answer),
+      deflate: deflateOf(answer, offer),
     });
     return { conn, response: { status: answer.status, headers: answer.headers } };
   }
@@ -201,7 +205,7 @@ interface Asked {
 /** The same request, with a new key, for where a redirect leads; to another server without the caller's headers. */
 function redirected({ target, request }: Asked, next: Target): Asked {
   const headers = sameServer(target, next) ? request.own : [];
-  return { target: next, request: makeRequest(next, headers, request.subprotocols) };
+  return { target: next, request: makeRequest(next, headers, request.subprotocols, request.offer) };
 }
 
 function tooManyRedirects(answer: Answer, followed: number): BadHandshakeError {

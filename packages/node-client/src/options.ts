@@ -1,5 +1,11 @@
 import type { ConnectionOptions } from 'node:tls';
-import { type ConnSettings, connSettingNames, duration, resolveSettings } from '@ws/conn';
+import {
+  type Compression,
+  type ConnSettings,
+  connSettingNames,
+  duration,
+  resolveSettings,
+} from '@ws/conn';
 import { checkProxy, type ProxyOption, type ProxyPlan } from './choose-proxy.ts';
 import type { NetDial } from './connect.ts';
 import type { CookieJar } from './cookies.ts';
@@ -82,6 +88,7 @@ export interface DialerPlan {
   readonly jar: CookieJar | undefined;
   readonly subprotocols: readonly string[];
   readonly conn: ConnSettings;
+  readonly compression: Compression | false;
   /** Of the transport: no more than its own default, since what waits there is not passed by pings. */
   readonly highWaterMark: number;
 }
@@ -89,7 +96,7 @@ export interface DialerPlan {
 /** @throws TypeError, RangeError or SyntaxError that names the option. */
 export function checkDialerOptions(options: DialerOptions): DialerPlan {
   checkKeys('Dialer', options, DIALER_KEYS);
-  const { highWaterMark } = resolveSettings(options, 'client');
+  const { highWaterMark, compression } = resolveSettings(options, 'client');
   const { tls, jar } = options;
   if (tls !== undefined) expect('tls', tls, typeof tls === 'object' && tls !== null, 'an object');
   if (jar !== undefined) expect('jar', jar, isJar(jar), 'getCookieString and setCookie');
@@ -104,6 +111,7 @@ export function checkDialerOptions(options: DialerOptions): DialerPlan {
     jar,
     subprotocols: checkSubprotocols(options.subprotocols ?? []),
     conn: Object.fromEntries(conn) as ConnSettings,
+    compression,
     highWaterMark: Math.min(highWaterMark, 64 * 1024),
   };
 }

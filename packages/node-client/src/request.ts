@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
-import { parseTokenList } from '@ws/codec';
+import { type Extension, formatExtensions, parseTokenList } from '@ws/codec';
 import { quote } from './errors.ts';
 import type { Target } from './url.ts';
 
@@ -19,6 +19,8 @@ export interface HandshakeRequest {
   readonly own: readonly (readonly [string, string])[];
   /** The subprotocols on offer. */
   readonly subprotocols: readonly string[];
+  /** The extension on offer: permessage-deflate. */
+  readonly offer: Extension | undefined;
   /** The caller gave a Cookie header, which goes before the jar's. */
   readonly hasCookie: boolean;
 }
@@ -52,6 +54,7 @@ export function makeRequest(
   target: Target,
   headers: HeadersInput,
   subprotocols: readonly string[],
+  offer?: Extension,
 ): HandshakeRequest {
   const own = readHeaders(headers);
   const hosts = own.filter(([name]) => name.toLowerCase() === 'host');
@@ -77,6 +80,7 @@ export function makeRequest(
       throw new SyntaxError('headers: Sec-WebSocket-Protocol is no list of tokens');
     offered = checkSubprotocols(tokens);
   }
+  if (offer !== undefined) lines.push(['Sec-WebSocket-Extensions', formatExtensions([offer])]);
   lines.push(...own.filter(([name]) => name.toLowerCase() !== 'host'));
   const hasCookie = own.some(([name]) => name.toLowerCase() === 'cookie');
   return {
@@ -84,6 +88,7 @@ export function makeRequest(
     headers: lines.flat(),
     own: own.filter(([name]) => name.toLowerCase() !== PROTOCOL),
     subprotocols: offered,
+    offer,
     hasCookie,
   };
 }

@@ -1,5 +1,13 @@
 import type { IncomingMessage } from 'node:http';
-import { parseExtensions, parseSubprotocols, parseTokenList } from '@ws/codec';
+import {
+  type DeflateAgreement,
+  negotiateDeflate,
+  parseExtensions,
+  parseSubprotocols,
+  parseTokenList,
+} from '@ws/codec';
+import { type Compression, deflateLimits } from '@ws/conn';
+import { nodeHost } from '@ws/node-io';
 import { HandshakeError, type HeaderPair, serverFault } from './errors.ts';
 import { headerOf, type RequestHeaders } from './headers.ts';
 
@@ -55,16 +63,24 @@ function askFunction(
 }
 
 /**
- * Extensions are all declined, so far as they are well-formed.
+ * Takes the first offer of permessage-deflate that is valid (RFC 7692, section 5). All other extensions are declined.
  *
+ * @returns Undefined when there is none, or none is wanted.
  * @throws HandshakeError 400 for a malformed header.
  */
-export function checkExtensions(headers: RequestHeaders): void {
-  if (parseExtensions(headers.list('sec-websocket-extensions')) !== undefined) return;
-  throw new HandshakeError(
-    400,
-    "not a websocket handshake: malformed 'Sec-WebSocket-Extensions' header",
-  );
+export function negotiateCompression(
+  headers: RequestHeaders,
+  compression: Compression | false,
+): DeflateAgreement | undefined {
+  const offers = parseExtensions(headers.list('sec-websocket-extensions'));
+  if (offers === undefined) {
+    throw new HandshakeError(
+      400,
+      "not a websocket handshake: malformed 'Sec-WebSocket-Extensions' header",
+    );
+  }
+  const limits = deflateLimits(compression, 'server', nodeHost);
+  return limits === undefined ? undefined : negotiateDeflate(offers, limits);
 }
 
 /** Whether `name` can stand in a `Sec-WebSocket-Protocol` header as it is. */

@@ -1,7 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { inspect } from 'node:util';
-import { type ConnSettings, connSettingNames, duration, resolveSettings } from '@ws/conn';
+import {
+  type Compression,
+  type ConnSettings,
+  connSettingNames,
+  duration,
+  resolveSettings,
+} from '@ws/conn';
 import type { HandshakeError } from './errors.ts';
 import type { HeadersInput } from './headers.ts';
 import type { ClientAddress, LimitValues } from './limits.ts';
@@ -97,6 +103,7 @@ export interface UpgraderPlan<Result> {
   readonly error: UpgraderOptions['error'];
   readonly report: (error: unknown) => void;
   readonly conn: ConnSettings;
+  readonly compression: Compression | false;
   /** Of the transport: no more than its own default, since what waits there is not passed by pings. */
   readonly highWaterMark: number;
 }
@@ -106,7 +113,7 @@ export function checkUpgraderOptions<Result>(
   options: UpgraderOptions<Result>,
 ): UpgraderPlan<Result> {
   checkKeys('Upgrader', options, upgraderOptionNames);
-  const { highWaterMark } = resolveSettings(options, 'server');
+  const { highWaterMark, compression } = resolveSettings(options, 'server');
   const { allowedOrigins, checkOrigin, authenticate, clientAddress, error, report } = options;
   for (const [name, value] of Object.entries({
     checkOrigin,
@@ -141,6 +148,7 @@ export function checkUpgraderOptions<Result>(
     error,
     report: report ?? warn,
     conn: Object.fromEntries(settings) as ConnSettings,
+    compression,
     highWaterMark: Math.min(highWaterMark, 64 * 1024),
   };
 }

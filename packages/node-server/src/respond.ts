@@ -14,6 +14,7 @@ const LINGER_BYTES = 1024 * 1024;
 export function switchingProtocols(
   key: string,
   subprotocol: string,
+  extensions: string,
   extra: readonly HeaderPair[],
 ): string {
   const accept = createHash('sha1').update(key).update(GUID).digest('base64');
@@ -23,6 +24,7 @@ export function switchingProtocols(
     ['Sec-WebSocket-Accept', accept],
   ];
   if (subprotocol !== '') fields.push(['Sec-WebSocket-Protocol', subprotocol]);
+  if (extensions !== '') fields.push(['Sec-WebSocket-Extensions', extensions]);
   const rest = extra.filter(([name]) => name.toLowerCase() !== 'sec-websocket-protocol');
   return head(101, [...fields, ...rest]);
 }

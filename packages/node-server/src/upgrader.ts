@@ -1,6 +1,6 @@
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { WebSocketError } from '@ws/codec';
+import { formatExtensions, WebSocketError } from '@ws/codec';
 import { CloseCode, Conn } from '@ws/conn';
 import { nodeHost, socketTransport } from '@ws/node-io';
 import { checkKey, checkOneOrigin, checkRequest } from './check-request.ts';
@@ -15,7 +15,7 @@ import {
 } from './handshake.ts';
 import { type HeadersInput, headerOf, headerPairs, RequestHeaders } from './headers.ts';
 import { Limits, type Slot } from './limits.ts';
-import { checkExtensions, selectSubprotocol } from './negotiate.ts';
+import { negotiateCompression, selectSubprotocol } from './negotiate.ts';
 import {
   type AuthOf,
   checkUpgraderOptions,
@@ -261,16 +261,18 @@ export class Upgrader<Result = undefined> {
     const key = checkKey(headers);
     const auth = await this.#authenticate(handshake, req);
     const subprotocol = selectSubprotocol(headers, req, this.#plan.subprotocols, extra);
-    checkExtensions(headers);
+    const { compression, highWaterMark } = this.#plan;
+    const agreed = negotiateCompression(headers, compression);
+    const extensions = agreed === undefined ? '' : formatExtensions([agreed.answer]);
     handshake.end(req);
-    socket.write(switchingProtocols(key, subprotocol, extra), 'latin1');
-    const { highWaterMark } = this.#plan;
+    socket.write(switchingProtocols(key, subprotocol, extensions, extra), 'latin1');
     const conn = new Conn(socketTransport(socket, { highWaterMark }), {
       ...this.#plan.conn,
       role: 'server',
       host: nodeHost,
       subprotocol,
-      extensions: '',
+      extensions,
+      deflate: agreed?.parameters,
     });
     return { conn, auth, found };
   }

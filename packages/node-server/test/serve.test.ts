@@ -219,7 +219,7 @@ describe('serve', () => {
     { routes: new Map([['/', echo]]) },
     { routes: { '/': 'echo' } },
     { routes: { chat: echo } },
-    { compression: true },
+    { compresion: true },
     { prot: 80 },
     { port: '80' },
     { host: 5 },

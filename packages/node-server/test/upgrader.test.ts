@@ -1175,7 +1175,7 @@ describe('Upgrader.handler', () => {
 
 describe('new Upgrader', () => {
   it.each([
-    { compression: true },
+    { compresion: true },
     { routes: {} },
     { subProtocols: ['a'] },
     { subprotocols: 'a' },

@@ -1,0 +1,5 @@
+import { deflateContract } from '@ws/testkit';
+import { handleEngines, oneshotEngines } from '../../src/deflate/engines.ts';
+
+deflateContract('zlib by its handle', handleEngines());
+deflateContract('zlib by its documented functions', oneshotEngines);
