@@ -6,6 +6,17 @@ export {
   lacksDaemon,
   startDaemon,
 } from './daemon.ts';
+export {
+  type DeflateEngines,
+  type DeflateRule,
+  deflateContract,
+  deflateRules,
+  deflateWith,
+  historyOf,
+  type Inflated,
+  inflateWith,
+  type Portions,
+} from './deflate-contract.ts';
 export { FakeHost, type FakeHostOptions, turn } from './fake-host.ts';
 export { hex, toHex } from './hex.ts';
 export {

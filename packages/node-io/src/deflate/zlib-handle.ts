@@ -11,6 +11,7 @@ interface Internals {
   readonly _handle?: Handle | null;
   /** Left over after a write: bytes of output, bytes of input. */
   readonly _writeState?: Uint32Array;
+  close(): void;
 }
 
 interface Handle {
@@ -39,7 +40,7 @@ export class ZlibHandle {
   errno = 0;
   message = '';
   /** Closes the handle, and would do so when collected. */
-  readonly #stream: InflateRaw | DeflateRaw;
+  readonly #stream: Internals;
   readonly #left: Uint32Array;
   #handle: Handle | undefined;
   #failed = false;
@@ -60,6 +61,8 @@ export class ZlibHandle {
       this.errno = errno;
       this.message = message;
     };
+    // Where the stream is told all the same, `run` finds out, and nobody else is to.
+    stream.on('error', ignore);
   }
 
   reset(): void {
@@ -84,6 +87,8 @@ export class ZlibHandle {
     this.#handle!.writeSync(flush, input, from, to - from, output, at, end - at);
     // What is left is not told after a failure.
     if (this.#failed) return false;
+    // A stream that was told after all closes its handle, and Node ends a process that writes to a closed one.
+    if (this.#stream._handle !== this.#handle) throw new Error('zlib has destroyed its stream');
     this.used = to - from - this.#left[1]!;
     this.produced = end - at - this.#left[0]!;
     return true;
@@ -100,3 +105,5 @@ export class ZlibHandle {
     this.#stream.close();
   }
 }
+
+function ignore(): void {}

@@ -1,0 +1,90 @@
+import { deflateWith, historyOf, inflateWith } from '@ws/testkit';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { handleEngines, oneshotEngines } from '../../src/deflate/engines.ts';
+
+const handle = handleEngines();
+const text = Buffer.from(
+  '{"one": 1, "two": 22, "three": 333, "four": 4444, "five": 55555} '.repeat(4),
+);
+
+/** A compressed message at each of some levels, and in two blocks. */
+const messages = [1, 6, -2, 0].flatMap((level) => {
+  const deflater = handle.deflater(level, 15);
+  return [text.length, 100].map((piece) => {
+    deflater.reset(undefined);
+    return deflateWith(deflater, text, { pieces: [piece] }).subarray(0, -4);
+  });
+});
+
+describe('the handle and the documented functions of zlib', () => {
+  it('find the same of a message with any one of its bytes changed', () => {
+    const engines = [handle.inflater(), oneshotEngines.inflater()];
+    let whole = 0;
+    let corrupt = 0;
+    for (const message of messages) {
+      for (let at = 0; at < message.length; at++) {
+        for (const flip of [0x01, 0x80, 0xff]) {
+          const broken = Buffer.from(message);
+          broken[at]! ^= flip;
+          const [one, other] = engines.map((engine) => {
+            engine.reset(undefined, 1_000_000);
+            return inflateWith(engine, broken);
+          });
+          expect([at, flip, one!.verdict]).toEqual([at, flip, other!.verdict]);
+          // What comes before the fault is given out as far as an engine got.
+          if (one!.verdict === 'whole') expect(one!.plain.equals(other!.plain)).toBe(true);
+          if (one!.verdict === 'whole') whole++;
+          else corrupt++;
+        }
+      }
+    }
+    expect(Math.min(whole, corrupt)).toBeGreaterThan(100);
+  });
+
+  it('find the same of any bytes, in whatever pieces, before and after other messages', () => {
+    const engines = [handle.inflater(), oneshotEngines.inflater()];
+    fc.assert(
+      fc.property(
+        fc.array(fc.uint8Array({ maxLength: 40 }), { minLength: 1, maxLength: 4 }),
+        fc.integer({ min: 1, max: 20 }),
+        fc.integer({ min: 1, max: 70 }),
+        (all, piece, room) => {
+          const [one, other] = engines.map((engine) => {
+            engine.reset(historyOf(text), 1_000_000);
+            const found: unknown[] = [];
+            let before: Uint8Array = text;
+            for (const bytes of all) {
+              const portions = { pieces: [piece], rooms: [room] };
+              const { verdict, plain } = inflateWith(engine, bytes, portions, before);
+              found.push(verdict === 'whole' ? plain.toString('hex') : verdict);
+              if (verdict !== 'whole') break;
+              before = Buffer.concat([before, plain]);
+            }
+            return found;
+          });
+          expect(one).toEqual(other);
+        },
+      ),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('deflate to streams of which either inflates the other’s, messages in turn', () => {
+    const lines = [
+      { deflater: handle.deflater(6, 12), inflater: oneshotEngines.inflater() },
+      { deflater: oneshotEngines.deflater(6, 12), inflater: handle.inflater() },
+    ];
+    for (const { deflater, inflater } of lines) {
+      deflater.reset(undefined);
+      inflater.reset(undefined, 10_000);
+      for (let i = 1; i < 200; i++) {
+        const plain = Buffer.concat([text.subarray(i), Buffer.from(String(i * i))]);
+        const message = deflateWith(deflater, plain).subarray(0, -4);
+        expect(inflateWith(inflater, message).plain.equals(plain)).toBe(true);
+        // What was said before is not said again.
+        if (i > 1) expect(message.length).toBeLessThan(40);
+      }
+    }
+  });
+});

@@ -1,0 +1,259 @@
+import * as zlib from 'node:zlib';
+import { deflateWith, inflateWith } from '@ws/testkit';
+import { afterEach, describe, expect, it } from 'vitest';
+import { OneshotInflater } from '../../src/deflate/oneshot-inflater.ts';
+import { ZlibDeflate } from '../../src/deflate/zlib-deflate.ts';
+import type { ZlibStreams } from '../../src/deflate/zlib-handle.ts';
+import {
+  compressionBackend,
+  configureCompression,
+  nodeDeflate,
+  nodeHost,
+} from '../../src/index.ts';
+
+type Args = [number, Uint8Array, number, number, Uint8Array, number, number];
+
+type Listener = (message: string, errno: number, code: string) => void;
+
+/** What a zlib stream of Node has inside. */
+interface Internals {
+  readonly _handle: {
+    writeSync(...args: Args): void;
+    reset(): void;
+    onerror: Listener;
+  } | null;
+  readonly _writeState: Uint32Array;
+  on(event: 'error', listener: () => void): void;
+  close(): void;
+}
+
+/** The same, to be changed. */
+interface Seams {
+  present: boolean;
+  left: Uint32Array | undefined;
+  write: (...args: Args) => void;
+  reset: () => void;
+  listen: (listener: Listener) => void;
+}
+
+/** zlib's streams, with something inside of them that is not as it is in Node. */
+function tampered(change: (seams: Seams) => void, which = 'both'): ZlibStreams {
+  const changed = (stream: unknown): never => {
+    const real = stream as Internals;
+    const handle = real._handle!;
+    const seams: Seams = {
+      present: true,
+      left: real._writeState,
+      write: (...args) => handle.writeSync(...args),
+      reset: () => handle.reset(),
+      listen: (listener) => (handle.onerror = listener),
+    };
+    change(seams);
+    const ours = {
+      writeSync: seams.write,
+      reset: seams.reset,
+      set onerror(listener: Listener) {
+        seams.listen(listener);
+      },
+    };
+    const copy = {
+      get _handle() {
+        return real._handle !== null && seams.present ? ours : undefined;
+      },
+      _writeState: seams.left,
+      on: (...args: Parameters<Internals['on']>) => real.on(...args),
+      close: () => real.close(),
+    };
+    return copy as never;
+  };
+  return {
+    createInflateRaw(options) {
+      const stream = zlib.createInflateRaw(options);
+      return which === 'deflate' ? stream : changed(stream);
+    },
+    createDeflateRaw(options) {
+      const stream = zlib.createDeflateRaw(options);
+      return which === 'inflate' ? stream : changed(stream);
+    },
+  };
+}
+
+function rewrite(args: (...args: Args) => Args): (seams: Seams) => void {
+  return (seams) => {
+    const { write } = seams;
+    seams.write = (...given) => write(...args(...given));
+  };
+}
+
+const { Z_BLOCK, Z_MEM_ERROR, Z_NO_FLUSH, Z_SYNC_FLUSH } = zlib.constants;
+
+const platforms: Record<string, ZlibStreams> = {
+  'has no handle': tampered((seams) => (seams.present = false)),
+  'has no state of a write': tampered((seams) => (seams.left = undefined)),
+  'has handles that throw': tampered((seams) => {
+    seams.write = () => {
+      throw new TypeError('no');
+    };
+  }),
+  'cannot make streams': {
+    createInflateRaw() {
+      throw new Error('no memory');
+    },
+    createDeflateRaw: (options) => zlib.createDeflateRaw(options),
+  },
+  'does not reset an inflater': tampered((seams) => (seams.reset = () => {}), 'inflate'),
+  'does not reset a deflater': tampered((seams) => (seams.reset = () => {}), 'deflate'),
+  'tells only the stream of errors': tampered((seams) => (seams.listen = () => {}), 'inflate'),
+  'knows no Z_BLOCK': tampered(
+    rewrite((flush, ...rest) => [flush === Z_BLOCK ? Z_SYNC_FLUSH : flush, ...rest]),
+    'inflate',
+  ),
+  'does not flush': tampered(
+    rewrite((_, ...rest) => [Z_NO_FLUSH, ...rest]),
+    'deflate',
+  ),
+  'writes where it likes': tampered(
+    rewrite((flush, input, from, size, output, _, room) => [
+      flush,
+      input,
+      from,
+      size,
+      output,
+      0,
+      room,
+    ]),
+    'inflate',
+  ),
+  'tells wrong counts': tampered((seams) => (seams.left = new Uint32Array(2))),
+};
+
+describe('ZlibDeflate', () => {
+  it('takes the handle where it works', () => {
+    const source = new ZlibDeflate(tampered(() => {}));
+    expect(source.backend).toBe('handle');
+    expect(source.inflater()).not.toBeInstanceOf(OneshotInflater);
+  });
+
+  it('tries no streams before it is asked', () => {
+    let made = 0;
+    const source = new ZlibDeflate(tampered(() => made++));
+    source.configure({ memoryBudget: 1, backend: 'auto' });
+    source.configure({ backend: 'oneshot' });
+    source.inflater().close();
+    expect([source.backend, made]).toEqual(['oneshot', 0]);
+    source.configure({ backend: 'auto' });
+    source.inflater().close();
+    expect([source.backend, made]).toEqual(['handle', 3]);
+  });
+
+  it.each(Object.entries(platforms))(
+    'goes by the documented functions where zlib %s',
+    (_, streams) => {
+      const source = new ZlibDeflate(streams);
+      const inflater = source.inflater();
+      expect([source.backend, inflater instanceof OneshotInflater]).toEqual(['oneshot', true]);
+      const deflater = source.deflater(1, 15);
+      deflater.reset(undefined);
+      inflater.reset(undefined, 5);
+      const message = deflateWith(deflater, Buffer.from('Hello')).subarray(0, -4);
+      expect(inflateWith(inflater, message).plain.toString()).toBe('Hello');
+    },
+  );
+
+  it('refuses to be told the handle where that does not work, and stays as it was', () => {
+    const source = new ZlibDeflate(platforms['tells only the stream of errors']);
+    expect(() => source.configure({ backend: 'handle', memoryBudget: 5 })).toThrow(
+      "backend: 'handle' does not work on this platform, only 'oneshot' does",
+    );
+    expect([source.backend, source.memoryBudget]).toEqual(['oneshot', 64 * 1024 * 1024]);
+  });
+
+  it('throws when zlib fails for reasons that are not the peer’s', () => {
+    let fail = false;
+    const source = new ZlibDeflate(
+      tampered((seams) => {
+        const { write, listen } = seams;
+        let tell: Listener = () => {};
+        seams.listen = (listener) => {
+          tell = listener;
+          listen(listener);
+        };
+        seams.write = (...args) => {
+          if (fail) tell('out of memory', Z_MEM_ERROR, 'Z_MEM_ERROR');
+          else write(...args);
+        };
+      }),
+    );
+    const inflater = source.inflater();
+    const deflater = source.deflater(1, 15);
+    expect(source.backend).toBe('handle');
+    fail = true;
+    const room = new Uint8Array(100);
+    expect(() => inflater.write(room, 0, 1, true, room, 0, 100)).toThrow('out of memory');
+    expect(() => deflater.write(room, 0, 1, true, room, 0, 100)).toThrow('out of memory');
+    const history = { length: 5, copyTo: () => {} };
+    expect(() => inflater.reset(history, 5)).toThrow('out of memory');
+    expect(() => deflater.reset(history)).toThrow('out of memory');
+    fail = false;
+    inflater.reset(undefined, 1000);
+    expect(inflateWith(inflater, Buffer.from('f248cdc9c90700', 'hex')).plain.toString()).toBe(
+      'Hello',
+    );
+  });
+
+  it('closes engines twice without harm', () => {
+    for (const backend of ['handle', 'oneshot'] as const) {
+      const source = new ZlibDeflate();
+      source.configure({ backend });
+      for (const engine of [source.inflater(), source.deflater(1, 15)]) {
+        engine.close();
+        expect(() => engine.close()).not.toThrow();
+      }
+    }
+  });
+});
+
+describe('configureCompression', () => {
+  afterEach(() => configureCompression({ backend: 'auto', memoryBudget: 64 * 1024 * 1024 }));
+
+  it('sets the way of the engines that are made from then on', () => {
+    const before = nodeDeflate.inflater();
+    configureCompression({ backend: 'oneshot' });
+    expect(compressionBackend()).toBe('oneshot');
+    expect(before).not.toBeInstanceOf(OneshotInflater);
+    expect(nodeDeflate.inflater()).toBeInstanceOf(OneshotInflater);
+    configureCompression({ backend: 'handle' });
+    expect(compressionBackend()).toBe('handle');
+    expect(nodeDeflate.inflater()).not.toBeInstanceOf(OneshotInflater);
+    before.close();
+  });
+
+  it('sets the budget, and leaves what is not named', () => {
+    expect(nodeHost.deflate).toBe(nodeDeflate);
+    expect(nodeDeflate.memoryBudget).toBe(64 * 1024 * 1024);
+    configureCompression({ memoryBudget: 0, backend: 'oneshot' });
+    expect(nodeDeflate.memoryBudget).toBe(0);
+    configureCompression({ memoryBudget: false });
+    expect([nodeDeflate.memoryBudget, compressionBackend()]).toEqual([Infinity, 'oneshot']);
+    configureCompression({ backend: undefined, memoryBudget: undefined });
+    expect([nodeDeflate.memoryBudget, compressionBackend()]).toEqual([Infinity, 'oneshot']);
+  });
+
+  it.each([
+    [null, TypeError, 'configureCompression: expected an object of options, got null'],
+    [7, TypeError, 'configureCompression: expected an object of options, got number'],
+    [{ budget: 1 }, TypeError, 'unknown option budget; there are memoryBudget, backend'],
+    [{ backend: 'fast' }, TypeError, 'backend: expected one of auto, handle, oneshot, got fast'],
+    [{ backend: 1 }, TypeError, 'backend: expected one of auto, handle, oneshot, got number'],
+    [{ memoryBudget: '1' }, TypeError, 'memoryBudget: expected a number or false, got string'],
+    [{ memoryBudget: true }, TypeError, 'memoryBudget: expected a number or false, got boolean'],
+    [{ memoryBudget: -1 }, RangeError, 'memoryBudget: expected a whole number from 0 on'],
+    [{ memoryBudget: 1.5 }, RangeError, 'memoryBudget: expected a whole number from 0 on'],
+    [{ memoryBudget: NaN }, RangeError, 'memoryBudget: expected a whole number from 0 on'],
+  ])('refuses %j', (settings, kind, message) => {
+    const call = () => configureCompression(settings as object);
+    expect(call).toThrow(kind);
+    expect(call).toThrow(message);
+    expect([nodeDeflate.memoryBudget, compressionBackend()]).toEqual([64 * 1024 * 1024, 'handle']);
+  });
+});

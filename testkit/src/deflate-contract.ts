@@ -1,0 +1,598 @@
+import { randomBytes } from 'node:crypto';
+import {
+  type Deflater,
+  type DeflateSource,
+  type History,
+  InflateCorrupt,
+  InflateDone,
+  InflateFinal,
+  InflateMore,
+  type Inflater,
+  InflateTooLong,
+} from '@ws/conn';
+import fc from 'fast-check';
+import * as pako from 'pako';
+import { describe, expect, it } from 'vitest';
+import { hex, toHex } from './hex.ts';
+
+/** What the rules are checked on. */
+export type DeflateEngines = Pick<DeflateSource, 'inflater' | 'deflater'>;
+
+/** One thing that all engines do, as the rest of a sentence. */
+export interface DeflateRule {
+  readonly says: string;
+  readonly check: (engines: DeflateEngines) => void;
+}
+
+/** What became of a message that was inflated. */
+export interface Inflated {
+  readonly verdict: 'whole' | 'corrupt' | 'too long';
+  readonly plain: Buffer;
+}
+
+/** How to give a message to an engine: sizes of the pieces and of the rooms in turn, over and over again. */
+export interface Portions {
+  readonly pieces?: readonly number[];
+  readonly rooms?: readonly number[];
+}
+
+const NO_LIMIT = 2 ** 40;
+const WINDOW = 32_768;
+const TAIL = hex('00 00 ff ff');
+/** Stands around each room, where nobody may write. */
+const CANARY = 0xa5;
+
+/**
+ * Checks the rules of `Inflater` and `Deflater` on engines of yours, in a `describe` of its own. What they put out is
+ * also given to pako, and what pako puts out to them.
+ */
+export function deflateContract(name: string, engines: DeflateEngines): void {
+  describe(`${name}, as engines of permessage-deflate,`, () => {
+    it.each(deflateRules)('$says', ({ check }) => {
+      check(engines);
+    });
+  });
+}
+
+/** Bytes as a history. */
+export function historyOf(bytes: Uint8Array): History {
+  return { length: bytes.length, copyTo: (into, at) => into.set(bytes, at) };
+}
+
+/**
+ * Inflates one message, given whole or in `pieces`, as a connection does: with a fresh start behind each final block.
+ *
+ * @param before - Plain text before the message, for these fresh starts.
+ */
+export function inflateWith(
+  engine: Inflater,
+  message: Uint8Array,
+  { pieces = [message.length], rooms = [65_536] }: Portions = {},
+  before: Uint8Array = new Uint8Array(0),
+): Inflated {
+  let plain = Buffer.alloc(0);
+  let turn = 0;
+  let finals = 0;
+  for (const [from, to] of cut(message.length, pieces)) {
+    let at = from;
+    for (;;) {
+      const room = rooms[turn++ % rooms.length]!;
+      const output = new Uint8Array(room + 20).fill(CANARY);
+      const status = engine.write(message, at, to, to === message.length, output, 10, 10 + room);
+      if (status === InflateCorrupt) return { verdict: 'corrupt', plain };
+      if (status === InflateTooLong) return { verdict: 'too long', plain };
+      const { used, produced } = engine;
+      expect(used >= 0 && used <= to - at && produced >= 0 && produced <= room).toBe(true);
+      expectIntact(output, room);
+      at += used;
+      plain = Buffer.concat([plain, output.subarray(10, 10 + produced)]);
+      if (status === InflateDone) {
+        expect(at).toBe(to);
+        break;
+      }
+      if (status === InflateFinal) {
+        if (++finals > 8) return { verdict: 'corrupt', plain };
+        engine.reset(historyOf(Buffer.concat([before, plain]).subarray(-WINDOW)), NO_LIMIT);
+      } else if (room > 0) expect(produced).toBe(room);
+    }
+  }
+  return { verdict: 'whole', plain };
+}
+
+/** Deflates one message, flushed behind each piece, into rooms of these sizes; the tail is still there. */
+export function deflateWith(
+  engine: Deflater,
+  plain: Uint8Array,
+  { pieces = [plain.length], rooms = [65_536] }: Portions = {},
+  flushed: (piece: number) => boolean = () => true,
+): Buffer {
+  const parts: Uint8Array[] = [];
+  let turn = 0;
+  for (const [i, [from, to]] of cut(plain.length, pieces).entries()) {
+    let at = from;
+    for (;;) {
+      const room = rooms[turn++ % rooms.length]!;
+      const flush = to === plain.length || flushed(i);
+      const output = new Uint8Array(room + 20).fill(CANARY);
+      const whole = engine.write(plain, at, to, flush, output, 10, 10 + room);
+      expectIntact(output, room);
+      at += engine.used;
+      parts.push(output.subarray(10, 10 + engine.produced));
+      if (!whole) continue;
+      expect(at).toBe(to);
+      break;
+    }
+  }
+  return Buffer.concat(parts);
+}
+
+function expectIntact(output: Uint8Array, room: number): void {
+  expect(output.subarray(0, 10).every((byte) => byte === CANARY)).toBe(true);
+  expect(output.subarray(10 + room).every((byte) => byte === CANARY)).toBe(true);
+}
+
+/** `[from, to)` of each piece; one empty piece for nothing at all. */
+function cut(length: number, sizes: readonly number[]): [number, number][] {
+  const pieces: [number, number][] = [];
+  let from = 0;
+  for (let i = 0; from < length; i++) {
+    const to = Math.min(length, from + Math.max(1, sizes[i % sizes.length]!));
+    pieces.push([from, to]);
+    from = to;
+  }
+  return pieces.length > 0 ? pieces : [[0, 0]];
+}
+
+/** Inflates a stream whose tail is there, in a window of exactly `windowBits`: it is put out byte by byte. */
+function pakoInflate(stream: Uint8Array, history: Uint8Array, windowBits: number): Buffer {
+  const parts: Uint8Array[] = [];
+  const dictionary = history.length > 0 ? { dictionary: history.subarray(-(1 << windowBits)) } : {};
+  const inflate = new pako.Inflate({ raw: true, windowBits, chunkSize: 1, ...dictionary });
+  inflate.onData = (chunk: string | Uint8Array) => parts.push(Buffer.from(chunk));
+  inflate.push(stream, 2);
+  if (inflate.err !== 0) throw new Error(`pako: ${inflate.msg}`);
+  return Buffer.concat(parts);
+}
+
+/** Deflates a message with pako, with a flush behind each piece; the tail is still there. */
+function pakoDeflate(plain: Uint8Array, level: number, pieces: readonly number[]): Buffer {
+  const parts: Uint8Array[] = [];
+  const deflate = new pako.Deflate({ raw: true, level });
+  deflate.onData = (chunk: Uint8Array) => parts.push(Uint8Array.from(chunk));
+  for (const [from, to] of cut(plain.length, pieces)) deflate.push(plain.subarray(from, to), 2);
+  return Buffer.concat(parts);
+}
+
+function withoutTail(stream: Buffer): Buffer {
+  expect(toHex(stream.subarray(-4))).toBe(toHex(TAIL));
+  return stream.subarray(0, -4);
+}
+
+/** Text of few words, so that there is something to refer back to. */
+function prose(size: number, seed = 1): Buffer {
+  const words = ['alpha ', 'beta ', '{"gamma": ', '12', 'δέλτα', '\n', 'the quick brown fox '];
+  const text: string[] = [];
+  for (let length = 0, x = seed; length < size; length += text.at(-1)!.length) {
+    x = (x * 1_103_515_245 + 12_345) % 2_147_483_648;
+    text.push(words[x % words.length]!, String(x % 9));
+  }
+  return Buffer.from(text.join('')).subarray(0, size);
+}
+
+const anyPlain: fc.Arbitrary<Uint8Array> = fc.oneof(
+  fc.uint8Array({ maxLength: 300 }),
+  fc
+    .record({ size: fc.integer({ min: 0, max: 5000 }), seed: fc.nat(1000) })
+    .map(({ size, seed }) => prose(size, seed)),
+  fc
+    .record({ unit: fc.uint8Array({ minLength: 1, maxLength: 400 }), times: fc.nat(20) })
+    .map(({ unit, times }) => Buffer.concat(Array<Uint8Array>(times).fill(unit))),
+);
+
+const anySizes = (max: number): fc.Arbitrary<number[]> =>
+  fc.array(fc.oneof(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max })), {
+    minLength: 1,
+    maxLength: 5,
+  });
+
+const anyPortions: fc.Arbitrary<Required<Portions>> = fc.record({
+  pieces: anySizes(3000),
+  rooms: anySizes(3000),
+});
+
+export const deflateRules: readonly DeflateRule[] = [
+  {
+    says: 'inflates the examples of RFC 7692, section 7.2.3, whole and byte by byte',
+    check(engines) {
+      for (const [bytes, text] of [
+        ['f2 48 cd c9 c9 07 00', 'Hello'],
+        ['00 05 00 fa ff 48 65 6c 6c 6f 00', 'Hello'],
+        ['f3 48 cd c9 c9 07 00 00', 'Hello'],
+        ['f2 48 05 00 00 00 ff ff ca c9 c9 07 00', 'Hello'],
+        ['00', ''],
+        ['02 00', ''],
+      ] as const) {
+        for (const pieces of [[100], [3, 100], [1]]) {
+          for (const rooms of [[100], [5], [1]]) {
+            const engine = engines.inflater();
+            engine.reset(undefined, 5);
+            const { verdict, plain } = inflateWith(engine, hex(bytes), { pieces, rooms });
+            expect([bytes, verdict, plain.toString()]).toEqual([bytes, 'whole', text]);
+            engine.close();
+          }
+        }
+      }
+    },
+  },
+  {
+    says: 'refers back to the message before, without a reset and with its text as history',
+    check(engines) {
+      const engine = engines.inflater();
+      engine.reset(undefined, NO_LIMIT);
+      for (const bytes of ['f2 48 cd c9 c9 07 00', 'f2 00 11 00 00', 'f2 00 11 00 00']) {
+        expect(inflateWith(engine, hex(bytes)).plain.toString()).toBe('Hello');
+      }
+      engine.reset(historyOf(Buffer.from('Hello')), NO_LIMIT);
+      expect(inflateWith(engine, hex('f2 00 11 00 00')).plain.toString()).toBe('Hello');
+      engine.reset(undefined, NO_LIMIT);
+      expect(inflateWith(engine, hex('f2 00 11 00 00')).verdict).toBe('corrupt');
+      engine.close();
+    },
+  },
+  {
+    says: 'deflates Hello as RFC 7692, section 7.2.3, does, with and without context',
+    check(engines) {
+      const engine = engines.deflater(6, 15);
+      const hello = Buffer.from('Hello');
+      for (let i = 0; i < 2; i++) {
+        engine.reset(undefined);
+        expect(toHex(withoutTail(deflateWith(engine, hello)))).toBe(toHex(hex('f248cdc9c90700')));
+      }
+      expect(toHex(withoutTail(deflateWith(engine, hello)))).toBe(toHex(hex('f200110000')));
+      engine.reset(historyOf(hello));
+      const second = withoutTail(deflateWith(engine, hello));
+      expect(pakoInflate(Buffer.concat([second, TAIL]), hello, 15).toString()).toBe('Hello');
+      engine.close();
+    },
+  },
+  {
+    says: 'goes on behind final blocks, with what came before',
+    check(engines) {
+      const hello = Buffer.from('Hello');
+      const engine = engines.inflater();
+      for (const [bytes, text] of [
+        // The message ends with its final block, without the byte for an empty one.
+        ['f3 48 cd c9 c9 07 00', 'Hello'],
+        // The tail ends the final block.
+        ['f2 48 cd c9 c9 07 04', 'Hello'],
+        // Two final blocks and one that is not; those behind the first refer back to it.
+        ['f3 48 cd c9 c9 07 00 f3 00 11 00 f2 00 11 00 00', 'HelloHelloHello'],
+      ] as const) {
+        for (const pieces of [[100], [1], [7, 1]]) {
+          engine.reset(undefined, NO_LIMIT);
+          const first = inflateWith(engine, hex(bytes), { pieces });
+          expect([bytes, first.verdict, first.plain.toString()]).toEqual([bytes, 'whole', text]);
+          const next = inflateWith(engine, hex('f2 00 11 00 00'), { pieces }, hello);
+          expect([bytes, next.plain.toString()]).toEqual([bytes, 'Hello']);
+        }
+      }
+      engine.close();
+    },
+  },
+  {
+    says: 'does not begin anew for ever behind final blocks',
+    check(engines) {
+      const engine = engines.inflater();
+      const finals = Buffer.alloc(40, hex('03 00'));
+      for (const pieces of [[40], [1]]) {
+        engine.reset(undefined, NO_LIMIT);
+        expect(inflateWith(engine, finals, { pieces }).verdict).toBe('corrupt');
+      }
+      engine.reset(undefined, NO_LIMIT);
+      const few = inflateWith(engine, Buffer.concat([finals.subarray(0, 16), hex('00')]));
+      expect(few).toEqual({ verdict: 'whole', plain: Buffer.alloc(0) });
+      engine.close();
+    },
+  },
+  {
+    says: 'takes no bytes at all for an empty message, first and between others',
+    check(engines) {
+      const engine = engines.inflater();
+      engine.reset(undefined, NO_LIMIT);
+      for (const [bytes, text] of [
+        ['', ''],
+        ['00', ''],
+        ['f2 48 cd c9 c9 07 00', 'Hello'],
+        ['', ''],
+        ['00', ''],
+        ['f2 00 11 00 00', 'Hello'],
+      ] as const) {
+        const { verdict, plain } = inflateWith(engine, hex(bytes));
+        expect([verdict, plain.toString()]).toEqual(['whole', text]);
+      }
+      engine.close();
+    },
+  },
+  {
+    says: 'puts nothing out for nothing',
+    check(engines) {
+      const engine = engines.deflater(1, 15);
+      engine.reset(undefined);
+      expect(deflateWith(engine, Buffer.alloc(0))).toHaveLength(0);
+      expect(deflateWith(engine, Buffer.from('Hello')).length).toBeGreaterThan(4);
+      expect(deflateWith(engine, Buffer.alloc(0))).toHaveLength(0);
+      engine.reset(historyOf(Buffer.from('Hello')));
+      expect(deflateWith(engine, Buffer.alloc(0))).toHaveLength(0);
+      engine.close();
+    },
+  },
+  {
+    says: 'waits for more room when there is none',
+    check(engines) {
+      const inflater = engines.inflater();
+      inflater.reset(undefined, NO_LIMIT);
+      const message = hex('f2 48 cd c9 c9 07 00');
+      const rooms = [0, 2, 0, 0, 3, 0, 1];
+      expect(inflateWith(inflater, message, { rooms }).plain.toString()).toBe('Hello');
+      inflater.close();
+      const deflater = engines.deflater(6, 15);
+      deflater.reset(undefined);
+      const stream = deflateWith(deflater, Buffer.from('Hello'), { rooms });
+      expect(pakoInflate(stream, Buffer.alloc(0), 15).toString()).toBe('Hello');
+      deflater.close();
+    },
+  },
+  {
+    says: 'deflates what pako inflates in a window of the size agreed on, at all levels, however it is cut',
+    check(engines) {
+      fc.assert(
+        fc.property(
+          fc.record({
+            level: fc.integer({ min: -2, max: 9 }),
+            windowBits: fc.integer({ min: 8, max: 15 }),
+            history: fc.option(anyPlain),
+            messages: fc.array(anyPlain, { minLength: 1, maxLength: 3 }),
+            portions: anyPortions,
+            unflushed: fc.nat(3),
+          }),
+          ({ level, windowBits, history, messages, portions, unflushed }) => {
+            const engine = engines.deflater(level, windowBits);
+            // What came before leaves no trace.
+            engine.write(prose(100), 0, 100, false, new Uint8Array(5), 0, 5);
+            engine.reset(history === null ? undefined : historyOf(history));
+            const stream = messages.map((plain) =>
+              deflateWith(engine, plain, portions, (i) => i % 4 >= unflushed),
+            );
+            engine.close();
+            for (const [i, { length }] of messages.entries()) {
+              if (length > 0) withoutTail(stream[i]!);
+            }
+            const plain = pakoInflate(
+              Buffer.concat(stream),
+              history ?? new Uint8Array(0),
+              windowBits,
+            );
+            expect(plain.equals(Buffer.concat(messages))).toBe(true);
+          },
+        ),
+        { numRuns: 150 },
+      );
+    },
+  },
+  {
+    says: 'never refers back further than a window of 8 bits, over long text',
+    check(engines) {
+      for (const level of [1, 3, 6, 9]) {
+        for (const distance of [249, 250, 251, 256, 257, 300]) {
+          const plain = Buffer.concat(Array<Buffer>(12).fill(randomBytes(distance)));
+          const engine = engines.deflater(level, 8);
+          engine.reset(historyOf(plain.subarray(0, distance * 2)));
+          const stream = deflateWith(engine, plain, { pieces: [100] });
+          engine.close();
+          const back = pakoInflate(stream, plain.subarray(0, distance * 2), 8);
+          expect(back.equals(plain)).toBe(true);
+        }
+      }
+    },
+  },
+  {
+    says: 'inflates what pako deflates, however it is cut, and what is deflated with a history',
+    check(engines) {
+      fc.assert(
+        fc.property(
+          fc.record({
+            level: fc.integer({ min: 0, max: 9 }),
+            history: fc.option(anyPlain),
+            plain: anyPlain,
+            portions: anyPortions,
+            flushes: anySizes(2000),
+          }),
+          ({ level, history, plain, portions, flushes }) => {
+            fc.pre(plain.length > 0);
+            const before = history ?? new Uint8Array(0);
+            const message = withoutTail(pakoDeflate(plain, level, flushes));
+            const inflater = engines.inflater();
+            inflater.reset(historyOf(before), plain.length);
+            for (let i = 0; i < 2; i++) {
+              const { verdict, plain: back } = inflateWith(inflater, message, portions);
+              expect([verdict, back.equals(plain)]).toEqual(['whole', true]);
+            }
+            const deflater = engines.deflater(level, 15);
+            deflater.reset(historyOf(before));
+            const ours = withoutTail(deflateWith(deflater, plain));
+            inflater.reset(historyOf(before), plain.length);
+            const { verdict, plain: back } = inflateWith(inflater, ours, portions);
+            expect([verdict, back.equals(plain)]).toEqual(['whole', true]);
+            inflater.close();
+            deflater.close();
+          },
+        ),
+        { numRuns: 150 },
+      );
+    },
+  },
+  {
+    says: 'carries a history of a whole window, its oldest byte too',
+    check(engines) {
+      const history = randomBytes(WINDOW);
+      const inflater = engines.inflater();
+      inflater.reset(historyOf(history), 258);
+      const { verdict, plain } = inflateWith(inflater, farthestMatch());
+      expect([verdict, plain.equals(history.subarray(0, 258))]).toEqual(['whole', true]);
+      inflater.close();
+
+      const deflater = engines.deflater(6, 15);
+      deflater.reset(historyOf(history));
+      const stream = deflateWith(deflater, history.subarray(-20_000));
+      expect(pakoInflate(stream, history, 15).equals(history.subarray(-20_000))).toBe(true);
+      deflater.close();
+    },
+  },
+  {
+    says: 'puts out 65,535, 65,536 and 65,537 bytes, and takes them',
+    check(engines) {
+      const inflater = engines.inflater();
+      const deflater = engines.deflater(1, 15);
+      for (const size of [65_535, 65_536, 65_537]) {
+        for (const plain of [prose(size), randomBytes(size), Buffer.alloc(size)]) {
+          deflater.reset(undefined);
+          const message = withoutTail(deflateWith(deflater, plain));
+          for (const room of [size - 1, size, size + 1, 32_768]) {
+            inflater.reset(undefined, size);
+            const { verdict, plain: back } = inflateWith(inflater, message, { rooms: [room] });
+            expect([verdict, back.equals(plain)]).toEqual(['whole', true]);
+          }
+        }
+      }
+      inflater.close();
+      deflater.close();
+    },
+  },
+  {
+    says: 'puts out what there is of a message before it is complete',
+    check(engines) {
+      const deflater = engines.deflater(6, 15);
+      deflater.reset(undefined);
+      const inflater = engines.inflater();
+      inflater.reset(undefined, NO_LIMIT);
+      const output = new Uint8Array(1000);
+      for (let i = 0; i < 20; i++) {
+        const plain = prose(200, i);
+        const part = deflateWith(deflater, plain);
+        expect(inflater.write(part, 0, part.length, false, output, 0, 1000)).toBe(InflateDone);
+        expect(plain.equals(output.subarray(0, inflater.produced))).toBe(true);
+      }
+      inflater.close();
+      deflater.close();
+    },
+  },
+  {
+    says: 'puts out as much of a bomb as there is room, and stops there or says that it is too long',
+    check(engines) {
+      const deflater = engines.deflater(9, 15);
+      const size = 4 * 1024 * 1024;
+      const bomb = withoutTail(deflateWith(deflater, Buffer.alloc(size, 'a')));
+      deflater.close();
+      expect(size / bomb.length).toBeGreaterThan(900);
+      const inflater = engines.inflater();
+      for (const limit of [0, 1, 1000, 65_536, size - 1]) {
+        inflater.reset(undefined, limit);
+        const output = new Uint8Array(limit + 21).fill(CANARY);
+        const status = inflater.write(bomb, 0, bomb.length, true, output, 10, limit + 11);
+        expect([InflateMore, InflateTooLong]).toContain(status);
+        if (status === InflateMore) expect(inflater.produced).toBe(limit + 1);
+        expectIntact(output, limit + 1);
+      }
+      inflater.reset(undefined, size);
+      const { verdict, plain } = inflateWith(inflater, bomb, { rooms: [size] });
+      expect([verdict, plain.length]).toEqual(['whole', size]);
+      inflater.close();
+    },
+  },
+  {
+    says: 'finds each way to cut a message off, and goes on after a reset',
+    check(engines) {
+      const inflater = engines.inflater();
+      for (const [level, plain] of [
+        [6, Buffer.from('Hello')],
+        [6, prose(600)],
+        [-2, prose(400)],
+        [0, prose(60)],
+        [9, randomBytes(100)],
+        [1, Buffer.concat([prose(300), randomBytes(40), TAIL, TAIL])],
+      ] as const) {
+        const deflater = engines.deflater(level, 15);
+        deflater.reset(undefined);
+        const message = withoutTail(deflateWith(deflater, plain, { pieces: [350] }));
+        deflater.close();
+        let whole = 0;
+        for (let size = 1; size < message.length; size++) {
+          inflater.reset(undefined, plain.length);
+          const { verdict, plain: back } = inflateWith(inflater, message.subarray(0, size));
+          if (verdict === 'corrupt') continue;
+          // The first byte of a stored block is an empty message, and the first flush without its tail a shorter one.
+          expect([0, 350]).toContain(back.length);
+          expect(plain.subarray(0, back.length).equals(back)).toBe(true);
+          whole++;
+        }
+        expect(whole).toBeLessThanOrEqual(1);
+        inflater.reset(undefined, plain.length);
+        expect(inflateWith(inflater, message).plain.equals(plain)).toBe(true);
+      }
+      inflater.close();
+    },
+  },
+  {
+    says: 'finds a broken message and inflates the next one, a thousand times in turn',
+    check(engines) {
+      const inflater = engines.inflater();
+      const good = hex('f2 48 cd c9 c9 07 00');
+      const bad = hex('ff 48 cd c9 c9 07 00');
+      for (let i = 0; i < 1000; i++) {
+        inflater.reset(undefined, 5);
+        expect(inflateWith(inflater, bad).verdict).toBe('corrupt');
+        inflater.reset(undefined, 5);
+        expect(inflateWith(inflater, good).plain.toString()).toBe('Hello');
+      }
+      inflater.close();
+    },
+  },
+  {
+    says: 'keeps engines apart that are used in turns',
+    check(engines) {
+      const lines = [0, 1, 2, 3].map((i) => {
+        const deflater = engines.deflater(i, 15 - i);
+        const inflater = engines.inflater();
+        const history = i % 2 === 0 ? undefined : historyOf(prose(3000, i));
+        deflater.reset(history);
+        inflater.reset(history, NO_LIMIT);
+        return { deflater, inflater };
+      });
+      for (let round = 0; round < 30; round++) {
+        const messages = lines.map(({ deflater }, i) =>
+          withoutTail(deflateWith(deflater, prose(round * 40 + 1, i + round))),
+        );
+        for (const [i, { inflater }] of lines.entries()) {
+          const { plain } = inflateWith(inflater, messages[i]!, { pieces: [50] });
+          expect(plain.equals(prose(round * 40 + 1, i + round))).toBe(true);
+        }
+      }
+      for (const { deflater, inflater } of lines) {
+        deflater.close();
+        inflater.close();
+      }
+    },
+  },
+];
+
+/** A block with fixed codes, of one match: 258 bytes from 32,768 back. */
+function farthestMatch(): Uint8Array {
+  // BFINAL 0, BTYPE 01, then length 258 (code 285), distance code 29 with 13 extra bits set, end of block (256), and the
+  // three bits of the empty stored block.
+  const bits = `0${'10'}${'11000101'}${'11101'}${'1'.repeat(13)}${'0000000'}${'000'}`;
+  const bytes = new Uint8Array(Math.ceil(bits.length / 8));
+  for (let i = 0; i < bits.length; i++) {
+    if (bits[i] === '1') bytes[i >> 3] = bytes[i >> 3]! | (1 << (i & 7));
+  }
+  return bytes;
+}
