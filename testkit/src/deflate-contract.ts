@@ -543,6 +543,16 @@ export const deflateRules: readonly DeflateRule[] = [
     },
   },
   {
+    says: 'finds a message cut off where the tail ends its block by chance',
+    check(engines) {
+      const inflater = engines.inflater();
+      const cut = '444fb90dc3400c5bc5f004474a4e916dce4100172952a4a2970f8e3ad80d';
+      inflater.reset(undefined, NO_LIMIT);
+      expect(inflateWith(inflater, hex(cut)).verdict).toBe('corrupt');
+      inflater.close();
+    },
+  },
+  {
     says: 'finds a broken message and inflates the next one, a thousand times in turn',
     check(engines) {
       const inflater = engines.inflater();

@@ -11,8 +11,9 @@ import {
 import { MAX_WINDOW, STORED_HEADER, TAIL, writeStoredHeader } from './settings.ts';
 import { ZlibHandle, type ZlibStreams } from './zlib-handle.ts';
 
-/** The tail and one byte more, which zlib leaves when the tail ends a block. */
-const PROBE = /* @__PURE__ */ Uint8Array.of(...TAIL, 0);
+/** The tail and an empty stored block, each with one byte more, which zlib leaves when a block ends before it. */
+const TAIL_PROBE = /* @__PURE__ */ Uint8Array.of(...TAIL, 0);
+const BLOCK_PROBE = /* @__PURE__ */ Uint8Array.of(0, ...TAIL, 0);
 
 /** A history as a stored block, and what an inflater makes of it, which nobody needs. */
 let stored: Uint8Array | undefined;
@@ -77,15 +78,20 @@ export class HandleInflater implements Inflater {
   /**
    * Gives zlib the tail. `Z_BLOCK` makes it stop behind a block: so the tail is used up, and no byte more, when it is the
    * rest of an empty stored block, as it should be. Where the message was cut off, zlib takes the tail for something
-   * else, and would say nothing.
+   * else, and would say nothing. One time in some thousands that ends a block too, but hardly ever a byte's last bit: then
+   * another empty block fails.
    */
   #finish(): InflateStatus {
     const zlib = this.#zlib;
-    if (!this.#run(constants.Z_BLOCK, PROBE, PROBE.length)) return this.#fault();
+    if (!this.#run(constants.Z_BLOCK, TAIL_PROBE, TAIL_PROBE.length)) return this.#fault();
     if (zlib.produced > 0) return InflateCorrupt;
     // The message ends with a final block, and the stream is over.
     if (zlib.used === 0) return InflateFinal;
     if (zlib.used !== TAIL.length) return InflateCorrupt;
+    if (!this.#run(constants.Z_BLOCK, BLOCK_PROBE, BLOCK_PROBE.length)) return this.#fault();
+    // The tail was the end of the final block.
+    if (zlib.used === 0) return InflateFinal;
+    if (zlib.used !== STORED_HEADER || zlib.produced > 0) return InflateCorrupt;
     this.#begun = false;
     return InflateDone;
   }
