@@ -80,9 +80,14 @@ export class Engines implements HistoryMemory {
     return this.#leasedInflaters < MAX_LEASED_INFLATERS;
   }
 
-  /** The inflater that was used last: for the same connection again, it need not be reset. */
-  takeInflater(): Seat<Inflater> {
+  /**
+   * An inflater: the one that has seen all messages of `owner` and need not be reset, if it is there. It has to be that
+   * one, since another that `owner` had before has missed some.
+   */
+  takeInflater(owner: object): Seat<Inflater> {
     this.#leasedInflaters++;
+    const own = this.#inflaters.findLastIndex((seat) => seat.owner === owner);
+    if (own >= 0) return this.#inflaters.splice(own, 1)[0]!;
     return this.#inflaters.pop() ?? new Seat(this.source.inflater(), 0);
   }
 

@@ -146,7 +146,7 @@ export class Inflation {
   }
 
   #open(limit: number): Seat<Inflater> {
-    const seat = this.#engines.takeInflater();
+    const seat = this.#engines.takeInflater(this);
     if (!this.#takeover || seat.owner !== this) {
       seat.engine.reset(this.#takeover ? this.#history : undefined, limit);
     }
