@@ -375,7 +375,7 @@ export const deflateRules: readonly DeflateRule[] = [
             expect(plain.equals(Buffer.concat(messages))).toBe(true);
           },
         ),
-        { numRuns: 150 },
+        { numRuns: 80 },
       );
     },
   },
@@ -427,7 +427,7 @@ export const deflateRules: readonly DeflateRule[] = [
             deflater.close();
           },
         ),
-        { numRuns: 150 },
+        { numRuns: 80 },
       );
     },
   },
