@@ -44,7 +44,9 @@ export const PIECE = 7;
 export const END = 8;
 /** A message is complete that was not wanted to its end. */
 export const SKIPPED = 9;
-export type IntakeEvent = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9;
+/** A step of a compressed message is inflated, which is not complete: whoever asked may have enough for now. */
+export const STEP = 10;
+export type IntakeEvent = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10;
 
 // What a frame that was announced by BEGIN or PIECE still owes.
 const OWES_PIECE = 1;
@@ -470,30 +472,36 @@ export class Intake {
     return MESSAGE;
   }
 
-  /** Inflates on: a step of it for a message in pieces, all that is there for a whole one. */
+  /** Inflates a step of what is there. */
   #inflate(): IntakeEvent {
-    const inflation = this.#inflation!;
-    for (;;) {
-      if (this.#inflated >= INFLATED_A_TURN) {
-        this.tired = true;
-        return NOTHING;
-      }
-      const room = this.#readLimit - this.#length;
-      const first = this.#length === 0 && !this.#inPieces;
-      const lease = this.#plains!.take(first ? inflation.left * EXPECTED_RATIO : LARGEST_STEP);
-      // One byte past the limit tells that it is passed.
-      const size = inflation.step(lease.bytes, Math.min(lease.bytes.length, room + 1), room);
-      this.#inflating = inflation.more;
-      if (size > 0) this.#length += size;
-      this.#inflated += Math.max(size, 0) + INFLATE_COST;
-      if (size < 0) this.error = invalidDeflate();
-      if (size < 0 || !this.#checkLength() || !this.#check(lease.bytes, 0, size)) {
-        lease.release();
-        return FAULT;
-      }
-      const event = this.#took(lease, size, inflation.last && !inflation.more);
-      if (event !== NOTHING || !this.#inflating) return event;
+    if (this.#inflated >= INFLATED_A_TURN) {
+      this.tired = true;
+      return NOTHING;
     }
+    const inflation = this.#inflation!;
+    const limit = this.#readLimit - this.#length;
+    const first = this.#length === 0 && !this.#inPieces;
+    const lease = this.#plains!.take(first ? inflation.left * EXPECTED_RATIO : LARGEST_STEP);
+    const { bytes } = lease;
+    let size: number;
+    try {
+      // One byte past the limit tells that it is passed.
+      size = inflation.step(bytes, Math.min(bytes.length, limit + 1), limit);
+    } catch (error) {
+      // No memory for an engine.
+      lease.release();
+      return this.#fault(error as WebSocketError);
+    }
+    this.#inflating = inflation.more;
+    this.#inflated += Math.max(size, 0) + INFLATE_COST;
+    this.#length += Math.max(size, 0);
+    if (size < 0) this.error = invalidDeflate();
+    if (size < 0 || !this.#checkLength() || !this.#check(bytes, 0, size)) {
+      lease.release();
+      return FAULT;
+    }
+    const event = this.#took(lease, size, inflation.last && !inflation.more);
+    return event === NOTHING && this.#inflating ? STEP : event;
   }
 
   /** `size` plain bytes were inflated into `lease`; `whole`: the message is complete with them. */

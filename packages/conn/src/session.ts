@@ -42,6 +42,7 @@ import {
   PING,
   PONG,
   SKIPPED,
+  STEP,
 } from './intake.ts';
 import type { Settings } from './options.ts';
 import { Outbox, type OutboxOwner } from './outbox.ts';
@@ -384,7 +385,7 @@ export class Session
       else if (event === PING) this.controls.ping(intake);
       else if (event === PONG) this.controls.pong(intake);
       else if (event === CLOSE) this.#closeReceived();
-      else if (event !== SKIPPED) this.#fault(intake.error);
+      else if (event !== SKIPPED && event !== STEP) this.#fault(intake.error);
     }
     this.#pumping = false;
     if (intake.tired) this.#rest();

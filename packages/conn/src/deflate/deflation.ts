@@ -72,11 +72,13 @@ export class Deflation {
     const own = this.#takeover ? this.#own(key) : undefined;
     const seat = own ?? engines.takeDeflater(key);
     if (own === undefined) seat.engine.reset(this.#history);
+    // Also when it fails.
+    seat.owner = undefined;
     const n = this.#whole(seat.engine, bytes, start, end);
-    // Its text is not in the peer's window when the message goes as it is.
-    if (n === 0) seat.owner = undefined;
-    else this.#history?.append(bytes, start, end);
+    if (n > 0) this.#history?.append(bytes, start, end);
     if (own === undefined) engines.giveDeflater(seat);
+    // Its text is not in the peer's window when the message goes as it is.
+    else if (n > 0) own.owner = this;
     return n;
   }
 

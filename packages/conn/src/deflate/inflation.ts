@@ -16,7 +16,8 @@ const MAX_FINALS = 8;
 export class Inflation {
   readonly #engines: Engines;
   readonly #takeover: boolean;
-  readonly #history: HistoryRing;
+  readonly #window: number;
+  #history: HistoryRing | undefined;
   /** The engine, while a message is under way. */
   #seat: Seat<Inflater> | undefined;
   /** Input that is not used up: `#bytes[#at, #end)`. */
@@ -27,7 +28,7 @@ export class Inflation {
   #finals = 0;
   /** Collects the message when there is no engine to inflate it with as it comes. */
   #collecting = false;
-  readonly #collected = new Assembly();
+  #collected: Assembly | undefined;
   #collectedLease: Lease | undefined;
 
   /**
@@ -37,17 +38,17 @@ export class Inflation {
   constructor(engines: Engines, takeover: boolean, windowBits: number) {
     this.#engines = engines;
     this.#takeover = takeover;
-    this.#history = new HistoryRing(engines, 1 << (takeover ? windowBits : MAX_BITS));
+    this.#window = 1 << (takeover ? windowBits : MAX_BITS);
   }
 
   /** Bytes of a message that wait to be inflated when it is complete. */
   get waiting(): number {
-    return this.#collected.length;
+    return this.#collected?.length ?? 0;
   }
 
   /** Bytes of memory that are held for the plain text of earlier messages. */
   get held(): number {
-    return this.#history.held;
+    return this.#history?.held ?? 0;
   }
 
   /** Bytes of input that are not inflated yet. */
@@ -69,7 +70,8 @@ export class Inflation {
   /** Gives the next compressed bytes, which stay where they are until {@link step} has used them up. */
   feed(bytes: Uint8Array, start: number, end: number, last: boolean): void {
     this.#show(bytes, start, end, last);
-    if (!this.#collecting || (last && this.#collected.length === 0)) return;
+    if (!this.#collecting || (last && this.waiting === 0)) return;
+    this.#collected ??= new Assembly();
     this.#collected.append(bytes, start, end);
     this.#show(NONE, 0, 0, last);
     if (!last) return;
@@ -109,7 +111,7 @@ export class Inflation {
       const before = at;
       at += engine.produced;
       const complete = status === DONE && this.#last;
-      if (this.#takeover || !complete) this.#history.append(output, before, at);
+      if (this.#takeover || !complete) this.#remember(output, before, at);
       if (status !== FINAL) {
         this.more = status !== DONE;
         return at;
@@ -130,7 +132,7 @@ export class Inflation {
     this.#show(NONE, 0, 0, false);
     this.#collectedLease?.release();
     this.#collectedLease = undefined;
-    if (!this.#takeover) this.#history.release();
+    if (!this.#takeover) this.#history?.release();
     const seat = this.#seat;
     if (seat === undefined) return;
     this.#seat = undefined;
@@ -140,9 +142,14 @@ export class Inflation {
   /** The connection is gone, or drops what comes. */
   destroy(): void {
     if (this.#seat !== undefined) this.#seat.owner = undefined;
-    this.#collected.drop();
+    this.#collected?.drop();
     this.finish();
-    this.#history.release();
+    this.#history?.release();
+  }
+
+  #remember(bytes: Uint8Array, start: number, end: number): void {
+    this.#history ??= new HistoryRing(this.#engines, this.#window);
+    this.#history.append(bytes, start, end);
   }
 
   #open(limit: number): Seat<Inflater> {
