@@ -176,6 +176,11 @@ export class Intake {
     return this.#waiting + this.#assembly.length + (this.#inflation?.waiting ?? 0);
   }
 
+  /** A message has begun and is not complete. */
+  get open(): boolean {
+    return this.#open;
+  }
+
   /** Whether `next()` may find something without another chunk. */
   get pending(): boolean {
     return !this.#exhausted || this.#chunks.length > 0;
@@ -478,6 +483,8 @@ export class Intake {
       this.tired = true;
       return NOTHING;
     }
+    // The limit may have been lowered since the message began.
+    if (!this.#checkLength()) return FAULT;
     const inflation = this.#inflation!;
     const limit = this.#readLimit - this.#length;
     const first = this.#length === 0 && !this.#inPieces;

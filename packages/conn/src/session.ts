@@ -412,8 +412,11 @@ export class Session
   #wantsInput(ahead: boolean): boolean {
     const { intake, reading } = this;
     if (reading.waiting || intake.dropping) return true;
-    // What has come of a connection that is gone is little, and pooled memory may hang on it.
-    return ahead && (this.#closing.phase === GONE || reading.hasRoom(intake.held));
+    if (!ahead) return false;
+    if (reading.hasRoom(intake.held)) return true;
+    // What has come of a connection that is gone is little, and pooled memory may hang on it. Little is much once it
+    // is inflated: then only the message under way, on which an engine hangs too.
+    return this.#closing.phase === GONE && (this.deflating === undefined || intake.open);
   }
 
   #fault(error: WebSocketError | undefined): void {
