@@ -5,6 +5,8 @@ import { HistoryRing } from './history.ts';
 
 /** The empty stored block's end that is not sent (RFC 7692, section 7.2.1). */
 const TAIL = 4;
+/** In place of a history: the deflater goes on. */
+const KEEP = 0;
 
 /**
  * What one side sends, compressed. Every message may be compressed for itself; with context takeover a connection that
@@ -66,27 +68,31 @@ export class Deflation {
     return size > this.compression.asyncDeflateThreshold;
   }
 
-  /** Compresses a message into `output[0, n)`; returns `n`, or 0 when it does not get smaller. */
+  /**
+   * Compresses a message into `output[0, n)`; returns `n`, or 0 when it does not get smaller.
+   *
+   * @throws what the platform throws, when it has no memory for example.
+   */
   deflate(bytes: Uint8Array, start: number, end: number): number {
     const { key, engines } = this;
-    const own = this.#takeover ? this.#own(key) : undefined;
+    const remembers = this.#takeover && this.#remembers(key);
+    if (this.#takeover && !remembers) {
+      this.#seat = engines.own(this, key, this.compression.takeoverEngines);
+    }
+    const own = this.#seat;
     const seat = own ?? engines.takeDeflater(key);
-    if (own === undefined) seat.engine.reset(this.#history);
-    // Also when it fails.
-    seat.owner = undefined;
-    const n = this.#whole(seat.engine, bytes, start, end);
+    const n = this.#whole(seat, remembers ? KEEP : this.#history, bytes, start, end);
     if (n > 0) this.#history?.append(bytes, start, end);
     if (own === undefined) engines.giveDeflater(seat);
     // Its text is not in the peer's window when the message goes as it is.
-    else if (n > 0) own.owner = this;
+    else if (n === 0) own.owner = undefined;
     return n;
   }
 
   /** Compresses a message that shares nothing with others, for whoever has the same window and level. */
   deflateAlone(bytes: Uint8Array): number {
     const seat = this.engines.takeDeflater(this.key);
-    seat.engine.reset(undefined);
-    const n = this.#whole(seat.engine, bytes, 0, bytes.length);
+    const n = this.#whole(seat, undefined, bytes, 0, bytes.length);
     this.engines.giveDeflater(seat);
     return n;
   }
@@ -109,72 +115,97 @@ export class Deflation {
     this.#history?.release();
   }
 
-  /** The deflater that has seen all our messages, or one that does from here on. */
-  #own(key: number): Seat<Deflater> | undefined {
-    const { engines } = this;
-    const mine = this.#seat;
-    if (mine?.owner === this) {
-      if (mine.key === key) {
-        engines.touch(mine);
-        return mine;
-      }
-      mine.owner = undefined;
+  /** Whether there is a deflater that has seen all our messages. */
+  #remembers(key: number): boolean {
+    const seat = this.#seat;
+    if (seat?.owner !== this) return false;
+    if (seat.key === key) {
+      this.engines.touch(seat);
+      return true;
     }
-    this.#seat = engines.own(this, key, this.compression.takeoverEngines);
-    this.#seat?.engine.reset(this.#history);
-    return this.#seat;
+    seat.owner = undefined;
+    return false;
   }
 
-  #whole(engine: Deflater, bytes: Uint8Array, start: number, end: number): number {
+  /** @param history - What the deflater is to begin with; `KEEP`: it has seen it. */
+  #whole(
+    seat: Seat<Deflater>,
+    history: HistoryRing | typeof KEEP | undefined,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): number {
+    const { engine } = seat;
     const size = end - start;
-    if (size === 0) return 0;
     const { output } = this.engines;
     this.output = size + TAIL > output.length ? new Uint8Array(size + TAIL) : output;
-    // What does not fit in here is not smaller.
-    const whole = engine.write(bytes, start, end, true, this.output, 0, size + TAIL - 1);
-    return whole ? engine.produced - TAIL : 0;
+    try {
+      if (history !== KEEP) engine.reset(history);
+      // What does not fit in here is not smaller.
+      const whole = engine.write(bytes, start, end, true, this.output, 0, size + TAIL - 1);
+      return whole && size > 0 ? engine.produced - TAIL : 0;
+    } catch (error) {
+      this.engines.loseDeflater(seat);
+      throw error;
+    }
   }
 }
 
 /** A message that is compressed as it is written, fragment by fragment. */
 export class DeflateStream {
+  /** Where the last fragment was put. To be copied before anything else happens. */
   output: Uint8Array;
   readonly #deflation: Deflation;
   readonly #seat: Seat<Deflater>;
+  #begun = false;
+  #broken = false;
 
   constructor(deflation: Deflation, seat: Seat<Deflater>) {
     this.#deflation = deflation;
     this.#seat = seat;
     this.output = deflation.engines.output;
-    seat.engine.reset(deflation.history);
     // Compressed elsewhere, to the deflater that remembers.
     deflation.disown();
   }
 
-  /** Compresses the next fragment into `output[0, n)`, so that the peer can inflate all of it at once; returns `n`. */
+  /**
+   * Compresses the next fragment into `output[0, n)`, so that the peer can inflate all of it at once; returns `n`.
+   *
+   * @throws what the platform throws, when it has no memory for example.
+   */
   fragment(bytes: Uint8Array, start: number, end: number, fin: boolean): number {
-    const { engine } = this.#seat;
-    this.output = this.#deflation.engines.output;
-    this.#deflation.history?.append(bytes, start, end);
-    let from = start;
-    let n = 0;
-    for (;;) {
-      const whole = engine.write(bytes, from, end, true, this.output, n, this.output.length);
-      from += engine.used;
-      n += engine.produced;
-      if (whole) break;
-      const larger = new Uint8Array(this.output.length * 2);
-      larger.set(this.output);
-      this.output = larger;
-    }
-    if (!fin) return n;
-    if (n > 0) return n - TAIL;
+    const { engines, history } = this.#deflation;
+    this.output = engines.output;
+    this.#broken = true;
+    if (!this.#begun) this.#seat.engine.reset(history);
+    this.#begun = true;
+    const size = this.#flush(bytes, start, end);
+    this.#broken = false;
+    history?.append(bytes, start, end);
+    if (!fin) return size;
+    if (size > 0) return size - TAIL;
     // Nothing was left to flush: an empty stored block, without the tail (RFC 7692, section 7.2.3.6).
     this.output[0] = 0;
     return 1;
   }
 
+  /** The message is complete, or will never be. */
   end(): void {
-    this.#deflation.engines.endLease(this.#seat);
+    this.#deflation.engines.endLease(this.#seat, this.#broken);
+  }
+
+  #flush(bytes: Uint8Array, start: number, end: number): number {
+    const { engine } = this.#seat;
+    let from = start;
+    let size = 0;
+    for (;;) {
+      const whole = engine.write(bytes, from, end, true, this.output, size, this.output.length);
+      from += engine.used;
+      size += engine.produced;
+      if (whole) return size;
+      const larger = new Uint8Array(this.output.length * 2);
+      larger.set(this.output);
+      this.output = larger;
+    }
   }
 }

@@ -109,4 +109,6 @@ export interface DeflateSource {
   deflateLater(job: DeflateJob, done: (output: Uint8Array | undefined) => void): () => void;
   /** Bytes that the histories of all connections may hold before new ones are to negotiate no takeover. */
   readonly memoryBudget: number;
+  /** Changes when the engines made so far are not to be used for further messages. */
+  readonly generation: number;
 }

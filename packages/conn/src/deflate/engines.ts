@@ -23,14 +23,17 @@ export class Seat<E> {
   readonly engine: E;
   /** Of a deflater: its level and window bits. */
   readonly key: number;
+  /** The source's when it was made. */
+  readonly generation: number;
   /** Whose messages it has seen last, and nothing else since. */
   owner: object | undefined;
   /** When it was last used, by the pool's count of sweeps; of an owned deflater, by the clock. */
   usedAt = 0;
 
-  constructor(engine: E, key: number) {
+  constructor(engine: E, key: number, generation: number) {
     this.engine = engine;
     this.key = key;
+    this.generation = generation;
   }
 }
 
@@ -62,6 +65,7 @@ export class Engines implements HistoryMemory {
   readonly #histories = new Map<number, Uint8Array[]>();
   #leasedInflaters = 0;
   #leasedDeflaters = 0;
+  #generation = 0;
   #sweeps = 0;
   #sweeping = false;
 
@@ -86,9 +90,10 @@ export class Engines implements HistoryMemory {
    */
   takeInflater(owner: object): Seat<Inflater> {
     this.#leasedInflaters++;
+    this.#renew();
     const own = this.#inflaters.findLastIndex((seat) => seat.owner === owner);
     if (own >= 0) return this.#inflaters.splice(own, 1)[0]!;
-    return this.#inflaters.pop() ?? new Seat(this.source.inflater(), 0);
+    return this.#inflaters.pop() ?? new Seat(this.source.inflater(), 0, this.#generation);
   }
 
   giveInflater(seat: Seat<Inflater>): void {
@@ -96,14 +101,28 @@ export class Engines implements HistoryMemory {
     this.#keep(this.#inflaters, seat);
   }
 
+  /** An inflater that has failed, not for what it was fed: it is not to be used again. */
+  loseInflater(seat: Seat<Inflater>): void {
+    this.#leasedInflaters--;
+    close(seat);
+  }
+
   takeDeflater(key: number): Seat<Deflater> {
+    this.#renew();
     const at = this.#deflaters.findLastIndex((seat) => seat.key === key);
-    if (at < 0) return new Seat(this.#newDeflater(key), key);
+    if (at < 0) return this.#newSeat(key);
     return this.#deflaters.splice(at, 1)[0]!;
   }
 
   giveDeflater(seat: Seat<Deflater>): void {
     this.#keep(this.#deflaters, seat);
+  }
+
+  /** A deflater that has failed: it is not to be used again. */
+  loseDeflater(seat: Seat<Deflater>): void {
+    const at = this.#owned.indexOf(seat);
+    if (at >= 0) this.#owned.splice(at, 1);
+    close(seat);
   }
 
   /** A deflater for a message that is written as a stream; undefined when too many are. */
@@ -113,9 +132,10 @@ export class Engines implements HistoryMemory {
     return this.takeDeflater(key);
   }
 
-  endLease(seat: Seat<Deflater>): void {
+  endLease(seat: Seat<Deflater>, broken: boolean): void {
     this.#leasedDeflaters--;
-    this.giveDeflater(seat);
+    if (broken) this.loseDeflater(seat);
+    else this.giveDeflater(seat);
   }
 
   /**
@@ -123,6 +143,7 @@ export class Engines implements HistoryMemory {
    * busy; taking them in turns would leave nobody a context.
    */
   own(owner: object, key: number, most: number): Seat<Deflater> | undefined {
+    this.#renew();
     const now = this.#host.now();
     const at = this.#owned.findIndex(
       (seat) => seat.owner === undefined || now - seat.usedAt > STICKY,
@@ -130,11 +151,10 @@ export class Engines implements HistoryMemory {
     let seat = this.#owned[at];
     if (seat === undefined && this.#owned.length >= most) return undefined;
     if (seat?.key !== key) {
-      const fresh = new Seat(this.#newDeflater(key), key);
+      const fresh = this.#newSeat(key);
       if (seat === undefined) this.#owned.push(fresh);
       else {
-        seat.owner = undefined;
-        seat.engine.close();
+        close(seat);
         this.#owned[at] = fresh;
       }
       seat = fresh;
@@ -162,14 +182,26 @@ export class Engines implements HistoryMemory {
     else if (free.length < MAX_FREE_HISTORIES) free.push(buffer);
   }
 
-  #newDeflater(key: number): Deflater {
-    return this.source.deflater((key >> 4) - 2, key & 15);
+  #newSeat(key: number): Seat<Deflater> {
+    return new Seat(this.source.deflater((key >> 4) - 2, key & 15), key, this.#generation);
+  }
+
+  /** Drops the engines that are not to be used any more. */
+  #renew(): void {
+    const { generation } = this.source;
+    if (generation === this.#generation) return;
+    this.#generation = generation;
+    const all = (): boolean => true;
+    drop<Inflater | Deflater>(this.#inflaters, all);
+    drop<Inflater | Deflater>(this.#deflaters, all);
+    drop(this.#owned, all);
   }
 
   #keep<E extends Inflater | Deflater>(free: Seat<E>[], seat: Seat<E>): void {
+    if (seat.generation !== this.source.generation) return close(seat);
     seat.usedAt = this.#sweeps;
     free.push(seat);
-    if (free.length > MAX_FREE) free.shift()!.engine.close();
+    if (free.length > MAX_FREE) close(free.shift()!);
     this.#sweepLater();
   }
 
@@ -203,9 +235,13 @@ function drop<E extends Inflater | Deflater>(
     const seat = seats[i]!;
     if (!idle(seat)) continue;
     seats.splice(i, 1);
-    seat.owner = undefined;
-    seat.engine.close();
+    close(seat);
   }
+}
+
+function close(seat: Seat<Inflater | Deflater>): void {
+  seat.owner = undefined;
+  seat.engine.close();
 }
 
 const pools = new WeakMap<DeflateSource, Engines>();

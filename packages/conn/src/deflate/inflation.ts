@@ -26,6 +26,8 @@ export class Inflation {
   #end = 0;
   #last = false;
   #finals = 0;
+  /** What the engine was told last. */
+  #limit = 0;
   /** Collects the message when there is no engine to inflate it with as it comes. */
   #collecting = false;
   #collected: Assembly | undefined;
@@ -86,11 +88,23 @@ export class Inflation {
    * @param limit - The most plain bytes that the rest of the message may have.
    * @returns How many bytes that gave: more than `limit` stand for too many. -1: it is no DEFLATE. `more` tells whether
    *   to call again.
+   * @throws what the platform throws, when it has no memory for example.
    */
   step(output: Uint8Array, room: number, limit: number): number {
     this.more = false;
     if (this.#collecting && !this.#last) return 0;
-    const { engine } = (this.#seat ??= this.#open(limit));
+    try {
+      this.#seat ??= this.#open(limit);
+      return this.#run(this.#seat, output, room, limit);
+    } catch (error) {
+      if (this.#seat !== undefined) this.#engines.loseInflater(this.#seat);
+      this.#seat = undefined;
+      throw error;
+    }
+  }
+
+  #run(seat: Seat<Inflater>, output: Uint8Array, room: number, limit: number): number {
+    const { engine } = seat;
     let at = 0;
     for (;;) {
       const status: InflateStatus = engine.write(
@@ -104,7 +118,7 @@ export class Inflation {
       );
       if (status < 0) {
         // It has seen what nobody can go on from.
-        this.#seat.owner = undefined;
+        seat.owner = undefined;
         return status === CORRUPT ? -1 : limit + 1;
       }
       this.#at += engine.used;
@@ -117,7 +131,7 @@ export class Inflation {
         return at;
       }
       if (++this.#finals > MAX_FINALS) {
-        this.#seat.owner = undefined;
+        seat.owner = undefined;
         return -1;
       }
       engine.reset(this.#history, limit - at);
@@ -154,8 +168,10 @@ export class Inflation {
 
   #open(limit: number): Seat<Inflater> {
     const seat = this.#engines.takeInflater(this);
-    if (!this.#takeover || seat.owner !== this) {
+    this.#seat = seat;
+    if (!this.#takeover || seat.owner !== this || limit !== this.#limit) {
       seat.engine.reset(this.#takeover ? this.#history : undefined, limit);
+      this.#limit = limit;
     }
     seat.owner = this.#takeover ? this : undefined;
     return seat;

@@ -28,6 +28,7 @@ const BACKENDS = ['auto', 'handle', 'oneshot'];
 export class ZlibDeflate implements DeflateSource {
   readonly #handle: Engines;
   readonly #jobs: DeflateJobs = new DeflateJobs();
+  generation = 0;
   #memoryBudget = 64 * 1024 * 1024;
   /** Undefined until it is first asked for. */
   #backend: CompressionBackend | undefined;
@@ -55,7 +56,10 @@ export class ZlibDeflate implements DeflateSource {
         cause: this.#handleFault(),
       });
     }
-    if (backend !== undefined) this.#backend = backend === 'auto' ? undefined : backend;
+    if (backend !== undefined) {
+      this.#backend = backend === 'auto' ? undefined : backend;
+      this.generation++;
+    }
     if (memoryBudget !== undefined)
       this.#memoryBudget = memoryBudget === false ? Infinity : memoryBudget;
   }
@@ -124,7 +128,7 @@ function nameOf(value: unknown): string {
 export const nodeDeflate: ZlibDeflate = /* @__PURE__ */ new ZlibDeflate();
 
 /**
- * Says how this thread compresses. Engines that are in use stay as they are; those made from here on follow.
+ * Says how this thread compresses. Messages that are under way go on as they are; those that begin from here on follow.
  *
  * @throws TypeError or RangeError that names the option; Error when `backend` is `handle` and does not work here.
  *
