@@ -11,6 +11,7 @@ export {
   type CloseInfo,
   CloseMessage,
   CloseSentError,
+  type CompressionOptions,
   Conn,
   type ConnPairOptions,
   type ConnSettings,
@@ -52,6 +53,12 @@ export {
   WriteClosedError,
   type WriteOptions,
 } from '@ws/conn';
+export {
+  type CompressionBackend,
+  type CompressionSettings,
+  compressionBackend,
+  configureCompression,
+} from '@ws/node-io';
 export type { ProxyOption, ProxyRequest } from './choose-proxy.ts';
 export type { NetDial } from './connect.ts';
 export type { CookieJar } from './cookies.ts';

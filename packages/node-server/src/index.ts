@@ -11,6 +11,7 @@ export {
   type CloseInfo,
   CloseMessage,
   CloseSentError,
+  type CompressionOptions,
   Conn,
   type ConnPairOptions,
   type ConnSettings,
@@ -49,6 +50,12 @@ export {
   WriteClosedError,
   type WriteOptions,
 } from '@ws/conn';
+export {
+  type CompressionBackend,
+  type CompressionSettings,
+  compressionBackend,
+  configureCompression,
+} from '@ws/node-io';
 export { isWebSocketUpgrade, subprotocols } from './check-request.ts';
 export { HandshakeError, type HandshakeErrorOptions, type HeaderPair } from './errors.ts';
 export type { HeadersInput } from './headers.ts';
