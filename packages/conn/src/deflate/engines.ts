@@ -89,11 +89,12 @@ export class Engines implements HistoryMemory {
    * one, since another that `owner` had before has missed some.
    */
   takeInflater(owner: object): Seat<Inflater> {
-    this.#leasedInflaters++;
     this.#renew();
     const own = this.#inflaters.findLastIndex((seat) => seat.owner === owner);
-    if (own >= 0) return this.#inflaters.splice(own, 1)[0]!;
-    return this.#inflaters.pop() ?? new Seat(this.source.inflater(), 0, this.#generation);
+    const free = own >= 0 ? this.#inflaters.splice(own, 1)[0] : this.#inflaters.pop();
+    const seat = free ?? new Seat(this.source.inflater(), 0, this.#generation);
+    this.#leasedInflaters++;
+    return seat;
   }
 
   giveInflater(seat: Seat<Inflater>): void {
@@ -128,8 +129,9 @@ export class Engines implements HistoryMemory {
   /** A deflater for a message that is written as a stream; undefined when too many are. */
   leaseDeflater(key: number): Seat<Deflater> | undefined {
     if (this.#leasedDeflaters >= MAX_LEASED_DEFLATERS) return undefined;
+    const seat = this.takeDeflater(key);
     this.#leasedDeflaters++;
-    return this.takeDeflater(key);
+    return seat;
   }
 
   endLease(seat: Seat<Deflater>, broken: boolean): void {
