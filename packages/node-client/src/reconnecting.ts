@@ -9,7 +9,14 @@ import {
 } from '@ws/conn';
 import { Dialer } from './dialer.ts';
 import { BadHandshakeError } from './errors.ts';
-import { checkDialOptions, type DialerOptions, type DialOptions } from './options.ts';
+import {
+  checkDialOptions,
+  checkKeys,
+  DIAL_KEYS,
+  DIALER_KEYS,
+  type DialerOptions,
+  type DialOptions,
+} from './options.ts';
 import { backoffDelay, type DelayRange, retryAfter } from './reconnecting-delay.ts';
 import { checkSubprotocols, type HeadersInput, makeRequest } from './request.ts';
 import { parseTarget } from './url.ts';
@@ -51,6 +58,14 @@ export type RetryDecision = (
   error: unknown,
   next: { readonly tries: number; readonly delay: number },
 ) => boolean | undefined | void;
+
+const KEYS: readonly (keyof ReconnectingOptions)[] = [
+  ...new Set([
+    ...(['minDelay', 'maxDelay', 'stopCodes', 'retry'] as const),
+    ...DIAL_KEYS,
+    ...DIALER_KEYS,
+  ]),
+];
 
 /**
  * Connections to one URL, each dialed when the one before has ended: for clients that stay.
@@ -95,9 +110,7 @@ interface ReconnectingPlan extends DelayRange {
 }
 
 function planOf(url: string | URL, options: ReconnectingOptions): ReconnectingPlan {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError('reconnecting: expected an object of options');
-  }
+  checkKeys('reconnecting', options, KEYS);
   const { minDelay, maxDelay, stopCodes, signal, retry, headers = {}, ...ofDialer } = options;
   const dialer = new Dialer(ofDialer);
   checkDialOptions({ signal });

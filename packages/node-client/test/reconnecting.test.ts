@@ -614,7 +614,12 @@ describe('retry', () => {
 
 describe('reconnecting throws at once', () => {
   it.each<[string, ReconnectingOptions, typeof Error, string]>([
-    ['an unknown option', { minimum: 5 } as never, TypeError, 'minimum'],
+    [
+      'an unknown option',
+      { minimum: 5 } as never,
+      TypeError,
+      'reconnecting: unknown option minimum; there are minDelay',
+    ],
     ['no object of options', 5 as never, TypeError, 'options'],
     ['null for options', null as never, TypeError, 'options'],
     ['a minDelay of 0', { minDelay: 0 }, RangeError, 'minDelay'],
