@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { isIPv6 } from 'node:net';
 import type { RequestHeaders } from './headers.ts';
 
 /** Decides by itself whether a request's origin may connect. Throwing refuses with 500. */
@@ -30,10 +31,17 @@ const ALLOWED = /^([^/*]*:\/\/)(\*\.)?([^/?#@*]+)$/;
 function parsePlace(text: string, scheme: string): Place | undefined {
   const [, host, port] = PLACE.exec(text) ?? [];
   if (host === undefined || Number(port) > 65_535) return undefined;
+  const name = host.startsWith('[') ? parseIPv6(host.slice(1, -1)) : host.toLowerCase();
+  if (name === undefined) return undefined;
   return {
-    host: host.toLowerCase(),
+    host: name,
     port: port ? String(Number(port)) : (DEFAULT_PORT.get(scheme) ?? ''),
   };
+}
+
+/** One address is one text, however many zeros it is written with. */
+function parseIPv6(address: string): string | undefined {
+  return isIPv6(address) ? new URL(`http://[${address}]`).hostname : undefined;
 }
 
 /** Says whether `text` is `host[:port]`, as a Host header has it. */

@@ -17,11 +17,18 @@ const USUAL: readonly string[] = [
   'Sec-WebSocket-Version: 13',
 ];
 
+/** The name of a header line, in lower case. */
+function nameOf(line: string): string {
+  return line.slice(0, line.indexOf(':')).toLowerCase();
+}
+
 /** How a request differs from a good one. */
 export interface RequestChange {
   line?: string;
   /** Fields of the good request to leave out, by name in lower case. */
   without?: readonly string[];
+  /** Lines that stand in place of the good request's fields of the same names. */
+  set?: readonly string[];
   /** Lines to add. */
   add?: readonly string[];
   /** What follows the head. */
@@ -30,9 +37,10 @@ export interface RequestChange {
 
 /** The bytes of an upgrade request, good but for `change`. */
 export function request(change: RequestChange = {}): Buffer {
-  const { line = 'GET /chat HTTP/1.1', without = [], add = [], behind = '' } = change;
-  const kept = USUAL.filter((l) => !without.includes(l.slice(0, l.indexOf(':')).toLowerCase()));
-  const head = `${[line, ...kept, ...add].join('\r\n')}\r\n\r\n`;
+  const { line = 'GET /chat HTTP/1.1', without = [], set = [], add = [], behind = '' } = change;
+  const dropped = [...without, ...set.map(nameOf)];
+  const kept = USUAL.filter((usual) => !dropped.includes(nameOf(usual)));
+  const head = `${[line, ...kept, ...set, ...add].join('\r\n')}\r\n\r\n`;
   return Buffer.concat([Buffer.from(head, 'latin1'), Buffer.from(behind as string)]);
 }
 
