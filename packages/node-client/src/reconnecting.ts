@@ -7,6 +7,7 @@ import {
   TimeoutError,
   TransportError,
 } from '@ws/conn';
+import { Bounds } from './bounds.ts';
 import { Dialer } from './dialer.ts';
 import { BadHandshakeError } from './errors.ts';
 import {
@@ -22,7 +23,12 @@ import { checkSubprotocols, type HeadersInput, makeRequest } from './request.ts'
 import { parseTarget } from './url.ts';
 
 /** What {@link reconnecting} can be told. The options of its `Dialer` and of each dial stand beside its own. */
-export interface ReconnectingOptions extends DialerOptions, DialOptions {
+export interface ReconnectingOptions extends DialerOptions, Omit<DialOptions, 'headers'> {
+  /**
+   * As for a dial; or a function that gives them anew for each, a token that expires for example. It may be async. What
+   * it throws is taken for a dial that failed, and does not heal by itself. Default: none.
+   */
+  readonly headers?: HeadersInput | FreshHeaders | undefined;
   /** The shortest wait before a dial but the first, in ms. Default: 1 s, or `maxDelay` when that is less. */
   readonly minDelay?: number | undefined;
   /**
@@ -46,6 +52,15 @@ export interface ReconnectingOptions extends DialerOptions, DialOptions {
    */
   readonly retry?: RetryDecision | undefined;
 }
+
+/**
+ * The headers for one dial.
+ *
+ * @param context - `signal` aborts when the dial is not wanted any more.
+ */
+export type FreshHeaders = (context: {
+  readonly signal: AbortSignal;
+}) => HeadersInput | PromiseLike<HeadersInput>;
 
 /**
  * Whether to dial again.
@@ -119,15 +134,17 @@ function planOf(url: string | URL, options: ReconnectingOptions): ReconnectingPl
   }
   // What is dialed again and again must not change under way, nor be an iterator that gives its headers once.
   const href = url instanceof URL ? url.href : url;
-  const ownHeaders = copyOf(headers);
-  makeRequest(parseTarget(href), ownHeaders, checkSubprotocols(ofDialer.subprotocols ?? []));
+  const fresh = typeof headers === 'function' ? (headers as FreshHeaders) : undefined;
+  const fixed = fresh === undefined ? copyOf(headers as HeadersInput) : {};
+  makeRequest(parseTarget(href), fixed, checkSubprotocols(ofDialer.subprotocols ?? []));
   return {
     ...delayRange(minDelay, maxDelay),
     stopCodes: new Set([CloseCode.PolicyViolation, ...checkStopCodes(stopCodes ?? [])]),
     signal,
     retry,
     async dial(signal) {
-      const { conn } = await dialer.dial(href, { headers: ownHeaders, signal });
+      const current = fresh === undefined ? fixed : await freshHeaders(fresh, signal);
+      const { conn } = await dialer.dial(href, { headers: current, signal });
       return conn;
     },
   };
@@ -155,6 +172,15 @@ function checkStopCodes(codes: unknown): readonly number[] {
     }
   }
   return codes as number[];
+}
+
+async function freshHeaders(headers: FreshHeaders, signal: AbortSignal): Promise<HeadersInput> {
+  const bounds = new Bounds(Infinity, signal);
+  try {
+    return await bounds.race(headers({ signal }));
+  } finally {
+    bounds.end();
+  }
 }
 
 function copyOf(headers: HeadersInput): HeadersInput {

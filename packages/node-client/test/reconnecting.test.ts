@@ -258,6 +258,68 @@ describe('reconnecting', () => {
   });
 });
 
+describe('a function for headers', () => {
+  it('is asked before every dial', async () => {
+    const requests: string[] = [];
+    const server = await answers((socket, request) => {
+      requests.push(request.text);
+      acceptsAndDrops(socket, request);
+    });
+    let n = 0;
+    const iterator = iterate(server.url, {
+      headers: async () => {
+        await turn();
+        return { Authorization: `Bearer ${++n}` };
+      },
+    });
+    for (let i = 0; i < 3; i++) await connected(iterator);
+    expect(requests.map((text) => /Bearer (\d)/.exec(text)?.[1])).toEqual(['1', '2', '3']);
+  });
+
+  it('ends the iteration with what it throws, unless retry says otherwise', async () => {
+    const server = await answers(accepts);
+    const error = new Error('no token');
+    const throws = (): never => {
+      throw error;
+    };
+    await expect(iterate(server.url, { headers: throws }).next()).rejects.toBe(error);
+    const rejects = (): Promise<never> => Promise.reject(error);
+    await expect(iterate(server.url, { headers: rejects }).next()).rejects.toBe(error);
+    let asked = 0;
+    const first = (): Record<string, string> => (asked++ === 0 ? throws() : {});
+    await connected(iterate(server.url, { headers: first, retry: () => true }));
+    expect(asked).toBe(2);
+  });
+
+  it('ends the iteration with a TypeError when it gives what cannot be sent', async () => {
+    const iterator = iterate('ws://h/', { headers: () => ({ Upgrade: 'x' }) });
+    await expect(iterator.next()).rejects.toBeInstanceOf(TypeError);
+    const nothing = iterate('ws://h/', { headers: () => null as never });
+    await expect(nothing.next()).rejects.toBeInstanceOf(TypeError);
+  });
+
+  it('is not waited for when the iteration is over, and hears of it', async () => {
+    const signals: AbortSignal[] = [];
+    const headers = ({ signal }: { signal: AbortSignal }): Promise<never> => {
+      signals.push(signal);
+      return new Promise(() => {});
+    };
+    const left = iterate('ws://h/', { headers });
+    const controller = new AbortController();
+    const aborted = iterate('ws://h/', { headers, signal: controller.signal });
+    const steps = [left.next(), aborted.next()];
+    await turn();
+    await left.return?.();
+    controller.abort();
+    expect(await Promise.all(steps)).toEqual([
+      { done: true, value: undefined },
+      { done: true, value: undefined },
+    ]);
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
+    for (const signal of signals) expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+});
+
 describe('stopCodes', () => {
   it.each([
     ['1008 always', 1008, {}],
