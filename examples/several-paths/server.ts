@@ -39,6 +39,7 @@ function feedOf(topic: string): Set<Conn> {
   return feed;
 }
 
+// `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void server.close());
+  process.on(signal, () => void server.close());
 }
