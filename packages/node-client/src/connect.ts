@@ -54,6 +54,8 @@ export class Connector {
     this.#means = means;
     this.#forNamed = new TlsOptions(means.tls);
     this.#forOthers = new TlsOptions(means.tls && withoutIdentity(means.tls));
+    // What is wrong with the options shows before any dial.
+    if (means.tls !== undefined) void this.#forNamed.secureContext;
   }
 
   /**

@@ -131,34 +131,44 @@ class Exchange {
   /** Every answer to CONNECT, for Node takes them all for a tunnel, interim ones too. */
   #connected(response: IncomingMessage, head: Buffer): void {
     if (this.#received - head.length > MAX_HEAD) return this.#fail(tooLarge(this.#words));
-    if (response.statusCode !== 200) return this.#answered(response, this.#stream, head);
+    if (response.statusCode !== 200) {
+      // The parser has gone, and a proxy that keeps the connection open ends no body.
+      const announced = Number(response.headers['content-length'] ?? MAX_BODY);
+      return this.#answered(response, this.#stream, head, announced);
+    }
     this.#settle();
     // At once: in a later tick the stream may have had its end.
     if (head.length > 0) this.#stream.unshift(head);
     this.#resolve(answer(response, NONE, NONE));
   }
 
-  /** A refusal: any status but 101, a 101 without the headers of an upgrade. `first` stands before what `body` reads. */
-  #answered(response: IncomingMessage, body: Readable, first: Buffer): void {
+  /**
+   * A refusal: any status but 101, a 101 without the headers of an upgrade.
+   *
+   * @param first - What came before that which `body` reads.
+   * @param size - How long it is at most.
+   */
+  #answered(response: IncomingMessage, body: Readable, first: Buffer, size = MAX_BODY): void {
     this.#answering = true;
     this.#stream.off('data', this.#count);
+    const enough = Math.min(size, MAX_BODY);
     const chunks = [first];
     let { length } = first;
     const onData = (chunk: Buffer): void => {
       chunks.push(chunk);
       length += chunk.length;
-      if (length >= MAX_BODY) finish();
+      if (length >= enough) finish();
     };
     const finish = (): void => {
       this.#settle();
       body.off('data', onData);
       for (const event of OVER) body.off(event, finish);
-      this.#resolve(answer(response, Buffer.concat(chunks, Math.min(length, MAX_BODY)), NONE));
+      this.#resolve(answer(response, Buffer.concat(chunks, Math.min(length, enough)), NONE));
       // Nobody hears what the rest of it runs into.
       response.on('error', () => {});
       this.#request.destroy();
     };
-    if (length >= MAX_BODY) return finish();
+    if (length >= enough) return finish();
     this.#wait = setTimeout(finish, BODY_WAIT);
     body.on('data', onData);
     // A body that breaks off is still what there is to know of a refusal.

@@ -33,7 +33,7 @@ export async function tunnelProxy(
 }
 
 /** Joins a socket with a new connection to a port of 127.0.0.1; one ends with the other. */
-function splice(socket: Socket, port: number): void {
+export function splice(socket: Socket, port: number): void {
   const upstream = connect(port, '127.0.0.1');
   upstream.on('error', () => {});
   socket.pipe(upstream).pipe(socket);

@@ -122,6 +122,16 @@ describe('an answer to CONNECT', () => {
     expect(error.body.toString()).toBe(body);
   });
 
+  it('of 407 is over with its body, though the connection stays open', async () => {
+    const server = await rawServer(says('HTTP/1.1 407 No\r\nContent-Length: 3\r\n\r\nwhybeyond'));
+    const proxy = new URL(`http://127.0.0.1:${server.port}`);
+    // Less than it would wait for the end of a body.
+    const options = { proxy, handshakeTimeout: 400 };
+    const error = (await inVain('ws://h/', options)) as BadHandshakeError;
+    expect(error.status).toBe(407);
+    expect(error.body.toString()).toBe('why');
+  });
+
   it('of 502 with a reset in its body is the refusal', async () => {
     const server = await rawServer((socket) => {
       socket.write('HTTP/1.1 502 No\r\nContent-Length: 10\r\n\r\n', () => socket.resetAndDestroy());

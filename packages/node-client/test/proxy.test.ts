@@ -1,7 +1,9 @@
 import dns from 'node:dns';
 import { getEventListeners } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { type Duplex, duplexPair } from 'node:stream';
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { socketTransport } from '@ws/node-io';
 import { generate } from 'selfsigned';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
@@ -12,6 +14,7 @@ import {
   dial,
   type ProxyRequest,
   TimeoutError,
+  type Transport,
 } from '../src/index.ts';
 import { inVain } from './leftovers.ts';
 import { dialsTo, grants, socksServer, tunnelProxy } from './proxies.ts';
@@ -190,6 +193,31 @@ describe('a dial through an HTTP proxy', () => {
       throw new Error('never');
     };
     await greeted(new Dialer({ proxy: via.proxy, netDialTLS, tls: { ca } }), 'wss://localhost/');
+  });
+
+  it.each<[string, string]>([
+    ['ws', 'http'],
+    ['wss', 'http'],
+    ['ws', 'https'],
+    ['wss', 'https'],
+    ['wss', 'socks5'],
+  ])('goes over streams that are no sockets (%s, %s)', async (scheme, proxyScheme) => {
+    const { cert: ca } = await certificate();
+    const server = await (scheme === 'ws' ? rawServer : rawTlsServer)(greets);
+    const via =
+      proxyScheme === 'socks5'
+        ? await socksServer(['05 00', grants(server.port)])
+        : await tunnelProxy(server.port, proxyScheme === 'https' ? 'https' : 'http');
+    const netDial = (): Duplex => {
+      const [ours, theirs] = duplexPair();
+      theirs.pipe(connect(via.port, '127.0.0.1').on('error', silent)).pipe(theirs);
+      return ours;
+    };
+    const transports = (): Transport => socketTransport(connect(via.port, '127.0.0.1'));
+    const proxy = new URL(`${proxyScheme}://localhost`);
+    for (const dials of [netDial, transports]) {
+      await greeted(new Dialer({ proxy, netDial: dials, tls: { ca } }), `${scheme}://localhost/`);
+    }
   });
 
   it('fails when nobody listens there, and names the proxy', async () => {

@@ -1,12 +1,16 @@
 import { getEventListeners } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { generate } from 'selfsigned';
 import { CookieJar } from 'tough-cookie';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { BadHandshakeError, type DialAddress, Dialer, type DialerOptions } from '../src/index.ts';
 import { inVain } from './leftovers.ts';
-import { dialsTo, tunnelProxy } from './proxies.ts';
+import { dialsTo, splice, tunnelProxy } from './proxies.ts';
 import { certificate, type RawServer, rawServer, rawTlsServer } from './servers.ts';
 
 const to = (location: string, status = 302, extra = ''): string =>
@@ -128,8 +132,10 @@ describe('a redirect', () => {
     [to('\\\\evil.example/'), 'a backslash'],
     [to('http://h\\@evil.example/'), 'user info is not taken from a URL'],
     [to('http://h\\.evil.example/'), 'backslash'],
-    [to('/b\tc'), 'a control character'],
-    [to('/\t/evil.example/'), 'a control character'],
+    [to('/b\tc'), 'a character that no URL has'],
+    [to('/\t/evil.example/'), 'a character that no URL has'],
+    [to('/\xe4'), 'a character that no URL has'],
+    [to('http://\xc3\xa4.example/'), 'a character that no URL has'],
   ])('that cannot be followed is a BadHandshakeError: %j', async (answer, why) => {
     const server = await site({ '/a': answer });
     const error = (await inVain(`${server.url}/a`, { followRedirects: 5 })) as BadHandshakeError;
@@ -253,6 +259,35 @@ describe('a redirect to another server', () => {
     expect(socket.servername).toBe(false);
     expect(socket.getCertificate()).not.toMatchObject({ subject: { CN: 'me' } });
     conn.terminate();
+  });
+});
+
+describe('a redirect from a Unix socket', () => {
+  /** The URL of a Unix socket that leads to the server, and what is to be removed after it. */
+  async function unixUrl(port: number): Promise<string> {
+    const folder = mkdtempSync(join(tmpdir(), 'ws-redirect-'));
+    const path = join(folder, 'app.sock');
+    const server = createServer((socket) => splice(socket, port));
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    onTestFinished(async () => {
+      await new Promise((resolve) => server.close(resolve));
+      rmSync(folder, { recursive: true });
+    });
+    return `ws+unix:${path}:/a`;
+  }
+
+  it('stays there with a path', async () => {
+    const server = await site({ '/a': to('/b?c') });
+    await greeted(await unixUrl(server.port), {}, { headers: { 'X-A': '1' } });
+    expect(server.requests[1]).toMatch(/^GET \/b\?c HTTP\/1\.1\r\nHost: localhost\r\n[^]*X-A: 1/);
+  });
+
+  it('is one to another server with a URL', async () => {
+    const other = await site();
+    const server = await site({ '/a': to(`http://localhost:${other.port}/b`) });
+    await greeted(await unixUrl(server.port), {}, { headers: { 'X-A': '1' } });
+    expect(first(other.requests[0])).toBe('GET /b HTTP/1.1');
+    expect(other.requests[0]).not.toContain('X-A');
   });
 });
 
