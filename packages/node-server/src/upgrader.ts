@@ -12,6 +12,7 @@ import {
   isAnswered,
   isRead,
   isThenable,
+  ownResponse,
 } from './handshake.ts';
 import { type HeadersInput, headerOf, headerPairs, RequestHeaders } from './headers.ts';
 import { Limits, type Slot } from './limits.ts';
@@ -220,18 +221,31 @@ export class Upgrader<Result = undefined> {
       return accepted;
     } catch (error) {
       handshake.release();
-      const answerable = earlierResponse(req, socket) === undefined;
       try {
-        if (isAnswered(req, socket)) endAnswered(socket);
-        else if (error instanceof HandshakeError && answerable) {
-          await this.#refuse(handshake, req, socket, error);
-        } else socket.destroy();
+        await this.#end(handshake, req, socket, error);
       } finally {
         slot?.free();
       }
       throw error;
     } finally {
       slot?.settled();
+    }
+  }
+
+  /** What becomes of a socket whose handshake has failed. */
+  async #end(
+    handshake: Handshake,
+    req: IncomingMessage,
+    socket: Duplex,
+    error: unknown,
+  ): Promise<void> {
+    if (isAnswered(req, socket)) {
+      // Where Node reads the socket it goes on to the next request.
+      if (!isRead(socket)) endAnswered(socket, ownResponse(req, socket));
+    } else if (error instanceof HandshakeError && earlierResponse(req, socket) === undefined) {
+      await this.#refuse(handshake, req, socket, error);
+    } else {
+      socket.destroy();
     }
   }
 

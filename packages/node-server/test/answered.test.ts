@@ -4,16 +4,21 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Conn, Upgrader, type UpgraderOptions } from '../src/index.ts';
-import { masked, RawClient, request, trapUncaught } from './raw.ts';
+import { masked, RawClient, request, trapLeftovers, trapUncaught } from './raw.ts';
 
 trapUncaught();
+trapLeftovers();
 
 type Answer = (req: IncomingMessage, socket: Duplex) => void;
 
 /** What `upgrade` comes to and what the client gets, when `answer` runs where `by` says. */
 async function upgraded(by: 'upgrade' | 'request', answer: Answer, options: UpgraderOptions = {}) {
   const server = createServer().listen(0, '127.0.0.1');
-  onTestFinished(() => void server.close());
+  onTestFinished(async () => {
+    server.close();
+    server.closeAllConnections();
+    await once(server, 'close');
+  });
   const upgrader = new Upgrader(options);
   const outcome = new Promise<unknown>((resolve) => {
     const upgrade = (req: IncomingMessage, socket: Duplex, head: Buffer): void => {
@@ -81,7 +86,8 @@ describe('a request that something else has answered', () => {
       res.writeHead(200, { Connection: 'close' }).end('mine');
     });
     expect(String(outcome)).toContain('answered by something else');
-    await client.until(() => client.received.includes('mine'));
+    await client.closed();
+    expect(client.received.toString()).toContain('mine');
     expect(client.received.toString()).not.toContain(' 101 ');
   });
 

@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { afterEach, beforeEach, expect } from 'vitest';
+import { isDeepStrictEqual } from 'node:util';
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
 import type { Upgrader } from '../src/index.ts';
 
 /** RFC 6455's own example, section 1.2. */
@@ -186,6 +187,30 @@ export class TestServer {
     this.http.close();
     await once(this.http, 'close');
   }
+}
+
+/** The sockets, servers and timers that this process holds, by kind. */
+function held(): Record<string, number> {
+  const kinds: Record<string, number> = {};
+  for (const kind of process.getActiveResourcesInfo()) {
+    if (/TCP|TLS|Pipe|Timeout/.test(kind)) kinds[kind] = (kinds[kind] ?? 0) + 1;
+  }
+  return kinds;
+}
+
+/** Makes a file fail that leaves a socket, a server or a timer behind. To be called before its other hooks. */
+export function trapLeftovers(): void {
+  let before: Record<string, number>;
+  beforeAll(() => {
+    before = held();
+  });
+  afterAll(async () => {
+    // What has been closed is gone within a few turns.
+    for (let turns = 0; turns < 100 && !isDeepStrictEqual(held(), before); turns++) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(held()).toEqual(before);
+  });
 }
 
 /** Makes every test of a file fail that leaves something uncaught. */

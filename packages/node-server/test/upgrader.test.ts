@@ -22,10 +22,12 @@ import {
   type RequestChange,
   request,
   TestServer,
+  trapLeftovers,
   trapUncaught,
 } from './raw.ts';
 
 trapUncaught();
+trapLeftovers();
 
 const servers: TestServer[] = [];
 const clients: RawClient[] = [];
@@ -94,70 +96,6 @@ describe('Upgrader.upgrade', () => {
     expect(conn.underlyingConn).toBeDefined();
     expect(conn.remoteAddr).toBe(`127.0.0.1:${client.socket.localPort}`);
     conn.terminate();
-  });
-
-  it.each([
-    {
-      says: 'lists in Connection and Upgrade',
-      change: {
-        without: ['upgrade', 'connection'],
-        add: ['Connection: keep-alive, Upgrade', 'Upgrade: foo, WebSocket'],
-      },
-    },
-    {
-      says: 'lists over several lines',
-      change: {
-        without: ['upgrade', 'connection'],
-        add: [
-          'Connection: keep-alive',
-          'Connection: Upgrade',
-          'Upgrade: foo/1',
-          'Upgrade: websocket',
-        ],
-      },
-    },
-    { says: 'Content-Length: 0', change: { add: ['Content-Length: 0'] } },
-    {
-      says: 'the origin of the same host',
-      change: { add: ['Origin: https://server.example.com'] },
-    },
-    {
-      says: 'extensions, all declined',
-      change: {
-        add: [
-          'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits',
-          'Sec-WebSocket-Extensions: __proto__; constructor=hasOwnProperty',
-        ],
-      },
-    },
-    {
-      says: 'subprotocols that nobody asked for',
-      change: { add: ['Sec-WebSocket-Protocol: evil, worse'] },
-    },
-    {
-      says: 'an absolute URI of its host',
-      change: { line: 'GET HTTP://Server.Example.com/chat HTTP/1.1' },
-    },
-    {
-      says: 'an absolute URI without a path',
-      change: { line: 'GET ws://server.example.com HTTP/1.1' },
-    },
-    ...['[::1]:8080', 'a', 'a:', '127.0.0.1:0', 'a_b.example:65535'].map((host) => ({
-      says: `the Host ${host}`,
-      change: { without: ['host'], add: [`Host: ${host}`] },
-    })),
-    {
-      says: 'hundreds of headers',
-      change: { add: Array.from({ length: 900 }, (_, i) => `X${i}: 1`) },
-    },
-  ])('accepts $says', async ({ change }) => {
-    const server = await listening(new Upgrader());
-    const client = await connected(server);
-    const answer = await client.upgrade(change);
-    expect(answer.status).toBe(101);
-    expect(answer.names).toEqual(['Upgrade', 'Connection', 'Sec-WebSocket-Accept']);
-    expect(({} as Record<string, unknown>)['x']).toBeUndefined();
-    ((await server.outcome()) as Conn).terminate();
   });
 
   it('leaves no listener of the handshake on the socket', async () => {
@@ -233,6 +171,40 @@ describe('Upgrader.upgrade', () => {
     expect((await conn.readMessage()).text()).toBe('early');
     await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1006 });
     await conn.closed;
+  });
+
+  it('keeps all frames, in their order, that come while authenticate is awaited', async () => {
+    const asked = new EventEmitter();
+    let allow: (() => void) | undefined;
+    const authenticate = (): Promise<void> => {
+      asked.emit('asked');
+      return new Promise((resolve) => {
+        allow = resolve;
+      });
+    };
+    const upgrader = new Upgrader({ authenticate });
+    const seen: string[] = [];
+    const all = new EventEmitter();
+    const server = await listening(
+      upgrader.handler((conn) =>
+        conn.receive((message) => {
+          if (seen.push(message.text()) === 2_000) all.emit('seen');
+        }),
+      ),
+    );
+    const client = await connected(server);
+    const waits = once(asked, 'asked');
+    const frames = Array.from({ length: 2_000 }, (_, i) => masked(1, `${i} ${'x'.repeat(100)}`));
+    client.socket.write(Buffer.concat([request(), ...frames.slice(0, 500)]));
+    await waits;
+    const written = new Promise((resolve) =>
+      client.socket.write(Buffer.concat(frames.slice(500)), resolve),
+    );
+    for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+    const done = once(all, 'seen');
+    allow!();
+    await Promise.all([done, written]);
+    expect(seen.map((text) => Number(text.split(' ')[0]))).toEqual(frames.map((_, i) => i));
   });
 
   it('fails a bad frame behind the head like any other, with nobody listening', async () => {

@@ -1,8 +1,9 @@
 import { describe, it } from 'vitest';
-import { masked, trapUncaught } from '../raw.ts';
+import { masked, trapLeftovers, trapUncaught } from '../raw.ts';
 import { answering, type Row } from './answered.ts';
 
 trapUncaught();
+trapLeftovers();
 
 const BODY = /request has a body/;
 const MALFORMED = /not an HTTP request/;

@@ -1,8 +1,9 @@
 import { describe, it } from 'vitest';
-import { KEY, trapUncaught } from '../raw.ts';
+import { KEY, trapLeftovers, trapUncaught } from '../raw.ts';
 import { answering, type Row } from './answered.ts';
 
 trapUncaught();
+trapLeftovers();
 
 const HOST_ONCE = /'Host' header must stand exactly once/;
 const NO_HOST = /'Host' header is no host/;
@@ -198,5 +199,5 @@ describe('an upgrade request', () => {
   it.each(HOST)('with $says is answered with $status', answered);
   it.each(CONNECTION_AND_UPGRADE)('with $says for Connection and Upgrade gets $status', answered);
   it.each(VERSION_AND_KEY)('with $says gets $status', answered);
-  it.each(ORIGINS)('with $says gets $status', answered);
+  it.each(ORIGINS)('$says gets $status', answered);
 });

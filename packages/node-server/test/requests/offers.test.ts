@@ -1,8 +1,9 @@
 import { describe, it } from 'vitest';
-import { trapUncaught } from '../raw.ts';
+import { trapLeftovers, trapUncaught } from '../raw.ts';
 import { answering, type Row } from './answered.ts';
 
 trapUncaught();
+trapLeftovers();
 
 const PROTOCOL = /malformed 'Sec-WebSocket-Protocol' header/;
 const EXTENSIONS = /malformed 'Sec-WebSocket-Extensions' header/;
@@ -70,6 +71,7 @@ const extended = (lines: readonly string[], status: number): Row => ({
 
 // biome-ignore format: a table
 const EXTENDED: readonly Row[] = [
+  { says: 'subprotocols that nobody asked for', add: ['Sec-WebSocket-Protocol: evil, worse'], status: 101 },
   extended([''], 101),
   extended([',, ,'], 101),
   extended(['permessage-deflate'], 101),

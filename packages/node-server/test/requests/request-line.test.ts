@@ -1,8 +1,9 @@
 import { describe, it } from 'vitest';
-import { trapUncaught } from '../raw.ts';
+import { trapLeftovers, trapUncaught } from '../raw.ts';
 import { answering, type Row } from './answered.ts';
 
 trapUncaught();
+trapLeftovers();
 
 const TARGET = /target is neither a path nor a URI of the host/;
 const VERSION = /request is not HTTP\/1\.1/;
