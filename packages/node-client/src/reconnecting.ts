@@ -134,8 +134,8 @@ function planOf(url: string | URL, options: ReconnectingOptions): ReconnectingPl
   }
   // What is dialed again and again must not change under way, nor be an iterator that gives its headers once.
   const href = url instanceof URL ? url.href : url;
-  const fresh = typeof headers === 'function' ? (headers as FreshHeaders) : undefined;
-  const fixed = fresh === undefined ? copyOf(headers as HeadersInput) : {};
+  const fresh = typeof headers === 'function' ? headers : undefined;
+  const fixed = typeof headers === 'function' ? {} : copyOf(headers);
   makeRequest(parseTarget(href), fixed, checkSubprotocols(ofDialer.subprotocols ?? []));
   return {
     ...delayRange(minDelay, maxDelay),
