@@ -4,9 +4,9 @@ import { createServer, type IncomingMessage, type RequestListener } from 'node:h
 import type { AddressInfo } from 'node:net';
 import process from 'node:process';
 import { type Conn, type ServeOptions, serve, Upgrader } from '@ws/node-server';
+import { findChromium, launchChromium } from '@ws/testkit/chromium';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { findChromium, launchChromium } from '../../../examples/chat/test/chromium.ts';
 
 const executable = findChromium();
 if (executable === undefined) {
