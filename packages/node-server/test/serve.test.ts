@@ -210,6 +210,17 @@ describe('serve', () => {
     },
   );
 
+  it('bounds the time for a head by 10 s, unless told otherwise', async () => {
+    const servers: unknown[] = [];
+    for (const handshakeTimeout of [undefined, 2_500]) {
+      const server = await started({ handshakeTimeout }, (_conn, req) => {
+        servers.push((req.socket as { server?: unknown }).server);
+      });
+      (await client(server.url)).terminate();
+    }
+    expect(servers).toMatchObject([{ headersTimeout: 10_000 }, { headersTimeout: 2_500 }]);
+  });
+
   it('sees every header line of a flood', async () => {
     const port = portOf(await started({}, echo));
     const flood = Array.from({ length: 1500 }, () => 'a:b');

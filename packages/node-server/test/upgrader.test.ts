@@ -13,6 +13,7 @@ import {
   Upgrader,
   type UpgraderOptions,
 } from '../src/index.ts';
+import { checkUpgraderOptions } from '../src/options.ts';
 import {
   ACCEPT,
   exchange,
@@ -1197,6 +1198,17 @@ describe('new Upgrader', () => {
       handshakeTimeout: false,
     });
     expect(upgrader).toBeInstanceOf(Upgrader);
+  });
+
+  it('bounds handshakes and the time that they take, unless told otherwise', () => {
+    expect(checkUpgraderOptions({})).toMatchObject({
+      handshakeTimeout: 10_000,
+      limits: {
+        maxHandshakes: 1_024,
+        maxConnections: Infinity,
+        maxConnectionsPerAddress: Infinity,
+      },
+    });
   });
 
   it('hands the settings of connections through', async () => {
