@@ -206,6 +206,8 @@ class Reconnections implements AsyncIterableIterator<Conn, undefined> {
   #lastStep: Promise<unknown> = Promise.resolve();
   #steps = 0;
   #conn: Conn | undefined;
+  /** The end of the connection that `signal` has closed. */
+  #closing: Promise<CloseInfo> | undefined;
   /** Dials since the start or the last connection that lasted, that one's among them. */
   #tries = 0;
   /** The wait before the next dial, and, while there is a connection, before its own. */
@@ -263,8 +265,8 @@ class Reconnections implements AsyncIterableIterator<Conn, undefined> {
     });
     await Promise.race([conn.closed, over]);
     signal.removeEventListener('abort', onOver);
-    // Then it is being closed, and nothing is left of it behind the loop.
-    if (this.#plan.signal?.aborted) await conn.closed;
+    // Nothing is left of it behind the loop.
+    await this.#closing;
   }
 
   /** Waits and dials. Undefined when that came to nothing, and the sequence goes on or is over. */
@@ -318,6 +320,7 @@ class Reconnections implements AsyncIterableIterator<Conn, undefined> {
   readonly #onAbort = (): void => {
     this.#end();
     void this.#conn?.close();
+    this.#closing = this.#conn?.closed;
   };
 
   #end(): void {

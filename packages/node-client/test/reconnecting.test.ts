@@ -431,6 +431,38 @@ describe('the signal of reconnecting', () => {
     expect(await iterator.next()).toEqual(done);
   });
 
+  it('closes a connection that the body has left open, and waits for its end', async () => {
+    const server = await answers(accepts);
+    const { iterator, controller, signal } = controlled(server.url);
+    const conn = await connected(iterator);
+    let ended = false;
+    const next = iterator.next().then((step) => {
+      ended = true;
+      return step;
+    });
+    await turn();
+    controller.abort();
+    await turn();
+    expect([conn.state, ended]).toEqual(['closing', false]);
+    drop(server);
+    expect(await next).toEqual(done);
+    expect(conn.state).toBe('closed');
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+
+  it('leaves alone a connection that is being closed already', async () => {
+    const server = await answers((socket, request) => {
+      accepts(socket, request);
+      socket.once('data', () => socket.end(Buffer.from([0x88, 2, 0x0f, 0xa0])));
+    });
+    const { iterator, controller } = controlled(server.url);
+    const conn = await connected(iterator);
+    const closing = conn.close(4000);
+    controller.abort();
+    expect(await iterator.next()).toEqual(done);
+    expect(await closing).toMatchObject({ code: 4000, wasClean: true });
+  });
+
   it('leaves no listener when the connection has ended and nobody asks for another', async () => {
     const server = await answers(accepts);
     const { iterator, signal } = controlled(server.url);
@@ -458,13 +490,15 @@ describe('leaving an iteration', () => {
     const server = await answers(accepts);
     const controller = new AbortController();
     let kept: Conn | undefined;
-    for await (const conn of reconnecting(server.url, { ...fast, signal: controller.signal })) {
+    const iterator = iterate(server.url, { signal: controller.signal });
+    for await (const conn of { [Symbol.asyncIterator]: () => iterator }) {
       kept = conn;
       break;
     }
     expect(getEventListeners(controller.signal, 'abort')).toEqual([]);
     controller.abort();
     await turn();
+    expect(await iterator.next()).toEqual({ done: true, value: undefined });
     expect(kept!.state).toBe('open');
     kept!.terminate();
     await server.gone();
