@@ -160,6 +160,7 @@ describe('an answer to CONNECT', () => {
     ['a header without end', endless('HTTP/1.1 200 OK\r\nA: ', 'x'.repeat(1000))],
     ['headers without end', endless('HTTP/1.1 200 OK\r\n', `A: ${'x'.repeat(100)}\r\n`)],
     ['spaces without end', endless('HTTP/1.1 200 OK\r\nA:', ' '.repeat(1000))],
+    ['17 KiB of spaces, and an end', says(`HTTP/1.1 200 OK\r\nA:${' '.repeat(17 * 1024)}\r\n\r\n`)],
     ['17 KiB of it, and an end', says(`HTTP/1.1 200 OK\r\nA: ${'x'.repeat(17 * 1024)}\r\n\r\n`)],
   ])('whose head is too large is refused: %s', async (_, reply) => {
     const error = await fails(reply);
