@@ -64,6 +64,8 @@ async function secured(port: number): Promise<RawClient> {
 
 describe('serve ends a peer that sends', () => {
   const handshakeTimeout = 40;
+  /** The peer's own TLS handshake has to fit in. */
+  const overTls = 250;
 
   it.each(PEERS)('$says', async (peer) => {
     const server = await serve({ handshakeTimeout, host: '127.0.0.1' }, () => {});
@@ -77,7 +79,7 @@ describe('serve ends a peer that sends', () => {
 
   it.each(PEERS)('over TLS $says', async (peer) => {
     const server = await serve(
-      { handshakeTimeout, host: '127.0.0.1', tls: await selfSigned() },
+      { handshakeTimeout: overTls, host: '127.0.0.1', tls: await selfSigned() },
       () => {},
     );
     onTestFinished(() => server.close());
@@ -113,6 +115,18 @@ describe('serve ends a peer that sends', () => {
     const client = await RawClient.connect(Number(new URL(server.url).port));
     expect(await exhaust(client, { says: '', sends: HEAD })).not.toContain('101');
   });
+
+  it.each(PEERS.filter(({ sends }) => /^G/.test(String(sends))))(
+    'an end behind $says, and answers 400',
+    async ({ sends }) => {
+      const server = await serve({ host: '127.0.0.1' }, () => {});
+      onTestFinished(() => server.close());
+      const client = await RawClient.connect(Number(new URL(server.url).port));
+      client.socket.end(sends);
+      await client.closed();
+      expect(client.received.toString()).toMatch(/^HTTP\/1\.1 400 [^]*not an HTTP request/);
+    },
+  );
 
   it('nothing behind an answered plain request', async () => {
     const server = await serve(
@@ -166,7 +180,7 @@ describe('after its request a peer', () => {
     'whose %s never ends gets 503, over TLS too',
     async (check) => {
       const options = {
-        handshakeTimeout: 30,
+        handshakeTimeout: 250,
         host: '127.0.0.1',
         [check]: () => new Promise<never>(() => {}),
       };
