@@ -54,9 +54,7 @@ async function fails(reply: Reply, options: object = {}): Promise<BadHandshakeEr
 }
 
 const refusals: [status: number, name: string][] = [
-  [100, 'Continue'],
   [101, 'Switching Protocols'],
-  [103, 'Early Hints'],
   [201, 'Created'],
   [204, 'No Content'],
   [206, 'Partial Content'],
@@ -197,6 +195,11 @@ describe('an answer to CONNECT', () => {
     ['with a length, which means nothing', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n'],
     ['with chunks, which mean nothing', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'],
     ['with Connection: close', 'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n'],
+    ['after an interim one', 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n'],
+    [
+      'after ten interim ones',
+      `${'HTTP/1.1 103 E\r\nA: b\r\n\r\n'.repeat(10)}HTTP/1.1 200 OK\r\n\r\n`,
+    ],
   ])('of 200 %s opens the tunnel, and what is behind it comes from the server', async (_, head) => {
     // No server knows the key that early, so it is a refusal that comes whole.
     const refusal = 'HTTP/1.1 403 No\r\nContent-Length: 5\r\nX-From: server\r\n\r\nearly';
@@ -237,8 +240,60 @@ describe('an answer to CONNECT', () => {
     await server.gone();
   });
 
+  it('of 407 may come after an interim one', async () => {
+    const error = await fails(says('HTTP/1.1 102 P\r\n\r\nHTTP/1.1 407 No\r\n\r\nwhy', true));
+    expect(error.status).toBe(407);
+    expect(error.body.toString()).toBe('why');
+  });
+
+  it.each<[string, Reply]>([
+    ['at once', says('HTTP/1.1 100 Continue\r\n\r\n'.repeat(11))],
+    ['without end', endless('', 'HTTP/1.1 103 Early Hints\r\n\r\n')],
+    ['byte by byte', dribbles('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(11))],
+  ])('of more than ten interim ones is refused, %s', async (_, reply) => {
+    const error = await fails(reply);
+    expect(error.message).toBe(
+      'websocket: bad handshake: more than 10 interim answers (1xx) of the proxy',
+    );
+    expect(error.status).toBeGreaterThanOrEqual(100);
+  });
+
+  it('with interim ones of more than 16 KiB is refused', async () => {
+    const error = await fails(says(`HTTP/1.1 103 E\r\nA: ${'x'.repeat(3000)}\r\n\r\n`.repeat(7)));
+    expect(error.message).toContain('larger than 16384 bytes');
+  });
+
+  it('that ends after an interim one is a TransportError', async () => {
+    const error = await fails(says('HTTP/1.1 100 Continue\r\n\r\n', true));
+    expect(error.message).toBe('websocket: the connection broke before the proxy answered');
+  });
+
+  it('that stays interim ends at the timeout', async () => {
+    const options = { handshakeTimeout: 60 };
+    const error = await fails(says('HTTP/1.1 100 Continue\r\n\r\n'), options);
+    expect(error.code).toBe('WS_ERR_TIMEOUT');
+  });
+
+  it('after an interim one is asked for once', async () => {
+    let heard = '';
+    const server = await rawServer((socket) => {
+      socket.on('data', (chunk) => {
+        heard += chunk.toString('latin1');
+      });
+      socket.write('HTTP/1.1 100 Continue\r\n\r\n', () => {
+        setImmediate(() => socket.end('HTTP/1.1 407 No\r\n\r\n'));
+      });
+    });
+    const proxy = new URL(`http://127.0.0.1:${server.port}`);
+    expect(await inVain('ws://h/', { proxy })).toMatchObject({ status: 407 });
+    await server.gone();
+    expect(heard).toBe('');
+  });
+
   it('of 200 of which each byte comes alone opens the tunnel', async () => {
-    const reply = dribbles('HTTP/1.1 200 OK\r\nA: b\r\n\r\nHTTP/1.1 403 No\r\n\r\nearly');
+    const reply = dribbles(
+      'HTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\nHTTP/1.1 403 No\r\n\r\nearly',
+    );
     const server = await rawServer(reply);
     const proxy = new URL(`http://127.0.0.1:${server.port}`);
     const error = (await inVain('ws://h/', { proxy })) as BadHandshakeError;
