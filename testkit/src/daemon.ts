@@ -209,24 +209,15 @@ function ownsPort(pid: number, port: number): boolean {
   const sockets = listeningSockets(port);
   if (sockets === undefined) return true;
   const folder = `/proc/${pid}/fd`;
-  return readdirSync(folder).some((name) => {
-    try {
-      return sockets.includes(readlinkSync(join(folder, name)));
-    } catch {
-      // Closed since the folder was read.
-      return false;
-    }
-  });
+  // What has ended or was closed meanwhile owns nothing.
+  const names = told(() => readdirSync(folder)) ?? [];
+  return names.some((name) => sockets.includes(told(() => readlinkSync(join(folder, name))) ?? ''));
 }
 
 /** What Linux calls the sockets that listen on a port of 127.0.0.1; undefined on other systems. */
 function listeningSockets(port: number): string[] | undefined {
-  let table: string;
-  try {
-    table = readFileSync('/proc/net/tcp', 'utf8');
-  } catch {
-    return undefined;
-  }
+  const table = told(() => readFileSync('/proc/net/tcp', 'utf8'));
+  if (table === undefined) return undefined;
   const number = port.toString(16).toUpperCase().padStart(4, '0');
   const addresses = [`0100007F:${number}`, `00000000:${number}`];
   // sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode
@@ -252,5 +243,14 @@ function isExecutable(path: string): boolean {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** What the system tells when it is asked; undefined when it does not. */
+function told<T>(ask: () => T): T | undefined {
+  try {
+    return ask();
+  } catch {
+    return undefined;
   }
 }
