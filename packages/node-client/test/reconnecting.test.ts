@@ -477,9 +477,22 @@ describe('the signal of reconnecting', () => {
 
   it('has one listener however many connections there were', async () => {
     const server = await answers(acceptsAndDrops);
-    const { iterator, signal } = controlled(server.url, { minDelay: 1, maxDelay: 1 });
-    for (let i = 0; i < 20; i++) await connected(iterator);
+    let inner: AbortSignal | undefined;
+    const { iterator, signal } = controlled(server.url, {
+      minDelay: 1,
+      maxDelay: 1,
+      headers: (context) => {
+        inner = context.signal;
+        return {};
+      },
+    });
+    for (let i = 0; i < 20; i++) {
+      const conn = await connected(iterator);
+      // The next one is asked for while this one is open.
+      await Promise.race([conn.closed, turn()]);
+    }
     expect(getEventListeners(signal, 'abort').length).toBeLessThanOrEqual(1);
+    expect(getEventListeners(inner!, 'abort')).toEqual([]);
     await iterator.return?.();
     expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
@@ -663,12 +676,22 @@ describe('the waits of reconnecting', () => {
 
   it('keep the process alive', async () => {
     const server = await answers(refuses(503));
-    const iterator = iterate(server.url, { minDelay: 60_000, maxDelay: 60_000 });
+    let failed = silent;
+    const failure = new Promise<void>((resolve) => {
+      failed = resolve;
+    });
+    const iterator = iterate(server.url, {
+      minDelay: 60_000,
+      maxDelay: 60_000,
+      handshakeTimeout: false,
+      retry: () => failed(),
+    });
     const before = timers();
     const next = iterator.next();
-    await server.gone().then(turn).then(turn);
-    // What is unref'd is not among the active resources.
-    await vi.waitFor(() => expect(timers()).toBeGreaterThan(before));
+    await failure;
+    await turn();
+    // What is unref'd is not among them.
+    expect(timers()).toBe(before + 1);
     await iterator.return?.();
     await next;
   });
