@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { afterEach, describe, expect, expectTypeOf, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
@@ -968,16 +968,22 @@ describe('an error that never settles', () => {
 });
 
 describe('a refused socket', () => {
-  it('is destroyed when its peer keeps sending', async () => {
-    const server = await listening(new Upgrader());
-    const client = await connected(server);
-    client.socket.write(request({ without: ['sec-websocket-key'] }));
-    const chunk = Buffer.alloc(64 * 1024);
-    const timer = setInterval(() => client.socket.write(chunk), 0);
-    for (let i = 0; i < 40; i++) client.socket.write(chunk);
-    await client.closed();
-    clearInterval(timer);
-    expect(client.received.toString()).toMatch(/^HTTP\/1\.1 400 /);
+  it('is destroyed when its peer keeps sending, long before its time is up', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const server = await listening(new Upgrader());
+      const open = { port: server.port, host: '127.0.0.1', allowHalfOpen: true };
+      const client = new RawClient(connect(open));
+      clients.push(client);
+      client.socket.write(request({ without: ['sec-websocket-key'] }));
+      const chunk = Buffer.alloc(64 * 1024);
+      const timer = setInterval(() => client.socket.write(chunk), 0);
+      await client.closed();
+      clearInterval(timer);
+      expect(client.received.toString()).toMatch(/^HTTP\/1\.1 400 /);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('is destroyed when its peer does not end', async () => {
