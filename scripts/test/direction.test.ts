@@ -100,8 +100,8 @@ describe('the direction of dependencies', () => {
     [
       'a dependency is not declared',
       'node-client',
-      "import 'socks';",
-      "socks is not in package.json's dependencies",
+      "import 'left-pad';",
+      "left-pad is not in package.json's dependencies",
     ],
     [
       'a file imports its own index',
