@@ -149,12 +149,24 @@ function outsideFaults(root: string, folder: string): string[] {
     for (const { fileName: specifier } of info.importedFiles) {
       const leaves =
         specifier.startsWith('.') && !resolve(dirname(file), specifier).startsWith(folder + sep);
-      if (leaves || /^@ws\/[^/]+\//.test(specifier)) {
+      if (leaves || !isPublic(root, specifier)) {
         faults.push(`${relative(root, file)}: ${specifier} is not a public name`);
       }
     }
   }
   return faults;
+}
+
+/** Whether what stands behind a package's name is one of its entry points. */
+function isPublic(root: string, specifier: string): boolean {
+  const [, name, entry] = /^@ws\/([^/]+)\/(.+)$/.exec(specifier) ?? [];
+  if (name === undefined) return true;
+  const manifest = [join(root, 'packages', name), join(root, name)]
+    .map((folder) => join(folder, 'package.json'))
+    .find((path) => existsSync(path));
+  if (manifest === undefined) return false;
+  const { exports = {} }: { exports?: object } = JSON.parse(readFileSync(manifest, 'utf8'));
+  return Object.hasOwn(exports, `./${entry}`);
 }
 
 /** Circles of imports, each told once, as the files on the way back to its first. */

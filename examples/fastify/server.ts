@@ -16,6 +16,7 @@ app.addHook('preClose', async () => (await serving).close());
 
 console.log(await app.listen({ port: Number(process.env['PORT'] ?? 0), host: '127.0.0.1' }));
 
+// `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void app.close());
+  process.on(signal, () => void app.close());
 }

@@ -18,8 +18,9 @@ const server = await serve({
 });
 console.log(server.url.replace(/^ws/, 'http'));
 
+// `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
+  process.on(signal, () => {
     http.close();
     void server.close();
   });

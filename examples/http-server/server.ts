@@ -36,8 +36,9 @@ http.listen(Number(process.env['PORT'] ?? 0), '127.0.0.1');
 await once(http, 'listening');
 console.log(`http://127.0.0.1:${(http.address() as AddressInfo).port}/`);
 
+// `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
+  process.on(signal, () => {
     http.close();
     for (const conn of conns) void conn.close(CloseCode.GoingAway);
   });

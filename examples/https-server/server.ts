@@ -16,8 +16,9 @@ const server = await serve({ server: https, port: Number(PORT), host: '127.0.0.1
 );
 console.log(server.url.replace(/^ws/, 'http'));
 
+// `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
+  process.on(signal, () => {
     https.close();
     void server.close();
   });

@@ -1,14 +1,17 @@
 // A login sets a session cookie; the upgrade checks it; a logout closes what the session has opened.
-import { scryptSync, timingSafeEqual } from 'node:crypto';
+import { scrypt, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import process from 'node:process';
+import { promisify } from 'node:util';
 import { serve } from '@ws/node-server';
 import { Sessions, sessionId } from './sessions.ts';
 
 const { PORT = '0', SESSION_SECONDS = '3600' } = process.env;
 const sessions = new Sessions(Number(SESSION_SECONDS));
+const scryptAsync: (password: string, salt: string, length: number) => Promise<Buffer> =
+  promisify(scrypt);
 /** In a database, and with a salt for each. */
-const USERS = new Map([['ada', derive('analytical engine')]]);
+const USERS = new Map([['ada', await derive('analytical engine')]]);
 const NOBODY = Buffer.alloc(32);
 
 const server = await serve(
@@ -47,15 +50,16 @@ async function login(req: IncomingMessage, res: ServerResponse): Promise<void> {
   const user = form.get('user') ?? '';
   const known = USERS.get(user);
   // As long for a name that does not exist as for a wrong password.
-  const same = timingSafeEqual(known ?? NOBODY, derive(form.get('password') ?? ''));
+  const same = timingSafeEqual(known ?? NOBODY, await derive(form.get('password') ?? ''));
   if (known === undefined || !same) res.writeHead(401).end('wrong name or password\n');
   else res.writeHead(204, { 'Set-Cookie': sessions.open(user) }).end();
 }
 
-function derive(password: string): Buffer {
-  return scryptSync(password, 'a salt', 32);
+function derive(password: string): Promise<Buffer> {
+  return scryptAsync(password, 'a salt', 32);
 }
 
+// `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void server.close());
+  process.on(signal, () => void server.close());
 }

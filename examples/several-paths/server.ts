@@ -10,14 +10,15 @@ const server = await serve({
   host: '127.0.0.1',
   routes: {
     '/chat': (conn) => {
-      join(visitors, conn);
+      visitors.add(conn);
+      void conn.closed.then(() => visitors.delete(conn));
       return conn.receive((message) => {
         broadcast(visitors, message.text());
       });
     },
     // What is published on a topic reaches its subscribers. `params.topic` is a string, also for the compiler.
     '/feed/:topic': (conn, _req, { params }) => {
-      join(feedOf(params.topic), conn);
+      subscribe(conn, params.topic);
       return conn.discardReads();
     },
     '/feed/:topic/publish': (conn, _req, { params }) =>
@@ -28,17 +29,17 @@ const server = await serve({
 });
 console.log(server.url);
 
-function join(set: Set<Conn>, conn: Conn): void {
-  set.add(conn);
-  void conn.closed.then(() => set.delete(conn));
-}
-
-function feedOf(topic: string): Set<Conn> {
+function subscribe(conn: Conn, topic: string): void {
   const feed = feeds.get(topic) ?? new Set();
-  feeds.set(topic, feed);
-  return feed;
+  feeds.set(topic, feed.add(conn));
+  void conn.closed.then(() => {
+    feed.delete(conn);
+    // A topic is whatever anybody asks for: none is kept that nobody reads.
+    if (feed.size === 0) feeds.delete(topic);
+  });
 }
 
+// `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void server.close());
+  process.on(signal, () => void server.close());
 }

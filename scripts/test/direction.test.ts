@@ -53,6 +53,8 @@ describe('the direction of dependencies', () => {
       'packages/node-io/src/index.ts':
         "import net from 'node:net';\nimport '@ws/conn';\nexport { net };\n",
       'examples/own/server.ts': "import '@ws/node-server';\nimport './page.ts';\n",
+      'examples/own/test/server.test.ts': "import '@ws/testkit/examples';\n",
+      'testkit/package.json': '{ "exports": { ".": "./index.ts", "./examples": "./examples.ts" } }',
     });
     expect(directionFaults(folder)).toEqual([]);
   });
@@ -98,8 +100,8 @@ describe('the direction of dependencies', () => {
     [
       'a dependency is not declared',
       'node-client',
-      "import 'socks';",
-      "socks is not in package.json's dependencies",
+      "import 'left-pad';",
+      "left-pad is not in package.json's dependencies",
     ],
     [
       'a file imports its own index',
@@ -139,14 +141,15 @@ describe('the direction of dependencies', () => {
     expect(directionFaults(folder)).toEqual([`circle: ${a} -> ${b} -> ${a}`]);
   });
 
-  it('names an example that reaches into a package', () => {
-    const folder = tree({
-      'examples/own/server.ts': "import '../../packages/conn/src/index.ts';\n",
-    });
-    expect(directionFaults(folder)).toEqual([
-      'examples/own/server.ts: ../../packages/conn/src/index.ts is not a public name',
-    ]);
-  });
+  it.each(['../../packages/conn/src/index.ts', '@ws/conn/src/conn.ts', '@ws/nothing/src'])(
+    'names an example that reaches into a package by %s',
+    (specifier) => {
+      const folder = tree({ 'examples/own/server.ts': `import '${specifier}';\n` });
+      expect(directionFaults(folder)).toEqual([
+        `examples/own/server.ts: ${specifier} is not a public name`,
+      ]);
+    },
+  );
 
   it('names a configuration that lets globals in', () => {
     const folder = tree({

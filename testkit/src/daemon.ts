@@ -52,8 +52,10 @@ const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
 /** Debian's `nobody`: a daemon that a test of root's starts is as little privileged as anybody's. */
 const NOBODY = 65_534;
 const ATTEMPTS = 4;
-const READY_MS = 10_000;
+const READY_MS = 8_000;
 const KNOCK_MS = 20;
+/** The only fault that other ports would not mend. */
+const DEAF = 'it does not accept';
 const END_MS = 3_000;
 
 /**
@@ -74,7 +76,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     const fault = await readiness(daemon);
     if (fault === undefined) return daemon;
     await daemon.close();
-    if (attempt < ATTEMPTS) continue;
+    if (attempt < ATTEMPTS && fault !== DEAF) continue;
     throw new Error(`${options.command}: ${fault}\n${daemon.output()}`);
   }
 }
@@ -187,7 +189,7 @@ async function readiness({ process: child, ports }: Daemon): Promise<string | un
     // A foreign process gives no event.
     await new Promise((resolve) => setTimeout(resolve, KNOCK_MS));
   }
-  return `it does not accept on port ${[...waiting].join(', ')}`;
+  return DEAF;
 }
 
 function accepts(port: number): Promise<boolean> {
@@ -207,24 +209,15 @@ function ownsPort(pid: number, port: number): boolean {
   const sockets = listeningSockets(port);
   if (sockets === undefined) return true;
   const folder = `/proc/${pid}/fd`;
-  return readdirSync(folder).some((name) => {
-    try {
-      return sockets.includes(readlinkSync(join(folder, name)));
-    } catch {
-      // Closed since the folder was read.
-      return false;
-    }
-  });
+  // What has ended or was closed meanwhile owns nothing.
+  const names = told(() => readdirSync(folder)) ?? [];
+  return names.some((name) => sockets.includes(told(() => readlinkSync(join(folder, name))) ?? ''));
 }
 
 /** What Linux calls the sockets that listen on a port of 127.0.0.1; undefined on other systems. */
 function listeningSockets(port: number): string[] | undefined {
-  let table: string;
-  try {
-    table = readFileSync('/proc/net/tcp', 'utf8');
-  } catch {
-    return undefined;
-  }
+  const table = told(() => readFileSync('/proc/net/tcp', 'utf8'));
+  if (table === undefined) return undefined;
   const number = port.toString(16).toUpperCase().padStart(4, '0');
   const addresses = [`0100007F:${number}`, `00000000:${number}`];
   // sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode
@@ -250,5 +243,14 @@ function isExecutable(path: string): boolean {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** What the system tells when it is asked; undefined when it does not. */
+function told<T>(ask: () => T): T | undefined {
+  try {
+    return ask();
+  } catch {
+    return undefined;
   }
 }

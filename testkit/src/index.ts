@@ -1,3 +1,4 @@
+export { CertificateAuthority } from './certificate-authority.ts';
 export {
   type Daemon,
   type DaemonOptions,

@@ -64,6 +64,19 @@ describe('startDaemon', () => {
     ).rejects.toThrow(/^node: it ended instead of listening\n[^]*no such directive/);
   });
 
+  it('gives a daemon up that stays deaf, at the first attempt', async () => {
+    let tried = 0;
+    const deaf = startDaemon({
+      command: 'node',
+      args: () => {
+        tried++;
+        return ['-e', 'console.log("busy elsewhere"); setInterval(() => {}, 1000)'];
+      },
+    });
+    await expect(deaf).rejects.toThrow('node: it does not accept\nbusy elsewhere');
+    expect(tried).toBe(1);
+  }, 30_000);
+
   it('kills a daemon that does not end', async () => {
     const daemon = await startDaemon({
       ...speaker,

@@ -1,10 +1,10 @@
 // The demo in a real browser. Its pictures are kept in .out/screenshots/ of the workspace.
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { findChromium, launchChromium } from '@ws/testkit/chromium';
 import axe, { type AxeResults } from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { findChromium, launchChromium } from './chromium.ts';
 import { type Program, startProgram } from './program.ts';
 import { Visitor } from './visitor.ts';
 

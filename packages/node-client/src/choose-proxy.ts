@@ -34,6 +34,7 @@ export type ProxyPlan = Exclude<ProxyOption, URL> | Proxy;
 
 /** @throws TypeError for what is no such option, SyntaxError for the URL of no proxy. */
 export function checkProxy(option: unknown): ProxyPlan {
+  if (option === undefined) return false;
   if (option === false || option === 'env') return option;
   if (typeof option === 'function') return option as Extract<ProxyOption, () => unknown>;
   if (option instanceof URL) return parseProxy(option, 'proxy');

@@ -4,6 +4,7 @@ import { type ConnectionOptions, connect as connectTls, TLSSocket } from 'node:t
 import { type Transport, TransportError } from '@ws/conn';
 import { hasTransport } from '@ws/node-io';
 import type { Bounds } from './bounds.ts';
+import { certificateAdvice } from './certificate-advice.ts';
 import { connectTunnel } from './connect-tunnel.ts';
 import { checkOpen, Guard } from './guard.ts';
 import type { Proxy } from './proxy.ts';
@@ -53,6 +54,8 @@ export class Connector {
     this.#means = means;
     this.#forNamed = new TlsOptions(means.tls);
     this.#forOthers = new TlsOptions(means.tls && withoutIdentity(means.tls));
+    // What is wrong with the options shows before any dial.
+    if (means.tls !== undefined) void this.#forNamed.secureContext;
   }
 
   /**
@@ -170,7 +173,10 @@ async function opened(
   const open = new Promise<void>((resolve, reject) => {
     onOpen = () => resolve();
     // 'close' comes after the 'error', or without one.
-    onClose = () => reject(new TransportError(failure(), { cause: line.error }));
+    onClose = () => {
+      const { error } = line;
+      reject(new TransportError(failure() + certificateAdvice(error), { cause: error }));
+    };
     stream.once(event, onOpen);
     stream.once('close', onClose);
   });

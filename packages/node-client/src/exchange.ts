@@ -57,6 +57,11 @@ export async function exchange(
 ): Promise<Answer> {
   signal.throwIfAborted();
   checkOpen(stream);
+  return new Exchange(stream, question, signal).answer;
+}
+
+/** A request that is not sent yet. Its parser reads the stream from the next turn on. */
+function makeRequest(stream: Duplex, question: Question): ClientRequest {
   const request = makeHttpRequest({
     createConnection: () => stream,
     ...question,
@@ -66,7 +71,7 @@ export async function exchange(
   });
   // Node's default drops the header lines after a thousand, and a second Accept with them.
   request.maxHeadersCount = 0;
-  return new Exchange(request, stream, signal, WORDS[question.method]).answer;
+  return request;
 }
 
 /** How messages call who answers, and the answer. */
@@ -82,8 +87,9 @@ const WORDS: Readonly<Record<Question['method'], Words>> = {
 /** One request under way: the first of upgrade, response, error, too much of something, or abort decides. */
 class Exchange {
   readonly answer: Promise<Answer>;
-  readonly #request: ClientRequest;
+  #request: ClientRequest;
   readonly #stream: Duplex;
+  readonly #question: Question;
   readonly #signal: AbortSignal;
   readonly #words: Words;
   #resolve!: (answer: Answer) => void;
@@ -94,23 +100,29 @@ class Exchange {
   #answering = false;
   #wait: NodeJS.Timeout | undefined;
 
-  constructor(request: ClientRequest, stream: Duplex, signal: AbortSignal, words: Words) {
-    this.#request = request;
+  constructor(stream: Duplex, question: Question, signal: AbortSignal) {
     this.#stream = stream;
+    this.#question = question;
     this.#signal = signal;
-    this.#words = words;
+    this.#words = WORDS[question.method];
     this.answer = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
     signal.addEventListener('abort', this.#onAbort);
+    this.#request = this.#listen();
+    this.#request.end();
+  }
+
+  #listen(): ClientRequest {
+    const request = makeRequest(this.#stream, this.#question);
     request.once('socket', () => {
-      stream.prependListener('data', this.#count);
+      this.#stream.prependListener('data', this.#count);
       // Listening alone does not start a stream that its owner has paused.
-      stream.resume();
+      this.#stream.resume();
     });
     request.on('information', (info) => {
-      if (++this.#interim > MAX_INTERIM) this.#fail(tooManyInterim(info.statusCode, info.headers));
+      if (++this.#interim > MAX_INTERIM) this.#fail(tooManyInterim(info, this.#words));
     });
     request.on('upgrade', (response, _stream, head) => this.#upgraded(response, head));
     request.on('connect', (response, _stream, head) => this.#connected(response, head));
@@ -119,7 +131,7 @@ class Exchange {
     request.on('error', (error) => {
       if (!this.#answering) this.#fail(explain(error, this.#words));
     });
-    request.end();
+    return request;
   }
 
   #upgraded(response: IncomingMessage, head: Buffer): void {
@@ -128,37 +140,62 @@ class Exchange {
     this.#resolve(answer(response, head.subarray(0, MAX_BODY), head));
   }
 
-  /** Every answer to CONNECT, for Node takes them all for a tunnel, interim ones too. */
+  /** Every answer to CONNECT: Node takes them all for a tunnel, interim ones too. */
   #connected(response: IncomingMessage, head: Buffer): void {
     if (this.#received - head.length > MAX_HEAD) return this.#fail(tooLarge(this.#words));
-    if (response.statusCode !== 200) return this.#answered(response, this.#stream, head);
+    const { statusCode = 0, headers } = response;
+    if (statusCode < 200 && statusCode !== 101) return this.#passOver(response, head);
+    if (statusCode !== 200) {
+      // The parser has gone, and a proxy that keeps the connection open ends no body.
+      const announced = Number(headers['content-length'] ?? MAX_BODY);
+      return this.#answered(response, this.#stream, head, announced);
+    }
     this.#settle();
-    // At once: in a later tick the stream may have had its end.
-    if (head.length > 0) this.#stream.unshift(head);
+    this.#putBack(head);
     this.#resolve(answer(response, NONE, NONE));
   }
 
-  /** A refusal: any status but 101, a 101 without the headers of an upgrade. `first` stands before what `body` reads. */
-  #answered(response: IncomingMessage, body: Readable, first: Buffer): void {
+  /** After an interim answer to CONNECT the next answer needs a parser, and that a request, which is never sent. */
+  #passOver(response: IncomingMessage, head: Buffer): void {
+    if (++this.#interim > MAX_INTERIM) return this.#fail(tooManyInterim(response, this.#words));
+    this.#stream.off('data', this.#count);
+    this.#received -= head.length;
+    this.#putBack(head);
+    this.#request = this.#listen();
+  }
+
+  /** At once: in a later tick the stream may have had its end. */
+  #putBack(head: Buffer): void {
+    if (head.length > 0) this.#stream.unshift(head);
+  }
+
+  /**
+   * A refusal: any status but 101, a 101 without the headers of an upgrade.
+   *
+   * @param first - What came before that which `body` reads.
+   * @param size - How long it is at most.
+   */
+  #answered(response: IncomingMessage, body: Readable, first: Buffer, size = MAX_BODY): void {
     this.#answering = true;
     this.#stream.off('data', this.#count);
+    const enough = Math.min(size, MAX_BODY);
     const chunks = [first];
     let { length } = first;
     const onData = (chunk: Buffer): void => {
       chunks.push(chunk);
       length += chunk.length;
-      if (length >= MAX_BODY) finish();
+      if (length >= enough) finish();
     };
     const finish = (): void => {
       this.#settle();
       body.off('data', onData);
       for (const event of OVER) body.off(event, finish);
-      this.#resolve(answer(response, Buffer.concat(chunks, Math.min(length, MAX_BODY)), NONE));
+      this.#resolve(answer(response, Buffer.concat(chunks, Math.min(length, enough)), NONE));
       // Nobody hears what the rest of it runs into.
       response.on('error', () => {});
       this.#request.destroy();
     };
-    if (length >= MAX_BODY) return finish();
+    if (length >= enough) return finish();
     this.#wait = setTimeout(finish, BODY_WAIT);
     body.on('data', onData);
     // A body that breaks off is still what there is to know of a refusal.
@@ -209,7 +246,12 @@ function tooLarge(words: Words, cause?: Error): BadHandshakeError {
   );
 }
 
-function tooManyInterim(status: number, headers: IncomingHttpHeaders): BadHandshakeError {
-  const message = `more than ${MAX_INTERIM} interim answers (1xx)`;
-  return new BadHandshakeError(message, { status, headers, body: NONE });
+function tooManyInterim(
+  info: { statusCode?: number | undefined; headers: IncomingHttpHeaders },
+  words: Words,
+): BadHandshakeError {
+  const who = words === WORDS.CONNECT ? ' of the proxy' : '';
+  const message = `more than ${MAX_INTERIM} interim answers (1xx)${who}`;
+  const { statusCode = 0, headers } = info;
+  return new BadHandshakeError(message, { status: statusCode, headers, body: NONE });
 }

@@ -72,6 +72,11 @@ export {
 export { BadHandshakeError, type RefusedResponse } from './errors.ts';
 export type { DialerOptions, DialOptions } from './options.ts';
 export { type Environment, proxyFromEnvironment } from './proxy-environment.ts';
-export { type ReconnectingOptions, type RetryDecision, reconnecting } from './reconnecting.ts';
+export {
+  type FreshHeaders,
+  type ReconnectingOptions,
+  type RetryDecision,
+  reconnecting,
+} from './reconnecting.ts';
 export type { HeadersInput } from './request.ts';
 export type { DialAddress } from './url.ts';

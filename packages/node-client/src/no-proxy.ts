@@ -61,6 +61,8 @@ function inNetwork(address: string, bits: string, host: string): boolean {
   const base = plain(address);
   if (isIP(host) === 0 || isIP(base) === 0 || !/^\d{1,3}$/.test(bits)) return false;
   if (Number(bits) > (isIP(base) === 4 ? 32 : 128)) return false;
+  // Node finds every IPv4 address in a network of IPv6 that is wide enough to hold ::ffff:0:0/96.
+  if (isIP(base) === 6 && isIP(host) === 4 && Number(bits) < 96) return false;
   const network = new BlockList();
   network.addSubnet(base, Number(bits), family(base));
   return network.check(host, family(host));

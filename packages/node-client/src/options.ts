@@ -59,7 +59,8 @@ export interface DialOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-const DIALER_KEYS: readonly (keyof DialerOptions)[] = [
+/** The names of {@link DialerOptions}. */
+export const DIALER_KEYS: readonly (keyof DialerOptions)[] = [
   'handshakeTimeout',
   'proxy',
   'followRedirects',
@@ -71,7 +72,8 @@ const DIALER_KEYS: readonly (keyof DialerOptions)[] = [
   ...connSettingNames,
 ];
 
-const DIAL_KEYS: readonly (keyof DialOptions)[] = ['headers', 'subprotocols', 'signal'];
+/** The names of {@link DialOptions}. */
+export const DIAL_KEYS: readonly (keyof DialOptions)[] = ['headers', 'subprotocols', 'signal'];
 
 const MAX_REDIRECTS = 5;
 
@@ -103,8 +105,8 @@ export function checkDialerOptions(options: DialerOptions): DialerPlan {
   const conn = connSettingNames.map((name) => [name, options[name]]);
   return {
     handshakeTimeout: duration('handshakeTimeout', options.handshakeTimeout, 10_000, true),
-    proxy: checkProxy(options.proxy ?? false),
-    followRedirects: redirectCount(options.followRedirects ?? false),
+    proxy: checkProxy(options.proxy),
+    followRedirects: redirectCount(options.followRedirects),
     tls: tls && { ...tls },
     netDial: dialFunction('netDial', options.netDial),
     netDialTLS: dialFunction('netDialTLS', options.netDialTLS),
@@ -123,7 +125,8 @@ export function checkDialOptions(options: DialOptions): void {
   if (signal !== undefined) expect('signal', signal, isSignal(signal), 'an AbortSignal');
 }
 
-function checkKeys(who: string, options: object, known: readonly string[]): void {
+/** @throws TypeError for an option that is none of the known ones. */
+export function checkKeys(who: string, options: object, known: readonly string[]): void {
   if (typeof options !== 'object' || options === null) {
     throw new TypeError(`${who}: expected an object of options, got ${typeName(options)}`);
   }
@@ -134,7 +137,7 @@ function checkKeys(who: string, options: object, known: readonly string[]): void
 }
 
 function redirectCount(value: unknown): number {
-  if (value === false) return 0;
+  if (value === undefined || value === false) return 0;
   if (typeof value !== 'number') {
     throw new TypeError(`followRedirects: expected false or a number, got ${typeName(value)}`);
   }

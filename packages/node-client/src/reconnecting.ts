@@ -7,15 +7,28 @@ import {
   TimeoutError,
   TransportError,
 } from '@ws/conn';
+import { Bounds } from './bounds.ts';
 import { Dialer } from './dialer.ts';
 import { BadHandshakeError } from './errors.ts';
-import { checkDialOptions, type DialerOptions, type DialOptions } from './options.ts';
+import {
+  checkDialOptions,
+  checkKeys,
+  DIAL_KEYS,
+  DIALER_KEYS,
+  type DialerOptions,
+  type DialOptions,
+} from './options.ts';
 import { backoffDelay, type DelayRange, retryAfter } from './reconnecting-delay.ts';
 import { checkSubprotocols, type HeadersInput, makeRequest } from './request.ts';
 import { parseTarget } from './url.ts';
 
 /** What {@link reconnecting} can be told. The options of its `Dialer` and of each dial stand beside its own. */
-export interface ReconnectingOptions extends DialerOptions, DialOptions {
+export interface ReconnectingOptions extends DialerOptions, Omit<DialOptions, 'headers'> {
+  /**
+   * As for a dial; or a function that gives them anew for each, a token that expires for example. It may be async. What
+   * it throws is taken for a dial that failed, and does not heal by itself. Default: none.
+   */
+  readonly headers?: HeadersInput | FreshHeaders | undefined;
   /** The shortest wait before a dial but the first, in ms. Default: 1 s, or `maxDelay` when that is less. */
   readonly minDelay?: number | undefined;
   /**
@@ -41,6 +54,15 @@ export interface ReconnectingOptions extends DialerOptions, DialOptions {
 }
 
 /**
+ * The headers for one dial.
+ *
+ * @param context - `signal` aborts when the dial is not wanted any more.
+ */
+export type FreshHeaders = (context: {
+  readonly signal: AbortSignal;
+}) => HeadersInput | PromiseLike<HeadersInput>;
+
+/**
  * Whether to dial again.
  *
  * @param error - What the dial rejected with.
@@ -51,6 +73,14 @@ export type RetryDecision = (
   error: unknown,
   next: { readonly tries: number; readonly delay: number },
 ) => boolean | undefined | void;
+
+const KEYS: readonly (keyof ReconnectingOptions)[] = [
+  ...new Set([
+    ...(['minDelay', 'maxDelay', 'stopCodes', 'retry'] as const),
+    ...DIAL_KEYS,
+    ...DIALER_KEYS,
+  ]),
+];
 
 /**
  * Connections to one URL, each dialed when the one before has ended: for clients that stay.
@@ -95,9 +125,7 @@ interface ReconnectingPlan extends DelayRange {
 }
 
 function planOf(url: string | URL, options: ReconnectingOptions): ReconnectingPlan {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError('reconnecting: expected an object of options');
-  }
+  checkKeys('reconnecting', options, KEYS);
   const { minDelay, maxDelay, stopCodes, signal, retry, headers = {}, ...ofDialer } = options;
   const dialer = new Dialer(ofDialer);
   checkDialOptions({ signal });
@@ -106,15 +134,17 @@ function planOf(url: string | URL, options: ReconnectingOptions): ReconnectingPl
   }
   // What is dialed again and again must not change under way, nor be an iterator that gives its headers once.
   const href = url instanceof URL ? url.href : url;
-  const ownHeaders = copyOf(headers);
-  makeRequest(parseTarget(href), ownHeaders, checkSubprotocols(ofDialer.subprotocols ?? []));
+  const fresh = typeof headers === 'function' ? headers : undefined;
+  const fixed = typeof headers === 'function' ? {} : copyOf(headers);
+  makeRequest(parseTarget(href), fixed, checkSubprotocols(ofDialer.subprotocols ?? []));
   return {
     ...delayRange(minDelay, maxDelay),
     stopCodes: new Set([CloseCode.PolicyViolation, ...checkStopCodes(stopCodes ?? [])]),
     signal,
     retry,
     async dial(signal) {
-      const { conn } = await dialer.dial(href, { headers: ownHeaders, signal });
+      const current = fresh === undefined ? fixed : await freshHeaders(fresh, signal);
+      const { conn } = await dialer.dial(href, { headers: current, signal });
       return conn;
     },
   };
@@ -144,6 +174,15 @@ function checkStopCodes(codes: unknown): readonly number[] {
   return codes as number[];
 }
 
+async function freshHeaders(headers: FreshHeaders, signal: AbortSignal): Promise<HeadersInput> {
+  const bounds = new Bounds(Infinity, signal);
+  try {
+    return await bounds.race(headers({ signal }));
+  } finally {
+    bounds.end();
+  }
+}
+
 function copyOf(headers: HeadersInput): HeadersInput {
   if (typeof headers !== 'object' || headers === null) return headers;
   return Symbol.iterator in headers ? [...headers] : { ...headers };
@@ -167,6 +206,8 @@ class Reconnections implements AsyncIterableIterator<Conn, undefined> {
   #lastStep: Promise<unknown> = Promise.resolve();
   #steps = 0;
   #conn: Conn | undefined;
+  /** The end of the connection that `signal` has closed. */
+  #closing: Promise<CloseInfo> | undefined;
   /** Dials since the start or the last connection that lasted, that one's among them. */
   #tries = 0;
   /** The wait before the next dial, and, while there is a connection, before its own. */
@@ -224,8 +265,8 @@ class Reconnections implements AsyncIterableIterator<Conn, undefined> {
     });
     await Promise.race([conn.closed, over]);
     signal.removeEventListener('abort', onOver);
-    // Then it is being closed, and nothing is left of it behind the loop.
-    if (this.#plan.signal?.aborted) await conn.closed;
+    // Nothing is left of it behind the loop.
+    await this.#closing;
   }
 
   /** Waits and dials. Undefined when that came to nothing, and the sequence goes on or is over. */
@@ -279,6 +320,7 @@ class Reconnections implements AsyncIterableIterator<Conn, undefined> {
   readonly #onAbort = (): void => {
     this.#end();
     void this.#conn?.close();
+    this.#closing = this.#conn?.closed;
   };
 
   #end(): void {

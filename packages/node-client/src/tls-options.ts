@@ -28,17 +28,17 @@ export class TlsOptions {
   readonly given: ConnectionOptions | undefined;
   #secureContext: SecureContext | undefined;
 
-  /** @throws what `tls.createSecureContext` throws for bad options. */
   constructor(given: ConnectionOptions | undefined) {
     this.given = given;
-    // What is wrong with them shows before any dial.
-    if (given !== undefined)
-      this.#secureContext = given.secureContext ?? createSecureContext(given);
   }
 
-  /** Made once and shared, since it parses certificates; without options when it is first asked for. */
+  /**
+   * Made when it is first asked for, and shared, since it parses certificates.
+   *
+   * @throws what `tls.createSecureContext` throws for bad options.
+   */
   get secureContext(): SecureContext {
-    this.#secureContext ??= createSecureContext();
+    this.#secureContext ??= this.given?.secureContext ?? createSecureContext(this.given);
     return this.#secureContext;
   }
 }

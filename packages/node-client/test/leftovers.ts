@@ -15,6 +15,8 @@ const OURS = new Set([
   'onError',
   'onData',
   'onEnd',
+  'onReadable',
+  'finish',
 ]);
 
 /** The listeners on a stream that are ours, by event. */

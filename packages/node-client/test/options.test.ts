@@ -31,6 +31,22 @@ describe('new Dialer', () => {
       'handshakeTimeout',
     ],
     ['a handshakeTimeout that is true', { handshakeTimeout: true }, TypeError, 'handshakeTimeout'],
+    [
+      'followRedirects that is true',
+      { followRedirects: true },
+      TypeError,
+      'followRedirects: expected false or a number, got boolean',
+    ],
+    ['followRedirects that is null', { followRedirects: null }, TypeError, 'followRedirects'],
+    ['a followRedirects of -1', { followRedirects: -1 }, RangeError, 'followRedirects'],
+    ['a followRedirects of 1.5', { followRedirects: 1.5 }, RangeError, 'followRedirects'],
+    ['a followRedirects of NaN', { followRedirects: Number.NaN }, RangeError, 'followRedirects'],
+    [
+      'a followRedirects of 6',
+      { followRedirects: 6 },
+      RangeError,
+      'followRedirects: expected a whole number from 0 to 5, got 6',
+    ],
     ['tls that is no object', { tls: true }, TypeError, 'tls: expected an object, got boolean'],
     ['tls that is null', { tls: null }, TypeError, 'tls: expected an object, got null'],
     [

@@ -1,6 +1,5 @@
 import { getEventListeners, once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { performance } from 'node:perf_hooks';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
 import {
@@ -258,6 +257,68 @@ describe('reconnecting', () => {
   });
 });
 
+describe('a function for headers', () => {
+  it('is asked before every dial', async () => {
+    const requests: string[] = [];
+    const server = await answers((socket, request) => {
+      requests.push(request.text);
+      acceptsAndDrops(socket, request);
+    });
+    let n = 0;
+    const iterator = iterate(server.url, {
+      headers: async () => {
+        await turn();
+        return { Authorization: `Bearer ${++n}` };
+      },
+    });
+    for (let i = 0; i < 3; i++) await connected(iterator);
+    expect(requests.map((text) => /Bearer (\d)/.exec(text)?.[1])).toEqual(['1', '2', '3']);
+  });
+
+  it('ends the iteration with what it throws, unless retry says otherwise', async () => {
+    const server = await answers(accepts);
+    const error = new Error('no token');
+    const throws = (): never => {
+      throw error;
+    };
+    await expect(iterate(server.url, { headers: throws }).next()).rejects.toBe(error);
+    const rejects = (): Promise<never> => Promise.reject(error);
+    await expect(iterate(server.url, { headers: rejects }).next()).rejects.toBe(error);
+    let asked = 0;
+    const first = (): Record<string, string> => (asked++ === 0 ? throws() : {});
+    await connected(iterate(server.url, { headers: first, retry: () => true }));
+    expect(asked).toBe(2);
+  });
+
+  it('ends the iteration with a TypeError when it gives what cannot be sent', async () => {
+    const iterator = iterate('ws://h/', { headers: () => ({ Upgrade: 'x' }) });
+    await expect(iterator.next()).rejects.toBeInstanceOf(TypeError);
+    const nothing = iterate('ws://h/', { headers: () => null as never });
+    await expect(nothing.next()).rejects.toBeInstanceOf(TypeError);
+  });
+
+  it('is not waited for when the iteration is over, and hears of it', async () => {
+    const signals: AbortSignal[] = [];
+    const headers = ({ signal }: { signal: AbortSignal }): Promise<never> => {
+      signals.push(signal);
+      return new Promise(() => {});
+    };
+    const left = iterate('ws://h/', { headers });
+    const controller = new AbortController();
+    const aborted = iterate('ws://h/', { headers, signal: controller.signal });
+    const steps = [left.next(), aborted.next()];
+    await turn();
+    await left.return?.();
+    controller.abort();
+    expect(await Promise.all(steps)).toEqual([
+      { done: true, value: undefined },
+      { done: true, value: undefined },
+    ]);
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
+    for (const signal of signals) expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+});
+
 describe('stopCodes', () => {
   it.each([
     ['1008 always', 1008, {}],
@@ -369,6 +430,38 @@ describe('the signal of reconnecting', () => {
     expect(await iterator.next()).toEqual(done);
   });
 
+  it('closes a connection that the body has left open, and waits for its end', async () => {
+    const server = await answers(accepts);
+    const { iterator, controller, signal } = controlled(server.url);
+    const conn = await connected(iterator);
+    let ended = false;
+    const next = iterator.next().then((step) => {
+      ended = true;
+      return step;
+    });
+    await turn();
+    controller.abort();
+    await turn();
+    expect([conn.state, ended]).toEqual(['closing', false]);
+    drop(server);
+    expect(await next).toEqual(done);
+    expect(conn.state).toBe('closed');
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+
+  it('leaves alone a connection that is being closed already', async () => {
+    const server = await answers((socket, request) => {
+      accepts(socket, request);
+      socket.once('data', () => socket.end(Buffer.from([0x88, 2, 0x0f, 0xa0])));
+    });
+    const { iterator, controller } = controlled(server.url);
+    const conn = await connected(iterator);
+    const closing = conn.close(4000);
+    controller.abort();
+    expect(await iterator.next()).toEqual(done);
+    expect(await closing).toMatchObject({ code: 4000, wasClean: true });
+  });
+
   it('leaves no listener when the connection has ended and nobody asks for another', async () => {
     const server = await answers(accepts);
     const { iterator, signal } = controlled(server.url);
@@ -383,9 +476,22 @@ describe('the signal of reconnecting', () => {
 
   it('has one listener however many connections there were', async () => {
     const server = await answers(acceptsAndDrops);
-    const { iterator, signal } = controlled(server.url, { minDelay: 1, maxDelay: 1 });
-    for (let i = 0; i < 20; i++) await connected(iterator);
+    let inner: AbortSignal | undefined;
+    const { iterator, signal } = controlled(server.url, {
+      minDelay: 1,
+      maxDelay: 1,
+      headers: (context) => {
+        inner = context.signal;
+        return {};
+      },
+    });
+    for (let i = 0; i < 20; i++) {
+      const conn = await connected(iterator);
+      // The next one is asked for while this one is open.
+      await Promise.race([conn.closed, turn()]);
+    }
     expect(getEventListeners(signal, 'abort').length).toBeLessThanOrEqual(1);
+    expect(getEventListeners(inner!, 'abort')).toEqual([]);
     await iterator.return?.();
     expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
@@ -396,13 +502,15 @@ describe('leaving an iteration', () => {
     const server = await answers(accepts);
     const controller = new AbortController();
     let kept: Conn | undefined;
-    for await (const conn of reconnecting(server.url, { ...fast, signal: controller.signal })) {
+    const iterator = iterate(server.url, { signal: controller.signal });
+    for await (const conn of { [Symbol.asyncIterator]: () => iterator }) {
       kept = conn;
       break;
     }
     expect(getEventListeners(controller.signal, 'abort')).toEqual([]);
     controller.abort();
     await turn();
+    expect(await iterator.next()).toEqual({ done: true, value: undefined });
     expect(kept!.state).toBe('open');
     kept!.terminate();
     await server.gone();
@@ -505,6 +613,8 @@ describe('the waits of reconnecting', () => {
 
   it('grow while a server accepts and drops at once, and begin anew behind one that lasts', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(0);
+    let now = 0;
+    vi.spyOn(performance, 'now').mockImplementation(() => now);
     onTestFinished(() => void vi.restoreAllMocks());
     const server = await answers(drops, acceptsAndDrops, drops, accepts, drops, refuses(404));
     const seen: number[] = [];
@@ -518,12 +628,12 @@ describe('the waits of reconnecting', () => {
       },
     });
     const short = await connected(iterator);
+    // The wait before it was 20 ms.
+    now += 20;
     await short.closed;
     const long = await connected(iterator);
     // The wait before it was 80 ms.
-    const openedAt = performance.now();
-    while (performance.now() - openedAt < 100)
-      await new Promise((resolve) => setTimeout(resolve, 20));
+    now += 81;
     drop(server);
     await long.closed;
     await expect(iterator.next()).rejects.toMatchObject({ status: 404 });
@@ -567,12 +677,22 @@ describe('the waits of reconnecting', () => {
 
   it('keep the process alive', async () => {
     const server = await answers(refuses(503));
-    const iterator = iterate(server.url, { minDelay: 60_000, maxDelay: 60_000 });
+    let failed = silent;
+    const failure = new Promise<void>((resolve) => {
+      failed = resolve;
+    });
+    const iterator = iterate(server.url, {
+      minDelay: 60_000,
+      maxDelay: 60_000,
+      handshakeTimeout: false,
+      retry: () => failed(),
+    });
     const before = timers();
     const next = iterator.next();
-    await server.gone().then(turn).then(turn);
-    // What is unref'd is not among the active resources.
-    await vi.waitFor(() => expect(timers()).toBeGreaterThan(before));
+    await failure;
+    await turn();
+    // What is unref'd is not among them.
+    expect(timers()).toBe(before + 1);
     await iterator.return?.();
     await next;
   });
@@ -614,7 +734,12 @@ describe('retry', () => {
 
 describe('reconnecting throws at once', () => {
   it.each<[string, ReconnectingOptions, typeof Error, string]>([
-    ['an unknown option', { minimum: 5 } as never, TypeError, 'minimum'],
+    [
+      'an unknown option',
+      { minimum: 5 } as never,
+      TypeError,
+      'reconnecting: unknown option minimum; there are minDelay',
+    ],
     ['no object of options', 5 as never, TypeError, 'options'],
     ['null for options', null as never, TypeError, 'options'],
     ['a minDelay of 0', { minDelay: 0 }, RangeError, 'minDelay'],

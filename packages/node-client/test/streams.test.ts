@@ -232,7 +232,7 @@ describe('netDial', () => {
     await expect(
       new Dialer({ netDial, tls: { ca } }).dial('wss://example.org/'),
     ).rejects.toMatchObject({
-      message: 'websocket: TLS handshake with example.org:443 failed',
+      message: /^websocket: TLS handshake with example\.org:443 failed: /,
       cause: { code: 'ERR_TLS_CERT_ALTNAME_INVALID' },
     });
     expect(raws[1]!.destroyed).toBe(true);

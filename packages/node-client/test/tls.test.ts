@@ -36,7 +36,7 @@ describe('a dial over TLS', () => {
   it('refuses a self-signed certificate', async () => {
     const server = await rawTlsServer(greets);
     await expect(dial(server.url)).rejects.toMatchObject({
-      message: `websocket: TLS handshake with 127.0.0.1:${server.port} failed`,
+      message: `websocket: TLS handshake with 127.0.0.1:${server.port} failed: the certificate is self-signed; trust it with tls: { ca }`,
       code: 'WS_ERR_TRANSPORT',
       cause: { code: /SELF_SIGNED/ },
     });

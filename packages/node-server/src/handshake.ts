@@ -178,13 +178,19 @@ export function earlierResponse(req: IncomingMessage, socket: Duplex): ServerRes
   return response == null || response.req === req ? undefined : response;
 }
 
+/** The response to `req` itself, while `socket` carries it. */
+export function ownResponse(req: IncomingMessage, socket: HttpSocket): ServerResponse | undefined {
+  const { _httpMessage: response } = socket;
+  return response?.req === req ? response : undefined;
+}
+
 /** Says whether the application has answered the request itself: by the response to it, or by ending its socket. */
 export function isAnswered(req: IncomingMessage, socket: HttpSocket): boolean {
   if (socket.destroyed) return false;
-  const { _httpMessage: response, parser } = socket;
-  if (response?.req === req) return response.headersSent;
+  const response = ownResponse(req, socket);
+  if (response !== undefined) return response.headersSent;
   // Node keeps the response to every request that it reads until it is finished.
-  return socket.writableEnded || (parser != null && response == null);
+  return socket.writableEnded || (isRead(socket) && socket._httpMessage == null);
 }
 
 /** The mistake of a caller, not of the peer. */

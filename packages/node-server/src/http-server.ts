@@ -29,6 +29,8 @@ export function makeServer<Result>(options: ServeOptions<Result>): HttpServer | 
   return http;
 }
 
+const PLAIN = 'this is a WebSocket server\n';
+
 /** Answers a plain request where there is nothing else to answer it. */
 export const upgradeRequired: RequestListener = (_req, res) => {
   res
@@ -36,9 +38,10 @@ export const upgradeRequired: RequestListener = (_req, res) => {
       Upgrade: 'websocket',
       Connection: 'close, Upgrade',
       'Content-Type': 'text/plain; charset=utf-8',
+      'Content-Length': PLAIN.length,
       'Sec-WebSocket-Version': '13',
     })
-    .end('this is a WebSocket server\n');
+    .end(PLAIN);
 };
 
 /** What Node's parser and its clock say of a head, and what that is answered with; all else it says of one is a 400. */

@@ -57,6 +57,7 @@ export {
   configureCompression,
 } from '@ws/node-io';
 export { isWebSocketUpgrade, subprotocols } from './check-request.ts';
+export type { ConnHandler, HandlerContext, Routes, UpgradeListener } from './conn-handler.ts';
 export { HandshakeError, type HandshakeErrorOptions, type HeaderPair } from './errors.ts';
 export type { HeadersInput } from './headers.ts';
 export type { ClientAddress } from './limits.ts';
@@ -66,10 +67,4 @@ export type { CheckOrigin } from './origin.ts';
 export type { NoParams, RouteParams } from './routes.ts';
 export { serve, type WebSocketServer } from './serve.ts';
 export type { RoutedServeOptions, ServeOptions } from './serve-options.ts';
-export {
-  type ConnHandler,
-  type HandlerContext,
-  type Routes,
-  type UpgradeListener,
-  Upgrader,
-} from './upgrader.ts';
+export { Upgrader } from './upgrader.ts';

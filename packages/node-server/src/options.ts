@@ -36,7 +36,7 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
    * origin names the host they were sent to.
    */
   readonly checkOrigin?: CheckOrigin | undefined;
-  /** Origins that may connect besides the same host: `https://app.example.org`, `https://*.example.org`. */
+  /** Origins that may connect besides the same host: `https://app.example.org`, `https://*.example.org`, `null`. */
   readonly allowedOrigins?: readonly string[] | undefined;
   /**
    * Decides who may connect. What it gives becomes the handler's `auth`, save a {@link Refusal}; `false` refuses too,

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { isIPv6 } from 'node:net';
 import type { RequestHeaders } from './headers.ts';
 
 /** Decides by itself whether a request's origin may connect. Throwing refuses with 500. */
@@ -26,14 +27,24 @@ const PLACE = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::([0-9]{0,5
 const ORIGIN = /^([A-Za-z][A-Za-z0-9+\-.]*):\/\/([^/?#\\,%]+)(?:[/?#].*)?$/;
 const ALLOWED = /^([^/*]*:\/\/)(\*\.)?([^/?#@*]+)$/;
 
+/** RFC 6454, section 7.3: what a browser sends for a page whose origin it does not tell. */
+const NULL = 'null';
+
 /** Reads `host[:port]`; without a port it is the default one of `scheme`. */
 function parsePlace(text: string, scheme: string): Place | undefined {
   const [, host, port] = PLACE.exec(text) ?? [];
   if (host === undefined || Number(port) > 65_535) return undefined;
+  const name = host.startsWith('[') ? parseIPv6(host.slice(1, -1)) : host.toLowerCase();
+  if (name === undefined) return undefined;
   return {
-    host: host.toLowerCase(),
+    host: name,
     port: port ? String(Number(port)) : (DEFAULT_PORT.get(scheme) ?? ''),
   };
+}
+
+/** One address is one text, however many zeros it is written with. */
+function parseIPv6(address: string): string | undefined {
+  return isIPv6(address) ? new URL(`http://[${address}]`).hostname : undefined;
 }
 
 /** Says whether `text` is `host[:port]`, as a Host header has it. */
@@ -91,11 +102,14 @@ function parseAllowed(entry: unknown): (origin: Origin) => boolean {
 /** Who may connect, judged by the `Origin` header: what keeps foreign pages from using a visitor's cookies. */
 export class OriginPolicy {
   readonly #allowed: readonly ((origin: Origin) => boolean)[];
+  /** Pages without an origin of their own: files, sandboxed frames. Anybody can make one. */
+  readonly #allowsNull: boolean;
   readonly #check: CheckOrigin | undefined;
 
   /** @throws TypeError for an entry that is no origin. */
   constructor(allowed: readonly string[], check: CheckOrigin | undefined) {
-    this.#allowed = allowed.map(parseAllowed);
+    this.#allowsNull = allowed.includes(NULL);
+    this.#allowed = allowed.filter((entry) => entry !== NULL).map(parseAllowed);
     this.#check = check;
   }
 
@@ -105,6 +119,7 @@ export class OriginPolicy {
     const [origin] = headers.lines('origin');
     // Not a browser: whoever can leave the header out could also forge it.
     if (origin === undefined || isSameHost(origin, headers.list('host'))) return true;
+    if (origin === NULL) return this.#allowsNull;
     const parsed = parseOrigin(origin);
     return parsed !== undefined && this.#allowed.some((matches) => matches(parsed));
   }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { STATUS_CODES } from 'node:http';
+import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { HandshakeError, HeaderPair } from './errors.ts';
 import { headerOf } from './headers.ts';
@@ -73,9 +73,13 @@ export function endRefused(socket: Duplex): void {
   socket.resume();
 }
 
-/** Ends a socket that the application has ended itself, once its answer is out. Any other is still Node's to read. */
-export function endAnswered(socket: Duplex): void {
-  if (!socket.writableEnded) return;
-  if (socket.writableFinished) endRefused(socket);
-  else socket.once('finish', () => endRefused(socket));
+/**
+ * Ends a socket on which the application has answered, once that answer is out.
+ *
+ * @param response - By which it did, unless it wrote to the socket itself.
+ */
+export function endAnswered(socket: Duplex, response: ServerResponse | undefined): void {
+  const answer = response ?? socket;
+  if (answer.writableFinished) endRefused(socket);
+  else answer.once('finish', () => endRefused(socket));
 }

@@ -30,6 +30,12 @@ export interface Found<Handler> {
   readonly params: NoParams;
 }
 
+/** Says which handler a request is for. */
+export interface Router<Handler> {
+  /** @param target - Of the request, as it was sent. */
+  find(target: string): Found<Handler>;
+}
+
 /** A pattern with parameters. */
 interface Template<Handler> {
   readonly pattern: string;
@@ -50,7 +56,7 @@ const TOLD = 100;
  * Handlers by the paths of their requests. A path is compared as it was sent, segment by segment, in time linear in its
  * length; a literal segment goes before a parameter, the leftmost difference deciding, in whatever order they are given.
  */
-export class RouteTable<Handler> {
+export class RouteTable<Handler> implements Router<Handler> {
   readonly #literal = new Map<string, Handler>();
   /** The most literal first. */
   readonly #templates: readonly Template<Handler>[];
@@ -77,7 +83,7 @@ export class RouteTable<Handler> {
       throw new TypeError('routes: expected at least one path, or a handler for all');
     }
     this.#templates = templates.toSorted(byRank);
-    this.#longest = Math.max(0, ...templates.map(({ segments }) => segments.length));
+    this.#longest = templates.reduce((most, { segments }) => Math.max(most, segments.length), 0);
     this.#rest = rest;
     refuseClashes(this.#templates);
   }
@@ -119,7 +125,7 @@ export function checkHandlers(routes: { readonly [pattern: string]: unknown }): 
 }
 
 /** Finds `handler` for every path. */
-export function anyPath<Handler>(handler: Handler): { find(target: string): Found<Handler> } {
+export function anyPath<Handler>(handler: Handler): Router<Handler> {
   const found: Found<Handler> = { handler, params: noParams };
   return { find: () => found };
 }

@@ -1,5 +1,6 @@
 import { Server as HttpServer, type RequestListener } from 'node:http';
 import { Server as HttpsServer, type ServerOptions } from 'node:https';
+import type { Routes } from './conn-handler.ts';
 import {
   type AuthOf,
   checkKeys,
@@ -8,7 +9,6 @@ import {
   upgraderOptionNames,
 } from './options.ts';
 import { checkHandlers } from './routes.ts';
-import type { Routes } from './upgrader.ts';
 
 /** What {@link serve} can be told, besides all that an {@link Upgrader} can. */
 export interface ServeOptions<Result = undefined, Pattern extends string = string>

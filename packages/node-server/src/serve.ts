@@ -4,10 +4,11 @@ import type { Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CloseCode, type Conn, duration } from '@ws/conn';
+import type { ConnHandler, UpgradeListener } from './conn-handler.ts';
 import { makeServer, upgradeRequired, urlOf } from './http-server.ts';
 import { type AuthOf, expect, pickUpgraderOptions } from './options.ts';
 import { checkServeOptions, type RoutedServeOptions, type ServeOptions } from './serve-options.ts';
-import { type ConnHandler, type UpgradeListener, Upgrader } from './upgrader.ts';
+import { Upgrader } from './upgrader.ts';
 
 /** A server that {@link serve} has started. */
 export interface WebSocketServer {

@@ -1,9 +1,11 @@
-import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { formatExtensions, WebSocketError } from '@ws/codec';
 import { CloseCode, Conn } from '@ws/conn';
 import { nodeHost, socketTransport } from '@ws/node-io';
+import { readAuth } from './authenticate.ts';
 import { checkKey, checkOneOrigin, checkRequest } from './check-request.ts';
+import type { ConnHandler, Routes, UpgradeListener } from './conn-handler.ts';
 import { HandshakeError, type HeaderPair, serverFault } from './errors.ts';
 import {
   answered,
@@ -12,6 +14,7 @@ import {
   isAnswered,
   isRead,
   isThenable,
+  ownResponse,
 } from './handshake.ts';
 import { type HeadersInput, headerOf, headerPairs, RequestHeaders } from './headers.ts';
 import { Limits, type Slot } from './limits.ts';
@@ -19,52 +22,12 @@ import { negotiateCompression, selectSubprotocol } from './negotiate.ts';
 import {
   type AuthOf,
   checkUpgraderOptions,
-  expect,
-  type Refusal,
   type UpgraderOptions,
   type UpgraderPlan,
   warn,
 } from './options.ts';
 import { endAnswered, endRefused, refusal, switchingProtocols } from './respond.ts';
-import { anyPath, type Found, type NoParams, type RouteParams, RouteTable } from './routes.ts';
-
-/** What a handler gets besides the connection and its request. */
-export interface HandlerContext<Auth, Params = NoParams> {
-  /** What `authenticate` gave. */
-  readonly auth: Auth;
-  /**
-   * The parameters of the route, percent-decoded once: `/feed/a%2Fb` gives `/feed/:id` an `id` of `a/b`. They are what the
-   * client wrote, to be checked like all of its input. An object without a prototype; empty where there is no route.
-   */
-  readonly params: Params;
-}
-
-/**
- * Runs a connection. When it throws or its promise rejects, the connection is closed with 1011; that it returns changes
- * nothing.
- */
-export type ConnHandler<Auth, Params = NoParams> = (
-  conn: Conn,
-  req: IncomingMessage,
-  context: HandlerContext<Auth, Params>,
-) => unknown;
-
-/**
- * Handlers by the paths of their requests: `/chat`, or `/feed/:id` with a parameter, which is one whole segment and never
- * empty. Paths are compared as they are sent, upper and lower case and a slash at the end included, their query left out.
- * A literal segment goes before a parameter, in whatever order the two are given.
- */
-export type Routes<Pattern extends string, Auth> = {
-  readonly [P in Pattern]: ConnHandler<Auth, RouteParams<P>>;
-};
-
-/** A listener for the 'upgrade' event of a node:http or node:https server. */
-export type UpgradeListener = (req: IncomingMessage, socket: Duplex, head: Uint8Array) => void;
-
-/** Says which handler a request is for. */
-interface Router<Auth> {
-  find(target: string): Found<ConnHandler<Auth>>;
-}
+import { anyPath, type Found, type Router, RouteTable } from './routes.ts';
 
 interface Accepted<Auth> {
   readonly conn: Conn;
@@ -150,7 +113,7 @@ export class Upgrader<Result = undefined> {
     return this.#listener(new RouteTable(table, handler));
   }
 
-  #listener(router: Router<AuthOf<Result>>): UpgradeListener {
+  #listener(router: Router<ConnHandler<AuthOf<Result>>>): UpgradeListener {
     return (req, socket, head) => {
       this.#accept(req, socket, head, undefined, router).then(
         ({ conn, auth, found }) => this.#run(found!, conn, req, auth),
@@ -208,7 +171,7 @@ export class Upgrader<Result = undefined> {
     socket: Duplex,
     head: Uint8Array,
     input: HeadersInput | undefined,
-    router?: Router<AuthOf<Result>>,
+    router?: Router<ConnHandler<AuthOf<Result>>>,
   ): Promise<Accepted<AuthOf<Result>>> {
     const handshake = new Handshake(socket, head, this.#plan.handshakeTimeout);
     let slot: Slot | undefined;
@@ -220,18 +183,31 @@ export class Upgrader<Result = undefined> {
       return accepted;
     } catch (error) {
       handshake.release();
-      const answerable = earlierResponse(req, socket) === undefined;
       try {
-        if (isAnswered(req, socket)) endAnswered(socket);
-        else if (error instanceof HandshakeError && answerable) {
-          await this.#refuse(handshake, req, socket, error);
-        } else socket.destroy();
+        await this.#end(handshake, req, socket, error);
       } finally {
         slot?.free();
       }
       throw error;
     } finally {
       slot?.settled();
+    }
+  }
+
+  /** What becomes of a socket whose handshake has failed. */
+  async #end(
+    handshake: Handshake,
+    req: IncomingMessage,
+    socket: Duplex,
+    error: unknown,
+  ): Promise<void> {
+    if (isAnswered(req, socket)) {
+      // Where Node reads the socket it goes on to the next request.
+      if (!isRead(socket)) endAnswered(socket, ownResponse(req, socket));
+    } else if (error instanceof HandshakeError && earlierResponse(req, socket) === undefined) {
+      await this.#refuse(handshake, req, socket, error);
+    } else {
+      socket.destroy();
     }
   }
 
@@ -247,7 +223,7 @@ export class Upgrader<Result = undefined> {
     req: IncomingMessage,
     socket: Duplex,
     extra: readonly HeaderPair[],
-    router: Router<AuthOf<Result>> | undefined,
+    router: Router<ConnHandler<AuthOf<Result>>> | undefined,
   ): Promise<Accepted<AuthOf<Result>>> {
     await handshake.turn(req);
     if (isAnswered(req, socket)) throw answered();
@@ -295,9 +271,7 @@ export class Upgrader<Result = undefined> {
     const result: unknown = await ask(handshake, 'authenticate', () =>
       authenticate(req, { signal: handshake.signal }),
     );
-    if (result === false) throw refused({ refuse: true });
-    if (isRefusal(result)) throw refusedOrFault(result);
-    return result as AuthOf<Result>;
+    return readAuth<Result>(result);
   }
 
   async #refuse(
@@ -346,31 +320,4 @@ function checkExtra(extra: readonly HeaderPair[]): void {
     500,
     "application specific 'Sec-WebSocket-Extensions' headers are unsupported",
   );
-}
-
-function isRefusal(result: unknown): result is Refusal {
-  return typeof result === 'object' && result !== null && 'refuse' in result;
-}
-
-/** What cannot be sent is a fault of the application, and refuses as well. */
-function refusedOrFault(refusal: Refusal): HandshakeError {
-  try {
-    return refused(refusal);
-  } catch (cause) {
-    return serverFault('authenticate', cause);
-  }
-}
-
-/** @throws TypeError for a refusal that cannot be sent. */
-function refused({ refuse, headers, body }: Refusal): HandshakeError {
-  const status = refuse === true ? 401 : refuse;
-  if (!Number.isInteger(status) || status < 300 || status > 599) {
-    throw new TypeError(`authenticate: expected to refuse with 300 to 599, got ${String(status)}`);
-  }
-  if (body !== undefined) expect('body', body, typeof body === 'string', 'a string');
-  const text = STATUS_CODES[status] ?? 'Refused';
-  return new HandshakeError(status, `refused by authenticate: ${status} ${text}`, {
-    headers: headerPairs(headers),
-    body: body ?? `${text}\n`,
-  });
 }

@@ -2,18 +2,28 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type Conn, Upgrader, type UpgraderOptions } from '../src/index.ts';
-import { masked, RawClient, request, trapUncaught } from './raw.ts';
+import { masked, RawClient, request, trapLeftovers, trapUncaught } from './raw.ts';
 
 trapUncaught();
+trapLeftovers();
 
 type Answer = (req: IncomingMessage, socket: Duplex) => void;
 
 /** What `upgrade` comes to and what the client gets, when `answer` runs where `by` says. */
-async function upgraded(by: 'upgrade' | 'request', answer: Answer, options: UpgraderOptions = {}) {
+async function upgraded(
+  by: 'upgrade' | 'request',
+  answer: Answer,
+  options: UpgraderOptions = {},
+  reads = true,
+): Promise<{ client: RawClient; outcome: unknown }> {
   const server = createServer().listen(0, '127.0.0.1');
-  onTestFinished(() => void server.close());
+  onTestFinished(async () => {
+    server.close();
+    server.closeAllConnections();
+    await once(server, 'close');
+  });
   const upgrader = new Upgrader(options);
   const outcome = new Promise<unknown>((resolve) => {
     const upgrade = (req: IncomingMessage, socket: Duplex, head: Buffer): void => {
@@ -31,7 +41,10 @@ async function upgraded(by: 'upgrade' | 'request', answer: Answer, options: Upgr
   await once(server, 'listening');
   const client = await RawClient.connect((server.address() as AddressInfo).port);
   onTestFinished(() => void client.socket.destroy());
-  client.socket.write(request({ behind: masked(1, 'early') }));
+  if (!reads) client.socket.removeAllListeners('data').pause();
+  // Where it is taken for a plain one, frames behind it would be no HTTP.
+  const behind = by === 'upgrade' ? masked(1, 'early') : '';
+  client.socket.write(request({ behind }));
   return { client, outcome: await outcome };
 }
 
@@ -40,8 +53,21 @@ const refuses: UpgraderOptions = { checkOrigin: () => false };
 const responseOf = (req: IncomingMessage): ServerResponse =>
   (req as IncomingMessage & { res: ServerResponse }).res;
 
+/** Counts what a client gets that has not read so far, until the server ends. */
+async function drained({ socket }: RawClient): Promise<number> {
+  let bytes = 0;
+  socket.on('data', (chunk) => {
+    bytes += chunk.length;
+  });
+  socket.resume();
+  await once(socket, 'end');
+  socket.destroy();
+  return bytes;
+}
+
 describe('a request that something else has answered', () => {
-  const big = 'mine'.repeat(500_000);
+  // More than the system takes while the client does not read.
+  const big = MINE + 'mine'.repeat(4_000_000);
 
   it.each([
     { says: 'accepted', options: {} },
@@ -49,29 +75,29 @@ describe('a request that something else has answered', () => {
   ])(
     'by ending its socket keeps that answer, whole, where it would be $says',
     async ({ options }) => {
-      const answer: Answer = (_req, socket) => void socket.end(MINE + big);
-      const { client, outcome } = await upgraded('upgrade', answer, options);
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      onTestFinished(() => void vi.useRealTimers());
+      const answer: Answer = (_req, socket) => void socket.end(big);
+      const { client, outcome } = await upgraded('upgrade', answer, options, false);
       expect(String(outcome)).toContain('answered by something else');
-      client.socket.on('end', () => client.socket.end());
-      await client.closed();
-      expect(client.received.toString()).toBe(MINE + big);
+      // However slow the client reads.
+      vi.advanceTimersByTime(60_000);
+      expect(await drained(client)).toBe(big.length);
     },
   );
 
   it.each([
-    { says: 'accepted', allowed: true },
-    { says: 'refused', allowed: false },
-  ])('during a check that then $says it keeps that answer', async ({ allowed }) => {
+    { says: 'accepts', allowed: true, error: /answered by something else/ },
+    { says: 'refuses', allowed: false, error: /origin not allowed/ },
+  ])('during a check that then $says it keeps that answer', async ({ allowed, error }) => {
     const checkOrigin = async (req: IncomingMessage): Promise<boolean> => {
       await Promise.resolve();
-      req.socket.end(MINE + big);
+      req.socket.end(big);
       return allowed;
     };
-    const { client, outcome } = await upgraded('upgrade', () => {}, { checkOrigin });
-    expect(outcome).toBeInstanceOf(Error);
-    client.socket.on('end', () => client.socket.end());
-    await client.closed();
-    expect(client.received.toString()).toBe(MINE + big);
+    const { client, outcome } = await upgraded('upgrade', () => {}, { checkOrigin }, false);
+    expect(String(outcome)).toMatch(error);
+    expect(await drained(client)).toBe(big.length);
   });
 
   it('by a response of its own keeps that answer', async () => {
@@ -81,7 +107,8 @@ describe('a request that something else has answered', () => {
       res.writeHead(200, { Connection: 'close' }).end('mine');
     });
     expect(String(outcome)).toContain('answered by something else');
-    await client.until(() => client.received.includes('mine'));
+    await client.closed();
+    expect(client.received.toString()).toContain('mine');
     expect(client.received.toString()).not.toContain(' 101 ');
   });
 
@@ -106,14 +133,31 @@ describe("an upgrade in a listener for 'request'", () => {
     expect(client.received.toString()).toMatch(/^HTTP\/1\.1 500 /);
   });
 
-  it.each([
-    { says: 'is being answered', answer: (res: ServerResponse) => res.write('mine') },
-    { says: 'has been answered', answer: (res: ServerResponse) => res.end('mine') },
-  ])('leaves a request alone that $says', async ({ answer }) => {
-    const { client, outcome } = await upgraded('request', (req) => void answer(responseOf(req)));
+  it('leaves a request alone that is being answered, and its connection', async () => {
+    const responses: ServerResponse[] = [];
+    const answer: Answer = (req) => {
+      responses.push(responseOf(req));
+      responses.at(-1)!.write(`mine ${req.url}`);
+    };
+    const { client, outcome } = await upgraded('request', answer);
     expect(String(outcome)).toContain('answered by something else');
-    await client.until(() => client.received.includes('mine'));
-    expect(client.received.toString().split('HTTP/1.1 ').length).toBe(2);
-    expect(client.received.toString()).toMatch(/^HTTP\/1\.1 200 /);
+    await client.until(() => client.received.includes('mine /chat'));
+    responses[0]!.end();
+    await client.until(() => client.received.includes('0\r\n\r\n'));
+    client.socket.write('GET /next HTTP/1.1\r\nHost: a\r\n\r\n');
+    await client.until(() => client.received.includes('mine /next'));
+    expect(client.received.toString().split('HTTP/1.1 ').length).toBe(3);
+    responses[1]!.end();
+  });
+
+  it('leaves a connection alone on which the request has been answered', async () => {
+    const answer: Answer = (req) => void responseOf(req).end(`mine ${req.url}`);
+    const { client, outcome } = await upgraded('request', answer);
+    expect(String(outcome)).toContain('answered by something else');
+    await client.until(() => client.received.includes('mine /chat'));
+    // Node goes on to read requests from it.
+    client.socket.write('GET /next HTTP/1.1\r\nHost: a\r\n\r\n');
+    await client.until(() => client.received.includes('mine /next'));
+    expect(client.received.toString().split('HTTP/1.1 200 ').length).toBe(3);
   });
 });

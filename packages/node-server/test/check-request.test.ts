@@ -1,161 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HandshakeError, isWebSocketUpgrade, subprotocols, Upgrader } from '../src/index.ts';
-import { exchange, KEY, type RequestChange, request, TestServer, trapUncaught } from './raw.ts';
+import { exchange, KEY, request, TestServer, trapLeftovers, trapUncaught } from './raw.ts';
 
 trapUncaught();
-
-interface Fault extends RequestChange {
-  says: string;
-  status: number;
-  /** What the text of the answer contains. */
-  text: RegExp;
-  headers?: Record<string, string>;
-}
+trapLeftovers();
 
 const FRAME = Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x68, 0x69]);
-const VERSION = { upgrade: 'websocket', 'sec-websocket-version': '13' };
-const twice = (line: string): readonly string[] => [line];
-
-const FAULTS: readonly Fault[] = [
-  { says: 'HTTP/1.0', line: 'GET / HTTP/1.0', status: 400, text: /HTTP\/1\.1/ },
-  { says: 'no Host', without: ['host'], status: 400, text: /Host/ },
-  { says: 'two Hosts', add: twice('Host: server.example.com'), status: 400, text: /Host/ },
-  ...[
-    '',
-    ' ',
-    'a b',
-    'a/b',
-    'a@b',
-    'a, b',
-    'a:99999',
-    'a:b',
-    '[::1',
-    '\x80',
-    'a\tb',
-    'a?b',
-    'a#b',
-  ].map(
-    (host): Fault => ({
-      says: `the Host ${JSON.stringify(host)}`,
-      without: ['host'],
-      add: [`Host: ${host}`],
-      status: 400,
-      text: /'Host' header is no host/,
-    }),
-  ),
-  ...[
-    '*',
-    'http://elsewhere.example/',
-    'http://server.example.com:80/',
-    'http://',
-    'http:///chat',
-  ].map(
-    (target): Fault => ({
-      says: `the target ${target}`,
-      line: `GET ${target} HTTP/1.1`,
-      status: 400,
-      text: /target/,
-    }),
-  ),
-  {
-    says: 'a body by length',
-    add: ['Content-Length: 8'],
-    behind: FRAME,
-    status: 400,
-    text: /body/,
-  },
-  {
-    says: 'a chunked body',
-    add: ['Transfer-Encoding: chunked'],
-    behind: '0\r\n\r\n',
-    status: 400,
-    text: /body/,
-  },
-  {
-    says: 'a foreign protocol',
-    without: ['upgrade'],
-    add: ['Upgrade: h2c'],
-    status: 426,
-    text: /Upgrade/,
-    headers: { upgrade: 'websocket' },
-  },
-  {
-    says: 'a longer token',
-    without: ['upgrade'],
-    add: ['Upgrade: websockets'],
-    status: 426,
-    text: /Upgrade/,
-  },
-  {
-    says: 'two words in a token',
-    without: ['upgrade'],
-    add: ['Upgrade: x websocket'],
-    status: 426,
-    text: /Upgrade/,
-  },
-  { says: 'POST', line: 'POST / HTTP/1.1', status: 405, text: /GET/, headers: { allow: 'GET' } },
-  { says: 'no version', without: ['sec-websocket-version'], status: 400, text: /version/ },
-  { says: 'two versions', add: twice('Sec-WebSocket-Version: 13'), status: 400, text: /version/ },
-  ...['7', '8', '14', '13a', '013', '8, 13', ''].map(
-    (version): Fault => ({
-      says: `version "${version}"`,
-      without: ['sec-websocket-version'],
-      add: [`Sec-WebSocket-Version: ${version}`],
-      status: 426,
-      text: /version/,
-      headers: VERSION,
-    }),
-  ),
-  { says: 'a foreign origin', add: ['Origin: https://evil.example'], status: 403, text: /origin/ },
-  {
-    says: 'a repeated origin',
-    add: ['Origin: https://server.example.com', 'Origin: https://server.example.com'],
-    status: 400,
-    text: /Origin/,
-  },
-  { says: 'no key', without: ['sec-websocket-key'], status: 400, text: /Sec-WebSocket-Key/ },
-  {
-    says: 'two keys',
-    add: twice('Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='),
-    status: 400,
-    text: /Sec-WebSocket-Key/,
-  },
-  ...[
-    '',
-    'dGhlIHNhbXBsZSBub25j',
-    'dGhlIHNhbXBsZSBub25jZQ',
-    'dGhlIHNhbXBsZSBub25jZR==',
-    'dGhlIHNhbXBsZSBub25jZWU=',
-    'dGhlIHNhbXBsZSBub25*ZQ==',
-  ].map(
-    (key): Fault => ({
-      says: `the key "${key}"`,
-      without: ['sec-websocket-key'],
-      add: [`Sec-WebSocket-Key: ${key}`],
-      status: 400,
-      text: /Sec-WebSocket-Key/,
-    }),
-  ),
-  {
-    says: 'a malformed subprotocol',
-    add: [`Sec-WebSocket-Protocol: b${' '.repeat(15_000)}x`],
-    status: 400,
-    text: /Sec-WebSocket-Protocol/,
-  },
-  {
-    says: 'a malformed extension',
-    add: [`Sec-WebSocket-Extensions: a; b="${'\\c'.repeat(7000)}`],
-    status: 400,
-    text: /Sec-WebSocket-Extensions/,
-  },
-  {
-    says: 'too many extensions',
-    add: [`Sec-WebSocket-Extensions: ${'permessage-deflate,'.repeat(200)}`],
-    status: 400,
-    text: /Sec-WebSocket-Extensions/,
-  },
-];
 
 describe('an upgrade request', () => {
   let server: TestServer;
@@ -164,32 +15,22 @@ describe('an upgrade request', () => {
   });
   afterAll(() => server.close());
 
-  it.each(FAULTS)(
-    'with $says is refused with $status',
-    async ({ status, text, headers, ...change }) => {
-      const before = server.outcomes.length;
-      const next = 'GET /admin HTTP/1.1\r\nHost: server.example.com\r\n\r\n';
-      const bytes = Buffer.concat([request(change), Buffer.from(next)]);
-      const answer = await exchange(server.port, bytes);
-      expect(answer.status).toBe(status);
-      const connection = answer.headers.has('upgrade') ? 'close, Upgrade' : 'close';
-      expect(answer.headers.get('connection')).toBe(connection);
-      expect(answer.headers.get('content-type')).toBe('text/plain; charset=utf-8');
-      expect(answer.body).toMatch(text);
-      expect(answer.body.length).toBeLessThan(160);
-      expect(answer.headers.get('content-length')).toBe(String(answer.body.length));
-      for (const [name, value] of Object.entries(headers ?? {})) {
-        expect(answer.headers.get(name)).toBe(value);
-      }
-      // One answer, and what stood behind the request is never served.
-      expect(answer.raw.split('HTTP/1.1 ').length).toBe(2);
-      expect(server.served).toEqual([]);
-      const outcome = await server.outcome(before);
-      expect(outcome).toBeInstanceOf(HandshakeError);
-      expect(outcome).toMatchObject({ status, code: 'WS_ERR_HANDSHAKE', name: 'HandshakeError' });
-      expect((outcome as Error).message).toMatch(/^websocket: /);
-    },
-  );
+  it.each([
+    { says: 'HTTP/1.0', change: { line: 'GET / HTTP/1.0' }, status: 400 },
+    { says: 'POST', change: { line: 'POST / HTTP/1.1' }, status: 405 },
+    { says: 'version 8', change: { set: ['Sec-WebSocket-Version: 8'] }, status: 426 },
+    { says: 'a foreign origin', change: { add: ['Origin: https://evil.example'] }, status: 403 },
+  ])('with $says rejects with a HandshakeError once it is answered', async ({ change, status }) => {
+    const before = server.outcomes.length;
+    const next = 'GET /admin HTTP/1.1\r\nHost: server.example.com\r\n\r\n';
+    const answer = await exchange(server.port, request({ ...change, behind: next }));
+    expect(answer.status).toBe(status);
+    expect(server.served).toEqual([]);
+    const outcome = await server.outcome(before);
+    expect(outcome).toBeInstanceOf(HandshakeError);
+    expect(outcome).toMatchObject({ status, code: 'WS_ERR_HANDSHAKE', name: 'HandshakeError' });
+    expect((outcome as Error).message).toBe(`websocket: ${answer.body.trimEnd()}`);
+  });
 
   it.each([
     {

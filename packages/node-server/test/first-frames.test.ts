@@ -6,9 +6,10 @@ import { connect as connectTls } from 'node:tls';
 import { selfSigned } from '@ws/testkit';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Conn, formatCloseMessage, serve, Upgrader } from '../src/index.ts';
-import { masked, RawClient, trapUncaught } from './raw.ts';
+import { masked, RawClient, trapLeftovers, trapUncaught } from './raw.ts';
 
 trapUncaught();
+trapLeftovers();
 
 type OnConn = (conn: Conn) => void;
 type OnUpgrade = (req: IncomingMessage, socket: Duplex, head: Buffer) => void;

@@ -82,6 +82,9 @@ describe('allowedOrigins', () => {
     ['http://*.example.org:3000', 'http://app.example.org:3000'],
     ['chrome-extension://abcdef', 'chrome-extension://abcdef'],
     ['https://elsewhere.example', 'http://ws.internal'],
+    ['null', 'null'],
+    ['null', 'http://ws.internal'],
+    ['https://[::1]:8443', 'https://[0:0:0:0:0:0:0:1]:8443'],
   ])('%s takes %s', (allowed, origin) => {
     expect(allows([allowed], origin)).toBe(true);
   });
@@ -99,13 +102,15 @@ describe('allowedOrigins', () => {
     ['https://*.example.org', 'https://evil.example%2f.example.org'],
     ['https://*.example.org', 'https://evil.example\\.example.org'],
     ['https://example.org', 'null'],
+    ['null', 'https://example.org'],
+    ['null', 'NULL'],
   ])('%s does not take %s', (allowed, origin) => {
     expect(allows([allowed], origin)).toBe(false);
   });
 
   it.each([
     '*',
-    'null',
+    'NULL',
     '',
     'example.org',
     'https://',

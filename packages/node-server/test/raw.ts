@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { afterEach, beforeEach, expect } from 'vitest';
+import { isDeepStrictEqual } from 'node:util';
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
 import type { Upgrader } from '../src/index.ts';
 
 /** RFC 6455's own example, section 1.2. */
@@ -17,11 +18,18 @@ const USUAL: readonly string[] = [
   'Sec-WebSocket-Version: 13',
 ];
 
+/** The name of a header line, in lower case. */
+function nameOf(line: string): string {
+  return line.slice(0, line.indexOf(':')).toLowerCase();
+}
+
 /** How a request differs from a good one. */
 export interface RequestChange {
   line?: string;
   /** Fields of the good request to leave out, by name in lower case. */
   without?: readonly string[];
+  /** Lines that stand in place of the good request's fields of the same names. */
+  set?: readonly string[];
   /** Lines to add. */
   add?: readonly string[];
   /** What follows the head. */
@@ -30,9 +38,10 @@ export interface RequestChange {
 
 /** The bytes of an upgrade request, good but for `change`. */
 export function request(change: RequestChange = {}): Buffer {
-  const { line = 'GET /chat HTTP/1.1', without = [], add = [], behind = '' } = change;
-  const kept = USUAL.filter((l) => !without.includes(l.slice(0, l.indexOf(':')).toLowerCase()));
-  const head = `${[line, ...kept, ...add].join('\r\n')}\r\n\r\n`;
+  const { line = 'GET /chat HTTP/1.1', without = [], set = [], add = [], behind = '' } = change;
+  const dropped = [...without, ...set.map(nameOf)];
+  const kept = USUAL.filter((usual) => !dropped.includes(nameOf(usual)));
+  const head = `${[line, ...kept, ...set, ...add].join('\r\n')}\r\n\r\n`;
   return Buffer.concat([Buffer.from(head, 'latin1'), Buffer.from(behind as string)]);
 }
 
@@ -178,6 +187,30 @@ export class TestServer {
     this.http.close();
     await once(this.http, 'close');
   }
+}
+
+/** The sockets, servers and timers that this process holds, by kind. */
+function held(): Record<string, number> {
+  const kinds: Record<string, number> = {};
+  for (const kind of process.getActiveResourcesInfo()) {
+    if (/TCP|TLS|Pipe|Timeout/.test(kind)) kinds[kind] = (kinds[kind] ?? 0) + 1;
+  }
+  return kinds;
+}
+
+/** Makes a file fail that leaves a socket, a server or a timer behind. To be called before its other hooks. */
+export function trapLeftovers(): void {
+  let before: Record<string, number>;
+  beforeAll(() => {
+    before = held();
+  });
+  afterAll(async () => {
+    // What has been closed is gone within a few turns.
+    for (let turns = 0; turns < 100 && !isDeepStrictEqual(held(), before); turns++) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(held()).toEqual(before);
+  });
 }
 
 /** Makes every test of a file fail that leaves something uncaught. */

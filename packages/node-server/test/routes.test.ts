@@ -10,9 +10,10 @@ import {
   Upgrader,
 } from '../src/index.ts';
 import { RouteTable } from '../src/routes.ts';
-import { exchange, RawClient, request, trapUncaught } from './raw.ts';
+import { exchange, RawClient, request, trapLeftovers, trapUncaught } from './raw.ts';
 
 trapUncaught();
+trapLeftovers();
 
 /** A table whose handlers are known by their patterns. */
 function table(...patterns: string[]): {

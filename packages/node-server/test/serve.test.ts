@@ -9,9 +9,18 @@ import { selfSigned } from '@ws/testkit';
 import { afterEach, describe, expect, expectTypeOf, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { type Conn, serve, type WebSocketServer } from '../src/index.ts';
-import { exchange, masked, parseAnswer, RawClient, request, trapUncaught } from './raw.ts';
+import {
+  exchange,
+  masked,
+  parseAnswer,
+  RawClient,
+  request,
+  trapLeftovers,
+  trapUncaught,
+} from './raw.ts';
 
 trapUncaught();
+trapLeftovers();
 
 const running: WebSocketServer[] = [];
 afterEach(async () => {
@@ -144,6 +153,32 @@ describe('serve', () => {
     expect(answer.raw.split('HTTP/1.1 ').length).toBe(2);
   });
 
+  it.each([
+    { says: 'CONNECT', bytes: request({ line: 'CONNECT server.example.com:80 HTTP/1.1' }) },
+    {
+      says: 'CONNECT without more',
+      bytes: Buffer.from('CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n'),
+    },
+  ])('answers $says with 400, behind which nothing is served', async ({ bytes }) => {
+    const server = await started({}, echo);
+    const next = Buffer.from('GET /admin HTTP/1.1\r\nHost: a\r\n\r\n');
+    const answer = await exchange(portOf(server), Buffer.concat([bytes, next]));
+    expect(answer.status).toBe(400);
+    expect(answer.headers.get('connection')).toBe('close');
+    expect(answer.body).toContain('target');
+    expect(answer.raw.split('HTTP/1.1 ').length).toBe(2);
+  });
+
+  it('answers what is no HTTP with 400, unless an answer is under way', async () => {
+    const server = await started({ request: (_req, res) => res.write('begun') }, echo);
+    const raw = await RawClient.connect(portOf(server));
+    raw.socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await raw.until(() => raw.received.includes('begun'));
+    raw.socket.write('no HTTP\r\n\r\n');
+    await raw.closed();
+    expect(raw.received.toString().split('HTTP/1.1 ').length).toBe(2);
+  });
+
   it('gives plain requests to `request`', async () => {
     const server = await started({ request: (_req, res) => res.end('a page') }, echo);
     const response = await fetch(server.url.replace('ws:', 'http:'));
@@ -174,6 +209,17 @@ describe('serve', () => {
       ws.terminate();
     },
   );
+
+  it('bounds the time for a head by 10 s, unless told otherwise', async () => {
+    const servers: unknown[] = [];
+    for (const handshakeTimeout of [undefined, 2_500]) {
+      const server = await started({ handshakeTimeout }, (_conn, req) => {
+        servers.push((req.socket as { server?: unknown }).server);
+      });
+      (await client(server.url)).terminate();
+    }
+    expect(servers).toMatchObject([{ headersTimeout: 10_000 }, { headersTimeout: 2_500 }]);
+  });
 
   it('sees every header line of a flood', async () => {
     const port = portOf(await started({}, echo));
@@ -262,6 +308,37 @@ describe('serve with a server of yours', () => {
     expect(own.listenerCount('upgrade') + own.listenerCount('request')).toBe(0);
     taken.close();
     await once(taken, 'close');
+  });
+
+  it('answers plain requests as long as nobody else does', async () => {
+    const own = http.createServer().listen(0, '127.0.0.1');
+    await once(own, 'listening');
+    const { port } = own.address() as AddressInfo;
+    const server = await serve({ server: own }, echo);
+    const plain = Buffer.from('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+    expect((await exchange(port, plain)).status).toBe(426);
+    own.on('request', (_req, res) => void res.end('mine, added later'));
+    expect((await exchange(port, plain)).body).toContain('mine, added later');
+    await server.close();
+    own.close();
+    await once(own, 'close');
+  });
+
+  it('leaves no listener on it', async () => {
+    const own = http.createServer();
+    const counts = (): Record<string, number> =>
+      Object.fromEntries(own.eventNames().map((name) => [String(name), own.listenerCount(name)]));
+    const before = counts();
+    for (let i = 0; i < 3; i++) {
+      const server = await serve({ server: own, host: '127.0.0.1', port: 0 }, echo);
+      const ws = await client(server.url);
+      const closed = once(ws, 'close');
+      await server.close();
+      await closed;
+      expect(counts()).toEqual(before);
+      own.close();
+      await once(own, 'close');
+    }
   });
 
   it('upgrades on it and leaves its requests and its life alone', async () => {

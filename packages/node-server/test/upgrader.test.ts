@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { afterEach, describe, expect, expectTypeOf, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
@@ -13,6 +13,7 @@ import {
   Upgrader,
   type UpgraderOptions,
 } from '../src/index.ts';
+import { checkUpgraderOptions } from '../src/options.ts';
 import {
   ACCEPT,
   exchange,
@@ -22,10 +23,12 @@ import {
   type RequestChange,
   request,
   TestServer,
+  trapLeftovers,
   trapUncaught,
 } from './raw.ts';
 
 trapUncaught();
+trapLeftovers();
 
 const servers: TestServer[] = [];
 const clients: RawClient[] = [];
@@ -94,70 +97,6 @@ describe('Upgrader.upgrade', () => {
     expect(conn.underlyingConn).toBeDefined();
     expect(conn.remoteAddr).toBe(`127.0.0.1:${client.socket.localPort}`);
     conn.terminate();
-  });
-
-  it.each([
-    {
-      says: 'lists in Connection and Upgrade',
-      change: {
-        without: ['upgrade', 'connection'],
-        add: ['Connection: keep-alive, Upgrade', 'Upgrade: foo, WebSocket'],
-      },
-    },
-    {
-      says: 'lists over several lines',
-      change: {
-        without: ['upgrade', 'connection'],
-        add: [
-          'Connection: keep-alive',
-          'Connection: Upgrade',
-          'Upgrade: foo/1',
-          'Upgrade: websocket',
-        ],
-      },
-    },
-    { says: 'Content-Length: 0', change: { add: ['Content-Length: 0'] } },
-    {
-      says: 'the origin of the same host',
-      change: { add: ['Origin: https://server.example.com'] },
-    },
-    {
-      says: 'extensions, all declined',
-      change: {
-        add: [
-          'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits',
-          'Sec-WebSocket-Extensions: __proto__; constructor=hasOwnProperty',
-        ],
-      },
-    },
-    {
-      says: 'subprotocols that nobody asked for',
-      change: { add: ['Sec-WebSocket-Protocol: evil, worse'] },
-    },
-    {
-      says: 'an absolute URI of its host',
-      change: { line: 'GET HTTP://Server.Example.com/chat HTTP/1.1' },
-    },
-    {
-      says: 'an absolute URI without a path',
-      change: { line: 'GET ws://server.example.com HTTP/1.1' },
-    },
-    ...['[::1]:8080', 'a', 'a:', '127.0.0.1:0', 'a_b.example:65535'].map((host) => ({
-      says: `the Host ${host}`,
-      change: { without: ['host'], add: [`Host: ${host}`] },
-    })),
-    {
-      says: 'hundreds of headers',
-      change: { add: Array.from({ length: 900 }, (_, i) => `X${i}: 1`) },
-    },
-  ])('accepts $says', async ({ change }) => {
-    const server = await listening(new Upgrader());
-    const client = await connected(server);
-    const answer = await client.upgrade(change);
-    expect(answer.status).toBe(101);
-    expect(answer.names).toEqual(['Upgrade', 'Connection', 'Sec-WebSocket-Accept']);
-    expect(({} as Record<string, unknown>)['x']).toBeUndefined();
-    ((await server.outcome()) as Conn).terminate();
   });
 
   it('leaves no listener of the handshake on the socket', async () => {
@@ -233,6 +172,40 @@ describe('Upgrader.upgrade', () => {
     expect((await conn.readMessage()).text()).toBe('early');
     await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1006 });
     await conn.closed;
+  });
+
+  it('keeps all frames, in their order, that come while authenticate is awaited', async () => {
+    const asked = new EventEmitter();
+    let allow: (() => void) | undefined;
+    const authenticate = (): Promise<void> => {
+      asked.emit('asked');
+      return new Promise((resolve) => {
+        allow = resolve;
+      });
+    };
+    const upgrader = new Upgrader({ authenticate });
+    const seen: string[] = [];
+    const all = new EventEmitter();
+    const server = await listening(
+      upgrader.handler((conn) =>
+        conn.receive((message) => {
+          if (seen.push(message.text()) === 2_000) all.emit('seen');
+        }),
+      ),
+    );
+    const client = await connected(server);
+    const waits = once(asked, 'asked');
+    const frames = Array.from({ length: 2_000 }, (_, i) => masked(1, `${i} ${'x'.repeat(100)}`));
+    client.socket.write(Buffer.concat([request(), ...frames.slice(0, 500)]));
+    await waits;
+    const written = new Promise((resolve) =>
+      client.socket.write(Buffer.concat(frames.slice(500)), resolve),
+    );
+    for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+    const done = once(all, 'seen');
+    allow!();
+    await Promise.all([done, written]);
+    expect(seen.map((text) => Number(text.split(' ')[0]))).toEqual(frames.map((_, i) => i));
   });
 
   it('fails a bad frame behind the head like any other, with nobody listening', async () => {
@@ -995,16 +968,22 @@ describe('an error that never settles', () => {
 });
 
 describe('a refused socket', () => {
-  it('is destroyed when its peer keeps sending', async () => {
-    const server = await listening(new Upgrader());
-    const client = await connected(server);
-    client.socket.write(request({ without: ['sec-websocket-key'] }));
-    const chunk = Buffer.alloc(64 * 1024);
-    const timer = setInterval(() => client.socket.write(chunk), 0);
-    for (let i = 0; i < 40; i++) client.socket.write(chunk);
-    await client.closed();
-    clearInterval(timer);
-    expect(client.received.toString()).toMatch(/^HTTP\/1\.1 400 /);
+  it('is destroyed when its peer keeps sending, long before its time is up', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const server = await listening(new Upgrader());
+      const open = { port: server.port, host: '127.0.0.1', allowHalfOpen: true };
+      const client = new RawClient(connect(open));
+      clients.push(client);
+      client.socket.write(request({ without: ['sec-websocket-key'] }));
+      const chunk = Buffer.alloc(64 * 1024);
+      const timer = setInterval(() => client.socket.write(chunk), 0);
+      await client.closed();
+      clearInterval(timer);
+      expect(client.received.toString()).toMatch(/^HTTP\/1\.1 400 /);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('is destroyed when its peer does not end', async () => {
@@ -1225,6 +1204,17 @@ describe('new Upgrader', () => {
       handshakeTimeout: false,
     });
     expect(upgrader).toBeInstanceOf(Upgrader);
+  });
+
+  it('bounds handshakes and the time that they take, unless told otherwise', () => {
+    expect(checkUpgraderOptions({})).toMatchObject({
+      handshakeTimeout: 10_000,
+      limits: {
+        maxHandshakes: 1_024,
+        maxConnections: Infinity,
+        maxConnectionsPerAddress: Infinity,
+      },
+    });
   });
 
   it('hands the settings of connections through', async () => {

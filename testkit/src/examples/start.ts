@@ -17,8 +17,11 @@ export interface Example {
   readonly port: number;
   /** All that it has printed so far. */
   output(): string;
-  /** Sends a signal and resolves with the exit code. It may be called twice. */
-  stop(signal?: NodeJS.Signals): Promise<number | null>;
+  /**
+   * Ends it and resolves with the exit code: by SIGTERM for its first process, as a service manager does, or by SIGINT for
+   * all of them, as a terminal does. It may be called twice.
+   */
+  stop(signal?: 'SIGINT' | 'SIGTERM'): Promise<number | null>;
 }
 
 /**
@@ -44,6 +47,8 @@ export async function startExample(
     cwd: root,
     env: { ...withoutNpm(process.env), ...printed, PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
+    // A group of its own, as in a terminal.
+    detached: true,
   });
   const exited = once(child, 'exit');
   let output = '';
@@ -59,7 +64,8 @@ export async function startExample(
     port: Number(new URL(url).port),
     output: () => output,
     async stop(signal = 'SIGTERM') {
-      child.kill(signal);
+      const over = child.exitCode !== null || child.signalCode !== null;
+      if (!over) process.kill(signal === 'SIGINT' ? -child.pid! : child.pid!, signal);
       await exited;
       return child.exitCode;
     },

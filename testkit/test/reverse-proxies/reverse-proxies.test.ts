@@ -175,15 +175,15 @@ for (const name of names) {
     it(
       'stays connected in silence when its heartbeat is faster than the proxy’s timeout',
       async () => {
-        const heartbeat = { interval: 400, timeout: 10_000 };
-        const { dialer, urls } = await stage(name, { heartbeat }, echo, '1s');
+        const heartbeat = { interval: 500, timeout: 10_000 };
+        const { dialer, urls } = await stage(name, { heartbeat }, echo, '2s');
         const { conn } = await dialer.dial(urls.ws);
-        // Seven intervals are more than two of its timeouts.
+        // Nine intervals are more than two of its timeouts.
         let pings = 0;
         const enough = new Promise<void>((resolve) => {
           conn.setPingHandler(async (data) => {
             await conn.writeControl(10, data);
-            if (++pings === 7) resolve();
+            if (++pings === 9) resolve();
           });
         });
         const next = conn.readMessage();
@@ -228,6 +228,19 @@ for (const name of names) {
         expect(String(first)).toBe('welcome');
         socket.terminate();
       }
+    });
+
+    it('brings frames that come with the request', async () => {
+      const { proxy } = await stage(name);
+      const raw = await rawSocket(Number(proxy.host.split(':')[1]));
+      await raw.send(
+        `GET / HTTP/1.1\r\nHost: ${proxy.host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+          'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n' +
+          '\x81\x82\0\0\0\0hi',
+      );
+      await raw.until('\x81\x02hi');
+      raw.destroy();
+      await raw.closed;
     });
 
     it('answers what is no upgrade by request, before and after upgrades on that proxy', async () => {

@@ -23,6 +23,7 @@ export function findChromium(): string | undefined {
   return [...(CHROMIUM_BIN ? [CHROMIUM_BIN] : []), ...found].find(isExecutable);
 }
 
+/** Starts it without a window; close it in the end. */
 export function launchChromium(executablePath: string): Promise<Browser> {
   return chromium.launch({ executablePath, args: FLAGS });
 }

@@ -1,0 +1,121 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { type Conn, serve, type WebSocketServer } from '@ws/node-server';
+import { startExample } from '@ws/testkit/examples';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+
+/** For a test, on a machine that does much else. */
+const PATIENCE_MS = 60_000;
+
+/** A feed that does this with its visitors, the first, the second and so on, once each has subscribed. */
+async function feed(port: number, ...does: ((conn: Conn) => unknown)[]) {
+  const asked: unknown[] = [];
+  let n = 0;
+  const server: WebSocketServer = await serve({ host: '127.0.0.1', port }, async (conn) => {
+    asked.push(await conn.readJSON());
+    await does[n++]?.(conn);
+    await conn.discardReads();
+  });
+  onTestFinished(() => server.close());
+  return { server, asked, port: Number(new URL(server.url).port), url: `${server.url}/` };
+}
+
+const item = (id: number): string => JSON.stringify({ id, text: `item ${id}` });
+
+const client = fileURLToPath(new URL('../client.ts', import.meta.url));
+
+function start(url: string) {
+  const child = spawn(process.execPath, ['--conditions=@ws/source', '--import', 'tsx', client], {
+    env: { ...process.env, FEED: url },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let printed = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    printed += text;
+  });
+  const ended = once(child, 'close');
+  return {
+    output: () => printed,
+    prints: (text: string): Promise<void> =>
+      vi.waitFor(() => expect(printed).toContain(text), { timeout: PATIENCE_MS }),
+    interrupt: () => child.kill('SIGINT'),
+    /** Its exit code, once it has ended. */
+    exit: async (): Promise<unknown> => (await ended)[0],
+  };
+}
+
+describe('examples/reconnecting-client', () => {
+  it('follows a feed through a reset, a restart and its end', {
+    timeout: PATIENCE_MS,
+  }, async () => {
+    const first = await feed(
+      0,
+      async (conn) => {
+        await conn.send(item(1));
+        await conn.send(item(2));
+        await conn.ping();
+        conn.terminate();
+      },
+      (conn) => conn.send(item(3)),
+    );
+    const program = start(first.url);
+    await program.prints('3: item 3');
+    await first.server.close();
+    await program.prints('no connection');
+    const second = await feed(first.port, async (conn) => {
+      await conn.send(item(4));
+      await conn.close(1000);
+    });
+    expect(await program.exit()).toBe(0);
+    expect(first.asked).toEqual([
+      { subscribe: 'news', after: 0 },
+      { subscribe: 'news', after: 2 },
+    ]);
+    expect(second.asked).toEqual([{ subscribe: 'news', after: 3 }]);
+    expect(program.output()).toMatch(/lost: websocket: close 1006/);
+    expect(program.output().match(/^\d: item \d$/gm)).toEqual(
+      [1, 2, 3, 4].map((n) => `${n}: item ${n}`),
+    );
+  });
+
+  it('waits for a server that is not there, and ends by Ctrl-C', {
+    timeout: PATIENCE_MS,
+  }, async () => {
+    const nobody = createServer().listen(0, '127.0.0.1');
+    await once(nobody, 'listening');
+    const { port } = nobody.address() as AddressInfo;
+    nobody.close();
+    await once(nobody, 'close');
+    const program = start(`ws://127.0.0.1:${port}/`);
+    await program.prints('no connection after 3 tries');
+    program.interrupt();
+    expect(await program.exit()).toBe(0);
+    expect(program.output()).toMatch(/^over$/m);
+  });
+
+  it('runs as its page prints it, and closes its connection by Ctrl-C', {
+    timeout: PATIENCE_MS,
+  }, async () => {
+    let told!: (code: number) => void;
+    const closed = new Promise<number>((resolve) => {
+      told = resolve;
+    });
+    const { url } = await feed(0, async (conn) => {
+      void conn.closed.then(({ code }) => told(code));
+      await conn.send(item(1));
+    });
+    const program = await startExample('reconnecting-client', { FEED: url });
+    onTestFinished(async () => void (await program.stop()));
+    await vi.waitFor(() => expect(program.output()).toContain('1: item 1'), {
+      timeout: PATIENCE_MS,
+    });
+    expect(await program.stop('SIGINT')).toBe(0);
+    expect(await closed).toBe(1000);
+    expect(program.output()).toMatch(/^over$/m);
+  });
+});

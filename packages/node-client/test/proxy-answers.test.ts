@@ -1,0 +1,309 @@
+import type { Socket } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { type BadHandshakeError, TransportError } from '../src/index.ts';
+import { inVain } from './leftovers.ts';
+import { certificate, type Reply, rawServer, rawTlsServer, says } from './servers.ts';
+
+/** Sends bytes one at a time, each when the one before has left. */
+function dribbles(bytes: string): Reply {
+  return (socket) => {
+    let at = 0;
+    const more = (): void => {
+      if (at < bytes.length) socket.write(bytes[at++]!, 'latin1', () => setImmediate(more));
+      else socket.end();
+    };
+    more();
+  };
+}
+
+/** Sends something again and again until nobody takes it. */
+function endless(head: string, again: string): Reply {
+  return (socket) => {
+    socket.write(head);
+    const more = (): void => {
+      if (!socket.destroyed) socket.write(again, () => setImmediate(more));
+    };
+    more();
+  };
+}
+
+/** Dials through what answers this, over plain TCP and over TLS, for ws and wss. It must fail in the same way. */
+async function fails(reply: Reply, options: object = {}): Promise<BadHandshakeError> {
+  const { cert: ca } = await certificate();
+  const errors: BadHandshakeError[] = [];
+  for (const [start, scheme] of [
+    [rawServer, 'http'],
+    [rawTlsServer, 'https'],
+  ] as const) {
+    const server = await start(reply);
+    const proxy = new URL(`${scheme}://me:hush@127.0.0.1:${server.port}`);
+    for (const url of ['ws://h/', 'wss://h:80/']) {
+      const error = await inVain(url, { proxy, tls: { ca }, ...options });
+      (error as Error).message = (error as Error).message.replace(String(server.port), 'PORT');
+      errors.push(error as BadHandshakeError);
+    }
+    await server.gone();
+  }
+  const [first, ...more] = errors;
+  for (const other of more) {
+    expect(other.message).toBe(first!.message);
+    expect(other.code).toBe(first!.code);
+  }
+  expect(first!.message).not.toContain('hush');
+  return first!;
+}
+
+const refusals: [status: number, name: string][] = [
+  [101, 'Switching Protocols'],
+  [201, 'Created'],
+  [204, 'No Content'],
+  [206, 'Partial Content'],
+  [301, 'Moved Permanently'],
+  [302, 'Found'],
+  [304, 'Not Modified'],
+  [400, 'Bad Request'],
+  [401, 'Unauthorized'],
+  [403, 'Forbidden'],
+  [404, 'Not Found'],
+  [405, 'Method Not Allowed'],
+  [407, 'Proxy Authentication Required'],
+  [429, 'Too Many Requests'],
+  [500, 'Internal Server Error'],
+  [502, 'Bad Gateway'],
+  [503, 'Service Unavailable'],
+  [504, 'Gateway Timeout'],
+];
+
+describe('an answer to CONNECT', () => {
+  it.each(refusals)('of %i is a BadHandshakeError', async (status, name) => {
+    const error = await fails(says(`HTTP/1.1 ${status} Whatever\r\nX-A: 1\r\n\r\nwhy`, true));
+    expect(error.message).toBe(
+      `websocket: bad handshake: the proxy 127.0.0.1:PORT answered ${status} ${name}, not 200`,
+    );
+    expect(error).toMatchObject({ code: 'WS_ERR_BAD_HANDSHAKE', status, headers: { 'x-a': '1' } });
+    expect(error.body.toString()).toBe('why');
+  });
+
+  it('of a redirect is not followed', async () => {
+    const reply = says('HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:1/\r\n\r\n', true);
+    expect(await fails(reply, { followRedirects: 5 })).toMatchObject({ status: 302 });
+  });
+
+  it('of an unknown status is one as well', async () => {
+    const error = await fails(says('HTTP/1.1 799 \x1b[2J\r\n\r\n', true));
+    expect(error.message).toMatch(/ answered 799, not 200$/);
+  });
+
+  it.each<[string, Reply, string]>([
+    [
+      'a body in pieces',
+      (s) => pieces(s, 'HTTP/1.1 502 No\r\n\r\n', 'bad ', 'gateway'),
+      'bad gateway',
+    ],
+    [
+      'a body that breaks off',
+      says('HTTP/1.1 502 No\r\nContent-Length: 99\r\n\r\nbad', true),
+      'bad',
+    ],
+    ['no body', says('HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n', true), ''],
+    ['a body without end', endless('HTTP/1.1 502 No\r\n\r\n', 'x'.repeat(100)), 'x'.repeat(1024)],
+    [
+      'a long body in one piece',
+      says(`HTTP/1.1 502 No\r\n\r\n${'x'.repeat(5000)}`),
+      'x'.repeat(1024),
+    ],
+    ['a body that never ends', says('HTTP/1.1 502 No\r\n\r\nbad'), 'bad'],
+    ['a head that dribbles', dribbles('HTTP/1.1 502 No\r\nA: b\r\n\r\nbad'), 'bad'],
+  ])('of 502 with %s has at most 1,024 bytes of it', async (_, reply, body) => {
+    const error = await fails(reply);
+    expect(error).toMatchObject({ code: 'WS_ERR_BAD_HANDSHAKE', status: 502 });
+    expect(error.body.toString()).toBe(body);
+  });
+
+  it('of 407 is over with its body, though the connection stays open', async () => {
+    const server = await rawServer(says('HTTP/1.1 407 No\r\nContent-Length: 3\r\n\r\nwhybeyond'));
+    const proxy = new URL(`http://127.0.0.1:${server.port}`);
+    // Less than it would wait for the end of a body.
+    const options = { proxy, handshakeTimeout: 400 };
+    const error = (await inVain('ws://h/', options)) as BadHandshakeError;
+    expect(error.status).toBe(407);
+    expect(error.body.toString()).toBe('why');
+  });
+
+  it('of 502 with a reset in its body is the refusal', async () => {
+    const server = await rawServer((socket) => {
+      socket.write('HTTP/1.1 502 No\r\nContent-Length: 10\r\n\r\n', () => socket.resetAndDestroy());
+    });
+    const proxy = new URL(`http://127.0.0.1:${server.port}`);
+    expect(await inVain('ws://h/', { proxy })).toMatchObject({ status: 502 });
+  });
+
+  it.each<[string, string]>([
+    ['garbage', '\x00\x01\x02\x03 garbage\r\n\r\n'],
+    ['a SOCKS answer', '\x05\x00'],
+    ['a TLS alert', '\x15\x03\x03\x00\x02\x02\x28'],
+    ['SSH', 'SSH-2.0-OpenSSH_9.2\r\n'],
+    ['another protocol', 'ICY 200 OK\r\n\r\n'],
+    ['an impossible version', 'HTTP/9.9 200 OK\r\n\r\n'],
+    ['a status of two digits', 'HTTP/1.1 20 OK\r\n\r\n'],
+    ['a broken header', 'HTTP/1.1 200 OK\r\nno colon\r\n\r\n'],
+    ['a NUL in a header', 'HTTP/1.1 200 OK\r\nA: \0\r\n\r\n'],
+  ])('that is %s is no HTTP', async (_, bytes) => {
+    const error = await fails(says(bytes, true));
+    expect(error.message).toBe('websocket: bad handshake: the answer of the proxy is not HTTP');
+    expect(error).toMatchObject({ status: 0, cause: { code: /^HPE_/ } });
+  });
+
+  it.each<[string, Reply]>([
+    ['a header without end', endless('HTTP/1.1 200 OK\r\nA: ', 'x'.repeat(1000))],
+    ['headers without end', endless('HTTP/1.1 200 OK\r\n', `A: ${'x'.repeat(100)}\r\n`)],
+    ['spaces without end', endless('HTTP/1.1 200 OK\r\nA:', ' '.repeat(1000))],
+    ['17 KiB of spaces, and an end', says(`HTTP/1.1 200 OK\r\nA:${' '.repeat(17 * 1024)}\r\n\r\n`)],
+    ['17 KiB of it, and an end', says(`HTTP/1.1 200 OK\r\nA: ${'x'.repeat(17 * 1024)}\r\n\r\n`)],
+  ])('whose head is too large is refused: %s', async (_, reply) => {
+    const error = await fails(reply);
+    expect(error.message).toBe(
+      'websocket: bad handshake: the head of the answer of the proxy is larger than 16384 bytes',
+    );
+    expect(error.status).toBe(0);
+  });
+
+  it.each<[string, Reply]>([
+    ['at once', (socket) => void socket.end()],
+    ['in the status line', says('HTTP/1.1 20', true)],
+    ['in the head', says('HTTP/1.1 200 OK\r\nA: b\r\n', true)],
+  ])('that ends %s is a TransportError', async (_, reply) => {
+    const error = await fails(reply);
+    expect(error).toBeInstanceOf(TransportError);
+    expect(error.message).toBe('websocket: the connection broke before the proxy answered');
+  });
+
+  it.each(['HTTP/1.1 20', 'HTTP/1.1 200 OK\r\nA: b\r\n', 'HTTP/1.1 100 Continue\r\n'])(
+    'of which half comes (%j) ends at the timeout',
+    async (half) => {
+      const error = await fails(says(half), { handshakeTimeout: 60 });
+      expect(error).toMatchObject({
+        code: 'WS_ERR_TIMEOUT',
+        message: /while waiting for the proxy/,
+      });
+    },
+  );
+
+  it.each<[string, string]>([
+    ['of HTTP/1.0', 'HTTP/1.0 200 Connection established\r\n\r\n'],
+    ['without a reason', 'HTTP/1.1 200\r\n\r\n'],
+    ['with a length, which means nothing', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n'],
+    ['with chunks, which mean nothing', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'],
+    ['with Connection: close', 'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n'],
+    ['after an interim one', 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n'],
+    [
+      'after ten interim ones',
+      `${'HTTP/1.1 103 E\r\nA: b\r\n\r\n'.repeat(10)}HTTP/1.1 200 OK\r\n\r\n`,
+    ],
+  ])('of 200 %s opens the tunnel, and what is behind it comes from the server', async (_, head) => {
+    // No server knows the key that early, so it is a refusal that comes whole.
+    const refusal = 'HTTP/1.1 403 No\r\nContent-Length: 5\r\nX-From: server\r\n\r\nearly';
+    const { cert: ca } = await certificate();
+    for (const [start, scheme] of [
+      [rawServer, 'http'],
+      [rawTlsServer, 'https'],
+    ] as const) {
+      const server = await start(says(head + refusal));
+      const proxy = new URL(`${scheme}://127.0.0.1:${server.port}`);
+      const error = (await inVain('ws://h/', { proxy, tls: { ca } })) as BadHandshakeError;
+      expect(error.message).toBe(
+        'websocket: bad handshake: the server answered 403 Forbidden, not 101',
+      );
+      expect(error.headers['x-from']).toBe('server');
+      expect(error.body.toString()).toBe('early');
+      // For wss it is what the TLS handshake reads, and fails by, at once.
+      expect(await inVain('wss://h/', { proxy, tls: { ca } })).toMatchObject({
+        message: 'websocket: TLS handshake with h:443 failed',
+        cause: { code: 'ERR_SSL_WRONG_VERSION_NUMBER' },
+      });
+      await server.gone();
+    }
+  });
+
+  it.each<[string, Reply]>([
+    ['ends', says('HTTP/1.1 200 OK\r\n\r\n', true)],
+    [
+      'is reset',
+      (socket) => void socket.write('HTTP/1.1 200 OK\r\n\r\n', () => socket.resetAndDestroy()),
+    ],
+  ])('of 200 behind which the tunnel %s is a TransportError', async (_, reply) => {
+    const server = await rawServer(reply);
+    const proxy = new URL(`http://127.0.0.1:${server.port}`);
+    expect(await inVain('ws://h/', { proxy })).toBeInstanceOf(TransportError);
+    const secure = await inVain('wss://h/', { proxy });
+    expect(secure).toBeInstanceOf(TransportError);
+    await server.gone();
+  });
+
+  it('of 407 may come after an interim one', async () => {
+    const error = await fails(says('HTTP/1.1 102 P\r\n\r\nHTTP/1.1 407 No\r\n\r\nwhy', true));
+    expect(error.status).toBe(407);
+    expect(error.body.toString()).toBe('why');
+  });
+
+  it.each<[string, Reply]>([
+    ['at once', says('HTTP/1.1 100 Continue\r\n\r\n'.repeat(11))],
+    ['without end', endless('', 'HTTP/1.1 103 Early Hints\r\n\r\n')],
+    ['byte by byte', dribbles('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(11))],
+  ])('of more than ten interim ones is refused, %s', async (_, reply) => {
+    const error = await fails(reply);
+    expect(error.message).toBe(
+      'websocket: bad handshake: more than 10 interim answers (1xx) of the proxy',
+    );
+    expect(error.status).toBeGreaterThanOrEqual(100);
+  });
+
+  it('with interim ones of more than 16 KiB is refused', async () => {
+    const error = await fails(says(`HTTP/1.1 103 E\r\nA: ${'x'.repeat(3000)}\r\n\r\n`.repeat(7)));
+    expect(error.message).toContain('larger than 16384 bytes');
+  });
+
+  it('that ends after an interim one is a TransportError', async () => {
+    const error = await fails(says('HTTP/1.1 100 Continue\r\n\r\n', true));
+    expect(error.message).toBe('websocket: the connection broke before the proxy answered');
+  });
+
+  it('that stays interim ends at the timeout', async () => {
+    const options = { handshakeTimeout: 60 };
+    const error = await fails(says('HTTP/1.1 100 Continue\r\n\r\n'), options);
+    expect(error.code).toBe('WS_ERR_TIMEOUT');
+  });
+
+  it('after an interim one is asked for once', async () => {
+    let heard = '';
+    const server = await rawServer((socket) => {
+      socket.on('data', (chunk) => {
+        heard += chunk.toString('latin1');
+      });
+      socket.write('HTTP/1.1 100 Continue\r\n\r\n', () => {
+        setImmediate(() => socket.end('HTTP/1.1 407 No\r\n\r\n'));
+      });
+    });
+    const proxy = new URL(`http://127.0.0.1:${server.port}`);
+    expect(await inVain('ws://h/', { proxy })).toMatchObject({ status: 407 });
+    await server.gone();
+    expect(heard).toBe('');
+  });
+
+  it('of 200 of which each byte comes alone opens the tunnel', async () => {
+    const reply = dribbles(
+      'HTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\nHTTP/1.1 403 No\r\n\r\nearly',
+    );
+    const server = await rawServer(reply);
+    const proxy = new URL(`http://127.0.0.1:${server.port}`);
+    const error = (await inVain('ws://h/', { proxy })) as BadHandshakeError;
+    expect(error.message).toContain('the server answered 403');
+    expect(error.body.toString()).toBe('early');
+  });
+});
+
+function pieces(socket: Socket, ...texts: string[]): void {
+  const [text, ...more] = texts;
+  if (text === undefined) socket.end();
+  else socket.write(text, () => setImmediate(() => pieces(socket, ...more)));
+}
