@@ -101,7 +101,8 @@ export class Traffic {
         if (sent !== senders.length) throw new Error(`broadcast to ${sent}`);
         return;
       }
-      default:
+      case 'stream':
+      case 'plain stream':
         return this.#stream(lane, data, route === 'stream');
     }
   }

@@ -140,7 +140,7 @@ export function wsSuite(backend: 'handle' | 'oneshot'): void {
 /** For each connection rounds of a few messages each: every size once, in a shuffled order, of any kind. */
 function batches(random: Random, connections: number): string[][][] {
   return Array.from({ length: connections }, () => {
-    const sizes = [...SIZES].sort(() => random.below(3) - 1);
+    const sizes = SIZES.toSorted(() => random.below(3) - 1);
     const texts = sizes.map((size) => someText(random, size, KINDS[random.below(KINDS.length)]!));
     const rounds: string[][] = [];
     for (let i = 0; i < ROUNDS; i++) {
