@@ -1,0 +1,137 @@
+// What a client offers of permessage-deflate, and what it makes of answers (RFC 7692, section 7.1).
+import { configureCompression } from '@ws/node-io';
+import { afterEach, describe, expect, it } from 'vitest';
+import { BadHandshakeError, Dialer, type DialerOptions } from '../src/index.ts';
+import { rawServer, type SeenRequest } from './servers.ts';
+
+afterEach(() => configureCompression({ memoryBudget: 64 * 1024 * 1024 }));
+
+const NAMES: Readonly<Record<string, string>> = {
+  pmd: 'permessage-deflate',
+  sn: 'server_no_context_takeover',
+  cn: 'client_no_context_takeover',
+  sb: 'server_max_window_bits',
+  cb: 'client_max_window_bits',
+};
+
+/** The tables write `pmd; sn; cb=10` for what is long in full. */
+function full(short: string): string {
+  return short.replace(/\b(pmd|sn|cn|sb|cb)\b/g, (name) => NAMES[name]!);
+}
+
+type Compression = DialerOptions['compression'];
+
+/** Dials a server that answers with these extensions; tells what was offered and what came of it. */
+async function dialed(
+  compression: Compression,
+  ...answers: string[]
+): Promise<{ offered: string | undefined; extensions?: string; error?: BadHandshakeError }> {
+  let request: SeenRequest | undefined;
+  const server = await rawServer((socket, seen) => {
+    request = seen;
+    const lines = answers.map((answer) => `Sec-WebSocket-Extensions: ${full(answer)}\r\n`);
+    socket.write(seen.ok(lines.join('')));
+  });
+  const offer = (): string | undefined =>
+    /^sec-websocket-extensions: (.*)$/im.exec(request!.text)?.[1]?.trimEnd();
+  try {
+    const { conn } = await new Dialer({ compression }).dial(server.url);
+    const { extensions } = conn;
+    conn.terminate();
+    await conn.closed;
+    return { offered: offer(), extensions };
+  } catch (error) {
+    return { offered: offer(), error: error as BadHandshakeError };
+  }
+}
+
+describe('a client’s offer of permessage-deflate', () => {
+  it.each<[Compression, string | undefined]>([
+    [undefined, undefined],
+    [false, undefined],
+    [true, 'pmd; sn; cn; cb'],
+    ['shared', 'pmd; sn; cn; cb'],
+    [{}, 'pmd; sn; cn; cb'],
+    ['takeover', 'pmd; cb'],
+    [{ mode: 'takeover', serverMaxWindowBits: 10 }, 'pmd; sb=10; cb'],
+    [{ mode: 'takeover', clientMaxWindowBits: 9 }, 'pmd; cb=9'],
+    [{ mode: 'takeover', serverMaxWindowBits: 15, clientMaxWindowBits: 15 }, 'pmd; cb'],
+    [{ serverMaxWindowBits: 8, clientMaxWindowBits: 8 }, 'pmd; sn; cn; sb=8; cb=8'],
+  ])('with %j is %s', async (compression, offer) => {
+    const { offered, extensions } = await dialed(compression);
+    expect(offered).toBe(offer === undefined ? undefined : full(offer));
+    // Not answered: the connection goes without.
+    expect(extensions).toBe('');
+  });
+
+  it('asks for no takeover above the memory budget', async () => {
+    configureCompression({ memoryBudget: 0 });
+    expect((await dialed('takeover')).offered).toBe(full('pmd; sn; cn; cb'));
+  });
+});
+
+const TAKEOVER = 'takeover';
+const SHARED = 'shared';
+const NARROW = { mode: 'takeover', serverMaxWindowBits: 10, clientMaxWindowBits: 11 } as const;
+
+describe('an answer to it', () => {
+  it.each<[Compression, string]>([
+    [TAKEOVER, 'pmd'],
+    [TAKEOVER, 'pmd; sn'],
+    [TAKEOVER, 'pmd; cn'],
+    [TAKEOVER, 'pmd; sn; cn'],
+    [TAKEOVER, 'pmd; sb=8'],
+    [TAKEOVER, 'pmd; sb=15; cb=15'],
+    [TAKEOVER, 'pmd; cb=8'],
+    [TAKEOVER, 'pmd; sn; cn; sb=9; cb=10'],
+    [TAKEOVER, 'pmd; sb="9"'],
+    [TAKEOVER, 'pmd;sb=9;cb=10'],
+    [SHARED, 'pmd; sn'],
+    [SHARED, 'pmd; sn; cn'],
+    [SHARED, 'pmd; sn; cb=12'],
+    [NARROW, 'pmd; sb=10'],
+    [NARROW, 'pmd; sb=8; cb=15'],
+  ])('to %j: %s is taken', async (compression, answer) => {
+    expect((await dialed(compression, answer)).extensions).toBe(full(answer));
+  });
+
+  it.each<[Compression, string, string]>([
+    [TAKEOVER, 'pmd; sb', 'sb without a value'],
+    [TAKEOVER, 'pmd; cb', 'cb without a value'],
+    [TAKEOVER, 'pmd; sb=7', 'bad sb 7'],
+    [TAKEOVER, 'pmd; sb=16', 'bad sb 16'],
+    [TAKEOVER, 'pmd; cb=08', 'bad cb 08'],
+    [TAKEOVER, 'pmd; cb="08"', 'bad cb 08'],
+    [TAKEOVER, 'pmd; cb=1e1', 'bad cb 1e1'],
+    [TAKEOVER, 'pmd; sb=-9', 'bad sb -9'],
+    [TAKEOVER, 'pmd; sn=true', 'sn with a value'],
+    [TAKEOVER, 'pmd; cn=""', 'malformed'],
+    [TAKEOVER, 'pmd; sn; sn', 'repeated parameter'],
+    [TAKEOVER, 'pmd; sb=9; sb=9', 'repeated parameter'],
+    [TAKEOVER, 'pmd; nobody_knows', 'unknown parameter nobody_knows'],
+    [TAKEOVER, 'pmd; sb=7; x=1', 'bad sb 7", "unknown parameter x'],
+    [TAKEOVER, 'x-webkit-deflate-frame', 'x-webkit-deflate-frame is not pmd'],
+    [TAKEOVER, 'Permessage-Deflate', 'Permessage-Deflate is not pmd'],
+    [TAKEOVER, 'pmd, pmd', 'does not name one extension'],
+    [TAKEOVER, 'pmd, x-other', 'does not name one extension'],
+    [TAKEOVER, 'pmd;', 'malformed'],
+    [TAKEOVER, 'pmd; sb=', 'malformed'],
+    [TAKEOVER, 'pmd; sb="9', 'malformed'],
+    [SHARED, 'pmd', 'sn was offered and not answered'],
+    [SHARED, 'pmd; cn', 'sn was offered and not answered'],
+    [NARROW, 'pmd', 'sb above the offered 10'],
+    [NARROW, 'pmd; sb=11', 'sb above the offered 10'],
+    [false, 'pmd', 'was not offered'],
+    [false, 'pmd; sn; cn', 'was not offered'],
+  ])('to %j: %s fails the handshake, since %s', async (compression, answer, words) => {
+    const { error } = await dialed(compression, answer);
+    expect(error).toBeInstanceOf(BadHandshakeError);
+    expect(error!.message).toContain(full(words));
+    expect(error!.code).toBe('WS_ERR_BAD_HANDSHAKE');
+  });
+
+  it('in two lines is one answer too many', async () => {
+    const { error } = await dialed(TAKEOVER, 'pmd', 'pmd; sn');
+    expect(error!.message).toContain('does not name one extension');
+  });
+});
