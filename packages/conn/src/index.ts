@@ -24,11 +24,8 @@ export {
 } from './conn.ts';
 export type { CloseHandler, PingPongHandler } from './controls.ts';
 export type { MessageData } from './data.ts';
-export {
-  type Compression,
-  type CompressionOptions,
-  deflateLimits,
-} from './deflate/compression.ts';
+export { deflateLimits } from './deflate/compression.ts';
+export type { Compression, CompressionOptions } from './deflate/compression-options.ts';
 export {
   CORRUPT as InflateCorrupt,
   type DeflateJob,

@@ -1,6 +1,10 @@
 import type { DeflateParameters, Role } from '@ws/codec';
 import type { BufferPool } from './buffer-pool.ts';
-import { type Compression, type CompressionOptions, SHARED } from './deflate/compression.ts';
+import {
+  type Compression,
+  type CompressionOptions,
+  SHARED,
+} from './deflate/compression-options.ts';
 import type { Host } from './host.ts';
 
 /** When to ask a silent peer whether it is still there, in milliseconds. */

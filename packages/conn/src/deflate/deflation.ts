@@ -1,4 +1,4 @@
-import type { Compression } from './compression.ts';
+import type { Compression } from './compression-options.ts';
 import type { Deflater } from './engine.ts';
 import { deflaterKey, type Engines, type Seat } from './engines.ts';
 import { HistoryRing } from './history.ts';

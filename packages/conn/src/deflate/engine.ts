@@ -11,6 +11,7 @@ export const FINAL = 2;
 export const CORRUPT = -1;
 /** More plain bytes than `reset` allowed: engines that cannot stop in time say so in place of giving them. */
 export const TOO_LONG = -2;
+/** What {@link Inflater.write} says: one of the constants above. */
 export type InflateStatus = 0 | 1 | 2 | -1 | -2;
 
 /** Plain bytes that came before: what a stream may refer back to. */

@@ -134,6 +134,8 @@ export const nodeDeflate: ZlibDeflate = /* @__PURE__ */ new ZlibDeflate();
  *
  * @example
  * ```ts
+ * import { configureCompression } from '@ws/node-io';
+ *
  * configureCompression({ memoryBudget: 256 * 1024 * 1024 });
  * ```
  */
