@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { bytesName, number, table } from '../report/table.ts';
 import type { Row, WorkerResult } from './codec-worker.ts';
+import type { Report, Scenario, Values } from './scenario.ts';
 
 const run = promisify(execFile);
 /** The largest view a pushed chunk may cost; what is beyond is the frame's. */
@@ -15,9 +16,23 @@ interface Figures {
   readonly heap: WorkerResult;
 }
 
+const SUMMARY = `frames in memory, no socket: decode and encode next to the Receiver and
+Sender of ws, with and without bufferutil; unmasking next to memcpy`;
+
+const HELP = `ws-bench codec: ${SUMMARY}
+
+usage: ws-bench codec [--quick] [--json [FILE]]
+
+options
+  --quick        a tenth of the batches: a first look, not figures to quote
+  --json [FILE]  print one JSON document instead of tables, or write it to a file besides
+`;
+
 /** `ws-bench codec`: three processes in turn, then the tables. */
-export async function codec(options: { json: boolean; quick: boolean }): Promise<void> {
-  const quick = options.quick ? 'quick' : 'full';
+export const codec: Scenario = { summary: SUMMARY, help: HELP, options: {}, run: measure };
+
+async function measure(values: Values): Promise<Report> {
+  const quick = values['quick'] === true ? 'quick' : 'full';
   const figures: Figures = {
     timed: await worker(['time', quick], [], {}),
     plain: await worker(['time', quick], [], { WS_NO_BUFFER_UTIL: '1' }),
@@ -27,11 +42,7 @@ export async function codec(options: { json: boolean; quick: boolean }): Promise
       {},
     ),
   };
-  if (options.json) {
-    process.stdout.write(`${JSON.stringify({ node: process.version, ...figures }, null, 1)}\n`);
-    return;
-  }
-  print(figures);
+  return { document: { node: process.version, ...figures }, text: tables(figures) };
 }
 
 async function worker(
@@ -47,8 +58,9 @@ async function worker(
   return JSON.parse(stdout) as WorkerResult;
 }
 
-function print({ timed, plain, heap }: Figures): void {
-  const out = (text: string): void => void process.stdout.write(`${text}\n`);
+function tables({ timed, plain, heap }: Figures): string {
+  const lines: string[] = [];
+  const out = (text: string): void => void lines.push(text);
   out(`node ${process.version}, ${availableParallelism()} x ${cpus()[0]?.model ?? 'cpu'}`);
   out('ns: fastest of many short batches, subjects in turns. x: times as fast as ws.');
   out(
@@ -107,6 +119,7 @@ function print({ timed, plain, heap }: Figures): void {
       }),
     ),
   );
+  return `${lines.join('\n')}\n`;
 }
 
 function decodeCells(row: Row, plain: WorkerResult, heap: WorkerResult): string[] {

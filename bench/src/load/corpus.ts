@@ -1,0 +1,124 @@
+import { constants, deflateRawSync } from 'node:zlib';
+
+/** How what one side sends may refer back, and how far: the agreed parameters, as a client needs them. */
+export type Context = 'none' | 'shared' | 'takeover';
+
+/** What a corpus is made of. */
+export interface CorpusPlan {
+  /** Bytes of each message. */
+  readonly size: number;
+  readonly count: number;
+  readonly context: Context;
+  /** Of the client's messages. */
+  readonly windowBits: number;
+}
+
+/** Messages that are all different, as plain text and as masked frames ready to be written. */
+export interface Corpus extends CorpusPlan {
+  /** The plain text of all messages, one after the other. */
+  readonly plain: Buffer;
+  /** The frames of all messages, one after the other. */
+  readonly frames: Buffer;
+  /** Where frame `i` begins; one more for the end. */
+  readonly offsets: Uint32Array;
+}
+
+/** What the last bytes of a sync flush are, which are not sent (RFC 7692, section 7.2.1). */
+export const TAIL: Buffer = Buffer.from([0x00, 0x00, 0xff, 0xff]);
+
+/**
+ * Makes a corpus. With context takeover each message is compressed with the text before it, and the first with none, so
+ * that the whole may be sent again and again on one connection.
+ */
+export function makeCorpus(plan: CorpusPlan): Corpus {
+  const { size, count, context, windowBits } = plan;
+  const plain = Buffer.from(jsonLike(size * count));
+  const frames: Buffer[] = [];
+  const offsets = new Uint32Array(count + 1);
+  const random = generator(7);
+  for (let i = 0; i < count; i++) {
+    const message = plain.subarray(i * size, (i + 1) * size);
+    const dictionary =
+      context === 'takeover'
+        ? plain.subarray(Math.max(0, i * size - (1 << windowBits)), i * size)
+        : undefined;
+    const frame =
+      context === 'none'
+        ? maskedFrame(0x81, message, random())
+        : maskedFrame(0xc1, deflate(message, windowBits, dictionary), random());
+    frames.push(frame);
+    offsets[i + 1] = offsets[i]! + frame.length;
+  }
+  return { ...plan, plain, frames: Buffer.concat(frames), offsets };
+}
+
+function deflate(message: Buffer, windowBits: number, dictionary: Buffer | undefined): Buffer {
+  const compressed = deflateRawSync(message, {
+    windowBits,
+    finishFlush: constants.Z_SYNC_FLUSH,
+    ...(dictionary !== undefined && dictionary.length > 0 && { dictionary }),
+  });
+  return compressed.subarray(0, compressed.length - TAIL.length);
+}
+
+/** A client's frame: FIN, RSV1 and opcode in `first`. */
+export function maskedFrame(first: number, payload: Uint8Array, maskKey: number): Buffer {
+  const { length } = payload;
+  const extended = length < 126 ? 0 : length < 65_536 ? 2 : 8;
+  const frame = Buffer.alloc(6 + extended + length);
+  frame[0] = first;
+  frame[1] = 0x80 | (extended === 0 ? length : extended === 2 ? 126 : 127);
+  if (extended === 2) frame.writeUInt16BE(length, 2);
+  if (extended === 8) frame.writeBigUInt64BE(BigInt(length), 2);
+  const at = 2 + extended;
+  frame.writeUInt32BE(maskKey >>> 0, at);
+  for (let i = 0; i < length; i++) frame[at + 4 + i] = payload[i]! ^ frame[at + (i & 3)]!;
+  return frame;
+}
+
+const EVENTS: readonly string[] = ['trade', 'quote', 'book', 'login', 'chat', 'move', 'score'];
+const WORDS: readonly string[] = [
+  'about after again every first found great house large learn never other place plant point right',
+  'small sound spell still study their there these thing think three water where which world would',
+  'write system number people always between through another example together important river night',
+  'light story father mother answer table north south money order voice power town fine certain fly',
+  'unit lead cry dark machine note wait plan figure star box noun field rest correct able pound done',
+  'beauty drive stood contain front teach week final gave green quick develop ocean warm free minute',
+]
+  .join(' ')
+  .split(' ');
+
+/** Records as a service might send them, `bytes` bytes of ASCII: to about a third at 4 KiB, as JSON often is. */
+function jsonLike(bytes: number): string {
+  const random = generator(5);
+  const upTo = (n: number): number => (random() >>> 0) % n;
+  const parts: string[] = [];
+  let length = 0;
+  while (length < bytes) {
+    const record = JSON.stringify({
+      id: upTo(2 ** 32)
+        .toString(16)
+        .padStart(8, '0'),
+      event: EVENTS[upTo(EVENTS.length)],
+      user: `u${upTo(100_000)}`,
+      at: 1_700_000_000_000 + upTo(1e9),
+      price: upTo(1_000_000) / 100,
+      text: Array.from({ length: 4 + upTo(8) }, () => WORDS[upTo(WORDS.length)]).join(' '),
+      ok: upTo(2) === 1,
+    });
+    parts.push(record, ',');
+    length += record.length + 1;
+  }
+  return parts.join('').slice(0, bytes);
+}
+
+/** The same numbers in each run (mulberry32): 32 bits, signed. */
+function generator(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return t ^ (t >>> 14);
+  };
+}

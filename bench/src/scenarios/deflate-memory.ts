@@ -1,0 +1,128 @@
+import type { Child } from '../harness/child.ts';
+import type { Cores } from '../harness/cores.ts';
+import type { CorpusPlan } from '../load/corpus.ts';
+import type { LoadAnswers } from '../load/load-worker.ts';
+import type { EchoServer } from '../rivals/echo-servers.ts';
+import { OFFERS, startServer } from './deflate-speed.ts';
+
+const RUN_PATIENCE = 3_600_000;
+const SIZE = 1024;
+/** Bring a server's code and engines into memory before anything counts. */
+const WARM_CONNECTIONS = 16;
+const WARM_MESSAGES = 1000;
+/**
+ * A young generation that cannot grow: by default traffic makes it 30 MiB, on either side and whether there are ten
+ * connections or ten thousand.
+ */
+const FLAGS: readonly string[] = ['--expose-gc', '--max-semi-space-size=1'];
+
+/** What a connection's memory is spent on. */
+export type MemoryMode = 'uncompressed' | 'shared' | 'takeover 4 KiB' | 'takeover 32 KiB';
+
+interface MemorySubject {
+  readonly mode: MemoryMode;
+  readonly library: EchoServer['library'];
+}
+
+/** Bytes of resident memory that the server grew by for each connection. */
+export interface MemoryResult extends MemorySubject {
+  readonly agreed: string;
+  /** Connected, nothing sent. */
+  readonly open: number;
+  /** After one echo each. */
+  readonly afterOne: number;
+  /** After 40 more. */
+  readonly afterMany: number;
+}
+
+/** What is measured, each in a process of its own. */
+export const MEMORY_SUBJECTS: readonly MemorySubject[] = [
+  { mode: 'uncompressed', library: 'ours' },
+  { mode: 'uncompressed', library: 'ws' },
+  { mode: 'shared', library: 'ours' },
+  { mode: 'shared', library: 'ws' },
+  { mode: 'takeover 4 KiB', library: 'ours' },
+  { mode: 'takeover 4 KiB', library: 'ws' },
+  { mode: 'takeover 32 KiB', library: 'ours' },
+  { mode: 'takeover 32 KiB', library: 'ws' },
+];
+
+interface Mode {
+  readonly offer: string;
+  readonly corpus: CorpusPlan;
+  readonly compression: EchoServer['compression'];
+}
+
+/** How a mode is brought about: by the same offer for both libraries, and the same answer. */
+function modeOf({ mode, library }: MemorySubject): Mode {
+  const corpus = { size: SIZE, count: 256, windowBits: 15 };
+  // What each library does by itself.
+  const level = library === 'ours' ? 1 : 6;
+  switch (mode) {
+    case 'uncompressed':
+      return { offer: '', corpus: { ...corpus, context: 'none' }, compression: false };
+    case 'shared':
+      return {
+        offer: OFFERS.shared,
+        corpus: { ...corpus, context: 'shared' },
+        compression: { mode: 'shared', level },
+      };
+    case 'takeover 4 KiB':
+      return {
+        // Our default answer to this is 12; ws has to be told.
+        offer: `${OFFERS.takeover}; client_max_window_bits`,
+        corpus: { ...corpus, context: 'takeover', windowBits: 12 },
+        compression: {
+          mode: 'takeover',
+          level,
+          ...(library === 'ws' && { clientMaxWindowBits: 12 }),
+        },
+      };
+    case 'takeover 32 KiB':
+      return {
+        offer: OFFERS.takeover,
+        corpus: { ...corpus, context: 'takeover' },
+        compression: { mode: 'takeover', level },
+      };
+  }
+}
+
+/** Measures one subject in a fresh process. */
+export async function measureMemory(
+  load: Child<LoadAnswers>,
+  cores: Cores,
+  subject: MemorySubject,
+  connections: number,
+): Promise<MemoryResult> {
+  const { offer, corpus, compression } = modeOf(subject);
+  const server = startServer(cores, subject, FLAGS);
+  try {
+    const port = await server.ask('listen', { library: subject.library, compression });
+    const rss = (): Promise<number> => server.ask('memory', undefined);
+    const echo = async (group: number, each: number): Promise<void> => {
+      await load.ask('run', { group, depth: 1, each }, RUN_PATIENCE);
+      await load.ask('check', group, RUN_PATIENCE);
+    };
+
+    const warm = await load.ask('open', { port, connections: WARM_CONNECTIONS, offer, corpus });
+    await echo(warm.group, WARM_MESSAGES);
+    await load.ask('close', warm.group);
+    const before = await rss();
+
+    const { group, agreed } = await load.ask(
+      'open',
+      { port, connections, offer, corpus },
+      RUN_PATIENCE,
+    );
+    const perConnection = async (): Promise<number> => ((await rss()) - before) / connections;
+    const open = await perConnection();
+    await echo(group, 1);
+    const afterOne = await perConnection();
+    await echo(group, 40);
+    const afterMany = await perConnection();
+    await load.ask('close', group);
+    return { ...subject, agreed, open, afterOne, afterMany };
+  } finally {
+    await server.end();
+  }
+}

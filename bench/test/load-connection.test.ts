@@ -1,0 +1,74 @@
+import { serve } from '@ws/node-server';
+import { afterEach, describe, expect, it } from 'vitest';
+import { makeCorpus } from '../src/load/corpus.ts';
+import { extensionsOf, LoadConnection } from '../src/load/load-connection.ts';
+
+const OFFER = 'permessage-deflate; server_no_context_takeover; client_no_context_takeover';
+const corpus = makeCorpus({ size: 300, count: 8, context: 'shared', windowBits: 15 });
+
+let server: Awaited<ReturnType<typeof serve>> | undefined;
+afterEach(async () => {
+  await server?.close({ timeout: 1000 });
+});
+
+async function connect(echo: (data: Uint8Array) => Uint8Array): Promise<LoadConnection> {
+  server = await serve({ host: '127.0.0.1', compression: true }, (conn) => {
+    conn.receive((message) => conn.writeMessage(1, echo(message.data))).catch(() => {});
+  });
+  const { connection, agreed } = await LoadConnection.open(
+    Number(new URL(server.url).port),
+    OFFER,
+    corpus,
+  );
+  expect(agreed).toBe('permessage-deflate; client_no_context_takeover; server_no_context_takeover');
+  return connection;
+}
+
+function run(connection: LoadConnection, depth: number, messages: number): Promise<void> {
+  let left = messages;
+  const goesOn = (): boolean => left-- > 0;
+  return new Promise((onDone, onError) => connection.run({ depth, goesOn, onDone, onError }));
+}
+
+describe('LoadConnection', () => {
+  it.each([1, 3, 20])('has %i messages in flight, and each echoed', async (depth) => {
+    const connection = await connect((data) => data);
+    await run(connection, depth, 21);
+    expect(connection.echoed).toBe(21);
+    expect(connection.bytes).toBeGreaterThan(21 * 100);
+    expect(connection.check()).toEqual({ messages: 21, compressed: 21 });
+    await run(connection, depth, 2);
+    expect(connection.check()).toEqual({ messages: 2, compressed: 2 });
+    connection.destroy();
+  });
+
+  it('finds a server that echoes something else', async () => {
+    const connection = await connect((data) => data.map((byte) => (byte === 0x22 ? 0x27 : byte)));
+    await run(connection, 1, 1);
+    expect(() => connection.check()).toThrow('an echo differs');
+    connection.destroy();
+  });
+
+  it('fails when the server goes away', async () => {
+    const connection = await connect(() => {
+      throw new Error('no echo');
+    });
+    await expect(run(connection, 1, 1)).rejects.toThrow('the server sent a frame');
+    connection.destroy();
+  });
+
+  it('rejects when there is no server', async () => {
+    await connect((data) => data);
+    const port = Number(new URL(server!.url).port);
+    await server!.close({ timeout: 1 });
+    await expect(LoadConnection.open(port, OFFER, corpus)).rejects.toThrow('ECONNREFUSED');
+  });
+});
+
+describe('extensionsOf', () => {
+  it('spells an answer in one way', () => {
+    const head = 'HTTP/1.1 101 x\r\nSec-WebSocket-Extensions: e; b ;a=1\r\nUpgrade: websocket';
+    expect(extensionsOf(head)).toBe('e; a=1; b');
+    expect(extensionsOf('HTTP/1.1 101 x')).toBe('');
+  });
+});
