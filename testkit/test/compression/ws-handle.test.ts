@@ -1,4 +1,4 @@
-// A file of its own for each backend: engines that were made stay as they are.
+// A file for each backend: they run side by side.
 import { wsSuite } from './ws-suite.ts';
 
 wsSuite('handle');

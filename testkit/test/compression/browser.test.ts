@@ -1,0 +1,168 @@
+// Compressed messages between our server and a browser.
+import process from 'node:process';
+import { type Conn, TextMessage } from '@ws/conn';
+import { configureCompression } from '@ws/node-io';
+import { serve } from '@ws/node-server';
+import { findChromium, launchChromium } from '@ws/testkit/chromium';
+import type { Browser } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { BACKENDS, MIB, SIZES } from './support.ts';
+
+const executable = findChromium();
+if (executable === undefined) {
+  console.log('skipped: compression with a browser; no chromium on the PATH or in CHROMIUM_BIN');
+}
+/** For a test, on a machine that does much else. */
+const PATIENCE_MS = 60_000;
+
+/** What the page has seen in the end. */
+interface Seen {
+  readonly extensions: string;
+  readonly wrong: string[];
+  readonly got: number;
+  readonly code: number;
+}
+
+/** Runs in a page: sends texts and bytes of these sizes and compares what comes back, each in its turn. */
+const echoes = (url: string, sizes: readonly number[]): string => `new Promise((resolve) => {
+  const words = 'the quick brown fox {"id": 12345} äöü 你好 😀'.split(' ');
+  let seed = 1;
+  const random = () => (seed = (Math.imul(seed, 1103515245) + 12345) & 0x7fffffff) >>> 8;
+  const textOf = (size) => {
+    let text = '';
+    while (text.length < size) text += words[random() % words.length] + (random() % 3 ? ' ' : random());
+    return text.slice(0, size).replace(/[\\ud800-\\udbff]$/, 'x');
+  };
+  const sizes = ${JSON.stringify(sizes)};
+  const sent = sizes.flatMap((size) => [textOf(size), new TextEncoder().encode(textOf(size))]);
+  const socket = new WebSocket(${JSON.stringify(url)});
+  socket.binaryType = 'arraybuffer';
+  const wrong = [];
+  let got = 0;
+  let extensions = '';
+  const same = (a, b) => a.length === b.length && a.every((byte, i) => byte === b[i]);
+  socket.onopen = () => {
+    extensions = socket.extensions;
+    for (const one of sent) socket.send(one);
+  };
+  socket.onmessage = ({ data }) => {
+    const one = sent[got++];
+    const right = typeof one === 'string' ? one === data
+      : typeof data !== 'string' && same(new Uint8Array(data), one);
+    if (!right) wrong.push(got - 1 + ': of ' + one.length);
+    if (got === sent.length) socket.close(1000);
+  };
+  socket.onclose = ({ code }) => resolve({ extensions, wrong, got, code });
+})`;
+
+/** Sends everything back: whole, or in fragments with a ping between them. */
+async function echo(conn: Conn): Promise<void> {
+  let n = 0;
+  await conn.receive(async (message) => {
+    if (n++ % 3 !== 2) return conn.send(message);
+    const { data, type } = message;
+    const writer = await conn.nextWriter(type);
+    const half = data.length >> 1;
+    await writer.write(data.subarray(0, half));
+    void conn.ping();
+    await writer.write(data.subarray(half));
+    await writer.close();
+  });
+}
+
+// With CI set the tests run and fail where there is no browser.
+describe.skipIf(executable === undefined && !process.env['CI'])(
+  'compression with a browser',
+  () => {
+    let browser: Browser;
+
+    beforeAll(async () => {
+      if (executable === undefined) throw new Error('chromium: not on the PATH, nor CHROMIUM_BIN');
+      browser = await launchChromium(executable);
+    }, PATIENCE_MS);
+    afterAll(async () => {
+      configureCompression({ backend: 'auto' });
+      await browser?.close();
+    });
+    afterEach(async () => {
+      await Promise.all(browser.contexts().map((context) => context.close()));
+    });
+
+    it.each(
+      BACKENDS.flatMap((backend) => [
+        [backend, 'shared', 'server_no_context_takeover; client_no_context_takeover'] as const,
+        [backend, 'takeover', 'client_max_window_bits=12'] as const,
+      ]),
+    )(
+      'echoes every size on %s in mode %s',
+      { timeout: PATIENCE_MS },
+      async (backend, mode, parameters) => {
+        configureCompression({ backend });
+        let stats: Conn['stats'] | undefined;
+        const server = await serve(
+          {
+            host: '127.0.0.1',
+            compression: { mode, threshold: 0, sendHistory: 2048 },
+            readLimit: 4 * MIB,
+            maxBufferedAmount: false,
+            request: (_req, res) => {
+              res.setHeader('Content-Type', 'text/html').end('<!doctype html><title>a</title>');
+            },
+          },
+          async (conn) => {
+            await echo(conn);
+            ({ stats } = conn);
+          },
+        );
+        onTestFinished(() => server.close());
+        const page = await browser.newPage();
+        await page.goto(server.url.replace('ws:', 'http:'));
+        const sizes = [...SIZES, MIB, 10];
+        const seen: Seen = await page.evaluate(echoes(server.url, sizes));
+        expect(seen).toEqual({
+          extensions: `permessage-deflate; ${parameters}`,
+          wrong: [],
+          got: sizes.length * 2,
+          code: 1000,
+        });
+        const plain = sizes.reduce((sum, size) => sum + 2 * size, 0);
+        expect(stats!.bytesIn).toBeLessThan(plain);
+        expect(stats!.bytesOut).toBeLessThan(plain);
+      },
+    );
+
+    it('reads what a page is sent compressed and not, text and fragments', async () => {
+      const server = await serve(
+        {
+          host: '127.0.0.1',
+          compression: 'takeover',
+          request: (_req, res) => {
+            res.setHeader('Content-Type', 'text/html').end('<!doctype html><title>a</title>');
+          },
+        },
+        async (conn) => {
+          const text = 'one and two and three '.repeat(500);
+          await conn.send(text);
+          await conn.send(text, { compress: false });
+          const writer = await conn.nextWriter(TextMessage);
+          for (let i = 0; i < 3; i++) await writer.write(text);
+          await writer.close();
+          await conn.send(text);
+          await conn.close();
+        },
+      );
+      onTestFinished(() => server.close());
+      const page = await browser.newPage();
+      await page.goto(server.url.replace('ws:', 'http:'));
+      const lengths = await page.evaluate(`new Promise((resolve) => {
+        const lengths = [];
+        const socket = new WebSocket(${JSON.stringify(server.url)});
+        socket.onmessage = ({ data }) => {
+          lengths.push(data === 'one and two and three '.repeat(data.length / 22) && data.length);
+        };
+        socket.onclose = () => resolve(lengths);
+      })`);
+      expect(lengths).toEqual([11_000, 11_000, 33_000, 11_000]);
+    });
+  },
+);
