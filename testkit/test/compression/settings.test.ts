@@ -1,0 +1,253 @@
+// What compresses, when, and how much: the options and the switches of a Conn.
+import {
+  BinaryMessage,
+  broadcast,
+  connPair,
+  PreparedMessage,
+  TextMessage,
+  type WriteOptions,
+} from '@ws/conn';
+import { describe, expect, it } from 'vitest';
+import { nothingLeft, Random } from '../../src/peers/index.ts';
+import {
+  BACKENDS,
+  CountingSource,
+  KIB,
+  pairOn,
+  someText,
+  TAKEOVER,
+  turns,
+  until,
+  wiredOn,
+} from './support.ts';
+
+const RSV1 = 0x40;
+const text = someText(new Random(1), 20_000, 'words');
+
+describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
+  nothingLeft();
+
+  it('compresses from the threshold on, of bytes, not of characters', async () => {
+    const { conn, sent, transport } = wiredOn(backend, { compression: true });
+    for (const size of [0, 1, 255, 256]) await conn.send('a'.repeat(size));
+    for (const size of [85, 86]) await conn.send('€'.repeat(size));
+    for (const size of [255, 256]) await conn.send(new Uint8Array(size));
+    await turns();
+    expect(sent().map(({ rsv }) => rsv)).toEqual([0, 0, 0, RSV1, 0, RSV1, 0, RSV1]);
+    transport.break();
+  });
+
+  it('compresses streams, of which it cannot know how long they get', async () => {
+    const { conn, sent, transport } = wiredOn(backend, { compression: true });
+    for (const [size, compress] of [
+      [10, undefined],
+      [10, true],
+      [5000, undefined],
+      [5000, false],
+    ] as const) {
+      const writer = await conn.nextWriter(TextMessage, { compress });
+      await writer.write('a'.repeat(size));
+      await writer.close();
+    }
+    await turns();
+    const first = sent().filter(({ opcode }) => opcode === TextMessage);
+    expect(first.map(({ rsv }) => rsv)).toEqual([0, RSV1, RSV1, 0]);
+    transport.break();
+  });
+
+  it('does what a single write says', async () => {
+    const { conn, sent, transport } = wiredOn(backend, { compression: true });
+    const zeros = new Uint8Array(1000);
+    await conn.send(zeros, { compress: false });
+    await conn.send(zeros.subarray(0, 100), { compress: true });
+    await conn.writeMessage(TextMessage, 'a'.repeat(1000), { compress: false });
+    await conn.writeJSON(Array.from({ length: 500 }), { compress: false });
+    await conn.writeJSON(Array.from({ length: 500 }));
+    conn.enableWriteCompression(false);
+    await conn.send(zeros);
+    await conn.send(zeros, { compress: true });
+    await turns();
+    expect(sent().map(({ rsv }) => rsv)).toEqual([0, RSV1, 0, 0, RSV1, 0, RSV1]);
+    await expect(conn.send('x', { compress: 1 } as unknown as WriteOptions)).rejects.toThrow(
+      'compress: expected true or false, got number',
+    );
+    await expect(conn.nextWriter(TextMessage, { compress: 'no' as never })).rejects.toThrow(
+      TypeError,
+    );
+    transport.break();
+  });
+
+  it('is switched for messages that begin later', async () => {
+    const { conn, sent, transport } = wiredOn(backend, { compression: { threshold: 0 } });
+    const writer = await conn.nextWriter(BinaryMessage);
+    await writer.write(new Uint8Array(5000));
+    conn.enableWriteCompression(false);
+    await writer.write(new Uint8Array(5000));
+    await writer.close();
+    await conn.send(new Uint8Array(5000));
+    conn.enableWriteCompression(true);
+    await conn.send(new Uint8Array(5000));
+    await turns();
+    const frames = sent();
+    expect(frames.slice(0, 3).every(({ payload }) => payload.length < 100)).toBe(true);
+    expect(frames.filter(({ opcode }) => opcode !== 0).map(({ rsv }) => rsv)).toEqual([
+      RSV1,
+      0,
+      RSV1,
+    ]);
+    transport.break();
+  });
+
+  it('reads compressed messages though it sends none', async () => {
+    const { client, server } = pairOn(backend);
+    server.enableWriteCompression(false);
+    await client.send(text);
+    expect((await server.readMessage()).text()).toBe(text);
+    expect(server.stats.bytesIn).toBeLessThan(text.length / 2);
+    await server.send(text);
+    expect((await client.readMessage()).text()).toBe(text);
+    expect(server.stats.bytesOut).toBeGreaterThan(text.length);
+    await client.close();
+  });
+
+  it('compresses at level 1 unless it is told otherwise', async () => {
+    const size = async (level?: number, set?: number): Promise<number> => {
+      const compression = level === undefined ? true : { level };
+      const { conn, transport } = wiredOn(backend, { compression });
+      if (set !== undefined) conn.setCompressionLevel(set);
+      await conn.send(text);
+      transport.break();
+      return conn.stats.bytesOut;
+    };
+    const byDefault = await size();
+    expect(byDefault).toBe(await size(1));
+    expect(byDefault).toBe(await size(9, 1));
+    expect(await size(9)).toBeLessThan(byDefault);
+    expect(await size(undefined, 9)).toBe(await size(9));
+    expect(await size(-2)).toBeGreaterThan(byDefault);
+    expect(await size(-1)).toBe(await size(6));
+    expect(await size(0)).toBeGreaterThan(text.length);
+  });
+
+  it('refuses what is no level, whether it compresses or not', () => {
+    const { conn, transport } = wiredOn(backend);
+    const [plain, other] = connPair();
+    for (const one of [conn, plain]) {
+      for (const level of [-3, 10, 1.5, NaN]) {
+        expect(() => one.setCompressionLevel(level)).toThrow(RangeError);
+      }
+      expect(() => one.setCompressionLevel('1' as never)).toThrow(
+        'setCompressionLevel: expected a number, got string',
+      );
+      expect(() => one.enableWriteCompression(1 as never)).toThrow(
+        'enableWriteCompression: expected true or false, got number',
+      );
+      for (let level = -2; level <= 9; level++) one.setCompressionLevel(level);
+      one.enableWriteCompression(false);
+    }
+    transport.break();
+    plain.terminate();
+    other.terminate();
+  });
+
+  it('compresses nothing where nothing is agreed on, whatever it is told', async () => {
+    const { conn, sent, transport, source } = wiredOn(backend, { deflate: false });
+    conn.enableWriteCompression(true);
+    await conn.send(text, { compress: true });
+    await conn.writePreparedMessage(new PreparedMessage(TextMessage, text));
+    const writer = await conn.nextWriter(TextMessage, { compress: true });
+    await writer.write(text);
+    await writer.close();
+    await turns();
+    expect(sent().every(({ rsv }) => rsv === 0)).toBe(true);
+    expect([source.deflaters, source.jobs, conn.extensions]).toEqual([0, 0, '']);
+    transport.break();
+  });
+
+  it('compresses a prepared message once for each level and window', async () => {
+    const source = new CountingSource(backend);
+    const conns = [
+      ...Array.from({ length: 4 }, () => wiredOn(backend, { source })),
+      wiredOn(backend, { source, compression: { level: 9 } }),
+      wiredOn(backend, { source, deflate: { ...TAKEOVER, serverMaxWindowBits: 9 } }),
+    ];
+    const large = someText(new Random(2), 100_000, 'words');
+    const message = new PreparedMessage(TextMessage, large);
+    for (let i = 0; i < 3; i++) {
+      for (const { conn } of conns) void conn.writePreparedMessage(message);
+    }
+    await until(() => conns.every(({ conn }) => conn.stats.messagesOut === 3));
+    expect(source.jobs).toBe(3);
+    const sizes = conns.map(({ conn }) => conn.stats.bytesOut);
+    expect(new Set(sizes.slice(0, 4)).size).toBe(1);
+    expect(new Set(sizes).size).toBe(3);
+    // The payload is the same for all, whether it has to be compressed or not.
+    expect(
+      broadcast(
+        conns.map(({ conn }) => conn),
+        message,
+      ),
+    ).toBe(6);
+    await turns();
+    expect(source.jobs).toBe(3);
+    for (const { transport } of conns) transport.break();
+  });
+
+  it('masks a prepared message afresh, compressed or not', async () => {
+    const { conn, sent, transport } = wiredOn(backend, { role: 'client' });
+    const message = new PreparedMessage(TextMessage, 'hello hello hello hello hello');
+    for (let i = 0; i < 2; i++) await conn.writePreparedMessage(message);
+    await turns();
+    const [first, second] = sent();
+    expect(first).toMatchObject({ rsv: RSV1, payload: second!.payload });
+    const wire = Buffer.from(transport.sent);
+    const half = wire.length / 2;
+    expect(wire.subarray(0, 2).equals(wire.subarray(half, half + 2))).toBe(true);
+    expect(wire.subarray(2, half).equals(wire.subarray(half + 2))).toBe(false);
+    transport.break();
+  });
+
+  it('has large messages compressed on another thread, from a size on', async () => {
+    const cases = [
+      [undefined, 32 * KIB, 0],
+      [undefined, 32 * KIB + 1, 1],
+      [false, 200_000, 0],
+      [0, 300, 1],
+      [1000, 1000, 0],
+      [1000, 1001, 1],
+    ] as const;
+    for (const [asyncDeflateThreshold, size, jobs] of cases) {
+      const { client, server, source } = pairOn(backend, {
+        compression: { asyncDeflateThreshold },
+      });
+      void client.send(new Uint8Array(size));
+      expect((await server.readMessage()).data.length).toBe(size);
+      expect([size, source.jobs]).toEqual([size, jobs]);
+      expect(client.stats.bytesOut).toBeLessThan(size / 2);
+      await client.close();
+    }
+  });
+
+  it('refers back to earlier messages as far as options and engines allow', async () => {
+    const sizeOfSecond = async (compression: object): Promise<number> => {
+      const { client, server } = pairOn(backend, { compression });
+      const noise = someText(new Random(5), 1500, 'noise');
+      await client.send(noise);
+      const first = client.stats.bytesOut;
+      await client.send(noise);
+      for (let i = 0; i < 2; i++) expect((await server.readMessage()).text()).toBe(noise);
+      const { bytesOut } = client.stats;
+      await client.close();
+      return bytesOut - first;
+    };
+    const alone = await sizeOfSecond({ mode: 'shared' });
+    const again = await sizeOfSecond({ mode: 'takeover' });
+    expect(again).toBeLessThan(alone / 10);
+    expect(await sizeOfSecond({ mode: 'takeover', takeoverEngines: 0 })).toBe(alone);
+    const known = { mode: 'takeover', takeoverEngines: 0, sendHistory: 2048 };
+    expect(await sizeOfSecond(known)).toBeLessThan(alone / 10);
+    // 1,500 bytes back is too far for a window of 2^9.
+    const narrow = { mode: 'takeover', clientMaxWindowBits: 9 };
+    expect(await sizeOfSecond(narrow)).toBeGreaterThan(alone / 2);
+  });
+});
