@@ -17,6 +17,7 @@ import type { DataType } from './message.ts';
 import { type FragmentSink, MessageWriter } from './message-writer.ts';
 import { BORROW_FROM, type Outbox } from './outbox.ts';
 import type { PreparedMessage } from './prepared-message.ts';
+import { rejected } from './promises.ts';
 import { utf8 } from './text.ts';
 
 /** Bytes that stay as they are until `free` is called. */
@@ -154,6 +155,8 @@ export class Writing implements FragmentSink {
       );
     }
     if (!this.#compresses(size, compress)) return outbox.message(type, bytes, start, end);
+    // An engine would read past their end, and that is the end of the process.
+    if (end > bytes.length) return rejected(lost());
     return outbox.refusal(size, undefined, 0) ?? this.#pack(type, bytes, start, end);
   }
 
@@ -344,4 +347,10 @@ export class Writing implements FragmentSink {
     this.#line ??= new Line();
     return this.#line.join(size, start, drop);
   }
+}
+
+function lost(): TypeError {
+  return new TypeError(
+    'websocket: bytes of a pending write were detached; leave them alone until its promise settles',
+  );
 }

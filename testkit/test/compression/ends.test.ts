@@ -12,6 +12,7 @@ import {
   CountingSource,
   isSame,
   KIB,
+  MIB,
   pack,
   pairOn,
   someText,
@@ -193,6 +194,32 @@ describe.each(BACKENDS)('the end of a compressed connection on %s', (backend) =>
       expect(errors.length).toBeLessThanOrEqual(texts.length);
     });
 
+    it.each([
+      ['on another thread', undefined],
+      ['here', false],
+    ] as const)(
+      'leaves out a message whose bytes were given away while it waited to be compressed %s',
+      async (_, asyncDeflateThreshold) => {
+        const { client, server, source } = pairOn(backend, {
+          maxBufferedAmount: false,
+          compression: { asyncDeflateThreshold },
+        });
+        // The one that is sent first has the next ones wait in line.
+        const writer = await server.nextWriter(TextMessage);
+        const bytes = new Uint8Array(LARGE).fill(65);
+        const sent = server.send(bytes);
+        const next = server.send('next');
+        structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+        await writer.close();
+        await expect(sent).rejects.toThrow('bytes of a pending write were detached');
+        await next;
+        expect((await client.readMessage()).text()).toBe('');
+        expect((await client.readMessage()).text()).toBe('next');
+        await client.close();
+        await idle(source);
+      },
+    );
+
     it('changes nothing about bytes that belong to others again', async () => {
       const { client, server, source } = pairOn(backend, { maxBufferedAmount: false });
       const bytes = Buffer.from(texts[0]!);
@@ -255,6 +282,64 @@ describe.each(BACKENDS)('the end of a compressed connection on %s', (backend) =>
       feed(frame(TextMessage, part('piece by piece'), { rsv: RSV1, fin: false }));
       expect(await (await conn.nextReader()).read(new Uint8Array(100))).toBe(14);
       transport.break();
+    });
+
+    it.each(['whole', 'a reader'])('closes cleanly, read %s', async (how) => {
+      const source = new CountingSource(backend);
+      const message = pack(someText(new Random(1), 100_000, 'noise'));
+      for (const split of [true, false]) {
+        const { conn, feed, frame, transport } = wiredOn(backend, { source });
+        const frames = split
+          ? Buffer.concat([
+              frame(TextMessage, message.subarray(0, 9000), { rsv: RSV1, fin: false }),
+              frame(CONTINUATION, message.subarray(9000)),
+            ])
+          : frame(TextMessage, message, { rsv: RSV1 });
+        const reading = how === 'whole' ? conn.readMessage() : conn.nextReader();
+        feed(frames.subarray(0, 10_000));
+        await turns();
+        const closing = conn.close();
+        await turns();
+        feed(frames.subarray(10_000), frame(8, Uint8Array.of(3, 232)));
+        transport.feedEnd();
+        expect(await closing).toMatchObject({ code: 1000, wasClean: true });
+        await reading.catch(() => {});
+      }
+      expect(source.inflaters).toBe(1);
+    });
+
+    it('gives all of it to who waits, then the end, whichever comes in the same turn', async () => {
+      for (const by of ['close frame', 'FIN', 'reset']) {
+        const wired = wiredOn(backend, { readLimit: false });
+        const { conn, feed, frame, transport } = wired;
+        const reading = conn.readMessage();
+        feed(frame(BinaryMessage, pack(Buffer.alloc(4 * MIB)), { rsv: RSV1 }));
+        if (by === 'close frame') feed(frame(8, Uint8Array.of(3, 232)));
+        if (by !== 'reset') transport.feedEnd();
+        else transport.break(new Error('reset'));
+        expect((await reading).data.length).toBe(4 * MIB);
+        const closeCode = by === 'close frame' ? 1000 : undefined;
+        await expect(conn.readMessage()).rejects.toMatchObject(
+          closeCode === undefined ? {} : { closeCode },
+        );
+        transport.break();
+        await conn.closed;
+        expect(wired.source.inflaters).toBe(1);
+      }
+    });
+
+    it('gives back its inflater when the read deadline strikes', async () => {
+      const source = new CountingSource(backend);
+      for (let i = 0; i < 3; i++) {
+        const { conn, feed, frame, transport } = wiredOn(backend, { source });
+        conn.setReadDeadline(Date.now() - 1);
+        feed(frame(TextMessage, part('half'), { rsv: RSV1, fin: false }));
+        await expect(conn.readMessage()).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
+        feed(frame(CONTINUATION, pack(Buffer.alloc(MIB))));
+        await turns();
+        transport.break();
+      }
+      expect(source.inflaters).toBeLessThanOrEqual(1);
     });
 
     it('lets more than 256 be read at a time, those beyond when they are complete', async () => {

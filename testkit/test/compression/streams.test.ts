@@ -260,6 +260,43 @@ describe.each(BACKENDS)('compressed streams on %s', (backend) => {
     },
   );
 
+  it('are none the worse for borrowed bytes that a handler has given to another thread', async () => {
+    const source = new CountingSource(backend);
+    const thief = pairOn(backend, {}, source);
+    let stolen = 0;
+    thief.server
+      .receive(({ data }) => {
+        structuredClone(data.buffer, { transfer: [data.buffer] });
+        stolen++;
+      })
+      .catch(() => {});
+    const sizes = [500, 5000, 30_000, 60_000];
+    for (const size of sizes) await thief.client.send('a'.repeat(size));
+    await until(() => stolen === sizes.length);
+    const other = pairOn(backend, {}, source);
+    for (const size of sizes) {
+      await other.client.send('a'.repeat(size));
+      expect((await other.server.readMessage()).text() === 'a'.repeat(size)).toBe(true);
+    }
+    await other.client.close();
+    await thief.client.close();
+  });
+
+  it('carry bytes of every shape, shared ones too, and lone surrogates as U+FFFD', async () => {
+    const { client, server } = pairOn(backend, { compression: { threshold: 0 } });
+    for (const size of [8, 5000, 40_000, 100_000]) {
+      const shared = new Uint8Array(new SharedArrayBuffer(size)).fill(66);
+      const all = [shared, shared.buffer, new DataView(shared.slice().buffer), Buffer.from(shared)];
+      for (const data of all) {
+        void client.send(data);
+        expect((await server.readMessage()).text() === 'B'.repeat(size)).toBe(true);
+      }
+      void client.send('\ud800x'.repeat(size));
+      expect((await server.readMessage()).text() === '\ufffdx'.repeat(size)).toBe(true);
+    }
+    await client.close();
+  });
+
   it('give messages of their own, that nobody writes to', async () => {
     const { client, server } = pairOn(backend, { maxBufferedAmount: false });
     const kept: Message[] = [];

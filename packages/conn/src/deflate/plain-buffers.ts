@@ -18,7 +18,10 @@ export class PlainBuffers implements LeaseHome {
   }
 
   takeBack(lease: Lease): boolean {
-    const size = classOf(lease.bytes.length);
+    const { length } = lease.bytes;
+    // Somebody has given it to another thread.
+    if (length === 0) return false;
+    const size = classOf(length);
     const free = this.#free[size]!;
     if (free.length >= KEPT[size]!) return false;
     free.push(lease);
