@@ -266,7 +266,7 @@ describe.each(BACKENDS)('compressed streams on %s', (backend) => {
     let stolen = 0;
     thief.server
       .receive(({ data }) => {
-        structuredClone(data.buffer, { transfer: [data.buffer] });
+        structuredClone(data.buffer, { transfer: [data.buffer as ArrayBuffer] });
         stolen++;
       })
       .catch(() => {});
