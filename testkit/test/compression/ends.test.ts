@@ -15,6 +15,7 @@ import {
   MIB,
   pack,
   pairOn,
+  SHARED,
   someText,
   TAKEOVER,
   turns,
@@ -240,7 +241,7 @@ describe.each(BACKENDS)('the end of a compressed connection on %s', (backend) =>
         for (let i = 0; i < 500; i++) {
           const wired = wiredOn(backend, {
             source,
-            deflate: TAKEOVER,
+            deflate: i % 2 === 0 ? TAKEOVER : SHARED,
             compression: { ...TAKEOVER_MODE, takeoverEngines: 2 },
           });
           conns.push(wired);
