@@ -173,6 +173,44 @@ describe.each(BACKENDS)('the end of a compressed connection on %s', (backend) =>
       await idle(source);
     });
 
+    it('keeps those that wait for a blocked transport within the bound', async () => {
+      const { conn, source, transport } = wiredOn(backend, { maxBufferedAmount: 500_000 });
+      transport.block();
+      const noise = someText(new Random(4), LARGE, 'noise');
+      const refused: unknown[] = [];
+      for (let i = 0; i < 20; i++) {
+        conn.send(`${noise}${i}`).catch((error: { code: unknown }) => refused.push(error.code));
+        expect(conn.bufferedAmount).toBeLessThanOrEqual(500_000);
+      }
+      await idle(source);
+      expect(conn.stats.messagesOut).toBe(20 - refused.length);
+      expect([...new Set(refused)]).toEqual(['WS_ERR_BACKPRESSURE']);
+      transport.drain();
+      await turns();
+      expect(conn.bufferedAmount).toBe(0);
+      transport.break();
+    });
+
+    it('is that of a handler that throws, or that drops the connection', async () => {
+      for (const how of ['throws', 'terminates'] as const) {
+        const { client, server, source } = pairOn(backend, {
+          compression: TAKEOVER_MODE,
+          maxBufferedAmount: false,
+        });
+        const reading = server.receive((message) => {
+          void server.send(message);
+          if (how === 'throws') throw new Error('the handler has failed');
+          server.terminate();
+        });
+        reading.catch(() => {});
+        for (const text of texts) void client.send(text);
+        if (how === 'throws') await expect(reading).rejects.toThrow('the handler has failed');
+        await Promise.all([client.closed, server.closed]);
+        await idle(source);
+        expect(historyBytesOf(source)).toBe(0);
+      }
+    });
+
     it('is a reset, over a socket', async () => {
       const before = historyBytesOf(nodeDeflate);
       const errors: unknown[] = [];

@@ -297,6 +297,28 @@ describe.each(BACKENDS)('compressed streams on %s', (backend) => {
     await client.close();
   });
 
+  it('are web streams too', async () => {
+    const { client, server } = pairOn(backend, { readLimit: false });
+    const sent = Buffer.from(someText(new Random(6), 3 * MIB, 'words'));
+    const writer = await client.nextWriter(BinaryMessage);
+    const source = new ReadableStream<Uint8Array>({
+      start(controller) {
+        for (let at = 0; at < sent.length; at += 100_000) {
+          controller.enqueue(sent.subarray(at, at + 100_000));
+        }
+        controller.close();
+      },
+    });
+    const piping = source.pipeTo(writer.writable());
+    const got: Uint8Array[] = [];
+    const sink = new WritableStream<Uint8Array>({ write: (piece) => void got.push(piece) });
+    await (await server.nextReader()).readable().pipeTo(sink);
+    await piping;
+    expect(isSame(Buffer.concat(got), sent)).toBe(true);
+    expect(client.stats.bytesOut).toBeLessThan(sent.length);
+    await client.close();
+  });
+
   it('give messages of their own, that nobody writes to', async () => {
     const { client, server } = pairOn(backend, { maxBufferedAmount: false });
     const kept: Message[] = [];
