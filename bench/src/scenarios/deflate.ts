@@ -21,7 +21,7 @@ on the wire, memory of an idle connection`;
 
 const HELP = `ws-bench deflate: ${SUMMARY}
 
-usage: ws-bench deflate [--quick] [--connections N] [--only CELL] [--profile DIR] [--json [FILE]]
+usage: ws-bench deflate [--quick] [--connections N] [--only CELL] [--pin] [--profile DIR] [--json [FILE]]
 
 A server of ours and one of ws, each in its own process, echo JSON-like text to a load process over
 bare sockets. Both agree to the same parameters and compress every message, however small. They take
@@ -45,6 +45,8 @@ after one echo of 1 KiB each, after 40 more; idle, garbage collected, and with a
 options
   --connections N  of the memory table; 1000
   --only CELL      only cells whose name has this in it: '64 B x 16 shared', 'takeover', 'memory'
+  --pin            one core for all threads of a server; else it has all that there are, since
+                   ws does its work on zlib's threads
   --profile DIR    leave a CPU profile of each of our servers there; slows us down
   --quick          short windows, 3 rounds, 400 connections: a first look, not figures to quote
   --json [FILE]    print one JSON document instead of tables, or write it to a file besides
@@ -59,6 +61,7 @@ export const deflate: Scenario = {
   options: {
     connections: { type: 'string' },
     only: { type: 'string', default: '' },
+    pin: { type: 'boolean', default: false },
     profile: { type: 'string' },
   },
   run,
@@ -79,7 +82,8 @@ async function run(values: Values): Promise<Report> {
   };
   const memoryRounds = withMemory ? (quick ? 1 : 3) : 0;
 
-  const cores = chooseCores();
+  const { server, load: loadCore } = chooseCores();
+  const cores: Cores = { server: values['pin'] === true ? server : undefined, load: loadCore };
   const progress = new Progress(cells.length + memoryRounds * MEMORY_SUBJECTS.length);
   const speed: CellResult[] = [];
   const memory: MemoryResult[] = [];
@@ -133,8 +137,9 @@ function memoryText(memory: readonly MemoryResult[], connections: number): strin
 }
 
 function pinning({ server, load }: Cores): string {
-  return load === undefined
-    ? 'no core of its own for either side'
+  if (load === undefined) return 'no core of its own for either side';
+  return server === undefined
+    ? `load on core ${load}, server on any`
     : `server on core ${server}, load on core ${load}`;
 }
 
