@@ -465,6 +465,27 @@ describe.each(BACKENDS)('the end of a compressed connection on %s', (backend) =>
     }
   });
 
+  it('without memory on another thread sends the message as it is', async () => {
+    const { client, server, source } = pairOn(backend, { compression: TAKEOVER_MODE });
+    source.failure = new Error('no memory');
+    const prepared = new PreparedMessage(TextMessage, texts[0]!);
+    void client.send(texts[0]!);
+    void client.writePreparedMessage(prepared);
+    for (let i = 0; i < 2; i++) {
+      expect((await server.readMessage()).text() === texts[0]).toBe(true);
+    }
+    expect(client.stats.bytesOut).toBeGreaterThan(2 * LARGE);
+    source.failure = undefined;
+    const before = client.stats.bytesOut;
+    void client.writePreparedMessage(prepared);
+    void client.send(texts[1]!);
+    for (const text of texts.slice(0, 2)) {
+      expect((await server.readMessage()).text() === text).toBe(true);
+    }
+    expect(client.stats.bytesOut - before).toBeLessThan(LARGE);
+    await client.close();
+  });
+
   it('leaves no history where peers may not refer back', async () => {
     const { client, server, source } = pairOn(backend);
     for (let i = 0; i < 20; i++) {

@@ -297,6 +297,20 @@ describe.each(BACKENDS)('compressed streams on %s', (backend) => {
     await client.close();
   });
 
+  it('carry fragments that no scratch buffer holds', async () => {
+    for (const from of ['client', 'server'] as const) {
+      const ends = pairOn(backend, { writeBufferSize: 300_000 });
+      const noise = pattern(700_000, 3);
+      const writer = await ends[from].nextWriter(BinaryMessage);
+      const reading = ends[from === 'client' ? 'server' : 'client'].readMessage();
+      await writer.write(noise);
+      await writer.close();
+      expect(isSame((await reading).data, noise)).toBe(true);
+      expect(ends[from].stats.framesOut).toBe(3);
+      await ends.client.close();
+    }
+  });
+
   it('are web streams too', async () => {
     const { client, server } = pairOn(backend, { readLimit: false });
     const sent = Buffer.from(someText(new Random(6), 3 * MIB, 'words'));

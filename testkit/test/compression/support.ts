@@ -89,10 +89,11 @@ export class CountingSource implements DeflateSource {
       if (!over) this.pending--;
       over = true;
     };
-    const cancel = nodeDeflate.deflateLater(job, (output) => {
+    const ended = (output: Uint8Array | undefined): void => {
       end();
-      done(output);
-    });
+      done(this.failure === undefined ? output : undefined);
+    };
+    const cancel = nodeDeflate.deflateLater(job, ended);
     return () => {
       end();
       cancel();
