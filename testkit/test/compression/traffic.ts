@@ -12,7 +12,7 @@ interface Lane {
 }
 
 /** Ways of sending a message, with what makes the next one different. */
-export const ROUTES = [
+const ROUTES = [
   'text',
   'bytes',
   'stream',
@@ -26,7 +26,7 @@ export const ROUTES = [
   'on',
   'ping',
 ] as const;
-export type Route = (typeof ROUTES)[number];
+type Route = (typeof ROUTES)[number];
 
 const LEVELS = [-2, -1, 0, 1, 3, 6, 9];
 
