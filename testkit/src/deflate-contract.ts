@@ -92,7 +92,8 @@ export function inflateWith(
       }
       if (status === InflateFinal) {
         if (++finals > 8) return { verdict: 'corrupt', plain };
-        engine.reset(historyOf(Buffer.concat([before, plain]).subarray(-WINDOW)), NO_LIMIT);
+        engine.limit = NO_LIMIT;
+        engine.reset(historyOf(Buffer.concat([before, plain]).subarray(-WINDOW)));
       } else if (room > 0) expect(produced).toBe(room);
     }
   }
@@ -215,7 +216,8 @@ export const deflateRules: readonly DeflateRule[] = [
         for (const pieces of [[100], [3, 100], [1]]) {
           for (const rooms of [[100], [5], [1]]) {
             const engine = engines.inflater();
-            engine.reset(undefined, 5);
+            engine.limit = 5;
+            engine.reset(undefined);
             const { verdict, plain } = inflateWith(engine, hex(bytes), { pieces, rooms });
             expect([bytes, verdict, plain.toString()]).toEqual([bytes, 'whole', text]);
             engine.close();
@@ -228,13 +230,16 @@ export const deflateRules: readonly DeflateRule[] = [
     says: 'refers back to the message before, without a reset and with its text as history',
     check(engines) {
       const engine = engines.inflater();
-      engine.reset(undefined, NO_LIMIT);
+      engine.limit = NO_LIMIT;
+      engine.reset(undefined);
       for (const bytes of ['f2 48 cd c9 c9 07 00', 'f2 00 11 00 00', 'f2 00 11 00 00']) {
         expect(inflateWith(engine, hex(bytes)).plain.toString()).toBe('Hello');
       }
-      engine.reset(historyOf(Buffer.from('Hello')), NO_LIMIT);
+      engine.limit = NO_LIMIT;
+      engine.reset(historyOf(Buffer.from('Hello')));
       expect(inflateWith(engine, hex('f2 00 11 00 00')).plain.toString()).toBe('Hello');
-      engine.reset(undefined, NO_LIMIT);
+      engine.limit = NO_LIMIT;
+      engine.reset(undefined);
       expect(inflateWith(engine, hex('f2 00 11 00 00')).verdict).toBe('corrupt');
       engine.close();
     },
@@ -269,7 +274,8 @@ export const deflateRules: readonly DeflateRule[] = [
         ['f3 48 cd c9 c9 07 00 f3 00 11 00 f2 00 11 00 00', 'HelloHelloHello'],
       ] as const) {
         for (const pieces of [[100], [1], [7, 1]]) {
-          engine.reset(undefined, NO_LIMIT);
+          engine.limit = NO_LIMIT;
+          engine.reset(undefined);
           const first = inflateWith(engine, hex(bytes), { pieces });
           expect([bytes, first.verdict, first.plain.toString()]).toEqual([bytes, 'whole', text]);
           const next = inflateWith(engine, hex('f2 00 11 00 00'), { pieces }, hello);
@@ -285,10 +291,12 @@ export const deflateRules: readonly DeflateRule[] = [
       const engine = engines.inflater();
       const finals = Buffer.alloc(40, hex('03 00'));
       for (const pieces of [[40], [1]]) {
-        engine.reset(undefined, NO_LIMIT);
+        engine.limit = NO_LIMIT;
+        engine.reset(undefined);
         expect(inflateWith(engine, finals, { pieces }).verdict).toBe('corrupt');
       }
-      engine.reset(undefined, NO_LIMIT);
+      engine.limit = NO_LIMIT;
+      engine.reset(undefined);
       const few = inflateWith(engine, Buffer.concat([finals.subarray(0, 16), hex('00')]));
       expect(few).toEqual({ verdict: 'whole', plain: Buffer.alloc(0) });
       engine.close();
@@ -298,7 +306,8 @@ export const deflateRules: readonly DeflateRule[] = [
     says: 'takes no bytes at all for an empty message, first and between others',
     check(engines) {
       const engine = engines.inflater();
-      engine.reset(undefined, NO_LIMIT);
+      engine.limit = NO_LIMIT;
+      engine.reset(undefined);
       for (const [bytes, text] of [
         ['', ''],
         ['00', ''],
@@ -330,7 +339,8 @@ export const deflateRules: readonly DeflateRule[] = [
     says: 'waits for more room when there is none',
     check(engines) {
       const inflater = engines.inflater();
-      inflater.reset(undefined, NO_LIMIT);
+      inflater.limit = NO_LIMIT;
+      inflater.reset(undefined);
       const message = hex('f2 48 cd c9 c9 07 00');
       const rooms = [0, 2, 0, 0, 3, 0, 1];
       expect(inflateWith(inflater, message, { rooms }).plain.toString()).toBe('Hello');
@@ -412,7 +422,8 @@ export const deflateRules: readonly DeflateRule[] = [
             const before = history ?? new Uint8Array(0);
             const message = withoutTail(pakoDeflate(plain, level, flushes));
             const inflater = engines.inflater();
-            inflater.reset(historyOf(before), plain.length);
+            inflater.limit = plain.length;
+            inflater.reset(historyOf(before));
             for (let i = 0; i < 2; i++) {
               const { verdict, plain: back } = inflateWith(inflater, message, portions);
               expect([verdict, back.equals(plain)]).toEqual(['whole', true]);
@@ -420,7 +431,8 @@ export const deflateRules: readonly DeflateRule[] = [
             const deflater = engines.deflater(level, 15);
             deflater.reset(historyOf(before));
             const ours = withoutTail(deflateWith(deflater, plain));
-            inflater.reset(historyOf(before), plain.length);
+            inflater.limit = plain.length;
+            inflater.reset(historyOf(before));
             const { verdict, plain: back } = inflateWith(inflater, ours, portions);
             expect([verdict, back.equals(plain)]).toEqual(['whole', true]);
             inflater.close();
@@ -436,7 +448,8 @@ export const deflateRules: readonly DeflateRule[] = [
     check(engines) {
       const history = randomBytes(WINDOW);
       const inflater = engines.inflater();
-      inflater.reset(historyOf(history), 258);
+      inflater.limit = 258;
+      inflater.reset(historyOf(history));
       const { verdict, plain } = inflateWith(inflater, farthestMatch());
       expect([verdict, plain.equals(history.subarray(0, 258))]).toEqual(['whole', true]);
       inflater.close();
@@ -458,7 +471,8 @@ export const deflateRules: readonly DeflateRule[] = [
           deflater.reset(undefined);
           const message = withoutTail(deflateWith(deflater, plain));
           for (const room of [size - 1, size, size + 1, 32_768]) {
-            inflater.reset(undefined, size);
+            inflater.limit = size;
+            inflater.reset(undefined);
             const { verdict, plain: back } = inflateWith(inflater, message, { rooms: [room] });
             expect([verdict, back.equals(plain)]).toEqual(['whole', true]);
           }
@@ -474,7 +488,8 @@ export const deflateRules: readonly DeflateRule[] = [
       const deflater = engines.deflater(6, 15);
       deflater.reset(undefined);
       const inflater = engines.inflater();
-      inflater.reset(undefined, NO_LIMIT);
+      inflater.limit = NO_LIMIT;
+      inflater.reset(undefined);
       const output = new Uint8Array(1000);
       for (let i = 0; i < 20; i++) {
         const plain = prose(200, i);
@@ -496,14 +511,16 @@ export const deflateRules: readonly DeflateRule[] = [
       expect(size / bomb.length).toBeGreaterThan(900);
       const inflater = engines.inflater();
       for (const limit of [0, 1, 1000, 65_536, size - 1]) {
-        inflater.reset(undefined, limit);
+        inflater.limit = limit;
+        inflater.reset(undefined);
         const output = new Uint8Array(limit + 21).fill(CANARY);
         const status = inflater.write(bomb, 0, bomb.length, true, output, 10, limit + 11);
         expect([InflateMore, InflateTooLong]).toContain(status);
         if (status === InflateMore) expect(inflater.produced).toBe(limit + 1);
         expectIntact(output, limit + 1);
       }
-      inflater.reset(undefined, size);
+      inflater.limit = size;
+      inflater.reset(undefined);
       const { verdict, plain } = inflateWith(inflater, bomb, { rooms: [size] });
       expect([verdict, plain.length]).toEqual(['whole', size]);
       inflater.close();
@@ -527,7 +544,8 @@ export const deflateRules: readonly DeflateRule[] = [
         deflater.close();
         let whole = 0;
         for (let size = 1; size < message.length; size++) {
-          inflater.reset(undefined, plain.length);
+          inflater.limit = plain.length;
+          inflater.reset(undefined);
           const { verdict, plain: back } = inflateWith(inflater, message.subarray(0, size));
           if (verdict === 'corrupt') continue;
           // The first byte of a stored block is an empty message, and the first flush without its tail a shorter one.
@@ -536,7 +554,8 @@ export const deflateRules: readonly DeflateRule[] = [
           whole++;
         }
         expect(whole).toBeLessThanOrEqual(1);
-        inflater.reset(undefined, plain.length);
+        inflater.limit = plain.length;
+        inflater.reset(undefined);
         expect(inflateWith(inflater, message).plain.equals(plain)).toBe(true);
       }
       inflater.close();
@@ -547,7 +566,8 @@ export const deflateRules: readonly DeflateRule[] = [
     check(engines) {
       const inflater = engines.inflater();
       const cut = '444fb90dc3400c5bc5f004474a4e916dce4100172952a4a2970f8e3ad80d';
-      inflater.reset(undefined, NO_LIMIT);
+      inflater.limit = NO_LIMIT;
+      inflater.reset(undefined);
       expect(inflateWith(inflater, hex(cut)).verdict).toBe('corrupt');
       inflater.close();
     },
@@ -559,9 +579,11 @@ export const deflateRules: readonly DeflateRule[] = [
       const good = hex('f2 48 cd c9 c9 07 00');
       const bad = hex('ff 48 cd c9 c9 07 00');
       for (let i = 0; i < 1000; i++) {
-        inflater.reset(undefined, 5);
+        inflater.limit = 5;
+        inflater.reset(undefined);
         expect(inflateWith(inflater, bad).verdict).toBe('corrupt');
-        inflater.reset(undefined, 5);
+        inflater.limit = 5;
+        inflater.reset(undefined);
         expect(inflateWith(inflater, good).plain.toString()).toBe('Hello');
       }
       inflater.close();
@@ -575,7 +597,8 @@ export const deflateRules: readonly DeflateRule[] = [
         const inflater = engines.inflater();
         const history = i % 2 === 0 ? undefined : historyOf(prose(3000, i));
         deflater.reset(history);
-        inflater.reset(history, NO_LIMIT);
+        inflater.limit = NO_LIMIT;
+        inflater.reset(history);
         return { deflater, inflater };
       });
       for (let round = 0; round < 30; round++) {

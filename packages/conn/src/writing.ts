@@ -25,7 +25,7 @@ interface KeptBytes {
   readonly bytes: Uint8Array;
   readonly start: number;
   readonly end: number;
-  free(): void;
+  readonly free: () => void;
 }
 
 /** What the writing side asks of its connection. */

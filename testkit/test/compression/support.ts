@@ -125,8 +125,16 @@ class CountingInflater implements Inflater {
     this.#engine = engine;
   }
 
-  reset(history: History | undefined, limit: number): void {
-    this.#engine.reset(history, limit);
+  get limit(): number {
+    return this.#engine.limit;
+  }
+
+  set limit(bytes: number) {
+    this.#engine.limit = bytes;
+  }
+
+  reset(history: History | undefined): void {
+    this.#engine.reset(history);
   }
 
   write(

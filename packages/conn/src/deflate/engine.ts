@@ -9,7 +9,7 @@ export const MORE = 1;
 export const FINAL = 2;
 /** The input is no DEFLATE, or not whole at the end of its message. */
 export const CORRUPT = -1;
-/** More plain bytes than `reset` allowed: engines that cannot stop in time say so in place of giving them. */
+/** More plain bytes than `limit` allows: engines that cannot stop in time say so in place of giving them. */
 export const TOO_LONG = -2;
 /** What {@link Inflater.write} says: one of the constants above. */
 export type InflateStatus = 0 | 1 | 2 | -1 | -2;
@@ -30,14 +30,10 @@ export interface Inflater {
   /** Bytes of input that the last `write` has used, and bytes that it has put out. */
   used: number;
   produced: number;
-  /**
-   * Begins anew, after whatever came before, also after `CORRUPT`.
-   *
-   * @param history - What the stream may refer back to.
-   * @param limit - The most plain bytes that the message may have from here on; a hint for engines that cannot be
-   *   stopped in between.
-   */
-  reset(history: History | undefined, limit: number): void;
+  /** The most plain bytes that the message may have in all: for engines that cannot be stopped in between. */
+  limit: number;
+  /** Begins anew, after whatever came before, also after `CORRUPT`. `history`: what the stream may refer back to. */
+  reset(history: History | undefined): void;
   /**
    * Inflates `input[from, to)` into `output[at, end)`, as far as there is room.
    *

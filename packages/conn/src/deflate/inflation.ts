@@ -26,8 +26,8 @@ export class Inflation {
   #end = 0;
   #last = false;
   #finals = 0;
-  /** What the engine was told last. */
-  #limit = 0;
+  /** Plain bytes of the message so far. */
+  #plain = 0;
   /** Collects the message when there is no engine to inflate it with as it comes. */
   #collecting = false;
   #collected: Assembly | undefined;
@@ -66,6 +66,7 @@ export class Inflation {
   /** A message begins. */
   begin(): void {
     this.#finals = 0;
+    this.#plain = 0;
     this.#collecting = !this.#engines.mayLeaseInflater;
   }
 
@@ -94,7 +95,7 @@ export class Inflation {
     this.more = false;
     if (this.#collecting && !this.#last) return 0;
     try {
-      this.#seat ??= this.#open(limit);
+      this.#seat ??= this.#open();
       return this.#run(this.#seat, output, room, limit);
     } catch (error) {
       if (this.#seat !== undefined) this.#engines.loseInflater(this.#seat);
@@ -105,6 +106,7 @@ export class Inflation {
 
   #run(seat: Seat<Inflater>, output: Uint8Array, room: number, limit: number): number {
     const { engine } = seat;
+    engine.limit = this.#plain + limit;
     let at = 0;
     for (;;) {
       const status: InflateStatus = engine.write(
@@ -128,13 +130,14 @@ export class Inflation {
       if (this.#takeover || !complete) this.#remember(output, before, at);
       if (status !== FINAL) {
         this.more = status !== DONE;
+        this.#plain += at;
         return at;
       }
       if (++this.#finals > MAX_FINALS) {
         seat.owner = undefined;
         return -1;
       }
-      engine.reset(this.#history, limit - at);
+      engine.reset(this.#history);
     }
   }
 
@@ -166,12 +169,11 @@ export class Inflation {
     this.#history.append(bytes, start, end);
   }
 
-  #open(limit: number): Seat<Inflater> {
+  #open(): Seat<Inflater> {
     const seat = this.#engines.takeInflater(this);
     this.#seat = seat;
-    if (!this.#takeover || seat.owner !== this || limit !== this.#limit) {
-      seat.engine.reset(this.#takeover ? this.#history : undefined, limit);
-      this.#limit = limit;
+    if (!this.#takeover || seat.owner !== this) {
+      seat.engine.reset(this.#takeover ? this.#history : undefined);
     }
     seat.owner = this.#takeover ? this : undefined;
     return seat;

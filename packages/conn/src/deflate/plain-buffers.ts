@@ -14,7 +14,7 @@ export class PlainBuffers implements LeaseHome {
   /** A buffer for about `bytes` bytes: larger ones than the largest are not lent. */
   take(bytes: number): Lease {
     const size = classOf(bytes);
-    return this.#free[size]!.pop() ?? new Lease(new Uint8Array(SIZES[size]!), this);
+    return this.#free[size]!.pop() ?? new Lease(new Uint8Array(SIZES[size]), this);
   }
 
   takeBack(lease: Lease): boolean {
@@ -23,7 +23,7 @@ export class PlainBuffers implements LeaseHome {
     if (length === 0) return false;
     const size = classOf(length);
     const free = this.#free[size]!;
-    if (free.length >= KEPT[size]!) return false;
+    if (free.length >= KEPT[size]) return false;
     free.push(lease);
     return true;
   }

@@ -35,7 +35,7 @@ interface Inflated {
 export class OneshotInflater implements Inflater {
   used = 0;
   produced = 0;
-  #limit = 0;
+  limit = 0;
   /** Plain bytes from before the message. */
   #history: Uint8Array = NONE;
   /** Plain bytes of the message: those up to `#given` are handed out. */
@@ -54,8 +54,7 @@ export class OneshotInflater implements Inflater {
   #ended = false;
   #corrupt = false;
 
-  reset(history: History | undefined, limit: number): void {
-    this.#limit = limit;
+  reset(history: History | undefined): void {
     this.#history = NONE;
     if (history !== undefined && history.length > 0) {
       this.#history = new Uint8Array(history.length);
@@ -126,7 +125,7 @@ export class OneshotInflater implements Inflater {
       const inflated = this.#attempt(prefix, last);
       if (typeof inflated === 'number') return inflated;
       this.#plain = join(this.#plain.subarray(0, this.#base), inflated.buffer, prefix);
-      if (this.#plain.length > this.#limit) return InflateTooLong;
+      if (this.#plain.length > this.limit) return InflateTooLong;
       const used = inflated.engine.bytesWritten - (prefix > 0 ? prefix + STORED_HEADER : 0);
       if (last && !this.#isWhole(used - this.#size, prefix)) return InflateCorrupt;
       if (used >= this.#size) break;
@@ -171,7 +170,7 @@ export class OneshotInflater implements Inflater {
     }
     stream.set(this.#input.subarray(0, this.#size), header);
     stream.set(ending, header + this.#size);
-    const left = prefix + this.#limit - this.#base;
+    const left = prefix + this.limit - this.#base;
     try {
       // The types do not know `info`.
       return inflateRawSync(stream, {

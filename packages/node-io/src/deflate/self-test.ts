@@ -28,7 +28,8 @@ export function selfTest({ inflater, deflater }: Engines): void {
       expect(whole && deflate.used === plain.length && size > 0, 'deflates');
 
       // Into a room that is too small, and on behind it.
-      inflate.reset(context, plain.length);
+      inflate.limit = plain.length;
+      inflate.reset(context);
       const first = inflate.write(packed, 0, size, true, output, 0, ROOM);
       expect(first === InflateMore && inflate.produced === ROOM, 'stops where the room ends');
       const rest = inflate.write(packed, inflate.used, size, true, output, ROOM, output.length);
@@ -38,10 +39,13 @@ export function selfTest({ inflater, deflater }: Engines): void {
         'inflates to the same',
       );
 
-      inflate.reset(context, plain.length);
+      inflate.limit = plain.length;
+
+      inflate.reset(context);
       const cut = inflate.write(packed, 0, size - 1, true, output, 0, output.length);
       expect(cut === InflateCorrupt, 'finds what is cut off');
-      inflate.reset(context, plain.length);
+      inflate.limit = plain.length;
+      inflate.reset(context);
       // A block of a type that does not exist (RFC 1951, section 3.2.3).
       packed[0] = 0x07;
       const broken = inflate.write(packed, 0, size, true, output, 0, output.length);

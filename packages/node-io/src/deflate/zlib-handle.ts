@@ -83,6 +83,8 @@ export class ZlibHandle {
     at: number,
     end: number,
   ): boolean {
+    // Node ends the process for it.
+    if (to > input.length || end > output.length) throw new RangeError('zlib: beyond the buffer');
     this.#failed = false;
     this.#handle!.writeSync(flush, input, from, to - from, output, at, end - at);
     // What is left is not told after a failure.
