@@ -7,8 +7,6 @@ import { TimeoutError } from '@ws/conn';
 export class Bounds {
   /** Aborts with a TimeoutError, or with the reason of the caller's signal. */
   readonly signal: AbortSignal;
-  /** The whole of the handshake's time, in milliseconds; Infinity for no end. */
-  readonly timeout: number;
   /** With whom, for the message of the timeout. */
   peer = '';
   /** What is going on, for the message of the timeout. */
@@ -20,7 +18,6 @@ export class Bounds {
   /** @param timeout - Milliseconds; Infinity for none. */
   constructor(timeout: number, outer: AbortSignal | undefined) {
     this.signal = this.#controller.signal;
-    this.timeout = timeout;
     this.#outer = outer;
     if (outer?.aborted) {
       this.#onAbort();

@@ -1,18 +1,22 @@
-import { Duplex } from 'node:stream';
+import { isIP } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { TransportError } from '@ws/conn';
 import type { Bounds } from './bounds.ts';
 import { checkOpen, type Guard } from './guard.ts';
 import type { Proxy } from './proxy.ts';
 import type { DialAddress } from './url.ts';
 
-/** What the library asks the proxy for: a way to authenticate, then perhaps to take the password, then the connection. */
-type Question = 'ways' | 'password' | 'connection';
+// SOCKS 5 is three questions and three short answers. What libraries for it leave behind (a timer of half a minute for
+// each connection, bytes that came early as an event nobody may hear) is more than what it takes.
 
 const VERSION = 5;
-const PASSWORD_VERSION = 1;
+const NO_AUTHENTICATION = 0;
+const USER_AND_PASSWORD = 2;
 const NO_WAY = 0xff;
-/** The greatest that setTimeout takes, in milliseconds: 24 days. */
-const MAX_TIMER = 2 ** 31 - 1;
+const CONNECT = 1;
+const IPV4 = 1;
+const NAME = 3;
+const IPV6 = 4;
 
 /** RFC 1928, section 6, the replies from 1 on. */
 const REFUSALS = [
@@ -39,172 +43,130 @@ export async function socksTunnel(
   address: DialAddress,
   bounds: Bounds,
 ): Promise<void> {
-  const { host, port } = address;
   const { credentials } = proxy;
   checkOpen(line.stream);
-  if (Buffer.byteLength(host) > 255) {
-    throw new TransportError('a SOCKS proxy takes no host name of more than 255 bytes');
+  // Made before anything is sent, since it may fail.
+  const request = Buffer.of(VERSION, CONNECT, 0, ...addressBytes(address), ...u16(address.port));
+  const talk = new Talk(line, proxy, bounds);
+
+  const ways =
+    credentials === undefined ? [NO_AUTHENTICATION] : [NO_AUTHENTICATION, USER_AND_PASSWORD];
+  talk.say(Buffer.of(VERSION, ways.length, ...ways));
+  const [version, way = NO_WAY] = await talk.hear(2);
+  talk.check(version === VERSION, 'is no SOCKS 5 proxy');
+  talk.check(
+    way !== NO_WAY,
+    credentials === undefined ? 'wants a user and a password' : 'takes no user and password',
+  );
+  talk.check(ways.includes(way), 'chose a way to authenticate that was not offered');
+
+  if (way === USER_AND_PASSWORD) {
+    const { user, password } = credentials!;
+    talk.say(Buffer.of(1, ...counted(user), ...counted(password)));
+    const [authVersion, status] = await talk.hear(2);
+    talk.check(authVersion === 1, 'answered the user and password with no such answer');
+    talk.check(status === 0, 'refused the user and password');
   }
-  const { SocksClient } = await bounds.race(import('socks'));
-  const talk = new Talk(line, proxy, address);
-  try {
-    const granted = SocksClient.createConnection({
-      command: 'connect',
-      destination: { host, port },
-      proxy: {
-        type: VERSION,
-        host: proxy.address.host,
-        port: proxy.address.port,
-        ...(credentials && { userId: credentials.user, password: credentials.password }),
-      },
-      existing_socket: talk,
-      // Its timer cannot be cleared. It keeps no process alive, and what it holds is what is given here: the
-      // credentials, not the stream. Begun later than that of the bounds and as long, it never comes first.
-      timeout: Math.min(bounds.timeout, MAX_TIMER),
-    }).then(
-      // Of an address of unknown type it makes none.
-      ({ remoteHost }) => talk.check(remoteHost !== undefined),
-      // Its error holds the credentials, so it goes no further.
-      () => talk.check(false),
-    );
-    talk.listen();
-    await bounds.race(Promise.race([talk.broken, granted]));
-  } finally {
-    talk.destroy();
+
+  talk.say(request);
+  const [replyVersion, reply = 0, , type] = await talk.hear(4);
+  talk.check(replyVersion === VERSION, 'answered the request with no such answer');
+  if (reply !== 0) {
+    const why = REFUSALS[reply - 1] ?? 'for a reason without a name';
+    throw talk.fault(`refused ${String(address)}: ${why} (reply ${reply})`);
+  }
+  // The address it connects from: of no use, but it stands before the server's first byte.
+  if (type === IPV4) await talk.hear(4 + 2);
+  else if (type === IPV6) await talk.hear(16 + 2);
+  else {
+    talk.check(type === NAME, 'answered with an address of unknown type');
+    const [length = 0] = await talk.hear(1);
+    await talk.hear(length + 2);
   }
 }
 
-/**
- * The socket that the library gets, between it and the stream. It lets through what the library asks, and the answers
- * byte by byte, so that the library cannot take what comes behind them; it sees to what the library overlooks, and has
- * the words for what was wrong.
- */
-class Talk extends Duplex {
-  /** Rejects when the stream is over, or an answer is wrong that the library takes. */
-  readonly broken: Promise<never>;
-  #break!: (error: TransportError) => void;
-  #line: Guard | undefined;
+/** One side of the conversation: what it reads is exactly what it asked for, the rest stays in the stream. */
+class Talk {
+  readonly #line: Guard;
+  readonly #stream: Duplex;
   readonly #proxy: Proxy;
-  readonly #address: DialAddress;
-  #question: Question = 'ways';
-  /** The answer to it, as far as it came. */
-  #answer: number[] = [];
+  readonly #bounds: Bounds;
 
-  constructor(line: Guard, proxy: Proxy, address: DialAddress) {
-    super();
+  constructor(line: Guard, proxy: Proxy, bounds: Bounds) {
     this.#line = line;
+    this.#stream = line.stream;
     this.#proxy = proxy;
-    this.#address = address;
-    this.broken = new Promise((_, reject) => {
-      this.#break = reject;
+    this.#bounds = bounds;
+  }
+
+  say(bytes: Buffer): void {
+    this.#stream.write(bytes);
+  }
+
+  /** @throws TransportError when the stream ends before `size` bytes; the reason of the bounds when they end. */
+  async hear(size: number): Promise<Buffer> {
+    const stream = this.#stream;
+    let onReadable!: () => void;
+    let onClose!: () => void;
+    const heard = new Promise<Buffer>((resolve, reject) => {
+      onClose = () => {
+        const message = `the connection broke before the proxy ${String(this.#proxy.address)} answered`;
+        reject(new TransportError(message, { cause: this.#line.error }));
+      };
+      onReadable = () => {
+        const bytes = stream.read(size) as Buffer | null;
+        if (bytes === null) return;
+        // At once: another event before the wait is over would take bytes of the next answer.
+        stream.off('readable', onReadable);
+        // At the end of the stream a read gives what there is.
+        if (bytes.length === size) resolve(bytes);
+        else onClose();
+      };
     });
-  }
-
-  /** Begins to read; the library has asked its first question. */
-  listen(): void {
-    const { stream } = this.#line!;
-    stream.on('readable', this.#onReadable);
-    stream.on('end', this.#onClose);
-    stream.on('close', this.#onClose);
-    if (stream.destroyed) this.#onClose();
-    else this.#onReadable();
-  }
-
-  /** @throws TransportError that says what is wrong with the last answer, unless it `holds`. */
-  check(holds: boolean): void {
-    if (!holds) throw this.#fault();
-  }
-
-  override _read(): void {
-    // What comes is emitted below, when it comes.
-  }
-
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    const question =
-      chunk[0] === PASSWORD_VERSION ? 'password' : this.#answer.length > 0 ? 'connection' : 'ways';
-    if (this.#overlooked(question)) {
-      this.#break(this.#fault());
-    } else {
-      this.#question = question;
-      this.#answer = [];
-      this.#say(chunk);
-    }
-    done();
-  }
-
-  override _destroy(_error: Error | null, done: () => void): void {
-    const stream = this.#line?.stream;
-    stream?.off('readable', this.#onReadable);
-    stream?.off('end', this.#onClose);
-    stream?.off('close', this.#onClose);
-    // The library's timer holds this object, and shall not hold the connection.
-    this.#line = undefined;
-    done();
-  }
-
-  #say(chunk: Buffer): void {
+    stream.on('readable', onReadable);
+    stream.on('end', onClose);
+    stream.on('close', onClose);
+    onReadable();
     try {
-      this.#line?.stream.write(chunk);
-    } catch (error) {
-      // Of a stream of the caller's. What is thrown into the library ends the process.
-      this.#break(this.#broke(error));
+      return await this.#bounds.race(heard);
+    } finally {
+      stream.off('readable', onReadable);
+      stream.off('end', onClose);
+      stream.off('close', onClose);
     }
-    // Later: only behind this call the library notes what it waits for.
-    process.nextTick(this.#onReadable);
   }
 
-  /** Whether the library goes on to `question` behind an answer that it should not have taken. */
-  #overlooked(question: Question): boolean {
-    // It gives an empty user and password to who asks for one, though it has none and offered none.
-    if (question === 'password') return this.#proxy.credentials === undefined;
-    return this.#question === 'password' && this.#answer[0] !== PASSWORD_VERSION;
+  check(holds: boolean, otherwise: string): void {
+    if (!holds) throw this.fault(otherwise);
   }
 
-  /** Whether the library waits for a byte. While it thinks about an answer, one more would be its end. */
-  get #waits(): boolean {
-    const answered = this.#question !== 'connection' && this.#answer.length === 2;
-    return !answered && this.listenerCount('data') > 0;
+  fault(what: string): TransportError {
+    return new TransportError(`the SOCKS proxy ${String(this.#proxy.address)} ${what}`);
   }
+}
 
-  readonly #onReadable = (): void => {
-    while (this.#line !== undefined && this.#waits) {
-      const byte = this.#line.stream.read(1) as Buffer | null;
-      if (byte === null) return;
-      this.#answer.push(byte[0]!);
-      // Not pushed: when this returns, the library has acted on it.
-      this.emit('data', byte);
-    }
-  };
-
-  readonly #onClose = (): void => {
-    this.#break(this.#broke(this.#line?.error ?? this.#line?.stream.errored ?? undefined));
-  };
-
-  #broke(cause: unknown): TransportError {
-    const message = `the connection broke before the proxy ${String(this.#proxy.address)} answered`;
-    return new TransportError(message, { cause });
+function addressBytes({ host }: DialAddress): number[] {
+  const version = isIP(host);
+  if (version === 4) return [IPV4, ...host.split('.').map(Number)];
+  if (version === 6) return [IPV6, ...ipv6Bytes(host)];
+  if (Buffer.byteLength(host) > 255) {
+    throw new TransportError('a SOCKS proxy takes no host name of more than 255 bytes');
   }
+  return [NAME, ...counted(host)];
+}
 
-  #fault(): TransportError {
-    return new TransportError(`the SOCKS proxy ${String(this.#proxy.address)} ${this.#wrong()}`);
-  }
+/** From the form that a URL has: hexadecimal groups, and at most one `::` for those that are 0. */
+function ipv6Bytes(host: string): number[] {
+  const [before = [], after = []] = host.split('::').map((part) => part.split(':').filter(Boolean));
+  const zeros = Array.from({ length: 8 - before.length - after.length }, () => '0');
+  return [...before, ...zeros, ...after].flatMap((group) => u16(Number.parseInt(group, 16)));
+}
 
-  #wrong(): string {
-    const [version, value = 0] = this.#answer;
-    if (this.#question === 'ways') {
-      if (version !== VERSION) return 'is no SOCKS 5 proxy';
-      if (value !== NO_WAY) return 'chose a way to authenticate that was not offered';
-      return this.#proxy.credentials === undefined
-        ? 'wants a user and a password'
-        : 'takes no user and password';
-    }
-    if (this.#question === 'password') {
-      if (version === PASSWORD_VERSION) return 'refused the user and password';
-      return 'answered the user and password with no such answer';
-    }
-    if (version !== VERSION) return 'answered the request with no such answer';
-    if (value === 0) return 'answered with an address of unknown type';
-    const why = REFUSALS[value - 1] ?? 'for a reason without a name';
-    return `refused ${String(this.#address)}: ${why} (reply ${value})`;
-  }
+function counted(text: string): number[] {
+  const bytes = Buffer.from(text);
+  return [bytes.length, ...bytes];
+}
+
+function u16(value: number): number[] {
+  return [value >> 8, value & 0xff];
 }
