@@ -53,7 +53,6 @@ export {
   type WriteOptions,
 } from '@ws/conn';
 export type { ProxyOption, ProxyRequest } from './choose-proxy.ts';
-export type { NetDial } from './connect.ts';
 export type { CookieJar } from './cookies.ts';
 export {
   type Dialed,
@@ -63,6 +62,7 @@ export {
   type HandshakeResponse,
 } from './dialer.ts';
 export { BadHandshakeError, type RefusedResponse } from './errors.ts';
+export type { NetDial } from './given-stream.ts';
 export type { DialerOptions, DialOptions } from './options.ts';
 export { type Environment, proxyFromEnvironment } from './proxy-environment.ts';
 export {
