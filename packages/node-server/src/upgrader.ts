@@ -1,22 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { WebSocketError } from '@ws/codec';
-import { CloseCode, Conn } from '@ws/conn';
+import { Conn } from '@ws/conn';
 import { nodeHost, socketTransport } from '@ws/node-io';
 import { readAuth } from './authenticate.ts';
 import { checkKey, checkOneOrigin, checkRequest } from './check-request.ts';
 import type { ConnHandler, Routes, UpgradeListener } from './conn-handler.ts';
 import { HandshakeError, type HeaderPair, serverFault } from './errors.ts';
-import {
-  answered,
-  earlierResponse,
-  Handshake,
-  isAnswered,
-  isRead,
-  isThenable,
-  ownResponse,
-} from './handshake.ts';
+import { answered, Handshake, isThenable } from './handshake.ts';
 import { type HeadersInput, headerOf, headerPairs, RequestHeaders } from './headers.ts';
+import { isAnswered, isRead } from './http-socket.ts';
 import { Limits, type Slot } from './limits.ts';
 import { checkExtensions, selectSubprotocol } from './negotiate.ts';
 import {
@@ -24,9 +16,10 @@ import {
   checkUpgraderOptions,
   type UpgraderOptions,
   type UpgraderPlan,
-  warn,
 } from './options.ts';
-import { endAnswered, endRefused, refusal, switchingProtocols } from './respond.ts';
+import { endFailed } from './refuse.ts';
+import { Reports } from './reports.ts';
+import { switchingProtocols } from './respond.ts';
 import { anyPath, type Found, type Router, RouteTable } from './routes.ts';
 
 interface Accepted<Auth> {
@@ -52,11 +45,13 @@ interface Accepted<Auth> {
 export class Upgrader<Result = undefined> {
   readonly #plan: UpgraderPlan<Result>;
   readonly #limits: Limits;
+  readonly #reports: Reports;
 
   /** @throws TypeError, RangeError that names the option, also one that does not exist. */
   constructor(options: UpgraderOptions<Result> = {}) {
     this.#plan = checkUpgraderOptions(options);
     this.#limits = new Limits(this.#plan.limits);
+    this.#reports = new Reports(this.#plan.report);
   }
 
   /**
@@ -117,7 +112,7 @@ export class Upgrader<Result = undefined> {
     return (req, socket, head) => {
       this.#accept(req, socket, head, undefined, router).then(
         ({ conn, auth, found }) => this.#run(found!, conn, req, auth),
-        (error: unknown) => this.#report(error),
+        (error: unknown) => this.#reports.handshake(error),
       );
     };
   }
@@ -140,30 +135,7 @@ export class Upgrader<Result = undefined> {
 
   /** Apart, so that what it makes closes over the connection alone. */
   #failureOf(conn: Conn): (error: unknown) => void {
-    return (error) => {
-      void conn.close(CloseCode.InternalServerErr);
-      this.#report(error);
-    };
-  }
-
-  #report(error: unknown): void {
-    if (error instanceof HandshakeError) {
-      // 500 as the application's own refusal has no cause: nothing failed.
-      if (error.status === 500 && 'cause' in error) void this.#tell(error.cause ?? error);
-    } else if (!(error instanceof WebSocketError)) {
-      // A connection that ends badly ends the loop that reads it: nothing that its server did wrong.
-      void this.#tell(error);
-    }
-  }
-
-  /** A report that fails is told of by the default one. */
-  async #tell(error: unknown): Promise<void> {
-    try {
-      const told: unknown = this.#plan.report(error);
-      await told;
-    } catch (fault) {
-      warn(fault);
-    }
+    return (error) => this.#reports.handler(conn, error);
   }
 
   async #accept(
@@ -178,36 +150,19 @@ export class Upgrader<Result = undefined> {
     try {
       const extra = headerPairs(input);
       slot = this.#limits.take(req);
+      handshake.onGone = () => slot?.leave();
       const accepted = await this.#negotiate(handshake, req, socket, extra, router);
       this.#keep(slot, accepted.conn);
       return accepted;
     } catch (error) {
-      handshake.release();
       try {
-        await this.#end(handshake, req, socket, error);
+        await endFailed(handshake, req, socket, error, this.#plan.error);
       } finally {
         slot?.free();
       }
       throw error;
     } finally {
       slot?.settled();
-    }
-  }
-
-  /** What becomes of a socket whose handshake has failed. */
-  async #end(
-    handshake: Handshake,
-    req: IncomingMessage,
-    socket: Duplex,
-    error: unknown,
-  ): Promise<void> {
-    if (isAnswered(req, socket)) {
-      // Where Node reads the socket it goes on to the next request.
-      if (!isRead(socket)) endAnswered(socket, ownResponse(req, socket));
-    } else if (error instanceof HandshakeError && earlierResponse(req, socket) === undefined) {
-      await this.#refuse(handshake, req, socket, error);
-    } else {
-      socket.destroy();
     }
   }
 
@@ -241,7 +196,8 @@ export class Upgrader<Result = undefined> {
     handshake.end(req);
     socket.write(switchingProtocols(key, subprotocol, extra), 'latin1');
     const { highWaterMark } = this.#plan;
-    const conn = new Conn(socketTransport(socket, { highWaterMark }), {
+    const head = handshake.takeEarly();
+    const conn = new Conn(socketTransport(socket, { head, highWaterMark }), {
       ...this.#plan.conn,
       role: 'server',
       host: nodeHost,
@@ -271,23 +227,6 @@ export class Upgrader<Result = undefined> {
     );
     return readAuth<Result>(result);
   }
-
-  async #refuse(
-    handshake: Handshake,
-    req: IncomingMessage,
-    socket: Duplex,
-    error: HandshakeError,
-  ): Promise<void> {
-    try {
-      const { error: answer } = this.#plan;
-      if (answer === undefined) socket.write(refusal(error, req.method));
-      else await handshake.answered(answer(req, socket, error.status, error));
-      endRefused(socket);
-    } catch (fault) {
-      socket.destroy();
-      throw fault;
-    }
-  }
 }
 
 /** Asks a function of the application, in the time that the handshake has. */
@@ -296,11 +235,12 @@ async function ask<T>(
   name: string,
   question: () => T | PromiseLike<T>,
 ): Promise<T> {
+  handshake.checkClient();
   try {
     return await handshake.wait(question());
   } catch (error) {
-    // The client is gone, or the time is up.
-    if (handshake.failure !== undefined && error === handshake.failure) throw error;
+    // The client is gone, or the time is up: that is why it failed.
+    if (handshake.failure !== undefined) throw handshake.failure;
     throw serverFault(name, error);
   }
 }
