@@ -21,6 +21,9 @@ const ENDS = [
   TransportError,
 ] as const;
 
+/** How long after its handler has failed a connection that is ending may take to say so, in ms. */
+const SOON_MS = 100;
+
 /** Tells the application what its own functions threw. */
 export class Reports {
   readonly #report: (error: unknown) => unknown;
@@ -50,12 +53,7 @@ export class Reports {
   async #unlessOwn(conn: Conn, error: unknown, wasOpen: boolean): Promise<void> {
     // One for each writer, but never before the connection begins to close.
     if (error instanceof CloseSentError && !wasOpen) return;
-    const info = await conn.closed;
-    const ends: unknown[] = [
-      info.error,
-      await failureOf(conn.readMessage()),
-      await failureOf(conn.send('')),
-    ];
+    const ends = await endsOf(conn);
     if (!ends.includes(error)) await this.#tell(error);
   }
 
@@ -69,7 +67,23 @@ export class Reports {
   }
 }
 
-/** What reads and writes of a connection that is over fail with. */
+/** What the end of a connection is told by, where it has ended: to `closed`, to reads and to writes. */
+async function endsOf(conn: Conn): Promise<unknown[]> {
+  let timer!: NodeJS.Timeout;
+  const soon = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, SOON_MS, undefined);
+  });
+  // Our close frame is out: none of them waits for longer than the connection lasts.
+  const ends = [
+    conn.closed.then(({ error }) => error),
+    failureOf(conn.readMessage()),
+    failureOf(conn.send('')),
+  ];
+  const known = await Promise.all(ends.map((end) => Promise.race([end, soon])));
+  clearTimeout(timer);
+  return known;
+}
+
 function failureOf(work: Promise<unknown>): Promise<unknown> {
   return work.then(
     () => undefined,

@@ -159,14 +159,16 @@ describe('Upgrader.upgrade', () => {
     before: (req: IncomingMessage, socket: Duplex) => unknown,
     withHead = true,
   ): Promise<TestServer> => {
-    const made = listening((async (req: IncomingMessage, socket: Duplex, head: Buffer) => {
+    const upgrade = async (req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
+      const server = await made;
       await before(req, socket);
       const args = [req, socket, ...(withHead ? [head] : [])] as [IncomingMessage, Duplex, Buffer];
-      upgrader.upgrade(...args).then(
-        async (conn) => (await made).settled(conn),
-        async (error: unknown) => (await made).settled(error),
+      await upgrader.upgrade(...args).then(
+        (conn) => server.settled(conn),
+        (error: unknown) => server.settled(error),
       );
-    }) as () => void);
+    };
+    const made = listening((...args: Parameters<typeof upgrade>) => void upgrade(...args));
     return made;
   };
 
