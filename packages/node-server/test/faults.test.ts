@@ -65,10 +65,15 @@ describe.each([
     client.socket.on('error', (error) => {
       reset = error;
     });
-    const ended = once(client.socket, 'end');
-    client.socket.write(head);
-    client.socket.end(BIG);
-    await ended;
+    const third = BIG.length / 3;
+    client.socket.write(Buffer.concat([Buffer.from(head), BIG.subarray(0, third)]));
+    await client.until(() => client.received.length > 0);
+    for (let sent = third; sent < BIG.length; sent += third) {
+      await new Promise((resolve) =>
+        client.socket.write(BIG.subarray(sent, sent + third), resolve),
+      );
+    }
+    client.socket.end();
     await client.closed();
     const answer = parseAnswer(client.received.toString());
     expect(answer.status).toBe(status);
