@@ -22,8 +22,8 @@ export interface WebSocketServer {
   /** The connections that are open. */
   readonly connections: ReadonlySet<Conn>;
   /**
-   * Accepts nothing more, closes every connection with 1001 and waits; what is left after `timeout` ms (default 5 s) is
-   * dropped. Resolves when all is gone.
+   * Accepts nothing more, closes every connection with 1001 and waits for that, and for answers that are on their way;
+   * what is left after `timeout` ms (default 5 s) is dropped. Resolves when all is gone.
    */
   close(options?: { timeout?: number | undefined }): Promise<void>;
 }

@@ -59,9 +59,10 @@ export class Upgrader<Result = undefined> {
    * it at once in the listener for 'upgrade'; the first frames may be in `head`.
    *
    * @param headers - For the 101, `Set-Cookie` for example.
-   * @throws (rejects with) {@link HandshakeError} after the refusal was written; TransportError when the client is gone;
-   *   TypeError, with nothing written and the socket destroyed, for headers that cannot be sent; Error, with nothing
-   *   written, when it was called before for this socket or something else has answered the request.
+   * @throws (rejects with) {@link HandshakeError} after the refusal was written; TransportError when the client is gone,
+   *   or has ended its half; TypeError, with nothing written and the socket destroyed, for a missing head, or headers
+   *   that cannot be sent; Error, with nothing written, when it was called before for this socket or something else has
+   *   answered the request.
    */
   async upgrade(
     req: IncomingMessage,
