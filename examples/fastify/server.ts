@@ -18,5 +18,9 @@ console.log(await app.listen({ port: Number(process.env['PORT'] ?? 0), host: '12
 
 // `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.on(signal, () => void app.close());
+  process.on(signal, () => {
+    void app.close();
+    // Those that have sent no request would keep it open, and browsers open some in advance.
+    setTimeout(() => app.server.closeAllConnections(), 2_000).unref();
+  });
 }

@@ -7,7 +7,12 @@ import { serve } from '@ws/node-server';
 const { PORT = '0', TLS_KEY = 'key.pem', TLS_CERT = 'cert.pem' } = process.env;
 
 const https = createServer(
-  { key: readFileSync(TLS_KEY), cert: readFileSync(TLS_CERT) },
+  {
+    key: readFileSync(TLS_KEY),
+    cert: readFileSync(TLS_CERT),
+    // Node's two minutes is how long a client that says nothing at all would hold up the end.
+    handshakeTimeout: 5_000,
+  },
   (_req, res) => res.end('a page, over TLS\n'),
 );
 
@@ -21,5 +26,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
     https.close();
     void server.close();
+    // Those that have sent no request would keep it open, and browsers open some in advance.
+    setTimeout(() => https.closeAllConnections(), 2_000).unref();
   });
 }

@@ -24,5 +24,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
     http.close();
     void server.close();
+    // Those that have sent no request would keep it open, and browsers open some in advance.
+    setTimeout(() => http.closeAllConnections(), 2_000).unref();
   });
 }

@@ -52,7 +52,11 @@ async function login(req: IncomingMessage, res: ServerResponse): Promise<void> {
   // As long for a name that does not exist as for a wrong password.
   const same = timingSafeEqual(known ?? NOBODY, await derive(form.get('password') ?? ''));
   if (known === undefined || !same) res.writeHead(401).end('wrong name or password\n');
-  else res.writeHead(204, { 'Set-Cookie': sessions.open(user) }).end();
+  else {
+    // The browser forgets the old cookie: nobody could end that session any more.
+    sessions.end(sessionId(req.headers.cookie), 'logged in again');
+    res.writeHead(204, { 'Set-Cookie': sessions.open(user) }).end();
+  }
 }
 
 function derive(password: string): Promise<Buffer> {

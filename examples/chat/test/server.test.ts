@@ -26,7 +26,7 @@ async function isAlive(): Promise<boolean> {
 
 /** A TCP connection that has sent `text`. */
 async function raw(port: string, text: string): Promise<Socket> {
-  const socket = connect(Number(port), '127.0.0.1');
+  const socket = connect(Number(port), '127.0.0.1').on('error', () => {});
   await once(socket, 'connect');
   socket.write(text);
   return socket;
@@ -203,13 +203,13 @@ describe('the demo’s server', () => {
       const [ada] = await Visitor.join(own.ws, 'Ada');
       const [grace] = await Visitor.join(own.ws, 'Grace');
       const nameless = await Visitor.arrive(own.ws);
-      const idle = await raw(own.port, 'GET / HT');
+      const idle = [await raw(own.port, 'GET / HT'), await raw(own.port, '')];
       const exit = own.stop(signal);
       for (const { closed } of [ada, grace, nameless]) {
         expect(await closed).toMatchObject({ code: 1001 });
       }
       expect(await exit).toBe(0);
-      idle.destroy();
+      for (const socket of idle) socket.destroy();
     },
     SLOW_START,
   );
@@ -223,7 +223,6 @@ describe('the demo’s server', () => {
         'GET /echo HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n' +
           'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
       );
-      silent.on('error', () => {});
       await once(silent, 'data');
       expect(await own.stop()).toBe(0);
       silent.destroy();

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { get } from 'node:https';
 import { text } from 'node:stream/consumers';
-import { Dialer } from '@ws/node-client';
+import { Dialer, dial } from '@ws/node-client';
 import { lacksDaemon, selfSigned } from '@ws/testkit';
 import {
   type Example,
+  endsBesidesSilent,
   type ProxyName,
   type ReverseProxy,
   startExample,
@@ -13,6 +14,13 @@ import {
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 const SLOW_START = 30_000;
+
+describe('examples/reverse-proxied', () => {
+  endsBesidesSilent(
+    () => startExample('reverse-proxied'),
+    async ({ ws }) => (await dial(ws)).conn,
+  );
+});
 
 describe.each<ProxyName>(['nginx', 'haproxy'])('examples/reverse-proxied', (name) => {
   describe.skipIf(lacksDaemon(name))(`behind ${name}`, () => {

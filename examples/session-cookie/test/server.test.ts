@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type Dialed, dial } from '@ws/node-client';
-import { type Example, startExample } from '@ws/testkit/examples';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Example, endsBesidesSilent, startExample } from '@ws/testkit/examples';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 
 const SLOW_START = 30_000;
@@ -18,9 +18,10 @@ async function login(
   user = 'ada',
   password = 'analytical engine',
   { url } = example,
+  headers: Record<string, string> = {},
 ): Promise<Login> {
   const body = new URLSearchParams({ user, password });
-  const response = await fetch(`${url}/login`, { method: 'POST', body });
+  const response = await fetch(`${url}/login`, { method: 'POST', body, headers });
   const setCookie = response.headers.get('set-cookie') ?? '';
   return { status: response.status, setCookie, cookie: setCookie.split(';')[0]! };
 }
@@ -118,6 +119,21 @@ describe('examples/session-cookie', () => {
     await kept.conn.close();
   });
 
+  it('ends the session of a browser that logs in again, and no other', async () => {
+    const [old, other] = [await login(), await login()];
+    const [{ conn }, kept] = [await connect(old.cookie), await connect(other.cookie)];
+    void conn.discardReads();
+    expect((await login('ada', 'wrong', example, { cookie: old.cookie })).status).toBe(401);
+    expect(conn.state).toBe('open');
+    const next = await login('ada', 'analytical engine', example, { cookie: old.cookie });
+    expect(await conn.closed).toMatchObject({ code: 1008, reason: 'logged in again' });
+    await expect(connect(old.cookie)).rejects.toMatchObject({ status: 401 });
+    for (const { conn: alive } of [kept, await connect(next.cookie)]) {
+      expect((await alive.readMessage()).text()).toBe('hello ada');
+      await alive.close();
+    }
+  });
+
   it('logs nobody out for a page of another origin', async () => {
     const { cookie } = await login();
     expect((await logout(cookie, { Origin: 'https://example.org' })).status).toBe(403);
@@ -141,6 +157,21 @@ describe('examples/session-cookie', () => {
   );
 
   it(
+    'keeps a session of 30 days',
+    async () => {
+      const own = await startExample('session-cookie', { SESSION_SECONDS: '2592000' });
+      onTestFinished(() => void own.stop());
+      const { cookie, setCookie } = await login('ada', 'analytical engine', own);
+      expect(setCookie).toContain('Max-Age=2592000');
+      const { conn } = await dial(own.ws, { headers: { cookie } });
+      expect((await conn.readMessage()).text()).toBe('hello ada');
+      await conn.close();
+      expect(await own.stop('SIGINT')).toBe(0);
+    },
+    SLOW_START,
+  );
+
+  it(
     'ends on SIGTERM: 1001 to everyone, exit code 0',
     async () => {
       const own = await startExample('session-cookie');
@@ -152,5 +183,13 @@ describe('examples/session-cookie', () => {
       expect(await end, own.output()).toBe(0);
     },
     SLOW_START,
+  );
+
+  endsBesidesSilent(
+    () => startExample('session-cookie'),
+    async (own) => {
+      const { cookie } = await login('ada', 'analytical engine', own);
+      return (await dial(own.ws, { headers: { cookie } })).conn;
+    },
   );
 });

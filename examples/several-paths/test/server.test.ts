@@ -1,5 +1,5 @@
 import { dial, isCloseError } from '@ws/node-client';
-import { type Example, startExample } from '@ws/testkit/examples';
+import { type Example, endsBesidesSilent, startExample } from '@ws/testkit/examples';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const SLOW_START = 30_000;
@@ -53,5 +53,10 @@ describe('examples/several-paths', () => {
       expect(await end, own.output()).toBe(0);
     },
     SLOW_START,
+  );
+
+  endsBesidesSilent(
+    () => startExample('several-paths'),
+    async ({ ws }) => (await dial(`${ws}/chat`)).conn,
   );
 });

@@ -12,14 +12,20 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
   ]),
   ['CERT_HAS_EXPIRED', 'the certificate has expired'],
   ['CERT_NOT_YET_VALID', 'the certificate is not valid yet; check the clock'],
-  [
-    'ERR_TLS_CERT_ALTNAME_INVALID',
-    'the certificate is for another name; dial that one, or say which it has with tls: { servername }',
-  ],
+  ['ERR_TLS_CERT_ALTNAME_INVALID', 'the certificate is for another name'],
 ]);
 
-/** The end of an error message: what is wrong with the certificate, or nothing when it is not about one. */
-export function certificateAdvice(error: NodeJS.ErrnoException | undefined): string {
+/**
+ * The end of an error message: what is wrong with the certificate, or nothing when it is not about one.
+ *
+ * @param named - It is the certificate of the server that the caller named: `servername` is for no other.
+ */
+export function certificateAdvice(
+  error: NodeJS.ErrnoException | undefined,
+  named: boolean,
+): string {
   const advice = ADVICE.get(error?.code ?? '');
-  return advice === undefined ? '' : `: ${advice}`;
+  if (advice === undefined) return '';
+  const rename = named && error?.code === 'ERR_TLS_CERT_ALTNAME_INVALID';
+  return `: ${advice}${rename ? '; dial that one, or say which it has with tls: { servername }' : ''}`;
 }

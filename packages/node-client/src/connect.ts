@@ -1,36 +1,24 @@
-import { connect as connectTcp, isIP } from 'node:net';
-import type { Duplex } from 'node:stream';
+import { connect as connectTcp, isIP, Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, TLSSocket } from 'node:tls';
-import { type Transport, TransportError } from '@ws/conn';
-import { hasTransport } from '@ws/node-io';
+import { TransportError } from '@ws/conn';
 import type { Bounds } from './bounds.ts';
 import { certificateAdvice } from './certificate-advice.ts';
+import type { ProxyPlan } from './choose-proxy.ts';
 import { connectTunnel } from './connect-tunnel.ts';
+import { callDial, type NetDial } from './given-stream.ts';
 import { checkOpen, Guard } from './guard.ts';
 import type { Proxy } from './proxy.ts';
 import { socksTunnel } from './socks.ts';
-import { TlsOptions, withoutIdentity } from './tls-options.ts';
-import { TransportDuplex } from './transport-duplex.ts';
+import { guardedCallbacks } from './tls-callbacks.ts';
+import { TlsOptions } from './tls-options.ts';
 import type { DialAddress, Target } from './url.ts';
-
-/**
- * Opens a stream to `address`.
- *
- * @param address - `net.connect(address)` takes it as it is; as a string it reads `host:port`.
- * @param context - `signal` aborts when the dial is given up; a stream that comes after that is destroyed.
- * @returns A Duplex, open or still connecting, or a Transport that was not started. It belongs to the dialer, which
- *   destroys it when the handshake fails.
- */
-export type NetDial = (
-  address: DialAddress,
-  context: { readonly signal: AbortSignal },
-) => Duplex | Transport | PromiseLike<Duplex | Transport>;
 
 /** By what means streams are opened. */
 export interface Means {
   readonly netDial: NetDial | undefined;
   readonly netDialTLS: NetDial | undefined;
   readonly tls: ConnectionOptions | undefined;
+  readonly proxy: ProxyPlan;
 }
 
 /** The other end of a stream: the server, or a proxy on the way to it. */
@@ -49,13 +37,18 @@ export class Connector {
   readonly #forNamed: TlsOptions;
   readonly #forOthers: TlsOptions;
 
-  /** @throws what `tls.createSecureContext` throws for bad TLS options. */
+  /** @throws what `tls.createSecureContext` throws for bad TLS options; TypeError for those that do not go together. */
   constructor(means: Means) {
+    const { tls, proxy, netDialTLS } = means;
     this.#means = means;
-    this.#forNamed = new TlsOptions(means.tls);
-    this.#forOthers = new TlsOptions(means.tls && withoutIdentity(means.tls));
+    this.#forNamed = new TlsOptions(tls, true);
+    this.#forOthers = new TlsOptions(tls, false);
     // What is wrong with the options shows before any dial.
-    if (means.tls !== undefined) void this.#forNamed.secureContext;
+    if (tls === undefined) return;
+    this.#forNamed.secureContext('');
+    if (typeof proxy === 'object' && proxy.secure && netDialTLS === undefined) {
+      this.#forOthers.secureContext(labelOf(proxy));
+    }
   }
 
   /**
@@ -73,7 +66,7 @@ export class Connector {
   ): Promise<Guard> {
     const server = { ...target, label: String(target.address), named };
     if (proxy === undefined) return this.#reach(server, bounds);
-    const label = `the proxy ${String(proxy.address)}`;
+    const label = labelOf(proxy);
     bounds.stage = `connecting to ${label}`;
     const line = await this.#reach({ ...proxy, label, named: false }, bounds);
     try {
@@ -111,8 +104,9 @@ export class Connector {
       return secure ? this.#secure(line, peer, bounds) : line;
     }
     if (secure) return this.#openTls(peer, undefined, bounds);
-    const line = new Guard(connectTcp(address));
-    await opened(line, 'connect', bounds, () => `connecting to ${label} failed`);
+    const failure = (): string => `connecting to ${label} failed`;
+    const line = new Guard(created(() => connectTcp(address), failure));
+    await opened(line, 'connect', bounds, failure);
     return line;
   }
 
@@ -135,50 +129,89 @@ export class Connector {
       failing = `TLS handshake with ${label}`;
       bounds.stage = `waiting for the ${failing}`;
     };
+    const failure = (): string => `${failing} failed`;
     const options = named ? this.#forNamed : this.#forOthers;
-    const socket = connectTls({
-      // SNI carries names only (RFC 6066, section 3).
-      servername: isIP(host) === 0 ? host : '',
-      ALPNProtocols: ['http/1.1'],
-      ...options.given,
-      secureContext: options.secureContext,
-      // The certificate is checked against `host`, also where the stream came from elsewhere.
-      host,
-      port,
-      path: over === undefined ? path : undefined,
-      socket: over?.stream,
-    });
-    const line = new Guard(socket);
+    const secureContext = options.secureContext(label);
+    let line: Guard | undefined;
+    let early: Error | undefined;
+    const socket = created(
+      () =>
+        connectTls({
+          // SNI carries names only (RFC 6066, section 3).
+          servername: isIP(host) === 0 ? host : '',
+          ALPNProtocols: ['http/1.1'],
+          ...options.given,
+          ...guardedCallbacks(options.given, (error) => {
+            early ??= error;
+            line?.fail(error);
+          }),
+          secureContext,
+          // The certificate is checked against `host`, also where the stream came from elsewhere.
+          host,
+          port,
+          path: over === undefined ? path : undefined,
+          socket: over?.stream,
+        }),
+      failure,
+    );
+    line = new Guard(socket);
+    if (early !== undefined) line.fail(early);
     if (over === undefined) socket.once('connect', shaking);
     else {
       shaking();
-      // The TLSSocket's end is not in every case the end of what lies under it.
+      // One's end is not in every case the end of the other. Of sockets Node sees to it; another stream may fail without
+      // a 'close'.
+      if (!(over.stream instanceof Socket)) {
+        over.stream.once('error', (error) => socket.destroy(error));
+      }
       socket.once('close', () => over.drop());
     }
-    await opened(line, 'secureConnect', bounds, () => `${failing} failed`);
+    await opened(line, 'secureConnect', bounds, failure, named);
     return line;
   }
 }
 
-/** Waits until a stream is open. When it fails, or the bounds end, it is destroyed. */
+function labelOf(proxy: Proxy): string {
+  return `the proxy ${String(proxy.address)}`;
+}
+
+/** @throws TransportError for what Node finds wrong before it begins. */
+function created<T>(create: () => T, failure: () => string): T {
+  try {
+    return create();
+  } catch (cause) {
+    throw new TransportError(failure(), { cause });
+  }
+}
+
+/**
+ * Waits until a stream is open. When it fails, or the bounds end, it is destroyed.
+ *
+ * @param named - It leads to the server that the caller named.
+ */
 async function opened(
   line: Guard,
   event: 'connect' | 'secureConnect',
   bounds: Bounds,
   failure: () => string,
+  named = true,
 ): Promise<void> {
   const { stream } = line;
   let onOpen!: () => void;
   let onClose!: () => void;
   const open = new Promise<void>((resolve, reject) => {
-    onOpen = () => resolve();
+    // Node goes on for a turn with what has failed already.
+    onOpen = () => {
+      if (line.error === undefined) resolve();
+    };
     // 'close' comes after the 'error', or without one.
     onClose = () => {
       const { error } = line;
-      reject(new TransportError(failure() + certificateAdvice(error), { cause: error }));
+      reject(new TransportError(failure() + certificateAdvice(error, named), { cause: error }));
     };
     stream.once(event, onOpen);
     stream.once('close', onClose);
+    stream.once('error', onClose);
   });
   try {
     await bounds.race(open);
@@ -188,80 +221,6 @@ async function opened(
   } finally {
     stream.off(event, onOpen);
     stream.off('close', onClose);
+    stream.off('error', onClose);
   }
-}
-
-/** Calls the caller's way of opening a stream. What it opens too late is destroyed. */
-async function callDial(
-  name: string,
-  dial: NetDial,
-  { address, label }: Peer,
-  bounds: Bounds,
-): Promise<Guard> {
-  // Called from a microtask: the stream that it returns then gets its guard before any event of its can fire.
-  const dialed = Promise.resolve()
-    .then(() => dial(address, { signal: bounds.signal }))
-    .then((stream) => guarded(name, stream));
-  try {
-    return await bounds.race(dialed);
-  } catch (error) {
-    if (bounds.signal.aborted) {
-      void dialed.then(
-        (late) => late.drop(),
-        () => {},
-      );
-    } else if (!(error instanceof NoStream)) {
-      throw new TransportError(`${name} to ${label} failed`, { cause: error });
-    }
-    throw error;
-  }
-}
-
-/** What a dial has had. A second one would write into the first one's connection. */
-const taken = new WeakSet<Duplex | Transport>();
-
-/**
- * A stream of the caller's under guard, as node:http can use it.
- *
- * @throws NoStream when it is no stream of bytes, and is destroyed then; or when it is in use, and is left alone.
- */
-export function guarded(name: string, stream: Duplex | Transport): Guard {
-  const transport = isTransport(stream);
-  if (!transport && !isDuplex(stream)) {
-    throw new NoStream(`${name}: expected a Duplex or a Transport`);
-  }
-  if (taken.has(stream) || (!transport && hasTransport(stream))) {
-    throw new NoStream(`${name}: the stream is in use; a connection needs one of its own`);
-  }
-  taken.add(stream);
-  if (transport) return new Guard(new TransportDuplex(stream));
-  const line = new Guard(stream);
-  if (stream.readableObjectMode || stream.readableEncoding !== null) {
-    line.drop();
-    throw new NoStream(`${name}: the stream has an encoding or object mode set and reads no bytes`);
-  }
-  // Whoever corked it gave it away before they could uncork it.
-  while (stream.writableCorked > 0) stream.uncork();
-  return line;
-}
-
-/** What was given is no stream of bytes, or not free. */
-class NoStream extends TypeError {
-  override get name(): string {
-    return 'TypeError';
-  }
-}
-
-function isDuplex(stream: unknown): stream is Duplex {
-  const duplex = stream as Partial<Duplex> | null | undefined;
-  return typeof duplex?.pipe === 'function' && typeof duplex.write === 'function';
-}
-
-function isTransport(stream: unknown): stream is Transport {
-  const transport = stream as Partial<Transport> | null | undefined;
-  return (
-    typeof transport?.start === 'function' &&
-    typeof transport.write === 'function' &&
-    !isDuplex(stream)
-  );
 }

@@ -6,10 +6,11 @@ import { nodeHost, socketTransport } from '@ws/node-io';
 import { Bounds } from './bounds.ts';
 import { deflateOf, extensionsOf, faultsOf, named, subprotocolOf } from './check-response.ts';
 import { chooseProxy } from './choose-proxy.ts';
-import { Connector, guarded } from './connect.ts';
+import { Connector } from './connect.ts';
 import { checkCookie, storeCookies } from './cookies.ts';
 import { BadHandshakeError } from './errors.ts';
 import { type Answer, exchange } from './exchange.ts';
+import { taken } from './given-stream.ts';
 import type { Guard } from './guard.ts';
 import {
   checkDialerOptions,
@@ -90,7 +91,7 @@ export class Dialer {
     options: DialOptions = {},
   ): Promise<Dialed> {
     const asked = this.#prepare(url, options);
-    const line = guarded('handshake', stream);
+    const line = taken('handshake', stream);
     const open = async ({ secure, address }: Target, bounds: Bounds): Promise<Guard> => {
       return secure ? this.#connector.secure(line, address, bounds) : line;
     };

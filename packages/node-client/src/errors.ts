@@ -38,6 +38,12 @@ export class BadHandshakeError extends WebSocketError {
   }
 }
 
+/** What somebody's function threw, as an error: a stream is not destroyed by `undefined`, and anything can be thrown. */
+export function asError(thrown: unknown, who: string): Error {
+  if (thrown instanceof Error) return thrown;
+  return new Error(`${who} threw what is no Error`, { cause: thrown });
+}
+
 /** Somebody else's words for an error message: quoted, cut, and with nothing in them that a terminal obeys. */
 export function quote(text: string): string {
   const cut = text.length > 80 ? `${text.slice(0, 80)}...` : text;

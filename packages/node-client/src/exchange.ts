@@ -110,6 +110,8 @@ class Exchange {
       this.#reject = reject;
     });
     signal.addEventListener('abort', this.#onAbort);
+    // A stream that destroys nothing, and closes nothing, has only this to say, and node:http listens from the next turn on.
+    stream.on('error', this.#onError);
     this.#request = this.#listen();
     this.#request.end();
   }
@@ -128,9 +130,7 @@ class Exchange {
     request.on('connect', (response, _stream, head) => this.#connected(response, head));
     request.on('response', (response) => this.#answered(response, response, NONE));
     // Once there is a response an error is its body's, and changes nothing.
-    request.on('error', (error) => {
-      if (!this.#answering) this.#fail(explain(error, this.#words));
-    });
+    request.on('error', this.#onError);
     return request;
   }
 
@@ -213,7 +213,12 @@ class Exchange {
     clearTimeout(this.#wait);
     this.#signal.removeEventListener('abort', this.#onAbort);
     this.#stream.off('data', this.#count);
+    this.#stream.off('error', this.#onError);
   }
+
+  readonly #onError = (error: Error): void => {
+    if (!this.#answering) this.#fail(explain(error, this.#words));
+  };
 
   readonly #onAbort = (): void => this.#fail(this.#signal.reason);
 

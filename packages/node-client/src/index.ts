@@ -60,7 +60,6 @@ export {
   configureCompression,
 } from '@ws/node-io';
 export type { ProxyOption, ProxyRequest } from './choose-proxy.ts';
-export type { NetDial } from './connect.ts';
 export type { CookieJar } from './cookies.ts';
 export {
   type Dialed,
@@ -70,6 +69,7 @@ export {
   type HandshakeResponse,
 } from './dialer.ts';
 export { BadHandshakeError, type RefusedResponse } from './errors.ts';
+export type { NetDial } from './given-stream.ts';
 export type { DialerOptions, DialOptions } from './options.ts';
 export { type Environment, proxyFromEnvironment } from './proxy-environment.ts';
 export {

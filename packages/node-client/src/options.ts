@@ -7,9 +7,10 @@ import {
   resolveSettings,
 } from '@ws/conn';
 import { checkProxy, type ProxyOption, type ProxyPlan } from './choose-proxy.ts';
-import type { NetDial } from './connect.ts';
 import type { CookieJar } from './cookies.ts';
+import type { NetDial } from './given-stream.ts';
 import { checkSubprotocols, type HeadersInput } from './request.ts';
+import { checkTls } from './tls-options.ts';
 
 /** What a `Dialer` can be told. The settings of its Conns stand beside its own options. */
 export interface DialerOptions extends ConnSettings {
@@ -33,7 +34,8 @@ export interface DialerOptions extends ConnSettings {
    * For `tls.connect`: `ca`, `cert`, `key`, `servername`, `rejectUnauthorized`, ... Where to connect to stays the
    * URL's. Those that say who we are or whom to expect (`cert`, `key`, `pfx`, `pskCallback`, `session`, `servername`,
    * `ALPNProtocols`) are for the server of the URL only; the others hold for an https proxy and for where a redirect
-   * leads as well, and so does a `secureContext`, which is taken as it is. Default: what Node trusts.
+   * leads as well. A `secureContext` may hold who we are, so that TLS to one of those is a TypeError with it. What
+   * `checkServerIdentity`, `pskCallback` or `lookup` throws is the cause of a TransportError. Default: what Node trusts.
    */
   readonly tls?: ConnectionOptions | undefined;
   /** Opens the stream, to the proxy where there is one; TLS is laid over it for wss URLs. Default: `net.connect`. */
@@ -107,7 +109,7 @@ export function checkDialerOptions(options: DialerOptions): DialerPlan {
     handshakeTimeout: duration('handshakeTimeout', options.handshakeTimeout, 10_000, true),
     proxy: checkProxy(options.proxy),
     followRedirects: redirectCount(options.followRedirects),
-    tls: tls && { ...tls },
+    tls: tls && checkTls(tls),
     netDial: dialFunction('netDial', options.netDial),
     netDialTLS: dialFunction('netDialTLS', options.netDialTLS),
     jar,

@@ -126,6 +126,7 @@ class Talk {
     stream.on('readable', onReadable);
     stream.on('end', onClose);
     stream.on('close', onClose);
+    stream.on('error', onClose);
     onReadable();
     try {
       return await this.#bounds.race(heard);
@@ -133,6 +134,7 @@ class Talk {
       stream.off('readable', onReadable);
       stream.off('end', onClose);
       stream.off('close', onClose);
+      stream.off('error', onClose);
     }
   }
 

@@ -108,14 +108,23 @@ describe('a dial through a SOCKS 5 proxy', () => {
     await greeted(new Dialer({ proxy: via.proxy }), 'ws://example.org/');
   });
 
-  it.each<[string, readonly string[]]>([
+  it.each<[string, readonly string[], userInfo?: string]>([
     ['behind the last answer', [NO_AUTH, '05 00 00 01 00000000 0000']],
     ['behind an answer with a name', [NO_AUTH, '05 00 00 03 02 4141 0000']],
+    [
+      'behind an answer with an IPv6 address',
+      [NO_AUTH, '05 00 00 04 00000000000000000000000000000001 0050'],
+    ],
     ['with all answers at once', [`${NO_AUTH} 05 00 00 01 00000000 0000`]],
-  ])('loses no byte of the server’s that comes %s', async (_, answers) => {
+    [
+      'with all answers at once, the one to the password too',
+      [`${AUTH} ${AUTH_OK} 05 00 00 01 00000000 0000`],
+      'me:secret@',
+    ],
+  ])('loses no byte of the server’s that comes %s', async (_, answers, userInfo) => {
     const early = hex('HTTP/1.1 403 No\r\nContent-Length: 5\r\n\r\nearly');
     const all = answers.map((answer, i) => (i === answers.length - 1 ? answer + early : answer));
-    const via = await socksServer(all);
+    const via = await socksServer(all, userInfo);
     const error = (await inVain('ws://h/', { proxy: via.proxy })) as BadHandshakeError;
     expect(error).toMatchObject({ code: 'WS_ERR_BAD_HANDSHAKE', status: 403 });
     expect(error.body.toString()).toBe('early');
@@ -158,6 +167,13 @@ describe('a dial through a SOCKS 5 proxy', () => {
 describe('a SOCKS 5 proxy that', () => {
   const ends = (socket: Socket): void => void socket.end();
   const resets = (socket: Socket): void => void socket.resetAndDestroy();
+  const endless = (bytes: string) => (socket: Socket) => {
+    const again = Buffer.from(bytes.replaceAll(' ', '').repeat(1000), 'hex');
+    const more = (): void => {
+      if (!socket.destroyed) socket.write(again, () => setImmediate(more));
+    };
+    more();
+  };
   const half = (bytes: string) => (socket: Socket) =>
     void socket.end(Buffer.from(bytes.replaceAll(' ', ''), 'hex'));
 
@@ -189,6 +205,11 @@ describe('a SOCKS 5 proxy that', () => {
     ['wants credentials', ['05 ff'], 'wants a user and a password'],
     ['takes none of ours', ['05 ff'], 'takes no user and password', 'me:hush@'],
     ['wants credentials unasked', ['05 02'], 'chose a way to authenticate that was not offered'],
+    [
+      'wants credentials unasked, and would take any',
+      [AUTH, AUTH_OK, '05 00 00 01 00000000 0000'],
+      'chose a way to authenticate that was not offered',
+    ],
     ['wants GSSAPI', ['05 01'], 'chose a way to authenticate that was not offered', 'me:hush@'],
     ['refuses the password', [AUTH, '01 01'], 'refused the user and password', 'me:hush@'],
     ['refuses it otherwise', [AUTH, '01 ff'], 'refused the user and password', 'me:hush@'],
@@ -198,6 +219,8 @@ describe('a SOCKS 5 proxy that', () => {
       'answered the user and password with no such answer',
       'me:hush@',
     ],
+    ['talks without end', [endless('05 07')], 'chose a way to authenticate that was not offered'],
+    ['grants without end', [endless('05 00')], 'answered with an address of unknown type'],
     ['is SOCKS 4', ['00 5a'], 'is no SOCKS 5 proxy'],
     ['is HTTP', [hex('HTTP/1.1 400 Bad Request\r\n\r\n')], 'is no SOCKS 5 proxy'],
     [

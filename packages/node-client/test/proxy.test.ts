@@ -292,6 +292,16 @@ describe('a dial through an HTTPS proxy', () => {
     await via.gone();
   });
 
+  it('gives no advice about servername, which is not for it', async () => {
+    const { cert: ca } = await certificate();
+    const server = await rawTlsServer(() => {});
+    const proxy = new URL(`https://127.0.0.2:${server.port}`);
+    const { netDial } = dialsTo(server.port);
+    expect(await inVain('ws://h/', { proxy, tls: { ca }, netDial })).toMatchObject({
+      message: `websocket: TLS handshake with the proxy 127.0.0.2:${server.port} failed: the certificate is for another name`,
+    });
+  });
+
   it('makes netDial open what TLS to the proxy is laid over', async () => {
     const { cert: ca } = await certificate();
     const server = await rawServer(greets);

@@ -262,6 +262,19 @@ describe('a redirect to another server', () => {
   });
 });
 
+describe('a redirect to a server whose certificate is for another name', () => {
+  it('gives no advice about servername, which is not for it', async () => {
+    const { cert: ca } = await certificate();
+    const other = await site({}, rawTlsServer);
+    const server = await site({ '/a': to(`wss://127.0.0.2:${other.port}/b`) });
+    const netDial = (address: DialAddress): Duplex => dialsTo(address.port).netDial(address);
+    const options = { followRedirects: 1, tls: { ca }, netDial };
+    expect(await inVain(`${server.url}/a`, options)).toMatchObject({
+      message: `websocket: TLS handshake with 127.0.0.2:${other.port} failed: the certificate is for another name`,
+    });
+  });
+});
+
 describe('a redirect from a Unix socket', () => {
   /** The URL of a Unix socket that leads to the server, and what is to be removed after it. */
   async function unixUrl(port: number): Promise<string> {

@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import { Duplex, duplexPair } from 'node:stream';
+import { Duplex, duplexPair, Readable, Writable } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { socketTransport } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
@@ -194,6 +194,35 @@ describe('Dialer.handshake', () => {
     }
   });
 
+  it('rejects for a transport that does not start, and destroys it', async () => {
+    const error = new Error('no start');
+    const transport = fakeTransport(() => {
+      throw error;
+    });
+    await expect(dialer.handshake(transport, 'ws://h/')).rejects.toMatchObject({
+      message: 'websocket: handshake: the transport did not start',
+      code: 'WS_ERR_TRANSPORT',
+      cause: error,
+    });
+    expect(transport.calls).toEqual(['destroy']);
+    const dialed = new Dialer({
+      netDial: () =>
+        fakeTransport(() => {
+          throw error;
+        }),
+    }).dial('ws://h/');
+    await expect(dialed).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT', cause: error });
+  });
+
+  it.each<[string, Writable | Readable]>([
+    ['Writable', new Writable()],
+    ['Readable', new Readable()],
+  ])('rejects for a %s, which goes one way', async (_, stream) => {
+    await expect(dialer.handshake(stream as never, 'ws://h/')).rejects.toThrow(
+      new TypeError('handshake: expected a Duplex or a Transport'),
+    );
+  });
+
   it.each([undefined, null, 5, {}])('rejects for %j, which is no stream', async (stream) => {
     await expect(dialer.handshake(stream as never, 'ws://h/')).rejects.toThrow(
       new TypeError('handshake: expected a Duplex or a Transport'),
@@ -320,6 +349,76 @@ describe('netDial', () => {
     await expect(dialed).rejects.toBeInstanceOf(TransportError);
     expect(transport.calls).toContain('destroy');
   });
+});
+
+describe.each(['ws', 'wss'])('a Duplex of somebody’s (%s)', (scheme) => {
+  const url = `${scheme}://h/`;
+  const error = new Error('mine');
+  const fails = async (make: () => Duplex, proxy?: URL): Promise<unknown> => {
+    const bare = new Dialer({ ...(proxy && { proxy }), handshakeTimeout: false, netDial: make });
+    const result: unknown = await bare.dial(url).catch((reason: unknown) => reason);
+    expect(result).toBeInstanceOf(TransportError);
+    return result;
+  };
+  const throws = (): never => {
+    throw error;
+  };
+  const proxies = [undefined, new URL('http://p/'), new URL('socks5://p/')];
+
+  it.each([
+    ['_write', () => new Duplex({ read() {}, write: throws })],
+    ['_writev', () => new Duplex({ read() {}, writev: throws })],
+  ])('whose %s throws rejects with that', async (_, make) => {
+    for (const proxy of proxies) expect(await fails(make, proxy)).toMatchObject({ cause: error });
+  });
+
+  it('whose _write throws what is no Error rejects', async () => {
+    const write = (): never => {
+      throw undefined;
+    };
+    expect(await fails(() => new Duplex({ read() {}, write }))).toMatchObject({
+      cause: { message: '_write threw what is no Error' },
+    });
+  });
+
+  it.each([
+    ['closes not', { emitClose: false }],
+    ['destroys itself not', { autoDestroy: false }],
+    ['does neither', { emitClose: false, autoDestroy: false }],
+  ])('that fails, and %s, rejects with that', async (_, options) => {
+    const atOnce = () =>
+      new Duplex({ ...options, read() {}, write: (_chunk, _encoding, done) => done(error) });
+    const later = () =>
+      new Duplex({
+        ...options,
+        read() {},
+        write: (_chunk, _encoding, done) => void setImmediate(done, error),
+      });
+    const before = () => {
+      const stream = new Duplex({ ...options, read() {}, write() {} });
+      process.nextTick(() => stream.emit('error', error));
+      return stream;
+    };
+    for (const proxy of proxies) {
+      for (const make of [atOnce, later, before]) {
+        expect(await fails(make, proxy)).toMatchObject({ cause: error });
+      }
+    }
+  });
+});
+
+it('a Duplex has its own write again once the connection is there', async () => {
+  for (const how of ['own', 'inherited']) {
+    const [ours, theirs] = duplexPair();
+    greet(theirs);
+    if (how === 'own') Object.assign(ours, { _write: ours._write.bind(ours) });
+    const { _write, _writev } = ours;
+    const own = Object.keys(ours).includes('_write');
+    const { conn } = await dialer.handshake(ours, 'ws://h/');
+    expect([ours._write, ours._writev]).toEqual([_write, _writev]);
+    expect(Object.keys(ours).includes('_write')).toBe(own);
+    conn.terminate();
+  }
 });
 
 /** A transport that only notes what is asked of it. */

@@ -2,21 +2,36 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TimeoutError, TransportError } from '@ws/conn';
+import { EarlyBytes } from './early-bytes.ts';
 import { HandshakeError } from './errors.ts';
+import { earlierResponse, isAnswered, isRead } from './http-socket.ts';
+import { ignore } from './linger.ts';
+
+/** How long the application's word is waited for that a client which has ended its half can still be told, in ms. */
+const LAST_WORD_MS = 250;
 
 const taken = new WeakSet<Duplex>();
 
-/** Hears what nobody else wants to hear; holds nothing, so it may stay on a socket for good. */
-function ignore(): void {}
-
-/** A request on its way to an answer: knows when its client is gone and when its time is up. */
+/**
+ * A request on its way to an answer: knows when its client is gone and when its time is up.
+ *
+ * A client that has ended its half, by a FIN, gets no connection any more, and `signal` is aborted. It may still read,
+ * as far as anybody can tell, so a refusal that comes soon is waited for.
+ */
 export class Handshake {
+  /** Milliseconds; Infinity for no bound. */
+  readonly timeout: number;
+  /** Called when the client is gone, or has ended its half. */
+  onGone: (() => void) | undefined;
   readonly #socket: Duplex;
-  readonly #timeout: number;
+  readonly #early: EarlyBytes;
   readonly #started = performance.now();
   #watching = false;
+  #inTurn = false;
   #timer: NodeJS.Timeout | undefined;
+  #lastWord: NodeJS.Timeout | undefined;
   #controller: AbortController | undefined;
+  #left: TransportError | undefined;
   #failure: Error | undefined;
   #reject: ((error: Error) => void) | undefined;
 
@@ -24,30 +39,44 @@ export class Handshake {
    * Takes the socket over. Nothing that happens to it from here on is uncaught.
    *
    * @param timeout - From here to the answer, in ms; Infinity for no bound.
-   * @throws Error when the socket has been taken before.
+   * @throws Error when the socket has been taken before; TypeError, with the socket destroyed, when `head` is missing.
    */
   constructor(socket: Duplex, head: Uint8Array, timeout: number) {
     if (taken.has(socket)) throw new Error('websocket: upgrade was called before for this socket');
     taken.add(socket);
-    this.#socket = socket;
-    this.#timeout = timeout;
     socket.on('error', ignore);
+    if (!(head instanceof Uint8Array)) {
+      socket.destroy();
+      throw new TypeError("head: expected the bytes that the listener for 'upgrade' gets");
+    }
     // Else a TLS socket would end itself at the peer's FIN.
     socket.allowHalfOpen = true;
-    // Back in the socket the first frames stand before whatever it reads meanwhile, its end for example.
-    if (head.length > 0 && !socket.destroyed) socket.unshift(Buffer.from(head));
+    this.#socket = socket;
+    this.#early = new EarlyBytes(socket, head);
+    this.timeout = timeout;
   }
 
-  /** What ended the handshake before its answer: the client is gone, or the time is up. */
+  /** Why there will be no connection: the client is gone, or the time is up. */
   get failure(): Error | undefined {
-    return this.#failure;
+    return this.#failure ?? this.#left;
   }
 
   /** Aborted when the client is gone or the time is up. */
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();
-    if (this.#failure !== undefined) this.#controller.abort(this.#failure);
+    if (this.failure !== undefined) this.#controller.abort(this.failure);
     return this.#controller.signal;
+  }
+
+  /** What the client has sent behind its request so far. */
+  takeEarly(): Uint8Array {
+    return this.#early.take();
+  }
+
+  /** @throws TransportError when there is nobody to make a connection with. */
+  checkClient(): void {
+    if (this.failure !== undefined) throw this.failure;
+    if (!this.#socket.writable || this.#socket.readableEnded) throw this.#gone();
   }
 
   /**
@@ -57,13 +86,17 @@ export class Handshake {
    * @throws as {@link wait}.
    */
   async turn(req: IncomingMessage): Promise<void> {
+    // Those that a socket which is gone still has are never closed.
+    if (this.#socket.destroyed) throw this.#gone();
     let earlier = earlierResponse(req, this.#socket);
     if (earlier === undefined) return;
+    this.#inTurn = true;
     while (earlier !== undefined) {
       const response: ServerResponse = earlier;
       await this.wait(new Promise((resolve) => response.once('close', resolve)));
       earlier = earlierResponse(req, this.#socket);
     }
+    this.#inTurn = false;
     if (!this.#socket.writable) throw this.#gone();
     // Node took the connection for idle after the last of them.
     (this.#socket as Partial<Socket>).setTimeout?.(0);
@@ -98,7 +131,7 @@ export class Handshake {
     this.release();
     if (this.#failure !== undefined) throw this.#failure;
     if (isAnswered(req, this.#socket)) throw answered();
-    if (!this.#socket.writable) throw this.#gone();
+    this.checkClient();
   }
 
   /**
@@ -115,8 +148,8 @@ export class Handshake {
       await new Promise<unknown>((resolve, reject) => {
         enough = () => resolve(undefined);
         this.#socket.once('close', enough);
-        const left = this.#started + this.#timeout - performance.now();
-        if (left < Infinity) timer = setTimeout(enough, Math.max(left, 1));
+        const left = this.timeout - (performance.now() - this.#started);
+        if (left !== Infinity) timer = setTimeout(enough, Math.max(left, 0));
         work.then(resolve, reject);
       });
     } finally {
@@ -127,26 +160,40 @@ export class Handshake {
 
   /** Nothing is watched any more, save errors. */
   release(): void {
+    this.#watching = false;
     clearTimeout(this.#timer);
-    this.#socket.off('close', this.#onGone);
-    this.#socket.off('end', this.#onGone);
+    clearTimeout(this.#lastWord);
+    this.#early.release();
+    this.#socket.off('close', this.#onClose);
+    this.#socket.off('end', this.#onEnd);
   }
 
   /** Looks out for the client's end and the time's. Until something is waited for, no event can come. */
   #watch(): void {
     if (this.#watching) return;
     this.#watching = true;
-    this.#socket.on('close', this.#onGone);
-    this.#socket.on('end', this.#onGone);
-    if (this.#timeout === Infinity) return;
+    this.#socket.on('close', this.#onClose);
+    this.#socket.on('end', this.#onEnd);
+    if (!isRead(this.#socket)) this.#early.read();
+    if (this.timeout === Infinity) return;
     this.#timer = setTimeout(() => {
-      const cause = new TimeoutError(`handshake timed out after ${this.#timeout} ms`);
+      const cause = new TimeoutError(`handshake timed out after ${this.timeout} ms`);
       this.#fail(new HandshakeError(503, 'handshake timed out', { cause }));
-    }, this.#timeout);
+    }, this.timeout);
   }
 
-  readonly #onGone = (): void => {
-    this.#fail(this.#gone());
+  readonly #onClose = (): void => {
+    this.#fail(this.#left ?? this.#gone());
+    this.onGone?.();
+  };
+
+  readonly #onEnd = (): void => {
+    const left = this.#gone();
+    this.#left = left;
+    this.#controller?.abort(left);
+    this.onGone?.();
+    // The answers before this one are still due.
+    if (!this.#inTurn) this.#lastWord = setTimeout(() => this.#fail(left), LAST_WORD_MS);
   };
 
   #gone(): TransportError {
@@ -162,45 +209,9 @@ export class Handshake {
   }
 }
 
-/** What Node's HTTP server keeps on a socket that it reads. */
-interface HttpSocket extends Duplex {
-  readonly parser?: unknown;
-  readonly _httpMessage?: ServerResponse | null;
-}
-
-/**
- * The response to an earlier request that `socket` still carries. Node holds 'upgrade' back for none, as little as
- * 'request', but lines up the responses itself; whose turn it is only this field of its own tells.
- */
-export function earlierResponse(req: IncomingMessage, socket: Duplex): ServerResponse | undefined {
-  const { _httpMessage: response } = socket as HttpSocket;
-  // Of a plain request that is handed to `upgrade` it is the response to that very request.
-  return response == null || response.req === req ? undefined : response;
-}
-
-/** The response to `req` itself, while `socket` carries it. */
-export function ownResponse(req: IncomingMessage, socket: HttpSocket): ServerResponse | undefined {
-  const { _httpMessage: response } = socket;
-  return response?.req === req ? response : undefined;
-}
-
-/** Says whether the application has answered the request itself: by the response to it, or by ending its socket. */
-export function isAnswered(req: IncomingMessage, socket: HttpSocket): boolean {
-  if (socket.destroyed) return false;
-  const response = ownResponse(req, socket);
-  if (response !== undefined) return response.headersSent;
-  // Node keeps the response to every request that it reads until it is finished.
-  return socket.writableEnded || (isRead(socket) && socket._httpMessage == null);
-}
-
 /** The mistake of a caller, not of the peer. */
 export function answered(): Error {
   return new Error('websocket: the request has been answered by something else');
-}
-
-/** Says whether Node still reads requests from the socket: it came by another event than 'upgrade'. */
-export function isRead(socket: HttpSocket): boolean {
-  return socket.parser != null;
 }
 
 /** Says whether there is something to wait for. */

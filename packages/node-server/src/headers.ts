@@ -23,6 +23,10 @@ const OURS: ReadonlySet<string> = new Set([
  */
 export function headerPairs(input: HeadersInput | undefined): HeaderPair[] {
   if (input === undefined) return [];
+  if (typeof input !== 'object' || input === null) {
+    const got = input === null ? 'null' : typeof input;
+    throw new TypeError(`headers: expected an object, Headers or pairs, got ${got}`);
+  }
   const pairs: HeaderPair[] = [];
   const entries = Symbol.iterator in input ? input : Object.entries(input);
   for (const entry of entries as Iterable<[string, string | readonly string[]]>) {

@@ -1,10 +1,8 @@
-import { createServer, type Server as HttpServer, type RequestListener } from 'node:http';
+import { createServer, type Server as HttpServer } from 'node:http';
 import { createServer as createTlsServer, Server as HttpsServer } from 'node:https';
 import { type AddressInfo, isIPv6 } from 'node:net';
 import { resolve } from 'node:path';
-import type { Duplex } from 'node:stream';
-import { HandshakeError } from './errors.ts';
-import { refusal } from './respond.ts';
+import { answerFaults } from './faults.ts';
 import type { ServeOptions } from './serve-options.ts';
 
 /** A server whose connections have as long for their TLS handshake and their request's head as for the answer. */
@@ -20,48 +18,16 @@ export function makeServer<Result>(options: ServeOptions<Result>): HttpServer | 
         };
   const tlsBound = handshakeTimeout === false ? {} : { handshakeTimeout };
   // A flag of the process would let requests in whose head has two readings.
-  const strict = { ...bounds, insecureHTTPParser: false };
+  // Node would refuse a request without a Host, and serve what stands behind it.
+  const strict = { ...bounds, insecureHTTPParser: false, requireHostHeader: false };
   const http =
     tls === undefined ? createServer(strict) : createTlsServer({ ...strict, ...tlsBound, ...tls });
   // Every line is seen; the size of the head, 16 KiB, is bound enough.
   http.maxHeadersCount = 0;
-  http.on('clientError', answerFault);
+  // With the server it would end connections whose last answer is still on its way.
+  http.closeIdleConnections = () => {};
+  http.on('clientError', answerFaults(handshakeTimeout === false ? Infinity : handshakeTimeout));
   return http;
-}
-
-const PLAIN = 'this is a WebSocket server\n';
-
-/** Answers a plain request where there is nothing else to answer it. */
-export const upgradeRequired: RequestListener = (_req, res) => {
-  res
-    .writeHead(426, {
-      Upgrade: 'websocket',
-      Connection: 'close, Upgrade',
-      'Content-Type': 'text/plain; charset=utf-8',
-      'Content-Length': PLAIN.length,
-      'Sec-WebSocket-Version': '13',
-    })
-    .end(PLAIN);
-};
-
-/** What Node's parser and its clock say of a head, and what that is answered with; all else it says of one is a 400. */
-const FAULTS: ReadonlyMap<string, readonly [status: number, says: string]> = new Map([
-  ['HPE_HEADER_OVERFLOW', [431, 'request head is too large']],
-  ['HPE_CHUNK_EXTENSIONS_OVERFLOW', [413, 'chunk extensions are too large']],
-  ['ERR_HTTP_REQUEST_TIMEOUT', [408, 'request took too long']],
-]);
-
-/** Answers what is no HTTP request, where Node would end the connection with a bare status. */
-function answerFault(error: NodeJS.ErrnoException & { reason?: string }, socket: Duplex): void {
-  const { code = '', reason = 'malformed' } = error;
-  const parsed = FAULTS.has(code) || code.startsWith('HPE_');
-  const { _httpMessage: begun } = socket as { _httpMessage?: { headersSent: boolean } | null };
-  // Other errors are those of the socket or of TLS, and leave nobody to be told. Nothing may stand in an answer.
-  if (parsed && socket.writable && begun?.headersSent !== true) {
-    const [status, says] = FAULTS.get(code) ?? [400, `not an HTTP request: ${reason}`];
-    socket.write(refusal(new HandshakeError(status, says), undefined));
-  }
-  socket.destroy();
 }
 
 /** Where a server that listens is reached. */

@@ -80,6 +80,12 @@ export class Slot {
     this.#pending = false;
   }
 
+  /** The client is gone before its answer. */
+  leave(): void {
+    this.settled();
+    this.free();
+  }
+
   /** The connection is over, or there never was one. */
   free(): void {
     if (!this.#taken) return;

@@ -58,13 +58,14 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
   /**
    * Answers a refused request in place of the default: writes a whole response to `socket`, with `Connection: close`.
    * The socket is ended behind it, and when the `handshakeTimeout` is over: after a 503 for that, as soon as it returns.
+   * When it throws with nothing written the default is sent. `error.message` is for your log, it may name your routes.
    */
   readonly error?:
     | ((req: IncomingMessage, socket: Duplex, status: number, error: HandshakeError) => unknown)
     | undefined;
   /**
-   * Is told what your own functions threw: the handler, `authenticate`, `checkOrigin`, ... Errors of the connection
-   * itself are not among it. Default: `process.emitWarning`.
+   * Is told what your own functions threw: the handler, `authenticate`, `checkOrigin`, ... A handler's error by which its
+   * own connection has ended, to a read or a write, is not among it. Default: `process.emitWarning`.
    */
   readonly report?: ((error: unknown) => void) | undefined;
 }

@@ -1,14 +1,10 @@
 import { createHash } from 'node:crypto';
-import { type ServerResponse, STATUS_CODES } from 'node:http';
-import type { Duplex } from 'node:stream';
+import { STATUS_CODES } from 'node:http';
 import type { HandshakeError, HeaderPair } from './errors.ts';
 import { headerOf } from './headers.ts';
 
 /** RFC 6455, section 1.3. */
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
-/** How long a refused peer may take to read its answer and end, in ms, and what it may still send meanwhile. */
-const LINGER_MS = 2_000;
-const LINGER_BYTES = 1024 * 1024;
 
 /** The answer to a request that is accepted, up to its empty line (RFC 6455, section 4.2.2). */
 export function switchingProtocols(
@@ -54,32 +50,4 @@ export function refusal(error: HandshakeError, method: string | undefined): Buff
 function head(status: number, fields: readonly HeaderPair[]): string {
   const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`);
   return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n${lines.join('')}\r\n`;
-}
-
-/**
- * Ends a socket whose request was refused, after all that was written to it. What the peer sends is read and dropped,
- * never served: a socket that is closed over unread bytes sends a RST, and the peer would lose the answer.
- */
-export function endRefused(socket: Duplex): void {
-  if (socket.destroyed) return;
-  let dropped = 0;
-  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-  socket.on('data', (chunk: Uint8Array) => {
-    dropped += chunk.length;
-    if (dropped > LINGER_BYTES) socket.destroy();
-  });
-  socket.on('close', () => clearTimeout(timer));
-  socket.end();
-  socket.resume();
-}
-
-/**
- * Ends a socket on which the application has answered, once that answer is out.
- *
- * @param response - By which it did, unless it wrote to the socket itself.
- */
-export function endAnswered(socket: Duplex, response: ServerResponse | undefined): void {
-  const answer = response ?? socket;
-  if (answer.writableFinished) endRefused(socket);
-  else answer.once('finish', () => endRefused(socket));
 }

@@ -21,7 +21,7 @@ export interface ServeOptions<Result = undefined, Pattern extends string = strin
   readonly path?: string | undefined;
   /** Certificate and key, as node:https takes them: serves wss. */
   readonly tls?: ServerOptions | undefined;
-  /** A server of yours, which stays yours: it is not closed. It listens already, will, or is told to by `port`. */
+  /** A server of yours, which stays yours: it is not closed. It listens already, will, or is told to by `port` or `host`. */
   readonly server?: HttpServer | HttpsServer | undefined;
   /**
    * Handlers by path, `'/chat'` or `'/feed/:id'`. Other paths go to `serve`'s second argument, or get 404 when there is

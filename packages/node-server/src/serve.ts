@@ -5,8 +5,13 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CloseCode, type Conn, duration } from '@ws/conn';
 import type { ConnHandler, UpgradeListener } from './conn-handler.ts';
-import { makeServer, upgradeRequired, urlOf } from './http-server.ts';
-import { type AuthOf, expect, pickUpgraderOptions } from './options.ts';
+import { HandshakeError } from './errors.ts';
+import { Handshake } from './handshake.ts';
+import { makeServer, urlOf } from './http-server.ts';
+import { type AuthOf, expect, pickUpgraderOptions, warn } from './options.ts';
+import { PlainRequests, upgradeRequired } from './plain-requests.ts';
+import { endFailed } from './refuse.ts';
+import { Reports } from './reports.ts';
 import { checkServeOptions, type RoutedServeOptions, type ServeOptions } from './serve-options.ts';
 import { Upgrader } from './upgrader.ts';
 
@@ -17,8 +22,8 @@ export interface WebSocketServer {
   /** The connections that are open. */
   readonly connections: ReadonlySet<Conn>;
   /**
-   * Accepts nothing more, closes every connection with 1001 and waits; what is left after `timeout` ms (default 5 s) is
-   * dropped. Resolves when all is gone.
+   * Accepts nothing more, closes every connection with 1001 and waits for that, and for answers that are on their way;
+   * what is left after `timeout` ms (default 5 s) is dropped. Resolves when all is gone.
    */
   close(options?: { timeout?: number | undefined }): Promise<void>;
 }
@@ -86,7 +91,8 @@ class RunningServer<Result> implements WebSocketServer {
   };
   /** Set by `close`; called whenever something has ended. */
   #progress: (() => void) | undefined;
-  #requests = 0;
+  /** Of a server of ours. */
+  readonly #plain: PlainRequests | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(
@@ -96,7 +102,10 @@ class RunningServer<Result> implements WebSocketServer {
   ) {
     this.#options = options;
     this.#http = options.server ?? makeServer(options);
-    this.#onRequest = options.request ?? (options.server ? this.#unlessOthers : upgradeRequired);
+    if (options.server === undefined) {
+      this.#plain = new PlainRequests(options.request ?? upgradeRequired, () => this.#progress?.());
+      this.#onRequest = this.#plain.onRequest;
+    } else this.#onRequest = options.request ?? this.#unlessOthers;
     const forget = (socket: Duplex): void => this.#forget(socket);
     this.#onClose = function () {
       forget(this);
@@ -106,7 +115,8 @@ class RunningServer<Result> implements WebSocketServer {
       this.#pending.add(socket);
       // Those of a plain server of ours are listened to since they came.
       if (!this.#sockets.has(socket)) socket.on('close', this.#onClose);
-      upgrade(req, socket, head);
+      if (this.#closed === undefined) upgrade(req, socket, head);
+      else void this.#refuse(req, socket, head);
     };
   }
 
@@ -142,7 +152,7 @@ class RunningServer<Result> implements WebSocketServer {
     if (server === undefined) this.#watch();
     http.on('upgrade', this.#onUpgrade);
     if (!http.listening) {
-      if (server === undefined || port !== undefined || path !== undefined) {
+      if (server === undefined || (port ?? host ?? path) !== undefined) {
         if (path !== undefined) http.listen(path);
         else http.listen(port ?? 0, host);
       }
@@ -168,8 +178,10 @@ class RunningServer<Result> implements WebSocketServer {
     const http = this.#http;
     const own = this.#options.server === undefined;
     const gone = own ? once(http, 'close') : undefined;
-    if (own) http.close();
-    else this.detach();
+    if (own) {
+      http.close();
+      this.#plain!.drain();
+    } else this.detach();
     for (const conn of this.connections) void conn.close(CloseCode.GoingAway, '', { timeout: ms });
     await this.#quiet(ms);
     for (const conn of this.connections) conn.terminate();
@@ -184,12 +196,25 @@ class RunningServer<Result> implements WebSocketServer {
     return new Promise((done) => {
       const timer = setTimeout(done, ms);
       this.#progress = () => {
-        if (this.connections.size + this.#pending.size + this.#requests > 0) return;
+        const requests = this.#plain?.pending ?? 0;
+        if (this.connections.size + this.#pending.size + requests > 0) return;
         clearTimeout(timer);
         done();
       };
       this.#progress();
     });
+  }
+
+  /** Answers an upgrade that comes on a connection while the server closes: nobody is asked about it any more. */
+  async #refuse(...[req, socket, head]: Parameters<UpgradeListener>): Promise<void> {
+    const { handshakeTimeout = 10_000, error: hook, report = warn } = this.#options;
+    const handshake = new Handshake(socket, head, handshakeTimeout || Infinity);
+    const refusal = new HandshakeError(503, 'the server is closing');
+    try {
+      await endFailed(handshake, req, socket, refusal, hook);
+    } catch (error) {
+      new Reports(report).handshake(error);
+    }
   }
 
   #forget(socket: Duplex): void {
@@ -204,16 +229,10 @@ class RunningServer<Result> implements WebSocketServer {
   #watch(): void {
     // Node would drop the connection without a word.
     this.#http.on('connect', this.#onUpgrade);
+    this.#http.on('checkExpectation', this.#plain!.onExpectation);
     this.#http.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
       socket.on('close', this.#onClose);
-    });
-    this.#http.on('request', (_req, res) => {
-      this.#requests++;
-      res.once('close', () => {
-        this.#requests--;
-        this.#progress?.();
-      });
     });
   }
 }

@@ -1,22 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { formatExtensions, WebSocketError } from '@ws/codec';
-import { CloseCode, Conn } from '@ws/conn';
+import { formatExtensions } from '@ws/codec';
+import { Conn } from '@ws/conn';
 import { nodeHost, socketTransport } from '@ws/node-io';
 import { readAuth } from './authenticate.ts';
 import { checkKey, checkOneOrigin, checkRequest } from './check-request.ts';
 import type { ConnHandler, Routes, UpgradeListener } from './conn-handler.ts';
 import { HandshakeError, type HeaderPair, serverFault } from './errors.ts';
-import {
-  answered,
-  earlierResponse,
-  Handshake,
-  isAnswered,
-  isRead,
-  isThenable,
-  ownResponse,
-} from './handshake.ts';
+import { answered, Handshake, isThenable } from './handshake.ts';
 import { type HeadersInput, headerOf, headerPairs, RequestHeaders } from './headers.ts';
+import { isAnswered, isRead } from './http-socket.ts';
 import { Limits, type Slot } from './limits.ts';
 import { negotiateCompression, selectSubprotocol } from './negotiate.ts';
 import {
@@ -24,9 +17,10 @@ import {
   checkUpgraderOptions,
   type UpgraderOptions,
   type UpgraderPlan,
-  warn,
 } from './options.ts';
-import { endAnswered, endRefused, refusal, switchingProtocols } from './respond.ts';
+import { endFailed } from './refuse.ts';
+import { Reports } from './reports.ts';
+import { switchingProtocols } from './respond.ts';
 import { anyPath, type Found, type Router, RouteTable } from './routes.ts';
 
 interface Accepted<Auth> {
@@ -52,11 +46,13 @@ interface Accepted<Auth> {
 export class Upgrader<Result = undefined> {
   readonly #plan: UpgraderPlan<Result>;
   readonly #limits: Limits;
+  readonly #reports: Reports;
 
   /** @throws TypeError, RangeError that names the option, also one that does not exist. */
   constructor(options: UpgraderOptions<Result> = {}) {
     this.#plan = checkUpgraderOptions(options);
     this.#limits = new Limits(this.#plan.limits);
+    this.#reports = new Reports(this.#plan.report);
   }
 
   /**
@@ -64,9 +60,10 @@ export class Upgrader<Result = undefined> {
    * it at once in the listener for 'upgrade'; the first frames may be in `head`.
    *
    * @param headers - For the 101, `Set-Cookie` for example.
-   * @throws (rejects with) {@link HandshakeError} after the refusal was written; TransportError when the client is gone;
-   *   TypeError, with nothing written and the socket destroyed, for headers that cannot be sent; Error, with nothing
-   *   written, when it was called before for this socket or something else has answered the request.
+   * @throws (rejects with) {@link HandshakeError} after the refusal was written; TransportError when the client is gone,
+   *   or has ended its half; TypeError, with nothing written and the socket destroyed, for a missing head, or headers
+   *   that cannot be sent; Error, with nothing written, when it was called before for this socket or something else has
+   *   answered the request.
    */
   async upgrade(
     req: IncomingMessage,
@@ -117,7 +114,7 @@ export class Upgrader<Result = undefined> {
     return (req, socket, head) => {
       this.#accept(req, socket, head, undefined, router).then(
         ({ conn, auth, found }) => this.#run(found!, conn, req, auth),
-        (error: unknown) => this.#report(error),
+        (error: unknown) => this.#reports.handshake(error),
       );
     };
   }
@@ -140,30 +137,7 @@ export class Upgrader<Result = undefined> {
 
   /** Apart, so that what it makes closes over the connection alone. */
   #failureOf(conn: Conn): (error: unknown) => void {
-    return (error) => {
-      void conn.close(CloseCode.InternalServerErr);
-      this.#report(error);
-    };
-  }
-
-  #report(error: unknown): void {
-    if (error instanceof HandshakeError) {
-      // 500 as the application's own refusal has no cause: nothing failed.
-      if (error.status === 500 && 'cause' in error) void this.#tell(error.cause ?? error);
-    } else if (!(error instanceof WebSocketError)) {
-      // A connection that ends badly ends the loop that reads it: nothing that its server did wrong.
-      void this.#tell(error);
-    }
-  }
-
-  /** A report that fails is told of by the default one. */
-  async #tell(error: unknown): Promise<void> {
-    try {
-      const told: unknown = this.#plan.report(error);
-      await told;
-    } catch (fault) {
-      warn(fault);
-    }
+    return (error) => this.#reports.handler(conn, error);
   }
 
   async #accept(
@@ -178,36 +152,19 @@ export class Upgrader<Result = undefined> {
     try {
       const extra = headerPairs(input);
       slot = this.#limits.take(req);
+      handshake.onGone = () => slot?.leave();
       const accepted = await this.#negotiate(handshake, req, socket, extra, router);
       this.#keep(slot, accepted.conn);
       return accepted;
     } catch (error) {
-      handshake.release();
       try {
-        await this.#end(handshake, req, socket, error);
+        await endFailed(handshake, req, socket, error, this.#plan.error);
       } finally {
         slot?.free();
       }
       throw error;
     } finally {
       slot?.settled();
-    }
-  }
-
-  /** What becomes of a socket whose handshake has failed. */
-  async #end(
-    handshake: Handshake,
-    req: IncomingMessage,
-    socket: Duplex,
-    error: unknown,
-  ): Promise<void> {
-    if (isAnswered(req, socket)) {
-      // Where Node reads the socket it goes on to the next request.
-      if (!isRead(socket)) endAnswered(socket, ownResponse(req, socket));
-    } else if (error instanceof HandshakeError && earlierResponse(req, socket) === undefined) {
-      await this.#refuse(handshake, req, socket, error);
-    } else {
-      socket.destroy();
     }
   }
 
@@ -242,7 +199,8 @@ export class Upgrader<Result = undefined> {
     const extensions = agreed === undefined ? '' : formatExtensions([agreed.answer]);
     handshake.end(req);
     socket.write(switchingProtocols(key, subprotocol, extensions, extra), 'latin1');
-    const conn = new Conn(socketTransport(socket, { highWaterMark }), {
+    const head = handshake.takeEarly();
+    const conn = new Conn(socketTransport(socket, { head, highWaterMark }), {
       ...this.#plan.conn,
       role: 'server',
       host: nodeHost,
@@ -273,23 +231,6 @@ export class Upgrader<Result = undefined> {
     );
     return readAuth<Result>(result);
   }
-
-  async #refuse(
-    handshake: Handshake,
-    req: IncomingMessage,
-    socket: Duplex,
-    error: HandshakeError,
-  ): Promise<void> {
-    try {
-      const { error: answer } = this.#plan;
-      if (answer === undefined) socket.write(refusal(error, req.method));
-      else await handshake.answered(answer(req, socket, error.status, error));
-      endRefused(socket);
-    } catch (fault) {
-      socket.destroy();
-      throw fault;
-    }
-  }
 }
 
 /** Asks a function of the application, in the time that the handshake has. */
@@ -298,11 +239,12 @@ async function ask<T>(
   name: string,
   question: () => T | PromiseLike<T>,
 ): Promise<T> {
+  handshake.checkClient();
   try {
     return await handshake.wait(question());
   } catch (error) {
-    // The client is gone, or the time is up.
-    if (handshake.failure !== undefined && error === handshake.failure) throw error;
+    // The client is gone, or the time is up: that is why it failed.
+    if (handshake.failure !== undefined) throw handshake.failure;
     throw serverFault(name, error);
   }
 }

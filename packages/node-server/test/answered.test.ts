@@ -112,6 +112,34 @@ describe('a request that something else has answered', () => {
     expect(client.received.toString()).not.toContain(' 101 ');
   });
 
+  it('is dropped with a client that takes nothing of that answer', async () => {
+    let closed: Promise<unknown> | undefined;
+    const answer: Answer = (_req, socket) => {
+      closed = once(socket, 'close');
+      socket.end(big);
+    };
+    const options = { ...refuses, handshakeTimeout: 40 };
+    const { outcome } = await upgraded('upgrade', answer, options, false);
+    expect(String(outcome)).toContain('answered by something else');
+    await closed;
+  });
+
+  it('may take its time with that answer', async () => {
+    let idle: Promise<unknown> | undefined;
+    let response: ServerResponse | undefined;
+    const answer: Answer = (req, socket) => {
+      idle = once(socket, 'timeout');
+      response = new ServerResponse(req);
+      response.assignSocket(socket as never);
+      response.writeHead(200, { Connection: 'close' }).write('mine, ');
+    };
+    const { client } = await upgraded('upgrade', answer, { handshakeTimeout: 40 });
+    await idle;
+    response!.end('whole');
+    await client.closed();
+    expect(client.received.toString()).toContain('whole');
+  });
+
   it('may have a response that has said nothing', async () => {
     const { client, outcome } = await upgraded('upgrade', (req, socket) => {
       new ServerResponse(req).assignSocket(socket as never);

@@ -59,11 +59,12 @@ describe('isSameHost', () => {
     expect(isSameHost(origin, host)).toBe(false);
   });
 
-  it('reads the longest header in a moment', () => {
-    const long = `https://${'a:'.repeat(8000)}`;
-    const start = performance.now();
-    for (let i = 0; i < 100; i++) isSameHost(long, long);
-    expect(performance.now() - start).toBeLessThan(500);
+  it('reads the longest header', () => {
+    // What takes more than linear time of these does not end before the test is given up.
+    for (const part of ['a:', 'a.', '[', 'https://', ' ', '@']) {
+      const long = `https://${part.repeat(100_000)}`;
+      expect(isSameHost(long, `${long}!`)).toBe(false);
+    }
   });
 });
 

@@ -169,16 +169,6 @@ describe('serve', () => {
     expect(answer.raw.split('HTTP/1.1 ').length).toBe(2);
   });
 
-  it('answers what is no HTTP with 400, unless an answer is under way', async () => {
-    const server = await started({ request: (_req, res) => res.write('begun') }, echo);
-    const raw = await RawClient.connect(portOf(server));
-    raw.socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
-    await raw.until(() => raw.received.includes('begun'));
-    raw.socket.write('no HTTP\r\n\r\n');
-    await raw.closed();
-    expect(raw.received.toString().split('HTTP/1.1 ').length).toBe(2);
-  });
-
   it('gives plain requests to `request`', async () => {
     const server = await started({ request: (_req, res) => res.end('a page') }, echo);
     const response = await fetch(server.url.replace('ws:', 'http:'));
@@ -369,6 +359,15 @@ describe('serve with a server of yours', () => {
     }
     await server.close();
     expect(own.listenerCount('request')).toBe(0);
+    own.close();
+    await once(own, 'close');
+  });
+
+  it('listens with it on a free port of a host', async () => {
+    const own = http.createServer();
+    const server = await serve({ server: own, host: '127.0.0.1' }, echo);
+    expect(own.address()).toMatchObject({ address: '127.0.0.1', port: portOf(server) });
+    await server.close();
     own.close();
     await once(own, 'close');
   });

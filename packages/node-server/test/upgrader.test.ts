@@ -151,7 +151,7 @@ describe('Upgrader.upgrade', () => {
     expect(pings).toEqual(['first']);
   });
 
-  it('keeps frames and FIN that come while a check is awaited', async () => {
+  it('keeps frames that come while a check is awaited, and the FIN behind its answer', async () => {
     let allow: ((allowed: boolean) => void) | undefined;
     const asked = new EventEmitter();
     const upgrader = new Upgrader({
@@ -164,9 +164,10 @@ describe('Upgrader.upgrade', () => {
     const server = await listening(upgrader);
     const client = await connected(server);
     const waits = once(asked, 'asked');
-    client.socket.end(request({ behind: masked(1, 'early') }));
+    client.socket.write(request({ behind: masked(1, 'early') }));
     await waits;
     for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+    client.socket.end();
     allow?.(true);
     const conn = (await server.outcome()) as Conn;
     expect((await conn.readMessage()).text()).toBe('early');
@@ -262,14 +263,18 @@ describe('Upgrader.upgrade', () => {
     { says: 'a header of the handshake', headers: { Connection: 'close' } },
     { says: 'a line end in pairs', headers: [['X-A', 'a\r\n']] },
     { says: 'names and values in turn', headers: ['X-A', 'a'] },
-    { says: 'a string', headers: 'X-A: a' },
-  ])('refuses $says of its caller with nothing written', async ({ headers }) => {
+    { says: 'a string', headers: 'X-A: a', named: true },
+    { says: 'null', headers: null, named: true },
+    { says: 'a number', headers: 5, named: true },
+  ])('refuses $says of its caller with nothing written', async ({ headers, named = false }) => {
     const server = await withHeaders(new Upgrader(), headers);
     const client = await connected(server);
     client.socket.write(request());
     await client.closed();
     expect(client.received.length).toBe(0);
-    expect(await server.outcome()).toBeInstanceOf(TypeError);
+    const outcome = await server.outcome();
+    expect(outcome).toBeInstanceOf(TypeError);
+    if (named) expect(String(outcome)).toContain('headers: expected');
   });
 
   it('takes headers as a Headers object', async () => {
@@ -591,9 +596,48 @@ describe('an upgrade pipelined behind other requests', () => {
     expect(client.received.length).toBe(0);
   });
 
-  it('is dropped without a word when there is no place for it', async () => {
+  it.each([
+    { says: 'there is no place for it', maxHandshakes: 1, fault: false, status: 503 },
+    { says: 'nobody can say whether there is a place', maxHandshakes: 2, fault: true, status: 500 },
+  ])('is refused after them when $says', async ({ maxHandshakes, fault, status }) => {
+    const asked = new EventEmitter();
+    const upgrader = new Upgrader({
+      maxHandshakes,
+      maxConnectionsPerAddress: 1,
+      clientAddress: (req) => {
+        if (fault && req.url === '/chat') throw new Error('mine');
+        return undefined;
+      },
+      authenticate: () => {
+        asked.emit('asked');
+        return new Promise(() => {});
+      },
+    });
+    const responses: ServerResponse[] = [];
+    const server = await new TestServer(upgrader, (_req, res) => {
+      responses.push(res);
+    }).listen();
+    servers.push(server);
+    const other = await connected(server);
+    const waits = once(asked, 'asked');
+    other.socket.write(request({ line: 'GET /other HTTP/1.1' }));
+    await waits;
+    const upgrade = once(server.http, 'upgrade');
+    const client = await connected(server);
+    client.socket.write(Buffer.concat([plain('/1'), request()]));
+    await upgrade;
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(client.received.length).toBe(0);
+    responses[0]!.end('first');
+    await client.closed();
+    expect(client.received.toString('latin1')).toMatch(new RegExp(`first[^]* ${status} `));
+    expect(await server.outcome()).toMatchObject({ status });
+  });
+
+  it('is dropped when there is no place for it and they take too long', async () => {
     const { server, client } = await pipelined(
       {
+        handshakeTimeout: 20,
         maxConnectionsPerAddress: 1,
         clientAddress: () => {
           throw new Error('mine');
@@ -601,9 +645,9 @@ describe('an upgrade pipelined behind other requests', () => {
       },
       ['/1'],
     );
-    expect(await server.outcome()).toMatchObject({ status: 500 });
     await client.closed();
     expect(client.received.length).toBe(0);
+    expect(await server.outcome()).toMatchObject({ status: 500 });
   });
 
   it('is not served when the connection ends with the last of them', async () => {
@@ -893,18 +937,35 @@ describe('error', () => {
     expect(await server.outcome()).toBeInstanceOf(HandshakeError);
   });
 
-  it('that throws drops the socket', async () => {
+  it.each([
+    {
+      says: 'throws',
+      hook: (): unknown => {
+        throw new Error('mine');
+      },
+    },
+    { says: 'rejects', hook: (): unknown => Promise.reject(new Error('mine')) },
+  ])('that $says before it has written anything leaves the default answer', async ({ hook }) => {
+    const server = await listening(new Upgrader({ error: hook }));
+    const answer = await exchange(server.port, request({ without: ['sec-websocket-key'] }));
+    expect(answer.status).toBe(400);
+    expect(answer.body).toContain('Sec-WebSocket-Key');
+    expect(await server.outcome()).toMatchObject({ message: 'mine' });
+  });
+
+  it('that throws in the middle of its answer drops the socket', async () => {
     const fault = new Error('mine');
     const upgrader = new Upgrader({
-      error: () => {
+      error: (_req, socket) => {
+        socket.write('HTTP/1.1 400 No\r\n');
         throw fault;
       },
     });
     const server = await listening(upgrader);
-    const answer = await exchange(server.port, request({ line: 'GET / HTTP/1.0' })).catch(
-      () => undefined,
-    );
-    expect(answer?.raw ?? '').toBe('');
+    const client = await connected(server);
+    client.socket.write(request({ line: 'GET / HTTP/1.0' }));
+    await client.closed();
+    expect(client.received.toString()).not.toContain('Content-Length');
     expect(await server.outcome()).toBe(fault);
   });
 });

@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers';
 import { CloseError, Dialer } from '@ws/node-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ClientOptions, WebSocket } from 'ws';
+import { endsBesidesSilent } from './silent.ts';
 import { type Example, startExample } from './start.ts';
 
 /** What {@link exampleEchoes} expects of an example. */
@@ -106,5 +107,7 @@ export function exampleEchoes(wanted: EchoExample): void {
       },
       SLOW_START,
     );
+
+    endsBesidesSilent(start, async (own) => (await dialer.dial(own.ws + path)).conn);
   });
 }

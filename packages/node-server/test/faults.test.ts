@@ -1,0 +1,199 @@
+import { EventEmitter, once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import net from 'node:net';
+import tls from 'node:tls';
+import { selfSigned } from '@ws/testkit';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { type ServeOptions, serve } from '../src/index.ts';
+import { parseAnswer, RawClient, request, trapLeftovers, trapUncaught } from './raw.ts';
+
+trapUncaught();
+trapLeftovers();
+
+const BIG = Buffer.alloc(600_000, 'x');
+
+async function serving(options: ServeOptions): Promise<number> {
+  const server = await serve({ host: '127.0.0.1', ...options }, () => {});
+  onTestFinished(() => server.close({ timeout: 1 }));
+  return Number(new URL(server.url).port);
+}
+
+async function clientOf(port: number, secure = false): Promise<RawClient> {
+  const where = { port, host: '127.0.0.1', allowHalfOpen: true };
+  const socket = secure ? tls.connect({ ...where, rejectUnauthorized: false }) : net.connect(where);
+  await once(socket, secure ? 'secureConnect' : 'connect');
+  onTestFinished(() => void socket.destroy());
+  return new RawClient(socket);
+}
+
+/** A server that keeps the responses to plain requests. */
+async function keeping(options: ServeOptions = {}): Promise<{
+  port: number;
+  next: (path: string) => Promise<ServerResponse>;
+}> {
+  const arrived = new EventEmitter();
+  const port = await serving({
+    ...options,
+    request: (req: IncomingMessage, res) => void arrived.emit(req.url!, res),
+  });
+  const next = async (path: string): Promise<ServerResponse> =>
+    ((await once(arrived, path)) as [ServerResponse])[0];
+  return { port, next };
+}
+
+const plain = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
+
+describe.each([
+  ['TCP', false],
+  ['TLS', true],
+] as const)('an answer over %s', (_, secure) => {
+  const post = `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${BIG.length}\r\n\r\n`;
+  it.each([
+    { says: 'to what is no HTTP', head: 'no HTTP\r\n\r\n', status: 400 },
+    { says: 'to a head that is too large', head: `GET /${'x'.repeat(20_000)}`, status: 431 },
+    { says: 'to a plain request', head: post, status: 426 },
+    { says: 'to a request without a Host', head: post.replace('Host: a\r\n', ''), status: 400 },
+    {
+      says: 'to what nobody expects',
+      head: post.replace('Host', 'Expect: tea\r\nHost'),
+      status: 417,
+    },
+  ])('$says is not lost to what the client goes on to send', async ({ head, status }) => {
+    const port = await serving({ tls: secure ? await selfSigned() : undefined });
+    const client = await clientOf(port, secure);
+    let reset: unknown;
+    client.socket.on('error', (error) => {
+      reset = error;
+    });
+    const third = BIG.length / 3;
+    client.socket.write(Buffer.concat([Buffer.from(head), BIG.subarray(0, third)]));
+    await client.until(() => client.received.length > 0);
+    for (let sent = third; sent < BIG.length; sent += third) {
+      await new Promise((resolve) =>
+        client.socket.write(BIG.subarray(sent, sent + third), resolve),
+      );
+    }
+    client.socket.end();
+    await client.closed();
+    const answer = parseAnswer(client.received.toString());
+    expect(answer.status).toBe(status);
+    expect(answer.headers.get('connection')).toContain('close');
+    expect(answer.body.length).toBe(Number(answer.headers.get('content-length')));
+    expect(answer.raw.split('HTTP/1.1 ').length).toBe(2);
+    expect(reset).toBeUndefined();
+  });
+
+  it('reaches a client that has ended its half in the middle of its head', async () => {
+    const port = await serving({ tls: secure ? await selfSigned() : undefined });
+    const client = await clientOf(port, secure);
+    client.socket.end('GET / HTTP/1.1\r\nHo');
+    await client.closed();
+    expect(parseAnswer(client.received.toString()).status).toBe(400);
+  });
+});
+
+describe('what is no HTTP behind a request', () => {
+  it('is answered behind the answers to that and to others', async () => {
+    const { port, next } = await keeping();
+    const client = await clientOf(port);
+    const [first, second] = [next('/1'), next('/2')];
+    client.socket.write(`${plain('/1')}${plain('/2')}no HTTP\r\n\r\n`);
+    (await second).end('second');
+    (await first).write('first');
+    (await first).end();
+    await client.until(() => client.received.includes('not an HTTP request'));
+    expect(client.received.toString()).toMatch(/ 200 [^]*first[^]* 200 [^]*second[^]* 400 /);
+    client.socket.end();
+    await client.closed();
+  });
+
+  it('waits for an answer no longer than for a handshake', async () => {
+    const { port, next } = await keeping({ handshakeTimeout: 40 });
+    const client = await clientOf(port);
+    const first = next('/1');
+    client.socket.write(`${plain('/1')}no HTTP\r\n\r\n`);
+    (await first).write('begun');
+    await once(client.socket, 'end');
+    expect(client.received.toString().split('HTTP/1.1 ').length).toBe(2);
+  });
+
+  it('is not answered when the connection ends with that answer', async () => {
+    const { port, next } = await keeping();
+    const client = await clientOf(port);
+    const first = next('/1');
+    client.socket.write(`${plain('/1')}no HTTP\r\n\r\n`);
+    (await first).setHeader('Connection', 'close').end('first');
+    await once(client.socket, 'end');
+    expect(client.received.toString()).toMatch(/first$/);
+  });
+});
+
+describe('a body that is no HTTP', () => {
+  const chunked = 'POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n';
+
+  it('is answered in place of its request', async () => {
+    const { port, next } = await keeping();
+    const client = await clientOf(port);
+    const first = next('/1');
+    client.socket.write(chunked);
+    const res = await first;
+    client.socket.write('no chunk\r\n');
+    await once(client.socket, 'end');
+    res.end('too late');
+    expect(parseAnswer(client.received.toString()).status).toBe(400);
+    expect(client.received.toString()).not.toContain('too late');
+    client.socket.end();
+    await client.closed();
+  });
+
+  it('ends an answer that has begun', async () => {
+    const { port, next } = await keeping();
+    const client = await clientOf(port);
+    const first = next('/1');
+    client.socket.write(chunked);
+    (await first).write('begun');
+    await client.until(() => client.received.includes('begun'));
+    client.socket.write('no chunk\r\n');
+    await once(client.socket, 'end');
+    expect(client.received.toString().split('HTTP/1.1 ').length).toBe(2);
+  });
+});
+
+describe('behind a request that is refused', () => {
+  it.each([
+    { says: 'for want of a Host', head: 'GET / HTTP/1.1\r\n\r\n', status: 400 },
+    {
+      says: 'for what it expects',
+      head: 'GET / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n',
+      status: 417,
+    },
+  ])('$says nothing is served', async ({ head, status }) => {
+    const served: unknown[] = [];
+    const port = await serving({
+      request: (req, res) => {
+        served.push(req.url);
+        res.end();
+      },
+      authenticate: (req) => void served.push(req.url),
+    });
+    for (const behind of [
+      'POST /admin HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n',
+      request().toString(),
+    ]) {
+      const client = await clientOf(port);
+      client.socket.end(head + behind);
+      await client.closed();
+      expect(parseAnswer(client.received.toString()).status).toBe(status);
+      expect(client.received.toString().split('HTTP/1.1 ').length).toBe(2);
+    }
+    expect(served).toEqual([]);
+  });
+
+  it('HTTP/1.0 needs no Host', async () => {
+    const port = await serving({ request: (_req, res) => res.end('a page') });
+    const client = await clientOf(port);
+    client.socket.end('GET / HTTP/1.0\r\n\r\n');
+    await client.closed();
+    expect(client.received.toString()).toMatch(/ 200 [^]*a page$/);
+  });
+});

@@ -1,0 +1,209 @@
+import { EventEmitter, once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import net from 'node:net';
+import type { Duplex } from 'node:stream';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { type Conn, TransportError, Upgrader, type UpgraderOptions } from '../src/index.ts';
+import {
+  masked,
+  parseAnswer,
+  RawClient,
+  request,
+  TestServer,
+  trapLeftovers,
+  trapUncaught,
+} from './raw.ts';
+
+trapUncaught();
+trapLeftovers();
+
+async function listening(
+  listener: ConstructorParameters<typeof TestServer>[0],
+): Promise<TestServer> {
+  const server = await new TestServer(listener).listen();
+  onTestFinished(() => server.close());
+  return server;
+}
+
+/** A client whose own half may end before the server's. */
+async function connected(server: TestServer): Promise<RawClient> {
+  const socket = net.connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+  await once(socket, 'connect');
+  onTestFinished(() => void socket.destroy());
+  return new RawClient(socket);
+}
+
+const frames = (bytes: number): Buffer =>
+  Buffer.concat(Array.from({ length: Math.ceil(bytes / 100) }, () => masked(1, 'x'.repeat(94))));
+
+describe('a client that leaves behind what it has sent already', () => {
+  it.each([
+    { says: 'by a FIN behind a frame', early: 100, leave: (s: net.Socket) => s.destroy() },
+    { says: 'by half a FIN behind a frame', early: 100, leave: (s: net.Socket) => s.end() },
+    {
+      says: 'by a reset behind a frame',
+      early: 100,
+      leave: (s: net.Socket) => s.resetAndDestroy(),
+    },
+    {
+      says: 'by a reset behind more than is kept',
+      early: 300_000,
+      leave: (s: net.Socket) => s.resetAndDestroy(),
+    },
+  ])('$says aborts the signal, and its place is free', async ({ early, leave }) => {
+    const asked = new EventEmitter();
+    const upgrader = new Upgrader({
+      maxHandshakes: 1,
+      handshakeTimeout: false,
+      authenticate: (_req, { signal }) => {
+        asked.emit('asked', signal);
+        return new Promise(() => {});
+      },
+    });
+    const server = await listening(upgrader);
+    const client = await connected(server);
+    const waits = once(asked, 'asked') as Promise<[AbortSignal]>;
+    client.socket.write(request({ behind: frames(early) }));
+    const [signal] = await waits;
+    const aborted = once(signal, 'abort');
+    leave(client.socket);
+    await aborted;
+    const again = once(asked, 'asked');
+    const next = await connected(server);
+    next.socket.write(request());
+    await again;
+    const outcome = await server.outcome();
+    expect(outcome).toBeInstanceOf(TransportError);
+    expect(signal.reason).toBe(outcome);
+  });
+
+  it('is told while it waits behind a request that is not answered', async () => {
+    const upgrader = new Upgrader({ handshakeTimeout: false });
+    const server = await new TestServer(upgrader, () => {}).listen();
+    onTestFinished(() => server.close());
+    const client = await connected(server);
+    const upgrade = once(server.http, 'upgrade');
+    const plain = Buffer.from('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    client.socket.write(Buffer.concat([plain, request({ behind: frames(100) })]));
+    await upgrade;
+    client.socket.resetAndDestroy();
+    expect(await server.outcome()).toBeInstanceOf(TransportError);
+  });
+
+  it('loses no early byte, however many there are', async () => {
+    const asked = new EventEmitter();
+    const authenticate = (): Promise<void> =>
+      new Promise((resolve) => asked.emit('asked', resolve));
+    const server = await listening(new Upgrader({ authenticate, readLimit: false }));
+    const client = await connected(server);
+    const waits = once(asked, 'asked') as Promise<[() => void]>;
+    const sent = Array.from({ length: 5_000 }, (_, i) => `${i} ${'x'.repeat(90)}`);
+    client.socket.write(request({ behind: Buffer.concat(sent.map((text) => masked(1, text))) }));
+    const [allow] = await waits;
+    // Long enough for all that is kept to be there.
+    for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+    allow();
+    const conn = (await server.outcome()) as Conn;
+    for (const text of sent) expect((await conn.readMessage()).text()).toBe(text);
+    conn.terminate();
+    await conn.closed;
+  });
+});
+
+describe('a client that has ended its half', () => {
+  const later = <T>(value: T): Promise<T> =>
+    new Promise((resolve) => setTimeout(() => resolve(value), 20));
+
+  it.each<{ says: string; options: UpgraderOptions<unknown>; key?: boolean; status: number }>([
+    {
+      says: 'a bad key behind checkOrigin',
+      key: false,
+      options: { checkOrigin: () => later(true) },
+      status: 400,
+    },
+    { says: 'its origin', options: { checkOrigin: () => later(false) }, status: 403 },
+    { says: 'authenticate', options: { authenticate: () => later({ refuse: 401 }) }, status: 401 },
+    { says: 'nothing else', options: { authenticate: () => later('ada') }, status: 400 },
+    {
+      says: 'a check that never ends',
+      options: { authenticate: () => new Promise(() => {}) },
+      status: 400,
+    },
+  ])('is still told of a refusal: $says', async ({ options, key = true, status }) => {
+    const server = await listening(new Upgrader(options));
+    const client = await connected(server);
+    client.socket.end(request({ without: key ? [] : ['sec-websocket-key'] }));
+    await client.closed();
+    const answer = parseAnswer(client.received.toString());
+    expect(answer.status).toBe(status);
+    expect(answer.headers.get('connection')).toBe('close');
+  });
+
+  it('gets the answers to its earlier requests', async () => {
+    const server = await new TestServer(new Upgrader(), (_req, res) => {
+      setTimeout(() => res.end('first'), 20);
+    }).listen();
+    onTestFinished(() => server.close());
+    const client = await connected(server);
+    const plain = Buffer.from('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    client.socket.end(Buffer.concat([plain, request()]));
+    await client.closed();
+    expect(client.received.toString()).toMatch(/first[^]* 400 /);
+    expect(await server.outcome()).toBeInstanceOf(TransportError);
+  });
+});
+
+describe('Upgrader.upgrade', () => {
+  const upgrading = (
+    upgrader: Upgrader,
+    before: (req: IncomingMessage, socket: Duplex) => unknown,
+    withHead = true,
+  ): Promise<TestServer> => {
+    const upgrade = async (req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
+      const server = await made;
+      await before(req, socket);
+      const args = [req, socket, ...(withHead ? [head] : [])] as [IncomingMessage, Duplex, Buffer];
+      await upgrader.upgrade(...args).then(
+        (conn) => server.settled(conn),
+        (error: unknown) => server.settled(error),
+      );
+    };
+    const made = listening((...args: Parameters<typeof upgrade>) => void upgrade(...args));
+    return made;
+  };
+
+  it.each([
+    { says: 'destroyed', before: (_req: IncomingMessage, socket: Duplex) => void socket.destroy() },
+    {
+      says: 'at its end',
+      before: async (_req: IncomingMessage, socket: Duplex) => {
+        socket.resume();
+        await once(socket, 'end');
+      },
+    },
+  ])('asks nobody about a socket that is $says', async ({ before }) => {
+    const asked: string[] = [];
+    const upgrader = new Upgrader({
+      checkOrigin: () => asked.push('origin') > 0,
+      authenticate: () => void asked.push('user'),
+    });
+    const server = await upgrading(upgrader, before);
+    const client = await connected(server);
+    client.socket.end(request());
+    expect(await server.outcome()).toBeInstanceOf(TransportError);
+    expect(asked).toEqual([]);
+    await client.closed();
+  });
+
+  it('drops the socket when it is called without head', async () => {
+    const server = await upgrading(new Upgrader(), () => {}, false);
+    const client = await connected(server);
+    client.socket.write(request());
+    const outcome = await server.outcome();
+    expect(outcome).toBeInstanceOf(TypeError);
+    expect(String(outcome)).toContain('head');
+    client.socket.end();
+    await client.closed();
+    expect(client.received.length).toBe(0);
+  });
+});

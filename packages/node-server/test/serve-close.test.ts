@@ -1,0 +1,166 @@
+import { EventEmitter, once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import net from 'node:net';
+import tls from 'node:tls';
+import { selfSigned } from '@ws/testkit';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { type ServeOptions, serve, type WebSocketServer } from '../src/index.ts';
+import { parseAnswer, RawClient, request, trapLeftovers, trapUncaught } from './raw.ts';
+
+trapUncaught();
+trapLeftovers();
+
+/** A server that keeps the responses to plain requests. */
+async function keeping(options: ServeOptions = {}): Promise<{
+  server: WebSocketServer;
+  connect: () => Promise<RawClient>;
+  next: (path: string) => Promise<ServerResponse>;
+}> {
+  const arrived = new EventEmitter();
+  const server = await serve(
+    {
+      host: '127.0.0.1',
+      ...options,
+      request: (req: IncomingMessage, res) => void arrived.emit(req.url!, res),
+    },
+    () => {},
+  );
+  onTestFinished(() => server.close());
+  const port = Number(new URL(server.url).port);
+  const connect = async (): Promise<RawClient> => {
+    const secure = options.tls !== undefined;
+    const where = { port, host: '127.0.0.1' };
+    const socket = secure
+      ? tls.connect({ ...where, rejectUnauthorized: false })
+      : net.connect(where);
+    await once(socket, secure ? 'secureConnect' : 'connect');
+    onTestFinished(() => void socket.destroy());
+    return new RawClient(socket);
+  };
+  const next = async (path: string): Promise<ServerResponse> =>
+    ((await once(arrived, path)) as [ServerResponse])[0];
+  return { server, connect, next };
+}
+
+const plain = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
+
+describe('serve().close', () => {
+  it.each([
+    ['TCP', false],
+    ['TLS', true],
+  ] as const)('delivers the whole of an answer that is on its way, over %s', async (_, secure) => {
+    const { server, connect, next } = await keeping(secure ? { tls: await selfSigned() } : {});
+    const client = await connect();
+    const body = Buffer.alloc(8 * 1024 * 1024, 'x');
+    client.socket.removeAllListeners('data').pause();
+    const arrives = next('/');
+    client.socket.write(plain('/'));
+    const res = await arrives;
+    res.end(body);
+    let flushed = false;
+    res.once('finish', () => {
+      flushed = true;
+    });
+    const closing = server.close({ timeout: 600_000 });
+    for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+    expect(flushed).toBe(false);
+    let received = 0;
+    client.socket.on('data', (chunk: Buffer) => {
+      received += chunk.length;
+    });
+    const ended = once(client.socket, 'end');
+    client.socket.resume();
+    await Promise.all([ended, closing]);
+    expect(received).toBeGreaterThan(body.length);
+  });
+
+  it('makes every answer from then on the last of its connection', async () => {
+    const { server, connect, next } = await keeping();
+    const [busy, alive] = [await connect(), await connect()];
+    const first = next('/alive');
+    alive.socket.write(plain('/alive'));
+    (await first).end('alive');
+    await alive.until(() => alive.received.includes('alive'));
+    expect(parseAnswer(alive.received.toString()).headers.get('connection')).toBe('keep-alive');
+    alive.received = Buffer.alloc(0);
+    const pending = next('/busy');
+    busy.socket.write(plain('/busy'));
+    const res = await pending;
+    const closing = server.close({ timeout: 600_000 });
+    const second = next('/again');
+    alive.socket.write(plain('/again'));
+    (await second).end('again');
+    await alive.closed();
+    expect(parseAnswer(alive.received.toString())).toMatchObject({ status: 200, body: 'again' });
+    expect(parseAnswer(alive.received.toString()).headers.get('connection')).toBe('close');
+    res.end('busy');
+    await Promise.all([closing, busy.closed()]);
+    expect(parseAnswer(busy.received.toString()).headers.get('connection')).toBe('close');
+  });
+
+  it.each([
+    { says: 'in the usual words', error: undefined, text: /closing/ },
+    {
+      says: 'in those of `error`',
+      error: ((_req, socket, status) => {
+        socket.write(`HTTP/1.1 ${status} No\r\nConnection: close\r\n\r\nmine`);
+      }) satisfies ServeOptions['error'],
+      text: /^mine$/,
+    },
+  ])(
+    'refuses upgrades that come on an open connection with 503, $says',
+    async ({ error, text }) => {
+      const asked: unknown[] = [];
+      const { server, connect, next } = await keeping({
+        error,
+        checkOrigin: (req) => asked.push(req.url) > 0,
+        authenticate: (req) => void asked.push(req.url),
+      });
+      const [busy, client] = [await connect(), await connect()];
+      const pending = next('/busy');
+      busy.socket.write(plain('/busy'));
+      const res = await pending;
+      const closing = server.close({ timeout: 600_000 });
+      client.socket.write(request());
+      await client.closed();
+      const answer = parseAnswer(client.received.toString());
+      expect(answer.status).toBe(503);
+      expect(answer.body).toMatch(text);
+      expect(asked).toEqual([]);
+      res.end();
+      await closing;
+    },
+  );
+
+  it('reports an `error` that throws over an upgrade that comes too late', async () => {
+    const reported: unknown[] = [];
+    const { server, connect, next } = await keeping({
+      report: (error) => reported.push(String(error)),
+      error: () => {
+        throw new Error('mine');
+      },
+    });
+    const [busy, client] = [await connect(), await connect()];
+    const pending = next('/busy');
+    busy.socket.write(plain('/busy'));
+    const res = await pending;
+    const closing = server.close({ timeout: 600_000 });
+    client.socket.write(request());
+    await client.closed();
+    expect(parseAnswer(client.received.toString()).status).toBe(503);
+    expect(reported).toEqual(['Error: mine']);
+    res.end();
+    await closing;
+  });
+
+  it('does not wait for responses behind one whose client is gone', async () => {
+    const { server, connect, next } = await keeping();
+    const client = await connect();
+    const second = next('/2');
+    client.socket.write(`${plain('/1')}${plain('/2')}`);
+    const { req } = await second;
+    client.socket.resetAndDestroy();
+    await new Promise((resolve) => req.socket.once('close', resolve));
+    await server.close({ timeout: 600_000 });
+  });
+});

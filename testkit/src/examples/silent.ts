@@ -1,0 +1,41 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import type { Conn } from '@ws/node-client';
+import { expect, it } from 'vitest';
+import type { Example } from './start.ts';
+
+const SLOW_START = 30_000;
+
+/**
+ * The test of every example that serves: Ctrl-C ends it, with 1001 for its WebSockets, though somebody is connected who
+ * has sent nothing, as browsers are in advance.
+ *
+ * @param join - Opens a WebSocket of the example.
+ */
+export function endsBesidesSilent(
+  start: () => Promise<Example>,
+  join: (example: Example) => Promise<Conn>,
+): void {
+  it(
+    'ends on SIGINT though a connection has sent nothing',
+    async () => {
+      const own = await start();
+      const silent = connect(own.port, '127.0.0.1').on('error', () => {});
+      const half = connect(own.port, '127.0.0.1').on('error', () => {});
+      try {
+        await Promise.all([once(silent, 'connect'), once(half, 'connect')]);
+        half.write('GET / HT');
+        // Accepted after those two, so they are the server's by now.
+        const conn = await join(own);
+        void conn.discardReads().catch(() => {});
+        const end = own.stop('SIGINT');
+        expect(await conn.closed).toMatchObject({ code: 1001, wasClean: true });
+        expect(await end, own.output()).toBe(0);
+      } finally {
+        silent.destroy();
+        half.destroy();
+      }
+    },
+    SLOW_START,
+  );
+}
