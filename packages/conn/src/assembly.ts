@@ -1,4 +1,5 @@
 import type { FrameDecoder } from '@ws/codec';
+import { copyOf } from './copy.ts';
 import { Lease } from './lease.ts';
 
 /** The first buffer of a message whose length nobody believes yet. */
@@ -49,6 +50,14 @@ export class Assembly {
 
   drop(): void {
     this.complete()?.release();
+  }
+
+  /** What there is of the message is kept in memory that is nobody else's: it may never be taken. */
+  leave(): void {
+    const lease = this.#lease;
+    if (lease === undefined) return;
+    this.#lease = Lease.of(copyOf(lease.bytes, 0, this.length));
+    lease.release();
   }
 
   #room(bytes: number): Uint8Array {

@@ -54,9 +54,9 @@ const OWES_END = 2;
 
 /** On the wire a compressed message may have twice its limit and this: for peers that flush often. */
 const WIRE_SLACK = 65_536;
-/** Plain bytes that are inflated in one turn of the event loop, about 0.3 ms: then the others get theirs. */
+/** What is inflated in one turn of the event loop, in plain bytes: 0.3 ms for text, 1.3 for the worst that there is. */
 const INFLATED_A_TURN = 262_144;
-/** What a message costs on top of its plain bytes. */
+/** What a message costs, and each step of it, on top of its bytes. */
 const INFLATE_COST = 64;
 /** How much room an inflated message is given at first: for each byte on the wire, and at least. */
 const EXPECTED_RATIO = 8;
@@ -269,9 +269,26 @@ export class Intake {
     this.#inflated = 0;
   }
 
+  /** Whether the next step is to begin a compressed message, and there are as many under way as there may be. */
+  get crowded(): boolean {
+    return this.#inflating && this.#inflation!.crowded;
+  }
+
+  /** The connection is gone, and what has come may never be read: no pooled memory is held for it any more. */
+  leave(): void {
+    this.#assembly.leave();
+    this.#inflation?.leave();
+  }
+
   /** From now on the payload of messages is dropped. */
   drop(): void {
     this.dropping = true;
+    if (this.#inflating && this.#inflation!.last) {
+      // All of it has come, and nothing will tell.
+      this.#open = false;
+      this.messages++;
+      this.#bound();
+    }
     this.#inflating = false;
     this.tired = false;
     this.#inflation?.destroy();
@@ -500,7 +517,7 @@ export class Intake {
       return this.#fault(error as WebSocketError);
     }
     this.#inflating = inflation.more;
-    this.#inflated += Math.max(size, 0) + INFLATE_COST;
+    this.#inflated += Math.max(size, 0) + INFLATE_COST + inflation.cost;
     this.#length += Math.max(size, 0);
     if (size < 0) this.error = invalidDeflate();
     if (size < 0 || !this.#checkLength() || !this.#check(bytes, 0, size)) {

@@ -28,6 +28,11 @@ export class Lease {
     return new Lease(sharedMessageBuffers().take(bytes), messageBuffers);
   }
 
+  /** `bytes` that are in no pool. */
+  static of(bytes: Uint8Array): Lease {
+    return new Lease(bytes, nowhere);
+  }
+
   pin(): void {
     this.#pins++;
   }
@@ -49,6 +54,12 @@ export class Lease {
 const messageBuffers: LeaseHome = {
   takeBack({ bytes }) {
     sharedMessageBuffers().give(bytes);
+    return false;
+  },
+};
+
+const nowhere: LeaseHome = {
+  takeBack() {
     return false;
   },
 };

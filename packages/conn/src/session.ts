@@ -211,6 +211,7 @@ export class Session
     this.outbox.destroy(closing.sent ? new CloseSentError() : (closing.lost as WebSocketError));
     this.writing.end(this.outbox.error!);
     this.deflating?.deflation.destroy();
+    if (this.deflating !== undefined) this.intake.leave();
     this.#info = closing.info(flushed);
     this.#closed?.resolve(this.#info);
     this.host.watch?.closed?.(this.conn, this.#info);
@@ -413,10 +414,10 @@ export class Session
     const { intake, reading } = this;
     if (reading.waiting || intake.dropping) return true;
     if (!ahead) return false;
-    if (reading.hasRoom(intake.held)) return true;
-    // What has come of a connection that is gone is little, and pooled memory may hang on it. Little is much once it
-    // is inflated: then only the message under way, on which an engine hangs too.
-    return this.#closing.phase === GONE && (this.deflating === undefined || intake.open);
+    if (reading.hasRoom(intake.held)) return !intake.crowded;
+    // What has come of a connection that is gone is little, and pooled memory may hang on it. What is compressed is
+    // little no more once it is inflated: that memory is left behind in `close`.
+    return this.#closing.phase === GONE && this.deflating === undefined;
   }
 
   #fault(error: WebSocketError | undefined): void {
@@ -437,7 +438,8 @@ export class Session
   /** Pauses the transport when nobody reads and enough is read ahead, and lets it flow again. */
   #balance(): void {
     const { intake, reading } = this;
-    const wanted = this.#inputOver || intake.dropping || (this.#started && reading.waiting);
+    const waiting = this.#started && reading.waiting && !intake.tired;
+    const wanted = this.#inputOver || intake.dropping || waiting;
     if (!this.paused && !wanted && !reading.hasRoom(intake.held)) {
       this.paused = true;
       this.transport.pause();

@@ -125,6 +125,10 @@ class CountingInflater implements Inflater {
     this.#engine = engine;
   }
 
+  get again(): number {
+    return this.#engine.again;
+  }
+
   get limit(): number {
     return this.#engine.limit;
   }

@@ -30,6 +30,8 @@ export interface Inflater {
   /** Bytes of input that the last `write` has used, and bytes that it has put out. */
   used: number;
   produced: number;
+  /** Plain bytes that the last `write` has made once more: for engines that begin anew with each call. */
+  again: number;
   /** The most plain bytes that the message may have in all: for engines that cannot be stopped in between. */
   limit: number;
   /** Begins anew, after whatever came before, also after `CORRUPT`. `history`: what the stream may refer back to. */

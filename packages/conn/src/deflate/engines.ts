@@ -3,6 +3,16 @@ import type { Deflater, DeflateSource, Inflater } from './engine.ts';
 import type { HistoryMemory } from './history.ts';
 import { PlainBuffers } from './plain-buffers.ts';
 
+/** Where the inflater of a connection comes from, and the memory for what its peer may refer back to. */
+export interface InflaterPool extends HistoryMemory {
+  /** Whether a message may have an inflater for as long as it takes. */
+  readonly mayLeaseInflater: boolean;
+  takeInflater(owner: object): Seat<Inflater>;
+  giveInflater(seat: Seat<Inflater>): void;
+  /** An inflater that has failed, not for what it was fed: it is not to be used again. */
+  loseInflater(seat: Seat<Inflater>): void;
+}
+
 /** How many messages may be inflated piece by piece at a time; those beyond are inflated when they are complete. */
 const MAX_LEASED_INFLATERS = 256;
 /** How many messages may be deflated piece by piece at a time; those beyond are sent as they are. */
@@ -46,7 +56,7 @@ export function deflaterKey(level: number, windowBits: number): number {
  * The engines of a platform, shared by all of its connections: zlib's state is large, and costs nothing to reset. What a
  * connection keeps of its own is plain text.
  */
-export class Engines implements HistoryMemory {
+export class Engines implements InflaterPool {
   /** Bytes that the histories of all connections hold. */
   historyBytes = 0;
   readonly source: DeflateSource;
@@ -79,7 +89,6 @@ export class Engines implements HistoryMemory {
     return this.historyBytes >= this.source.memoryBudget;
   }
 
-  /** Whether a message may have an inflater for as long as it takes. */
   get mayLeaseInflater(): boolean {
     return this.#leasedInflaters < MAX_LEASED_INFLATERS;
   }
@@ -100,6 +109,16 @@ export class Engines implements HistoryMemory {
   giveInflater(seat: Seat<Inflater>): void {
     this.#leasedInflaters--;
     this.#keep(this.#inflaters, seat);
+  }
+
+  /** The inflater of a message that may never be read to its end: it is not lent any more, and not given back. */
+  forgetInflater(): void {
+    this.#leasedInflaters--;
+  }
+
+  /** Bytes of a history that will not be given back. */
+  forget(bytes: number): void {
+    this.historyBytes -= bytes;
   }
 
   /** An inflater that has failed, not for what it was fed: it is not to be used again. */
@@ -244,6 +263,34 @@ function drop<E extends Inflater | Deflater>(
 function close(seat: Seat<Inflater | Deflater>): void {
   seat.owner = undefined;
   seat.engine.close();
+}
+
+/** For a connection that is gone and still has something to read: an inflater for each message, memory that is not counted. */
+export class PrivateEngines implements InflaterPool {
+  readonly mayLeaseInflater = true;
+  readonly #source: DeflateSource;
+
+  constructor(source: DeflateSource) {
+    this.#source = source;
+  }
+
+  takeInflater(): Seat<Inflater> {
+    return new Seat(this.#source.inflater(), 0, this.#source.generation);
+  }
+
+  giveInflater(seat: Seat<Inflater>): void {
+    close(seat);
+  }
+
+  loseInflater(seat: Seat<Inflater>): void {
+    close(seat);
+  }
+
+  take(bytes: number): Uint8Array {
+    return new Uint8Array(bytes);
+  }
+
+  give(): void {}
 }
 
 const pools = new WeakMap<DeflateSource, Engines>();

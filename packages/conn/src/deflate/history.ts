@@ -16,7 +16,7 @@ const SMALLEST = 512;
 export class HistoryRing implements History {
   /** Bytes that are kept. */
   length = 0;
-  readonly #memory: HistoryMemory;
+  #memory: HistoryMemory;
   readonly #window: number;
   #bytes: Uint8Array = NONE;
   /** Where the next byte goes. */
@@ -51,6 +51,11 @@ export class HistoryRing implements History {
     const oldest = this.length < ring.length ? 0 : this.#at;
     into.set(ring.subarray(oldest, this.length), at);
     if (oldest > 0) into.set(ring.subarray(0, oldest), at + this.length - oldest);
+  }
+
+  /** From here on memory comes from elsewhere; what there is is kept, and given back there. */
+  moveTo(memory: HistoryMemory): void {
+    this.#memory = memory;
   }
 
   /** Forgets everything and gives the memory back. */

@@ -24,6 +24,7 @@ export class HandleInflater implements Inflater {
   used = 0;
   produced = 0;
   limit = 0;
+  readonly again = 0;
   readonly #zlib: ZlibHandle;
   readonly #stored: Uint8Array = (stored ??= new Uint8Array(STORED_HEADER + MAX_WINDOW));
   readonly #unwanted: Uint8Array = (unwanted ??= new Uint8Array(MAX_WINDOW + 1));

@@ -11,7 +11,7 @@ import {
 } from '@ws/conn';
 import { MAX_WINDOW, STORED_HEADER, TAIL, writeStoredHeader } from './settings.ts';
 
-/** What has come of a message is inflated anew with each piece, up to so many pieces and bytes. */
+/** What has come of a message is inflated anew with each piece, up to so many pieces, and bytes of either kind. */
 const EAGER_PIECES = 64;
 const EAGER_BYTES = 65_536;
 /** And from then on when it has grown by a quarter: so each byte is inflated five times at most. */
@@ -36,6 +36,7 @@ export class OneshotInflater implements Inflater {
   used = 0;
   produced = 0;
   limit = 0;
+  again = 0;
   /** Plain bytes from before the message. */
   #history: Uint8Array = NONE;
   /** Plain bytes of the message: those up to `#given` are handed out. */
@@ -79,7 +80,7 @@ export class OneshotInflater implements Inflater {
     at: number,
     end: number,
   ): InflateStatus {
-    this.used = this.produced = 0;
+    this.used = this.produced = this.again = 0;
     if (this.#corrupt) return InflateCorrupt;
     this.#take(input, from, to);
     if (!this.#ended && (last || (from < to && this.#isDue()))) {
@@ -108,7 +109,8 @@ export class OneshotInflater implements Inflater {
   }
 
   #isDue(): boolean {
-    return (++this.#pieces <= EAGER_PIECES && this.#size <= EAGER_BYTES) || this.#size >= this.#due;
+    const few = Math.max(this.#size, this.#plain.length) <= EAGER_BYTES;
+    return (++this.#pieces <= EAGER_PIECES && few) || this.#size >= this.#due;
   }
 
   #give(output: Uint8Array, at: number, end: number): void {
@@ -122,6 +124,7 @@ export class OneshotInflater implements Inflater {
   #inflate(last: boolean): InflateStatus {
     while (this.#size > 0) {
       const prefix = this.#prefix();
+      this.again += this.#plain.length - this.#base;
       const inflated = this.#attempt(prefix, last);
       if (typeof inflated === 'number') return inflated;
       this.#plain = join(this.#plain.subarray(0, this.#base), inflated.buffer, prefix);
