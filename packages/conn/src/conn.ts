@@ -23,6 +23,7 @@ import type { MessageWriter } from './message-writer.ts';
 import {
   type ConnOptions,
   compressionLevel,
+  deflateParameters,
   duration,
   kind,
   readLimit,
@@ -134,10 +135,11 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     }
     const settings = resolveSettings(options, role);
     const { compression } = settings;
+    const agreed = deflateParameters(deflate);
     const deflating =
-      deflate === undefined
+      agreed === undefined
         ? undefined
-        : new Deflating(deflate, compression === false ? SHARED : compression, role, host);
+        : new Deflating(agreed, compression === false ? SHARED : compression, role, host);
     this.role = role;
     this.subprotocol = subprotocol;
     this.extensions = extensions;
@@ -315,8 +317,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    *   Larger ones are referenced: leave them alone until the promise settles, which it does when they are free again. A
    *   {@link BorrowedMessage} needs no care. Lone surrogates in text leave as U+FFFD. Bytes sent as text are taken for
    *   valid UTF-8.
-   * @param options - `signal`: ends the wait. A message that waits behind an open MessageWriter is not sent then; one that
-   *   is accepted already is.
+   * @param options - `signal`: ends the wait. A message that waits behind an open MessageWriter, or to be compressed on
+   *   another thread, is not sent then; one that is on its way to the peer is.
    * @returns A promise that resolves when the message is accepted below the high-water mark, else when the transport has
    *   drained. Await it, and a slow peer slows you down.
    * @throws (rejects) {@link CloseSentError}, {@link BackpressureError}, {@link TransportError}; TypeError for what is
@@ -416,13 +418,17 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     }
   }
 
-  /** Sends a {@link PreparedMessage}. As {@link writeMessage}. */
+  /** Sends a {@link PreparedMessage}; one that cannot be compressed, as it is. As {@link writeMessage}. */
   writePreparedMessage(message: PreparedMessage): Promise<void> {
     if (!(message instanceof PreparedMessage)) {
       return rejected(new TypeError(`expected a PreparedMessage, got ${kind(message)}`));
     }
     if (isControlType(message.type)) return this.writeControl(message.type, message.bytes);
-    return this.#session.writing.prepared(message);
+    try {
+      return this.#session.writing.prepared(message);
+    } catch (error) {
+      return rejected(error);
+    }
   }
 
   /**

@@ -264,32 +264,32 @@ function compression(value: unknown): Compression | false {
   if (value === undefined || value === false) return false;
   if (value === true || value === 'shared') return SHARED;
   if (value === 'takeover') return { ...SHARED, mode: value };
-  if (typeof value !== 'object' || value === null) {
+  if (kind(value) !== 'Object') {
     const got = typeof value === 'string' ? JSON.stringify(value) : kind(value);
     throw new TypeError(
       `compression: expected true, false, 'shared', 'takeover' or an object, got ${got}`,
     );
   }
-  for (const key of Object.keys(value)) {
+  for (const key of Object.keys(value as object)) {
     if ((COMPRESSION_NAMES as readonly string[]).includes(key)) continue;
     throw new TypeError(
       `compression: unknown option ${key}; there are ${COMPRESSION_NAMES.join(', ')}`,
     );
   }
   const given = value as CompressionOptions;
-  const { mode = SHARED.mode, asyncDeflateThreshold: late } = given;
+  const { mode = SHARED.mode, level = SHARED.level, asyncDeflateThreshold: late } = given;
   if (mode !== 'shared' && mode !== 'takeover') {
     throw new TypeError(`compression.mode: expected 'shared' or 'takeover', got ${String(mode)}`);
   }
   const within = (name: keyof CompressionOptions, least: number, most: number): number => {
-    const fallback = SHARED[name] as number;
-    return range(`compression.${name}`, given[name] ?? fallback, least, most);
+    const { [name]: number = SHARED[name] } = given;
+    return range(`compression.${name}`, number, least, most);
   };
   const bits = (name: 'serverMaxWindowBits' | 'clientMaxWindowBits'): number | undefined =>
     given[name] === undefined ? undefined : range(`compression.${name}`, given[name], 8, 15);
   return {
     mode,
-    level: compressionLevel('compression.level', given.level ?? SHARED.level),
+    level: compressionLevel('compression.level', level),
     threshold: within('threshold', 0, Number.MAX_SAFE_INTEGER),
     serverMaxWindowBits: bits('serverMaxWindowBits'),
     clientMaxWindowBits: bits('clientMaxWindowBits'),
@@ -300,6 +300,27 @@ function compression(value: unknown): Compression | false {
         ? Infinity
         : within('asyncDeflateThreshold', 0, Number.MAX_SAFE_INTEGER),
   };
+}
+
+/**
+ * What both ends agreed on for permessage-deflate.
+ *
+ * @throws TypeError, RangeError, with the parameter's name.
+ */
+export function deflateParameters(value: unknown): DeflateParameters | undefined {
+  if (value === undefined) return undefined;
+  if (kind(value) !== 'Object') {
+    throw new TypeError(`deflate: expected an object of parameters, got ${kind(value)}`);
+  }
+  const given = value as DeflateParameters;
+  for (const name of ['serverNoContextTakeover', 'clientNoContextTakeover'] as const) {
+    if (typeof given[name] === 'boolean') continue;
+    throw new TypeError(`deflate.${name}: expected true or false, got ${kind(given[name])}`);
+  }
+  for (const name of ['serverMaxWindowBits', 'clientMaxWindowBits'] as const) {
+    range(`deflate.${name}`, given[name], 8, 15);
+  }
+  return given;
 }
 
 /**

@@ -1,0 +1,87 @@
+// What a Conn is told about compression, and what it does not take.
+import { FakeHost, TestTransport } from '@ws/testkit';
+import { describe, expect, it } from 'vitest';
+import { Conn, type ConnOptions, resolveSettings } from '../../src/index.ts';
+
+const PARAMETERS = {
+  serverNoContextTakeover: true,
+  clientNoContextTakeover: true,
+  serverMaxWindowBits: 15,
+  clientMaxWindowBits: 15,
+};
+
+describe('the option deflate', () => {
+  it.each([
+    [true, TypeError, 'deflate: expected an object of parameters, got boolean'],
+    [5, TypeError, 'deflate: expected an object of parameters, got number'],
+    [null, TypeError, 'deflate: expected an object of parameters, got null'],
+    [[PARAMETERS], TypeError, 'deflate: expected an object of parameters, got Array'],
+    [{}, TypeError, 'deflate.serverNoContextTakeover: expected true or false, got undefined'],
+    [
+      { ...PARAMETERS, clientNoContextTakeover: 1 },
+      TypeError,
+      'deflate.clientNoContextTakeover: expected true or false, got number',
+    ],
+    [
+      { ...PARAMETERS, serverMaxWindowBits: '15' },
+      TypeError,
+      'deflate.serverMaxWindowBits: expected a number, got string',
+    ],
+    [
+      { ...PARAMETERS, clientMaxWindowBits: undefined },
+      TypeError,
+      'deflate.clientMaxWindowBits: expected a number, got undefined',
+    ],
+    ...[99, 7, 16, 8.5, Number.NaN].map(
+      (bits) =>
+        [
+          { ...PARAMETERS, serverMaxWindowBits: bits },
+          RangeError,
+          `deflate.serverMaxWindowBits: expected a whole number from 8 to 15, got ${bits}`,
+        ] as const,
+    ),
+  ] as const)('%j is refused before the transport is touched', (deflate, kind, message) => {
+    const transport = new TestTransport();
+    const host = Object.assign(new FakeHost(), { deflate: {} });
+    const options = { role: 'server', host, deflate } as unknown as ConnOptions;
+    const make = (): Conn => new Conn(transport, options);
+    expect(make).toThrow(kind);
+    expect(make).toThrow(message);
+    expect(transport.sink).toBeUndefined();
+  });
+});
+
+describe('the option compression', () => {
+  const names = ['level', 'threshold', 'serverMaxWindowBits', 'clientMaxWindowBits'];
+  const more = ['sendHistory', 'takeoverEngines', 'asyncDeflateThreshold'];
+
+  it.each([...names, ...more])('takes no null for %s', (name) => {
+    const resolve = (): unknown => resolveSettings({ compression: { [name]: null } }, 'server');
+    expect(resolve).toThrow(TypeError);
+    expect(resolve).toThrow(`compression.${name}: expected a number, got null`);
+    expect(resolveSettings({ compression: { [name]: undefined } }, 'server').compression).toEqual(
+      resolveSettings({ compression: true }, 'server').compression,
+    );
+  });
+
+  it('takes no null for its mode', () => {
+    const compression = { mode: null } as never;
+    expect(() => resolveSettings({ compression }, 'server')).toThrow(
+      "compression.mode: expected 'shared' or 'takeover', got null",
+    );
+  });
+
+  it.each([
+    [[], 'Array'],
+    [new Map(), 'Map'],
+    [null, 'null'],
+    [1, 'number'],
+    ['yes', '"yes"'],
+  ])('takes no %j', (compression, got) => {
+    const resolve = (): unknown => resolveSettings({ compression: compression as never }, 'server');
+    expect(resolve).toThrow(TypeError);
+    expect(resolve).toThrow(
+      `compression: expected true, false, 'shared', 'takeover' or an object, got ${got}`,
+    );
+  });
+});
