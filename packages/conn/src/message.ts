@@ -67,7 +67,10 @@ export class BorrowedMessage {
     return this.end - this.start;
   }
 
-  /** A view of the payload, made on first use. Borrowed: it shows other bytes once the handler is done. */
+  /**
+   * A view of the payload, made on first use. Borrowed: it shows other bytes once the handler is done. The buffer behind
+   * it is larger than the message and shared with others: hand the bytes of {@link copy} to another thread, not these.
+   */
   get data(): Uint8Array {
     this.check();
     this.#view ??= this.bytes.subarray(this.start, this.end);
