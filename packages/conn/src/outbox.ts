@@ -115,18 +115,25 @@ export class Outbox {
     return this.#encoder.pending > 0;
   }
 
-  text(opcode: DataType, text: string): Promise<void> {
-    const refusal = this.refusal(text.length, text, 0);
+  /** A whole message of text; `owed`: it was accepted before, only the end of the connection refuses it. */
+  text(opcode: DataType, text: string, owed = false): Promise<void> {
+    const refusal = owed ? this.refused() : this.refusal(text.length, text, 0);
     if (refusal !== undefined) return refusal;
     const sent = this.#accepted(this.#encoder.text(opcode, true, 0, text));
     this.#host.watch?.messageOut?.(this.#owner.conn, opcode, utf8Length(text));
     return sent;
   }
 
-  /** A whole message of `bytes[start, end)`. */
-  message(opcode: DataType, bytes: Uint8Array, start: number, end: number): Promise<void> {
+  /** A whole message of `bytes[start, end)`; `owed`: as in {@link text}. */
+  message(
+    opcode: DataType,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    owed = false,
+  ): Promise<void> {
     const size = end - start;
-    const refusal = this.refusal(size, undefined, 0);
+    const refusal = owed ? this.refused() : this.refusal(size, undefined, 0);
     if (refusal !== undefined) return refusal;
     const sent =
       size > BORROW_FROM && this.#nextKey === undefined

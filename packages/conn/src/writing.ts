@@ -5,28 +5,19 @@ import {
   utf8Length,
   type WebSocketError,
 } from '@ws/codec';
-import { copyOf } from './copy.ts';
 import { DeflateStream, type Deflation } from './deflate/deflation.ts';
 import { RSV1 } from './deflate/engine.ts';
 import { SCRATCH } from './deflate/engines.ts';
 import { LateMessage } from './deflate/late-message.ts';
 import type { Host } from './host.ts';
-import { leaseOf } from './lease.ts';
+import { type KeptBytes, keepBytes, lostBytes, ownBytes } from './kept-bytes.ts';
 import { Line } from './line.ts';
 import type { DataType } from './message.ts';
 import { type FragmentSink, MessageWriter } from './message-writer.ts';
-import { BORROW_FROM, type Outbox } from './outbox.ts';
+import type { Outbox } from './outbox.ts';
 import type { PreparedMessage } from './prepared-message.ts';
 import { rejected } from './promises.ts';
 import { utf8 } from './text.ts';
-
-/** Bytes that stay as they are until `free` is called. */
-interface KeptBytes {
-  readonly bytes: Uint8Array;
-  readonly start: number;
-  readonly end: number;
-  readonly free: () => void;
-}
 
 /** What the writing side asks of its connection. */
 export interface WritingOwner {
@@ -104,79 +95,93 @@ export class Writing implements FragmentSink {
 
   /** The write that `promise` stands for is not wanted any more, if its turn has not come yet. */
   giveUp(promise: Promise<unknown>, reason: unknown): void {
-    if (this.#late?.promise === promise) {
-      this.#late.drop(reason);
+    const late = this.#late;
+    if (late !== undefined && (late.turn ?? late.promise) === promise) {
       this.#late = undefined;
+      late.drop(reason);
       this.#advance();
     } else this.#line?.leave(promise, reason);
   }
 
-  /** A whole message of text; `compress`: what its writer says about that. */
-  text(type: DataType, text: string, compress: boolean | undefined): Promise<void> {
+  /** A whole message of text; `compress`: what its writer says about that; `owed`: it was accepted, to wait in line. */
+  text(type: DataType, text: string, compress: boolean | undefined, owed = false): Promise<void> {
     const outbox = this.#outbox;
     if (this.#busy) {
       const refusal = outbox.refusal(text.length, text, this.waiting);
       if (refusal !== undefined) return refusal;
-      return this.#join(text.length, () => this.text(type, text, compress));
+      return this.#join(text.length, () => this.text(type, text, compress, true));
     }
-    if (!this.#compressesText(text, compress)) return outbox.text(type, text);
-    const refusal = outbox.refusal(text.length, text, 0);
+    if (!this.#compressesText(text, compress)) return outbox.text(type, text, owed);
+    const refusal = owed ? outbox.refused() : outbox.refusal(text.length, text, 0);
     if (refusal !== undefined) return refusal;
     const { plain } = this.#deflation!.engines;
     if (text.length * 3 > SCRATCH) {
-      const bytes = utf8(text, this.#host);
-      return this.#pack(type, bytes, 0, bytes.length, true);
+      const kept = ownBytes(utf8(text, this.#host));
+      return this.#pack(type, kept.bytes, 0, kept.end, kept);
     }
     return this.#pack(type, plain, 0, this.#host.writeUtf8(plain, 0, text));
   }
 
-  /** A whole message of `bytes[start, end)`. */
+  /** A whole message of `bytes[start, end)`; `kept`: they were kept, since it was accepted to wait in line. */
   message(
     type: DataType,
     bytes: Uint8Array,
     start: number,
     end: number,
     compress: boolean | undefined,
+    kept?: KeptBytes,
   ): Promise<void> {
     const outbox = this.#outbox;
     const size = end - start;
-    if (this.#busy) {
-      const refusal = outbox.refusal(size, undefined, this.waiting);
-      if (refusal !== undefined) return refusal;
-      const kept = this.#keep(bytes, start, end);
-      return this.#join(
-        size,
-        () => {
-          const sent = this.message(type, kept.bytes, kept.start, kept.end, compress);
-          kept.free();
-          return sent;
-        },
-        kept.free,
-      );
-    }
-    if (!this.#compresses(size, compress)) return outbox.message(type, bytes, start, end);
+    const owed = kept !== undefined;
+    if (this.#busy) return this.#waitInLine(type, bytes, start, end, compress);
+    if (!this.#compresses(size, compress)) return outbox.message(type, bytes, start, end, owed);
     // An engine would read past their end, and that is the end of the process.
-    if (end > bytes.length) return rejected(lost());
-    return outbox.refusal(size, undefined, 0) ?? this.#pack(type, bytes, start, end);
+    if (end > bytes.length) return rejected(lostBytes());
+    const refusal = owed ? outbox.refused() : outbox.refusal(size, undefined, 0);
+    return refusal ?? this.#pack(type, bytes, start, end, kept);
   }
 
-  /** A message whose compressed forms are kept with it. */
-  prepared(message: PreparedMessage): Promise<void> {
+  #waitInLine(
+    type: DataType,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    compress: boolean | undefined,
+  ): Promise<void> {
+    const size = end - start;
+    const refusal = this.#outbox.refusal(size, undefined, this.waiting);
+    if (refusal !== undefined) return refusal;
+    const kept = keepBytes(bytes, start, end, this.#copiesAll);
+    const send = (): Promise<void> => {
+      try {
+        return this.message(type, kept.bytes, kept.start, kept.end, compress, kept);
+      } finally {
+        kept.free();
+      }
+    };
+    return this.#join(size, send, kept.free);
+  }
+
+  /** A message whose compressed forms are kept with it; `owed`: it was accepted, to wait in line. */
+  prepared(message: PreparedMessage, owed = false): Promise<void> {
     const { bytes } = message;
     const type = message.type as DataType;
     const { length } = bytes;
     const deflation = this.#deflation;
+    const kept = owed ? ownBytes(bytes) : undefined;
     if (deflation === undefined || !this.#compresses(length, undefined)) {
-      return this.message(type, bytes, 0, length, false);
+      return this.message(type, bytes, 0, length, false, kept);
     }
-    const refusal = this.#outbox.refusal(length, undefined, this.waiting);
+    const outbox = this.#outbox;
+    const refusal = owed ? outbox.refused() : outbox.refusal(length, undefined, this.waiting);
     if (refusal !== undefined) return refusal;
-    if (this.#busy) return this.#join(length, () => this.prepared(message));
-    const form = message.form(deflation);
-    if (form === undefined) return this.#later(type, bytes, message);
-    if (form.length === 0) return this.#outbox.message(type, bytes, 0, length);
+    if (this.#busy) return this.#join(length, () => this.prepared(message, true));
+    const form = formOf(message, deflation);
+    if (form === undefined) return this.#later(type, kept ?? ownBytes(bytes), message);
+    if (form.length === 0) return outbox.message(type, bytes, 0, length, true);
     deflation.passed(bytes, 0, length);
-    return this.#outbox.compressed(type, form, 0, form.length, length);
+    return this.#orForget(() => outbox.compressed(type, form, 0, form.length, length));
   }
 
   #compresses(size: number, compress: boolean | undefined): boolean {
@@ -189,41 +194,52 @@ export class Writing implements FragmentSink {
     return this.#compresses(text.length, compress) || this.#compresses(utf8Length(text), compress);
   }
 
-  /** Compresses a message that is accepted, here or on another thread; `ours`: nobody else writes to the bytes. */
+  /** Compresses a message that is accepted, here or on another thread; `kept`: its bytes, when they are kept already. */
   #pack(
     type: DataType,
     bytes: Uint8Array,
     start: number,
     end: number,
-    ours = false,
+    kept?: KeptBytes,
   ): Promise<void> {
+    const outbox = this.#outbox;
     const deflation = this.#deflation!;
-    // A thread that reads what its owner gives to somebody else meanwhile would read freed memory.
-    if (deflation.isLarge(end - start))
-      return this.#later(type, ours ? bytes : copyOf(bytes, start, end), undefined);
-    const size = deflation.deflate(bytes, start, end);
-    if (size === 0) return this.#outbox.message(type, bytes, start, end);
-    return this.#outbox.compressed(type, deflation.output, 0, size, end - start);
-  }
-
-  #later(type: DataType, bytes: Uint8Array, prepared: PreparedMessage | undefined): Promise<void> {
-    const late = new LateMessage(type, bytes, this.#outbox, this.#deflation!);
-    this.#late = late;
-    late.begin(prepared, () => {
-      this.#late = undefined;
-      this.#advance();
-    });
-    return late.promise;
-  }
-
-  /** Bytes of a write that will last until it is sent. */
-  #keep(bytes: Uint8Array, start: number, end: number): KeptBytes {
-    if (this.#copiesAll || end - start <= BORROW_FROM) {
-      return { bytes: copyOf(bytes, start, end), start: 0, end: end - start, free: () => {} };
+    if (deflation.isLarge(end - start)) {
+      // What was kept for its wait in line is freed when its turn has come.
+      const ours = kept?.ours === true ? kept : keepBytes(bytes, start, end, this.#copiesAll);
+      return this.#later(type, ours, undefined);
     }
-    const lease = leaseOf(bytes);
-    lease?.pin();
-    return { bytes, start, end, free: () => lease?.release() };
+    return this.#orForget(() => {
+      const size = deflation.deflate(bytes, start, end);
+      if (size === 0) return outbox.message(type, bytes, start, end, true);
+      return outbox.compressed(type, deflation.takeOutput(), 0, size, end - start);
+    });
+  }
+
+  /** What a message that does not leave would be referred back to, is forgotten. */
+  #orForget(send: () => Promise<void>): Promise<void> {
+    try {
+      return send();
+    } catch (error) {
+      this.#deflation!.forget();
+      throw error;
+    }
+  }
+
+  #later(type: DataType, kept: KeptBytes, prepared: PreparedMessage | undefined): Promise<void> {
+    const late = new LateMessage(type, kept, this.#outbox, this.#deflation!);
+    this.#late = late;
+    try {
+      late.begin(prepared, () => {
+        this.#late = undefined;
+        this.#advance();
+      });
+    } catch {
+      // There is no thread to be had: nobody waits for it.
+      this.#late = undefined;
+      late.sendPlain();
+    }
+    return late.promise;
   }
 
   /**
@@ -282,10 +298,12 @@ export class Writing implements FragmentSink {
     if (opcode !== ContinuationFrame) this.#stream = this.#streamFor(fin, end - start);
     const stream = this.#stream;
     if (stream === undefined) return this.#outbox.fragment(opcode, fin, bytes, start, end);
-    const size = stream.fragment(bytes, start, end, fin);
-    if (fin) this.#endStream();
     const rsv = opcode === ContinuationFrame ? 0 : RSV1;
-    return this.#outbox.fragment(opcode, fin, stream.output, 0, size, end - start, rsv);
+    return this.#orForget(() => {
+      const size = stream.fragment(bytes, start, end, fin);
+      if (fin) this.#endStream();
+      return this.#outbox.fragment(opcode, fin, stream.output, 0, size, end - start, rsv);
+    });
   }
 
   /** What the message that begins is compressed with: of its length only the first fragment tells. */
@@ -345,12 +363,22 @@ export class Writing implements FragmentSink {
 
   #join<T>(size: number, start: () => T | PromiseLike<T>, drop?: () => void): Promise<T> {
     this.#line ??= new Line();
-    return this.#line.join(size, start, drop);
+    const begin = (): T | PromiseLike<T> => {
+      const begun = start();
+      // Whoever gives up its turn means what has become of it.
+      if (this.#late !== undefined && this.#late.promise === begun) this.#late.turn = turn;
+      return begun;
+    };
+    const turn = this.#line.join(size, begin, drop);
+    return turn;
   }
 }
 
-function lost(): TypeError {
-  return new TypeError(
-    'websocket: bytes of a pending write were detached; leave them alone until its promise settles',
-  );
+/** {@link PreparedMessage.form}; empty too when there is no memory to make it. */
+function formOf(message: PreparedMessage, deflation: Deflation): Uint8Array | undefined {
+  try {
+    return message.form(deflation);
+  } catch {
+    return new Uint8Array(0);
+  }
 }

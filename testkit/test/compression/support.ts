@@ -42,7 +42,7 @@ export const TAKEOVER = {
 
 /** zlib as nodeHost lends it, with engines of its own on one backend, which counts what is done with it. */
 export class CountingSource implements DeflateSource {
-  readonly generation = 0;
+  generation = 0;
   memoryBudget = Infinity;
   /** Plain bytes that inflaters have put out, and bytes that they were given. */
   inflated = 0;

@@ -17,8 +17,6 @@ export class Deflation {
   level: number;
   /** Whether messages are compressed that do not say themselves. */
   enabled = true;
-  /** Where the last message or fragment was put: `output[0, n)`. To be copied before anything else happens. */
-  output: Uint8Array;
   readonly engines: Engines;
   readonly compression: Compression;
   readonly windowBits: number;
@@ -26,6 +24,8 @@ export class Deflation {
   /** What we have sent lately: lets a deflater that we did not have begin with some context. */
   readonly #history: HistoryRing | undefined;
   #seat: Seat<Deflater> | undefined;
+  /** Where the last message was put. */
+  #output: Uint8Array;
 
   /**
    * @param takeover - Whether our messages may refer back to earlier ones.
@@ -36,7 +36,7 @@ export class Deflation {
     this.compression = compression;
     this.windowBits = windowBits;
     this.level = compression.level;
-    this.output = engines.output;
+    this.#output = engines.output;
     this.#takeover = takeover;
     const { sendHistory } = compression;
     if (!takeover || sendHistory === 0) return;
@@ -68,8 +68,16 @@ export class Deflation {
     return size > this.compression.asyncDeflateThreshold;
   }
 
+  /** Where the last message was put, `[0, n)`. To be asked for once, and copied before anything else happens. */
+  takeOutput(): Uint8Array {
+    const output = this.#output;
+    // One made for a large message is not kept.
+    this.#output = this.engines.output;
+    return output;
+  }
+
   /**
-   * Compresses a message into `output[0, n)`; returns `n`, or 0 when it does not get smaller.
+   * Compresses a message; returns the bytes it has put into {@link takeOutput}, or 0 when it does not get smaller.
    *
    * @throws what the platform throws, when it has no memory for example.
    */
@@ -82,10 +90,10 @@ export class Deflation {
     const own = this.#seat;
     const seat = own ?? engines.takeDeflater(key);
     const n = this.#whole(seat, remembers ? KEEP : this.#history, bytes, start, end);
-    if (n > 0) this.#history?.append(bytes, start, end);
     if (own === undefined) engines.giveDeflater(seat);
     // Its text is not in the peer's window when the message goes as it is.
     else if (n === 0) own.owner = undefined;
+    if (n > 0) this.#history?.append(bytes, start, end);
     return n;
   }
 
@@ -103,6 +111,12 @@ export class Deflation {
     this.#history?.append(bytes, start, end);
   }
 
+  /** A message has not left, or nobody knows how much of it: the peer may have none of what we remember. */
+  forget(): void {
+    this.disown();
+    this.#history?.release();
+  }
+
   /** The deflater that remembers our messages has missed one. */
   disown(): void {
     if (this.#seat?.owner === this) this.#seat.owner = undefined;
@@ -111,16 +125,16 @@ export class Deflation {
 
   /** The connection is gone. */
   destroy(): void {
-    this.disown();
-    this.#history?.release();
+    this.forget();
   }
 
   /** Whether there is a deflater that has seen all our messages. */
   #remembers(key: number): boolean {
     const seat = this.#seat;
     if (seat?.owner !== this) return false;
-    if (seat.key === key) {
-      this.engines.touch(seat);
+    const { engines } = this;
+    if (seat.key === key && seat.generation === engines.source.generation) {
+      engines.touch(seat);
       return true;
     }
     seat.owner = undefined;
@@ -138,12 +152,14 @@ export class Deflation {
     const { engine } = seat;
     const size = end - start;
     const { output } = this.engines;
-    this.output = size + TAIL > output.length ? new Uint8Array(size + TAIL) : output;
     try {
+      const room = size + TAIL > output.length ? new Uint8Array(size + TAIL) : output;
       if (history !== KEEP) engine.reset(history);
       // What does not fit in here is not smaller.
-      const whole = engine.write(bytes, start, end, true, this.output, 0, size + TAIL - 1);
-      return whole && size > 0 ? engine.produced - TAIL : 0;
+      const whole = engine.write(bytes, start, end, true, room, 0, size + TAIL - 1);
+      if (!whole || size === 0) return 0;
+      this.#output = room;
+      return engine.produced - TAIL;
     } catch (error) {
       this.engines.loseDeflater(seat);
       throw error;

@@ -83,8 +83,11 @@ export interface Deflater {
 
 /** A message that is compressed elsewhere, on a thread of its own. */
 export interface DeflateJob {
-  /** Left alone until the job is done. */
-  readonly bytes: Uint8Array;
+  /**
+   * Called once, when there is a thread for it, never after the job was cancelled: gives the message, which nobody
+   * writes to from then on. Undefined, or a throw: the message is gone, or there is no memory for it, and the job has failed.
+   */
+  readonly begin: () => Uint8Array | undefined;
   readonly level: number;
   readonly windowBits: number;
   readonly history: History | undefined;

@@ -1,3 +1,5 @@
+import { copyOf } from '../copy.ts';
+import { type KeptBytes, lostBytes, ownBytes } from '../kept-bytes.ts';
 import type { DataType } from '../message.ts';
 import type { Outbox } from '../outbox.ts';
 import type { PreparedMessage } from '../prepared-message.ts';
@@ -9,27 +11,34 @@ export class LateMessage {
   readonly size: number;
   /** Its write. */
   readonly promise: Promise<void>;
+  /** The promise that its writer has, when it had to wait for its turn. */
+  turn: Promise<unknown> | undefined;
   readonly #type: DataType;
-  readonly #bytes: Uint8Array;
   readonly #outbox: Outbox;
   readonly #deflation: Deflation;
   readonly #written = new Deferred<void>();
+  #kept: KeptBytes;
   #cancel: (() => void) | undefined;
+  #over = false;
 
-  /** @param bytes - Nobody writes to them any more. */
-  constructor(type: DataType, bytes: Uint8Array, outbox: Outbox, deflation: Deflation) {
+  /** @param kept - Its bytes, to be freed once they are copied or sent. */
+  constructor(type: DataType, kept: KeptBytes, outbox: Outbox, deflation: Deflation) {
     this.#type = type;
-    this.#bytes = bytes;
+    this.#kept = kept;
     this.#outbox = outbox;
     this.#deflation = deflation;
-    this.size = bytes.length;
+    this.size = kept.end - kept.start;
     this.promise = handled(this.#written.promise);
   }
 
-  /** Has it compressed, for `prepared` when it is one; `next` is called when it is sent. */
+  /**
+   * Has it compressed, for `prepared` when it is one; `next` is called when it is sent, or cannot be.
+   *
+   * @throws what the platform throws when it cannot begin: `next` is not called then.
+   */
   begin(prepared: PreparedMessage | undefined, next: () => void): void {
     const done = (form: Uint8Array | undefined): void => {
-      this.#cancel = undefined;
+      if (this.#over) return;
       this.#send(form);
       next();
     };
@@ -38,7 +47,7 @@ export class LateMessage {
       return;
     }
     const { engines, level, windowBits, history } = this.#deflation;
-    const job = { bytes: this.#bytes, level, windowBits, history };
+    const job = { begin: () => this.#own(), level, windowBits, history };
     this.#cancel = engines.source.deflateLater(job, done);
   }
 
@@ -50,17 +59,43 @@ export class LateMessage {
 
   /** It is not to be sent. */
   drop(reason: unknown): void {
+    this.#over = true;
     this.#cancel?.();
+    this.#kept.free();
     this.#written.reject(reason);
   }
 
+  /** Bytes that nobody else has: a thread that reads what their owner gives away meanwhile would read freed memory. */
+  #own(): Uint8Array | undefined {
+    const kept = this.#kept;
+    if (kept.ours) return kept.bytes;
+    if (kept.end > kept.bytes.length) return undefined;
+    const bytes = copyOf(kept.bytes, kept.start, kept.end);
+    this.#kept = ownBytes(bytes);
+    kept.free();
+    return bytes;
+  }
+
   #send(form: Uint8Array | undefined): void {
-    const { size } = this;
-    if (form === undefined || form.length === 0 || form.length >= size) {
-      this.#written.resolve(this.#outbox.message(this.#type, this.#bytes, 0, size));
-      return;
+    this.#over = true;
+    const kept = this.#kept;
+    try {
+      this.#written.resolve(this.#sent(form, kept));
+    } catch (error) {
+      this.#deflation.forget();
+      this.#written.reject(error);
+    } finally {
+      kept.free();
     }
-    this.#deflation.passed(this.#bytes, 0, size);
-    this.#written.resolve(this.#outbox.compressed(this.#type, form, 0, form.length, size));
+  }
+
+  #sent(form: Uint8Array | undefined, { bytes, start, end }: KeptBytes): Promise<void> {
+    const { size } = this;
+    if (end > bytes.length) throw lostBytes();
+    if (form === undefined || form.length === 0 || form.length >= size) {
+      return this.#outbox.message(this.#type, bytes, start, end, true);
+    }
+    this.#deflation.passed(bytes, start, end);
+    return this.#outbox.compressed(this.#type, form, 0, form.length, size);
   }
 }

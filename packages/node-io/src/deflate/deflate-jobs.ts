@@ -66,18 +66,20 @@ export class DeflateJobs {
 
   #start(entry: Entry): void {
     const { dictionary, job } = entry;
-    const options = {
-      ...deflateSettings(job.level, job.windowBits),
-      ...(dictionary === undefined ? undefined : { dictionary }),
-      finishFlush: constants.Z_SYNC_FLUSH,
-      chunkSize: Math.max(MIN_PIECE, Math.min(job.bytes.length, MAX_PIECE)),
-    };
     try {
-      this.#compress(job.bytes, options, (error, output) => {
+      const bytes = job.begin();
+      if (bytes === undefined) throw new TypeError('the message is gone');
+      const options = {
+        ...deflateSettings(job.level, job.windowBits),
+        ...(dictionary === undefined ? undefined : { dictionary }),
+        finishFlush: constants.Z_SYNC_FLUSH,
+        chunkSize: Math.max(MIN_PIECE, Math.min(bytes.length, MAX_PIECE)),
+      };
+      this.#compress(bytes, options, (error, output) => {
         this.#end(entry, error === null ? output.subarray(0, -TAIL.length) : undefined);
       });
     } catch {
-      // zlib had no memory to begin with.
+      // There is nothing to compress, or zlib had no memory to begin with.
       setImmediate(() => this.#end(entry, undefined));
     }
   }

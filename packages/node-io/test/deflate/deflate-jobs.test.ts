@@ -7,7 +7,7 @@ import { OneshotInflater } from '../../src/deflate/oneshot-inflater.ts';
 import { nodeDeflate } from '../../src/index.ts';
 
 function job(bytes: Uint8Array, more: Partial<DeflateJob> = {}): DeflateJob {
-  return { bytes, level: 6, windowBits: 15, history: undefined, ...more };
+  return { begin: () => bytes, level: 6, windowBits: 15, history: undefined, ...more };
 }
 
 function run(one: DeflateJob): Promise<Uint8Array | undefined> {
@@ -85,6 +85,46 @@ describe('DeflateJobs', () => {
     zlib.finish[2]!(null);
     zlib.finish[3]!(null);
     expect([started(), done.join('')]).toEqual(['abcd', 'bacd']);
+  });
+
+  it('asks for the bytes of a message when there is a thread for it, once', () => {
+    const zlib = new Waiting();
+    const jobs = new DeflateJobs(1, zlib.compress);
+    const begun: string[] = [];
+    const cancels = ['a', 'b', 'c'].map((name) => {
+      const bytes = Buffer.from(name);
+      const begin = (): Uint8Array => {
+        begun.push(name);
+        return bytes;
+      };
+      return jobs.add(job(bytes, { begin }), () => {});
+    });
+    expect(begun).toEqual(['a']);
+    cancels[1]!();
+    zlib.finish[0]!(null);
+    expect(begun).toEqual(['a', 'c']);
+    zlib.finish[1]!(null);
+    expect(begun).toEqual(['a', 'c']);
+  });
+
+  it('says undefined, in a later turn, for a message that is gone or cannot be copied', async () => {
+    const zlib = new Waiting();
+    const jobs = new DeflateJobs(1, zlib.compress);
+    const none = (): undefined => {};
+    const fails = (): never => {
+      throw new RangeError('no memory');
+    };
+    for (const begin of [none, fails]) {
+      let within = true;
+      const output = await new Promise((resolve) => {
+        jobs.add(job(Buffer.from('x'), { begin }), (got) => resolve([within, got]));
+        within = false;
+      });
+      expect(output).toEqual([false, undefined]);
+    }
+    expect(zlib.inputs).toHaveLength(0);
+    jobs.add(job(Buffer.from('a')), () => {});
+    expect(zlib.inputs.map(String)).toEqual(['a']);
   });
 
   it('never starts a job that was cancelled, and tells nobody of one that runs', () => {

@@ -1,0 +1,90 @@
+// What the sending side holds on to; the engines here put out nothing of worth.
+import { FakeHost, TestTransport } from '@ws/testkit';
+import { describe, expect, it } from 'vitest';
+import { Deflation } from '../../src/deflate/deflation.ts';
+import type { Deflater, DeflateSource, Inflater } from '../../src/deflate/engine.ts';
+import { enginesOf, SCRATCH } from '../../src/deflate/engines.ts';
+import { type Compression, Conn, resolveSettings } from '../../src/index.ts';
+import { Lease, leaseOf } from '../../src/lease.ts';
+
+/** Deflaters that say that a message has become ten bytes, or that it has not become smaller, or throw. */
+class Source implements DeflateSource {
+  readonly memoryBudget = Infinity;
+  readonly generation = 0;
+  fits = true;
+  failure: Error | undefined;
+
+  inflater(): Inflater {
+    throw new Error('nothing is inflated here');
+  }
+
+  deflater(): Deflater {
+    return {
+      used: 0,
+      produced: 10,
+      reset: () => {},
+      write: () => {
+        if (this.failure !== undefined) throw this.failure;
+        return this.fits;
+      },
+      close: () => {},
+    };
+  }
+
+  deflateLater(): () => void {
+    throw new Error('nothing is compressed later');
+  }
+}
+
+const LARGE = 2 * SCRATCH;
+
+describe('Deflation', () => {
+  it('keeps no buffer that was made for a large message', () => {
+    const source = new Source();
+    const engines = enginesOf(source, new FakeHost());
+    const compression = resolveSettings({ compression: true }, 'server').compression as Compression;
+    const deflation = new Deflation(engines, compression, false, 15);
+    const bytes = new Uint8Array(LARGE);
+    expect(deflation.deflate(bytes, 0, LARGE)).toBe(6);
+    expect(deflation.takeOutput().length).toBeGreaterThan(LARGE);
+    expect(deflation.takeOutput()).toBe(engines.output);
+    source.fits = false;
+    expect(deflation.deflate(bytes, 0, LARGE)).toBe(0);
+    expect(deflation.takeOutput()).toBe(engines.output);
+    source.failure = new Error('no memory');
+    expect(() => deflation.deflate(bytes, 0, LARGE)).toThrow('no memory');
+    expect(deflation.takeOutput()).toBe(engines.output);
+  });
+});
+
+describe('a message in pooled memory that waits in line', () => {
+  it('gives it back when it is sent, and when its deflater fails', async () => {
+    for (const failure of [undefined, new Error('no memory')]) {
+      const source = new Source();
+      const conn = new Conn(new TestTransport(), {
+        role: 'server',
+        host: Object.assign(new FakeHost(), { deflate: source }),
+        compression: { asyncDeflateThreshold: false },
+        deflate: {
+          serverNoContextTakeover: true,
+          clientNoContextTakeover: true,
+          serverMaxWindowBits: 15,
+          clientMaxWindowBits: 15,
+        },
+      });
+      const writer = await conn.nextWriter(1);
+      const lease = Lease.take(LARGE);
+      const bytes = lease.bytes.subarray(0, LARGE);
+      const sent = conn.send(bytes);
+      lease.release();
+      expect(leaseOf(bytes)).toBe(lease);
+      source.failure = failure;
+      writer.abort();
+      if (failure === undefined) await sent;
+      else await expect(sent).rejects.toBe(failure);
+      expect(leaseOf(bytes)).toBeUndefined();
+      conn.terminate();
+      await conn.closed;
+    }
+  });
+});
