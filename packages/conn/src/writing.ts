@@ -181,7 +181,12 @@ export class Writing implements FragmentSink {
     if (form === undefined) return this.#later(type, kept ?? ownBytes(bytes), message);
     if (form.length === 0) return outbox.message(type, bytes, 0, length, true);
     deflation.passed(bytes, 0, length);
-    return this.#orForget(() => outbox.compressed(type, form, 0, form.length, length));
+    try {
+      return outbox.compressed(type, form, 0, form.length, length);
+    } catch (error) {
+      deflation.forget();
+      throw error;
+    }
   }
 
   #compresses(size: number, compress: boolean | undefined): boolean {
@@ -209,19 +214,12 @@ export class Writing implements FragmentSink {
       const ours = kept?.ours === true ? kept : keepBytes(bytes, start, end, this.#copiesAll);
       return this.#later(type, ours, undefined);
     }
-    return this.#orForget(() => {
+    try {
       const size = deflation.deflate(bytes, start, end);
       if (size === 0) return outbox.message(type, bytes, start, end, true);
       return outbox.compressed(type, deflation.takeOutput(), 0, size, end - start);
-    });
-  }
-
-  /** What a message that does not leave would be referred back to, is forgotten. */
-  #orForget(send: () => Promise<void>): Promise<void> {
-    try {
-      return send();
     } catch (error) {
-      this.#deflation!.forget();
+      deflation.forget();
       throw error;
     }
   }
@@ -299,11 +297,14 @@ export class Writing implements FragmentSink {
     const stream = this.#stream;
     if (stream === undefined) return this.#outbox.fragment(opcode, fin, bytes, start, end);
     const rsv = opcode === ContinuationFrame ? 0 : RSV1;
-    return this.#orForget(() => {
+    try {
       const size = stream.fragment(bytes, start, end, fin);
       if (fin) this.#endStream();
       return this.#outbox.fragment(opcode, fin, stream.output, 0, size, end - start, rsv);
-    });
+    } catch (error) {
+      this.#deflation!.forget();
+      throw error;
+    }
   }
 
   /** What the message that begins is compressed with: of its length only the first fragment tells. */

@@ -14,6 +14,7 @@ import {
   BACKENDS,
   CountingSource,
   isSame,
+  MIB,
   pairOn,
   someText,
   TAKEOVER,
@@ -225,6 +226,19 @@ describe.each(BACKENDS)('a message that waits to be compressed on %s', (backend)
     await turns();
     expect(sent().map(({ payload }) => payload[0])).toEqual([1, 2]);
     transport.break();
+  });
+
+  it('costs no copy for each connection that sends it', async () => {
+    const source = new CountingSource(backend);
+    const wired = Array.from({ length: 100 }, () => wiredOn(backend, { source }));
+    const bytes = Buffer.alloc(MIB);
+    const before = process.memoryUsage().arrayBuffers;
+    const writes = wired.map(({ conn }) => conn.send(bytes));
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(10 * MIB);
+    await Promise.all(writes);
+    await turns();
+    expect(wired.every(({ sent }) => sent()[0]!.rsv === RSV1)).toBe(true);
+    for (const { transport } of wired) transport.break();
   });
 
   it.each([

@@ -111,7 +111,7 @@ export class Deflation {
     this.#history?.append(bytes, start, end);
   }
 
-  /** A message has not left, or nobody knows how much of it: the peer may have none of what we remember. */
+  /** A message that is remembered has not left: the peer does not have it, and must not be referred back to it. */
   forget(): void {
     this.disown();
     this.#history?.release();

@@ -68,6 +68,7 @@ export class LateMessage {
   /** Bytes that nobody else has: a thread that reads what their owner gives away meanwhile would read freed memory. */
   #own(): Uint8Array | undefined {
     const kept = this.#kept;
+    if (this.#over) return undefined;
     if (kept.ours) return kept.bytes;
     if (kept.end > kept.bytes.length) return undefined;
     const bytes = copyOf(kept.bytes, kept.start, kept.end);
