@@ -482,7 +482,7 @@ export class Intake {
     if (this.dropping) return last ? this.#dropped() : NOTHING;
     this.#inflation!.feed(bytes, start, end, last);
     this.#inflating = true;
-    return NOTHING;
+    return this.crowded ? STEP : NOTHING;
   }
 
   #dropped(): IntakeEvent {

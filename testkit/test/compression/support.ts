@@ -47,6 +47,8 @@ export class CountingSource implements DeflateSource {
   /** Plain bytes that inflaters have put out, and bytes that they were given. */
   inflated = 0;
   used = 0;
+  /** Plain bytes that were made once more. */
+  again = 0;
   /** Engines that are not closed. */
   inflaters = 0;
   deflaters = 0;
@@ -154,6 +156,7 @@ class CountingInflater implements Inflater {
     if (at < 0 || end < at || end > output.length) throw new Error(`room [${at}, ${end})`);
     const status = this.#engine.write(input, from, to, last, output, at, end);
     this.used = this.#engine.used;
+    this.#source.again += this.#engine.again;
     this.produced = this.#engine.produced;
     this.#source.used += this.used;
     this.#source.inflated += this.produced;

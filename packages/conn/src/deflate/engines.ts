@@ -265,9 +265,12 @@ function close(seat: Seat<Inflater | Deflater>): void {
   seat.engine.close();
 }
 
-/** For a connection that is gone and still has something to read: an inflater for each message, memory that is not counted. */
+/**
+ * For a connection that is gone and still has something to read: an inflater for each message that is asked for, memory
+ * that is not counted.
+ */
 export class PrivateEngines implements InflaterPool {
-  readonly mayLeaseInflater = true;
+  readonly mayLeaseInflater = false;
   readonly #source: DeflateSource;
 
   constructor(source: DeflateSource) {
