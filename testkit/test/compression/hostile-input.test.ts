@@ -114,7 +114,8 @@ describe.each(BACKENDS)('compressed input on %s', (backend) => {
     expect(last.data.length).toBe(500_000);
     for (const { transport } of all) transport.break();
     await turns();
-    expect(source.inflaters).toBeLessThanOrEqual(256);
+    // The one that was taken beyond them is kept for the next.
+    expect(source.inflaters).toBeLessThanOrEqual(256 + 1);
   });
 
   it('of those who are gone and unread is not counted, and can still be read', async () => {
@@ -152,7 +153,11 @@ describe.each(BACKENDS)('compressed input on %s', (backend) => {
     const received = conn.receive(() => {});
     await turns();
     const flushes = Buffer.alloc(1_400_000, Buffer.from('000000ffff', 'hex'));
-    const message = Buffer.concat([pack(Buffer.alloc(100)), Buffer.from('0000ffff', 'hex'), flushes]);
+    const message = Buffer.concat([
+      pack(Buffer.alloc(100)),
+      Buffer.from('0000ffff', 'hex'),
+      flushes,
+    ]);
     feed(frame(BinaryMessage, Buffer.concat([message, Uint8Array.of(0)]), { rsv: RSV1 }));
     const closing = conn.close();
     feed(frame(BinaryMessage, Buffer.alloc(900_000)), frame(8, Uint8Array.of(3, 232)));
