@@ -99,7 +99,7 @@ export function checkDialerOptions(options: DialerOptions): DialerPlan {
   if (jar !== undefined) expect('jar', jar, isJar(jar), 'getCookieString and setCookie');
   const conn = connSettingNames.map((name) => [name, options[name]]);
   return {
-    handshakeTimeout: duration('handshakeTimeout', options.handshakeTimeout, 10_000, true),
+    handshakeTimeout: handshakeTimeoutOf(options),
     proxy: checkProxy(options.proxy),
     followRedirects: redirectCount(options.followRedirects),
     tls: tls && checkTls(tls),
@@ -110,6 +110,11 @@ export function checkDialerOptions(options: DialerOptions): DialerPlan {
     conn: Object.fromEntries(conn) as ConnSettings,
     highWaterMark: Math.min(highWaterMark, 64 * 1024),
   };
+}
+
+/** @returns Milliseconds; Infinity for no bound. */
+export function handshakeTimeoutOf({ handshakeTimeout }: DialerOptions): number {
+  return duration('handshakeTimeout', handshakeTimeout, 10_000, true);
 }
 
 /** @throws TypeError that names the option. The headers are checked where the request is made. */

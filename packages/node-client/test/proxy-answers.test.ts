@@ -53,6 +53,8 @@ async function fails(reply: Reply, options: object = {}): Promise<BadHandshakeEr
   return first!;
 }
 
+const CHUNKED = 'HTTP/1.1 407 No\r\nTransfer-Encoding: chunked\r\n\r\n';
+
 const refusals: [status: number, name: string][] = [
   [101, 'Switching Protocols'],
   [201, 'Created'],
@@ -118,6 +120,41 @@ describe('an answer to CONNECT', () => {
     const error = await fails(reply);
     expect(error).toMatchObject({ code: 'WS_ERR_BAD_HANDSHAKE', status: 502 });
     expect(error.body.toString()).toBe(body);
+  });
+
+  it.each<[string, Reply, string]>([
+    ['in one', says(`${CHUNKED}3\r\nwhy\r\n0\r\n\r\nbeyond`), 'why'],
+    [
+      'in several',
+      says(`${CHUNKED}3;x=y\r\nwhy\r\n00A\r\n, who asks\r\n0\r\nA: b\r\n\r\n`),
+      'why, who asks',
+    ],
+    ['byte by byte', dribbles(`${CHUNKED}3\r\nwhy\r\n4\r\n not\r\n0\r\n\r\n`), 'why not'],
+    ['of which there is none', says(`${CHUNKED}0\r\n\r\n`), ''],
+    ['that is long', says(`${CHUNKED}fff\r\n${'x'.repeat(0xfff)}\r\n`), 'x'.repeat(1024)],
+    ['that breaks off', says(`${CHUNKED}9\r\nwhy`, true), 'why'],
+    ['with broken framing', says(`${CHUNKED}3\r\nwhy\r\nnonsense\r\n`), 'why'],
+    ['that is not framed at all', says(`${CHUNKED}sorry`), ''],
+  ])('of 407 with a body in chunks %s has it without them', async (_, reply, body) => {
+    const error = await fails(reply);
+    expect(error).toMatchObject({ status: 407, headers: { 'transfer-encoding': 'chunked' } });
+    expect(error.body.toString()).toBe(body);
+  });
+
+  it('of 407 is over with its last chunk, though the connection stays open', async () => {
+    const server = await rawServer(says(`${CHUNKED}3\r\nwhy\r\n0\r\n\r\n`));
+    const proxy = new URL(`http://127.0.0.1:${server.port}`);
+    const options = { proxy, handshakeTimeout: 400 };
+    expect(await inVain('ws://h/', options)).toMatchObject({ status: 407 });
+  });
+
+  it('of 200 that says its length in two ways is not taken', async () => {
+    const both = 'Content-Length: 0\r\nTransfer-Encoding: chunked';
+    const error = await fails(says(`HTTP/1.1 200 OK\r\n${both}\r\n\r\n`));
+    expect(error).toMatchObject({
+      message: 'websocket: bad handshake: the answer of the proxy is not HTTP',
+      status: 0,
+    });
   });
 
   it('of 407 is over with its body, though the connection stays open', async () => {
