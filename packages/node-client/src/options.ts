@@ -45,7 +45,7 @@ export interface DialerOptions extends ConnSettings {
 /** What one dial can be told. */
 export interface DialOptions {
   /**
-   * Headers to send besides the handshake's own. Host replaces the header only; Cookie goes before the jar's;
+   * Headers to send besides the handshake's own. Host replaces the header only; Cookie replaces the jar's cookies;
    * Sec-WebSocket-Protocol is taken when no `subprotocols` are given. Default: none.
    */
   readonly headers?: HeadersInput | undefined;

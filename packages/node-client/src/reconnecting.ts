@@ -28,7 +28,7 @@ import { planOf, type ReconnectingOptions, type ReconnectingPlan } from './recon
  *
  * The iteration ends when a connection closes with 1008 or one of `stopCodes`, or `signal` aborts; it ends with an error
  * when a dial fails in a way that another one will not heal: by anything but a `TransportError`, a `TimeoutError`, or a
- * `BadHandshakeError` with status 408, 425, 429, 5xx or 0.
+ * `BadHandshakeError` with status 408, 425, 429, 5xx or 0. Credentials that a proxy refuses, 407, do not heal.
  *
  * @returns Nothing is dialed before the iteration asks for it. Each iteration is a sequence of its own.
  * @throws TypeError, RangeError or SyntaxError, at once, for what is wrong with the URL or an option.

@@ -19,7 +19,7 @@ export interface HandshakeRequest {
   readonly own: readonly (readonly [string, string])[];
   /** The subprotocols on offer. */
   readonly subprotocols: readonly string[];
-  /** The caller gave a Cookie header, which goes before the jar's. */
+  /** The caller gave a Cookie header, which replaces the jar's cookies. */
   readonly hasCookie: boolean;
 }
 
