@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type BadHandshakeError, TransportError } from '../src/index.ts';
 import { inVain } from './leftovers.ts';
 import { certificate, type Reply, rawServer, rawTlsServer, says } from './servers.ts';
@@ -141,13 +141,6 @@ describe('an answer to CONNECT', () => {
     expect(error.body.toString()).toBe(body);
   });
 
-  it('of 407 is over with its last chunk, though the connection stays open', async () => {
-    const server = await rawServer(says(`${CHUNKED}3\r\nwhy\r\n0\r\n\r\n`));
-    const proxy = new URL(`http://127.0.0.1:${server.port}`);
-    const options = { proxy, handshakeTimeout: 400 };
-    expect(await inVain('ws://h/', options)).toMatchObject({ status: 407 });
-  });
-
   it('of 200 that says its length in two ways is not taken', async () => {
     const both = 'Content-Length: 0\r\nTransfer-Encoding: chunked';
     const error = await fails(says(`HTTP/1.1 200 OK\r\n${both}\r\n\r\n`));
@@ -157,14 +150,19 @@ describe('an answer to CONNECT', () => {
     });
   });
 
-  it('of 407 is over with its body, though the connection stays open', async () => {
-    const server = await rawServer(says('HTTP/1.1 407 No\r\nContent-Length: 3\r\n\r\nwhybeyond'));
+  it.each([
+    ['body', 'HTTP/1.1 407 No\r\nContent-Length: 3\r\n\r\nwhybeyond'],
+    ['last chunk', `${CHUNKED}3\r\nwhy\r\n0\r\n\r\n`],
+  ])('of 407 is over with its %s, though the connection stays open', async (_, bytes) => {
+    const server = await rawServer(says(bytes));
     const proxy = new URL(`http://127.0.0.1:${server.port}`);
-    // Less than it would wait for the end of a body.
-    const options = { proxy, handshakeTimeout: 400 };
-    const error = (await inVain('ws://h/', options)) as BadHandshakeError;
+    // The wait for the end of a body has none now.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const error = (await inVain('ws://h/', { proxy })) as BadHandshakeError;
     expect(error.status).toBe(407);
     expect(error.body.toString()).toBe('why');
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it('of 502 with a reset in its body is the refusal', async () => {
