@@ -1,4 +1,5 @@
 import { TimeoutError } from '@ws/conn';
+import { addAbortListener, removeAbortListener } from './abort-listeners.ts';
 
 /**
  * What may end a dial before its time: the handshake's timeout and the caller's signal, as one signal for all its
@@ -23,7 +24,7 @@ export class Bounds {
       this.#onAbort();
       return;
     }
-    outer?.addEventListener('abort', this.#onAbort);
+    if (outer !== undefined) addAbortListener(outer, this.#onAbort);
     if (timeout === Infinity) return;
     this.#timer = setTimeout(() => {
       const message = `handshake with ${this.peer} timed out after ${timeout} ms while ${this.stage}`;
@@ -50,7 +51,7 @@ export class Bounds {
   /** Nothing is bounded any more; the timer and the listener are gone. */
   end(): void {
     clearTimeout(this.#timer);
-    this.#outer?.removeEventListener('abort', this.#onAbort);
+    if (this.#outer !== undefined) removeAbortListener(this.#outer, this.#onAbort);
   }
 
   readonly #onAbort = (): void => {

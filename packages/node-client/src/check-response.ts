@@ -10,6 +10,7 @@ import {
 } from '@ws/codec';
 import { quote } from './errors.ts';
 import type { Answer } from './exchange.ts';
+import { valuesOf } from './raw-headers.ts';
 import type { HandshakeRequest } from './request.ts';
 
 /** The part of an answer that is checked. */
@@ -33,11 +34,12 @@ export function faultsOf(answer: CheckedAnswer, asked: Asked): string[] {
   const faults: string[] = [];
   // 4.2.2: the status line is HTTP/1.1's; a 101 of an older version means nothing (RFC 9110, section 15.2).
   if (answer.httpVersion !== '1.1') faults.push(`HTTP/${answer.httpVersion}, not HTTP/1.1`);
-  // 2
+  // 2: the value itself, not one of a list.
   const upgrade = valuesOf(rawHeaders, 'upgrade');
   if (upgrade.length === 0) faults.push('no Upgrade header');
-  else if (!hasToken(upgrade.join(','), 'websocket')) {
-    faults.push(`Upgrade is ${quote(upgrade.join(', '))}, not websocket`);
+  else if (upgrade.length > 1) faults.push('more than one Upgrade header');
+  else if (upgrade[0]!.toLowerCase() !== 'websocket') {
+    faults.push(`Upgrade is ${quote(upgrade[0]!)}, not websocket`);
   }
   // 3
   const connection = valuesOf(rawHeaders, 'connection');
@@ -109,11 +111,6 @@ function acceptFor(key: string): string {
   return createHash('sha1')
     .update(key + GUID)
     .digest('base64');
-}
-
-/** Every line of a header: node:http's `headers` has joined them, or dropped all but one. */
-export function valuesOf(rawHeaders: readonly string[], name: string): string[] {
-  return rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]!.toLowerCase() === name);
 }
 
 /** A status with its name. The peer's own reason phrase is not shown: it may say anything. */

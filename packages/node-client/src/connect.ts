@@ -122,38 +122,20 @@ export class Connector {
 
   async #openTls(peer: Peer, over: Guard | undefined, bounds: Bounds): Promise<Guard> {
     if (over !== undefined) checkOpen(over.stream);
-    const { address, label, named } = peer;
-    const { host, port, path } = address;
+    const { label, named } = peer;
     let failing = `connecting to ${label}`;
     const shaking = (): void => {
       failing = `TLS handshake with ${label}`;
       bounds.stage = `waiting for the ${failing}`;
     };
     const failure = (): string => `${failing} failed`;
-    const options = named ? this.#forNamed : this.#forOthers;
-    const secureContext = options.secureContext(label);
     let line: Guard | undefined;
     let early: Error | undefined;
-    const socket = created(
-      () =>
-        connectTls({
-          // SNI carries names only (RFC 6066, section 3).
-          servername: isIP(host) === 0 ? host : '',
-          ALPNProtocols: ['http/1.1'],
-          ...options.given,
-          ...guardedCallbacks(options.given, (error) => {
-            early ??= error;
-            line?.fail(error);
-          }),
-          secureContext,
-          // The certificate is checked against `host`, also where the stream came from elsewhere.
-          host,
-          port,
-          path: over === undefined ? path : undefined,
-          socket: over?.stream,
-        }),
-      failure,
-    );
+    const options = this.#tlsOptions(peer, over, (error) => {
+      early ??= error;
+      line?.fail(error);
+    });
+    const socket = created(() => connectTls(options), failure);
     line = new Guard(socket);
     if (early !== undefined) line.fail(early);
     if (over === undefined) socket.once('connect', shaking);
@@ -168,6 +150,29 @@ export class Connector {
     }
     await opened(line, 'secureConnect', bounds, failure, named);
     return line;
+  }
+
+  /** @throws TypeError for a `secureContext` that is not for this peer. */
+  #tlsOptions(
+    { address, label, named }: Peer,
+    over: Guard | undefined,
+    fail: (error: Error) => void,
+  ): ConnectionOptions {
+    const { host, port, path } = address;
+    const options = named ? this.#forNamed : this.#forOthers;
+    return {
+      // SNI carries names only (RFC 6066, section 3).
+      servername: isIP(host) === 0 ? host : '',
+      ALPNProtocols: ['http/1.1'],
+      ...options.given,
+      ...guardedCallbacks(options.given, fail),
+      secureContext: options.secureContext(label),
+      // The certificate is checked against `host`, also where the stream came from elsewhere.
+      host,
+      port,
+      path: over === undefined ? path : undefined,
+      socket: over?.stream,
+    };
   }
 }
 

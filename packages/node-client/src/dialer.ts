@@ -43,7 +43,7 @@ export interface Dialed {
  *
  * Every dial either gives a Conn or rejects with its socket destroyed:
  * - `TypeError`, `RangeError`, `SyntaxError`: an option or the URL is wrong; nothing was sent;
- * - `TransportError`: no connection, or it broke; `cause` is the socket's error;
+ * - `TransportError`: no connection, or it broke; `cause` is the socket's error, or what a function of `tls` threw;
  * - {@link BadHandshakeError}: the server's answer was no handshake, or a proxy refused;
  * - `TimeoutError`: `handshakeTimeout` is over;
  * - the reason of `signal`, when that aborted;

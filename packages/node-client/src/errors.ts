@@ -14,12 +14,17 @@ export interface RefusedResponse {
 const NO_RESPONSE: RefusedResponse = { status: 0, headers: {}, body: Buffer.alloc(0) };
 
 /**
- * The server answered, but not with a handshake that RFC 6455 lets a client accept; the message names every fault.
+ * The server answered, but not with a handshake that RFC 6455 lets a client accept, or a proxy refused; the message names
+ * every fault.
  * The connection was destroyed. Look at `status` to decide: 401 wants credentials, 503 another try later.
  */
 export class BadHandshakeError extends WebSocketError {
   declare readonly code: 'WS_ERR_BAD_HANDSHAKE';
-  /** The HTTP status; 0 when the answer was not HTTP, and then `cause` is the parser's error. */
+  /**
+   * The HTTP status; 0 when the answer was not HTTP, and then `cause` is the parser's error. Of a SOCKS proxy the one that an
+   * HTTP proxy would have given: 407 for credentials, 403 for what it does not allow or cannot do, 502 when it could not
+   * connect; 0 when it does not speak SOCKS 5.
+   */
   readonly status: number;
   /** The response's headers as node:http gives them, names in lower case. */
   readonly headers: IncomingHttpHeaders;

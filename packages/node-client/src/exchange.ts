@@ -4,10 +4,12 @@ import {
   type IncomingMessage,
   request as makeHttpRequest,
 } from 'node:http';
-import type { Duplex, Readable } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import { TransportError } from '@ws/conn';
 import { BadHandshakeError } from './errors.ts';
 import { checkOpen } from './guard.ts';
+import { valuesOf } from './raw-headers.ts';
+import { MAX_BODY, RefusalBody } from './refusal-body.ts';
 
 /** What is asked, over a stream that is open. */
 export interface Question {
@@ -35,13 +37,7 @@ export interface Answer {
 /** Bytes of the answer up to the end of its head, interim answers (1xx) among them. */
 const MAX_HEAD = 16 * 1024;
 const MAX_INTERIM = 10;
-/** Bytes of a refusal's body that are kept. */
-const MAX_BODY = 1024;
-/** A refusal's body that comes later than this is not waited for: many servers leave it open. Milliseconds. */
-const BODY_WAIT = 500;
 const NONE: Buffer = Buffer.alloc(0);
-/** What ends a body. */
-const OVER = ['end', 'error', 'close'] as const;
 
 /**
  * Sends a request over `stream` and reads the answer to it, whatever it says. After a 101, or a proxy's 200, the stream is
@@ -97,8 +93,9 @@ class Exchange {
   #interim = 0;
   /** Bytes that came. */
   #received = 0;
-  #answering = false;
-  #wait: NodeJS.Timeout | undefined;
+  /** A proxy's, whose body is read by another parser. */
+  #refusal: IncomingMessage | undefined;
+  #body: RefusalBody | undefined;
 
   constructor(stream: Duplex, question: Question, signal: AbortSignal) {
     this.#stream = stream;
@@ -117,9 +114,10 @@ class Exchange {
   }
 
   #listen(): ClientRequest {
-    const request = makeRequest(this.#stream, this.#question);
+    const method = this.#refusal === undefined ? this.#question.method : 'GET';
+    const request = makeRequest(this.#stream, { ...this.#question, method });
     request.once('socket', () => {
-      this.#stream.prependListener('data', this.#count);
+      if (this.#refusal === undefined) this.#stream.prependListener('data', this.#count);
       // Listening alone does not start a stream that its owner has paused.
       this.#stream.resume();
     });
@@ -128,8 +126,7 @@ class Exchange {
     });
     request.on('upgrade', (response, _stream, head) => this.#upgraded(response, head));
     request.on('connect', (response, _stream, head) => this.#connected(response, head));
-    request.on('response', (response) => this.#answered(response, response, NONE));
-    // Once there is a response an error is its body's, and changes nothing.
+    request.on('response', (response) => this.#answered(response));
     request.on('error', this.#onError);
     return request;
   }
@@ -143,12 +140,12 @@ class Exchange {
   /** Every answer to CONNECT: Node takes them all for a tunnel, interim ones too. */
   #connected(response: IncomingMessage, head: Buffer): void {
     if (this.#received - head.length > MAX_HEAD) return this.#fail(tooLarge(this.#words));
-    const { statusCode = 0, headers } = response;
+    const { statusCode = 0 } = response;
     if (statusCode < 200 && statusCode !== 101) return this.#passOver(response, head);
     if (statusCode !== 200) {
-      // The parser has gone, and a proxy that keeps the connection open ends no body.
-      const announced = Number(headers['content-length'] ?? MAX_BODY);
-      return this.#answered(response, this.#stream, head, announced);
+      // The parser has gone, and the body is not read yet: the next one is told of it as if it were a server's.
+      this.#refusal = response;
+      return this.#listenAgain(Buffer.concat([headOfBody(response), head]));
     }
     this.#settle();
     this.#putBack(head);
@@ -158,9 +155,13 @@ class Exchange {
   /** After an interim answer to CONNECT the next answer needs a parser, and that a request, which is never sent. */
   #passOver(response: IncomingMessage, head: Buffer): void {
     if (++this.#interim > MAX_INTERIM) return this.#fail(tooManyInterim(response, this.#words));
-    this.#stream.off('data', this.#count);
     this.#received -= head.length;
-    this.#putBack(head);
+    this.#listenAgain(head);
+  }
+
+  #listenAgain(bytes: Buffer): void {
+    this.#stream.off('data', this.#count);
+    this.#putBack(bytes);
     this.#request = this.#listen();
   }
 
@@ -169,37 +170,20 @@ class Exchange {
     if (head.length > 0) this.#stream.unshift(head);
   }
 
-  /**
-   * A refusal: any status but 101, a 101 without the headers of an upgrade.
-   *
-   * @param first - What came before that which `body` reads.
-   * @param size - How long it is at most.
-   */
-  #answered(response: IncomingMessage, body: Readable, first: Buffer, size = MAX_BODY): void {
-    this.#answering = true;
+  /** A refusal: any status but 101, a 101 without the headers of an upgrade. */
+  #answered(response: IncomingMessage): void {
     this.#stream.off('data', this.#count);
-    const enough = Math.min(size, MAX_BODY);
-    const chunks = [first];
-    let { length } = first;
-    const onData = (chunk: Buffer): void => {
-      chunks.push(chunk);
-      length += chunk.length;
-      if (length >= enough) finish();
-    };
-    const finish = (): void => {
-      this.#settle();
-      body.off('data', onData);
-      for (const event of OVER) body.off(event, finish);
-      this.#resolve(answer(response, Buffer.concat(chunks, Math.min(length, enough)), NONE));
+    this.#body = new RefusalBody(response, (bytes) => {
       // Nobody hears what the rest of it runs into.
       response.on('error', () => {});
-      this.#request.destroy();
-    };
-    if (length >= enough) return finish();
-    this.#wait = setTimeout(finish, BODY_WAIT);
-    body.on('data', onData);
-    // A body that breaks off is still what there is to know of a refusal.
-    for (const event of OVER) body.on(event, finish);
+      this.#refused(this.#refusal ?? response, bytes);
+    });
+  }
+
+  #refused(response: IncomingMessage, body: Buffer): void {
+    this.#settle();
+    this.#resolve(answer(response, body, NONE));
+    this.#request.destroy();
   }
 
   #fail(error: unknown): void {
@@ -210,14 +194,17 @@ class Exchange {
 
   /** Nothing of ours stays on the stream or the signal. */
   #settle(): void {
-    clearTimeout(this.#wait);
+    this.#body?.stop();
     this.#signal.removeEventListener('abort', this.#onAbort);
     this.#stream.off('data', this.#count);
     this.#stream.off('error', this.#onError);
   }
 
   readonly #onError = (error: Error): void => {
-    if (!this.#answering) this.#fail(explain(error, this.#words));
+    // Once there is a response an error is its body's, and changes nothing.
+    if (this.#body !== undefined) return;
+    if (this.#refusal !== undefined) this.#refused(this.#refusal, NONE);
+    else this.#fail(explain(error, this.#words));
   };
 
   readonly #onAbort = (): void => this.#fail(this.#signal.reason);
@@ -227,6 +214,14 @@ class Exchange {
     if (this.#received > MAX_HEAD) this.#fail(tooLarge(this.#words));
     this.#received += chunk.length;
   };
+}
+
+/** The head of an answer to GET that has the same body. */
+function headOfBody({ rawHeaders }: IncomingMessage): Buffer {
+  const framing = ['content-length', 'transfer-encoding'].flatMap((name) =>
+    valuesOf(rawHeaders, name).map((value) => `${name}: ${value}\r\n`),
+  );
+  return Buffer.from(`HTTP/1.1 200 OK\r\n${framing.join('')}\r\n`, 'latin1');
 }
 
 function answer(response: IncomingMessage, body: Buffer, head: Buffer): Answer {

@@ -72,11 +72,11 @@ export { BadHandshakeError, type RefusedResponse } from './errors.ts';
 export type { NetDial } from './given-stream.ts';
 export type { DialerOptions, DialOptions } from './options.ts';
 export { type Environment, proxyFromEnvironment } from './proxy-environment.ts';
-export {
-  type FreshHeaders,
-  type ReconnectingOptions,
-  type RetryDecision,
-  reconnecting,
-} from './reconnecting.ts';
+export { reconnecting } from './reconnecting.ts';
+export type {
+  FreshHeaders,
+  ReconnectingOptions,
+  RetryDecision,
+} from './reconnecting-options.ts';
 export type { HeadersInput } from './request.ts';
 export type { DialAddress } from './url.ts';

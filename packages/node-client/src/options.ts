@@ -51,7 +51,7 @@ export interface DialerOptions extends ConnSettings {
 /** What one dial can be told. */
 export interface DialOptions {
   /**
-   * Headers to send besides the handshake's own. Host replaces the header only; Cookie goes before the jar's;
+   * Headers to send besides the handshake's own. Host replaces the header only; Cookie replaces the jar's cookies;
    * Sec-WebSocket-Protocol is taken when no `subprotocols` are given. Default: none.
    */
   readonly headers?: HeadersInput | undefined;
@@ -106,7 +106,7 @@ export function checkDialerOptions(options: DialerOptions): DialerPlan {
   if (jar !== undefined) expect('jar', jar, isJar(jar), 'getCookieString and setCookie');
   const conn = connSettingNames.map((name) => [name, options[name]]);
   return {
-    handshakeTimeout: duration('handshakeTimeout', options.handshakeTimeout, 10_000, true),
+    handshakeTimeout: handshakeTimeoutOf(options),
     proxy: checkProxy(options.proxy),
     followRedirects: redirectCount(options.followRedirects),
     tls: tls && checkTls(tls),
@@ -118,6 +118,11 @@ export function checkDialerOptions(options: DialerOptions): DialerPlan {
     compression,
     highWaterMark: Math.min(highWaterMark, 64 * 1024),
   };
+}
+
+/** @returns Milliseconds; Infinity for no bound. */
+export function handshakeTimeoutOf({ handshakeTimeout }: DialerOptions): number {
+  return duration('handshakeTimeout', handshakeTimeout, 10_000, true);
 }
 
 /** @throws TypeError that names the option. The headers are checked where the request is made. */

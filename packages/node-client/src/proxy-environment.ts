@@ -10,7 +10,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * - `http_proxy` or `HTTP_PROXY` for ws URLs, `https_proxy` or `HTTPS_PROXY` for wss URLs; where that is not there,
  *   `all_proxy` or `ALL_PROXY`. Lower case goes before upper case, and an empty value is as good as none.
  * - `HTTP_PROXY` in upper case is not read where `REQUEST_METHOD` is set: in a CGI program it is the Proxy header of
- *   whoever made the request (CVE-2016-5385, "httpoxy").
+ *   whoever made the request (CVE-2016-5385, "httpoxy"). Nor is `http_proxy` there where names have no case, on Windows.
  * - A value is the URL of an http, https, socks5 or socks5h proxy; without a scheme, as in `proxy.example:3128`, it is an
  *   http proxy.
  * - `no_proxy` or `NO_PROXY` lists the servers to reach directly, between commas or spaces: `*` for all;
@@ -46,14 +46,22 @@ interface Variable {
 }
 
 function variable(env: Environment, lower: string): Variable | undefined {
-  const upper = lower.toUpperCase();
-  const names =
-    upper === 'HTTP_PROXY' && env['REQUEST_METHOD'] !== undefined ? [lower] : [lower, upper];
+  const names = [lower, lower.toUpperCase()].filter((name) => !isRequestHeader(env, name));
   for (const name of names) {
     const value = env[name]?.trim();
     if (value !== undefined && value !== '') return { name, value };
   }
   return undefined;
+}
+
+/** Whether a CGI server may have made the variable of a header that the client sent. */
+function isRequestHeader(env: Environment, name: string): boolean {
+  // Where the names of variables have no case, as on Windows, `http_proxy` reads HTTP_PROXY.
+  const caseless = env['request_method'] !== undefined;
+  return (
+    env['REQUEST_METHOD'] !== undefined &&
+    (name === 'HTTP_PROXY' || (caseless && name === 'http_proxy'))
+  );
 }
 
 function proxyUrl({ name, value }: Variable): URL {

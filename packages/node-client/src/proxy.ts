@@ -33,6 +33,12 @@ export function parseProxy(url: URL, name: string): Proxy {
   if (port === undefined) {
     throw malformedProxy(name, `scheme ${quote(scheme)} is none of http, https, socks5, socks5h`);
   }
+  // A slip that makes a host of the user and a path of the password.
+  if ((url.pathname + url.search + url.hash).includes('@')) {
+    const why =
+      'an @ stands behind its host; in a user or password / is written %2F, ? %3F and # %23';
+    throw malformedProxy(name, why);
+  }
   const socks = scheme.startsWith('socks5');
   if (url.port === '0') throw malformedProxy(name, 'port 0 is not between 1 and 65535');
   const address = tcpAddress(hostOf(url, name), url.port === '' ? port : Number(url.port));

@@ -1,86 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  CloseCode,
-  type CloseInfo,
-  type Conn,
-  duration,
-  TimeoutError,
-  TransportError,
-} from '@ws/conn';
-import { Bounds } from './bounds.ts';
-import { Dialer } from './dialer.ts';
+import { type CloseInfo, type Conn, TimeoutError, TransportError } from '@ws/conn';
+import { addAbortListener, removeAbortListener } from './abort-listeners.ts';
 import { BadHandshakeError } from './errors.ts';
-import {
-  checkDialOptions,
-  checkKeys,
-  DIAL_KEYS,
-  DIALER_KEYS,
-  type DialerOptions,
-  type DialOptions,
-} from './options.ts';
-import { backoffDelay, type DelayRange, retryAfter } from './reconnecting-delay.ts';
-import { checkSubprotocols, type HeadersInput, makeRequest } from './request.ts';
-import { parseTarget } from './url.ts';
-
-/** What {@link reconnecting} can be told. The options of its `Dialer` and of each dial stand beside its own. */
-export interface ReconnectingOptions extends DialerOptions, Omit<DialOptions, 'headers'> {
-  /**
-   * As for a dial; or a function that gives them anew for each, a token that expires for example. It may be async. What
-   * it throws is taken for a dial that failed, and does not heal by itself. Default: none.
-   */
-  readonly headers?: HeadersInput | FreshHeaders | undefined;
-  /** The shortest wait before a dial but the first, in ms. Default: 1 s, or `maxDelay` when that is less. */
-  readonly minDelay?: number | undefined;
-  /**
-   * The longest wait, in ms, also when a server's Retry-After asks for more. Default: 30 s, or `minDelay` when that is
-   * more.
-   */
-  readonly maxDelay?: number | undefined;
-  /**
-   * Close codes that end the iteration besides 1008 (policy violation), which always does. 1005 and 1006 stand for an
-   * end without a code. Default: none.
-   */
-  readonly stopCodes?: readonly number[] | undefined;
-  /**
-   * Ends the iteration, without an error: a dial or a wait at once, an open connection with a close frame. It has no
-   * effect on a connection that was left by `break`.
-   */
-  readonly signal?: AbortSignal | undefined;
-  /**
-   * Is asked after each dial that failed: `true` dials again, `false` ends the iteration with the error, nothing leaves
-   * it to the default. Default: {@link reconnecting} says which failures heal.
-   */
-  readonly retry?: RetryDecision | undefined;
-}
-
-/**
- * The headers for one dial.
- *
- * @param context - `signal` aborts when the dial is not wanted any more.
- */
-export type FreshHeaders = (context: {
-  readonly signal: AbortSignal;
-}) => HeadersInput | PromiseLike<HeadersInput>;
-
-/**
- * Whether to dial again.
- *
- * @param error - What the dial rejected with.
- * @param next - `tries`: dials in a row that came to nothing, this one among them; `delay`: the wait that would follow,
- *   in ms.
- */
-export type RetryDecision = (
-  error: unknown,
-  next: { readonly tries: number; readonly delay: number },
-) => boolean | undefined | void;
-
-const KEYS: readonly (keyof ReconnectingOptions)[] = [
-  ...new Set([
-    ...(['minDelay', 'maxDelay', 'stopCodes', 'retry'] as const),
-    ...DIAL_KEYS,
-    ...DIALER_KEYS,
-  ]),
-];
+import { forget, isPromise } from './promise-like.ts';
+import { backoffDelay, retryAfter } from './reconnecting-delay.ts';
+import { planOf, type ReconnectingOptions, type ReconnectingPlan } from './reconnecting-options.ts';
 
 /**
  * Connections to one URL, each dialed when the one before has ended: for clients that stay.
@@ -104,7 +28,7 @@ const KEYS: readonly (keyof ReconnectingOptions)[] = [
  *
  * The iteration ends when a connection closes with 1008 or one of `stopCodes`, or `signal` aborts; it ends with an error
  * when a dial fails in a way that another one will not heal: by anything but a `TransportError`, a `TimeoutError`, or a
- * `BadHandshakeError` with status 408, 425, 429, 5xx or 0.
+ * `BadHandshakeError` with status 408, 425, 429, 5xx or 0. Credentials that a proxy refuses, 407, do not heal.
  *
  * @returns Nothing is dialed before the iteration asks for it. Each iteration is a sequence of its own.
  * @throws TypeError, RangeError or SyntaxError, at once, for what is wrong with the URL or an option.
@@ -115,77 +39,6 @@ export function reconnecting(
 ): AsyncIterable<Conn> {
   const plan = planOf(url, options);
   return { [Symbol.asyncIterator]: () => new Reconnections(plan) };
-}
-
-interface ReconnectingPlan extends DelayRange {
-  readonly dial: (signal: AbortSignal) => Promise<Conn>;
-  readonly stopCodes: ReadonlySet<number>;
-  readonly signal: AbortSignal | undefined;
-  readonly retry: RetryDecision | undefined;
-}
-
-function planOf(url: string | URL, options: ReconnectingOptions): ReconnectingPlan {
-  checkKeys('reconnecting', options, KEYS);
-  const { minDelay, maxDelay, stopCodes, signal, retry, headers = {}, ...ofDialer } = options;
-  const dialer = new Dialer(ofDialer);
-  checkDialOptions({ signal });
-  if (retry !== undefined && typeof retry !== 'function') {
-    throw new TypeError('retry: expected a function');
-  }
-  // What is dialed again and again must not change under way, nor be an iterator that gives its headers once.
-  const href = url instanceof URL ? url.href : url;
-  const fresh = typeof headers === 'function' ? headers : undefined;
-  const fixed = typeof headers === 'function' ? {} : copyOf(headers);
-  makeRequest(parseTarget(href), fixed, checkSubprotocols(ofDialer.subprotocols ?? []));
-  return {
-    ...delayRange(minDelay, maxDelay),
-    stopCodes: new Set([CloseCode.PolicyViolation, ...checkStopCodes(stopCodes ?? [])]),
-    signal,
-    retry,
-    async dial(signal) {
-      const current = fresh === undefined ? fixed : await freshHeaders(fresh, signal);
-      const { conn } = await dialer.dial(href, { headers: current, signal });
-      return conn;
-    },
-  };
-}
-
-function delayRange(min: number | undefined, max: number | undefined): DelayRange {
-  const least = duration('minDelay', min, 1000, false);
-  const most = duration('maxDelay', max, 30_000, false);
-  if (min !== undefined && max !== undefined && least > most) {
-    throw new RangeError(`minDelay: ${least} is more than maxDelay, ${most}`);
-  }
-  return {
-    minDelay: min === undefined ? Math.min(least, most) : least,
-    maxDelay: max === undefined ? Math.max(least, most) : most,
-  };
-}
-
-function checkStopCodes(codes: unknown): readonly number[] {
-  if (!Array.isArray(codes)) throw new TypeError('stopCodes: expected an array of close codes');
-  for (const code of codes as unknown[]) {
-    if (typeof code !== 'number')
-      throw new TypeError('stopCodes: expected an array of close codes');
-    if (!Number.isInteger(code) || code < 1000 || code > 4999) {
-      throw new RangeError(`stopCodes: expected close codes from 1000 to 4999, got ${code}`);
-    }
-  }
-  return codes as number[];
-}
-
-async function freshHeaders(headers: FreshHeaders, signal: AbortSignal): Promise<HeadersInput> {
-  const bounds = new Bounds(Infinity, signal);
-  try {
-    return await bounds.race(headers({ signal }));
-  } finally {
-    bounds.end();
-  }
-}
-
-function copyOf(headers: HeadersInput): HeadersInput {
-  if (typeof headers !== 'object' || headers === null) return headers;
-  return Symbol.iterator in headers ? [...headers] : { ...headers };
 }
 
 /** Another dial may go better: the server was not there, not in time, or said so. */
@@ -208,8 +61,10 @@ class Reconnections implements AsyncIterableIterator<Conn, undefined> {
   #conn: Conn | undefined;
   /** The end of the connection that `signal` has closed. */
   #closing: Promise<CloseInfo> | undefined;
-  /** Dials since the start or the last connection that lasted, that one's among them. */
+  /** Dials since the start or the last connection that lasted. */
   #tries = 0;
+  /** Waits since then. */
+  #waits = 0;
   /** The wait before the next dial, and, while there is a connection, before its own. */
   #delay = 0;
 
@@ -288,9 +143,14 @@ class Reconnections implements AsyncIterableIterator<Conn, undefined> {
   #failed(error: unknown): void {
     const { minDelay, maxDelay, retry } = this.#plan;
     const asked = error instanceof BadHandshakeError ? retryAfter(error.headers, Date.now()) : 0;
-    const delay = backoffDelay(this.#tries, { minDelay, maxDelay }, Math.random());
+    const delay = backoffDelay(++this.#waits, { minDelay, maxDelay }, Math.random());
     this.#delay = Math.min(maxDelay, asked + delay);
-    const again = retry?.(error, { tries: this.#tries, delay: this.#delay });
+    const again: unknown = retry?.(error, { tries: this.#tries, delay: this.#delay });
+    if (isPromise(again)) {
+      forget(again);
+      const message = 'retry: expected true, false or nothing, got a promise';
+      throw new TypeError(message, { cause: error });
+    }
     if (!(typeof again === 'boolean' ? again : heals(error))) throw error;
   }
 
@@ -303,18 +163,23 @@ class Reconnections implements AsyncIterableIterator<Conn, undefined> {
 
   #closed({ code }: CloseInfo, lasted: number): void {
     // A server that accepts and drops is no better than one that refuses.
-    if (lasted > this.#delay) this.#tries = 1;
-    this.#delay = backoffDelay(this.#tries, this.#plan, Math.random());
+    if (lasted > this.#delay) this.#tries = this.#waits = 0;
+    this.#delay = backoffDelay(++this.#waits, this.#plan, Math.random());
     if (this.#plan.stopCodes.has(code)) this.#end();
     // Whoever asks for no further connection leaves no listener behind.
-    if (this.#steps === 0) this.#plan.signal?.removeEventListener('abort', this.#onAbort);
+    if (this.#steps === 0) this.#unlisten();
   }
 
   #listen(): void {
     const { signal } = this.#plan;
     if (this.#over.signal.aborted || signal === undefined) return;
-    signal.addEventListener('abort', this.#onAbort);
     if (signal.aborted) this.#onAbort();
+    else addAbortListener(signal, this.#onAbort);
+  }
+
+  #unlisten(): void {
+    const { signal } = this.#plan;
+    if (signal !== undefined) removeAbortListener(signal, this.#onAbort);
   }
 
   readonly #onAbort = (): void => {
@@ -325,6 +190,6 @@ class Reconnections implements AsyncIterableIterator<Conn, undefined> {
 
   #end(): void {
     this.#over.abort();
-    this.#plan.signal?.removeEventListener('abort', this.#onAbort);
+    this.#unlisten();
   }
 }

@@ -1,6 +1,7 @@
-import { named, valuesOf } from './check-response.ts';
+import { named } from './check-response.ts';
 import { BadHandshakeError, quote } from './errors.ts';
 import type { Answer } from './exchange.ts';
+import { valuesOf } from './raw-headers.ts';
 import { parseTarget, type Target, withPath } from './url.ts';
 
 /** The statuses whose Location says where to ask instead; a handshake is a GET, so they all mean the same. */

@@ -21,7 +21,7 @@ export interface HandshakeRequest {
   readonly subprotocols: readonly string[];
   /** The extension on offer: permessage-deflate. */
   readonly offer: Extension | undefined;
-  /** The caller gave a Cookie header, which goes before the jar's. */
+  /** The caller gave a Cookie header, which replaces the jar's cookies. */
   readonly hasCookie: boolean;
 }
 

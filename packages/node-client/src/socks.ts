@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TransportError } from '@ws/conn';
 import type { Bounds } from './bounds.ts';
+import { BadHandshakeError } from './errors.ts';
 import { checkOpen, type Guard } from './guard.ts';
 import type { Proxy } from './proxy.ts';
 import type { DialAddress } from './url.ts';
@@ -18,23 +19,30 @@ const IPV4 = 1;
 const NAME = 3;
 const IPV6 = 4;
 
+// SOCKS has no statuses. A refusal has the one that an HTTP proxy would have given: whoever asks whether to try again asks
+// that.
+const LOGIN = 407;
+const FORBIDDEN = 403;
+const BAD_GATEWAY = 502;
+
 /** RFC 1928, section 6, the replies from 1 on. */
-const REFUSALS = [
-  'general SOCKS server failure',
-  'connection not allowed by ruleset',
-  'network unreachable',
-  'host unreachable',
-  'connection refused',
-  'TTL expired',
-  'command not supported',
-  'address type not supported',
+const REFUSALS: readonly (readonly [why: string, status: number])[] = [
+  ['general SOCKS server failure', BAD_GATEWAY],
+  ['connection not allowed by ruleset', FORBIDDEN],
+  ['network unreachable', BAD_GATEWAY],
+  ['host unreachable', BAD_GATEWAY],
+  ['connection refused', BAD_GATEWAY],
+  ['TTL expired', BAD_GATEWAY],
+  ['command not supported', FORBIDDEN],
+  ['address type not supported', FORBIDDEN],
 ];
 
 /**
  * Asks a SOCKS 5 proxy for a connection to `address`; a name is looked up by the proxy. When it grants one, the stream is
  * that connection from then on, and what came behind the answer is the first that is read from it.
  *
- * @throws TransportError that says what the proxy refused or got wrong, or the reason of `bounds`.
+ * @throws BadHandshakeError when the proxy refuses: status 407 for who we are, 403 for what it never does, 502 when it could
+ *   not connect, 0 when what it answers is not SOCKS 5; TransportError when the stream ends; or the reason of `bounds`.
  * @see RFC 1928; RFC 1929 for user and password
  */
 export async function socksTunnel(
@@ -57,23 +65,24 @@ export async function socksTunnel(
   talk.check(
     way !== NO_WAY,
     credentials === undefined ? 'wants a user and a password' : 'takes no user and password',
+    LOGIN,
   );
-  talk.check(ways.includes(way), 'chose a way to authenticate that was not offered');
+  talk.check(ways.includes(way), 'chose a way to authenticate that was not offered', LOGIN);
 
   if (way === USER_AND_PASSWORD) {
     const { user, password } = credentials!;
     talk.say(Buffer.of(1, ...counted(user), ...counted(password)));
     const [authVersion, status] = await talk.hear(2);
     talk.check(authVersion === 1, 'answered the user and password with no such answer');
-    talk.check(status === 0, 'refused the user and password');
+    talk.check(status === 0, 'refused the user and password', LOGIN);
   }
 
   talk.say(request);
   const [replyVersion, reply = 0, , type] = await talk.hear(4);
   talk.check(replyVersion === VERSION, 'answered the request with no such answer');
   if (reply !== 0) {
-    const why = REFUSALS[reply - 1] ?? 'for a reason without a name';
-    throw talk.fault(`refused ${String(address)}: ${why} (reply ${reply})`);
+    const [why, status] = REFUSALS[reply - 1] ?? ['for a reason without a name', BAD_GATEWAY];
+    throw talk.fault(`refused ${String(address)}: ${why} (reply ${reply})`, status);
   }
   // The address it connects from: of no use, but it stands before the server's first byte.
   if (type === IPV4) await talk.hear(4 + 2);
@@ -138,12 +147,13 @@ class Talk {
     }
   }
 
-  check(holds: boolean, otherwise: string): void {
-    if (!holds) throw this.fault(otherwise);
+  check(holds: boolean, otherwise: string, status = 0): void {
+    if (!holds) throw this.fault(otherwise, status);
   }
 
-  fault(what: string): TransportError {
-    return new TransportError(`the SOCKS proxy ${String(this.#proxy.address)} ${what}`);
+  fault(what: string, status: number): BadHandshakeError {
+    const message = `the SOCKS proxy ${String(this.#proxy.address)} ${what}`;
+    return new BadHandshakeError(message, { status, headers: {}, body: Buffer.alloc(0) });
   }
 }
 

@@ -1,5 +1,6 @@
 import type { ConnectionOptions } from 'node:tls';
 import { asError } from './errors.ts';
+import { forget, isPromise } from './promise-like.ts';
 
 type Callbacks = Pick<ConnectionOptions, 'checkServerIdentity' | 'pskCallback' | 'lookup'>;
 
@@ -18,7 +19,7 @@ export function guardedCallbacks(given: Callbacks, fail: (error: Error) => void)
       attempt('checkServerIdentity', fail, () => {
         const verdict: unknown = checkServerIdentity(...args);
         if (isPromise(verdict)) {
-          verdict.then(undefined, () => {});
+          forget(verdict);
           throw new TypeError(NOT_A_PROMISE);
         }
         return verdict as Error | undefined;
@@ -29,7 +30,7 @@ export function guardedCallbacks(given: Callbacks, fail: (error: Error) => void)
       attempt('pskCallback', fail, () => {
         const found: unknown = pskCallback(hint);
         if (isPsk(found)) return found;
-        if (isPromise(found)) found.then(undefined, () => {});
+        if (isPromise(found)) forget(found);
         throw new TypeError('tls.pskCallback: expected { psk, identity } or null');
       }) ?? null;
   }
@@ -72,10 +73,6 @@ function attempt<T>(name: string, fail: (error: Error) => void, call: () => T): 
     fail(asError(error, `tls.${name}`));
     return undefined;
   }
-}
-
-function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as Partial<PromiseLike<unknown>> | null | undefined)?.then === 'function';
 }
 
 function isPsk(value: unknown): value is Psk {

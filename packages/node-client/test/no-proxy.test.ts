@@ -1,11 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { isExcluded, isLoopback } from '../src/no-proxy.ts';
-import { proxyFromEnvironment } from '../src/proxy-environment.ts';
+import { type Environment, proxyFromEnvironment } from '../src/proxy-environment.ts';
 
 type Env = Record<string, string>;
 
 const A = 'http://a.example:3128/';
 const B = 'http://b.example:3128/';
+
+const BEHIND =
+  'an @ stands behind its host; in a user or password / is written %2F, ? %3F and # %23';
 
 describe('proxyFromEnvironment', () => {
   it.each<[says: string, url: string, env: Env, proxy: string | undefined]>([
@@ -127,6 +130,11 @@ describe('proxyFromEnvironment', () => {
     ['http://u:hush@a b', 'it is no URL of a proxy'],
     ['http://u:hush@a\nb', 'it is no URL of a proxy'],
     ['http:\\\\u:hush@a', 'it is no URL of a proxy'],
+    ['http://u:443/hush@px', BEHIND],
+    ['u:443/hush@px', BEHIND],
+    ['http://u:443?hush@px', BEHIND],
+    ['http://u:443#hush@px', BEHIND],
+    ['socks5://u/hush@px', BEHIND],
     ['http://u:hush@a:0', 'port 0 is not between 1 and 65535'],
     ['socks5://', 'it has no valid host'],
     ['socks5://u:hush@a%00b', 'it has no valid host'],
@@ -158,6 +166,35 @@ describe('proxyFromEnvironment', () => {
       if (before === undefined) delete process.env['all_proxy'];
       else process.env['all_proxy'] = before;
     }
+  });
+});
+
+describe('an environment whose names have no case', () => {
+  /** As on Windows. */
+  const caseless = (env: Env): Environment =>
+    new Proxy(env, {
+      get: (target, name) =>
+        Object.entries(target).find(
+          ([own]) => own.toLowerCase() === String(name).toLowerCase(),
+        )?.[1],
+    });
+
+  it.each<[says: string, env: Env, proxy: string | undefined]>([
+    ['finds it in either case', { HTTP_PROXY: A }, A],
+    [
+      'finds in CGI a header, whatever its case',
+      { HTTP_PROXY: A, REQUEST_METHOD: 'GET' },
+      undefined,
+    ],
+    ['finds in CGI a header in lower case', { http_proxy: A, REQUEST_METHOD: 'GET' }, undefined],
+    ['finds in CGI all_proxy', { HTTP_PROXY: A, ALL_PROXY: B, REQUEST_METHOD: '' }, B],
+  ])('%s', (_, env, proxy) => {
+    expect(proxyFromEnvironment('ws://h/', caseless(env))?.href).toBe(proxy);
+  });
+
+  it('gives https_proxy in CGI, which is no header', () => {
+    const env = caseless({ HTTPS_PROXY: A, REQUEST_METHOD: 'GET' });
+    expect(proxyFromEnvironment('wss://h/', env)?.href).toBe(A);
   });
 });
 

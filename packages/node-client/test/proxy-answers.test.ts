@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type BadHandshakeError, TransportError } from '../src/index.ts';
 import { inVain } from './leftovers.ts';
 import { certificate, type Reply, rawServer, rawTlsServer, says } from './servers.ts';
@@ -52,6 +52,8 @@ async function fails(reply: Reply, options: object = {}): Promise<BadHandshakeEr
   expect(first!.message).not.toContain('hush');
   return first!;
 }
+
+const CHUNKED = 'HTTP/1.1 407 No\r\nTransfer-Encoding: chunked\r\n\r\n';
 
 const refusals: [status: number, name: string][] = [
   [101, 'Switching Protocols'],
@@ -120,14 +122,47 @@ describe('an answer to CONNECT', () => {
     expect(error.body.toString()).toBe(body);
   });
 
-  it('of 407 is over with its body, though the connection stays open', async () => {
-    const server = await rawServer(says('HTTP/1.1 407 No\r\nContent-Length: 3\r\n\r\nwhybeyond'));
+  it.each<[string, Reply, string]>([
+    ['in one', says(`${CHUNKED}3\r\nwhy\r\n0\r\n\r\nbeyond`), 'why'],
+    [
+      'in several',
+      says(`${CHUNKED}3;x=y\r\nwhy\r\n00A\r\n, who asks\r\n0\r\nA: b\r\n\r\n`),
+      'why, who asks',
+    ],
+    ['byte by byte', dribbles(`${CHUNKED}3\r\nwhy\r\n4\r\n not\r\n0\r\n\r\n`), 'why not'],
+    ['of which there is none', says(`${CHUNKED}0\r\n\r\n`), ''],
+    ['that is long', says(`${CHUNKED}fff\r\n${'x'.repeat(0xfff)}\r\n`), 'x'.repeat(1024)],
+    ['that breaks off', says(`${CHUNKED}9\r\nwhy`, true), 'why'],
+    ['with broken framing', says(`${CHUNKED}3\r\nwhy\r\nnonsense\r\n`), 'why'],
+    ['that is not framed at all', says(`${CHUNKED}sorry`), ''],
+  ])('of 407 with a body in chunks %s has it without them', async (_, reply, body) => {
+    const error = await fails(reply);
+    expect(error).toMatchObject({ status: 407, headers: { 'transfer-encoding': 'chunked' } });
+    expect(error.body.toString()).toBe(body);
+  });
+
+  it('of 200 that says its length in two ways is not taken', async () => {
+    const both = 'Content-Length: 0\r\nTransfer-Encoding: chunked';
+    const error = await fails(says(`HTTP/1.1 200 OK\r\n${both}\r\n\r\n`));
+    expect(error).toMatchObject({
+      message: 'websocket: bad handshake: the answer of the proxy is not HTTP',
+      status: 0,
+    });
+  });
+
+  it.each([
+    ['body', 'HTTP/1.1 407 No\r\nContent-Length: 3\r\n\r\nwhybeyond'],
+    ['last chunk', `${CHUNKED}3\r\nwhy\r\n0\r\n\r\n`],
+  ])('of 407 is over with its %s, though the connection stays open', async (_, bytes) => {
+    const server = await rawServer(says(bytes));
     const proxy = new URL(`http://127.0.0.1:${server.port}`);
-    // Less than it would wait for the end of a body.
-    const options = { proxy, handshakeTimeout: 400 };
-    const error = (await inVain('ws://h/', options)) as BadHandshakeError;
+    // The wait for the end of a body has none now.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const error = (await inVain('ws://h/', { proxy })) as BadHandshakeError;
     expect(error.status).toBe(407);
     expect(error.body.toString()).toBe('why');
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it('of 502 with a reset in its body is the refusal', async () => {

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { type BadHandshakeError, Dialer, TimeoutError, TransportError } from '../src/index.ts';
+import { BadHandshakeError, Dialer, TimeoutError, TransportError } from '../src/index.ts';
 import { inVain } from './leftovers.ts';
 import { dialsTo, grants, socksServer } from './proxies.ts';
 import { certificate, rawServer, rawTlsServer, says } from './servers.ts';
@@ -178,67 +178,102 @@ describe('a SOCKS 5 proxy that', () => {
     void socket.end(Buffer.from(bytes.replaceAll(' ', ''), 'hex'));
 
   it.each<
-    [says: string, answers: (string | ((s: Socket) => void))[], why: string, userInfo?: string]
+    [
+      says: string,
+      answers: (string | ((s: Socket) => void))[],
+      status: number,
+      why: string,
+      userInfo?: string,
+    ]
   >([
-    ['fails', [NO_AUTH, '05 01'], 'refused h:80: general SOCKS server failure (reply 1)'],
+    ['fails', [NO_AUTH, '05 01'], 502, 'refused h:80: general SOCKS server failure (reply 1)'],
     [
       'does not allow it',
       [NO_AUTH, '05 02'],
+      403,
       'refused h:80: connection not allowed by ruleset (reply 2)',
     ],
-    ['has no network', [NO_AUTH, '05 03'], 'refused h:80: network unreachable (reply 3)'],
-    ['has no host', [NO_AUTH, '05 04'], 'refused h:80: host unreachable (reply 4)'],
-    ['is refused', [NO_AUTH, '05 05'], 'refused h:80: connection refused (reply 5)'],
-    ['is too far', [NO_AUTH, '05 06'], 'refused h:80: TTL expired (reply 6)'],
-    ['knows no CONNECT', [NO_AUTH, '05 07'], 'refused h:80: command not supported (reply 7)'],
-    ['knows no names', [NO_AUTH, '05 08'], 'refused h:80: address type not supported (reply 8)'],
+    ['has no network', [NO_AUTH, '05 03'], 502, 'refused h:80: network unreachable (reply 3)'],
+    ['has no host', [NO_AUTH, '05 04'], 502, 'refused h:80: host unreachable (reply 4)'],
+    ['is refused', [NO_AUTH, '05 05'], 502, 'refused h:80: connection refused (reply 5)'],
+    ['is too far', [NO_AUTH, '05 06'], 502, 'refused h:80: TTL expired (reply 6)'],
+    ['knows no CONNECT', [NO_AUTH, '05 07'], 403, 'refused h:80: command not supported (reply 7)'],
+    [
+      'knows no names',
+      [NO_AUTH, '05 08'],
+      403,
+      'refused h:80: address type not supported (reply 8)',
+    ],
     [
       'has another reason',
       [NO_AUTH, '05 09'],
+      502,
       'refused h:80: for a reason without a name (reply 9)',
     ],
     [
       'has a far other reason',
       [NO_AUTH, '05 ff'],
+      502,
       'refused h:80: for a reason without a name (reply 255)',
     ],
-    ['wants credentials', ['05 ff'], 'wants a user and a password'],
-    ['takes none of ours', ['05 ff'], 'takes no user and password', 'me:hush@'],
-    ['wants credentials unasked', ['05 02'], 'chose a way to authenticate that was not offered'],
+    ['wants credentials', ['05 ff'], 407, 'wants a user and a password'],
+    ['takes none of ours', ['05 ff'], 407, 'takes no user and password', 'me:hush@'],
+    [
+      'wants credentials unasked',
+      ['05 02'],
+      407,
+      'chose a way to authenticate that was not offered',
+    ],
     [
       'wants credentials unasked, and would take any',
       [AUTH, AUTH_OK, '05 00 00 01 00000000 0000'],
+      407,
       'chose a way to authenticate that was not offered',
     ],
-    ['wants GSSAPI', ['05 01'], 'chose a way to authenticate that was not offered', 'me:hush@'],
-    ['refuses the password', [AUTH, '01 01'], 'refused the user and password', 'me:hush@'],
-    ['refuses it otherwise', [AUTH, '01 ff'], 'refused the user and password', 'me:hush@'],
+    [
+      'wants GSSAPI',
+      ['05 01'],
+      407,
+      'chose a way to authenticate that was not offered',
+      'me:hush@',
+    ],
+    ['refuses the password', [AUTH, '01 01'], 407, 'refused the user and password', 'me:hush@'],
+    ['refuses it otherwise', [AUTH, '01 ff'], 407, 'refused the user and password', 'me:hush@'],
     [
       'answers it with version 5',
       [AUTH, '05 00'],
+      0,
       'answered the user and password with no such answer',
       'me:hush@',
     ],
-    ['talks without end', [endless('05 07')], 'chose a way to authenticate that was not offered'],
-    ['grants without end', [endless('05 00')], 'answered with an address of unknown type'],
-    ['is SOCKS 4', ['00 5a'], 'is no SOCKS 5 proxy'],
-    ['is HTTP', [hex('HTTP/1.1 400 Bad Request\r\n\r\n')], 'is no SOCKS 5 proxy'],
+    [
+      'talks without end',
+      [endless('05 07')],
+      407,
+      'chose a way to authenticate that was not offered',
+    ],
+    ['grants without end', [endless('05 00')], 0, 'answered with an address of unknown type'],
+    ['is SOCKS 4', ['00 5a'], 0, 'is no SOCKS 5 proxy'],
+    ['is HTTP', [hex('HTTP/1.1 400 Bad Request\r\n\r\n')], 0, 'is no SOCKS 5 proxy'],
     [
       'answers with version 4',
       [NO_AUTH, '04 00 00 01 00000000 0000'],
+      0,
       'answered the request with no such answer',
     ],
     [
       'has an address of type 0',
       [NO_AUTH, '05 00 00 00 00000000 0000'],
+      0,
       'answered with an address of unknown type',
     ],
     [
       'has an address of type 9',
       [NO_AUTH, '05 00 00 09 00000000 0000'],
+      0,
       'answered with an address of unknown type',
     ],
-  ])('%s fails the dial, and it says so', async (_, answers, why, userInfo = '') => {
+  ])('%s fails the dial, and it says so', async (_, answers, status, why, userInfo = '') => {
     const padded = answers.map((answer) =>
       typeof answer === 'string' && /^05 (0[1-9]|ff)$/.test(answer) && answers.indexOf(answer) === 1
         ? `${answer} 00 01 00000000 0000`
@@ -246,8 +281,11 @@ describe('a SOCKS 5 proxy that', () => {
     );
     const via = await socksServer(padded, userInfo);
     const error = (await inVain('ws://h/', { proxy: via.proxy })) as Error;
-    expect(error).toBeInstanceOf(TransportError);
-    expect(error.message).toBe(`websocket: the SOCKS proxy 127.0.0.1:${via.port} ${why}`);
+    expect(error).toBeInstanceOf(BadHandshakeError);
+    expect(error).toMatchObject({ status, headers: {}, body: Buffer.alloc(0) });
+    expect(error.message).toBe(
+      `websocket: bad handshake: the SOCKS proxy 127.0.0.1:${via.port} ${why}`,
+    );
     expect(`${error.stack} ${JSON.stringify(error)}`).not.toContain('hush');
     await via.gone();
   });

@@ -392,6 +392,18 @@ describe('the option proxy', () => {
       SyntaxError,
       'percent-encoded',
     ],
+    [
+      'a slash in the password',
+      new URL('http://user:443/hush@px'),
+      SyntaxError,
+      'proxy: an @ stands behind its host',
+    ],
+    [
+      'a slash in the user',
+      new URL('socks5://us/er:hush@px'),
+      SyntaxError,
+      'proxy: an @ stands behind its host',
+    ],
     ['port 0', new URL('http://h:0'), SyntaxError, 'proxy: port 0'],
   ])('refuses %s at once', (_, proxy, type, why) => {
     const make = () => new Dialer({ proxy: proxy as never });

@@ -12,6 +12,7 @@ import {
   TransportError,
 } from '../src/index.ts';
 import { timers } from './leftovers.ts';
+import { socksServer } from './proxies.ts';
 import { type RawServer, type Reply, rawServer } from './servers.ts';
 
 const fast = { minDelay: 1, maxDelay: 4 };
@@ -130,6 +131,33 @@ describe('reconnecting', () => {
       0,
       expect.any(TimeoutError),
     ]);
+  });
+
+  it.each<[string, string[], userInfo?: string]>([
+    ['wants credentials', ['05 ff']],
+    ['takes none of ours', ['05 ff'], 'me:hush@'],
+    ['wants others', ['05 01'], 'me:hush@'],
+    ['refuses them', ['05 02', '01 01'], 'me:hush@'],
+    ['does not allow it', ['05 00', '05 02 00 01 00000000 0000']],
+    ['knows no names', ['05 00', '05 08 00 01 00000000 0000']],
+  ])('ends with the refusal of a SOCKS proxy that %s', async (_, answers, userInfo) => {
+    const { proxy, heard } = await socksServer(answers, userInfo);
+    const iterator = iterate('ws://h/', { proxy });
+    await expect(iterator.next()).rejects.toBeInstanceOf(BadHandshakeError);
+    expect(heard).toHaveLength(answers.length);
+  });
+
+  it('dials again after a SOCKS proxy that could not connect', async () => {
+    const errors: unknown[] = [];
+    const { proxy } = await socksServer(['05 00', '05 04 00 01 00000000 0000']);
+    const retry = (error: unknown, { tries }: { tries: number }): false | undefined => {
+      errors.push(error);
+      return tries === 3 ? false : undefined;
+    };
+    await expect(iterate('ws://h/', { proxy, retry }).next()).rejects.toMatchObject({
+      status: 502,
+    });
+    expect(errors).toHaveLength(3);
   });
 
   it.each([200, 204, 301, 302, 400, 401, 403, 404, 405, 407, 410, 426])(
@@ -295,6 +323,41 @@ describe('a function for headers', () => {
     await expect(iterator.next()).rejects.toBeInstanceOf(TypeError);
     const nothing = iterate('ws://h/', { headers: () => null as never });
     await expect(nothing.next()).rejects.toBeInstanceOf(TypeError);
+  });
+
+  it('is waited for no longer than handshakeTimeout, and hears of it', async () => {
+    const signals: AbortSignal[] = [];
+    const headers = ({ signal }: { signal: AbortSignal }): Promise<never> => {
+      signals.push(signal);
+      return new Promise(() => {});
+    };
+    const errors: unknown[] = [];
+    const iterator = iterate('ws://h:81/', {
+      headers,
+      handshakeTimeout: 20,
+      retry: (error, { tries }) => {
+        errors.push(error);
+        if (tries === 2) return false;
+      },
+    });
+    await expect(iterator.next()).rejects.toBeInstanceOf(TimeoutError);
+    expect(errors).toHaveLength(2);
+    expect(errors[0]).toMatchObject({
+      message:
+        'websocket: handshake with h:81 timed out after 20 ms while waiting for the headers function',
+    });
+    expect(signals.map((signal) => signal.reason as unknown)).toEqual(errors);
+  });
+
+  it('is waited for without bound when handshakeTimeout is off', async () => {
+    const before = timers();
+    const server = await answers(accepts);
+    const headers = async (): Promise<object> => {
+      await turn();
+      expect(timers()).toBeLessThanOrEqual(before);
+      return {};
+    };
+    await connected(iterate(server.url, { headers: headers as never, handshakeTimeout: false }));
   });
 
   it('is not waited for when the iteration is over, and hears of it', async () => {
@@ -637,7 +700,7 @@ describe('the waits of reconnecting', () => {
     drop(server);
     await long.closed;
     await expect(iterator.next()).rejects.toMatchObject({ status: 404 });
-    expect(tries).toEqual([1, 3, 2, 3]);
+    expect(tries).toEqual([1, 3, 1, 2]);
     expect(seen).toEqual([20, 80, 40, 80]);
   });
 
@@ -715,8 +778,39 @@ describe('retry', () => {
 
   it('leaves it to the default by anything else', async () => {
     const server = await answers(refuses(503), refuses(403));
-    const retry = (() => Promise.resolve(true)) as never;
+    const retry = (() => 1) as never;
     await expect(iterate(server.url, { retry }).next()).rejects.toMatchObject({ status: 403 });
+  });
+
+  it.each([
+    ['resolves', () => Promise.resolve(true)],
+    ['rejects', () => Promise.reject(new Error('nobody hears of it'))],
+  ])(
+    'that returns a promise which %s is a TypeError, whose cause is the failure',
+    async (_, retry) => {
+      const server = await answers(refuses(503));
+      await expect(iterate(server.url, { retry: retry as never }).next()).rejects.toMatchObject({
+        name: 'TypeError',
+        message: 'retry: expected true, false or nothing, got a promise',
+        cause: { status: 503 },
+      });
+      await turn();
+    },
+  );
+
+  it('hears of the tries behind a connection that lasted, from 1 on', async () => {
+    let now = 0;
+    vi.spyOn(performance, 'now').mockImplementation(() => now);
+    onTestFinished(() => void vi.restoreAllMocks());
+    const server = await answers(accepts, drops, drops, drops, refuses(404));
+    const tries: number[] = [];
+    const iterator = iterate(server.url, { retry: (_, next) => void tries.push(next.tries) });
+    const conn = await connected(iterator);
+    now += 1000;
+    drop(server);
+    await conn.closed;
+    await expect(iterator.next()).rejects.toMatchObject({ status: 404 });
+    expect(tries).toEqual([1, 2, 3, 4]);
   });
 
   it('ends the iteration with what it throws', async () => {

@@ -412,10 +412,11 @@ it('a Duplex has its own write again once the connection is there', async () => 
     const [ours, theirs] = duplexPair();
     greet(theirs);
     if (how === 'own') Object.assign(ours, { _write: ours._write.bind(ours) });
-    const { _write, _writev } = ours;
+    const writes = (): unknown[] => ['_write', '_writev'].map((name) => Reflect.get(ours, name));
+    const before = writes();
     const own = Object.keys(ours).includes('_write');
     const { conn } = await dialer.handshake(ours, 'ws://h/');
-    expect([ours._write, ours._writev]).toEqual([_write, _writev]);
+    expect(writes()).toEqual(before);
     expect(Object.keys(ours).includes('_write')).toBe(own);
     conn.terminate();
   }

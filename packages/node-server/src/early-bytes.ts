@@ -49,7 +49,8 @@ export class EarlyBytes {
     this.#length += chunk.length;
     if (this.#length < MOST) return;
     this.#socket.pause();
-    // A paused socket sees nothing, but a write of nothing fails on one that was reset.
+    // A paused socket sees nothing, but a write of nothing fails on one that was reset; not over TLS, where the
+    // handshake's timeout is all there is.
     if (this.#socket instanceof Socket) this.#probe ??= setInterval(this.#touch, PROBE_MS);
   };
 

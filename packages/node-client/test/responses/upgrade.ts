@@ -50,13 +50,30 @@ export const upgrades: Row[] = [
   [
     'two wrong lines',
     instead('Upgrade', 'Upgrade: a', 'Upgrade: b'),
-    refused(101, 'Upgrade is "a, b", not websocket'),
+    refused(101, 'more than one Upgrade header'),
   ],
   ['Upgrade in another case', instead('Upgrade', 'uPGRADE: WebSocket'), open],
-  ['a list that has it', instead('Upgrade', 'Upgrade: h2c, websocket'), open],
-  ['a list with empty elements', instead('Upgrade', 'Upgrade: ,, websocket ,'), open],
-  ['the second of two lines', instead('Upgrade', 'Upgrade: h2c', 'Upgrade: websocket'), open],
-  ['two lines alike', instead('Upgrade', UP, UP), open],
+  [
+    'a list that has it',
+    instead('Upgrade', 'Upgrade: h2c, websocket'),
+    refused(101, 'Upgrade is "h2c, websocket", not websocket'),
+  ],
+  [
+    'a list with empty elements',
+    instead('Upgrade', 'Upgrade: ,, websocket ,'),
+    refused(101, 'Upgrade is ",, websocket ,", not websocket'),
+  ],
+  [
+    'the second of two lines',
+    instead('Upgrade', 'Upgrade: h2c', 'Upgrade: websocket'),
+    refused(101, 'more than one Upgrade header'),
+  ],
+  ['two lines alike', instead('Upgrade', UP, UP), refused(101, 'more than one Upgrade header')],
+  [
+    'an empty line beside it',
+    instead('Upgrade', UP, 'Upgrade:'),
+    refused(101, 'more than one Upgrade header'),
+  ],
   ['no space behind the colon', instead('Upgrade', 'Upgrade:websocket'), open],
   ['tabs and spaces around it', instead('Upgrade', 'Upgrade: \t websocket \t'), open],
 ];

@@ -1,0 +1,33 @@
+/** What is to be called when a signal aborts. One of ours listens for all of them. */
+interface Listeners {
+  readonly calls: Set<() => void>;
+  readonly onAbort: () => void;
+}
+
+// A signal of the caller's may bound many dials at once, and Node warns of a leak at the eleventh listener.
+const known = new WeakMap<AbortSignal, Listeners>();
+
+/** Calls `call` once when `signal` aborts. A call that is there already is not added again. */
+export function addAbortListener(signal: AbortSignal, call: () => void): void {
+  let listeners = known.get(signal);
+  if (listeners === undefined) {
+    const calls = new Set<() => void>();
+    const onAbort = (): void => {
+      // One that another call has removed is not called.
+      for (const each of calls) each();
+    };
+    listeners = { calls, onAbort };
+    known.set(signal, listeners);
+    signal.addEventListener('abort', onAbort);
+  }
+  listeners.calls.add(call);
+}
+
+/** Calls it no more. With the last call goes our listener. */
+export function removeAbortListener(signal: AbortSignal, call: () => void): void {
+  const listeners = known.get(signal);
+  if (listeners === undefined || !listeners.calls.delete(call)) return;
+  if (listeners.calls.size > 0) return;
+  known.delete(signal);
+  signal.removeEventListener('abort', listeners.onAbort);
+}

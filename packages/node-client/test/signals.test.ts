@@ -1,0 +1,81 @@
+// One signal of the caller's for many dials and iterations.
+import { getEventListeners, once } from 'node:events';
+import { describe, expect, it } from 'vitest';
+import { Dialer, reconnecting } from '../src/index.ts';
+import { rawServer } from './servers.ts';
+
+const MANY = 30;
+const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+
+/** The warnings of the process while `work` is done. */
+async function warnings(work: () => Promise<void>): Promise<Error[]> {
+  const seen: Error[] = [];
+  const onWarning = (warning: Error): void => void seen.push(warning);
+  process.on('warning', onWarning);
+  await work();
+  // A warning is told in a turn of its own.
+  await turn();
+  process.off('warning', onWarning);
+  return seen;
+}
+
+describe('one signal', () => {
+  it('ends many dials, for which it has one listener', async () => {
+    const server = await rawServer(() => {});
+    const controller = new AbortController();
+    const { signal } = controller;
+    const seen = await warnings(async () => {
+      const dialer = new Dialer();
+      const dials = Array.from({ length: MANY }, () => dialer.dial(server.url, { signal }));
+      expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+      const reason = new Error('enough');
+      controller.abort(reason);
+      const results = await Promise.allSettled(dials);
+      expect(results).toEqual(dials.map(() => ({ status: 'rejected', reason })));
+    });
+    expect(seen).toEqual([]);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    await server.gone();
+  });
+
+  it('ends many iterations, for which it has one listener', async () => {
+    const server = await rawServer((socket, request) => {
+      socket.write(request.ok());
+      // The close frame.
+      socket.once('data', (frame) => socket.end(frame));
+    });
+    const controller = new AbortController();
+    const { signal } = controller;
+    const seen = await warnings(async () => {
+      const iterators = Array.from({ length: MANY }, () =>
+        reconnecting(server.url, { signal, closeTimeout: 1000 })[Symbol.asyncIterator](),
+      );
+      await Promise.all(iterators.map((iterator) => iterator.next()));
+      expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+      controller.abort();
+      const ends = await Promise.all(iterators.map((iterator) => iterator.next()));
+      expect(ends).toEqual(iterators.map(() => ({ done: true, value: undefined })));
+    });
+    expect(seen).toEqual([]);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+
+  it('has its listener until the last of them is over, and again for the next', async () => {
+    const server = await rawServer((socket, request) => {
+      if (request.text.startsWith('GET /now ')) socket.write(request.ok());
+    });
+    const controller = new AbortController();
+    const { signal } = controller;
+    const dialer = new Dialer();
+    const later = dialer.dial(`${server.url}/later`, { signal });
+    const heard = later.catch((error: unknown) => error);
+    const { conn } = await dialer.dial(`${server.url}/now`, { signal });
+    conn.terminate();
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+    const aborted = once(signal, 'abort');
+    controller.abort();
+    await aborted;
+    expect(await heard).toBe(signal.reason);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+});
