@@ -176,11 +176,6 @@ export class Intake {
     return this.#waiting + this.#assembly.length + (this.#inflation?.waiting ?? 0);
   }
 
-  /** A message has begun and is not complete. */
-  get open(): boolean {
-    return this.#open;
-  }
-
   /** Whether `next()` may find something without another chunk. */
   get pending(): boolean {
     return !this.#exhausted || this.#chunks.length > 0;
