@@ -1,4 +1,5 @@
 import type { ParseArgsConfig } from 'node:util';
+import type { Chart } from '../report/chart.ts';
 
 /** What the command line said. */
 export type Values = Readonly<Record<string, string | boolean | undefined>>;
@@ -7,6 +8,8 @@ export type Values = Readonly<Record<string, string | boolean | undefined>>;
 export interface Report {
   readonly document: object;
   readonly text: string;
+  /** Pictures for the page of `--html` and for the README, as plain data: nobody here knows HTML. Default: none. */
+  readonly charts?: readonly Chart[];
 }
 
 /** Something that can be measured: a word of the command line. */
@@ -15,7 +18,7 @@ export interface Scenario {
   readonly summary: string;
   /** The page that `--help` shows. */
   readonly help: string;
-  /** Options besides `--quick`, `--json` and `--help`. */
+  /** Options besides `--quick`, `--json`, `--html` and `--help`. */
   readonly options: NonNullable<ParseArgsConfig['options']>;
   run(values: Values): Promise<Report>;
 }
