@@ -3,6 +3,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { Child } from '../harness/child.ts';
 import { type Cores, chooseCores } from '../harness/cores.ts';
 import type { LoadAnswers } from '../load/load-worker.ts';
+import { wholeNumber } from '../option-values.ts';
 import { Progress } from '../report/progress.ts';
 import { MEMORY_SUBJECTS, type MemoryResult, measureMemory } from './deflate-memory.ts';
 import { LINES, memoryTable, speedTable } from './deflate-report.ts';
@@ -69,7 +70,7 @@ export const deflate: Scenario = {
 
 async function run(values: Values): Promise<Report> {
   const quick = values['quick'] === true;
-  const connections = count('connections', values['connections'], quick ? 400 : 1000);
+  const connections = wholeNumber(values, 'connections', quick ? 400 : 1000);
   const only = String(values['only']);
   const cells = allCells().filter((cell) => cellName(cell).includes(only));
   const withMemory = 'memory'.includes(only);
@@ -161,13 +162,6 @@ function subjectsOf({ size }: Cell): Subject[] {
 
 function names(): string {
   return [...allCells().map(cellName), 'memory'].join(', ');
-}
-
-function count(name: string, given: string | boolean | undefined, fallback: number): number {
-  if (given === undefined) return fallback;
-  const value = Number(given);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new RangeError(`--${name}: expected a whole number from 1 on, got ${given}`);
 }
 
 function wsVersion(): string {
