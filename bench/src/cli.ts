@@ -101,7 +101,13 @@ async function main(args: readonly string[]): Promise<number> {
   const head = headOf(name, args);
   const report = await scenario.run(values);
   if (report === undefined) return 0;
-  const document = { head, ...report.document, charts: report.charts ?? [] };
+  // A scenario knows more of what it ran: other runtimes, libraries of its own.
+  const { versions } = report.document as { versions?: Record<string, string> };
+  const document = {
+    ...report.document,
+    head: { ...head, versions: { ...head.versions, ...versions } },
+    charts: report.charts ?? [],
+  };
   const json = `${JSON.stringify(document, null, 1)}\n`;
   if (file !== undefined) writeFileSync(file, json);
   if (html !== undefined) writeFileSync(html, pageOf(document, report.text, script));
@@ -109,9 +115,15 @@ async function main(args: readonly string[]): Promise<number> {
   return report.failed === true ? 1 : 0;
 }
 
+function wordsOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const [, option] = /^Unknown option '([^']+)'/.exec(error.message) ?? [];
+  return option === undefined ? error.message : `unknown option ${option}; see --help`;
+}
+
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`${wordsOf(error)}\n`);
   process.exitCode = 1;
 }

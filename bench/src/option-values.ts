@@ -14,9 +14,9 @@ export function wholeNumber(
   fallback: number,
   { least = 1, most = Number.MAX_SAFE_INTEGER }: { least?: number; most?: number } = {},
 ): number {
-  const given = values[name];
-  if (given === undefined) return fallback;
-  const value = /^\d+$/.test(String(given)) ? Number(given) : Number.NaN;
+  if (values[name] === undefined) return fallback;
+  const given = String(values[name]);
+  const value = /^\d+$/.test(given) ? Number(given) : Number.NaN;
   if (value >= least && value <= most) return value;
   const range = most === Number.MAX_SAFE_INTEGER ? `from ${least} on` : `from ${least} to ${most}`;
   throw new RangeError(`--${name}: expected a whole number ${range}, got '${given}'`);
@@ -29,9 +29,9 @@ export function wholeNumber(
  * @throws RangeError that names the option.
  */
 export function time(values: Values, name: string, fallback: number): number {
-  const given = values[name];
-  if (given === undefined) return fallback;
-  const [, amount, unit = 's'] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(String(given)) ?? [];
+  if (values[name] === undefined) return fallback;
+  const given = String(values[name]);
+  const [, amount, unit = 's'] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(given) ?? [];
   const value = Number(amount) * UNITS[unit]!;
   if (value > 0 && value < 2 ** 31) return value;
   throw new RangeError(`--${name}: expected a time such as 10s, 500ms or 2m, got '${given}'`);
@@ -44,9 +44,9 @@ export function time(values: Values, name: string, fallback: number): number {
  * @throws RangeError that names the option.
  */
 export function size(values: Values, name: string, fallback: number, most: number): number {
-  const given = values[name];
-  if (given === undefined) return fallback;
-  const [, amount, unit = 'B'] = /^(\d+) ?(B|KiB|MiB)?$/.exec(String(given)) ?? [];
+  if (values[name] === undefined) return fallback;
+  const given = String(values[name]);
+  const [, amount, unit = 'B'] = /^(\d+) ?(B|KiB|MiB)?$/.exec(given) ?? [];
   const value = Number(amount) * SIZES[unit]!;
   if (value <= most) return value;
   throw new RangeError(

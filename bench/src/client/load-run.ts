@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { type Conn, Dialer, TextMessage } from '@ws/node-client';
@@ -66,6 +67,7 @@ export class LoadRun {
     const { plan } = share;
     this.#share = share;
     this.#plan = plan;
+    setMaxListeners(OPENING + 1, this.#opening.signal);
     this.#messages = new Messages(plan.payload, plan.text, plan.compression);
     this.#dialer = new Dialer({
       handshakeTimeout: plan.timeoutMs,

@@ -64,7 +64,7 @@ function draw(): void {
 [...document.querySelectorAll('.chart')].forEach((element, i) => {
   const chart = charts[i]!;
   element.style.height = `${heightOf(chart)}px`;
-  drawn.push({ chart, element, picture: init(element as never, null, { renderer: 'svg' }) });
+  drawn.push({ chart, element, picture: init(element, null, { renderer: 'svg' }) });
 });
 draw();
 // Where the charts are drawn, their tables can wait.

@@ -85,7 +85,10 @@ function bars(chart: BarChart, look: Look, ink: string): Option {
       axisLabel: {
         color: ink,
         interval: 0,
-        width: look.narrow ? 110 : 230,
+        width: Math.min(
+          look.narrow ? 110 : 230,
+          8 * Math.max(...labels.map(({ length }) => length)),
+        ),
         overflow: 'break',
         lineHeight: 14,
       },
@@ -104,9 +107,10 @@ function bars(chart: BarChart, look: Look, ink: string): Option {
         name,
         silent: true,
         color: ink,
+        z: 5,
         encode: { x: [1, 2], y: 0 },
         data: labels.flatMap((_, row) => whisker(row, values[row])),
-        renderItem: (_: unknown, api: WhiskerApi) => drawWhisker(api, i, count, ink),
+        renderItem: (_: unknown, api: WhiskerApi) => drawWhisker(api, i, count, look, ink),
       })),
     ],
   };
@@ -120,7 +124,13 @@ interface WhiskerApi {
 }
 
 /** A line from the least to the most, with the value behind it. */
-function drawWhisker(api: WhiskerApi, index: number, count: number, ink: string): Option {
+function drawWhisker(
+  api: WhiskerApi,
+  index: number,
+  count: number,
+  { dark }: Look,
+  ink: string,
+): Option {
   const row = api.value(0);
   const [from = 0, y = 0] = api.coord([api.value(1), row]);
   const [to = 0] = api.coord([api.value(2), row]);
@@ -128,11 +138,17 @@ function drawWhisker(api: WhiskerApi, index: number, count: number, ink: string)
   const layout = api.barLayout({ count, barGap: BAR_GAP, barCategoryGap: GROUP_GAP })[index];
   const at = y + (layout?.offsetCenter ?? 0);
   const arm = (layout?.width ?? BAR) / 4;
-  const stroke = (x1: number, y1: number, x2: number, y2: number): object => ({
-    type: 'line',
-    shape: { x1, y1, x2, y2 },
-    style: { stroke: ink, lineWidth: 1.25 },
-  });
+  const lines: readonly (readonly number[])[] = [
+    [from, at, to, at],
+    [from, at - arm, from, at + arm],
+    [to, at - arm, to, at + arm],
+  ];
+  const strokes = (colour: string, lineWidth: number): Option[] =>
+    lines.map(([x1, y1, x2, y2]) => ({
+      type: 'line',
+      shape: { x1, y1, x2, y2 },
+      style: { stroke: colour, lineWidth },
+    }));
   const value = {
     type: 'text',
     style: {
@@ -145,8 +161,9 @@ function drawWhisker(api: WhiskerApi, index: number, count: number, ink: string)
     },
   };
   if (from === to) return { type: 'group', children: [value] };
-  const caps = [stroke(from, at - arm, from, at + arm), stroke(to, at - arm, to, at + arm)];
-  return { type: 'group', children: [stroke(from, at, to, at), ...caps, value] };
+  // A rim, so that the part of it that lies on the bar is seen as well.
+  const rim = strokes(dark ? '#202024' : '#fafafa', 3.5);
+  return { type: 'group', children: [...rim, ...strokes(ink, 1.25), value] };
 }
 
 function markLine({ name, value }: { name: string; value: number }, ink: string): Option {
@@ -154,7 +171,7 @@ function markLine({ name, value }: { name: string; value: number }, ink: string)
     silent: true,
     symbol: 'none',
     lineStyle: { color: ink, type: 'dashed' },
-    label: { formatter: () => name, position: 'end', color: ink, fontSize: 11 },
+    label: { formatter: () => name, position: 'start', color: ink, fontSize: 11 },
     data: [{ xAxis: value }],
   };
 }
@@ -200,6 +217,7 @@ function lines(chart: LineChart, look: Look, ink: string): Option {
       type: 'value',
       min: 'dataMin',
       max: 'dataMax',
+      minInterval: 1,
       axisLabel: { color: ink, formatter: short, hideOverlap: true },
     }),
     yAxis: upwards(look, ink, unit, {

@@ -59,8 +59,11 @@ function checkUrl(text: string): string {
   const wrong = (why: string): TypeError =>
     new TypeError(`'${text}' is no WebSocket URL: ${why}; expected ws://host:port/ or wss://host/`);
   if (!URL.canParse(text)) throw wrong('it cannot be read');
-  const { protocol } = new URL(text);
+  const { protocol, username, password } = new URL(text);
   if (!SCHEMES.includes(protocol)) throw wrong(`${protocol}// is another protocol`);
+  if (username !== '' || password !== '') {
+    throw new TypeError("credentials do not belong into the URL; use --header 'Authorization: ...'");
+  }
   return text;
 }
 

@@ -62,7 +62,7 @@ export function resultOf(plan: LoadPlan, tally: Tally, circumstances: Circumstan
     lateP99: plan.rate === undefined ? undefined : tally.late.getValueAtPercentile(99) / 1000,
     errors: [...tally.failures]
       .map(([kind, failure]) => ({ kind, ...failure }))
-      .sort((a, b) => b.count - a.count),
+      .toSorted((a, b) => b.count - a.count),
   };
 }
 

@@ -45,10 +45,11 @@ async function run(values: Values): Promise<undefined> {
     host: String(values['host']),
     compression: values['compression'] === true,
   };
-  const listen = LIBRARIES[String(values['library'])];
+  const library = String(values['library']);
+  const listen = Object.hasOwn(LIBRARIES, library) ? LIBRARIES[library] : undefined;
   if (listen === undefined) {
     const names = Object.keys(LIBRARIES).join(', ');
-    throw new TypeError(`--library: expected one of ${names}, got '${values['library']}'`);
+    throw new TypeError(`--library: expected one of ${names}, got '${library}'`);
   }
   if (plan.compression && listen === listenRaw) {
     throw new TypeError('--compression: bare TCP has none');
