@@ -3,15 +3,23 @@ import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { headOf } from './report/head.ts';
 import { pageOf, readPageScript } from './report/page.ts';
+import { broadcast } from './scenarios/broadcast.ts';
 import { codec } from './scenarios/codec.ts';
+import { compare } from './scenarios/compare.ts';
 import { deflate } from './scenarios/deflate.ts';
 import { load } from './scenarios/load.ts';
+import { memory } from './scenarios/memory.ts';
 import type { CommonOption, Scenario, Values } from './scenarios/scenario.ts';
 import { serve } from './scenarios/serve.ts';
+import { stream } from './scenarios/stream.ts';
 
 const scenarios: Readonly<Record<string, Scenario>> = {
+  compare,
   codec,
   deflate,
+  memory,
+  broadcast,
+  stream,
   load,
   serve,
 };

@@ -2,7 +2,7 @@ import type { Child } from '../harness/child.ts';
 import type { Cores } from '../harness/cores.ts';
 import type { CorpusPlan } from '../load/corpus.ts';
 import type { LoadAnswers } from '../load/load-worker.ts';
-import type { EchoServer } from '../rivals/echo-servers.ts';
+import type { EchoServer, Library } from '../rivals/echo-servers.ts';
 import { OFFERS, startServer } from './deflate-speed.ts';
 
 const RUN_PATIENCE = 3_600_000;
@@ -19,9 +19,10 @@ const FLAGS: readonly string[] = ['--expose-gc', '--max-semi-space-size=1'];
 /** What a connection's memory is spent on. */
 export type MemoryMode = 'uncompressed' | 'shared' | 'takeover 4 KiB' | 'takeover 32 KiB';
 
-interface MemorySubject {
+/** What is measured, and with which compression. */
+export interface MemorySubject {
   readonly mode: MemoryMode;
-  readonly library: EchoServer['library'];
+  readonly library: Library | 'bare';
 }
 
 /** Bytes of resident memory that the server grew by for each connection. */
