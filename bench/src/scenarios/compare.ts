@@ -26,7 +26,7 @@ import {
   heapTable,
 } from './compare-report.ts';
 import { type MemoryResult, measureMemory } from './deflate-memory.ts';
-import { PLAIN_SUBJECTS, possible } from './memory.ts';
+import { OTHERS, PLAIN_SUBJECTS, possible } from './memory.ts';
 import { memoryTable } from './memory-report.ts';
 import type { Report, Scenario, Values } from './scenario.ts';
 
@@ -115,7 +115,7 @@ async function run(values: Values): Promise<Report> {
   };
   const setting = settingOf(ground.cores);
   const most = possible(MANY);
-  const idle = possible(quick ? 1000 : IDLE);
+  const idle = possible(IDLE, OTHERS);
   const parts = choose(String(values['only']), most);
   const results = await measure(parts, ground, plan, idle);
   const versions = { bun: ground.bun?.version, deno: ground.deno?.version };
@@ -183,7 +183,7 @@ async function measure(
     if (parts.memory) {
       progress.step('memory');
       for (const subject of PLAIN_SUBJECTS) {
-        results.memory.push(await measureMemory(load, ground.cores, subject, idle));
+        results.memory.push(await measureMemory(load, ground.cores, subject, idle, OTHERS));
       }
     }
     for (const cell of parts.heap) {

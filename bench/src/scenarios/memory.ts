@@ -10,6 +10,8 @@ import type { Report, Scenario, Values } from './scenario.ts';
 
 /** Files that a process has open besides its connections, and some to spare. */
 const OTHER_FILES = 100;
+/** Connections that stand before those that are measured. */
+export const OTHERS = 1000;
 
 const SUMMARY = `resident memory of an idle connection, with and without compression, next to ws
 and to a bare upgraded socket`;
@@ -19,7 +21,8 @@ const HELP = `ws-bench memory: ${SUMMARY}
 usage: ws-bench memory [--connections N] [--rounds N] [--quick] [--json [FILE]] [--html FILE]
 
 How much the resident memory of a fresh server process grew by for each connection, garbage collected:
-open, after one echo of 1 KiB each, after 40 more. A bare socket is what Node's http server hands out at
+open, after one echo of 1 KiB each, after 40 more. ${OTHERS} others stand before and take what the process
+had to spare. A bare socket is what Node's http server hands out at
 'upgrade', with a listener that sends back what comes, and nothing else. The young generation is kept
 at 1 MiB everywhere (--max-semi-space-size=1), which otherwise grows with traffic, not connections.
 
@@ -30,7 +33,7 @@ at 1 MiB everywhere (--max-semi-space-size=1), which otherwise grows with traffi
 options
   --connections N  5000, or as many as the limit of open files allows
   --rounds N       fresh processes of each; 3
-  --quick          one round of 1000 connections: a first look, not figures to quote
+  --quick          one round: a first look, not figures to quote
   --json [FILE]    print one JSON document instead of tables, or write it to a file besides
   --html FILE      write a page with charts
 `;
@@ -59,7 +62,7 @@ export const memory: Scenario = {
 async function run(values: Values): Promise<Report> {
   const quick = values['quick'] === true;
   const rounds = wholeNumber(values, 'rounds', quick ? 1 : 3);
-  const connections = possible(wholeNumber(values, 'connections', quick ? 1000 : 5000));
+  const connections = possible(wholeNumber(values, 'connections', 5000), OTHERS);
   const cores = chooseCores();
   const setting = settingOf(cores);
   const progress = new Progress(rounds * SUBJECTS.length);
@@ -69,7 +72,7 @@ async function run(values: Values): Promise<Report> {
     for (let round = 0; round < rounds; round++) {
       for (const subject of SUBJECTS) {
         progress.step(`${subject.library}, ${subject.mode}`);
-        results.push(await measureMemory(load, cores, subject, connections));
+        results.push(await measureMemory(load, cores, subject, connections, OTHERS));
       }
     }
   } finally {
@@ -87,7 +90,7 @@ async function run(values: Values): Promise<Report> {
   };
 }
 
-/** As many connections as were asked for, if the limit of open files allows them. */
-export function possible(connections: number): number {
-  return Math.min(connections, openFilesLimit() - OTHER_FILES);
+/** As many connections as were asked for, if the limit of open files allows them besides `others`. */
+export function possible(connections: number, others = 0): number {
+  return Math.min(connections, openFilesLimit() - OTHER_FILES - others);
 }
