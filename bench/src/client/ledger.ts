@@ -83,10 +83,16 @@ export class Ledger {
       return { since: this.#close(n), fault: undefined };
     }
     if (this.inFlight === 0) return { since: undefined, fault: 'extra' };
-    // Whatever it is, it stands where the next echo was expected.
+    // Whatever it is, it stands where the next echo was expected; should that come as well, it is no second fault.
     this.#expected++;
+    this.#forgive(expected);
     const fault = bytes.length === messages.size ? 'wrong content' : 'wrong length';
     return { since: this.#close(expected), fault };
+  }
+
+  #forgive(n: number): void {
+    this.#givenUp.add(n);
+    this.#givenUp.delete(n - REMEMBERED);
   }
 
   #close(n: number): number | undefined {
@@ -102,7 +108,7 @@ export class Ledger {
     for (const [n, since] of this.#open) {
       if (since >= moment) break;
       this.#open.delete(n);
-      this.#givenUp.add(n);
+      this.#forgive(n);
       if (n < this.#expected) {
         missing++;
       } else {

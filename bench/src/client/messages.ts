@@ -11,7 +11,7 @@ export class Messages {
   readonly text: boolean;
   readonly size: number;
   readonly #corpus: Buffer;
-  readonly #scratch: Buffer;
+  readonly #scratch: Uint8Array;
   readonly #digits: number;
 
   /**
@@ -23,7 +23,7 @@ export class Messages {
     this.text = text;
     this.size = size;
     this.#digits = Math.min(DIGITS, size);
-    this.#scratch = Buffer.allocUnsafeSlow(size);
+    this.#scratch = new Uint8Array(size);
     const length = size - this.#digits + PLACES;
     this.#corpus = text || compressible ? Buffer.from(jsonLike(length)) : noise(length);
   }
