@@ -6,7 +6,7 @@ import type { LoadAnswers } from '../load/load-worker.ts';
 import { wholeNumber } from '../option-values.ts';
 import { Progress } from '../report/progress.ts';
 import { MEMORY_SUBJECTS, type MemoryResult, measureMemory } from './deflate-memory.ts';
-import { LINES, memoryTable, speedTable } from './deflate-report.ts';
+import { deflateCharts, LINES, memoryTable, speedTable } from './deflate-report.ts';
 import {
   type Cell,
   type CellResult,
@@ -22,7 +22,7 @@ on the wire, memory of an idle connection`;
 
 const HELP = `ws-bench deflate: ${SUMMARY}
 
-usage: ws-bench deflate [--quick] [--connections N] [--only CELL] [--pin] [--profile DIR] [--json [FILE]]
+usage: ws-bench deflate [--quick] [--connections N] [--only CELL] [--pin] [--profile DIR] [--json [FILE]] [--html FILE]
 
 A server of ours and one of ws, each in its own process, echo JSON-like text to a load process over
 bare sockets. Both agree to the same parameters and compress every message, however small. They take
@@ -51,6 +51,7 @@ options
   --profile DIR    leave a CPU profile of each of our servers there; slows us down
   --quick          short windows, 3 rounds, 400 connections: a first look, not figures to quote
   --json [FILE]    print one JSON document instead of tables, or write it to a file besides
+  --html FILE      write a page with charts
 `;
 
 const SIZES: readonly number[] = [...new Set(LINES.map(({ size }) => size))];
@@ -114,6 +115,7 @@ async function run(values: Values): Promise<Report> {
       ...(speed.length === 0 ? [] : [speedText(speed, plan)]),
       ...(memory.length === 0 ? [] : [memoryText(memory, connections)]),
     ].join('\n'),
+    charts: deflateCharts(speed, memory),
   };
 }
 

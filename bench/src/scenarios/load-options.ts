@@ -62,7 +62,9 @@ function checkUrl(text: string): string {
   const { protocol, username, password } = new URL(text);
   if (!SCHEMES.includes(protocol)) throw wrong(`${protocol}// is another protocol`);
   if (username !== '' || password !== '') {
-    throw new TypeError("credentials do not belong into the URL; use --header 'Authorization: ...'");
+    throw new TypeError(
+      "credentials do not belong into the URL; use --header 'Authorization: ...'",
+    );
   }
   return text;
 }
