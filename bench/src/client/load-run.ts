@@ -146,6 +146,7 @@ export class LoadRun {
     else void this.#pace(rate);
     await this.#until(durationMs, () => this.#interrupted);
     const ms = this.#elapsed;
+    this.#tally.stop();
     const { user, system } = process.cpuUsage(cpu);
     this.#phase = 'waiting';
     for (const client of this.#clients) client.stop();

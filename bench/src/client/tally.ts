@@ -29,8 +29,9 @@ export class Tally {
   sent = 0;
   /** Echoes, right or wrong. */
   echoed = 0;
-  /** Echoes in each second since the load began. */
+  /** Echoes in each second since the load began, until {@link stop}. */
   readonly seconds: number[] = [];
+  #stopped = false;
   /** In microseconds. */
   readonly latency: Histogram = histogram();
   /** How much later than planned messages left though nothing held them back, in microseconds: the load's own delay. */
@@ -39,11 +40,17 @@ export class Tally {
 
   /** An echo that came `atMs` after the load began, and took `tookMs`. */
   echo(atMs: number, tookMs: number): void {
+    this.echoed++;
+    this.latency.recordValue(microseconds(tookMs));
+    if (this.#stopped) return;
     const second = Math.max(0, Math.floor(atMs / 1000));
     while (this.seconds.length <= second) this.seconds.push(0);
     this.seconds[second]!++;
-    this.echoed++;
-    this.latency.recordValue(microseconds(tookMs));
+  }
+
+  /** Nothing is sent any more: the echoes that still come say nothing about throughput. */
+  stop(): void {
+    this.#stopped = true;
   }
 
   /** A message that left so much later than planned. */

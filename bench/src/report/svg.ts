@@ -53,12 +53,18 @@ function svgOf(chart: Chart, { head }: BenchDocument): string {
   const height = HEADER + heightOf(chart);
   const picture = init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height });
   const option = optionOf(chart, { dark: false, narrow: false });
-  const { legend, grid } = option as { legend: { top: number }; grid: { top: number } };
+  const { legend, grid, textStyle } = option as {
+    legend: { top: number };
+    grid: { top: number };
+    textStyle: object;
+  };
   picture.setOption({
     ...option,
     // A README may be light or dark: the picture brings its own paper.
     backgroundColor: '#ffffff',
-    legend: { ...legend, top: HEADER + legend.top, left: 12 },
+    textStyle: { ...textStyle, fontFamily: 'Helvetica, Arial, sans-serif' },
+    // The width of text is guessed here, and a reader's letters may be wider.
+    legend: { ...legend, top: HEADER + legend.top, left: 12, itemGap: 36 },
     grid: { ...grid, top: HEADER + grid.top, left: 16 },
     title: {
       text: `${chart.title} (${chart.unit})`,

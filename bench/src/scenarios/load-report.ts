@@ -31,7 +31,7 @@ export interface LoadResult extends Circumstances {
   readonly latency: Readonly<Record<string, number>>;
   /** Percentile and ms, denser towards 100. */
   readonly curve: readonly Point[];
-  /** Echoes in each second, as a rate: the last one may be shorter. */
+  /** Echoes per second, in each second. */
   readonly throughput: readonly number[];
   /** How much later than due the load itself sent, in ms; undefined without a rate. */
   readonly lateP99: number | undefined;
@@ -41,10 +41,7 @@ export interface LoadResult extends Circumstances {
 /** Puts a result together. Header values are left out: they may be secrets. */
 export function resultOf(plan: LoadPlan, tally: Tally, circumstances: Circumstances): LoadResult {
   const seconds = circumstances.ms / 1000;
-  const throughput = tally.seconds
-    .slice(0, Math.ceil(seconds))
-    .map((count, i) => (count ?? 0) / Math.min(1, seconds - i));
-  const inTime = throughput.reduce((all, rate, i) => all + rate * Math.min(1, seconds - i), 0);
+  const inTime = tally.seconds.reduce((all, count) => all + count, 0);
   const { latency } = tally;
   const at = (percentile: number): number => latency.getValueAtPercentile(percentile) / 1000;
   return {
@@ -58,12 +55,18 @@ export function resultOf(plan: LoadPlan, tally: Tally, circumstances: Circumstan
       ['mean', latency.totalCount === 0 ? 0 : latency.mean / 1000],
     ]) as Record<string, number>,
     curve: latency.totalCount === 0 ? [] : ticks(latency.totalCount).map((p) => [p, at(p)]),
-    throughput,
+    throughput: ratesOf(tally.seconds, seconds),
     lateP99: plan.rate === undefined ? undefined : tally.late.getValueAtPercentile(99) / 1000,
     errors: [...tally.failures]
       .map(([kind, failure]) => ({ kind, ...failure }))
       .toSorted((a, b) => b.count - a.count),
   };
+}
+
+/** What is left at the end is a second of its own from half a second on: less says nothing. */
+function ratesOf(counts: readonly number[], seconds: number): number[] {
+  const whole = Math.max(1, Math.round(seconds));
+  return Array.from({ length: whole }, (_, i) => (counts[i] ?? 0) / Math.min(1, seconds - i));
 }
 
 function nameOf(percentile: number): string {
