@@ -4,7 +4,7 @@ import type { Messages } from './messages.ts';
 const REMEMBERED = 256;
 
 /** What is wrong with an echo, or with its absence. */
-export type Fault =
+type Fault =
   | 'wrong content'
   | 'wrong length'
   | 'wrong type'
