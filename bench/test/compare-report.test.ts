@@ -13,7 +13,7 @@ import {
   growthTable,
   heapTable,
 } from '../src/scenarios/compare-report.ts';
-import { memoryTable } from '../src/scenarios/memory-report.ts';
+import { memoryChart, memoryTable } from '../src/scenarios/memory-report.ts';
 import { streamTable } from '../src/scenarios/stream.ts';
 
 function readings(contender: ContenderName, ...cpu: number[]): Readings {
@@ -118,26 +118,36 @@ describe('broadcastTable', () => {
 });
 
 describe('memoryTable', () => {
+  const result = (library: 'bare' | 'ours', mode: 'uncompressed' | 'shared', bytes: number) => ({
+    library,
+    mode,
+    agreed: '',
+    open: bytes,
+    afterOne: bytes,
+    afterMany: 2 * bytes,
+  });
+  const results = [
+    result('bare', 'uncompressed', 6000),
+    result('ours', 'uncompressed', 7000),
+    result('ours', 'shared', 9000),
+  ];
+
   it('holds an idle connection against a bare socket', () => {
-    const result = (library: 'bare' | 'ours', mode: 'uncompressed' | 'shared', bytes: number) => ({
-      library,
-      mode,
-      agreed: '',
-      open: bytes,
-      afterOne: bytes,
-      afterMany: bytes,
-    });
-    const text = memoryTable([
-      result('bare', 'uncompressed', 6000),
-      result('ours', 'uncompressed', 7000),
-      result('ours', 'shared', 9000),
-    ]);
-    const lines = text.split('\n');
+    const lines = memoryTable(results).split('\n');
     expect(lines[3]).toMatch(
       /^open: ours, uncompressed +7000 +7000-7000 +1\.17 .* <= 1\.15 +missed/,
     );
     expect(lines[4]).toMatch(/^open: ours, shared +9000 .* 1\.50-1\.50$/);
     expect(lines[6]).toMatch(/^after 1 echo: ours, uncompressed .* <= 1\.2 +met +<= 1\.1 +missed$/);
+  });
+
+  it('is drawn with a group of bars for each stage', () => {
+    const chart = memoryChart(results, 10);
+    if (chart.kind !== 'bars') throw new Error(chart.kind);
+    expect(chart.labels).toEqual(['open', 'after 1 echo', 'after 41']);
+    expect(chart.series[2]!.name).toBe('ours, shared');
+    const medians = chart.series[2]!.values.map((value) => (value as { median: number }).median);
+    expect(medians).toEqual([9000, 9000, 18_000]);
   });
 });
 

@@ -18,6 +18,7 @@ export interface Runtime {
  *
  * @param given - Its path, when the user says it: then it has to be there.
  * @returns undefined when it is not installed.
+ * @throws Error when what is given cannot be run.
  */
 export function findRuntime(name: string, given: string | undefined): Runtime | undefined {
   const path = given ?? onPath(name, process.env['PATH'] ?? '');

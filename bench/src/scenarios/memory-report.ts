@@ -60,3 +60,20 @@ export function memoryTable(results: readonly MemoryResult[]): string {
   );
   return table(['connection', 'bytes', 'rounds', 'x bare', 'rounds', ...GOAL_HEAD], rows);
 }
+
+/** A bar for each stage and subject. */
+export function memoryChart(results: readonly MemoryResult[], connections: number): Chart {
+  const subjects = new Map(results.map((run) => [`${run.library}, ${run.mode}`, run]));
+  return {
+    kind: 'bars',
+    title: `Memory of an idle connection, ${connections} of them`,
+    unit: 'bytes of resident memory',
+    note: 'Less is better. Log scale. bare: a socket after the upgrade, no library.',
+    labels: STAGES.map(([, when]) => when),
+    series: [...subjects].map(([name, { library, mode }]) => ({
+      name,
+      values: STAGES.map(([stage]) => spreadOf(stageOf(results, library, mode, stage))),
+    })),
+    scale: 'log',
+  };
+}

@@ -5,7 +5,7 @@ import { wholeNumber } from '../option-values.ts';
 import { Progress } from '../report/progress.ts';
 import { openFilesLimit, settingLine, settingOf } from '../report/setting.ts';
 import { type MemoryResult, type MemorySubject, measureMemory } from './deflate-memory.ts';
-import { memoryTable } from './memory-report.ts';
+import { memoryChart, memoryTable } from './memory-report.ts';
 import type { Report, Scenario, Values } from './scenario.ts';
 
 /** Files that a process has open besides its connections, and some to spare. */
@@ -87,6 +87,7 @@ async function run(values: Values): Promise<Report> {
       '',
       memoryTable(results),
     ].join('\n'),
+    charts: [memoryChart(results, connections)],
   };
 }
 

@@ -1,6 +1,7 @@
 import { Child } from '../harness/child.ts';
 import { type Cores, chooseCores } from '../harness/cores.ts';
 import { wholeNumber } from '../option-values.ts';
+import type { Chart } from '../report/chart.ts';
 import { spreadCells } from '../report/goal.ts';
 import { Progress } from '../report/progress.ts';
 import { settingLine, settingOf } from '../report/setting.ts';
@@ -89,6 +90,7 @@ async function run(values: Values): Promise<Report> {
       '',
       streamTable(readings),
     ].join('\n'),
+    charts: [streamChart(readings, bytes / MIB)],
   };
 }
 
@@ -131,4 +133,15 @@ export function streamTable(readings: readonly StreamReadings[]): string {
       mib(writerGrowth),
     ]),
   );
+}
+
+function streamChart(readings: readonly StreamReadings[], mib: number): Chart {
+  return {
+    kind: 'bars',
+    title: `A message of ${mib} MiB from one process to another`,
+    unit: 'MB in a second',
+    note: 'More is better. raw: TCP, no WebSocket.',
+    labels: readings.map(({ name }) => name),
+    series: [{ name: 'MB/s', values: readings.map(({ rate }) => spreadOf(rate)) }],
+  };
 }
