@@ -89,9 +89,21 @@ describe('loadReport', () => {
     expect(failed).toBe(false);
   });
 
-  it('warns when the server cannot follow the rate', () => {
-    const { text } = loadReport(result(tallyOf(10, 10, 10), 3000, { rate: 100 }));
-    expect(text).toContain('the server did not keep up: 10 of 100 per second');
+  it.each([
+    [300, 'the server did not keep up: 10 of 100 per second'],
+    [200, 'the load itself did not keep up: it came to 200 of 300 messages'],
+  ])('says who could not follow the rate, with %i messages due', (due, said) => {
+    const tally = tallyOf(10, 10, 10);
+    tally.due = due;
+    expect(loadReport(result(tally, 3000, { rate: 100 })).text).toContain(said);
+  });
+
+  it('warns when the load itself was late', () => {
+    const tally = tallyOf(100);
+    tally.due = 100;
+    tally.left(7);
+    const { text } = loadReport(result(tally, 1000, { rate: 100 }));
+    expect(text).toContain('the load itself was late by up to 7.00 ms (99 %)');
   });
 
   it('warns when the load has no time left', () => {

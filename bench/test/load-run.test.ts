@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server } from 'node:net';
 import { type Conn, serve, type WebSocketServer } from '@ws/node-server';
+import { generate } from 'selfsigned';
 import { afterEach, describe, expect, it } from 'vitest';
 import { LoadRun, type ShareResult } from '../src/client/load-run.ts';
 import type { LoadPlan } from '../src/client/plan.ts';
@@ -92,6 +93,35 @@ describe('LoadRun, against an honest server', () => {
     expect(kinds).toEqual([]);
     expect([tally.sent, tally.echoed]).toEqual([80, 80]);
     expect(counts).toEqual([20, 20, 20, 20]);
+  });
+
+  it('takes a certificate that nobody vouches for when it is told to', async () => {
+    const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }]);
+    const server = await serve({ host: '127.0.0.1', tls: { key, cert } }, async (conn) => {
+      await conn.receive((message) => conn.send(message));
+    });
+    ended.push(() => server.close({ timeout: 100 }));
+    expect((await load(server.url, { insecure: true })).kinds).toEqual([]);
+    const strict = new LoadRun({ plan: planOf(server.url), index: 0, of: 1 });
+    expect((await strict.open()).failures).toEqual({
+      'connect: DEPTH_ZERO_SELF_SIGNED_CERT': { count: 2, example: expect.any(String) as string },
+    });
+  });
+
+  it('sends its headers and offers its subprotocols', async () => {
+    const seen: unknown[] = [];
+    const server = await serve({ host: '127.0.0.1', subprotocols: ['b'] }, async (conn, req) => {
+      seen.push(conn.subprotocol, req.headers['x-token']);
+      await conn.receive((message) => conn.send(message));
+    });
+    ended.push(() => server.close({ timeout: 100 }));
+    const plan = {
+      connections: 1,
+      headers: [['X-Token', 'abc']],
+      subprotocols: ['a', 'b'],
+    } as const;
+    expect((await load(server.url, plan)).kinds).toEqual([]);
+    expect(seen).toEqual(['b', 'abc']);
   });
 
   it('shares a rate among processes without changing it', async () => {

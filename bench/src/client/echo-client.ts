@@ -60,8 +60,9 @@ export class EchoClient {
 
   /** A message is due, since `moment`. */
   plan(moment: number): void {
-    if (this.#ended) return;
     const { now, depth, tally } = this.#common;
+    tally.due++;
+    if (this.#ended) return;
     if (this.#ledger.inFlight < depth && this.#waiting === 0) {
       tally.left(now() - moment);
       this.#send(moment);

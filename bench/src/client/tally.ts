@@ -16,6 +16,7 @@ export interface Failure {
 
 /** A {@link Tally} as it travels between processes. */
 export interface TallyRecord {
+  readonly due: number;
   readonly sent: number;
   readonly echoed: number;
   readonly seconds: readonly number[];
@@ -26,6 +27,8 @@ export interface TallyRecord {
 
 /** What a load has counted. */
 export class Tally {
+  /** Messages that became due, at a fixed rate. */
+  due = 0;
   sent = 0;
   /** Echoes, right or wrong. */
   echoed = 0;
@@ -75,6 +78,7 @@ export class Tally {
 
   /** Counts in what another process has counted. */
   add(record: TallyRecord): void {
+    this.due += record.due;
     this.sent += record.sent;
     this.echoed += record.echoed;
     record.seconds.forEach((count, second) => {
@@ -90,6 +94,7 @@ export class Tally {
   /** For another process to {@link add}. */
   record(): TallyRecord {
     return {
+      due: this.due,
       sent: this.sent,
       echoed: this.echoed,
       seconds: this.seconds,

@@ -9,6 +9,8 @@ const PERCENTILES: readonly number[] = [50, 75, 90, 99, 99.9, 99.99, 100];
 const STEPS = 4;
 /** From here on a process has no time left: it measures itself. */
 const BUSY = 0.9;
+/** From here on, in ms, what is measured is the load's own delay as well. */
+const LATE = 2;
 
 /** What a load came to besides what was counted. */
 interface Circumstances {
@@ -23,6 +25,8 @@ interface Circumstances {
 /** The document of a load. */
 export interface LoadResult extends Circumstances {
   readonly plan: LoadPlan;
+  /** Messages that the load came to, at a fixed rate; some may have waited for a place, and never left. */
+  readonly due: number;
   readonly sent: number;
   readonly echoed: number;
   /** Echoes per second, of those that came while messages were sent. */
@@ -47,6 +51,7 @@ export function resultOf(plan: LoadPlan, tally: Tally, circumstances: Circumstan
   return {
     plan: { ...plan, headers: plan.headers.map(([name]) => [name, '***'] as const) },
     ...circumstances,
+    due: tally.due,
     sent: tally.sent,
     echoed: tally.echoed,
     rate: inTime / seconds,
@@ -133,21 +138,28 @@ function agreed({ extensions }: LoadResult): string {
   return extensions.map((one) => (one === '' ? 'none: the server declined' : one)).join(' or ');
 }
 
-function warnings({ plan, rate, busy, lateP99 }: LoadResult): string[] {
+/** What stands between the figures and the server. */
+function warnings({ plan, due, rate, ms, busy, lateP99 = 0 }: LoadResult): string[] {
   const busiest = Math.max(...busy);
-  const lines: string[] = [];
-  if (plan.rate === undefined && busiest >= BUSY) {
-    lines.push(
-      `the load itself was busy ${Math.round(100 * busiest)} % of the time: the server may be able to do more; see --workers`,
-    );
+  if (plan.rate === undefined) {
+    if (busiest < BUSY) return [];
+    const part = `${Math.round(100 * busiest)} % of the time`;
+    return [`the load itself was busy ${part}: the server may be able to do more; see --workers`];
   }
-  if (plan.rate !== undefined && rate < 0.95 * plan.rate) {
-    lines.push(`the server did not keep up: ${Math.round(rate)} of ${plan.rate} per second`);
+  const planned = Math.floor((plan.rate * ms) / 1000);
+  if (due < 0.99 * planned) {
+    return [
+      `the load itself did not keep up: it came to ${due} of ${planned} messages; see --workers`,
+    ];
   }
-  if (lateP99 !== undefined && lateP99 > 2) {
-    lines.push(`the load itself was late by up to ${number(lateP99)} ms (99 %); see --workers`);
-  }
-  return lines;
+  return [
+    ...(rate < 0.95 * plan.rate
+      ? [`the server did not keep up: ${Math.round(rate)} of ${plan.rate} per second`]
+      : []),
+    ...(lateP99 > LATE
+      ? [`the load itself was late by up to ${number(lateP99)} ms (99 %); see --workers`]
+      : []),
+  ];
 }
 
 function chartsOf({ plan, curve, throughput, errors }: LoadResult): Chart[] {
