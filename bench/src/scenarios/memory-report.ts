@@ -1,3 +1,4 @@
+import type { Chart } from '../report/chart.ts';
 import { GOAL_HEAD, type Goal, goalCells, spreadCells } from '../report/goal.ts';
 import { table } from '../report/table.ts';
 import { ratios, type Spread, spreadOf } from '../statistics.ts';
