@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { headOf } from './report/head.ts';
+import { headOf, withVersions } from './report/head.ts';
 import { pageOf, readPageScript } from './report/page.ts';
 import { broadcast } from './scenarios/broadcast.ts';
 import { codec } from './scenarios/codec.ts';
@@ -88,9 +88,9 @@ function parse(args: readonly string[], scenario: Scenario): Command {
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const known = args.find((arg) => Object.hasOwn(scenarios, arg));
-  const name = known ?? args.find((arg) => !arg.startsWith('-'));
-  if (known === undefined || name === undefined) {
+  const named = args.find((arg) => Object.hasOwn(scenarios, arg));
+  const name = named ?? args.find((arg) => !arg.startsWith('-'));
+  if (named === undefined || name === undefined) {
     const asked = name === undefined && args.includes('--help');
     if (name !== undefined) process.stderr.write(`there is no scenario '${name}'\n\n`);
     (asked ? process.stdout : process.stderr).write(HELP);
@@ -109,11 +109,10 @@ async function main(args: readonly string[]): Promise<number> {
   const head = headOf(name, args);
   const report = await scenario.run(values);
   if (report === undefined) return 0;
-  // A scenario knows more of what it ran: other runtimes, libraries of its own.
-  const { versions } = report.document as { versions?: Record<string, string> };
+  const { versions } = report.document as { versions?: Record<string, string | undefined> };
   const document = {
     ...report.document,
-    head: { ...head, versions: { ...head.versions, ...versions } },
+    head: withVersions(head, versions),
     charts: report.charts ?? [],
   };
   const json = `${JSON.stringify(document, null, 1)}\n`;

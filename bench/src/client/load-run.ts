@@ -18,6 +18,8 @@ const HURRY = 500;
 const FAREWELL = 2000;
 /** A message that is due so soon is waited for without a timer, whose turns are a millisecond long. */
 const SOON = 2;
+/** How long what was due may leave after the end, in ms. */
+const CATCH_UP = 500;
 /** So many messages that are due leave before anything is read. */
 const BURST = 64;
 
@@ -59,7 +61,7 @@ export class LoadRun {
   readonly #messages: Messages;
   readonly #opening = new AbortController();
   #began = 0;
-  #phase: 'waiting' | 'running' | 'over' = 'waiting';
+  #over = false;
   #interrupted = false;
 
   /** @throws TypeError, RangeError or SyntaxError for a plan that no Dialer takes. */
@@ -131,7 +133,7 @@ export class LoadRun {
   #ended(conn: Conn, { kind, example }: { kind: string; example: string }): void {
     const client = this.#conns.get(conn);
     this.#conns.delete(conn);
-    if (client === undefined || this.#phase === 'over') return;
+    if (client === undefined || this.#over) return;
     this.#tally.fail(kind, example === '' ? 'no reason given' : example);
     client.end();
   }
@@ -141,14 +143,13 @@ export class LoadRun {
     const { durationMs, timeoutMs, rate } = this.#plan;
     const cpu = process.cpuUsage();
     this.#began = performance.now();
-    this.#phase = 'running';
     if (rate === undefined) for (const client of this.#clients) client.loop();
-    else void this.#pace(rate);
+    const pacing = rate === undefined ? undefined : this.#pace(rate);
     await this.#until(durationMs, () => this.#interrupted);
     const ms = this.#elapsed;
     this.#tally.stop();
+    await pacing;
     const { user, system } = process.cpuUsage(cpu);
-    this.#phase = 'waiting';
     for (const client of this.#clients) client.stop();
     const hurried = this.#interrupted;
     const idle = (): boolean =>
@@ -203,9 +204,13 @@ export class LoadRun {
       return (1000 * (lap * connections + place)) / rate;
     };
     const maySpin = availableParallelism() > of;
-    for (let i = 0; this.#phase === 'running' && this.#clients.length > 0; ) {
+    let giveUp = Number.POSITIVE_INFINITY;
+    for (let i = 0; this.#conns.size > 0 && !this.#interrupted; ) {
       const moment = momentOf(i);
       if (moment >= durationMs) return;
+      // What was due before the end still leaves, unless there is so much of it that the load cannot do it at all.
+      if (this.#elapsed >= durationMs) giveUp = Math.min(giveUp, this.#elapsed + CATCH_UP);
+      if (this.#elapsed > giveUp) return;
       const wait = moment - this.#elapsed;
       if (wait <= 0) {
         this.#clients[i % this.#clients.length]!.plan(moment);
@@ -237,7 +242,7 @@ export class LoadRun {
         conns.map((conn) => conn.ping(undefined, { timeout: FAREWELL }).catch(() => {})),
       );
     }
-    this.#phase = 'over';
+    this.#over = true;
     await Promise.all(
       conns.map((conn) => conn.close(1000, '', { timeout: FAREWELL }).catch(() => {})),
     );

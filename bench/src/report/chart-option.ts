@@ -28,7 +28,7 @@ const VALUE_ROOM = 52;
 /** Pixels that a chart wants to be high. */
 export function heightOf(chart: Chart): number {
   if (chart.kind !== 'bars') return 360;
-  return 100 + chart.labels.length * (14 + chart.series.length * BAR);
+  return 80 + chart.labels.length * (14 + chart.series.length * BAR);
 }
 
 /** What echarts is told to draw. Text goes to the picture only, never into a page's HTML. */
@@ -52,7 +52,7 @@ export function optionOf(chart: Chart, look: Look): Option {
       left: 4,
       right: chart.kind === 'bars' ? VALUE_ROOM : 16,
       top: legend ? 40 : 24,
-      bottom: 28,
+      bottom: chart.kind === 'bars' ? 8 : 28,
       outerBoundsMode: 'same',
       outerBoundsContain: 'axisLabel',
     },
@@ -65,14 +65,14 @@ export function optionOf(chart: Chart, look: Look): Option {
 }
 
 function bars(chart: BarChart, look: Look, ink: string): Option {
-  const { labels, series, unit, line, scale } = chart;
+  const { labels, series, line, scale } = chart;
   const count = series.length;
   return {
     tooltip: tooltip(look, (at) => [
       labels[at]!,
       ...series.map(({ name, values }) => `${name}: ${spread(values[at])}`),
     ]),
-    xAxis: across(look, ink, unit, {
+    xAxis: across(look, ink, '', {
       type: scale === 'log' ? 'log' : 'value',
       ...(scale === 'log' && { min: decadeBelow(series.flatMap(({ values }) => leastOf(values))) }),
       axisLabel: { color: ink, formatter: short, hideOverlap: true },
@@ -194,7 +194,7 @@ function percentiles(chart: PercentileChart, look: Look, ink: string): Option {
         formatter: (x: number) => (x === 0 ? '0 %' : `${tidy(100 - 10 ** (2 - x))} %`),
       },
     }),
-    yAxis: upwards(look, ink, unit, {
+    yAxis: upwards(look, ink, {
       type: 'log',
       min: decadeBelow(all.map(([, value]) => value)),
     }),
@@ -220,7 +220,7 @@ function lines(chart: LineChart, look: Look, ink: string): Option {
       minInterval: 1,
       axisLabel: { color: ink, formatter: short, hideOverlap: true },
     }),
-    yAxis: upwards(look, ink, unit, {
+    yAxis: upwards(look, ink, {
       type: 'value',
       min: 0,
     }),
@@ -233,7 +233,7 @@ function lines(chart: LineChart, look: Look, ink: string): Option {
   };
 }
 
-/** Its name stands below it. */
+/** Its name stands below it; the unit of the values stands with the title. */
 function across(look: Look, ink: string, name: string, more: Option): Option {
   return {
     name,
@@ -245,17 +245,8 @@ function across(look: Look, ink: string, name: string, more: Option): Option {
   };
 }
 
-/** Its name stands above it. */
-function upwards(look: Look, ink: string, name: string, more: Option): Option {
-  return {
-    name,
-    nameLocation: 'end',
-    nameGap: 10,
-    nameTextStyle: { color: ink, align: 'left' },
-    splitLine: splitLine(look),
-    axisLabel: { color: ink, formatter: short },
-    ...more,
-  };
+function upwards(look: Look, ink: string, more: Option): Option {
+  return { splitLine: splitLine(look), axisLabel: { color: ink, formatter: short }, ...more };
 }
 
 function splitLine({ dark }: Look): Option {

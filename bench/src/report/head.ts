@@ -45,6 +45,18 @@ export function headOf(scenario: string, args: readonly string[]): Head {
   };
 }
 
+/** The head, with what a scenario knows of versions besides: other runtimes, where they are installed. */
+export function withVersions(
+  head: Head,
+  more: Readonly<Record<string, string | undefined>> = {},
+): Head {
+  const versions: Record<string, string> = { ...head.versions };
+  for (const [name, version] of Object.entries(more)) {
+    if (version !== undefined) versions[name] = version;
+  }
+  return { ...head, versions };
+}
+
 function shown(arg: string, before: string | undefined): string {
   if (before === '--header') return quoted(arg.replace(/:.*$/s, ': ***'));
   return quoted(arg.replace(/^(--header=[^:]*:).*$/s, '$1 ***'));
