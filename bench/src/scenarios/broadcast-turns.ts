@@ -12,7 +12,7 @@ const MESSAGES: BroadcastPlan = { size: 100, count: 61 };
 export const PER_TURN: readonly number[] = [1, 16];
 
 /** Who sends. */
-export type BroadcasterName = 'ours' | 'ws' | 'ws+bufferutil';
+type BroadcasterName = 'ours' | 'ws' | 'ws+bufferutil';
 
 /** Microseconds of the server process's CPU for a message to one receiver: a value for each round. */
 export interface BroadcastReadings {

@@ -9,7 +9,7 @@ export interface Cell {
 }
 
 /** How many times as many messages per CPU second as ws and as raw TCP. */
-export interface CellGoal {
+interface CellGoal {
   readonly contender: 'receive' | 'loop';
   readonly ws: Goal;
   readonly raw?: Goal;

@@ -10,7 +10,7 @@ const CONNECTIONS = 64;
 const PLAN: SinkPlan = { batch: 16, size: 16, count: 64 };
 
 /** Who sends. */
-export type ClientName = 'ours' | 'ws' | 'ws+bufferutil';
+type ClientName = 'ours' | 'ws' | 'ws+bufferutil';
 
 /** Microseconds of the client process's CPU for a message: a value for each round. */
 export interface ClientReadings {

@@ -8,7 +8,7 @@ import type { MemoryMode, MemoryResult } from './deflate-memory.ts';
 type Stage = 'open' | 'afterOne' | 'afterMany';
 
 /** How often the memory of a bare socket an idle connection of ours may have. */
-export const MEMORY_GOALS: Readonly<Partial<Record<Stage, Goal>>> = {
+const MEMORY_GOALS: Readonly<Partial<Record<Stage, Goal>>> = {
   open: { must: 1.15, aim: 1.05 },
   afterOne: { must: 1.2, aim: 1.1 },
 };
@@ -20,7 +20,7 @@ const STAGES: readonly (readonly [Stage, string])[] = [
 ];
 
 /** Times the memory of a bare socket, each round for itself. */
-export function timesBare(
+function timesBare(
   results: readonly MemoryResult[],
   library: MemoryResult['library'],
   mode: MemoryMode,
