@@ -1,11 +1,34 @@
 #!/usr/bin/env node
-import { writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { headOf, withVersions } from './report/head.ts';
+import { pageOf, readPageScript } from './report/page.ts';
+import { broadcast } from './scenarios/broadcast.ts';
 import { codec } from './scenarios/codec.ts';
+import { compare } from './scenarios/compare.ts';
 import { deflate } from './scenarios/deflate.ts';
-import type { Scenario, Values } from './scenarios/scenario.ts';
+import { load } from './scenarios/load.ts';
+import { memory } from './scenarios/memory.ts';
+import type { CommonOption, Scenario, Values } from './scenarios/scenario.ts';
+import { serve } from './scenarios/serve.ts';
+import { stream } from './scenarios/stream.ts';
 
-const scenarios: Readonly<Record<string, Scenario>> = { codec, deflate };
+const scenarios: Readonly<Record<string, Scenario>> = {
+  compare,
+  codec,
+  deflate,
+  memory,
+  broadcast,
+  stream,
+  load,
+  serve,
+};
+
+const COMMON = {
+  json: { type: 'boolean' },
+  html: { type: 'string' },
+  quick: { type: 'boolean' },
+} as const satisfies Record<CommonOption, object>;
 
 const LIST = Object.entries(scenarios)
   .map(
@@ -22,8 +45,9 @@ ${LIST}
 
 options
   --json [FILE]  print one JSON document instead of tables, or write it to a file besides
+  --html FILE    write a page with charts: one file that needs no network
   --quick        a first look, not a figure to quote
-  --help         this text, or all about a scenario
+  --help         this text, or all about a scenario; not every scenario has every option
 `;
 
 interface Command {
@@ -32,34 +56,43 @@ interface Command {
   readonly file: string | undefined;
 }
 
-/** @throws TypeError for an option that does not exist, or a word that nobody asked for. */
-function parse(args: readonly string[], { options }: Scenario): Command {
-  const { values, positionals, tokens } = parseArgs({
-    args: [...args],
+/** @throws TypeError for an option that does not exist, a word that nobody asked for, or one that is missing. */
+function parse(args: readonly string[], scenario: Scenario): Command {
+  const common = scenario.common ?? (Object.keys(COMMON) as CommonOption[]);
+  const options: Scenario['options'] = {
+    ...scenario.options,
+    ...Object.fromEntries(common.map((name) => [name, COMMON[name]])),
+    help: { type: 'boolean' },
+  };
+  const { values, tokens } = parseArgs({
+    args: args.flatMap((arg) => (arg.startsWith('--json=') ? ['--json', arg.slice(7)] : [arg])),
     allowPositionals: true,
     tokens: true,
-    options: {
-      ...options,
-      json: { type: 'boolean' },
-      quick: { type: 'boolean' },
-      help: { type: 'boolean' },
-    },
+    options,
   });
-  // A file may follow `--json`, and nothing else stands alone.
+  if (values['help'] === true) return { values, file: undefined };
+  const words = tokens.filter((token) => token.kind === 'positional');
   const json = tokens.find((token) => token.kind === 'option' && token.name === 'json');
-  const file = tokens.find(
-    (token) => token.kind === 'positional' && token.index - 1 === json?.index,
-  );
-  if (positionals.length > (file === undefined ? 0 : 1)) {
-    throw new TypeError(`unexpected: ${positionals.join(' ')}; see --help`);
+  const { argument } = scenario;
+  // A file may follow `--json`, unless that is the one word that must be there.
+  const needed = argument === undefined ? 0 : 1;
+  const behind = words.findIndex((word) => word.index - 1 === json?.index);
+  const [file] = behind >= 0 && words.length > needed ? words.splice(behind, 1) : [];
+  if (words.length > needed) {
+    const unexpected = words.slice(needed).map(({ value }) => value);
+    throw new TypeError(`unexpected: ${unexpected.join(' ')}; see --help`);
   }
-  return { values, file: positionals[0] };
+  if (argument === undefined) return { values, file: file?.value };
+  if (words.length === 0) throw new TypeError(`expected a <${argument}>; see --help`);
+  return { values: { ...values, [argument]: words[0]!.value }, file: file?.value };
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const name = args.find((arg) => Object.hasOwn(scenarios, arg));
-  if (name === undefined) {
-    const asked = args.includes('--help');
+  const named = args.find((arg) => Object.hasOwn(scenarios, arg));
+  const name = named ?? args.find((arg) => !arg.startsWith('-'));
+  if (named === undefined || name === undefined) {
+    const asked = name === undefined && args.includes('--help');
+    if (name !== undefined) process.stderr.write(`there is no scenario '${name}'\n\n`);
     (asked ? process.stdout : process.stderr).write(HELP);
     return asked ? 0 : 2;
   }
@@ -69,16 +102,35 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(scenario.help);
     return 0;
   }
-  const { document, text } = await scenario.run(values);
+  const html = values['html'] as string | undefined;
+  // What is in the way of the page or the file is told before anything is measured.
+  const script = html === undefined ? '' : readPageScript();
+  for (const path of [html, file]) if (path !== undefined) closeSync(openSync(path, 'a'));
+  const head = headOf(name, args);
+  const report = await scenario.run(values);
+  if (report === undefined) return 0;
+  const { versions } = report.document as { versions?: Record<string, string | undefined> };
+  const document = {
+    ...report.document,
+    head: withVersions(head, versions),
+    charts: report.charts ?? [],
+  };
   const json = `${JSON.stringify(document, null, 1)}\n`;
   if (file !== undefined) writeFileSync(file, json);
-  process.stdout.write(values['json'] === true && file === undefined ? json : text);
-  return 0;
+  if (html !== undefined) writeFileSync(html, pageOf(document, report.text, script));
+  process.stdout.write(values['json'] === true && file === undefined ? json : report.text);
+  return report.failed === true ? 1 : 0;
+}
+
+function wordsOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const [, option] = /^Unknown option '([^']+)'/.exec(error.message) ?? [];
+  return option === undefined ? error.message : `unknown option ${option}; see --help`;
 }
 
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`${wordsOf(error)}\n`);
   process.exitCode = 1;
 }

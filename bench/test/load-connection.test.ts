@@ -1,7 +1,9 @@
 import { serve } from '@ws/node-server';
 import { afterEach, describe, expect, it } from 'vitest';
 import { makeCorpus } from '../src/load/corpus.ts';
-import { extensionsOf, LoadConnection } from '../src/load/load-connection.ts';
+import { extensionsOf } from '../src/load/handshake.ts';
+import { LoadConnection } from '../src/load/load-connection.ts';
+import { keptReplies } from '../src/load/replies.ts';
 
 const OFFER = 'permessage-deflate; server_no_context_takeover; client_no_context_takeover';
 const corpus = makeCorpus({ size: 300, count: 8, context: 'shared', windowBits: 15 });
@@ -19,6 +21,7 @@ async function connect(echo: (data: Uint8Array) => Uint8Array): Promise<LoadConn
     Number(new URL(server.url).port),
     OFFER,
     corpus,
+    keptReplies(corpus),
   );
   expect(agreed).toBe('permessage-deflate; client_no_context_takeover; server_no_context_takeover');
   return connection;
@@ -61,7 +64,9 @@ describe('LoadConnection', () => {
     await connect((data) => data);
     const port = Number(new URL(server!.url).port);
     await server!.close({ timeout: 1 });
-    await expect(LoadConnection.open(port, OFFER, corpus)).rejects.toThrow('ECONNREFUSED');
+    await expect(LoadConnection.open(port, OFFER, corpus, keptReplies(corpus))).rejects.toThrow(
+      'ECONNREFUSED',
+    );
   });
 });
 

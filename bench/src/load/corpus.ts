@@ -89,7 +89,7 @@ const WORDS: readonly string[] = [
   .split(' ');
 
 /** Records as a service might send them, `bytes` bytes of ASCII: to about a third at 4 KiB, as JSON often is. */
-function jsonLike(bytes: number): string {
+export function jsonLike(bytes: number): string {
   const random = generator(5);
   const upTo = (n: number): number => (random() >>> 0) % n;
   const parts: string[] = [];
@@ -113,7 +113,7 @@ function jsonLike(bytes: number): string {
 }
 
 /** The same numbers in each run (mulberry32): 32 bits, signed. */
-function generator(seed: number): () => number {
+export function generator(seed: number): () => number {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;

@@ -1,13 +1,10 @@
-import { connect, type Socket } from 'node:net';
-import { type Corpus, maskedFrame } from './corpus.ts';
-import { type Checked, EchoCheck } from './echo-check.ts';
-import { FrameLog } from './frame-log.ts';
+import type { Socket } from 'node:net';
+import { maskedFrame } from './corpus.ts';
+import type { Checked } from './echo-check.ts';
+import { openSocket } from './handshake.ts';
+import type { Replies } from './replies.ts';
 
 const PONG = 0x8a;
-const HEAD_END = '\r\n\r\n';
-const HANDSHAKE_TIMEOUT = 20_000;
-/** The key of RFC 6455, section 1.3: nobody is protected from anything here. */
-const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
 
 /** How many messages a connection may send, and how it hears about the end. */
 export interface Traffic {
@@ -19,23 +16,31 @@ export interface Traffic {
   readonly onError: (error: Error) => void;
 }
 
-/** One connection of the load: a bare socket that writes frames made beforehand, and keeps what comes back. */
+/** Messages made beforehand: their frames lie side by side. */
+export interface Script {
+  readonly frames: Buffer;
+  /** Where message `i` begins; one more for the end. */
+  readonly offsets: Uint32Array;
+  readonly count: number;
+}
+
+/** One connection of the load: a bare socket that writes frames made beforehand, and hands on what comes back. */
 export class LoadConnection {
   /** Messages that were echoed, since the last {@link check}. */
   echoed = 0;
   readonly #socket: Socket;
-  readonly #corpus: Corpus;
-  readonly #log = new FrameLog();
-  readonly #check: EchoCheck;
-  #next = 0;
+  readonly #script: Script;
+  readonly #replies: Replies;
+  #next: number;
   #underWay = 0;
   #traffic: Traffic | undefined;
   #failure: Error | undefined;
 
-  private constructor(socket: Socket, corpus: Corpus) {
+  private constructor(socket: Socket, script: Script, replies: Replies, first: number) {
     this.#socket = socket;
-    this.#corpus = corpus;
-    this.#check = new EchoCheck(corpus);
+    this.#script = script;
+    this.#replies = replies;
+    this.#next = first;
     socket.on('data', (chunk) => this.#read(chunk));
     const gone = (error?: Error): void =>
       this.#fail(error ?? new Error('the server ended the connection'));
@@ -45,33 +50,23 @@ export class LoadConnection {
 
   /**
    * @param offer - `Sec-WebSocket-Extensions`; empty for none.
+   * @param first - The number of the first message.
    * @returns The connection, and the extensions that the server agreed to.
    */
   static async open(
     port: number,
     offer: string,
-    corpus: Corpus,
+    script: Script,
+    replies: Replies,
+    first = 0,
   ): Promise<{ connection: LoadConnection; agreed: string }> {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-    socket.write(
-      [
-        'GET / HTTP/1.1',
-        `Host: 127.0.0.1:${port}`,
-        'Upgrade: websocket',
-        'Connection: Upgrade',
-        'Sec-WebSocket-Version: 13',
-        `Sec-WebSocket-Key: ${KEY}`,
-        ...(offer === '' ? [] : [`Sec-WebSocket-Extensions: ${offer}`]),
-        HEAD_END.slice(2),
-      ].join('\r\n'),
-    );
-    const head = await readHead(socket);
-    return { connection: new LoadConnection(socket, corpus), agreed: extensionsOf(head) };
+    const { socket, agreed } = await openSocket(port, offer);
+    return { connection: new LoadConnection(socket, script, replies, first), agreed };
   }
 
   /** Bytes of frames that came in, since the last {@link check}. */
   get bytes(): number {
-    return this.#log.length;
+    return this.#replies.bytes;
   }
 
   /** Sends and answers, until `traffic` says that it is enough and all is echoed. */
@@ -90,7 +85,7 @@ export class LoadConnection {
   /** Compares what was echoed since the last time with what was sent. */
   check(): Checked {
     this.echoed = 0;
-    return this.#check.check(this.#log.drain());
+    return this.#replies.check();
   }
 
   destroy(): void {
@@ -101,12 +96,12 @@ export class LoadConnection {
   #read(chunk: Buffer): void {
     let echoed: number;
     try {
-      echoed = this.#log.push(chunk);
+      echoed = this.#replies.push(chunk);
     } catch (error) {
       this.#fail(error as Error);
       return;
     }
-    if (this.#log.pings.length > 0) this.#pong();
+    if (this.#replies.pings.length > 0) this.#pong();
     if (echoed === 0) return;
     this.echoed += echoed;
     this.#underWay -= echoed;
@@ -123,8 +118,10 @@ export class LoadConnection {
 
   /** The next `n` frames, which lie side by side, in one write. */
   #send(n: number): void {
-    const { frames, offsets, count } = this.#corpus;
+    const { frames, offsets, count } = this.#script;
     this.#underWay += n;
+    // One write where the end of the corpus lies between them, too: a server should find them in one read.
+    this.#socket.cork();
     for (let left = n; left > 0; ) {
       const some = Math.min(left, count - this.#next);
       const end = this.#next + some;
@@ -132,10 +129,11 @@ export class LoadConnection {
       this.#next = end === count ? 0 : end;
       left -= some;
     }
+    this.#socket.uncork();
   }
 
   #pong(): void {
-    for (const payload of this.#log.pings.splice(0)) {
+    for (const payload of this.#replies.pings.splice(0)) {
       this.#socket.write(maskedFrame(PONG, payload, 0));
     }
   }
@@ -152,43 +150,4 @@ export class LoadConnection {
     this.#traffic = undefined;
     traffic?.onError(error);
   }
-}
-
-function readHead(socket: Socket): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let head = '';
-    const settle = (error?: Error): void => {
-      socket.removeListener('data', onData);
-      socket.removeListener('error', settle);
-      socket.removeListener('close', onClose);
-      clearTimeout(timer);
-      if (error === undefined) {
-        resolve(head);
-        return;
-      }
-      socket.destroy();
-      reject(error);
-    };
-    const timer = setTimeout(
-      () => settle(new Error('the handshake takes too long')),
-      HANDSHAKE_TIMEOUT,
-    );
-    const onClose = (): void => settle(new Error('the server ended the handshake'));
-    // Servers that wait for messages send nothing behind their answer.
-    const onData = (chunk: Buffer): void => {
-      head += chunk.toString('latin1');
-      if (!head.endsWith(HEAD_END)) return;
-      settle(head.startsWith('HTTP/1.1 101 ') ? undefined : new Error(head.split('\r\n', 1)[0]));
-    };
-    socket.on('data', onData);
-    socket.on('error', settle);
-    socket.on('close', onClose);
-  });
-}
-
-/** The extensions of an answer in one spelling: parameters sorted. */
-export function extensionsOf(head: string): string {
-  const line = /^sec-websocket-extensions:(.*)$/im.exec(head)?.[1] ?? '';
-  const [name = '', ...parameters] = line.split(';').map((part) => part.trim());
-  return [name, ...parameters.toSorted()].join('; ');
 }

@@ -1,8 +1,10 @@
 // The load, in a process of its own: answers what `LoadAnswers` says.
 import { answer } from '../harness/child.ts';
-import { type Corpus, type CorpusPlan, makeCorpus } from './corpus.ts';
+import { type CorpusPlan, makeCorpus } from './corpus.ts';
 import type { Checked } from './echo-check.ts';
-import { LoadConnection } from './load-connection.ts';
+import { type EchoPlan, makeEchoCorpus } from './echo-corpus.ts';
+import { LoadConnection, type Script } from './load-connection.ts';
+import { keptReplies, knownReplies, type Replies } from './replies.ts';
 
 /** Connections that are opened at a time. */
 const OPENING = 64;
@@ -14,7 +16,7 @@ interface Opening {
   readonly port: number;
   readonly connections: number;
   readonly offer: string;
-  readonly corpus: CorpusPlan;
+  readonly corpus: CorpusPlan | EchoPlan;
 }
 
 /** Traffic on all connections of a group: for some time, or so many messages each. */
@@ -46,13 +48,28 @@ export type LoadAnswers = {
 };
 
 const groups: LoadConnection[][] = [];
-const corpora = new Map<string, Corpus>();
+const corpora = new Map<string, Messages>();
 
-function corpusOf(plan: CorpusPlan): Corpus {
+/** Messages, and what is done with the replies of a connection that begins with number `first`. */
+interface Messages {
+  readonly script: Script;
+  readonly repliesFrom: (first: number) => Replies;
+}
+
+function messagesOf(plan: CorpusPlan | EchoPlan): Messages {
   const key = JSON.stringify(plan);
-  let corpus = corpora.get(key);
-  if (corpus === undefined) corpora.set(key, (corpus = makeCorpus(plan)));
-  return corpus;
+  let messages = corpora.get(key);
+  if (messages === undefined) corpora.set(key, (messages = makeMessages(plan)));
+  return messages;
+}
+
+function makeMessages(plan: CorpusPlan | EchoPlan): Messages {
+  if ('content' in plan) {
+    const script = makeEchoCorpus(plan);
+    return { script, repliesFrom: (first) => knownReplies(script, first) };
+  }
+  const script = makeCorpus(plan);
+  return { script, repliesFrom: () => keptReplies(script) };
 }
 
 async function open({
@@ -61,13 +78,18 @@ async function open({
   offer,
   corpus,
 }: Opening): ReturnType<LoadAnswers['open']> {
-  const messages = corpusOf(corpus);
+  const { script, repliesFrom } = messagesOf(corpus);
+  // Replies that go to the wrong connection would show: no two neighbours begin with the same message.
+  const firstOf = (i: number): number => ('content' in corpus ? i % script.count : 0);
   const group: LoadConnection[] = [];
   const answers = new Set<string>();
   while (group.length < connections) {
     const some = Math.min(OPENING, connections - group.length);
     const opened = await Promise.all(
-      Array.from({ length: some }, () => LoadConnection.open(port, offer, messages)),
+      Array.from({ length: some }, (_, i) => {
+        const first = firstOf(group.length + i);
+        return LoadConnection.open(port, offer, script, repliesFrom(first), first);
+      }),
     );
     for (const { connection, agreed } of opened) {
       group.push(connection);

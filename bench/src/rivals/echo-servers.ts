@@ -1,11 +1,26 @@
-import type { AddressInfo } from 'node:net';
-import { serve } from '@ws/node-server';
+import { createHash } from 'node:crypto';
+import { createServer as createHttpServer } from 'node:http';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { type Conn, serve } from '@ws/node-server';
 import { WebSocketServer } from 'ws';
+
+/** Who is compared where both have the same task. */
+export type Library = 'ours' | 'ws';
 
 /** A server that sends each message back, with the settings that a measurement names. */
 export interface EchoServer {
-  readonly library: 'ours' | 'ws';
+  /**
+   * `raw` is a TCP server that sends back what it gets, after an answer that looks like a handshake; `bare` does so on a
+   * socket that Node's http server gave it at 'upgrade'. Neither knows a frame.
+   */
+  readonly library: Library | 'raw' | 'bare';
   readonly compression: false | EchoCompression;
+  /** How our application reads. Default: `receive`. */
+  readonly way?: 'receive' | 'loop' | undefined;
+  /** Whether the application makes a string of each message, and sends that. */
+  readonly text?: boolean | undefined;
+  /** The largest message in bytes, where the default of ours is not enough. */
+  readonly limit?: number | undefined;
 }
 
 /** Both sides compress everything, however small. All else is left at each library's defaults. */
@@ -17,32 +32,60 @@ interface EchoCompression {
 }
 
 /** Starts it on a free port, which it gives. */
-export function listen({ library, compression }: EchoServer): Promise<number> {
-  return library === 'ours' ? listenOurs(compression) : listenWs(compression);
+export function listen(echo: EchoServer): Promise<number> {
+  switch (echo.library) {
+    case 'ours':
+      return listenOurs(echo);
+    case 'ws':
+      return listenWs(echo);
+    case 'raw':
+      return listenRaw();
+    case 'bare':
+      return listenBare();
+  }
 }
 
-async function listenOurs(compression: false | EchoCompression): Promise<number> {
+async function listenOurs({ compression, way, text, limit }: EchoServer): Promise<number> {
+  const echo = way === 'loop' ? (text ? loopText : loop) : text ? receiveText : receive;
   const { url } = await serve(
     {
       host: '127.0.0.1',
       compression: compression === false ? false : { ...compression, threshold: 0 },
+      ...(limit !== undefined && { readLimit: limit }),
     },
     (conn) => {
       // However the connection ends: the load tells.
-      conn.receive((message) => conn.send(message)).catch(() => {});
+      echo(conn).catch(() => {});
     },
   );
   return Number(new URL(url).port);
 }
 
-function listenWs(compression: false | EchoCompression): Promise<number> {
+async function receive(conn: Conn): Promise<void> {
+  await conn.receive((message) => conn.send(message));
+}
+
+async function receiveText(conn: Conn): Promise<void> {
+  await conn.receive((message) => conn.send(message.text()));
+}
+
+async function loop(conn: Conn): Promise<void> {
+  for await (const message of conn) await conn.send(message.data);
+}
+
+async function loopText(conn: Conn): Promise<void> {
+  for await (const message of conn) await conn.send(message.text());
+}
+
+function listenWs({ compression, text }: EchoServer): Promise<number> {
   const server = new WebSocketServer({
     port: 0,
     host: '127.0.0.1',
     perMessageDeflate: compression === false ? false : wsCompression(compression),
   });
   server.on('connection', (socket) => {
-    socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
+    if (text) socket.on('message', (data: Buffer) => socket.send(data.toString()));
+    else socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
     socket.on('error', () => {});
   });
   return new Promise((resolve, reject) => {
@@ -59,4 +102,52 @@ function wsCompression({ mode, level, clientMaxWindowBits }: EchoCompression): o
     ...(alone && { serverNoContextTakeover: true, clientNoContextTakeover: true }),
     ...(clientMaxWindowBits !== undefined && { clientMaxWindowBits }),
   };
+}
+
+function listenRaw(): Promise<number> {
+  const server = createServer({ noDelay: true }, (socket) => {
+    socket.on('error', () => {});
+    // The request comes in one piece on this machine, and alone: the load waits for the answer.
+    socket.once('data', (request) => {
+      socket.write(answerTo(/^sec-websocket-key: *(.*)$/im.exec(String(request))?.[1] ?? ''));
+      echoBytes(socket);
+    });
+  });
+  return listening(server);
+}
+
+function listenBare(): Promise<number> {
+  const server = createHttpServer();
+  server.on('upgrade', ({ headers }, socket: Socket) => {
+    socket.setTimeout(0);
+    socket.setNoDelay(true);
+    socket.on('error', () => {});
+    socket.write(answerTo(headers['sec-websocket-key'] ?? ''));
+    echoBytes(socket);
+  });
+  return listening(server);
+}
+
+function echoBytes(socket: Socket): void {
+  socket.on('data', (chunk) => socket.write(chunk));
+}
+
+/** RFC 6455, section 4.2.2. */
+export function answerTo(key: string): string {
+  const accept = createHash('sha1').update(`${key.trim()}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`);
+  return [
+    'HTTP/1.1 101 Switching Protocols',
+    'Upgrade: websocket',
+    'Connection: Upgrade',
+    `Sec-WebSocket-Accept: ${accept.digest('base64')}`,
+    '\r\n',
+  ].join('\r\n');
+}
+
+/** Listens on a free port of this machine, which it gives. */
+export function listening(server: Server): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
+  });
 }

@@ -3,6 +3,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { bytesName, number, table } from '../report/table.ts';
+import { codecCharts } from './codec-charts.ts';
 import type { Row, WorkerResult } from './codec-worker.ts';
 import type { Report, Scenario, Values } from './scenario.ts';
 
@@ -21,11 +22,12 @@ Sender of ws, with and without bufferutil; unmasking next to memcpy`;
 
 const HELP = `ws-bench codec: ${SUMMARY}
 
-usage: ws-bench codec [--quick] [--json [FILE]]
+usage: ws-bench codec [--quick] [--json [FILE]] [--html FILE]
 
 options
   --quick        a tenth of the batches: a first look, not figures to quote
   --json [FILE]  print one JSON document instead of tables, or write it to a file besides
+  --html FILE    write a page with charts
 `;
 
 /** `ws-bench codec`: three processes in turn, then the tables. */
@@ -42,7 +44,11 @@ async function measure(values: Values): Promise<Report> {
       {},
     ),
   };
-  return { document: { node: process.version, ...figures }, text: tables(figures) };
+  return {
+    document: { node: process.version, ...figures },
+    text: tables(figures),
+    charts: codecCharts(figures.timed, figures.plain),
+  };
 }
 
 async function worker(

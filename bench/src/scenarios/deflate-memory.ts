@@ -1,12 +1,15 @@
 import type { Child } from '../harness/child.ts';
 import type { Cores } from '../harness/cores.ts';
 import type { CorpusPlan } from '../load/corpus.ts';
+import type { EchoPlan } from '../load/echo-corpus.ts';
 import type { LoadAnswers } from '../load/load-worker.ts';
-import type { EchoServer } from '../rivals/echo-servers.ts';
+import type { EchoServer, Library } from '../rivals/echo-servers.ts';
 import { OFFERS, startServer } from './deflate-speed.ts';
 
 const RUN_PATIENCE = 3_600_000;
 const SIZE = 1024;
+/** What a socket that knows no frames is sent. */
+const RAW: EchoPlan = { content: 'ascii', size: SIZE, count: 256, fragments: 1, raw: true };
 /** Bring a server's code and engines into memory before anything counts. */
 const WARM_CONNECTIONS = 16;
 const WARM_MESSAGES = 1000;
@@ -19,9 +22,10 @@ const FLAGS: readonly string[] = ['--expose-gc', '--max-semi-space-size=1'];
 /** What a connection's memory is spent on. */
 export type MemoryMode = 'uncompressed' | 'shared' | 'takeover 4 KiB' | 'takeover 32 KiB';
 
-interface MemorySubject {
+/** What is measured, and with which compression. */
+export interface MemorySubject {
   readonly mode: MemoryMode;
-  readonly library: EchoServer['library'];
+  readonly library: Library | 'bare';
 }
 
 /** Bytes of resident memory that the server grew by for each connection. */
@@ -49,7 +53,7 @@ export const MEMORY_SUBJECTS: readonly MemorySubject[] = [
 
 interface Mode {
   readonly offer: string;
-  readonly corpus: CorpusPlan;
+  readonly corpus: CorpusPlan | EchoPlan;
   readonly compression: EchoServer['compression'];
 }
 
@@ -60,7 +64,11 @@ function modeOf({ mode, library }: MemorySubject): Mode {
   const level = library === 'ours' ? 1 : 6;
   switch (mode) {
     case 'uncompressed':
-      return { offer: '', corpus: { ...corpus, context: 'none' }, compression: false };
+      return {
+        offer: '',
+        corpus: library === 'bare' ? RAW : { ...corpus, context: 'none' },
+        compression: false,
+      };
     case 'shared':
       return {
         offer: OFFERS.shared,
@@ -87,12 +95,17 @@ function modeOf({ mode, library }: MemorySubject): Mode {
   }
 }
 
-/** Measures one subject in a fresh process. */
+/**
+ * Measures one subject in a fresh process.
+ *
+ * @param others - So many connections are there before, after one echo each. They take what the process had to spare.
+ */
 export async function measureMemory(
   load: Child<LoadAnswers>,
   cores: Cores,
   subject: MemorySubject,
   connections: number,
+  others = 0,
 ): Promise<MemoryResult> {
   const { offer, corpus, compression } = modeOf(subject);
   const server = startServer(cores, subject, FLAGS);
@@ -107,13 +120,12 @@ export async function measureMemory(
     const warm = await load.ask('open', { port, connections: WARM_CONNECTIONS, offer, corpus });
     await echo(warm.group, WARM_MESSAGES);
     await load.ask('close', warm.group);
+    const openGroup = (count: number): Promise<{ group: number; agreed: string }> =>
+      load.ask('open', { port, connections: count, offer, corpus }, RUN_PATIENCE);
+    const standing = await openGroup(others);
+    await echo(standing.group, 1);
     const before = await rss();
-
-    const { group, agreed } = await load.ask(
-      'open',
-      { port, connections, offer, corpus },
-      RUN_PATIENCE,
-    );
+    const { group, agreed } = await openGroup(connections);
     const perConnection = async (): Promise<number> => ((await rss()) - before) / connections;
     const open = await perConnection();
     await echo(group, 1);
@@ -121,6 +133,7 @@ export async function measureMemory(
     await echo(group, 40);
     const afterMany = await perConnection();
     await load.ask('close', group);
+    await load.ask('close', standing.group);
     return { ...subject, agreed, open, afterOne, afterMany };
   } finally {
     await server.end();

@@ -1,3 +1,4 @@
+import type { BarChart } from '../report/chart.ts';
 import { bytesName, number, table } from '../report/table.ts';
 import { ratios, type Spread, spreadOf } from '../statistics.ts';
 import type { MemoryMode, MemoryResult } from './deflate-memory.ts';
@@ -133,6 +134,43 @@ function of(
   const runs = results.filter((run) => run.mode === mode && run.library === library);
   const middle = (stage: keyof Stages): number => spreadOf(runs.map((run) => run[stage])).median;
   return { open: middle('open'), afterOne: middle('afterOne'), afterMany: middle('afterMany') };
+}
+
+/** The gain in speed by kind of traffic, and the memory of an idle connection. */
+export function deflateCharts(
+  speed: readonly CellResult[],
+  memory: readonly MemoryResult[],
+): BarChart[] {
+  const lines = speed.flatMap(comparisonsOf);
+  const modes = [...new Set(memory.map(({ mode }) => mode))];
+  const charts: BarChart[] = [
+    {
+      kind: 'bars',
+      title: 'Compressed echo, messages per CPU second',
+      unit: 'times as many as ws',
+      note: 'Median of the rounds, with the least and the most of them; levels are ours : that of ws.',
+      labels: lines.map(lineName),
+      series: [{ name: 'ours', values: lines.map(({ ours, ws }) => gain(ours, ws)) }],
+      line: { name: 'ws', value: 1 },
+    },
+    {
+      kind: 'bars',
+      title: 'Memory of an idle connection',
+      unit: 'KiB',
+      note: 'Resident memory that the server grew by, after 41 echoes of 1 KiB.',
+      labels: modes,
+      series: (['ours', 'ws'] as const).map((library) => ({
+        name: library,
+        values: modes.map((mode) => of(memory, mode, library).afterMany / 1024),
+      })),
+    },
+  ];
+  return charts.filter(({ labels }) => labels.length > 0);
+}
+
+function lineName({ result, ours, ws }: Comparison): string {
+  const { size, depth, mode } = result;
+  return `${bytesName(size)} x ${depth}, ${mode}, ${ours.level} : ${ws.level}`;
 }
 
 function kib({ open, afterOne, afterMany }: Stages): string[] {

@@ -2,7 +2,7 @@ import { Child } from '../harness/child.ts';
 import type { Cores } from '../harness/cores.ts';
 import type { CorpusPlan } from '../load/corpus.ts';
 import type { LoadAnswers } from '../load/load-worker.ts';
-import type { EchoServer } from '../rivals/echo-servers.ts';
+import type { EchoServer, Library } from '../rivals/echo-servers.ts';
 import type { EchoAnswers } from '../rivals/echo-worker.ts';
 import { turns } from '../statistics.ts';
 
@@ -31,7 +31,7 @@ export interface SpeedPlan {
 
 /** What stands in the table, and at which level it compresses. */
 export interface Subject {
-  readonly library: EchoServer['library'];
+  readonly library: Library;
   readonly level: number;
 }
 
@@ -151,7 +151,7 @@ async function oneWindow(
 /** Starts the process of an echo server; it listens when it is asked to. ws goes without bufferutil, as it is installed. */
 export function startServer(
   cores: Cores,
-  { library }: { readonly library: EchoServer['library'] },
+  { library }: Pick<EchoServer, 'library'>,
   flags: readonly string[],
 ): Child<EchoAnswers> {
   const env: Record<string, string> = library === 'ws' ? { WS_NO_BUFFER_UTIL: '1' } : {};

@@ -3,9 +3,10 @@ import { availableParallelism, cpus } from 'node:os';
 import { Child } from '../harness/child.ts';
 import { type Cores, chooseCores } from '../harness/cores.ts';
 import type { LoadAnswers } from '../load/load-worker.ts';
+import { wholeNumber } from '../option-values.ts';
 import { Progress } from '../report/progress.ts';
 import { MEMORY_SUBJECTS, type MemoryResult, measureMemory } from './deflate-memory.ts';
-import { LINES, memoryTable, speedTable } from './deflate-report.ts';
+import { deflateCharts, LINES, memoryTable, speedTable } from './deflate-report.ts';
 import {
   type Cell,
   type CellResult,
@@ -21,7 +22,7 @@ on the wire, memory of an idle connection`;
 
 const HELP = `ws-bench deflate: ${SUMMARY}
 
-usage: ws-bench deflate [--quick] [--connections N] [--only CELL] [--pin] [--profile DIR] [--json [FILE]]
+usage: ws-bench deflate [--quick] [--connections N] [--only CELL] [--pin] [--profile DIR] [--json [FILE]] [--html FILE]
 
 A server of ours and one of ws, each in its own process, echo JSON-like text to a load process over
 bare sockets. Both agree to the same parameters and compress every message, however small. They take
@@ -50,6 +51,7 @@ options
   --profile DIR    leave a CPU profile of each of our servers there; slows us down
   --quick          short windows, 3 rounds, 400 connections: a first look, not figures to quote
   --json [FILE]    print one JSON document instead of tables, or write it to a file besides
+  --html FILE      write a page with charts
 `;
 
 const SIZES: readonly number[] = [...new Set(LINES.map(({ size }) => size))];
@@ -69,7 +71,7 @@ export const deflate: Scenario = {
 
 async function run(values: Values): Promise<Report> {
   const quick = values['quick'] === true;
-  const connections = count('connections', values['connections'], quick ? 400 : 1000);
+  const connections = wholeNumber(values, 'connections', quick ? 400 : 1000);
   const only = String(values['only']);
   const cells = allCells().filter((cell) => cellName(cell).includes(only));
   const withMemory = 'memory'.includes(only);
@@ -113,6 +115,7 @@ async function run(values: Values): Promise<Report> {
       ...(speed.length === 0 ? [] : [speedText(speed, plan)]),
       ...(memory.length === 0 ? [] : [memoryText(memory, connections)]),
     ].join('\n'),
+    charts: deflateCharts(speed, memory),
   };
 }
 
@@ -161,13 +164,6 @@ function subjectsOf({ size }: Cell): Subject[] {
 
 function names(): string {
   return [...allCells().map(cellName), 'memory'].join(', ');
-}
-
-function count(name: string, given: string | boolean | undefined, fallback: number): number {
-  if (given === undefined) return fallback;
-  const value = Number(given);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new RangeError(`--${name}: expected a whole number from 1 on, got ${given}`);
 }
 
 function wsVersion(): string {

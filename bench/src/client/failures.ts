@@ -1,0 +1,58 @@
+import {
+  BadHandshakeError,
+  CloseError,
+  ReadLimitError,
+  TimeoutError,
+  TransportError,
+  WebSocketError,
+} from '@ws/node-client';
+
+/** What went wrong with a connection, in few kinds that can be counted. */
+export interface Trouble {
+  readonly kind: string;
+  readonly example: string;
+}
+
+/** Why there is no connection. */
+export function dialTrouble(error: unknown): Trouble {
+  return { kind: dialKind(error), example: messageOf(error) };
+}
+
+function dialKind(error: unknown): string {
+  if (error instanceof BadHandshakeError) {
+    if (error.status === 0) return 'handshake: no HTTP';
+    return error.status === 101 ? 'handshake: wrong answer' : `handshake: status ${error.status}`;
+  }
+  if (error instanceof TimeoutError) return 'connect: timeout';
+  return `connect: ${systemCode(error) ?? 'failed'}`;
+}
+
+/** Why a connection ended that was to go on. */
+export function endTrouble(error: unknown): Trouble {
+  return { kind: endKind(error), example: messageOf(error) };
+}
+
+function endKind(error: unknown): string {
+  if (error instanceof CloseError) return `close: ${error.closeCode}`;
+  if (error instanceof ReadLimitError) return 'message too long';
+  if (error instanceof TransportError) return `connection: ${systemCode(error) ?? 'broken'}`;
+  if (error instanceof WebSocketError) return `protocol: ${error.code}`;
+  return 'connection: failed';
+}
+
+/** `ECONNRESET` and its like, however deep it lies. */
+function systemCode(error: unknown): string | undefined {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if (at instanceof AggregateError && at.errors.length > 0) return systemCode(at.errors[0]);
+    const code: unknown = (at as NodeJS.ErrnoException).code;
+    if (typeof code === 'string' && !code.startsWith('WS_ERR_')) return code;
+  }
+  return undefined;
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { cause } = error;
+  const why = cause instanceof Error && !error.message.includes(cause.message) ? cause.message : '';
+  return why === '' ? error.message : `${error.message}: ${why}`;
+}

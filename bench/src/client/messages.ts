@@ -1,0 +1,72 @@
+import { generator, jsonLike } from '../load/corpus.ts';
+
+/** The digits of a message's number come first, the least one in front, so that short messages differ as well. */
+const DIGITS = 8;
+const BASE = 36;
+/** From how many places of the corpus the rest of a message is taken. */
+const PLACES = 4096;
+
+/** Messages that can be told apart by their number: made when they are sent, and made again to be compared. */
+export class Messages {
+  readonly text: boolean;
+  readonly size: number;
+  readonly #corpus: Buffer;
+  readonly #scratch: Uint8Array;
+  readonly #digits: number;
+
+  /**
+   * @param size - Bytes of each.
+   * @param text - Whether they are sent as text.
+   * @param compressible - Records as services send them, in place of random bytes. Text always is.
+   */
+  constructor(size: number, text: boolean, compressible: boolean) {
+    this.text = text;
+    this.size = size;
+    this.#digits = Math.min(DIGITS, size);
+    this.#scratch = new Uint8Array(size);
+    const length = size - this.#digits + PLACES;
+    this.#corpus = text || compressible ? Buffer.from(jsonLike(length)) : noise(length);
+  }
+
+  /** Message `n`. Borrowed: the next call overwrites it. */
+  make(n: number): Uint8Array {
+    const scratch = this.#scratch;
+    let rest = n;
+    for (let i = 0; i < this.#digits; i++) {
+      scratch[i] = digit(rest % BASE);
+      rest = Math.floor(rest / BASE);
+    }
+    const place = placeOf(n);
+    this.#corpus.copy(scratch, this.#digits, place, place + this.size - this.#digits);
+    return scratch;
+  }
+
+  /** Whether `bytes` are message `n`, every byte of it. */
+  is(n: number, bytes: Uint8Array): boolean {
+    if (bytes.length !== this.size) return false;
+    let rest = n;
+    for (let i = 0; i < this.#digits; i++) {
+      if (bytes[i] !== digit(rest % BASE)) return false;
+      rest = Math.floor(rest / BASE);
+    }
+    const place = placeOf(n);
+    const end = place + this.size - this.#digits;
+    return this.#corpus.compare(bytes, this.#digits, this.size, place, end) === 0;
+  }
+}
+
+function placeOf(n: number): number {
+  return (n * 61) % PLACES;
+}
+
+/** 0 to 9, then a to z. */
+function digit(value: number): number {
+  return value < 10 ? 0x30 + value : 0x57 + value;
+}
+
+function noise(length: number): Buffer {
+  const random = generator(3);
+  const bytes = Buffer.allocUnsafeSlow(length);
+  for (let i = 0; i < length; i++) bytes[i] = random();
+  return bytes;
+}

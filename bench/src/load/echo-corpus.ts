@@ -1,0 +1,118 @@
+import { generator, maskedFrame } from './corpus.ts';
+
+const CONTINUATION = 0x00;
+const TEXT = 0x01;
+const BINARY = 0x02;
+const FIN = 0x80;
+
+/** Messages of one size, and what a server answers to them. */
+export interface EchoPlan {
+  readonly content: 'binary' | 'ascii' | 'mixed';
+  /** Bytes of each message. */
+  readonly size: number;
+  readonly count: number;
+  /** How many frames a message is sent in. */
+  readonly fragments: number;
+  /** The server is no WebSocket server: what comes back is what was sent, frame header and mask and all. */
+  readonly raw: boolean;
+}
+
+/** The frames to send, and to get. */
+export interface EchoCorpus {
+  readonly count: number;
+  readonly frames: Buffer;
+  /** Where message `i` begins in `frames`; one more for the end. */
+  readonly offsets: Uint32Array;
+  /** All replies, one after the other. */
+  readonly replies: Buffer;
+  /** Bytes of each reply. */
+  readonly replySize: number;
+}
+
+/** Makes it; the same in each process. */
+export function makeEchoCorpus(plan: EchoPlan): EchoCorpus {
+  const opcode = plan.content === 'binary' ? BINARY : TEXT;
+  const keys = generator(11);
+  const frames: Buffer[] = [];
+  const replies: Buffer[] = [];
+  const offsets = new Uint32Array(plan.count + 1);
+  for (const [i, payload] of makePayloads(plan).entries()) {
+    const sent = fragments(payload, opcode, plan.fragments, keys);
+    frames.push(sent);
+    replies.push(plan.raw ? sent : serverFrame(FIN | opcode, payload));
+    offsets[i + 1] = offsets[i]! + sent.length;
+  }
+  return {
+    count: plan.count,
+    frames: Buffer.concat(frames),
+    offsets,
+    replies: Buffer.concat(replies),
+    replySize: replies[0]!.length,
+  };
+}
+
+/** Payloads that all differ. Text is valid UTF-8 of exactly that many bytes. */
+export function makePayloads({
+  content,
+  size,
+  count,
+}: Pick<EchoPlan, 'content' | 'size' | 'count'>): Buffer[] {
+  const random = generator(3);
+  return Array.from({ length: count }, () => makePayload(content, size, random));
+}
+
+function makePayload(content: EchoPlan['content'], size: number, random: () => number): Buffer {
+  const payload = Buffer.alloc(size);
+  if (content !== 'mixed') {
+    for (let at = 0; at < size; at++) {
+      const value = random() >>> 16;
+      payload[at] = content === 'binary' ? value : 0x20 + (value % 95);
+    }
+    return payload;
+  }
+  let at = 0;
+  while (at < size) {
+    const character = String.fromCodePoint(codePoint(random));
+    const length = Buffer.byteLength(character);
+    // What no longer fits is filled with ASCII.
+    at += payload.write(at + length > size ? '.' : character, at);
+  }
+  return payload;
+}
+
+/** Latin, Greek and Cyrillic, Han, emoji: one to four bytes, all about as frequent. */
+function codePoint(random: () => number): number {
+  const value = random() >>> 8;
+  const among = (first: number, count: number): number => first + ((value >> 2) % count);
+  switch (value & 3) {
+    case 0:
+      return among(0x61, 26);
+    case 1:
+      return among(0x391, 0xc0);
+    case 2:
+      return among(0x4e00, 0x5000);
+    default:
+      return among(0x1f600, 0x50);
+  }
+}
+
+function fragments(payload: Buffer, opcode: number, count: number, keys: () => number): Buffer {
+  const step = Math.ceil(payload.length / count);
+  const frames: Buffer[] = [];
+  for (let i = 0; i < count; i++) {
+    const first = (i === 0 ? opcode : CONTINUATION) | (i === count - 1 ? FIN : 0);
+    frames.push(maskedFrame(first, payload.subarray(i * step, (i + 1) * step), keys()));
+  }
+  return Buffer.concat(frames);
+}
+
+/** A server's frame: FIN and opcode in `first`, not masked (RFC 6455, section 5.1). */
+export function serverFrame(first: number, payload: Uint8Array): Buffer {
+  const masked = maskedFrame(first, payload, 0);
+  const header = masked.length - payload.length - 4;
+  const frame = Buffer.allocUnsafeSlow(header + payload.length);
+  masked.copy(frame, 0, 0, header);
+  frame[1]! &= 0x7f;
+  frame.set(payload, header);
+  return frame;
+}

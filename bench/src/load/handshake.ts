@@ -1,0 +1,72 @@
+import { connect, type Socket } from 'node:net';
+
+const HEAD_END = '\r\n\r\n';
+const TIMEOUT = 20_000;
+/** The key of RFC 6455, section 1.3: nobody is protected from anything here. */
+const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
+
+/** A bare socket after the handshake. */
+export interface Upgraded {
+  readonly socket: Socket;
+  /** The extensions that the server agreed to. */
+  readonly agreed: string;
+}
+
+/**
+ * Connects to a server on this machine and asks it for WebSocket.
+ *
+ * @param offer - `Sec-WebSocket-Extensions`; empty for none.
+ */
+export async function openSocket(port: number, offer: string): Promise<Upgraded> {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+  socket.write(
+    [
+      'GET / HTTP/1.1',
+      `Host: 127.0.0.1:${port}`,
+      'Upgrade: websocket',
+      'Connection: Upgrade',
+      'Sec-WebSocket-Version: 13',
+      `Sec-WebSocket-Key: ${KEY}`,
+      ...(offer === '' ? [] : [`Sec-WebSocket-Extensions: ${offer}`]),
+      HEAD_END.slice(2),
+    ].join('\r\n'),
+  );
+  const head = await readHead(socket);
+  return { socket, agreed: extensionsOf(head) };
+}
+
+function readHead(socket: Socket): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let head = '';
+    const settle = (error?: Error): void => {
+      socket.removeListener('data', onData);
+      socket.removeListener('error', settle);
+      socket.removeListener('close', onClose);
+      clearTimeout(timer);
+      if (error === undefined) {
+        resolve(head);
+        return;
+      }
+      socket.destroy();
+      reject(error);
+    };
+    const timer = setTimeout(() => settle(new Error('the handshake takes too long')), TIMEOUT);
+    const onClose = (): void => settle(new Error('the server ended the handshake'));
+    // Servers that wait for messages send nothing behind their answer.
+    const onData = (chunk: Buffer): void => {
+      head += chunk.toString('latin1');
+      if (!head.endsWith(HEAD_END)) return;
+      settle(head.startsWith('HTTP/1.1 101 ') ? undefined : new Error(head.split('\r\n', 1)[0]));
+    };
+    socket.on('data', onData);
+    socket.on('error', settle);
+    socket.on('close', onClose);
+  });
+}
+
+/** The extensions of an answer in one spelling: parameters sorted. */
+export function extensionsOf(head: string): string {
+  const line = /^sec-websocket-extensions:(.*)$/im.exec(head)?.[1] ?? '';
+  const [name = '', ...parameters] = line.split(';').map((part) => part.trim());
+  return [name, ...parameters.toSorted()].join('; ');
+}

@@ -1,0 +1,81 @@
+import { createRequire } from 'node:module';
+import { arch, availableParallelism, cpus, platform, release, totalmem } from 'node:os';
+
+/** Where, when and how a report was made: without it no figure says anything. */
+export interface Head {
+  readonly scenario: string;
+  readonly command: string;
+  /** ISO 8601, in UTC. */
+  readonly date: string;
+  readonly machine: {
+    readonly cpu: string;
+    readonly cores: number;
+    /** Bytes. */
+    readonly memory: number;
+    readonly system: string;
+  };
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/**
+ * The head of a report that is made now, on this machine.
+ *
+ * @param args - What stood on the command line. Values of headers are left out: they may be secrets.
+ */
+export function headOf(scenario: string, args: readonly string[]): Head {
+  const require = createRequire(import.meta.url);
+  const version = (name: string): string =>
+    (require(`${name}/package.json`) as { version: string }).version;
+  return {
+    scenario,
+    command: ['ws-bench', ...args.map((arg, i) => shown(arg, args[i - 1]))].join(' '),
+    date: new Date().toISOString(),
+    machine: {
+      cpu: cpus()[0]?.model ?? 'unknown',
+      cores: availableParallelism(),
+      memory: totalmem(),
+      system: `${platform()} ${release()} ${arch()}`,
+    },
+    versions: {
+      node: process.versions.node,
+      ours: version('@ws/conn'),
+      ws: version('ws'),
+      bufferutil: version('bufferutil'),
+    },
+  };
+}
+
+/** The head, with what a scenario knows of versions besides: other runtimes, where they are installed. */
+export function withVersions(
+  head: Head,
+  more: Readonly<Record<string, string | undefined>> = {},
+): Head {
+  const versions: Record<string, string> = { ...head.versions };
+  for (const [name, version] of Object.entries(more)) {
+    if (version !== undefined) versions[name] = version;
+  }
+  return { ...head, versions };
+}
+
+function shown(arg: string, before: string | undefined): string {
+  if (before === '--header') return quoted(arg.replace(/:.*$/s, ': ***'));
+  return quoted(arg.replace(/^(--header=[^:]*:).*$/s, '$1 ***'));
+}
+
+/** As a shell takes it. */
+function quoted(arg: string): string {
+  return /^[\w./:=@%+,-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`;
+}
+
+/** One line: the machine. */
+export function machineLine({ machine }: Pick<Head, 'machine'>): string {
+  const { cores, cpu, memory, system } = machine;
+  return `${cores} x ${cpu}, ${Math.round(memory / 2 ** 30)} GiB, ${system}`;
+}
+
+/** One line: the versions. */
+export function versionLine({ versions }: Pick<Head, 'versions'>): string {
+  return Object.entries(versions)
+    .map(([name, version]) => `${name} ${version}`)
+    .join(', ');
+}

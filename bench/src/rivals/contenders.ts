@@ -1,0 +1,108 @@
+import { Child } from '../harness/child.ts';
+import type { Cores } from '../harness/cores.ts';
+import { type Runtime, RuntimeServer } from '../harness/runtime.ts';
+import type { EchoServer } from './echo-servers.ts';
+import type { EchoAnswers } from './echo-worker.ts';
+
+/** Who echoes: we by `receive` and by `for await`, the others by their usual way. */
+export type ContenderName = 'receive' | 'loop' | 'ws' | 'ws+bufferutil' | 'raw' | 'bun' | 'deno';
+
+/** In the order of the tables. */
+export const CONTENDERS: readonly ContenderName[] = [
+  'receive',
+  'loop',
+  'ws',
+  'ws+bufferutil',
+  'raw',
+  'bun',
+  'deno',
+];
+
+/** Where the servers run, and what is there to run them. */
+export interface Ground {
+  readonly cores: Cores;
+  readonly bun: Runtime | undefined;
+  readonly deno: Runtime | undefined;
+  /** Where to put CPU profiles of our servers. */
+  readonly profile: string | undefined;
+}
+
+/** An echo server in a process of its own. */
+export interface Contender {
+  readonly port: number;
+  /** Microseconds of CPU that the process has taken, all of its threads together. */
+  cpu(): Promise<number>;
+  /** Bytes on its heap, where nothing is collected but when this is asked for; needs {@link HEAP_FLAGS}. */
+  heap(collect: boolean): Promise<number>;
+  end(): Promise<void>;
+}
+
+/** What an application does with a message, and how large the largest is. */
+export type Task = Pick<EchoServer, 'text' | 'limit'>;
+
+/** A young generation that nothing is collected from. */
+export const HEAP_FLAGS: readonly string[] = [
+  '--expose-gc',
+  '--min-semi-space-size=512',
+  '--max-semi-space-size=512',
+];
+
+/** Whether it can run on this machine. */
+export function isInstalled(name: ContenderName, { bun, deno }: Ground): boolean {
+  return name === 'bun' ? bun !== undefined : name === 'deno' ? deno !== undefined : true;
+}
+
+/**
+ * Starts one on the server's core.
+ *
+ * @param label - Names its CPU profile, where profiles are asked for.
+ */
+export async function startContender(
+  name: ContenderName,
+  task: Task,
+  { cores, bun, deno, profile }: Ground,
+  label: string,
+  flags: readonly string[] = [],
+): Promise<Contender> {
+  if (name === 'bun') return runtime(bun!, ['run'], cores);
+  if (name === 'deno') return runtime(deno!, ['run', '-A', '--no-config'], cores);
+  const ours = name === 'receive' || name === 'loop';
+  const profiled = ours ? [...flags, ...profileFlags(profile, `${label} ${name}`)] : flags;
+  const child = new Child<EchoAnswers>('./echo-worker.js', profiled, cores.server, {
+    WS_NO_BUFFER_UTIL: name === 'ws+bufferutil' ? '' : '1',
+  });
+  try {
+    const port = await child.ask('listen', {
+      library: ours ? 'ours' : name === 'raw' ? 'raw' : 'ws',
+      compression: false,
+      ...(ours && { way: name }),
+      ...task,
+    });
+    return {
+      port,
+      cpu: () => child.ask('cpu', undefined),
+      heap: (collect) => child.ask('heap', collect),
+      end: () => child.end(),
+    };
+  } catch (error) {
+    await child.end();
+    throw error;
+  }
+}
+
+async function runtime(found: Runtime, args: readonly string[], cores: Cores): Promise<Contender> {
+  const server = await RuntimeServer.start(found, args, cores.server);
+  return {
+    port: server.port,
+    cpu: () => server.cpu(),
+    heap: () => Promise.reject(new Error('nobody knows the heap of another runtime')),
+    end: () => server.end(),
+  };
+}
+
+/** For node: leaves a CPU profile when it ends. */
+export function profileFlags(profile: string | undefined, label: string): string[] {
+  if (profile === undefined) return [];
+  const name = `${label.replaceAll(/[^\w.]+/g, '-')}.cpuprofile`;
+  return ['--cpu-prof', `--cpu-prof-dir=${profile}`, `--cpu-prof-name=${name}`];
+}

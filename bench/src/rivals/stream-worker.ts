@@ -1,0 +1,190 @@
+// One end of a long message, in a process of its own: answers what `StreamAnswers` says.
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { Dialer } from '@ws/node-client';
+import { BinaryMessage, type Conn, serve } from '@ws/node-server';
+import { createWebSocketStream, WebSocket, WebSocketServer } from 'ws';
+import { answer } from '../harness/child.ts';
+import { makePayloads } from '../load/echo-corpus.ts';
+import { listening } from './echo-servers.ts';
+
+const CHUNK = 64 * 1024;
+const RING = 1024 * 1024;
+/** How often the memory is looked at, in ms. */
+const LOOK = 20;
+
+/** Who streams: we in frames of the default size and in frames of 64 KiB, ws by its stream, TCP as it is. */
+export type StreamName = 'ours' | 'ours, 64 KiB frames' | 'ws' | 'raw';
+
+interface Listening {
+  readonly name: StreamName;
+  readonly bytes: number;
+}
+
+interface Writing extends Listening {
+  readonly port: number;
+}
+
+/** What it took one end. */
+export interface Took {
+  /** In microseconds, all threads of the process together. */
+  readonly cpu: number;
+  /** How far the resident memory was above where it began, at most, in bytes. */
+  readonly growth: number;
+}
+
+/** What the process answers. */
+export type StreamAnswers = {
+  /** Waits for one message of so many bytes; gives the port. */
+  listen: (listening: Listening) => Promise<number>;
+  /** Resolves when all has come and every byte was as it should be. */
+  read: (nothing?: undefined) => Promise<Took>;
+  /** Writes the message. */
+  write: (writing: Writing) => Promise<Took>;
+};
+
+/** The bytes of the stream, without end. */
+const [ring] = makePayloads({ content: 'binary', size: RING, count: 1 }) as [Buffer];
+
+/** Counts and compares what comes. */
+class Verifier {
+  readonly #bytes: number;
+  #at = 0;
+  #resolve: () => void = () => {};
+  #reject: (error: Error) => void = () => {};
+  readonly done = new Promise<void>((resolve, reject) => {
+    this.#resolve = resolve;
+    this.#reject = reject;
+  });
+
+  constructor(bytes: number) {
+    this.#bytes = bytes;
+  }
+
+  take(chunk: Buffer): void {
+    let from = 0;
+    while (from < chunk.length) {
+      const at = this.#at % RING;
+      const length = Math.min(chunk.length - from, RING - at);
+      if (chunk.compare(ring, at, at + length, from, from + length) !== 0) {
+        this.#reject(new Error(`the stream differs after ${this.#at} bytes`));
+        return;
+      }
+      from += length;
+      this.#at += length;
+    }
+    if (this.#at === this.#bytes) this.#resolve();
+    else if (this.#at > this.#bytes) this.#reject(new Error('more came than was sent'));
+  }
+}
+
+let reading: (() => Promise<Took>) | undefined;
+
+async function listen({ name, bytes }: Listening): Promise<number> {
+  const verifier = new Verifier(bytes);
+  const port = await (name === 'raw'
+    ? listenRaw(verifier)
+    : name === 'ws'
+      ? listenWs(verifier)
+      : listenOurs(verifier));
+  // From here on, so that what the connection needs is in it.
+  const watched = watch(() => verifier.done);
+  watched.catch(() => {});
+  reading = () => watched;
+  return port;
+}
+
+function read(): Promise<Took> {
+  if (reading === undefined) throw new Error('nothing to read');
+  return reading();
+}
+
+async function listenOurs(verifier: Verifier): Promise<number> {
+  const { url } = await serve({ host: '127.0.0.1', readLimit: false }, (conn) =>
+    readOurs(conn, verifier),
+  );
+  return Number(new URL(url).port);
+}
+
+async function readOurs(conn: Conn, verifier: Verifier): Promise<void> {
+  const reader = await conn.nextReader();
+  const into = Buffer.allocUnsafeSlow(CHUNK);
+  for (let n = await reader.read(into); n > 0; n = await reader.read(into)) {
+    verifier.take(into.subarray(0, n));
+  }
+}
+
+function listenWs(verifier: Verifier): Promise<number> {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false });
+  server.on('connection', (socket) => {
+    createWebSocketStream(socket)
+      .on('data', (chunk: Buffer) => verifier.take(chunk))
+      .on('error', () => {});
+  });
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.once('listening', () => resolve((server.address() as AddressInfo).port));
+  });
+}
+
+function listenRaw(verifier: Verifier): Promise<number> {
+  return listening(
+    createServer((socket) => {
+      socket.on('data', (chunk) => verifier.take(chunk)).on('error', () => {});
+    }),
+  );
+}
+
+function write({ name, port, bytes }: Writing): Promise<Took> {
+  return watch(() => {
+    if (name === 'raw') return writeStream(connect(port, '127.0.0.1'), bytes);
+    return name === 'ws' ? writeWs(port, bytes) : writeOurs(name, port, bytes);
+  });
+}
+
+async function writeOurs(name: StreamName, port: number, bytes: number): Promise<void> {
+  const dialer = new Dialer(name === 'ours' ? {} : { writeBufferSize: CHUNK });
+  const { conn } = await dialer.dial(`ws://127.0.0.1:${port}`);
+  const writer = await conn.nextWriter(BinaryMessage);
+  for (let at = 0; at < bytes; at += CHUNK) await writer.write(chunkAt(at, bytes));
+  await writer.close();
+}
+
+function writeWs(port: number, bytes: number): Promise<void> {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}`, { perMessageDeflate: false });
+  return writeStream(createWebSocketStream(socket), bytes);
+}
+
+async function writeStream(
+  stream: Socket | ReturnType<typeof createWebSocketStream>,
+  bytes: number,
+): Promise<void> {
+  for (let at = 0; at < bytes; at += CHUNK) {
+    if (!stream.write(chunkAt(at, bytes))) await once(stream, 'drain');
+  }
+}
+
+function chunkAt(at: number, bytes: number): Buffer {
+  const start = at % RING;
+  return ring.subarray(start, start + Math.min(CHUNK, bytes - at));
+}
+
+async function watch(work: () => Promise<void>): Promise<Took> {
+  const cpu = process.cpuUsage();
+  const rss = process.memoryUsage.rss();
+  let most = rss;
+  const look = (): void => {
+    most = Math.max(most, process.memoryUsage.rss());
+  };
+  const timer = setInterval(look, LOOK);
+  try {
+    await work();
+  } finally {
+    clearInterval(timer);
+  }
+  look();
+  const { user, system } = process.cpuUsage(cpu);
+  return { cpu: user + system, growth: most - rss };
+}
+
+answer({ listen, read, write } satisfies StreamAnswers);

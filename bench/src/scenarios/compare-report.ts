@@ -1,0 +1,168 @@
+import type { BarValue, Chart } from '../report/chart.ts';
+import { GOAL_HEAD, type Goal, goalCells, spreadCells } from '../report/goal.ts';
+import { number, table } from '../report/table.ts';
+import { CONTENDERS, type ContenderName } from '../rivals/contenders.ts';
+import { ratios, type Spread, spreadOf } from '../statistics.ts';
+import { type Cell, type Growth, HEAP_GOAL } from './compare-cells.ts';
+import type { ClientReadings } from './compare-client.ts';
+import type { Readings } from './compare-echo.ts';
+
+/** A cell, measured. */
+export interface CellResult {
+  readonly cell: Cell;
+  readonly readings: readonly Readings[];
+}
+
+/** A line of the table of goals. */
+export interface GoalLine {
+  readonly name: string;
+  /** Microseconds of CPU for a message. */
+  readonly us: number;
+  readonly ws: Spread;
+  readonly wsGoal: Goal;
+  readonly raw?: Spread | undefined;
+  readonly rawGoal?: Goal | undefined;
+}
+
+/** Messages per CPU second, as times those of another; undefined when either was not there. */
+function times(
+  readings: readonly Readings[],
+  name: ContenderName,
+  base: ContenderName,
+): Spread | undefined {
+  const of = (contender: ContenderName): readonly number[] | undefined =>
+    readings.find((one) => one.contender === contender)?.cpu;
+  const own = of(name);
+  const others = of(base);
+  return own && others && spreadOf(ratios(others, own));
+}
+
+/** The lines of the cells: one for each goal. */
+export function cellLines(results: readonly CellResult[]): GoalLine[] {
+  return results.flatMap(({ cell, readings }) =>
+    cell.goals.map((goal) => ({
+      name: `${cell.name}, ${goal.contender}`,
+      us: spreadOf(readings.find(({ contender }) => contender === goal.contender)!.cpu).median,
+      ws: times(readings, goal.contender, 'ws')!,
+      wsGoal: goal.ws,
+      raw: times(readings, goal.contender, 'raw'),
+      rawGoal: goal.raw,
+    })),
+  );
+}
+
+/** The line of the client. */
+export function clientLine(clients: readonly ClientReadings[]): GoalLine {
+  const of = (name: ClientReadings['name']): readonly number[] =>
+    clients.find((client) => client.name === name)!.cpu;
+  return {
+    name: 'our client, 64 x 16 x 16 B',
+    us: spreadOf(of('ours')).median,
+    ws: spreadOf(ratios(of('ws'), of('ours'))),
+    wsGoal: { must: 4, aim: 6 },
+  };
+}
+
+/** The table of goals. */
+export function goalTable(lines: readonly GoalLine[]): string {
+  return table(
+    ['workload', 'us', 'x ws', 'rounds', ...GOAL_HEAD, 'x raw', 'rounds', ...GOAL_HEAD],
+    lines.map(({ name, us, ws, wsGoal, raw, rawGoal }) => [
+      name,
+      number(us),
+      ...spreadCells(ws),
+      ...goalCells(ws.median, wsGoal, 'at least'),
+      ...(raw === undefined
+        ? ['', '', '', '', '', '']
+        : [...spreadCells(raw), ...goalCells(raw.median, rawGoal, 'at least')]),
+    ]),
+  );
+}
+
+/** Everybody: messages per CPU second, as times those of ws. */
+export function fieldTable(results: readonly CellResult[]): string {
+  return table(
+    ['x ws', ...CONTENDERS, 'load busy'],
+    results.map(({ cell, readings }) => [
+      cell.name,
+      ...CONTENDERS.map((name) => {
+        const spread = times(readings, name, 'ws');
+        return spread === undefined ? 'not installed' : number(spread.median);
+      }),
+      `${Math.round(100 * Math.max(...readings.flatMap(({ loadBusy }) => loadBusy)))} %`,
+    ]),
+  );
+}
+
+/** A group of bars for each cell, with everybody who was there. */
+export function fieldChart(results: readonly CellResult[]): Chart {
+  const there = new Set(
+    results.flatMap(({ readings }) => readings.map(({ contender }) => contender)),
+  );
+  return {
+    kind: 'bars',
+    title: 'Echo',
+    unit: 'times the messages of ws in a CPU second of the server',
+    note: 'More is better. Log scale. raw: TCP that sends back what it gets, no WebSocket.',
+    labels: results.map(({ cell }) => cell.name),
+    series: CONTENDERS.filter((name) => there.has(name)).map((name) => ({
+      name,
+      values: results.map(({ readings }): BarValue => times(readings, name, 'ws') ?? null),
+    })),
+    line: { name: 'ws', value: 1 },
+    scale: 'log',
+  };
+}
+
+/** Heap bytes for a message, a list for each contender and kind of traffic. */
+export interface HeapResult {
+  readonly name: string;
+  readonly bytes: Readonly<Record<'receive' | 'ws' | 'raw', readonly number[]>>;
+}
+
+/** Garbage of a message, next to that of Node's own socket path. */
+export function heapTable(results: readonly HeapResult[]): string {
+  return table(
+    ['heap bytes a message', 'receive', 'rounds', 'ws', 'raw', 'beyond raw', ...GOAL_HEAD],
+    results.map(({ name, bytes }) => {
+      const own = spreadOf(bytes.receive);
+      const raw = spreadOf(bytes.raw).median;
+      const beyond = own.median - raw;
+      return [
+        name,
+        ...spreadCells(own),
+        number(spreadOf(bytes.ws).median),
+        number(raw),
+        number(beyond),
+        ...goalCells(beyond, HEAP_GOAL, 'at most'),
+      ];
+    }),
+  );
+}
+
+/** Both scales of one contender. */
+export interface GrowthResult {
+  readonly growth: Growth;
+  readonly contender: ContenderName;
+  readonly small: Readings;
+  readonly large: Readings;
+}
+
+/** What a unit costs on the large scale, as times what it costs on the small one. */
+export function growthTable(results: readonly GrowthResult[]): string {
+  return table(
+    ['growth', 'us, small', 'us, large', 'x', 'rounds', ...GOAL_HEAD],
+    results.map(({ growth, contender, small, large }) => {
+      const cost = ({ cpu }: Readings, workload: Growth['small']): number[] =>
+        cpu.map((us) => us / growth.units(workload));
+      const more = spreadOf(ratios(cost(large, growth.large), cost(small, growth.small)));
+      return [
+        `${growth.name}, CPU for a ${growth.unit}: ${contender}`,
+        number(spreadOf(small.cpu).median),
+        number(spreadOf(large.cpu).median),
+        ...spreadCells(more),
+        ...goalCells(more.median, contender === 'receive' ? growth.goal : undefined, 'at most'),
+      ];
+    }),
+  );
+}

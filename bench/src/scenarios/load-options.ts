@@ -1,0 +1,76 @@
+import { availableParallelism } from 'node:os';
+import type { LoadPlan } from '../client/plan.ts';
+import { list, size, time, wholeNumber } from '../option-values.ts';
+import type { Scenario, Values } from './scenario.ts';
+
+const MIB = 1024 ** 2;
+const MOST_PAYLOAD = 256 * MIB;
+/** Bytes that may be in flight on a connection where only messages per second are given. */
+const IN_FLIGHT = 16 * MIB;
+const SCHEMES: readonly string[] = ['ws:', 'wss:', 'http:', 'https:', 'ws+unix:', 'wss+unix:'];
+
+/** The options of `ws-bench load`. */
+export const LOAD_OPTIONS: Scenario['options'] = {
+  connections: { type: 'string' },
+  payload: { type: 'string' },
+  depth: { type: 'string' },
+  rate: { type: 'string' },
+  duration: { type: 'string' },
+  timeout: { type: 'string' },
+  text: { type: 'boolean' },
+  binary: { type: 'boolean' },
+  compression: { type: 'boolean' },
+  insecure: { type: 'boolean' },
+  header: { type: 'string', multiple: true },
+  subprotocol: { type: 'string', multiple: true },
+  workers: { type: 'string' },
+};
+
+/** @throws TypeError or RangeError that names the option. */
+export function readPlan(values: Values): LoadPlan {
+  const { text = false, binary = false } = values;
+  if (text === true && binary === true) throw new TypeError('--text and --binary: choose one');
+  const payload = size(values, 'payload', 128, MOST_PAYLOAD);
+  const rate = values['rate'] === undefined ? undefined : wholeNumber(values, 'rate', 0);
+  const room = Math.min(1000, Math.max(1, Math.floor(IN_FLIGHT / Math.max(1, payload))));
+  return {
+    url: checkUrl(String(values['url'])),
+    connections: wholeNumber(values, 'connections', 50, { most: 100_000 }),
+    payload,
+    text: text === true,
+    depth: wholeNumber(values, 'depth', rate === undefined ? 1 : room, { most: 100_000 }),
+    rate,
+    durationMs: time(values, 'duration', 10_000),
+    timeoutMs: time(values, 'timeout', 10_000),
+    compression: values['compression'] === true,
+    insecure: values['insecure'] === true,
+    headers: list(values['header']).map(readHeader),
+    subprotocols: list(values['subprotocol']),
+  };
+}
+
+/** Half of the cores, since the server may be on this machine as well; one process for each connection at most. */
+export function readWorkers(values: Values, connections: number): number {
+  const half = Math.max(1, Math.floor(availableParallelism() / 2));
+  return Math.min(connections, wholeNumber(values, 'workers', half, { most: 256 }));
+}
+
+function checkUrl(text: string): string {
+  const wrong = (why: string): TypeError =>
+    new TypeError(`'${text}' is no WebSocket URL: ${why}; expected ws://host:port/ or wss://host/`);
+  if (!URL.canParse(text)) throw wrong('it cannot be read');
+  const { protocol, username, password } = new URL(text);
+  if (!SCHEMES.includes(protocol)) throw wrong(`${protocol}// is another protocol`);
+  if (username !== '' || password !== '') {
+    throw new TypeError(
+      "credentials do not belong into the URL; use --header 'Authorization: ...'",
+    );
+  }
+  return text;
+}
+
+function readHeader(given: string): readonly [string, string] {
+  const [, name, value] = /^([^:]+):\s*(.*)$/.exec(given) ?? [];
+  if (name !== undefined && value !== undefined) return [name.trim(), value];
+  throw new TypeError(`--header: expected 'Name: value', got '${given}'`);
+}

@@ -1,0 +1,97 @@
+import { Child } from '../harness/child.ts';
+import { chooseCores } from '../harness/cores.ts';
+import type { LoadAnswers } from '../load/load-worker.ts';
+import { wholeNumber } from '../option-values.ts';
+import { Progress } from '../report/progress.ts';
+import { openFilesLimit, settingLine, settingOf } from '../report/setting.ts';
+import { type MemoryResult, type MemorySubject, measureMemory } from './deflate-memory.ts';
+import { memoryChart, memoryTable } from './memory-report.ts';
+import type { Report, Scenario, Values } from './scenario.ts';
+
+/** Files that a process has open besides its connections, and some to spare. */
+const OTHER_FILES = 100;
+/** Connections that stand before those that are measured. */
+export const OTHERS = 1000;
+
+const SUMMARY = `resident memory of an idle connection, with and without compression, next to ws
+and to a bare upgraded socket`;
+
+const HELP = `ws-bench memory: ${SUMMARY}
+
+usage: ws-bench memory [--connections N] [--rounds N] [--quick] [--json [FILE]] [--html FILE]
+
+How much the resident memory of a fresh server process grew by for each connection, garbage collected:
+open, after one echo of 1 KiB each, after 40 more. ${OTHERS} others stand before and take what the process
+had to spare. A bare socket is what Node's http server hands out at
+'upgrade', with a listener that sends back what comes, and nothing else. The young generation is kept
+at 1 MiB everywhere (--max-semi-space-size=1), which otherwise grows with traffic, not connections.
+
+  x bare      how many times as much as a bare socket, in the same round
+  shared      compressed, server_no_context_takeover and client_no_context_takeover
+  takeover    compressed, neither; windows of 32 KiB in both directions
+
+options
+  --connections N  5000, or as many as the limit of open files allows
+  --rounds N       fresh processes of each; 3
+  --quick          one round: a first look, not figures to quote
+  --json [FILE]    print one JSON document instead of tables, or write it to a file besides
+  --html FILE      write a page with charts
+`;
+
+const SUBJECTS: readonly MemorySubject[] = [
+  { mode: 'uncompressed', library: 'bare' },
+  { mode: 'uncompressed', library: 'ours' },
+  { mode: 'uncompressed', library: 'ws' },
+  { mode: 'shared', library: 'ours' },
+  { mode: 'shared', library: 'ws' },
+  { mode: 'takeover 32 KiB', library: 'ours' },
+  { mode: 'takeover 32 KiB', library: 'ws' },
+];
+
+/** Those whom the table of goals is about. */
+export const PLAIN_SUBJECTS: readonly MemorySubject[] = SUBJECTS.slice(0, 3);
+
+/** `ws-bench memory`. */
+export const memory: Scenario = {
+  summary: SUMMARY,
+  help: HELP,
+  options: { connections: { type: 'string' }, rounds: { type: 'string' } },
+  run,
+};
+
+async function run(values: Values): Promise<Report> {
+  const quick = values['quick'] === true;
+  const rounds = wholeNumber(values, 'rounds', quick ? 1 : 3);
+  const connections = possible(wholeNumber(values, 'connections', 5000), OTHERS);
+  const cores = chooseCores();
+  const setting = settingOf(cores);
+  const progress = new Progress(rounds * SUBJECTS.length);
+  const load = new Child<LoadAnswers>('./load-worker.js', [], cores.load);
+  const results: MemoryResult[] = [];
+  try {
+    for (let round = 0; round < rounds; round++) {
+      for (const subject of SUBJECTS) {
+        progress.step(`${subject.library}, ${subject.mode}`);
+        results.push(await measureMemory(load, cores, subject, connections, OTHERS));
+      }
+    }
+  } finally {
+    progress.end();
+    await load.end();
+  }
+  return {
+    document: { setting, quick, rounds, connections, results },
+    text: [
+      settingLine(setting),
+      `bytes of resident memory for each of ${connections} idle connections, median of ${rounds} rounds`,
+      '',
+      memoryTable(results),
+    ].join('\n'),
+    charts: [memoryChart(results, connections)],
+  };
+}
+
+/** As many connections as were asked for, if the limit of open files allows them besides `others`. */
+export function possible(connections: number, others = 0): number {
+  return Math.min(connections, openFilesLimit() - OTHER_FILES - others);
+}

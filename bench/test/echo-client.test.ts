@@ -1,0 +1,123 @@
+import { describe, expect, it } from 'vitest';
+import { EchoClient } from '../src/client/echo-client.ts';
+import { Messages } from '../src/client/messages.ts';
+import { Tally } from '../src/client/tally.ts';
+
+/** A client whose line keeps what it sends, and whose clock stands still until it is told the time. */
+function client(depth: number): {
+  client: EchoClient;
+  wire: Uint8Array[];
+  tally: Tally;
+  clock: { now: number };
+} {
+  const wire: Uint8Array[] = [];
+  const clock = { now: 0 };
+  const tally = new Tally();
+  const line = {
+    writeMessage: (_: number, data: unknown): Promise<void> => {
+      wire.push((data as Uint8Array).slice());
+      return Promise.resolve();
+    },
+  };
+  const messages = new Messages(16, false, false);
+  const common = { messages, tally, depth, now: () => clock.now };
+  return { client: new EchoClient(line, 0, common), wire, tally, clock };
+}
+
+/** Latencies to a millisecond, the shortest first. */
+function latencies(tally: Tally): number[] {
+  const { totalCount } = tally.latency;
+  return Array.from({ length: totalCount }, (_, i) =>
+    Math.round(tally.latency.getValueAtPercentile((100 * (i + 1)) / totalCount) / 1000),
+  );
+}
+
+describe('EchoClient', () => {
+  it('keeps as many in flight as it may, until it stops', () => {
+    const { client: one, wire, tally } = client(3);
+    one.loop();
+    expect(wire).toHaveLength(3);
+    one.echo(wire[0]!, false);
+    expect(wire).toHaveLength(4);
+    one.stop();
+    for (const message of wire.slice(1)) one.echo(message, false);
+    expect(wire).toHaveLength(4);
+    expect(one.idle).toBe(true);
+    expect([tally.sent, tally.echoed, tally.errors]).toEqual([4, 4, 0]);
+  });
+
+  it('counts latency from the moment at which a message was due, not from when it could leave', () => {
+    const { client: one, wire, tally, clock } = client(1);
+    for (let moment = 0; moment < 500; moment += 100) {
+      clock.now = moment;
+      one.plan(moment);
+    }
+    // The server has stalled: one message is in flight, and four wait for its place.
+    expect(wire).toHaveLength(1);
+    clock.now = 500;
+    for (let i = 0; i < 5; i++) one.echo(wire[i]!, false);
+    expect(latencies(tally)).toEqual([100, 200, 300, 400, 500]);
+  });
+
+  it('counts from the planned moment also when the load itself is late, and tells how late', () => {
+    const { client: one, wire, tally, clock } = client(10);
+    clock.now = 30;
+    one.plan(10);
+    clock.now = 35;
+    one.echo(wire[0]!, false);
+    expect(latencies(tally)).toEqual([25]);
+    expect(tally.late.maxValue).toBeGreaterThanOrEqual(20_000);
+  });
+
+  it('gives up messages that were due and never left, as well as those that did', () => {
+    const { client: one, wire, tally, clock } = client(1);
+    for (const moment of [0, 10, 20]) one.plan(moment);
+    clock.now = 100;
+    one.giveUp(15);
+    expect(Object.fromEntries(tally.failures)).toEqual({
+      timeout: { count: 2, example: 'no echo in time' },
+    });
+    // There is a place for the third now.
+    expect(wire).toHaveLength(2);
+  });
+
+  it('serves thousands that have waited in their order', () => {
+    const { client: one, wire, tally } = client(1);
+    for (let i = 0; i < 10_000; i++) one.plan(i);
+    for (let i = 0; i < 10_000; i++) one.echo(wire[i]!, false);
+    expect(one.idle).toBe(true);
+    expect([tally.sent, tally.errors]).toEqual([10_000, 0]);
+  });
+
+  it('counts what was under way when the connection ends, and sends nothing more', () => {
+    const { client: one, wire, tally } = client(2);
+    one.loop();
+    one.end();
+    one.echo(wire[0]!, false);
+    expect(wire).toHaveLength(2);
+    expect(tally.failures.get('missing')?.count).toBe(2);
+    expect(one.idle).toBe(true);
+  });
+
+  it('shows nothing of an echo that a terminal would obey', () => {
+    const { client: one, tally } = client(1);
+    one.echo(Buffer.from('\u001b[2Jhello\n'), true);
+    expect(tally.failures.get('extra')?.example).toBe("got 10 bytes of text '.[2Jhello.', sent 16");
+  });
+});
+
+describe('Tally', () => {
+  it('adds up what processes have counted', () => {
+    const [sum, other] = [new Tally(), new Tally()];
+    sum.echo(100, 1);
+    other.echo(1500, 3);
+    other.echo(900, 2);
+    other.fail('timeout', 'second');
+    sum.fail('timeout', 'first');
+    sum.add(JSON.parse(JSON.stringify(other.record())));
+    expect(sum.seconds).toEqual([2, 1]);
+    expect(latencies(sum)).toEqual([1, 2, 3]);
+    expect(sum.failures.get('timeout')).toEqual({ count: 2, example: 'first' });
+    expect(sum.errors).toBe(2);
+  });
+});

@@ -1,0 +1,30 @@
+import process from 'node:process';
+import { describe, expect, it } from 'vitest';
+import { headOf, withVersions } from '../src/report/head.ts';
+
+describe('headOf', () => {
+  it('tells the machine, the versions and the command, as a shell takes it', () => {
+    const head = headOf('load', ['load', 'ws://a/?b=c', '--only', "it's 1 KiB"]);
+    expect(head.command).toBe(`ws-bench load 'ws://a/?b=c' --only 'it'\\''s 1 KiB'`);
+    expect(head.machine.cores).toBeGreaterThan(0);
+    expect(head.versions).toMatchObject({ node: process.versions.node, ws: '8.23.0' });
+    expect(new Date(head.date).toISOString()).toBe(head.date);
+  });
+
+  it.each([['--header', 'Cookie: id=1234'], ['--header=Cookie: id=1234']])(
+    'keeps the value of a header to itself: %s',
+    (...args) => {
+      const { command } = headOf('load', ['load', ...args]);
+      expect(command).toContain('Cookie: ***');
+      expect(command).not.toContain('1234');
+    },
+  );
+});
+
+describe('withVersions', () => {
+  it('takes what is installed', () => {
+    const head = headOf('compare', []);
+    const { versions } = withVersions(head, { bun: '1.4', deno: undefined });
+    expect(versions).toEqual({ ...head.versions, bun: '1.4' });
+  });
+});

@@ -1,0 +1,102 @@
+import { describe, expect, it } from 'vitest';
+import { Ledger } from '../src/client/ledger.ts';
+import { Messages } from '../src/client/messages.ts';
+
+const FIRST = 1000;
+
+/** A ledger that has sent `count` messages, number `i` at moment `i`, and what it sent. */
+function sent(count: number, size = 32): { ledger: Ledger; messages: Uint8Array[] } {
+  const ledger = new Ledger(new Messages(size, false, false), FIRST);
+  const messages = Array.from({ length: count }, (_, i) => ledger.send(i).slice());
+  return { ledger, messages };
+}
+
+function changed(bytes: Uint8Array, at: number): Uint8Array {
+  return bytes.map((byte, i) => (i === at ? byte ^ 1 : byte));
+}
+
+describe('Messages', () => {
+  it.each([1, 3, 8, 9, 1000])(
+    'makes messages of %i bytes that differ from their neighbours',
+    (size) => {
+      const messages = new Messages(size, false, false);
+      const seven = messages.make(7).slice();
+      expect(seven).toHaveLength(size);
+      expect(messages.is(7, seven)).toBe(true);
+      for (const n of [6, 8]) expect(messages.is(n, seven)).toBe(false);
+    },
+  );
+
+  it('makes text that is ASCII', () => {
+    const text = Buffer.from(new Messages(5000, true, false).make(9)).toString('latin1');
+    expect(text).toMatch(/^[ -~]{5000}$/);
+  });
+
+  it('finds one byte that differs, wherever it is', () => {
+    const messages = new Messages(40, false, false);
+    const one = messages.make(1).slice();
+    for (let i = 0; i < 40; i++) expect(messages.is(1, changed(one, i))).toBe(false);
+  });
+});
+
+describe('Ledger', () => {
+  it.each([0, 1, 2, 32])('takes echoes of %i bytes in their order', (size) => {
+    const { ledger, messages } = sent(3, size);
+    messages.forEach((message, i) => {
+      expect(ledger.inFlight).toBe(3 - i);
+      expect(ledger.judge(message, false)).toEqual({ since: i, fault: undefined });
+    });
+    expect(ledger.inFlight).toBe(0);
+    expect(ledger.giveUp(Number.POSITIVE_INFINITY)).toEqual({ missing: 0, timeout: 0 });
+  });
+
+  it('finds an echo that was dropped when a later one comes', () => {
+    const { ledger, messages } = sent(3);
+    expect(ledger.judge(messages[2]!, false)).toEqual({ since: 2, fault: undefined });
+    expect(ledger.inFlight).toBe(0);
+    expect(ledger.giveUp(Number.POSITIVE_INFINITY)).toEqual({ missing: 2, timeout: 0 });
+  });
+
+  it('finds an echo that comes after a later one', () => {
+    const { ledger, messages } = sent(2);
+    ledger.judge(messages[1]!, false);
+    expect(ledger.judge(messages[0]!, false)).toEqual({ since: 0, fault: 'out of order' });
+    expect(ledger.giveUp(Number.POSITIVE_INFINITY)).toEqual({ missing: 0, timeout: 0 });
+  });
+
+  it.each([0, 1])('finds an echo that comes twice, with %i others under way', (others) => {
+    const { ledger, messages } = sent(1 + others);
+    ledger.judge(messages[0]!, false);
+    expect(ledger.judge(messages[0]!, false)).toEqual({ since: undefined, fault: 'double' });
+    expect(ledger.inFlight).toBe(others);
+  });
+
+  it('finds a message that nobody sent', () => {
+    const { ledger } = sent(0);
+    expect(ledger.judge(Buffer.from('hi'), false).fault).toBe('extra');
+  });
+
+  it.each([
+    ['wrong content', (bytes: Uint8Array) => changed(bytes, 0)],
+    ['wrong content', (bytes: Uint8Array) => changed(bytes, 31)],
+    ['wrong length', (bytes: Uint8Array) => bytes.subarray(1)],
+    ['wrong length', (bytes: Uint8Array) => Buffer.concat([bytes, bytes])],
+  ])('finds a %s, which stands for the echo that was expected', (fault, spoil) => {
+    const { ledger, messages } = sent(2);
+    expect(ledger.judge(spoil(messages[0]!), false)).toEqual({ since: 0, fault });
+    expect(ledger.judge(messages[1]!, false)).toEqual({ since: 1, fault: undefined });
+  });
+
+  it('finds text that was sent as binary', () => {
+    const { ledger, messages } = sent(1);
+    expect(ledger.judge(messages[0]!, true)).toEqual({ since: 0, fault: 'wrong type' });
+  });
+
+  it('gives up what waits for too long, and counts it no second time when it comes', () => {
+    const { ledger, messages } = sent(3);
+    expect(ledger.giveUp(1)).toEqual({ missing: 0, timeout: 1 });
+    expect(ledger.inFlight).toBe(2);
+    expect(ledger.judge(messages[0]!, false)).toEqual({ since: undefined, fault: undefined });
+    expect(ledger.judge(messages[1]!, false)).toEqual({ since: 1, fault: undefined });
+  });
+});
