@@ -6,6 +6,12 @@ import type { LoadAnswers } from '../load/load-worker.ts';
 import { wholeNumber } from '../option-values.ts';
 import { Progress } from '../report/progress.ts';
 import { MEMORY_SUBJECTS, type MemoryResult, measureMemory } from './deflate-memory.ts';
+import {
+  measureInflating,
+  measureOptions,
+  type OptionCost,
+  optionsTable,
+} from './deflate-options.ts';
 import { deflateCharts, LINES, memoryTable, speedTable } from './deflate-report.ts';
 import {
   type Cell,
@@ -43,9 +49,12 @@ Memory is how much the resident memory of a fresh server process grew by for eac
 after one echo of 1 KiB each, after 40 more; idle, garbage collected, and with a young generation of
 1 MiB on both sides (--max-semi-space-size=1), which otherwise grows with traffic, not connections.
 
+A last table has what each option costs: microseconds for a message, and what is left of it.
+
 options
   --connections N  of the memory table; 1000
-  --only CELL      only cells whose name has this in it: '64 B x 16 shared', 'takeover', 'memory'
+  --only CELL      only cells whose name has this in it: '64 B x 16 shared', 'takeover', 'memory',
+                   'options'
   --pin            one core for all threads of a server; else it has all that there are, since
                    ws does its work on zlib's threads
   --profile DIR    leave a CPU profile of each of our servers there; slows us down
@@ -75,7 +84,8 @@ async function run(values: Values): Promise<Report> {
   const only = String(values['only']);
   const cells = allCells().filter((cell) => cellName(cell).includes(only));
   const withMemory = 'memory'.includes(only);
-  if (cells.length === 0 && !withMemory) {
+  const withOptions = 'options'.includes(only);
+  if (cells.length === 0 && !withMemory && !withOptions) {
     throw new Error(`no cell has '${only}' in its name; there are ${names()}`);
   }
   const plan: SpeedPlan = {
@@ -89,6 +99,8 @@ async function run(values: Values): Promise<Report> {
   const progress = new Progress(cells.length + memoryRounds * MEMORY_SUBJECTS.length);
   const speed: CellResult[] = [];
   const memory: MemoryResult[] = [];
+  const batches = quick ? 20 : 200;
+  const options = withOptions ? [...measureOptions(batches), ...measureInflating(batches)] : [];
   const load = new Child<LoadAnswers>('./load-worker.js', [], cores.load);
   try {
     for (const cell of cells) {
@@ -108,12 +120,13 @@ async function run(values: Values): Promise<Report> {
   const machine = { cpu: cpus()[0]?.model ?? 'cpu', cores: availableParallelism(), pinned: cores };
   const versions = { node: process.version, zlib: process.versions.zlib, ws: wsVersion() };
   return {
-    document: { machine, versions, quick, plan, connections, speed, memory },
+    document: { machine, versions, quick, plan, connections, speed, memory, options },
     text: [
       `node ${versions.node}, zlib ${versions.zlib}, ws ${versions.ws} without bufferutil, ` +
         `${machine.cores} x ${machine.cpu}; ${pinning(cores)}\n`,
       ...(speed.length === 0 ? [] : [speedText(speed, plan)]),
       ...(memory.length === 0 ? [] : [memoryText(memory, connections)]),
+      ...(options.length === 0 ? [] : [optionsText(options)]),
     ].join('\n'),
     charts: deflateCharts(speed, memory),
   };
@@ -136,6 +149,15 @@ function memoryText(memory: readonly MemoryResult[], connections: number): strin
     'open, after 1 and after 41 echoes of 1 KiB; takeover: by the window of what the client sends',
     '',
     memoryTable(memory),
+  ].join('\n');
+}
+
+function optionsText(options: readonly OptionCost[]): string {
+  return [
+    'what the options cost: us for a message in this process, without a connection, the fastest of many batches, and',
+    'how much of the message is left; a compressor begins anew with each message unless it is its own',
+    '',
+    optionsTable(options),
   ].join('\n');
 }
 
@@ -163,7 +185,7 @@ function subjectsOf({ size }: Cell): Subject[] {
 }
 
 function names(): string {
-  return [...allCells().map(cellName), 'memory'].join(', ');
+  return [...allCells().map(cellName), 'memory', 'options'].join(', ');
 }
 
 function wsVersion(): string {
