@@ -14,7 +14,7 @@ import {
   upgradeRequest,
   whenOver,
 } from '../../src/peers/index.ts';
-import { type Answering, answering, payloads } from './answering.ts';
+import { answering, payloads } from './answering.ts';
 
 const KINDS = [
   { kind: 'text', opcode: TextMessage },
@@ -45,7 +45,8 @@ function countReads(socket: Socket): () => number {
 }
 
 /** Sends the messages in one piece, waits for the answers, and says in how many reads and writes they were given. */
-async function exchange(peer: RawPeer, socket: Socket, opcode: number): Promise<object> {
+async function exchange(conn: Conn, peer: RawPeer, opcode: number): Promise<object> {
+  const socket = conn.underlyingConn as Socket;
   const reads = countReads(socket);
   const writes = countWrites(socket);
   const sent = payloads();
@@ -58,7 +59,11 @@ async function exchange(peer: RawPeer, socket: Socket, opcode: number): Promise<
   return { reads: reads(), writes: writes() };
 }
 
-async function servedBy({ run }: Answering, secure: boolean): Promise<[RawPeer, Socket]> {
+/** A server's connection and the raw end that it talks to. */
+async function served(
+  secure: boolean,
+  run = (conn: Conn): Promise<unknown> => conn.discardReads(),
+): Promise<{ conn: Conn; peer: RawPeer }> {
   const { key, cert } = await selfSigned();
   let accept!: (conn: Conn) => void;
   const accepted = new Promise<Conn>((resolve) => {
@@ -74,10 +79,14 @@ async function servedBy({ run }: Answering, secure: boolean): Promise<[RawPeer, 
   await peer.bytes(upgradeRequest());
   await peer.head();
   peer.startFrames();
-  return [peer, (await accepted).underlyingConn as Socket];
+  return { conn: await accepted, peer };
 }
 
-async function dialedBy({ run }: Answering, secure: boolean): Promise<[RawPeer, Socket]> {
+/** The same with a client's. */
+async function dialed(
+  secure: boolean,
+  run: (conn: Conn) => Promise<unknown>,
+): Promise<{ conn: Conn; peer: RawPeer }> {
   let accept!: (peer: RawPeer) => void;
   const accepted = new Promise<RawPeer>((resolve) => {
     accept = resolve;
@@ -90,27 +99,42 @@ async function dialedBy({ run }: Answering, secure: boolean): Promise<[RawPeer, 
   const { conn } = await new Dialer({ tls: { ca } }).dial(url);
   whenOver(() => conn.terminate());
   void run(conn).catch(() => {});
-  return [await accepted, conn.underlyingConn as Socket];
+  return { conn, peer: await accepted };
 }
 
 describe.each(OVER)('small messages of one read, over %s,', (_, secure) => {
   nothingLeft();
 
-  for (const way of answering) {
-    it.each(KINDS)(
-      `are answered by a server in one write ($kind; ${way.says})`,
-      async ({ opcode }) => {
-        const [peer, socket] = await servedBy(way, secure);
-        expect(await exchange(peer, socket, opcode)).toEqual({ reads: 1, writes: 1 });
-      },
-    );
+  for (const { says, run } of answering) {
+    it.each(KINDS)(`are answered by a server in one write ($kind; ${says})`, async ({ opcode }) => {
+      const { conn, peer } = await served(secure, run);
+      expect(await exchange(conn, peer, opcode)).toEqual({ reads: 1, writes: 1 });
+    });
 
-    it.each(KINDS)(
-      `are answered by a client in one write ($kind; ${way.says})`,
-      async ({ opcode }) => {
-        const [peer, socket] = await dialedBy(way, secure);
-        expect(await exchange(peer, socket, opcode)).toEqual({ reads: 1, writes: 1 });
-      },
-    );
+    it.each(KINDS)(`are answered by a client in one write ($kind; ${says})`, async ({ opcode }) => {
+      const { conn, peer } = await dialed(secure, run);
+      expect(await exchange(conn, peer, opcode)).toEqual({ reads: 1, writes: 1 });
+    });
   }
+});
+
+describe.each(OVER)('what a server sends in one turn, over %s,', (_, secure) => {
+  nothingLeft();
+
+  it('leaves in one write, also where it fills several slabs', async () => {
+    const { conn, peer } = await served(secure);
+    const writes = countWrites(conn.underlyingConn as Socket);
+    for (let i = 0; i < 50; i++) void conn.send(Buffer.alloc(1000, `${i}, `));
+    await peer.frame(49);
+    expect(writes()).toBe(1);
+  });
+
+  it('leaves in one write, with a message that is too large to be copied', async () => {
+    const { conn, peer } = await served(secure);
+    const writes = countWrites(conn.underlyingConn as Socket);
+    void conn.send('before');
+    await conn.send(Buffer.alloc(100_000));
+    await peer.frame(1);
+    expect(writes()).toBe(1);
+  });
 });
