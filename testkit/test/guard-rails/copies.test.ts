@@ -1,0 +1,182 @@
+import type { Conn, Role } from '@ws/conn';
+import { describe, expect, it, vi } from 'vitest';
+import { turn } from '../../src/index.ts';
+import { frameFor, reads, wired } from './wire.ts';
+
+const { copied } = await vi.hoisted(() => import('./copies.ts'));
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const LARGE: readonly number[] = [100_000, MIB, 16 * MIB];
+const ROLES: readonly Role[] = ['server', 'client'];
+
+/** A way to take messages, whose bytes do not matter. */
+type Taking = (conn: Conn) => Promise<unknown>;
+
+const drops: Taking = (conn) => conn.receive(() => {});
+const echoes: Taking = (conn) => conn.receive((message) => conn.send(message));
+const owns: Taking = async (conn) => {
+  for (;;) await conn.readMessage();
+};
+const streams: Taking = async (conn) => {
+  const into = Buffer.alloc(64 * KIB);
+  for (;;) {
+    const reader = await conn.nextReader();
+    while ((await reader.read(into)) > 0);
+  }
+};
+
+/** How often each byte of a message of `size` is copied, and new memory made for it, once pools are full. */
+async function perByte(
+  role: Role,
+  size: number,
+  takes: Taking,
+): Promise<{ copied: number; allocated: number }> {
+  const { conn, transport } = wired(role);
+  takes(conn).catch(() => {});
+  await turn();
+  const frame = frameFor(role, Buffer.alloc(size));
+  let counted = copied();
+  for (let round = 0; round < 2; round++) {
+    const chunks = reads(frame);
+    copied();
+    for (const chunk of chunks) {
+      await transport.feed(chunk);
+      // As between two reads of a socket.
+      await turn();
+    }
+    counted = copied();
+  }
+  expect(conn.stats.messagesIn).toBe(2);
+  conn.terminate();
+  return { copied: counted.copied / size, allocated: counted.allocated / size };
+}
+
+/** The same for sending one. */
+async function perByteSent(
+  role: Role,
+  data: Uint8Array | string,
+): Promise<{ copied: number; allocated: number }> {
+  const { conn } = wired(role);
+  await turn();
+  let counted = copied();
+  for (let round = 0; round < 2; round++) {
+    copied();
+    await conn.send(data);
+    await turn();
+    counted = copied();
+  }
+  expect(conn.stats.messagesOut).toBe(2);
+  conn.terminate();
+  return { copied: counted.copied / data.length, allocated: counted.allocated / data.length };
+}
+
+describe.each(ROLES)('a message that lies in one read of a %s', (role) => {
+  it.each([100, 4 * KIB])('of %d bytes is lent without a copy', async (size) => {
+    expect(await perByte(role, size, drops)).toEqual({ copied: 0, allocated: 0 });
+  });
+
+  it.each([100, 4 * KIB])('of %d bytes is echoed with one copy, into the slab', async (size) => {
+    expect(await perByte(role, size, echoes)).toEqual({ copied: 1, allocated: 0 });
+  });
+
+  it.each([100, 4 * KIB])('of %d bytes is owned after one copy', async (size) => {
+    expect(await perByte(role, size, owns)).toEqual({ copied: 1, allocated: 1 });
+  });
+});
+
+// Put together in a buffer that doubles: each byte is copied there, and less than once more when it grows.
+const ASSEMBLED = 2;
+
+describe.each(ROLES)('a message of several reads of a %s', (role) => {
+  it.each(LARGE)('of %d bytes is lent after one copy, and those of doubling', async (size) => {
+    const { copied, allocated } = await perByte(role, size, drops);
+    expect(copied).toBeLessThanOrEqual(ASSEMBLED);
+    // Above what is kept for reuse memory is new, and no more than is put together.
+    expect(allocated).toBeLessThanOrEqual(size > 8 * MIB ? ASSEMBLED : 0);
+  });
+
+  it.each(LARGE)('of %d bytes is owned after one copy more', async (size) => {
+    expect((await perByte(role, size, owns)).copied).toBeLessThanOrEqual(ASSEMBLED + 1);
+  });
+});
+
+describe('a message of several reads', () => {
+  it.each(LARGE)('of %d bytes is echoed by a server without a further copy', async (size) => {
+    expect((await perByte('server', size, echoes)).copied).toBeLessThanOrEqual(ASSEMBLED);
+  });
+
+  it.each(LARGE)('of %d bytes is echoed by a client with one, which it masks', async (size) => {
+    expect((await perByte('client', size, echoes)).copied).toBeLessThanOrEqual(ASSEMBLED + 1);
+  });
+
+  it.each(LARGE)('of %d bytes is read as a stream with one copy by a client', async (size) => {
+    const { copied, allocated } = await perByte('client', size, streams);
+    expect(copied).toBeLessThanOrEqual(1);
+    expect(allocated * size).toBeLessThanOrEqual(64 * KIB);
+  });
+
+  it.each(LARGE)('of %d bytes is read as a stream with two more by a server', async (size) => {
+    // To where it is unmasked, and back.
+    const { copied, allocated } = await perByte('server', size, streams);
+    expect(copied).toBeLessThanOrEqual(3);
+    expect(allocated * size).toBeLessThanOrEqual(64 * KIB);
+  });
+
+  it('is written out of the very memory that it was lent in', async () => {
+    const { conn, transport } = wired('server');
+    const lent = new Set<ArrayBufferLike>();
+    const echoing = conn.receive((message) => {
+      lent.add(message.data.buffer);
+      return conn.send(message);
+    });
+    await turn();
+    await transport.feed(...reads(frameFor('server', Buffer.alloc(MIB))));
+    await turn();
+    expect(transport.bytes).toBe(MIB + 10);
+    expect([...transport.written]).toEqual([...lent]);
+    conn.terminate();
+    await expect(echoing).rejects.toThrow('close 1006');
+  });
+});
+
+describe('what is sent', () => {
+  it.each([100, 4 * KIB, 64 * KIB])(
+    'is copied once by a server up to 64 KiB (%d bytes)',
+    async (size) => {
+      expect(await perByteSent('server', Buffer.alloc(size))).toEqual({ copied: 1, allocated: 0 });
+    },
+  );
+
+  it.each([64 * KIB + 1, MIB, 16 * MIB])(
+    'is not copied by a server beyond (%d bytes)',
+    async (size) => {
+      expect(await perByteSent('server', Buffer.alloc(size))).toEqual({ copied: 0, allocated: 0 });
+    },
+  );
+
+  it.each([100, 4 * KIB, 64 * KIB, MIB, 16 * MIB])(
+    'is copied once by a client (%d bytes)',
+    async (size) => {
+      const { copied, allocated } = await perByteSent('client', Buffer.alloc(size));
+      expect(copied).toBe(1);
+      // Two slabs of 64 KiB, of which one may be in use.
+      expect(allocated * size).toBeLessThanOrEqual(128 * KIB);
+    },
+  );
+
+  it('is given to the transport in the memory that the caller has', async () => {
+    const { conn, transport } = wired('server');
+    await turn();
+    const data = Buffer.alloc(MIB);
+    await conn.send(data);
+    expect([...transport.written]).toEqual([data.buffer]);
+    conn.terminate();
+  });
+
+  describe.each(ROLES)('by a %s as text', (role) => {
+    it.each(['ASCII ', 'ünïcödé ', '語'])('is encoded where it leaves from (%j)', async (text) => {
+      expect(await perByteSent(role, text.repeat(200))).toEqual({ copied: 0, allocated: 0 });
+    });
+  });
+});
