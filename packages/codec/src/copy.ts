@@ -11,6 +11,24 @@ export function copyInto(to: Uint8Array, from: Uint8Array, at: number): void {
   set.call(to, from, at);
 }
 
+/** Up to here a loop copies faster than `set`, which wants a view of the part. */
+const VIEW_FROM = 72;
+
+/** Copies `from[start, end)` to `to` at `at`. */
+export function copyRange(
+  to: Uint8Array,
+  from: Uint8Array,
+  start: number,
+  end: number,
+  at: number,
+): void {
+  const n = end - start;
+  if (n === from.length) copyInto(to, from, at);
+  else if (n < VIEW_FROM) xorCopy(from, start, end, to, at, 0);
+  // Not `subarray`: that of a Buffer makes a Buffer, for three times as long.
+  else copyInto(to, new Uint8Array(from.buffer, from.byteOffset + start, n), at);
+}
+
 /** Copies `from[start, end)` to `to` at `at` and XORs on the way. `key` is little-endian. */
 export function xorCopy(
   from: Uint8Array,

@@ -1,4 +1,4 @@
-import { copyInto } from './copy.ts';
+import { copyInto, copyRange } from './copy.ts';
 import { skewOf, swap, WORDS_FROM, wordsOver, xorBytes, xorOwned } from './mask.ts';
 import type { Slab, SlabSource } from './pool.ts';
 import { Segments } from './segments.ts';
@@ -79,9 +79,8 @@ export class SlabWriter {
 
   /** Copies `payload[start, end)` to `at`, where there is room for it, and masks it there. `key` is big-endian. */
   fill(at: number, payload: Uint8Array, start: number, end: number, key: number): void {
-    const n = end - start;
-    copyInto(this.bytes, n === payload.length ? payload : payload.subarray(start, end), at);
-    this.mask(at, at + n, key);
+    copyRange(this.bytes, payload, start, end, at);
+    this.mask(at, at + end - start, key);
   }
 
   /** Masks the slab's `[start, end)`. `key` is big-endian. */

@@ -81,7 +81,8 @@ export function utf8Step(
   }
   if (isUtf8 !== undefined && end - i >= PLATFORM_FROM) {
     const last = lastCharacter(bytes, end);
-    if (!isUtf8(bytes.subarray(i, last))) return UTF8_REJECT;
+    // Not `subarray`, which makes a Buffer of a Buffer.
+    if (!isUtf8(new Uint8Array(bytes.buffer, bytes.byteOffset + i, last - i))) return UTF8_REJECT;
     i = last;
   }
   return walk(s, bytes, i, end);
