@@ -34,7 +34,7 @@ import { checkPatience, type Patience, patiently } from './patience.ts';
 import { portableHost } from './portable-host.ts';
 import { checkClosePayload, PreparedMessage } from './prepared-message.ts';
 import { done, handled, rejected } from './promises.ts';
-import { endsWell, type MessageHandler } from './reading.ts';
+import type { MessageHandler } from './reading.ts';
 import { Session } from './session.ts';
 import type { SchemaOutput, StandardSchema } from './standard-schema.ts';
 import type { Transport } from './transport.ts';
@@ -267,16 +267,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
     const { reading } = this.#session;
-    const next = async (): Promise<IteratorResult<Message, undefined>> => {
-      try {
-        return { done: false, value: await reading.read('for await') };
-      } catch (error) {
-        if (endsWell(error)) return { done: true, value: undefined };
-        throw error;
-      }
-    };
     return {
-      next: () => handled(next()),
+      next: () => reading.next(),
       return: () => Promise.resolve({ done: true, value: undefined }),
       [Symbol.asyncIterator]() {
         return this;

@@ -1,5 +1,5 @@
 /** Below this a loop is faster than a view and a native copy. */
-const SHORT = 48;
+const SHORT = 40;
 
 /**
  * A copy of `bytes[start, end)` in memory of its own. Always a plain Uint8Array: a subclass may have a `slice` that

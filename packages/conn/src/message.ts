@@ -8,7 +8,13 @@ export type DataType = typeof TextMessage | typeof BinaryMessage;
 /** A message as `readMessage` and `for await` give it. Its bytes are yours: keep them, change them. */
 export class Message {
   readonly type: DataType;
-  /** The payload, an array of its own. Of a text message: its UTF-8, already checked. */
+  /**
+   * The payload, yours. Of a text message: its UTF-8, already checked.
+   *
+   * The buffer behind it, `data.buffer`, may be larger, at most eight times, and hold neighbouring messages of this
+   * connection. They never overlap: change these bytes as you like. Before you transfer the buffer to another thread,
+   * `data.slice()`; before you look at it through a DataView, mind `data.byteOffset`.
+   */
   readonly data: Uint8Array;
   readonly #host: Host;
 

@@ -1,19 +1,24 @@
-import { CloseCode } from '@ws/codec';
 import type { CloseInfo } from './closing.ts';
 import { copyOf } from './copy.ts';
-import { CloseError, CloseSentError, ReadPendingError } from './errors.ts';
+import { CloseSentError, ReadPendingError } from './errors.ts';
 import type { Host } from './host.ts';
 import { Inflow } from './inflow.ts';
 import type { Intake } from './intake.ts';
 import type { Lease } from './lease.ts';
 import { BorrowedMessage, type DataType, Message } from './message.ts';
+import { messageBlocks } from './message-blocks.ts';
 import { type InflowSource, MessageReader } from './message-reader.ts';
+import {
+  endsWell,
+  PendingMessage,
+  type PendingRead,
+  PendingResult,
+  type Taken,
+} from './pending-read.ts';
 import { Deferred, done, rejected } from './promises.ts';
 
 /** What `receive` calls with each message. */
 export type MessageHandler = (message: BorrowedMessage) => void | PromiseLike<void>;
-
-type Taken = Message | MessageReader;
 
 /** Charged for each queued message on top of its bytes, so that empty ones are bounded too. */
 const MESSAGE_COST = 128;
@@ -48,10 +53,10 @@ export class Reading implements InflowSource {
   #way: typeof ON_DEMAND | typeof HANDLER | typeof DISCARD = ON_DEMAND;
   readonly #queue: Message[] = [];
   #cost = 0;
-  /** The pending `readMessage` or `nextReader`, and its name for a clash. */
-  #reader: Deferred<Taken> | undefined;
+  /** The pending `readMessage`, `nextReader` or `for await`, and its name for a clash. */
+  #reader: PendingRead | undefined;
   #readerName = '';
-  /** What came for the `readMessage` or `nextReader` that is just being called. */
+  /** What came for the one that is just being called. */
   #taken: Taken | undefined;
   #taking = false;
   /** The message that a MessageReader reads. */
@@ -121,11 +126,17 @@ export class Reading implements InflowSource {
       return;
     }
     if (this.#way !== DISCARD && !intake.dropping) {
-      const bytes = copyOf(intake.bytes, intake.start, intake.end);
-      const message = new Message(intake.type, bytes, this.#host);
-      if (!this.#give(message)) {
-        this.#queue.push(message);
-        this.#cost += bytes.length + MESSAGE_COST;
+      const { bytes, start, end } = intake;
+      if (this.#taking || this.#reader !== undefined) {
+        const data =
+          lease === undefined
+            ? messageBlocks.copy(bytes, start, end, this, this.#host)
+            : copyOf(bytes, start, end);
+        this.#give(new Message(intake.type, data, this.#host));
+      } else {
+        // Nobody knows how long it waits: it keeps no memory but its own.
+        this.#queue.push(new Message(intake.type, copyOf(bytes, start, end), this.#host));
+        this.#cost += end - start + MESSAGE_COST;
       }
     }
     lease?.release();
@@ -156,16 +167,15 @@ export class Reading implements InflowSource {
   }
 
   /** Gives `what` to whoever waits for it. */
-  #give(what: Taken): boolean {
+  #give(what: Taken): void {
     if (this.#taking) {
       this.#taken = what;
       this.#taking = false;
-      return true;
+      return;
     }
     const reader = this.#reader;
     this.#reader = undefined;
-    reader?.resolve(what);
-    return reader !== undefined;
+    reader?.give(what);
   }
 
   #readerOf(type: DataType): MessageReader {
@@ -175,41 +185,61 @@ export class Reading implements InflowSource {
 
   /** The next message, whole. */
   read(name: string): Promise<Message> {
-    return this.#next(name, false) as Promise<Message>;
+    return this.#read(name, false) as Promise<Message>;
   }
 
   /** The next message, as a stream. */
   nextReader(): Promise<MessageReader> {
-    return this.#next('nextReader', true) as Promise<MessageReader>;
+    return this.#read('nextReader', true) as Promise<MessageReader>;
   }
 
-  #next(name: string, asStream: boolean): Promise<Taken> {
+  /** The next message as an iterator gives it. Of one that is there, nothing but the result and its promise is made. */
+  next(): Promise<IteratorResult<Message, undefined>> {
+    const clash = this.#clash('for await');
+    if (clash !== undefined) return rejected(clash);
+    const message = this.#take('for await', false);
+    if (message !== undefined) return Promise.resolve({ done: false, value: message as Message });
+    const pending = new PendingResult();
+    this.#wait(pending);
+    return pending.promise;
+  }
+
+  #read(name: string, asStream: boolean): Promise<Taken> {
     const clash = this.#clash(name);
     if (clash !== undefined) return rejected(clash);
-    this.#leave();
+    const taken = this.#take(name, asStream);
+    if (taken !== undefined) return Promise.resolve(taken);
+    const pending = new PendingMessage();
+    this.#wait(pending);
+    return pending.promise;
+  }
+
+  /** What can be given at once, to a read of that name. */
+  #take(name: string, asStream: boolean): Taken | undefined {
+    if (this.#inflow !== undefined) this.#leave();
     const ready = asStream ? this.#readyReader() : this.#queued();
     if (ready !== undefined) {
       this.#owner.wanted();
-      return Promise.resolve(ready);
+      return ready;
     }
-    if (!this.ended) {
-      this.#intake.streaming = asStream && !this.#intake.dropping;
-      this.#readerName = name;
-      this.#taking = true;
-      this.#owner.wanted();
-      this.#taking = false;
-      const taken = this.#taken;
-      if (taken !== undefined) {
-        this.#taken = undefined;
-        return Promise.resolve(taken);
-      }
-    }
-    if (this.ended) return rejected(this.error);
-    this.#reader = new Deferred<Taken>();
-    return this.#reader.promise;
+    if (this.ended) return undefined;
+    this.#intake.streaming = asStream && !this.#intake.dropping;
+    this.#readerName = name;
+    this.#taking = true;
+    this.#owner.wanted();
+    this.#taking = false;
+    const taken = this.#taken;
+    this.#taken = undefined;
+    return taken;
+  }
+
+  #wait(pending: PendingRead): void {
+    if (this.ended) pending.end(this.error);
+    else this.#reader = pending;
   }
 
   #queued(): Message | undefined {
+    if (this.#queue.length === 0) return undefined;
     const message = this.#queue.shift();
     if (message !== undefined) this.#cost -= message.data.length + MESSAGE_COST;
     return message;
@@ -263,7 +293,7 @@ export class Reading implements InflowSource {
   }
 
   /** Gives up the pending read, unless it has its message already; what arrives later is there for the next one. */
-  giveUp(promise: Promise<Taken>, reason: unknown): boolean {
+  giveUp(promise: Promise<unknown>, reason: unknown): boolean {
     const reader = this.#reader;
     if (reader?.promise !== promise) return false;
     this.#reader = undefined;
@@ -316,7 +346,7 @@ export class Reading implements InflowSource {
     this.error = error;
     const reader = this.#reader;
     this.#reader = undefined;
-    reader?.reject(error);
+    reader?.end(error);
     this.#inflow?.finish({ reason: error });
     this.#finish();
   }
@@ -404,14 +434,4 @@ export class Reading implements InflowSource {
     this.#owner.handlerFailed(error);
     this.#finish();
   }
-}
-
-/** Whether reading ended as it is meant to end: `receive` resolves and iteration is done. */
-export function endsWell(error: unknown): boolean {
-  if (!(error instanceof CloseError)) return false;
-  return (
-    error.closeCode === CloseCode.NormalClosure ||
-    error.closeCode === CloseCode.GoingAway ||
-    error.closeCode === CloseCode.NoStatusReceived
-  );
 }

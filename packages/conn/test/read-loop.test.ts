@@ -1,0 +1,259 @@
+import { createHook } from 'node:async_hooks';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { Conn, Message } from '../src/index.ts';
+import { messageBlocks } from '../src/message-blocks.ts';
+import { type Wired, wired } from './wired.ts';
+
+/** A connection to which messages come, of these sizes and in one chunk; each is filled with its number. */
+async function batch(sizes: readonly number[]): Promise<{ wire: Wired; feed: () => void }> {
+  const wire = wired('server');
+  // The first turn of a connection parses nothing.
+  await wire.host.settle();
+  const frames = sizes.map((size, i) => wire.frame(2, new Uint8Array(size).fill(i + 1)));
+  return { wire, feed: () => wire.feed(...frames) };
+}
+
+/** The next `count` messages, read one right after the other, as `feed` brings them. */
+async function readAll(conn: Conn, count: number, feed: () => void): Promise<Message[]> {
+  const messages: Message[] = [];
+  let next = conn.readMessage();
+  feed();
+  for (let i = 0; i < count; i++) {
+    messages.push(await next);
+    if (i < count - 1) next = conn.readMessage();
+  }
+  return messages;
+}
+
+function intact(messages: readonly Message[], sizes: readonly number[]): boolean {
+  return messages.every(({ data }, i) => {
+    return data.length === sizes[i] && data.every((byte) => byte === i + 1);
+  });
+}
+
+afterEach(() => {
+  expect(messageBlocks.held, 'memory held at the end of a turn').toBe(0);
+});
+
+describe('messages that are read one right after the other', () => {
+  it('share memory with their neighbours, eight by eight', async () => {
+    const sizes = Array<number>(16).fill(1024);
+    const { wire, feed } = await batch(sizes);
+    const messages = await readAll(wire.conn, 16, feed);
+    expect(intact(messages, sizes)).toBe(true);
+    expect(new Set(messages.map(({ data }) => data.buffer)).size).toBe(2);
+    expect(messageBlocks.held).toBe(8192);
+    await wire.host.settle();
+  });
+
+  it('are free to be changed: no other shows it', async () => {
+    const sizes = [100, 101, 103, 107, 1000, 999, 70, 4096, 4096, 65, 66];
+    const { wire, feed } = await batch(sizes);
+    const messages = await readAll(wire.conn, sizes.length, feed);
+    expect(intact(messages, sizes)).toBe(true);
+    for (const [i, message] of messages.entries()) {
+      message.data.fill(200);
+      const others = messages.filter((other) => other !== message);
+      expect(others.some(({ data }) => data.includes(200))).toBe(false);
+      message.data.fill(i + 1);
+    }
+    expect(intact(messages, sizes)).toBe(true);
+    await wire.host.settle();
+  });
+
+  it('lie at offsets that suit numbers of eight bytes', async () => {
+    const { wire, feed } = await batch([100, 101, 103, 107, 109, 111]);
+    const messages = await readAll(wire.conn, 6, feed);
+    expect(messages.map(({ data }) => data.byteOffset % 8)).toEqual([0, 0, 0, 0, 0, 0]);
+    await wire.host.settle();
+  });
+
+  it('keep at most eight times their bytes, and 16 KiB, whatever their sizes', async () => {
+    const sizes = [65, 4096, 65, 900, 66, 4096, 4096, 4095, 100, 1, 0, 64, 4097, 520, 70, 9000, 80];
+    const { wire, feed } = await batch([...sizes, ...sizes, ...sizes]);
+    for (const { data } of await readAll(wire.conn, sizes.length * 3, feed)) {
+      const kept = data.buffer.byteLength;
+      expect(kept).toBeLessThanOrEqual(data.length * 8);
+      expect(kept).toBeLessThanOrEqual(Math.max(data.length, 16_384));
+    }
+    await wire.host.settle();
+  });
+
+  it('of two connections never share memory, not even read in turns', async () => {
+    const sizes = Array<number>(12).fill(300);
+    const one = await batch(sizes);
+    const two = await batch(sizes);
+    const [ones, twos] = await Promise.all([
+      readAll(one.wire.conn, 12, one.feed),
+      readAll(two.wire.conn, 12, two.feed),
+    ]);
+    expect([intact(ones, sizes), intact(twos, sizes)]).toEqual([true, true]);
+    const buffers = new Set(ones.map(({ data }) => data.buffer));
+    expect(twos.filter(({ data }) => buffers.has(data.buffer))).toEqual([]);
+    await one.wire.host.settle();
+    await two.wire.host.settle();
+  });
+
+  it('survive a neighbour whose whole buffer was given away before they were read', async () => {
+    const sizes = Array<number>(16).fill(500);
+    const { wire, feed } = await batch(sizes);
+    let next = wire.conn.readMessage();
+    feed();
+    const seen: number[] = [];
+    for (let i = 0; i < 16; i++) {
+      const { data } = await next;
+      seen.push(data.length, data[0]!, data[499]!);
+      const buffer = data.buffer as ArrayBuffer;
+      structuredClone(buffer, { transfer: [buffer] });
+      expect(data.length).toBe(0);
+      if (i < 15) next = wire.conn.readMessage();
+    }
+    expect(seen).toEqual(sizes.flatMap((size, i) => [size, i + 1, i + 1]));
+    await wire.host.settle();
+  });
+
+  it('take no memory over into the next turn', async () => {
+    const { wire, feed } = await batch([200, 200, 200]);
+    const [first] = await readAll(wire.conn, 3, feed);
+    expect(messageBlocks.held).toBeGreaterThan(0);
+    await wire.host.settle();
+    expect(messageBlocks.held).toBe(0);
+    const [later] = await readAll(wire.conn, 3, feed);
+    expect(later!.data.buffer).not.toBe(first!.data.buffer);
+    await wire.host.settle();
+  });
+});
+
+describe('memory of its own', () => {
+  const own = ({ data }: Message): boolean => data.buffer.byteLength === data.length;
+
+  it('has a message that comes alone', async () => {
+    const { wire, feed } = await batch([1000]);
+    expect((await readAll(wire.conn, 1, feed)).map(own)).toEqual([true]);
+  });
+
+  it('has each that is read ahead', async () => {
+    const sizes = Array<number>(8).fill(1000);
+    const { wire, feed } = await batch(sizes);
+    feed();
+    await wire.host.settle();
+    const messages = await readAll(wire.conn, 8, () => {});
+    expect(intact(messages, sizes)).toBe(true);
+    expect(messages.every(own)).toBe(true);
+  });
+
+  it('has each that is too small or too large to gain by sharing', async () => {
+    const sizes = [1, 64, 64, 4097, 4097, 4097, 64, 5000];
+    const { wire, feed } = await batch(sizes);
+    const messages = await readAll(wire.conn, sizes.length, feed);
+    expect(intact(messages, sizes)).toBe(true);
+    expect(messages.every(own)).toBe(true);
+    await wire.host.settle();
+  });
+
+  it('has each that came in fragments', async () => {
+    const { wire } = await batch([]);
+    const { conn, frame } = wire;
+    const half = new Uint8Array(150).fill(1);
+    const frames = [frame(2, half, { fin: false }), frame(0, half)];
+    const messages = await readAll(conn, 3, () => wire.feed(...frames, ...frames, ...frames));
+    expect(intact(messages.slice(0, 1), [300])).toBe(true);
+    expect(messages.every(own)).toBe(true);
+    await wire.host.settle();
+  });
+});
+
+describe('a loop that echoes', () => {
+  const loops = {
+    async 'for await'(conn: Conn) {
+      for await (const message of conn) await conn.send(message.data);
+    },
+    async readMessage(conn: Conn) {
+      for (;;) await conn.send((await conn.readMessage()).data);
+    },
+    async 'for await, without waiting for its writes'(conn: Conn) {
+      for await (const message of conn) void conn.send(message.data);
+    },
+  };
+
+  for (const [name, loop] of Object.entries(loops)) {
+    it(`answers each chunk with one write: ${name}`, async () => {
+      for (const size of [16, 1024]) {
+        const { wire, feed } = await batch(Array<number>(16).fill(size));
+        const { conn, transport, host } = wire;
+        loop(conn).catch(() => {});
+        for (let chunk = 1; chunk <= 5; chunk++) {
+          feed();
+          await host.settle();
+          expect([transport.writes.length, conn.stats.messagesOut]).toEqual([chunk, chunk * 16]);
+        }
+      }
+    });
+  }
+});
+
+describe('a message that is there', () => {
+  /** How many promises `work` makes. */
+  function promises(work: () => void): number {
+    let made = 0;
+    const hook = createHook({
+      init(_id, type) {
+        if (type === 'PROMISE') made++;
+      },
+    }).enable();
+    work();
+    hook.disable();
+    return made;
+  }
+
+  it('costs one promise, however it is read', async () => {
+    const { wire, feed } = await batch(Array<number>(9).fill(100));
+    const { conn, host } = wire;
+    const iterator = conn[Symbol.asyncIterator]();
+    const first = iterator.next();
+    feed();
+    expect((await first).value!.data[0]).toBe(1);
+    const results: Promise<IteratorResult<Message, undefined>>[] = [];
+    const iterating = promises(() => {
+      for (let i = 0; i < 4; i++) results.push(iterator.next());
+    });
+    const messages: Promise<Message>[] = [];
+    const reading = promises(() => {
+      for (let i = 0; i < 4; i++) messages.push(conn.readMessage());
+    });
+    expect([iterating, reading]).toEqual([4, 4]);
+    const values = (await Promise.all(results)).map(({ value }) => value!);
+    const all = [...values, ...(await Promise.all(messages))];
+    expect(all.map(({ data }) => data[0])).toEqual([2, 3, 4, 5, 6, 7, 8, 9]);
+    await host.settle();
+  });
+});
+
+describe('an iterator', () => {
+  it('that waits is done when the connection closes well, and stays so', async () => {
+    const { wire } = await batch([]);
+    const iterator = wire.conn[Symbol.asyncIterator]();
+    const next = iterator.next();
+    wire.feed(wire.frame(8, Uint8Array.of(0x03, 0xe8)));
+    expect(await next).toEqual({ done: true, value: undefined });
+    expect(await iterator.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it('that waits throws what ended the connection, each time', async () => {
+    const { wire } = await batch([]);
+    const iterator = wire.conn[Symbol.asyncIterator]();
+    const next = iterator.next();
+    wire.feed(wire.frame(8, Uint8Array.of(0x03, 0xea)));
+    await expect(next).rejects.toThrow('close 1002');
+    await expect(iterator.next()).rejects.toThrow('close 1002');
+  });
+
+  it('refuses a second call while one waits', async () => {
+    const { wire } = await batch([]);
+    const iterator = wire.conn[Symbol.asyncIterator]();
+    const next = iterator.next();
+    await expect(iterator.next()).rejects.toThrow('for await while for await is pending');
+    wire.feed(wire.frame(1, 'still there'));
+    expect((await next).value!.text()).toBe('still there');
+  });
+});
