@@ -36,19 +36,34 @@ export function broadcast(
   }
   const message = data instanceof PreparedMessage ? data : prepare(data);
   const left = leftOut(except);
-  const chosen = new Set<Conn>();
+  const chosen: Conn[] = [];
   for (const conn of conns) {
     if (!(conn instanceof Conn))
       throw new TypeError(`broadcast: expected Conns, got ${kind(conn)}`);
-    if (!left.has(conn) && (filter === undefined || filter(conn))) chosen.add(conn);
+    if (left?.has(conn) !== true && (filter === undefined || filter(conn))) chosen.push(conn);
   }
   let accepted = 0;
-  for (const conn of chosen) {
-    if (!sessionOf(conn).writing.accepts(message.bytes.length)) continue;
-    void conn.writePreparedMessage(message);
-    accepted++;
-  }
+  // A Set has each once already.
+  for (const conn of conns instanceof Set ? chosen : new Set(chosen))
+    if (sends(conn, message)) accepted++;
   return accepted;
+}
+
+function sends(conn: Conn, message: PreparedMessage): boolean {
+  const { type, bytes } = message;
+  const { writing } = sessionOf(conn);
+  if (!writing.accepts(bytes.length)) return false;
+  if (type !== TextMessage && type !== BinaryMessage) {
+    void conn.writePreparedMessage(message);
+    return true;
+  }
+  try {
+    void writing.prepared(message, true);
+    return true;
+  } catch {
+    // There is no memory for this one's compressor, say. The others get theirs.
+    return false;
+  }
 }
 
 function prepare(data: MessageData): PreparedMessage {
@@ -59,8 +74,8 @@ function typeOf(data: Exclude<MessageData, string>): number {
   return (data as { type?: unknown } | null)?.type === TextMessage ? TextMessage : BinaryMessage;
 }
 
-function leftOut(except: Conn | Iterable<Conn> | undefined): Set<unknown> {
-  if (except === undefined) return new Set();
+function leftOut(except: Conn | Iterable<Conn> | undefined): Set<unknown> | undefined {
+  if (except === undefined) return undefined;
   if (typeof except !== 'object' || except === null) {
     throw new TypeError(`except: expected a Conn or several, got ${kind(except)}`);
   }

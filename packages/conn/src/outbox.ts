@@ -2,6 +2,7 @@ import {
   CloseMessage,
   encodeFrame,
   FrameEncoder,
+  FrameHeader,
   PingMessage,
   PongMessage,
   type Role,
@@ -13,6 +14,7 @@ import { copyOf } from './copy.ts';
 import { RSV1 } from './deflate/engine.ts';
 import { BackpressureError, CloseSentError, TransportError } from './errors.ts';
 import { type Host, lentBy } from './host.ts';
+import { joinedFrames, type Run, type Sharer } from './joined-frames.ts';
 import { leaseOf } from './lease.ts';
 import type { DataType } from './message.ts';
 import type { Settings } from './options.ts';
@@ -28,12 +30,17 @@ const TURN_BYTES = 1_048_576;
 const TURN_FRAMES = 1_000;
 /** A byte that is compressed takes as long as so many that are not. */
 const DEFLATE_COST = 8;
+const FIN = 0x80;
+
+const header = /* @__PURE__ */ new FrameHeader();
 
 /** What the outbox asks of its connection. */
 export interface OutboxOwner {
   readonly conn: object;
   /** Something waits: call `flush` at the end of the turn. */
   flushLater(): void;
+  /** It will call `flush` at the end of the turn in any case. */
+  readonly flushes: boolean;
   /** What was to be sent is gone: the stream of frames cannot go on. */
   abort(error: WebSocketError): void;
 }
@@ -41,8 +48,11 @@ export interface OutboxOwner {
 /**
  * What leaves: frames in the order in which they were accepted, gathered in slabs and handed to the transport once a
  * turn. While the transport is above its mark they wait here, where pings and pongs can pass them between two frames.
+ *
+ * Frames that others send as well stand in a run, in memory of all of them. It is there only as long as nothing else waits:
+ * whatever comes behind it first takes it into a slab of our own.
  */
-export class Outbox {
+export class Outbox implements Sharer {
   /** Frames and bytes accepted. */
   frames = 0;
   messages = 0;
@@ -53,6 +63,8 @@ export class Outbox {
 
   readonly #transport: Transport;
   readonly #encoder: FrameEncoder;
+  /** What waits, when it is shared; the encoder is empty then, and the transport is not blocked. */
+  #run: Run | undefined;
   readonly #host: Host;
   readonly #settings: Settings;
   /** The next masking key; undefined on a server, which masks nothing. */
@@ -102,7 +114,7 @@ export class Outbox {
 
   /** Bytes accepted and not yet handed to the operating system. */
   get bufferedAmount(): number {
-    return this.#encoder.pending + this.#transport.bufferedAmount;
+    return this.#waiting + this.#transport.bufferedAmount;
   }
 
   /** Whether something waits for {@link flush}. */
@@ -112,14 +124,19 @@ export class Outbox {
 
   /** Whether something waits that the transport has not been given. */
   get unsent(): boolean {
-    return this.#encoder.pending > 0;
+    return this.#run !== undefined || this.#encoder.pending > 0;
+  }
+
+  /** Bytes accepted that the transport has not been given. */
+  get #waiting(): number {
+    return this.#run === undefined ? this.#encoder.pending : this.#run.size;
   }
 
   /** A whole message of text; `owed`: it was accepted before, only the end of the connection refuses it. */
   text(opcode: DataType, text: string, owed = false): Promise<void> {
     const refusal = owed ? this.refused() : this.refusal(text.length, text, 0);
     if (refusal !== undefined) return refusal;
-    const sent = this.#accepted(this.#encoder.text(opcode, true, 0, text));
+    const sent = this.#accepted(this.#frames().text(opcode, true, 0, text));
     this.#host.watch?.messageOut?.(this.#owner.conn, opcode, utf8Length(text));
     return sent;
   }
@@ -138,7 +155,7 @@ export class Outbox {
     const sent =
       size > BORROW_FROM && this.#nextKey === undefined
         ? this.#reference(opcode, bytes, start, end)
-        : this.#accepted(this.#encoder.frame(opcode, true, 0, bytes, start, end));
+        : this.#accepted(this.#frames().frame(opcode, true, 0, bytes, start, end));
     this.#host.watch?.messageOut?.(this.#owner.conn, opcode, size);
     return sent;
   }
@@ -154,9 +171,50 @@ export class Outbox {
     const refused = this.refused();
     if (refused !== undefined) return refused;
     this.#turnBytes += plain * DEFLATE_COST;
-    const sent = this.#accepted(this.#encoder.frame(opcode, true, RSV1, bytes, start, end));
+    const sent = this.#accepted(this.#frames().frame(opcode, true, RSV1, bytes, start, end));
     this.#host.watch?.messageOut?.(this.#owner.conn, opcode, plain);
     return sent;
+  }
+
+  /**
+   * A whole message of `plain` bytes that is accepted already, and that others send as well: `payload`, or with `rsv` that
+   * of its compressed form. Nobody writes to it. Where it is not masked and waits behind nothing of our own, it is
+   * serialized once for all.
+   */
+  shared(opcode: DataType, payload: Uint8Array, rsv: number, plain: number): Promise<void> {
+    const before = this.#run;
+    const { length } = payload;
+    const alone = this.#nextKey !== undefined || this.#blocked || length > BORROW_FROM;
+    if (alone || (before === undefined && this.#encoder.pending > 0)) {
+      return rsv === 0
+        ? this.message(opcode, payload, 0, length, true)
+        : this.compressed(opcode, payload, 0, length, plain);
+    }
+    if (rsv !== 0) this.#turnBytes += plain * DEFLATE_COST;
+    const joined = joinedFrames(this.#host);
+    const run = joined.extend(before, FIN | rsv | opcode, payload);
+    this.#run = run;
+    if (before === undefined) joined.flushLater(this);
+    const sent = this.#accepted(run.size - (before === undefined ? 0 : before.size));
+    this.#host.watch?.messageOut?.(this.#owner.conn, opcode, plain);
+    return sent;
+  }
+
+  /** The encoder, to be appended to. */
+  #frames(): FrameEncoder {
+    if (this.#run !== undefined) this.#takeRun();
+    return this.#encoder;
+  }
+
+  /** What is shared becomes our own, so that more can follow it in one write. */
+  #takeRun(): void {
+    const { bytes } = this.#run!;
+    this.#run = undefined;
+    for (let at = 0; at < bytes.length; at += header.length) {
+      at += header.read(bytes, at);
+      const { opcode, rsv, length } = header;
+      this.#encoder.frame(opcode, true, rsv, bytes, at, at + length);
+    }
   }
 
   /** A fragment of a message that is written as a stream; of a compressed one, of `plain` bytes. */
@@ -172,8 +230,8 @@ export class Outbox {
     this.#turnBytes += plain * DEFLATE_COST;
     // The encoder would refer to large ones, and a writer uses its buffer again at once.
     const copied = end - start > BORROW_FROM && this.#nextKey === undefined;
-    if (!copied) return this.#paced(this.#encoder.frame(opcode, fin, rsv, bytes, start, end));
-    return this.#paced(this.#encoder.frame(opcode, fin, rsv, copyOf(bytes, start, end)));
+    if (!copied) return this.#paced(this.#frames().frame(opcode, fin, rsv, bytes, start, end));
+    return this.#paced(this.#frames().frame(opcode, fin, rsv, copyOf(bytes, start, end)));
   }
 
   /** The last fragment of a message of `bytes` was accepted. */
@@ -195,7 +253,7 @@ export class Outbox {
   ): Promise<void> {
     if (!this.open) return rejected(this.error);
     if (!this.#blocked) {
-      this.#count(opcode, this.#encoder.frame(opcode, true, 0, bytes, start, end));
+      this.#count(opcode, this.#frames().frame(opcode, true, 0, bytes, start, end));
       if (this.#encoder.pending >= FLUSH_AT) this.#write();
       else this.#owner.flushLater();
       return done;
@@ -216,7 +274,7 @@ export class Outbox {
 
   /** The close frame, after all that was accepted; nothing is accepted after it (RFC 6455, section 5.5.1). */
   close(payload: Uint8Array): void {
-    this.#count(CloseMessage, this.#encoder.frame(CloseMessage, true, 0, payload));
+    this.#count(CloseMessage, this.#frames().frame(CloseMessage, true, 0, payload));
     this.error = new CloseSentError();
     this.#owner.flushLater();
   }
@@ -226,6 +284,11 @@ export class Outbox {
     this.#turnBytes = 0;
     this.#turnFrames = 0;
     this.#write();
+  }
+
+  /** The end of a turn in which something was shared. The owner may have something to add to that write. */
+  flushRun(): void {
+    if (!this.#owner.flushes) this.flush();
   }
 
   /** The transport is below its mark again. */
@@ -282,6 +345,7 @@ export class Outbox {
     this.#rejectWaiters(error);
     for (const written of this.#referenced ?? []) written.reject(error);
     this.#referenced = undefined;
+    this.#run = undefined;
     this.#encoder.discard();
   }
 
@@ -300,7 +364,7 @@ export class Outbox {
     if (refused !== undefined) return refused;
     const limit = this.#settings.maxBufferedAmount;
     const bytes = text === undefined ? size : size * 3;
-    if (bytes + waiting + this.#encoder.pending <= limit && !this.#blocked) return undefined;
+    if (bytes + waiting + this.#waiting <= limit && !this.#blocked) return undefined;
     this.#write();
     const buffered = this.bufferedAmount + waiting;
     // Below the mark a message of any size is taken: who awaits every write never meets the limit.
@@ -341,7 +405,7 @@ export class Outbox {
         written.resolve();
       });
     };
-    void this.#accepted(this.#encoder.frame(opcode, true, 0, bytes, start, end, release));
+    void this.#accepted(this.#frames().frame(opcode, true, 0, bytes, start, end, release));
     return written.promise;
   }
 
@@ -356,8 +420,8 @@ export class Outbox {
     this.bytes += encoded;
     this.#turnFrames++;
     this.#turnBytes += encoded;
-    if (this.#encoder.pending >= FLUSH_AT) this.#write();
-    else if (!this.#blocked) this.#owner.flushLater();
+    if (this.#waiting >= FLUSH_AT) this.#write();
+    else if (!this.#blocked && this.#run === undefined) this.#owner.flushLater();
     if (this.#blocked && this.bufferedAmount >= this.#settings.highWaterMark) {
       const waiter = new Deferred<void>();
       this.#waiters ??= [];
@@ -396,6 +460,15 @@ export class Outbox {
   #writeSegments(): void {
     const encoder = this.#encoder;
     const transport = this.#transport;
+    const run = this.#run;
+    if (run !== undefined) {
+      // One that is slow gets slabs of its own: each shared piece that it holds would keep a whole room alive.
+      if (transport.bufferedAmount === 0) {
+        this.#run = undefined;
+        return this.#give(run.bytes);
+      }
+      this.#takeRun();
+    }
     const joined = encoder.segments > 1;
     if (joined) transport.cork?.();
     while (!this.#blocked && encoder.segments > 0) {

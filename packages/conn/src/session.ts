@@ -265,6 +265,10 @@ export class Session
     if (!this.#inTurn) this.#defer();
   }
 
+  get flushes(): boolean {
+    return this.#deferred;
+  }
+
   ping(): void {
     this.controls.beat();
   }

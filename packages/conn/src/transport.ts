@@ -29,7 +29,8 @@ export interface Transport {
    * Sends bytes after all that was written before. Nothing happens after `end`, `destroy` or `close`, save that
    * `release` is called.
    *
-   * @param chunk - Borrowed until `release` is called: never changed, never kept longer.
+   * @param chunk - Borrowed until `release` is called: never changed or detached, never kept longer. Other transports may
+   *   be given the same bytes meanwhile.
    * @param release - Called exactly once, when the transport no longer needs `chunk`; it may run inside `write`.
    *   When the transport dies with bytes unsent, it is called all the same.
    * @returns False when the transport is above its high-water mark: the bytes are taken all the same, and

@@ -169,20 +169,19 @@ export class Writing implements FragmentSink {
     const type = message.type as DataType;
     const { length } = bytes;
     const deflation = this.#deflation;
-    const kept = owed ? ownBytes(bytes) : undefined;
-    if (deflation === undefined || !this.#compresses(length, undefined)) {
-      return this.message(type, bytes, 0, length, false, kept);
-    }
     const outbox = this.#outbox;
     const refusal = owed ? outbox.refused() : outbox.refusal(length, undefined, this.waiting);
     if (refusal !== undefined) return refusal;
     if (this.#busy) return this.#join(length, () => this.prepared(message, true));
+    if (deflation === undefined || !this.#compresses(length, undefined)) {
+      return outbox.shared(type, bytes, 0, length);
+    }
     const form = formOf(message, deflation);
-    if (form === undefined) return this.#later(type, kept ?? ownBytes(bytes), message);
-    if (form.length === 0) return outbox.message(type, bytes, 0, length, true);
+    if (form === undefined) return this.#later(type, ownBytes(bytes), message);
+    if (form.length === 0) return outbox.shared(type, bytes, 0, length);
     deflation.passed(bytes, 0, length);
     try {
-      return outbox.compressed(type, form, 0, form.length, length);
+      return outbox.shared(type, form, RSV1, length);
     } catch (error) {
       deflation.forget();
       throw error;
