@@ -19,6 +19,7 @@ export {
   type Portions,
 } from './deflate-contract.ts';
 export { FakeHost, type FakeHostOptions, turn } from './fake-host.ts';
+export { collectGarbage, heapPerUnit } from './heap.ts';
 export { hex, toHex } from './hex.ts';
 export {
   NaiveDecoder,

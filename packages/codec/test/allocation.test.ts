@@ -1,29 +1,9 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { encodeFrame, FRAME, FrameDecoder, FrameEncoder, NEED_MORE } from '@ws/codec';
+import { heapPerUnit } from '@ws/testkit';
 import { describe, expect, it } from 'vitest';
 import { bytes } from './support.ts';
 
-setFlagsFromString('--expose-gc');
-const gc = runInNewContext('gc') as () => void;
-
-/** Heap bytes a frame over 1e6 of them, summed over batches too short to be collected in. */
-function heapPerFrame(batch: () => number): number {
-  let frames = 0;
-  for (let i = 0; i < 20; i++) batch();
-  let grown = 0;
-  while (frames < 1e6) {
-    gc();
-    const before = process.memoryUsage().heapUsed;
-    let inBatch = 0;
-    while (inBatch < 50_000) inBatch += batch();
-    grown += Math.max(0, process.memoryUsage().heapUsed - before);
-    frames += inBatch;
-  }
-  return grown / frames;
-}
-
-// One view is 100 bytes and more: far above what noise, or the coverage of a test run, can be.
+// The smallest object there is has 24 bytes; coverage of a test run leaves 1 or 2 a frame.
 const GENEROUS = 8;
 
 describe('per frame, nothing is allocated', () => {
@@ -36,7 +16,7 @@ describe('per frame, nothing is allocated', () => {
       const whole = Math.floor(chunk.length / frame.length);
       for (let i = 0; i < whole; i++) chunk.set(frame, i * frame.length);
       const stream = chunk.subarray(0, whole * frame.length);
-      const perFrame = heapPerFrame(() => {
+      const perFrame = heapPerUnit(() => {
         let frames = 0;
         decoder.push(stream);
         while (decoder.next() === FRAME) frames++;
@@ -55,7 +35,7 @@ describe('per frame, nothing is allocated', () => {
     const reads = Array.from({ length: 4 }, (_, i) =>
       stream.slice((i * stream.length) / 4, ((i + 1) * stream.length) / 4),
     );
-    const perFrame = heapPerFrame(() => {
+    const perFrame = heapPerUnit(() => {
       let frames = 0;
       for (const read of reads) {
         decoder.writable().set(read);
@@ -72,7 +52,7 @@ describe('per frame, nothing is allocated', () => {
     (role) => {
       const encoder = new FrameEncoder({ role, nextKey: () => 0x37fa213d });
       const payload = bytes(100);
-      const perFrame = heapPerFrame(() => {
+      const perFrame = heapPerUnit(() => {
         for (let i = 0; i < 500; i++) encoder.frame(2, true, 0, payload);
         const count = encoder.segments;
         for (let i = 0; i < count; i++) encoder.segRelease(i)?.();

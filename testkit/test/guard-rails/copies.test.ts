@@ -1,6 +1,7 @@
 import type { Conn, Role } from '@ws/conn';
 import { describe, expect, it, vi } from 'vitest';
 import { turn } from '../../src/index.ts';
+import type { Copied } from './copies.ts';
 import { frameFor, reads, wired } from './wire.ts';
 
 const { copied } = await vi.hoisted(() => import('./copies.ts'));
@@ -27,11 +28,7 @@ const streams: Taking = async (conn) => {
 };
 
 /** How often each byte of a message of `size` is copied, and new memory made for it, once pools are full. */
-async function perByte(
-  role: Role,
-  size: number,
-  takes: Taking,
-): Promise<{ copied: number; allocated: number }> {
+async function perByte(role: Role, size: number, takes: Taking): Promise<Copied> {
   const { conn, transport } = wired(role);
   takes(conn).catch(() => {});
   await turn();
@@ -53,10 +50,7 @@ async function perByte(
 }
 
 /** The same for sending one. */
-async function perByteSent(
-  role: Role,
-  data: Uint8Array | string,
-): Promise<{ copied: number; allocated: number }> {
+async function perByteSent(role: Role, data: Uint8Array | string): Promise<Copied> {
   const { conn } = wired(role);
   await turn();
   let counted = copied();
@@ -71,17 +65,35 @@ async function perByteSent(
   return { copied: counted.copied / data.length, allocated: counted.allocated / data.length };
 }
 
+/** At most: a few bytes may be copied one by one, where nobody counts. */
+function expectAtMost(actual: Copied, most: Copied): void {
+  expect(actual.copied).toBeLessThanOrEqual(most.copied);
+  expect(actual.allocated).toBeLessThanOrEqual(most.allocated);
+}
+
+describe('a count of copies', () => {
+  it('sees those that there are', () => {
+    copied();
+    const bytes = new Uint8Array(100);
+    bytes.set(bytes.subarray(0, 10), 50);
+    bytes.copyWithin(0, 50);
+    void bytes.slice(1);
+    void new Uint8Array(bytes);
+    expect(copied()).toEqual({ copied: 10 + 50 + 99 + 100, allocated: 200 });
+  });
+});
+
 describe.each(ROLES)('a message that lies in one read of a %s', (role) => {
   it.each([100, 4 * KIB])('of %d bytes is lent without a copy', async (size) => {
-    expect(await perByte(role, size, drops)).toEqual({ copied: 0, allocated: 0 });
+    expectAtMost(await perByte(role, size, drops), { copied: 0, allocated: 0 });
   });
 
   it.each([100, 4 * KIB])('of %d bytes is echoed with one copy, into the slab', async (size) => {
-    expect(await perByte(role, size, echoes)).toEqual({ copied: 1, allocated: 0 });
+    expectAtMost(await perByte(role, size, echoes), { copied: 1, allocated: 0 });
   });
 
   it.each([100, 4 * KIB])('of %d bytes is owned after one copy', async (size) => {
-    expect(await perByte(role, size, owns)).toEqual({ copied: 1, allocated: 1 });
+    expectAtMost(await perByte(role, size, owns), { copied: 1, allocated: 1 });
   });
 });
 
@@ -144,14 +156,14 @@ describe('what is sent', () => {
   it.each([100, 4 * KIB, 64 * KIB])(
     'is copied once by a server up to 64 KiB (%d bytes)',
     async (size) => {
-      expect(await perByteSent('server', Buffer.alloc(size))).toEqual({ copied: 1, allocated: 0 });
+      expectAtMost(await perByteSent('server', Buffer.alloc(size)), { copied: 1, allocated: 0 });
     },
   );
 
   it.each([64 * KIB + 1, MIB, 16 * MIB])(
     'is not copied by a server beyond (%d bytes)',
     async (size) => {
-      expect(await perByteSent('server', Buffer.alloc(size))).toEqual({ copied: 0, allocated: 0 });
+      expectAtMost(await perByteSent('server', Buffer.alloc(size)), { copied: 0, allocated: 0 });
     },
   );
 
@@ -159,7 +171,7 @@ describe('what is sent', () => {
     'is copied once by a client (%d bytes)',
     async (size) => {
       const { copied, allocated } = await perByteSent('client', Buffer.alloc(size));
-      expect(copied).toBe(1);
+      expect(copied).toBeLessThanOrEqual(1);
       // Two slabs of 64 KiB, of which one may be in use.
       expect(allocated * size).toBeLessThanOrEqual(128 * KIB);
     },
@@ -176,7 +188,7 @@ describe('what is sent', () => {
 
   describe.each(ROLES)('by a %s as text', (role) => {
     it.each(['ASCII ', 'ünïcödé ', '語'])('is encoded where it leaves from (%j)', async (text) => {
-      expect(await perByteSent(role, text.repeat(200))).toEqual({ copied: 0, allocated: 0 });
+      expectAtMost(await perByteSent(role, text.repeat(200)), { copied: 0, allocated: 0 });
     });
   });
 });

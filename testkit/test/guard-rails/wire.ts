@@ -11,7 +11,7 @@ import { nodeHost } from '@ws/node-io';
 import { turn } from '../../src/index.ts';
 
 /** What one read of a socket gives at most. */
-export const CHUNK = 65_536;
+const CHUNK = 65_536;
 
 /** A transport that costs nothing: what is written is taken at once, and only its memory remembered where asked for. */
 export class FreeTransport implements Transport {
@@ -38,8 +38,13 @@ export class FreeTransport implements Transport {
   async feed(...chunks: Uint8Array[]): Promise<void> {
     for (const chunk of chunks) {
       while (this.paused) await turn();
-      this.#sink!.data(chunk);
+      this.give(chunk);
     }
+  }
+
+  /** Gives a chunk away at once. */
+  give(chunk: Uint8Array): void {
+    this.#sink!.data(chunk);
   }
 
   pause(): void {

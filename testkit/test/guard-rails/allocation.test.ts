@@ -1,0 +1,67 @@
+import { type Role, TextMessage } from '@ws/conn';
+import { nodeHost } from '@ws/node-io';
+import { describe, expect, it } from 'vitest';
+import { heapPerUnit, turn } from '../../src/index.ts';
+import { type FreeTransport, frameFor, wired } from './wire.ts';
+
+// The smallest object there is has 24 bytes. What a read costs, a view or two of its chunk, is shared by its messages.
+const GENEROUS = 8;
+const ROLES: readonly Role[] = ['server', 'client'];
+const SMALL = 16;
+/** Of one read: fewer than a turn may have, since all of this happens in one. */
+const MESSAGES = 400;
+
+/** Gives the connection the same read again and again: messages of `size` bytes. */
+function sameRead(role: Role, transport: FreeTransport, size: number, opcode = 2): () => number {
+  const frame = frameFor(role, Buffer.alloc(size, 'a'), opcode);
+  const stream = Buffer.alloc(frame.length * MESSAGES, frame);
+  const chunk = new Uint8Array(stream.length);
+  return () => {
+    // It was unmasked in place.
+    chunk.set(stream);
+    transport.give(chunk);
+    return MESSAGES;
+  };
+}
+
+describe.each(ROLES)('per message, a %s allocates nothing', (role) => {
+  it('that it drops', async () => {
+    const { conn, transport } = wired(role);
+    const reading = conn.discardReads();
+    await turn();
+    const perMessage = heapPerUnit(sameRead(role, transport, SMALL, TextMessage));
+    expect(perMessage).toBeLessThan(GENEROUS);
+    conn.terminate();
+    await expect(reading).rejects.toThrow('close 1006');
+  });
+
+  it.each([
+    { kind: 'bytes', data: Buffer.alloc(100) },
+    { kind: 'ASCII', data: 'a'.repeat(100) },
+    { kind: 'text', data: 'ü'.repeat(100) },
+  ])('that it sends ($kind)', async ({ data }) => {
+    let deferred: (() => void)[] = [];
+    const { conn, transport } = wired(
+      role,
+      {},
+      {
+        ...nodeHost,
+        defer: (callback) => void deferred.push(callback),
+      },
+    );
+    const turnEnds = (): void => {
+      const ready = deferred;
+      deferred = [];
+      for (const callback of ready) callback();
+    };
+    turnEnds();
+    const perMessage = heapPerUnit(() => {
+      for (let i = 0; i < MESSAGES; i++) void conn.send(data);
+      turnEnds();
+      return MESSAGES;
+    });
+    expect(transport.bytes).toBe(conn.stats.bytesOut);
+    expect(perMessage).toBeLessThan(GENEROUS);
+    conn.terminate();
+  });
+});
