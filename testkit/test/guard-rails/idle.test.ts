@@ -1,0 +1,193 @@
+// What a connection holds once its traffic is over: nothing of any pool, no engine, no timer of its own.
+import { sharedMessageBuffers, sharedSlabPool } from '@ws/codec';
+import { broadcast, type Conn, type ConnSettings, connPair, historyBytesOf } from '@ws/conn';
+import { nodeHost } from '@ws/node-io';
+import { describe, expect, it } from 'vitest';
+import { FakeHost } from '../../src/index.ts';
+import { CountingSource, hostOn, turns } from '../compression/support.ts';
+
+const KIB = 1024;
+const LARGE = 300 * KIB;
+const COMPRESSION = { mode: 'shared', threshold: 0 } as const;
+
+/** Message buffers that are lent. */
+const lentBuffers = new Set<Uint8Array>();
+const buffers = sharedMessageBuffers();
+const take = buffers.take.bind(buffers);
+const give = buffers.give.bind(buffers);
+buffers.take = (bytes) => {
+  const buffer = take(bytes);
+  lentBuffers.add(buffer);
+  return buffer;
+};
+buffers.give = (buffer) => {
+  give(buffer);
+  lentBuffers.delete(buffer);
+};
+
+/** What two connected ends say to each other until both have heard all of it. */
+interface Traffic {
+  readonly says: string;
+  readonly run: (client: Conn, server: Conn) => Promise<unknown>;
+}
+
+const TRAFFIC: readonly Traffic[] = [
+  {
+    says: 'small messages',
+    run: async (client, server) => {
+      for (let i = 0; i < 50; i++) void client.send(`message ${i}`);
+      for (let i = 0; i < 50; i++) await server.send((await server.readMessage()).data);
+      for (let i = 0; i < 50; i++) await client.readMessage();
+    },
+  },
+  {
+    says: 'large messages',
+    run: async (client, server) => {
+      const sent = client.send(Buffer.alloc(LARGE));
+      const answered = server.send((await server.readMessage()).data);
+      await Promise.all([client.readMessage(), sent, answered]);
+    },
+  },
+  {
+    says: 'messages in fragments',
+    run: async (client, server) => {
+      for (const [from, to] of [
+        [client, server],
+        [server, client],
+      ] as const) {
+        const writer = await from.nextWriter(2);
+        const read = to.readMessage();
+        for (let i = 0; i < 100; i++) await writer.write(Buffer.alloc(KIB));
+        await writer.close();
+        await read;
+      }
+    },
+  },
+  {
+    says: 'streams',
+    run: async (client, server) => {
+      for (const [from, to] of [
+        [client, server],
+        [server, client],
+      ] as const) {
+        const writer = await from.nextWriter(2);
+        const read = (async () => (await to.nextReader()).bytes())();
+        for (let i = 0; i < 10; i++) await writer.write(Buffer.alloc(64 * KIB));
+        await writer.close();
+        await read;
+      }
+    },
+  },
+  {
+    says: 'a stream that is left in the middle',
+    run: async (client, server) => {
+      const writer = await client.nextWriter(2);
+      await writer.write(Buffer.alloc(10 * KIB));
+      await (await server.nextReader()).read(new Uint8Array(KIB));
+      const next = server.readMessage();
+      await writer.write(Buffer.alloc(10 * KIB));
+      await writer.close();
+      await client.send('next');
+      await next;
+    },
+  },
+  {
+    says: 'pings',
+    run: async (client, server) => {
+      const reading = [client.readMessage(), server.readMessage()];
+      await Promise.all([client.ping('ping'), server.ping('ping')]);
+      await Promise.all([client.send('over'), server.send('over')]);
+      await Promise.all(reading);
+    },
+  },
+  {
+    says: 'broadcasts',
+    run: async (client, server) => {
+      for (let i = 0; i < 20; i++) broadcast([client, server], `to all ${i}`);
+      broadcast([client, server], Buffer.alloc(LARGE));
+      for (let i = 0; i < 21; i++) await Promise.all([client.readMessage(), server.readMessage()]);
+    },
+  },
+];
+
+const IDLING = [
+  { doing: 'nothing', idles: (): void => {} },
+  { doing: 'receive', idles: (conn: Conn): void => void conn.receive(() => {}).catch(() => {}) },
+  { doing: 'readMessage', idles: (conn: Conn): void => void conn.readMessage().catch(() => {}) },
+  { doing: 'nextReader', idles: (conn: Conn): void => void conn.nextReader().catch(() => {}) },
+  { doing: 'discardReads', idles: (conn: Conn): void => void conn.discardReads().catch(() => {}) },
+];
+
+const SETTINGS: readonly { says: string; settings: ConnSettings }[] = [
+  { says: 'uncompressed', settings: {} },
+  { says: 'compressed', settings: { compression: COMPRESSION } },
+];
+
+describe.each(SETTINGS)('after $says traffic, an idle connection', ({ settings }) => {
+  it.each(TRAFFIC)('holds no slab and no message buffer ($says)', async ({ run }) => {
+    for (const { doing, idles } of IDLING) {
+      const slabs = sharedSlabPool().lent;
+      const lent = lentBuffers.size;
+      const [client, server] = connPair({ ...settings, host: nodeHost });
+      await run(client, server);
+      idles(client);
+      idles(server);
+      await turns();
+      expect({ doing, slabs: sharedSlabPool().lent, lent: lentBuffers.size }).toEqual({
+        doing,
+        slabs,
+        lent,
+      });
+      expect(client.bufferedAmount + server.bufferedAmount).toBe(0);
+      client.terminate();
+    }
+  });
+});
+
+const PAIRS = 12;
+/** What may be kept for all of them together: as many as were at work at once. */
+const ENGINES = 4;
+
+describe('idle connections that have compressed', () => {
+  it.each(TRAFFIC)('hold no engine each, and no history ($says)', async ({ run }) => {
+    const source = new CountingSource('handle');
+    const ends: Conn[] = [];
+    for (let i = 0; i < PAIRS; i++) {
+      const pair = connPair({ compression: COMPRESSION, host: hostOn(source) });
+      ends.push(...pair);
+      await run(...pair);
+      await turns(20);
+    }
+    expect(source.pending).toBe(0);
+    expect(source.inflaters + source.deflaters).toBeLessThanOrEqual(ENGINES);
+    expect(historyBytesOf(source)).toBe(0);
+    for (const conn of ends) conn.terminate();
+  });
+});
+
+describe('idle connections', () => {
+  it.each([
+    {
+      says: 'with a heartbeat',
+      settings: { heartbeat: { interval: 20_000, timeout: 20_000 } },
+      timers: 1,
+    },
+    { says: 'without one', settings: { heartbeat: false }, timers: 0 },
+  ] satisfies { says: string; settings: ConnSettings; timers: number }[])(
+    'have no timer each ($says)',
+    async ({ settings, timers }) => {
+      const host = new FakeHost();
+      const conns = Array.from({ length: 50 }, () => connPair({ ...settings, host })).flat();
+      for (const conn of conns) {
+        void conn.send('once');
+        void conn.readMessage();
+        const reading = conn.readMessage({ timeout: 1_000 }).catch(() => {});
+        void conn.send('twice');
+        await host.settle();
+        await reading;
+      }
+      expect(host.timers).toBe(timers);
+      for (const conn of conns) conn.terminate();
+    },
+  );
+});
