@@ -14,6 +14,11 @@ export interface Host {
   decodeUtf8(bytes: Uint8Array, start: number, end: number): string;
   /** Says whether `bytes` is valid UTF-8. Absent where a platform has nothing faster than the codec's own check. */
   readonly isUtf8?: ((bytes: Uint8Array) => boolean) | undefined;
+  /**
+   * Fresh memory in the kind that the platform's sockets take as it is; it is never given back. Absent where a plain
+   * Uint8Array is that.
+   */
+  readonly memory?: ((size: number) => Uint8Array) | undefined;
   /** Fills `words` from a cryptographically strong source (RFC 6455, section 10.3). */
   randomFill(words: Int32Array): void;
   /** Milliseconds of a monotonic clock, with fractions. */

@@ -18,8 +18,8 @@ class Room {
   readonly bytes: Uint8Array;
   used = 0;
 
-  constructor(size: number) {
-    this.bytes = new Uint8Array(size);
+  constructor(size: number, host: Host) {
+    this.bytes = host.memory?.(size) ?? new Uint8Array(size);
   }
 }
 
@@ -65,13 +65,14 @@ const header = /* @__PURE__ */ new FrameHeader();
  */
 export class JoinedFrames {
   readonly #host: Host;
-  #room = new Room(0);
+  #room: Room;
   /** The empty run, with which the runs of this turn begin. */
   #empty: Run | undefined;
   #sharers: Sharer[] = [];
 
   constructor(host: Host) {
     this.#host = host;
+    this.#room = new Room(ROOM, host);
   }
 
   /**
@@ -100,7 +101,7 @@ export class JoinedFrames {
   };
 
   #begin(): Run {
-    if (this.#room.bytes.length - this.#room.used < LEAST) this.#room = new Room(ROOM);
+    if (this.#room.bytes.length - this.#room.used < LEAST) this.#room = new Room(ROOM, this.#host);
     return new Run(this.#room, 0, 0);
   }
 
@@ -110,13 +111,13 @@ export class JoinedFrames {
     let { room, start } = from;
     if (size === 0) {
       if (this.#room.bytes.length - this.#room.used < most) {
-        this.#room = new Room(Math.max(ROOM, most));
+        this.#room = new Room(Math.max(ROOM, most), this.#host);
       }
       room = this.#room;
       start = room.used;
     } else if (from.end !== room.used || start + most > room.bytes.length) {
       // Others stand behind it, or nothing fits there: it moves, to where it can double.
-      room = new Room(2 * most);
+      room = new Room(2 * most, this.#host);
       room.bytes.set(from.bytes);
       start = 0;
     }

@@ -63,6 +63,8 @@ export class Outbox implements Sharer {
 
   readonly #transport: Transport;
   readonly #encoder: FrameEncoder;
+  /** Something was given to the encoder that may still be there: with many connections, each look at it is a long way. */
+  #encoded = false;
   /** What waits, when it is shared; the encoder is empty then, and the transport is not blocked. */
   #run: Run | undefined;
   readonly #host: Host;
@@ -124,12 +126,13 @@ export class Outbox implements Sharer {
 
   /** Whether something waits that the transport has not been given. */
   get unsent(): boolean {
-    return this.#run !== undefined || this.#encoder.pending > 0;
+    return this.#waiting > 0;
   }
 
   /** Bytes accepted that the transport has not been given. */
   get #waiting(): number {
-    return this.#run === undefined ? this.#encoder.pending : this.#run.size;
+    if (this.#run !== undefined) return this.#run.size;
+    return this.#encoded ? this.#encoder.pending : 0;
   }
 
   /** A whole message of text; `owed`: it was accepted before, only the end of the connection refuses it. */
@@ -185,7 +188,7 @@ export class Outbox implements Sharer {
     const before = this.#run;
     const { length } = payload;
     const alone = this.#nextKey !== undefined || this.#blocked || length > BORROW_FROM;
-    if (alone || (before === undefined && this.#encoder.pending > 0)) {
+    if (alone || (before === undefined && this.#waiting > 0)) {
       return rsv === 0
         ? this.message(opcode, payload, 0, length, true)
         : this.compressed(opcode, payload, 0, length, plain);
@@ -203,6 +206,7 @@ export class Outbox implements Sharer {
   /** The encoder, to be appended to. */
   #frames(): FrameEncoder {
     if (this.#run !== undefined) this.#takeRun();
+    this.#encoded = true;
     return this.#encoder;
   }
 
@@ -210,6 +214,7 @@ export class Outbox implements Sharer {
   #takeRun(): void {
     const { bytes } = this.#run!;
     this.#run = undefined;
+    this.#encoded = true;
     for (let at = 0; at < bytes.length; at += header.length) {
       at += header.read(bytes, at);
       const { opcode, rsv, length } = header;
@@ -477,6 +482,7 @@ export class Outbox implements Sharer {
     }
     if (!this.#blocked && this.#controls.length > 0) this.#writeControls();
     if (joined) transport.uncork?.();
+    this.#encoded = encoder.pending > 0;
   }
 
   #writeSegment(): void {

@@ -262,6 +262,14 @@ describe('what is broadcast in one turn', () => {
     expect(slow.transport.releasesRun).toBe(4);
   });
 
+  it("stands in the host's memory, where it has some to lend", async () => {
+    const host = Object.assign(lending(), { memory: (size: number) => Buffer.alloc(size) });
+    const { ends, conns } = room(2, 'server', host);
+    for (let i = 0; i < 3; i++) broadcast(conns, 'x'.repeat(9000));
+    await host.settle();
+    expect(givenOnce(ends)).toBeInstanceOf(Buffer);
+  });
+
   it('lets controls pass while the transport is blocked', async () => {
     const { host, ends, conns } = room(1);
     const [{ conn, transport }] = ends as [End];

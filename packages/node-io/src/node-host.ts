@@ -104,6 +104,10 @@ export const nodeHost: Host = {
   writeUtf8,
   decodeUtf8,
   isUtf8,
+  memory(size) {
+    // A socket wraps what is no Buffer in one, at every write.
+    return Buffer.alloc(size);
+  },
   randomFill(words) {
     randomFillSync(words);
   },

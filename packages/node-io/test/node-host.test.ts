@@ -152,3 +152,12 @@ describe('the package', () => {
     expect(Object.keys(dependencies)).toEqual(['@ws/codec', '@ws/conn']);
   });
 });
+
+describe('nodeHost.memory', () => {
+  it('is a Buffer of its own, so that a socket need not wrap it', () => {
+    const memory = nodeHost.memory!(10);
+    expect(memory).toBeInstanceOf(Buffer);
+    expect(memory.buffer.byteLength).toBe(10);
+    expect([...memory]).toEqual(Array(10).fill(0));
+  });
+});
