@@ -12,8 +12,8 @@ export class Message {
    * The payload, yours. Of a text message: its UTF-8, already checked.
    *
    * The buffer behind it, `data.buffer`, may be larger, at most eight times, and hold neighbouring messages of this
-   * connection. They never overlap: change these bytes as you like. Before you transfer the buffer to another thread,
-   * `data.slice()`; before you look at it through a DataView, mind `data.byteOffset`.
+   * connection. They never overlap: change these bytes as you like. Before you transfer or post them to another thread,
+   * `data.slice()`; a view of another type over the buffer begins at `data.byteOffset`.
    */
   readonly data: Uint8Array;
   readonly #host: Host;
