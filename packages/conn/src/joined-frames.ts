@@ -5,6 +5,8 @@ import type { Host } from './host.ts';
 const ROOM = 16_384;
 /** With less than this left, a turn begins in fresh memory: a run that has no room to grow is copied. */
 const LEAST = 4_096;
+/** A turn that goes on and on begins anew after so many bytes: what its frames were is not remembered any longer. */
+const REMEMBERED = 262_144;
 const LONGEST_HEADER = 10;
 
 /** Whoever sends a run at the end of the turn. */
@@ -68,6 +70,8 @@ export class JoinedFrames {
   #room: Room;
   /** The empty run, with which the runs of this turn begin. */
   #empty: Run | undefined;
+  /** Bytes that were serialized since then. */
+  #serialized = 0;
   #sharers: Sharer[] = [];
 
   constructor(host: Host) {
@@ -101,12 +105,18 @@ export class JoinedFrames {
   };
 
   #begin(): Run {
+    this.#serialized = 0;
     if (this.#room.bytes.length - this.#room.used < LEAST) this.#room = new Room(ROOM, this.#host);
     return new Run(this.#room, 0, 0);
   }
 
-  #append(from: Run, b0: number, payload: Uint8Array): Run {
-    const { size } = from;
+  #append(before: Run, b0: number, payload: Uint8Array): Run {
+    const { size } = before;
+    let from = before;
+    if (size === 0 && this.#serialized > REMEMBERED) {
+      this.#empty = this.#begin();
+      from = this.#empty;
+    }
     const most = size + LONGEST_HEADER + payload.length;
     let { room, start } = from;
     if (size === 0) {
@@ -128,6 +138,7 @@ export class JoinedFrames {
     const at = start + size + header.write(room.bytes, start + size);
     room.bytes.set(payload, at);
     room.used = at + payload.length;
+    this.#serialized += payload.length;
     const run = new Run(room, start, room.used);
     remember(from, payload, run);
     return run;

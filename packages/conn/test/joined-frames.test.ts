@@ -308,6 +308,19 @@ describe('what is broadcast in one turn', () => {
     expect(given[1]).not.toBe(given[0]);
   });
 
+  it('is forgotten when the turn goes on and on', () => {
+    const { ends, conns } = room(2);
+    const large = Array.from({ length: 10 }, () => {
+      return new PreparedMessage(BinaryMessage, new Uint8Array(65_536));
+    });
+    for (const message of [...large, large[9]!, large[0]!]) broadcast(conns, message);
+    const [given, others] = ends.map(({ transport }) => transport.given);
+    expect(given).toHaveLength(12);
+    expect(given!.map((chunk, i) => chunk === others![i])).toEqual(Array(12).fill(true));
+    expect(given![10]).toBe(given![9]);
+    expect(given![11]).not.toBe(given![0]);
+  });
+
   it('is never changed once it is handed over', async () => {
     const { host, ends, conns } = room(2);
     for (let turn = 0; turn < 300; turn++) {
