@@ -45,16 +45,26 @@ export class MessageBuffers {
    * @throws RangeError when `bytes` is no integer of 0 or more, or more than memory can hold.
    */
   take(bytes: number): Uint8Array {
-    if (!(Number.isInteger(bytes) && bytes >= 0)) {
-      throw new RangeError('bytes must be an integer of 0 or more');
-    }
-    let size = SMALLEST;
-    while (size < bytes) size *= 2;
+    const free = this.takeFree(bytes);
+    if (free !== undefined) return free;
+    const buffer = new Uint8Array(sizeFor(bytes));
+    this.#lent.add(buffer);
+    return buffer;
+  }
+
+  /**
+   * As {@link take}, if it needs no more memory than there is already; undefined otherwise. For those who do not trust
+   * a length yet.
+   *
+   * @throws RangeError as {@link take}.
+   */
+  takeFree(bytes: number): Uint8Array | undefined {
+    const size = sizeFor(bytes);
     const slot = this.#simd && size <= LARGEST_IN_SIMD ? simd()?.slots.take(size) : undefined;
     if (slot !== undefined) return slot;
-    let buffer = this.#free.get(size)?.pop();
-    if (buffer === undefined) buffer = new Uint8Array(size);
-    else this.#freeBytes -= size;
+    const buffer = this.#free.get(size)?.pop();
+    if (buffer === undefined) return undefined;
+    this.#freeBytes -= size;
     this.#lent.add(buffer);
     return buffer;
   }
@@ -74,6 +84,15 @@ export class MessageBuffers {
     else free.push(buffer);
     this.#freeBytes += size;
   }
+}
+
+function sizeFor(bytes: number): number {
+  if (!(Number.isInteger(bytes) && bytes >= 0)) {
+    throw new RangeError('bytes must be an integer of 0 or more');
+  }
+  let size = SMALLEST;
+  while (size < bytes) size *= 2;
+  return size;
 }
 
 let shared: MessageBuffers | undefined;

@@ -40,6 +40,18 @@ describe('MessageBuffers', () => {
     expect(buffers.freeBytes).toBe(8192);
   });
 
+  it('tells when a length would need more memory', () => {
+    const buffers = new MessageBuffers({ simd: false });
+    expect(buffers.takeFree(8192)).toBeUndefined();
+    const buffer = buffers.take(8192);
+    buffers.give(buffer);
+    expect(buffers.takeFree(5000)).toBe(buffer);
+    expect(buffers.freeBytes).toBe(0);
+    expect(buffers.takeFree(5000)).toBeUndefined();
+    buffers.give(buffer);
+    expect(() => buffers.takeFree(-1)).toThrow(RangeError);
+  });
+
   it('refuses what it has not lent', () => {
     const buffers = new MessageBuffers();
     const buffer = buffers.take(1);

@@ -4,10 +4,13 @@ import { Lease } from './lease.ts';
 
 /** The first buffer of a message whose length nobody believes yet. */
 const FIRST = 65_536;
+/** A message of 1 MiB is moved once. */
+const BELIEVED = 16;
 
 /**
  * Puts a message together that does not lie whole in one chunk. Memory grows by doubling with the bytes that have
- * arrived; what a header announces is never believed further than that.
+ * arrived. What a header announces is believed further than that only where memory lies unused in the pool, and to
+ * 16 times of what has arrived.
  */
 export class Assembly {
   /** Bytes so far. */
@@ -66,7 +69,9 @@ export class Assembly {
     if (lease === undefined) {
       this.#lease = Lease.take(Math.max(needed, Math.min(this.#expected, FIRST)));
     } else if (needed > lease.bytes.length) {
-      const grown = Lease.take(Math.max(needed, lease.bytes.length * 2));
+      const grown =
+        Lease.takeFree(Math.max(needed, Math.min(this.#expected, this.length * BELIEVED))) ??
+        Lease.take(Math.max(needed, lease.bytes.length * 2));
       grown.bytes.set(lease.bytes.subarray(0, this.length));
       this.#lease = grown;
       lease.release();

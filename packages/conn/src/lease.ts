@@ -28,6 +28,12 @@ export class Lease {
     return new Lease(sharedMessageBuffers().take(bytes), messageBuffers);
   }
 
+  /** The same, if the pool has that much lying unused. */
+  static takeFree(bytes: number): Lease | undefined {
+    const free = sharedMessageBuffers().takeFree(bytes);
+    return free === undefined ? undefined : new Lease(free, messageBuffers);
+  }
+
   /** `bytes` that are in no pool. */
   static of(bytes: Uint8Array): Lease {
     return new Lease(bytes, nowhere);
