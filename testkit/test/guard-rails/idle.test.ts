@@ -49,6 +49,16 @@ const TRAFFIC: readonly Traffic[] = [
     },
   },
   {
+    says: 'messages that receive echoes',
+    run: async (client, server) => {
+      server.receive((message) => server.send(message)).catch(() => {});
+      for (const size of [10, 10 * KIB, LARGE]) {
+        void client.send(Buffer.alloc(size));
+        await client.readMessage();
+      }
+    },
+  },
+  {
     says: 'messages in fragments',
     run: async (client, server) => {
       for (const [from, to] of [
