@@ -23,14 +23,20 @@ export class MessageBuffers {
   /** Free ordinary buffers by the power of two that is their size. */
   readonly #free = new Map<number, Uint8Array[]>();
   /** The ordinary buffers that are lent; slots know that of themselves. */
-  readonly #lent = new WeakSet<Uint8Array>();
+  readonly #ordinary = new WeakSet<Uint8Array>();
   #freeBytes = 0;
+  #lent = 0;
 
   /** @throws RangeError when `maxFreeBytes` is negative or no number. */
   constructor(options: MessageBuffersOptions = {}) {
     this.#maxFreeBytes = options.maxFreeBytes ?? MAX_FREE_BYTES;
     if (!(this.#maxFreeBytes >= 0)) throw new RangeError('maxFreeBytes must be 0 or more');
     this.#simd = options.simd ?? true;
+  }
+
+  /** How many buffers are lent out now. Back to 0 when every user has given back: what a test of your own can check. */
+  get lent(): number {
+    return this.#lent;
   }
 
   /** How many bytes of ordinary memory lie here for reuse. */
@@ -48,7 +54,8 @@ export class MessageBuffers {
     const free = this.takeFree(bytes);
     if (free !== undefined) return free;
     const buffer = new Uint8Array(sizeFor(bytes));
-    this.#lent.add(buffer);
+    this.#ordinary.add(buffer);
+    this.#lent++;
     return buffer;
   }
 
@@ -61,11 +68,12 @@ export class MessageBuffers {
   takeFree(bytes: number): Uint8Array | undefined {
     const size = sizeFor(bytes);
     const slot = this.#simd && size <= LARGEST_IN_SIMD ? simd()?.slots.take(size) : undefined;
-    if (slot !== undefined) return slot;
-    const buffer = this.#free.get(size)?.pop();
+    const buffer = slot ?? this.#free.get(size)?.pop();
     if (buffer === undefined) return undefined;
+    this.#lent++;
+    if (slot !== undefined) return slot;
     this.#freeBytes -= size;
-    this.#lent.add(buffer);
+    this.#ordinary.add(buffer);
     return buffer;
   }
 
@@ -75,8 +83,12 @@ export class MessageBuffers {
    * @throws Error when it is not lent: given twice, or a view of it.
    */
   give(buffer: Uint8Array): void {
-    if (this.#simd && simd()?.slots.give(buffer)) return;
-    if (!this.#lent.delete(buffer)) throw new Error('this buffer is not lent by this pool');
+    const isSlot = this.#simd && simd()?.slots.give(buffer) === true;
+    if (!isSlot && !this.#ordinary.delete(buffer)) {
+      throw new Error('this buffer is not lent by this pool');
+    }
+    this.#lent--;
+    if (isSlot) return;
     const size = buffer.length;
     if (this.#freeBytes + size > this.#maxFreeBytes) return;
     const free = this.#free.get(size);

@@ -45,7 +45,9 @@ describe('MessageBuffers', () => {
     expect(buffers.takeFree(8192)).toBeUndefined();
     const buffer = buffers.take(8192);
     buffers.give(buffer);
+    expect(buffers.lent).toBe(0);
     expect(buffers.takeFree(5000)).toBe(buffer);
+    expect(buffers.lent).toBe(1);
     expect(buffers.freeBytes).toBe(0);
     expect(buffers.takeFree(5000)).toBeUndefined();
     buffers.give(buffer);
@@ -57,7 +59,9 @@ describe('MessageBuffers', () => {
     const buffer = buffers.take(1);
     expect(() => buffers.give(new Uint8Array(4096))).toThrow('not lent');
     expect(() => buffers.give(buffer.subarray(0, 10))).toThrow('not lent');
+    expect(buffers.lent).toBe(1);
     buffers.give(buffer);
+    expect(buffers.lent).toBe(0);
     expect(() => buffers.give(buffer)).toThrow('not lent');
   });
 
