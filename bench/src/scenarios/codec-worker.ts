@@ -1,6 +1,7 @@
 // Runs in a process of its own: `time` or `heap`, with or without bufferutil. Prints one JSON document.
-import { encodeFrame, type Role, sharedMessageBuffers, unmask } from '@ws/codec';
+import { type Role, sharedMessageBuffers, unmask } from '@ws/codec';
 import { type Batch, heapPerUnit, type Time, timeInTurns } from '../measure.ts';
+import { frameStream } from '../rivals/frame-stream.ts';
 import * as ours from '../rivals/ours.ts';
 import * as ws from '../rivals/ws.ts';
 
@@ -53,19 +54,9 @@ function measure(
   return { what, masked, bytes, times, heap };
 }
 
-/** Frames of `bytes` bytes, some MiB of them. */
-function streamOf(bytes: number, masked: boolean): { stream: Uint8Array; frames: number } {
-  const payload = new Uint8Array(bytes).map((_, i) => i * 31);
-  const frame = encodeFrame(2, payload, masked ? { maskKey: 0x37fa213d } : {});
-  const frames = Math.max(4, Math.floor((512 * 1024) / frame.length));
-  const stream = new Uint8Array(frames * frame.length);
-  for (let i = 0; i < frames; i++) stream.set(frame, i * frame.length);
-  return { stream, frames };
-}
-
 function decode(bytes: number, masked: boolean): Row {
   const role: Role = masked ? 'server' : 'client';
-  const { stream, frames } = streamOf(bytes, masked);
+  const { stream, frames } = frameStream(bytes, masked);
   const pushed = ours.decodePushed(stream, CHUNK, role, 'assembled');
   const subjects = new Map<string, Subject>([
     ['push', { batch: pushed.batch, units: frames, chunksPerBatch: pushed.chunks }],
