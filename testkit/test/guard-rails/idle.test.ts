@@ -10,21 +10,6 @@ const KIB = 1024;
 const LARGE = 300 * KIB;
 const COMPRESSION = { mode: 'shared', threshold: 0 } as const;
 
-/** Message buffers that are lent. */
-const lentBuffers = new Set<Uint8Array>();
-const buffers = sharedMessageBuffers();
-const take = buffers.take.bind(buffers);
-const give = buffers.give.bind(buffers);
-buffers.take = (bytes) => {
-  const buffer = take(bytes);
-  lentBuffers.add(buffer);
-  return buffer;
-};
-buffers.give = (buffer) => {
-  give(buffer);
-  lentBuffers.delete(buffer);
-};
-
 /** What two connected ends say to each other until both have heard all of it. */
 interface Traffic {
   readonly says: string;
@@ -137,17 +122,19 @@ describe.each(SETTINGS)('after $says traffic, an idle connection', ({ settings }
   it.each(TRAFFIC)('holds no slab and no message buffer ($says)', async ({ run }) => {
     for (const { doing, idles } of IDLING) {
       const slabs = sharedSlabPool().lent;
-      const lent = lentBuffers.size;
+      const buffers = sharedMessageBuffers().lent;
       const [client, server] = connPair({ ...settings, host: nodeHost });
       await run(client, server);
       idles(client);
       idles(server);
       await turns();
-      expect({ doing, slabs: sharedSlabPool().lent, lent: lentBuffers.size }).toEqual({
-        doing,
-        slabs,
-        lent,
-      });
+      expect({ doing, slabs: sharedSlabPool().lent, buffers: sharedMessageBuffers().lent }).toEqual(
+        {
+          doing,
+          slabs,
+          buffers,
+        },
+      );
       expect(client.bufferedAmount + server.bufferedAmount).toBe(0);
       client.terminate();
     }
