@@ -35,9 +35,17 @@ export type Phase = 0 | 1 | 2 | 3 | 4;
 /** Input that is read and dropped after our close frame, so that the peer gets it and no reset. */
 const MOST_DROPPED = 1_048_576;
 
-/** What is known of a connection's end. */
+/**
+ * What is known of a connection's end: made when there is something to know. Two facts stand beside the phases: `ended`,
+ * why reading will end, known as soon as the peer's close frame, its stream's end or a fault is seen; and `inputOver`,
+ * that nothing is parsed any more.
+ */
 export class Closing {
   phase: Phase = OPEN;
+  ended: { readonly reason: unknown } | undefined;
+  inputOver = false;
+  /** The peer has ended its side of the transport. */
+  eof = false;
   /** Our close frame was accepted for sending. */
   sent = false;
   /** The peer's close frame. */
@@ -46,6 +54,8 @@ export class Closing {
   failed: { readonly error: unknown; readonly code: number } | undefined;
   /** Why we dropped the transport, or how it broke. */
   lost: unknown;
+  /** How it ended, once it has. */
+  info: CloseInfo | undefined;
   #dropped = 0;
 
   get state(): ConnState {
@@ -59,17 +69,18 @@ export class Closing {
     return this.#dropped > MOST_DROPPED;
   }
 
-  /** How it ended; `flushed`: our close frame has left. */
-  info(flushed: boolean): CloseInfo {
+  /** The transport is gone; `flushed`: our close frame had left. */
+  over(flushed: boolean): CloseInfo {
     const { received, failed } = this;
     const wasClean = received !== undefined && this.sent && flushed && failed === undefined;
     const code = received?.code ?? failed?.code ?? CloseCode.AbnormalClosure;
     const error = failed === undefined ? this.lost : failed.error;
-    return {
+    this.info = {
       code,
       reason: received?.reason ?? '',
       wasClean,
       ...(wasClean || error === undefined ? {} : { error }),
     };
+    return this.info;
   }
 }

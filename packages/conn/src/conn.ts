@@ -17,6 +17,7 @@ import { Deflating } from './deflate/compression.ts';
 import { SHARED } from './deflate/compression-options.ts';
 import { TimeoutError } from './errors.ts';
 import { checkSchema, formatJSON, parseJSON } from './json.ts';
+import { kitFor } from './kit.ts';
 import type { DataType, Message } from './message.ts';
 import type { MessageReader } from './message-reader.ts';
 import type { MessageWriter } from './message-writer.ts';
@@ -34,7 +35,7 @@ import { checkPatience, type Patience, patiently } from './patience.ts';
 import { portableHost } from './portable-host.ts';
 import { checkClosePayload, PreparedMessage } from './prepared-message.ts';
 import { done, handled, rejected } from './promises.ts';
-import type { MessageHandler } from './reading.ts';
+import type { MessageHandler } from './reception.ts';
 import { Session } from './session.ts';
 import type { SchemaOutput, StandardSchema } from './standard-schema.ts';
 import type { Transport } from './transport.ts';
@@ -143,7 +144,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     this.role = role;
     this.subprotocol = subprotocol;
     this.extensions = extensions;
-    this.#session = new Session(this, role, transport, host, settings, deflating);
+    const kit = kitFor(role, host, settings, deflating !== undefined);
+    this.#session = new Session(this, transport, kit, deflating);
     host.watch?.opened?.(this);
   }
 
@@ -159,24 +161,23 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
 
   /** Bytes accepted by writes and not yet handed to the operating system. */
   get bufferedAmount(): number {
-    const { outbox, writing } = this.#session;
-    return outbox.bufferedAmount + writing.waiting;
+    return this.#session.bufferedAmount;
   }
 
   /** The counters as they stand now. */
   get stats(): ConnStats {
-    const { intake, outbox, controls, bytesIn, deflating } = this.#session;
+    const session = this.#session;
     return {
-      messagesIn: intake.messages,
-      messagesOut: outbox.messages,
-      framesIn: intake.frames,
-      framesOut: outbox.frames,
-      bytesIn,
-      bytesOut: outbox.bytes,
-      pingsIn: intake.pings,
-      pingsOut: outbox.pings,
-      rtt: controls.rtt,
-      compressionBytes: deflating === undefined ? 0 : deflating.held,
+      messagesIn: session.messagesIn,
+      messagesOut: session.messagesOut,
+      framesIn: session.framesIn,
+      framesOut: session.framesOut,
+      bytesIn: session.bytesIn,
+      bytesOut: session.bytesOut,
+      pingsIn: session.pingsIn,
+      pingsOut: session.pingsOut,
+      rtt: session.rtt,
+      compressionBytes: session.deflating === undefined ? 0 : session.deflating.held,
     };
   }
 
@@ -240,24 +241,24 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    * @throws (rejects) As {@link readMessage}.
    */
   nextReader(options?: Patience): Promise<MessageReader> {
-    const { reading, host } = this.#session;
-    if (options === undefined) return reading.nextReader();
+    const session = this.#session;
+    if (options === undefined) return session.reading.nextReader();
     return patiently(
-      host,
+      session.host,
       options,
-      () => reading.nextReader(),
-      (read, reason) => reading.giveUp(read, reason),
+      () => session.reading.nextReader(),
+      (read, reason) => session.reading.giveUp(read, reason),
     );
   }
 
   #read(name: string, options: Patience | undefined): Promise<Message> {
-    const { reading, host } = this.#session;
-    if (options === undefined) return reading.read(name);
+    const session = this.#session;
+    if (options === undefined) return session.reading.read(name);
     return patiently(
-      host,
+      session.host,
       options,
-      () => reading.read(name),
-      (read, reason) => reading.giveUp(read, reason),
+      () => session.reading.read(name),
+      (read, reason) => session.reading.giveUp(read, reason),
     );
   }
 
@@ -266,9 +267,9 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    * thrown. `break` leaves the connection open.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
-    const { reading } = this.#session;
+    const session = this.#session;
     return {
-      next: () => reading.next(),
+      next: () => session.reading.next(),
       return: () => Promise.resolve({ done: true, value: undefined }),
       [Symbol.asyncIterator]() {
         return this;
@@ -349,7 +350,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
 
   /** Waits for a write no longer than its signal says. */
   #softly(options: WriteOptions, write: () => Promise<void>): Promise<void> {
-    const { host, writing } = this.#session;
+    const session = this.#session;
     try {
       checkPatience(options);
       checkCompress(options.compress);
@@ -362,11 +363,11 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     const written = write();
     if (written === done) return done;
     return patiently(
-      host,
+      session.host,
       { signal },
       () => written,
       (_written, reason) => {
-        writing.giveUp(written, reason);
+        session.writing.giveUp(written, reason);
         return true;
       },
     );
@@ -509,7 +510,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    * @throws TypeError, RangeError for what is no such number.
    */
   setReadLimit(bytes: number | false): void {
-    this.#session.intake.readLimit = readLimit(bytes);
+    this.#session.setReadLimit(readLimit(bytes));
   }
 
   /**

@@ -5,6 +5,14 @@ import { type Alarm, timersOf } from './timers.ts';
 /** The longest delay that the timers of every platform take. */
 const LONGEST = 2 ** 31 - 1;
 
+/** The alarms that few connections ever set. */
+export interface Deadlines {
+  read?: Deadline;
+  write?: Deadline;
+  /** Rings when the transport has been paused too long with nobody reading. */
+  idle?: Alarm;
+}
+
 /** A moment after which something is no longer allowed, as Go's deadlines. It can be moved until it strikes. */
 export class Deadline implements Alarm {
   tick: number | undefined;

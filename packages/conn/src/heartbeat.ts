@@ -1,9 +1,12 @@
-import type { Host } from './host.ts';
 import type { Heartbeat as HeartbeatOption } from './options.ts';
-import { type Alarm, timersOf } from './timers.ts';
+import type { Alarm, Timers } from './timers.ts';
 
-/** What the heartbeat asks of its connection. */
-export interface Patient {
+/** What the heartbeat asks of a connection. Its alarm rings for the heartbeat as long as nothing is known of its end. */
+export interface Patient extends Alarm {
+  /** When the last bytes arrived, by the host's clock. */
+  heardAt: number;
+  /** When the peer was asked, and has not been heard since. */
+  askedAt: number | undefined;
   /** While the transport is paused by us, silence says nothing. */
   readonly paused: boolean;
   ping(): void;
@@ -11,43 +14,40 @@ export interface Patient {
   dead(ms: number): void;
 }
 
-/** Asks a silent peer whether it is there. All that happens for a chunk is that {@link heardAt} is set. */
-export class Heartbeat implements Alarm {
-  tick: number | undefined;
-  /** When the last bytes arrived, by the host's clock. */
-  heardAt: number;
-  /** When the peer was asked, and has not been heard since. */
-  #askedAt = Infinity;
-  readonly #patient: Patient;
-  readonly #host: Host;
+/**
+ * Asks silent peers whether they are there: one for all connections of a kind. All that happens for a chunk is that
+ * {@link Patient.heardAt} is set.
+ */
+export class Heartbeat {
+  readonly #timers: Timers;
   readonly #option: HeartbeatOption;
 
-  constructor(patient: Patient, host: Host, option: HeartbeatOption) {
-    this.#patient = patient;
-    this.#host = host;
+  constructor(timers: Timers, option: HeartbeatOption) {
+    this.#timers = timers;
     this.#option = option;
-    this.heardAt = host.now();
-    timersOf(host).set(this, option.interval);
   }
 
-  ring(): void {
+  start(patient: Patient): void {
+    this.#timers.set(patient, this.#option.interval);
+  }
+
+  /** The alarm of `patient` rings, at `now`. */
+  ring(patient: Patient, now: number): void {
     const { interval, timeout } = this.#option;
-    const now = this.#host.now();
     // A paused socket sees neither bytes nor FIN nor RST: it is pinged all the same, so that a reset shows.
-    if (this.#patient.paused) this.heardAt = now;
-    if (this.heardAt >= this.#askedAt) this.#askedAt = Infinity;
-    if (now >= this.#askedAt + timeout) return this.#patient.dead(now - this.heardAt);
-    let next = interval - (now - this.heardAt);
-    if (next <= 0 || this.#patient.paused) {
-      if (this.#askedAt === Infinity || this.#patient.paused) this.#patient.ping();
-      this.#askedAt = Math.min(this.#askedAt, now);
+    if (patient.paused) patient.heardAt = now;
+    const silence = now - patient.heardAt;
+    let { askedAt } = patient;
+    if (askedAt !== undefined && patient.heardAt >= askedAt) askedAt = undefined;
+    if (askedAt !== undefined && now >= askedAt + timeout) return patient.dead(silence);
+    let next = interval - silence;
+    if (next <= 0 || patient.paused) {
+      if (askedAt === undefined || patient.paused) patient.ping();
+      askedAt ??= now;
       // Not the whole of a timeout that is longer: the answer is looked for sooner, and the silence after it counted.
-      next = this.#patient.paused ? interval : Math.min(interval, this.#askedAt + timeout - now);
+      next = patient.paused ? interval : Math.min(interval, askedAt + timeout - now);
     }
-    timersOf(this.#host).set(this, next);
-  }
-
-  stop(): void {
-    timersOf(this.#host).clear(this);
+    patient.askedAt = askedAt;
+    this.#timers.set(patient, next);
   }
 }

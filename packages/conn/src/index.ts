@@ -70,7 +70,7 @@ export { type ConnPairOptions, connPair } from './pair.ts';
 export type { Patience } from './patience.ts';
 export { portableHost } from './portable-host.ts';
 export { PreparedMessage } from './prepared-message.ts';
-export type { MessageHandler } from './reading.ts';
+export type { MessageHandler } from './reception.ts';
 export type { SchemaOutput, StandardSchema } from './standard-schema.ts';
 export type { Transport, TransportSink } from './transport.ts';
 export type { Watch } from './watch.ts';

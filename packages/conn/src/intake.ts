@@ -24,6 +24,7 @@ import { RSV1 } from './deflate/engine.ts';
 import type { Inflation } from './deflate/inflation.ts';
 import type { PlainBuffers } from './deflate/plain-buffers.ts';
 import { ReadLimitError } from './errors.ts';
+import { NOBODY } from './free-list.ts';
 import { type Host, lentBy } from './host.ts';
 import type { Lease } from './lease.ts';
 import type { DataType } from './message.ts';
@@ -62,6 +63,17 @@ const INFLATE_COST = 64;
 const EXPECTED_RATIO = 8;
 const LARGEST_STEP = 65_536;
 
+/** What an intake counts, and is told, with its connection. */
+export interface Tally {
+  framesIn: number;
+  messagesIn: number;
+  pingsIn: number;
+  /** The longest message, in bytes. */
+  readonly readLimit: number;
+  /** Set where compressed messages are agreed on. */
+  readonly deflating: { readonly inflation: Inflation; readonly plains: PlainBuffers } | undefined;
+}
+
 /** Charged for each chunk that waits, on top of its bytes: many small ones cost more than they hold. */
 const CHUNK_COST = 256;
 
@@ -72,6 +84,8 @@ const CHUNK_COST = 256;
  *
  * A message is given whole, as MESSAGE, or in pieces, as BEGIN, PIECE and END, for those who read it as a stream: what
  * `streaming` says when it begins decides. Pieces lie in their chunk, which is the connection's own.
+ *
+ * One that is {@link atRest} holds nothing of its connection, and may serve another.
  */
 export class Intake {
   /** Of the message that `next()` announced. */
@@ -91,17 +105,14 @@ export class Intake {
   /** Enough was inflated for this turn of the event loop: nothing more comes until it is set back. */
   tired = false;
 
-  frames = 0;
-  messages = 0;
-  pings = 0;
-
+  #tally: Tally = NOBODY;
   readonly #decoder: FrameDecoder;
   readonly #chunks: Uint8Array[] = [];
   #waiting = 0;
   readonly #assembly = new Assembly();
   readonly #isUtf8: ((bytes: Uint8Array) => boolean) | undefined;
   readonly #maxEmptyFragments: number;
-  #readLimit: number;
+  #readLimit = Infinity;
   #utf8 = UTF8_ACCEPT;
   /** Plain bytes of the message so far. */
   #length = 0;
@@ -117,8 +128,8 @@ export class Intake {
   #keeps = true;
 
   /** Set where compressed messages are agreed on. */
-  readonly #inflation: Inflation | undefined;
-  readonly #plains: PlainBuffers | undefined;
+  #inflation: Inflation | undefined;
+  #plains: PlainBuffers | undefined;
   /** The message under way is compressed. */
   #compressed = false;
   /** It has input that is not inflated yet, in the chunk that the decoder is at. */
@@ -127,16 +138,8 @@ export class Intake {
   #wire = 0;
   #inflated = 0;
 
-  constructor(
-    role: Role,
-    settings: Settings,
-    host: Host,
-    inflation?: Inflation,
-    plains?: PlainBuffers,
-  ) {
-    this.#readLimit = settings.readLimit;
-    this.#inflation = inflation;
-    this.#plains = plains;
+  /** @param deflates - Whether those it serves have agreed on compressed messages. */
+  constructor(role: Role, settings: Settings, host: Host, deflates: boolean) {
     this.#maxEmptyFragments = settings.maxEmptyFragments;
     this.#isUtf8 = lentBy(host).isUtf8;
     // Data frames are taken as their bytes come (holdLimit 0): bad text fails at its first bad byte, and borrowed
@@ -145,9 +148,40 @@ export class Intake {
       role,
       holdLimit: 0,
       readBufferSize: settings.readBufferSize,
-      allowedRsv: inflation === undefined ? 0 : RSV1,
+      allowedRsv: deflates ? RSV1 : 0,
     });
-    this.#bound();
+  }
+
+  /** Works for the connection that `tally` stands for from here on. */
+  serve(tally: Tally): void {
+    this.#tally = tally;
+    this.#inflation = tally.deflating?.inflation;
+    this.#plains = tally.deflating?.plains;
+    this.readLimit = tally.readLimit;
+  }
+
+  /** Whether it stands between two messages, with nothing left to parse and nothing special asked of it. */
+  get atRest(): boolean {
+    return (
+      !this.pending &&
+      this.#decoder.atFrameBoundary &&
+      !this.#open &&
+      !this.#inflating &&
+      this.#owed === 0 &&
+      !this.streaming &&
+      !this.tired &&
+      !this.dropping
+    );
+  }
+
+  /** Leaves the connection. */
+  leaveOwner(): void {
+    this.#tally = NOBODY;
+    this.#inflation = undefined;
+    this.#plains = undefined;
+    this.#keeps = true;
+    this.#inflated = 0;
+    this.lease = undefined;
   }
 
   /** Sets the longest message from here on, in bytes; of one that is under way too. */
@@ -281,7 +315,7 @@ export class Intake {
     if (this.#inflating && this.#inflation!.last) {
       // All of it has come, and nothing will tell.
       this.#open = false;
-      this.messages++;
+      this.#tally.messagesIn++;
       this.#bound();
     }
     this.#inflating = false;
@@ -311,13 +345,13 @@ export class Intake {
 
   #frame(): IntakeEvent {
     const decoder = this.#decoder;
-    this.frames++;
+    this.#tally.framesIn++;
     const { opcode } = decoder;
     if (opcode >= CloseMessage) {
       this.#show(decoder.buf, decoder.start, decoder.end);
       if (opcode === CloseMessage) return CLOSE;
       if (opcode !== PingMessage) return PONG;
-      this.pings++;
+      this.#tally.pingsIn++;
       return PING;
     }
     if (
@@ -334,7 +368,7 @@ export class Intake {
           return this.#fault(invalidText());
         }
       }
-      this.messages++;
+      this.#tally.messagesIn++;
       this.#length = decoder.length;
       this.lease = undefined;
       this.#show(decoder.buf, decoder.start, decoder.end);
@@ -371,7 +405,7 @@ export class Intake {
   }
 
   #begin(): IntakeEvent {
-    this.frames++;
+    this.#tally.framesIn++;
     if (!this.#start()) return FAULT;
     if (this.#inPieces) {
       return this.#decoder.opcode === ContinuationFrame ? NOTHING : BEGIN;
@@ -441,7 +475,7 @@ export class Intake {
   #complete(): boolean {
     this.#open = false;
     this.#bound();
-    this.messages++;
+    this.#tally.messagesIn++;
     if (this.type !== TextMessage || this.#utf8 === UTF8_ACCEPT) return true;
     this.error = invalidText();
     return false;

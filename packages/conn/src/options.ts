@@ -139,9 +139,8 @@ export const connSettingNames: readonly (keyof ConnSettings)[] = [
 export function resolveSettings(options: ConnSettings, role: Role): Settings {
   const defaults = DEFAULTS[role];
   const given = connSettingNames.some((name) => options[name] !== undefined);
-  // Servers make thousands of connections with nothing set: they share one object.
   if (!given) return defaults;
-  return {
+  return shared(role, {
     readLimit: bound('readLimit', options.readLimit, defaults.readLimit, 1),
     maxEmptyFragments: bound(
       'maxEmptyFragments',
@@ -170,7 +169,31 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
     writeBufferSize: bytes('writeBufferSize', options.writeBufferSize, defaults.writeBufferSize),
     writeBufferPool: bufferPool(options.writeBufferPool),
     compression: compression(options.compression),
-  };
+  });
+}
+
+/** How many different settings are remembered for each role. */
+const REMEMBERED = 8;
+const recent: { readonly [R in Role]: Settings[] } = { server: [], client: [] };
+
+/** Servers make thousands of connections with the same settings: they share one object, and all that belongs to it. */
+function shared(role: Role, settings: Settings): Settings {
+  const known = recent[role];
+  const same = known.find((others) => {
+    return connSettingNames.every((name) => isSame(settings[name], others[name]));
+  });
+  if (same !== undefined) return same;
+  known.unshift(settings);
+  known.length = Math.min(known.length, REMEMBERED);
+  return settings;
+}
+
+/** A pool is the caller's own, and is the same or another; of what else is an object here the parts tell. */
+function isSame(value: Settings[keyof Settings], other: Settings[keyof Settings]): boolean {
+  if (value === other) return true;
+  if (typeof value !== 'object' || typeof other !== 'object' || 'get' in value) return false;
+  const others = new Map<string, unknown>(Object.entries(other));
+  return Object.entries(value).every(([name, part]) => others.get(name) === part);
 }
 
 /** The value of `readLimit`, for `setReadLimit`. */

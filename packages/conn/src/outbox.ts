@@ -13,6 +13,7 @@ import {
 import { copyOf } from './copy.ts';
 import { RSV1 } from './deflate/engine.ts';
 import { BackpressureError, CloseSentError, TransportError } from './errors.ts';
+import { NOBODY } from './free-list.ts';
 import { type Host, lentBy } from './host.ts';
 import { joinedFrames, type Run, type Sharer } from './joined-frames.ts';
 import { leaseOf } from './lease.ts';
@@ -34,13 +35,21 @@ const FIN = 0x80;
 
 const header = /* @__PURE__ */ new FrameHeader();
 
-/** What the outbox asks of its connection. */
+/** What the outbox asks of its connection, and counts with it. */
 export interface OutboxOwner {
+  /** Frames, messages, bytes and pings accepted. */
+  framesOut: number;
+  messagesOut: number;
+  bytesOut: number;
+  pingsOut: number;
   readonly conn: object;
+  readonly transport: Transport;
   /** Something waits: call `flush` at the end of the turn. */
   flushLater(): void;
   /** It will call `flush` at the end of the turn in any case. */
   readonly flushes: boolean;
+  /** There may be nothing left to do. */
+  rest(): void;
   /** What was to be sent is gone: the stream of frames cannot go on. */
   abort(error: WebSocketError): void;
 }
@@ -53,15 +62,11 @@ export interface OutboxOwner {
  * whatever comes behind it first takes it into a slab of our own.
  */
 export class Outbox implements Sharer {
-  /** Frames and bytes accepted. */
-  frames = 0;
-  messages = 0;
-  bytes = 0;
-  pings = 0;
   /** Why nothing is accepted any more. */
   error: WebSocketError | undefined;
 
-  readonly #transport: Transport;
+  #owner: OutboxOwner = NOBODY;
+  #transport: Transport = NOBODY;
   readonly #encoder: FrameEncoder;
   /** Something was given to the encoder that may still be there: with many connections, each look at it is a long way. */
   #encoded = false;
@@ -71,7 +76,6 @@ export class Outbox implements Sharer {
   readonly #settings: Settings;
   /** The next masking key; undefined on a server, which masks nothing. */
   readonly #nextKey: (() => number) | undefined;
-  readonly #owner: OutboxOwner;
   /** The transport is above its mark; `#drains` counts how often it said that it is below. */
   #blocked = false;
   #drains = 0;
@@ -91,18 +95,9 @@ export class Outbox implements Sharer {
   #ending = false;
   #ended = false;
 
-  constructor(
-    role: Role,
-    transport: Transport,
-    host: Host,
-    settings: Settings,
-    pool: SlabSource,
-    owner: OutboxOwner,
-  ) {
-    this.#transport = transport;
+  constructor(role: Role, host: Host, settings: Settings, pool: SlabSource) {
     this.#host = host;
     this.#settings = settings;
-    this.#owner = owner;
     this.#nextKey = role === 'client' ? lentBy(host).nextKey : undefined;
     this.#encoder = new FrameEncoder({
       role,
@@ -112,6 +107,34 @@ export class Outbox implements Sharer {
       writeUtf8: lentBy(host).writeUtf8,
       nextKey: this.#nextKey,
     });
+  }
+
+  /** Works for `owner` from here on. */
+  serve(owner: OutboxOwner): void {
+    this.#owner = owner;
+    this.#transport = owner.transport;
+  }
+
+  /** Whether all that was accepted is the transport's, and nobody waits for it. */
+  get atRest(): boolean {
+    return (
+      !this.unsent &&
+      !this.#blocked &&
+      !this.#writing &&
+      this.error === undefined &&
+      this.#controls.length === 0 &&
+      this.#waiters === undefined &&
+      this.#referenced === undefined &&
+      this.#nextTurn === undefined
+    );
+  }
+
+  /** Leaves its owner. */
+  leaveOwner(): void {
+    this.#owner = NOBODY;
+    this.#transport = NOBODY;
+    this.#turnBytes = 0;
+    this.#turnFrames = 0;
   }
 
   /** Bytes accepted and not yet handed to the operating system. */
@@ -241,7 +264,7 @@ export class Outbox implements Sharer {
 
   /** The last fragment of a message of `bytes` was accepted. */
   complete(type: number, bytes: number): void {
-    this.messages++;
+    this.#owner.messagesOut++;
     this.#host.watch?.messageOut?.(this.#owner.conn, type, bytes);
   }
 
@@ -293,7 +316,10 @@ export class Outbox implements Sharer {
 
   /** The end of a turn in which something was shared. The owner may have something to add to that write. */
   flushRun(): void {
-    if (!this.#owner.flushes) this.flush();
+    // Whoever sent it may have left meanwhile.
+    if (this.#run === undefined || this.#owner.flushes) return;
+    this.flush();
+    this.#owner.rest();
   }
 
   /** The transport is below its mark again. */
@@ -355,9 +381,10 @@ export class Outbox implements Sharer {
   }
 
   #count(opcode: number, encoded: number): void {
-    this.frames++;
-    if (opcode === PingMessage) this.pings++;
-    this.bytes += encoded;
+    const owner = this.#owner;
+    owner.framesOut++;
+    if (opcode === PingMessage) owner.pingsOut++;
+    owner.bytesOut += encoded;
   }
 
   /**
@@ -406,8 +433,10 @@ export class Outbox implements Sharer {
       if (this.#cutting !== undefined) written.reject(this.#cutting);
       // A transport that dies gives all bytes back first and says so then: by the next microtask the write is rejected.
       void done.then(() => {
-        this.#referenced?.delete(written);
         written.resolve();
+        if (this.#referenced?.delete(written) !== true || this.#referenced.size > 0) return;
+        this.#referenced = undefined;
+        this.#owner.rest();
       });
     };
     void this.#accepted(this.#frames().frame(opcode, true, 0, bytes, start, end, release));
@@ -415,14 +444,15 @@ export class Outbox implements Sharer {
   }
 
   #accepted(encoded: number): Promise<void> {
-    this.messages++;
+    this.#owner.messagesOut++;
     return this.#paced(encoded);
   }
 
   /** A frame was accepted: what its writer is told. */
   #paced(encoded: number): Promise<void> {
-    this.frames++;
-    this.bytes += encoded;
+    const owner = this.#owner;
+    owner.framesOut++;
+    owner.bytesOut += encoded;
     this.#turnFrames++;
     this.#turnBytes += encoded;
     if (this.#waiting >= FLUSH_AT) this.#write();
@@ -446,6 +476,7 @@ export class Outbox implements Sharer {
         this.#turnBytes = 0;
         this.#turnFrames = 0;
         turn.resolve();
+        this.#owner.rest();
       });
     }
     return this.#nextTurn.promise;

@@ -9,6 +9,8 @@ export type Taken = Message | MessageReader;
 
 /** A read that waits. */
 export interface PendingRead {
+  /** By which it was begun. */
+  readonly name: string;
   readonly promise: Promise<unknown>;
   give(taken: Taken): void;
   /** There is nothing more to be given. */
@@ -18,6 +20,13 @@ export interface PendingRead {
 
 /** Of `readMessage` or `nextReader`. */
 export class PendingMessage extends Deferred<Taken> implements PendingRead {
+  readonly name: string;
+
+  constructor(name: string) {
+    super();
+    this.name = name;
+  }
+
   give(taken: Taken): void {
     this.resolve(taken);
   }
@@ -32,6 +41,10 @@ export class PendingResult
   extends Deferred<IteratorResult<Message, undefined>>
   implements PendingRead
 {
+  get name(): string {
+    return 'for await';
+  }
+
   give(taken: Taken): void {
     this.resolve({ done: false, value: taken as Message });
   }

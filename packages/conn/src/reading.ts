@@ -1,9 +1,10 @@
 import type { CloseInfo } from './closing.ts';
 import { copyOf } from './copy.ts';
 import { CloseSentError, ReadPendingError } from './errors.ts';
+import { NOBODY } from './free-list.ts';
 import type { Host } from './host.ts';
 import { Inflow } from './inflow.ts';
-import type { Intake } from './intake.ts';
+import type { Intake, Tally } from './intake.ts';
 import type { Lease } from './lease.ts';
 import { BorrowedMessage, type DataType, Message } from './message.ts';
 import { messageBlocks } from './message-blocks.ts';
@@ -15,24 +16,23 @@ import {
   PendingResult,
   type Taken,
 } from './pending-read.ts';
-import { Deferred, done, rejected } from './promises.ts';
-
-/** What `receive` calls with each message. */
-export type MessageHandler = (message: BorrowedMessage) => void | PromiseLike<void>;
+import { done, rejected } from './promises.ts';
+import { type MessageHandler, Reception } from './reception.ts';
 
 /** Charged for each queued message on top of its bytes, so that empty ones are bounded too. */
 const MESSAGE_COST = 128;
 
-// Ways of reading.
-const ON_DEMAND = 0;
-const HANDLER = 1;
-const DISCARD = 2;
-
-/** What the reading side asks of the connection. */
-export interface ReadingOwner {
+/** What the reading side asks of the connection, and keeps there while the connection is idle. */
+export interface ReadingOwner extends Tally {
+  /** The pending `readMessage`, `nextReader` or `for await`. */
+  reader: PendingRead | undefined;
+  /** The pending `receive` or `discardReads`. */
+  reception: Reception | undefined;
   readonly closed: Promise<CloseInfo>;
   /** There may be room for input again: parse on. */
   wanted(): void;
+  /** There may be nothing left to do. */
+  rest(): void;
   /** The user's handler failed: the connection closes with 1011. */
   handlerFailed(error: unknown): void;
 }
@@ -40,49 +40,82 @@ export interface ReadingOwner {
 /**
  * The reading side: who waits for messages, what waits for readers. At most one way of reading is pending. A message
  * goes straight to whoever waits for it; others wait in a queue, as messages of their own, up to the read-ahead.
+ *
+ * One that is {@link atRest} holds nothing of its connection, and may serve another.
  */
 export class Reading implements InflowSource {
   /** Why reading ended, once every message before that is read. */
   error: unknown;
   ended = false;
 
-  readonly #owner: ReadingOwner;
-  readonly #intake: Intake;
+  readonly intake: Intake;
+  #owner: ReadingOwner = NOBODY;
   readonly #host: Host;
   readonly #readAhead: number;
-  #way: typeof ON_DEMAND | typeof HANDLER | typeof DISCARD = ON_DEMAND;
   readonly #queue: Message[] = [];
   #cost = 0;
-  /** The pending `readMessage`, `nextReader` or `for await`, and its name for a clash. */
-  #reader: PendingRead | undefined;
+  /** The name of the read that is just being called, and what came for it. */
   #readerName = '';
-  /** What came for the one that is just being called. */
   #taken: Taken | undefined;
   #taking = false;
   /** The message that a MessageReader reads. */
   #inflow: Inflow | undefined;
-  #handler: MessageHandler | undefined;
-  #finished: Deferred<CloseInfo> | undefined;
   #busy = false;
   /** What the promise of a handler calls; made with the first one. */
   #settled: (() => void) | undefined;
   #failed: ((error: unknown) => void) | undefined;
   /** What the handler has thrown. */
   #thrown: { readonly error: unknown } | undefined;
+  /** What the handler has. */
   #borrowed: BorrowedMessage | undefined;
   #lease: Lease | undefined;
 
-  constructor(owner: ReadingOwner, intake: Intake, host: Host, readAhead: number) {
-    this.#owner = owner;
-    this.#intake = intake;
+  constructor(intake: Intake, host: Host, readAhead: number) {
+    this.intake = intake;
     this.#host = host;
     this.#readAhead = readAhead;
   }
 
+  /** Works for `owner` from here on. */
+  serve(owner: ReadingOwner): void {
+    this.#owner = owner;
+    this.intake.serve(owner);
+    if (this.#discards) this.intake.discard();
+  }
+
+  /** Whether nothing has come that is not read, and nobody is reading just now. What is awaited stands with the owner. */
+  get atRest(): boolean {
+    const inflow = this.#inflow;
+    return (
+      this.intake.atRest &&
+      this.#queue.length === 0 &&
+      !this.#busy &&
+      !this.#taking &&
+      this.#taken === undefined &&
+      (inflow === undefined || (inflow.over && inflow.empty)) &&
+      this.#thrown === undefined &&
+      !this.ended
+    );
+  }
+
+  /** Leaves its owner. */
+  leaveOwner(): void {
+    this.#inflow = undefined;
+    this.intake.leaveOwner();
+    this.#owner = NOBODY;
+  }
+
+  /** Whether messages are read only to be dropped. */
+  get #discards(): boolean {
+    const { reception } = this.#owner;
+    return reception !== undefined && reception.handler === undefined;
+  }
+
   /** Whether somebody waits for the next message right now. */
   get waiting(): boolean {
-    if (this.#way === HANDLER) return !this.#busy && this.#queue.length === 0;
-    return this.#way === DISCARD || this.#asked || this.#taking;
+    const { reception } = this.#owner;
+    if (reception === undefined) return this.#asked || this.#taking;
+    return reception.handler === undefined || (!this.#busy && this.#queue.length === 0);
   }
 
   /** Whether a message could be taken into the queue, with `held` bytes waiting besides. */
@@ -102,12 +135,12 @@ export class Reading implements InflowSource {
 
   /** Whether nobody reads in any way. */
   get unread(): boolean {
-    return this.#way === ON_DEMAND && !this.#asked;
+    return this.#owner.reception === undefined && !this.#asked;
   }
 
   /** Whether a read of some kind is pending. */
   get #asked(): boolean {
-    return this.#reader !== undefined || this.#inflow?.demanding === true;
+    return this.#owner.reader !== undefined || this.#inflow?.demanding === true;
   }
 
   /** Bytes that are read ahead, with what it costs to keep them. */
@@ -117,20 +150,23 @@ export class Reading implements InflowSource {
 
   /** Takes the message that the intake has just announced. */
   message(): void {
-    const intake = this.#intake;
+    const { intake } = this;
+    const owner = this.#owner;
+    const { reception } = owner;
     const { lease } = intake;
-    if (this.#way === HANDLER && !this.#busy && this.#queue.length === 0 && !intake.dropping) {
+    const handler = reception?.handler;
+    if (handler !== undefined && !this.#busy && this.#queue.length === 0 && !intake.dropping) {
       this.#lease = lease;
-      this.#borrowed!.lend(intake.type, intake.bytes, intake.start, intake.end);
-      this.#call();
+      this.#call(reception!, handler, intake.type, intake.bytes, intake.start, intake.end);
       return;
     }
-    if (this.#way !== DISCARD && !intake.dropping) {
+    const wanted = reception === undefined || handler !== undefined;
+    if (wanted && !intake.dropping) {
       const { bytes, start, end } = intake;
-      if (this.#taking || this.#reader !== undefined) {
+      if (this.#taking || owner.reader !== undefined) {
         const data =
           lease === undefined
-            ? messageBlocks.copy(bytes, start, end, this, this.#host)
+            ? messageBlocks.copy(bytes, start, end, owner, this.#host)
             : copyOf(bytes, start, end);
         this.#give(new Message(intake.type, data, this.#host));
       } else {
@@ -144,13 +180,13 @@ export class Reading implements InflowSource {
 
   /** A message begins that is wanted as a stream. */
   began(): void {
-    this.#intake.streaming = false;
-    this.#give(this.#readerOf(this.#intake.type));
+    this.intake.streaming = false;
+    this.#give(this.#readerOf(this.intake.type));
   }
 
   /** A piece of that message lies in the intake. */
   piece(): void {
-    const { bytes, start, end, lease } = this.#intake;
+    const { bytes, start, end, lease } = this.intake;
     if (lease !== undefined) {
       this.#inflow?.push(copyOf(bytes, start, end));
       lease.release();
@@ -173,8 +209,8 @@ export class Reading implements InflowSource {
       this.#taking = false;
       return;
     }
-    const reader = this.#reader;
-    this.#reader = undefined;
+    const { reader } = this.#owner;
+    this.#owner.reader = undefined;
     reader?.give(what);
   }
 
@@ -209,7 +245,7 @@ export class Reading implements InflowSource {
     if (clash !== undefined) return rejected(clash);
     const taken = this.#take(name, asStream);
     if (taken !== undefined) return Promise.resolve(taken);
-    const pending = new PendingMessage();
+    const pending = new PendingMessage(name);
     this.#wait(pending);
     return pending.promise;
   }
@@ -223,7 +259,7 @@ export class Reading implements InflowSource {
       return ready;
     }
     if (this.ended) return undefined;
-    this.#intake.streaming = asStream && !this.#intake.dropping;
+    this.intake.streaming = asStream && !this.intake.dropping;
     this.#readerName = name;
     this.#taking = true;
     this.#owner.wanted();
@@ -234,8 +270,9 @@ export class Reading implements InflowSource {
   }
 
   #wait(pending: PendingRead): void {
-    if (this.ended) pending.end(this.error);
-    else this.#reader = pending;
+    if (this.ended) return pending.end(this.error);
+    this.#owner.reader = pending;
+    this.#owner.rest();
   }
 
   #queued(): Message | undefined {
@@ -254,9 +291,9 @@ export class Reading implements InflowSource {
       this.#inflow!.finish();
       return reader;
     }
-    const begun = this.ended ? undefined : this.#intake.turnIntoPieces();
+    const begun = this.ended ? undefined : this.intake.turnIntoPieces();
     if (begun === undefined) return undefined;
-    const reader = this.#readerOf(this.#intake.type);
+    const reader = this.#readerOf(this.intake.type);
     if (begun.lease !== undefined) {
       this.#inflow!.push(copyOf(begun.lease.bytes, 0, begun.length));
       begun.lease.release();
@@ -289,16 +326,17 @@ export class Reading implements InflowSource {
     inflow.clear();
     if (inflow.over) return;
     inflow.finish();
-    this.#intake.skip();
+    this.intake.skip();
   }
 
   /** Gives up the pending read, unless it has its message already; what arrives later is there for the next one. */
   giveUp(promise: Promise<unknown>, reason: unknown): boolean {
-    const reader = this.#reader;
+    const { reader } = this.#owner;
     if (reader?.promise !== promise) return false;
-    this.#reader = undefined;
-    this.#intake.streaming = false;
+    this.#owner.reader = undefined;
+    this.intake.streaming = false;
     reader.reject(reason);
+    this.#owner.rest();
     return true;
   }
 
@@ -306,30 +344,25 @@ export class Reading implements InflowSource {
   receive(handler: MessageHandler): Promise<CloseInfo> {
     const clash = this.#clash('receive');
     if (clash !== undefined) return rejected(clash);
-    this.#way = HANDLER;
-    this.#handler = handler;
-    this.#borrowed ??= new BorrowedMessage(this.#host);
-    return this.#begin();
+    return this.#begin(new Reception(handler));
   }
 
   /** Drops every message; resolves as {@link receive}. */
   discard(): Promise<CloseInfo> {
     const clash = this.#clash('discardReads');
     if (clash !== undefined) return rejected(clash);
-    this.#way = DISCARD;
-    this.#intake.discard();
+    this.intake.discard();
     this.drop();
-    return this.#begin();
+    return this.#begin(new Reception(undefined));
   }
 
-  #begin(): Promise<CloseInfo> {
+  #begin(reception: Reception): Promise<CloseInfo> {
     this.#leave();
-    const finished = new Deferred<CloseInfo>();
-    this.#finished = finished;
+    this.#owner.reception = reception;
     this.#serveQueue();
     this.#owner.wanted();
-    this.#finish();
-    return finished.promise;
+    if (this.ended) this.#finish();
+    return reception.promise;
   }
 
   /** Drops what is queued: after our close frame, nobody gets it. */
@@ -344,8 +377,8 @@ export class Reading implements InflowSource {
     if (this.ended) return;
     this.ended = true;
     this.error = error;
-    const reader = this.#reader;
-    this.#reader = undefined;
+    const { reader } = this.#owner;
+    this.#owner.reader = undefined;
     reader?.end(error);
     this.#inflow?.finish({ reason: error });
     this.#finish();
@@ -353,46 +386,54 @@ export class Reading implements InflowSource {
 
   /** Settles `receive` or `discardReads`, once reading has ended and no handler is at work. */
   #finish(): void {
-    const finished = this.#finished;
-    if (finished === undefined || !this.ended || this.#busy || this.#queue.length > 0) return;
-    this.#finished = undefined;
-    this.#way = ON_DEMAND;
+    const { reception } = this.#owner;
+    if (reception === undefined || !this.ended || this.#busy || this.#queue.length > 0) return;
+    this.#owner.reception = undefined;
     const thrown = this.#thrown;
     // A handler that could not send after our close frame, or that met the end itself, has not failed.
     const failed = thrown !== undefined && thrown.error !== this.error;
-    if (failed && !(thrown.error instanceof CloseSentError)) finished.reject(thrown.error);
-    else if (endsWell(this.error)) finished.resolve(this.#owner.closed);
-    else finished.reject(this.error);
+    if (failed && !(thrown.error instanceof CloseSentError)) reception.reject(thrown.error);
+    else if (endsWell(this.error)) reception.resolve(this.#owner.closed);
+    else reception.reject(this.error);
   }
 
   #clash(name: string): ReadPendingError | undefined {
-    if (this.#reader !== undefined || this.#taking) {
-      return new ReadPendingError(name, this.#readerName);
-    }
+    const { reader, reception } = this.#owner;
+    if (reader !== undefined) return new ReadPendingError(name, reader.name);
+    if (this.#taking) return new ReadPendingError(name, this.#readerName);
     if (this.#inflow?.demanding) return new ReadPendingError(name, 'a read of a message');
-    if (this.#finished === undefined) return undefined;
-    return new ReadPendingError(name, this.#way === HANDLER ? 'receive' : 'discardReads');
+    if (reception === undefined) return undefined;
+    return new ReadPendingError(name, reception.name);
   }
 
   #serveQueue(): void {
-    while (
-      this.#way === HANDLER &&
-      this.#finished !== undefined &&
-      !this.#busy &&
-      this.#thrown === undefined
-    ) {
+    for (;;) {
+      const { reception } = this.#owner;
+      const handler = reception?.handler;
+      if (handler === undefined || this.#busy || this.#thrown !== undefined) return;
       const message = this.#queue.shift();
       if (message === undefined) return;
       this.#cost -= message.data.length + MESSAGE_COST;
-      this.#borrowed!.lend(message.type, message.data, 0, message.data.length);
-      this.#call();
+      this.#call(reception!, handler, message.type, message.data, 0, message.data.length);
     }
   }
 
-  #call(): void {
+  #call(
+    reception: Reception,
+    handler: MessageHandler,
+    type: DataType,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    // The connection's own: a handler that keeps it for too long must never see what another connection gets.
+    reception.borrowed ??= new BorrowedMessage(this.#host);
+    const { borrowed } = reception;
+    borrowed.lend(type, bytes, start, end);
+    this.#borrowed = borrowed;
     this.#busy = true;
     try {
-      const result = this.#handler!(this.#borrowed!);
+      const result = handler(borrowed);
       // The promise that every write returns while there is room is known: no need to wait for it.
       if (result === undefined || result === done) this.#done();
       // `resolve` makes a promise that settles once of whatever has a `then`, and leaves a real one as it is.
@@ -415,6 +456,7 @@ export class Reading implements InflowSource {
   #release(): void {
     this.#busy = false;
     this.#borrowed!.takeBack();
+    this.#borrowed = undefined;
     const lease = this.#lease;
     if (lease === undefined) return;
     this.#lease = undefined;
@@ -425,7 +467,7 @@ export class Reading implements InflowSource {
     this.#release();
     this.#serveQueue();
     this.#owner.wanted();
-    this.#finish();
+    if (this.ended) this.#finish();
   }
 
   #fail(error: unknown): void {

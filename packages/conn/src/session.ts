@@ -2,13 +2,11 @@ import {
   CloseCode,
   CloseMessage,
   formatCloseMessage,
+  PongMessage,
   ProtocolError,
   parseCloseMessage,
-  type Role,
-  sharedSlabPool,
   type WebSocketError,
 } from '@ws/codec';
-import { slabsOf } from './buffer-pool.ts';
 import {
   ANSWERING,
   CLOSING,
@@ -20,7 +18,7 @@ import {
   OPEN,
 } from './closing.ts';
 import { Controls } from './controls.ts';
-import { Deadline, untilOf } from './deadline.ts';
+import { Deadline, type Deadlines, untilOf } from './deadline.ts';
 import type { Deflating } from './deflate/compression.ts';
 import {
   CloseError,
@@ -29,13 +27,13 @@ import {
   TimeoutError,
   TransportError,
 } from './errors.ts';
-import { Heartbeat, type Patient } from './heartbeat.ts';
+import type { Patient } from './heartbeat.ts';
 import type { Host } from './host.ts';
 import {
   BEGIN,
   CLOSE,
   END,
-  Intake,
+  type Intake,
   MESSAGE,
   NOTHING,
   PIECE,
@@ -44,14 +42,24 @@ import {
   SKIPPED,
   STEP,
 } from './intake.ts';
+import type { Kit } from './kit.ts';
 import type { Settings } from './options.ts';
-import { Outbox, type OutboxOwner } from './outbox.ts';
+import type { Outbox } from './outbox.ts';
+import type { PendingRead } from './pending-read.ts';
 import { checkClosePayload } from './prepared-message.ts';
 import { Deferred, done, rejected } from './promises.ts';
-import { Reading, type ReadingOwner } from './reading.ts';
-import { type Alarm, timersOf } from './timers.ts';
+import type { Reading, ReadingOwner } from './reading.ts';
+import type { Reception } from './reception.ts';
 import type { Transport, TransportSink } from './transport.ts';
-import { Writing, type WritingOwner } from './writing.ts';
+import type { Turn } from './turns.ts';
+import type { Writing, WritingOwner } from './writing.ts';
+
+// What a session is doing.
+const STARTING = 0;
+const WAITING = 1;
+/** Whoever parses now writes out what that leaves behind. */
+const IN_TURN = 2;
+const PARSING = 3;
 
 /**
  * One connection behind its `Conn`: joins the transport, what comes in, what goes out, the readers and the closing
@@ -61,101 +69,126 @@ import { Writing, type WritingOwner } from './writing.ts';
  * until all microtasks that are ready have run: by then the reader is back, or the rest is read ahead. So an echo loop
  * of `await`s costs no queue, and pings are answered though nobody reads.
  *
- * The end. The phases stand in `closing.ts`. Two facts are kept apart from them: `#ended`, why reading will end, known
- * as soon as the peer's close frame, its stream's end or a fault is seen; and `#inputOver`, that nothing is parsed any
- * more. Reading ends in its place: when all input is parsed, all messages are read and no handler is at work; after our
- * own close frame, which drops messages, at once. Never true: input over with pooled memory held for it; a message
- * delivered that came after a fault.
+ * At rest. As long as nothing happens, all of a connection is what stands here, and its transport. The sides that read
+ * and write are taken from the {@link Kit} when there is work, and left to others at the end of the turn.
+ *
+ * The end. What is known of it stands in `closing.ts`. Reading ends in its place: when all input is parsed, all messages
+ * are read and no handler is at work; after our own close frame, which drops messages, at once. Never true: input over
+ * with pooled memory held for it; a message delivered that came after a fault.
  */
-export class Session
-  implements TransportSink, ReadingOwner, OutboxOwner, WritingOwner, Patient, Alarm
-{
+export class Session implements TransportSink, ReadingOwner, WritingOwner, Patient, Turn {
   /** The `Conn`, for those who watch from outside. */
   readonly conn: object;
-  readonly host: Host;
-  readonly settings: Settings;
   readonly transport: Transport;
-  readonly intake: Intake;
-  readonly outbox: Outbox;
-  readonly writing: Writing;
-  readonly reading: Reading;
-  readonly controls: Controls;
+  readonly kit: Kit;
   /** Set where permessage-deflate is agreed on. */
   readonly deflating: Deflating | undefined;
+
   bytesIn = 0;
+  framesIn = 0;
+  messagesIn = 0;
+  pingsIn = 0;
+  bytesOut = 0;
+  framesOut = 0;
+  messagesOut = 0;
+  pingsOut = 0;
+  readLimit: number;
+  reader: PendingRead | undefined;
+  reception: Reception | undefined;
+
   /** The transport is paused, by us. */
   paused = false;
-  /** Of the alarm that the session itself is: it rings when the end takes too long. */
+  /** Of the alarm that the session itself is: the heartbeat's while it is open, then it rings when the end takes long. */
   tick: number | undefined;
+  heardAt: number;
+  askedAt: number | undefined;
 
-  readonly #role: Role;
-  readonly #closing = new Closing();
-  readonly #heartbeat: Heartbeat | undefined;
-  /** Rings when the transport has been paused too long with nobody reading; made when it is first paused so. */
-  #idleAlarm: Alarm | undefined;
-  /** The code that got the Conn has run its first synchronous part. */
-  #started = false;
-  #pumping = false;
-  /** Whoever parses now writes out what that leaves behind. */
-  #inTurn = false;
+  #reading: Reading | undefined;
+  #writing: Writing | undefined;
+  #controls: Controls | undefined;
+  #deadlines: Deadlines | undefined;
+  #closing: Closing | undefined;
+  /** Who waits to hear how it ended; made when somebody does. */
+  #closed: Deferred<CloseInfo> | undefined;
+  #doing: typeof STARTING | typeof WAITING | typeof IN_TURN | typeof PARSING = STARTING;
   #deferred = false;
   #resting = false;
-  #readDeadline: Deadline | undefined;
-  #writeDeadline: Deadline | undefined;
-  #ended: { readonly reason: unknown } | undefined;
-  #inputOver = false;
-  /** How it ended, and who waits to hear it; made when somebody does. */
-  #info: CloseInfo | undefined;
-  #closed: Deferred<CloseInfo> | undefined;
-  /** The peer has ended its side of the transport. */
-  #eof = false;
 
-  constructor(
-    conn: object,
-    role: Role,
-    transport: Transport,
-    host: Host,
-    settings: Settings,
-    deflating: Deflating | undefined,
-  ) {
+  constructor(conn: object, transport: Transport, kit: Kit, deflating: Deflating | undefined) {
     this.conn = conn;
-    this.#role = role;
     this.transport = transport;
-    this.host = host;
-    this.settings = settings;
+    this.kit = kit;
     this.deflating = deflating;
-    this.intake = new Intake(role, settings, host, deflating?.inflation, deflating?.plains);
-    const { writeBufferPool, writeBufferSize } = settings;
-    const pool =
-      writeBufferPool === undefined ? sharedSlabPool() : slabsOf(writeBufferPool, writeBufferSize);
-    this.outbox = new Outbox(role, transport, host, settings, pool, this);
-    this.writing = new Writing(
-      this,
-      this.outbox,
-      host,
-      pool,
-      writeBufferSize,
-      role === 'client',
-      deflating?.deflation,
-    );
-    this.reading = new Reading(this, this.intake, host, settings.readAhead);
-    this.controls = new Controls(this, host, settings.maxPendingPings);
-    if (settings.heartbeat !== false)
-      this.#heartbeat = new Heartbeat(this, host, settings.heartbeat);
+    this.readLimit = kit.settings.readLimit;
+    this.heardAt = kit.host.now();
+    kit.heartbeat?.start(this);
     transport.start(this);
     // No frame is parsed before the code that gets this connection has run its first synchronous part.
     this.#defer();
   }
 
+  get host(): Host {
+    return this.kit.host;
+  }
+
+  get settings(): Settings {
+    return this.kit.settings;
+  }
+
+  /** The reading side, taken for as long as there is work. */
+  get reading(): Reading {
+    if (this.#reading === undefined) {
+      this.#reading = this.kit.takeReading();
+      this.#reading.serve(this);
+    }
+    return this.#reading;
+  }
+
+  /** The writing side, taken for as long as there is work. */
+  get writing(): Writing {
+    if (this.#writing === undefined) {
+      this.#writing = this.kit.takeWriting();
+      this.#writing.serve(this);
+    }
+    return this.#writing;
+  }
+
+  get outbox(): Outbox {
+    return this.writing.outbox;
+  }
+
+  /** Pings and the user's handlers, made when there are some. */
+  get controls(): Controls {
+    if (this.#controls === undefined) {
+      this.#controls = new Controls(this, this.host, this.settings.maxPendingPings);
+      const closing = this.#closing;
+      if (closing?.inputOver) this.#controls.end(closing.ended?.reason);
+    }
+    return this.#controls;
+  }
+
+  /** Bytes accepted by writes and not yet handed to the operating system. */
+  get bufferedAmount(): number {
+    const writing = this.#writing;
+    if (writing === undefined) return this.transport.bufferedAmount;
+    return writing.outbox.bufferedAmount + writing.waiting;
+  }
+
+  /** The last round trip of a ping, in ms; NaN before the first. */
+  get rtt(): number {
+    return this.#controls === undefined ? NaN : this.#controls.rtt;
+  }
+
   get state(): ConnState {
-    return this.#closing.state;
+    return this.#closing === undefined ? 'open' : this.#closing.state;
   }
 
   /** Resolves when the transport is gone. */
   get closed(): Promise<CloseInfo> {
     if (this.#closed === undefined) {
       this.#closed = new Deferred<CloseInfo>();
-      if (this.#info !== undefined) this.#closed.resolve(this.#info);
+      const info = this.#closing?.info;
+      if (info !== undefined) this.#closed.resolve(info);
     }
     return this.#closed.promise;
   }
@@ -164,25 +197,29 @@ export class Session
 
   data(chunk: Uint8Array): void {
     this.bytesIn += chunk.length;
-    if (this.#heartbeat !== undefined) this.#heartbeat.heardAt = this.host.now();
-    // Counted from when our close frame has left: until then the peer cannot know.
-    if (this.#closing.sent && !this.outbox.unsent && this.#closing.drop(chunk.length)) {
-      this.abort(new TransportError('the peer went on sending after our close frame'));
+    if (this.kit.heartbeat !== undefined) this.heardAt = this.host.now();
+    const closing = this.#closing;
+    if (closing !== undefined) {
+      // Counted from when our close frame has left: until then the peer cannot know.
+      if (closing.sent && !this.outbox.unsent && closing.drop(chunk.length)) {
+        this.abort(new TransportError('the peer went on sending after our close frame'));
+      }
+      if (closing.inputOver) return;
     }
-    if (this.#inputOver) return;
-    this.intake.push(chunk);
+    this.reading.intake.push(chunk);
     this.wanted();
   }
 
   drain(): void {
     this.outbox.drained();
+    this.rest();
   }
 
   end(): void {
-    const closing = this.#closing;
-    this.#eof = true;
+    const closing = this.#ending();
+    closing.eof = true;
     if (closing.sent) this.#pump(true);
-    this.#end(new CloseError(CloseCode.AbnormalClosure, 'unexpected EOF'));
+    closing.ended ??= { reason: new CloseError(CloseCode.AbnormalClosure, 'unexpected EOF') };
     if (closing.phase >= CLOSING) {
       this.#stopInput();
       this.#endTransport();
@@ -194,56 +231,74 @@ export class Session
   }
 
   close(error?: Error): void {
-    const closing = this.#closing;
+    const closing = this.#ending();
     if (closing.phase === GONE) return;
     closing.phase = GONE;
-    this.#heartbeat?.stop();
-    timersOf(this.host).clear(this);
+    this.kit.timers.clear(this);
     this.#disarmIdle();
-    this.#readDeadline?.clear();
-    this.#writeDeadline?.clear();
+    this.#deadlines?.read?.clear();
+    this.#deadlines?.write?.clear();
     const broken =
       error === undefined ? undefined : new TransportError(words(error), { cause: error });
     const eof = new CloseError(CloseCode.AbnormalClosure, 'unexpected EOF');
-    this.#end(broken ?? eof);
-    closing.lost ??= broken ?? this.#ended?.reason;
+    closing.ended ??= { reason: broken ?? eof };
+    closing.lost ??= broken ?? closing.ended.reason;
     const flushed = !this.outbox.unsent;
     this.outbox.destroy(closing.sent ? new CloseSentError() : (closing.lost as WebSocketError));
     this.writing.end(this.outbox.error!);
     this.deflating?.deflation.destroy();
-    if (this.deflating !== undefined) this.intake.leave();
-    this.#info = closing.info(flushed);
-    this.#closed?.resolve(this.#info);
-    this.host.watch?.closed?.(this.conn, this.#info);
+    if (this.deflating !== undefined) this.reading.intake.leave();
+    const info = closing.over(flushed);
+    this.#closed?.resolve(info);
+    this.host.watch?.closed?.(this.conn, info);
     this.#defer();
   }
 
   // The readers', handlers' and writers' calls
 
   wanted(): void {
-    if (this.#inTurn) return this.#pump(false);
-    this.#inTurn = true;
+    if (this.#doing >= IN_TURN) return this.#pump(false);
+    const { reading } = this;
+    const before = this.#doing;
+    if (before === WAITING) this.#doing = IN_TURN;
     this.#pump(false);
-    this.#inTurn = false;
-    if (this.paused && this.#idleAlarm?.tick !== undefined) this.#armIdle();
+    this.#doing = before;
+    if (this.paused && this.#deadlines?.idle?.tick !== undefined) this.#armIdle();
     // Answers leave at once when all is read, else when the reader has had its chance.
-    const endIsDue = this.#ended !== undefined && !this.reading.ended;
-    if (this.intake.pending || !this.reading.idle || endIsDue) this.#defer();
-    else if (this.outbox.pending) this.outbox.flush();
+    const endIsDue = this.#closing?.ended !== undefined && !reading.ended;
+    if (reading.intake.pending || !reading.idle || endIsDue) return this.#defer();
+    if (this.#writing?.outbox.pending) this.#writing.outbox.flush();
+    this.rest();
+  }
+
+  rest(): void {
+    if (this.#doing >= IN_TURN || this.#closing !== undefined) return;
+    const reading = this.#reading;
+    if (reading?.atRest) {
+      this.#reading = undefined;
+      reading.leaveOwner();
+      this.kit.readings.give(reading);
+    }
+    const writing = this.#writing;
+    if (writing?.atRest) {
+      this.#writing = undefined;
+      writing.leaveOwner();
+      this.kit.writings.give(writing);
+    }
   }
 
   handlerFailed(error: unknown): void {
-    const { phase, sent } = this.#closing;
+    const closing = this.#closing;
     this.reading.drop();
-    if (error === this.#ended?.reason) {
+    if (closing !== undefined && error === closing.ended?.reason) {
       // It waited for something that the end took away: a pong, a write. The end is not its fault.
       this.#defer();
-    } else if (this.#eof || phase === GONE) {
+    } else if (closing !== undefined && (closing.eof || closing.phase === GONE)) {
       // Nobody is left to be told 1011; as a rule the end is why the handler failed.
       this.#stopInput();
       this.reading.end(error);
       this.#defer();
-    } else if (!sent) {
+    } else if (closing?.sent !== true) {
       this.fail(error, CloseCode.InternalServerErr, '');
     }
     // After our close frame the handshake goes on, and `receive` tells of the error.
@@ -262,7 +317,7 @@ export class Session
   }
 
   flushLater(): void {
-    if (!this.#inTurn) this.#defer();
+    if (this.#doing < IN_TURN) this.#defer();
   }
 
   get flushes(): boolean {
@@ -282,58 +337,67 @@ export class Session
   /** Starts the closing handshake (RFC 6455, section 7.1.2), or joins the one that is under way. */
   sendClose(payload: Uint8Array, timeout: number): void {
     if (!this.outbox.open) return;
-    this.#started = true;
+    if (this.#doing === STARTING) this.#doing = WAITING;
     this.writing.finish();
-    this.#sendClose(payload);
+    const closing = this.#sendClose(payload);
     this.reading.drop();
-    this.intake.drop();
+    this.reading.intake.drop();
     this.#arm(timeout);
-    if (this.#closing.received !== undefined) this.#closeTransport();
+    if (closing.received !== undefined) this.#closeTransport();
     this.#balance();
     this.#defer();
   }
 
   setReadDeadline(at: Date | number | null): void {
     if (this.state === 'closed') return void untilOf(at);
-    this.#readDeadline ??= new Deadline(this.host, () => {
+    this.#deadlines ??= {};
+    this.#deadlines.read ??= new Deadline(this.host, () => {
       this.reading.drop();
-      this.intake.drop();
+      this.reading.intake.drop();
       this.reading.end(new TimeoutError('read timeout'));
     });
-    this.#readDeadline.set(at);
+    this.#deadlines.read.set(at);
   }
 
   setWriteDeadline(at: Date | number | null): void {
     if (this.state === 'closed') return void untilOf(at);
-    this.#writeDeadline ??= new Deadline(this.host, () => {
+    this.#deadlines ??= {};
+    this.#deadlines.write ??= new Deadline(this.host, () => {
       this.outbox.expire(new TimeoutError('write timeout'), this.writing.waiting);
     });
     this.outbox.expire(undefined, 0);
-    this.#writeDeadline.set(at);
+    this.#deadlines.write.set(at);
+  }
+
+  /** Sets the longest message from here on, in bytes; of one that is under way too. */
+  setReadLimit(bytes: number): void {
+    this.readLimit = bytes;
+    if (this.#reading !== undefined) this.#reading.intake.readLimit = bytes;
   }
 
   /** Drops the connection and all that waits, without a close frame. */
   terminate(): void {
     this.reading.drop();
     this.#stopInput();
-    this.#end(new CloseError(CloseCode.AbnormalClosure));
+    this.#ending().ended ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
     this.transport.destroy();
   }
 
   /** Drops the connection, without a close frame. `error` is what reads, writes and `closed` tell. */
   abort(error: WebSocketError): void {
-    this.#closing.lost ??= error;
-    this.#end(error);
+    const closing = this.#ending();
+    closing.lost ??= error;
+    closing.ended ??= { reason: error };
     this.transport.destroy();
   }
 
   /** The one path by which a connection fails (RFC 6455, section 7.1.7). */
   fail(error: unknown, code: number, reason: string): void {
-    const closing = this.#closing;
+    const closing = this.#ending();
     if (closing.failed !== undefined) return;
     this.#stopInput();
     // An end that is known already stands behind this fault.
-    this.#ended = { reason: error };
+    closing.ended = { reason: error };
     this.#defer();
     if (closing.phase === GONE) return;
     closing.failed = { error, code };
@@ -347,12 +411,13 @@ export class Session
     this.#balance();
   }
 
-  #sendClose(payload: Uint8Array): void {
-    this.#closing.sent = true;
-    this.#closing.phase = CLOSING;
-    this.#heartbeat?.stop();
+  #sendClose(payload: Uint8Array): Closing {
+    const closing = this.#ending();
+    closing.sent = true;
+    closing.phase = CLOSING;
     this.outbox.close(payload);
     this.writing.end(this.outbox.error!);
+    return closing;
   }
 
   // The turn
@@ -360,24 +425,26 @@ export class Session
   #defer(): void {
     if (this.#deferred) return;
     this.#deferred = true;
-    this.host.defer(this.#onDefer);
+    this.kit.turns.add(this);
   }
 
-  readonly #onDefer = (): void => {
+  onTurn(): void {
     this.#deferred = false;
-    this.#started = true;
-    this.#inTurn = true;
+    this.#doing = IN_TURN;
     this.#pump(true);
-    this.#inTurn = false;
-    this.outbox.flush();
-  };
+    this.#doing = WAITING;
+    this.#writing?.outbox.flush();
+    this.rest();
+  }
 
   /** Parses on while somebody waits for messages; `ahead`: into the read-ahead as well, as far as it has room. */
   #pump(ahead: boolean): void {
-    if (this.#pumping || !this.#started) return this.#balance();
-    this.#pumping = true;
-    const { intake, reading } = this;
-    while (!this.#inputOver && this.#wantsInput(ahead)) {
+    if (this.#doing === PARSING || this.#doing === STARTING) return this.#balance();
+    const before = this.#doing;
+    this.#doing = PARSING;
+    const { reading } = this;
+    const { intake } = reading;
+    while (this.#closing?.inputOver !== true && this.#wantsInput(ahead)) {
       const event = intake.next();
       if (event === NOTHING) break;
       if (event === MESSAGE || event === END || event === SKIPPED) {
@@ -387,41 +454,50 @@ export class Session
       else if (event === BEGIN) reading.began();
       else if (event === PIECE) reading.piece();
       else if (event === END) reading.completed();
-      else if (event === PING) this.controls.ping(intake);
-      else if (event === PONG) this.controls.pong(intake);
+      else if (event === PING) this.#pinged(intake);
+      else if (event === PONG) this.#controls?.pong(intake);
       else if (event === CLOSE) this.#closeReceived();
       else if (event !== SKIPPED && event !== STEP) this.#fault(intake.error);
     }
-    this.#pumping = false;
-    if (intake.tired) this.#rest();
-    if (this.#ended !== undefined) {
+    this.#doing = before;
+    if (intake.tired) this.#makeWay();
+    const ended = this.#closing?.ended;
+    if (ended !== undefined) {
       if (!intake.pending) this.#stopInput();
-      if (this.#inputOver) this.controls.end(this.#ended.reason);
-      const inPlace = this.#inputOver && reading.idle && (ahead || reading.waiting);
+      const { inputOver } = this.#ending();
+      if (inputOver) this.#controls?.end(ended.reason);
+      const inPlace = inputOver && reading.idle && (ahead || reading.waiting);
       if (inPlace || intake.dropping) this.#conclude();
     }
     this.#balance();
   }
 
+  /** 5.5.2: answered with the same payload, as soon as is practical; when nothing may be sent any more, not at all. */
+  #pinged(intake: Intake): void {
+    if (this.#controls?.pingHandler !== undefined) this.#controls.ping(intake);
+    else void this.outbox.control(PongMessage, intake.bytes, intake.start, intake.end, true);
+  }
+
   /** Enough was inflated for one turn: the other connections' turn. */
-  #rest(): void {
+  #makeWay(): void {
     if (this.#resting) return;
     this.#resting = true;
     this.host.yield(() => {
       this.#resting = false;
-      this.intake.rest();
+      this.reading.intake.rest();
       this.wanted();
     });
   }
 
   #wantsInput(ahead: boolean): boolean {
-    const { intake, reading } = this;
+    const { reading } = this;
+    const { intake } = reading;
     if (reading.waiting || intake.dropping) return true;
     if (!ahead) return false;
     if (reading.hasRoom(intake.held)) return !intake.crowded;
     // What has come of a connection that is gone is little, and pooled memory may hang on it. What is compressed is
     // little no more once it is inflated: that memory is left behind in `close`.
-    return this.#closing.phase === GONE && this.deflating === undefined;
+    return this.#closing?.phase === GONE && this.deflating === undefined;
   }
 
   #fault(error: WebSocketError | undefined): void {
@@ -434,16 +510,18 @@ export class Session
 
   /** Nothing is parsed any more, and no memory is held for it. */
   #stopInput(): void {
-    if (this.#inputOver) return;
-    this.#inputOver = true;
-    this.intake.destroy();
+    const closing = this.#ending();
+    if (closing.inputOver) return;
+    closing.inputOver = true;
+    this.#reading?.intake.destroy();
   }
 
   /** Pauses the transport when nobody reads and enough is read ahead, and lets it flow again. */
   #balance(): void {
-    const { intake, reading } = this;
-    const waiting = this.#started && reading.waiting && !intake.tired;
-    const wanted = this.#inputOver || intake.dropping || waiting;
+    const { reading } = this;
+    const { intake } = reading;
+    const waiting = this.#doing !== STARTING && reading.waiting && !intake.tired;
+    const wanted = this.#closing?.inputOver || intake.dropping || waiting;
     if (!this.paused && !wanted && !reading.hasRoom(intake.held)) {
       this.paused = true;
       this.transport.pause();
@@ -457,21 +535,29 @@ export class Session
 
   #armIdle(): void {
     const { idleReadTimeout } = this.settings;
-    if (idleReadTimeout === Infinity || this.#closing.phase !== OPEN) return;
+    const ends = this.#closing !== undefined && this.#closing.phase !== OPEN;
+    if (idleReadTimeout === Infinity || ends) return;
     const text = `nobody read for ${idleReadTimeout} ms; see idleReadTimeout`;
-    this.#idleAlarm ??= { tick: undefined, ring: () => this.abort(new TimeoutError(text)) };
-    timersOf(this.host).set(this.#idleAlarm, idleReadTimeout);
+    this.#deadlines ??= {};
+    this.#deadlines.idle ??= { tick: undefined, ring: () => this.abort(new TimeoutError(text)) };
+    this.kit.timers.set(this.#deadlines.idle, idleReadTimeout);
   }
 
   #disarmIdle(): void {
-    if (this.#idleAlarm !== undefined) timersOf(this.host).clear(this.#idleAlarm);
+    const idle = this.#deadlines?.idle;
+    if (idle !== undefined) this.kit.timers.clear(idle);
   }
 
   // The end
 
+  /** What is known of the end, which has something to be added. */
+  #ending(): Closing {
+    this.#closing ??= new Closing();
+    return this.#closing;
+  }
+
   #closeReceived(): void {
-    const closing = this.#closing;
-    const { bytes, start, end } = this.intake;
+    const { bytes, start, end } = this.reading.intake;
     let payload;
     try {
       payload = parseCloseMessage(bytes.subarray(start, end));
@@ -479,41 +565,37 @@ export class Session
       this.#fault(error as ProtocolError);
       return;
     }
+    const closing = this.#ending();
     closing.received = payload;
     this.#stopInput();
     // An end of the stream that is known already stands behind this frame.
-    this.#ended = { reason: new CloseError(payload.code, payload.reason) };
+    closing.ended = { reason: new CloseError(payload.code, payload.reason) };
     if (closing.sent) this.#closeTransport();
     else if (closing.phase === OPEN) closing.phase = ENDING;
     this.#arm(this.settings.closeTimeout);
   }
 
-  /** No more input will come; the first reason counts. */
-  #end(reason: unknown): void {
-    this.#ended ??= { reason };
-  }
-
   /** All that came before the end is read, or dropped: reading ends, once the end is answered. */
   #conclude(): void {
-    if (this.#closing.phase === ENDING) this.#answer();
-    if (this.#closing.phase !== ANSWERING) this.reading.end(this.#ended!.reason);
+    const closing = this.#ending();
+    if (closing.phase === ENDING) this.#answer();
+    if (closing.phase !== ANSWERING) this.reading.end(closing.ended!.reason);
   }
 
   /** Answers the peer's close frame, or the end of its stream. */
   #answer(): void {
-    const closing = this.#closing;
+    const closing = this.#ending();
     const { received } = closing;
     if (received === undefined) {
       closing.phase = CLOSING;
-      this.#heartbeat?.stop();
       this.writing.finish();
-      this.outbox.refuse(this.#ended!.reason as WebSocketError);
+      this.outbox.refuse(closing.ended!.reason as WebSocketError);
       this.writing.end(this.outbox.error!);
       this.#endTransport();
       return;
     }
     closing.phase = ANSWERING;
-    const handled = this.controls.close(received.code, received.reason);
+    const handled = this.#controls?.close(received.code, received.reason);
     if (handled === undefined) this.#echo(received.code);
     else {
       handled.then(
@@ -525,7 +607,7 @@ export class Session
 
   #echo(code: number): void {
     // The handler has sent a close frame of its own, or something worse has happened meanwhile.
-    if (this.#closing.phase !== ANSWERING) return;
+    if (this.#ending().phase !== ANSWERING) return;
     this.writing.finish();
     this.#sendClose(formatCloseMessage(code));
     this.#closeTransport();
@@ -534,8 +616,8 @@ export class Session
 
   /** 7.1.1: the server closes TCP first, the client waits for it. */
   #closeTransport(): void {
-    if (this.#eof) this.#endTransport();
-    else if (this.#role === 'server') this.outbox.end();
+    if (this.#ending().eof) this.#endTransport();
+    else if (this.kit.role === 'server') this.outbox.end();
     this.#arm(this.settings.closeTimeout);
   }
 
@@ -548,12 +630,15 @@ export class Session
   }
 
   #arm(ms: number): void {
-    if (this.#closing.phase !== GONE) timersOf(this.host).set(this, ms);
+    if (this.#ending().phase !== GONE) this.kit.timers.set(this, ms);
   }
 
-  /** The end takes too long. */
   ring(): void {
     const closing = this.#closing;
+    if (closing === undefined || closing.phase === OPEN) {
+      return this.kit.heartbeat?.ring(this, this.host.now());
+    }
+    // The end takes too long.
     if (closing.phase === ENDING) {
       // Messages before it are not read yet, but the peer has waited long enough for its answer.
       this.#answer();

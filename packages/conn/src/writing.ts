@@ -9,18 +9,21 @@ import { DeflateStream, type Deflation } from './deflate/deflation.ts';
 import { RSV1 } from './deflate/engine.ts';
 import { SCRATCH } from './deflate/engines.ts';
 import { LateMessage } from './deflate/late-message.ts';
+import { NOBODY } from './free-list.ts';
 import type { Host } from './host.ts';
 import { type KeptBytes, keepBytes, lostBytes, ownBytes } from './kept-bytes.ts';
 import { Line } from './line.ts';
 import type { DataType } from './message.ts';
 import { type FragmentSink, MessageWriter } from './message-writer.ts';
-import type { Outbox } from './outbox.ts';
+import type { Outbox, OutboxOwner } from './outbox.ts';
 import type { PreparedMessage } from './prepared-message.ts';
 import { rejected } from './promises.ts';
 import { utf8 } from './text.ts';
 
 /** What the writing side asks of its connection. */
-export interface WritingOwner {
+export interface WritingOwner extends OutboxOwner {
+  /** Set where compressed messages are agreed on. */
+  readonly deflating: { readonly deflation: Deflation } | undefined;
   /** Sends a control frame; a close frame starts the closing handshake. */
   control(type: number, payload: Uint8Array): Promise<void>;
   /** A message of which a part was sent can never end. */
@@ -30,10 +33,12 @@ export interface WritingOwner {
 /**
  * The writing side: whole messages go straight to the outbox, compressed where that is agreed on and pays, unless a
  * MessageWriter is open or a large message is being compressed; then they wait in line.
+ *
+ * One that is {@link atRest} holds nothing of its connection, and may serve another.
  */
 export class Writing implements FragmentSink {
-  readonly #owner: WritingOwner;
-  readonly #outbox: Outbox;
+  readonly outbox: Outbox;
+  #owner: WritingOwner = NOBODY;
   readonly #host: Host;
   readonly #pool: SlabSource;
   readonly #fragmentSize: number;
@@ -46,7 +51,7 @@ export class Writing implements FragmentSink {
   #compress: boolean | undefined;
   /** The large message that is being compressed on another thread. */
   #late: LateMessage | undefined;
-  readonly #deflation: Deflation | undefined;
+  #deflation: Deflation | undefined;
   /** The close frame is to leave: nothing is compressed any more. */
   #hurries = false;
   #line: Line | undefined;
@@ -54,21 +59,43 @@ export class Writing implements FragmentSink {
   #impatient = 0;
 
   constructor(
-    owner: WritingOwner,
     outbox: Outbox,
     host: Host,
     pool: SlabSource,
     fragmentSize: number,
     copiesAll: boolean,
-    deflation: Deflation | undefined,
   ) {
-    this.#owner = owner;
-    this.#outbox = outbox;
+    this.outbox = outbox;
     this.#host = host;
     this.#pool = pool;
     this.#fragmentSize = fragmentSize;
     this.#copiesAll = copiesAll;
-    this.#deflation = deflation;
+  }
+
+  /** Works for `owner` from here on. */
+  serve(owner: WritingOwner): void {
+    this.#owner = owner;
+    this.#deflation = owner.deflating?.deflation;
+    this.outbox.serve(owner);
+  }
+
+  /** Whether all that was accepted has been sent, and nobody waits for it. */
+  get atRest(): boolean {
+    return (
+      this.outbox.atRest &&
+      !this.#busy &&
+      !this.#hurries &&
+      this.held === 0 &&
+      (this.#line === undefined || this.#line.empty)
+    );
+  }
+
+  /** Leaves its owner. */
+  leaveOwner(): void {
+    this.#owner = NOBODY;
+    this.#deflation = undefined;
+    this.#compress = undefined;
+    this.outbox.leaveOwner();
   }
 
   /** Whether the next message has to wait for one before it. */
@@ -77,7 +104,7 @@ export class Writing implements FragmentSink {
   }
 
   get error(): WebSocketError | undefined {
-    return this.#outbox.error;
+    return this.outbox.error;
   }
 
   /** Bytes that wait in line, and behind each other in the open writer. */
@@ -86,11 +113,11 @@ export class Writing implements FragmentSink {
   }
 
   refused(): Promise<void> | undefined {
-    return this.#outbox.refused();
+    return this.outbox.refused();
   }
 
   refusal(size: number): Promise<void> | undefined {
-    return this.#outbox.refusal(size, undefined, this.waiting);
+    return this.outbox.refusal(size, undefined, this.waiting);
   }
 
   /** The write that `promise` stands for is not wanted any more, if its turn has not come yet. */
@@ -105,7 +132,7 @@ export class Writing implements FragmentSink {
 
   /** A whole message of text; `compress`: what its writer says about that; `owed`: it was accepted, to wait in line. */
   text(type: DataType, text: string, compress: boolean | undefined, owed = false): Promise<void> {
-    const outbox = this.#outbox;
+    const { outbox } = this;
     if (this.#busy) {
       const refusal = outbox.refusal(text.length, text, this.waiting);
       if (refusal !== undefined) return refusal;
@@ -131,7 +158,7 @@ export class Writing implements FragmentSink {
     compress: boolean | undefined,
     kept?: KeptBytes,
   ): Promise<void> {
-    const outbox = this.#outbox;
+    const { outbox } = this;
     const size = end - start;
     const owed = kept !== undefined;
     if (this.#busy) return this.#waitInLine(type, bytes, start, end, compress);
@@ -150,7 +177,7 @@ export class Writing implements FragmentSink {
     compress: boolean | undefined,
   ): Promise<void> {
     const size = end - start;
-    const refusal = this.#outbox.refusal(size, undefined, this.waiting);
+    const refusal = this.outbox.refusal(size, undefined, this.waiting);
     if (refusal !== undefined) return refusal;
     const kept = keepBytes(bytes, start, end, this.#copiesAll);
     const send = (): Promise<void> => {
@@ -169,7 +196,7 @@ export class Writing implements FragmentSink {
     const type = message.type as DataType;
     const { length } = bytes;
     const deflation = this.#deflation;
-    const outbox = this.#outbox;
+    const { outbox } = this;
     const refusal = owed ? outbox.refused() : outbox.refusal(length, undefined, this.waiting);
     if (refusal !== undefined) return refusal;
     if (this.#busy) return this.#join(length, () => this.prepared(message, true));
@@ -206,7 +233,7 @@ export class Writing implements FragmentSink {
     end: number,
     kept?: KeptBytes,
   ): Promise<void> {
-    const outbox = this.#outbox;
+    const { outbox } = this;
     const deflation = this.#deflation!;
     if (deflation.isLarge(end - start)) {
       // What was kept for its wait in line is freed when its turn has come.
@@ -224,7 +251,7 @@ export class Writing implements FragmentSink {
   }
 
   #later(type: DataType, kept: KeptBytes, prepared: PreparedMessage | undefined): Promise<void> {
-    const late = new LateMessage(type, kept, this.#outbox, this.#deflation!);
+    const late = new LateMessage(type, kept, this.outbox, this.#deflation!);
     this.#late = late;
     try {
       late.begin(prepared, () => {
@@ -294,12 +321,12 @@ export class Writing implements FragmentSink {
     if (isControl(opcode)) return this.#owner.control(opcode, bytes.subarray(start, end));
     if (opcode !== ContinuationFrame) this.#stream = this.#streamFor(fin, end - start);
     const stream = this.#stream;
-    if (stream === undefined) return this.#outbox.fragment(opcode, fin, bytes, start, end);
+    if (stream === undefined) return this.outbox.fragment(opcode, fin, bytes, start, end);
     const rsv = opcode === ContinuationFrame ? 0 : RSV1;
     try {
       const size = stream.fragment(bytes, start, end, fin);
       if (fin) this.#endStream();
-      return this.#outbox.fragment(opcode, fin, stream.output, 0, size, end - start, rsv);
+      return this.outbox.fragment(opcode, fin, stream.output, 0, size, end - start, rsv);
     } catch (error) {
       this.#deflation!.forget();
       throw error;
@@ -322,7 +349,7 @@ export class Writing implements FragmentSink {
   }
 
   complete(type: number, bytes: number): void {
-    if (!isControl(type)) this.#outbox.complete(type, bytes);
+    if (!isControl(type)) this.outbox.complete(type, bytes);
   }
 
   leave(writer: MessageWriter): void {

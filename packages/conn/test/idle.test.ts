@@ -7,7 +7,10 @@ import { resolveSettings } from '../src/options.ts';
 const MASK = { mask: 0x01020304 };
 
 function intake(): Intake {
-  return new Intake('server', resolveSettings({}, 'server'), new FakeHost());
+  const { readLimit } = resolveSettings({}, 'server');
+  const taken = new Intake('server', resolveSettings({}, 'server'), new FakeHost(), false);
+  taken.serve({ framesIn: 0, messagesIn: 0, pingsIn: 0, readLimit, deflating: undefined });
+  return taken;
 }
 
 describe('an intake with nothing left to parse', () => {

@@ -27,8 +27,12 @@ export interface Wired {
   readonly sent: () => string[];
 }
 
-export function wired(role: Role, settings: ConnSettings = {}, highWaterMark = 0): Wired {
-  const host = new FakeHost();
+export function wired(
+  role: Role,
+  settings: ConnSettings = {},
+  highWaterMark = 0,
+  host: FakeHost = new FakeHost(),
+): Wired {
   const transport = new TestTransport({ highWaterMark });
   const conn = new Conn(transport, { heartbeat: false, ...settings, role, host });
   const mask = role === 'server' ? { mask: 0x01020304 } : {};
