@@ -2,10 +2,10 @@ import { defineConfig } from 'tsup';
 
 type Config = ReturnType<typeof defineConfig>;
 
-/** The one build recipe of every published package: a single ESM file with types. */
-export function library(): Config {
+/** The one build recipe of every published package: an ESM file for each entry, with types. */
+export function library(entry: string[] = ['src/index.ts']): Config {
   return defineConfig({
-    entry: ['src/index.ts'],
+    entry,
     format: ['esm'],
     target: 'node20',
     platform: 'neutral',

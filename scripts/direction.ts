@@ -9,6 +9,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'node-io': ['codec', 'conn'],
   'node-server': ['codec', 'conn', 'node-io'],
   'node-client': ['codec', 'conn', 'node-io'],
+  // It judges by itself, and nothing imports it.
+  conformance: [],
 };
 /** Packages that run anywhere: no Node, no DOM, no global beyond their own `globals.d.ts`. */
 const PURE: readonly string[] = ['codec', 'conn'];

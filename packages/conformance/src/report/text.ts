@@ -1,0 +1,86 @@
+import type { CaseResult, TranscriptLine, Verdict } from '../model/case.ts';
+import { CHAPTERS } from '../model/chapter.ts';
+import { countsOf, type SuiteReport } from '../run/suite-report.ts';
+
+/** A report for a terminal: a line for each chapter, then each case that did not pass, explained. */
+export function textReport(report: SuiteReport): string {
+  const { results, counts } = report;
+  const skips = results.filter(({ verdict }) => verdict === 'skipped');
+  const parts = [
+    `conformance of the ${report.role} ${report.target}`,
+    summary(results),
+    ...results.filter(({ verdict }) => verdict === 'fail').map(explained),
+    ...results.filter(({ verdict }) => verdict === 'non-strict').map(explained),
+    ...(skips.length > 0 ? [skipped(skips)] : []),
+    `${results.length} cases in ${(report.ms / 1000).toFixed(1)} s: ${countsWords(counts)}`,
+  ];
+  return `${parts.join('\n\n')}\n`;
+}
+
+/** `600 passed, 2 failed, 1 non-strict, 40 skipped`. */
+export function countsWords(counts: Readonly<Record<Verdict, number>>): string {
+  const { pass, fail, skipped } = counts;
+  return `${pass} passed, ${fail} failed, ${counts['non-strict']} non-strict, ${skipped} skipped`;
+}
+
+/** The chapters that have results, each with its own. */
+export function byChapter(
+  results: readonly CaseResult[],
+): { number: number; title: string; results: CaseResult[] }[] {
+  const numbers = [...new Set(results.map(({ chapter }) => chapter))].toSorted((a, b) => a - b);
+  return numbers.map((number) => ({
+    number,
+    title: CHAPTERS[number] ?? '',
+    results: results.filter(({ chapter }) => chapter === number),
+  }));
+}
+
+function summary(results: readonly CaseResult[]): string {
+  const rows = byChapter(results).map(({ number, title, results }) => {
+    const counts = countsOf(results);
+    return [
+      `${number} ${title}`,
+      results.length,
+      counts.pass,
+      counts.fail,
+      counts['non-strict'],
+      counts.skipped,
+    ];
+  });
+  const table = [['chapter', 'cases', 'pass', 'fail', 'non-strict', 'skipped'], ...rows];
+  return table
+    .map(
+      ([first, ...rest]) =>
+        `  ${String(first).padEnd(30)}${rest.map((cell) => String(cell).padStart(11)).join('')}`,
+    )
+    .join('\n');
+}
+
+function explained(result: CaseResult): string {
+  return [
+    `${result.verdict.toUpperCase()} ${result.id} ${result.title}`,
+    `  expected: ${result.expects} (${result.section}, ${result.level})`,
+    ...result.because.map((words) => `  but: ${words}`),
+    ...result.transcript.map((line) => `    ${lineWords(line)}`),
+  ].join('\n');
+}
+
+/** Cases that share a reason stand in one line. */
+function skipped(skips: readonly CaseResult[]): string {
+  const reasons = new Map<string, string[]>();
+  for (const { id, because } of skips) {
+    const reason = because.join('; ');
+    reasons.set(reason, [...(reasons.get(reason) ?? []), id]);
+  }
+  return [...reasons]
+    .map(([reason, ids]) => `SKIPPED ${ids.join(' ')}\n  because ${reason}`)
+    .join('\n');
+}
+
+/** A line of a transcript, as text. */
+export function lineWords({ connection, kind, says, hex, size }: TranscriptLine): string {
+  const of = connection > 1 ? `[${connection}] ` : '';
+  if (kind === 'event') return `${of}   ${says}`;
+  const bytes = size === 1 ? '1 byte' : `${size} bytes`;
+  return `${of}${kind === 'sent' ? '->' : '<-'} ${says}, ${bytes} on the wire: ${hex}`;
+}

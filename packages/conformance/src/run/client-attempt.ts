@@ -1,0 +1,106 @@
+import type { Socket } from 'node:net';
+import { Attempt } from '../model/attempt.ts';
+import { Violation } from '../model/verdicts.ts';
+import { acceptOf, deflateTerms, type Field, headText } from '../wire/handshake.ts';
+import { type Extension, fieldLines, fieldOf, type Head, parseExtensions } from '../wire/head.ts';
+import { Peer } from '../wire/peer.ts';
+
+/** How a handshake is accepted. */
+export interface AcceptOptions {
+  /** `Sec-WebSocket-Extensions`; what it says of permessage-deflate is kept to. */
+  readonly extensions?: string;
+  /** Fields besides the three that must be there. */
+  readonly fields?: readonly Field[];
+  /** What follows the 101 in the same write. */
+  readonly early?: (peer: Peer) => Uint8Array;
+}
+
+/** One case against a client: holds the one connection that the client made for it, its request read. */
+export class ClientAttempt extends Attempt {
+  readonly peer: Peer;
+  #request: Head | undefined;
+
+  /** @param socket - Accepted with `allowHalfOpen`. */
+  constructor(socket: Socket, timeout: number) {
+    super(timeout);
+    this.peer = new Peer(socket, this, 1, 'server');
+  }
+
+  /** Reads the client's request; undefined when it ends the connection, or sends no HTTP. */
+  async readRequest(): Promise<Head | undefined> {
+    this.#request = await this.peer.readHead('the request of a client');
+    return this.#request;
+  }
+
+  /** What the client has asked. */
+  get request(): Head {
+    if (this.#request === undefined) throw new Error('the request was not read');
+    return this.#request;
+  }
+
+  /** The request's `Sec-WebSocket-Key`. */
+  get key(): string {
+    const [key = '', ...more] = fieldLines(this.request, 'sec-websocket-key');
+    if (key === '' || more.length > 0) {
+      throw new Violation('a request has Sec-WebSocket-Key exactly once (RFC 6455, 4.1)');
+    }
+    return key;
+  }
+
+  /** The offers of permessage-deflate, in their order. */
+  get deflateOffers(): Extension[] {
+    const value = fieldOf(this.request, 'sec-websocket-extensions') ?? '';
+    return parseExtensions(value).filter(({ name }) => name === 'permessage-deflate');
+  }
+
+  /** The fields of an answer that keeps every rule. */
+  acceptFields(): Field[] {
+    return [
+      ['Upgrade', 'websocket'],
+      ['Connection', 'Upgrade'],
+      ['Sec-WebSocket-Accept', acceptOf(this.key)],
+    ];
+  }
+
+  /** Sends an answer of any kind, and what is to follow it in the same write. */
+  async answer(
+    fields: readonly Field[],
+    start = 'HTTP/1.1 101 Switching Protocols',
+    after: Uint8Array = new Uint8Array(0),
+  ): Promise<void> {
+    const head = Buffer.from(headText(start, fields), 'latin1');
+    await this.peer.send(Buffer.concat([head, after]), 'an answer');
+  }
+
+  /** Accepts the handshake. */
+  async accept({ extensions, fields = [], early }: AcceptOptions = {}): Promise<Peer> {
+    const all = [...this.acceptFields(), ...fields];
+    if (extensions !== undefined) {
+      all.push(['Sec-WebSocket-Extensions', extensions]);
+      const deflate = parseExtensions(extensions).find(({ name }) => name === 'permessage-deflate');
+      if (deflate !== undefined) this.peer.agree(deflateTerms(deflate));
+    }
+    await this.answer(all, undefined, early?.(this.peer));
+    return this.peer;
+  }
+
+  /**
+   * Accepts the handshake with compression; a client that offers none is not asked further.
+   *
+   * @param answer - Default: `permessage-deflate` with what the client's first offer asks of the server.
+   */
+  async acceptDeflate(answer?: string, options: AcceptOptions = {}): Promise<Peer> {
+    const [offer] = this.deflateOffers;
+    if (offer === undefined) this.skip('the client offers no permessage-deflate');
+    return this.accept({ ...options, extensions: answer ?? usualAnswer(offer) });
+  }
+}
+
+/** What was asked of the server must be answered (RFC 7692, 7.1.1.1 and 7.1.2.1). */
+function usualAnswer({ params }: Extension): string {
+  const asked = params.flatMap(([name, value]) => {
+    if (name === 'server_no_context_takeover') return [name];
+    return name === 'server_max_window_bits' ? [`${name}=${value ?? 15}`] : [];
+  });
+  return ['permessage-deflate', ...asked].join('; ');
+}

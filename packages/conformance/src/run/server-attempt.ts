@@ -1,0 +1,159 @@
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { Attempt } from '../model/attempt.ts';
+import { Unreachable, Violation } from '../model/verdicts.ts';
+import { deflateAnswerFaults } from '../wire/deflate-answer.ts';
+import {
+  answerFaults,
+  deflateTerms,
+  type Field,
+  freshKey,
+  headText,
+  requestFields,
+} from '../wire/handshake.ts';
+import { fieldOf, type Head, parseExtensions } from '../wire/head.ts';
+import { Peer } from '../wire/peer.ts';
+
+/** How a connection is asked for. */
+export interface OpenOptions {
+  /** `Sec-WebSocket-Extensions`. */
+  readonly extensions?: string;
+  readonly subprotocols?: readonly string[];
+  /** What follows the request in the same write. */
+  readonly early?: (peer: Peer) => Uint8Array;
+}
+
+/** The offer of most browsers. */
+export const DEFLATE_OFFER = 'permessage-deflate; client_max_window_bits';
+
+/** One case against a server: makes the connections to it. */
+export class ServerAttempt extends Attempt {
+  readonly url: URL;
+  #connections = 0;
+
+  constructor(url: URL, timeout: number) {
+    super(timeout);
+    this.url = url;
+  }
+
+  /** What stands in a request's `Host`. */
+  get host(): string {
+    return this.url.host;
+  }
+
+  /** What stands in a request's first line. */
+  get target(): string {
+    return this.url.pathname + this.url.search;
+  }
+
+  /** A TCP or TLS connection, on which nothing was sent. @throws Unreachable */
+  async connect(): Promise<Peer> {
+    const connection = ++this.#connections;
+    const { hostname, port, protocol } = this.url;
+    const host = hostname.replaceAll(/^\[|\]$/g, '');
+    const secure = protocol === 'wss:';
+    const at = { host, port: Number(port || (secure ? 443 : 80)), allowHalfOpen: true };
+    // The suite asks about frames, not about certificates, and test servers have made theirs themselves.
+    const tls = { rejectUnauthorized: false, ...(/[a-z]/i.test(host) && { servername: host }) };
+    const socket = secure ? connectTls({ ...at, ...tls }) : connectTcp(at);
+    this.onDispose(() => socket.destroy());
+    await this.#connected(socket, secure ? 'secureConnect' : 'connect');
+    return new Peer(socket, this, connection, 'client');
+  }
+
+  #connected(socket: Socket, event: string): Promise<void> {
+    return new Promise((done, fail) => {
+      const timer = setTimeout(
+        () => fail(new Unreachable(`no connection to ${this.url.host} within ${this.timeout} ms`)),
+        this.timeout,
+      );
+      const onError = (error: Error): void => {
+        clearTimeout(timer);
+        fail(new Unreachable(`no connection to ${this.url.host}: ${error.message}`));
+      };
+      socket.once('error', onError);
+      socket.once(event, () => {
+        clearTimeout(timer);
+        socket.off('error', onError);
+        done();
+      });
+    });
+  }
+
+  /** The fields of a request that keeps every rule. */
+  fields(key: string = freshKey()): Field[] {
+    return requestFields(this.host, key);
+  }
+
+  /** Sends a request and reads the header of its answer; undefined when the connection ends without one. */
+  async ask(
+    peer: Peer,
+    fields: readonly Field[],
+    start = `GET ${this.target} HTTP/1.1`,
+  ): Promise<Head | undefined> {
+    await peer.send(Buffer.from(headText(start, fields), 'latin1'), 'a request');
+    return peer.readHead('the answer to the handshake');
+  }
+
+  /**
+   * An open connection.
+   *
+   * @throws Violation when the server refuses the handshake, or its answer breaks a rule.
+   */
+  async open(options: OpenOptions = {}): Promise<Peer> {
+    const peer = await this.connect();
+    await this.openOn(peer, options);
+    return peer;
+  }
+
+  /** Makes the handshake on a connection; the answer's header is returned. */
+  async openOn(
+    peer: Peer,
+    { extensions, subprotocols = [], early }: OpenOptions = {},
+  ): Promise<Head> {
+    const key = freshKey();
+    const fields = this.fields(key);
+    if (extensions !== undefined) fields.push(['Sec-WebSocket-Extensions', extensions]);
+    if (subprotocols.length > 0) fields.push(['Sec-WebSocket-Protocol', subprotocols.join(', ')]);
+    const request = Buffer.from(headText(`GET ${this.target} HTTP/1.1`, fields), 'latin1');
+    await peer.send(Buffer.concat([request, early?.(peer) ?? new Uint8Array(0)]), 'a request');
+    const head = await this.#answer(peer);
+    const offered = parseExtensions(extensions ?? '');
+    const faults = answerFaults(head, {
+      key,
+      extensions: offered.map(({ name }) => name),
+      subprotocols,
+    });
+    if (faults.length > 0) throw new Violation(faults.join('; '));
+    this.#agree(peer, head, extensions ?? '');
+    return head;
+  }
+
+  async #answer(peer: Peer): Promise<Head> {
+    const head = await peer.readHead('the answer to the handshake');
+    if (head === undefined)
+      throw new Violation('the connection ended without an answer to the handshake');
+    return head;
+  }
+
+  /** The answer must be one to one of the offers (RFC 7692, 5.1). */
+  #agree(peer: Peer, head: Head, extensions: string): void {
+    const isDeflate = ({ name }: { readonly name: string }): boolean =>
+      name === 'permessage-deflate';
+    const answer = parseExtensions(fieldOf(head, 'sec-websocket-extensions') ?? '').find(isDeflate);
+    if (answer === undefined) return;
+    const faults = parseExtensions(extensions)
+      .filter(isDeflate)
+      .map((offer) => deflateAnswerFaults(answer, offer));
+    const best = faults.toSorted((a, b) => a.length - b.length)[0] ?? [];
+    if (best.length > 0) throw new Violation(best.join('; '));
+    peer.agree(deflateTerms(answer));
+  }
+
+  /** An open connection with compression; a server that declines it is not asked further. */
+  async openDeflate(offer: string = DEFLATE_OFFER): Promise<Peer> {
+    const peer = await this.open({ extensions: offer });
+    if (peer.deflate === undefined) this.skip(`the server declined "${offer}"`);
+    return peer;
+  }
+}

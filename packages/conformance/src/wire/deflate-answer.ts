@@ -1,0 +1,40 @@
+import type { Extension } from './head.ts';
+
+const TAKEOVERS = ['server_no_context_takeover', 'client_no_context_takeover'];
+const BITS = ['server_max_window_bits', 'client_max_window_bits'];
+
+/** What of a server's answer for permessage-deflate breaks RFC 7692, 7.1, by itself or next to the offer; a sentence each. */
+export function deflateAnswerFaults(answer: Extension, offer: Extension): string[] {
+  const faults: string[] = [];
+  const names = answer.params.map(([name]) => name);
+  if (new Set(names).size < names.length) faults.push('the answer names a parameter twice (7.1)');
+  for (const [name, value] of answer.params) {
+    if (TAKEOVERS.includes(name)) {
+      if (value !== undefined) faults.push(`the answer gives ${name} a value (7.1.1)`);
+    } else if (BITS.includes(name)) {
+      if (value === undefined || !/^(?:[89]|1[0-5])$/.test(value)) {
+        faults.push(
+          `the answer has ${name}=${value ?? ''}, which is no number from 8 to 15 (7.1.2)`,
+        );
+      }
+    } else faults.push(`the answer has ${name}, which is no parameter of permessage-deflate (7.1)`);
+  }
+  const offered = (name: string): readonly [string, string | undefined] | undefined =>
+    offer.params.find(([one]) => one === name);
+  if (offered(TAKEOVERS[0]!) !== undefined && !names.includes(TAKEOVERS[0]!)) {
+    faults.push('server_no_context_takeover was offered, and the answer leaves it out (7.1.1.1)');
+  }
+  const limit = offered(BITS[0]!)?.[1];
+  if (limit !== undefined) {
+    const answered = answer.params.find(([name]) => name === BITS[0])?.[1];
+    if (answered === undefined) {
+      faults.push('server_max_window_bits was offered, and the answer leaves it out (7.1.2.1)');
+    } else if (Number(answered) > Number(limit)) {
+      faults.push(`server_max_window_bits=${answered} is more than the offered ${limit} (7.1.2.1)`);
+    }
+  }
+  if (names.includes(BITS[1]!) && offered(BITS[1]!) === undefined) {
+    faults.push('the answer has client_max_window_bits, which was not offered (7.1.2.2)');
+  }
+  return faults;
+}

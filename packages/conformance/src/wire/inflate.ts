@@ -1,0 +1,210 @@
+import { Violation } from '../model/verdicts.ts';
+
+// A plain inflater of its own (RFC 1951), because the suite has to see what zlib does not tell: how far a match reaches
+// back, which blocks there are, and whether one of them is final. Slow, and asked for at most a few MiB.
+
+/** What a DEFLATE stream held. */
+export interface Inflated {
+  readonly bytes: Buffer;
+  /** How far the farthest match reaches back, in bytes. */
+  readonly farthest: number;
+  /** Blocks, the empty ones too. */
+  readonly blocks: number;
+  /** Whether a block has BFINAL set. */
+  readonly final: boolean;
+}
+
+/** Bases and extra bits of the length codes 257 to 285, and of the distance codes (RFC 1951, 3.2.5). */
+const LENGTHS = tableOf(3, 29, 8, 4);
+const DISTANCES = tableOf(1, 30, 4, 2);
+const ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+
+function tableOf(first: number, count: number, plain: number, group: number): [number, number][] {
+  const table: [number, number][] = [];
+  let base = first;
+  for (let code = 0; code < count; code++) {
+    const extra = code < plain ? 0 : Math.floor(code / group) - 1;
+    table.push([base, extra]);
+    base += 2 ** extra;
+  }
+  // Length code 285 is 258 and nothing else.
+  if (first === 3) table[28] = [258, 0];
+  return table;
+}
+
+/** A canonical Huffman code: how many codes there are of each length, and the symbols in their order. */
+interface Huffman {
+  readonly counts: readonly number[];
+  readonly symbols: readonly number[];
+}
+
+function huffman(lengths: readonly number[]): Huffman {
+  const counts = Array.from({ length: 16 }, () => 0);
+  for (const length of lengths) counts[length]!++;
+  counts[0] = 0;
+  const symbols = lengths
+    .map((length, symbol) => ({ length, symbol }))
+    .filter(({ length }) => length > 0)
+    .toSorted((a, b) => a.length - b.length || a.symbol - b.symbol)
+    .map(({ symbol }) => symbol);
+  return { counts, symbols };
+}
+
+const FIXED_LITERALS = huffman(
+  Array.from({ length: 288 }, (_, at) => (at < 144 ? 8 : at < 256 ? 9 : at < 280 ? 7 : 8)),
+);
+const FIXED_DISTANCES = huffman(Array.from({ length: 30 }, () => 5));
+
+/**
+ * Inflates a whole stream.
+ *
+ * @param history - What matches may reach back into, besides the stream itself.
+ * @throws Violation when it is no DEFLATE data, or ends within a block.
+ */
+export function inflate(data: Uint8Array, history: Uint8Array = new Uint8Array(0)): Inflated {
+  return new Inflater(data, history).run();
+}
+
+class Inflater {
+  readonly #data: Uint8Array;
+  readonly #start: number;
+  #out: Buffer;
+  #length: number;
+  #at = 0;
+  #hold = 0;
+  #held = 0;
+  #farthest = 0;
+
+  constructor(data: Uint8Array, history: Uint8Array) {
+    this.#data = data;
+    this.#start = history.length;
+    this.#out = Buffer.alloc(history.length + data.length * 4 + 1024);
+    this.#out.set(history);
+    this.#length = history.length;
+  }
+
+  run(): Inflated {
+    let blocks = 0;
+    let final = false;
+    // A final block ends a stream, but not a message (RFC 7692, 7.2.3.4): another stream may follow.
+    while (this.#at < this.#data.length || this.#held > 0) {
+      const last = this.#bits(1) === 1;
+      const type = this.#bits(2);
+      blocks++;
+      if (type === 0) this.#stored();
+      else if (type === 1) this.#coded(FIXED_LITERALS, FIXED_DISTANCES);
+      else if (type === 2) this.#dynamic();
+      else throw new Violation('the compressed data has a block of type 3');
+      if (!last) continue;
+      final = true;
+      this.#hold = 0;
+      this.#held = 0;
+    }
+    const bytes = this.#out.subarray(this.#start, this.#length);
+    return { bytes, farthest: this.#farthest, blocks, final };
+  }
+
+  #stored(): void {
+    this.#hold = 0;
+    this.#held = 0;
+    const header = this.#data.subarray(this.#at, this.#at + 4);
+    const size = header[0]! | (header[1]! << 8);
+    const inverse = header[2]! | (header[3]! << 8);
+    if (header.length < 4 || (size ^ inverse) !== 0xffff) {
+      throw new Violation('the compressed data has a stored block with a wrong length');
+    }
+    this.#at += 4;
+    if (this.#at + size > this.#data.length) throw this.#short();
+    for (let left = size; left > 0; left--) this.#put(this.#data[this.#at++]!);
+  }
+
+  #dynamic(): void {
+    const literals = this.#bits(5) + 257;
+    const distances = this.#bits(5) + 1;
+    const count = this.#bits(4) + 4;
+    const order = Array.from({ length: 19 }, () => 0);
+    for (let at = 0; at < count; at++) order[ORDER[at]!] = this.#bits(3);
+    const code = huffman(order);
+    const lengths: number[] = [];
+    while (lengths.length < literals + distances) {
+      const symbol = this.#symbol(code);
+      if (symbol < 16) {
+        lengths.push(symbol);
+        continue;
+      }
+      const value = symbol === 16 ? lengths.at(-1) : 0;
+      if (value === undefined) throw new Violation('the compressed data repeats no code length');
+      const times =
+        symbol === 16 ? 3 + this.#bits(2) : symbol === 17 ? 3 + this.#bits(3) : 11 + this.#bits(7);
+      for (let left = times; left > 0; left--) lengths.push(value);
+    }
+    this.#coded(huffman(lengths.slice(0, literals)), huffman(lengths.slice(literals)));
+  }
+
+  #coded(literals: Huffman, distances: Huffman): void {
+    for (;;) {
+      const symbol = this.#symbol(literals);
+      if (symbol === 256) return;
+      if (symbol < 256) {
+        this.#put(symbol);
+        continue;
+      }
+      const [base, extra] = this.#entry(LENGTHS, symbol - 257);
+      const length = base + this.#bits(extra);
+      const [far, more] = this.#entry(DISTANCES, this.#symbol(distances));
+      const distance = far + this.#bits(more);
+      if (distance > this.#length) {
+        throw new Violation(
+          `the compressed data reaches ${distance} bytes back, where there are only ${this.#length}`,
+        );
+      }
+      this.#farthest = Math.max(this.#farthest, distance);
+      for (let left = length; left > 0; left--) this.#put(this.#out[this.#length - distance]!);
+    }
+  }
+
+  #entry(table: readonly [number, number][], at: number): [number, number] {
+    const entry = table[at];
+    if (entry === undefined)
+      throw new Violation('the compressed data has a code that does not exist');
+    return entry;
+  }
+
+  #symbol({ counts, symbols }: Huffman): number {
+    let code = 0;
+    let first = 0;
+    let index = 0;
+    for (let length = 1; length < 16; length++) {
+      code |= this.#bits(1);
+      const count = counts[length]!;
+      if (code - count < first) return symbols[index + (code - first)]!;
+      index += count;
+      first = (first + count) << 1;
+      code <<= 1;
+    }
+    throw new Violation('the compressed data has a code that does not exist');
+  }
+
+  #bits(count: number): number {
+    while (this.#held < count) {
+      if (this.#at >= this.#data.length) throw this.#short();
+      this.#hold |= this.#data[this.#at++]! << this.#held;
+      this.#held += 8;
+    }
+    const value = this.#hold & ((1 << count) - 1);
+    this.#hold >>>= count;
+    this.#held -= count;
+    return value;
+  }
+
+  #put(byte: number): void {
+    if (this.#length === this.#out.length) {
+      this.#out = Buffer.concat([this.#out, Buffer.alloc(this.#out.length)]);
+    }
+    this.#out[this.#length++] = byte;
+  }
+
+  #short(): Violation {
+    return new Violation('the compressed data ends within a block');
+  }
+}

@@ -1,0 +1,40 @@
+import type { TranscriptLine } from '../model/case.ts';
+import { hexOf } from './bytes.ts';
+
+/** Lines kept of one case; a byte-by-byte case would fill a report otherwise. */
+const MAX_LINES = 60;
+
+/** What one case sent, received and saw. */
+export class Transcript {
+  readonly #lines: TranscriptLine[] = [];
+  #left = 0;
+
+  bytes(connection: number, kind: 'sent' | 'received', bytes: Uint8Array, says: string): void {
+    this.#add({ connection, kind, says, hex: hexOf(bytes), size: bytes.length });
+  }
+
+  event(connection: number, says: string): void {
+    this.#add({ connection, kind: 'event', says, hex: '', size: 0 });
+  }
+
+  /** The first lines, and the last ones when there were too many. */
+  get lines(): readonly TranscriptLine[] {
+    if (this.#left === 0) return [...this.#lines];
+    const head = this.#lines.slice(0, MAX_LINES / 2);
+    const gap: TranscriptLine = {
+      connection: 0,
+      kind: 'event',
+      says: `${this.#left} lines are left out`,
+      hex: '',
+      size: 0,
+    };
+    return [...head, gap, ...this.#lines.slice(MAX_LINES / 2)];
+  }
+
+  #add(line: TranscriptLine): void {
+    this.#lines.push(line);
+    if (this.#lines.length <= MAX_LINES) return;
+    this.#lines.splice(MAX_LINES / 2, 1);
+    this.#left++;
+  }
+}
