@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
-import { Attempt } from '../model/attempt.ts';
 import { Violation } from '../model/verdicts.ts';
 import { acceptOf, deflateTerms, type Field, headText } from '../wire/handshake.ts';
 import { type Extension, fieldLines, fieldOf, type Head, parseExtensions } from '../wire/head.ts';
 import { Peer } from '../wire/peer.ts';
+import { type DeflateWish, TargetAttempt } from './target-attempt.ts';
 
 /** How a handshake is accepted. */
 export interface AcceptOptions {
@@ -16,7 +16,7 @@ export interface AcceptOptions {
 }
 
 /** One case against a client: holds the one connection that the client made for it, its request read. */
-export class ClientAttempt extends Attempt {
+export class ClientAttempt extends TargetAttempt {
   readonly peer: Peer;
   #request: Head | undefined;
 
@@ -84,23 +84,34 @@ export class ClientAttempt extends Attempt {
     return this.peer;
   }
 
+  /** Accepts the handshake, without extensions. */
+  open(): Promise<Peer> {
+    return this.accept();
+  }
+
+  openDeflate({ takeover = true }: DeflateWish = {}): Promise<Peer> {
+    return this.acceptDeflate(
+      takeover ? [] : ['server_no_context_takeover', 'client_no_context_takeover'],
+    );
+  }
+
   /**
    * Accepts the handshake with compression; a client that offers none is not asked further.
    *
-   * @param answer - Default: `permessage-deflate` with what the client's first offer asks of the server.
+   * @param params - Of the answer, besides what the client's first offer asks of the server.
    */
-  async acceptDeflate(answer?: string, options: AcceptOptions = {}): Promise<Peer> {
+  async acceptDeflate(params: readonly string[] = [], options: AcceptOptions = {}): Promise<Peer> {
     const [offer] = this.deflateOffers;
     if (offer === undefined) this.skip('the client offers no permessage-deflate');
-    return this.accept({ ...options, extensions: answer ?? usualAnswer(offer) });
+    const all = new Set(['permessage-deflate', ...askedOfServer(offer), ...params]);
+    return this.accept({ ...options, extensions: [...all].join('; ') });
   }
 }
 
 /** What was asked of the server must be answered (RFC 7692, 7.1.1.1 and 7.1.2.1). */
-function usualAnswer({ params }: Extension): string {
-  const asked = params.flatMap(([name, value]) => {
+function askedOfServer({ params }: Extension): string[] {
+  return params.flatMap(([name, value]) => {
     if (name === 'server_no_context_takeover') return [name];
     return name === 'server_max_window_bits' ? [`${name}=${value ?? 15}`] : [];
   });
-  return ['permessage-deflate', ...asked].join('; ');
 }

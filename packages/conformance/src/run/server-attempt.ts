@@ -1,6 +1,5 @@
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { Attempt } from '../model/attempt.ts';
 import { Unreachable, Violation } from '../model/verdicts.ts';
 import { deflateAnswerFaults } from '../wire/deflate-answer.ts';
 import {
@@ -13,6 +12,7 @@ import {
 } from '../wire/handshake.ts';
 import { fieldOf, type Head, parseExtensions } from '../wire/head.ts';
 import { Peer } from '../wire/peer.ts';
+import { type DeflateWish, TargetAttempt } from './target-attempt.ts';
 
 /** How a connection is asked for. */
 export interface OpenOptions {
@@ -24,10 +24,10 @@ export interface OpenOptions {
 }
 
 /** The offer of most browsers. */
-export const DEFLATE_OFFER = 'permessage-deflate; client_max_window_bits';
+const DEFLATE_OFFER = 'permessage-deflate; client_max_window_bits';
 
 /** One case against a server: makes the connections to it. */
-export class ServerAttempt extends Attempt {
+export class ServerAttempt extends TargetAttempt {
   readonly url: URL;
   #connections = 0;
 
@@ -150,8 +150,13 @@ export class ServerAttempt extends Attempt {
     peer.agree(deflateTerms(answer));
   }
 
-  /** An open connection with compression; a server that declines it is not asked further. */
-  async openDeflate(offer: string = DEFLATE_OFFER): Promise<Peer> {
+  openDeflate({ takeover = true }: DeflateWish = {}): Promise<Peer> {
+    const plain = '; server_no_context_takeover; client_no_context_takeover';
+    return this.openOffering(takeover ? DEFLATE_OFFER : DEFLATE_OFFER + plain);
+  }
+
+  /** An open connection with compression; a server that declines the offer is not asked further. */
+  async openOffering(offer: string): Promise<Peer> {
     const peer = await this.open({ extensions: offer });
     if (peer.deflate === undefined) this.skip(`the server declined "${offer}"`);
     return peer;

@@ -1,6 +1,8 @@
+import { framing } from '../chapters/framing.ts';
 import type { Case } from '../model/case.ts';
 import type { ServerAttempt } from '../run/server-attempt.ts';
-import { framing } from './framing.ts';
 
-/** The questions to a server, in the order of their ids. */
-export const serverCases: readonly Case<ServerAttempt>[] = [framing].flatMap(({ cases }) => cases);
+/** The questions to a server, in the order of their ids: the chapters for both roles, and a server's own. */
+export const serverCases: readonly Case<ServerAttempt>[] = [framing<ServerAttempt>()].flatMap(
+  ({ cases }) => cases,
+);
