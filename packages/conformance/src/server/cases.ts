@@ -1,8 +1,23 @@
+import { closing } from '../chapters/closing.ts';
+import { fragmentation } from '../chapters/fragmentation.ts';
 import { framing } from '../chapters/framing.ts';
+import { opcodes } from '../chapters/opcodes.ts';
+import { pings } from '../chapters/pings.ts';
+import { reserved } from '../chapters/reserved.ts';
+import { utf8Texts } from '../chapters/utf8.ts';
 import type { Case } from '../model/case.ts';
+import type { Chapter } from '../model/chapter.ts';
 import type { ServerAttempt } from '../run/server-attempt.ts';
 
+const chapters: readonly Chapter<ServerAttempt>[] = [
+  framing(),
+  pings(),
+  reserved(),
+  opcodes(),
+  fragmentation(),
+  utf8Texts(),
+  closing(),
+];
+
 /** The questions to a server, in the order of their ids: the chapters for both roles, and a server's own. */
-export const serverCases: readonly Case<ServerAttempt>[] = [framing<ServerAttempt>()].flatMap(
-  ({ cases }) => cases,
-);
+export const serverCases: readonly Case<ServerAttempt>[] = chapters.flatMap(({ cases }) => cases);

@@ -145,25 +145,54 @@ export async function wantEnd(peer: Peer): Promise<void> {
     throw new Violation(`${eventWords(event)} came after the close frame (5.5.1)`);
 }
 
+/** A message, as it was sent. */
+export interface Sent {
+  readonly opcode: number;
+  readonly payload: Uint8Array;
+}
+
+/** How {@link wantFailure} waits. */
+export interface FailureWait {
+  /** Messages that were sent whole before the fault: they may come back first, in their order. */
+  readonly after?: readonly Sent[];
+  /** Milliseconds. Default: the timeout of a wait. */
+  readonly within?: number;
+}
+
 /**
  * Waits for the target to fail the connection, as RFC 6455 says in 7.1.7: a close frame with one of `codes`, and the end.
  * Another code, or none, or no close frame at all is non-strict; anything else is a violation.
- *
- * @param allowed - What may come before it, as `wantFailure` is told: messages that were sent whole before the fault.
  */
 export async function wantFailure(
   peer: Peer,
   codes: readonly number[],
   why: string,
+  { after = [], within = peer.attempt.timeout }: FailureWait = {},
 ): Promise<void> {
-  const awaited = `a failed connection (${why})`;
-  let event = await peer.next(awaited);
-  while (event.kind === 'pong') event = await peer.next(awaited);
-  await judgeFailure(peer, event, codes, why);
+  let echoed = 0;
+  for (;;) {
+    const event = await peer.nextWithin(`a failed connection (${why})`, within);
+    if (event === undefined)
+      throw new Violation(
+        `nothing came for ${within} ms, where the connection had to be failed: ${why}`,
+      );
+    if (event.kind === 'pong') continue;
+    const sent = after[echoed];
+    if (
+      event.kind === 'message' &&
+      sent?.opcode === event.opcode &&
+      event.payload.equals(sent.payload)
+    ) {
+      echoed++;
+      continue;
+    }
+    await judgeFailure(peer, event, codes, why);
+    return;
+  }
 }
 
 /** {@link wantFailure} for an event that has been read. */
-export async function judgeFailure(
+async function judgeFailure(
   peer: Peer,
   event: PeerEvent,
   codes: readonly number[],

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Attempt } from '../model/attempt.ts';
 import { Violation } from '../model/verdicts.ts';
+import { cut } from './bytes.ts';
 import { Compressor, Decompressor, type DeflateTerms } from './deflate.ts';
 import {
   CLOSE,
@@ -123,7 +124,7 @@ export class Peer extends RawPeer {
     options?: { untilAnswered?: boolean },
   ): Promise<void> {
     const says = frames.map(specWords).join(' + ');
-    await this.sendCut(this.bytes(...frames), size, { says, ...options });
+    await this.sendPieces(cut(this.bytes(...frames), size), { says, ...options });
   }
 
   /**

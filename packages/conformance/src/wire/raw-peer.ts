@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Attempt } from '../model/attempt.ts';
 import { Violation } from '../model/verdicts.ts';
-import { ByteQueue, cut } from './bytes.ts';
+import { ByteQueue } from './bytes.ts';
 import { type Head, parseHead } from './head.ts';
 
 /** How the other end stopped sending. */
@@ -55,21 +55,15 @@ export class RawPeer {
   }
 
   /**
-   * Sends bytes in pieces of `size`, each of its own write, and gives the event loop a turn after each, so that most
-   * arrive as segments of their own. Stops when the other end answers, if `untilAnswered` says so, or ends.
+   * Sends bytes in pieces, each by a write of its own, and gives the event loop a turn after each, so that most arrive as
+   * segments of their own. Stops when the other end answers, if `untilAnswered` says so, or ends.
    */
-  async sendCut(
-    bytes: Uint8Array,
-    size: number,
+  async sendPieces(
+    pieces: readonly Uint8Array[],
     { says = 'raw bytes', untilAnswered = false }: { says?: string; untilAnswered?: boolean } = {},
   ): Promise<void> {
-    const pieces = cut(bytes, size);
-    this.attempt.transcript.bytes(
-      this.connection,
-      'sent',
-      bytes,
-      `${says}, in ${pieces.length} pieces`,
-    );
+    const words = `${says}, in ${pieces.length} pieces`;
+    this.attempt.transcript.bytes(this.connection, 'sent', Buffer.concat(pieces), words);
     this.#answered = false;
     for (const piece of pieces) {
       if (this.ended !== undefined || (untilAnswered && this.#answered)) return;
@@ -156,13 +150,14 @@ export class RawPeer {
     return new Promise((done) => {
       if (this.#socket.destroyed || !this.#socket.writable) return done();
       // A peer that reads nothing must not hold the case: its wait for an answer is bounded, this one is too.
-      const timer = setTimeout(done, this.attempt.timeout);
       const over = (): void => {
         clearTimeout(timer);
+        this.#socket.off('close', over);
         done();
       };
-      this.#socket.write(bytes, over);
+      const timer = setTimeout(over, this.attempt.timeout);
       this.#socket.once('close', over);
+      this.#socket.write(bytes, over);
     });
   }
 

@@ -1,0 +1,291 @@
+import { Chapter } from '../model/chapter.ts';
+import type { TargetAttempt } from '../run/target-attempt.ts';
+import { letters, pattern, utf8 } from '../wire/bytes.ts';
+import {
+  alive,
+  closeCleanly,
+  closePayload,
+  eventWords,
+  wantClosed,
+  wantFailure,
+  wantMessage,
+} from '../wire/expect.ts';
+import {
+  BINARY,
+  CLOSE,
+  CONTINUATION,
+  type FrameSpec,
+  opcodeName,
+  PING,
+  PONG,
+  TEXT,
+} from '../wire/frame.ts';
+import type { Peer } from '../wire/peer.ts';
+
+const TYPES = [
+  [TEXT, letters],
+  [BINARY, pattern],
+] as const;
+
+/** Chapter 5: messages in several frames, for both roles. */
+export function fragmentation<Context extends TargetAttempt>(): Chapter<Context> {
+  const chapter = new Chapter<Context>(5);
+  shapes(chapter);
+  ownSegments(chapter);
+  withControls(chapter);
+  continuations(chapter);
+  interrupted(chapter);
+  ended(chapter);
+  return chapter;
+}
+
+/** The frames of a message whose fragments have these sizes. */
+export function fragments(
+  opcode: number,
+  payload: Uint8Array,
+  sizes: readonly number[],
+): FrameSpec[] {
+  let at = 0;
+  return sizes.map((size, index) => ({
+    opcode: index === 0 ? opcode : CONTINUATION,
+    payload: payload.subarray(at, (at += size)),
+    fin: index === sizes.length - 1,
+  }));
+}
+
+const SHAPES: readonly (readonly [title: string, sizes: readonly number[]])[] = [
+  ['two fragments', [5, 5]],
+  ['three fragments', [3, 4, 3]],
+  ['ten fragments', Array.from({ length: 10 }, () => 7)],
+  ['a hundred fragments', Array.from({ length: 100 }, () => 3)],
+  ['fragments of one byte', Array.from({ length: 20 }, () => 1)],
+  ['an empty first fragment', [0, 8]],
+  ['an empty last fragment', [8, 0]],
+  ['an empty fragment in the middle', [4, 0, 4]],
+  ['two fragments, both empty', [0, 0]],
+  ['five fragments, all empty', [0, 0, 0, 0, 0]],
+  ['empty fragments around one that is not', [0, 0, 6, 0, 0]],
+  ['fragments of each form of length', [10, 200, 66_000]],
+  ['a large first and a small last fragment', [65_536, 1]],
+];
+
+function shapes(chapter: Chapter<TargetAttempt>): void {
+  for (const [opcode, make] of TYPES) {
+    const add = chapter.section({
+      section: 'RFC 6455, 5.4',
+      expects: 'the whole message comes back',
+    });
+    for (const [title, sizes] of SHAPES) {
+      add(`a ${opcodeName(opcode)} message in ${title}, in one segment`, async (attempt) => {
+        const peer = await attempt.open();
+        await wantWhole(peer, opcode, make(sumOf(sizes)), sizes);
+        await closeCleanly(peer);
+      });
+    }
+  }
+}
+
+async function wantWhole(
+  peer: Peer,
+  opcode: number,
+  payload: Buffer,
+  sizes: readonly number[],
+): Promise<void> {
+  await peer.sendFrames(...fragments(opcode, payload, sizes));
+  await wantMessage(peer, opcode, payload);
+}
+
+function sumOf(sizes: readonly number[]): number {
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+function ownSegments(chapter: Chapter<TargetAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 5.4',
+    expects: 'the whole message comes back',
+  });
+  for (const [opcode, make] of TYPES) {
+    for (const [title, sizes] of SHAPES.slice(0, 3)) {
+      add(
+        `a ${opcodeName(opcode)} message in ${title}, each written by itself`,
+        async (attempt) => {
+          const peer = await attempt.open();
+          const payload = make(sumOf(sizes));
+          for (const frame of fragments(opcode, payload, sizes)) await peer.sendFrames(frame);
+          await wantMessage(peer, opcode, payload);
+          await closeCleanly(peer);
+        },
+      );
+    }
+    add(`two ${opcodeName(opcode)} messages in fragments, one after the other`, async (attempt) => {
+      const peer = await attempt.open();
+      await wantWhole(peer, opcode, make(9), [3, 3, 3]);
+      await wantWhole(peer, opcode, make(12), [4, 8]);
+      await alive(peer);
+      await closeCleanly(peer);
+    });
+    add(`a fragmented ${opcodeName(opcode)} message between two that are not`, async (attempt) => {
+      const peer = await attempt.open();
+      const one = { opcode: TEXT, payload: utf8('one') };
+      await peer.sendFrames(one, ...fragments(opcode, make(9), [3, 6]), one);
+      await wantMessage(peer, TEXT, one.payload);
+      await wantMessage(peer, opcode, make(9));
+      await wantMessage(peer, TEXT, one.payload);
+      await closeCleanly(peer);
+    });
+  }
+}
+
+function withControls(chapter: Chapter<TargetAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 5.4 and 5.5',
+    expects: 'the whole message comes back, and the last ping at least is answered',
+  });
+  for (const [opcode, make] of TYPES) {
+    for (const control of [PING, PONG]) {
+      for (const count of [2, 3, 10]) {
+        const title = `a ${opcodeName(control)} after each of ${count} fragments of a ${opcodeName(opcode)} message`;
+        add(title, async (attempt) => {
+          const peer = await attempt.open();
+          const sizes = Array.from({ length: count }, () => 5);
+          const payload = make(5 * count);
+          const frames = fragments(opcode, payload, sizes).flatMap((frame, at) => [
+            frame,
+            { opcode: control, payload: utf8(`control ${at}`) },
+          ]);
+          await peer.sendFrames(...frames);
+          const last = control === PING ? `control ${count - 1}` : undefined;
+          await wantMessageAndPong(peer, opcode, payload, last);
+          await closeCleanly(peer);
+        });
+      }
+    }
+  }
+}
+
+/** Pongs and a message, in any order; the last pong must be among them. */
+async function wantMessageAndPong(
+  peer: Peer,
+  opcode: number,
+  payload: Buffer,
+  pong: string | undefined,
+): Promise<void> {
+  let message = false;
+  let answered = pong === undefined;
+  while (!message || !answered) {
+    const event = await peer.next('the message and the pong');
+    if (event.kind === 'pong') answered ||= event.payload.toString() === pong;
+    else if (event.kind === 'message' && !message) {
+      message = true;
+      if (event.opcode !== opcode || !event.payload.equals(payload)) {
+        peer.attempt.fail(`${eventWords(event)} came back, and it is not the one that was sent`);
+      }
+    } else peer.attempt.fail(`${eventWords(event)} came, where the message and the pong were due`);
+  }
+}
+
+function continuations(chapter: Chapter<TargetAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 5.4',
+    expects: 'the connection is failed with 1002: there is nothing to continue',
+  });
+  const whole = { opcode: TEXT, payload: utf8('a whole message') };
+  const split = [
+    { opcode: TEXT, payload: utf8('a whole '), fin: false },
+    { opcode: CONTINUATION, payload: utf8('message') },
+  ] as const;
+  const befores: readonly (readonly [string, readonly FrameSpec[]])[] = [
+    ['as the first frame', []],
+    ['after a whole message', [whole]],
+    ['after a fragmented message', split],
+    ['after a ping', [{ opcode: PING, payload: utf8('x') }]],
+  ];
+  for (const [place, before] of befores) {
+    for (const fin of [true, false]) {
+      for (const payload of [utf8('nothing'), utf8('')]) {
+        const what = `${payload.length === 0 ? 'an empty' : 'a'} continuation frame${fin ? '' : ' that is not final'}`;
+        add(`${what} ${place}`, async (attempt) => {
+          const peer = await attempt.open();
+          await peer.sendFrames(...before, { opcode: CONTINUATION, payload, fin });
+          await wantFailure(peer, [1002], 'there is nothing to continue', { after: [whole] });
+        });
+      }
+    }
+  }
+  add('a message that begins with a continuation frame and goes on with text', async (attempt) => {
+    const peer = await attempt.open();
+    await peer.sendFrames(
+      { opcode: CONTINUATION, payload: utf8('a'), fin: false },
+      { opcode: TEXT, payload: utf8('b') },
+    );
+    await wantFailure(peer, [1002], 'there is nothing to continue');
+  });
+}
+
+function interrupted(chapter: Chapter<TargetAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 5.4',
+    expects: 'the connection is failed with 1002: a message is under way',
+  });
+  for (const first of [TEXT, BINARY]) {
+    for (const second of [TEXT, BINARY]) {
+      for (const fin of [true, false]) {
+        const what = `a ${opcodeName(second)} frame${fin ? '' : ' that is not final'}`;
+        add(`${what} within a ${opcodeName(first)} message`, async (attempt) => {
+          const peer = await attempt.open();
+          await peer.sendFrames(
+            { opcode: first, payload: utf8('begun '), fin: false },
+            { opcode: second, payload: utf8('another'), fin },
+          );
+          await wantFailure(peer, [1002], 'a message is under way');
+        });
+      }
+    }
+    add(`a new frame after two fragments of a ${opcodeName(first)} message`, async (attempt) => {
+      const peer = await attempt.open();
+      await peer.sendFrames(
+        { opcode: first, payload: utf8('begun '), fin: false },
+        { opcode: CONTINUATION, payload: utf8('and '), fin: false },
+        { opcode: first, payload: utf8('another') },
+      );
+      await wantFailure(peer, [1002], 'a message is under way');
+    });
+    add(`a new frame after a ping within a ${opcodeName(first)} message`, async (attempt) => {
+      const peer = await attempt.open();
+      await peer.sendFrames(
+        { opcode: first, payload: utf8('begun '), fin: false },
+        { opcode: PING, payload: utf8('x') },
+        { opcode: first, payload: utf8('another') },
+      );
+      await wantFailure(peer, [1002], 'a message is under way');
+    });
+    add(
+      `an empty new frame after an empty fragment of a ${opcodeName(first)} message`,
+      async (attempt) => {
+        const peer = await attempt.open();
+        await peer.sendFrames({ opcode: first, fin: false }, { opcode: first });
+        await wantFailure(peer, [1002], 'a message is under way');
+      },
+    );
+  }
+}
+
+function ended(chapter: Chapter<TargetAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 5.4 and 5.5.1',
+    expects: 'the closing is answered, and the unfinished message does not come back',
+  });
+  for (const [opcode] of TYPES) {
+    for (const count of [1, 2]) {
+      add(
+        `a close frame after ${count} of the fragments of a ${opcodeName(opcode)} message`,
+        async (attempt) => {
+          const peer = await attempt.open();
+          const begun = fragments(opcode, letters(9), [3, 3, 3]).slice(0, count);
+          await peer.sendFrames(...begun, { opcode: CLOSE, payload: closePayload(1000) });
+          await wantClosed(peer, 1000);
+        },
+      );
+    }
+  }
+}

@@ -1,0 +1,51 @@
+import { Chapter } from '../model/chapter.ts';
+import type { TargetAttempt } from '../run/target-attempt.ts';
+import { letters, utf8 } from '../wire/bytes.ts';
+import { wantFailure } from '../wire/expect.ts';
+import { type FrameSpec, TEXT } from '../wire/frame.ts';
+
+const RESERVED = [3, 4, 5, 6, 7, 11, 12, 13, 14, 15];
+const payload = utf8('unknown');
+const whole = { opcode: TEXT, payload: utf8('a whole message') };
+
+const PLACES: readonly (readonly [
+  title: string,
+  before: readonly FrameSpec[],
+  frame: Omit<FrameSpec, 'opcode'>,
+])[] = [
+  ['empty', [], {}],
+  ['with a payload', [], { payload }],
+  ['not final', [], { payload, fin: false }],
+  ['with 126 bytes', [], { payload: letters(126) }],
+  ['after a whole message', [whole], { payload }],
+  ['between fragments', [{ opcode: TEXT, payload, fin: false }], { payload }],
+];
+
+/** Chapter 4: opcodes that mean nothing yet, for both roles. */
+export function opcodes<Context extends TargetAttempt>(): Chapter<Context> {
+  const chapter = new Chapter<Context>(4);
+  const facts = {
+    section: 'RFC 6455, 5.2',
+    expects: 'the connection is failed with 1002: the opcode is reserved',
+  };
+  for (const [place, before, frame] of PLACES) {
+    const add = chapter.section(facts);
+    for (const opcode of RESERVED) {
+      const name = `opcode 0x${opcode.toString(16)}`;
+      add(`${name}, ${place}`, async (attempt) => {
+        const peer = await attempt.open();
+        await peer.sendFrames(...before, { ...frame, opcode });
+        await wantFailure(peer, [1002], `${name} is reserved`, { after: [whole] });
+      });
+    }
+  }
+  const add = chapter.section(facts);
+  for (const opcode of [3, 11]) {
+    add(`opcode 0x${opcode.toString(16)}, byte by byte`, async (attempt) => {
+      const peer = await attempt.open();
+      await peer.sendFramesCut([{ opcode, payload }], 1, { untilAnswered: true });
+      await wantFailure(peer, [1002], 'the opcode is reserved');
+    });
+  }
+  return chapter;
+}

@@ -1,0 +1,64 @@
+import { Chapter } from '../model/chapter.ts';
+import type { TargetAttempt } from '../run/target-attempt.ts';
+import { utf8 } from '../wire/bytes.ts';
+import { closePayload, wantFailure } from '../wire/expect.ts';
+import { BINARY, CLOSE, CONTINUATION, type FrameSpec, PING, PONG, TEXT } from '../wire/frame.ts';
+
+const payload = utf8('reserved');
+const whole = { opcode: TEXT, payload: utf8('a whole message') };
+const start = { opcode: TEXT, payload: utf8('a fragment '), fin: false };
+
+/** What stands before the frame with the bits, and that frame. */
+const PLACES: readonly (readonly [
+  title: string,
+  before: readonly FrameSpec[],
+  frame: FrameSpec,
+])[] = [
+  ['on a text frame', [], { opcode: TEXT, payload }],
+  ['on an empty text frame', [], { opcode: TEXT }],
+  ['on a binary frame', [], { opcode: BINARY, payload }],
+  ['on the first fragment of a message', [], { opcode: TEXT, payload, fin: false }],
+  ['on the last fragment of a message', [start], { opcode: CONTINUATION, payload }],
+  [
+    'on a fragment in the middle of a message',
+    [start],
+    { opcode: CONTINUATION, payload, fin: false },
+  ],
+  ['on a ping', [], { opcode: PING, payload }],
+  ['on a pong', [], { opcode: PONG, payload }],
+  ['on a close frame', [], { opcode: CLOSE, payload: closePayload(1000) }],
+  ['on a ping between fragments', [start], { opcode: PING, payload }],
+  ['on the frame after a whole message', [whole], { opcode: TEXT, payload }],
+];
+
+/** Chapter 3: reserved bits that no extension gives a meaning, for both roles. */
+export function reserved<Context extends TargetAttempt>(): Chapter<Context> {
+  const chapter = new Chapter<Context>(3);
+  const facts = {
+    section: 'RFC 6455, 5.2',
+    expects: 'the connection is failed with 1002: no extension was agreed on',
+  };
+  for (const [place, before, frame] of PLACES) {
+    const add = chapter.section(facts);
+    for (let rsv = 1; rsv < 8; rsv++) {
+      add(`${bitsOf(rsv)} ${place}`, async (attempt) => {
+        const peer = await attempt.open();
+        await peer.sendFrames(...before, { ...frame, rsv });
+        await wantFailure(peer, [1002], `${bitsOf(rsv)} ${place}`, { after: [whole] });
+      });
+    }
+  }
+  const add = chapter.section(facts);
+  for (const rsv of [4, 2, 1]) {
+    add(`${bitsOf(rsv)} on a text frame that comes byte by byte`, async (attempt) => {
+      const peer = await attempt.open();
+      await peer.sendFramesCut([{ opcode: TEXT, payload, rsv }], 1, { untilAnswered: true });
+      await wantFailure(peer, [1002], bitsOf(rsv));
+    });
+  }
+  return chapter;
+}
+
+function bitsOf(rsv: number): string {
+  return ['RSV1', 'RSV2', 'RSV3'].filter((_, at) => (rsv & (4 >> at)) !== 0).join(' and ');
+}

@@ -1,0 +1,110 @@
+import { hex } from '../wire/bytes.ts';
+
+/** A text that is UTF-8, and what is special about it. */
+export interface ValidText {
+  readonly says: string;
+  readonly bytes: Buffer;
+}
+
+/** Bytes that are not UTF-8 (RFC 3629), and why. */
+export interface InvalidText {
+  readonly says: string;
+  readonly bytes: Buffer;
+  /**
+   * After so many bytes no continuation can make it UTF-8. Undefined: it only ends too early, which its last byte does
+   * not tell.
+   */
+  readonly decidedAt: number | undefined;
+}
+
+const POINTS = [
+  0x0, 0x7f, 0x80, 0x7ff, 0x800, 0xfff, 0x1000, 0xcfff, 0xd000, 0xd7ff, 0xe000, 0xfdd0, 0xfeff,
+  0xfffd, 0xfffe, 0xffff, 0x1_0000, 0x1_fffe, 0x3_ffff, 0x4_0000, 0xf_ffff, 0x10_0000, 0x10_fffe,
+  0x10_ffff,
+];
+
+const TEXTS: readonly (readonly [says: string, text: string])[] = [
+  ['a Greek word', 'κόσμε'],
+  ['Latin letters with accents', 'Hello-µ@ßöäüàá-UTF-8!!'],
+  ['Chinese', '网络套接字协议'],
+  ['Arabic, from right to left', 'مرحبا بالعالم'],
+  ['a family of emoji, joined', '👩‍👩‍👧‍👦 and 🏳️‍🌈'],
+  ['combining marks', 'Z̷͍̈́a̵͔͝l̴̦͝g̶̱̑o̶̙͌'],
+  ['one character of each length', 'a¢€𐍈'],
+  ['what JSON and HTML escape', '"\\\u2028\u2029<>&\u0000'],
+];
+
+/** Every border of RFC 3629's table, and some real text. */
+export const VALID_TEXTS: readonly ValidText[] = [
+  ...POINTS.map((point) => ({
+    says: `U+${point.toString(16).toUpperCase().padStart(4, '0')}`,
+    bytes: Buffer.from(String.fromCodePoint(point)),
+  })),
+  ...TEXTS.map(([says, text]) => ({ says, bytes: Buffer.from(text) })),
+];
+
+/** Why, the bytes, and at which of them it is decided. */
+const BROKEN: readonly (readonly [says: string, bytes: string, decidedAt?: number])[] = [
+  ['a continuation byte alone, 80', '80', 1],
+  ['a continuation byte alone, bf', 'bf', 1],
+  ['a continuation byte after ASCII', '61 90', 2],
+  ['two continuation bytes', '80 bf', 1],
+  ['a continuation byte too many after two bytes', 'c2 80 80', 3],
+  ['a continuation byte too many after three bytes', 'e1 80 80 80', 4],
+  ['a continuation byte too many after four bytes', 'f1 80 80 80 80', 5],
+  ['overlong U+0000, c0 80', 'c0 80', 1],
+  ['overlong slash, c0 af', 'c0 af', 1],
+  ['overlong U+007F, c1 bf', 'c1 bf', 1],
+  ['c0 before ASCII', 'c0 41', 1],
+  ['overlong in three bytes, U+0000', 'e0 80 80', 2],
+  ['overlong in three bytes, slash', 'e0 80 af', 2],
+  ['overlong in three bytes, U+07FF', 'e0 9f bf', 2],
+  ['overlong in four bytes, U+0000', 'f0 80 80 80', 2],
+  ['overlong in four bytes, slash', 'f0 80 80 af', 2],
+  ['overlong in four bytes, U+FFFF', 'f0 8f bf bf', 2],
+  ['the lowest surrogate, U+D800', 'ed a0 80', 2],
+  ['the surrogate U+DB7F', 'ed ad bf', 2],
+  ['the surrogate U+DB80', 'ed ae 80', 2],
+  ['the last high surrogate, U+DBFF', 'ed af bf', 2],
+  ['the first low surrogate, U+DC00', 'ed b0 80', 2],
+  ['the surrogate U+DF80', 'ed be 80', 2],
+  ['the last surrogate, U+DFFF', 'ed bf bf', 2],
+  ['a pair of surrogates (CESU-8), U+10000', 'ed a0 80 ed b0 80', 2],
+  ['a pair of surrogates (CESU-8), U+10FFFF', 'ed af bf ed bf bf', 2],
+  ['above the last code point, U+110000', 'f4 90 80 80', 2],
+  ['above the last code point, U+13FFFF', 'f4 bf bf bf', 2],
+  ['the lead byte f5', 'f5 80 80 80', 1],
+  ['the lead byte f6', 'f6 80 80 80', 1],
+  ['the lead byte f7', 'f7 bf bf bf', 1],
+  ['five bytes, f8', 'f8 88 80 80 80', 1],
+  ['five bytes, fb', 'fb bf bf bf bf', 1],
+  ['six bytes, fc', 'fc 84 80 80 80 80', 1],
+  ['six bytes, fd', 'fd bf bf bf bf bf', 1],
+  ['the byte fe', 'fe', 1],
+  ['the byte ff', 'ff', 1],
+  ['a UTF-16 byte order mark', 'fe ff', 1],
+  ['two bytes cut short by ASCII', 'c2 41', 2],
+  ['three bytes cut short by ASCII after one', 'e1 41', 2],
+  ['three bytes cut short by ASCII after two', 'e1 80 41', 3],
+  ['four bytes cut short by ASCII after one', 'f1 41', 2],
+  ['four bytes cut short by ASCII after two', 'f1 80 41', 3],
+  ['four bytes cut short by ASCII after three', 'f1 80 80 41', 4],
+  ['two bytes cut short by another character', 'c3 c3 a9', 2],
+  ['three bytes cut short by another character', 'e2 82 e2 82 ac', 3],
+  ['four bytes cut short by another character', 'f0 9f 98 f0 9f 98 80', 4],
+  ['Latin-1', '63 61 66 e9 20 21', 5],
+  ['two bytes, the second missing', 'c2'],
+  ['two bytes of three, e0', 'e0 a0'],
+  ['one byte of three', 'e1'],
+  ['two bytes of three', 'ef bf'],
+  ['one byte of four', 'f0'],
+  ['two bytes of four', 'f0 90'],
+  ['three bytes of four', 'f4 8f bf'],
+];
+
+/** Everything that RFC 3629 forbids, in its smallest form. */
+export const INVALID_TEXTS: readonly InvalidText[] = BROKEN.map(([says, bytes, decidedAt]) => ({
+  says,
+  bytes: hex(bytes),
+  decidedAt,
+}));
