@@ -5,7 +5,7 @@ import {
   alive,
   closeCleanly,
   closePayload,
-  eventWords,
+  wantAll,
   wantClosed,
   wantFailure,
   wantMessage,
@@ -154,33 +154,12 @@ function withControls(chapter: Chapter<TargetAttempt>): void {
             { opcode: control, payload: utf8(`control ${at}`) },
           ]);
           await peer.sendFrames(...frames);
-          const last = control === PING ? `control ${count - 1}` : undefined;
-          await wantMessageAndPong(peer, opcode, payload, last);
+          const last = control === PING ? utf8(`control ${count - 1}`) : undefined;
+          await wantAll(peer, [{ opcode, payload }], last);
           await closeCleanly(peer);
         });
       }
     }
-  }
-}
-
-/** Pongs and a message, in any order; the last pong must be among them. */
-async function wantMessageAndPong(
-  peer: Peer,
-  opcode: number,
-  payload: Buffer,
-  pong: string | undefined,
-): Promise<void> {
-  let message = false;
-  let answered = pong === undefined;
-  while (!message || !answered) {
-    const event = await peer.next('the message and the pong');
-    if (event.kind === 'pong') answered ||= event.payload.toString() === pong;
-    else if (event.kind === 'message' && !message) {
-      message = true;
-      if (event.opcode !== opcode || !event.payload.equals(payload)) {
-        peer.attempt.fail(`${eventWords(event)} came back, and it is not the one that was sent`);
-      }
-    } else peer.attempt.fail(`${eventWords(event)} came, where the message and the pong were due`);
   }
 }
 

@@ -7,6 +7,7 @@ import {
   closePayload,
   eventWords,
   ping,
+  wantAll,
   wantClosed,
   wantFailure,
   wantMessage,
@@ -164,7 +165,7 @@ function amongMessages(chapter: Chapter<TargetAttempt>): void {
     add(title, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames(...frames);
-      await wantBoth(peer, question.payload, message.payload);
+      await wantAll(peer, [message], question.payload);
       await closeCleanly(peer);
     });
   }
@@ -203,18 +204,6 @@ function amongMessages(chapter: Chapter<TargetAttempt>): void {
     },
     { section: 'RFC 6455, 5.5.1', expects: 'the closing is answered, and nothing after it' },
   );
-}
-
-async function wantBoth(peer: Peer, pong: Buffer, message: Buffer): Promise<void> {
-  const left = new Set(['pong', 'message']);
-  while (left.size > 0) {
-    const event = await peer.next([...left].join(' and '));
-    if ((event.kind !== 'pong' && event.kind !== 'message') || !left.delete(event.kind)) {
-      peer.attempt.fail(`${eventWords(event)} came, where ${[...left].join(' and ')} was due`);
-    }
-    const wanted = event.kind === 'pong' ? pong : message;
-    if (!event.payload.equals(wanted)) peer.attempt.fail(`the ${event.kind} has other bytes`);
-  }
 }
 
 function tooLong(chapter: Chapter<TargetAttempt>): void {

@@ -1,9 +1,12 @@
 import { closing } from '../chapters/closing.ts';
+import { compression } from '../chapters/compression.ts';
 import { fragmentation } from '../chapters/fragmentation.ts';
 import { framing } from '../chapters/framing.ts';
+import { limits } from '../chapters/limits.ts';
 import { opcodes } from '../chapters/opcodes.ts';
 import { pings } from '../chapters/pings.ts';
 import { reserved } from '../chapters/reserved.ts';
+import { segmentation } from '../chapters/segmentation.ts';
 import { utf8Texts } from '../chapters/utf8.ts';
 import type { Case } from '../model/case.ts';
 import type { Chapter } from '../model/chapter.ts';
@@ -17,6 +20,9 @@ const chapters: readonly Chapter<ServerAttempt>[] = [
   fragmentation(),
   utf8Texts(),
   closing(),
+  limits(),
+  segmentation(),
+  compression(),
 ];
 
 /** The questions to a server, in the order of their ids: the chapters for both roles, and a server's own. */

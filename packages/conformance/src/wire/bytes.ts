@@ -75,3 +75,16 @@ export class ByteQueue {
     return taken;
   }
 }
+
+/** `size` bytes that no compression makes smaller, the same in every run. */
+export function noise(size: number): Buffer {
+  const bytes = Buffer.allocUnsafe(size);
+  let state = 0x9e3779b9;
+  for (let at = 0; at < size; at++) {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    bytes[at] = state >>> 24;
+  }
+  return bytes;
+}

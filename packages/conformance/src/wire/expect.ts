@@ -32,14 +32,18 @@ export async function wantMessage(
     if (event.kind === 'pong') continue;
     if (event.kind !== 'message')
       throw new Violation(`${eventWords(event)} came, where ${awaited} was due`);
-    if (event.opcode !== opcode) {
-      throw new Violation(
-        `a message came back as ${opcodeName(event.opcode)}, not ${opcodeName(opcode)}`,
-      );
-    }
-    if (!event.payload.equals(payload)) throw new Violation(difference(event.payload, payload));
+    judgeMessage(event, opcode, payload);
     return event;
   }
+}
+
+function judgeMessage(event: MessageEvent, opcode: number, payload: Uint8Array): void {
+  if (event.opcode !== opcode) {
+    throw new Violation(
+      `a message came back as ${opcodeName(event.opcode)}, not ${opcodeName(opcode)}`,
+    );
+  }
+  if (!event.payload.equals(payload)) throw new Violation(difference(event.payload, payload));
 }
 
 function difference(got: Buffer, wanted: Uint8Array): string {
@@ -217,4 +221,39 @@ async function judgeFailure(
   const last = await peer.next('the end of the connection');
   if (last.kind !== 'end')
     throw new Violation(`${eventWords(last)} came after the close frame (5.5.1)`);
+}
+
+/**
+ * Waits for messages in their order, and for the last of some pings: those before it may go unanswered (5.5.3). Pongs may
+ * stand anywhere.
+ */
+export async function wantAll(
+  peer: Peer,
+  messages: readonly Sent[],
+  lastPing?: Uint8Array,
+): Promise<void> {
+  const left = [...messages];
+  let answered = lastPing === undefined;
+  while (left.length > 0 || !answered) {
+    const event = await peer.next(left.length > 0 ? 'the next message' : 'the last pong');
+    if (event.kind === 'pong') answered ||= event.payload.equals(lastPing ?? event.payload);
+    else if (event.kind === 'message' && left.length > 0) {
+      const { opcode, payload } = left.shift()!;
+      judgeMessage(event, opcode, payload);
+    } else throw new Violation(`${eventWords(event)} came, with ${left.length} messages still due`);
+  }
+}
+
+/** Waits for a message that may be too large for the target: it comes back, or 1009 says why not (7.4.1). */
+export async function wantMessageOrTooBig(
+  peer: Peer,
+  opcode: number,
+  payload: Uint8Array,
+): Promise<void> {
+  let event = await peer.next('the message, or a close frame with 1009');
+  while (event.kind === 'pong') event = await peer.next('the message, or a close frame with 1009');
+  if (event.kind === 'message') {
+    judgeMessage(event, opcode, payload);
+    await closeCleanly(peer);
+  } else await judgeFailure(peer, event, [1009], 'the message is too large for the target');
 }

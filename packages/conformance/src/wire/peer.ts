@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Attempt } from '../model/attempt.ts';
 import { Violation } from '../model/verdicts.ts';
-import { cut } from './bytes.ts';
 import { Compressor, Decompressor, type DeflateTerms } from './deflate.ts';
 import {
   CLOSE,
@@ -63,6 +62,8 @@ export type PeerEvent = MessageEvent | ControlEvent | CloseEvent | EndEvent;
  */
 export class Peer extends RawPeer {
   readonly role: Role;
+  /** Masking keys of the frames that have come, in their order, big-endian. */
+  readonly maskKeys: number[] = [];
   #deflate: DeflateTerms | undefined;
   #compressor: Compressor | undefined;
   #decompressor: Decompressor | undefined;
@@ -124,7 +125,7 @@ export class Peer extends RawPeer {
     options?: { untilAnswered?: boolean },
   ): Promise<void> {
     const says = frames.map(specWords).join(' + ');
-    await this.sendPieces(cut(this.bytes(...frames), size), { says, ...options });
+    await this.sendCut(this.bytes(...frames), size, { says, ...options });
   }
 
   /**
@@ -159,6 +160,7 @@ export class Peer extends RawPeer {
     for (;;) {
       const frame = takeFrame(this.queue);
       if (frame === undefined) return undefined;
+      if (frame.mask !== undefined) this.maskKeys.push(frame.mask.readUInt32BE());
       const faults = frameFaults(frame, {
         fromClient: this.role === 'server',
         deflate: this.#deflate !== undefined,

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Attempt } from '../model/attempt.ts';
 import { Violation } from '../model/verdicts.ts';
-import { ByteQueue } from './bytes.ts';
+import { ByteQueue, cut } from './bytes.ts';
 import { type Head, parseHead } from './head.ts';
 
 /** How the other end stopped sending. */
@@ -48,6 +48,11 @@ export class RawPeer {
     return this.#received;
   }
 
+  /** Bytes that have arrived and were not taken. */
+  get waiting(): number {
+    return this.queue.length;
+  }
+
   /** Sends bytes as they are; resolves when the operating system has them, or the connection is gone. */
   async send(bytes: Uint8Array, says = 'raw bytes'): Promise<void> {
     this.attempt.transcript.bytes(this.connection, 'sent', bytes, says);
@@ -70,6 +75,15 @@ export class RawPeer {
       await this.#write(piece);
       await new Promise((done) => setImmediate(done));
     }
+  }
+
+  /** {@link sendPieces} of `size` bytes each. */
+  async sendCut(
+    bytes: Uint8Array,
+    size: number,
+    options?: { says?: string; untilAnswered?: boolean },
+  ): Promise<void> {
+    await this.sendPieces(cut(bytes, size), options);
   }
 
   /** Ends our half of the connection: what was sent is followed by FIN. */

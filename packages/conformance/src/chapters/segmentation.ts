@@ -1,0 +1,154 @@
+import { Chapter } from '../model/chapter.ts';
+import type { TargetAttempt } from '../run/target-attempt.ts';
+import { cut, letters, pattern, utf8 } from '../wire/bytes.ts';
+import { closeCleanly, closePayload, wantAll, wantClosed, wantMessage } from '../wire/expect.ts';
+import {
+  BINARY,
+  bytesWords,
+  CLOSE,
+  CONTINUATION,
+  type FrameSpec,
+  PING,
+  TEXT,
+} from '../wire/frame.ts';
+import type { Peer } from '../wire/peer.ts';
+
+/** Chapter 10: TCP knows no frames, and may cut them anywhere; for both roles. */
+export function segmentation<Context extends TargetAttempt>(): Chapter<Context> {
+  const chapter = new Chapter<Context>(10);
+  pieces(chapter);
+  headers(chapter);
+  borders(chapter);
+  single(chapter);
+  return chapter;
+}
+
+const MESSAGES = [
+  { opcode: TEXT, payload: utf8('a short text') },
+  { opcode: BINARY, payload: pattern(130) },
+  { opcode: TEXT, payload: utf8('in three fragments') },
+  { opcode: BINARY, payload: utf8('') },
+  { opcode: TEXT, payload: letters(300) },
+];
+
+/** One frame of each kind, and messages of each kind. */
+const STREAM: readonly FrameSpec[] = [
+  MESSAGES[0]!,
+  { opcode: PING, payload: utf8('one') },
+  MESSAGES[1]!,
+  { opcode: TEXT, payload: utf8('in three '), fin: false },
+  { opcode: PING, payload: utf8('two') },
+  { opcode: CONTINUATION, payload: utf8('frag'), fin: false },
+  { opcode: CONTINUATION, payload: utf8('ments') },
+  MESSAGES[3]!,
+  MESSAGES[4]!,
+  { opcode: PING, payload: utf8('three') },
+];
+
+function pieces(chapter: Chapter<TargetAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 5.2',
+    expects: 'all messages come back, and the last ping is answered',
+  });
+  for (const size of [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15, 17, 31, 64, 100, 255, 1000]) {
+    add(`frames of every kind, in segments of ${bytesWords(size)}`, async (attempt) => {
+      const peer = await attempt.open();
+      await peer.sendFramesCut(STREAM, size);
+      await wantAll(peer, MESSAGES, utf8('three'));
+      await closeCleanly(peer);
+    });
+  }
+}
+
+/** The header's three forms, masked or not: the first three take 2, 4 and 10 bytes, and a key four more. */
+function headers(chapter: Chapter<TargetAttempt>): void {
+  const add = chapter.section({ section: 'RFC 6455, 5.2', expects: 'the same message comes back' });
+  for (const [bits, size, length] of [
+    [7, 100, 6],
+    [16, 1000, 8],
+    [64, 66_000, 14],
+  ] as const) {
+    for (let at = 1; at <= length; at++) {
+      const title = `a message of ${bytesWords(size)} with a length of ${bits} bits, cut after byte ${at}`;
+      add(title, async (attempt) => {
+        const peer = await attempt.open();
+        const payload = pattern(size);
+        await sendCutAt(peer, peer.bytes({ opcode: BINARY, payload }), at);
+        await wantMessage(peer, BINARY, payload);
+        await closeCleanly(peer);
+      });
+    }
+  }
+}
+
+async function sendCutAt(peer: Peer, bytes: Buffer, at: number): Promise<void> {
+  await peer.sendPieces([bytes.subarray(0, at), bytes.subarray(at)], { says: 'frames' });
+}
+
+function borders(chapter: Chapter<TargetAttempt>): void {
+  const add = chapter.section({ section: 'RFC 6455, 5.2', expects: 'both messages come back' });
+  const first = { opcode: TEXT, payload: utf8('the first') };
+  const second = { opcode: BINARY, payload: pattern(200) };
+  for (const offset of [-5, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8]) {
+    const where = offset < 0 ? `${-offset} before` : `${offset} after`;
+    add(
+      `two messages in two segments, cut ${where} the border of their frames`,
+      async (attempt) => {
+        const peer = await attempt.open();
+        const head = peer.bytes(first);
+        await sendCutAt(peer, Buffer.concat([head, peer.bytes(second)]), head.length + offset);
+        await wantAll(peer, [first, second]);
+        await closeCleanly(peer);
+      },
+    );
+  }
+  add('a message and half a ping, and then the rest', async (attempt) => {
+    const peer = await attempt.open();
+    const bytes = peer.bytes(first, { opcode: PING, payload: utf8('ping') });
+    await sendCutAt(peer, bytes, bytes.length - 2);
+    await wantAll(peer, [first], utf8('ping'));
+    await closeCleanly(peer);
+  });
+}
+
+function single(chapter: Chapter<TargetAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 5.2',
+    expects: 'all messages come back, and the closing is answered',
+  });
+  add(
+    'messages, pings and a close frame in one segment',
+    async (attempt) => {
+      const peer = await attempt.open();
+      await peer.sendFrames(...STREAM, { opcode: CLOSE, payload: closePayload(1000) });
+      await wantAll(peer, MESSAGES);
+      await wantClosed(peer, 1000);
+    },
+    { level: 'should', section: 'RFC 6455, 5.5.1' },
+  );
+  add(
+    'messages, pings and a close frame byte by byte',
+    async (attempt) => {
+      const peer = await attempt.open();
+      await peer.sendFramesCut([...STREAM, { opcode: CLOSE, payload: closePayload(1000) }], 1);
+      await wantAll(peer, MESSAGES);
+      await wantClosed(peer, 1000);
+    },
+    { level: 'should', section: 'RFC 6455, 5.5.1' },
+  );
+  for (const size of [1000, 1460, 4096, 16_384]) {
+    add(
+      `a message of 100,000 bytes in segments of ${bytesWords(size)}`,
+      async (attempt) => {
+        const peer = await attempt.open();
+        const payload = pattern(100_000);
+        await peer.sendPieces(cut(peer.bytes({ opcode: BINARY, payload }), size), {
+          says: 'a binary frame',
+        });
+        await wantMessage(peer, BINARY, payload);
+        await closeCleanly(peer);
+      },
+      { expects: 'the same message comes back' },
+    );
+  }
+}
