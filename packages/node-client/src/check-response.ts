@@ -65,6 +65,12 @@ export function faultsOf(answer: CheckedAnswer, asked: Asked): string[] {
   return faults;
 }
 
+/** The fault of an answer that is right, but not in the eyes of Node's parser. */
+export function unread({ rawHeaders }: CheckedAnswer): string {
+  const shown = quote(valuesOf(rawHeaders, 'connection').join(', '));
+  return `Connection is ${shown}, written in a way that Node does not read`;
+}
+
 /** The subprotocol that an answer without faults chose; `''` when it chose none. */
 export function subprotocolOf(answer: CheckedAnswer): string {
   return valuesOf(answer.rawHeaders, 'sec-websocket-protocol')[0] ?? '';

@@ -4,7 +4,14 @@ import { type Extension, offerDeflate } from '@ws/codec';
 import { Conn, deflateLimits, type Transport, TransportError } from '@ws/conn';
 import { nodeHost, socketTransport } from '@ws/node-io';
 import { Bounds } from './bounds.ts';
-import { deflateOf, extensionsOf, faultsOf, named, subprotocolOf } from './check-response.ts';
+import {
+  deflateOf,
+  extensionsOf,
+  faultsOf,
+  named,
+  subprotocolOf,
+  unread,
+} from './check-response.ts';
 import { chooseProxy } from './choose-proxy.ts';
 import { Connector } from './connect.ts';
 import { checkCookie, storeCookies } from './cookies.ts';
@@ -135,6 +142,8 @@ export class Dialer {
         const next = redirects === 0 ? undefined : redirectOf(answer, target);
         if (next === undefined) {
           const faults = faultsOf(answer, request);
+          // A tab behind the word is legal, and Node's parser does not know the word then: it has read what follows.
+          if (faults.length === 0 && !answer.upgraded) faults.push(unread(answer));
           if (faults.length > 0) throw new BadHandshakeError(faults.join(', '), answer);
           bounds.signal.throwIfAborted();
           return this.#hand(line, answer, request.offer);

@@ -32,6 +32,8 @@ export interface Answer {
   readonly body: Buffer;
   /** The bytes that came with the 101: the first frames. */
   readonly head: Buffer;
+  /** Whether node:http took it for the end of HTTP on this stream, and left the stream to us. */
+  readonly upgraded: boolean;
 }
 
 /** Bytes of the answer up to the end of its head, interim answers (1xx) among them. */
@@ -182,7 +184,7 @@ class Exchange {
 
   #refused(response: IncomingMessage, body: Buffer): void {
     this.#settle();
-    this.#resolve(answer(response, body, NONE));
+    this.#resolve(answer(response, body, NONE, false));
     this.#request.destroy();
   }
 
@@ -224,9 +226,9 @@ function headOfBody({ rawHeaders }: IncomingMessage): Buffer {
   return Buffer.from(`HTTP/1.1 200 OK\r\n${framing.join('')}\r\n`, 'latin1');
 }
 
-function answer(response: IncomingMessage, body: Buffer, head: Buffer): Answer {
+function answer(response: IncomingMessage, body: Buffer, head: Buffer, upgraded = true): Answer {
   const { statusCode = 0, httpVersion, headers, rawHeaders } = response;
-  return { status: statusCode, httpVersion, headers, rawHeaders, body, head };
+  return { status: statusCode, httpVersion, headers, rawHeaders, body, head, upgraded };
 }
 
 /** The parser's complaints have codes of their own; all else is the stream's. */

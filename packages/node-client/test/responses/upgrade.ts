@@ -134,4 +134,10 @@ export const connections: Row[] = [
     instead('Connection', 'Connection: Upgrade', 'Connection: close'),
     open,
   ],
+  ['spaces around it', instead('Connection', 'Connection:   Upgrade  '), open],
+  [
+    'a tab behind it, which Node does not read over',
+    instead('Connection', 'Connection: Upgrade\t'),
+    refused(101, 'Connection is "Upgrade", written in a way that Node does not read'),
+  ],
 ];
