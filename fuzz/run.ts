@@ -1,61 +1,148 @@
-import { readdirSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { relative } from 'node:path';
 import { parseArgs } from 'node:util';
-import { startVitest } from 'vitest/node';
+import { type Finding, nameOf } from './harness/finding.ts';
+import type { Progress } from './harness/protocol.ts';
+import { fuzz } from './harness/session.ts';
+import { targetOf, targets } from './targets.ts';
 
-// Long runs of the targets: fresh inputs each time, for as long as you like. `pnpm test` runs the same targets briefly.
+const usage = `usage: pnpm fuzz [target...] [--minutes <n>] [--seed <n>] [--keep]
+       pnpm fuzz <target> --replay <file>
+       pnpm fuzz --list
 
-const targets = readdirSync(new URL('targets/', import.meta.url)).map((file) =>
-  file.replace('.test.ts', ''),
-);
-const usage = `usage: pnpm fuzz [target...] [--seconds <n>] [--seed <n>]
+  target      one or more of those that --list names; default: all
+  --minutes   how long each target is fed; default: 10 for those that are named, else a sixth
+  --seed      of an earlier run, to repeat it; default: a new one, which is printed
+  --keep      what led somewhere new joins fuzz/corpus, made as small as it goes
+  --replay    run one input, such as the file that a finding was saved to, and nothing else
+  --list      say what there is
+  --help      this text
 
-  target      one or more of: ${targets.join(', ')}; default: all
-  --seconds   how long each law of a target is tried; default: 10
-  --seed      of an earlier run, to repeat it; default: a new one, which is printed`;
-
-/** A whole number from an option, or the end of the process with the usage. */
-function whole(name: string, text: string): number {
-  if (/^-?\d{1,10}$/.test(text)) return Number(text);
-  return refuse(`--${name}: not a whole number: ${text}`);
-}
+It ends with 0 when nothing was found, with 1 when something was, with 2 when it was called wrongly.`;
 
 function refuse(why: string): never {
   console.error(`${why}\n\n${usage}`);
   process.exit(2);
 }
 
-function parse(): { chosen: string[]; seconds: number; seed: number } {
+function parse() {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
       options: {
-        seconds: { type: 'string', default: '10' },
-        seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
+        minutes: { type: 'string' },
+        seed: { type: 'string' },
+        keep: { type: 'boolean', default: false },
+        replay: { type: 'string' },
+        list: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
     });
-    if (values.help) {
-      console.log(usage);
-      process.exit(0);
-    }
-    const unknown = positionals.find((target) => !targets.includes(target));
-    if (unknown !== undefined) refuse(`no such target: ${unknown}`);
-    const seconds = whole('seconds', values.seconds);
-    if (seconds < 1) refuse('--seconds: at least 1');
-    return { chosen: positionals, seconds, seed: whole('seed', values.seed) };
+    return { ...values, names: positionals };
   } catch (error) {
     return refuse((error as Error).message);
   }
 }
 
-const { chosen, seconds, seed } = parse();
-console.log(`seed ${seed}, ${seconds} s for each law`);
-process.env['FUZZ_SEED'] = String(seed);
-process.env['FUZZ_SECONDS'] = String(seconds);
+/** A number from an option, or the end of the process with the usage. */
+function number(name: string, text: string, form: RegExp): number {
+  return form.test(text) ? Number(text) : refuse(`--${name}: not a number that it takes: ${text}`);
+}
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-const files = (chosen.length > 0 ? chosen : targets).map((t) => `fuzz/targets/${t}.test.ts`);
-// A law in the middle of a run answers nobody, and shrinking takes what it takes: no time limit.
-const vitest = await startVitest('test', files, { root, watch: false, testTimeout: 0 });
-await vitest.close();
+/** A line that is written over on a terminal, and a line every ten seconds elsewhere. */
+class Ticker {
+  #last = performance.now();
+  #ticks = 0;
+
+  show(line: string): void {
+    const live = process.stdout.isTTY;
+    if (!live && this.#ticks > 0 && performance.now() - this.#last < 10_000) return;
+    this.#ticks++;
+    this.#last = performance.now();
+    process.stdout.write(live ? `\r\x1b[K${line}` : `${line}\n`);
+  }
+
+  clear(): void {
+    if (process.stdout.isTTY) process.stdout.write('\r\x1b[K');
+  }
+}
+
+function describe(name: string, { executions, edges, inputs }: Progress, seconds: number): string {
+  const speed = Math.round(executions / Math.max(seconds, 0.001));
+  const figures = [`${executions} executions`, `${speed}/s`, `${edges} edges`, `${inputs} inputs`];
+  return `${name.padEnd(18)} ${figures.join(', ')}`;
+}
+
+/** Writes the input to a file, and says what it breaks and how to see that again. */
+function save(name: string, { input, text, sign }: Finding, seed: number): void {
+  const folder = new URL(`../.out/fuzz/${name}/`, import.meta.url);
+  mkdirSync(folder, { recursive: true });
+  const file = new URL(`${nameOf(input)}.bin`, folder);
+  writeFileSync(file, input);
+  const path = relative(process.cwd(), file.pathname);
+  console.log(`${name}: found: ${sign}\n${text}\n`);
+  console.log(
+    `seed ${seed}, ${input.length} bytes: ${Buffer.from(input).toString('hex').slice(0, 400)}`,
+  );
+  console.log(`again: pnpm fuzz ${name} --replay ${path}`);
+}
+
+async function replay(names: readonly string[], file: string): Promise<boolean> {
+  const target = names.length === 1 ? targetOf(names[0]!) : undefined;
+  if (target === undefined) return refuse('--replay needs the name of one target');
+  let bytes: Uint8Array;
+  try {
+    bytes = Uint8Array.from(readFileSync(file));
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
+  try {
+    await target.run(bytes);
+  } catch (error) {
+    console.log(error);
+    return false;
+  }
+  console.log(`${target.name}: nothing found in ${bytes.length} bytes`);
+  return true;
+}
+
+async function session(
+  target: string,
+  seconds: number,
+  seed: number,
+  keep: boolean,
+): Promise<boolean> {
+  const ticker = new Ticker();
+  const started = performance.now();
+  const elapsed = (): number => (performance.now() - started) / 1000;
+  const onProgress = (progress: Progress): void =>
+    ticker.show(describe(target, progress, elapsed()));
+  const { progress, finding, kept } = await fuzz({ target, seconds, seed, keep, onProgress });
+  ticker.clear();
+  const end = kept === undefined ? '' : `, ${kept} files kept`;
+  console.log(`${describe(target, progress, Math.min(elapsed(), seconds))}${end}`);
+  if (finding !== undefined) save(target, finding, seed);
+  return finding === undefined;
+}
+
+const { names, minutes, seed: given, keep, replay: file, list, help } = parse();
+if (help) console.log(usage);
+else if (list) for (const { name, says } of targets) console.log(`${name.padEnd(18)} ${says}`);
+else {
+  const unknown = names.find((name) => targetOf(name) === undefined);
+  if (unknown !== undefined) refuse(`no such target: ${unknown}`);
+  let clean = true;
+  if (file !== undefined) clean = await replay(names, file);
+  else {
+    const each = number(
+      'minutes',
+      minutes ?? (names.length > 0 ? '10' : '0.17'),
+      /^\d{1,5}(?:\.\d+)?$/,
+    );
+    const seed = number('seed', given ?? String(Date.now() % 2 ** 31), /^\d{1,10}$/);
+    console.log(`seed ${seed}, ${each} min for each target`);
+    const chosen = names.length > 0 ? names : targets.map(({ name }) => name);
+    for (const name of chosen) clean = (await session(name, each * 60, seed, keep)) && clean;
+  }
+  process.exitCode = clean ? 0 : 1;
+}

@@ -81,6 +81,11 @@ export class Wire implements Transport {
     this.#host.defer(() => this.#sink.close(error));
   }
 
+  /** The network fails: what is on its way, in either direction, is lost. */
+  break(): void {
+    for (const end of [this, this.peer]) end.destroy(new Error('the wire is broken'));
+  }
+
   /** Lets a chunk arrive at the other end, unless there is a stall. */
   step(): void {
     const { cuts, stalls } = this.#options;

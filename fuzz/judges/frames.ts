@@ -5,16 +5,18 @@ import {
   FRAME_DATA,
   FRAME_END,
   FrameDecoder,
+  type FrameDecoderOptions,
   NEED_MORE,
   type Role,
+  type Slab,
+  SlabPool,
+  type SlabSource,
 } from '@ws/codec';
-import { hex, NaiveDecoder } from '@ws/testkit';
-import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
-import { check, corpus } from '../check.ts';
-import { chunksOf, cuts, stream } from '../streams.ts';
+import { NaiveDecoder } from '@ws/testkit';
+import { must, same } from '../harness/target.ts';
 
-interface Setting {
+/** How a decoder is set up and fed. */
+export interface Setting {
   readonly role: Role;
   readonly allowedRsv: number;
   readonly maxFramePayload: number;
@@ -27,31 +29,25 @@ interface Setting {
   readonly pushes: readonly boolean[];
 }
 
-const setting: fc.Arbitrary<Setting> = fc.record({
-  role: fc.constantFrom<Role>('server', 'client'),
-  allowedRsv: fc.constantFrom(0, 0x40, 0x70),
-  maxFramePayload: fc.oneof(
-    { weight: 4, arbitrary: fc.constant(Infinity) },
-    fc.constantFrom(0, 125, 126, 4096, 65_535, 65_536),
-    fc.nat(300),
-  ),
-  holdLimit: fc.constantFrom(4112, 0, 1, 125, 1000),
-  readBufferSize: fc.constantFrom(4096, 1, 16, 65_536),
-  simd: fc.boolean(),
-  assemble: fc.constantFrom(0, 7, 100, 5000, 100_000),
-  pushes: fc.array(fc.boolean(), { minLength: 1, maxLength: 4 }),
-});
+/** What the decoder under test is made by. */
+export type MakeDecoder = (options: FrameDecoderOptions) => FrameDecoder;
 
-const plain: Setting = {
-  role: 'server',
-  allowedRsv: 0,
-  maxFramePayload: Infinity,
-  holdLimit: 4112,
-  readBufferSize: 4096,
-  simd: true,
-  assemble: 0,
-  pushes: [true],
-};
+/** Memory for a decoder, counted. */
+class CountedPool implements SlabSource {
+  lent = 0;
+  readonly #pool: SlabPool = new SlabPool();
+
+  take(minBytes: number): Slab {
+    const slab = this.#pool.take(minBytes);
+    const { length } = slab.bytes;
+    this.lent += length;
+    const release = (): void => {
+      this.lent -= length;
+      slab.release();
+    };
+    return { ...slab, bytes: slab.bytes, release };
+  }
+}
 
 /** Reads all events there are, writes whole frames to `trace`, and checks each event against what it claims. */
 class Tracer {
@@ -62,9 +58,9 @@ class Tracer {
   #size = 0;
   #left = 0;
 
-  constructor(setting: Setting) {
-    this.decoder = new FrameDecoder(setting);
-    this.#room = setting.assemble;
+  constructor(decoder: FrameDecoder, room: number) {
+    this.decoder = decoder;
+    this.#room = room;
   }
 
   drain(): void {
@@ -112,11 +108,6 @@ class Tracer {
   }
 }
 
-/** `expect` for what is asked a million times. */
-function must(condition: boolean, what: string): void {
-  if (!condition) throw new Error(`not so: ${what}`);
-}
-
 function traceOf(
   frame: { opcode: number; fin: boolean; rsv: number },
   payload: Uint8Array,
@@ -125,15 +116,34 @@ function traceOf(
   return `${fin ? 'fin' : '...'} ${rsv} ${opcode}: ${Buffer.from(payload).toString('hex')}`;
 }
 
-/** Feeds both decoders chunk by chunk; they must have seen the same at the end of each. */
-function compare(bytes: Uint8Array, lengths: readonly number[], setting: Setting): void {
-  const tracer = new Tracer(setting);
-  const naive = new NaiveDecoder(setting.role, setting);
+/**
+ * Feeds a decoder and the naive one chunk by chunk: they must have seen the same at the end of each, and the memory held
+ * stays below what came and a little more.
+ *
+ * @throws Error that names the difference.
+ */
+export function compareDecoders(
+  chunks: Iterable<Uint8Array>,
+  setting: Setting,
+  make: MakeDecoder = (options) => new FrameDecoder(options),
+): void {
+  const { role, allowedRsv, maxFramePayload, holdLimit, readBufferSize, simd, pushes } = setting;
+  const pool = new CountedPool();
+  const options = { role, allowedRsv, maxFramePayload, holdLimit, readBufferSize, simd, pool };
+  const tracer = new Tracer(make(options), setting.assemble);
+  const naive = new NaiveDecoder(role, setting);
   const expected: string[] = [];
   let i = 0;
-  for (const chunk of chunksOf(bytes, lengths)) {
+  let received = 0;
+  for (const chunk of chunks) {
+    received += chunk.length;
     naive.push(chunk);
-    feed(tracer, chunk, setting.pushes[i++ % setting.pushes.length]!);
+    feed(tracer, chunk, pushes[i++ % pushes.length]!);
+    // What is made ready for the next bytes is as large as it was asked to be.
+    must(
+      pool.lent <= 2 * received + 65_536 + readBufferSize,
+      'no more memory than twice what came and 64 KiB',
+    );
     for (const frame of naive.frames.slice(expected.length)) {
       expected.push(traceOf(frame, frame.payload));
     }
@@ -141,15 +151,14 @@ function compare(bytes: Uint8Array, lengths: readonly number[], setting: Setting
       expected.push(`failed ${naive.failure.closeCode} ${naive.failure.faults.join()}`);
     }
     const { length } = expected;
-    if (tracer.trace.length !== length || tracer.trace[length - 1] !== expected[length - 1]) {
-      expect(tracer.trace).toEqual(expected);
-    }
+    if (tracer.trace.length !== length || tracer.trace[length - 1] !== expected[length - 1]) break;
     if (naive.failure !== undefined) break;
     must(tracer.decoder.atFrameBoundary === (naive.held === 0), 'the same boundaries');
   }
-  expect(tracer.trace.join()).toBe(expected.join());
+  same(tracer.trace.join(), expected.join(), 'events');
   tracer.decoder.reset();
-  expect(tracer.decoder.atFrameBoundary).toBe(true);
+  must(tracer.decoder.atFrameBoundary, 'a reset decoder is at a boundary');
+  must(pool.lent === 0, 'a reset decoder holds no memory');
 }
 
 /** Hands a chunk in, reads the events, and spoils the chunk: nothing may be left in it. */
@@ -172,25 +181,3 @@ function feed(tracer: Tracer, chunk: Uint8Array, push: boolean): void {
     at += n;
   }
 }
-
-describe('FrameDecoder', () => {
-  it('sees what the naive decoder sees, whatever the bytes, the cuts and the settings', () => {
-    check(fc.tuple(stream, cuts, setting), 500, ([{ masked, unmasked }, lengths, setting]) => {
-      compare(setting.role === 'server' ? masked : unmasked, lengths, setting);
-    });
-  });
-
-  it('sees what the naive decoder sees in pure noise', () => {
-    check(fc.tuple(fc.uint8Array(), cuts, setting), 1000, ([bytes, lengths, setting]) => {
-      compare(bytes, lengths, setting);
-    });
-  });
-
-  it.each(corpus('frame-stream'))('still reads: $says', ({ text }) => {
-    const bytes = hex(text);
-    for (let cut = 1; cut <= bytes.length; cut++) {
-      compare(bytes, [cut, bytes.length], plain);
-      compare(bytes, [cut], { ...plain, pushes: [false] });
-    }
-  });
-});

@@ -11,17 +11,8 @@ import {
 } from '@ws/codec';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { check, corpus } from '../check.ts';
-
-// The grammars once more, as the regular languages that they are: short to write, and of no use against hostile text.
-const char = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]";
-const value = `(?:${char}+|"(?:\\\\?${char})+")`;
-const param = `;[ \\t]*${char}+[ \\t]*(?:=[ \\t]*${value}[ \\t]*)?`;
-const extension = `${char}+[ \\t]*(?:${param})*`;
-const list = (element: string): RegExp =>
-  new RegExp(`^[ \\t]*(?:${element})?(?:,[ \\t]*(?:${element})?)*$`);
-const EXTENSIONS = list(extension);
-const TOKENS = list(`${char}+[ \\t]*`);
+import { EXTENSIONS, TOKENS } from '../judges/header-fields.ts';
+import { check, corpus } from './check.ts';
 
 const shard = fc.oneof(
   { weight: 8, arbitrary: fc.constantFrom('a', 'b1', ';', ', ', '=', ' ', '\t', '"a"', '"\\a"') },

@@ -3,9 +3,9 @@ import { Conn } from '@ws/conn';
 import { FakeHost, turn } from '@ws/testkit';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checkAsync } from '../check.ts';
-import { compare, part, Speaker } from '../conversation.ts';
-import { Wire, type WireOptions } from '../wire.ts';
+import { Wire, type WireOptions } from '../model/wire.ts';
+import { checkAsync } from './check.ts';
+import { compare, part, Speaker } from './conversation.ts';
 
 const wire: fc.Arbitrary<WireOptions> = fc.record({
   cuts: fc.array(
@@ -30,26 +30,7 @@ const conversation = fc.record({
   closes: fc.constantFrom(0 as const, 1 as const),
 });
 
-/** Counts the message buffers that are lent. */
-function countBuffers(): () => number {
-  const buffers = sharedMessageBuffers();
-  let lent = 0;
-  const take = buffers.take.bind(buffers);
-  const give = buffers.give.bind(buffers);
-  buffers.take = (bytes) => {
-    lent++;
-    return take(bytes);
-  };
-  buffers.give = (buffer) => {
-    lent--;
-    give(buffer);
-  };
-  return () => lent;
-}
-
 describe('two Conns', () => {
-  const buffersLent = countBuffers();
-
   it('lose, double and swap nothing, whoever writes and reads how, and leave nothing behind', async () => {
     await checkAsync(conversation, 150, async ({ wires, settings, parts, echo, closes }) => {
       const host = new FakeHost();
@@ -82,7 +63,8 @@ describe('two Conns', () => {
         expect(conn.bufferedAmount).toBe(0);
       }
       await host.settle();
-      expect([host.timers, sharedSlabPool().lent, buffersLent()]).toEqual([0, 0, 0]);
+      const lent = [sharedSlabPool().lent, sharedMessageBuffers().lent];
+      expect([host.timers, ...lent]).toEqual([0, 0, 0]);
     });
   });
 });

@@ -2,8 +2,8 @@ import { encodeFrame, FrameEncoder, FrameHeader, type Role, SlabPool } from '@ws
 import { type NaiveFrame, naiveDecode, naiveEncode } from '@ws/testkit';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { check } from '../check.ts';
-import { payload } from '../streams.ts';
+import { check } from './check.ts';
+import { payload } from './streams.ts';
 
 /** What a test asks of an encoder: a frame, a text, or to let the segments go. */
 type Step =

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { formatCloseMessage, isValidCloseCode, ProtocolError, parseCloseMessage } from '@ws/codec';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { check } from '../check.ts';
+import { check } from './check.ts';
 
 const code = fc.oneof(fc.nat(0xffff), fc.constantFrom(1000, 1001, 1005, 1006, 1015, 3000, 4999));
 const bytes = fc.oneof(

@@ -3,7 +3,7 @@ import { UTF8_ACCEPT, UTF8_REJECT, unmask, utf8Step } from '@ws/codec';
 import { hex, naiveMask, naiveUtf8 } from '@ws/testkit';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { check } from '../check.ts';
+import { check } from './check.ts';
 
 /** Text by pieces: letters of each length, and what almost is one. */
 const shard = fc.oneof(

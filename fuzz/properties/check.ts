@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 
-/** The knobs of `run.ts`; without them the targets are short tests that give the same inputs each time. */
+/** The knobs of `run.ts`; without them the properties are short tests that give the same inputs each time. */
 const seed = Number(process.env['FUZZ_SEED'] ?? 1);
 const seconds = Number(process.env['FUZZ_SECONDS'] ?? 0);
 
@@ -35,7 +35,7 @@ function parameters<Ts>(runs: number): fc.Parameters<Ts> {
 
 /** Inputs that broke something once, by name. */
 export function corpus(target: string): { says: string; text: string }[] {
-  const folder = new URL(`corpus/${target}/`, import.meta.url);
+  const folder = new URL(`broken/${target}/`, import.meta.url);
   return readdirSync(folder).map((file) => ({
     says: file.replace(/\.\w+$/, '').replaceAll('-', ' '),
     text: readFileSync(new URL(file, folder), 'utf8').replace(/\n$/, ''),

@@ -1,0 +1,46 @@
+import { setImmediate } from 'node:timers/promises';
+import { parentPort, workerData } from 'node:worker_threads';
+import { targetOf } from '../targets.ts';
+import { keepCorpus, readCorpus } from './corpus.ts';
+import { type Finding, minimise } from './finding.ts';
+import { Fuzzer } from './fuzzer.ts';
+import { InputSlot, type Order, type Report } from './protocol.ts';
+
+// Fuzzes one target, for as long as it is told or until something is found. In a thread of its own: the one that started
+// it can end it, whatever loop it is in.
+
+const { target: name, seed, seconds, keep, slot }: Order = workerData;
+const target = targetOf(name)!;
+const shown = new InputSlot(slot);
+const corpus = readCorpus(name).map(({ bytes }) => bytes);
+const fuzzer = new Fuzzer(target, { seed, corpus, onInput: (input) => shown.show(input) });
+
+function say(report: Report): void {
+  parentPort!.postMessage(report);
+}
+
+const progress = () => ({
+  executions: fuzzer.executions,
+  edges: fuzzer.edges,
+  inputs: fuzzer.inputs.length,
+});
+
+let finding: Finding | undefined = await fuzzer.start();
+const started = performance.now();
+let said = started;
+while (finding === undefined && performance.now() - started < seconds * 1000) {
+  finding = await fuzzer.batch();
+  if (performance.now() - said < 500) continue;
+  said = performance.now();
+  say({ kind: 'progress', progress: progress() });
+  await setImmediate();
+}
+const reached = progress();
+if (finding !== undefined) {
+  const found = finding;
+  const input = await minimise(found.input, (smaller) => fuzzer.repeats(found, smaller));
+  finding = { ...found, input };
+}
+fuzzer.stop();
+const kept = keep && finding === undefined ? await keepCorpus(target, fuzzer.inputs) : undefined;
+say({ kind: 'end', progress: reached, finding, kept });

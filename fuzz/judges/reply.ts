@@ -1,0 +1,74 @@
+import { acceptanceOf } from './deflate-offers.ts';
+import { type Element, elementsOf, lists } from './header-fields.ts';
+import { acceptOf, type Head, headOf, linesOf } from './http-head.ts';
+
+/** What the client has asked. */
+export interface Question {
+  readonly key: string;
+  readonly subprotocols: readonly string[];
+  readonly offer: Element;
+}
+
+/** What an answer is worth: whether it is a handshake, and where its frames begin. */
+export interface Verdict {
+  /** `either` where RFC 9110 lets a client do as it likes. */
+  readonly stands: boolean | 'either';
+  readonly end: number;
+  readonly compressed: boolean;
+}
+
+const REFUSED = { stands: false, end: 0, compressed: false } as const;
+const MAX_INTERIM = 10;
+
+/** Judges an answer by RFC 6455, section 4.1, interim ones passed over. */
+export function verdictOf(reply: string, question: Question): Verdict {
+  let start = 0;
+  let odd = false;
+  for (let interim = 0; interim <= MAX_INTERIM; interim++) {
+    const head = headOf(reply, start);
+    if (typeof head === 'string') return REFUSED;
+    const [, version, status] = /^HTTP\/(\d\.\d) (\d{3})(?: .*)?$/.exec(head.first) ?? [];
+    if (status === undefined || version === undefined) return REFUSED;
+    if (status === '101') return handshakeVerdict(head, version, question, odd);
+    if (!status.startsWith('1')) return REFUSED;
+    // Node's parser knows some versions of HTTP, and for others gives up.
+    odd ||= version !== '1.1';
+    start = head.end;
+  }
+  return REFUSED;
+}
+
+function handshakeVerdict(
+  head: Head,
+  version: string,
+  { key, subprotocols, offer }: Question,
+  odd: boolean,
+): Verdict {
+  const [upgrade, accept, protocol] = [
+    'upgrade',
+    'sec-websocket-accept',
+    'sec-websocket-protocol',
+  ].map((name) => linesOf(head, name)) as [string[], string[], string[]];
+  const extensions = linesOf(head, 'sec-websocket-extensions');
+  const answer = elementsOf(extensions.join(','));
+  const agreed = answer?.length === 1 ? acceptanceOf(answer[0]!, offer) : undefined;
+  const holds =
+    version === '1.1' &&
+    upgrade.length === 1 &&
+    upgrade[0]!.toLowerCase() === 'websocket' &&
+    lists(linesOf(head, 'connection').join(','), 'upgrade') &&
+    accept.length === 1 &&
+    accept[0] === acceptOf(key) &&
+    (extensions.length === 0 || agreed !== undefined) &&
+    (protocol.length === 0 || (protocol.length === 1 && subprotocols.includes(protocol[0]!)));
+  // RFC 9110, section 15.2: a 101 has no content, so what would frame some says nothing, or is a fault. A tab beside the
+  // word is legal, and Node's parser does not know the word then.
+  const framed = ['content-length', 'transfer-encoding'].some(
+    (name) => linesOf(head, name).length > 0,
+  );
+  return {
+    stands: holds && (framed || odd || head.tabbed) ? 'either' : holds,
+    end: head.end,
+    compressed: agreed !== undefined,
+  };
+}

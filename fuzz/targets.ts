@@ -1,0 +1,30 @@
+import type { Target } from './harness/target.ts';
+import { apiSequence } from './targets/api-sequence.ts';
+import { clientReply } from './targets/client-reply.ts';
+import { closePayload } from './targets/close-payload.ts';
+import { extensionsHeader } from './targets/extensions-header.ts';
+import { frameHeader } from './targets/frame-header.ts';
+import { frameStream } from './targets/frame-stream.ts';
+import { inflate } from './targets/inflate.ts';
+import { serverHandshake } from './targets/server-handshake.ts';
+import { subprotocolHeader } from './targets/subprotocol-header.ts';
+import { utf8 } from './targets/utf8.ts';
+
+/** All of them, from the wire up. */
+export const targets: readonly Target[] = [
+  frameHeader(),
+  frameStream(),
+  utf8(),
+  closePayload(),
+  extensionsHeader(),
+  subprotocolHeader(),
+  serverHandshake(),
+  clientReply(),
+  inflate(),
+  apiSequence(),
+];
+
+/** The one called `name`. */
+export function targetOf(name: string): Target | undefined {
+  return targets.find((target) => target.name === name);
+}

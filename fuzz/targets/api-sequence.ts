@@ -1,0 +1,28 @@
+import { Input } from '../harness/input.ts';
+import type { Target } from '../harness/target.ts';
+import { commandsOf, stageOf } from '../model/commands.ts';
+import { type MakeConn, play } from '../model/play.ts';
+
+/** Calls of two Conns, faults and segmentations in any order, compared with a model of them. */
+export function apiSequence(make?: MakeConn): Target {
+  return {
+    name: 'api-sequence',
+    says: 'two Conns under any calls and faults lose, double and swap nothing, or say so, and leave nothing behind',
+    covers: ['packages/conn/src/'],
+    maxLength: 100,
+    dictionary: [],
+    separators: [],
+    seeds: [
+      [],
+      [0, 5, 1, 100, 20, 3, 21, 2, 16, 0, 17, 0],
+      [4, 0, 6, 20, 6, 210, 8, 0, 20, 9, 17, 0, 12, 0],
+      [2, 220, 3, 230, 14, 0, 15, 0, 22, 50, 240, 0],
+      [4, 0, 0, 9, 4, 0, 6, 255, 10, 0, 20, 3],
+    ].map((program) => Uint8Array.from([...Array.from({ length: 14 }, () => 0), ...program])),
+    async run(input) {
+      const read = new Input(input);
+      const stage = stageOf(read);
+      await play(stage, commandsOf(read), make);
+    },
+  };
+}

@@ -1,0 +1,227 @@
+import { constants, deflateRawSync } from 'node:zlib';
+import { type DeflateParameters, sharedMessageBuffers, sharedSlabPool } from '@ws/codec';
+import { Conn, type DeflateSource } from '@ws/conn';
+import { configureCompression, nodeDeflate } from '@ws/node-io';
+import { FakeHost, naiveEncode, TestTransport } from '@ws/testkit';
+import { Input, piecesOf } from '../harness/input.ts';
+import { bytesOf, must, same, type Target } from '../harness/target.ts';
+import { inflated } from '../judges/inflated.ts';
+import { closeCodeSent } from '../judges/messages.ts';
+
+const MAX_MESSAGES = 6;
+const WAYS = ['receive', 'readMessage', 'nextReader'] as const;
+
+/** Compressed messages, cut anywhere, to a Conn, against zlib's one-shot function; limits are exact. */
+export function inflate(deflate: DeflateSource = nodeDeflate): Target {
+  return {
+    name: 'inflate',
+    says: 'compressed messages in any pieces give what zlib gives in one, broken ones 1007, long ones 1009',
+    covers: ['packages/conn/src/deflate/', 'packages/conn/src/', 'packages/node-io/src/deflate/'],
+    maxLength: 500,
+    dictionary: bytesOf(
+      [0x00, 0x00, 0x00, 0xff, 0xff],
+      [0x01, 0x00, 0x00, 0xff, 0xff],
+      [0x03, 0x00],
+      [0x02, 0x00],
+      [0x00, 0x05, 0x00, 0xfa, 0xff],
+      [0x4b, 0x04, 0x00],
+      [0xca, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00],
+      [0xf2, 0x00, 0x11, 0x00],
+      [0, 1, 1, 0],
+      [2, 0, 6, 0x4b, 0x04, 0x00],
+    ),
+    separators: [],
+    seeds: bytesOf(
+      // A message of zlib's making, and one of bytes.
+      [0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 3, 0],
+      [1, 2, 1, 1, 3, 5, 0, 0, 200, 1, 2, 0, 0, 2, 7, 0xca, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00],
+      [1, 0, 2, 2, 0, 0, 0, 1, 0, 2, 3, 0, 1, 1, 0, 2, 0],
+      [0, 1, 0, 9, 9, 9, 1, 16, 0, 2, 1, 4],
+    ),
+    async run(input) {
+      const read = new Input(input);
+      const setting = settingOf(read);
+      const cuts = read.cuts(3);
+      const wire: Uint8Array[] = [];
+      const expected = expectationOf(read, setting, wire);
+      await play(Buffer.concat(wire), cuts, setting, expected, deflate);
+    },
+  };
+}
+
+interface Setting {
+  readonly takeover: boolean;
+  readonly oneshot: boolean;
+  readonly windowBits: number;
+  readonly limit: number;
+  readonly way: (typeof WAYS)[number];
+}
+
+function settingOf(read: Input): Setting {
+  const flags = read.byte();
+  return {
+    takeover: (flags & 1) === 1,
+    oneshot: (flags & 2) === 2,
+    windowBits: read.pick([15, 9, 12]),
+    limit: read.pick([70_000, 1, 100, 5_000]),
+    way: read.pick(WAYS),
+  };
+}
+
+/** What the reader gets, and what then ends it: one of these close codes, or nothing. */
+interface Expectation {
+  readonly messages: Buffer[];
+  readonly ends: readonly number[];
+  /** A message on the way may also come out. */
+  readonly perhaps: Buffer | undefined;
+}
+
+/** Writes frames to `wire` as the input says, up to the first that breaks something. */
+function expectationOf(read: Input, setting: Setting, wire: Uint8Array[]): Expectation {
+  const messages: Buffer[] = [];
+  let history = Buffer.alloc(0);
+  for (let i = 0; i < MAX_MESSAGES && !read.done; i++) {
+    const { payload, compressed } = messageOf(read, history);
+    frame(payload, compressed, read.byte(), wire);
+    const plain = compressed ? inflated(payload, history) : { bytes: payload, whole: 'yes' };
+    if (plain === 'broken') return { messages, ends: [1007, 1009], perhaps: undefined };
+    if (plain === 'too long' || plain.bytes.length > setting.limit) {
+      return { messages, ends: [1009], perhaps: undefined };
+    }
+    if (plain.whole === 'perhaps') return { messages, ends: [1007], perhaps: plain.bytes };
+    // What lies further back than the window that was agreed on need not be known any more.
+    const far = setting.takeover && history.length + plain.bytes.length > 1 << setting.windowBits;
+    if (compressed && far && setting.windowBits < 15) {
+      return { messages, ends: [1007], perhaps: plain.bytes };
+    }
+    messages.push(plain.bytes);
+    if (compressed && setting.takeover) {
+      history = Buffer.concat([history, plain.bytes]).subarray(-32_768);
+    }
+  }
+  return { messages, ends: [], perhaps: undefined };
+}
+
+/** A message of zlib's making, perhaps damaged; one of the input's own bytes; or one that is not compressed. */
+function messageOf(read: Input, history: Buffer): { payload: Buffer; compressed: boolean } {
+  const kind = read.byte();
+  if (kind % 4 === 2) return { payload: Buffer.from(read.bytes(read.byte())), compressed: true };
+  const plain = plainOf(read, history);
+  if (kind % 4 === 3) return { payload: plain, compressed: false };
+  const dictionary = history.length > 0 && (kind & 8) === 8 ? { dictionary: history } : {};
+  const final = (kind & 16) === 16;
+  const payload = deflateRawSync(plain, {
+    level: read.pick([1, 0, 6, 9]),
+    strategy: read.pick([
+      constants.Z_DEFAULT_STRATEGY,
+      constants.Z_HUFFMAN_ONLY,
+      constants.Z_FIXED,
+    ]),
+    finishFlush: final ? constants.Z_FINISH : constants.Z_SYNC_FLUSH,
+    ...dictionary,
+  });
+  const travels = Buffer.from(final ? payload : payload.subarray(0, -4));
+  if ((kind & 4) === 4 && travels.length > 0) {
+    travels[read.word() % travels.length]! ^= 1 << (read.byte() % 8);
+  }
+  return { payload: travels, compressed: true };
+}
+
+function plainOf(read: Input, history: Buffer): Buffer {
+  const size = read.byte();
+  const style = read.byte();
+  const length = size < 100 ? size : size < 200 ? (size - 99) * 50 : (size - 199) * 1_250;
+  if (style % 3 === 0) return Buffer.alloc(length, style);
+  if (style % 3 === 1) return Buffer.from(history.subarray(style).subarray(0, length));
+  let noise = style;
+  return Buffer.alloc(length).map(() => (noise = (noise * 75 + 74) % 65_537) & 0xff) as Buffer;
+}
+
+/** One message in one frame, or in several with a ping among them. */
+function frame(payload: Buffer, compressed: boolean, shape: number, wire: Uint8Array[]): void {
+  const size = shape < 128 ? Infinity : Math.max(1, Math.ceil(payload.length / (shape - 126)));
+  const rsv = compressed ? 0x40 : 0;
+  const mask = 0x1f2e3d4c;
+  for (let at = 0, first = true; first || at < payload.length; first = false) {
+    const end = Math.min(payload.length, at + size);
+    const fin = end === payload.length;
+    const opcode = first ? 2 : 0;
+    wire.push(naiveEncode(opcode, payload.subarray(at, end), { fin, rsv: first ? rsv : 0, mask }));
+    if (!fin && (shape & 1) === 1) wire.push(naiveEncode(9, Buffer.from('here'), { mask }));
+    at = end;
+  }
+}
+
+/** Time by the target's will, zlib in earnest. */
+class ZlibHost extends FakeHost {
+  readonly deflate: DeflateSource;
+
+  constructor(deflate: DeflateSource) {
+    super();
+    this.deflate = deflate;
+  }
+}
+
+let oneshot = false;
+
+async function play(
+  wire: Uint8Array,
+  cuts: readonly number[],
+  setting: Setting,
+  { messages, ends, perhaps }: Expectation,
+  deflate: DeflateSource,
+): Promise<void> {
+  if (setting.oneshot !== oneshot) {
+    oneshot = setting.oneshot;
+    configureCompression({ backend: oneshot ? 'oneshot' : 'auto' });
+  }
+  const host = new ZlibHost(deflate);
+  const transport = new TestTransport();
+  const parameters: DeflateParameters = {
+    serverNoContextTakeover: true,
+    clientNoContextTakeover: !setting.takeover,
+    serverMaxWindowBits: 15,
+    clientMaxWindowBits: setting.windowBits,
+  };
+  const options = { readLimit: setting.limit, heartbeat: false, compression: true } as const;
+  const conn = new Conn(transport, { ...options, role: 'server', host, deflate: parameters });
+  const heard: Buffer[] = [];
+  const reading = listen(conn, setting.way, heard);
+  await host.settle();
+  for (const piece of piecesOf(wire, cuts, 24)) {
+    transport.feed(piece);
+    await host.settle();
+  }
+  const code = closeCodeSent(transport.sent, 'server');
+  conn.terminate();
+  await host.settle();
+  const ended = await reading;
+  const wanted = [...messages];
+  if (perhaps !== undefined && heard.length > messages.length) {
+    // What comes behind a message of which it is not said what it is, nobody can say either.
+    wanted.push(perhaps);
+    heard.length = Math.min(heard.length, wanted.length);
+  } else if (ends.length === 0) same(code, undefined, 'close code');
+  else must(ends.includes(code ?? 0), `close code ${code} is one of ${ends.join()}`);
+  same(heard.length, wanted.length, `messages that came, then ${String(ended)}`);
+  for (const [i, bytes] of wanted.entries()) {
+    must(bytes.equals(heard[i]!), `message ${i} came as it was`);
+  }
+  same(sharedSlabPool().lent + sharedMessageBuffers().lent, 0, 'memory that is still lent');
+}
+
+/** Reads until the connection ends, and gives the error that it ends with. */
+async function listen(conn: Conn, way: Setting['way'], heard: Buffer[]): Promise<unknown> {
+  try {
+    if (way === 'receive') {
+      await conn.receive((message) => void heard.push(Buffer.from(message.data)));
+      return undefined;
+    }
+    for (;;) {
+      if (way === 'readMessage') heard.push(Buffer.from((await conn.readMessage()).data));
+      else heard.push(Buffer.from(await (await conn.nextReader()).bytes()));
+    }
+  } catch (error) {
+    return error;
+  }
+}

@@ -1,0 +1,54 @@
+import { isUtf8 } from 'node:buffer';
+import { UTF8_ACCEPT, UTF8_REJECT, utf8Length, utf8Step } from '@ws/codec';
+import { naiveUtf8 } from '@ws/testkit';
+import { Input, piecesOf } from '../harness/input.ts';
+import { bytesOf, same, type Target } from '../harness/target.ts';
+
+/** `utf8Step` in pieces against the platform's check and the definition; `utf8Length` against Buffer. */
+export function utf8(step: typeof utf8Step = utf8Step): Target {
+  return {
+    name: 'utf8',
+    says: 'utf8Step, in any pieces, says what isUtf8 and RFC 3629 say, at the first bad byte',
+    covers: ['packages/codec/src/utf8.ts'],
+    maxLength: 400,
+    dictionary: bytesOf(
+      'é',
+      ...[
+        'c3a9',
+        'e282ac',
+        'f09f9880',
+        'c080',
+        'eda080',
+        'f4908080',
+        'efbfbd',
+        'f0908080',
+        'e0a080',
+      ].map((hex) => Buffer.from(hex, 'hex')),
+      'a'.repeat(64),
+      Buffer.from('漢'.repeat(30)),
+    ),
+    separators: [],
+    seeds: [
+      Buffer.from('\0\0\0\0aé€😀'),
+      Buffer.from(`\u0003\u0005\0\u0001${'漢😀a'.repeat(20)}`),
+      Buffer.from(`\u0002\u0040\0\u0001${'a'.repeat(90)}é`),
+    ].map((seed) => Uint8Array.from(seed)),
+    run(input) {
+      const read = new Input(input);
+      const cuts = read.cuts(3);
+      const platform = read.flag() ? isUtf8 : undefined;
+      const bytes = read.rest();
+      let state = UTF8_ACCEPT;
+      let at = 0;
+      for (const piece of piecesOf(bytes, cuts, 40)) {
+        state = step(state, bytes, at, at + piece.length, platform);
+        at += piece.length;
+        const verdict = state === UTF8_ACCEPT ? 'whole' : state === UTF8_REJECT ? 'bad' : 'cut';
+        same(verdict, naiveUtf8(bytes.subarray(0, at)), `after ${at} bytes`);
+      }
+      same(state === UTF8_ACCEPT, isUtf8(bytes), 'all of it');
+      const units = Buffer.from(bytes).toString('utf16le');
+      same(utf8Length(units), Buffer.byteLength(units), 'length of the text');
+    },
+  };
+}
