@@ -1,11 +1,39 @@
+import { closing } from '../chapters/closing.ts';
+import { compression } from '../chapters/compression.ts';
+import { fragmentation } from '../chapters/fragmentation.ts';
 import { framing } from '../chapters/framing.ts';
+import { limits } from '../chapters/limits.ts';
+import { opcodes } from '../chapters/opcodes.ts';
+import { pings } from '../chapters/pings.ts';
+import { reserved } from '../chapters/reserved.ts';
+import { segmentation } from '../chapters/segmentation.ts';
+import { utf8Texts } from '../chapters/utf8.ts';
 import type { Case } from '../model/case.ts';
+import type { Chapter } from '../model/chapter.ts';
 import type { ClientAttempt } from '../run/client-attempt.ts';
+import { clientClosing } from './closing.ts';
+import { handshake } from './handshake.ts';
+import { masks } from './masks.ts';
+import { parameters } from './parameters.ts';
+
+const chapters: readonly Chapter<ClientAttempt>[] = [
+  framing(),
+  pings(),
+  reserved(),
+  opcodes(),
+  fragmentation(),
+  utf8Texts(),
+  clientClosing(closing()),
+  handshake(),
+  limits(),
+  segmentation(),
+  masks(),
+  compression(),
+  parameters(),
+];
 
 /**
  * The questions to a client, in the order of their ids: the chapters for both roles, from `chapters/`, and a client's
  * own, which stand beside this file: its handshake, the keys it masks with, what it answers to a server's parameters.
  */
-export const clientCases: readonly Case<ClientAttempt>[] = [framing<ClientAttempt>()].flatMap(
-  ({ cases }) => cases,
-);
+export const clientCases: readonly Case<ClientAttempt>[] = chapters.flatMap(({ cases }) => cases);

@@ -3,6 +3,7 @@ import { Violation } from '../model/verdicts.ts';
 import { acceptOf, deflateTerms, type Field, headText } from '../wire/handshake.ts';
 import { type Extension, fieldLines, fieldOf, type Head, parseExtensions } from '../wire/head.ts';
 import { Peer } from '../wire/peer.ts';
+import type { ClientRecord } from './client-record.ts';
 import { type DeflateWish, TargetAttempt } from './target-attempt.ts';
 
 /** How a handshake is accepted. */
@@ -15,20 +16,38 @@ export interface AcceptOptions {
   readonly early?: (peer: Peer) => Uint8Array;
 }
 
+/** How compression is accepted. */
+export interface AcceptDeflateOptions extends AcceptOptions {
+  /** Says the extensions in other words that mean the same. */
+  readonly say?: (extensions: string) => string;
+}
+
+const STATUS_LINE = 'HTTP/1.1 101 Switching Protocols';
+
 /** One case against a client: holds the one connection that the client made for it, its request read. */
 export class ClientAttempt extends TargetAttempt {
   readonly peer: Peer;
+  /** What the client has shown on all connections of the run, this one included. */
+  readonly record: ClientRecord;
+  /** The port that the client has connected to. */
+  readonly port: number;
   #request: Head | undefined;
 
   /** @param socket - Accepted with `allowHalfOpen`. */
-  constructor(socket: Socket, timeout: number) {
+  constructor(socket: Socket, timeout: number, record: ClientRecord) {
     super(timeout);
     this.peer = new Peer(socket, this, 1, 'server');
+    this.port = socket.localPort ?? 0;
+    this.record = record;
+    record.maskKeys.push(this.peer.maskKeys);
   }
 
   /** Reads the client's request; undefined when it ends the connection, or sends no HTTP. */
   async readRequest(): Promise<Head | undefined> {
     this.#request = await this.peer.readHead('the request of a client');
+    if (this.#request !== undefined) {
+      this.record.keys.push(fieldOf(this.#request, 'sec-websocket-key') ?? '');
+    }
     return this.#request;
   }
 
@@ -62,10 +81,15 @@ export class ClientAttempt extends TargetAttempt {
     ];
   }
 
+  /** The text of an answer that keeps every rule and names no extension. */
+  acceptText(): string {
+    return headText(STATUS_LINE, this.acceptFields());
+  }
+
   /** Sends an answer of any kind, and what is to follow it in the same write. */
   async answer(
     fields: readonly Field[],
-    start = 'HTTP/1.1 101 Switching Protocols',
+    start: string = STATUS_LINE,
     after: Uint8Array = new Uint8Array(0),
   ): Promise<void> {
     const head = Buffer.from(headText(start, fields), 'latin1');
@@ -100,11 +124,14 @@ export class ClientAttempt extends TargetAttempt {
    *
    * @param params - Of the answer, besides what the client's first offer asks of the server.
    */
-  async acceptDeflate(params: readonly string[] = [], options: AcceptOptions = {}): Promise<Peer> {
+  async acceptDeflate(
+    params: readonly string[] = [],
+    { say = (extensions) => extensions, ...options }: AcceptDeflateOptions = {},
+  ): Promise<Peer> {
     const [offer] = this.deflateOffers;
     if (offer === undefined) this.skip('the client offers no permessage-deflate');
     const all = new Set(['permessage-deflate', ...askedOfServer(offer), ...params]);
-    return this.accept({ ...options, extensions: [...all].join('; ') });
+    return this.accept({ ...options, extensions: say([...all].join('; ')) });
   }
 }
 

@@ -4,6 +4,7 @@ import type { Case, CaseResult } from '../model/case.ts';
 import { closePayload } from '../wire/expect.ts';
 import { CLOSE, TEXT } from '../wire/frame.ts';
 import { ClientAttempt } from './client-attempt.ts';
+import { ClientRecord } from './client-record.ts';
 import { judge, resultOf } from './judge.ts';
 
 /**
@@ -15,6 +16,7 @@ export class ClientHost {
   readonly cases: readonly Case<ClientAttempt>[];
   /** Connections so far. */
   visits = 0;
+  readonly #record = new ClientRecord();
   readonly #timeout: number;
   readonly #onResult: ((result: CaseResult) => void) | undefined;
   readonly #server: Server;
@@ -126,7 +128,7 @@ export class ClientHost {
   }
 
   async #visit(socket: Socket): Promise<void> {
-    const attempt = new ClientAttempt(socket, this.#timeout);
+    const attempt = new ClientAttempt(socket, this.#timeout, this.#record);
     try {
       const head = await attempt.readRequest();
       if (head === undefined) return;
