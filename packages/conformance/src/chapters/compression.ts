@@ -171,7 +171,7 @@ function history(chapter: Chapter<TargetAttempt>): void {
   add('thirty messages that share a window', async (attempt) => {
     const peer = await withHistory(attempt);
     for (let at = 0; at < 30; at++) {
-      const payload = utf8(`message ${at}: ${letters(1500)}`);
+      const payload = utf8(`message ${at}: ${letters(1500).toString()}`);
       await peer.sendFrames(packed(peer, TEXT, payload));
       await wantMessage(peer, TEXT, payload);
     }

@@ -1,7 +1,7 @@
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { Unreachable, Violation } from '../model/verdicts.ts';
-import { deflateAnswerFaults } from '../wire/deflate-answer.ts';
+import { deflateAnswerFaults, isValidOffer } from '../wire/deflate-answer.ts';
 import {
   answerFaults,
   deflateTerms,
@@ -85,14 +85,10 @@ export class ServerAttempt extends TargetAttempt {
     return requestFields(this.host, key);
   }
 
-  /** Sends a request and reads the header of its answer; undefined when the connection ends without one. */
-  async ask(
-    peer: Peer,
-    fields: readonly Field[],
-    start = `GET ${this.target} HTTP/1.1`,
-  ): Promise<Head | undefined> {
-    await peer.send(Buffer.from(headText(start, fields), 'latin1'), 'a request');
-    return peer.readHead('the answer to the handshake');
+  /** Sends a request with these fields. */
+  async ask(peer: Peer, fields: readonly Field[]): Promise<void> {
+    const text = headText(`GET ${this.target} HTTP/1.1`, fields);
+    await peer.send(Buffer.from(text, 'latin1'), 'a request');
   }
 
   /**
@@ -117,7 +113,7 @@ export class ServerAttempt extends TargetAttempt {
     if (subprotocols.length > 0) fields.push(['Sec-WebSocket-Protocol', subprotocols.join(', ')]);
     const request = Buffer.from(headText(`GET ${this.target} HTTP/1.1`, fields), 'latin1');
     await peer.send(Buffer.concat([request, early?.(peer) ?? new Uint8Array(0)]), 'a request');
-    const head = await this.#answer(peer);
+    const head = await this.readAnswer(peer);
     const offered = parseExtensions(extensions ?? '');
     const faults = answerFaults(head, {
       key,
@@ -129,7 +125,8 @@ export class ServerAttempt extends TargetAttempt {
     return head;
   }
 
-  async #answer(peer: Peer): Promise<Head> {
+  /** Reads the header of the answer to a handshake. @throws Violation when the connection ends without one. */
+  async readAnswer(peer: Peer): Promise<Head> {
     const head = await peer.readHead('the answer to the handshake');
     if (head === undefined)
       throw new Violation('the connection ended without an answer to the handshake');
@@ -142,10 +139,14 @@ export class ServerAttempt extends TargetAttempt {
       name === 'permessage-deflate';
     const answer = parseExtensions(fieldOf(head, 'sec-websocket-extensions') ?? '').find(isDeflate);
     if (answer === undefined) return;
-    const faults = parseExtensions(extensions)
-      .filter(isDeflate)
-      .map((offer) => deflateAnswerFaults(answer, offer));
-    const best = faults.toSorted((a, b) => a.length - b.length)[0] ?? [];
+    const offers = parseExtensions(extensions).filter(isDeflate).filter(isValidOffer);
+    if (offers.length === 0) {
+      throw new Violation(
+        `the server accepted "${extensions}", which it had to decline (RFC 7692, 7.1)`,
+      );
+    }
+    const faults = offers.map((offer) => deflateAnswerFaults(answer, offer));
+    const best = faults.toSorted((a, b) => a.length - b.length)[0]!;
     if (best.length > 0) throw new Violation(best.join('; '));
     peer.agree(deflateTerms(answer));
   }

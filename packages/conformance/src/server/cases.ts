@@ -11,6 +11,9 @@ import { utf8Texts } from '../chapters/utf8.ts';
 import type { Case } from '../model/case.ts';
 import type { Chapter } from '../model/chapter.ts';
 import type { ServerAttempt } from '../run/server-attempt.ts';
+import { handshake } from './handshake.ts';
+import { masks } from './masks.ts';
+import { parameters } from './parameters.ts';
 
 const chapters: readonly Chapter<ServerAttempt>[] = [
   framing(),
@@ -20,9 +23,12 @@ const chapters: readonly Chapter<ServerAttempt>[] = [
   fragmentation(),
   utf8Texts(),
   closing(),
+  handshake(),
   limits(),
   segmentation(),
+  masks(),
   compression(),
+  parameters(),
 ];
 
 /** The questions to a server, in the order of their ids: the chapters for both roles, and a server's own. */

@@ -3,6 +3,24 @@ import type { Extension } from './head.ts';
 const TAKEOVERS = ['server_no_context_takeover', 'client_no_context_takeover'];
 const BITS = ['server_max_window_bits', 'client_max_window_bits'];
 
+/** Whether a server may accept an offer of permessage-deflate (RFC 7692, 7.1); any other it must decline. */
+export function isValidOffer({ params }: Extension): boolean {
+  const names = params.map(([name]) => name);
+  return (
+    new Set(names).size === names.length &&
+    params.every(([name, value]) => {
+      if (TAKEOVERS.includes(name)) return value === undefined;
+      if (!BITS.includes(name)) return false;
+      return value === undefined ? name === BITS[1] : isBits(value);
+    })
+  );
+}
+
+/** 7.1.2: 8 to 15, without leading zeros. */
+function isBits(value: string): boolean {
+  return /^(?:[89]|1[0-5])$/.test(value);
+}
+
 /** What of a server's answer for permessage-deflate breaks RFC 7692, 7.1, by itself or next to the offer; a sentence each. */
 export function deflateAnswerFaults(answer: Extension, offer: Extension): string[] {
   const faults: string[] = [];
@@ -12,7 +30,7 @@ export function deflateAnswerFaults(answer: Extension, offer: Extension): string
     if (TAKEOVERS.includes(name)) {
       if (value !== undefined) faults.push(`the answer gives ${name} a value (7.1.1)`);
     } else if (BITS.includes(name)) {
-      if (value === undefined || !/^(?:[89]|1[0-5])$/.test(value)) {
+      if (value === undefined || !isBits(value)) {
         faults.push(
           `the answer has ${name}=${value ?? ''}, which is no number from 8 to 15 (7.1.2)`,
         );

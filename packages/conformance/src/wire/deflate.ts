@@ -20,17 +20,18 @@ export class Compressor {
   readonly #takeover: boolean;
   #history: Buffer = Buffer.alloc(0);
 
-  /** @param bits - 9 to 15: zlib has no raw stream of 8. */
+  /** @param bits - 8 to 15. */
   constructor(bits: number, takeover: boolean) {
     this.#bits = bits;
     this.#takeover = takeover;
   }
 
   /** The payload of one message, without the tail that is not sent. */
-  compress(bytes: Uint8Array, level = 6): Buffer {
+  compress(bytes: Uint8Array): Buffer {
     const packed = deflateRawSync(bytes, {
-      level,
-      windowBits: this.#bits,
+      // zlib has no raw stream of 8 bits, and what is stored reaches back nowhere.
+      level: this.#bits === 8 ? 0 : 6,
+      windowBits: Math.max(9, this.#bits),
       finishFlush: constants.Z_SYNC_FLUSH,
       ...(this.#history.length > 0 && { dictionary: this.#history }),
     });

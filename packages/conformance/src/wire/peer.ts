@@ -81,7 +81,7 @@ export class Peer extends RawPeer {
     const client = [terms.clientMaxWindowBits, !terms.clientNoContextTakeover] as const;
     const server = [terms.serverMaxWindowBits, !terms.serverNoContextTakeover] as const;
     const [ours, theirs] = this.role === 'client' ? [client, server] : [server, client];
-    this.#compressor = new Compressor(Math.max(9, ours[0]), ours[1]);
+    this.#compressor = new Compressor(...ours);
     this.#decompressor = new Decompressor(...theirs);
   }
 

@@ -1,0 +1,162 @@
+import type { Chapter } from '../model/chapter.ts';
+import type { ServerAttempt } from '../run/server-attempt.ts';
+import { closeCleanly, echo } from '../wire/expect.ts';
+import { TEXT } from '../wire/frame.ts';
+import { answerFaults, freshKey } from '../wire/handshake.ts';
+import { fieldOf, statusOf } from '../wire/head.ts';
+import { wantRefused } from './asking.ts';
+
+/** Sections of subprotocols and extensions that are offered to a server. */
+export function offers(chapter: Chapter<ServerAttempt>): void {
+  subprotocols(chapter);
+  badSubprotocols(chapter);
+  unknownExtensions(chapter);
+  badExtensions(chapter);
+}
+
+function subprotocols(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 4.2.2 and 11.3.4',
+    expects: 'the handshake is accepted with none of them, or with one',
+  });
+  for (const list of [
+    ['chat'],
+    ['chat', 'superchat'],
+    ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'],
+    ["!#$%&'*+-.^_`|~"],
+    ['v1.example.org', 'V1.EXAMPLE.ORG'],
+    ['constructor', '__proto__', 'toString'],
+    ['x'.repeat(500)],
+  ]) {
+    add(`offered: ${list.join(', ').slice(0, 60)}`, async (attempt) => {
+      const peer = await attempt.open({ subprotocols: list });
+      await echo(peer, TEXT, Buffer.from('open'));
+      await closeCleanly(peer);
+    });
+  }
+  add('offered in two lines', async (attempt) => {
+    const key = freshKey();
+    const peer = await attempt.connect();
+    const lines = [
+      ['Sec-WebSocket-Protocol', 'one'],
+      ['Sec-WebSocket-Protocol', 'two, three'],
+    ] as const;
+    await attempt.ask(peer, [...attempt.fields(key), ...lines]);
+    const head = await attempt.readAnswer(peer);
+    const asked = { key, extensions: [], subprotocols: ['one', 'two', 'three'] };
+    const faults = answerFaults(head, asked);
+    if (faults.length > 0) attempt.fail(faults.join('; '));
+    await closeCleanly(peer);
+  });
+  add(
+    'none offered',
+    async (attempt) => {
+      const peer = await attempt.connect();
+      const head = await attempt.openOn(peer);
+      if (fieldOf(head, 'sec-websocket-protocol') !== undefined)
+        attempt.fail('the 101 names a subprotocol');
+      await closeCleanly(peer);
+    },
+    { expects: 'the 101 names no subprotocol' },
+  );
+}
+
+function badSubprotocols(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 4.1 and 4.2.2',
+    expects:
+      'the handshake is refused, or accepted without a subprotocol or with one that is a token',
+  });
+  for (const value of [
+    'a b',
+    'chat/1',
+    '"chat"',
+    'a, b c',
+    'chat;v=1',
+    '(x)',
+    'a@b',
+    'caf\u00e9',
+    ', ,',
+    'a, a',
+  ]) {
+    add(`Sec-WebSocket-Protocol: ${value}`, async (attempt) => {
+      const key = freshKey();
+      const peer = await attempt.connect();
+      await attempt.ask(peer, [...attempt.fields(key), ['Sec-WebSocket-Protocol', value]]);
+      const head = await peer.readHead('the answer to the handshake');
+      if (head === undefined || statusOf(head) !== 101) return;
+      const tokens = value
+        .split(',')
+        .map((one) => one.trim())
+        .filter((one) => /^[\w!#$%&'*+.^`|~-]+$/.test(one));
+      const faults = answerFaults(head, { key, extensions: [], subprotocols: tokens });
+      if (faults.length > 0) attempt.fail(faults.join('; '));
+      await closeCleanly(peer);
+    });
+  }
+}
+
+function unknownExtensions(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 4.2.2 and 9.1',
+    expects: 'the handshake is accepted, without what the server does not know',
+  });
+  for (const value of [
+    'x-unknown',
+    'x-one, x-two',
+    'x-one; a; b=1; c="quoted"',
+    'x-one;a=1,x-two;b=2',
+    'x-one ; a = 1 , x-two',
+    'x-webkit-deflate-frame',
+    'permessage-bzip2; level=9',
+    'x-one, x-one',
+    'x-one; a="1", , x-two',
+    '__proto__; constructor=1',
+    'x-one; a="es\\caped"',
+  ]) {
+    add(`Sec-WebSocket-Extensions: ${value}`, async (attempt) => {
+      const key = freshKey();
+      const peer = await attempt.connect();
+      await attempt.ask(peer, [...attempt.fields(key), ['Sec-WebSocket-Extensions', value]]);
+      const head = await attempt.readAnswer(peer);
+      const faults = answerFaults(head, { key, extensions: [], subprotocols: [] });
+      if (faults.length > 0) attempt.fail(faults.join('; '));
+      await echo(peer, TEXT, Buffer.from('open'));
+      await closeCleanly(peer);
+    });
+  }
+}
+
+function badExtensions(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 9.1',
+    expects: 'the handshake is refused: this is no list of extensions',
+  });
+  for (const value of [
+    ';',
+    'x-one;',
+    'x-one; ;a',
+    'x-one; a=',
+    'x-one; =1',
+    'x-one; a b',
+    'x one',
+    'x-one; a="open',
+    'x-one; a="two words"',
+    'x-one; a=""',
+    'x-one; a=1=2',
+    'x-one; a="1"2',
+    'x-one, (comment)',
+    'x-one; a=[1]',
+    '"x-one"',
+    'x-one=1',
+    'x-\u00e9',
+    'permessage-deflate; ',
+    'permessage-deflate, ;',
+  ]) {
+    add(`Sec-WebSocket-Extensions: ${value}`, async (attempt) => {
+      await wantRefused(attempt, {
+        fields: (fields) => [...fields, ['Sec-WebSocket-Extensions', value]],
+      });
+    });
+  }
+}

@@ -1,0 +1,195 @@
+import type { Chapter } from '../model/chapter.ts';
+import type { ServerAttempt } from '../run/server-attempt.ts';
+import { type Field, replaced, without } from '../wire/handshake.ts';
+import { fieldLines, statusOf } from '../wire/head.ts';
+import { type Request, wantRefused } from './asking.ts';
+
+/** Sections of requests that a server must not accept. */
+export function refusals(chapter: Chapter<ServerAttempt>): void {
+  methods(chapter);
+  versionsOfHttp(chapter);
+  fieldsMissing(chapter);
+  hosts(chapter);
+  upgrades(chapter);
+  keys(chapter);
+  versions(chapter);
+}
+
+const REFUSED = {
+  section: 'RFC 6455, 4.2.1',
+  expects: 'the handshake is refused with an HTTP error',
+};
+
+function addAll(
+  add: ReturnType<Chapter<ServerAttempt>['section']>,
+  requests: readonly (readonly [says: string, request: Request])[],
+): void {
+  for (const [says, request] of requests) {
+    add(says, async (attempt) => {
+      await wantRefused(attempt, request);
+    });
+  }
+}
+
+const set =
+  (name: string, value: string): NonNullable<Request['fields']> =>
+  (fields) =>
+    replaced(fields, name, value);
+
+const plus =
+  (...more: readonly Field[]): NonNullable<Request['fields']> =>
+  (fields) => [...fields, ...more];
+
+function methods(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section(REFUSED);
+  const names = ['POST', 'PUT', 'DELETE', 'HEAD', 'OPTIONS', 'PATCH', 'get', 'Get', 'BREW'];
+  addAll(
+    add,
+    names.map((name) => [`method ${name}`, { start: (target) => `${name} ${target} HTTP/1.1` }]),
+  );
+}
+
+function versionsOfHttp(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section(REFUSED);
+  addAll(
+    add,
+    ['HTTP/1.0', 'HTTP/0.9', 'HTTP/2.0', 'HTTP/1', 'http/1.1', 'HTP/1.1'].map((version) => [
+      `a request of ${version}`,
+      { start: (target) => `GET ${target} ${version}` },
+    ]),
+  );
+  addAll(add, [['a request without a version of HTTP', { start: (target) => `GET ${target}` }]]);
+}
+
+function fieldsMissing(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section(REFUSED);
+  const names = ['Host', 'Upgrade', 'Connection', 'Sec-WebSocket-Key', 'Sec-WebSocket-Version'];
+  addAll(
+    add,
+    names.map((name) => [`no ${name}`, { fields: (fields) => without(fields, name) }]),
+  );
+  addAll(add, [
+    ['no field but Host', { fields: (fields) => fields.slice(0, 1) }],
+    ['no field at all', { fields: () => [] }],
+  ]);
+}
+
+function hosts(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({ ...REFUSED, section: 'RFC 9112, 3.2' });
+  addAll(add, [
+    ['Host twice, the same', { fields: (fields) => [fields[0]!, ...fields] }],
+    ['Host twice, different', { fields: plus(['Host', 'elsewhere.example']) }],
+    ['a Host that is no host', { fields: set('Host', 'not a host/at all') }],
+  ]);
+}
+
+function upgrades(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section(REFUSED);
+  const upgrade = [
+    '',
+    'h2c',
+    'websockets',
+    'web-socket',
+    'web socket',
+    'websocke',
+    'xwebsocket',
+    'TLS/1.0',
+  ];
+  addAll(
+    add,
+    upgrade.map((value) => [`Upgrade: ${value}`, { fields: set('Upgrade', value) }]),
+  );
+  const connection = [
+    '',
+    'keep-alive',
+    'close',
+    'Upgraded',
+    'no-upgrade',
+    'keep-alive; Upgrade',
+    'up grade',
+  ];
+  addAll(
+    add,
+    connection.map((value) => [`Connection: ${value}`, { fields: set('Connection', value) }]),
+  );
+}
+
+function keys(chapter: Chapter<ServerAttempt>): void {
+  const must = chapter.section({ ...REFUSED, section: 'RFC 6455, 4.2.1 and 11.3.1' });
+  addAll(must, [
+    ['Sec-WebSocket-Key twice, the same', { fields: (fields) => [...fields, fields[3]!] }],
+    [
+      'Sec-WebSocket-Key twice, different',
+      { fields: plus(['Sec-WebSocket-Key', 'dGhlIHNhbXBsZSBub25jZQ==']) },
+    ],
+    ['an empty Sec-WebSocket-Key', { key: '' }],
+  ]);
+  // 4.2.2: a server need not decode the key.
+  const should = chapter.section({ ...REFUSED, level: 'should' });
+  addAll(should, [
+    ['a key of 15 bytes', { key: Buffer.alloc(15, 7).toString('base64') }],
+    ['a key of 17 bytes', { key: Buffer.alloc(17, 7).toString('base64') }],
+    ['a key of one byte', { key: 'AA==' }],
+    ['a key of 32 bytes', { key: Buffer.alloc(32, 7).toString('base64') }],
+    ['a key of 4000 bytes', { key: Buffer.alloc(3000, 7).toString('base64') }],
+    ['a key that is not base64', { key: '!!!!!!!!!!!!!!!!!!!!!!==' }],
+    ['a key without its padding', { key: 'AAAAAAAAAAAAAAAAAAAAAA' }],
+    ['a key with half of its padding', { key: 'AAAAAAAAAAAAAAAAAAAAAA=' }],
+    ['a key with too much padding', { key: 'AAAAAAAAAAAAAAAAAAAAAA===' }],
+    ['a key with padding in the middle', { key: 'AAAAAAAAAA==AAAAAAAAAA==' }],
+    ['a key with a blank in it', { key: 'AAAAAAAAAAA AAAAAAAAAA==' }],
+    ['a key in the URL alphabet', { key: '-_-_-_-_-_-_-_-_-_-_-w==' }],
+    ['a key with a comma', { key: 'AAAAAAAAAAAAAAAAAAAAAA==, x' }],
+    ['a key in quotes', { key: '"AAAAAAAAAAAAAAAAAAAAAA=="' }],
+  ]);
+}
+
+function versions(chapter: Chapter<ServerAttempt>): void {
+  const known = chapter.section({
+    section: 'RFC 6455, 4.2.2 and 4.4',
+    expects: 'the handshake is refused, by 426 best, and Sec-WebSocket-Version names 13',
+  });
+  for (const version of [0, 4, 7, 8, 12, 14, 25, 130, 255]) {
+    known(`Sec-WebSocket-Version: ${version}`, async (attempt) => {
+      const head = await wantRefused(
+        attempt,
+        { fields: set('Sec-WebSocket-Version', String(version)) },
+        { status: 426 },
+      );
+      if (head === undefined) return;
+      const lines = fieldLines(head, 'sec-websocket-version').flatMap((line) => line.split(','));
+      if (!lines.some((one) => one.trim() === '13')) {
+        attempt.fail(
+          'the refusal does not say in Sec-WebSocket-Version that 13 is spoken here (4.4)',
+        );
+      }
+      // RFC 9110, 15.5.22: a 426 must name the protocol.
+      if (statusOf(head) === 426 && fieldLines(head, 'upgrade').length === 0) {
+        attempt.fail('the 426 has no Upgrade (RFC 9110, 15.5.22)');
+      }
+    });
+  }
+  const odd = chapter.section({ ...REFUSED, section: 'RFC 6455, 4.1, 4.2.1 and 11.3.5' });
+  addAll(
+    odd,
+    ['', 'thirteen', '13.0', '+13', '-13', '0x0d', '1 3', '256', '1313', '13a', '13;q=1'].map(
+      (value) => [
+        `Sec-WebSocket-Version: ${value}`,
+        { fields: set('Sec-WebSocket-Version', value) },
+      ],
+    ),
+  );
+  addAll(odd, [
+    ['Sec-WebSocket-Version twice, 13 and 8', { fields: plus(['Sec-WebSocket-Version', '8']) }],
+    ['Sec-WebSocket-Version twice, both 13', { fields: plus(['Sec-WebSocket-Version', '13']) }],
+    ['Sec-WebSocket-Version: 13, 8', { fields: set('Sec-WebSocket-Version', '13, 8') }],
+  ]);
+  const zeros = chapter.section({ ...REFUSED, level: 'should', section: 'RFC 6455, 4.3' });
+  addAll(
+    zeros,
+    ['013', '0013'].map((value) => [
+      `Sec-WebSocket-Version: ${value}`,
+      { fields: set('Sec-WebSocket-Version', value) },
+    ]),
+  );
+}

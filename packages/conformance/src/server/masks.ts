@@ -1,0 +1,174 @@
+import { Chapter } from '../model/chapter.ts';
+import type { ServerAttempt } from '../run/server-attempt.ts';
+import { hex, letters, pattern, utf8 } from '../wire/bytes.ts';
+import { closeCleanly, closePayload, wantAll, wantFailure, wantMessage } from '../wire/expect.ts';
+import {
+  BINARY,
+  bytesWords,
+  CLOSE,
+  CONTINUATION,
+  type FrameSpec,
+  opcodeName,
+  PING,
+  PONG,
+  TEXT,
+} from '../wire/frame.ts';
+
+/** Chapter 11: a client masks, a server does not. */
+export function masks(): Chapter<ServerAttempt> {
+  const chapter = new Chapter<ServerAttempt>(11);
+  unmasked(chapter);
+  keys(chapter);
+  lengths(chapter);
+  changing(chapter);
+  return chapter;
+}
+
+function unmasked(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 5.1',
+    expects: 'the connection is failed, with 1002 best: a client must mask',
+  });
+  const payload = utf8('unmasked');
+  const whole = { opcode: TEXT, payload: utf8('a masked one') };
+  const start = { opcode: TEXT, payload: utf8('begun '), fin: false };
+  const all: readonly (readonly [string, readonly FrameSpec[], FrameSpec])[] = [
+    ['a text frame', [], { opcode: TEXT, payload }],
+    ['an empty text frame', [], { opcode: TEXT }],
+    ['a binary frame', [], { opcode: BINARY, payload }],
+    ['an empty binary frame', [], { opcode: BINARY }],
+    ['a text frame of 126 bytes', [], { opcode: TEXT, payload: letters(126) }],
+    ['a binary frame of 65,536 bytes', [], { opcode: BINARY, payload: pattern(65_536) }],
+    ['a first fragment', [], { opcode: TEXT, payload, fin: false }],
+    ['a last fragment', [start], { opcode: CONTINUATION, payload }],
+    ['an empty last fragment', [start], { opcode: CONTINUATION }],
+    ['a ping', [], { opcode: PING, payload }],
+    ['an empty ping', [], { opcode: PING }],
+    ['a pong', [], { opcode: PONG, payload }],
+    ['a close frame', [], { opcode: CLOSE, payload: closePayload(1000) }],
+    ['an empty close frame', [], { opcode: CLOSE }],
+    ['a ping between fragments', [start], { opcode: PING, payload }],
+    ['a text frame after a masked one', [whole], { opcode: TEXT, payload }],
+  ];
+  for (const [says, before, frame] of all) {
+    add(`${says} without a mask`, async (attempt) => {
+      const peer = await attempt.open();
+      await peer.sendFrames(...before, { ...frame, mask: false });
+      await wantFailure(peer, [1002], 'a client must mask', { after: [whole] });
+    });
+  }
+}
+
+const KEYS = [
+  '00000000',
+  'ffffffff',
+  '00000001',
+  '01000000',
+  '80000000',
+  '00ff00ff',
+  '7f7f7f7f',
+  '37fa213d',
+  '01020304',
+  'deadbeef',
+  '61626364',
+];
+
+function keys(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({ section: 'RFC 6455, 5.3', expects: 'the same message comes back' });
+  for (const key of KEYS) {
+    for (const [opcode, payload] of [
+      [TEXT, letters(37)],
+      [BINARY, pattern(259)],
+    ] as const) {
+      add(
+        `the key ${key} on a ${opcodeName(opcode)} frame of ${bytesWords(payload.length)}`,
+        async (attempt) => {
+          const peer = await attempt.open();
+          await peer.sendFrames({ opcode, payload, mask: hex(key) });
+          await wantMessage(peer, opcode, payload);
+          await closeCleanly(peer);
+        },
+      );
+    }
+  }
+  add('a payload that equals its key all along: zeros on the wire', async (attempt) => {
+    const peer = await attempt.open();
+    const payload = utf8('abcd'.repeat(20));
+    await peer.sendFrames({ opcode: TEXT, payload, mask: utf8('abcd') });
+    await wantMessage(peer, TEXT, payload);
+    await closeCleanly(peer);
+  });
+}
+
+function lengths(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({ section: 'RFC 6455, 5.3', expects: 'the same message comes back' });
+  for (const size of [1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 31, 33, 63, 65]) {
+    add(
+      `${bytesWords(size)} under the key 01020304, behind a frame of odd length`,
+      async (attempt) => {
+        const peer = await attempt.open();
+        const frames = [
+          { opcode: BINARY, payload: pattern(3), mask: hex('0a0b0c0d') },
+          { opcode: BINARY, payload: pattern(size), mask: hex('01020304') },
+        ];
+        await peer.sendFrames(...frames);
+        await wantAll(peer, frames);
+        await closeCleanly(peer);
+      },
+    );
+  }
+}
+
+function changing(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({ section: 'RFC 6455, 5.3', expects: 'all messages come back' });
+  add('a key of its own for each of 50 frames', async (attempt) => {
+    const peer = await attempt.open();
+    const frames = Array.from({ length: 50 }, (_, at) => ({
+      opcode: BINARY,
+      payload: pattern(at),
+      mask: Buffer.from([at, 255 - at, at * 3, at * 7]),
+    }));
+    await peer.sendFrames(...frames);
+    await wantAll(peer, frames);
+    await closeCleanly(peer);
+  });
+  add('the same key for each of 50 frames', async (attempt) => {
+    const peer = await attempt.open();
+    const frames = Array.from({ length: 50 }, (_, at) => ({
+      opcode: BINARY,
+      payload: pattern(at),
+      mask: hex('12345678'),
+    }));
+    await peer.sendFrames(...frames);
+    await wantAll(peer, frames);
+    await closeCleanly(peer);
+  });
+  add('a key of its own for each fragment of a message', async (attempt) => {
+    const peer = await attempt.open();
+    const parts = [pattern(5), pattern(7), pattern(1), pattern(0), pattern(9)];
+    await peer.sendFrames(
+      ...parts.map((payload, at) => ({
+        opcode: at === 0 ? BINARY : CONTINUATION,
+        payload,
+        fin: at === parts.length - 1,
+        mask: Buffer.from([at, at + 1, at + 2, at + 3]),
+      })),
+    );
+    await wantMessage(peer, BINARY, Buffer.concat(parts));
+    await closeCleanly(peer);
+  });
+  for (const size of [1, 2, 3, 5]) {
+    add(
+      `a frame of 30 bytes in segments of ${bytesWords(size)}, so that the key is met at every phase`,
+      async (attempt) => {
+        const peer = await attempt.open();
+        await peer.sendFramesCut(
+          [{ opcode: BINARY, payload: pattern(30), mask: hex('01020304') }],
+          size,
+        );
+        await wantMessage(peer, BINARY, pattern(30));
+        await closeCleanly(peer);
+      },
+    );
+  }
+}

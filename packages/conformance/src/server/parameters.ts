@@ -1,0 +1,253 @@
+import { Chapter } from '../model/chapter.ts';
+import type { ServerAttempt } from '../run/server-attempt.ts';
+import { letters, noise, utf8 } from '../wire/bytes.ts';
+import { alive, closeCleanly, echo, wantMessage } from '../wire/expect.ts';
+import { BINARY, RSV1, TEXT } from '../wire/frame.ts';
+import { fieldOf } from '../wire/head.ts';
+import type { Peer } from '../wire/peer.ts';
+
+/** Chapter 13: what a server makes of offers of permessage-deflate. */
+export function parameters(): Chapter<ServerAttempt> {
+  const chapter = new Chapter<ServerAttempt>(13);
+  valid(chapter);
+  invalid(chapter);
+  severalOffers(chapter);
+  serverWindow(chapter);
+  clientWindow(chapter);
+  takeover(chapter);
+  notOffered(chapter);
+  return chapter;
+}
+
+const DEFLATE = 'permessage-deflate';
+
+async function exchange(peer: Peer, payload: Buffer, times = 2): Promise<void> {
+  for (let time = 0; time < times; time++) {
+    await peer.sendFrames({
+      opcode: BINARY,
+      payload: peer.compressor.compress(payload),
+      rsv: RSV1,
+    });
+    await wantMessage(peer, BINARY, payload);
+  }
+}
+
+function valid(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 7692, 5.1 and 7.1',
+    expects: 'the offer is declined, or accepted with an answer to it, and messages come back',
+  });
+  const takeovers = ['server_no_context_takeover', 'client_no_context_takeover'];
+  const offers = [
+    '',
+    '; client_max_window_bits',
+    ...[8, 9, 10, 11, 12, 13, 14, 15].map((bits) => `; client_max_window_bits=${bits}`),
+    ...[8, 9, 10, 11, 12, 13, 14, 15].map((bits) => `; server_max_window_bits=${bits}`),
+    ...takeovers.map((name) => `; ${name}`),
+    `; ${takeovers.join('; ')}`,
+    `; ${takeovers.toReversed().join('; ')}`,
+    '; client_max_window_bits; server_max_window_bits=10',
+    '; server_max_window_bits=10; client_max_window_bits=12',
+    `; ${takeovers.join('; ')}; server_max_window_bits=11; client_max_window_bits`,
+    `; client_max_window_bits=9; server_max_window_bits=9; ${takeovers.join('; ')}`,
+    '; server_max_window_bits="10"',
+    '; client_max_window_bits="12"',
+    ';client_max_window_bits',
+    ' ; client_max_window_bits = 12 ; server_no_context_takeover',
+  ];
+  for (const offer of offers) {
+    add(`the offer ${DEFLATE}${offer}`, async (attempt) => {
+      const peer = await attempt.openOffering(DEFLATE + offer);
+      await exchange(peer, letters(3000));
+      await echo(peer, TEXT, utf8('a plain one'));
+      await closeCleanly(peer);
+    });
+  }
+}
+
+function invalid(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 7692, 5.1 and 7.1',
+    expects: 'the offer is declined: the handshake is accepted without compression',
+  });
+  const bits = ['7', '16', '0', '1', '100', '08', '015', '8.0', '-9', '+9', '0x9', 'nine', '1e1'];
+  const offers = [
+    ...bits.map((value) => `client_max_window_bits=${value}`),
+    ...bits.map((value) => `server_max_window_bits=${value}`),
+    'server_max_window_bits',
+    'server_no_context_takeover=1',
+    'server_no_context_takeover=true',
+    'server_no_context_takeover="x"',
+    'client_no_context_takeover=0',
+    'client_no_context_takeover=false',
+    'x-unknown',
+    'x-unknown=1',
+    'max_window_bits=10',
+    'no_context_takeover',
+    'Server_No_Context_Takeover',
+    'toString',
+    'client_max_window_bits; client_max_window_bits',
+    'client_max_window_bits=10; client_max_window_bits=11',
+    'server_max_window_bits=10; server_max_window_bits=10',
+    'server_no_context_takeover; server_no_context_takeover',
+    'client_max_window_bits; x-unknown',
+  ];
+  for (const offer of offers) {
+    add(`the offer ${DEFLATE}; ${offer}`, async (attempt) => {
+      const peer = await attempt.connect();
+      const head = await attempt.openOn(peer, { extensions: `${DEFLATE}; ${offer}` });
+      if (fieldOf(head, 'sec-websocket-extensions') !== undefined)
+        attempt.fail('the offer was accepted');
+      await echo(peer, TEXT, letters(2000));
+      await closeCleanly(peer);
+    });
+  }
+}
+
+function severalOffers(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 7692, 5.1 and 7',
+    expects: 'one offer is accepted, with an answer to it, or none; messages come back',
+  });
+  for (const offers of [
+    `${DEFLATE}; server_max_window_bits=10, ${DEFLATE}`,
+    `${DEFLATE}, ${DEFLATE}; server_max_window_bits=10`,
+    `${DEFLATE}; client_max_window_bits, ${DEFLATE}; server_no_context_takeover, ${DEFLATE}`,
+    `x-unknown, ${DEFLATE}`,
+    `${DEFLATE}, x-unknown`,
+    `x-unknown; a=1, ${DEFLATE}; client_max_window_bits, x-other`,
+    `${DEFLATE}, ${DEFLATE}, ${DEFLATE}`,
+  ]) {
+    add(`the offers ${offers}`, async (attempt) => {
+      await exchangeOffering(attempt, offers);
+    });
+  }
+  const fallback = chapter.section({
+    section: 'RFC 7692, 5.1 and 7.1',
+    level: 'should',
+    expects: 'the offer that must be declined is, and the other one is accepted',
+  });
+  for (const bad of [
+    'client_max_window_bits=7',
+    'server_max_window_bits',
+    'server_no_context_takeover=1',
+    'x-unknown',
+    'server_max_window_bits=99',
+    'client_no_context_takeover; client_no_context_takeover',
+  ]) {
+    fallback(`the offers ${DEFLATE}; ${bad}, and then ${DEFLATE}`, async (attempt) => {
+      // A server without compression declines both, and shows nothing by it.
+      await attempt.openDeflate();
+      const peer = await attempt.open({ extensions: `${DEFLATE}; ${bad}, ${DEFLATE}` });
+      if (peer.deflate === undefined) attempt.fail('the second offer was declined with the first');
+      await exchange(peer, letters(1000));
+      await closeCleanly(peer);
+    });
+  }
+}
+
+async function exchangeOffering(attempt: ServerAttempt, offers: string): Promise<void> {
+  const peer = await attempt.openOffering(offers);
+  await exchange(peer, letters(3000));
+  await closeCleanly(peer);
+}
+
+/** Noise that comes twice, so far apart that a larger window would be used if there were one. */
+function apart(bits: number): Buffer {
+  const once = noise(2 ** bits + 100);
+  return Buffer.concat([once, once]);
+}
+
+function serverWindow(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 7692, 7.1.2.1 and 7.2.1',
+    expects: "the message comes back, and reaches no further back than the server's window",
+  });
+  for (const bits of [8, 9, 10, 11, 12, 13, 14, 15]) {
+    add(
+      `server_max_window_bits=${bits}, and a message that repeats itself at a greater distance`,
+      async (attempt) => {
+        const peer = await attempt.openOffering(`${DEFLATE}; server_max_window_bits=${bits}`);
+        await echo(peer, BINARY, apart(bits));
+        await echo(peer, BINARY, letters(2000));
+        await closeCleanly(peer);
+      },
+    );
+    add(
+      `server_max_window_bits=${bits}, and messages that repeat each other at a greater distance`,
+      async (attempt) => {
+        const peer = await attempt.openOffering(`${DEFLATE}; server_max_window_bits=${bits}`);
+        const once = noise(2 ** bits + 100);
+        for (let time = 0; time < 3; time++) await echo(peer, BINARY, once);
+        await closeCleanly(peer);
+      },
+    );
+  }
+}
+
+function clientWindow(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 7692, 7.1.2.2 and 7.2.2',
+    expects: 'messages that use the whole window come back',
+  });
+  for (const bits of [8, 9, 10, 11, 12, 13, 14, 15]) {
+    add(
+      `client_max_window_bits=${bits}, and messages as far back as was agreed`,
+      async (attempt) => {
+        const peer = await attempt.openOffering(`${DEFLATE}; client_max_window_bits=${bits}`);
+        const agreed = peer.deflate!.clientMaxWindowBits;
+        const once = noise(Math.max(2 ** agreed - 300, 0));
+        const payload = agreed < 9 ? noise(500) : Buffer.concat([once, once.subarray(0, 290)]);
+        await exchange(peer, payload, 3);
+        await closeCleanly(peer);
+      },
+    );
+  }
+}
+
+function takeover(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 7692, 7.1.1',
+    expects: 'each message of the server can be inflated without those before it',
+  });
+  for (const [name, make] of [
+    ['text', letters],
+    ['noise', noise],
+    ['zeros', (size: number) => Buffer.alloc(size)],
+  ] as const) {
+    add(`server_no_context_takeover, and the same ${name} five times`, async (attempt) => {
+      const peer = await attempt.openOffering(`${DEFLATE}; server_no_context_takeover`);
+      await exchange(peer, make(5000), 5);
+      await closeCleanly(peer);
+    });
+    add(
+      `client_no_context_takeover, and the same ${name} five times, each on its own`,
+      async (attempt) => {
+        const peer = await attempt.openOffering(`${DEFLATE}; client_no_context_takeover`);
+        if (!peer.deflate!.clientNoContextTakeover)
+          attempt.skip('the server did not ask us to forget');
+        await exchange(peer, make(5000), 5);
+        await closeCleanly(peer);
+      },
+      { expects: 'each message comes back' },
+    );
+  }
+}
+
+function notOffered(chapter: Chapter<ServerAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 5.2 and 9.1',
+    expects: 'messages come back without RSV1, and the 101 names no extension',
+  });
+  for (const size of [0, 100, 1000, 65_536]) {
+    add(
+      `no offer, and a text of ${size} bytes that compression would make smaller`,
+      async (attempt) => {
+        const peer = await attempt.open();
+        await echo(peer, TEXT, Buffer.alloc(size, 0x61));
+        await alive(peer);
+        await closeCleanly(peer);
+      },
+    );
+  }
+}
