@@ -31,14 +31,12 @@ export async function keepCorpus(target: Target, found: readonly Uint8Array[]): 
   const before = readCorpus(target.name);
   const named = before.filter(({ name }) => !isHash(name));
   const hashed = before.filter(({ name }) => isHash(name)).map(({ bytes }) => bytes);
-  const rest = [...hashed, ...found].toSorted((a, b) => a.length - b.length);
+  const rest = [...target.seeds, ...hashed, ...found].toSorted((a, b) => a.length - b.length);
   const coverage = new Coverage(target.covers);
   coverage.start();
   const kept = new Map<string, Uint8Array>();
   try {
-    for (const bytes of [...target.seeds, ...named.map(({ bytes }) => bytes)]) {
-      await target.run(bytes);
-    }
+    for (const { bytes } of named) await target.run(bytes);
     coverage.take(false);
     for (const bytes of rest) {
       await target.run(bytes);

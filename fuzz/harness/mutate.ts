@@ -68,16 +68,15 @@ function range(bytes: Uint8Array, random: Random): [number, number] {
   return [from, Math.min(bytes.length, from + random.size(bytes.length))];
 }
 
-/** The pieces between the separators, each with the separator behind it. */
-function segmentsOf(bytes: Buffer, separator: Uint8Array): Buffer[] {
-  const segments: Buffer[] = [];
-  for (let at = 0; at < bytes.length; ) {
+/** The pieces between the separators. */
+function piecesOf(bytes: Buffer, separator: Uint8Array): Buffer[] {
+  const pieces: Buffer[] = [];
+  for (let at = 0; ; ) {
     const found = bytes.indexOf(separator, at);
-    const end = found < 0 ? bytes.length : found + separator.length;
-    segments.push(bytes.subarray(at, end));
-    at = end;
+    pieces.push(bytes.subarray(at, found < 0 ? bytes.length : found));
+    if (found < 0) return pieces;
+    at = found + separator.length;
   }
-  return segments;
 }
 
 const BYTES: readonly Mutation[] = [
@@ -167,17 +166,16 @@ const WORDS: readonly Mutation[] = [
 
 const PIECES: Mutation = (bytes, random, { separators, dictionary }) => {
   const separator = random.pick(separators);
-  const segments = segmentsOf(bytes, separator);
-  const at = random.below(segments.length + 1);
-  const way = random.below(5);
-  if (way === 0) segments.splice(at, 1);
-  else if (way === 1 && segments.length > 0) segments.splice(at, 0, random.pick(segments));
-  else if (way === 2 && at < segments.length) {
-    const [moved] = segments.splice(at, 1);
-    segments.splice(random.below(segments.length + 1), 0, moved!);
-  } else if (way === 3) segments.splice(at, 0, Buffer.from(separator));
-  else segments.splice(at, 0, Buffer.concat([random.pick(dictionary), separator]));
-  return Buffer.concat(segments);
+  const pieces = piecesOf(bytes, separator);
+  const at = random.below(pieces.length + 1);
+  const way = random.below(4);
+  if (way === 0) pieces.splice(at, 1);
+  else if (way === 1) pieces.splice(at, 0, random.pick(pieces));
+  else if (way === 2) {
+    const [moved] = pieces.splice(random.below(pieces.length), 1);
+    pieces.splice(at, 0, moved!);
+  } else pieces.splice(at, 0, Buffer.from(random.pick(dictionary)));
+  return Buffer.concat(pieces.flatMap((piece, i) => (i === 0 ? [piece] : [separator, piece])));
 };
 
 /**
@@ -192,7 +190,7 @@ export function mutate(
   other: Uint8Array,
 ): Uint8Array {
   let bytes = Buffer.from(input);
-  for (let changes = 1 << random.below(4); changes > 0; changes--) {
+  for (let changes = 1 << random.below(1 + random.below(4)); changes > 0; changes--) {
     const word = format.dictionary.length > 0 && random.once(3);
     const piece = format.separators.length > 0 && random.once(4);
     const mutation = word ? random.pick(WORDS) : piece ? PIECES : random.pick(BYTES);

@@ -26,7 +26,7 @@ const HEAP_MB = 1024;
 /** Fuzzes one target in a thread, and looks after it: an input that never ends or eats all memory is a finding too. */
 export async function fuzz({ onProgress, ...order }: SessionOptions): Promise<Outcome> {
   const slot = new InputSlot();
-  const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+  const worker = new Worker(new URL('./thread.mjs', import.meta.url), {
     workerData: { ...order, slot: slot.memory },
     resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
   });

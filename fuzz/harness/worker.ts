@@ -9,6 +9,9 @@ import { InputSlot, type Order, type Report } from './protocol.ts';
 // Fuzzes one target, for as long as it is told or until something is found. In a thread of its own: the one that started
 // it can end it, whatever loop it is in.
 
+/** How long a finding is made smaller, at most. */
+const MINIMISING_MS = 30_000;
+
 const { target: name, seed, seconds, keep, slot }: Order = workerData;
 const target = targetOf(name)!;
 const shown = new InputSlot(slot);
@@ -38,7 +41,10 @@ while (finding === undefined && performance.now() - started < seconds * 1000) {
 const reached = progress();
 if (finding !== undefined) {
   const found = finding;
-  const input = await minimise(found.input, (smaller) => fuzzer.repeats(found, smaller));
+  const until = performance.now() + MINIMISING_MS;
+  const input = await minimise(found.input, async (smaller) => {
+    return performance.now() < until && (await fuzzer.repeats(found, smaller));
+  });
   finding = { ...found, input };
 }
 fuzzer.stop();

@@ -1,7 +1,7 @@
 import { NaiveDecoder, type NaiveFrame } from '@ws/testkit';
 
 /** What one end has sent, read by the naive decoder. */
-export function framesSent(bytes: Uint8Array, by: 'server' | 'client'): readonly NaiveFrame[] {
+function framesSent(bytes: Uint8Array, by: 'server' | 'client'): readonly NaiveFrame[] {
   const decoder = new NaiveDecoder(by === 'server' ? 'client' : 'server', { allowedRsv: 0x40 });
   decoder.push(bytes);
   if (decoder.failure !== undefined) {

@@ -39,6 +39,7 @@ export function clientReply(
       'HTTP/1.1 200 OK\r\n',
       'HTTP/1.1 302 Found\r\nLocation: /\r\n',
       'HTTP/1.0',
+      'HTTP/1.1',
       'Content-Length: 5\r\n',
       '401',
       ACCEPT,

@@ -1,8 +1,13 @@
 import { constants, deflateRawSync } from 'node:zlib';
-import { type DeflateParameters, sharedMessageBuffers, sharedSlabPool } from '@ws/codec';
+import {
+  type DeflateParameters,
+  encodeFrame,
+  sharedMessageBuffers,
+  sharedSlabPool,
+} from '@ws/codec';
 import { Conn, type DeflateSource } from '@ws/conn';
 import { configureCompression, nodeDeflate } from '@ws/node-io';
-import { FakeHost, naiveEncode, TestTransport } from '@ws/testkit';
+import { FakeHost, TestTransport } from '@ws/testkit';
 import { Input, piecesOf } from '../harness/input.ts';
 import { bytesOf, must, same, type Target } from '../harness/target.ts';
 import { inflated } from '../judges/inflated.ts';
@@ -32,11 +37,11 @@ export function inflate(deflate: DeflateSource = nodeDeflate): Target {
     ),
     separators: [],
     seeds: bytesOf(
-      // A message of zlib's making, and one of bytes.
-      [0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 3, 0],
-      [1, 2, 1, 1, 3, 5, 0, 0, 200, 1, 2, 0, 0, 2, 7, 0xca, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00],
-      [1, 0, 2, 2, 0, 0, 0, 1, 0, 2, 3, 0, 1, 1, 0, 2, 0],
-      [0, 1, 0, 9, 9, 9, 1, 16, 0, 2, 1, 4],
+      // Settings, cuts, and messages: two of zlib's making, one of bytes, and one that ends with a final block.
+      [0, 0, 0, 0, 0, 0, 0, 0, 20, 2, 0, 0, 0, 3, 10, 2, 0],
+      [1, 0, 0, 1, 7, 0, 0, 0, 80, 2, 0, 0, 0, 0, 80, 1, 2, 0, 200],
+      [0, 0, 1, 2, 1, 1, 1, 2, 7, 0xca, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0],
+      [1, 1, 3, 0, 0, 3, 9, 16, 90, 0, 1, 2, 130, 0, 0, 0, 0, 0, 0],
     ),
     async run(input) {
       const read = new Input(input);
@@ -141,13 +146,15 @@ function plainOf(read: Input, history: Buffer): Buffer {
 function frame(payload: Buffer, compressed: boolean, shape: number, wire: Uint8Array[]): void {
   const size = shape < 128 ? Infinity : Math.max(1, Math.ceil(payload.length / (shape - 126)));
   const rsv = compressed ? 0x40 : 0;
-  const mask = 0x1f2e3d4c;
+  const maskKey = 0x1f2e3d4c;
   for (let at = 0, first = true; first || at < payload.length; first = false) {
     const end = Math.min(payload.length, at + size);
     const fin = end === payload.length;
     const opcode = first ? 2 : 0;
-    wire.push(naiveEncode(opcode, payload.subarray(at, end), { fin, rsv: first ? rsv : 0, mask }));
-    if (!fin && (shape & 1) === 1) wire.push(naiveEncode(9, Buffer.from('here'), { mask }));
+    wire.push(
+      encodeFrame(opcode, payload.subarray(at, end), { fin, rsv: first ? rsv : 0, maskKey }),
+    );
+    if (!fin && (shape & 1) === 1) wire.push(encodeFrame(9, Buffer.from('here'), { maskKey }));
     at = end;
   }
 }

@@ -1,0 +1,162 @@
+import { describe, expect, it } from 'vitest';
+import { minimise } from '../harness/finding.ts';
+import { Fuzzer } from '../harness/fuzzer.ts';
+import { Input, piecesOf } from '../harness/input.ts';
+import { mutate } from '../harness/mutate.ts';
+import { InputSlot } from '../harness/protocol.ts';
+import { Random } from '../harness/random.ts';
+import type { Target } from '../harness/target.ts';
+
+const nothing: Target = {
+  name: 'nothing',
+  says: '',
+  covers: ['fuzz/test/harness.test.ts'],
+  maxLength: 40,
+  dictionary: [],
+  separators: [],
+  seeds: [],
+  run() {},
+};
+
+/** Four bytes, one behind the other, none of which shows unless those before it are right. */
+function locked(input: Uint8Array): void {
+  if (input[0] !== 0x6c) return;
+  if (input[1] !== 0x6f) return;
+  if (input[2] !== 0x63) return;
+  if (input[3] === 0x6b) throw new Error('open');
+}
+
+async function hunt(target: Target, executions: number, slow?: number) {
+  const fuzzer = new Fuzzer(target, {
+    seed: 7,
+    corpus: [],
+    ...(slow === undefined ? {} : { slow }),
+  });
+  let finding = await fuzzer.start();
+  while (finding === undefined && fuzzer.executions < executions) finding = await fuzzer.batch();
+  fuzzer.stop();
+  return { fuzzer, finding };
+}
+
+describe('Fuzzer', () => {
+  it('goes through doors that open one behind the other, led by what has run', async () => {
+    const { finding, fuzzer } = await hunt({ ...nothing, run: locked }, 200_000);
+    expect(Buffer.from(finding!.input.subarray(0, 4)).toString()).toBe('lock');
+    expect(finding!.sign).toBe('Error: open');
+    // By chance it would take four thousand million.
+    expect(fuzzer.inputs.length).toBeGreaterThan(2);
+    expect(fuzzer.edges).toBeGreaterThan(3);
+  });
+
+  it('does not find the same without being led', async () => {
+    const { finding } = await hunt({ ...nothing, covers: ['nowhere/'], run: locked }, 20_000);
+    expect(finding).toBeUndefined();
+  });
+
+  it('finds what takes too long', async () => {
+    const run = (input: Uint8Array): void => {
+      if (input.length < 3) return;
+      for (const end = performance.now() + 30; performance.now() < end; );
+    };
+    const { finding } = await hunt({ ...nothing, run }, 1_000, 20);
+    expect(finding?.sign).toMatch(/^Error: slow/);
+  });
+
+  it('finds what is rejected, whenever that is', async () => {
+    const run = async (input: Uint8Array): Promise<void> => {
+      await Promise.resolve();
+      if (input.length > 4) throw new TypeError('late');
+    };
+    expect((await hunt({ ...nothing, run }, 1_000)).finding?.sign).toBe('TypeError: late');
+  });
+
+  it('makes the same inputs of the same seed', async () => {
+    const seen: string[][] = [[], []];
+    for (const list of seen) {
+      const run = (input: Uint8Array): void => void list.push(Buffer.from(input).toString('hex'));
+      await hunt({ ...nothing, covers: [], run }, 500);
+    }
+    expect(seen[0]!.length).toBeGreaterThan(500);
+    expect(seen[0]).toEqual(seen[1]);
+  });
+});
+
+describe('mutate', () => {
+  it('stays within the bound, leaves its input alone, and makes all kinds of things', () => {
+    const random = new Random(3);
+    const format = {
+      maxLength: 50,
+      dictionary: [Uint8Array.of(1, 2, 3)],
+      separators: [Uint8Array.of(44)],
+    };
+    const input = Uint8Array.from(Buffer.from('one, two, three'));
+    const before = input.slice();
+    const made = new Set<string>();
+    for (let i = 0; i < 5_000; i++) {
+      const output = mutate(input, random, format, Uint8Array.of(9, 9, 9));
+      expect(output.length).toBeLessThanOrEqual(50);
+      made.add(Buffer.from(output).toString('latin1'));
+    }
+    expect(input).toEqual(before);
+    expect(made.size).toBeGreaterThan(2_500);
+    expect([...made].some((text) => text.includes('\x01\x02\x03'))).toBe(true);
+    expect(made).toContain('one, two, two, three');
+  });
+
+  it('makes something of nothing', () => {
+    const random = new Random(4);
+    const format = { maxLength: 5, dictionary: [], separators: [] };
+    const made = Array.from({ length: 500 }, () => {
+      return mutate(new Uint8Array(0), random, format, new Uint8Array(0)).length;
+    });
+    expect(Math.max(...made)).toBe(5);
+  });
+});
+
+describe('minimise', () => {
+  it('leaves what the failure needs, and zeros for what has to be there', async () => {
+    const input = Uint8Array.from(Buffer.from('some text with an x and more of it'));
+    const fails = async (bytes: Uint8Array) => bytes.includes(0x78) && bytes.length > 2;
+    expect([...(await minimise(input, fails))].toSorted((a, b) => a - b)).toEqual([0, 0, 0x78]);
+  });
+
+  it('asks no more often than it may', async () => {
+    let asked = 0;
+    const fails = async () => ++asked < 0;
+    await minimise(new Uint8Array(1_000), fails, 5);
+    expect(asked).toBe(5);
+  });
+});
+
+describe('Input', () => {
+  it('reads settings from the front, and zeros past the end', () => {
+    const input = new Input(Uint8Array.of(1, 2, 3, 4, 5));
+    expect([input.byte(), input.word(), input.flag()]).toEqual([1, 0x0203, false]);
+    expect([...input.rest()]).toEqual([5]);
+    expect([input.done, input.byte(), input.word(), input.pick(['a', 'b'])]).toEqual([
+      true,
+      0,
+      0,
+      'a',
+    ]);
+  });
+
+  it('cuts bytes into pieces that are all of them, and no more than so many', () => {
+    const bytes = Uint8Array.from({ length: 1_000 }, (_, i) => i);
+    for (const cuts of [[1], [Infinity], [3, 300, 1]]) {
+      const pieces = [...piecesOf(bytes, cuts, 50)];
+      expect(pieces.length).toBeLessThanOrEqual(51);
+      expect(Buffer.concat(pieces).equals(bytes)).toBe(true);
+    }
+  });
+});
+
+describe('InputSlot', () => {
+  it('shows another thread the input of the moment', () => {
+    const ours = new InputSlot();
+    const theirs = new InputSlot(ours.memory);
+    ours.show(Uint8Array.of(1, 2, 3));
+    ours.show(Uint8Array.of(4, 5));
+    expect([theirs.turn, ...theirs.read()]).toEqual([2, 4, 5]);
+  });
+});
