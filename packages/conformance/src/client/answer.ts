@@ -15,9 +15,9 @@ const STATUS_LINE = 'HTTP/1.1 101 Switching Protocols';
 /** What the request's key is answered with. */
 export const right = (attempt: ClientAttempt): string => acceptOf(attempt.key);
 
-/** The three lines that must be there. */
-function rightLines(attempt: ClientAttempt): string[] {
-  return ['Upgrade: websocket', 'Connection: Upgrade', `Sec-WebSocket-Accept: ${right(attempt)}`];
+/** The lines of an answer that keeps every rule. */
+export function rightLines(attempt: ClientAttempt): string[] {
+  return attempt.acceptFields().map(([name, value]) => `${name}: ${value}`);
 }
 
 /** A 101 of these lines. */
@@ -28,6 +28,15 @@ export function head(lines: readonly string[], start: string = STATUS_LINE): str
 /** An answer that keeps every rule, with these lines besides. */
 export function plus(...lines: readonly string[]): MakeHead {
   return (attempt) => head([...rightLines(attempt), ...lines]);
+}
+
+/** An answer that says this of subprotocols, a line each, and nothing else. */
+export function choosing(...values: readonly string[]): MakeHead {
+  return (attempt) =>
+    head([
+      ...attempt.upgradeFields().map(([name, value]) => `${name}: ${value}`),
+      ...values.map((value) => `Sec-WebSocket-Protocol: ${value}`),
+    ]);
 }
 
 /** An answer that keeps every rule, with another first line. */

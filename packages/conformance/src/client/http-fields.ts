@@ -1,7 +1,20 @@
 import type { Chapter } from '../model/chapter.ts';
 import type { ClientAttempt } from '../run/client-attempt.ts';
-import { changed, decided, flood, head, plus, refused, right, taken } from './answer.ts';
+import {
+  changed,
+  decided,
+  flood,
+  head,
+  instead,
+  plus,
+  refused,
+  right,
+  rightLines,
+  taken,
+} from './answer.ts';
 import { addRows } from './status.ts';
+
+const ACCEPT = 'Sec-WebSocket-Accept';
 
 /** Chapter 8, what else an answer's header may hold, as HTTP has it. */
 export function httpFields(chapter: Chapter<ClientAttempt>): void {
@@ -43,16 +56,9 @@ function unknown(chapter: Chapter<ClientAttempt>): void {
       ['the same field twenty times', plus(...Array.from({ length: 20 }, () => 'X-Same: a'))],
       ['90 fields', plus(...Array.from({ length: 87 }, (_, at) => `X-${at}: ${at}`))],
       [
-        'the three fields behind others',
+        'the three fields among others',
         (attempt) =>
-          head([
-            'Date: Mon, 01 Jan 2024 00:00:00 GMT',
-            'Upgrade: websocket',
-            'X-Between: a',
-            `Sec-WebSocket-Accept: ${right(attempt)}`,
-            'Vary: *',
-            'Connection: Upgrade',
-          ]),
+          head(rightLines(attempt).flatMap((line, at) => [`X-Before-${at}: a`, line, 'Vary: *'])),
       ],
     ],
     taken,
@@ -136,7 +142,7 @@ function damaged(chapter: Chapter<ClientAttempt>): void {
       ],
       [
         'Accept behind the empty line',
-        changed((text) => text.replace(/(Sec-WebSocket-Accept: .*)\r\n\r\n/, '\r\n$1\r\n')),
+        (attempt) => `${instead('Sec-WebSocket-Accept')(attempt)}${ACCEPT}: ${right(attempt)}\r\n`,
       ],
       ['only the status line', () => head([])],
     ],

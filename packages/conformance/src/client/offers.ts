@@ -1,11 +1,10 @@
 import type { Chapter } from '../model/chapter.ts';
 import type { ClientAttempt } from '../run/client-attempt.ts';
 import { fieldOf, parseExtensions } from '../wire/head.ts';
-import { type AnswerRow, plus, refused, taken } from './answer.ts';
+import { type AnswerRow, choosing, decided, plus, refused, taken } from './answer.ts';
 import { addRows } from './status.ts';
 
 const EXTENSIONS = 'Sec-WebSocket-Extensions';
-const PROTOCOL = 'Sec-WebSocket-Protocol';
 const ENDS = 'the connection does not open, and ends';
 
 /** Chapter 8, what an answer says to the client's offers, and to offers that it has not made. */
@@ -50,20 +49,15 @@ function extensions(chapter: Chapter<ClientAttempt>): void {
   );
 }
 
-const offered = ({ request }: ClientAttempt): string[] =>
-  (fieldOf(request, PROTOCOL) ?? '')
-    .split(',')
-    .map((name) => name.trim())
-    .filter((name) => name !== '');
-
 function subprotocols(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({ section: 'RFC 6455, 4.1, step 6', expects: ENDS });
   addRows(
     add,
     [
-      ['a subprotocol that nobody has offered', plus(`${PROTOCOL}: unheard-of`)],
-      ['a list of two that nobody has offered', plus(`${PROTOCOL}: unheard-of, neither`)],
-      ['the name of the field in another case', plus('sec-websocket-protocol: unheard-of')],
+      ['a subprotocol that nobody has offered', choosing('unheard-of')],
+      ['a list of two that nobody has offered', choosing('unheard-of, neither')],
+      ['two in two lines that nobody has offered', choosing('unheard-of', 'neither')],
+      ['an empty one', choosing('')],
     ],
     refused,
   );
@@ -71,9 +65,9 @@ function subprotocols(chapter: Chapter<ClientAttempt>): void {
     add(
       title,
       (attempt) => {
-        const names = offered(attempt);
+        const names = attempt.subprotocols;
         if (names.length < least) attempt.skip(`the client offers ${names.length} subprotocols`);
-        return refused(attempt, plus(...lines(names).map((one) => `${PROTOCOL}: ${one}`))(attempt));
+        return refused(attempt, choosing(...lines(names))(attempt));
       },
       { section: 'RFC 6455, 4.1, step 6 and 11.3.4' },
     );
@@ -93,12 +87,24 @@ function choices(chapter: Chapter<ClientAttempt>): void {
     section: 'RFC 6455, 1.9 and 4.2.2',
     expects: 'the connection opens',
   });
-  add('no subprotocol, whatever was offered', (attempt) => taken(attempt, plus()(attempt)));
+  add('no subprotocol, when none was offered', (attempt) => {
+    if (attempt.subprotocols.length > 0) attempt.skip('the client offers subprotocols');
+    return taken(attempt, choosing()(attempt));
+  });
+  add(
+    'no subprotocol, when some were offered',
+    (attempt) => {
+      if (attempt.subprotocols.length === 0) attempt.skip('the client offers 0 subprotocols');
+      return decided(attempt, choosing()(attempt));
+    },
+    // The RFC lets a client go on without, and browsers must not.
+    { expects: 'the connection opens without, or ends' },
+  );
   const choice = (title: string, at: number): void =>
-    add(title, (attempt) => {
-      const name = offered(attempt).at(at);
+    add(title, (attempt: ClientAttempt) => {
+      const name = attempt.subprotocols.at(at);
       if (name === undefined) attempt.skip('the client offers 0 subprotocols');
-      return taken(attempt, plus(`${PROTOCOL}: ${name}`)(attempt));
+      return taken(attempt, choosing(name)(attempt));
     });
   choice('the first subprotocol that was offered', 0);
   choice('the last subprotocol that was offered', -1);

@@ -10,7 +10,7 @@ import { type DeflateWish, TargetAttempt } from './target-attempt.ts';
 export interface AcceptOptions {
   /** `Sec-WebSocket-Extensions`; what it says of permessage-deflate is kept to. */
   readonly extensions?: string;
-  /** Fields besides the three that must be there. */
+  /** Fields besides {@link ClientAttempt.acceptFields}. */
   readonly fields?: readonly Field[];
   /** What follows the 101 in the same write. */
   readonly early?: (peer: Peer) => Uint8Array;
@@ -72,13 +72,31 @@ export class ClientAttempt extends TargetAttempt {
     return parseExtensions(value).filter(({ name }) => name === 'permessage-deflate');
   }
 
-  /** The fields of an answer that keeps every rule. */
+  /** The subprotocols on offer, in their order. */
+  get subprotocols(): string[] {
+    const value = fieldOf(this.request, 'sec-websocket-protocol') ?? '';
+    return value
+      .split(',')
+      .map((name) => name.trim())
+      .filter((name) => name !== '');
+  }
+
+  /** The fields of an answer that keeps every rule: browsers want one of their subprotocols, if they have offered any. */
   acceptFields(): Field[] {
+    return [...this.upgradeFields(), ...this.#choice()];
+  }
+
+  /** The three fields that must be there. */
+  upgradeFields(): Field[] {
     return [
       ['Upgrade', 'websocket'],
       ['Connection', 'Upgrade'],
       ['Sec-WebSocket-Accept', acceptOf(this.key)],
     ];
+  }
+
+  #choice(): Field[] {
+    return this.subprotocols.slice(0, 1).map((name) => ['Sec-WebSocket-Protocol', name]);
   }
 
   /** The text of an answer that keeps every rule and names no extension. */
