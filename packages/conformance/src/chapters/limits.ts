@@ -101,19 +101,26 @@ function manyFragments(chapter: Chapter<TargetAttempt>): void {
     await wantAll(peer, [{ opcode: TEXT, payload: letters(6) }]);
     await closeCleanly(peer);
   });
-  add('a message of 200 fragments with a ping after each', async (attempt) => {
-    const peer = await attempt.open();
-    const payload = letters(1000);
-    const frames = fragments(
-      TEXT,
-      payload,
-      Array.from({ length: 200 }, () => 5),
-    );
-    const pings = frames.flatMap((frame, at) => [frame, { opcode: PING, payload: utf8(`${at}`) }]);
-    await peer.sendFrames(...pings);
-    await wantAll(peer, [{ opcode: TEXT, payload }], utf8('199'));
-    await closeCleanly(peer);
-  });
+  add(
+    'a message of 200 fragments with a ping after each',
+    async (attempt) => {
+      const peer = await attempt.open();
+      const payload = letters(1000);
+      const frames = fragments(
+        TEXT,
+        payload,
+        Array.from({ length: 200 }, () => 5),
+      );
+      const pings = frames.flatMap((frame, at) => [
+        frame,
+        { opcode: PING, payload: utf8(`${at}`) },
+      ]);
+      await peer.sendFrames(...pings);
+      await wantAll(peer, [{ opcode: TEXT, payload }], utf8('199'));
+      await closeCleanly(peer);
+    },
+    { level: 'should', expects: 'the message comes back, and the last ping at least is answered' },
+  );
   for (const count of [10_000, 50_000]) {
     add(
       `a message of ${count} fragments of one byte`,
@@ -127,9 +134,12 @@ function manyFragments(chapter: Chapter<TargetAttempt>): void {
             Array.from({ length: count }, () => 1),
           ),
         );
-        await wantMessageOrTooBig(peer, TEXT, payload);
+        await wantMessageOrTooBig(peer, TEXT, payload, [1009, 1008]);
       },
-      { section: 'RFC 6455, 10.4', expects: 'the message comes back, or the target says 1009' },
+      {
+        section: 'RFC 6455, 10.4',
+        expects: 'the message comes back, or 1009 or 1008 says why not',
+      },
     );
   }
 }
@@ -302,7 +312,7 @@ function many(chapter: Chapter<TargetAttempt>): void {
       await wantAll(peer, [], utf8('999'));
       await closeCleanly(peer);
     },
-    { section: 'RFC 6455, 5.5.3', expects: 'the last ping at least is answered' },
+    { section: 'RFC 6455, 5.5.3', level: 'should', expects: 'the last ping at least is answered' },
   );
   add(
     '1000 unasked pongs in one write',

@@ -83,7 +83,11 @@ function several(chapter: Chapter<TargetAttempt>): void {
         await wantLastPong(peer, sent);
         await closeCleanly(peer);
       },
-      { expects: 'the last one is answered; of those before it any, in their order' },
+      {
+        expects: 'the last one is answered; of those before it any, in their order',
+        // 10.4 allows limits, and a hundred pings at once are more than anybody needs.
+        level: count < 100 ? 'must' : 'should',
+      },
     );
   }
 }

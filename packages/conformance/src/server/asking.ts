@@ -59,36 +59,40 @@ async function judgeOpen(
   await closeCleanly(peer);
 }
 
-/** How a request is to be refused. */
-export interface Refusal {
-  /** The status that says it best; another one is non-strict. Default: any from 400 on. */
-  readonly status?: number;
-}
-
-/** Asks, and wants an HTTP answer that is no 101; of refusals without one, or with a status below 400, takes note. */
+/**
+ * Asks, and wants an HTTP answer that is no 101; takes note of an end without one, and of a status below 400.
+ *
+ * @returns The answer, when there was one.
+ */
 export async function wantRefused(
   attempt: ServerAttempt,
   request: Request,
-  { status }: Refusal = {},
 ): Promise<Head | undefined> {
   const { head } = await ask(attempt, request);
+  if (head !== undefined && statusOf(head) === 101) {
+    attempt.fail('the handshake was accepted with 101, and it had to be refused');
+  }
   if (head === undefined) {
     attempt.nonStrict(
       'the connection ended without an answer, where an HTTP error code was due (4.2.1)',
     );
-    return undefined;
+  } else if (statusOf(head) < 400) {
+    attempt.nonStrict(`the refusal has status ${statusOf(head)}, which is no error (4.2.1)`);
   }
-  const got = statusOf(head);
-  if (got === 101) attempt.fail('the handshake was accepted with 101, and it had to be refused');
-  if (status !== undefined && got !== status) {
-    attempt.nonStrict(`the refusal has status ${got}, where ${status} says what is wrong`);
-  } else if (got < 400)
-    attempt.nonStrict(`the refusal has status ${got}, which is no error (4.2.1)`);
   return head;
 }
 
-/** Asks, and takes any answer, but no silence: a 101 must keep every rule. */
-export async function wantAnswered(attempt: ServerAttempt, request: Request): Promise<void> {
+/**
+ * Asks, and takes any answer, but no silence: a 101 must keep every rule.
+ *
+ * @returns The answer, when it was no 101.
+ */
+export async function wantAnswered(
+  attempt: ServerAttempt,
+  request: Request,
+): Promise<Head | undefined> {
   const { peer, head, key } = await ask(attempt, request);
-  if (head !== undefined && statusOf(head) === 101) await judgeOpen(attempt, peer, head, key);
+  if (head === undefined || statusOf(head) !== 101) return head;
+  await judgeOpen(attempt, peer, head, key);
+  return undefined;
 }

@@ -1,8 +1,8 @@
 import type { Chapter } from '../model/chapter.ts';
 import type { ServerAttempt } from '../run/server-attempt.ts';
 import { type Field, replaced, without } from '../wire/handshake.ts';
-import { fieldLines, statusOf } from '../wire/head.ts';
-import { type Request, wantRefused } from './asking.ts';
+import { fieldLines, type Head, statusOf } from '../wire/head.ts';
+import { type Request, wantAnswered, wantRefused } from './asking.ts';
 
 /** Sections of requests that a server must not accept. */
 export function refusals(chapter: Chapter<ServerAttempt>): void {
@@ -53,7 +53,7 @@ function versionsOfHttp(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section(REFUSED);
   addAll(
     add,
-    ['HTTP/1.0', 'HTTP/0.9', 'HTTP/2.0', 'HTTP/1', 'http/1.1', 'HTP/1.1'].map((version) => [
+    ['HTTP/1.0', 'HTTP/0.9', 'HTTP/1', 'http/1.1', 'HTP/1.1'].map((version) => [
       `a request of ${version}`,
       { start: (target) => `GET ${target} ${version}` },
     ]),
@@ -145,28 +145,22 @@ function keys(chapter: Chapter<ServerAttempt>): void {
 }
 
 function versions(chapter: Chapter<ServerAttempt>): void {
-  const known = chapter.section({
+  const unknown = chapter.section({
     section: 'RFC 6455, 4.2.2 and 4.4',
-    expects: 'the handshake is refused, by 426 best, and Sec-WebSocket-Version names 13',
+    expects: 'the handshake is refused, and Sec-WebSocket-Version names 13',
   });
-  for (const version of [0, 4, 7, 8, 12, 14, 25, 130, 255]) {
-    known(`Sec-WebSocket-Version: ${version}`, async (attempt) => {
-      const head = await wantRefused(
-        attempt,
-        { fields: set('Sec-WebSocket-Version', String(version)) },
-        { status: 426 },
-      );
-      if (head === undefined) return;
-      const lines = fieldLines(head, 'sec-websocket-version').flatMap((line) => line.split(','));
-      if (!lines.some((one) => one.trim() === '13')) {
-        attempt.fail(
-          'the refusal does not say in Sec-WebSocket-Version that 13 is spoken here (4.4)',
-        );
-      }
-      // RFC 9110, 15.5.22: a 426 must name the protocol.
-      if (statusOf(head) === 426 && fieldLines(head, 'upgrade').length === 0) {
-        attempt.fail('the 426 has no Upgrade (RFC 9110, 15.5.22)');
-      }
+  for (const version of [14, 25, 130, 255]) {
+    unknown(`Sec-WebSocket-Version: ${version}`, async (attempt) => {
+      judgeVersions(attempt, await wantRefused(attempt, ofVersion(version)));
+    });
+  }
+  const drafts = chapter.section({
+    section: 'RFC 6455, 4.2.2 and 4.4',
+    expects: 'the handshake is refused, and Sec-WebSocket-Version names 13; or the draft is spoken',
+  });
+  for (const version of [0, 4, 7, 8, 12]) {
+    drafts(`Sec-WebSocket-Version: ${version}`, async (attempt) => {
+      judgeVersions(attempt, await wantAnswered(attempt, ofVersion(version)));
     });
   }
   const odd = chapter.section({ ...REFUSED, section: 'RFC 6455, 4.1, 4.2.1 and 11.3.5' });
@@ -192,4 +186,20 @@ function versions(chapter: Chapter<ServerAttempt>): void {
       { fields: set('Sec-WebSocket-Version', value) },
     ]),
   );
+}
+
+function ofVersion(version: number): Request {
+  return { fields: set('Sec-WebSocket-Version', String(version)) };
+}
+
+function judgeVersions(attempt: ServerAttempt, head: Head | undefined): void {
+  if (head === undefined) return;
+  const lines = fieldLines(head, 'sec-websocket-version').flatMap((line) => line.split(','));
+  if (!lines.some((one) => one.trim() === '13')) {
+    attempt.fail('the refusal does not say in Sec-WebSocket-Version that 13 is spoken here (4.4)');
+  }
+  // RFC 9110, 15.5.22: a 426 must name the protocol.
+  if (statusOf(head) === 426 && fieldLines(head, 'upgrade').length === 0) {
+    attempt.fail('the 426 has no Upgrade (RFC 9110, 15.5.22)');
+  }
 }

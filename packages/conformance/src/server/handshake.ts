@@ -256,6 +256,9 @@ function oddities(chapter: Chapter<ServerAttempt>): void {
   add('a zero in a value', async (attempt) => {
     await wantAnswered(attempt, { fields: plus(['X-Zero', 'a\0b']) });
   });
+  add('a request of HTTP/2.0, which is no less than 1.1', async (attempt) => {
+    await wantAnswered(attempt, { start: (target) => `GET ${target} HTTP/2.0` });
+  });
   add('an empty Host', async (attempt) => {
     await wantAnswered(attempt, { fields: set('Host', '') });
   });

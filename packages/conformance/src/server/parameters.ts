@@ -3,7 +3,8 @@ import type { ServerAttempt } from '../run/server-attempt.ts';
 import { letters, noise, utf8 } from '../wire/bytes.ts';
 import { alive, closeCleanly, echo, wantMessage } from '../wire/expect.ts';
 import { BINARY, RSV1, TEXT } from '../wire/frame.ts';
-import { fieldOf } from '../wire/head.ts';
+import { answerFaults, freshKey } from '../wire/handshake.ts';
+import { fieldOf, statusOf } from '../wire/head.ts';
 import type { Peer } from '../wire/peer.ts';
 
 /** Chapter 13: what a server makes of offers of permessage-deflate. */
@@ -94,10 +95,23 @@ function invalid(chapter: Chapter<ServerAttempt>): void {
   ];
   for (const offer of offers) {
     add(`the offer ${DEFLATE}; ${offer}`, async (attempt) => {
+      const key = freshKey();
       const peer = await attempt.connect();
-      const head = await attempt.openOn(peer, { extensions: `${DEFLATE}; ${offer}` });
-      if (fieldOf(head, 'sec-websocket-extensions') !== undefined)
-        attempt.fail('the offer was accepted');
+      const extensions = `${DEFLATE}; ${offer}`;
+      await attempt.ask(peer, [...attempt.fields(key), ['Sec-WebSocket-Extensions', extensions]]);
+      const head = await attempt.readAnswer(peer);
+      // Who refuses the whole handshake has at least not accepted the offer.
+      if (statusOf(head) >= 400) {
+        attempt.nonStrict(
+          'the handshake was refused, where only the offer had to be declined (5.1)',
+        );
+        return;
+      }
+      const faults = answerFaults(head, { key, extensions: [DEFLATE], subprotocols: [] });
+      if (faults.length > 0) attempt.fail(faults.join('; '));
+      if (fieldOf(head, 'sec-websocket-extensions') !== undefined) {
+        attempt.fail('the offer was accepted, and it had to be declined');
+      }
       await echo(peer, TEXT, letters(2000));
       await closeCleanly(peer);
     });

@@ -249,11 +249,12 @@ export async function wantMessageOrTooBig(
   peer: Peer,
   opcode: number,
   payload: Uint8Array,
+  codes: readonly number[] = [1009],
 ): Promise<void> {
   let event = await peer.next('the message, or a close frame with 1009');
   while (event.kind === 'pong') event = await peer.next('the message, or a close frame with 1009');
   if (event.kind === 'message') {
     judgeMessage(event, opcode, payload);
     await closeCleanly(peer);
-  } else await judgeFailure(peer, event, [1009], 'the message is too large for the target');
+  } else await judgeFailure(peer, event, codes, 'the message is too large for the target');
 }
