@@ -100,17 +100,26 @@ export async function notOpened(attempt: ClientAttempt, text: string): Promise<v
   await wantNoHandshake(attempt);
 }
 
-/** Sends what a client may take or refuse: it does one of the two, and does not leave the connection hanging. */
+/**
+ * Sends what a client may take or refuse: it does one of the two. It may wait for more, too, for as long as there may be
+ * more.
+ */
 export async function decided(attempt: ClientAttempt, text: string): Promise<void> {
+  const { peer } = attempt;
   await sendWithBait(attempt, text);
-  const event = await attempt.peer.next('a message that comes back, or the end of the connection');
+  const awaited = 'a message that comes back, or the end of the connection';
+  let event = await peer.nextWithin(awaited, attempt.patience);
+  if (event === undefined) {
+    peer.endWrites();
+    event = await peer.next(awaited);
+  }
   if (event.kind === 'end') return;
   if (event.kind !== 'message') {
     throw new Violation(
       `${eventWords(event)} came, where the client had to take the answer or end`,
     );
   }
-  await closeCleanly(attempt.peer);
+  await closeCleanly(peer);
 }
 
 /** How much is sent of what has no end, in bytes, and how much at once. */

@@ -81,7 +81,7 @@ function unknown(chapter: Chapter<ClientAttempt>): void {
 function lenient(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 9112, 2.2, 5.1 and 5.2',
-    expects: 'the client takes it, or ends the connection, and does not hang',
+    expects: 'the client takes it, or ends the connection, when we do at the latest',
   });
   addRows(
     add,
@@ -110,7 +110,7 @@ function lenient(chapter: Chapter<ClientAttempt>): void {
 function damaged(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 9110, 5.1 and RFC 9112, 5',
-    expects: 'the client ignores the line or ends the connection, and does not hang',
+    expects: 'the client ignores the line, or ends the connection, when we do at the latest',
   });
   addRows(
     add,

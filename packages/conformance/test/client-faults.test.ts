@@ -1,0 +1,28 @@
+import { describe, expect, it } from 'vitest';
+import { askClient, differences } from './ask-client.ts';
+import { naiveClient } from './naive-client.ts';
+import { FAULTS, type Fault } from './naive-faults.ts';
+
+describe('the client suite', () => {
+  it('finds nothing wrong with a naive client that is right', { timeout: 120_000 }, async () => {
+    const results = await askClient((url) => naiveClient(url), { concurrency: 4 });
+    expect(differences(results)).toEqual([]);
+  });
+
+  it.each(Object.entries(FAULTS) as [Fault, number][])(
+    'catches a client that %s in chapter %i',
+    { timeout: 60_000 },
+    async (fault, chapter) => {
+      const bad = (verdict: string): boolean => verdict === 'fail' || verdict === 'non-strict';
+      const results = await askClient((url) => naiveClient(url, fault), {
+        only: [`${chapter}.*`],
+        timeout: 1000,
+        concurrency: 4,
+        until: ({ verdict }) => bad(verdict),
+      });
+      const caught = results.filter(({ verdict }) => bad(verdict));
+      expect(caught.map(({ chapter }) => chapter)).toContain(chapter);
+      expect(differences(caught).join()).not.toMatch(/the suite itself|never came/);
+    },
+  );
+});
