@@ -21,7 +21,7 @@ client   starts the command with a URL (in place of {url}, or appended); it must
 options
   --only GLOB       only cases whose id fits, * for any characters: --only '6.*'; may be given several times
   --timeout MS      how long any single wait may take; default 5000
-  --concurrency N   server: cases at the same time; default 8
+  --concurrency N   server: cases at the same time; default 16
   --each            client: start the command for each case, with the case's own URL
   --json FILE       write the report as JSON, with every byte's beginning
   --html FILE       write the report as a page: one file that needs no network
@@ -85,7 +85,6 @@ async function run(args: readonly string[], output: Output): Promise<number> {
   if (values.json !== undefined) writeFileSync(values.json, jsonReport(report));
   if (values.html !== undefined) writeFileSync(values.html, htmlReport(report));
   const bad = report.counts.fail + (values.strict === true ? report.counts['non-strict'] : 0);
-  // A server that was never reached has shown nothing.
   return bad > 0 ? 1 : 0;
 }
 

@@ -199,7 +199,7 @@ function badReasons(chapter: Chapter<TargetAttempt>): void {
       const peer = await attempt.open();
       const reason = Buffer.concat([utf8('so: '), bytes]);
       await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000, reason) });
-      await wantFailure(peer, [1007], 'the reason is not UTF-8');
+      await wantFailure(peer, [1007], 'the reason is not UTF-8', { notAsGood: [1000] });
     });
   }
 }
@@ -213,20 +213,22 @@ function malformed(chapter: Chapter<TargetAttempt>): void {
     add(`a close frame of one byte, ${byte.toString(16).padStart(2, '0')}`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames({ opcode: CLOSE, payload: Buffer.from([byte]) });
-      await wantFailure(peer, [1002], 'half a close code');
+      await wantFailure(peer, [1002], 'half a close code', { notAsGood: [1000, undefined] });
     });
   }
   for (const size of [126, 127, 1000, 65_536]) {
     add(`a close frame of ${bytesWords(size)}`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000, letters(size - 2)) });
-      await wantFailure(peer, [1002], 'the control frame is too long');
+      await wantFailure(peer, [1002], 'the control frame is too long', { notAsGood: [1000] });
     });
   }
   add('a close frame that is not final', async (attempt) => {
     const peer = await attempt.open();
     await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000), fin: false });
-    await wantFailure(peer, [1002], 'a control frame must not be fragmented');
+    await wantFailure(peer, [1002], 'a control frame must not be fragmented', {
+      notAsGood: [1000],
+    });
   });
   add('a close frame in two fragments', async (attempt) => {
     const peer = await attempt.open();
@@ -234,7 +236,9 @@ function malformed(chapter: Chapter<TargetAttempt>): void {
       { opcode: CLOSE, payload: closePayload(1000, 'half'), fin: false },
       { opcode: CONTINUATION, payload: utf8('half') },
     );
-    await wantFailure(peer, [1002], 'a control frame must not be fragmented');
+    await wantFailure(peer, [1002], 'a control frame must not be fragmented', {
+      notAsGood: [1000],
+    });
   });
   add(
     'a close frame with a reason that is cut within a character by its 123 bytes',
@@ -242,7 +246,7 @@ function malformed(chapter: Chapter<TargetAttempt>): void {
       const peer = await attempt.open();
       const reason = utf8('€'.repeat(42)).subarray(0, 122);
       await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000, reason) });
-      await wantFailure(peer, [1007], 'the reason is not UTF-8');
+      await wantFailure(peer, [1007], 'the reason is not UTF-8', { notAsGood: [1000] });
     },
     { expects: 'the connection is failed with 1007' },
   );

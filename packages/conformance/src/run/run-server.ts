@@ -7,12 +7,12 @@ import { DEFAULT_TIMEOUT, reportOf, type SuiteOptions, type SuiteReport } from '
 
 /** What {@link runServerSuite} can be told. */
 export interface ServerSuiteOptions extends SuiteOptions {
-  /** Cases under way at the same time, each on connections of its own. Default 8. */
+  /** Cases under way at the same time, each on connections of its own. Default 16. */
   readonly concurrency?: number | undefined;
 }
 
 /** So many cases in a row that reached nobody end the run: the server is gone. */
-const GIVE_UP_AFTER = 16;
+const GIVE_UP_AFTER = 32;
 
 /** The cases that {@link runServerSuite} runs, in order. */
 export function serverSuiteCases(only: readonly string[] = []): CaseFacts[] {
@@ -27,7 +27,7 @@ export function serverSuiteCases(only: readonly string[] = []): CaseFacts[] {
  */
 export async function runServerSuite(
   url: string,
-  { only = [], timeout = DEFAULT_TIMEOUT, concurrency = 8, onResult }: ServerSuiteOptions = {},
+  { only = [], timeout = DEFAULT_TIMEOUT, concurrency = 16, onResult }: ServerSuiteOptions = {},
 ): Promise<SuiteReport> {
   const target = new URL(url);
   if (target.protocol !== 'ws:' && target.protocol !== 'wss:') {

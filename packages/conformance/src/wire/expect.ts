@@ -161,6 +161,8 @@ export interface FailureWait {
   readonly after?: readonly Sent[];
   /** Milliseconds. Default: the timeout of a wait. */
   readonly within?: number;
+  /** Codes that would answer a good close frame: with one of them the bad one was taken for good. Default: none. */
+  readonly notAsGood?: readonly (number | undefined)[];
 }
 
 /**
@@ -171,7 +173,7 @@ export async function wantFailure(
   peer: Peer,
   codes: readonly number[],
   why: string,
-  { after = [], within = peer.attempt.timeout }: FailureWait = {},
+  { after = [], within = peer.attempt.timeout, notAsGood = [] }: FailureWait = {},
 ): Promise<void> {
   let echoed = 0;
   for (;;) {
@@ -189,6 +191,9 @@ export async function wantFailure(
     ) {
       echoed++;
       continue;
+    }
+    if (event.kind === 'close' && notAsGood.includes(event.code)) {
+      throw new Violation(`${eventWords(event)} came, as if nothing were wrong: ${why}`);
     }
     await judgeFailure(peer, event, codes, why);
     return;

@@ -10,7 +10,24 @@ export class Transcript {
   #left = 0;
 
   bytes(connection: number, kind: 'sent' | 'received', bytes: Uint8Array, says: string): void {
-    this.#add({ connection, kind, says, hex: hexOf(bytes), size: bytes.length });
+    const line = { connection, kind, says, hex: hexOf(bytes), size: bytes.length };
+    if (kind === 'received' && this.#row(connection) > 1) this.#merge(line);
+    else this.#add(line);
+  }
+
+  /** How many of the last lines are received bytes of a connection, at most 2. */
+  #row(connection: number): number {
+    const last = this.#lines.slice(-2);
+    const other = last.findLastIndex(
+      (line) => line.kind !== 'received' || line.connection !== connection,
+    );
+    return last.length - 1 - other;
+  }
+
+  /** A large message comes in hundreds of segments: all but the first two share a line. */
+  #merge(line: TranscriptLine): void {
+    const last = this.#lines.pop()!;
+    this.#lines.push({ ...last, says: 'bytes, in several segments', size: last.size + line.size });
   }
 
   event(connection: number, says: string): void {

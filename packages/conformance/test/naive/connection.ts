@@ -1,0 +1,311 @@
+import type { Duplex } from 'node:stream';
+import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
+import type { Fault } from './faults.ts';
+
+/** What was agreed on; the naive server compresses each message on its own. */
+export interface NaiveTerms {
+  readonly serverBits: number;
+}
+
+/** Ends a connection with a close code. */
+class Failure extends Error {
+  readonly code: number;
+
+  constructor(code: number) {
+    super(`close ${code}`);
+    this.code = code;
+  }
+}
+
+const TAIL = Buffer.from('0000ffff', 'hex');
+/** What it takes of a message: it copies all that it has with each chunk. */
+const LIMIT = 1024 * 1024;
+/** Beyond it a text is checked when it is whole. */
+const CHECK_EARLY = 65_536;
+
+interface Header {
+  readonly fin: boolean;
+  readonly rsv: number;
+  readonly opcode: number;
+  readonly start: number;
+  readonly length: number;
+  readonly key: Buffer;
+}
+
+/** An echoing endpoint that keeps all that it has in one buffer, and reads it from the front after each chunk. */
+export class NaiveConnection {
+  readonly #socket: Duplex;
+  readonly #has: (fault: Fault) => boolean;
+  readonly #deflate: NaiveTerms | undefined;
+  #bytes: Buffer = Buffer.alloc(0);
+  #message: { opcode: number; packed: boolean; parts: Buffer[] } | undefined;
+  #closing = false;
+  #firstKey: Buffer | undefined;
+  #history: Buffer = Buffer.alloc(0);
+
+  constructor(socket: Duplex, has: (fault: Fault) => boolean, deflate: NaiveTerms | undefined) {
+    this.#socket = socket;
+    this.#has = has;
+    this.#deflate = deflate;
+    socket.on('data', (chunk: Buffer) => this.take(chunk));
+    socket.on('error', () => socket.destroy());
+    socket.on('end', () => {
+      if (!has('ignores the end of the connection')) socket.end();
+    });
+  }
+
+  take(chunk: Buffer): void {
+    if (this.#closing && !this.#has('echoes after a close frame')) return;
+    const whole = this.#has('takes a chunk for a frame') || this.#lostHeader(chunk);
+    this.#bytes = whole ? chunk : Buffer.concat([this.#bytes, chunk]);
+    try {
+      while (this.#next());
+      this.#checkBegun();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #lostHeader(chunk: Buffer): boolean {
+    return this.#has('loses a header that is cut') && this.#bytes.length < 6 && chunk.length > 1;
+  }
+
+  /** Handles the next frame; false when it is not whole. */
+  #next(): boolean {
+    const header = this.#header();
+    if (header === undefined) return false;
+    const end = header.start + header.length;
+    if (header.length > LIMIT) throw new Failure(1009);
+    if (this.#bytes.length < end) return false;
+    const payload = unmask(this.#bytes.subarray(header.start, end), header.key);
+    this.#bytes = this.#bytes.subarray(end);
+    if (header.opcode >= 8) this.#control(header, payload);
+    else this.#data(header, payload);
+    return !this.#closing || this.#has('echoes after a close frame');
+  }
+
+  #header(): Header | undefined {
+    const bytes = this.#bytes;
+    if (bytes.length < 2) return undefined;
+    const short = bytes[1]! & 0x7f;
+    const masked = (bytes[1]! & 0x80) !== 0;
+    const fin = (bytes[0]! & 0x80) !== 0;
+    const rsv = (bytes[0]! >> 4) & 7;
+    const opcode = bytes[0]! & 15;
+    this.#judge(fin, rsv, opcode, short, masked);
+    const keyAt = short < 126 ? 2 : short === 126 ? 4 : 10;
+    if (bytes.length < keyAt) return undefined;
+    const length = this.#length(short);
+    const start = keyAt + (masked ? 4 : 0);
+    if (bytes.length < start) return undefined;
+    const own = masked ? Buffer.from(bytes.subarray(keyAt, start)) : Buffer.alloc(4);
+    this.#firstKey ??= own;
+    const key = this.#has('keeps the first key') ? this.#firstKey : own;
+    return { fin, rsv, opcode, start, length, key };
+  }
+
+  #length(short: number): number {
+    if (short < 126) return short;
+    const long =
+      short === 126 ? BigInt(this.#bytes.readUInt16BE(2)) : this.#bytes.readBigUInt64BE(2);
+    if (this.#has('takes lengths modulo 2^32')) return Number(long & 0xffffffffn);
+    if (this.#has('ignores the top bit of a length')) return Number(long & (2n ** 63n - 1n));
+    if (long >= 2n ** 63n) throw new Failure(1002);
+    if (!this.#has('takes lengths in long form') && long < (short === 126 ? 126n : 65_536n)) {
+      throw new Failure(1002);
+    }
+    return Number(long);
+  }
+
+  #judge(fin: boolean, rsv: number, opcode: number, short: number, masked: boolean): void {
+    const fail = (broken: boolean, ...unless: Fault[]): void => {
+      if (broken && !unless.some((fault) => this.#has(fault))) throw new Failure(1002);
+    };
+    const control = opcode >= 8;
+    fail(!masked, 'takes frames without a mask');
+    fail((rsv & 3) === 1, 'ignores reserved bits', 'ignores RSV3');
+    fail((rsv & 2) !== 0, 'ignores reserved bits');
+    const first = opcode === 1 || opcode === 2;
+    fail((rsv & 4) !== 0 && this.#deflate === undefined, 'ignores reserved bits');
+    fail(
+      (rsv & 4) !== 0 &&
+        this.#deflate !== undefined &&
+        !first &&
+        (opcode !== 0 || !this.#has('takes RSV1 on continuations')),
+      'ignores reserved bits',
+    );
+    fail(opcode > 2 && opcode < 8, 'echoes unknown opcodes');
+    fail(opcode > 10, 'drops unknown controls', 'echoes unknown opcodes');
+    fail(control && short > 125, 'takes long controls');
+    fail(control && !fin, 'takes fragmented controls');
+    fail(opcode === 0 && this.#message === undefined, 'takes continuations of nothing');
+    fail(first && this.#message !== undefined, 'lets a new message replace the old');
+  }
+
+  #control({ opcode }: Header, payload: Buffer): void {
+    if (opcode === 8) this.#close(payload);
+    else if (opcode === 9) {
+      if (this.#has('drops fragments at a ping')) this.#message?.parts.splice(0);
+      if (this.#has('sends no pong')) return;
+      this.#send(10, this.#has('sends pongs without their bytes') ? Buffer.alloc(0) : payload);
+    } else if (opcode === 10 && this.#has('answers pongs')) this.#send(10, payload);
+    else if (opcode > 10 && this.#has('echoes unknown opcodes')) this.#send(2, payload);
+  }
+
+  #close(payload: Buffer): void {
+    if (this.#closing) return;
+    if (payload.length === 1 && !this.#has('takes half a close code')) throw new Failure(1002);
+    const code = payload.length > 1 ? payload.readUInt16BE(0) : undefined;
+    if (code !== undefined && !mayTravel(code) && !this.#has('takes any close code')) {
+      throw new Failure(1002);
+    }
+    if (!this.#has('checks no reason')) checkText(payload.subarray(2), true);
+    this.#closing = true;
+    if (this.#has('answers no close frame')) return;
+    const answered = this.#has('answers every closing with 1000') ? 1000 : code;
+    this.#send(8, answered === undefined ? Buffer.alloc(0) : codeBytes(answered));
+    if (this.#has('echoes after a close frame')) setImmediate(() => this.#socket.end());
+    else if (!this.#has('leaves the end to the client')) this.#socket.end();
+  }
+
+  #data({ fin, rsv, opcode }: Header, payload: Buffer): void {
+    if (opcode !== 0 || this.#message === undefined) {
+      this.#message = { opcode: opcode || 2, packed: (rsv & 4) !== 0, parts: [] };
+    }
+    const message = this.#message;
+    message.parts.push(payload);
+    if (this.#has('checks UTF-8 frame by frame') && message.opcode === 1 && !message.packed) {
+      checkText(payload, true);
+    }
+    if (!fin) return;
+    this.#message = undefined;
+    let bytes = Buffer.concat(message.parts);
+    if (message.packed && this.#deflate !== undefined) {
+      bytes = this.#inflate(
+        this.#has('inflates only the first fragment') ? message.parts[0]! : bytes,
+      );
+    }
+    const unchecked =
+      this.#has('checks no UTF-8') || (message.packed && this.#has('checks no inflated UTF-8'));
+    if (message.opcode === 1 && !unchecked) this.#check(bytes, true);
+    this.#echo(message.opcode, bytes);
+  }
+
+  /** A text is looked at as it comes. */
+  #checkBegun(): void {
+    if (this.#has('checks no UTF-8') || this.#has('checks UTF-8 when the message is whole')) return;
+    if (this.#bytes.length > CHECK_EARLY) return;
+    const header = this.#header();
+    const message = this.#message;
+    const ours = header?.opcode === 0 || header?.opcode === 1;
+    const begun = ours ? unmask(this.#bytes.subarray(header.start), header.key) : Buffer.alloc(0);
+    const opcode = message?.opcode ?? header?.opcode;
+    const packed = message?.packed ?? (header !== undefined && (header.rsv & 4) !== 0);
+    const size = begun.length + (message?.parts.reduce((sum, part) => sum + part.length, 0) ?? 0);
+    if (opcode !== 1 || packed || size > CHECK_EARLY) return;
+    this.#check(Buffer.concat([...(message?.parts ?? []), begun]), false);
+  }
+
+  #check(bytes: Buffer, whole: boolean): void {
+    const seen = this.#has('takes surrogates') ? withoutSurrogates(bytes) : bytes;
+    checkText(seen, whole && !this.#has('takes text cut short'));
+  }
+
+  #inflate(packed: Buffer): Buffer {
+    try {
+      let rest = Buffer.concat([packed, TAIL]);
+      let out: Buffer = Buffer.alloc(0);
+      while (rest.length > 0) {
+        const { buffer, engine } = inflateRawSync(rest, {
+          finishFlush: constants.Z_SYNC_FLUSH,
+          info: true,
+          ...(out.length > 0 && { dictionary: out.subarray(-32_768) }),
+        }) as unknown as { buffer: Buffer; engine: { bytesWritten: number } };
+        out = Buffer.concat([out, buffer]);
+        if (this.#has('stops at a final block')) break;
+        rest = rest.subarray(engine.bytesWritten);
+      }
+      return out;
+    } catch {
+      if (this.#has('echoes what it cannot inflate')) return packed;
+      throw new Failure(1007);
+    }
+  }
+
+  #echo(opcode: number, bytes: Buffer): void {
+    if (bytes.length === 0 && this.#has('loses empty messages')) return;
+    if (this.#has('loses messages of a slow reader') && this.#socket.writableLength > 500_000)
+      return;
+    const type = this.#has('echoes text as binary') ? 2 : opcode;
+    const cut = this.#has('cuts messages at 65,535 bytes') ? bytes.subarray(0, 65_535) : bytes;
+    const bits = this.#deflate?.serverBits ?? (this.#has('compresses without an offer') ? 15 : 0);
+    if (bits === 0 || cut.length < 64) return this.#send(type, cut);
+    const past = this.#has('compresses with what went before') ? this.#history : Buffer.alloc(0);
+    const packed = deflateRawSync(cut, {
+      // zlib has no raw stream of 8 bits.
+      level: bits === 8 ? 0 : 6,
+      windowBits: this.#has('compresses in a larger window') ? 15 : Math.max(9, bits),
+      finishFlush: constants.Z_SYNC_FLUSH,
+      ...(past.length > 0 && { dictionary: past }),
+    });
+    this.#history = Buffer.concat([this.#history, cut]).subarray(-512);
+    this.#send(type | 0x40, packed.subarray(0, -4));
+  }
+
+  #send(head: number, payload: Buffer): void {
+    const long = this.#has('writes long forms of lengths');
+    const size = payload.length < 126 && !long ? 2 : payload.length < 65_536 ? 4 : 10;
+    const header = Buffer.alloc(size);
+    header[0] = 0x80 | head;
+    if (size === 2) header[1] = payload.length;
+    else if (size === 4) header.writeUInt16BE(payload.length, 2);
+    else header.writeBigUInt64BE(BigInt(payload.length), 2);
+    if (size > 2) header[1] = size === 4 ? 126 : 127;
+    if (this.#has('masks its own frames')) {
+      header[1]! |= 0x80;
+      this.#socket.write(Buffer.concat([header, Buffer.alloc(4), payload]));
+    } else this.#socket.write(Buffer.concat([header, payload]));
+  }
+
+  #fail(error: unknown): void {
+    if (!(error instanceof Failure)) throw error;
+    this.#closing = true;
+    this.#send(8, codeBytes(error.code));
+    this.#socket.end();
+  }
+}
+
+function codeBytes(code: number): Buffer {
+  return Buffer.from([code >> 8, code & 0xff]);
+}
+
+function unmask(bytes: Buffer, key: Buffer): Buffer {
+  const out = Buffer.alloc(bytes.length);
+  for (let at = 0; at < bytes.length; at++) out[at] = bytes[at]! ^ key[at & 3]!;
+  return out;
+}
+
+function mayTravel(code: number): boolean {
+  return (
+    (code >= 1000 && code < 1015 && ![1004, 1005, 1006].includes(code)) ||
+    (code >= 3000 && code < 5000)
+  );
+}
+
+function checkText(bytes: Buffer, whole: boolean): void {
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: !whole });
+  } catch {
+    throw new Failure(1007);
+  }
+}
+
+/** Three bytes of ASCII for each surrogate. */
+function withoutSurrogates(bytes: Buffer): Buffer {
+  return Buffer.from(
+    bytes
+      .toString('latin1')
+      .replaceAll(/\u00ed[\u00a0-\u00bf][\u0080-\u00bf]?/g, (found) => 'x'.repeat(found.length)),
+    'latin1',
+  );
+}
