@@ -3,6 +3,7 @@ import type { ClientAttempt } from '../run/client-attempt.ts';
 import { alive, closeCleanly, eventWords } from '../wire/expect.ts';
 import { TEXT } from '../wire/frame.ts';
 import { acceptOf } from '../wire/handshake.ts';
+import type { Peer, PeerEvent } from '../wire/peer.ts';
 
 /** Makes the text of an answer for the request that was read. */
 export type MakeHead = (attempt: ClientAttempt) => string;
@@ -140,14 +141,24 @@ export async function flood(attempt: ClientAttempt, start: string, text: string)
 /** Waits for the client to end a connection that it must not take for open. */
 export async function wantNoHandshake({ peer }: ClientAttempt): Promise<void> {
   for (;;) {
-    const event = await peer.next('the end of the connection, which must not open');
+    const event = await nextOfUnopened(peer);
     if (event.kind === 'end') return;
     if (event.kind !== 'close') {
-      throw new Violation(`${eventWords(event)} came: the client has taken the answer (4.1)`);
+      throw new Violation(`the client has taken the answer (4.1): ${eventWords(event)} came`);
     }
     peer.attempt.nonStrict(
       `${eventWords(event)} came, on a connection that was never open; ending it is all there is to do (7.1.7)`,
     );
     peer.endWrites();
+  }
+}
+
+/** A frame that breaks a rule says first of all that there was one. */
+async function nextOfUnopened(peer: Peer): Promise<PeerEvent> {
+  try {
+    return await peer.next('the end of the connection, which must not open');
+  } catch (error) {
+    if (!(error instanceof Violation) || peer.maskKeys.length === 0) throw error;
+    throw new Violation(`the client has taken the answer (4.1): ${error.message}`);
   }
 }

@@ -63,7 +63,7 @@ function serverFirst(chapter: Chapter<ClientAttempt>): void {
     ],
   ];
   for (const [title, frames] of closes) {
-    add(title, async (attempt) => {
+    add(`${title}, and for a while no end of the connection`, async (attempt) => {
       const peer = await attempt.open();
       await goodbye(peer, ...frames);
       await wantPatience(peer);
@@ -71,14 +71,17 @@ function serverFirst(chapter: Chapter<ClientAttempt>): void {
       await wantOnlyEnd(peer);
     });
   }
-  add('a close frame after a message', async (attempt) => {
-    const peer = await attempt.open();
-    await alive(peer);
-    await goodbye(peer, GOODBYE);
-    await wantPatience(peer);
-    peer.endWrites();
-    await wantOnlyEnd(peer);
-  });
+  add(
+    'a close frame after a message, and for a while no end of the connection',
+    async (attempt) => {
+      const peer = await attempt.open();
+      await alive(peer);
+      await goodbye(peer, GOODBYE);
+      await wantPatience(peer);
+      peer.endWrites();
+      await wantOnlyEnd(peer);
+    },
+  );
 }
 
 function atOnce(chapter: Chapter<ClientAttempt>): void {

@@ -130,9 +130,13 @@ function agreed(chapter: Chapter<ClientAttempt>): void {
   add('the answer with spaces and tabs around its separators', async (attempt) => {
     await agreedAs(attempt, (words) => words.replaceAll('; ', ' \t;\t '));
   });
-  add('the answer with an empty element behind it', async (attempt) => {
-    await agreedAs(attempt, (words) => `${words},`);
-  });
+  add(
+    'the answer with an empty element behind it',
+    async (attempt) => {
+      await agreedAs(attempt, (words) => `${words},`);
+    },
+    { section: 'RFC 9110, 5.6.1', level: 'should' },
+  );
   add('no compression: messages are plain in both ways', async (attempt) => {
     offersOf(attempt);
     const peer = await attempt.open();

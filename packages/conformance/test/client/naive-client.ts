@@ -2,6 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import { createHash, randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
+import { TextDecoder } from 'node:util';
 import type { Fault } from './naive-faults.ts';
 
 /** Longest header of an answer. */
@@ -283,20 +284,16 @@ class NaiveClient {
 
   #send(opcode: number, payload: Buffer): void {
     const { length } = payload;
+    const bit = this.#has('does not mask') ? 0 : 0x80;
     const size = length < 126 ? 2 : length < 65_536 ? 4 : 10;
     const header = Buffer.alloc(size);
     header[0] = 0x80 | opcode;
-    header[1] = size === 2 ? length : size === 4 ? 126 : 127;
+    header[1] = bit | (size === 2 ? length : size === 4 ? 126 : 127);
     if (size === 4) header.writeUInt16BE(length, 2);
     if (size === 10) header.writeBigUInt64BE(BigInt(length), 2);
-    if (this.#has('does not mask')) {
-      this.#socket.write(Buffer.concat([header, payload]));
-      return;
-    }
-    header[1]! |= 0x80;
-    const key = this.#nextKey();
-    const masked = Buffer.from(payload.map((byte, at) => byte ^ key[at & 3]!));
-    this.#socket.write(Buffer.concat([header, key, masked]));
+    const key = bit === 0 ? Buffer.alloc(0) : this.#nextKey();
+    const sent = bit === 0 ? payload : payload.map((byte, at) => byte ^ key[at & 3]!);
+    this.#socket.write(Buffer.concat([header, key, sent]));
   }
 
   #nextKey(): Buffer {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { askClient, differences } from './ask-client.ts';
+import { askClient, differences, isDifference, words } from './ask-client.ts';
 import { naiveClient } from './naive-client.ts';
 import { FAULTS, type Fault } from './naive-faults.ts';
 
@@ -13,16 +13,15 @@ describe('the client suite', () => {
     'catches a client that %s in chapter %i',
     { timeout: 60_000 },
     async (fault, chapter) => {
-      const bad = (verdict: string): boolean => verdict === 'fail' || verdict === 'non-strict';
       const results = await askClient((url) => naiveClient(url, fault), {
         only: [`${chapter}.*`],
         timeout: 1000,
         concurrency: 4,
-        until: ({ verdict }) => bad(verdict),
+        until: isDifference,
       });
-      const caught = results.filter(({ verdict }) => bad(verdict));
-      expect(caught.map(({ chapter }) => chapter)).toContain(chapter);
-      expect(differences(caught).join()).not.toMatch(/the suite itself|never came/);
+      const caught = results.filter(isDifference);
+      expect(caught.length).toBeGreaterThan(0);
+      expect(caught.map(words).join()).not.toMatch(/the suite itself|never came/);
     },
   );
 });

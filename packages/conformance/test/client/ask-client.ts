@@ -1,7 +1,7 @@
-import { clientCases } from '../src/client/cases.ts';
-import type { CaseResult } from '../src/model/case.ts';
-import { selectCases } from '../src/model/select.ts';
-import { ClientHost } from '../src/run/client-host.ts';
+import { clientCases } from '../../src/client/cases.ts';
+import type { CaseResult } from '../../src/model/case.ts';
+import { selectCases } from '../../src/model/select.ts';
+import { ClientHost } from '../../src/run/client-host.ts';
 
 /** A client under test in this process: connects to the URL, and resolves when the connection is over. */
 export type EchoClient = (url: string) => Promise<unknown>;
@@ -47,9 +47,15 @@ export async function askClient(
   return host.results;
 }
 
-/** Id, verdict and reasons of all that did not pass and was not skipped, a line each. */
+/** Whether a case neither passed nor was skipped. */
+export const isDifference = ({ verdict }: CaseResult): boolean =>
+  verdict === 'fail' || verdict === 'non-strict';
+
+/** A result in a line: id, verdict, title and reasons. */
+export const words = ({ id, verdict, title, because }: CaseResult): string =>
+  `${id} ${verdict} ${title}: ${because.join('; ')}`;
+
+/** All that neither passed nor was skipped, a line each. */
 export function differences(results: readonly CaseResult[]): string[] {
-  return results
-    .filter(({ verdict }) => verdict === 'fail' || verdict === 'non-strict')
-    .map(({ id, verdict, title, because }) => `${id} ${verdict} ${title}: ${because.join('; ')}`);
+  return results.filter(isDifference).map(words);
 }

@@ -1,0 +1,44 @@
+import { Dialer, type DialerOptions } from '@ws/node-client';
+import { describe, expect, it } from 'vitest';
+import { clientSuiteCases } from '../../src/index.ts';
+import { askClient, differences, type EchoClient } from './ask-client.ts';
+
+/** Ten lines: all that a client has to do to be asked. */
+function echoClient(options: DialerOptions): EchoClient {
+  const dialer = new Dialer({ readLimit: 64 * 2 ** 20, closeTimeout: 1000, ...options });
+  return async (url) => {
+    const { conn } = await dialer.dial(url);
+    await conn.receive((message) => conn.writeMessage(message.type, message.data));
+  };
+}
+
+describe('the client suite', () => {
+  it('has 500 cases and more, each with an id of its own', () => {
+    const cases = clientSuiteCases();
+    expect(cases.length).toBeGreaterThanOrEqual(500);
+    expect(new Set(cases.map(({ id }) => id)).size).toBe(cases.length);
+    const titles = cases.map(({ chapter, section, title }) => `${chapter} ${section} ${title}`);
+    expect(titles.filter((title, at) => titles.indexOf(title) !== at)).toEqual([]);
+    for (const { section, level, expects } of cases) {
+      expect(section).toMatch(/^(?:RFC \d{4}, \d|IANA)/);
+      expect(['must', 'should']).toContain(level);
+      expect(expects).not.toBe('');
+    }
+  });
+
+  it.each<[string, DialerOptions, string[], number]>([
+    ['plain', {}, [], 300],
+    ['offering subprotocols', { subprotocols: ['chat', 'superchat'] }, ['8.*'], 5],
+    ['with compression', { compression: true }, [], 20],
+    ['with context takeover', { compression: 'takeover' }, ['12.*', '13.*'], 20],
+  ])(
+    'finds nothing wrong with our client, %s',
+    { timeout: 120_000 },
+    async (_, options, only, most) => {
+      const results = await askClient(echoClient(options), { only, concurrency: 8 });
+      expect(differences(results)).toEqual([]);
+      const skipped = results.filter(({ verdict }) => verdict === 'skipped');
+      expect(skipped.length).toBeLessThan(most);
+    },
+  );
+});

@@ -1,0 +1,58 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { describe, expect, it } from 'vitest';
+import { type ClientOptions, WebSocket } from 'ws';
+import type { CaseResult } from '../../src/index.ts';
+import { askClient, type EchoClient, isDifference, words } from './ask-client.ts';
+import { WS_DIFFERENCES } from './ws-differences.ts';
+
+function echoClient(protocols: string[], options: ClientOptions): EchoClient {
+  return (url) =>
+    new Promise<void>((done) => {
+      const socket = new WebSocket(url, protocols, options);
+      socket.on('message', (data, binary) => socket.send(data as Buffer, { binary }));
+      // What went wrong is followed by the close.
+      socket.on('error', () => undefined);
+      socket.on('close', () => done());
+    });
+}
+
+type Difference = (typeof WS_DIFFERENCES)[number];
+
+const isAbout = ({ chapter, titles }: Difference, result: CaseResult): boolean =>
+  chapter === result.chapter && titles.test(result.title);
+
+/** Cases that went otherwise than the table says: a difference that it does not know, or one that is none any more. */
+function surprises(results: readonly CaseResult[]): CaseResult[] {
+  return results.filter((result) => {
+    const entry = WS_DIFFERENCES.find((one) => isAbout(one, result));
+    if (result.verdict === 'skipped') return false;
+    return entry === undefined ? isDifference(result) : entry.verdict !== result.verdict;
+  });
+}
+
+describe('ws as a client', () => {
+  it('is the version that the table is about', () => {
+    const path = createRequire(import.meta.url).resolve('ws/package.json');
+    expect(JSON.parse(readFileSync(path, 'utf8'))).toMatchObject({ version: '8.23.0' });
+  });
+
+  it.each<[string, string[], ClientOptions, string[]]>([
+    ['with all that it offers', ['chat', 'superchat'], { perMessageDeflate: true }, []],
+    ['with no offers', [], { perMessageDeflate: false }, ['8.*']],
+  ])(
+    'differs where the table says so, %s',
+    { timeout: 120_000 },
+    async (_, protocols, ws, only) => {
+      const client = echoClient(protocols, ws);
+      const results = await askClient(client, { only, timeout: 4000, concurrency: 16 });
+      expect(surprises(results).map(words)).toEqual([]);
+      const unused = WS_DIFFERENCES.filter(
+        (one) =>
+          results.some(({ chapter }) => chapter === one.chapter) &&
+          !results.some((result) => isAbout(one, result)),
+      );
+      expect(unused).toEqual([]);
+    },
+  );
+});
