@@ -19,8 +19,8 @@ export const CONTROLS: RegExp = /[\0-\x08\x0a-\x1f\x7f]/;
 /** Reads a head from `text[start]`. What stands in its first line is for others to judge. */
 export function headOf(text: string, start = 0): Head | 'incomplete' | 'malformed' {
   let at = start;
-  // RFC 9112, section 2.2: empty lines in front of it are passed over.
-  while (text.startsWith('\r\n', at)) at += 2;
+  // RFC 9112, section 2.2: empty lines in front of it are passed over; by Node's parser also half ones.
+  while (text[at] === '\r' || text[at] === '\n') at++;
   const end = text.indexOf('\r\n\r\n', at);
   if (end < 0) return 'incomplete';
   const [first = '', ...lines] = text.slice(at, end).split('\r\n');

@@ -36,7 +36,11 @@ export function inflated(payload: Uint8Array, history: Uint8Array): Inflated {
         if (rest.length < TAIL.length) return { bytes: plain, whole: 'perhaps' };
         continue;
       }
-      const whole = ENDS.every((end) => endsWith(rest, window, end, bytes));
+      // A tail that gives bytes was not the end of an empty block: the message was cut off before.
+      const whole =
+        bytes.length ===
+          inflateOnce(rest.subarray(0, -4), window, constants.Z_SYNC_FLUSH).bytes.length &&
+        ENDS.every((end) => endsWith(rest, window, end, bytes));
       return whole ? { bytes: plain, whole: 'yes' } : 'broken';
     }
   } catch (error) {

@@ -25,6 +25,8 @@ interface Said {
 
 const STATES = ['open', 'closing', 'closed'] as const;
 const MAX_ROUNDS = 4_000;
+/** Rounds in which hardly any time passes: what takes more may meet a deadline. */
+const PROMPT_ROUNDS = 1_000;
 
 /** One end, with what a model has to know of it: what was said, what was heard, and how far it has got. */
 class Player {
@@ -201,7 +203,7 @@ export async function play(
   );
   await rounds.until(() => players.every(({ over }) => over), 'reads end when the connection does');
   await Promise.all(players.map((player) => player.settled()));
-  await judge(players, host, faulty);
+  await judge(players, host, faulty || rounds.late);
 }
 
 async function act(
@@ -236,6 +238,8 @@ class Rounds {
   readonly #host: FakeHost;
   readonly #wires: readonly Wire[];
   readonly #players: readonly Player[];
+  /** Whether it took so long that deadlines may have struck. */
+  late = false;
 
   constructor(host: FakeHost, wires: readonly Wire[], players: readonly Player[]) {
     this.#host = host;
@@ -245,14 +249,27 @@ class Rounds {
 
   /** @throws Error that says `what` does not come to be. */
   async until(done: () => boolean, what: string): Promise<void> {
+    let idle = 0;
     for (let round = 0; !done(); round++) {
       must(round < MAX_ROUNDS, what);
       for (const player of this.#players) player.read(false);
-      for (const wire of this.#wires) for (let i = 0; i < 8; i++) wire.step();
-      await this.#host.advance(round < 500 ? 0.25 : 100);
+      for (const wire of this.#wires) move(wire, 8 + round / 4);
+      idle = this.#wires.some(({ bufferedAmount }) => bufferedAmount > 0) ? 0 : idle + 1;
+      this.late ||= round >= PROMPT_ROUNDS;
+      // With nothing on its way it is time that is waited for.
+      await this.#host.advance(this.late || idle > 20 ? 100 : 0.25);
       if (round % 16 === 15) await turn();
       for (const player of this.#players) player.look();
     }
+  }
+}
+
+/** Lets bytes arrive, as long as they do. */
+function move(wire: Wire, steps: number): void {
+  let before = -1;
+  for (let i = 0; i < steps && wire.bufferedAmount !== before; i += 8) {
+    before = wire.bufferedAmount;
+    for (let j = 0; j < 8; j++) wire.step();
   }
 }
 
