@@ -339,7 +339,7 @@ function slowReader(chapter: Chapter<TargetAttempt>): void {
     expects: 'all messages come back, in order: none is lost while the target waits for us',
   });
   for (const [count, size] of [
-    [64, 64_000],
+    [160, 100_000],
     [4000, 1000],
   ] as const) {
     add(

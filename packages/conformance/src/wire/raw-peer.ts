@@ -10,6 +10,9 @@ export type End = 'fin' | 'reset';
 /** Longest header of a request or an answer that is read. */
 const MAX_HEAD = 64 * 1024;
 
+/** Bytes that may wait to be taken: four times the largest message that the suite asks for. */
+const MAX_WAITING = 64 * 1024 * 1024;
+
 /** One end of a TCP or TLS connection: sends any bytes in any pieces, and waits, but never for long. */
 export class RawPeer {
   readonly attempt: Attempt;
@@ -35,6 +38,10 @@ export class RawPeer {
       this.#answered = true;
       this.queue.push(chunk);
       this.received(chunk);
+      if (this.queue.length > MAX_WAITING) {
+        attempt.transcript.event(connection, 'more came than anybody asked for, and we end it');
+        socket.destroy();
+      }
       this.#progress();
     });
     socket.on('end', () => this.#end('fin'));
@@ -60,8 +67,8 @@ export class RawPeer {
   }
 
   /**
-   * Sends bytes in pieces, each by a write of its own, and gives the event loop a turn after each, so that most arrive as
-   * segments of their own. Stops when the other end answers, if `untilAnswered` says so, or ends.
+   * Sends bytes in pieces, each by a write of its own, with a rest after each, so that most arrive as segments of their
+   * own. Stops when the other end answers, if `untilAnswered` says so, or ends.
    */
   async sendPieces(
     pieces: readonly Uint8Array[],
@@ -73,7 +80,7 @@ export class RawPeer {
     for (const piece of pieces) {
       if (this.ended !== undefined || (untilAnswered && this.#answered)) return;
       await this.#write(piece);
-      await new Promise((done) => setImmediate(done));
+      await rest(pieces.length);
     }
   }
 
@@ -190,4 +197,15 @@ export class RawPeer {
     );
     this.#progress();
   }
+}
+
+/** Up to so many pieces there is time for each to be read by itself. */
+const FEW = 64;
+
+/** A millisecond, or a turn of the event loop: nothing tells when the other end has read a piece. */
+function rest(pieces: number): Promise<void> {
+  return new Promise((done) => {
+    if (pieces <= FEW) setTimeout(done, 1);
+    else setImmediate(done);
+  });
 }

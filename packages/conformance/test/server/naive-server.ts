@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { NaiveConnection, type NaiveTerms } from './connection.ts';
-import type { Fault } from './faults.ts';
+import { NaiveConnection, type NaiveTerms } from './naive-connection.ts';
+import type { Fault } from './naive-faults.ts';
 
 /** A server that echoes, written for clearness alone, and that can be told to do one thing wrong. */
 export interface NaiveServer {

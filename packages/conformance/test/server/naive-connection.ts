@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
-import type { Fault } from './faults.ts';
+import type { Fault } from './naive-faults.ts';
 
 /** What was agreed on; the naive server compresses each message on its own. */
 export interface NaiveTerms {
@@ -179,7 +179,7 @@ export class NaiveConnection {
     }
     if (!fin) return;
     this.#message = undefined;
-    let bytes = Buffer.concat(message.parts);
+    let bytes: Buffer = Buffer.concat(message.parts);
     if (message.packed && this.#deflate !== undefined) {
       bytes = this.#inflate(
         this.#has('inflates only the first fragment') ? message.parts[0]! : bytes,

@@ -1,0 +1,240 @@
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { serve } from '@ws/node-server';
+import { afterEach, describe, expect, it } from 'vitest';
+import { main } from '../src/command-line.ts';
+import { runServerSuite, type SuiteReport } from '../src/index.ts';
+import { naiveServer } from './server/naive-server.ts';
+
+async function run(
+  ...args: readonly string[]
+): Promise<{ code: number; out: string; error: string }> {
+  let [out, error] = ['', ''];
+  const code = await main(args, {
+    out: (text) => {
+      out += text;
+    },
+    error: (text) => {
+      error += text;
+    },
+  });
+  return { code, out, error };
+}
+
+const endings: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const end of endings.splice(0)) await end();
+});
+
+async function ours(): Promise<string> {
+  const server = await serve({ host: '127.0.0.1' }, (conn) =>
+    conn.receive((message) => conn.writeMessage(message.type, message.data)),
+  );
+  endings.push(() => server.close({ timeout: 1 }));
+  return server.url;
+}
+
+/** A TCP server that does what it is told with each connection. */
+async function raw(onConnection: (socket: Socket) => void): Promise<string> {
+  const sockets = new Set<Socket>();
+  const server: Server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => socket.destroy());
+    onConnection(socket);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  endings.push(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+describe('ws-conform', () => {
+  it('says 0 when all is well, and what it has asked', async () => {
+    const { code, out, error } = await run(
+      'server',
+      await ours(),
+      '--only',
+      '1.1.*',
+      '--only',
+      '2.1.1',
+    );
+    expect({ code, error }).toEqual({ code: 0, error: '' });
+    expect(out).toMatch(/1 framing +15 +15 +0 +0 +0\n/);
+    expect(out).toMatch(/2 pings and pongs +1 +1 +0 +0 +0\n/);
+    expect(out).toMatch(/16 cases in \d+\.\d s: 16 passed, 0 failed, 0 non-strict, 0 skipped\n$/);
+  });
+
+  it('says 1 when a case failed, and explains it with the bytes', async () => {
+    const server = await naiveServer('echoes text as binary');
+    endings.push(() => server.close());
+    const { code, out } = await run('server', server.url, '--only', '1.1.2');
+    expect(code).toBe(1);
+    expect(out).toContain('FAIL 1.1.2 a text message of 1 byte in one frame');
+    expect(out).toContain('expected: the same message comes back (RFC 6455, 5.2 and 5.6, must)');
+    expect(out).toContain('but: a message came back as binary, not text');
+    expect(out).toMatch(/-> text frame, 1 byte, 7 bytes on the wire: 81 81( [0-9a-f]{2}){5}\n/);
+    expect(out).toMatch(/<- bytes, 3 bytes on the wire: 82 01 61\n/);
+  });
+
+  it('says 0 when only a SHOULD was not followed, and 1 for that with --strict', async () => {
+    const server = await naiveServer('takes lengths in long form');
+    endings.push(() => server.close());
+    const args = ['server', server.url, '--only', '9.6.1'];
+    const { code, out } = await run(...args);
+    expect(code).toBe(0);
+    expect(out).toContain('NON-STRICT 9.6.1');
+    expect((await run(...args, '--strict')).code).toBe(1);
+  });
+
+  it('groups skipped cases by their reason', async () => {
+    const { code, out } = await run('server', await ours(), '--only', '12.10.*');
+    expect(code).toBe(0);
+    expect(out).toMatch(
+      /SKIPPED 12\.10\.1 12\.10\.2 .*\n  because the server declined "permessage-deflate/,
+    );
+  });
+
+  it('writes the report as JSON and as a page', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ws-conform-'));
+    endings.push(() => rmSync(folder, { recursive: true }));
+    const server = await naiveServer('sends pongs without their bytes');
+    endings.push(() => server.close());
+    const [json, html] = [join(folder, 'r.json'), join(folder, 'r.html')];
+    const { code } = await run(
+      'server',
+      server.url,
+      '--only',
+      '2.1.*',
+      '--json',
+      json,
+      '--html',
+      html,
+    );
+    expect(code).toBe(1);
+    const report: SuiteReport & { version: number } = JSON.parse(readFileSync(json, 'utf8'));
+    expect(report).toMatchObject({ version: 1, role: 'server', target: server.url });
+    expect(report.counts).toEqual({ pass: 1, 'non-strict': 0, fail: 12, skipped: 0 });
+    expect(report.results[1]).toMatchObject({
+      id: '2.1.2',
+      verdict: 'fail',
+      level: 'must',
+      chapter: 2,
+    });
+    expect(report.results[1]?.transcript.find(({ kind }) => kind === 'sent')?.hex).toMatch(
+      /^47 45 54/,
+    );
+    const page = readFileSync(html, 'utf8');
+    expect(page).toContain('<meta name="viewport"');
+    expect(page).toContain('<details id="c2.1.2" open>');
+    expect(page).toContain('href="#c2.1.2"');
+    expect(page).not.toMatch(/<script|src=|https?:/);
+  });
+
+  it('lists the cases and runs none', async () => {
+    const { code, out } = await run('server', '--list', '--only', '8.1.*');
+    expect(code).toBe(0);
+    expect(out).toMatch(
+      /^8 handshake\n  8\.1\.1 +must +the key of the RFC \[RFC 6455, 4\.2\.2\]\n/,
+    );
+    expect((await run('client', '--list')).out).toMatch(/\n\d{3,} cases\n$/);
+  });
+
+  it.each([
+    [['--help'], 0, /usage: ws-conform server/],
+    [[], 2, /usage: ws-conform server/],
+  ] as const)('helps with %j', async (args, code, says) => {
+    const told = await run(...args);
+    expect(told.code).toBe(code);
+    expect(told.out).toMatch(says);
+  });
+
+  it.each([
+    [['serve', 'ws://127.0.0.1:1'], /serve is neither server nor client/],
+    [['server'], /say one URL/],
+    [['server', 'ws://127.0.0.1:1', 'ws://127.0.0.1:2'], /say one URL/],
+    [['server', 'http://127.0.0.1:1'], /no ws: or wss: URL/],
+    [['server', 'nonsense'], /Invalid URL/],
+    [['server', 'ws://127.0.0.1:1', '--only', '99.*'], /no case fits 99\.\*/],
+    [
+      ['server', 'ws://127.0.0.1:1', '--timeout', '0'],
+      /--timeout wants a whole number above 0, not 0/,
+    ],
+    [['server', 'ws://127.0.0.1:1', '--timeout', '1e3'], /--timeout wants/],
+    [['server', 'ws://127.0.0.1:1', '--concurrency', '-1'], /--concurrency/],
+    [['server', 'ws://127.0.0.1:1', '--each'], /--each is for client/],
+    [['client', '--concurrency', '2', '--', 'true'], /--concurrency is for server/],
+    [['client'], /behind --/],
+    [['client', 'node', 'echo.js'], /behind --, and node does not/],
+    [['server', '--nonsense'], /Unknown option '--nonsense'/],
+  ] as const)('says 2 for %j', async (args, says) => {
+    const { code, error } = await run(...args);
+    expect(code).toBe(2);
+    expect(error).toMatch(/^ws-conform: /);
+    expect(error).toMatch(says);
+  });
+
+  it('says 2 when a report cannot be written', async () => {
+    const { code, error } = await run(
+      'server',
+      await ours(),
+      '--only',
+      '1.1.1',
+      '--json',
+      '/nowhere/r.json',
+    );
+    expect(code).toBe(2);
+    expect(error).toMatch(/ENOENT/);
+  });
+});
+
+describe('a server that is not there', () => {
+  it('fails what was asked of it, and is asked no more', async () => {
+    const url = await raw(() => undefined);
+    await endings.splice(0)[0]!();
+    const { counts, results } = await runServerSuite(url, { concurrency: 4 });
+    expect(results[0]).toMatchObject({
+      verdict: 'fail',
+      because: [expect.stringMatching(/no connection to .*ECONNREFUSED/)],
+    });
+    expect(counts.pass).toBe(0);
+    expect(counts.fail).toBeLessThan(50);
+    expect(results.at(-1)).toMatchObject({
+      verdict: 'skipped',
+      because: [expect.stringMatching(/not to be reached/)],
+    });
+  });
+});
+
+describe('a server that hangs', () => {
+  it.each([
+    ['says nothing', () => undefined],
+    ['sends noise for ever', (socket: Socket) => flood(socket)],
+    ['closes at once', (socket: Socket) => socket.destroy()],
+    ['answers with half a header', (socket: Socket) => void socket.write('HTTP/1.1 101 Switching')],
+    ['answers with what is no HTTP', (socket: Socket) => void socket.end('hello\r\n\r\n')],
+  ])('does not hang the suite when it %s', async (_, onConnection) => {
+    const url = await raw(onConnection);
+    const { results } = await runServerSuite(url, {
+      only: ['1.1.1', '8.12.1', '7.*1'],
+      timeout: 50,
+    });
+    expect(results.filter(({ verdict }) => verdict === 'pass')).toEqual([]);
+    for (const { because } of results)
+      expect(because.join()).not.toMatch(/the suite itself failed/);
+  });
+});
+
+function flood(socket: Socket): void {
+  const chunk = Buffer.alloc(65_536, 0x78);
+  const more = (): void => {
+    while (!socket.destroyed && socket.write(chunk));
+  };
+  socket.on('drain', more);
+  more();
+}

@@ -1,0 +1,45 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { WebSocketServer } from 'ws';
+import { runServerSuite, type SuiteReport } from '../../src/index.ts';
+import { type Difference, WS_DEFLATE_DIFFERENCES, WS_PLAIN_DIFFERENCES } from './ws-differences.ts';
+
+async function askWs(perMessageDeflate: boolean, only: readonly string[]): Promise<SuiteReport> {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate });
+  server.on('connection', (socket) => {
+    // It closes the connection by itself, and wants to be heard.
+    socket.on('error', () => undefined);
+    socket.on('message', (data, binary) => socket.send(data, { binary }));
+  });
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  try {
+    // Where ws waits for more the suite waits for ws: a hundred times.
+    return await runServerSuite(`ws://127.0.0.1:${port}`, { only, concurrency: 32 });
+  } finally {
+    for (const client of server.clients) client.terminate();
+    server.close();
+  }
+}
+
+const found = ({ results }: SuiteReport): string[] =>
+  results
+    .filter(({ verdict }) => verdict === 'fail' || verdict === 'non-strict')
+    .map(({ id, verdict }) => `${id} ${verdict}`);
+
+const known = (table: readonly Difference[]): string[] =>
+  table.flatMap(({ cases, verdict }) => cases.map((id) => `${id} ${verdict}`));
+
+describe('the package ws, as another server', { timeout: 120_000 }, () => {
+  it('differs with compression where the table says so, and nowhere else', async () => {
+    const report = await askWs(true, []);
+    expect(found(report).toSorted()).toEqual(known(WS_DEFLATE_DIFFERENCES).toSorted());
+  });
+
+  it('differs without compression in its handshake where the table says so', async () => {
+    const report = await askWs(false, ['8.*']);
+    const ofHandshake = known(WS_PLAIN_DIFFERENCES).filter((id) => id.startsWith('8.'));
+    expect(found(report).toSorted()).toEqual(ofHandshake.toSorted());
+  });
+});

@@ -1,0 +1,84 @@
+import { constants, deflateRawSync } from 'node:zlib';
+import { describe, expect, it } from 'vitest';
+import {
+  BROKEN_PAYLOADS,
+  PACKED_BINARIES,
+  PACKED_MESSAGES,
+} from '../../src/tables/deflate-payloads.ts';
+import { hex, letters, noise, utf8 } from '../../src/wire/bytes.ts';
+import { Compressor, Decompressor, fixedBlock } from '../../src/wire/deflate.ts';
+import { inflate } from '../../src/wire/inflate.ts';
+
+const TAIL = hex('0000ffff');
+
+describe('inflate', () => {
+  it.each([
+    ['nothing', Buffer.alloc(0)],
+    ['a word', utf8('Hello')],
+    ['text', letters(100_000)],
+    ['noise', noise(70_000)],
+    ['zeros', Buffer.alloc(300_000)],
+  ])('undoes zlib, at every level, for %s', (_, plain) => {
+    for (const level of [0, 1, 6, 9]) {
+      for (const strategy of [
+        constants.Z_DEFAULT_STRATEGY,
+        constants.Z_HUFFMAN_ONLY,
+        constants.Z_FIXED,
+      ]) {
+        const packed = deflateRawSync(plain, {
+          level,
+          strategy,
+          finishFlush: constants.Z_SYNC_FLUSH,
+        });
+        expect(inflate(packed).bytes.equals(plain)).toBe(true);
+      }
+    }
+  });
+
+  it.each([...PACKED_MESSAGES, ...PACKED_BINARIES])('reads $says', ({ packed, plain }) => {
+    expect(inflate(Buffer.concat([packed, TAIL])).bytes.equals(plain)).toBe(true);
+  });
+
+  it.each(BROKEN_PAYLOADS)('refuses %s', (_, packed) => {
+    expect(() => inflate(Buffer.concat([packed, TAIL]))).toThrow(/the compressed data/);
+  });
+
+  it('tells how far a match reaches back, into the history too', () => {
+    const packed = Buffer.concat([fixedBlock([{ length: 4, distance: 6 }]), TAIL]);
+    const { bytes, farthest, final, blocks } = inflate(packed, utf8('abcdef'));
+    expect(bytes.toString()).toBe('abcd');
+    expect({ farthest, final, blocks }).toEqual({ farthest: 6, final: false, blocks: 2 });
+    expect(inflate(Buffer.concat([fixedBlock([0x61], true), hex('00'), TAIL])).final).toBe(true);
+  });
+});
+
+describe('Compressor and Decompressor', () => {
+  it.each([
+    [8, true],
+    [9, true],
+    [15, true],
+    [15, false],
+  ])('agree with a window of %i bits, takeover %s', (bits, takeover) => {
+    const compressor = new Compressor(bits, takeover);
+    const decompressor = new Decompressor(bits, takeover);
+    for (const plain of [letters(3000), noise(700), letters(3000), Buffer.alloc(0)]) {
+      const { bytes } = decompressor.decompress(compressor.compress(plain));
+      expect(bytes.equals(plain)).toBe(true);
+    }
+  });
+
+  it('keep what went before, or do not', () => {
+    const [keeps, forgets] = [new Compressor(15, true), new Compressor(15, false)];
+    const sizes = [keeps, keeps, forgets, forgets].map((one) => one.compress(noise(2000)).length);
+    expect(sizes[1]).toBeLessThan(100);
+    expect(sizes[3]).toBe(sizes[2]);
+  });
+
+  it('notice a window that is larger than agreed', () => {
+    const plain = Buffer.concat([noise(600), noise(600)]);
+    const packed = new Compressor(15, false).compress(plain);
+    expect(() => new Decompressor(9, false).decompress(packed)).toThrow(
+      /reaches 600 bytes back, but a window of 512 was agreed on/,
+    );
+  });
+});
