@@ -3,6 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import { createHash, randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { TextDecoder } from 'node:util';
+import { NaiveDeflate } from './naive-deflate.ts';
 import type { Fault } from './naive-faults.ts';
 
 /** Longest header of an answer. */
@@ -12,8 +13,8 @@ const CLOSE_TIMEOUT = 600;
 const FIXED_KEY = 'AAECAwQFBgcICQoLDA0ODw==';
 
 /** Connects, and echoes until the connection is over. */
-export function naiveClient(url: string, ...faults: Fault[]): Promise<void> {
-  return new NaiveClient(new URL(url), new Set(faults)).over;
+export function naiveClient(url: string, deflate: boolean, ...faults: Fault[]): Promise<void> {
+  return new NaiveClient(new URL(url), deflate, new Set(faults)).over;
 }
 
 interface Header {
@@ -28,18 +29,22 @@ class NaiveClient {
   readonly #has: (fault: Fault) => boolean;
   readonly #socket: Socket;
   readonly #key: string;
+  /** Whether compression is offered. */
+  readonly #offers: boolean;
+  #deflate: NaiveDeflate | undefined;
   #bytes: Buffer = Buffer.alloc(0);
   #open = false;
   #headBytes = 0;
   #header: Header | undefined;
   #payload: Buffer[] = [];
   /** Of the message under way: opcode, payload, and what of its text is not looked at yet. */
-  #message: { opcode: number; parts: Buffer[]; decoder: TextDecoder } | undefined;
+  #message: { opcode: number; packed: boolean; parts: Buffer[]; decoder: TextDecoder } | undefined;
   /** Nothing is read any more. */
   #stopped = false;
   #frames = 0;
 
-  constructor(url: URL, faults: ReadonlySet<Fault>) {
+  constructor(url: URL, deflate: boolean, faults: ReadonlySet<Fault>) {
+    this.#offers = deflate;
     this.#has = (fault) => faults.has(fault);
     this.#key = this.#has('sends the same key with every request')
       ? FIXED_KEY
@@ -62,7 +67,10 @@ class NaiveClient {
     this.#socket.write(
       `GET ${url.pathname}${url.search} HTTP/1.1\r\nHost: ${host}\r\nUpgrade: websocket\r\n` +
         `Connection: Upgrade\r\nSec-WebSocket-Key: ${this.#key}\r\n` +
-        `Sec-WebSocket-Version: ${this.#has('asks for version 8') ? 8 : 13}\r\n\r\n`,
+        `Sec-WebSocket-Version: ${this.#has('asks for version 8') ? 8 : 13}\r\n` +
+        (this.#offers
+          ? `Sec-WebSocket-Extensions: ${NaiveDeflate.offer(this.#has)}\r\n\r\n`
+          : '\r\n'),
     );
     if (this.#has('sends a message before the answer')) this.#send(2, Buffer.from('early'));
   }
@@ -121,9 +129,16 @@ class NaiveClient {
       (tokens.some((token) => token.trim() === 'upgrade') ||
         this.#has('does not look at Connection')) &&
       (accepts === accept || sameButCase || this.#has('does not look at Accept')) &&
-      (valuesOf('sec-websocket-extensions').length === 0 || this.#has('takes any extension')) &&
+      this.#agrees(valuesOf('sec-websocket-extensions')) &&
       (valuesOf('sec-websocket-protocol').length === 0 || this.#has('takes any subprotocol'))
     );
+  }
+
+  #agrees(extensions: readonly string[]): boolean {
+    if (extensions.length === 0 || this.#has('takes any extension')) return true;
+    if (!this.#offers) return false;
+    this.#deflate = NaiveDeflate.agree(extensions.join(','), this.#has);
+    return this.#deflate !== undefined;
   }
 
   /** Reads a header, or what there is of a payload; false when more bytes are needed. */
@@ -158,7 +173,7 @@ class NaiveClient {
     const short = bytes[1]! & 127;
     const control = opcode >= 8;
     const known = opcode <= 2 || (opcode >= 8 && opcode <= 10);
-    if (rsv > 0 && !this.#has('ignores reserved bits')) return this.#fail(1002);
+    if (rsv > 0 && !this.#mayHave(rsv, opcode)) return this.#fail(1002);
     if (!known) {
       if (this.#has('takes reserved opcodes for binary')) opcode = 2;
       else if (!this.#has('drops frames of reserved opcodes')) return this.#fail(1002);
@@ -178,8 +193,18 @@ class NaiveClient {
     const key = masked ? Buffer.from(bytes.subarray(at, at + 4)) : undefined;
     this.#bytes = bytes.subarray(at + (masked ? 4 : 0));
     this.#header = { fin, opcode, key, left };
-    if (!control && (opcode > 0 || this.#message === undefined)) this.#begin(opcode);
+    if (!control && (opcode > 0 || this.#message === undefined)) this.#begin(opcode, rsv);
     return true;
+  }
+
+  /** RSV1 may be there where compression was agreed on, in the first frame of a message. */
+  #mayHave(rsv: number, opcode: number): boolean {
+    if (this.#has('ignores reserved bits')) return true;
+    const agreed =
+      this.#deflate !== undefined ||
+      (this.#offers && this.#has('takes compressed messages without an agreement'));
+    const begins = opcode === 1 || opcode === 2;
+    return rsv === 4 && agreed && (begins || this.#has('takes RSV1 in any frame'));
   }
 
   #lengthOf(short: number): number {
@@ -197,15 +222,16 @@ class NaiveClient {
     return !within || this.#has('lets a message begin within another');
   }
 
-  #begin(opcode: number): void {
+  #begin(opcode: number, rsv: number): void {
     const decoder = new TextDecoder('utf-8', { fatal: true });
-    this.#message = { opcode: opcode === 0 ? 2 : opcode, parts: [], decoder };
+    const packed = rsv === 4 && this.#deflate !== undefined;
+    this.#message = { opcode: opcode === 0 ? 2 : opcode, packed, parts: [], decoder };
   }
 
   /** Looks at a piece of text; false when the connection was failed. */
   #look(piece: Buffer, { fin, left, key }: Header): boolean {
     const message = this.#message;
-    if (message?.opcode !== 1 || key !== undefined) return true;
+    if (message?.opcode !== 1 || message.packed || key !== undefined) return true;
     if (this.#has('does not look at UTF-8') || this.#has('looks at UTF-8 at the end only')) {
       return true;
     }
@@ -227,8 +253,12 @@ class NaiveClient {
     message.parts.push(payload);
     if (!fin) return;
     this.#message = undefined;
-    const whole = Buffer.concat(message.parts);
-    const late = this.#has('looks at UTF-8 at the end only');
+    const joined = Buffer.concat(message.parts);
+    const whole = message.packed ? this.#unpacked(joined) : joined;
+    if (whole === undefined) return;
+    const late = message.packed
+      ? !this.#has('does not look at the UTF-8 of what was compressed')
+      : this.#has('looks at UTF-8 at the end only');
     if (late && message.opcode === 1 && !isUtf8(whole)) {
       this.#fail(1007);
       return;
@@ -236,6 +266,17 @@ class NaiveClient {
     const cut = this.#has('echoes what is longer than 125 bytes with a part of it');
     const opcode = this.#has('echoes text as binary') ? 2 : message.opcode;
     this.#send(opcode, cut ? whole.subarray(0, 125) : whole);
+  }
+
+  /** Undefined when the connection was failed. */
+  #unpacked(payload: Buffer): Buffer | undefined {
+    try {
+      return this.#deflate!.decompress(payload);
+    } catch (error) {
+      if (this.#has('gives an empty message for what is no DEFLATE data')) return Buffer.alloc(0);
+      this.#fail(error instanceof RangeError ? 1009 : 1007);
+      return undefined;
+    }
   }
 
   #control(opcode: number, payload: Buffer): void {
@@ -282,12 +323,16 @@ class NaiveClient {
     this.#socket.once('close', () => clearTimeout(timer));
   }
 
-  #send(opcode: number, payload: Buffer): void {
+  #send(opcode: number, plain: Buffer): void {
+    const packed = opcode < 8 && this.#deflate !== undefined;
+    const really = packed && !this.#has('says that it has compressed, and has not');
+    const payload = really ? this.#deflate!.compress(plain) : plain;
+    const rsv1 = packed && !this.#has('compresses and does not say so') ? 0x40 : 0;
     const { length } = payload;
     const bit = this.#has('does not mask') ? 0 : 0x80;
     const size = length < 126 ? 2 : length < 65_536 ? 4 : 10;
     const header = Buffer.alloc(size);
-    header[0] = 0x80 | opcode;
+    header[0] = 0x80 | rsv1 | opcode;
     header[1] = bit | (size === 2 ? length : size === 4 ? 126 : 127);
     if (size === 4) header.writeUInt16BE(length, 2);
     if (size === 10) header.writeBigUInt64BE(BigInt(length), 2);
