@@ -8,7 +8,7 @@ import { Skip, Unreachable, Violation } from '../model/verdicts.ts';
 const WAITS = 4;
 
 /** What has become of a case. */
-export interface Outcome {
+interface Outcome {
   readonly verdict: Verdict;
   readonly because: readonly string[];
 }

@@ -134,7 +134,7 @@ export async function wantClosed(
  * Waits for the end of the connection, when both close frames have been seen. Of a server it SHOULD come without our help
  * (7.1.1), of a client we give it.
  */
-export async function wantEnd(peer: Peer): Promise<void> {
+async function wantEnd(peer: Peer): Promise<void> {
   if (peer.role === 'server') peer.endWrites();
   const awaited = 'the end of the connection';
   let event = await peer.nextWithin(awaited, peer.attempt.patience);

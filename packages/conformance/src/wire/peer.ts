@@ -34,7 +34,7 @@ export interface MessageEvent {
 }
 
 /** A ping or a pong of the target. */
-export interface ControlEvent {
+interface ControlEvent {
   readonly kind: 'ping' | 'pong';
   readonly payload: Buffer;
 }
