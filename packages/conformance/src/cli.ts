@@ -2,7 +2,15 @@
 import process from 'node:process';
 import { main } from './command-line.ts';
 
+const { stderr, stdout } = process;
+/** Begins the terminal's line anew. */
+const CLEAR = '\r\u001b[K';
+
 process.exitCode = await main(process.argv.slice(2), {
-  out: (text) => process.stdout.write(text),
-  error: (text) => process.stderr.write(text),
+  out: (text) => {
+    if (stderr.isTTY) stderr.write(CLEAR);
+    stdout.write(text);
+  },
+  error: (text) => stderr.write(text),
+  progress: stderr.isTTY ? (text) => stderr.write(CLEAR + text) : undefined,
 });

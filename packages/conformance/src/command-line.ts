@@ -7,7 +7,7 @@ import { jsonReport } from './report/json.ts';
 import { textReport } from './report/text.ts';
 import { clientSuiteCases, runClientSuite } from './run/run-client.ts';
 import { runServerSuite, serverSuiteCases } from './run/run-server.ts';
-import type { SuiteReport } from './run/suite-report.ts';
+import type { SuiteOptions, SuiteReport } from './run/suite-report.ts';
 
 const HELP = `ws-conform: does a WebSocket server or client keep RFC 6455 and RFC 7692?
 
@@ -48,6 +48,8 @@ const OPTIONS = {
 export interface Output {
   out(text: string): void;
   error(text: string): void;
+  /** Takes how far a run has come: a line that replaces the one before. Missing where nobody looks on. */
+  readonly progress?: ((text: string) => void) | undefined;
 }
 
 /** The command; its arguments without node and script. @returns The exit code: 0, 1 or 2. */
@@ -80,7 +82,11 @@ async function run(args: readonly string[], output: Output): Promise<number> {
     output.out(listOf(cases));
     return 0;
   }
-  const report = await (role === 'server' ? askServer : askClient)(rest, values);
+  const report = await (role === 'server' ? askServer : askClient)(
+    rest,
+    values,
+    progressOf(cases.length, output),
+  );
   output.out(textReport(report));
   if (values.json !== undefined) writeFileSync(values.json, jsonReport(report));
   if (values.html !== undefined) writeFileSync(values.html, htmlReport(report));
@@ -111,18 +117,41 @@ function checkFits(role: string, values: Values): void {
   if (role === 'server' && values.each === true) throw new Error('--each is for client');
 }
 
-function askServer([url, ...more]: readonly string[], values: Values): Promise<SuiteReport> {
+type OnResult = SuiteOptions['onResult'];
+
+/** Tells after each case how many there were. */
+function progressOf(all: number, { progress }: Output): OnResult {
+  if (progress === undefined) return undefined;
+  let [done, bad] = [0, 0];
+  return ({ verdict }) => {
+    done++;
+    if (verdict === 'fail') bad++;
+    progress(`${done} of ${all} cases, ${bad} failed`);
+  };
+}
+
+function askServer(
+  [url, ...more]: readonly string[],
+  values: Values,
+  onResult: OnResult,
+): Promise<SuiteReport> {
   if (url === undefined || more.length > 0) throw new Error('say one URL of a server; see --help');
   return runServerSuite(url, {
+    onResult,
     only: values.only,
     timeout: countOf('timeout', values.timeout),
     concurrency: countOf('concurrency', values.concurrency),
   });
 }
 
-function askClient(command: readonly string[], values: Values): Promise<SuiteReport> {
+function askClient(
+  command: readonly string[],
+  values: Values,
+  onResult: OnResult,
+): Promise<SuiteReport> {
   if (command.length === 0) throw new Error("say the client's command behind --; see --help");
   return runClientSuite(command, {
+    onResult,
     only: values.only,
     timeout: countOf('timeout', values.timeout),
     each: values.each,

@@ -78,6 +78,9 @@ describe('ws-conform', () => {
     expect(out).toContain('FAIL 1.1.2 a text message of 1 byte in one frame');
     expect(out).toContain('expected: the same message comes back (RFC 6455, 5.2 and 5.6, must)');
     expect(out).toContain('but: a message came back as binary, not text');
+    expect(out).toMatch(
+      /-> a request, \d+ bytes on the wire: 47 45 .*\n +\| GET \/ HTTP\/1\.1\n +\| Host: /,
+    );
     expect(out).toMatch(/-> text frame, 1 byte, 7 bytes on the wire: 81 81( [0-9a-f]{2}){5}\n/);
     expect(out).toMatch(/<- bytes, 3 bytes on the wire: 82 01 61\n/);
   });
@@ -190,6 +193,16 @@ describe('ws-conform', () => {
     );
     expect(code).toBe(2);
     expect(error).toMatch(/ENOENT/);
+  });
+});
+
+describe('ws-conform on a terminal', () => {
+  it('tells how far it is', async () => {
+    const told: string[] = [];
+    const nothing = (): void => undefined;
+    const args = ['server', await ours(), '--only', '1.1.1*'];
+    await main(args, { out: nothing, error: nothing, progress: (text) => told.push(text) });
+    expect(told).toEqual([1, 2, 3, 4, 5, 6, 7].map((at) => `${at} of 7 cases, 0 failed`));
   });
 });
 

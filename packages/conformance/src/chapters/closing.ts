@@ -42,6 +42,7 @@ export function closing<Context extends TargetAttempt>(): Chapter<Context> {
   inPieces(chapter);
   withoutClosing(chapter);
   amongMessages(chapter);
+  crossing(chapter);
   return chapter;
 }
 
@@ -335,17 +336,34 @@ function amongMessages(chapter: Chapter<TargetAttempt>): void {
       await wantClosed(peer, 1000);
     });
   }
-  add(
-    'a bad frame and a close frame in one segment',
-    async (attempt) => {
+}
+
+/** A target that only echoes closes by itself when it must: then its close frame and ours cross. */
+function crossing(chapter: Chapter<TargetAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 7.1.1 and 7.1.7',
+    expects: 'the connection is failed with one close frame, which is no answer to ours, and ends',
+  });
+  const faults: readonly (readonly [string, FrameSpec, number])[] = [
+    ['a reserved opcode', { opcode: 5 }, 1002],
+    ['a reserved bit', { opcode: TEXT, payload: utf8('bits'), rsv: 2 }, 1002],
+    ['a text that is not UTF-8', { opcode: TEXT, payload: Buffer.from([0xff]) }, 1007],
+    ['a continuation of nothing', { opcode: CONTINUATION, payload: utf8('lost') }, 1002],
+    ['a ping of 126 bytes', { opcode: PING, payload: letters(126) }, 1002],
+  ];
+  const close = { opcode: CLOSE, payload: closePayload(1000) };
+  for (const [says, frame, code] of faults) {
+    add(`${says}, and a close frame in the same segment`, async (attempt) => {
       const peer = await attempt.open();
-      await peer.sendFrames({ opcode: 5 }, { opcode: CLOSE, payload: closePayload(1000) });
-      await wantFailure(peer, [1002], 'the opcode is reserved');
-    },
-    {
-      level: 'must',
-      section: 'RFC 6455, 7.1.7',
-      expects: 'the connection is failed with 1002, and ends',
-    },
-  );
+      await peer.sendFrames(frame, close);
+      await wantFailure(peer, [code], says);
+    });
+    add(`${says}, and a close frame in the next segment`, async (attempt) => {
+      const peer = await attempt.open();
+      await peer.sendPieces([peer.bytes(frame), peer.bytes(close)], {
+        says: `${says} and a close frame`,
+      });
+      await wantFailure(peer, [code], says);
+    });
+  }
 }

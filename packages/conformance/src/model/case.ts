@@ -47,6 +47,8 @@ export interface TranscriptLine {
   readonly says: string;
   /** The first bytes, as hex pairs; empty for an event. */
   readonly hex: string;
+  /** The header of HTTP that they are, its beginning; empty for anything else. */
+  readonly text: string;
   /** How many bytes there were; 0 for an event. */
   readonly size: number;
 }

@@ -78,9 +78,18 @@ function skipped(skips: readonly CaseResult[]): string {
 }
 
 /** A line of a transcript, as text. */
-export function lineWords({ connection, kind, says, hex, size }: TranscriptLine): string {
+export function lineWords({ connection, kind, says, hex, text, size }: TranscriptLine): string {
   const of = connection > 1 ? `[${connection}] ` : '';
   if (kind === 'event') return `${of}   ${says}`;
   const bytes = size === 1 ? '1 byte' : `${size} bytes`;
-  return `${of}${kind === 'sent' ? '->' : '<-'} ${says}, ${bytes} on the wire: ${hex}`;
+  return `${of}${kind === 'sent' ? '->' : '<-'} ${says}, ${bytes} on the wire: ${hex}${quoted(text)}`;
+}
+
+/** A header of HTTP beneath its bytes, a line each. */
+function quoted(text: string): string {
+  if (text === '') return '';
+  return text
+    .split('\r\n')
+    .map((line) => `\n         | ${line.replaceAll(/[\r\n]/g, '\u00b7')}`)
+    .join('');
 }

@@ -10,7 +10,14 @@ export class Transcript {
   #left = 0;
 
   bytes(connection: number, kind: 'sent' | 'received', bytes: Uint8Array, says: string): void {
-    const line = { connection, kind, says, hex: hexOf(bytes), size: bytes.length };
+    const line = {
+      connection,
+      kind,
+      says,
+      hex: hexOf(bytes),
+      text: httpOf(bytes),
+      size: bytes.length,
+    };
     if (kind === 'received' && this.#row(connection) > 1) this.#merge(line);
     else this.#add(line);
   }
@@ -31,7 +38,7 @@ export class Transcript {
   }
 
   event(connection: number, says: string): void {
-    this.#add({ connection, kind: 'event', says, hex: '', size: 0 });
+    this.#add({ connection, kind: 'event', says, hex: '', text: '', size: 0 });
   }
 
   /** The first lines, and the last ones when there were too many. */
@@ -43,6 +50,7 @@ export class Transcript {
       kind: 'event',
       says: `${this.#left} lines are left out`,
       hex: '',
+      text: '',
       size: 0,
     };
     return [...head, gap, ...this.#lines.slice(MAX_LINES / 2)];
@@ -54,4 +62,15 @@ export class Transcript {
     this.#lines.splice(MAX_LINES / 2, 1);
     this.#left++;
   }
+}
+
+/** Characters of a header that are kept. */
+const MAX_TEXT = 600;
+
+/** The lines of a header, what is not printable as a dot. */
+function httpOf(bytes: Uint8Array): string {
+  const text = Buffer.from(bytes.subarray(0, MAX_TEXT)).toString('latin1');
+  if (!/^(?:HTTP|[A-Za-z]+ )/.test(text)) return '';
+  const [head = ''] = text.split('\r\n\r\n');
+  return head.replaceAll(/[^\x20-\x7e\r\n]/g, '\u00b7');
 }

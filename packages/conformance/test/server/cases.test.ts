@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { CHAPTERS, serverSuiteCases } from '../../src/index.ts';
 
@@ -32,5 +33,14 @@ describe('the cases for servers', () => {
     expect(serverSuiteCases(['1.1.1', '10.*', '2.1.?'])[0]?.id).toBe('1.1.1');
     expect(serverSuiteCases(['1.1'])).toEqual([]);
     expect(serverSuiteCases(['*']).length).toBe(cases.length);
+  });
+
+  it('are as many in each chapter as the README says', () => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+    for (const [chapter, title] of Object.entries(CHAPTERS)) {
+      const count = cases.filter((one) => String(one.chapter) === chapter).length;
+      expect(readme).toContain(`| ${chapter} ${title} | ${count} |`);
+    }
+    expect(readme).toContain(`everything: ${cases.length.toLocaleString('en')} cases`);
   });
 });
