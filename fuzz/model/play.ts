@@ -1,5 +1,6 @@
 import { sharedMessageBuffers, sharedSlabPool } from '@ws/codec';
 import {
+  BackpressureError,
   BinaryMessage,
   Conn,
   type ConnOptions,
@@ -38,6 +39,8 @@ class Player {
   /** A read that waits, if there is one. */
   reading: Promise<void> | undefined;
   over = false;
+  /** A message under way could not go on for want of room, which fails the connection: its writes were not awaited. */
+  overrun = false;
   #state = 0;
   readonly #settled: Promise<unknown>[] = [];
   readonly #number: End;
@@ -91,7 +94,12 @@ class Player {
   async withWriter(use: (writer: MessageWriter, said: Said) => Promise<void>): Promise<void> {
     if (this.writer === undefined) return;
     const { writer, said } = this.writer;
-    await use(await writer, said);
+    try {
+      await use(await writer, said);
+    } catch (error) {
+      this.overrun ||= error instanceof BackpressureError;
+      throw error;
+    }
   }
 
   write(size: number): void {
@@ -195,7 +203,10 @@ export async function play(
   for (const player of players) if (player.writer !== undefined) player.finish();
   const rounds = new Rounds(host, wires, players);
   const closing = players.some(({ closes }) => closes !== undefined);
-  if (!faulty && !closing) await rounds.until(() => allHeard(players), 'all messages arrive');
+  const overrun = (): boolean => players.some((player) => player.overrun);
+  if (!faulty && !closing) {
+    await rounds.until(() => overrun() || allHeard(players), 'all messages arrive');
+  }
   if (!closing) players[0].close(4000);
   await rounds.until(
     () => players.every(({ conn }) => conn.state === 'closed'),
@@ -203,7 +214,7 @@ export async function play(
   );
   await rounds.until(() => players.every(({ over }) => over), 'reads end when the connection does');
   await Promise.all(players.map((player) => player.settled()));
-  await judge(players, host, faulty || rounds.late);
+  await judge(players, host, faulty || overrun() || rounds.late);
 }
 
 async function act(
