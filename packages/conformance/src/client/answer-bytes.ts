@@ -35,6 +35,7 @@ export function answerBytes(chapter: Chapter<ClientAttempt>): void {
   behind(chapter);
   badBehind(chapter);
   early(chapter);
+  resets(chapter);
   cuts(chapter);
   pieces(chapter);
 }
@@ -169,6 +170,20 @@ function early(chapter: Chapter<ClientAttempt>): void {
     if (event.kind === 'close') event = await attempt.peer.next('the end of the connection');
     if (event.kind !== 'end') attempt.fail(`a ${event.kind} came, where the end was due`);
   });
+}
+
+function resets(chapter: Chapter<ClientAttempt>): void {
+  const add = chapter.section({
+    section: 'RFC 6455, 4.1',
+    expects: 'the client survives, and comes for the next case',
+  });
+  for (const [place, begun] of PLACES.filter((_, at) => at % 2 === 0)) {
+    add(`a reset of the connection ${place}`, async (attempt) => {
+      const bytes = Buffer.from(begun(attempt.acceptText()), 'latin1');
+      if (bytes.length > 0) await attempt.peer.send(bytes, 'the beginning of an answer');
+      attempt.peer.reset();
+    });
+  }
 }
 
 function cuts(chapter: Chapter<ClientAttempt>): void {

@@ -57,10 +57,13 @@ function subprotocols(chapter: Chapter<ClientAttempt>): void {
       ['a subprotocol that nobody has offered', choosing('unheard-of')],
       ['a list of two that nobody has offered', choosing('unheard-of, neither')],
       ['two in two lines that nobody has offered', choosing('unheard-of', 'neither')],
-      ['an empty one', choosing('')],
     ],
     refused,
   );
+  add('an empty name', (attempt) => refused(attempt, choosing('')(attempt)), {
+    section: 'RFC 6455, 11.3.4',
+    level: 'should',
+  });
   const chosen = (title: string, lines: (names: readonly string[]) => string[], least = 1): void =>
     add(
       title,
