@@ -1,16 +1,24 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import type { Case, CaseResult } from '../model/case.ts';
+import type { Case, CaseResult, Verdict } from '../model/case.ts';
 import { closePayload } from '../wire/expect.ts';
 import { CLOSE, TEXT } from '../wire/frame.ts';
 import { ClientAttempt } from './client-attempt.ts';
 import { ClientRecord } from './client-record.ts';
 import { judge, resultOf } from './judge.ts';
 
+/** What the Autobahn suite calls a verdict. */
+const BEHAVIORS: Readonly<Record<Verdict, string>> = {
+  pass: 'OK',
+  'non-strict': 'NON-STRICT',
+  fail: 'FAILED',
+  skipped: 'UNIMPLEMENTED',
+};
+
 /**
  * Where a client under test connects to. The paths are the Autobahn suite's: `/getCaseCount` sends the number of cases
- * and closes, `/getCaseInfo?case=N` tells of one, `/runCase?case=N` runs it (from 1), `/updateReports` only closes;
- * `/<id>` runs a case too. A case is run for the first connection that comes for it.
+ * and closes, `/getCaseInfo?case=N` tells of one, `/runCase?case=N` runs it (from 1), `/getCaseStatus?case=N` tells how it
+ * went, `/updateReports` only closes; `/<id>` runs a case too. A case is run for the first connection that comes for it.
  */
 export class ClientHost {
   readonly cases: readonly Case<ClientAttempt>[];
@@ -22,6 +30,8 @@ export class ClientHost {
   readonly #server: Server;
   readonly #found: (CaseResult | undefined)[];
   readonly #taken = new Set<number>();
+  /** Why the last connection that made no request made none. */
+  #misfit: string | undefined;
   readonly #running = new Set<Promise<void>>();
   #listeners = new Set<() => void>();
 
@@ -90,7 +100,8 @@ export class ClientHost {
   giveUp(words: string, only?: number): void {
     this.cases.forEach((one, at) => {
       if (this.#found[at] !== undefined || (only !== undefined && at !== only)) return;
-      this.#settle(at, resultOf(one, 'fail', [`nobody came for this case: ${words}`]));
+      const also = this.#misfit === undefined ? [] : [`what came was no request: ${this.#misfit}`];
+      this.#settle(at, resultOf(one, 'fail', [`nobody came for this case: ${words}`, ...also]));
     });
   }
 
@@ -129,9 +140,11 @@ export class ClientHost {
 
   async #visit(socket: Socket): Promise<void> {
     const attempt = new ClientAttempt(socket, this.#timeout, this.#record);
+    let asked = false;
     try {
       const head = await attempt.readRequest();
       if (head === undefined) return;
+      asked = true;
       const target = new URL(head.start.split(' ')[1] ?? '/', 'ws://localhost');
       const at = this.#caseOf(target);
       if (at === undefined) await this.#serve(attempt, target);
@@ -140,8 +153,9 @@ export class ClientHost {
         const { result } = await judge(this.cases[at]!, attempt);
         this.#settle(at, result);
       }
-    } catch {
+    } catch (error) {
       // What is no request belongs to no case; the case that it was meant for is told missing.
+      if (!asked) this.#misfit = (error as Error).message;
     } finally {
       attempt.dispose();
     }
@@ -161,6 +175,9 @@ export class ClientHost {
     else if (pathname === '/getCaseInfo') {
       const one = this.cases[Number(searchParams.get('case')) - 1];
       await tell(attempt, JSON.stringify({ id: one?.id, description: one?.title }));
+    } else if (pathname === '/getCaseStatus') {
+      const verdict = this.#found[Number(searchParams.get('case')) - 1]?.verdict;
+      await tell(attempt, JSON.stringify({ behavior: verdict && BEHAVIORS[verdict] }));
     } else if (pathname === '/updateReports') await tell(attempt);
     else await attempt.answer([['Content-Length', '0']], 'HTTP/1.1 404 Not Found');
   }

@@ -48,6 +48,42 @@ describe('runClientSuite', { timeout: 60_000 }, () => {
     expect(results[0]!.because[0]).toMatch(/code 3; it printed last: no such option/);
   });
 
+  it('says what was wrong with a request that was none', async () => {
+    const code =
+      "import { connect } from 'node:net'; const { hostname, port } = new URL(process.argv.at(-1));" +
+      "connect(port, hostname).end('GET /runCase?case=1 HTTP/1.1\\r\\nno field\\r\\n\\r\\n');";
+    const { results } = await run(code, { only: ['1.1.3'] });
+    expect(results[0]!.because[1]).toBe(
+      'what came was no request: "no field" is no line of an HTTP header',
+    );
+  });
+
+  it('tells of a case before and after it, as the Autobahn suite does', async () => {
+    const code = `${WS}
+      const visit = (path) => new Promise((done) => {
+        let last;
+        const socket = new WebSocket(process.argv.at(-1) + path);
+        socket.onmessage = ({ data }) => { last = data; if (path.startsWith('/run')) socket.send(data); };
+        socket.onerror = () => {};
+        socket.onclose = () => done(last);
+      });
+      const info = await visit('/getCaseInfo?case=1');
+      const before = await visit('/getCaseStatus?case=1');
+      await visit('/runCase?case=1&agent=x');
+      const after = await visit('/getCaseStatus?case=1');
+      await visit('/elsewhere');
+      await visit('/updateReports?agent=x');
+      console.log([info, before, after].join(' '));
+      process.exitCode = 9;`;
+    const { results } = await run(code, {
+      only: ['1.1.3', '1.1.4'],
+    });
+    expect(results.map(({ verdict }) => verdict)).toEqual(['pass', 'fail']);
+    expect(results[1]!.because[0]).toContain(
+      '{"id":"1.1.3","description":"a text message of 2 bytes in one frame"} {} {"behavior":"OK"}',
+    );
+  });
+
   it('says that a command could not be started', async () => {
     const { results } = await runClientSuite(['./no-such-client'], { only: ['1.1.3'] });
     expect(results[0]!.because[0]).toMatch(/could not be started: .*ENOENT/);
