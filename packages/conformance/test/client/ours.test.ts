@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { Dialer, type DialerOptions } from '@ws/node-client';
 import { describe, expect, it } from 'vitest';
 import { clientSuiteCases } from '../../src/index.ts';
@@ -24,6 +25,19 @@ describe('the client suite', () => {
       expect(['must', 'should']).toContain(level);
       expect(expects).not.toBe('');
     }
+  });
+
+  it('has as many cases of each chapter as the README says', () => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+    const table = readme.slice(readme.indexOf('what a client is asked'));
+    const rows = [...table.matchAll(/^\| (\d+)(?:(?: to |, )(\d+))?[^|]*\| (\d+) \|/gm)];
+    const told = rows.map(([, first, last = first, count]) => [+first!, +last!, +count!] as const);
+    const counted = told.map(([first, last]) => {
+      const cases = clientSuiteCases().filter((one) => one.chapter >= first && one.chapter <= last);
+      return [first, last, cases.length];
+    });
+    expect(counted).toEqual(told);
+    expect(told.map(([first, last]) => last - first + 1).reduce((a, b) => a + b)).toBe(13);
   });
 
   it.each<[string, DialerOptions, string[], number]>([
