@@ -4,6 +4,7 @@ import type { Fault } from './naive-faults.ts';
 
 const TAIL = Buffer.from('0000ffff', 'hex');
 const WINDOW = 32_768;
+const ALL_BITS = [8, 9, 10, 11, 12, 13, 14, 15];
 /** The largest message, inflated. */
 const MOST = 64 * 2 ** 20;
 
@@ -48,7 +49,9 @@ export class NaiveDeflate {
 
   compress(payload: Buffer): Buffer {
     const told = Number(this.#params.get('client_max_window_bits') ?? 15);
-    const windowBits = this.#has('compresses with a larger window than it may') ? 15 : told;
+    const wide =
+      this.#has('compresses with a larger window than it may') || !ALL_BITS.includes(told);
+    const windowBits = wide ? 15 : told;
     const packed = deflateRawSync(payload, {
       // zlib has no window of 256 bytes, and what is only stored needs none.
       ...(windowBits === 8 ? { level: 0 } : { windowBits }),
