@@ -22,7 +22,7 @@ const NEVER_CAME = 10_000;
 /** Asks a client in this process, which needs no command to be started. */
 export async function askClient(
   client: EchoClient,
-  { only = [], timeout = 2000, concurrency = 1, until = () => false }: Asking = {},
+  { only = [], timeout = 5000, concurrency = 1, until = () => false }: Asking = {},
 ): Promise<CaseResult[]> {
   const cases = selectCases(clientCases, only);
   let over = false;

@@ -45,7 +45,7 @@ describe('ws as a client', () => {
     { timeout: 120_000 },
     async (_, protocols, ws, only) => {
       const client = echoClient(protocols, ws);
-      const results = await askClient(client, { only, timeout: 4000, concurrency: 16 });
+      const results = await askClient(client, { only, timeout: 6000, concurrency: 16 });
       expect(surprises(results).map(words)).toEqual([]);
       const unused = WS_DIFFERENCES.filter(
         (one) =>
