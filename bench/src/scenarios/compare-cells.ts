@@ -1,6 +1,9 @@
 import type { Goal } from '../report/goal.ts';
 import type { Entry, Workload } from './compare-echo.ts';
 
+/** Who get what is broadcast. */
+export const RECEIVERS = 1000;
+
 /** One kind of traffic, and what is to be reached with it. */
 export interface Cell {
   readonly name: string;

@@ -3,7 +3,9 @@ import { GOAL_HEAD, type Goal, goalCells, spreadCells } from '../report/goal.ts'
 import { number, table } from '../report/table.ts';
 import { CONTENDERS, type ContenderName } from '../rivals/contenders.ts';
 import { ratios, type Spread, spreadOf } from '../statistics.ts';
-import { type Cell, type Growth, HEAP_GOAL } from './compare-cells.ts';
+import { BROADCAST_GOALS, timesWs } from './broadcast-report.ts';
+import { type BroadcastReadings, PER_TURN } from './broadcast-turns.ts';
+import { type Cell, type Growth, HEAP_GOAL, RECEIVERS } from './compare-cells.ts';
 import type { ClientReadings } from './compare-client.ts';
 import type { Readings } from './compare-echo.ts';
 
@@ -61,6 +63,32 @@ export function clientLine(clients: readonly ClientReadings[]): GoalLine {
     ws: spreadOf(ratios(of('ws'), of('ours'))),
     wsGoal: { must: 4, aim: 6 },
   };
+}
+
+function broadcastLine(readings: readonly BroadcastReadings[], perTurn: number): GoalLine {
+  const own = readings.find((one) => one.name === 'ours' && one.perTurn === perTurn)!;
+  return {
+    name: `broadcast to ${RECEIVERS}, 100 B, ${perTurn} a turn`,
+    us: spreadOf(own.cpu).median,
+    ws: timesWs(readings, 'ours', perTurn),
+    wsGoal: BROADCAST_GOALS[perTurn]!,
+  };
+}
+
+/** What has a goal in messages per CPU second, measured; an empty list was not. */
+export interface GoalResults {
+  readonly cells: readonly CellResult[];
+  readonly clients: readonly ClientReadings[];
+  readonly broadcast: readonly BroadcastReadings[];
+}
+
+/** The lines of all that was measured. */
+export function goalLines({ cells, clients, broadcast }: GoalResults): GoalLine[] {
+  return [
+    ...cellLines(cells),
+    ...(clients.length === 0 ? [] : [clientLine(clients)]),
+    ...(broadcast.length === 0 ? [] : PER_TURN.map((perTurn) => broadcastLine(broadcast, perTurn))),
+  ];
 }
 
 /** The table of goals. */
@@ -149,13 +177,19 @@ export interface GrowthResult {
 }
 
 /** What a unit costs on the large scale, as times what it costs on the small one. */
+export function growthOf({ growth, small, large }: GrowthResult): Spread {
+  const cost = ({ cpu }: Readings, workload: Growth['small']): number[] =>
+    cpu.map((us) => us / growth.units(workload));
+  return spreadOf(ratios(cost(large, growth.large), cost(small, growth.small)));
+}
+
+/** A line for each growth and contender. */
 export function growthTable(results: readonly GrowthResult[]): string {
   return table(
     ['growth', 'us, small', 'us, large', 'x', 'rounds', ...GOAL_HEAD],
-    results.map(({ growth, contender, small, large }) => {
-      const cost = ({ cpu }: Readings, workload: Growth['small']): number[] =>
-        cpu.map((us) => us / growth.units(workload));
-      const more = spreadOf(ratios(cost(large, growth.large), cost(small, growth.small)));
+    results.map((result) => {
+      const { growth, contender, small, large } = result;
+      const more = growthOf(result);
       return [
         `${growth.name}, CPU for a ${growth.unit}: ${contender}`,
         number(spreadOf(small.cpu).median),

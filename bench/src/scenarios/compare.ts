@@ -6,20 +6,16 @@ import { wholeNumber } from '../option-values.ts';
 import { Progress } from '../report/progress.ts';
 import { settingLine, settingOf } from '../report/setting.ts';
 import { CONTENDERS, type Ground, isInstalled } from '../rivals/contenders.ts';
-import { spreadOf } from '../statistics.ts';
-import { BROADCAST_GOALS, timesWs } from './broadcast-report.ts';
-import { type BroadcastReadings, measureBroadcast, PER_TURN } from './broadcast-turns.ts';
-import { CELLS, type Cell, type Growth, growths, HEAP_CELLS } from './compare-cells.ts';
+import { type BroadcastReadings, measureBroadcast } from './broadcast-turns.ts';
+import { CELLS, type Cell, type Growth, growths, HEAP_CELLS, RECEIVERS } from './compare-cells.ts';
 import { type ClientReadings, measureClients } from './compare-client.ts';
 import { measureHeap, measureInTurns, type TurnPlan } from './compare-echo.ts';
 import {
   type CellResult,
-  cellLines,
-  clientLine,
   fieldChart,
   fieldTable,
-  type GoalLine,
   type GrowthResult,
+  goalLines,
   goalTable,
   growthTable,
   type HeapResult,
@@ -30,7 +26,6 @@ import { OTHERS, PLAIN_SUBJECTS, possible } from './memory.ts';
 import { memoryTable } from './memory-report.ts';
 import type { Report, Scenario, Values } from './scenario.ts';
 
-const RECEIVERS = 1000;
 const IDLE = 5000;
 const MANY = 10_000;
 /** Few enough messages that their garbage fits: on each connection, in each round. */
@@ -257,12 +252,8 @@ async function measureGrowth(
 }
 
 function tables(results: Results, idle: number): string[] {
-  const { cells, clients, broadcast, memory, heap, growths: growing } = results;
-  const lines: GoalLine[] = [
-    ...cellLines(cells),
-    ...(clients.length === 0 ? [] : [clientLine(clients)]),
-    ...(broadcast.length === 0 ? [] : PER_TURN.map((perTurn) => broadcastLine(broadcast, perTurn))),
-  ];
+  const { cells, memory, heap, growths: growing } = results;
+  const lines = goalLines(results);
   return [
     ...(lines.length === 0 ? [] : [goalTable(lines)]),
     ...(cells.length === 0 ? [] : [fieldTable(cells)]),
@@ -270,14 +261,4 @@ function tables(results: Results, idle: number): string[] {
     ...(heap.length === 0 ? [] : [heapTable(heap)]),
     ...(growing.length === 0 ? [] : [growthTable(growing)]),
   ];
-}
-
-function broadcastLine(readings: readonly BroadcastReadings[], perTurn: number): GoalLine {
-  const own = readings.find((one) => one.name === 'ours' && one.perTurn === perTurn)!;
-  return {
-    name: `broadcast to ${RECEIVERS}, 100 B, ${perTurn} a turn`,
-    us: spreadOf(own.cpu).median,
-    ws: timesWs(readings, 'ours', perTurn),
-    wsGoal: BROADCAST_GOALS[perTurn]!,
-  };
 }
