@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -305,5 +306,21 @@ describe('strayFigures', () => {
   it('looks at what people wrote, in its place', () => {
     const page = 'a\n<!-- bench: a -->\n7 x\n\n<!-- end of bench -->\n8 x\n';
     expect(strayFigures(page)).toEqual([{ line: 6, figure: '8 x' }]);
+  });
+});
+
+describe('bench:record', () => {
+  it.each([
+    { says: 'a scenario that there is not', args: ['load'], told: 'cannot record load; there are' },
+    { says: 'a part of nothing', args: ['--only', 'heap'], told: '--only: of which scenario?' },
+  ])('refuses $says, and measures nothing', ({ args, told }) => {
+    const script = join(import.meta.dirname, '../record.ts');
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      ['--import', 'tsx', script, ...args],
+      { encoding: 'utf8' },
+    );
+    expect(stderr).toContain(told);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
   });
 });

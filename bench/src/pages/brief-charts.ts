@@ -13,7 +13,10 @@ export function briefChart(
 }
 
 const BRIEF: Readonly<Record<string, (chart: BarChart) => BarChart>> = {
-  compare: (chart) => withSeries(chart, { receive: 'receive', loop: 'loop', raw: 'raw TCP' }),
+  compare: (chart) => ({
+    ...withSeries(chart, { receive: 'receive', loop: 'loop', raw: 'raw TCP' }),
+    note: 'More is better. Log scale. Raw TCP sends back what it gets and knows no WebSocket.',
+  }),
 
   memory: (chart) => ({
     ...withSeries(chart, {
