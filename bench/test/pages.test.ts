@@ -86,7 +86,7 @@ function memoryResult(): object {
     one('ws', 'uncompressed', 9000),
     one('ours', 'shared', 6700),
   ];
-  return { head: head('memory'), charts: [memoryChart(results, 5000)] };
+  return { head: head('memory'), results, charts: [memoryChart(results, 5000)] };
 }
 
 function deflateResult(): object {
@@ -191,6 +191,9 @@ describe('outdated', () => {
       'charts/memory-memory-of-an-idle-connection-5000-of-them.svg',
       'charts/deflate-compressed-echo-messages-per-cpu-second.svg',
     ]);
+    expect(page('docs/performance.md')).toContain(
+      '| open | 1.10 (1.10 to 1.10) | 1.15 met | 1.05 missed | 1.50 (1.50 to 1.50) |',
+    );
     for (const file of shown('README.md')) expect(page(file)).toContain('2 x A CPU');
     for (const file of shown('docs/performance.md')) expect(page(`docs/${file}`)).toMatch(/^<svg/);
     const compressed = page('docs/charts/readme-compressed-echo.svg');

@@ -14,6 +14,8 @@ import {
   growthOf,
   type HeapResult,
 } from '../scenarios/compare-report.ts';
+import type { MemoryResult } from '../scenarios/deflate-memory.ts';
+import { MEMORY_GOALS, STAGES, timesBare } from '../scenarios/memory-report.ts';
 import { type Spread, spreadOf } from '../statistics.ts';
 import { briefChart } from './brief-charts.ts';
 import { chartTable, markdownTable, spreadText } from './markdown.ts';
@@ -51,7 +53,10 @@ export const PAGES: Readonly<Record<string, Page>> = {
       echo: ['compare', pictures],
       heap: ['compare', (document) => [heap(document)]],
       growth: ['compare', (document) => [growth(document)]],
-      memory: ['memory', pictures],
+      memory: [
+        'memory',
+        (document, folder) => [timesOfBare(document), ...pictures(document, folder)],
+      ],
       broadcast: ['broadcast', pictures],
       stream: ['stream', pictures],
       codec: ['codec', pictures],
@@ -199,6 +204,23 @@ function growth(document: BenchDocument): string {
         `${recorded.name}, a ${recorded.unit}: ${contender}`,
         spreadText(more),
         ...(contender === 'receive' ? goalCells(more.median, recorded.goal, 'at most') : ['', '']),
+      ];
+    }),
+  );
+}
+
+/** An idle connection without compression, next to a socket without a library. */
+function timesOfBare(document: BenchDocument): string {
+  const { results } = document as BenchDocument & { readonly results: readonly MemoryResult[] };
+  return markdownTable(
+    ['an idle connection, × a bare socket', 'ours', 'must', 'aim', '`ws`'],
+    STAGES.map(([stage, when]) => {
+      const own = timesBare(results, 'ours', 'uncompressed', stage);
+      return [
+        when,
+        spreadText(own),
+        ...goalCells(own.median, MEMORY_GOALS[stage], 'at most'),
+        spreadText(timesBare(results, 'ws', 'uncompressed', stage)),
       ];
     }),
   );

@@ -8,19 +8,20 @@ import type { MemoryMode, MemoryResult } from './deflate-memory.ts';
 type Stage = 'open' | 'afterOne' | 'afterMany';
 
 /** How often the memory of a bare socket an idle connection of ours may have. */
-const MEMORY_GOALS: Readonly<Partial<Record<Stage, Goal>>> = {
+export const MEMORY_GOALS: Readonly<Partial<Record<Stage, Goal>>> = {
   open: { must: 1.15, aim: 1.05 },
   afterOne: { must: 1.2, aim: 1.1 },
 };
 
-const STAGES: readonly (readonly [Stage, string])[] = [
+/** In their order, and what they are called. */
+export const STAGES: readonly (readonly [Stage, string])[] = [
   ['open', 'open'],
   ['afterOne', 'after 1 echo'],
   ['afterMany', 'after 41'],
 ];
 
 /** Times the memory of a bare socket, each round for itself. */
-function timesBare(
+export function timesBare(
   results: readonly MemoryResult[],
   library: MemoryResult['library'],
   mode: MemoryMode,
