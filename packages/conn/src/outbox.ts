@@ -14,7 +14,7 @@ import { copyOf } from './copy.ts';
 import { RSV1 } from './deflate/engine.ts';
 import { BackpressureError, CloseSentError, TransportError } from './errors.ts';
 import { NOBODY } from './free-list.ts';
-import { type Host, lentBy } from './host.ts';
+import { type Host, lentBy, viewOf } from './host.ts';
 import { joinedFrames, type Run, type Sharer } from './joined-frames.ts';
 import { leaseOf } from './lease.ts';
 import type { DataType } from './message.ts';
@@ -235,7 +235,7 @@ export class Outbox implements Sharer {
 
   /** What is shared becomes our own, so that more can follow it in one write. */
   #takeRun(): void {
-    const { bytes } = this.#run!;
+    const bytes = this.#run!.view(this.#host);
     this.#run = undefined;
     this.#encoded = true;
     for (let at = 0; at < bytes.length; at += header.length) {
@@ -501,7 +501,7 @@ export class Outbox implements Sharer {
       // One that is slow gets slabs of its own: each shared piece that it holds would keep a whole room alive.
       if (transport.bufferedAmount === 0) {
         this.#run = undefined;
-        return this.#give(run.bytes);
+        return this.#give(run.view(this.#host));
       }
       this.#takeRun();
     }
@@ -524,7 +524,7 @@ export class Outbox implements Sharer {
     const release = encoder.segRelease(0);
     encoder.shift(1);
     if (end <= bytes.length) {
-      this.#give(bytes.subarray(start, end), release);
+      this.#give(viewOf(this.#host, bytes, start, end), release);
       return;
     }
     release?.();

@@ -153,11 +153,26 @@ describe('the package', () => {
   });
 });
 
-describe('nodeHost.memory', () => {
-  it('is a Buffer of its own, so that a socket need not wrap it', () => {
-    const memory = nodeHost.memory!(10);
-    expect(memory).toBeInstanceOf(Buffer);
-    expect(memory.buffer.byteLength).toBe(10);
-    expect([...memory]).toEqual(Array(10).fill(0));
+describe('nodeHost.view', () => {
+  const bytes = Uint8Array.from({ length: 20 }, (_, i) => i).subarray(5);
+
+  it('is a Buffer over the same bytes, so that a socket need not wrap it', () => {
+    const view = nodeHost.view!(bytes, 2, 4);
+    expect(view).toBeInstanceOf(Buffer);
+    expect([...view]).toEqual([7, 8]);
+    expect(view.buffer).toBe(bytes.buffer);
+  });
+
+  it('is the same object for the same part', () => {
+    const view = nodeHost.view!(bytes, 2, 4);
+    expect(nodeHost.view!(bytes, 2, 4)).toBe(view);
+    expect([...nodeHost.view!(bytes, 2, 5)]).toEqual([7, 8, 9]);
+    expect([...nodeHost.view!(bytes, 1, 5)]).toEqual([6, 7, 8, 9]);
+    expect([...nodeHost.view!(bytes.slice(), 1, 5)]).toEqual([6, 7, 8, 9]);
+  });
+
+  it('does not keep large memory alive', () => {
+    const large = new Uint8Array(65_537);
+    expect(nodeHost.view!(large, 0, 1)).not.toBe(nodeHost.view!(large, 0, 1));
   });
 });
