@@ -79,6 +79,7 @@ function memoryResult(): object {
     open,
     afterOne: open,
     afterMany: open,
+    heap: { open: open / 2, afterOne: open / 2, afterMany: open / 2 },
   });
   const results = [
     one('bare', 'uncompressed', 6000),

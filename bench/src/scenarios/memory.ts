@@ -11,7 +11,7 @@ import type { Report, Scenario, Values } from './scenario.ts';
 /** Files that a process has open besides its connections, and some to spare. */
 const OTHER_FILES = 100;
 /** Connections that stand before those that are measured. */
-export const OTHERS = 1000;
+export const OTHERS = 100;
 
 const SUMMARY = `resident memory of an idle connection, with and without compression, next to ws
 and to a bare upgraded socket`;
@@ -21,12 +21,13 @@ const HELP = `ws-bench memory: ${SUMMARY}
 usage: ws-bench memory [--connections N] [--rounds N] [--quick] [--json [FILE]] [--html FILE]
 
 How much the resident memory of a fresh server process grew by for each connection, garbage collected:
-open, after one echo of 1 KiB each, after 40 more. ${OTHERS} others stand before and take what the process
-had to spare. A bare socket is what Node's http server hands out at
+open, after one echo of 1 KiB each, after 40 more; beside it, what of that lives on the JavaScript heap.
+${OTHERS} others stand before. A bare socket is what Node's http server hands out at
 'upgrade', with a listener that sends back what comes, and nothing else. The young generation is kept
 at 1 MiB everywhere (--max-semi-space-size=1), which otherwise grows with traffic, not connections.
 
-  x bare      how many times as much as a bare socket, in the same round
+  heap        bytes on the JavaScript heap: hardly differs from run to run
+  x bare      of resident memory: how many times as much as a bare socket, in the same round
   shared      compressed, server_no_context_takeover and client_no_context_takeover
   takeover    compressed, neither; windows of 32 KiB in both directions
 
