@@ -104,6 +104,8 @@ export class Intake {
   streaming = false;
   /** Enough was inflated for this turn of the event loop: nothing more comes until it is set back. */
   tired = false;
+  /** That turn is awaited. */
+  resting = false;
 
   #tally: Tally = NOBODY;
   readonly #decoder: FrameDecoder;
@@ -170,6 +172,7 @@ export class Intake {
       this.#owed === 0 &&
       !this.streaming &&
       !this.tired &&
+      !this.resting &&
       !this.dropping
     );
   }
@@ -295,6 +298,7 @@ export class Intake {
   /** The next turn of the event loop: {@link tired} no more. */
   rest(): void {
     this.tired = false;
+    this.resting = false;
     this.#inflated = 0;
   }
 

@@ -47,6 +47,8 @@ export class Reading implements InflowSource {
   /** Why reading ended, once every message before that is read. */
   error: unknown;
   ended = false;
+  /** The transport is paused, since too much is read ahead. */
+  paused = false;
 
   readonly intake: Intake;
   #owner: ReadingOwner = NOBODY;
@@ -89,6 +91,7 @@ export class Reading implements InflowSource {
     return (
       this.intake.atRest &&
       this.#queue.length === 0 &&
+      !this.paused &&
       !this.#busy &&
       !this.#taking &&
       this.#taken === undefined &&
@@ -362,7 +365,7 @@ export class Reading implements InflowSource {
     this.#serveQueue();
     this.#owner.wanted();
     if (this.ended) this.#finish();
-    return reception.promise;
+    return reception;
   }
 
   /** Drops what is queued: after our close frame, nobody gets it. */
