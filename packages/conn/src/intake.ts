@@ -159,7 +159,7 @@ export class Intake {
     this.#tally = tally;
     this.#inflation = tally.deflating?.inflation;
     this.#plains = tally.deflating?.plains;
-    this.readLimit = tally.readLimit;
+    if (tally.readLimit !== this.#readLimit) this.readLimit = tally.readLimit;
   }
 
   /** Whether it stands between two messages, with nothing left to parse and nothing special asked of it. */

@@ -260,7 +260,7 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
     if (before === WAITING) this.#doing = IN_TURN;
     this.#pump(false);
     this.#doing = before;
-    if (reading.paused && this.#deadlines?.idle?.tick !== undefined) this.#armIdle();
+    if (reading.paused) this.#renewIdle();
     // Answers leave at once when all is read, else when the reader has had its chance.
     const endIsDue = this.#closing?.ended !== undefined && !reading.ended;
     if (reading.intake.pending || !reading.idle || endIsDue) return this.#defer();
@@ -521,18 +521,30 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
   /** Pauses the transport when nobody reads and enough is read ahead, and lets it flow again. */
   #balance(): void {
     const { reading } = this;
+    const { held } = reading.intake;
+    if (reading.paused) {
+      if (this.#wantsFlow() || reading.isLow(held)) this.#resume();
+    } else if (!reading.hasRoom(held) && !this.#wantsFlow()) this.#pause();
+  }
+
+  /** Whether bytes are wanted, however much is read ahead. */
+  #wantsFlow(): boolean {
+    const { reading } = this;
     const { intake } = reading;
-    const waiting = this.#doing !== STARTING && reading.waiting && !intake.tired;
-    const wanted = this.#closing?.inputOver || intake.dropping || waiting;
-    if (!reading.paused && !wanted && !reading.hasRoom(intake.held)) {
-      reading.paused = true;
-      this.transport.pause();
-      if (reading.unread) this.#armIdle();
-    } else if (reading.paused && (wanted || reading.isLow(intake.held))) {
-      reading.paused = false;
-      this.#disarmIdle();
-      this.transport.resume();
-    }
+    if (this.#closing?.inputOver || intake.dropping) return true;
+    return this.#doing !== STARTING && reading.waiting && !intake.tired;
+  }
+
+  #pause(): void {
+    this.reading.paused = true;
+    this.transport.pause();
+    if (this.reading.unread) this.#armIdle();
+  }
+
+  #resume(): void {
+    this.reading.paused = false;
+    this.#disarmIdle();
+    this.transport.resume();
   }
 
   #armIdle(): void {
@@ -543,6 +555,11 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
     this.#deadlines ??= {};
     this.#deadlines.idle ??= { tick: undefined, ring: () => this.abort(new TimeoutError(text)) };
     this.kit.timers.set(this.#deadlines.idle, idleReadTimeout);
+  }
+
+  /** Somebody reads: the time begins anew. */
+  #renewIdle(): void {
+    if (this.#deadlines?.idle?.tick !== undefined) this.#armIdle();
   }
 
   #disarmIdle(): void {
