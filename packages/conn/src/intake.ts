@@ -597,7 +597,7 @@ export class Intake {
   }
 
   #show(bytes: Uint8Array, start: number, end: number): void {
-    this.bytes = bytes;
+    if (this.bytes !== bytes) this.bytes = bytes;
     this.start = start;
     this.end = end;
   }

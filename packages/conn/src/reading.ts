@@ -103,6 +103,7 @@ export class Reading implements InflowSource {
 
   /** Leaves its owner. */
   leaveOwner(): void {
+    this.letGo();
     this.#inflow = undefined;
     this.intake.leaveOwner();
     this.#owner = NOBODY;
@@ -454,6 +455,13 @@ export class Reading implements InflowSource {
     Promise.resolve(result).then(this.#settled, this.#failed);
   }
 
+  /** Nothing more can be parsed for now: what was lent last is not kept for the next message's sake. */
+  letGo(): void {
+    if (this.#busy || this.#borrowed === undefined) return;
+    this.#borrowed.letGo();
+    this.#borrowed = undefined;
+  }
+
   /** The handler is done within its call. */
   #done(): void {
     this.#release();
@@ -463,7 +471,6 @@ export class Reading implements InflowSource {
   #release(): void {
     this.#busy = false;
     this.#borrowed!.takeBack();
-    this.#borrowed = undefined;
     const lease = this.#lease;
     if (lease === undefined) return;
     this.#lease = undefined;

@@ -462,6 +462,7 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
       else if (event !== SKIPPED && event !== STEP) this.#fault(intake.error);
     }
     this.#doing = before;
+    reading.letGo();
     if (intake.tired) this.#makeWay();
     const ended = this.#closing?.ended;
     if (ended !== undefined) {
