@@ -1,4 +1,5 @@
 import type { Goal } from '../report/goal.ts';
+import { CONTENDERS, type ContenderName } from '../rivals/contenders.ts';
 import type { Entry, Workload } from './compare-echo.ts';
 
 /** Who get what is broadcast. */
@@ -9,6 +10,14 @@ export interface Cell {
   readonly name: string;
   readonly workload: Workload;
   readonly goals: readonly CellGoal[];
+}
+
+/** Where `readMessage` stands besides: it has no goal of its own, and one figure says what there is to say. */
+const WITH_READ_MESSAGE = '64 x 16 x 16 B';
+
+/** Who echoes this. */
+export function contendersOf({ name }: Cell): ContenderName[] {
+  return CONTENDERS.filter((one) => one !== 'readMessage' || name === WITH_READ_MESSAGE);
 }
 
 /** How many times as many messages per CPU second as ws and as raw TCP. */

@@ -5,9 +5,9 @@ import { CONTENDERS, type ContenderName } from '../rivals/contenders.ts';
 import { ratios, type Spread, spreadOf } from '../statistics.ts';
 import { BROADCAST_GOALS, timesWs } from './broadcast-report.ts';
 import { type BroadcastReadings, PER_TURN } from './broadcast-turns.ts';
-import { type Cell, type Growth, HEAP_GOAL, RECEIVERS } from './compare-cells.ts';
+import { type Cell, contendersOf, type Growth, HEAP_GOAL, RECEIVERS } from './compare-cells.ts';
 import type { ClientReadings } from './compare-client.ts';
-import type { Readings } from './compare-echo.ts';
+import type { HeapReadings, Readings } from './compare-echo.ts';
 
 /** A cell, measured. */
 export interface CellResult {
@@ -115,11 +115,17 @@ export function fieldTable(results: readonly CellResult[]): string {
       cell.name,
       ...CONTENDERS.map((name) => {
         const spread = times(readings, name, 'ws');
-        return spread === undefined ? 'not installed' : number(spread.median);
+        if (spread !== undefined) return number(spread.median);
+        return contendersOf(cell).includes(name) ? 'not installed' : '-';
       }),
-      `${Math.round(100 * Math.max(...readings.flatMap(({ loadBusy }) => loadBusy)))} %`,
+      busiest(readings),
     ]),
   );
+}
+
+/** How busy the load was at most, in per cent. */
+function busiest(readings: readonly Readings[]): string {
+  return `${Math.round(100 * Math.max(...readings.flatMap(({ loadBusy }) => loadBusy)))} %`;
 }
 
 /** A group of bars for each cell, with everybody who was there. */
@@ -145,24 +151,21 @@ export function fieldChart(results: readonly CellResult[]): Chart {
 /** Heap bytes for a message, a list for each contender and kind of traffic. */
 export interface HeapResult {
   readonly name: string;
-  readonly bytes: Readonly<Record<'receive' | 'ws' | 'raw', readonly number[]>>;
+  readonly bytes: HeapReadings;
 }
 
-/** Garbage of a message, next to that of Node's own socket path. */
+/** Garbage of a message, and what of it is beyond that of Node's own socket path in the same round. */
 export function heapTable(results: readonly HeapResult[]): string {
   return table(
-    ['heap bytes a message', 'receive', 'rounds', 'ws', 'raw', 'beyond raw', ...GOAL_HEAD],
+    ['heap bytes a message', 'receive', 'ws', 'raw', 'beyond raw', 'rounds', ...GOAL_HEAD],
     results.map(({ name, bytes }) => {
-      const own = spreadOf(bytes.receive);
-      const raw = spreadOf(bytes.raw).median;
-      const beyond = own.median - raw;
+      const beyond = spreadOf(bytes.receive.map((own, round) => own - bytes.raw[round]!));
+      const medians = [bytes.receive, bytes.ws, bytes.raw].map((all) => spreadOf(all).median);
       return [
         name,
-        ...spreadCells(own),
-        number(spreadOf(bytes.ws).median),
-        number(raw),
-        number(beyond),
-        ...goalCells(beyond, HEAP_GOAL, 'at most'),
+        ...medians.map(number),
+        ...spreadCells(beyond),
+        ...goalCells(beyond.median, HEAP_GOAL, 'at most'),
       ];
     }),
   );
@@ -186,7 +189,7 @@ export function growthOf({ growth, small, large }: GrowthResult): Spread {
 /** A line for each growth and contender. */
 export function growthTable(results: readonly GrowthResult[]): string {
   return table(
-    ['growth', 'us, small', 'us, large', 'x', 'rounds', ...GOAL_HEAD],
+    ['growth', 'us, small', 'us, large', 'x', 'rounds', ...GOAL_HEAD, 'load busy'],
     results.map((result) => {
       const { growth, contender, small, large } = result;
       const more = growthOf(result);
@@ -196,6 +199,7 @@ export function growthTable(results: readonly GrowthResult[]): string {
         number(spreadOf(large.cpu).median),
         ...spreadCells(more),
         ...goalCells(more.median, contender === 'receive' ? growth.goal : undefined, 'at most'),
+        busiest([small, large]),
       ];
     }),
   );

@@ -4,6 +4,7 @@ import type { LoadAnswers } from '../load/load-worker.ts';
 import { wholeNumber } from '../option-values.ts';
 import { Progress } from '../report/progress.ts';
 import { openFilesLimit, settingLine, settingOf } from '../report/setting.ts';
+import { turns } from '../statistics.ts';
 import { type MemoryResult, type MemorySubject, measureMemory } from './deflate-memory.ts';
 import { memoryChart, memoryTable } from './memory-report.ts';
 import type { Report, Scenario, Values } from './scenario.ts';
@@ -62,20 +63,18 @@ export const memory: Scenario = {
 
 async function run(values: Values): Promise<Report> {
   const quick = values['quick'] === true;
-  const rounds = wholeNumber(values, 'rounds', quick ? 1 : 3);
+  const rounds = memoryRounds(values);
   const connections = possible(wholeNumber(values, 'connections', 5000), OTHERS);
   const cores = chooseCores();
   const setting = settingOf(cores);
   const progress = new Progress(rounds * SUBJECTS.length);
   const load = new Child<LoadAnswers>('./load-worker.js', [], cores.load);
-  const results: MemoryResult[] = [];
+  let results: MemoryResult[];
   try {
-    for (let round = 0; round < rounds; round++) {
-      for (const subject of SUBJECTS) {
-        progress.step(`${subject.library}, ${subject.mode}`);
-        results.push(await measureMemory(load, cores, subject, connections, OTHERS));
-      }
-    }
+    results = await inRounds(SUBJECTS, rounds, (subject) => {
+      progress.step(`${subject.library}, ${subject.mode}`);
+      return measureMemory(load, cores, subject, connections, OTHERS);
+    });
   } finally {
     progress.end();
     await load.end();
@@ -90,6 +89,24 @@ async function run(values: Values): Promise<Report> {
     ].join('\n'),
     charts: [memoryChart(results, connections)],
   };
+}
+
+/** Of how many fresh processes each the memory is looked at. */
+export function memoryRounds(values: Values): number {
+  return wholeNumber(values, 'rounds', values['quick'] === true ? 1 : 3);
+}
+
+/** Measures each subject once a round, another one first each time. */
+export async function inRounds<S, R>(
+  subjects: readonly S[],
+  rounds: number,
+  measure: (subject: S) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  for (let round = 0; round < rounds; round++) {
+    for (const subject of turns(subjects, round)) results.push(await measure(subject));
+  }
+  return results;
 }
 
 /** As many connections as were asked for, if the limit of open files allows them besides `others`. */
