@@ -65,5 +65,6 @@ function listenDeno(deno: DenoLike): number {
   return addr.port;
 }
 
-process.stdin.once('close', () => process.exit()).resume();
+// Deno tells no 'close' of it.
+process.stdin.once('end', () => process.exit()).resume();
 console.log(Bun ? listenBun(Bun) : listenDeno(Deno!));
