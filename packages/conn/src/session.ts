@@ -306,7 +306,7 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
     if (!this.outbox.open) return rejected(this.outbox.error);
     checkClosePayload(payload);
     this.sendClose(payload, this.settings.closeTimeout);
-    return done;
+    return this.#ending().sent ? done : rejected(this.outbox.error);
   }
 
   writerBroken(reason: unknown): void {
@@ -415,9 +415,8 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
 
   #sendClose(payload: Uint8Array): Closing {
     const closing = this.#ending();
-    closing.sent = true;
     closing.phase = CLOSING;
-    this.outbox.close(payload);
+    closing.sent = this.outbox.close(payload);
     this.writing.end(this.outbox.error!);
     return closing;
   }

@@ -111,8 +111,19 @@ function runDeferred(): void {
   const round = deferred;
   deferred = running;
   running = round;
-  for (let i = 0; i < round.length; i++) round[i]!();
-  round.length = 0;
+  let i = 0;
+  try {
+    while (i < round.length) round[i++]!();
+  } finally {
+    // One that throws all the same is for Node to tell. Those behind it get their turn.
+    while (i < round.length) defer(round[i++]!);
+    round.length = 0;
+  }
+}
+
+function defer(callback: () => void): void {
+  // A nextTick alone would run before the microtasks when called from a timer or from I/O.
+  if (deferred.push(callback) === 1) void resolved.then(afterMicrotasks);
 }
 
 function afterMicrotasks(): void {
@@ -139,10 +150,7 @@ export const nodeHost: Host = {
     return performance.now();
   },
   setTimer,
-  defer(callback) {
-    // A nextTick alone would run before the microtasks when called from a timer or from I/O.
-    if (deferred.push(callback) === 1) void resolved.then(afterMicrotasks);
-  },
+  defer,
   yield(callback) {
     setImmediate(callback);
   },

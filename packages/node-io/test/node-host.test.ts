@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { nodeHost } from '../src/index.ts';
 
 const texts = [
@@ -141,6 +141,30 @@ describe('nodeHost.defer', () => {
       nodeHost.defer(() => order.push('second'));
     });
     expect(order).toEqual(['first', 'second', 'microtask', 'third']);
+  });
+});
+
+describe('a deferred callback that throws', () => {
+  const others = process.listeners('uncaughtException');
+
+  afterEach(() => {
+    process.removeAllListeners('uncaughtException');
+    for (const other of others) process.on('uncaughtException', other);
+  });
+
+  it('is uncaught, and takes nothing from those behind it, nor from those that come later', async () => {
+    const seen: string[] = [];
+    process.removeAllListeners('uncaughtException');
+    process.on('uncaughtException', ({ message }) => seen.push(message));
+    nodeHost.defer(() => seen.push('first'));
+    nodeHost.defer(() => {
+      throw new Error('a bug');
+    });
+    for (const says of ['second', 'third']) nodeHost.defer(() => seen.push(says));
+    await new Promise((resolve) => setImmediate(resolve));
+    nodeHost.defer(() => seen.push('later'));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(seen).toEqual(['first', 'a bug', 'second', 'third', 'later']);
   });
 });
 
