@@ -1,49 +1,33 @@
-// Draws the charts of recorded results: results/*.json becomes docs/charts/*.svg. With --check nothing is written, and
-// it fails when a picture is not that of its result.
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+// Shows recorded results: of bench/results/*.json it makes docs/charts/*.svg and what stands between the markers of
+// README.md and docs/performance.md. With --check nothing is written, and it fails when a file is not that of its result,
+// or when somebody has written a figure by hand.
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import process from 'node:process';
-import type { BenchDocument } from './src/report/page.ts';
-import { svgFiles } from './src/report/svg.ts';
+import { faults, outdated, RESULTS } from './src/pages/generated.ts';
 
-const results = join(import.meta.dirname, 'results');
-const charts = join(import.meta.dirname, '../docs/charts');
+const root = join(import.meta.dirname, '..');
 
-const wanted = new Map<string, string>();
-for (const file of filesOf(results, '.json')) {
-  const document = JSON.parse(readFileSync(join(results, file), 'utf8')) as BenchDocument;
-  for (const [name, svg] of svgFiles(file.slice(0, -'.json'.length), document)) {
-    wanted.set(name, svg);
-  }
-}
+if (process.argv.includes('--check')) check();
+else draw();
 
-const wrong = [
-  ...[...wanted].filter(([name, svg]) => contentOf(name) !== svg).map(([name]) => name),
-  ...filesOf(charts, '.svg').filter((name) => !wanted.has(name)),
-];
-
-if (process.argv.includes('--check')) {
-  for (const name of wrong) console.error(`docs/charts/${name} is not what bench/results says`);
-  if (wrong.length > 0) console.error('run pnpm bench:charts');
+function check(): void {
+  const wrong = outdated(root).map(({ path }) => `${path} is not what ${RESULTS} says`);
+  if (wrong.length > 0) wrong.push('run pnpm bench:charts');
+  wrong.push(...faults(root));
+  for (const line of wrong) console.error(line);
   process.exitCode = wrong.length > 0 ? 1 : 0;
-} else {
-  if (wanted.size > 0) mkdirSync(charts, { recursive: true });
-  for (const name of wrong) {
-    const svg = wanted.get(name);
-    if (svg === undefined) rmSync(join(charts, name));
-    else writeFileSync(join(charts, name), svg);
-    console.log(`${svg === undefined ? 'removed' : 'drew'} docs/charts/${name}`);
+}
+
+function draw(): void {
+  for (const { path, content } of outdated(root)) {
+    const file = join(root, path);
+    if (content === undefined) rmSync(file);
+    else {
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, content);
+    }
+    console.log(`${content === undefined ? 'removed' : 'wrote'} ${path}`);
   }
-}
-
-function filesOf(folder: string, ending: string): string[] {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder)
-    .filter((name) => name.endsWith(ending))
-    .toSorted();
-}
-
-function contentOf(name: string): string | undefined {
-  const path = join(charts, name);
-  return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+  for (const fault of faults(root)) console.error(fault);
 }

@@ -18,7 +18,8 @@ function readings(library: 'ours' | 'ws', level: number, cpu: number[], wire: nu
 
 function memory(mode: MemoryResult['mode'], library: 'ours' | 'ws', kib: number): MemoryResult {
   const bytes = kib * 1024;
-  return { mode, library, agreed: '', open: bytes, afterOne: bytes, afterMany: bytes };
+  const stages = { open: bytes, afterOne: bytes, afterMany: bytes };
+  return { mode, library, agreed: '', ...stages, heap: stages };
 }
 
 describe('speedTable', () => {

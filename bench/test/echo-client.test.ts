@@ -79,6 +79,8 @@ describe('EchoClient', () => {
     });
     // There is a place for the third now.
     expect(wire).toHaveLength(2);
+    // Both have taken at least as long as they were waited for.
+    expect([latencies(tally), tally.givenUp, tally.echoed]).toEqual([[90, 100], 2, 0]);
   });
 
   it('serves thousands that have waited in their order', () => {
@@ -99,6 +101,23 @@ describe('EchoClient', () => {
     expect(one.idle).toBe(true);
   });
 
+  it('counts an echo that is wrong neither as one nor for latency', () => {
+    const { client: one, wire, tally } = client(3);
+    for (const moment of [0, 0, 0]) one.plan(moment);
+    one.echo(wire[0]!.with(15, wire[0]![15]! ^ 1), false);
+    one.echo(wire[1]!, true);
+    one.echo(wire[2]!, false);
+    expect([...tally.failures.keys()]).toEqual(['wrong content', 'wrong type']);
+    expect([tally.echoed, tally.seconds, tally.latency.totalCount]).toEqual([1, [1], 1]);
+  });
+
+  it('leaves to nobody what becomes due after its end', () => {
+    const { client: one, tally } = client(1);
+    one.end();
+    one.plan(0);
+    expect([tally.due, tally.unmanned, tally.errors]).toEqual([0, 1, 0]);
+  });
+
   it('shows nothing of an echo that a terminal would obey', () => {
     const { client: one, tally } = client(1);
     one.echo(Buffer.from('\u001b[2Jhello\n'), true);
@@ -113,10 +132,13 @@ describe('Tally', () => {
     other.echo(1500, 3);
     other.echo(900, 2);
     other.fail('timeout', 'second');
+    other.giveUp(4);
+    other.unmanned = 5;
     sum.fail('timeout', 'first');
     sum.add(JSON.parse(JSON.stringify(other.record())));
     expect(sum.seconds).toEqual([2, 1]);
-    expect(latencies(sum)).toEqual([1, 2, 3]);
+    expect(latencies(sum)).toEqual([1, 2, 3, 4]);
+    expect([sum.echoed, sum.givenUp, sum.unmanned]).toEqual([3, 1, 5]);
     expect(sum.failures.get('timeout')).toEqual({ count: 2, example: 'first' });
     expect(sum.errors).toBe(2);
   });

@@ -11,8 +11,10 @@ const raw: EchoPlan = { ...binary, raw: true };
 const cases: [EchoServer, EchoPlan][] = [
   [{ library: 'ours', compression: false, way: 'receive' }, binary],
   [{ library: 'ours', compression: false, way: 'loop' }, binary],
+  [{ library: 'ours', compression: false, way: 'readMessage' }, binary],
   [{ library: 'ours', compression: false, way: 'receive', text: true }, mixed],
   [{ library: 'ours', compression: false, way: 'loop', text: true }, mixed],
+  [{ library: 'ours', compression: false, way: 'readMessage', text: true }, mixed],
   [
     { library: 'ours', compression: false, limit: 2 ** 21 },
     { ...binary, size: 2 ** 21, count: 1 },

@@ -4,8 +4,8 @@ import { headOf, withVersions } from '../src/report/head.ts';
 
 describe('headOf', () => {
   it('tells the machine, the versions and the command, as a shell takes it', () => {
-    const head = headOf('load', ['load', 'ws://a/?b=c', '--only', "it's 1 KiB"]);
-    expect(head.command).toBe(`ws-bench load 'ws://a/?b=c' --only 'it'\\''s 1 KiB'`);
+    const head = headOf('load', ['load', 'ws://a/', '--only', "it's 1 KiB"]);
+    expect(head.command).toBe(`ws-bench load ws://a/ --only 'it'\\''s 1 KiB'`);
     expect(head.machine.cores).toBeGreaterThan(0);
     expect(head.versions).toMatchObject({ node: process.versions.node, ws: '8.23.0' });
     expect(new Date(head.date).toISOString()).toBe(head.date);
@@ -19,6 +19,13 @@ describe('headOf', () => {
       expect(command).not.toContain('1234');
     },
   );
+});
+
+describe('headOf, of a load', () => {
+  it('keeps the query of a URL to itself', () => {
+    const { command } = headOf('load', ['load', 'wss://a/echo?token=1234']);
+    expect(command).toBe("ws-bench load 'wss://a/echo?***'");
+  });
 });
 
 describe('withVersions', () => {

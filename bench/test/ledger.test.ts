@@ -47,21 +47,21 @@ describe('Ledger', () => {
       expect(ledger.judge(message, false)).toEqual({ since: i, fault: undefined });
     });
     expect(ledger.inFlight).toBe(0);
-    expect(ledger.giveUp(Number.POSITIVE_INFINITY)).toEqual({ missing: 0, timeout: 0 });
+    expect(ledger.giveUp(Number.POSITIVE_INFINITY)).toEqual({ missing: [], timeout: [] });
   });
 
   it('finds an echo that was dropped when a later one comes', () => {
     const { ledger, messages } = sent(3);
     expect(ledger.judge(messages[2]!, false)).toEqual({ since: 2, fault: undefined });
     expect(ledger.inFlight).toBe(0);
-    expect(ledger.giveUp(Number.POSITIVE_INFINITY)).toEqual({ missing: 2, timeout: 0 });
+    expect(ledger.giveUp(Number.POSITIVE_INFINITY)).toEqual({ missing: [0, 1], timeout: [] });
   });
 
   it('finds an echo that comes after a later one', () => {
     const { ledger, messages } = sent(2);
     ledger.judge(messages[1]!, false);
     expect(ledger.judge(messages[0]!, false)).toEqual({ since: 0, fault: 'out of order' });
-    expect(ledger.giveUp(Number.POSITIVE_INFINITY)).toEqual({ missing: 0, timeout: 0 });
+    expect(ledger.giveUp(Number.POSITIVE_INFINITY)).toEqual({ missing: [], timeout: [] });
   });
 
   it.each([0, 1])('finds an echo that comes twice, with %i others under way', (others) => {
@@ -83,20 +83,58 @@ describe('Ledger', () => {
     ['wrong length', (bytes: Uint8Array) => Buffer.concat([bytes, bytes])],
   ])('finds a %s, which stands for the echo that was expected', (fault, spoil) => {
     const { ledger, messages } = sent(2);
-    expect(ledger.judge(spoil(messages[0]!), false)).toEqual({ since: 0, fault });
+    expect(ledger.judge(spoil(messages[0]!), false)).toEqual({ since: undefined, fault });
     expect(ledger.judge(messages[1]!, false)).toEqual({ since: 1, fault: undefined });
   });
 
   it('finds text that was sent as binary', () => {
     const { ledger, messages } = sent(1);
-    expect(ledger.judge(messages[0]!, true)).toEqual({ since: 0, fault: 'wrong type' });
+    expect(ledger.judge(messages[0]!, true)).toEqual({ since: undefined, fault: 'wrong type' });
   });
 
   it('gives up what waits for too long, and counts it no second time when it comes', () => {
     const { ledger, messages } = sent(3);
-    expect(ledger.giveUp(1)).toEqual({ missing: 0, timeout: 1 });
+    expect(ledger.giveUp(1)).toEqual({ missing: [], timeout: [0] });
     expect(ledger.inFlight).toBe(2);
     expect(ledger.judge(messages[0]!, false)).toEqual({ since: undefined, fault: undefined });
     expect(ledger.judge(messages[1]!, false)).toEqual({ since: 1, fault: undefined });
+  });
+
+  it.each([1, 4, 8, 32])(
+    'knows thousands of %i bytes that it has given up when they come after all',
+    (size) => {
+      const { ledger, messages } = sent(5000, size);
+      expect(ledger.giveUp(5000).timeout).toHaveLength(5000);
+      for (const message of messages) {
+        expect(ledger.judge(message, false)).toEqual({ since: undefined, fault: undefined });
+      }
+      expect(ledger.judge(messages.at(-1)!, false).fault).toBe('double');
+      expect(ledger.judge(ledger.send(5000).slice(), false)).toEqual({
+        since: 5000,
+        fault: undefined,
+      });
+    },
+  );
+
+  it('finds one of thousands that were given up when it comes twice', () => {
+    const { ledger, messages } = sent(5000);
+    ledger.giveUp(5000);
+    ledger.judge(messages[7]!, false);
+    expect(ledger.judge(messages[7]!, false).fault).toBe('double');
+  });
+
+  it('remembers so many and no more, and takes an older one for what it is', () => {
+    const { ledger, messages } = sent(1);
+    ledger.giveUp(1);
+    for (let n = 1; n <= 2 ** 18; n++) ledger.send(n);
+    ledger.giveUp(Number.POSITIVE_INFINITY);
+    expect(ledger.judge(messages[0]!, false)).toEqual({ since: undefined, fault: undefined });
+    expect(ledger.judge(messages[0]!, false)).toEqual({ since: undefined, fault: undefined });
+  });
+
+  it('finds an echo that thousands have overtaken', () => {
+    const { ledger, messages } = sent(3000);
+    for (const message of messages.slice(1)) ledger.judge(message, false);
+    expect(ledger.judge(messages[0]!, false)).toEqual({ since: 0, fault: 'out of order' });
   });
 });

@@ -19,7 +19,14 @@ const plan: LoadPlan = {
 };
 
 function result(tally: Tally, ms: number, changes: Partial<LoadPlan> = {}): LoadResult {
-  const circumstances = { ms, extensions: [''], busy: [0.5], abandoned: 0, interrupted: false };
+  const circumstances = {
+    ms,
+    extensions: [''],
+    opened: 2,
+    busy: [0.5],
+    abandoned: 0,
+    interrupted: false,
+  };
   return resultOf({ ...plan, ...changes }, tally, circumstances);
 }
 
@@ -68,6 +75,16 @@ describe('resultOf', () => {
   it('keeps no header value', () => {
     expect(JSON.stringify(result(tallyOf(1), 1000))).not.toContain('1234');
   });
+
+  it('keeps no query of the URL', () => {
+    const url = 'ws://127.0.0.1:1/echo?token=abcd';
+    const tally = tallyOf(1);
+    tally.fail('handshake: status 403', `${url} was refused`);
+    const { document, text, charts } = loadReport(result(tally, 1000, { url }));
+    const all = JSON.stringify([document, text, charts]);
+    expect(all).not.toContain('abcd');
+    expect(all).toContain('ws://127.0.0.1:1/echo?*** was refused');
+  });
 });
 
 describe('loadReport', () => {
@@ -84,7 +101,8 @@ describe('loadReport', () => {
   it('is well without a single echo', () => {
     const { text, charts, failed } = loadReport(result(new Tally(), 1000));
     expect(text).toContain('0 messages sent, 0 echoed');
-    expect(text).not.toContain('NaN');
+    expect(text).toMatch(/^p50 +-$/m);
+    expect(text).toMatch(/^mean +-$/m);
     expect(charts?.map(({ kind }) => kind)).toEqual(['lines']);
     expect(failed).toBe(false);
   });
@@ -98,6 +116,24 @@ describe('loadReport', () => {
     expect(loadReport(result(tally, 3000, { rate: 100 })).text).toContain(said);
   });
 
+  it('says that connections were missing, and blames nobody for what they did not send', () => {
+    const tally = tallyOf(50, 50, 50);
+    tally.due = 150;
+    tally.unmanned = 150;
+    const { text } = loadReport(result(tally, 3000, { rate: 100, connections: 4 }));
+    expect(text).toContain('2 of 4 connections, ');
+    expect(text).toContain('150 of 300 messages were not sent: their connections had not opened');
+    expect(text).not.toContain('keep up');
+  });
+
+  it('says that latency counts messages that did not come back', () => {
+    const tally = new Tally();
+    tally.giveUp(1000);
+    const { text } = loadReport(result(tally, 1000));
+    expect(text).toContain('not back in time: 1; latency counts each');
+    expect(text).toMatch(/^p50 +10\d\d$|^p50 +1000$/m);
+  });
+
   it('warns when the load itself was late', () => {
     const tally = tallyOf(100);
     tally.due = 100;
@@ -107,7 +143,13 @@ describe('loadReport', () => {
   });
 
   it('warns when the load has no time left', () => {
-    const circumstances = { ms: 1000, extensions: [''], abandoned: 0, interrupted: false };
+    const circumstances = {
+      ms: 1000,
+      extensions: [''],
+      opened: 2,
+      abandoned: 0,
+      interrupted: false,
+    };
     const { text } = loadReport(
       resultOf(plan, tallyOf(9), { ...circumstances, busy: [0.2, 0.97] }),
     );
@@ -118,7 +160,7 @@ describe('loadReport', () => {
     [['permessage-deflate'], 'compression: permessage-deflate'],
     [[''], 'compression: none: the server declined'],
   ])('says what became of compression: %j', (extensions, said) => {
-    const rest = { ms: 1000, busy: [0], abandoned: 0, interrupted: false };
+    const rest = { ms: 1000, opened: 2, busy: [0], abandoned: 0, interrupted: false };
     const report = loadReport(
       resultOf({ ...plan, compression: true }, tallyOf(1), { ...rest, extensions }),
     );

@@ -232,6 +232,23 @@ describe('LoadRun, against a server that lies', () => {
     const { tally, kinds } = await load(server.url, { timeoutMs: 100 });
     expect(kinds).toEqual(['timeout']);
     expect(tally.failures.get('timeout')?.count).toBe(tally.sent);
+    expect([tally.latency.totalCount, tally.echoed]).toEqual([tally.sent, 0]);
+    expect(tally.latency.minNonZeroValue).toBeGreaterThanOrEqual(99_900);
+  });
+
+  it('takes late echoes of all that it has given up for what they are', async () => {
+    let stalled = true;
+    const server = await lying((conn) =>
+      conn.receive(async (message) => {
+        if (stalled) await new Promise((resolve) => setTimeout(resolve, 500));
+        stalled = false;
+        await conn.send(message);
+      }),
+    );
+    const plan = { connections: 1, depth: 600, timeoutMs: 200, durationMs: 700 };
+    const { tally, kinds } = await load(server.url, plan);
+    expect(kinds).toEqual(['timeout']);
+    expect(tally.failures.get('timeout')?.count).toBeGreaterThanOrEqual(600);
   });
 
   it('counts all that a stalled server kept waiting, at a fixed rate', async () => {
@@ -248,6 +265,40 @@ describe('LoadRun, against a server that lies', () => {
     expect(tally.echoed).toBe(40);
     // Those due within the first 200 ms waited for 100 ms or more, all of them, though one alone was in flight.
     expect(tally.latency.getValueAtPercentile(51)).toBeGreaterThan(100_000);
+  });
+});
+
+describe('LoadRun, with fewer connections than planned', () => {
+  it.each([
+    ['were refused', true],
+    ['have ended', false],
+  ])('leaves out what was due on those that %s', async (_, refused) => {
+    let n = 0;
+    const checkOrigin = (): boolean => !refused || n++ % 2 === 0;
+    const server = await serve({ host: '127.0.0.1', checkOrigin }, async (conn) => {
+      if (!refused && n++ % 2 === 1) return void (await conn.close(1001));
+      await conn.receive((message) => conn.send(message)).catch(() => {});
+    });
+    ended.push(() => server.close({ timeout: 100 }));
+    const run = new LoadRun({
+      plan: planOf(server.url, { connections: 4, rate: 400, durationMs: 200 }),
+      index: 0,
+      of: 1,
+    });
+    const { open } = await run.open();
+    const { tally, opened } = await run.run();
+    expect(opened).toBe(open);
+    expect(tally.due + tally.unmanned).toBe(80);
+    expect(tally.unmanned).toBeGreaterThan(0);
+    if (refused) expect(tally.due).toBe(40);
+  });
+
+  it('leaves out what was due after the last one has ended', async () => {
+    const server = await lying((conn) => conn.receive(() => void conn.close(1001)));
+    const plan = { connections: 1, rate: 100, durationMs: 60_000 };
+    const { tally } = await load(server.url, plan);
+    expect(tally.due + tally.unmanned).toBe(6000);
+    expect(tally.due).toBeLessThan(1000);
   });
 });
 

@@ -58,11 +58,14 @@ export class EchoClient {
     this.#refill();
   }
 
-  /** A message is due, since `moment`. */
+  /** A message is due, since `moment`; nobody sends it when the connection has ended. */
   plan(moment: number): void {
     const { now, depth, tally } = this.#common;
+    if (this.#ended) {
+      tally.unmanned++;
+      return;
+    }
     tally.due++;
-    if (this.#ended) return;
     if (this.#ledger.inFlight < depth && this.#waiting === 0) {
       tally.left(now() - moment);
       this.#send(moment);
@@ -91,15 +94,17 @@ export class EchoClient {
     this.#refill();
   }
 
-  /** Gives up what was due before `moment` and has not come. */
+  /** Gives up what was due before `moment` and has not come: it has taken as long as it was waited for, at least. */
   giveUp(moment: number): void {
-    const { tally } = this.#common;
+    const { tally, now } = this.#common;
     const { missing, timeout } = this.#ledger.giveUp(moment);
-    let waited = 0;
-    for (; this.#waiting > 0 && this.#due[this.#served]! < moment; waited++) this.#nextDue();
-    tally.fail('missing', 'later messages were echoed', missing);
-    tally.fail('timeout', 'no echo in time', timeout + waited);
-    if (missing + timeout > 0) this.#refill();
+    const waited: number[] = [];
+    while (this.#waiting > 0 && this.#due[this.#served]! < moment) waited.push(this.#nextDue()!);
+    tally.fail('missing', 'later messages were echoed', missing.length);
+    tally.fail('timeout', 'no echo in time', timeout.length + waited.length);
+    const at = now();
+    for (const since of [missing, timeout, waited].flat()) tally.giveUp(at - since);
+    if (missing.length + timeout.length > 0) this.#refill();
   }
 
   /** The connection is gone, and what was under way with it. */
@@ -114,7 +119,7 @@ export class EchoClient {
     this.#ended = true;
     this.#looping = false;
     const { missing, timeout } = this.#ledger.giveUp(Number.POSITIVE_INFINITY);
-    const lost = missing + timeout + this.#waiting;
+    const lost = missing.length + timeout.length + this.#waiting;
     this.#due = [];
     this.#served = 0;
     return lost;

@@ -41,6 +41,8 @@ export interface ShareResult {
   readonly tally: TallyRecord;
   /** What the servers agreed to: each extension header once. */
   readonly extensions: readonly string[];
+  /** Connections that there were to begin with. */
+  readonly opened: number;
   /** Messages that were under way when it was interrupted. */
   readonly abandoned: number;
   /** Until nothing was sent any more; echoes came for longer. */
@@ -56,6 +58,8 @@ export class LoadRun {
   readonly #tally = new Tally();
   readonly #conns = new Map<Conn, EchoClient>();
   readonly #clients: EchoClient[] = [];
+  /** Which of them sends what is due in which place; empty where no connection was opened. */
+  readonly #places: (EchoClient | undefined)[];
   readonly #extensions = new Set<string>();
   readonly #dialer: Dialer;
   readonly #messages: Messages;
@@ -69,6 +73,7 @@ export class LoadRun {
     const { plan } = share;
     this.#share = share;
     this.#plan = plan;
+    this.#places = Array.from({ length: connectionsOf(share) });
     setMaxListeners(OPENING + 1, this.#opening.signal);
     this.#messages = new Messages(plan.payload, plan.text, plan.compression);
     this.#dialer = new Dialer({
@@ -90,7 +95,7 @@ export class LoadRun {
    * @throws What is wrong with the URL or a header; nothing was sent then.
    */
   async open(): Promise<Opened> {
-    const count = connectionsOf(this.#share);
+    const count = this.#places.length;
     for (let i = 0; i < count && !this.#interrupted; i += OPENING) {
       const some = Math.min(OPENING, count - i);
       await Promise.all(Array.from({ length: some }, (_, k) => this.#dial(i + k)));
@@ -120,6 +125,7 @@ export class LoadRun {
     });
     this.#conns.set(conn, client);
     this.#clients.push(client);
+    this.#places[i] = client;
     this.#extensions.add(conn.extensions);
     const received = conn.receive((message) => {
       client.echo(message.data, message.type === TextMessage);
@@ -160,6 +166,7 @@ export class LoadRun {
     return {
       tally: this.#tally.record(),
       extensions: [...this.#extensions],
+      opened: this.#clients.length,
       abandoned,
       ms,
       busy: (user + system) / 1000 / ms,
@@ -197,15 +204,17 @@ export class LoadRun {
   async #pace(rate: number): Promise<void> {
     const { connections, durationMs } = this.#plan;
     const { index, of } = this.#share;
+    const places = this.#places;
     // Message `i` of the whole load is due at `i / rate`, on connection `i % connections`: ours are every `of`-th.
     const momentOf = (i: number): number => {
-      const lap = Math.floor(i / this.#clients.length);
-      const place = index + (i % this.#clients.length) * of;
+      const lap = Math.floor(i / places.length);
+      const place = index + (i % places.length) * of;
       return (1000 * (lap * connections + place)) / rate;
     };
     const maySpin = availableParallelism() > of;
     let giveUp = Number.POSITIVE_INFINITY;
-    for (let i = 0; this.#conns.size > 0 && !this.#interrupted; ) {
+    let i = 0;
+    while (this.#conns.size > 0 && !this.#interrupted) {
       const moment = momentOf(i);
       if (moment >= durationMs) return;
       // What was due before the end still leaves, unless there is so much of it that the load cannot do it at all.
@@ -213,7 +222,9 @@ export class LoadRun {
       if (this.#elapsed > giveUp) return;
       const wait = moment - this.#elapsed;
       if (wait <= 0) {
-        this.#clients[i % this.#clients.length]!.plan(moment);
+        const client = places[i % places.length];
+        if (client === undefined) this.#tally.unmanned++;
+        else client.plan(moment);
         // Who is behind must read as well.
         if (++i % BURST === 0) await turn();
       } else if (maySpin && wait < SOON) {
@@ -222,6 +233,19 @@ export class LoadRun {
         await sleep(Math.min(LOOK, maySpin ? wait - SOON / 2 : wait));
       }
     }
+    // Nobody is left, while other processes may go on.
+    if (!this.#interrupted) this.#tally.unmanned += Math.max(0, this.#planned(rate) - i);
+  }
+
+  /** How many messages were to become due here, at that rate. */
+  #planned(rate: number): number {
+    const { connections, durationMs } = this.#plan;
+    const { index, of } = this.#share;
+    const all = (rate * durationMs) / 1000;
+    return this.#places.reduce(
+      (sum, _, i) => sum + Math.max(0, Math.ceil((all - index - i * of) / connections)),
+      0,
+    );
   }
 
   /** Nothing more is waited for. Gives how many messages were under way. */

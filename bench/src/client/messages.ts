@@ -10,6 +10,8 @@ const PLACES = 4096;
 export class Messages {
   readonly text: boolean;
   readonly size: number;
+  /** So many differ in the number they begin with; then it begins again. */
+  readonly period: number;
   readonly #corpus: Buffer;
   readonly #scratch: Uint8Array;
   readonly #digits: number;
@@ -23,6 +25,7 @@ export class Messages {
     this.text = text;
     this.size = size;
     this.#digits = Math.min(DIGITS, size);
+    this.period = BASE ** this.#digits;
     this.#scratch = new Uint8Array(size);
     const length = size - this.#digits + PLACES;
     this.#corpus = text || compressible ? Buffer.from(jsonLike(length)) : noise(length);
@@ -39,6 +42,23 @@ export class Messages {
     const place = placeOf(n);
     this.#corpus.copy(scratch, this.#digits, place, place + this.size - this.#digits);
     return scratch;
+  }
+
+  /** Whether there is more to a message than its number, so that none looks like another by chance. */
+  get sure(): boolean {
+    return this.size > this.#digits;
+  }
+
+  /** The number that `bytes` begin with, below {@link period}; undefined when they begin with none. */
+  read(bytes: Uint8Array): number | undefined {
+    if (bytes.length !== this.size) return undefined;
+    let n = 0;
+    for (let i = this.#digits - 1; i >= 0; i--) {
+      const value = valueOf(bytes[i]!);
+      if (value === undefined) return undefined;
+      n = n * BASE + value;
+    }
+    return n;
   }
 
   /** Whether `bytes` are message `n`, every byte of it. */
@@ -62,6 +82,11 @@ function placeOf(n: number): number {
 /** 0 to 9, then a to z. */
 function digit(value: number): number {
   return value < 10 ? 0x30 + value : 0x57 + value;
+}
+
+function valueOf(digit: number): number | undefined {
+  if (digit >= 0x30 && digit <= 0x39) return digit - 0x30;
+  return digit >= 0x61 && digit <= 0x7a ? digit - 0x57 : undefined;
 }
 
 function noise(length: number): Buffer {

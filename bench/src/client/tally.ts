@@ -17,8 +17,10 @@ export interface Failure {
 /** A {@link Tally} as it travels between processes. */
 export interface TallyRecord {
   readonly due: number;
+  readonly unmanned: number;
   readonly sent: number;
   readonly echoed: number;
+  readonly givenUp: number;
   readonly seconds: readonly number[];
   readonly late: string;
   readonly latency: string;
@@ -29,13 +31,17 @@ export interface TallyRecord {
 export class Tally {
   /** Messages that became due, at a fixed rate. */
   due = 0;
+  /** Messages that were to become due on connections that had not opened, or had ended. */
+  unmanned = 0;
   sent = 0;
-  /** Echoes, right or wrong. */
+  /** Echoes of what was sent, late ones not among them. */
   echoed = 0;
+  /** Messages whose latency is only known to be longer than they were waited for. */
+  givenUp = 0;
   /** Echoes in each second since the load began, until {@link stop}. */
   readonly seconds: number[] = [];
   #stopped = false;
-  /** In microseconds. */
+  /** In microseconds; of echoes, and of what was given up. */
   readonly latency: Histogram = histogram();
   /** How much later than planned messages left though nothing held them back, in microseconds: the load's own delay. */
   readonly late: Histogram = histogram();
@@ -49,6 +55,12 @@ export class Tally {
     const second = Math.max(0, Math.floor(atMs / 1000));
     while (this.seconds.length <= second) this.seconds.push(0);
     this.seconds[second]!++;
+  }
+
+  /** A message that had not come back when it was given up, having taken so long by then. */
+  giveUp(tookMs: number): void {
+    this.givenUp++;
+    this.latency.recordValue(microseconds(tookMs));
   }
 
   /** Nothing is sent any more: the echoes that still come say nothing about throughput. */
@@ -79,8 +91,10 @@ export class Tally {
   /** Counts in what another process has counted. */
   add(record: TallyRecord): void {
     this.due += record.due;
+    this.unmanned += record.unmanned;
     this.sent += record.sent;
     this.echoed += record.echoed;
+    this.givenUp += record.givenUp;
     record.seconds.forEach((count, second) => {
       this.seconds[second] = (this.seconds[second] ?? 0) + count;
     });
@@ -95,8 +109,10 @@ export class Tally {
   record(): TallyRecord {
     return {
       due: this.due,
+      unmanned: this.unmanned,
       sent: this.sent,
       echoed: this.echoed,
+      givenUp: this.givenUp,
       seconds: this.seconds,
       late: encodeIntoCompressedBase64(this.late),
       latency: encodeIntoCompressedBase64(this.latency),

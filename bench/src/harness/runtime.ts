@@ -63,7 +63,9 @@ export class RuntimeServer {
     const script = fileURLToPath(new URL('./runtime-worker.js', import.meta.url));
     const all = [path, ...args, script];
     const [command, ...rest] = core === undefined ? all : ['taskset', '-c', `${core}`, ...all];
-    const child = spawn(command!, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
+    // Nothing is ever written to it: it ends with this process, however that ends, and the server leaves then.
+    const child = spawn(command!, rest, { stdio: ['pipe', 'pipe', 'inherit'] });
+    child.stdin!.on('error', () => {});
     const failed = new Promise<never>((_, reject) => {
       child.once('error', reject);
       child.once('exit', (code) => reject(new Error(`${version} ended early: ${code}`)));

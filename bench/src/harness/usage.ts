@@ -7,14 +7,23 @@ export function cpu(): number {
   return user + system;
 }
 
-/** Resident memory of this process in bytes, once the garbage is gone. Needs `--expose-gc`. */
-export async function memory(): Promise<number> {
+/** What a process has in memory, in bytes. */
+export interface Memory {
+  /** What the system has given it. */
+  readonly resident: number;
+  /** What lives on its JavaScript heap. */
+  readonly heap: number;
+}
+
+/** The memory of this process once the garbage is gone. Needs `--expose-gc`. */
+export async function memory(): Promise<Memory> {
   // What a collection lets go of is freed in later turns, and some of it by other threads.
   for (let i = 0; i < 4; i++) {
     globalThis.gc!();
     await sleep(50);
   }
-  return process.memoryUsage.rss();
+  const { rss, heapUsed } = process.memoryUsage();
+  return { resident: rss, heap: heapUsed };
 }
 
 let collections = 0;

@@ -57,7 +57,13 @@ export function withVersions(
   return { ...head, versions };
 }
 
+/** A URL, without what follows its question mark: a query may be a secret. */
+export function withoutQuery(url: string): string {
+  return url.replace(/\?.*$/s, '?***');
+}
+
 function shown(arg: string, before: string | undefined): string {
+  if (/^[a-z+]+:\/\//i.test(arg)) return quoted(withoutQuery(arg));
   if (before === '--header') return quoted(arg.replace(/:.*$/s, ': ***'));
   return quoted(arg.replace(/^(--header=[^:]*:).*$/s, '$1 ***'));
 }

@@ -11,7 +11,7 @@ import { init, use } from 'echarts/core';
 import { SVGRenderer } from 'echarts/renderers';
 import type { Chart } from './chart.ts';
 import { heightOf, optionOf } from './chart-option.ts';
-import { machineLine, versionLine } from './head.ts';
+import { type Head, machineLine, versionLine } from './head.ts';
 import type { BenchDocument } from './page.ts';
 
 const WIDTH = 760;
@@ -42,14 +42,20 @@ use([
 export function svgFiles(name: string, document: BenchDocument): Map<string, string> {
   const files = new Map<string, string>();
   for (const chart of document.charts) {
-    const file = `${name}-${slug(chart.title)}.svg`;
+    const file = svgName(name, chart);
     if (files.has(file)) throw new Error(`${name}: two charts are called '${chart.title}'`);
-    files.set(file, svgOf(chart, document));
+    files.set(file, svgOf(chart, document.head));
   }
   return files;
 }
 
-function svgOf(chart: Chart, { head }: BenchDocument): string {
+/** What the file of a chart is called. */
+export function svgName(name: string, { title }: Pick<Chart, 'title'>): string {
+  return `${name}-${slug(title)}.svg`;
+}
+
+/** One chart as an SVG file, with the machine and the versions of `head`. */
+export function svgOf(chart: Chart, head: Head): string {
   const height = HEADER + heightOf(chart);
   const picture = init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height });
   const option = optionOf(chart, { dark: false, narrow: false });

@@ -4,13 +4,22 @@ import { type Runtime, RuntimeServer } from '../harness/runtime.ts';
 import type { EchoServer } from './echo-servers.ts';
 import type { EchoAnswers } from './echo-worker.ts';
 
-/** Who echoes: we by `receive` and by `for await`, the others by their usual way. */
-export type ContenderName = 'receive' | 'loop' | 'ws' | 'ws+bufferutil' | 'raw' | 'bun' | 'deno';
+/** Who echoes: we by `receive`, by `for await` and by `readMessage`, the others by their usual way. */
+export type ContenderName =
+  | 'receive'
+  | 'loop'
+  | 'readMessage'
+  | 'ws'
+  | 'ws+bufferutil'
+  | 'raw'
+  | 'bun'
+  | 'deno';
 
 /** In the order of the tables. */
 export const CONTENDERS: readonly ContenderName[] = [
   'receive',
   'loop',
+  'readMessage',
   'ws',
   'ws+bufferutil',
   'raw',
@@ -66,7 +75,7 @@ export async function startContender(
 ): Promise<Contender> {
   if (name === 'bun') return runtime(bun!, ['run'], cores);
   if (name === 'deno') return runtime(deno!, ['run', '-A', '--no-config'], cores);
-  const ours = name === 'receive' || name === 'loop';
+  const ours = name === 'receive' || name === 'loop' || name === 'readMessage';
   const profiled = ours ? [...flags, ...profileFlags(profile, `${label} ${name}`)] : flags;
   const child = new Child<EchoAnswers>('./echo-worker.js', profiled, cores.server, {
     WS_NO_BUFFER_UTIL: name === 'ws+bufferutil' ? '' : '1',

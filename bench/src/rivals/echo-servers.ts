@@ -16,7 +16,7 @@ export interface EchoServer {
   readonly library: Library | 'raw' | 'bare';
   readonly compression: false | EchoCompression;
   /** How our application reads. Default: `receive`. */
-  readonly way?: 'receive' | 'loop' | undefined;
+  readonly way?: 'receive' | 'loop' | 'readMessage' | undefined;
   /** Whether the application makes a string of each message, and sends that. */
   readonly text?: boolean | undefined;
   /** The largest message in bytes, where the default of ours is not enough. */
@@ -45,8 +45,13 @@ export function listen(echo: EchoServer): Promise<number> {
   }
 }
 
-async function listenOurs({ compression, way, text, limit }: EchoServer): Promise<number> {
-  const echo = way === 'loop' ? (text ? loopText : loop) : text ? receiveText : receive;
+async function listenOurs({
+  compression,
+  way = 'receive',
+  text,
+  limit,
+}: EchoServer): Promise<number> {
+  const echo = (text ? OURS_TEXT : OURS)[way];
   const { url } = await serve(
     {
       host: '127.0.0.1',
@@ -54,28 +59,47 @@ async function listenOurs({ compression, way, text, limit }: EchoServer): Promis
       ...(limit !== undefined && { readLimit: limit }),
     },
     (conn) => {
-      // However the connection ends: the load tells.
-      echo(conn).catch(() => {});
+      // However the connection ends: the load tells, and no promise of it need be caught.
+      void echo(conn);
     },
   );
   return Number(new URL(url).port);
 }
 
-async function receive(conn: Conn): Promise<void> {
-  await conn.receive((message) => conn.send(message));
+function receive(conn: Conn): void {
+  void conn.receive((message) => conn.send(message));
 }
 
-async function receiveText(conn: Conn): Promise<void> {
-  await conn.receive((message) => conn.send(message.text()));
+function receiveText(conn: Conn): void {
+  void conn.receive((message) => conn.send(message.text()));
 }
 
 async function loop(conn: Conn): Promise<void> {
-  for await (const message of conn) await conn.send(message.data);
+  try {
+    for await (const message of conn) await conn.send(message.data);
+  } catch {}
 }
 
 async function loopText(conn: Conn): Promise<void> {
-  for await (const message of conn) await conn.send(message.text());
+  try {
+    for await (const message of conn) await conn.send(message.text());
+  } catch {}
 }
+
+async function readLoop(conn: Conn): Promise<void> {
+  try {
+    for (;;) await conn.send((await conn.readMessage()).data);
+  } catch {}
+}
+
+async function readLoopText(conn: Conn): Promise<void> {
+  try {
+    for (;;) await conn.send((await conn.readMessage()).text());
+  } catch {}
+}
+
+const OURS = { receive, loop, readMessage: readLoop } as const;
+const OURS_TEXT = { receive: receiveText, loop: loopText, readMessage: readLoopText } as const;
 
 function listenWs({ compression, text }: EchoServer): Promise<number> {
   const server = new WebSocketServer({

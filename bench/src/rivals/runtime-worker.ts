@@ -1,4 +1,5 @@
-// An echo server for Bun and for Deno, each by its own means. Its first line of output is its port; `/cpu` tells what it took.
+// An echo server for Bun and for Deno, each by its own means. Its first line of output is its port; `/cpu` tells what it
+// took. It leaves when its standard input ends, as that does with the process that started it.
 
 /** The parts of Bun that are used. */
 interface BunLike {
@@ -64,4 +65,6 @@ function listenDeno(deno: DenoLike): number {
   return addr.port;
 }
 
+// Deno tells no 'close' of it.
+process.stdin.once('end', () => process.exit()).resume();
 console.log(Bun ? listenBun(Bun) : listenDeno(Deno!));

@@ -1,11 +1,23 @@
 import type { Goal } from '../report/goal.ts';
+import { CONTENDERS, type ContenderName } from '../rivals/contenders.ts';
 import type { Entry, Workload } from './compare-echo.ts';
+
+/** Who get what is broadcast. */
+export const RECEIVERS = 1000;
 
 /** One kind of traffic, and what is to be reached with it. */
 export interface Cell {
   readonly name: string;
   readonly workload: Workload;
   readonly goals: readonly CellGoal[];
+}
+
+/** Where `readMessage` stands besides: it has no goal of its own, and one figure says what there is to say. */
+const WITH_READ_MESSAGE = '64 x 16 x 16 B';
+
+/** Who echoes this. */
+export function contendersOf({ name }: Cell): ContenderName[] {
+  return CONTENDERS.filter((one) => one !== 'readMessage' || name === WITH_READ_MESSAGE);
 }
 
 /** How many times as many messages per CPU second as ws and as raw TCP. */

@@ -136,36 +136,56 @@ async function oneWindow(
   readings.loadBusy.push(ran.cpu / 1000 / ran.ms);
 }
 
-/** Heap bytes for a message, of one entry after the other, a reading for each round. */
+/** How the garbage is counted. */
+export interface HeapPlan {
+  readonly rounds: number;
+  /** Messages on each connection, in each round. */
+  readonly each: number;
+}
+
+/** Whose garbage is counted. */
+const HEAP_CONTENDERS = ['receive', 'ws', 'raw'] as const;
+/** Heap bytes for a message: by contender, a value for each round. */
+export type HeapReadings = Readonly<Record<(typeof HEAP_CONTENDERS)[number], readonly number[]>>;
+
+/** Counts garbage side by side: each a fresh server, all in turns, round by round. */
 export async function measureHeap(
   load: Child<LoadAnswers>,
   ground: Ground,
-  entry: Entry,
-  rounds: number,
-  each: number,
-): Promise<number[]> {
-  const { contender, workload } = entry;
-  const readings: number[] = [];
-  const server = await startContender(contender, {}, ground, entry.name, HEAP_FLAGS);
+  name: string,
+  workload: Workload,
+  { rounds, each }: HeapPlan,
+): Promise<HeapReadings> {
+  const readings = { receive: [] as number[], ws: [] as number[], raw: [] as number[] };
+  const running: { contender: keyof HeapReadings; server: Contender; group: number }[] = [];
+  const servers: Contender[] = [];
   try {
-    const group = await openGroup(load, server.port, contender, workload);
-    const echo = async (): Promise<void> => {
+    for (const contender of HEAP_CONTENDERS) {
+      const server = await startContender(contender, {}, ground, `heap ${name}`, HEAP_FLAGS);
+      servers.push(server);
+      const group = await openGroup(load, server.port, contender, workload);
+      running.push({ contender, server, group });
+    }
+    const echo = async (group: number): Promise<void> => {
       await load.ask('run', { group, depth: workload.depth, each }, RUN_PATIENCE);
       await load.ask('check', group);
     };
     // Compiled code and what was learned for it lie on the heap as well.
-    for (let i = 0; i < HEAP_WARM_UPS; i++) await echo();
+    for (const { group } of running) for (let i = 0; i < HEAP_WARM_UPS; i++) await echo(group);
     for (let round = 0; round < rounds; round++) {
-      const first = await server.heap(true);
-      const before = await server.heap(false);
-      await echo();
-      const after = await server.heap(false);
-      // What a question costs is in both differences.
-      readings.push((after - before - (before - first)) / (workload.connections * each));
+      for (const { contender, server, group } of turns(running, round)) {
+        const first = await server.heap(true);
+        const before = await server.heap(false);
+        await echo(group);
+        const after = await server.heap(false);
+        // What a question costs is in both differences.
+        const bytes = (after - before - (before - first)) / (workload.connections * each);
+        readings[contender].push(bytes);
+      }
     }
-    await load.ask('close', group);
+    for (const { group } of running) await load.ask('close', group);
     return readings;
   } finally {
-    await server.end();
+    await Promise.all(servers.map((server) => server.end()));
   }
 }

@@ -3,9 +3,11 @@ import { GOAL_HEAD, type Goal, goalCells, spreadCells } from '../report/goal.ts'
 import { number, table } from '../report/table.ts';
 import { CONTENDERS, type ContenderName } from '../rivals/contenders.ts';
 import { ratios, type Spread, spreadOf } from '../statistics.ts';
-import { type Cell, type Growth, HEAP_GOAL } from './compare-cells.ts';
+import { BROADCAST_GOALS, timesWs } from './broadcast-report.ts';
+import { type BroadcastReadings, PER_TURN } from './broadcast-turns.ts';
+import { type Cell, contendersOf, type Growth, HEAP_GOAL, RECEIVERS } from './compare-cells.ts';
 import type { ClientReadings } from './compare-client.ts';
-import type { Readings } from './compare-echo.ts';
+import type { HeapReadings, Readings } from './compare-echo.ts';
 
 /** A cell, measured. */
 export interface CellResult {
@@ -63,6 +65,32 @@ export function clientLine(clients: readonly ClientReadings[]): GoalLine {
   };
 }
 
+function broadcastLine(readings: readonly BroadcastReadings[], perTurn: number): GoalLine {
+  const own = readings.find((one) => one.name === 'ours' && one.perTurn === perTurn)!;
+  return {
+    name: `broadcast to ${RECEIVERS}, 100 B, ${perTurn} a turn`,
+    us: spreadOf(own.cpu).median,
+    ws: timesWs(readings, 'ours', perTurn),
+    wsGoal: BROADCAST_GOALS[perTurn]!,
+  };
+}
+
+/** What has a goal in messages per CPU second, measured; an empty list was not. */
+export interface GoalResults {
+  readonly cells: readonly CellResult[];
+  readonly clients: readonly ClientReadings[];
+  readonly broadcast: readonly BroadcastReadings[];
+}
+
+/** The lines of all that was measured. */
+export function goalLines({ cells, clients, broadcast }: GoalResults): GoalLine[] {
+  return [
+    ...cellLines(cells),
+    ...(clients.length === 0 ? [] : [clientLine(clients)]),
+    ...(broadcast.length === 0 ? [] : PER_TURN.map((perTurn) => broadcastLine(broadcast, perTurn))),
+  ];
+}
+
 /** The table of goals. */
 export function goalTable(lines: readonly GoalLine[]): string {
   return table(
@@ -87,11 +115,17 @@ export function fieldTable(results: readonly CellResult[]): string {
       cell.name,
       ...CONTENDERS.map((name) => {
         const spread = times(readings, name, 'ws');
-        return spread === undefined ? 'not installed' : number(spread.median);
+        if (spread !== undefined) return number(spread.median);
+        return contendersOf(cell).includes(name) ? 'not installed' : '-';
       }),
-      `${Math.round(100 * Math.max(...readings.flatMap(({ loadBusy }) => loadBusy)))} %`,
+      busiest(readings),
     ]),
   );
+}
+
+/** How busy the load was at most, in per cent. */
+function busiest(readings: readonly Readings[]): string {
+  return `${Math.round(100 * Math.max(...readings.flatMap(({ loadBusy }) => loadBusy)))} %`;
 }
 
 /** A group of bars for each cell, with everybody who was there. */
@@ -117,24 +151,21 @@ export function fieldChart(results: readonly CellResult[]): Chart {
 /** Heap bytes for a message, a list for each contender and kind of traffic. */
 export interface HeapResult {
   readonly name: string;
-  readonly bytes: Readonly<Record<'receive' | 'ws' | 'raw', readonly number[]>>;
+  readonly bytes: HeapReadings;
 }
 
-/** Garbage of a message, next to that of Node's own socket path. */
+/** Garbage of a message, and what of it is beyond that of Node's own socket path in the same round. */
 export function heapTable(results: readonly HeapResult[]): string {
   return table(
-    ['heap bytes a message', 'receive', 'rounds', 'ws', 'raw', 'beyond raw', ...GOAL_HEAD],
+    ['heap bytes a message', 'receive', 'ws', 'raw', 'beyond raw', 'rounds', ...GOAL_HEAD],
     results.map(({ name, bytes }) => {
-      const own = spreadOf(bytes.receive);
-      const raw = spreadOf(bytes.raw).median;
-      const beyond = own.median - raw;
+      const beyond = spreadOf(bytes.receive.map((own, round) => own - bytes.raw[round]!));
+      const medians = [bytes.receive, bytes.ws, bytes.raw].map((all) => spreadOf(all).median);
       return [
         name,
-        ...spreadCells(own),
-        number(spreadOf(bytes.ws).median),
-        number(raw),
-        number(beyond),
-        ...goalCells(beyond, HEAP_GOAL, 'at most'),
+        ...medians.map(number),
+        ...spreadCells(beyond),
+        ...goalCells(beyond.median, HEAP_GOAL, 'at most'),
       ];
     }),
   );
@@ -149,19 +180,26 @@ export interface GrowthResult {
 }
 
 /** What a unit costs on the large scale, as times what it costs on the small one. */
+export function growthOf({ growth, small, large }: GrowthResult): Spread {
+  const cost = ({ cpu }: Readings, workload: Growth['small']): number[] =>
+    cpu.map((us) => us / growth.units(workload));
+  return spreadOf(ratios(cost(large, growth.large), cost(small, growth.small)));
+}
+
+/** A line for each growth and contender. */
 export function growthTable(results: readonly GrowthResult[]): string {
   return table(
-    ['growth', 'us, small', 'us, large', 'x', 'rounds', ...GOAL_HEAD],
-    results.map(({ growth, contender, small, large }) => {
-      const cost = ({ cpu }: Readings, workload: Growth['small']): number[] =>
-        cpu.map((us) => us / growth.units(workload));
-      const more = spreadOf(ratios(cost(large, growth.large), cost(small, growth.small)));
+    ['growth', 'us, small', 'us, large', 'x', 'rounds', ...GOAL_HEAD, 'load busy'],
+    results.map((result) => {
+      const { growth, contender, small, large } = result;
+      const more = growthOf(result);
       return [
         `${growth.name}, CPU for a ${growth.unit}: ${contender}`,
         number(spreadOf(small.cpu).median),
         number(spreadOf(large.cpu).median),
         ...spreadCells(more),
         ...goalCells(more.median, contender === 'receive' ? growth.goal : undefined, 'at most'),
+        busiest([small, large]),
       ];
     }),
   );

@@ -5,36 +5,39 @@ import type { LoadAnswers } from '../load/load-worker.ts';
 import { wholeNumber } from '../option-values.ts';
 import { Progress } from '../report/progress.ts';
 import { settingLine, settingOf } from '../report/setting.ts';
-import { CONTENDERS, type Ground, isInstalled } from '../rivals/contenders.ts';
-import { spreadOf } from '../statistics.ts';
-import { BROADCAST_GOALS, timesWs } from './broadcast-report.ts';
-import { type BroadcastReadings, measureBroadcast, PER_TURN } from './broadcast-turns.ts';
-import { CELLS, type Cell, type Growth, growths, HEAP_CELLS } from './compare-cells.ts';
+import { type Ground, isInstalled } from '../rivals/contenders.ts';
+import { type BroadcastReadings, measureBroadcast } from './broadcast-turns.ts';
+import {
+  CELLS,
+  type Cell,
+  contendersOf,
+  type Growth,
+  growths,
+  HEAP_CELLS,
+  RECEIVERS,
+} from './compare-cells.ts';
 import { type ClientReadings, measureClients } from './compare-client.ts';
-import { measureHeap, measureInTurns, type TurnPlan } from './compare-echo.ts';
+import { type HeapPlan, measureHeap, measureInTurns, type TurnPlan } from './compare-echo.ts';
 import {
   type CellResult,
-  cellLines,
-  clientLine,
   fieldChart,
   fieldTable,
-  type GoalLine,
   type GrowthResult,
+  goalLines,
   goalTable,
   growthTable,
   type HeapResult,
   heapTable,
 } from './compare-report.ts';
 import { type MemoryResult, measureMemory } from './deflate-memory.ts';
-import { OTHERS, PLAIN_SUBJECTS, possible } from './memory.ts';
+import { inRounds, memoryRounds, OTHERS, PLAIN_SUBJECTS, possible } from './memory.ts';
 import { memoryTable } from './memory-report.ts';
 import type { Report, Scenario, Values } from './scenario.ts';
 
-const RECEIVERS = 1000;
 const IDLE = 5000;
 const MANY = 10_000;
 /** Few enough messages that their garbage fits: on each connection, in each round. */
-const HEAP = { rounds: 5, each: 320 };
+const HEAP: HeapPlan = { rounds: 5, each: 320 };
 
 const SUMMARY = `echo next to ws (with and without bufferutil), raw TCP, Bun and Deno: messages per CPU
 second; client, broadcast, garbage, growth: all that we promise, in one table`;
@@ -52,6 +55,7 @@ the rounds, and the least and the most of them.
   workload    connections x messages in flight on each x bytes of a message
   receive     our server by conn.receive(handler)
   loop        our server by for await (const message of conn)
+  readMessage our server by await conn.readMessage() in a loop, where it is measured
   raw         a TCP server that sends back what it gets: no frames, no masks
   us          microseconds of CPU that our process took for a message, all threads together
   x ws, x raw how many times as many messages a CPU second gives
@@ -61,7 +65,7 @@ parts, for --only
 ${[...CELLS.map(({ name }) => name), 'client', 'broadcast', 'memory', 'heap', ...growths(MANY).map(({ name }) => name)].map((name) => `  ${name}\n`).join('')}
 options
   --only PART    only parts whose name has this in it
-  --rounds N     9
+  --rounds N     9; fresh processes for 'memory': 3; of 'heap' there are always 5
   --bun PATH     where Bun is, when it is not on the PATH; likewise --deno PATH
   --profile DIR  leave CPU profiles of our processes there; slows us down
   --quick        3 short rounds: a first look, not figures to quote
@@ -93,11 +97,17 @@ interface Parts {
   readonly growths: readonly Growth[];
 }
 
+/** How many connections stand idle, and in how many fresh processes of each subject. */
+interface Idle {
+  readonly connections: number;
+  readonly rounds: number;
+}
+
 interface Results {
   readonly cells: CellResult[];
   clients: ClientReadings[];
   broadcast: BroadcastReadings[];
-  readonly memory: MemoryResult[];
+  memory: MemoryResult[];
   readonly heap: HeapResult[];
   readonly growths: GrowthResult[];
 }
@@ -115,12 +125,20 @@ async function run(values: Values): Promise<Report> {
   };
   const setting = settingOf(ground.cores);
   const most = possible(MANY);
-  const idle = possible(IDLE, OTHERS);
+  const idle = { connections: possible(IDLE, OTHERS), rounds: memoryRounds(values) };
   const parts = choose(String(values['only']), most);
   const results = await measure(parts, ground, plan, idle);
   const versions = { bun: ground.bun?.version, deno: ground.deno?.version };
   return {
-    document: { setting, versions, quick, plan, connections: { idle, most }, ...results },
+    document: {
+      setting,
+      versions,
+      quick,
+      plan,
+      memoryRounds: idle.rounds,
+      connections: { idle: idle.connections, most },
+      ...results,
+    },
     text: [
       settingLine(setting),
       `bun: ${versions.bun ?? 'not installed'}; deno: ${versions.deno ?? 'not installed'}`,
@@ -149,12 +167,7 @@ function choose(only: string, most: number): Parts {
   return parts;
 }
 
-async function measure(
-  parts: Parts,
-  ground: Ground,
-  plan: TurnPlan,
-  idle: number,
-): Promise<Results> {
+async function measure(parts: Parts, ground: Ground, plan: TurnPlan, idle: Idle): Promise<Results> {
   const results: Results = {
     cells: [],
     clients: [],
@@ -163,7 +176,8 @@ async function measure(
     heap: [],
     growths: [],
   };
-  const others = [parts.client, parts.broadcast, parts.memory].filter(Boolean).length;
+  const memorySteps = parts.memory ? idle.rounds * PLAIN_SUBJECTS.length : 0;
+  const others = [parts.client, parts.broadcast].filter(Boolean).length + memorySteps;
   const lists = [parts.cells, parts.heap, parts.growths];
   const progress = new Progress(others + lists.reduce((sum, list) => sum + list.length, 0));
   const load = new Child<LoadAnswers>('./load-worker.js', [], ground.cores.load);
@@ -181,14 +195,15 @@ async function measure(
       results.broadcast = await measureBroadcast(ground, RECEIVERS, plan);
     }
     if (parts.memory) {
-      progress.step('memory');
-      for (const subject of PLAIN_SUBJECTS) {
-        results.memory.push(await measureMemory(load, ground.cores, subject, idle, OTHERS));
-      }
+      results.memory = await inRounds(PLAIN_SUBJECTS, idle.rounds, (subject) => {
+        progress.step(`memory, ${subject.library}`);
+        return measureMemory(load, ground.cores, subject, idle.connections, OTHERS);
+      });
     }
     for (const cell of parts.heap) {
       progress.step(`heap, ${cell.name}`);
-      results.heap.push(await measureHeapOf(load, ground, cell));
+      const { name, workload } = cell;
+      results.heap.push({ name, bytes: await measureHeap(load, ground, name, workload, HEAP) });
     }
     for (const growth of parts.growths) {
       progress.step(growth.name);
@@ -208,29 +223,10 @@ async function measureCell(
   plan: TurnPlan,
 ): Promise<CellResult> {
   const { name, workload } = cell;
-  const entries = CONTENDERS.filter((contender) => isInstalled(contender, ground)).map(
-    (contender) => ({ name, contender, workload }),
-  );
+  const entries = contendersOf(cell)
+    .filter((contender) => isInstalled(contender, ground))
+    .map((contender) => ({ name, contender, workload }));
   return { cell, readings: await measureInTurns(load, ground, entries, plan) };
-}
-
-async function measureHeapOf(
-  load: Child<LoadAnswers>,
-  ground: Ground,
-  { name, workload }: Cell,
-): Promise<HeapResult> {
-  const bytes = async (contender: 'receive' | 'ws' | 'raw'): Promise<number[]> =>
-    measureHeap(
-      load,
-      ground,
-      { name: `heap ${name}`, contender, workload },
-      HEAP.rounds,
-      HEAP.each,
-    );
-  return {
-    name,
-    bytes: { receive: await bytes('receive'), ws: await bytes('ws'), raw: await bytes('raw') },
-  };
 }
 
 async function measureGrowth(
@@ -256,28 +252,19 @@ async function measureGrowth(
   return results;
 }
 
-function tables(results: Results, idle: number): string[] {
-  const { cells, clients, broadcast, memory, heap, growths: growing } = results;
-  const lines: GoalLine[] = [
-    ...cellLines(cells),
-    ...(clients.length === 0 ? [] : [clientLine(clients)]),
-    ...(broadcast.length === 0 ? [] : PER_TURN.map((perTurn) => broadcastLine(broadcast, perTurn))),
-  ];
+function tables(results: Results, idle: Idle): string[] {
+  const { cells, memory, heap, growths: growing } = results;
+  const lines = goalLines(results);
   return [
     ...(lines.length === 0 ? [] : [goalTable(lines)]),
     ...(cells.length === 0 ? [] : [fieldTable(cells)]),
-    ...(memory.length === 0 ? [] : [`${idle} idle connections\n`, memoryTable(memory)]),
+    ...(memory.length === 0
+      ? []
+      : [
+          `${idle.connections} idle connections, median of ${idle.rounds} rounds\n`,
+          memoryTable(memory),
+        ]),
     ...(heap.length === 0 ? [] : [heapTable(heap)]),
     ...(growing.length === 0 ? [] : [growthTable(growing)]),
   ];
-}
-
-function broadcastLine(readings: readonly BroadcastReadings[], perTurn: number): GoalLine {
-  const own = readings.find((one) => one.name === 'ours' && one.perTurn === perTurn)!;
-  return {
-    name: `broadcast to ${RECEIVERS}, 100 B, ${perTurn} a turn`,
-    us: spreadOf(own.cpu).median,
-    ws: timesWs(readings, 'ours', perTurn),
-    wsGoal: BROADCAST_GOALS[perTurn]!,
-  };
 }

@@ -1,5 +1,6 @@
 import type { Child } from '../harness/child.ts';
 import type { Cores } from '../harness/cores.ts';
+import type { Memory } from '../harness/usage.ts';
 import type { CorpusPlan } from '../load/corpus.ts';
 import type { EchoPlan } from '../load/echo-corpus.ts';
 import type { LoadAnswers } from '../load/load-worker.ts';
@@ -10,9 +11,12 @@ const RUN_PATIENCE = 3_600_000;
 const SIZE = 1024;
 /** What a socket that knows no frames is sent. */
 const RAW: EchoPlan = { content: 'ascii', size: SIZE, count: 256, fragments: 1, raw: true };
-/** Bring a server's code and engines into memory before anything counts. */
+/**
+ * Bring a server's code into memory before anything counts, and what it compresses with. Where it compresses nothing
+ * this is little: traffic leaves the heap with room to spare, and so many of those that are measured would cost nothing.
+ */
 const WARM_CONNECTIONS = 16;
-const WARM_MESSAGES = 1000;
+const WARM_MESSAGES = { compressed: 1000, plain: 10 } as const;
 /**
  * A young generation that cannot grow: by default traffic makes it 30 MiB, on either side and whether there are ten
  * connections or ten thousand.
@@ -28,15 +32,20 @@ export interface MemorySubject {
   readonly library: Library | 'bare';
 }
 
-/** Bytes of resident memory that the server grew by for each connection. */
-export interface MemoryResult extends MemorySubject {
-  readonly agreed: string;
+/** Bytes that the server grew by for each connection. */
+interface MemoryStages {
   /** Connected, nothing sent. */
   readonly open: number;
   /** After one echo each. */
   readonly afterOne: number;
   /** After 40 more. */
   readonly afterMany: number;
+}
+
+/** Of resident memory; and of the JavaScript heap alone, which is the same at every run. */
+export interface MemoryResult extends MemorySubject, MemoryStages {
+  readonly agreed: string;
+  readonly heap: MemoryStages;
 }
 
 /** What is measured, each in a process of its own. */
@@ -111,22 +120,28 @@ export async function measureMemory(
   const server = startServer(cores, subject, FLAGS);
   try {
     const port = await server.ask('listen', { library: subject.library, compression });
-    const rss = (): Promise<number> => server.ask('memory', undefined);
+    const memory = (): Promise<Memory> => server.ask('memory', undefined);
     const echo = async (group: number, each: number): Promise<void> => {
       await load.ask('run', { group, depth: 1, each }, RUN_PATIENCE);
       await load.ask('check', group, RUN_PATIENCE);
     };
 
     const warm = await load.ask('open', { port, connections: WARM_CONNECTIONS, offer, corpus });
-    await echo(warm.group, WARM_MESSAGES);
+    await echo(warm.group, compression === false ? WARM_MESSAGES.plain : WARM_MESSAGES.compressed);
     await load.ask('close', warm.group);
     const openGroup = (count: number): Promise<{ group: number; agreed: string }> =>
       load.ask('open', { port, connections: count, offer, corpus }, RUN_PATIENCE);
     const standing = await openGroup(others);
     await echo(standing.group, 1);
-    const before = await rss();
+    const before = await memory();
     const { group, agreed } = await openGroup(connections);
-    const perConnection = async (): Promise<number> => ((await rss()) - before) / connections;
+    const perConnection = async (): Promise<Memory> => {
+      const { resident, heap } = await memory();
+      return {
+        resident: (resident - before.resident) / connections,
+        heap: (heap - before.heap) / connections,
+      };
+    };
     const open = await perConnection();
     await echo(group, 1);
     const afterOne = await perConnection();
@@ -134,7 +149,14 @@ export async function measureMemory(
     const afterMany = await perConnection();
     await load.ask('close', group);
     await load.ask('close', standing.group);
-    return { ...subject, agreed, open, afterOne, afterMany };
+    return {
+      ...subject,
+      agreed,
+      open: open.resident,
+      afterOne: afterOne.resident,
+      afterMany: afterMany.resident,
+      heap: { open: open.heap, afterOne: afterOne.heap, afterMany: afterMany.heap },
+    };
   } finally {
     await server.end();
   }

@@ -118,11 +118,11 @@ async function run(values: Values): Promise<Report> {
     await load.end();
   }
   const machine = { cpu: cpus()[0]?.model ?? 'cpu', cores: availableParallelism(), pinned: cores };
-  const versions = { node: process.version, zlib: process.versions.zlib, ws: wsVersion() };
+  const versions = { node: process.versions.node, zlib: process.versions.zlib, ws: wsVersion() };
   return {
     document: { machine, versions, quick, plan, connections, speed, memory, options },
     text: [
-      `node ${versions.node}, zlib ${versions.zlib}, ws ${versions.ws} without bufferutil, ` +
+      `node v${versions.node}, zlib ${versions.zlib}, ws ${versions.ws} without bufferutil, ` +
         `${machine.cores} x ${machine.cpu}; ${pinning(cores)}\n`,
       ...(speed.length === 0 ? [] : [speedText(speed, plan)]),
       ...(memory.length === 0 ? [] : [memoryText(memory, connections)]),

@@ -1,6 +1,7 @@
 import type { LoadPlan } from '../client/plan.ts';
 import type { Failure, Tally } from '../client/tally.ts';
 import type { Chart, Point } from '../report/chart.ts';
+import { withoutQuery } from '../report/head.ts';
 import { bytesName, number, table } from '../report/table.ts';
 import type { Report } from './scenario.ts';
 
@@ -16,6 +17,8 @@ const LATE = 2;
 interface Circumstances {
   readonly ms: number;
   readonly extensions: readonly string[];
+  /** Connections that there were to begin with. */
+  readonly opened: number;
   /** How much of its time each process was busy, 0 to 1. */
   readonly busy: readonly number[];
   readonly abandoned: number;
@@ -27,12 +30,16 @@ export interface LoadResult extends Circumstances {
   readonly plan: LoadPlan;
   /** Messages that the load came to, at a fixed rate; some may have waited for a place, and never left. */
   readonly due: number;
+  /** Messages that were planned, at a fixed rate, on connections that had not opened or had ended. */
+  readonly unmanned: number;
   readonly sent: number;
   readonly echoed: number;
+  /** Messages that had not come back in time: their latency is what they were waited for. */
+  readonly givenUp: number;
   /** Echoes per second, of those that came while messages were sent. */
   readonly rate: number;
-  /** In ms: by percentile, and the mean. */
-  readonly latency: Readonly<Record<string, number>>;
+  /** In ms: by percentile, and the mean; null when there is none. */
+  readonly latency: Readonly<Record<string, number | null>>;
   /** Percentile and ms, denser towards 100. */
   readonly curve: readonly Point[];
   /** Echoes per second, in each second. */
@@ -42,28 +49,39 @@ export interface LoadResult extends Circumstances {
   readonly errors: readonly (Failure & { readonly kind: string })[];
 }
 
-/** Puts a result together. Header values are left out: they may be secrets. */
+/** Puts a result together. The values of headers and the URL's query are left out: they may be secrets. */
 export function resultOf(plan: LoadPlan, tally: Tally, circumstances: Circumstances): LoadResult {
   const seconds = circumstances.ms / 1000;
   const inTime = tally.seconds.reduce((all, count) => all + count, 0);
   const { latency } = tally;
+  const some = latency.totalCount > 0;
   const at = (percentile: number): number => latency.getValueAtPercentile(percentile) / 1000;
   return {
-    plan: { ...plan, headers: plan.headers.map(([name]) => [name, '***'] as const) },
+    plan: {
+      ...plan,
+      url: withoutQuery(plan.url),
+      headers: plan.headers.map(([name]) => [name, '***'] as const),
+    },
     ...circumstances,
     due: tally.due,
+    unmanned: tally.unmanned,
     sent: tally.sent,
     echoed: tally.echoed,
+    givenUp: tally.givenUp,
     rate: inTime / seconds,
     latency: Object.fromEntries([
-      ...PERCENTILES.map((percentile) => [nameOf(percentile), at(percentile)]),
-      ['mean', latency.totalCount === 0 ? 0 : latency.mean / 1000],
-    ]) as Record<string, number>,
-    curve: latency.totalCount === 0 ? [] : ticks(latency.totalCount).map((p) => [p, at(p)]),
+      ...PERCENTILES.map((percentile) => [nameOf(percentile), some ? at(percentile) : null]),
+      ['mean', some ? latency.mean / 1000 : null],
+    ]) as Record<string, number | null>,
+    curve: some ? ticks(latency.totalCount).map((p) => [p, at(p)]) : [],
     throughput: ratesOf(tally.seconds, seconds),
     lateP99: plan.rate === undefined ? undefined : tally.late.getValueAtPercentile(99) / 1000,
     errors: [...tally.failures]
-      .map(([kind, failure]) => ({ kind, ...failure }))
+      .map(([kind, { count, example }]) => ({
+        kind,
+        count,
+        example: example.replaceAll(plan.url, withoutQuery(plan.url)),
+      }))
       .toSorted((a, b) => b.count - a.count),
   };
 }
@@ -98,10 +116,11 @@ export function loadReport(result: LoadResult): Report {
 }
 
 function textOf(result: LoadResult): string {
-  const { plan, sent, echoed, rate, latency, ms, interrupted, abandoned, errors } = result;
+  const { plan, opened, sent, echoed, rate, latency, ms, interrupted, abandoned, errors } = result;
+  const connections = opened < plan.connections ? `${opened} of ` : '';
   const lines = [
     plan.url,
-    `${plan.connections} connections, ${bytesName(plan.payload)} of ${plan.text ? 'text' : 'binary'}, ${paceOf(plan)}`,
+    `${connections}${plan.connections} connections, ${bytesName(plan.payload)} of ${plan.text ? 'text' : 'binary'}, ${paceOf(plan)}`,
     ...(plan.compression ? [`compression: ${agreed(result)}`] : []),
     '',
     `${sent} messages sent, ${echoed} echoed in ${number(ms / 1000)} s: ${Math.round(rate)} messages per second, ` +
@@ -114,7 +133,7 @@ function textOf(result: LoadResult): string {
     lines.join('\n'),
     table(
       ['latency', 'ms'],
-      Object.entries(latency).map(([name, value]) => [name, number(value)]),
+      Object.entries(latency).map(([name, value]) => [name, number(value ?? undefined)]),
     ),
   ];
   return [...text, errors.length === 0 ? 'no errors\n' : errorLines(errors)].join('\n');
@@ -139,22 +158,45 @@ function agreed({ extensions }: LoadResult): string {
 }
 
 /** What stands between the figures and the server. */
-function warnings({ plan, due, rate, ms, busy, lateP99 = 0 }: LoadResult): string[] {
+function warnings(result: LoadResult): string[] {
+  const { givenUp, plan } = result;
+  const without =
+    givenUp > 0
+      ? [`not back in time: ${givenUp}; latency counts each with the time it was waited for`]
+      : [];
+  return [
+    ...without,
+    ...(plan.rate === undefined ? busyWarning(result) : rateWarnings(result, plan.rate)),
+  ];
+}
+
+function busyWarning({ busy }: LoadResult): string[] {
   const busiest = Math.max(...busy);
-  if (plan.rate === undefined) {
-    if (busiest < BUSY) return [];
-    const part = `${Math.round(100 * busiest)} % of the time`;
-    return [`the load itself was busy ${part}: the server may be able to do more; see --workers`];
-  }
-  const planned = Math.floor((plan.rate * ms) / 1000);
+  if (busiest < BUSY) return [];
+  const part = `${Math.round(100 * busiest)} % of the time`;
+  return [`the load itself was busy ${part}: the server may be able to do more; see --workers`];
+}
+
+function rateWarnings(result: LoadResult, wanted: number): string[] {
+  const { due, unmanned, rate, ms, lateP99 = 0 } = result;
+  const absent =
+    unmanned > 0
+      ? [
+          `${unmanned} of ${due + unmanned} messages were not sent: their connections had not opened, or had ended`,
+        ]
+      : [];
+  const planned = Math.floor((wanted * ms) / 1000) - unmanned;
   if (due < 0.99 * planned) {
     return [
+      ...absent,
       `the load itself did not keep up: it came to ${due} of ${planned} messages; see --workers`,
     ];
   }
+  const manned = (wanted * due) / Math.max(1, due + unmanned);
   return [
-    ...(rate < 0.95 * plan.rate
-      ? [`the server did not keep up: ${Math.round(rate)} of ${plan.rate} per second`]
+    ...absent,
+    ...(rate < 0.95 * manned
+      ? [`the server did not keep up: ${Math.round(rate)} of ${Math.round(manned)} per second`]
       : []),
     ...(lateP99 > LATE
       ? [`the load itself was late by up to ${number(lateP99)} ms (99 %); see --workers`]

@@ -30,8 +30,9 @@ moment at which a message was due: one that had to wait because the server stall
 
 Each message is another one. An echo that differs is an error, and so is one that is missing, comes
 twice, comes out of order, or takes longer than --timeout; so is a connection that cannot be opened or
-ends early. Errors are counted by kind, and the exit code is 1 when there were any. Ctrl-C ends the load
-early and prints what there is.
+ends early. Errors are counted by kind, and the exit code is 1 when there were any. Throughput is of
+right echoes only; latency is theirs, and that of messages that had not come back in time, which count
+with the time they were waited for. Ctrl-C ends the load early and prints what there is.
 
 options
   --connections N    50
@@ -116,6 +117,7 @@ function combine(plan: LoadPlan, shares: readonly ShareResult[], interrupted: bo
   for (const share of shares) tally.add(share.tally);
   return resultOf(plan, tally, {
     ms: Math.max(...shares.map(({ ms }) => ms)),
+    opened: shares.reduce((all, { opened }) => all + opened, 0),
     extensions: [...new Set(shares.flatMap(({ extensions }) => extensions))],
     busy: shares.map(({ busy }) => busy),
     abandoned: shares.reduce((all, { abandoned }) => all + abandoned, 0),

@@ -8,19 +8,20 @@ import type { MemoryMode, MemoryResult } from './deflate-memory.ts';
 type Stage = 'open' | 'afterOne' | 'afterMany';
 
 /** How often the memory of a bare socket an idle connection of ours may have. */
-const MEMORY_GOALS: Readonly<Partial<Record<Stage, Goal>>> = {
+export const MEMORY_GOALS: Readonly<Partial<Record<Stage, Goal>>> = {
   open: { must: 1.15, aim: 1.05 },
   afterOne: { must: 1.2, aim: 1.1 },
 };
 
-const STAGES: readonly (readonly [Stage, string])[] = [
+/** In their order, and what they are called. */
+export const STAGES: readonly (readonly [Stage, string])[] = [
   ['open', 'open'],
   ['afterOne', 'after 1 echo'],
   ['afterMany', 'after 41'],
 ];
 
 /** Times the memory of a bare socket, each round for itself. */
-function timesBare(
+export function timesBare(
   results: readonly MemoryResult[],
   library: MemoryResult['library'],
   mode: MemoryMode,
@@ -37,9 +38,15 @@ function stageOf(
   mode: MemoryMode,
   stage: Stage,
 ): number[] {
-  return results
-    .filter((run) => run.library === library && run.mode === mode)
-    .map((run) => run[stage]);
+  return runsOf(results, library, mode).map((run) => run[stage]);
+}
+
+function runsOf(
+  results: readonly MemoryResult[],
+  library: MemoryResult['library'],
+  mode: MemoryMode,
+): MemoryResult[] {
+  return results.filter((run) => run.library === library && run.mode === mode);
 }
 
 /** Bytes of an idle connection, each next to a bare socket. */
@@ -48,18 +55,20 @@ export function memoryTable(results: readonly MemoryResult[]): string {
   const rows = STAGES.flatMap(([stage, when]) =>
     [...subjects].map(([name, { library, mode }]) => {
       const bytes = spreadOf(stageOf(results, library, mode, stage));
+      const heap = runsOf(results, library, mode).map((run) => run.heap[stage]);
       const times = timesBare(results, library, mode, stage);
       const goal = library === 'ours' && mode === 'uncompressed' ? MEMORY_GOALS[stage] : undefined;
       return [
         `${when}: ${name}`,
         `${Math.round(bytes.median)}`,
         `${Math.round(bytes.least)}-${Math.round(bytes.most)}`,
+        `${Math.round(spreadOf(heap).median)}`,
         ...spreadCells(times),
         ...goalCells(times.median, goal, 'at most'),
       ];
     }),
   );
-  return table(['connection', 'bytes', 'rounds', 'x bare', 'rounds', ...GOAL_HEAD], rows);
+  return table(['connection', 'bytes', 'rounds', 'heap', 'x bare', 'rounds', ...GOAL_HEAD], rows);
 }
 
 /** A bar for each stage and subject. */

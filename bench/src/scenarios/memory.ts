@@ -4,6 +4,7 @@ import type { LoadAnswers } from '../load/load-worker.ts';
 import { wholeNumber } from '../option-values.ts';
 import { Progress } from '../report/progress.ts';
 import { openFilesLimit, settingLine, settingOf } from '../report/setting.ts';
+import { turns } from '../statistics.ts';
 import { type MemoryResult, type MemorySubject, measureMemory } from './deflate-memory.ts';
 import { memoryChart, memoryTable } from './memory-report.ts';
 import type { Report, Scenario, Values } from './scenario.ts';
@@ -11,7 +12,7 @@ import type { Report, Scenario, Values } from './scenario.ts';
 /** Files that a process has open besides its connections, and some to spare. */
 const OTHER_FILES = 100;
 /** Connections that stand before those that are measured. */
-export const OTHERS = 1000;
+export const OTHERS = 100;
 
 const SUMMARY = `resident memory of an idle connection, with and without compression, next to ws
 and to a bare upgraded socket`;
@@ -21,12 +22,13 @@ const HELP = `ws-bench memory: ${SUMMARY}
 usage: ws-bench memory [--connections N] [--rounds N] [--quick] [--json [FILE]] [--html FILE]
 
 How much the resident memory of a fresh server process grew by for each connection, garbage collected:
-open, after one echo of 1 KiB each, after 40 more. ${OTHERS} others stand before and take what the process
-had to spare. A bare socket is what Node's http server hands out at
+open, after one echo of 1 KiB each, after 40 more; beside it, what of that lives on the JavaScript heap.
+${OTHERS} others stand before. A bare socket is what Node's http server hands out at
 'upgrade', with a listener that sends back what comes, and nothing else. The young generation is kept
 at 1 MiB everywhere (--max-semi-space-size=1), which otherwise grows with traffic, not connections.
 
-  x bare      how many times as much as a bare socket, in the same round
+  heap        bytes on the JavaScript heap: hardly differs from run to run
+  x bare      of resident memory: how many times as much as a bare socket, in the same round
   shared      compressed, server_no_context_takeover and client_no_context_takeover
   takeover    compressed, neither; windows of 32 KiB in both directions
 
@@ -61,20 +63,18 @@ export const memory: Scenario = {
 
 async function run(values: Values): Promise<Report> {
   const quick = values['quick'] === true;
-  const rounds = wholeNumber(values, 'rounds', quick ? 1 : 3);
+  const rounds = memoryRounds(values);
   const connections = possible(wholeNumber(values, 'connections', 5000), OTHERS);
   const cores = chooseCores();
   const setting = settingOf(cores);
   const progress = new Progress(rounds * SUBJECTS.length);
   const load = new Child<LoadAnswers>('./load-worker.js', [], cores.load);
-  const results: MemoryResult[] = [];
+  let results: MemoryResult[];
   try {
-    for (let round = 0; round < rounds; round++) {
-      for (const subject of SUBJECTS) {
-        progress.step(`${subject.library}, ${subject.mode}`);
-        results.push(await measureMemory(load, cores, subject, connections, OTHERS));
-      }
-    }
+    results = await inRounds(SUBJECTS, rounds, (subject) => {
+      progress.step(`${subject.library}, ${subject.mode}`);
+      return measureMemory(load, cores, subject, connections, OTHERS);
+    });
   } finally {
     progress.end();
     await load.end();
@@ -89,6 +89,24 @@ async function run(values: Values): Promise<Report> {
     ].join('\n'),
     charts: [memoryChart(results, connections)],
   };
+}
+
+/** Of how many fresh processes each the memory is looked at. */
+export function memoryRounds(values: Values): number {
+  return wholeNumber(values, 'rounds', values['quick'] === true ? 1 : 3);
+}
+
+/** Measures each subject once a round, another one first each time. */
+export async function inRounds<S, R>(
+  subjects: readonly S[],
+  rounds: number,
+  measure: (subject: S) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  for (let round = 0; round < rounds; round++) {
+    for (const subject of turns(subjects, round)) results.push(await measure(subject));
+  }
+  return results;
 }
 
 /** As many connections as were asked for, if the limit of open files allows them besides `others`. */

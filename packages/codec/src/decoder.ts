@@ -14,6 +14,8 @@ import { length16, length64 } from './header.ts';
 import {
   checkRange,
   rotate,
+  SHORT_FRAME,
+  SHORT_FRAMES_AHEAD,
   SIMD_FROM,
   STAGE_FROM,
   skewOf,
@@ -386,7 +388,10 @@ export class FrameDecoder {
       xorOwned(this.#bytes, this.#words, this.#skew, start, end, key);
     } else if (this.#address >= 0 && n >= SIMD_FROM) {
       this.#simd!.xor(this.#address + start, this.#address + end, key);
-    } else if (n < WORDS_FROM || this.#lim - start < VIEW_AHEAD) {
+    } else if (
+      n < WORDS_FROM ||
+      this.#lim - start < (n < SHORT_FRAME ? SHORT_FRAMES_AHEAD : VIEW_AHEAD)
+    ) {
       xorBytes(this.#bytes, start, end, key);
     } else {
       this.#unmaskAfterLook(start, end, key);

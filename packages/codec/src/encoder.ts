@@ -75,7 +75,7 @@ export class FrameEncoder {
    *   {@link discard}, or within this call when they were copied.
    * @returns Size of the frame in bytes.
    * @throws TypeError, RangeError for bad arguments, and for a control frame that is fragmented or has a payload of
-   *   more than 125 bytes (RFC 6455, section 5.5). Nothing is appended then.
+   *   more than 125 bytes (RFC 6455, section 5.5); what the pool throws. Nothing is appended then.
    */
   frame(
     opcode: number,
@@ -228,15 +228,22 @@ export class FrameEncoder {
     const header = headerSize(length) + this.#keySize;
     const size = header + length;
     let key = size <= LARGEST_SLAB ? this.#open(b0, length, size) : this.#openLarge(b0, length);
-    // Once for what fits a slab; a larger frame fills each slab to its end. Not in a method of its own: a short one
-    // would be inlined into frame(), and frame() then nowhere.
-    for (let i = start; i < end; ) {
-      if (out.pos === out.limit) out.next();
-      const n = Math.min(end - i, out.limit - out.pos);
-      out.fill(out.pos, payload, i, i + n, key);
-      key = rotateBigEndian(key, n);
-      out.pos += n;
-      i += n;
+    const first = out.sealed.count;
+    const from = out.pos - header;
+    try {
+      // Once for what fits a slab; a larger frame fills each slab to its end. Not in a method of its own: a short one
+      // would be inlined into frame(), and frame() then nowhere.
+      for (let i = start; i < end; ) {
+        if (out.pos === out.limit) out.next();
+        const n = Math.min(end - i, out.limit - out.pos);
+        out.fill(out.pos, payload, i, i + n, key);
+        key = rotateBigEndian(key, n);
+        out.pos += n;
+        i += n;
+      }
+    } catch (error) {
+      out.undo(first, from);
+      throw error;
     }
     out.endLarge();
     if (release !== undefined) release();
@@ -248,19 +255,26 @@ export class FrameEncoder {
     const { out } = this;
     const length = utf8Length(text);
     let key = this.#openLarge(b0, length);
-    for (let i = 0; i < text.length; ) {
-      let units = Math.floor((out.limit - out.pos) / 3);
-      if (units < 2) {
-        out.next();
-        continue;
+    const first = out.sealed.count;
+    const from = out.pos - headerSize(length) - this.#keySize;
+    try {
+      for (let i = 0; i < text.length; ) {
+        let units = Math.floor((out.limit - out.pos) / 3);
+        if (units < 2) {
+          out.next();
+          continue;
+        }
+        // A pair of surrogates is one character and must not be cut.
+        if (i + units < text.length && isHigh(text.charCodeAt(i + units - 1))) units--;
+        const n = this.#writeUtf8(out.bytes, out.pos, text.slice(i, i + units));
+        out.mask(out.pos, out.pos + n, key);
+        key = rotateBigEndian(key, n);
+        out.pos += n;
+        i += units;
       }
-      // A pair of surrogates is one character and must not be cut.
-      if (i + units < text.length && isHigh(text.charCodeAt(i + units - 1))) units--;
-      const n = this.#writeUtf8(out.bytes, out.pos, text.slice(i, i + units));
-      out.mask(out.pos, out.pos + n, key);
-      key = rotateBigEndian(key, n);
-      out.pos += n;
-      i += units;
+    } catch (error) {
+      out.undo(first, from);
+      throw error;
     }
     out.endLarge();
     return headerSize(length) + this.#keySize + length;

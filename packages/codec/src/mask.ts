@@ -13,6 +13,10 @@ import { simd } from './simd.ts';
 export const WORDS_FROM = 12;
 /** A new view costs 40 ns and 112 bytes: it is made when this much input is still ahead. */
 export const VIEW_AHEAD = 128;
+/** Below, words save so little that only many frames pay for the view. */
+export const SHORT_FRAME = 32;
+/** How much input they take. */
+export const SHORT_FRAMES_AHEAD = 2048;
 /** Below: single bytes, even where the SIMD kernel needs no view. */
 export const SIMD_FROM = 8;
 /** From here up two copies and the SIMD kernel beat words. Two views: not worth their garbage any earlier. */

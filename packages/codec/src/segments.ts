@@ -77,6 +77,14 @@ export class Segments {
     for (const release of releases) release?.();
   }
 
+  /** Shortens segment `i` to end at `end`, where a frame begins, and forgets and releases all behind it. */
+  cut(i: number, end: number): void {
+    if (i >= this.count) return;
+    this.bytes -= this.#ends[i]! - end;
+    this.#ends[i] = end;
+    this.drop(end === this.#starts[i] ? i : i + 1);
+  }
+
   /** Forgets and releases all but the rest of a frame that began before the first segment. */
   truncate(): void {
     let keep = 0;

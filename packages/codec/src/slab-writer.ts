@@ -77,6 +77,12 @@ export class SlabWriter {
     if (this.#boundary === NONE) this.#boundary = this.pos;
   }
 
+  /** Takes back what was appended since `pos` was `from` in the slab that segment `segment` is, or will be. */
+  undo(segment: number, from: number): void {
+    this.seal();
+    this.sealed.cut(segment, from);
+  }
+
   /** Copies `payload[start, end)` to `at`, where there is room for it, and masks it there. `key` is big-endian. */
   fill(at: number, payload: Uint8Array, start: number, end: number, key: number): void {
     copyRange(this.bytes, payload, start, end, at);

@@ -352,6 +352,38 @@ describe('FrameEncoder segments', () => {
   });
 });
 
+describe('FrameEncoder with a pool that fails', () => {
+  it.each([
+    { of: 'bytes', before: 0, append: (e: FrameEncoder) => e.frame(2, true, 0, bytes(200_000)) },
+    { of: 'bytes', before: 9, append: (e: FrameEncoder) => e.frame(2, true, 0, bytes(200_000)) },
+    { of: 'text', before: 0, append: (e: FrameEncoder) => e.text(1, true, 0, 'ä'.repeat(99_000)) },
+    { of: 'text', before: 9, append: (e: FrameEncoder) => e.text(1, true, 0, 'ä'.repeat(99_000)) },
+  ])('appends nothing of $of behind $before frames', ({ before, append }) => {
+    const lender = new SlabPool();
+    let left = Infinity;
+    const pool = {
+      take(least: number) {
+        if (left-- === 0) throw new Error('no slab');
+        return lender.take(least);
+      },
+    };
+    const encoder = new FrameEncoder({ role: 'client', pool, borrowFrom: Infinity });
+    for (let slabs = 0; slabs < 3; slabs++) {
+      for (let i = 0; i < before; i++) encoder.frame(2, true, 0, bytes(i));
+      const { pending } = encoder;
+      left = slabs;
+      expect(() => append(encoder)).toThrow('no slab');
+      expect(encoder.pending).toBe(pending);
+      left = Infinity;
+      encoder.frame(2, true, 0, bytes(70));
+      const { frames } = naiveDecode(flush(encoder), 'server');
+      const lengths = frames.map(({ payload }) => payload.length);
+      expect(lengths).toEqual([...Array.from({ length: before }, (_, i) => i), 70]);
+      expect(lender.lent).toBe(0);
+    }
+  });
+});
+
 describe('FrameEncoder options', () => {
   it('takes slabs of the asked size first, and larger ones as a turn fills them', () => {
     const sizes: number[] = [];

@@ -7,7 +7,8 @@ import type { Slab, SlabSource } from '@ws/codec';
 export interface BufferPool {
   /**
    * A buffer, used at the size that it has. Undefined, or whatever is no Uint8Array: a new one is made, and given to
-   * {@link put} later. What it throws rejects the write.
+   * {@link put} later. What it throws rejects the write; for a close frame, or a ping or pong of the library's own, it
+   * ends the connection with a {@link TransportError}.
    */
   get(): Uint8Array | undefined;
   /** Takes a buffer back. What it throws is reported to nobody: the buffer is the pool's loss. */
@@ -22,7 +23,7 @@ export function slabsOf(pool: BufferPool, size: number): SlabSource {
       if (pooled instanceof Uint8Array) {
         if (pooled.length >= minBytes) return slab(pooled, pool);
         // Too small for this once: it stays with the pool.
-        pool.put(pooled);
+        slab(pooled, pool).release();
       }
       return slab(new Uint8Array(Math.max(minBytes, size)), pool);
     },

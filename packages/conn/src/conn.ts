@@ -108,8 +108,6 @@ export let sessionOf: (conn: Conn) => Session;
  * ```
  */
 export class Conn implements AsyncIterable<Message>, AsyncDisposable {
-  /** Which end this is. */
-  readonly role: Role;
   /** The subprotocol agreed on in the handshake, `''` when there is none. */
   readonly subprotocol: string;
   /** The extensions agreed on in the handshake, as the response named them; `''` when there are none. */
@@ -141,12 +139,16 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
       agreed === undefined
         ? undefined
         : new Deflating(agreed, compression === false ? SHARED : compression, role, host);
-    this.role = role;
     this.subprotocol = subprotocol;
     this.extensions = extensions;
     const kit = kitFor(role, host, settings, deflating !== undefined);
     this.#session = new Session(this, transport, kit, deflating);
     host.watch?.opened?.(this);
+  }
+
+  /** Which end this is. */
+  get role(): Role {
+    return this.#session.kit.role;
   }
 
   /** `open` until a close frame is sent or answered, or the connection fails; `closed` once the transport is gone. */

@@ -67,7 +67,7 @@ export class Controls {
   /** The heartbeat's ping: nobody waits for it, and it does not count as one of the user's. */
   beat(): void {
     const payload = this.pings.beat();
-    void this.#owner.outbox.control(PingMessage, payload, 0, payload.length);
+    void this.#owner.outbox.control(PingMessage, payload, 0, payload.length, true);
   }
 
   /** Sends a ping; resolves with the round trip in ms. */

@@ -3,7 +3,7 @@ import type { Alarm, Timers } from './timers.ts';
 
 /** What the heartbeat asks of a connection. Its alarm rings for the heartbeat as long as nothing is known of its end. */
 export interface Patient extends Alarm {
-  /** When the last bytes arrived, by the host's clock. */
+  /** When the last bytes arrived, by the host's clock, in whole ms: a fraction would be an object of its own. */
   heardAt: number;
   /** When the peer was asked, and has not been heard since. */
   askedAt: number | undefined;
@@ -35,7 +35,7 @@ export class Heartbeat {
   ring(patient: Patient, now: number): void {
     const { interval, timeout } = this.#option;
     // A paused socket sees neither bytes nor FIN nor RST: it is pinged all the same, so that a reset shows.
-    if (patient.paused) patient.heardAt = now;
+    if (patient.paused) patient.heardAt = Math.ceil(now);
     const silence = now - patient.heardAt;
     let { askedAt } = patient;
     if (askedAt !== undefined && patient.heardAt >= askedAt) askedAt = undefined;

@@ -15,10 +15,10 @@ export interface Host {
   /** Says whether `bytes` is valid UTF-8. Absent where a platform has nothing faster than the codec's own check. */
   readonly isUtf8?: ((bytes: Uint8Array) => boolean) | undefined;
   /**
-   * Fresh memory in the kind that the platform's sockets take as it is; it is never given back. Absent where a plain
-   * Uint8Array is that.
+   * `bytes[start, end)` as an array of the kind that the platform's sockets take as it is, to be written. Absent where a
+   * `subarray` is that.
    */
-  readonly memory?: ((size: number) => Uint8Array) | undefined;
+  readonly view?: ((bytes: Uint8Array, start: number, end: number) => Uint8Array) | undefined;
   /** Fills `words` from a cryptographically strong source (RFC 6455, section 10.3). */
   randomFill(words: Int32Array): void;
   /** Milliseconds of a monotonic clock, with fractions. */
@@ -33,6 +33,11 @@ export interface Host {
   readonly deflate?: DeflateSource | undefined;
   /** Is told what becomes of connections. Absent where nobody can ask. */
   readonly watch?: Watch | undefined;
+}
+
+/** {@link Host.view}, wherever. */
+export function viewOf(host: Host, bytes: Uint8Array, start: number, end: number): Uint8Array {
+  return host.view === undefined ? bytes.subarray(start, end) : host.view(bytes, start, end);
 }
 
 /** The members of a host that the codec calls, as functions of their own. */

@@ -104,6 +104,8 @@ export class Intake {
   streaming = false;
   /** Enough was inflated for this turn of the event loop: nothing more comes until it is set back. */
   tired = false;
+  /** That turn is awaited. */
+  resting = false;
 
   #tally: Tally = NOBODY;
   readonly #decoder: FrameDecoder;
@@ -157,7 +159,7 @@ export class Intake {
     this.#tally = tally;
     this.#inflation = tally.deflating?.inflation;
     this.#plains = tally.deflating?.plains;
-    this.readLimit = tally.readLimit;
+    if (tally.readLimit !== this.#readLimit) this.readLimit = tally.readLimit;
   }
 
   /** Whether it stands between two messages, with nothing left to parse and nothing special asked of it. */
@@ -170,6 +172,7 @@ export class Intake {
       this.#owed === 0 &&
       !this.streaming &&
       !this.tired &&
+      !this.resting &&
       !this.dropping
     );
   }
@@ -295,6 +298,7 @@ export class Intake {
   /** The next turn of the event loop: {@link tired} no more. */
   rest(): void {
     this.tired = false;
+    this.resting = false;
     this.#inflated = 0;
   }
 
@@ -593,7 +597,7 @@ export class Intake {
   }
 
   #show(bytes: Uint8Array, start: number, end: number): void {
-    this.bytes = bytes;
+    if (this.bytes !== bytes) this.bytes = bytes;
     this.start = start;
     this.end = end;
   }

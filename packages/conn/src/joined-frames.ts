@@ -1,5 +1,5 @@
 import { FrameHeader } from '@ws/codec';
-import type { Host } from './host.ts';
+import { type Host, viewOf } from './host.ts';
 
 /** Memory that runs begin in. One that a slow transport still reads keeps all of it alive, so it is no larger. */
 const ROOM = 16_384;
@@ -20,8 +20,8 @@ class Room {
   readonly bytes: Uint8Array;
   used = 0;
 
-  constructor(size: number, host: Host) {
-    this.bytes = host.memory?.(size) ?? new Uint8Array(size);
+  constructor(size: number) {
+    this.bytes = new Uint8Array(size);
   }
 }
 
@@ -38,7 +38,7 @@ export class Run {
   next: Run | undefined;
   /** All of them by payload, once there are two: receivers of several kinds, or in several rooms. */
   others: Map<Uint8Array, Run> | undefined;
-  #bytes: Uint8Array | undefined;
+  #view: Uint8Array | undefined;
 
   constructor(room: Room, start: number, end: number) {
     this.room = room;
@@ -52,9 +52,9 @@ export class Run {
   }
 
   /** The same view for all who send it. Never changed, and nobody's to change. */
-  get bytes(): Uint8Array {
-    this.#bytes ??= this.room.bytes.subarray(this.start, this.end);
-    return this.#bytes;
+  view(host: Host): Uint8Array {
+    this.#view ??= viewOf(host, this.room.bytes, this.start, this.end);
+    return this.#view;
   }
 }
 
@@ -76,7 +76,7 @@ export class JoinedFrames {
 
   constructor(host: Host) {
     this.#host = host;
-    this.#room = new Room(ROOM, host);
+    this.#room = new Room(ROOM);
   }
 
   /**
@@ -106,7 +106,7 @@ export class JoinedFrames {
 
   #begin(): Run {
     this.#serialized = 0;
-    if (this.#room.bytes.length - this.#room.used < LEAST) this.#room = new Room(ROOM, this.#host);
+    if (this.#room.bytes.length - this.#room.used < LEAST) this.#room = new Room(ROOM);
     return new Run(this.#room, 0, 0);
   }
 
@@ -121,14 +121,14 @@ export class JoinedFrames {
     let { room, start } = from;
     if (size === 0) {
       if (this.#room.bytes.length - this.#room.used < most) {
-        this.#room = new Room(Math.max(ROOM, most), this.#host);
+        this.#room = new Room(Math.max(ROOM, most));
       }
       room = this.#room;
       start = room.used;
     } else if (from.end !== room.used || start + most > room.bytes.length) {
       // Others stand behind it, or nothing fits there: it moves, to where it can double.
-      room = new Room(2 * most, this.#host);
-      room.bytes.set(from.bytes);
+      room = new Room(2 * most);
+      room.bytes.set(from.view(this.#host));
       start = 0;
     }
     header.fin = true;

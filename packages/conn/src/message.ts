@@ -107,18 +107,22 @@ export class BorrowedMessage {
   /** @internal Lends `bytes[start, end)` to the handler. */
   lend(type: DataType, bytes: Uint8Array, start: number, end: number): void {
     this.#type = type;
-    this.bytes = bytes;
+    // Asked first: storing a young object in an old one is not free, and mostly it is the same chunk as before.
+    if (this.bytes !== bytes) this.bytes = bytes;
     this.start = start;
     this.end = end;
-    this.#view = undefined;
     this.#valid = true;
   }
 
   /** @internal The handler is done. */
   takeBack(): void {
     this.#valid = false;
-    this.bytes = NONE;
     this.#view = undefined;
+  }
+
+  /** @internal No other message follows in the same memory: it is let go of. */
+  letGo(): void {
+    this.bytes = NONE;
   }
 
   /** @internal Throws when the handler is done. */

@@ -14,7 +14,7 @@ import { copyOf } from './copy.ts';
 import { RSV1 } from './deflate/engine.ts';
 import { BackpressureError, CloseSentError, TransportError } from './errors.ts';
 import { NOBODY } from './free-list.ts';
-import { type Host, lentBy } from './host.ts';
+import { type Host, lentBy, viewOf } from './host.ts';
 import { joinedFrames, type Run, type Sharer } from './joined-frames.ts';
 import { leaseOf } from './lease.ts';
 import type { DataType } from './message.ts';
@@ -81,7 +81,7 @@ export class Outbox implements Sharer {
   #drains = 0;
   #writing = false;
   /** Control frames that wait for a blocked transport; there are at most two pongs among them. */
-  #controls: { opcode: number; payload: Uint8Array; answer: boolean }[] = [];
+  #controls: { opcode: number; payload: Uint8Array; own: boolean }[] = [];
   #waiters: Deferred<void>[] | undefined;
   /** Writes whose bytes the transport refers to. */
   #referenced: Set<Deferred<void>> | undefined;
@@ -233,16 +233,23 @@ export class Outbox implements Sharer {
     return this.#encoder;
   }
 
-  /** What is shared becomes our own, so that more can follow it in one write. */
+  /** What is shared becomes our own, so that more can follow it in one write: all of it, or what the pool throws. */
   #takeRun(): void {
-    const { bytes } = this.#run!;
+    const bytes = this.#run!.view(this.#host);
+    try {
+      for (let at = 0; at < bytes.length; at += header.length) {
+        at += header.read(bytes, at);
+        const { opcode, rsv, length } = header;
+        this.#encoder.frame(opcode, true, rsv, bytes, at, at + length);
+      }
+    } catch (error) {
+      this.#encoder.discard();
+      throw error;
+    }
     this.#run = undefined;
     this.#encoded = true;
-    for (let at = 0; at < bytes.length; at += header.length) {
-      at += header.read(bytes, at);
-      const { opcode, rsv, length } = header;
-      this.#encoder.frame(opcode, true, rsv, bytes, at, at + length);
-    }
+    // Also when what was to follow it cannot.
+    this.#owner.flushLater();
   }
 
   /** A fragment of a message that is written as a stream; of a compressed one, of `plain` bytes. */
@@ -269,19 +276,25 @@ export class Outbox implements Sharer {
   }
 
   /**
-   * A ping or a pong; `answer`: the library's own pong. While the transport is blocked it passes all that waits, and
-   * only the newest pong is kept, of the answers and of the user's.
+   * A ping or a pong; `own`: the library's own, of which nobody hears when it fails, so that the connection does. While
+   * the transport is blocked it passes all that waits, and only the newest pong is kept, of the answers and of the user's.
    */
   control(
     opcode: number,
     bytes: Uint8Array,
     start: number,
     end: number,
-    answer = false,
+    own = false,
   ): Promise<void> {
     if (!this.open) return rejected(this.error);
     if (!this.#blocked) {
-      this.#count(opcode, this.#frames().frame(opcode, true, 0, bytes, start, end));
+      try {
+        this.#count(opcode, this.#frames().frame(opcode, true, 0, bytes, start, end));
+      } catch (error) {
+        if (own) this.#owner.abort(unwritten(error));
+        else this.#owner.rest();
+        return rejected(error);
+      }
       if (this.#encoder.pending >= FLUSH_AT) this.#write();
       else this.#owner.flushLater();
       return done;
@@ -289,22 +302,32 @@ export class Outbox implements Sharer {
     if (opcode === PongMessage) {
       // 5.5.3: only the most recent ping need be answered.
       this.#controls = this.#controls.filter((waiting) => {
-        return waiting.opcode !== PongMessage || waiting.answer !== answer;
+        return waiting.opcode !== PongMessage || waiting.own !== own;
       });
     } else if (this.#controls.length > this.#settings.maxPendingPings) {
       return rejected(
         new BackpressureError(`${this.#controls.length} pings wait for the peer already`),
       );
     }
-    this.#controls.push({ opcode, payload: copyOf(bytes, start, end), answer });
+    this.#controls.push({ opcode, payload: copyOf(bytes, start, end), own });
     return done;
   }
 
-  /** The close frame, after all that was accepted; nothing is accepted after it (RFC 6455, section 5.5.1). */
-  close(payload: Uint8Array): void {
-    this.#count(CloseMessage, this.#frames().frame(CloseMessage, true, 0, payload));
+  /**
+   * The close frame, after all that was accepted; nothing is accepted after it (RFC 6455, section 5.5.1). False when there
+   * is no buffer for it: then the connection fails.
+   */
+  close(payload: Uint8Array): boolean {
+    try {
+      this.#count(CloseMessage, this.#frames().frame(CloseMessage, true, 0, payload));
+    } catch (error) {
+      this.error = unwritten(error);
+      this.#owner.abort(this.error);
+      return false;
+    }
     this.error = new CloseSentError();
     this.#owner.flushLater();
+    return true;
   }
 
   /** Hands everything that waits to the transport, as far as it takes it. */
@@ -318,8 +341,13 @@ export class Outbox implements Sharer {
   flushRun(): void {
     // Whoever sent it may have left meanwhile.
     if (this.#run === undefined || this.#owner.flushes) return;
-    this.flush();
-    this.#owner.rest();
+    try {
+      this.flush();
+      this.#owner.rest();
+    } catch (error) {
+      // A transport that throws is the end of this connection, not of those that are flushed after it.
+      this.#owner.abort(unwritten(error));
+    }
   }
 
   /** The transport is below its mark again. */
@@ -425,9 +453,6 @@ export class Outbox implements Sharer {
   #reference(opcode: DataType, bytes: Uint8Array, start: number, end: number): Promise<void> {
     const written = new Deferred<void>();
     const lease = leaseOf(bytes);
-    lease?.pin();
-    this.#referenced ??= new Set();
-    this.#referenced.add(written);
     const release = (): void => {
       lease?.release();
       if (this.#cutting !== undefined) written.reject(this.#cutting);
@@ -439,7 +464,11 @@ export class Outbox implements Sharer {
         this.#owner.rest();
       });
     };
-    void this.#accepted(this.#frames().frame(opcode, true, 0, bytes, start, end, release));
+    const encoded = this.#frames().frame(opcode, true, 0, bytes, start, end, release);
+    lease?.pin();
+    this.#referenced ??= new Set();
+    this.#referenced.add(written);
+    void this.#accepted(encoded);
     return written.promise;
   }
 
@@ -486,8 +515,11 @@ export class Outbox implements Sharer {
     // A transport may drain or close within `write`: the loop that is at work sees it.
     if (this.#writing) return;
     this.#writing = true;
-    if (!this.#blocked && (this.unsent || this.#controls.length > 0)) this.#writeSegments();
-    this.#writing = false;
+    try {
+      if (!this.#blocked && (this.unsent || this.#controls.length > 0)) this.#writeSegments();
+    } finally {
+      this.#writing = false;
+    }
     if (!this.#ending || this.#ended || this.#blocked || this.unsent) return;
     this.#ended = true;
     this.#transport.end();
@@ -498,12 +530,11 @@ export class Outbox implements Sharer {
     const transport = this.#transport;
     const run = this.#run;
     if (run !== undefined) {
-      // One that is slow gets slabs of its own: each shared piece that it holds would keep a whole room alive.
-      if (transport.bufferedAmount === 0) {
-        this.#run = undefined;
-        return this.#give(run.bytes);
-      }
-      this.#takeRun();
+      const shared = run.view(this.#host);
+      this.#run = undefined;
+      if (transport.bufferedAmount === 0) return this.#give(shared);
+      // One that is slow gets a copy: each shared piece that it holds would keep a whole room alive.
+      return this.#give(viewOf(this.#host, copyOf(shared), 0, shared.length));
     }
     const joined = encoder.segments > 1;
     if (joined) transport.cork?.();
@@ -524,7 +555,7 @@ export class Outbox implements Sharer {
     const release = encoder.segRelease(0);
     encoder.shift(1);
     if (end <= bytes.length) {
-      this.#give(bytes.subarray(start, end), release);
+      this.#give(viewOf(this.#host, bytes, start, end), release);
       return;
     }
     release?.();
@@ -560,4 +591,9 @@ export class Outbox implements Sharer {
     this.#waiters = undefined;
     for (const waiter of waiters) waiter.reject(error);
   }
+}
+
+/** What ends a connection whose frame found no buffer, or no way to the transport. */
+function unwritten(cause: unknown): TransportError {
+  return new TransportError('a frame could not be written', { cause });
 }

@@ -96,8 +96,6 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
   reader: PendingRead | undefined;
   reception: Reception | undefined;
 
-  /** The transport is paused, by us. */
-  paused = false;
   /** Of the alarm that the session itself is: the heartbeat's while it is open, then it rings when the end takes long. */
   tick: number | undefined;
   heardAt: number;
@@ -112,7 +110,6 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
   #closed: Deferred<CloseInfo> | undefined;
   #doing: typeof STARTING | typeof WAITING | typeof IN_TURN | typeof PARSING = STARTING;
   #deferred = false;
-  #resting = false;
 
   constructor(conn: object, transport: Transport, kit: Kit, deflating: Deflating | undefined) {
     this.conn = conn;
@@ -120,7 +117,7 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
     this.kit = kit;
     this.deflating = deflating;
     this.readLimit = kit.settings.readLimit;
-    this.heardAt = kit.host.now();
+    this.heardAt = Math.ceil(kit.host.now());
     kit.heartbeat?.start(this);
     transport.start(this);
     // No frame is parsed before the code that gets this connection has run its first synchronous part.
@@ -197,7 +194,7 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
 
   data(chunk: Uint8Array): void {
     this.bytesIn += chunk.length;
-    if (this.kit.heartbeat !== undefined) this.heardAt = this.host.now();
+    if (this.kit.heartbeat !== undefined) this.heardAt = Math.ceil(this.host.now());
     const closing = this.#closing;
     if (closing !== undefined) {
       // Counted from when our close frame has left: until then the peer cannot know.
@@ -263,7 +260,7 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
     if (before === WAITING) this.#doing = IN_TURN;
     this.#pump(false);
     this.#doing = before;
-    if (this.paused && this.#deadlines?.idle?.tick !== undefined) this.#armIdle();
+    if (reading.paused) this.#renewIdle();
     // Answers leave at once when all is read, else when the reader has had its chance.
     const endIsDue = this.#closing?.ended !== undefined && !reading.ended;
     if (reading.intake.pending || !reading.idle || endIsDue) return this.#defer();
@@ -309,7 +306,7 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
     if (!this.outbox.open) return rejected(this.outbox.error);
     checkClosePayload(payload);
     this.sendClose(payload, this.settings.closeTimeout);
-    return done;
+    return this.#ending().sent ? done : rejected(this.outbox.error);
   }
 
   writerBroken(reason: unknown): void {
@@ -318,6 +315,11 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
 
   flushLater(): void {
     if (this.#doing < IN_TURN) this.#defer();
+  }
+
+  /** The transport is paused, by us. */
+  get paused(): boolean {
+    return this.#reading?.paused === true;
   }
 
   get flushes(): boolean {
@@ -413,9 +415,8 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
 
   #sendClose(payload: Uint8Array): Closing {
     const closing = this.#ending();
-    closing.sent = true;
     closing.phase = CLOSING;
-    this.outbox.close(payload);
+    closing.sent = this.outbox.close(payload);
     this.writing.end(this.outbox.error!);
     return closing;
   }
@@ -460,6 +461,7 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
       else if (event !== SKIPPED && event !== STEP) this.#fault(intake.error);
     }
     this.#doing = before;
+    reading.letGo();
     if (intake.tired) this.#makeWay();
     const ended = this.#closing?.ended;
     if (ended !== undefined) {
@@ -480,11 +482,11 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
 
   /** Enough was inflated for one turn: the other connections' turn. */
   #makeWay(): void {
-    if (this.#resting) return;
-    this.#resting = true;
+    const { intake } = this.reading;
+    if (intake.resting) return;
+    intake.resting = true;
     this.host.yield(() => {
-      this.#resting = false;
-      this.reading.intake.rest();
+      intake.rest();
       this.wanted();
     });
   }
@@ -519,18 +521,30 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
   /** Pauses the transport when nobody reads and enough is read ahead, and lets it flow again. */
   #balance(): void {
     const { reading } = this;
+    const { held } = reading.intake;
+    if (reading.paused) {
+      if (this.#wantsFlow() || reading.isLow(held)) this.#resume();
+    } else if (!reading.hasRoom(held) && !this.#wantsFlow()) this.#pause();
+  }
+
+  /** Whether bytes are wanted, however much is read ahead. */
+  #wantsFlow(): boolean {
+    const { reading } = this;
     const { intake } = reading;
-    const waiting = this.#doing !== STARTING && reading.waiting && !intake.tired;
-    const wanted = this.#closing?.inputOver || intake.dropping || waiting;
-    if (!this.paused && !wanted && !reading.hasRoom(intake.held)) {
-      this.paused = true;
-      this.transport.pause();
-      if (reading.unread) this.#armIdle();
-    } else if (this.paused && (wanted || reading.isLow(intake.held))) {
-      this.paused = false;
-      this.#disarmIdle();
-      this.transport.resume();
-    }
+    if (this.#closing?.inputOver || intake.dropping) return true;
+    return this.#doing !== STARTING && reading.waiting && !intake.tired;
+  }
+
+  #pause(): void {
+    this.reading.paused = true;
+    this.transport.pause();
+    if (this.reading.unread) this.#armIdle();
+  }
+
+  #resume(): void {
+    this.reading.paused = false;
+    this.#disarmIdle();
+    this.transport.resume();
   }
 
   #armIdle(): void {
@@ -541,6 +555,11 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
     this.#deadlines ??= {};
     this.#deadlines.idle ??= { tick: undefined, ring: () => this.abort(new TimeoutError(text)) };
     this.kit.timers.set(this.#deadlines.idle, idleReadTimeout);
+  }
+
+  /** Somebody reads: the time begins anew. */
+  #renewIdle(): void {
+    if (this.#deadlines?.idle?.tick !== undefined) this.#armIdle();
   }
 
   #disarmIdle(): void {

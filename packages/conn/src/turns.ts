@@ -31,12 +31,21 @@ export class Turns {
     const count = this.#count;
     this.#waiting = this.#spare;
     this.#count = 0;
-    for (let i = 0; i < count; i++) {
-      const turn = due[i]!;
-      due[i] = undefined;
-      turn.onTurn();
+    let i = 0;
+    try {
+      while (i < count) {
+        const turn = due[i]!;
+        due[i++] = undefined;
+        turn.onTurn();
+      }
+    } finally {
+      // One that throws all the same is for the platform to tell, and takes no other's turn away.
+      while (i < count) {
+        this.add(due[i]!);
+        due[i++] = undefined;
+      }
+      this.#spare = count > LONG ? [] : due;
     }
-    this.#spare = count > LONG ? [] : due;
   };
 }
 

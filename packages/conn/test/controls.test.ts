@@ -285,3 +285,15 @@ describe('the heartbeat', () => {
     expect(client.host.timers).toBe(0);
   });
 });
+
+describe('handlers that are set after reading has begun', () => {
+  it('see the first frame, as long as it is the same synchronous part', async () => {
+    const { conn, feed, frame, host } = wired('server');
+    feed(frame(9, 'early'));
+    void conn.receive(() => {});
+    const pings: string[] = [];
+    conn.setPingHandler((payload) => void pings.push(Buffer.from(payload).toString()));
+    await host.settle();
+    expect(pings).toEqual(['early']);
+  });
+});

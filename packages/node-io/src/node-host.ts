@@ -38,6 +38,31 @@ class LastView {
 const written = new LastView();
 const read = new LastView();
 
+/**
+ * A socket wraps what is no Buffer in one, at every write. A pool lends what came back last, and messages are often alike:
+ * then the view is the same as well.
+ */
+class LastPart {
+  #bytes: Uint8Array | undefined;
+  #start = 0;
+  #end = 0;
+  #view: Buffer | undefined;
+
+  of(bytes: Uint8Array, start: number, end: number): Buffer {
+    if (bytes === this.#bytes && start === this.#start && end === this.#end) return this.#view!;
+    const view = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start);
+    if (bytes.byteLength <= VIEW_KEPT_TO) {
+      this.#bytes = bytes;
+      this.#start = start;
+      this.#end = end;
+      this.#view = view;
+    }
+    return view;
+  }
+}
+
+const sent = new LastPart();
+
 function writeUtf8(into: Uint8Array, at: number, text: string): number {
   if (text.length >= TRANSCODE_TEXT_FROM && looksForeign(text)) {
     const bytes = utf16ToUtf8(text);
@@ -86,8 +111,19 @@ function runDeferred(): void {
   const round = deferred;
   deferred = running;
   running = round;
-  for (let i = 0; i < round.length; i++) round[i]!();
-  round.length = 0;
+  let i = 0;
+  try {
+    while (i < round.length) round[i++]!();
+  } finally {
+    // One that throws all the same is for Node to tell. Those behind it get their turn.
+    while (i < round.length) defer(round[i++]!);
+    round.length = 0;
+  }
+}
+
+function defer(callback: () => void): void {
+  // A nextTick alone would run before the microtasks when called from a timer or from I/O.
+  if (deferred.push(callback) === 1) void resolved.then(afterMicrotasks);
 }
 
 function afterMicrotasks(): void {
@@ -104,9 +140,8 @@ export const nodeHost: Host = {
   writeUtf8,
   decodeUtf8,
   isUtf8,
-  memory(size) {
-    // A socket wraps what is no Buffer in one, at every write.
-    return Buffer.alloc(size);
+  view(bytes, start, end) {
+    return sent.of(bytes, start, end);
   },
   randomFill(words) {
     randomFillSync(words);
@@ -115,10 +150,7 @@ export const nodeHost: Host = {
     return performance.now();
   },
   setTimer,
-  defer(callback) {
-    // A nextTick alone would run before the microtasks when called from a timer or from I/O.
-    if (deferred.push(callback) === 1) void resolved.then(afterMicrotasks);
-  },
+  defer,
   yield(callback) {
     setImmediate(callback);
   },

@@ -46,31 +46,31 @@ interface Owned {
   [OWNER]?: SocketTransport | undefined;
 }
 
+// What becomes of a chunk that is written.
+/** TCP takes it at once or queues it; `writableLength` tells which. */
+const TCP = 0;
+/** TLS always queues it. */
+const TLS = 1;
+/** Others may hold what a stream of another kind is given: it is copied. */
+const OTHER = 2;
+
 class SocketTransport implements Transport {
   readonly underlying: Socket | Duplex;
-  readonly #socket: Socket | Duplex;
   readonly #highWaterMark: number;
-  /** A socket of TCP takes bytes at once or queues them; `writableLength` tells which. TLS and others always queue. */
-  readonly #plain: boolean;
-  readonly #copies: boolean;
+  readonly #kind: typeof TCP | typeof TLS | typeof OTHER;
   /** Early bytes of a socket that had read its end before it was given to us. */
   #head: Uint8Array | undefined;
   #sink: TransportSink | undefined;
   #error: Error | undefined;
   #destroyed = false;
-  #needDrain = false;
-  /** One entry for each write whose callback is awaited, oldest first; made when the first has to wait. */
-  #waiting: ((() => void) | undefined)[] | undefined;
-  #written: ((error?: Error | null) => void) | undefined;
+  /** Made when a write has to wait. */
+  #backlog: Backlog | undefined;
   #localAddr: string | undefined;
-  #remoteAddr: string | undefined;
 
   constructor(socket: Socket | Duplex, head: Uint8Array | undefined, highWaterMark: number) {
     this.underlying = socket;
-    this.#socket = socket;
     this.#highWaterMark = highWaterMark;
-    this.#plain = socket instanceof Socket && !(socket instanceof TLSSocket);
-    this.#copies = !(socket instanceof Socket);
+    this.#kind = socket instanceof TLSSocket ? TLS : socket instanceof Socket ? TCP : OTHER;
     // A FIN must not end our half: what is queued still has to leave (RFC 6455, section 7.1.1).
     socket.allowHalfOpen = true;
     (socket as Owned)[OWNER] = this;
@@ -88,30 +88,29 @@ class SocketTransport implements Transport {
     // Whoever gave it may hold it, and in-place unmasking would change it. It is short, and there is one.
     const copy = Uint8Array.prototype.slice.call(head);
     // In the socket it stands before all that is read, also before an end that comes ahead of `start`.
-    if (this.#socket.readableEnded) this.#head = copy;
-    else this.#socket.unshift(copy);
+    if (this.underlying.readableEnded) this.#head = copy;
+    else this.underlying.unshift(copy);
   }
 
   get bufferedAmount(): number {
-    return this.#socket.writableLength;
+    return this.underlying.writableLength;
   }
 
   get localAddr(): string | undefined {
-    if (this.#localAddr === undefined && this.#socket instanceof Socket) {
-      this.#localAddr = hostPort(this.#socket.localAddress, this.#socket.localPort);
+    if (this.#localAddr === undefined && this.underlying instanceof Socket) {
+      this.#localAddr = hostPort(this.underlying.localAddress, this.underlying.localPort);
     }
     return this.#localAddr;
   }
 
   get remoteAddr(): string | undefined {
-    if (this.#remoteAddr === undefined && this.#socket instanceof Socket) {
-      this.#remoteAddr = hostPort(this.#socket.remoteAddress, this.#socket.remotePort);
-    }
-    return this.#remoteAddr;
+    const { underlying } = this;
+    if (!(underlying instanceof Socket)) return undefined;
+    return hostPort(underlying.remoteAddress, underlying.remotePort);
   }
 
   start(sink: TransportSink): void {
-    const socket = this.#socket;
+    const socket = this.underlying;
     this.#sink = sink;
     // It died while a check of the handshake was awaited: its events are over.
     if (socket.closed) return void process.nextTick(onClose, socket);
@@ -124,14 +123,14 @@ class SocketTransport implements Transport {
   }
 
   write(chunk: Uint8Array, release?: () => void): boolean {
-    const socket = this.#socket;
+    const socket = this.underlying;
     if (!socket.writable) {
       // A dead socket gives bytes back with its end, so that nobody takes them for sent before that is told.
-      if (socket.destroyed && this.#sink !== undefined) (this.#waiting ??= []).push(release);
+      if (socket.destroyed && this.#sink !== undefined) this.#waits().add(release);
       else release?.();
       return true;
     }
-    if (this.#plain && socket.writableLength === 0 && socket.writableCorked === 0) {
+    if (this.#kind === TCP && socket.writableLength === 0 && socket.writableCorked === 0) {
       socket.write(chunk);
       // The usual case: the kernel has taken everything, and there is nothing to wait for. A write that fails at once
       // leaves nothing to wait for either, and tells it in a later tick.
@@ -141,7 +140,7 @@ class SocketTransport implements Transport {
       }
       // Part of it waits. An empty write behind it tells when it is gone.
       this.#writeAndWait(NOTHING, release);
-    } else if (this.#copies) {
+    } else if (this.#kind === OTHER) {
       // A stream in memory passes on what was written, and says that it is done before anybody has read it.
       this.#writeAndWait(new Uint8Array(chunk), undefined);
       release?.();
@@ -149,53 +148,58 @@ class SocketTransport implements Transport {
       this.#writeAndWait(chunk, release);
     }
     if (socket.writableLength <= this.#highWaterMark) return true;
-    this.#needDrain = true;
+    this.#waits().needDrain = true;
     return false;
   }
 
   cork(): void {
-    this.#socket.cork();
+    this.underlying.cork();
   }
 
   uncork(): void {
-    this.#socket.uncork();
+    this.underlying.uncork();
   }
 
   pause(): void {
-    this.#socket.pause();
+    this.underlying.pause();
   }
 
   resume(): void {
-    this.#socket.resume();
+    this.underlying.resume();
   }
 
   end(): void {
-    if (this.#socket.writable) this.#socket.end();
+    if (this.underlying.writable) this.underlying.end();
   }
 
   destroy(error?: Error): void {
     this.#destroyed = true;
-    this.#socket.destroy(error);
+    this.underlying.destroy(error);
   }
 
-  /** Node calls the callbacks of writes in their order, so one function and a queue serve them all. */
+  #waits(): Backlog {
+    this.#backlog ??= new Backlog((error) => this.#onWritten(error));
+    return this.#backlog;
+  }
+
   #writeAndWait(chunk: Uint8Array, release: (() => void) | undefined): void {
-    this.#waiting ??= [];
-    this.#written ??= (error) => this.#onWritten(error);
-    this.#waiting.push(release);
-    this.#socket.write(chunk, this.#written);
+    const backlog = this.#waits();
+    backlog.add(release);
+    this.underlying.write(chunk, backlog.onWritten);
   }
 
   #onWritten(error: Error | null | undefined): void {
-    const socket = this.#socket;
+    const socket = this.underlying;
+    const backlog = this.#backlog;
     // What a dead socket did not send is given back with its end, told or not: Node calls the callback of the write
     // that it destroys without an error.
-    if (error instanceof Error || socket.destroyed || this.#waiting === undefined) return;
-    this.#waiting.shift()?.();
-    if (this.#needDrain && socket.writableLength <= this.#highWaterMark) {
-      this.#needDrain = false;
-      this.#sink?.drain();
-    }
+    if (error instanceof Error || socket.destroyed || backlog === undefined) return;
+    backlog.releaseOldest();
+    const drains = backlog.needDrain && socket.writableLength <= this.#highWaterMark;
+    if (drains) backlog.needDrain = false;
+    // Where most writes have nothing to wait for, an idle connection keeps nothing of those that had.
+    if (this.#kind === TCP && backlog.empty && this.#backlog === backlog) this.#backlog = undefined;
+    if (drains) this.#sink?.drain();
   }
 
   data(chunk: Uint8Array): void {
@@ -203,7 +207,7 @@ class SocketTransport implements Transport {
     if (typeof chunk === 'string') {
       return this.destroy(new TypeError('the socket has an encoding set and reads no bytes'));
     }
-    this.#sink?.data(this.#copies ? new Uint8Array(chunk) : chunk);
+    this.#sink?.data(this.#kind === OTHER ? new Uint8Array(chunk) : chunk);
   }
 
   ended(): void {
@@ -216,16 +220,46 @@ class SocketTransport implements Transport {
   failed(error: Error): void {
     this.#error ??= error;
     // A stream without autoDestroy would live on, of use to nobody.
-    this.#socket.destroy();
+    this.underlying.destroy();
   }
 
   closed(): void {
-    const waiting = this.#waiting;
+    const backlog = this.#backlog;
     const sink = this.#sink;
-    const error = this.#error ?? this.#socket.errored ?? undefined;
-    this.#waiting = this.#written = this.#sink = undefined;
-    if (waiting !== undefined) for (const release of waiting) release?.();
+    const error = this.#error ?? this.underlying.errored ?? undefined;
+    this.#backlog = this.#sink = undefined;
+    backlog?.releaseAll();
     sink?.close(error);
+  }
+}
+
+/** Writes whose callback is awaited. Node calls those in their order, so one function and a queue serve them all. */
+class Backlog {
+  /** The socket is to fall to its mark, and that is to be told. */
+  needDrain = false;
+  readonly onWritten: (error?: Error | null) => void;
+  /** Oldest first. */
+  readonly #releases: ((() => void) | undefined)[] = [];
+
+  constructor(onWritten: (error?: Error | null) => void) {
+    this.onWritten = onWritten;
+  }
+
+  /** Whether nothing waits, and nothing is to be told. */
+  get empty(): boolean {
+    return this.#releases.length === 0 && !this.needDrain;
+  }
+
+  add(release: (() => void) | undefined): void {
+    this.#releases.push(release);
+  }
+
+  releaseOldest(): void {
+    this.#releases.shift()?.();
+  }
+
+  releaseAll(): void {
+    for (const release of this.#releases) release?.();
   }
 }
 

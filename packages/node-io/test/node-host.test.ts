@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { nodeHost } from '../src/index.ts';
 
 const texts = [
@@ -144,6 +144,30 @@ describe('nodeHost.defer', () => {
   });
 });
 
+describe('a deferred callback that throws', () => {
+  const others = process.listeners('uncaughtException');
+
+  afterEach(() => {
+    process.removeAllListeners('uncaughtException');
+    for (const other of others) process.on('uncaughtException', other);
+  });
+
+  it('is uncaught, and takes nothing from those behind it, nor from those that come later', async () => {
+    const seen: string[] = [];
+    process.removeAllListeners('uncaughtException');
+    process.on('uncaughtException', ({ message }) => seen.push(message));
+    nodeHost.defer(() => seen.push('first'));
+    nodeHost.defer(() => {
+      throw new Error('a bug');
+    });
+    for (const says of ['second', 'third']) nodeHost.defer(() => seen.push(says));
+    await new Promise((resolve) => setImmediate(resolve));
+    nodeHost.defer(() => seen.push('later'));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(seen).toEqual(['first', 'a bug', 'second', 'third', 'later']);
+  });
+});
+
 describe('the package', () => {
   it('has no dependency outside the project', () => {
     const { dependencies } = JSON.parse(
@@ -153,11 +177,26 @@ describe('the package', () => {
   });
 });
 
-describe('nodeHost.memory', () => {
-  it('is a Buffer of its own, so that a socket need not wrap it', () => {
-    const memory = nodeHost.memory!(10);
-    expect(memory).toBeInstanceOf(Buffer);
-    expect(memory.buffer.byteLength).toBe(10);
-    expect([...memory]).toEqual(Array(10).fill(0));
+describe('nodeHost.view', () => {
+  const bytes = Uint8Array.from({ length: 20 }, (_, i) => i).subarray(5);
+
+  it('is a Buffer over the same bytes, so that a socket need not wrap it', () => {
+    const view = nodeHost.view!(bytes, 2, 4);
+    expect(view).toBeInstanceOf(Buffer);
+    expect([...view]).toEqual([7, 8]);
+    expect(view.buffer).toBe(bytes.buffer);
+  });
+
+  it('is the same object for the same part', () => {
+    const view = nodeHost.view!(bytes, 2, 4);
+    expect(nodeHost.view!(bytes, 2, 4)).toBe(view);
+    expect([...nodeHost.view!(bytes, 2, 5)]).toEqual([7, 8, 9]);
+    expect([...nodeHost.view!(bytes, 1, 5)]).toEqual([6, 7, 8, 9]);
+    expect([...nodeHost.view!(bytes.slice(), 1, 5)]).toEqual([6, 7, 8, 9]);
+  });
+
+  it('does not keep large memory alive', () => {
+    const large = new Uint8Array(65_537);
+    expect(nodeHost.view!(large, 0, 1)).not.toBe(nodeHost.view!(large, 0, 1));
   });
 });

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TimeoutError, TransportError } from '@ws/conn';
+import { hasTransport } from '@ws/node-io';
 import { EarlyBytes } from './early-bytes.ts';
 import { HandshakeError } from './errors.ts';
 import { earlierResponse, isAnswered, isRead } from './http-socket.ts';
@@ -42,7 +43,8 @@ export class Handshake {
    * @throws Error when the socket has been taken before; TypeError, with the socket destroyed, when `head` is missing.
    */
   constructor(socket: Duplex, head: Uint8Array, timeout: number) {
-    if (taken.has(socket)) throw new Error('websocket: upgrade was called before for this socket');
+    if (taken.has(socket) || hasTransport(socket))
+      throw new Error('websocket: upgrade was called before for this socket');
     taken.add(socket);
     socket.on('error', ignore);
     if (!(head instanceof Uint8Array)) {
@@ -166,6 +168,12 @@ export class Handshake {
     this.#early.release();
     this.#socket.off('close', this.#onClose);
     this.#socket.off('end', this.#onEnd);
+  }
+
+  /** There is a connection, which hears of errors itself: nothing of the handshake stays with its socket. */
+  handOver(): void {
+    taken.delete(this.#socket);
+    this.#socket.off('error', ignore);
   }
 
   /** Looks out for the client's end and the time's. Until something is waited for, no event can come. */

@@ -7,6 +7,7 @@ import { CloseCode, type Conn, duration } from '@ws/conn';
 import type { ConnHandler, UpgradeListener } from './conn-handler.ts';
 import { HandshakeError } from './errors.ts';
 import { Handshake } from './handshake.ts';
+import { hostOf } from './host.ts';
 import { makeServer, urlOf } from './http-server.ts';
 import { type AuthOf, expect, pickUpgraderOptions, warn } from './options.ts';
 import { PlainRequests, upgradeRequired } from './plain-requests.ts';
@@ -59,8 +60,7 @@ export async function serve<Result>(
   if (options.routes === undefined || handler !== undefined) {
     expect('handler', handler, typeof handler === 'function', 'a function');
   }
-  const upgrader = new Upgrader<Result>(pickUpgraderOptions(options));
-  const running = new RunningServer(options, upgrader, handler);
+  const running = new RunningServer(options, handler);
   try {
     await running.listen();
   } catch (error) {
@@ -75,12 +75,10 @@ class RunningServer<Result> implements WebSocketServer {
   readonly connections: Set<Conn> = new Set();
   readonly #options: ServeOptions<Result>;
   readonly #http: HttpServer | HttpsServer;
-  /** Every TCP connection of a server of ours. */
+  /** Every TCP connection of a server of ours that is none of `connections`, or is below one that is over TLS. */
   readonly #sockets = new Set<Duplex>();
   /** Sockets whose request is not answered yet, and those whose refusal is being read. */
   readonly #pending = new Set<Duplex>();
-  /** The connections by their sockets. */
-  readonly #conns = new Map<unknown, Conn>();
   /** One for all sockets, so that a connection keeps none of its own. */
   readonly #onClose: (this: Duplex) => void;
   readonly #onRequest: RequestListener;
@@ -95,11 +93,7 @@ class RunningServer<Result> implements WebSocketServer {
   readonly #plain: PlainRequests | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor(
-    options: ServeOptions<Result>,
-    upgrader: Upgrader<Result>,
-    handler: ConnHandler<AuthOf<Result>> | undefined,
-  ) {
+  constructor(options: ServeOptions<Result>, handler: ConnHandler<AuthOf<Result>> | undefined) {
     this.#options = options;
     this.#http = options.server ?? makeServer(options);
     if (options.server === undefined) {
@@ -110,6 +104,11 @@ class RunningServer<Result> implements WebSocketServer {
     this.#onClose = function () {
       forget(this);
     };
+    const host = hostOf((conn) => {
+      this.connections.delete(conn as Conn);
+      this.#progress?.();
+    });
+    const upgrader = new Upgrader<Result>(pickUpgraderOptions(options), host);
     const upgrade = this.#listener(options, upgrader, handler);
     this.#onUpgrade = (req, socket, head) => {
       this.#pending.add(socket);
@@ -136,9 +135,11 @@ class RunningServer<Result> implements WebSocketServer {
     handler: ConnHandler<AuthOf<Result>, Params>,
   ): ConnHandler<AuthOf<Result>, Params> {
     return (conn, req, context) => {
+      // From here on the connection's own end is what counts.
+      req.socket.off('close', this.#onClose);
+      this.#sockets.delete(req.socket);
       this.#pending.delete(req.socket);
-      this.#conns.set(conn.underlyingConn, conn);
-      this.connections.add(conn);
+      if (conn.state !== 'closed') this.connections.add(conn);
       // It was on its way when the server began to close.
       if (this.#closed !== undefined) return conn.close(CloseCode.GoingAway);
       return handler(conn, req, context);
@@ -220,9 +221,6 @@ class RunningServer<Result> implements WebSocketServer {
   #forget(socket: Duplex): void {
     this.#sockets.delete(socket);
     this.#pending.delete(socket);
-    const conn = this.#conns.get(socket);
-    if (conn !== undefined) this.connections.delete(conn);
-    this.#conns.delete(socket);
     this.#progress?.();
   }
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { formatExtensions } from '@ws/codec';
-import { Conn } from '@ws/conn';
+import { Conn, type Host } from '@ws/conn';
 import { nodeHost, socketTransport } from '@ws/node-io';
 import { readAuth } from './authenticate.ts';
 import { checkKey, checkOneOrigin, checkRequest } from './check-request.ts';
@@ -47,9 +47,14 @@ export class Upgrader<Result = undefined> {
   readonly #plan: UpgraderPlan<Result>;
   readonly #limits: Limits;
   readonly #reports: Reports;
+  readonly #host: Host;
 
   /** @throws TypeError, RangeError that names the option, also one that does not exist. */
-  constructor(options: UpgraderOptions<Result> = {}) {
+  constructor(options?: UpgraderOptions<Result>);
+  /** @internal On a platform that tells a server of its connections. */
+  constructor(options: UpgraderOptions<Result>, host: Host);
+  constructor(options: UpgraderOptions<Result> = {}, host: Host = nodeHost) {
+    this.#host = host;
     this.#plan = checkUpgraderOptions(options);
     this.#limits = new Limits(this.#plan.limits);
     this.#reports = new Reports(this.#plan.report);
@@ -203,11 +208,12 @@ export class Upgrader<Result = undefined> {
     const conn = new Conn(socketTransport(socket, { head, highWaterMark }), {
       ...this.#plan.conn,
       role: 'server',
-      host: nodeHost,
+      host: this.#host,
       subprotocol,
       extensions,
       deflate: agreed?.parameters,
     });
+    handshake.handOver();
     return { conn, auth, found };
   }
 

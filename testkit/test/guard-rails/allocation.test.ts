@@ -1,4 +1,4 @@
-import { type Role, TextMessage } from '@ws/conn';
+import { type Conn, type MessageHandler, type Role, TextMessage } from '@ws/conn';
 import { nodeHost } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
 import { heapPerUnit, turn } from '../../src/index.ts';
@@ -25,6 +25,27 @@ function sameRead(role: Role, transport: FreeTransport, size: number, opcode = 2
 }
 
 describe.each(ROLES)('per message, a %s allocates nothing', (role) => {
+  it.each([
+    { says: 'takes', handlerOf: () => () => {} },
+    { says: 'echoes', handlerOf: (conn) => (message) => void conn.send(message) },
+    {
+      says: 'echoes with a handler that returns the promise',
+      handlerOf: (conn) => (message) => conn.send(message),
+    },
+  ] satisfies { says: string; handlerOf: (conn: Conn) => MessageHandler }[])(
+    'that it $says by receive',
+    async ({ says, handlerOf }) => {
+      const { conn, transport } = wired(role);
+      const reading = conn.receive(handlerOf(conn));
+      await turn();
+      const perMessage = heapPerUnit(sameRead(role, transport, SMALL));
+      expect(conn.stats.messagesOut).toBe(says === 'takes' ? 0 : conn.stats.messagesIn);
+      expect(perMessage).toBeLessThan(GENEROUS);
+      conn.terminate();
+      await expect(reading).rejects.toThrow('close 1006');
+    },
+  );
+
   it('that it drops', async () => {
     const { conn, transport } = wired(role);
     const reading = conn.discardReads();
