@@ -5,10 +5,21 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
 import { faults, outdated, RESULTS } from './src/pages/generated.ts';
+import { scriptArguments } from './src/script-arguments.ts';
+
+const HELP = `Makes docs/charts/*.svg, and the tables of README.md and docs/performance.md, of ${RESULTS}/*.json.
+
+usage: pnpm bench:charts
+
+options
+  --check  write nothing, and fail for a picture or a table that is not that of its result: pnpm check:charts
+  --help   this text
+`;
 
 const root = join(import.meta.dirname, '..');
+const { values } = scriptArguments(HELP, { options: { check: { type: 'boolean' } } });
 
-if (process.argv.includes('--check')) check();
+if (values.check === true) check();
 else draw();
 
 function check(): void {

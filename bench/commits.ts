@@ -9,7 +9,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
-import { parseArgs, promisify } from 'node:util';
+import { promisify } from 'node:util';
 import { build } from 'tsup';
 import {
   annotationsOf,
@@ -17,16 +17,35 @@ import {
   type Round,
   tableOf,
 } from './src/commits/compare-commits.ts';
+import { scriptArguments } from './src/script-arguments.ts';
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '..');
 const source = join(import.meta.dirname, 'src/commits');
 const CODEC = 'packages/codec/src/index.ts';
 
-const { values, positionals } = parseArgs({
+const HELP = `Measures the codec of the working tree next to that of an earlier commit, in turns.
+
+usage: pnpm bench:commits [COMMIT] [--quick]
+
+Both are built from their sources, the earlier one in a temporary worktree. What has become slower is told; that is no
+failure, since machines are noisy.
+
+  COMMIT   HEAD~1
+
+options
+  --quick  three rounds instead of seven
+  --help   this text
+`;
+
+const { values, positionals } = scriptArguments(HELP, {
   options: { quick: { type: 'boolean', default: false } },
   allowPositionals: true,
 });
+if (positionals.length > 1) {
+  console.error(`unexpected: ${positionals.slice(1).join(' ')}; see --help`);
+  process.exit(2);
+}
 const base = positionals[0] ?? 'HEAD~1';
 const rounds = values.quick ? 3 : 7;
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { headOf, withVersions } from './report/head.ts';
+import { OutputFile } from './report/output-file.ts';
 import { pageOf, readPageScript } from './report/page.ts';
 import { broadcast } from './scenarios/broadcast.ts';
 import { codec } from './scenarios/codec.ts';
@@ -12,6 +12,7 @@ import { memory } from './scenarios/memory.ts';
 import type { CommonOption, Scenario, Values } from './scenarios/scenario.ts';
 import { serve } from './scenarios/serve.ts';
 import { stream } from './scenarios/stream.ts';
+import { UsageError } from './usage-error.ts';
 
 const scenarios: Readonly<Record<string, Scenario>> = {
   compare,
@@ -48,6 +49,9 @@ options
   --html FILE    write a page with charts: one file that needs no network
   --quick        a first look, not a figure to quote
   --help         this text, or all about a scenario; not every scenario has every option
+
+The exit code is 0, 1 when something failed or errors were found, 2 when the command line is wrong. Files
+are written at the end: a run that fails leaves them as they were.
 `;
 
 interface Command {
@@ -56,7 +60,7 @@ interface Command {
   readonly file: string | undefined;
 }
 
-/** @throws TypeError for an option that does not exist, a word that nobody asked for, or one that is missing. */
+/** @throws UsageError, or a TypeError of parseArgs, for an option that does not exist, a word that nobody asked for, or one that is missing. */
 function parse(args: readonly string[], scenario: Scenario): Command {
   const common = scenario.common ?? (Object.keys(COMMON) as CommonOption[]);
   const options: Scenario['options'] = {
@@ -80,10 +84,10 @@ function parse(args: readonly string[], scenario: Scenario): Command {
   const [file] = behind >= 0 && words.length > needed ? words.splice(behind, 1) : [];
   if (words.length > needed) {
     const unexpected = words.slice(needed).map(({ value }) => value);
-    throw new TypeError(`unexpected: ${unexpected.join(' ')}; see --help`);
+    throw new UsageError(`unexpected: ${unexpected.join(' ')}; see --help`);
   }
   if (argument === undefined) return { values, file: file?.value };
-  if (words.length === 0) throw new TypeError(`expected a <${argument}>; see --help`);
+  if (words.length === 0) throw new UsageError(`expected a <${argument}>; see --help`);
   return { values: { ...values, [argument]: words[0]!.value }, file: file?.value };
 }
 
@@ -105,7 +109,11 @@ async function main(args: readonly string[]): Promise<number> {
   const html = values['html'] as string | undefined;
   // What is in the way of the page or the file is told before anything is measured.
   const script = html === undefined ? '' : readPageScript();
-  for (const path of [html, file]) if (path !== undefined) closeSync(openSync(path, 'a'));
+  const jsonFile = file === undefined ? undefined : new OutputFile('json', file);
+  const htmlFile = html === undefined ? undefined : new OutputFile('html', html);
+  if (jsonFile !== undefined && jsonFile.path === htmlFile?.path) {
+    throw new UsageError(`--json and --html: both are '${file}'`);
+  }
   const head = headOf(name, args);
   const report = await scenario.run(values);
   if (report === undefined) return 0;
@@ -116,10 +124,16 @@ async function main(args: readonly string[]): Promise<number> {
     charts: report.charts ?? [],
   };
   const json = `${JSON.stringify(document, null, 1)}\n`;
-  if (file !== undefined) writeFileSync(file, json);
-  if (html !== undefined) writeFileSync(html, pageOf(document, report.text, script));
   process.stdout.write(values['json'] === true && file === undefined ? json : report.text);
+  jsonFile?.write(json);
+  htmlFile?.write(pageOf(document, report.text, script));
   return report.failed === true ? 1 : 0;
+}
+
+function isUsage(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code = '' } = error as NodeJS.ErrnoException;
+  return error instanceof UsageError || code.startsWith('ERR_PARSE_ARGS');
 }
 
 function wordsOf(error: unknown): string {
@@ -132,5 +146,5 @@ try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
   process.stderr.write(`${wordsOf(error)}\n`);
-  process.exitCode = 1;
+  process.exitCode = isUsage(error) ? 2 : 1;
 }

@@ -1,12 +1,16 @@
+import { execFileSync } from 'node:child_process';
 import type { Value, Values } from './scenarios/scenario.ts';
+import { UsageError } from './usage-error.ts';
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 const SIZES: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: 1024 ** 2 };
+/** How they answer to `--version`. */
+const VERSIONS = { bun: /^\d+\.\d+\.\d+/, deno: /^deno \d+\./ } as const;
 
 /**
  * A whole number that an option gave.
  *
- * @throws RangeError that names the option.
+ * @throws UsageError that names the option.
  */
 export function wholeNumber(
   values: Values,
@@ -19,14 +23,14 @@ export function wholeNumber(
   const value = /^\d+$/.test(given) ? Number(given) : Number.NaN;
   if (value >= least && value <= most) return value;
   const range = most === Number.MAX_SAFE_INTEGER ? `from ${least} on` : `from ${least} to ${most}`;
-  throw new RangeError(`--${name}: expected a whole number ${range}, got '${given}'`);
+  throw new UsageError(`--${name}: expected a whole number ${range}, got '${given}'`);
 }
 
 /**
  * A time that an option gave: `10`, `10s`, `1.5m`, `500ms`. Seconds where there is no unit.
  *
  * @returns Milliseconds.
- * @throws RangeError that names the option.
+ * @throws UsageError that names the option.
  */
 export function time(values: Values, name: string, fallback: number): number {
   if (values[name] === undefined) return fallback;
@@ -34,14 +38,14 @@ export function time(values: Values, name: string, fallback: number): number {
   const [, amount, unit = 's'] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(given) ?? [];
   const value = Number(amount) * UNITS[unit]!;
   if (value > 0 && value < 2 ** 31) return value;
-  throw new RangeError(`--${name}: expected a time such as 10s, 500ms or 2m, got '${given}'`);
+  throw new UsageError(`--${name}: expected a time such as 10s, 500ms or 2m, got '${given}'`);
 }
 
 /**
  * A size that an option gave: `125`, `16KiB`, `1MiB`.
  *
  * @returns Bytes.
- * @throws RangeError that names the option.
+ * @throws UsageError that names the option.
  */
 export function size(values: Values, name: string, fallback: number, most: number): number {
   if (values[name] === undefined) return fallback;
@@ -49,9 +53,33 @@ export function size(values: Values, name: string, fallback: number, most: numbe
   const [, amount, unit = 'B'] = /^(\d+) ?(B|KiB|MiB)?$/.exec(given) ?? [];
   const value = Number(amount) * SIZES[unit]!;
   if (value <= most) return value;
-  throw new RangeError(
+  throw new UsageError(
     `--${name}: expected bytes up to ${most / SIZES['MiB']!}MiB, such as 125 or 16KiB, got '${given}'`,
   );
+}
+
+/**
+ * Where another runtime is, as an option gave it: one that runs, and is what it is said to be.
+ *
+ * @throws UsageError that names the option.
+ */
+export function runtimePath(values: Values, name: keyof typeof VERSIONS): string | undefined {
+  if (values[name] === undefined) return undefined;
+  const path = String(values[name]);
+  let said: string;
+  try {
+    said = execFileSync(path, ['--version'], {
+      encoding: 'utf8',
+      timeout: 10_000,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+  } catch (error) {
+    const { code = 'it failed' } = error as NodeJS.ErrnoException;
+    throw new UsageError(`--${name}: '${path} --version' cannot be run: ${code}`);
+  }
+  if (VERSIONS[name].test(said)) return path;
+  const [version = ''] = said.split('\n', 1);
+  throw new UsageError(`--${name}: '${path}' is not ${name}, it calls itself '${version}'`);
 }
 
 /** What an option gave that may be given more than once. */

@@ -1,7 +1,7 @@
 // The command as it is installed: built, in a process of its own.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -87,23 +87,32 @@ describe.skipIf(!built)('ws-bench', { timeout: PATIENCE_MS }, () => {
 
   it.each([
     [['lode'], 2, "there is no scenario 'lode'"],
-    [['load'], 1, 'expected a <url>; see --help'],
-    [['load', 'ws://a', 'ws://b'], 1, 'unexpected: ws://b; see --help'],
-    [['load', 'localhost'], 1, "'localhost' is no WebSocket URL"],
-    [['load', 'ftp://a'], 1, 'ftp:// is another protocol'],
-    [['load', 'ws://me:secret@a'], 1, "use --header 'Authorization: ...'"],
-    [['load', 'ws://a', '--conections', '1'], 1, 'unknown option --conections; see --help'],
-    [['load', 'ws://a', '--quick'], 1, 'unknown option --quick'],
-    [['load', 'ws://a', '--connections', '0'], 1, '--connections: expected a whole number'],
-    [['load', 'ws://a', '--payload', '1GB'], 1, '--payload: expected bytes up to 256MiB'],
-    [['load', 'ws://a', '--duration', 'soon'], 1, '--duration: expected a time such as 10s'],
-    [['load', 'ws://a', '--rate', '-1'], 1, '--rate'],
-    [['load', 'ws://a', '--text', '--binary'], 1, '--text and --binary: choose one'],
-    [['load', 'ws://a', '--header', 'x'], 1, "--header: expected 'Name: value', got 'x'"],
-    [['load', 'ws://a', '--html', '/no/such/folder/r.html'], 1, 'ENOENT'],
-    [['serve', '--port', '65536'], 1, '--port: expected a whole number from 0 to 65535'],
-    [['serve', '--library', 'toString'], 1, '--library: expected one of ours, ws, raw'],
-    [['serve', '--json'], 1, 'unknown option --json'],
+    [['load'], 2, 'expected a <url>; see --help'],
+    [['load', 'ws://a', 'ws://b'], 2, 'unexpected: ws://b; see --help'],
+    [['load', 'localhost'], 2, "'localhost' is no WebSocket URL"],
+    [['load', 'http://a'], 2, 'http:// is another protocol'],
+    [['load', 'ftp://a'], 2, 'ftp:// is another protocol'],
+    [['load', 'ws://me:secret@a'], 2, "use --header 'Authorization: ...'"],
+    [['load', 'ws://a', '--conections', '1'], 2, 'unknown option --conections; see --help'],
+    [['load', 'ws://a', '--quick'], 2, 'unknown option --quick'],
+    [['load', 'ws://a', '--connections', '0'], 2, '--connections: expected a whole number'],
+    [['load', 'ws://a', '--payload', '1GB'], 2, '--payload: expected bytes up to 256MiB'],
+    [['load', 'ws://a', '--duration', 'soon'], 2, '--duration: expected a time such as 10s'],
+    [['load', 'ws://a', '--rate', '-1'], 2, '--rate'],
+    [['load', 'ws://a', '--text', '--binary'], 2, '--text and --binary: choose one'],
+    [['load', 'ws://a', '--header', 'x'], 2, "--header: expected 'Name: value', got 'x'"],
+    [['load', 'ws://a', '--html', '/no/such/folder/r.html'], 2, 'ENOENT'],
+    [['load', 'ws://a', '--html', '.'], 2, "--html: '.' cannot be written: it is a folder"],
+    [['load', 'ws://a', '--json', 'x', '--html', './x'], 2, "--json and --html: both are 'x'"],
+    [['load', 'ws://a', '--header', 'Bad name: x'], 2, 'Bad name'],
+    [['load', 'ws://a', '--subprotocol', 'a b'], 2, 'subprotocols'],
+    [['load', 'ws://a', '--depth'], 2, '--depth'],
+    [['compare', '--only', 'nothing'], 2, "no part has 'nothing' in its name"],
+    [['compare', '--bun', '/no/such/bun'], 2, "--bun: '/no/such/bun --version' cannot be run"],
+    [['deflate', '--only', 'nothing'], 2, "no cell has 'nothing' in its name"],
+    [['serve', '--port', '65536'], 2, '--port: expected a whole number from 0 to 65535'],
+    [['serve', '--library', 'toString'], 2, '--library: expected one of ours, ws, raw'],
+    [['serve', '--json'], 2, 'unknown option --json'],
   ])('refuses %j', async (args, code, message) => {
     const got = await run(...args);
     expect([got.code, got.err, got.out]).toEqual([code, expect.stringContaining(message), '']);
@@ -114,9 +123,14 @@ describe.skipIf(!built)('ws-bench', { timeout: PATIENCE_MS }, () => {
     const { url, command } = await echoServer();
     command.process.kill('SIGTERM');
     expect((await command.ended).code).toBe(0);
-    const { code, err, out } = await run('load', url, '--connections', '3');
+    const path = folder();
+    const files = ['--json', join(path, 'r.json'), '--html', join(path, 'r.html')];
+    writeFileSync(join(path, 'r.html'), 'of the run before');
+    const { code, err, out } = await run('load', url, '--connections', '3', ...files);
     expect([code, out]).toEqual([1, '']);
     expect(err).toMatch(/^no connection to ws:.*ECONNREFUSED.*; nobody listens there\n$/);
+    expect(readdirSync(path)).toEqual(['r.html']);
+    expect(readFileSync(join(path, 'r.html'), 'utf8')).toBe('of the run before');
   });
 });
 
@@ -136,17 +150,19 @@ describe.skipIf(!built)('ws-bench load', { timeout: PATIENCE_MS }, () => {
     expect(await command.ended).toEqual({ code: 0, out: `${url}\n`, err: '' });
   });
 
-  it('writes a document and a page, without the values of headers', async () => {
+  it('writes a document and a page, without the values of headers and the query of the URL', async () => {
     const { url } = await echoServer();
     const path = folder();
     const [json, html] = [join(path, 'r.json'), join(path, 'r.html')];
     const secret = ['--header', 'X-Token: secret'];
-    const got = await run('load', url, ...brief, ...secret, '--json', json, '--html', html);
+    const asked = `${url}/?token=secret`;
+    const got = await run('load', asked, ...brief, ...secret, '--json', json, '--html', html);
     expect([got.code, got.err]).toEqual([0, '']);
     expect(got.out).toContain('no errors');
     const [document, page] = [json, html].map((file) => readFileSync(file, 'utf8'));
     const { head, charts, echoed, throughput } = JSON.parse(document!);
-    expect(head.command).toContain(`ws-bench load ${url}`);
+    expect(readdirSync(path).toSorted()).toEqual(['r.html', 'r.json']);
+    expect(head.command).toContain(`ws-bench load '${url}/?***'`);
     expect(head.versions.node).toBe(process.versions.node);
     expect(charts.map((chart: { kind: string }) => chart.kind)).toEqual(['percentiles', 'lines']);
     expect(echoed).toBeGreaterThan(0);

@@ -8,6 +8,7 @@ describe('headOf', () => {
     expect(head.command).toBe(`ws-bench load ws://a/ --only 'it'\\''s 1 KiB'`);
     expect(head.machine.cores).toBeGreaterThan(0);
     expect(head.versions).toMatchObject({ node: process.versions.node, ws: '8.23.0' });
+    expect(head.commit ?? '').toMatch(/^([0-9a-f]{7,}(\+changes)?)?$/);
     expect(new Date(head.date).toISOString()).toBe(head.date);
   });
 

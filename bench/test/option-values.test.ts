@@ -1,5 +1,10 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
 import { describe, expect, it } from 'vitest';
-import { list, size, time, wholeNumber } from '../src/option-values.ts';
+import { list, runtimePath, size, time, wholeNumber } from '../src/option-values.ts';
+import { UsageError } from '../src/usage-error.ts';
 
 describe('an option that is given', () => {
   it.each([
@@ -13,7 +18,7 @@ describe('an option that is given', () => {
   });
 
   it.each(['0', '-1', '1d', '', 'abc', '1e9', '1000h'])('is no time: %j', (given) => {
-    expect(() => time({ duration: given }, 'duration', 1)).toThrow(RangeError);
+    expect(() => time({ duration: given }, 'duration', 1)).toThrow(UsageError);
   });
 
   it.each([
@@ -26,7 +31,7 @@ describe('an option that is given', () => {
   });
 
   it.each(['-1', '1.5', '1KB', '2MiB', ''])('is no size: %j', (given) => {
-    expect(() => size({ payload: given }, 'payload', 1, 2 ** 20)).toThrow(RangeError);
+    expect(() => size({ payload: given }, 'payload', 1, 2 ** 20)).toThrow(UsageError);
   });
 
   it.each(['0', '-1', '1.5', '0x10', '', ' 1', '101'])(
@@ -40,6 +45,32 @@ describe('an option that is given', () => {
 
   it('is a list where it may be given again', () => {
     expect([list(undefined), list('a'), list(['a', 'b'])]).toEqual([[], ['a'], ['a', 'b']]);
+  });
+});
+
+describe('runtimePath', () => {
+  it.each([
+    ['bun', '/no/such/file', "--bun: '/no/such/file --version' cannot be run: ENOENT"],
+    ['bun', import.meta.dirname, 'cannot be run: EACCES'],
+    ['bun', process.execPath, `is not bun, it calls itself '${process.version}'`],
+    ['deno', process.execPath, `is not deno, it calls itself '${process.version}'`],
+  ] as const)('refuses for --%s: %s', (name, path, said) => {
+    expect(() => runtimePath({ [name]: path }, name)).toThrow(UsageError);
+    expect(() => runtimePath({ [name]: path }, name)).toThrow(said);
+  });
+
+  it.each([
+    ['bun', '1.3.2'],
+    ['deno', 'deno 2.1.4 (stable, release)'],
+  ] as const)('takes a %s that calls itself %s', (name, version) => {
+    const folder = mkdtempSync(join(tmpdir(), 'ws-bench-'));
+    try {
+      const path = join(folder, name);
+      writeFileSync(path, `#!/bin/sh\necho '${version}'\n`, { mode: 0o755 });
+      expect(runtimePath({ [name]: path }, name)).toBe(path);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 

@@ -34,6 +34,8 @@ export interface Standing {
 export interface Opened {
   readonly open: number;
   readonly failures: Readonly<Record<string, Failure>>;
+  /** What is wrong with the URL or a header, when nobody was asked at all. */
+  readonly refused?: string;
 }
 
 /** What a load's part came to. */

@@ -13,9 +13,13 @@ export type ClientAnswers = {
 
 let load: LoadRun;
 
-function open(share: Share): Promise<Opened> {
-  load = new LoadRun(share);
-  return load.open();
+async function open(share: Share): Promise<Opened> {
+  try {
+    load = new LoadRun(share);
+    return await load.open();
+  } catch (error) {
+    return { open: 0, failures: {}, refused: (error as Error).message };
+  }
 }
 
 // Ctrl-C reaches every process of the terminal: the command alone decides.

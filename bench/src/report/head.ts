@@ -1,5 +1,7 @@
 import { createRequire } from 'node:module';
 import { arch, availableParallelism, cpus, platform, release, totalmem } from 'node:os';
+import { dirname } from 'node:path';
+import { commitOf } from './commit.ts';
 
 /** Where, when and how a report was made: without it no figure says anything. */
 export interface Head {
@@ -15,17 +17,20 @@ export interface Head {
     readonly system: string;
   };
   readonly versions: Readonly<Record<string, string>>;
+  /** Of what was measured, `+changes` behind it when there are any; undefined outside of a checkout. */
+  readonly commit?: string;
 }
 
 /**
  * The head of a report that is made now, on this machine.
  *
- * @param args - What stood on the command line. Values of headers are left out: they may be secrets.
+ * @param args - What stood on the command line. Values of headers and queries of URLs are left out: they may be secrets.
  */
 export function headOf(scenario: string, args: readonly string[]): Head {
   const require = createRequire(import.meta.url);
   const version = (name: string): string =>
     (require(`${name}/package.json`) as { version: string }).version;
+  const commit = commitOf(dirname(require.resolve('@ws/conn/package.json')));
   return {
     scenario,
     command: ['ws-bench', ...args.map((arg, i) => shown(arg, args[i - 1]))].join(' '),
@@ -42,6 +47,7 @@ export function headOf(scenario: string, args: readonly string[]): Head {
       ws: version('ws'),
       bufferutil: version('bufferutil'),
     },
+    ...(commit !== undefined && { commit }),
   };
 }
 

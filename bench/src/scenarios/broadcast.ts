@@ -3,7 +3,7 @@ import { wholeNumber } from '../option-values.ts';
 import { settingLine, settingOf } from '../report/setting.ts';
 import { broadcastChart, broadcastTable } from './broadcast-report.ts';
 import { measureBroadcast } from './broadcast-turns.ts';
-import { possible } from './memory.ts';
+import { possible, reduced } from './memory.ts';
 import type { Report, Scenario, Values } from './scenario.ts';
 
 const SUMMARY = 'one message to 1,000 receivers, alone and 16 in a turn, next to a loop of ws';
@@ -43,7 +43,8 @@ export const broadcast: Scenario = {
 async function run(values: Values): Promise<Report> {
   const quick = values['quick'] === true;
   const rounds = wholeNumber(values, 'rounds', quick ? 3 : 9);
-  const receivers = possible(wholeNumber(values, 'receivers', 1000));
+  const asked = wholeNumber(values, 'receivers', 1000);
+  const receivers = possible(asked);
   const cores = chooseCores();
   const setting = settingOf(cores);
   const plan = { rounds, ...(quick ? { ms: 400, warmUpMs: 400 } : { ms: 1000, warmUpMs: 1000 }) };
@@ -55,6 +56,7 @@ async function run(values: Values): Promise<Report> {
     text: [
       settingLine(setting),
       `100 B to each of ${receivers} receivers, median of ${rounds} rounds of ${plan.ms} ms`,
+      ...reduced(asked, receivers),
       '',
       broadcastTable(readings),
     ].join('\n'),

@@ -2,10 +2,11 @@ import { Child } from '../harness/child.ts';
 import { chooseCores } from '../harness/cores.ts';
 import { findRuntime } from '../harness/runtime.ts';
 import type { LoadAnswers } from '../load/load-worker.ts';
-import { wholeNumber } from '../option-values.ts';
+import { runtimePath, wholeNumber } from '../option-values.ts';
 import { Progress } from '../report/progress.ts';
 import { settingLine, settingOf } from '../report/setting.ts';
 import { type Ground, isInstalled } from '../rivals/contenders.ts';
+import { UsageError } from '../usage-error.ts';
 import { type BroadcastReadings, measureBroadcast } from './broadcast-turns.ts';
 import {
   CELLS,
@@ -116,12 +117,11 @@ async function run(values: Values): Promise<Report> {
   const quick = values['quick'] === true;
   const rounds = wholeNumber(values, 'rounds', quick ? 3 : 9);
   const plan = { rounds, ...(quick ? { ms: 500, warmUpMs: 800 } : { ms: 1000, warmUpMs: 1000 }) };
-  const given = (name: string): string | undefined => values[name] as string | undefined;
   const ground: Ground = {
     cores: chooseCores(),
-    bun: findRuntime('bun', given('bun')),
-    deno: findRuntime('deno', given('deno')),
-    profile: given('profile'),
+    bun: findRuntime('bun', runtimePath(values, 'bun')),
+    deno: findRuntime('deno', runtimePath(values, 'deno')),
+    profile: values['profile'] as string | undefined,
   };
   const setting = settingOf(ground.cores);
   const most = possible(MANY);
@@ -162,7 +162,7 @@ function choose(only: string, most: number): Parts {
     growths: growths(most).filter(has),
   };
   if (Object.values(parts).every((part) => part === false || part.length === 0)) {
-    throw new Error(`no part has '${only}' in its name; see --help`);
+    throw new UsageError(`no part has '${only}' in its name; see --help`);
   }
   return parts;
 }

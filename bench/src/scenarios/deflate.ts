@@ -5,6 +5,7 @@ import { type Cores, chooseCores } from '../harness/cores.ts';
 import type { LoadAnswers } from '../load/load-worker.ts';
 import { wholeNumber } from '../option-values.ts';
 import { Progress } from '../report/progress.ts';
+import { UsageError } from '../usage-error.ts';
 import { MEMORY_SUBJECTS, type MemoryResult, measureMemory } from './deflate-memory.ts';
 import {
   measureInflating,
@@ -86,7 +87,7 @@ async function run(values: Values): Promise<Report> {
   const withMemory = 'memory'.includes(only);
   const withOptions = 'options'.includes(only);
   if (cells.length === 0 && !withMemory && !withOptions) {
-    throw new Error(`no cell has '${only}' in its name; there are ${names()}`);
+    throw new UsageError(`no cell has '${only}' in its name; there are ${names()}`);
   }
   const plan: SpeedPlan = {
     ...(quick ? { rounds: 3, ms: 200, warmUpMs: 250 } : { rounds: 9, ms: 1000, warmUpMs: 1000 }),

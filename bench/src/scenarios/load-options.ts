@@ -1,13 +1,14 @@
 import { availableParallelism } from 'node:os';
 import type { LoadPlan } from '../client/plan.ts';
 import { list, size, time, wholeNumber } from '../option-values.ts';
+import { UsageError } from '../usage-error.ts';
 import type { Scenario, Values } from './scenario.ts';
 
 const MIB = 1024 ** 2;
 const MOST_PAYLOAD = 256 * MIB;
 /** Bytes that may be in flight on a connection where only messages per second are given. */
 const IN_FLIGHT = 16 * MIB;
-const SCHEMES: readonly string[] = ['ws:', 'wss:', 'http:', 'https:', 'ws+unix:', 'wss+unix:'];
+const SCHEMES: readonly string[] = ['ws:', 'wss:', 'ws+unix:', 'wss+unix:'];
 
 /** The options of `ws-bench load`. */
 export const LOAD_OPTIONS: Scenario['options'] = {
@@ -26,10 +27,10 @@ export const LOAD_OPTIONS: Scenario['options'] = {
   workers: { type: 'string' },
 };
 
-/** @throws TypeError or RangeError that names the option. */
+/** @throws UsageError that names the option. */
 export function readPlan(values: Values): LoadPlan {
   const { text = false, binary = false } = values;
-  if (text === true && binary === true) throw new TypeError('--text and --binary: choose one');
+  if (text === true && binary === true) throw new UsageError('--text and --binary: choose one');
   const payload = size(values, 'payload', 128, MOST_PAYLOAD);
   const rate = values['rate'] === undefined ? undefined : wholeNumber(values, 'rate', 0);
   const room = Math.min(1000, Math.max(1, Math.floor(IN_FLIGHT / Math.max(1, payload))));
@@ -56,13 +57,15 @@ export function readWorkers(values: Values, connections: number): number {
 }
 
 function checkUrl(text: string): string {
-  const wrong = (why: string): TypeError =>
-    new TypeError(`'${text}' is no WebSocket URL: ${why}; expected ws://host:port/ or wss://host/`);
+  const wrong = (why: string): UsageError =>
+    new UsageError(
+      `'${text}' is no WebSocket URL: ${why}; expected ws://host:port/ or wss://host/`,
+    );
   if (!URL.canParse(text)) throw wrong('it cannot be read');
   const { protocol, username, password } = new URL(text);
   if (!SCHEMES.includes(protocol)) throw wrong(`${protocol}// is another protocol`);
   if (username !== '' || password !== '') {
-    throw new TypeError(
+    throw new UsageError(
       "credentials do not belong into the URL; use --header 'Authorization: ...'",
     );
   }
@@ -72,5 +75,5 @@ function checkUrl(text: string): string {
 function readHeader(given: string): readonly [string, string] {
   const [, name, value] = /^([^:]+):\s*(.*)$/.exec(given) ?? [];
   if (name !== undefined && value !== undefined) return [name.trim(), value];
-  throw new TypeError(`--header: expected 'Name: value', got '${given}'`);
+  throw new UsageError(`--header: expected 'Name: value', got '${given}'`);
 }

@@ -4,6 +4,7 @@ import type { LoadPlan } from '../client/plan.ts';
 import { type Failure, Tally } from '../client/tally.ts';
 import { Child } from '../harness/child.ts';
 import { LoadBar } from '../report/load-bar.ts';
+import { UsageError } from '../usage-error.ts';
 import { LOAD_OPTIONS, readPlan, readWorkers } from './load-options.ts';
 import { type LoadResult, loadReport, resultOf } from './load-report.ts';
 import type { Report, Scenario, Values } from './scenario.ts';
@@ -76,6 +77,8 @@ async function run(values: Values): Promise<Report> {
     const opened = await Promise.all(
       workers.map((worker, index) => worker.ask('open', { plan, index, of }, PATIENCE)),
     );
+    const refused = opened.find((one) => one.refused !== undefined)?.refused;
+    if (refused !== undefined) throw new UsageError(refused);
     if (!opened.some(({ open }) => open > 0)) throw nobody(plan, opened, interrupt.happened);
     const shares = await drive(workers, plan);
     return loadReport(combine(plan, shares, interrupt.happened));

@@ -64,7 +64,8 @@ export const memory: Scenario = {
 async function run(values: Values): Promise<Report> {
   const quick = values['quick'] === true;
   const rounds = memoryRounds(values);
-  const connections = possible(wholeNumber(values, 'connections', 5000), OTHERS);
+  const asked = wholeNumber(values, 'connections', 5000);
+  const connections = possible(asked, OTHERS);
   const cores = chooseCores();
   const setting = settingOf(cores);
   const progress = new Progress(rounds * SUBJECTS.length);
@@ -84,6 +85,7 @@ async function run(values: Values): Promise<Report> {
     text: [
       settingLine(setting),
       `bytes of resident memory for each of ${connections} idle connections, median of ${rounds} rounds`,
+      ...reduced(asked, connections),
       '',
       memoryTable(results),
     ].join('\n'),
@@ -109,7 +111,19 @@ export async function inRounds<S, R>(
   return results;
 }
 
-/** As many connections as were asked for, if the limit of open files allows them besides `others`. */
+/**
+ * As many connections as were asked for, if the limit of open files allows them besides `others`.
+ *
+ * @throws Error when it allows none.
+ */
 export function possible(connections: number, others = 0): number {
-  return Math.min(connections, openFilesLimit() - OTHER_FILES - others);
+  const most = openFilesLimit() - OTHER_FILES - others;
+  if (most < 1) throw new Error('the limit of open files allows no connection; see ulimit -n');
+  return Math.min(connections, most);
+}
+
+/** What a report says when there are fewer connections than were asked for; nothing else. */
+export function reduced(asked: number, connections: number): string[] {
+  if (connections === asked) return [];
+  return [`${asked} were asked for: the limit of open files (ulimit -n) allows ${connections}`];
 }

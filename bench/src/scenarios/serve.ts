@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:net';
 import { serve as serveOurs } from '@ws/node-server';
 import { WebSocketServer } from 'ws';
 import { wholeNumber } from '../option-values.ts';
+import { UsageError } from '../usage-error.ts';
 import type { Scenario, Values } from './scenario.ts';
 
 /** How long open connections have when the command is told to end, in ms. */
@@ -49,10 +50,10 @@ async function run(values: Values): Promise<undefined> {
   const listen = Object.hasOwn(LIBRARIES, library) ? LIBRARIES[library] : undefined;
   if (listen === undefined) {
     const names = Object.keys(LIBRARIES).join(', ');
-    throw new TypeError(`--library: expected one of ${names}, got '${library}'`);
+    throw new UsageError(`--library: expected one of ${names}, got '${library}'`);
   }
   if (plan.compression && listen === listenRaw) {
-    throw new TypeError('--compression: bare TCP has none');
+    throw new UsageError('--compression: bare TCP has none');
   }
   const stopped = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
   const server = await listen(plan);

@@ -51,7 +51,8 @@ export function broadcast(
 
 function sends(conn: Conn, message: PreparedMessage): boolean {
   const { type, bytes } = message;
-  const { writing } = sessionOf(conn);
+  const session = sessionOf(conn);
+  const { writing } = session;
   if (!writing.accepts(bytes.length)) return false;
   if (type !== TextMessage && type !== BinaryMessage) {
     void conn.writePreparedMessage(message);
@@ -62,6 +63,7 @@ function sends(conn: Conn, message: PreparedMessage): boolean {
     return true;
   } catch {
     // There is no memory for this one's compressor, say. The others get theirs.
+    session.rest();
     return false;
   }
 }

@@ -8,7 +8,7 @@ export interface BufferPool {
   /**
    * A buffer, used at the size that it has. Undefined, or whatever is no Uint8Array: a new one is made, and given to
    * {@link put} later. What it throws rejects the write; for a close frame, or a ping or pong of the library's own, it
-   * ends the connection with a {@link TransportError}.
+   * ends the connection with a TransportError.
    */
   get(): Uint8Array | undefined;
   /** Takes a buffer back. What it throws is reported to nobody: the buffer is the pool's loss. */

@@ -325,21 +325,22 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   }
 
   #write(type: number, data: MessageData, compress: boolean | undefined): Promise<void> {
-    const { writing } = this.#session;
+    const session = this.#session;
     if (type !== TextMessage && type !== BinaryMessage) {
       if (isControlType(type)) return this.writeControl(type, isBorrowed(data) ? data.data : data);
       return rejected(badType(type));
     }
     try {
-      if (typeof data === 'string') return writing.text(type, data, compress);
+      if (typeof data === 'string') return session.writing.text(type, data, compress);
       if (isBorrowed(data)) {
         data.check();
-        return writing.message(type, data.bytes, data.start, data.end, compress);
+        return session.writing.message(type, data.bytes, data.start, data.end, compress);
       }
       let bytes = bytesOf(data);
       if (bytes.length > BORROW_FROM && isUnstable(bytes)) bytes = copyOf(bytes);
-      return writing.message(type, bytes, 0, bytes.length, compress);
+      return session.writing.message(type, bytes, 0, bytes.length, compress);
     } catch (error) {
+      session.rest();
       return rejected(error);
     }
   }
@@ -370,6 +371,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
       () => written,
       (_written, reason) => {
         session.writing.giveUp(written, reason);
+        session.rest();
         return true;
       },
     );
@@ -387,7 +389,6 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    * @throws (rejects) {@link CloseSentError}, what ended the connection, TypeError for a wrong type.
    */
   nextWriter(type: number, options: NextWriterOptions = {}): Promise<MessageWriter> {
-    const { writing } = this.#session;
     if (!isDataType(type) && !isControlType(type)) return rejected(badType(type));
     if (typeof options !== 'object' || options === null) {
       return rejected(new TypeError(`nextWriter: expected options, got ${kind(options)}`));
@@ -397,7 +398,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     } catch (error) {
       return rejected(error);
     }
-    return writing.nextWriter(type, options.queue === true, options.compress);
+    return this.#session.writing.nextWriter(type, options.queue === true, options.compress);
   }
 
   /**
@@ -422,6 +423,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     try {
       return this.#session.writing.prepared(message);
     } catch (error) {
+      this.#session.rest();
       return rejected(error);
     }
   }

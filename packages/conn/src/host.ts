@@ -31,6 +31,8 @@ export interface Host {
   yield(callback: () => void): void;
   /** Compresses messages. Absent where a platform has no zlib that can be driven step by step. */
   readonly deflate?: DeflateSource | undefined;
+  /** The host that this one is made of, where it is: what outlives its connections, such as engines, stands on that. */
+  readonly base?: Host | undefined;
   /** Is told what becomes of connections. Absent where nobody can ask. */
   readonly watch?: Watch | undefined;
 }

@@ -100,7 +100,7 @@ export class Intake {
   error: WebSocketError | undefined;
   /** When true, payload of data messages is checked and then dropped. */
   dropping = false;
-  /** When true, the next message to begin is given in pieces. */
+  /** When true, the next message to begin is given in pieces. Set by whoever knows who waits for it. */
   streaming = false;
   /** Enough was inflated for this turn of the event loop: nothing more comes until it is set back. */
   tired = false;
@@ -170,7 +170,6 @@ export class Intake {
       !this.#open &&
       !this.#inflating &&
       this.#owed === 0 &&
-      !this.streaming &&
       !this.tired &&
       !this.resting &&
       !this.dropping

@@ -101,6 +101,7 @@ export class JoinedFrames {
     const sharers = this.#sharers;
     this.#sharers = [];
     this.#empty = undefined;
+    if (last === this) lastHost = last = undefined;
     for (let i = 0; i < sharers.length; i++) sharers[i]!.flushRun();
   };
 
@@ -155,6 +156,7 @@ function remember(from: Run, payload: Uint8Array, run: Run): void {
 }
 
 const joined = /* @__PURE__ */ new WeakMap<Host, JoinedFrames>();
+/** Until the turn ends: a host may be a server's own, and is not to outlive it. */
 let lastHost: Host | undefined;
 let last: JoinedFrames | undefined;
 

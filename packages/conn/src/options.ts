@@ -174,11 +174,24 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
 
 /** How many different settings are remembered for each role. */
 const REMEMBERED = 8;
-const recent: { readonly [R in Role]: Settings[] } = { server: [], client: [] };
+type Remembered = { readonly [R in Role]: Settings[] };
+const recent: Remembered = { server: [], client: [] };
+/** Those with a pool of the caller's, which is not kept alive for them. */
+const recentOfPools = new WeakMap<BufferPool, Remembered>();
+
+function rememberedWith(pool: BufferPool | undefined): Remembered {
+  if (pool === undefined) return recent;
+  let known = recentOfPools.get(pool);
+  if (known === undefined) {
+    known = { server: [], client: [] };
+    recentOfPools.set(pool, known);
+  }
+  return known;
+}
 
 /** Servers make thousands of connections with the same settings: they share one object, and all that belongs to it. */
 function shared(role: Role, settings: Settings): Settings {
-  const known = recent[role];
+  const known = rememberedWith(settings.writeBufferPool)[role];
   const same = known.find((others) => {
     return connSettingNames.every((name) => isSame(settings[name], others[name]));
   });
@@ -188,10 +201,10 @@ function shared(role: Role, settings: Settings): Settings {
   return settings;
 }
 
-/** A pool is the caller's own, and is the same or another; of what else is an object here the parts tell. */
+/** Of what is an object here the parts tell. */
 function isSame(value: Settings[keyof Settings], other: Settings[keyof Settings]): boolean {
   if (value === other) return true;
-  if (typeof value !== 'object' || typeof other !== 'object' || 'get' in value) return false;
+  if (typeof value !== 'object' || typeof other !== 'object') return false;
   const others = new Map<string, unknown>(Object.entries(other));
   return Object.entries(value).every(([name, part]) => others.get(name) === part);
 }

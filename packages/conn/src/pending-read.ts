@@ -11,6 +11,8 @@ export type Taken = Message | MessageReader;
 export interface PendingRead {
   /** By which it was begun. */
   readonly name: string;
+  /** Whether it takes its message as a stream. */
+  readonly streams: boolean;
   readonly promise: Promise<unknown>;
   give(taken: Taken): void;
   /** There is nothing more to be given. */
@@ -25,6 +27,10 @@ export class PendingMessage extends Deferred<Taken> implements PendingRead {
   constructor(name: string) {
     super();
     this.name = name;
+  }
+
+  get streams(): boolean {
+    return this.name === 'nextReader';
   }
 
   give(taken: Taken): void {
@@ -43,6 +49,10 @@ export class PendingResult
 {
   get name(): string {
     return 'for await';
+  }
+
+  get streams(): boolean {
+    return false;
   }
 
   give(taken: Taken): void {

@@ -82,6 +82,7 @@ export class Reading implements InflowSource {
   serve(owner: ReadingOwner): void {
     this.#owner = owner;
     this.intake.serve(owner);
+    this.intake.streaming = owner.reader?.streams === true;
     if (this.#discards) this.intake.discard();
   }
 

@@ -367,7 +367,8 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
     this.#deadlines.write ??= new Deadline(this.host, () => {
       this.outbox.expire(new TimeoutError('write timeout'), this.writing.waiting);
     });
-    this.outbox.expire(undefined, 0);
+    // One that has struck has the side that writes stay.
+    this.#writing?.outbox.expire(undefined, 0);
     this.#deadlines.write.set(at);
   }
 

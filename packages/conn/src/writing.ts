@@ -354,9 +354,11 @@ export class Writing implements FragmentSink {
 
   leave(writer: MessageWriter): void {
     if (this.#writer !== writer) return;
+    const owner = this.#owner;
     this.#writer = undefined;
     this.#endStream();
     this.#advance();
+    owner.rest();
   }
 
   #advance(): void {

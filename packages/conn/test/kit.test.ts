@@ -1,7 +1,8 @@
 import { BinaryMessage, ContinuationFrame, type Role, TextMessage } from '@ws/codec';
 import { FakeHost, naiveDecode } from '@ws/testkit';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { type Conn, sessionOf } from '../src/conn.ts';
+import { broadcast, PreparedMessage } from '../src/index.ts';
 import type { Kit } from '../src/kit.ts';
 import type { BorrowedMessage } from '../src/message.ts';
 import type { ConnSettings } from '../src/options.ts';
@@ -260,5 +261,76 @@ describe('connections of one role, host and settings', () => {
     expect(payloads(one!)).toEqual(['hello', 'world']);
     expect(writings.size).toBe(1);
     expect(conn.bufferedAmount).toBe(0);
+  });
+});
+
+describe('a connection of which nothing is left to do', () => {
+  const idle: { after: string; act: (end: Wired) => unknown }[] = [
+    { after: 'a write deadline', act: ({ conn }) => conn.setWriteDeadline(Date.now() + 60_000) },
+    { after: 'no write deadline', act: ({ conn }) => conn.setWriteDeadline(null) },
+    { after: 'data of no kind', act: ({ conn }) => conn.send({} as never) },
+    { after: 'a type of no message', act: ({ conn }) => conn.writeMessage(7, 'a') },
+    { after: 'a ping that is too long', act: ({ conn }) => conn.writeMessage(9, 'a'.repeat(126)) },
+    { after: 'a writer of no message', act: ({ conn }) => conn.nextWriter(7) },
+    {
+      after: 'a writer with bad options',
+      act: ({ conn }) => conn.nextWriter(1, { compress: 1 } as never),
+    },
+    {
+      after: 'a writer that was given up',
+      act: async ({ conn }) => (await conn.nextWriter(TextMessage)).abort(),
+    },
+    {
+      after: 'a pool that failed',
+      act: async ({ conn }) => {
+        await conn.send('a').catch(() => {});
+        await conn.writeControl(9, 'a').catch(() => {});
+        await conn.writePreparedMessage(new PreparedMessage(TextMessage, 'a')).catch(() => {});
+        return broadcast([conn], 'x'.repeat(70_000));
+      },
+    },
+  ];
+
+  it.each(idle)('keeps no side to write, after $after', async ({ after, act }) => {
+    const pool = {
+      get: () => {
+        throw new Error('the pool is empty');
+      },
+      put: () => {},
+    };
+    const settings = after === 'a pool that failed' ? { writeBufferPool: pool } : {};
+    const all = several(5, settings);
+    const { host, conn } = all[0]!;
+    await host.settle();
+    const kit = kitOf(conn);
+    const taken = vi.spyOn(kit, 'takeWriting');
+    const given = vi.spyOn(kit.writings, 'give');
+    for (const end of all) await Promise.resolve(act(end)).catch(() => {});
+    await host.settle();
+    expect(given).toHaveBeenCalledTimes(taken.mock.calls.length);
+    for (const { transport } of all) expect(transport.destroyed).toBe(false);
+  });
+
+  it('keeps no side to read while it waits for a message as a stream', async () => {
+    const all = several(5);
+    const { host, conn } = all[0]!;
+    await host.settle();
+    const readers = all.map((end) => end.conn.nextReader());
+    await host.settle();
+    expect(kitOf(conn).readings.size).toBe(1);
+    // What the others wait for is nothing to this one.
+    const other = wired('server', {}, 0, host);
+    const whole = other.conn.readMessage();
+    other.feed(other.frame(TextMessage, 'whole'));
+    expect((await whole).text()).toBe('whole');
+    for (const { feed, frame } of all) {
+      feed(frame(TextMessage, 'hel', { fin: false }));
+      await host.settle();
+    }
+    const pieces = await Promise.all(readers);
+    for (const { feed, frame } of all) feed(frame(ContinuationFrame, 'lo'));
+    expect(await Promise.all(pieces.map((reader) => reader.text()))).toEqual(
+      all.map(() => 'hello'),
+    );
   });
 });

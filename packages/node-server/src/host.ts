@@ -16,5 +16,5 @@ export function hostOf(closed: (conn: object) => void): Host {
     },
   });
   // What the process is told to change later, for all of its connections, changes here too.
-  return Object.create(nodeHost, { watch: { value: watch } });
+  return Object.create(nodeHost, { watch: { value: watch }, base: { value: nodeHost } });
 }

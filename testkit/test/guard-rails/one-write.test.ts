@@ -1,20 +1,10 @@
 import type { Socket } from 'node:net';
 import { BinaryMessage, type Conn, TextMessage } from '@ws/conn';
-import { Dialer } from '@ws/node-client';
-import { serve } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
-import { selfSigned, turn } from '../../src/index.ts';
-import {
-  nothingLeft,
-  OVER,
-  type RawPeer,
-  rawClient,
-  rawServer,
-  switchingProtocols,
-  upgradeRequest,
-  whenOver,
-} from '../../src/peers/index.ts';
+import { turn } from '../../src/index.ts';
+import { nothingLeft, OVER, type RawPeer } from '../../src/peers/index.ts';
 import { answering, payloads } from './answering.ts';
+import { dialed, served } from './sockets.ts';
 
 const KINDS = [
   { kind: 'text', opcode: TextMessage },
@@ -57,49 +47,6 @@ async function exchange(conn: Conn, peer: RawPeer, opcode: number): Promise<obje
   // What comes behind the last answer counts as well.
   await turn();
   return { reads: reads(), writes: writes() };
-}
-
-/** A server's connection and the raw end that it talks to. */
-async function served(
-  secure: boolean,
-  run = (conn: Conn): Promise<unknown> => conn.discardReads(),
-): Promise<{ conn: Conn; peer: RawPeer }> {
-  const { key, cert } = await selfSigned();
-  let accept!: (conn: Conn) => void;
-  const accepted = new Promise<Conn>((resolve) => {
-    accept = resolve;
-  });
-  const tls = secure ? { key, cert } : undefined;
-  const server = await serve({ host: '127.0.0.1', tls }, async (conn) => {
-    accept(conn);
-    await run(conn).catch(() => {});
-  });
-  whenOver(() => server.close({ timeout: 1 }));
-  const peer = await rawClient(Number(new URL(server.url).port), secure);
-  await peer.bytes(upgradeRequest());
-  await peer.head();
-  peer.startFrames();
-  return { conn: await accepted, peer };
-}
-
-/** The same with a client's. */
-async function dialed(
-  secure: boolean,
-  run: (conn: Conn) => Promise<unknown>,
-): Promise<{ conn: Conn; peer: RawPeer }> {
-  let accept!: (peer: RawPeer) => void;
-  const accepted = new Promise<RawPeer>((resolve) => {
-    accept = resolve;
-  });
-  const { url, ca } = await rawServer(secure, async (peer) => {
-    await peer.bytes(switchingProtocols(await peer.head()));
-    peer.startFrames();
-    accept(peer);
-  });
-  const { conn } = await new Dialer({ tls: { ca } }).dial(url);
-  whenOver(() => conn.terminate());
-  void run(conn).catch(() => {});
-  return { conn, peer: await accepted };
 }
 
 describe.each(OVER)('small messages of one read, over %s,', (_, secure) => {

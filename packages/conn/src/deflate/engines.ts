@@ -302,7 +302,7 @@ const pools = new WeakMap<DeflateSource, Engines>();
 export function enginesOf(source: DeflateSource, host: Host): Engines {
   let engines = pools.get(source);
   if (engines === undefined) {
-    engines = new Engines(source, host);
+    engines = new Engines(source, host.base ?? host);
     pools.set(source, engines);
   }
   return engines;

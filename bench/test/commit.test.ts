@@ -1,0 +1,50 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { commitOf } from '../src/report/commit.ts';
+
+let root: string;
+let inside: string;
+
+function git(...args: string[]): string {
+  const who = ['-c', 'user.name=a', '-c', 'user.email=a@example.org', '-c', 'commit.gpgsign=false'];
+  return execFileSync('git', [...who, ...args], { cwd: root, encoding: 'utf8' }).trim();
+}
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'ws-bench-'));
+  inside = join(root, 'packages/conn');
+  for (const folder of ['packages/conn', 'bench/results', 'other']) {
+    mkdirSync(join(root, folder), { recursive: true });
+    writeFileSync(join(root, folder, 'package.json'), '{}');
+  }
+  git('init', '--quiet');
+  git('add', 'packages', 'bench');
+  git('commit', '--quiet', '-m', 'first');
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+describe('commitOf', () => {
+  it('names the commit of a checkout', () => {
+    expect(commitOf(inside)).toBe(git('rev-parse', '--short', 'HEAD'));
+  });
+
+  it('says that something has changed, wherever it is', () => {
+    writeFileSync(join(root, 'bench/package.json'), '{ }');
+    git('add', 'bench/package.json');
+    expect(commitOf(inside)).toBe(`${git('rev-parse', '--short', 'HEAD')}+changes`);
+  });
+
+  it('takes recorded results for no change', () => {
+    writeFileSync(join(root, 'bench/results/package.json'), '{ }');
+    expect(commitOf(inside)).toBe(git('rev-parse', '--short', 'HEAD'));
+  });
+
+  it('knows none of what git does not', () => {
+    expect(commitOf(join(root, 'other'))).toBeUndefined();
+    rmSync(join(root, '.git'), { recursive: true });
+    expect(commitOf(inside)).toBeUndefined();
+  });
+});

@@ -1,0 +1,128 @@
+// What `copies.test.ts` counts in memory, on the way through Node's sockets: by where the bytes lie.
+import type { Socket } from 'node:net';
+import { sharedSlabPool } from '@ws/codec';
+import { BinaryMessage, broadcast, type Conn } from '@ws/conn';
+import { describe, expect, it } from 'vitest';
+import { nothingLeft, OVER, type RawPeer } from '../../src/peers/index.ts';
+import { dialed, type Place, served, servedMany, watchReads, watchWrites } from './sockets.ts';
+
+const MIB = 1024 * 1024;
+const ENDS = [
+  { end: 'server', connect: served },
+  { end: 'client', connect: dialed },
+] as const;
+
+/** Sends messages of `size` bytes in one piece. */
+function sendAll(peer: RawPeer, count: number, size: number): Promise<void> {
+  const frame = peer.encode(BinaryMessage, Buffer.alloc(size, 'a'));
+  return peer.bytes(Buffer.alloc(count * frame.length, frame));
+}
+
+/** The different things among many, by identity. */
+function distinct<T>(all: readonly T[]): T[] {
+  return [...new Set(all)];
+}
+
+/** Sends a message back, and keeps where it was lent. */
+function echoing(lent: ArrayBufferLike[]): (conn: Conn) => Promise<unknown> {
+  return (conn) =>
+    conn.receive((message) => {
+      lent.push(message.data.buffer);
+      return conn.send(message);
+    });
+}
+
+describe.each(OVER)('what a socket has read, over %s,', (_, secure) => {
+  nothingLeft();
+
+  it.each(ENDS)('is lent by a $end in the memory it was read into', async ({ connect }) => {
+    const lent: ArrayBufferLike[] = [];
+    const { conn, peer } = await connect(secure, echoing(lent));
+    const reads = watchReads(conn);
+    await sendAll(peer, 10, 100);
+    await peer.frame(9);
+    expect(lent).toHaveLength(10);
+    expect(reads).toHaveLength(1);
+    expect(distinct(lent)[0]).toBe(reads[0]!.memory);
+    expect(distinct(lent)).toHaveLength(1);
+  });
+
+  it('is written out of the memory it was put together in, when it is large', async () => {
+    const lent: ArrayBufferLike[] = [];
+    const { conn, peer } = await served(secure, echoing(lent));
+    const writes = watchWrites(conn);
+    await sendAll(peer, 1, MIB);
+    await peer.frame();
+    const payload = writes.flat().find(({ bytes }) => bytes === MIB);
+    expect(payload?.memory).toBe(lent[0]);
+  });
+
+  it('is given to a loop in blocks of eight messages', async () => {
+    const memory: ArrayBufferLike[] = [];
+    const { conn, peer } = await served(secure, async (conn) => {
+      for await (const { type, data } of conn) {
+        memory.push(data.buffer);
+        await conn.writeMessage(type, data);
+      }
+    });
+    const reads = watchReads(conn);
+    await sendAll(peer, 64, 128);
+    await peer.frame(63);
+    expect(reads).toHaveLength(1);
+    expect(memory).toHaveLength(64);
+    expect(distinct(memory)).toHaveLength(8);
+    expect(memory).not.toContain(reads[0]!.memory);
+  });
+});
+
+describe.each(OVER)('what a server sends, over %s,', (_, secure) => {
+  nothingLeft();
+
+  it('is handed to the socket in the memory of the caller, when it is large', async () => {
+    const { conn, peer } = await served(secure);
+    const writes = watchWrites(conn);
+    const data = Buffer.alloc(MIB);
+    await conn.send(data);
+    await peer.frame();
+    expect(writes.flat().find(({ bytes }) => bytes === MIB)?.memory).toBe(data.buffer);
+  });
+
+  it('to many in one turn is handed to each in one write, out of the same memory', async () => {
+    const all = await servedMany(5, secure);
+    const writes = all.map(({ conn }) => watchWrites(conn));
+    const conns = all.map(({ conn }) => conn);
+    expect(broadcast(conns, Buffer.alloc(100, 'a'))).toBe(5);
+    expect(broadcast(conns, 'and more')).toBe(5);
+    await Promise.all(all.map(({ peer }) => peer.frame(1)));
+    const [first] = writes[0]! as [Place[]];
+    expect(first).toHaveLength(1);
+    for (const own of writes) {
+      expect(own).toEqual([first]);
+      expect(own[0]![0]!.memory).toBe(first[0]!.memory);
+    }
+  });
+});
+
+describe('the slab of a small answer, over TCP,', () => {
+  nothingLeft();
+
+  it('is back before the read is over, and serves the next connection', async () => {
+    const all = await servedMany(3, false, echoing([]));
+    const lent: number[] = [];
+    const places: Place[] = [];
+    for (const { conn, peer } of all) {
+      const before = sharedSlabPool().lent;
+      const writes = watchWrites(conn);
+      // Listeners are called one behind the other: the connection is through with the read.
+      const socket = conn.underlyingConn as Socket;
+      socket.on('data', () => lent.push(sharedSlabPool().lent - before));
+      await sendAll(peer, 1, 100);
+      await peer.frame();
+      places.push(...writes.flat());
+    }
+    expect(lent).toEqual([0, 0, 0]);
+    expect(places).toHaveLength(3);
+    expect(distinct(places.map(({ memory }) => memory))).toHaveLength(1);
+    expect(distinct(places.map(({ from }) => from))).toHaveLength(1);
+  });
+});
