@@ -126,8 +126,9 @@ describe.skipIf(!built)('ws-bench', { timeout: PATIENCE_MS }, () => {
     const path = folder();
     const files = ['--json', join(path, 'r.json'), '--html', join(path, 'r.html')];
     writeFileSync(join(path, 'r.html'), 'of the run before');
-    const { code, err, out } = await run('load', url, '--connections', '3', ...files);
+    const { code, err, out } = await run('load', `${url}/?secret`, '--connections', '3', ...files);
     expect([code, out]).toEqual([1, '']);
+    expect(err).not.toContain('secret');
     expect(err).toMatch(/^no connection to ws:.*ECONNREFUSED.*; nobody listens there\n$/);
     expect(readdirSync(path)).toEqual(['r.html']);
     expect(readFileSync(join(path, 'r.html'), 'utf8')).toBe('of the run before');

@@ -65,7 +65,7 @@ export class RuntimeServer {
     const [command, ...rest] = core === undefined ? all : ['taskset', '-c', `${core}`, ...all];
     // Nothing is ever written to it: it ends with this process, however that ends, and the server leaves then.
     const child = spawn(command!, rest, { stdio: ['pipe', 'pipe', 'inherit'] });
-    child.stdin!.on('error', () => {});
+    child.stdin.on('error', () => {});
     const failed = new Promise<never>((_, reject) => {
       child.once('error', reject);
       child.once('exit', (code) => reject(new Error(`${version} ended early: ${code}`)));

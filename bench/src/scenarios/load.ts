@@ -3,6 +3,7 @@ import type { ClientAnswers } from '../client/load-url-worker.ts';
 import type { LoadPlan } from '../client/plan.ts';
 import { type Failure, Tally } from '../client/tally.ts';
 import { Child } from '../harness/child.ts';
+import { withoutQuery } from '../report/head.ts';
 import { LoadBar } from '../report/load-bar.ts';
 import { UsageError } from '../usage-error.ts';
 import { LOAD_OPTIONS, readPlan, readWorkers } from './load-options.ts';
@@ -138,7 +139,7 @@ function nobody({ url }: LoadPlan, opened: readonly Opened[], interrupted: boole
     : kind.startsWith('handshake')
       ? '; is it a WebSocket server, and is the path right?'
       : '';
-  return new Error(`no connection to ${url}: ${example}${advice}`);
+  return new Error(`no connection to ${withoutQuery(url)}: ${example}${advice}`);
 }
 
 /** Ctrl-C: the load ends early; the second time at once. */
