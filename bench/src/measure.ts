@@ -8,6 +8,8 @@ export interface Time {
   /** The fastest batch: what the code costs when nobody disturbs it. */
   readonly min: number;
   readonly median: number;
+  /** The fastest batch of each round. */
+  readonly rounds: readonly number[];
 }
 
 /**
@@ -22,8 +24,10 @@ export function timeInTurns(
   rounds: number,
 ): Map<string, Time> {
   const samples = new Map<string, number[]>();
+  const fastest = new Map<string, number[]>();
   for (const [name, { batch }] of batches) {
     samples.set(name, []);
+    fastest.set(name, []);
     warmUp(batch, 40);
   }
   for (let round = 0; round < rounds; round++) {
@@ -33,13 +37,18 @@ export function timeInTurns(
       const { result } = task;
       if (!('latency' in result)) throw new Error(`${task.name}: ${result.state}`);
       for (const ms of result.latency.samples ?? []) samples.get(task.name)?.push(ms);
+      fastest.get(task.name)?.push(result.latency.min);
     }
   }
   const times = new Map<string, Time>();
   for (const [name, { units }] of batches) {
     const sorted = (samples.get(name) ?? []).toSorted((a, b) => a - b);
     const ns = (ms: number | undefined): number => ((ms ?? Number.NaN) * 1e6) / units;
-    times.set(name, { min: ns(sorted[0]), median: ns(sorted[sorted.length >> 1]) });
+    times.set(name, {
+      min: ns(sorted[0]),
+      median: ns(sorted[sorted.length >> 1]),
+      rounds: (fastest.get(name) ?? []).map(ns),
+    });
   }
   return times;
 }

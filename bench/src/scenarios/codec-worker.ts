@@ -3,6 +3,7 @@ import { type Role, sharedMessageBuffers, unmask } from '@ws/codec';
 import { type Batch, heapPerUnit, type Time, timeInTurns } from '../measure.ts';
 import { frameStream } from '../rivals/frame-stream.ts';
 import * as ours from '../rivals/ours.ts';
+import { textOf, VALIDATORS } from '../rivals/utf8.ts';
 import * as ws from '../rivals/ws.ts';
 
 const CHUNK = 64 * 1024;
@@ -11,7 +12,7 @@ const TEXTS: readonly number[] = [16, 125, 1024];
 
 /** A row of the result: one way of handling one kind of frame, by subject. */
 export interface Row {
-  readonly what: 'decode' | 'encode' | 'encode text' | 'unmask';
+  readonly what: 'decode' | 'encode' | 'encode text' | 'unmask' | 'validate' | 'validate mixed';
   readonly masked: boolean;
   readonly bytes: number;
   readonly times: Record<string, Time>;
@@ -129,12 +130,32 @@ function unmasking(bytes: number): Row {
   return row;
 }
 
+function validating(bytes: number, mixed: boolean): Row {
+  const text = textOf(bytes, mixed);
+  const units = Math.max(1, Math.floor(1e6 / Math.max(bytes, 16)));
+  const subjects = [...VALIDATORS].map(([name, validate]): [string, Subject] => [
+    name,
+    {
+      units,
+      batch: () => {
+        for (let i = 0; i < units; i++) if (!validate(text)) throw new Error('it is text');
+      },
+    },
+  ]);
+  return measure(mixed ? 'validate mixed' : 'validate', false, bytes, new Map(subjects));
+}
+
 const rows: Row[] = [];
 for (const masked of [true, false]) {
   for (const bytes of SIZES) rows.push(decode(bytes, masked));
   for (const bytes of SIZES) rows.push(encode(bytes, masked));
   for (const bytes of TEXTS) rows.push(encodeText(bytes, masked));
 }
-if (mode === 'time') for (const bytes of [1024, 4096, 65536, 1048576]) rows.push(unmasking(bytes));
+if (mode === 'time') {
+  for (const bytes of [1024, 4096, 65536, 1048576]) rows.push(unmasking(bytes));
+  for (const mixed of [false, true]) {
+    for (const bytes of [16, 128, 16_384]) rows.push(validating(bytes, mixed));
+  }
+}
 const result: WorkerResult = { bufferutil: ws.hasBufferUtil(), rows };
 process.stdout.write(JSON.stringify(result));

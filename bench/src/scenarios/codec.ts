@@ -2,7 +2,11 @@ import { execFile } from 'node:child_process';
 import { availableParallelism, cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { chooseCores } from '../harness/cores.ts';
+import { spreadCells } from '../report/goal.ts';
+import { Progress } from '../report/progress.ts';
 import { bytesName, number, table } from '../report/table.ts';
+import { ratios, spreadOf } from '../statistics.ts';
 import { codecCharts } from './codec-charts.ts';
 import type { Row, WorkerResult } from './codec-worker.ts';
 import type { Report, Scenario, Values } from './scenario.ts';
@@ -35,15 +39,19 @@ export const codec: Scenario = { summary: SUMMARY, help: HELP, options: {}, run:
 
 async function measure(values: Values): Promise<Report> {
   const quick = values['quick'] === true ? 'quick' : 'full';
-  const figures: Figures = {
-    timed: await worker(['time', quick], [], {}),
-    plain: await worker(['time', quick], [], { WS_NO_BUFFER_UTIL: '1' }),
-    heap: await worker(
-      ['heap', quick],
-      ['--expose-gc', '--min-semi-space-size=512', '--max-semi-space-size=512'],
-      {},
-    ),
-  };
+  const progress = new Progress(3);
+  progress.step('with bufferutil');
+  const timed = await worker(['time', quick], [], {});
+  progress.step('without bufferutil');
+  const plain = await worker(['time', quick], [], { WS_NO_BUFFER_UTIL: '1' });
+  progress.step('heap');
+  const heap = await worker(
+    ['heap', quick],
+    ['--expose-gc', '--min-semi-space-size=512', '--max-semi-space-size=512'],
+    {},
+  );
+  progress.end();
+  const figures: Figures = { timed, plain, heap };
   return {
     document: { node: process.version, ...figures },
     text: tables(figures),
@@ -57,7 +65,10 @@ async function worker(
   env: NodeJS.ProcessEnv,
 ): Promise<WorkerResult> {
   const script = fileURLToPath(new URL('./codec-worker.js', import.meta.url));
-  const { stdout } = await run(process.execPath, [...flags, script, ...args], {
+  const { server: core } = chooseCores();
+  const node = [process.execPath, ...flags, script, ...args];
+  const [command, ...rest] = core === undefined ? node : ['taskset', '-c', `${core}`, ...node];
+  const { stdout } = await run(command!, rest, {
     env: { ...process.env, ...env },
     maxBuffer: 2 ** 24,
   });
@@ -125,7 +136,25 @@ function tables({ timed, plain, heap }: Figures): string {
       }),
     ),
   );
+  out(
+    '\ncheck of UTF-8, ns a call; x: times as fast as ws, median of the rounds and least to most\n',
+  );
+  out(
+    table(
+      ['text', 'ours', 'table', 'isUtf8', 'ws', 'x ws', 'rounds'],
+      timed.rows.filter(({ what }) => what.startsWith('validate')).map(validateCells),
+    ),
+  );
   return `${lines.join('\n')}\n`;
+}
+
+function validateCells({ what, bytes, times }: Row): string[] {
+  const of = (name: string): readonly number[] => times[name]?.rounds ?? [];
+  return [
+    `${bytesName(bytes)}, ${what === 'validate' ? 'ASCII' : 'mixed scripts'}`,
+    ...['ours', 'table', 'isUtf8', 'ws'].map((name) => number(spreadOf(of(name)).median)),
+    ...spreadCells(spreadOf(ratios(of('ws'), of('ours')))),
+  ];
 }
 
 function decodeCells(row: Row, plain: WorkerResult, heap: WorkerResult): string[] {
