@@ -14,6 +14,8 @@ export const UTF8_REJECT = 8;
 
 /** From here up the platform's check pays for the view it wants. */
 const PLATFORM_FROM = 64;
+/** Up to here a text that is ASCII, as most are, is checked before a view is made. */
+const ASCII_UP_TO = 144;
 const R = UTF8_REJECT;
 
 // A column for each class of bytes, a row for each state.
@@ -78,6 +80,9 @@ export function utf8Step(
   while (s !== UTF8_ACCEPT && i < end) {
     s = NEXT[s * CLASSES + CLASS_OF[bytes[i++]!]!]!;
     if (s === UTF8_REJECT) return UTF8_REJECT;
+  }
+  if (isUtf8 !== undefined && end - i >= PLATFORM_FROM && end - i <= ASCII_UP_TO) {
+    for (const last = end - 7; i < last && isAscii8(bytes, i); i += 8);
   }
   if (isUtf8 !== undefined && end - i >= PLATFORM_FROM) {
     const last = lastCharacter(bytes, end);
