@@ -1,7 +1,7 @@
+import { Random } from '@ws/testkit';
 import { Coverage } from './coverage.ts';
 import { type Finding, findingOf } from './finding.ts';
 import { mutate } from './mutate.ts';
-import { Random } from './random.ts';
 import type { Target } from './target.ts';
 import { Uncaught } from './uncaught.ts';
 
