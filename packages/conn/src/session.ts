@@ -345,7 +345,8 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
     this.reading.drop();
     this.reading.intake.drop();
     this.#arm(timeout);
-    if (closing.received !== undefined) this.#closeTransport();
+    // A peer whose stream has ended sends no close frame any more.
+    if (closing.received !== undefined || closing.eof) this.#closeTransport();
     this.#balance();
     this.#defer();
   }

@@ -172,6 +172,16 @@ describe.each(['server', 'client'] as const)('the closing handshake of a %s', (r
     await expect(conn.readMessage()).rejects.toBeInstanceOf(CloseError);
   });
 
+  it('sees a close frame that waits unread before the end of the stream', async () => {
+    const { conn, peer } = rawPair(role);
+    peer.write(peer.frame(1, 'unread'), peer.frame(8));
+    peer.transport.end();
+    await turns();
+    const closing = conn.close(1000);
+    expect(await peer.sees(1)).toEqual(['close 1000']);
+    expect(await closing).toMatchObject({ code: 1005, wasClean: true });
+  });
+
   it('can be awaited within a handler', async () => {
     const { conn, peer } = rawPair(role);
     const end = conn.receive(async () => {
@@ -272,6 +282,21 @@ describe('the end of the stream', () => {
     expect(peer.frames.every((frame) => frame.payload.length === 40_000)).toBe(true);
     await conn.closed;
   });
+
+  it.each(['server', 'client'] as const)(
+    'leaves a closing %s nothing to wait for',
+    async (role) => {
+      const { conn, peer } = rawPair(role);
+      peer.send(1, 'unread');
+      peer.transport.end();
+      await turns();
+      expect(conn.state).toBe('open');
+      const closing = conn.close(1000, '', { timeout: 1_000_000 });
+      expect(await peer.sees(1)).toEqual(['close 1000']);
+      expect(await closing).toMatchObject({ code: 1006, wasClean: false });
+      expect(peer.ended).toBe(true);
+    },
+  );
 
   it('in the middle of a frame is the same', async () => {
     const { conn, peer } = rawPair('server');
