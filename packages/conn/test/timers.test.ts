@@ -1,5 +1,6 @@
 import { FakeHost } from '@ws/testkit';
 import { describe, expect, it } from 'vitest';
+import type { Host } from '../src/host.ts';
 import { type Alarm, Timers, timersOf } from '../src/timers.ts';
 
 function alarm(ring: () => void): Alarm {
@@ -24,6 +25,25 @@ describe('Timers', () => {
       expect(at - ms).toBeLessThanOrEqual(ms < 1_000 ? 1 : 65);
     }
     expect(host.timers).toBe(0);
+  });
+
+  it('ask the platform for no more than it takes', async () => {
+    const host = new FakeHost();
+    const asked: number[] = [];
+    const timers = new Timers({
+      ...host,
+      now: () => 1.5,
+      setTimer: (ms: number) => {
+        asked.push(ms);
+        return () => {};
+      },
+    } as Host);
+    timers.set(
+      alarm(() => {}),
+      2 ** 31 - 1,
+    );
+    // Node would run a longer one at once, and again, until its time has come.
+    expect(asked).toEqual([2 ** 31 - 1]);
   });
 
   it('share one timer of the platform', () => {
