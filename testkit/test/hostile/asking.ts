@@ -57,8 +57,20 @@ let warm = false;
 async function warmUp(): Promise<void> {
   if (warm) return;
   warm = true;
-  const target = await serving({});
-  const changes = [{}, { behind: masked(1, 'hi') }, { line: 'POST / HTTP/1.1' }, 'no HTTP\r\n\r\n'];
+  const target = await serving({ compression: { threshold: 0 }, subprotocols: ['chat'] });
+  const changes: (RequestChange | string)[] = [
+    {},
+    { behind: masked(1, 'hi') },
+    {
+      add: [
+        'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits; a=b, c; d="e"',
+        'Sec-WebSocket-Protocol: other, chat',
+      ],
+    },
+    { line: 'POST / HTTP/1.1' },
+    { set: ['Sec-WebSocket-Key: none'], behind: masked(1, 'hi') },
+    'no HTTP\r\n\r\n',
+  ];
   for (let i = 0; i < 12; i++) {
     for (const change of changes) await ask(undefined, target, change);
   }

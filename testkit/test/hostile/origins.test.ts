@@ -69,17 +69,13 @@ describe('a page', () => {
 
   it('whose origin only looks like that of the host is kept out', async () => {
     const target = await attacked();
-    await survives(
-      26,
-      async (watch) => {
-        const tricks = await askAll(watch, target, asked(TRICKS));
-        const opened = target.opened;
-        const same = await askAll(watch, target, asked(SAME));
-        target.opened = 0;
-        return { cases: tricks.length, status: statusOf(tricks), opened, same: statusOf(same) };
-      },
-      { rounds: 2 },
-    );
+    await survives(26, async (watch) => {
+      const tricks = await askAll(watch, target, asked(TRICKS));
+      const opened = target.opened;
+      const same = await askAll(watch, target, asked(SAME));
+      target.opened = 0;
+      return { cases: tricks.length, status: statusOf(tricks), opened, same: statusOf(same) };
+    });
     expect(target.reported).toEqual([]);
   });
 
@@ -92,14 +88,10 @@ describe('a page', () => {
     });
     const strangers = ['evil.example', 'evil.example:80', 'localhost.evil', 'example.org', '[::1]'];
     const names = ['localhost:3000', 'app.example.org', '127.0.0.1:8080'];
-    await survives(
-      27,
-      async (watch) => {
-        const rebound = await askAll(watch, target, strangers.map(as));
-        const ours = await askAll(watch, target, names.map(as));
-        return { rebound: statusOf(rebound), ours: statusOf(ours) };
-      },
-      { rounds: 2 },
-    );
+    await survives(27, async (watch) => {
+      const rebound = await askAll(watch, target, strangers.map(as));
+      const ours = await askAll(watch, target, names.map(as));
+      return { rebound: statusOf(rebound), ours: statusOf(ours) };
+    });
   });
 });

@@ -24,18 +24,14 @@ describe('a request with', () => {
       [origin, origin],
       [origin, 'Origin: http://evil.example'],
     ];
-    await survives(
-      10,
-      async (watch) => {
-        const replies = await askAll(
-          watch,
-          target,
-          twice.map((add) => ({ add })),
-        );
-        return { status: statusOf(replies), opened: target.opened };
-      },
-      { rounds: 2 },
-    );
+    await survives(10, async (watch) => {
+      const replies = await askAll(
+        watch,
+        target,
+        twice.map((add) => ({ add })),
+      );
+      return { status: statusOf(replies), opened: target.opened };
+    });
   });
 
   it('a key that is not 16 bytes of canonical base64 is refused', async () => {
@@ -54,81 +50,65 @@ describe('a request with', () => {
       '========================',
       `${'A'.repeat(8_190)}==`,
     ];
-    await survives(
-      18,
-      async (watch) => {
-        const replies = await askAll(
-          watch,
-          target,
-          keys.map((key) => ({ set: [`Sec-WebSocket-Key: ${key}`] })),
-        );
-        return { status: statusOf(replies), opened: target.opened };
-      },
-      { rounds: 2 },
-    );
+    await survives(18, async (watch) => {
+      const replies = await askAll(
+        watch,
+        target,
+        keys.map((key) => ({ set: [`Sec-WebSocket-Key: ${key}`] })),
+      );
+      return { status: statusOf(replies), opened: target.opened };
+    });
   });
 
   it('HTTP/1.0 is refused', async () => {
     const target = await attacked();
-    await survives(
-      19,
-      async (watch) => {
-        const replies = await askAll(watch, target, [
-          { line: 'GET / HTTP/1.0' },
-          { line: 'GET / HTTP/1.0', without: ['host'] },
-          { line: 'GET / HTTP/1.0', add: ['Connection: keep-alive'] },
-          { line: 'GET / HTTP/0.9' },
-        ]);
-        return { status: statusOf(replies), opened: target.opened };
-      },
-      { rounds: 2 },
-    );
+    await survives(19, async (watch) => {
+      const replies = await askAll(watch, target, [
+        { line: 'GET / HTTP/1.0' },
+        { line: 'GET / HTTP/1.0', without: ['host'] },
+        { line: 'GET / HTTP/1.0', add: ['Connection: keep-alive'] },
+        { line: 'GET / HTTP/0.9' },
+      ]);
+      return { status: statusOf(replies), opened: target.opened };
+    });
   });
 
   it('no Host, or two, is refused', async () => {
     const target = await attacked();
-    await survives(
-      20,
-      async (watch) => {
-        const replies = await askAll(watch, target, [
-          { without: ['host'] },
-          { set: ['Host:'] },
-          { add: ['Host: server.example.com'] },
-          { add: ['Host: evil.example'] },
-          { set: ['Host: server.example.com, evil.example'] },
-          { line: 'GET http://evil.example/ HTTP/1.1' },
-        ]);
-        return { status: statusOf(replies), opened: target.opened };
-      },
-      { rounds: 2 },
-    );
+    await survives(20, async (watch) => {
+      const replies = await askAll(watch, target, [
+        { without: ['host'] },
+        { set: ['Host:'] },
+        { add: ['Host: server.example.com'] },
+        { add: ['Host: evil.example'] },
+        { set: ['Host: server.example.com, evil.example'] },
+        { line: 'GET http://evil.example/ HTTP/1.1' },
+      ]);
+      return { status: statusOf(replies), opened: target.opened };
+    });
   });
 
   it('another method, path or version is told what would be right', async () => {
     const target = await attacked({}, ['/chat']);
     const versions = ['7', '8', '13a', '', '0', '14', '013', '13, 8'];
-    await survives(
-      29,
-      async (watch) => {
-        const methods = ['POST', 'PUT', 'DELETE', 'OPTIONS'].map((method) => ({
-          line: `${method} /chat HTTP/1.1`,
-        }));
-        const version = await askAll(
-          watch,
-          target,
-          versions.map((one) => ({ set: [`Sec-WebSocket-Version: ${one}`] })),
-        );
-        const path = await ask(watch, target, { line: 'GET /other HTTP/1.1' });
-        return {
-          method: statusOf(await askAll(watch, target, methods)),
-          path: path.status,
-          version: statusOf(version),
-          supported: common(version.map(({ headers }) => headers.get('sec-websocket-version'))),
-          opened: target.opened,
-        };
-      },
-      { rounds: 2 },
-    );
+    await survives(29, async (watch) => {
+      const methods = ['POST', 'PUT', 'DELETE', 'OPTIONS'].map((method) => ({
+        line: `${method} /chat HTTP/1.1`,
+      }));
+      const version = await askAll(
+        watch,
+        target,
+        versions.map((one) => ({ set: [`Sec-WebSocket-Version: ${one}`] })),
+      );
+      const path = await ask(watch, target, { line: 'GET /other HTTP/1.1' });
+      return {
+        method: statusOf(await askAll(watch, target, methods)),
+        path: path.status,
+        version: statusOf(version),
+        supported: common(version.map(({ headers }) => headers.get('sec-websocket-version'))),
+        opened: target.opened,
+      };
+    });
   });
 
   it('lists in Connection and Upgrade, in any letters, is good', async () => {
@@ -143,12 +123,8 @@ describe('a request with', () => {
       { set: ['Upgrade: foo'], add: ['Upgrade: websocket'] },
       { set: ['Upgrade: a b, websocket'] },
     ];
-    await survives(
-      30,
-      async (watch) => {
-        return { status: statusOf(await askAll(watch, target, fields)) };
-      },
-      { rounds: 2 },
-    );
+    await survives(30, async (watch) => {
+      return { status: statusOf(await askAll(watch, target, fields)) };
+    });
   });
 });
