@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { type Duplex, duplexPair } from 'node:stream';
 import type { Dialed } from '@ws/node-client';
+import { vi } from 'vitest';
 import { turn } from '../../src/fake-host.ts';
 import type { Watch } from '../../src/hostile/index.ts';
 
+const STEP = 1_000;
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
 /** A request as a server in memory sees it. */
@@ -88,5 +90,28 @@ export class Dials {
     }
     // What happens in memory takes no turn by itself, and the next dial is not this one's stall.
     await turn();
+  }
+}
+
+/**
+ * Lets time pass, in steps of a second, until a dial has settled; for tests with fake timers.
+ *
+ * @param each - What the other end does in each step.
+ * @returns How many milliseconds it took.
+ */
+export async function elapsed(
+  dialed: Promise<unknown>,
+  each: () => void = () => {},
+): Promise<number> {
+  let over = false;
+  const end = (): void => {
+    over = true;
+  };
+  dialed.then(end, end);
+  for (let ms = 0; ; ms += STEP) {
+    for (let turns = 0; turns < 3; turns++) await turn();
+    if (over || ms > 60_000) return ms;
+    each();
+    await vi.advanceTimersByTimeAsync(STEP);
   }
 }
