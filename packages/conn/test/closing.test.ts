@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  broadcast,
   CloseError,
   CloseSentError,
   connPair,
@@ -324,6 +325,17 @@ describe('the end of the stream', () => {
     await peer.until(() => peer.ended);
     expect(peer.frames).toEqual([]);
     await expect(conn.send('x')).rejects.toMatchObject({ code: 'WS_ERR_CLOSE' });
+  });
+});
+
+describe('a connection that was dropped', () => {
+  it('refuses what is sent before its transport says that it is gone', async () => {
+    const { conn } = rawPair('client');
+    conn.terminate();
+    expect(conn.state).toBe('open');
+    await expect(conn.send('x')).rejects.toMatchObject({ code: 'WS_ERR_CLOSE', closeCode: 1006 });
+    expect(broadcast([conn], 'x')).toBe(0);
+    expect(await conn.closed).toMatchObject({ code: 1006, wasClean: false });
   });
 });
 
