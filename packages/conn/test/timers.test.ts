@@ -1,6 +1,5 @@
 import { FakeHost } from '@ws/testkit';
 import { describe, expect, it } from 'vitest';
-import type { Host } from '../src/host.ts';
 import { type Alarm, Timers, timersOf } from '../src/timers.ts';
 
 function alarm(ring: () => void): Alarm {
@@ -30,14 +29,12 @@ describe('Timers', () => {
   it('ask the platform for no more than it takes', async () => {
     const host = new FakeHost();
     const asked: number[] = [];
-    const timers = new Timers({
-      ...host,
-      now: () => 1.5,
-      setTimer: (ms: number) => {
-        asked.push(ms);
-        return () => {};
-      },
-    } as Host);
+    host.now = () => 1.5;
+    host.setTimer = (ms) => {
+      asked.push(ms);
+      return () => {};
+    };
+    const timers = new Timers(host);
     timers.set(
       alarm(() => {}),
       2 ** 31 - 1,
