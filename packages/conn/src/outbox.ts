@@ -556,7 +556,7 @@ export class Outbox implements Sharer {
     const end = encoder.segEnd(0);
     const release = encoder.segRelease(0);
     encoder.shift(1);
-    if (end <= bytes.length) {
+    if (end <= bytes.byteLength) {
       this.#give(viewOf(this.#host, bytes, start, end), release);
       return;
     }
