@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import {
   type Conn,
@@ -16,7 +16,7 @@ import {
   request,
 } from '../../../packages/node-server/test/raw.ts';
 import type { Watch } from '../../src/hostile/index.ts';
-import { type RawSocket, rawSocket } from '../../src/index.ts';
+import { type RawSocket, rawSocket, turn } from '../../src/index.ts';
 import { expectNoSockets, whenOver } from '../../src/peers/index.ts';
 
 /** What a server of ours is attacked with, and what it let through. It ends with the test. */
@@ -125,6 +125,30 @@ function echo(target: Attacked, conn: Conn): unknown {
     target.messages++;
     return conn.send(message);
   });
+}
+
+/** A request whose `authenticate` waits. */
+export interface Held {
+  readonly req: IncomingMessage;
+  readonly signal: AbortSignal;
+  /** Lets the client in. */
+  answer(): void;
+}
+
+/** An `authenticate` that answers when it is told to. */
+export class Waiting {
+  readonly #held: Held[] = [];
+
+  readonly authenticate = (
+    req: IncomingMessage,
+    { signal }: { signal: AbortSignal },
+  ): Promise<void> => new Promise((answer) => this.#held.push({ req, signal, answer }));
+
+  /** Waits until so many wait, and gives them: they wait for nobody else then. */
+  async until(count: number): Promise<Held[]> {
+    while (this.#held.length < count) await turn();
+    return this.#held.splice(0);
+  }
 }
 
 /** What a request came to. */
