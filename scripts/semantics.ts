@@ -149,7 +149,8 @@ export function mapFaults(
   return faults;
 }
 
-function holderFault(
+/** Why a test that is named cannot be the one that is meant; undefined when it can. */
+export function holderFault(
   { test, title, row }: Holder,
   read: (path: string) => TestFile | undefined,
 ): string | undefined {

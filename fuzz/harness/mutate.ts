@@ -1,4 +1,4 @@
-import type { Random } from './random.ts';
+import type { Random } from '@ws/testkit';
 import type { Target } from './target.ts';
 
 /** What a mutation is told of the format, and what it may not exceed. */

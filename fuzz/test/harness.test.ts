@@ -1,10 +1,10 @@
+import { Random } from '@ws/testkit';
 import { describe, expect, it } from 'vitest';
 import { minimise } from '../harness/finding.ts';
 import { Fuzzer } from '../harness/fuzzer.ts';
 import { Input, piecesOf } from '../harness/input.ts';
 import { mutate } from '../harness/mutate.ts';
 import { InputSlot } from '../harness/protocol.ts';
-import { Random } from '../harness/random.ts';
 import type { Target } from '../harness/target.ts';
 
 const nothing: Target = {

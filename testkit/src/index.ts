@@ -30,6 +30,7 @@ export {
 } from './naive-decoder.ts';
 export { type NaiveFrameOptions, naiveEncode, naiveMask } from './naive-encoder.ts';
 export { naiveUtf8 } from './naive-utf8.ts';
+export { Random } from './random.ts';
 export { RawSocket, rawSocket } from './raw-socket.ts';
 export { RecordingSink, type SinkCall } from './recording-sink.ts';
 export { type SelfSigned, selfSigned } from './self-signed.ts';

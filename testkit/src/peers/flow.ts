@@ -2,9 +2,10 @@ import type { Socket } from 'node:net';
 import { BackpressureError, type Conn } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
 import { turn } from '../fake-host.ts';
+import { Random } from '../random.ts';
 import { nothingLeft } from './leftovers.ts';
 import { waysOfReading } from './messages.ts';
-import { pattern, Random } from './pattern.ts';
+import { pattern } from './pattern.ts';
 import { OVER, type Stage, type WithRaw } from './stage.ts';
 
 const BINARY = 2;

@@ -1,3 +1,4 @@
+export { Random } from '../random.ts';
 export { closingSuite } from './closing.ts';
 export { cutSuite } from './cuts.ts';
 export { farewellSuite } from './farewell.ts';
@@ -11,7 +12,7 @@ export {
   type Sent,
   waysOfReading,
 } from './messages.ts';
-export { pattern, patternText, Random, SIZES } from './pattern.ts';
+export { pattern, patternText, SIZES } from './pattern.ts';
 export {
   type RawFrame,
   RawPeer,

@@ -12,9 +12,10 @@ import {
 } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
 import { turn } from '../fake-host.ts';
+import { Random } from '../random.ts';
 import { nothingLeft } from './leftovers.ts';
 import { everySize, expectSame, readWs, type Sent } from './messages.ts';
-import { pattern, patternText, Random } from './pattern.ts';
+import { pattern, patternText } from './pattern.ts';
 import { OVER, type Stage } from './stage.ts';
 
 const KIB = 1024;

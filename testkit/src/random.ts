@@ -6,7 +6,7 @@ export class Random {
     this.#state = seed | 0;
   }
 
-  /** 32 bits, unsigned. Mulberry32: short, and good enough for choices that nobody attacks. */
+  /** A whole number from 0 to 2^32 - 1. Mulberry32: short, and good enough for choices that nobody attacks. */
   word(): number {
     this.#state = (this.#state + 0x6d2b79f5) | 0;
     let t = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
@@ -14,12 +14,12 @@ export class Random {
     return (t ^ (t >>> 14)) >>> 0;
   }
 
-  /** A whole number from 0 up to, and without, `end`. */
+  /** A whole number from 0 up to, and without, `end`; 0 where there is none. */
   below(end: number): number {
-    return Math.floor((this.word() / 2 ** 32) * end);
+    return end < 1 ? 0 : this.word() % end;
   }
 
-  /** Small numbers more often than large ones: 1 to `most`. */
+  /** 1 to `most`, small numbers more often than large ones. */
   size(most: number): number {
     return 1 + this.below(1 + this.below(1 + this.below(most)));
   }

@@ -1,0 +1,10 @@
+export {
+  type Assertion,
+  boundOf,
+  type Entry,
+  GOALS,
+  type Holder,
+  securityMap,
+} from './bounds.ts';
+export { type Outcome, type SurvivalOptions, survives } from './survives.ts';
+export type { Watch } from './watch.ts';

@@ -1,0 +1,87 @@
+import { expect } from 'vitest';
+import { turn } from '../fake-host.ts';
+import { type Assertion, boundOf, securityMap } from './bounds.ts';
+import { type Cost, type Watch, Watcher } from './watch.ts';
+
+/** What an attack came to: close codes, statuses, counts. A name that the row asserts is compared with its figure. */
+export type Outcome = Readonly<Record<string, unknown>>;
+
+/** How {@link survives} goes about it. */
+export interface SurvivalOptions {
+  /**
+   * How often the attack is repeated. Its cost is that of the cheapest round: code is compiled and pools are filled in
+   * the first. Default 3; 1 where a round is long enough for that not to matter.
+   */
+  readonly rounds?: number;
+}
+
+/**
+ * Runs an attack and holds it to its row of `security-map.json`: the outcome, the memory held, the longest stall of the
+ * event loop, and nothing uncaught. What is prepared before does not count; what `attack` itself does in the same
+ * process does.
+ *
+ * @param id - The row.
+ * @param attack - One round, from the first byte to the last thing asserted; it leaves nothing behind.
+ * @returns What the last round came to, for further assertions.
+ */
+export async function survives<T extends Outcome>(
+  id: number,
+  attack: (watch: Watch) => T | Promise<T>,
+  { rounds = 3 }: SurvivalOptions = {},
+): Promise<T> {
+  const trap = new Trap();
+  const costs: Cost[] = [];
+  let outcome: T | undefined;
+  try {
+    for (let i = 0; i < rounds; i++) {
+      const watcher = new Watcher();
+      try {
+        outcome = await attack(watcher);
+      } finally {
+        costs.push(watcher.end());
+      }
+      for (const assertion of outcomesOf(id)) compare(assertion, outcome[assertion.what]);
+    }
+    // What was left behind may still be rejected.
+    await turn();
+  } finally {
+    trap.close();
+  }
+  expect(trap.caught, 'uncaught').toEqual([]);
+  const memory = boundOf(id, 'memory');
+  const beyond = costs.map((cost) => cost.memory - (memory.perByte ?? 0) * cost.sent);
+  compare(memory, Math.min(...beyond));
+  compare(boundOf(id, 'stall'), Math.min(...costs.map(({ stall }) => stall)));
+  return outcome!;
+}
+
+function outcomesOf(id: number): readonly Assertion[] {
+  const entry = securityMap()[id];
+  if (entry === undefined) throw new Error(`security-map.json has no row ${id}`);
+  return entry.asserts.filter(({ what }) => what !== 'memory' && what !== 'stall');
+}
+
+function compare({ what, is, most, least }: Assertion, measured: unknown): void {
+  if (is !== undefined) expect(measured, what).toEqual(is);
+  if (most !== undefined) expect(measured, what).toBeLessThanOrEqual(most);
+  if (least !== undefined) expect(measured, what).toBeGreaterThanOrEqual(least);
+}
+
+/** Catches what nobody else caught, and the warnings about listeners that pile up. */
+class Trap {
+  readonly caught: unknown[] = [];
+  readonly #onError = (error: unknown): void => void this.caught.push(error);
+  readonly #onWarning = (warning: Error): void => {
+    if (warning.name === 'MaxListenersExceededWarning') this.caught.push(warning);
+  };
+
+  constructor() {
+    process.on('uncaughtException', this.#onError).on('unhandledRejection', this.#onError);
+    process.on('warning', this.#onWarning);
+  }
+
+  close(): void {
+    process.off('uncaughtException', this.#onError).off('unhandledRejection', this.#onError);
+    process.off('warning', this.#onWarning);
+  }
+}
