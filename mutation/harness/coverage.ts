@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Slot } from './crew.ts';
 import { plantMeters } from './meters.ts';
 import type { Mutant } from './mutants.ts';
-import type { FileFigures, Measured, TestFigures } from './orders.ts';
+import type { FileFigures, TestFigures } from './orders.ts';
 import { hashOf, readJson, writeJson } from './records.ts';
 import { parse } from './source.ts';
 
@@ -65,7 +65,7 @@ export class Coverage {
   }
 }
 
-/** Runs all tests on metered sources, unless the last run did so with the same files. Paths from `root`. */
+/** Runs all tests on metered sources, but for those that an earlier run has measured as they are. Paths from `root`. */
 export async function measure(
   slot: Slot,
   root: string,
@@ -84,16 +84,18 @@ export async function measure(
     );
     regions += planted.regions.length;
   }
-  const all = [...sources, ...tests].map((path) => path + readFileSync(join(root, path), 'utf8'));
-  const file = join(root, '.out/mutation', `measured-${hashOf(all.join('\n'))}.json`);
-  let measured = readJson(file) as Measured | undefined;
-  if (measured === undefined) {
-    measured = await slot.measure({
-      kind: 'measure',
-      sources: metered,
-      tests: tests.map((path) => join(root, path)),
-    });
-    writeJson(file, measured);
+  const texts = sources.map((path) => path + readFileSync(join(root, path), 'utf8')).join('\n');
+  const files: FileFigures[] = [];
+  for (const test of tests) {
+    const path = join(root, test);
+    const hash = hashOf(texts + path + readFileSync(path, 'utf8'));
+    const kept = join(root, '.out/mutation/measured', `${hash}.json`);
+    let figures = readJson(kept) as FileFigures | undefined;
+    if (figures === undefined) {
+      figures = (await slot.measure({ kind: 'measure', sources: metered, test: path })).figures;
+      writeJson(kept, figures);
+    }
+    files.push(figures);
   }
-  return new Coverage(measured.files, places);
+  return new Coverage(files, places);
 }

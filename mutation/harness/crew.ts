@@ -25,7 +25,11 @@ export class Slot {
 
   /** Tries a mutant; one that gives no answer in `patienceMs` is timed out. */
   async try(order: TryOrder, patienceMs: number): Promise<Tried> {
-    const answer = await this.#ask(order, patienceMs);
+    let answer = await this.#ask(order, patienceMs);
+    if (answer?.kind === 'tried' && answer.uncaught === true) {
+      this.end();
+      answer = await this.#ask(order, patienceMs);
+    }
     return answer?.kind === 'tried' ? answer : { kind: 'tried', outcome: 'timed out' };
   }
 

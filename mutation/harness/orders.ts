@@ -1,9 +1,10 @@
-/** Measures what the tests run. */
+/** Measures what the tests of a file run. */
 export interface MeasureOrder {
   readonly kind: 'measure';
   /** Metered text, by absolute path. */
   readonly sources: Readonly<Record<string, string>>;
-  readonly tests: readonly string[];
+  /** The test file. */
+  readonly test: string;
 }
 
 /** Tries one mutant. */
@@ -39,7 +40,7 @@ export interface FileFigures {
 
 export interface Measured {
   readonly kind: 'measured';
-  readonly files: readonly FileFigures[];
+  readonly figures: FileFigures;
 }
 
 export interface Tried {
@@ -47,6 +48,8 @@ export interface Tried {
   readonly outcome: 'killed' | 'survived' | 'timed out';
   /** The test that failed. */
   readonly killer?: string;
+  /** No test failed, but something was thrown that nobody caught: it may be late, and of an earlier mutant. */
+  readonly uncaught?: true;
 }
 
 export type Answer = Measured | Tried;

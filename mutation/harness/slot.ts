@@ -1,107 +1,39 @@
-// A process that runs the tests of one order after another: vitest stays, each test file gets a new thread.
+// A process that runs the tests of one order after another.
 import process from 'node:process';
+import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import {
-  createVitest,
-  type TestModule,
-  type TestRunResult,
-  type TestSpecificationOptions,
-} from 'vitest/node';
-import type { Answer, FileFigures, MeasureOrder, Order, Tried, TryOrder } from './orders.ts';
+import { Loader } from './loader.ts';
+import type { Measured, MeasureOrder, Order, Tried, TryOrder } from './orders.ts';
+import { pretendWorker, runTests } from './test-run.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-/** How long a test may wait for what never comes. */
-const TEST_TIMEOUT_MS = Number(process.argv[2]);
+const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+const testTimeoutMs = Number(process.argv[2]);
+const loader = new Loader(root);
+let uncaught = 0;
 
-/** What the files say instead of what stands on the disk, by absolute path. */
-let planted: Readonly<Record<string, string>> = {};
-
-const vitest = await createVitest(
-  'test',
-  {
-    root,
-    watch: false,
-    reporters: [{}],
-    pool: 'threads',
-    maxWorkers: 1,
-    bail: 1,
-    testTimeout: TEST_TIMEOUT_MS,
-    hookTimeout: TEST_TIMEOUT_MS,
-    setupFiles: [fileURLToPath(new URL('./setup.ts', import.meta.url))],
-    coverage: { enabled: false },
-    onConsoleLog: () => false,
-  },
-  {
-    plugins: [
-      {
-        name: 'planted-text',
-        enforce: 'pre',
-        load: (id) => planted[id.replace(/\?.*$/, '')],
-      },
-    ],
-  },
-);
-await vitest.standalone();
-const project = vitest.getRootProject();
-
-async function run(
-  sources: Readonly<Record<string, string>>,
-  limit: number,
-  test: string,
-  options?: TestSpecificationOptions,
-): Promise<TestRunResult> {
-  const changed = new Set([...Object.keys(planted), ...Object.keys(sources)]);
-  planted = sources;
-  for (const path of changed) vitest.invalidateFile(path);
-  project.provide('limit', limit);
-  vitest.state.filesMap.clear();
-  vitest.state.errorsSet.clear();
-  return vitest.runTestSpecifications([project.createSpecification(test, options)]);
-}
-
-async function measure({ sources, tests }: MeasureOrder): Promise<Answer> {
-  vitest.config.bail = 0;
-  const files: FileFigures[] = [];
-  for (const path of tests) {
-    const { testModules } = await run(sources, Number.MAX_SAFE_INTEGER, path);
-    for (const module of testModules) files.push(figuresOf(module));
-  }
-  vitest.config.bail = 1;
-  return { kind: 'measured', files };
-}
-
-function figuresOf(module: TestModule): FileFigures {
-  const { regions = [], turns = 0 } = module.meta();
-  return {
-    path: module.moduleId,
-    turns,
-    errors: module.errors().map(({ message }) => message),
-    regions,
-    tests: [...module.children.allTests()].map((test) => ({
-      id: test.id,
-      name: test.fullName,
-      ms: test.diagnostic()?.duration ?? 0,
-      passed: test.result().state === 'passed',
-      regions: test.meta().regions ?? [],
-    })),
-  };
+async function measure({ sources, test }: MeasureOrder): Promise<Measured> {
+  loader.plant(sources);
+  const limit = Number.MAX_SAFE_INTEGER;
+  const { figures } = await runTests(loader, { root, test, testTimeoutMs, limit, bail: false });
+  return { kind: 'measured', figures };
 }
 
 async function tryMutant({ path, text, test, ids, limit }: TryOrder): Promise<Tried> {
-  const options = { testIds: [...ids] };
-  const { testModules, unhandledErrors } = await run({ [path]: text }, limit, test, options);
-  const killed = (killer: string): Tried => ({ kind: 'tried', outcome: 'killed', killer });
-  const timedOut: Tried = { kind: 'tried', outcome: 'timed out' };
-  for (const module of testModules) {
-    if (module.meta().endless === true) return timedOut;
-    for (const test of module.children.allTests('failed')) {
-      const errors = test.result().errors ?? [];
-      const waited = errors.every(({ message }) => message.startsWith('Test timed out in'));
-      return waited ? timedOut : killed(test.fullName);
-    }
-    if (module.state() === 'failed') return killed('import or hooks');
+  uncaught = 0;
+  loader.plant({ [path]: text });
+  const options = { root, test, ids, testTimeoutMs, limit, bail: true };
+  const { endless, failures, figures } = await runTests(loader, options);
+  // A rejection that nobody handles is told a turn later.
+  await setImmediate();
+  await setImmediate();
+  if (endless) return { kind: 'tried', outcome: 'timed out' };
+  const [failure] = failures;
+  if (failure !== undefined) {
+    if (failure.waited) return { kind: 'tried', outcome: 'timed out' };
+    return { kind: 'tried', outcome: 'killed', killer: failure.name };
   }
-  if (unhandledErrors.length > 0) return killed('an error that nobody caught');
+  if (figures.errors.length > 0) return { kind: 'tried', outcome: 'killed', killer: 'its import' };
+  if (uncaught > 0) return { kind: 'tried', outcome: 'killed', uncaught: true };
   return { kind: 'tried', outcome: 'survived' };
 }
 
@@ -109,6 +41,9 @@ async function answer(order: Order): Promise<void> {
   process.send?.(order.kind === 'measure' ? await measure(order) : await tryMutant(order));
 }
 
+for (const event of ['uncaughtException', 'unhandledRejection'])
+  process.on(event, () => uncaught++);
 process.on('message', (order: Order) => void answer(order));
 process.on('disconnect', () => process.exit());
-process.send?.({ kind: 'ready' });
+await pretendWorker(loader);
+process.send?.('ready');
