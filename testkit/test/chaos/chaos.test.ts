@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest';
+import { chaos } from '../../src/chaos/run.ts';
+import { turn } from '../../src/fake-host.ts';
+import { nothingLeft } from '../../src/peers/index.ts';
+
+const SEED = Number(process.env['CHAOS_SEED'] ?? 20_260);
+const MESSAGES = Number(process.env['CHAOS_MESSAGES'] ?? 1_000_000);
+
+/** Timers of this process that keep it alive. */
+function timers(): number {
+  return process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+}
+
+function listeners(): number {
+  return process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0);
+}
+
+describe('messages through a proxy that cuts, resets, holds back and chops', () => {
+  nothingLeft();
+
+  it('arrive exactly once and in order, or their sender is told', async () => {
+    console.log(
+      `seed ${SEED}, ${MESSAGES} messages; CHAOS_SEED=n for another, pnpm chaos for more`,
+    );
+    const before = { timers: timers(), listeners: listeners() };
+    const tally = await chaos({ seed: SEED, messages: MESSAGES });
+    expect(tally.findings.join('\n\n')).toBe('');
+    expect(tally.heard).toBeGreaterThanOrEqual(MESSAGES);
+    const { connections, cut, lost, refused, pairings } = tally;
+    console.log(
+      `${tally.heard} messages on ${connections} connections, ${cut} of them cut; ` +
+        `${lost} lost and ${refused} refused, all of which was told`,
+    );
+    console.log(pairings);
+    // Both the faults and the peers were many.
+    expect(cut).toBeGreaterThan(connections / 5);
+    expect(connections - cut).toBeGreaterThan(connections / 5);
+    expect(Math.min(lost, refused)).toBeGreaterThan(0);
+    expect(pairings.size).toBe(10);
+    for (let i = 0; i < 1_000 && timers() > before.timers; i++) await turn();
+    expect({ timers: timers(), listeners: listeners() }).toEqual(before);
+  }, 900_000);
+});
