@@ -3,7 +3,6 @@ import {
   BinaryMessage,
   broadcast,
   type Conn,
-  isCloseError,
   PreparedMessage,
   TextMessage,
 } from '@ws/conn';

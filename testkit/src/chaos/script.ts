@@ -72,7 +72,7 @@ export function drawScript(seed: number, connection: number): Script {
 /** Draws what a side does. Many small messages in flight, and some that are large. */
 function drawPart(random: Random, { compression }: Pairing): Part {
   const writing = random.pick(WRITINGS);
-  const most = { flood: 2_500, awaited: 400, mixed: 120, heavy: 30 }[writing];
+  const most = { flood: 2_000, awaited: 400, mixed: 120, heavy: 30 }[writing];
   // Where zlib's threads do the work, a message takes its time.
   const messages = random.below(compression === false ? most : Math.ceil(most / 4));
   const leaves = random.once(12);

@@ -2,7 +2,7 @@ import type { Ledger, Said } from './ledger.ts';
 import type { Part } from './script.ts';
 
 /** How a side's connection ended, as its library told it. */
-export interface SideEnd {
+interface SideEnd {
   readonly code: number;
   /** Both close frames were exchanged, as far as it knows. */
   readonly clean: boolean;

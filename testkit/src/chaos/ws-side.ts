@@ -22,7 +22,7 @@ export async function playWs(side: Side, ws: WebSocket): Promise<void> {
   });
   const reading = new Random(part.seed ^ 1);
   ws.on('message', (data: RawData, binary) => {
-    side.in.hear(!binary, binary ? (data as Buffer) : data.toString());
+    side.in.hear(!binary, binary ? (data as Buffer) : (data as Buffer).toString());
     if (part.slow && reading.once(20)) pause(ws);
     side.news();
   });

@@ -95,7 +95,7 @@ describe('a chaos proxy', () => {
     await client.send('xyz');
     await Promise.all([endOf(client), endOf(server)]);
     await link.over;
-    expect([...link.broken].sort()).toEqual(['client', 'server']);
+    expect([...link.broken].toSorted()).toEqual(['client', 'server']);
   });
 
   it('ends one direction while the other goes on', async () => {
@@ -157,6 +157,6 @@ describe('a chaos proxy', () => {
     client.reset();
     expect(await endOf(server)).toBe('RST');
     await link.over;
-    expect([...link.broken].sort()).toEqual(['client', 'server']);
+    expect([...link.broken].toSorted()).toEqual(['client', 'server']);
   });
 });
