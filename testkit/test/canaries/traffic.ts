@@ -1,4 +1,9 @@
-import { MessageBuffers, type SlabPool, sharedMessageBuffers, sharedSlabPool } from '@ws/codec';
+import {
+  type MessageBuffers,
+  type SlabPool,
+  sharedMessageBuffers,
+  sharedSlabPool,
+} from '@ws/codec';
 import type { ConnSettings } from '@ws/conn';
 import { nodeHost } from '@ws/node-io';
 import { Random, turn } from '../../src/index.ts';
