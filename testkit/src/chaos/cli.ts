@@ -40,9 +40,11 @@ function parse() {
   }
 }
 
+/** `1e8` is a number too; only minutes come in parts. */
 function number(name: string, given: string): number {
   const value = Number(given);
-  if (given.trim() !== '' && value >= 0 && value < Infinity) return value;
+  const whole = name === 'minutes' || Number.isSafeInteger(value);
+  if (given.trim() !== '' && value >= 0 && value < Infinity && whole) return value;
   return refuse(`--${name}: not a number that it takes: ${given}`);
 }
 

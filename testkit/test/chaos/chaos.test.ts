@@ -24,7 +24,8 @@ describe('messages through a proxy that cuts, resets, holds back and chops', () 
     );
     const [timersBefore, listenersBefore] = [timers(), listeners()];
     const tally = await chaos({ seed: SEED, messages: MESSAGES });
-    expect(tally.findings.join('\n\n')).toBe('');
+    const again = `again: pnpm chaos --seed ${SEED} --messages ${tally.heard}`;
+    expect(tally.findings.join('\n\n'), again).toBe('');
     expect(tally.heard).toBeGreaterThanOrEqual(MESSAGES);
     const { connections, cut, lost, refused, pairings } = tally;
     console.log(
