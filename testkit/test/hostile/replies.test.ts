@@ -3,7 +3,7 @@ import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { formatExtensions } from '@ws/codec';
-import { HandshakeError, type HeadersInput, Upgrader } from '@ws/node-server';
+import { type HeadersInput, Upgrader } from '@ws/node-server';
 import { describe, it } from 'vitest';
 import { masked, type RequestChange, request } from '../../../packages/node-server/test/raw.ts';
 import { survives } from '../../src/hostile/index.ts';
