@@ -11,7 +11,7 @@ import { turn } from '../fake-host.ts';
 import { collectGarbage } from '../heap.ts';
 
 /** What a process takes, in bytes, once all garbage is collected. */
-export interface Memory {
+interface Memory {
   readonly rss: number;
   readonly heap: number;
   /** Array buffers are in it. */

@@ -23,7 +23,13 @@ export class Child {
   constructor(name: string, script: URL) {
     this.#name = name;
     this.#process = fork(script, {
-      execArgv: ['--conditions=@ws/source', '--import', 'tsx'],
+      // `queryObjects` is experimental.
+      execArgv: [
+        '--disable-warning=ExperimentalWarning',
+        '--conditions=@ws/source',
+        '--import',
+        'tsx',
+      ],
       serialization: 'advanced',
     });
     this.#process.on('message', ({ id, value, error }: Answer) => {

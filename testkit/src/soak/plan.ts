@@ -4,9 +4,6 @@ export type CompressionMode = 'off' | 'shared' | 'takeover' | 'mixed';
 /** The values of {@link CompressionMode}. */
 export const COMPRESSION_MODES: readonly CompressionMode[] = ['off', 'shared', 'takeover', 'mixed'];
 
-/** A fault that a server is given on purpose, to show that the verdict tells of it. */
-export type Plant = 'conns' | 'timers' | 'listeners' | 'memory' | 'rejection' | 'answers';
-
 /** What a soak does. */
 export interface Plan {
   /** How many connections are open at a time, those that are not good among them. */
@@ -18,7 +15,8 @@ export interface Plan {
   /** Over TLS. */
   readonly secure: boolean;
   readonly compression: CompressionMode;
-  readonly plant?: Plant | undefined;
+  /** The server is given a fault of every kind, to show that the verdict tells of it. Default: false. */
+  readonly faulty?: boolean;
 }
 
 /** A server that clients dial. */

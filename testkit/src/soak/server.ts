@@ -1,12 +1,13 @@
 import type { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
+import { sharedSlabPool } from '@ws/codec';
 import { type Refusal, serve, type WebSocketServer } from '@ws/node-server';
 import type { SelfSigned } from '../self-signed.ts';
 import { type Census, Observer, type Sample } from './census.ts';
 import { answer } from './child.ts';
 import { handlers, Intended, Rooms } from './handlers.ts';
-import type { Address, CompressionMode, Plan, Plant } from './plan.ts';
+import type { Address, CompressionMode, Plan } from './plan.ts';
 
 // The process of the soak that serves.
 
@@ -34,7 +35,7 @@ const lasting = new AbortController().signal;
 const rooms = new Rooms();
 const servers: WebSocketServer[] = [];
 const reported: string[] = [];
-/** What is never let go of, where that was asked for. */
+/** What is never let go of, where a fault was asked for. */
 const planted: unknown[] = [];
 let opened = 0;
 
@@ -57,14 +58,14 @@ function report(error: unknown): void {
   reported.push(error instanceof Error ? String(error.stack) : String(error));
 }
 
-const PLANTS: { readonly [P in Plant]: (conn: object) => void } = {
-  conns: (conn) => planted.push(conn),
-  timers: () => void setTimeout(() => {}, 3_600_000),
-  listeners: () => lasting.addEventListener('abort', () => {}),
-  memory: () => planted.push(Buffer.alloc(64 * 1024)),
-  rejection: () => void Promise.reject(new Error('planted')),
-  answers: () => {},
-};
+/** What a server should not do, at every connection. */
+function err(conn: object): void {
+  planted.push(conn, Buffer.alloc(64 * 1024));
+  setTimeout(() => {}, 3_600_000);
+  lasting.addEventListener('abort', () => {});
+  sharedSlabPool().take(1);
+  void Promise.reject(new Error('planted'));
+}
 
 const MODES: { readonly [M in CompressionMode]: readonly (false | 'shared' | 'takeover')[] } = {
   off: [false],
@@ -74,14 +75,14 @@ const MODES: { readonly [M in CompressionMode]: readonly (false | 'shared' | 'ta
 };
 
 async function start({ plan, tls }: ServerPlan): Promise<Address[]> {
-  const { compression, plant } = plan;
+  const { compression, faulty = false } = plan;
   const routes = Object.entries(handlers(rooms, lasting)).map(([path, handler]) => [
     path,
     (...[conn, req, context]: Parameters<typeof handler>) => {
       opened++;
-      if (plant !== undefined) PLANTS[plant](conn);
-      if (plant === 'answers' && opened % 10 === 0) return conn.discardReads();
-      return handler(conn, req, context as never);
+      if (faulty) err(conn);
+      if (faulty && opened % 20 === 0) return conn.close(1013);
+      return handler(conn, req, context);
     },
   ]);
   const addresses: Address[] = [];
