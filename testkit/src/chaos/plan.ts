@@ -45,11 +45,11 @@ const CUTS: readonly Cut[] = [
 /** A connection that is left alone. */
 export const QUIET: Plan = { toServer: { stretches: [] }, toClient: { stretches: [] } };
 
-/** Draws what is done to a connection on which either side says about `volume` bytes: nothing, as often as not. */
-export function drawPlan(random: Random, volume: number): Plan {
+/** Draws what is done to a connection that carries about so many bytes each way: nothing, as often as not. */
+export function drawPlan(random: Random, bytesUp: number, bytesDown: number): Plan {
   if (random.once(2)) return QUIET;
-  const toServer = drawLane(random, volume);
-  const toClient = drawLane(random, volume);
+  const toServer = drawLane(random, bytesUp);
+  const toClient = drawLane(random, bytesDown);
   // Two that are cut are one that is cut first: more of them would only be shorter.
   if (toServer.end !== undefined) return { toServer, toClient: { stretches: toClient.stretches } };
   return { toServer, toClient };

@@ -9,8 +9,8 @@ export interface Pairing {
   readonly compression: false | 'shared' | 'takeover';
 }
 
-/** How a side hands messages over; the last of them waits for room now and then only. */
-export type Writing = 'flood' | 'awaited' | 'mixed' | 'heavy';
+/** How a side hands messages over; in bulk they are more than the system's buffers take. */
+export type Writing = 'flood' | 'awaited' | 'mixed' | 'heavy' | 'bulk';
 
 /** How a side takes messages. `ws` has its event only. */
 export type Reading = 'receive' | 'receive-async' | 'loop' | 'read' | 'reader' | 'any';
@@ -55,7 +55,10 @@ const PAIRINGS: readonly Pairing[] = [
   { client: 'ws', server: 'ours', compression: 'takeover' },
 ];
 
-const WRITINGS: readonly Writing[] = ['flood', 'flood', 'awaited', 'mixed', 'heavy'];
+const WRITINGS: readonly Writing[] = [
+  ...(['flood', 'flood', 'flood', 'flood', 'flood', 'flood'] as const),
+  ...(['awaited', 'awaited', 'mixed', 'mixed', 'heavy', 'heavy', 'bulk'] as const),
+];
 const READINGS: readonly Reading[] = ['receive', 'receive-async', 'loop', 'read', 'reader', 'any'];
 
 /** Draws a connection; the same one for the same seed and number. */
@@ -65,14 +68,14 @@ export function drawScript(seed: number, connection: number): Script {
   const client = drawPart(random, pairing);
   const server = drawPart(random, pairing);
   const closer = random.pick(['client', 'server', 'both'] as const);
-  const volume = Math.max(volumeOf(client), volumeOf(server));
-  return { connection, pairing, client, server, closer, plan: drawPlan(random, volume) };
+  const plan = drawPlan(random, volumeOf(client), volumeOf(server));
+  return { connection, pairing, client, server, closer, plan };
 }
 
 /** Draws what a side does. Many small messages in flight, and some that are large. */
 function drawPart(random: Random, { compression }: Pairing): Part {
   const writing = random.pick(WRITINGS);
-  const most = { flood: 2_000, awaited: 400, mixed: 120, heavy: 30 }[writing];
+  const most = { flood: 2_000, awaited: 400, mixed: 120, heavy: 30, bulk: 90 }[writing];
   // Where zlib's threads do the work, a message takes its time.
   const messages = random.below(compression === false ? most : Math.ceil(most / 4));
   const leaves = random.once(12);
@@ -95,7 +98,7 @@ function drawPart(random: Random, { compression }: Pairing): Part {
 
 /** Bytes that such a side says, roughly. */
 function volumeOf({ messages, writing }: Part): number {
-  const each = { flood: 60, awaited: 150, mixed: 2_500, heavy: 50_000 }[writing];
+  const each = { flood: 60, awaited: 150, mixed: 2_500, heavy: 50_000, bulk: 100_000 }[writing];
   return 300 + messages * each;
 }
 
@@ -104,6 +107,7 @@ export function drawSize(random: Random, writing: Writing): number {
   const among = random.below(64);
   if (among === 0) return 0;
   if (writing === 'heavy') return random.below(100_000);
+  if (writing === 'bulk') return 80_000 + random.below(40_000);
   if (writing === 'mixed' && among < 4) return random.below(70_000);
   if (writing === 'flood') return 12 + random.below(70);
   return 12 + random.below(among < 8 ? 4_000 : 120);

@@ -50,7 +50,7 @@ describe('drawScript', () => {
     const parts = ({ client, server }: Script) => [client, server];
     expectAll(
       (script) => parts(script).map(({ writing }) => writing),
-      ['awaited', 'flood', 'heavy', 'mixed'],
+      ['awaited', 'bulk', 'flood', 'heavy', 'mixed'],
     );
     expectAll(
       (script) => parts(script).map(({ reading }) => reading),
