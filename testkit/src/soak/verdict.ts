@@ -1,4 +1,5 @@
 import type { Census, Left } from './census.ts';
+import type { Plan } from './plan.ts';
 import { type Course, keysOf, mib, type Observed } from './soak.ts';
 
 /** What was asked, what was seen. */
@@ -27,18 +28,19 @@ const NAMES: { readonly [K in keyof Left]: string } = {
 
 /** Judges what a soak has seen. */
 export function judge(observed: Observed): Row[] {
-  const { server, clients, samples, closed } = observed;
+  const { plan, server, clients, samples, closed } = observed;
+  const full = samples.filter(({ clients }) => clients.open >= nearlyAll(plan));
   return [
     ...presence(observed),
     ...processRows(
       'server',
       server,
-      samples.map(({ server }) => server.memory.rss),
+      full.map(({ server }) => server.memory.rss),
     ),
     ...processRows(
       'clients',
       clients,
-      samples.map(({ clients }) => clients.memory.rss),
+      full.map(({ clients }) => clients.memory.rss),
     ),
     told('server: errors of its handlers', server.end.reported),
     {
@@ -52,10 +54,15 @@ export function judge(observed: Observed): Row[] {
   ];
 }
 
+/** Some are on their way at any time. */
+function nearlyAll({ connections }: Plan): number {
+  return Math.floor(connections * 0.9);
+}
+
 function presence({ plan, samples, server, clients }: Observed): Row[] {
   const open = samples.map(({ clients }) => clients.open).toSorted((a, b) => a - b);
   const middle = open[open.length >> 1] ?? 0;
-  const least = Math.floor(plan.connections * 0.9);
+  const least = nearlyAll(plan);
   return [
     {
       what: 'connections at a time',
@@ -102,7 +109,8 @@ function memoryRow(what: string, start: number, end: number): Row {
 
 /**
  * RSS is what allocators keep, and they keep most of what they ever had: when all have left it says little. With as many
- * connections as before it should be as before: the last third of the time is held against the one before.
+ * connections as before it should be as before: of the looks while all were there, the last third is held against the one
+ * before.
  */
 function rssRow(what: string, rss: readonly number[]): Row {
   const third = Math.floor(rss.length / 3);
