@@ -60,7 +60,8 @@ export class MessageBuffers {
    * Lends a buffer of at least `bytes` bytes: the next power of two, 4 KiB or more. Its contents are whatever they
    * were. It is yours until {@link give}.
    *
-   * @throws RangeError when `bytes` is no integer of 0 or more, or more than memory can hold.
+   * @throws RangeError when `bytes` is no integer of 0 or more, or more than memory can hold. With `debug`, Error when
+   *   somebody has written to the buffer since it was given back.
    */
   take(bytes: number): Uint8Array {
     const free = this.takeFree(bytes);
@@ -77,7 +78,7 @@ export class MessageBuffers {
    * As {@link take}, if it needs no more memory than there is already; undefined otherwise. For those who do not trust
    * a length yet.
    *
-   * @throws RangeError as {@link take}.
+   * @throws As {@link take}.
    */
   takeFree(bytes: number): Uint8Array | undefined {
     const size = sizeFor(bytes);
@@ -99,7 +100,8 @@ export class MessageBuffers {
   /**
    * Takes a buffer back: the very object that {@link take} gave. It must not be touched afterwards.
    *
-   * @throws Error when it is not lent: given twice, or a view of it.
+   * @throws Error when it is not lent: given twice, or a view of it. With `debug`, also when somebody has written beyond
+   *   it.
    */
   give(buffer: Uint8Array): void {
     const guard = this.#guard;

@@ -4,7 +4,9 @@ import { bytesOf } from '../src/data.ts';
 describe('bytesOf', () => {
   it('knows a detached array after many that follow the length of their buffer', async () => {
     // The types are those of a library from before it.
-    const resizable = new ArrayBuffer(10, { maxByteLength: 20 } as never);
+    const resizable = new (ArrayBuffer as new (size: number, options: object) => ArrayBuffer)(10, {
+      maxByteLength: 20,
+    });
     const kinds = [new Uint8Array(10), new Uint8Array(resizable)];
     let bytes = 0;
     // Node 20 and 22 optimize `length` meanwhile, and forget that a detached array has none.

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import {
   type BorrowedMessage,
@@ -126,6 +127,22 @@ describe('the soft ends of a read', () => {
     feed(frame(1, 'late'));
     expect((await conn.readMessage()).text()).toBe('late');
     expect(host.timers).toBe(0);
+  });
+
+  it('listens once to a signal that bounds the reads of many connections', async () => {
+    const control = new AbortController();
+    const { signal } = control;
+    const counted = (): number => getEventListeners(signal, 'abort').length;
+    const many = Array.from({ length: 20 }, () => wired('server'));
+    const reads = many.map(({ conn }) => conn.readMessage({ signal }));
+    expect(counted()).toBe(1);
+    many[0]!.feed(many[0]!.frame(1, 'x'));
+    expect((await reads[0]!).text()).toBe('x');
+    expect(counted()).toBe(1);
+    control.abort(new Error('enough'));
+    const ends = await Promise.allSettled(reads.slice(1));
+    expect(ends.map((end) => end.status)).toEqual(Array(19).fill('rejected'));
+    expect(counted()).toBe(0);
   });
 
   it('rejects with the reason of the signal and loses nothing', async () => {

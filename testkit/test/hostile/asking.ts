@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Duplex } from 'node:stream';
 import {
   type Conn,
   type ServeOptions,
@@ -148,6 +149,33 @@ export class Waiting {
   async until(count: number): Promise<Held[]> {
     while (this.#held.length < count) await turn();
     return this.#held.splice(0);
+  }
+}
+
+/** A server's end of a connection in memory: what arrives is pushed, what is sent is kept. */
+export class Wire extends Duplex {
+  sent = '';
+  /** As the sockets of a server have it. */
+  readonly server: Server;
+
+  /** Connects. */
+  constructor(server: Server) {
+    super();
+    this.server = server;
+    server.emit('connection', this);
+  }
+
+  override _read(): void {}
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.sent += chunk.toString('latin1');
+    done();
+  }
+
+  /** A client that answers an end by its own. */
+  override _final(done: () => void): void {
+    this.push(null);
+    done();
   }
 }
 

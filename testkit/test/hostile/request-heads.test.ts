@@ -1,13 +1,13 @@
 // Heads that are long, come in pieces, or are no HTTP.
 import { createServer, type Server } from 'node:http';
-import { Duplex } from 'node:stream';
 import { Upgrader } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
 import { type RequestChange, request } from '../../../packages/node-server/test/raw.ts';
 import { survives } from '../../src/hostile/index.ts';
-import { rawSocket, turn } from '../../src/index.ts';
+import { type RawSocket, rawSocket, turn } from '../../src/index.ts';
 import { nothingLeft } from '../../src/peers/index.ts';
 import {
+  type Attacked,
   ask,
   askAll,
   attacked,
@@ -16,6 +16,7 @@ import {
   crashes,
   statusOf,
   Waiting,
+  Wire,
   whole,
 } from './asking.ts';
 
@@ -67,7 +68,7 @@ describe('a head', () => {
       http.maxHeadersCount = count;
       return http;
     });
-    const targets = [];
+    const targets: Attacked[] = [];
     for (const http of servers) targets.push(await attackedUpgrader({}, http));
     await survives(2, async (watch) => {
       const replies = [];
@@ -91,7 +92,7 @@ describe('a head', () => {
     const part = head.subarray(0, 16_000);
     await ask(undefined, target, head);
     // The connections are no part of what is kept.
-    const clients = [];
+    const clients: RawSocket[] = [];
     for (let i = 0; i < 3; i++) clients.push(await rawSocket(target.port));
     await survives(3, async (watch) => {
       const client = clients.pop()!;
@@ -168,25 +169,6 @@ describe('a head', () => {
   });
 });
 
-/** A connection in memory: what arrives is pushed, what is sent is kept. */
-class Wire extends Duplex {
-  sent = '';
-  /** As a socket of the server has it. */
-  readonly server: Server;
-
-  constructor(server: Server) {
-    super();
-    this.server = server;
-  }
-
-  override _read(): void {}
-
-  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    this.sent += chunk.toString('latin1');
-    done();
-  }
-}
-
 interface Trickled {
   readonly status: number;
   /** What the halves of the head cost, but for what its end sets off, in ms. */
@@ -197,7 +179,6 @@ interface Trickled {
 /** Feeds a head byte by byte. */
 async function trickle(http: Server, head: Buffer): Promise<Trickled> {
   const wire = new Wire(http);
-  http.emit('connection', wire);
   await turn();
   const end = head.length - 4;
   const first = await feed(wire, head.subarray(0, end >> 1));

@@ -1,0 +1,41 @@
+// What people copy: no example compares a secret in a time that tells how much of it was right.
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'vitest';
+import { snippets } from '../../../scripts/snippets.ts';
+import { survives } from '../../src/hostile/index.ts';
+import { nothingLeft } from '../../src/peers/index.ts';
+
+const root = join(import.meta.dirname, '../../..');
+/** A header, or what is called a secret, that is compared by `===`. */
+const COMPARED =
+  /\b(?:authorization|cookie|token|password|secret|ticket)\)?(?:\.\w+)? ?[!=]==? ?(?!undefined|null|'')|(?<!undefined|null|'') ?[!=]==? ?(?:\w+\.)*(?:authorization|cookie|token|password|secret|ticket)\b/i;
+
+/** Every program in examples/, and every snippet of the pages and the comments. */
+function programs(): string[] {
+  const examples = join(root, 'examples');
+  const files = readdirSync(examples, { recursive: true, encoding: 'utf8' }).filter(
+    (name) => name.endsWith('.ts') && !/node_modules|dist/.test(name),
+  );
+  return [
+    ...files.map((name) => readFileSync(join(examples, name), 'utf8')),
+    ...snippets(root).map(({ code }) => code),
+  ];
+}
+
+describe('a secret in an example', () => {
+  nothingLeft();
+
+  it('is compared in a time that tells nothing of it', async () => {
+    const all = programs();
+    const planted = ["if (req.headers.authorization === 'x') {}", 'if (expected == token) {}'];
+    await survives(33, () => {
+      const compared = all.filter((text) => COMPARED.test(text));
+      return {
+        timingSafeEqual: all.filter((text) => text.includes('timingSafeEqual(')).length,
+        compared: compared.length,
+        planted: planted.filter((text) => COMPARED.test(text)).length,
+      };
+    });
+  });
+});
