@@ -8,17 +8,21 @@ function patientOf(option: { interval: number; timeout: number }) {
   const host = new FakeHost();
   const heartbeat = new Heartbeat(new Timers(host), option);
   const seen: string[] = [];
+  let rings = 0;
   const patient: Patient & { paused: boolean } = {
     tick: undefined,
     heardAt: 0,
     askedAt: undefined,
     paused: false,
-    ring: () => heartbeat.ring(patient, host.now()),
+    ring() {
+      rings++;
+      heartbeat.ring(patient, host.now());
+    },
     ping: () => void seen.push(`ping at ${host.now()}`),
     dead: (ms) => void seen.push(`dead at ${host.now()} after ${ms}`),
   };
   heartbeat.start(patient);
-  return { host, patient, seen };
+  return { host, patient, seen, rings: () => rings };
 }
 
 describe('Heartbeat', () => {
@@ -52,9 +56,11 @@ describe('Heartbeat', () => {
   });
 
   it('asks once, however much longer the timeout is', async () => {
-    const { host, seen } = patientOf({ interval: 100, timeout: 250 });
+    const { host, seen, rings } = patientOf({ interval: 100, timeout: 250 });
     await host.advance(1_000);
     expect(seen).toEqual(['ping at 100', 'dead at 350 after 350']);
+    // It looks for the answer after every interval, and at the end.
+    expect(rings()).toBe(4);
   });
 
   it('counts the silence after an answer that came within a longer timeout', async () => {

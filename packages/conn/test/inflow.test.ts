@@ -21,6 +21,7 @@ function taken(inflow: Inflow, room: number): number[] {
 describe('Inflow', () => {
   it('gives its bytes in order, over the borders of pieces', () => {
     const inflow = inflowOf([1, 2, 3], [4], [5, 6]);
+    expect(inflow.empty).toBe(false);
     expect(taken(inflow, 2)).toEqual([1, 2]);
     expect(taken(inflow, 3)).toEqual([3, 4, 5]);
     expect(taken(inflow, 10)).toEqual([6]);

@@ -83,6 +83,15 @@ describe('patiently', () => {
     expect(seen).toHaveLength(3);
   });
 
+  it('listens to a signal without a time as well', async () => {
+    const { control, signal, listeners } = countedSignal();
+    const { host, seen } = waitOf({ signal });
+    expect([host.timers, listeners()]).toEqual([0, 1]);
+    control.abort(new Error('enough'));
+    await host.settle();
+    expect(seen).toEqual(['started', 'gives up: enough', 'Error: enough']);
+  });
+
   it('gives up with the reason of the signal', async () => {
     const control = new AbortController();
     const { host, seen } = waitOf({ signal: control.signal, timeout: 100 });
@@ -107,14 +116,20 @@ describe('patiently', () => {
     expect(seen).toEqual(['Error: before']);
   });
 
-  it.each([null, 5, { signal: {} }, { signal: null }, { signal: 5 }, { timeout: '5' }])(
-    'starts nothing with %j',
-    async (patience) => {
-      const { host, seen } = waitOf(patience as never);
-      await host.settle();
-      expect(seen).toEqual([expect.stringMatching(/^TypeError: /)]);
-    },
-  );
+  it.each([
+    [null, 'expected options, got null'],
+    [5, 'expected options, got'],
+    [{ signal: {} }, 'signal: expected an AbortSignal'],
+    [{ signal: null }, 'signal: expected an AbortSignal'],
+    [{ signal: 5 }, 'signal: expected an AbortSignal'],
+    [{ timeout: '5' }, 'timeout: expected'],
+    [{ timeout: false }, 'timeout: expected'],
+  ])('starts nothing with %j, and says what it expects', async (patience, words) => {
+    const { host, seen, waited } = waitOf(patience as never);
+    await host.settle();
+    expect(seen).toEqual([expect.stringMatching(/^TypeError: /)]);
+    await expect(waited).rejects.toThrow(words);
+  });
 });
 
 describe('checkPatience', () => {

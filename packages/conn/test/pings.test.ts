@@ -2,6 +2,7 @@ import { FakeHost } from '@ws/testkit';
 import { describe, expect, it } from 'vitest';
 import { BackpressureError, PongMessage } from '../src/index.ts';
 import { Pings } from '../src/pings.ts';
+import { Deferred } from '../src/promises.ts';
 import { wired } from './wired.ts';
 
 /** Pings whose frames go nowhere, and what has become of each. */
@@ -45,10 +46,10 @@ describe('Pings', () => {
 
   it('have payloads that tell them apart', () => {
     const { pings } = pingsOf();
-    const payloads = Array.from({ length: 0x101 }, () => [...pings.payload()]);
-    expect(payloads[0]).toEqual([0, 0, 0, 1]);
-    expect(payloads[0xff]).toEqual([0, 0, 1, 0]);
-    expect(payloads.at(-1)).toEqual([0, 0, 1, 1]);
+    const payloads = Array.from({ length: 0x10203 }, () => pings.payload());
+    expect(payloads[0]).toEqual(Uint8Array.of(0, 0, 0, 1));
+    expect(payloads[0xff]).toEqual(Uint8Array.of(0, 0, 1, 0));
+    expect(payloads.at(-1)).toEqual(Uint8Array.of(0, 1, 2, 3));
   });
 
   it('are as many as they may, those that were answered or given up not among them', async () => {
@@ -98,6 +99,19 @@ describe('Pings', () => {
     expect(host.timers).toBe(0);
   });
 
+  it('that were answered before they could not be sent leave the others waiting', async () => {
+    const { host, pings, seen, ping, pong } = pingsOf();
+    const sent = new Deferred<void>();
+    const first = pings.add(Buffer.from('a'), 100, () => sent.promise);
+    void ping('b');
+    await pong('a');
+    sent.reject(new Error('too late'));
+    await host.settle();
+    expect([await first, seen]).toEqual([0, []]);
+    await pong('b');
+    expect(seen).toEqual(['b: 0']);
+  });
+
   it('are over when no pong can come any more, for the reason told first', async () => {
     const { host, pings, seen, ping } = pingsOf();
     void ping('a', 100);
@@ -134,6 +148,15 @@ describe('Pings', () => {
     expect(pings.rtt).toBe(5);
     await pong('after');
     expect(seen.slice(1)).toEqual(['in the same moment: 5', 'after: 0']);
+  });
+
+  it('sent after the heartbeat’s wait on when it is answered', async () => {
+    const { host, pings, seen, ping, pong } = pingsOf();
+    const beat = pings.beat();
+    await host.advance(5);
+    void ping('after');
+    await pong(beat);
+    expect(seen).toEqual([]);
   });
 
   it('before the heartbeat’s are all answered with it when none came after', async () => {

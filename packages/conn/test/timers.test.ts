@@ -203,4 +203,40 @@ describe('Timers', () => {
     timers.set(alarms[0]!, 0);
     expect(asked.at(-1)).toBe(1);
   });
+
+  it('ring together when they are long and near each other', async () => {
+    const host = new FakeHost();
+    const timers = new Timers(host);
+    const rung: number[] = [];
+    for (const ms of [999, 1_000, 1_020]) {
+      timers.set(
+        alarm(() => rung.push(host.now())),
+        ms,
+      );
+    }
+    await host.advance(2_000);
+    expect(rung).toEqual([999, 1_024, 1_024]);
+  });
+
+  it('look for the next one only when the platform’s timer rings', async () => {
+    const host = new FakeHost();
+    const { setTimer } = host;
+    let asked = 0;
+    host.setTimer = (ms, callback) => {
+      asked++;
+      return setTimer.call(host, ms, callback);
+    };
+    const timers = new Timers(host);
+    const rung: number[] = [];
+    const first = alarm(() => rung.push(30));
+    timers.set(first, 30);
+    timers.set(
+      alarm(() => rung.push(50)),
+      50,
+    );
+    timers.clear(first);
+    expect(asked).toBe(1);
+    await host.advance(100);
+    expect([asked, rung]).toEqual([2, [50]]);
+  });
 });
