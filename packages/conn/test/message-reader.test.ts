@@ -95,7 +95,7 @@ describe('MessageReader.read', () => {
   it('refuses what cannot be read into', async () => {
     const { reader } = whole('a');
     await expect(reader.read([] as never)).rejects.toBeInstanceOf(TypeError);
-    await expect(reader.read(new Uint8Array(0))).rejects.toBeInstanceOf(RangeError);
+    await expect(reader.read(new Uint8Array(0))).rejects.toThrow('no room in an empty array');
     expect(await reader.read(new Uint8Array(1))).toBe(1);
   });
 
@@ -147,7 +147,7 @@ describe('a MessageReader that is iterated', () => {
     inflow.push(all.subarray(1));
     inflow.finish();
     const pieces: Uint8Array[] = [];
-    for await (const piece of reader) pieces.push(piece);
+    for await (const piece of reader) if (pieces.push(piece) > 2) break;
     expect(pieces.map(text)).toEqual(['a', 'bcd']);
     expect(pieces.map(({ buffer }) => buffer.byteLength)).toEqual([1, 3]);
     expect(pieces.some(({ buffer }) => buffer === all.buffer)).toBe(false);
@@ -184,7 +184,7 @@ describe('MessageReader.readable', () => {
     await host.settle();
     expect(asked).toEqual([]);
     const chunks: string[] = [];
-    for await (const chunk of stream) chunks.push(text(chunk));
+    for await (const chunk of stream) if (chunks.push(text(chunk)) > 2) break;
     expect(chunks).toEqual(['ab', 'c']);
   });
 

@@ -685,3 +685,232 @@ describe('a message that is written as a stream', () => {
     expect([frame!.payload.length, ...new Set(frame!.payload)]).toEqual([70_000, 1]);
   });
 });
+
+describe('an outbox that is at rest', () => {
+  it('has no writer that waits for the next turn', () => {
+    const { outbox, host } = outboxOf();
+    for (let i = 0; i < 1_000; i++) void outbox.text(TextMessage, 'x');
+    outbox.flush();
+    expect([outbox.unsent, outbox.atRest]).toEqual([false, false]);
+    host.runYielded();
+    expect(outbox.atRest).toBe(true);
+  });
+
+  it('has not sent the close frame', () => {
+    const { outbox } = outboxOf();
+    outbox.close(new Uint8Array(0));
+    outbox.flush();
+    expect([outbox.unsent, outbox.atRest]).toEqual([false, false]);
+  });
+});
+
+describe('an outbox that nobody watches', () => {
+  it.each([
+    ['no watch', undefined],
+    ['one that asks for other things', {}],
+  ])('sends all the same, with %s', (_, watch) => {
+    const { outbox, host, owner, transport } = outboxOf();
+    Object.assign(host, { watch });
+    void outbox.text(TextMessage, 'a');
+    void outbox.message(BinaryMessage, bytesOf('b'), 0, 1);
+    void outbox.compressed(BinaryMessage, bytesOf('c'), 0, 1, 1);
+    void outbox.fragment(TextMessage, true, bytesOf('d'), 0, 1);
+    outbox.complete(TextMessage, 1);
+    outbox.flush();
+    void outbox.shared(TextMessage, bytesOf('e'), 0, 1);
+    outbox.flush();
+    expect([owner.messagesOut, transport.sent.length]).toEqual([5, 15]);
+  });
+});
+
+describe('a message that others send too', () => {
+  it('is masked by a client', () => {
+    const { outbox, sent } = outboxOf({}, { role: 'client' });
+    void outbox.shared(TextMessage, bytesOf('all'), 0, 3);
+    outbox.flush();
+    expect(sent()).toEqual(['text all']);
+  });
+
+  it.each([0, 0x40])(
+    'waits behind a blocked transport like any other, whatever waits: %d',
+    (rsv) => {
+      const { outbox, transport, block } = outboxOf({ maxBufferedAmount: 10, highWaterMark: 20 });
+      block(9);
+      transport.writes.length = 0;
+      void outbox.shared(TextMessage, bytesOf('all'), rsv, 3);
+      void outbox.control(PingMessage, bytesOf('p'), 0, 1);
+      expect(transport.writes).toEqual([]);
+      expect(outbox.bufferedAmount).toBe(16);
+      transport.drain();
+      expect([...transport.sent]).toEqual([0x89, 1, 0x70, 0x81 | rsv, 3, 0x61, 0x6c, 0x6c]);
+    },
+  );
+
+  it('is referred to when it is large, and copied for all when it is not', async () => {
+    const { outbox, transport, host } = outboxOf({}, { mark: 200_000 });
+    transport.block();
+    const large = outbox.shared(BinaryMessage, new Uint8Array(65_537), 0, 65_537);
+    const copied = outbox.shared(BinaryMessage, new Uint8Array(65_536), 0, 65_536);
+    outbox.flush();
+    await host.settle();
+    expect([await stateOf(large), await stateOf(copied)]).toEqual(['pending', 'resolved']);
+    transport.drain();
+    await host.settle();
+    expect(await stateOf(large)).toBe('resolved');
+    expect(outbox.shared(BinaryMessage, new Uint8Array(65_536), 0, 65_536)).toBe(done);
+  });
+
+  it('counts as what it is when it is not compressed', () => {
+    const { outbox } = outboxOf();
+    expect(outbox.shared(TextMessage, bytesOf('x'), 0, 200_000)).toBe(done);
+  });
+
+  it('leaves at the end of the turn', () => {
+    const { outbox, transport, host, asked } = outboxOf();
+    void outbox.shared(TextMessage, bytesOf('all'), 0, 3);
+    void outbox.shared(TextMessage, bytesOf('too'), 0, 3);
+    expect(transport.writes).toEqual([]);
+    host.runDeferred();
+    expect([transport.writes.length, transport.sent.length, asked]).toEqual([1, 10, ['rest']]);
+  });
+
+  it('is the connection’s own copy where the transport still holds what came before', () => {
+    const quick = outboxOf({}, { mark: 1_000 });
+    void quick.outbox.shared(TextMessage, bytesOf('all'), 0, 3);
+    quick.outbox.flush();
+    const slow = outboxOf({}, { mark: 1_000 });
+    slow.transport.block();
+    void slow.outbox.text(TextMessage, 'before');
+    slow.outbox.flush();
+    void slow.outbox.shared(TextMessage, bytesOf('all'), 0, 3);
+    slow.outbox.flush();
+    expect(quick.transport.chunks[0]!.buffer.byteLength).toBeGreaterThan(5);
+    expect(slow.transport.chunks[1]!.buffer.byteLength).toBe(5);
+    expect([...slow.transport.writes[1]!]).toEqual([...quick.transport.writes[0]!]);
+  });
+
+  it('stays whole when what follows it finds no buffer', () => {
+    const { outbox, sent } = outboxOf({}, { pool: noBuffer });
+    for (const text of ['one', 'two']) void outbox.shared(TextMessage, bytesOf(text), 0, 3);
+    expect(() => outbox.text(TextMessage, 'mine')).toThrow('no memory');
+    outbox.flush();
+    expect(sent()).toEqual(['text one', 'text two']);
+  });
+});
+
+describe('while the transport is blocked', () => {
+  it('a pong takes the place of no ping', () => {
+    const { outbox, transport, sent, block } = outboxOf();
+    block();
+    void outbox.control(PingMessage, bytesOf('p'), 0, 1);
+    for (const payload of ['1', '2'])
+      void outbox.control(PongMessage, bytesOf(payload), 0, 1, true);
+    transport.drain();
+    expect(sent()).toEqual(['binary', 'ping p', 'pong 2']);
+  });
+
+  it.each(['server', 'client'] as const)('a fragment of a %s is kept as it was', (role) => {
+    const { outbox, transport, block } = outboxOf({}, { role, mark: 0 });
+    block();
+    const bytes = new Uint8Array(70_002).fill(1);
+    void outbox.fragment(BinaryMessage, true, bytes, 1, 70_001);
+    bytes.fill(2);
+    transport.drain();
+    const { frames } = naiveDecode(transport.sent, role === 'server' ? 'client' : 'server');
+    expect([frames[1]!.payload.length, ...new Set(frames[1]!.payload)]).toEqual([70_000, 1]);
+  });
+});
+
+describe('an outbox that accepts nothing any more', () => {
+  it('says why, as it was told first', async () => {
+    const { outbox } = outboxOf();
+    expect(outbox.refused()).toBeUndefined();
+    const error = new TransportError('gone');
+    outbox.refuse(error);
+    outbox.refuse(new TransportError('again'));
+    await expect(outbox.text(TextMessage, 'x')).rejects.toBe(error);
+    await expect(outbox.refused()).rejects.toBe(error);
+    await expect(outbox.refusal(1, undefined, 0)).rejects.toBe(error);
+  });
+
+  it('ends no transport that is gone', () => {
+    const { outbox, transport } = outboxOf();
+    outbox.destroy(new TransportError('gone'));
+    outbox.end();
+    outbox.flush();
+    expect(transport.ended).toBe(false);
+  });
+});
+
+describe('bytes that wait behind an open writer', () => {
+  it('count against maxBufferedAmount', async () => {
+    const { outbox } = outboxOf({ maxBufferedAmount: 100, highWaterMark: 50 });
+    expect(outbox.refusal(40, undefined, 60)).toBeUndefined();
+    await expect(outbox.refusal(40, undefined, 61)).rejects.toBeInstanceOf(BackpressureError);
+  });
+
+  it('leave a message of any size its way when there are none, whatever the mark', () => {
+    const { outbox } = outboxOf({ maxBufferedAmount: 100, highWaterMark: 101 });
+    expect(outbox.refusal(1_000, undefined, 0)).toBeUndefined();
+  });
+});
+
+describe('a transport that takes one piece at a time', () => {
+  it('gets a large frame whole, before what came meanwhile', () => {
+    const { outbox, transport, sent } = outboxOf({}, { role: 'client' });
+    const { write } = transport;
+    transport.write = (chunk, release) => {
+      transport.block();
+      return write.call(transport, chunk, release);
+    };
+    void outbox.message(BinaryMessage, new Uint8Array(200_000), 0, 200_000);
+    expect(transport.writes).toHaveLength(1);
+    const ping = outbox.control(PingMessage, bytesOf('p'), 0, 1);
+    expect([outbox.unsent, ping]).toEqual([true, done]);
+    while (transport.bufferedAmount > 0) transport.drain();
+    expect(transport.writes.length).toBeGreaterThan(3);
+    expect(sent()).toEqual(['binary <200000>', 'ping p']);
+    expect(outbox.atRest).toBe(true);
+  });
+
+  it('needs no cork', () => {
+    const { outbox, transport, sent } = outboxOf();
+    Object.assign(transport, { cork: undefined, uncork: undefined });
+    void outbox.text(TextMessage, 'before');
+    void outbox.message(BinaryMessage, new Uint8Array(65_537), 0, 65_537);
+    expect(sent()).toEqual(['text before', 'binary <65537>']);
+  });
+
+  it('is ended after the control frames that wait for it', () => {
+    const { outbox, transport, sent, block } = outboxOf();
+    block();
+    void outbox.control(PingMessage, bytesOf('p'), 0, 1);
+    outbox.end();
+    expect(transport.ended).toBe(false);
+    transport.drain();
+    expect([transport.ended, sent()]).toEqual([true, ['binary', 'ping p']]);
+  });
+});
+
+describe('the bounds of a write', () => {
+  it('let one that reaches the mark of a blocked transport wait', async () => {
+    const { outbox, block } = outboxOf({ highWaterMark: 100 });
+    block();
+    expect(await stateOf(outbox.text(TextMessage, 'x'.repeat(96)))).toBe('pending');
+  });
+
+  it('let one that makes it 1 MiB in a turn wait', () => {
+    const { outbox } = outboxOf();
+    const payload = new Uint8Array(65_532);
+    for (let i = 0; i < 15; i++)
+      expect(outbox.message(BinaryMessage, payload, 0, payload.length)).toBe(done);
+    expect(outbox.message(BinaryMessage, payload, 0, payload.length)).not.toBe(done);
+  });
+
+  it('take one that waits for nothing at all to come up to the limit', () => {
+    const { outbox, block } = outboxOf({ maxBufferedAmount: 100, highWaterMark: 20 });
+    block(28);
+    expect(outbox.refusal(70, undefined, 0)).toBeUndefined();
+    expect(outbox.refusal(23, 'é'.repeat(23), 0)).toBeUndefined();
+  });
+});
