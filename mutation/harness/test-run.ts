@@ -166,6 +166,8 @@ function configOf(root: string, testTimeoutMs: number): VitestRunner['config'] {
     allowOnly: false,
     sequence: { seed: 0, hooks: 'stack', setupFiles: 'list' },
     chaiConfig: undefined,
+    // Nobody reads it, and between arrays of 65,536 numbers it takes minutes.
+    diffOptions: { maxDepth: 1, truncateThreshold: 1 },
     maxConcurrency: 1,
     testTimeout: testTimeoutMs,
     hookTimeout: testTimeoutMs,
