@@ -557,6 +557,21 @@ describe('limits', () => {
     expect(sent()).toEqual(['close 1009']);
   });
 
+  it('hold for the frame under way when they are lowered', async () => {
+    for (const read of ['readMessage', 'nextReader', 'discardReads'] as const) {
+      const { conn, transport, frame, host, sent } = wired('server', { readLimit: 1000 });
+      const bytes = frame(2, Buffer.alloc(1000));
+      const reading = conn[read]().then((got) => ('bytes' in got ? got.bytes() : got));
+      transport.feed(bytes.subarray(0, 500));
+      await host.settle();
+      conn.setReadLimit(999);
+      transport.feed(bytes.subarray(500));
+      await expect(reading).rejects.toMatchObject({ code: 'WS_ERR_READ_LIMIT', limit: 999 });
+      await host.settle();
+      expect(sent()).toEqual(['close 1009']);
+    }
+  });
+
   it('bound empty fragments in a row with 1008', async () => {
     const { conn, feed, frame, host, sent } = wired('server', { maxEmptyFragments: 3 });
     const read = conn.readMessage();

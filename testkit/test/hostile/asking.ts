@@ -9,15 +9,17 @@ import {
   Upgrader,
   type UpgraderOptions,
 } from '@ws/node-server';
+import type { Watch } from '../../src/hostile/index.ts';
 import {
   type Answer,
   masked,
   parseAnswer,
+  type RawSocket,
   type RequestChange,
+  rawSocket,
   request,
-} from '../../../packages/node-server/test/raw.ts';
-import type { Watch } from '../../src/hostile/index.ts';
-import { type RawSocket, rawSocket, turn } from '../../src/index.ts';
+  turn,
+} from '../../src/index.ts';
 import { expectNoSockets, whenOver } from '../../src/peers/index.ts';
 
 /** What a server of ours is attacked with, and what it let through. It ends with the test. */

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { turn } from '../../src/fake-host.ts';
 import { survives, type Watch } from '../../src/hostile/index.ts';
 import { Answerer, type Answering, type Asked, Dials, endlessly } from './answering.ts';
+import { warm } from './warm.ts';
 
 const HUGE = 16_384;
 
@@ -80,7 +81,10 @@ describe('a client', () => {
       accepts((right) => [`${right}=`]),
       accepts((right) => [`x${right.slice(1)}`]),
     ];
-    const { cases } = await survives(36, () => answered(wrong, /Sec-WebSocket-Accept/));
+    const { cases } = await survives(
+      36,
+      await warm(() => answered(wrong, /Sec-WebSocket-Accept/), 5),
+    );
     expect(cases).toBe(wrong.length);
     expect(await answered([accepts((right) => [right])], /never/)).toMatchObject({ opened: 1 });
   });

@@ -34,7 +34,7 @@ describe('a published package', () => {
   it('brings nobody else along, and runs nothing when it is installed', async () => {
     const ours = new Set(manifests.map(({ name }) => name));
     const foreign = (manifest: Manifest): string[] =>
-      BRINGING.flatMap((field) => Object.keys((manifest[field] ?? {}) as object))
+      BRINGING.flatMap((field) => Object.keys(manifest[field] ?? {}))
         .filter((name) => !ours.has(name))
         .filter((name) => manifest.name !== '@ws/node-client' || !LISTED.includes(name));
     await survives(137, () => {

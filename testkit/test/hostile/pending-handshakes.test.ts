@@ -4,9 +4,8 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type Conn, Upgrader } from '@ws/node-server';
 import { describe, it, vi } from 'vitest';
-import { masked, request } from '../../../packages/node-server/test/raw.ts';
 import { survives } from '../../src/hostile/index.ts';
-import { type RawSocket, rawSocket, turn } from '../../src/index.ts';
+import { masked, type RawSocket, rawSocket, request, turn } from '../../src/index.ts';
 import { nothingLeft } from '../../src/peers/index.ts';
 import {
   type Attacked,

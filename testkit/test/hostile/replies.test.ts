@@ -5,9 +5,8 @@ import type { Duplex } from 'node:stream';
 import { formatExtensions } from '@ws/codec';
 import { type HeadersInput, Upgrader } from '@ws/node-server';
 import { describe, it } from 'vitest';
-import { masked, type RequestChange, request } from '../../../packages/node-server/test/raw.ts';
 import { survives } from '../../src/hostile/index.ts';
-import { turn } from '../../src/index.ts';
+import { masked, type RequestChange, request, turn } from '../../src/index.ts';
 import { nothingLeft } from '../../src/peers/index.ts';
 import { ask, attacked, statusOf, Wire } from './asking.ts';
 

@@ -1,7 +1,7 @@
 // Requests that RFC 6455, section 4.2.1, has a word for.
 import { describe, it } from 'vitest';
-import { KEY, type RequestChange } from '../../../packages/node-server/test/raw.ts';
 import { survives } from '../../src/hostile/index.ts';
+import { KEY, type RequestChange } from '../../src/index.ts';
 import { nothingLeft } from '../../src/peers/index.ts';
 import { ask, askAll, attacked, common, statusOf } from './asking.ts';
 

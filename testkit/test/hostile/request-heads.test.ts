@@ -2,9 +2,8 @@
 import { createServer, type Server } from 'node:http';
 import { Upgrader } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
-import { type RequestChange, request } from '../../../packages/node-server/test/raw.ts';
 import { survives } from '../../src/hostile/index.ts';
-import { type RawSocket, rawSocket, turn } from '../../src/index.ts';
+import { type RawSocket, type RequestChange, rawSocket, request, turn } from '../../src/index.ts';
 import { nothingLeft } from '../../src/peers/index.ts';
 import {
   type Attacked,

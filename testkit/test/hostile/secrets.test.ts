@@ -2,7 +2,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'vitest';
-import { snippets } from '../../../scripts/snippets.ts';
 import { survives } from '../../src/hostile/index.ts';
 import { nothingLeft } from '../../src/peers/index.ts';
 
@@ -11,23 +10,23 @@ const root = join(import.meta.dirname, '../../..');
 const COMPARED =
   /\b(?:authorization|cookie|token|password|secret|ticket)\)?(?:\.\w+)? ?[!=]==? ?(?!undefined|null|'')|(?<!undefined|null|'') ?[!=]==? ?(?:\w+\.)*(?:authorization|cookie|token|password|secret|ticket)\b/i;
 
-/** Every program in examples/, and every snippet of the pages and the comments. */
-function programs(): string[] {
-  const examples = join(root, 'examples');
-  const files = readdirSync(examples, { recursive: true, encoding: 'utf8' }).filter(
-    (name) => name.endsWith('.ts') && !/node_modules|dist/.test(name),
+/** Every program of examples/, and every page. */
+function pages(): string[] {
+  const files = ['examples', 'docs', 'packages'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) =>
+      join(root, folder, name),
+    ),
   );
-  return [
-    ...files.map((name) => readFileSync(join(examples, name), 'utf8')),
-    ...snippets(root).map(({ code }) => code),
-  ];
+  return [join(root, 'README.md'), ...files]
+    .filter((path) => /\.md$|examples.*\.ts$/.test(path) && !/node_modules|dist/.test(path))
+    .map((path) => readFileSync(path, 'utf8'));
 }
 
 describe('a secret in an example', () => {
   nothingLeft();
 
   it('is compared in a time that tells nothing of it', async () => {
-    const all = programs();
+    const all = pages();
     const planted = ["if (req.headers.authorization === 'x') {}", 'if (expected == token) {}'];
     await survives(33, () => {
       const compared = all.filter((text) => COMPARED.test(text));

@@ -1,8 +1,7 @@
 // Peers that connect and do not ask, or ask a byte at a time.
 import { beforeAll, describe, it } from 'vitest';
-import { request } from '../../../packages/node-server/test/raw.ts';
 import { type Outcome, survives } from '../../src/hostile/index.ts';
-import { type RawSocket, rawSocket, turn } from '../../src/index.ts';
+import { type RawSocket, rawSocket, request, turn } from '../../src/index.ts';
 import { nothingLeft } from '../../src/peers/index.ts';
 import { attacked } from './asking.ts';
 

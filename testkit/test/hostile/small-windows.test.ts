@@ -3,9 +3,16 @@ import { constants, deflateRawSync } from 'node:zlib';
 import { Dialer } from '@ws/node-client';
 import * as pako from 'pako';
 import { describe, it } from 'vitest';
-import { parseAnswer, request } from '../../../packages/node-server/test/raw.ts';
 import { survives, type Watch } from '../../src/hostile/index.ts';
-import { hex, naiveDecode, naiveEncode, rawSocket, turn } from '../../src/index.ts';
+import {
+  hex,
+  naiveDecode,
+  naiveEncode,
+  parseAnswer,
+  rawSocket,
+  request,
+  turn,
+} from '../../src/index.ts';
 import { nothingLeft, Random } from '../../src/peers/index.ts';
 import { Answerer } from './answering.ts';
 import { type Attacked, attacked } from './asking.ts';

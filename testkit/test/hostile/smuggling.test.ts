@@ -1,8 +1,7 @@
 // What stands behind a head: a body, frames, or another request.
 import { describe, it } from 'vitest';
-import { masked, type RequestChange, request } from '../../../packages/node-server/test/raw.ts';
 import { type Outcome, survives, type Watch } from '../../src/hostile/index.ts';
-import { rawSocket } from '../../src/index.ts';
+import { masked, type RequestChange, rawSocket, request } from '../../src/index.ts';
 import { nothingLeft } from '../../src/peers/index.ts';
 import { type Attacked, ask, askAll, attacked, common, statusOf } from './asking.ts';
 

@@ -41,7 +41,7 @@ describe('an application that patches what is global', () => {
         });
         patch(Object.prototype, 'polluted', 'yes');
         patch(Object.prototype, 'mask', 1);
-        const { then } = Promise.prototype;
+        const then = Reflect.get(Promise.prototype, 'then');
         patch(
           Promise.prototype,
           'then',

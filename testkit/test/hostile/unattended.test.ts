@@ -66,7 +66,7 @@ describe('a connection that nobody has attached anything to', () => {
           'server bad 1002, server reset 1006, server end 1006, client bad 1002, client reset 1006, client end 1006',
         );
         return { ends: codes.length };
-      }, 4),
+      }, 15),
       { rounds: 2 },
     );
   });
