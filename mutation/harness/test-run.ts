@@ -7,6 +7,7 @@ import type { FileFigures } from './orders.ts';
 const meter: Meter = {
   hits: new Uint8Array(1 << 16),
   turns: 0,
+  testTurns: 0,
   limit: 0,
   endless: false,
   stop() {
@@ -81,6 +82,7 @@ export async function runTests(loader: Loader, options: RunOptions): Promise<Run
     },
     onBeforeRunTask(task) {
       if (bail && failures.length > 0) task.mode = 'skip';
+      meter.testTurns = 0;
       keepOutside();
     },
     onBeforeTryTask() {
