@@ -1,3 +1,5 @@
+import { setImmediate } from 'node:timers/promises';
+import { collectGarbage } from '@ws/testkit';
 import { describe, expect, it } from 'vitest';
 import { Segments } from '../src/segments.ts';
 
@@ -75,6 +77,28 @@ describe('Segments', () => {
     segments.push(Uint8Array.of(1), 0, 1, 0, undefined);
     segments.drop(0);
     expect([segments.count, segments.bytes]).toEqual([0, 0]);
+  });
+
+  it('hold nothing of what was taken away or dropped', async () => {
+    const segments = new Segments();
+    const refs = Array.from({ length: 3 }, () => {
+      const buf = new Uint8Array(10);
+      const release = (): void => {};
+      segments.push(buf, 0, 10, 0, release);
+      return [new WeakRef(buf), new WeakRef(release)];
+    });
+    segments.shift(1);
+    segments.drop(1);
+    // Until the turn ends, a WeakRef holds what it was made of.
+    await setImmediate();
+    collectGarbage();
+    const held = refs.map((pair) => pair.map((ref) => ref.deref() !== undefined));
+    expect(held).toEqual([
+      [false, false],
+      [true, true],
+      [false, false],
+    ]);
+    expect(segments.count).toBe(1);
   });
 
   describe('cut', () => {
