@@ -6,8 +6,28 @@ import { fillPools } from '../canaries/traffic.ts';
 import { only, ROLES, victim, warmUp } from './victim.ts';
 
 const REFUSED: readonly unknown[] = [
-  ...[1004, 1005, 1006, 1015, 1016, 2999, 5000, 65_535, 65_536 + 1000],
-  ...[0, 999, -1, 1000.5, Number.NaN, Infinity, null, '1000', 1000n, true, {}, [1000], Symbol('x')],
+  1004,
+  1005,
+  1006,
+  1015,
+  1016,
+  2999,
+  5000,
+  65_535,
+  65_536 + 1000,
+  0,
+  999,
+  -1,
+  1000.5,
+  Number.NaN,
+  Infinity,
+  null,
+  '1000',
+  1000n,
+  true,
+  {},
+  [1000],
+  Symbol('x'),
 ];
 const REASONS: readonly unknown[] = [
   new Float32Array(20),
@@ -15,7 +35,12 @@ const REASONS: readonly unknown[] = [
   new ArrayBuffer(8),
   'x'.repeat(124),
   'é'.repeat(62),
-  ...[20, null, true, {}, ['x'], Symbol('x')],
+  20,
+  null,
+  true,
+  {},
+  ['x'],
+  Symbol('x'),
 ];
 /** Close payloads for `writeControl`. */
 const PAYLOADS: readonly unknown[] = [
@@ -25,7 +50,9 @@ const PAYLOADS: readonly unknown[] = [
   Uint8Array.of(3, 232, 0xc0, 0x80),
   new Float32Array(1),
   new Uint8Array(126),
-  ...[1000, null, {}],
+  1000,
+  null,
+  {},
 ];
 
 describe('a close', () => {
@@ -61,7 +88,7 @@ describe('a close', () => {
         expect([close!.payload.length, others.length]).toEqual([expected.length, 0]);
         await end();
       }
-      const error = [...errors].toSorted().reverse().join(' or ');
+      const error = [...errors].toSorted().toReversed().join(' or ');
       return { error, bytes, cases, uninitialised: only(uninitialised) };
     };
     await warmUp(attack, 3);
