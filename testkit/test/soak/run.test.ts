@@ -29,6 +29,12 @@ describe.concurrent('pnpm soak', { timeout: 240_000 }, () => {
     expect(err).toMatch(/^--minutes: .*ten\n\nusage: pnpm soak/);
   });
 
+  it('explains itself when it is asked', async () => {
+    const { code, out } = await command('--help');
+    expect(code).toBe(0);
+    expect(out).toContain('usage: pnpm soak');
+  });
+
   it('finds nothing that is left', async () => {
     const size = ['--connections', '60', '--minutes', '0.05', '--seed', '7'];
     const { code, out } = await command(...size);
