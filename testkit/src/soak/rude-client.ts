@@ -92,7 +92,7 @@ export class RudeClient {
   /** Sends a RST; under TLS in the next turn, since Node crashes when TCP goes within a call from TLS. */
   reset(): void {
     if (this.#stream === this.#tcp) reset(this.#tcp);
-    else setImmediate(() => reset(this.#tcp));
+    else setImmediate(() => reset(this.#tcp, this.#stream));
   }
 
   destroy(): void {

@@ -1,20 +1,25 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { selfSigned } from '../../src/self-signed.ts';
 import { type RudeClient, rudeClient } from '../../src/soak/rude-client.ts';
 import { Scene } from '../../src/soak/scene.ts';
 
-describe('a client with no manners', () => {
+describe.each([[false], [true]])('a client with no manners (over TLS: %j)', (secure) => {
   let server: Server;
   let scene: Scene;
   let client: RudeClient;
   let accepted: Socket;
 
   beforeEach(async () => {
-    server = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const connection = once(server, 'connection') as Promise<[Socket]>;
-    scene = new Scene([], undefined);
+    const { key, cert } = await selfSigned();
+    server = secure ? createTlsServer({ key, cert }) : createServer({ pauseOnConnect: true });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const connection = once(server, secure ? 'secureConnection' : 'connection') as Promise<
+      [Socket]
+    >;
+    scene = new Scene([], secure ? cert : undefined);
     client = await rudeClient(scene, `ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
     [accepted] = await connection;
     accepted.on('error', () => {});
