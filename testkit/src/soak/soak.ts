@@ -189,6 +189,7 @@ function lineOf({ at, server, clients }: Moment): string {
     `${at.toFixed(0).padStart(4)} s: ${clients.open} open (${server.open} at the server)`,
     `${clients.opened} opened, ${clients.ended} ended`,
     `${clients.messages} messages`,
+    `${clients.faults} faults`,
     `${memoryOf('server', server)}, delay ${server.delay.toFixed(0)} ms`,
     `${memoryOf('clients', clients)}, delay ${clients.delay.toFixed(0)} ms`,
   ].join('; ');

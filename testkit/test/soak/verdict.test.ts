@@ -39,7 +39,7 @@ function moment(at: number, open: number, rss = 100): Moment {
   return {
     at,
     server: { memory, delay: 0, open, opened: open },
-    clients: { memory, delay: 0, open, opened: open, ended: 0, messages: 0 },
+    clients: { memory, delay: 0, open, opened: open, ended: 0, messages: 0, faults: 0 },
   };
 }
 
