@@ -34,7 +34,7 @@ export interface Moment {
 /** Between two moments, in ms. */
 const EVERY = 5_000;
 /** How long the first wave stays once all are there, in seconds. */
-const WAVE = 5;
+const WAVE = 10;
 /** How long they come and go at least once all are there, in seconds: for some moments. */
 const LEAST = 15;
 
