@@ -4,6 +4,7 @@ import { WebSocket } from 'ws';
 import type { Random } from '../random.ts';
 import { anything, same } from './conversation.ts';
 import { PAUSE } from './our-lives.ts';
+import { reset } from './reset.ts';
 import type { Kind, Life, Scene } from './scene.ts';
 
 /** Lives of clients that are `ws`. */
@@ -11,6 +12,12 @@ export const wsLives: readonly Kind[] = [
   { weight: 14, name: 'ws', life: life('/echo/lent', echoes) },
   { weight: 4, name: 'ws room', life: life('/room/ws', listens) },
 ];
+
+/**
+ * Messages that `ws` inflates or deflates at a time, in all: each takes some turns of the event loop, so that with its 10 a
+ * process that is busy falls behind by minutes.
+ */
+const AT_ONCE = 256;
 
 interface Line {
   readonly ws: WebSocket;
@@ -25,7 +32,7 @@ function life(path: string, talk: Talk): Life {
     const { url, compresses } = random.pick(scene.addresses);
     const line = await scene.admit(async () => {
       const ws = new WebSocket(url + path, ['soak.1'], {
-        perMessageDeflate: compresses && random.below(2) === 0,
+        perMessageDeflate: compresses && random.below(2) === 0 && { concurrencyLimit: AT_ONCE },
         handshakeTimeout: 20_000,
         ...(ca !== undefined && { ca }),
       });
@@ -39,9 +46,12 @@ function life(path: string, talk: Talk): Life {
     void line.closed.then(scene.enter());
     // Of those that are reset.
     line.ws.on('error', () => {});
-    await scene.pause(random.below(PAUSE));
-    await talk(line, scene, random);
-    await leave(line, scene, random);
+    try {
+      if (await scene.pause(random.below(PAUSE))) await talk(line, scene, random);
+      await leave(line, scene, random);
+    } finally {
+      line.ws.terminate();
+    }
   };
 }
 
@@ -71,7 +81,7 @@ async function leave({ ws, closed }: Line, scene: Scene, random: Random): Promis
   if (way === 0) ws.close(4000, 'enough');
   else if (way === 1) ws.terminate();
   else if (way === 2 && scene.ca === undefined) {
-    (ws as unknown as { _socket: Socket })._socket.resetAndDestroy();
+    reset((ws as unknown as { _socket: Socket })._socket);
   } else ws.close(1000);
   if (!(await scene.within(60_000, closed))) throw new Error('never closed');
 }
