@@ -34,14 +34,15 @@ function countedSignal() {
   const control = new AbortController();
   const { signal } = control;
   let listeners = 0;
-  const { addEventListener, removeEventListener } = signal;
+  const addEventListener = signal.addEventListener.bind(signal) as (...args: unknown[]) => void;
+  const removeEventListener = signal.removeEventListener.bind(signal) as typeof addEventListener;
   signal.addEventListener = (...args: unknown[]) => {
     listeners++;
-    Reflect.apply(addEventListener, signal, args);
+    addEventListener(...args);
   };
   signal.removeEventListener = (...args: unknown[]) => {
     listeners--;
-    Reflect.apply(removeEventListener, signal, args);
+    removeEventListener(...args);
   };
   return { control, signal, listeners: () => listeners };
 }

@@ -220,11 +220,11 @@ describe('Timers', () => {
 
   it('look for the next one only when the platform’s timer rings', async () => {
     const host = new FakeHost();
-    const { setTimer } = host;
+    const setTimer = host.setTimer.bind(host);
     let asked = 0;
     host.setTimer = (ms, callback) => {
       asked++;
-      return setTimer.call(host, ms, callback);
+      return setTimer(ms, callback);
     };
     const timers = new Timers(host);
     const rung: number[] = [];
