@@ -17,7 +17,7 @@ export function dialers(ca: string | undefined): readonly Dialer[] {
       new Dialer({
         tls,
         compression,
-        handshakeTimeout: 20_000,
+        handshakeTimeout: 60_000,
         subprotocols: ['soak.1', 'soak.2'],
       }),
   );

@@ -33,7 +33,7 @@ function life(path: string, talk: Talk): Life {
     const line = await scene.admit(async () => {
       const ws = new WebSocket(url + path, ['soak.1'], {
         perMessageDeflate: compresses && random.below(2) === 0 && { concurrencyLimit: AT_ONCE },
-        handshakeTimeout: 20_000,
+        handshakeTimeout: 60_000,
         ...(ca !== undefined && { ca }),
       });
       const closed = new Promise<void>((resolve) => {

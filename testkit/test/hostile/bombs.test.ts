@@ -21,6 +21,8 @@ const RSV1 = 0x40;
 const CONTINUATION = 0;
 const LIMIT = MIB;
 const CHUNK = 32 * KIB;
+/** Too many to be inflated in one turn. */
+const AT_ONCE = 64;
 /** One MiB of zeros, compressed; with the tail, so that more can stand behind it. */
 const ONE = pack(Buffer.alloc(MIB), '', 9);
 const TAIL = Buffer.from('0000ffff', 'hex');
@@ -151,14 +153,14 @@ describe.each(BACKENDS)('a bomb of 99 MiB on %s', (backend) => {
     const message = wired.frame(BinaryMessage, ONE, { rsv: RSV1 });
     const attack = async (watch: Watch): Promise<Outcome> => {
       let cheapest = Infinity;
-      for (let batch = 0; batch < 8; batch++) {
-        const end = got + 8 * MIB;
+      for (let batch = 0; batch < 4; batch++) {
+        const end = got + AT_ONCE * MIB;
         const before = process.cpuUsage();
-        watch.sent(8 * message.length);
-        feed(...Array.from({ length: 8 }, () => message));
+        watch.sent(AT_ONCE * message.length);
+        feed(...Array.from({ length: AT_ONCE }, () => message));
         while (got < end) await turn();
         const { user, system } = process.cpuUsage(before);
-        cheapest = Math.min(cheapest, (user + system) / 1_000 / 8);
+        cheapest = Math.min(cheapest, (user + system) / 1_000 / AT_ONCE);
       }
       expect(conn.state).toBe('open');
       return { ms: cheapest };

@@ -54,7 +54,7 @@ async function flood(
 }
 
 describe('a flood of pings', () => {
-  it('is answered as it is read, ping by ping', async () => {
+  it('is answered as it is read, ping by ping', { timeout: 30_000 }, async () => {
     const chunk = chunkOf('server', 9);
     const attack = async (count: number): Promise<Outcome> => {
       let answered = 0;
