@@ -482,8 +482,8 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
 
   /** 5.5.2: answered with the same payload, as soon as is practical; when nothing may be sent any more, not at all. */
   #pinged(intake: Intake): void {
-    if (this.#controls?.pingHandler !== undefined) this.#controls.ping(intake);
-    else void this.outbox.control(PongMessage, intake.bytes, intake.start, intake.end, true);
+    if (this.#controls?.ping(intake) === true) return;
+    void this.outbox.control(PongMessage, intake.bytes, intake.start, intake.end, true);
   }
 
   /** Enough was inflated for one turn: the other connections' turn. */

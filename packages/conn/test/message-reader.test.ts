@@ -220,3 +220,30 @@ describe('MessageReader.bytes', () => {
     await expect(whole('{').reader.json()).rejects.toBeInstanceOf(SyntaxError);
   });
 });
+
+describe('reads of what is there already', () => {
+  it('hold the message for no moment: nobody needs to wait for them', async () => {
+    const { reader } = whole('abcd');
+    const [first, second, third] = [new Uint8Array(3), new Uint8Array(3), new Uint8Array(3)];
+    const reads = [reader.read(first), reader.read(second), reader.read(third)];
+    expect(await Promise.all(reads)).toEqual([3, 1, 0]);
+    expect([text(first), second[0]]).toEqual(['abc', 0x64]);
+  });
+
+  it('ask for more only when there is nothing', async () => {
+    const { reader, asked, push } = readerOf('ab');
+    await reader.read(new Uint8Array(2));
+    expect(asked).toEqual(['taken']);
+    const next = reader.read(new Uint8Array(2));
+    push('c');
+    await next;
+    expect(asked.at(-1)).toBe('taken');
+    expect(asked).toContain('more');
+  });
+
+  it('give the whole of a message that was complete before it is asked for', async () => {
+    const { reader, asked } = whole();
+    expect(await reader.read(new Uint8Array(2))).toBe(0);
+    expect(asked).toEqual([]);
+  });
+});
