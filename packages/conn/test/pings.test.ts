@@ -210,3 +210,18 @@ describe('the answer to a ping', () => {
     expect(sent()).toEqual(['text in the way', 'pong second', 'pong again']);
   });
 });
+
+describe('a ping that waits for a blocked transport', () => {
+  it('is not lost by the pongs that wait with it', async () => {
+    const { conn, host, sent, transport } = wired('server');
+    transport.block();
+    void conn.send('in the way');
+    await host.settle();
+    void conn.ping('ping');
+    for (const payload of ['unasked', 'again']) void conn.writeControl(PongMessage, payload);
+    await host.settle();
+    transport.drain();
+    await host.settle();
+    expect(sent()).toEqual(['text in the way', 'ping ping', 'pong again']);
+  });
+});
