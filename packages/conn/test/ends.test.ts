@@ -432,3 +432,47 @@ describe('a flood of pings in one chunk', () => {
     expect(Math.max(...transport.writes.map((w) => w.length))).toBeLessThanOrEqual(65_536 + 200);
   });
 });
+
+/** Has the transport blocked again by the time it says that it has drained. */
+function blockAgain(transport: TestTransport): void {
+  const sink = transport.sink!;
+  const drain = sink.drain.bind(sink);
+  sink.drain = () => {
+    transport.block();
+    drain();
+  };
+}
+
+describe('writes above the high-water mark', () => {
+  it('are done when the transport has drained, however much it took over', async () => {
+    const { conn, host, transport } = wired('server', { highWaterMark: 100 }, 1_000);
+    transport.block();
+    void conn.send(new Uint8Array(1_000));
+    await host.settle();
+    let written = false;
+    void conn.send(new Uint8Array(500)).then(() => (written = true));
+    await host.settle();
+    expect(written).toBe(false);
+    blockAgain(transport);
+    transport.drain();
+    await host.settle();
+    // It holds 504 bytes, and would take more.
+    expect([transport.bufferedAmount, written]).toEqual([504, true]);
+  });
+
+  it('wait on when the transport holds as much as the mark again', async () => {
+    const { conn, host, transport } = wired('server', { highWaterMark: 100 });
+    transport.block();
+    void conn.send('');
+    await host.settle();
+    let written = false;
+    void conn.send(new Uint8Array(98)).then(() => (written = true));
+    blockAgain(transport);
+    transport.drain();
+    await host.settle();
+    expect([transport.bufferedAmount, written]).toEqual([100, false]);
+    transport.drain();
+    await host.settle();
+    expect(written).toBe(true);
+  });
+});

@@ -434,3 +434,60 @@ describe('a write buffer of the user’s own', () => {
     expect(given.length).toBeGreaterThan(taken);
   });
 });
+
+describe('a MessageWriter whose calls wait', () => {
+  it('takes none before one that still waits, though the first of them is done', async () => {
+    const { writer, seen, host, block } = writerOf();
+    const first = block();
+    void writer.write('abcde');
+    void writer.write('fghij');
+    const second = block();
+    first.resolve();
+    await host.settle();
+    expect(seen).toEqual(['1... abcd', '0... efgh']);
+    void writer.write('k');
+    second.resolve();
+    await writer.close();
+    expect(seen.slice(2, 3)).toEqual(['0 ijk']);
+  });
+
+  it('breaks the connection once, whatever fails after it', async () => {
+    const { writer, state, seen, host, block } = writerOf();
+    const room = block();
+    const written = writer.write('abcdefghij');
+    writer.abort(new Error('enough'));
+    state.refused = new Error('gone');
+    room.resolve();
+    await expect(written).rejects.toThrow('gone');
+    await host.settle();
+    expect(seen).toEqual(['1... abcd', 'broken: enough']);
+  });
+
+  it('is closed, and not aborted, by an abort that comes after close()', async () => {
+    const { writer, seen, block } = writerOf();
+    const room = block();
+    void writer.write('abcde');
+    const closed = writer.close();
+    writer.abort(new Error('too late'));
+    room.resolve();
+    await closed;
+    expect(seen).toEqual(['1... abcd', '0 e', 'complete 1 of 5', 'leave']);
+  });
+
+  it('breaks the connection when its last fragment fails: nobody may follow it', async () => {
+    const { writer, state, seen, host } = writerOf();
+    await writer.write('abcde');
+    state.throws = new Error('no memory');
+    await expect(writer.close()).rejects.toThrow('no memory');
+    await host.settle();
+    expect(seen).toEqual(['1... abcd', 'broken: no memory']);
+  });
+
+  it('asks whether it may wait only when it would', async () => {
+    const { writer, state, seen } = writerOf();
+    state.refusal = new Error('too much');
+    expect(writer.write('abcde')).toBe(done);
+    await writer.close();
+    expect(seen.slice(0, 2)).toEqual(['1... abcd', '0 e']);
+  });
+});
