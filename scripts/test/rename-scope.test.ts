@@ -36,14 +36,19 @@ describe('rename-scope', () => {
 
   afterAll(() => rmSync(folder, { recursive: true, force: true }), 60_000);
 
-  it.each([[[]], [['acme']], [['@Acme']], [['@acme/x']], [['@']], [['@acme', '@other']]])(
-    'refuses %j and says how it is called',
-    (args) => {
-      const { status, said } = rename(...args);
-      expect(status).toBe(2);
-      expect(said).toContain('usage: pnpm rename-scope @acme');
-    },
-  );
+  it.each([
+    [[]],
+    [['acme']],
+    [['@Acme']],
+    [['@acme/x']],
+    [['@']],
+    [['@acme', '@other']],
+    [['@acme', 'https://a.example/b', 'c']],
+  ])('refuses %j and says how it is called', (args) => {
+    const { status, said } = rename(...args);
+    expect(status).toBe(2);
+    expect(said).toContain('usage: pnpm rename-scope @acme');
+  });
 
   it('refuses the scope that there is', () => {
     const { name } = JSON.parse(readFileSync(join(folder, 'packages/codec/package.json'), 'utf8'));
@@ -56,7 +61,8 @@ describe('rename-scope', () => {
   }, () => {
     const { name } = JSON.parse(readFileSync(join(folder, 'packages/codec/package.json'), 'utf8'));
     const [scope] = String(name).split('/');
-    expect(rename('@acme')).toMatchObject({ status: 0 });
+    const address = 'https://git.example/acme/websocket';
+    expect(rename('@acme', address)).toMatchObject({ status: 0 });
     git('add', '--all');
     const { status } = spawnSync('git', ['grep', '-qF', `${scope}/`], { cwd: folder });
     expect(status, 'git grep finds nothing').toBe(1);
