@@ -2,6 +2,7 @@
 // server and a client over TCP, TLS and Unix sockets, compression, proxies. One line for each part; 1 when one failed.
 //   node scripts/runtime-smoke.mjs    bun scripts/runtime-smoke.mjs    deno run -A scripts/runtime-smoke.mjs
 import assert from 'node:assert/strict';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { createServer } from 'node:http';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -251,6 +252,18 @@ const parts = {
     for await (const { data } of conn) assert.equal(data[99_999], i++);
     assert.equal(i, 200);
     await server.close();
+  },
+
+  async diagnostics() {
+    const seen = [];
+    const see = (_, name) => void seen.push(name);
+    for (const name of ['@ws:open', '@ws:close']) subscribe(name, see);
+    const server = await serve({ port: 0, host: '127.0.0.1' }, echo);
+    const { conn } = await dial(server.url);
+    await conn.close();
+    await server.close();
+    for (const name of ['@ws:open', '@ws:close']) unsubscribe(name, see);
+    assert.deepEqual(seen.toSorted(), ['@ws:close', '@ws:close', '@ws:open', '@ws:open']);
   },
 
   async 'shutting down'() {
