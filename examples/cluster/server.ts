@@ -50,8 +50,7 @@ async function worker(): Promise<void> {
   process.on('message', (text: string) => void broadcast(server.connections, text));
   // A terminal's Ctrl-C reaches the workers too: they wait for the primary's word.
   process.on('SIGINT', () => {});
-  process.on('SIGTERM', async () => {
-    await server.close({ timeout: PATIENCE_MS });
-    process.disconnect();
+  process.on('SIGTERM', () => {
+    void server.close({ timeout: PATIENCE_MS }).then(() => process.disconnect());
   });
 }

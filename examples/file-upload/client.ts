@@ -17,7 +17,7 @@ try {
   // What ends the connection ends both; the reader says why.
   sending.catch(() => {});
   for (;;) {
-    const { received, name } = (await conn.readJSON()) as { received: number; name?: string };
+    const { received, name } = await conn.readJSON<{ received: number; name?: string }>();
     const percent = size === 0 ? 100 : Math.floor((received / size) * 100);
     process.stdout.write(process.stdout.isTTY ? `\r${percent} %` : `${percent} %\n`);
     if (name === undefined) continue;

@@ -57,7 +57,7 @@ describe('examples/file-upload', () => {
     const { conn } = await dial(example.ws);
     for (const content of [randomBytes(100), new Uint8Array(0), randomBytes(70_000)]) {
       await conn.writeMessage(BinaryMessage, content);
-      const { name, received } = (await conn.readJSON()) as { name: string; received: number };
+      const { name, received } = await conn.readJSON<{ name: string; received: number }>();
       expect(received).toBe(content.length);
       expect(sha(await readFile(join(folder, name)))).toBe(sha(content));
     }
