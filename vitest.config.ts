@@ -12,6 +12,7 @@ export default defineConfig({
       'packages/*/test/**/*.test.ts',
       'testkit/test/**/*.test.ts',
       'fuzz/**/*.test.ts',
+      'mutation/test/**/*.test.ts',
       'bench/test/**/*.test.ts',
       'examples/*/test/**/*.test.ts',
       'scripts/test/**/*.test.ts',

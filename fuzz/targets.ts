@@ -23,8 +23,3 @@ export const targets: readonly Target[] = [
   inflate(),
   apiSequence(),
 ];
-
-/** The one called `name`. */
-export function targetOf(name: string): Target | undefined {
-  return targets.find((target) => target.name === name);
-}

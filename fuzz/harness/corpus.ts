@@ -25,9 +25,14 @@ export function readCorpus(target: string): Kept[] {
  * Keeps as few of `found`, and of what was kept before, as run the same code: short ones first, each of them for an edge
  * that those before it did not run. What has a name of its own stays.
  *
+ * @param onInput - Told each input before it runs.
  * @returns How many files there are now.
  */
-export async function keepCorpus(target: Target, found: readonly Uint8Array[]): Promise<number> {
+export async function keepCorpus(
+  target: Target,
+  found: readonly Uint8Array[],
+  onInput: (input: Uint8Array) => void,
+): Promise<number> {
   const before = readCorpus(target.name);
   const named = before.filter(({ name }) => !isHash(name));
   const hashed = before.filter(({ name }) => isHash(name)).map(({ bytes }) => bytes);
@@ -39,6 +44,7 @@ export async function keepCorpus(target: Target, found: readonly Uint8Array[]): 
     for (const { bytes } of named) await target.run(bytes);
     coverage.take(false);
     for (const bytes of rest) {
+      onInput(bytes);
       await target.run(bytes);
       if (coverage.take(false) > 0) kept.set(nameOf(bytes), bytes);
     }

@@ -56,11 +56,20 @@ export class Fuzzer {
     return this.#inputs;
   }
 
-  /** Runs what is known already. */
-  async start(): Promise<Finding | undefined> {
+  /**
+   * Runs what is known already.
+   *
+   * @param known - Default: nothing at all, the seeds, the corpus.
+   */
+  async start(
+    known: readonly Uint8Array[] = [
+      new Uint8Array(0),
+      ...this.#target.seeds,
+      ...this.#options.corpus,
+    ],
+  ): Promise<Finding | undefined> {
     this.#uncaught.listen();
     this.#coverage.start();
-    const known = [new Uint8Array(0), ...this.#target.seeds, ...this.#options.corpus];
     const finding = await this.#each(known);
     // Something to make mutations of, even when there was nothing to be found.
     if (this.#inputs.length === 0) this.#keep(known.at(-1)!);

@@ -2,11 +2,16 @@ import type { Finding } from './finding.ts';
 
 /** What a worker is told. */
 export interface Order {
+  /** The module that lists the targets. */
+  readonly list: string;
   readonly target: string;
   readonly seed: number;
-  readonly seconds: number;
-  /** Whether what was found joins the corpus of the repository. */
-  readonly keep: boolean;
+  /** For how long inputs are made. Default: 0. */
+  readonly seconds?: number;
+  /** Whether what was found joins the corpus of the repository. Default: false. */
+  readonly keep?: boolean;
+  /** An input to run, and none besides. */
+  readonly only?: Uint8Array;
   /** Where it writes down what it is about to run: see {@link InputSlot}. */
   readonly slot: SharedArrayBuffer;
 }
@@ -30,6 +35,8 @@ export type Report =
     };
 
 const HEAD = 8;
+/** No target makes more. */
+const LONGEST = 64 * 1024;
 
 /** The input that runs now, in memory that outlives the thread that runs it. */
 export class InputSlot {
@@ -37,7 +44,7 @@ export class InputSlot {
   readonly #head: Int32Array;
   readonly #bytes: Uint8Array;
 
-  constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(HEAD + 64 * 1024)) {
+  constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(HEAD + LONGEST)) {
     this.memory = memory;
     this.#head = new Int32Array(memory, 0, 2);
     this.#bytes = new Uint8Array(memory, HEAD);
@@ -48,9 +55,11 @@ export class InputSlot {
     return Atomics.load(this.#head, 0);
   }
 
+  /** Of a longer one its beginning. */
   show(input: Uint8Array): void {
-    this.#bytes.set(input);
-    this.#head[1] = input.length;
+    const shown = input.subarray(0, LONGEST);
+    this.#bytes.set(shown);
+    this.#head[1] = shown.length;
     Atomics.add(this.#head, 0, 1);
   }
 

@@ -22,6 +22,11 @@ export interface Target {
   run(input: Uint8Array): void | Promise<void>;
 }
 
+/** A module that lists targets. */
+export interface TargetList {
+  readonly targets: readonly Target[];
+}
+
 /** Bytes of texts, each character one byte, or of arrays of bytes. */
 export function bytesOf(...list: (string | readonly number[] | Uint8Array)[]): Uint8Array[] {
   return list.map((one) =>

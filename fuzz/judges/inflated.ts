@@ -28,19 +28,19 @@ export function inflated(payload: Uint8Array, history: Uint8Array): Inflated {
       const window = Buffer.concat([history, plain]).subarray(-32_768);
       const { bytes, used } = inflateOnce(rest, window, constants.Z_SYNC_FLUSH);
       plain = Buffer.concat([plain, bytes]);
+      // A tail that gives bytes was not the end of an empty block: the message was cut off before.
+      const cutOff = (): boolean =>
+        bytes.length !==
+        inflateOnce(rest.subarray(0, -4), window, constants.Z_SYNC_FLUSH).bytes.length;
       if (used < rest.length || endsHere(rest, window)) {
-        if (++finals > MAX_FINALS) return 'broken';
+        if (++finals > MAX_FINALS || (used === rest.length && cutOff())) return 'broken';
         rest = rest.subarray(used);
         if (rest.length === 0 || rest.equals(TAIL)) return { bytes: plain, whole: 'yes' };
         // The tail was taken for something else, and what is left of it is no message.
         if (rest.length < TAIL.length) return { bytes: plain, whole: 'perhaps' };
         continue;
       }
-      // A tail that gives bytes was not the end of an empty block: the message was cut off before.
-      const whole =
-        bytes.length ===
-          inflateOnce(rest.subarray(0, -4), window, constants.Z_SYNC_FLUSH).bytes.length &&
-        ENDS.every((end) => endsWith(rest, window, end, bytes));
+      const whole = !cutOff() && ENDS.every((end) => endsWith(rest, window, end, bytes));
       return whole ? { bytes: plain, whole: 'yes' } : 'broken';
     }
   } catch (error) {

@@ -31,8 +31,8 @@ export function verdictOf(reply: string, question: Question): Verdict {
     if (status === undefined || version === undefined) return REFUSED;
     if (status === '101') return handshakeVerdict(head, version, question, odd);
     if (!status.startsWith('1')) return REFUSED;
-    // Node's parser knows some versions of HTTP, and for others gives up.
-    odd ||= version !== '1.1';
+    // Node's parser knows some versions of HTTP, and for others gives up, as it does behind a head that says to close.
+    odd ||= version !== '1.1' || lists(linesOf(head, 'connection').join(','), 'close');
     start = head.end;
   }
   return REFUSED;

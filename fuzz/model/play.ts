@@ -264,7 +264,8 @@ class Rounds {
     for (let round = 0; !done(); round++) {
       must(round < MAX_ROUNDS, what);
       for (const player of this.#players) player.read(false);
-      for (const wire of this.#wires) move(wire, 8 + round / 4);
+      // Longer and longer chunks: a reader with little room takes one in a round.
+      for (const wire of this.#wires) move(wire, 8 + round / 4, (round >> 4) ** 2);
       idle = this.#wires.some(({ bufferedAmount }) => bufferedAmount > 0) ? 0 : idle + 1;
       this.late ||= round >= PROMPT_ROUNDS;
       // With nothing on its way it is time that is waited for.
@@ -275,12 +276,12 @@ class Rounds {
   }
 }
 
-/** Lets bytes arrive, as long as they do. */
-function move(wire: Wire, steps: number): void {
+/** Lets bytes arrive, as long as they do, in chunks of at least `size`. */
+function move(wire: Wire, steps: number, size: number): void {
   let before = -1;
   for (let i = 0; i < steps && wire.bufferedAmount !== before; i += 8) {
     before = wire.bufferedAmount;
-    for (let j = 0; j < 8; j++) wire.step();
+    for (let j = 0; j < 8; j++) wire.step(size);
   }
 }
 

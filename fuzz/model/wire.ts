@@ -86,15 +86,15 @@ export class Wire implements Transport {
     for (const end of [this, this.peer]) end.destroy(new Error('the wire is broken'));
   }
 
-  /** Lets a chunk arrive at the other end, unless there is a stall. */
-  step(): void {
+  /** Lets a chunk of at least `size` arrive at the other end, if there is so much, unless there is a stall. */
+  step(size = 1): void {
     const { cuts, stalls } = this.#options;
     if (this.#stall > 0) {
       this.#stall--;
       return;
     }
     this.#stall = stalls[this.#steps % stalls.length]!;
-    const most = cuts[this.#steps++ % cuts.length]!;
+    const most = Math.max(size, cuts[this.#steps++ % cuts.length]!);
     if (this.peer.#paused || this.peer.#destroyed) return;
     const chunk = this.#take(most);
     if (chunk.length > 0) this.peer.#sink.data(chunk);

@@ -4,11 +4,12 @@ import fc from 'fast-check';
 /** The knobs of `run.ts`; without them the properties are short tests that give the same inputs each time. */
 const seed = Number(process.env['FUZZ_SEED'] ?? 1);
 const seconds = Number(process.env['FUZZ_SECONDS'] ?? 0);
+const wanted = Number(process.env['FUZZ_RUNS'] ?? 0);
 
 /**
  * Holds a law against generated inputs.
  *
- * @param runs - How many, unless `FUZZ_SECONDS` says for how long.
+ * @param runs - How many, unless `FUZZ_RUNS` says another number, or `FUZZ_SECONDS` for how long.
  * @throws Error with the smallest input that breaks it, and the seed.
  */
 export function check<T>(input: fc.Arbitrary<T>, runs: number, law: (input: T) => void): void {
@@ -24,11 +25,21 @@ export async function checkAsync<T>(
   await fc.assert(fc.asyncProperty(input, law), parameters<[T]>(runs));
 }
 
+/** The seed of laws that make their inputs by themselves, and how many they are asked for: `runs`, or what a knob says. */
+export function asked(runs: number): {
+  readonly seed: number;
+  readonly goesOn: (done: number) => boolean;
+} {
+  const end = performance.now() + seconds * 1000;
+  const most = wanted > 0 ? wanted : runs;
+  return { seed, goesOn: (done) => (seconds > 0 ? performance.now() < end : done < most) };
+}
+
 function parameters<Ts>(runs: number): fc.Parameters<Ts> {
   const bounds =
     seconds > 0
       ? { numRuns: Number.MAX_SAFE_INTEGER, interruptAfterTimeLimit: seconds * 1000 }
-      : { numRuns: runs };
+      : { numRuns: wanted > 0 ? wanted : runs };
   // Shrinking a long stream may take longer than the search that found it.
   return { ...bounds, seed, endOnFailure: false };
 }

@@ -8,10 +8,11 @@ import { startVitest } from 'vitest/node';
 const properties = readdirSync(new URL('.', import.meta.url))
   .filter((file) => file.endsWith('.test.ts'))
   .map((file) => file.replace('.test.ts', ''));
-const usage = `usage: pnpm fuzz:laws [property...] [--seconds <n>] [--seed <n>]
+const usage = `usage: pnpm fuzz:laws [property...] [--seconds <n> | --runs <n>] [--seed <n>]
 
   property    one or more of: ${properties.join(', ')}; default: all
   --seconds   how long each of its laws is tried; default: 10
+  --runs      how many inputs each of its laws is tried with, however long that takes
   --seed      of an earlier run, to repeat it; default: a new one, which is printed`;
 
 /** A whole number from an option, or the end of the process with the usage. */
@@ -25,12 +26,21 @@ function refuse(why: string): never {
   process.exit(2);
 }
 
-function parse(): { chosen: string[]; seconds: number; seed: number } {
+interface Command {
+  readonly chosen: string[];
+  /** The knob of `check.ts` that is turned, and what to. */
+  readonly knob: 'FUZZ_SECONDS' | 'FUZZ_RUNS';
+  readonly value: number;
+  readonly seed: number;
+}
+
+function parse(): Command {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
       options: {
-        seconds: { type: 'string', default: '10' },
+        seconds: { type: 'string' },
+        runs: { type: 'string' },
         seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
         help: { type: 'boolean', default: false },
       },
@@ -41,18 +51,23 @@ function parse(): { chosen: string[]; seconds: number; seed: number } {
     }
     const unknown = positionals.find((property) => !properties.includes(property));
     if (unknown !== undefined) refuse(`no such property: ${unknown}`);
-    const seconds = whole('seconds', values.seconds);
-    if (seconds < 1) refuse('--seconds: at least 1');
-    return { chosen: positionals, seconds, seed: whole('seed', values.seed) };
+    if (values.seconds !== undefined && values.runs !== undefined) {
+      refuse('--seconds or --runs, not both');
+    }
+    const name = values.runs === undefined ? 'seconds' : 'runs';
+    const value = whole(name, values[name] ?? '10');
+    if (value < 1) refuse(`--${name}: at least 1`);
+    const knob = name === 'runs' ? 'FUZZ_RUNS' : 'FUZZ_SECONDS';
+    return { chosen: positionals, knob, value, seed: whole('seed', values.seed) };
   } catch (error) {
     return refuse((error as Error).message);
   }
 }
 
-const { chosen, seconds, seed } = parse();
-console.log(`seed ${seed}, ${seconds} s for each law`);
+const { chosen, knob, value, seed } = parse();
+console.log(`seed ${seed}, ${value} ${knob === 'FUZZ_RUNS' ? 'runs' : 's'} for each law`);
 process.env['FUZZ_SEED'] = String(seed);
-process.env['FUZZ_SECONDS'] = String(seconds);
+process.env[knob] = String(value);
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const files = (chosen.length > 0 ? chosen : properties).map((t) => `fuzz/properties/${t}.test.ts`);

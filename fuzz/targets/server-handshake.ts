@@ -109,6 +109,8 @@ export function serverHandshake(
 interface Served {
   /** Whether Node took it for an upgrade. */
   readonly upgraded: boolean;
+  /** Whether a request of another kind came first: its answer is the connection's last. */
+  readonly behind: boolean;
   readonly messages: readonly Buffer[];
 }
 
@@ -120,6 +122,7 @@ async function serve(
   cuts: readonly number[],
 ): Promise<Served> {
   let upgraded = false;
+  let requested = false;
   let open: Conn | undefined;
   const messages: Buffer[] = [];
   const server = createServer({ insecureHTTPParser: false, requireHostHeader: false });
@@ -132,7 +135,10 @@ async function serve(
     upgraded = true;
     listener(...args);
   });
-  server.on('request', (_, response) => response.writeHead(426, { Connection: 'close' }).end());
+  server.on('request', (_, response) => {
+    requested = true;
+    response.writeHead(426, { Connection: 'close' }).end();
+  });
   server.emit('connection', socket);
   for (const piece of piecesOf(bytes, cuts, 12)) {
     socket.feed(piece);
@@ -142,16 +148,20 @@ async function serve(
   open?.terminate();
   socket.destroy();
   await turn();
-  return { upgraded, messages };
+  return { upgraded, behind: upgraded && requested, messages };
 }
 
-function judge(request: Buffer, written: Buffer, { upgraded, messages }: Served): void {
+function judge(request: Buffer, written: Buffer, { upgraded, behind, messages }: Served): void {
   const answers = written.toString('latin1');
+  const final = answers.replace(/^HTTP\/1\.1 100 Continue\r\n\r\n/, '');
+  if (behind) {
+    must(final.startsWith('HTTP/1.1 426 '), 'the request in front of an upgrade is answered');
+    must(!final.includes('HTTP/1.1', 1), 'nothing is answered behind an answer that closes');
+    return same(messages.length, 0, 'messages behind an answer that closes');
+  }
   const head = headOf(request.toString('latin1'));
   const expected = typeof head === 'string' || !upgraded ? undefined : statusOf(head);
-  const status = Number(
-    /^HTTP\/1\.1 (\d{3}) /.exec(answers.replace(/^HTTP\/1\.1 100 Continue\r\n\r\n/, ''))?.[1],
-  );
+  const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(final)?.[1]);
   if (upgraded) must(status > 100, 'an upgrade request is answered');
   if (status !== 101) {
     if (expected !== undefined) same(status, expected, 'status');

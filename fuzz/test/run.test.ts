@@ -1,27 +1,11 @@
-import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { targets } from '../targets.ts';
+import { runCommand } from './run-command.ts';
 
-const run = fileURLToPath(new URL('../run.ts', import.meta.url));
-
-interface Ended {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-function fuzz(...args: string[]): Promise<Ended> {
-  const all = ['--conditions=@ws/source', '--import', 'tsx', run, ...args];
-  return new Promise((resolve) => {
-    execFile(process.execPath, all, (error, out, err) => {
-      resolve({ code: error === null ? 0 : Number(error.code), out, err });
-    });
-  });
-}
+const fuzz = (...args: string[]) => runCommand('run.ts', args);
 
 describe('pnpm fuzz', { timeout: 60_000 }, () => {
   it('lists the targets, and explains itself', async () => {
@@ -39,6 +23,7 @@ describe('pnpm fuzz', { timeout: 60_000 }, () => {
 
   it.each([
     [['frame-headers'], 'no such target: frame-headers'],
+    [['--minutes', '0'], '--minutes: not a number that it takes: 0'],
     [['--minutes', 'ten'], '--minutes: not a number that it takes: ten'],
     [['--speed', '1'], "Unknown option '--speed'"],
     [['utf8', '--replay', 'no-such-file'], 'ENOENT'],
@@ -63,5 +48,14 @@ describe('pnpm fuzz', { timeout: 60_000 }, () => {
     const { code, out } = await fuzz('close-payload', '--replay', file);
     rmSync(folder, { recursive: true });
     expect([code, out]).toEqual([0, 'close-payload: nothing found in 2 bytes\n']);
+  });
+
+  it('replays a file that is longer than what targets make', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'fuzz-'));
+    const file = join(folder, 'input');
+    writeFileSync(file, new Uint8Array(100_000).fill(0x61));
+    const { code, out } = await fuzz('utf8', '--replay', file);
+    rmSync(folder, { recursive: true });
+    expect([code, out]).toEqual([0, 'utf8: nothing found in 100000 bytes\n']);
   });
 });

@@ -41,3 +41,12 @@ export {
   transportContract,
   transportRules,
 } from './transport-contract.ts';
+export {
+  ACCEPT,
+  type Answer,
+  KEY,
+  masked,
+  parseAnswer,
+  type RequestChange,
+  request,
+} from './upgrade-request.ts';

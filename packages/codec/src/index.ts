@@ -52,5 +52,6 @@ export {
   type SlabSource,
   sharedSlabPool,
 } from './pool.ts';
+export { debugPools, type PoolGuard, poolGuard } from './pool-guard.ts';
 export { frameFaults } from './rules.ts';
 export { UTF8_ACCEPT, UTF8_REJECT, utf8Length, utf8Step } from './utf8.ts';

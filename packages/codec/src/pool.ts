@@ -1,4 +1,5 @@
 import { wordsOver } from './mask.ts';
+import { GUARD_BYTES, type PoolGuard, poolGuard } from './pool-guard.ts';
 import { simd } from './simd.ts';
 
 /** A lease of pooled memory. */
@@ -7,7 +8,8 @@ export interface Slab {
   readonly bytes: Uint8Array;
   /**
    * Gives the slab back; `bytes` must not be touched afterwards. Bound once for the slab's life, so it can be handed
-   * on as a callback without a closure. A second call does nothing (it throws in a pool made with `debug`).
+   * on as a callback without a closure. A second call does nothing as long as the slab is not lent again (it throws, at
+   * whatever time, in a pool made with `debug`).
    */
   readonly release: () => void;
   /** `bytes` as 64-bit words, where the pool keeps that view with the slab; made by whoever needs it otherwise. */
@@ -28,14 +30,17 @@ export interface SlabPoolOptions {
   maxFreeBytes?: number;
   /** Take slabs inside the SIMD memory while it has room. Default true. */
   simd?: boolean;
-  /** Fill released memory with 0xDB, and throw when a slab is released twice. Default false. */
+  /**
+   * For tests: released memory is filled with 0xDB, which a view that was kept too long shows. Then `take` throws when
+   * somebody has written to a slab since its release, `release` when it is the second one, or when somebody has written
+   * to the 64 bytes before or behind the slab. Each message says where; its `cause` has the stack of the release. New
+   * memory is filled with 0xDB too. Default: whether `debugPools` was called.
+   */
   debug?: boolean;
 }
 
 const CLASSES: readonly number[] = [4096, 16384, 65536];
 const MAX_FREE_BYTES = 2.5 * 1024 * 1024;
-/** What stale views of released memory show in a pool made with `debug`. */
-const POISON = 0xdb;
 
 /**
  * Lends memory in slabs of 4, 16 and 64 KiB. The slab that came back last goes out first, warm from the cache. Larger
@@ -45,7 +50,7 @@ export class SlabPool implements SlabSource {
   readonly #free: readonly Stack[] = CLASSES.map(() => new Stack());
   readonly #maxFreeBytes: number;
   readonly #simd: boolean;
-  readonly #debug: boolean;
+  readonly #guard: PoolGuard | undefined;
   #freeBytes = 0;
   #lent = 0;
 
@@ -54,7 +59,7 @@ export class SlabPool implements SlabSource {
     this.#maxFreeBytes = options.maxFreeBytes ?? MAX_FREE_BYTES;
     if (!(this.#maxFreeBytes >= 0)) throw new RangeError('maxFreeBytes must be 0 or more');
     this.#simd = options.simd ?? true;
-    this.#debug = options.debug ?? false;
+    this.#guard = poolGuard('slab', options.debug);
   }
 
   /** How many slabs are lent out now. Back to 0 when every user has released: what a test of your own can check. */
@@ -72,7 +77,8 @@ export class SlabPool implements SlabSource {
    *
    * @param minBytes - Bytes needed, 0 or more.
    * @returns The slab; it is yours until you call its `release`.
-   * @throws RangeError when `minBytes` is negative, no integer, or more than memory can hold.
+   * @throws RangeError when `minBytes` is negative, no integer, or more than memory can hold. With `debug`, Error when
+   *   somebody has written to the slab since its release.
    */
   take(minBytes: number): Slab {
     if (!(Number.isInteger(minBytes) && minBytes >= 0)) {
@@ -85,6 +91,7 @@ export class SlabPool implements SlabSource {
       slab = this.#make(kind, minBytes);
     } else {
       this.#freeBytes -= slab.bytes.length;
+      if (this.#guard !== undefined) slab = this.#lendAnew(slab, this.#guard);
     }
     slab.lent = true;
     this.#lent++;
@@ -92,27 +99,36 @@ export class SlabPool implements SlabSource {
   }
 
   #make(kind: number, minBytes: number): PooledSlab {
-    const size = CLASSES[kind];
-    if (size === undefined) return new PooledSlab(new Uint8Array(minBytes), kind, this.#takeBack);
-    const slot = this.#simd ? simd()?.slots.take(size) : undefined;
-    return new PooledSlab(slot ?? new Uint8Array(size), kind, this.#takeBack);
+    const size = CLASSES[kind] ?? minBytes;
+    const guard = this.#guard;
+    const needed = guard === undefined ? size : size + 2 * GUARD_BYTES;
+    const slot = this.#simd && kind < CLASSES.length ? simd()?.slots.take(needed) : undefined;
+    const memory = slot ?? new Uint8Array(needed);
+    return new PooledSlab(guard?.enclose(memory, size) ?? memory, kind, this.#takeBack);
+  }
+
+  /** The same memory with a `release` of its own: one from an earlier lease is seen to be late. */
+  #lendAnew({ bytes, kind }: PooledSlab, guard: PoolGuard): PooledSlab {
+    guard.lend(bytes);
+    return new PooledSlab(bytes, kind, this.#takeBack);
   }
 
   #takeBack = (slab: PooledSlab): void => {
+    const guard = this.#guard;
     if (!slab.lent) {
-      if (this.#debug) throw new Error('slab released twice');
+      if (guard !== undefined) throw guard.releasedTwice(slab.bytes);
       return;
     }
     slab.lent = false;
     this.#lent--;
-    if (this.#debug) slab.bytes.fill(POISON);
+    guard?.takeBack(slab.bytes);
     const free = this.#free[slab.kind];
     if (free !== undefined && this.#freeBytes + slab.bytes.length <= this.#maxFreeBytes) {
       free.push(slab);
       this.#freeBytes += slab.bytes.length;
     } else {
       // Not kept: a slot of the SIMD memory is free again, other memory is the garbage collector's.
-      simd()?.slots.give(slab.bytes);
+      simd()?.slots.give(guard?.memoryOf(slab.bytes) ?? slab.bytes);
     }
   };
 }

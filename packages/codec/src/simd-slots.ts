@@ -1,3 +1,5 @@
+import { checkPoison, poison } from './pool-guard.ts';
+
 const SMALLEST = 12;
 
 /**
@@ -16,11 +18,17 @@ export class SimdSlots {
   readonly #views = new Map<number, Uint8Array>();
   /** 1 for each node that is lent. Flags, since a Set that grows and shrinks makes garbage. */
   readonly #lent: Uint8Array;
+  readonly #debug: boolean;
 
-  /** Manages `buffer[offset, offset + bytes)`; `bytes` is a power of two. */
-  constructor(buffer: ArrayBuffer, offset: number, bytes: number) {
+  /**
+   * Manages `buffer[offset, offset + bytes)`; `bytes` is a power of two. `debug`: what is free is filled with 0xDB, and
+   * looked at when it is lent.
+   */
+  constructor(buffer: ArrayBuffer, offset: number, bytes: number, debug = false) {
     this.#buffer = buffer;
     this.#offset = offset;
+    this.#debug = debug;
+    if (debug) poison(new Uint8Array(buffer, offset, bytes));
     this.#order = 31 - Math.clz32(bytes);
     this.#room = new Uint8Array(2 << (this.#order - SMALLEST));
     this.#lent = new Uint8Array(this.#room.length);
@@ -29,7 +37,11 @@ export class SimdSlots {
     }
   }
 
-  /** A slot of the smallest power of two that holds `bytes`, or undefined when none is free. */
+  /**
+   * A slot of the smallest power of two that holds `bytes`, or undefined when none is free.
+   *
+   * @throws Error when it is made to debug and somebody has written there since it was given back.
+   */
   take(bytes: number): Uint8Array | undefined {
     const want = Math.max(SMALLEST, 32 - Math.clz32(bytes - 1));
     const room = this.#room;
@@ -55,6 +67,7 @@ export class SimdSlots {
     const node = (1 << (this.#order - order)) + (slot.byteOffset - this.#offset) / slot.length;
     if (this.#lent[node] !== 1 || this.#views.get(node) !== slot) return false;
     this.#lent[node] = 0;
+    if (this.#debug) poison(slot);
     this.#room[node] = order;
     this.#tellParents(node, order);
     return true;
@@ -79,6 +92,7 @@ export class SimdSlots {
       this.#views.set(node, view);
     }
     this.#lent[node] = 1;
+    if (this.#debug) checkPoison(view, `a free slot of ${view.length} bytes`);
     return view;
   }
 }

@@ -1,3 +1,4 @@
+import { poolsAreDebugged } from './pool-guard.ts';
 import { simdModule } from './simd-module.ts';
 import { SimdSlots } from './simd-slots.ts';
 
@@ -31,7 +32,7 @@ export class Simd {
     this.xor = xor;
     this.#stage = new Uint8Array(memory.buffer, 0, STAGE_BYTES);
     this.#out = this.#stage;
-    this.slots = new SimdSlots(memory.buffer, STAGE_BYTES, SLOT_BYTES);
+    this.slots = new SimdSlots(memory.buffer, STAGE_BYTES, SLOT_BYTES, poolsAreDebugged());
   }
 
   /** XORs `bytes[start, end)` of other memory: copied in, XORed, copied back, by the stage's size. */

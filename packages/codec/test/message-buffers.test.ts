@@ -17,7 +17,7 @@ describe('MessageBuffers', () => {
   });
 
   it('lends the SIMD memory first, then ordinary memory', () => {
-    const buffers = new MessageBuffers({ maxFreeBytes: 3 * 4_194_304 });
+    const buffers = new MessageBuffers({ maxFreeBytes: 3 * 4_194_304, debug: false });
     const lent = Array.from({ length: 8 }, () => buffers.take(4_194_304));
     const inside = lent.filter((buffer) => buffer.buffer === simd()!.buffer);
     expect(inside.length).toBeGreaterThan(0);
@@ -63,6 +63,52 @@ describe('MessageBuffers', () => {
     buffers.give(buffer);
     expect(buffers.lent).toBe(0);
     expect(() => buffers.give(buffer)).toThrow('not lent');
+  });
+
+  describe.each([true, false])('made to debug, with `simd` %s', (inSimd) => {
+    const made = (): MessageBuffers => new MessageBuffers({ debug: true, simd: inSimd });
+
+    it('lends buffers of the same sizes, filled with 0xDB', () => {
+      const buffers = made();
+      const buffer = buffers.take(5000);
+      expect(buffer.length).toBe(8192);
+      expect(buffer.buffer === simd()!.buffer).toBe(inSimd);
+      expect(buffer.every((byte) => byte === 0xdb)).toBe(true);
+      buffers.give(buffer);
+      expect(buffers.lent).toBe(0);
+    });
+
+    it('shows 0xDB to whoever has kept a view', () => {
+      const buffers = made();
+      const buffer = buffers.take(5000);
+      const view = buffer.fill(7).subarray(100, 200);
+      buffers.give(buffer);
+      expect(view.every((byte) => byte === 0xdb)).toBe(true);
+      expect(() => buffers.give(buffer)).toThrow(
+        'message buffer released twice: it is not lent any more',
+      );
+      expect(() => buffers.give(new Uint8Array(8192))).toThrow('not lent by this pool');
+      expect(buffers.lent).toBe(0);
+    });
+
+    it('throws when somebody has written beyond a buffer', () => {
+      const buffers = made();
+      const buffer = buffers.take(4096);
+      new Uint8Array(buffer.buffer)[buffer.byteOffset + 4097] = 1;
+      expect(() => buffers.give(buffer)).toThrow(
+        'message buffer of 4096 bytes: byte 4097 was written to, which is outside of it',
+      );
+    });
+  });
+
+  it('throws at a take when somebody has written to a buffer that was given back', () => {
+    const buffers = new MessageBuffers({ debug: true, simd: false });
+    const buffer = buffers.take(8192);
+    buffers.give(buffer);
+    buffer[77] = 1;
+    expect(() => buffers.takeFree(8192)).toThrow(
+      'message buffer of 8192 bytes was written to after its release: byte 77 is 0x01',
+    );
   });
 
   it('refuses bad numbers', () => {

@@ -19,7 +19,7 @@ describe('SlabPool', () => {
   });
 
   it('gives the slab that came back last, with the same release function', () => {
-    const pool = new SlabPool();
+    const pool = new SlabPool({ debug: false });
     const [a, b] = [pool.take(1), pool.take(1)];
     const { release } = b;
     a.release();
@@ -62,7 +62,7 @@ describe('SlabPool', () => {
   });
 
   it('ignores a second release, so that no slab is lent twice', () => {
-    const pool = new SlabPool();
+    const pool = new SlabPool({ debug: false });
     const slab = pool.take(1);
     slab.release();
     slab.release();
@@ -70,13 +70,90 @@ describe('SlabPool', () => {
     expect(pool.take(1)).not.toBe(pool.take(1));
   });
 
-  it('throws and poisons when it is made to debug', () => {
-    const pool = new SlabPool({ debug: true });
-    const slab = pool.take(1);
-    slab.bytes.fill(1);
-    slab.release();
-    expect(slab.bytes.every((byte) => byte === 0xdb)).toBe(true);
-    expect(slab.release).toThrow('slab released twice');
+  describe.each([true, false])('made to debug, with `simd` %s', (inSimd) => {
+    const made = (): SlabPool => new SlabPool({ debug: true, simd: inSimd });
+
+    it.each([1, 5000, 20_000, 70_000])('lends %d bytes, filled with 0xDB', (least) => {
+      const pool = made();
+      const slab = pool.take(least);
+      expect(slab.bytes.length).toBe(new SlabPool({ debug: false }).take(least).bytes.length);
+      expect(slab.bytes.buffer === simd()!.buffer).toBe(inSimd && least <= 65_536);
+      expect(slab.bytes.every((byte) => byte === 0xdb)).toBe(true);
+      expect(slab.words?.length).toBe(slab.bytes.length >> 3);
+      expect(slab.view?.byteOffset).toBe(slab.bytes.byteOffset);
+      slab.release();
+      expect(pool.lent).toBe(0);
+    });
+
+    it('shows 0xDB to whoever has kept a view', () => {
+      const slab = made().take(1);
+      const view = slab.bytes.fill(1).subarray(10, 20);
+      slab.release();
+      expect(slab.bytes.every((byte) => byte === 0xdb)).toBe(true);
+      expect(view.every((byte) => byte === 0xdb)).toBe(true);
+    });
+
+    it.each([0, 1, 2, 3, 4, 2047, 4095])('throws at a take when byte %d was written to', (at) => {
+      const pool = made();
+      const slab = pool.take(1);
+      slab.release();
+      slab.bytes[at] = 0xab;
+      const take = (): unknown => pool.take(1);
+      expect(take).toThrow(
+        `slab of 4096 bytes was written to after its release: byte ${at} is 0xab; look for who has kept a view of it`,
+      );
+    });
+
+    it('says in the cause where the slab was released', () => {
+      const pool = made();
+      const slab = pool.take(1);
+      (function theCulprit() {
+        slab.release();
+      })();
+      slab.bytes[0] = 1;
+      let thrown: unknown;
+      try {
+        pool.take(1);
+      } catch (error) {
+        thrown = error;
+      }
+      expect((thrown as Error).cause).toMatchObject({ message: 'it was released here' });
+      expect(((thrown as Error).cause as Error).stack).toContain('theCulprit');
+    });
+
+    it('throws when a slab is released twice, also when it was lent again meanwhile', () => {
+      const pool = made();
+      const slab = pool.take(1);
+      slab.release();
+      expect(slab.release).toThrow('slab released twice: it is not lent any more');
+      const again = pool.take(1);
+      expect(again.bytes).toBe(slab.bytes);
+      expect(slab.release).toThrow('slab released twice');
+      expect(pool.lent).toBe(1);
+      again.bytes[0] = 1;
+      again.release();
+      expect(pool.lent).toBe(0);
+    });
+
+    it.each([-64, -1, 4096, 4159])('throws when byte %d was written to', (at) => {
+      const slab = made().take(1);
+      new Uint8Array(slab.bytes.buffer)[slab.bytes.byteOffset + at] = 1;
+      expect(slab.release).toThrow(
+        `slab of 4096 bytes: byte ${at} was written to, which is outside of it`,
+      );
+    });
+
+    it('keeps no more than it may, and gives slots of the SIMD memory back', () => {
+      const pool = new SlabPool({ debug: true, simd: inSimd, maxFreeBytes: 0 });
+      const room = simd()!.slots.take(8 * 1024 * 1024)!;
+      simd()!.slots.give(room);
+      const slabs = Array.from({ length: 20 }, () => pool.take(65_536));
+      for (const slab of slabs) slab.release();
+      expect(pool.freeBytes).toBe(0);
+      // The same block is free again: nothing of it is lent any more.
+      expect(simd()!.slots.take(8 * 1024 * 1024)).toBe(room);
+      simd()!.slots.give(room);
+    });
   });
 
   it('refuses bad numbers', () => {

@@ -1,4 +1,4 @@
-import type { Slab, SlabSource } from '@ws/codec';
+import { poolGuard, type Slab, type SlabSource } from '@ws/codec';
 
 /**
  * Write buffers of your own, as gorilla/websocket's `BufferPool`: a connection takes one when it begins to write and
@@ -32,9 +32,13 @@ export function slabsOf(pool: BufferPool, size: number): SlabSource {
 
 function slab(bytes: Uint8Array, pool: BufferPool): Slab {
   let lent = true;
+  // One for each lease: between them the buffer is the user's, who may write to it.
+  const guard = poolGuard('write buffer');
+  guard?.lend(bytes);
   return {
     bytes,
     release: () => {
+      guard?.takeBack(bytes);
       if (!lent) return;
       lent = false;
       try {

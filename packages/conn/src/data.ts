@@ -15,8 +15,9 @@ export type MessageData = string | ArrayBufferLike | ArrayBufferView | BorrowedM
  */
 export function bytesOf(data: unknown): Uint8Array {
   if (data instanceof Uint8Array) {
-    // A detached array looks empty; its buffer does not take a view any more.
-    if (data.length === 0) attached(data.buffer);
+    // A detached array looks empty; its buffer does not take a view any more. Its `length` alone may be stale: Node 20
+    // and 22 forget about it in code that is optimized for resizable buffers too.
+    if (data.byteLength === 0) attached(data.buffer);
     return data;
   }
   if (ArrayBuffer.isView(data)) {

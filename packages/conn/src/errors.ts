@@ -171,9 +171,10 @@ export function isUnexpectedCloseError(error: unknown, ...expected: number[]): e
   return error instanceof CloseError && !expected.includes(error.closeCode);
 }
 
-/** The peer's words with control characters escaped, so that they cannot forge lines in a log. */
+/** The peer's words with control characters escaped, those that turn text around too: they cannot forge lines in a log. */
 function printable(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (c) => {
-    return `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => {
+    const code = c.codePointAt(0)!.toString(16);
+    return code.length > 4 ? `\\u{${code}}` : `\\u${code.padStart(4, '0')}`;
   });
 }

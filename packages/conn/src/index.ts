@@ -12,6 +12,7 @@ export {
   TextMessage,
   WebSocketError,
 } from '@ws/codec';
+export { addAbortListener, removeAbortListener } from './abort-listeners.ts';
 export { type BroadcastOptions, broadcast } from './broadcast.ts';
 export type { BufferPool } from './buffer-pool.ts';
 export type { CloseInfo, ConnState } from './closing.ts';

@@ -422,6 +422,8 @@ export class Intake {
   #data(): IntakeEvent {
     const { buf, start, end } = this.#decoder;
     if (this.#compressed) return this.#feed(buf, start, end, false);
+    // The limit may have been lowered since the frame began.
+    if (!this.#checkLength()) return FAULT;
     const assembles = !this.#inPieces && this.#keeps;
     if (assembles) this.#assembly.arrived(end - start);
     if (!this.#check(buf, start, end)) return FAULT;

@@ -1,4 +1,4 @@
-import { sharedMessageBuffers } from '@ws/codec';
+import { poolGuard, sharedMessageBuffers } from '@ws/codec';
 
 /** Where the memory of a {@link Lease} comes from and goes back to. */
 export interface LeaseHome {
@@ -43,13 +43,16 @@ export class Lease {
     this.#pins++;
   }
 
+  /** One that was kept is lent once more. */
+  lendAgain(): void {
+    this.#pins = 1;
+  }
+
   /** Bound once: a transport can be given it as it is. */
   readonly release = (): void => {
-    if (--this.#pins > 0) return;
-    if (this.#home.takeBack(this)) {
-      this.#pins = 1;
-      return;
-    }
+    // A transport that gives bytes back twice must not have them lent to two: told where pools are made to debug.
+    if (this.#pins === 0) return poolGuard('message')?.takeBack(this.bytes);
+    if (--this.#pins > 0 || this.#home.takeBack(this)) return;
     const { buffer } = this.bytes;
     const others = leased.get(buffer);
     if (others?.length === 1) leased.delete(buffer);

@@ -209,7 +209,7 @@ export class MessageWriter implements AsyncDisposable {
     while (from < length) {
       const refused = this.#sink.refused();
       if (refused !== undefined) return refused;
-      if (bytes.length < length) return this.#lost();
+      if (bytes.byteLength < length) return this.#lost();
       if (
         this.#size === MAX_CONTROL &&
         this.#fill + length - from > MAX_CONTROL &&

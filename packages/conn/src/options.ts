@@ -371,7 +371,8 @@ export function compressionLevel(name: string, value: unknown): number {
 function range(name: string, value: unknown, least: number, most: number): number {
   if (typeof value !== 'number')
     throw new TypeError(`${name}: expected a number, got ${kind(value)}`);
-  if (Number.isSafeInteger(value) && value >= least && value <= most) return value;
+  const whole = Number.isSafeInteger(value) && !Object.is(value, -0);
+  if (whole && value >= least && value <= most) return value;
   throw new RangeError(`${name}: expected a whole number from ${least} to ${most}, got ${value}`);
 }
 

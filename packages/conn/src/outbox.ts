@@ -399,6 +399,8 @@ export class Outbox implements Sharer {
   /** The transport is gone: everything waiting is rejected, and its memory given back. */
   destroy(error: WebSocketError): void {
     this.error ??= error;
+    // A deadline that has struck lets control frames pass, and can be moved: not any more.
+    this.#expired = undefined;
     this.#controls = [];
     this.#blocked = true;
     this.#rejectWaiters(error);
@@ -554,7 +556,7 @@ export class Outbox implements Sharer {
     const end = encoder.segEnd(0);
     const release = encoder.segRelease(0);
     encoder.shift(1);
-    if (end <= bytes.length) {
+    if (end <= bytes.byteLength) {
       this.#give(viewOf(this.#host, bytes, start, end), release);
       return;
     }

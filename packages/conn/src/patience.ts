@@ -1,3 +1,4 @@
+import { addAbortListener, removeAbortListener } from './abort-listeners.ts';
 import { TimeoutError } from './errors.ts';
 import type { Host } from './host.ts';
 import { duration, kind } from './options.ts';
@@ -42,14 +43,14 @@ export function patiently<T>(
   const aborted = (): void => stop(signal?.reason);
   const forget = (): void => {
     timersOf(host).clear(alarm);
-    signal?.removeEventListener('abort', aborted);
+    if (signal !== undefined) removeAbortListener(signal, aborted);
   };
   const stop = (reason: unknown): void => {
     forget();
     if (giveUp(started, reason)) outcome.reject(reason);
   };
   if (ms !== Infinity) timersOf(host).set(alarm, ms);
-  signal?.addEventListener('abort', aborted);
+  if (signal !== undefined) addAbortListener(signal, aborted);
   started.then(
     (value) => {
       forget();

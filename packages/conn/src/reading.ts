@@ -1,3 +1,4 @@
+import { poolGuard } from '@ws/codec';
 import type { CloseInfo } from './closing.ts';
 import { copyOf } from './copy.ts';
 import { CloseSentError, ReadPendingError } from './errors.ts';
@@ -5,7 +6,7 @@ import { NOBODY } from './free-list.ts';
 import type { Host } from './host.ts';
 import { Inflow } from './inflow.ts';
 import type { Intake, Tally } from './intake.ts';
-import type { Lease } from './lease.ts';
+import { Lease } from './lease.ts';
 import { BorrowedMessage, type DataType, Message } from './message.ts';
 import { messageBlocks } from './message-blocks.ts';
 import { type InflowSource, MessageReader } from './message-reader.ts';
@@ -19,8 +20,8 @@ import {
 import { done, rejected } from './promises.ts';
 import { type MessageHandler, Reception } from './reception.ts';
 
-/** Charged for each queued message on top of its bytes, so that empty ones are bounded too. */
-const MESSAGE_COST = 128;
+/** Charged for each queued message on top of its bytes, so that empty ones are bounded too: their objects have 200. */
+const MESSAGE_COST = 256;
 
 /** What the reading side asks of the connection, and keeps there while the connection is idle. */
 export interface ReadingOwner extends Tally {
@@ -71,6 +72,8 @@ export class Reading implements InflowSource {
   /** What the handler has. */
   #borrowed: BorrowedMessage | undefined;
   #lease: Lease | undefined;
+  /** Whether a handler is lent pooled memory in place of a chunk: a view that it keeps is poisoned then. */
+  readonly #lendsCopies = poolGuard('message') !== undefined;
 
   constructor(intake: Intake, host: Host, readAhead: number) {
     this.intake = intake;
@@ -431,6 +434,12 @@ export class Reading implements InflowSource {
     start: number,
     end: number,
   ): void {
+    if (this.#lendsCopies && this.#lease === undefined && start < end) {
+      const lease = Lease.take(end - start);
+      this.#lease = lease;
+      lease.bytes.set(bytes.subarray(start, end));
+      return this.#call(reception, handler, type, lease.bytes, 0, end - start);
+    }
     // The connection's own: a handler that keeps it for too long must never see what another connection gets.
     reception.borrowed ??= new BorrowedMessage(this.#host);
     const { borrowed } = reception;

@@ -345,7 +345,8 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
     this.reading.drop();
     this.reading.intake.drop();
     this.#arm(timeout);
-    if (closing.received !== undefined) this.#closeTransport();
+    // A peer whose stream has ended sends no close frame any more.
+    if (closing.received !== undefined || closing.eof) this.#closeTransport();
     this.#balance();
     this.#defer();
   }
@@ -382,7 +383,10 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
   terminate(): void {
     this.reading.drop();
     this.#stopInput();
-    this.#ending().ended ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
+    const closing = this.#ending();
+    closing.ended ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
+    // The transport says later that it is gone, and what it is given until then goes nowhere.
+    this.outbox.refuse(closing.ended.reason as WebSocketError);
     this.transport.destroy();
   }
 
@@ -391,6 +395,7 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
     const closing = this.#ending();
     closing.lost ??= error;
     closing.ended ??= { reason: error };
+    this.outbox.refuse(error);
     this.transport.destroy();
   }
 

@@ -11,6 +11,8 @@ export interface Alarm {
 /** From here on times are rounded up to whole ticks, so that many connections share a timer. */
 const COARSE_FROM = 1_000;
 const TICK = 64;
+/** The longest delay that the timers of every platform take; a longer one rings at once. */
+const LONGEST = 2 ** 31 - 1;
 
 /**
  * The timers of all connections on one host: alarms of the same tick share one platform timer, and only the earliest
@@ -60,10 +62,11 @@ export class Timers {
     if (next === this.#next) return;
     this.#cancel?.();
     this.#next = next;
-    this.#cancel =
-      next === Infinity
-        ? undefined
-        : this.#host.setTimer(Math.max(1, Math.ceil(next - this.#host.now())), this.#wake);
+    this.#cancel = undefined;
+    if (next === Infinity) return;
+    // One that is cut short rings for nothing, and is set again.
+    const ms = Math.min(LONGEST, Math.max(1, Math.ceil(next - this.#host.now())));
+    this.#cancel = this.#host.setTimer(ms, this.#wake);
   }
 
   readonly #wake = (): void => {

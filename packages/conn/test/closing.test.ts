@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  broadcast,
   CloseError,
   CloseSentError,
   connPair,
@@ -172,6 +173,16 @@ describe.each(['server', 'client'] as const)('the closing handshake of a %s', (r
     await expect(conn.readMessage()).rejects.toBeInstanceOf(CloseError);
   });
 
+  it('sees a close frame that waits unread before the end of the stream', async () => {
+    const { conn, peer } = rawPair(role);
+    peer.write(peer.frame(1, 'unread'), peer.frame(8));
+    peer.transport.end();
+    await turns();
+    const closing = conn.close(1000);
+    expect(await peer.sees(1)).toEqual(['close 1000']);
+    expect(await closing).toMatchObject({ code: 1005, wasClean: true });
+  });
+
   it('can be awaited within a handler', async () => {
     const { conn, peer } = rawPair(role);
     const end = conn.receive(async () => {
@@ -273,6 +284,21 @@ describe('the end of the stream', () => {
     await conn.closed;
   });
 
+  it.each(['server', 'client'] as const)(
+    'leaves a closing %s nothing to wait for',
+    async (role) => {
+      const { conn, peer } = rawPair(role);
+      peer.send(1, 'unread');
+      peer.transport.end();
+      await turns();
+      expect(conn.state).toBe('open');
+      const closing = conn.close(1000, '', { timeout: 1_000_000 });
+      expect(await peer.sees(1)).toEqual(['close 1000']);
+      expect(await closing).toMatchObject({ code: 1006, wasClean: false });
+      expect(peer.ended).toBe(true);
+    },
+  );
+
   it('in the middle of a frame is the same', async () => {
     const { conn, peer } = rawPair('server');
     peer.write(peer.frame(1, 'cut off').subarray(0, 9));
@@ -299,6 +325,17 @@ describe('the end of the stream', () => {
     await peer.until(() => peer.ended);
     expect(peer.frames).toEqual([]);
     await expect(conn.send('x')).rejects.toMatchObject({ code: 'WS_ERR_CLOSE' });
+  });
+});
+
+describe('a connection that was dropped', () => {
+  it('refuses what is sent before its transport says that it is gone', async () => {
+    const { conn } = rawPair('client');
+    conn.terminate();
+    expect(conn.state).toBe('open');
+    await expect(conn.send('x')).rejects.toMatchObject({ code: 'WS_ERR_CLOSE', closeCode: 1006 });
+    expect(broadcast([conn], 'x')).toBe(0);
+    expect(await conn.closed).toMatchObject({ code: 1006, wasClean: false });
   });
 });
 

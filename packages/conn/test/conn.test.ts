@@ -8,6 +8,7 @@ import {
   connSettingNames,
   TextMessage,
 } from '../src/index.ts';
+import { turns } from './raw-peer.ts';
 import { wired } from './wired.ts';
 
 describe('new Conn', () => {
@@ -160,9 +161,10 @@ describe('connPair', () => {
         accepted++;
       }
     })();
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    // All of it happens in this process: what has not come in so many turns does not come.
+    await turns(200);
     const before = accepted;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await turns(200);
     expect(accepted).toBe(before);
     expect(accepted * 10_000).toBeLessThan(1_000_000);
     stopped = true;

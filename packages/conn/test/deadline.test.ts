@@ -1,5 +1,6 @@
+import { sharedSlabPool } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
-import { TextMessage, TimeoutError } from '../src/index.ts';
+import { CloseMessage, type Conn, TextMessage, TimeoutError } from '../src/index.ts';
 import { wired } from './wired.ts';
 
 const soon = (ms: number): number => Date.now() + ms;
@@ -128,6 +129,29 @@ describe('setWriteDeadline', () => {
     feed(frame(8, Uint8Array.of(0x03, 0xe8)));
     transport.feedEnd();
     expect(await closing).toMatchObject({ wasClean: true });
+  });
+
+  it.each([
+    { call: 'close()', act: (conn: Conn) => conn.close(1011) },
+    { call: 'ping()', act: (conn: Conn) => conn.ping() },
+    { call: 'a close frame', act: (conn: Conn) => conn.writeControl(CloseMessage) },
+    {
+      call: 'another write deadline',
+      act: (conn: Conn) => conn.setWriteDeadline(soon(60_000)),
+    },
+  ])('is the end, whatever comes behind it: $call', async ({ act }) => {
+    const { conn, host, transport } = wired('server', { highWaterMark: 100 });
+    transport.block();
+    const lent = sharedSlabPool().lent;
+    void conn.send(new Uint8Array(1000));
+    conn.setWriteDeadline(soon(1_000));
+    await host.advance(1_100);
+    await Promise.allSettled([act(conn)]);
+    await host.settle();
+    expect(conn.state).toBe('closed');
+    expect(host.timers).toBe(0);
+    expect(sharedSlabPool().lent).toBe(lent);
+    await expect(conn.send('x')).rejects.toBeInstanceOf(TimeoutError);
   });
 
   it('strikes an open writer', async () => {

@@ -22,6 +22,7 @@ describe('CloseError', () => {
     [1012, '', 'websocket: close 1012'],
     [4000, 'app', 'websocket: close 4000: app'],
     [4000, 'a\u001b[2J\nb', 'websocket: close 4000: a\\u001b[2J\\u000ab'],
+    [4000, 'a\u202eb\u2066c\u{e0041}', 'websocket: close 4000: a\\u202eb\\u2066c\\u{e0041}'],
   ])('%d %j reads %s', (code, reason, message) => {
     const error = new CloseError(code, reason);
     expect(error).toMatchObject({

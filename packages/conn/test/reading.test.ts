@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import {
   type BorrowedMessage,
@@ -126,6 +127,22 @@ describe('the soft ends of a read', () => {
     feed(frame(1, 'late'));
     expect((await conn.readMessage()).text()).toBe('late');
     expect(host.timers).toBe(0);
+  });
+
+  it('listens once to a signal that bounds the reads of many connections', async () => {
+    const control = new AbortController();
+    const { signal } = control;
+    const counted = (): number => getEventListeners(signal, 'abort').length;
+    const many = Array.from({ length: 20 }, () => wired('server'));
+    const reads = many.map(({ conn }) => conn.readMessage({ signal }));
+    expect(counted()).toBe(1);
+    many[0]!.feed(many[0]!.frame(1, 'x'));
+    expect((await reads[0]!).text()).toBe('x');
+    expect(counted()).toBe(1);
+    control.abort(new Error('enough'));
+    const ends = await Promise.allSettled(reads.slice(1));
+    expect(ends.map((end) => end.status)).toEqual(Array(19).fill('rejected'));
+    expect(counted()).toBe(0);
   });
 
   it('rejects with the reason of the signal and loses nothing', async () => {
@@ -538,6 +555,21 @@ describe('limits', () => {
     await expect(read).rejects.toMatchObject({ code: 'WS_ERR_READ_LIMIT' });
     await host.settle();
     expect(sent()).toEqual(['close 1009']);
+  });
+
+  it('hold for the frame under way when they are lowered', async () => {
+    for (const read of ['readMessage', 'nextReader', 'discardReads'] as const) {
+      const { conn, transport, frame, host, sent } = wired('server', { readLimit: 1000 });
+      const bytes = frame(2, Buffer.alloc(1000));
+      const reading = conn[read]().then((got) => ('bytes' in got ? got.bytes() : got));
+      transport.feed(bytes.subarray(0, 500));
+      await host.settle();
+      conn.setReadLimit(999);
+      transport.feed(bytes.subarray(500));
+      await expect(reading).rejects.toMatchObject({ code: 'WS_ERR_READ_LIMIT', limit: 999 });
+      await host.settle();
+      expect(sent()).toEqual(['close 1009']);
+    }
   });
 
   it('bound empty fragments in a row with 1008', async () => {

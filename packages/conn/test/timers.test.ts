@@ -26,6 +26,23 @@ describe('Timers', () => {
     expect(host.timers).toBe(0);
   });
 
+  it('ask the platform for no more than it takes', async () => {
+    const host = new FakeHost();
+    const asked: number[] = [];
+    host.now = () => 1.5;
+    host.setTimer = (ms) => {
+      asked.push(ms);
+      return () => {};
+    };
+    const timers = new Timers(host);
+    timers.set(
+      alarm(() => {}),
+      2 ** 31 - 1,
+    );
+    // Node would run a longer one at once, and again, until its time has come.
+    expect(asked).toEqual([2 ** 31 - 1]);
+  });
+
   it('share one timer of the platform', () => {
     const host = new FakeHost();
     const timers = new Timers(host);

@@ -1,5 +1,4 @@
-import { TimeoutError } from '@ws/conn';
-import { addAbortListener, removeAbortListener } from './abort-listeners.ts';
+import { addAbortListener, removeAbortListener, TimeoutError } from '@ws/conn';
 
 /**
  * What may end a dial before its time: the handshake's timeout and the caller's signal, as one signal for all its

@@ -148,7 +148,7 @@ function redirectCount(value: unknown): number {
   if (typeof value !== 'number') {
     throw new TypeError(`followRedirects: expected false or a number, got ${typeName(value)}`);
   }
-  if (!Number.isInteger(value) || value < 0 || value > MAX_REDIRECTS) {
+  if (!Number.isInteger(value) || value < 0 || value > MAX_REDIRECTS || Object.is(value, -0)) {
     throw new RangeError(
       `followRedirects: expected a whole number from 0 to ${MAX_REDIRECTS}, got ${value}`,
     );

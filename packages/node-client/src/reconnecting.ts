@@ -1,6 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type CloseInfo, type Conn, TimeoutError, TransportError } from '@ws/conn';
-import { addAbortListener, removeAbortListener } from './abort-listeners.ts';
+import {
+  addAbortListener,
+  type CloseInfo,
+  type Conn,
+  removeAbortListener,
+  TimeoutError,
+  TransportError,
+} from '@ws/conn';
 import { BadHandshakeError } from './errors.ts';
 import { forget, isPromise } from './promise-like.ts';
 import { backoffDelay, retryAfter } from './reconnecting-delay.ts';

@@ -39,6 +39,7 @@ describe('new Dialer', () => {
     ],
     ['followRedirects that is null', { followRedirects: null }, TypeError, 'followRedirects'],
     ['a followRedirects of -1', { followRedirects: -1 }, RangeError, 'followRedirects'],
+    ['a followRedirects of -0', { followRedirects: -0 }, RangeError, 'followRedirects'],
     ['a followRedirects of 1.5', { followRedirects: 1.5 }, RangeError, 'followRedirects'],
     ['a followRedirects of NaN', { followRedirects: Number.NaN }, RangeError, 'followRedirects'],
     [

@@ -76,6 +76,38 @@ describe.each([
     await sink.seen('data');
   });
 
+  it('brings at most 256 KiB in a turn of the event loop, and then goes on by itself', async () => {
+    const transport = socketTransport(pair.ours);
+    const total = 4 * 1024 * 1024;
+    for (let i = 0; i < total; i += 65_536) pair.peer.write(Buffer.alloc(65_536));
+    // So that there is more to read than a turn may bring.
+    for (let i = 0; i < 20; i++) await turn();
+    const sink = record(transport);
+    let most = 0;
+    for (let seen = 0; seen < total; ) {
+      await turn();
+      most = Math.max(most, sink.bytes - seen);
+      seen = sink.bytes;
+    }
+    expect(most).toBeLessThanOrEqual(256 * 1024);
+  });
+
+  it('stays paused when it is paused while it rests', async () => {
+    const transport = socketTransport(pair.ours);
+    for (let i = 0; i < 64; i++) pair.peer.write(Buffer.alloc(65_536));
+    for (let i = 0; i < 20; i++) await turn();
+    const sink = record(transport);
+    await sink.seen(() => sink.bytes >= 192 * 1024);
+    transport.pause();
+    transport.resume();
+    transport.pause();
+    const { bytes } = sink;
+    for (let i = 0; i < 20; i++) await turn();
+    expect(sink.bytes).toBe(bytes);
+    transport.resume();
+    await sink.seen(() => sink.bytes > bytes);
+  });
+
   it('delivers nothing between pause and resume', async () => {
     const transport = socketTransport(pair.ours);
     const sink = record(transport);

@@ -48,35 +48,47 @@ export function headerOf(pairs: readonly HeaderPair[], name: string): string | u
   return pairs.find(([given]) => given.toLowerCase() === name)?.[1];
 }
 
+/** The fields that the handshake has rules for. */
+const FIELDS = [
+  'host',
+  'transfer-encoding',
+  'content-length',
+  'connection',
+  'upgrade',
+  'origin',
+  'sec-websocket-version',
+  'sec-websocket-key',
+  'sec-websocket-protocol',
+  'sec-websocket-extensions',
+] as const;
+type Field = (typeof FIELDS)[number];
+
 /**
  * A request's header fields, line by line. Node's own `headers` joins some repeated fields and drops others; how often
- * one stands is part of the handshake's rules.
+ * one stands is part of the handshake's rules. Of others nothing is kept: a flood of them would cost ten times its bytes.
  */
 export class RequestHeaders {
-  readonly #lines = new Map<string, string[]>();
+  readonly #lines: ReadonlyMap<string, string[]> = new Map(FIELDS.map((name) => [name, []]));
 
   constructor(req: IncomingMessage) {
     const raw = req.rawHeaders;
     for (let i = 0; i + 1 < raw.length; i += 2) {
-      const name = raw[i]!.toLowerCase();
-      const lines = this.#lines.get(name);
-      if (lines === undefined) this.#lines.set(name, [raw[i + 1]!]);
-      else lines.push(raw[i + 1]!);
+      this.#lines.get(raw[i]!.toLowerCase())?.push(raw[i + 1]!);
     }
   }
 
-  /** Every line of the field, `name` in lower case. */
-  lines(name: string): readonly string[] {
-    return this.#lines.get(name) ?? [];
+  /** Every line of the field. */
+  lines(name: Field): readonly string[] {
+    return this.#lines.get(name)!;
   }
 
   /** The field as one list over all its lines; `''` when it is missing. */
-  list(name: string): string {
+  list(name: Field): string {
     return this.lines(name).join(', ');
   }
 
   /** The value of a field that stands exactly once, else undefined. */
-  once(name: string): string | undefined {
+  once(name: Field): string | undefined {
     const lines = this.lines(name);
     return lines.length === 1 ? lines[0] : undefined;
   }

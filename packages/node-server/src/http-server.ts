@@ -22,8 +22,6 @@ export function makeServer<Result>(options: ServeOptions<Result>): HttpServer | 
   const strict = { ...bounds, insecureHTTPParser: false, requireHostHeader: false };
   const http =
     tls === undefined ? createServer(strict) : createTlsServer({ ...strict, ...tlsBound, ...tls });
-  // Every line is seen; the size of the head, 16 KiB, is bound enough.
-  http.maxHeadersCount = 0;
   // With the server it would end connections whose last answer is still on its way.
   http.closeIdleConnections = () => {};
   http.on('clientError', answerFaults(handshakeTimeout === false ? Infinity : handshakeTimeout));

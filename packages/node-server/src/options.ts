@@ -10,6 +10,7 @@ import {
 } from '@ws/conn';
 import type { HandshakeError } from './errors.ts';
 import type { HeadersInput } from './headers.ts';
+import { HostPolicy } from './hosts.ts';
 import type { ClientAddress, LimitValues } from './limits.ts';
 import { isOneToken, type Subprotocols } from './negotiate.ts';
 import { type CheckOrigin, OriginPolicy } from './origin.ts';
@@ -38,6 +39,11 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
   readonly checkOrigin?: CheckOrigin | undefined;
   /** Origins that may connect besides the same host: `https://app.example.org`, `https://*.example.org`, `null`. */
   readonly allowedOrigins?: readonly string[] | undefined;
+  /**
+   * The names that the server answers to, without a port: `example.org`, `*.example.org`, `127.0.0.1`, `[::1]`. Any other
+   * `Host` gets 421. Default: any; a page that has made its own name point to this server counts as the same host then.
+   */
+  readonly allowedHosts?: readonly string[] | undefined;
   /**
    * Decides who may connect. What it gives becomes the handler's `auth`, save a {@link Refusal}; `false` refuses too,
    * with 401. Throwing answers 500. May be async; `signal` is aborted when the client is gone or the time is up.
@@ -75,6 +81,7 @@ export const upgraderOptionNames: readonly (keyof UpgraderOptions)[] = [
   'subprotocols',
   'checkOrigin',
   'allowedOrigins',
+  'allowedHosts',
   'authenticate',
   'handshakeTimeout',
   'maxHandshakes',
@@ -97,6 +104,7 @@ export function pickUpgraderOptions<Result>(
 export interface UpgraderPlan<Result> {
   readonly subprotocols: Subprotocols | undefined;
   readonly origins: OriginPolicy;
+  readonly hosts: HostPolicy;
   readonly authenticate: UpgraderOptions<Result>['authenticate'];
   /** Milliseconds; Infinity for no bound. */
   readonly handshakeTimeout: number;
@@ -115,7 +123,8 @@ export function checkUpgraderOptions<Result>(
 ): UpgraderPlan<Result> {
   checkKeys('Upgrader', options, upgraderOptionNames);
   const { highWaterMark, compression } = resolveSettings(options, 'server');
-  const { allowedOrigins, checkOrigin, authenticate, clientAddress, error, report } = options;
+  const { allowedOrigins, allowedHosts, checkOrigin } = options;
+  const { authenticate, clientAddress, error, report } = options;
   for (const [name, value] of Object.entries({
     checkOrigin,
     authenticate,
@@ -127,6 +136,8 @@ export function checkUpgraderOptions<Result>(
   }
   const origins = allowedOrigins ?? [];
   expect('allowedOrigins', origins, Array.isArray(origins), 'a list of origins');
+  const listed = allowedHosts === undefined || Array.isArray(allowedHosts);
+  expect('allowedHosts', allowedHosts, listed, 'a list of names');
   if (allowedOrigins !== undefined && checkOrigin !== undefined) {
     throw new TypeError('allowedOrigins: checkOrigin decides alone; give one of the two');
   }
@@ -134,6 +145,7 @@ export function checkUpgraderOptions<Result>(
   return {
     subprotocols: checkSubprotocols(options.subprotocols),
     origins: new OriginPolicy(origins, checkOrigin),
+    hosts: new HostPolicy(allowedHosts),
     authenticate,
     handshakeTimeout: duration('handshakeTimeout', options.handshakeTimeout, 10_000, true),
     limits: {

@@ -31,7 +31,7 @@ const ALLOWED = /^([^/*]*:\/\/)(\*\.)?([^/?#@*]+)$/;
 const NULL = 'null';
 
 /** Reads `host[:port]`; without a port it is the default one of `scheme`. */
-function parsePlace(text: string, scheme: string): Place | undefined {
+export function parsePlace(text: string, scheme: string): Place | undefined {
   const [, host, port] = PLACE.exec(text) ?? [];
   if (host === undefined || Number(port) > 65_535) return undefined;
   const name = host.startsWith('[') ? parseIPv6(host.slice(1, -1)) : host.toLowerCase();

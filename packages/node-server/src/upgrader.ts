@@ -194,6 +194,7 @@ export class Upgrader<Result = undefined> {
     if (isRead(socket)) throw outsideUpgrade();
     const found = router?.find(req.url!);
     checkExtra(extra);
+    this.#checkHost(headers);
     checkOneOrigin(headers);
     await this.#checkOrigin(handshake, headers, req);
     const key = checkKey(headers);
@@ -215,6 +216,11 @@ export class Upgrader<Result = undefined> {
     });
     handshake.handOver();
     return { conn, auth, found };
+  }
+
+  #checkHost(headers: RequestHeaders): void {
+    if (this.#plan.hosts.allows(headers)) return;
+    throw new HandshakeError(421, 'request host not allowed by allowedHosts');
   }
 
   async #checkOrigin(

@@ -211,9 +211,12 @@ describe('serve', () => {
     expect(servers).toMatchObject([{ headersTimeout: 10_000 }, { headersTimeout: 2_500 }]);
   });
 
-  it('sees every header line of a flood', async () => {
+  it('sees every header line of a flood, and refuses one of a thousand lines and more', async () => {
     const port = portOf(await started({}, echo));
-    const flood = Array.from({ length: 1500 }, () => 'a:b');
+    const over = await exchange(port, request({ add: Array<string>(1_500).fill('a:b') }));
+    expect(over.status).toBe(431);
+    expect(over.body).toContain('1000 header lines or more');
+    const flood = Array<string>(990).fill('a:b');
     const hidden = await exchange(
       port,
       request({ add: [...flood, 'Content-Length: 2'], behind: 'ab' }),

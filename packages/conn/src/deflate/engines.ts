@@ -1,3 +1,4 @@
+import { poolGuard } from '@ws/codec';
 import type { Host } from '../host.ts';
 import type { Deflater, DeflateSource, Inflater } from './engine.ts';
 import type { HistoryMemory } from './history.ts';
@@ -73,6 +74,7 @@ export class Engines implements InflaterPool {
   /** Deflaters that are kept for connections with context takeover. */
   readonly #owned: Seat<Deflater>[] = [];
   readonly #histories = new Map<number, Uint8Array[]>();
+  readonly #guard = poolGuard('history');
   #leasedInflaters = 0;
   #leasedDeflaters = 0;
   #generation = 0;
@@ -193,10 +195,13 @@ export class Engines implements InflaterPool {
 
   take(bytes: number): Uint8Array {
     this.historyBytes += bytes;
-    return this.#histories.get(bytes)?.pop() ?? new Uint8Array(bytes);
+    const history = this.#histories.get(bytes)?.pop() ?? new Uint8Array(bytes);
+    this.#guard?.lend(history);
+    return history;
   }
 
   give(buffer: Uint8Array): void {
+    this.#guard?.takeBack(buffer);
     this.historyBytes -= buffer.length;
     const free = this.#histories.get(buffer.length);
     if (free === undefined) this.#histories.set(buffer.length, [buffer]);

@@ -70,7 +70,7 @@ export class LateMessage {
     const kept = this.#kept;
     if (this.#over) return undefined;
     if (kept.ours) return kept.bytes;
-    if (kept.end > kept.bytes.length) return undefined;
+    if (kept.end > kept.bytes.byteLength) return undefined;
     const bytes = copyOf(kept.bytes, kept.start, kept.end);
     this.#kept = ownBytes(bytes);
     kept.free();
@@ -92,7 +92,7 @@ export class LateMessage {
 
   #sent(form: Uint8Array | undefined, { bytes, start, end }: KeptBytes): Promise<void> {
     const { size } = this;
-    if (end > bytes.length) throw lostBytes();
+    if (end > bytes.byteLength) throw lostBytes();
     if (form === undefined || form.length === 0 || form.length >= size) {
       return this.#outbox.message(this.#type, bytes, start, end, true);
     }

@@ -1,3 +1,4 @@
+import { poolGuard } from '@ws/codec';
 import { Lease, type LeaseHome } from '../lease.ts';
 
 /** What is lent, in bytes, and how many of each are kept. */
@@ -10,17 +11,22 @@ const KEPT = [64, 16, 8] as const;
  */
 export class PlainBuffers implements LeaseHome {
   readonly #free: Lease[][] = SIZES.map(() => []);
+  readonly #guard = poolGuard('buffer of plain text');
 
   /** A buffer for about `bytes` bytes: larger ones than the largest are not lent. */
   take(bytes: number): Lease {
     const size = classOf(bytes);
-    return this.#free[size]!.pop() ?? new Lease(new Uint8Array(SIZES[size]), this);
+    const lease = this.#free[size]!.pop() ?? new Lease(new Uint8Array(SIZES[size]), this);
+    this.#guard?.lend(lease.bytes);
+    lease.lendAgain();
+    return lease;
   }
 
   takeBack(lease: Lease): boolean {
     const { length } = lease.bytes;
     // Somebody has given it to another thread.
     if (length === 0) return false;
+    this.#guard?.takeBack(lease.bytes);
     const size = classOf(length);
     const free = this.#free[size]!;
     if (free.length >= KEPT[size]) return false;

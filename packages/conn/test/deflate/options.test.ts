@@ -64,6 +64,10 @@ describe('the option compression', () => {
     );
   });
 
+  it.each([...names, ...more])('takes no -0 for %s, as other options do not', (name) => {
+    expect(() => resolveSettings({ compression: { [name]: -0 } }, 'server')).toThrow(RangeError);
+  });
+
   it('takes no null for its mode', () => {
     const compression = { mode: null } as never;
     expect(() => resolveSettings({ compression }, 'server')).toThrow(

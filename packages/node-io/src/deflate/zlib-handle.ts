@@ -83,8 +83,9 @@ export class ZlibHandle {
     at: number,
     end: number,
   ): boolean {
-    // Node ends the process for it.
-    if (to > input.length || end > output.length) throw new RangeError('zlib: beyond the buffer');
+    // Node ends the process for it. Of a detached array `length` may be stale, in Node 20 and 22.
+    if (to > input.byteLength || end > output.byteLength)
+      throw new RangeError('zlib: beyond the buffer');
     this.#failed = false;
     this.#handle!.writeSync(flush, input, from, to - from, output, at, end - at);
     // What is left is not told after a failure.

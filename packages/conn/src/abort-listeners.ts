@@ -4,7 +4,8 @@ interface Listeners {
   readonly onAbort: () => void;
 }
 
-// A signal of the caller's may bound many dials at once, and Node warns of a leak at the eleventh listener.
+// A signal of the caller's may bound the reads of thousands of connections: a platform warns of a leak at the eleventh
+// listener, and looks through all of them to take one away.
 const known = new WeakMap<AbortSignal, Listeners>();
 
 /** Calls `call` once when `signal` aborts. A call that is there already is not added again. */

@@ -1,0 +1,49 @@
+// A process that runs the tests of one order after another.
+import process from 'node:process';
+import { setImmediate } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Loader } from './loader.ts';
+import type { Measured, MeasureOrder, Order, Tried, TryOrder } from './orders.ts';
+import { pretendWorker, runTests } from './test-run.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+const testTimeoutMs = Number(process.argv[2]);
+const loader = new Loader(root);
+let uncaught = 0;
+
+async function measure({ sources, test }: MeasureOrder): Promise<Measured> {
+  loader.plant(sources);
+  const limit = Number.MAX_SAFE_INTEGER;
+  const { figures } = await runTests(loader, { root, test, testTimeoutMs, limit, bail: false });
+  return { kind: 'measured', figures };
+}
+
+async function tryMutant({ path, text, test, ids, limit }: TryOrder): Promise<Tried> {
+  uncaught = 0;
+  loader.plant({ [path]: text });
+  const options = { root, test, ids, testTimeoutMs, limit, bail: true };
+  const { endless, failures, figures } = await runTests(loader, options);
+  // A rejection that nobody handles is told a turn later.
+  await setImmediate();
+  await setImmediate();
+  if (endless) return { kind: 'tried', outcome: 'timed out' };
+  const [failure] = failures;
+  if (failure !== undefined) {
+    if (failure.waited) return { kind: 'tried', outcome: 'timed out' };
+    return { kind: 'tried', outcome: 'killed', killer: failure.name };
+  }
+  if (figures.errors.length > 0) return { kind: 'tried', outcome: 'killed', killer: 'its import' };
+  if (uncaught > 0) return { kind: 'tried', outcome: 'killed', uncaught: true };
+  return { kind: 'tried', outcome: 'survived' };
+}
+
+async function answer(order: Order): Promise<void> {
+  process.send?.(order.kind === 'measure' ? await measure(order) : await tryMutant(order));
+}
+
+for (const event of ['uncaughtException', 'unhandledRejection'])
+  process.on(event, () => uncaught++);
+process.on('message', (order: Order) => void answer(order));
+process.on('disconnect', () => process.exit());
+await pretendWorker(loader);
+process.send?.('ready');

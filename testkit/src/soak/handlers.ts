@@ -1,0 +1,110 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { broadcast, CloseCode, type Conn, PreparedMessage, type Routes } from '@ws/node-server';
+
+/** What the server's handlers throw on purpose: it is no fault when that is reported. */
+export class Intended extends Error {}
+
+/** How often a room hears something, in ms. */
+const BEAT = 500;
+const FLOOD = Buffer.alloc(64 * 1024, 'flood');
+
+/** Connections by the room that they are in: each room gets the same message, again and again. */
+export class Rooms {
+  readonly #rooms = new Map<string, Set<Conn>>();
+  readonly #beat: NodeJS.Timeout = setInterval(() => this.#speak(), BEAT);
+  #spoken = 0;
+
+  enter(name: string, conn: Conn): Promise<unknown> {
+    const room = this.#rooms.get(name) ?? new Set();
+    this.#rooms.set(name, room.add(conn));
+    void conn.closed.then(() => {
+      room.delete(conn);
+      if (room.size === 0 && this.#rooms.get(name) === room) this.#rooms.delete(name);
+    });
+    return conn.discardReads();
+  }
+
+  close(): void {
+    clearInterval(this.#beat);
+  }
+
+  #speak(): void {
+    this.#spoken++;
+    for (const [name, room] of this.#rooms) {
+      const said = `${name} ${this.#spoken} ${'all hear the same. '.repeat(40)}`;
+      broadcast(room, new PreparedMessage(1, said));
+    }
+  }
+}
+
+async function echoLoop(conn: Conn): Promise<void> {
+  for await (const { type, data } of conn) await conn.writeMessage(type, data);
+}
+
+async function echoRead(conn: Conn, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    const { type, data } = await conn.readMessage({ signal, timeout: 60_000 });
+    void conn.writeMessage(type, data);
+  }
+}
+
+async function echoStream(conn: Conn): Promise<void> {
+  for (;;) {
+    const reader = await conn.nextReader();
+    const writer = await conn.nextWriter(reader.type);
+    for await (const piece of reader) await writer.write(piece);
+    await writer.close();
+  }
+}
+
+async function echoValues(conn: Conn): Promise<void> {
+  for (;;) {
+    conn.setReadDeadline(Date.now() + 60_000);
+    await conn.writeJSON(await conn.readJSON());
+  }
+}
+
+/** Writes until the peer has not read for too long. */
+async function flood(conn: Conn): Promise<void> {
+  void conn.discardReads();
+  for (;;) {
+    conn.setWriteDeadline(Date.now() + 2_000);
+    await conn.send(FLOOD);
+  }
+}
+
+/** Ends as the path says, once a message has come. */
+async function end(conn: Conn, how: string): Promise<unknown> {
+  await conn.readMessage();
+  switch (how) {
+    case 'close':
+      return conn.close(4001, 'as was asked for');
+    case 'away':
+      return conn.close(CloseCode.GoingAway);
+    case 'late':
+      // Whatever comes then: the deadline strikes first.
+      conn.setReadDeadline(Date.now() + 200);
+      return conn.readMessage();
+    case 'throw':
+      await wait(20);
+      throw new Intended('as was asked for');
+    default:
+      return conn.terminate();
+  }
+}
+
+/** What the server does, by path. `lasting` lives as long as the process. */
+export function handlers(rooms: Rooms, lasting: AbortSignal): Routes<string, unknown> {
+  return {
+    '/echo/lent': (conn: Conn) => conn.receive((message) => conn.send(message)),
+    '/echo/eager': (conn: Conn) => conn.receive((message) => void conn.send(message)),
+    '/echo/loop': echoLoop,
+    '/echo/read': (conn: Conn) => echoRead(conn, lasting),
+    '/echo/stream': echoStream,
+    '/values': echoValues,
+    '/quiet': (conn: Conn) => conn.discardReads(),
+    '/flood': flood,
+    '/end/:how': (conn, _, { params }) => end(conn, params['how']!),
+    '/room/:name': (conn, _, { params }) => rooms.enter(params['name']!, conn),
+  };
+}

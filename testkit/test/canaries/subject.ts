@@ -1,0 +1,139 @@
+import type { DeflateParameters } from '@ws/codec';
+import { encodeFrame } from '@ws/codec';
+import {
+  BinaryMessage,
+  Conn,
+  type ConnSettings,
+  type Host,
+  type Role,
+  TextMessage,
+} from '@ws/conn';
+import type { Random } from '../../src/index.ts';
+import { type Alphabet, alphabetsOf } from './alphabet.ts';
+import { MemoryWire, type Wire } from './memory-wire.ts';
+import { DeliverySearch, WireSearch } from './search.ts';
+
+const MASK = 0x1f2e3d4c;
+
+/** How a connection reads. */
+export type Reading = 'echo' | 'receive' | 'messages' | 'streams';
+export const READINGS: readonly Reading[] = ['echo', 'receive', 'messages', 'streams'];
+
+/** What a connection is made with. */
+export interface SubjectOptions {
+  readonly role: Role;
+  readonly reading: Reading;
+  readonly settings?: ConnSettings;
+  /** Compressed, with or without takeover of context. */
+  readonly takeover?: boolean | undefined;
+}
+
+/** A connection whose every byte is looked at, on its way out and when it is read. */
+export class Subject {
+  readonly conn: Conn;
+  readonly role: Role;
+  readonly sends: Alphabet;
+  readonly reads: Alphabet;
+  readonly search: WireSearch;
+  readonly delivered: DeliverySearch;
+  readonly wire: Wire;
+  readonly compresses: boolean;
+  readonly index: number;
+  over = false;
+
+  /** @param index - Which of the alphabets it has. `wire`: in memory unless told. */
+  constructor(
+    name: string,
+    index: number,
+    host: Host,
+    options: SubjectOptions,
+    wire: Wire = new MemoryWire(),
+  ) {
+    const { role, reading, settings, takeover } = options;
+    const { sends, reads } = alphabetsOf(index);
+    this.index = index;
+    this.role = role;
+    this.sends = sends;
+    this.reads = reads;
+    this.compresses = takeover !== undefined;
+    this.search = new WireSearch(name, role, sends, reads, { takeover });
+    this.delivered = new DeliverySearch(name, reads);
+    this.wire = wire;
+    wire.onBytes = (chunk) => this.search.take(chunk);
+    this.conn = new Conn(wire.transport, {
+      ...settings,
+      role,
+      host,
+      heartbeat: false,
+      readLimit: 200_000,
+      deflate: takeover === undefined ? undefined : parameters(takeover),
+    });
+    void this.conn.closed.then(() => {
+      this.over = true;
+    });
+    void this.#read(reading).catch(() => {});
+  }
+
+  /** A frame arrives from the peer. */
+  feed(opcode: number, payload: Uint8Array, fin = true, rsv = 0): void {
+    const maskKey = this.role === 'server' ? MASK : undefined;
+    this.wire.feed(encodeFrame(opcode, payload, { fin, rsv, maskKey }));
+  }
+
+  /** A piece of what the connection sends, from anywhere in it. */
+  bytes(random: Random, size: number): Uint8Array {
+    const at = random.below(this.sends.bytes.length - size);
+    return this.sends.bytes.subarray(at, at + size);
+  }
+
+  text(random: Random, size: number): string {
+    const at = random.below(this.sends.text.length - size);
+    return this.sends.text.slice(at, at + size);
+  }
+
+  /** A piece of what its peer sends. */
+  given(random: Random, size: number): Uint8Array {
+    const at = random.below(this.reads.bytes.length - size);
+    return this.reads.bytes.subarray(at, at + size);
+  }
+
+  async #read(reading: Reading): Promise<void> {
+    const { conn, delivered } = this;
+    if (reading === 'receive' || reading === 'echo') {
+      await conn.receive((message) => {
+        delivered.take(message.data);
+        if (reading === 'echo') return conn.writeMessage(message.type, message.data);
+        return undefined;
+      });
+    } else if (reading === 'messages') {
+      const kept: Uint8Array[] = [];
+      for await (const message of conn) {
+        delivered.take(message.data);
+        kept.push(message.data);
+        // What was given to the application stays as it was, whatever comes later.
+        if (kept.length > 20) delivered.take(kept.shift()!);
+      }
+    } else {
+      const into = new Uint8Array(3000);
+      for (;;) {
+        const reader = await conn.nextReader();
+        let n: number;
+        while ((n = await reader.read(into)) > 0) delivered.take(into.subarray(0, n));
+      }
+    }
+  }
+}
+
+function parameters(takeover: boolean): DeflateParameters {
+  return {
+    serverNoContextTakeover: !takeover,
+    clientNoContextTakeover: !takeover,
+    serverMaxWindowBits: 15,
+    clientMaxWindowBits: 15,
+  };
+}
+
+/** Both types of message in turn. */
+export function typeOf(random: Random): typeof TextMessage | typeof BinaryMessage {
+  return random.once(2) ? TextMessage : BinaryMessage;
+}

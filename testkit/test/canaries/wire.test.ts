@@ -1,0 +1,29 @@
+// Memory that was another's never reaches a wire, nor a reader. `planted.test.ts` shows that it would be found.
+import { describe, expect, it } from 'vitest';
+import { ACTS, ENDS } from './acts.ts';
+import { socketWires } from './socket-wire.ts';
+import { type Seen, traffic } from './traffic.ts';
+
+/** That all there is to do was done, and nothing was found. */
+function nothingFound(seen: Seen, frames: number): void {
+  console.log(
+    `${seen.frames} frames, ${seen.bytes} bytes and ${seen.messages} messages of ${seen.connections} connections`,
+  );
+  expect(seen.found).toEqual([]);
+  expect(seen.hits).toBe(0);
+  expect(seen.frames).toBeGreaterThanOrEqual(frames);
+  expect(seen.messages).toBeGreaterThan(frames / 100);
+  for (const act of [...ACTS, ...ENDS]) expect(seen.acts.has(act), act.says).toBe(true);
+}
+
+describe('among 10^6 frames of all kinds, no byte is of another connection or of old memory', () => {
+  it('on wires in memory', async () => {
+    nothingFound(await traffic(1_000_000, 0x5eed), 1_000_000);
+  }, 120_000);
+
+  it('on sockets', async () => {
+    const { wire, close } = await socketWires();
+    nothingFound(await traffic(100_000, 0x50cc, { wire }), 100_000);
+    await close();
+  }, 120_000);
+});

@@ -1,0 +1,236 @@
+import {
+  BinaryMessage,
+  broadcast,
+  Conn,
+  type ConnSettings,
+  formatCloseMessage,
+  joinMessages,
+  PingMessage,
+  PreparedMessage,
+  TextMessage,
+} from '@ws/conn';
+import { Dialer, dial } from '@ws/node-client';
+import { Upgrader } from '@ws/node-server';
+import { describe, expect, it } from 'vitest';
+import { FakeHost } from '../../src/fake-host.ts';
+import { survives } from '../../src/hostile/index.ts';
+import { TestTransport } from '../../src/test-transport.ts';
+
+/** What is no data, no number in its range, no handler, no object of options, for most; a few take a few of them. */
+const VALUES = {
+  number: 5,
+  NaN: Number.NaN,
+  undefined: undefined,
+  null: null,
+  boolean: true,
+  object: {},
+  array: [5],
+  Symbol: Symbol('x'),
+  bigint: 5n,
+  function: () => {},
+  Date: new Date(0),
+  Map: new Map(),
+};
+type Kind = keyof typeof VALUES;
+
+interface Method {
+  readonly call: (value: never) => unknown;
+  /** The values that it takes. */
+  readonly takes: readonly Kind[];
+}
+const method = (call: (value: never) => unknown, ...takes: readonly Kind[]): Method => ({
+  call,
+  takes,
+});
+
+/** Objects without a name of ours are options that say nothing. */
+const OPTIONS = ['undefined', 'object', 'array', 'Date', 'Map'] as const;
+
+function methodsOf(conn: Conn, prepared: PreparedMessage): Readonly<Record<string, Method>> {
+  return {
+    send: method((v) => conn.send(v)),
+    'writeMessage, type': method((v) => conn.writeMessage(v, 'x')),
+    'writeMessage, text': method((v) => conn.writeMessage(TextMessage, v)),
+    'writeMessage, bytes': method((v) => conn.writeMessage(BinaryMessage, v)),
+    'writeMessage, options': method((v) => conn.writeMessage(0, 'x', v)),
+    writePreparedMessage: method((v) => conn.writePreparedMessage(v)),
+    'writeControl, type': method((v) => conn.writeControl(v)),
+    'writeControl, data': method((v) => conn.writeControl(PingMessage, v), 'undefined'),
+    'ping, data': method((v) => conn.ping(v), 'undefined'),
+    'close, code': method((v) => conn.close(v), 'undefined'),
+    'close, reason': method((v) => conn.close(1000, v), 'undefined'),
+    nextWriter: method((v) => conn.nextWriter(v)),
+    receive: method((v) => conn.receive(v), 'function'),
+    'readMessage, options': method((v) => conn.readMessage(v), ...OPTIONS),
+    'nextReader, options': method((v) => conn.nextReader(v), ...OPTIONS),
+    'readJSON, options': method((v) => conn.readJSON(v), ...OPTIONS),
+    'readJSON, schema': method((v) => conn.readJSON({ schema: v }), 'undefined'),
+    setReadLimit: method((v) => conn.setReadLimit(v), 'number'),
+    setReadDeadline: method((v) => conn.setReadDeadline(v), 'number', 'null', 'Date'),
+    setWriteDeadline: method((v) => conn.setWriteDeadline(v), 'number', 'null', 'Date'),
+    setPingHandler: method((v) => conn.setPingHandler(v), 'null', 'function'),
+    setPongHandler: method((v) => conn.setPongHandler(v), 'null', 'function'),
+    setCloseHandler: method((v) => conn.setCloseHandler(v), 'null', 'function'),
+    enableWriteCompression: method((v) => conn.enableWriteCompression(v), 'boolean'),
+    setCompressionLevel: method((v) => conn.setCompressionLevel(v), 'number'),
+    'new Conn': method((v) => new Conn(new TestTransport(), v)),
+    'new Conn, role': method((v) => new Conn(new TestTransport(), { role: v })),
+    'new PreparedMessage, type': method((v) => new PreparedMessage(v, 'x')),
+    'new PreparedMessage, data': method((v) => new PreparedMessage(TextMessage, v)),
+    broadcast: method((v) => broadcast([conn], v)),
+    'broadcast, to': method((v) => broadcast(v, prepared), 'Map'),
+    joinMessages: method((v) => joinMessages(conn, v), 'undefined'),
+    'formatCloseMessage, code': method((v) => formatCloseMessage(v)),
+    'formatCloseMessage, reason': method((v) => formatCloseMessage(1000, v), 'undefined'),
+    dial: method((v) => dial(v)),
+    'dial, options': method((v) => dial('ws://127.0.0.1:1/', v), ...OPTIONS),
+    'new Dialer': method((v) => new Dialer(v), ...OPTIONS, 'function'),
+    'new Upgrader': method((v) => new Upgrader(v), ...OPTIONS, 'function'),
+  };
+}
+
+describe('an argument of the wrong type', () => {
+  it('is an error of its kind, whatever it is given to, and nothing is sent', async () => {
+    const names = Object.keys(VALUES) as Kind[];
+    await survives(119, async () => {
+      const transport = new TestTransport();
+      const conn = new Conn(transport, { role: 'client', host: new FakeHost() });
+      const methods = methodsOf(conn, new PreparedMessage(TextMessage, 'x'));
+      const coerced: string[] = [];
+      for (const [name, { call, takes }] of Object.entries(methods)) {
+        for (const kind of names.filter((each) => !takes.includes(each))) {
+          let error: unknown;
+          try {
+            await call(VALUES[kind] as never);
+          } catch (thrown) {
+            error = thrown;
+          }
+          const isNumber = typeof VALUES[kind] === 'number';
+          const right = error instanceof TypeError || (isNumber && error instanceof RangeError);
+          if (!right) coerced.push(`${name} of ${kind}: ${String(error)}`);
+        }
+      }
+      expect(coerced).toEqual([]);
+      expect(conn.state).toBe('open');
+      const sent = transport.sent.length;
+      conn.terminate();
+      return { values: names.length, coerced: coerced.length, sent };
+    });
+  });
+});
+
+const WHOLE = [
+  'readLimit',
+  'maxEmptyFragments',
+  'readAhead',
+  'highWaterMark',
+  'maxBufferedAmount',
+  'maxPendingPings',
+  'readBufferSize',
+  'writeBufferSize',
+] as const satisfies readonly (keyof ConnSettings)[];
+const TIMES = [
+  'idleReadTimeout',
+  'closeTimeout',
+] as const satisfies readonly (keyof ConnSettings)[];
+const SERVER = ['maxHandshakes', 'maxConnections', 'maxConnectionsPerAddress'] as const;
+const COMPRESSION = [
+  'level',
+  'threshold',
+  'serverMaxWindowBits',
+  'clientMaxWindowBits',
+  'sendHistory',
+  'takeoverEngines',
+  'asyncDeflateThreshold',
+] as const;
+
+type Make = (value: unknown) => unknown;
+
+const makeConn = (settings: object): unknown =>
+  new Conn(new TestTransport(), { role: 'server', ...settings });
+
+function timesOf(conn: Conn): Readonly<Record<string, Make>> {
+  return {
+    ...Object.fromEntries(TIMES.map((name) => [name, (v: unknown) => makeConn({ [name]: v })])),
+    'heartbeat.interval': (v) => makeConn({ heartbeat: { interval: v, timeout: 1 } }),
+    'heartbeat.timeout': (v) => makeConn({ heartbeat: { interval: 1, timeout: v } }),
+    'Dialer, handshakeTimeout': (v) => new Dialer({ handshakeTimeout: v as number }),
+    'Upgrader, handshakeTimeout': (v) => new Upgrader({ handshakeTimeout: v as number }),
+    'readMessage, timeout': (v) => conn.readMessage({ timeout: v as number }),
+    'ping, timeout': (v) => conn.ping('', { timeout: v as number }),
+    'close, timeout': (v) => conn.close(1000, '', { timeout: v as number }),
+  };
+}
+
+function numbersOf(): Readonly<Record<string, Make>> {
+  const entries: (readonly [string, Make])[] = [
+    ...WHOLE.flatMap((name): (readonly [string, Make])[] => [
+      [name, (v) => makeConn({ [name]: v })],
+      [`Dialer, ${name}`, (v) => new Dialer({ [name]: v })],
+      [`Upgrader, ${name}`, (v) => new Upgrader({ [name]: v })],
+    ]),
+    ...SERVER.map((name) => [name, (v: unknown) => new Upgrader({ [name]: v })] as const),
+    ...COMPRESSION.map(
+      (name) => [name, (v: unknown) => makeConn({ compression: { [name]: v } })] as const,
+    ),
+    ['followRedirects', (v) => new Dialer({ followRedirects: v as number })],
+  ];
+  return Object.fromEntries(entries);
+}
+
+/** Tries each value with each option; gives those that were not refused as they should be. */
+async function accepted(
+  options: Readonly<Record<string, Make>>,
+  values: readonly unknown[],
+): Promise<string[]> {
+  const wrong: string[] = [];
+  for (const [name, make] of Object.entries(options)) {
+    for (const value of values) {
+      let error: unknown;
+      try {
+        await make(value);
+      } catch (thrown) {
+        error = thrown;
+      }
+      const expected = typeof value === 'number' ? RangeError : TypeError;
+      const shown = Object.is(value, -0) ? '-0' : String(value);
+      if (!(error instanceof expected)) wrong.push(`${name} of ${shown}: ${String(error)}`);
+    }
+  }
+  return wrong;
+}
+
+/** What some of them take: zlib's own level, and another way to say `false`. */
+const TAKEN = ['level of -1: undefined', 'asyncDeflateThreshold of Infinity: undefined'];
+
+describe('a bad number', () => {
+  it('is a RangeError where it is given, never another number', async () => {
+    const values = [-1, Number.NaN, Infinity, 2 ** 53, 1.5, '5', -0];
+    await survives(120, async () => {
+      const transport = new TestTransport();
+      const conn = new Conn(transport, { role: 'client', host: new FakeHost() });
+      const wrong = [
+        ...(await accepted(numbersOf(), values)).filter((each) => !TAKEN.includes(each)),
+        ...(await accepted(
+          timesOf(conn),
+          values.filter((value) => value !== 1.5),
+        )),
+      ];
+      conn.terminate();
+      expect(wrong).toEqual([]);
+      return { values: values.length, accepted: wrong.length, sent: transport.sent.length };
+    });
+  });
+
+  it('is a RangeError where Node’s timers would make 1 ms of it', async () => {
+    await survives(128, async () => {
+      const transport = new TestTransport();
+      const conn = new Conn(transport, { role: 'client', host: new FakeHost() });
+      const times = timesOf(conn);
+      const wrong = await accepted(times, [2 ** 31, 2 ** 32, 2 ** 31 + 1, Number.MAX_SAFE_INTEGER]);
+      expect(Object.keys(times).length).toBeGreaterThan(8);
+      conn.terminate();
+      return { accepted: wrong.length, sent: transport.sent.length };
+    });
+  });
+});

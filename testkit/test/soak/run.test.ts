@@ -1,0 +1,83 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { soak } from '../../src/soak/soak.ts';
+import { judge } from '../../src/soak/verdict.ts';
+
+const run = fileURLToPath(new URL('../../src/soak/run.ts', import.meta.url));
+
+interface Ended {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+function command(...args: string[]): Promise<Ended> {
+  const flags = ['--no-warnings', '--conditions=@ws/source', '--import', 'tsx'];
+  return new Promise((resolve) => {
+    execFile(process.execPath, [...flags, run, ...args], (error, out, err) => {
+      resolve({ code: error === null ? 0 : Number(error.code), out, err });
+    });
+  });
+}
+
+describe('pnpm soak', { timeout: 240_000 }, () => {
+  it.each([
+    ['--minutes', 'ten'],
+    ['--connections', '0'],
+    ['--seed', 'x'],
+    ['--compression', 'zip'],
+    ['--speed', '1'],
+  ])('refuses %s %s', async (...args) => {
+    const { code, out, err } = await command(...args);
+    expect([code, out]).toEqual([2, '']);
+    expect(err).toContain(args[0]);
+    expect(err).toContain('usage: pnpm soak');
+  });
+
+  it('explains itself', async () => {
+    const { code, out } = await command('--help');
+    expect(code).toBe(0);
+    expect(out).toContain('usage: pnpm soak');
+  });
+
+  it.each([[[]], [['--tls', '--compression', 'takeover']]])(
+    'finds nothing that is left (%j)',
+    async (options) => {
+      const size = ['--connections', '100', '--minutes', '0.1', '--seed', '7'];
+      const { code, out } = await command(...size, ...options);
+      expect(out).toMatch(/^seed 7, 100 connections \(limit of open files: \d+\), 0.1 min, /);
+      expect(out).toMatch(/\d+ s: \d+ open .* rss .* heap .* external .* delay \d+ ms/);
+      expect(out).toMatch(/\nnothing is left\n$/);
+      expect(code).toBe(0);
+    },
+  );
+
+  it('tells of a server that keeps connections, timers, listeners, buffers, memory, and errs', async () => {
+    const observed = await soak(
+      {
+        connections: 60,
+        seconds: 2,
+        seed: 11,
+        secure: false,
+        compression: 'off',
+        faulty: true,
+      },
+      () => {},
+    );
+    const broken = judge(observed).filter(({ ok }) => !ok);
+    expect(broken.map(({ what }) => what)).toEqual(
+      expect.arrayContaining([
+        'server: heap and external, MiB',
+        'server: pooled buffers lent',
+        'server: Conn objects',
+        'server: timers',
+        'server: listeners',
+        'server: uncaught, unhandled',
+        'clients: what went otherwise than it should',
+        'server, closed: Conn objects',
+      ]),
+    );
+    expect(observed.server.end.left.conns).toBeGreaterThan(60);
+  });
+});
