@@ -22,12 +22,13 @@ export default defineConfig({
   lang: 'en',
   // Pages are where people read them on a forge as well: READMEs beside the code, the rest in docs/.
   srcDir: '..',
-  srcExclude: ['README.md', '**/CHANGELOG.md', '.changeset/**', '.github/**', '**/test/**', '**/dist/**'],
+  srcExclude: ['README.md', '**/CHANGELOG.md', '.changeset/**', '.github/**', '**/dist/**'],
   rewrites: sitePath,
   outDir: out,
   cacheDir: join(root, '.out/vitepress'),
   vite: { publicDir: false },
   markdown: {
+    languageAlias: { haproxy: 'nginx' },
     config(md) {
       md.core.ruler.push('links of the repository', ({ env, tokens }) => {
         const here = fromRoot(root, env.realPath ?? env.path);
