@@ -1,14 +1,13 @@
 // The built @ws/codec and @ws/conn as ES modules of a page, beside the browser's own WebSocket.
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import process from 'node:process';
-import { serve } from '@ws/node-server';
+import { serve, type WebSocketServer } from '@ws/node-server';
 import { findChromium, launchChromium } from '@ws/testkit/chromium';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-// No server: the browser gets the page from here. A page of this machine, which may connect to this machine.
-const ORIGIN = 'http://127.0.0.1:8079';
 const packages = join(import.meta.dirname, '../../../packages');
 const modules = { '@ws/codec': 'codec/dist/index.js', '@ws/conn': 'conn/dist/index.js' };
 const unbuilt = Object.values(modules).filter((file) => !existsSync(join(packages, file)));
@@ -21,30 +20,39 @@ const missing =
       : undefined;
 if (missing !== undefined) console.log(`skipped: codec and conn in a browser; ${missing}`);
 
-const IMPORTS = Object.fromEntries(
-  Object.entries(modules).map(([name, file]) => [name, `${ORIGIN}/${file}`]),
+const imports = Object.fromEntries(
+  Object.entries(modules).map(([name, file]) => [name, `/${file}`]),
 );
-const PAGE = `<!doctype html><meta charset="utf-8"><title>modules</title>
-<script type="importmap">${JSON.stringify({ imports: IMPORTS })}</script>`;
+const PAGE = `<!doctype html><meta charset="utf-8"><title>modules</title><link rel="icon" href="data:,">
+<script type="importmap">${JSON.stringify({ imports })}</script>`;
+
+/** The page, and the modules that it imports. */
+function answer(req: IncomingMessage, res: ServerResponse): void {
+  const file = Object.values(modules).find((each) => req.url === `/${each}`);
+  const type = file === undefined ? 'text/html' : 'text/javascript';
+  res.writeHead(200, { 'Content-Type': type });
+  res.end(file === undefined ? PAGE : readFileSync(join(packages, file)));
+}
 
 describe.skipIf(missing !== undefined)('in a page', () => {
+  let server: WebSocketServer;
   let browser: Browser;
   let page: Page;
   const errors: string[] = [];
 
   beforeAll(async () => {
+    server = await serve(
+      { port: 0, host: '127.0.0.1', request: answer, compression: true },
+      (conn) => conn.receive((message) => conn.send(message)),
+    );
     browser = await launchChromium(executable!);
     page = await browser.newPage();
     page.on('pageerror', (error) => errors.push(String(error)));
-    await page.route(`${ORIGIN}/**`, (route) => {
-      const path = new URL(route.request().url()).pathname;
-      if (path === '/') return route.fulfill({ contentType: 'text/html', body: PAGE });
-      return route.fulfill({ contentType: 'text/javascript', path: join(packages, path) });
-    });
-    await page.goto(`${ORIGIN}/`);
+    await page.goto(server.url.replace('ws', 'http'));
   }, 60_000);
   afterAll(async () => {
     await browser?.close();
+    await server?.close();
     expect(errors).toEqual([]);
   }, 60_000);
 
@@ -122,10 +130,6 @@ describe.skipIf(missing !== undefined)('in a page', () => {
   });
 
   it("the browser's own WebSocket talks to our server", { timeout: 60_000 }, async () => {
-    const server = await serve(
-      { port: 0, host: '127.0.0.1', allowedOrigins: [ORIGIN], compression: true },
-      (conn) => conn.receive((message) => conn.send(message)),
-    );
     const seen = await run(`
       const socket = new WebSocket(${JSON.stringify(server.url)});
       socket.binaryType = 'arraybuffer';
@@ -148,6 +152,5 @@ describe.skipIf(missing !== undefined)('in a page', () => {
       code: 1000,
       wasClean: true,
     });
-    await server.close();
   });
 });
