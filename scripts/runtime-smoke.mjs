@@ -263,7 +263,10 @@ const parts = {
     await conn.close();
     await server.close();
     for (const name of ['@ws:open', '@ws:close']) unsubscribe(name, see);
-    assert.deepEqual(seen.toSorted((a, b) => a.localeCompare(b)), ['@ws:close', '@ws:close', '@ws:open', '@ws:open']);
+    assert.deepEqual(
+      seen.toSorted((a, b) => a.localeCompare(b)),
+      ['@ws:close', '@ws:close', '@ws:open', '@ws:open'],
+    );
   },
 
   async 'shutting down'() {

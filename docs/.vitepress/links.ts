@@ -34,7 +34,10 @@ export function siteLink(
   if (OUTSIDE.test(href) || page.startsWith('docs/api/')) return href;
   const [target = '', anchor] = href.split('#', 2);
   const hash = anchor === undefined || anchor === 'readme' ? '' : `#${anchor}`;
-  let path = normalize(join(dirname(page), target)).split(sep).join('/').replace(/\/$/, '');
+  let path = normalize(join(dirname(page), target))
+    .split(sep)
+    .join('/')
+    .replace(/\/$/, '');
   if (isFolder(join(root, path))) {
     path = join(path, 'README.md');
     if (!existsSync(join(root, path))) return undefined;

@@ -1,18 +1,17 @@
 import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { get } from 'node:http';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { dial } from '@ws/node-client';
 import { findChromium, launchChromium } from '@ws/testkit/chromium';
 import { type Example, endsBesidesSilent, startExample } from '@ws/testkit/examples';
+import axe from 'axe-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const SLOW_START = 30_000;
 const root = join(import.meta.dirname, '../../..');
 const screenshots = join(root, '.out/screenshots');
-const axe = createRequire(import.meta.url).resolve('axe-core');
 const executable = findChromium();
 if (executable === undefined) {
   console.log('skipped: the page of the dashboard; no chromium on the PATH or in CHROMIUM_BIN');
@@ -81,7 +80,7 @@ describe('examples/dashboard', () => {
             path: join(screenshots, `dashboard-${name}.png`),
             fullPage: true,
           });
-          await page.addScriptTag({ path: axe });
+          await page.evaluate(axe.source);
           const { violations } = await page.evaluate<{
             violations: { id: string; impact: string }[];
           }>('axe.run()');

@@ -145,7 +145,9 @@ describe('a masking key', () => {
       const target = await readingVictim('server');
       const read: string[] = [];
       void target.conn.closed.then(({ code }) => read.push(`closed ${code}`));
-      target.conn.setPingHandler((payload) => void read.push(`ping ${Buffer.from(payload).toString()}`));
+      target.conn.setPingHandler(
+        (payload) => void read.push(`ping ${Buffer.from(payload).toString()}`),
+      );
       for (const [opcode, text] of [
         [1, 'text'],
         [2, 'x'.repeat(70_000)],
