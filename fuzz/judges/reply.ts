@@ -19,13 +19,22 @@ export interface Verdict {
 
 const REFUSED = { stands: false, end: 0, compressed: false } as const;
 const MAX_INTERIM = 10;
+/** A first line that ends with two CR: for Node's parser the second is as good as an LF. */
+const TWO_CR = /([\r\n]*HTTP\/\d\.\d \d{3}[^\r\n]*\r)\r/y;
 
 /** Judges an answer by RFC 6455, section 4.1, interim ones passed over. */
 export function verdictOf(reply: string, question: Question): Verdict {
   let start = 0;
+  let text = reply;
   let odd = false;
   for (let interim = 0; interim <= MAX_INTERIM; interim++) {
-    const head = headOf(reply, start);
+    TWO_CR.lastIndex = start;
+    const [all, line] = TWO_CR.exec(text) ?? [];
+    if (all !== undefined) {
+      odd = true;
+      text = `${text.slice(0, start)}${line}\n${text.slice(start + all.length)}`;
+    }
+    const head = headOf(text, start);
     if (typeof head === 'string') return REFUSED;
     const [, version, status] = /^HTTP\/(\d\.\d) (\d{3})(?: .*)?$/.exec(head.first) ?? [];
     if (status === undefined || version === undefined) return REFUSED;

@@ -26,11 +26,13 @@ export class Slot {
   /** Tries a mutant; one that gives no answer in `patienceMs` is timed out. */
   async try(order: TryOrder, patienceMs: number): Promise<Tried> {
     let answer = await this.#ask(order, patienceMs);
-    if (answer?.kind === 'tried' && answer.uncaught === true) {
+    // Once more, in a new process: what was thrown late, or used all memory, may be of the mutants before.
+    if (answer === undefined || (answer.kind === 'tried' && answer.uncaught === true)) {
       this.end();
       answer = await this.#ask(order, patienceMs);
     }
-    return answer?.kind === 'tried' ? answer : { kind: 'tried', outcome: 'timed out' };
+    if (answer?.kind === 'tried') return answer;
+    return { kind: 'tried', outcome: 'timed out', killer: 'no answer' };
   }
 
   end(): void {

@@ -4,6 +4,8 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Script } from 'node:vm';
 import ts from 'typescript';
+import { plantTestMeters } from './meters.ts';
+import { parse } from './source.ts';
 
 /** A module as a function, and what it imports: specifiers with the path of each, or nothing for a foreign package. */
 interface Compiled {
@@ -82,7 +84,7 @@ export class Loader {
     const planted = this.#planted[path];
     const known = this.#compiled.get(path);
     if (known !== undefined && (planted === undefined || known.text === planted)) return known.code;
-    const text = planted ?? readFileSync(path, 'utf8');
+    const text = planted ?? plantTestMeters(parse(path, readFileSync(path, 'utf8')));
     const code = { run: compile(path, text), imports: this.#importsOf(path, text) };
     // A mutant is met for as long as it is planted, which few others are.
     if (planted === undefined) this.#compiled.set(path, { text, code });

@@ -11,7 +11,9 @@ export interface Meter {
   turns: number;
   /** More turns than this are an endless loop. */
   limit: number;
-  /** Whether the limit was passed. */
+  /** Turns of loops in a test itself, and in what it stands on. */
+  testTurns: number;
+  /** Whether a limit was passed. */
   endless: boolean;
   /** Ends a loop that has passed the limit. */
   readonly stop: () => never;
@@ -22,6 +24,9 @@ export interface Metered {
   /** Where each region stands in the source, by its number less the first. */
   readonly regions: readonly { readonly start: number; readonly end: number }[];
 }
+
+/** No test takes as many turns; one that waits in a loop for a mutant takes them in a second. */
+const TEST_TURNS = 10_000_000;
 
 interface Insertion {
   readonly at: number;
@@ -36,6 +41,15 @@ interface Insertion {
  * where they are.
  */
 export function plantMeters(source: ts.SourceFile, first?: number): Metered {
+  return plant(source, `++${METER}.turns>${METER}.limit`, first);
+}
+
+/** For the tests themselves, and what they stand on: only their loops count, by themselves. */
+export function plantTestMeters(source: ts.SourceFile): string {
+  return plant(source, `++${METER}.testTurns>${TEST_TURNS}`).text;
+}
+
+function plant(source: ts.SourceFile, isEndless: string, first?: number): Metered {
   const insertions: Insertion[] = [];
   const regions: { start: number; end: number }[] = [];
 
@@ -43,6 +57,10 @@ export function plantMeters(source: ts.SourceFile, first?: number): Metered {
     insertions.push({ at: node.getStart(source), rank: 1, text: open });
     inner();
     insertions.push({ at: node.end, rank: 0, text: close });
+  }
+
+  function turn(body: ts.Node): string {
+    return isLoop(body.parent) ? `if(${isEndless})${METER}.stop();` : '';
   }
 
   function note(node: ts.Node): string {
@@ -78,10 +96,6 @@ export function plantMeters(source: ts.SourceFile, first?: number): Metered {
     from = at;
   }
   return { text: text + source.text.slice(from), regions };
-}
-
-function turn(body: ts.Node): string {
-  return isLoop(body.parent) ? `if(++${METER}.turns>${METER}.limit)${METER}.stop();` : '';
 }
 
 function isLoop(node: ts.Node): node is ts.IterationStatement {

@@ -9,6 +9,7 @@ type Kind =
   | 'condition'
   | 'boolean'
   | 'string'
+  | 'regex'
   | 'array'
   | 'object'
   | 'unary'
@@ -100,6 +101,7 @@ export function mutantsOf(source: ts.SourceFile): Mutant[] {
     else if (ts.isStringLiteralLike(node))
       replace('string', node, node.text === '' ? "'mutant'" : "''");
     else if (ts.isTemplateExpression(node)) replace('string', node, '``');
+    else if (ts.isRegularExpressionLiteral(node)) replace('regex', node, ...regexes(node.text));
     else if (ts.isArrayLiteralExpression(node)) {
       if (node.elements.length > 0) replace('array', node, '[]');
     } else if (ts.isObjectLiteralExpression(node)) {
@@ -147,6 +149,26 @@ export function mutantsOf(source: ts.SourceFile): Mutant[] {
 
   visit(source);
   return found.toSorted((a, b) => a.start - b.start || a.end - b.end);
+}
+
+/** Without an anchor or a flag, with a class turned round, a repetition taken away. */
+function regexes(literal: string): string[] {
+  const end = literal.lastIndexOf('/');
+  const pattern = literal.slice(1, end);
+  const flags = literal.slice(end + 1);
+  const patterns = [
+    pattern.replace(/^\^/, ''),
+    pattern.replace(/\$$/, ''),
+    ...[...pattern.matchAll(/(?<!\\)\[\^?/g)].map(({ 0: open, index }) => {
+      const turned = open === '[' ? '[^' : '[';
+      return pattern.slice(0, index) + turned + pattern.slice(index + open.length);
+    }),
+    ...[...pattern.matchAll(/(?<=[\])])(?:[+*]|\{\d+\})/g)].map(
+      ({ 0: times, index }) => pattern.slice(0, index) + pattern.slice(index + times.length),
+    ),
+  ];
+  const literals = patterns.map((text) => `/${text}/${flags}`);
+  return [...new Set([...literals, `/${pattern}/`])].filter((text) => text !== literal);
 }
 
 /** What only a compiler or a reader of the message sees. */

@@ -46,7 +46,7 @@ export interface Measured {
 export interface Tried {
   readonly kind: 'tried';
   readonly outcome: 'killed' | 'survived' | 'timed out';
-  /** The test that failed. */
+  /** The test that failed, or what else told it from the original. */
   readonly killer?: string;
   /** No test failed, but something was thrown that nobody caught: it may be late, and of an earlier mutant. */
   readonly uncaught?: true;

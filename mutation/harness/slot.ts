@@ -26,11 +26,11 @@ async function tryMutant({ path, text, test, ids, limit }: TryOrder): Promise<Tr
   // A rejection that nobody handles is told a turn later.
   await setImmediate();
   await setImmediate();
-  if (endless) return { kind: 'tried', outcome: 'timed out' };
+  if (endless) return { kind: 'tried', outcome: 'timed out', killer: 'a loop' };
   const [failure] = failures;
   if (failure !== undefined) {
-    if (failure.waited) return { kind: 'tried', outcome: 'timed out' };
-    return { kind: 'tried', outcome: 'killed', killer: failure.name };
+    const outcome = failure.waited ? 'timed out' : 'killed';
+    return { kind: 'tried', outcome, killer: failure.name };
   }
   if (figures.errors.length > 0) return { kind: 'tried', outcome: 'killed', killer: 'its import' };
   if (uncaught > 0) return { kind: 'tried', outcome: 'killed', uncaught: true };

@@ -7,6 +7,7 @@ import type { FileFigures } from './orders.ts';
 const meter: Meter = {
   hits: new Uint8Array(1 << 16),
   turns: 0,
+  testTurns: 0,
   limit: 0,
   endless: false,
   stop() {
@@ -81,6 +82,7 @@ export async function runTests(loader: Loader, options: RunOptions): Promise<Run
     },
     onBeforeRunTask(task) {
       if (bail && failures.length > 0) task.mode = 'skip';
+      meter.testTurns = 0;
       keepOutside();
     },
     onBeforeTryTask() {
@@ -166,6 +168,8 @@ function configOf(root: string, testTimeoutMs: number): VitestRunner['config'] {
     allowOnly: false,
     sequence: { seed: 0, hooks: 'stack', setupFiles: 'list' },
     chaiConfig: undefined,
+    // Nobody reads it, and between arrays of 65,536 numbers it takes minutes.
+    diffOptions: { maxDepth: 1, truncateThreshold: 1 },
     maxConcurrency: 1,
     testTimeout: testTimeoutMs,
     hookTimeout: testTimeoutMs,

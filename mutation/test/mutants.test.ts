@@ -18,6 +18,16 @@ describe('mutantsOf', () => {
     { text: 'if (a) b();', mutants: ['if (true) b();', 'if (false) b();'] },
     { text: 'while (a) b();', mutants: ['while (false) b();'] },
     { text: 'x = !a;', mutants: ['x = a;'] },
+    {
+      text: 'x = /^[a-z]+$/y;',
+      mutants: [
+        'x = /[a-z]+$/y;',
+        'x = /^[a-z]+/y;',
+        'x = /^[^a-z]+$/y;',
+        'x = /^[a-z]$/y;',
+        'x = /^[a-z]+$/;',
+      ],
+    },
     { text: 'i++;', mutants: ['i--;'] },
     { text: 'x -= a;', mutants: ['x += a;'] },
     { text: 'a?.b;', mutants: ['a.b;'] },

@@ -182,6 +182,38 @@ describe('FrameDecoder.next', () => {
   });
 });
 
+describe('FrameDecoder', () => {
+  it('tells nothing before the first frame, and after a reset', () => {
+    const decoder = new FrameDecoder({ role: 'client' });
+    const atBirth = { opcode: 0, fin: false, rsv: 0, length: 0, start: 0, end: 0 };
+    expect(decoder).toMatchObject(atBirth);
+    expect([decoder.buf.length, decoder.error]).toEqual([0, undefined]);
+    decoder.push(hex`81 01 61 ff`);
+    expect(decoder.next()).toBe(FRAME);
+    decoder.reset();
+    expect([decoder.buf.length, decoder.start, decoder.end]).toEqual([0, 0, 0]);
+    expect(decoder.next()).toBe(NEED_MORE);
+  });
+
+  it('stands at a frame boundary only when no byte waits', () => {
+    const decoder = new FrameDecoder({ role: 'client' });
+    expect(decoder.atFrameBoundary).toBe(true);
+    decoder.push(hex`81 00 82 00`);
+    expect(decoder.atFrameBoundary).toBe(false);
+    expect([decoder.next(), decoder.atFrameBoundary]).toEqual([FRAME, false]);
+    expect([decoder.next(), decoder.atFrameBoundary]).toEqual([FRAME, true]);
+    expect([decoder.next(), decoder.atFrameBoundary]).toEqual([NEED_MORE, true]);
+  });
+
+  it('begins a large frame with the last byte of its header', () => {
+    const decoder = new FrameDecoder({ role: 'client' });
+    decoder.push(hex`82 7f 00000000000100`);
+    expect(events(decoder)).toEqual([NEED_MORE]);
+    decoder.push(hex`00`);
+    expect(events(decoder)).toEqual([FRAME_BEGIN, NEED_MORE]);
+  });
+});
+
 describe('FrameDecoder faults', () => {
   const open = hex`01 80 00 00 00 00`;
   const faults = [
@@ -355,6 +387,21 @@ describe('FrameDecoder faults', () => {
     decoder.push(hex`89 01 00 81 00 81 01`);
     expect(events(decoder)).toEqual([FRAME, FRAME, FAILED]);
   });
+
+  it.each([0, 125, 126, 1000, 65535, 65536, 70_000])(
+    'takes a frame of %d bytes where that is the limit, and none of one more',
+    (maxFramePayload) => {
+      const decoder = new FrameDecoder({ role: 'client', maxFramePayload });
+      decoder.push(naiveEncode(2, bytes(maxFramePayload)));
+      expect(events(decoder)).toEqual([FRAME, NEED_MORE]);
+      decoder.push(naiveEncode(2, bytes(maxFramePayload + 1)));
+      expect(events(decoder)).toEqual([FAILED]);
+      expect(decoder.error).toMatchObject({
+        closeCode: 1009,
+        faults: [`frame over the limit of ${maxFramePayload} bytes`],
+      });
+    },
+  );
 
   it('follows maxFramePayload from the next header on', () => {
     const decoder = new FrameDecoder({ role: 'client' });

@@ -54,22 +54,42 @@ describe('FrameHeader.read', () => {
   });
 
   it.each([
-    { says: 'a 16-bit length below 126', wire: hex`82 7e 00 7d`, decides: 4, code: 1002 },
+    {
+      says: 'a 16-bit length below 126',
+      wire: hex`82 7e 00 7d`,
+      decides: 4,
+      code: 1002,
+      fault: 'non-minimal length',
+    },
     {
       says: 'a 64-bit length below 65536',
       wire: hex`82 7f 000000000000 ffff`,
       decides: 8,
       code: 1002,
+      fault: 'non-minimal length',
     },
     {
       says: 'the top bit of a 64-bit length',
       wire: hex`82 7f 8000000000000000`,
       decides: 3,
       code: 1002,
+      fault: 'length with top bit set',
     },
-    { says: 'a length of 2^53', wire: hex`82 7f 0020000000000000`, decides: 4, code: 1009 },
-    { says: 'a length of 2^56', wire: hex`82 7f 0100000000000000`, decides: 3, code: 1009 },
-  ])('refuses $says at the byte that decides', ({ wire, decides, code }) => {
+    {
+      says: 'a length of 2^53',
+      wire: hex`82 7f 0020000000000000`,
+      decides: 4,
+      code: 1009,
+      fault: 'length of 2^53 or more',
+    },
+    {
+      says: 'a length of 2^56',
+      wire: hex`82 7f 0100000000000000`,
+      decides: 3,
+      code: 1009,
+      fault: 'length of 2^53 or more',
+    },
+  ])('refuses $says at the byte that decides', ({ wire, decides, code, fault }) => {
     const header = new FrameHeader();
     for (let end = 0; end < decides; end++) expect(header.read(wire, 0, end)).toBe(0);
     try {
@@ -77,8 +97,15 @@ describe('FrameHeader.read', () => {
       expect.unreachable();
     } catch (error) {
       expect(error).toBeInstanceOf(ProtocolError);
-      expect(error).toMatchObject({ closeCode: code });
+      expect(error).toMatchObject({ closeCode: code, faults: [fault] });
     }
+  });
+
+  it('reads from where it is told, and says the size alone', () => {
+    const header = new FrameHeader();
+    const stream = hex`81 05 68 65 6c 6c 6f 82 fe 0100 37fa213d`;
+    expect(header.read(stream, 7)).toBe(8);
+    expect(header).toMatchObject({ opcode: 2, length: 256, masked: true, maskKey: 0x37fa213d });
   });
 
   it('refuses ranges outside the bytes', () => {
@@ -93,6 +120,19 @@ describe('FrameHeader.read', () => {
 });
 
 describe('FrameHeader.write', () => {
+  it('writes a new header as one of zeros', () => {
+    const room = hex`ff ff`;
+    expect(new FrameHeader().write(room)).toBe(2);
+    expect(room).toEqual(hex`00 00`);
+  });
+
+  it('has no use for the key of a header without a mask', () => {
+    const header = Object.assign(new FrameHeader(), { length: 3, maskKey: 1.5 });
+    const room = hex`00 00 61 62 63 64`;
+    expect(header.write(room)).toBe(2);
+    expect(room).toEqual(hex`00 03 61 62 63 64`);
+  });
+
   it.each([0, 125, 126, 65535, 65536, 2 ** 32 + 5])('writes the shortest form of %d', (length) => {
     const header = new FrameHeader();
     Object.assign(header, { fin: true, opcode: 2, length, masked: true, maskKey: 0x80000001 | 0 });

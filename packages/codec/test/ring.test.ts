@@ -38,6 +38,15 @@ describe('ReceiveRing', () => {
     expect(pool.lent).toBe(0);
   });
 
+  it('holds no memory while it holds no byte', () => {
+    const pool = new SlabPool({ debug: true });
+    const ring = new ReceiveRing(pool, 4096);
+    ring.append(bytes(6), 3, 3, 14);
+    expect(pool.lent).toBe(0);
+    expect(ring.words.length).toBe(0);
+    ring.release();
+  });
+
   it('moves its tail in front of the landing place, and keeps both apart', () => {
     const ring = new ReceiveRing(new SlabPool(), 4096);
     ring.append(bytes(100), 0, 100, 200);
@@ -50,6 +59,7 @@ describe('ReceiveRing', () => {
     expect(ring.landingAt(ring.base, ring.base + landing.length)).toBe(landing);
     expect(ring.landingAt(ring.base, ring.base + 1)).toBeUndefined();
     expect(ring.landingAt(ring.base - 1, ring.base)).toBeUndefined();
+    expect(ring.landingAt(ring.base - 1, ring.base - 1 + landing.length)).toBeUndefined();
   });
 
   it('keeps its slab, and its view, while there is a landing place', () => {

@@ -48,6 +48,11 @@ describe('firstByteVerdicts', () => {
     expect(verdicts[0xc1]).toBe(FAULTY);
     expect(firstByteVerdicts(0x40)[0xc1]).toBe(DATA_FRAME);
   });
+
+  it('makes one table for all decoders of the same bits', () => {
+    expect(firstByteVerdicts(0x40)).toBe(firstByteVerdicts(0x40));
+    expect(firstByteVerdicts(0x40)).not.toBe(firstByteVerdicts(0));
+  });
 });
 
 describe('lengthFault', () => {

@@ -82,7 +82,8 @@ export class Outbox implements Sharer {
   #writing = false;
   /** Control frames that wait for a blocked transport; there are at most two pongs among them. */
   #controls: { opcode: number; payload: Uint8Array; own: boolean }[] = [];
-  #waiters: Deferred<void>[] | undefined;
+  /** What all writes above the high-water mark are told by: they end together, and there may be a million of them. */
+  #waiter: Deferred<void> | undefined;
   /** Writes whose bytes the transport refers to. */
   #referenced: Set<Deferred<void>> | undefined;
   #turnBytes = 0;
@@ -123,7 +124,7 @@ export class Outbox implements Sharer {
       !this.#writing &&
       this.error === undefined &&
       this.#controls.length === 0 &&
-      this.#waiters === undefined &&
+      this.#waiter === undefined &&
       this.#referenced === undefined &&
       this.#nextTurn === undefined
     );
@@ -393,7 +394,7 @@ export class Outbox implements Sharer {
     this.#cutting = error;
     this.#encoder.truncate();
     this.#cutting = undefined;
-    this.#rejectWaiters(error);
+    this.#rejectWaiting(error);
   }
 
   /** The transport is gone: everything waiting is rejected, and its memory given back. */
@@ -403,7 +404,7 @@ export class Outbox implements Sharer {
     this.#expired = undefined;
     this.#controls = [];
     this.#blocked = true;
-    this.#rejectWaiters(error);
+    this.#rejectWaiting(error);
     for (const written of this.#referenced ?? []) written.reject(error);
     this.#referenced = undefined;
     this.#run = undefined;
@@ -489,10 +490,8 @@ export class Outbox implements Sharer {
     if (this.#waiting >= FLUSH_AT) this.#write();
     else if (!this.#blocked && this.#run === undefined) this.#owner.flushLater();
     if (this.#blocked && this.bufferedAmount >= this.#settings.highWaterMark) {
-      const waiter = new Deferred<void>();
-      this.#waiters ??= [];
-      this.#waiters.push(waiter);
-      return waiter.promise;
+      this.#waiter ??= new Deferred<void>();
+      return this.#waiter.promise;
     }
     if (this.#turnFrames < TURN_FRAMES && this.#turnBytes < TURN_BYTES) return done;
     return this.#inNextTurn();
@@ -583,15 +582,15 @@ export class Outbox implements Sharer {
 
   #settle(): void {
     if (this.#blocked && this.bufferedAmount >= this.#settings.highWaterMark) return;
-    const waiters = this.#waiters ?? [];
-    this.#waiters = undefined;
-    for (const waiter of waiters) waiter.resolve();
+    const waiter = this.#waiter;
+    this.#waiter = undefined;
+    waiter?.resolve();
   }
 
-  #rejectWaiters(error: WebSocketError): void {
-    const waiters = this.#waiters ?? [];
-    this.#waiters = undefined;
-    for (const waiter of waiters) waiter.reject(error);
+  #rejectWaiting(error: WebSocketError): void {
+    const waiter = this.#waiter;
+    this.#waiter = undefined;
+    waiter?.reject(error);
   }
 }
 

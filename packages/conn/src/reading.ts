@@ -20,8 +20,8 @@ import {
 import { done, rejected } from './promises.ts';
 import { type MessageHandler, Reception } from './reception.ts';
 
-/** Charged for each queued message on top of its bytes, so that empty ones are bounded too: their objects have 200. */
-const MESSAGE_COST = 256;
+/** Charged for each queued message on top of its bytes, so that empty ones are bounded too: their objects have 290. */
+const MESSAGE_COST = 320;
 
 /** What the reading side asks of the connection, and keeps there while the connection is idle. */
 export interface ReadingOwner extends Tally {

@@ -269,6 +269,25 @@ describe('backpressure', () => {
     expect(sent()).toHaveLength(3);
   });
 
+  it('makes one promise for all that waits, so that small messages cost no more than their bytes', async () => {
+    const { conn, host, transport } = wired('server', { highWaterMark: 1000 });
+    transport.block();
+    void conn.send(new Uint8Array(2000));
+    await host.settle();
+    const waits = conn.send('a');
+    expect(conn.send('b')).toBe(waits);
+    expect(await settled(waits)).toBe(false);
+    transport.drain();
+    await waits;
+    transport.block();
+    void conn.send(new Uint8Array(2000));
+    await host.settle();
+    const next = conn.send('c');
+    expect(next).not.toBe(waits);
+    transport.break(new Error('reset'));
+    await expect(next).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT' });
+  });
+
   it('refuses what would pass maxBufferedAmount, and sends nothing of it', async () => {
     const { conn, host, transport, sent } = wired('server', { maxBufferedAmount: 2000 });
     transport.block();

@@ -7,4 +7,5 @@ export {
   securityMap,
 } from './bounds.ts';
 export { type Outcome, type SurvivalOptions, survives } from './survives.ts';
+export { threadTime } from './thread-time.ts';
 export type { Watch } from './watch.ts';

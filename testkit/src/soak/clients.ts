@@ -1,10 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Dialer } from '@ws/node-client';
+import { calmLife } from './calm-life.ts';
 import { type Census, Observer, type Sample } from './census.ts';
 import { answer } from './child.ts';
 import { Crowd } from './crowd.ts';
 import { dialers, ourLives } from './our-lives.ts';
-import type { Address, Plan } from './plan.ts';
+import { type Address, nearlyAll, type Plan } from './plan.ts';
 import { rudeLives } from './rude-lives.ts';
 import { Scene } from './scene.ts';
 import { wsLives } from './ws-lives.ts';
@@ -32,10 +33,8 @@ export interface ClientPlan extends Plan {
   readonly ca: string | undefined;
 }
 
-/** The longest that all may take to come, or to leave, in ms. */
-const LONGEST = 180_000;
-/** How long the first wave stays once all are there, in ms. */
-const STAY = 1_000;
+/** The longest that all may take to come, or to leave, in ms: for a machine that has little time for us. */
+const LONGEST = 300_000;
 
 const observer = new Observer();
 let plan: ClientPlan;
@@ -48,7 +47,7 @@ function start(given: ClientPlan): void {
   plan = given;
   scene = new Scene(plan.addresses, plan.ca);
   ours = dialers(plan.ca);
-  crowd = new Crowd(scene, [...ourLives(ours), ...wsLives, ...rudeLives], plan.seed);
+  crowd = new Crowd(scene, calmLife, [...ourLives(ours), ...wsLives, ...rudeLives], plan.seed);
 }
 
 /** Long enough to be compressed: a pool of engines has a timer from the first one on, for a minute. */
@@ -66,40 +65,29 @@ async function greet(): Promise<void> {
   }
 }
 
-/** Keeps as many here as the plan says; resolves once nearly all have come, or after so long that they never will. */
-async function come(): Promise<void> {
+/** Keeps as many here as the plan says; gives after how many seconds nearly all were here, undefined when they never are. */
+async function come(): Promise<number | undefined> {
   scene.begin();
+  const began = performance.now();
   gone = crowd.fill(plan.connections);
-  const enough = Math.floor(plan.connections * 0.9);
-  const until = performance.now() + Math.min(LONGEST, Math.max(30_000, plan.seconds * 1_000));
-  while (scene.open < enough && performance.now() < until) await wait(100);
+  while (performance.now() < began + LONGEST) {
+    if (scene.open >= nearlyAll(plan)) return (performance.now() - began) / 1_000;
+    await wait(100);
+  }
+  return undefined;
 }
 
 /** Nobody comes any more, and all leave. */
 async function leave(): Promise<void> {
   scene.stop();
-  if (!(await scene.within(LONGEST, gone))) throw new Error(`still there: ${crowd.present}`);
-}
-
-/** All come, stay for a moment, and leave. */
-async function wave(): Promise<void> {
-  await come();
-  await wait(STAY);
-  await leave();
-}
-
-/** All come, and are replaced when they leave. */
-async function churn(): Promise<void> {
-  const until = performance.now() + plan.seconds * 1_000;
-  await come();
-  await wait(Math.max(0, until - performance.now()));
+  if (!(await scene.within(LONGEST, gone))) scene.fault(`still there: ${crowd.present}`);
 }
 
 answer({
   start,
   greet,
-  wave,
-  churn,
+  come,
+  stay: (seconds: number) => wait(seconds * 1_000),
   leave,
   sample: (): ClientSample => {
     const { open, opened, ended, messages } = scene;

@@ -5,16 +5,21 @@ import type { Kind, Scene } from './scene.ts';
 /** Lives begun in one turn of the event loop. */
 const PER_TURN = 64;
 
-/** Many clients at a time: whoever leaves is replaced, until all is over. */
+/** How many of all are calm: what comes and goes is the rest. */
+const CALM = 0.75;
+
+/** Many clients at a time, most of them calm: whoever leaves is replaced, until all is over. */
 export class Crowd {
   readonly #scene: Scene;
+  readonly #calm: readonly Kind[];
   readonly #kinds: readonly Kind[];
   readonly #random: Random;
   /** How many of each kind are there. */
   readonly #present = new Map<string, number>();
 
-  constructor(scene: Scene, kinds: readonly Kind[], seed: number) {
+  constructor(scene: Scene, calm: Kind, kinds: readonly Kind[], seed: number) {
     this.#scene = scene;
+    this.#calm = [calm];
     this.#kinds = kinds;
     this.#random = new Random(seed);
   }
@@ -24,19 +29,19 @@ export class Crowd {
     return [...this.#present].map(([name, count]) => `${count} ${name}`).join(', ');
   }
 
-  /** Keeps `count` of them there until the scene is over; resolves when the last has left. */
+  /** Keeps `count` of them there until the scene is over, the calm ones first; resolves when the last has left. */
   async fill(count: number): Promise<void> {
     const all: Promise<void>[] = [];
     for (let i = 0; i < count && !this.#scene.over; i++) {
-      all.push(this.#seat());
+      all.push(this.#seat(i < CALM * count ? this.#calm : this.#kinds));
       if (i % PER_TURN === 0) await turn();
     }
     await Promise.all(all);
   }
 
-  async #seat(): Promise<void> {
+  async #seat(kinds: readonly Kind[]): Promise<void> {
     while (!this.#scene.over) {
-      const { name, life } = this.#any();
+      const { name, life } = this.#any(kinds);
       this.#count(name, 1);
       try {
         await life(this.#scene, new Random(this.#random.word()));
@@ -49,10 +54,10 @@ export class Crowd {
     }
   }
 
-  #any(): Kind {
-    const sum = this.#kinds.reduce((sum, { weight }) => sum + weight, 0);
+  #any(kinds: readonly Kind[]): Kind {
+    const sum = kinds.reduce((sum, { weight }) => sum + weight, 0);
     let at = (this.#random.word() / 2 ** 32) * sum;
-    return this.#kinds.find(({ weight }) => (at -= weight) < 0) ?? this.#kinds[0]!;
+    return kinds.find(({ weight }) => (at -= weight) < 0) ?? kinds[0]!;
   }
 
   #count(name: string, by: number): void {

@@ -39,3 +39,8 @@ export function openFiles(): number {
 export function connectionsFor(files: number): number {
   return Math.min(10_000, Math.floor(0.4 * files));
 }
+
+/** How many of a plan's connections have to be there: some are on their way at any time. */
+export function nearlyAll({ connections }: Pick<Plan, 'connections'>): number {
+  return Math.floor(connections * 0.9);
+}

@@ -2,9 +2,11 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { encodeFrame } from '@ws/codec';
+import { reset } from './reset.ts';
 import type { Scene } from './scene.ts';
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
+const PONG = encodeFrame(10, Buffer.alloc(0), { maskKey: 0x37fa213d });
 
 /** What a request says. */
 export interface Asked {
@@ -57,6 +59,13 @@ export class RudeClient {
     return head === undefined ? 0 : Number(head[0].toString('latin1', 9, 12));
   }
 
+  /** From now on answers each ping: with a pong of nothing, since the server counts any byte as a sign of life. */
+  answerPings(): void {
+    this.#stream.on('data', ([first]: Buffer) => {
+      if (first === 0x89 && this.#stream.writable) this.bytes(PONG);
+    });
+  }
+
   bytes(bytes: Uint8Array | string): void {
     this.#stream.write(bytes);
   }
@@ -82,8 +91,8 @@ export class RudeClient {
 
   /** Sends a RST; under TLS in the next turn, since Node crashes when TCP goes within a call from TLS. */
   reset(): void {
-    if (this.#stream === this.#tcp) this.#tcp.resetAndDestroy();
-    else setImmediate(() => this.#tcp.resetAndDestroy());
+    if (this.#stream === this.#tcp) reset(this.#tcp);
+    else setImmediate(() => reset(this.#tcp, this.#stream));
   }
 
   destroy(): void {

@@ -221,7 +221,7 @@ function life({ path = '/echo/lent', deflate = false, early = false, does }: Mis
     await does(client, scene, random);
     const ended = await scene.outlives(60_000, client.closed);
     client.destroy();
-    await client.closed;
+    if (!(await scene.within(60_000, client.closed))) throw new Error('its own end never came');
     if (!ended) throw new Error('the server keeps it');
   };
 }

@@ -70,15 +70,20 @@ export class Scene {
   }
 
   /** Waits for `closed`, at most for `ms`, and not when all is over; gives whether it was in time. */
-  async outlives(ms: number, closed: Promise<void>): Promise<boolean> {
+  outlives(ms: number, closed: Promise<void>): Promise<boolean> {
+    return this.within(ms, this.untilOver(closed));
+  }
+
+  /** Waits for `closed`, and not when all is over. */
+  async untilOver(closed: Promise<void>): Promise<void> {
+    if (this.#over) return;
     let wake!: () => void;
     const over = new Promise<void>((resolve) => {
       wake = resolve;
       this.#pauses.add(wake);
     });
-    const inTime = this.#over || (await this.within(ms, Promise.race([closed, over])));
+    await Promise.race([closed, over]);
     this.#pauses.delete(wake);
-    return inTime;
   }
 
   /** Waits for `ended`, at most for `ms`; gives whether it was in time. */

@@ -60,7 +60,7 @@ function report(error: unknown): void {
 
 /** What a server should not do, at every connection. */
 function err(conn: object): void {
-  planted.push(conn, Buffer.alloc(64 * 1024));
+  planted.push(conn, Buffer.alloc(256 * 1024));
   setTimeout(() => {}, 3_600_000);
   lasting.addEventListener('abort', () => {});
   sharedSlabPool().take(1);
@@ -96,7 +96,7 @@ async function start({ plan, tls }: ServerPlan): Promise<Address[]> {
       subprotocols: ['soak.2', 'soak.1'],
       compression: mode,
       handshakeTimeout: 10_000,
-      heartbeat: { interval: 4_000, timeout: 10_000 },
+      heartbeat: { interval: 6_000, timeout: 20_000 },
       idleReadTimeout: 5_000,
       closeTimeout: 2_000,
       readLimit: 256 * 1024,

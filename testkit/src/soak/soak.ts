@@ -25,7 +25,7 @@ export interface Observed {
 
 /** Both processes at a moment. */
 export interface Moment {
-  /** Seconds since the clients began to come and go. */
+  /** Seconds since the clients first began to come. */
   readonly at: number;
   readonly server: ServerSample;
   readonly clients: ClientSample;
@@ -33,6 +33,10 @@ export interface Moment {
 
 /** Between two moments, in ms. */
 const EVERY = 5_000;
+/** How long the first wave stays once all are there, in seconds. */
+const WAVE = 5;
+/** How long they come and go at least once all are there, in seconds: for some moments. */
+const LEAST = 15;
 
 /**
  * Lets clients come and go for as long as the plan says, and sees what they leave behind: a server and its clients, a
@@ -63,22 +67,32 @@ async function observe(
   const fresh = await both(server, clients);
 
   const began = performance.now();
-  const watched = (work: Promise<unknown>, seen: (moment: Moment) => void): Promise<void> =>
-    watch(work, async () => {
-      const at = (performance.now() - began) / 1_000;
-      const moment = { at, ...(await sample(server, clients)) };
-      seen(moment);
-      tell(`  ${lineOf(moment)}`);
-    });
+  const look = async (): Promise<Moment> => {
+    const at = (performance.now() - began) / 1_000;
+    const moment = { at, ...(await sample(server, clients)) };
+    tell(`  ${lineOf(moment)}`);
+    return moment;
+  };
+  const come = async (seen?: Moment[]): Promise<number | undefined> => {
+    const came = await watch(clients.ask<number | undefined>('come'), look, seen);
+    tell(`  ${came === undefined ? 'never all' : `all after ${came.toFixed(1)} s`}`);
+    return came;
+  };
   tell('all come, and leave again:');
-  await watched(clients.ask('wave'), () => {});
+  await come();
+  await clients.ask('stay', Math.min(WAVE, plan.seconds));
+  await watch(clients.ask('leave'), look);
   const start = await both(server, clients, fresh);
   tell(`  ${memoryOf('server', start.server)}; ${memoryOf('clients', start.clients)}`);
 
   tell(`they come and go, for ${plan.seconds} s:`);
   const samples: Moment[] = [];
-  await watched(clients.ask('churn'), (moment) => samples.push(moment));
-  await watched(clients.ask('leave'), () => {});
+  const stay = staying(plan.seconds, await come(samples));
+  if (stay.extended) tell(`  too late: they stay for ${stay.seconds} s from now on`);
+  await watch(clients.ask('stay', stay.seconds), look, samples);
+  samples.push(await look());
+  tell('they leave:');
+  await watch(clients.ask('leave'), look);
 
   tell('all have left:');
   await clients.ask('greet');
@@ -115,8 +129,26 @@ export function keysOf<T extends object>(object: T): (keyof T)[] {
   return Object.keys(object) as (keyof T)[];
 }
 
-/** Waits for `work`, and looks at it again and again meanwhile. */
-async function watch(work: Promise<unknown>, look: () => Promise<void>): Promise<void> {
+/**
+ * How long they come and go once all are there, of which `came` tells after how many seconds that was: what is left of what
+ * was asked for, and more on a machine so slow that nothing would be left of it. Nothing when they were never all there.
+ */
+export function staying(
+  asked: number,
+  came: number | undefined,
+): { readonly seconds: number; readonly extended: boolean } {
+  if (came === undefined) return { seconds: 0, extended: false };
+  const left = asked - came;
+  const least = Math.min(asked, LEAST);
+  return { seconds: Math.max(left, least), extended: asked > LEAST && left < least };
+}
+
+/** Waits for `work`, and looks again and again meanwhile, at what is kept in `seen`. */
+async function watch<Value>(
+  work: Promise<Value>,
+  look: () => Promise<Moment>,
+  seen: Moment[] = [],
+): Promise<Value> {
   const over = work.then(() => true);
   for (;;) {
     let timer: NodeJS.Timeout | undefined;
@@ -125,8 +157,8 @@ async function watch(work: Promise<unknown>, look: () => Promise<void>): Promise
     });
     const isOver = await Promise.race([over, later]);
     clearTimeout(timer);
-    if (isOver) return;
-    await look();
+    if (isOver) return work;
+    seen.push(await look());
   }
 }
 

@@ -4,6 +4,7 @@ import { WebSocket } from 'ws';
 import type { Random } from '../random.ts';
 import { anything, same } from './conversation.ts';
 import { PAUSE } from './our-lives.ts';
+import { reset } from './reset.ts';
 import type { Kind, Life, Scene } from './scene.ts';
 
 /** Lives of clients that are `ws`. */
@@ -39,8 +40,7 @@ function life(path: string, talk: Talk): Life {
     void line.closed.then(scene.enter());
     // Of those that are reset.
     line.ws.on('error', () => {});
-    await scene.pause(random.below(PAUSE));
-    await talk(line, scene, random);
+    if (await scene.pause(random.below(PAUSE))) await talk(line, scene, random);
     await leave(line, scene, random);
   };
 }
@@ -71,7 +71,7 @@ async function leave({ ws, closed }: Line, scene: Scene, random: Random): Promis
   if (way === 0) ws.close(4000, 'enough');
   else if (way === 1) ws.terminate();
   else if (way === 2 && scene.ca === undefined) {
-    (ws as unknown as { _socket: Socket })._socket.resetAndDestroy();
+    reset((ws as unknown as { _socket: Socket })._socket);
   } else ws.close(1000);
   if (!(await scene.within(60_000, closed))) throw new Error('never closed');
 }

@@ -120,14 +120,14 @@ describe('the search among all that connections do', () => {
   it('finds that a transport gives bytes back before they have left', async () => {
     const wire = (): MemoryWire => Object.assign(new MemoryWire(), { hurries: true });
     const seen = await traffic(5_000, 7, { wire });
-    expect(seen.hits).toBeGreaterThan(100);
+    expect(seen.hits).toBeGreaterThan(10);
   });
 
   it('finds a pool that lends the same buffer to two', async () => {
     const buffer = new Uint8Array(4096);
     const writeBufferPool = { get: () => buffer, put: () => {} };
     const seen = await traffic(5_000, 7, { settings: { writeBufferPool } });
-    expect(seen.hits).toBeGreaterThan(100);
+    expect(seen.hits).toBeGreaterThan(10);
   });
 
   it('finds that a reader is given what is sent to another', () => {

@@ -40,6 +40,8 @@ export class WireSearch {
   /** How many bytes, or frames, were not this connection's; the first of them in words. */
   hits = 0;
   readonly found: string[] = [];
+  /** What came was no frame: where the next one begins nobody knows. */
+  lost = false;
   readonly #name: string;
   readonly #masked: boolean;
   readonly #takeover: boolean | undefined;
@@ -48,7 +50,6 @@ export class WireSearch {
   /** The compressed message under way. */
   #packed: Buffer[] | undefined;
   #history: Buffer = NOTHING;
-  #lost = false;
 
   /** @param sends - The connection's letters. `reads`: those of its peer, which it may send back. */
   constructor(
@@ -68,11 +69,11 @@ export class WireSearch {
   /** Takes the next bytes that have left; they may be any part of the stream. */
   take(chunk: Uint8Array): void {
     this.bytes += chunk.length;
-    if (this.#lost) return;
+    if (this.lost) return;
     const view = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
     const bytes = this.#rest.length === 0 ? view : Buffer.concat([this.#rest, view]);
     let at = 0;
-    while (!this.#lost) {
+    while (!this.lost) {
       const size = this.#frame(bytes, at);
       if (size === 0) break;
       at += size;
@@ -94,7 +95,7 @@ export class WireSearch {
     const isLong = isControl && (b1 & 0x7f) > 125;
     if (!known || reserved !== 0 || (b1 & 0x80) !== (this.#masked ? 0x80 : 0) || isLong) {
       this.#hit(`no frame begins with ${b0.toString(16)} ${b1.toString(16)}`);
-      this.#lost = true;
+      this.lost = true;
       return 0;
     }
     const short = b1 & 0x7f;

@@ -21,6 +21,8 @@ const COMPRESSION = { threshold: 64, asyncDeflateThreshold: 30_000, sendHistory:
 /** A connection ends once in so many acts, and another takes its place. */
 const LIFE = 30;
 
+/** With so many hits there is no need to go on. */
+const ENOUGH = 200;
 /** Letters that nobody has just now. */
 const SPARE = 2;
 const NOTHING_YET = { frames: 0, bytes: 0, messages: 0, connections: 0, hits: 0 };
@@ -82,9 +84,15 @@ export async function traffic(
   };
   const all: Subject[] = [];
   while (letters.length > SPARE) all.push(await fresh());
-  let rounds = 0;
-  while (seen.frames + all.reduce((sum, { search }) => sum + search.frames, 0) < frames) {
-    if (rounds++ % 50 === 0) fillPools();
+  const sum = (of: (subject: Subject) => number): number =>
+    all.reduce((total, subject) => total + of(subject), 0);
+  const goesOn = (): boolean =>
+    seen.frames + sum(({ search }) => search.frames) < frames &&
+    seen.hits + sum(({ search, delivered }) => search.hits + delivered.hits) < ENOUGH;
+  let acts = 0;
+  let ends = 0;
+  for (let round = 0; goesOn(); round++) {
+    if (round % 50 === 0) fillPools();
     for (const [index, subject] of all.entries()) {
       if (subject.over) {
         count(seen, subject);
@@ -92,7 +100,11 @@ export async function traffic(
         all[index] = await fresh();
         continue;
       }
-      const act = pickAct(random.once(LIFE) ? ENDS : ACTS, random);
+      if (subject.search.lost) subject.conn.terminate();
+      // Each is done once at least, whatever the weights.
+      const act = random.once(LIFE)
+        ? ENDS[ends++ % ENDS.length]!
+        : (ACTS[acts++] ?? pickAct(ACTS, random));
       seen.acts.add(act);
       // What its connection refuses, being at its end.
       void Promise.resolve(act.run(subject, random, all)).catch(() => {});

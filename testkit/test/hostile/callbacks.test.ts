@@ -95,7 +95,6 @@ describe('a callback', () => {
         }
         return { pairs, depth };
       }, 3),
-      { rounds: 2 },
     );
   });
 

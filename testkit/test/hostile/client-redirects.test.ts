@@ -59,7 +59,7 @@ describe('a client that is redirected', () => {
       // The first was asked for by the caller.
       return { opened: byDefault.opened, leaked: leaked.length, followed: followed - 1 };
     });
-    await survives(41, attack, { rounds: 2 });
+    await survives(41, attack);
   });
 
   it('is never led from wss to ws', async () => {

@@ -76,7 +76,7 @@ describe('a client that is given a URL', () => {
       expect(route.requests).toEqual(taken.map(([, , request]) => request));
       return { cases: refused.errors.length, opened: refused.opened };
     });
-    await survives(47, attack, { rounds: 2 });
+    await survives(47, attack);
   });
 
   it('connects to no address that a hook of the application refuses', async () => {

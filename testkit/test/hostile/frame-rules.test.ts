@@ -70,7 +70,7 @@ describe('a frame is refused', () => {
     ]);
     const attack = (): Promise<{ close: number }> => allTo(cases);
     await warmUp(attack, 3);
-    await survives(67, attack, { rounds: 2 });
+    await survives(67, attack);
   });
 
   it('masked or not, where its role does the other', async () => {
@@ -84,7 +84,7 @@ describe('a frame is refused', () => {
       return { close: only(answers.map(({ close }) => close)) };
     };
     await warmUp(attack, 3);
-    await survives(68, attack, { rounds: 2 });
+    await survives(68, attack);
   });
 
   it('with reserved bits that nobody gave a meaning to', async () => {
@@ -102,7 +102,7 @@ describe('a frame is refused', () => {
     );
     const attack = (): Promise<{ close: number }> => allTo(cases);
     await warmUp(attack, 1);
-    await survives(70, attack, { rounds: 2 });
+    await survives(70, attack);
   });
 
   it('as a continuation with the bit of compression', async () => {
@@ -111,7 +111,7 @@ describe('a frame is refused', () => {
     );
     const attack = (): Promise<{ close: number }> => allTo(cases);
     await warmUp(attack);
-    await survives(71, attack, { rounds: 2 });
+    await survives(71, attack);
   });
 
   it('with an opcode that is reserved', async () => {
@@ -122,7 +122,7 @@ describe('a frame is refused', () => {
     ]);
     const attack = (): Promise<{ close: number }> => allTo(cases);
     await warmUp(attack, 3);
-    await survives(72, attack, { rounds: 2 });
+    await survives(72, attack);
   });
 
   it('as a continuation of nothing, or as a message inside a message', async () => {
@@ -134,7 +134,7 @@ describe('a frame is refused', () => {
     ]);
     const attack = (): Promise<{ close: number }> => allTo(cases);
     await warmUp(attack, 3);
-    await survives(73, attack, { rounds: 2 });
+    await survives(73, attack);
   });
 });
 
@@ -231,7 +231,7 @@ describe('what comes after a fault', () => {
       return { events };
     };
     await warmUp(attack, 2);
-    await survives(76, attack, { rounds: 2 });
+    await survives(76, attack);
   });
 });
 

@@ -43,36 +43,32 @@ describe('a handshake that waits', () => {
     // What is made once for all is made before.
     for (let i = 0; i < 100; i++) attack();
     for (const held of await waiting.until(100)) held.answer();
-    await survives(
-      7,
-      async (watch) => {
-        const wires: Wire[] = [];
-        let refused = 0;
-        for (let i = 0; i < ATTEMPTS; i++) {
-          wires.push(attack());
-          watch.sent(bytes.length);
-          if (i % 10 < 9) continue;
-          await turn();
-          // Those that are over are no part of what is held.
-          for (const wire of wires.splice(1_024)) refused += wire.sent.includes(' 503 ') ? 1 : 0;
-          // So that their garbage is collected here.
-          if (i % 2_500 === 2_499) watch.weigh();
-        }
-        const held = await waiting.until(1);
-        // A place that is free is taken again.
-        held.pop()!.answer();
+    await survives(7, async (watch) => {
+      const wires: Wire[] = [];
+      let refused = 0;
+      for (let i = 0; i < ATTEMPTS; i++) {
+        wires.push(attack());
+        watch.sent(bytes.length);
+        if (i % 10 < 9) continue;
         await turn();
-        const again = attack();
-        held.push(...(await waiting.until(1)));
-        for (const [i, wire] of [...wires, again].entries()) {
-          wire.destroy();
-          if (i % 10 === 9) await turn();
-        }
-        while (held.some(({ signal }) => !signal.aborted)) await turn();
-        return { pending: held.length, refused };
-      },
-      { rounds: 2 },
-    );
+        // Those that are over are no part of what is held.
+        for (const wire of wires.splice(1_024)) refused += wire.sent.includes(' 503 ') ? 1 : 0;
+        // So that their garbage is collected here.
+        if (i % 2_500 === 2_499) watch.weigh();
+      }
+      const held = await waiting.until(1);
+      // A place that is free is taken again.
+      held.pop()!.answer();
+      await turn();
+      const again = attack();
+      held.push(...(await waiting.until(1)));
+      for (const [i, wire] of [...wires, again].entries()) {
+        wire.destroy();
+        if (i % 10 === 9) await turn();
+      }
+      while (held.some(({ signal }) => !signal.aborted)) await turn();
+      return { pending: held.length, refused };
+    });
   });
 
   it('ends with its client, and leaves nothing of itself', async () => {

@@ -68,7 +68,6 @@ describe('an application that patches what is global', () => {
         expect(received).toBe(messages.length);
         return { faults };
       }, 3),
-      { rounds: 2 },
     );
   });
 });

@@ -69,7 +69,6 @@ describe('a socket that always has more', () => {
         expect(messages).toBe(messagesIn);
         return { 'bytes in a turn': most };
       }, 1),
-      { rounds: 2 },
     );
   });
 });

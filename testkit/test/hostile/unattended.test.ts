@@ -67,7 +67,6 @@ describe('a connection that nobody has attached anything to', () => {
         );
         return { ends: codes.length };
       }, 15),
-      { rounds: 2 },
     );
   });
 });
@@ -142,7 +141,6 @@ describe('promises that nobody looks at', () => {
         }
         return { promises };
       }, 1),
-      { rounds: 2 },
     );
   });
 });

@@ -142,7 +142,7 @@ export function only<T>(values: Iterable<T>): T {
 }
 
 /** Watches nothing. */
-const BLIND: Watch = { sent() {}, weigh() {} };
+const BLIND: Watch = { sent() {}, weigh() {}, held: () => 0 };
 
 /** Attacks some times before it counts: compilers and pools have what they need then, and few rounds tell enough. */
 export async function warmUp(attack: (watch: Watch) => unknown, times = 10): Promise<void> {

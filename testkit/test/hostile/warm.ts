@@ -1,6 +1,6 @@
 import type { Watch } from '../../src/hostile/index.ts';
 
-const UNHEARD: Watch = { sent() {}, weigh() {} };
+const UNHEARD: Watch = { sent() {}, weigh() {}, held: () => 0 };
 
 /**
  * Does an attack some times before it is measured, and gives it back: for those that go through so much of Node that it

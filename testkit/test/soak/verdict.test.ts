@@ -50,7 +50,7 @@ function observed(end: Both = census(), samples: readonly Moment[] = [moment(5, 
     server: course,
     clients: course,
     samples,
-    totals: samples[0]!.clients,
+    totals: moment(0, 0).clients,
     closed: census({}, { handles: 0 }),
   };
 }
@@ -109,6 +109,15 @@ describe('the verdict of a soak', () => {
   it('tells of connections that were never there', () => {
     expect(broken(observed(census(), [moment(5, 89)]))).toEqual(['connections at a time']);
     expect(broken(observed(census(), [moment(5, 90)]))).toEqual([]);
+    expect(broken(observed(census(), []))).toEqual(['connections at a time']);
+  });
+
+  it('forgives that they came slowly, and not that they left', () => {
+    const course = (...open: number[]): Moment[] => open.map((count, i) => moment(i, count));
+    expect(broken(observed(census(), course(10, 20, 30, 40, 95, 95)))).toEqual([]);
+    expect(broken(observed(census(), course(95, 20, 30, 40, 50, 95)))).toEqual([
+      'connections at a time',
+    ]);
   });
 
   it('tells of what a closed server leaves', () => {

@@ -1,0 +1,85 @@
+import { MessageBuffers } from '@ws/codec';
+import { describe, expect, it } from 'vitest';
+import { Assembly } from '../src/assembly.ts';
+import { swap } from '../src/mask.ts';
+import { simd } from '../src/simd.ts';
+import { bytes, join } from './support.ts';
+
+const KEY = 0x37fa213d;
+
+/** The bytes under the mask, one by one. */
+function masked(payload: Uint8Array): Uint8Array {
+  return payload.map((byte, i) => byte ^ (KEY >>> (8 * (3 - (i % 4)))));
+}
+
+describe('Assembly', () => {
+  it.each([1, 31, 32, 33, 500])('puts pieces of %d bytes one behind the other, unmasked', (n) => {
+    const pieces = [bytes(n, 1), bytes(n, 2), bytes(n, 3)];
+    const target = new Uint8Array(3 * n + 7).fill(0xee);
+    const assembly = new Assembly();
+    assembly.begin(target, 4, undefined);
+    for (const piece of pieces) {
+      const from = join([bytes(5), masked(piece), bytes(5)]);
+      const before = from.slice();
+      assembly.append(from, 5, 5 + n, undefined, swap(KEY));
+      expect(from).toEqual(before);
+    }
+    expect(target).toEqual(
+      join([new Uint8Array(4).fill(0xee), ...pieces, Uint8Array.of(0xee, 0xee, 0xee)]),
+    );
+    expect([assembly.at, assembly.room]).toEqual([4 + 3 * n, 3]);
+  });
+
+  it.each([5, 100])('copies a whole chunk of %d bytes that is not masked', (n) => {
+    const assembly = new Assembly();
+    const target = new Uint8Array(n);
+    assembly.begin(target, 0, undefined);
+    assembly.append(bytes(n), 0, n, undefined, 0);
+    expect(target).toEqual(bytes(n));
+  });
+
+  it('copies the view it is given, which spares it one of its own', () => {
+    const assembly = new Assembly();
+    const target = new Uint8Array(40);
+    const from = bytes(60);
+    assembly.begin(target, 0, undefined);
+    assembly.append(from, 10, 50, from.subarray(10, 50), 0);
+    expect(target).toEqual(from.slice(10, 50));
+  });
+
+  it('unmasks in the SIMD memory, and in other memory after that', () => {
+    const buffers = new MessageBuffers();
+    const assembly = new Assembly();
+    const inside = buffers.take(200);
+    for (const target of [inside, new Uint8Array(200), inside]) {
+      target.fill(0xee);
+      assembly.begin(target, 8, simd());
+      assembly.append(masked(bytes(100)), 0, 100, undefined, swap(KEY));
+      expect(target.slice(0, 116)).toEqual(
+        join([new Uint8Array(8).fill(0xee), bytes(100), new Uint8Array(8).fill(0xee)]),
+      );
+    }
+    buffers.give(inside);
+  });
+
+  it('goes on elsewhere in the same target', () => {
+    const assembly = new Assembly();
+    const target = new Uint8Array(100);
+    assembly.begin(target, 0, undefined);
+    assembly.append(masked(bytes(40)), 0, 40, undefined, swap(KEY));
+    assembly.begin(target, 50, undefined);
+    expect(assembly.room).toBe(50);
+    assembly.append(masked(bytes(40)), 0, 40, undefined, swap(KEY));
+    expect(target.slice(50, 90)).toEqual(bytes(40));
+    expect(target.slice(0, 40)).toEqual(bytes(40));
+  });
+
+  it('lets go of its target', () => {
+    const assembly = new Assembly();
+    expect([assembly.active, assembly.target.length]).toEqual([false, 0]);
+    assembly.begin(new Uint8Array(9), 0, undefined);
+    expect([assembly.active, assembly.target.length]).toEqual([true, 9]);
+    assembly.forget();
+    expect([assembly.active, assembly.target.length]).toEqual([false, 0]);
+  });
+});

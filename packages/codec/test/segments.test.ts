@@ -1,0 +1,158 @@
+import { setImmediate } from 'node:timers/promises';
+import { collectGarbage } from '@ws/testkit';
+import { describe, expect, it } from 'vitest';
+import { Segments } from '../src/segments.ts';
+
+/** Segments `[start, end)` of a slab each, with the place where a frame begins; and which of them were released. */
+function segmentsOf(...pieces: readonly (readonly [number, number, number])[]): {
+  readonly segments: Segments;
+  readonly released: number[];
+} {
+  const segments = new Segments();
+  const released: number[] = [];
+  for (const [i, [start, end, boundary]] of pieces.entries()) {
+    segments.push(Uint8Array.of(i), start, end, boundary, () => released.push(i));
+  }
+  return { segments, released };
+}
+
+/** What waits: the number and the range of each. */
+function list(segments: Segments): string[] {
+  return Array.from(
+    { length: segments.count },
+    (_, i) => `${segments.buf(i)[0]}: ${segments.start(i)}-${segments.end(i)}`,
+  );
+}
+
+describe('Segments', () => {
+  it('tell of each what was pushed', () => {
+    const { segments, released } = segmentsOf([0, 10, 0], [5, 25, 20]);
+    expect(list(segments)).toEqual(['0: 0-10', '1: 5-25']);
+    expect(segments.bytes).toBe(30);
+    expect([segments.startsFrame(0), segments.startsFrame(1)]).toEqual([true, false]);
+    segments.release(1)!();
+    expect(released).toEqual([1]);
+  });
+
+  it.each([-1, 2, Number.NaN])('have no segment %d of two', (i) => {
+    const { segments } = segmentsOf([0, 10, 0], [0, 5, 0]);
+    expect(() => segments.buf(i)).toThrow(RangeError);
+    expect(() => segments.start(i)).toThrow(RangeError);
+    expect(() => segments.end(i)).toThrow(RangeError);
+    expect(() => segments.release(i)).toThrow(RangeError);
+    expect(() => segments.startsFrame(i)).toThrow(RangeError);
+  });
+
+  describe('shift', () => {
+    it('forgets the first, whose release is for others to call', () => {
+      const { segments, released } = segmentsOf([0, 10, 0], [1, 9, 3], [2, 4, 2]);
+      segments.shift(1);
+      expect(list(segments)).toEqual(['1: 1-9', '2: 2-4']);
+      expect(segments.bytes).toBe(10);
+      expect([segments.startsFrame(0), segments.startsFrame(1)]).toEqual([false, true]);
+      segments.release(0)!();
+      expect(released).toEqual([1]);
+      segments.shift(2);
+      expect([segments.count, segments.bytes]).toEqual([0, 0]);
+      expect(released).toEqual([1]);
+    });
+
+    it.each([-1, 0.5, 3, Number.NaN])('refuses %d of two', (n) => {
+      const { segments } = segmentsOf([0, 10, 0], [0, 5, 0]);
+      expect(() => segments.shift(n)).toThrow(RangeError);
+      expect(segments.count).toBe(2);
+    });
+  });
+
+  it('are dropped and released from the one that is told on', () => {
+    const { segments, released } = segmentsOf([0, 10, 0], [1, 9, 3], [2, 4, 2]);
+    segments.drop(1);
+    expect(list(segments)).toEqual(['0: 0-10']);
+    expect(segments.bytes).toBe(10);
+    expect(released).toEqual([1, 2]);
+  });
+
+  it('are dropped when there is nothing to release, too', () => {
+    const segments = new Segments();
+    segments.push(Uint8Array.of(1), 0, 1, 0, undefined);
+    segments.drop(0);
+    expect([segments.count, segments.bytes]).toEqual([0, 0]);
+  });
+
+  it('hold nothing of what was taken away or dropped', async () => {
+    const segments = new Segments();
+    const refs = Array.from({ length: 3 }, () => {
+      const buf = new Uint8Array(10);
+      const release = (): void => {};
+      segments.push(buf, 0, 10, 0, release);
+      return [new WeakRef(buf), new WeakRef(release)];
+    });
+    segments.shift(1);
+    segments.drop(1);
+    // Until the turn ends, a WeakRef holds what it was made of.
+    await setImmediate();
+    collectGarbage();
+    const held = refs.map((pair) => pair.map((ref) => ref.deref() !== undefined));
+    expect(held).toEqual([
+      [false, false],
+      [true, true],
+      [false, false],
+    ]);
+    expect(segments.count).toBe(1);
+  });
+
+  describe('cut', () => {
+    it('ends a segment where it is told, and drops what follows', () => {
+      const { segments, released } = segmentsOf([0, 10, 0], [1, 9, 3], [2, 4, 2]);
+      segments.cut(1, 3);
+      expect(list(segments)).toEqual(['0: 0-10', '1: 1-3']);
+      expect(segments.bytes).toBe(12);
+      expect(released).toEqual([2]);
+    });
+
+    it('drops a segment of which nothing is left', () => {
+      const { segments, released } = segmentsOf([0, 10, 0], [1, 9, 1]);
+      segments.cut(1, 1);
+      expect(list(segments)).toEqual(['0: 0-10']);
+      expect(segments.bytes).toBe(10);
+      expect(released).toEqual([1]);
+    });
+
+    it('leaves all as they are where there is no such segment', () => {
+      const { segments, released } = segmentsOf([0, 10, 0]);
+      segments.cut(1, 0);
+      expect([segments.count, segments.bytes, released.length]).toEqual([1, 10, 0]);
+    });
+  });
+
+  describe('truncate', () => {
+    it('keeps nothing where a frame begins first', () => {
+      const { segments, released } = segmentsOf([0, 10, 0], [0, 5, 0]);
+      segments.truncate();
+      expect([segments.count, segments.bytes]).toEqual([0, 0]);
+      expect(released).toEqual([0, 1]);
+    });
+
+    it('keeps the rest of a frame that began before, up to where the next one begins', () => {
+      const { segments, released } = segmentsOf([0, 10, 10], [1, 9, 3], [2, 4, 2]);
+      segments.truncate();
+      expect(list(segments)).toEqual(['0: 0-10', '1: 1-3']);
+      expect(segments.bytes).toBe(12);
+      expect(released).toEqual([2]);
+    });
+
+    it('keeps whole segments of it when the next frame begins with a slab', () => {
+      const { segments, released } = segmentsOf([0, 10, 10], [0, 5, 5], [0, 7, 0]);
+      segments.truncate();
+      expect(list(segments)).toEqual(['0: 0-10', '1: 0-5']);
+      expect(segments.bytes).toBe(15);
+      expect(released).toEqual([2]);
+    });
+
+    it('keeps all of it when no other frame follows', () => {
+      const { segments, released } = segmentsOf([0, 10, 10], [0, 5, 5]);
+      segments.truncate();
+      expect([segments.count, segments.bytes, released.length]).toEqual([2, 15, 0]);
+    });
+  });
+});

@@ -1,0 +1,160 @@
+import { SlabPool } from '@ws/codec';
+import { describe, expect, it } from 'vitest';
+import { LARGEST_SLAB, SlabWriter } from '../src/slab-writer.ts';
+import { bytes } from './support.ts';
+
+const KEY = 0x37fa213d;
+
+/** The bytes under the mask, one by one. */
+function masked(payload: Uint8Array): Uint8Array {
+  return payload.map((byte, i) => byte ^ (KEY >>> (8 * (3 - (i % 4)))));
+}
+
+/** Appends as an encoder does: room, bytes, on. */
+function append(out: SlabWriter, payload: Uint8Array, key = 0): void {
+  out.reserve(payload.length);
+  out.fill(out.pos, payload, 0, payload.length, key);
+  out.pos += payload.length;
+}
+
+/** The contents of each segment. */
+function contents({ sealed }: SlabWriter): Uint8Array[] {
+  return Array.from({ length: sealed.count }, (_, i) =>
+    sealed.buf(i).slice(sealed.start(i), sealed.end(i)),
+  );
+}
+
+describe('SlabWriter', () => {
+  it('holds no memory before it is asked for room, and after it has sealed', () => {
+    const pool = new SlabPool({ debug: true });
+    const out = new SlabWriter(pool, 4096, false);
+    const empty = { pos: 0, limit: 0 };
+    expect(out).toMatchObject(empty);
+    out.seal();
+    expect([out.bytes.length, out.view.byteLength, pool.lent]).toEqual([0, 0, 0]);
+    append(out, bytes(10));
+    expect(out).toMatchObject({ pos: 10, limit: 4096 });
+    out.seal();
+    expect(out).toMatchObject(empty);
+    expect([out.bytes.length, out.view.byteLength, pool.lent]).toEqual([0, 0, 1]);
+    expect(contents(out)).toEqual([bytes(10)]);
+    expect(out.sealed.startsFrame(0)).toBe(true);
+    out.sealed.drop(0);
+    expect(pool.lent).toBe(0);
+  });
+
+  it('gives a slab back of which nothing was used', () => {
+    const pool = new SlabPool({ debug: true });
+    const out = new SlabWriter(pool, 4096, false);
+    out.reserve(10);
+    expect(pool.lent).toBe(1);
+    out.seal();
+    expect([pool.lent, out.sealed.count]).toEqual([0, 0]);
+  });
+
+  it('moves into a larger slab as a turn grows, and takes another when one is full', () => {
+    const pool = new SlabPool({ debug: true });
+    const out = new SlabWriter(pool, 4096, false);
+    append(out, bytes(4096, 1));
+    const { bytes: first } = out;
+    out.reserve(0);
+    expect(out.bytes).toBe(first);
+    append(out, bytes(1, 2));
+    expect(out.limit).toBe(16384);
+    expect(pool.lent).toBe(1);
+    append(out, bytes(LARGEST_SLAB - 4097, 3));
+    expect([out.pos, out.limit, out.sealed.count]).toEqual([LARGEST_SLAB, LARGEST_SLAB, 0]);
+    append(out, bytes(1, 4));
+    expect([out.pos, out.limit, out.sealed.count, pool.lent]).toEqual([1, LARGEST_SLAB, 1, 2]);
+    out.seal();
+    const [large, small] = contents(out);
+    expect(large!.slice(0, 4096)).toEqual(bytes(4096, 1));
+    expect(large!.slice(4096, 4097)).toEqual(bytes(1, 2));
+    expect(Buffer.compare(large!.subarray(4097), bytes(LARGEST_SLAB - 4097, 3))).toBe(0);
+    expect(small).toEqual(bytes(1, 4));
+    out.sealed.drop(0);
+    expect(pool.lent).toBe(0);
+  });
+
+  it('begins with a slab for more than the first size when it is asked for more', () => {
+    const out = new SlabWriter(new SlabPool(), 4096, false);
+    out.reserve(5000);
+    expect(out.limit).toBe(16384);
+  });
+
+  it('uses no more than the largest slab of memory that has more', () => {
+    const pool = { take: () => ({ bytes: new Uint8Array(LARGEST_SLAB + 1), release: () => {} }) };
+    const out = new SlabWriter(pool, 4096, false);
+    out.reserve(10);
+    expect(out.limit).toBe(LARGEST_SLAB);
+  });
+
+  it.each([0, 1, 11, 12, 13, 100, 3000])('masks %d bytes in any memory', (n) => {
+    const foreign = {
+      take: (least: number) => ({
+        bytes: new Uint8Array(least + 20).subarray(13),
+        release: () => {},
+      }),
+    };
+    for (const pool of [new SlabPool(), foreign]) {
+      const out = new SlabWriter(pool, 4096, true);
+      append(out, bytes(3, 9));
+      append(out, bytes(n), KEY);
+      append(out, bytes(n), KEY);
+      append(out, bytes(3, 9));
+      out.seal();
+      const [segment] = contents(out);
+      expect(segment).toEqual(
+        Uint8Array.of(...bytes(3, 9), ...masked(bytes(n)), ...masked(bytes(n)), ...bytes(3, 9)),
+      );
+    }
+  });
+
+  it('writes through its view to the same memory', () => {
+    const pool = { take: () => ({ bytes: new Uint8Array(50).subarray(7), release: () => {} }) };
+    const out = new SlabWriter(pool, 16, false);
+    out.reserve(4);
+    out.view.setInt32(0, 0x01020304);
+    expect(out.bytes.slice(0, 4)).toEqual(Uint8Array.of(1, 2, 3, 4));
+    expect(out.view.byteLength).toBe(out.bytes.length);
+  });
+
+  it('says where a frame of several slabs lets another one begin', () => {
+    const out = new SlabWriter(new SlabPool(), 4096, false);
+    append(out, bytes(10));
+    out.next();
+    append(out, bytes(20));
+    out.next();
+    append(out, bytes(30));
+    out.endLarge();
+    append(out, bytes(5));
+    out.seal();
+    const { sealed } = out;
+    expect([0, 1, 2].map((i) => sealed.startsFrame(i))).toEqual([true, false, false]);
+    // What has begun is kept whole, and nothing behind it.
+    sealed.shift(1);
+    sealed.truncate();
+    expect(contents(out).map(({ length }) => length)).toEqual([20, 30]);
+  });
+
+  it('ends a frame within its slab without a trace', () => {
+    const out = new SlabWriter(new SlabPool(), 4096, false);
+    append(out, bytes(10));
+    out.endLarge();
+    append(out, bytes(10));
+    out.seal();
+    expect(out.sealed.startsFrame(0)).toBe(true);
+  });
+
+  it('takes back what was appended', () => {
+    const pool = new SlabPool({ debug: true });
+    const out = new SlabWriter(pool, 4096, false);
+    append(out, bytes(10));
+    append(out, bytes(20));
+    out.next();
+    append(out, bytes(30));
+    out.undo(0, 10);
+    expect(contents(out)).toEqual([bytes(10)]);
+    expect([out.pos, pool.lent]).toEqual([0, 1]);
+  });
+});
