@@ -37,14 +37,14 @@ export function securityFaults(map: SecurityMap, sources: Sources): string[] {
 export function documentFaults(map: SecurityMap, text: string): string[] {
   const rows = new Map<string, readonly string[]>();
   for (const line of text.split('\n')) {
-    const [, id, attack, , outcome, bound] = line.split(/(?<!\\)\|/).map((cell) => cell.trim());
-    if (ROWS.has(Number(id))) rows.set(id!, [attack!, outcome!, bound!]);
+    const [, id, attack, how, outcome, bound] = line.split(/(?<!\\)\|/).map((cell) => cell.trim());
+    if (ROWS.has(Number(id))) rows.set(id!, [attack!, how!, outcome!, bound!]);
   }
   return [...ROWS].flatMap((id) => {
-    const { attack, outcome, bound } = map[id] ?? {};
+    const { attack, how, outcome, bound } = map[id] ?? {};
     const row = rows.get(String(id));
     if (row === undefined) return [`${id}: not in the document`];
-    return row.join(' | ') === [attack, outcome, bound].join(' | ')
+    return row.join(' | ') === [attack, how, outcome, bound].join(' | ')
       ? []
       : [`${id}: the document says: ${row.join(' | ')}`];
   });
@@ -59,7 +59,7 @@ function holderFaults(id: string, { tests }: Entry, { titles, text }: Sources): 
 }
 
 /** A figure that is no figure of its row, or looser than the row's, or than the goal of all rows. */
-function loose(assertion: Assertion, { attack, outcome, bound }: Entry): string[] {
+function loose(assertion: Assertion, { attack, how, outcome, bound }: Entry): string[] {
   const { what, is, row, looser } = assertion;
   if (looser !== undefined) return looser.trim() === '' ? [`${what}: looser without a reason`] : [];
   if (row === undefined) {
@@ -68,14 +68,14 @@ function loose(assertion: Assertion, { attack, outcome, bound }: Entry): string[
       ? []
       : [`${what}: looser than the goal of all rows`];
   }
-  if (![attack, outcome, bound].some((cell) => cell.includes(row))) {
+  if (![attack, how, outcome, bound].some((cell) => cell.includes(row))) {
     return [`${what}: the row does not say "${row}"`];
   }
   if (is !== undefined && typeof is === 'number' && !quantities(row).includes(is)) {
     return [`${what}: "${row}" does not say ${is}`];
   }
   const figures = quantities(row);
-  if (assertion.most !== undefined && !within(assertion, figures.at(-1) ?? 0, perByteOf(row))) {
+  if (assertion.most !== undefined && !within(assertion, mostOf(row), perByteOf(row))) {
     return [`${what}: at most ${assertion.most} is looser than "${row}"`];
   }
   if (assertion.least !== undefined && !(assertion.least >= Math.max(...figures))) {
@@ -88,6 +88,7 @@ function within({ most, perByte = 0 }: Assertion, limit: number, limitPerByte: n
   return most === undefined || (most <= limit && perByte <= limitPerByte);
 }
 
+const ZERO = /\b(?:never|zero|nothing|none|no|back)\b/gi;
 const UNITS: Readonly<Record<string, number>> = {
   KiB: 1024,
   MiB: 1024 * 1024,
@@ -97,15 +98,22 @@ const UNITS: Readonly<Record<string, number>> = {
   us: 0.001,
 };
 
-/** The figures of a cell in bytes, milliseconds or pieces: `64 KiB`, `10 s`, `1,024`, `10^6`. */
+/** The figures of a cell in bytes, milliseconds or pieces: `64 KiB`, `10 s`, `1,024`, `10^6`, `once`, `never`. */
 export function quantities(text: string): number[] {
+  const inDigits = text.replaceAll(/\b(?:once|one)\b/gi, '1').replaceAll(ZERO, '0');
   const figures = [
-    ...text.matchAll(/(\d[\d,]*(?:\.\d+)?)(?:\^(\d+))?(?: (KiB|MiB|kB|MB|s|us)\b)?/g),
+    ...inDigits.matchAll(/(\d[\d,]*(?:\.\d+)?)(?:\^(\d+))?(?: (KiB|MiB|kB|MB|s|us)\b)?/g),
   ];
   return figures.map(([, base, power, unit]) => {
     const figure = Number(base!.replaceAll(',', ''));
     return figure ** Number(power ?? 1) * (unit === undefined ? 1 : UNITS[unit]!);
   });
+}
+
+/** The largest figure that a row allows: its last one, or the sum of `131 + 127 B`. */
+function mostOf(row: string): number {
+  const figures = quantities(row.replace(/\bx \d+/, ''));
+  return row.includes(' + ') ? figures.reduce((a, b) => a + b, 0) : (figures.at(-1) ?? 0);
 }
 
 /** `received x 2 + …` and the like: how many bytes a row allows for each that was received. */

@@ -6,6 +6,11 @@ const seed = Number(process.env['FUZZ_SEED'] ?? 1);
 const seconds = Number(process.env['FUZZ_SECONDS'] ?? 0);
 const wanted = Number(process.env['FUZZ_RUNS'] ?? 0);
 
+/** For laws whose runs take turns of the event loop: a machine may be busy, and a long run ends when it is told. */
+export const unhurried: { readonly timeout: number } = {
+  timeout: seconds > 0 || wanted > 0 ? 0 : 60_000,
+};
+
 /**
  * Holds a law against generated inputs.
  *

@@ -4,7 +4,7 @@ import { FakeHost, turn } from '@ws/testkit';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Wire, type WireOptions } from '../model/wire.ts';
-import { checkAsync } from './check.ts';
+import { checkAsync, unhurried } from './check.ts';
 import { compare, part, Speaker } from './conversation.ts';
 
 const wire: fc.Arbitrary<WireOptions> = fc.record({
@@ -31,42 +31,46 @@ const conversation = fc.record({
 });
 
 describe('two Conns', () => {
-  it('lose, double and swap nothing, whoever writes and reads how, and leave nothing behind', async () => {
-    await checkAsync(conversation, 150, async ({ wires, settings, parts, echo, closes }) => {
-      const host = new FakeHost();
-      const ends = wires.map((options) => new Wire(host, options)) as [Wire, Wire];
-      ends[0].peer = ends[1];
-      ends[1].peer = ends[0];
-      const speakers = ends.map((end, i) => {
-        const role = i === 0 ? 'client' : 'server';
-        const common = {
-          role,
+  it(
+    'lose, double and swap nothing, whoever writes and reads how, and leave nothing behind',
+    unhurried,
+    async () => {
+      await checkAsync(conversation, 150, async ({ wires, settings, parts, echo, closes }) => {
+        const host = new FakeHost();
+        const ends = wires.map((options) => new Wire(host, options)) as [Wire, Wire];
+        ends[0].peer = ends[1];
+        ends[1].peer = ends[0];
+        const speakers = ends.map((end, i) => {
+          const role = i === 0 ? 'client' : 'server';
+          const common = {
+            role,
+            host,
+            heartbeat: false,
+            maxBufferedAmount: false,
+            maxPendingPings: 1e6,
+          } as const;
+          return new Speaker(new Conn(end, { ...settings[i]!, ...common }), parts[i]!, i * 1_000);
+        }) as [Speaker, Speaker];
+        await running(host, ends, converse(speakers, echo));
+        const closing = speakers[closes].conn.close(4000, 'enough');
+        const reads = speakers.map(({ conn }) => conn.discardReads().catch(() => {}));
+        await running(
           host,
-          heartbeat: false,
-          maxBufferedAmount: false,
-          maxPendingPings: 1e6,
-        } as const;
-        return new Speaker(new Conn(end, { ...settings[i]!, ...common }), parts[i]!, i * 1_000);
-      }) as [Speaker, Speaker];
-      await running(host, ends, converse(speakers, echo));
-      const closing = speakers[closes].conn.close(4000, 'enough');
-      const reads = speakers.map(({ conn }) => conn.discardReads().catch(() => {}));
-      await running(
-        host,
-        ends,
-        Promise.all([closing, ...reads, ...speakers.map(({ conn }) => conn.closed)]),
-      );
-      compare(speakers[0], speakers[1]);
-      compare(speakers[1], speakers[0]);
-      for (const { conn } of speakers) {
-        expect(await conn.closed).toMatchObject({ code: 4000, wasClean: true });
-        expect(conn.bufferedAmount).toBe(0);
-      }
-      await host.settle();
-      const lent = [sharedSlabPool().lent, sharedMessageBuffers().lent];
-      expect([host.timers, ...lent]).toEqual([0, 0, 0]);
-    });
-  });
+          ends,
+          Promise.all([closing, ...reads, ...speakers.map(({ conn }) => conn.closed)]),
+        );
+        compare(speakers[0], speakers[1]);
+        compare(speakers[1], speakers[0]);
+        for (const { conn } of speakers) {
+          expect(await conn.closed).toMatchObject({ code: 4000, wasClean: true });
+          expect(conn.bufferedAmount).toBe(0);
+        }
+        await host.settle();
+        const lent = [sharedSlabPool().lent, sharedMessageBuffers().lent];
+        expect([host.timers, ...lent]).toEqual([0, 0, 0]);
+      });
+    },
+  );
 });
 
 /** Both say and hear everything. With `echo` the second one has the last word. */

@@ -2,7 +2,7 @@ import { Conn, type Role } from '@ws/conn';
 import { FakeHost, NaiveDecoder, naiveEncode, Random, TestTransport, turn } from '@ws/testkit';
 import { type Outcome, survives } from '@ws/testkit/hostile';
 import { describe, expect, it } from 'vitest';
-import { asked } from './check.ts';
+import { asked, unhurried } from './check.ts';
 
 /** So many streams are tried in one turn of the event loop. */
 const TOGETHER = 2;
@@ -105,44 +105,48 @@ function* ones(): Generator<number> {
 }
 
 describe('a Conn', () => {
-  it('sees the same in a stream, and fails at the same byte, however it is cut', async () => {
-    const { seed, goesOn } = asked(500);
-    const random = new Random(seed);
-    const hosts = { server: new FakeHost(), client: new FakeHost() };
-    const run = async (role: Role): Promise<number> => {
-      const host = hosts[role];
-      const tried = Array.from({ length: TOGETHER }, () => {
-        const bytes = streamFor(role, random);
-        const make = (): Witness => new Witness(role, host);
-        return { bytes, whole: make(), byByte: make(), cut: make() };
-      });
-      await host.settle();
-      for (const { bytes, whole, byByte, cut } of tried) {
-        whole.feed(bytes, [bytes.length]);
-        byByte.feed(bytes, ones());
-        cut.feed(bytes, sizes(random));
-      }
-      await host.settle();
-      for (const { bytes, whole, byByte, cut } of tried) {
-        const expected = byByte.trace();
-        const says = `seed ${seed}: ${Buffer.from(bytes).toString('hex')}`;
-        if (whole.trace() !== expected) expect(whole.trace(), says).toBe(expected);
-        if (cut.trace() !== expected) expect(cut.trace(), says).toBe(expected);
-        // The byte that decides lies in the last chunk that was read.
-        const inLast = cut.read - cut.last < byByte.read && byByte.read <= cut.read;
-        if (bytes.length > 0 && !inLast) expect([cut.read, cut.last], says).toBe(byByte.read);
-        for (const witness of [whole, byByte, cut]) witness.end();
-      }
-      await host.settle();
-      await turn();
-      return TOGETHER;
-    };
-    for (let i = 0; i < 400; i++) await run(i % 2 === 0 ? 'server' : 'client');
-    const attack = async (): Promise<Outcome> => {
-      let runs = 0;
-      while (goesOn(runs)) runs += await run((runs / TOGETHER) % 2 === 0 ? 'server' : 'client');
-      return { runs };
-    };
-    await survives(78, attack);
-  });
+  it(
+    'sees the same in a stream, and fails at the same byte, however it is cut',
+    unhurried,
+    async () => {
+      const { seed, goesOn } = asked(500);
+      const random = new Random(seed);
+      const hosts = { server: new FakeHost(), client: new FakeHost() };
+      const run = async (role: Role): Promise<number> => {
+        const host = hosts[role];
+        const tried = Array.from({ length: TOGETHER }, () => {
+          const bytes = streamFor(role, random);
+          const make = (): Witness => new Witness(role, host);
+          return { bytes, whole: make(), byByte: make(), cut: make() };
+        });
+        await host.settle();
+        for (const { bytes, whole, byByte, cut } of tried) {
+          whole.feed(bytes, [bytes.length]);
+          byByte.feed(bytes, ones());
+          cut.feed(bytes, sizes(random));
+        }
+        await host.settle();
+        for (const { bytes, whole, byByte, cut } of tried) {
+          const expected = byByte.trace();
+          const says = `seed ${seed}: ${Buffer.from(bytes).toString('hex')}`;
+          if (whole.trace() !== expected) expect(whole.trace(), says).toBe(expected);
+          if (cut.trace() !== expected) expect(cut.trace(), says).toBe(expected);
+          // The byte that decides lies in the last chunk that was read.
+          const inLast = cut.read - cut.last < byByte.read && byByte.read <= cut.read;
+          if (bytes.length > 0 && !inLast) expect([cut.read, cut.last], says).toBe(byByte.read);
+          for (const witness of [whole, byByte, cut]) witness.end();
+        }
+        await host.settle();
+        await turn();
+        return TOGETHER;
+      };
+      for (let i = 0; i < 400; i++) await run(i % 2 === 0 ? 'server' : 'client');
+      const attack = async (): Promise<Outcome> => {
+        let runs = 0;
+        while (goesOn(runs)) runs += await run((runs / TOGETHER) % 2 === 0 ? 'server' : 'client');
+        return { runs };
+      };
+      await survives(78, attack);
+    },
+  );
 });

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, it } from 'vitest';
 import { type Command, DEEDS, type End, type Stage } from '../model/commands.ts';
 import { play } from '../model/play.ts';
-import { checkAsync } from './check.ts';
+import { checkAsync, unhurried } from './check.ts';
 
 const wire = fc.record({
   cuts: fc.array(fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 65_536 })), {
@@ -35,7 +35,7 @@ const commands: fc.Arbitrary<Command[]> = fc
   .map((parts) => parts.flat());
 
 describe('two Conns under random commands', () => {
-  it('come to what the model says, and leave nothing behind', { timeout: 60_000 }, async () => {
+  it('come to what the model says, and leave nothing behind', unhurried, async () => {
     await checkAsync(fc.tuple(stage, commands), 100, ([stage, commands]) => play(stage, commands));
   });
 });

@@ -184,7 +184,7 @@ function isSilent(node: ts.Node): boolean {
 }
 
 /**
- * The text of a TypeError or RangeError: for the caller who is wrong, and no promise. A test that compares it would say
+ * The text of a TypeError, RangeError or SyntaxError: for the caller who is wrong, and no promise. A test that compares it would say
  * it twice. The texts of protocol errors are sent to the peer, and stay.
  */
 function isMessage(node: ts.Node): boolean {
@@ -194,7 +194,7 @@ function isMessage(node: ts.Node): boolean {
     parent !== undefined &&
     ts.isNewExpression(parent) &&
     ts.isIdentifier(parent.expression) &&
-    (parent.expression.text === 'TypeError' || parent.expression.text === 'RangeError')
+    ['TypeError', 'RangeError', 'SyntaxError'].includes(parent.expression.text)
   );
 }
 

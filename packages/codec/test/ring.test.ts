@@ -75,6 +75,20 @@ describe('ReceiveRing', () => {
     expect(pool.lent).toBe(0);
   });
 
+  it('grows when a read has filled its landing place, up to 64 KiB, and not before', () => {
+    const ring = new ReceiveRing(new SlabPool(), 4096);
+    const sizes: number[] = [];
+    for (let i = 0; i < 4; i++) {
+      const landing = ring.writable();
+      ring.landed(landing.length - 1);
+      expect(ring.writable()).toBe(landing);
+      ring.landed(landing.length);
+      sizes.push(ring.bytes.length);
+    }
+    expect(sizes).toEqual([16384, 65536, 65536, 65536]);
+    ring.release();
+  });
+
   it('takes one slab as large as it was told to', () => {
     const ring = new ReceiveRing(new SlabPool(), 100_000);
     const landing = ring.writable();

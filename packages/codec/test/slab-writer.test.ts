@@ -76,6 +76,22 @@ describe('SlabWriter', () => {
     expect(pool.lent).toBe(0);
   });
 
+  it('asks for a first slab of the size it was told, after each turn again', () => {
+    const asked: number[] = [];
+    const source = {
+      take(least: number) {
+        asked.push(least);
+        return { bytes: new Uint8Array(least), release: () => {} };
+      },
+    };
+    const out = new SlabWriter(source, 300, false);
+    for (const n of [10, 10, 301]) {
+      append(out, bytes(n));
+      out.seal();
+    }
+    expect(asked).toEqual([300, 300, 301]);
+  });
+
   it('begins with a slab for more than the first size when it is asked for more', () => {
     const out = new SlabWriter(new SlabPool(), 4096, false);
     out.reserve(5000);

@@ -480,10 +480,12 @@ export class Intake {
   #complete(): boolean {
     this.#open = false;
     this.#bound();
+    if (this.type === TextMessage && this.#utf8 !== UTF8_ACCEPT) {
+      this.error = invalidText();
+      return false;
+    }
     this.#tally.messagesIn++;
-    if (this.type !== TextMessage || this.#utf8 === UTF8_ACCEPT) return true;
-    this.error = invalidText();
-    return false;
+    return true;
   }
 
   #finish(fin: boolean): IntakeEvent {

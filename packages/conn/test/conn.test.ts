@@ -118,6 +118,24 @@ describe('stats', () => {
       compressionBytes: 0,
     });
   });
+
+  it.each([
+    ['one frame', [{ fin: true, bytes: [0x61, 0xc3] }]],
+    [
+      'fragments',
+      [
+        { fin: false, bytes: [0x61] },
+        { fin: true, bytes: [0xc3] },
+      ],
+    ],
+  ])('count no text that ends within a character, in %s', async (_, pieces) => {
+    const { conn, host, feed, frame } = wired('server');
+    const read = conn.readMessage();
+    feed(...pieces.map(({ fin, bytes }, i) => frame(i === 0 ? 1 : 0, Buffer.from(bytes), { fin })));
+    await expect(read).rejects.toMatchObject({ closeCode: 1007 });
+    await host.settle();
+    expect(conn.stats).toMatchObject({ messagesIn: 0, framesIn: pieces.length });
+  });
 });
 
 describe('the constants', () => {

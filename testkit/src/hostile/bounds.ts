@@ -29,6 +29,7 @@ export interface Holder {
 /** What `security-map.json` says of a row of the list of attacks and faults. */
 export interface Entry {
   readonly attack: string;
+  readonly how: string;
   readonly outcome: string;
   readonly bound: string;
   readonly asserts: readonly Assertion[];

@@ -18,6 +18,8 @@ export interface ClientSample extends Sample {
   readonly opened: number;
   readonly ended: number;
   readonly messages: number;
+  /** How often something went otherwise than it should. */
+  readonly faults: number;
 }
 
 /** What {@link Census} is of the clients. */
@@ -91,7 +93,8 @@ answer({
   leave,
   sample: (): ClientSample => {
     const { open, opened, ended, messages } = scene;
-    return { ...observer.sample(), open, opened, ended, messages };
+    const faults = [...scene.faults.values()].reduce((sum, count) => sum + count, 0);
+    return { ...observer.sample(), open, opened, ended, messages, faults };
   },
   census: async (before?: Census): Promise<ClientCensus> => ({
     ...(await observer.census(before)),

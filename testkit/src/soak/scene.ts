@@ -2,7 +2,7 @@ import type { Random } from '../random.ts';
 import type { Address } from './plan.ts';
 
 /** Connections that are being opened at a time: no listening queue overflows. */
-const AT_ONCE = 256;
+const AT_ONCE = 128;
 
 /** What the lives of all clients share, and what became of them. */
 export class Scene {

@@ -95,7 +95,7 @@ async function start({ plan, tls }: ServerPlan): Promise<Address[]> {
       report,
       subprotocols: ['soak.2', 'soak.1'],
       compression: mode,
-      handshakeTimeout: 10_000,
+      handshakeTimeout: 20_000,
       heartbeat: { interval: 6_000, timeout: 20_000 },
       idleReadTimeout: 5_000,
       closeTimeout: 2_000,

@@ -34,7 +34,7 @@ export interface Moment {
 /** Between two moments, in ms. */
 const EVERY = 5_000;
 /** How long the first wave stays once all are there, in seconds. */
-const WAVE = 5;
+const WAVE = 10;
 /** How long they come and go at least once all are there, in seconds: for some moments. */
 const LEAST = 15;
 
@@ -189,6 +189,7 @@ function lineOf({ at, server, clients }: Moment): string {
     `${at.toFixed(0).padStart(4)} s: ${clients.open} open (${server.open} at the server)`,
     `${clients.opened} opened, ${clients.ended} ended`,
     `${clients.messages} messages`,
+    `${clients.faults} faults`,
     `${memoryOf('server', server)}, delay ${server.delay.toFixed(0)} ms`,
     `${memoryOf('clients', clients)}, delay ${clients.delay.toFixed(0)} ms`,
   ].join('; ');

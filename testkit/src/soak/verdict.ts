@@ -79,9 +79,10 @@ function presence({ plan, samples, server, clients }: Observed): Row[] {
 
 function processRows(name: string, course: Course<Census>, rss: readonly number[]): Row[] {
   const { fresh, start, end } = course;
-  const taken = ({ memory }: Census): number => memory.heap + memory.external;
+  // What lies in pools has a bound of its own.
+  const taken = ({ memory, pooled }: Census): number => memory.heap + memory.external - pooled;
   return [
-    memoryRow(`${name}: heap and external, MiB`, taken(start), taken(end)),
+    memoryRow(`${name}: heap and external, without pools, MiB`, taken(start), taken(end)),
     rssRow(`${name}: RSS while all are there, MiB`, rss),
     ...keysOf(end.left).map((key) => ({
       what: `${name}: ${NAMES[key]}`,

@@ -13,6 +13,12 @@ export const wsLives: readonly Kind[] = [
   { weight: 4, name: 'ws room', life: life('/room/ws', listens) },
 ];
 
+/**
+ * Messages that `ws` inflates or deflates at a time, in all: each takes some turns of the event loop, so that with its 10 a
+ * process that is busy falls behind by minutes.
+ */
+const AT_ONCE = 256;
+
 interface Line {
   readonly ws: WebSocket;
   readonly closed: Promise<void>;
@@ -26,8 +32,8 @@ function life(path: string, talk: Talk): Life {
     const { url, compresses } = random.pick(scene.addresses);
     const line = await scene.admit(async () => {
       const ws = new WebSocket(url + path, ['soak.1'], {
-        perMessageDeflate: compresses && random.below(2) === 0,
-        handshakeTimeout: 20_000,
+        perMessageDeflate: compresses && random.below(2) === 0 && { concurrencyLimit: AT_ONCE },
+        handshakeTimeout: 60_000,
         ...(ca !== undefined && { ca }),
       });
       const closed = new Promise<void>((resolve) => {
@@ -40,8 +46,12 @@ function life(path: string, talk: Talk): Life {
     void line.closed.then(scene.enter());
     // Of those that are reset.
     line.ws.on('error', () => {});
-    if (await scene.pause(random.below(PAUSE))) await talk(line, scene, random);
-    await leave(line, scene, random);
+    try {
+      if (await scene.pause(random.below(PAUSE))) await talk(line, scene, random);
+      await leave(line, scene, random);
+    } finally {
+      line.ws.terminate();
+    }
   };
 }
 

@@ -75,7 +75,7 @@ describe.each(BACKENDS)('compressed data on %s', (backend) => {
         closes.push(await messageOrCode(wired));
         await end(wired);
       }
-      return { close: only(closes), engines: source.inflaters };
+      return { close: only(closes) };
     };
     await warmUp(attack, 5);
     await survives(82, attack);
@@ -203,10 +203,10 @@ describe.each(BACKENDS)('compressed data on %s', (backend) => {
       }
       for (const wired of wireds) await end(wired);
       expect(Math.min(right, refused)).toBeGreaterThan(20);
-      return { wrong };
+      return { read: wrong === 0 ? 'Right bytes or 1007' : `${wrong} wrong` };
     };
     await warmUp(attack, 3);
-    await survives(86, attack, { rounds: 2 });
+    await survives(86, attack);
   });
 });
 

@@ -129,7 +129,7 @@ describe('text that is not UTF-8', () => {
               target.feed(...frames);
               await target.host.settle();
               closes.push(target.closeCode());
-              expect(target.conn.stats.messagesOut).toBe(0);
+              expect(target.conn.stats.messagesIn).toBe(0);
               await target.end();
             }
           }

@@ -115,7 +115,8 @@ describe.each(BACKENDS)('zlib on %s', (backend) => {
           }
         }
       }
-      return { close: only(closes), engines: source.inflaters + source.deflaters };
+      const left = source.inflaters + source.deflaters;
+      return { close: only(closes), handles: left === 0 ? 'back to base' : left };
     };
     await warmUp(attack, 5);
     await survives(87, attack);
@@ -165,7 +166,7 @@ describe.each(BACKENDS)('zlib on %s', (backend) => {
       return { cycles, stuck: source.pending + source.running, again: source.tooMany };
     };
     await warmUp((watch) => attack(watch, 150), 2);
-    await survives(88, (watch) => attack(watch, 1_000), { rounds: 1 });
+    await survives(88, (watch) => attack(watch, 1_000));
   }, 30_000);
 
   it('that is done with a message after the end gives it to nobody', async () => {
@@ -219,7 +220,7 @@ describe('five thousand connections that have zlib work at once', () => {
     );
     const small = Buffer.from('small');
     const all = Array.from({ length: SOCKETS }, () =>
-      wiredOn('handle', { source, compression: { threshold: 0, asyncDeflateThreshold: SIZE } }),
+      wiredOn('handle', { source, compression: { threshold: 0, asyncDeflateThreshold: SIZE - 1 } }),
     );
     const chunk = ({ frame }: Wired): Buffer =>
       Buffer.concat([...texts, small].map((text) => frame(2, text)));
@@ -227,6 +228,11 @@ describe('five thousand connections that have zlib work at once', () => {
     const bytes = chunk(all[0]!);
     for (const { conn } of all) conn.receive((message) => conn.send(message)).catch(() => {});
     await turns();
+    // What a connection takes for its first message is no cost of the rest.
+    for (const { transport, frame } of all) transport.feed(frame(2, small));
+    await until(() => all.every(({ conn }) => conn.stats.messagesOut === 1));
+    await turns();
+    for (const { transport } of all) transport.writes.length = 0;
     const attack = async (watch: Watch): Promise<Outcome> => {
       let most = 0;
       for (const [i, { transport }] of all.entries()) {
@@ -239,7 +245,7 @@ describe('five thousand connections that have zlib work at once', () => {
       }
       watch.weigh();
       most = Math.max(most, source.pending);
-      await until(() => all.every(({ conn }) => conn.stats.messagesOut === 4));
+      await until(() => all.every(({ conn }) => conn.stats.messagesOut === 5));
       await turns();
       return { jobs: source.mostRunning, queue: most * SIZE };
     };
@@ -262,6 +268,7 @@ describe('five thousand connections that have zlib work at once', () => {
       return areSo ? 'order kept' : 'not in order';
     };
     await survives(90, attack, { rounds: 1 });
+    expect(source.jobs).toBe(texts.length * SOCKETS);
     expect(inOrder()).toBe('order kept');
     for (const { transport } of all) transport.break();
     await Promise.all(all.map(({ conn }) => conn.closed));

@@ -68,7 +68,7 @@ describe.concurrent('pnpm soak', { timeout: 240_000 }, () => {
     const broken = judge(observed).filter(({ ok }) => !ok);
     expect(broken.map(({ what }) => what)).toEqual(
       expect.arrayContaining([
-        'server: heap and external, MiB',
+        'server: heap and external, without pools, MiB',
         'server: pooled buffers lent',
         'server: Conn objects',
         'server: timers',

@@ -114,6 +114,13 @@ describe('negotiateDeflate', () => {
       { clientMaxWindowBits: 12 },
     ],
     [
+      'a limit of 15 that the client offers for itself',
+      'deflate; client_max_window_bits=15',
+      {},
+      'deflate; client_max_window_bits=15',
+      {},
+    ],
+    [
       'a quoted number',
       'deflate; server_max_window_bits="10"',
       {},

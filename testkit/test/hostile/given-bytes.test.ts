@@ -1,0 +1,184 @@
+// Bytes that are given to a write, or to a reader: whose they are, and who may change them.
+import { duplexPair } from 'node:stream';
+import { Conn, type Message } from '@ws/conn';
+import { socketTransport } from '@ws/node-io';
+import { describe, expect, it } from 'vitest';
+import { type Outcome, survives, type Watch } from '../../src/hostile/index.ts';
+import { FakeHost, naiveDecode, turn } from '../../src/index.ts';
+import { MemoryWire } from '../canaries/memory-wire.ts';
+import { frame, ROLES, SHARED, victim, warmUp } from './victim.ts';
+
+const LARGE = 65_537;
+const SIZES = [1, 40, 125, 126, 1_000, 65_536, LARGE, 200_000];
+/** The types are those of a library from before it. */
+const Resizable = ArrayBuffer as unknown as new (
+  size: number,
+  options: { readonly maxByteLength: number },
+) => ArrayBuffer & { resize(size: number): void };
+
+function isAll(bytes: Uint8Array, value: number): boolean {
+  return bytes.every((byte) => byte === value);
+}
+
+describe('bytes of the application', () => {
+  it('are never changed: neither those it sends nor those it was given', async () => {
+    const sources = SIZES.map((size) => new Uint8Array(size + 2).fill(7));
+    const attack = async (watch: Watch): Promise<Outcome> => {
+      let changed = 0;
+      for (const role of ROLES) {
+        for (const deflate of [undefined, SHARED]) {
+          const compression = deflate === undefined ? {} : { compression: { threshold: 0 } };
+          const { conn, host, transport, feed, end } = victim(role, { deflate, ...compression });
+          for (const [i, source] of sources.entries()) {
+            watch.sent(source.length);
+            const sent = conn.send(source.subarray(1, -1));
+            await host.settle();
+            await sent;
+            changed += isAll(source, 7) ? 0 : 1;
+            // What came in is the application's from then on, though more comes behind it in the same chunk.
+            const reading = conn.readMessage();
+            feed(frame(role, 2, source), frame(role, 2, source), frame(role, 9, 'ping'));
+            const messages: Message[] = [await reading, await conn.readMessage()];
+            // It goes back masked.
+            void conn.send(messages[0]!.data);
+            messages[1]!.data.fill(9);
+            await host.settle();
+            changed += isAll(messages[0]!.data, 7) && isAll(messages[1]!.data, 9) ? 0 : 1;
+            if (i % 4 === 3) transport.takeSent();
+          }
+          expect(conn.state).toBe('open');
+          await end();
+        }
+        // A stream whose chunks its other end still holds, and early bytes.
+        const [ours, theirs] = duplexPair();
+        const head = frame(role, 2, 'early');
+        const held = frame(role, 2, Buffer.alloc(1_000, 'held'));
+        const before = [Buffer.from(head), Buffer.from(held)];
+        const conn = new Conn(socketTransport(ours, { head }), { role, heartbeat: false });
+        theirs.write(held);
+        expect((await conn.readMessage()).text()).toBe('early');
+        expect((await conn.readMessage()).text()).toHaveLength(1_000);
+        changed += head.equals(before[0]!) && held.equals(before[1]!) ? 0 : 1;
+        conn.terminate();
+        await conn.closed;
+        theirs.destroy();
+        await turn();
+      }
+      return { changed };
+    };
+    await warmUp(attack, 3);
+    await survives(114, attack, { rounds: 2 });
+  });
+
+  it('are copied during the call up to 64 KiB, and referenced until the promise settles above', async () => {
+    const host = new FakeHost();
+    const attack = async (watch: Watch): Promise<Outcome> => {
+      let copied = 0;
+      let referenced = Infinity;
+      for (const role of ROLES) {
+        for (const size of SIZES) {
+          const wire = new MemoryWire();
+          const conn = new Conn(wire, { role, host, heartbeat: false });
+          wire.holds = true;
+          const data = new Uint8Array(size).fill(7);
+          watch.sent(size);
+          let settled = false;
+          const write = conn.send(data).then(() => {
+            settled = true;
+          });
+          await host.settle();
+          const chunks: Buffer[] = [];
+          const shares = new Set<ArrayBufferLike>();
+          wire.onBytes = (chunk) => {
+            shares.add(chunk.buffer);
+            chunks.push(Buffer.from(chunk));
+          };
+          const early = settled;
+          if (early || role === 'client') data.fill(9);
+          wire.holds = false;
+          while (conn.bufferedAmount > 0) {
+            wire.leave();
+            await host.settle();
+          }
+          await write;
+          // It is the caller's again, and may be anything.
+          data.fill(9);
+          const peer = role === 'server' ? 'client' : 'server';
+          const [message] = naiveDecode(Buffer.concat(chunks), peer).frames;
+          expect([message!.payload.length, isAll(message!.payload, 7)]).toEqual([size, true]);
+          if (!shares.has(data.buffer)) copied = Math.max(copied, role === 'server' ? size : 0);
+          else {
+            referenced = Math.min(referenced, size);
+            expect([role, early]).toEqual(['server', false]);
+          }
+          conn.terminate();
+          await conn.closed;
+          await turn();
+        }
+      }
+      return { copied, referenced };
+    };
+    await warmUp(attack, 3);
+    await survives(115, attack, { rounds: 2 });
+  });
+
+  it('that are shared, resizable or given away are copied or refused', async () => {
+    const host = new FakeHost();
+    const attack = async (watch: Watch): Promise<Outcome> => {
+      let cases = 0;
+      const outcomes = new Set<string>();
+      for (const role of ROLES) {
+        for (const size of [100, 100_000]) {
+          for (const kind of ['shared', 'resizable', 'detached', 'detached meanwhile'] as const) {
+            const wire = new MemoryWire();
+            const conn = new Conn(wire, { role, host, heartbeat: false });
+            conn.receive(() => {}).catch(() => {});
+            const chunks: Buffer[] = [];
+            wire.onBytes = (chunk) => void chunks.push(Buffer.from(chunk));
+            wire.holds = true;
+            const buffer =
+              kind === 'shared'
+                ? new SharedArrayBuffer(size)
+                : kind === 'resizable'
+                  ? new Resizable(size, { maxByteLength: size })
+                  : new ArrayBuffer(size);
+            const data = new Uint8Array(buffer).fill(7);
+            watch.sent(size);
+            const detach = (): void =>
+              void structuredClone(buffer, { transfer: [buffer as ArrayBuffer] });
+            if (kind === 'detached') detach();
+            const write = conn.send(data).then(
+              () => 'sent',
+              (error: Error) => error.constructor.name,
+            );
+            if (kind === 'shared') data.fill(9);
+            if (kind === 'resizable') (buffer as InstanceType<typeof Resizable>).resize(10);
+            if (kind === 'detached meanwhile') detach();
+            await host.settle();
+            wire.holds = false;
+            wire.leave();
+            await host.settle();
+            wire.leave();
+            conn.terminate();
+            await conn.closed;
+            const told = await write;
+            const sent = Buffer.concat(chunks);
+            const peer = role === 'server' ? 'client' : 'server';
+            const frames = naiveDecode(sent, peer).frames.filter(({ opcode }) => opcode === 2);
+            const copies = frames.filter(({ payload }) => isAll(payload, 7));
+            expect([told, copies.length]).toEqual([told, told === 'sent' ? 1 : 0]);
+            expect(frames.length).toBe(copies.length);
+            // What is referenced must be left alone: who gives it away ends the connection.
+            const ended = told === 'TransportError' && kind === 'detached meanwhile';
+            outcomes.add(told === 'sent' ? 'a copy' : ended ? 'its end' : told);
+            cases++;
+            await turn();
+          }
+        }
+      }
+      return { cases, outcomes: [...outcomes].toSorted((a, b) => b.localeCompare(a)).join(' or ') };
+    };
+    await warmUp(attack, 5);
+    await survives(117, attack);
+  });
+});
