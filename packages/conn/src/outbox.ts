@@ -248,7 +248,6 @@ export class Outbox implements Sharer {
       throw error;
     }
     this.#run = undefined;
-    this.#encoded = true;
     // Also when what was to follow it cannot.
     this.#owner.flushLater();
   }

@@ -59,7 +59,6 @@ export class Timers {
   #arm(): void {
     let next = Infinity;
     for (const tick of this.#ticks.keys()) if (tick < next) next = tick;
-    if (next === this.#next) return;
     this.#cancel?.();
     this.#next = next;
     this.#cancel = undefined;

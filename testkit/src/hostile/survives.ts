@@ -11,7 +11,7 @@ export type Outcome = Readonly<Record<string, unknown>>;
 export interface SurvivalOptions {
   /**
    * How often the attack is made at most. Its cost is that of the cheapest round: code is compiled and pools are filled
-   * in the first ones. No round follows once all bounds have held. Default 8.
+   * in the first ones. No round follows once all bounds have held. Default 12.
    */
   readonly rounds?: number;
 }
@@ -28,7 +28,7 @@ export interface SurvivalOptions {
 export async function survives<T extends Outcome>(
   id: number,
   attack: (watch: Watch) => T | Promise<T>,
-  { rounds = 8 }: SurvivalOptions = {},
+  { rounds = 12 }: SurvivalOptions = {},
 ): Promise<T> {
   const memory = boundOf(id, 'memory');
   const stall = boundOf(id, 'stall');

@@ -4,12 +4,15 @@ import { type Outcome, survives, threadTime, type Watch } from '../../src/hostil
 /** A row that asserts a close code and 1 KiB of memory. */
 const ROW = 54;
 
+/** So many, since what the first ones leave of the harness itself is more than that. */
+const ROUNDS = { rounds: 40 };
+
 const survivor = { close: 1009 };
 const kept: unknown[] = [];
 
 describe('survives', () => {
   it('accepts what stays within the bounds of its row', async () => {
-    await expect(survives(ROW, () => survivor)).resolves.toEqual(survivor);
+    await expect(survives(ROW, () => survivor, ROUNDS)).resolves.toEqual(survivor);
   });
 
   it.each<[string, (watch: Watch) => Outcome | Promise<Outcome>, RegExp]>([
@@ -60,13 +63,43 @@ describe('survives', () => {
       /uncaught/,
     ],
   ])('tells of %s', async (_, attack, message) => {
-    await expect(survives(ROW, attack)).rejects.toThrow(message);
+    await expect(survives(ROW, attack, { rounds: 3 })).rejects.toThrow(message);
     kept.length = 0;
+  });
+
+  it('ends with the round after which all bounds have held', async () => {
+    let made = 0;
+    await survives(
+      ROW,
+      () => {
+        kept.push(made === 0 ? new Uint8Array(100_000) : undefined);
+        made++;
+        return survivor;
+      },
+      ROUNDS,
+    );
+    expect(made).toBeGreaterThan(1);
+    expect(made).toBeLessThan(ROUNDS.rounds);
+    kept.length = 0;
+  });
+
+  it('gives what is held at a moment, without garbage', async () => {
+    let grown = 0;
+    const attack = (watch: Watch): Outcome => {
+      const before = watch.held();
+      const buffers = Array.from({ length: 10 }, () => new Uint8Array(100_000));
+      buffers.length = 1;
+      grown = watch.held() - before;
+      return { close: survivor.close, buffer: buffers[0]!.length };
+    };
+    await expect(survives(ROW, attack, { rounds: 1 })).rejects.toThrow(/memory/);
+    expect(grown).toBeGreaterThan(99_000);
+    expect(grown).toBeLessThan(200_000);
   });
 
   it('leaves no listener behind', async () => {
     const before = process.listenerCount('uncaughtException');
-    await survives(ROW, () => survivor);
+    await survives(ROW, () => survivor, ROUNDS);
     expect(process.listenerCount('uncaughtException')).toBe(before);
   });
 
