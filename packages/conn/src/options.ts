@@ -169,12 +169,10 @@ function shared(role: Role, settings: Settings): Settings {
   return settings;
 }
 
-/** Of what is an object here the parts tell. */
-function isSame(value: Settings[keyof Settings], other: Settings[keyof Settings]): boolean {
-  if (value === other) return true;
-  if (typeof value !== 'object' || typeof other !== 'object') return false;
-  const others = new Map<string, unknown>(Object.entries(other));
-  return Object.entries(value).every(([name, part]) => others.get(name) === part);
+/** What is an object here has parts that JSON tells apart. */
+function isSame(value: unknown, other: unknown): boolean {
+  if (value === other || typeof value !== 'object') return value === other;
+  return JSON.stringify(value) === JSON.stringify(other);
 }
 
 /** The value of `readLimit`, for `setReadLimit`. */
@@ -243,16 +241,7 @@ function bufferPool(name: string, value: unknown): BufferPool {
   throw new TypeError(`${name}: expected an object with get() and put(), got ${kind(value)}`);
 }
 
-const COMPRESSION_NAMES: readonly (keyof CompressionOptions)[] = [
-  'mode',
-  'level',
-  'threshold',
-  'serverMaxWindowBits',
-  'clientMaxWindowBits',
-  'sendHistory',
-  'takeoverEngines',
-  'asyncDeflateThreshold',
-];
+const COMPRESSION_NAMES: readonly string[] = Object.keys(SHARED);
 
 function compression(_: string, value: unknown): Compression | false {
   if (value === false) return false;
@@ -265,7 +254,7 @@ function compression(_: string, value: unknown): Compression | false {
     );
   }
   for (const key of Object.keys(value as object)) {
-    if ((COMPRESSION_NAMES as readonly string[]).includes(key)) continue;
+    if (COMPRESSION_NAMES.includes(key)) continue;
     throw new TypeError(
       `compression: unknown option ${key}; there are ${COMPRESSION_NAMES.join(', ')}`,
     );
