@@ -96,4 +96,11 @@ describe('Line', () => {
     line.leave(promises[2]!, new Error('enough'));
     expect([line.empty, line.bytes]).toEqual([false, 20]);
   });
+
+  it('lets the first leave before anybody had a turn', async () => {
+    const { line, promises } = lineOf(10, 20);
+    line.leave(promises[0]!, new Error('enough'));
+    await expect(promises[0]).rejects.toThrow('enough');
+    expect(line.bytes).toBe(20);
+  });
 });

@@ -490,4 +490,17 @@ describe('a MessageWriter whose calls wait', () => {
     await writer.close();
     expect(seen.slice(0, 2)).toEqual(['1... abcd', '0 e']);
   });
+
+  it('waits for room with a full buffer as well', async () => {
+    const { writer, seen, host, block } = writerOf();
+    await writer.write('abcd');
+    const room = block();
+    let written = false;
+    void writer.write('e').then(() => (written = true));
+    await host.settle();
+    expect([seen, written]).toEqual([['1... abcd'], false]);
+    room.resolve();
+    await host.settle();
+    expect(written).toBe(true);
+  });
 });
