@@ -1,0 +1,326 @@
+// What waits, for whom, and how much of it: the reading side at its bounds.
+import { FakeHost } from '@ws/testkit';
+import { describe, expect, it, vi } from 'vitest';
+import { TextMessage } from '../src/index.ts';
+import { wired } from './wired.ts';
+
+/** What a queued message of 100 bytes is charged. */
+const CHARGE = 100 + 320;
+/** What an unread piece of a stream is charged on top of its bytes. */
+const PIECE = 128;
+
+/** The promises of a handler, in the order of its calls, and what it was given. */
+function gate(): {
+  handler: (m: { text(): string }) => Promise<void>;
+  go: () => void;
+  seen: string[];
+} {
+  const open: (() => void)[] = [];
+  const seen: string[] = [];
+  return {
+    seen,
+    go: () => open.shift()!(),
+    handler(message) {
+      seen.push(message.text());
+      return new Promise((resolve) => open.push(resolve));
+    },
+  };
+}
+
+describe('the bound of what is read ahead', () => {
+  it('counts the message under way with those that wait', async () => {
+    const { conn, feed, frame, host, transport } = wired('server', { readAhead: 1000 });
+    feed(frame(2, Buffer.alloc(400)));
+    await host.settle();
+    feed(frame(2, Buffer.alloc(280), { fin: false }));
+    await host.settle();
+    expect(transport.paused).toBe(false);
+    feed(frame(0, 'x', { fin: false }));
+    await host.settle();
+    expect(transport.paused).toBe(true);
+    expect((await conn.readMessage()).data).toHaveLength(400);
+    expect(transport.paused).toBe(false);
+  });
+
+  it.each([
+    { held: 500, flows: true },
+    { held: 501, flows: false },
+  ])('lets the transport flow again with $held of 1000 bytes left: $flows', async (given) => {
+    const { conn, feed, frame, host, transport } = wired('server', { readAhead: 1000 });
+    feed(frame(2, Buffer.alloc(400)));
+    await host.settle();
+    feed(frame(2, Buffer.alloc(given.held), { fin: false }));
+    await host.settle();
+    expect(transport.paused).toBe(true);
+    await conn.readMessage();
+    await host.settle();
+    expect(transport.paused).toBe(!given.flows);
+  });
+
+  it('counts the unread pieces of a stream with the messages behind it', async () => {
+    const charge = 300 + PIECE + CHARGE;
+    for (const readAhead of [charge - 1, charge]) {
+      const { conn, feed, frame, host, transport } = wired('server', { readAhead });
+      const next = conn.nextReader();
+      feed(frame(2, Buffer.alloc(300)));
+      await next;
+      feed(frame(2, Buffer.alloc(100)));
+      await host.settle();
+      expect(transport.paused).toBe(readAhead < charge);
+    }
+  });
+
+  it('has room again for what is read of a stream, though not all of it is', async () => {
+    const { conn, feed, frame, host, transport } = wired('server', { readAhead: 1000 });
+    const next = conn.nextReader();
+    feed(frame(2, Buffer.alloc(300), { fin: false }));
+    const reader = await next;
+    for (let i = 0; i < 2; i++) {
+      feed(frame(0, Buffer.alloc(300), { fin: false }));
+      await host.settle();
+    }
+    const paused = [transport.paused];
+    for (let i = 0; i < 2; i++) {
+      expect(await reader.read(new Uint8Array(300))).toBe(300);
+      paused.push(transport.paused);
+    }
+    expect(paused).toEqual([true, true, false]);
+  });
+
+  it('is kept by a handler that takes its time, and pauses once', async () => {
+    const { conn, feed, frame, host, transport } = wired('server', {
+      readAhead: 3 * CHARGE,
+      idleReadTimeout: 1000,
+    });
+    const pause = vi.spyOn(transport, 'pause');
+    const resume = vi.spyOn(transport, 'resume');
+    const { handler, go, seen } = gate();
+    void conn.receive(handler);
+    // Twice: what has been read leaves nothing behind in the account.
+    for (let round = 1; round <= 2; round++) {
+      for (let i = 0; i < 4; i++) {
+        feed(frame(2, Buffer.alloc(100, 97)));
+        await host.settle();
+      }
+      expect([transport.paused, seen.length]).toEqual([false, round * 6 - 5]);
+      for (let i = 0; i < 2; i++) {
+        feed(frame(2, Buffer.alloc(100, 97)));
+        await host.settle();
+      }
+      expect([transport.paused, pause.mock.calls.length]).toEqual([true, round]);
+      // A handler at work is somebody who reads.
+      await host.advance(5000);
+      expect(conn.state).toBe('open');
+      for (let i = 0; i < 6; i++) {
+        go();
+        await host.settle();
+      }
+      expect([transport.paused, seen.length]).toEqual([false, round * 6]);
+      expect(resume.mock.calls).toHaveLength(round);
+    }
+  });
+});
+
+describe('a message that nobody has asked for', () => {
+  it('stays with its connection while others of its kind read', async () => {
+    const host = new FakeHost();
+    const [one, two] = [wired('server', {}, 0, host), wired('server', {}, 0, host)];
+    await host.settle();
+    one.feed(one.frame(1, 'of one'), one.frame(1, 'of one too'));
+    await host.settle();
+    const read = two.conn.readMessage();
+    two.feed(two.frame(1, 'of two'));
+    expect((await read).text()).toBe('of two');
+    expect((await one.conn.readMessage()).text()).toBe('of one');
+    await host.settle();
+    two.feed(two.frame(1, 'of two too'));
+    await host.settle();
+    expect((await one.conn.readMessage()).text()).toBe('of one too');
+    expect((await two.conn.readMessage()).text()).toBe('of two too');
+  });
+
+  it('behind a message that is read as a stream is whole, and the next one', async () => {
+    const { conn, feed, frame } = wired('server');
+    const next = conn.nextReader();
+    feed(frame(1, 'streamed'), frame(1, 'whole'), frame(1, 'streamed too'));
+    expect(await (await next).text()).toBe('streamed');
+    expect((await conn.readMessage()).text()).toBe('whole');
+    expect(await (await conn.nextReader()).text()).toBe('streamed too');
+  });
+
+  it('is whole after a wait for a stream was given up', async () => {
+    const { conn, feed, frame, host } = wired('server');
+    const control = new AbortController();
+    const given = conn.nextReader({ signal: control.signal });
+    await host.settle();
+    control.abort(new Error('enough'));
+    await expect(given).rejects.toThrow('enough');
+    feed(frame(1, 'kept'), frame(1, 'and kept'));
+    await host.settle();
+    expect((await conn.readMessage()).text()).toBe('kept');
+    expect((await conn.readMessage()).text()).toBe('and kept');
+  });
+
+  it('is given as a stream to who asks for one, from its first byte on', async () => {
+    const { conn, feed, frame, host } = wired('server');
+    feed(frame(1, 'queued'), frame(1, 'under ', { fin: false }));
+    await host.settle();
+    const queued = await conn.nextReader();
+    expect([queued.type, await queued.text()]).toEqual([TextMessage, 'queued']);
+    const under = await conn.nextReader();
+    feed(frame(0, 'way'), frame(1, 'next'));
+    expect(await under.text()).toBe('under way');
+    expect((await conn.readMessage()).text()).toBe('next');
+  });
+});
+
+describe('a read while another is pending', () => {
+  it('is told the names of both', async () => {
+    const { conn } = wired('server');
+    const control = new AbortController();
+    const { signal } = control;
+    const next = (): Promise<unknown> => conn[Symbol.asyncIterator]().next();
+    const first = conn.readMessage({ signal });
+    await expect(next()).rejects.toThrow('for await while readMessage is pending');
+    await expect(conn.nextReader()).rejects.toThrow('nextReader while readMessage is pending');
+    control.abort(new Error('enough'));
+    await expect(first).rejects.toThrow('enough');
+    void conn.discardReads();
+    await expect(next()).rejects.toThrow('for await while discardReads is pending');
+  });
+
+  it('is told so within the call of the other', async () => {
+    for (const name of ['nextReader', 'for await'] as const) {
+      const { conn, feed, frame, host } = wired('server');
+      await host.settle();
+      let inner: Promise<unknown> | undefined;
+      conn.setPingHandler(() => {
+        inner = conn.readMessage();
+        inner.catch(() => {});
+      });
+      const first = conn.readMessage();
+      feed(frame(1, 'a'), frame(9, 'p'), frame(1, 'b'));
+      await first;
+      const iterator = conn[Symbol.asyncIterator]();
+      const second = name === 'nextReader' ? conn.nextReader() : iterator.next();
+      await expect(inner).rejects.toThrow(`readMessage while ${name} is pending`);
+      await second;
+    }
+  });
+
+  it('of a stream is told that it is one', async () => {
+    const { conn, feed, frame, host } = wired('server');
+    const next = conn.nextReader();
+    feed(frame(2, 'x', { fin: false }));
+    const reader = await next;
+    await reader.read(new Uint8Array(5));
+    const read = reader.read(new Uint8Array(5));
+    await host.settle();
+    await expect(conn.readMessage()).rejects.toThrow(
+      'readMessage while a read of a message is pending',
+    );
+    feed(frame(0, 'yz'));
+    expect(await read).toBe(2);
+  });
+});
+
+describe('the end of receive', () => {
+  it.each(['throws', 'rejects'] as const)('by a handler that %s is its error', async (how) => {
+    const { conn, feed, frame, host, sent } = wired('server');
+    const failure = new Error('no');
+    const seen: string[] = [];
+    const end = conn.receive((message) => {
+      seen.push(message.text());
+      if (how === 'throws') throw failure;
+      return Promise.reject(failure);
+    });
+    feed(frame(1, 'a'), frame(1, 'b'));
+    await expect(end).rejects.toBe(failure);
+    feed(frame(1, 'c'));
+    await host.settle();
+    expect(seen).toEqual(['a']);
+    expect(sent()).toEqual(['close 1011']);
+    await expect(conn.readMessage()).rejects.toBe(failure);
+  });
+
+  it('comes after its handler is done, also after our own close', async () => {
+    const { conn, feed, frame, host, transport } = wired('server');
+    const { handler, go, seen } = gate();
+    const order: string[] = [];
+    const end = conn.receive(handler).then(({ code }) => order.push(`end ${code}`));
+    feed(frame(1, 'a'), frame(1, 'never read'));
+    await host.settle();
+    const closed = conn.close(1000);
+    feed(frame(8, Uint8Array.of(0x03, 0xe8)));
+    transport.feedEnd();
+    await closed;
+    await host.settle();
+    order.push('handler');
+    go();
+    await end;
+    expect(order).toEqual(['handler', 'end 1000']);
+    expect(seen).toEqual(['a']);
+  });
+
+  it('of a handler that failed when the peer was gone is told to all who read later', async () => {
+    const { conn, feed, frame, host, transport } = wired('server');
+    const failure = new Error('too late');
+    let fail = (): void => {};
+    const end = conn.receive(() => new Promise((_, reject) => (fail = () => reject(failure))));
+    feed(frame(1, 'a'));
+    await host.settle();
+    transport.feedEnd();
+    await host.settle();
+    fail();
+    await expect(end).rejects.toBe(failure);
+    await host.settle();
+    await expect(conn.readMessage()).rejects.toBe(failure);
+    await expect(conn.nextReader()).rejects.toBe(failure);
+  });
+});
+
+describe('what a handler is lent', () => {
+  it('keeps its bytes until its promise settles, whatever comes meanwhile', async () => {
+    const { conn, feed, frame, host } = wired('server');
+    const texts: string[] = [];
+    let done = false;
+    let use = (): void => {};
+    void conn.receive((message) => {
+      if (done) return;
+      return new Promise<void>((resolve) => {
+        use = () => {
+          texts.push(message.text());
+          done = true;
+          resolve();
+        };
+      });
+    });
+    feed(frame(1, 'in fra', { fin: false }), frame(0, 'gments'));
+    await host.settle();
+    for (let i = 0; i < 20; i++) {
+      feed(frame(1, 'xxx', { fin: false }), frame(9, 'ping'), frame(0, 'yyyyyyyyy'));
+      await host.settle();
+    }
+    use();
+    await host.settle();
+    expect(texts).toEqual(['in fragments']);
+    expect(conn.stats.messagesIn).toBe(21);
+  });
+});
+
+describe('a piece of a stream', () => {
+  it('keeps no memory but its own when it is the smaller part of its chunk', async () => {
+    const { conn, frame, transport, host } = wired('client');
+    const next = conn.nextReader();
+    transport.feed(frame(2, 'x', { fin: false }));
+    const reader = await next;
+    await reader.read(new Uint8Array(1));
+    const piece = reader[Symbol.asyncIterator]().next();
+    await host.settle();
+    const chunk = Buffer.concat([frame(10, Buffer.alloc(100)), frame(0, 'at the end')]);
+    transport.feed(Uint8Array.from(chunk));
+    const { value } = await piece;
+    expect(Buffer.from(value!).toString()).toBe('at the end');
+    expect(value!.buffer.byteLength).toBe(10);
+  });
+});
