@@ -1,0 +1,326 @@
+// What is compressed, and what waits for it; the engines here make two bytes of every message.
+import { FakeHost, naiveDecode, naiveEncode, TestTransport } from '@ws/testkit';
+import { describe, expect, it } from 'vitest';
+import type { DeflateJob, Deflater, DeflateSource, Inflater } from '../../src/deflate/engine.ts';
+import { Conn, type ConnSettings, PreparedMessage, TextMessage } from '../../src/index.ts';
+import { show } from '../raw-peer.ts';
+
+const TAIL = [0, 0, 0xff, 0xff];
+const THRESHOLD = 100;
+/** A message that is longer is compressed on another thread. */
+const LATE = 1000;
+
+class Source implements DeflateSource {
+  readonly memoryBudget = Infinity;
+  readonly generation = 0;
+  readonly jobs: { finish: () => void; cancelled: boolean }[] = [];
+  failure: Error | undefined;
+  threads = true;
+
+  inflater(): Inflater {
+    throw new Error('nothing is inflated here');
+  }
+
+  deflater(): Deflater {
+    const engine: Deflater = {
+      used: 0,
+      produced: 0,
+      reset: () => {},
+      write: (input, from, to, _flush, output, at) => {
+        if (this.failure !== undefined) throw this.failure;
+        const form = from === to ? [] : [...input.subarray(from, Math.min(to, from + 2)), ...TAIL];
+        output.set(form, at);
+        engine.used = to - from;
+        engine.produced = form.length;
+        return true;
+      },
+      close: () => {},
+    };
+    return engine;
+  }
+
+  deflateLater(job: DeflateJob, done: (output: Uint8Array | undefined) => void): () => void {
+    if (!this.threads) throw new Error('no threads');
+    const one = { finish: () => done(job.begin()?.slice(0, 2)), cancelled: false };
+    this.jobs.push(one);
+    return () => (one.cancelled = true);
+  }
+}
+
+/** A server that compresses what it sends; its engines are of `source`. */
+function compressing(settings: ConnSettings = {}, source: Source = new Source()) {
+  const host = Object.assign(new FakeHost(), { deflate: source });
+  const transport = new TestTransport();
+  const conn = new Conn(transport, {
+    heartbeat: false,
+    ...settings,
+    role: 'server',
+    host,
+    compression: { threshold: THRESHOLD, asyncDeflateThreshold: LATE },
+    deflate: {
+      serverNoContextTakeover: true,
+      clientNoContextTakeover: true,
+      serverMaxWindowBits: 15,
+      clientMaxWindowBits: 15,
+    },
+  });
+  /** The frames so far; those that are marked as compressed have a star. */
+  const sent = async (): Promise<string[]> => {
+    await host.settle();
+    const { frames } = naiveDecode(transport.sent, 'client', { allowedRsv: 0x40 });
+    return frames.map((frame) => `${frame.rsv === 0 ? '' : '*'}${show(frame)}`);
+  };
+  return { conn, source, host, transport, sent };
+}
+
+const a = (size: number): string => 'a'.repeat(size);
+const bytes = (size: number): Uint8Array => new Uint8Array(size).fill(0x62);
+
+describe('a message is compressed', () => {
+  it('from the threshold on, which is counted in bytes', async () => {
+    const { conn, sent } = compressing();
+    for (const text of [a(33), a(34), a(99), a(100), `${'é'.repeat(49)}a`, 'é'.repeat(50)])
+      await conn.send(text);
+    await conn.send(bytes(99));
+    await conn.send(bytes(100));
+    const marks = (await sent()).map((frame) => (frame.startsWith('*') ? '*' : '-'));
+    expect(marks.join('')).toBe('---*-*-*');
+    expect((await sent()).filter((frame) => frame.startsWith('*'))).toEqual([
+      '*text aa',
+      '*text é',
+      '*binary bb',
+    ]);
+  });
+
+  it('or not, as its writer says', async () => {
+    const { conn, sent } = compressing();
+    await conn.send(a(10), { compress: true });
+    await conn.send(a(200), { compress: false });
+    await conn.send(bytes(10), { compress: true });
+    await conn.send(bytes(200), { compress: false });
+    await conn.send('', { compress: true });
+    expect(await sent()).toEqual(['*text aa', 'text <200>', '*binary bb', 'binary <200>', 'text']);
+  });
+
+  it('however long its text is', async () => {
+    const { conn, source, sent } = compressing();
+    await conn.send('é'.repeat(500));
+    void conn.send(`xy${a(30_000)}`);
+    source.jobs[0]!.finish();
+    expect(await sent()).toEqual(['*text é', '*text xy']);
+  });
+
+  it('unless the engine fails: that write rejects, and the next is sent', async () => {
+    const { conn, source, sent } = compressing();
+    source.failure = new Error('no memory');
+    await expect(conn.send(a(200))).rejects.toBe(source.failure);
+    await expect(conn.send(bytes(200))).rejects.toBe(source.failure);
+    source.failure = undefined;
+    await conn.send(a(200));
+    expect(await sent()).toEqual(['*text aa']);
+  });
+
+  it('only if it may be sent at all', async () => {
+    const { conn, transport, sent } = compressing({ maxBufferedAmount: 300 });
+    transport.block();
+    void conn.send(a(99));
+    await sent();
+    void conn.send(a(99));
+    for (const data of [a(250), bytes(250)]) {
+      await expect(conn.send(data)).rejects.toMatchObject({ code: 'WS_ERR_BACKPRESSURE' });
+    }
+    transport.drain();
+    expect(await sent()).toEqual(['text <99>', 'text <99>']);
+  });
+
+  it('when its turn has come, and is not refused any more then', async () => {
+    const { conn, transport, sent } = compressing({ maxBufferedAmount: 400 });
+    const writer = await conn.nextWriter(TextMessage);
+    const prepared = new PreparedMessage(TextMessage, a(110));
+    const writes = [conn.send(a(120)), conn.send(bytes(120)), conn.writePreparedMessage(prepared)];
+    await expect(conn.send(bytes(120))).rejects.toMatchObject({ code: 'WS_ERR_BACKPRESSURE' });
+    expect(conn.bufferedAmount).toBe(350);
+    transport.block();
+    await writer.close();
+    await sent();
+    transport.drain();
+    await Promise.all(writes);
+    expect(await sent()).toEqual(['text', '*text aa', '*binary bb', '*text aa']);
+  });
+});
+
+describe('a large message is compressed on another thread', () => {
+  it('and what comes later waits behind it', async () => {
+    const { conn, source, sent } = compressing();
+    void conn.send(bytes(LATE));
+    expect(source.jobs).toHaveLength(0);
+    const large = conn.send(bytes(LATE + 1));
+    const prepared = new PreparedMessage(TextMessage, 'prepared');
+    const behind = [conn.send('behind'), conn.writePreparedMessage(prepared)];
+    expect(await sent()).toEqual(['*binary bb']);
+    expect(conn.bufferedAmount).toBe(LATE + 1 + 6 + 8);
+    source.jobs[0]!.finish();
+    await Promise.all([large, ...behind]);
+    expect(await sent()).toEqual(['*binary bb', '*binary bb', 'text behind', 'text prepared']);
+    expect(conn.bufferedAmount).toBe(0);
+  });
+
+  it('one after the other', async () => {
+    const { conn, source, sent } = compressing();
+    void conn.send(bytes(2000));
+    void conn.send(a(2000));
+    const prepared = new PreparedMessage(TextMessage, `p${a(2000)}`);
+    void conn.writePreparedMessage(prepared);
+    for (let i = 0; i < 3; i++) {
+      expect(source.jobs).toHaveLength(i + 1);
+      source.jobs[i]!.finish();
+      await sent();
+    }
+    expect(await sent()).toEqual(['*binary bb', '*text aa', '*text pa']);
+    // Its form is kept with it.
+    await conn.writePreparedMessage(prepared);
+    expect(source.jobs).toHaveLength(3);
+    expect((await sent())[3]).toBe('*text pa');
+  });
+
+  it('or sent as it is, when there is no thread', async () => {
+    const { conn, source, sent } = compressing();
+    source.threads = false;
+    await conn.send(bytes(2000));
+    await conn.send('next');
+    expect(await sent()).toEqual(['binary <2000>', 'text next']);
+  });
+
+  it('unless its signal aborts: then the next one has its turn', async () => {
+    const { conn, source, sent } = compressing();
+    const control = new AbortController();
+    const { signal } = control;
+    const large = conn.send(bytes(2000), { signal });
+    const next = conn.send('next');
+    control.abort(new Error('enough'));
+    await expect(large).rejects.toThrow('enough');
+    await next;
+    expect(source.jobs[0]!.cancelled).toBe(true);
+    expect(await sent()).toEqual(['text next']);
+    expect(conn.bufferedAmount).toBe(0);
+  });
+
+  it('also when it has waited in line before, and the one in front goes on', async () => {
+    const { conn, source, sent } = compressing();
+    const control = new AbortController();
+    const first = conn.send(a(3000));
+    const large = conn.send(bytes(2000), { signal: control.signal });
+    void conn.send('next');
+    source.jobs[0]!.finish();
+    await first;
+    expect(source.jobs).toHaveLength(2);
+    control.abort(new Error('enough'));
+    await expect(large).rejects.toThrow('enough');
+    expect(source.jobs[1]!.cancelled).toBe(true);
+    expect(await sent()).toEqual(['*text aa', 'text next']);
+  });
+
+  it('but not any more once the close frame is to leave: it goes as it is, and what waits too', async () => {
+    const { conn, source, sent } = compressing();
+    const writes = [conn.send(bytes(2000)), conn.send(a(3000)), conn.send(a(200))];
+    void conn.close(1000);
+    await Promise.all(writes);
+    expect(source.jobs.map(({ cancelled }) => cancelled)).toEqual([true]);
+    expect(await sent()).toEqual(['binary <2000>', 'text <3000>', 'text <200>', 'close 1000']);
+  });
+
+  it('and is lost with the connection, and what waits too', async () => {
+    const { conn, source, transport, sent } = compressing();
+    const writes = [conn.send(bytes(2000)), conn.send('next')];
+    const ends = Promise.allSettled(writes);
+    transport.break();
+    expect((await ends).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    expect(source.jobs[0]!.cancelled).toBe(true);
+    expect(await sent()).toEqual([]);
+  });
+});
+
+describe('a prepared message', () => {
+  it('is compressed from the threshold on, and as it is when that fails', async () => {
+    const { conn, source, sent } = compressing();
+    await conn.writePreparedMessage(new PreparedMessage(TextMessage, a(99)));
+    await conn.writePreparedMessage(new PreparedMessage(TextMessage, a(100)));
+    source.failure = new Error('no memory');
+    await conn.writePreparedMessage(new PreparedMessage(TextMessage, a(101)));
+    expect(await sent()).toEqual(['text <99>', '*text aa', 'text <101>']);
+  });
+});
+
+describe('a message in fragments', () => {
+  it('is compressed as a whole, and marked with its first frame', async () => {
+    const { conn, sent } = compressing({ writeBufferSize: 150 });
+    const writer = await conn.nextWriter(TextMessage);
+    for (const text of [a(150), `b${a(149)}`, `c${a(9)}`]) await writer.write(text);
+    await writer.close();
+    await conn.send('next');
+    expect((await sent()).map((frame) => frame.replaceAll('\0', '').slice(0, 12))).toEqual([
+      expect.stringMatching(/^\*text\.\.\. aa/),
+      expect.stringMatching(/^cont\.\.\. ba/),
+      expect.stringMatching(/^cont ca$/),
+      'text next',
+    ]);
+  });
+
+  it.each([
+    { says: 'nothing, and it is short', size: 99, options: {}, compressed: false },
+    { says: 'nothing', size: 100, options: {}, compressed: true },
+    { says: 'nothing, and its end is far', size: 400, options: {}, compressed: true },
+    { says: 'yes', size: 10, options: { compress: true }, compressed: true },
+    { says: 'no', size: 400, options: { compress: false }, compressed: false },
+  ])('when its writer says $says: $compressed', async ({ size, options, compressed }) => {
+    const { conn, sent } = compressing({ writeBufferSize: 150 });
+    const writer = await conn.nextWriter(TextMessage, options);
+    await writer.write(a(size));
+    await writer.close();
+    expect((await sent())[0]!.startsWith('*')).toBe(compressed);
+  });
+
+  it('takes an engine for its time only', async () => {
+    const { conn, sent } = compressing({ writeBufferSize: 10 });
+    for (let i = 0; i < 70; i++) {
+      const writer = await conn.nextWriter(TextMessage, { compress: true });
+      await writer.write(a(5));
+      await writer.close();
+    }
+    expect(new Set(await sent())).toEqual(new Set(['*text aa']));
+  });
+
+  it('leaves as it is when all engines are taken', async () => {
+    const source = new Source();
+    const all = Array.from({ length: 65 }, () => compressing({ writeBufferSize: 10 }, source));
+    for (const { conn } of all) {
+      const writer = await conn.nextWriter(TextMessage, { compress: true });
+      await writer.write(a(15));
+    }
+    const first = await Promise.all(all.map(async ({ sent }) => (await sent())[0]!));
+    expect(first.map((frame) => frame.startsWith('*'))).toEqual([...Array(64).fill(true), false]);
+    for (const { conn } of all) conn.terminate();
+  });
+
+  it('that was begun fails with its engine', async () => {
+    const { conn, source, host } = compressing({ writeBufferSize: 10 });
+    const writer = await conn.nextWriter(TextMessage, { compress: true });
+    await writer.write(a(15));
+    source.failure = new Error('no memory');
+    await expect(writer.write(a(15))).rejects.toBe(source.failure);
+    await host.settle();
+    expect(conn.state).not.toBe('open');
+  });
+});
+
+describe('what a peer sends', () => {
+  it('is answered compressed', async () => {
+    const { conn, transport, sent } = compressing();
+    void conn.receive((message) => conn.send(message));
+    for (const size of [50, 500]) {
+      transport.feed(naiveEncode(1, Buffer.from(a(size)), { mask: 0x01020304 }));
+      await sent();
+    }
+    expect(await sent()).toEqual([`text ${a(50)}`, '*text aa']);
+  });
+});
