@@ -1,6 +1,7 @@
 // What waits, for whom, and how much of it: the reading side at its bounds.
 import { FakeHost } from '@ws/testkit';
 import { describe, expect, it, vi } from 'vitest';
+import { sessionOf } from '../src/conn.ts';
 import { TextMessage } from '../src/index.ts';
 import { wired } from './wired.ts';
 
@@ -322,5 +323,25 @@ describe('a piece of a stream', () => {
     const { value } = await piece;
     expect(Buffer.from(value).toString()).toBe('at the end');
     expect(value!.buffer.byteLength).toBe(10);
+  });
+});
+
+describe('a connection that drops what comes', () => {
+  it('puts nothing together, and leaves nothing of that to the next one', async () => {
+    const host = new FakeHost();
+    const [drops, reads] = [wired('server', {}, 0, host), wired('server', {}, 0, host)];
+    void drops.conn.discardReads();
+    // It is at rest now, and may lend its reading side to the other.
+    await host.settle();
+    drops.feed(drops.frame(2, Buffer.alloc(500), { fin: false }));
+    await host.settle();
+    expect(sessionOf(drops.conn).reading.intake.held).toBe(0);
+    drops.feed(drops.frame(0, 'end'));
+    await host.settle();
+    const { frame, feed, conn } = reads;
+    feed(frame(1, 'put ', { fin: false }), frame(0, 'together'));
+    await host.settle();
+    expect((await conn.readMessage()).text()).toBe('put together');
+    expect(drops.conn.stats.messagesIn).toBe(1);
   });
 });
