@@ -13,9 +13,11 @@ const LATE = 1000;
 class Source implements DeflateSource {
   readonly memoryBudget = Infinity;
   readonly generation = 0;
-  readonly jobs: { finish: () => void; cancelled: boolean }[] = [];
+  readonly jobs: { job: DeflateJob; finish: () => void; cancelled: boolean }[] = [];
   failure: Error | undefined;
   threads = true;
+  /** Whether messages get smaller. */
+  shrinks = true;
 
   inflater(): Inflater {
     throw new Error('nothing is inflated here');
@@ -28,6 +30,7 @@ class Source implements DeflateSource {
       reset: () => {},
       write: (input, from, to, _flush, output, at) => {
         if (this.failure !== undefined) throw this.failure;
+        if (!this.shrinks) return false;
         const form = from === to ? [] : [...input.subarray(from, Math.min(to, from + 2)), ...TAIL];
         output.set(form, at);
         engine.used = to - from;
@@ -41,7 +44,7 @@ class Source implements DeflateSource {
 
   deflateLater(job: DeflateJob, done: (output: Uint8Array | undefined) => void): () => void {
     if (!this.threads) throw new Error('no threads');
-    const one = { finish: () => done(job.begin()?.slice(0, 2)), cancelled: false };
+    const one = { job, finish: () => done(job.begin()?.slice(0, 2)), cancelled: false };
     this.jobs.push(one);
     return () => (one.cancelled = true);
   }
@@ -107,7 +110,11 @@ describe('a message is compressed', () => {
     await conn.send('é'.repeat(500));
     void conn.send(`xy${a(30_000)}`);
     source.jobs[0]!.finish();
-    expect(await sent()).toEqual(['*text é', '*text xy']);
+    const long = 'é'.repeat(40_000);
+    void conn.send(long);
+    expect(Buffer.from(source.jobs[1]!.job.begin()!).toString()).toBe(long);
+    source.jobs[1]!.finish();
+    expect(await sent()).toEqual(['*text é', '*text xy', '*text é']);
   });
 
   it('unless the engine fails: that write rejects, and the next is sent', async () => {
@@ -126,8 +133,13 @@ describe('a message is compressed', () => {
     void conn.send(a(99));
     await sent();
     void conn.send(a(99));
-    for (const data of [a(250), bytes(250)]) {
-      await expect(conn.send(data)).rejects.toMatchObject({ code: 'WS_ERR_BACKPRESSURE' });
+    const prepared = new PreparedMessage(TextMessage, a(250));
+    for (const write of [
+      () => conn.send(a(250)),
+      () => conn.send(bytes(250)),
+      () => conn.writePreparedMessage(prepared),
+    ]) {
+      await expect(write()).rejects.toMatchObject({ code: 'WS_ERR_BACKPRESSURE' });
     }
     transport.drain();
     expect(await sent()).toEqual(['text <99>', 'text <99>']);
@@ -146,6 +158,47 @@ describe('a message is compressed', () => {
     transport.drain();
     await Promise.all(writes);
     expect(await sent()).toEqual(['text', '*text aa', '*binary bb', '*text aa']);
+  });
+
+  it.each<[string, (conn: Conn) => Promise<void>]>([
+    ['text', (conn) => conn.send(a(700))],
+    ['bytes', (conn) => conn.send(bytes(700))],
+    ['prepared', (conn) => conn.writePreparedMessage(new PreparedMessage(TextMessage, a(700)))],
+  ])('when it was accepted to wait in line, however little room is left: %s', async (_, write) => {
+    const { conn, transport, sent } = compressing({ maxBufferedAmount: 300 });
+    const writer = await conn.nextWriter(TextMessage);
+    // Nothing is buffered yet: one message of any size is accepted.
+    const written = write(conn);
+    transport.block();
+    void conn.ping(a(100));
+    void writer.close();
+    await sent();
+    transport.drain();
+    await written;
+    expect((await sent()).at(-1)).toMatch(/^\*(text aa|binary bb)$/);
+  });
+
+  it('if it gets smaller, which it need not: it was accepted all the same', async () => {
+    const { conn, source, transport, sent } = compressing({ maxBufferedAmount: 300 });
+    source.shrinks = false;
+    await conn.send(a(150));
+    const writer = await conn.nextWriter(TextMessage);
+    const written = conn.send(bytes(700));
+    transport.block();
+    void conn.ping(a(100));
+    void writer.close();
+    await sent();
+    transport.drain();
+    await written;
+    const frames = await sent();
+    expect([frames[0], frames.at(-1)]).toEqual(['text <150>', 'binary <700>']);
+  });
+
+  it('wherever it lies in its buffer', async () => {
+    const { conn, source, sent } = compressing();
+    await conn.send(bytes(1200).subarray(600));
+    expect(source.jobs).toHaveLength(0);
+    expect(await sent()).toEqual(['*binary bb']);
   });
 });
 
@@ -191,6 +244,18 @@ describe('a large message is compressed on another thread', () => {
     expect(await sent()).toEqual(['binary <2000>', 'text next']);
   });
 
+  it('and a writer waits for that as well', async () => {
+    const { conn, source, sent } = compressing();
+    void conn.send(bytes(2000));
+    const next = conn.nextWriter(TextMessage);
+    expect(await sent()).toEqual([]);
+    source.jobs[0]!.finish();
+    const writer = await next;
+    await writer.write('written');
+    await writer.close();
+    expect(await sent()).toEqual(['*binary bb', 'text written']);
+  });
+
   it('unless its signal aborts: then the next one has its turn', async () => {
     const { conn, source, sent } = compressing();
     const control = new AbortController();
@@ -218,6 +283,19 @@ describe('a large message is compressed on another thread', () => {
     await expect(large).rejects.toThrow('enough');
     expect(source.jobs[1]!.cancelled).toBe(true);
     expect(await sent()).toEqual(['*text aa', 'text next']);
+  });
+
+  it('whose signal is not the one that aborts: that takes its message out of the line', async () => {
+    const { conn, source, sent } = compressing();
+    const control = new AbortController();
+    const large = conn.send(bytes(2000));
+    const dropped = conn.send('dropped', { signal: control.signal });
+    void conn.send('next');
+    control.abort(new Error('enough'));
+    await expect(dropped).rejects.toThrow('enough');
+    source.jobs[0]!.finish();
+    await large;
+    expect(await sent()).toEqual(['*binary bb', 'text next']);
   });
 
   it('but not any more once the close frame is to leave: it goes as it is, and what waits too', async () => {
@@ -251,6 +329,25 @@ describe('a prepared message', () => {
   });
 });
 
+describe('a pool that is empty', () => {
+  it('is told by each write, whatever is compressed', async () => {
+    const failure = new Error('the pool is empty');
+    let isEmpty = false;
+    const get = (): Uint8Array => {
+      if (isEmpty) throw failure;
+      return new Uint8Array(4096);
+    };
+    const { conn, transport, sent } = compressing({ writeBufferPool: { get, put: () => {} } });
+    transport.block();
+    void conn.send('going');
+    await sent();
+    isEmpty = true;
+    await expect(conn.send(a(200))).rejects.toBe(failure);
+    const prepared = new PreparedMessage(TextMessage, a(200));
+    await expect(conn.writePreparedMessage(prepared)).rejects.toBe(failure);
+  });
+});
+
 describe('a message in fragments', () => {
   it('is compressed as a whole, and marked with its first frame', async () => {
     const { conn, sent } = compressing({ writeBufferSize: 150 });
@@ -278,6 +375,14 @@ describe('a message in fragments', () => {
     await writer.write(a(size));
     await writer.close();
     expect((await sent())[0]!.startsWith('*')).toBe(compressed);
+  });
+
+  it('is compressed when only its first fragment is known, and short', async () => {
+    const { conn, sent } = compressing({ writeBufferSize: 50 });
+    const writer = await conn.nextWriter(TextMessage);
+    await writer.write(a(60));
+    await writer.close();
+    expect((await sent())[0]).toMatch(/^\*text\.\.\. aa/);
   });
 
   it('takes an engine for its time only', async () => {
