@@ -310,6 +310,19 @@ describe('what a handler is lent', () => {
 });
 
 describe('a piece of a stream', () => {
+  it('that is unread lets the answer to the close frame behind it wait', async () => {
+    const { conn, feed, frame, host, sent } = wired('server');
+    const next = conn.nextReader();
+    feed(frame(1, 'unread'));
+    const reader = await next;
+    feed(frame(8, Uint8Array.of(0x03, 0xe8)));
+    await host.settle();
+    expect(sent()).toEqual([]);
+    expect(await reader.text()).toBe('unread');
+    await host.settle();
+    expect(sent()).toEqual(['close 1000']);
+  });
+
   it('keeps no memory but its own when it is the smaller part of its chunk', async () => {
     const { conn, frame, transport, host } = wired('client');
     const next = conn.nextReader();
