@@ -3,6 +3,7 @@ import { FakeHost } from '@ws/testkit';
 import { describe, expect, it, vi } from 'vitest';
 import { sessionOf } from '../src/conn.ts';
 import { TextMessage } from '../src/index.ts';
+import { Inflow } from '../src/inflow.ts';
 import { wired } from './wired.ts';
 
 /** What a queued message of 100 bytes is charged. */
@@ -323,19 +324,25 @@ describe('a piece of a stream', () => {
     expect(sent()).toEqual(['close 1000']);
   });
 
-  it('keeps no memory but its own when it is the smaller part of its chunk', async () => {
-    const { conn, frame, transport, host } = wired('client');
+  it.each([
+    { part: 'smaller', pong: 100, kept: 10 },
+    { part: 'larger', pong: 1, kept: 15 },
+  ])('is kept with its chunk unless it is the smaller part of it: the $part', async (given) => {
+    const { conn, frame, transport } = wired('client');
     const next = conn.nextReader();
     transport.feed(frame(2, 'x', { fin: false }));
     const reader = await next;
-    await reader.read(new Uint8Array(1));
-    const piece = reader[Symbol.asyncIterator]().next();
-    await host.settle();
-    const chunk = Buffer.concat([frame(10, Buffer.alloc(100)), frame(0, 'at the end')]);
-    transport.feed(Uint8Array.from(chunk));
-    const { value } = await piece;
-    expect(Buffer.from(value).toString()).toBe('at the end');
-    expect(value!.buffer.byteLength).toBe(10);
+    const push = vi.spyOn(Inflow.prototype, 'push');
+    try {
+      const chunk = Buffer.concat([frame(10, Buffer.alloc(given.pong)), frame(0, 'at the end')]);
+      const text = reader.text();
+      transport.feed(Uint8Array.from(chunk));
+      expect(await text).toBe('xat the end');
+      const [[piece]] = push.mock.calls as [[Uint8Array]];
+      expect(piece.buffer.byteLength).toBe(given.kept);
+    } finally {
+      push.mockRestore();
+    }
   });
 });
 
