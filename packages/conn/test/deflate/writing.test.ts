@@ -193,13 +193,6 @@ describe('a message is compressed', () => {
     const frames = await sent();
     expect([frames[0], frames.at(-1)]).toEqual(['text <150>', 'binary <700>']);
   });
-
-  it('wherever it lies in its buffer', async () => {
-    const { conn, source, sent } = compressing();
-    await conn.send(bytes(1200).subarray(600));
-    expect(source.jobs).toHaveLength(0);
-    expect(await sent()).toEqual(['*binary bb']);
-  });
 });
 
 describe('a large message is compressed on another thread', () => {
@@ -419,13 +412,14 @@ describe('a message in fragments', () => {
 });
 
 describe('what a peer sends', () => {
-  it('is answered compressed', async () => {
-    const { conn, transport, sent } = compressing();
+  it('is answered compressed, wherever it lies in its chunk', async () => {
+    const { conn, source, transport, sent } = compressing();
     void conn.receive((message) => conn.send(message));
-    for (const size of [50, 500]) {
-      transport.feed(naiveEncode(1, Buffer.from(a(size)), { mask: 0x01020304 }));
-      await sent();
-    }
-    expect(await sent()).toEqual([`text ${a(50)}`, '*text aa']);
+    const frames = [50, 600, 600].map((size) =>
+      naiveEncode(1, Buffer.from(a(size)), { mask: 0x01020304 }),
+    );
+    transport.feed(Buffer.concat(frames));
+    expect(await sent()).toEqual([`text ${a(50)}`, '*text aa', '*text aa']);
+    expect(source.jobs).toHaveLength(0);
   });
 });
