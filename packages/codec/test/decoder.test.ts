@@ -201,6 +201,20 @@ describe('FrameDecoder', () => {
     expect(decoder.next()).toBe(NEED_MORE);
   });
 
+  it('lets go of a chunk when it wants more', () => {
+    const decoder = new FrameDecoder({ role: 'client' });
+    decoder.push(hex`81 02 68 69`);
+    expect(events(decoder)).toEqual([FRAME, NEED_MORE]);
+    expect(decoder).toMatchObject({ buf: new Uint8Array(0), start: 0, end: 0 });
+  });
+
+  it('begins the longest frame that there can be', () => {
+    const decoder = new FrameDecoder({ role: 'client' });
+    decoder.push(hex`82 7f 001fffffffffffff`);
+    expect(events(decoder)).toEqual([FRAME_BEGIN, NEED_MORE]);
+    expect(decoder.length).toBe(Number.MAX_SAFE_INTEGER);
+  });
+
   it('stands at a frame boundary only when no byte waits', () => {
     const decoder = new FrameDecoder({ role: 'client' });
     expect(decoder.atFrameBoundary).toBe(true);
@@ -386,6 +400,14 @@ describe('FrameDecoder faults', () => {
     expect(pool.lent).toBe(0);
     decoder.push(hex`81 00`);
     expect(events(decoder)).toEqual([FRAME, NEED_MORE]);
+  });
+
+  it('takes no notice of a read that ends after a fault', () => {
+    const decoder = new FrameDecoder({ role: 'client' });
+    decoder.push(hex`83 00`);
+    expect(events(decoder)).toEqual([FAILED]);
+    decoder.commit(1);
+    expect(events(decoder)).toEqual([FAILED]);
   });
 
   it('does not hold control frames to maxFramePayload', () => {
@@ -604,6 +626,20 @@ describe('FrameDecoder and the SIMD kernel', () => {
     },
   ])('unmasks $says of other memory', ({ lengths, unmasks }) => {
     expect(calls('push', lengths)).toEqual(unmasks);
+  });
+
+  it('is not needed: words will do, which the slab may keep', () => {
+    let taken = 0;
+    const slab = {
+      bytes: new Uint8Array(65536),
+      release: () => {},
+      get words() {
+        taken++;
+        return new BigInt64Array(this.bytes.buffer);
+      },
+    };
+    expect(calls('commit', [200, 12, 11, 3000], { pool: { take: () => slab } })).toEqual([]);
+    expect(taken).toBe(1);
   });
 
   it('is left alone when the options say so', () => {
