@@ -97,7 +97,7 @@ describe('unmasking at the borders of a view', () => {
   });
 });
 
-describe('unmasking by words, edges by masks', () => {
+describe('unmasking by words', () => {
   it.each([
     { says: 'inside', skew: 0, start: 3, end: 61, alone: true },
     { says: 'inside a view that is not aligned', skew: 3, start: 6, end: 44, alone: true },
@@ -119,6 +119,17 @@ describe('unmasking by words, edges by masks', () => {
     const wide = new Uint8Array(words.buffer);
     const changed = wide.filter((byte) => byte !== 0).length;
     if (alone) expect(changed).toBe(end - start);
+  });
+
+  it('goes by single bytes at both ends where it must not touch others', () => {
+    const single = new Uint8Array(64);
+    const words = new BigInt64Array(8);
+    xorWords(single, words, 0, 3, 61, KEY);
+    const ofWords = new Uint8Array(words.buffer);
+    for (let i = 0; i < 64; i++) {
+      const isWhole = i >= 8 && i < 56;
+      expect([single[i] !== 0, ofWords[i] !== 0]).toEqual([i >= 3 && i < 61 && !isWhole, isWhole]);
+    }
   });
 });
 
