@@ -344,9 +344,9 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
     const closing = this.#sendClose(payload);
     this.reading.drop();
     this.reading.intake.drop();
-    this.#arm(timeout);
     // A peer whose stream has ended sends no close frame any more.
     if (closing.received !== undefined || closing.eof) this.#closeTransport();
+    this.#arm(timeout);
     this.#balance();
     this.#defer();
   }
