@@ -373,6 +373,8 @@ export class Outbox implements Sharer {
 
   /** Nothing more is accepted. */
   refuse(error: WebSocketError): void {
+    // A deadline that has struck lets control frames pass, and can be moved: not any more.
+    this.#expired = undefined;
     this.error ??= error;
   }
 
@@ -398,9 +400,7 @@ export class Outbox implements Sharer {
 
   /** The transport is gone: everything waiting is rejected, and its memory given back. */
   destroy(error: WebSocketError): void {
-    this.error ??= error;
-    // A deadline that has struck lets control frames pass, and can be moved: not any more.
-    this.#expired = undefined;
+    this.refuse(error);
     this.#controls = [];
     this.#blocked = true;
     this.#rejectWaiting(error);
