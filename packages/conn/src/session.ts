@@ -543,14 +543,23 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
 
   #pause(): void {
     this.reading.paused = true;
-    this.transport.pause();
+    this.#ask('pause');
     if (this.reading.unread) this.#armIdle();
   }
 
   #resume(): void {
     this.reading.paused = false;
     this.#disarmIdle();
-    this.transport.resume();
+    this.#ask('resume');
+  }
+
+  /** A transport that throws is the end of this connection, not of the turn. */
+  #ask(what: 'pause' | 'resume'): void {
+    try {
+      this.transport[what]();
+    } catch (cause) {
+      this.abort(new TransportError(`the transport could not ${what}`, { cause }));
+    }
   }
 
   #armIdle(): void {
