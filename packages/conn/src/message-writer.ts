@@ -92,7 +92,7 @@ export class MessageWriter implements AsyncDisposable {
       if (closed !== undefined) return closed;
       const { length } = bytes;
       const waits = this.#pending !== undefined;
-      const refused = waits ? this.#sink.refusal(length) : undefined;
+      const refused = waits && length > 0 ? this.#sink.refusal(length) : undefined;
       // A message with a hole is another message: it is given up.
       if (refused !== undefined) return this.#watch(refused);
       const written = this.#after(() => this.#put(bytes, 0, length));
