@@ -165,7 +165,7 @@ export class Writing implements FragmentSink {
     if (this.#busy) return this.#waitInLine(type, bytes, start, end, compress);
     if (!this.#compresses(size, compress)) return outbox.message(type, bytes, start, end, owed);
     // An engine would read past their end, and that is the end of the process.
-    if (end > bytes.length) return rejected(lostBytes());
+    if (end > bytes.byteLength) return rejected(lostBytes());
     const refusal = owed ? outbox.refused() : outbox.refusal(size, undefined, 0);
     return refusal ?? this.#pack(type, bytes, start, end, kept);
   }
