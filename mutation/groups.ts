@@ -29,9 +29,9 @@ export const groups: Readonly<Record<string, Group>> = {
   },
   conn: {
     sources: [
-      ...conn('closing', 'controls', 'pings', 'heartbeat', 'deadline', 'patience', 'outbox'),
+      ...conn('closing', 'controls', 'pings', 'heartbeat', 'deadline', 'patience', 'timers'),
       ...conn('message-reader', 'reading', 'pending-read', 'inflow'),
-      ...conn('message-writer', 'writing', 'data'),
+      ...conn('outbox', 'message-writer', 'writing', 'line', 'data'),
     ],
     tests: ['packages/conn/test'],
     without: [],

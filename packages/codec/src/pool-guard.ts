@@ -105,6 +105,8 @@ export class PoolGuard {
   }
 
   #checkGuards(around: Uint8Array, size: number): void {
+    // Detached meanwhile, with what it guards.
+    if (around.byteLength === 0) return;
     for (const start of [0, GUARD_BYTES + size]) {
       const at = firstChange(around.subarray(start, start + GUARD_BYTES));
       if (at === -1) continue;

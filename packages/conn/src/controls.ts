@@ -1,4 +1,4 @@
-import { CloseCode, PingMessage, PongMessage } from '@ws/codec';
+import { CloseCode, PingMessage } from '@ws/codec';
 import { copyOf } from './copy.ts';
 import type { Host } from './host.ts';
 import type { Intake } from './intake.ts';
@@ -42,13 +42,12 @@ export class Controls {
     return this.#pings?.rtt ?? NaN;
   }
 
-  /** A ping arrived: it lies in `intake`. */
-  ping({ bytes, start, end }: Intake): void {
+  /** A ping arrived: it lies in `intake`. False when there is no handler to take it. */
+  ping({ bytes, start, end }: Intake): boolean {
     const handler = this.pingHandler;
-    // 5.5.2: answered with the same payload, as soon as is practical; when nothing may be sent any more, not at all.
-    if (handler === undefined) {
-      void this.#owner.outbox.control(PongMessage, bytes, start, end, true);
-    } else this.#run(() => handler(copyOf(bytes, start, end)));
+    if (handler === undefined) return false;
+    this.#run(() => handler(copyOf(bytes, start, end)));
+    return true;
   }
 
   /** A pong arrived: it lies in `intake`. */

@@ -2,9 +2,6 @@ import type { Host } from './host.ts';
 import { kind } from './options.ts';
 import { type Alarm, timersOf } from './timers.ts';
 
-/** The longest delay that the timers of every platform take. */
-const LONGEST = 2 ** 31 - 1;
-
 /** The alarms that few connections ever set. */
 export interface Deadlines {
   read?: Deadline;
@@ -16,12 +13,8 @@ export interface Deadlines {
 /** A moment after which something is no longer allowed, as Go's deadlines. It can be moved until it strikes. */
 export class Deadline implements Alarm {
   tick: number | undefined;
-  /** The moment has come. */
-  struck = false;
   readonly #host: Host;
   readonly #strike: () => void;
-  /** By the host's clock. */
-  #at = Infinity;
 
   constructor(host: Host, strike: () => void) {
     this.#host = host;
@@ -32,25 +25,16 @@ export class Deadline implements Alarm {
   set(at: Date | number | null): void {
     const ms = untilOf(at);
     timersOf(this.#host).clear(this);
-    this.struck = false;
-    this.#at = this.#host.now() + ms;
-    if (ms <= 0) this.#struck();
-    else if (ms !== Infinity) timersOf(this.#host).set(this, Math.min(ms, LONGEST));
+    if (ms <= 0) this.#strike();
+    else if (ms !== Infinity) timersOf(this.#host).set(this, ms);
   }
 
   ring(): void {
-    const left = this.#at - this.#host.now();
-    if (left <= 0) this.#struck();
-    else timersOf(this.#host).set(this, Math.min(left, LONGEST));
+    this.#strike();
   }
 
   clear(): void {
     timersOf(this.#host).clear(this);
-  }
-
-  #struck(): void {
-    this.struck = true;
-    this.#strike();
   }
 }
 

@@ -42,7 +42,7 @@ export class Heartbeat {
     if (askedAt !== undefined && now >= askedAt + timeout) return patient.dead(silence);
     let next = interval - silence;
     if (next <= 0 || patient.paused) {
-      if (askedAt === undefined || patient.paused) patient.ping();
+      if (askedAt === undefined) patient.ping();
       askedAt ??= now;
       // Not the whole of a timeout that is longer: the answer is looked for sooner, and the silence after it counted.
       next = patient.paused ? interval : Math.min(interval, askedAt + timeout - now);

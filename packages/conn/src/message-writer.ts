@@ -92,7 +92,7 @@ export class MessageWriter implements AsyncDisposable {
       if (closed !== undefined) return closed;
       const { length } = bytes;
       const waits = this.#pending !== undefined;
-      const refused = waits ? this.#sink.refusal(length) : undefined;
+      const refused = waits && length > 0 ? this.#sink.refusal(length) : undefined;
       // A message with a hole is another message: it is given up.
       if (refused !== undefined) return this.#watch(refused);
       const written = this.#after(() => this.#put(bytes, 0, length));
@@ -154,6 +154,11 @@ export class MessageWriter implements AsyncDisposable {
   /** @internal A later nextWriter wants its turn: finishes the message, once the calls at work are done. */
   supersede(): void {
     if (this.#over === undefined) void this.close();
+  }
+
+  /** @internal Whether a part of it is sent: then nothing can follow but the rest of it. */
+  get begun(): boolean {
+    return this.#sent;
   }
 
   /** @internal The connection accepts nothing any more. */

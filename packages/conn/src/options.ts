@@ -81,55 +81,31 @@ const MIB = 1024 * KIB;
 /** The longest delay that the timers of every platform take. */
 const LONGEST = 2 ** 31 - 1;
 
+const SERVER: Settings = {
+  readLimit: MIB,
+  maxEmptyFragments: 1024,
+  readAhead: 64 * KIB,
+  idleReadTimeout: 5 * 60_000,
+  highWaterMark: 64 * KIB,
+  maxBufferedAmount: 16 * MIB,
+  closeTimeout: 5_000,
+  heartbeat: { interval: 20_000, timeout: 20_000 },
+  maxPendingPings: 64,
+  readBufferSize: 4096,
+  writeBufferSize: 4096,
+  writeBufferPool: undefined,
+  compression: false,
+};
+
 const DEFAULTS: { readonly [R in Role]: Settings } = {
-  server: {
-    readLimit: MIB,
-    maxEmptyFragments: 1024,
-    readAhead: 64 * KIB,
-    idleReadTimeout: 5 * 60_000,
-    highWaterMark: 64 * KIB,
-    maxBufferedAmount: 16 * MIB,
-    closeTimeout: 5_000,
-    heartbeat: { interval: 20_000, timeout: 20_000 },
-    maxPendingPings: 64,
-    readBufferSize: 4096,
-    writeBufferSize: 4096,
-    writeBufferPool: undefined,
-    compression: false,
-  },
-  client: {
-    readLimit: 16 * MIB,
-    maxEmptyFragments: 1024,
-    readAhead: 64 * KIB,
-    idleReadTimeout: 5 * 60_000,
-    highWaterMark: 64 * KIB,
-    maxBufferedAmount: 16 * MIB,
-    closeTimeout: 5_000,
-    heartbeat: false,
-    maxPendingPings: 64,
-    readBufferSize: 4096,
-    writeBufferSize: 4096,
-    writeBufferPool: undefined,
-    compression: false,
-  },
+  server: SERVER,
+  client: { ...SERVER, readLimit: 16 * MIB, heartbeat: false },
 };
 
 /** The names of {@link ConnSettings}, for those who pass them through. */
-export const connSettingNames: readonly (keyof ConnSettings)[] = [
-  'readLimit',
-  'maxEmptyFragments',
-  'readAhead',
-  'idleReadTimeout',
-  'highWaterMark',
-  'maxBufferedAmount',
-  'closeTimeout',
-  'heartbeat',
-  'maxPendingPings',
-  'readBufferSize',
-  'writeBufferSize',
-  'writeBufferPool',
-  'compression',
-];
+export const connSettingNames: readonly (keyof ConnSettings)[] = Object.keys(
+  SERVER,
+) as (keyof ConnSettings)[];
 
 /**
  * Checks the settings and fills in the defaults.
@@ -140,35 +116,27 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
   const defaults = DEFAULTS[role];
   const given = connSettingNames.some((name) => options[name] !== undefined);
   if (!given) return defaults;
+  const resolve = <K extends keyof Settings>(
+    name: K,
+    check: (name: string, value: unknown) => Settings[K],
+  ): Settings[K] => {
+    const { [name]: value } = options;
+    return value === undefined ? defaults[name] : check(name, value);
+  };
   return shared(role, {
-    readLimit: bound('readLimit', options.readLimit, defaults.readLimit, 1),
-    maxEmptyFragments: bound(
-      'maxEmptyFragments',
-      options.maxEmptyFragments,
-      defaults.maxEmptyFragments,
-      1,
-    ),
-    readAhead: bytes('readAhead', options.readAhead, defaults.readAhead),
-    idleReadTimeout: duration(
-      'idleReadTimeout',
-      options.idleReadTimeout,
-      defaults.idleReadTimeout,
-      true,
-    ),
-    highWaterMark: bytes('highWaterMark', options.highWaterMark, defaults.highWaterMark),
-    maxBufferedAmount: bound(
-      'maxBufferedAmount',
-      options.maxBufferedAmount,
-      defaults.maxBufferedAmount,
-      1,
-    ),
-    closeTimeout: duration('closeTimeout', options.closeTimeout, defaults.closeTimeout, false),
-    heartbeat: heartbeat(options.heartbeat, defaults.heartbeat),
-    maxPendingPings: bytes('maxPendingPings', options.maxPendingPings, defaults.maxPendingPings),
-    readBufferSize: bytes('readBufferSize', options.readBufferSize, defaults.readBufferSize),
-    writeBufferSize: bytes('writeBufferSize', options.writeBufferSize, defaults.writeBufferSize),
-    writeBufferPool: bufferPool(options.writeBufferPool),
-    compression: compression(options.compression),
+    readLimit: resolve('readLimit', bound),
+    maxEmptyFragments: resolve('maxEmptyFragments', bound),
+    readAhead: resolve('readAhead', whole),
+    idleReadTimeout: resolve('idleReadTimeout', (name, value) => duration(name, value, 0, true)),
+    highWaterMark: resolve('highWaterMark', whole),
+    maxBufferedAmount: resolve('maxBufferedAmount', bound),
+    closeTimeout: resolve('closeTimeout', (name, value) => duration(name, value, 0, false)),
+    heartbeat: resolve('heartbeat', heartbeat),
+    maxPendingPings: resolve('maxPendingPings', whole),
+    readBufferSize: resolve('readBufferSize', whole),
+    writeBufferSize: resolve('writeBufferSize', whole),
+    writeBufferPool: resolve('writeBufferPool', bufferPool),
+    compression: resolve('compression', compression),
   });
 }
 
@@ -201,19 +169,17 @@ function shared(role: Role, settings: Settings): Settings {
   return settings;
 }
 
-/** Of what is an object here the parts tell. */
-function isSame(value: Settings[keyof Settings], other: Settings[keyof Settings]): boolean {
-  if (value === other) return true;
-  if (typeof value !== 'object' || typeof other !== 'object') return false;
-  const others = new Map<string, unknown>(Object.entries(other));
-  return Object.entries(value).every(([name, part]) => others.get(name) === part);
+/** What is an object here has parts that JSON tells apart. */
+function isSame(value: unknown, other: unknown): boolean {
+  if (value === other || typeof value !== 'object') return value === other;
+  return JSON.stringify(value) === JSON.stringify(other);
 }
 
 /** The value of `readLimit`, for `setReadLimit`. */
 export function readLimit(value: unknown): number {
   if (value === undefined)
     throw new TypeError('setReadLimit: expected a number of bytes, or false');
-  return bound('readLimit', value, 0, 1);
+  return bound('readLimit', value);
 }
 
 /**
@@ -221,23 +187,17 @@ export function readLimit(value: unknown): number {
  *
  * @throws TypeError, RangeError, with the option's name.
  */
-function bound(name: string, value: unknown, fallback: number, least: number): number {
-  if (value === undefined) return fallback;
+function bound(name: string, value: unknown): number {
   if (value === false) return Infinity;
-  if (value === 0 && least > 0)
-    throw new RangeError(`${name}: 0 bounds nothing; use false for no bound`);
-  return whole(name, value, least);
+  if (value === 0) throw new RangeError(`${name}: 0 bounds nothing; use false for no bound`);
+  return whole(name, value);
 }
 
-function bytes(name: string, value: unknown, fallback: number): number {
-  return value === undefined ? fallback : whole(name, value, 1);
-}
-
-function whole(name: string, value: unknown, least: number): number {
+function whole(name: string, value: unknown): number {
   if (typeof value !== 'number')
     throw new TypeError(`${name}: expected a number, got ${kind(value)}`);
-  if (!Number.isSafeInteger(value) || value < least || Object.is(value, -0)) {
-    throw new RangeError(`${name}: expected a whole number from ${least} on, got ${value}`);
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new RangeError(`${name}: expected a whole number from 1 on, got ${value}`);
   }
   return value;
 }
@@ -263,8 +223,7 @@ export function duration(
   return value;
 }
 
-function heartbeat(value: unknown, fallback: false | Heartbeat): false | Heartbeat {
-  if (value === undefined) return fallback;
+function heartbeat(_: string, value: unknown): false | Heartbeat {
   if (value === false) return false;
   if (typeof value !== 'object' || value === null) {
     throw new TypeError(`heartbeat: expected false or { interval, timeout }, got ${kind(value)}`);
@@ -276,28 +235,16 @@ function heartbeat(value: unknown, fallback: false | Heartbeat): false | Heartbe
   };
 }
 
-function bufferPool(value: unknown): BufferPool | undefined {
-  if (value === undefined) return undefined;
+function bufferPool(name: string, value: unknown): BufferPool {
   const { get, put } = (value ?? {}) as { get?: unknown; put?: unknown };
   if (typeof get === 'function' && typeof put === 'function') return value as BufferPool;
-  throw new TypeError(
-    `writeBufferPool: expected an object with get() and put(), got ${kind(value)}`,
-  );
+  throw new TypeError(`${name}: expected an object with get() and put(), got ${kind(value)}`);
 }
 
-const COMPRESSION_NAMES: readonly (keyof CompressionOptions)[] = [
-  'mode',
-  'level',
-  'threshold',
-  'serverMaxWindowBits',
-  'clientMaxWindowBits',
-  'sendHistory',
-  'takeoverEngines',
-  'asyncDeflateThreshold',
-];
+const COMPRESSION_NAMES: readonly string[] = Object.keys(SHARED);
 
-function compression(value: unknown): Compression | false {
-  if (value === undefined || value === false) return false;
+function compression(_: string, value: unknown): Compression | false {
+  if (value === false) return false;
   if (value === true || value === 'shared') return SHARED;
   if (value === 'takeover') return { ...SHARED, mode: value };
   if (kind(value) !== 'Object') {
@@ -307,7 +254,7 @@ function compression(value: unknown): Compression | false {
     );
   }
   for (const key of Object.keys(value as object)) {
-    if ((COMPRESSION_NAMES as readonly string[]).includes(key)) continue;
+    if (COMPRESSION_NAMES.includes(key)) continue;
     throw new TypeError(
       `compression: unknown option ${key}; there are ${COMPRESSION_NAMES.join(', ')}`,
     );

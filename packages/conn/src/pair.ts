@@ -9,7 +9,7 @@ import type { Transport, TransportSink } from './transport.ts';
 
 /** What both ends of a {@link connPair} are made with. */
 export interface ConnPairOptions extends ConnSettings {
-  /** What the platform lends. Default: {@link portableHost}, which has no engine: nothing is compressed then. */
+  /** What the platform lends. Default: `portableHost`, which has no engine: nothing is compressed then. */
   readonly host?: Host | undefined;
   /** Default: `''`. */
   readonly subprotocol?: string | undefined;

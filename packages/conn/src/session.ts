@@ -344,9 +344,9 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
     const closing = this.#sendClose(payload);
     this.reading.drop();
     this.reading.intake.drop();
-    this.#arm(timeout);
     // A peer whose stream has ended sends no close frame any more.
     if (closing.received !== undefined || closing.eof) this.#closeTransport();
+    this.#arm(timeout);
     this.#balance();
     this.#defer();
   }
@@ -482,8 +482,8 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
 
   /** 5.5.2: answered with the same payload, as soon as is practical; when nothing may be sent any more, not at all. */
   #pinged(intake: Intake): void {
-    if (this.#controls?.pingHandler !== undefined) this.#controls.ping(intake);
-    else void this.outbox.control(PongMessage, intake.bytes, intake.start, intake.end, true);
+    if (this.#controls?.ping(intake) === true) return;
+    void this.outbox.control(PongMessage, intake.bytes, intake.start, intake.end, true);
   }
 
   /** Enough was inflated for one turn: the other connections' turn. */
@@ -543,14 +543,23 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
 
   #pause(): void {
     this.reading.paused = true;
-    this.transport.pause();
+    this.#ask('pause');
     if (this.reading.unread) this.#armIdle();
   }
 
   #resume(): void {
     this.reading.paused = false;
     this.#disarmIdle();
-    this.transport.resume();
+    this.#ask('resume');
+  }
+
+  /** A transport that throws is the end of this connection, not of the turn. */
+  #ask(what: 'pause' | 'resume'): void {
+    try {
+      this.transport[what]();
+    } catch (cause) {
+      this.abort(new TransportError(`the transport could not ${what}`, { cause }));
+    }
   }
 
   #armIdle(): void {

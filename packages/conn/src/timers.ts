@@ -4,7 +4,7 @@ import type { Host } from './host.ts';
 export interface Alarm {
   /** The tick it is set to, kept by {@link Timers}; undefined while it is not set. */
   tick: number | undefined;
-  /** Called once when the time has come. Never throws. */
+  /** Called once when the time has come. */
   ring(): void;
 }
 
@@ -59,7 +59,6 @@ export class Timers {
   #arm(): void {
     let next = Infinity;
     for (const tick of this.#ticks.keys()) if (tick < next) next = tick;
-    if (next === this.#next) return;
     this.#cancel?.();
     this.#next = next;
     this.#cancel = undefined;
@@ -74,18 +73,23 @@ export class Timers {
     this.#next = Infinity;
     this.#cancel = undefined;
     const due = [...this.#ticks.keys()].filter((tick) => tick <= now).toSorted((a, b) => a - b);
-    for (const tick of due) {
-      const alarms = this.#ticks.get(tick);
-      this.#ticks.delete(tick);
-      // An alarm that another one's ring() has cleared or moved is no longer in the set, or no longer of this tick.
-      for (const alarm of alarms ?? []) {
-        if (alarm.tick !== tick) continue;
-        alarm.tick = undefined;
-        alarm.ring();
-      }
+    try {
+      for (const tick of due) this.#ring(tick);
+    } finally {
+      // When one throws, those behind it ring in the next wake.
+      this.#arm();
     }
-    this.#arm();
   };
+
+  #ring(tick: number): void {
+    for (const alarm of [...(this.#ticks.get(tick) ?? [])]) {
+      // Another one's ring() has cleared or moved it.
+      if (alarm.tick !== tick) continue;
+      // One by one: those behind one that throws are still set.
+      this.clear(alarm);
+      alarm.ring();
+    }
+  }
 }
 
 const shared = new WeakMap<Host, Timers>();

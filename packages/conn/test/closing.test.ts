@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { ANSWERING, CLOSING, Closing, ENDING, GONE } from '../src/closing.ts';
 import {
   broadcast,
   CloseError,
@@ -8,6 +9,81 @@ import {
   ReadLimitError,
 } from '../src/index.ts';
 import { rawPair, turns } from './raw-peer.ts';
+import { wired } from './wired.ts';
+
+describe('Closing', () => {
+  it('is open until the end is answered, and closed once the transport is gone', () => {
+    const closing = new Closing();
+    const states = [closing.state];
+    for (const phase of [ENDING, ANSWERING, CLOSING, GONE] as const) {
+      closing.phase = phase;
+      states.push(closing.state);
+    }
+    expect(states).toEqual(['open', 'open', 'closing', 'closing', 'closed']);
+  });
+
+  it('waits for 1 MiB after our close frame, and for no byte more', () => {
+    const closing = new Closing();
+    expect([closing.drop(1_000_000), closing.drop(48_576), closing.drop(1)]).toEqual([
+      false,
+      false,
+      true,
+    ]);
+  });
+
+  const error = new Error('broken');
+  const received = { code: 4000, reason: 'enough' };
+  const failed = { error: new Error('a fault'), code: 1002 };
+
+  it.each([
+    {
+      when: 'both close frames were exchanged',
+      facts: { received, sent: true, lost: error },
+      flushed: true,
+      info: { code: 4000, reason: 'enough', wasClean: true },
+    },
+    {
+      when: 'ours had not left yet',
+      facts: { received, sent: true, lost: error },
+      flushed: false,
+      info: { code: 4000, reason: 'enough', wasClean: false, error },
+    },
+    {
+      when: 'ours was not accepted',
+      facts: { received },
+      flushed: true,
+      info: { code: 4000, reason: 'enough', wasClean: false },
+    },
+    {
+      when: 'the peer has sent none',
+      facts: { sent: true, lost: error },
+      flushed: true,
+      info: { code: 1006, reason: '', wasClean: false, error },
+    },
+    {
+      when: 'we have failed it before',
+      facts: { sent: true, failed, lost: error },
+      flushed: true,
+      info: { code: 1002, reason: '', wasClean: false, error: failed.error },
+    },
+    {
+      when: 'we have failed it after the peer’s close frame',
+      facts: { received, sent: true, failed },
+      flushed: true,
+      info: { code: 4000, reason: 'enough', wasClean: false, error: failed.error },
+    },
+    {
+      when: 'nothing is known of it',
+      facts: {},
+      flushed: false,
+      info: { code: 1006, reason: '', wasClean: false },
+    },
+  ])('tells how it ended when $when', ({ facts, flushed, info }) => {
+    const closing = Object.assign(new Closing(), facts);
+    expect(closing.over(flushed)).toStrictEqual(info);
+    expect(closing.info).toStrictEqual(info);
+  });
+});
 
 describe.each(['server', 'client'] as const)('the closing handshake of a %s', (role) => {
   it('starts with our close frame and ends with theirs', async () => {
@@ -326,6 +402,31 @@ describe('the end of the stream', () => {
     expect(peer.frames).toEqual([]);
     await expect(conn.send('x')).rejects.toMatchObject({ code: 'WS_ERR_CLOSE' });
   });
+});
+
+describe('close() after the peer’s end, which is not answered yet', () => {
+  it.each(['its close frame', 'the end of its stream'])(
+    'waits as long as it is told: %s',
+    async (what) => {
+      const { conn, host, transport, feed, frame } = wired('server', { closeTimeout: 10_000 });
+      await host.settle();
+      transport.block();
+      void conn.send('x');
+      await host.settle();
+      conn.setCloseHandler(() => new Promise(() => {}));
+      if (what === 'the end of its stream') transport.feedEnd();
+      else {
+        feed(frame(8));
+        await host.settle();
+      }
+      const closing = conn.close(1000, '', { timeout: 100 });
+      await host.advance(99);
+      expect(transport.destroyed).toBe(false);
+      await host.advance(1);
+      expect(transport.destroyed).toBe(true);
+      expect(await closing).toMatchObject({ wasClean: false });
+    },
+  );
 });
 
 describe('a connection that was dropped', () => {

@@ -104,7 +104,58 @@ describe('ping', () => {
   });
 });
 
+describe('a connection without handlers of control frames', () => {
+  it('answers each ping with its payload, and knows no round trip', async () => {
+    const { conn, host, sent, feed, frame } = wired('server');
+    feed(frame(9, 'a'), frame(9, ''), frame(10, 'stray'));
+    await host.settle();
+    expect(sent()).toEqual(['pong a', 'pong']);
+    expect(conn.stats.rtt).toBeNaN();
+    expect(conn.state).toBe('open');
+  });
+});
+
+describe('a handler of control frames that fails', () => {
+  it.each([
+    ['ping', 9, () => Promise.reject(new Error('a bug'))],
+    [
+      'pong',
+      10,
+      () => {
+        throw new Error('a bug');
+      },
+    ],
+  ] as const)('of a %s ends the connection with 1011', async (name, opcode, fail) => {
+    const { conn, host, sent, feed, frame, transport } = wired('server');
+    if (name === 'ping') conn.setPingHandler(fail);
+    else conn.setPongHandler(fail);
+    feed(frame(opcode, 'p'));
+    // Once for the handler, and once for what follows from it.
+    await host.settle();
+    await host.settle();
+    expect(sent()).toEqual(['close 1011']);
+    transport.feedEnd();
+    expect(await conn.closed).toMatchObject({ code: 1011, error: { message: 'a bug' } });
+  });
+});
+
 describe('the handlers of control frames', () => {
+  it('of a close frame gets its code and reason, and is waited for', async () => {
+    const { conn, host, sent, feed, frame } = wired('server');
+    const seen: [number, string][] = [];
+    let settle = (): void => {};
+    conn.setCloseHandler((code, reason) => {
+      seen.push([code, reason]);
+      return new Promise<void>((resolve) => (settle = resolve));
+    });
+    feed(frame(8, Buffer.concat([Uint8Array.of(0x03, 0xe9), Buffer.from('bye')])));
+    await host.settle();
+    expect([seen, sent(), conn.state]).toEqual([[[1001, 'bye']], [], 'closing']);
+    settle();
+    await host.settle();
+    expect(sent()).toEqual(['close 1001']);
+  });
+
   it('replace the default, and null restores it', async () => {
     const { conn, host, sent, feed, frame } = wired('server');
     const seen: string[] = [];

@@ -1,7 +1,51 @@
+import { FakeHost } from '@ws/testkit';
 import { describe, expect, it } from 'vitest';
-import { bytesOf } from '../src/data.ts';
+import { bytesOf, controlPayload, isBorrowed, isUnstable } from '../src/data.ts';
+import { BorrowedMessage } from '../src/message.ts';
 
 describe('bytesOf', () => {
+  const { buffer } = Uint8Array.of(1, 2, 3, 4, 5, 6);
+  const shared = new SharedArrayBuffer(3);
+
+  it.each([
+    ['an array as it is', Buffer.from([7, 8]), [7, 8]],
+    ['an empty array', new Uint8Array(0), []],
+    ['a view of a part', new DataView(buffer, 1, 2), [2, 3]],
+    ['numbers of two bytes', new Uint16Array(buffer, 2, 1), [3, 4]],
+    ['a buffer', buffer, [1, 2, 3, 4, 5, 6]],
+    ['a shared buffer', shared, [0, 0, 0]],
+  ])('sees %s, in place', (_, data, bytes) => {
+    const seen = bytesOf(data);
+    expect([...seen]).toEqual(bytes);
+    expect(seen.buffer === (ArrayBuffer.isView(data) ? data.buffer : data)).toBe(true);
+    if (data instanceof Uint8Array) expect(seen).toBe(data);
+  });
+
+  it.each([
+    ['an array', (gone: ArrayBuffer) => new Uint8Array(gone)],
+    ['a view', (gone: ArrayBuffer) => new DataView(gone)],
+    ['a buffer', (gone: ArrayBuffer) => gone],
+  ])('refuses %s whose bytes belong to somebody else', (_, make) => {
+    const gone = new ArrayBuffer(4);
+    const data = make(gone);
+    structuredClone(gone, { transfer: [gone] });
+    let error: unknown;
+    try {
+      bytesOf(data);
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error).toMatchObject({
+      message: expect.stringContaining('the buffer is detached'),
+      cause: expect.any(TypeError),
+    });
+  });
+
+  it.each([undefined, null, 5, 'text', {}, [1, 2]])('refuses %j', (data) => {
+    expect(() => bytesOf(data)).toThrow('expected a string or bytes');
+  });
+
   it('knows a detached array after many that follow the length of their buffer', async () => {
     // The types are those of a library from before it.
     const resizable = new (ArrayBuffer as new (size: number, options: object) => ArrayBuffer)(10, {
@@ -18,5 +62,40 @@ describe('bytesOf', () => {
     const gone = new Uint8Array(500);
     structuredClone(gone.buffer, { transfer: [gone.buffer] });
     expect(() => bytesOf(gone)).toThrow('the buffer is detached');
+  });
+});
+
+describe('controlPayload', () => {
+  const host = new FakeHost();
+
+  it('is text as UTF-8, or bytes, up to 125 of them', () => {
+    expect([...controlPayload('é', host)]).toEqual([0xc3, 0xa9]);
+    const bytes = new Uint8Array(125);
+    expect(controlPayload(bytes, host)).toBe(bytes);
+  });
+
+  it.each([new Uint8Array(126), 'x'.repeat(126), 'é'.repeat(63)])('refuses more: %#', (data) => {
+    expect(() => controlPayload(data, host)).toThrow(RangeError);
+  });
+});
+
+describe('isUnstable', () => {
+  // The types are those of a library from before it.
+  const Resizable = ArrayBuffer as new (size: number, options: object) => ArrayBuffer;
+
+  it.each([
+    ['memory of one thread', new ArrayBuffer(4), false],
+    ['memory that threads share', new SharedArrayBuffer(4), true],
+    ['memory that may shrink', new Resizable(4, { maxByteLength: 8 }), true],
+  ])('of %s: %j', (_, buffer, unstable) => {
+    expect(isUnstable(new Uint8Array(buffer))).toBe(unstable);
+  });
+});
+
+describe('isBorrowed', () => {
+  it('knows the message of a handler from bytes', () => {
+    expect(isBorrowed(new BorrowedMessage(new FakeHost()))).toBe(true);
+    for (const data of [new Uint8Array(1), 'x', { data: new Uint8Array(1) }])
+      expect(isBorrowed(data)).toBe(false);
   });
 });

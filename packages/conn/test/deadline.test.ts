@@ -1,9 +1,65 @@
 import { sharedSlabPool } from '@ws/codec';
-import { describe, expect, it } from 'vitest';
-import { CloseMessage, type Conn, TextMessage, TimeoutError } from '../src/index.ts';
+import { FakeHost } from '@ws/testkit';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { Deadline } from '../src/deadline.ts';
+import {
+  broadcast,
+  CloseMessage,
+  type Conn,
+  PingMessage,
+  TextMessage,
+  TimeoutError,
+} from '../src/index.ts';
 import { wired } from './wired.ts';
 
 const soon = (ms: number): number => Date.now() + ms;
+
+describe('Deadline', () => {
+  /** A deadline at a time that stands still, and when it has struck. */
+  function deadlineOf() {
+    vi.spyOn(Date, 'now').mockReturnValue(5_000);
+    const host = new FakeHost();
+    const struck: number[] = [];
+    const deadline = new Deadline(host, () => struck.push(host.now()));
+    return { host, struck, deadline };
+  }
+  afterEach(() => void vi.restoreAllMocks());
+
+  it.each([
+    { says: 'a moment', at: 5_100 },
+    { says: 'a Date', at: new Date(5_100) },
+  ])('strikes once, when $says has come', async ({ at }) => {
+    const { host, struck, deadline } = deadlineOf();
+    deadline.set(at);
+    await host.advance(99);
+    expect(struck).toEqual([]);
+    await host.advance(1_000);
+    expect(struck).toEqual([100]);
+  });
+
+  it.each([5_000, 4_999, Number.NEGATIVE_INFINITY])('of %d has come at once', (at) => {
+    const { host, struck, deadline } = deadlineOf();
+    deadline.set(at);
+    expect([struck, host.timers]).toEqual([[0], 0]);
+  });
+
+  it('is moved, taken away and cleared', async () => {
+    const { host, struck, deadline } = deadlineOf();
+    deadline.set(5_100);
+    deadline.set(5_300);
+    await host.advance(200);
+    expect(struck).toEqual([]);
+    deadline.set(null);
+    expect(host.timers).toBe(0);
+    deadline.set(Number.POSITIVE_INFINITY);
+    expect(host.timers).toBe(0);
+    deadline.set(5_100);
+    deadline.clear();
+    expect(host.timers).toBe(0);
+    await host.advance(1_000);
+    expect(struck).toEqual([]);
+  });
+});
 
 describe('setReadDeadline', () => {
   it('strikes the pending read and every later one, for good', async () => {
@@ -152,6 +208,18 @@ describe('setWriteDeadline', () => {
     expect(host.timers).toBe(0);
     expect(sharedSlabPool().lent).toBe(lent);
     await expect(conn.send('x')).rejects.toBeInstanceOf(TimeoutError);
+  });
+
+  it('lets nothing pass any more once the connection is dropped, and is not moved', async () => {
+    const { conn, host, transport } = wired('server');
+    conn.setWriteDeadline(soon(-1));
+    conn.terminate();
+    await expect(conn.writeControl(PingMessage)).rejects.toBeInstanceOf(TimeoutError);
+    conn.setWriteDeadline(null);
+    await expect(conn.send('lost')).rejects.toBeInstanceOf(TimeoutError);
+    expect(broadcast([conn], 'lost')).toBe(0);
+    await host.settle();
+    expect([transport.sent.length, transport.ignoredWrites]).toEqual([0, 0]);
   });
 
   it('strikes an open writer', async () => {

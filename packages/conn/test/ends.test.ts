@@ -1,7 +1,7 @@
 import { sharedMessageBuffers, sharedSlabPool } from '@ws/codec';
 import { FakeHost, TestTransport } from '@ws/testkit';
 import { describe, expect, it, vi } from 'vitest';
-import { Conn, connPair } from '../src/index.ts';
+import { CloseError, Conn, connPair, TransportError } from '../src/index.ts';
 import { turns } from './raw-peer.ts';
 import { wired } from './wired.ts';
 
@@ -308,6 +308,44 @@ describe('a blocked transport', () => {
   });
 });
 
+describe('a transport that throws', () => {
+  it.each(['pause', 'resume', 'write', 'end'] as const)(
+    'is the end of its connection, and of nothing else: %s',
+    async (call) => {
+      const { conn, host, transport, feed, frame } = wired('server', { readAhead: 200 });
+      const beside = wired('server', {}, 0, host);
+      const cause = new Error('a bug');
+      const breaks = (): void => {
+        transport[call] = () => {
+          throw cause;
+        };
+      };
+      await host.settle();
+      if (call !== 'resume') breaks();
+      feed(frame(2, new Uint8Array(150)), frame(2, new Uint8Array(150)));
+      await host.settle();
+      breaks();
+      if (call === 'write') void conn.send('x');
+      if (call === 'end') {
+        await conn.readMessage();
+        transport.feedEnd();
+      }
+      void beside.conn.send('x');
+      await host.settle();
+      const reads = [conn.readMessage(), conn.readMessage(), conn.readMessage()];
+      await host.settle();
+      const last = await reads[2]!.catch((error: unknown) => error);
+      expect(last).toBeInstanceOf(call === 'end' ? CloseError : TransportError);
+      const { error } = await conn.closed;
+      expect(error).toBeInstanceOf(TransportError);
+      expect(error).toMatchObject({ cause });
+      await expect(conn.send('y')).rejects.toBeInstanceOf(Error);
+      expect([transport.destroyed, conn.state]).toEqual([true, 'closed']);
+      expect(beside.sent()).toEqual(['text x']);
+    },
+  );
+});
+
 describe('a transport that calls back within write', () => {
   it.each(['drain', 'close'] as const)('may call %s', async (what) => {
     const host = new FakeHost();
@@ -430,5 +468,49 @@ describe('a flood of pings in one chunk', () => {
     feed(...Array.from({ length: 20_000 }, () => frame(9, 'x'.repeat(100))));
     expect(transport.writes.length).toBeGreaterThan(20);
     expect(Math.max(...transport.writes.map((w) => w.length))).toBeLessThanOrEqual(65_536 + 200);
+  });
+});
+
+/** Has the transport blocked again by the time it says that it has drained. */
+function blockAgain(transport: TestTransport): void {
+  const sink = transport.sink!;
+  const drain = sink.drain.bind(sink);
+  sink.drain = () => {
+    transport.block();
+    drain();
+  };
+}
+
+describe('writes above the high-water mark', () => {
+  it('are done when the transport has drained, however much it took over', async () => {
+    const { conn, host, transport } = wired('server', { highWaterMark: 100 }, 1_000);
+    transport.block();
+    void conn.send(new Uint8Array(1_000));
+    await host.settle();
+    let written = false;
+    void conn.send(new Uint8Array(500)).then(() => (written = true));
+    await host.settle();
+    expect(written).toBe(false);
+    blockAgain(transport);
+    transport.drain();
+    await host.settle();
+    // It holds 504 bytes, and would take more.
+    expect([transport.bufferedAmount, written]).toEqual([504, true]);
+  });
+
+  it('wait on when the transport holds as much as the mark again', async () => {
+    const { conn, host, transport } = wired('server', { highWaterMark: 100 });
+    transport.block();
+    void conn.send('');
+    await host.settle();
+    let written = false;
+    void conn.send(new Uint8Array(98)).then(() => (written = true));
+    blockAgain(transport);
+    transport.drain();
+    await host.settle();
+    expect([transport.bufferedAmount, written]).toEqual([100, false]);
+    transport.drain();
+    await host.settle();
+    expect(written).toBe(true);
   });
 });

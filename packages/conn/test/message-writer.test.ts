@@ -1,8 +1,305 @@
-import { sharedSlabPool } from '@ws/codec';
-import { naiveDecode } from '@ws/testkit';
+import { type SlabSource, sharedSlabPool } from '@ws/codec';
+import { FakeHost, naiveDecode } from '@ws/testkit';
 import { describe, expect, it } from 'vitest';
-import { BinaryMessage } from '../src/index.ts';
+import { BinaryMessage, PingMessage, TextMessage, WriteClosedError } from '../src/index.ts';
+import { type FragmentSink, MessageWriter } from '../src/message-writer.ts';
+import { Deferred, done } from '../src/promises.ts';
 import { type Wired, wired } from './wired.ts';
+
+/** A writer with fragments of four bytes, and what it asks of its connection. */
+function writerOf(type: number = TextMessage, pool: SlabSource = sharedSlabPool()) {
+  const host = new FakeHost();
+  const seen: string[] = [];
+  const chunks: Uint8Array[] = [];
+  const state: { room: Promise<void>; refused: unknown; refusal: unknown; throws: unknown } = {
+    room: done,
+    refused: undefined,
+    refusal: undefined,
+    throws: undefined,
+  };
+  const sink: FragmentSink & { error: unknown } = {
+    held: 0,
+    error: undefined,
+    refused: () => (state.refused === undefined ? undefined : Promise.reject(state.refused)),
+    refusal: () => (state.refusal === undefined ? undefined : Promise.reject(state.refusal)),
+    fragment(opcode, fin, bytes, start, end) {
+      if (state.throws !== undefined) throw state.throws;
+      chunks.push(bytes);
+      const text = Buffer.from(bytes.subarray(start, end)).toString();
+      seen.push(`${opcode}${fin ? '' : '...'} ${text}`);
+      return state.room;
+    },
+    complete: (of, bytes) => void seen.push(`complete ${of} of ${bytes}`),
+    leave: (left) => void seen.push(left === writer ? 'leave' : 'another leaves'),
+    broken: (reason) => void seen.push(`broken: ${(reason as Error).message}`),
+  };
+  const writer = new MessageWriter(type, sink, host, pool, 4);
+  /** The connection takes fragments, and has no room for more until what is returned resolves. */
+  const block = (): Deferred<void> => {
+    const room = new Deferred<void>();
+    state.room = room.promise;
+    return room;
+  };
+  return { writer, sink, state, seen, chunks, host, block };
+}
+
+describe('MessageWriter', () => {
+  it('sends a fragment when its buffer is full and more is to come', async () => {
+    const { writer, seen } = writerOf();
+    const { lent } = sharedSlabPool();
+    expect(writer.write('abc')).toBe(done);
+    expect(sharedSlabPool().lent).toBe(lent + 1);
+    expect(writer.write('d')).toBe(done);
+    expect(writer.write('')).toBe(done);
+    expect(seen).toEqual([]);
+    expect(writer.write('e')).toBe(done);
+    expect(seen).toEqual(['1... abcd']);
+    await writer.close();
+    expect(seen.slice(1)).toEqual(['0 e', 'complete 1 of 5', 'leave']);
+    expect(sharedSlabPool().lent).toBe(lent);
+  });
+
+  it('sends large data from where it lies, and keeps no more than a fragment of it', async () => {
+    const { writer, seen, chunks } = writerOf(BinaryMessage);
+    const bytes = Uint8Array.from(Buffer.from('abcdefghij'));
+    await writer.write(bytes);
+    expect(seen).toEqual(['2... abcd', '0... efgh']);
+    expect(chunks.every(({ buffer }) => buffer === bytes.buffer)).toBe(true);
+    bytes.fill(0);
+    await writer.write('klmn');
+    await writer.close();
+    expect(seen.slice(2)).toEqual(['0... ijkl', '0 mn', 'complete 2 of 14', 'leave']);
+  });
+
+  it('of nothing sends an empty message, and borrows nothing for it', async () => {
+    const { writer, seen } = writerOf();
+    const { lent } = sharedSlabPool();
+    await writer.write('');
+    expect(sharedSlabPool().lent).toBe(lent);
+    await writer.close();
+    expect(seen).toEqual(['1 ', 'complete 1 of 0', 'leave']);
+  });
+
+  it('is closed once, and refuses what comes after', async () => {
+    const { writer, seen } = writerOf();
+    await writer.close();
+    await expect(writer.close()).rejects.toBeInstanceOf(WriteClosedError);
+    await expect(writer.write('x')).rejects.toBeInstanceOf(WriteClosedError);
+    writer.abort();
+    writer.supersede();
+    await writer[Symbol.asyncDispose]();
+    expect(seen).toEqual(['1 ', 'complete 1 of 0', 'leave']);
+  });
+
+  it('takes writes that wait in their order, and counts their bytes until they are written', async () => {
+    const { writer, sink, seen, block } = writerOf();
+    const room = block();
+    const writes = [writer.write('abcde'), writer.write('fg'), writer.write('hi')];
+    const closed = writer.close();
+    expect([seen, sink.held]).toEqual([['1... abcd'], 4]);
+    room.resolve();
+    await Promise.all([...writes, closed]);
+    expect(seen).toEqual(['1... abcd', '0... efgh', '0 i', 'complete 1 of 9', 'leave']);
+    expect(sink.held).toBe(0);
+    const { writer: after } = writerOf();
+    expect(await after.write('x')).toBeUndefined();
+  });
+
+  it('is at rest again when a write that waited is done', async () => {
+    const { writer, state, block, host } = writerOf();
+    const room = block();
+    const waiting = writer.write('abcde');
+    room.resolve();
+    await waiting;
+    await host.settle();
+    state.room = done;
+    expect(writer.write('f')).toBe(done);
+  });
+
+  it('waits within a large write as often as there is no room', async () => {
+    const { writer, seen, host, block } = writerOf();
+    let room = block();
+    let written = false;
+    void writer.write('abcdefghij').then(() => (written = true));
+    expect(seen).toEqual(['1... abcd']);
+    const before = room;
+    room = block();
+    before.resolve();
+    await host.settle();
+    expect([seen, written]).toEqual([['1... abcd', '0... efgh'], false]);
+    room.resolve();
+    await host.settle();
+    expect(written).toBe(true);
+  });
+
+  it('gives the message up with a write that may not wait: in line nobody loses a thing', async () => {
+    const { writer, state, seen, block } = writerOf();
+    const room = block();
+    const first = writer.write('abcde');
+    state.refusal = new Error('too much');
+    await expect(writer.write('x')).rejects.toThrow('too much');
+    await expect(writer.write('y')).rejects.toThrow('too much');
+    expect(seen).toEqual(['1... abcd', 'broken: too much']);
+    room.resolve();
+    await first;
+    expect(seen).toHaveLength(2);
+  });
+
+  it('goes on after what cannot be written', async () => {
+    const { writer, seen } = writerOf();
+    await expect(writer.write(5 as never)).rejects.toBeInstanceOf(TypeError);
+    await writer.write('ok');
+    await writer.close();
+    expect(seen[0]).toBe('1 ok');
+  });
+
+  it('tells why nothing is accepted any more, and gives nothing up for it', async () => {
+    const { writer, state, seen } = writerOf();
+    state.refused = new Error('close sent');
+    await expect(writer.write('x')).rejects.toThrow('close sent');
+    await expect(writer.close()).rejects.toThrow('close sent');
+    expect(seen).toEqual([]);
+  });
+
+  it('refuses the rest of a large write once nothing is accepted any more', async () => {
+    const { writer, state, seen, block } = writerOf();
+    const room = block();
+    const written = writer.write('abcdefghij');
+    state.refused = new Error('close sent');
+    room.resolve();
+    await expect(written).rejects.toThrow('close sent');
+    expect(seen).toEqual(['1... abcd', 'broken: close sent']);
+  });
+
+  it('gives up with bytes that are gone before they are written', async () => {
+    const { writer, seen, block } = writerOf(BinaryMessage);
+    const room = block();
+    const bytes = Uint8Array.from(Buffer.from('abcdefghij'));
+    const written = writer.write(bytes);
+    structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+    room.resolve();
+    await expect(written).rejects.toThrow(/bytes of a pending write were detached/);
+    expect(seen[1]).toMatch(/^broken: .*detached/);
+  });
+
+  it.each([
+    [
+      'the pool',
+      (): Partial<ReturnType<typeof writerOf>> => {
+        return writerOf(TextMessage, {
+          take() {
+            throw new Error('no memory');
+          },
+        });
+      },
+    ],
+    [
+      'the connection',
+      () => {
+        const ours = writerOf();
+        ours.state.throws = new Error('no memory');
+        return ours;
+      },
+    ],
+  ] as const)('rejects with what %s throws, and leaves', async (_, make) => {
+    const { writer, seen, host } = make() as ReturnType<typeof writerOf>;
+    await expect(writer.write('abc').then(() => writer.close())).rejects.toThrow('no memory');
+    await host.settle();
+    expect(seen).toEqual(['leave']);
+  });
+
+  it('of a control frame sends it whole, in one frame of its type', async () => {
+    const { writer, seen } = writerOf(PingMessage);
+    await writer.write('x'.repeat(100));
+    await writer.write('y'.repeat(25));
+    await writer.close();
+    const payload = 'x'.repeat(100) + 'y'.repeat(25);
+    expect(seen).toEqual([`9 ${payload}`, 'complete 9 of 125', 'leave']);
+  });
+
+  it('of a control frame refuses the 126th byte, and sends nothing', async () => {
+    const { writer, seen, host } = writerOf(PingMessage);
+    const { lent } = sharedSlabPool();
+    await writer.write('x'.repeat(100));
+    await expect(writer.write('y'.repeat(26))).rejects.toBeInstanceOf(RangeError);
+    await host.settle();
+    expect(seen).toEqual(['leave']);
+    expect(sharedSlabPool().lent).toBe(lent);
+  });
+
+  it('of a message with a buffer of 125 bytes is no control frame', async () => {
+    const { host, sink, seen } = writerOf();
+    const writer = new MessageWriter(TextMessage, sink, host, sharedSlabPool(), 125);
+    await writer.write('x'.repeat(126));
+    await writer.close();
+    expect(seen.slice(0, 2)).toEqual([`1... ${'x'.repeat(125)}`, '0 x']);
+  });
+
+  it('that is aborted with nothing sent leaves as if it had never been', async () => {
+    const { writer, seen } = writerOf();
+    const { lent } = sharedSlabPool();
+    await writer.write('abc');
+    writer.abort(new Error('enough'));
+    writer.abort(new Error('again'));
+    expect([seen, sharedSlabPool().lent]).toEqual([['leave'], lent]);
+    await expect(writer.write('x')).rejects.toBeInstanceOf(WriteClosedError);
+  });
+
+  it.each([
+    [new Error('enough'), 'broken: enough'],
+    [undefined, 'broken: websocket: write closed'],
+  ])('that is aborted with a part sent breaks the connection: %s', async (reason, told) => {
+    const { writer, seen } = writerOf();
+    const { lent } = sharedSlabPool();
+    await writer.write('abcde');
+    writer.abort(reason);
+    expect([seen.slice(1), sharedSlabPool().lent]).toEqual([[told], lent]);
+  });
+
+  it('that is aborted when the connection has ended breaks nothing', async () => {
+    const { writer, sink, seen } = writerOf();
+    await writer.write('abcde');
+    sink.error = new Error('gone');
+    writer.abort();
+    expect(seen).toHaveLength(1);
+  });
+
+  it('fails with the connection, for the reason told first', async () => {
+    const { writer, seen } = writerOf();
+    const { lent } = sharedSlabPool();
+    await writer.write('abc');
+    writer.fail(new Error('gone'));
+    writer.fail(new Error('again'));
+    expect(sharedSlabPool().lent).toBe(lent);
+    await expect(writer.write('x')).rejects.toThrow('gone');
+    await expect(writer.close()).rejects.toThrow('gone');
+    expect(seen).toEqual([]);
+  });
+
+  it.each(['supersede', 'Symbol.asyncDispose'] as const)('is finished by %s', async (how) => {
+    const { writer, seen, host } = writerOf();
+    await writer.write('abc');
+    if (how === 'supersede') writer.supersede();
+    else await writer[Symbol.asyncDispose]();
+    await host.settle();
+    expect(seen).toEqual(['1 abc', 'complete 1 of 3', 'leave']);
+  });
+
+  it('is a web stream, which can be aborted at once', async () => {
+    const finished = writerOf();
+    const sink = finished.writer.writable().getWriter();
+    await sink.write('abcde');
+    await sink.close();
+    expect(finished.seen).toEqual(['1... abcd', '0 e', 'complete 1 of 5', 'leave']);
+    const cut = writerOf();
+    cut.block();
+    const blocked = cut.writer.writable().getWriter();
+    blocked.write('abcde').catch(() => {});
+    await cut.host.settle();
+    blocked.abort(new Error('enough')).catch(() => {});
+    expect(cut.seen).toEqual(['1... abcd', 'broken: enough']);
+  });
+});
 
 /** A Conn that takes far more than its transport does. */
 function roomy(role: 'client' | 'server', writeBufferSize: number): Wired {
@@ -135,5 +432,87 @@ describe('a write buffer of the user’s own', () => {
     expect(sent()).toEqual(['text <500>', 'text <2000>']);
     expect(given.filter((buffer) => buffer === small)).toHaveLength(taken);
     expect(given.length).toBeGreaterThan(taken);
+  });
+});
+
+describe('a MessageWriter whose calls wait', () => {
+  it('takes none before one that still waits, though the first of them is done', async () => {
+    const { writer, seen, host, block } = writerOf();
+    const first = block();
+    void writer.write('abcde');
+    void writer.write('fghij');
+    const second = block();
+    first.resolve();
+    await host.settle();
+    expect(seen).toEqual(['1... abcd', '0... efgh']);
+    void writer.write('k');
+    second.resolve();
+    await writer.close();
+    expect(seen.slice(2, 3)).toEqual(['0 ijk']);
+  });
+
+  it('breaks the connection once, whatever fails after it', async () => {
+    const { writer, state, seen, host, block } = writerOf();
+    const room = block();
+    const written = writer.write('abcdefghij');
+    writer.abort(new Error('enough'));
+    state.refused = new Error('gone');
+    room.resolve();
+    await expect(written).rejects.toThrow('gone');
+    await host.settle();
+    expect(seen).toEqual(['1... abcd', 'broken: enough']);
+  });
+
+  it('is closed, and not aborted, by an abort that comes after close()', async () => {
+    const { writer, seen, block } = writerOf();
+    const room = block();
+    void writer.write('abcde');
+    const closed = writer.close();
+    writer.abort(new Error('too late'));
+    room.resolve();
+    await closed;
+    expect(seen).toEqual(['1... abcd', '0 e', 'complete 1 of 5', 'leave']);
+  });
+
+  it('breaks the connection when its last fragment fails: nobody may follow it', async () => {
+    const { writer, state, seen, host } = writerOf();
+    await writer.write('abcde');
+    state.throws = new Error('no memory');
+    await expect(writer.close()).rejects.toThrow('no memory');
+    await host.settle();
+    expect(seen).toEqual(['1... abcd', 'broken: no memory']);
+  });
+
+  it('asks whether it may wait only when it would', async () => {
+    const { writer, state, seen } = writerOf();
+    state.refusal = new Error('too much');
+    expect(writer.write('abcde')).toBe(done);
+    await writer.close();
+    expect(seen.slice(0, 2)).toEqual(['1... abcd', '0 e']);
+  });
+
+  it('takes a write of nothing, however much waits', async () => {
+    const { writer, state, seen, block } = writerOf();
+    const room = block();
+    const written = writer.write('abcde');
+    state.refusal = new Error('too much');
+    const nothing = writer.write('');
+    const closed = writer.close();
+    room.resolve();
+    await Promise.all([written, nothing, closed]);
+    expect(seen).toEqual(['1... abcd', '0 e', 'complete 1 of 5', 'leave']);
+  });
+
+  it('waits for room with a full buffer as well', async () => {
+    const { writer, seen, host, block } = writerOf();
+    await writer.write('abcd');
+    const room = block();
+    let written = false;
+    void writer.write('e').then(() => (written = true));
+    await host.settle();
+    expect([seen, written]).toEqual([['1... abcd'], false]);
+    room.resolve();
+    await host.settle();
+    expect(written).toBe(true);
   });
 });

@@ -615,3 +615,47 @@ describe('two Conns', () => {
     await turns();
   });
 });
+
+describe('the room of the read-ahead', () => {
+  /** What a message of 100 bytes is charged. */
+  const CHARGE = 100 + 320;
+
+  it('is taken by the bytes of a message, wherever it lies in its chunk', async () => {
+    const { feed, frame, host, transport } = wired('server', { readAhead: 3 * CHARGE });
+    feed(...Array.from({ length: 3 }, () => frame(2, Buffer.alloc(100))));
+    await host.settle();
+    expect(transport.paused).toBe(false);
+    feed(frame(2, Buffer.alloc(100)));
+    await host.settle();
+    expect(transport.paused).toBe(true);
+  });
+
+  it('lets the transport flow again from its half on', async () => {
+    const { conn, feed, frame, host, transport } = wired('server', { readAhead: 4 * CHARGE });
+    for (let i = 0; i < 5; i++) {
+      feed(frame(2, Buffer.alloc(100)));
+      await host.settle();
+    }
+    const paused = [transport.paused];
+    for (let i = 0; i < 3; i++) {
+      await conn.readMessage();
+      await host.settle();
+      paused.push(transport.paused);
+    }
+    expect(paused).toEqual([true, true, true, false]);
+  });
+
+  it('counts the pieces of a stream with the messages behind it', async () => {
+    const { conn, feed, frame, host, transport } = wired('server', { readAhead: 600 });
+    const reader = conn.nextReader();
+    feed(frame(2, Buffer.alloc(300), { fin: false }));
+    await reader;
+    expect(transport.paused).toBe(false);
+    feed(frame(0, Buffer.alloc(300)));
+    await host.settle();
+    expect(transport.paused).toBe(true);
+    expect(await (await reader).bytes()).toHaveLength(600);
+    await host.settle();
+    expect(transport.paused).toBe(false);
+  });
+});

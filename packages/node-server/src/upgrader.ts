@@ -86,7 +86,7 @@ export class Upgrader<Result = undefined> {
   }
 
   /**
-   * Makes a listener for 'upgrade' that hands each path to its own handler, and otherwise does as {@link handler}'s.
+   * Makes a listener for 'upgrade' that hands each path to its own handler, and otherwise does as that of `handler`.
    *
    * @param handler - Takes the paths that no route names. Without it they are refused with 404.
    * @throws TypeError that names the route: for a pattern that is malformed or matches the same paths as another, and for

@@ -3,6 +3,7 @@ import {
   broadcast,
   Conn,
   type ConnSettings,
+  connSettingNames,
   formatCloseMessage,
   joinMessages,
   PingMessage,
@@ -10,7 +11,7 @@ import {
   TextMessage,
 } from '@ws/conn';
 import { Dialer, dial } from '@ws/node-client';
-import { Upgrader } from '@ws/node-server';
+import { serve, Upgrader } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
 import { FakeHost } from '../../src/fake-host.ts';
 import { survives } from '../../src/hostile/index.ts';
@@ -86,6 +87,8 @@ function methodsOf(conn: Conn, prepared: PreparedMessage): Readonly<Record<strin
     'dial, options': method((v) => dial('ws://127.0.0.1:1/', v), ...OPTIONS),
     'new Dialer': method((v) => new Dialer(v), ...OPTIONS, 'function'),
     'new Upgrader': method((v) => new Upgrader(v), ...OPTIONS, 'function'),
+    serve: method((v) => serve(v, () => {}), ...OPTIONS, 'function'),
+    'serve, handler': method((v) => serve({ port: 0 }, v), 'function'),
   };
 }
 
@@ -206,6 +209,10 @@ const TAKEN = ['level of -1: undefined', 'asyncDeflateThreshold of Infinity: und
 describe('a bad number', () => {
   it('is a RangeError where it is given, never another number', async () => {
     const values = [-1, Number.NaN, Infinity, 2 ** 53, 1.5, '5', -0];
+    // A setting that were missing above would be tried by nobody.
+    expect(connSettingNames.toSorted()).toEqual(
+      [...WHOLE, ...TIMES, 'compression', 'heartbeat', 'writeBufferPool'].toSorted(),
+    );
     await survives(120, async () => {
       const transport = new TestTransport();
       const conn = new Conn(transport, { role: 'client', host: new FakeHost() });

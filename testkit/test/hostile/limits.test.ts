@@ -4,7 +4,7 @@ import { type Outcome, survives, type Watch } from '../../src/hostile/index.ts';
 import { turn } from '../../src/index.ts';
 import { isCompressed, SHAPES, type Shape, shaped } from './limit-shapes.ts';
 import { type WayOfReading, waysOfReading } from './limit-ways.ts';
-import { deflatingHost, frame, only, SHARED, victim, warmUp } from './victim.ts';
+import { deflatingHost, frame, only, SHARED, victim } from './victim.ts';
 
 const KIB = 1024;
 const CHUNK = 32 * KIB;
@@ -126,7 +126,6 @@ describe('a read limit', () => {
     async (limit) => {
       const tries = triesAt(limit);
       const attack = (watch: Watch): Promise<Outcome> => exact(limit, waysOfReading, tries, watch);
-      await warmUp(attack, 1);
       await survives(57, attack);
     },
     30_000,
@@ -172,7 +171,6 @@ describe('a read limit', () => {
       }
       return { close: only(closes), cases: 3 * waysOfReading.length };
     };
-    await warmUp(attack, 2);
     await survives(57, attack);
   });
 });

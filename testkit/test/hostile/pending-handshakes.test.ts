@@ -53,7 +53,6 @@ describe('a handshake that waits', () => {
         await turn();
         // Those that are over are no part of what is held.
         for (const wire of wires.splice(1_024)) refused += wire.sent.includes(' 503 ') ? 1 : 0;
-        // So that their garbage is collected here.
         if (i % 2_500 === 2_499) watch.weigh();
       }
       const held = await waiting.until(1);

@@ -14,7 +14,6 @@ import {
 } from './victim.ts';
 
 const CHUNK = 65_536;
-const SMALL_CHUNKS = 64;
 const MANY = 1_000_000;
 
 interface Chunk {
@@ -29,10 +28,7 @@ function chunkOf(role: Role, opcode: number, payload = ''): Chunk {
   return { bytes: Buffer.concat(Array.from({ length: count }, () => one)), count };
 }
 
-/**
- * Feeds at least `count` frames, a chunk in each turn; says how many and what CPU time each took, in ms. The first chunks
- * are small: garbage that was collected on command took compiled code with it.
- */
+/** Feeds at least `count` frames, a chunk in each turn; says how many and what CPU time each took, in ms. */
 async function flood(
   { transport, host }: Victim,
   chunk: Chunk,
@@ -40,12 +36,10 @@ async function flood(
   onTurn: () => void,
 ): Promise<{ fed: number; each: number }> {
   const before = threadTime();
-  const size = chunk.bytes.length / chunk.count;
   let fed = 0;
-  for (let i = 0; fed < count; i++) {
-    const some = i < SMALL_CHUNKS ? Math.ceil(chunk.count / 32) : chunk.count;
-    transport.sink!.data(chunk.bytes.subarray(0, some * size));
-    fed += some;
+  while (fed < count) {
+    transport.sink!.data(chunk.bytes);
+    fed += chunk.count;
     await host.settle();
     onTurn();
     await turn();

@@ -88,7 +88,10 @@ describe('a close', () => {
         expect([close!.payload.length, others.length]).toEqual([expected.length, 0]);
         await end();
       }
-      const error = [...errors].toSorted().toReversed().join(' or ');
+      const error = [...errors]
+        .map(String)
+        .toSorted((a, b) => b.localeCompare(a))
+        .join(' or ');
       return { error, bytes, cases, uninitialised: only(uninitialised) };
     };
     await warmUp(attack, 3);

@@ -67,6 +67,36 @@ describe('survives', () => {
     kept.length = 0;
   });
 
+  it('ends with the round after which all bounds have held', async () => {
+    let made = 0;
+    await survives(
+      ROW,
+      () => {
+        kept.push(made === 0 ? new Uint8Array(100_000) : undefined);
+        made++;
+        return survivor;
+      },
+      ROUNDS,
+    );
+    expect(made).toBeGreaterThan(1);
+    expect(made).toBeLessThan(ROUNDS.rounds);
+    kept.length = 0;
+  });
+
+  it('gives what is held at a moment, without garbage', async () => {
+    let grown = 0;
+    const attack = (watch: Watch): Outcome => {
+      const before = watch.held();
+      const buffers = Array.from({ length: 10 }, () => new Uint8Array(100_000));
+      buffers.length = 1;
+      grown = watch.held() - before;
+      return { close: survivor.close, buffer: buffers[0]!.length };
+    };
+    await expect(survives(ROW, attack, { rounds: 1 })).rejects.toThrow(/memory/);
+    expect(grown).toBeGreaterThan(99_000);
+    expect(grown).toBeLessThan(200_000);
+  });
+
   it('leaves no listener behind', async () => {
     const before = process.listenerCount('uncaughtException');
     await survives(ROW, () => survivor, ROUNDS);

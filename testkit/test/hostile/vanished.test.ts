@@ -56,5 +56,5 @@ describe('a peer that has vanished', () => {
     };
     await warmUp(attack, 3);
     await survives(102, attack);
-  });
+  }, 30_000);
 });

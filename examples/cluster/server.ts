@@ -1,0 +1,56 @@
+// One port, a process for each core. What one client says reaches all, whichever process they are connected to.
+import cluster from 'node:cluster';
+import { availableParallelism } from 'node:os';
+import process from 'node:process';
+import { broadcast, serve } from '@ws/node-server';
+
+/** How long a worker may take to say goodbye, in ms. */
+const PATIENCE_MS = 5_000;
+
+if (cluster.isPrimary) await primary(Number(process.env['WORKERS'] ?? availableParallelism()));
+else await worker();
+
+async function primary(workers: number): Promise<void> {
+  let ending = false;
+  // Every worker hears what one of them has heard, itself too: so all clients see the same order.
+  cluster.on('message', (_from, text: string) => {
+    for (const each of Object.values(cluster.workers ?? {})) each?.send(text);
+  });
+  cluster.on('exit', (dead, code) => {
+    if (ending) return;
+    console.error(`worker ${dead.id} has ended with ${code}; another takes its place`);
+    cluster.fork();
+  });
+  // `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm. The workers get SIGTERM from here.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      ending = true;
+      for (const each of Object.values(cluster.workers ?? {})) each?.kill('SIGTERM');
+    });
+  }
+  for (let i = 0; i < workers; i++) cluster.fork();
+  const [url] = await new Promise<string[]>((resolve) => {
+    const urls: string[] = [];
+    cluster.on('listening', (_worker, { port }) => {
+      if (urls.push(`ws://127.0.0.1:${port}`) === workers) resolve(urls);
+    });
+  });
+  console.log(`${url} by ${workers} processes`);
+}
+
+async function worker(): Promise<void> {
+  // Port 0 is the same free port in all workers of a cluster.
+  const server = await serve(
+    { port: Number(process.env['PORT'] ?? 0), host: '127.0.0.1' },
+    async (conn) => {
+      await conn.send(`you are with process ${process.pid}`);
+      await conn.receive((message) => void process.send!(message.text()));
+    },
+  );
+  process.on('message', (text: string) => void broadcast(server.connections, text));
+  // A terminal's Ctrl-C reaches the workers too: they wait for the primary's word.
+  process.on('SIGINT', () => {});
+  process.on('SIGTERM', () => {
+    void server.close({ timeout: PATIENCE_MS }).then(() => process.disconnect());
+  });
+}

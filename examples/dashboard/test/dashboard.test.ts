@@ -1,0 +1,97 @@
+import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
+import { get } from 'node:http';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { dial } from '@ws/node-client';
+import { findChromium, launchChromium } from '@ws/testkit/chromium';
+import { type Example, endsBesidesSilent, startExample } from '@ws/testkit/examples';
+import axe from 'axe-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const SLOW_START = 30_000;
+const root = join(import.meta.dirname, '../../..');
+const screenshots = join(root, '.out/screenshots');
+const executable = findChromium();
+if (executable === undefined) {
+  console.log('skipped: the page of the dashboard; no chromium on the PATH or in CHROMIUM_BIN');
+}
+
+describe('examples/dashboard', () => {
+  let example: Example;
+  const start = (): Promise<Example> => startExample('dashboard', { EVERY_MS: '50' });
+  beforeAll(async () => void (example = await start()), SLOW_START);
+  afterAll(() => example?.stop());
+
+  async function fetchPage(path: string): Promise<{ status: number; type: string; body: string }> {
+    const [response] = await once(get(example.url + path), 'response');
+    const { statusCode, headers } = response;
+    return { status: statusCode, type: headers['content-type'], body: await text(response) };
+  }
+
+  it('has the page, what it needs, and nothing else', async () => {
+    expect(await fetchPage('/')).toMatchObject({ status: 200, type: 'text/html; charset=utf-8' });
+    expect((await fetchPage('/uplot.js')).body).toContain('uPlot');
+    expect((await fetchPage('/uplot.css')).status).toBe(200);
+    expect((await fetchPage('/../server.ts')).status).toBe(404);
+  });
+
+  it('sends what was measured before, then sample by sample', async () => {
+    const { conn } = await dial(`${example.ws}/metrics`);
+    const history = await conn.readJSON();
+    expect(history).toBeInstanceOf(Array);
+    for (let i = 0; i < 3; i++) {
+      const [sample] = await conn.readJSON<Record<string, number>[]>();
+      expect(sample!['connections']).toBeGreaterThanOrEqual(1);
+      expect(sample!['memory']).toBeGreaterThan(10);
+      expect(Math.abs(Date.now() / 1000 - sample!['at']!)).toBeLessThan(60);
+    }
+    await conn.close();
+    const { conn: later } = await dial(`${example.ws}/metrics`);
+    expect((await later.readJSON<unknown[]>()).length).toBeGreaterThanOrEqual(3);
+    await later.close();
+  });
+
+  describe.skipIf(executable === undefined)('in a browser', () => {
+    it.each([
+      ['wide', 1280, 800],
+      ['narrow', 375, 740],
+    ])(
+      'draws on a %s window, and axe finds nothing serious',
+      { timeout: 60_000 },
+      async (name, width, height) => {
+        const browser = await launchChromium(executable!);
+        try {
+          const page = await browser.newPage({ viewport: { width, height } });
+          const errors: string[] = [];
+          page.on('pageerror', (error) => errors.push(String(error)));
+          await page.goto(`${example.url}/`);
+          await page.getByText('live', { exact: true }).waitFor();
+          await page.waitForFunction(
+            `[...document.querySelectorAll('output')].every(({ textContent }) => textContent !== '')`,
+          );
+          // Something is drawn: a chart has pixels of its own colour.
+          await page.waitForFunction(`[...document.querySelectorAll('canvas')].every((canvas) =>
+          canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((byte) => byte !== 0))`);
+          const overflow = 'document.documentElement.scrollWidth > window.innerWidth';
+          expect(await page.evaluate(overflow)).toBe(false);
+          await mkdir(screenshots, { recursive: true });
+          await page.screenshot({
+            path: join(screenshots, `dashboard-${name}.png`),
+            fullPage: true,
+          });
+          await page.evaluate(axe.source);
+          const { violations } = await page.evaluate<{
+            violations: { id: string; impact: string }[];
+          }>('axe.run()');
+          expect(violations.filter(({ impact }) => /serious|critical/.test(impact))).toEqual([]);
+          expect(errors).toEqual([]);
+        } finally {
+          await browser.close();
+        }
+      },
+    );
+  });
+
+  endsBesidesSilent(start, async ({ ws }) => (await dial(`${ws}/metrics`)).conn);
+});

@@ -1,0 +1,16 @@
+// Says everything back.
+import process from 'node:process';
+import { serve } from '@ws/node-server';
+
+const server = await serve(
+  { port: Number(process.env['PORT'] ?? 0), host: '127.0.0.1' },
+  async (conn) => {
+    for await (const message of conn) await conn.writeMessage(message.type, message.data);
+  },
+);
+console.log(server.url);
+
+// `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => void server.close());
+}

@@ -1,0 +1,59 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { dial } from '@ws/node-client';
+import { type Example, endsBesidesSilent, startExample } from '@ws/testkit/examples';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const SLOW_START = 30_000;
+const folder = join(import.meta.dirname, '..');
+
+describe('examples/echo', () => {
+  let example: Example;
+  beforeAll(async () => void (example = await startExample('echo')), SLOW_START);
+  afterAll(() => example?.stop());
+
+  /** What the client prints, as its README runs it. */
+  function client(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+    const loader = ['--conditions=@ws/source', '--import', 'tsx'];
+    return spawnSync(process.execPath, [...loader, 'client.ts', ...args], {
+      cwd: folder,
+      encoding: 'utf8',
+    });
+  }
+
+  it('says texts and bytes back', async () => {
+    const { conn } = await dial(example.ws);
+    await conn.send('grüße');
+    expect((await conn.readMessage()).text()).toBe('grüße');
+    const bytes = Uint8Array.from({ length: 100_000 }, (_, i) => i);
+    await conn.send(bytes);
+    expect((await conn.readMessage()).data).toEqual(bytes);
+    await conn.close();
+  });
+
+  it(
+    'has a client that prints what comes back',
+    () => {
+      expect(client(example.ws, 'hello', 'world')).toMatchObject({
+        status: 0,
+        stdout: 'hello\nworld\n',
+      });
+    },
+    SLOW_START,
+  );
+
+  it(
+    'has a client that says why there is no connection',
+    () => {
+      const { status, stderr } = client('not a url', 'hello');
+      expect(status).toBe(1);
+      expect(stderr).toMatch(/SyntaxError/);
+    },
+    SLOW_START,
+  );
+
+  endsBesidesSilent(
+    () => startExample('echo'),
+    async ({ ws }) => (await dial(ws)).conn,
+  );
+});

@@ -1,0 +1,98 @@
+import { spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { BinaryMessage, dial, isCloseError } from '@ws/node-client';
+import { type Example, endsBesidesSilent, startExample } from '@ws/testkit/examples';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const SLOW_START = 30_000;
+const LARGEST = 20_000_000;
+
+describe('examples/file-upload', () => {
+  let scratch: string;
+  let folder: string;
+  let example: Example;
+  const start = (): Promise<Example> =>
+    startExample('file-upload', { FOLDER: folder, LARGEST: String(LARGEST) });
+
+  beforeAll(async () => {
+    scratch = await mkdtemp(join(tmpdir(), 'upload '));
+    folder = join(scratch, 'stored');
+    example = await start();
+  }, SLOW_START);
+  afterAll(async () => {
+    await example?.stop();
+    await rm(scratch, { recursive: true });
+  });
+
+  const sha = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+  it('stores what its client sends, and tells how far it is', { timeout: SLOW_START }, async () => {
+    const file = join(scratch, 'film');
+    const content = randomBytes(5_000_000);
+    await writeFile(file, content);
+    const loader = ['--conditions=@ws/source', '--import', 'tsx'];
+    const client = spawn(process.execPath, [...loader, 'client.ts', example.ws, file], {
+      cwd: join(import.meta.dirname, '..'),
+    });
+    const [out, err, [code]] = await Promise.all([
+      text(client.stdout),
+      text(client.stderr),
+      once(client, 'exit'),
+    ]);
+    expect(code, err).toBe(0);
+    const steps = [...out.matchAll(/(\d+) %/g)].map(([, percent]) => Number(percent));
+    expect(steps.length).toBeGreaterThan(2);
+    expect(steps).toEqual(steps.toSorted((a, b) => a - b));
+    expect(steps.at(-1)).toBe(100);
+    const [, name] = /stored as (\S+)/.exec(out)!;
+    expect(sha(await readFile(join(folder, name!)))).toBe(sha(content));
+  });
+
+  it('takes several files over one connection, an empty one too', async () => {
+    const { conn } = await dial(example.ws);
+    for (const content of [randomBytes(100), new Uint8Array(0), randomBytes(70_000)]) {
+      await conn.writeMessage(BinaryMessage, content);
+      const { name, received } = await conn.readJSON<{ name: string; received: number }>();
+      expect(received).toBe(content.length);
+      expect(sha(await readFile(join(folder, name)))).toBe(sha(content));
+    }
+    await conn.close();
+  });
+
+  it('refuses a file that is too large, and keeps nothing of it', async () => {
+    const before = await readdir(folder);
+    const { conn } = await dial(example.ws);
+    void conn.discardReads().catch(() => {});
+    const writer = await conn.nextWriter(BinaryMessage);
+    await writer.write(new Uint8Array(LARGEST));
+    // The byte too many, with nothing behind it that would be reset with the connection.
+    await writer.write(new Uint8Array(1));
+    await writer.close().catch(() => {});
+    expect((await conn.closed).code).toBe(1009);
+    await expect.poll(() => readdir(folder)).toEqual(before);
+  });
+
+  it('keeps nothing of a client that goes away', async () => {
+    const before = await readdir(folder);
+    const { conn } = await dial(example.ws);
+    const writer = await conn.nextWriter(BinaryMessage);
+    await writer.write(new Uint8Array(3_000_000));
+    await conn.readJSON();
+    conn.terminate();
+    await expect.poll(() => readdir(folder)).toEqual(before);
+  });
+
+  it('refuses texts', async () => {
+    const { conn } = await dial(example.ws);
+    await conn.send('film.mp4');
+    const error = await conn.readMessage().catch((reason: unknown) => reason);
+    expect(isCloseError(error, 1003)).toBe(true);
+  });
+
+  endsBesidesSilent(start, async ({ ws }) => (await dial(ws)).conn);
+});

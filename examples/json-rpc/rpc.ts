@@ -1,0 +1,145 @@
+import { type Conn, JSONError } from '@ws/conn';
+import * as v from 'valibot';
+
+const Id = v.union([v.string(), v.number(), v.null()]);
+const Call = v.strictObject({
+  jsonrpc: v.literal('2.0'),
+  method: v.string(),
+  params: v.optional(v.union([v.array(v.unknown()), v.record(v.string(), v.unknown())])),
+  id: v.optional(Id),
+});
+const Failure = v.object({ code: v.number(), message: v.string(), data: v.optional(v.unknown()) });
+const Answer = v.union([
+  v.strictObject({ jsonrpc: v.literal('2.0'), id: Id, result: v.unknown() }),
+  v.strictObject({ jsonrpc: v.literal('2.0'), id: Id, error: Failure }),
+]);
+/** A message in either direction: both ends may call. */
+const Message = v.union([Call, Answer]);
+
+type Call = v.InferOutput<typeof Call>;
+type Answer = v.InferOutput<typeof Answer>;
+
+/** Codes of JSON-RPC 2.0, section 5.1. */
+export const ErrorCode = {
+  parse: -32_700,
+  request: -32_600,
+  method: -32_601,
+  params: -32_602,
+  internal: -32_603,
+} as const;
+
+/** An error that the other end is told of; anything else that a method throws it is not. */
+export class RpcError extends Error {
+  readonly code: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** A method: a schema of its params, and what it does with them. */
+export interface Method {
+  readonly params: v.GenericSchema;
+  readonly run: (params: never) => unknown;
+}
+
+/** A method whose `run` gets what its schema makes of the params. */
+export function method<S extends v.GenericSchema>(
+  params: S,
+  run: (params: v.InferOutput<S>) => unknown,
+): Method {
+  return { params, run };
+}
+
+interface Waiting {
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** One end of a connection that speaks JSON-RPC 2.0: it calls, and serves the calls of the other end. */
+export class Rpc {
+  readonly #conn: Conn;
+  readonly #methods: ReadonlyMap<string, Method>;
+  readonly #waiting = new Map<number, Waiting>();
+  #lastId = 0;
+
+  constructor(conn: Conn, methods: Readonly<Record<string, Method>>) {
+    this.#conn = conn;
+    // A Map: `constructor` and `__proto__` are no methods.
+    this.#methods = new Map(Object.entries(methods));
+  }
+
+  /** Calls a method of the other end; rejects with its RpcError, or when the connection ends before the answer. */
+  call(
+    name: string,
+    params?: readonly unknown[] | Readonly<Record<string, unknown>>,
+  ): Promise<unknown> {
+    const id = ++this.#lastId;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#conn.writeJSON({ jsonrpc: '2.0', id, method: name, params }).catch((error: Error) => {
+        this.#waiting.delete(id);
+        reject(error);
+      });
+    });
+  }
+
+  /** Serves the connection until it ends, calls in their order. Resolves when the other end closes as it should. */
+  async serve(): Promise<void> {
+    try {
+      while (this.#conn.state === 'open') await this.#next();
+    } finally {
+      const { code, reason } = await this.#conn.closed;
+      for (const { reject } of this.#waiting.values()) {
+        reject(new Error(`the connection ended before the answer: ${code} ${reason}`));
+      }
+      this.#waiting.clear();
+    }
+  }
+
+  async #next(): Promise<void> {
+    let message: Call | Answer;
+    try {
+      message = await this.#conn.readJSON({ schema: Message });
+    } catch (error) {
+      // A message that is no JSON, or no JSON-RPC, is answered, and the connection goes on.
+      if (!(error instanceof JSONError)) {
+        if (this.#conn.state !== 'open') return;
+        throw error;
+      }
+      return error.issues.length === 0
+        ? this.#fail(null, ErrorCode.parse, 'Parse error')
+        : this.#fail(null, ErrorCode.request, 'Invalid Request');
+    }
+    if ('method' in message) return this.#run(message);
+    const waiting = this.#waiting.get(Number(message.id));
+    this.#waiting.delete(Number(message.id));
+    if ('error' in message)
+      waiting?.reject(new RpcError(message.error.code, message.error.message));
+    else waiting?.resolve(message.result);
+  }
+
+  async #run({ id, method: name, params }: Call): Promise<void> {
+    const found = this.#methods.get(name);
+    if (found === undefined) return this.#fail(id, ErrorCode.method, 'Method not found');
+    const checked = v.safeParse(found.params, params);
+    if (!checked.success) {
+      return this.#fail(id, ErrorCode.params, `Invalid params: ${v.summarize(checked.issues)}`);
+    }
+    try {
+      const result = (await found.run(checked.output as never)) ?? null;
+      if (id !== undefined) await this.#conn.writeJSON({ jsonrpc: '2.0', id, result });
+    } catch (error) {
+      if (error instanceof RpcError) return this.#fail(id, error.code, error.message);
+      console.error(error);
+      await this.#fail(id, ErrorCode.internal, 'Internal error');
+    }
+  }
+
+  /** A call without an id is a notification: it is never answered. */
+  async #fail(id: Call['id'], code: number, message: string): Promise<void> {
+    if (id !== undefined)
+      await this.#conn.writeJSON({ jsonrpc: '2.0', id, error: { code, message } });
+  }
+}

@@ -1,0 +1,102 @@
+import { connPair } from '@ws/conn';
+import { type Conn, dial } from '@ws/node-client';
+import { type Example, endsBesidesSilent, startExample } from '@ws/testkit/examples';
+import * as v from 'valibot';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { method, Rpc, RpcError } from '../rpc.ts';
+
+const SLOW_START = 30_000;
+
+describe('examples/json-rpc', () => {
+  let example: Example;
+  let conn: Conn;
+  beforeAll(async () => void (example = await startExample('json-rpc')), SLOW_START);
+  afterAll(() => example?.stop());
+  beforeEach(async () => {
+    ({ conn } = await dial(example.ws, { subprotocols: ['jsonrpc'] }));
+  });
+  afterEach(() => conn.close());
+
+  async function answer(request: unknown): Promise<unknown> {
+    await conn.send(typeof request === 'string' ? request : JSON.stringify(request));
+    return conn.readJSON();
+  }
+
+  it('speaks its subprotocol', () => expect(conn.subprotocol).toBe('jsonrpc'));
+
+  it.each([
+    ['a call', { method: 'add', params: [1, 2], id: 1 }, { id: 1, result: 3 }],
+    [
+      'a call by name',
+      { method: 'greet', params: { name: 'ada' }, id: 'x' },
+      { id: 'x', result: 'hello, ada' },
+    ],
+    [
+      'an error of the application',
+      { method: 'divide', params: [1, 0], id: 2 },
+      { id: 2, error: { code: 1, message: 'division by zero' } },
+    ],
+    [
+      'a method that is not there',
+      { method: 'constructor', params: [], id: 3 },
+      { id: 3, error: { code: -32_601, message: 'Method not found' } },
+    ],
+    [
+      'a call without its version',
+      { jsonrpc: '1.0', method: 'add', params: [1, 2], id: 4 },
+      { id: null, error: { code: -32_600, message: 'Invalid Request' } },
+    ],
+  ])('answers %s', async (_, request, response) => {
+    expect(await answer({ jsonrpc: '2.0', ...request })).toEqual({ jsonrpc: '2.0', ...response });
+  });
+
+  it('answers params that do not fit', async () => {
+    const response = await answer({ jsonrpc: '2.0', method: 'add', params: [1, '2'], id: 5 });
+    expect(response).toMatchObject({ id: 5, error: { code: -32_602 } });
+  });
+
+  it('answers what is no JSON, and goes on', async () => {
+    expect(await answer('{')).toMatchObject({ id: null, error: { code: -32_700 } });
+    expect(await answer({ jsonrpc: '2.0', method: 'add', params: [1, 1], id: 6 })).toMatchObject({
+      result: 2,
+    });
+  });
+
+  it('never answers a notification', async () => {
+    await conn.writeJSON({ jsonrpc: '2.0', method: 'add', params: [1, 2] });
+    await conn.writeJSON({ jsonrpc: '2.0', method: 'nothing' });
+    expect(await answer({ jsonrpc: '2.0', method: 'add', params: [2, 2], id: 7 })).toMatchObject({
+      id: 7,
+    });
+  });
+
+  endsBesidesSilent(
+    () => startExample('json-rpc'),
+    async ({ ws }) => (await dial(ws)).conn,
+  );
+});
+
+describe('Rpc', () => {
+  it('calls in both directions at once', async () => {
+    const [client, server] = connPair();
+    const double = method(v.strictTuple([v.number()]), ([x]) => 2 * x);
+    const here = new Rpc(client, { double });
+    const there = new Rpc(server, { double });
+    const ends = [here.serve(), there.serve()];
+    const calls = [1, 2, 3].flatMap((x) => [here.call('double', [x]), there.call('double', [x])]);
+    expect(await Promise.all(calls)).toEqual([2, 2, 4, 4, 6, 6]);
+    await expect(here.call('triple')).rejects.toThrow(new RpcError(-32_601, 'Method not found'));
+    await client.close();
+    await Promise.all(ends);
+  });
+
+  it('rejects calls that are under way when the connection ends', async () => {
+    const [client, server] = connPair();
+    const caller = new Rpc(client, {});
+    const end = caller.serve();
+    const call = caller.call('anything');
+    void server.close(1001, 'bye');
+    await expect(call).rejects.toThrow('the connection ended before the answer: 1001 bye');
+    await end;
+  });
+});

@@ -1,0 +1,318 @@
+// What the built packages promise, tried on whatever runtime this is run with: the codec, Conns without a socket, a
+// server and a client over TCP, TLS and Unix sockets, compression, proxies. One line for each part; 1 when one failed.
+//   node scripts/runtime-smoke.mjs    bun scripts/runtime-smoke.mjs    deno run -A scripts/runtime-smoke.mjs
+import assert from 'node:assert/strict';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { createServer } from 'node:http';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import { encodeFrame, FRAME, FrameDecoder, FrameEncoder, parseExtensions } from '@ws/codec';
+import { BinaryMessage, broadcast, connPair, isCloseError, TextMessage } from '@ws/conn';
+import { BadHandshakeError, Dialer, dial, reconnecting } from '@ws/node-client';
+import { serve, Upgrader } from '@ws/node-server';
+import { generate } from 'selfsigned';
+
+const { bun, deno } = process.versions;
+const runtime = bun ? `bun ${bun}` : deno ? `deno ${deno}` : `node ${process.versions.node}`;
+/** Longest time for a part: a runtime may never call back. */
+const PATIENCE = 20_000;
+
+const echo = (conn) => conn.receive((message) => conn.send(message));
+
+const parts = {
+  codec() {
+    const encoder = new FrameEncoder({ role: 'client' });
+    encoder.text(TextMessage, true, 0, 'grüße');
+    const decoder = new FrameDecoder({ role: 'server' });
+    const decoded = [];
+    for (let i = 0; i < encoder.segments; i++) {
+      decoder.push(encoder.segBuf(i).slice(encoder.segStart(i), encoder.segEnd(i)));
+      while (decoder.next() === FRAME) {
+        decoded.push(Buffer.from(decoder.buf.subarray(decoder.start, decoder.end)).toString());
+      }
+    }
+    assert.deepEqual(decoded, ['grüße']);
+    // A frame large enough for the SIMD path, where there is one.
+    const large = Uint8Array.from({ length: 300_000 }, (_, i) => i);
+    decoder.push(Uint8Array.from(encodeFrame(BinaryMessage, large, { maskKey: 0x12345678 })));
+    assert.equal(decoder.next(), FRAME);
+    assert.deepEqual(decoder.buf.subarray(decoder.start, decoder.end), large);
+    assert.equal(parseExtensions('permessage-deflate; client_max_window_bits').length, 1);
+  },
+
+  async conn() {
+    const [client, server] = connPair();
+    const served = echo(server);
+    await client.send('hello');
+    assert.equal((await client.readMessage()).text(), 'hello');
+    const writer = await client.nextWriter(BinaryMessage);
+    for (let i = 0; i < 100; i++) await writer.write(new Uint8Array(10_000).fill(i));
+    await writer.close();
+    assert.equal((await (await client.nextReader()).bytes()).length, 1_000_000);
+    const closing = client.close(1000, 'done');
+    assert.equal((await closing).wasClean, true);
+    await served;
+  },
+
+  async 'conn, its streams and JSON'() {
+    const [client, server] = connPair();
+    const piping = (async () => {
+      const reader = await server.nextReader();
+      await reader.readable().pipeTo((await server.nextWriter(reader.type)).writable());
+    })();
+    await client.writeJSON({ x: [1, 'ä'] });
+    assert.deepEqual(await client.readJSON(), { x: [1, 'ä'] });
+    await piping;
+    await client.close();
+  },
+
+  async 'server and client'() {
+    const server = await serve({ port: 0, host: '127.0.0.1', subprotocols: ['b'] }, echo);
+    const { conn } = await dial(server.url, { subprotocols: ['a', 'b'] });
+    assert.equal(conn.subprotocol, 'b');
+    for (const size of [0, 1, 125, 126, 65_535, 65_536, 1_000_000]) {
+      const bytes = new Uint8Array(size).fill(size);
+      await conn.send(bytes);
+      assert.deepEqual(Uint8Array.from((await conn.readMessage()).data), bytes);
+    }
+    void conn.discardReads();
+    assert.ok((await conn.ping()) >= 0);
+    assert.equal((await conn.close()).code, 1000);
+    await server.close();
+  },
+
+  async 'a refusal'() {
+    const refuse = { refuse: 403, body: 'not you\n' };
+    const server = await serve({ port: 0, host: '127.0.0.1', authenticate: () => refuse }, echo);
+    await assert.rejects(dial(server.url), (error) => {
+      assert.ok(error instanceof BadHandshakeError, String(error));
+      assert.equal(error.status, 403);
+      assert.equal(Buffer.from(error.body).toString(), 'not you\n');
+      return true;
+    });
+    await server.close();
+  },
+
+  async 'an Upgrader on a server of node:http'() {
+    const http = createServer((_req, res) => res.end('a page\n'));
+    http.on('upgrade', new Upgrader().handler(echo));
+    await new Promise((resolve) => http.listen(0, '127.0.0.1', resolve));
+    const { port } = http.address();
+    const { conn } = await dial(`ws://127.0.0.1:${port}/`);
+    await conn.send('beside a page');
+    assert.equal((await conn.readMessage()).text(), 'beside a page');
+    assert.equal(await (await fetch(`http://127.0.0.1:${port}/`)).text(), 'a page\n');
+    await conn.close();
+    http.closeAllConnections?.();
+    http.close();
+  },
+
+  async compression() {
+    const options = { compression: { mode: 'takeover', threshold: 0 } };
+    const server = await serve({ port: 0, host: '127.0.0.1', ...options }, echo);
+    const { conn } = await new Dialer(options).dial(server.url);
+    assert.match(conn.extensions, /permessage-deflate/);
+    const text = 'again and again, '.repeat(500);
+    for (let i = 0; i < 20; i++) {
+      await conn.send(text);
+      assert.equal((await conn.readMessage()).text(), text);
+    }
+    assert.ok(conn.stats.bytesOut < text.length, 'it was not compressed');
+    await conn.close();
+    await server.close();
+  },
+
+  async TLS() {
+    // An authority, and what it has signed: Deno takes no certificate that is both.
+    const authority = await generate([{ name: 'commonName', value: 'authority' }], {
+      keyType: 'ec',
+      algorithm: 'sha256',
+      extensions: [
+        { name: 'basicConstraints', cA: true, critical: true },
+        { name: 'keyUsage', keyCertSign: true, critical: true },
+      ],
+    });
+    const { private: key, cert } = await generate([{ name: 'commonName', value: 'server' }], {
+      keyType: 'ec',
+      algorithm: 'sha256',
+      ca: { key: authority.private, cert: authority.cert },
+      extensions: [
+        { name: 'basicConstraints', cA: false },
+        { name: 'subjectAltName', altNames: [{ type: 7, ip: '127.0.0.1' }] },
+      ],
+    });
+    const server = await serve({ port: 0, host: '127.0.0.1', tls: { key, cert } }, echo);
+    await assert.rejects(dial(server.url), 'a certificate that nobody trusts');
+    const { conn } = await new Dialer({ tls: { ca: authority.cert } }).dial(server.url);
+    for (const size of [1, 100_000, 1_000_000]) {
+      await conn.send(new Uint8Array(size).fill(7));
+      assert.deepEqual(
+        Uint8Array.from((await conn.readMessage()).data),
+        new Uint8Array(size).fill(7),
+      );
+    }
+    assert.equal((await conn.close()).wasClean, true);
+    await server.close();
+  },
+
+  async 'a Unix socket'() {
+    const path = join(tmpdir(), `runtime-smoke-${process.pid}.sock`);
+    const server = await serve({ path }, echo);
+    const { conn } = await dial(server.url);
+    await conn.send('no port');
+    assert.equal((await conn.readMessage()).text(), 'no port');
+    await conn.close();
+    await server.close();
+  },
+
+  async 'a proxy, by CONNECT'() {
+    const server = await serve({ port: 0, host: '127.0.0.1' }, echo);
+    const proxy = net.createServer((client) => {
+      client.on('error', () => {});
+      client.once('data', (head) => {
+        const [, host, port] = /^CONNECT ([\d.]+):(\d+) HTTP/.exec(head.toString());
+        const target = net.connect(Number(port), host, () => {
+          client.write('HTTP/1.1 200 OK\r\n\r\n');
+          client.pipe(target).pipe(client);
+        });
+        target.on('error', () => client.destroy());
+      });
+    });
+    await new Promise((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    const dialer = new Dialer({ proxy: new URL(`http://127.0.0.1:${proxy.address().port}`) });
+    const { conn } = await dialer.dial(server.url);
+    await conn.send('through');
+    assert.equal((await conn.readMessage()).text(), 'through');
+    await conn.close();
+    await server.close();
+    proxy.close();
+  },
+
+  async 'a redirect'() {
+    const server = await serve({ port: 0, host: '127.0.0.1' }, echo);
+    const http = createServer();
+    http.on('upgrade', (_req, socket) => {
+      const location = `Location: ${server.url}\r\n`;
+      socket.end(`HTTP/1.1 302 Found\r\n${location}Content-Length: 0\r\nConnection: close\r\n\r\n`);
+    });
+    await new Promise((resolve) => http.listen(0, '127.0.0.1', resolve));
+    const url = `ws://127.0.0.1:${http.address().port}`;
+    const { conn } = await new Dialer({ followRedirects: 1 }).dial(url);
+    await conn.send('elsewhere');
+    assert.equal((await conn.readMessage()).text(), 'elsewhere');
+    await conn.close();
+    await server.close();
+    http.closeAllConnections?.();
+    http.close();
+  },
+
+  async reconnecting() {
+    const server = await serve({ port: 0, host: '127.0.0.1' }, (conn) => conn.close(1012));
+    let count = 0;
+    for await (const conn of reconnecting(server.url, { minDelay: 1, maxDelay: 2 })) {
+      await conn.readMessage().catch(() => {});
+      if (++count === 3) break;
+    }
+    assert.equal(count, 3);
+    await server.close();
+  },
+
+  async 'timeouts and the heartbeat'() {
+    const heartbeat = { interval: 50, timeout: 50 };
+    const server = await serve({ port: 0, host: '127.0.0.1', heartbeat }, (conn) =>
+      conn.discardReads(),
+    );
+    // It shakes hands, and is silent from there on.
+    const socket = net.connect(Number(new URL(server.url).port), '127.0.0.1');
+    socket.on('error', () => {});
+    socket.write(
+      'GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+        'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+    );
+    while (server.connections.size === 0) await new Promise((resolve) => setImmediate(resolve));
+    const [conn] = server.connections;
+    assert.equal((await conn.closed).code, 1006);
+    socket.destroy();
+    const [client] = connPair();
+    await assert.rejects(client.readMessage({ timeout: 10 }), /timed out|deadline|timeout/i);
+    client.terminate();
+    await server.close();
+  },
+
+  async 'a slow reader'() {
+    const server = await serve({ port: 0, host: '127.0.0.1' }, async (conn) => {
+      for (let i = 0; i < 200; i++) await conn.send(new Uint8Array(100_000).fill(i));
+      await conn.close();
+    });
+    const { conn } = await dial(server.url);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    let i = 0;
+    for await (const { data } of conn) assert.equal(data[99_999], i++);
+    assert.equal(i, 200);
+    await server.close();
+  },
+
+  async diagnostics() {
+    const seen = [];
+    const see = (_, name) => void seen.push(name);
+    for (const name of ['@ws:open', '@ws:close']) subscribe(name, see);
+    const server = await serve({ port: 0, host: '127.0.0.1' }, echo);
+    const { conn } = await dial(server.url);
+    await conn.close();
+    await server.close();
+    for (const name of ['@ws:open', '@ws:close']) unsubscribe(name, see);
+    assert.deepEqual(
+      seen.toSorted((a, b) => a.localeCompare(b)),
+      ['@ws:close', '@ws:close', '@ws:open', '@ws:open'],
+    );
+  },
+
+  async 'shutting down'() {
+    const server = await serve({ port: 0, host: '127.0.0.1' }, echo);
+    const { conn } = await dial(server.url);
+    void conn.discardReads();
+    await Promise.all([server.close(), conn.closed]);
+    assert.equal((await conn.closed).code, 1001);
+  },
+
+  async broadcast() {
+    const server = await serve({ port: 0, host: '127.0.0.1' }, (conn) => conn.discardReads());
+    const clients = await Promise.all(Array.from({ length: 20 }, () => dial(server.url)));
+    while (server.connections.size < 20) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(broadcast(server.connections, 'to all'), 20);
+    for (const { conn } of clients) assert.equal((await conn.readMessage()).text(), 'to all');
+    await server.close();
+  },
+
+  async 'a peer that is gone'() {
+    let gone;
+    const over = new Promise((resolve) => {
+      gone = resolve;
+    });
+    const server = await serve({ port: 0, host: '127.0.0.1' }, async (conn) => {
+      await conn.readMessage().catch((error) => gone(error));
+    });
+    const { conn } = await dial(server.url);
+    conn.terminate();
+    assert.ok(isCloseError(await over, 1006));
+    await server.close();
+  },
+};
+
+let failed = 0;
+for (const [name, part] of Object.entries(parts)) {
+  let timer;
+  const patience = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error('nothing happened')), PATIENCE);
+  });
+  const error = await Promise.race([(async () => part())(), patience]).then(
+    () => undefined,
+    (reason) => reason,
+  );
+  clearTimeout(timer);
+  if (error !== undefined) failed++;
+  console.log(`${runtime}: ${name}: ${error === undefined ? 'ok' : `${error.stack ?? error}`}`);
+}
+process.exit(failed === 0 ? 0 : 1);

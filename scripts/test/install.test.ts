@@ -1,0 +1,183 @@
+// The packages as npm delivers them, in a project that has nothing else: the README's quick starts, in every dialect.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import ts from 'typescript';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { snippets } from '../snippets.ts';
+
+const root = join(import.meta.dirname, '../..');
+const names = readdirSync(join(root, 'packages'));
+const unbuilt = names.filter((name) => !existsSync(join(root, 'packages', name, 'dist/index.js')));
+const starts = snippets(root).filter(({ file, run }) => file === 'README.md' && run);
+
+const TARGET = ts.ScriptTarget.ES2022;
+const COMPILER = {
+  strict: true,
+  skipLibCheck: false,
+  target: 'es2022',
+  lib: ['es2023', 'esnext.disposable'],
+  types: ['node'],
+  typeRoots: [join(root, 'node_modules/@types')],
+};
+
+/** Where the packages are installed. */
+let project = '';
+
+describe.skipIf(unbuilt.length > 0 && process.env['WS_BUILT'] === undefined)(
+  `the packed packages, installed (skipped where a package is not built: ${unbuilt.join()})`,
+  () => {
+    beforeAll(() => {
+      project = mkdtempSync(join(tmpdir(), 'installed '));
+      const dependencies: Record<string, string> = {};
+      for (const name of names) {
+        const folder = join('packages', name);
+        const args = ['-C', folder, 'pack', '--json', '--pack-destination', project];
+        const packed = execFileSync('npx', ['-y', 'pnpm@10.34.9', ...args], {
+          cwd: root,
+          encoding: 'utf8',
+        });
+        const { name: full, filename } = JSON.parse(packed) as { name: string; filename: string };
+        dependencies[full] = `file:${filename}`;
+      }
+      const manifest = { name: 'fresh', private: true, type: 'module', dependencies };
+      writeFileSync(join(project, 'package.json'), JSON.stringify(manifest));
+      const quietly = ['--offline', '--no-audit', '--no-fund', '--ignore-scripts'];
+      execFileSync('npm', ['install', ...quietly], { cwd: project, stdio: 'pipe' });
+    }, 120_000);
+
+    afterAll(() => rmSync(project, { recursive: true, force: true }), 60_000);
+
+    it.each([
+      ['nodenext', { module: 'nodenext', moduleResolution: 'nodenext' }],
+      ['bundler', { module: 'esnext', moduleResolution: 'bundler' }],
+    ])(
+      'the quick starts compile and run in TypeScript, moduleResolution %s',
+      { timeout: 60_000 },
+      async (name, resolution) => {
+        const folder = join(project, name);
+        const programs = await written(folder, 'ts', (code) => code);
+        const compilerOptions = { ...COMPILER, ...resolution };
+        write(folder, 'tsconfig.json', JSON.stringify({ compilerOptions }));
+        execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', '.'], { cwd: folder });
+        await runAll(programs.map((each) => ({ ...each, path: each.path.replace(/ts$/, 'js') })));
+      },
+    );
+
+    it.each<[string, string, (code: string) => string]>([
+      ['import', 'mjs', (code) => code],
+      ['require', 'cjs', required],
+    ])(
+      'the quick starts run in JavaScript by %s',
+      { timeout: 60_000 },
+      async (_, ending, dialect) => {
+        const compilerOptions = { target: TARGET, module: ts.ModuleKind.ESNext };
+        const programs = await written(join(project, ending), ending, (code) =>
+          dialect(ts.transpileModule(code, { compilerOptions }).outputText),
+        );
+        await runAll(programs);
+      },
+    );
+  },
+);
+
+/** `require` in place of `import`, and a function around what awaits. */
+function required(code: string): string {
+  const lines = code.replaceAll(/import \{([^}]*)\} from ('[^']*');/g, 'const {$1} = require($2);');
+  return `(async () => {\n${lines}\n})();\n`;
+}
+
+function write(folder: string, name: string, text: string): string {
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+interface Program {
+  readonly path: string;
+  /** Where it serves, which is where the page has 8080. */
+  readonly serves: number | undefined;
+}
+
+/** The quick starts as files; the page's port 8080 is one that is free, the first server's for the client. */
+async function written(
+  folder: string,
+  ending: string,
+  dialect: (code: string) => string,
+): Promise<Program[]> {
+  const programs: Program[] = [];
+  let first: number | undefined;
+  for (const [i, { code }] of starts.entries()) {
+    const serves = /port: 8080|listen\(8080/.test(code) ? await freePort() : undefined;
+    first ??= serves;
+    const text = dialect(code.replaceAll('8080', String(serves ?? first)));
+    programs.push({ serves, path: write(folder, `${i}.${ending}`, text) });
+  }
+  return programs;
+}
+
+/** Starts the servers, and runs all others to their ends. */
+async function runAll(programs: readonly Program[]): Promise<void> {
+  const servers = programs.filter(({ serves }) => serves !== undefined);
+  expect(servers.length).toBeGreaterThan(0);
+  for (const { path, serves } of servers) await serving(path, serves!);
+  for (const { path, serves } of programs) if (serves === undefined) await toItsEnd(path);
+}
+
+function start(path: string): ChildProcess {
+  const child = spawn(process.execPath, [path], {
+    cwd: project,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  onTestFinished(async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill();
+    await once(child, 'exit');
+  });
+  return child;
+}
+
+async function toItsEnd(path: string): Promise<void> {
+  const child = start(path);
+  let output = '';
+  for (const stream of [child.stdout!, child.stderr!]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+  }
+  await once(child, 'close');
+  expect(child.exitCode, `${path}\n${output}`).toBe(0);
+  expect(output).not.toBe('');
+}
+
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as net.AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function serving(path: string, port: number): Promise<void> {
+  const child = start(path);
+  // A quick start need not say that it listens, so this knocks until it does.
+  while (!(await accepts(port))) {
+    if (child.exitCode !== null) throw new Error(`${path} ended instead of serving`);
+  }
+}
+
+async function accepts(port: number): Promise<boolean> {
+  const socket = net.connect(port, '127.0.0.1');
+  const connected = await once(socket, 'connect').then(
+    () => true,
+    () => false,
+  );
+  socket.destroy();
+  if (!connected) await new Promise((resolve) => setTimeout(resolve, 20));
+  return connected;
+}

@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { connSettingNames, resolveSettings } from '@ws/conn';
+import { serve } from '@ws/node-server';
+import { describe, expect, it } from 'vitest';
+
+const root = join(import.meta.dirname, '../..');
+const read = (page: string): string => readFileSync(join(root, 'docs', page), 'utf8');
+
+describe('docs/reverse-proxies.md', () => {
+  it.each([
+    { language: 'nginx', file: 'nginx.conf' },
+    { language: 'haproxy', file: 'haproxy.cfg' },
+  ])('quotes the $file that the tests run', ({ language, file }) => {
+    const block = new RegExp(`^\`\`\`${language}\\n([^]*?)^\`\`\``, 'm').exec(
+      read('reverse-proxies.md'),
+    )?.[1];
+    expect(block).toBe(readFileSync(join(root, 'examples/reverse-proxied', file), 'utf8'));
+  });
+});
+
+describe('docs/server.md', () => {
+  it('has every option in its tables', async () => {
+    const refused = serve({ nosuch: 1 } as never, () => {});
+    const message = await refused.then(() => '', String);
+    const names = message.split('there are ')[1]!.split(', ');
+    expect(names).toContain('routes');
+    const rows = read('server.md')
+      .split('\n')
+      .filter((line) => line.startsWith('| `'));
+    const told = new Set(rows.flatMap((row) => row.split('|')[1]!.match(/\w+/g) ?? []));
+    expect(names.filter((name) => !told.has(name))).toEqual([]);
+  });
+});
+
+describe('docs/limits.md', () => {
+  /** The rows of a section, by their option. */
+  function rows(section: string): Map<string, string> {
+    const text = read('limits.md').split(`## ${section}\n`)[1]!.split('\n## ')[0]!;
+    const cells = text.split('\n').map((line) => line.split(' | '));
+    return new Map(
+      cells.flatMap((row) => {
+        const name = /^`(\w+)`/.exec(row[3]?.trim() ?? '')?.[1];
+        return name === undefined ? [] : [[name, row[1]!]];
+      }),
+    );
+  }
+
+  const UNITS: Readonly<Record<string, number>> = {
+    KiB: 1024,
+    MiB: 1024 ** 2,
+    s: 1000,
+    min: 60_000,
+  };
+  const figure = (text: string): number => {
+    const [, base = '', unit = ''] = /([\d,]+)(?: (KiB|MiB|s|min)\b)?/.exec(text) ?? [];
+    return Number(base.replace(',', '')) * (UNITS[unit] ?? 1);
+  };
+
+  it('has the default of every bound of a connection', () => {
+    const told = rows('Of a connection');
+    const noBound = ['heartbeat', 'writeBufferPool', 'compression'];
+    for (const name of connSettingNames.filter((each) => !noBound.includes(each))) {
+      expect([name, figure(told.get(name) ?? '')]).toEqual([
+        name,
+        resolveSettings({}, 'server')[name],
+      ]);
+    }
+    const { heartbeat } = resolveSettings({}, 'server');
+    expect(heartbeat).toEqual({ interval: 20_000, timeout: 20_000 });
+    expect(told.get('heartbeat')).toBe('20 s and 20 s on servers, off on clients');
+    expect(figure(told.get('readLimit')!.split(' on servers, ')[1]!)).toBe(
+      resolveSettings({}, 'client').readLimit,
+    );
+  });
+});

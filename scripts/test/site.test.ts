@@ -1,0 +1,60 @@
+// The site of the docs, as a browser shows it. `pnpm run docs` builds it.
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { findChromium, launchChromium } from '@ws/testkit/chromium';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const root = join(import.meta.dirname, '../..');
+const site = join(root, '.out/site');
+const screenshots = join(root, '.out/screenshots');
+const ORIGIN = 'http://docs.example';
+const executable = findChromium();
+const missing =
+  executable === undefined
+    ? 'no chromium on the PATH or in CHROMIUM_BIN'
+    : existsSync(join(site, 'index.html'))
+      ? undefined
+      : 'the site is not built; pnpm run docs does it';
+if (missing !== undefined) console.log(`skipped: the site of the docs; ${missing}`);
+
+describe.skipIf(missing !== undefined)('the site of the docs', () => {
+  let browser: Browser;
+  beforeAll(async () => void (browser = await launchChromium(executable!)), 60_000);
+  afterAll(() => browser?.close(), 60_000);
+
+  it.each([
+    ['wide', 1440, 900],
+    ['narrow', 375, 812],
+  ])('shows its pages on a %s window', { timeout: 120_000 }, async (name, width, height) => {
+    const page = await browser.newPage({ viewport: { width, height } });
+    const errors: string[] = [];
+    page.on('pageerror', (error) => errors.push(String(error)));
+    // No server: the browser gets the files from here.
+    await page.route(`${ORIGIN}/**`, (route) => {
+      const path = decodeURIComponent(new URL(route.request().url()).pathname);
+      const file = join(site, path.endsWith('/') ? `${path}index.html` : path);
+      if (!existsSync(file)) errors.push(`there is no ${path}`);
+      return existsSync(file) ? route.fulfill({ path: file }) : route.fulfill({ status: 404 });
+    });
+    mkdirSync(screenshots, { recursive: true });
+    for (const [path, heading] of [
+      ['/', '@ws'],
+      ['/server.html', 'How do you serve WebSockets?'],
+      ['/performance.html', 'What makes it fast'],
+      ['/api/@ws/conn/classes/Conn.html', 'Conn'],
+    ] as const) {
+      await page.goto(ORIGIN + path);
+      await page.getByRole('heading', { level: 1 }).filter({ hasText: heading }).waitFor();
+      const overflow = 'document.documentElement.scrollWidth > window.innerWidth';
+      expect([path, await page.evaluate(overflow)]).toEqual([path, false]);
+      const broken = `[...document.images].filter(({ complete, naturalWidth }) => complete && naturalWidth === 0).map(({ src }) => src)`;
+      expect(await page.evaluate(broken)).toEqual([]);
+      const shot =
+        path === '/' ? 'front' : path.split('/').at(-1)!.replace('.html', '').toLowerCase();
+      await page.screenshot({ path: join(screenshots, `docs-${shot}-${name}.png`) });
+    }
+    expect(errors).toEqual([]);
+    await page.close();
+  });
+});

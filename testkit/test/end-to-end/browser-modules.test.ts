@@ -1,0 +1,156 @@
+// The built @ws/codec and @ws/conn as ES modules of a page, beside the browser's own WebSocket.
+import { existsSync, readFileSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import process from 'node:process';
+import { serve, type WebSocketServer } from '@ws/node-server';
+import { findChromium, launchChromium } from '@ws/testkit/chromium';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const packages = join(import.meta.dirname, '../../../packages');
+const modules = { '@ws/codec': 'codec/dist/index.js', '@ws/conn': 'conn/dist/index.js' };
+const unbuilt = Object.values(modules).filter((file) => !existsSync(join(packages, file)));
+const executable = findChromium();
+const missing =
+  executable === undefined
+    ? 'no chromium on the PATH or in CHROMIUM_BIN'
+    : unbuilt.length > 0 && process.env['WS_BUILT'] === undefined
+      ? 'codec and conn are not built; pnpm build does it'
+      : undefined;
+if (missing !== undefined) console.log(`skipped: codec and conn in a browser; ${missing}`);
+
+const imports = Object.fromEntries(
+  Object.entries(modules).map(([name, file]) => [name, `/${file}`]),
+);
+const PAGE = `<!doctype html><meta charset="utf-8"><title>modules</title><link rel="icon" href="data:,">
+<script type="importmap">${JSON.stringify({ imports })}</script>`;
+
+/** The page, and the modules that it imports. */
+function answer(req: IncomingMessage, res: ServerResponse): void {
+  const file = Object.values(modules).find((each) => req.url === `/${each}`);
+  const type = file === undefined ? 'text/html' : 'text/javascript';
+  res.writeHead(200, { 'Content-Type': type });
+  res.end(file === undefined ? PAGE : readFileSync(join(packages, file)));
+}
+
+describe.skipIf(missing !== undefined)('in a page', () => {
+  let server: WebSocketServer;
+  let browser: Browser;
+  let page: Page;
+  const errors: string[] = [];
+
+  beforeAll(async () => {
+    server = await serve(
+      { port: 0, host: '127.0.0.1', request: answer, compression: true },
+      (conn) => conn.receive((message) => conn.send(message)),
+    );
+    browser = await launchChromium(executable!);
+    page = await browser.newPage();
+    page.on('pageerror', (error) => errors.push(String(error)));
+    await page.goto(server.url.replace('ws', 'http'));
+  }, 60_000);
+  afterAll(async () => {
+    await browser?.close();
+    await server?.close();
+    expect(errors).toEqual([]);
+  }, 60_000);
+
+  /** Runs the body of an async function there. */
+  const run = (body: string): Promise<unknown> => page.evaluate(`(async () => {${body}})()`);
+
+  it('the codec decodes what it encodes, small and large, masked', {
+    timeout: 60_000,
+  }, async () => {
+    const seen = await run(`
+      const { BinaryMessage, FRAME, FRAME_DATA, FRAME_END, FrameDecoder, FrameEncoder, NEED_MORE, TextMessage } =
+        await import('@ws/codec');
+      const large = Uint8Array.from({ length: 300_000 }, (_, i) => (i * 7) & 255);
+      const encoder = new FrameEncoder({ role: 'client' });
+      encoder.text(TextMessage, true, 0, 'grüße 🌍');
+      encoder.frame(BinaryMessage, true, 0, large);
+      const decoder = new FrameDecoder({ role: 'server' });
+      let text = '';
+      const bytes = [];
+      for (let i = 0; i < encoder.segments; i++) {
+        decoder.push(encoder.segBuf(i).slice(encoder.segStart(i), encoder.segEnd(i)));
+        for (let event = decoder.next(); event !== NEED_MORE; event = decoder.next()) {
+          const part = decoder.buf.slice(decoder.start, decoder.end);
+          if (event === FRAME && decoder.opcode === TextMessage) text += new TextDecoder().decode(part);
+          else if (event === FRAME || event === FRAME_DATA) bytes.push(...part);
+          else if (event !== FRAME_END && decoder.error) throw decoder.error;
+        }
+      }
+      return { text, length: bytes.length, same: bytes.every((byte, i) => byte === large[i]) };`);
+    expect(seen).toEqual({ text: 'grüße 🌍', length: 300_000, same: true });
+  });
+
+  it('two Conns talk over a MessageChannel, whole messages and streams', {
+    timeout: 60_000,
+  }, async () => {
+    const seen = await run(`
+      const { Conn, BinaryMessage } = await import('@ws/conn');
+      const overPort = (port) => ({
+        start(sink) {
+          port.onmessage = ({ data }) => (data ? sink.data(data) : (sink.end(), sink.close()));
+        },
+        write(chunk, release) {
+          port.postMessage(chunk.slice());
+          release?.();
+          return true;
+        },
+        pause() {},
+        resume() {},
+        end: () => port.postMessage(null),
+        destroy: () => port.close(),
+        bufferedAmount: 0,
+      });
+      const { port1, port2 } = new MessageChannel();
+      const server = new Conn(overPort(port1), { role: 'server' });
+      const client = new Conn(overPort(port2), { role: 'client' });
+      void server.receive((message) => server.send(message));
+      await client.send('no socket');
+      const text = (await client.readMessage()).text();
+      const writer = await client.nextWriter(BinaryMessage);
+      for (let i = 0; i < 10; i++) await writer.write(new Uint8Array(20_000).fill(i));
+      await writer.close();
+      const bytes = await (await client.nextReader()).bytes();
+      const rtt = client.ping();
+      void client.discardReads();
+      await rtt;
+      const { code, wasClean } = await client.close();
+      return { text, length: bytes.length, last: bytes.at(-1), code, wasClean };`);
+    expect(seen).toEqual({
+      text: 'no socket',
+      length: 200_000,
+      last: 9,
+      code: 1000,
+      wasClean: true,
+    });
+  });
+
+  it("the browser's own WebSocket talks to our server", { timeout: 60_000 }, async () => {
+    const seen = await run(`
+      const socket = new WebSocket(${JSON.stringify(server.url)});
+      socket.binaryType = 'arraybuffer';
+      await new Promise((resolve, reject) => ((socket.onopen = resolve), (socket.onerror = reject)));
+      const ask = (data) => new Promise((resolve) => {
+        socket.onmessage = (event) => resolve(event.data);
+        socket.send(data);
+      });
+      const text = await ask('grüße '.repeat(1000));
+      const bytes = new Uint8Array(await ask(new Uint8Array(100_000).fill(7)));
+      const closed = new Promise((resolve) => (socket.onclose = resolve));
+      socket.close(1000, 'done');
+      const { code, wasClean } = await closed;
+      const { extensions } = socket;
+      return { text: text.length, bytes: bytes.filter((byte) => byte === 7).length, extensions, code, wasClean };`);
+    expect(seen).toEqual({
+      text: 6000,
+      bytes: 100_000,
+      extensions: expect.stringContaining('permessage-deflate'),
+      code: 1000,
+      wasClean: true,
+    });
+  });
+});
