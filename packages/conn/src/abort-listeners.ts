@@ -17,17 +17,17 @@ export function addAbortListener(signal: AbortSignal, call: () => void): void {
   if (listeners === undefined) {
     const calls = new Set<() => void>();
     const onAbort = (): void => {
-      let failure: { readonly error: unknown } | undefined;
+      const failures: unknown[] = [];
       // One that another call has removed is not called.
       for (const each of calls) {
         try {
           each();
         } catch (error) {
-          failure ??= { error };
+          failures.push(error);
         }
       }
       // The platform reports it, as it does with any listener.
-      if (failure !== undefined) throw failure.error;
+      if (failures.length > 0) throw failures[0];
     };
     listeners = { calls, onAbort };
     known.set(signal, listeners);

@@ -2,6 +2,7 @@ import { ContinuationFrame, isControl, type Slab, type SlabSource } from '@ws/co
 import { bytesOf, isBorrowed, type MessageData } from './data.ts';
 import { WriteClosedError } from './errors.ts';
 import type { Host } from './host.ts';
+import { lostBytes } from './kept-bytes.ts';
 import { leaseOf } from './lease.ts';
 import { done, handled, rejected } from './promises.ts';
 import { utf8 } from './text.ts';
@@ -214,13 +215,8 @@ export class MessageWriter implements AsyncDisposable {
     while (from < length) {
       const refused = this.#sink.refused();
       if (refused !== undefined) return refused;
-      if (bytes.byteLength < length) return this.#lost();
-      if (
-        this.#size === MAX_CONTROL &&
-        this.#fill + length - from > MAX_CONTROL &&
-        isControl(this.#type)
-      )
-        return this.#tooLong();
+      if (bytes.byteLength < length) return rejected(lostBytes());
+      if (isControl(this.#type) && this.#fill + length - from > MAX_CONTROL) return this.#tooLong();
       if (this.#fill === this.#size) {
         const sent = this.#flush(false);
         if (sent !== done) return sent.then(() => this.#put(bytes, from, length));
@@ -239,15 +235,6 @@ export class MessageWriter implements AsyncDisposable {
       from += n;
     }
     return done;
-  }
-
-  /** Bytes of a write that waited are gone: without them it is another message. */
-  #lost(): Promise<void> {
-    return rejected(
-      new TypeError(
-        'websocket: bytes of a pending write were detached; leave them alone until its promise settles',
-      ),
-    );
   }
 
   /** Nothing of it was sent, and nothing is: the connection goes on. */

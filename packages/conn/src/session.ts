@@ -542,19 +542,18 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
   }
 
   #pause(): void {
-    this.reading.paused = true;
-    this.#ask('pause');
+    this.#flow('pause');
     if (this.reading.unread) this.#armIdle();
   }
 
   #resume(): void {
-    this.reading.paused = false;
     this.#disarmIdle();
-    this.#ask('resume');
+    this.#flow('resume');
   }
 
   /** A transport that throws is the end of this connection, not of the turn. */
-  #ask(what: 'pause' | 'resume'): void {
+  #flow(what: 'pause' | 'resume'): void {
+    this.reading.paused = what === 'pause';
     try {
       this.transport[what]();
     } catch (cause) {

@@ -72,24 +72,22 @@ export class Timers {
     const now = this.#host.now();
     this.#next = Infinity;
     this.#cancel = undefined;
-    const due = [...this.#ticks.keys()].filter((tick) => tick <= now).toSorted((a, b) => a - b);
+    const due = [...this.#ticks].filter(([tick]) => tick <= now).toSorted(([a], [b]) => a - b);
     try {
-      for (const tick of due) this.#ring(tick);
+      for (const [tick, alarms] of due) {
+        for (const alarm of [...alarms]) {
+          // Another one's ring() has cleared or moved it.
+          if (alarm.tick !== tick) continue;
+          // One by one: those behind one that throws are still set.
+          this.clear(alarm);
+          alarm.ring();
+        }
+      }
     } finally {
       // When one throws, those behind it ring in the next wake.
       this.#arm();
     }
   };
-
-  #ring(tick: number): void {
-    for (const alarm of [...(this.#ticks.get(tick) ?? [])]) {
-      // Another one's ring() has cleared or moved it.
-      if (alarm.tick !== tick) continue;
-      // One by one: those behind one that throws are still set.
-      this.clear(alarm);
-      alarm.ring();
-    }
-  }
 }
 
 const shared = new WeakMap<Host, Timers>();
