@@ -114,7 +114,7 @@ export class MessageBuffers {
     }
     this.#lent--;
     if (isSlot) return;
-    const size = buffer.length;
+    const size = buffer.byteLength;
     // Of one that was detached meanwhile nothing is left.
     if (size === 0 || this.#freeBytes + size > this.#maxFreeBytes) return;
     const free = this.#free.get(size);

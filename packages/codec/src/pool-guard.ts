@@ -119,7 +119,7 @@ export class PoolGuard {
 
 /** Fills `bytes` with what must never be seen. Those that were detached meanwhile are nobody's any more. */
 export function poison(bytes: Uint8Array): void {
-  if (bytes.length > 0) bytes.fill(POISON);
+  if (bytes.byteLength > 0) bytes.fill(POISON);
 }
 
 /**
@@ -139,7 +139,7 @@ export function checkPoison(bytes: Uint8Array, what: string, cause?: Error): voi
 
 /** The first byte that is no poison, or -1. */
 function firstChange(bytes: Uint8Array): number {
-  const { buffer, byteOffset, length } = bytes;
+  const { buffer, byteOffset, byteLength: length } = bytes;
   let i = 0;
   if (length > 0 && byteOffset % 4 === 0) {
     const words = new Int32Array(buffer, byteOffset, length >> 2);
