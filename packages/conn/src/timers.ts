@@ -75,7 +75,9 @@ export class Timers {
     const due = [...this.#ticks].filter(([tick]) => tick <= now).toSorted(([a], [b]) => a - b);
     try {
       for (const [tick, alarms] of due) {
-        for (const alarm of [...alarms]) {
+        // Those of now: one that sets itself anew for this tick rings in the next wake.
+        const ringing = [...alarms];
+        for (const alarm of ringing) {
           // Another one's ring() has cleared or moved it.
           if (alarm.tick !== tick) continue;
           // One by one: those behind one that throws are still set.
