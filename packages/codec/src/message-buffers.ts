@@ -114,8 +114,9 @@ export class MessageBuffers {
     }
     this.#lent--;
     if (isSlot) return;
-    const size = buffer.length;
-    if (this.#freeBytes + size > this.#maxFreeBytes) return;
+    const size = buffer.byteLength;
+    // Of one that was detached meanwhile nothing is left.
+    if (size === 0 || this.#freeBytes + size > this.#maxFreeBytes) return;
     const free = this.#free.get(size);
     if (free === undefined) this.#free.set(size, [buffer]);
     else free.push(buffer);

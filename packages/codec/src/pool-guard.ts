@@ -105,6 +105,8 @@ export class PoolGuard {
   }
 
   #checkGuards(around: Uint8Array, size: number): void {
+    // Detached meanwhile, with what it guards.
+    if (around.byteLength === 0) return;
     for (const start of [0, GUARD_BYTES + size]) {
       const at = firstChange(around.subarray(start, start + GUARD_BYTES));
       if (at === -1) continue;
@@ -117,7 +119,7 @@ export class PoolGuard {
 
 /** Fills `bytes` with what must never be seen. Those that were detached meanwhile are nobody's any more. */
 export function poison(bytes: Uint8Array): void {
-  if (bytes.length > 0) bytes.fill(POISON);
+  if (bytes.byteLength > 0) bytes.fill(POISON);
 }
 
 /**
@@ -137,7 +139,7 @@ export function checkPoison(bytes: Uint8Array, what: string, cause?: Error): voi
 
 /** The first byte that is no poison, or -1. */
 function firstChange(bytes: Uint8Array): number {
-  const { buffer, byteOffset, length } = bytes;
+  const { buffer, byteOffset, byteLength: length } = bytes;
   let i = 0;
   if (length > 0 && byteOffset % 4 === 0) {
     const words = new Int32Array(buffer, byteOffset, length >> 2);

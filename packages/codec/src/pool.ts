@@ -122,10 +122,13 @@ export class SlabPool implements SlabSource {
     slab.lent = false;
     this.#lent--;
     guard?.takeBack(slab.bytes);
+    const { byteLength } = slab.bytes;
+    // Of one that was detached meanwhile nothing is left.
+    if (byteLength === 0) return;
     const free = this.#free[slab.kind];
-    if (free !== undefined && this.#freeBytes + slab.bytes.length <= this.#maxFreeBytes) {
+    if (free !== undefined && this.#freeBytes + byteLength <= this.#maxFreeBytes) {
       free.push(slab);
-      this.#freeBytes += slab.bytes.length;
+      this.#freeBytes += byteLength;
     } else {
       // Not kept: a slot of the SIMD memory is free again, other memory is the garbage collector's.
       simd()?.slots.give(guard?.memoryOf(slab.bytes) ?? slab.bytes);

@@ -1,8 +1,8 @@
 import { MessageBuffers } from '@ws/codec';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Assembly } from '../src/assembly.ts';
 import { swap } from '../src/mask.ts';
-import { simd } from '../src/simd.ts';
+import { Simd, simd } from '../src/simd.ts';
 import { bytes, join } from './support.ts';
 
 const KEY = 0x37fa213d;
@@ -60,6 +60,38 @@ describe('Assembly', () => {
       );
     }
     buffers.give(inside);
+  });
+
+  it('has the SIMD kernel unmask what lies in its memory, from the first address on', () => {
+    const xor = vi.fn<Simd['xor']>(simd()!.xor);
+    const counting = new Simd(simd()!, xor);
+    const first = new Uint8Array(simd()!.buffer, 0, 200);
+    const other = new Uint8Array(simd()!.buffer, 256, 200);
+    for (const target of [first, other, new Uint8Array(200)]) {
+      const assembly = new Assembly();
+      assembly.begin(target, 8, counting);
+      assembly.append(masked(bytes(31)), 0, 31, undefined, swap(KEY));
+      assembly.append(masked(bytes(32)), 0, 32, undefined, swap(KEY));
+      assembly.append(bytes(40), 0, 40, undefined, 0);
+      expect(target.slice(8, 111)).toEqual(join([bytes(31), bytes(32), bytes(40)]));
+    }
+    expect(xor.mock.calls).toEqual([
+      [39, 71, swap(KEY)],
+      [295, 327, swap(KEY)],
+    ]);
+  });
+
+  it('makes a view of a part, of 32 bytes or more, for which there is none', () => {
+    const assembly = new Assembly();
+    const from = bytes(100);
+    const views = vi.spyOn(from, 'subarray');
+    assembly.begin(new Uint8Array(400), 0, undefined);
+    assembly.append(from, 0, 31, undefined, 0);
+    assembly.append(from, 0, 100, undefined, 0);
+    assembly.append(from, 0, 50, new Uint8Array(50), 0);
+    expect(views).not.toHaveBeenCalled();
+    assembly.append(from, 4, 36, undefined, 0);
+    expect(views).toHaveBeenCalledOnce();
   });
 
   it('goes on elsewhere in the same target', () => {

@@ -145,6 +145,14 @@ describe.each(['server', 'client'] as const)('FrameDecoder as a %s', (role) => {
   });
 });
 
+describe('a frame with a 64-bit length', () => {
+  it.each([1, 8, 20, 28, 29])('is no whole one while its last %d bytes are missing', (missing) => {
+    const wire = naiveEncode(2, bytes(65536), { mask: 0x37fa213d });
+    compare([wire.subarray(0, -missing)], 'server', 'push', { holdLimit: 0 });
+    compare(cut(wire, [wire.length - missing]), 'server', 'push', { holdLimit: 0 });
+  });
+});
+
 describe('several decoders', () => {
   it('do not disturb each other, also when one is fed inside the other', () => {
     const wire = join(

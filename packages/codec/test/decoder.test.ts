@@ -11,10 +11,16 @@ import {
   SlabPool,
 } from '@ws/codec';
 import { hex, naiveEncode } from '@ws/testkit';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { MAX_TAIL } from '../src/ring.ts';
+import { simd } from '../src/simd.ts';
 import { bytes, Feeder, join } from './support.ts';
 
 const MASKED = { mask: 0x37fa213d };
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
 
 /** The events of all input so far, until the decoder wants more or has failed. */
 function events(decoder: FrameDecoder): number[] {
@@ -193,6 +199,20 @@ describe('FrameDecoder', () => {
     decoder.reset();
     expect([decoder.buf.length, decoder.start, decoder.end]).toEqual([0, 0, 0]);
     expect(decoder.next()).toBe(NEED_MORE);
+  });
+
+  it('lets go of a chunk when it wants more', () => {
+    const decoder = new FrameDecoder({ role: 'client' });
+    decoder.push(hex`81 02 68 69`);
+    expect(events(decoder)).toEqual([FRAME, NEED_MORE]);
+    expect(decoder).toMatchObject({ buf: new Uint8Array(0), start: 0, end: 0 });
+  });
+
+  it('begins the longest frame that there can be', () => {
+    const decoder = new FrameDecoder({ role: 'client' });
+    decoder.push(hex`82 7f 001fffffffffffff`);
+    expect(events(decoder)).toEqual([FRAME_BEGIN, NEED_MORE]);
+    expect(decoder.length).toBe(Number.MAX_SAFE_INTEGER);
   });
 
   it('stands at a frame boundary only when no byte waits', () => {
@@ -382,6 +402,14 @@ describe('FrameDecoder faults', () => {
     expect(events(decoder)).toEqual([FRAME, NEED_MORE]);
   });
 
+  it('takes no notice of a read that ends after a fault', () => {
+    const decoder = new FrameDecoder({ role: 'client' });
+    decoder.push(hex`83 00`);
+    expect(events(decoder)).toEqual([FAILED]);
+    decoder.commit(1);
+    expect(events(decoder)).toEqual([FAILED]);
+  });
+
   it('does not hold control frames to maxFramePayload', () => {
     const decoder = new FrameDecoder({ role: 'client', maxFramePayload: 0 });
     decoder.push(hex`89 01 00 81 00 81 01`);
@@ -558,6 +586,68 @@ describe('FrameDecoder input', () => {
   });
 });
 
+describe('FrameDecoder and the SIMD kernel', () => {
+  /** How many bytes each of its calls unmasks, while a server reads frames of the given lengths in one piece. */
+  function calls(
+    mode: 'push' | 'commit',
+    lengths: readonly number[],
+    options: object = {},
+  ): number[] {
+    const xor = vi.spyOn(simd()!, 'xor');
+    const decoder = new FrameDecoder({ role: 'server', pool: new SlabPool(), ...options });
+    const feeder = new Feeder(decoder, mode);
+    feeder.feed(join(lengths.map((length) => naiveEncode(2, bytes(length), MASKED))));
+    const payloads = feeder.frames.map(({ payload }) => payload);
+    expect(payloads).toEqual(lengths.map((length) => bytes(length)));
+    return xor.mock.calls.map(([at, end]) => end - at);
+  }
+
+  it.each([
+    { says: 'a long frame', lengths: [128], unmasks: [128] },
+    { says: 'no frame that ends the piece too soon', lengths: [127], unmasks: [] },
+    { says: 'every frame of 8 bytes after one', lengths: [200, 50, 8, 7], unmasks: [200, 50, 8] },
+    { says: 'a frame of 12 with much behind it', lengths: [12, 3000], unmasks: [12, 3000] },
+    { says: 'no frame of 11 before that', lengths: [11, 3000], unmasks: [3000] },
+    { says: 'one of 31 with 2 KiB ahead', lengths: [31, 2009], unmasks: [31, 2009] },
+    { says: 'none of 31 with a byte less', lengths: [31, 2008], unmasks: [2008] },
+    { says: 'one of 32 with 128 bytes ahead', lengths: [32, 90], unmasks: [32, 90] },
+    { says: 'none of 32 with a byte less', lengths: [32, 89], unmasks: [] },
+  ])('unmasks $says where reads land in its memory', ({ lengths, unmasks }) => {
+    expect(calls('commit', lengths)).toEqual(unmasks);
+  });
+
+  it.each([
+    { says: 'a frame of 8 KiB', lengths: [8192], unmasks: [8192] },
+    { says: 'no frame of less', lengths: [8191], unmasks: [] },
+    {
+      says: 'it after a small one as well',
+      lengths: [200, 8192, 8191, 8192],
+      unmasks: [8192, 8192],
+    },
+  ])('unmasks $says of other memory', ({ lengths, unmasks }) => {
+    expect(calls('push', lengths)).toEqual(unmasks);
+  });
+
+  it('is not needed: words will do, which the slab may keep', () => {
+    let taken = 0;
+    const slab = {
+      bytes: new Uint8Array(65536),
+      release: () => {},
+      get words() {
+        taken++;
+        return new BigInt64Array(this.bytes.buffer);
+      },
+    };
+    expect(calls('commit', [200, 12, 11, 3000], { pool: { take: () => slab } })).toEqual([]);
+    expect(taken).toBe(1);
+  });
+
+  it('is left alone when the options say so', () => {
+    expect(calls('commit', [200, 50], { simd: false })).toEqual([]);
+    expect(calls('push', [9000], { simd: false })).toEqual([]);
+  });
+});
+
 describe('FrameDecoder.assembleInto', () => {
   const payload = bytes(100_000);
 
@@ -576,8 +666,11 @@ describe('FrameDecoder.assembleInto', () => {
       for (let event = decoder.next(); event !== NEED_MORE; event = decoder.next()) {
         if (event === FRAME_BEGIN) decoder.assembleInto(target, at);
         if (event === FRAME_DATA) {
-          expect(decoder.buf).toBe(target);
-          expect(decoder.start).toBe(filled);
+          // Asked first: thousands of times, and `expect` is slow.
+          if (decoder.buf !== target || decoder.start !== filled) {
+            expect([decoder.buf, decoder.start]).toEqual([target, filled]);
+            expect.unreachable('a piece was copied elsewhere');
+          }
           filled = decoder.end;
         }
       }
@@ -600,6 +693,21 @@ describe('FrameDecoder.assembleInto', () => {
     buffers.give(inside);
   });
 
+  it.each([
+    { simd: true, calls: 1 },
+    { simd: false, calls: 0 },
+  ])('unmasks by the SIMD kernel in its memory: $simd', ({ simd: allowed, calls }) => {
+    const decoder = new FrameDecoder({ role: 'server', holdLimit: 0, simd: allowed });
+    decoder.push(naiveEncode(2, bytes(101), MASKED).slice(0, -1));
+    expect(decoder.next()).toBe(FRAME_BEGIN);
+    const target = new Uint8Array(simd()!.buffer, 0, 100);
+    const xor = vi.spyOn(simd()!, 'xor');
+    decoder.assembleInto(target, 0);
+    expect(events(decoder)).toEqual([FRAME_DATA, NEED_MORE]);
+    expect(target).toEqual(bytes(100));
+    expect(xor).toHaveBeenCalledTimes(calls);
+  });
+
   it('copies what is not masked, by push and by commit', () => {
     const wire = encodeFrame(2, payload);
     const target = new Uint8Array(payload.length);
@@ -615,6 +723,50 @@ describe('FrameDecoder.assembleInto', () => {
       }
     }
     expect(Buffer.compare(target, payload)).toBe(0);
+  });
+
+  it('copies from the chunk that was pushed, though it lie as the memory for reads does', () => {
+    const decoder = new FrameDecoder({ role: 'client', holdLimit: 0 });
+    const landing = decoder.writable().fill(0xee);
+    const payload = bytes(landing.length + 1);
+    const frame = naiveEncode(2, payload);
+    const header = frame.length - payload.length;
+    // The payload begins where the landing place does in its slab, and its piece is as long.
+    const before = naiveEncode(2, bytes(MAX_TAIL - header - 4));
+    decoder.push(join([before, frame]).slice(0, -1));
+    expect([decoder.next(), decoder.next()]).toEqual([FRAME, FRAME_BEGIN]);
+    const target = new Uint8Array(landing.length);
+    decoder.assembleInto(target, 0);
+    expect(decoder.next()).toBe(FRAME_DATA);
+    expect(Buffer.compare(target, payload.subarray(0, -1))).toBe(0);
+  });
+
+  it('makes no view of what fills the memory for reads: there is one', () => {
+    const made = vi.fn<(start?: number) => void>();
+    const pool = {
+      take(least: number) {
+        const memory = new Uint8Array(least);
+        const subarray = (start?: number, end?: number): Uint8Array => {
+          made(start);
+          return new Uint8Array(memory.buffer).subarray(start, end);
+        };
+        return { bytes: Object.assign(memory, { subarray }), release: () => {} };
+      },
+    };
+    const decoder = new FrameDecoder({ role: 'client', pool });
+    const landing = decoder.writable();
+    const payload = bytes(3 * landing.length);
+    landing.set(naiveEncode(2, payload).subarray(0, 4));
+    decoder.commit(4);
+    expect(events(decoder)).toEqual([FRAME_BEGIN, NEED_MORE]);
+    const target = new Uint8Array(payload.length);
+    decoder.assembleInto(target, 0);
+    made.mockClear();
+    landing.set(payload.subarray(0, landing.length));
+    decoder.commit(landing.length);
+    expect(events(decoder)).toEqual([FRAME_DATA, NEED_MORE]);
+    expect(made).not.toHaveBeenCalled();
+    expect(target.slice(0, landing.length)).toEqual(payload.slice(0, landing.length));
   });
 
   it('never gives a piece larger than the room, and goes on in another target', () => {

@@ -48,7 +48,7 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
         same(flush(encoder), join([naive(role, 9, bytes(3)), expected, expected]));
         expect(encoder.pending).toBe(0);
         expect(pool.lent).toBe(0);
-        expect(payload).toEqual(bytes(length));
+        same(payload, bytes(length));
       }
     },
     60_000,
@@ -67,9 +67,11 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
     const encoder = make(role);
     encoder.frame(1, false, 0x40, bytes(20), 5, 9);
     encoder.frame(0, true, 0x30, bytes(200), 100, 199);
+    encoder.frame(2, true, 0, bytes(20), 5, 9);
     const parts = [
       naive(role, 1, bytes(20).slice(5, 9), { fin: false, rsv: 0x40 }),
       naive(role, 0, bytes(200).slice(100, 199), { rsv: 0x30 }),
+      naive(role, 2, bytes(20).slice(5, 9)),
     ];
     same(flush(encoder), join(parts));
   });
@@ -171,14 +173,21 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
     encoder.discard();
   });
 
-  it('refuses what must not be sent, and appends nothing', () => {
+  it.each([
+    { behind: 'nothing', before: [] },
+    { behind: 'a frame, where a slab has room', before: [bytes(1)] },
+  ])('refuses what must not be sent, and appends nothing behind $behind', ({ before }) => {
     const pool = new SlabPool();
     const encoder = make(role, { pool });
+    for (const payload of before) encoder.frame(2, true, 0, payload);
+    const { pending } = encoder;
     const frame = encoder.frame.bind(encoder) as (...args: unknown[]) => number;
     const text = encoder.text.bind(encoder) as (...args: unknown[]) => number;
     expect(() => frame(16, true, 0, bytes(1))).toThrow('opcode');
     expect(() => frame(Number.NaN, true, 0, bytes(1))).toThrow(RangeError);
+    expect(() => frame(31, true, 0, bytes(1))).toThrow('opcode');
     expect(() => frame(1, true, 1, bytes(1))).toThrow('rsv');
+    expect(() => frame(1, true, 0xf0, bytes(1))).toThrow('rsv');
     expect(() => frame(9, true, 0, bytes(126))).toThrow('at most 125');
     expect(() => frame(8, false, 0, bytes(1))).toThrow('fragmented');
     expect(() => frame(2, true, 0, 'text')).toThrow(TypeError);
@@ -195,11 +204,11 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
     expect(() => text(9, false, 0, 'x')).toThrow('fragmented');
     expect(() => text(9, true, 0, 'x'.repeat(126))).toThrow('at most 125');
     expect(() => text(9, true, 0, 'é'.repeat(63))).toThrow('at most 125');
-    expect(encoder.pending).toBe(0);
-    expect(encoder.segments).toBe(0);
-    expect(pool.lent).toBe(0);
+    expect(encoder.pending).toBe(pending);
+    expect([encoder.segments, pool.lent]).toEqual([before.length, before.length]);
     encoder.text(10, true, 0, 'é'.repeat(62));
-    same(flush(encoder), naive(role, 10, utf8('é'.repeat(62))));
+    const all = before.map((payload) => naive(role, 2, payload));
+    same(flush(encoder), join([...all, naive(role, 10, utf8('é'.repeat(62)))]));
   });
 });
 
@@ -442,8 +451,9 @@ describe('FrameEncoder options', () => {
     encoder.text(1, true, 0, 'ä');
     encoder.text(1, true, 0, 'x'.repeat(17));
     encoder.text(1, true, 0, 'short');
+    encoder.text(1, true, 0, 'x'.repeat(16));
     expect(calls).toEqual(['ä', 'x'.repeat(17)]);
-    expect(naiveDecode(flush(encoder), 'client').frames.length).toBe(3);
+    expect(naiveDecode(flush(encoder), 'client').frames.length).toBe(4);
   });
 
   it.each([

@@ -1,6 +1,6 @@
 import { sharedMessageBuffers, unmask } from '@ws/codec';
 import { naiveMask } from '@ws/testkit';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import {
   rotate,
   skewOf,
@@ -15,6 +15,11 @@ import { simd } from '../src/simd.ts';
 import { bytes } from './support.ts';
 
 const KEY = 0x37fa213d;
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
 type Kernel = (bytes: Uint8Array, start: number, end: number, key: number) => void;
 
 const kernels: Record<string, Kernel> = {
@@ -92,6 +97,42 @@ describe('unmasking at the borders of a view', () => {
   });
 });
 
+describe('unmasking by words', () => {
+  it.each([
+    { says: 'inside', skew: 0, start: 3, end: 61, alone: true },
+    { says: 'inside a view that is not aligned', skew: 3, start: 6, end: 44, alone: true },
+    {
+      says: 'in its first word, which holds a byte before it',
+      skew: 3,
+      start: 1,
+      end: 44,
+      alone: false,
+    },
+    { says: 'in its last word', skew: 0, start: 3, end: 64, alone: false },
+    { says: 'within a word', skew: 0, start: 3, end: 7, alone: false },
+  ])('goes through the words alone $says: $alone', ({ skew, start, end, alone }) => {
+    // The words lie over other memory here: what is done to single bytes is seen in the other.
+    const single = new Uint8Array(64).subarray(skew);
+    const words = new BigInt64Array(8);
+    xorOwned(single, words, skew, start, end, KEY);
+    expect(single.every((byte) => byte === 0)).toBe(alone);
+    const wide = new Uint8Array(words.buffer);
+    const changed = wide.filter((byte) => byte !== 0).length;
+    if (alone) expect(changed).toBe(end - start);
+  });
+
+  it('goes by single bytes at both ends where it must not touch others', () => {
+    const single = new Uint8Array(64);
+    const words = new BigInt64Array(8);
+    xorWords(single, words, 0, 3, 61, KEY);
+    const ofWords = new Uint8Array(words.buffer);
+    for (let i = 0; i < 64; i++) {
+      const isWhole = i >= 8 && i < 56;
+      expect([single[i] !== 0, ofWords[i] !== 0]).toEqual([i >= 3 && i < 61 && !isWhole, isWhole]);
+    }
+  });
+});
+
 describe('unmasking inside the SIMD memory', () => {
   it('equals the byte loop at every length and alignment, and touches nothing else', () => {
     const buffer = sharedMessageBuffers().take(4096);
@@ -112,6 +153,31 @@ describe('unmasking inside the SIMD memory', () => {
     const whole = buffer.subarray(0, 4096);
     check(kernels['unmask']!, whole, 5, 4001, KEY);
     sharedMessageBuffers().give(buffer);
+  });
+});
+
+describe('the kernel that fits', () => {
+  /** How many bytes the SIMD kernel is given. */
+  function calls(memory: Uint8Array, start: number, end: number, key: number): number[] {
+    const xor = vi.spyOn(simd()!, 'xor');
+    xorAnywhere(memory, start, end, key);
+    return xor.mock.calls.map(([at, stop]) => stop - at);
+  }
+
+  it('is the SIMD kernel in its memory, from 128 bytes on', () => {
+    const inside = new Uint8Array(simd()!.buffer, 0, 1000);
+    expect(calls(inside, 100, 227, KEY)).toEqual([]);
+    expect(calls(inside, 100, 228, KEY)).toEqual([128]);
+  });
+
+  it('is the SIMD kernel for other memory from 8 KiB on', () => {
+    const outside = new Uint8Array(10_000);
+    expect(calls(outside, 100, 8291, KEY)).toEqual([]);
+    expect(calls(outside, 100, 8292, KEY)).toEqual([8192]);
+  });
+
+  it('is none where there is nothing to do', () => {
+    expect(calls(new Uint8Array(simd()!.buffer, 0, 1000), 0, 1000, 0)).toEqual([]);
   });
 });
 

@@ -1,5 +1,5 @@
 import { MessageBuffers, sharedMessageBuffers } from '@ws/codec';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { simd } from '../src/simd.ts';
 
 describe('MessageBuffers', () => {
@@ -109,6 +109,18 @@ describe('MessageBuffers', () => {
     expect(() => buffers.takeFree(8192)).toThrow(
       'message buffer of 8192 bytes was written to after its release: byte 77 is 0x01',
     );
+  });
+
+  it.each([false, true])('keep no buffer that was detached; debug: %s', (debug) => {
+    const push = vi.spyOn(Map.prototype, 'set');
+    const buffers = new MessageBuffers({ debug, simd: false });
+    const buffer = buffers.take(8192);
+    structuredClone(buffer.buffer, { transfer: [buffer.buffer as ArrayBuffer] });
+    buffers.give(buffer);
+    const kept = push.mock.calls.length;
+    push.mockRestore();
+    expect([buffers.lent, buffers.freeBytes, kept]).toEqual([0, 0, 0]);
+    expect(buffers.take(8192)).toHaveLength(8192);
   });
 
   it('refuses bad numbers', () => {

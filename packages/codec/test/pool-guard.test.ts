@@ -101,6 +101,9 @@ describe('poolGuard', () => {
     structuredClone(leaf.buffer, { transfer: [leaf.buffer] });
     guard.takeBack(leaf);
     expect(() => guard.lend(leaf)).not.toThrow();
+    const enclosed = guard.enclose(new Uint8Array(30 + 128), 30);
+    structuredClone(enclosed.buffer, { transfer: [enclosed.buffer as ArrayBuffer] });
+    expect(() => guard.takeBack(enclosed)).not.toThrow();
   });
 });
 

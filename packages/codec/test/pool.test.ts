@@ -156,6 +156,16 @@ describe('SlabPool', () => {
     });
   });
 
+  it.each([false, true])('keeps no slab that was detached; debug: %s', (debug) => {
+    const pool = new SlabPool({ debug, simd: false });
+    const slab = pool.take(4096);
+    const { buffer } = slab.bytes;
+    structuredClone(buffer, { transfer: [buffer as ArrayBuffer] });
+    slab.release();
+    expect([pool.lent, pool.freeBytes]).toEqual([0, 0]);
+    expect(pool.take(4096).bytes).toHaveLength(4096);
+  });
+
   it('refuses bad numbers', () => {
     expect(() => new SlabPool({ maxFreeBytes: -1 })).toThrow(RangeError);
     expect(() => new SlabPool({ maxFreeBytes: Number.NaN })).toThrow(RangeError);

@@ -1,9 +1,16 @@
 import { SlabPool } from '@ws/codec';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { simd } from '../src/simd.ts';
 import { LARGEST_SLAB, SlabWriter } from '../src/slab-writer.ts';
 import { bytes } from './support.ts';
 
 const KEY = 0x37fa213d;
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.unstubAllGlobals();
+  vi.resetModules();
+});
 
 /** The bytes under the mask, one by one. */
 function masked(payload: Uint8Array): Uint8Array {
@@ -124,6 +131,50 @@ describe('SlabWriter', () => {
         Uint8Array.of(...bytes(3, 9), ...masked(bytes(n)), ...masked(bytes(n)), ...bytes(3, 9)),
       );
     }
+  });
+
+  it('has the SIMD kernel mask what lies in its memory, from the first address on', () => {
+    const xor = vi.spyOn(simd()!, 'xor');
+    for (const memory of [new Uint8Array(simd()!.buffer, 0, 64), new Uint8Array(64)]) {
+      const out = new SlabWriter({ take: () => ({ bytes: memory, release: () => {} }) }, 64, true);
+      append(out, bytes(20));
+      append(out, bytes(20), KEY);
+      expect(memory.slice(0, 40)).toEqual(Uint8Array.of(...bytes(20), ...masked(bytes(20))));
+    }
+    expect(xor.mock.calls.map(([at, end]) => [at, end])).toEqual([[20, 40]]);
+  });
+
+  it('does not ask for the SIMD memory where nothing is masked', async () => {
+    const Memory = vi.fn(function refuse() {
+      throw new RangeError('could not allocate memory');
+    });
+    vi.stubGlobal('WebAssembly', { Memory });
+    vi.resetModules();
+    const fresh = await import('../src/slab-writer.ts');
+    const pool = { take: () => ({ bytes: new Uint8Array(64), release: () => {} }) };
+    new fresh.SlabWriter(pool, 64, false).reserve(1);
+    expect(Memory).not.toHaveBeenCalled();
+    new fresh.SlabWriter(pool, 64, true).reserve(1);
+    expect(Memory).toHaveBeenCalledOnce();
+  });
+
+  it('takes the words of its slab once, for what is no shorter than twelve bytes', () => {
+    let taken = 0;
+    const slab = {
+      bytes: new Uint8Array(64),
+      release: () => {},
+      get words() {
+        taken++;
+        return new BigInt64Array(this.bytes.buffer);
+      },
+    };
+    const out = new SlabWriter({ take: () => slab }, 64, true);
+    append(out, bytes(11), KEY);
+    append(out, bytes(11), KEY);
+    expect(taken).toBe(0);
+    append(out, bytes(12), KEY);
+    append(out, bytes(12), KEY);
+    expect(taken).toBe(1);
   });
 
   it('writes through its view to the same memory', () => {

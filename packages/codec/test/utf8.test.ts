@@ -28,11 +28,14 @@ describe.each([
     { says: 'what follows F1 80', prefix: 'f1 80', tail: '' },
   ])('agrees with RFC 3629 about $says', ({ prefix, tail }) => {
     for (const pad of ['', 'x'.repeat(70)]) {
+      const before = join([utf8(pad), hex(prefix)]);
+      const text = join([before, new Uint8Array(2), hex(tail)]);
+      const whole = [text];
       for (let i = 0; i < 65536; i += tail === '' ? 1 : 7) {
-        const two = Uint8Array.of(i >> 8, i & 255);
-        const text = join([utf8(pad), hex(prefix), two, hex(tail)]);
         if (pad !== '' && i % 61 !== 0) continue;
-        const said = judge([text], platform);
+        text[before.length] = i >> 8;
+        text[before.length + 1] = i & 255;
+        const said = judge(whole, platform);
         if (said !== naiveUtf8(text))
           expect({ text, said }).toEqual({ text, said: naiveUtf8(text) });
       }
@@ -68,7 +71,7 @@ describe.each([
           expect(judge(pieces, platform)).toBe(expected);
         },
       ),
-      { numRuns: 2000 },
+      { numRuns: 500 },
     );
   });
 

@@ -8,14 +8,26 @@ interface Listeners {
 // listener, and looks through all of them to take one away.
 const known = new WeakMap<AbortSignal, Listeners>();
 
-/** Calls `call` once when `signal` aborts. A call that is there already is not added again. */
+/**
+ * Calls `call` once when `signal` aborts. A call that is there already is not added again; one that throws holds up none of
+ * the others. For the packages of this family, which share one listener.
+ */
 export function addAbortListener(signal: AbortSignal, call: () => void): void {
   let listeners = known.get(signal);
   if (listeners === undefined) {
     const calls = new Set<() => void>();
     const onAbort = (): void => {
+      const failures: unknown[] = [];
       // One that another call has removed is not called.
-      for (const each of calls) each();
+      for (const each of calls) {
+        try {
+          each();
+        } catch (error) {
+          failures.push(error);
+        }
+      }
+      // The platform reports it, as it does with any listener.
+      if (failures.length > 0) throw failures[0];
     };
     listeners = { calls, onAbort };
     known.set(signal, listeners);
@@ -24,7 +36,7 @@ export function addAbortListener(signal: AbortSignal, call: () => void): void {
   listeners.calls.add(call);
 }
 
-/** Calls it no more. With the last call goes our listener. */
+/** Calls it no more. With the last call goes our listener. For the packages of this family too. */
 export function removeAbortListener(signal: AbortSignal, call: () => void): void {
   const listeners = known.get(signal);
   if (listeners === undefined || !listeners.calls.delete(call)) return;

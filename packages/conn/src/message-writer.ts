@@ -2,6 +2,7 @@ import { ContinuationFrame, isControl, type Slab, type SlabSource } from '@ws/co
 import { bytesOf, isBorrowed, type MessageData } from './data.ts';
 import { WriteClosedError } from './errors.ts';
 import type { Host } from './host.ts';
+import { lostBytes } from './kept-bytes.ts';
 import { leaseOf } from './lease.ts';
 import { done, handled, rejected } from './promises.ts';
 import { utf8 } from './text.ts';
@@ -92,7 +93,7 @@ export class MessageWriter implements AsyncDisposable {
       if (closed !== undefined) return closed;
       const { length } = bytes;
       const waits = this.#pending !== undefined;
-      const refused = waits ? this.#sink.refusal(length) : undefined;
+      const refused = waits && length > 0 ? this.#sink.refusal(length) : undefined;
       // A message with a hole is another message: it is given up.
       if (refused !== undefined) return this.#watch(refused);
       const written = this.#after(() => this.#put(bytes, 0, length));
@@ -156,6 +157,11 @@ export class MessageWriter implements AsyncDisposable {
     if (this.#over === undefined) void this.close();
   }
 
+  /** @internal Whether a part of it is sent: then nothing can follow but the rest of it. */
+  get begun(): boolean {
+    return this.#sent;
+  }
+
   /** @internal The connection accepts nothing any more. */
   fail(error: unknown): void {
     this.#over ??= error;
@@ -209,13 +215,8 @@ export class MessageWriter implements AsyncDisposable {
     while (from < length) {
       const refused = this.#sink.refused();
       if (refused !== undefined) return refused;
-      if (bytes.byteLength < length) return this.#lost();
-      if (
-        this.#size === MAX_CONTROL &&
-        this.#fill + length - from > MAX_CONTROL &&
-        isControl(this.#type)
-      )
-        return this.#tooLong();
+      if (bytes.byteLength < length) return rejected(lostBytes());
+      if (isControl(this.#type) && this.#fill + length - from > MAX_CONTROL) return this.#tooLong();
       if (this.#fill === this.#size) {
         const sent = this.#flush(false);
         if (sent !== done) return sent.then(() => this.#put(bytes, from, length));
@@ -234,15 +235,6 @@ export class MessageWriter implements AsyncDisposable {
       from += n;
     }
     return done;
-  }
-
-  /** Bytes of a write that waited are gone: without them it is another message. */
-  #lost(): Promise<void> {
-    return rejected(
-      new TypeError(
-        'websocket: bytes of a pending write were detached; leave them alone until its promise settles',
-      ),
-    );
   }
 
   /** Nothing of it was sent, and nothing is: the connection goes on. */

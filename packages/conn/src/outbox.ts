@@ -341,13 +341,8 @@ export class Outbox implements Sharer {
   flushRun(): void {
     // Whoever sent it may have left meanwhile.
     if (this.#run === undefined || this.#owner.flushes) return;
-    try {
-      this.flush();
-      this.#owner.rest();
-    } catch (error) {
-      // A transport that throws is the end of this connection, not of those that are flushed after it.
-      this.#owner.abort(unwritten(error));
-    }
+    this.flush();
+    this.#owner.rest();
   }
 
   /** The transport is below its mark again. */
@@ -373,6 +368,8 @@ export class Outbox implements Sharer {
 
   /** Nothing more is accepted. */
   refuse(error: WebSocketError): void {
+    // A deadline that has struck lets control frames pass, and can be moved: not any more.
+    this.#expired = undefined;
     this.error ??= error;
   }
 
@@ -398,9 +395,7 @@ export class Outbox implements Sharer {
 
   /** The transport is gone: everything waiting is rejected, and its memory given back. */
   destroy(error: WebSocketError): void {
-    this.error ??= error;
-    // A deadline that has struck lets control frames pass, and can be moved: not any more.
-    this.#expired = undefined;
+    this.refuse(error);
     this.#controls = [];
     this.#blocked = true;
     this.#rejectWaiting(error);
@@ -517,12 +512,15 @@ export class Outbox implements Sharer {
     this.#writing = true;
     try {
       if (!this.#blocked && (this.unsent || this.#controls.length > 0)) this.#writeSegments();
+      if (!this.#ending || this.#ended || this.#blocked || this.unsent) return;
+      this.#ended = true;
+      this.#transport.end();
+    } catch (error) {
+      // A part of what it was given may have left: nothing may follow it.
+      this.#owner.abort(unwritten(error));
     } finally {
       this.#writing = false;
     }
-    if (!this.#ending || this.#ended || this.#blocked || this.unsent) return;
-    this.#ended = true;
-    this.#transport.end();
   }
 
   #writeSegments(): void {

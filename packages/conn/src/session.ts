@@ -344,9 +344,9 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
     const closing = this.#sendClose(payload);
     this.reading.drop();
     this.reading.intake.drop();
-    this.#arm(timeout);
     // A peer whose stream has ended sends no close frame any more.
     if (closing.received !== undefined || closing.eof) this.#closeTransport();
+    this.#arm(timeout);
     this.#balance();
     this.#defer();
   }
@@ -542,15 +542,23 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
   }
 
   #pause(): void {
-    this.reading.paused = true;
-    this.transport.pause();
+    this.#flow('pause');
     if (this.reading.unread) this.#armIdle();
   }
 
   #resume(): void {
-    this.reading.paused = false;
     this.#disarmIdle();
-    this.transport.resume();
+    this.#flow('resume');
+  }
+
+  /** A transport that throws is the end of this connection, not of the turn. */
+  #flow(what: 'pause' | 'resume'): void {
+    this.reading.paused = what === 'pause';
+    try {
+      this.transport[what]();
+    } catch (cause) {
+      this.abort(new TransportError(`the transport could not ${what}`, { cause }));
+    }
   }
 
   #armIdle(): void {

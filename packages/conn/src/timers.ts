@@ -4,7 +4,7 @@ import type { Host } from './host.ts';
 export interface Alarm {
   /** The tick it is set to, kept by {@link Timers}; undefined while it is not set. */
   tick: number | undefined;
-  /** Called once when the time has come. Never throws. */
+  /** Called once when the time has come. */
   ring(): void;
 }
 
@@ -72,18 +72,23 @@ export class Timers {
     const now = this.#host.now();
     this.#next = Infinity;
     this.#cancel = undefined;
-    const due = [...this.#ticks.keys()].filter((tick) => tick <= now).toSorted((a, b) => a - b);
-    for (const tick of due) {
-      const alarms = this.#ticks.get(tick);
-      this.#ticks.delete(tick);
-      // An alarm that another one's ring() has cleared or moved is no longer in the set, or no longer of this tick.
-      for (const alarm of alarms ?? []) {
-        if (alarm.tick !== tick) continue;
-        alarm.tick = undefined;
-        alarm.ring();
+    const due = [...this.#ticks].filter(([tick]) => tick <= now).toSorted(([a], [b]) => a - b);
+    try {
+      for (const [tick, alarms] of due) {
+        // Those of now: one that sets itself anew for this tick rings in the next wake.
+        const ringing = [...alarms];
+        for (const alarm of ringing) {
+          // Another one's ring() has cleared or moved it.
+          if (alarm.tick !== tick) continue;
+          // One by one: those behind one that throws are still set.
+          this.clear(alarm);
+          alarm.ring();
+        }
       }
+    } finally {
+      // When one throws, those behind it ring in the next wake.
+      this.#arm();
     }
-    this.#arm();
   };
 }
 

@@ -9,6 +9,7 @@ import { DeflateStream, type Deflation } from './deflate/deflation.ts';
 import { RSV1 } from './deflate/engine.ts';
 import { SCRATCH } from './deflate/engines.ts';
 import { LateMessage } from './deflate/late-message.ts';
+import { CloseSentError } from './errors.ts';
 import { NOBODY } from './free-list.ts';
 import type { Host } from './host.ts';
 import { type KeptBytes, keepBytes, lostBytes, ownBytes } from './kept-bytes.ts';
@@ -164,7 +165,7 @@ export class Writing implements FragmentSink {
     if (this.#busy) return this.#waitInLine(type, bytes, start, end, compress);
     if (!this.#compresses(size, compress)) return outbox.message(type, bytes, start, end, owed);
     // An engine would read past their end, and that is the end of the process.
-    if (end > bytes.length) return rejected(lostBytes());
+    if (end > bytes.byteLength) return rejected(lostBytes());
     const refusal = owed ? outbox.refused() : outbox.refusal(size, undefined, 0);
     return refusal ?? this.#pack(type, bytes, start, end, kept);
   }
@@ -280,6 +281,7 @@ export class Writing implements FragmentSink {
       return writer;
     };
     const openInTurn = (): MessageWriter => {
+      if (this.#hurries) throw new CloseSentError();
       const writer = open();
       // Somebody behind it does not wait for its owner.
       if (this.#impatient > 0) writer.supersede();
@@ -371,6 +373,12 @@ export class Writing implements FragmentSink {
     const late = this.#late;
     this.#late = undefined;
     late?.sendPlain();
+    this.#advance();
+    const writer = this.#writer;
+    if (writer === undefined || writer.begun) return;
+    // It is cut either way; those behind it were accepted.
+    this.#writer = undefined;
+    writer.fail(new CloseSentError());
     this.#advance();
   }
 

@@ -9,6 +9,7 @@ import {
   ReadLimitError,
 } from '../src/index.ts';
 import { rawPair, turns } from './raw-peer.ts';
+import { wired } from './wired.ts';
 
 describe('Closing', () => {
   it('is open until the end is answered, and closed once the transport is gone', () => {
@@ -401,6 +402,31 @@ describe('the end of the stream', () => {
     expect(peer.frames).toEqual([]);
     await expect(conn.send('x')).rejects.toMatchObject({ code: 'WS_ERR_CLOSE' });
   });
+});
+
+describe('close() after the peer’s end, which is not answered yet', () => {
+  it.each(['its close frame', 'the end of its stream'])(
+    'waits as long as it is told: %s',
+    async (what) => {
+      const { conn, host, transport, feed, frame } = wired('server', { closeTimeout: 10_000 });
+      await host.settle();
+      transport.block();
+      void conn.send('x');
+      await host.settle();
+      conn.setCloseHandler(() => new Promise(() => {}));
+      if (what === 'the end of its stream') transport.feedEnd();
+      else {
+        feed(frame(8));
+        await host.settle();
+      }
+      const closing = conn.close(1000, '', { timeout: 100 });
+      await host.advance(99);
+      expect(transport.destroyed).toBe(false);
+      await host.advance(1);
+      expect(transport.destroyed).toBe(true);
+      expect(await closing).toMatchObject({ wasClean: false });
+    },
+  );
 });
 
 describe('a connection that was dropped', () => {

@@ -2,7 +2,14 @@ import { sharedSlabPool } from '@ws/codec';
 import { FakeHost } from '@ws/testkit';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Deadline } from '../src/deadline.ts';
-import { CloseMessage, type Conn, TextMessage, TimeoutError } from '../src/index.ts';
+import {
+  broadcast,
+  CloseMessage,
+  type Conn,
+  PingMessage,
+  TextMessage,
+  TimeoutError,
+} from '../src/index.ts';
 import { wired } from './wired.ts';
 
 const soon = (ms: number): number => Date.now() + ms;
@@ -201,6 +208,18 @@ describe('setWriteDeadline', () => {
     expect(host.timers).toBe(0);
     expect(sharedSlabPool().lent).toBe(lent);
     await expect(conn.send('x')).rejects.toBeInstanceOf(TimeoutError);
+  });
+
+  it('lets nothing pass any more once the connection is dropped, and is not moved', async () => {
+    const { conn, host, transport } = wired('server');
+    conn.setWriteDeadline(soon(-1));
+    conn.terminate();
+    await expect(conn.writeControl(PingMessage)).rejects.toBeInstanceOf(TimeoutError);
+    conn.setWriteDeadline(null);
+    await expect(conn.send('lost')).rejects.toBeInstanceOf(TimeoutError);
+    expect(broadcast([conn], 'lost')).toBe(0);
+    await host.settle();
+    expect([transport.sent.length, transport.ignoredWrites]).toEqual([0, 0]);
   });
 
   it('strikes an open writer', async () => {

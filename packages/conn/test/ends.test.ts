@@ -1,7 +1,7 @@
 import { sharedMessageBuffers, sharedSlabPool } from '@ws/codec';
 import { FakeHost, TestTransport } from '@ws/testkit';
 import { describe, expect, it, vi } from 'vitest';
-import { Conn, connPair } from '../src/index.ts';
+import { CloseError, Conn, connPair, TransportError } from '../src/index.ts';
 import { turns } from './raw-peer.ts';
 import { wired } from './wired.ts';
 
@@ -306,6 +306,44 @@ describe('a blocked transport', () => {
     await conn.closed;
     expect(end).toHaveBeenCalledTimes(1);
   });
+});
+
+describe('a transport that throws', () => {
+  it.each(['pause', 'resume', 'write', 'end'] as const)(
+    'is the end of its connection, and of nothing else: %s',
+    async (call) => {
+      const { conn, host, transport, feed, frame } = wired('server', { readAhead: 200 });
+      const beside = wired('server', {}, 0, host);
+      const cause = new Error('a bug');
+      const breaks = (): void => {
+        transport[call] = () => {
+          throw cause;
+        };
+      };
+      await host.settle();
+      if (call !== 'resume') breaks();
+      feed(frame(2, new Uint8Array(150)), frame(2, new Uint8Array(150)));
+      await host.settle();
+      breaks();
+      if (call === 'write') void conn.send('x');
+      if (call === 'end') {
+        await conn.readMessage();
+        transport.feedEnd();
+      }
+      void beside.conn.send('x');
+      await host.settle();
+      const reads = [conn.readMessage(), conn.readMessage(), conn.readMessage()];
+      await host.settle();
+      const last = await reads[2]!.catch((error: unknown) => error);
+      expect(last).toBeInstanceOf(call === 'end' ? CloseError : TransportError);
+      const { error } = await conn.closed;
+      expect(error).toBeInstanceOf(TransportError);
+      expect(error).toMatchObject({ cause });
+      await expect(conn.send('y')).rejects.toBeInstanceOf(Error);
+      expect([transport.destroyed, conn.state]).toEqual([true, 'closed']);
+      expect(beside.sent()).toEqual(['text x']);
+    },
+  );
 });
 
 describe('a transport that calls back within write', () => {

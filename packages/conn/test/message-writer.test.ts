@@ -491,6 +491,18 @@ describe('a MessageWriter whose calls wait', () => {
     expect(seen.slice(0, 2)).toEqual(['1... abcd', '0 e']);
   });
 
+  it('takes a write of nothing, however much waits', async () => {
+    const { writer, state, seen, block } = writerOf();
+    const room = block();
+    const written = writer.write('abcde');
+    state.refusal = new Error('too much');
+    const nothing = writer.write('');
+    const closed = writer.close();
+    room.resolve();
+    await Promise.all([written, nothing, closed]);
+    expect(seen).toEqual(['1... abcd', '0 e', 'complete 1 of 5', 'leave']);
+  });
+
   it('waits for room with a full buffer as well', async () => {
     const { writer, seen, host, block } = writerOf();
     await writer.write('abcd');

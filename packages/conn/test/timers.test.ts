@@ -89,6 +89,56 @@ describe('Timers', () => {
     expect(order).toEqual(['first', 'again', 'third']);
   });
 
+  it('ring the others when one throws, of its tick and of later ones, each once', async () => {
+    const host = new FakeHost();
+    const timers = new Timers(host);
+    const rung: string[] = [];
+    const bad = alarm(() => {
+      rung.push('bad');
+      throw new Error('a bug');
+    });
+    timers.set(bad, 100);
+    for (const [name, ms] of [
+      ['same tick', 100],
+      ['due as well', 101],
+      ['later', 5_000],
+    ] as const) {
+      timers.set(
+        alarm(() => rung.push(name)),
+        ms,
+      );
+    }
+    // All of the first three are due when the platform gets to it.
+    const now = host.now.bind(host);
+    host.now = () => now() + 10;
+    await expect(host.advance(100)).rejects.toThrow('a bug');
+    expect(rung).toEqual(['bad']);
+    await host.advance(1);
+    expect(rung).toEqual(['bad', 'same tick', 'due as well']);
+    await host.advance(5_000);
+    expect(rung).toEqual(['bad', 'same tick', 'due as well', 'later']);
+    expect([bad.tick, host.timers]).toEqual([undefined, 0]);
+  });
+
+  it('ring one that sets itself anew at once in the next wake', async () => {
+    const host = new FakeHost();
+    const timers = new Timers(host);
+    const rung: string[] = [];
+    const again = alarm(() => {
+      rung.push('again');
+      if (rung.length < 3) timers.set(again, 0);
+    });
+    timers.set(again, 100);
+    timers.set(
+      alarm(() => rung.push('other')),
+      100,
+    );
+    await host.advance(100);
+    expect(rung).toEqual(['again', 'other']);
+    await host.advance(1);
+    expect(rung).toEqual(['again', 'other', 'again']);
+  });
+
   it('take an earlier one before a later one', async () => {
     const host = new FakeHost();
     const timers = new Timers(host);

@@ -2,6 +2,16 @@ import type { RequestHeaders } from './headers.ts';
 import { parsePlace } from './origin.ts';
 
 const ENTRY = /^(\*\.)?([^*]*[^*:])$/;
+/** Labels with a dot between them, as no parser takes them for more than one name. */
+const NAME = /^[^.,]+(?:\.[^.,]+)*$/;
+
+/** The host of `host[:port]`; the dot of the root does not count. */
+function hostOf(text: string): { readonly host: string; readonly port: string } | undefined {
+  const place = parsePlace(text, '');
+  if (place === undefined) return undefined;
+  const host = place.host.replace(/\.$/, '');
+  return NAME.test(host) ? { host, port: place.port } : undefined;
+}
 
 /**
  * One entry of `allowedHosts`: `example.org`, `127.0.0.1`, `[::1]`, or `*.example.org` for every name below, however deep,
@@ -11,7 +21,7 @@ const ENTRY = /^(\*\.)?([^*]*[^*:])$/;
  */
 function parseEntry(entry: unknown): (host: string) => boolean {
   const [, wild, name = ''] = ENTRY.exec(String(entry)) ?? [];
-  const place = parsePlace(name, '');
+  const place = hostOf(name);
   const below = wild !== undefined;
   if (typeof entry !== 'string' || place?.port !== '' || (below && name.startsWith('['))) {
     const examples = 'example.org, *.example.org or [::1]';
@@ -20,7 +30,7 @@ function parseEntry(entry: unknown): (host: string) => boolean {
     );
   }
   const suffix = `.${place.host}`;
-  return below ? (host) => host.endsWith(suffix) && host !== suffix : (host) => host === place.host;
+  return below ? (host) => host.endsWith(suffix) : (host) => host === place.host;
 }
 
 /**
@@ -41,7 +51,7 @@ export class HostPolicy {
   /** Ports do not count. */
   allows(headers: RequestHeaders): boolean {
     if (this.#allowed === undefined) return true;
-    const place = parsePlace(headers.list('host'), '');
+    const place = hostOf(headers.list('host'));
     return place !== undefined && this.#allowed.some((matches) => matches(place.host));
   }
 }

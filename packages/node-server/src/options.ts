@@ -42,6 +42,7 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
   /**
    * The names that the server answers to, without a port: `example.org`, `*.example.org`, `127.0.0.1`, `[::1]`. Any other
    * `Host` gets 421. Default: any; a page that has made its own name point to this server counts as the same host then.
+   * It guards upgrade requests: what answers other requests (`request` of `serve`, your own server) looks at `Host` itself.
    */
   readonly allowedHosts?: readonly string[] | undefined;
   /**

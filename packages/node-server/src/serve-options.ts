@@ -28,7 +28,10 @@ export interface ServeOptions<Result = undefined, Pattern extends string = strin
    * none. For the types' sake `authenticate` stands before it.
    */
   readonly routes?: Routes<Pattern, AuthOf<Result>> | undefined;
-  /** Answers requests that are no upgrades, on every path, as node:http's 'request' does. Default: 426. */
+  /**
+   * Answers requests that are no upgrades, on every path and with any `Host` (`allowedHosts` guards upgrades alone), as
+   * node:http's 'request' does. Default: 426.
+   */
   readonly request?: RequestListener | undefined;
 }
 

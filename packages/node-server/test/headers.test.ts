@@ -19,7 +19,7 @@ describe('RequestHeaders', () => {
 
   it('holds nothing of fields that no rule is about', () => {
     const rawHeaders = Array.from({ length: 2_000 }, (_, i) => (i % 2 === 0 ? `x-${i}` : ''));
-    const kept = Array.from({ length: 50 }, () => headersOf());
+    const kept = Array.from({ length: 500 }, () => headersOf());
     collectGarbage();
     const before = process.memoryUsage().heapUsed;
     for (let i = 0; i < kept.length; i++) kept[i] = headersOf('Host', 'a', ...rawHeaders);

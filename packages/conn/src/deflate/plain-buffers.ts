@@ -23,11 +23,11 @@ export class PlainBuffers implements LeaseHome {
   }
 
   takeBack(lease: Lease): boolean {
-    const { length } = lease.bytes;
+    const { byteLength } = lease.bytes;
     // Somebody has given it to another thread.
-    if (length === 0) return false;
+    if (byteLength === 0) return false;
     this.#guard?.takeBack(lease.bytes);
-    const size = classOf(length);
+    const size = classOf(byteLength);
     const free = this.#free[size]!;
     if (free.length >= KEPT[size]) return false;
     free.push(lease);

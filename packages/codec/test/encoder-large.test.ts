@@ -1,0 +1,58 @@
+import { FrameEncoder, type Role } from '@ws/codec';
+import { naiveEncode } from '@ws/testkit';
+import { describe, expect, it } from 'vitest';
+import { bytes, flush, join } from './support.ts';
+
+const KEY = 0x37fa213d;
+const SLAB = 65536;
+
+function make(role: Role, options: object = {}): FrameEncoder {
+  return new FrameEncoder({ role, nextKey: () => KEY, ...options });
+}
+
+function naive(role: Role, opcode: number, payload: Uint8Array): Uint8Array {
+  return naiveEncode(opcode, payload, role === 'client' ? { mask: KEY } : {});
+}
+
+function same(actual: Uint8Array, expected: Uint8Array): void {
+  expect(actual.length).toBe(expected.length);
+  expect(Buffer.compare(actual, expected)).toBe(0);
+}
+
+describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
+  it('takes another slab for a large frame whose header does not fit any more', () => {
+    const header = role === 'client' ? 8 : 4;
+    for (let left = 0; left <= 20; left++) {
+      const encoder = make(role, { borrowFrom: Infinity });
+      const before = bytes(SLAB - left - header, 1);
+      encoder.frame(2, true, 0, before);
+      encoder.frame(2, true, 0, bytes(SLAB));
+      same(flush(encoder), join([naive(role, 2, before), naive(role, 2, bytes(SLAB))]));
+    }
+  });
+
+  it('writes a part of a large payload, borrowed or not', () => {
+    for (const borrowFrom of [0, Infinity]) {
+      const encoder = make(role, { borrowFrom });
+      encoder.frame(2, true, 0, bytes(80_000), 100, 70_100);
+      same(flush(encoder), naive(role, 2, bytes(80_000).slice(100, 70_100)));
+    }
+  });
+
+  it('cuts no pair of surrogates, wherever a slab ends', () => {
+    for (const before of ['', 'x', 'xy']) {
+      const text = before + '😀a'.repeat(30_000);
+      const encoder = make(role);
+      encoder.text(1, true, 0, text);
+      same(flush(encoder), naive(role, 1, new TextEncoder().encode(text)));
+    }
+  });
+
+  it('sends a control frame as large as they may be, as its first', () => {
+    const encoder = make(role);
+    encoder.frame(9, true, 0, bytes(125));
+    encoder.discard();
+    encoder.text(9, true, 0, 'x'.repeat(125));
+    same(flush(encoder), naive(role, 9, new TextEncoder().encode('x'.repeat(125))));
+  });
+});

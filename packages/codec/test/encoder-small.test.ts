@@ -1,0 +1,65 @@
+import { FrameEncoder, type Role } from '@ws/codec';
+import { naiveEncode } from '@ws/testkit';
+import { describe, expect, it } from 'vitest';
+import { bytes, flush, join } from './support.ts';
+
+const KEY = 0x37fa213d;
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+// What is small is written by a way of its own where a slab has room for it: behind another frame.
+describe.each(['server', 'client'] as const)('a small frame behind another, as a %s', (role) => {
+  const first = naive(role, 2, bytes(300));
+
+  function begun(): FrameEncoder {
+    const encoder = new FrameEncoder({ role, nextKey: () => KEY });
+    encoder.frame(2, true, 0, bytes(300));
+    return encoder;
+  }
+
+  it.each([
+    { says: 'a message', opcode: 2, fin: true, rsv: 0x40 },
+    { says: 'the first fragment of one', opcode: 2, fin: false, rsv: 0x40 },
+    { says: 'a further one', opcode: 0, fin: false, rsv: 0 },
+    { says: 'a ping', opcode: 9, fin: true, rsv: 0 },
+  ])('says that it is $says, and how long', ({ opcode, fin, rsv }) => {
+    for (const length of [0, 1, 124, 125]) {
+      const encoder = begun();
+      const expected = naive(role, opcode, bytes(length), { fin, rsv });
+      expect(encoder.frame(opcode, fin, rsv, bytes(length))).toBe(expected.length);
+      expect(flush(encoder)).toEqual(join([first, expected]));
+    }
+  });
+
+  it('releases its payload at once', () => {
+    const encoder = begun();
+    let released = 0;
+    encoder.frame(2, true, 0, bytes(10), 0, 10, () => released++);
+    expect(released).toBe(1);
+    expect(flush(encoder)).toEqual(join([first, naive(role, 2, bytes(10))]));
+  });
+
+  it.each([
+    { says: 'short', text: 'hello' },
+    { says: 'longer', text: 'hello, hello, hello' },
+    { says: 'whose header grows', text: 'é'.repeat(63) },
+  ])('is a fragment of text, $says', ({ text }) => {
+    for (const fin of [true, false]) {
+      const encoder = begun();
+      const expected = naive(role, 1, utf8(text), { fin });
+      expect(encoder.text(1, fin, 0, text)).toBe(expected.length);
+      expect(flush(encoder)).toEqual(join([first, expected]));
+    }
+  });
+
+  it('is no text that is not a string, of whatever length', () => {
+    const encoder = begun();
+    for (const length of [0, 1, 17]) {
+      expect(() => encoder.text(1, true, 0, bytes(length) as never)).toThrow(TypeError);
+    }
+    expect(flush(encoder)).toEqual(first);
+  });
+});
+
+function naive(role: Role, opcode: number, payload: Uint8Array, options: object = {}): Uint8Array {
+  return naiveEncode(opcode, payload, { ...options, ...(role === 'client' ? { mask: KEY } : {}) });
+}
