@@ -241,7 +241,7 @@ describe('a client that offers', () => {
 /** Bytes that an agreement holds for each offer of which it was made. */
 function keptPerOffer(read: (text: string) => unknown, text: string): number {
   const offers = text.split(',').length;
-  const kept: unknown[] = Array.from({ length: 200 }, () => undefined);
+  const kept: unknown[] = Array.from({ length: 2_000 }, () => undefined);
   const heldBy = (make: () => string): number => {
     kept.fill(undefined);
     collectGarbage();
