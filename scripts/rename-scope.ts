@@ -1,8 +1,9 @@
 // Renames the npm scope of all packages, everywhere that it is written: names, imports, the lock file, the docs. With an
-// address it also says where the packages' code is, which a release with provenance needs.
+// address it also says where the packages' code is, which a release with provenance needs. The channels of diagnostics
+// (`@ws:open`) are names of the API, and stay.
 //   pnpm rename-scope @acme https://github.com/acme/websocket
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 
 type Manifest = Record<string, unknown> & { readonly name: string };
 
@@ -25,7 +26,8 @@ if (scope === from && address === undefined) {
 if (address !== undefined) {
   for (const name of readdirSync('packages')) {
     const directory = `packages/${name}`;
-    const repository = { type: 'git', url: `git+${address}.git`, directory };
+    const url = `git+${address.replace(/(?:\.git|\/)+$/, '')}.git`;
+    const repository = { type: 'git', url, directory };
     const manifest = { ...readManifest(directory), repository };
     writeFileSync(`${directory}/package.json`, `${JSON.stringify(manifest, undefined, 2)}\n`);
   }
@@ -40,7 +42,8 @@ const files = execFileSync(
 ).split('\0');
 let renamed = 0;
 for (const file of files) {
-  if (file === '' || scope === from) continue;
+  // A link to a folder, or a file that is deleted already.
+  if (scope === from || !statSync(file, { throwIfNoEntry: false })?.isFile()) continue;
   const bytes = readFileSync(file);
   const text = bytes.toString();
   // A file that is no text stays as it is.

@@ -7,8 +7,14 @@ import { broadcast, serve } from '@ws/node-server';
 /** How long a worker may take to say goodbye, in ms. */
 const PATIENCE_MS = 5_000;
 
-if (cluster.isPrimary) await primary(Number(process.env['WORKERS'] ?? availableParallelism()));
+if (cluster.isPrimary) await primary(workerCount(process.env['WORKERS']));
 else await worker();
+
+function workerCount(text: string | undefined): number {
+  const count = Number(text ?? availableParallelism());
+  if (Number.isInteger(count) && count >= 1) return count;
+  throw new RangeError(`WORKERS: expected a number from 1 on, got ${JSON.stringify(text)}`);
+}
 
 async function primary(workers: number): Promise<void> {
   let ending = false;
@@ -16,17 +22,26 @@ async function primary(workers: number): Promise<void> {
   cluster.on('message', (_from, text: string) => {
     for (const each of Object.values(cluster.workers ?? {})) each?.send(text);
   });
+  const served = new Set<number>();
+  cluster.on('listening', ({ id }) => served.add(id));
+  const end = (): void => {
+    ending = true;
+    for (const each of Object.values(cluster.workers ?? {})) each?.kill('SIGTERM');
+  };
   cluster.on('exit', (dead, code) => {
     if (ending) return;
+    // One that could not even listen will not do it the next time: a port that is in use, for example.
+    if (!served.delete(dead.id)) {
+      console.error(`worker ${dead.id} could not start`);
+      process.exitCode = 1;
+      return end();
+    }
     console.error(`worker ${dead.id} has ended with ${code}; another takes its place`);
     cluster.fork();
   });
   // `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm. The workers get SIGTERM from here.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      ending = true;
-      for (const each of Object.values(cluster.workers ?? {})) each?.kill('SIGTERM');
-    });
+    process.on(signal, end);
   }
   for (let i = 0; i < workers; i++) cluster.fork();
   const [url] = await new Promise<string[]>((resolve) => {
@@ -41,10 +56,11 @@ async function primary(workers: number): Promise<void> {
 async function worker(): Promise<void> {
   // Port 0 is the same free port in all workers of a cluster.
   const server = await serve(
-    { port: Number(process.env['PORT'] ?? 0), host: '127.0.0.1' },
+    { port: Number(process.env['PORT'] ?? 0), host: '127.0.0.1', readLimit: 4096 },
     async (conn) => {
       await conn.send(`you are with process ${process.pid}`);
-      await conn.receive((message) => void process.send!(message.text()));
+      // Awaited: a client that floods waits for the primary, and no queue grows.
+      await conn.receive((message) => toPrimary(message.text()));
     },
   );
   process.on('message', (text: string) => void broadcast(server.connections, text));
@@ -52,5 +68,11 @@ async function worker(): Promise<void> {
   process.on('SIGINT', () => {});
   process.on('SIGTERM', () => {
     void server.close({ timeout: PATIENCE_MS }).then(() => process.disconnect());
+  });
+}
+
+function toPrimary(text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.send!(text, undefined, undefined, (error) => (error ? reject(error) : resolve()));
   });
 }

@@ -1,7 +1,7 @@
 // Takes files: each is one message, written to the disk as it arrives.
 import { randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -13,7 +13,7 @@ import { BinaryMessage, CloseCode, type Conn, type MessageReader, serve } from '
 const LARGEST = Number(process.env['LARGEST'] ?? 1024 ** 3);
 /** How often a client is told how far it is, in bytes. */
 const STEP = 1024 ** 2;
-const folder = process.env['FOLDER'] ?? join(tmpdir(), 'uploads');
+const folder = process.env['FOLDER'] ?? (await mkdtemp(join(tmpdir(), 'uploads-')));
 await mkdir(folder, { recursive: true });
 
 const server = await serve(
@@ -51,7 +51,11 @@ async function store(conn: Conn, reader: MessageReader): Promise<void> {
   });
   try {
     // Backpressure goes all the way: a slow disk slows the client down.
-    await pipeline(Readable.fromWeb(reader.readable()), progress, createWriteStream(path));
+    await pipeline(
+      Readable.fromWeb(reader.readable()),
+      progress,
+      createWriteStream(path, { flags: 'wx', mode: 0o600 }),
+    );
     await conn.writeJSON({ received, name });
   } catch (error) {
     await rm(path, { force: true });

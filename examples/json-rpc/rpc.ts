@@ -52,6 +52,11 @@ export function method<S extends v.GenericSchema>(
   return { params, run };
 }
 
+/** Calls of one connection that wait for their turn. */
+const MOST_WAITING = 64;
+/** A code of the range that the specification leaves to servers. */
+const BUSY = -32_000;
+
 interface Waiting {
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: Error) => void;
@@ -63,6 +68,9 @@ export class Rpc {
   readonly #methods: ReadonlyMap<string, Method>;
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
+  /** The last call of the other end, and how many are not done: reading goes on meanwhile, so a method may call back. */
+  #running: Promise<void> = Promise.resolve();
+  #depth = 0;
 
   constructor(conn: Conn, methods: Readonly<Record<string, Method>>) {
     this.#conn = conn;
@@ -112,12 +120,26 @@ export class Rpc {
         ? this.#fail(null, ErrorCode.parse, 'Parse error')
         : this.#fail(null, ErrorCode.request, 'Invalid Request');
     }
-    if ('method' in message) return this.#run(message);
+    if ('method' in message) return this.#queue(message);
     const waiting = this.#waiting.get(Number(message.id));
     this.#waiting.delete(Number(message.id));
     if ('error' in message)
       waiting?.reject(new RpcError(message.error.code, message.error.message));
     else waiting?.resolve(message.result);
+  }
+
+  /** One call after the other. With too many waiting nothing is read, unless an answer is awaited: then it is refused. */
+  async #queue(call: Call): Promise<void> {
+    if (this.#depth >= MOST_WAITING && this.#waiting.size > 0) {
+      return this.#fail(call.id, BUSY, 'Too many calls');
+    }
+    if (this.#depth >= MOST_WAITING) await this.#running;
+    this.#depth++;
+    this.#running = this.#running
+      .then(() => this.#run(call))
+      // A write that failed: the connection is over, and serve() says so.
+      .catch(() => {})
+      .finally(() => this.#depth--);
   }
 
   async #run({ id, method: name, params }: Call): Promise<void> {

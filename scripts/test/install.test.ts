@@ -125,7 +125,12 @@ async function runAll(programs: readonly Program[]): Promise<void> {
   const servers = programs.filter(({ serves }) => serves !== undefined);
   expect(servers.length).toBeGreaterThan(0);
   for (const { path, serves } of servers) await serving(path, serves!);
-  for (const { path, serves } of programs) if (serves === undefined) await toItsEnd(path);
+  const outputs: string[] = [];
+  for (const { path, serves } of programs) {
+    if (serves === undefined) outputs.push(await toItsEnd(path));
+  }
+  // The client, the transport, the codec.
+  expect(outputs.map((output) => output.trim().split(/\s/)[0])).toEqual(['hello', 'no', '1']);
 }
 
 function start(path: string): ChildProcess {
@@ -141,7 +146,7 @@ function start(path: string): ChildProcess {
   return child;
 }
 
-async function toItsEnd(path: string): Promise<void> {
+async function toItsEnd(path: string): Promise<string> {
   const child = start(path);
   let output = '';
   for (const stream of [child.stdout!, child.stderr!]) {
@@ -151,7 +156,7 @@ async function toItsEnd(path: string): Promise<void> {
   }
   await once(child, 'close');
   expect(child.exitCode, `${path}\n${output}`).toBe(0);
-  expect(output).not.toBe('');
+  return output;
 }
 
 async function freePort(): Promise<number> {
@@ -167,7 +172,9 @@ async function serving(path: string, port: number): Promise<void> {
   const child = start(path);
   // A quick start need not say that it listens, so this knocks until it does.
   while (!(await accepts(port))) {
-    if (child.exitCode !== null) throw new Error(`${path} ended instead of serving`);
+    if (child.exitCode !== null || child.signalCode !== null) {
+      throw new Error(`${path} ended instead of serving`);
+    }
   }
 }
 

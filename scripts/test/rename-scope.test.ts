@@ -73,5 +73,7 @@ describe('rename-scope', () => {
     run('npx', ...PNPM, 'run', 'format');
     run('npx', ...PNPM, 'run', 'check:format');
     run('npx', ...PNPM, 'run', 'check:types');
+    run('npx', ...PNPM, 'run', 'check:release');
+    run('npx', 'vitest', 'run', 'packages/conn/test/pair.test.ts');
   });
 });

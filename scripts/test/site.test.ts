@@ -48,6 +48,9 @@ describe.skipIf(missing !== undefined)('the site of the docs', () => {
       await page.getByRole('heading', { level: 1 }).filter({ hasText: heading }).waitFor();
       const overflow = 'document.documentElement.scrollWidth > window.innerWidth';
       expect([path, await page.evaluate(overflow)]).toEqual([path, false]);
+      await page.evaluate(
+        'Promise.all([...document.images].map((each) => each.decode().catch(() => {})))',
+      );
       const broken = `[...document.images].filter(({ complete, naturalWidth }) => complete && naturalWidth === 0).map(({ src }) => src)`;
       expect(await page.evaluate(broken)).toEqual([]);
       const shot =

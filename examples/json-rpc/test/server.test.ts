@@ -90,6 +90,30 @@ describe('Rpc', () => {
     await Promise.all(ends);
   });
 
+  it('lets a method call the other end, and await its answer', async () => {
+    const [client, server] = connPair();
+    const there: Rpc = new Rpc(server, {
+      outer: method(v.undefined(), async () => `outer ${String(await there.call('inner'))}`),
+    });
+    const here = new Rpc(client, { inner: method(v.undefined(), () => 'inner') });
+    const ends = [here.serve(), there.serve()];
+    expect(await here.call('outer')).toBe('outer inner');
+    await client.close();
+    await Promise.all(ends);
+  });
+
+  it('reads no further while many calls wait', async () => {
+    const [client, server] = connPair({ readAhead: 1000 });
+    const slow = method(v.undefined(), () => new Promise(() => {}));
+    const there = new Rpc(server, { slow });
+    void there.serve();
+    for (let id = 0; id < 500; id++) void client.writeJSON({ jsonrpc: '2.0', method: 'slow', id });
+    for (let i = 0; i < 100; i++) await new Promise((resolve) => setImmediate(resolve));
+    expect(server.stats.messagesIn).toBeLessThan(100);
+    client.terminate();
+    server.terminate();
+  });
+
   it('rejects calls that are under way when the connection ends', async () => {
     const [client, server] = connPair();
     const caller = new Rpc(client, {});

@@ -15,7 +15,7 @@ export interface Heartbeat {
   readonly timeout: number;
 }
 
-/** What a `Conn` can be told, each with its default. An option that bounds something takes `false`: no bound. */
+/** What a `Conn` can be told, each with its default. Where a type has `false`, it means no bound. */
 export interface ConnSettings {
   /** The longest message accepted, in bytes of plain payload. Default: 1 MiB on a server, 16 MiB on a client. */
   readonly readLimit?: number | false | undefined;
