@@ -18,8 +18,7 @@ export interface BroadcastOptions {
  *
  * @param conns - Each gets it once.
  * @param data - A string is sent as text, bytes as binary, a {@link PreparedMessage} as what it is.
- * @returns How many connections accepted it. One that ends before it has left has lost it all the same: behind a message
- *   that is written as a stream, of which a fragment is out, your own `close()` is such an end too.
+ * @returns How many connections accepted it.
  * @throws TypeError for what cannot be sent, what is no Conn, or a filter that is no function; what `filter` throws.
  *   Nothing is sent then.
  */

@@ -157,11 +157,6 @@ export class MessageWriter implements AsyncDisposable {
     if (this.#over === undefined) void this.close();
   }
 
-  /** @internal Whether a part of it is sent: then nothing can follow but the rest of it. */
-  get begun(): boolean {
-    return this.#sent;
-  }
-
   /** @internal The connection accepts nothing any more. */
   fail(error: unknown): void {
     this.#over ??= error;

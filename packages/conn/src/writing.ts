@@ -9,7 +9,6 @@ import { DeflateStream, type Deflation } from './deflate/deflation.ts';
 import { RSV1 } from './deflate/engine.ts';
 import { SCRATCH } from './deflate/engines.ts';
 import { LateMessage } from './deflate/late-message.ts';
-import { CloseSentError } from './errors.ts';
 import { NOBODY } from './free-list.ts';
 import type { Host } from './host.ts';
 import { type KeptBytes, keepBytes, lostBytes, ownBytes } from './kept-bytes.ts';
@@ -281,7 +280,6 @@ export class Writing implements FragmentSink {
       return writer;
     };
     const openInTurn = (): MessageWriter => {
-      if (this.#hurries) throw new CloseSentError();
       const writer = open();
       // Somebody behind it does not wait for its owner.
       if (this.#impatient > 0) writer.supersede();
@@ -373,12 +371,6 @@ export class Writing implements FragmentSink {
     const late = this.#late;
     this.#late = undefined;
     late?.sendPlain();
-    this.#advance();
-    const writer = this.#writer;
-    if (writer === undefined || writer.begun) return;
-    // It is cut either way; those behind it were accepted.
-    this.#writer = undefined;
-    writer.fail(new CloseSentError());
     this.#advance();
   }
 

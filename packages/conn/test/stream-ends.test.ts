@@ -1,12 +1,5 @@
-import { sharedSlabPool } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
-import {
-  BinaryMessage,
-  broadcast,
-  CloseMessage,
-  CloseSentError,
-  TextMessage,
-} from '../src/index.ts';
+import { BinaryMessage, CloseMessage, TextMessage } from '../src/index.ts';
 import { turns } from './raw-peer.ts';
 import { wired } from './wired.ts';
 
@@ -158,37 +151,6 @@ describe('a MessageReader at the end', () => {
     }
     expect(transport.paused).toBe(true);
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(20_000_000);
-  });
-});
-
-describe('our close frame behind an open writer', () => {
-  it('leaves after what waits in line, when nothing of the message is sent', async () => {
-    const { conn, host, sent } = wired('server', { writeBufferSize: 4 });
-    const { lent } = sharedSlabPool();
-    const writer = await conn.nextWriter(TextMessage);
-    await writer.write('cut');
-    const written = conn.send('first');
-    const later = conn.nextWriter(TextMessage, { queue: true });
-    expect(broadcast([conn], 'second')).toBe(1);
-    void conn.close();
-    await written;
-    await expect(later).rejects.toBeInstanceOf(CloseSentError);
-    await expect(writer.write('x')).rejects.toBeInstanceOf(CloseSentError);
-    await host.settle();
-    expect(sent()).toEqual(['text first', 'text second', 'close 1000']);
-    expect(sharedSlabPool().lent).toBe(lent);
-  });
-
-  it('leaves in the middle of its message, when a part of that is sent', async () => {
-    const { conn, host, sent } = wired('server', { writeBufferSize: 4 });
-    const writer = await conn.nextWriter(TextMessage);
-    await writer.write('abcde');
-    const written = conn.send('first');
-    expect(broadcast([conn], 'second')).toBe(1);
-    void conn.close();
-    await expect(written).rejects.toBeInstanceOf(CloseSentError);
-    await host.settle();
-    expect(sent()).toEqual(['text... abcd', 'close 1000']);
   });
 });
 
