@@ -13,6 +13,8 @@ const LEFT_OUT: readonly (readonly [glob: string, reason: string])[] = [
     'packages/conformance/test/**',
     'black-box cases of minutes, of what the other tests do as well',
   ],
+  ['testkit/test/chaos/**', 'a million messages in another process, of what others do as well'],
+  ['testkit/test/{reverse-proxies/**,daemon.test.ts}', 'are about programs of others'],
   ['examples/**', 'programs in processes of their own'],
   ['bench/**', 'measures time, and has no pool of its own'],
   ['scripts/**', 'has no pool'],

@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { isDeepStrictEqual } from 'node:util';
 import { type Answer, parseAnswer, type RequestChange, request } from '@ws/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
 import type { Upgrader } from '../src/index.ts';
@@ -151,11 +150,15 @@ export function trapLeftovers(): void {
     before = held();
   });
   afterAll(async () => {
+    // What was there before may be gone: a timer of the runner, for example.
+    const left = (): string[] => {
+      return Object.entries(held()).flatMap(([kind, n]) => (n > (before[kind] ?? 0) ? kind : []));
+    };
     // What has been closed is gone within a few turns.
-    for (let turns = 0; turns < 100 && !isDeepStrictEqual(held(), before); turns++) {
+    for (let turns = 0; turns < 100 && left().length > 0; turns++) {
       await new Promise((resolve) => setImmediate(resolve));
     }
-    expect(held()).toEqual(before);
+    expect(left()).toEqual([]);
   });
 }
 
