@@ -177,7 +177,7 @@ describe('pooled memory', () => {
     const step = async (act: (one: (typeof crowd)[number]) => unknown): Promise<void> => {
       for (let i = 0; i < CROWD; i++) {
         act(crowd[i]!);
-        if (i % 100 < 99) continue;
+        if (i % 25 < 24) continue;
         await host.settle();
         await turn();
       }
