@@ -8,6 +8,7 @@ const LEFT_OUT: readonly (readonly [glob: string, reason: string])[] = [
   ['testkit/test/guard-rails/**', 'counts bytes, copies and writes, of which this mode makes more'],
   ['testkit/test/soak/**', 'measures memory, in processes of its own'],
   ['testkit/test/end-to-end/gibibyte.test.ts', 'runs in processes of its own, and measures memory'],
+  ['testkit/test/hostile/survives.test.ts', 'is about measures that this mode does not take'],
   ['packages/node-server/test/collected.test.ts', 'looks at what is collected, by its memory'],
   [
     'packages/conformance/test/**',
