@@ -10,6 +10,8 @@ export interface Assertion {
   readonly least?: number | undefined;
   /** It is exactly this. */
   readonly is?: number | string | undefined;
+  /** It has the machine's noise in it, as `memory` and `stall` have: what counts is the cheapest round. */
+  readonly noisy?: true | undefined;
   /** For `memory`: that many bytes more for each byte received. */
   readonly perByte?: number | undefined;
   /** The words of the row that say so; none where the goal of all rows is meant. */
