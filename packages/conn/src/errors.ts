@@ -1,20 +1,20 @@
-import { CloseCode, WebSocketError } from '@ws/codec';
+import { WebSocketError } from '@ws/codec';
 
-/** gorilla/websocket's names of the codes; 1012 and above have none there and get the IANA registry's. */
-const NAMES: ReadonlyMap<number, string> = new Map<number, string>([
-  [CloseCode.NormalClosure, 'normal'],
-  [CloseCode.GoingAway, 'going away'],
-  [CloseCode.ProtocolError, 'protocol error'],
-  [CloseCode.UnsupportedData, 'unsupported data'],
-  [CloseCode.NoStatusReceived, 'no status'],
-  [CloseCode.AbnormalClosure, 'abnormal closure'],
-  [CloseCode.InvalidFramePayloadData, 'invalid payload data'],
-  [CloseCode.PolicyViolation, 'policy violation'],
-  [CloseCode.MessageTooBig, 'message too big'],
-  [CloseCode.MandatoryExtension, 'mandatory extension missing'],
-  [CloseCode.InternalServerErr, 'internal server error'],
-  [CloseCode.TLSHandshake, 'TLS handshake error'],
-]);
+/** gorilla/websocket's names of the codes. Those it has none for (1012 to 1014) stand as a number alone. */
+const NAMES: Readonly<Record<number, string>> = {
+  1000: 'normal',
+  1001: 'going away',
+  1002: 'protocol error',
+  1003: 'unsupported data',
+  1005: 'no status',
+  1006: 'abnormal closure',
+  1007: 'invalid payload data',
+  1008: 'policy violation',
+  1009: 'message too big',
+  1010: 'mandatory extension missing',
+  1011: 'internal server error',
+  1015: 'TLS handshake error',
+};
 
 /**
  * The connection ended with a close frame, or without one (code 1006, reason `unexpected EOF`). Every read after
@@ -28,7 +28,7 @@ export class CloseError extends WebSocketError {
   readonly reason: string;
 
   constructor(closeCode: number, reason = '') {
-    const name = NAMES.get(closeCode);
+    const name = NAMES[closeCode];
     const words = `close ${closeCode}${name === undefined ? '' : ` (${name})`}`;
     super(reason === '' ? words : `${words}: ${printable(reason)}`, 'WS_ERR_CLOSE');
     this.closeCode = closeCode;
