@@ -18,7 +18,8 @@ export interface BroadcastOptions {
  *
  * @param conns - Each gets it once.
  * @param data - A string is sent as text, bytes as binary, a {@link PreparedMessage} as what it is.
- * @returns How many connections accepted it.
+ * @returns How many connections accepted it. Nobody is told what became of it there: where a connection ends before its
+ *   turn has come (behind an open MessageWriter, say), it is lost. Await `writePreparedMessage` where that matters.
  * @throws TypeError for what cannot be sent, what is no Conn, or a filter that is no function; what `filter` throws.
  *   Nothing is sent then.
  */
