@@ -35,6 +35,6 @@ export const groups: Readonly<Record<string, Group>> = {
     ],
     tests: ['packages/conn/test'],
     without: [],
-    testTimeoutMs: 4000,
+    testTimeoutMs: 8000,
   },
 };

@@ -39,6 +39,8 @@ const TURNS_EXTRA = 20_000;
 /** A mutant may take so much longer than its tests do, and some more. */
 const TIME_FACTOR = 20;
 const TIME_EXTRA_MS = 30_000;
+/** In so many files tests may wait in vain before the rest is left. */
+const WAITS = 2;
 /** A test that takes no longer is quick. */
 const QUICK_MS = 50;
 
@@ -70,6 +72,8 @@ async function tryAll(
   const file = join(root, '.out/mutation', `${path.replaceAll('/', '-')}.json`);
   const records = new Records(file, text, fresh);
   const verdicts: Verdict[] = [];
+  /** How many mutants the tests of each path have killed: the next mutant meets the best first. */
+  const kills = new Map<string, number>();
   let next = 0;
   let done = 0;
 
@@ -77,11 +81,13 @@ async function tryAll(
     while (next < mutants.length) {
       const index = next++;
       const mutant = mutants[index]!;
-      const files = chosen(path, coverage.of(path, mutant), budgetMs);
+      const files = chosen(path, coverage.of(path, mutant), budgetMs, kills);
       if (files.length === 0) verdicts[index] = { path, mutant, outcome: 'no coverage' };
       else {
         const record = await tryOne(slot, join(root, path), text, mutant, files, records);
         const { outcome, killer } = record;
+        const [judge] = Object.keys(record.tests);
+        if (outcome === 'killed') kills.set(judge!, (kills.get(judge!) ?? 0) + 1);
         verdicts[index] = { path, mutant, outcome, ...(killer === undefined ? {} : { killer }) };
       }
       onProgress(path, ++done, mutants.length);
@@ -94,8 +100,13 @@ async function tryAll(
   return verdicts;
 }
 
-/** The tests of the file's own name first, and then what is quick, as far as the budget goes. */
-function chosen(path: string, files: readonly CoveringFile[], budgetMs: number): CoveringFile[] {
+/** The tests of the file's own name first, and then what is quick, as far as the budget goes: those that killed most first. */
+function chosen(
+  path: string,
+  files: readonly CoveringFile[],
+  budgetMs: number,
+  kills: ReadonlyMap<string, number>,
+): CoveringFile[] {
   const own = basename(path, '.ts');
   const isOwn = (file: CoveringFile): boolean => basename(file.path, '.test.ts') === own;
   let left = budgetMs;
@@ -108,7 +119,8 @@ function chosen(path: string, files: readonly CoveringFile[], budgetMs: number):
     .filter((file) => !isOwn(file))
     .map((file) => ({ ...file, tests: file.tests.filter((test) => quick.includes(test)) }))
     .filter(({ tests }) => tests.length > 0)
-    .toSorted((a, b) => timeOf(a) - timeOf(b));
+    .toSorted((a, b) => timeOf(a) - timeOf(b))
+    .toSorted((a, b) => (kills.get(b.path) ?? 0) - (kills.get(a.path) ?? 0));
   return [...files.filter(isOwn), ...others];
 }
 
@@ -145,6 +157,8 @@ async function tryOne(
   const planted = plantMeters(parse(path, applied(text, mutant))).text;
   let tried: Tried = { kind: 'tried', outcome: 'survived' };
   let last: CoveringFile | undefined;
+  /** Where tests waited in vain: the next file may have one that says what is wrong. */
+  const waits: Tried[] = [];
   for (const file of [...asked.map(quickOf), ...asked.map(slowOf)]) {
     if (file.tests.length === 0) continue;
     last = file;
@@ -159,8 +173,10 @@ async function tryOne(
       },
       timeOf(file) * TIME_FACTOR + TIME_EXTRA_MS,
     );
-    if (tried.outcome !== 'survived') break;
+    if (tried.outcome === 'survived') continue;
+    if (tried.waited !== true || waits.push(tried) === WAITS) break;
   }
+  if (tried.outcome === 'survived' && waits.length > 0) [tried] = waits as [Tried];
   const { outcome, killer } = tried;
   const judges = outcome === 'killed' ? [last!] : files;
   const record: Record = {

@@ -30,6 +30,8 @@ export class Loader {
   readonly #compiled = new Map<string, { readonly text: string; readonly code: Compiled }>();
   readonly #foreign = new Map<string, unknown>();
   #planted: Readonly<Record<string, string>> = {};
+  /** The code of what is planted, for as long as it is: every test file loads it. */
+  readonly #plantedCode = new Map<string, { readonly text: string; readonly code: Compiled }>();
   #modules = new Map<string, { exports: object }>();
 
   constructor(root: string) {
@@ -39,6 +41,9 @@ export class Loader {
   /** What files say instead of what stands on the disk, by absolute path, from the next {@link load} on. */
   plant(texts: Readonly<Record<string, string>>): void {
     this.#planted = texts;
+    for (const [path, { text }] of this.#plantedCode) {
+      if (texts[path] !== text) this.#plantedCode.delete(path);
+    }
   }
 
   /** Forgets the modules that were loaded, as `vi.resetModules` does. */
@@ -82,12 +87,12 @@ export class Loader {
 
   #compile(path: string): Compiled {
     const planted = this.#planted[path];
-    const known = this.#compiled.get(path);
-    if (known !== undefined && (planted === undefined || known.text === planted)) return known.code;
+    const kept = planted === undefined ? this.#compiled : this.#plantedCode;
+    const known = kept.get(path);
+    if (known !== undefined) return known.code;
     const text = planted ?? plantTestMeters(parse(path, readFileSync(path, 'utf8')));
     const code = { run: compile(path, text), imports: this.#importsOf(path, text) };
-    // A mutant is met for as long as it is planted, which few others are.
-    if (planted === undefined) this.#compiled.set(path, { text, code });
+    kept.set(path, { text, code });
     return code;
   }
 

@@ -48,6 +48,8 @@ export interface Tried {
   readonly outcome: 'killed' | 'survived' | 'timed out';
   /** The test that failed, or what else told it from the original. */
   readonly killer?: string;
+  /** It timed out because a test waited for what never came. */
+  readonly waited?: true;
   /** No test failed, but something was thrown that nobody caught: it may be late, and of an earlier mutant. */
   readonly uncaught?: true;
 }

@@ -27,10 +27,10 @@ async function tryMutant({ path, text, test, ids, limit }: TryOrder): Promise<Tr
   await setImmediate();
   await setImmediate();
   if (endless) return { kind: 'tried', outcome: 'timed out', killer: 'a loop' };
-  const [failure] = failures;
+  const failure = failures.find(({ waited }) => !waited) ?? failures[0];
   if (failure !== undefined) {
-    const outcome = failure.waited ? 'timed out' : 'killed';
-    return { kind: 'tried', outcome, killer: failure.name };
+    if (!failure.waited) return { kind: 'tried', outcome: 'killed', killer: failure.name };
+    return { kind: 'tried', outcome: 'timed out', killer: failure.name, waited: true };
   }
   if (figures.errors.length > 0) return { kind: 'tried', outcome: 'killed', killer: 'its import' };
   if (uncaught > 0) return { kind: 'tried', outcome: 'killed', uncaught: true };

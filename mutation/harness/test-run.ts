@@ -1,7 +1,15 @@
-import { type File, type Suite, startTests, type Test, type VitestRunner } from '@vitest/runner';
+import {
+  type File,
+  getFn,
+  type Suite,
+  startTests,
+  type Test,
+  type VitestRunner,
+} from '@vitest/runner';
 import type { Loader } from './loader.ts';
 import type { Meter } from './meters.ts';
 import type { FileFigures } from './orders.ts';
+import { STILL, Stillness } from './stillness.ts';
 
 /** What planted code counts in this process. */
 const meter: Meter = {
@@ -33,6 +41,9 @@ export interface RunResult {
   readonly endless: boolean;
   readonly failures: readonly Failure[];
 }
+
+/** So many tests of a file may wait in vain before the rest is left: one that fails says more. */
+const WAITS = 2;
 
 interface Failure {
   readonly name: string;
@@ -71,17 +82,19 @@ export async function runTests(loader: Loader, options: RunOptions): Promise<Run
     const waited = errors.length > 0 && errors.every(({ message }) => isTimeout(message));
     failures.push({ name: nameOf(task), waited });
   };
+  const isOver = (): boolean =>
+    bail && (failures.some(({ waited }) => !waited) || failures.length >= WAITS);
   const runner: VitestRunner = {
     config: configOf(root, testTimeoutMs),
     importFile: (path) => loader.load(path),
     onBeforeRunSuite(suite) {
-      if (bail && failures.length > 0) suite.mode = 'skip';
+      if (isOver()) suite.mode = 'skip';
     },
     onAfterRunSuite(suite) {
       if (suite.result?.state === 'fail' && (suite.result.errors?.length ?? 0) > 0) fail(suite);
     },
     onBeforeRunTask(task) {
-      if (bail && failures.length > 0) task.mode = 'skip';
+      if (isOver()) task.mode = 'skip';
       meter.testTurns = 0;
       keepOutside();
     },
@@ -93,6 +106,14 @@ export async function runTests(loader: Loader, options: RunOptions): Promise<Run
         expectedAssertionsNumber: null,
         expectedAssertionsNumberErrorGen: null,
       });
+    },
+    async runTask(test) {
+      const stillness = new Stillness();
+      try {
+        await Promise.race([getFn(test)(), stillness.promise]);
+      } finally {
+        stillness.end();
+      }
     },
     onAfterTryTask() {
       const { assertionCalls, expectedAssertionsNumber, expectedAssertionsNumberErrorGen } =
@@ -155,7 +176,7 @@ function nameOf(task: Test | Suite): string {
 }
 
 function isTimeout(message: string): boolean {
-  return /^(Test|Hook) timed out in /.test(message);
+  return message === STILL || /^(Test|Hook) timed out in /.test(message);
 }
 
 function configOf(root: string, testTimeoutMs: number): VitestRunner['config'] {
