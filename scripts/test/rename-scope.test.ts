@@ -1,8 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
 const root = join(import.meta.dirname, '../..');
 const PNPM = ['-y', 'pnpm@10.34.9'];
@@ -13,13 +13,16 @@ function git(...args: string[]): string {
   return execFileSync('git', args, { cwd: folder, encoding: 'utf8' });
 }
 
-function rename(...args: string[]): { readonly status: number | null; readonly said: string } {
+function rename(
+  args: readonly string[],
+  cwd = folder,
+): { readonly status: number | null; readonly said: string } {
   const script = join(root, 'scripts/rename-scope.ts');
   const tsx = import.meta.resolve('tsx');
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     ['--import', tsx, script, ...args],
-    { cwd: folder, encoding: 'utf8' },
+    { cwd, encoding: 'utf8' },
   );
   return { status, said: stdout + stderr };
 }
@@ -45,15 +48,36 @@ describe('rename-scope', () => {
     [['@acme', '@other']],
     [['@acme', 'https://a.example/b', 'c']],
   ])('refuses %j and says how it is called', (args) => {
-    const { status, said } = rename(...args);
+    const { status, said } = rename(args);
     expect(status).toBe(2);
     expect(said).toContain('usage: pnpm rename-scope @acme');
+  });
+
+  it('says how it is called to who asks', () => {
+    const { status, said } = rename(['--help']);
+    expect(status).toBe(0);
+    expect(said).toContain('usage: pnpm rename-scope @acme');
+    expect(said).toContain('the channels of diagnostics');
   });
 
   it('refuses the scope that there is', () => {
     const { name } = JSON.parse(readFileSync(join(folder, 'packages/codec/package.json'), 'utf8'));
     const [scope] = String(name).split('/');
-    expect(rename(scope!)).toEqual({ status: 2, said: `the scope is ${scope} already\n` });
+    expect(rename([scope!])).toEqual({ status: 2, said: `the scope is ${scope} already\n` });
+  });
+
+  it('leaves longer names and addresses alone', () => {
+    const small = mkdtempSync(join(tmpdir(), 'small '));
+    onTestFinished(() => rmSync(small, { recursive: true }));
+    mkdirSync(join(small, 'packages/codec'), { recursive: true });
+    writeFileSync(join(small, 'packages/codec/package.json'), '{ "name": "@a.b/codec" }');
+    const file = join(small, 'longer.txt');
+    writeFileSync(file, '@a.bc @a.b-c @a.b.example me@a.b @a-b; @a.b. (@a.b) x/@a.b/y @a.b:z');
+    execFileSync('git', ['init', '-q'], { cwd: small });
+    expect(rename(['@acme'], small)).toMatchObject({ status: 0 });
+    expect(readFileSync(file, 'utf8')).toBe(
+      '@a.bc @a.b-c @a.b.example me@a.b @a-b; @acme. (@acme) x/@acme/y @acme:z',
+    );
   });
 
   it('renames every package, and what is left installs, is formatted, type-checks and runs', {
@@ -62,10 +86,21 @@ describe('rename-scope', () => {
     const { name } = JSON.parse(readFileSync(join(folder, 'packages/codec/package.json'), 'utf8'));
     const [scope] = String(name).split('/');
     const address = 'https://git.example/acme/websocket';
-    expect(rename('@acme', address)).toMatchObject({ status: 0 });
+    expect(rename(['@acme', address])).toMatchObject({ status: 0 });
     git('add', '--all');
-    const { status } = spawnSync('git', ['grep', '-qF', `${scope}/`], { cwd: folder });
-    expect(status, 'git grep finds nothing').toBe(1);
+    // Nothing at all is left, so nothing is excepted: not the channels of diagnostics, not what is in an expression.
+    const left = spawnSync('git', ['grep', '-nIF', scope!], { cwd: folder, encoding: 'utf8' });
+    expect(left.stdout).toBe('');
+    expect(left.status, 'what git grep says when it has found nothing').toBe(1);
+    const read = (file: string): string => readFileSync(join(folder, file), 'utf8');
+    expect(read('LICENSE')).toContain('the @acme authors');
+    expect(read('docs/index.md')).toContain("name: '@acme'");
+    expect(read('docs/.vitepress/config.ts')).toContain("title: '@acme'");
+    expect(read('docs/diagnostics.md')).toContain("subscribe('@acme:close'");
+    expect(read('.github/ISSUE_TEMPLATE/config.yml')).toContain(
+      `contact_links:\n  - name: A peer can harm others\n    url: ${address}/security/advisories/new\n`,
+    );
+    expect(read('packages/conn/package.json')).toContain(`"url": "git+${address}.git"`);
 
     const run = (command: string, ...args: string[]): void =>
       void execFileSync(command, args, { cwd: folder, stdio: 'pipe' });
@@ -74,6 +109,8 @@ describe('rename-scope', () => {
     run('npx', ...PNPM, 'run', 'check:format');
     run('npx', ...PNPM, 'run', 'check:types');
     run('npx', ...PNPM, 'run', 'check:release');
-    run('npx', 'vitest', 'run', 'packages/conn/test/pair.test.ts');
+    run('npx', ...PNPM, 'run', 'check:direction');
+    const tests = ['conn/test/pair.test.ts', 'node-io/test/diagnostics.test.ts'];
+    run('npx', 'vitest', 'run', ...tests.map((test) => `packages/${test}`));
   });
 });
