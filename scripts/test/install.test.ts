@@ -1,10 +1,13 @@
-// The packages as npm delivers them, in a project that has nothing else: the README's quick starts, in every dialect.
+// The packages as npm delivers them, in a project that has nothing else: the README's quick starts, in every dialect, and the
+// command of the conformance suite.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
 import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { snippets } from '../snippets.ts';
@@ -81,8 +84,63 @@ describe.skipIf(unbuilt.length > 0 && process.env['WS_BUILT'] === undefined)(
         await runAll(programs);
       },
     );
+
+    it.each([
+      [
+        'finds nothing in a server that echoes',
+        'message.type',
+        0,
+        /^([1-9]\d*) cases in [\d.]+ s: \1 passed, 0 failed, 0 non-strict, 0 skipped$/,
+      ],
+      [
+        'finds a server that answers text with bytes',
+        '2',
+        1,
+        /^\d+ cases in [\d.]+ s: \d+ passed, [1-9]\d* failed, 0 non-strict, 0 skipped$/,
+      ],
+    ])('the command ws-conform %s', { timeout: 60_000 }, async (_, type, status, last) => {
+      const server = start(write(join(project, 'conform'), `${status}.mjs`, answering(type)));
+      const [url] = await once(createInterface(server.stdout!), 'line');
+      const args = ['server', String(url), '--only', '1.1.*', '--only', '7.1.*'];
+      expect(await conform(args)).toEqual({
+        status,
+        errors: '',
+        last: expect.stringMatching(last),
+      });
+    });
+
+    it('the command ws-conform says what is wrong with its command line', async () => {
+      expect(await conform(['serve', 'ws://127.0.0.1'])).toEqual({
+        status: 2,
+        errors: 'ws-conform: serve is neither server nor client; see --help\n',
+        last: '',
+      });
+    });
   },
 );
+
+/** A server that prints where it is, and sends each message back as one of `type`. */
+function answering(type: string): string {
+  return `import { serve } from '@ws/node-server';
+
+const server = await serve({ port: 0, host: '127.0.0.1', compression: true }, (conn) =>
+  conn.receive((message) => conn.writeMessage(${type}, message.data)),
+);
+console.log(server.url);
+`;
+}
+
+/** Runs the command as npm has put it where it belongs. */
+async function conform(
+  args: readonly string[],
+): Promise<{ readonly status: number | null; readonly errors: string; readonly last: string }> {
+  const command = join(project, 'node_modules/.bin/ws-conform');
+  const child = stopped(spawn(command, args, { cwd: project, stdio: ['ignore', 'pipe', 'pipe'] }));
+  const closed = once(child, 'close');
+  const [output, errors] = await Promise.all([text(child.stdout!), text(child.stderr!)]);
+  await closed;
+  return { status: child.exitCode, errors, last: output.trimEnd().split('\n').at(-1)! };
+}
 
 /** `require` in place of `import`, and a function around what awaits. */
 function required(code: string): string {
@@ -90,10 +148,10 @@ function required(code: string): string {
   return `(async () => {\n${lines}\n})();\n`;
 }
 
-function write(folder: string, name: string, text: string): string {
+function write(folder: string, name: string, contents: string): string {
   mkdirSync(folder, { recursive: true });
   const path = join(folder, name);
-  writeFileSync(path, text);
+  writeFileSync(path, contents);
   return path;
 }
 
@@ -114,8 +172,8 @@ async function written(
   for (const [i, { code }] of starts.entries()) {
     const serves = /port: 8080|listen\(8080/.test(code) ? await freePort() : undefined;
     first ??= serves;
-    const text = dialect(code.replaceAll('8080', String(serves ?? first)));
-    programs.push({ serves, path: write(folder, `${i}.${ending}`, text) });
+    const contents = dialect(code.replaceAll('8080', String(serves ?? first)));
+    programs.push({ serves, path: write(folder, `${i}.${ending}`, contents) });
   }
   return programs;
 }
@@ -138,6 +196,11 @@ function start(path: string): ChildProcess {
     cwd: project,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  return stopped(child);
+}
+
+/** The program, which does not outlive its test. */
+function stopped(child: ChildProcess): ChildProcess {
   onTestFinished(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     child.kill();
@@ -150,8 +213,8 @@ async function toItsEnd(path: string): Promise<string> {
   const child = start(path);
   let output = '';
   for (const stream of [child.stdout!, child.stderr!]) {
-    stream.setEncoding('utf8').on('data', (text: string) => {
-      output += text;
+    stream.setEncoding('utf8').on('data', (piece: string) => {
+      output += piece;
     });
   }
   await once(child, 'close');
