@@ -242,15 +242,30 @@ const parts = {
   },
 
   async 'a slow reader'() {
+    // More than the sockets' buffers of any system take.
+    const [size, count] = [100_000, 400];
+    let [sent, most] = [0, 0];
     const server = await serve({ port: 0, host: '127.0.0.1' }, async (conn) => {
-      for (let i = 0; i < 200; i++) await conn.send(new Uint8Array(100_000).fill(i));
+      while (sent < count) {
+        const sending = conn.send(new Uint8Array(size).fill(sent));
+        most = Math.max(most, conn.bufferedAmount);
+        await sending;
+        sent++;
+      }
       await conn.close();
     });
     const { conn } = await dial(server.url);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    // Until the writes wait. One that never does has sent everything by then.
+    for (let before = -1; before !== sent && sent < count; ) {
+      before = sent;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    assert.ok(sent < count, 'no write waited for the reader');
     let i = 0;
-    for await (const { data } of conn) assert.equal(data[99_999], i++);
-    assert.equal(i, 200);
+    for await (const { data } of conn) assert.equal(data[size - 1], i++ % 256);
+    assert.equal(i, count);
+    // At the high-water mark of 64 KiB a write waits: no more than that and the message of the write is ever held.
+    assert.ok(most <= 65_536 + size + 14, `${most} bytes were held for a slow reader`);
     await server.close();
   },
 
