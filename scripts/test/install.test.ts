@@ -2,7 +2,15 @@
 // command of the conformance suite.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +23,7 @@ import { snippets } from '../snippets.ts';
 const root = join(import.meta.dirname, '../..');
 const names = readdirSync(join(root, 'packages'));
 const unbuilt = names.filter((name) => !existsSync(join(root, 'packages', name, 'dist/index.js')));
+const readme = readFileSync(join(root, 'README.md'), 'utf8');
 const starts = snippets(root).filter(({ file, run }) => file === 'README.md' && run);
 
 const TARGET = ts.ScriptTarget.ES2022;
@@ -189,6 +198,7 @@ async function runAll(programs: readonly Program[]): Promise<void> {
   }
   // The client, the transport, the codec.
   expect(outputs.map((output) => output.trim().split(/\s/)[0])).toEqual(['hello', 'no', '1']);
+  expect(readme).toContain(`\`${outputs[0]!.trim()}\``);
 }
 
 function start(path: string): ChildProcess {

@@ -3,9 +3,22 @@ import { join } from 'node:path';
 import { connSettingNames, resolveSettings } from '@ws/conn';
 import { serve } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
+import { snippets } from '../snippets.ts';
 
 const root = join(import.meta.dirname, '../..');
 const read = (page: string): string => readFileSync(join(root, 'docs', page), 'utf8');
+
+describe('README.md', () => {
+  const quickStarts = snippets(root).filter(({ file }) => file === 'README.md');
+
+  it.each([
+    { start: 'a server', lines: 7, imports: "import { serve } from '@ws/node-server';" },
+    { start: 'a client', lines: 4, imports: "import { dial } from '@ws/node-client';" },
+  ])('starts $start in $lines lines', ({ lines, imports }) => {
+    const found = quickStarts.filter(({ code, run }) => run && code.startsWith(imports));
+    expect(found.map(({ code }) => code.match(/^.*\S.*$/gm)!.length)).toEqual([lines]);
+  });
+});
 
 describe('docs/reverse-proxies.md', () => {
   it.each([
