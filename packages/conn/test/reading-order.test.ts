@@ -1,0 +1,184 @@
+// Who gets what when a reader comes late, leaves early, or fails: no message is lost, and none comes twice.
+import { FakeHost } from '@ws/testkit';
+import { describe, expect, it } from 'vitest';
+import { sessionOf } from '../src/conn.ts';
+import { TextMessage } from '../src/index.ts';
+import { type Wired, wired } from './wired.ts';
+
+const NORMAL = Uint8Array.of(0x03, 0xe8);
+
+/** A connection that has had its first turn, in which nothing is parsed. */
+async function opened(settings: Parameters<typeof wired>[1] = {}): Promise<Wired> {
+  const wire = wired('server', settings);
+  await wire.host.settle();
+  return wire;
+}
+
+/** What a promise that is not awaited yet has come to, for the time when it is. */
+function outcome(promise: Promise<unknown>): Promise<unknown> {
+  return promise.catch((error: unknown) => error);
+}
+
+describe('receive', () => {
+  it('gives all that waits of a connection that is gone, and then tells why it is', async () => {
+    const { conn, feed, frame, host, transport } = await opened();
+    feed(frame(1, 'a'), frame(1, 'b'), frame(1, 'c'));
+    await host.settle();
+    transport.break(new Error('reset'));
+    await host.settle();
+    const seen: string[] = [];
+    const end = conn.receive((message) => void seen.push(message.text()));
+    await expect(end).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT' });
+    expect(seen).toEqual(['a', 'b', 'c']);
+  });
+
+  it('ends well for a handler that met the good end itself', async () => {
+    const { conn, feed, frame, host, transport } = await opened();
+    let met: unknown;
+    const end = conn.receive(async () => {
+      const pong = conn.ping('?');
+      met = await outcome(pong);
+      await pong;
+    });
+    feed(frame(1, 'go'));
+    await host.settle();
+    feed(frame(8, NORMAL));
+    transport.feedEnd();
+    expect(await end).toMatchObject({ code: 1000, wasClean: true });
+    expect(met).toMatchObject({ closeCode: 1000 });
+  });
+
+  it.each([5, null, 'text', {}, []])(
+    'is done with a message when its handler returns: %j',
+    async (result) => {
+      const { conn, feed, frame, transport } = await opened();
+      const seen: string[] = [];
+      void conn.receive(((message: { text(): string }) => {
+        seen.push(message.text());
+        void conn.send('ok');
+        return result;
+      }) as never);
+      feed(frame(1, 'a'), frame(1, 'b'), frame(1, 'c'));
+      expect(seen).toEqual(['a', 'b', 'c']);
+      expect(transport.writes).toHaveLength(1);
+    },
+  );
+
+  it('lets no large message past a handler at work: the peer waits', async () => {
+    const { conn, feed, frame, host, transport } = await opened({ readAhead: 1000 });
+    let go = (): void => {};
+    const sizes: number[] = [];
+    void conn.receive((message) => {
+      sizes.push(message.length);
+      return new Promise<void>((resolve) => (go = resolve));
+    });
+    feed(frame(1, 'a'));
+    await host.settle();
+    const large = frame(2, Buffer.alloc(5000));
+    feed(large.subarray(0, 1500));
+    await host.settle();
+    expect(transport.paused).toBe(true);
+    go();
+    await host.settle();
+    expect(transport.paused).toBe(false);
+    feed(large.subarray(1500));
+    await host.settle();
+    expect(sizes).toEqual([1, 5000]);
+  });
+});
+
+describe('a message whose first part came while somebody waited who gave up', () => {
+  it('is whole for the next, and so is the one behind it', async () => {
+    const { conn, feed, frame, host } = await opened();
+    const control = new AbortController();
+    const read = conn.readMessage({ signal: control.signal });
+    feed(frame(1, 'in two ', { fin: false }));
+    await host.settle();
+    control.abort(new Error('enough'));
+    await expect(read).rejects.toThrow('enough');
+    feed(frame(0, 'parts'), frame(1, 'next'));
+    await host.settle();
+    expect((await conn.readMessage()).text()).toBe('in two parts');
+    expect((await conn.readMessage()).text()).toBe('next');
+  });
+});
+
+describe('a message of which nothing but the first header has come', () => {
+  it('is given as a stream to who asks for one', async () => {
+    const { conn, feed, frame, host } = await opened();
+    feed(frame(1, '', { fin: false }));
+    await host.settle();
+    const reader = await conn.nextReader();
+    expect(reader.type).toBe(TextMessage);
+    feed(frame(0, 'all of it'));
+    expect(await reader.text()).toBe('all of it');
+  });
+});
+
+describe('a reader that is left in the middle', () => {
+  const leave = {
+    'a loop that breaks': async (reader: AsyncIterable<Uint8Array>): Promise<void> => {
+      for await (const _ of reader) break;
+    },
+    'a web stream that is cancelled': async (reader: { readable(): ReadableStream }) => {
+      await reader.readable().cancel();
+    },
+  };
+
+  it.each(Object.entries(leave))('lets the rest flow past, however long: %s', async (_, go) => {
+    const { conn, feed, frame, host, transport } = await opened({ readAhead: 1000 });
+    const next = conn.nextReader();
+    feed(frame(2, Buffer.alloc(600), { fin: false }));
+    const reader = await next;
+    await go(reader as never);
+    for (let i = 0; i < 5; i++) {
+      feed(frame(0, Buffer.alloc(600), { fin: false }));
+      await host.settle();
+    }
+    expect(transport.paused).toBe(false);
+    expect(await reader.read(new Uint8Array(1))).toBe(0);
+    feed(frame(0, 'end'), frame(1, 'next'));
+    expect((await conn.readMessage()).text()).toBe('next');
+  });
+
+  it.each(Object.entries(leave))('has what is unread of it let go of: %s', async (_, go) => {
+    const { conn, feed, frame, host, transport } = await opened({ readAhead: 1000 });
+    const next = conn.nextReader();
+    feed(frame(2, Buffer.alloc(600), { fin: false }));
+    const reader = await next;
+    feed(frame(0, Buffer.alloc(600), { fin: false }));
+    await host.settle();
+    expect(transport.paused).toBe(true);
+    await go(reader as never);
+    await host.settle();
+    expect(transport.paused).toBe(false);
+  });
+
+  it('says nothing to the message that another one reads by now', async () => {
+    const { conn, feed, frame } = await opened();
+    const first = conn.nextReader();
+    feed(frame(1, 'first'), frame(1, 'sec', { fin: false }));
+    const before = await first;
+    expect(await before.text()).toBe('first');
+    const reader = await conn.nextReader();
+    await before.readable().cancel();
+    feed(frame(0, 'ond'));
+    expect(await reader.text()).toBe('second');
+  });
+});
+
+describe('a stream that was read to its end', () => {
+  it('leaves its connection without a side to read', async () => {
+    const host = new FakeHost();
+    const { conn, feed, frame } = wired('server', {}, 0, host);
+    const next = conn.nextReader();
+    feed(frame(1, 'in two ', { fin: false }));
+    const reader = await next;
+    const text = reader.text();
+    feed(frame(0, 'parts'));
+    expect(await text).toBe('in two parts');
+    void conn.readMessage();
+    await host.settle();
+    expect(sessionOf(conn).kit.readings.size).toBe(1);
+  });
+});
