@@ -87,3 +87,18 @@ describe('docs/limits.md', () => {
     );
   });
 });
+
+describe('docs/performance.md', () => {
+  it('has the bound of each size that is checked, and no size beyond its bound', () => {
+    const bounds = JSON.parse(readFileSync(join(root, '.size-limit.json'), 'utf8')) as {
+      readonly name: string;
+      readonly limit: string;
+    }[];
+    const section = read('performance.md').split('## How large is it?\n')[1]!.split('\n## ')[0]!;
+    const rows = [...section.matchAll(/^\| `(.*?)`(.*?) \| ([\d.]+) \| ([\d.]+) \|$/gm)];
+    expect(rows.map(([, name, rest, , bound]) => [`${name}${rest}`, `${bound} kB`])).toEqual(
+      bounds.map(({ name, limit }) => [name, limit]),
+    );
+    expect(rows.filter(([, , , size, bound]) => Number(size) > Number(bound))).toEqual([]);
+  });
+});
