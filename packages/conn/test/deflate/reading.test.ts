@@ -112,7 +112,7 @@ describe('a compressed message that is read as a stream', () => {
     feed(0, 'e');
     await host.settle();
     expect(await reader.text()).toBe(
-      [...'abcd']
+      ['a', 'b', 'c', 'd']
         .map((letter) => letter.repeat(6000))
         .join('')
         .concat('ee'),
