@@ -422,4 +422,54 @@ describe('what a peer sends', () => {
     expect(await sent()).toEqual([`text ${a(50)}`, '*text aa', '*text aa']);
     expect(source.jobs).toHaveLength(0);
   });
+
+  it('is not compressed for what lies before it in its chunk', async () => {
+    const { conn, transport, sent } = compressing();
+    void conn.receive((message) => conn.send(message));
+    const frame = naiveEncode(1, Buffer.from(a(THRESHOLD - 1)), { mask: 0x01020304 });
+    transport.feed(Buffer.concat([frame, frame, frame]));
+    expect(await sent()).toEqual(Array(3).fill(`text <${THRESHOLD - 1}>`));
+  });
+
+  it('is told to who watches with its plain length', async () => {
+    const { conn, host, transport, sent } = compressing();
+    const lengths: number[] = [];
+    Object.assign(host, {
+      watch: { messageOut: (_conn: object, _type: number, length: number) => lengths.push(length) },
+    });
+    void conn.receive((message) => conn.send(message));
+    const frame = naiveEncode(1, Buffer.from(a(500)), { mask: 0x01020304 });
+    transport.feed(Buffer.concat([frame, frame]));
+    expect(await sent()).toEqual(['*text aa', '*text aa']);
+    expect(lengths).toEqual([500, 500]);
+  });
+
+  it('cannot be answered with bytes that were given away', async () => {
+    const { conn, transport, sent } = compressing();
+    const answers: Promise<unknown>[] = [];
+    void conn.receive((message) => {
+      const buffer = message.data.buffer as ArrayBuffer;
+      structuredClone(buffer, { transfer: [buffer] });
+      answers.push(conn.send(message).catch((error: unknown) => error));
+    });
+    const frame = naiveEncode(1, Buffer.from(a(500)), { mask: 0x01020304 });
+    transport.feed(Uint8Array.from(frame));
+    expect(await sent()).toEqual([]);
+    expect(await Promise.all(answers)).toEqual([expect.any(TypeError)]);
+  });
+});
+
+describe('the turns of a message in compressed fragments', () => {
+  it.each([
+    { size: 100_000, yields: false },
+    { size: 150_000, yields: true },
+  ])('are counted by its plain bytes: $size bytes wait for the next: $yields', async (given) => {
+    const { conn, host } = compressing({ writeBufferSize: 4096 });
+    await host.settle();
+    const writer = await conn.nextWriter(TextMessage, { compress: true });
+    void writer.write(bytes(given.size));
+    expect(host.yielded > 0).toBe(given.yields);
+    await host.settle();
+    await writer.close();
+  });
 });

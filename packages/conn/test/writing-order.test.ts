@@ -1,0 +1,65 @@
+// What waits in line behind an open writer, how much of it, and what is counted.
+import { describe, expect, it } from 'vitest';
+import { broadcast, PingMessage, TextMessage } from '../src/index.ts';
+import { wired } from './wired.ts';
+
+describe('the line behind an open writer', () => {
+  it('takes no text beyond maxBufferedAmount', async () => {
+    const { conn, host, sent } = wired('server', { maxBufferedAmount: 100 });
+    const writer = await conn.nextWriter(TextMessage);
+    const first = conn.send('a'.repeat(60));
+    const refused = conn.send('b'.repeat(60));
+    await expect(refused).rejects.toMatchObject({ code: 'WS_ERR_BACKPRESSURE' });
+    expect(conn.bufferedAmount).toBe(60);
+    await writer.close();
+    await first;
+    await host.settle();
+    expect(sent()).toEqual(['text', `text ${'a'.repeat(60)}`]);
+  });
+
+  it('counts a borrowed message by its length, wherever it lies in its chunk', async () => {
+    const { conn, host, feed, frame, sent } = wired('server', { maxBufferedAmount: 250 });
+    await host.settle();
+    const writer = await conn.nextWriter(TextMessage);
+    const waiting: number[] = [];
+    const writes: Promise<void>[] = [];
+    void conn.receive((message) => {
+      writes.push(conn.send(message));
+      waiting.push(conn.bufferedAmount);
+    });
+    feed(frame(1, 'a'.repeat(60)), frame(1, 'b'.repeat(60)), frame(1, 'c'.repeat(60)));
+    expect(waiting).toEqual([60, 120, 180]);
+    await writer.close();
+    await Promise.all(writes);
+    await host.settle();
+    expect(sent().map((text) => text.slice(0, 6))).toEqual(['text', 'text a', 'text b', 'text c']);
+  });
+});
+
+describe('a write deadline that has passed', () => {
+  it('is no reason to end a connection that is left out of a broadcast', async () => {
+    const { conn, host, sent } = wired('server');
+    await host.settle();
+    conn.setWriteDeadline(Date.now() - 1);
+    await host.advance(1);
+    expect(broadcast([conn], 'too late')).toBe(0);
+    await host.settle();
+    expect(conn.state).toBe('open');
+    conn.setWriteDeadline(null);
+    expect(broadcast([conn], 'in time')).toBe(1);
+    await host.settle();
+    expect(sent()).toEqual(['text in time']);
+  });
+});
+
+describe('a control frame that is written as a stream', () => {
+  it('is a ping, and no message', async () => {
+    const { conn, host, sent } = wired('server');
+    const writer = await conn.nextWriter(PingMessage as never);
+    await writer.write('p');
+    await writer.close();
+    await host.settle();
+    expect(sent()).toEqual(['ping p']);
+    expect(conn.stats).toMatchObject({ messagesOut: 0, pingsOut: 1 });
+  });
+});
