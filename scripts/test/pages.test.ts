@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connSettingNames, resolveSettings } from '@ws/conn';
 import { serve } from '@ws/node-server';
@@ -17,6 +17,50 @@ describe('README.md', () => {
   ])('starts $start in $lines lines', ({ lines, imports }) => {
     const found = quickStarts.filter(({ code, run }) => run && code.startsWith(imports));
     expect(found.map(({ code }) => code.match(/^.*\S.*$/gm)!.length)).toEqual([lines]);
+  });
+});
+
+describe('the contents', () => {
+  const readme = readFileSync(join(root, 'README.md'), 'utf8');
+  const pages = readdirSync(join(root, 'docs'))
+    .filter((name) => name.endsWith('.md') && name !== 'index.md')
+    .map((name) => name.replace(/\.md$/, ''));
+  const examples = readdirSync(join(root, 'examples'));
+  const folders = [
+    ...examples.map((name) => `examples/${name}`),
+    ...readdirSync(join(root, 'packages')).map((name) => `packages/${name}`),
+  ];
+
+  it('have every page of docs/ in the sidebar, and in the README', () => {
+    const [, sidebar = ''] = read('.vitepress/config.ts').split('sidebar: [');
+    const linked = [...sidebar.matchAll(/page\('.*?', '\/([\w-]+)'\)/g)].map(([, name]) => name!);
+    expect(pages.filter((name) => !linked.includes(name))).toEqual([]);
+    expect(pages.filter((name) => !readme.includes(`](docs/${name}.md)`))).toEqual([]);
+    const others = linked.filter((name) => !pages.includes(name)).sort();
+    expect(others).toEqual(['bench', 'code-of-conduct', 'contributing', 'fuzz', 'security']);
+  });
+
+  it('have every example and every package in the README, each with a README and a test', () => {
+    const found = folders.map((folder) => ({
+      folder,
+      linked: readme.includes(`](${folder})`),
+      told: existsSync(join(root, folder, 'README.md')),
+      tested: readdirSync(join(root, folder, 'test'), { recursive: true, encoding: 'utf8' }).some(
+        (name) => name.endsWith('.test.ts'),
+      ),
+    }));
+    expect(found).toEqual(
+      folders.map((folder) => ({ folder, linked: true, told: true, tested: true })),
+    );
+  });
+
+  it('answer what one asks in the first hour', () => {
+    const asked = `server client conn streams compression backpressure custom-transports codec errors close-codes
+      limits authentication reverse-proxies deployment testing performance from-ws from-gorilla runtimes`;
+    expect(asked.split(/\s+/).filter((name) => !pages.includes(name))).toEqual([]);
+    const shown = `chat echo json-rpc dashboard file-upload session-cookie express fastify hono koa cluster
+      custom-transport reconnecting-client reverse-proxied`;
+    expect(shown.split(/\s+/).filter((name) => !examples.includes(name))).toEqual([]);
   });
 });
 

@@ -1,6 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
 import ts from 'typescript';
@@ -26,6 +26,41 @@ afterEach(async () => {
     child.kill();
     await once(child, 'exit');
   }
+});
+
+/** JavaScript that other tests run: the code of ws beside ours, and a client for a Node with a WebSocket of its own. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  'docs/from-ws.md': 'scripts/test/migration.test.ts',
+  'packages/conformance/README.md': 'packages/conformance/test/client/command.test.ts',
+};
+
+describe('the pages', () => {
+  it('have no program that is not here, but for those that another test runs', () => {
+    const listed = execFileSync('git', ['ls-files', '-z', '*.md'], { cwd: root, encoding: 'utf8' });
+    const unknown = listed.split('\0').flatMap((file) => {
+      if (file === '' || !existsSync(join(root, file))) return [];
+      const fences = readFileSync(join(root, file), 'utf8').match(/^[ \t]*```\w+/gm) ?? [];
+      const count = (name: RegExp): number => fences.filter((fence) => name.test(fence)).length;
+      const here = all.filter((snippet) => snippet.file === file).length;
+      return [
+        ...(count(/`ts$/) === here ? [] : [`${file}: ts`]),
+        ...(count(/`js$/) === 0 || file in ELSEWHERE ? [] : [`${file}: js`]),
+        ...(count(/`([mc]?[jt]sx?|typescript|javascript)$/) === count(/`[jt]s$/) ? [] : [file]),
+      ];
+    });
+    expect(unknown).toEqual([]);
+    for (const [page, test] of Object.entries(ELSEWHERE)) {
+      const name = page.split('/').at(-1)!;
+      expect(readFileSync(join(root, test), 'utf8')).toContain(name);
+    }
+  });
+
+  it('leave a program unrun only where it needs what is not there', () => {
+    // A function of yours, somebody's server, a certificate.
+    const needs = /^declare |\bexample\.org\b|'key\.pem'/m;
+    const unrun = all.filter(({ run, code }) => !run && !needs.test(code));
+    expect(unrun.map(titleOf)).toEqual([]);
+  });
 });
 
 describe('every snippet', () => {
