@@ -52,6 +52,42 @@ describe('the line behind an open writer', () => {
   });
 });
 
+describe('a transport', () => {
+  it('that takes more while it is written to, though it says no, is written to', async () => {
+    const { conn, host, transport, sent } = wired('server');
+    const write = transport.write.bind(transport);
+    transport.write = (bytes, release) => {
+      write(bytes, release);
+      transport.sink!.drain();
+      return false;
+    };
+    await conn.send('one');
+    await host.settle();
+    await conn.send('two');
+    await host.settle();
+    expect(sent()).toEqual(['text one', 'text two']);
+  });
+
+  it('that says no with nothing left in it keeps nobody waiting', async () => {
+    const { conn, host, transport } = wired('server', { highWaterMark: 1000 });
+    transport.block();
+    await conn.send('going');
+    await host.settle();
+    let isWritten = false;
+    void conn.send(new Uint8Array(1000)).then(() => (isWritten = true));
+    await host.settle();
+    expect(isWritten).toBe(false);
+    const write = transport.write.bind(transport);
+    transport.write = (bytes, release) => {
+      write(bytes, release);
+      return false;
+    };
+    transport.drain();
+    await host.settle();
+    expect([isWritten, conn.bufferedAmount]).toEqual([true, 0]);
+  });
+});
+
 describe('a write deadline that has passed', () => {
   it('is no reason to end a connection that is left out of a broadcast', async () => {
     const { conn, host, sent } = wired('server');
