@@ -1,7 +1,11 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage } from 'node:http';
 import { createRequire } from 'node:module';
+import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { runInNewContext } from 'node:vm';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import * as rival from 'ws';
 
 const root = join(import.meta.dirname, '../..');
@@ -69,5 +73,97 @@ describe('docs/from-ws.md', () => {
   ])('names all %s', (_, found) => {
     expect(found.length).toBeGreaterThan(3);
     expect([...new Set(found)].filter((name) => !names(name))).toEqual([]);
+  });
+});
+
+describe('the code of ws in docs/from-ws.md', () => {
+  const text = readFileSync(join(root, 'docs/from-ws.md'), 'utf8');
+  const [server, client, toAll, broken, onYours] = all(text, /^```js\n([^]*?)^```/gm);
+
+  /** The page's server, for this machine alone. */
+  class WebSocketServer extends rival.WebSocketServer {
+    constructor(options: rival.ServerOptions) {
+      super({ host: '127.0.0.1', ...options });
+    }
+  }
+
+  /** Runs a block of the page among the names that it takes for given. @returns What `result` is then. */
+  function run(block: string | undefined, names: object, result = 'undefined'): unknown {
+    const globals = { ...rival, WebSocketServer, console: { error: console.error }, ...names };
+    return runInNewContext(`${block!.replace('8080', '0')};${result}`, globals);
+  }
+
+  /** Where a server listens, which its test closes. */
+  async function listening(wss: WebSocketServer): Promise<string> {
+    onTestFinished(() => {
+      for (const each of wss.clients) each.terminate();
+      wss.close();
+    });
+    if (wss.address() === null) await once(wss, 'listening');
+    return `ws://127.0.0.1:${(wss.address() as AddressInfo).port}`;
+  }
+
+  it('says hello, and gets it back', async () => {
+    const url = await listening(run(server, {}, 'wss') as WebSocketServer);
+    const said = await new Promise((resolve) => {
+      run(client!.replace('ws://127.0.0.1:8080', url), { console: { ...console, log: resolve } });
+    });
+    expect(said).toBe('hello');
+  });
+
+  it('sends to all others', async () => {
+    const wss = new WebSocketServer({ port: 0 });
+    wss.on('connection', (ws) => {
+      ws.on('message', (data, isBinary) => run(toAll, { wss, ws, data, isBinary }));
+    });
+    const url = await listening(wss);
+    const [one, two] = [new rival.WebSocket(url), new rival.WebSocket(url)];
+    await Promise.all([once(one, 'open'), once(two, 'open')]);
+    const heard: string[] = [];
+    one.on('message', (data: Buffer) => heard.push(`one ${data.toString()}`));
+    two.on('message', (data: Buffer) => heard.push(`two ${data.toString()}`));
+    one.send('of one');
+    await once(two, 'message');
+    two.send('of two');
+    await once(one, 'message');
+    expect(heard).toEqual(['two of one', 'one of two']);
+  });
+
+  it('finds a connection that is broken', async () => {
+    const wss = new WebSocketServer({ port: 0 });
+    const ticks: (() => void)[] = [];
+    run(broken, { wss, setInterval: (tick: () => void) => ticks.push(tick) });
+    const url = await listening(wss);
+    const well = new rival.WebSocket(url);
+    await once(well, 'open');
+    const [itsServer] = wss.clients;
+    const silent = new rival.WebSocket(url, { autoPong: false });
+    await once(silent, 'open');
+    const [tick] = ticks;
+    tick!();
+    await once(itsServer!, 'pong');
+    tick!();
+    await once(silent, 'close');
+    expect(well.readyState).toBe(rival.WebSocket.OPEN);
+  });
+
+  it('lets those in whom it knows', async () => {
+    const http = createServer().listen(0, '127.0.0.1');
+    onTestFinished(() => void http.close());
+    await once(http, 'listening');
+    const authenticate = (
+      req: IncomingMessage,
+      done: (error: unknown, user?: string) => void,
+    ): void =>
+      req.headers.authorization === undefined ? done(new Error('who?')) : done(null, 'ada');
+    const wss = run(onYours, { http, authenticate }, 'wss') as WebSocketServer;
+    const user = once(wss, 'connection').then(([, , name]) => name);
+    const url = `ws://127.0.0.1:${(http.address() as AddressInfo).port}`;
+    const [error] = await once(new rival.WebSocket(url), 'error');
+    expect(String(error)).toContain('401');
+    const ws = new rival.WebSocket(url, { headers: { authorization: 'Bearer x' } });
+    await once(ws, 'open');
+    expect(await user).toBe('ada');
+    ws.terminate();
   });
 });

@@ -36,7 +36,7 @@ describe('the contents', () => {
     const linked = [...sidebar.matchAll(/page\('.*?', '\/([\w-]+)'\)/g)].map(([, name]) => name!);
     expect(pages.filter((name) => !linked.includes(name))).toEqual([]);
     expect(pages.filter((name) => !readme.includes(`](docs/${name}.md)`))).toEqual([]);
-    const others = linked.filter((name) => !pages.includes(name)).sort();
+    const others = linked.filter((name) => !pages.includes(name)).toSorted();
     expect(others).toEqual(['bench', 'code-of-conduct', 'contributing', 'fuzz', 'security']);
   });
 

@@ -34,7 +34,7 @@ describe('the workflows', () => {
       commits.set(action, (commits.get(action) ?? new Set()).add(commit));
     }
     expect([...commits].filter(([, { size }]) => size > 1)).toEqual([]);
-    expect([...commits.keys()].sort()).toEqual([
+    expect([...commits.keys()].toSorted()).toEqual([
       'actions/checkout',
       'actions/setup-node',
       'actions/upload-artifact',
