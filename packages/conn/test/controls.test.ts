@@ -348,3 +348,15 @@ describe('handlers that are set after reading has begun', () => {
     expect(pings).toEqual(['early']);
   });
 });
+
+describe('the round trip', () => {
+  it('is unknown to a connection that hears pongs and has sent no ping', async () => {
+    const { conn, feed, frame, host } = wired('server');
+    const seen: string[] = [];
+    conn.setPongHandler((payload) => void seen.push(Buffer.from(payload).toString()));
+    feed(frame(10, 'stray'));
+    await host.settle();
+    expect(seen).toEqual(['stray']);
+    expect(conn.stats.rtt).toBeNaN();
+  });
+});

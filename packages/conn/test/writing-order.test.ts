@@ -1,6 +1,6 @@
 // What waits in line behind an open writer, how much of it, and what is counted.
 import { describe, expect, it } from 'vitest';
-import { broadcast, PingMessage, TextMessage } from '../src/index.ts';
+import { broadcast, CloseMessage, PingMessage, TextMessage } from '../src/index.ts';
 import { wired } from './wired.ts';
 
 describe('the line behind an open writer', () => {
@@ -49,6 +49,26 @@ describe('the line behind an open writer', () => {
     await Promise.all(writes);
     await host.settle();
     expect(sent().map((text) => text.slice(0, 6))).toEqual(['text', 'text a', 'text b', 'text c']);
+  });
+});
+
+describe('a writer whose last fragment waits for a slow peer', () => {
+  it('sends nothing behind a close frame that was quicker', async () => {
+    const { conn, host, transport, sent } = wired('server', {
+      writeBufferSize: 100,
+      highWaterMark: 100,
+    });
+    const writer = await conn.nextWriter(TextMessage);
+    transport.block();
+    void conn.ping('p'.repeat(100));
+    await host.settle();
+    const written = writer.write('a'.repeat(150));
+    void written.then(() => conn.writeControl(CloseMessage));
+    const closed = writer.close();
+    transport.drain();
+    await expect(closed).rejects.toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
+    await host.settle();
+    expect(sent()).toEqual(['ping <100>', 'text... <100>', 'close']);
   });
 });
 
