@@ -1,6 +1,6 @@
 import process from 'node:process';
 import { describe, expect, it } from 'vitest';
-import { headOf, withVersions } from '../src/report/head.ts';
+import { headOf, versionLine, withVersions } from '../src/report/head.ts';
 
 describe('headOf', () => {
   it('tells the machine, the versions and the command, as a shell takes it', () => {
@@ -34,5 +34,19 @@ describe('withVersions', () => {
     const head = headOf('compare', []);
     const { versions } = withVersions(head, { bun: '1.4', deno: undefined });
     expect(versions).toEqual({ ...head.versions, bun: '1.4' });
+  });
+});
+
+describe('versionLine', () => {
+  const versions = { node: '20.20.0', ours: '0.1.0', ws: '8.23.0' };
+
+  it('names a checkout of ours by its commit, not by a version that may never be released', () => {
+    expect(versionLine({ versions, commit: '1a2b3c4+changes' })).toBe(
+      'node 20.20.0, ours at 1a2b3c4+changes, ws 8.23.0',
+    );
+  });
+
+  it('names what was installed by its version', () => {
+    expect(versionLine({ versions })).toBe('node 20.20.0, ours 0.1.0, ws 8.23.0');
   });
 });

@@ -21,6 +21,7 @@ function head(scenario: string, more = '') {
     date: '2026-01-02T03:04:05.000Z',
     machine: { cpu: 'A CPU', cores: 2, memory: 2 ** 33, system: 'linux 6.1 x64' },
     versions: { node: '20.20.0', ours: '0.1.0', ws: '8.23.0' },
+    commit: '1a2b3c4',
   };
 }
 
@@ -156,7 +157,7 @@ describe('outdated', () => {
     expect(readme).toContain('| broadcast to 1000, 100 B, 16 a turn | 11.5 (11.0 to 12.0) |  |');
     expect(readme).toContain(
       '<sub>`ws-bench compare`: 2 x A CPU, 8 GiB, linux 6.1 x64; server on core 0, load on core 1; ' +
-        'node 20.20.0, ours 0.1.0, ws 8.23.0; 2026-01-02; 9 rounds of 1000 ms.</sub>',
+        'node 20.20.0, ours at 1a2b3c4, ws 8.23.0; 2026-01-02; 9 rounds of 1000 ms.</sub>',
     );
     expect(readme).not.toMatch(/must|aim|missed/);
   });

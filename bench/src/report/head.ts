@@ -85,9 +85,11 @@ export function machineLine({ machine }: Pick<Head, 'machine'>): string {
   return `${cores} x ${cpu}, ${Math.round(memory / 2 ** 30)} GiB, ${system}`;
 }
 
-/** One line: the versions. */
-export function versionLine({ versions }: Pick<Head, 'versions'>): string {
+/** One line: the versions. Of a checkout of ours that is the commit, since what its package.json says may never be released. */
+export function versionLine({ versions, commit }: Pick<Head, 'versions' | 'commit'>): string {
   return Object.entries(versions)
-    .map(([name, version]) => `${name} ${version}`)
+    .map(([name, version]) =>
+      name === 'ours' && commit !== undefined ? `ours at ${commit}` : `${name} ${version}`,
+    )
     .join(', ');
 }

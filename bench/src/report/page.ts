@@ -87,7 +87,6 @@ function facts(head: Head): string {
     ['Date', head.date],
     ['Machine', machineLine(head)],
     ['Versions', versionLine(head)],
-    ...(head.commit === undefined ? [] : [['Commit', head.commit] as const]),
   ];
   return rows.map(([name, value]) => `<dt>${name}</dt><dd>${escape(value)}</dd>`).join('\n');
 }
