@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import { connSettingNames, resolveSettings } from '@ws/conn';
 import { serve } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
+import { checkDialerOptions } from '../../packages/node-client/src/options.ts';
+import { planOf } from '../../packages/node-client/src/reconnecting-options.ts';
+import { checkUpgraderOptions } from '../../packages/node-server/src/options.ts';
 import { snippets } from '../snippets.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -109,7 +112,8 @@ describe('docs/limits.md', () => {
     s: 1000,
     min: 60_000,
   };
-  const figure = (text: string): number => {
+  const figure = (text = ''): number => {
+    if (text === 'no bound') return Infinity;
     const [, base = '', unit = ''] = /([\d,]+)(?: (KiB|MiB|s|min)\b)?/.exec(text) ?? [];
     return Number(base.replace(',', '')) * (UNITS[unit] ?? 1);
   };
@@ -128,6 +132,44 @@ describe('docs/limits.md', () => {
     expect(told.get('heartbeat')).toBe('20 s and 20 s on servers, off on clients');
     expect(figure(told.get('readLimit')!.split(' on servers, ')[1]!)).toBe(
       resolveSettings({}, 'client').readLimit,
+    );
+  });
+
+  it('has the defaults of a server', () => {
+    const told = rows('Of a server');
+    const { handshakeTimeout, limits } = checkUpgraderOptions({});
+    const { clientAddress: _, ...counts } = limits;
+    const bounds = { handshakeTimeout, ...counts };
+    const names = Object.keys(bounds);
+    expect(Object.fromEntries(names.map((name) => [name, figure(told.get(name))]))).toEqual(bounds);
+  });
+
+  it('has the defaults of a client', () => {
+    const told = rows('Of a client');
+    const { handshakeTimeout, followRedirects } = checkDialerOptions({});
+    expect(figure(told.get('handshakeTimeout'))).toBe(handshakeTimeout);
+    expect([told.get('followRedirects'), followRedirects]).toEqual(['none', 0]);
+    const { minDelay, maxDelay } = planOf('ws://127.0.0.1', {});
+    const wait = /\| (.* s), doubling to (.* s), at random \|/.exec(read('limits.md'));
+    expect([figure(wait?.[1]), figure(wait?.[2])]).toEqual([minDelay, maxDelay]);
+  });
+});
+
+describe('docs/compression.md', () => {
+  it('has the default of every option', () => {
+    const { compression } = resolveSettings({ compression: true }, 'server');
+    const section = read('compression.md').split('## Options\n')[1]!.split('\n## ')[0]!;
+    const told = [...section.matchAll(/^\| `(\w+)` \| (.+?) \|/gm)].map((row) => row.slice(1, 3));
+    // What is not said when windows are negotiated is 15 in RFC 7692.
+    const words: Readonly<Record<string, string>> = {
+      mode: "`'shared'`",
+      serverMaxWindowBits: '15',
+      clientMaxWindowBits: '15, 12 on a server that keeps windows',
+      asyncDeflateThreshold: '32 KiB',
+    };
+    expect(compression).toMatchObject({ mode: 'shared', asyncDeflateThreshold: 32 * 1024 });
+    expect(told).toEqual(
+      Object.entries(compression).map(([name, value]) => [name, words[name] ?? String(value)]),
     );
   });
 });
