@@ -122,15 +122,12 @@ describe('docs/limits.md', () => {
     const told = rows('Of a connection');
     const noBound = ['heartbeat', 'writeBufferPool', 'compression'];
     for (const name of connSettingNames.filter((each) => !noBound.includes(each))) {
-      expect([name, figure(told.get(name) ?? '')]).toEqual([
-        name,
-        resolveSettings({}, 'server')[name],
-      ]);
+      expect([name, figure(told.get(name))]).toEqual([name, resolveSettings({}, 'server')[name]]);
     }
     const { heartbeat } = resolveSettings({}, 'server');
     expect(heartbeat).toEqual({ interval: 20_000, timeout: 20_000 });
     expect(told.get('heartbeat')).toBe('20 s and 20 s on servers, off on clients');
-    expect(figure(told.get('readLimit')!.split(' on servers, ')[1]!)).toBe(
+    expect(figure(told.get('readLimit')!.split(' on servers, ')[1])).toBe(
       resolveSettings({}, 'client').readLimit,
     );
   });
