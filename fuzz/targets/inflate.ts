@@ -90,10 +90,13 @@ function expectationOf(read: Input, setting: Setting, wire: Uint8Array[]): Expec
     frame(payload, compressed, read.byte(), wire);
     const plain = compressed ? inflated(payload, history) : { bytes: payload, whole: 'yes' };
     if (plain === 'broken') return { messages, ends: [1007, 1009], perhaps: undefined };
-    if (plain === 'too long' || plain.bytes.length > setting.limit) {
-      return { messages, ends: [1009], perhaps: undefined };
+    const isLong = plain === 'too long' || plain.bytes.length > setting.limit;
+    // Where it is broken and too long, either may be seen first.
+    if (plain !== 'too long' && plain.whole === 'perhaps') {
+      const ends = isLong ? [1007, 1009] : [1007];
+      return { messages, ends, perhaps: isLong ? undefined : plain.bytes };
     }
-    if (plain.whole === 'perhaps') return { messages, ends: [1007], perhaps: plain.bytes };
+    if (isLong) return { messages, ends: [1009], perhaps: undefined };
     // What lies further back than the window that was agreed on need not be known any more.
     const far = setting.takeover && history.length + plain.bytes.length > 1 << setting.windowBits;
     if (compressed && far && setting.windowBits < 15) {
