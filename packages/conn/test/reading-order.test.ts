@@ -2,7 +2,7 @@
 import { FakeHost } from '@ws/testkit';
 import { describe, expect, it } from 'vitest';
 import { sessionOf } from '../src/conn.ts';
-import { TextMessage } from '../src/index.ts';
+import { type Conn, TextMessage } from '../src/index.ts';
 import { type Wired, wired } from './wired.ts';
 
 const NORMAL = Uint8Array.of(0x03, 0xe8);
@@ -30,6 +30,26 @@ describe('receive', () => {
     const end = conn.receive((message) => void seen.push(message.text()));
     await expect(end).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT' });
     expect(seen).toEqual(['a', 'b', 'c']);
+  });
+
+  it.each([
+    { ends: 'the connection', act: (conn: Conn) => conn.terminate(), error: { closeCode: 1006 } },
+    {
+      ends: 'reading',
+      act: (conn: Conn) => conn.setReadDeadline(Date.now() - 1),
+      error: { code: 'WS_ERR_TIMEOUT' },
+    },
+  ])('is over when its handler ends $ends, though messages wait', async ({ act, error }) => {
+    const { conn, feed, frame, host } = await opened();
+    feed(frame(1, 'a'), frame(1, 'b'));
+    await host.settle();
+    const seen: string[] = [];
+    const end = conn.receive((message) => {
+      seen.push(message.text());
+      act(conn);
+    });
+    await expect(end).rejects.toMatchObject(error);
+    expect(seen).toEqual(['a']);
   });
 
   it('ends well for a handler that met the good end itself', async () => {
@@ -177,7 +197,6 @@ describe('a stream that was read to its end', () => {
     const text = reader.text();
     feed(frame(0, 'parts'));
     expect(await text).toBe('in two parts');
-    void conn.readMessage();
     await host.settle();
     expect(sessionOf(conn).kit.readings.size).toBe(1);
   });
