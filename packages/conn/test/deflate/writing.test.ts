@@ -18,6 +18,8 @@ class Source implements DeflateSource {
   threads = true;
   /** Whether messages get smaller. */
   shrinks = true;
+  /** Whether an engine was to read behind the end of its input. */
+  overruns = false;
 
   inflater(): Inflater {
     throw new Error('nothing is inflated here');
@@ -30,6 +32,7 @@ class Source implements DeflateSource {
       reset: () => {},
       write: (input, from, to, _flush, output, at) => {
         if (this.failure !== undefined) throw this.failure;
+        if (to > input.byteLength) this.overruns = true;
         if (!this.shrinks) return false;
         const form = from === to ? [] : [...input.subarray(from, Math.min(to, from + 2)), ...TAIL];
         output.set(form, at);
@@ -445,7 +448,7 @@ describe('what a peer sends', () => {
   });
 
   it('cannot be answered with bytes that were given away', async () => {
-    const { conn, transport, sent } = compressing();
+    const { conn, source, transport, sent } = compressing();
     const answers: Promise<unknown>[] = [];
     void conn.receive((message) => {
       const buffer = message.data.buffer as ArrayBuffer;
@@ -456,6 +459,7 @@ describe('what a peer sends', () => {
     transport.feed(Uint8Array.from(frame));
     expect(await sent()).toEqual([]);
     expect(await Promise.all(answers)).toEqual([expect.any(TypeError)]);
+    expect(source.overruns).toBe(false);
   });
 });
 
