@@ -40,7 +40,7 @@ const TURNS_EXTRA = 20_000;
 const TIME_FACTOR = 20;
 const TIME_EXTRA_MS = 30_000;
 /** In so many files tests may wait in vain before the rest is left. */
-const WAITS = 2;
+const WAITS = 4;
 /** A test that takes no longer is quick. */
 const QUICK_MS = 50;
 

@@ -43,7 +43,7 @@ export interface RunResult {
 }
 
 /** So many tests of a file may wait in vain before the rest is left: one that fails says more. */
-const WAITS = 2;
+const WAITS = 3;
 
 interface Failure {
   readonly name: string;

@@ -1,4 +1,5 @@
 import { getEventListeners } from 'node:events';
+import { collectGarbage } from '@ws/testkit';
 import { describe, expect, it } from 'vitest';
 import {
   type BorrowedMessage,
@@ -657,5 +658,28 @@ describe('the room of the read-ahead', () => {
     expect(await (await reader).bytes()).toHaveLength(600);
     await host.settle();
     expect(transport.paused).toBe(false);
+  });
+});
+
+describe('the memory that a handler was lent', () => {
+  it('is let go of when all that has come is read', async () => {
+    const { conn, frame, host, transport } = wired('server');
+    await host.settle();
+    let received = 0;
+    void conn.receive((message) => {
+      received += message.data.length;
+    });
+    const feed = (): WeakRef<object> => {
+      const chunk = Uint8Array.from(frame(2, Buffer.alloc(60_000)));
+      transport.sink!.data(chunk);
+      return new WeakRef(chunk.buffer);
+    };
+    const chunks = [feed(), feed()];
+    await host.settle();
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    collectGarbage();
+    expect(received).toBe(120_000);
+    expect(chunks.map((chunk) => chunk.deref() === undefined)).toEqual([true, true]);
+    expect(conn.state).toBe('open');
   });
 });
