@@ -4,29 +4,41 @@ import { stat } from 'node:fs/promises';
 import process from 'node:process';
 import { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { BinaryMessage, dial } from '@ws/node-client';
+import { BinaryMessage, type Conn, dial } from '@ws/node-client';
 
 const [url = '', path = ''] = process.argv.slice(2);
 try {
-  const { size } = await stat(path);
+  const info = await stat(path);
+  if (!info.isFile()) throw new Error(`${path} is not a file`);
   const { conn } = await dial(url);
+  await Promise.all([send(conn, path), progress(conn, info.size)]);
+  await conn.close();
+} catch (error) {
+  console.error(String(error));
+  process.exitCode = 1;
+}
+
+async function send(conn: Conn, path: string): Promise<void> {
   const writer = await conn.nextWriter(BinaryMessage);
   // A megabyte at a time: large fragments cost less than many small ones.
   const file = createReadStream(path, { highWaterMark: 1024 ** 2 });
-  const sending = pipeline(file, Writable.fromWeb(writer.writable()));
-  // What ends the connection ends both; the reader says why.
-  sending.catch(() => {});
+  try {
+    await pipeline(file, Writable.fromWeb(writer.writable()));
+  } catch (error) {
+    // A file that cannot be read ends the connection, which would wait for the rest. What else ended it, the reader says.
+    if (file.errored === null) return;
+    conn.terminate();
+    throw error;
+  }
+}
+
+async function progress(conn: Conn, size: number): Promise<void> {
   for (;;) {
     const { received, name } = await conn.readJSON<{ received: number; name?: string }>();
     const percent = size === 0 ? 100 : Math.floor((received / size) * 100);
     process.stdout.write(process.stdout.isTTY ? `\r${percent} %` : `${percent} %\n`);
     if (name === undefined) continue;
     console.log(`${process.stdout.isTTY ? '\n' : ''}stored as ${name}`);
-    break;
+    return;
   }
-  await sending;
-  await conn.close();
-} catch (error) {
-  console.error(String(error));
-  process.exitCode = 1;
 }

@@ -31,12 +31,9 @@ describe('examples/file-upload', () => {
 
   const sha = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-  it('stores what its client sends, and tells how far it is', { timeout: SLOW_START }, async () => {
-    const file = join(scratch, 'film');
-    const content = randomBytes(5_000_000);
-    await writeFile(file, content);
+  async function runClient(path: string): Promise<{ code: number; out: string; err: string }> {
     const loader = ['--conditions=@ws/source', '--import', 'tsx'];
-    const client = spawn(process.execPath, [...loader, 'client.ts', example.ws, file], {
+    const client = spawn(process.execPath, [...loader, 'client.ts', example.ws, path], {
       cwd: join(import.meta.dirname, '..'),
     });
     const [out, err, [code]] = await Promise.all([
@@ -44,6 +41,14 @@ describe('examples/file-upload', () => {
       text(client.stderr),
       once(client, 'exit'),
     ]);
+    return { code, out, err };
+  }
+
+  it('stores what its client sends, and tells how far it is', { timeout: SLOW_START }, async () => {
+    const file = join(scratch, 'film');
+    const content = randomBytes(5_000_000);
+    await writeFile(file, content);
+    const { code, out, err } = await runClient(file);
     expect(code, err).toBe(0);
     const steps = [...out.matchAll(/(\d+) %/g)].map(([, percent]) => Number(percent));
     expect(steps.length).toBeGreaterThan(2);
@@ -51,6 +56,24 @@ describe('examples/file-upload', () => {
     expect(steps.at(-1)).toBe(100);
     const [, name] = /stored as (\S+)/.exec(out)!;
     expect(sha(await readFile(join(folder, name!)))).toBe(sha(content));
+  });
+
+  it('tells of what is no file, of what cannot be read, and of what the server refuses', {
+    timeout: SLOW_START,
+  }, async () => {
+    const large = join(scratch, 'large');
+    await writeFile(large, new Uint8Array(LARGEST + 1));
+    for (const [path, why] of [
+      [scratch, /is not a file/],
+      [join(scratch, 'none'), /ENOENT/],
+      // A file, of which nothing lies where it begins.
+      ...(process.platform === 'linux' ? ([['/proc/self/mem', /EIO/]] as const) : []),
+      [large, /1009/],
+    ] as const) {
+      const { code, err } = await runClient(path);
+      expect(err).toMatch(why);
+      expect(code).toBe(1);
+    }
   });
 
   it('takes several files over one connection, an empty one too', async () => {
