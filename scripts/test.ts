@@ -35,6 +35,14 @@ function readReport(): Report {
   }
 }
 
+if (process.argv.includes('--help')) {
+  console.log(`usage: pnpm test [file or folder]... [options of vitest run]
+
+Builds the packages, runs every test or those whose path has one of these words in it, and ends with the line
+N passed, N failed.`);
+  process.exit(0);
+}
+
 mkdirSync('.out', { recursive: true });
 for (const file of [REPORT, LAST_LINE]) rmSync(file, { force: true });
 
