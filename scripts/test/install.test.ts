@@ -1,5 +1,5 @@
-// The packages as npm delivers them, in a project that has nothing else: the README's quick starts, in every dialect, and the
-// command of the conformance suite.
+// The packages as npm delivers them, in the folder that the README leads to: its quick starts as they stand, in every dialect,
+// and the command of the conformance suite.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -11,12 +11,13 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { createRequire } from 'node:module';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
-import ts from 'typescript';
+import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { snippets } from '../snippets.ts';
 
@@ -26,7 +27,7 @@ const unbuilt = names.filter((name) => !existsSync(join(root, 'packages', name, 
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
 const starts = snippets(root).filter(({ file, run }) => file === 'README.md' && run);
 
-const TARGET = ts.ScriptTarget.ES2022;
+const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 const COMPILER = {
   strict: true,
   skipLibCheck: false,
@@ -36,6 +37,8 @@ const COMPILER = {
   typeRoots: [join(root, 'node_modules/@types')],
 };
 
+/** Where everything is; a name with a space, as people have them. */
+let scratch = '';
 /** Where the packages are installed. */
 let project = '';
 
@@ -43,25 +46,24 @@ describe.skipIf(unbuilt.length > 0 && process.env['WS_BUILT'] === undefined)(
   `the packed packages, installed (skipped where a package is not built: ${unbuilt.join()})`,
   () => {
     beforeAll(() => {
-      project = mkdtempSync(join(tmpdir(), 'installed '));
-      const dependencies: Record<string, string> = {};
-      for (const name of names) {
-        const folder = join('packages', name);
-        const args = ['-C', folder, 'pack', '--json', '--pack-destination', project];
-        const packed = execFileSync('npx', ['-y', 'pnpm@10.34.9', ...args], {
-          cwd: root,
-          encoding: 'utf8',
-        });
-        const { name: full, filename } = JSON.parse(packed) as { name: string; filename: string };
-        dependencies[full] = `file:${filename}`;
-      }
-      const manifest = { name: 'fresh', private: true, type: 'module', dependencies };
-      writeFileSync(join(project, 'package.json'), JSON.stringify(manifest));
+      scratch = mkdtempSync(join(tmpdir(), 'installed '));
+      project = join(scratch, 'fresh');
+      mkdirSync(project);
+      const tarballs = names.map((name) => {
+        const args = ['-C', join('packages', name), 'pack', '--json'];
+        const packed = execFileSync(
+          'npx',
+          ['-y', 'pnpm@10.34.9', ...args, '--pack-destination', scratch],
+          { cwd: root, encoding: 'utf8' },
+        );
+        return (JSON.parse(packed) as { filename: string }).filename;
+      });
+      execFileSync('npm', ['init', '-y'], { cwd: project, stdio: 'pipe' });
       const quietly = ['--offline', '--no-audit', '--no-fund', '--ignore-scripts'];
-      execFileSync('npm', ['install', ...quietly], { cwd: project, stdio: 'pipe' });
+      execFileSync('npm', ['install', ...quietly, ...tarballs], { cwd: project, stdio: 'pipe' });
     }, 120_000);
 
-    afterAll(() => rmSync(project, { recursive: true, force: true }), 60_000);
+    afterAll(() => rmSync(scratch, { recursive: true, force: true }), 60_000);
 
     it.each([
       ['nodenext', { module: 'nodenext', moduleResolution: 'nodenext' }],
@@ -71,28 +73,23 @@ describe.skipIf(unbuilt.length > 0 && process.env['WS_BUILT'] === undefined)(
       { timeout: 60_000 },
       async (name, resolution) => {
         const folder = join(project, name);
-        const programs = await written(folder, 'ts', (code) => code);
+        const programs = await written(folder, 'mts');
         const compilerOptions = { ...COMPILER, ...resolution };
         write(folder, 'tsconfig.json', JSON.stringify({ compilerOptions }));
         execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', '.'], { cwd: folder });
-        await runAll(programs.map((each) => ({ ...each, path: each.path.replace(/ts$/, 'js') })));
+        await runAll(programs.map((each) => ({ ...each, path: each.path.replace(/mts$/, 'mjs') })));
       },
     );
 
-    it.each<[string, string, (code: string) => string]>([
-      ['import', 'mjs', (code) => code],
-      ['require', 'cjs', required],
-    ])(
-      'the quick starts run in JavaScript by %s',
-      { timeout: 60_000 },
-      async (_, ending, dialect) => {
-        const compilerOptions = { target: TARGET, module: ts.ModuleKind.ESNext };
-        const programs = await written(join(project, ending), ending, (code) =>
-          dialect(ts.transpileModule(code, { compilerOptions }).outputText),
-        );
-        await runAll(programs);
-      },
-    );
+    it.each([
+      ['as they stand, by node', 'mjs', []],
+      ['as they stand, by tsx', 'mts', ['--import', TSX]],
+      ['by require', 'cjs', []],
+    ])('the quick starts run %s', { timeout: 60_000 }, async (_, ending, args) => {
+      expect(readme).toContain(`\`server.${ending === 'cjs' ? 'mjs' : ending}\``);
+      const dialect = ending === 'cjs' ? required : undefined;
+      await runAll(await written(project, ending, dialect), args);
+    });
 
     it.each([
       [
@@ -174,7 +171,7 @@ interface Program {
 async function written(
   folder: string,
   ending: string,
-  dialect: (code: string) => string,
+  dialect = (code: string): string => code,
 ): Promise<Program[]> {
   const programs: Program[] = [];
   let first: number | undefined;
@@ -188,21 +185,21 @@ async function written(
 }
 
 /** Starts the servers, and runs all others to their ends. */
-async function runAll(programs: readonly Program[]): Promise<void> {
+async function runAll(programs: readonly Program[], args: readonly string[] = []): Promise<void> {
   const servers = programs.filter(({ serves }) => serves !== undefined);
   expect(servers.length).toBeGreaterThan(0);
-  for (const { path, serves } of servers) await serving(path, serves!);
+  for (const { path, serves } of servers) await serving(path, serves!, args);
   const outputs: string[] = [];
   for (const { path, serves } of programs) {
-    if (serves === undefined) outputs.push(await toItsEnd(path));
+    if (serves === undefined) outputs.push(await toItsEnd(path, args));
   }
   // The client, the transport, the codec.
   expect(outputs.map((output) => output.trim().split(/\s/)[0])).toEqual(['hello', 'no', '1']);
   expect(readme).toContain(`\`${outputs[0]!.trim()}\``);
 }
 
-function start(path: string): ChildProcess {
-  const child = spawn(process.execPath, [path], {
+function start(path: string, args: readonly string[] = []): ChildProcess {
+  const child = spawn(process.execPath, [...args, path], {
     cwd: project,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -219,8 +216,8 @@ function stopped(child: ChildProcess): ChildProcess {
   return child;
 }
 
-async function toItsEnd(path: string): Promise<string> {
-  const child = start(path);
+async function toItsEnd(path: string, args: readonly string[]): Promise<string> {
+  const child = start(path, args);
   let output = '';
   for (const stream of [child.stdout!, child.stderr!]) {
     stream.setEncoding('utf8').on('data', (piece: string) => {
@@ -241,8 +238,8 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-async function serving(path: string, port: number): Promise<void> {
-  const child = start(path);
+async function serving(path: string, port: number, args: readonly string[]): Promise<void> {
+  const child = start(path, args);
   // A quick start need not say that it listens, so this knocks until it does.
   while (!(await accepts(port))) {
     if (child.exitCode !== null || child.signalCode !== null) {
