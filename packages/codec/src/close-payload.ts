@@ -10,6 +10,7 @@ const MAX_REASON = 123;
 export interface ClosePayload {
   /** 1005 when the frame carried none. */
   readonly code: number;
+  /** At most 123 bytes of UTF-8; `''` when there was none. */
   readonly reason: string;
 }
 

@@ -9,6 +9,7 @@ import {
   TextMessage,
 } from '@ws/codec';
 import type { CloseInfo, ConnState } from './closing.ts';
+import type { ConnStats } from './conn-stats.ts';
 import type { CloseHandler, PingPongHandler } from './controls.ts';
 import { copyOf } from './copy.ts';
 import { bytesOf, controlPayload, isBorrowed, isUnstable, type MessageData } from './data.ts';
@@ -39,22 +40,6 @@ import type { MessageHandler } from './reception.ts';
 import { Session } from './session.ts';
 import type { SchemaOutput, StandardSchema } from './standard-schema.ts';
 import type { Transport } from './transport.ts';
-
-/** What a connection has counted since it was made. Bytes are those of the wire, headers included. */
-export interface ConnStats {
-  readonly messagesIn: number;
-  readonly messagesOut: number;
-  readonly framesIn: number;
-  readonly framesOut: number;
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-  readonly pingsIn: number;
-  readonly pingsOut: number;
-  /** The last round trip of a ping, in ms; NaN before the first. */
-  readonly rtt: number;
-  /** Bytes of memory that are held for what compressed messages may refer back to. */
-  readonly compressionBytes: number;
-}
 
 /** How {@link Conn.ping} waits. */
 export interface PingOptions {

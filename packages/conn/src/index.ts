@@ -18,11 +18,11 @@ export type { BufferPool } from './buffer-pool.ts';
 export type { CloseInfo, ConnState } from './closing.ts';
 export {
   Conn,
-  type ConnStats,
   type NextWriterOptions,
   type PingOptions,
   type WriteOptions,
 } from './conn.ts';
+export type { ConnStats } from './conn-stats.ts';
 export type { CloseHandler, PingPongHandler } from './controls.ts';
 export type { MessageData } from './data.ts';
 export { deflateLimits } from './deflate/compression.ts';

@@ -7,6 +7,7 @@ export type DataType = typeof TextMessage | typeof BinaryMessage;
 
 /** A message as `readMessage` and `for await` give it. Its bytes are yours: keep them, change them. */
 export class Message {
+  /** `TextMessage` (1) or `BinaryMessage` (2). */
   readonly type: DataType;
   /**
    * The payload, yours. Of a text message: its UTF-8, already checked.
@@ -64,6 +65,7 @@ export class BorrowedMessage {
     this.bytes = NONE;
   }
 
+  /** `TextMessage` (1) or `BinaryMessage` (2). */
   get type(): DataType {
     return this.#type;
   }

@@ -39,9 +39,11 @@ export interface Transport {
   write(chunk: Uint8Array, release?: () => void): boolean;
   /** Writes between `cork` and `uncork` may leave as one. */
   cork?(): void;
+  /** Lets go what was written since `cork`. */
   uncork?(): void;
   /** Asks for no more `data` until `resume`. What is on its way may still come. */
   pause(): void;
+  /** Asks for `data` again. */
   resume(): void;
   /** Ends the writing side, after all that was written (a FIN). */
   end(): void;

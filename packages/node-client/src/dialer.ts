@@ -42,6 +42,7 @@ export interface HandshakeResponse {
 export interface Dialed {
   /** Open. No frame is parsed before the code that awaited the dial has run its first synchronous part. */
   readonly conn: Conn;
+  /** The server's answer: status 101 and its headers. */
   readonly response: HandshakeResponse;
 }
 

@@ -3,6 +3,7 @@ import type { CloseInfo, Conn, Watch } from '@ws/conn';
 
 /** A message, as the channels of {@link Diagnostics} tell of it. */
 export interface MessageSeen {
+  /** The connection that it came or went by. */
   readonly conn: Conn;
   /** `TextMessage` (1) or `BinaryMessage` (2). */
   readonly type: number;

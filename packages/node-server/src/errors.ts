@@ -5,7 +5,9 @@ export type HeaderPair = readonly [name: string, value: string];
 
 /** What a {@link HandshakeError} is made with, besides status and message. */
 export interface HandshakeErrorOptions extends ErrorOptions {
+  /** Headers that the answer has beside the usual ones. */
   readonly headers?: readonly HeaderPair[] | undefined;
+  /** The text of the answer; put nothing of the request into it. */
   readonly body?: string | undefined;
 }
 

@@ -44,6 +44,7 @@ export interface DeflateLimits {
 
 /** The outcome of {@link negotiateDeflate}. */
 export interface DeflateAgreement {
+  /** What both ends keep to. */
   readonly parameters: DeflateParameters;
   /** What the server puts into `Sec-WebSocket-Extensions`, by `formatExtensions([answer])`. */
   readonly answer: Extension;

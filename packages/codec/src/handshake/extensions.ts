@@ -7,6 +7,7 @@ const MAX_PARAMS = 16;
 
 /** One element of `Sec-WebSocket-Extensions`: what a client offers, or what a server answers. */
 export interface Extension {
+  /** A token, as it was written. */
   readonly name: string;
   /** By name, in their order; `true` for a parameter without a value. Quoted values have lost their quotes. */
   readonly params: ReadonlyMap<string, string | true>;

@@ -23,13 +23,21 @@ export interface CompressionOptions {
 
 /** {@link CompressionOptions} with every default filled in; `Infinity` stands for no bound. */
 export interface Compression {
+  /** Whether messages refer back to earlier ones. */
   readonly mode: 'shared' | 'takeover';
+  /** -2 to 9. */
   readonly level: number;
+  /** Bytes: shorter messages are sent as they are. */
   readonly threshold: number;
+  /** 8 to 15; undefined where nothing was said. */
   readonly serverMaxWindowBits: number | undefined;
+  /** 8 to 15; undefined where nothing was said. */
   readonly clientMaxWindowBits: number | undefined;
+  /** Bytes of what was sent that are kept. */
   readonly sendHistory: number;
+  /** Compressors that the process keeps for those who send often. */
   readonly takeoverEngines: number;
+  /** Bytes: longer messages are compressed on another thread. */
   readonly asyncDeflateThreshold: number;
 }
 

@@ -27,8 +27,9 @@ export interface History {
  * synchronously; nothing is allocated for a call that can be avoided. One message at a time.
  */
 export interface Inflater {
-  /** Bytes of input that the last `write` has used, and bytes that it has put out. */
+  /** Bytes of input that the last `write` has used. */
   used: number;
+  /** Bytes that the last `write` has put out. */
   produced: number;
   /** Plain bytes that the last `write` has made once more: for engines that begin anew with each call. */
   again: number;
@@ -57,8 +58,9 @@ export interface Inflater {
 
 /** Deflates into raw DEFLATE, at one level and within one window. Driven synchronously. */
 export interface Deflater {
-  /** Bytes of input that the last `write` has used, and bytes that it has put out. */
+  /** Bytes of input that the last `write` has used. */
   used: number;
+  /** Bytes that the last `write` has put out. */
   produced: number;
   /** Forgets what it has seen; `history` is what the peer has in its window and may be referred back to. */
   reset(history: History | undefined): void;
@@ -78,6 +80,7 @@ export interface Deflater {
     at: number,
     end: number,
   ): boolean;
+  /** Gives all memory back. */
   close(): void;
 }
 
@@ -88,16 +91,25 @@ export interface DeflateJob {
    * writes to from then on. Undefined, or a throw: the message is gone, or there is no memory for it, and the job has failed.
    */
   readonly begin: () => Uint8Array | undefined;
+  /** -2 to 9. */
   readonly level: number;
+  /** 8 to 15. */
   readonly windowBits: number;
+  /** What the message may refer back to. */
   readonly history: History | undefined;
 }
 
 /** What a host lends to permessage-deflate (RFC 7692): zlib, in whatever shape the platform has it. */
 export interface DeflateSource {
-  /** @throws what the platform throws when there is no memory. */
+  /**
+   * A decompressor, the caller's until it closes it.
+   *
+   * @throws what the platform throws when there is no memory.
+   */
   inflater(): Inflater;
   /**
+   * A compressor, the caller's until it closes it.
+   *
    * @param level - -2 (Huffman only), -1 (the default), 0 to 9.
    * @param windowBits - 8 to 15.
    */
