@@ -142,8 +142,8 @@ describe('outdated', () => {
 
   it('says how to record what is not recorded', () => {
     draw();
-    expect(page('README.md')).toContain('`pnpm bench:record compare`');
-    expect(page('docs/performance.md')).toContain('`pnpm bench:record codec`');
+    expect(page('README.md')).toContain('`npx -y pnpm@10.34.9 bench:record compare`');
+    expect(page('docs/performance.md')).toContain('`npx -y pnpm@10.34.9 bench:record codec`');
   });
 
   it('writes the tables, with the spread, and says where they come from', () => {

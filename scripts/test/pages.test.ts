@@ -5,6 +5,7 @@ import { serve } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
 import { checkDialerOptions } from '../../packages/node-client/src/options.ts';
 import { planOf } from '../../packages/node-client/src/reconnecting-options.ts';
+import { ZlibDeflate } from '../../packages/node-io/src/deflate/zlib-deflate.ts';
 import { checkUpgraderOptions } from '../../packages/node-server/src/options.ts';
 import { snippets } from '../snippets.ts';
 
@@ -93,6 +94,47 @@ describe('docs/server.md', () => {
   });
 });
 
+/** The names in the sentence of a page that goes on with `before`. */
+function takesFalse(page: string, before: string): string[] {
+  const [text = ''] = read(page).split(before);
+  const sentence = text.slice(Math.max(text.lastIndexOf('. '), text.lastIndexOf('\n\n')));
+  return [...sentence.matchAll(/`(\w+)`/g)].map(([, name]) => name!);
+}
+
+describe('what takes `false` for no bound', () => {
+  const NOT_A_BOUND = ['compression'];
+  const takes = connSettingNames
+    .filter((name) => !NOT_A_BOUND.includes(name))
+    .filter((name) => !throws(() => resolveSettings({ [name]: false } as never, 'server')));
+
+  it.each([
+    ['limits.md', ' and the limits of handshakes and connections take `false`'],
+    ['conn.md', ' take `false` for no bound; the others always hold'],
+    ['server.md', ' take `false` for no bound; the others always hold'],
+  ])('of a connection, is what %s names', (page, before) => {
+    expect(takesFalse(page, before).toSorted()).toEqual(takes.toSorted());
+  });
+
+  it('of a server, is what server.md names', () => {
+    const { handshakeTimeout: _, limits } = checkUpgraderOptions({});
+    const { clientAddress: __, ...counts } = limits;
+    const names = ['handshakeTimeout', ...Object.keys(counts)];
+    for (const name of names) checkUpgraderOptions({ [name]: false });
+    expect(takesFalse('server.md', ' take `false` for no bound, never 0').toSorted()).toEqual(
+      names.toSorted(),
+    );
+  });
+});
+
+function throws(act: () => unknown): boolean {
+  try {
+    act();
+    return false;
+  } catch {
+    return true;
+  }
+}
+
 describe('docs/limits.md', () => {
   /** The rows of a section, by their option. */
   function rows(section: string): Map<string, string> {
@@ -139,6 +181,11 @@ describe('docs/limits.md', () => {
     const bounds = { handshakeTimeout, ...counts };
     const names = Object.keys(bounds);
     expect(Object.fromEntries(names.map((name) => [name, figure(told.get(name))]))).toEqual(bounds);
+  });
+
+  it('has the default of a process', () => {
+    const { memoryBudget } = new ZlibDeflate();
+    expect(figure(rows('Of a process').get('memoryBudget'))).toBe(memoryBudget);
   });
 
   it('has the defaults of a client', () => {

@@ -78,7 +78,7 @@ export function sectionsOf(path: string, results: Results): Map<string, string> 
       const paragraphs = document === undefined ? [] : write(document, folder).filter(Boolean);
       const text =
         document === undefined || paragraphs.length === 0
-          ? `Nothing is recorded yet: \`pnpm bench:record ${scenario}\` does it.`
+          ? `Nothing is recorded yet: \`npx -y pnpm@10.34.9 bench:record ${scenario}\` does it.`
           : [...paragraphs, origin(document)].join('\n\n');
       return [name, text];
     }),
