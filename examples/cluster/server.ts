@@ -7,8 +7,14 @@ import { broadcast, serve } from '@ws/node-server';
 /** How long a worker may take to say goodbye, in ms. */
 const PATIENCE_MS = 5_000;
 
-if (cluster.isPrimary) await primary(workerCount(process.env['WORKERS']));
-else await worker();
+try {
+  if (cluster.isPrimary) await primary(workerCount(process.env['WORKERS']));
+  else await worker();
+} catch (error) {
+  // A port that is in use, or a number that is none: the reason is enough.
+  console.error(String(error));
+  process.exit(1);
+}
 
 function workerCount(text: string | undefined): number {
   const count = Number(text ?? availableParallelism());
@@ -20,7 +26,8 @@ async function primary(workers: number): Promise<void> {
   let ending = false;
   // Every worker hears what one of them has heard, itself too: so all clients see the same order.
   cluster.on('message', (_from, text: string) => {
-    for (const each of Object.values(cluster.workers ?? {})) each?.send(text);
+    // The callback is where it hears of one that has just died; without it, the error would end the primary.
+    for (const each of Object.values(cluster.workers ?? {})) each?.send(text, () => {});
   });
   const served = new Set<number>();
   cluster.on('listening', ({ id }) => served.add(id));

@@ -1,9 +1,21 @@
+import { execFileSync } from 'node:child_process';
 import { type Conn, dial } from '@ws/node-client';
-import { type Example, endsBesidesSilent, startExample } from '@ws/testkit/examples';
+import {
+  type Example,
+  endsBesidesSilent,
+  STACK,
+  startExample,
+  tellsOfBadPorts,
+} from '@ws/testkit/examples';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const SLOW_START = 60_000;
 const CLIENTS = 8;
+const MESSAGES = 20;
+
+function parentOf(pid: number): number {
+  return Number(execFileSync('ps', ['-o', 'ppid=', '-p', `${pid}`]));
+}
 
 describe('examples/cluster', () => {
   let example: Example;
@@ -16,6 +28,15 @@ describe('examples/cluster', () => {
     const { conn } = await dial(ws);
     const [, pid] = /process (\d+)/.exec((await conn.readMessage()).text())!;
     return { conn, pid: Number(pid) };
+  }
+
+  /** A client of another process than that one. */
+  async function joinOther(pid: number): Promise<{ conn: Conn; pid: number }> {
+    for (;;) {
+      const member = await join();
+      if (member.pid !== pid) return member;
+      await member.conn.close();
+    }
   }
 
   it('brings what one says to all, in every process, in one order', async () => {
@@ -47,6 +68,37 @@ describe('examples/cluster', () => {
     }
     expect(pids).not.toContain(pid);
   });
+
+  it('hands messages on while a process dies', { timeout: SLOW_START }, async () => {
+    const { conn, pid } = await join();
+    const other = await joinOther(pid);
+    const primary = parentOf(pid);
+    // It learns of the death and of the messages in one turn.
+    process.kill(primary, 'SIGSTOP');
+    try {
+      process.kill(other.pid, 'SIGKILL');
+      expect((await other.conn.closed).code).toBe(1006);
+      for (let i = 0; i < MESSAGES; i++) await conn.send(`message ${i}`);
+      await conn.ping();
+    } finally {
+      process.kill(primary, 'SIGCONT');
+    }
+    for (let i = 0; i < MESSAGES; i++) {
+      expect((await conn.readMessage()).text()).toBe(`message ${i}`);
+    }
+    const { conn: late } = await joinOther(pid);
+    await conn.send('still here');
+    expect((await late.readMessage()).text()).toBe('still here');
+    await Promise.all([conn.close(), late.close()]);
+  });
+
+  it('says which number of processes is none', { timeout: SLOW_START }, async () => {
+    const refused = await startExample('cluster', { WORKERS: 'some' }).catch(String);
+    expect(refused).toMatch(/^RangeError: WORKERS: expected a number from 1 on, got "some"$/m);
+    expect(refused).not.toMatch(STACK);
+  });
+
+  tellsOfBadPorts('cluster');
 
   endsBesidesSilent(start, async ({ ws }) => (await join(ws)).conn);
 });

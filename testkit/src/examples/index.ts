@@ -1,3 +1,4 @@
+export { STACK, tellsOfBadPorts } from './bad-ports.ts';
 export { type ProxyName, type ReverseProxy, startReverseProxy } from './reverse-proxy.ts';
 export { endsBesidesSilent } from './silent.ts';
 export { type Example, startExample } from './start.ts';

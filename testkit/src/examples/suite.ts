@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers';
 import { CloseError, Dialer } from '@ws/node-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ClientOptions, WebSocket } from 'ws';
+import { tellsOfBadPorts } from './bad-ports.ts';
 import { endsBesidesSilent } from './silent.ts';
 import { type Example, startExample } from './start.ts';
 
@@ -108,6 +109,7 @@ export function exampleEchoes(wanted: EchoExample): void {
       SLOW_START,
     );
 
+    tellsOfBadPorts(name, wanted.env);
     endsBesidesSilent(start, async (own) => (await dialer.dial(own.ws + path)).conn);
   });
 }
