@@ -30,6 +30,10 @@ const server = await serve({
       await conn.discardReads();
     },
   },
+}).catch((error: Error) => {
+  // A port that is in use, or none: the reason is enough.
+  console.error(String(error));
+  process.exit(1);
 });
 console.log(server.url.replace(/^ws/, 'http'));
 

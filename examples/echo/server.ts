@@ -7,7 +7,11 @@ const server = await serve(
   async (conn) => {
     for await (const message of conn) await conn.writeMessage(message.type, message.data);
   },
-);
+).catch((error: Error) => {
+  // A port that is in use, or none: the reason is enough.
+  console.error(String(error));
+  process.exit(1);
+});
 console.log(server.url);
 
 // `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.

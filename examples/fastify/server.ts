@@ -14,7 +14,13 @@ const serving = serve({
 // `app.close()` waits for every socket: ours go first.
 app.addHook('preClose', async () => (await serving).close());
 
-console.log(await app.listen({ port: Number(process.env['PORT'] ?? 0), host: '127.0.0.1' }));
+try {
+  console.log(await app.listen({ port: Number(process.env['PORT'] ?? 0), host: '127.0.0.1' }));
+} catch (error) {
+  // A port that is in use, or none: the reason is enough.
+  console.error(String(error));
+  process.exit(1);
+}
 
 // `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {

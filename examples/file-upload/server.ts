@@ -30,7 +30,11 @@ const server = await serve(
       await store(conn, reader);
     }
   },
-);
+).catch((error: Error) => {
+  // A port that is in use, or none: the reason is enough.
+  console.error(String(error));
+  process.exit(1);
+});
 console.log(server.url);
 
 async function store(conn: Conn, reader: MessageReader): Promise<void> {

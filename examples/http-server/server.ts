@@ -32,8 +32,14 @@ http.on(
   }),
 );
 
-http.listen(Number(process.env['PORT'] ?? 0), '127.0.0.1');
-await once(http, 'listening');
+try {
+  http.listen(Number(process.env['PORT'] ?? 0), '127.0.0.1');
+  await once(http, 'listening');
+} catch (error) {
+  // A port that is in use, or none: the reason is enough.
+  console.error(String(error));
+  process.exit(1);
+}
 console.log(`http://127.0.0.1:${(http.address() as AddressInfo).port}/`);
 
 // `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.

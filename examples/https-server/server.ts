@@ -18,7 +18,11 @@ const https = createServer(
 
 const server = await serve({ server: https, port: Number(PORT), host: '127.0.0.1' }, (conn) =>
   conn.receive((message) => conn.send(message)),
-);
+).catch((error: Error) => {
+  // A port that is in use, or none: the reason is enough.
+  console.error(String(error));
+  process.exit(1);
+});
 console.log(server.url.replace(/^ws/, 'http'));
 
 // `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.

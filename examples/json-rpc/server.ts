@@ -22,7 +22,11 @@ const methods = {
 const server = await serve(
   { port: Number(process.env['PORT'] ?? 0), host: '127.0.0.1', subprotocols: ['jsonrpc'] },
   (conn) => new Rpc(conn, methods).serve(),
-);
+).catch((error: Error) => {
+  // A port that is in use, or none: the reason is enough.
+  console.error(String(error));
+  process.exit(1);
+});
 console.log(server.url);
 
 // `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.

@@ -16,6 +16,10 @@ const server = await serve({
   port: Number(process.env['PORT'] ?? 0),
   host: '127.0.0.1',
   routes: { '/echo': (conn) => conn.receive((message) => conn.send(message)) },
+}).catch((error: Error) => {
+  // A port that is in use, or none: the reason is enough.
+  console.error(String(error));
+  process.exit(1);
 });
 console.log(server.url.replace(/^ws/, 'http'));
 

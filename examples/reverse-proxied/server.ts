@@ -15,7 +15,11 @@ const server = await serve(
     heartbeat: { interval: 20_000, timeout: 20_000 },
   },
   (conn) => conn.receive((message) => conn.send(message)),
-);
+).catch((error: Error) => {
+  // A port that is in use, or none: the reason is enough.
+  console.error(String(error));
+  process.exit(1);
+});
 console.log(server.url.replace(/^ws/, 'http'));
 
 // `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.

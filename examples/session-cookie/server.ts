@@ -28,7 +28,11 @@ const server = await serve(
     await conn.send(`hello ${session.user}`);
     await conn.receive((message) => conn.send(message));
   },
-);
+).catch((error: Error) => {
+  // A port that is in use, or none: the reason is enough.
+  console.error(String(error));
+  process.exit(1);
+});
 console.log(server.url.replace(/^ws/, 'http'));
 
 async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {

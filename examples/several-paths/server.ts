@@ -26,6 +26,10 @@ const server = await serve({
         broadcast(feeds.get(params.topic) ?? [], message.text());
       }),
   },
+}).catch((error: Error) => {
+  // A port that is in use, or none: the reason is enough.
+  console.error(String(error));
+  process.exit(1);
 });
 console.log(server.url);
 

@@ -5,7 +5,12 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { dial } from '@ws/node-client';
 import { findChromium, launchChromium } from '@ws/testkit/chromium';
-import { type Example, endsBesidesSilent, startExample } from '@ws/testkit/examples';
+import {
+  type Example,
+  endsBesidesSilent,
+  startExample,
+  tellsOfBadPorts,
+} from '@ws/testkit/examples';
 import axe from 'axe-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -92,6 +97,8 @@ describe('examples/dashboard', () => {
       },
     );
   });
+
+  tellsOfBadPorts('dashboard');
 
   endsBesidesSilent(start, async ({ ws }) => (await dial(`${ws}/metrics`)).conn);
 });

@@ -1,7 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { dial } from '@ws/node-client';
-import { type Example, endsBesidesSilent, startExample } from '@ws/testkit/examples';
+import {
+  type Example,
+  endsBesidesSilent,
+  startExample,
+  tellsOfBadPorts,
+} from '@ws/testkit/examples';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const SLOW_START = 30_000;
@@ -51,6 +56,8 @@ describe('examples/echo', () => {
     },
     SLOW_START,
   );
+
+  tellsOfBadPorts('echo');
 
   endsBesidesSilent(
     () => startExample('echo'),

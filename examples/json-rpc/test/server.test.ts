@@ -1,6 +1,11 @@
 import { connPair } from '@ws/conn';
 import { type Conn, dial } from '@ws/node-client';
-import { type Example, endsBesidesSilent, startExample } from '@ws/testkit/examples';
+import {
+  type Example,
+  endsBesidesSilent,
+  startExample,
+  tellsOfBadPorts,
+} from '@ws/testkit/examples';
 import * as v from 'valibot';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { method, Rpc, RpcError } from '../rpc.ts';
@@ -69,6 +74,8 @@ describe('examples/json-rpc', () => {
       id: 7,
     });
   });
+
+  tellsOfBadPorts('json-rpc');
 
   endsBesidesSilent(
     () => startExample('json-rpc'),

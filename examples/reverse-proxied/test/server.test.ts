@@ -10,12 +10,15 @@ import {
   type ReverseProxy,
   startExample,
   startReverseProxy,
+  tellsOfBadPorts,
 } from '@ws/testkit/examples';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 const SLOW_START = 30_000;
 
 describe('examples/reverse-proxied', () => {
+  tellsOfBadPorts('reverse-proxied');
+
   endsBesidesSilent(
     () => startExample('reverse-proxied'),
     async ({ ws }) => (await dial(ws)).conn,

@@ -1,6 +1,11 @@
 import { once } from 'node:events';
 import { type Dialed, dial } from '@ws/node-client';
-import { type Example, endsBesidesSilent, startExample } from '@ws/testkit/examples';
+import {
+  type Example,
+  endsBesidesSilent,
+  startExample,
+  tellsOfBadPorts,
+} from '@ws/testkit/examples';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 
@@ -184,6 +189,8 @@ describe('examples/session-cookie', () => {
     },
     SLOW_START,
   );
+
+  tellsOfBadPorts('session-cookie');
 
   endsBesidesSilent(
     () => startExample('session-cookie'),

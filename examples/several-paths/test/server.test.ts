@@ -1,5 +1,10 @@
 import { dial, isCloseError } from '@ws/node-client';
-import { type Example, endsBesidesSilent, startExample } from '@ws/testkit/examples';
+import {
+  type Example,
+  endsBesidesSilent,
+  startExample,
+  tellsOfBadPorts,
+} from '@ws/testkit/examples';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const SLOW_START = 30_000;
@@ -54,6 +59,8 @@ describe('examples/several-paths', () => {
     },
     SLOW_START,
   );
+
+  tellsOfBadPorts('several-paths');
 
   endsBesidesSilent(
     () => startExample('several-paths'),
