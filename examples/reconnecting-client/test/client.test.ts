@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { type Conn, serve, type WebSocketServer } from '@ws/node-server';
+import { type CloseInfo, type Conn, serve, type WebSocketServer } from '@ws/node-server';
 import { startExample } from '@ws/testkit/examples';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
@@ -28,16 +28,18 @@ const item = (id: number): string => JSON.stringify({ id, text: `item ${id}` });
 
 const client = fileURLToPath(new URL('../client.ts', import.meta.url));
 
-function start(url: string) {
+function start(url: string, stderr: 'inherit' | 'pipe' = 'inherit') {
   const child = spawn(process.execPath, ['--conditions=@ws/source', '--import', 'tsx', client], {
     env: { ...process.env, FEED: url },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', stderr],
   });
   onTestFinished(() => void child.kill('SIGKILL'));
   let printed = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    printed += text;
-  });
+  for (const stream of [child.stdout!, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (text: string) => {
+      printed += text;
+    });
+  }
   const ended = once(child, 'close');
   return {
     output: () => printed,
@@ -97,6 +99,48 @@ describe('examples/reconnecting-client', () => {
     expect(await program.exit()).toBe(0);
     expect(program.output()).toMatch(/^over$/m);
   });
+
+  it('hangs up with 1007 on what is no item, and comes back', {
+    timeout: PATIENCE_MS,
+  }, async () => {
+    const ends: Promise<CloseInfo>[] = [];
+    const says =
+      (what: string | Uint8Array) =>
+      async (conn: Conn): Promise<void> => {
+        ends.push(conn.closed);
+        await conn.send(what);
+      };
+    const { url, asked } = await feed(
+      0,
+      says('no JSON'),
+      says('null'),
+      says('{"id":"8","text":"a string"}'),
+      says(Uint8Array.of(0xff)),
+      async (conn) => {
+        await conn.send(item(1));
+        await conn.close(1000);
+      },
+    );
+    const program = start(url);
+    expect(await program.exit()).toBe(0);
+    expect((await Promise.all(ends)).map(({ code }) => code)).toEqual([1007, 1007, 1007, 1007]);
+    expect(asked).toHaveLength(5);
+    expect(program.output()).toContain('1: item 1');
+  });
+
+  it.each(['nonsense', 'ftp://127.0.0.1/', 'ws://'])(
+    'says that %s is no feed',
+    {
+      timeout: PATIENCE_MS,
+    },
+    async (url) => {
+      const program = start(url, 'pipe');
+      expect(await program.exit()).toBe(1);
+      expect(program.output()).toBe(
+        `FEED: expected the URL of a WebSocket, got ${JSON.stringify(url)}\n`,
+      );
+    },
+  );
 
   it('runs as its page prints it, and closes its connection by Ctrl-C', {
     timeout: PATIENCE_MS,
