@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { get as getPlain } from 'node:http';
 import { get } from 'node:https';
 import { text } from 'node:stream/consumers';
 import { Dialer, dial } from '@ws/node-client';
@@ -50,6 +51,20 @@ describe.each<ProxyName>(['nginx', 'haproxy'])('examples/reverse-proxied', (name
       await conn.send('hello');
       expect((await conn.readMessage()).text()).toBe('hello');
       await conn.close();
+    });
+
+    it('answers 301 to https in clear text, a page as a WebSocket', async () => {
+      const host = { Host: 'example.org' };
+      const asked = getPlain(`http://${proxy.plainHost}/shop?x=1`, { headers: host });
+      const [response] = await once(asked, 'response');
+      response.resume();
+      const { statusCode, headers } = response;
+      expect([statusCode, headers.location]).toEqual([301, 'https://example.org/shop?x=1']);
+      const refused = dialer.dial(`ws://${proxy.plainHost}/`, { headers: host });
+      await expect(refused).rejects.toMatchObject({
+        status: 301,
+        headers: { location: 'https://example.org/' },
+      });
     });
 
     it('counts connections by client, 20 of each, whatever else the client names', async () => {

@@ -8,7 +8,9 @@ export type ProxyName = 'haproxy' | 'nginx';
 
 /** A reverse proxy that is running before a server. */
 export interface ReverseProxy {
-  /** Where it listens, `127.0.0.1:8080` for example. */
+  /** Where it answers 301 to https. */
+  readonly plainHost: string;
+  /** Where it listens in clear text, for tests alone: `127.0.0.1:8080` for example. */
   readonly host: string;
   /** Where it listens and ends TLS, with the certificate of `selfSigned`. */
   readonly tlsHost: string;
@@ -38,7 +40,7 @@ http {
 
 /**
  * Starts a reverse proxy with its configuration from examples/reverse-proxied, in which nothing is changed but ports,
- * the certificate and, for tests of that, how long a connection may be silent.
+ * the certificate, one port more that does in clear text what the one with TLS does, and, for tests of that, how long a connection may be silent.
  *
  * @param port - Of the server behind it, on 127.0.0.1.
  * @param silence - With its unit, `1s` for example. Default: what the configuration says.
@@ -50,10 +52,11 @@ export async function startReverseProxy(
 ): Promise<ReverseProxy> {
   const pems = await selfSigned();
   const make = name === 'nginx' ? nginx : haproxy;
-  const daemon = await startDaemon({ ...make(pems, port, silence), command: name, ports: 2 });
-  const [plain, tls] = daemon.ports;
+  const daemon = await startDaemon({ ...make(pems, port, silence), command: name, ports: 3 });
+  const [plain, tls, clear] = daemon.ports;
   return {
-    host: `127.0.0.1:${plain}`,
+    plainHost: `127.0.0.1:${plain}`,
+    host: `127.0.0.1:${clear}`,
     tlsHost: `127.0.0.1:${tls}`,
     daemon,
     close: () => daemon.close(),
@@ -65,13 +68,13 @@ type Configured = Pick<DaemonOptions, 'args' | 'files'>;
 function nginx({ key, cert }: SelfSigned, server: number, silence = '60s'): Configured {
   return {
     args: ({ folder: prefix }) => ['-p', prefix, '-e', 'stderr', '-c', 'nginx.conf'],
-    files: ({ ports: [plain, tls] }) => ({
+    files: ({ ports: [plain, tls, clear] }) => ({
       'nginx.conf': NGINX,
       'cert.pem': cert,
       'key.pem': key,
       'app.conf': changed('nginx.conf', {
         'listen 80;': `listen 127.0.0.1:${plain};`,
-        'listen 443 ssl;': `listen 127.0.0.1:${tls} ssl;`,
+        'listen 443 ssl;': `listen 127.0.0.1:${tls} ssl; listen 127.0.0.1:${clear};`,
         'server 127.0.0.1:8080;': `server 127.0.0.1:${server};`,
         '/etc/ssl/example.org/cert.pem': 'cert.pem',
         '/etc/ssl/example.org/key.pem': 'key.pem',
@@ -85,11 +88,11 @@ function haproxy({ key, cert }: SelfSigned, server: number, silence = '60s'): Co
   return {
     // Debugging mode without the debugging: one process, in the foreground.
     args: () => ['-db', '-f', 'haproxy.cfg'],
-    files: ({ folder: own, ports: [plain, tls] }) => ({
+    files: ({ folder: own, ports: [plain, tls, clear] }) => ({
       'both.pem': `${cert}\n${key}`,
       'haproxy.cfg': changed('haproxy.cfg', {
         'bind :80': `bind 127.0.0.1:${plain}`,
-        'bind :443': `bind 127.0.0.1:${tls}`,
+        'bind :443': `bind 127.0.0.1:${clear}\n  bind 127.0.0.1:${tls}`,
         'server app1 127.0.0.1:8080': `server app1 127.0.0.1:${server}`,
         '/etc/ssl/example.org/both.pem': `${own}/both.pem`,
         'timeout tunnel 60s': `timeout tunnel ${silence}`,
