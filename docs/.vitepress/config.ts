@@ -26,8 +26,10 @@ export default defineConfig({
   rewrites: sitePath,
   outDir: out,
   cacheDir: join(root, '.out/vitepress'),
-  vite: { publicDir: false },
+  vite: { publicDir: join(import.meta.dirname, '../public') },
+  head: [['link', { rel: 'icon', type: 'image/svg+xml', href: '/favicon.svg' }]],
   markdown: {
+    theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
     languageAlias: { haproxy: 'nginx' },
     config(md) {
       md.core.ruler.push('links of the repository', ({ env, tokens }) => {

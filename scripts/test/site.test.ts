@@ -3,7 +3,8 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { findChromium, launchChromium } from '@ws/testkit/chromium';
-import type { Browser } from 'playwright-core';
+import axe, { type AxeResults } from 'axe-core';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const root = join(import.meta.dirname, '../..');
@@ -32,16 +33,7 @@ describe.skipIf(skipped)('the site of the docs', () => {
     ['wide', 1440, 900],
     ['narrow', 375, 812],
   ])('shows its pages on a %s window', { timeout: 120_000 }, async (name, width, height) => {
-    const page = await browser.newPage({ viewport: { width, height } });
-    const errors: string[] = [];
-    page.on('pageerror', (error) => errors.push(String(error)));
-    // No server: the browser gets the files from here.
-    await page.route(`${ORIGIN}/**`, (route) => {
-      const path = decodeURIComponent(new URL(route.request().url()).pathname);
-      const file = join(site, path.endsWith('/') ? `${path}index.html` : path);
-      if (!existsSync(file)) errors.push(`there is no ${path}`);
-      return existsSync(file) ? route.fulfill({ path: file }) : route.fulfill({ status: 404 });
-    });
+    const { page, errors } = await open({ viewport: { width, height } });
     mkdirSync(screenshots, { recursive: true });
     for (const [path, heading] of [
       ['/', '@ws'],
@@ -65,4 +57,62 @@ describe.skipIf(skipped)('the site of the docs', () => {
     expect(errors).toEqual([]);
     await page.close();
   });
+
+  it.each([
+    { look: 'wide', options: { viewport: { width: 1440, height: 900 } } },
+    { look: 'narrow', options: { viewport: { width: 375, height: 812 } } },
+    { look: 'dark', options: { viewport: { width: 1440, height: 900 }, colorScheme: 'dark' } },
+  ] as const)('has no fault that axe finds ($look)', { timeout: 120_000 }, async ({ options }) => {
+    const { page } = await open({ ...options, reducedMotion: 'reduce' });
+    for (const path of ['/', '/server.html', '/limits.html']) {
+      await page.goto(ORIGIN + path, { waitUntil: 'networkidle' });
+      expect([path, await page.getByRole('main').count()]).toEqual([path, 1]);
+      expect([path, await faults(page)]).toEqual([path, []]);
+    }
+    await page.close();
+  });
+
+  it('has one main landmark, on a page that one goes to and after the way back as well', async () => {
+    const { page } = await open({ viewport: { width: 1440, height: 900 } });
+    await page.goto(`${ORIGIN}/`, { waitUntil: 'networkidle' });
+    await page.getByRole('link', { name: 'Start a server' }).click();
+    await page.getByRole('heading', { level: 1, name: 'How do you serve' }).waitFor();
+    expect(await page.getByRole('main').count()).toBe(1);
+    await page.goBack();
+    await page.getByRole('heading', { level: 1, name: '@ws' }).waitFor();
+    expect(await page.getByRole('main').count()).toBe(1);
+    await page.close();
+  });
+
+  /** A page of no server: the browser gets the files from here. `errors` has what was missing, and what scripts threw. */
+  async function open(options: BrowserContextOptions): Promise<{ page: Page; errors: string[] }> {
+    const page = await browser.newPage(options);
+    const errors: string[] = [];
+    page.on('pageerror', (error) => errors.push(String(error)));
+    await page.route(`${ORIGIN}/**`, (route) => {
+      const path = decodeURIComponent(new URL(route.request().url()).pathname);
+      const file = join(site, path.endsWith('/') ? `${path}index.html` : path);
+      if (!existsSync(file)) errors.push(`there is no ${path}`);
+      return existsSync(file) ? route.fulfill({ path: file }) : route.fulfill({ status: 404 });
+    });
+    return { page, errors };
+  }
 });
+
+const SERIOUS = ['serious', 'critical'];
+/** The default theme's own, which no style mends. */
+const OF_VITEPRESS = [
+  // The button that searches is called Search, and shows its shortcut beside that.
+  'label-content-name-mismatch',
+  // A group of the sidebar opens by a click anywhere on its line, and has a button in it for the keyboard.
+  'nested-interactive',
+];
+
+/** What else axe calls serious or critical. */
+async function faults(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate<AxeResults>('axe.run()');
+  return violations
+    .filter(({ id, impact }) => !OF_VITEPRESS.includes(id) && SERIOUS.includes(impact ?? ''))
+    .flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`));
+}
