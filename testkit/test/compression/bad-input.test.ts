@@ -1,5 +1,5 @@
 // Compressed data that is broken, cut off, or far more than it seems.
-import { constants, createDeflateRaw, deflateRawSync } from 'node:zlib';
+import { constants, createDeflateRaw, deflateRawSync, inflateRawSync } from 'node:zlib';
 import { BinaryMessage, TextMessage } from '@ws/conn';
 import * as pako from 'pako';
 import { describe, expect, it } from 'vitest';
@@ -125,6 +125,21 @@ describe.each(BACKENDS)('compressed input on %s', (backend) => {
         wired.transport.break();
       }
       expect(failed).toBeGreaterThan(message.length - 3);
+    });
+
+    it('fails where what is appended to it passes for its end', async () => {
+      // Codes of all lengths: the one that ends the block is all ones, as the last bytes of what is appended.
+      const counts = [1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377];
+      const plain = Buffer.concat(counts.map((count, symbol) => Buffer.alloc(count, symbol)));
+      const message = deflateRawSync(plain, { strategy: constants.Z_HUFFMAN_ONLY });
+      const cutOff = message.subarray(0, -2);
+      const sync = { finishFlush: constants.Z_SYNC_FLUSH };
+      const ended = inflateRawSync(Buffer.concat([cutOff, hex('00 00 ff ff')]));
+      expect(ended.length).toBeGreaterThan(inflateRawSync(cutOff, sync).length);
+      const wired = wiredOn(backend);
+      wired.feed(wired.frame(BinaryMessage, cutOff, { rsv: RSV1 }));
+      await expect(wired.conn.readMessage()).rejects.toMatchObject({ closeCode: 1007 });
+      wired.transport.break();
     });
 
     it('fails wherever a byte is missing, or is something else', async () => {

@@ -150,11 +150,15 @@ export class OneshotInflater implements Inflater {
   #isWhole(over: number, prefix: number): boolean {
     if (over <= 0) return true;
     if (over !== TAIL.length && over !== ENDING.length) return false;
-    // The tail may have passed for the last four bytes of a stored block that was cut off.
+    // The tail may have passed for the last four bytes of a stored block that was cut off; or, where it has ended a final
+    // block, for the rest of that. Either way it has given bytes.
     const end = this.#plain.length - TAIL.length;
-    if (TAIL.some((byte, i) => this.#plain[end + i] !== byte)) return true;
+    const isStored = TAIL.every((byte, i) => this.#plain[end + i] === byte);
+    if (over === ENDING.length && !isStored) return true;
     const alone = this.#attempt(prefix, false);
-    return typeof alone !== 'number' && this.#base + alone.buffer.length - prefix > end + 3;
+    return (
+      typeof alone !== 'number' && this.#base + alone.buffer.length - prefix === this.#plain.length
+    );
   }
 
   /** Bytes of plain text that the current stream may refer back to. */
