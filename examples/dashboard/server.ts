@@ -8,7 +8,12 @@ import { Metrics, type Sample } from './metrics.ts';
 
 /** How many samples a page that comes later gets at once: five minutes of them. */
 const KEPT = 300;
-const EVERY_MS = Number(process.env['EVERY_MS'] ?? 1_000);
+const { PORT = '0', EVERY_MS = '1000' } = process.env;
+// setInterval takes what is no number for 1 ms.
+if (!/^[1-9]\d{0,8}$/.test(EVERY_MS)) {
+  console.error(`EVERY_MS: expected 1 to 999999999, got ${JSON.stringify(EVERY_MS)}`);
+  process.exit(1);
+}
 
 const uplot = new URL(import.meta.resolve('uplot'));
 const files = new Map<string, { readonly type: string; readonly content: Buffer }>([
@@ -21,7 +26,7 @@ const history: Sample[] = [];
 const metrics = new Metrics();
 
 const server = await serve({
-  port: Number(process.env['PORT'] ?? 0),
+  port: Number(PORT),
   host: '127.0.0.1',
   request: page,
   routes: {
@@ -43,7 +48,7 @@ const ticking = setInterval(() => {
   if (history.length > KEPT) history.shift();
   // One serialization and one frame for all. Who does not keep up misses a sample, and holds up nobody.
   broadcast(server.connections, JSON.stringify([sample]));
-}, EVERY_MS);
+}, Number(EVERY_MS));
 
 function page(req: IncomingMessage, res: ServerResponse): void {
   const file = files.get(req.url ?? '');

@@ -11,6 +11,12 @@ import { BinaryMessage, CloseCode, type Conn, type MessageReader, serve } from '
 
 /** Bytes of a file; what is larger ends its connection with 1009. */
 const LARGEST = Number(process.env['LARGEST'] ?? 1024 ** 3);
+if (!Number.isSafeInteger(LARGEST) || LARGEST < 1) {
+  console.error(
+    `LARGEST: expected a number of bytes, got ${JSON.stringify(process.env['LARGEST'])}`,
+  );
+  process.exit(1);
+}
 /** How often a client is told how far it is, in bytes. */
 const STEP = 1024 ** 2;
 const folder = process.env['FOLDER'] ?? (await mkdtemp(join(tmpdir(), 'uploads-')));

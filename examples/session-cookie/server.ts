@@ -7,6 +7,12 @@ import { serve } from '@ws/node-server';
 import { Sessions, sessionId } from './sessions.ts';
 
 const { PORT = '0', SESSION_SECONDS = '3600' } = process.env;
+if (!/^[1-9]\d{0,8}$/.test(SESSION_SECONDS)) {
+  console.error(`SESSION_SECONDS: expected 1 to 999999999, got ${JSON.stringify(SESSION_SECONDS)}`);
+  process.exit(1);
+}
+/** What this server is called, without the port. Any name can be made to point here (DNS rebinding): others are refused. */
+const HOSTS = ['127.0.0.1', 'localhost'];
 const sessions = new Sessions(Number(SESSION_SECONDS));
 const scryptAsync: (password: string, salt: string, length: number) => Promise<Buffer> =
   promisify(scrypt);
@@ -18,6 +24,7 @@ const server = await serve(
   {
     port: Number(PORT),
     host: '127.0.0.1',
+    allowedHosts: HOSTS,
     request: (req, res) => void answer(req, res).catch(() => res.destroy()),
     // Runs before there is a connection. The browser sends the cookie by itself, also for a foreign page: the check of
     // the origin, which is on by default, comes first and refuses that.
@@ -36,9 +43,11 @@ const server = await serve(
 console.log(server.url.replace(/^ws/, 'http'));
 
 async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
-  const { origin, host, cookie } = req.headers;
+  const { origin, host = '', cookie } = req.headers;
   const foreign = origin !== undefined && !origin.endsWith(`://${host}`);
-  if (req.method !== 'POST') res.writeHead(404).end();
+  // `allowedHosts` guards the upgrades alone.
+  if (!HOSTS.includes(host.replace(/:\d+$/, ''))) res.writeHead(421).end();
+  else if (req.method !== 'POST') res.writeHead(404).end();
   else if (foreign) res.writeHead(403).end();
   else if (req.url === '/login') await login(req, res);
   else if (req.url === '/logout') {

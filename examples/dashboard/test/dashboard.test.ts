@@ -8,6 +8,7 @@ import { findChromium, launchChromium } from '@ws/testkit/chromium';
 import {
   type Example,
   endsBesidesSilent,
+  STACK,
   startExample,
   tellsOfBadPorts,
 } from '@ws/testkit/examples';
@@ -97,6 +98,16 @@ describe('examples/dashboard', () => {
       },
     );
   });
+
+  it(
+    'says that a time between samples is none',
+    async () => {
+      const ended = await startExample('dashboard', { EVERY_MS: 'abc' }).catch(String);
+      expect(ended).toContain('EVERY_MS: expected 1 to 999999999, got "abc"\n');
+      expect(ended).not.toMatch(STACK);
+    },
+    SLOW_START,
+  );
 
   tellsOfBadPorts('dashboard');
 

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { selfSigned } from '@ws/testkit';
-import { exampleEchoes } from '@ws/testkit/examples';
-import { afterAll } from 'vitest';
+import { exampleEchoes, STACK, startExample } from '@ws/testkit/examples';
+import { afterAll, expect, it } from 'vitest';
 
 const folder = mkdtempSync(join(tmpdir(), 'ws-https-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -22,3 +22,9 @@ exampleEchoes({
     return files;
   },
 });
+
+it('says which file it has not found', async () => {
+  const ended = await startExample('https-server', { TLS_KEY: join(folder, 'none') }).catch(String);
+  expect(ended).toMatch(/ENOENT: .*none/);
+  expect(ended).not.toMatch(STACK);
+}, 30_000);

@@ -1,8 +1,10 @@
 import { once } from 'node:events';
+import { request } from 'node:http';
 import { type Dialed, dial } from '@ws/node-client';
 import {
   type Example,
   endsBesidesSilent,
+  STACK,
   startExample,
   tellsOfBadPorts,
 } from '@ws/testkit/examples';
@@ -91,6 +93,39 @@ describe('examples/session-cookie', () => {
       const { cookie } = await login();
       await expect(connect(cookie, { Origin: origin })).rejects.toMatchObject({ status: 403 });
     },
+  );
+
+  it('knows its own names, and answers any other with 421', async () => {
+    const { cookie } = await login();
+    for (const [host, expected] of [
+      [`localhost:${example.port}`, 'hello ada'],
+      [`rebound.example.org:${example.port}`, 421],
+      ['127.0.0.1.example.org', 421],
+    ] as const) {
+      const headers = { Host: host, Origin: `http://${host}` };
+      const refused = expected === 421;
+      const answer = await connect(cookie, headers).then(
+        async ({ conn }) => (await conn.readMessage()).text(),
+        ({ status }) => status,
+      );
+      expect([host, answer]).toEqual([host, expected]);
+      // Not by fetch, which sets the Host itself.
+      const asked = request(`${example.url}/login`, { method: 'POST', headers });
+      const [{ statusCode }] = await once(asked.end('user=ada'), 'response');
+      expect([host, statusCode]).toEqual([host, refused ? 421 : 401]);
+    }
+  });
+
+  it.each(['abc', '0', '-1', '1.5', ''])(
+    'says that a session of "%s" seconds is none',
+    async (SESSION_SECONDS) => {
+      const ended = await startExample('session-cookie', { SESSION_SECONDS }).catch(String);
+      expect(ended).toContain(
+        `SESSION_SECONDS: expected 1 to 999999999, got ${JSON.stringify(SESSION_SECONDS)}\n`,
+      );
+      expect(ended).not.toMatch(STACK);
+    },
+    SLOW_START,
   );
 
   it.each([
