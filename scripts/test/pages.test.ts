@@ -105,7 +105,7 @@ describe('what takes `false` for no bound', () => {
   const NOT_A_BOUND = ['compression'];
   const takes = connSettingNames
     .filter((name) => !NOT_A_BOUND.includes(name))
-    .filter((name) => !throws(() => resolveSettings({ [name]: false } as never, 'server')));
+    .filter((name) => !throws(() => resolveSettings({ [name]: false }, 'server')));
 
   it.each([
     ['limits.md', ' and the limits of handshakes and connections take `false`'],
