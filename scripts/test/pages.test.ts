@@ -58,6 +58,15 @@ describe('the contents', () => {
     );
   });
 
+  it('have no command of an example that asks for a pnpm of its own', () => {
+    const bare = folders.flatMap((folder) => {
+      const text = readFileSync(join(root, folder, 'README.md'), 'utf8');
+      const blocks = [...text.matchAll(/^```sh\n([^]*?)^```/gm)].map(([, block]) => block!);
+      return blocks.flatMap((block) => block.match(/^pnpm .*$/gm) ?? []);
+    });
+    expect(bare).toEqual([]);
+  });
+
   it('answer what one asks in the first hour', () => {
     const asked = `server client conn streams compression backpressure custom-transports codec errors close-codes
       limits authentication reverse-proxies deployment testing performance from-ws from-gorilla runtimes`;
