@@ -6,7 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { BinaryMessage, dial, isCloseError } from '@ws/node-client';
-import { type Example, endsBesidesSilent, startExample } from '@ws/testkit/examples';
+import {
+  type Example,
+  endsBesidesSilent,
+  startExample,
+  tellsOfBadPorts,
+} from '@ws/testkit/examples';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const SLOW_START = 30_000;
@@ -118,4 +123,6 @@ describe('examples/file-upload', () => {
   });
 
   endsBesidesSilent(start, async ({ ws }) => (await dial(ws)).conn);
+
+  tellsOfBadPorts('file-upload');
 });
