@@ -1,8 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import process from 'node:process';
 import { pathToFileURL } from 'node:url';
-import { findChromium, launchChromium } from '@ws/testkit/chromium';
+import { lacksChromium, launchChromium } from '@ws/testkit/chromium';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { build } from 'tsup';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -100,11 +99,6 @@ const sample: BenchDocument = {
   charts,
 };
 
-const executable = findChromium();
-if (executable === undefined) {
-  console.log('skipped: a report in a browser; no chromium on the PATH or in CHROMIUM_BIN');
-}
-
 describe('pageOf', () => {
   it('escapes what others wrote, and says where the figures come from', () => {
     const page = pageOf(sample, EVIL, '');
@@ -127,14 +121,12 @@ describe('pageOf', () => {
   });
 });
 
-// With CI set the tests run and fail where there is no browser.
-describe.skipIf(executable === undefined && !process.env['CI'])('a report in a browser', () => {
+describe.skipIf(lacksChromium())('a report in a browser', () => {
   let browser: Browser;
   let folder: string;
   let file: string;
 
   beforeAll(async () => {
-    if (executable === undefined) throw new Error('chromium: not on the PATH, nor CHROMIUM_BIN');
     mkdirSync(join(out, 'screenshots'), { recursive: true });
     folder = mkdtempSync(join(out, 'report-'));
     await build({
@@ -151,7 +143,7 @@ describe.skipIf(executable === undefined && !process.env['CI'])('a report in a b
     file = join(folder, 'report.html');
     const script = readFileSync(join(folder, 'draw.js'), 'utf8');
     writeFileSync(file, pageOf(sample, 'what the terminal shows', script));
-    browser = await launchChromium(executable);
+    browser = await launchChromium();
   }, PATIENCE_MS);
   afterAll(async () => {
     await browser?.close();

@@ -1,8 +1,8 @@
 // The site of the docs, as a browser shows it. `pnpm run docs` builds it. With CI set nothing is skipped: what is missing
 // fails, so a broken build of the docs is not a green test.
-import { existsSync, mkdirSync } from 'node:fs';
+import { accessSync, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { findChromium, launchChromium } from '@ws/testkit/chromium';
+import { lacksChromium, launchChromium } from '@ws/testkit/chromium';
 import axe, { type AxeResults } from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -11,21 +11,14 @@ const root = join(import.meta.dirname, '../..');
 const site = join(root, '.out/site');
 const screenshots = join(root, '.out/screenshots');
 const ORIGIN = 'http://docs.example';
-const executable = findChromium();
-const missing =
-  executable === undefined
-    ? 'no chromium on the PATH or in CHROMIUM_BIN'
-    : existsSync(join(site, 'index.html'))
-      ? undefined
-      : 'the site is not built; pnpm run docs does it';
-const skipped = missing !== undefined && !process.env['CI'];
-if (skipped) console.log(`skipped: the site of the docs, unless CI is set; ${missing}`);
+const unbuilt = !existsSync(join(site, 'index.html')) && !process.env['CI'];
+if (unbuilt) console.log('skipped: the site of the docs; not built, pnpm run docs does it');
 
-describe.skipIf(skipped)('the site of the docs', () => {
+describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
   let browser: Browser;
   beforeAll(async () => {
-    if (missing !== undefined) throw new Error(missing);
-    browser = await launchChromium(executable!);
+    accessSync(join(site, 'index.html'));
+    browser = await launchChromium();
   }, 60_000);
   afterAll(() => browser?.close(), 60_000);
 

@@ -16,16 +16,24 @@ const FLAGS = [
   '--disable-dev-shm-usage',
 ];
 
-/** The path of Chromium: `CHROMIUM_BIN`, else the first on the PATH; undefined when there is none. */
-export function findChromium(): string | undefined {
+/** Says whether a suite in a browser is to be skipped, and prints why. With `CI` set it runs, and fails at the start. */
+export function lacksChromium(): boolean {
+  if (findChromium() !== undefined || process.env['CI']) return false;
+  console.log('skipped: what needs a browser; no chromium on the PATH or in CHROMIUM_BIN');
+  return true;
+}
+
+/** Starts it without a window: `CHROMIUM_BIN`, else the first on the PATH. Close it in the end. */
+export async function launchChromium(): Promise<Browser> {
+  const executablePath = findChromium();
+  if (executablePath === undefined) throw new Error('chromium: not on the PATH, nor CHROMIUM_BIN');
+  return chromium.launch({ executablePath, args: FLAGS });
+}
+
+function findChromium(): string | undefined {
   const { CHROMIUM_BIN, PATH = '' } = process.env;
   const found = NAMES.flatMap((name) => PATH.split(delimiter).map((folder) => join(folder, name)));
   return [...(CHROMIUM_BIN ? [CHROMIUM_BIN] : []), ...found].find(isExecutable);
-}
-
-/** Starts it without a window; close it in the end. */
-export function launchChromium(executablePath: string): Promise<Browser> {
-  return chromium.launch({ executablePath, args: FLAGS });
 }
 
 function isExecutable(path: string): boolean {

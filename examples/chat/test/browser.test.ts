@@ -1,7 +1,6 @@
 // The demo in a real browser. Its pictures are kept in .out/screenshots/ of the workspace.
-import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { findChromium, launchChromium } from '@ws/testkit/chromium';
+import { lacksChromium, launchChromium } from '@ws/testkit/chromium';
 import axe, { type AxeResults } from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -9,10 +8,6 @@ import { type Program, startProgram } from './program.ts';
 import { Visitor } from './visitor.ts';
 
 const screenshots = fileURLToPath(new URL('../../../.out/screenshots/', import.meta.url));
-const executable = findChromium();
-if (executable === undefined) {
-  console.log('skipped: the chat page in a browser; no chromium on the PATH or in CHROMIUM_BIN');
-}
 
 const WIDE: BrowserContextOptions = { viewport: { width: 1280, height: 800 } };
 const PHONE: BrowserContextOptions = {
@@ -25,15 +20,13 @@ const DARK: BrowserContextOptions = { colorScheme: 'dark' };
 /** For a test, on a machine that does much else. */
 const PATIENCE_MS = 60_000;
 
-// With CI set the tests run and fail where there is no browser.
-describe.skipIf(executable === undefined && !process.env['CI'])('the chat page', () => {
+describe.skipIf(lacksChromium())('the chat page', () => {
   let program: Program;
   let browser: Browser;
   const errors: string[] = [];
 
   beforeAll(async () => {
-    if (executable === undefined) throw new Error('chromium: not on the PATH, nor CHROMIUM_BIN');
-    [program, browser] = await Promise.all([startProgram(), launchChromium(executable)]);
+    [program, browser] = await Promise.all([startProgram(), launchChromium()]);
   }, PATIENCE_MS);
   afterAll(async () => {
     await browser?.close();

@@ -4,7 +4,7 @@ import { get } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { dial } from '@ws/node-client';
-import { findChromium, launchChromium } from '@ws/testkit/chromium';
+import { lacksChromium, launchChromium } from '@ws/testkit/chromium';
 import {
   type Example,
   endsBesidesSilent,
@@ -18,10 +18,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 const SLOW_START = 30_000;
 const root = join(import.meta.dirname, '../../..');
 const screenshots = join(root, '.out/screenshots');
-const executable = findChromium();
-if (executable === undefined) {
-  console.log('skipped: the page of the dashboard; no chromium on the PATH or in CHROMIUM_BIN');
-}
 
 describe('examples/dashboard', () => {
   let example: Example;
@@ -58,7 +54,7 @@ describe('examples/dashboard', () => {
     await later.close();
   });
 
-  describe.skipIf(executable === undefined)('in a browser', () => {
+  describe.skipIf(lacksChromium())('in a browser', () => {
     it.each([
       ['wide', 1280, 800],
       ['narrow', 375, 740],
@@ -66,7 +62,7 @@ describe('examples/dashboard', () => {
       'draws on a %s window, and axe finds nothing serious',
       { timeout: 60_000 },
       async (name, width, height) => {
-        const browser = await launchChromium(executable!);
+        const browser = await launchChromium();
         try {
           const page = await browser.newPage({ viewport: { width, height } });
           const errors: string[] = [];

@@ -1,17 +1,12 @@
 // Compressed messages between our server and a browser.
-import process from 'node:process';
 import { type Conn, TextMessage } from '@ws/conn';
 import { configureCompression } from '@ws/node-io';
 import { serve } from '@ws/node-server';
-import { findChromium, launchChromium } from '@ws/testkit/chromium';
+import { lacksChromium, launchChromium } from '@ws/testkit/chromium';
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { BACKENDS, MIB, SIZES } from './support.ts';
 
-const executable = findChromium();
-if (executable === undefined) {
-  console.log('skipped: compression with a browser; no chromium on the PATH or in CHROMIUM_BIN');
-}
 /** For a test, on a machine that does much else. */
 const PATIENCE_MS = 60_000;
 
@@ -70,91 +65,87 @@ async function echo(conn: Conn): Promise<void> {
   });
 }
 
-// With CI set the tests run and fail where there is no browser.
-describe.skipIf(executable === undefined && !process.env['CI'])(
-  'compression with a browser',
-  () => {
-    let browser: Browser;
+describe.skipIf(lacksChromium())('compression with a browser', () => {
+  let browser: Browser;
 
-    beforeAll(async () => {
-      if (executable === undefined) throw new Error('chromium: not on the PATH, nor CHROMIUM_BIN');
-      browser = await launchChromium(executable);
-    }, PATIENCE_MS);
-    afterAll(async () => {
-      configureCompression({ backend: 'auto' });
-      await browser?.close();
-    });
-    afterEach(async () => {
-      await Promise.all(browser.contexts().map((context) => context.close()));
-    });
+  beforeAll(async () => {
+    browser = await launchChromium();
+  }, PATIENCE_MS);
+  afterAll(async () => {
+    configureCompression({ backend: 'auto' });
+    await browser?.close();
+  });
+  afterEach(async () => {
+    await Promise.all(browser.contexts().map((context) => context.close()));
+  });
 
-    it.each(
-      BACKENDS.flatMap((backend) => [
-        [backend, 'shared', 'server_no_context_takeover; client_no_context_takeover'] as const,
-        [backend, 'takeover', 'client_max_window_bits=12'] as const,
-      ]),
-    )(
-      'echoes every size on %s in mode %s',
-      { timeout: PATIENCE_MS },
-      async (backend, mode, parameters) => {
-        configureCompression({ backend });
-        let stats: Conn['stats'] | undefined;
-        const server = await serve(
-          {
-            host: '127.0.0.1',
-            compression: { mode, threshold: 0, sendHistory: 2048 },
-            readLimit: 4 * MIB,
-            maxBufferedAmount: false,
-            request: (_req, res) => {
-              res.setHeader('Content-Type', 'text/html').end('<!doctype html><title>a</title>');
-            },
-          },
-          async (conn) => {
-            await echo(conn);
-            ({ stats } = conn);
-          },
-        );
-        onTestFinished(() => server.close());
-        const page = await browser.newPage();
-        await page.goto(server.url.replace('ws:', 'http:'));
-        const sizes = [...SIZES, MIB, 10];
-        const seen: Seen = await page.evaluate(echoes(server.url, sizes));
-        expect(seen).toEqual({
-          extensions: `permessage-deflate; ${parameters}`,
-          wrong: [],
-          got: sizes.length * 2,
-          code: 1000,
-        });
-        const plain = sizes.reduce((sum, size) => sum + 2 * size, 0);
-        expect(stats!.bytesIn).toBeLessThan(plain);
-        expect(stats!.bytesOut).toBeLessThan(plain);
-      },
-    );
-
-    it('reads what a page is sent compressed and not, text and fragments', async () => {
+  it.each(
+    BACKENDS.flatMap((backend) => [
+      [backend, 'shared', 'server_no_context_takeover; client_no_context_takeover'] as const,
+      [backend, 'takeover', 'client_max_window_bits=12'] as const,
+    ]),
+  )(
+    'echoes every size on %s in mode %s',
+    { timeout: PATIENCE_MS },
+    async (backend, mode, parameters) => {
+      configureCompression({ backend });
+      let stats: Conn['stats'] | undefined;
       const server = await serve(
         {
           host: '127.0.0.1',
-          compression: 'takeover',
+          compression: { mode, threshold: 0, sendHistory: 2048 },
+          readLimit: 4 * MIB,
+          maxBufferedAmount: false,
           request: (_req, res) => {
             res.setHeader('Content-Type', 'text/html').end('<!doctype html><title>a</title>');
           },
         },
         async (conn) => {
-          const text = 'one and two and three '.repeat(500);
-          await conn.send(text);
-          await conn.send(text, { compress: false });
-          const writer = await conn.nextWriter(TextMessage);
-          for (let i = 0; i < 3; i++) await writer.write(text);
-          await writer.close();
-          await conn.send(text);
-          await conn.close();
+          await echo(conn);
+          ({ stats } = conn);
         },
       );
       onTestFinished(() => server.close());
       const page = await browser.newPage();
       await page.goto(server.url.replace('ws:', 'http:'));
-      const lengths = await page.evaluate(`new Promise((resolve) => {
+      const sizes = [...SIZES, MIB, 10];
+      const seen: Seen = await page.evaluate(echoes(server.url, sizes));
+      expect(seen).toEqual({
+        extensions: `permessage-deflate; ${parameters}`,
+        wrong: [],
+        got: sizes.length * 2,
+        code: 1000,
+      });
+      const plain = sizes.reduce((sum, size) => sum + 2 * size, 0);
+      expect(stats!.bytesIn).toBeLessThan(plain);
+      expect(stats!.bytesOut).toBeLessThan(plain);
+    },
+  );
+
+  it('reads what a page is sent compressed and not, text and fragments', async () => {
+    const server = await serve(
+      {
+        host: '127.0.0.1',
+        compression: 'takeover',
+        request: (_req, res) => {
+          res.setHeader('Content-Type', 'text/html').end('<!doctype html><title>a</title>');
+        },
+      },
+      async (conn) => {
+        const text = 'one and two and three '.repeat(500);
+        await conn.send(text);
+        await conn.send(text, { compress: false });
+        const writer = await conn.nextWriter(TextMessage);
+        for (let i = 0; i < 3; i++) await writer.write(text);
+        await writer.close();
+        await conn.send(text);
+        await conn.close();
+      },
+    );
+    onTestFinished(() => server.close());
+    const page = await browser.newPage();
+    await page.goto(server.url.replace('ws:', 'http:'));
+    const lengths = await page.evaluate(`new Promise((resolve) => {
         const lengths = [];
         const socket = new WebSocket(${JSON.stringify(server.url)});
         socket.onmessage = ({ data }) => {
@@ -162,7 +153,6 @@ describe.skipIf(executable === undefined && !process.env['CI'])(
         };
         socket.onclose = () => resolve(lengths);
       })`);
-      expect(lengths).toEqual([11_000, 11_000, 33_000, 11_000]);
-    });
-  },
-);
+    expect(lengths).toEqual([11_000, 11_000, 33_000, 11_000]);
+  });
+});

@@ -1,13 +1,26 @@
-import { connPair } from '@ws/conn';
+import { connPair, type Role } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
 import { type Outcome, survives, type Watch } from '../../src/hostile/index.ts';
 import { FakeHost, turn } from '../../src/index.ts';
-import { frame, only, ROLES, readingVictim, victim, warmUp } from './victim.ts';
+import { SHAPES, type Shape, shaped } from './limit-shapes.ts';
+import {
+  deflatingHost,
+  frame,
+  only,
+  ROLES,
+  readingVictim,
+  SHARED,
+  victim,
+  warmUp,
+} from './victim.ts';
 
 /** As the clock of timers ticks. */
 const STEP = 64;
+const CHUNK = 32 * 1_024;
 const AT_ONCE = 16;
 const NORMAL = Uint8Array.of(3, 232);
+/** So much is dropped behind a close frame, in the hope of the peer's. */
+const MOST_DROPPED = 1_048_576;
 
 /** Says after how many seconds `over` holds; a minute at most. */
 async function secondsUntil(host: FakeHost, over: () => boolean): Promise<number> {
@@ -21,6 +34,13 @@ function isRefused(code: number): boolean {
   return (
     code < 1000 || (code >= 1004 && code <= 1006) || (code >= 1015 && code <= 2999) || code >= 5000
   );
+}
+
+/** Messages one after the other, one byte more of them than is waited for; of one that never comes its header. */
+function flood(shape: Shape, role: Role): Buffer {
+  const message = shaped(shape, role, 100_000);
+  if (shape === 'claimed but not sent') return message;
+  return Buffer.alloc(MOST_DROPPED + 1, message);
 }
 
 function codeBytes(code: number): Uint8Array {
@@ -105,6 +125,38 @@ describe('a close frame', () => {
       return { seconds: only(seconds), end: only(ends) };
     };
     await warmUp(attack, 5);
+    await survives(97, attack);
+  });
+
+  it.each(SHAPES)('lets no more than 1 MiB come behind it: %s', async (shape) => {
+    const floods = ROLES.map((role) => flood(shape, role));
+    const lending = deflatingHost();
+    const attack = async (): Promise<Outcome> => {
+      const ends = [];
+      const seconds = [];
+      for (const [i, role] of ROLES.entries()) {
+        let delivered = 0;
+        const target = victim(role, { deflate: SHARED }, lending);
+        const { conn, transport, host } = target;
+        void conn.receive(() => void delivered++);
+        const closing = conn.close();
+        await host.settle();
+        const bytes = Uint8Array.from(floods[i]!);
+        for (let at = 0; at < bytes.length; at += CHUNK) {
+          transport.feed(bytes.subarray(at, Math.min(at + CHUNK, MOST_DROPPED)));
+          await turn();
+        }
+        expect([conn.state, transport.destroyed]).toEqual(['closing', false]);
+        transport.feed(bytes.subarray(MOST_DROPPED));
+        seconds.push(await secondsUntil(host, () => transport.destroyed));
+        expect(await closing).toMatchObject({ code: 1006, wasClean: false });
+        expect([delivered, host.timers]).toEqual([0, 0]);
+        ends.push(transport.destroyed ? 'Destroyed' : 'left');
+      }
+      // At once, but for what never comes.
+      expect(only(seconds) > 0).toBe(shape === 'claimed but not sent');
+      return { seconds: only(seconds), end: only(ends) };
+    };
     await survives(97, attack);
   });
 
