@@ -81,7 +81,7 @@ export class MessageWriter implements AsyncDisposable {
    *   alone until the promise settles, save those of a {@link BorrowedMessage}. Nothing at all sends nothing.
    * @returns A promise that resolves when the data is taken and there is room for more. Calls need not wait for each
    *   other: they are taken in their order. One that fails gives the message up, as {@link abort} does: with a hole in it,
-   *   it would be another message.
+   *   it would be another message. What is no data changes nothing.
    * @throws (rejects) {@link WriteClosedError} after `close`, `abort` or a later `nextWriter`; {@link CloseSentError}
    *   after a close frame; what ended the connection; {@link BackpressureError} when too much waits that nobody awaited;
    *   TypeError for what is neither text nor bytes; RangeError for more than 125 bytes of a control frame.
@@ -134,16 +134,25 @@ export class MessageWriter implements AsyncDisposable {
     this.#giveUp(reason);
   }
 
-  /** The message as a web stream: for `pipeTo`, and for `pipeline` of node:stream. Aborting it is {@link abort}. */
+  /**
+   * The message as a web stream: for `pipeTo`, and for `pipeline` of node:stream. Aborting it is {@link abort}, and so is a
+   * chunk that is neither text nor bytes.
+   */
   writable(): WritableStream<MessageData> {
+    const abort = (reason: unknown): void => this.abort(reason);
     return new WritableStream<MessageData>({
       start: ({ signal }) => {
         // Told at once, also while a write waits for a peer that takes nothing.
-        signal.addEventListener('abort', () => this.abort(signal.reason));
+        signal.addEventListener('abort', () => abort(signal.reason));
       },
-      write: (chunk) => this.write(chunk),
+      write: (chunk) => {
+        const written = this.write(chunk);
+        // The stream fails with it, and calls neither `close` nor `abort` any more.
+        written.catch(abort);
+        return written;
+      },
       close: () => this.close(),
-      abort: (reason) => this.abort(reason),
+      abort,
     });
   }
 

@@ -34,6 +34,26 @@ describe('a MessageWriter that is given up with a part sent', () => {
     expect(conn.state).toBe('closing');
   });
 
+  it('is given up with a chunk that its web stream cannot take, and nobody waits for it', async () => {
+    for (const [chunk, left] of [
+      ['x', ['text after']],
+      ['abcdefgh', ['binary... abcd', 'close 1011']],
+    ] as const) {
+      const { conn, host, sent } = wired('server', { writeBufferSize: 4 });
+      const source = new ReadableStream({
+        start(controller) {
+          controller.enqueue(chunk);
+          controller.enqueue({ no: 'bytes' });
+        },
+      });
+      const writer = await conn.nextWriter(BinaryMessage);
+      await expect(source.pipeTo(writer.writable())).rejects.toBeInstanceOf(TypeError);
+      void conn.send('after');
+      await host.settle();
+      expect(sent()).toEqual(left);
+    }
+  });
+
   it('does not turn a closing handshake into a failure', async () => {
     const { conn, host, feed, frame, transport } = wired('server', {
       writeBufferSize: 4,
