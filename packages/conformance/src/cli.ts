@@ -5,6 +5,11 @@ const { stderr, stdout } = process;
 /** Begins the terminal's line anew. */
 const CLEAR = '\r\u001b[K';
 
+stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // Whoever read it has had enough: `| head`.
+  if (error.code !== 'EPIPE') throw error;
+});
+
 process.exitCode = await main(process.argv.slice(2), {
   out: (text) => {
     if (stderr.isTTY) stderr.write(CLEAR);

@@ -1,10 +1,12 @@
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { serve } from '@ws/node-server';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { main } from '../src/command-line.ts';
 import { runServerSuite, type SuiteReport } from '../src/index.ts';
 import { naiveServer } from './server/naive-server.ts';
@@ -163,6 +165,7 @@ describe('ws-conform', () => {
     [['server', 'ws://127.0.0.1:1', 'ws://127.0.0.1:2'], /say one URL/],
     [['server', 'http://127.0.0.1:1'], /no ws: or wss: URL/],
     [['server', 'nonsense'], /Invalid URL/],
+    [['server', 'ws://user:secret@127.0.0.1:1'], /^ws-conform: the URL has credentials, [^@]*$/],
     [['server', 'ws://127.0.0.1:1', '--only', '99.*'], /no case fits 99\.\*/],
     [
       ['server', 'ws://127.0.0.1:1', '--timeout', '0'],
@@ -196,6 +199,42 @@ describe('ws-conform', () => {
   });
 });
 
+describe('ws-conform as a process', () => {
+  const bin = [
+    '--conditions=@ws/source',
+    '--import',
+    'tsx',
+    fileURLToPath(new URL('../src/cli.ts', import.meta.url)),
+  ];
+
+  it('takes it well that nobody reads its list to the end', () => {
+    const script = `"$@" | head -1`;
+    const args = ['-c', script, 'sh', process.execPath, ...bin, 'server', '--list'];
+    const { stdout, stderr } = spawnSync('sh', args, { encoding: 'utf8' });
+    expect({ stdout, stderr }).toEqual({ stdout: '1 framing\n', stderr: '' });
+  });
+
+  it.each(['SIGINT', 'SIGTERM'] as const)('takes its client along at %s', async (signal) => {
+    const client =
+      "console.log(process.pid); process.on('SIGINT', () => {}); setInterval(() => {}, 1e6);";
+    const folder = mkdtempSync(join(tmpdir(), 'ws-conform-'));
+    endings.push(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, 'pid');
+    const script = `${process.execPath} -e "${client}" > ${file}; true`;
+    const args = [...bin, 'client', '--only', '1.1.1', '--', 'sh', '-c', script];
+    const child = spawn(process.execPath, args, { stdio: 'ignore' });
+    const pid = await vi.waitFor(() => {
+      const text = readFileSync(file, 'utf8');
+      expect(text).toMatch(/\d\n/);
+      return Number(text);
+    }, 20_000);
+    child.kill(signal);
+    const [, ended] = await once(child, 'exit');
+    expect(ended).toBe(signal);
+    await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow('ESRCH'), 5000);
+  });
+});
+
 describe('ws-conform on a terminal', () => {
   it('tells how far it is', async () => {
     const told: string[] = [];
@@ -222,6 +261,11 @@ describe('a server that is not there', () => {
       because: [expect.stringMatching(/not to be reached/)],
     });
   });
+});
+
+it('asks for no more cases at a time than there are', async () => {
+  const { results } = await runServerSuite(await ours(), { only: ['1.1.1'], concurrency: 2 ** 32 });
+  expect(results.map(({ verdict }) => verdict)).toEqual(['pass']);
 });
 
 describe('a server that hangs', () => {

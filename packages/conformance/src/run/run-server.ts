@@ -22,7 +22,7 @@ export function serverSuiteCases(only: readonly string[] = []): CaseFacts[] {
 /**
  * Asks a server every question of the suite. The server must send each message back, type and bytes.
  *
- * @param url - `ws://` or `wss://`; a certificate is not checked.
+ * @param url - `ws://` or `wss://`, without credentials; a certificate is not checked.
  * @throws (rejects with) TypeError for another URL.
  */
 export async function runServerSuite(
@@ -32,6 +32,9 @@ export async function runServerSuite(
   const target = new URL(url);
   if (target.protocol !== 'ws:' && target.protocol !== 'wss:') {
     throw new TypeError(`${url} is no ws: or wss: URL`);
+  }
+  if (target.username + target.password !== '') {
+    throw new TypeError('the URL has credentials, and the suite sends none');
   }
   const cases = selectCases(serverCases, only);
   const results = Array.from<CaseResult>({ length: cases.length });
@@ -52,6 +55,6 @@ export async function runServerSuite(
       onResult?.(results[at]);
     }
   };
-  await Promise.all(Array.from({ length: concurrency }, work));
+  await Promise.all(Array.from({ length: Math.min(concurrency, cases.length) }, work));
   return reportOf('server', url, started, results);
 }

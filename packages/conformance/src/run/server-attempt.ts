@@ -52,13 +52,18 @@ export class ServerAttempt extends TargetAttempt {
     const { hostname, port, protocol } = this.url;
     const host = hostname.replaceAll(/^\[|\]$/g, '');
     const secure = protocol === 'wss:';
-    const at = { host, port: Number(port || (secure ? 443 : 80)), allowHalfOpen: true };
+    const tcp = connectTcp({
+      host,
+      port: Number(port || (secure ? 443 : 80)),
+      allowHalfOpen: true,
+    });
+    this.onDispose(() => tcp.destroy());
     // The suite asks about frames, not about certificates, and test servers have made theirs themselves.
     const tls = { rejectUnauthorized: false, ...(/[a-z]/i.test(host) && { servername: host }) };
-    const socket = secure ? connectTls({ ...at, ...tls }) : connectTcp(at);
+    const socket = secure ? connectTls({ socket: tcp, ...tls }) : tcp;
     this.onDispose(() => socket.destroy());
     await this.#connected(socket, secure ? 'secureConnect' : 'connect');
-    return new Peer(socket, this, connection, 'client');
+    return new Peer(socket, this, connection, 'client', tcp);
   }
 
   #connected(socket: Socket, event: string): Promise<void> {

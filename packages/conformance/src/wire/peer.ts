@@ -70,8 +70,15 @@ export class Peer extends RawPeer {
   #fragments: Frame[] = [];
   #closed: CloseEvent | undefined;
 
-  constructor(socket: Socket, attempt: Attempt, connection: number, role: Role) {
-    super(socket, attempt, connection);
+  /** @param tcp - What TLS stands on. */
+  constructor(
+    socket: Socket,
+    attempt: Attempt,
+    connection: number,
+    role: Role,
+    tcp: Socket = socket,
+  ) {
+    super(socket, attempt, connection, tcp);
     this.role = role;
   }
 

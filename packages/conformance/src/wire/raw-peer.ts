@@ -23,13 +23,18 @@ export class RawPeer {
   /** What has arrived and was not taken. */
   protected readonly queue: ByteQueue = new ByteQueue();
   readonly #socket: Socket;
+  readonly #tcp: Socket;
   #wake: (() => void) | undefined;
   #received = 0;
   #answered = false;
 
-  /** @param socket - Made with `allowHalfOpen`, and connected. */
-  constructor(socket: Socket, attempt: Attempt, connection: number) {
+  /**
+   * @param socket - Made with `allowHalfOpen`, and connected.
+   * @param tcp - What a TLS socket stands on, which alone can be reset; else the same.
+   */
+  constructor(socket: Socket, attempt: Attempt, connection: number, tcp: Socket) {
     this.#socket = socket;
+    this.#tcp = tcp;
     this.attempt = attempt;
     this.connection = connection;
     socket.setNoDelay(true);
@@ -102,7 +107,7 @@ export class RawPeer {
   /** Drops the connection with RST. */
   reset(): void {
     this.attempt.transcript.event(this.connection, 'we reset the connection (RST)');
-    this.#socket.resetAndDestroy();
+    this.#tcp.resetAndDestroy();
   }
 
   /** Stops taking bytes from the operating system, so that the other end feels backpressure. */

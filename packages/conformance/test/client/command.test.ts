@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { describe, expect, it } from 'vitest';
@@ -94,5 +95,15 @@ describe('runClientSuite', { timeout: 60_000 }, () => {
     const { results } = await run(code, { only: ['7.1.1', '1.1.3'], timeout: 300 });
     expect(results.map(({ id, verdict }) => `${id} ${verdict}`)).toContain('7.1.1 fail');
     expect(results.flatMap(({ because }) => because).join()).toMatch(/came for no more cases/);
+  });
+
+  it('ends what the command has started, too', async () => {
+    const mark = `of ${process.pid}`;
+    const code = `${WS}process.on('SIGTERM', () => {});
+      new WebSocket(process.argv.at(-1) + '/runCase?case=1'); setInterval(() => {}, 1e6, '${mark}');`;
+    const shell = ['sh', '-c', '"$@"; true', 'sh', ...node(code)];
+    const { counts } = await runClientSuite(shell, { only: ['1.1.3'], timeout: 300 });
+    expect(counts.fail).toBe(1);
+    expect(execFileSync('ps', ['axww'], { encoding: 'utf8' })).not.toContain(mark);
   });
 });
