@@ -13,6 +13,8 @@ interface Rule {
 }
 
 const NOT_WEBSOCKET = 'the client is not using the websocket protocol:';
+/** What a request of another version of HTTP is told. */
+export const NOT_HTTP_1: string = `${NOT_WEBSOCKET} request is not HTTP/1.1`;
 const BAD_VERSION = "unsupported version: 13 not found in 'Sec-Websocket-Version' header";
 const UPGRADE: HeaderPair = ['Upgrade', 'websocket'];
 const VERSION: HeaderPair = ['Sec-WebSocket-Version', '13'];
@@ -22,7 +24,7 @@ const RULES: readonly Rule[] = [
   {
     holds: (_, req) => req.httpVersionMajor === 1 && req.httpVersionMinor >= 1,
     status: 400,
-    says: `${NOT_WEBSOCKET} request is not HTTP/1.1`,
+    says: NOT_HTTP_1,
   },
   {
     holds: (headers) => headers.once('host') !== undefined,
@@ -33,12 +35,6 @@ const RULES: readonly Rule[] = [
     holds: (headers) => isHost(headers.list('host')),
     status: 400,
     says: "not a websocket handshake: 'Host' header is no host",
-  },
-  {
-    // 4.2.1 knows a path and an absolute URI. Two names of the host in one request would be a choice between them.
-    holds: (headers, req) => isTarget(req.url ?? '', headers.list('host')),
-    status: 400,
-    says: 'not a websocket handshake: request target is neither a path nor a URI of the host',
   },
   {
     // What stands behind the head is frames. Two readings of it would be request smuggling.
@@ -75,6 +71,12 @@ const RULES: readonly Rule[] = [
     status: 426,
     says: BAD_VERSION,
     headers: [UPGRADE, VERSION],
+  },
+  {
+    // 4.2.1 knows a path and an absolute URI. Two names of the host in one request would be a choice between them.
+    holds: (headers, req) => isTarget(req.url ?? '', headers.list('host')),
+    status: 400,
+    says: 'not a websocket handshake: request target is neither a path nor a URI of the host',
   },
 ];
 

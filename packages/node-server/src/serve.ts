@@ -95,6 +95,12 @@ class RunningServer<Result> implements WebSocketServer {
 
   constructor(options: ServeOptions<Result>, handler: ConnHandler<AuthOf<Result>> | undefined) {
     this.#options = options;
+    const host = hostOf((conn) => {
+      this.connections.delete(conn as Conn);
+      this.#progress?.();
+    });
+    // First of all, since it checks options that the HTTP server is made with.
+    const upgrader = new Upgrader<Result>(pickUpgraderOptions(options), host);
     this.#http = options.server ?? makeServer(options);
     if (options.server === undefined) {
       this.#plain = new PlainRequests(options.request ?? upgradeRequired, () => this.#progress?.());
@@ -104,11 +110,6 @@ class RunningServer<Result> implements WebSocketServer {
     this.#onClose = function () {
       forget(this);
     };
-    const host = hostOf((conn) => {
-      this.connections.delete(conn as Conn);
-      this.#progress?.();
-    });
-    const upgrader = new Upgrader<Result>(pickUpgraderOptions(options), host);
     const upgrade = this.#listener(options, upgrader, handler);
     this.#onUpgrade = (req, socket, head) => {
       this.#pending.add(socket);

@@ -10,6 +10,7 @@ import { HandshakeError, type HeaderPair, serverFault } from './errors.ts';
 import { answered, Handshake, isThenable } from './handshake.ts';
 import { type HeadersInput, headerOf, headerPairs, RequestHeaders } from './headers.ts';
 import { isAnswered, isRead } from './http-socket.ts';
+import { isHttp2, refuseHttp2 } from './http2.ts';
 import { Limits, type Slot } from './limits.ts';
 import { negotiateCompression, selectSubprotocol } from './negotiate.ts';
 import {
@@ -152,6 +153,7 @@ export class Upgrader<Result = undefined> {
     input: HeadersInput | undefined,
     router?: Router<ConnHandler<AuthOf<Result>>>,
   ): Promise<Accepted<AuthOf<Result>>> {
+    if (isHttp2(req)) throw refuseHttp2(req);
     const handshake = new Handshake(socket, head, this.#plan.handshakeTimeout);
     let slot: Slot | undefined;
     try {
@@ -263,8 +265,9 @@ async function ask<T>(
 
 /** The frames that came with such a request are lost: Node has read them as requests. */
 function outsideUpgrade(): HandshakeError {
-  const cause = new Error("websocket: upgrade was called outside a listener for 'upgrade'");
-  return new HandshakeError(500, cause.message, { body: 'Internal Server Error\n', cause });
+  const message = "upgrade was called outside a listener for 'upgrade'";
+  const cause = new Error(`websocket: ${message}`);
+  return new HandshakeError(500, message, { body: 'Internal Server Error\n', cause });
 }
 
 /** gorilla/websocket's rule: what is negotiated is not for the application to say. */

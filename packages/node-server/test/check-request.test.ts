@@ -65,6 +65,24 @@ describe('an upgrade request', () => {
     },
     {
       first: 'no version',
+      before: 'a target of another host',
+      change: {
+        line: 'GET http://elsewhere.example/ HTTP/1.1',
+        without: ['sec-websocket-version'],
+      },
+      text: /version/,
+    },
+    {
+      first: 'a target of another host',
+      before: 'a foreign origin',
+      change: {
+        line: 'GET http://elsewhere.example/ HTTP/1.1',
+        add: ['Origin: https://evil.example'],
+      },
+      text: /target/,
+    },
+    {
+      first: 'no version',
       before: 'a foreign origin',
       change: { without: ['sec-websocket-version'], add: ['Origin: https://evil.example'] },
       text: /version/,

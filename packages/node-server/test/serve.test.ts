@@ -154,20 +154,30 @@ describe('serve', () => {
   });
 
   it.each([
-    { says: 'CONNECT', bytes: request({ line: 'CONNECT server.example.com:80 HTTP/1.1' }) },
+    {
+      says: 'CONNECT',
+      bytes: request({ line: 'CONNECT server.example.com:80 HTTP/1.1' }),
+      status: 405,
+      text: 'method',
+    },
     {
       says: 'CONNECT without more',
       bytes: Buffer.from('CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n'),
+      status: 400,
+      text: "'Connection'",
     },
-  ])('answers $says with 400, behind which nothing is served', async ({ bytes }) => {
-    const server = await started({}, echo);
-    const next = Buffer.from('GET /admin HTTP/1.1\r\nHost: a\r\n\r\n');
-    const answer = await exchange(portOf(server), Buffer.concat([bytes, next]));
-    expect(answer.status).toBe(400);
-    expect(answer.headers.get('connection')).toBe('close');
-    expect(answer.body).toContain('target');
-    expect(answer.raw.split('HTTP/1.1 ').length).toBe(2);
-  });
+  ])(
+    'answers $says with $status, behind which nothing is served',
+    async ({ bytes, status, text }) => {
+      const server = await started({}, echo);
+      const next = Buffer.from('GET /admin HTTP/1.1\r\nHost: a\r\n\r\n');
+      const answer = await exchange(portOf(server), Buffer.concat([bytes, next]));
+      expect(answer.status).toBe(status);
+      expect(answer.headers.get('connection')).toBe('close');
+      expect(answer.body).toContain(text);
+      expect(answer.raw.split('HTTP/1.1 ').length).toBe(2);
+    },
+  );
 
   it('gives plain requests to `request`', async () => {
     const server = await started({ request: (_req, res) => res.end('a page') }, echo);
@@ -277,12 +287,20 @@ describe('serve', () => {
     await expect(failed).rejects.toThrow(Object.keys(options)[0]);
   });
 
-  it.each([{ port: -1 }, { port: 65_536 }, { port: 1.5 }, { port: Number.NaN }, { readLimit: 0 }])(
-    'rejects $0 with a RangeError',
-    async (options) => {
-      await expect(serve(options, echo)).rejects.toBeInstanceOf(RangeError);
-    },
-  );
+  it.each([
+    { port: -1 },
+    { port: 65_536 },
+    { port: 1.5 },
+    { port: Number.NaN },
+    { readLimit: 0 },
+    { handshakeTimeout: -1 },
+    { handshakeTimeout: Number.NaN },
+    { handshakeTimeout: Infinity },
+  ])('rejects $0 with a RangeError that names it', async (options) => {
+    const failed = serve(options, echo);
+    await expect(failed).rejects.toBeInstanceOf(RangeError);
+    await expect(failed).rejects.toThrow(Object.keys(options)[0]);
+  });
 
   it('rejects without a handler', async () => {
     await expect(serve({}, undefined as never)).rejects.toBeInstanceOf(TypeError);

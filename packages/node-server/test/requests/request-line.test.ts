@@ -37,7 +37,7 @@ const REFUSED: readonly Row[] = [
   { says: 'a space before the method', line: ' GET /chat HTTP/1.1', status: 400, text: MALFORMED, parser: true },
   { says: 'a tab behind the method', line: 'GET\t/chat HTTP/1.1', status: 400, text: MALFORMED, parser: true },
   { says: 'the target *', line: 'GET * HTTP/1.1', status: 400, text: TARGET },
-  { says: 'OPTIONS *', line: 'OPTIONS * HTTP/1.1', status: 400, text: TARGET },
+  { says: 'OPTIONS *', line: 'OPTIONS * HTTP/1.1', status: 405, text: METHOD, headers: { allow: 'GET' } },
   { says: 'a URI of another host', line: 'GET http://elsewhere.example/ HTTP/1.1', status: 400, text: TARGET },
   { says: 'a URI of another port', line: 'GET http://server.example.com:80/ HTTP/1.1', status: 400, text: TARGET },
   { says: 'a URI of a longer host', line: 'GET http://server.example.com.evil.example/ HTTP/1.1', status: 400, text: TARGET },
