@@ -38,6 +38,8 @@ export interface Answer {
 
 /** Bytes of the answer up to the end of its head, interim answers (1xx) among them. */
 const MAX_HEAD = 16 * 1024;
+/** Header lines of one answer. */
+const MAX_LINES = 100;
 const MAX_INTERIM = 10;
 const NONE: Buffer = Buffer.alloc(0);
 
@@ -134,14 +136,14 @@ class Exchange {
   }
 
   #upgraded(response: IncomingMessage, head: Buffer): void {
-    if (this.#received - head.length > MAX_HEAD) return this.#fail(tooLarge(this.#words));
+    if (this.#tooMuch(response, this.#received - head.length)) return;
     this.#settle();
     this.#resolve(answer(response, head.subarray(0, MAX_BODY), head));
   }
 
   /** Every answer to CONNECT: Node takes them all for a tunnel, interim ones too. */
   #connected(response: IncomingMessage, head: Buffer): void {
-    if (this.#received - head.length > MAX_HEAD) return this.#fail(tooLarge(this.#words));
+    if (this.#tooMuch(response, this.#received - head.length)) return;
     const { statusCode = 0 } = response;
     if (statusCode < 200 && statusCode !== 101) return this.#passOver(response, head);
     if (statusCode !== 200) {
@@ -174,6 +176,8 @@ class Exchange {
 
   /** A refusal: any status but 101, a 101 without the headers of an upgrade. */
   #answered(response: IncomingMessage): void {
+    // Its bytes are counted as they come: how many are the head's is not known here.
+    if (this.#tooMuch(response, 0)) return;
     this.#stream.off('data', this.#count);
     this.#body = new RefusalBody(response, (bytes) => {
       // Nobody hears what the rest of it runs into.
@@ -186,6 +190,15 @@ class Exchange {
     this.#settle();
     this.#resolve(answer(response, body, NONE, false));
     this.#request.destroy();
+  }
+
+  /** Fails for a head that is out of bounds. */
+  #tooMuch(response: IncomingMessage, bytes: number): boolean {
+    if (bytes > MAX_HEAD) this.#fail(tooLarge(this.#words));
+    else if (response.rawHeaders.length > 2 * MAX_LINES) {
+      this.#fail(tooManyLines(response, this.#words));
+    } else return false;
+    return true;
   }
 
   #fail(error: unknown): void {
@@ -248,12 +261,21 @@ function tooLarge(words: Words, cause?: Error): BadHandshakeError {
   );
 }
 
-function tooManyInterim(
-  info: { statusCode?: number | undefined; headers: IncomingHttpHeaders },
-  words: Words,
-): BadHandshakeError {
+/** The head of an answer, interim or not. */
+interface Head {
+  readonly statusCode?: number | undefined;
+  readonly headers: IncomingHttpHeaders;
+}
+
+function tooManyLines(head: Head, words: Words): BadHandshakeError {
+  return badHead(`the head of ${words.answer} has more than ${MAX_LINES} lines`, head);
+}
+
+function tooManyInterim(head: Head, words: Words): BadHandshakeError {
   const who = words === WORDS.CONNECT ? ' of the proxy' : '';
-  const message = `more than ${MAX_INTERIM} interim answers (1xx)${who}`;
-  const { statusCode = 0, headers } = info;
+  return badHead(`more than ${MAX_INTERIM} interim answers (1xx)${who}`, head);
+}
+
+function badHead(message: string, { statusCode = 0, headers }: Head): BadHandshakeError {
   return new BadHandshakeError(message, { status: statusCode, headers, body: NONE });
 }

@@ -203,6 +203,14 @@ describe('an answer to CONNECT', () => {
     expect(error.status).toBe(0);
   });
 
+  it.each([200, 403])('%i of more than 100 header lines is refused', async (status) => {
+    const error = await fails(says(`HTTP/1.1 ${status} Some\r\n${'A: b\r\n'.repeat(101)}\r\n`));
+    expect(error.message).toBe(
+      'websocket: bad handshake: the head of the answer of the proxy has more than 100 lines',
+    );
+    expect(error.status).toBe(status);
+  });
+
   it.each<[string, Reply]>([
     ['at once', (socket) => void socket.end()],
     ['in the status line', says('HTTP/1.1 20', true)],

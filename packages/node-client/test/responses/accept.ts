@@ -1,4 +1,4 @@
-import { accept, instead, open, plus, type Row, refused } from './row.ts';
+import { accept, instead, open, plus, type Row, refused, tooManyLines } from './row.ts';
 
 const answersNot = (value: string) =>
   refused(101, `Sec-WebSocket-Accept is "${value}", which does not answer our key`);
@@ -33,7 +33,7 @@ export const accepts: Row[] = [
   [
     'a second Accept behind 1,500 lines',
     (r) => plus(...Array<string>(1500).fill('a:b'), accept(r))(r),
-    refused(101, 'more than one Sec-WebSocket-Accept header'),
+    tooManyLines(101),
   ],
   [
     'an Accept under another name',

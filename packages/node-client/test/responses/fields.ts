@@ -1,5 +1,16 @@
 import type { SeenRequest } from '../servers.ts';
-import { HI, no, notHttp, open, opens, plus, type Row, refusal, tooLarge } from './row.ts';
+import {
+  HI,
+  no,
+  notHttp,
+  open,
+  opens,
+  plus,
+  type Row,
+  refusal,
+  tooLarge,
+  tooManyLines,
+} from './row.ts';
 
 /** A right answer whose head is this long. */
 function ofLength(bytes: number) {
@@ -39,8 +50,10 @@ export const fields: Row[] = [
   ['a tab in a value', plus('X: a\tb'), open],
   ['every character that a name may have', plus("!#$%&'*+-.^_`|~09azAZ: a"), open],
   ['names of an object’s own', plus('__proto__: a', 'constructor: b', 'hasOwnProperty: c'), open],
-  ['the same header a hundred times', plus(...Array<string>(100).fill('X: a')), open],
-  ['1,500 lines', plus(...Array<string>(1500).fill('a:b')), open],
+  ['100 lines', plus(...Array<string>(97).fill('X: a')), open],
+  ['101 lines', plus(...Array<string>(98).fill('X: a')), tooManyLines(101)],
+  ['1,500 lines', plus(...Array<string>(1500).fill('a:b')), tooManyLines(101)],
+  ['a refusal of 101 lines', refusal(403, Array<string>(101).fill('X: a')), tooManyLines(403)],
   ['a head of 16,384 bytes', ofLength(16_384), opens('hi')],
   ['a head of 16,385 bytes', ofLength(16_385), tooLarge],
   ['a value of 17,000 bytes', plus(`X: ${'a'.repeat(17_000)}`), tooLarge],

@@ -44,6 +44,9 @@ export const tooLarge: Outcome = refused(
   'the head of the answer is larger than 16384 bytes',
   '',
 );
+export const tooManyLines = (status: number): Outcome => {
+  return refused(status, 'the head of the answer has more than 100 lines', '');
+};
 /** The stream ended first. */
 export const broken: Outcome = { is: 'broken' };
 export const open: Outcome = { is: 'open', subprotocol: '', text: undefined };
