@@ -59,12 +59,16 @@ export function planOf(args: readonly string[], files: number): Plan | undefined
   const { minutes, connections, seed, tls, compression, help } = parse(args);
   if (help) return undefined;
   if (!isMode(compression)) throw new TypeError(`--compression: there is no ${compression}`);
+  const count = number(
+    'connections',
+    connections ?? String(connectionsFor(files)),
+    /^[1-9]\d{0,5}$/,
+  );
+  if (count > 0.8 * files) {
+    throw new TypeError(`--connections: more than the limit of open files, ${files}, has room for`);
+  }
   return {
-    connections: number(
-      'connections',
-      connections ?? String(connectionsFor(files)),
-      /^[1-9]\d{0,5}$/,
-    ),
+    connections: count,
     seconds: number('minutes', minutes, /^\d{1,4}(?:\.\d+)?$/) * 60,
     seed: number('seed', seed ?? String(Date.now() % 2 ** 31), /^\d{1,10}$/),
     secure: tls,

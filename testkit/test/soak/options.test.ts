@@ -30,6 +30,7 @@ describe('the command line of a soak', () => {
   it.each([
     ['--minutes', 'ten'],
     ['--connections', '0'],
+    ['--connections', '16001'],
     ['--seed', 'x'],
     ['--compression', 'zip'],
     ['--speed', '1'],
