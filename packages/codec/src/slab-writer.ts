@@ -59,8 +59,9 @@ export class SlabWriter {
       this.#lease(Math.max(need, old === undefined ? this.#firstSlab : bytes.length));
       return;
     }
-    this.#lease(this.pos + need);
-    // The whole slab, though less is used: a view would be garbage, and this happens twice in a turn at most.
+    // Doubled: a pool may lend no more than is asked for, and be asked at every frame else.
+    this.#lease(Math.min(LARGEST_SLAB, Math.max(this.pos + need, 2 * bytes.length)));
+    // The whole slab, though less is used: a view would be garbage, and this happens a few times in a turn at most.
     copyInto(this.bytes, bytes, 0);
     old.release();
   }

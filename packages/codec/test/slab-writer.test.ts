@@ -1,4 +1,4 @@
-import { SlabPool } from '@ws/codec';
+import { type Slab, SlabPool } from '@ws/codec';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { simd } from '../src/simd.ts';
 import { LARGEST_SLAB, SlabWriter } from '../src/slab-writer.ts';
@@ -57,6 +57,19 @@ describe('SlabWriter', () => {
     expect(pool.lent).toBe(1);
     out.seal();
     expect([pool.lent, out.sealed.count]).toEqual([0, 0]);
+  });
+
+  it('moves seldom, also where a pool lends no more than it is asked for', () => {
+    const asked: number[] = [];
+    const take = (minBytes: number): Slab => {
+      asked.push(minBytes);
+      return { bytes: new Uint8Array(minBytes), release() {} };
+    };
+    const out = new SlabWriter({ take }, 4096, false);
+    for (let i = 0; i < 640; i++) append(out, bytes(100));
+    append(out, bytes(1000));
+    expect(asked).toEqual([4096, 8192, 16384, 32768, LARGEST_SLAB]);
+    expect([out.pos, out.sealed.count]).toEqual([65000, 0]);
   });
 
   it('moves into a larger slab as a turn grows, and takes another when one is full', () => {
