@@ -81,7 +81,9 @@ export class BorrowedMessage {
    */
   get data(): Uint8Array {
     this.check();
-    this.#view ??= this.bytes.subarray(this.start, this.end);
+    // Not `subarray`: a chunk of Node's is a Buffer, whose `slice` copies nothing.
+    const { bytes } = this;
+    this.#view ??= new Uint8Array(bytes.buffer, bytes.byteOffset + this.start, this.length);
     return this.#view;
   }
 

@@ -295,6 +295,18 @@ describe('receive', () => {
     expect(views).toEqual([true]);
   });
 
+  it('lends a view whose slice is a copy, also of a Buffer', async () => {
+    const { conn, frame, host, transport } = wired('server');
+    const kept: Uint8Array[] = [];
+    void conn.receive((message) => {
+      kept.push(message.data.slice());
+      message.data.fill(0);
+    });
+    transport.sink!.data(Buffer.from(frame(2, 'abc')));
+    await host.settle();
+    expect(kept).toEqual([Uint8Array.from(Buffer.from('abc'))]);
+  });
+
   it('waits for the promise of the handler, keeps its bytes, and answers pings meanwhile', async () => {
     const { conn, feed, frame, host, sent } = wired('server');
     const open: (() => void)[] = [];
