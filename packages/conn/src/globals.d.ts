@@ -46,6 +46,5 @@ declare const WritableStream: {
     start(controller: { readonly signal: AbortSignal }): void;
     write(chunk: W): Promise<void>;
     close(): Promise<void>;
-    abort(reason: unknown): void;
   }): WritableStream<W>;
 };

@@ -139,26 +139,24 @@ export class MessageWriter implements AsyncDisposable {
    * chunk that is neither text nor bytes.
    */
   writable(): WritableStream<MessageData> {
-    const abort = (reason: unknown): void => this.abort(reason);
     return new WritableStream<MessageData>({
       start: ({ signal }) => {
         // Told at once, also while a write waits for a peer that takes nothing.
-        signal.addEventListener('abort', () => abort(signal.reason));
+        signal.addEventListener('abort', () => this.abort(signal.reason));
       },
-      write: (chunk) => {
-        const written = this.write(chunk);
-        // The stream fails with it, and calls neither `close` nor `abort` any more.
-        written.catch(abort);
-        return written;
-      },
+      write: (chunk) =>
+        this.write(chunk).catch((error: unknown) => {
+          // The stream fails with it, and calls nothing any more.
+          this.abort(error);
+          throw error;
+        }),
       close: () => this.close(),
-      abort,
     });
   }
 
   /** {@link close}, when it is not closed yet: for `await using`. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#over === undefined) await this.close();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#over === undefined ? this.close() : done;
   }
 
   /** @internal A later nextWriter wants its turn: finishes the message, once the calls at work are done. */

@@ -588,4 +588,21 @@ describe('promises that nobody looks at', () => {
     process.off('unhandledRejection', trap);
     expect(unhandled).toEqual([]);
   });
+
+  it('cause none when a writer is disposed of as the connection ends', async () => {
+    const unhandled: unknown[] = [];
+    const trap = (reason: unknown): void => void unhandled.push(reason);
+    process.on('unhandledRejection', trap);
+    const { conn, host, transport } = wired('server', { highWaterMark: 1 });
+    transport.block();
+    void conn.send('waits');
+    await host.settle();
+    const writer = await conn.nextWriter(TextMessage);
+    const disposed = writer[Symbol.asyncDispose]();
+    transport.break(new Error('reset'));
+    await turns(10);
+    process.off('unhandledRejection', trap);
+    expect(unhandled).toEqual([]);
+    await expect(disposed).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT' });
+  });
 });
