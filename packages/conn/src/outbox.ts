@@ -556,10 +556,12 @@ export class Outbox implements Sharer {
       this.#give(viewOf(this.#host, bytes, start, end), release);
       return;
     }
+    // For good: nothing is sent any more.
+    this.#cutting = new TransportError(
+      'bytes of a pending write were detached; leave them alone until its promise settles',
+    );
     release?.();
-    const error =
-      'bytes of a pending write were detached; leave them alone until its promise settles';
-    this.#owner.abort(new TransportError(error));
+    this.#owner.abort(this.#cutting);
   }
 
   #give(bytes: Uint8Array, release?: () => void): void {
