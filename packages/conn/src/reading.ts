@@ -141,11 +141,6 @@ export class Reading implements InflowSource {
     return this.#queue.length === 0 && !this.#busy && this.#inflow?.empty !== false;
   }
 
-  /** Whether nobody reads in any way. */
-  get unread(): boolean {
-    return this.#owner.reception === undefined && !this.#asked;
-  }
-
   /** Whether a read of some kind is pending. */
   get #asked(): boolean {
     return this.#owner.reader !== undefined || this.#inflow?.demanding === true;

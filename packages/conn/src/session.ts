@@ -543,7 +543,8 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
 
   #pause(): void {
     this.#flow('pause');
-    if (this.reading.unread) this.#armIdle();
+    // Also for a reader whose message is being inflated, and who may give up: each step of it begins the time anew.
+    if (this.reception === undefined) this.#armIdle();
   }
 
   #resume(): void {

@@ -176,3 +176,19 @@ describe('a compressed message that a handler is lent', () => {
     expect(seen).toEqual(['aabb', 'ccdd', 'eeff']);
   });
 });
+
+describe('a large compressed message whose reader gives up while it is inflated', () => {
+  it('stands paused for idleReadTimeout and no longer', async () => {
+    const { conn, feed, host, transport } = inflating();
+    await host.settle();
+    const stop = new AbortController();
+    const read = conn.readMessage({ signal: stop.signal });
+    feed(2, 'x'.repeat(1 << 20));
+    stop.abort(new Error('enough'));
+    await expect(read).rejects.toThrow('enough');
+    await host.advance(299_000);
+    expect([transport.paused, conn.state]).toEqual([true, 'open']);
+    await host.advance(2_000);
+    expect(await conn.closed).toMatchObject({ code: 1006, error: { code: 'WS_ERR_TIMEOUT' } });
+  });
+});
