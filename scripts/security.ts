@@ -26,9 +26,11 @@ export function securityFaults(map: SecurityMap, sources: Sources): string[] {
     ...missing,
     ...unknown.map((id) => `${id}: no such row`),
     ...Object.entries(map).flatMap(([id, entry]) =>
-      [...holderFaults(id, entry, sources), ...entry.asserts.flatMap((a) => loose(a, entry))].map(
-        (fault) => `${id}: ${fault}`,
-      ),
+      [
+        ...holderFaults(id, entry, sources),
+        ...unasserted(entry),
+        ...entry.asserts.flatMap((a) => loose(a, entry)),
+      ].map((fault) => `${id}: ${fault}`),
     ),
   ];
 }
@@ -56,6 +58,15 @@ function holderFaults(id: string, { tests }: Entry, { titles, text }: Sources): 
   const call = new RegExp(`\\bsurvives\\(\\s*${id},`);
   const held = tests.some(({ test }: Holder) => call.test(text(test)));
   return held ? [] : [`none of its tests calls survives(${id}, …)`];
+}
+
+/** The parts of a row's bound, each with a figure, that no assertion names: a bound that is left out is as loose as can be. */
+function unasserted({ bound, asserts, reason }: Entry): string[] {
+  if (reason !== undefined && reason.trim() !== '') return [];
+  const parts = bound.split('; ').filter((part) => /\d/.test(part));
+  return parts
+    .filter((part) => !asserts.some(({ row }) => row && (part.includes(row) || row.includes(part))))
+    .map((part) => `"${part}" is asserted by nothing, and there is no reason`);
 }
 
 /** A figure that is no figure of its row, or looser than the row's, or than the goal of all rows. */

@@ -117,14 +117,15 @@ function titleOf(
   return { kind, title: first.getText(source).slice(1, -1) };
 }
 
-/** `it` for `it`, `it.skipIf(…)`, `it.each(…)`: the name that a chain of calls begins with. */
+/** `it` for `it`, `it.skipIf(…)`, `it.each(…)`: the name that a chain of calls begins with. None for what never runs. */
 function callee(node: ts.Expression): string | undefined {
   if (ts.isIdentifier(node)) {
     return ['it', 'test', 'describe'].includes(node.text) ? node.text : undefined;
   }
-  if (ts.isPropertyAccessExpression(node) || ts.isCallExpression(node)) {
-    return callee(node.expression);
+  if (ts.isPropertyAccessExpression(node)) {
+    return ['skip', 'todo'].includes(node.name.text) ? undefined : callee(node.expression);
   }
+  if (ts.isCallExpression(node)) return callee(node.expression);
   return undefined;
 }
 

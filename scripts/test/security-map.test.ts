@@ -42,7 +42,10 @@ describe('the check of the map', () => {
     how: '100 frames',
     outcome: '1009, >= 10 cases',
     bound: '<= received x 2 + 64 KiB; stall <= 10 ms',
-    asserts: [],
+    asserts: [
+      { what: 'memory', most: 65_536, perByte: 2, row: '<= received x 2 + 64 KiB' },
+      { what: 'stall', most: 10, row: 'stall <= 10 ms' },
+    ],
     tests: [holder],
   };
 
@@ -113,7 +116,7 @@ describe('the check of the map', () => {
     ],
     [{ what: 'stall', most: 11, looser: ' ' }, 'stall: looser without a reason'],
   ])('names figures that are too loose: %o', (assertion, fault) => {
-    expect(faults({ asserts: [assertion] })).toEqual([`54: ${fault}`]);
+    expect(faults({ asserts: [...entry.asserts, assertion] })).toEqual([`54: ${fault}`]);
   });
 
   it.each<[Assertion]>([
@@ -124,7 +127,15 @@ describe('the check of the map', () => {
     [{ what: 'cases', least: 10, row: '>= 10 cases' }],
     [{ what: 'stall', most: 30, looser: 'the attacker runs in the same turn' }],
   ])('accepts figures that are as strict, or have a reason: %o', (assertion) => {
-    expect(faults({ asserts: [assertion] })).toEqual([]);
+    expect(faults({ asserts: [...entry.asserts, assertion] })).toEqual([]);
+  });
+
+  it('names the parts of a bound that nothing asserts, unless there is a reason', () => {
+    const asserts = entry.asserts.slice(0, 1);
+    const fault = '54: "stall <= 10 ms" is asserted by nothing, and there is no reason';
+    expect(faults({ asserts })).toEqual([fault]);
+    expect(faults({ asserts, reason: ' ' })).toEqual([fault]);
+    expect(faults({ asserts, reason: 'the harness asserts it' })).toEqual([]);
   });
 
   it('reads figures with their units', () => {

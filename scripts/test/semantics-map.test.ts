@@ -57,11 +57,15 @@ describe('the check of the map', () => {
           it.skipIf(false)(\`e \${'f'}\`, () => {});
         });
         for (const x of []) test("g", () => it);
+        it.skip('never', () => {});
+        it.todo('later');
+        it.skip.each([1])('no row', () => {});
       });
+      describe.skip('i', () => it('j', () => {}));
       other('h', () => {});
     `);
     const { titles, strings } = readTestFile(path);
-    expect([...titles]).toEqual(['a / b', 'a / c %d / d %s', "a / c %d / e ${'f'}", 'a / g']);
+    expect([...titles]).toEqual(['a / b', 'a / c %d / d %s', "a / c %d / e ${'f'}", 'a / g', 'j']);
     expect(strings.has('row')).toBe(true);
   });
 
