@@ -344,6 +344,7 @@ export class Intake {
     this.#inflation?.destroy();
     this.#assembly.drop();
     this.#decoder.reset();
+    this.#show(EMPTY, 0, 0);
   }
 
   #frame(): IntakeEvent {

@@ -121,6 +121,7 @@ describe('pooled memory', () => {
         ]).flat(),
       ),
     );
+    const larges = ROLES.map((role) => frame(role, 2, Buffer.alloc(60 * KIB)));
     const attack = async (watch: Watch): Promise<Outcome> => {
       const conns: Conn[] = [];
       const ends: (() => Promise<void>)[] = [];
@@ -142,14 +143,20 @@ describe('pooled memory', () => {
         conn.ping('q'.repeat(125)).catch(() => {});
         void conn.send(Buffer.alloc(3_000));
         await host.settle();
-        feed(frame(role, 10, 'q'.repeat(125)));
+        // Each is the end of a large chunk.
+        const large = larges[i % 2]!;
+        feed(large, frame(role, 10, 'q'.repeat(125)));
+        await conn.readMessage();
         await host.settle();
         transport.takeSent();
         // Of the other ones, a close frame with a reason is the last thing heard.
-        if (i % 4 > 1)
-          feed(frame(role, 8, Buffer.concat([Buffer.of(3, 232), Buffer.alloc(123, 'r')])));
+        if (i % 4 > 1) {
+          feed(large, frame(role, 8, Buffer.concat([Buffer.of(3, 232), Buffer.alloc(123, 'r')])));
+          await conn.readMessage();
+        }
         await host.settle();
       }
+      await turn();
       watch.weigh();
       const slabs = sharedSlabPool().lent + sharedMessageBuffers().lent;
       const buffers = new Set(kept.map(({ data }) => data.buffer));
