@@ -572,9 +572,10 @@ export class Session implements TransportSink, ReadingOwner, WritingOwner, Patie
     this.kit.timers.set(this.#deadlines.idle, idleReadTimeout);
   }
 
-  /** Somebody reads: the time begins anew. */
+  /** Somebody reads: the time begins anew; a handler may take as long as it likes. */
   #renewIdle(): void {
-    if (this.#deadlines?.idle?.tick !== undefined) this.#armIdle();
+    if (this.reception !== undefined) this.#disarmIdle();
+    else if (this.#deadlines?.idle?.tick !== undefined) this.#armIdle();
   }
 
   #disarmIdle(): void {

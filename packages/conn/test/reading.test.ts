@@ -501,6 +501,18 @@ describe('the read-ahead', () => {
     expect(conn.state).toBe('open');
     expect(host.timers).toBe(0);
   });
+
+  it('forgets it for a handler that takes longer, with more than enough waiting behind it', async () => {
+    const { conn, feed, frame, host, transport } = wired('server', {
+      readAhead: 1000,
+      idleReadTimeout: 30_000,
+    });
+    for (let i = 0; i < 8; i++) feed(frame(2, Buffer.alloc(500)));
+    await host.settle();
+    void conn.receive(() => new Promise<void>(() => {}));
+    await host.advance(60_000);
+    expect([transport.paused, conn.state]).toEqual([true, 'open']);
+  });
 });
 
 describe('the start', () => {
