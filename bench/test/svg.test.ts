@@ -53,6 +53,19 @@ describe('svgFiles', () => {
     expect(to).toBeCloseTo(left! + 8 * unit, 0);
   });
 
+  it('names each of many series, in a colour of its own', () => {
+    const names = Array.from({ length: 7 }, (_, i) => `a server with the options ${i}`);
+    const series = names.map((name) => ({ name, values: [{ median: 7, least: 7, most: 7 }] }));
+    const [svg = ''] = svgFiles('compare', sample({ ...bars, series })).values();
+    const texts = [...svg.matchAll(/<text [^>]*>([^<]+)</g)].map(([, text]) => text);
+    expect(texts).toEqual(expect.arrayContaining(names));
+    // Of a legend that has pages a picture shows the first.
+    expect(texts).not.toContain('1/2');
+    const drawn = svg.matchAll(/<path d="M[\d.]+ [\d.]+l[\d.]+ 0[^>]+fill="(#\w{6})"/g);
+    const fills = [...drawn].map(([, fill]) => fill);
+    expect(new Set(fills.filter((fill) => fill !== '#ffffff')).size).toBe(names.length);
+  });
+
   it('gives the same bytes again', () => {
     const curve: Chart = {
       kind: 'percentiles',

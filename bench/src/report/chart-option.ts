@@ -10,7 +10,7 @@ export interface Look {
   readonly narrow: boolean;
 }
 
-/** Told apart by people who see colours differently (Okabe and Ito), on light and dark. */
+/** Told apart by people who see colours differently (Okabe and Ito, grey for their black), on light and dark. */
 const COLOURS: readonly string[] = [
   '#0072b2',
   '#e69f00',
@@ -18,6 +18,7 @@ const COLOURS: readonly string[] = [
   '#cc79a7',
   '#d55e00',
   '#56b4e9',
+  '#8c8c8c',
 ];
 const GROUP_GAP = '28%';
 const BAR_GAP = '12%';

@@ -17,6 +17,11 @@ import type { BenchDocument } from './page.ts';
 const WIDTH = 760;
 /** Title and two lines of where the figures come from. */
 const HEADER = 84;
+/** Names of series in a line of the legend. */
+const LEGEND_LINE = 4;
+const LEGEND_GAP = 24;
+/** Pixels from one line to the next. */
+const LEGEND_LINE_HEIGHT = LEGEND_GAP + 14;
 
 use([
   BarChart,
@@ -56,7 +61,9 @@ export function svgName(name: string, { title }: Pick<Chart, 'title'>): string {
 
 /** One chart as an SVG file, with the machine and the versions of `head`. */
 export function svgOf(chart: Chart, head: Head): string {
-  const height = HEADER + heightOf(chart);
+  const names = chart.series.map(({ name }) => name);
+  const more = LEGEND_LINE_HEIGHT * (Math.ceil(names.length / LEGEND_LINE) - 1);
+  const height = HEADER + more + heightOf(chart);
   const picture = init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height });
   const option = optionOf(chart, { dark: false, narrow: false });
   const { legend, grid, textStyle } = option as {
@@ -70,8 +77,19 @@ export function svgOf(chart: Chart, head: Head): string {
     backgroundColor: '#ffffff',
     textStyle: { ...textStyle, fontFamily: 'Helvetica, Arial, sans-serif' },
     // The width of text is guessed here, and a reader's letters may be wider.
-    legend: { ...legend, top: HEADER + legend.top, left: 12, itemGap: 36 },
-    grid: { ...grid, top: HEADER + grid.top, left: 16 },
+    legend: {
+      ...legend,
+      top: HEADER + legend.top,
+      left: 12,
+      itemGap: 36,
+      // Nobody can turn the pages of a legend in a picture: all its lines are shown. To echarts '' is the end of one.
+      ...(more > 0 && {
+        type: 'plain',
+        itemGap: LEGEND_GAP,
+        data: names.flatMap((name, i) => (i > 0 && i % LEGEND_LINE === 0 ? ['', name] : [name])),
+      }),
+    },
+    grid: { ...grid, top: HEADER + more + grid.top, left: 16 },
     title: {
       text: `${chart.title} (${chart.unit})`,
       subtext: `${machineLine(head)}\n${versionLine(head)}, ${head.date.slice(0, 10)}`,
