@@ -78,8 +78,6 @@ export interface Settings {
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
-/** The longest delay that the timers of every platform take. */
-const LONGEST = 2 ** 31 - 1;
 
 const SERVER: Settings = {
   readLimit: MIB,
@@ -203,7 +201,7 @@ function whole(name: string, value: unknown): number {
 }
 
 /**
- * Milliseconds, from 1 to 2^31 - 1.
+ * Whole milliseconds, from 1 to 2^31 - 1.
  *
  * @throws TypeError, RangeError, with the option's name.
  */
@@ -215,12 +213,10 @@ export function duration(
 ): number {
   if (value === undefined) return fallback;
   if (value === false && canBeOff) return Infinity;
-  if (typeof value !== 'number')
-    throw new TypeError(`${name}: expected milliseconds, got ${kind(value)}`);
-  if (!(value >= 1 && value <= LONGEST)) {
-    throw new RangeError(`${name}: expected milliseconds from 1 to ${LONGEST}, got ${value}`);
-  }
-  return value;
+  const ms = whole(name, value);
+  // The longest delay that the timers of every platform take.
+  if (ms > 2_147_483_647) throw new RangeError(`${name}: expected at most 2147483647 ms, got ${ms}`);
+  return ms;
 }
 
 function heartbeat(_: string, value: unknown): false | Heartbeat {
