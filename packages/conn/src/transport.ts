@@ -17,7 +17,7 @@ export interface TransportSink {
 
 /**
  * A minimal stream of bytes in both directions: what a `Conn` stands on. Any runtime can offer one; the rules are
- * checked by `transportContract` in `testkit`.
+ * checked by `transportContract` in `testkit`. None of its methods throws: what goes wrong is told by `sink.close`.
  */
 export interface Transport {
   /**
