@@ -215,7 +215,8 @@ export function duration(
   if (value === false && canBeOff) return Infinity;
   const ms = whole(name, value);
   // The longest delay that the timers of every platform take.
-  if (ms > 2_147_483_647) throw new RangeError(`${name}: expected at most 2147483647 ms, got ${ms}`);
+  if (ms > 2_147_483_647)
+    throw new RangeError(`${name}: expected at most 2147483647 ms, got ${ms}`);
   return ms;
 }
 
