@@ -75,7 +75,7 @@ describe.skipIf(lacksChromium())('the chat page', () => {
   const hereNow = (page: Page): Promise<string[]> => page.locator('#people bdi').allInnerTexts();
 
   async function shoot(page: Page, name: string): Promise<void> {
-    await page.screenshot({ path: `${screenshots}${name}.png` });
+    await page.screenshot({ path: `${screenshots}${name}.png`, animations: 'disabled' });
   }
 
   it('takes what is said in one window to the other', { timeout: PATIENCE_MS }, async () => {
