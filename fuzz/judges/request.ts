@@ -20,12 +20,13 @@ export function statusOf(head: Head): number {
     lines('content-length').some((one) => !/^0+$/.test(one));
   if (version !== 'HTTP/1.1' || CONTROLS.test(target)) return 400;
   if (hosts.length !== 1 || placeOf(host) === undefined) return 400;
-  if (!leadsHere(target, host) || hasBody) return 400;
+  if (hasBody) return 400;
   if (!lists(list('connection'), 'upgrade')) return 400;
   if (!lists(list('upgrade'), 'websocket')) return 426;
   if (method !== 'GET') return 405;
   if (versions.length !== 1) return 400;
   if (versions[0] !== '13') return 426;
+  if (!leadsHere(target, host)) return 400;
   if (origins.length > 1) return 400;
   if (origins.length === 1 && !isSameOrigin(origins[0]!, host)) return 403;
   if (keys.length !== 1 || !isKey(keys[0]!)) return 400;
