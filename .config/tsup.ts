@@ -2,14 +2,19 @@ import { defineConfig } from 'tsup';
 
 type Config = ReturnType<typeof defineConfig>;
 
-/** The one build recipe of every published package: an ESM file for each entry, with types. */
-export function library(entry: string[] = ['src/index.ts']): Config {
+/**
+ * The one build recipe of every published package: an ESM file for each entry, with types.
+ *
+ * @param bundled - Private workspace packages that the output contains, types included.
+ */
+export function library(entry: string[] = ['src/index.ts'], bundled: string[] = []): Config {
   return defineConfig({
     entry,
+    noExternal: bundled,
     format: ['esm'],
     target: 'node20',
     platform: 'neutral',
-    sourcemap: true,
+    sourcemap: false,
     clean: true,
     silent: true,
     treeshake: false,
@@ -20,7 +25,17 @@ export function library(entry: string[] = ['src/index.ts']): Config {
         incremental: false,
         ignoreDeprecations: '6.0',
         stripInternal: true,
+        ...(bundled.length > 0 && withSources(bundled)),
       },
     },
   });
+}
+
+/** Makes the d.ts worker include the types of private packages. It leaves other packages external. */
+function withSources(packages: readonly string[]): object {
+  const source = (name: string): string => `../${name.replace('@ws/', '')}/src/index.ts`;
+  return {
+    rootDir: '..',
+    paths: Object.fromEntries(packages.map((name) => [name, [source(name)]])),
+  };
 }

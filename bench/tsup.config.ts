@@ -3,12 +3,12 @@ import { defineConfig } from 'tsup';
 const built = {
   target: 'node20',
   platform: 'node',
-  // The workers are found beside the command that starts them.
+  // A process starts its workers from files beside it.
   splitting: false,
   treeshake: false,
 } as const;
 
-// Built before it runs, so that no loader sits in the process that measures.
+// Built before it runs, so that no loader runs in the process that measures.
 export default defineConfig([
   {
     ...built,
@@ -26,11 +26,13 @@ export default defineConfig([
       'stream-worker': 'src/rivals/stream-worker.ts',
     },
     format: ['esm'],
+    // Only `ws-bench commits` needs it, and loads it then.
+    external: ['tsup'],
     clean: ['!dist/draw.js'],
   },
   {
-    // The script of an HTML report, with echarts in it.
-    entry: { draw: 'src/page/draw.ts' },
+    // The script of an HTML report, with ECharts in it.
+    entry: { draw: 'src/report/draw-charts.ts' },
     format: ['iife'],
     target: 'es2022',
     platform: 'browser',

@@ -1,3 +1,3 @@
-import { command } from './harness/command.ts';
+import { runCli } from './harness/cli.ts';
 
-process.exitCode = await command(new URL('./targets.ts', import.meta.url));
+process.exitCode = await runCli(process.argv.slice(2), new URL('./targets.ts', import.meta.url));

@@ -10,7 +10,7 @@ import { serverHandshake } from './targets/server-handshake.ts';
 import { subprotocolHeader } from './targets/subprotocol-header.ts';
 import { utf8 } from './targets/utf8.ts';
 
-/** All of them, from the wire up. */
+/** All targets, from frames to connections. */
 export const targets: readonly Target[] = [
   frameHeader(),
   frameStream(),

@@ -1,12 +1,12 @@
-// Proves permessage-deflate on whatever runtime this is run with, over the built packages: mixed traffic between a Conn
-// and a peer that knows nothing but frames and the documented functions of node:zlib.
-//   node scripts/compression-smoke.mjs    bun scripts/compression-smoke.mjs    deno run -A scripts/compression-smoke.mjs
+// Tests permessage-deflate of the built packages on the current runtime: mixed traffic between a
+// Conn and a peer that uses only frames and the documented functions of node:zlib.
+//   node tools/compression-smoke.mjs    bun tools/compression-smoke.mjs    deno run -A tools/compression-smoke.mjs
 import assert from 'node:assert/strict';
 import process from 'node:process';
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
 import { encodeFrame, FRAME, FrameDecoder } from '@ws/codec';
 import { Conn, PreparedMessage } from '@ws/conn';
-import { compressionBackend, configureCompression, nodeHost } from '@ws/node-io';
+import { compressionBackend, configureCompression, nodePlatform } from '@ws/node-io';
 
 const RSV1 = 0x40;
 const WINDOW = 32_768;
@@ -21,7 +21,7 @@ function stored(bytes) {
   return Buffer.concat([Buffer.from(header), bytes]);
 }
 
-/** The client's end: compresses and inflates by one-shot calls, with the plain text of before as the context. */
+/** The client: compresses and inflates by one-shot calls, with the earlier plain text as dictionary. */
 class Peer {
   transport = this.#transport();
   received = [];
@@ -42,7 +42,7 @@ class Peer {
     const plain = Buffer.from(text);
     let payload = plain;
     if (compressed) {
-      // Deno ignores `dictionary`: without it the message just refers to nothing before it.
+      // Deno ignores `dictionary`. The message then refers to nothing before it.
       const context = this.#takeover && this.#sent.length > 0 ? { dictionary: this.#sent } : {};
       payload = deflateRawSync(plain, { ...SYNC, ...context }).subarray(0, -4);
       this.#sent = Buffer.concat([this.#sent, plain]).subarray(-WINDOW);
@@ -118,7 +118,7 @@ async function mixed(backend, takeover) {
   const peer = new Peer(takeover);
   const conn = new Conn(peer.transport, {
     role: 'server',
-    host: nodeHost,
+    platform: nodePlatform,
     heartbeat: false,
     compression: { mode: takeover ? 'takeover' : 'shared', threshold: 0, sendHistory: 2048 },
     deflate: {

@@ -1,23 +1,19 @@
 #!/usr/bin/env node
-// The shell of `npx pnpm ...` in this folder (.npmrc names it). npx gives its command to a shell, and SIGINT and SIGTERM
-// to that shell alone: Debian's sh keeps the first to itself and dies of the second, and what runs below goes on without
-// a terminal. This shell hands both on, and its exit code is the command's.
+// The shell of `npx pnpm ...` in this folder (.npmrc names it). npx sends SIGINT and SIGTERM to its shell only. Debian's
+// sh ignores the first and dies of the second, while the command below it continues. This shell forwards both.
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 
-const LAST_LINE = '.out/last-line.txt';
 const command = process.argv.at(-1) ?? '';
 const pnpm = /^['"]?pnpm\b/.test(command);
-const test = pnpm && /\b(test|t)\b/.test(command);
 const child = spawn('sh', ['-c', pnpm ? `exec ${command}` : command], { stdio: 'inherit' });
 
-let told = false;
+let forwarded = false;
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, () => {
-    if (told) return;
-    told = true;
-    // Always SIGINT: a signal for the whole process group reaches pnpm directly too, and pnpm dies of its second SIGTERM.
+    if (forwarded) return;
+    forwarded = true;
+    // Always SIGINT: a signal to the process group reaches pnpm too, and pnpm dies of its second SIGTERM.
     child.kill(pnpm ? 'SIGINT' : signal);
   });
 }
@@ -27,6 +23,4 @@ child.on('error', (error) => {
 });
 child.on('exit', (code, signal) => {
   process.exitCode = code ?? 128 + constants.signals[signal];
-  // pnpm ends with ELIFECYCLE when tests fail; the count stays the last line.
-  if (test && code !== 0 && existsSync(LAST_LINE)) process.stdout.write(readFileSync(LAST_LINE));
 });

@@ -1,16 +1,16 @@
-// Renames the npm scope of all packages, everywhere that it is written: names, imports, the lock file, the docs and their
-// title, the license, the channels of diagnostics (`@ws:open`). With an address it also says where the packages' code is,
-// which a release with provenance needs, and where a hole is told of in private.
-//   pnpm rename-scope @acme https://github.com/acme/websocket
+// Renames the npm scope of all packages: names, imports, the lock file, the docs and their title,
+// the license, the channels of diagnostics (`@ws:open`). With an address, it also sets the
+// repository, which a release with provenance needs, and the place for private security reports.
+//   node --import tsx tools/rename-scope.ts @acme https://github.com/acme/websocket
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 
 type Manifest = Record<string, unknown> & { readonly name: string };
 
-const USAGE = `usage: pnpm rename-scope @acme [https://github.com/acme/websocket]
-A scope is made of lower case letters, digits, ".", "_" and "-".
-It is renamed wherever it stands, in the channels of diagnostics as well: who subscribes to them notices.
-With an address, package.json says where the code is, and the issue templates link to private reports there.`;
+const USAGE = `usage: node --import tsx tools/rename-scope.ts @acme [https://github.com/acme/websocket]
+A scope consists of lower case letters, digits, ".", "_" and "-".
+It is also renamed in the channels of diagnostics, so their subscribers have to change.
+An address is set in every package.json and in the link to private security reports.`;
 
 const [scope = '', address, ...rest] = process.argv.slice(2);
 const [from = ''] = readManifest('packages/codec').name.split('/');
@@ -19,7 +19,7 @@ if (scope === '--help') {
   console.log(USAGE);
   process.exit(0);
 }
-// What npm takes as the scope of a new package.
+// A scope that npm accepts for a new package.
 const isScope = /^@[a-z0-9][a-z0-9._-]*$/.test(scope);
 const isAddress = address === undefined || /^https:\/\/[^/]+\/.+$/.test(address);
 if (!isScope || !isAddress || rest.length > 0) {
@@ -27,7 +27,7 @@ if (!isScope || !isAddress || rest.length > 0) {
   process.exit(2);
 }
 if (scope === from && address === undefined) {
-  console.error(`the scope is ${from} already`);
+  console.error(`the scope is already ${from}`);
   process.exit(2);
 }
 
@@ -45,12 +45,12 @@ if (address !== undefined) {
 contact_links:
   - name: A peer can harm others
     url: ${home}/security/advisories/new
-    about: Tell it in private. SECURITY.md says what counts, and when you hear from us.
+    about: Report it in private. SECURITY.md defines the scope and the time of our answer.
 `,
   );
 }
 
-// The scope itself, not the beginning of a longer name, nor the end of somebody's address.
+// The scope itself, not the start of a longer name or the end of an e-mail address.
 const name = new RegExp(`(?<!\\w)${from.replaceAll('.', '\\.')}(?![\\w-]|\\.\\w)`, 'g');
 const files = execFileSync(
   'git',
@@ -61,12 +61,12 @@ const files = execFileSync(
 ).split('\0');
 let renamed = 0;
 for (const file of files) {
-  // A link to a folder, or a file that is deleted already.
+  // A link to a folder, or a deleted file.
   if (scope === from || !statSync(file, { throwIfNoEntry: false })?.isFile()) continue;
   const bytes = readFileSync(file);
   const text = bytes.toString();
   const changed = text.replace(name, scope);
-  // A file that is no text stays as it is.
+  // Binary files do not change.
   if (changed === text || !Buffer.from(text).equals(bytes)) continue;
   writeFileSync(file, changed);
   renamed++;

@@ -1,6 +1,7 @@
-// What the built packages promise, tried on whatever runtime this is run with: the codec, Conns without a socket, a
-// server and a client over TCP, TLS and Unix sockets, compression, proxies. One line for each part; 1 when one failed.
-//   node scripts/runtime-smoke.mjs    bun scripts/runtime-smoke.mjs    deno run -A scripts/runtime-smoke.mjs
+// Tests the built packages on the current runtime: the codec, Conns without a socket, a server and a
+// client over TCP, TLS and Unix sockets, compression, proxies. Prints one line for each part, and
+// exits with 1 if one failed.
+//   node tools/runtime-smoke.mjs    bun tools/runtime-smoke.mjs    deno run -A tools/runtime-smoke.mjs
 import assert from 'node:assert/strict';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { createServer } from 'node:http';
@@ -34,7 +35,7 @@ const parts = {
       }
     }
     assert.deepEqual(decoded, ['grüße']);
-    // A frame large enough for the SIMD path, where there is one.
+    // A frame large enough for the SIMD path.
     const large = Uint8Array.from({ length: 300_000 }, (_, i) => i);
     decoder.push(Uint8Array.from(encodeFrame(BinaryMessage, large, { maskKey: 0x12345678 })));
     assert.equal(decoder.next(), FRAME);
@@ -125,7 +126,7 @@ const parts = {
   },
 
   async TLS() {
-    // An authority, and what it has signed: Deno takes no certificate that is both.
+    // An authority and a certificate that it signed: Deno rejects a certificate that is both.
     const authority = await generate([{ name: 'commonName', value: 'authority' }], {
       keyType: 'ec',
       algorithm: 'sha256',
@@ -144,7 +145,7 @@ const parts = {
       ],
     });
     const server = await serve({ port: 0, host: '127.0.0.1', tls: { key, cert } }, echo);
-    await assert.rejects(dial(server.url), 'a certificate that nobody trusts');
+    await assert.rejects(dial(server.url), 'an untrusted certificate');
     const { conn } = await new Dialer({ tls: { ca: authority.cert } }).dial(server.url);
     for (const size of [1, 100_000, 1_000_000]) {
       await conn.send(new Uint8Array(size).fill(7));
@@ -224,7 +225,7 @@ const parts = {
     const server = await serve({ port: 0, host: '127.0.0.1', heartbeat }, (conn) =>
       conn.discardReads(),
     );
-    // It shakes hands, and is silent from there on.
+    // Completes the handshake, then sends nothing.
     const socket = net.connect(Number(new URL(server.url).port), '127.0.0.1');
     socket.on('error', () => {});
     socket.write(
@@ -242,7 +243,7 @@ const parts = {
   },
 
   async 'a slow reader'() {
-    // More than the sockets' buffers of any system take.
+    // More than the socket buffers of any system hold.
     const [size, count] = [100_000, 400];
     let [sent, most] = [0, 0];
     const server = await serve({ port: 0, host: '127.0.0.1' }, async (conn) => {
@@ -255,7 +256,7 @@ const parts = {
       await conn.close();
     });
     const { conn } = await dial(server.url);
-    // Until the writes wait. One that never does has sent everything by then.
+    // Write until a write waits. A socket without backpressure has sent everything by then.
     for (let before = -1; before !== sent && sent < count; ) {
       before = sent;
       await new Promise((resolve) => setTimeout(resolve, 200));
@@ -264,7 +265,7 @@ const parts = {
     let i = 0;
     for await (const { data } of conn) assert.equal(data[size - 1], i++ % 256);
     assert.equal(i, count);
-    // At the high-water mark of 64 KiB a write waits: no more than that and the message of the write is ever held.
+    // A write waits at the high-water mark of 64 KiB. So at most that and one message are buffered.
     assert.ok(most <= 65_536 + size + 14, `${most} bytes were held for a slow reader`);
     await server.close();
   },

@@ -14,7 +14,10 @@ export interface Snippet {
 
 const FENCE = /^[ \t]*(?:\*[ \t]*)?```ts\b([^\n]*)\n([\s\S]*?)^[ \t]*(?:\*[ \t]*)?```/gm;
 
-/** Every `ts` block of the READMEs, of the pages in docs/, and of the comments in the packages' sources. */
+/**
+ * Every `ts` block of the READMEs, of the pages in docs/, and of the comments in the packages'
+ * sources.
+ */
 export function snippets(root: string): Snippet[] {
   return pages(root).flatMap((path) => {
     const text = readFileSync(path, 'utf8');

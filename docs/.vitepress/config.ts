@@ -20,7 +20,7 @@ export default defineConfig({
   title: '@ws',
   description: 'WebSockets for Node and TypeScript: fast, bounded, with backpressure and streams',
   lang: 'en',
-  // Pages are where people read them on a forge as well: READMEs beside the code, the rest in docs/.
+  // The pages of the repository: READMEs next to the code, the rest in docs/.
   srcDir: '..',
   srcExclude: ['README.md', '**/CHANGELOG.md', '.changeset/**', '.github/**', '**/dist/**'],
   rewrites: sitePath,
@@ -37,7 +37,7 @@ export default defineConfig({
         for (const { children } of tokens) {
           for (const token of children ?? []) {
             if (token.type === 'image') {
-              // Bound, or the bundler would look for a file to import.
+              // A bound attribute: the bundler would import the file otherwise.
               const copy = siteLink(root, here, token.attrGet('src')!, sources);
               token.type = 'html_inline';
               token.content = `<img :src="'${copy}'" alt="${md.utils.escapeHtml(token.content)}">`;
@@ -69,7 +69,7 @@ export default defineConfig({
     ],
     sidebar: [
       {
-        text: 'Begin',
+        text: 'Start',
         items: [
           page('A server', '/server'),
           page('A client', '/client'),
@@ -94,20 +94,21 @@ export default defineConfig({
           page('Deployment', '/deployment'),
           page('Limits', '/limits'),
           page('Security', '/security'),
+          page('Attacks', '/attacks'),
           page('Diagnostics', '/diagnostics'),
           page('Performance', '/performance'),
         ],
       },
       {
-        text: 'When it fails',
+        text: 'Failures',
         items: [page('Errors', '/errors'), page('Close codes', '/close-codes')],
       },
       {
-        text: 'Below',
+        text: 'Inside',
         items: [
           page('Architecture', '/architecture'),
           page('The codec', '/codec'),
-          page('Transports of your own', '/custom-transports'),
+          page('Your own transport', '/custom-transports'),
           page('Runtimes', '/runtimes'),
         ],
       },

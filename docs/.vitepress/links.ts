@@ -1,14 +1,14 @@
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join, normalize, relative, sep } from 'node:path';
 
-/** Sources that pages refer to, as paths from the root: the site has copies of them. */
+/** Sources that pages link to, as paths from the root. The site has copies of them. */
 export type Sources = Set<string>;
 
 const OUTSIDE = /^(?:[a-z]+:|\/\/|#)/;
 
 /**
- * Where a page of the repository is on the site: `docs/conn.md` is `conn.md`, `packages/codec/README.md` is
- * `packages/codec.md`. The README of the root is not on it: the site has a front page of its own.
+ * The path of a page on the site: `docs/conn.md` is `conn.md`, `packages/codec/README.md` is
+ * `packages/codec.md`. The site has its own front page instead of the root's README.
  */
 export function sitePath(path: string): string {
   return path
@@ -18,12 +18,13 @@ export function sitePath(path: string): string {
 }
 
 /**
- * A link as pages write it, relative to themselves and to the tree of the repository, as the site needs it; undefined for
- * a folder that has no page.
+ * Translates a relative link of a page to a link of the site.
  *
- * @param root - Of the repository.
- * @param page - The page with the link, a path from there.
- * @param sources - Is given the files that are no pages.
+ * @param root - Path of the repository.
+ * @param page - The page with the link, as a path from the root.
+ * @param sources - Collects linked files that are not pages.
+ * @returns undefined for a folder without a page.
+ * @throws Error if the target does not exist.
  */
 export function siteLink(
   root: string,
@@ -43,7 +44,7 @@ export function siteLink(
     if (!existsSync(join(root, path))) return undefined;
   }
   if (path.startsWith('..') || !existsSync(join(root, path))) {
-    throw new Error(`${page}: there is no ${href}`);
+    throw new Error(`${page}: ${href} does not exist`);
   }
   if (!path.endsWith('.md')) {
     sources.add(path);
@@ -53,12 +54,12 @@ export function siteLink(
   return `/${sitePath(path).replace(/\.md$/, '.html')}${hash}`;
 }
 
-/** Where the copy of a source is. */
+/** The path of a source's copy on the site. */
 export function copyOf(source: string): string {
   return isText(source) ? `${source}.txt` : source;
 }
 
-/** A page's path from the root. */
+/** The path of a page from the root. */
 export function fromRoot(root: string, path: string): string {
   return relative(root, path).split(sep).join('/');
 }
@@ -67,7 +68,7 @@ function isFolder(path: string): boolean {
   return existsSync(path) && statSync(path).isDirectory();
 }
 
-/** What a browser would run or offer to save, unless it is called a text. */
+/** Whether a file needs the ending .txt, so that browsers show it. */
 function isText(path: string): boolean {
   return !/\.(?:svg|png)$/.test(path);
 }

@@ -1,4 +1,4 @@
-/** How often something may be done: `burst` times at once, and `perSecond` times a second in the long run. */
+/** A token bucket: allows `burst` actions at once, and `perSecond` actions per second on average. */
 export class Allowance {
   readonly #burst: number;
   readonly #perSecond: number;
@@ -12,7 +12,11 @@ export class Allowance {
     this.#since = now;
   }
 
-  /** Whether it may be done at `now`, in ms of `performance.now()`; if so, it is counted. */
+  /**
+   * Counts an action at `now`, in ms of `performance.now()`.
+   *
+   * @returns Whether the action is allowed. A refused action is not counted.
+   */
   take(now: number = performance.now()): boolean {
     const earned = ((now - this.#since) / 1_000) * this.#perSecond;
     this.#left = Math.min(this.#burst, this.#left + earned);

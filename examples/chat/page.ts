@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
 
 /**
- * Serves one HTML file on `/`, with its own script and style and nothing else allowed to run or to load.
+ * Serves one HTML file on `/`, under a policy that allows only its own script and style.
  *
- * @param file - Read once, now.
+ * @param file - Read once, during the call.
  */
 export function page(file: URL): RequestListener {
   const html = readFileSync(file);
@@ -40,7 +40,7 @@ function refuse(res: Parameters<RequestListener>[1], status: number, text: strin
     .end(text);
 }
 
-/** Names the script and the style by their hashes, so that nothing that is injected into the page runs. */
+/** Allows the script and the style by their hashes, so that injected code does not run. */
 function policy(html: string): string {
   return [
     `default-src 'none'`,

@@ -1,15 +1,15 @@
-/** The longest name and the longest message, in UTF-16 units, as `maxlength` in the page counts. */
+/** Lengths of the longest name and message in UTF-16 units, like `maxlength` in the page. */
 export const MAX_NAME = 32;
 export const MAX_TEXT = 2_000;
-/** The longest request as it comes, in bytes: a text of the greatest length, all of it escaped. */
+/** Bytes of the longest request: the longest text with every character escaped. */
 export const MAX_REQUEST = 16 * 1024;
 
-/** What a page asks for. The first request is a `name`: it enters the room. */
+/** A request of a page. The first one is a `name`, which enters the room. */
 export type ChatRequest =
   | { readonly t: 'name'; readonly name: string }
-  /** `key` is the page's own mark of the message, by which it knows it again. */
+  /** `key` identifies the message to the page that sent it. */
   | { readonly t: 'say'; readonly key: string; readonly text: string }
-  /** Answered by a `pong`: browsers cannot send the ping of RFC 6455. */
+  /** The answer is a `pong`. Browsers cannot send a ping of RFC 6455. */
   | { readonly t: 'ping'; readonly n: number };
 
 /** A message in the room. `at` is in ms since 1970. */
@@ -26,12 +26,12 @@ export interface Person {
   readonly name: string;
 }
 
-/** What a page is told. */
+/** An event for a page. */
 export type ChatEvent =
   | Said
   | {
       readonly t: 'welcome';
-      /** The id of the one who is told. */
+      /** Id of the receiving member. */
       readonly you: number;
       readonly people: readonly Person[];
       /** The latest messages, oldest first. */
@@ -41,10 +41,10 @@ export type ChatEvent =
   | { readonly t: 'renamed'; readonly person: Person }
   | { readonly t: 'left'; readonly id: number }
   | { readonly t: 'pong'; readonly n: number }
-  /** A name or a message (then with its key) that reached nobody, and why. */
+  /** A name or a message was refused. `key` is that of the message. */
   | { readonly t: 'refused'; readonly key?: string; readonly reason: string };
 
-/** A request that no page of ours sends. The message is fit for a close frame's reason. */
+/** A request that our page never sends. The message fits the reason of a close frame. */
 export class BadRequest extends Error {
   override name = 'BadRequest';
 }
@@ -52,7 +52,7 @@ export class BadRequest extends Error {
 const KEY = /^[\w-]{1,36}$/;
 
 /**
- * Reads one request. Only its form is judged; names and texts may be of any length and say anything.
+ * Parses one request. It checks the form only, not the length or content of names and texts.
  *
  * @throws BadRequest
  */
@@ -71,12 +71,12 @@ function parseObject(json: string): Record<string, unknown> {
     const value: unknown = JSON.parse(json);
     if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
   } catch {
-    // Said below.
+    // Reported below.
   }
   throw new BadRequest('not a JSON object');
 }
 
-/** A name on one line, of what can be seen; `''` when nothing is left or it is too long. */
+/** A name on one line, without invisible characters; `''` if nothing is left or it is too long. */
 export function cleanName(name: string): string {
   const clean = name
     .replace(/(?!\p{Join_Control})[\p{Cc}\p{Cf}\p{Cs}\s]/gu, ' ')
@@ -85,7 +85,10 @@ export function cleanName(name: string): string {
   return clean.length > MAX_NAME || !/[\p{L}\p{N}\p{P}\p{S}]/u.test(clean) ? '' : clean;
 }
 
-/** A text without control characters, save tabs and line ends, and without heaps of empty lines; may be `''`. */
+/**
+ * A text without control characters, except tabs and line ends, and without repeated empty lines. It
+ * may be `''`.
+ */
 export function cleanText(text: string): string {
   return text
     .replace(/\r\n?/g, '\n')

@@ -1,16 +1,16 @@
 import { type ChatEvent, cleanName, MAX_NAME, type Person, type Said } from './protocol.ts';
 
-/** How many messages a newcomer is shown. */
+/** How many messages a new member gets. */
 const MAX_HISTORY = 50;
 
-/** Takes an event, as JSON, to a member. Must not throw. */
+/** Sends an event, as JSON, to a member. Does not throw. */
 export type Listener = (event: string) => void;
 
 interface Member extends Person {
   readonly listener: Listener;
 }
 
-/** Who is there and what was said. Knows nothing of connections. */
+/** The members and the latest messages. Does not know connections. */
 export class Room {
   readonly #members = new Map<number, Member>();
   readonly #history: Said[] = [];
@@ -21,9 +21,9 @@ export class Room {
   }
 
   /**
-   * Lets someone in: they are told who is there and what was said, the others who has come.
+   * Adds a member, who gets the members and the latest messages. The others get `joined`.
    *
-   * @param name - Clean. It gets a number when somebody has it already.
+   * @param name - A result of `cleanName`. It gets a number if another member has it.
    * @returns The member's id.
    */
   join(name: string, listener: Listener): number {
@@ -50,7 +50,7 @@ export class Room {
     this.#tell({ t: 'renamed', person });
   }
 
-  /** Tells everyone, the one who speaks among them. */
+  /** Sends a message to everyone, the speaker included. */
   say(id: number, key: string, text: string): void {
     const member = this.#members.get(id);
     if (member === undefined) return;
@@ -69,7 +69,7 @@ export class Room {
     for (const { listener } of this.#members.values()) listener(json);
   }
 
-  /** `name`, or `name 2` and so on: the first that nobody else has, whatever the case of its letters. */
+  /** `name`, or `name 2` and so on: the first that no other member has, ignoring case. */
   #free(name: string, id: number): string {
     const taken = new Set<string>();
     for (const other of this.#members.values()) {

@@ -1,13 +1,13 @@
-// The demo: the chat page on /, the chat on /chat and an echo on /echo, all on one port.
+// The demo: the chat page on /, the chat on /chat and an echo on /echo, on one port.
 import process from 'node:process';
 import { type Conn, serve, type WebSocketServer } from '@ws/node-server';
 import { page } from './page.ts';
 import { Room } from './room.ts';
 import { visit } from './visitor.ts';
 
-/** How long the peers may take to answer our close frame, in ms, before they are dropped. */
-const PATIENCE_MS = 1_000;
-/** Ctrl-C in a terminal may reach us more than once: from the terminal and from the package manager. */
+/** Time in ms for the peers to answer our close frame. */
+const CLOSE_TIMEOUT_MS = 1_000;
+/** Time in ms in which a second signal counts as the first: the terminal and npm may both send it. */
 const SAME_SIGNAL_MS = 1_000;
 
 const room = new Room();
@@ -24,7 +24,7 @@ try {
       host: HOST,
       request: page(new URL('page.html', import.meta.url)),
       maxConnections: 1_000,
-      // What it gives is the handler's `auth`: the path decides who runs the connection.
+      // The result is the handler's `auth`: the path selects the function for the connection.
       authenticate: (req) => endpoints.get(pathOf(req.url)) ?? { refuse: 404 },
     },
     (conn, _req, { auth: run }) => run(conn),
@@ -36,13 +36,13 @@ try {
   process.exitCode = 1;
 }
 
-/** SIGINT and SIGTERM say goodbye to everyone with 1001 and end the process; the second time, at once. */
+/** SIGINT and SIGTERM close every connection with 1001 and end the process. A second one exits at once. */
 function endWith(server: WebSocketServer): void {
   let since: number | undefined;
   const end = (): void => {
     if (since === undefined) {
       since = performance.now();
-      void server.close({ timeout: PATIENCE_MS }).then(() => process.exit(0));
+      void server.close({ timeout: CLOSE_TIMEOUT_MS }).then(() => process.exit(0));
     } else if (performance.now() - since > SAME_SIGNAL_MS) {
       process.exit(1);
     }
@@ -64,6 +64,6 @@ function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { code } = error as NodeJS.ErrnoException;
   if (code === 'EADDRINUSE') return `port ${PORT} is in use; set PORT to another, or to 0 for any`;
-  if (code === 'EACCES') return `port ${PORT} is not for us; set PORT to one above 1023`;
+  if (code === 'EACCES') return `port ${PORT} is not allowed; set PORT to one above 1023`;
   return error.message;
 }

@@ -13,11 +13,11 @@ import {
 } from './protocol.ts';
 import type { Room } from './room.ts';
 
-/** A visitor who reads so slowly that this many bytes wait is dropped: the others go on. */
+/** Buffered bytes above which a slow visitor is disconnected. */
 const MAX_WAITING = 1024 * 1024;
-/** Requests: so many at once, so many a second. */
+/** Requests: burst, and per second. */
 const REQUESTS = [20, 5] as const;
-/** Refusals, likewise; who needs more is hung up on. */
+/** Refusals: burst, and per second. A visitor who causes more is disconnected. */
 const REFUSALS = [50, 1] as const;
 
 /** Runs one connection of the chat, from its first message to its end. */
@@ -39,7 +39,7 @@ class Visitor {
   readonly #room: Room;
   readonly #requests = new Allowance(...REQUESTS);
   readonly #refusals = new Allowance(...REFUSALS);
-  /** Known once the visitor has said a name. */
+  /** Set when the visitor has sent a name. */
   #id: number | undefined;
 
   constructor(conn: Conn, room: Room) {
@@ -86,7 +86,7 @@ class Visitor {
   }
 
   #say(key: string, text: string): void {
-    if (this.#id === undefined) throw new BadRequest('say a name first');
+    if (this.#id === undefined) throw new BadRequest('send a name first');
     if (text === '' || text.length > MAX_TEXT) {
       return this.#refuse(`a message has 1 to ${MAX_TEXT} characters`, key);
     }

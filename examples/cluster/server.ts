@@ -1,17 +1,17 @@
-// One port, a process for each core. What one client says reaches all, whichever process they are connected to.
+// One port, one process for each core. A message of one client reaches the clients of all processes.
 import cluster from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import process from 'node:process';
 import { broadcast, serve } from '@ws/node-server';
 
-/** How long a worker may take to say goodbye, in ms. */
-const PATIENCE_MS = 5_000;
+/** Time in ms for a worker to close its connections. */
+const CLOSE_TIMEOUT_MS = 5_000;
 
 try {
   if (cluster.isPrimary) await primary(workerCount(process.env['WORKERS']));
   else await worker();
 } catch (error) {
-  // A port that is in use, or a number that is none: the reason is enough.
+  // The message is enough, for example when the port is in use.
   console.error(String(error));
   process.exit(1);
 }
@@ -24,9 +24,10 @@ function workerCount(text: string | undefined): number {
 
 async function primary(workers: number): Promise<void> {
   let ending = false;
-  // Every worker hears what one of them has heard, itself too: so all clients see the same order.
+  // Every worker gets every message, also its own: so all clients see the same order.
   cluster.on('message', (_from, text: string) => {
-    // The callback is where it hears of one that has just died; without it, the error would end the primary.
+    // The callback gets the error of a worker that has just died. Without it, the error would end
+    // the primary.
     for (const each of Object.values(cluster.workers ?? {})) each?.send(text, () => {});
   });
   const served = new Set<number>();
@@ -37,16 +38,17 @@ async function primary(workers: number): Promise<void> {
   };
   cluster.on('exit', (dead, code) => {
     if (ending) return;
-    // One that could not even listen will not do it the next time: a port that is in use, for example.
+    // A worker that could not listen would fail again, for example when the port is in use.
     if (!served.delete(dead.id)) {
       console.error(`worker ${dead.id} could not start`);
       process.exitCode = 1;
       return end();
     }
-    console.error(`worker ${dead.id} has ended with ${code}; another takes its place`);
+    console.error(`worker ${dead.id} ended with ${code}; starting another`);
     cluster.fork();
   });
-  // `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm. The workers get SIGTERM from here.
+  // `on`, not `once`: the terminal and npm may both send the signal. The primary sends SIGTERM to
+  // the workers.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, end);
   }
@@ -66,15 +68,15 @@ async function worker(): Promise<void> {
     { port: Number(process.env['PORT'] ?? 0), host: '127.0.0.1', readLimit: 4096 },
     async (conn) => {
       await conn.send(`you are with process ${process.pid}`);
-      // Awaited: a client that floods waits for the primary, and no queue grows.
+      // Awaited, so a client that floods waits for the primary, and no queue grows.
       await conn.receive((message) => toPrimary(message.text()));
     },
   );
   process.on('message', (text: string) => void broadcast(server.connections, text));
-  // A terminal's Ctrl-C reaches the workers too: they wait for the primary's word.
+  // Ctrl-C in a terminal reaches the workers too. They wait for SIGTERM from the primary.
   process.on('SIGINT', () => {});
   process.on('SIGTERM', () => {
-    void server.close({ timeout: PATIENCE_MS }).then(() => process.disconnect());
+    void server.close({ timeout: CLOSE_TIMEOUT_MS }).then(() => process.disconnect());
   });
 }
 

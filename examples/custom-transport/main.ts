@@ -1,5 +1,5 @@
-// A client and a server of RFC 6455 made of @ws/codec alone. The bytes travel over a MessagePort; a serial line or a
-// pipe would do as well, for all that is asked of it is that bytes arrive in order.
+// A client and a server of RFC 6455 that use only @ws/codec. The bytes travel over a MessagePort.
+// A serial line or a pipe works too: the bytes only have to arrive in order.
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import {
   BinaryMessage,
@@ -24,14 +24,14 @@ import {
   utf8Step,
 } from '@ws/codec';
 
-/** Bytes of one message, and so of the memory that the other end can make us hold. */
+/** Bytes of one message. Bounds the memory that the peer can fill. */
 const LIMIT = 4 * 1024 * 1024;
 
-/** One end: reads frames, joins them to messages, answers pings and the closing handshake. */
+/** One end: reads frames, joins them into messages, answers pings and the closing handshake. */
 class Peer {
   /** Called with each message. The payload is owned. */
   onMessage: (type: number, payload: Uint8Array) => void = () => {};
-  /** Called with the close code, once, when the connection is over. */
+  /** Called once, with the close code, when the connection has ended. */
   onClose: (code: number) => void = () => {};
   onPong: (payload: Uint8Array) => void = () => {};
 
@@ -57,7 +57,7 @@ class Peer {
     const { segments } = this.#encoder;
     for (let i = 0; i < segments; i++) {
       const encoder = this.#encoder;
-      // The port clones whole buffers, and this one is a slab that others share: give it a copy of its own.
+      // The port clones whole buffers. This one is a shared slab, so send a copy of the frame.
       this.#port.postMessage(encoder.segBuf(i).slice(encoder.segStart(i), encoder.segEnd(i)));
       encoder.segRelease(i)?.();
     }
@@ -80,7 +80,7 @@ class Peer {
           case FAILED:
             throw decoder.error;
           case FRAME:
-            // Borrowed until the next step of the decoder, so what is kept is a copy.
+            // Borrowed until the next step of the decoder: keep a copy.
             this.#take(decoder.opcode, decoder.buf.slice(decoder.start, decoder.end), decoder.fin);
             break;
           case FRAME_BEGIN:
@@ -100,7 +100,7 @@ class Peer {
     }
   }
 
-  /** Takes a piece of a message, or a control frame, which always comes whole. */
+  /** Handles a piece of a message, or a control frame, which always arrives whole. */
   #take(opcode: number, piece: Uint8Array, last: boolean): void {
     if (opcode === PingMessage) return this.send(PongMessage, piece);
     if (opcode === PongMessage) return this.onPong(piece);
@@ -109,7 +109,7 @@ class Peer {
       this.close(code);
       return this.#end(code);
     }
-    // A continuation has opcode 0: the message's type is its first frame's.
+    // A continuation has opcode 0. The first frame has the type of the message.
     if (opcode !== 0) this.#type = opcode;
     this.#pieces.push(piece);
     this.#size += piece.length;

@@ -3,21 +3,21 @@ import process from 'node:process';
 
 const RESOLUTION_MS = 10;
 
-/** What the page draws: one point a second. */
+/** One point of the charts. */
 export interface Sample {
   /** Seconds since 1970. */
   readonly at: number;
-  /** Connections that are open. */
+  /** Open connections. */
   readonly connections: number;
-  /** Per cent of one core that this process has used since the last sample. */
+  /** CPU time of this process since the last sample, in per cent of one core. */
   readonly cpu: number;
-  /** MiB of memory. */
+  /** Resident memory in MiB. */
   readonly memory: number;
-  /** ms that the event loop was late, in 99 of 100 turns no more than this. */
+  /** Delay of the event loop in ms, 99th percentile. */
   readonly delay: number;
 }
 
-/** Measures this process, between one sample and the next. */
+/** Measures this process between two samples. */
 export class Metrics {
   readonly #delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   #cpu = process.cpuUsage();
@@ -30,7 +30,7 @@ export class Metrics {
   sample(connections: number): Sample {
     const { user, system } = process.cpuUsage(this.#cpu);
     const elapsed = performance.now() - this.#at;
-    // It waits for that long itself.
+    // The monitor itself waits for RESOLUTION_MS.
     const late = this.#delay.percentile(99) / 1e6 - RESOLUTION_MS;
     this.#cpu = process.cpuUsage();
     this.#at = performance.now();

@@ -1,4 +1,4 @@
-// A page with charts of this very server; every second one broadcast to all who look at it.
+// A page with charts of this server. Every second, one broadcast reaches all open pages.
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import process from 'node:process';
@@ -6,10 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { broadcast, serve } from '@ws/node-server';
 import { Metrics, type Sample } from './metrics.ts';
 
-/** How many samples a page that comes later gets at once: five minutes of them. */
+/** How many samples a new page gets at once: five minutes of them. */
 const KEPT = 300;
 const { PORT = '0', EVERY_MS = '1000' } = process.env;
-// setInterval takes what is no number for 1 ms.
+// setInterval treats an invalid number as 1 ms.
 if (!/^[1-9]\d{0,8}$/.test(EVERY_MS)) {
   console.error(`EVERY_MS: expected 1 to 999999999, got ${JSON.stringify(EVERY_MS)}`);
   process.exit(1);
@@ -36,7 +36,7 @@ const server = await serve({
     },
   },
 }).catch((error: Error) => {
-  // A port that is in use, or none: the reason is enough.
+  // The message is enough, for example when the port is in use.
   console.error(String(error));
   process.exit(1);
 });
@@ -46,13 +46,13 @@ const ticking = setInterval(() => {
   const sample = metrics.sample(server.connections.size);
   history.push(sample);
   if (history.length > KEPT) history.shift();
-  // One serialization and one frame for all. Who does not keep up misses a sample, and holds up nobody.
+  // Encodes one frame for all. A slow page misses samples and does not delay the others.
   broadcast(server.connections, JSON.stringify([sample]));
 }, Number(EVERY_MS));
 
 function page(req: IncomingMessage, res: ServerResponse): void {
   const file = files.get(req.url ?? '');
-  if (file === undefined) res.writeHead(404).end('there is / and nothing else\n');
+  if (file === undefined) res.writeHead(404).end('not found: open /\n');
   else res.writeHead(200, { 'Content-Type': `${file.type}; charset=utf-8` }).end(file.content);
 }
 
@@ -60,7 +60,7 @@ async function load(type: string, url: URL): Promise<{ type: string; content: Bu
   return { type, content: await readFile(fileURLToPath(url)) };
 }
 
-// `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.
+// `on`, not `once`: the terminal and npm may both send the signal.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
     clearInterval(ticking);

@@ -1,4 +1,5 @@
-// Says each of its arguments to a server, and prints the answers: npm run client -- ws://127.0.0.1:8080 hello world
+// Sends its arguments to a server and prints the answers:
+// npm run client -- ws://127.0.0.1:8080 hello world
 import process from 'node:process';
 import { dial } from '@ws/node-client';
 

@@ -1,4 +1,4 @@
-// Says everything back.
+// Sends each message back.
 import process from 'node:process';
 import { serve } from '@ws/node-server';
 
@@ -8,13 +8,13 @@ const server = await serve(
     for await (const message of conn) await conn.writeMessage(message.type, message.data);
   },
 ).catch((error: Error) => {
-  // A port that is in use, or none: the reason is enough.
+  // The message is enough, for example when the port is in use.
   console.error(String(error));
   process.exit(1);
 });
 console.log(server.url);
 
-// `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.
+// `on`, not `once`: the terminal and npm may both send the signal.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => void server.close());
 }

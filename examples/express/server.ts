@@ -1,4 +1,4 @@
-// A WebSocket beside the routes of an Express application, on one port.
+// A WebSocket and the routes of an Express application on one port.
 import { createServer } from 'node:http';
 import process from 'node:process';
 import { serve } from '@ws/node-server';
@@ -14,18 +14,18 @@ const server = await serve({
   host: '127.0.0.1',
   routes: { '/echo': (conn) => conn.receive((message) => conn.send(message)) },
 }).catch((error: Error) => {
-  // A port that is in use, or none: the reason is enough.
+  // The message is enough, for example when the port is in use.
   console.error(String(error));
   process.exit(1);
 });
 console.log(server.url.replace(/^ws/, 'http'));
 
-// `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.
+// `on`, not `once`: the terminal and npm may both send the signal.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
     http.close();
     void server.close();
-    // Those that have sent no request would keep it open, and browsers open some in advance.
+    // Browsers open connections in advance. Without a request, those keep the server open.
     setTimeout(() => http.closeAllConnections(), 2_000).unref();
   });
 }

@@ -1,4 +1,4 @@
-// Sends a file, and prints how far it is: npm run client -- ws://127.0.0.1:8080 film.mp4
+// Sends a file and prints the progress: npm run client -- ws://127.0.0.1:8080 film.mp4
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import process from 'node:process';
@@ -20,12 +20,13 @@ try {
 
 async function send(conn: Conn, path: string): Promise<void> {
   const writer = await conn.nextWriter(BinaryMessage);
-  // A megabyte at a time: large fragments cost less than many small ones.
+  // Large fragments cost less than many small ones.
   const file = createReadStream(path, { highWaterMark: 1024 ** 2 });
   try {
     await pipeline(file, Writable.fromWeb(writer.writable()));
   } catch (error) {
-    // A file that cannot be read ends the connection, which would wait for the rest. What else ended it, the reader says.
+    // If the file cannot be read, end the connection: the server waits for the rest. The reader
+    // reports any other reason.
     if (file.errored === null) return;
     conn.terminate();
     throw error;

@@ -1,7 +1,7 @@
-// Takes files: each is one message, written to the disk as it arrives.
+// Stores files. Each file is one message, written to the disk as it arrives.
 import { randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -9,25 +9,31 @@ import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { BinaryMessage, CloseCode, type Conn, type MessageReader, serve } from '@ws/node-server';
 
-/** Bytes of a file; what is larger ends its connection with 1009. */
-const LARGEST = Number(process.env['LARGEST'] ?? 1024 ** 3);
-if (!Number.isSafeInteger(LARGEST) || LARGEST < 1) {
-  console.error(
-    `LARGEST: expected a number of bytes, got ${JSON.stringify(process.env['LARGEST'])}`,
-  );
-  process.exit(1);
-}
-/** How often a client is told how far it is, in bytes. */
+/** Bytes of one file. A larger file ends its connection with 1009. */
+const LARGEST = bound('LARGEST', 1024 ** 3);
+/** Number of files in the folder. One more ends its connection with 1013. */
+const MAX_FILES = bound('MAX_FILES', 1_000);
+/** Bytes of all files in the folder. More end the connection with 1013. */
+const MAX_DISK = bound('MAX_DISK', 10 * 1024 ** 3);
+/** Bytes between two progress messages. */
 const STEP = 1024 ** 2;
-const folder = process.env['FOLDER'] ?? (await mkdtemp(join(tmpdir(), 'uploads-')));
+
+const { FOLDER, PORT = '0' } = process.env;
+const folder = FOLDER ?? (await mkdtemp(join(tmpdir(), 'uploads-')));
 await mkdir(folder, { recursive: true });
+let files = 0;
+let stored = 0;
+for (const name of await readdir(folder)) {
+  files++;
+  stored += (await stat(join(folder, name))).size;
+}
 
 const server = await serve(
-  { port: Number(process.env['PORT'] ?? 0), host: '127.0.0.1', readLimit: LARGEST },
+  { port: Number(PORT), host: '127.0.0.1', readLimit: LARGEST },
   async (conn) => {
     for (;;) {
       const reader = await conn.nextReader().catch(() => undefined);
-      // The client is done, or gone.
+      // The connection has ended.
       if (reader === undefined) return;
       if (reader.type !== BinaryMessage) {
         await conn.close(CloseCode.UnsupportedData, 'files are binary');
@@ -36,31 +42,39 @@ const server = await serve(
       await store(conn, reader);
     }
   },
-).catch((error: Error) => {
-  // A port that is in use, or none: the reason is enough.
+).catch(async (error: Error) => {
+  // The message is enough, for example when the port is in use.
   console.error(String(error));
+  await removeDefaultFolder();
   process.exit(1);
 });
 console.log(server.url);
 
+/** The folder has no room for the file. */
+class QuotaError extends Error {}
+
 async function store(conn: Conn, reader: MessageReader): Promise<void> {
-  // The name is ours: one from the client could be ../../etc/passwd.
+  if (files >= MAX_FILES) return refuse(conn);
+  files++;
+  // The server chooses the name: one from the client could be ../../etc/passwd.
   const name = randomUUID();
   const path = join(folder, name);
   let received = 0;
-  let told = 0;
+  let reported = 0;
   const progress = new Transform({
     transform(chunk: Uint8Array, _, done) {
       received += chunk.length;
-      if (received - told >= STEP) {
-        told = received;
+      stored += chunk.length;
+      if (stored > MAX_DISK) return done(new QuotaError());
+      if (received - reported >= STEP) {
+        reported = received;
         void conn.writeJSON({ received });
       }
       done(null, chunk);
     },
   });
   try {
-    // Backpressure goes all the way: a slow disk slows the client down.
+    // Backpressure: a slow disk slows the client down.
     await pipeline(
       Readable.fromWeb(reader.readable()),
       progress,
@@ -69,11 +83,30 @@ async function store(conn: Conn, reader: MessageReader): Promise<void> {
     await conn.writeJSON({ received, name });
   } catch (error) {
     await rm(path, { force: true });
+    files--;
+    stored -= received;
+    if (error instanceof QuotaError) return refuse(conn);
     if (conn.state === 'open') throw error;
   }
 }
 
-// `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.
+async function refuse(conn: Conn): Promise<void> {
+  await conn.close(CloseCode.TryAgainLater, 'no room for this file');
+}
+
+function bound(name: string, otherwise: number): number {
+  const text = process.env[name];
+  const value = Number(text ?? otherwise);
+  if (Number.isSafeInteger(value) && value >= 1) return value;
+  console.error(`${name}: expected a whole number from 1 on, got ${JSON.stringify(text)}`);
+  process.exit(1);
+}
+
+async function removeDefaultFolder(): Promise<void> {
+  if (FOLDER === undefined) await rm(folder, { recursive: true, force: true });
+}
+
+// `on`, not `once`: the terminal and npm may both send the signal.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.on(signal, () => void server.close());
+  process.on(signal, () => void server.close().then(removeDefaultFolder));
 }

@@ -1,4 +1,4 @@
-// A page and a WebSocket on one port of a node:http server, by an Upgrader.
+// A page and a WebSocket on one port of a node:http server, with an Upgrader.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -20,7 +20,7 @@ const http = createServer((req, res) => {
   else res.writeHead(404).end('there is only /\n');
 });
 
-// An Upgrader answers the handshakes of any server; it keeps no list of the connections.
+// An Upgrader answers the handshakes of any server. It keeps no list of connections.
 const upgrader = new Upgrader({ readLimit: 65_536 });
 const conns = new Set<Conn>();
 http.on(
@@ -36,18 +36,18 @@ try {
   http.listen(Number(process.env['PORT'] ?? 0), '127.0.0.1');
   await once(http, 'listening');
 } catch (error) {
-  // A port that is in use, or none: the reason is enough.
+  // The message is enough, for example when the port is in use.
   console.error(String(error));
   process.exit(1);
 }
 console.log(`http://127.0.0.1:${(http.address() as AddressInfo).port}/`);
 
-// `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.
+// `on`, not `once`: the terminal and npm may both send the signal.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
     http.close();
     for (const conn of conns) void conn.close(CloseCode.GoingAway);
-    // Those that have sent no request would keep it open, and browsers open some in advance.
+    // Browsers open connections in advance. Without a request, those keep the server open.
     setTimeout(() => http.closeAllConnections(), 2_000).unref();
   });
 }

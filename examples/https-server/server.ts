@@ -18,7 +18,7 @@ function secured(): Server {
       {
         key: readFileSync(TLS_KEY),
         cert: readFileSync(TLS_CERT),
-        // Node's two minutes is how long a client that says nothing at all would hold up the end.
+        // A silent client delays the shutdown by this time. Node's default is two minutes.
         handshakeTimeout: 5_000,
       },
       (_req, res) => res.end('a page, over TLS\n'),
@@ -28,18 +28,18 @@ function secured(): Server {
   }
 }
 
-/** No such file, no such key, a port that is in use: the reason is enough. */
+/** The message is enough: no such file, an invalid key, or a port that is in use. */
 function quit(error: unknown): never {
   console.error(String(error));
   process.exit(1);
 }
 
-// `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.
+// `on`, not `once`: the terminal and npm may both send the signal.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
     https.close();
     void server.close();
-    // Those that have sent no request would keep it open, and browsers open some in advance.
+    // Browsers open connections in advance. Without a request, those keep the server open.
     setTimeout(() => https.closeAllConnections(), 2_000).unref();
   });
 }

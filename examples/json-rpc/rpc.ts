@@ -28,7 +28,7 @@ export const ErrorCode = {
   internal: -32_603,
 } as const;
 
-/** An error that the other end is told of; anything else that a method throws it is not. */
+/** An error that is sent to the caller. Other errors of a method are not. */
 export class RpcError extends Error {
   readonly code: number;
 
@@ -38,13 +38,13 @@ export class RpcError extends Error {
   }
 }
 
-/** A method: a schema of its params, and what it does with them. */
+/** A method: a schema of its params, and a function of them. */
 export interface Method {
   readonly params: v.GenericSchema;
   readonly run: (params: never) => unknown;
 }
 
-/** A method whose `run` gets what its schema makes of the params. */
+/** Creates a method whose `run` gets the output of the schema. */
 export function method<S extends v.GenericSchema>(
   params: S,
   run: (params: v.InferOutput<S>) => unknown,
@@ -52,9 +52,9 @@ export function method<S extends v.GenericSchema>(
   return { params, run };
 }
 
-/** Calls of one connection that wait for their turn. */
+/** Calls of one connection that wait for the calls before them. */
 const MOST_WAITING = 64;
-/** A code of the range that the specification leaves to servers. */
+/** A code from the range that the specification reserves for servers. */
 const BUSY = -32_000;
 
 interface Waiting {
@@ -62,23 +62,29 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** One end of a connection that speaks JSON-RPC 2.0: it calls, and serves the calls of the other end. */
+/** One end of a JSON-RPC 2.0 connection: calls the other end, and serves its calls. */
 export class Rpc {
   readonly #conn: Conn;
   readonly #methods: ReadonlyMap<string, Method>;
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
-  /** The last call of the other end, and how many are not done: reading goes on meanwhile, so a method may call back. */
+  /**
+   * The last call of the other end, and the number of unfinished calls. Reading continues during a
+   * call, so a method may call the other end.
+   */
   #running: Promise<void> = Promise.resolve();
   #depth = 0;
 
   constructor(conn: Conn, methods: Readonly<Record<string, Method>>) {
     this.#conn = conn;
-    // A Map: `constructor` and `__proto__` are no methods.
+    // A Map, so that `constructor` and `__proto__` are not methods.
     this.#methods = new Map(Object.entries(methods));
   }
 
-  /** Calls a method of the other end; rejects with its RpcError, or when the connection ends before the answer. */
+  /**
+   * Calls a method of the other end. Rejects with its RpcError, or if the connection ends before the
+   * answer.
+   */
   call(
     name: string,
     params?: readonly unknown[] | Readonly<Record<string, unknown>>,
@@ -93,7 +99,10 @@ export class Rpc {
     });
   }
 
-  /** Serves the connection until it ends, calls in their order. Resolves when the other end closes as it should. */
+  /**
+   * Serves the connection until it ends, calls in their order. Resolves when the other end closes
+   * normally.
+   */
   async serve(): Promise<void> {
     try {
       while (this.#conn.state === 'open') await this.#next();
@@ -111,7 +120,7 @@ export class Rpc {
     try {
       message = await this.#conn.readJSON({ schema: Message });
     } catch (error) {
-      // A message that is no JSON, or no JSON-RPC, is answered, and the connection goes on.
+      // Answer a message that is not JSON or not JSON-RPC. The connection stays open.
       if (!(error instanceof JSONError)) {
         if (this.#conn.state !== 'open') return;
         throw error;
@@ -128,7 +137,10 @@ export class Rpc {
     else waiting?.resolve(message.result);
   }
 
-  /** One call after the other. With too many waiting nothing is read, unless an answer is awaited: then it is refused. */
+  /**
+   * Runs calls one after another. With too many waiting calls, reading stops. If a method awaits an
+   * answer, reading must continue, so the call is refused instead.
+   */
   async #queue(call: Call): Promise<void> {
     if (this.#depth >= MOST_WAITING && this.#waiting.size > 0) {
       return this.#fail(call.id, BUSY, 'Too many calls');
@@ -137,7 +149,7 @@ export class Rpc {
     this.#depth++;
     this.#running = this.#running
       .then(() => this.#run(call))
-      // A write that failed: the connection is over, and serve() says so.
+      // After a failed write the connection has ended, and serve() reports it.
       .catch(() => {})
       .finally(() => this.#depth--);
   }
@@ -159,7 +171,7 @@ export class Rpc {
     }
   }
 
-  /** A call without an id is a notification: it is never answered. */
+  /** Answers with an error. A call without an id is a notification and gets no answer. */
   async #fail(id: Call['id'], code: number, message: string): Promise<void> {
     if (id !== undefined)
       await this.#conn.writeJSON({ jsonrpc: '2.0', id, error: { code, message } });

@@ -1,11 +1,11 @@
-// A calculator by JSON-RPC 2.0.
+// A calculator over JSON-RPC 2.0.
 import process from 'node:process';
 import { serve } from '@ws/node-server';
 import * as v from 'valibot';
 import { method, Rpc, RpcError } from './rpc.ts';
 
 const TwoNumbers = v.strictTuple([v.number(), v.number()]);
-/** A code of this application's own. */
+/** An error code of this application. */
 const DIVIDED_BY_ZERO = 1;
 
 const methods = {
@@ -23,13 +23,13 @@ const server = await serve(
   { port: Number(process.env['PORT'] ?? 0), host: '127.0.0.1', subprotocols: ['jsonrpc'] },
   (conn) => new Rpc(conn, methods).serve(),
 ).catch((error: Error) => {
-  // A port that is in use, or none: the reason is enough.
+  // The message is enough, for example when the port is in use.
   console.error(String(error));
   process.exit(1);
 });
 console.log(server.url);
 
-// `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.
+// `on`, not `once`: the terminal and npm may both send the signal.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => void server.close());
 }

@@ -1,4 +1,4 @@
-// Follows a feed: dials again whenever the connection is lost, and asks for what it has missed.
+// Follows a feed. Dials again when the connection is lost, and asks for the missed items.
 import process from 'node:process';
 import { CloseCode, type Message, reconnecting, WebSocketError } from '@ws/node-client';
 
@@ -8,7 +8,7 @@ if (!/^wss?:/.test(url) || !URL.canParse(url)) {
   process.exit(1);
 }
 
-// Ctrl-C ends the loop below: a connection that is open is closed properly.
+// Ctrl-C ends the loop below and closes an open connection with a close frame.
 const control = new AbortController();
 process.on('SIGINT', () => control.abort());
 process.on('SIGTERM', () => control.abort());
@@ -17,28 +17,29 @@ const connections = reconnecting(url, {
   signal: control.signal,
   minDelay: 100,
   maxDelay: 10_000,
-  // The server says with 1000 that the feed has ended, and with 1008 that we are not welcome.
+  // 1000 means that the feed has ended. 1008, which always ends the series, means that the server
+  // does not accept this client.
   stopCodes: [1000],
-  // A peer that vanishes says nothing: without this we would wait for it forever.
+  // Without a heartbeat the client would wait forever for a peer that vanished.
   heartbeat: { interval: 20_000, timeout: 10_000 },
   retry(error, { tries, delay }) {
     console.log(`no connection after ${tries} tries (${String(error)}); again in ${delay} ms`);
   },
 });
 
-/** The last item that we have seen. */
+/** Id of the last item. */
 let last = 0;
 console.log(`following ${url}`);
 
 for await (const conn of connections) {
   console.log('connected');
   try {
-    // A new connection knows nothing of the one before.
+    // A new connection has no subscription.
     await conn.writeJSON({ subscribe: 'news', after: last });
     for await (const message of conn) {
       const item = itemOf(message);
       if (item === undefined) {
-        console.log('no item: closing');
+        console.log('not an item: closing');
         await conn.close(CloseCode.InvalidFramePayloadData, 'expected {"id":…,"text":…}');
         break;
       }
@@ -50,7 +51,7 @@ for await (const conn of connections) {
     if (!(error instanceof WebSocketError)) throw error;
     console.log(`lost: ${error.message}`);
   } finally {
-    // The next one is dialed when this one has ended. It has, as a rule.
+    // The next dial waits for the end of this connection, which has usually ended already.
     await conn.close();
   }
 }
@@ -61,13 +62,13 @@ interface Item {
   readonly text: string;
 }
 
-/** Whatever the server sends is a stranger's: a mistake of its own must not end this program. */
+/** Checks an item of the server: a malformed one does not end this program. */
 function itemOf(message: Message): Item | undefined {
   try {
     const { id, text } = message.json() as Partial<Item>;
     if (Number.isSafeInteger(id) && typeof text === 'string') return { id: id!, text };
   } catch {
-    // No JSON, or null.
+    // Not JSON, or null.
   }
   return undefined;
 }

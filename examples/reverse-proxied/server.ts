@@ -1,4 +1,4 @@
-// A server that only its reverse proxy can reach: see nginx.conf and haproxy.cfg.
+// A server behind nginx.conf or haproxy.cfg. Only the proxy can reach it.
 import process from 'node:process';
 import { serve } from '@ws/node-server';
 
@@ -7,22 +7,22 @@ const server = await serve(
     port: Number(process.env['PORT'] ?? 8080),
     host: '127.0.0.1',
     request: (_req, res) => res.end('a page\n'),
-    // Who connects to this server is the proxy. It names its client in the last place; what stands before that, anybody
-    // may have sent.
+    // Every connection comes from the proxy. The proxy appends the client's address. The client may
+    // have sent anything before it.
     clientAddress: (req) => req.headers['x-forwarded-for']?.toString().split(',').at(-1)?.trim(),
     maxConnectionsPerAddress: 20,
-    // More often than the proxies' timeouts, so that they take no idle connection for a dead one.
+    // Shorter than the timeouts of the proxies, so that they do not cut idle connections.
     heartbeat: { interval: 20_000, timeout: 20_000 },
   },
   (conn) => conn.receive((message) => conn.send(message)),
 ).catch((error: Error) => {
-  // A port that is in use, or none: the reason is enough.
+  // The message is enough, for example when the port is in use.
   console.error(String(error));
   process.exit(1);
 });
 console.log(server.url.replace(/^ws/, 'http'));
 
-// `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.
+// `on`, not `once`: the terminal and npm may both send the signal.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => void server.close());
 }

@@ -1,24 +1,29 @@
-// A login sets a session cookie; the upgrade checks it; a logout closes what the session has opened.
+// A login sets a session cookie, and the upgrade checks it. A logout closes the connections of the
+// session.
 import { scrypt, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import process from 'node:process';
 import { promisify } from 'node:util';
 import { serve } from '@ws/node-server';
+import { Attempts } from './attempts.ts';
 import { Sessions, sessionId } from './sessions.ts';
 
-const { PORT = '0', SESSION_SECONDS = '3600' } = process.env;
-if (!/^[1-9]\d{0,8}$/.test(SESSION_SECONDS)) {
-  console.error(`SESSION_SECONDS: expected 1 to 999999999, got ${JSON.stringify(SESSION_SECONDS)}`);
+const { PORT = '0', SESSION_SECONDS = '3600', LOGINS_PER_MINUTE = '10' } = process.env;
+for (const [name, text] of Object.entries({ SESSION_SECONDS, LOGINS_PER_MINUTE })) {
+  if (/^[1-9]\d{0,8}$/.test(text)) continue;
+  console.error(`${name}: expected 1 to 999999999, got ${JSON.stringify(text)}`);
   process.exit(1);
 }
-/** What this server is called, without the port. Any name can be made to point here (DNS rebinding): others are refused. */
+/** Names of this server, without the port. Others are refused: any name can point here (DNS rebinding). */
 const HOSTS = ['127.0.0.1', 'localhost'];
 const sessions = new Sessions(Number(SESSION_SECONDS));
+/** Each attempt costs an scrypt. */
+const attempts = new Attempts(Number(LOGINS_PER_MINUTE));
 const scryptAsync: (password: string, salt: string, length: number) => Promise<Buffer> =
   promisify(scrypt);
-/** In a database, and with a salt for each. */
+/** A real server has a database, and a salt for each user. */
 const USERS = new Map([['ada', await derive('analytical engine')]]);
-const NOBODY = Buffer.alloc(32);
+const UNKNOWN_USER = Buffer.alloc(32);
 
 const server = await serve(
   {
@@ -26,8 +31,8 @@ const server = await serve(
     host: '127.0.0.1',
     allowedHosts: HOSTS,
     request: (req, res) => void answer(req, res).catch(() => res.destroy()),
-    // Runs before there is a connection. The browser sends the cookie by itself, also for a foreign page: the check of
-    // the origin, which is on by default, comes first and refuses that.
+    // Runs before the connection exists. The browser sends the cookie for foreign pages too. The
+    // origin check, on by default, refuses those first.
     authenticate: (req) => sessions.find(sessionId(req.headers.cookie)) ?? { refuse: 401 },
   },
   async (conn, _req, { auth: session }) => {
@@ -36,7 +41,7 @@ const server = await serve(
     await conn.receive((message) => conn.send(message));
   },
 ).catch((error: Error) => {
-  // A port that is in use, or none: the reason is enough.
+  // The message is enough, for example when the port is in use.
   console.error(String(error));
   process.exit(1);
 });
@@ -45,7 +50,7 @@ console.log(server.url.replace(/^ws/, 'http'));
 async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
   const { origin, host = '', cookie } = req.headers;
   const foreign = origin !== undefined && !origin.endsWith(`://${host}`);
-  // `allowedHosts` guards the upgrades alone.
+  // `allowedHosts` checks upgrades only.
   if (!HOSTS.includes(host.replace(/:\d+$/, ''))) res.writeHead(421).end();
   else if (req.method !== 'POST') res.writeHead(404).end();
   else if (foreign) res.writeHead(403).end();
@@ -57,16 +62,20 @@ async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> 
 }
 
 async function login(req: IncomingMessage, res: ServerResponse): Promise<void> {
+  if (!attempts.take(req.socket.remoteAddress ?? '')) {
+    res.writeHead(429, { 'Retry-After': '60', Connection: 'close' }).end('too many logins\n');
+    return;
+  }
   let body = '';
   for await (const chunk of req) if (body.length < 1000) body += chunk;
   const form = new URLSearchParams(body);
   const user = form.get('user') ?? '';
   const known = USERS.get(user);
-  // As long for a name that does not exist as for a wrong password.
-  const same = timingSafeEqual(known ?? NOBODY, await derive(form.get('password') ?? ''));
+  // An unknown name takes as long as a wrong password.
+  const same = timingSafeEqual(known ?? UNKNOWN_USER, await derive(form.get('password') ?? ''));
   if (known === undefined || !same) res.writeHead(401).end('wrong name or password\n');
   else {
-    // The browser forgets the old cookie: nobody could end that session any more.
+    // The new cookie replaces the old one in the browser, so end the old session.
     sessions.end(sessionId(req.headers.cookie), 'logged in again');
     res.writeHead(204, { 'Set-Cookie': sessions.open(user) }).end();
   }
@@ -76,7 +85,7 @@ function derive(password: string): Promise<Buffer> {
   return scryptAsync(password, 'a salt', 32);
 }
 
-// `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.
+// `on`, not `once`: the terminal and npm may both send the signal.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => void server.close());
 }

@@ -1,34 +1,37 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Conn } from '@ws/node-server';
 
-/** A visitor who has logged in, until the session ends. */
+/** A session of a user who has logged in. */
 export class Session {
   readonly user: string;
-  /** When it does by itself, as `Date.now()` counts. */
+  /** When the session expires, in ms since 1970. */
   readonly expires: number;
   readonly #conns = new Set<Conn>();
-  #over = false;
+  #ended = false;
 
   constructor(user: string, expires: number) {
     this.user = user;
     this.expires = expires;
   }
 
-  /** A connection that lives no longer than the session. */
+  /** Adds a connection, which closes when the session ends. */
   add(conn: Conn): void {
-    // It ended between the check and the handler.
-    if (this.#over) void conn.close(1008, 'session ended');
+    // The session may end between the check and the handler.
+    if (this.#ended) void conn.close(1008, 'session ended');
     this.#conns.add(conn);
     void conn.closed.then(() => this.#conns.delete(conn));
   }
 
   end(reason: string): void {
-    this.#over = true;
+    this.#ended = true;
     for (const conn of this.#conns) void conn.close(1008, reason);
   }
 }
 
-/** All sessions. The cookie is a random id; only its hash is kept, so that no lookup's time tells of an id. */
+/**
+ * All sessions. The cookie is a random id. Only its hash is stored, so the time of a lookup reveals
+ * nothing about an id.
+ */
 export class Sessions {
   readonly #seconds: number;
   readonly #byHash = new Map<string, Session>();
@@ -38,11 +41,11 @@ export class Sessions {
       throw new RangeError(`SESSION_SECONDS: expected 1 or more, got ${seconds}`);
     }
     this.#seconds = seconds;
-    // One for all, and not a timer for each session: one of 25 days or more would fire at once.
+    // One timer for all sessions: a timer of 25 days or more would fire at once.
     setInterval(() => this.#sweep(), 1_000).unref();
   }
 
-  /** Opens a session and gives the cookie that names it. Behind TLS, add `Secure` to it. */
+  /** Opens a session. @returns Its cookie; with TLS, add `Secure` to it. */
   open(user: string): string {
     const id = randomBytes(32).toString('base64url');
     this.#byHash.set(hash(id), new Session(user, Date.now() + this.#seconds * 1000));
@@ -58,7 +61,7 @@ export class Sessions {
     this.#end(hash(id), reason);
   }
 
-  /** Closes what the sessions that have expired have opened. */
+  /** Ends the expired sessions. */
   #sweep(): void {
     for (const [key, { expires }] of this.#byHash) {
       if (expires <= Date.now()) this.#end(key, 'session expired');
@@ -71,7 +74,7 @@ export class Sessions {
   }
 }
 
-/** The session's id in a Cookie header. */
+/** The session id in a Cookie header. */
 export function sessionId(cookie = ''): string | undefined {
   return /(?:^|; )session=([\w-]+)/.exec(cookie)?.[1];
 }

@@ -1,4 +1,4 @@
-// Several WebSocket endpoints on one port: a chat, and feeds by their topic.
+// Several WebSocket endpoints on one port: a chat, and feeds by topic.
 import process from 'node:process';
 import { broadcast, type Conn, serve } from '@ws/node-server';
 
@@ -16,18 +16,19 @@ const server = await serve({
         broadcast(visitors, message.text());
       });
     },
-    // What is published on a topic reaches its subscribers. `params.topic` is a string, also for the compiler.
+    // `params.topic` is a string, also for the compiler.
     '/feed/:topic': (conn, _req, { params }) => {
       subscribe(conn, params.topic);
       return conn.discardReads();
     },
+    // Anyone may publish here. To change that, pass `authenticate` and refuse requests for this path.
     '/feed/:topic/publish': (conn, _req, { params }) =>
       conn.receive((message) => {
         broadcast(feeds.get(params.topic) ?? [], message.text());
       }),
   },
 }).catch((error: Error) => {
-  // A port that is in use, or none: the reason is enough.
+  // The message is enough, for example when the port is in use.
   console.error(String(error));
   process.exit(1);
 });
@@ -38,12 +39,12 @@ function subscribe(conn: Conn, topic: string): void {
   feeds.set(topic, feed.add(conn));
   void conn.closed.then(() => {
     feed.delete(conn);
-    // A topic is whatever anybody asks for: none is kept that nobody reads.
+    // Clients choose topics freely: delete a topic without subscribers.
     if (feed.size === 0) feeds.delete(topic);
   });
 }
 
-// `on`, not `once`: Ctrl-C may come twice, from the terminal and from npm.
+// `on`, not `once`: the terminal and npm may both send the signal.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => void server.close());
 }

@@ -1,19 +1,19 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Coverage } from './coverage.ts';
-import { nameOf } from './finding.ts';
+import { hashOf } from './finding.ts';
 import type { Target } from './target.ts';
 
 const root = new URL('../corpus/', import.meta.url);
 
-/** An input of the repository. */
-export interface Kept {
-  /** Those that the fuzzer has found are called by their hash, those that broke something after what they broke. */
+/** An input in a file of the repository. */
+export interface CorpusInput {
+  /** File name: a hash if the fuzzer found the input, else words for what the input once broke. */
   readonly name: string;
   readonly bytes: Uint8Array;
 }
 
-/** What is kept for a target, in an order that stays. */
-export function readCorpus(target: string): Kept[] {
+/** Reads the corpus of a target, sorted by name. */
+export function readCorpus(target: string): CorpusInput[] {
   const folder = new URL(`${target}/`, root);
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
@@ -22,13 +22,13 @@ export function readCorpus(target: string): Kept[] {
 }
 
 /**
- * Keeps as few of `found`, and of what was kept before, as run the same code: short ones first, each of them for an edge
- * that those before it did not run. What has a name of its own stays.
+ * Merges `found` into the corpus of a target. Of all inputs, the shortest come first, and an input
+ * stays if it runs an edge that no earlier input ran. Inputs named in words always stay.
  *
- * @param onInput - Told each input before it runs.
- * @returns How many files there are now.
+ * @param onInput - Receives each input before it runs.
+ * @returns Number of files in the corpus.
  */
-export async function keepCorpus(
+export async function mergeCorpus(
   target: Target,
   found: readonly Uint8Array[],
   onInput: (input: Uint8Array) => void,
@@ -46,7 +46,7 @@ export async function keepCorpus(
     for (const bytes of rest) {
       onInput(bytes);
       await target.run(bytes);
-      if (coverage.take(false) > 0) kept.set(nameOf(bytes), bytes);
+      if (coverage.take(false) > 0) kept.set(hashOf(bytes), bytes);
     }
   } finally {
     coverage.stop();

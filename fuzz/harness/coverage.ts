@@ -1,29 +1,29 @@
 import { type Profiler, Session } from 'node:inspector';
 
-/** A function of a file that counts: the places in it where blocks begin or end, and what was seen of each. */
-interface Seen {
-  /** Offsets in the file, in the order in which they came up. */
+/** The edges of one function: offsets where a block begins or ends, with their counts. */
+interface FunctionCoverage {
+  /** Offsets in the file, in order of discovery. */
   readonly offsets: number[];
-  /** For each of them the counts that were seen, as a bit for each class of {@link bucketOf}. */
+  /** Counts of each offset: one bit for each class of {@link bucketOf}, or {@link ANY}. */
   readonly counts: number[];
 }
 
 /**
- * What code has run, asked of V8 through `node:inspector`.
+ * Precise coverage of V8, read through `node:inspector`.
  *
- * V8 tells ranges of text with a count for each, and joins those that have the same count: which ranges there are depends
- * on the counts. So each place where a range ever began or ended is an edge of its own, and its count is that of the
- * innermost range around it.
+ * V8 reports ranges of text with a count, and joins neighbours with equal counts. The ranges
+ * therefore depend on the counts. An edge is an offset where a range began or ended at least once;
+ * its count is the count of the innermost range around it.
  */
 export class Coverage {
-  /** How many places have run. */
+  /** Number of edges that ran. */
   edges = 0;
   readonly #covers: readonly string[];
   readonly #session: Session = new Session();
-  /** By V8's number of the script; undefined for a script that does not count. */
-  readonly #scripts = new Map<string, Map<number, Seen> | undefined>();
+  /** Functions by V8's script id; undefined for a script outside `covers`. */
+  readonly #scripts = new Map<string, Map<number, FunctionCoverage> | undefined>();
 
-  /** @param covers - Parts of the paths of the files that count. */
+  /** @param covers - Parts of file paths. Only files whose path contains one of them count. */
   constructor(covers: readonly string[]) {
     this.#covers = covers;
   }
@@ -41,32 +41,35 @@ export class Coverage {
     this.#session.disconnect();
   }
 
-  /** What has run so far does not count. */
+  /** Discards the counts so far. */
   forget(): void {
     this.#session.post('Profiler.takePreciseCoverage');
   }
 
   /**
-   * Reads what has run since the last call.
+   * Reads the counts since the last call.
    *
-   * @param exact - Whether it was one input: only then how often something has run is worth something.
-   * @returns How many edges had never been seen, or never so often.
+   * @param exact - True if one input ran: the counts matter then. False after a batch.
+   * @returns Number of edges that are new, or whose count falls into a new class.
    */
   take(exact: boolean): number {
-    let news = 0;
-    // In the same thread the session answers within the call.
+    let added = 0;
+    // A session in the same thread calls back synchronously.
     this.#session.post('Profiler.takePreciseCoverage', (error, coverage) => {
       if (error !== null) throw error;
       for (const script of coverage.result) {
         const functions = this.#functionsOf(script);
         if (functions === undefined) continue;
-        for (const one of script.functions) news += this.#look(functions, one.ranges, exact);
+        for (const one of script.functions) added += this.#visit(functions, one.ranges, exact);
       }
     });
-    return news;
+    return added;
   }
 
-  #functionsOf({ scriptId, url }: Profiler.ScriptCoverage): Map<number, Seen> | undefined {
+  #functionsOf({
+    scriptId,
+    url,
+  }: Profiler.ScriptCoverage): Map<number, FunctionCoverage> | undefined {
     if (!this.#scripts.has(scriptId)) {
       const counts = this.#covers.some((part) => url.includes(part));
       this.#scripts.set(scriptId, counts ? new Map() : undefined);
@@ -74,8 +77,8 @@ export class Coverage {
     return this.#scripts.get(scriptId);
   }
 
-  #look(
-    functions: Map<number, Seen>,
+  #visit(
+    functions: Map<number, FunctionCoverage>,
     ranges: readonly Profiler.CoverageRange[],
     exact: boolean,
   ): number {
@@ -88,18 +91,22 @@ export class Coverage {
       functions.set(id, seen);
     }
     for (const { startOffset, endOffset } of ranges) {
-      learn(seen, startOffset);
-      if (endOffset < whole.endOffset) learn(seen, endOffset);
+      addOffset(seen, startOffset);
+      if (endOffset < whole.endOffset) addOffset(seen, endOffset);
     }
     return this.#count(seen, ranges, exact);
   }
 
-  #count(seen: Seen, ranges: readonly Profiler.CoverageRange[], exact: boolean): number {
-    let news = 0;
+  #count(
+    seen: FunctionCoverage,
+    ranges: readonly Profiler.CoverageRange[],
+    exact: boolean,
+  ): number {
+    let added = 0;
     for (let i = 0; i < seen.offsets.length; i++) {
       const offset = seen.offsets[i]!;
       let count = 0;
-      // The ranges are nested, outer ones first: the last that holds the offset is the innermost.
+      // Ranges are nested, outer first: the last range around the offset is the innermost.
       for (const range of ranges) {
         if (range.startOffset <= offset && offset < range.endOffset) count = range.count;
       }
@@ -107,23 +114,23 @@ export class Coverage {
       const before = seen.counts[i]!;
       if (before === 0) this.edges++;
       const bit = exact ? 1 << bucketOf(count) : ANY;
-      if (exact ? (before & bit) === 0 : before === 0) news++;
+      if (exact ? (before & bit) === 0 : before === 0) added++;
       seen.counts[i] = before | bit;
     }
-    return news;
+    return added;
   }
 }
 
-/** Seen, nobody knows how often. */
+/** The edge ran, with an unknown count. */
 const ANY = 1 << 8;
 
-function learn(seen: Seen, offset: number): void {
+function addOffset(seen: FunctionCoverage, offset: number): void {
   if (seen.offsets.includes(offset)) return;
   seen.offsets.push(offset);
   seen.counts.push(0);
 }
 
-/** 1, 2, 3, up to 7, 15, 31, 127, and more. */
+/** Class of a count: 1, 2, 3, then up to 7, 15, 31, 127, and more. */
 function bucketOf(count: number): number {
   if (count < 4) return count - 1;
   if (count < 8) return 3;

@@ -1,31 +1,32 @@
-import { Random } from '@ws/testkit';
+import { Random } from '@ws/tests';
 import { Coverage } from './coverage.ts';
 import { type Finding, findingOf } from './finding.ts';
 import { mutate } from './mutate.ts';
 import type { Target } from './target.ts';
-import { Uncaught } from './uncaught.ts';
+import { UncaughtErrors } from './uncaught-errors.ts';
 
 export interface FuzzerOptions {
   readonly seed: number;
-  /** Inputs that were worth keeping in earlier runs. */
+  /** Inputs of earlier runs. */
   readonly corpus: readonly Uint8Array[];
-  /** An input that takes longer, three times in a row, is a finding. Milliseconds, default 1,000. */
+  /** Milliseconds. An input that takes longer three times in a row is a finding. Default: 1,000. */
   readonly slow?: number;
-  /** Told each input before it runs: for whoever looks after a run that never ends. */
+  /** Receives each input before it runs, so that a supervisor knows the input that never ends. */
   readonly onInput?: (input: Uint8Array) => void;
 }
 
-/** Inputs between two looks at what they have run. To look costs as much as some dozen short inputs. */
+/** Inputs for each reading of the coverage. A reading costs as much as some dozen short inputs. */
 const BATCH = 100;
-/** Every so many batches each input is looked at by itself: what it does more often than the others shows only then. */
+/** Every 64th batch reads the coverage after each input: only then counts are known. */
 const EXACT_EVERY = 64;
-/** What is held of inputs that found something: the oldest go first. */
+/** Limits for the inputs in memory. The oldest leave first. */
 const MAX_INPUTS = 4_000;
 const MAX_BYTES = 8 * 1024 * 1024;
 
 /**
- * Feeds a target with mutations of the inputs that led somewhere new, and keeps those that do. It goes batch by batch; in
- * one that ran something new each input is run once more, by itself, to see which it was.
+ * Feeds a target with mutations of known inputs, and keeps each mutation that reaches new code.
+ * Inputs run in batches. After a batch that ran a new edge, each of its inputs runs once more to
+ * find the one responsible.
  */
 export class Fuzzer {
   executions = 0;
@@ -33,7 +34,7 @@ export class Fuzzer {
   readonly #options: FuzzerOptions;
   readonly #random: Random;
   readonly #coverage: Coverage;
-  readonly #uncaught = new Uncaught();
+  readonly #uncaught = new UncaughtErrors();
   readonly #slow: number;
   readonly #inputs: Uint8Array[] = [];
   #bytes = 0;
@@ -51,15 +52,15 @@ export class Fuzzer {
     return this.#coverage.edges;
   }
 
-  /** What led somewhere new, in the order in which it did. */
+  /** Inputs that reached something new, in order of discovery. */
   get inputs(): readonly Uint8Array[] {
     return this.#inputs;
   }
 
   /**
-   * Runs what is known already.
+   * Runs the known inputs.
    *
-   * @param known - Default: nothing at all, the seeds, the corpus.
+   * @param known - Default: the empty input, the seeds and the corpus.
    */
   async start(
     known: readonly Uint8Array[] = [
@@ -68,39 +69,39 @@ export class Fuzzer {
       ...this.#options.corpus,
     ],
   ): Promise<Finding | undefined> {
-    this.#uncaught.listen();
+    this.#uncaught.start();
     this.#coverage.start();
-    const finding = await this.#each(known);
-    // Something to make mutations of, even when there was nothing to be found.
+    const finding = await this.#runEach(known);
+    // Mutations need at least one input.
     if (this.#inputs.length === 0) this.#keep(known.at(-1)!);
     return finding;
   }
 
   stop(): void {
     this.#coverage.stop();
-    this.#uncaught.leave();
+    this.#uncaught.stop();
   }
 
-  /** Runs the next inputs; gives the first that failed. */
+  /** Runs the next batch. Returns the first input that fails. */
   async batch(): Promise<Finding | undefined> {
     const batch: Uint8Array[] = [];
     for (let i = 0; i < BATCH; i++) {
       batch.push(mutate(this.#choose(), this.#random, this.#target, this.#choose()));
     }
-    if (this.#batches++ % EXACT_EVERY === 0) return this.#each(batch);
+    if (this.#batches++ % EXACT_EVERY === 0) return this.#runEach(batch);
     for (const input of batch) {
       const finding = await this.#run(input);
       if (finding !== undefined) return finding;
     }
-    return this.#coverage.take(false) === 0 ? undefined : this.#each(batch);
+    return this.#coverage.take(false) === 0 ? undefined : this.#runEach(batch);
   }
 
-  /** Whether an input still fails in the way of `finding`. */
+  /** Whether an input fails with the signature of `finding`. */
   async repeats(finding: Finding, input: Uint8Array): Promise<boolean> {
-    return (await this.#run(input))?.sign === finding.sign;
+    return (await this.#run(input))?.signature === finding.signature;
   }
 
-  async #each(batch: readonly Uint8Array[]): Promise<Finding | undefined> {
+  async #runEach(batch: readonly Uint8Array[]): Promise<Finding | undefined> {
     for (const input of batch) {
       const finding = await this.#run(input);
       if (finding !== undefined) return finding;
@@ -112,16 +113,16 @@ export class Fuzzer {
   async #run(input: Uint8Array): Promise<Finding | undefined> {
     for (let attempt = 1; ; attempt++) {
       const started = performance.now();
-      const failure = await this.#once(input);
+      const failure = await this.#runOnce(input);
       if (failure !== undefined) return findingOf(input, failure);
       const took = performance.now() - started;
-      // Others have their turns on this machine too.
+      // Two retries: other processes may have delayed this one.
       if (took < this.#slow) return undefined;
       if (attempt === 3) return findingOf(input, new Error(`slow: ${Math.round(took)} ms`));
     }
   }
 
-  async #once(input: Uint8Array): Promise<unknown> {
+  async #runOnce(input: Uint8Array): Promise<unknown> {
     this.executions++;
     this.#options.onInput?.(input);
     try {
@@ -141,13 +142,13 @@ export class Fuzzer {
     }
   }
 
-  /** Any of them, but often one that came lately. */
+  /** Picks any input, or with a chance of one half one of the 20 latest. */
   #choose(): Uint8Array {
     const { length } = this.#inputs;
-    const lately = Math.min(length, 20);
+    const recent = Math.min(length, 20);
     const at = this.#random.once(2)
       ? this.#random.below(length)
-      : length - 1 - this.#random.below(lately);
+      : length - 1 - this.#random.below(recent);
     return this.#inputs[at]!;
   }
 }

@@ -1,6 +1,9 @@
 const NONE: Uint8Array = new Uint8Array(0);
 
-/** Reads an input from its front as choices: settings first, then the bytes in question. Past its end all is zero. */
+/**
+ * Reads an input from the front: settings first, then the bytes under test. Past the end all values
+ * are zero.
+ */
 export class Input {
   readonly #bytes: Uint8Array;
   #at = 0;
@@ -17,7 +20,7 @@ export class Input {
     return this.#bytes[this.#at++] ?? 0;
   }
 
-  /** Sixteen bits. */
+  /** 16 bits, big-endian. */
   word(): number {
     return this.byte() * 256 + this.byte();
   }
@@ -30,7 +33,7 @@ export class Input {
     return list[this.byte() % list.length]!;
   }
 
-  /** A copy of the next bytes, as many as there are. */
+  /** Copies the next `count` bytes, or fewer at the end. */
   bytes(count: number): Uint8Array {
     if (this.done) return NONE;
     const taken = this.#bytes.slice(this.#at, this.#at + count);
@@ -38,12 +41,12 @@ export class Input {
     return taken;
   }
 
-  /** A copy of all that is left. */
+  /** Copies the remaining bytes. */
   rest(): Uint8Array {
     return this.bytes(this.#bytes.length);
   }
 
-  /** Lengths of pieces, to be used in turn: of one byte mostly, up to a few thousand, or of all there is. */
+  /** Lengths of chunks, for use in turn: 1 to 16,640 bytes, or Infinity for all bytes. */
   cuts(count: number): number[] {
     return Array.from({ length: count }, () => {
       const size = this.byte();
@@ -53,13 +56,13 @@ export class Input {
   }
 }
 
-/** Cuts `bytes` into copies of its pieces, at most `most` of them. */
+/** Copies `bytes` in chunks of the given lengths, at most about `maxPieces` chunks. */
 export function* piecesOf(
   bytes: Uint8Array,
   cuts: readonly number[],
-  most = 200,
+  maxPieces = 200,
 ): Generator<Uint8Array> {
-  const least = Math.ceil(bytes.length / most);
+  const least = Math.ceil(bytes.length / maxPieces);
   for (let at = 0, i = 0; at < bytes.length; i++) {
     const end = Math.min(bytes.length, at + Math.max(least, cuts[i % cuts.length]!));
     yield bytes.slice(at, end);

@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream';
 
-/** One end of a connection, the other end of which is a target: it feeds bytes, and looks at what was written. */
+/** A socket in memory. The target plays the peer: it feeds bytes and reads what was written. */
 export class MemorySocket extends Duplex {
   readonly #written: Buffer[] = [];
 
@@ -8,7 +8,7 @@ export class MemorySocket extends Duplex {
     super({ allowHalfOpen: true });
   }
 
-  /** All that was written. */
+  /** All bytes written so far. */
   get written(): Buffer {
     return Buffer.concat(this.#written);
   }
@@ -17,7 +17,7 @@ export class MemorySocket extends Duplex {
     if (!this.destroyed && !this.readableEnded) this.push(bytes);
   }
 
-  /** The peer's FIN. */
+  /** Ends the peer's half, as a FIN does. */
   feedEnd(): void {
     if (!this.destroyed && !this.readableEnded) this.push(null);
   }

@@ -1,12 +1,12 @@
-import type { Random } from '@ws/testkit';
+import type { Random } from '@ws/tests';
 import type { Target } from './target.ts';
 
-/** What a mutation is told of the format, and what it may not exceed. */
+/** What a mutation knows of the format, and its limit. */
 export type Format = Pick<Target, 'maxLength' | 'dictionary' | 'separators'>;
 
 type Mutation = (bytes: Buffer, random: Random, format: Format, other: Uint8Array) => Buffer;
 
-/** Where a length form, a sign or a byte order changes. */
+/** Limits of length forms, signs and close codes. */
 const INTERESTING: readonly bigint[] = [
   0n,
   1n,
@@ -114,20 +114,20 @@ const BYTES: readonly Mutation[] = [
     const [from, to] = range(bytes, random);
     return splice(bytes, from, to, Buffer.alloc(0));
   },
-  // A range once more, somewhere.
+  // Copies a range to another place.
   (bytes, random) => {
     const [from, to] = range(bytes, random);
     const at = random.below(bytes.length + 1);
     const over = random.once(2) ? 0 : to - from;
     return splice(bytes, at, Math.min(bytes.length, at + over), bytes.subarray(from, to));
   },
-  // The same byte many times.
+  // Repeats one byte.
   (bytes, random) => {
     const at = random.below(bytes.length + 1);
     const filler = Buffer.alloc(random.size(300), bytes[at] ?? random.below(256));
     return splice(bytes, at, at, filler);
   },
-  // The beginning of one, the end of another.
+  // Inserts a range of another input, and may drop the rest.
   (bytes, random, _, other) => {
     const [from, to] = range(Buffer.from(other), random);
     const at = random.below(bytes.length + 1);
@@ -145,7 +145,7 @@ const WORDS: readonly Mutation[] = [
     const at = random.below(bytes.length + 1);
     return splice(bytes, at, Math.min(bytes.length, at + word.length), word);
   },
-  // One word for another.
+  // Replaces a word with another.
   (bytes, random, { dictionary }) => {
     const there = dictionary.filter((word) => bytes.includes(Buffer.from(word)));
     if (there.length === 0) return bytes;
@@ -154,7 +154,7 @@ const WORDS: readonly Mutation[] = [
     if (at < 0) return bytes;
     return splice(bytes, at, at + word.length, random.pick(dictionary));
   },
-  // A number in digits.
+  // Changes a decimal digit.
   (bytes, random) => {
     const digits = [...bytes.keys()].filter((at) => bytes[at]! >= 0x30 && bytes[at]! <= 0x39);
     if (digits.length === 0) return bytes;
@@ -179,9 +179,9 @@ const PIECES: Mutation = (bytes, random, { separators, dictionary }) => {
 };
 
 /**
- * A new input made of a known one: one change, or a few on top of each other.
+ * Makes a new input from a known one by 1 to 8 changes.
  *
- * @param other - Another known input, to take pieces of.
+ * @param other - Another known input, a source of pieces.
  */
 export function mutate(
   input: Uint8Array,

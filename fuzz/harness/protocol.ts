@@ -1,69 +1,70 @@
 import type { Finding } from './finding.ts';
 
-/** What a worker is told. */
-export interface Order {
-  /** The module that lists the targets. */
+/** What a worker shall do. */
+export interface WorkerTask {
+  /** URL of the module that exports the targets. */
   readonly list: string;
   readonly target: string;
   readonly seed: number;
-  /** For how long inputs are made. Default: 0. */
+  /** Duration of the search. Default: 0. */
   readonly seconds?: number;
-  /** Whether what was found joins the corpus of the repository. Default: false. */
+  /** Whether the worker merges its inputs into the corpus of the repository. Default: false. */
   readonly keep?: boolean;
-  /** An input to run, and none besides. */
+  /** Runs this input instead of the seeds and the corpus. */
   readonly only?: Uint8Array;
-  /** Where it writes down what it is about to run: see {@link InputSlot}. */
+  /** Memory of the {@link InputSlot} that holds the current input. */
   readonly slot: SharedArrayBuffer;
 }
 
-/** How far it has come. */
+/** Figures of a search. */
 export interface Progress {
   readonly executions: number;
   readonly edges: number;
-  /** Inputs in memory that led somewhere new. */
+  /** Inputs in memory that reached something new. */
   readonly inputs: number;
 }
 
-/** What a worker says: every half second how far it is; at the end what it has found, and how many files are kept. */
-export type Report =
+/** Messages of a worker: its progress every half second, and its result at the end. */
+export type WorkerReport =
   | { readonly kind: 'progress'; readonly progress: Progress }
   | {
       readonly kind: 'end';
       readonly progress: Progress;
       readonly finding: Finding | undefined;
+      /** Number of files in the corpus; undefined without `keep`. */
       readonly kept: number | undefined;
     };
 
-const HEAD = 8;
-/** No target makes more. */
-const LONGEST = 64 * 1024;
+const HEADER_BYTES = 8;
+/** No target has longer inputs. */
+const MAX_INPUT_BYTES = 64 * 1024;
 
-/** The input that runs now, in memory that outlives the thread that runs it. */
+/** The current input, in shared memory: the supervisor reads it after the worker has died. */
 export class InputSlot {
   readonly memory: SharedArrayBuffer;
-  readonly #head: Int32Array;
+  readonly #header: Int32Array;
   readonly #bytes: Uint8Array;
 
-  constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(HEAD + LONGEST)) {
+  constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(HEADER_BYTES + MAX_INPUT_BYTES)) {
     this.memory = memory;
-    this.#head = new Int32Array(memory, 0, 2);
-    this.#bytes = new Uint8Array(memory, HEAD);
+    this.#header = new Int32Array(memory, 0, 2);
+    this.#bytes = new Uint8Array(memory, HEADER_BYTES);
   }
 
-  /** Counts the inputs that were shown. */
-  get turn(): number {
-    return Atomics.load(this.#head, 0);
+  /** Number of inputs written so far. */
+  get count(): number {
+    return Atomics.load(this.#header, 0);
   }
 
-  /** Of a longer one its beginning. */
-  show(input: Uint8Array): void {
-    const shown = input.subarray(0, LONGEST);
-    this.#bytes.set(shown);
-    this.#head[1] = shown.length;
-    Atomics.add(this.#head, 0, 1);
+  /** Stores an input, truncated to 64 KiB. */
+  write(input: Uint8Array): void {
+    const stored = input.subarray(0, MAX_INPUT_BYTES);
+    this.#bytes.set(stored);
+    this.#header[1] = stored.length;
+    Atomics.add(this.#header, 0, 1);
   }
 
   read(): Uint8Array {
-    return this.#bytes.slice(0, this.#head[1]);
+    return this.#bytes.slice(0, this.#header[1]);
   }
 }

@@ -1,47 +1,49 @@
-/** Something that is fed broken bytes. */
+/** A part of the library that the fuzzer feeds with bytes. */
 export interface Target {
   readonly name: string;
-  /** What it holds together, in a line. */
-  readonly says: string;
-  /** Whose lines count as found: parts of their files' paths, such as `packages/codec/src/`. */
+  /** One line: what the target compares. */
+  readonly description: string;
+  /** Parts of file paths. The fuzzer counts edges in files whose path contains one of them. */
   readonly covers: readonly string[];
   /** Longest input, in bytes. */
   readonly maxLength: number;
-  /** What the format is made of: the fuzzer inserts these. */
+  /** Words of the format. The fuzzer inserts them. */
   readonly dictionary: readonly Uint8Array[];
-  /** What stands between two pieces of the format: the fuzzer moves, doubles and drops the pieces. */
+  /** Separators of the format. The fuzzer moves, repeats and removes the pieces between them. */
   readonly separators: readonly Uint8Array[];
-  /** Inputs to begin with, besides those of the corpus. */
+  /** First inputs, besides the corpus. */
   readonly seeds: readonly Uint8Array[];
   /**
-   * Runs one input and judges what came of it. Keeps nothing.
+   * Runs one input and checks the result. Keeps no state.
    *
-   * @param input - Borrowed: not to be changed.
-   * @throws whatever it finds.
+   * @param input - Borrowed and read-only.
+   * @throws Any error: it is a finding.
    */
   run(input: Uint8Array): void | Promise<void>;
 }
 
-/** A module that lists targets. */
+/** A module that exports targets. */
 export interface TargetList {
   readonly targets: readonly Target[];
 }
 
-/** Bytes of texts, each character one byte, or of arrays of bytes. */
+/** Copies arrays of bytes, and strings with one byte for each character (Latin-1). */
 export function bytesOf(...list: (string | readonly number[] | Uint8Array)[]): Uint8Array[] {
   return list.map((one) =>
     Uint8Array.from(typeof one === 'string' ? Buffer.from(one, 'latin1') : one),
   );
 }
 
-/** Throws unless `holds`; for what is asked a million times. */
-export function must(holds: boolean, what: string): asserts holds {
-  if (!holds) throw new Error(`not so: ${what}`);
+/** Throws unless `holds`. Cheaper than an assertion library: targets call it millions of times. */
+export function ensure(holds: boolean, claim: string): asserts holds {
+  if (!holds) throw new Error(`does not hold: ${claim}`);
 }
 
-/** As {@link must}, for two values that are to be the same text or number. */
-export function same(ours: unknown, theirs: unknown, what: string): void {
-  if (ours !== theirs) {
-    throw new Error(`${what}: ours ${JSON.stringify(ours)}, theirs ${JSON.stringify(theirs)}`);
+/** Throws unless both are the same string, number or undefined. */
+export function ensureSame(actual: unknown, expected: unknown, what: string): void {
+  if (actual !== expected) {
+    throw new Error(
+      `${what}: actual ${JSON.stringify(actual)}, expected ${JSON.stringify(expected)}`,
+    );
   }
 }

@@ -1,22 +1,22 @@
-/** Errors that nobody caught: in a run of a target they are findings, like those that are thrown. */
-export class Uncaught {
+/** Collects uncaught errors and unhandled rejections: they are findings of the running input. */
+export class UncaughtErrors {
   #error: unknown;
 
   readonly #onError = (error: unknown): void => {
     this.#error ??= new Error(`uncaught: ${String(error)}`, { cause: error });
   };
 
-  listen(): void {
+  start(): void {
     process.on('uncaughtException', this.#onError);
     process.on('unhandledRejection', this.#onError);
   }
 
-  leave(): void {
+  stop(): void {
     process.off('uncaughtException', this.#onError);
     process.off('unhandledRejection', this.#onError);
   }
 
-  /** The first one since the last call. */
+  /** Returns the first error since the last call. */
   take(): unknown {
     const error = this.#error;
     this.#error = undefined;

@@ -1,27 +1,27 @@
 import { setImmediate } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
-import { keepCorpus, readCorpus } from './corpus.ts';
+import { mergeCorpus, readCorpus } from './corpus.ts';
 import { type Finding, minimise } from './finding.ts';
 import { Fuzzer } from './fuzzer.ts';
-import { InputSlot, type Order, type Report } from './protocol.ts';
+import { InputSlot, type WorkerReport, type WorkerTask } from './protocol.ts';
 import type { TargetList } from './target.ts';
 
-// Fuzzes one target, for as long as it is told or until something is found. In a thread of its own: the one that started
-// it can end it, whatever loop it is in.
+// Worker thread: fuzzes one target until its time is over or an input fails. The supervisor can
+// terminate the thread in any loop.
 
-/** How long a finding is made smaller, at most. */
+/** Time limit for shrinking a finding. */
 const MINIMISING_MS = 30_000;
 
-const { list, target: name, seed, seconds = 0, keep = false, only, slot }: Order = workerData;
+const { list, target: name, seed, seconds = 0, keep = false, only, slot }: WorkerTask = workerData;
 const { targets }: TargetList = await import(list);
 const target = targets.find((one) => one.name === name)!;
-const shown = new InputSlot(slot);
-const onInput = (input: Uint8Array): void => shown.show(input);
+const currentInput = new InputSlot(slot);
+const onInput = (input: Uint8Array): void => currentInput.write(input);
 const corpus = readCorpus(name).map(({ bytes }) => bytes);
 const fuzzer = new Fuzzer(target, { seed, corpus, onInput });
 
-function say(report: Report): void {
-  parentPort!.postMessage(report);
+function report(message: WorkerReport): void {
+  parentPort!.postMessage(message);
 }
 
 const progress = () => ({
@@ -32,12 +32,12 @@ const progress = () => ({
 
 let finding: Finding | undefined = await fuzzer.start(only && [only]);
 const started = performance.now();
-let said = started;
+let reported = started;
 while (finding === undefined && performance.now() - started < seconds * 1000) {
   finding = await fuzzer.batch();
-  if (performance.now() - said < 500) continue;
-  said = performance.now();
-  say({ kind: 'progress', progress: progress() });
+  if (performance.now() - reported < 500) continue;
+  reported = performance.now();
+  report({ kind: 'progress', progress: progress() });
   await setImmediate();
 }
 const reached = progress();
@@ -50,6 +50,6 @@ if (finding !== undefined && only === undefined) {
   finding = { ...found, input };
 }
 fuzzer.stop();
-const keeps = keep && finding === undefined;
-const kept = keeps ? await keepCorpus(target, fuzzer.inputs, onInput) : undefined;
-say({ kind: 'end', progress: reached, finding, kept });
+const merges = keep && finding === undefined;
+const kept = merges ? await mergeCorpus(target, fuzzer.inputs, onInput) : undefined;
+report({ kind: 'end', progress: reached, finding, kept });

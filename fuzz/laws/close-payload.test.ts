@@ -11,7 +11,7 @@ const bytes = fc.oneof(
 );
 
 describe('close payloads', () => {
-  it('are read when code and reason are right, and written as they were read', () => {
+  it('are read if code and reason are valid, and written back unchanged', () => {
     check(fc.tuple(code, bytes), 3000, ([code, reason]) => {
       const payload = Uint8Array.of(code >> 8, code & 0xff, ...reason);
       try {
@@ -29,7 +29,7 @@ describe('close payloads', () => {
     });
   });
 
-  it('are written or refused by the rules, whatever the reason', () => {
+  it('are written or rejected by the rules, for any reason text', () => {
     const reason = fc.string({
       unit: fc.nat(0xffff).map((unit) => String.fromCharCode(unit)),
       maxLength: 60,

@@ -1,12 +1,12 @@
 import type { Role } from '@ws/codec';
-import { hex } from '@ws/testkit';
+import { hex } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, it } from 'vitest';
-import { compareDecoders, type Setting } from '../judges/frames.ts';
-import { check, corpus } from './check.ts';
+import { compareDecoders, type DecoderSetup } from '../oracles/frame-decoder.ts';
+import { brokenInputs, check } from './check.ts';
 import { chunksOf, cuts, stream } from './streams.ts';
 
-const setting: fc.Arbitrary<Setting> = fc.record({
+const setup: fc.Arbitrary<DecoderSetup> = fc.record({
   role: fc.constantFrom<Role>('server', 'client'),
   allowedRsv: fc.constantFrom(0, 0x40, 0x70),
   maxFramePayload: fc.oneof(
@@ -21,7 +21,7 @@ const setting: fc.Arbitrary<Setting> = fc.record({
   pushes: fc.array(fc.boolean(), { minLength: 1, maxLength: 4 }),
 });
 
-const plain: Setting = {
+const plain: DecoderSetup = {
   role: 'server',
   allowedRsv: 0,
   maxFramePayload: Infinity,
@@ -32,29 +32,31 @@ const plain: Setting = {
   pushes: [true],
 };
 
-/** Feeds both decoders chunk by chunk; they must have seen the same at the end of each. */
-function compare(bytes: Uint8Array, lengths: readonly number[], setting: Setting): void {
-  compareDecoders(chunksOf(bytes, lengths), setting);
+function compare(bytes: Uint8Array, lengths: readonly number[], setup: DecoderSetup): void {
+  compareDecoders(chunksOf(bytes, lengths), setup);
 }
 
 describe('FrameDecoder', () => {
-  it('sees what the naive decoder sees, whatever the bytes, the cuts and the settings', () => {
-    check(fc.tuple(stream, cuts, setting), 500, ([{ masked, unmasked }, lengths, setting]) => {
-      compare(setting.role === 'server' ? masked : unmasked, lengths, setting);
+  it('agrees with the naive decoder for any frames, cuts and options', () => {
+    check(fc.tuple(stream, cuts, setup), 500, ([{ masked, unmasked }, lengths, setup]) => {
+      compare(setup.role === 'server' ? masked : unmasked, lengths, setup);
     });
   });
 
-  it('sees what the naive decoder sees in pure noise', () => {
-    check(fc.tuple(fc.uint8Array(), cuts, setting), 1000, ([bytes, lengths, setting]) => {
-      compare(bytes, lengths, setting);
+  it('agrees with the naive decoder for random bytes', () => {
+    check(fc.tuple(fc.uint8Array(), cuts, setup), 1000, ([bytes, lengths, setup]) => {
+      compare(bytes, lengths, setup);
     });
   });
 
-  it.each(corpus('frame-stream'))('still reads: $says', ({ text }) => {
-    const bytes = hex(text);
-    for (let cut = 1; cut <= bytes.length; cut++) {
-      compare(bytes, [cut, bytes.length], plain);
-      compare(bytes, [cut], { ...plain, pushes: [false] });
-    }
-  });
+  it.each(brokenInputs('frame-stream'))(
+    'agrees with the naive decoder for a past fault: $name',
+    ({ text }) => {
+      const bytes = hex(text);
+      for (let cut = 1; cut <= bytes.length; cut++) {
+        compare(bytes, [cut, bytes.length], plain);
+        compare(bytes, [cut], { ...plain, pushes: [false] });
+      }
+    },
+  );
 });

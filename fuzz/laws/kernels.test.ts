@@ -1,11 +1,11 @@
 import { isUtf8 } from 'node:buffer';
 import { UTF8_ACCEPT, UTF8_REJECT, unmask, utf8Step } from '@ws/codec';
-import { hex, naiveMask, naiveUtf8 } from '@ws/testkit';
+import { hex, naiveMask, naiveUtf8 } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { check } from './check.ts';
 
-/** Text by pieces: letters of each length, and what almost is one. */
+/** UTF-8 pieces: characters of each length, and invalid sequences. */
 const shard = fc.oneof(
   { weight: 6, arbitrary: fc.constantFrom('61', 'c3a9', 'e282ac', 'f09f9880', '00', '7f') },
   { weight: 2, arbitrary: fc.nat(200).map((n) => '61'.repeat(n)) },
@@ -22,9 +22,9 @@ const text = fc.oneof(
 
 describe('utf8Step', () => {
   it.each([
-    ['by itself', undefined],
+    ['without the platform', undefined],
     ["with the platform's check", isUtf8],
-  ])('says %s what the definition says, as soon as it can be said', (_, platform) => {
+  ])('agrees with the definition of UTF-8 at each cut, %s', (_, platform) => {
     const cuts = fc.array(fc.nat(90), { maxLength: 8 });
     check(fc.tuple(text, cuts), 2000, ([bytes, cuts]) => {
       let state = UTF8_ACCEPT;
@@ -43,7 +43,7 @@ describe('utf8Step', () => {
 });
 
 describe('unmask', () => {
-  it('does what the byte loop does, in any pieces, and touches nothing else', () => {
+  it('agrees with the byte loop in any pieces, and writes no other byte', () => {
     const length = fc.oneof(fc.nat(300), fc.nat(5000), fc.integer({ min: 65_000, max: 70_000 }));
     const input = fc.record({
       length,

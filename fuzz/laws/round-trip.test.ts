@@ -1,11 +1,11 @@
 import { encodeFrame, FrameEncoder, FrameHeader, type Role, SlabPool } from '@ws/codec';
-import { type NaiveFrame, naiveDecode, naiveEncode } from '@ws/testkit';
+import { type NaiveFrame, naiveDecode, naiveEncode } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { check } from './check.ts';
 import { payload } from './streams.ts';
 
-/** What a test asks of an encoder: a frame, a text, or to let the segments go. */
+/** A call of the encoder: a frame, a text, or the removal of all segments. */
 type Step =
   | {
       readonly kind: 'frame';
@@ -24,7 +24,8 @@ const text = fc.oneof(
   fc.string({ unit: 'binary' }),
   fc.string({ unit: fc.nat(0xffff).map((unit) => String.fromCharCode(unit)) }),
   repeated,
-  // The header is guessed from the length in characters: these cross its borders in bytes only.
+  // The encoder guesses the header size from the length in characters. These lengths cross a limit
+  // of the length forms only in bytes.
   fc.integer({ min: 40, max: 130 }).map((n) => 'é'.repeat(n)),
 );
 
@@ -50,13 +51,13 @@ const setting = fc.record({
   key: fc.oneof(fc.integer(), fc.constant(0)),
 });
 
-/** The encoder's half: runs the steps, and collects what would have gone to the wire. */
+/** Runs the steps on an encoder, and collects the bytes for the wire. */
 class Writer {
   readonly pool = new SlabPool();
   readonly encoder: FrameEncoder;
   readonly wire: Uint8Array[] = [];
   readonly expected: { opcode: number; fin: boolean; payload: Uint8Array }[] = [];
-  /** Release functions given to the encoder, and calls of them. */
+  /** Number of release functions passed to the encoder, and number of their calls. */
   given = 0;
   released = 0;
 
@@ -120,7 +121,7 @@ const plain = ({ opcode, fin, payload }: Pick<NaiveFrame, 'opcode' | 'fin' | 'pa
   `${fin} ${opcode} ${Buffer.from(payload).toString('latin1')}`;
 
 describe('FrameEncoder', () => {
-  it('writes what the naive decoder reads, and gives back all that it was lent', () => {
+  it('writes what the naive decoder reads, and releases all borrowed memory', () => {
     const input = fc.tuple(fc.array(step, { maxLength: 15 }), setting);
     check(input, 500, ([steps, { role, slabBytes, borrowFrom, key }]) => {
       const writer = new Writer(role, slabBytes, borrowFrom, key);

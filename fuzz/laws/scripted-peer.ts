@@ -7,10 +7,10 @@ import {
   PreparedMessage,
   TextMessage,
 } from '@ws/conn';
-import { turn } from '@ws/testkit';
+import { turn } from '@ws/tests';
 import fc from 'fast-check';
 
-// What two ends say to each other, as a script: who writes what in which way, who reads in which way.
+// Scripts for two Conns: which messages they write, and in which ways they write and read.
 
 const size = fc.oneof(
   { weight: 12, arbitrary: fc.nat(200) },
@@ -19,130 +19,139 @@ const size = fc.oneof(
   { weight: 1, arbitrary: fc.integer({ min: 70_000, max: 200_000 }) },
 );
 
-const WAYS = ['send', 'prepared', 'json', 'writer', 'queued', 'ping', 'control', 'wait'] as const;
+const WRITE_WAYS = [
+  'send',
+  'prepared',
+  'json',
+  'writer',
+  'queued',
+  'ping',
+  'control',
+  'wait',
+] as const;
 
-/** Something to write. */
-export interface Line {
-  readonly way: (typeof WAYS)[number];
+/** A message to write. */
+export interface WriteStep {
+  readonly way: (typeof WRITE_WAYS)[number];
   readonly text: boolean;
   readonly awaited: boolean;
   readonly sizes: readonly number[];
 }
 
-const line: fc.Arbitrary<Line> = fc.record({
-  way: fc.constantFrom(...WAYS),
+const writeStep: fc.Arbitrary<WriteStep> = fc.record({
+  way: fc.constantFrom(...WRITE_WAYS),
   text: fc.boolean(),
   awaited: fc.boolean(),
   sizes: fc.array(size, { minLength: 1, maxLength: 4 }),
 });
 
-const READS = ['readMessage', 'impatient', 'aborted', 'for await', 'readJSON'] as const;
-const DRAINS = ['read', 'iteration', 'readable', 'bytes', 'text', 'partly', 'left'] as const;
+const MESSAGE_READS = ['readMessage', 'timeout', 'aborted', 'for await', 'readJSON'] as const;
+const STREAM_READS = ['read', 'iteration', 'readable', 'bytes', 'text', 'partly', 'left'] as const;
 
 /** A way to read the next message. */
-export interface Read {
-  readonly way: (typeof READS)[number] | (typeof DRAINS)[number];
-  /** Of the array that is read into. */
+export interface ReadStep {
+  readonly way: (typeof MESSAGE_READS)[number] | (typeof STREAM_READS)[number];
+  /** Size in bytes of the array for `read`. */
   readonly room: number;
-  /** Turns that pass before it. */
+  /** Turns of the event loop before the read. */
   readonly wait: number;
 }
 
-const read: fc.Arbitrary<Read> = fc.record({
-  way: fc.constantFrom(...READS, ...DRAINS),
+const read: fc.Arbitrary<ReadStep> = fc.record({
+  way: fc.constantFrom(...MESSAGE_READS, ...STREAM_READS),
   room: fc.oneof(fc.integer({ min: 1, max: 100 }), fc.integer({ min: 1, max: 100_000 })),
   wait: fc.nat(4),
 });
 
-/** What one end does. */
-export interface Part {
-  /** Each writes its lines one after the other, all of them at the same time. */
-  readonly writers: readonly (readonly Line[])[];
-  readonly reads: readonly Read[];
-  /** After so many messages the rest is read by `receive`. */
+/** What one end writes and reads. */
+export interface Script {
+  /** The writers run concurrently. Each runs its steps in order. */
+  readonly writers: readonly (readonly WriteStep[])[];
+  readonly reads: readonly ReadStep[];
+  /** Number of messages after which `receive` reads the rest. */
   readonly receiveAfter: number;
-  /** Turns that its handler takes for a message, in turn; 0: it returns nothing. */
+  /** Turns that the handler takes for each message; 0 for a synchronous handler. Repeats. */
   readonly handling: readonly number[];
 }
 
-export const part: fc.Arbitrary<Part> = fc.record({
-  writers: fc.array(fc.array(line, { maxLength: 6 }), { minLength: 1, maxLength: 3 }),
+export const script: fc.Arbitrary<Script> = fc.record({
+  writers: fc.array(fc.array(writeStep, { maxLength: 6 }), { minLength: 1, maxLength: 3 }),
   reads: fc.array(read, { minLength: 1, maxLength: 5 }),
   receiveAfter: fc.nat(15),
   handling: fc.array(fc.nat(3), { minLength: 1, maxLength: 4 }),
 });
 
-/** A message on its way, in the order of the calls: what of it was taken is known when its writes have settled. */
-interface Said {
+/** A message, in the order of the calls. `pieces` holds the writes that were accepted so far. */
+interface SentMessage {
   readonly type: number;
   readonly pieces: Buffer[];
 }
 
-/** What was heard of a message: all of it, its beginning, or only that there was one. */
-interface Heard {
+/** A received message: complete, its beginning, or without bytes if they could not be read. */
+interface ReceivedMessage {
   readonly type?: number;
   readonly bytes?: Uint8Array;
   readonly whole: boolean;
 }
 
-/** One end at work. */
-export class Speaker {
-  readonly said: Said[] = [];
-  readonly heard: Heard[] = [];
-  /** Nothing more will be said. */
+/** One end of the conversation. */
+export class ScriptedPeer {
+  readonly sent: SentMessage[] = [];
+  readonly received: ReceivedMessage[] = [];
+  /** No more messages follow. */
   finished = false;
   readonly conn: Conn;
-  readonly #part: Part;
+  readonly #script: Script;
   readonly #seed: number;
   readonly #settled: Promise<unknown>[] = [];
   #pieces = 0;
 
-  constructor(conn: Conn, part: Part, seed: number) {
+  constructor(conn: Conn, script: Script, seed: number) {
     this.conn = conn;
-    this.#part = part;
+    this.#script = script;
     this.#seed = seed;
   }
 
   async write(): Promise<void> {
     await Promise.all(
-      this.#part.writers.map(async (lines) => {
-        for (const line of lines) await this.#line(line);
+      this.#script.writers.map(async (steps) => {
+        for (const writeStep of steps) await this.#writeStep(writeStep);
       }),
     );
     await Promise.all(this.#settled);
   }
 
-  /** The last message: `listen` of the other end returns behind it. */
+  /** Sends the last message: `readAll` of the other end returns after it. */
   finish(): void {
     this.finished = true;
-    this.#say(TextMessage, Buffer.from('last'));
+    this.#addSent(TextMessage, Buffer.from('last'));
     void this.conn.send('last');
   }
 
-  /** Hears all that `from` says; with `echo`, what comes to the handler is sent back. */
-  async listen(from: Speaker, echo: boolean): Promise<void> {
-    const { reads, receiveAfter } = this.#part;
-    const over = (): boolean => from.finished && this.heard.length === from.said.length;
+  /** Reads all messages of `from`. With `echo`, the handler sends its messages back. */
+  async readAll(from: ScriptedPeer, echo: boolean): Promise<void> {
+    const { reads, receiveAfter } = this.#script;
+    const over = (): boolean => from.finished && this.received.length === from.sent.length;
     while (!over()) {
-      if (this.heard.length >= receiveAfter) return this.#receive(over, echo);
-      await this.#read(reads[this.heard.length % reads.length]!);
+      if (this.received.length >= receiveAfter) return this.#receive(over, echo);
+      await this.#read(reads[this.received.length % reads.length]!);
     }
   }
 
-  #say(type: number, ...pieces: Buffer[]): Said {
-    const said = { type, pieces: pieces.map((piece) => Buffer.from(piece)) };
-    this.said.push(said);
-    return said;
+  #addSent(type: number, ...pieces: Buffer[]): SentMessage {
+    const sent = { type, pieces: pieces.map((piece) => Buffer.from(piece)) };
+    this.sent.push(sent);
+    return sent;
   }
 
-  /** Bytes, or ASCII, that nobody else says. */
+  /** Bytes or ASCII text that identify the message. */
   #piece(size: number, text: boolean): Buffer {
     const n = this.#seed + this.#pieces++;
     if (!text) return Buffer.alloc(size, Buffer.from([n, n >> 8, size, 0x99, size >> 8, 0, 1]));
     return Buffer.alloc(size, `${n},${size};`);
   }
 
-  async #line({ way, text, awaited, sizes }: Line): Promise<void> {
+  async #writeStep({ way, text, awaited, sizes }: WriteStep): Promise<void> {
     const { conn } = this;
     const type = text ? TextMessage : BinaryMessage;
     if (way === 'wait') for (let i = sizes[0]! % 7; i > 0; i--) await turn();
@@ -155,7 +164,7 @@ export class Speaker {
       this.#settled.push(written);
       if (!awaited) return;
       await written;
-      // The bytes are ours again.
+      // After the write, the caller owns the bytes again.
       piece.fill(0xee);
     }
   }
@@ -164,10 +173,10 @@ export class Speaker {
     const { conn } = this;
     if (way === 'json') {
       const text = piece.toString();
-      this.#say(TextMessage, Buffer.from(JSON.stringify(text)));
+      this.#addSent(TextMessage, Buffer.from(JSON.stringify(text)));
       return conn.writeJSON(text);
     }
-    this.#say(type, piece);
+    this.#addSent(type, piece);
     if (way === 'prepared') return conn.writePreparedMessage(new PreparedMessage(type, piece));
     return conn.send(type === TextMessage ? piece.toString() : piece);
   }
@@ -178,15 +187,15 @@ export class Speaker {
     awaited: boolean,
     sizes: readonly number[],
   ): Promise<void> {
-    const said = this.#say(type);
+    const sent = this.#addSent(type);
     const writer = await this.conn.nextWriter(type, { queue: way === 'queued' });
     for (const size of sizes) {
       const piece = this.#piece(size, type === TextMessage);
       const kept = Buffer.from(piece);
-      // Another producer may have finished it by now: then it is not taken.
+      // Another writer may have finished this message: it rejects the write then.
       const written = writer.write(type === TextMessage ? piece.toString() : piece).then(
         () => {
-          said.pieces.push(kept);
+          sent.pieces.push(kept);
           piece.fill(0xee);
         },
         (error: unknown) => expectClosed(error),
@@ -199,45 +208,45 @@ export class Speaker {
     if (awaited) await closed;
   }
 
-  #hear(type: number, bytes: Uint8Array, whole = true): void {
-    this.heard.push({ type, bytes: Uint8Array.from(bytes), whole });
+  #addReceived(type: number, bytes: Uint8Array, whole = true): void {
+    this.received.push({ type, bytes: Uint8Array.from(bytes), whole });
   }
 
-  async #read({ way, room, wait }: Read): Promise<void> {
+  async #read({ way, room, wait }: ReadStep): Promise<void> {
     const { conn } = this;
     for (let i = 0; i < wait; i++) await turn();
     if (way === 'readMessage') {
       const { type, data } = await conn.readMessage();
-      this.#hear(type, data);
-    } else if (way === 'impatient' || way === 'aborted') {
-      await this.#readSoftly(way);
+      this.#addReceived(type, data);
+    } else if (way === 'timeout' || way === 'aborted') {
+      await this.#readWithRetries(way);
     } else if (way === 'for await') {
       for await (const { type, data } of conn) {
-        this.#hear(type, data);
+        this.#addReceived(type, data);
         break;
       }
     } else if (way === 'readJSON') {
       try {
-        this.#hear(TextMessage, Buffer.from(JSON.stringify(await conn.readJSON())));
+        this.#addReceived(TextMessage, Buffer.from(JSON.stringify(await conn.readJSON())));
       } catch (error) {
         if (!(error instanceof JSONError)) throw error;
-        this.heard.push({ whole: false });
+        this.received.push({ whole: false });
       }
     } else {
       await this.#readStream(way, room);
     }
   }
 
-  /** Gives up as often as it takes. */
-  async #readSoftly(way: 'impatient' | 'aborted'): Promise<void> {
+  /** Repeats a read that times out or is aborted until a message arrives. */
+  async #readWithRetries(way: 'timeout' | 'aborted'): Promise<void> {
     for (;;) {
       const abort = new AbortController();
-      const options = way === 'impatient' ? { timeout: 1 } : { signal: abort.signal };
+      const options = way === 'timeout' ? { timeout: 1 } : { signal: abort.signal };
       const reading = this.conn.readMessage(options);
       if (way === 'aborted') void turn().then(() => abort.abort());
       try {
         const { type, data } = await reading;
-        return this.#hear(type, data);
+        return this.#addReceived(type, data);
       } catch (error) {
         const { name, code } = error as { name: string; code: unknown };
         if (name !== 'AbortError' && code !== 'WS_ERR_TIMEOUT') throw error;
@@ -245,7 +254,7 @@ export class Speaker {
     }
   }
 
-  async #readStream(way: (typeof DRAINS)[number], room: number): Promise<void> {
+  async #readStream(way: (typeof STREAM_READS)[number], room: number): Promise<void> {
     const reader = await this.conn.nextReader();
     const { type } = reader;
     const pieces: Uint8Array[] = [];
@@ -269,15 +278,15 @@ export class Speaker {
         pieces.push(Buffer.from(into.subarray(0, n)));
       }
     }
-    this.#hear(type, Buffer.concat(pieces), whole);
+    this.#addReceived(type, Buffer.concat(pieces), whole);
   }
 
-  /** Reads the rest by `receive`, which lasts until the connection ends; resolves when all is heard. */
+  /** Reads the rest with `receive`. Resolves after the last message, before `receive` does. */
   #receive(over: () => boolean, echo: boolean): Promise<void> {
-    const { handling } = this.#part;
+    const { handling } = this.#script;
     return new Promise((resolve, reject) => {
       const handle = (message: BorrowedMessage): void | Promise<void> => {
-        const turns = handling[this.heard.length % handling.length]!;
+        const turns = handling[this.received.length % handling.length]!;
         if (turns > 0) return handleLater(message, turns);
         this.#take(message, echo);
         if (over()) resolve();
@@ -292,10 +301,10 @@ export class Speaker {
   }
 
   #take(message: BorrowedMessage, echo: boolean): void {
-    this.#hear(message.type, message.data);
+    this.#addReceived(message.type, message.data);
     if (!echo) return;
-    this.#say(message.type, Buffer.from(message.data));
-    // Not awaited: the handler is done before they have left.
+    this.#addSent(message.type, Buffer.from(message.data));
+    // Not awaited: the handler returns before the message has left.
     this.#settled.push(this.conn.send(message));
   }
 }
@@ -312,19 +321,21 @@ async function textOf(
 }
 
 /**
- * Holds what was heard against what was said: each message once, in order.
+ * Checks that each sent message was received once, in order.
  *
- * @throws Error that names the first difference.
+ * @throws Error for the first difference.
  */
-export function compare(from: Speaker, to: Speaker): void {
-  const { said } = from;
-  const { heard } = to;
-  if (said.length !== heard.length) throw new Error(`${heard.length} of ${said.length} messages`);
-  for (const [i, { type, pieces }] of said.entries()) {
-    const { type: heardType, bytes, whole } = heard[i]!;
+export function checkReceived(from: ScriptedPeer, to: ScriptedPeer): void {
+  const { sent } = from;
+  const { received } = to;
+  if (sent.length !== received.length)
+    throw new Error(`${received.length} of ${sent.length} messages`);
+  for (const [i, { type, pieces }] of sent.entries()) {
+    const { type: receivedType, bytes, whole } = received[i]!;
     const all = Buffer.concat(pieces);
     if (bytes === undefined) continue;
-    if (type !== heardType) throw new Error(`message ${i}: of another type`);
+    if (type !== receivedType)
+      throw new Error(`message ${i}: type ${receivedType} instead of ${type}`);
     const same = all.subarray(0, whole ? all.length : bytes.length).equals(bytes);
     if (!same) throw new Error(`message ${i}: ${bytes.length} bytes for ${all.length} differ`);
   }

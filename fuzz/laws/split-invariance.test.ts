@@ -1,14 +1,14 @@
 import { Conn, type Role } from '@ws/conn';
-import { FakeHost, NaiveDecoder, naiveEncode, Random, TestTransport, turn } from '@ws/testkit';
-import { type Outcome, survives } from '@ws/testkit/hostile';
+import { FakePlatform, NaiveDecoder, naiveEncode, Random, TestTransport, turn } from '@ws/tests';
+import { atLeast, claim, survives } from '@ws/tests/attacks';
 import { describe, expect, it } from 'vitest';
-import { asked, unhurried } from './check.ts';
+import { longTimeout, runBudget } from './check.ts';
 
-/** So many streams are tried in one turn of the event loop. */
+/** Streams for each turn of the event loop. */
 const TOGETHER = 2;
 const LIMIT = 300;
 
-/** A stream for `role`: mostly frames in a valid order, and now and then something that is wrong. */
+/** A stream for `role`: mostly valid frames in a valid order, rarely a fault. */
 function streamFor(role: Role, random: Random): Uint8Array {
   const pieces: Uint8Array[] = [];
   let open = false;
@@ -38,7 +38,7 @@ function streamFor(role: Role, random: Random): Uint8Array {
   return whole.subarray(0, random.once(5) ? random.below(whole.length) : whole.length);
 }
 
-/** Text in several widths, now and then not quite; a close frame's code; bytes. */
+/** UTF-8 of all lengths, a close code, or other bytes; rarely with a wrong byte. */
 function payloadOf(opcode: number, length: number, random: Random): Uint8Array {
   const payload = Buffer.alloc(length, opcode === 1 || opcode === 0 ? 'aé€😀' : 7);
   if (opcode === 8 && length > 1) payload.writeUInt16BE(random.pick([1000, 1001, 4000, 1005]), 0);
@@ -46,21 +46,21 @@ function payloadOf(opcode: number, length: number, random: Random): Uint8Array {
   return payload;
 }
 
-/** A Conn that writes down all that happens to it. */
-class Witness {
+/** A Conn that records its events. */
+class RecordingConn {
   readonly events: string[] = [];
-  /** How many bytes it was given before it failed, or was closed; all of them when it was not. */
+  /** Bytes fed before the Conn failed or closed. */
   read = 0;
-  /** Of those, how many came with the last chunk. */
+  /** Size in bytes of the last chunk. */
   last = 0;
   readonly #transport = new TestTransport();
   readonly #conn: Conn;
   readonly #role: Role;
 
-  constructor(role: Role, host: FakeHost) {
+  constructor(role: Role, platform: FakePlatform) {
     this.#role = role;
     const settings = { heartbeat: false, readLimit: LIMIT, maxEmptyFragments: 3 } as const;
-    this.#conn = new Conn(this.#transport, { ...settings, role, host });
+    this.#conn = new Conn(this.#transport, { ...settings, role, platform });
     this.#conn
       .receive((message) => {
         this.events.push(`${message.type} ${Buffer.from(message.data).toString('hex')}`);
@@ -81,7 +81,7 @@ class Witness {
     }
   }
 
-  /** What happened, and what was sent. */
+  /** The events, the sent frames and the state. */
   trace(): string {
     const peer = new NaiveDecoder(this.#role === 'server' ? 'client' : 'server');
     peer.push(this.#transport.sent);
@@ -106,47 +106,48 @@ function* ones(): Generator<number> {
 
 describe('a Conn', () => {
   it(
-    'sees the same in a stream, and fails at the same byte, however it is cut',
-    unhurried,
+    'has the same events and fails at the same byte for any cuts of a stream',
+    longTimeout,
     async () => {
-      const { seed, goesOn } = asked(500);
+      const { seed, hasNext } = runBudget(500);
       const random = new Random(seed);
-      const hosts = { server: new FakeHost(), client: new FakeHost() };
+      const hosts = { server: new FakePlatform(), client: new FakePlatform() };
       const run = async (role: Role): Promise<number> => {
-        const host = hosts[role];
+        const platform = hosts[role];
         const tried = Array.from({ length: TOGETHER }, () => {
           const bytes = streamFor(role, random);
-          const make = (): Witness => new Witness(role, host);
+          const make = (): RecordingConn => new RecordingConn(role, platform);
           return { bytes, whole: make(), byByte: make(), cut: make() };
         });
-        await host.settle();
+        await platform.settle();
         for (const { bytes, whole, byByte, cut } of tried) {
           whole.feed(bytes, [bytes.length]);
           byByte.feed(bytes, ones());
           cut.feed(bytes, sizes(random));
         }
-        await host.settle();
+        await platform.settle();
         for (const { bytes, whole, byByte, cut } of tried) {
           const expected = byByte.trace();
           const says = `seed ${seed}: ${Buffer.from(bytes).toString('hex')}`;
           if (whole.trace() !== expected) expect(whole.trace(), says).toBe(expected);
           if (cut.trace() !== expected) expect(cut.trace(), says).toBe(expected);
-          // The byte that decides lies in the last chunk that was read.
+          // The last chunk contains the byte at which the Conn failed or closed.
           const inLast = cut.read - cut.last < byByte.read && byByte.read <= cut.read;
           if (bytes.length > 0 && !inLast) expect([cut.read, cut.last], says).toBe(byByte.read);
           for (const witness of [whole, byByte, cut]) witness.end();
         }
-        await host.settle();
+        await platform.settle();
         await turn();
         return TOGETHER;
       };
       for (let i = 0; i < 400; i++) await run(i % 2 === 0 ? 'server' : 'client');
-      const attack = async (): Promise<Outcome> => {
+      const attack = claim('any stream, valid or broken, cut at any byte', 'RFC 6455, 5');
+      // For 10^6 runs: `pnpm fuzz laws split-invariance --runs 1000000`.
+      await survives(attack, { runs: atLeast(500) }, async () => {
         let runs = 0;
-        while (goesOn(runs)) runs += await run((runs / TOGETHER) % 2 === 0 ? 'server' : 'client');
+        while (hasNext(runs)) runs += await run((runs / TOGETHER) % 2 === 0 ? 'server' : 'client');
         return { runs };
-      };
-      await survives(78, attack);
+      });
     },
   );
 });

@@ -1,10 +1,9 @@
-import { naiveEncode, toHex } from '@ws/testkit';
+import { naiveEncode, toHex } from '@ws/tests';
 import fc from 'fast-check';
 
-// Streams that go deep: mostly valid frames in a valid order, of the sizes at which something changes, and then, now
-// and then, something broken.
+// Streams of mostly valid frames in a valid order, with sizes around limits, rarely with a fault.
 
-/** Sizes at which a length form, a hold or a kernel changes. */
+/** Sizes around the limits of length forms, of the hold limit and of the kernels. */
 const size = fc.oneof(
   { weight: 12, arbitrary: fc.nat(40) },
   { weight: 4, arbitrary: fc.integer({ min: 120, max: 130 }) },
@@ -15,7 +14,7 @@ const size = fc.oneof(
 
 const key = fc.oneof(fc.integer(), fc.constant(0));
 
-/** A payload that costs one number to generate and to shrink. */
+/** A payload made from a length and one number: cheap to generate and to shrink. */
 export const payload: fc.Arbitrary<Uint8Array> = fc
   .tuple(size, fc.nat(255))
   .map(([length, first]) => new Uint8Array(length).map((_, i) => first + i * 7));
@@ -46,7 +45,7 @@ const control: fc.Arbitrary<Maker> = fc
     open,
   }));
 
-/** Any header bits at all, and any length form. */
+/** Any header bits and any length form. */
 const broken: fc.Arbitrary<Maker> = fc
   .record({
     opcode: fc.nat(15),
@@ -67,7 +66,7 @@ const broken: fc.Arbitrary<Maker> = fc
     open: opcode < 3 ? !fin : open,
   }));
 
-/** A header that announces whatever eight bytes can say, and some of what follows. */
+/** A header with any 64-bit length, and some bytes of payload. */
 const huge: fc.Arbitrary<Maker> = fc
   .record({
     length: fc.oneof(
@@ -100,13 +99,13 @@ const frames = fc.array(
   { maxLength: 12 },
 );
 
-/** The bytes of a stream for either role: the same frames, masked or not. */
+/** A stream for each role: the same frames, masked and unmasked. */
 export interface Stream {
   readonly masked: Uint8Array;
   readonly unmasked: Uint8Array;
 }
 
-/** Frames in a row, the last of them cut off now and then. */
+/** A sequence of frames. Sometimes the last one is cut off. */
 export const stream: fc.Arbitrary<Stream> = fc
   .tuple(frames, fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.nat(20)))
   .map(([makers, cut]) => {
@@ -122,18 +121,18 @@ export const stream: fc.Arbitrary<Stream> = fc
       return Uint8Array.from(whole.subarray(0, Math.max(0, whole.length - cut)));
     };
     const bytes = { masked: make(true), unmasked: make(false) };
-    // As it goes into the corpus, when it breaks something.
+    // The format of the files in broken/.
     const print = (): string => `masked ${toHex(bytes.masked)} | unmasked ${toHex(bytes.unmasked)}`;
     return { ...bytes, [fc.toStringMethod]: print };
   });
 
-/** How a stream is cut into chunks: lengths that repeat. */
+/** Lengths of the chunks of a stream. Repeats. */
 export const cuts: fc.Arbitrary<number[]> = fc.array(
   fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 5000 }), fc.constant(65_536)),
   { minLength: 1, maxLength: 6 },
 );
 
-/** Cuts `bytes` into copies of its pieces. Never more than some hundred: a judge walks all of them each time. */
+/** Copies `bytes` in chunks, at most about 400: the oracle reads all bytes after each chunk. */
 export function* chunksOf(bytes: Uint8Array, lengths: readonly number[]): Generator<Uint8Array> {
   const least = Math.ceil(bytes.length / 400);
   for (let at = 0, i = 0; at < bytes.length; i++) {

@@ -1,12 +1,12 @@
 import type { Input } from '../harness/input.ts';
-import type { WireOptions } from './wire.ts';
+import type { SteppedTransportOptions } from './stepped-transport.ts';
 
-// What may be done to two Conns and the wire between them, one thing after the other.
+// Commands for two Conns and the transports between them.
 
-/** The client's end, or the server's. */
+/** 0 is the client, 1 the server. */
 export type End = 0 | 1;
 
-export const DEEDS = [
+export const ACTIONS = [
   'send',
   'prepared',
   'open',
@@ -25,33 +25,33 @@ export const DEEDS = [
 ] as const;
 
 export interface Command {
-  readonly deed: (typeof DEEDS)[number];
+  readonly action: (typeof ACTIONS)[number];
   readonly end: End;
-  /** Bytes, turns or milliseconds, whatever the deed takes. */
+  /** Bytes, steps or milliseconds, depending on the action. */
   readonly size: number;
 }
 
-/** How both ends and the wire are set up. */
-export interface Stage {
-  readonly wires: readonly [WireOptions, WireOptions];
+/** Options of both Conns and their transports. */
+export interface Setup {
+  readonly transports: readonly [SteppedTransportOptions, SteppedTransportOptions];
   readonly readAhead: number;
   readonly highWaterMark: number;
   readonly maxBufferedAmount: number | false;
   readonly writeBufferSize: number;
 }
 
-/** Deeds that end a connection come up seldom, or nothing else would be seen. */
-const OFTEN = DEEDS.slice(0, 12);
+/** Actions that do not end the connection. The others are rare: they hide all later commands. */
+const OFTEN = ACTIONS.slice(0, 12);
 const MAX_COMMANDS = 40;
 
-export function stageOf(read: Input): Stage {
-  const wire = (): WireOptions => ({
+export function setupOf(read: Input): Setup {
+  const transport = (): SteppedTransportOptions => ({
     cuts: [read.pick([100_000, 1, 2, 7, 40, 200, 1_000, 5_000]), read.pick([65_536, 20, 3_000])],
     stalls: [read.byte() % 3, read.byte() % 2],
     highWaterMark: read.pick([65_536, 0, 500]),
   });
   return {
-    wires: [wire(), wire()],
+    transports: [transport(), transport()],
     readAhead: read.pick([65_536, 100, 5_000]),
     highWaterMark: read.pick([65_536, 1_000, 1_000_000]),
     maxBufferedAmount: read.pick([false, false, 20_000, 300]),
@@ -59,15 +59,16 @@ export function stageOf(read: Input): Stage {
   };
 }
 
-/** Two bytes for each command. */
+/** Reads two bytes for each command. */
 export function commandsOf(read: Input): Command[] {
   const commands: Command[] = [];
   while (!read.done && commands.length < MAX_COMMANDS) {
     const what = read.byte();
     const end = (what & 1) as End;
-    const deed = what < 240 ? OFTEN[(what >> 1) % OFTEN.length]! : DEEDS[12 + ((what >> 1) % 3)]!;
+    const action =
+      what < 240 ? OFTEN[(what >> 1) % OFTEN.length]! : ACTIONS[12 + ((what >> 1) % 3)]!;
     const size = read.byte();
-    commands.push({ deed, end, size: size < 200 ? size : (size - 199) ** 2 * 20 });
+    commands.push({ action, end, size: size < 200 ? size : (size - 199) ** 2 * 20 });
   }
   return commands;
 }

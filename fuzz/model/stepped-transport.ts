@@ -1,12 +1,12 @@
-import type { Host, Transport, TransportSink } from '@ws/conn';
+import type { Platform, Transport, TransportSink } from '@ws/conn';
 
-/** How a {@link Wire} behaves. */
-export interface WireOptions {
-  /** Lengths of the chunks that arrive, in turn. */
+/** Behaviour of a {@link SteppedTransport}. */
+export interface SteppedTransportOptions {
+  /** Lengths of the chunks that arrive, in bytes. Repeats. */
   readonly cuts: readonly number[];
-  /** How many steps in a row nothing arrives, in turn. */
+  /** Number of steps without a chunk after each chunk. Repeats. */
   readonly stalls: readonly number[];
-  /** Bytes on their way above which `write` returns false. */
+  /** Bytes in transit above which `write` returns false. */
   readonly highWaterMark: number;
 }
 
@@ -17,15 +17,15 @@ interface Held {
 }
 
 /**
- * One end of a connection in memory that moves only when `step` is called. What is written is looked at when it
- * arrives, not before: bytes that were used again too soon arrive wrong.
+ * One end of a connection in memory. Bytes move only in `step`. They are copied on arrival, not on
+ * `write`: a buffer that is reused too early arrives with wrong bytes.
  */
-export class Wire implements Transport {
-  peer!: Wire;
-  readonly #options: WireOptions;
-  readonly #host: Host;
+export class SteppedTransport implements Transport {
+  peer!: SteppedTransport;
+  readonly #options: SteppedTransportOptions;
+  readonly #platform: Platform;
   #sink!: TransportSink;
-  /** Written, and on its way. */
+  /** Chunks in transit. */
   readonly #held: Held[] = [];
   #bytes = 0;
   #needsDrain = false;
@@ -36,8 +36,8 @@ export class Wire implements Transport {
   #steps = 0;
   #stall = 0;
 
-  constructor(host: Host, options: WireOptions) {
-    this.#host = host;
+  constructor(platform: Platform, options: SteppedTransportOptions) {
+    this.#platform = platform;
     this.#options = options;
   }
 
@@ -78,15 +78,15 @@ export class Wire implements Transport {
     this.#ended = true;
     this.#bytes = 0;
     for (const { release } of this.#held.splice(0)) release?.();
-    this.#host.defer(() => this.#sink.close(error));
+    this.#platform.defer(() => this.#sink.close(error));
   }
 
-  /** The network fails: what is on its way, in either direction, is lost. */
+  /** Simulates a network failure: bytes in transit are lost in both directions. */
   break(): void {
-    for (const end of [this, this.peer]) end.destroy(new Error('the wire is broken'));
+    for (const end of [this, this.peer]) end.destroy(new Error('the transport is broken'));
   }
 
-  /** Lets a chunk of at least `size` arrive at the other end, if there is so much, unless there is a stall. */
+  /** Delivers the next chunk to the peer, or stalls. `size` is the minimum of the chunk, in bytes. */
   step(size = 1): void {
     const { cuts, stalls } = this.#options;
     if (this.#stall > 0) {

@@ -1,7 +1,7 @@
 import type { DeflateLimits, DeflateParameters } from '@ws/codec';
 import type { Element } from './header-fields.ts';
 
-// RFC 7692, section 7.1, parameter by parameter, as tables of what may stand where.
+// The parameters of RFC 7692, section 7.1, as tables: which values an offer or an answer may have.
 
 const NONE = /^$/;
 const BITS = /^(?:8|9|10|11|12|13|14|15)$/;
@@ -33,7 +33,10 @@ function bits(element: Element, name: string): number {
   return typeof value === 'string' && !NONE.test(value) ? Number(value) : 15;
 }
 
-/** What a server with `limits` agrees to: the first valid offer, lowered; undefined for none. */
+/**
+ * The parameters that a server with `limits` agrees to: those of the first valid offer, lowered to
+ * the limits. Undefined if no offer is valid.
+ */
 export function agreementOf(
   offers: readonly Element[],
   limits: DeflateLimits,
@@ -56,19 +59,22 @@ export function agreementOf(
   };
 }
 
-/** What a client that sent `offer` takes `answer` for; undefined: it is none, and the connection fails. */
+/**
+ * The parameters that a client reads from an answer to `offer`. Undefined if the answer is invalid:
+ * the connection fails.
+ */
 export function acceptanceOf(answer: Element, offer: Element): DeflateParameters | undefined {
   if (!isValid(answer, ANSWER)) return undefined;
   const has = (element: Element, name: string): boolean => valueOf(element, name) !== undefined;
   const own = 'client_no_context_takeover';
-  const theirs = 'server_no_context_takeover';
-  if (has(offer, theirs) && !has(answer, theirs)) return undefined;
+  const peerTakeover = 'server_no_context_takeover';
+  if (has(offer, peerTakeover) && !has(answer, peerTakeover)) return undefined;
   if (bits(answer, 'server_max_window_bits') > bits(offer, 'server_max_window_bits'))
     return undefined;
   if (has(answer, 'client_max_window_bits') && !has(offer, 'client_max_window_bits'))
     return undefined;
   return {
-    serverNoContextTakeover: has(answer, theirs),
+    serverNoContextTakeover: has(answer, peerTakeover),
     clientNoContextTakeover: has(answer, own) || has(offer, own),
     serverMaxWindowBits: bits(answer, 'server_max_window_bits'),
     clientMaxWindowBits: Math.min(

@@ -1,14 +1,15 @@
 import { isUtf8 } from 'node:buffer';
 import type { Role } from '@ws/codec';
-import { NaiveDecoder } from '@ws/testkit';
-import { must, same } from '../harness/target.ts';
+import { NaiveDecoder } from '@ws/tests';
+import { ensure, ensureSame } from '../harness/target.ts';
 
 /**
- * Holds the messages that came out of the bytes behind a handshake against what the naive decoder reads in them, as far
- * as what is to come of them is said by their frames alone.
+ * Compares the messages after a handshake with the frames that the naive decoder reads from the
+ * same bytes.
  *
- * @param role - Whose ears these are.
- * @param compressed - Whether messages may be compressed: what follows one that is, is not judged.
+ * @param role - Role of the end that received the bytes.
+ * @param compressed - Whether messages may be compressed. The comparison ends at the first
+ *   compressed message.
  */
 export function compareMessages(
   bytes: Uint8Array,
@@ -22,12 +23,12 @@ export function compareMessages(
   let pieces: Uint8Array[] = [];
   let text = false;
   for (const { opcode, fin, rsv, payload } of decoder.frames) {
-    // A close frame ends it, and nobody but zlib knows what is compressed.
+    // A close frame ends the messages.
     if (opcode === 8) break;
     if (rsv !== 0)
-      return must(
+      return ensure(
         expected.every((one, i) => messages[i]?.equals(one)),
-        'the first messages',
+        'the messages before a compressed one are equal',
       );
     if (opcode > 8) continue;
     if (opcode > 0) {
@@ -40,9 +41,9 @@ export function compareMessages(
     if (text && !isUtf8(whole)) break;
     expected.push(whole);
   }
-  same(
+  ensureSame(
     messages.map((one) => one.toString('hex')).join(),
     expected.map((one) => one.toString('hex')).join(),
-    'messages behind the handshake',
+    'messages after the handshake',
   );
 }

@@ -12,27 +12,27 @@ import {
   SlabPool,
   type SlabSource,
 } from '@ws/codec';
-import { NaiveDecoder } from '@ws/testkit';
-import { must, same } from '../harness/target.ts';
+import { NaiveDecoder } from '@ws/tests';
+import { ensure, ensureSame } from '../harness/target.ts';
 
-/** How a decoder is set up and fed. */
-export interface Setting {
+/** Options of a decoder, and how it receives its bytes. */
+export interface DecoderSetup {
   readonly role: Role;
   readonly allowedRsv: number;
   readonly maxFramePayload: number;
   readonly holdLimit: number;
   readonly readBufferSize: number;
   readonly simd: boolean;
-  /** Room of the targets that large frames are assembled in; 0 leaves them where they lie. */
+  /** Size in bytes of the payload targets for large frames; 0 for no payload target. */
   readonly assemble: number;
-  /** Which chunks are handed in by `push`, the others by `writable` and `commit`; repeats. */
+  /** For each chunk in turn: true for `push`, false for `writable` and `commit`. Repeats. */
   readonly pushes: readonly boolean[];
 }
 
-/** What the decoder under test is made by. */
+/** Creates the decoder under test. */
 export type MakeDecoder = (options: FrameDecoderOptions) => FrameDecoder;
 
-/** Memory for a decoder, counted. */
+/** A pool that counts its lent bytes. */
 class CountedPool implements SlabSource {
   lent = 0;
   readonly #pool: SlabPool = new SlabPool();
@@ -49,7 +49,7 @@ class CountedPool implements SlabSource {
   }
 }
 
-/** Reads all events there are, writes whole frames to `trace`, and checks each event against what it claims. */
+/** Reads the events of a decoder, checks each, and writes complete frames to `trace`. */
 class Tracer {
   readonly trace: string[] = [];
   readonly decoder: FrameDecoder;
@@ -69,18 +69,18 @@ class Tracer {
       if (event === FAILED) {
         const { closeCode, faults } = d.error!;
         this.trace.push(`failed ${closeCode} ${faults.join()}`);
-        must(d.next() === FAILED, 'dead for good');
+        ensure(d.next() === FAILED, 'a failed decoder stays failed');
         return;
       }
       if (event === FRAME) {
-        must(d.end - d.start === d.length, 'a whole frame');
+        ensure(d.end - d.start === d.length, 'a FRAME event has the whole payload');
         this.trace.push(traceOf(d, d.buf.subarray(d.start, d.end)));
-        // The caller may write to the bytes: what follows must not suffer.
+        // The caller owns these bytes: a write to them must not change later frames.
         d.buf.fill(0xdb, d.start, d.end);
       } else if (event === FRAME_BEGIN) this.#begin();
       else if (event === FRAME_DATA) this.#data();
       else if (event === FRAME_END) {
-        must(this.#size === d.length, 'all of the payload in pieces');
+        ensure(this.#size === d.length, 'the pieces are the whole payload');
         this.trace.push(traceOf(d, this.#payload.subarray(0, this.#size)));
       }
     }
@@ -94,11 +94,11 @@ class Tracer {
 
   #data(): void {
     const { buf, start, end } = this.decoder;
-    must(end > start, 'a piece with something in it');
+    ensure(end > start, 'a piece is not empty');
     this.#payload.set(buf.subarray(start, end), this.#size);
     this.#size += end - start;
     this.#left -= end - start;
-    must(this.#size <= this.decoder.length, 'no more payload than announced');
+    ensure(this.#size <= this.decoder.length, 'the payload is not longer than announced');
     if (this.#left === 0) this.#target();
   }
 
@@ -117,21 +117,21 @@ function traceOf(
 }
 
 /**
- * Feeds a decoder and the naive one chunk by chunk: they must have seen the same at the end of each, and the memory held
- * stays below what came and a little more.
+ * Feeds a decoder and the naive decoder, and compares their events after each chunk. The decoder
+ * may hold at most twice the bytes received, plus 64 KiB and its read buffer.
  *
- * @throws Error that names the difference.
+ * @throws Error with the first difference.
  */
 export function compareDecoders(
   chunks: Iterable<Uint8Array>,
-  setting: Setting,
+  setup: DecoderSetup,
   make: MakeDecoder = (options) => new FrameDecoder(options),
 ): void {
-  const { role, allowedRsv, maxFramePayload, holdLimit, readBufferSize, simd, pushes } = setting;
+  const { role, allowedRsv, maxFramePayload, holdLimit, readBufferSize, simd, pushes } = setup;
   const pool = new CountedPool();
   const options = { role, allowedRsv, maxFramePayload, holdLimit, readBufferSize, simd, pool };
-  const tracer = new Tracer(make(options), setting.assemble);
-  const naive = new NaiveDecoder(role, setting);
+  const tracer = new Tracer(make(options), setup.assemble);
+  const naive = new NaiveDecoder(role, setup);
   const expected: string[] = [];
   let i = 0;
   let received = 0;
@@ -139,10 +139,9 @@ export function compareDecoders(
     received += chunk.length;
     naive.push(chunk);
     feed(tracer, chunk, pushes[i++ % pushes.length]!);
-    // What is made ready for the next bytes is as large as it was asked to be.
-    must(
+    ensure(
       pool.lent <= 2 * received + 65_536 + readBufferSize,
-      'no more memory than twice what came and 64 KiB',
+      'the memory stays within its limit',
     );
     for (const frame of naive.frames.slice(expected.length)) {
       expected.push(traceOf(frame, frame.payload));
@@ -153,15 +152,15 @@ export function compareDecoders(
     const { length } = expected;
     if (tracer.trace.length !== length || tracer.trace[length - 1] !== expected[length - 1]) break;
     if (naive.failure !== undefined) break;
-    must(tracer.decoder.atFrameBoundary === (naive.held === 0), 'the same boundaries');
+    ensure(tracer.decoder.atFrameBoundary === (naive.held === 0), 'both are at a frame boundary');
   }
-  same(tracer.trace.join(), expected.join(), 'events');
+  ensureSame(tracer.trace.join(), expected.join(), 'events');
   tracer.decoder.reset();
-  must(tracer.decoder.atFrameBoundary, 'a reset decoder is at a boundary');
-  must(pool.lent === 0, 'a reset decoder holds no memory');
+  ensure(tracer.decoder.atFrameBoundary, 'a reset decoder is at a boundary');
+  ensure(pool.lent === 0, 'a reset decoder holds no memory');
 }
 
-/** Hands a chunk in, reads the events, and spoils the chunk: nothing may be left in it. */
+/** Feeds a chunk, reads the events, and overwrites the chunk: the decoder must not reference it. */
 function feed(tracer: Tracer, chunk: Uint8Array, push: boolean): void {
   const { decoder } = tracer;
   if (push) {

@@ -1,5 +1,5 @@
-// The grammars of the handshake's header fields once more, as the regular languages that they are: short to write, and
-// no match for hostile text of any length.
+// The grammars of the handshake's header fields as regular expressions. They backtrack: do not use
+// them for hostile text of unlimited length.
 
 const CHAR = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]";
 const VALUE = `(?:${CHAR}+|"(?:\\\\?${CHAR})+")`;
@@ -8,18 +8,21 @@ const EXTENSION = `${CHAR}+[ \\t]*(?:${PARAM})*`;
 const listOf = (element: string): RegExp =>
   new RegExp(`^[ \\t]*(?:${element})?(?:,[ \\t]*(?:${element})?)*$`);
 
-/** A whole `Sec-WebSocket-Extensions`. */
+/** A complete value of `Sec-WebSocket-Extensions`. */
 export const EXTENSIONS: RegExp = listOf(EXTENSION);
-/** A whole list of tokens. */
+/** A complete list of tokens. */
 export const TOKENS: RegExp = listOf(`${CHAR}+[ \\t]*`);
 
-/** An element of `Sec-WebSocket-Extensions`, each parameter as it stood there, in order. */
+/** An element of `Sec-WebSocket-Extensions`, with all its parameters in order. */
 export interface Element {
   readonly name: string;
   readonly params: readonly (readonly [string, string | true])[];
 }
 
-/** Reads what {@link EXTENSIONS} takes; undefined for all else, and past 4 KiB, 16 elements or 16 parameters. */
+/**
+ * Parses a value that {@link EXTENSIONS} matches. Undefined for any other value, and above 4 KiB,
+ * 16 elements or 16 parameters.
+ */
 export function elementsOf(text: string): Element[] | undefined {
   if (text.length > 4096 || !EXTENSIONS.test(text)) return undefined;
   const elements = text
@@ -39,7 +42,7 @@ function paramOf(text: string): readonly [string, string | true] {
   return [name!, value === undefined ? true : value.replace(/["\\]/g, '')];
 }
 
-/** The tokens of a list; undefined for what is none. */
+/** The tokens of a list; undefined if the list is malformed. */
 export function tokensOf(text: string): string[] | undefined {
   if (!TOKENS.test(text)) return undefined;
   return text
@@ -48,20 +51,23 @@ export function tokensOf(text: string): string[] | undefined {
     .filter((token) => token !== '');
 }
 
-/** Whether a token stands in a list that may hold other things too. */
-export function lists(text: string, token: string): boolean {
+/** Whether a list contains a token. The rest of the list may be malformed. */
+export function hasListToken(text: string, token: string): boolean {
   const found = new RegExp(`(?:^|,)[ \\t]*${token}[ \\t]*(?:,|$)`, 'i').exec(text);
-  // The Kelvin sign is a k for a regular expression only with the flag u.
+  // Without the flag u, the Kelvin sign does not match a k.
   return found !== null;
 }
 
-/** 16 bytes in the only way in which base64 writes them. */
+/** Whether the text is the canonical base64 of 16 bytes. */
 export function isKey(text: string): boolean {
   const bytes = Buffer.from(text, 'base64');
   return bytes.length === 16 && bytes.toString('base64') === text;
 }
 
-/** The subprotocols offered; undefined for a malformed list, and past 4 KiB or 64 names. */
+/**
+ * The subprotocols offered; undefined for a malformed list, a repeated name, and above 4 KiB or 64
+ * names.
+ */
 export function subprotocolsOf(text: string): string[] | undefined {
   const names = tokensOf(text);
   if (text.length > 4096 || names === undefined || names.length > 64) return undefined;

@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
 
-/** The head of a request or of an answer, as RFC 9112 has it and no other way. */
+/** The head of a request or of a response, by RFC 9112. */
 export interface Head {
   /** The first line. */
   readonly first: string;
   /** Names in lower case. */
   readonly fields: readonly (readonly [name: string, value: string])[];
-  /** Whether there is a tab in a Connection field. */
+  /** Whether a Connection field contains a tab. */
   readonly tabbed: boolean;
-  /** Index of the first byte behind it. */
+  /** Index of the first character after the head. */
   readonly end: number;
 }
 
@@ -16,10 +16,11 @@ const FIELD = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*$/;
 /** Control characters other than a tab. */
 export const CONTROLS: RegExp = /[\0-\x08\x0a-\x1f\x7f]/;
 
-/** Reads a head from `text[start]`. What stands in its first line is for others to judge. */
+/** Parses a head at `text[start]`. Does not check the first line. */
 export function headOf(text: string, start = 0): Head | 'incomplete' | 'malformed' {
   let at = start;
-  // RFC 9112, section 2.2: empty lines in front of it are passed over; by Node's parser also half ones.
+  // RFC 9112, section 2.2: skip empty lines before the head. Node's parser also skips a single CR
+  // or LF.
   while (text[at] === '\r' || text[at] === '\n') at++;
   const end = text.indexOf('\r\n\r\n', at);
   if (end < 0) return 'incomplete';
@@ -34,12 +35,12 @@ export function headOf(text: string, start = 0): Head | 'incomplete' | 'malforme
   return { first, fields, tabbed, end: end + 4 };
 }
 
-/** All lines of a field. */
+/** The values of all lines of a field. */
 export function linesOf({ fields }: Head, name: string): string[] {
   return fields.filter(([one]) => one === name).map(([, value]) => value);
 }
 
-/** The answer to a key (RFC 6455, section 4.2.2). */
+/** The value of Sec-WebSocket-Accept for a key (RFC 6455, section 4.2.2). */
 export function acceptOf(key: string): string {
   return createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
 }

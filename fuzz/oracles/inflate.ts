@@ -1,47 +1,47 @@
 import { constants, inflateRawSync, type Zlib } from 'node:zlib';
 
-/** What a compressed message is worth: its plain bytes, or that it is broken, or too long to be looked at. */
-export type Inflated =
-  | { readonly bytes: Buffer; readonly whole: 'yes' | 'perhaps' }
+/** The plain bytes of a compressed message, or why there are none. */
+export type InflateResult =
+  | { readonly bytes: Buffer; readonly complete: 'yes' | 'unspecified' }
   | 'broken'
   | 'too long';
 
 const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff]);
-/** Two ways to end a stream that has come to the end of a block at the border of a byte. */
+/** Two final blocks that may follow a block which ends at a byte boundary. */
 const ENDS = [Buffer.from([0x03, 0x00]), Buffer.from([0x01, 0x00, 0x00, 0xff, 0xff])];
 const MAX_FINALS = 8;
-const MOST = 1024 * 1024;
+const MAX_PLAIN_BYTES = 1024 * 1024;
 
 /**
- * Inflates a message by RFC 7692, section 7.2.2, with zlib's one-shot function: each stream of it, and at the end whether
- * it was all there.
+ * Inflates a message by RFC 7692, section 7.2.2, with zlib's one-shot function. A message may
+ * contain several deflate streams. Checks that the last one is complete.
  *
- * @param history - Plain bytes that may be referred back to.
+ * @param history - Plain bytes that the message may refer to.
  */
-export function inflated(payload: Uint8Array, history: Uint8Array): Inflated {
+export function inflateMessage(payload: Uint8Array, history: Uint8Array): InflateResult {
   let plain = Buffer.alloc(0);
-  // Nothing at all has no block that the tail could end.
-  if (payload.length === 0) return { bytes: plain, whole: 'yes' };
+  // An empty payload has no block for the tail to end.
+  if (payload.length === 0) return { bytes: plain, complete: 'yes' };
   let rest = Buffer.concat([payload, TAIL]);
   try {
     for (let finals = 0; ; ) {
       const window = Buffer.concat([history, plain]).subarray(-32_768);
       const { bytes, used } = inflateOnce(rest, window, constants.Z_SYNC_FLUSH);
       plain = Buffer.concat([plain, bytes]);
-      // A tail that gives bytes was not the end of an empty block: the message was cut off before.
+      // If the tail adds plain bytes, it did not complete an empty block: the message was cut off.
       const cutOff = (): boolean =>
         bytes.length !==
         inflateOnce(rest.subarray(0, -4), window, constants.Z_SYNC_FLUSH).bytes.length;
       if (used < rest.length || endsHere(rest, window)) {
         if (++finals > MAX_FINALS || (used === rest.length && cutOff())) return 'broken';
         rest = rest.subarray(used);
-        if (rest.length === 0 || rest.equals(TAIL)) return { bytes: plain, whole: 'yes' };
-        // The tail was taken for something else, and what is left of it is no message.
-        if (rest.length < TAIL.length) return { bytes: plain, whole: 'perhaps' };
+        if (rest.length === 0 || rest.equals(TAIL)) return { bytes: plain, complete: 'yes' };
+        // The final block consumed a part of the tail: the rest of the tail is no message.
+        if (rest.length < TAIL.length) return { bytes: plain, complete: 'unspecified' };
         continue;
       }
-      const whole = !cutOff() && ENDS.every((end) => endsWith(rest, window, end, bytes));
-      return whole ? { bytes: plain, whole: 'yes' } : 'broken';
+      const complete = !cutOff() && ENDS.every((end) => endsWith(rest, window, end, bytes));
+      return complete ? { bytes: plain, complete: 'yes' } : 'broken';
     }
   } catch (error) {
     return (error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE' ? 'too long' : 'broken';
@@ -54,7 +54,7 @@ function inflateOnce(
   finishFlush: number,
 ): { bytes: Buffer; used: number } {
   const dictionary = window.length > 0 ? { dictionary: window } : {};
-  const options = { finishFlush, info: true, maxOutputLength: MOST, ...dictionary };
+  const options = { finishFlush, info: true, maxOutputLength: MAX_PLAIN_BYTES, ...dictionary };
   const { buffer, engine } = inflateRawSync(data, options) as unknown as {
     buffer: Buffer;
     engine: Zlib;
@@ -62,7 +62,7 @@ function inflateOnce(
   return { bytes: buffer, used: engine.bytesWritten };
 }
 
-/** Whether a final block ends with the last byte. */
+/** Whether the data ends with a final block. */
 function endsHere(data: Uint8Array, window: Uint8Array): boolean {
   try {
     inflateOnce(data, window, constants.Z_FINISH);

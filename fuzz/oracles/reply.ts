@@ -1,29 +1,31 @@
-import { acceptanceOf } from './deflate-offers.ts';
-import { type Element, elementsOf, lists } from './header-fields.ts';
+import { acceptanceOf } from './deflate-negotiation.ts';
+import { type Element, elementsOf, hasListToken } from './header-fields.ts';
 import { acceptOf, type Head, headOf, linesOf } from './http-head.ts';
 
-/** What the client has asked. */
-export interface Question {
+/** The parts of the client's request that decide about a response. */
+export interface HandshakeRequest {
   readonly key: string;
   readonly subprotocols: readonly string[];
   readonly offer: Element;
 }
 
-/** What an answer is worth: whether it is a handshake, and where its frames begin. */
+/** How a client must judge a response. */
 export interface Verdict {
-  /** `either` where RFC 9110 lets a client do as it likes. */
-  readonly stands: boolean | 'either';
+  /** Whether the client must accept; `either` where RFC 9110 leaves the choice. */
+  readonly accepted: boolean | 'either';
+  /** Index of the first byte of the frames. */
   readonly end: number;
+  /** Whether both ends agreed on permessage-deflate. */
   readonly compressed: boolean;
 }
 
-const REFUSED = { stands: false, end: 0, compressed: false } as const;
+const REJECTED = { accepted: false, end: 0, compressed: false } as const;
 const MAX_INTERIM = 10;
-/** A first line that ends with two CR: for Node's parser the second is as good as an LF. */
+/** A status line that ends with two CR. Node's parser reads the second CR as an LF. */
 const TWO_CR = /([\r\n]*HTTP\/\d\.\d \d{3}[^\r\n]*\r)\r/y;
 
-/** Judges an answer by RFC 6455, section 4.1, interim ones passed over. */
-export function verdictOf(reply: string, question: Question): Verdict {
+/** Judges a response by RFC 6455, section 4.1. Skips up to ten interim responses. */
+export function verdictOf(reply: string, request: HandshakeRequest): Verdict {
   let start = 0;
   let text = reply;
   let odd = false;
@@ -35,22 +37,23 @@ export function verdictOf(reply: string, question: Question): Verdict {
       text = `${text.slice(0, start)}${line}\n${text.slice(start + all.length)}`;
     }
     const head = headOf(text, start);
-    if (typeof head === 'string') return REFUSED;
+    if (typeof head === 'string') return REJECTED;
     const [, version, status] = /^HTTP\/(\d\.\d) (\d{3})(?: .*)?$/.exec(head.first) ?? [];
-    if (status === undefined || version === undefined) return REFUSED;
-    if (status === '101') return handshakeVerdict(head, version, question, odd);
-    if (!status.startsWith('1')) return REFUSED;
-    // Node's parser knows some versions of HTTP, and for others gives up, as it does behind a head that says to close.
-    odd ||= version !== '1.1' || lists(linesOf(head, 'connection').join(','), 'close');
+    if (status === undefined || version === undefined) return REJECTED;
+    if (status === '101') return handshakeVerdict(head, version, request, odd);
+    if (!status.startsWith('1')) return REJECTED;
+    // Node's parser stops after an interim response with another HTTP version or with
+    // `Connection: close`.
+    odd ||= version !== '1.1' || hasListToken(linesOf(head, 'connection').join(','), 'close');
     start = head.end;
   }
-  return REFUSED;
+  return REJECTED;
 }
 
 function handshakeVerdict(
   head: Head,
   version: string,
-  { key, subprotocols, offer }: Question,
+  { key, subprotocols, offer }: HandshakeRequest,
   odd: boolean,
 ): Verdict {
   const [upgrade, accept, protocol] = [
@@ -65,18 +68,18 @@ function handshakeVerdict(
     version === '1.1' &&
     upgrade.length === 1 &&
     upgrade[0]!.toLowerCase() === 'websocket' &&
-    lists(linesOf(head, 'connection').join(','), 'upgrade') &&
+    hasListToken(linesOf(head, 'connection').join(','), 'upgrade') &&
     accept.length === 1 &&
     accept[0] === acceptOf(key) &&
     (extensions.length === 0 || agreed !== undefined) &&
     (protocol.length === 0 || (protocol.length === 1 && subprotocols.includes(protocol[0]!)));
-  // RFC 9110, section 15.2: a 101 has no content, so what would frame some says nothing, or is a fault. A tab beside the
-  // word is legal, and Node's parser does not know the word then.
+  // RFC 9110, section 15.2: a 101 has no content. A client may ignore or reject a field that frames
+  // content. A tab beside `upgrade` is legal, but Node's parser does not recognise the word then.
   const framed = ['content-length', 'transfer-encoding'].some(
     (name) => linesOf(head, name).length > 0,
   );
   return {
-    stands: holds && (framed || odd || head.tabbed) ? 'either' : holds,
+    accepted: holds && (framed || odd || head.tabbed) ? 'either' : holds,
     end: head.end,
     compressed: agreed !== undefined,
   };

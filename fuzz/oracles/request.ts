@@ -1,14 +1,14 @@
 import { isIPv6 } from 'node:net';
-import { elementsOf, isKey, lists, subprotocolsOf } from './header-fields.ts';
+import { elementsOf, hasListToken, isKey, subprotocolsOf } from './header-fields.ts';
 import { CONTROLS, type Head, linesOf } from './http-head.ts';
 
-// What a server says to a request, by the list in the project's design: the first rule that is broken decides.
+// The rules for a request, in their order: the first broken rule decides the status.
 
-/** The status that a request is to be answered with, if it gets to be judged as a handshake at all. */
+/** The status of the response to an upgrade request. */
 export function statusOf(head: Head): number {
   const lines = (name: string): string[] => linesOf(head, name);
   const list = (name: string): string => lines(name).join(',');
-  // RFC 9112, section 3, lets a server be lenient about spaces here, and Node is.
+  // RFC 9112, section 3, allows a server to accept several spaces here, and Node does.
   const [method, target = '', version] = head.first.split(/ +/);
   const hosts = lines('host');
   const host = hosts[0] ?? '';
@@ -19,14 +19,14 @@ export function statusOf(head: Head): number {
     lines('transfer-encoding').length > 0 ||
     lines('content-length').some((one) => !/^0+$/.test(one));
   if (version !== 'HTTP/1.1' || CONTROLS.test(target)) return 400;
-  if (hosts.length !== 1 || placeOf(host) === undefined) return 400;
+  if (hosts.length !== 1 || authorityOf(host) === undefined) return 400;
   if (hasBody) return 400;
-  if (!lists(list('connection'), 'upgrade')) return 400;
-  if (!lists(list('upgrade'), 'websocket')) return 426;
+  if (!hasListToken(list('connection'), 'upgrade')) return 400;
+  if (!hasListToken(list('upgrade'), 'websocket')) return 426;
   if (method !== 'GET') return 405;
   if (versions.length !== 1) return 400;
   if (versions[0] !== '13') return 426;
-  if (!leadsHere(target, host)) return 400;
+  if (!targetsThisHost(target, host)) return 400;
   if (origins.length > 1) return 400;
   if (origins.length === 1 && !isSameOrigin(origins[0]!, host)) return 403;
   if (keys.length !== 1 || !isKey(keys[0]!)) return 400;
@@ -34,13 +34,13 @@ export function statusOf(head: Head): number {
   return elementsOf(list('sec-websocket-extensions')) === undefined ? 400 : 101;
 }
 
-interface Place {
+interface Authority {
   readonly host: string;
   readonly port: string;
 }
 
 /** `host[:port]`. */
-function placeOf(text: string): Place | undefined {
+function authorityOf(text: string): Authority | undefined {
   const colon = text.startsWith('[') ? text.indexOf(':', text.indexOf(']')) : text.indexOf(':');
   const host = colon < 0 ? text : text.slice(0, colon);
   const port = colon < 0 ? '' : text.slice(colon + 1);
@@ -53,7 +53,7 @@ function placeOf(text: string): Place | undefined {
   return /^[\w\-.~!$&'()*+,;=%]+$/.test(host) ? { host: host.toLowerCase(), port } : undefined;
 }
 
-function leadsHere(target: string, host: string): boolean {
+function targetsThisHost(target: string, host: string): boolean {
   if (target.includes('#')) return false;
   if (target.startsWith('/')) return true;
   const [, authority] = /^(?:http|https|ws|wss):\/\/([^/?]*)/i.exec(target) ?? [];
@@ -66,9 +66,9 @@ function isSameOrigin(origin: string, host: string): boolean {
   const [, scheme, authority] = /^([a-z][a-z\d+.-]*):\/\/([^/?#]+)/i.exec(origin) ?? [];
   if (scheme === undefined || authority === undefined || /[\\,%]/.test(authority)) return false;
   const usual = Object.hasOwn(PORTS, scheme.toLowerCase()) ? PORTS[scheme.toLowerCase()]! : '';
-  const from = placeOf(authority.slice(authority.lastIndexOf('@') + 1));
-  const to = placeOf(host);
+  const from = authorityOf(authority.slice(authority.lastIndexOf('@') + 1));
+  const to = authorityOf(host);
   if (from === undefined || to === undefined) return false;
-  const port = (place: Place): string => String(place.port === '' ? usual : Number(place.port));
+  const port = (place: Authority): string => String(place.port === '' ? usual : Number(place.port));
   return from.host === to.host && port(from) === port(to);
 }

@@ -1,13 +1,13 @@
 import { Input } from '../harness/input.ts';
 import type { Target } from '../harness/target.ts';
-import { commandsOf, stageOf } from '../model/commands.ts';
-import { type MakeConn, play } from '../model/play.ts';
+import { commandsOf, setupOf } from '../model/commands.ts';
+import { type MakeConn, runCommands } from '../model/run-commands.ts';
 
-/** Calls of two Conns, faults and segmentations in any order, compared with a model of them. */
+/** Compares two Conns with a model, under any calls, faults and segmentations. */
 export function apiSequence(make?: MakeConn): Target {
   return {
     name: 'api-sequence',
-    says: 'two Conns under any calls and faults lose, double and swap nothing, or say so, and leave nothing behind',
+    description: 'two Conns deliver each message once and in order, or reject it, under any calls',
     covers: ['packages/conn/src/'],
     maxLength: 100,
     dictionary: [],
@@ -21,8 +21,8 @@ export function apiSequence(make?: MakeConn): Target {
     ].map((program) => Uint8Array.from([...Array.from({ length: 14 }, () => 0), ...program])),
     async run(input) {
       const read = new Input(input);
-      const stage = stageOf(read);
-      await play(stage, commandsOf(read), make);
+      const setup = setupOf(read);
+      await runCommands(setup, commandsOf(read), make);
     },
   };
 }

@@ -1,15 +1,15 @@
 import { BadHandshakeError, Dialer, WebSocketError } from '@ws/node-client';
-import { turn } from '@ws/testkit';
+import { turn } from '@ws/tests';
 import { Input, piecesOf } from '../harness/input.ts';
 import { MemorySocket } from '../harness/memory-socket.ts';
-import { bytesOf, must, type Target } from '../harness/target.ts';
-import { compareMessages } from '../judges/first-frames.ts';
-import { elementsOf } from '../judges/header-fields.ts';
-import { acceptOf, headOf, linesOf } from '../judges/http-head.ts';
-import { type Question, verdictOf } from '../judges/reply.ts';
+import { bytesOf, ensure, type Target } from '../harness/target.ts';
+import { compareMessages } from '../oracles/first-messages.ts';
+import { elementsOf } from '../oracles/header-fields.ts';
+import { acceptOf, headOf, linesOf } from '../oracles/http-head.ts';
+import { type HandshakeRequest, verdictOf } from '../oracles/reply.ts';
 
 const SUBPROTOCOLS = ['chat', 'superchat'];
-/** Stands for the right answer to the key of the moment. */
+/** Replaced by the right value for the key of the request. */
 const ACCEPT = '$accept';
 
 const REPLY = [
@@ -21,7 +21,7 @@ const REPLY = [
 
 type Handshake = Dialer['handshake'];
 
-/** The bytes of an answer, cut anywhere, to a Dialer, judged by a parser and a list of our own. */
+/** Feeds a Dialer the bytes of a response, cut anywhere. Oracles judge the outcome. */
 export function clientReply(
   wrap: (handshake: Handshake) => Handshake = (handshake) => handshake,
 ): Target {
@@ -29,7 +29,7 @@ export function clientReply(
   const handshake = wrap((...args) => dialer.handshake(...args));
   return {
     name: 'client-reply',
-    says: 'a dial succeeds when every rule of RFC 6455, section 4.1, holds, else rejects with an error of ours',
+    description: 'a dial follows RFC 6455, section 4.1, and rejects only with a WebSocketError',
     covers: ['packages/node-client/src/', 'packages/codec/src/handshake/'],
     maxLength: 1_200,
     dictionary: bytesOf(
@@ -82,30 +82,36 @@ export function clientReply(
         (error: unknown) => error,
       );
       while (!socket.written.includes('\r\n\r\n')) await turn();
-      const question = questionOf(socket.written.toString('latin1'));
+      const asked = requestOf(socket.written.toString('latin1'));
       const text = Buffer.from(read.rest()).toString('latin1');
-      const reply = Buffer.from(text.replaceAll(ACCEPT, acceptOf(question.key)), 'latin1');
+      const reply = Buffer.from(text.replaceAll(ACCEPT, acceptOf(asked.key)), 'latin1');
       for (const piece of piecesOf(reply, cuts, 12)) {
         socket.feed(piece);
         await turn();
       }
       socket.feedEnd();
       const dialed = await dialing;
-      const { stands, end, compressed } = verdictOf(reply.toString('latin1'), question);
+      const { accepted, end, compressed } = verdictOf(reply.toString('latin1'), asked);
       if (dialed instanceof Error) {
-        must(stands !== true, `a handshake that stands is taken, and not ${String(dialed)}`);
-        must(dialed instanceof WebSocketError, `an error of ours, and not ${String(dialed)}`);
-        must(stands !== 'either' || dialed instanceof BadHandshakeError, String(dialed));
-        must(socket.destroyed, 'a dial that fails leaves no stream');
+        ensure(accepted !== true, `a valid handshake succeeds: ${String(dialed)}`);
+        ensure(
+          dialed instanceof WebSocketError,
+          `the error is a WebSocketError: ${String(dialed)}`,
+        );
+        ensure(accepted !== 'either' || dialed instanceof BadHandshakeError, String(dialed));
+        ensure(socket.destroyed, 'a failed dial destroys its stream');
         return;
       }
-      must(stands !== false, 'a handshake with a fault is refused');
+      ensure(accepted !== false, 'an invalid handshake fails');
       const conn = dialed as Awaited<ReturnType<Handshake>>['conn'];
       const messages: Buffer[] = [];
       await conn
         .receive((message) => void messages.push(Buffer.from(message.data)))
         .catch((error: unknown) =>
-          must(error instanceof WebSocketError, `an error of ours: ${String(error)}`),
+          ensure(
+            error instanceof WebSocketError,
+            `the error is a WebSocketError: ${String(error)}`,
+          ),
         );
       conn.terminate();
       await turn();
@@ -114,9 +120,9 @@ export function clientReply(
   };
 }
 
-function questionOf(request: string): Question {
+function requestOf(request: string): HandshakeRequest {
   const head = headOf(request);
-  must(typeof head !== 'string', 'the request is well-formed');
+  ensure(typeof head !== 'string', 'the request is well-formed');
   const [offer] = elementsOf(linesOf(head, 'sec-websocket-extensions').join(',')) ?? [];
   return {
     key: linesOf(head, 'sec-websocket-key')[0]!,

@@ -1,19 +1,19 @@
 import { isUtf8 } from 'node:buffer';
 import { formatCloseMessage, ProtocolError, parseCloseMessage } from '@ws/codec';
-import { bytesOf, must, same, type Target } from '../harness/target.ts';
+import { bytesOf, ensure, ensureSame, type Target } from '../harness/target.ts';
 
-/** What RFC 6455, section 7.4, and the registry at IANA let travel. */
+/** Codes that RFC 6455, section 7.4, and the IANA registry allow on the wire. */
 const VALID = /^(?:100[0-3]|100[7-9]|101[0-4]|[34]\d{3})$/;
 
-/** `parseCloseMessage` and `formatCloseMessage` against the list of codes and the platform's UTF-8. */
+/** Compares the close payload functions with a list of codes and the platform's UTF-8 check. */
 export function closePayload(
   parse: typeof parseCloseMessage = parseCloseMessage,
   format: typeof formatCloseMessage = formatCloseMessage,
 ): Target {
   return {
     name: 'close-payload',
-    says: 'close payloads are read and written by the list of codes, and UTF-8 is held to',
-    covers: ['packages/codec/src/close-', 'packages/codec/src/utf8-text'],
+    description: 'close payloads follow the list of codes, and reasons are UTF-8',
+    covers: ['packages/codec/src/close/', 'packages/codec/src/text/utf8-text'],
     maxLength: 140,
     dictionary: bytesOf(
       [0x03, 0xe8],
@@ -37,11 +37,15 @@ export function closePayload(
       const expected = !codeHolds ? 1002 : isUtf8(reason) ? undefined : 1007;
       try {
         const read = parse(input);
-        same(undefined, expected, 'close code of a payload that was taken');
-        same(`${read.code} ${read.reason}`, `${code} ${Buffer.from(reason).toString()}`, 'payload');
+        ensureSame(undefined, expected, 'close code for an accepted payload');
+        ensureSame(
+          `${read.code} ${read.reason}`,
+          `${code} ${Buffer.from(reason).toString()}`,
+          'payload',
+        );
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
-        same(error.closeCode, expected, 'close code of a payload that was refused');
+        ensureSame(error.closeCode, expected, 'close code for a rejected payload');
       }
       write(code, Buffer.from(reason).toString('utf16le'), format);
       write(code, Buffer.from(reason).toString(), format);
@@ -49,17 +53,17 @@ export function closePayload(
   };
 }
 
-/** Any text, lone surrogates among it. */
+/** Compares `format` for any text, including lone surrogates. */
 function write(code: number, reason: string, format: typeof formatCloseMessage): void {
   const bytes = Buffer.from(reason);
   const fits = code === 1005 || (VALID.test(String(code)) && bytes.length <= 123);
   try {
     const written = Buffer.from(format(code, reason)).toString('hex');
-    must(fits, 'what must not be sent is refused');
+    ensure(fits, 'an invalid code or reason is rejected');
     const all = Buffer.concat([Buffer.from([code >> 8, code & 255]), bytes]);
-    same(written, code === 1005 ? '' : all.toString('hex'), 'what is written');
+    ensureSame(written, code === 1005 ? '' : all.toString('hex'), 'written bytes');
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    must(!fits || (code === 1005 && bytes.length > 123), 'what may be sent is written');
+    ensure(!fits || (code === 1005 && bytes.length > 123), 'a valid code and reason are written');
   }
 }

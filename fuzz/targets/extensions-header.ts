@@ -9,9 +9,9 @@ import {
   parseExtensions,
 } from '@ws/codec';
 import { Input } from '../harness/input.ts';
-import { bytesOf, must, same, type Target } from '../harness/target.ts';
-import { acceptanceOf, agreementOf } from '../judges/deflate-offers.ts';
-import { type Element, elementsOf } from '../judges/header-fields.ts';
+import { bytesOf, ensure, ensureSame, type Target } from '../harness/target.ts';
+import { acceptanceOf, agreementOf } from '../oracles/deflate-negotiation.ts';
+import { type Element, elementsOf } from '../oracles/header-fields.ts';
 
 const NAMES = [
   'permessage-deflate',
@@ -21,7 +21,7 @@ const NAMES = [
   'client_max_window_bits',
 ];
 
-/** `parseExtensions` against the grammar, both halves of the deflate negotiation against the tables of RFC 7692. */
+/** Compares `parseExtensions` with the grammar, and the negotiation with the tables of RFC 7692. */
 export function extensionsHeader(
   parse: typeof parseExtensions = parseExtensions,
   negotiate: typeof negotiateDeflate = negotiateDeflate,
@@ -29,7 +29,8 @@ export function extensionsHeader(
 ): Target {
   return {
     name: 'extensions-header',
-    says: 'Sec-WebSocket-Extensions by its grammar, and what of RFC 7692 is agreed on by it',
+    description:
+      'Sec-WebSocket-Extensions follows its grammar, and the negotiation follows RFC 7692',
     covers: ['packages/codec/src/handshake/'],
     maxLength: 600,
     dictionary: bytesOf(
@@ -61,13 +62,17 @@ export function extensionsHeader(
       const text = Array.from({ length: repeat < 200 ? 1 : repeat - 198 }, () => offers).join(',');
       const elements = elementsOf(text);
       const parsed = parse(text);
-      same(print(parsed), printElements(elements), 'elements');
+      ensureSame(print(parsed), printElements(elements), 'elements');
       if (parsed === undefined || elements === undefined) return;
       if (parsed.every((one) => one.repeated !== true)) {
-        same(print(parse(formatExtensions(parsed))), print(parsed), 'written and read again');
+        ensureSame(
+          print(parse(formatExtensions(parsed))),
+          print(parsed),
+          'elements after formatting and parsing',
+        );
       }
       const agreed = negotiate(parsed, limits);
-      same(
+      ensureSame(
         printParameters(agreed?.parameters),
         printParameters(agreementOf(elements, limits)),
         'agreement',
@@ -77,7 +82,7 @@ export function extensionsHeader(
     },
   };
 
-  /** A client that made the offer takes the answer for what the server does. */
+  /** Checks that the client of the offer reads the server's parameters from the answer. */
   function checkAnswer(
     answer: Extension,
     parameters: DeflateParameters,
@@ -86,11 +91,11 @@ export function extensionsHeader(
   ): void {
     const offer = offers.find((one) => negotiate([one], limits) !== undefined)!;
     const [read] = parse(formatExtensions([answer])) ?? [];
-    must(read !== undefined, 'the answer can be read');
-    same(
+    ensure(read !== undefined, 'the answer is well-formed');
+    ensureSame(
       printParameters(accept(read, offer)),
       printParameters(parameters),
-      'what the client accepts',
+      'parameters of the client',
     );
   }
 }
@@ -112,14 +117,14 @@ function compareAcceptance(
   ) {
     return;
   }
-  // An offer of ours repeats nothing, and is valid.
+  // A client sends only valid offers.
   if (agreementOf([element], {}) === undefined) return;
   const wanted = acceptanceOf(expected, element);
   try {
-    same(printParameters(accept(response, offer)), printParameters(wanted), 'acceptance');
+    ensureSame(printParameters(accept(response, offer)), printParameters(wanted), 'acceptance');
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
-    same(undefined, printParameters(wanted), 'an answer that was refused');
+    ensureSame(undefined, printParameters(wanted), 'a rejected answer');
   }
 }
 
@@ -145,7 +150,7 @@ function print(list: readonly Extension[] | undefined): string | undefined {
 function printElements(list: readonly Element[] | undefined): string | undefined {
   return print(
     list?.map(({ name, params }) => {
-      // The first of those that are repeated counts.
+      // The first of repeated parameters counts.
       const first = new Map(params.toReversed());
       const ordered = new Map(params.map(([key]) => [key, first.get(key)!]));
       return { name, params: ordered, repeated: ordered.size < params.length };

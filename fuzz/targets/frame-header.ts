@@ -1,21 +1,22 @@
-import { FrameHeader, frameFaults, ProtocolError } from '@ws/codec';
-import { NaiveDecoder } from '@ws/testkit';
-import { bytesOf, must, same, type Target } from '../harness/target.ts';
+import { FrameHeader, ProtocolError } from '@ws/codec';
+import { NaiveDecoder } from '@ws/tests';
+import { frameFaults } from '../../packages/codec/src/frames/rules.ts';
+import { bytesOf, ensure, ensureSame, type Target } from '../harness/target.ts';
 
 type Reads = Pick<FrameHeader, 'fin' | 'rsv' | 'opcode' | 'masked' | 'length' | 'maskKey'> & {
   read(bytes: Uint8Array, start?: number, end?: number): number;
   write(bytes: Uint8Array, at?: number): number;
 };
 
-/** `FrameHeader` and `frameFaults` against the table of RFC 6455, section 5.2, read with BigInt. */
+/** Compares `FrameHeader` and `frameFaults` with RFC 6455, section 5.2, computed with BigInt. */
 export function frameHeader(
   make: () => Reads = () => new FrameHeader(),
   faultsOf: typeof frameFaults = frameFaults,
 ): Target {
   return {
     name: 'frame-header',
-    says: 'FrameHeader reads what the RFC draws, at the last byte of it, and writes it back',
-    covers: ['packages/codec/src/header', 'packages/codec/src/rules'],
+    description: 'FrameHeader reads a header at its last byte, and writes it back unchanged',
+    covers: ['packages/codec/src/frames/header', 'packages/codec/src/frames/rules'],
     maxLength: 24,
     dictionary: bytesOf([0x81, 0xfe], [0x82, 0x7f], [0x7e, 0, 0x7e], [0, 0, 0, 0, 0, 1, 0, 0]),
     separators: [],
@@ -33,7 +34,7 @@ export function frameHeader(
   };
 }
 
-/** What the bytes say, or which close code they deserve; undefined when they do not say it yet. */
+/** The header in the bytes, or the close code of its fault; undefined if more bytes are needed. */
 function headerOf(bytes: Uint8Array) {
   const [b0, b1] = bytes;
   if (b0 === undefined || b1 === undefined) return undefined;
@@ -44,7 +45,7 @@ function headerOf(bytes: Uint8Array) {
     const there = bytes.subarray(2, 3 + i);
     if (there.length <= i) return undefined;
     length = length * 256n + BigInt(there[i]!);
-    // The missing bytes all zero, and all one.
+    // The missing bytes allow a range: all bits zero to all bits one.
     const unit = 256n ** BigInt(size - 1 - i);
     if (length * unit >= 2n ** 63n) return { closeCode: 1002 };
     if (length * unit >= 2n ** 53n) return { closeCode: 1009 };
@@ -67,41 +68,41 @@ function compareHeaders(input: Uint8Array, make: () => Reads): void {
       size = header.read(padded, 1, 1 + end);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      same(error.closeCode, expected?.closeCode, 'close code of a bad length');
+      ensureSame(error.closeCode, expected?.closeCode, 'close code of a bad length');
       return;
     }
-    must(expected?.closeCode === undefined, 'a bad length is refused by the byte that shows it');
-    same(size, expected?.end ?? 0, 'size of the header');
+    ensure(expected?.closeCode === undefined, 'a bad length fails at the first byte that shows it');
+    ensureSame(size, expected?.end ?? 0, 'size of the header');
     if (expected?.b0 === undefined) continue;
     const { fin, rsv, opcode, masked, length, maskKey } = header;
-    same((fin ? 128 : 0) + rsv + opcode, expected.b0, 'first byte');
-    same(
+    ensureSame((fin ? 128 : 0) + rsv + opcode, expected.b0, 'first byte');
+    ensureSame(
       `${masked} ${length} ${maskKey}`,
       `${expected.masked} ${expected.length} ${expected.key}`,
       'fields',
     );
     const written = new Uint8Array(16).fill(0xdb);
-    same(header.write(written, 1), size, 'size of what is written');
-    same(
+    ensureSame(header.write(written, 1), size, 'size of the written header');
+    ensureSame(
       Buffer.from(written.subarray(0, size + 2)).toString('hex'),
       Buffer.from([0xdb, ...input.subarray(0, size), 0xdb]).toString('hex'),
-      'what is written',
+      'written header',
     );
     return;
   }
 }
 
-/** The rules of the first two bytes, in words, against those of the naive decoder. */
+/** Compares the faults of the first two bytes with those of the naive decoder. */
 function compareFaults(input: Uint8Array, faultsOf: typeof frameFaults): void {
   const [b0, b1, settings = 0] = input;
   const allowedRsv = settings & 0x70;
   const server = (settings & 1) === 1;
   const open = (settings & 2) === 2;
   const naive = new NaiveDecoder(server ? 'server' : 'client', { allowedRsv });
-  // A fragment opens a message.
+  // The first fragment of a message.
   if (open) naive.push(Uint8Array.from(server ? [0x01, 0x80, 0, 0, 0, 0] : [0x01, 0]));
   naive.push(Uint8Array.of(b0!, b1!));
-  same(
+  ensureSame(
     faultsOf(b0!, b1!, server, allowedRsv, open).join(),
     naive.failure?.faults.join() ?? '',
     'faults',

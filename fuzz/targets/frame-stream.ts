@@ -1,17 +1,18 @@
 import type { Role } from '@ws/codec';
-import { naiveEncode } from '@ws/testkit';
+import { naiveEncode } from '@ws/tests';
 import { Input, piecesOf } from '../harness/input.ts';
 import { bytesOf, type Target } from '../harness/target.ts';
-import { compareDecoders, type MakeDecoder, type Setting } from '../judges/frames.ts';
+import { compareDecoders, type DecoderSetup, type MakeDecoder } from '../oracles/frame-decoder.ts';
 
-/** Bytes of an input that say how it is fed. */
+/** Number of settings at the start of an input, in bytes. */
 const SETTINGS = 10;
 
-/** `FrameDecoder` in every setting and any chunks against the naive decoder: the same events, and memory in its bound. */
+/** Compares `FrameDecoder` with the naive decoder for all options and any cuts. */
 export function frameStream(make?: MakeDecoder): Target {
   return {
     name: 'frame-stream',
-    says: 'FrameDecoder, however the bytes are cut, sees what the naive decoder sees, in bounded memory',
+    description:
+      'FrameDecoder agrees with the naive decoder for any cuts and options, in bounded memory',
     covers: ['packages/codec/src/'],
     maxLength: 1_000,
     dictionary: bytesOf(
@@ -39,15 +40,15 @@ export function frameStream(make?: MakeDecoder): Target {
     seeds: seeds(),
     run(input) {
       const read = new Input(input);
-      const setting = settingOf(read);
+      const setup = setupOf(read);
       const cuts = read.cuts(4);
       const stream = stretched(read.rest());
-      compareDecoders(piecesOf(stream, cuts), setting, make);
+      compareDecoders(piecesOf(stream, cuts), setup, make);
     },
   };
 }
 
-function settingOf(read: Input): Setting {
+function setupOf(read: Input): DecoderSetup {
   const flags = read.byte();
   const pushes = read.byte();
   return {
@@ -63,19 +64,19 @@ function settingOf(read: Input): Setting {
 }
 
 /**
- * The last byte says how many more bytes follow the input, so that short ones may hold large frames. As a header they are
- * none: what they are not the payload of ends there.
+ * Appends bytes 0xff, their number given by the last byte: a short input can thus contain a large
+ * frame. 0xff is an invalid header, so the stream fails after the payload.
  */
 function stretched(bytes: Uint8Array): Uint8Array {
   const last = bytes.at(-1) ?? 0;
-  // Frames that are larger than a slab are slow for the naive decoder: seldom.
+  // Rare: the naive decoder is slow with frames larger than a slab.
   const more = last < 224 ? 0 : last < 250 ? (last - 223) * 250 : 65_536 + last - 250;
   const whole = new Uint8Array(bytes.length + more).fill(0xff);
   whole.set(bytes);
   return whole;
 }
 
-/** Valid streams for either role. */
+/** Valid streams for both roles. */
 function seeds(): Uint8Array[] {
   const text = Buffer.from('hello');
   return (['server', 'client'] as const).flatMap((role: Role) => {

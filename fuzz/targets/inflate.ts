@@ -7,20 +7,20 @@ import {
 } from '@ws/codec';
 import { Conn, type DeflateSource } from '@ws/conn';
 import { configureCompression, nodeDeflate } from '@ws/node-io';
-import { FakeHost, TestTransport } from '@ws/testkit';
+import { FakePlatform, TestTransport } from '@ws/tests';
 import { Input, piecesOf } from '../harness/input.ts';
-import { bytesOf, must, same, type Target } from '../harness/target.ts';
-import { inflated } from '../judges/inflated.ts';
-import { closeCodeSent } from '../judges/messages.ts';
+import { bytesOf, ensure, ensureSame, type Target } from '../harness/target.ts';
+import { inflateMessage } from '../oracles/inflate.ts';
+import { closeCodeSent } from '../oracles/sent-close-code.ts';
 
 const MAX_MESSAGES = 6;
 const WAYS = ['receive', 'readMessage', 'nextReader'] as const;
 
-/** Compressed messages, cut anywhere, to a Conn, against zlib's one-shot function; limits are exact. */
+/** Compares the messages of a Conn with zlib's one-shot function. The limits are exact. */
 export function inflate(deflate: DeflateSource = nodeDeflate): Target {
   return {
     name: 'inflate',
-    says: 'compressed messages in any pieces give what zlib gives in one, broken ones 1007, long ones 1009',
+    description: 'messages inflate as with zlib; broken ones close with 1007, long ones with 1009',
     covers: ['packages/conn/src/deflate/', 'packages/conn/src/', 'packages/node-io/src/deflate/'],
     maxLength: 500,
     dictionary: bytesOf(
@@ -37,7 +37,7 @@ export function inflate(deflate: DeflateSource = nodeDeflate): Target {
     ),
     separators: [],
     seeds: bytesOf(
-      // Settings, cuts, and messages: two of zlib's making, one of bytes, and one that ends with a final block.
+      // Settings, cuts and messages: two made by zlib, one of bytes, one with a final block.
       [0, 0, 0, 0, 0, 0, 0, 0, 20, 2, 0, 0, 0, 3, 10, 2, 0],
       [1, 0, 0, 1, 7, 0, 0, 0, 80, 2, 0, 0, 0, 0, 80, 1, 2, 0, 200],
       [0, 0, 1, 2, 1, 1, 1, 2, 7, 0xca, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0],
@@ -49,7 +49,7 @@ export function inflate(deflate: DeflateSource = nodeDeflate): Target {
       const cuts = read.cuts(3);
       const wire: Uint8Array[] = [];
       const expected = expectationOf(read, setting, wire);
-      await play(Buffer.concat(wire), cuts, setting, expected, deflate);
+      await run(Buffer.concat(wire), cuts, setting, expected, deflate);
     },
   };
 }
@@ -73,44 +73,46 @@ function settingOf(read: Input): Setting {
   };
 }
 
-/** What the reader gets, and what then ends it: one of these close codes, or nothing. */
+/** The expected messages, and the close codes that may follow; none for an open connection. */
 interface Expectation {
   readonly messages: Buffer[];
   readonly ends: readonly number[];
-  /** A message on the way may also come out. */
-  readonly perhaps: Buffer | undefined;
+  /** One more message that may arrive instead of the failure. */
+  readonly optional: Buffer | undefined;
 }
 
-/** Writes frames to `wire` as the input says, up to the first that breaks something. */
+/** Writes frames to `wire` up to the first fault. */
 function expectationOf(read: Input, setting: Setting, wire: Uint8Array[]): Expectation {
   const messages: Buffer[] = [];
   let history = Buffer.alloc(0);
   for (let i = 0; i < MAX_MESSAGES && !read.done; i++) {
     const { payload, compressed } = messageOf(read, history);
     frame(payload, compressed, read.byte(), wire);
-    const plain = compressed ? inflated(payload, history) : { bytes: payload, whole: 'yes' };
-    if (plain === 'broken') return { messages, ends: [1007, 1009], perhaps: undefined };
+    const plain = compressed
+      ? inflateMessage(payload, history)
+      : { bytes: payload, complete: 'yes' };
+    if (plain === 'broken') return { messages, ends: [1007, 1009], optional: undefined };
     const isLong = plain === 'too long' || plain.bytes.length > setting.limit;
-    // Where it is broken and too long, either may be seen first.
-    if (plain !== 'too long' && plain.whole === 'perhaps') {
+    // In a message that is broken and too long, either fault may come first.
+    if (plain !== 'too long' && plain.complete === 'unspecified') {
       const ends = isLong ? [1007, 1009] : [1007];
-      return { messages, ends, perhaps: isLong ? undefined : plain.bytes };
+      return { messages, ends, optional: isLong ? undefined : plain.bytes };
     }
-    if (isLong) return { messages, ends: [1009], perhaps: undefined };
-    // What lies further back than the window that was agreed on need not be known any more.
+    if (isLong) return { messages, ends: [1009], optional: undefined };
+    // An inflater may forget the bytes before the agreed window.
     const far = setting.takeover && history.length + plain.bytes.length > 1 << setting.windowBits;
     if (compressed && far && setting.windowBits < 15) {
-      return { messages, ends: [1007], perhaps: plain.bytes };
+      return { messages, ends: [1007], optional: plain.bytes };
     }
     messages.push(plain.bytes);
     if (compressed && setting.takeover) {
       history = Buffer.concat([history, plain.bytes]).subarray(-32_768);
     }
   }
-  return { messages, ends: [], perhaps: undefined };
+  return { messages, ends: [], optional: undefined };
 }
 
-/** A message of zlib's making, perhaps damaged; one of the input's own bytes; or one that is not compressed. */
+/** A message made by zlib and perhaps damaged, a message of input bytes, or an uncompressed one. */
 function messageOf(read: Input, history: Buffer): { payload: Buffer; compressed: boolean } {
   const kind = read.byte();
   if (kind % 4 === 2) return { payload: Buffer.from(read.bytes(read.byte())), compressed: true };
@@ -145,7 +147,7 @@ function plainOf(read: Input, history: Buffer): Buffer {
   return Buffer.alloc(length).map(() => (noise = (noise * 75 + 74) % 65_537) & 0xff) as Buffer;
 }
 
-/** One message in one frame, or in several with a ping among them. */
+/** Writes one message in one frame, or in several frames with pings between them. */
 function frame(payload: Buffer, compressed: boolean, shape: number, wire: Uint8Array[]): void {
   const size = shape < 128 ? Infinity : Math.max(1, Math.ceil(payload.length / (shape - 126)));
   const rsv = compressed ? 0x40 : 0;
@@ -162,8 +164,8 @@ function frame(payload: Buffer, compressed: boolean, shape: number, wire: Uint8A
   }
 }
 
-/** Time by the target's will, zlib in earnest. */
-class ZlibHost extends FakeHost {
+/** A fake clock with the real zlib. */
+class ZlibPlatform extends FakePlatform {
   readonly deflate: DeflateSource;
 
   constructor(deflate: DeflateSource) {
@@ -174,18 +176,18 @@ class ZlibHost extends FakeHost {
 
 let oneshot = false;
 
-async function play(
+async function run(
   wire: Uint8Array,
   cuts: readonly number[],
   setting: Setting,
-  { messages, ends, perhaps }: Expectation,
+  { messages, ends, optional }: Expectation,
   deflate: DeflateSource,
 ): Promise<void> {
   if (setting.oneshot !== oneshot) {
     oneshot = setting.oneshot;
     configureCompression({ backend: oneshot ? 'oneshot' : 'auto' });
   }
-  const host = new ZlibHost(deflate);
+  const platform = new ZlibPlatform(deflate);
   const transport = new TestTransport();
   const parameters: DeflateParameters = {
     serverNoContextTakeover: true,
@@ -194,42 +196,47 @@ async function play(
     clientMaxWindowBits: setting.windowBits,
   };
   const options = { readLimit: setting.limit, heartbeat: false, compression: true } as const;
-  const conn = new Conn(transport, { ...options, role: 'server', host, deflate: parameters });
-  const heard: Buffer[] = [];
-  const reading = listen(conn, setting.way, heard);
-  await host.settle();
+  const conn = new Conn(transport, {
+    ...options,
+    role: 'server',
+    platform,
+    deflate: parameters,
+  });
+  const received: Buffer[] = [];
+  const reading = listen(conn, setting.way, received);
+  await platform.settle();
   for (const piece of piecesOf(wire, cuts, 24)) {
     transport.feed(piece);
-    await host.settle();
+    await platform.settle();
   }
   const code = closeCodeSent(transport.sent, 'server');
   conn.terminate();
-  await host.settle();
+  await platform.settle();
   const ended = await reading;
   const wanted = [...messages];
-  if (perhaps !== undefined && heard.length > messages.length) {
-    // What comes behind a message of which it is not said what it is, nobody can say either.
-    wanted.push(perhaps);
-    heard.length = Math.min(heard.length, wanted.length);
-  } else if (ends.length === 0) same(code, undefined, 'close code');
-  else must(ends.includes(code ?? 0), `close code ${code} is one of ${ends.join()}`);
-  same(heard.length, wanted.length, `messages that came, then ${String(ended)}`);
+  if (optional !== undefined && received.length > messages.length) {
+    // After the optional message, the later messages are undefined.
+    wanted.push(optional);
+    received.length = Math.min(received.length, wanted.length);
+  } else if (ends.length === 0) ensureSame(code, undefined, 'close code');
+  else ensure(ends.includes(code ?? 0), `close code ${code} is one of ${ends.join()}`);
+  ensureSame(received.length, wanted.length, `number of messages, then ${String(ended)}`);
   for (const [i, bytes] of wanted.entries()) {
-    must(bytes.equals(heard[i]!), `message ${i} came as it was`);
+    ensure(bytes.equals(received[i]!), `message ${i} is unchanged`);
   }
-  same(sharedSlabPool().lent + sharedMessageBuffers().lent, 0, 'memory that is still lent');
+  ensureSame(sharedSlabPool().lent + sharedMessageBuffers().lent, 0, 'bytes still lent');
 }
 
-/** Reads until the connection ends, and gives the error that it ends with. */
-async function listen(conn: Conn, way: Setting['way'], heard: Buffer[]): Promise<unknown> {
+/** Reads until the connection ends. Returns its error. */
+async function listen(conn: Conn, way: Setting['way'], received: Buffer[]): Promise<unknown> {
   try {
     if (way === 'receive') {
-      await conn.receive((message) => void heard.push(Buffer.from(message.data)));
+      await conn.receive((message) => void received.push(Buffer.from(message.data)));
       return undefined;
     }
     for (;;) {
-      if (way === 'readMessage') heard.push(Buffer.from((await conn.readMessage()).data));
-      else heard.push(Buffer.from(await (await conn.nextReader()).bytes()));
+      if (way === 'readMessage') received.push(Buffer.from((await conn.readMessage()).data));
+      else received.push(Buffer.from(await (await conn.nextReader()).bytes()));
     }
   } catch (error) {
     return error;

@@ -1,18 +1,18 @@
 import { createServer } from 'node:http';
 import { type Conn, type UpgradeListener, Upgrader } from '@ws/node-server';
-import { turn } from '@ws/testkit';
+import { turn } from '@ws/tests';
 import { Input, piecesOf } from '../harness/input.ts';
 import { MemorySocket } from '../harness/memory-socket.ts';
-import { bytesOf, must, same, type Target } from '../harness/target.ts';
-import { agreementOf } from '../judges/deflate-offers.ts';
-import { compareMessages } from '../judges/first-frames.ts';
-import { elementsOf, subprotocolsOf } from '../judges/header-fields.ts';
-import { acceptOf, type Head, headOf, linesOf } from '../judges/http-head.ts';
-import { statusOf } from '../judges/request.ts';
+import { bytesOf, ensure, ensureSame, type Target } from '../harness/target.ts';
+import { agreementOf } from '../oracles/deflate-negotiation.ts';
+import { compareMessages } from '../oracles/first-messages.ts';
+import { elementsOf, subprotocolsOf } from '../oracles/header-fields.ts';
+import { acceptOf, type Head, headOf, linesOf } from '../oracles/http-head.ts';
+import { statusOf } from '../oracles/request.ts';
 
 const PROTOCOLS = ['chat', 'superchat'];
-/** How many turns an answer may take. */
-const PATIENCE = 12;
+/** Limit for a response, in turns of the event loop. */
+const MAX_TURNS = 12;
 
 const REQUEST = [
   'GET /chat HTTP/1.1',
@@ -23,7 +23,7 @@ const REQUEST = [
   'Sec-WebSocket-Version: 13',
 ];
 
-/** The bytes of a request, cut anywhere, to Node's parser and an Upgrader, judged by a parser and a list of our own. */
+/** Feeds the bytes of a request, cut anywhere, to Node's parser and an Upgrader. Oracles judge. */
 export function serverHandshake(
   listen: (upgrader: Upgrader, onConn: (conn: Conn) => void) => UpgradeListener = (
     upgrader,
@@ -37,7 +37,7 @@ export function serverHandshake(
   });
   return {
     name: 'server-handshake',
-    says: 'a request gets a 101 when every rule holds, else the status of the first that does not, and once',
+    description: 'a request gets one response: 101, or the status of the first broken rule',
     covers: ['packages/node-server/src/', 'packages/codec/src/handshake/'],
     maxLength: 1_200,
     dictionary: bytesOf(
@@ -107,10 +107,10 @@ export function serverHandshake(
 }
 
 interface Served {
-  /** Whether Node took it for an upgrade. */
+  /** Whether Node emitted `upgrade`. */
   readonly upgraded: boolean;
-  /** Whether a request of another kind came first: its answer is the connection's last. */
-  readonly behind: boolean;
+  /** Whether a plain request came first: its response is the last one of the connection. */
+  readonly afterRequest: boolean;
   readonly messages: readonly Buffer[];
 }
 
@@ -144,46 +144,53 @@ async function serve(
     socket.feed(piece);
     await turn();
   }
-  for (let i = 0; i < PATIENCE && !socket.destroyed && !socket.writableEnded; i++) await turn();
+  for (let i = 0; i < MAX_TURNS && !socket.destroyed && !socket.writableEnded; i++) await turn();
   open?.terminate();
   socket.destroy();
   await turn();
-  return { upgraded, behind: upgraded && requested, messages };
+  return { upgraded, afterRequest: upgraded && requested, messages };
 }
 
-function judge(request: Buffer, written: Buffer, { upgraded, behind, messages }: Served): void {
+function judge(
+  request: Buffer,
+  written: Buffer,
+  { upgraded, afterRequest, messages }: Served,
+): void {
   const answers = written.toString('latin1');
   const final = answers.replace(/^HTTP\/1\.1 100 Continue\r\n\r\n/, '');
-  if (behind) {
-    must(final.startsWith('HTTP/1.1 426 '), 'the request in front of an upgrade is answered');
-    must(!final.includes('HTTP/1.1', 1), 'nothing is answered behind an answer that closes');
-    return same(messages.length, 0, 'messages behind an answer that closes');
+  if (afterRequest) {
+    ensure(final.startsWith('HTTP/1.1 426 '), 'the request before an upgrade gets a response');
+    ensure(!final.includes('HTTP/1.1', 1), 'no response follows one that closes');
+    return ensureSame(messages.length, 0, 'messages after a response that closes');
   }
   const head = headOf(request.toString('latin1'));
   const expected = typeof head === 'string' || !upgraded ? undefined : statusOf(head);
   const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(final)?.[1]);
-  if (upgraded) must(status > 100, 'an upgrade request is answered');
+  if (upgraded) ensure(status > 100, 'an upgrade request gets a response');
   if (status !== 101) {
-    if (expected !== undefined) same(status, expected, 'status');
-    checkRefusal(answers, upgraded);
-    same(messages.length, 0, 'messages after a refusal');
+    if (expected !== undefined) ensureSame(status, expected, 'status');
+    checkRejection(answers, upgraded);
+    ensureSame(messages.length, 0, 'messages after a rejection');
     return;
   }
-  must(typeof head !== 'string', 'a 101 answers a request that is well-formed');
-  same(status, expected, 'status');
+  ensure(typeof head !== 'string', 'only a well-formed request gets a 101');
+  ensureSame(status, expected, 'status');
   checkAcceptance(head, answers);
   const agreed = agreementOf(offersOf(head), LIMITS) !== undefined;
   compareMessages(request.subarray(head.end), 'server', agreed, messages);
 }
 
-/** One answer, and the connection's last. */
-function checkRefusal(answers: string, upgraded: boolean): void {
+/** Checks that a rejected request gets one response, and that it is the last. */
+function checkRejection(answers: string, upgraded: boolean): void {
   if (!upgraded) return;
   const answer = headOf(answers);
-  must(typeof answer !== 'string', 'the refusal is well-formed');
-  must(linesOf(answer, 'connection').join().includes('close'), 'a refusal ends the connection');
+  ensure(typeof answer !== 'string', 'the response is well-formed');
+  ensure(
+    linesOf(answer, 'connection').join().includes('close'),
+    'a rejection closes the connection',
+  );
   const length = Number(linesOf(answer, 'content-length')[0]);
-  same(answers.length - answer.end, length, 'bytes of the body');
+  ensureSame(answers.length - answer.end, length, 'bytes of the body');
 }
 
 const LIMITS = { serverNoContextTakeover: true, clientNoContextTakeover: true };
@@ -194,26 +201,30 @@ function offersOf(head: Head) {
 
 function checkAcceptance(head: Head, answers: string): void {
   const answer = headOf(answers);
-  must(typeof answer !== 'string', 'the 101 is well-formed');
+  ensure(typeof answer !== 'string', 'the 101 is well-formed');
   const once = (name: string): string => {
     const lines = linesOf(answer, name);
-    must(lines.length < 2, `${name} stands once in the 101`);
+    ensure(lines.length < 2, `${name} occurs at most once in the 101`);
     return lines[0] ?? '';
   };
-  same(once('upgrade').toLowerCase(), 'websocket', 'Upgrade');
-  same(once('connection').toLowerCase(), 'upgrade', 'Connection');
-  same(once('sec-websocket-accept'), acceptOf(linesOf(head, 'sec-websocket-key')[0]!), 'Accept');
+  ensureSame(once('upgrade').toLowerCase(), 'websocket', 'Upgrade');
+  ensureSame(once('connection').toLowerCase(), 'upgrade', 'Connection');
+  ensureSame(
+    once('sec-websocket-accept'),
+    acceptOf(linesOf(head, 'sec-websocket-key')[0]!),
+    'Accept',
+  );
   const offered = subprotocolsOf(linesOf(head, 'sec-websocket-protocol').join(',')) ?? [];
   const wanted = PROTOCOLS.find((name) => offered.includes(name)) ?? '';
-  same(once('sec-websocket-protocol'), wanted, 'subprotocol');
+  ensureSame(once('sec-websocket-protocol'), wanted, 'subprotocol');
   const agreed = agreementOf(offersOf(head), LIMITS);
   const [extension] = elementsOf(once('sec-websocket-extensions')) ?? [];
-  same(extension?.name, agreed && 'permessage-deflate', 'extension');
+  ensureSame(extension?.name, agreed && 'permessage-deflate', 'extension');
   const params = new Map(extension?.params);
   if (agreed === undefined) return;
   const bits = (side: string): number => Number(params.get(`${side}_max_window_bits`) ?? 15);
   const takeover = (side: string): boolean => params.has(`${side}_no_context_takeover`);
-  same(
+  ensureSame(
     [takeover('server'), takeover('client'), bits('server'), bits('client')].join(),
     Object.values(agreed).join(),
     'parameters',

@@ -1,13 +1,15 @@
-import { hasToken, isWebSocketKey, parseSubprotocols, parseTokenList } from '@ws/codec';
+import { isWebSocketKey, parseSubprotocols, parseTokenList } from '@ws/codec';
+import { hasToken } from '@ws/codec/internal';
 import { Input } from '../harness/input.ts';
-import { bytesOf, same, type Target } from '../harness/target.ts';
-import { isKey, lists, subprotocolsOf, tokensOf } from '../judges/header-fields.ts';
+import { bytesOf, ensureSame, type Target } from '../harness/target.ts';
+import { hasListToken, isKey, subprotocolsOf, tokensOf } from '../oracles/header-fields.ts';
 
-/** Lists of tokens and the key, against regular expressions for the same. */
+/** Compares lists of tokens and keys with regular expressions. */
 export function subprotocolHeader(parse: typeof parseSubprotocols = parseSubprotocols): Target {
   return {
     name: 'subprotocol-header',
-    says: 'Sec-WebSocket-Protocol, lists of tokens and Sec-WebSocket-Key by their grammars',
+    description:
+      'Sec-WebSocket-Protocol, lists of tokens and Sec-WebSocket-Key follow their grammars',
     covers: ['packages/codec/src/handshake/'],
     maxLength: 400,
     dictionary: bytesOf(
@@ -36,12 +38,12 @@ export function subprotocolHeader(parse: typeof parseSubprotocols = parseSubprot
       const text = Array.from({ length: repeat < 128 ? 1 : repeat - 126 }, (_, i) =>
         i === 0 ? once : `${once}${i}`,
       ).join(',');
-      same(parseTokenList(text)?.join(), tokensOf(text)?.join(), 'tokens');
-      same(parse(text)?.join(), subprotocolsOf(text)?.join(), 'subprotocols');
+      ensureSame(parseTokenList(text)?.join(), tokensOf(text)?.join(), 'tokens');
+      ensureSame(parse(text)?.join(), subprotocolsOf(text)?.join(), 'subprotocols');
       for (const token of ['upgrade', 'websocket', 'kelvin']) {
-        same(hasToken(text, token), lists(text, token), `lists ${token}`);
+        ensureSame(hasToken(text, token), hasListToken(text, token), `contains ${token}`);
       }
-      same(isWebSocketKey(once), isKey(once), 'key');
+      ensureSame(isWebSocketKey(once), isKey(once), 'key');
     },
   };
 }

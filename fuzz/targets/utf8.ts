@@ -1,15 +1,17 @@
 import { isUtf8 } from 'node:buffer';
-import { UTF8_ACCEPT, UTF8_REJECT, utf8Length, utf8Step } from '@ws/codec';
-import { naiveUtf8 } from '@ws/testkit';
+import { UTF8_ACCEPT, UTF8_REJECT, utf8Step } from '@ws/codec';
+import { utf8Length } from '@ws/codec/internal';
+import { naiveUtf8 } from '@ws/tests';
 import { Input, piecesOf } from '../harness/input.ts';
-import { bytesOf, same, type Target } from '../harness/target.ts';
+import { bytesOf, ensureSame, type Target } from '../harness/target.ts';
 
-/** `utf8Step` in pieces against the platform's check and the definition; `utf8Length` against Buffer. */
+/** Compares `utf8Step` with the platform and the definition, and `utf8Length` with Buffer. */
 export function utf8(step: typeof utf8Step = utf8Step): Target {
   return {
     name: 'utf8',
-    says: 'utf8Step, in any pieces, says what isUtf8 and RFC 3629 say, at the first bad byte',
-    covers: ['packages/codec/src/utf8.ts'],
+    description:
+      'utf8Step agrees with isUtf8 and RFC 3629 for any pieces, and fails at the first bad byte',
+    covers: ['packages/codec/src/text/utf8.ts'],
     maxLength: 400,
     dictionary: bytesOf(
       'é',
@@ -44,11 +46,11 @@ export function utf8(step: typeof utf8Step = utf8Step): Target {
         state = step(state, bytes, at, at + piece.length, platform);
         at += piece.length;
         const verdict = state === UTF8_ACCEPT ? 'whole' : state === UTF8_REJECT ? 'bad' : 'cut';
-        same(verdict, naiveUtf8(bytes.subarray(0, at)), `after ${at} bytes`);
+        ensureSame(verdict, naiveUtf8(bytes.subarray(0, at)), `after ${at} bytes`);
       }
-      same(state === UTF8_ACCEPT, isUtf8(bytes), 'all of it');
+      ensureSame(state === UTF8_ACCEPT, isUtf8(bytes), 'all bytes');
       const units = Buffer.from(bytes).toString('utf16le');
-      same(utf8Length(units), Buffer.byteLength(units), 'length of the text');
+      ensureSame(utf8Length(units), Buffer.byteLength(units), 'length of the text');
     },
   };
 }

@@ -1,4 +1,4 @@
-import { Random } from '@ws/testkit';
+import { Random } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { minimise } from '../harness/finding.ts';
 import { Fuzzer } from '../harness/fuzzer.ts';
@@ -9,7 +9,7 @@ import type { Target } from '../harness/target.ts';
 
 const nothing: Target = {
   name: 'nothing',
-  says: '',
+  description: '',
   covers: ['fuzz/test/harness.test.ts'],
   maxLength: 40,
   dictionary: [],
@@ -18,7 +18,7 @@ const nothing: Target = {
   run() {},
 };
 
-/** Four bytes, one behind the other, none of which shows unless those before it are right. */
+/** Four bytes: each comparison runs only after all earlier bytes matched. */
 function locked(input: Uint8Array): void {
   if (input[0] !== 0x6c) return;
   if (input[1] !== 0x6f) return;
@@ -26,7 +26,7 @@ function locked(input: Uint8Array): void {
   if (input[3] === 0x6b) throw new Error('open');
 }
 
-async function hunt(target: Target, executions: number, slow?: number) {
+async function search(target: Target, executions: number, slow?: number) {
   const fuzzer = new Fuzzer(target, {
     seed: 7,
     corpus: [],
@@ -39,42 +39,42 @@ async function hunt(target: Target, executions: number, slow?: number) {
 }
 
 describe('Fuzzer', () => {
-  it('goes through doors that open one behind the other, led by what has run', async () => {
-    const { finding, fuzzer } = await hunt({ ...nothing, run: locked }, 200_000);
+  it('finds nested conditions with the guidance of coverage', async () => {
+    const { finding, fuzzer } = await search({ ...nothing, run: locked }, 200_000);
     expect(Buffer.from(finding!.input.subarray(0, 4)).toString()).toBe('lock');
-    expect(finding!.sign).toBe('Error: open');
-    // By chance it would take four thousand million.
+    expect(finding!.signature).toBe('Error: open');
+    // A blind search needs about 2^32 executions.
     expect(fuzzer.inputs.length).toBeGreaterThan(2);
     expect(fuzzer.edges).toBeGreaterThan(3);
   });
 
-  it('does not find the same without being led', async () => {
-    const { finding } = await hunt({ ...nothing, covers: ['nowhere/'], run: locked }, 20_000);
+  it('does not find nested conditions without coverage', async () => {
+    const { finding } = await search({ ...nothing, covers: ['nowhere/'], run: locked }, 20_000);
     expect(finding).toBeUndefined();
   });
 
-  it('finds what takes too long', async () => {
+  it('reports a slow input', async () => {
     const run = (input: Uint8Array): void => {
       if (input.length < 3) return;
       for (const end = performance.now() + 30; performance.now() < end; );
     };
-    const { finding } = await hunt({ ...nothing, run }, 1_000, 20);
-    expect(finding?.sign).toMatch(/^Error: slow/);
+    const { finding } = await search({ ...nothing, run }, 1_000, 20);
+    expect(finding?.signature).toMatch(/^Error: slow/);
   });
 
-  it('finds what is rejected, whenever that is', async () => {
+  it('reports a late rejection', async () => {
     const run = async (input: Uint8Array): Promise<void> => {
       await Promise.resolve();
       if (input.length > 4) throw new TypeError('late');
     };
-    expect((await hunt({ ...nothing, run }, 1_000)).finding?.sign).toBe('TypeError: late');
+    expect((await search({ ...nothing, run }, 1_000)).finding?.signature).toBe('TypeError: late');
   });
 
-  it('makes the same inputs of the same seed', async () => {
+  it('makes equal inputs from equal seeds', async () => {
     const seen: string[][] = [[], []];
     for (const list of seen) {
       const run = (input: Uint8Array): void => void list.push(Buffer.from(input).toString('hex'));
-      await hunt({ ...nothing, covers: [], run }, 500);
+      await search({ ...nothing, covers: [], run }, 500);
     }
     expect(seen[0]!.length).toBeGreaterThan(500);
     expect(seen[0]).toEqual(seen[1]);
@@ -82,7 +82,7 @@ describe('Fuzzer', () => {
 });
 
 describe('mutate', () => {
-  it('stays within the bound, leaves its input alone, and makes all kinds of things', () => {
+  it('respects the maximum length, keeps its input unchanged, and uses the format', () => {
     const random = new Random(3);
     const format = {
       maxLength: 50,
@@ -103,7 +103,7 @@ describe('mutate', () => {
     expect(made).toContain('one, two, two, three');
   });
 
-  it('makes something of nothing', () => {
+  it('grows an empty input', () => {
     const random = new Random(4);
     const format = { maxLength: 5, dictionary: [], separators: [] };
     const made = Array.from({ length: 500 }, () => {
@@ -114,17 +114,17 @@ describe('mutate', () => {
 });
 
 describe('minimise', () => {
-  it('leaves what the failure needs, and zeros for what has to be there', async () => {
+  it('keeps the bytes that the failure needs, and sets the others to zero', async () => {
     const input = Uint8Array.from(Buffer.from('some text with an x and more of it'));
     const fails = async (bytes: Uint8Array) => bytes.includes(0x78) && bytes.length > 2;
     expect([...(await minimise(input, fails))].toSorted((a, b) => a - b)).toEqual([0, 0, 0x78]);
   });
 
-  it('asks no more often than it may', async () => {
-    let asked = 0;
-    const fails = async () => ++asked < 0;
+  it('stops at its limit of attempts', async () => {
+    let attempts = 0;
+    const fails = async () => ++attempts < 0;
     await minimise(new Uint8Array(1_000), fails, 5);
-    expect(asked).toBe(5);
+    expect(attempts).toBe(5);
   });
 });
 
@@ -141,7 +141,7 @@ describe('Input', () => {
     ]);
   });
 
-  it('cuts bytes into pieces that are all of them, and no more than so many', () => {
+  it('splits all bytes into a limited number of pieces', () => {
     const bytes = Uint8Array.from({ length: 1_000 }, (_, i) => i);
     for (const cuts of [[1], [Infinity], [3, 300, 1]]) {
       const pieces = [...piecesOf(bytes, cuts, 50)];
@@ -152,11 +152,11 @@ describe('Input', () => {
 });
 
 describe('InputSlot', () => {
-  it('shows another thread the input of the moment', () => {
-    const ours = new InputSlot();
-    const theirs = new InputSlot(ours.memory);
-    ours.show(Uint8Array.of(1, 2, 3));
-    ours.show(Uint8Array.of(4, 5));
-    expect([theirs.turn, ...theirs.read()]).toEqual([2, 4, 5]);
+  it('shares the current input between threads', () => {
+    const writer = new InputSlot();
+    const reader = new InputSlot(writer.memory);
+    writer.write(Uint8Array.of(1, 2, 3));
+    writer.write(Uint8Array.of(4, 5));
+    expect([reader.count, ...reader.read()]).toEqual([2, 4, 5]);
   });
 });

@@ -1,18 +1,19 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-export interface Ended {
+/** Result of a child process. */
+export interface Exit {
   readonly code: number;
   readonly out: string;
   readonly err: string;
 }
 
-/** Runs a program of `fuzz/` with these arguments, and with `env` on top of what there is. */
+/** Runs a program of `fuzz/` in a child process. `env` extends the environment. */
 export function runCommand(
   file: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
-): Promise<Ended> {
+): Promise<Exit> {
   const path = fileURLToPath(new URL(`../${file}`, import.meta.url));
   const all = ['--conditions=@ws/source', '--import', 'tsx', path, ...args];
   return new Promise((resolve) => {

@@ -1,3 +1,4 @@
-import { library } from '../../tsup.base.ts';
+import { library } from '../../.config/tsup.ts';
 
-export default library();
+// Two entries that share chunks: there is one copy of every class and every pool.
+export default library(['src/index.ts', 'src/internal.ts']);

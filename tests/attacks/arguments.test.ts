@@ -3,21 +3,21 @@ import {
   broadcast,
   Conn,
   type ConnSettings,
-  connSettingNames,
   formatCloseMessage,
   joinMessages,
   PingMessage,
   PreparedMessage,
   TextMessage,
 } from '@ws/conn';
+import { connSettingNames } from '@ws/conn/internal';
 import { Dialer, dial } from '@ws/node-client';
 import { serve, Upgrader } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
-import { FakeHost } from '../../src/fake-host.ts';
-import { survives } from '../../src/hostile/index.ts';
-import { TestTransport } from '../../src/test-transport.ts';
+import { FakePlatform } from '../kit/fake-platform.ts';
+import { TestTransport } from '../kit/test-transport.ts';
+import { atLeast, claim, survives } from './harness/index.ts';
 
-/** What is no data, no number in its range, no handler, no object of options, for most; a few take a few of them. */
+/** Values of every type. Most arguments accept none of them. */
 const VALUES = {
   number: 5,
   NaN: Number.NaN,
@@ -36,7 +36,7 @@ type Kind = keyof typeof VALUES;
 
 interface Method {
   readonly call: (value: never) => unknown;
-  /** The values that it takes. */
+  /** The values that are valid for this argument. */
   readonly takes: readonly Kind[];
 }
 const method = (call: (value: never) => unknown, ...takes: readonly Kind[]): Method => ({
@@ -44,7 +44,7 @@ const method = (call: (value: never) => unknown, ...takes: readonly Kind[]): Met
   takes,
 });
 
-/** Objects without a name of ours are options that say nothing. */
+/** Values that count as empty options, because they have no option's name. */
 const OPTIONS = ['undefined', 'object', 'array', 'Date', 'Map'] as const;
 
 function methodsOf(conn: Conn, prepared: PreparedMessage): Readonly<Record<string, Method>> {
@@ -93,11 +93,12 @@ function methodsOf(conn: Conn, prepared: PreparedMessage): Readonly<Record<strin
 }
 
 describe('an argument of the wrong type', () => {
-  it('is an error of its kind, whatever it is given to, and nothing is sent', async () => {
+  it('is a TypeError or RangeError for each method, and sends nothing', async () => {
     const names = Object.keys(VALUES) as Kind[];
-    await survives(119, async () => {
+    const attack = claim('arguments of the wrong type, to each method', 'CWE-20');
+    await survives(attack, { values: atLeast(12), coerced: 0, sent: 0 }, async () => {
       const transport = new TestTransport();
-      const conn = new Conn(transport, { role: 'client', host: new FakeHost() });
+      const conn = new Conn(transport, { role: 'client', platform: new FakePlatform() });
       const methods = methodsOf(conn, new PreparedMessage(TextMessage, 'x'));
       const coerced: string[] = [];
       for (const [name, { call, takes }] of Object.entries(methods)) {
@@ -122,30 +123,21 @@ describe('an argument of the wrong type', () => {
   });
 });
 
-const WHOLE = [
-  'readLimit',
-  'maxEmptyFragments',
-  'readAhead',
-  'highWaterMark',
-  'maxBufferedAmount',
-  'maxPendingPings',
-  'readBufferSize',
-  'writeBufferSize',
-] as const satisfies readonly (keyof ConnSettings)[];
+const WHOLE = (
+  [
+    ['readLimit', 'maxEmptyFragments', 'readAhead', 'highWaterMark'],
+    ['maxBufferedAmount', 'maxPendingPings', 'readBufferSize', 'writeBufferSize'],
+  ] as const
+).flat() satisfies readonly (keyof ConnSettings)[];
 const TIMES = [
   'idleReadTimeout',
   'closeTimeout',
 ] as const satisfies readonly (keyof ConnSettings)[];
 const SERVER = ['maxHandshakes', 'maxConnections', 'maxConnectionsPerAddress'] as const;
 const COMPRESSION = [
-  'level',
-  'threshold',
-  'serverMaxWindowBits',
-  'clientMaxWindowBits',
-  'sendHistory',
-  'takeoverEngines',
-  'asyncDeflateThreshold',
-] as const;
+  ['level', 'threshold', 'serverMaxWindowBits', 'clientMaxWindowBits', 'sendHistory'],
+  ['takeoverEngines', 'asyncDeflateThreshold'],
+].flat();
 
 type Make = (value: unknown) => unknown;
 
@@ -181,7 +173,7 @@ function numbersOf(): Readonly<Record<string, Make>> {
   return Object.fromEntries(entries);
 }
 
-/** Tries each value with each option; gives those that were not refused as they should be. */
+/** Tries each value with each option. Returns those without the expected error. */
 async function accepted(
   options: Readonly<Record<string, Make>>,
   values: readonly unknown[],
@@ -203,19 +195,27 @@ async function accepted(
   return wrong;
 }
 
-/** What some of them take: zlib's own level, and another way to say `false`. */
+const LONG = [2 ** 31, 2 ** 32, 2 ** 31 + 1, Number.MAX_SAFE_INTEGER];
+
+/** Valid exceptions: zlib's own default level, and another way to write `false`. */
 const TAKEN = ['level of -1: undefined', 'asyncDeflateThreshold of Infinity: undefined'];
 
 describe('a bad number', () => {
-  it('is a RangeError where it is given, never another number', async () => {
+  it('is a RangeError of the call that gets it, and is never converted', async () => {
     const values = [-1, Number.NaN, Infinity, 2 ** 53, 1.5, '5', -0];
-    // A setting that were missing above would be tried by nobody.
+    // A new setting must be added above.
     expect(connSettingNames.toSorted()).toEqual(
       [...WHOLE, ...TIMES, 'compression', 'heartbeat', 'writeBufferPool'].toSorted(),
     );
-    await survives(120, async () => {
+    // A string is a TypeError. zlib has a level of -1, and an asyncDeflateThreshold of Infinity
+    // means false.
+    const attack = claim(
+      '-1, NaN, Infinity, 2^53, 1.5, "5" and -0, for each numeric option',
+      'CWE-20',
+    );
+    await survives(attack, { values: atLeast(7), accepted: 0 }, async () => {
       const transport = new TestTransport();
-      const conn = new Conn(transport, { role: 'client', host: new FakeHost() });
+      const conn = new Conn(transport, { role: 'client', platform: new FakePlatform() });
       const wrong = [
         ...(await accepted(numbersOf(), values)).filter((each) => !TAKEN.includes(each)),
         ...(await accepted(timesOf(conn), values)),
@@ -226,12 +226,13 @@ describe('a bad number', () => {
     });
   });
 
-  it('is a RangeError where Node’s timers would make 1 ms of it', async () => {
-    await survives(128, async () => {
+  it('is a RangeError if a timer of Node would turn it into 1 ms', async () => {
+    const attack = claim('durations that overflow a timer of Node', 'CWE-190');
+    await survives(attack, { accepted: 0 }, async () => {
       const transport = new TestTransport();
-      const conn = new Conn(transport, { role: 'client', host: new FakeHost() });
+      const conn = new Conn(transport, { role: 'client', platform: new FakePlatform() });
       const times = timesOf(conn);
-      const wrong = await accepted(times, [2 ** 31, 2 ** 32, 2 ** 31 + 1, Number.MAX_SAFE_INTEGER]);
+      const wrong = await accepted(times, LONG);
       expect(Object.keys(times).length).toBeGreaterThan(8);
       conn.terminate();
       return { accepted: wrong.length, sent: transport.sent.length };

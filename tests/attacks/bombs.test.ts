@@ -1,9 +1,6 @@
-// Messages that are a thousand times as long as what came of them: held to bytes, to CPU time and to turns.
+// Messages that inflate 1,000 times: bounded in bytes, in CPU time and in turns of the event loop.
 import { BinaryMessage, type Role } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
-import { type Outcome, survives, type Watch } from '../../src/hostile/index.ts';
-import { turn } from '../../src/index.ts';
-import { nothingLeft, Random } from '../../src/peers/index.ts';
 import {
   BACKENDS,
   CountingSource,
@@ -15,30 +12,33 @@ import {
   turns,
   wiredOn,
 } from '../compression/support.ts';
-import { frame, only, ROLES, warmUp } from './victim.ts';
+import { turn } from '../kit/index.ts';
+import { nothingLeft, Random } from '../peers/index.ts';
+import { atMost, claim, lowestAtMost, survives, type Watch } from './harness/index.ts';
+import { closeCodeIn, frame, only, ROLES } from './target-conn.ts';
 
 const RSV1 = 0x40;
 const CONTINUATION = 0;
 const LIMIT = MIB;
 const CHUNK = 32 * KIB;
-/** Too many to be inflated in one turn. */
+/** Messages in one batch: too many for one turn. */
 const AT_ONCE = 64;
-/** One MiB of zeros, compressed; with the tail, so that more can stand behind it. */
+/** 1 MiB of zeros, compressed. With the tail, more data can follow. */
 const ONE = pack(Buffer.alloc(MIB), '', 9);
 const TAIL = Buffer.from('0000ffff', 'hex');
 
-/** A hundred kilobytes for 99 MiB. */
+/** 100 kB that inflate to 99 MiB. */
 const BOMB = Buffer.concat(
   Array.from({ length: 99 }, (_, i) => (i < 98 ? [ONE, TAIL] : ONE)).flat(),
 );
 
-/** How a bomb ended: our close code, and the most plain bytes that were made of it. */
+/** The result of a bomb: our close code, and the highest number of inflated bytes. */
 interface Blast {
   readonly close: number;
   readonly plain: number;
 }
 
-/** The bomb in fragments of `size` bytes, as chunks of 32 KiB. */
+/** Returns the bomb in fragments of `size` bytes, as chunks of 32 KiB. */
 function fragments(role: Role, size: number): Buffer[] {
   const chunks: Buffer[] = [];
   let frames: Buffer[] = [];
@@ -54,7 +54,6 @@ function fragments(role: Role, size: number): Buffer[] {
   return chunks;
 }
 
-/** Sends a bomb, a chunk in each turn. */
 async function blast(
   role: Role,
   source: CountingSource,
@@ -67,7 +66,7 @@ async function blast(
   let weighed = !weighs;
   source.onInflated = () => {
     if (weighed || source.inflated - before < LIMIT - 64 * KIB) return;
-    // As much of it is held as ever will be.
+    // The connection holds most at this moment.
     weighed = true;
     watch.weigh();
   };
@@ -81,79 +80,92 @@ async function blast(
   }
   while (wired.conn.state === 'open') await turn();
   await turns(2);
-  const close = wired.sent().find(({ opcode }) => opcode === 8)!;
+  const close = closeCodeIn(wired.sent());
   wired.transport.break();
   expect(await received).toMatchObject({ code: 'WS_ERR_READ_LIMIT' });
   await wired.conn.closed;
   expect([delivered, weighed]).toEqual([0, true]);
-  return { close: Buffer.from(close.payload).readUInt16BE(0), plain: source.inflated - before };
+  return { close, plain: source.inflated - before };
 }
 
 describe.each(BACKENDS)('a bomb of 99 MiB on %s', (backend) => {
   nothingLeft();
 
   const source = new CountingSource(backend);
-  /** oneshot makes nothing but the whole of it, or nothing. */
+  /** oneshot inflates a whole message or nothing. */
   const isWeighed = backend === 'handle';
 
-  it('is given up at the limit', async () => {
+  it('ends at the read limit', async () => {
     const ways = ROLES.map((role) => ({ role, chunks: fragments(role, BOMB.length) }));
-    const attack = async (watch: Watch): Promise<Outcome> => {
+    const attack = claim('a compressed message of 100 kB that inflates to 99 MiB', 'CVE-2026-1526');
+    // The read limit of 1 MiB, and 64 KiB.
+    const bound = {
+      close: 1009,
+      beyond: atMost(64 * KIB),
+      memory: 1088 * KIB,
+      stallMs: 10,
+      warmUps: 5,
+    };
+    await survives(attack, bound, async (watch) => {
       const blasts = [];
       for (const { role, chunks } of ways) {
         blasts.push(await blast(role, source, chunks, watch, isWeighed));
       }
       const closes = blasts.map(({ close }) => close);
       return { close: only([...closes, await claimed()]), ...most(blasts) };
-    };
-    await warmUp(attack, 5);
-    await survives(79, attack);
+    });
   });
 
-  /** 50 MiB that are not compressed at all, and as much that says it is: the header is enough. */
+  /** Sends headers that claim 50 MiB, plain and compressed. The header alone is an error. */
   async function claimed(): Promise<number> {
     const closes = [];
     for (const rsv of [0, RSV1]) {
       const { conn, transport, sent } = wiredOn(backend, { readLimit: LIMIT });
       const received = conn.receive(() => {}).catch(() => {});
       await turn();
-      const head = Buffer.from('8280000000000000000000000000', 'hex');
-      head[0]! |= rsv;
-      head[1] = 0xff;
-      head.writeBigUInt64BE(BigInt(50 * MIB), 2);
-      transport.feed(head);
+      transport.feed(frame('server', BinaryMessage, '', { rsv, claims: 50 * MIB, key: 0 }));
       await turns(2);
-      closes.push(Buffer.from(sent()[0]!.payload).readUInt16BE(0));
+      closes.push(closeCodeIn(sent()));
       transport.break();
       await received;
     }
     return only(closes);
   }
 
-  it('is counted over its fragments', async () => {
+  it('counts over all fragments of a message', async () => {
     const ways = [7_000, 700, 11].flatMap((size) =>
       ROLES.map((role) => ({ role, size, chunks: fragments(role, size) })),
     );
-    const attack = async (watch: Watch): Promise<Outcome> => {
+    const attack = claim('a compressed message of 99 MiB in many fragments', 'CVE-2026-1526');
+    // The read limit of 1 MiB, and 64 KiB.
+    const bound = {
+      close: 1009,
+      beyond: atMost(64 * KIB),
+      memory: 1088 * KIB,
+      stallMs: 10,
+      warmUps: 5,
+    };
+    await survives(attack, bound, async (watch) => {
       const blasts = [];
       for (const { role, size, chunks } of ways) {
         blasts.push(await blast(role, source, chunks, watch, isWeighed && size === 11));
       }
       return { close: only(blasts.map(({ close }) => close)), ...most(blasts) };
-    };
-    await warmUp(attack, 5);
-    await survives(80, attack);
+    });
   });
 
-  it('that never ends stays within its share of each turn', async () => {
+  it('inflates no more than its share of each turn', async () => {
     const wired = wiredOn(backend, { source, readLimit: LIMIT });
     const { conn, feed, transport } = wired;
     let got = 0;
     const received = conn.receive(({ length }) => void (got += length)).catch(() => {});
     const message = wired.frame(BinaryMessage, ONE, { rsv: RSV1 });
-    const attack = async (watch: Watch): Promise<Outcome> => {
+    // The ratio is not limited: valid data can compress as well. Instead each connection may
+    // inflate 256 KiB in a turn.
+    const attack = claim('endless messages below the limit that inflate 1,000 times', 'CWE-409');
+    await survives(attack, { ms: lowestAtMost(5), warmUps: 1 }, async (watch) => {
       let cheapest = Infinity;
-      for (let batch = 0; batch < 4; batch++) {
+      for (let batch = 0; batch < 2; batch++) {
         const end = got + AT_ONCE * MIB;
         const before = process.cpuUsage();
         watch.sent(AT_ONCE * message.length);
@@ -164,20 +176,20 @@ describe.each(BACKENDS)('a bomb of 99 MiB on %s', (backend) => {
       }
       expect(conn.state).toBe('open');
       return { ms: cheapest };
-    };
-    await warmUp(attack, 3);
-    await survives(81, attack);
+    });
     transport.break();
     await received;
   });
 
-  it('after the other takes nothing from the rest', async () => {
+  it('does not delay other connections', async () => {
     const others = Array.from({ length: 8 }, () => pairOn(backend, {}, source));
     for (const { server } of others) {
       server.receive((message) => server.send(message)).catch(() => {});
     }
     const question = someText(new Random(91), 500, 'words');
-    /** In turns of the event loop, of the slowest of a hundred questions but one. */
+    /**
+     * Returns the 99th percentile of the answer time of 100 messages, in turns of the event loop.
+     */
     const p99 = async (): Promise<number> => {
       const waited = [];
       for (let i = 0; i < 100; i++) {
@@ -193,7 +205,10 @@ describe.each(BACKENDS)('a bomb of 99 MiB on %s', (backend) => {
       }
       return waited.toSorted((a, b) => a - b)[98]!;
     };
-    const attack = async (watch: Watch): Promise<Outcome> => {
+    // The wait of the others is counted in turns of the event loop. The limit for stalls bounds
+    // each turn.
+    const attack = claim('one connection that sends bombs without end among others', 'CWE-400');
+    await survives(attack, { jobs: 1, slower: lowestAtMost(2), warmUps: 3 }, async (watch) => {
       const alone = await p99();
       const bomber = wiredOn(backend, { source, maxBufferedAmount: false });
       const { conn, feed, transport } = bomber;
@@ -209,7 +224,7 @@ describe.each(BACKENDS)('a bomb of 99 MiB on %s', (backend) => {
           await turn();
         }
       })();
-      // And messages of its own, for the threads.
+      // The connection also sends messages that zlib compresses on other threads.
       const large = Buffer.alloc(40 * KIB, question);
       const before = source.pending;
       const writes = Array.from({ length: 20 }, () => conn.send(large));
@@ -220,17 +235,14 @@ describe.each(BACKENDS)('a bomb of 99 MiB on %s', (backend) => {
       transport.break();
       await Promise.allSettled(writes);
       await conn.closed;
-      // One job is with a thread still.
+      // A thread still has one job.
       await turns(20);
       return { jobs, slower: beside / alone };
-    };
-    await warmUp(attack, 3);
-    await survives(91, attack);
+    });
     for (const { client } of others) await client.close();
   });
 });
 
-/** Plain bytes that were made beyond the limit. */
 function most(blasts: readonly Blast[]): { beyond: number } {
   return { beyond: Math.max(...blasts.map(({ plain }) => plain)) - LIMIT };
 }

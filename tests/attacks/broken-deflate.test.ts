@@ -1,10 +1,6 @@
-// Compressed messages that are broken, or look odd and are right.
 import { constants, createDeflateRaw, inflateRawSync } from 'node:zlib';
 import { BinaryMessage, type Message, TextMessage } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
-import { type Outcome, survives, type Watch } from '../../src/hostile/index.ts';
-import { hex, turn } from '../../src/index.ts';
-import { nothingLeft, Random } from '../../src/peers/index.ts';
 import {
   BACKENDS,
   CountingSource,
@@ -17,23 +13,29 @@ import {
   type Wired,
   wiredOn,
 } from '../compression/support.ts';
-import { only, ROLES, warmUp } from './victim.ts';
+import { hex, turn } from '../kit/index.ts';
+import { nothingLeft, Random } from '../peers/index.ts';
+import { claim, survives } from './harness/index.ts';
+import { closeCodeIn, only, ROLES } from './target-conn.ts';
 
 const RSV1 = 0x40;
 const TAIL = hex('00 00 ff ff');
 
-/** Reads one message; or gives the close code that was sent in place of one. */
+/** The broken messages use these in turn. */
+const VARIANTS = [BinaryMessage, TextMessage].flatMap((type) =>
+  [SHARED, TAKEOVER].flatMap((deflate) => ROLES.map((role) => ({ type, deflate, role }))),
+);
+
+/** Reads one message, or returns the close code that the target sent. */
 async function messageOrCode({ conn, sent }: Wired): Promise<Message | number> {
   try {
     return await conn.readMessage();
   } catch {
     await turns(2);
-    const close = sent().find(({ opcode }) => opcode === 8);
-    return close === undefined ? 0 : Buffer.from(close.payload).readUInt16BE(0);
+    return closeCodeIn(sent());
   }
 }
 
-/** The connection breaks, and all that follows from it has happened. */
 async function end({ conn, transport }: Wired): Promise<void> {
   transport.break();
   await conn.closed;
@@ -45,54 +47,56 @@ describe.each(BACKENDS)('compressed data on %s', (backend) => {
 
   const source = new CountingSource(backend);
 
-  it('that is broken ends the connection with 1007, and nothing else', async () => {
+  it('ends the connection with 1007 if it is broken', async () => {
     const random = new Random(82);
     const noise = (size: number): Buffer =>
       Buffer.from(Array.from({ length: size }, () => random.below(256)));
     const text = pack(someText(random, 600, 'words'));
     const broken: Uint8Array[] = [
-      // Block type 3; a stored block whose lengths differ; more codes than there are; a distance too far.
+      // Block type 3, a stored block whose lengths differ, too many codes, a distance too far back.
       hex('07'),
       hex('00 05 00 05 00 61 62 63 64 65'),
       hex('05 e0 81 08 00 00 00 00 20 7f eb 0b 00'),
       hex('4b 04 02 00 00 00'),
-      // No tail: within the last block, and a block that is announced and missing.
+      // Without a tail: the end is within the last block, or an announced block is missing.
       ...[1, 2, 10, 100].map((missing) => text.subarray(0, text.length - missing)),
       text.subarray(0, 5),
       ...Array.from({ length: 100 }, (_, i) => noise(5 + i * 3)),
     ];
-    const attack = async (watch: Watch): Promise<Outcome> => {
+    const attack = claim(
+      'random bytes, invalid blocks and a missing tail as compressed data',
+      'CVE-2026-2229',
+    );
+    await survives(attack, { close: 1007, warmUps: 5 }, async (watch) => {
       const closes = [];
       for (const [i, bytes] of broken.entries()) {
-        const role = ROLES[i & 1]!;
-        const wired = wiredOn(backend, { role, source, deflate: i & 2 ? TAKEOVER : SHARED });
-        const type = i & 4 ? TextMessage : BinaryMessage;
+        const { type, deflate, role } = VARIANTS[i % VARIANTS.length]!;
+        const wired = wiredOn(backend, { role, source, deflate });
         wired.feed(wired.frame(type, bytes, { rsv: RSV1 }), wired.frame(1, Buffer.from('after')));
         watch.sent(bytes.length + 20);
         const got = await messageOrCode(wired);
         closes.push(typeof got === 'number' ? got : `case ${i} was delivered`);
-        // Nor is what came after it.
+        // The next message is not delivered either.
         closes.push(await messageOrCode(wired));
         await end(wired);
       }
       return { close: only(closes) };
-    };
-    await warmUp(attack, 5);
-    await survives(82, attack);
+    });
   });
 
-  it('goes on behind a final block, as often as is allowed', async () => {
+  it('continues after up to 8 final blocks', async () => {
     const messages = Array.from({ length: 20 }, (_, i) => {
-      // A final block of one letter each.
+      // Final blocks of one letter each.
       const finals = Array.from({ length: i + 1 }, () => hex('4b 04 00'));
       return Buffer.concat([...finals, hex('00')]);
     });
-    const attack = async (watch: Watch): Promise<Outcome> => {
+    const attack = claim('data after a final DEFLATE block', 'RFC 7692, 7.2.3.4');
+    await survives(attack, { finals: 8, close: 1007, warmUps: 5 }, async (watch) => {
       let finals = 0;
       const closes = [];
       for (const deflate of [SHARED, TAKEOVER]) {
         for (const [i, message] of messages.entries()) {
-          const wired = wiredOn(backend, { source, deflate, role: ROLES[i & 1]! });
+          const wired = wiredOn(backend, { source, deflate, role: ROLES[i % 2]! });
           wired.feed(wired.frame(TextMessage, message, { rsv: RSV1 }));
           watch.sent(message.length + 6);
           const got = await messageOrCode(wired);
@@ -105,13 +109,12 @@ describe.each(BACKENDS)('compressed data on %s', (backend) => {
         }
       }
       return { finals, close: only(closes) };
-    };
-    await warmUp(attack, 5);
-    await survives(83, attack);
+    });
   });
 
-  it('that is nothing is an empty message', async () => {
-    const attack = async (watch: Watch): Promise<Outcome> => {
+  it('is an empty message if it contains no data', async () => {
+    const attack = claim('an empty compressed message', 'RFC 7692, 7.2.3.6');
+    await survives(attack, { delivered: '""', warmUps: 5 }, async (watch) => {
       const delivered = [];
       for (const role of ROLES) {
         for (const payload of ['', '00', '00 00 00 ff ff 00', '02 00']) {
@@ -131,16 +134,18 @@ describe.each(BACKENDS)('compressed data on %s', (backend) => {
         }
       }
       return { delivered: only(delivered) };
-    };
-    await warmUp(attack, 5);
-    await survives(84, attack);
+    });
   });
 
-  it('that refers back where it was agreed not to ends the connection with 1007', async () => {
+  it('ends the connection with 1007 if it refers back without context takeover', async () => {
     const text = someText(new Random(85), 400, 'words');
     const first = pack(text);
     const second = pack(text, text);
-    const attack = async (watch: Watch): Promise<Outcome> => {
+    const attack = claim(
+      'a reference to an earlier message without context takeover',
+      'RFC 7692, 7.1.1',
+    );
+    await survives(attack, { close: 1007, warmUps: 5 }, async (watch) => {
       const closes = [];
       for (const role of ROLES) {
         const broken = wiredOn(backend, { source, role });
@@ -153,31 +158,30 @@ describe.each(BACKENDS)('compressed data on %s', (backend) => {
           expect((await wired.conn.readMessage()).text()).toBe(text);
         }
         closes.push(await messageOrCode(broken));
-        // It is the reference alone that is wrong.
+        // Only the reference is invalid.
         expect((await right.conn.readMessage()).text()).toBe(text);
         await end(broken);
         await end(right);
       }
       return { close: only(closes) };
-    };
-    await warmUp(attack, 5);
-    await survives(85, attack);
+    });
   });
 
-  it('that refers farther back than agreed is read right or not at all', async () => {
+  it('is read correctly or not at all if it refers beyond the window', async () => {
     const streams = await Promise.all(Array.from({ length: 60 }, (_, i) => farStream(i)));
-    const attack = async (watch: Watch): Promise<Outcome> => {
+    const attack = claim('references beyond the negotiated window', 'RFC 7692, 7.1.2');
+    await survives(attack, { read: 'Right bytes or 1007', warmUps: 3 }, async (watch) => {
       let wrong = 0;
       let right = 0;
       let refused = 0;
       const wireds = streams.map((_, i) => {
         const deflate = { ...TAKEOVER, clientMaxWindowBits: 9, serverMaxWindowBits: 9 };
-        return wiredOn(backend, { source, role: ROLES[i & 1]!, deflate });
+        return wiredOn(backend, { source, role: ROLES[i % 2]!, deflate });
       });
       const read = async (i: number, at: number): Promise<void> => {
         const wired = wireds[i]!;
         const { plain, packed } = streams[i]![at]!;
-        const cut = packed.length >> 1;
+        const cut = Math.floor(packed.length / 2);
         wired.feed(
           wired.frame(BinaryMessage, packed.subarray(0, cut), { rsv: RSV1, fin: false }),
           wired.frame(0, packed.subarray(cut)),
@@ -191,7 +195,7 @@ describe.each(BACKENDS)('compressed data on %s', (backend) => {
         else wrong++;
         await turn();
       };
-      // One connection after the other, which an engine may serve for good; and all of them in turn.
+      // One connection after the other, which may share an engine; then all connections in turn.
       const half = streams.length / 2;
       for (let i = 0; i < half; i++) {
         for (let at = 0; at < 4; at++) await read(i, at);
@@ -204,13 +208,11 @@ describe.each(BACKENDS)('compressed data on %s', (backend) => {
       for (const wired of wireds) await end(wired);
       expect(Math.min(right, refused)).toBeGreaterThan(20);
       return { read: wrong === 0 ? 'Right bytes or 1007' : `${wrong} wrong` };
-    };
-    await warmUp(attack, 3);
-    await survives(86, attack);
+    });
   });
 });
 
-/** Messages of a peer with a window of 15 bits, with what an inflater with as large a one makes of them. */
+/** Returns messages of a peer with a window of 15 bits, and their text by a 15-bit inflater. */
 async function farStream(seed: number): Promise<{ plain: Buffer; packed: Buffer }[]> {
   const random = new Random(8600 + seed);
   const far = Buffer.from(someText(random, 100 + random.below(300), 'noise'));

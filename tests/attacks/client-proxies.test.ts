@@ -6,26 +6,32 @@ import {
   proxyFromEnvironment,
 } from '@ws/node-client';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { survives } from '../../src/hostile/index.ts';
-import { Answerer, type Answering, asked, Dials, elapsed, endlessly } from './answering.ts';
-import { warm } from './warm.ts';
+import { atMost, claim, KIB, survives } from './harness/index.ts';
+import {
+  Dials,
+  HostileServer,
+  msUntilSettled,
+  type RequestHandler,
+  receivedRequest,
+  writeForever,
+} from './hostile-server.ts';
 
 const GRANTED = 'HTTP/1.1 200 Connection established\r\n\r\n';
 const silent = (): void => {};
 
-/** A proxy that grants every tunnel with `grant`, and is the server behind it as well. */
-function tunnel(grant: string, server: Answering): Answering {
+/** Returns a proxy that grants every tunnel with `grant`, and is also the server at its end. */
+function tunnel(grant: string, server: RequestHandler): RequestHandler {
   return (end) => {
     let text = '';
     end.on('data', (chunk: Buffer) => {
       text += chunk.toString('latin1');
-      if (text.endsWith('\r\n\r\n')) server(end, asked(text));
+      if (text.endsWith('\r\n\r\n')) server(end, receivedRequest(text));
     });
     end.write(grant, 'latin1');
   };
 }
 
-const opens: Answering = (end, { ok }) => void end.write(ok());
+const opens: RequestHandler = (end, { ok }) => void end.write(ok());
 
 describe('a client behind a proxy', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
@@ -34,25 +40,29 @@ describe('a client behind a proxy', () => {
     vi.unstubAllEnvs();
   });
 
-  it('is not sent to the proxy of whoever made the request', async () => {
+  it('ignores a proxy that a request header names', async () => {
     for (const name of ['http_proxy', 'https_proxy', 'all_proxy', 'no_proxy']) {
       vi.stubEnv(name, undefined);
       vi.stubEnv(name.toUpperCase(), undefined);
     }
     vi.stubEnv('REQUEST_METHOD', 'GET');
     vi.stubEnv('HTTP_PROXY', 'http://attacker:3128');
-    const attack = await warm(async () => {
+    const attack = claim(
+      'an HTTP_PROXY that comes from a request header (httpoxy)',
+      'CVE-2016-5385',
+    );
+    await survives(attack, { proxied: 0, warmUps: 10 }, async () => {
       let proxied = 0;
       const dials = new Dials();
       for (const scheme of ['ws', 'http']) {
         const netDial = ({ host }: DialAddress) => {
           if (host === 'attacker') proxied++;
-          return new Answerer(opens).netDial();
+          return new HostileServer(opens).netDial();
         };
         await dials.take(new Dialer({ proxy: 'env', netDial }).dial(`${scheme}://h/`));
       }
       expect(dials.opened).toBe(2);
-      // Lists that would keep a server from the proxy that it must go through, or that mean nothing.
+      // Entries of NO_PROXY that must not match the server.
       const lists = ['h.evil', '.evil', 'ample', 'xh', 'h:81', '10.0.0.0/8', '[', '/', '%68', 'h;'];
       for (const NO_PROXY of lists) {
         const env = { http_proxy: 'http://ours:3128', HTTP_PROXY: 'http://attacker', NO_PROXY };
@@ -61,19 +71,18 @@ describe('a client behind a proxy', () => {
       }
       return { proxied };
     });
-    await survives(44, attack);
     vi.stubEnv('REQUEST_METHOD', undefined);
     expect(proxyFromEnvironment('ws://h/')?.host).toBe('attacker:3128');
   });
 
-  it('takes no evil answer for a tunnel, and passes on what follows a right one', async () => {
+  it('rejects invalid answers to CONNECT, and keeps the bytes after a valid one', async () => {
     const proxy = new URL('http://proxy:3128');
     let ms = 0;
-    const dialed = async (answer: Answering | string, url: string): Promise<Dials> => {
+    const dialed = async (answer: RequestHandler | string, url: string): Promise<Dials> => {
       const dials = new Dials();
-      const server = new Answerer(answer);
+      const server = new HostileServer(answer);
       const took = dials.take(new Dialer({ proxy, netDial: server.netDial }).dial(url));
-      ms = Math.max(ms, await elapsed(took));
+      ms = Math.max(ms, await msUntilSettled(took));
       await took;
       expect(server.left).toBe(0);
       return dials;
@@ -88,13 +97,15 @@ describe('a client behind a proxy', () => {
       ['\x16\x03\x01\x00\x00', 'wss://h/'],
       ['200 OK\r\n\r\n', 'ws://h/'],
     ];
-    await survives(45, async (watch) => {
+    const attack = claim('invalid and oversized answers to CONNECT', 'RFC 9110, 9.3.6');
+    const bound = { opened: 0, untouched: 'untouched', head: atMost(16 * KIB), ms: atMost(10_000) };
+    await survives(attack, bound, async (watch) => {
       let opened = 0;
       for (const [answer, url] of evil) opened += (await dialed(answer, url)).opened;
       const line = Buffer.from(`X-A: ${'a'.repeat(1000)}\r\n`);
       const flood = await dialed((end) => {
         end.write('HTTP/1.1 200 OK\r\n');
-        endlessly(end, line, watch);
+        writeForever(end, line, watch);
       }, 'wss://h/');
       opened += flood.opened;
 
@@ -107,34 +118,34 @@ describe('a client behind a proxy', () => {
       }
       expect(head).not.toBe(0);
 
-      // What stands behind the grant is the beginning of the server's answer.
+      // The bytes after the grant are the beginning of the server's answer.
       const begun = 'HTTP/1.1 101 Switching Protocols\r\n';
       const untouched = await dialed(
         tunnel(`${GRANTED}${begun}`, (end, { ok }) => void end.write(ok().slice(begun.length))),
         'ws://h/',
       );
 
-      // A head without its blank line.
       opened += (await dialed('HTTP/1.1 200 OK\r\nX: y\r\n', 'wss://h/')).opened;
       return { opened, head, untouched: untouched.opened === 1 ? 'untouched' : 'changed', ms };
     });
   });
 
-  it('sends its credentials to the proxy only, and tells them to nobody', async () => {
-    // As it is written in the URL, decoded once, and decoded twice.
+  it('sends its credentials only to the proxy, and shows them in no message', async () => {
+    // The credentials as in the URL, decoded once, and decoded twice.
     const userInfo = 'us%2540er:pa%2525ss%3Aword';
     const once = 'us%40er:pa%25ss:word';
     const words = ['us%40er', 'us@er', 'us%2540er', 'pa%25ss', 'pa%ss', 'pa%2525ss', btoa(once)];
-    await survives(46, async () => {
+    const attack = claim('credentials in the URL of a proxy', 'CWE-522');
+    await survives(attack, { decoded: 'Percent-decoded once', leaks: 0 }, async () => {
       const told: string[] = [];
       const asks: string[] = [];
       const dial = async (
-        answer: Answering | string,
+        answer: RequestHandler | string,
         options: DialerOptions = {},
         url = 'ws://h/',
       ): Promise<void> => {
         const dials = new Dials();
-        const { netDial } = new Answerer((end, request) => {
+        const { netDial } = new HostileServer((end, request) => {
           asks.push(request.text);
           if (typeof answer === 'string') end.write(answer);
           else answer(end, request);
@@ -142,11 +153,11 @@ describe('a client behind a proxy', () => {
         const proxy = new URL(`http://${userInfo}@proxy:3128`);
         const dialer = new Dialer({ proxy, netDial, followRedirects: 1, ...options });
         const took = dials.take(dialer.dial(url));
-        await elapsed(took);
+        await msUntilSettled(took);
         await took;
         for (const error of dials.errors) told.push(inspect(error, { depth: 5 }), String(error));
       };
-      const served = (answer: Answering): Answering =>
+      const served = (answer: RequestHandler): RequestHandler =>
         tunnel(GRANTED, (end, request) => {
           told.push(request.text);
           answer(end, request);

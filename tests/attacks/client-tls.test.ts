@@ -2,15 +2,15 @@ import { duplexPair } from 'node:stream';
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import { Dialer, type DialerOptions, TransportError } from '@ws/node-client';
 import { describe, expect, it } from 'vitest';
-import { CertificateAuthority } from '../../src/certificate-authority.ts';
-import { survives } from '../../src/hostile/index.ts';
-import { type SelfSigned, selfSigned } from '../../src/self-signed.ts';
-import { asked, Dials } from './answering.ts';
+import { CertificateAuthority } from '../kit/certificate-authority.ts';
+import { type SelfSigned, selfSigned } from '../kit/self-signed.ts';
+import { claim, survives } from './harness/index.ts';
+import { Dials, receivedRequest } from './hostile-server.ts';
 
-/** The name in the ClientHello, by server; `false` for none. */
+/** The server names of all ClientHellos; `false` for none. */
 const names: unknown[] = [];
 
-/** A server in memory that speaks TLS with this certificate, and opens whatever is asked. */
+/** Returns a server in memory that uses TLS with this certificate and accepts every upgrade. */
 function secured(secureContext: SecureContext): DialerOptions['netDial'] {
   return () => {
     const [ours, theirs] = duplexPair();
@@ -23,7 +23,10 @@ function secured(secureContext: SecureContext): DialerOptions['netDial'] {
       },
     });
     socket.on('error', () => {});
-    socket.once('data', (chunk: Buffer) => void socket.write(asked(chunk.toString('latin1')).ok()));
+    socket.once(
+      'data',
+      (chunk: Buffer) => void socket.write(receivedRequest(chunk.toString('latin1')).ok()),
+    );
     ours.once('close', () => {
       socket.destroy();
       theirs.destroy();
@@ -35,7 +38,7 @@ function secured(secureContext: SecureContext): DialerOptions['netDial'] {
 const contextOf = ({ key, cert }: SelfSigned): SecureContext => createSecureContext({ key, cert });
 
 describe('a client over TLS', () => {
-  it('opens to no server whose certificate is not right for the URL', async () => {
+  it('opens only to a server whose certificate is valid for the URL', async () => {
     const ours = await CertificateAuthority.make('ours');
     const other = await CertificateAuthority.make('another');
     const good = { names: ['h.example'], addresses: ['192.0.2.1'] };
@@ -53,7 +56,8 @@ describe('a client over TLS', () => {
     ];
     const servers = wrong.map(([pair, url]) => [secured(contextOf(pair)), url] as const);
     const right = secured(contextOf(await ours.issue(good)));
-    await survives(50, async () => {
+    const attack = claim('certificates that do not match the URL', 'RFC 6455, 4.1 and 10.6');
+    await survives(attack, { opened: 0, sniOfIp: 0 }, async () => {
       names.length = 0;
       const dial = (netDial: DialerOptions['netDial'], url: string) =>
         new Dialer({ netDial, tls: { ca: ours.cert } }).dial(url);
@@ -69,7 +73,7 @@ describe('a client over TLS', () => {
       expect(good.errors).toEqual([]);
       const ips = names.filter((name) => name === '192.0.2.1').length;
       expect(names).toContain('h.example');
-      return { opened: refused.opened, 'SNI of an IP address': ips };
+      return { opened: refused.opened, sniOfIp: ips };
     });
   });
 });

@@ -3,36 +3,40 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type DialAddress, Dialer, type DialerOptions, TimeoutError } from '@ws/node-client';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { turn } from '../../src/fake-host.ts';
-import { survives } from '../../src/hostile/index.ts';
-import { Answerer, type Asked, asked, elapsed } from './answering.ts';
-import { warm } from './warm.ts';
+import { turn } from '../kit/fake-platform.ts';
+import { atLeast, atMost, claim, survives } from './harness/index.ts';
+import {
+  HostileServer,
+  msUntilSettled,
+  type ReceivedRequest,
+  receivedRequest,
+} from './hostile-server.ts';
 
 const silent = (): void => {};
 const forever = (): Promise<never> => new Promise(silent);
 
-/** A socket whose name is never looked up. */
+/** Returns a socket whose name lookup never ends. */
 const lookup = (address: DialAddress): Duplex => connect({ ...address, lookup: silent });
 
-/** The handles of this process that a dial could leave. */
+/** Returns the handles of this process that a dial could leave open. */
 function handles(): string[] {
   const kinds = /TCP|TLS|GetAddrInfo|Connect|Shutdown|Write/;
   return process.getActiveResourcesInfo().filter((name) => kinds.test(name));
 }
 
-describe('a dial to what does not answer', () => {
+describe('a dial to a silent server', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
   afterEach(() => void vi.useRealTimers());
 
-  /** How many milliseconds a dial lasts that comes to nothing. */
+  /** Dials without success. Returns the duration in ms. */
   async function lasts(url: string, options: DialerOptions, each?: () => void): Promise<number> {
     const dialed = new Dialer(options).dial(url);
-    const ms = await elapsed(dialed, each);
+    const ms = await msUntilSettled(dialed, each);
     await expect(dialed).rejects.toBeInstanceOf(TimeoutError);
     return ms;
   }
 
-  it('is given up in time, at each stage', async () => {
+  it('fails after its timeout, at each stage', async () => {
     const jar = { getCookieString: forever, setCookie: silent };
     const stages: readonly (readonly [url: string, options: DialerOptions])[] = [
       ['ws://h/', { netDial: lookup }],
@@ -46,21 +50,21 @@ describe('a dial to what does not answer', () => {
       ['wss://h/', { proxy: new URL('https://proxy') }],
       ['ws://h/', { proxy: new URL('socks5://proxy') }],
     ];
-    const attack = await warm(async () => {
+    const attack = claim('a server that never answers, at each stage of a dial', 'CWE-400');
+    await survives(attack, { ms: atMost(10_000), left: 0, warmUps: 15 }, async () => {
       let left = 0;
       const times: number[] = [];
       for (const [url, options] of stages) {
-        const server = new Answerer(silent);
+        const server = new HostileServer(silent);
         times.push(await lasts(url, { netDial: server.netDial, ...options }));
         left += server.left;
       }
       return { ms: Math.max(...times), left };
-    }, 15);
-    await survives(40, attack);
+    });
   });
 
-  it('is given up in time when the answer dribbles, a proxy’s too', async () => {
-    const dribbles: readonly (readonly [DialerOptions, (request: Asked) => string])[] = [
+  it('fails after its timeout, although the server or proxy sends a byte a second', async () => {
+    const dribbles: readonly (readonly [DialerOptions, (request: ReceivedRequest) => string])[] = [
       [{}, ({ ok }) => ok(`X: ${'a'.repeat(200)}\r\n`)],
       [{}, () => 'HTTP/1.1 103 H\r\n\r\n'.repeat(9)],
       [{}, () => `HTTP/1.1 101 S\r\nX:${' '.repeat(200)}`],
@@ -69,12 +73,13 @@ describe('a dial to what does not answer', () => {
         () => `HTTP/1.1 200 OK\r\nX: ${'a'.repeat(200)}\r\n\r\n`,
       ],
     ];
-    await survives(40, async () => {
+    const attack = claim('an answer sent one byte at a time, by a server or a proxy', 'CWE-400');
+    await survives(attack, { ms: atMost(10_000), left: 0 }, async () => {
       let left = 0;
       const times: number[] = [];
       for (const [options, bytes] of dribbles) {
         let more = silent;
-        const server = new Answerer((end, request) => {
+        const server = new HostileServer((end, request) => {
           const text = bytes(request);
           let at = 0;
           more = () => void end.write(text.charAt(at++) || ' ');
@@ -87,10 +92,13 @@ describe('a dial to what does not answer', () => {
   });
 });
 
-describe('a dial that is aborted', () => {
+describe('an aborted dial', () => {
   const reason = new Error('enough');
 
-  /** Dials, aborts when `until` says so, and tells whether the reason came out. */
+  /**
+   * Dials and aborts when `until` calls `abort`. Resolves to whether the dial rejects with the
+   * reason.
+   */
   async function aborted(
     url: string,
     options: DialerOptions,
@@ -105,8 +113,9 @@ describe('a dial that is aborted', () => {
     );
   }
 
-  it('leaves nothing behind, in whatever phase', async () => {
-    await survives(52, async () => {
+  it('leaves no handle open, in any phase', async () => {
+    const attack = claim('an abort in each phase of a dial', 'websockets/ws#956');
+    await survives(attack, { phases: atLeast(7), opened: 0, handles: atMost(0) }, async () => {
       const base = handles();
       const sockets: Socket[] = [];
       let heard: (socket: Socket, text: string) => void = silent;
@@ -125,7 +134,7 @@ describe('a dial that is aborted', () => {
 
       const phases = [
         await aborted(`ws://${at}/`, {}, (abort) => abort()),
-        // The lookup is under way once `dial` has returned to the event loop's phase of microtasks.
+        // The lookup has started when the microtasks run.
         await aborted(`ws://localhost:${port}/`, {}, (abort) => queueMicrotask(abort)),
         await aborted(`ws://${at}/`, {}, (abort) => process.nextTick(abort)),
         await aborted(`wss://${at}/`, {}, whenHeard),
@@ -140,12 +149,14 @@ describe('a dial that is aborted', () => {
           { jar: { getCookieString: () => '', setCookie: forever } },
           (abort) => {
             heard = (socket, text) => {
-              socket.write(asked(text).ok('Set-Cookie: a=b\r\n'), () => setImmediate(abort));
+              socket.write(receivedRequest(text).ok('Set-Cookie: a=b\r\n'), () =>
+                setImmediate(abort),
+              );
             };
           },
         ),
       ];
-      // Each of the server's sockets ends with the client's.
+      // Each socket of the server ends with the client's.
       for (const socket of sockets) {
         if (!socket.closed) await new Promise((resolve) => void socket.once('close', resolve));
       }

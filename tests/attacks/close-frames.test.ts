@@ -1,42 +1,44 @@
 import { connPair, type Role } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
-import { type Outcome, survives, type Watch } from '../../src/hostile/index.ts';
-import { FakeHost, turn } from '../../src/index.ts';
-import { SHAPES, type Shape, shaped } from './limit-shapes.ts';
+import { FakePlatform, turn } from '../kit/index.ts';
+import { atLeast, atMost, claim, survives } from './harness/index.ts';
+import { SHAPES, type Shape, shaped } from './messages.ts';
 import {
-  deflatingHost,
+  answerTo,
+  deflatingPlatform,
   frame,
+  NO_TAKEOVER,
   only,
   ROLES,
-  readingVictim,
-  SHARED,
-  victim,
-  warmUp,
-} from './victim.ts';
+  readingTargetConn,
+  targetConn,
+} from './target-conn.ts';
 
-/** As the clock of timers ticks. */
+/** Timers have ticks of 64 ms. */
 const STEP = 64;
 const CHUNK = 32 * 1_024;
-const AT_ONCE = 16;
+const AT_ONCE = 32;
 const NORMAL = Uint8Array.of(3, 232);
-/** So much is dropped behind a close frame, in the hope of the peer's. */
+/** Bytes that a connection drops after its close frame while it waits for the peer's. */
 const MOST_DROPPED = 1_048_576;
 
-/** Says after how many seconds `over` holds; a minute at most. */
-async function secondsUntil(host: FakeHost, over: () => boolean): Promise<number> {
+/** Returns the seconds until `over` is true, 60 at most. */
+async function secondsUntil(platform: FakePlatform, over: () => boolean): Promise<number> {
   let ms = 0;
-  for (; !over() && ms < 60_000; ms += STEP) await host.advance(STEP);
+  for (; !over() && ms < 60_000; ms += STEP) await platform.advance(STEP);
   return ms / 1_000;
 }
 
-/** RFC 6455, section 7.4: written once more, from the ranges that the row names. */
+/** The invalid codes of RFC 6455, section 7.4. */
 function isRefused(code: number): boolean {
   return (
     code < 1000 || (code >= 1004 && code <= 1006) || (code >= 1015 && code <= 2999) || code >= 5000
   );
 }
 
-/** Messages one after the other, one byte more of them than is waited for; of one that never comes its header. */
+/**
+ * Returns messages with one byte more than a connection waits for, or only the header of a message.
+ */
 function flood(shape: Shape, role: Role): Buffer {
   const message = shaped(shape, role, 100_000);
   if (shape === 'claimed but not sent') return message;
@@ -48,99 +50,104 @@ function codeBytes(code: number): Uint8Array {
 }
 
 describe('a close frame', () => {
-  it('is refused with a code that nobody may send, of all there are', async () => {
-    const attack = async (watch: Watch, step: number): Promise<Outcome> => {
+  it('with any invalid code gets 1002 or 1007, of all 65,536 codes', async () => {
+    const attack = claim(
+      'close frames with each of 65,536 codes, with one byte, and with a reason that is not UTF-8',
+      'RFC 6455, 7.4',
+    );
+    let cases = 0;
+    const answers = async (step: number): Promise<number> => {
       const closes = new Set<number>();
-      let cases = 0;
-      for (let first = 0; first < 65_536; first += step * AT_ONCE) {
-        const host = new FakeHost();
-        const codes = Array.from({ length: AT_ONCE }, (_, i) => first + i * step);
-        const targets = codes
-          .filter((code) => code < 65_536)
-          .map((code) => ({ code, ...victim(ROLES[(code ^ (code >> 1)) & 1]!, {}, host) }));
+      for (let first = 0; first < 65_536; first += step) {
+        const platform = new FakePlatform();
+        const targets = Array.from({ length: AT_ONCE }, (_, i) => {
+          return { code: first + i, ...targetConn(ROLES[i % 2]!, {}, platform) };
+        });
         for (const target of targets) {
           void target.conn.receive(() => {});
-          const bytes = target.frame(8, codeBytes(target.code));
-          target.feed(bytes);
-          watch.sent(bytes.length);
+          target.feed(target.frame(8, codeBytes(target.code)));
         }
-        await host.settle();
+        await platform.settle();
         for (const { code, closeCode, transport } of targets) {
           const answer = closeCode();
           if (isRefused(code)) closes.add(answer);
           else if (answer !== code) throw new Error(`${code} was answered with ${answer}`);
+          cases++;
           transport.break();
         }
-        cases += targets.length;
-        await host.settle();
+        await platform.settle();
         await turn();
       }
-      return { close: only(closes), text: await textOf(), cases };
+      return only(closes);
     };
-    await warmUp((watch) => attack(watch, 7), 2);
-    await survives(96, (watch) => attack(watch, 1));
+    // All codes once, and every 16th row of them for the memory and time of each round.
+    const close = await answers(AT_ONCE);
+    await survives(attack, { close: 1002, text: 1007, cases: atLeast(65_536) }, async (watch) => {
+      watch.sent(65_536 / 2);
+      return { close: only([close, await answers(16 * AT_ONCE)]), text: await textOf(), cases };
+    });
   }, 30_000);
 
-  /** What a close frame of one byte, and reasons that are not UTF-8, are answered with. */
+  /** Returns the answer to a close frame of one byte and to reasons that are not UTF-8. */
   async function textOf(): Promise<number> {
     const closes = [];
     for (const role of ROLES) {
-      const short = await readingVictim(role);
-      short.feed(short.frame(8, Uint8Array.of(3)));
-      await short.host.settle();
-      expect(short.closeCode()).toBe(1002);
-      await short.end();
+      const short = frame(role, 8, Uint8Array.of(3));
+      expect((await answerTo(role, short)).close).toBe(1002);
       for (const reason of [[0xff], [0xc3], [0x61, 0xed, 0xa0, 0x80], [0xf0, 0x9f, 0x98]]) {
-        const target = await readingVictim(role);
-        target.feed(target.frame(8, Uint8Array.of(3, 232, ...reason)));
-        await target.host.settle();
-        closes.push(target.closeCode());
-        await target.end();
+        const close = frame(role, 8, Uint8Array.of(3, 232, ...reason));
+        closes.push((await answerTo(role, close)).close);
       }
     }
     return only(closes);
   }
 
-  it('that nobody answers is waited for no longer than is said', async () => {
-    const attack = async (): Promise<Outcome> => {
+  it('without an answer is waited for no longer than closeTimeout', async () => {
+    const attack = claim('a peer that does not answer a close frame', 'RFC 6455, 7.1.1');
+    // Timers of a second and more are rounded up to ticks of 64 ms, so that connections share
+    // them.
+    const bound = { end: 'Destroyed', seconds: atMost(5.064), warmUps: 5 };
+    await survives(attack, bound, async () => {
       const seconds = [];
       const ends = [];
       for (const role of ROLES) {
-        // The peer is silent, or talks on as if nothing were.
+        // The peer is silent, or keeps sending messages.
         for (const talks of [false, true]) {
-          const target = await readingVictim(role);
-          const { conn, host, transport } = target;
+          const target = await readingTargetConn(role);
+          const { conn, platform, transport } = target;
           const closing = conn.close(1000, 'bye');
-          await host.settle();
+          await platform.settle();
           const over = (): boolean => {
             if (talks && !transport.destroyed) target.feed(target.frame(1, 'what?'));
             return transport.destroyed;
           };
-          seconds.push(await secondsUntil(host, over));
+          seconds.push(await secondsUntil(platform, over));
           expect(await closing).toMatchObject({ code: 1006, wasClean: false });
           ends.push(transport.destroyed ? 'Destroyed' : 'left');
-          expect(host.timers).toBe(0);
+          expect(platform.timers).toBe(0);
         }
       }
       return { seconds: only(seconds), end: only(ends) };
-    };
-    await warmUp(attack, 5);
-    await survives(97, attack);
+    });
   });
 
-  it.each(SHAPES)('lets no more than 1 MiB come behind it: %s', async (shape) => {
+  it.each(SHAPES)('is followed by at most 1 MiB of input: %s', async (shape) => {
     const floods = ROLES.map((role) => flood(shape, role));
-    const lending = deflatingHost();
-    const attack = async (): Promise<Outcome> => {
+    const lending = deflatingPlatform();
+    const attack = claim('a peer that sends on after our close frame', 'RFC 6455, 7.1.1');
+    // Timers of a second and more are rounded up to ticks of 64 ms, so that connections share
+    // them.
+    const bound = { end: 'Destroyed', seconds: atMost(5.064) };
+    await survives(attack, bound, async () => {
       const ends = [];
       const seconds = [];
       for (const [i, role] of ROLES.entries()) {
         let delivered = 0;
-        const target = victim(role, { deflate: SHARED }, lending);
-        const { conn, transport, host } = target;
+        const target = targetConn(role, { deflate: NO_TAKEOVER }, lending);
+        const { conn, transport, platform } = target;
         void conn.receive(() => void delivered++);
         const closing = conn.close();
-        await host.settle();
+        await platform.settle();
         const bytes = Uint8Array.from(floods[i]!);
         for (let at = 0; at < bytes.length; at += CHUNK) {
           transport.feed(bytes.subarray(at, Math.min(at + CHUNK, MOST_DROPPED)));
@@ -148,115 +155,119 @@ describe('a close frame', () => {
         }
         expect([conn.state, transport.destroyed]).toEqual(['closing', false]);
         transport.feed(bytes.subarray(MOST_DROPPED));
-        seconds.push(await secondsUntil(host, () => transport.destroyed));
+        seconds.push(await secondsUntil(platform, () => transport.destroyed));
         expect(await closing).toMatchObject({ code: 1006, wasClean: false });
-        expect([delivered, host.timers]).toEqual([0, 0]);
+        expect([delivered, platform.timers]).toEqual([0, 0]);
         ends.push(transport.destroyed ? 'Destroyed' : 'left');
       }
-      // At once, but for what never comes.
+      // The connection ends at once, except if the message never comes.
       expect(only(seconds) > 0).toBe(shape === 'claimed but not sent');
       return { seconds: only(seconds), end: only(ends) };
-    };
-    await survives(97, attack);
+    });
   });
 
-  it('is answered once, whatever comes after it', async () => {
+  it('gets one answer, whatever follows it', async () => {
     const closes = ROLES.map((role) => {
       const one = frame(role, 8, NORMAL, { key: 0 });
       return Buffer.concat(Array.from({ length: 1_000 }, () => one));
     });
     const data = ROLES.map((role) => frame(role, 2, Buffer.alloc(60_000), { key: 0 }));
-    const attack = async (watch: Watch): Promise<Outcome> => {
+    const attack = claim('100,000 close frames, with data after each 1,000', 'RFC 6455, 5.5.1');
+    await survives(attack, { flood: atLeast(100_000), frames: 1, warmUps: 2 }, async (watch) => {
       const frames = [];
       const sent = [];
       for (const [i, role] of ROLES.entries()) {
         let delivered = 0;
-        const target = victim(role);
-        const { conn, transport, host } = target;
+        const target = targetConn(role);
+        const { conn, transport, platform } = target;
         const received = conn.receive(() => void delivered++);
-        await host.settle();
+        await platform.settle();
         let flood = 0;
         for (let round = 0; round < 100; round++) {
-          // Late: the transport has not been told to stop.
+          // The transport still delivers data after the close.
           transport.sink!.data(Uint8Array.from(closes[i]!));
           transport.sink!.data(Uint8Array.from(data[i]!));
           flood += 1_000;
           watch.sent(closes[i]!.length + data[i]!.length);
-          await host.settle();
+          await platform.settle();
           await turn();
         }
         watch.weigh();
         frames.push(flood);
         sent.push(target.sent().length);
         transport.feedEnd();
-        await host.advance(10_000);
+        await platform.advance(10_000);
         expect(delivered).toBe(0);
         expect(await received).toMatchObject({ code: 1000, wasClean: true });
-        expect([transport.closed, host.timers]).toEqual([true, 0]);
+        expect([transport.closed, platform.timers]).toEqual([true, 0]);
         await target.end();
       }
       return { flood: only(frames), frames: only(sent) };
-    };
-    await warmUp(attack, 2);
-    await survives(98, attack);
+    });
   });
 
-  it('that crosses another ends both sides cleanly', async () => {
-    const attack = async (): Promise<Outcome> => {
+  it('that crosses another one ends both connections cleanly', async () => {
+    const attack = claim('close frames that cross', 'RFC 6455, 5.5.1');
+    await survives(attack, { seen: 'same code seen', warmUps: 10 }, async () => {
       const seen = [];
       for (const [near, far] of [
         [1000, 1000],
         [1001, 4321],
       ] as const) {
-        const host = new FakeHost();
-        const [client, server] = connPair({ host });
+        const platform = new FakePlatform();
+        const [client, server] = connPair({ platform });
         const closing = [client.close(near, 'mine'), server.close(far, 'yours')];
-        await host.advance(1_000);
+        await platform.advance(1_000);
         const infos = await Promise.all(closing);
-        // Each sees what the other one sent.
+        // Each end reports the code of the other.
         expect(infos).toEqual([
           { code: far, reason: 'yours', wasClean: true },
           { code: near, reason: 'mine', wasClean: true },
         ]);
         expect(await Promise.all([client.closed, server.closed])).toEqual(infos);
-        expect([client.stats.framesOut, server.stats.framesOut, host.timers]).toEqual([1, 1, 0]);
+        expect([client.stats.framesOut, server.stats.framesOut, platform.timers]).toEqual([
+          1, 1, 0,
+        ]);
         if (near === far) seen.push(...infos.map(({ code }) => code));
         await turn();
       }
       return { seen: new Set(seen).size === 1 ? 'same code seen' : seen };
-    };
-    await warmUp(attack);
-    await survives(99, attack);
+    });
   });
 
-  it('that never came before the FIN ends it, though nobody reads on', async () => {
+  it('missing before the FIN ends the connection, although the peer reads nothing', async () => {
     const message = Buffer.alloc(30_000);
-    const attack = async (watch: Watch): Promise<Outcome> => {
+    const attack = claim(
+      'a FIN without a close frame from a peer that does not read',
+      'RFC 6455, 7.1.5',
+    );
+    // Timers of a second and more are rounded up to ticks of 64 ms, so that connections share
+    // them.
+    const bound = { code: 1006, end: 'destroyed', seconds: atMost(5.064), warmUps: 5 };
+    await survives(attack, bound, async (watch) => {
       const codes = [];
       const seconds = [];
       const ends = [];
-      // What waits to be sent is held, by the test's transport once more.
+      // The test's transport keeps a copy of the unsent data.
       watch.sent(message.length);
       for (const role of ROLES) {
-        const target = await readingVictim(role);
-        const { conn, host, transport } = target;
+        const target = await readingTargetConn(role);
+        const { conn, platform, transport } = target;
         transport.block();
         const writes = [conn.send(message), conn.send('behind it')];
         const settled = Promise.allSettled(writes);
-        await host.settle();
+        await platform.settle();
         transport.feedEnd();
-        await host.settle();
+        await platform.settle();
         watch.weigh();
         expect(transport.destroyed).toBe(false);
-        seconds.push(await secondsUntil(host, () => transport.destroyed));
+        seconds.push(await secondsUntil(platform, () => transport.destroyed));
         codes.push((await conn.closed).code);
         ends.push(transport.destroyed ? 'destroyed' : 'left');
         await settled;
-        expect([conn.bufferedAmount, host.timers]).toEqual([0, 0]);
+        expect([conn.bufferedAmount, platform.timers]).toEqual([0, 0]);
       }
       return { code: only(codes), seconds: only(seconds), end: only(ends) };
-    };
-    await warmUp(attack, 5);
-    await survives(100, attack);
+    });
   });
 });

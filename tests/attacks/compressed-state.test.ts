@@ -1,11 +1,9 @@
-// What compression keeps, and what it gives away: memory of idle connections, bytes on the wire, lengths.
+// State of compression: memory of idle connections, bytes on the wire, lengths.
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { BinaryMessage, historyBytesOf, PreparedMessage, type Role, TextMessage } from '@ws/conn';
+import { BinaryMessage, PreparedMessage, type Role, TextMessage } from '@ws/conn';
+import { historyBytesOf } from '@ws/conn/internal';
 import { describe, expect, it } from 'vitest';
-import { type Outcome, survives, type Watch } from '../../src/hostile/index.ts';
-import { turn } from '../../src/index.ts';
-import { nothingLeft, Random } from '../../src/peers/index.ts';
 import {
   BACKENDS,
   CountingSource,
@@ -21,19 +19,21 @@ import {
   type Wired,
   wiredOn,
 } from '../compression/support.ts';
-import { ROLES, warmUp } from './victim.ts';
+import { turn } from '../kit/index.ts';
+import { nothingLeft, Random } from '../peers/index.ts';
+import { atLeast, atMost, claim, survives } from './harness/index.ts';
+import { ROLES } from './target-conn.ts';
+
+nothingLeft();
 
 const RSV1 = 0x40;
 const IDLE = 10_000;
 const TAKEOVER_MODE = { mode: 'takeover', threshold: 0, sendHistory: 0 } as const;
 
-describe('ten thousand idle connections that have compressed', () => {
-  nothingLeft();
-
+describe('ten thousand idle connections with compression', () => {
   const plain = Buffer.from(someText(new Random(92), 1_000, 'words')).subarray(0, 900);
   const packed = pack(plain);
 
-  /** So many connections that agreed on compression and have done nothing yet. */
   function made(source: CountingSource, takeover: boolean): Wired[] {
     return Array.from({ length: IDLE }, () => {
       const wired = wiredOn('handle', {
@@ -46,7 +46,7 @@ describe('ten thousand idle connections that have compressed', () => {
     });
   }
 
-  /** Each of them echoes a message, which came compressed or did not. */
+  /** Each connection echoes one message, compressed or not. */
   async function echo(all: readonly Wired[], rsv: number): Promise<void> {
     for (const [i, { transport, frame }] of all.entries()) {
       transport.sink!.data(frame(TextMessage, rsv === 0 ? plain : packed, { rsv }));
@@ -63,33 +63,38 @@ describe('ten thousand idle connections that have compressed', () => {
     await Promise.all(all.map(({ conn }) => conn.closed));
   }
 
-  it('hold nothing for it, or the text that may be referred back to', async () => {
+  it('hold no state, or only the text of their window', async () => {
     const source = new CountingSource('handle');
     const [off, on] = [made(source, false), made(source, true)];
     await turns();
-    // What all else takes is there then.
     for (const all of [off, on]) await echo(all, 0);
     const held = ({ conn }: Wired): number => conn.stats.compressionBytes;
-    await survives(
-      92,
-      async (watch) => {
-        await echo(off, RSV1);
-        const idle = off.reduce((sum, wired) => sum + held(wired), historyBytesOf(source));
-        await echo(on, RSV1);
-        watch.weigh();
-        const all = on.map(held);
-        expect(historyBytesOf(source)).toBe(all.reduce((sum, bytes) => sum + bytes));
-        expect(Math.min(...all)).toBeGreaterThanOrEqual(plain.length);
-        return { sockets: off.length, idle, beyond: Math.max(...all) - plain.length };
-      },
-      { rounds: 1 },
-    );
+    // The memory of a window doubles as it fills, from 512 bytes on.
+    const attack = claim('10,000 idle connections that used compression', 'RFC 7692, 7.1.1');
+    // What 10,000 connections that have seen 900 bytes may hold, and 64 KiB.
+    const bound = {
+      sockets: atLeast(10_000),
+      idle: 0,
+      beyond: atMost(512),
+      memory: 14_185_536,
+      rounds: 1,
+    };
+    await survives(attack, bound, async (watch) => {
+      await echo(off, RSV1);
+      const idle = off.reduce((sum, wired) => sum + held(wired), historyBytesOf(source));
+      await echo(on, RSV1);
+      watch.weigh();
+      const all = on.map(held);
+      expect(historyBytesOf(source)).toBe(all.reduce((sum, bytes) => sum + bytes));
+      expect(Math.min(...all)).toBeGreaterThanOrEqual(plain.length);
+      return { sockets: off.length, idle, beyond: Math.max(...all) - plain.length };
+    });
     await over(off);
     await over(on);
     expect(historyBytesOf(source)).toBe(0);
   }, 30_000);
 
-  it('that have seen more hold no more than twice as much', async () => {
+  it('hold at most twice the text that they have seen', async () => {
     for (let seen = 1; seen <= 40_000; seen += 1_237) {
       const { conn, feed, frame, transport } = wiredOn('handle', { deflate: TAKEOVER });
       feed(frame(TextMessage, pack('x'.repeat(seen)), { rsv: RSV1 }));
@@ -104,14 +109,11 @@ describe('ten thousand idle connections that have compressed', () => {
 });
 
 describe.each(BACKENDS)('a connection that compresses on %s', (backend) => {
-  nothingLeft();
-
   const source = new CountingSource(backend);
 
-  it('keeps nothing of its last message', async () => {
+  it('releases its last message', async () => {
     const plain = Buffer.from(someText(new Random(93), MIB, 'words'));
     const packed = pack(plain);
-    /** It has received and sent it. */
     const used = async (role: Role): Promise<Wired> => {
       const wired = wiredOn(backend, { source, role, readLimit: 2 * MIB });
       const { conn, transport, frame } = wired;
@@ -127,15 +129,14 @@ describe.each(BACKENDS)('a connection that compresses on %s', (backend) => {
       await conn.send(plain);
       await conn.send(plain, { compress: false });
       await turns();
-      // What the test has recorded.
       transport.writes.length = 0;
       return wired;
     };
-    const attack = async (watch: Watch): Promise<Outcome> => {
+    const attack = claim('a large compressed message, then silence', 'CWE-401');
+    await survives(attack, { memory: 64 * KIB, warmUps: 2 }, async (watch) => {
       const wireds: Wired[] = [];
       for (const role of ROLES) wireds.push(await used(role));
       await turns();
-      // Idle, and open.
       watch.weigh();
       for (const { conn, transport } of wireds) {
         expect([conn.state, conn.bufferedAmount]).toEqual(['open', 0]);
@@ -143,14 +144,17 @@ describe.each(BACKENDS)('a connection that compresses on %s', (backend) => {
         await conn.closed;
       }
       return {};
-    };
-    await warmUp(attack, 2);
-    await survives(93, attack);
+    });
   }, 30_000);
 
-  it('can be told to leave a message alone, and shares no context unless it is told', async () => {
+  it('sends a message uncompressed on request, and shares no context by default', async () => {
     const secret = 'token=4f1c9a; ';
-    const attack = async (): Promise<Outcome> => {
+    const attack = claim(
+      'a secret and text of an attacker in one compressed message (BREACH, CRIME)',
+      'RFC 7692, 8',
+    );
+    const bound = { default: 'server_no_context_takeover; client_no_context_takeover', warmUps: 5 };
+    await survives(attack, bound, async () => {
       const agreed = [];
       const sizes = new Map<string, number>();
       for (const compression of [undefined, true] as const) {
@@ -179,7 +183,7 @@ describe.each(BACKENDS)('a connection that compresses on %s', (backend) => {
             const frames = sent();
             const { rsv, payload } = frames.findLast(({ opcode }) => opcode === 1)!;
             const size = payload.length;
-            // The length tells nothing of what is in it.
+            // The length is independent of the content.
             expect([rsv, sizes.get(how) ?? size]).toEqual([0, size]);
             sizes.set(how, size);
           }
@@ -189,19 +193,18 @@ describe.each(BACKENDS)('a connection that compresses on %s', (backend) => {
       }
       expect(agreed[0]).toBe('');
       return { default: agreed[1]!.replace('permessage-deflate; ', '') };
-    };
-    await warmUp(attack, 5);
-    await survives(94, attack);
-    const page = readFileSync(new URL('../../../docs/compression.md', import.meta.url), 'utf8');
-    expect(page).toMatch(/CRIME, BREACH\)\. Send such messages with `compress: false`/);
+    });
+    const page = readFileSync(new URL('../../docs/compression.md', import.meta.url), 'utf8');
+    expect(page).toMatch(/CRIME, BREACH\)\.\s+Send such messages with\s+`compress: false`/);
   });
 
-  it('sends what gets no smaller as it is', async () => {
+  it('sends data uncompressed that would not get smaller', async () => {
     const sizes = [
       0, 1, 2, 5, 11, 64, 125, 126, 127, 255, 256, 1_000, 4_096, 33_000, 65_535, 65_536,
     ];
     const noise = [...sizes, 100_000].map((size) => randomBytes(size));
-    const attack = async (watch: Watch): Promise<Outcome> => {
+    const attack = claim('data that does not get smaller', 'RFC 7692, 6.1');
+    await survives(attack, { extra: atMost(11), warmUps: 1 }, async (watch) => {
       let extra = 0;
       let cases = 0;
       for (const role of ROLES) {
@@ -228,8 +231,6 @@ describe.each(BACKENDS)('a connection that compresses on %s', (backend) => {
         }
       }
       return { extra, cases };
-    };
-    await warmUp(attack, 1);
-    await survives(95, attack);
+    });
   }, 30_000);
 });

@@ -1,16 +1,16 @@
-// Bytes that are given to a write, or to a reader: whose they are, and who may change them.
+// Bytes passed to a write or to a reader: their owner, and who may change them.
 import { duplexPair } from 'node:stream';
 import { Conn, type Message } from '@ws/conn';
 import { socketTransport } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
-import { type Outcome, survives, type Watch } from '../../src/hostile/index.ts';
-import { FakeHost, naiveDecode, turn } from '../../src/index.ts';
-import { MemoryWire } from '../canaries/memory-wire.ts';
-import { frame, ROLES, SHARED, victim, warmUp } from './victim.ts';
+import { FakePlatform, naiveDecode, turn } from '../kit/index.ts';
+import { MemoryWire } from '../pool-poison/memory-wire.ts';
+import { atLeast, claim, survives } from './harness/index.ts';
+import { frame, NO_TAKEOVER, ROLES, targetConn } from './target-conn.ts';
 
 const LARGE = 65_537;
 const SIZES = [1, 40, 125, 126, 1_000, 65_536, LARGE, 200_000];
-/** The types are those of a library from before it. */
+/** The TypeScript library lacks resizable buffers. */
 const Resizable = ArrayBuffer as unknown as new (
   size: number,
   options: { readonly maxByteLength: number },
@@ -21,35 +21,40 @@ function isAll(bytes: Uint8Array, value: number): boolean {
 }
 
 describe('bytes of the application', () => {
-  it('are never changed: neither those it sends nor those it was given', async () => {
+  it('stay unchanged, whether sent or received', async () => {
     const sources = SIZES.map((size) => new Uint8Array(size + 2).fill(7));
-    const attack = async (watch: Watch): Promise<Outcome> => {
+    const attack = claim('unmasking of bytes that the application still holds', 'RFC 6455, 5.3');
+    await survives(attack, { changed: 0, warmUps: 3 }, async (watch) => {
       let changed = 0;
       for (const role of ROLES) {
-        for (const deflate of [undefined, SHARED]) {
+        for (const deflate of [undefined, NO_TAKEOVER]) {
           const compression = deflate === undefined ? {} : { compression: { threshold: 0 } };
-          const { conn, host, transport, feed, end } = victim(role, { deflate, ...compression });
+          const { conn, platform, transport, feed, end } = targetConn(role, {
+            deflate,
+            ...compression,
+          });
           for (const [i, source] of sources.entries()) {
             watch.sent(source.length);
             const sent = conn.send(source.subarray(1, -1));
-            await host.settle();
+            await platform.settle();
             await sent;
             changed += isAll(source, 7) ? 0 : 1;
-            // What came in is the application's from then on, though more comes behind it in the same chunk.
+            // A received message belongs to the application, although more data follows in the same
+            // chunk.
             const reading = conn.readMessage();
             feed(frame(role, 2, source), frame(role, 2, source), frame(role, 9, 'ping'));
             const messages: Message[] = [await reading, await conn.readMessage()];
-            // It goes back masked.
+            // A client masks the echo.
             void conn.send(messages[0]!.data);
             messages[1]!.data.fill(9);
-            await host.settle();
+            await platform.settle();
             changed += isAll(messages[0]!.data, 7) && isAll(messages[1]!.data, 9) ? 0 : 1;
             if (i % 4 === 3) transport.takeSent();
           }
           expect(conn.state).toBe('open');
           await end();
         }
-        // A stream whose chunks its other end still holds, and early bytes.
+        // A stream whose other end still holds its chunks, and early bytes.
         const [ours, theirs] = duplexPair();
         const head = frame(role, 2, 'early');
         const held = frame(role, 2, Buffer.alloc(1_000, 'held'));
@@ -65,20 +70,21 @@ describe('bytes of the application', () => {
         await turn();
       }
       return { changed };
-    };
-    await warmUp(attack, 3);
-    await survives(114, attack, { rounds: 2 });
+    });
   });
 
   it('are copied during the call up to 64 KiB, and referenced until the promise settles above', async () => {
-    const host = new FakeHost();
-    const attack = async (watch: Watch): Promise<Outcome> => {
+    const platform = new FakePlatform();
+    // A client masks what it sends: it copies all of it.
+    const attack = claim('data that the caller changes after send', 'CWE-362');
+    const bound = { copied: 65_536, referenced: atLeast(65_537), warmUps: 3 };
+    await survives(attack, bound, async (watch) => {
       let copied = 0;
       let referenced = Infinity;
       for (const role of ROLES) {
         for (const size of SIZES) {
           const wire = new MemoryWire();
-          const conn = new Conn(wire, { role, host, heartbeat: false });
+          const conn = new Conn(wire, { role, platform, heartbeat: false });
           wire.holds = true;
           const data = new Uint8Array(size).fill(7);
           watch.sent(size);
@@ -86,7 +92,7 @@ describe('bytes of the application', () => {
           const write = conn.send(data).then(() => {
             settled = true;
           });
-          await host.settle();
+          await platform.settle();
           const chunks: Buffer[] = [];
           const shares = new Set<ArrayBufferLike>();
           wire.onBytes = (chunk) => {
@@ -98,10 +104,10 @@ describe('bytes of the application', () => {
           wire.holds = false;
           while (conn.bufferedAmount > 0) {
             wire.leave();
-            await host.settle();
+            await platform.settle();
           }
           await write;
-          // It is the caller's again, and may be anything.
+          // The caller owns the data again and may change it.
           data.fill(9);
           const peer = role === 'server' ? 'client' : 'server';
           const [message] = naiveDecode(Buffer.concat(chunks), peer).frames;
@@ -117,21 +123,23 @@ describe('bytes of the application', () => {
         }
       }
       return { copied, referenced };
-    };
-    await warmUp(attack, 3);
-    await survives(115, attack, { rounds: 2 });
+    });
   });
 
-  it('that are shared, resizable or given away are copied or refused', async () => {
-    const host = new FakeHost();
-    const attack = async (watch: Watch): Promise<Outcome> => {
+  it('are copied or refused if they are shared, resizable or detached', async () => {
+    const platform = new FakePlatform();
+    // A server references large data. If the caller detaches it before the write settles, the
+    // connection ends with a TransportError, because the frame cannot be completed.
+    const attack = claim('shared, resizable and detached buffers in a write', 'CWE-416');
+    const bound = { cases: atLeast(6), outcomes: 'TypeError or its end or a copy', warmUps: 5 };
+    await survives(attack, bound, async (watch) => {
       let cases = 0;
       const outcomes = new Set<string>();
       for (const role of ROLES) {
         for (const size of [100, 100_000]) {
           for (const kind of ['shared', 'resizable', 'detached', 'detached meanwhile'] as const) {
             const wire = new MemoryWire();
-            const conn = new Conn(wire, { role, host, heartbeat: false });
+            const conn = new Conn(wire, { role, platform, heartbeat: false });
             conn.receive(() => {}).catch(() => {});
             const chunks: Buffer[] = [];
             wire.onBytes = (chunk) => void chunks.push(Buffer.from(chunk));
@@ -154,10 +162,10 @@ describe('bytes of the application', () => {
             if (kind === 'shared') data.fill(9);
             if (kind === 'resizable') (buffer as InstanceType<typeof Resizable>).resize(10);
             if (kind === 'detached meanwhile') detach();
-            await host.settle();
+            await platform.settle();
             wire.holds = false;
             wire.leave();
-            await host.settle();
+            await platform.settle();
             wire.leave();
             conn.terminate();
             await conn.closed;
@@ -168,7 +176,7 @@ describe('bytes of the application', () => {
             const copies = frames.filter(({ payload }) => isAll(payload, 7));
             expect([told, copies.length]).toEqual([told, told === 'sent' ? 1 : 0]);
             expect(frames.length).toBe(copies.length);
-            // What is referenced must be left alone: who gives it away ends the connection.
+            // Detaching referenced data ends the connection.
             const ended = told === 'TransportError' && kind === 'detached meanwhile';
             outcomes.add(told === 'sent' ? 'a copy' : ended ? 'its end' : told);
             cases++;
@@ -177,8 +185,6 @@ describe('bytes of the application', () => {
         }
       }
       return { cases, outcomes: [...outcomes].toSorted((a, b) => b.localeCompare(a)).join(' or ') };
-    };
-    await warmUp(attack, 5);
-    await survives(117, attack);
+    });
   });
 });

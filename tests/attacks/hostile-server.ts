@@ -2,31 +2,31 @@ import { createHash } from 'node:crypto';
 import { type Duplex, duplexPair } from 'node:stream';
 import type { Dialed } from '@ws/node-client';
 import { vi } from 'vitest';
-import { turn } from '../../src/fake-host.ts';
-import type { Watch } from '../../src/hostile/index.ts';
+import { turn } from '../kit/fake-platform.ts';
+import type { Watch } from './harness/index.ts';
 
 const STEP = 1_000;
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
-/** A request as a server in memory sees it. */
-export interface Asked {
+/** A request that a hostile server received. */
+export interface ReceivedRequest {
   /** The head, as Latin-1. */
   readonly text: string;
   readonly accept: string;
-  /** The head of a right answer, with `extra` header lines, each ended by CRLF. */
+  /** Returns the head of a valid answer, with `extra` header lines, each ended by CRLF. */
   readonly ok: (extra?: string) => string;
 }
 
-/** What a server in memory does with its end once the head of a request is there. */
-export type Answering = (end: Duplex, request: Asked) => void;
+/** What a server in memory does after it has received the head of a request. */
+export type RequestHandler = (end: Duplex, request: ReceivedRequest) => void;
 
-/** Servers in memory that all answer alike: `netDial` opens a stream to one more of them. */
-export class Answerer {
-  /** Our ends, oldest first. */
+/** Servers in memory with one behavior. Each call of `netDial` opens a stream to a new one. */
+export class HostileServer {
+  /** The client's ends, oldest first. */
   readonly streams: Duplex[] = [];
-  readonly #answer: Answering;
+  readonly #answer: RequestHandler;
 
-  constructor(answer: Answering | string) {
+  constructor(answer: RequestHandler | string) {
     this.#answer = typeof answer === 'string' ? (end) => void end.write(answer, 'latin1') : answer;
   }
 
@@ -41,20 +41,19 @@ export class Answerer {
       if (!text.includes('\r\n\r\n')) return;
       theirs.off('data', read);
       theirs.resume();
-      this.#answer(theirs, asked(text));
+      this.#answer(theirs, receivedRequest(text));
     };
     theirs.on('data', read);
     return ours;
   };
 
-  /** How many of our ends were not destroyed. */
+  /** The number of client ends that are not destroyed. */
   get left(): number {
     return this.streams.filter(({ destroyed }) => !destroyed).length;
   }
 }
 
-/** Reads a request. */
-export function asked(text: string): Asked {
+export function receivedRequest(text: string): ReceivedRequest {
   const key = /sec-websocket-key: (.*)\r\n/i.exec(text)?.[1] ?? '';
   const accept = createHash('sha1')
     .update(key + GUID)
@@ -65,8 +64,8 @@ export function asked(text: string): Asked {
   return { text, accept, ok };
 }
 
-/** Writes `chunk` again and again, for as long as the other end takes it. */
-export function endlessly(end: Duplex, chunk: Uint8Array, watch: Watch): void {
+/** Writes `chunk` again and again while the other end accepts data. */
+export function writeForever(end: Duplex, chunk: Uint8Array, watch: Watch): void {
   const more = (): void => {
     while (!end.destroyed && end.write(chunk)) watch.sent(chunk.length);
   };
@@ -74,12 +73,12 @@ export function endlessly(end: Duplex, chunk: Uint8Array, watch: Watch): void {
   more();
 }
 
-/** What dials came to: how many opened, and the errors of the others. */
+/** The results of dials: the number of opened connections, and the errors. */
 export class Dials {
   opened = 0;
   readonly errors: Error[] = [];
 
-  /** Waits for one; a connection that opened is dropped. */
+  /** Waits for a dial. Terminates a connection that opened. */
   async take(dialed: Promise<Dialed>): Promise<void> {
     try {
       const { conn } = await dialed;
@@ -88,18 +87,18 @@ export class Dials {
     } catch (error) {
       this.errors.push(error as Error);
     }
-    // What happens in memory takes no turn by itself, and the next dial is not this one's stall.
+    // Streams in memory take no turn. The next dial must not count for this one's stall.
     await turn();
   }
 }
 
 /**
- * Lets time pass, in steps of a second, until a dial has settled; for tests with fake timers.
+ * Advances fake time in steps of a second until a dial has settled.
  *
- * @param each - What the other end does in each step.
- * @returns How many milliseconds it took.
+ * @param each - Called in each step.
+ * @returns The duration in ms.
  */
-export async function elapsed(
+export async function msUntilSettled(
   dialed: Promise<unknown>,
   each: () => void = () => {},
 ): Promise<number> {

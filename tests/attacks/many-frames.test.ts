@@ -1,14 +1,17 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { FRAME, FRAME_BEGIN, FrameDecoder, type Slab, sharedMessageBuffers } from '@ws/codec';
+import { type Conn } from '@ws/conn';
+import { serve } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
-import { type Outcome, survives, type Watch } from '../../src/hostile/index.ts';
-import { FakeHost, turn } from '../../src/index.ts';
-import { frame, only, ROLES, readingVictim, warmUp } from './victim.ts';
+import { FakePlatform, turn } from '../kit/index.ts';
+import { nothingLeft, upgradeRequest, whenOver } from '../peers/index.ts';
+import { atMost, claim, KIB, lowestAtMost, MIB, survives } from './harness/index.ts';
+import { frame, only, ROLES, readingTargetConn } from './target-conn.ts';
 
-/** So many frames in a chunk. */
 const TOGETHER = 4_096;
-const KIB = 1024;
 
-/** Takes all memory that lies unused in the pool: what is asked for from here on is new, and seen to be. */
+/** Leases all free memory of the pool, so that later leases allocate. */
 function lendAll(): Uint8Array[] {
   const lent: Uint8Array[] = [];
   for (let size = 4096 * KIB; size >= 4 * KIB; size /= 2) {
@@ -19,22 +22,23 @@ function lendAll(): Uint8Array[] {
 }
 
 describe('fragments of a byte', () => {
-  it('are merged, and refused by the first that is too many', async () => {
+  it('are merged, and the first one beyond the limit is refused', async () => {
     const readLimit = 32 * TOGETHER;
-    const host = new FakeHost();
+    const platform = new FakePlatform();
     const chunks = new Map(
       ROLES.map((role) => {
         const one = frame(role, 0, 'x', { fin: false, key: 0 });
         return [role, Buffer.concat(Array.from({ length: TOGETHER }, () => one))] as const;
       }),
     );
-    const attack = async (watch: Watch): Promise<Outcome> => {
+    const attack = claim('fragments of one byte without end', 'CVE-2026-48779');
+    await survives(attack, { close: 1009, warmUps: 2 }, async (watch) => {
       const lent = lendAll();
-      // Payload alone: the headers are six times that.
+      // Only payload counts: the headers are six times as long.
       watch.sent(readLimit);
       const closes = [];
       for (const role of ROLES) {
-        const target = await readingVictim(role, { readLimit }, host);
+        const target = await readingTargetConn(role, { readLimit }, platform);
         target.feed(target.frame(2, '', { fin: false }));
         for (let fed = 0; fed < readLimit; fed += TOGETHER) {
           target.transport.sink!.data(chunks.get(role)!);
@@ -42,35 +46,33 @@ describe('fragments of a byte', () => {
         }
         watch.weigh();
         expect(target.conn.state).toBe('open');
-        // 5.4: the byte too many is refused by its header.
+        // RFC 6455, section 5.4: the header of the next byte crosses the limit.
         target.feed(target.frame(0, 'x', { fin: false }).subarray(0, 2));
-        await host.settle();
+        await platform.settle();
         closes.push(target.closeCode());
         await target.end();
       }
       for (const buffer of lent) sharedMessageBuffers().give(buffer);
       return { close: only(closes) };
-    };
-    await warmUp(attack, 2);
-    await survives(59, attack);
+    });
   });
 });
 
-describe('fragments without a byte', () => {
+describe('fragments without payload', () => {
   const fragments = 200_000;
   const allowed = 1_024;
 
-  it('cost nothing, and are refused once there are too many in a row', async () => {
-    const host = new FakeHost();
+  it('hold no memory, and the first one beyond the limit is refused', async () => {
+    const platform = new FakePlatform();
     const empty = frame('server', 0, '', { fin: false });
     const chunk = Buffer.concat(Array.from({ length: TOGETHER }, () => empty));
-    /** Two rows of as many as are allowed, and one too many: the code that answers that. */
+    /** Sends two allowed rows of empty fragments and then one too many. Returns the close codes. */
     const answers = async (): Promise<number[]> => {
       const closes = [];
       for (const role of ROLES) {
-        const target = await readingVictim(role, {}, host);
+        const target = await readingTargetConn(role, {}, platform);
         target.feed(target.frame(2, '', { fin: false }));
-        // A ping among them changes nothing, a byte begins a new row.
+        // A ping does not end a row. A byte of payload does.
         for (let row = 0; row < 2; row++) {
           for (let i = row === 0 ? 1 : 0; i < allowed; i++) {
             target.feed(target.frame(0, '', { fin: false }));
@@ -81,15 +83,17 @@ describe('fragments without a byte', () => {
           if (row === 0) target.feed(target.frame(0, 'x', { fin: false }));
         }
         target.feed(target.frame(0, '', { fin: false }));
-        await host.settle();
+        await platform.settle();
         closes.push(target.closeCode());
         await target.end();
       }
       return closes;
     };
-    const attack = async (watch: Watch): Promise<Outcome> => {
+    const attack = claim('empty fragments without end', 'CVE-2026-12151');
+    const bound = { close: 1008, allowed: 1024, each: lowestAtMost(0), warmUps: 4 };
+    await survives(attack, bound, async (watch) => {
       const closes = await answers();
-      const patient = await readingVictim('server', { maxEmptyFragments: false }, host);
+      const patient = await readingTargetConn('server', { maxEmptyFragments: false }, platform);
       patient.feed(patient.frame(2, 'x', { fin: false }));
       const before = watch.held();
       for (let fed = 0; fed < fragments; fed += TOGETHER) {
@@ -100,20 +104,21 @@ describe('fragments without a byte', () => {
       expect(patient.conn.state).toBe('open');
       await patient.end();
       return { close: only(closes), allowed, each: Math.floor(Math.max(0, grown) / fragments) };
-    };
-    await warmUp(attack, 4);
-    await survives(60, attack);
+    });
   });
 });
 
-describe('a header that comes byte by byte', () => {
-  it('is carried in no more than its bytes, and reads as one that came at once', async () => {
+describe('a header in chunks of one byte', () => {
+  it('is carried in at most its own size, and gives the same event as one chunk', async () => {
     const headers = ROLES.flatMap((role) =>
       [0, 125, 126, 65_535, 65_536, 2 ** 40].flatMap((claims) =>
         [1, 2].map((opcode) => ({ role, bytes: frame(role, opcode, '', { claims }), claims })),
       ),
     );
-    const attack = (): Outcome => {
+    // The bound is what the decoder requests: 14 bytes for a header, 131 for a whole control
+    // frame. The shared pool lends at least 4 KiB, until the header is complete.
+    const attack = claim('a frame header in chunks of one byte', 'CVE-2026-48779');
+    await survives(attack, { carry: atMost(64), warmUps: 10 }, () => {
       let carry = 0;
       const events = [];
       for (const { role, bytes, claims } of headers) {
@@ -123,7 +128,7 @@ describe('a header that comes byte by byte', () => {
           lent++;
           return { bytes: new Uint8Array(size), release: () => void lent-- };
         };
-        // As a Conn reads: no payload is held.
+        // Like a connection, this decoder holds no payload.
         const decoder = new FrameDecoder({ role, holdLimit: 0, pool: { take } });
         let event = 0;
         for (let i = 0; i < bytes.length; i++) {
@@ -141,8 +146,74 @@ describe('a header that comes byte by byte', () => {
       }
       expect(only(events)).toBe(true);
       return { carry };
-    };
-    await warmUp(attack);
-    await survives(61, attack);
+    });
   });
+});
+
+/** Starts a client process that sends empty or long frames as fast as possible. */
+function flood(port: number, size: 0 | 65_535, bytes: number): ChildProcess {
+  const code = `
+    const [port, size, bytes, request] = process.argv.slice(1);
+    const head = size === '0' ? [0x82, 0x80, 0, 0, 0, 0] : [0x82, 0xfe, 0xff, 0xff, 0, 0, 0, 0];
+    const frame = Buffer.concat([Buffer.from(head), Buffer.alloc(Number(size))]);
+    const chunk = Buffer.concat(Array(Math.ceil(65536 / frame.length)).fill(frame));
+    let left = Math.ceil(Number(bytes) / chunk.length);
+    const socket = require('node:net').connect(Number(port), '127.0.0.1', () => socket.write(request));
+    const more = () => {
+      while (left-- > 0) if (!socket.write(chunk)) return socket.once('drain', more);
+      socket.end();
+    };
+    socket.once('data', more);
+    socket.on('error', () => {});`;
+  const args = ['-e', code, String(port), String(size), String(bytes), upgradeRequest()];
+  return spawn(process.execPath, args, { stdio: 'ignore' });
+}
+
+describe('a socket that always has more', () => {
+  nothingLeft();
+
+  it.each([
+    ['empty frames', 0, 2 * MIB],
+    ['long frames', 65_535, 64 * MIB],
+  ] as const)(
+    'of %s is read for a limited share of each turn',
+    { timeout: 60_000 },
+    async (_, size, bytes) => {
+      let accepted: (conn: Conn) => void = () => {};
+      const server = await serve({ port: 0, host: '127.0.0.1' }, (conn) => accepted(conn));
+      whenOver(() => server.close());
+      const port = Number(new URL(server.url).port);
+      // The bytes of a turn are bounded, not its frames. Fuzzing shows that each step of the
+      // parser consumes a byte or stops.
+      const attack = claim('a socket that always has more bytes', 'CVE-2025-5399');
+      await survives(attack, { bytesInTurn: atMost(256 * KIB) }, async () => {
+        const client = flood(port, size, bytes);
+        const gone = once(client, 'exit');
+        const conn = await new Promise<Conn>((resolve) => {
+          accepted = resolve;
+        });
+        let messages = 0;
+        let over = false;
+        const received = conn
+          .receive(() => void messages++)
+          .catch(() => {})
+          .finally(() => {
+            over = true;
+          });
+        let most = 0;
+        for (let seen = 0; !over; ) {
+          await new Promise((resolve) => setImmediate(resolve));
+          const { bytesIn } = conn.stats;
+          most = Math.max(most, bytesIn - seen);
+          seen = bytesIn;
+        }
+        await received;
+        await gone;
+        const { bytesIn, messagesIn } = conn.stats;
+        expect(bytesIn).toBeGreaterThanOrEqual(bytes);
+        expect(messages).toBe(messagesIn);
+        return { bytesInTurn: most };
+      });
+    },
+  );
 });

@@ -1,19 +1,26 @@
-// What a client offers: extensions and subprotocols.
 import { negotiateDeflate, parseExtensions, parseSubprotocols } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
-import { survives, threadTime, type Watch } from '../../src/hostile/index.ts';
-import { collectGarbage, turn } from '../../src/index.ts';
-import { nothingLeft } from '../../src/peers/index.ts';
+import { collectGarbage, turn } from '../kit/index.ts';
+import { nothingLeft } from '../peers/index.ts';
 import {
-  type Attacked,
-  ask,
-  askAll,
-  attacked,
-  common,
+  atLeast,
+  atMost,
+  claim,
+  lowestAtMost,
+  survives,
+  threadTime,
+  type Watch,
+} from './harness/index.ts';
+import {
+  commonValue,
   crashes,
   type Reply,
+  sendRequest,
+  sendRequests,
   statusOf,
-} from './asking.ts';
+  type TargetServer,
+  targetServer,
+} from './target-server.ts';
 
 const PMD = 'permessage-deflate';
 const COMPRESSION = { threshold: 0 } as const;
@@ -24,7 +31,7 @@ const extended = (...offers: string[]): { add: string[] } => ({
 const extensionsOf = ({ headers }: Reply): string => headers.get('sec-websocket-extensions') ?? '';
 const protocolOf = ({ headers }: Reply): string => headers.get('sec-websocket-protocol') ?? '';
 
-/** CPU time of the dearest of `texts`, in ms: the cheapest of several runs of `read`, each in a turn of its own. */
+/** Returns the CPU time of the slowest text in ms. Each text counts with its fastest run. */
 async function dearest(texts: readonly string[], read: (text: string) => unknown): Promise<number> {
   const costs: number[] = [];
   for (const text of texts) {
@@ -40,14 +47,14 @@ async function dearest(texts: readonly string[], read: (text: string) => unknown
   return Math.max(...costs);
 }
 
-/** The same text at the longest that is read, and at what a head has room for. */
+/** Returns the text at the longest accepted length, and at the longest that fits into a head. */
 const atLimits = (text: (length: number) => string): string[] => [text(4_096), text(15_900)];
 
 describe('a client that offers', () => {
   nothingLeft();
 
   it('extensions and subprotocols on several lines gets one result of each', async () => {
-    const target = await attacked({ compression: COMPRESSION, subprotocols: ['chat'] });
+    const target = await targetServer({ compression: COMPRESSION, subprotocols: ['chat'] });
     const add = [
       ...extended(
         `${PMD}; server_max_window_bits=7`,
@@ -58,21 +65,26 @@ describe('a client that offers', () => {
       'Sec-WebSocket-Protocol: evil',
       'Sec-WebSocket-Protocol: other, chat',
     ];
-    await survives(11, async (watch) => {
-      const reply = await ask(watch, target, { add }, { weigh: true });
+    const attack = claim(
+      'extensions and subprotocols on several lines',
+      'RFC 6455, 4.2.1 and 11.3',
+    );
+    const bound = { status: 101, results: 1, protocol: 'chat', extension: 'permessage-deflate' };
+    await survives(attack, bound, async (watch) => {
+      const reply = await sendRequest(watch, target, { add }, { weigh: true });
       const count = (name: string): number =>
         reply.names.filter((each) => each.toLowerCase() === name).length;
       return {
         status: reply.status,
-        results: common([count('sec-websocket-extensions'), count('sec-websocket-protocol')]),
+        results: commonValue([count('sec-websocket-extensions'), count('sec-websocket-protocol')]),
         protocol: protocolOf(reply),
         extension: extensionsOf(reply).split(';')[0],
       };
     });
   });
 
-  it('names of the prototype is declined, and changes nothing', async () => {
-    const target = await attacked({ compression: COMPRESSION, subprotocols: ['chat'] });
+  it('names of Object.prototype is declined, and changes no prototype', async () => {
+    const target = await targetServer({ compression: COMPRESSION, subprotocols: ['chat'] });
     const names = ['__proto__', 'constructor', 'hasOwnProperty', 'prototype', 'toString'];
     const changes = names.flatMap((name) => [
       extended(`${name}; x=1`),
@@ -82,12 +94,17 @@ describe('a client that offers', () => {
       { add: [`Sec-WebSocket-Protocol: ${name}`] },
     ]);
     const own = JSON.stringify(Object.getOwnPropertyNames(Object.prototype));
-    await survives(12, async (watch) => {
-      const replies = await askAll(watch, target, changes);
+    const attack = claim(
+      'names of Object.prototype as extensions, parameters and subprotocols',
+      'CWE-1321',
+    );
+    const bound = { status: 101, answered: '', x: 'undefined', polluted: 0, crashes: 0 };
+    await survives(attack, bound, async (watch) => {
+      const replies = await sendRequests(watch, target, changes);
       const after = JSON.stringify(Object.getOwnPropertyNames(Object.prototype));
       return {
         status: statusOf(replies),
-        answered: common(replies.map((reply) => extensionsOf(reply) + protocolOf(reply))),
+        answered: commonValue(replies.map((reply) => extensionsOf(reply) + protocolOf(reply))),
         x: String(({} as { x?: unknown }).x),
         polluted: after === own ? 0 : 1,
         crashes: await crashes(target),
@@ -95,8 +112,8 @@ describe('a client that offers', () => {
     });
   });
 
-  it('an extension whose text would take a backtracking parser for ever', async () => {
-    const target = await attacked({ compression: COMPRESSION });
+  it('an extension for a backtracking parser is refused in linear time', async () => {
+    const target = await targetServer({ compression: COMPRESSION });
     const texts = [
       ...atLimits((length) => `a; b="${'\\c'.repeat((length - 6) / 2)}`),
       ...atLimits((length) => `a; b="${'c'.repeat(length - 6)}`),
@@ -104,8 +121,9 @@ describe('a client that offers', () => {
       ...atLimits((length) => ';'.repeat(length)),
       ...atLimits((length) => `a${'; b'.repeat(length / 3 - 1)}=`),
     ];
-    await survives(13, async (watch) => {
-      const replies = await askAll(
+    const attack = claim('an extension header for a backtracking parser', 'CVE-2020-7662');
+    await survives(attack, { status: 400, ms: lowestAtMost(1) }, async (watch) => {
+      const replies = await sendRequests(
         watch,
         target,
         texts.map((text) => extended(text)),
@@ -114,8 +132,8 @@ describe('a client that offers', () => {
     });
   });
 
-  it('a subprotocol whose text would take a backtracking parser for ever', async () => {
-    const target = await attacked({ subprotocols: ['b'] });
+  it('a subprotocol for a backtracking parser is refused in linear time', async () => {
+    const target = await targetServer({ subprotocols: ['b'] });
     const texts = [
       `b${' '.repeat(15_000)}x`,
       ...atLimits((length) => `b${' '.repeat(length - 2)}x`),
@@ -123,8 +141,9 @@ describe('a client that offers', () => {
       ...atLimits((length) => `${'b '.repeat(length / 2)}`),
       ...atLimits((length) => `${' ,'.repeat(length / 2 - 1)}"`),
     ];
-    await survives(14, async (watch) => {
-      const replies = await askAll(
+    const attack = claim('a subprotocol header for a backtracking parser', 'CVE-2021-32640');
+    await survives(attack, { status: 400, ms: lowestAtMost(1) }, async (watch) => {
+      const replies = await sendRequests(
         watch,
         target,
         texts.map((text) => ({ add: [`Sec-WebSocket-Protocol: ${text};`] })),
@@ -133,8 +152,8 @@ describe('a client that offers', () => {
     });
   });
 
-  it('more extensions than anybody has is refused, sixteen are looked at', async () => {
-    const target = await attacked({ compression: COMPRESSION });
+  it('too many extensions is refused, after sixteen are read', async () => {
+    const target = await targetServer({ compression: COMPRESSION });
     const bad = `${PMD}; server_max_window_bits=7`;
     const sixteen = [...Array(15).fill(bad), `${PMD}; server_max_window_bits=11`].join(',');
     const flood = Array(800).fill(PMD).join(',').slice(0, 15_900);
@@ -145,8 +164,10 @@ describe('a client that offers', () => {
       return offers && negotiateDeflate(offers);
     };
     const kept = keptPerOffer(read, sixteen);
-    await survives(15, async (watch) => {
-      const [first, ...rest] = await askAll(watch, target, [
+    const attack = claim('800 offers of permessage-deflate', 'RFC 6455, 9.1');
+    const bound = { status: 400, fitting: 101, ms: lowestAtMost(1), kept: atMost(8) };
+    await survives(attack, bound, async (watch) => {
+      const [first, ...rest] = await sendRequests(watch, target, [
         extended(sixteen),
         extended(flood),
         extended(...Array<string>(800).fill('a').slice(0, 400)),
@@ -161,46 +182,47 @@ describe('a client that offers', () => {
     });
   });
 
-  it('parameters that RFC 7692 does not know goes without compression', async () => {
-    const target = await attacked({ compression: COMPRESSION });
+  it('parameters that RFC 7692 does not define gets no compression', async () => {
+    const target = await targetServer({ compression: COMPRESSION });
     const parameters = [
-      'server_max_window_bits=7',
-      'server_max_window_bits=16',
-      'server_max_window_bits=08',
-      'server_max_window_bits=1e1',
+      ['7', '16', '08', '1e1', 'true', '-1'].map((bits) => `server_max_window_bits=${bits}`),
+      ['7', '16', '9'.repeat(20)].map((bits) => `client_max_window_bits=${bits}`),
       'server_max_window_bits',
-      'server_max_window_bits=true',
-      'server_max_window_bits=-1',
       'server_max_window_bits=10; server_max_window_bits=10',
-      'client_max_window_bits=7',
-      'client_max_window_bits=16',
-      'client_max_window_bits=99999999999999999999',
       'client_max_window_bits; client_max_window_bits',
       'client_no_context_takeover=1',
       'server_no_context_takeover=true',
       'server_no_context_takeover; server_no_context_takeover',
-      'window_bits=10',
-      '__proto__=10',
-    ];
+      ['window_bits=10', '__proto__=10'],
+    ].flat();
     const offers = [
       ...parameters.map((each) => `${PMD}; ${each}`),
       'x-webkit-deflate-frame; server_max_window_bits=10',
       'Permessage-Deflate; server_max_window_bits=10',
     ];
-    await survives(16, async (watch) => {
-      const alone = await askAll(
+    // An empty quoted value does not match the grammar of RFC 6455, section 9.1: the status is
+    // 400.
+    const attack = claim('parameters that RFC 7692 does not define', 'RFC 7692, 7.1');
+    const bound = {
+      cases: atLeast(12),
+      status: 101,
+      declined: 'declined',
+      next: 'permessage-deflate',
+      empty: 400,
+    };
+    await survives(attack, bound, async (watch) => {
+      const alone = await sendRequests(
         watch,
         target,
         offers.map((offer) => extended(offer)),
       );
-      // An offer that is declined does not decline the next one.
-      const next = await askAll(
+      // A declined offer does not decline the next one.
+      const next = await sendRequests(
         watch,
         target,
         offers.map((offer) => extended(offer, PMD)),
       );
-      // What is no value at all is no header of RFC 6455, section 9.1.
-      const empty = await ask(watch, target, extended(`${PMD}; server_max_window_bits=""`));
+      const empty = await sendRequest(watch, target, extended(`${PMD}; server_max_window_bits=""`));
       return {
         cases: alone.length,
         status: statusOf([...alone, ...next]),
@@ -208,28 +230,31 @@ describe('a client that offers', () => {
           alone.filter((reply) => extensionsOf(reply) === '').length === alone.length
             ? 'declined'
             : 'taken',
-        next: common(next.map((reply) => extensionsOf(reply).split(';')[0])),
+        next: commonValue(next.map((reply) => extensionsOf(reply).split(';')[0])),
         empty: empty.status,
       };
     });
   });
 
-  it('subprotocols that nobody has listed is told of none', async () => {
-    const target = await attacked({ subprotocols: ['chat'] });
-    const unlisted = await attacked();
+  it('unlisted subprotocols gets none', async () => {
+    const target = await targetServer({ subprotocols: ['chat'] });
+    const unlisted = await targetServer();
     const names = ['evil', 'evil, worse', 'Chat', 'chats', 'toString'];
     const offered = (name: string): { add: string[] } => ({
       add: [`Sec-WebSocket-Protocol: ${name}`],
     });
-    const answer = async (watch: Watch, to: Attacked): Promise<Reply[]> =>
-      askAll(watch, to, names.map(offered));
-    await survives(28, async (watch) => {
+    const answer = async (watch: Watch, to: TargetServer): Promise<Reply[]> =>
+      sendRequests(watch, to, names.map(offered));
+    // `<script>` is not a token: the status is 400.
+    const attack = claim('subprotocols that the server does not list', 'RFC 6455, 4.2.2');
+    const bound = { status: 101, selected: '', script: 400, reflected: 0 };
+    await survives(attack, bound, async (watch) => {
       const replies = [...(await answer(watch, target)), ...(await answer(watch, unlisted))];
-      const script = await askAll(watch, target, ['<script>', 'chat, <script>'].map(offered));
+      const script = await sendRequests(watch, target, ['<script>', 'chat, <script>'].map(offered));
       const raw = [...replies, ...script].map((reply) => reply.raw).join('');
       return {
         status: statusOf(replies),
-        selected: common(replies.map(protocolOf)),
+        selected: commonValue(replies.map(protocolOf)),
         script: statusOf(script),
         reflected: /evil|worse|script|chat/i.test(raw) ? 1 : 0,
       };
@@ -238,7 +263,7 @@ describe('a client that offers', () => {
   });
 });
 
-/** Bytes that an agreement holds for each offer of which it was made. */
+/** Returns the bytes that an agreement holds for each offer. */
 function keptPerOffer(read: (text: string) => unknown, text: string): number {
   const offers = text.split(',').length;
   const kept: unknown[] = Array.from({ length: 2_000 }, () => undefined);
@@ -251,7 +276,7 @@ function keptPerOffer(read: (text: string) => unknown, text: string): number {
     return process.memoryUsage().heapUsed - before;
   };
   heldBy(() => Buffer.from(text).toString('latin1'));
-  // Strings of their own, so that what is kept of one would show.
+  // Separate strings, so that a kept substring shows.
   const many = heldBy(() => Buffer.from(text).toString('latin1'));
   const one = heldBy(() => Buffer.from(text.slice(text.lastIndexOf(',') + 1)).toString('latin1'));
   return (many - one) / kept.length / offers;

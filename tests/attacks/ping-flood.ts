@@ -1,38 +1,37 @@
-// A flood of pings to a Conn, in a process of its own: what vitest makes of modules costs ten times what Node does. Prints
-// what it came to as JSON; the number of pings is its argument.
+// Floods a connection with pings, in its own process: modules in vitest cost ten times as much as
+// in Node. The argument is the number of pings. Prints the result as JSON.
 import process from 'node:process';
-import { threadTime } from '../../src/hostile/thread-time.ts';
-import { turn } from '../../src/index.ts';
-import { frame, readingVictim } from './victim.ts';
+import { turn } from '../kit/index.ts';
+import { threadTime } from './harness/thread-time.ts';
+import { frame, readingTargetConn } from './target-conn.ts';
 
 const CHUNK = 65_536;
 
-/** What a flood came to. */
 export interface Flooded {
   readonly pings: number;
   readonly answered: number;
   readonly state: string;
-  /** Milliseconds of CPU time for a ping, and most of them for a chunk of 64 KiB. */
+  /** CPU time in ms of one ping, and the highest CPU time of a chunk of 64 KiB. */
   readonly each: number;
   readonly turn: number;
 }
 
 async function flood(count: number): Promise<Flooded> {
-  // The key is zero: the frames are the same once they were read.
+  // With a key of zero, reading does not change the frames.
   const ping = frame('server', 9, '', { key: 0 });
   const inChunk = Math.floor(CHUNK / ping.length);
   const chunk = Buffer.concat(Array.from({ length: inChunk }, () => ping));
-  const { conn, end, host, transport } = await readingVictim('server');
+  const { conn, end, platform, transport } = await readingTargetConn('server');
   const flooded = { pings: 0, answered: 0, each: 0, turn: 0 };
   while (flooded.pings < count) {
     const before = threadTime();
     transport.sink!.data(chunk);
-    await host.settle();
+    await platform.settle();
     const took = threadTime() - before;
     flooded.each += took;
     flooded.turn = Math.max(flooded.turn, took);
     flooded.pings += inChunk;
-    // Empty pings, and pongs of two bytes.
+    // Pings are empty, so pongs have two bytes.
     flooded.answered += transport.takeSent().length / 2;
     await turn();
   }

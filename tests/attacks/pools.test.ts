@@ -1,16 +1,26 @@
-// Memory that is lent to one connection after the other.
+// Memory that connections lease one after another.
 import { MessageBuffers, SlabPool, sharedMessageBuffers, sharedSlabPool } from '@ws/codec';
 import type { BorrowedMessage, Conn, Message } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
-import { type Outcome, survives, type Watch } from '../../src/hostile/index.ts';
-import { FakeHost, turn } from '../../src/index.ts';
-import { fillPools, traffic } from '../canaries/traffic.ts';
-import { frame, ROLES, victim, warmUp } from './victim.ts';
+import { FakePlatform, turn } from '../kit/index.ts';
+import { fillPools, traffic } from '../pool-poison/traffic.ts';
+import {
+  atLeast,
+  atMost,
+  claim,
+  lowestAtMost,
+  MIB,
+  type Outcome,
+  survives,
+  type Watch,
+  warmUp,
+} from './harness/index.ts';
+import { frame, ROLES, targetConn } from './target-conn.ts';
 
 const KIB = 1024;
 const CROWD = 10_000;
 
-/** What an error says in place of a value, or nothing. */
+/** Returns the message of the error, or an empty string. */
 function thrown(run: () => unknown): string {
   try {
     run();
@@ -21,7 +31,7 @@ function thrown(run: () => unknown): string {
 }
 
 describe('pooled memory', () => {
-  it('shows nothing of what was in it before', async () => {
+  it('shows none of its earlier content', async () => {
     const attack = async (_watch: Watch, frames = 20_000): Promise<Outcome> => {
       fillPools();
       const seen = await traffic(frames, 0xca9a);
@@ -29,11 +39,25 @@ describe('pooled memory', () => {
       return { hits: seen.hits, frames: seen.frames };
     };
     await warmUp((watch) => attack(watch, 5_000), 2);
-    await survives(111, attack, { rounds: 1 });
+    await survives(
+      claim('payloads, errors and aborted writes from filled pools', 'CWE-201'),
+      {
+        hits: 0,
+        // `tests/pool-poison` sends 10^6 frames in memory and 10^5 over sockets.
+        frames: atLeast(20_000),
+        // The pools are filled first: they keep up to 8 MiB.
+        memory: 8 * MIB,
+        // 28 connections act in one turn, and the test scans all sent bytes in another.
+        stallMs: 60,
+        rounds: 1,
+      },
+      attack,
+    );
   }, 30_000);
 
-  it('is poisoned where pools debug, and a late write to it is found', async () => {
-    const attack = async (): Promise<Outcome> => {
+  it('is poisoned in debug mode, and a late write to it is found', async () => {
+    const attack = claim('use of pooled memory after its release', 'CWE-416');
+    await survives(attack, { poison: '0xDB', late: 'throws', warmUps: 10 }, async () => {
       const pool = new SlabPool({ debug: true });
       const slab = pool.take(100);
       slab.bytes.fill(1);
@@ -51,8 +75,8 @@ describe('pooled memory', () => {
       const lateMessage = thrown(() => buffers.take(5_000));
       const tells = [late, lateMessage].every((text) => text.includes('written to after'));
 
-      // A message that was only lent, debug mode or not.
-      const { conn, host, feed, end } = victim('server');
+      // A message that was only borrowed, in debug mode or not.
+      const { conn, platform, feed, end } = targetConn('server');
       let lent: BorrowedMessage | undefined;
       conn
         .receive((message) => {
@@ -60,20 +84,21 @@ describe('pooled memory', () => {
         })
         .catch(() => {});
       feed(frame('server', 2, 'lent'));
-      await host.settle();
+      await platform.settle();
       expect(thrown(() => lent!.data)).toContain('used after its handler was done');
       await end();
       return {
         poison: [...poison].map((byte) => `0x${byte.toString(16).toUpperCase()}`).join(),
         late: tells ? 'throws' : 'is silent',
       };
-    };
-    await warmUp(attack);
-    await survives(112, attack);
+    });
   });
 
-  it('that is given back twice, or is none of its own, is told in debug mode and harms nobody', async () => {
-    const attack = (): Outcome => {
+  it('throws in debug mode if it is released twice or foreign, and stays intact otherwise', async () => {
+    // A slab ignores a second release. Message buffers refuse memory that is not lent, with an
+    // error, also in production.
+    const attack = claim('a second release, and a release of foreign memory', 'CWE-415');
+    await survives(attack, { debug: 'Throws', production: 'safe', warmUps: 10 }, () => {
       const watched = new SlabPool({ debug: true });
       const first = watched.take(100);
       first.release();
@@ -105,13 +130,11 @@ describe('pooled memory', () => {
         debug: twice.includes('released twice') && refusals[0] ? 'Throws' : 'is silent',
         production: silent === '' && refusals[1] ? 'safe' : 'unsafe',
       };
-    };
-    await warmUp(attack);
-    await survives(113, attack);
+    });
   });
 
-  it('is not held by an idle connection, and hardly more than a message by its reader', async () => {
-    const host = new FakeHost();
+  it('is not held by an idle connection, and a kept message holds little more than itself', async () => {
+    const platform = new FakePlatform();
     const small = Buffer.alloc(10, 's');
     const streams = ROLES.map((role) =>
       Buffer.concat(
@@ -122,90 +145,113 @@ describe('pooled memory', () => {
       ),
     );
     const larges = ROLES.map((role) => frame(role, 2, Buffer.alloc(60 * KIB)));
-    const attack = async (watch: Watch): Promise<Outcome> => {
-      const conns: Conn[] = [];
-      const ends: (() => Promise<void>)[] = [];
-      const kept: Message[] = [];
-      for (let i = 0; i < 20; i++) {
-        const role = ROLES[i % 2]!;
-        const { conn, feed, transport, end } = victim(role, {}, host);
-        conns.push(conn);
-        ends.push(end);
-        const stream = streams[i % 2]!;
-        feed(stream);
-        for (let n = 0; n < 40; n++) {
-          const message = await conn.readMessage();
-          if (message.data.length === small.length) kept.push(message);
-          await turn();
-        }
-        // A pong that it answered with, a ping of its own, a message under a mask.
-        feed(frame(role, 9, 'p'.repeat(125)));
-        conn.ping('q'.repeat(125)).catch(() => {});
-        void conn.send(Buffer.alloc(3_000));
-        await host.settle();
-        // Each is the end of a large chunk.
-        const large = larges[i % 2]!;
-        feed(large, frame(role, 10, 'q'.repeat(125)));
-        await conn.readMessage();
-        await host.settle();
-        transport.takeSent();
-        // Of the other ones, a close frame with a reason is the last thing heard.
-        if (i % 4 > 1) {
-          feed(large, frame(role, 8, Buffer.concat([Buffer.of(3, 232), Buffer.alloc(123, 'r')])));
+    // Messages of up to 64 bytes own their memory. Larger ones that are read in a row may share
+    // a block of up to 8 times the bytes of each, and 16 KiB.
+    await survives(
+      claim('small messages that keep large buffers alive', 'CWE-401'),
+      {
+        slabs: 0,
+        ratio: lowestAtMost(4),
+        // 20 connections with sockets, and 400 messages of up to 1 KiB. A slab for each connection
+        // would be 1.25 MiB, one for each message 25 MiB.
+        memory: 512 * KIB,
+        rounds: 2,
+        warmUps: 3,
+      },
+      async (watch) => {
+        const conns: Conn[] = [];
+        const ends: (() => Promise<void>)[] = [];
+        const kept: Message[] = [];
+        for (let i = 0; i < 20; i++) {
+          const role = ROLES[i % 2]!;
+          const { conn, feed, transport, end } = targetConn(role, {}, platform);
+          conns.push(conn);
+          ends.push(end);
+          const stream = streams[i % 2]!;
+          feed(stream);
+          for (let n = 0; n < 40; n++) {
+            const message = await conn.readMessage();
+            if (message.data.length === small.length) kept.push(message);
+            await turn();
+          }
+          // The connection answers with a pong, sends a ping, and masks a message.
+          feed(frame(role, 9, 'p'.repeat(125)));
+          conn.ping('q'.repeat(125)).catch(() => {});
+          void conn.send(Buffer.alloc(3_000));
+          await platform.settle();
+          // Each is the end of a large chunk.
+          const large = larges[i % 2]!;
+          feed(large, frame(role, 10, 'q'.repeat(125)));
           await conn.readMessage();
+          await platform.settle();
+          transport.takeSent();
+          // Half of the connections last receive a close frame with a reason.
+          if (i % 4 > 1) {
+            feed(large, frame(role, 8, Buffer.concat([Buffer.of(3, 232), Buffer.alloc(123, 'r')])));
+            await conn.readMessage();
+          }
+          await platform.settle();
         }
-        await host.settle();
-      }
-      await turn();
-      watch.weigh();
-      const slabs = sharedSlabPool().lent + sharedMessageBuffers().lent;
-      const buffers = new Set(kept.map(({ data }) => data.buffer));
-      let held = 0;
-      for (const { byteLength } of buffers) held += byteLength;
-      const ratio = held / (kept.length * small.length);
-      expect(kept.every(({ data }) => Buffer.from(data).equals(small))).toBe(true);
-      expect(kept.length).toBe(400);
-      for (const end of ends) await end();
-      return { slabs, ratio };
-    };
-    await warmUp(attack, 3);
-    await survives(116, attack, { rounds: 2 });
+        await turn();
+        watch.weigh();
+        const slabs = sharedSlabPool().lent + sharedMessageBuffers().lent;
+        const buffers = new Set(kept.map(({ data }) => data.buffer));
+        let held = 0;
+        for (const { byteLength } of buffers) held += byteLength;
+        const ratio = held / (kept.length * small.length);
+        expect(kept.every(({ data }) => Buffer.from(data).equals(small))).toBe(true);
+        expect(kept.length).toBe(400);
+        for (const end of ends) await end();
+        return { slabs, ratio };
+      },
+    );
   }, 30_000);
 
-  it('shrinks when a crowd has been served', async () => {
-    const host = new FakeHost();
-    const crowd = Array.from({ length: CROWD }, () => victim('server', {}, host));
+  it('shrinks after a crowd has left', async () => {
+    const platform = new FakePlatform();
+    const crowd = Array.from({ length: CROWD }, () => targetConn('server', {}, platform));
     for (const { conn } of crowd) conn.receive(() => {}).catch(() => {});
-    await host.settle();
+    await platform.settle();
     const data = Buffer.alloc(3_000);
-    // Half of a message of 6 kB, which is assembled, and the rest of it.
+    // The two parts of an assembled message of 6 kB.
     const whole = frame('server', 2, Buffer.alloc(6_000));
     const [half, rest] = [whole.subarray(0, 5_000), whole.subarray(5_000)];
     const step = async (act: (one: (typeof crowd)[number]) => unknown): Promise<void> => {
       for (let i = 0; i < CROWD; i++) {
         act(crowd[i]!);
         if (i % 25 < 24) continue;
-        await host.settle();
+        await platform.settle();
         await turn();
       }
     };
-    const attack = async (): Promise<Outcome> => {
-      await step(({ conn, transport }) => {
-        transport.block();
-        void conn.send(data);
-      });
-      await step(({ feed }) => feed(half));
-      const burst = sharedSlabPool().lent + sharedMessageBuffers().lent;
-      await step(({ feed }) => feed(rest));
-      await step(({ transport }) => {
-        transport.drain();
-        transport.takeSent();
-      });
-      const lent = sharedSlabPool().lent + sharedMessageBuffers().lent;
-      const kept = sharedSlabPool().freeBytes + sharedMessageBuffers().freeBytes;
-      return { burst, lent, kept };
-    };
-    await survives(118, attack, { rounds: 2 });
+    await survives(
+      claim('a burst of 10,000 connections, then silence', 'CWE-401'),
+      {
+        burst: atLeast(10_000),
+        lent: 0,
+        // Slabs keep 2.5 MiB, and message buffers 8 MiB, so that a message of 4 MiB finds its
+        // memory again.
+        kept: atMost(11_010_048),
+        memory: 12 * MIB,
+        rounds: 2,
+      },
+      async () => {
+        await step(({ conn, transport }) => {
+          transport.block();
+          void conn.send(data);
+        });
+        await step(({ feed }) => feed(half));
+        const burst = sharedSlabPool().lent + sharedMessageBuffers().lent;
+        await step(({ feed }) => feed(rest));
+        await step(({ transport }) => {
+          transport.drain();
+          transport.takeSent();
+        });
+        const lent = sharedSlabPool().lent + sharedMessageBuffers().lent;
+        const kept = sharedSlabPool().freeBytes + sharedMessageBuffers().freeBytes;
+        return { burst, lent, kept };
+      },
+    );
     await step(({ conn }) => conn.terminate());
   }, 60_000);
 });

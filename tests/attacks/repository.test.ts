@@ -3,10 +3,14 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { survives } from '../../src/hostile/index.ts';
+import { nothingLeft } from '../peers/index.ts';
+import { atLeast, atMost, claim, survives } from './harness/index.ts';
 
-const root = join(import.meta.dirname, '../../..');
-const folders = readdirSync(join(root, 'packages')).map((name) => join('packages', name));
+const root = join(import.meta.dirname, '../..');
+/** All packages except http-shared, which is private and bundled. */
+const folders = readdirSync(join(root, 'packages'))
+  .filter((name) => name !== 'http-shared')
+  .map((name) => join('packages', name));
 
 interface Manifest {
   readonly name: string;
@@ -18,48 +22,53 @@ interface Manifest {
 
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 const manifests = folders.map((folder) => JSON.parse(read(`${folder}/package.json`)) as Manifest);
-/** What each package delivers: to be changed here when it is meant to change. */
-const pinned = JSON.parse(read('testkit/test/hostile/package-files.json')) as Readonly<
+/** The files of each package. Change this list when the files change on purpose. */
+const pinned = JSON.parse(read('tests/attacks/package-files.json')) as Readonly<
   Record<string, readonly string[]>
 >;
 
-/** The proxy libraries that node-client may load: it does with none, so far. */
+/** The proxy libraries that node-client may load: none. */
 const LISTED: readonly string[] = [];
-/** Fields by which a package brings others along. */
+/** Fields that add packages to an installation. */
 const BRINGING = ['dependencies', 'optionalDependencies', 'peerDependencies', 'bundleDependencies'];
-/** What npm runs by itself for somebody who installs. */
+/** Scripts that npm runs during an installation. */
 const LIFECYCLE = /^(pre|post)?(install|prepare|uninstall)$|^prepublish$|^dependencies$/;
 
 describe('a published package', () => {
-  it('brings nobody else along, and runs nothing when it is installed', async () => {
+  it('adds no dependency, and runs no script during its installation', async () => {
     const ours = new Set(manifests.map(({ name }) => name));
     const foreign = (manifest: Manifest): string[] =>
       BRINGING.flatMap((field) => Object.keys(manifest[field] ?? {}))
         .filter((name) => !ours.has(name))
         .filter((name) => manifest.name !== '@ws/node-client' || !LISTED.includes(name));
-    await survives(137, () => {
+    // pnpm runs the install scripts of the packages that pnpm-workspace.yaml names: esbuild.
+    const attack = claim('a malicious dependency', 'CWE-1357');
+    await survives(attack, { dependencies: 0 }, () => {
       const dependencies = manifests.flatMap(foreign);
       expect(dependencies).toEqual([]);
-      // The lock file has the whole of it, by digest, and pnpm runs the scripts of no package but these.
+      // The lock file pins everything by digest. pnpm runs scripts of these packages only.
       expect(read('pnpm-lock.yaml')).toMatch(/^lockfileVersion: /);
-      const allowed = /^onlyBuiltDependencies:\n((?: {2}- .*\n)+)/m.exec(
-        read('pnpm-workspace.yaml'),
-      );
-      expect(allowed?.[1]).toBe('  - esbuild\n');
+      const [, builds = ''] =
+        /^allowBuilds:\n((?: {2}.*\n)+)/m.exec(read('pnpm-workspace.yaml')) ?? [];
+      expect(builds.match(/\w+(?=: true)/g)).toEqual(['esbuild']);
       return { dependencies: dependencies.length };
     });
-    await survives(138, () => {
-      const scripts = manifests.flatMap(({ scripts = {} }) =>
-        Object.keys(scripts).filter((name) => LIFECYCLE.test(name)),
-      );
-      const addOns = manifests.filter(({ gypfile }) => gypfile !== undefined);
-      const recipes = folders.filter((folder) => existsSync(join(root, folder, 'binding.gyp')));
-      expect([...addOns, ...recipes]).toEqual([]);
-      return { scripts: scripts.length };
-    });
+    await survives(
+      claim('install scripts and native add-ons in a package', 'CWE-829'),
+      { scripts: 0 },
+      () => {
+        const scripts = manifests.flatMap(({ scripts = {} }) =>
+          Object.keys(scripts).filter((name) => LIFECYCLE.test(name)),
+        );
+        const addOns = manifests.filter(({ gypfile }) => gypfile !== undefined);
+        const recipes = folders.filter((folder) => existsSync(join(root, folder, 'binding.gyp')));
+        expect([...addOns, ...recipes]).toEqual([]);
+        return { scripts: scripts.length };
+      },
+    );
   });
 
-  it('delivers the files of the list, and no test among them', async () => {
+  it('contains the listed files, and no test', async () => {
     const { stdout } = await promisify(execFile)(
       'npm',
       ['pack', '--dry-run', '--json', '--ignore-scripts', ...folders.map((path) => `./${path}`)],
@@ -72,12 +81,12 @@ describe('a published package', () => {
     const packed = JSON.parse(stdout) as readonly Packed[];
     const unbuilt = folders.filter((folder) => !existsSync(join(root, folder, 'dist/index.js')));
     if (unbuilt.length > 0) console.log(`not built, so without dist: ${unbuilt.join(', ')}`);
-    await survives(142, () => {
+    await survives({ attack: 'test code in a published package' }, { files: atMost(40) }, () => {
       let files = 0;
       expect(packed.map(({ name }) => name)).toEqual(Object.keys(pinned));
       for (const [i, { name, files: found }] of packed.entries()) {
         const built = !unbuilt.includes(folders[i]!);
-        // The names of shared chunks have a digest in them.
+        // The names of shared chunks contain a digest.
         const paths = found.map(({ path }) => path.replace(/-[A-Za-z0-9_-]{8}\./, '-*.'));
         const expected = pinned[name]!.filter((path) => built || !path.startsWith('dist/'));
         expect(paths.toSorted(), name).toEqual(expected);
@@ -87,4 +96,40 @@ describe('a published package', () => {
       return { files };
     });
   }, 60_000);
+});
+
+/** Matches a header or a secret that is compared with `===`. */
+const COMPARED =
+  /\b(?:authorization|cookie|token|password|secret|ticket)\)?(?:\.\w+)? ?[!=]==? ?(?!undefined|null|'')|(?<!undefined|null|'') ?[!=]==? ?(?:\w+\.)*(?:authorization|cookie|token|password|secret|ticket)\b/i;
+
+/** Returns the files of a folder, without dependencies and built files. */
+function filesIn(folder: string): string[] {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    if (/^(node_modules|dist)$/.test(entry.name)) return [];
+    const path = `${folder}/${entry.name}`;
+    return entry.isDirectory() ? filesIn(path) : [path];
+  });
+}
+
+function pages(): string[] {
+  const files = ['examples', 'docs', 'packages'].flatMap(filesIn);
+  return ['README.md', ...files].filter((path) => /\.md$|^examples.*\.ts$/.test(path)).map(read);
+}
+
+describe('a secret in an example', () => {
+  nothingLeft();
+
+  it('is compared in constant time', async () => {
+    const all = pages();
+    const planted = ["if (req.headers.authorization === 'x') {}", 'if (expected == token) {}'];
+    const attack = claim('comparison of secrets in variable time', 'CVE-2021-33880');
+    await survives(attack, { timingSafeEqual: atLeast(4), compared: 0, planted: 2 }, () => {
+      const compared = all.filter((text) => COMPARED.test(text));
+      return {
+        timingSafeEqual: all.filter((text) => text.includes('timingSafeEqual(')).length,
+        compared: compared.length,
+        planted: planted.filter((text) => COMPARED.test(text)).length,
+      };
+    });
+  });
 });

@@ -1,21 +1,22 @@
-// A window of 8 bits, which zlib does not have: the next larger one must look no farther back than the peer remembers.
+// A window of 8 bits, which zlib lacks. With the next larger window, zlib must not look further
+// back.
 import { constants, deflateRawSync } from 'node:zlib';
 import { Dialer } from '@ws/node-client';
 import * as pako from 'pako';
 import { describe, it } from 'vitest';
-import { survives, type Watch } from '../../src/hostile/index.ts';
 import {
   hex,
   naiveDecode,
   naiveEncode,
   parseAnswer,
-  rawSocket,
+  rawClient,
   request,
   turn,
-} from '../../src/index.ts';
-import { nothingLeft, Random } from '../../src/peers/index.ts';
-import { Answerer } from './answering.ts';
-import { type Attacked, attacked } from './asking.ts';
+} from '../kit/index.ts';
+import { nothingLeft, Random } from '../peers/index.ts';
+import { atMost, claim, survives, type Watch } from './harness/index.ts';
+import { HostileServer } from './hostile-server.ts';
+import { type TargetServer, targetServer } from './target-server.ts';
 
 const RSV1 = 0x40;
 const TAIL = hex('00 00 ff ff');
@@ -25,11 +26,12 @@ const COMPRESSION = { mode: 'takeover', threshold: 0, level: 9 } as const;
 
 interface Sent {
   readonly agreed: boolean;
-  /** Compressed. */
   readonly messages: readonly Uint8Array[];
 }
 
-/** Texts whose repeats lie just within 256 bytes, and 300 bytes apart: in one message and across messages. */
+/**
+ * Returns texts that repeat within 256 bytes and at 300 bytes, in one message and across messages.
+ */
 function repeats(): Buffer[] {
   const random = new Random(17);
   const noise = (size: number): Buffer =>
@@ -44,10 +46,10 @@ function repeats(): Buffer[] {
   ];
 }
 
-/** The smallest window, in bytes, in which messages can be inflated, byte by byte; and whether it is what was meant. */
+/** Returns the smallest window in bytes that inflates the messages correctly. */
 function windowOf(messages: readonly Uint8Array[], meant: readonly Uint8Array[]): number {
   for (let bits = 8; bits <= 15; bits++) {
-    // zlib does not check distances inside of one output buffer.
+    // zlib does not check distances within one output buffer.
     const inflate = new pako.Inflate({ raw: true, windowBits: bits, chunkSize: 1 });
     const plain: Uint8Array[] = [];
     inflate.onData = (chunk: string | Uint8Array) => void plain.push(Buffer.from(chunk));
@@ -60,14 +62,18 @@ function windowOf(messages: readonly Uint8Array[], meant: readonly Uint8Array[])
 const framesOf = (bytes: Uint8Array, role: 'client' | 'server'): Uint8Array[] =>
   naiveDecode(bytes, role, { allowedRsv: RSV1 }).frames.map(({ payload }) => payload);
 
-/** Our server's messages to a client that offered the window, and what was agreed on. */
-async function echoed(target: Attacked, texts: readonly Buffer[], watch?: Watch): Promise<Sent> {
-  const client = await rawSocket(target.port);
+/** Returns the messages of our server to a client that offered the window. */
+async function echoed(
+  target: TargetServer,
+  texts: readonly Buffer[],
+  watch?: Watch,
+): Promise<Sent> {
+  const client = await rawClient(target.port);
   const frames = texts.map((text) => naiveEncode(2, text, { mask: 0x01020304 }));
   const behind = Buffer.concat(frames);
   watch?.sent(behind.length);
   const add = [`Sec-WebSocket-Extensions: permessage-deflate; ${SERVER_BITS}`];
-  await client.send(request({ add, behind }));
+  await client.write(request({ add, behind }));
   const head = (await client.until('\r\n\r\n')).indexOf('\r\n\r\n') + 4;
   const messages = (): Uint8Array[] => framesOf(client.received.subarray(head), 'client');
   await client.until(() => messages().length === texts.length);
@@ -79,7 +85,7 @@ async function echoed(target: Attacked, texts: readonly Buffer[], watch?: Watch)
   return { agreed, messages: messages() };
 }
 
-/** Our client's messages to a server that answered with the window, from which it takes the same. */
+/** Returns the messages of our client to a server that answered with the window and uses it too. */
 async function replied(texts: readonly Buffer[]): Promise<Sent> {
   const received: Buffer[] = [];
   const extensions = `Sec-WebSocket-Extensions: permessage-deflate; ${SERVER_BITS}; ${CLIENT_BITS}\r\n`;
@@ -88,7 +94,7 @@ async function replied(texts: readonly Buffer[]): Promise<Sent> {
     const payload = deflateRawSync(text, options).subarray(0, -4);
     return naiveEncode(2, payload, { rsv: RSV1 });
   });
-  const answerer = new Answerer((end, asked) => {
+  const answerer = new HostileServer((end, asked) => {
     end.on('data', (chunk: Buffer) => received.push(chunk));
     end.write(asked.ok(extensions));
     end.write(Buffer.concat(deflated));
@@ -113,18 +119,20 @@ async function replied(texts: readonly Buffer[]): Promise<Sent> {
 describe('a window of 8 bits', () => {
   nothingLeft();
 
-  it('is agreed on by both ends, and no reference goes beyond it', async () => {
-    const target = await attacked({ compression: COMPRESSION });
+  it('is negotiated by both ends, and no reference exceeds it', async () => {
+    const target = await targetServer({ compression: COMPRESSION });
     const texts = repeats();
-    // pako, byte by byte, is no part of the attack.
+    // pako, byte by byte, is not part of the attack.
     const [server, client] = [await echoed(target, texts), await replied(texts)];
     const windows = [server, client].map(({ messages }) => windowOf(messages, texts));
-    await survives(17, async (watch) => {
+    const attack = claim('a negotiated window of 8 bits', 'RFC 7692, 7.1.2');
+    const bound = { agreed: 'Agreed', window: atMost(256), bytes: atMost(1800) };
+    await survives(attack, bound, async (watch) => {
       const both = [await echoed(target, texts, watch), await replied(texts)];
       return {
         agreed: both.every(({ agreed }) => agreed) ? 'Agreed' : 'declined',
         window: Math.max(...windows),
-        // Not because nothing refers back at all.
+        // Shows that the messages do refer back.
         bytes: Math.max(...both.map(({ messages }) => Buffer.concat(messages).length)),
       };
     });

@@ -1,11 +1,19 @@
-// What stands behind a head: a body, frames, or another request.
 import { describe, it } from 'vitest';
-import { type Outcome, survives, type Watch } from '../../src/hostile/index.ts';
-import { masked, type RequestChange, rawSocket, request } from '../../src/index.ts';
-import { nothingLeft } from '../../src/peers/index.ts';
-import { type Attacked, ask, askAll, attacked, common, statusOf } from './asking.ts';
+import { masked, type RequestChange, rawClient, request } from '../kit/index.ts';
+import { nothingLeft } from '../peers/index.ts';
+import { atMost, claim, type Outcome, survives, type Watch } from './harness/index.ts';
+import {
+  commonValue,
+  sendRequest,
+  sendRequests,
+  statusOf,
+  type TargetServer,
+  targetServer,
+} from './target-server.ts';
 
-/** Frames that would be echoed, and a request that would be served. */
+nothingLeft();
+
+/** Frames that a server would echo, and a request that it would serve. */
 const FRAMES = Buffer.concat([masked(1, 'smuggled'), masked(2, 'twice')]);
 const NEXT = 'GET /admin HTTP/1.1\r\nHost: server.example.com\r\n\r\n';
 const chunked = (content: Uint8Array): Buffer =>
@@ -15,27 +23,24 @@ const chunked = (content: Uint8Array): Buffer =>
     Buffer.from('\r\n0\r\n\r\n'),
   ]);
 
-/** What a server came to that refuses all of them. */
 async function refusing(
   watch: Watch,
-  target: Attacked,
+  target: TargetServer,
   changes: readonly RequestChange[],
 ): Promise<Outcome> {
-  const replies = await askAll(watch, target, changes);
+  const replies = await sendRequests(watch, target, changes);
   return {
     status: statusOf(replies),
-    connection: common(replies.map(({ headers }) => headers.get('connection'))),
-    responses: common(replies.map(({ responses }) => responses)),
+    connection: commonValue(replies.map(({ headers }) => headers.get('connection'))),
+    responses: commonValue(replies.map(({ responses }) => responses)),
     messages: target.opened + target.messages,
     served: target.served,
   };
 }
 
 describe('an upgrade request with', () => {
-  nothingLeft();
-
-  it('a body that forms frames is refused, and none of it is parsed', async () => {
-    const target = await attacked();
+  it('a body that forms frames is refused, and the body is not parsed', async () => {
+    const target = await targetServer();
     const bodies: RequestChange[] = [
       { add: [`Content-Length: ${FRAMES.length}`], behind: FRAMES },
       { add: ['Content-Length: 1'], behind: FRAMES },
@@ -43,11 +48,13 @@ describe('an upgrade request with', () => {
       { add: ['Content-Length: 100000'], behind: FRAMES },
       { add: [`Content-Length: ${NEXT.length}`], behind: NEXT },
     ];
-    await survives(21, (watch) => refusing(watch, target, bodies));
+    const attack = claim('a body by Content-Length that forms frames', 'CWE-444');
+    const bound = { status: 400, connection: 'close', messages: 0, served: 0, responses: 1 };
+    await survives(attack, bound, (watch) => refusing(watch, target, bodies));
   });
 
-  it('a chunked body, also beside a length, is refused, and none of it is parsed', async () => {
-    const target = await attacked();
+  it('a chunked body, also with a length, is refused, and the body is not parsed', async () => {
+    const target = await targetServer();
     const behind = chunked(FRAMES);
     const bodies: RequestChange[] = [
       { add: ['Transfer-Encoding: chunked'], behind },
@@ -59,29 +66,39 @@ describe('an upgrade request with', () => {
       { add: ['Transfer-Encoding : chunked'], behind },
       { add: ['Content-Length: 0', `Content-Length: ${FRAMES.length}`], behind: FRAMES },
     ];
-    await survives(22, (watch) => refusing(watch, target, bodies));
+    const attack = claim('a chunked body, also with a Content-Length', 'CVE-2026-1525');
+    const bound = { status: 400, connection: 'close', messages: 0, served: 0, responses: 1 };
+    await survives(attack, bound, (watch) => refusing(watch, target, bodies));
   });
 });
 
-/** Sends a request and waits until the connection is over; gives what came behind the head of the answer. */
-async function allBehind(watch: Watch, target: Attacked, behind: Uint8Array): Promise<Buffer> {
-  const client = await rawSocket(target.port);
+/** Sends a request and waits for the end. Returns the bytes after the head of the answer. */
+async function allBehind(watch: Watch, target: TargetServer, behind: Uint8Array): Promise<Buffer> {
+  const client = await rawClient(target.port);
   const bytes = request({ behind });
   watch.sent(bytes.length);
-  await client.send(bytes);
+  await client.write(bytes);
   const received = await client.untilEnd();
   client.end();
   await client.closed;
   return received.subarray(received.indexOf('\r\n\r\n') + 4);
 }
 
-describe('behind the head of an upgrade request that is', () => {
-  nothingLeft();
-
-  it('accepted stand the first frames, each checked; refused, nothing that anybody sees', async () => {
+describe('data after an upgrade request', () => {
+  it('is the first frames if the request is accepted, and is dropped if it is refused', async () => {
     const close = masked(8, '\x03\xe8');
-    const target = await attacked();
-    const attack = async (watch: Watch): Promise<Outcome> => {
+    const target = await targetServer();
+    const attack = claim('frames or a second request after the request head', 'CWE-444');
+    const bound = {
+      served: 0,
+      responses: 1,
+      status: 400,
+      delivered: 2,
+      echoed: 'smuggled',
+      closes: 1002,
+      later: 0,
+    };
+    await survives(attack, bound, async (watch) => {
       target.messages = 0;
       const frames = await allBehind(watch, target, Buffer.concat([FRAMES, close]));
       const delivered = target.messages;
@@ -96,24 +113,31 @@ describe('behind the head of an upgrade request that is', () => {
         ...refusal,
         echoed: frames.toString('latin1', 2, 10),
         delivered,
-        // What a request is as frames breaks their rules.
-        closes: common([unmasked, next].map((bytes) => bytes.readUInt16BE(2))),
+        // A request is invalid as frames.
+        closes: commonValue([unmasked, next].map((bytes) => bytes.readUInt16BE(2))),
         later: target.messages - delivered,
       };
-    };
-    await survives(23, attack);
+    });
   });
 
-  it('refused for its origin stands nothing that is served', async () => {
-    const target = await attacked();
+  it('is not served if the origin is refused', async () => {
+    const target = await targetServer();
     const evil = ['Origin: https://evil.example'];
-    await survives(24, async (watch) => {
-      const reply = await ask(watch, target, { add: evil, behind: NEXT }, { weigh: true });
-      // The next request comes when the answer is there already.
-      const client = await rawSocket(target.port);
-      await client.send(request({ add: evil }));
+    const attack = claim('a request pipelined after one with a foreign Origin', 'CWE-444');
+    const bound = {
+      responses: atMost(1),
+      connection: 'close',
+      served: 0,
+      status: 403,
+      ended: 'after the answer',
+    };
+    await survives(attack, bound, async (watch) => {
+      const reply = await sendRequest(watch, target, { add: evil, behind: NEXT }, { weigh: true });
+      // The next request arrives after the answer.
+      const client = await rawClient(target.port);
+      await client.write(request({ add: evil }));
       await client.until('HTTP/1.1 403');
-      await client.send(NEXT);
+      await client.write(NEXT);
       const received = await client.untilEnd();
       client.end();
       await client.closed;

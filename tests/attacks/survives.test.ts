@@ -1,39 +1,41 @@
 import { describe, expect, it } from 'vitest';
-import { type Outcome, survives, threadTime, type Watch } from '../../src/hostile/index.ts';
+import {
+  atMost,
+  KIB,
+  type Limits,
+  lowestAtMost,
+  type Outcome,
+  survives,
+  threadTime,
+  type Watch,
+} from './harness/index.ts';
 
-/** A row that asserts a close code and 1 KiB of memory. */
-const ROW = 54;
+const CLAIM = { attack: 'a claimed length' };
+const BOUND = { close: 1009, memory: KIB };
+const FLOOD = { attack: 'a flood' };
+/** The first rounds hold more than the bound for the harness itself. */
+const ROUNDS = 40;
+const NOISY: Limits = { close: 1008, allowed: atMost(1024), each: lowestAtMost(1), rounds: ROUNDS };
 
-/** A row that asserts a close code, how many were allowed, and 0 bytes for each, which is noisy. */
-const NOISY = 60;
-
-/** So many, since what the first ones leave of the harness itself is more than that. */
-const ROUNDS = { rounds: 40 };
-
-/** Bytes beside which what V8 takes or gives back of its own is little. */
+/** Bytes. The memory that V8 allocates or frees meanwhile is small in comparison. */
 const LARGE = 10_000_000;
 
 const survivor = { close: 1009 };
 const kept: unknown[] = [];
 
 describe('survives', () => {
-  it('accepts what stays within the bounds of its row', async () => {
-    await expect(survives(ROW, () => survivor, ROUNDS)).resolves.toEqual(survivor);
+  it('accepts an attack within its bound', async () => {
+    await expect(survives(CLAIM, { ...BOUND, rounds: ROUNDS }, () => survivor)).resolves.toEqual(
+      survivor,
+    );
   });
 
   it.each<[string, (watch: Watch) => Outcome | Promise<Outcome>, RegExp]>([
     ['another outcome', () => ({ close: 1002 }), /close/],
-    ['an outcome that is missing', () => ({}), /close/],
+    ['a missing outcome', () => ({}), /close/],
+    ['memory that the attack keeps', () => (kept.push(new Uint8Array(LARGE)), survivor), /memory/],
     [
-      'memory that is kept',
-      () => {
-        kept.push(new Uint8Array(LARGE));
-        return survivor;
-      },
-      /memory/,
-    ],
-    [
-      'memory that is held while it lasts',
+      'memory that the attack holds meanwhile',
       (watch) => {
         const buffer = new Uint8Array(LARGE);
         watch.weigh();
@@ -42,7 +44,7 @@ describe('survives', () => {
       /memory/,
     ],
     [
-      'a turn that is too long',
+      'a turn that takes too long',
       () => {
         const end = threadTime() + 30;
         while (threadTime() < end);
@@ -51,15 +53,15 @@ describe('survives', () => {
       /stall/,
     ],
     [
-      'an error that nobody catches',
+      'an uncaught error',
       () => {
-        process.emit('uncaughtException', new Error('of nobody'));
+        process.emit('uncaughtException', new Error('uncaught'));
         return survivor;
       },
       /uncaught/,
     ],
     [
-      'a listener too many',
+      'a warning about too many listeners',
       () => {
         const warning = new Error('11 listeners');
         warning.name = 'MaxListenersExceededWarning';
@@ -68,41 +70,37 @@ describe('survives', () => {
       },
       /uncaught/,
     ],
-  ])('tells of %s', async (_, attack, message) => {
-    await expect(survives(ROW, attack, { rounds: 3 })).rejects.toThrow(message);
+  ])('rejects %s', async (_, attack, message) => {
+    await expect(survives(CLAIM, { ...BOUND, rounds: 3 }, attack)).rejects.toThrow(message);
     kept.length = 0;
   });
 
-  it('ends with the round after which all bounds have held', async () => {
+  it('stops after the round in which all bounds hold', async () => {
     let made = 0;
-    await survives(
-      ROW,
-      () => {
-        kept.push(made === 0 ? new Uint8Array(LARGE) : undefined);
-        made++;
-        return survivor;
-      },
-      ROUNDS,
-    );
+    await survives(CLAIM, { ...BOUND, rounds: ROUNDS }, () => {
+      kept.push(made === 0 ? new Uint8Array(LARGE) : undefined);
+      made++;
+      return survivor;
+    });
     expect(made).toBeGreaterThan(1);
-    expect(made).toBeLessThan(ROUNDS.rounds);
+    expect(made).toBeLessThan(ROUNDS);
     kept.length = 0;
   });
 
-  it('takes what is noisy from the cheapest round, and all else from each', async () => {
+  it('compares noisy figures of the cheapest round, and all others of each round', async () => {
     const exact = { close: 1008, allowed: 1024 };
-    const rounds = [2, 0, 3];
+    const rounds = [3, 1, 4];
     const attack = (): Outcome => ({ ...exact, each: rounds.shift() });
-    await expect(survives(NOISY, attack, ROUNDS)).resolves.toEqual({ ...exact, each: 0 });
-    expect(rounds).toEqual([3]);
-    const tooMuch = survives(NOISY, () => ({ ...exact, each: 2 }), { rounds: 3 });
+    await expect(survives(FLOOD, NOISY, attack)).resolves.toEqual({ ...exact, each: 1 });
+    expect(rounds).toEqual([4]);
+    const tooMuch = survives(FLOOD, { ...NOISY, rounds: 3 }, () => ({ ...exact, each: 2 }));
     await expect(tooMuch).rejects.toThrow(/each/);
-    const tooFew = survives(NOISY, () => ({ ...exact, allowed: 1023, each: 0 }), ROUNDS);
-    await expect(tooFew).rejects.toThrow(/allowed/);
-    await expect(survives(NOISY, () => exact, { rounds: 3 })).rejects.toThrow(/each/);
+    const tooMany = survives(FLOOD, NOISY, () => ({ ...exact, allowed: 1025, each: 0 }));
+    await expect(tooMany).rejects.toThrow(/allowed/);
+    await expect(survives(FLOOD, { ...NOISY, rounds: 3 }, () => exact)).rejects.toThrow(/each/);
   });
 
-  it('gives what is held at a moment, without garbage', async () => {
+  it('returns the bytes held at a moment, without garbage', async () => {
     let grown = 0;
     const attack = (watch: Watch): Outcome => {
       const before = watch.held();
@@ -111,18 +109,14 @@ describe('survives', () => {
       grown = watch.held() - before;
       return { close: survivor.close, buffer: buffers[0]!.length };
     };
-    await expect(survives(ROW, attack, { rounds: 1 })).rejects.toThrow(/memory/);
+    await expect(survives(CLAIM, { ...BOUND, rounds: 1 }, attack)).rejects.toThrow(/memory/);
     expect(grown).toBeGreaterThan(0.9 * LARGE);
     expect(grown).toBeLessThan(5 * LARGE);
   });
 
-  it('leaves no listener behind', async () => {
+  it('removes its listeners', async () => {
     const before = process.listenerCount('uncaughtException');
-    await survives(ROW, () => survivor, ROUNDS);
+    await survives(CLAIM, { ...BOUND, rounds: ROUNDS }, () => survivor);
     expect(process.listenerCount('uncaughtException')).toBe(before);
-  });
-
-  it('knows the rows only that the map has', async () => {
-    await expect(survives(999, () => survivor)).rejects.toThrow('no row 999');
   });
 });

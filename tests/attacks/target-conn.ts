@@ -1,28 +1,26 @@
 import { Conn, type ConnOptions, type Role } from '@ws/conn';
 import { nodeDeflate } from '@ws/node-io';
-import type { Watch } from '../../src/hostile/index.ts';
-import { FakeHost, type NaiveFrame, naiveDecode, TestTransport, turn } from '../../src/index.ts';
+import { FakePlatform, type NaiveFrame, naiveDecode, TestTransport, turn } from '../kit/index.ts';
 
-/** The roles of what is attacked: every rule is told twice. */
 export const ROLES: readonly Role[] = ['server', 'client'];
 
-/** The fields of a frame, all of them at the attacker's mercy. */
+/** The fields of a frame, without any check. */
 export interface FrameFields {
-  /** Default true. */
+  /** Default: true. */
   readonly fin?: boolean;
-  /** 0x40, 0x20, 0x10 as on the wire. Default 0. */
+  /** 0x40, 0x20, 0x10 as on the wire. Default: 0. */
   readonly rsv?: number;
-  /** The length that the header announces. Default: the payload's. */
+  /** The length in the header. Default: the length of the payload. */
   readonly claims?: number | bigint;
-  /** Bits of the length field. Default: the fewest that do. */
+  /** Bits of the length field. Default: the fewest possible. */
   readonly lengthBits?: 7 | 16 | 64;
-  /** Default: as the role at the other end wants it. */
+  /** Default: as the receiver requires. */
   readonly masked?: boolean;
-  /** Default 0x11223344. */
+  /** Default: 0x11223344. */
   readonly key?: number;
 }
 
-/** One frame for `role` to read. Checks nothing. */
+/** Returns one frame for `role` to read, valid or not. */
 export function frame(
   role: Role,
   opcode: number,
@@ -46,105 +44,122 @@ export function frame(
   return Buffer.concat([head, body]);
 }
 
-/** A Conn that is attacked, with its clock and its socket in the test's hands. */
-export interface Victim {
+/** A connection under attack, with a fake clock and a test transport. */
+export interface TargetConn {
   readonly role: Role;
   readonly conn: Conn;
-  readonly host: FakeHost;
+  readonly platform: FakePlatform;
   readonly transport: TestTransport;
-  /** {@link frame} for its role. */
+  /** {@link frame} for this role. */
   readonly frame: (opcode: number, payload?: Uint8Array | string, fields?: FrameFields) => Buffer;
-  /** Frames arrive, as one chunk. */
+  /** Delivers frames as one chunk. */
   readonly feed: (...frames: readonly Uint8Array[]) => void;
-  /** What it has sent so far. */
+  /** Returns all frames that the target has sent. */
   readonly sent: () => readonly NaiveFrame[];
-  /** The code of the close frame that it has sent, of all bytes so far; 0 when there is none. */
+  /** Returns the code of the sent close frame, or 0 without one. */
   readonly closeCode: () => number;
-  /** The connection breaks, and all that follows from it has happened. */
   readonly end: () => Promise<void>;
 }
 
-/** What a {@link Victim} can be told. */
-export type VictimOptions = Omit<ConnOptions, 'role' | 'host'>;
+export type TargetOptions = Omit<ConnOptions, 'role' | 'platform'>;
 
-/** permessage-deflate as agreed on, where nothing is said: each message for itself, with a full window. */
-export const SHARED = {
+/** Parameters of permessage-deflate without context takeover, with full windows. */
+export const NO_TAKEOVER = {
   serverNoContextTakeover: true,
   clientNoContextTakeover: true,
   serverMaxWindowBits: 15,
   clientMaxWindowBits: 15,
 };
 
-/** A platform in the test's hands that lends zlib. */
-export function deflatingHost(): FakeHost {
-  return Object.assign(new FakeHost(), { deflate: nodeDeflate });
+export function deflatingPlatform(): FakePlatform {
+  return Object.assign(new FakePlatform(), { deflate: nodeDeflate });
 }
 
-/** A {@link Victim} without a heartbeat, unless `options` say so. */
-export function victim(
+/** Returns a {@link TargetConn}, by default without a heartbeat. */
+export function targetConn(
   role: Role,
-  options: VictimOptions = {},
-  host: FakeHost = options.deflate === undefined ? new FakeHost() : deflatingHost(),
-): Victim {
+  options: TargetOptions = {},
+  platform: FakePlatform = options.deflate === undefined ? new FakePlatform() : deflatingPlatform(),
+): TargetConn {
   const transport = new TestTransport();
-  const conn = new Conn(transport, { heartbeat: false, ...options, role, host });
+  const conn = new Conn(transport, { heartbeat: false, ...options, role, platform });
   const sent = (): readonly NaiveFrame[] =>
     naiveDecode(transport.sent, role === 'server' ? 'client' : 'server').frames;
   return {
     role,
     conn,
-    host,
+    platform,
     transport,
     frame: (opcode, payload, fields) => frame(role, opcode, payload, fields),
     feed: (...frames) => transport.feed(Buffer.concat(frames)),
     sent,
-    closeCode() {
-      const close = sent().find(({ opcode }) => opcode === 8);
-      return close === undefined ? 0 : Buffer.from(close.payload).readUInt16BE(0);
-    },
+    closeCode: () => closeCodeIn(sent()),
     async end() {
-      await host.settle();
+      await platform.settle();
       transport.break();
-      await host.settle();
-      // A turn for each case: a stall is that of one.
+      await platform.settle();
+      // Each case has its own turn, so that a stall belongs to one case.
       await turn();
     },
   };
 }
 
-/** A {@link Victim} that reads whatever comes, from the next byte on. */
-export async function readingVictim(
+/** Returns a {@link TargetConn} that reads all messages. */
+export async function readingTargetConn(
   role: Role,
-  options: VictimOptions = {},
-  host: FakeHost = options.deflate === undefined ? new FakeHost() : deflatingHost(),
-): Promise<Victim> {
-  const target = victim(role, options, host);
+  options: TargetOptions = {},
+  platform: FakePlatform = options.deflate === undefined ? new FakePlatform() : deflatingPlatform(),
+): Promise<TargetConn> {
+  const target = targetConn(role, options, platform);
   void target.conn.receive(() => {});
-  await host.settle();
+  await platform.settle();
   return target;
 }
 
-/** Feeds `bytes` one by one until the connection fails; says how many that took. */
-export async function readUntilFailure(target: Victim, bytes: Uint8Array): Promise<number> {
+/** Feeds `bytes` one by one until the connection fails. Returns their number. */
+export async function feedUntilFailure(target: TargetConn, bytes: Uint8Array): Promise<number> {
   let read = 0;
   while (read < bytes.length && target.conn.state === 'open') {
     target.transport.feed(bytes.subarray(read, ++read));
   }
-  await target.host.settle();
+  await target.platform.settle();
   return read;
 }
 
-/** The one value that all cases came to. */
+/** Returns the code of the close frame among `frames`, or 0 without one. */
+export function closeCodeIn(frames: readonly NaiveFrame[]): number {
+  const close = frames.find(({ opcode }) => opcode === 8);
+  return close === undefined ? 0 : Buffer.from(close.payload).readUInt16BE(0);
+}
+
+/** The answer of a target to some bytes. */
+export interface TargetAnswer {
+  /** The code of its close frame, or 0. */
+  readonly close: number;
+  /** Bytes read until the failure. */
+  readonly read: number;
+  readonly delivered: number;
+}
+
+/** Feeds `bytes` one by one to a new target, after `first` as one chunk. */
+export async function answerTo(
+  role: Role,
+  bytes: Uint8Array,
+  options: TargetOptions = {},
+  first: readonly Uint8Array[] = [],
+): Promise<TargetAnswer> {
+  const target = await readingTargetConn(role, options);
+  target.feed(...first);
+  const read = await feedUntilFailure(target, bytes);
+  const close = target.closeCode();
+  const delivered = target.conn.stats.messagesIn;
+  await target.end();
+  return { close, read, delivered };
+}
+
+/** Returns the value that all cases have in common. */
 export function only<T>(values: Iterable<T>): T {
   const different = new Set(values);
   if (different.size !== 1) throw new Error(`not one outcome: ${[...different].join(', ')}`);
   return [...different][0]!;
-}
-
-/** Watches nothing. */
-const BLIND: Watch = { sent() {}, weigh() {}, held: () => 0 };
-
-/** Attacks some times before it counts: compilers and pools have what they need then, and few rounds tell enough. */
-export async function warmUp(attack: (watch: Watch) => unknown, times = 10): Promise<void> {
-  for (let i = 0; i < times; i++) await attack(BLIND);
 }

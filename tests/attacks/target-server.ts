@@ -9,29 +9,28 @@ import {
   Upgrader,
   type UpgraderOptions,
 } from '@ws/node-server';
-import type { Watch } from '../../src/hostile/index.ts';
 import {
   type Answer,
   masked,
   parseAnswer,
-  type RawSocket,
+  type RawPeer,
   type RequestChange,
-  rawSocket,
+  rawClient,
   request,
   turn,
-} from '../../src/index.ts';
-import { expectNoSockets, whenOver } from '../../src/peers/index.ts';
+} from '../kit/index.ts';
+import { expectNoSockets, whenOver } from '../peers/index.ts';
+import type { Watch } from './harness/index.ts';
 
-/** What a server of ours is attacked with, and what it let through. It ends with the test. */
-export class Attacked {
+/** A server under attack, and what it accepted. It closes at the end of the test. */
+export class TargetServer {
   readonly port: number;
-  /** Connections that were handed over. */
+  /** Connections passed to the handler. */
   opened = 0;
-  /** Messages that were delivered. */
   messages = 0;
-  /** Requests that are no upgrades and were served. */
+  /** Requests without an upgrade that the server answered. */
   served = 0;
-  /** What reached the `report` function. */
+  /** Values passed to `report`. */
   readonly reported: unknown[] = [];
   /** The latest connection. */
   conn: Conn | undefined;
@@ -42,21 +41,21 @@ export class Attacked {
 }
 
 /**
- * `serve` with a handler that echoes.
+ * Starts `serve` with an echo handler.
  *
- * @param paths - Routes; all paths lead to the handler without them.
+ * @param paths - Routes to the handler. Without them all paths lead to it.
  */
-export async function attacked(
+export async function targetServer(
   options: ServeOptions<unknown> = {},
   paths?: readonly string[],
-): Promise<Attacked> {
+): Promise<TargetServer> {
   await warmUp();
   return serving(options, paths);
 }
 
 let warm = false;
 
-/** What is compiled and kept by the first requests of a process is no cost of an attack. */
+/** Makes the one-time allocations of a process before an attack counts. */
 async function warmUp(): Promise<void> {
   if (warm) return;
   warm = true;
@@ -75,14 +74,14 @@ async function warmUp(): Promise<void> {
     'no HTTP\r\n\r\n',
   ];
   for (let i = 0; i < 12; i++) {
-    for (const change of changes) await ask(undefined, target, change);
+    for (const change of changes) await sendRequest(undefined, target, change);
   }
 }
 
 async function serving(
   options: ServeOptions<unknown>,
   paths?: readonly string[],
-): Promise<Attacked> {
+): Promise<TargetServer> {
   const handler = (conn: Conn): unknown => echo(target, conn);
   const all: ServeOptions<unknown> = {
     host: '127.0.0.1',
@@ -97,15 +96,15 @@ async function serving(
     ? serve(all, handler)
     : serve({ ...all, routes: Object.fromEntries(paths.map((path) => [path, handler])) }));
   whenOver(() => server.close({ timeout: 1 }));
-  const target = new Attacked(Number(new URL(server.url).port));
+  const target = new TargetServer(Number(new URL(server.url).port));
   return target;
 }
 
-/** An Upgrader on a server of node:http, which a test may change before anybody connects. */
-export async function attackedUpgrader(
+/** Starts an Upgrader with an echo handler on a server of node:http. */
+export async function targetUpgrader(
   options: UpgraderOptions<unknown> = {},
   http: Server = createServer(),
-): Promise<Attacked> {
+): Promise<TargetServer> {
   http.on(
     'upgrade',
     new Upgrader(options).handler((conn) => echo(target, conn)),
@@ -117,11 +116,11 @@ export async function attackedUpgrader(
   http.listen(0, '127.0.0.1');
   await once(http, 'listening');
   whenOver(() => new Promise((resolve) => http.close(resolve)));
-  const target = new Attacked((http.address() as AddressInfo).port);
+  const target = new TargetServer((http.address() as AddressInfo).port);
   return target;
 }
 
-function echo(target: Attacked, conn: Conn): unknown {
+function echo(target: TargetServer, conn: Conn): unknown {
   target.opened++;
   target.conn = conn;
   return conn.receive((message) => {
@@ -130,37 +129,36 @@ function echo(target: Attacked, conn: Conn): unknown {
   });
 }
 
-/** A request whose `authenticate` waits. */
-export interface Held {
+/** A request whose `authenticate` is pending. */
+export interface PendingRequest {
   readonly req: IncomingMessage;
   readonly signal: AbortSignal;
-  /** Lets the client in. */
+  /** Accepts the client. */
   answer(): void;
 }
 
-/** An `authenticate` that answers when it is told to. */
-export class Waiting {
-  readonly #held: Held[] = [];
+/** An `authenticate` whose promise the test settles. */
+export class PendingAuthenticate {
+  readonly #held: PendingRequest[] = [];
 
   readonly authenticate = (
     req: IncomingMessage,
     { signal }: { signal: AbortSignal },
   ): Promise<void> => new Promise((answer) => this.#held.push({ req, signal, answer }));
 
-  /** Waits until so many wait, and gives them: they wait for nobody else then. */
-  async until(count: number): Promise<Held[]> {
+  /** Waits for `count` pending requests and returns them. */
+  async until(count: number): Promise<PendingRequest[]> {
     while (this.#held.length < count) await turn();
     return this.#held.splice(0);
   }
 }
 
-/** A server's end of a connection in memory: what arrives is pushed, what is sent is kept. */
-export class Wire extends Duplex {
+/** The server's end of a connection in memory: the test pushes input and reads `sent`. */
+export class MemorySocket extends Duplex {
   sent = '';
-  /** As the sockets of a server have it. */
+  /** The server, as on each socket of node:http. */
   readonly server: Server;
 
-  /** Connects. */
   constructor(server: Server) {
     super();
     this.server = server;
@@ -174,54 +172,52 @@ export class Wire extends Duplex {
     done();
   }
 
-  /** A client that answers an end by its own. */
+  /** The client answers a FIN with its own. */
   override _final(done: () => void): void {
     this.push(null);
     done();
   }
 }
 
-/** What a request came to. */
+/** The reply to a request. */
 export interface Reply extends Answer {
-  /** How many responses there were. */
+  /** The number of responses on the connection. */
   readonly responses: number;
 }
 
-/** How {@link ask} goes about it. */
-export interface AskOptions {
-  /** Looks at the memory while the answer is there and the connection is not over. */
+export interface SendOptions {
+  /** Weighs memory between the reply and the end of the connection. */
   readonly weigh?: boolean;
 }
 
-/** Sends a request, a good one but for a change, or bytes as they are; gives the answer once it is whole. */
-export async function ask(
+/** Sends a changed request or raw bytes. Returns the complete reply. */
+export async function sendRequest(
   watch: Watch | undefined,
-  { port }: Attacked,
+  { port }: TargetServer,
   what: RequestChange | Uint8Array | string,
-  { weigh = false }: AskOptions = {},
+  { weigh = false }: SendOptions = {},
 ): Promise<Reply> {
-  const client = await rawSocket(port);
+  const client = await rawClient(port);
   const bytes = bytesOf(what);
   watch?.sent(bytes.length);
-  client.socket.write(bytes);
-  await whole(client);
+  client.stream.write(bytes);
+  await untilWholeReply(client);
   if (weigh) watch?.weigh();
   client.destroy();
   await client.closed;
-  // The server's end goes a few turns later.
+  // The server's end closes a few turns later.
   await expectNoSockets();
   const answer = parseAnswer(client.received.toString('latin1'));
   return { ...answer, responses: answer.raw.split('HTTP/1.1 ').length - 1 };
 }
 
-/** The same for many, one after the other. */
-export async function askAll(
+export async function sendRequests(
   watch: Watch,
-  target: Attacked,
+  target: TargetServer,
   whats: readonly (RequestChange | string)[],
 ): Promise<Reply[]> {
   const replies: Reply[] = [];
-  for (const what of whats) replies.push(await ask(watch, target, what));
+  for (const what of whats) replies.push(await sendRequest(watch, target, what));
   return replies;
 }
 
@@ -230,25 +226,65 @@ function bytesOf(what: RequestChange | Uint8Array | string): Uint8Array {
   return what instanceof Uint8Array ? what : request(what);
 }
 
-/** A 101 is whole with its head, any other answer when the server ends. */
-export async function whole(client: RawSocket): Promise<void> {
-  const head = await client.until((all) => all.includes('\r\n\r\n') || client.ended);
+/** Waits for a complete reply: the head of a 101, or the end of the connection. */
+export async function untilWholeReply(client: RawPeer): Promise<void> {
+  const head = await client.until(({ received }) => received.includes('\r\n\r\n') || client.ended);
   if (!head.toString('latin1').startsWith('HTTP/1.1 101 ')) await client.untilEnd();
 }
 
-/** What all have in common: the value itself, or the list of those that there are. */
-export function common<T>(values: Iterable<T>): T | string {
+/** Returns the value that all have in common, or a list of the different ones. */
+export function commonValue<T>(values: Iterable<T>): T | string {
   const all = [...new Set(values)];
   return all.length === 1 ? all[0]! : all.join(', ');
 }
 
-/** The status of all replies, or the list of those that there are. */
 export function statusOf(replies: readonly Reply[]): number | string {
-  return common(replies.map(({ status }) => status));
+  return commonValue(replies.map(({ status }) => status));
 }
 
-/** How many of two good requests a server fails to answer after all that happened to it. */
-export async function crashes(target: Attacked): Promise<number> {
-  const replies = [await ask(undefined, target, {}), await ask(undefined, target, {})];
+/** Returns how many of two valid requests the server fails to answer. */
+export async function crashes(target: TargetServer): Promise<number> {
+  const replies = [
+    await sendRequest(undefined, target, {}),
+    await sendRequest(undefined, target, {}),
+  ];
   return replies.filter(({ status }) => status !== 101).length;
+}
+
+const SLOW_HEAD = request();
+
+/** How a slow client sends its request: nothing, or one byte each `ms`. */
+export type Pace = 'nothing' | { readonly ms: number };
+
+/** A client that does not finish its request and never closes. */
+export class SlowClient {
+  readonly #client: RawPeer;
+  #timer: NodeJS.Timeout | undefined;
+  /** In ms. */
+  readonly #start = performance.now();
+
+  private constructor(client: RawPeer) {
+    this.#client = client;
+  }
+
+  static async connect(port: number, pace: Pace): Promise<SlowClient> {
+    const slow = new SlowClient(await rawClient(port));
+    if (pace !== 'nothing') {
+      let at = 0;
+      const send = (): void => void slow.#client.write(SLOW_HEAD.subarray(at, ++at));
+      slow.#timer = setInterval(send, pace.ms);
+    }
+    return slow;
+  }
+
+  /** Waits until the server ends the connection. */
+  async ended(): Promise<{ socket: string; upgraded: number; ms: number }> {
+    await this.#client.untilEnd();
+    const ms = performance.now() - this.#start;
+    clearInterval(this.#timer);
+    const upgraded = this.#client.received.includes(' 101 ') ? 1 : 0;
+    this.#client.end();
+    await this.#client.closed;
+    return { socket: 'destroyed', upgraded, ms };
+  }
 }

@@ -1,16 +1,16 @@
 import { isUtf8 } from 'node:buffer';
 import type { Role } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
-import { type Outcome, survives } from '../../src/hostile/index.ts';
-import { FakeHost, naiveUtf8, turn } from '../../src/index.ts';
-import { frame, only, ROLES, readingVictim, type Victim, victim, warmUp } from './victim.ts';
+import { FakePlatform, naiveUtf8, turn } from '../kit/index.ts';
+import { atLeast, claim, survives } from './harness/index.ts';
+import { answerTo, frame, only, ROLES, type TargetConn, targetConn } from './target-conn.ts';
 
-/** Every kind of first byte, and for each every kind of byte that may follow it, good or bad. */
+/** Every kind of first byte, and the kinds of bytes that may follow. */
 const FIRSTS = [0x80, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee, 0xef, 0xf0];
 const MORE_FIRSTS = [0xf1, 0xf3, 0xf4, 0xf5, 0xf7, 0xf8, 0xfb, 0xfc, 0xfd, 0xfe, 0xff];
 const NEXTS = [0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc2, 0xe0, 0xf0, 0xff];
 
-/** Shortest sequences that are wrong at their last byte, and at none before it. */
+/** Returns the shortest sequences whose last byte is the first wrong one. */
 function badSequences(): Buffer[] {
   const bad: Buffer[] = [];
   const grow = (bytes: readonly number[], nexts: readonly number[]): void => {
@@ -25,32 +25,31 @@ function badSequences(): Buffer[] {
   return bad;
 }
 
-/** What stands before: nothing, text of each width, enough for the platform's own check to be asked. */
+/** Text before the sequence: none, each width, and enough for the platform's own check. */
 const BEFORE = ['', 'a', 'é', 'a€', '😀', 'a'.repeat(7), 'ä'.repeat(40), `${'a'.repeat(200)}€`];
-const HOSTS = [new FakeHost(), new FakeHost({ isUtf8 })];
+const HOSTS = [new FakePlatform(), new FakePlatform({ isUtf8 })];
 
-/** Where a text is cut: into fragments, or into chunks of one frame that goes on. */
+/** The parts of a text: fragments, or chunks of one frame. */
 type Cutting = 'fragments' | 'chunks';
 
 /** A text whose last byte is its first wrong one. */
 interface Case {
   readonly role: Role;
-  readonly host: FakeHost;
+  readonly platform: FakePlatform;
   readonly text: Buffer;
   readonly cut: number;
   readonly cutting: Cutting;
 }
 
-/** So many connections are made in one turn. */
 const TOGETHER = 6;
 
 async function settled(): Promise<void> {
-  for (const host of HOSTS) await host.settle();
+  for (const platform of HOSTS) await platform.settle();
 }
 
-/** Sends the text, and more; says how many bytes after the wrong one that fails, less than 0: before it. */
+/** Sends the text and more. Returns the bytes between the wrong one and the failure. */
 function lateness(
-  { role, transport, conn }: Victim,
+  { role, transport, conn }: TargetConn,
   { text, cut, cutting }: Pick<Case, 'text' | 'cut' | 'cutting'>,
 ): number {
   const bad = text.length - 1;
@@ -60,7 +59,7 @@ function lateness(
     text.subarray(bad),
     Buffer.from('more'),
   ];
-  // All in one frame, which is not complete before its last piece.
+  // One frame, which is incomplete until its last piece.
   if (cutting === 'chunks') transport.feed(frame(role, 1, '', { claims: bad + 5, key: 0 }));
   let read = -1;
   for (const [i, piece] of pieces.entries()) {
@@ -73,7 +72,7 @@ function lateness(
 }
 
 describe('text that is not UTF-8', () => {
-  it('is refused at its first bad byte, wherever it is cut', async () => {
+  it('is refused at its first bad byte, at every cut', async () => {
     const cases: Case[] = [];
     for (const [i, sequence] of badSequences().entries()) {
       for (const j of [i, i + 3]) {
@@ -82,18 +81,18 @@ describe('text that is not UTF-8', () => {
         // At every byte of the sequence, and just before it.
         for (let cut = text.length - sequence.length; cut < text.length; cut++) {
           const role = ROLES[i % 2]!;
-          const host = HOSTS[cut % 2]!;
-          cases.push({ role, host, text, cut, cutting: 'fragments' });
-          cases.push({ role, host, text, cut, cutting: 'chunks' });
+          const platform = HOSTS[cut % 2]!;
+          cases.push({ role, platform, text, cut, cutting: 'fragments' });
+          cases.push({ role, platform, text, cut, cutting: 'chunks' });
         }
       }
     }
-    const attack = async (some: readonly Case[]): Promise<Outcome> => {
+    const attack = async (some: readonly Case[]) => {
       const closes = new Set<number>();
       const lates = new Set<number>();
       for (let at = 0; at < some.length; at += TOGETHER) {
         const these = some.slice(at, at + TOGETHER);
-        const targets = these.map(({ role, host }) => victim(role, {}, host));
+        const targets = these.map(({ role, platform }) => targetConn(role, {}, platform));
         for (const { conn } of targets) void conn.receive(() => {});
         await settled();
         for (const [i, target] of targets.entries()) lates.add(lateness(target, these[i]!));
@@ -104,17 +103,31 @@ describe('text that is not UTF-8', () => {
         }
         await turn();
       }
-      return { cases: some.length, close: only(closes), late: only(lates) };
+      return { close: only(closes), late: only(lates) };
     };
-    await attack(cases.slice(0, 4_000));
-    await survives(74, () => attack(cases));
+    // All cases once, and a part of them for the memory and time of each round.
+    const { close, late } = await attack(cases);
+    const part = cases.slice(0, 2_000);
+    await survives(
+      claim('invalid UTF-8, cut at each byte into fragments and chunks', 'RFC 6455, 8.1'),
+      { close: 1007, late: 0, cases: atLeast(10_000) },
+      async () => {
+        const some = await attack(part);
+        return {
+          close: only([close, some.close]),
+          late: only([late, some.late]),
+          cases: cases.length,
+        };
+      },
+    );
   }, 60_000);
 
-  it('or ends in the middle of a character', async () => {
+  it('is refused if it ends within a character', async () => {
     const ends = ['c3', 'e2 82', 'e2', 'f0 9f 98', 'f0 9f', 'f0', 'ed 9f', 'f4 8f bf'].map((text) =>
       Buffer.from(text.replaceAll(' ', ''), 'hex'),
     );
-    const attack = async (): Promise<Outcome> => {
+    const attack = claim('text that ends within a character', 'RFC 6455, 8.1');
+    await survives(attack, { close: 1007, warmUps: 1 }, async () => {
       const closes = [];
       for (const role of ROLES) {
         for (const end of ends) {
@@ -125,19 +138,14 @@ describe('text that is not UTF-8', () => {
               [frame(role, 1, text, { fin: false }), frame(role, 0)],
               [frame(role, 1, before, { fin: false }), frame(role, 0, end)],
             ]) {
-              const target = await readingVictim(role);
-              target.feed(...frames);
-              await target.host.settle();
-              closes.push(target.closeCode());
-              expect(target.conn.stats.messagesIn).toBe(0);
-              await target.end();
+              const { close, delivered } = await answerTo(role, new Uint8Array(), {}, frames);
+              closes.push(close);
+              expect(delivered).toBe(0);
             }
           }
         }
       }
       return { close: only(closes) };
-    };
-    await warmUp(attack, 1);
-    await survives(75, attack);
+    });
   });
 });

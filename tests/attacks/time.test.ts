@@ -8,18 +8,17 @@ import {
   type Transport,
   type TransportSink,
 } from '@ws/conn';
-import { nodeHost } from '@ws/node-io';
+import { nodePlatform } from '@ws/node-io';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { FakeHost, turn } from '../../src/fake-host.ts';
-import { survives } from '../../src/hostile/index.ts';
-import { naiveEncode } from '../../src/naive-encoder.ts';
-import { TestTransport } from '../../src/test-transport.ts';
-import { warm } from './warm.ts';
+import { FakePlatform, turn } from '../kit/fake-platform.ts';
+import { naiveEncode } from '../kit/naive-encoder.ts';
+import { TestTransport } from '../kit/test-transport.ts';
+import { atLeast, atMost, claim, survives } from './harness/index.ts';
 
 const KEY = { mask: 0x01020304 };
 const DAY = 86_400_000;
 
-/** A transport that takes everything and gives nothing back. */
+/** A transport that discards everything. */
 class Wire implements Transport {
   sink: TransportSink | undefined;
   readonly bufferedAmount = 0;
@@ -40,9 +39,9 @@ class Wire implements Transport {
 }
 
 describe('the timers of many connections', () => {
-  it('are one, and none once they are closed', async () => {
-    const host = new FakeHost();
-    /** Opens and loses so many connections, with all that sets a timer. */
+  it('share one timer, and need none after their end', async () => {
+    const platform = new FakePlatform();
+    /** Opens and ends `count` connections with all kinds of timers. */
     const churn = async (count: number) => {
       let connections = 0;
       let most = 0;
@@ -50,8 +49,8 @@ describe('the timers of many connections', () => {
         const wires: Wire[] = [];
         while (wires.length < 1_000) {
           const wire = new Wire();
-          const conn = new Conn(wire, { role: 'server', host });
-          // Most are due before all that were set before them.
+          const conn = new Conn(wire, { role: 'server', platform });
+          // Most deadlines are earlier than all previous ones.
           const later = Date.now() + 15_000 - 10 * wires.length;
           conn.setReadDeadline(later);
           conn.setWriteDeadline(later);
@@ -59,55 +58,65 @@ describe('the timers of many connections', () => {
           wires.push(wire);
           if (wires.length % 100 === 0) await turn();
         }
-        most = Math.max(most, host.timers);
-        await host.advance(1_000);
-        most = Math.max(most, host.timers);
+        most = Math.max(most, platform.timers);
+        await platform.advance(1_000);
+        most = Math.max(most, platform.timers);
         for (const [i, wire] of wires.entries()) {
           wire.sink?.close();
           if (i % 100 === 0) await turn();
         }
         connections += wires.length;
       }
-      // What is left may ring for nothing, once.
-      const timers = host.timers;
-      await host.advance(120_000);
-      expect(host.timers).toBe(0);
+      // A remaining timer may fire once without effect.
+      const timers = platform.timers;
+      await platform.advance(120_000);
+      expect(platform.timers).toBe(0);
       return { connections, timers, most };
     };
     await churn(3_000);
-    await survives(127, () => churn(100_000));
+    const attack = claim('100,000 connections with deadlines, pings and a heartbeat', 'CWE-772');
+    // 64 KiB, and 1 byte for each of the 100,000 connections.
+    const bound = {
+      connections: atLeast(100_000),
+      timers: atMost(2),
+      most: atMost(2),
+      memory: 165_536,
+    };
+    await survives(attack, bound, () => churn(100_000));
   }, 60_000);
 });
 
 describe('the clock of the system', () => {
   afterEach(() => void vi.restoreAllMocks());
 
-  it('may jump by a day either way, and nothing ends early or late', async () => {
-    await survives(129, async () => {
+  it('does not change when connections end', async () => {
+    const attack = { attack: 'a system clock that jumps by a day' };
+    await survives(attack, { ends: '40000 20000 5000 3000 2000' }, async () => {
       const ends: number[] = [];
       for (const jump of [-DAY, DAY]) {
-        const host = new FakeHost();
+        const platform = new FakePlatform();
         let offset = 0;
-        // The clock that tells the date moves with the other one, but for the jump.
-        const now = vi.spyOn(Date, 'now').mockImplementation(() => 1e12 + host.now() + offset);
+        // The date follows the monotonic clock, plus a jump.
+        const now = vi.spyOn(Date, 'now').mockImplementation(() => 1e12 + platform.now() + offset);
         const over = async (start: (conn: Conn) => Promise<unknown>): Promise<void> => {
           const transport = new TestTransport();
-          const conn = new Conn(transport, { role: 'server', host });
-          const began = host.now();
+          const conn = new Conn(transport, { role: 'server', platform });
+          const began = platform.now();
           let ended = Number.NaN;
           const stop = (): void => {
-            ended = host.now() - began;
+            ended = platform.now() - began;
           };
           void start(conn).then(stop, stop);
-          await host.advance(1_000);
+          await platform.advance(1_000);
           offset = jump;
-          await host.advance(60_000);
+          await platform.advance(60_000);
           ends.push(ended);
           offset = 0;
           transport.break();
           await conn.closed;
         };
-        // A heartbeat of 20 s and 20 s, a ping of 20 s, a closing handshake of 5 s, a deadline, a soft timeout.
+        // A heartbeat of 20 s and 20 s, a ping of 20 s, a closing handshake of 5 s, a deadline, a
+        // soft timeout.
         await over((conn) => conn.discardReads());
         await over((conn) => conn.ping());
         await over((conn) => conn.close());
@@ -117,15 +126,15 @@ describe('the clock of the system', () => {
         });
         await over((conn) => conn.readMessage({ timeout: 2_000 }));
         now.mockRestore();
-        await host.advance(DAY);
-        expect(host.timers).toBe(0);
+        await platform.advance(DAY);
+        expect(platform.timers).toBe(0);
       }
-      // Times from a second on are rounded up to the tick that many share.
+      // Times of a second and more are rounded up to the tick.
       const rounded = ends.map((ms) => Math.floor(ms / 100) * 100);
       const platform = vi.spyOn(Date, 'now').mockReturnValue(0);
-      const before = nodeHost.now();
+      const before = nodePlatform.now();
       platform.mockReturnValue(DAY);
-      const passed = nodeHost.now() - before;
+      const passed = nodePlatform.now() - before;
       platform.mockRestore();
       expect(passed).toBeLessThan(DAY / 2);
       expect(passed).toBeGreaterThanOrEqual(0);
@@ -135,12 +144,14 @@ describe('the clock of the system', () => {
 });
 
 describe('an AbortSignal for many reads', () => {
-  it('has one listener at a time, whatever the reads come to', async () => {
+  it('has at most one listener, for all kinds of reads', async () => {
     const message = naiveEncode(TextMessage, Buffer.from('x'), KEY);
-    const attack = await warm(async () => {
-      const host = new FakeHost();
+    const attack = claim('1,000 reads with one AbortSignal', 'CWE-401');
+    const bound = { reads: atLeast(1000), listeners: atMost(1), left: 0, warmUps: 3 };
+    await survives(attack, bound, async () => {
+      const platform = new FakePlatform();
       const transport = new TestTransport();
-      const conn = new Conn(transport, { role: 'server', host, heartbeat: false });
+      const conn = new Conn(transport, { role: 'server', platform, heartbeat: false });
       const { signal } = new AbortController();
       let reads = 0;
       let listeners = 0;
@@ -152,7 +163,7 @@ describe('an AbortSignal for many reads', () => {
         count();
         if (bytes === undefined) {
           const failure = pending.catch((error: unknown) => error);
-          await host.advance(10);
+          await platform.advance(10);
           if (!((await failure) instanceof TimeoutError)) throw new Error('it did not time out');
         } else {
           transport.feed(bytes);
@@ -177,11 +188,10 @@ describe('an AbortSignal for many reads', () => {
       transport.break();
       await conn.closed;
       return { reads, listeners, left };
-    }, 3);
-    await survives(132, attack);
+    });
   });
 
-  it('is let go of by reads that end with the connection', async () => {
+  it('has no listener after the connection ends', async () => {
     const [client, server] = connPair();
     const { signal } = new AbortController();
     const reads = Array.from({ length: 8 }, () => server.readMessage({ signal }).catch(() => {}));

@@ -1,50 +1,54 @@
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { turn } from '../fake-host.ts';
-import { FrameWalk } from './frame-walk.ts';
-import type { Cut, LanePlan, Stretch } from './plan.ts';
+import { turn } from '../kit/fake-platform.ts';
+import type { Cut, DirectionPlan, Stretch } from './fault-plan.ts';
+import { MessageCounter } from './message-counter.ts';
 
-/** Changes what a direction carries, as no network does: for tests of the judge. */
-export type Meddle = (bytes: Buffer) => Buffer;
+/** Changes the bytes of a direction, for tests of the delivery rules. */
+export type Tamper = (bytes: Buffer) => Buffer;
 
-/** What a lane asks of its connection. */
-export interface LaneOwner {
-  /** The lane has carried the last byte that its plan lets through. */
-  cut(lane: Lane, how: Cut): void;
+export interface DirectionOwner {
+  /** The direction has carried the last byte that its plan allows. */
+  cut(direction: Direction, how: Cut): void;
 }
 
-/** One direction of a proxied connection: carries bytes from one socket to the other, as its plan says. */
-export class Lane {
+/** One direction of a proxied connection: copies bytes between two sockets as planned. */
+export class Direction {
   readonly from: Socket;
   readonly to: Socket;
-  /** Counts the messages that were passed on. */
-  readonly walk = new FrameWalk();
-  /** Settles when nothing is at work any more. */
+  readonly counter = new MessageCounter();
+  /** Settles when no transfer is pending. */
   idle: Promise<void> = Promise.resolve();
-  /** What comes is dropped. */
+  /** Incoming bytes are dropped. */
   #swallows = false;
-  readonly #plan: LanePlan;
-  readonly #owner: LaneOwner;
-  readonly #meddle: Meddle | undefined;
+  readonly #plan: DirectionPlan;
+  readonly #owner: DirectionOwner;
+  readonly #tamper: Tamper | undefined;
   #passed = 0;
-  /** The next stretch of the plan. */
+  /** Index of the next stretch. */
   #stretch = 0;
   #slow = false;
-  /** Bytes in hand, when they do not pass at once. */
+  /** Bytes that are delayed by the plan. */
   #hand: Buffer = Buffer.alloc(0);
   #gathered: Buffer[] | undefined;
-  /** So many of the next bytes go one at a time. */
+  /** Number of next bytes to send one at a time. */
   #singles = 0;
 
-  constructor(from: Socket, to: Socket, plan: LanePlan, owner: LaneOwner, meddle?: Meddle) {
+  constructor(
+    from: Socket,
+    to: Socket,
+    plan: DirectionPlan,
+    owner: DirectionOwner,
+    tamper?: Tamper,
+  ) {
     this.from = from;
     this.to = to;
     this.#plan = plan;
     this.#owner = owner;
-    this.#meddle = meddle;
+    this.#tamper = tamper;
   }
 
-  /** Begins, with what has been read of `from` already. */
+  /** Starts with bytes already read from `from`. */
   start(head?: Buffer): void {
     const { from } = this;
     from.on('data', (chunk: Buffer) => this.#take(chunk));
@@ -58,7 +62,7 @@ export class Lane {
     this.#flow();
   }
 
-  /** Drops what still comes, and reads on, to see the sender's end. */
+  /** Drops further bytes but keeps reading, to see the end of the sender. */
   swallow(): void {
     this.#swallows = true;
     this.#flow();
@@ -70,7 +74,7 @@ export class Lane {
   }
 
   #take(read: Buffer): void {
-    const chunk = this.#meddle === undefined ? read : this.#meddle(read);
+    const chunk = this.#tamper === undefined ? read : this.#tamper(read);
     if (this.#swallows || chunk.length === 0) return;
     if (this.#gathered !== undefined) this.#gathered.push(chunk);
     else if (this.#passed + chunk.length < this.#quietUntil && this.#singles === 0)
@@ -83,7 +87,7 @@ export class Lane {
     }
   }
 
-  /** The byte with which something happens. */
+  /** Offset of the next event of the plan. */
   get #quietUntil(): number {
     const { stretches, end } = this.#plan;
     return Math.min(stretches[this.#stretch]?.after ?? Infinity, end?.after ?? Infinity);
@@ -94,7 +98,8 @@ export class Lane {
     while (!this.#swallows) {
       const stretch = stretches[this.#stretch];
       if (end !== undefined && this.#passed >= end.after) {
-        // What went before has been read by then, and a reset is seen as one: behind unread bytes it may look like a FIN.
+        // Lets the receiver read earlier bytes first: a reset after unread bytes may look like a
+        // FIN.
         for (let i = 0; i < 3; i++) await turn();
         this.#swallows = true;
         this.#owner.cut(this, end.cut);
@@ -126,7 +131,7 @@ export class Lane {
     }
   }
 
-  /** Passes on the first `n` bytes in hand, or what there is. */
+  /** Sends the first `n` delayed bytes. */
   #passOn(n: number): void {
     const bytes = this.#hand.subarray(0, n);
     this.#hand = this.#hand.subarray(bytes.length);
@@ -136,7 +141,7 @@ export class Lane {
   #pass(bytes: Buffer): void {
     if (!this.to.writable) return;
     this.#passed += bytes.length;
-    this.walk.pass(bytes);
+    this.counter.pass(bytes);
     if (!this.to.write(bytes)) this.from.pause();
   }
 }

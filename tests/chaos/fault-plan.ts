@@ -1,35 +1,35 @@
-import type { Random } from '../random.ts';
+import type { Random } from '../kit/random.ts';
 
-/** Something that happens to a direction for a while, from its byte `after` on; nothing is lost. */
+/** A temporary disturbance of a direction from its byte `after` on; no byte is lost. */
 export type Stretch =
-  /** So many bytes go one at a time, each in a write and a turn of its own. */
+  /** Sends this many bytes one at a time, each in its own write and turn. */
   | { readonly after: number; readonly kind: 'single'; readonly bytes: number }
-  /** Nothing goes for some ms; a long one fills the buffers of the sender. */
+  /** Stops for some ms; a long stop fills the buffers of the sender. */
   | { readonly after: number; readonly kind: 'delay'; readonly ms: number }
-  /** What comes for some ms is gathered, and goes in one write. */
+  /** Collects bytes for some ms and sends them in one write. */
   | { readonly after: number; readonly kind: 'gather'; readonly ms: number };
 
 /**
- * How a connection is cut when a direction has carried its last byte.
+ * How a connection ends after the last byte of a direction.
  *
- * - `fin`: both ends get a FIN, and what they still send is swallowed.
- * - `half-close`: the receiver gets a FIN; the other direction goes on.
- * - `reset`, `reset-receiver`, `reset-sender`: RST to both; to one, and a FIN to the other.
- * - `drop`: both sockets are closed at once, whatever waits in them.
+ * - `fin`: FIN to both ends; their later bytes are dropped.
+ * - `half-close`: FIN to the receiver; the other direction continues.
+ * - `reset`, `reset-receiver`, `reset-sender`: RST to both, or RST to one and FIN to the other.
+ * - `drop`: destroys both sockets with their buffers.
  */
 export type Cut = 'fin' | 'half-close' | 'reset' | 'reset-receiver' | 'reset-sender' | 'drop';
 
-/** What the proxy does to one direction. */
-export interface LanePlan {
-  /** In the order of `after`. */
+/** Faults of one direction. */
+export interface DirectionPlan {
+  /** Sorted by `after`. */
   readonly stretches: readonly Stretch[];
   readonly end?: { readonly after: number; readonly cut: Cut };
 }
 
-/** What the proxy does to one connection. */
-export interface Plan {
-  readonly toServer: LanePlan;
-  readonly toClient: LanePlan;
+/** Faults of one connection. */
+export interface FaultPlan {
+  readonly toServer: DirectionPlan;
+  readonly toClient: DirectionPlan;
 }
 
 const CUTS: readonly Cut[] = [
@@ -42,27 +42,27 @@ const CUTS: readonly Cut[] = [
   'drop',
 ];
 
-/** A connection that is left alone. */
-export const QUIET: Plan = { toServer: { stretches: [] }, toClient: { stretches: [] } };
+/** No faults. */
+export const QUIET: FaultPlan = { toServer: { stretches: [] }, toClient: { stretches: [] } };
 
-/** Draws what is done to a connection that carries about so many bytes each way: nothing, as often as not. */
-export function drawPlan(random: Random, bytesUp: number, bytesDown: number): Plan {
+/** Draws the faults of a connection of about this many bytes each way; half of all have none. */
+export function drawPlan(random: Random, bytesUp: number, bytesDown: number): FaultPlan {
   if (random.once(2)) return QUIET;
-  const toServer = drawLane(random, bytesUp);
-  const toClient = drawLane(random, bytesDown);
-  // Two that are cut are one that is cut first: more of them would only be shorter.
+  const toServer = drawDirection(random, bytesUp);
+  const toClient = drawDirection(random, bytesDown);
+  // One cut per connection: the first one wins anyway.
   if (toServer.end !== undefined) return { toServer, toClient: { stretches: toClient.stretches } };
   return { toServer, toClient };
 }
 
-function drawLane(random: Random, volume: number): LanePlan {
+function drawDirection(random: Random, volume: number): DirectionPlan {
   const stretches = Array.from({ length: random.below(4) }, () => drawStretch(random, volume));
   stretches.sort((a, b) => a.after - b.after);
   if (random.below(3) > 0) return { stretches };
   return { stretches, end: { after: drawPlace(random, volume), cut: random.pick(CUTS) } };
 }
 
-/** Often in the handshake or in the first frames, else anywhere. */
+/** Often within the handshake or the first frames. */
 function drawPlace(random: Random, volume: number): number {
   const within = [0, 120, 300, 2_000];
   const near = within[random.below(within.length * 3)];
@@ -84,12 +84,11 @@ function drawStretch(random: Random, volume: number): Stretch {
   }
 }
 
-/** The plan in a line. */
-export function planText({ toServer, toClient }: Plan): string {
-  return `to server: ${laneText(toServer)}; to client: ${laneText(toClient)}`;
+export function planText({ toServer, toClient }: FaultPlan): string {
+  return `to server: ${directionText(toServer)}; to client: ${directionText(toClient)}`;
 }
 
-function laneText({ stretches, end }: LanePlan): string {
+function directionText({ stretches, end }: DirectionPlan): string {
   const parts = stretches.map((stretch) => {
     const { after, kind } = stretch;
     return `${kind} ${kind === 'single' ? `${stretch.bytes} bytes` : `${stretch.ms} ms`} at ${after}`;

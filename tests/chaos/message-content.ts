@@ -1,25 +1,25 @@
 import { pattern } from '../peers/pattern.ts';
 
-/** What one message carries: all of its bytes follow from this, so that each of them can be checked. */
+/** Describes a message; its bytes follow from these fields. */
 export interface Content {
   readonly text: boolean;
-  /** Whose message it is: of a direction of a connection, or of a room. */
+  /** Identifies a direction of a connection, or a room. */
   readonly tag: number;
-  /** Its place among those of its tag. */
+  /** Index among the messages of its tag. */
   readonly number: number;
-  /** Bytes, roughly: 0 is exact, others have room for the head at least. */
+  /** Approximate size in bytes; 0 is exact. */
   readonly size: number;
 }
 
-/** Tag, number and length stand before the pattern, as bytes; in text they stand as digits. */
+/** Size of tag, number and length before the pattern, in bytes. Text has decimal digits. */
 const HEAD = 12;
 const LARGEST = 131_072;
-/** Where in the pattern a message begins differs from number to number. */
+/** Number of different start offsets in the pattern. */
 const STARTS = 4_096;
 
 const bytes = pattern(LARGEST + STARTS, 7);
 
-// Characters of one to four bytes, 16 bytes and 11 UTF-16 units in each piece.
+// Each piece has 16 bytes, 11 UTF-16 units, and characters of one to four bytes.
 const PIECE_BYTES = 16;
 const PIECE_UNITS = 11;
 const pieces = Array.from({ length: (LARGEST + STARTS) / PIECE_BYTES }, (_, i) => {
@@ -30,7 +30,6 @@ function startOf({ tag, number }: Content): number {
   return (Math.imul(tag, 31) + Math.imul(number, 17)) & (STARTS - 1);
 }
 
-/** The message as a string. */
 export function textOf(content: Content): string {
   const { tag, number, size } = content;
   if (size === 0) return '';
@@ -39,7 +38,7 @@ export function textOf(content: Content): string {
   return `${tag}:${number}:${size};${pieces.slice(from, from + length)}`;
 }
 
-/** The message as bytes, in memory of its own. */
+/** The message as new bytes. */
 export function bytesOf(content: Content): Buffer {
   if (content.text) return Buffer.from(textOf(content));
   const size = binarySize(content);
@@ -57,7 +56,7 @@ function binarySize({ size }: Content): number {
   return size === 0 ? 0 : Math.max(HEAD, Math.min(size, LARGEST));
 }
 
-/** Whether `data` is exactly this message: its type, and every byte. */
+/** True when `data` has the type and every byte of the message. */
 export function isContent(content: Content, text: boolean, data: string | Uint8Array): boolean {
   if (text !== content.text) return false;
   if (typeof data === 'string') return data === textOf(content);
@@ -75,7 +74,7 @@ export function isContent(content: Content, text: boolean, data: string | Uint8A
   );
 }
 
-/** What stands at the head of `data`, for a person. */
+/** The identification in `data` as text. */
 export function headOf(text: boolean, data: string | Uint8Array): string {
   const { length } = data;
   if (length === 0) return 'an empty message';

@@ -1,18 +1,17 @@
 const BLANK_LINE = Buffer.from('\r\n\r\n');
 
 /**
- * Walks over one direction of a connection, from the handshake on, and counts the messages that have gone by to their
- * last byte. It reads lengths and nothing else.
+ * Counts the complete messages in one direction, from the handshake on. Reads headers only.
  */
-export class FrameWalk {
-  /** Data messages that are whole. */
+export class MessageCounter {
+  /** Complete data messages. */
   whole = 0;
-  /** Bytes of the blank line that ends the head of the handshake; all of them: frames follow. */
+  /** Matched bytes of the blank line after the handshake; 4: frames follow. */
   #blank = 0;
   readonly #header: number[] = [];
-  /** Bytes of the frame's payload that are still to come. */
+  /** Remaining payload bytes of the frame. */
   #left = 0;
-  /** The frame at hand ends a data message. */
+  /** The frame ends a data message. */
   #ends = false;
 
   pass(bytes: Uint8Array): void {
@@ -43,7 +42,7 @@ export class FrameWalk {
   }
 }
 
-/** The length of the payload behind a frame's header (RFC 6455, section 5.2), -1 while the header is not whole. */
+/** Payload length of a header (RFC 6455, section 5.2); -1 for an incomplete header. */
 export function payloadLength(header: ArrayLike<number>): number {
   if (header.length < 2) return -1;
   const second = header[1]!;

@@ -1,22 +1,22 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import type { Cut, LanePlan, Plan } from '../../src/chaos/plan.ts';
-import { ChaosProxy, type Link } from '../../src/chaos/proxy.ts';
-import { RawSocket, rawSocket } from '../../src/index.ts';
-import { nothingLeft, whenOver } from '../../src/peers/index.ts';
+import { RawPeer, rawClient } from '../kit/index.ts';
+import { nothingLeft, whenOver } from '../peers/index.ts';
+import type { Cut, DirectionPlan, FaultPlan } from './fault-plan.ts';
+import { ChaosProxy, type Link } from './proxy.ts';
 
 const HEAD = 'GET /3 HTTP/1.1\r\n\r\n';
-const NOTHING: LanePlan = { stretches: [] };
+const NOTHING: DirectionPlan = { stretches: [] };
 
 interface Ends {
-  readonly client: RawSocket;
-  readonly server: RawSocket;
+  readonly client: RawPeer;
+  readonly server: RawPeer;
   readonly link: Link;
 }
 
 /** A client and a server with the proxy between them; the head has gone through. */
-async function through(plan: Partial<Plan>): Promise<Ends> {
+async function through(plan: Partial<FaultPlan>): Promise<Ends> {
   const listening = createServer({ allowHalfOpen: true, noDelay: true });
   await listen(listening);
   const proxy = await ChaosProxy.start(() => ({
@@ -24,9 +24,9 @@ async function through(plan: Partial<Plan>): Promise<Ends> {
     plan: { toServer: NOTHING, toClient: NOTHING, ...plan },
   }));
   const accepted = once(listening, 'connection') as Promise<[Socket]>;
-  const client = await rawSocket(Number(new URL(proxy.url).port));
-  await client.send(HEAD);
-  const server = new RawSocket((await accepted)[0]);
+  const client = await rawClient(Number(new URL(proxy.url).port));
+  await client.write(HEAD);
+  const server = new RawPeer((await accepted)[0]);
   whenOver(async () => {
     client.destroy();
     server.destroy();
@@ -43,7 +43,7 @@ async function listen(server: Server): Promise<void> {
 }
 
 /** How an end has seen its connection end. */
-async function endOf(raw: RawSocket): Promise<'FIN' | 'RST'> {
+async function endOf(raw: RawPeer): Promise<'FIN' | 'RST'> {
   await raw.untilEnd();
   raw.end();
   await raw.closed;
@@ -56,11 +56,11 @@ describe('a chaos proxy', () => {
   it('carries both directions, and the ends of both', async () => {
     const { client, server, link } = await through({});
     await server.until(HEAD);
-    await server.send('down');
+    await server.write('down');
     await client.until('down');
     client.end();
     await server.untilEnd();
-    await server.send(' and out');
+    await server.write(' and out');
     server.end();
     expect((await client.untilEnd()).toString()).toBe('down and out');
     await link.over;
@@ -78,7 +78,7 @@ describe('a chaos proxy', () => {
       toServer: { stretches: [], end: { after, cut } },
     });
     await server.until(HEAD);
-    await client.send('0123456789');
+    await client.write('0123456789');
     const seen = await Promise.all([endOf(client), endOf(server)]);
     expect(seen).toEqual([sender, receiver]);
     // A reset may overtake what it follows.
@@ -92,7 +92,7 @@ describe('a chaos proxy', () => {
   it('drops both ends at once', async () => {
     const end = { after: HEAD.length + 1, cut: 'drop' } as const;
     const { client, server, link } = await through({ toServer: { stretches: [], end } });
-    await client.send('xyz');
+    await client.write('xyz');
     await Promise.all([endOf(client), endOf(server)]);
     await link.over;
     expect([...link.broken].toSorted()).toEqual(['client', 'server']);
@@ -101,9 +101,9 @@ describe('a chaos proxy', () => {
   it('ends one direction while the other goes on', async () => {
     const end = { after: HEAD.length + 2, cut: 'half-close' } as const;
     const { client, server, link } = await through({ toServer: { stretches: [], end } });
-    await client.send('abcdef');
+    await client.write('abcdef');
     expect((await server.untilEnd()).toString()).toBe(`${HEAD}ab`);
-    await server.send('still here');
+    await server.write('still here');
     await client.until('still here');
     server.end();
     await client.untilEnd();
@@ -119,9 +119,9 @@ describe('a chaos proxy', () => {
     });
     await server.until(HEAD);
     const sizes: number[] = [];
-    server.socket.on('data', (chunk: Buffer) => sizes.push(chunk.length));
-    await client.send('x'.repeat(bytes + 100));
-    await server.until((all) => all.length === HEAD.length + bytes + 100);
+    server.stream.on('data', (chunk: Buffer) => sizes.push(chunk.length));
+    await client.write('x'.repeat(bytes + 100));
+    await server.until(({ received }) => received.length === HEAD.length + bytes + 100);
     // Two may come together where this process has been held up.
     expect(sizes.length).toBeGreaterThan(bytes / 2);
     expect(sizes.at(-1)).toBeGreaterThanOrEqual(100);
@@ -133,9 +133,9 @@ describe('a chaos proxy', () => {
     });
     await server.until(HEAD);
     const sizes: number[] = [];
-    server.socket.on('data', (chunk: Buffer) => sizes.push(chunk.length));
-    for (let i = 0; i < 10; i++) await client.send('0123456789');
-    await server.until((all) => all.length === HEAD.length + 100);
+    server.stream.on('data', (chunk: Buffer) => sizes.push(chunk.length));
+    for (let i = 0; i < 10; i++) await client.write('0123456789');
+    await server.until(({ received }) => received.length === HEAD.length + 100);
     expect(sizes).toEqual([100]);
   });
 
@@ -146,8 +146,8 @@ describe('a chaos proxy', () => {
     ] as const;
     const { client, server } = await through({ toServer: { stretches } });
     const sent = Buffer.alloc(5_000_000, 'pattern');
-    void client.send(sent);
-    const all = await server.until((got) => got.length === HEAD.length + sent.length);
+    void client.write(sent);
+    const all = await server.until(({ received }) => received.length === HEAD.length + sent.length);
     expect(all.subarray(HEAD.length).equals(sent)).toBe(true);
   });
 

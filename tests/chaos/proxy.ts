@@ -1,33 +1,31 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { Lane, type LaneOwner, type Meddle } from './lane.ts';
-import type { Cut, Plan } from './plan.ts';
+import { Direction, type DirectionOwner, type Tamper } from './direction.ts';
+import type { Cut, FaultPlan } from './fault-plan.ts';
 
-/** Where a connection goes, and what becomes of it on the way. */
+/** Target and faults of a connection. */
 export interface Route {
   readonly port: number;
-  readonly plan: Plan;
-  readonly meddle?: {
-    readonly toServer?: Meddle | undefined;
-    readonly toClient?: Meddle | undefined;
+  readonly plan: FaultPlan;
+  readonly tamper?: {
+    readonly toServer?: Tamper | undefined;
+    readonly toClient?: Tamper | undefined;
   };
 }
 
-/** A proxied connection. */
-export class Link implements LaneOwner {
-  /** From the client to the server. */
-  readonly toServer: Lane;
-  readonly toClient: Lane;
-  /** Settles when both sockets are closed and nothing is at work. */
+export class Link implements DirectionOwner {
+  readonly toServer: Direction;
+  readonly toClient: Direction;
+  /** Settles when both sockets are closed and no transfer is pending. */
   readonly over: Promise<void>;
-  /** Ends that were dropped or reset, by us or by themselves: what they had not read yet may be lost. */
+  /** Ends that were reset or dropped: bytes they had not read may be lost. */
   readonly broken = new Set<'client' | 'server'>();
-  /** How the plan has cut it, once it has. */
-  cutBy: { readonly lane: Lane; readonly how: Cut } | undefined;
+  /** The cut of the plan, after it happened. */
+  cutBy: { readonly direction: Direction; readonly how: Cut } | undefined;
 
-  constructor(client: Socket, server: Socket, { plan, meddle }: Route) {
-    this.toServer = new Lane(client, server, plan.toServer, this, meddle?.toServer);
-    this.toClient = new Lane(server, client, plan.toClient, this, meddle?.toClient);
+  constructor(client: Socket, server: Socket, { plan, tamper }: Route) {
+    this.toServer = new Direction(client, server, plan.toServer, this, tamper?.toServer);
+    this.toClient = new Direction(server, client, plan.toClient, this, tamper?.toClient);
     this.over = this.#over(client, server);
     this.#follow(client, server, 'client');
     this.#follow(server, client, 'server');
@@ -38,13 +36,13 @@ export class Link implements LaneOwner {
     await Promise.all([this.toServer.idle, this.toClient.idle]);
   }
 
-  /** The end of one socket is the other's too. */
+  /** Passes the end of one socket to the other. */
   #follow(socket: Socket, other: Socket, end: 'client' | 'server'): void {
     const otherEnd = end === 'client' ? 'server' : 'client';
     socket.setNoDelay(true);
     socket.on('error', () => {
       this.broken.add(end);
-      // A reset is passed on as one, unless the other end has been told of its end already.
+      // Passes a reset on, unless a cut has ended the other socket already.
       if (this.cutBy !== undefined && this.cutBy.how !== 'half-close') return;
       if (!other.closed) this.broken.add(otherEnd);
       reset(other);
@@ -56,13 +54,13 @@ export class Link implements LaneOwner {
     });
   }
 
-  cut(lane: Lane, how: Cut): void {
-    this.cutBy ??= { lane, how };
-    const sender = lane === this.toServer ? 'client' : 'server';
-    const receiver = lane === this.toServer ? 'server' : 'client';
-    const { from, to } = lane;
-    const other = lane === this.toServer ? this.toClient : this.toServer;
-    lane.swallow();
+  cut(direction: Direction, how: Cut): void {
+    this.cutBy ??= { direction, how };
+    const sender = direction === this.toServer ? 'client' : 'server';
+    const receiver = direction === this.toServer ? 'server' : 'client';
+    const { from, to } = direction;
+    const other = direction === this.toServer ? this.toClient : this.toServer;
+    direction.swallow();
     if (how !== 'half-close') other.swallow();
     if (how === 'reset' || how === 'reset-receiver') {
       this.broken.add(receiver);
@@ -82,7 +80,10 @@ export class Link implements LaneOwner {
   }
 }
 
-/** Sends a RST. One whose FIN is on its way is dropped: Node cannot reset it, and would never say that it is closed. */
+/**
+ * Sends a RST. Destroys a socket with a pending FIN instead: Node cannot reset it and never emits
+ * close.
+ */
 function reset(socket: Socket): void {
   if (socket.writableEnded) socket.destroy();
   else socket.resetAndDestroy();
@@ -96,8 +97,8 @@ function gone(socket: Socket): Promise<void> {
 }
 
 /**
- * A TCP proxy that spoils connections as they were planned: the first line of a request, `GET /<number> …`, says which
- * one it is.
+ * A TCP proxy with planned faults. The first line of a request, `GET /<number> …`, names the
+ * connection.
  */
 export class ChaosProxy {
   readonly #server: Server;
@@ -121,12 +122,12 @@ export class ChaosProxy {
     return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** The connection of that number, once its request has come. */
+  /** The connection of this number; undefined before its request. */
   linkOf(connection: number): Link | undefined {
     return this.#links.get(connection);
   }
 
-  /** Stops listening; resolves when all connections are over. */
+  /** Stops listening. Resolves when all connections are over. */
   async close(): Promise<void> {
     this.#server.close();
     await once(this.#server, 'close');

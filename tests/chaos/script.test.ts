@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { drawScript, type Script, scriptText } from '../../src/chaos/script.ts';
+import { drawScript, type Script, scriptText } from './script.ts';
 
 const MANY = 2_000;
 const scripts = Array.from({ length: MANY }, (_, i) => drawScript(20_260, i));
 
-/** How often each of what `of` says is drawn. */
 function count(of: (script: Script) => readonly (string | undefined)[]): Map<string, number> {
   const counted = new Map<string, number>();
   for (const what of scripts.flatMap(of)) {
@@ -13,7 +12,7 @@ function count(of: (script: Script) => readonly (string | undefined)[]): Map<str
   return counted;
 }
 
-/** Each is drawn, and none is a rarity. */
+/** Each name is drawn in more than 1 % of the connections. */
 function expectAll(of: (script: Script) => readonly (string | undefined)[], names: string[]): void {
   const counted = count(of);
   expect([...counted.keys()].toSorted()).toEqual(names.toSorted());
@@ -21,12 +20,12 @@ function expectAll(of: (script: Script) => readonly (string | undefined)[], name
 }
 
 describe('drawScript', () => {
-  it('gives the same connection for the same seed and number', () => {
+  it('is determined by seed and number', () => {
     expect(scripts.every((script, i) => same(script, drawScript(20_260, i)))).toBe(true);
     expect(scripts.some((script, i) => same(script, drawScript(20_261, i)))).toBe(false);
   });
 
-  it('draws every kind of fault, and many connections without any', () => {
+  it('draws every kind of fault, and many connections without one', () => {
     expectAll(
       ({ plan }) => [plan.toServer.end?.cut, plan.toClient.end?.cut],
       ['drop', 'fin', 'half-close', 'reset', 'reset-receiver', 'reset-sender'],
@@ -40,13 +39,13 @@ describe('drawScript', () => {
       ({ plan }) => {
         const end = plan.toServer.end ?? plan.toClient.end;
         if (end === undefined) return ['never'];
-        return [end.after < 150 ? 'in the handshake' : 'behind it'];
+        return [end.after < 150 ? 'in the handshake' : 'after it'];
       },
-      ['never', 'in the handshake', 'behind it'],
+      ['never', 'in the handshake', 'after it'],
     );
   });
 
-  it('draws every way of writing, reading and ending, on both sides', () => {
+  it('draws every way of writing, reading and ending', () => {
     const parts = ({ client, server }: Script) => [client, server];
     expectAll(
       (script) => parts(script).map(({ writing }) => writing),
@@ -60,7 +59,7 @@ describe('drawScript', () => {
     expectAll(({ closer }) => [closer], ['both', 'client', 'server']);
   });
 
-  it('says in a few lines what was drawn', () => {
+  it('prints as four lines', () => {
     expect(scriptText(scripts[1]!).split('\n')).toHaveLength(4);
   });
 });

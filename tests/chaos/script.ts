@@ -1,58 +1,58 @@
-import { Random } from '../random.ts';
-import { drawPlan, type Plan, planText, QUIET } from './plan.ts';
+import { Random } from '../kit/random.ts';
+import { drawPlan, type FaultPlan, planText, QUIET } from './fault-plan.ts';
 
-/** Who meets whom: the client's make, the server's, and whether they compress. */
+/** The library of each end, and the compression. */
 export interface Pairing {
-  readonly client: 'ours' | 'ws';
-  /** A server of ours with small buffers refuses what is too much. */
-  readonly server: 'ours' | 'ours-tight' | 'ws';
+  readonly client: 'own' | 'ws';
+  /** `own-tight`: small buffers, so it rejects writes. */
+  readonly server: 'own' | 'own-tight' | 'ws';
   readonly compression: false | 'shared' | 'takeover';
 }
 
-/** How a side hands messages over; in bulk they are more than the system's buffers take. */
+/** How an endpoint writes; `bulk` exceeds the buffers of the system. */
 export type Writing = 'flood' | 'awaited' | 'mixed' | 'heavy' | 'bulk';
 
-/** How a side takes messages. `ws` has its event only. */
+/** How an endpoint reads. `ws` has its event only. */
 export type Reading = 'receive' | 'receive-async' | 'loop' | 'read' | 'reader' | 'any';
 
-/** What one side of a connection does. */
+/** Behaviour of one endpoint. */
 export interface Part {
   readonly messages: number;
   readonly writing: Writing;
   readonly reading: Reading;
-  /** It stops for a moment now and then while it reads. */
+  /** Reading pauses now and then. */
   readonly slow: boolean;
-  /** It leaves before it has said all, after so many messages, in this way. */
+  /** Leaves early, after this many messages. */
   readonly leaves?: { readonly after: number; readonly how: 'close' | 'terminate' };
-  /** What its random numbers begin with. */
+  /** Seed of its random numbers. */
   readonly seed: number;
 }
 
-/** All that is known of a connection beforehand. */
+/** A planned connection. */
 export interface Script {
   readonly connection: number;
   readonly pairing: Pairing;
   readonly client: Part;
   readonly server: Part;
-  /** Who closes when all is said and heard. */
+  /** The endpoint that closes after all messages. */
   readonly closer: 'client' | 'server' | 'both';
-  readonly plan: Plan;
+  readonly plan: FaultPlan;
 }
 
 const PAIRINGS: readonly Pairing[] = [
-  { client: 'ours', server: 'ours', compression: false },
-  { client: 'ours', server: 'ours', compression: false },
-  { client: 'ours', server: 'ours-tight', compression: false },
-  { client: 'ours', server: 'ours', compression: 'shared' },
-  { client: 'ours', server: 'ours', compression: 'takeover' },
-  { client: 'ours', server: 'ws', compression: false },
-  { client: 'ours', server: 'ws', compression: false },
-  { client: 'ours', server: 'ws', compression: 'takeover' },
-  { client: 'ws', server: 'ours', compression: false },
-  { client: 'ws', server: 'ours', compression: false },
-  { client: 'ws', server: 'ours-tight', compression: false },
-  { client: 'ws', server: 'ours', compression: 'shared' },
-  { client: 'ws', server: 'ours', compression: 'takeover' },
+  { client: 'own', server: 'own', compression: false },
+  { client: 'own', server: 'own', compression: false },
+  { client: 'own', server: 'own-tight', compression: false },
+  { client: 'own', server: 'own', compression: 'shared' },
+  { client: 'own', server: 'own', compression: 'takeover' },
+  { client: 'own', server: 'ws', compression: false },
+  { client: 'own', server: 'ws', compression: false },
+  { client: 'own', server: 'ws', compression: 'takeover' },
+  { client: 'ws', server: 'own', compression: false },
+  { client: 'ws', server: 'own', compression: false },
+  { client: 'ws', server: 'own-tight', compression: false },
+  { client: 'ws', server: 'own', compression: 'shared' },
+  { client: 'ws', server: 'own', compression: 'takeover' },
 ];
 
 const WRITINGS: readonly Writing[] = [
@@ -61,7 +61,7 @@ const WRITINGS: readonly Writing[] = [
 ];
 const READINGS: readonly Reading[] = ['receive', 'receive-async', 'loop', 'read', 'reader', 'any'];
 
-/** Draws a connection; the same one for the same seed and number. */
+/** Draws a connection, determined by seed and number. */
 export function drawScript(seed: number, connection: number): Script {
   const random = new Random(Math.imul(seed, 0x9e3779b1) ^ Math.imul(connection + 1, 0x85ebca6b));
   const pairing = random.pick(PAIRINGS);
@@ -72,11 +72,11 @@ export function drawScript(seed: number, connection: number): Script {
   return { connection, pairing, client, server, closer, plan };
 }
 
-/** Draws what a side does. Many small messages in flight, and some that are large. */
+/** Draws the behaviour of an endpoint: many small messages in flight, some large. */
 function drawPart(random: Random, { compression }: Pairing): Part {
   const writing = random.pick(WRITINGS);
   const most = { flood: 2_000, awaited: 400, mixed: 120, heavy: 30, bulk: 90 }[writing];
-  // Where zlib's threads do the work, a message takes its time.
+  // Compression runs on zlib's threads, so messages take longer.
   const messages = random.below(compression === false ? most : Math.ceil(most / 4));
   const leaves = random.once(12);
   return {
@@ -96,13 +96,12 @@ function drawPart(random: Random, { compression }: Pairing): Part {
   };
 }
 
-/** Bytes that such a side says, roughly. */
+/** Approximate bytes that the endpoint sends. */
 function volumeOf({ messages, writing }: Part): number {
   const each = { flood: 60, awaited: 150, mixed: 2_500, heavy: 50_000, bulk: 100_000 }[writing];
   return 300 + messages * each;
 }
 
-/** The size of the next message, in bytes. */
 export function drawSize(random: Random, writing: Writing): number {
   const among = random.below(64);
   if (among === 0) return 0;
@@ -113,7 +112,7 @@ export function drawSize(random: Random, writing: Writing): number {
   return 12 + random.below(among < 8 ? 4_000 : 120);
 }
 
-/** What is planned for a connection, in a few lines. */
+/** The script in four lines. */
 export function scriptText({ connection, pairing, client, server, closer, plan }: Script): string {
   const { compression } = pairing;
   return [

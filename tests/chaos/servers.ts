@@ -4,22 +4,22 @@ import type { AddressInfo } from 'node:net';
 import { type Conn, type ConnSettings, Dialer } from '@ws/node-client';
 import { Upgrader } from '@ws/node-server';
 import { WebSocket, WebSocketServer } from 'ws';
-import { playOurs, Room } from './ours-side.ts';
+import type { Endpoint } from './endpoint.ts';
+import { Room, runOwn } from './own-endpoint.ts';
 import type { Pairing } from './script.ts';
-import type { Side } from './side.ts';
-import { playWs } from './ws-side.ts';
+import { runWs } from './ws-endpoint.ts';
 
-/** A side whose connection is open plays its part. */
-type Play = (connection: number, play: (side: Side) => Promise<void>) => void;
+/** Runs the endpoint of an open connection. */
+type Play = (connection: number, play: (endpoint: Endpoint) => Promise<void>) => void;
 
-/** Nothing may end for being slow: the machine may be busy, and a process stand still for a minute. */
-const WS_PATIENT = { closeTimeout: 600_000, handshakeTimeout: 600_000 } as const;
-const PATIENT = { ...WS_PATIENT, heartbeat: false } as const;
-/** Buffers so small that senders are refused and readers pause the socket. */
+/** No timeouts: the machine may be busy for a minute. */
+const WS_NO_TIMEOUTS = { closeTimeout: 600_000, handshakeTimeout: 600_000 } as const;
+const NO_TIMEOUTS = { ...WS_NO_TIMEOUTS, heartbeat: false } as const;
+/** Buffers so small that writes are rejected and readers pause the socket. */
 const TIGHT = { maxBufferedAmount: 20_000, highWaterMark: 4_000, readAhead: 4_000 } as const;
 const WS_DEFLATE = { threshold: 64 } as const;
 
-/** The servers of all makes, on ports of their own. */
+/** One server for each library and compression. */
 export class Servers {
   readonly #servers = new Map<string, Server>();
   readonly #play: Play;
@@ -32,9 +32,9 @@ export class Servers {
     const servers = new Servers(play);
     let tag = 0xff00_0000;
     for (const compression of [false, 'shared', 'takeover'] as const) {
-      await servers.#startOurs({ server: 'ours', compression }, tag++);
+      await servers.#startOurs({ server: 'own', compression }, tag++);
     }
-    await servers.#startOurs({ server: 'ours-tight', compression: false }, tag++);
+    await servers.#startOurs({ server: 'own-tight', compression: false }, tag++);
     await servers.#startWs(false);
     await servers.#startWs('takeover');
     return servers;
@@ -44,7 +44,7 @@ export class Servers {
     return (this.#servers.get(keyOf(pairing))!.address() as AddressInfo).port;
   }
 
-  /** Stops listening; resolves when every socket of every server is closed. */
+  /** Stops listening. Resolves when every socket is closed. */
   async close(): Promise<void> {
     const closing = [...this.#servers.values()].map(async (server) => {
       server.close();
@@ -55,15 +55,17 @@ export class Servers {
 
   async #startOurs(pairing: Omit<Pairing, 'client'>, tag: number): Promise<void> {
     const { server, compression } = pairing;
-    const tight = server === 'ours-tight';
+    const tight = server === 'own-tight';
     const settings: ConnSettings = { ...(tight ? TIGHT : {}), ...compressionOf(compression) };
-    const upgrader = new Upgrader({ ...PATIENT, ...settings });
+    const upgrader = new Upgrader({ ...NO_TIMEOUTS, ...settings });
     const room = new Room(tag);
     const http = createServer();
     http.on(
       'upgrade',
       upgrader.handler((conn: Conn, req: IncomingMessage) => {
-        this.#play(connectionOf(req), (side) => playOurs(side, conn, tight ? undefined : room));
+        this.#play(connectionOf(req), (endpoint) =>
+          runOwn(endpoint, conn, tight ? undefined : room),
+        );
       }),
     );
     await this.#listen(keyOf(pairing), http);
@@ -72,16 +74,16 @@ export class Servers {
   async #startWs(compression: Pairing['compression']): Promise<void> {
     const http = createServer();
     const perMessageDeflate = compression === false ? false : WS_DEFLATE;
-    const server = new WebSocketServer({ ...WS_PATIENT, server: http, perMessageDeflate });
+    const server = new WebSocketServer({ ...WS_NO_TIMEOUTS, server: http, perMessageDeflate });
     server.on('connection', (ws, req) => {
       ws.on('error', () => {});
-      this.#play(connectionOf(req), (side) => playWs(side, ws));
+      this.#play(connectionOf(req), (endpoint) => runWs(endpoint, ws));
     });
     await this.#listen(keyOf({ server: 'ws', compression }), http);
   }
 
   async #listen(key: string, server: Server): Promise<void> {
-    // A request that was cut answers itself; its socket must not wait for Node's own time-outs.
+    // Node answers a cut request; its socket must not wait for Node's keep-alive timeout.
     server.keepAliveTimeout = 1;
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -89,32 +91,32 @@ export class Servers {
   }
 }
 
-/** Connects a client to `url`, and plays its part; resolves when that is over, or when the handshake failed. */
-export async function playClient(
-  side: Side,
+/** Connects a client and plays its part. Resolves at its end or after a failed handshake. */
+export async function runClient(
+  endpoint: Endpoint,
   url: string,
   { client, server, compression }: Pairing,
 ): Promise<void> {
-  if (client === 'ours') {
-    const settings = server === 'ours-tight' ? TIGHT : {};
-    const dialer = new Dialer({ ...PATIENT, ...settings, ...compressionOf(compression) });
+  if (client === 'own') {
+    const settings = server === 'own-tight' ? TIGHT : {};
+    const dialer = new Dialer({ ...NO_TIMEOUTS, ...settings, ...compressionOf(compression) });
     let conn: Conn;
     try {
       ({ conn } = await dialer.dial(url));
     } catch {
       return;
     }
-    return playOurs(side, conn);
+    return runOwn(endpoint, conn);
   }
   const perMessageDeflate = compression === false ? false : WS_DEFLATE;
-  const ws = new WebSocket(url, { ...WS_PATIENT, perMessageDeflate });
+  const ws = new WebSocket(url, { ...WS_NO_TIMEOUTS, perMessageDeflate });
   ws.on('error', () => {});
   await new Promise<void>((resolve) => {
-    // At once: messages that came with the handshake are emitted before a promise's turn.
+    // Synchronously: messages in the same chunk as the handshake are emitted before a microtask.
     let open = false;
     ws.once('open', () => {
       open = true;
-      resolve(playWs(side, ws));
+      resolve(runWs(endpoint, ws));
     });
     ws.once('close', () => {
       if (!open) resolve();
@@ -127,7 +129,7 @@ function compressionOf(mode: Pairing['compression']): ConnSettings {
 }
 
 function keyOf({ server, compression }: Pick<Pairing, 'server' | 'compression'>): string {
-  // `ws` knows one way of compressing.
+  // `ws` has one compression mode.
   return `${server} ${server === 'ws' ? compression !== false : compression}`;
 }
 

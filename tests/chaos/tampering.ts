@@ -1,24 +1,28 @@
-import { payloadLength } from '../../src/chaos/frame-walk.ts';
-import type { Meddle } from '../../src/chaos/lane.ts';
+import type { Tamper } from './direction.ts';
+import { payloadLength } from './message-counter.ts';
 
-/** What a lying network makes of data frames that follow each other; a handshake and control frames pass. */
-export type Lie = (frames: Buffer[]) => Buffer[];
+/** Changes three consecutive data frames. */
+export type Manipulation = (frames: Buffer[]) => Buffer[];
 
-/** Bytes of payload that a message needs to tell who it is. */
+/** Payload bytes that identify a message. */
 const TELLING = 12;
 
-/** Cuts a stream into its frames, and passes on what `lie` makes of the first three whole messages in a row. */
-export function lying(lie: Lie): Meddle {
+/** Applies `manipulation` to the first three consecutive whole messages. */
+export function manipulateOnce(manipulation: Manipulation): Tamper {
   return framewise((frames, done) => {
     const first = frames.findIndex((_, i) => isRun(frames.slice(i, i + 3)));
     if (done || first < 0) return undefined;
     const after = first + 3;
-    return [...frames.slice(0, first), ...lie(frames.slice(first, after)), ...frames.slice(after)];
+    return [
+      ...frames.slice(0, first),
+      ...manipulation(frames.slice(first, after)),
+      ...frames.slice(after),
+    ];
   });
 }
 
-/** Leaves out every message that comes from the first three in a row on; controls pass. */
-export function forgetful(): Meddle {
+/** Drops every message from the first three consecutive ones on. Control frames pass. */
+export function dropAll(): Tamper {
   return framewise((frames, done) => {
     if (!done && !frames.some((_, i) => isRun(frames.slice(i, i + 3)))) return undefined;
     return frames.filter((frame) => (frame[0]! & 0x0f) >= 8);
@@ -34,8 +38,8 @@ function isRun(frames: Buffer[]): boolean {
   return whole && frames.length === 3;
 }
 
-/** `change` gets the frames that came together, and says what goes in their place, or that it has nothing to say. */
-function framewise(change: (frames: Buffer[], done: boolean) => Buffer[] | undefined): Meddle {
+/** `change` returns replacements for the frames of one chunk, or undefined to pass them. */
+function framewise(change: (frames: Buffer[], done: boolean) => Buffer[] | undefined): Tamper {
   let waiting = Buffer.alloc(0);
   let inHead = true;
   let done = false;
@@ -61,7 +65,7 @@ function framewise(change: (frames: Buffer[], done: boolean) => Buffer[] | undef
   };
 }
 
-/** The bytes of the first frame, 0 while it is not whole. */
+/** Size of the first frame in bytes; 0 for an incomplete frame. */
 function frameSize(bytes: Buffer): number {
   const payload = payloadLength(bytes.subarray(0, 14));
   if (payload < 0) return 0;
@@ -69,7 +73,7 @@ function frameSize(bytes: Buffer): number {
   return size <= bytes.length ? size : 0;
 }
 
-/** The bytes before the payload. */
+/** Size of the header in bytes. */
 export function headerSize(frame: Uint8Array): number {
   const short = frame[1]! & 0x7f;
   const extended = short === 127 ? 8 : short === 126 ? 2 : 0;

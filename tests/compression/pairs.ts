@@ -1,68 +1,119 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import type { CompressionOptions } from '@ws/conn';
+import { type CompressionOptions, connPair } from '@ws/conn';
 import { type Conn, Dialer } from '@ws/node-client';
-import { compressionBackend, configureCompression } from '@ws/node-io';
+import { type CompressionBackend, compressionBackend, configureCompression } from '@ws/node-io';
 import { serve } from '@ws/node-server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type PerMessageDeflateOptions, WebSocket, WebSocketServer } from 'ws';
-import { nothingLeft, type Random, whenOver } from '../../src/peers/index.ts';
-import { isSame, KINDS, MIB, SIZES, seeded, someText } from './support.ts';
+import { nothingLeft, type Random, whenOver } from '../kit/index.ts';
+import { CountingSource, hostOn, isSame, KINDS, MIB, SIZES, seeded, someText } from './support.ts';
 import { Traffic } from './traffic.ts';
 
+/** Settings of connections with our code at both ends. The default run takes the first four. */
+export const SETTINGS: readonly CompressionOptions[] = [
+  {},
+  { threshold: 0, level: 9, serverMaxWindowBits: 8, clientMaxWindowBits: 8 },
+  { mode: 'takeover', threshold: 0, sendHistory: 512, takeoverEngines: 0 },
+  { mode: 'takeover', threshold: 0, takeoverEngines: 2, asyncDeflateThreshold: 100 },
+  { threshold: 0, level: -2 },
+  { threshold: 0, level: 0, asyncDeflateThreshold: 0 },
+  { mode: 'takeover' },
+  { mode: 'takeover', threshold: 0, sendHistory: 2048, takeoverEngines: 1, level: 6 },
+  { mode: 'takeover', threshold: 0, sendHistory: 32_768, takeoverEngines: 2, level: 9 },
+  { mode: 'takeover', threshold: 0, serverMaxWindowBits: 8, clientMaxWindowBits: 8, level: 6 },
+  { mode: 'takeover', sendHistory: 32_768, serverMaxWindowBits: 9, clientMaxWindowBits: 10 },
+  { mode: 'takeover', threshold: 0, serverMaxWindowBits: 12, asyncDeflateThreshold: false },
+];
+
 /** Options of `ws`, and ours at the other end. */
-type Case = readonly [PerMessageDeflateOptions, CompressionOptions];
+type Pair = readonly [theirs: PerMessageDeflateOptions, ours: CompressionOptions];
 
 const BITS = [8, 9, 10, 11, 12, 13, 14, 15];
 
-const CASES: readonly Case[] = [
-  [{}, {}],
-  [{}, { mode: 'takeover' }],
-  [{ serverNoContextTakeover: true }, { mode: 'takeover', level: 6, threshold: 0 }],
-  [{ clientNoContextTakeover: true }, { mode: 'takeover', level: -1, sendHistory: 2048 }],
+/** Pairs of settings with `ws` at the other end. The default run takes the first two. */
+export const WS_PAIRS: readonly Pair[] = [
+  [{}, { mode: 'takeover', threshold: 0, asyncDeflateThreshold: 200, sendHistory: 2048 }],
   [
     { serverNoContextTakeover: true, clientNoContextTakeover: true },
     { level: -2, threshold: 0 },
   ],
+  [
+    { serverMaxWindowBits: 9, clientMaxWindowBits: 14 },
+    { mode: 'takeover', threshold: 0, level: 2 },
+  ],
+  [{}, {}],
+  [{}, { mode: 'takeover' }],
+  [{ serverNoContextTakeover: true }, { mode: 'takeover', level: 6, threshold: 0 }],
+  [{ clientNoContextTakeover: true }, { mode: 'takeover', level: -1, sendHistory: 2048 }],
   [{}, { mode: 'takeover', threshold: 0, takeoverEngines: 0, sendHistory: 512 }],
   [{}, { mode: 'takeover', threshold: 0, takeoverEngines: 1, sendHistory: 32_768, level: 9 }],
   [{}, { mode: 'takeover', threshold: 0, takeoverEngines: 2, level: 0 }],
-  [{}, { mode: 'takeover', threshold: 0, asyncDeflateThreshold: 200, sendHistory: 2048 }],
-  ...BITS.map((bits, i): Case => {
-    // `ws` gives more than it was asked for when both ends name a window, so only one of them does.
+  ...BITS.map((bits, i): Pair => {
+    // If both ends name a window, `ws` grants more than the offer. So only one end names it.
     const limits = { serverMaxWindowBits: bits, clientMaxWindowBits: BITS.at(-1 - i)! };
     const mode = i % 3 === 0 ? 'shared' : 'takeover';
     return [limits, { mode, threshold: 0, level: i + 1, sendHistory: i % 2 === 0 ? 2048 : 0 }];
   }),
 ];
-const CONNECTIONS = 3;
-const ROUNDS = 12;
 
-/** Round trips with `ws` at the other end, as client of our server and as server of our client. */
-export function wsSuite(backend: 'handle' | 'oneshot'): void {
-  beforeAll(() => configureCompression({ backend }));
-  afterAll(() => configureCompression({ backend: 'auto' }));
-
-  describe(`compression on ${backend}`, () => {
+/** Random traffic in memory: each message arrives once, unchanged and in order. */
+export function oursSuite(
+  backend: CompressionBackend,
+  settings: readonly CompressionOptions[],
+  { connections = 4, steps = 100 } = {},
+): void {
+  describe(`compressed connections in memory on ${backend}`, () => {
     nothingLeft();
 
-    it('is driven as the test says', () => {
+    it.each(settings.map((compression) => [JSON.stringify(compression), compression] as const))(
+      'carry every size by every route with %s',
+      { timeout: 30_000 },
+      async (name, compression) => {
+        const source = new CountingSource(backend);
+        const platform = hostOn(source);
+        const pairs = Array.from({ length: connections }, () =>
+          connPair({ platform, compression, maxBufferedAmount: false }),
+        );
+        expect(pairs[0]![0].extensions).toContain('permessage-deflate');
+        const traffic = new Traffic(seeded(`${backend} ${name}`), pairs);
+        await traffic.everySize();
+        // Level 0 makes nothing smaller, so every message is sent uncompressed.
+        expect(source.inflated > 100_000).toBe(compression.level !== 0);
+        await traffic.run(steps);
+        for (const [client] of pairs) await client.close();
+      },
+    );
+  });
+}
+
+/** Round trips with `ws`, as the client of our server and as the server of our client. */
+export function wsSuite(
+  backend: CompressionBackend,
+  pairs: readonly Pair[],
+  { connections = 3, rounds = 12 } = {},
+): void {
+  describe(`compression with ws on ${backend}`, () => {
+    nothingLeft();
+    beforeAll(() => configureCompression({ backend }));
+    afterAll(() => configureCompression({ backend: 'auto' }));
+
+    it('uses the configured backend', () => {
       expect(compressionBackend()).toBe(backend);
     });
 
     describe.each(
-      CASES.map(
+      pairs.map(
         ([theirs, ours]) => [JSON.stringify(theirs), JSON.stringify(ours), theirs, ours] as const,
       ),
-    )('with ws at %s and us at %s', (_, __, theirs, ours) => {
-      it('echoes what ws sends, several connections at a time', { timeout: 30_000 }, async () => {
-        const random = seeded(`server, ${backend} ${_} ${__}`);
+    )('with ws at %s and our end at %s', (_, __, theirs, ours) => {
+      it('echoes to several clients of ws at once', { timeout: 30_000 }, async () => {
         const server = await serve({ host: '127.0.0.1', compression: ours }, (conn) =>
           conn.receive((message) => conn.send(message)),
         );
         whenOver(() => server.close());
         const clients = await Promise.all(
-          Array.from({ length: CONNECTIONS }, async () => {
+          Array.from({ length: connections }, async () => {
             const perMessageDeflate = { threshold: 0, ...theirs };
             const ws = new WebSocket(server.url, { perMessageDeflate });
             whenOver(() => ws.terminate());
@@ -71,7 +122,7 @@ export function wsSuite(backend: 'handle' | 'oneshot'): void {
             return ws;
           }),
         );
-        const texts = batches(random, CONNECTIONS);
+        const texts = batches(seeded(`server, ${backend} ${_} ${__}`), connections, rounds);
         await Promise.all(clients.map((ws, i) => echoedByUs(ws, texts[i]!)));
         for (const conn of server.connections) {
           expect(conn.extensions).toContain('permessage-deflate');
@@ -79,13 +130,12 @@ export function wsSuite(backend: 'handle' | 'oneshot'): void {
         }
       });
 
-      it('gives ws back what it echoes, several connections at a time', {
+      it('reads the echoes of a server of ws, on several connections at once', {
         timeout: 30_000,
       }, async () => {
-        const random = seeded(`client, ${backend} ${_} ${__}`);
         const url = await echoServer({ threshold: 0, ...theirs });
         const dialer = new Dialer({ compression: ours, maxBufferedAmount: false });
-        const texts = batches(random, CONNECTIONS);
+        const texts = batches(seeded(`client, ${backend} ${_} ${__}`), connections, rounds);
         await Promise.all(
           texts.map(async (lot) => {
             const { conn } = await dialer.dial(url);
@@ -108,11 +158,10 @@ export function wsSuite(backend: 'handle' | 'oneshot'): void {
       await conn.close();
     });
 
-    it('carries everything by every route to a client and a server of ours', {
-      timeout: 30_000,
-    }, async () => {
-      for (const mode of ['shared', 'takeover'] as const) {
-        const random = seeded(`sockets, ${backend} ${mode}`);
+    it.each(['shared', 'takeover'] as const)(
+      'carries every size by every route between our ends over sockets, mode %s',
+      { timeout: 30_000 },
+      async (mode) => {
         const settings = {
           compression: { mode, threshold: 0, takeoverEngines: 2, sendHistory: 2048 },
           maxBufferedAmount: false,
@@ -122,33 +171,33 @@ export function wsSuite(backend: 'handle' | 'oneshot'): void {
           accepted.push(conn);
         });
         whenOver(() => server.close());
-        const pairs: [Conn, Conn][] = [];
-        for (let i = 0; i < CONNECTIONS; i++) {
+        const both: [Conn, Conn][] = [];
+        for (let i = 0; i < connections; i++) {
           const { conn } = await new Dialer(settings).dial(server.url);
           while (accepted.length <= i) await new Promise((resolve) => setImmediate(resolve));
-          pairs.push([conn, accepted[i]!]);
+          both.push([conn, accepted[i]!]);
         }
-        const traffic = new Traffic(random, pairs);
+        const traffic = new Traffic(seeded(`sockets, ${backend} ${mode}`), both);
         await traffic.everySize();
-        await traffic.run(100);
-        for (const [client] of pairs) await client.close();
-      }
-    });
+        await traffic.run(8 * rounds);
+        for (const [client] of both) await client.close();
+      },
+    );
   });
 }
 
-/** For each connection rounds of a few messages each: every size once, in a shuffled order, of any kind. */
-function batches(random: Random, connections: number): string[][][] {
+/** For each connection: rounds of a few messages. Every size occurs once, in random order. */
+function batches(random: Random, connections: number, rounds: number): string[][][] {
   return Array.from({ length: connections }, () => {
     const sizes = SIZES.toSorted(() => random.below(3) - 1);
     const texts = sizes.map((size) => someText(random, size, KINDS[random.below(KINDS.length)]!));
-    const rounds: string[][] = [];
-    for (let i = 0; i < ROUNDS; i++) {
+    const all: string[][] = [];
+    for (let i = 0; i < rounds; i++) {
       const short = someText(random, random.below(2000), 'words');
-      rounds.push([...texts.splice(0, 1 + random.below(3)), short]);
+      all.push([...texts.splice(0, 1 + random.below(3)), short]);
     }
-    rounds.push(texts);
-    return rounds;
+    all.push(texts);
+    return all;
   });
 }
 
@@ -158,7 +207,7 @@ async function echoedByUs(ws: WebSocket, rounds: readonly (readonly string[])[])
   for (const round of rounds) {
     for (const [i, text] of round.entries()) ws.send(i % 2 === 0 ? text : Buffer.from(text));
     while (got.length < round.length) {
-      if (ws.readyState !== WebSocket.OPEN) throw new Error('ws was closed');
+      if (ws.readyState !== WebSocket.OPEN) throw new Error('ws has closed the connection');
       await new Promise((resolve) => setImmediate(resolve));
     }
     expectAll(got.splice(0), round);
@@ -185,7 +234,7 @@ function expectAll(got: readonly Uint8Array[], sent: readonly string[]): void {
   expect(got.map((data, i) => isSame(data, sent[i]!))).toEqual(sent.map(() => true));
 }
 
-/** A server of `ws` that sends everything back; it ends with the test. */
+/** Starts an echo server of `ws`. It ends with the test. */
 async function echoServer(perMessageDeflate: PerMessageDeflateOptions): Promise<string> {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate });
   await once(server, 'listening');

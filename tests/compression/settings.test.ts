@@ -1,19 +1,13 @@
-// What compresses, when, and how much: the options and the switches of a Conn.
-import {
-  BinaryMessage,
-  broadcast,
-  connPair,
-  PreparedMessage,
-  TextMessage,
-  type WriteOptions,
-} from '@ws/conn';
+// The compression options and switches of a Conn.
+import { BinaryMessage, broadcast, connPair, PreparedMessage, TextMessage } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
-import { nothingLeft, Random } from '../../src/peers/index.ts';
+import { nothingLeft, Random } from '../kit/index.ts';
 import {
   BACKENDS,
   CountingSource,
   KIB,
   pairOn,
+  RSV1,
   someText,
   TAKEOVER,
   turns,
@@ -21,70 +15,20 @@ import {
   wiredOn,
 } from './support.ts';
 
-const RSV1 = 0x40;
 const text = someText(new Random(1), 20_000, 'words');
 
 describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
   nothingLeft();
 
-  it('compresses from the threshold on, of bytes, not of characters', async () => {
-    const { conn, sent, transport } = wiredOn(backend, { compression: true });
-    for (const size of [0, 1, 255, 256]) await conn.send('a'.repeat(size));
-    for (const size of [85, 86]) await conn.send('€'.repeat(size));
-    for (const size of [255, 256]) await conn.send(new Uint8Array(size));
-    await turns();
-    expect(sent().map(({ rsv }) => rsv)).toEqual([0, 0, 0, RSV1, 0, RSV1, 0, RSV1]);
-    transport.break();
-  });
-
-  it('compresses streams, of which it cannot know how long they get', async () => {
-    const { conn, sent, transport } = wiredOn(backend, { compression: true });
-    for (const [size, compress] of [
-      [10, undefined],
-      [10, true],
-      [5000, undefined],
-      [5000, false],
-    ] as const) {
-      const writer = await conn.nextWriter(TextMessage, { compress });
-      await writer.write('a'.repeat(size));
-      await writer.close();
-    }
-    await turns();
-    const first = sent().filter(({ opcode }) => opcode === TextMessage);
-    expect(first.map(({ rsv }) => rsv)).toEqual([0, RSV1, RSV1, 0]);
-    transport.break();
-  });
-
-  it('does what a single write says', async () => {
-    const { conn, sent, transport } = wiredOn(backend, { compression: true });
-    const zeros = new Uint8Array(1000);
-    await conn.send(zeros, { compress: false });
-    await conn.send(zeros.subarray(0, 100), { compress: true });
-    await conn.writeMessage(TextMessage, 'a'.repeat(1000), { compress: false });
-    await conn.writeJSON(Array.from({ length: 500 }), { compress: false });
-    await conn.writeJSON(Array.from({ length: 500 }));
-    conn.enableWriteCompression(false);
-    await conn.send(zeros);
-    await conn.send(zeros, { compress: true });
-    await turns();
-    expect(sent().map(({ rsv }) => rsv)).toEqual([0, RSV1, 0, 0, RSV1, 0, RSV1]);
-    await expect(conn.send('x', { compress: 1 } as unknown as WriteOptions)).rejects.toThrow(
-      'compress: expected true or false, got number',
-    );
-    await expect(conn.nextWriter(TextMessage, { compress: 'no' as never })).rejects.toThrow(
-      TypeError,
-    );
-    transport.break();
-  });
-
-  it('is switched for messages that begin later', async () => {
-    const { conn, sent, transport } = wiredOn(backend, { compression: { threshold: 0 } });
+  it('applies enableWriteCompression to later messages', async () => {
+    const { conn, sent } = wiredOn(backend, { compression: { threshold: 0 } });
     const writer = await conn.nextWriter(BinaryMessage);
     await writer.write(new Uint8Array(5000));
     conn.enableWriteCompression(false);
     await writer.write(new Uint8Array(5000));
     await writer.close();
     await conn.send(new Uint8Array(5000));
+    await conn.send(new Uint8Array(5000), { compress: true });
     conn.enableWriteCompression(true);
     await conn.send(new Uint8Array(5000));
     await turns();
@@ -94,11 +38,11 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
       RSV1,
       0,
       RSV1,
+      RSV1,
     ]);
-    transport.break();
   });
 
-  it('reads compressed messages though it sends none', async () => {
+  it('reads compressed messages while it sends uncompressed ones', async () => {
     const { client, server } = pairOn(backend);
     server.enableWriteCompression(false);
     await client.send(text);
@@ -107,10 +51,9 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
     await server.send(text);
     expect((await client.readMessage()).text()).toBe(text);
     expect(server.stats.bytesOut).toBeGreaterThan(text.length);
-    await client.close();
   });
 
-  it('compresses at level 1 unless it is told otherwise', async () => {
+  it('compresses at level 1 by default', async () => {
     const size = async (level?: number, set?: number): Promise<number> => {
       const compression = level === undefined ? true : { level };
       const { conn, transport } = wiredOn(backend, { compression });
@@ -129,7 +72,7 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
     expect(await size(0)).toBeGreaterThan(text.length);
   });
 
-  it('refuses what is no level, whether it compresses or not', () => {
+  it('rejects an invalid level with and without compression', () => {
     const { conn, transport } = wiredOn(backend);
     const [plain, other] = connPair();
     for (const one of [conn, plain]) {
@@ -150,8 +93,8 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
     other.terminate();
   });
 
-  it('compresses nothing where nothing is agreed on, whatever it is told', async () => {
-    const { conn, sent, transport, source } = wiredOn(backend, { deflate: false });
+  it('compresses nothing without a negotiated extension', async () => {
+    const { conn, sent, source } = wiredOn(backend, { deflate: false });
     conn.enableWriteCompression(true);
     await conn.send(text, { compress: true });
     await conn.writePreparedMessage(new PreparedMessage(TextMessage, text));
@@ -161,7 +104,6 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
     await turns();
     expect(sent().every(({ rsv }) => rsv === 0)).toBe(true);
     expect([source.deflaters, source.jobs, conn.extensions]).toEqual([0, 0, '']);
-    transport.break();
   });
 
   it('compresses a prepared message once for each level and window', async () => {
@@ -181,7 +123,7 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
     const sizes = conns.map(({ conn }) => conn.stats.bytesOut);
     expect(new Set(sizes.slice(0, 4)).size).toBe(1);
     expect(new Set(sizes).size).toBe(3);
-    // The payload is the same for all, whether it has to be compressed or not.
+    // A broadcast reuses the compressed payloads.
     expect(
       broadcast(
         conns.map(({ conn }) => conn),
@@ -190,10 +132,9 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
     ).toBe(6);
     await turns();
     expect(source.jobs).toBe(3);
-    for (const { transport } of conns) transport.break();
   });
 
-  it('masks a prepared message afresh, compressed or not', async () => {
+  it('masks a prepared message with a new key each time', async () => {
     const { conn, sent, transport } = wiredOn(backend, { role: 'client' });
     const message = new PreparedMessage(TextMessage, 'hello hello hello hello hello');
     for (let i = 0; i < 2; i++) await conn.writePreparedMessage(message);
@@ -204,10 +145,9 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
     const half = wire.length / 2;
     expect(wire.subarray(0, 2).equals(wire.subarray(half, half + 2))).toBe(true);
     expect(wire.subarray(2, half).equals(wire.subarray(half + 2))).toBe(false);
-    transport.break();
   });
 
-  it('has large messages compressed on another thread, from a size on', async () => {
+  it('compresses messages above asyncDeflateThreshold on another thread', async () => {
     const cases = [
       [undefined, 32 * KIB, 0],
       [undefined, 32 * KIB + 1, 1],
@@ -228,7 +168,7 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
     }
   });
 
-  it('refers back to earlier messages as far as options and engines allow', async () => {
+  it('refers to earlier messages as options and engines allow', async () => {
     const sizeOfSecond = async (compression: object): Promise<number> => {
       const { client, server } = pairOn(backend, { compression });
       const noise = someText(new Random(5), 1500, 'noise');
@@ -246,7 +186,7 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
     expect(await sizeOfSecond({ mode: 'takeover', takeoverEngines: 0 })).toBe(alone);
     const known = { mode: 'takeover', takeoverEngines: 0, sendHistory: 2048 };
     expect(await sizeOfSecond(known)).toBeLessThan(alone / 10);
-    // 1,500 bytes back is too far for a window of 2^9.
+    // A distance of 1,500 bytes exceeds a window of 2^9.
     const narrow = { mode: 'takeover', clientMaxWindowBits: 9 };
     expect(await sizeOfSecond(narrow)).toBeGreaterThan(alone / 2);
   });

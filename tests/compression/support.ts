@@ -7,27 +7,34 @@ import {
   type DeflateJob,
   type Deflater,
   type DeflateSource,
-  type History,
-  type Host,
   type Inflater,
-  type InflateStatus,
+  type Platform,
   type Role,
 } from '@ws/conn';
-import { type CompressionBackend, configureCompression, nodeDeflate, nodeHost } from '@ws/node-io';
+import {
+  type CompressionBackend,
+  configureCompression,
+  nodeDeflate,
+  nodePlatform,
+} from '@ws/node-io';
 import {
   type NaiveFrameOptions,
   naiveDecode,
   naiveEncode,
+  Random,
+  replaced,
   TestTransport,
-} from '../../src/index.ts';
-import { Random } from '../../src/peers/index.ts';
+  whenOver,
+} from '../kit/index.ts';
 
 export const BACKENDS: readonly CompressionBackend[] = ['handle', 'oneshot'];
 
+export const RSV1 = 0x40;
+export const CONTINUATION = 0;
 export const KIB = 1024;
 export const MIB = 1024 * KIB;
 
-/** What both ends agreed on, where nothing is said: each message compressed for itself, with a full window. */
+/** Default parameters of the tests: no context takeover, full windows. */
 export const SHARED = {
   serverNoContextTakeover: true,
   clientNoContextTakeover: true,
@@ -40,24 +47,24 @@ export const TAKEOVER = {
   clientNoContextTakeover: false,
 };
 
-/** zlib as nodeHost lends it, with engines of its own on one backend, which counts what is done with it. */
+/** The zlib source of `nodePlatform` on one backend, with counters. */
 export class CountingSource implements DeflateSource {
   generation = 0;
   memoryBudget = Infinity;
-  /** Plain bytes that inflaters have put out, and bytes that they were given. */
+  /** Output and input bytes of the inflaters. */
   inflated = 0;
   used = 0;
-  /** Plain bytes that were made once more. */
+  /** Plain bytes that were inflated again. */
   again = 0;
-  /** Engines that are not closed. */
+  /** Open engines. */
   inflaters = 0;
   deflaters = 0;
-  /** Jobs that have begun, and those that were neither done nor cancelled. */
+  /** Jobs started, and jobs still running. */
   jobs = 0;
   pending = 0;
-  /** Is called with each piece that was inflated. */
+  /** Called with the size of each inflated piece. */
   onInflated: ((bytes: number) => void) | undefined;
-  /** What making or driving an engine throws, while set. */
+  /** Error of every operation while set. */
   failure: Error | undefined;
   readonly backend: CompressionBackend;
 
@@ -68,19 +75,40 @@ export class CountingSource implements DeflateSource {
   inflater(): Inflater {
     this.#fail();
     this.inflaters++;
-    return new CountingInflater(
-      this,
-      this.#on(() => nodeDeflate.inflater()),
-    );
+    const engine = this.#on(() => nodeDeflate.inflater());
+    return replaced(engine, {
+      write: (...args) => {
+        this.#fail();
+        const [, , , , output, at, end] = args;
+        if (at < 0 || end < at || end > output.length) throw new Error(`room [${at}, ${end})`);
+        const status = engine.write(...args);
+        this.again += engine.again;
+        this.used += engine.used;
+        this.inflated += engine.produced;
+        this.onInflated?.(engine.produced);
+        return status;
+      },
+      close: () => {
+        this.inflaters--;
+        engine.close();
+      },
+    });
   }
 
   deflater(level: number, windowBits: number): Deflater {
     this.#fail();
     this.deflaters++;
-    return new CountingDeflater(
-      this,
-      this.#on(() => nodeDeflate.deflater(level, windowBits)),
-    );
+    const engine = this.#on(() => nodeDeflate.deflater(level, windowBits));
+    return replaced(engine, {
+      write: (...args) => {
+        this.#fail();
+        return engine.write(...args);
+      },
+      close: () => {
+        this.deflaters--;
+        engine.close();
+      },
+    });
   }
 
   deflateLater(job: DeflateJob, done: (output: Uint8Array | undefined) => void): () => void {
@@ -116,128 +144,40 @@ export class CountingSource implements DeflateSource {
   }
 }
 
-class CountingInflater implements Inflater {
-  used = 0;
-  produced = 0;
-  readonly #source: CountingSource;
-  readonly #engine: Inflater;
-
-  constructor(source: CountingSource, engine: Inflater) {
-    this.#source = source;
-    this.#engine = engine;
-  }
-
-  get again(): number {
-    return this.#engine.again;
-  }
-
-  get limit(): number {
-    return this.#engine.limit;
-  }
-
-  set limit(bytes: number) {
-    this.#engine.limit = bytes;
-  }
-
-  reset(history: History | undefined): void {
-    this.#engine.reset(history);
-  }
-
-  write(
-    input: Uint8Array,
-    from: number,
-    to: number,
-    last: boolean,
-    output: Uint8Array,
-    at: number,
-    end: number,
-  ): InflateStatus {
-    if (this.#source.failure !== undefined) throw this.#source.failure;
-    if (at < 0 || end < at || end > output.length) throw new Error(`room [${at}, ${end})`);
-    const status = this.#engine.write(input, from, to, last, output, at, end);
-    this.used = this.#engine.used;
-    this.#source.again += this.#engine.again;
-    this.produced = this.#engine.produced;
-    this.#source.used += this.used;
-    this.#source.inflated += this.produced;
-    this.#source.onInflated?.(this.produced);
-    return status;
-  }
-
-  close(): void {
-    this.#source.inflaters--;
-    this.#engine.close();
-  }
+/** `nodePlatform` with another source of engines. */
+export function hostOn(source: DeflateSource): Platform {
+  return { ...nodePlatform, deflate: source };
 }
 
-class CountingDeflater implements Deflater {
-  used = 0;
-  produced = 0;
-  readonly #source: CountingSource;
-  readonly #engine: Deflater;
-
-  constructor(source: CountingSource, engine: Deflater) {
-    this.#source = source;
-    this.#engine = engine;
-  }
-
-  reset(history: History | undefined): void {
-    this.#engine.reset(history);
-  }
-
-  write(
-    input: Uint8Array,
-    from: number,
-    to: number,
-    flush: boolean,
-    output: Uint8Array,
-    at: number,
-    end: number,
-  ): boolean {
-    if (this.#source.failure !== undefined) throw this.#source.failure;
-    const whole = this.#engine.write(input, from, to, flush, output, at, end);
-    this.used = this.#engine.used;
-    this.produced = this.#engine.produced;
-    return whole;
-  }
-
-  close(): void {
-    this.#source.deflaters--;
-    this.#engine.close();
-  }
-}
-
-/** nodeHost with another source of engines. */
-export function hostOn(source: DeflateSource): Host {
-  return { ...nodeHost, deflate: source };
-}
-
-/** A pair of Conns in memory that compresses with engines of `backend`. */
+/** Two connected Conns in memory that compress on `backend`. The client closes after the test. */
 export function pairOn(
   backend: CompressionBackend,
-  options: Omit<ConnPairOptions, 'host'> = {},
+  options: Omit<ConnPairOptions, 'platform'> = {},
   source: CountingSource = new CountingSource(backend),
 ): { client: Conn; server: Conn; source: CountingSource } {
-  const [client, server] = connPair({ compression: true, ...options, host: hostOn(source) });
+  const [client, server] = connPair({ compression: true, ...options, platform: hostOn(source) });
+  void client.closed.then(whenOver(() => client.close()));
   return { client, server, source };
 }
 
-/** A Conn whose peer is the test, which compresses by hand. */
+/** A Conn whose peer is the test. Its transport breaks after the test. */
 export interface Wired {
   readonly conn: Conn;
   readonly source: CountingSource;
   readonly transport: TestTransport;
-  /** The bytes of a frame as the peer sends it. */
+  /** Encodes a frame of the peer. */
   readonly frame: (opcode: number, payload?: Uint8Array, options?: NaiveFrameOptions) => Uint8Array;
-  /** The peer sends frames, as one chunk. */
+  /** Encodes a compressed message in one frame, or in fragments of `size` bytes. */
+  readonly packed: (opcode: number, payload: Uint8Array, size?: number) => Uint8Array[];
+  /** Delivers frames as one chunk. */
   readonly feed: (...frames: Uint8Array[]) => void;
-  /** What was sent so far. */
+  /** Sent frames. */
   readonly sent: () => ReturnType<typeof naiveDecode>['frames'];
 }
 
 export interface WiredOptions extends ConnSettings {
   readonly role?: Role;
-  /** What was agreed on; false: nothing. */
+  /** Negotiated parameters; false: no extension. */
   readonly deflate?: typeof SHARED | false;
   readonly source?: CountingSource;
 }
@@ -256,15 +196,29 @@ export function wiredOn(backend: CompressionBackend, options: WiredOptions = {})
     ...settings,
     role,
     deflate: deflate === false ? undefined : deflate,
-    host: hostOn(source),
+    platform: hostOn(source),
   });
+  void conn.closed.then(whenOver(() => transport.break()));
   const mask = role === 'server' ? { mask: 0x01020304 } : {};
+  const frame: Wired['frame'] = (opcode, payload = new Uint8Array(0), more = {}) =>
+    naiveEncode(opcode, payload, { ...mask, ...more });
   return {
     conn,
     source,
     transport,
-    frame: (opcode, payload = new Uint8Array(0), more = {}) =>
-      naiveEncode(opcode, payload, { ...mask, ...more }),
+    frame,
+    packed(opcode, payload, size = Infinity) {
+      const frames = [];
+      let at = 0;
+      do {
+        const first = at === 0;
+        const part = payload.subarray(at, at + size);
+        at += size;
+        const more = { rsv: first ? RSV1 : 0, fin: at >= payload.length };
+        frames.push(frame(first ? opcode : CONTINUATION, part, more));
+      } while (at < payload.length);
+      return frames;
+    },
     feed: (...frames) => transport.feed(Buffer.concat(frames)),
     sent: () =>
       naiveDecode(transport.sent, role === 'server' ? 'client' : 'server', { allowedRsv: 0x40 })
@@ -272,17 +226,17 @@ export function wiredOn(backend: CompressionBackend, options: WiredOptions = {})
   };
 }
 
-/** Lets the event loop turn. */
+/** Waits for turns of the event loop. */
 export async function turns(count = 5): Promise<void> {
   for (let i = 0; i < count; i++) await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
-/** Turns until `holds`. */
+/** Waits for a condition, one turn at a time. */
 export async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await turns(1);
 }
 
-/** The borders: of the header's forms, of a small history, of what is compressed on another thread, of a buffer. */
+/** Sizes around limits: of the length field, of the history, of background compression, of a buffer. */
 export const SIZES: readonly number[] = [
   0,
   1,
@@ -304,11 +258,11 @@ export const SIZES: readonly number[] = [
 const WORDS = 'the quick brown fox jumps over lazy dog {"id": "name": , true false null'.split(' ');
 const FOREIGN = 'äöü 你好 世界 δέλτα 😀 🎉 مرحبا'.split(' ');
 
-/** Kinds of text: of few words, of many scripts, one that repeats, and one that hardly gets smaller. */
+/** Kinds of text: few words, many scripts, repetition, hardly compressible. */
 export const KINDS = ['words', 'scripts', 'same', 'noise'] as const;
 export type Kind = (typeof KINDS)[number];
 
-/** Text of `size` UTF-16 units, roughly. */
+/** Text of about `size` UTF-16 units. */
 export function someText(random: Random, size: number, kind: Kind): string {
   if (kind === 'same') return 'ab'.repeat(size / 2 + 1).slice(0, size);
   const pieces: string[] = [];
@@ -319,14 +273,14 @@ export function someText(random: Random, size: number, kind: Kind): string {
       if (random.below(4) === 0) pieces.push(String(random.below(100_000)));
     } else pieces.push(FOREIGN[random.below(FOREIGN.length)]!);
   }
-  // A pair of surrogates that is cut would not come back as it was.
+  // Half of a surrogate pair would not survive UTF-8.
   return pieces
     .join('')
     .slice(0, size)
     .replace(/[\ud800-\udbff]$/, 'x');
 }
 
-/** Prints the seed of a random test, so that it can be run again: `COMPRESSION_SEED`. */
+/** Random numbers of a test. Prints the seed, which `COMPRESSION_SEED` sets. */
 export function seeded(title: string): Random {
   const seed = Number(process.env['COMPRESSION_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
   console.log(`${title}: COMPRESSION_SEED=${seed}`);
@@ -338,7 +292,7 @@ export function isSame(got: Uint8Array | string, sent: Uint8Array | string): boo
   return Buffer.from(got as string).equals(Buffer.from(sent as string));
 }
 
-/** A message as a peer compresses it: flushed, and without the tail; `before`: what it may refer back to. */
+/** Compresses a message as a peer does: flushed, without the tail, with references to `before`. */
 export function pack(
   plain: Uint8Array | string,
   before: Uint8Array | string = '',

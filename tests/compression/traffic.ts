@@ -1,8 +1,8 @@
 import { BinaryMessage, broadcast, type Conn, PreparedMessage, TextMessage } from '@ws/conn';
-import type { Random } from '../../src/peers/index.ts';
+import type { Random } from '../kit/index.ts';
 import { isSame, KINDS, SIZES, someText } from './support.ts';
 
-/** What one end has sent and the other is to get, in this order. */
+/** One direction of a connection: sent messages that the other end must receive, in order. */
 interface Lane {
   readonly from: Conn;
   readonly to: Conn;
@@ -11,7 +11,7 @@ interface Lane {
   wrong: string | undefined;
 }
 
-/** Ways of sending a message, with what makes the next one different. */
+/** Ways of sending a message, and switches for later messages. */
 const ROUTES = [
   'text',
   'bytes',
@@ -30,7 +30,7 @@ type Route = (typeof ROUTES)[number];
 
 const LEVELS = [-2, -1, 0, 1, 3, 6, 9];
 
-/** Sends messages on several connections by all routes, and compares what arrives. */
+/** Sends messages on several connections by all routes and compares the received ones. */
 export class Traffic {
   readonly #random: Random;
   readonly #lanes: Lane[];
@@ -45,7 +45,7 @@ export class Traffic {
     for (const lane of this.#lanes) void listen(lane);
   }
 
-  /** Does `count` things at random. */
+  /** Runs `count` random actions. */
   async run(count: number): Promise<void> {
     for (let i = 0; i < count; i++) {
       const lane = this.#lanes[this.#random.below(this.#lanes.length)]!;
@@ -55,7 +55,7 @@ export class Traffic {
     await this.arrived();
   }
 
-  /** One message of every size on every connection in each direction. */
+  /** Sends one message of every size on every connection in each direction. */
   async everySize(): Promise<void> {
     for (const size of this.#sizes) {
       for (const lane of this.#lanes) this.#later(lane, this.#message(size));
@@ -107,7 +107,7 @@ export class Traffic {
     }
   }
 
-  /** Waits until all that was sent has arrived as it was sent. */
+  /** Waits for all sent messages. */
   async arrived(): Promise<void> {
     await Promise.all(this.#pending.splice(0));
     for (const lane of this.#lanes) {

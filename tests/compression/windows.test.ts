@@ -1,13 +1,13 @@
-// What we send, inflated by pako, with no more memory than was agreed on and not a byte of output ahead of it.
+// Our messages, inflated by pako in exactly the negotiated window.
 import { BinaryMessage, PreparedMessage } from '@ws/conn';
 import * as pako from 'pako';
 import { describe, expect, it } from 'vitest';
-import { hex } from '../../src/index.ts';
-import { nothingLeft } from '../../src/peers/index.ts';
+import { hex, nothingLeft } from '../kit/index.ts';
 import {
   BACKENDS,
   isSame,
   KINDS,
+  RSV1,
   seeded,
   someText,
   TAKEOVER,
@@ -16,10 +16,9 @@ import {
   wiredOn,
 } from './support.ts';
 
-const RSV1 = 0x40;
 const TAIL = hex('00 00 ff ff');
 
-/** An inflater that goes on from message to message, in a window of exactly so many bits. */
+/** An inflater with context takeover and a window of exactly `windowBits`. */
 class StrictPeer {
   readonly #windowBits: number;
   readonly #takeover: boolean;
@@ -41,21 +40,21 @@ class StrictPeer {
   }
 
   #anew(): pako.Inflate {
-    // Byte by byte: zlib does not check distances inside of one output buffer.
+    // One byte at a time: zlib does not check distances within one output buffer.
     const inflate = new pako.Inflate({ raw: true, windowBits: this.#windowBits, chunkSize: 1 });
     inflate.onData = (chunk: string | Uint8Array) => this.#plain.push(Buffer.from(chunk));
     return inflate;
   }
 }
 
-describe.each(BACKENDS)('compressed messages of ours on %s', (backend) => {
+describe.each(BACKENDS)('our compressed messages on %s', (backend) => {
   nothingLeft();
 
   it.each(
     [8, 9, 10, 12, 15].flatMap((bits) => [true, false].map((takeover) => ({ bits, takeover }))),
   )('need no window larger than $bits bits, takeover: $takeover', async ({ bits, takeover }) => {
     const random = seeded(`${backend} window ${bits} ${takeover}`);
-    const { conn, sent, transport } = wiredOn(backend, {
+    const { conn, sent } = wiredOn(backend, {
       deflate: { ...TAKEOVER, serverNoContextTakeover: !takeover, serverMaxWindowBits: bits },
       compression: {
         mode: 'takeover',
@@ -103,6 +102,5 @@ describe.each(BACKENDS)('compressed messages of ours on %s', (backend) => {
     }
     expect(got.map((data, i) => isSame(data, messages[i]!))).toEqual(messages.map(() => true));
     expect(count).toBeGreaterThan(15);
-    transport.break();
   });
 });

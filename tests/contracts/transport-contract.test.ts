@@ -3,10 +3,16 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import type { Transport } from '@ws/conn';
 import { socketTransport } from '@ws/node-io';
-import { selfSigned, type TransportPair, transportContract, transportRules } from '@ws/testkit';
+import {
+  replaced,
+  selfSigned,
+  type TransportPair,
+  transportContract,
+  transportRules,
+} from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 
-/** A server on a free port, and how to leave nothing of it behind. */
+/** A listening server and a function that closes it. */
 async function listening(server: Server): Promise<[port: number, dispose: () => Promise<void>]> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -41,22 +47,11 @@ async function tlsPair(): Promise<TransportPair> {
 transportContract('a socket', tcpPair);
 transportContract('a socket with TLS', tlsPair);
 
-/** `transport` with some members replaced. */
-function spoilt(transport: Transport, changes: Partial<Transport>): Transport {
-  return new Proxy(transport, {
-    get(target, key): unknown {
-      if (key in changes) return changes[key as keyof Transport];
-      const value: unknown = Reflect.get(target, key, target);
-      return typeof value === 'function' ? value.bind(target) : value;
-    },
-  });
-}
-
 describe('transportContract', () => {
   it.each<[string, string, (near: Transport) => Partial<Transport>]>([
     [
       'releases twice',
-      'releases each chunk exactly once, and needs it no longer then',
+      'releases each chunk exactly once, and does not use it later',
       (near) => ({
         write(chunk, release) {
           release?.();
@@ -76,7 +71,7 @@ describe('transportContract', () => {
     ],
     [
       'closes twice',
-      'closes once when it is destroyed, and its peer sees it',
+      'closes once after destroy, and so does its peer',
       (near) => ({
         start(sink) {
           near.start({
@@ -92,8 +87,8 @@ describe('transportContract', () => {
       }),
     ],
     [
-      'forgets its error',
-      'gives close the error it was destroyed with',
+      'loses its error',
+      'passes the error of destroy to close',
       (near) => ({ destroy: () => near.destroy() }),
     ],
     [
@@ -113,10 +108,10 @@ describe('transportContract', () => {
         };
       },
     ],
-  ])('catches a transport that %s', async (_, says, spoil) => {
-    const rule = transportRules.find((one) => one.says === says);
+  ])('catches a transport that %s', async (_, title, spoil) => {
+    const rule = transportRules.find((one) => one.title === title);
     const { near, far, dispose } = await tcpPair();
-    await expect(rule!.check({ near: spoilt(near, spoil(near)), far })).rejects.toThrow();
+    await expect(rule!.check({ near: replaced(near, spoil(near)), far })).rejects.toThrow();
     near.destroy();
     far.destroy();
     await dispose?.();

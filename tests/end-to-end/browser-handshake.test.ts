@@ -1,25 +1,25 @@
-// What only a browser sends: origins that it vouches for, and cookies that no script sees.
+// Origins and HttpOnly cookies: only a browser sends them.
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Conn, type ServeOptions, serve, Upgrader } from '@ws/node-server';
-import { lacksChromium, launchChromium } from '@ws/testkit/chromium';
+import { lacksChromium, launchChromium } from '@ws/tests/chromium';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
-/** For a test, on a machine that does much else. */
-const PATIENCE_MS = 60_000;
+/** Timeout of a test on a busy machine. */
+const SLOW_MS = 60_000;
 
-/** What a page saw of a WebSocket that it opened. */
+/** Events of a WebSocket in a page. */
 interface Seen {
   readonly events: string[];
   readonly protocol: string;
   readonly messages: string[];
-  /** Of the close event. */
+  /** From the close event. */
   readonly code: number;
   readonly reason: string;
   readonly wasClean: boolean;
-  /** What a script sees of the page's cookies then. */
+  /** `document.cookie` after the close event. */
   readonly cookie: string;
 }
 
@@ -54,7 +54,7 @@ const visit = (
   };
 })`;
 
-/** Runs in a page: the same from a frame in it that has no origin. */
+/** Runs in a page: the same in a sandboxed frame, which has no origin. */
 const visitFromSandbox = (url: string): string => `new Promise((resolve) => {
   addEventListener('message', ({ data }) => resolve(data));
   const frame = document.createElement('iframe');
@@ -63,7 +63,7 @@ const visitFromSandbox = (url: string): string => `new Promise((resolve) => {
   document.body.append(frame);
 })`;
 
-/** Greets with what it knows of the visitor, and closes. */
+/** Sends the origin and the cookies of the request, and closes. */
 const greet = async (conn: Conn, req: IncomingMessage): Promise<void> => {
   await conn.send(`origin ${req.headers.origin}`);
   await conn.send(`cookie ${req.headers.cookie ?? 'none'}`);
@@ -75,7 +75,7 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
 
   beforeAll(async () => {
     browser = await launchChromium();
-  }, PATIENCE_MS);
+  }, SLOW_MS);
   afterAll(async () => {
     await browser?.close();
   });
@@ -83,7 +83,7 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
     await Promise.all(browser.contexts().map((context) => context.close()));
   });
 
-  /** A site of its own: a page with these cookies, and a WebSocket server beside it. */
+  /** Starts a site: a page with these cookies and a WebSocket server. */
   async function site(
     options: Omit<ServeOptions<unknown>, 'routes'> = {},
     cookies: string[] = [],
@@ -110,9 +110,9 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
   const dial = (page: Page, url: string, protocols: string[] = []): Promise<Seen> =>
     page.evaluate<Seen>(visit(url, protocols));
 
-  describe('as to its origin', () => {
+  describe('with an origin', () => {
     it.each(['127.0.0.1', 'localhost'])(
-      'is taken from a page of the same host, %s',
+      'is accepted from a page of the same host, %s',
       async (host) => {
         const { port } = await site();
         const page = await open(`http://${host}:${port}/`);
@@ -126,21 +126,16 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
       },
     );
 
-    it('is refused from a page of another name for the same machine', async () => {
-      const { port, requests } = await site();
-      const page = await open(`http://localhost:${port}/`);
-      expect(await dial(page, `ws://127.0.0.1:${port}/`)).toMatchObject(REFUSED);
-      expect(requests).toEqual([]);
-    });
-
-    it('is refused from a page on another port', async () => {
+    it('is rejected from a page with another name or port of the same machine', async () => {
       const [{ port }, other] = await Promise.all([site(), site()]);
-      const page = await open(`http://127.0.0.1:${port}/`);
-      expect(await dial(page, `ws://127.0.0.1:${other.port}/`)).toMatchObject(REFUSED);
+      for (const host of [`localhost:${other.port}`, `127.0.0.1:${port}`]) {
+        const page = await open(`http://${host}/`);
+        expect(await dial(page, `ws://127.0.0.1:${other.port}/`)).toMatchObject(REFUSED);
+      }
       expect(other.requests).toEqual([]);
     });
 
-    it('is taken from a page that allowedOrigins names, and no other', async () => {
+    it('is accepted from a page in allowedOrigins only', async () => {
       const [{ port }, stranger] = await Promise.all([site(), site()]);
       const other = await site({ allowedOrigins: [`http://127.0.0.1:${port}`] });
       const page = await open(`http://127.0.0.1:${port}/`);
@@ -151,7 +146,7 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
       expect(await dial(page, `ws://127.0.0.1:${other.port}/`)).toMatchObject(REFUSED);
     });
 
-    it('is taken from a page whose name matches a wildcard', async () => {
+    it('is accepted from a page that matches a wildcard', async () => {
       const { port } = await site();
       const other = await site({ allowedOrigins: [`http://*.localhost:${port}`] });
       const page = await open(`http://app.localhost:${port}/`);
@@ -163,22 +158,16 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
       expect(await dial(page, `ws://127.0.0.1:${other.port}/`)).toMatchObject(REFUSED);
     });
 
-    it('is refused from a frame without an origin, also in a page of the same host', async () => {
+    it('is rejected from a frame and a data: page, which have no origin', async () => {
       const { port, requests } = await site();
-      const page = await open(`http://127.0.0.1:${port}/`);
       const url = `ws://127.0.0.1:${port}/`;
+      const page = await open(`http://127.0.0.1:${port}/`);
       expect(await page.evaluate(visitFromSandbox(url))).toMatchObject(REFUSED);
+      expect(await dial(await open('data:text/html,hi'), url)).toMatchObject(REFUSED);
       expect(requests).toEqual([]);
     });
 
-    it('is refused from a data: page, which has none', async () => {
-      const { port, requests } = await site();
-      const page = await open('data:text/html,hi');
-      expect(await dial(page, `ws://127.0.0.1:${port}/`)).toMatchObject(REFUSED);
-      expect(requests).toEqual([]);
-    });
-
-    it('is `null` to a checkOrigin, which may take it', async () => {
+    it('reaches checkOrigin as `null`, which may accept it', async () => {
       const origins: unknown[] = [];
       const checkOrigin = (req: IncomingMessage): boolean => {
         origins.push(req.headers.origin);
@@ -192,14 +181,14 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
     });
   });
 
-  describe('as to its cookies', () => {
+  describe('with cookies', () => {
     const cookies = ['sid=abc; HttpOnly; SameSite=Strict', 'theme=dark'];
     const authenticate = (req: IncomingMessage): { refuse: 401 } | string => {
       const sid = /\bsid=(\w+)/.exec(req.headers.cookie ?? '')?.[1];
       return sid ?? { refuse: 401 };
     };
 
-    it('shows authenticate those that no script sees', async () => {
+    it('passes HttpOnly cookies to authenticate', async () => {
       const { port } = await site({ authenticate }, cookies);
       const page = await open(`http://127.0.0.1:${port}/`);
       expect(await dial(page, `ws://127.0.0.1:${port}/`)).toMatchObject({
@@ -209,21 +198,21 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
       });
     });
 
-    it('is refused without them: an error and 1006 is all that the page is told', async () => {
+    it('is rejected without them, and the page sees an error and 1006', async () => {
       const { port, requests } = await site({ authenticate });
       const page = await open(`http://127.0.0.1:${port}/`);
       expect(await dial(page, `ws://127.0.0.1:${port}/`)).toMatchObject(REFUSED);
       expect(requests).toEqual([]);
     });
 
-    it('sends them to another port of the same host, which is the same site', async () => {
+    it('sends them to another port of the same site', async () => {
       const { port } = await site({}, cookies);
       const other = await site({ authenticate, allowedOrigins: [`http://127.0.0.1:${port}`] });
       const page = await open(`http://127.0.0.1:${port}/`);
       expect(await dial(page, `ws://127.0.0.1:${other.port}/`)).toMatchObject({ code: 4000 });
     });
 
-    it('keeps those of SameSite from a page of another site', async () => {
+    it('omits SameSite cookies from a page of another site', async () => {
       const { port } = await site();
       const other = await site({ authenticate, allowedOrigins: [`http://localhost:${port}`] }, [
         ...cookies,
@@ -236,7 +225,7 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
       expect(await dial(page, `ws://127.0.0.1:${other.port}/`)).toMatchObject({ code: 4000 });
     });
 
-    it('keeps those of a 101', async () => {
+    it('stores the cookies of a 101', async () => {
       const upgrader = new Upgrader();
       const http = createServer((_req, res) => {
         res.setHeader('Content-Type', 'text/html').end('<!doctype html><title>a page</title>');
@@ -260,25 +249,25 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
     });
   });
 
-  describe('as to the rest', () => {
+  describe('with subprotocols and refusals', () => {
     it.each<[offered: string[], ours: string[], chosen: string]>([
       [['a', 'b'], ['b', 'a'], 'b'],
       [['b'], ['a', 'b'], 'b'],
       [[], ['a'], ''],
-    ])('agrees on a subprotocol, of %j and %j on %j', async (offered, ours, chosen) => {
+    ])('negotiates a subprotocol: of %j and %j, %j', async (offered, ours, chosen) => {
       const { port } = await site({ subprotocols: ours });
       const page = await open(`http://127.0.0.1:${port}/`);
       const seen = await dial(page, `ws://127.0.0.1:${port}/`, offered);
       expect(seen).toMatchObject({ events: ['open', 'close'], protocol: chosen });
     });
 
-    it('fails when it offers subprotocols and none is taken', async () => {
+    it('fails without a common subprotocol', async () => {
       const { port } = await site({ subprotocols: ['c'] });
       const page = await open(`http://127.0.0.1:${port}/`);
       expect(await dial(page, `ws://127.0.0.1:${port}/`, ['a'])).toMatchObject(REFUSED);
     });
 
-    it('is refused by a status of any kind in the same way', async () => {
+    it('fails in the same way for every status', async () => {
       let refuse = 0;
       const { port } = await site({ authenticate: () => ({ refuse }) });
       const page = await open(`http://127.0.0.1:${port}/`);

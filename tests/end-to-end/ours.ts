@@ -1,15 +1,15 @@
 import { type Conn, type ConnSettings, Dialer } from '@ws/node-client';
 import { serve } from '@ws/node-server';
-import { selfSigned } from '../../src/index.ts';
-import { type Ours, whenOver } from '../../src/peers/index.ts';
+import { selfSigned } from '../kit/index.ts';
+import { type OurEnd, whenOver } from '../peers/index.ts';
 
-/** Both ends of a connection, ours, over a socket. */
+/** A connection over a socket with our code at both ends. */
 export interface BothOurs {
-  readonly client: Ours;
-  readonly server: Ours;
+  readonly client: OurEnd;
+  readonly server: OurEnd;
 }
 
-/** Opens a connection between our client and our server; both end with the test. */
+/** Connects our client to our server. Both end with the test. */
 export async function bothOurs(secure: boolean, settings: ConnSettings = {}): Promise<BothOurs> {
   const { key, cert } = await selfSigned();
   let accept!: (conn: Conn) => void;
@@ -26,9 +26,3 @@ export async function bothOurs(secure: boolean, settings: ConnSettings = {}): Pr
     server: { conn: await accepted, left: () => listening.connections.size },
   };
 }
-
-/** The two ends in one order and the other. */
-export const DIRECTIONS = [
-  { from: 'client', to: 'server' },
-  { from: 'server', to: 'client' },
-] as const;

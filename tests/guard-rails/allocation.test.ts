@@ -1,23 +1,23 @@
 import { type Conn, type MessageHandler, type Role, TextMessage } from '@ws/conn';
-import { nodeHost } from '@ws/node-io';
+import { nodePlatform } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
-import { heapPerUnit, turn } from '../../src/index.ts';
+import { heapPerUnit, turn } from '../kit/index.ts';
 import { type FreeTransport, frameFor, wired } from './wire.ts';
 
-// The smallest object there is has 24 bytes. What a read costs, a view or two of its chunk, is shared by its messages.
+// The smallest object has 24 bytes. The messages of one read share its views.
 const GENEROUS = 8;
 const ROLES: readonly Role[] = ['server', 'client'];
 const SMALL = 16;
-/** Of one read: fewer than a turn may have, since all of this happens in one. */
+/** Messages of one read: below the limit of one turn. */
 const MESSAGES = 400;
 
-/** Gives the connection the same read again and again: messages of `size` bytes. */
+/** Delivers the same read repeatedly: messages of `size` bytes. */
 function sameRead(role: Role, transport: FreeTransport, size: number, opcode = 2): () => number {
   const frame = frameFor(role, Buffer.alloc(size, 'a'), opcode);
   const stream = Buffer.alloc(frame.length * MESSAGES, frame);
   const chunk = new Uint8Array(stream.length);
   return () => {
-    // It was unmasked in place.
+    // The connection has unmasked it in place.
     chunk.set(stream);
     transport.give(chunk);
     return MESSAGES;
@@ -66,7 +66,7 @@ describe.each(ROLES)('per message, a %s allocates nothing', (role) => {
       role,
       {},
       {
-        ...nodeHost,
+        ...nodePlatform,
         defer: (callback) => void deferred.push(callback),
       },
     );

@@ -1,25 +1,25 @@
 import type { Conn } from '@ws/conn';
 
-/** A way in which an application answers each message with a message. */
+/** A way to answer each message with a message. */
 export interface Answering {
   readonly says: string;
-  /** Runs until the connection is over. */
+  /** Runs until the connection ends. */
   readonly run: (conn: Conn) => Promise<unknown>;
 }
 
-/** Small messages of one read: all of them lie within one TLS record and one TCP segment of the loopback. */
+/** Small messages of one read: they fit one TLS record and one TCP segment of the loopback. */
 export const MESSAGES = 60;
 
 export function payloads(): Buffer[] {
   return Array.from({ length: MESSAGES }, (_, i) => Buffer.alloc(16 + i, `${i}, `));
 }
 
-/** Waits that are over before the microtasks are: what an application does that asks a cache. */
+/** Microtasks before the answer, such as a cache look-up. */
 export async function microtasks(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await Promise.resolve();
 }
 
-/** Every way of reading, with writes that are awaited and writes that are not. */
+/** Every way of reading, with awaited and unawaited writes. */
 export const answering: readonly Answering[] = [
   {
     says: 'receive, a handler that returns nothing',
@@ -37,7 +37,7 @@ export const answering: readonly Answering[] = [
       }),
   },
   {
-    says: 'receive, an async handler that awaits something before it writes',
+    says: 'receive, an async handler that awaits a microtask before it writes',
     run: (conn) =>
       conn.receive(async (message) => {
         await microtasks(3);
@@ -66,7 +66,7 @@ export const answering: readonly Answering[] = [
     },
   },
   {
-    says: 'readMessage in a loop, something awaited before each write',
+    says: 'readMessage in a loop, a microtask before each write',
     run: async (conn) => {
       for (;;) {
         const { type, data } = await conn.readMessage();

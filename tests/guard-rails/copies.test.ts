@@ -1,6 +1,6 @@
 import type { Conn, Role } from '@ws/conn';
 import { describe, expect, it, vi } from 'vitest';
-import { turn } from '../../src/index.ts';
+import { turn } from '../kit/index.ts';
 import type { Copied } from './copies.ts';
 import { type FreeTransport, frameFor, reads, wired } from './wire.ts';
 
@@ -11,15 +11,15 @@ const MIB = 1024 * KIB;
 const LARGE: readonly number[] = [100_000, MIB, 16 * MIB];
 const ROLES: readonly Role[] = ['server', 'client'];
 
-/** A way to take messages, whose bytes do not matter. */
-type Taking = (conn: Conn) => Promise<unknown>;
+/** A way to take messages. */
+type Reader = (conn: Conn) => Promise<unknown>;
 
-const drops: Taking = (conn) => conn.receive(() => {});
-const echoes: Taking = (conn) => conn.receive((message) => conn.send(message));
-const owns: Taking = async (conn) => {
+const drops: Reader = (conn) => conn.receive(() => {});
+const echoes: Reader = (conn) => conn.receive((message) => conn.send(message));
+const owns: Reader = async (conn) => {
   for (;;) await conn.readMessage();
 };
-const streams: Taking = async (conn) => {
+const streams: Reader = async (conn) => {
   const into = Buffer.alloc(64 * KIB);
   for (;;) {
     const reader = await conn.nextReader();
@@ -27,15 +27,15 @@ const streams: Taking = async (conn) => {
   }
 };
 
-/** What a header may cost, and the end of a read. */
+/** Bytes copied for a header and the end of a read. */
 const HEADERS = 64;
 
 function each({ copied, allocated }: Copied, size: number): Copied {
   return { copied: Math.max(0, copied - HEADERS) / size, allocated: allocated / size };
 }
 
-/** How often each byte of a message of `size` is copied, and new memory made for it, once pools are full. */
-async function perByte(role: Role, size: number, takes: Taking): Promise<Copied> {
+/** Copied and allocated bytes per byte of a received message, with warm pools. */
+async function perByte(role: Role, size: number, takes: Reader): Promise<Copied> {
   const { conn, transport } = wired(role);
   takes(conn).catch(() => {});
   await turn();
@@ -46,7 +46,7 @@ async function perByte(role: Role, size: number, takes: Taking): Promise<Copied>
     copied();
     for (const chunk of chunks) {
       await transport.feed(chunk);
-      // As between two reads of a socket.
+      // Between two reads of a socket a turn passes.
       await turn();
     }
     counted = copied();
@@ -56,7 +56,7 @@ async function perByte(role: Role, size: number, takes: Taking): Promise<Copied>
   return each(counted, size);
 }
 
-/** The same for sending one. */
+/** Copied and allocated bytes per byte of a sent message. */
 async function perByteSent(role: Role, data: Uint8Array | string): Promise<Copied> {
   const { conn } = wired(role);
   await turn();
@@ -72,13 +72,13 @@ async function perByteSent(role: Role, data: Uint8Array | string): Promise<Copie
   return each(counted, data.length);
 }
 
-/** At most: a few bytes may be copied one by one, where nobody counts. */
+/** Upper bounds: single bytes may be copied without being counted. */
 function expectAtMost(actual: Copied, most: Copied): void {
   expect(actual.copied).toBeLessThanOrEqual(most.copied);
   expect(actual.allocated).toBeLessThanOrEqual(most.allocated);
 }
 
-/** The memory in which that lies which is written to `transport` from here on, headers aside. */
+/** The memory of large writes to `transport` from now on. */
 function memoryOfLargeWrites(transport: FreeTransport): Set<ArrayBufferLike> {
   const memory = new Set<ArrayBufferLike>();
   transport.onWrite = (chunk) => {
@@ -87,8 +87,8 @@ function memoryOfLargeWrites(transport: FreeTransport): Set<ArrayBufferLike> {
   return memory;
 }
 
-describe('a count of copies', () => {
-  it('sees those that there are', () => {
+describe('copied', () => {
+  it('counts copies and new memory', () => {
     copied();
     const bytes = new Uint8Array(100);
     bytes.set(bytes.subarray(0, 10), 50);
@@ -99,7 +99,7 @@ describe('a count of copies', () => {
   });
 });
 
-describe.each(ROLES)('a message that lies in one read of a %s', (role) => {
+describe.each(ROLES)('a message in one read of a %s', (role) => {
   it.each([100, 4 * KIB])('of %d bytes is lent without a copy', async (size) => {
     expectAtMost(await perByte(role, size, drops), { copied: 0, allocated: 0 });
   });
@@ -113,30 +113,34 @@ describe.each(ROLES)('a message that lies in one read of a %s', (role) => {
   });
 });
 
-// Put together in a buffer that doubles: each byte is copied there, and less than once more when it grows.
+// Messages are assembled in a buffer that doubles: each byte is copied there and less than once
+// more on growth.
 const ASSEMBLED = 2;
 
 describe.each(ROLES)('a message of several reads of a %s', (role) => {
-  it.each(LARGE)('of %d bytes is lent after one copy, and those of doubling', async (size) => {
+  it.each(LARGE)('of %d bytes is lent after one copy and those of doubling', async (size) => {
     const { copied, allocated } = await perByte(role, size, drops);
     expect(copied).toBeLessThanOrEqual(ASSEMBLED);
-    // Above what is kept for reuse memory is new, and no more than is put together.
+    // Memory above the pool limit is new, at most the assembled size.
     expect(allocated).toBeLessThanOrEqual(size > 8 * MIB ? ASSEMBLED : 0);
   });
 
-  it.each(LARGE)('of %d bytes is owned after one copy more', async (size) => {
+  it.each(LARGE)('of %d bytes is owned after one more copy', async (size) => {
     expect((await perByte(role, size, owns)).copied).toBeLessThanOrEqual(ASSEMBLED + 1);
   });
 });
 
 describe('a message of several reads', () => {
-  it.each(LARGE)('of %d bytes is echoed by a server without a further copy', async (size) => {
+  it.each(LARGE)('of %d bytes is echoed by a server without another copy', async (size) => {
     expect((await perByte('server', size, echoes)).copied).toBeLessThanOrEqual(ASSEMBLED);
   });
 
-  it.each(LARGE)('of %d bytes is echoed by a client with one, which it masks', async (size) => {
-    expect((await perByte('client', size, echoes)).copied).toBeLessThanOrEqual(ASSEMBLED + 1);
-  });
+  it.each(LARGE)(
+    'of %d bytes is echoed by a client with one more copy, which it masks',
+    async (size) => {
+      expect((await perByte('client', size, echoes)).copied).toBeLessThanOrEqual(ASSEMBLED + 1);
+    },
+  );
 
   it.each(LARGE)('of %d bytes is read as a stream with one copy by a client', async (size) => {
     const { copied, allocated } = await perByte('client', size, streams);
@@ -144,14 +148,14 @@ describe('a message of several reads', () => {
     expect(allocated * size).toBeLessThanOrEqual(64 * KIB);
   });
 
-  it.each(LARGE)('of %d bytes is read as a stream with two more by a server', async (size) => {
-    // To where it is unmasked, and back.
+  it.each(LARGE)('of %d bytes is read as a stream with three copies by a server', async (size) => {
+    // Into the unmasking buffer and back.
     const { copied, allocated } = await perByte('server', size, streams);
     expect(copied).toBeLessThanOrEqual(3);
     expect(allocated * size).toBeLessThanOrEqual(64 * KIB);
   });
 
-  it('is written out of the very memory that it was lent in', async () => {
+  it('is echoed by a server from the memory it was lent in', async () => {
     const { conn, transport } = wired('server');
     const lent = new Set<ArrayBufferLike>();
     const written = memoryOfLargeWrites(transport);
@@ -169,7 +173,7 @@ describe('a message of several reads', () => {
   });
 });
 
-describe('what is sent', () => {
+describe('a sent message', () => {
   it.each([100, 4 * KIB, 64 * KIB])(
     'is copied once by a server up to 64 KiB (%d bytes)',
     async (size) => {
@@ -178,7 +182,7 @@ describe('what is sent', () => {
   );
 
   it.each([64 * KIB + 1, MIB, 16 * MIB])(
-    'is not copied by a server beyond (%d bytes)',
+    'is not copied by a server above 64 KiB (%d bytes)',
     async (size) => {
       expectAtMost(await perByteSent('server', Buffer.alloc(size)), { copied: 0, allocated: 0 });
     },
@@ -189,12 +193,12 @@ describe('what is sent', () => {
     async (size) => {
       const { copied, allocated } = await perByteSent('client', Buffer.alloc(size));
       expect(copied).toBeLessThanOrEqual(1);
-      // Two slabs of 64 KiB, of which one may be in use.
+      // Two slabs of 64 KiB; one may be in use.
       expect(allocated * size).toBeLessThanOrEqual(128 * KIB);
     },
   );
 
-  it('is given to the transport in the memory that the caller has', async () => {
+  it('reaches the transport in the memory of the caller', async () => {
     const { conn, transport } = wired('server');
     await turn();
     const written = memoryOfLargeWrites(transport);
@@ -204,8 +208,8 @@ describe('what is sent', () => {
     conn.terminate();
   });
 
-  describe.each(ROLES)('by a %s as text', (role) => {
-    it.each(['ASCII ', 'ünïcödé ', '語'])('is encoded where it leaves from (%j)', async (text) => {
+  describe.each(ROLES)('of text from a %s', (role) => {
+    it.each(['ASCII ', 'ünïcödé ', '語'])('is encoded without a copy (%j)', async (text) => {
       expectAtMost(await perByteSent(role, text.repeat(200)), { copied: 0, allocated: 0 });
     });
   });

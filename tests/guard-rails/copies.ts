@@ -1,9 +1,10 @@
-// Counts the bytes that are copied and allocated. To be imported before the packages are, which keep some of these
-// methods: `const { copied } = await vi.hoisted(() => import('./copies.ts'))`.
+// Counts copied and allocated bytes. Import it before the packages, which keep some of these
+// methods:
+// `const { copied } = await vi.hoisted(() => import('./copies.ts'))`.
 
-/** What happened between two calls of {@link copied}. */
+/** Counts between two calls of {@link copied}. */
 export interface Copied {
-  /** Bytes that were copied from one place to another. */
+  /** Copied bytes. */
   readonly copied: number;
   /** Bytes of new memory. */
   readonly allocated: number;
@@ -12,7 +13,7 @@ export interface Copied {
 let copies = 0;
 let allocations = 0;
 
-/** What was copied and allocated since the last call. Views are neither. */
+/** Bytes copied and allocated since the last call. Views do not count. */
 export function copied(): Copied {
   const result = { copied: copies, allocated: allocations };
   copies = 0;
@@ -22,7 +23,7 @@ export function copied(): Copied {
 
 type Method = (this: Uint8Array, ...args: unknown[]) => unknown;
 
-/** Puts a method in the place of another that copies as many bytes as `bytesOf` says. */
+/** Replaces a method; `bytesOf` gives the bytes that a call copies. */
 function watch(
   prototype: object,
   name: string,

@@ -1,6 +1,6 @@
 import type { Conn, Role } from '@ws/conn';
 import { describe, expect, it, vi } from 'vitest';
-import { turn } from '../../src/index.ts';
+import { turn } from '../kit/index.ts';
 import { frameFor, reads, wired } from './wire.ts';
 
 const { copied } = await vi.hoisted(() => import('./copies.ts'));
@@ -11,10 +11,10 @@ const MANY = 10 * FEW;
 const ROLES: readonly Role[] = ['server', 'client'];
 const FRAGMENT = Buffer.alloc(10, 'fragments ');
 
-/** What is copied and made anew, in bytes, for a message of `count` fragments, with some reads' worth of slack. */
+/** Bytes copied and allocated for a message of `count` fragments. */
 type Cost = (count: number) => Promise<number>;
 
-/** A message of `count` fragments, as a peer of `role` sends it. */
+/** A message of `count` fragments from the peer of `role`. */
 function fragmented(role: Role, count: number): Uint8Array {
   const middle = frameFor(role, FRAGMENT, 0, false);
   const message = Buffer.alloc(middle.length * count, middle);
@@ -60,21 +60,22 @@ const costOfWriting =
     return copies + allocated;
   };
 
-/** Ten times as much costs no more than ten times as much; `slack` in bytes, for what is made once. */
+/** Ten times the fragments cost at most ten times the bytes. */
 async function expectLinear(cost: Cost): Promise<void> {
-  // Pools are filled, and memory that is made once is made.
+  // Warms the pools.
   await cost(FEW);
   const few = await cost(FEW);
   const many = await cost(MANY);
-  // Doubling may stand at its worst with the many, and at its best with the few: that is once more each byte.
+  // The doubling buffer may have just grown for many and be full for few: one more copy of each
+  // byte.
   expect(many).toBeLessThanOrEqual(10 * few + MANY * FRAGMENT.length);
 }
 
-describe.each(ROLES)('the fragments of a message, to a %s,', (role) => {
+describe.each(ROLES)('a %s that reads', (role) => {
   describe.each([
-    { cut: 'many in a read', readSize: 65_536 },
-    { cut: 'one in a read', readSize: FRAGMENT.length + (role === 'server' ? 6 : 2) },
-    { cut: 'cut at random places', readSize: 1_237 },
+    { cut: 'many fragments per read', readSize: 65_536 },
+    { cut: 'one fragment per read', readSize: FRAGMENT.length + (role === 'server' ? 6 : 2) },
+    { cut: 'fragments across reads', readSize: 1_237 },
   ])('$cut,', ({ readSize }) => {
     it.each([
       { says: 'lent', takes: (conn: Conn) => conn.receive(() => {}) },
@@ -84,29 +85,29 @@ describe.each(ROLES)('the fragments of a message, to a %s,', (role) => {
         takes: async (conn: Conn) => (await conn.nextReader()).bytes(),
       },
       { says: 'dropped', takes: (conn: Conn) => conn.discardReads() },
-    ])('cost as much each, however many there are ($says)', async ({ takes }) => {
+    ])('costs the same per fragment for any count ($says)', async ({ takes }) => {
       await expectLinear(costOfReading(role, readSize, takes));
     });
   });
 });
 
-describe.each(ROLES)('the pieces that a %s writes to a message', (role) => {
-  it('cost as much each, however many there are', async () => {
+describe.each(ROLES)('a %s that writes a message in pieces', (role) => {
+  it('costs the same per piece for any count', async () => {
     await expectLinear(costOfWriting(role));
   });
 });
 
-// Put together in a buffer that doubles: each byte is copied there, and moved less than twice when it grows, at the
-// worst, which is one byte more than the buffer had.
+// Messages are assembled in a buffer that doubles: each byte is copied there, and moved less than
+// twice on growth, at worst when the buffer lacks one byte.
 const ASSEMBLED = 3;
 
 describe.each([
   { role: 'server', echoed: ASSEMBLED },
-  // It masks what it sends.
+  // A client masks what it sends.
   { role: 'client', echoed: ASSEMBLED + 1 },
 ] as const)('a message that a $role echoes', ({ role, echoed }) => {
   it.each([1, 3, 16, 33])(
-    'is copied no more often at %d MiB than at any size',
+    'costs a constant number of copies per byte at %d MiB',
     async (mebibytes) => {
       const size = mebibytes * MIB + 1;
       const { conn, transport } = wired(role);

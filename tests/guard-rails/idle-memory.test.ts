@@ -1,19 +1,19 @@
-// What a connection keeps from being collected once its traffic is over: nothing.
+// An idle connection keeps no message or chunk from being collected.
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { broadcast, type Conn, type Message, type Role } from '@ws/conn';
 import { serve } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
-import { collectGarbage, turn } from '../../src/index.ts';
-import { nothingLeft, upgradeRequest, whenOver } from '../../src/peers/index.ts';
 import { turns } from '../compression/support.ts';
+import { collectGarbage, turn } from '../kit/index.ts';
+import { nothingLeft, upgradeRequest, whenOver } from '../peers/index.ts';
 import { type FreeTransport, frameFor, reads, wired } from './wire.ts';
 
 const KIB = 1024;
 const LARGE = 300 * KIB;
 const ROLES: readonly Role[] = ['server', 'client'];
 
-/** Whether all of `refs` is garbage now: what is held by nobody is collected within some turns. */
+/** Number of `refs` still alive after some collections. */
 async function collected(refs: readonly WeakRef<object>[]): Promise<number> {
   let left = refs.length;
   for (let i = 0; i < 10 && left > 0; i++) {
@@ -24,9 +24,9 @@ async function collected(refs: readonly WeakRef<object>[]): Promise<number> {
   return left;
 }
 
-// What follows makes objects in functions of their own: an async function that waits holds all its variables.
+// Separate functions create the objects: a suspended async function keeps its variables alive.
 
-/** Gives a connection its reads, and keeps nothing of them. */
+/** Delivers reads without keeping them. */
 function giveReads(
   transport: FreeTransport,
   role: Role,
@@ -49,7 +49,7 @@ function refsTo(message: Message): WeakRef<object>[] {
   return [new WeakRef(message), new WeakRef(message.data.buffer)];
 }
 
-/** Reads, and what they are read as: frames of `role`'s peer, in memory of their own. */
+/** Reads with frames of the peer of `role`, each in new memory. */
 const READS: readonly { says: string; chunksOf: (role: Role) => Uint8Array[] }[] = [
   {
     says: 'small messages',
@@ -65,7 +65,7 @@ const READS: readonly { says: string; chunksOf: (role: Role) => Uint8Array[] }[]
     chunksOf: (role) => reads(frameFor(role, Buffer.alloc(KIB)), 100),
   },
   {
-    says: 'messages that lie across reads',
+    says: 'messages across reads',
     chunksOf: (role) => {
       const frame = frameFor(role, Buffer.alloc(1_000));
       return reads(Buffer.alloc(20 * frame.length, frame), 1_700);
@@ -90,7 +90,7 @@ const READS: readonly { says: string; chunksOf: (role: Role) => Uint8Array[] }[]
   },
 ];
 
-/** Ways to read all that comes, so that whoever runs them keeps nothing. */
+/** Ways to read everything without keeping it. */
 const WAYS: readonly { says: string; run: (conn: Conn) => Promise<unknown> }[] = [
   { says: 'receive', run: (conn) => conn.receive((message) => void message.data) },
   { says: 'receive, echoing', run: (conn) => conn.receive((message) => conn.send(message)) },
@@ -119,7 +119,7 @@ const WAYS: readonly { says: string; run: (conn: Conn) => Promise<unknown> }[] =
 
 describe.each(ROLES)('an idle %s', (role) => {
   describe.each(WAYS)('that reads by $says', ({ run }) => {
-    it.each(READS)('holds nothing of what it has read ($says)', async ({ chunksOf }) => {
+    it.each(READS)('holds no received bytes ($says)', async ({ chunksOf }) => {
       const { conn, transport } = wired(role);
       void run(conn).catch(() => {});
       await turns();
@@ -132,7 +132,7 @@ describe.each(ROLES)('an idle %s', (role) => {
     });
   });
 
-  it('holds nothing of what it has written', async () => {
+  it('holds no written bytes', async () => {
     const { conn } = wired(role);
     await turns();
     const refs = [10, 10 * KIB, 60 * KIB, LARGE].flatMap((size) => [
@@ -144,7 +144,7 @@ describe.each(ROLES)('an idle %s', (role) => {
     conn.terminate();
   });
 
-  it('holds nothing of a message that was read and forgotten', async () => {
+  it('holds no message that its reader has dropped', async () => {
     const { conn, transport } = wired(role);
     const refs: WeakRef<object>[] = [];
     for (const size of [10, KIB, LARGE]) {
@@ -162,17 +162,17 @@ describe.each(ROLES)('an idle %s', (role) => {
 
 const CONNECTIONS = 200;
 
-/** Memory outside the heap, with all garbage collected. */
+/** External memory after garbage collection. */
 async function memoryOutside(): Promise<number> {
   await turns(20);
   collectGarbage();
   await turns(20);
   collectGarbage();
-  // Array buffers are in it.
+  // Includes array buffers.
   return process.memoryUsage().external;
 }
 
-/** A peer that keeps nothing of what it gets. */
+/** A peer that drops its input. */
 async function forgetful(port: number): Promise<Socket> {
   const socket = connect({ port, host: '127.0.0.1' });
   whenOver(() => socket.destroy());
@@ -198,7 +198,7 @@ describe('idle connections of a server', () => {
     const traffic = Buffer.concat([
       frameFor('server', Buffer.alloc(KIB)),
       frameFor('server', Buffer.alloc(70 * KIB)),
-      // A loop that waits has its last message still.
+      // A suspended loop still holds its last message.
       frameFor('server', Buffer.alloc(10)),
       frameFor('server', Buffer.alloc(0), 9),
     ]);
@@ -210,7 +210,7 @@ describe('idle connections of a server', () => {
         expect(conn.stats.pingsIn).toBe(1);
       }
     };
-    // Pools are filled by the first.
+    // The first connections fill the pools.
     await exchange(0, 20);
     const before = await memoryOutside();
     await exchange(20, CONNECTIONS);
@@ -238,7 +238,7 @@ describe.each(ROLES)('an idle %s', (role) => {
     await turns();
     collectGarbage();
     const each = (process.memoryUsage().heapUsed - before) / 1_000;
-    // 3.8 KiB, the transport and the handler of this test among them.
+    // 3.8 KiB, including the transport and the handler of this test.
     expect(each).toBeLessThan(4_500);
     for (const conn of conns) conn.terminate();
   });

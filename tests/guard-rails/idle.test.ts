@@ -1,16 +1,17 @@
-// What a connection holds once its traffic is over: nothing of any pool, no engine, no timer of its own.
+// An idle connection holds no pooled memory, no engine and no timer.
 import { sharedMessageBuffers, sharedSlabPool } from '@ws/codec';
-import { broadcast, type Conn, type ConnSettings, connPair, historyBytesOf } from '@ws/conn';
-import { nodeHost } from '@ws/node-io';
+import { broadcast, type Conn, type ConnSettings, connPair } from '@ws/conn';
+import { historyBytesOf } from '@ws/conn/internal';
+import { nodePlatform } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
-import { FakeHost } from '../../src/index.ts';
 import { CountingSource, hostOn, turns } from '../compression/support.ts';
+import { FakePlatform } from '../kit/index.ts';
 
 const KIB = 1024;
 const LARGE = 300 * KIB;
 const COMPRESSION = { mode: 'shared', threshold: 0 } as const;
 
-/** What two connected ends say to each other until both have heard all of it. */
+/** An exchange of two connected ends. */
 interface Traffic {
   readonly says: string;
   readonly run: (client: Conn, server: Conn) => Promise<unknown>;
@@ -34,7 +35,7 @@ const TRAFFIC: readonly Traffic[] = [
     },
   },
   {
-    says: 'messages that receive echoes',
+    says: 'messages echoed by receive',
     run: async (client, server) => {
       server.receive((message) => server.send(message)).catch(() => {});
       for (const size of [10, 10 * KIB, LARGE]) {
@@ -74,7 +75,7 @@ const TRAFFIC: readonly Traffic[] = [
     },
   },
   {
-    says: 'a stream that is left in the middle',
+    says: 'an abandoned stream',
     run: async (client, server) => {
       const writer = await client.nextWriter(2);
       await writer.write(Buffer.alloc(10 * KIB));
@@ -123,7 +124,7 @@ describe.each(SETTINGS)('after $says traffic, an idle connection', ({ settings }
     for (const { doing, idles } of IDLING) {
       const slabs = sharedSlabPool().lent;
       const buffers = sharedMessageBuffers().lent;
-      const [client, server] = connPair({ ...settings, host: nodeHost });
+      const [client, server] = connPair({ ...settings, platform: nodePlatform });
       await run(client, server);
       idles(client);
       idles(server);
@@ -142,15 +143,15 @@ describe.each(SETTINGS)('after $says traffic, an idle connection', ({ settings }
 });
 
 const PAIRS = 12;
-/** What may be kept for all of them together: as many as were at work at once. */
+/** Engines kept for all pairs together: the number that worked at once. */
 const ENGINES = 4;
 
-describe('idle connections that have compressed', () => {
-  it.each(TRAFFIC)('hold no engine each, and no history ($says)', async ({ run }) => {
+describe('idle connections after compression', () => {
+  it.each(TRAFFIC)('share few engines and hold no history ($says)', async ({ run }) => {
     const source = new CountingSource('handle');
     const ends: Conn[] = [];
     for (let i = 0; i < PAIRS; i++) {
-      const pair = connPair({ compression: COMPRESSION, host: hostOn(source) });
+      const pair = connPair({ compression: COMPRESSION, platform: hostOn(source) });
       ends.push(...pair);
       await run(...pair);
       await turns(20);
@@ -171,19 +172,21 @@ describe('idle connections', () => {
     },
     { says: 'without one', settings: { heartbeat: false }, timers: 0 },
   ] satisfies { says: string; settings: ConnSettings; timers: number }[])(
-    'have no timer each ($says)',
+    'share one timer ($says)',
     async ({ settings, timers }) => {
-      const host = new FakeHost();
-      const conns = Array.from({ length: 50 }, () => connPair({ ...settings, host })).flat();
+      const platform = new FakePlatform();
+      const conns = Array.from({ length: 50 }, () => connPair({ ...settings, platform })).flat();
       for (const conn of conns) {
         void conn.send('once');
         void conn.readMessage();
         const reading = conn.readMessage({ timeout: 1_000 }).catch(() => {});
         void conn.send('twice');
-        await host.settle();
+        await platform.settle();
         await reading;
       }
-      expect(host.timers).toBe(timers);
+      // The sweep of idle connections sets a timer, too.
+      await platform.advance(100);
+      expect(platform.timers).toBe(timers);
       for (const conn of conns) conn.terminate();
     },
   );

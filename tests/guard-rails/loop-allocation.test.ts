@@ -1,15 +1,15 @@
-// What a loop leaves on the heap for each message: no more than its promise, its message and the view of its bytes.
+// A read loop allocates per message only a promise, a message and a view.
 import type { Conn, Role } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
-import { collectGarbage, turn } from '../../src/index.ts';
+import { collectGarbage, turn } from '../kit/index.ts';
 import { frameFor, wired } from './wire.ts';
 
-/** Of one read: fewer than a turn may have, and so few that nothing is collected meanwhile. */
+/** Messages of one read: below the limit of one turn, and too few for a collection. */
 const MESSAGES = 400;
 const SIZE = 128;
 const WARM_UPS = 250;
 const READINGS = 25;
-/** Today 740 to 800; an array of a few dozen places a message is above it. */
+/** Measured: 740 to 800. An array of a few dozen elements per message exceeds it. */
 const GENEROUS = 1000;
 const ROLES: readonly Role[] = ['server', 'client'];
 
@@ -28,7 +28,7 @@ const LOOPS: readonly { says: string; run: (conn: Conn) => Promise<void> }[] = [
   },
 ];
 
-/** Heap bytes for a message: the least of several readings, since a collection may undo what was compiled. */
+/** Heap bytes per message: the least of several readings, as a collection may drop compiled code. */
 async function perMessage(role: Role, run: (conn: Conn) => Promise<void>): Promise<number> {
   const { conn, transport } = wired(role);
   const over = run(conn);
@@ -38,7 +38,7 @@ async function perMessage(role: Role, run: (conn: Conn) => Promise<void>): Promi
   const chunk = new Uint8Array(stream.length);
   const readings: number[] = [];
   for (let i = 0; i < WARM_UPS + READINGS; i++) {
-    // It was unmasked in place.
+    // The connection has unmasked it in place.
     chunk.set(stream);
     if (i >= WARM_UPS) collectGarbage();
     const before = process.memoryUsage().heapUsed;

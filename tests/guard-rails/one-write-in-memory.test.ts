@@ -1,17 +1,24 @@
-import { BinaryMessage, Conn, type Host, PingMessage, portableHost, type Role } from '@ws/conn';
-import { nodeHost } from '@ws/node-io';
+import {
+  BinaryMessage,
+  Conn,
+  PingMessage,
+  type Platform,
+  portablePlatform,
+  type Role,
+} from '@ws/conn';
+import { nodePlatform } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
-import { FakeHost, naiveDecode, naiveEncode, TestTransport, turn } from '../../src/index.ts';
+import { FakePlatform, naiveDecode, naiveEncode, TestTransport, turn } from '../kit/index.ts';
 import { answering, MESSAGES, microtasks, payloads } from './answering.ts';
 
 const ROLES = ['server', 'client'] as const;
-const HOSTS = [
-  { named: 'a test', host: (): Host => new FakeHost() },
-  { named: 'Node', host: () => nodeHost },
-  { named: 'any platform', host: () => portableHost },
+const PLATFORMS = [
+  { named: 'a test', platform: (): Platform => new FakePlatform() },
+  { named: 'Node', platform: () => nodePlatform },
+  { named: 'any runtime', platform: () => portablePlatform },
 ];
 
-/** Takes everything, and counts as one write what is written between `cork` and `uncork`, as a socket does. */
+/** Counts the writes between `cork` and `uncork` as one, as a socket does. */
 class CountingTransport extends TestTransport {
   joined = 0;
 
@@ -26,10 +33,9 @@ class CountingTransport extends TestTransport {
   }
 }
 
-/** A connection on such a transport, and a way to give it frames as one chunk. */
 function wired(
   role: Role,
-  host: Host,
+  platform: Platform,
 ): {
   conn: Conn;
   transport: CountingTransport;
@@ -40,7 +46,7 @@ function wired(
   const transport = new CountingTransport();
   const mask = role === 'server' ? { mask: 0x01020304 } : {};
   return {
-    conn: new Conn(transport, { role, host, heartbeat: false }),
+    conn: new Conn(transport, { role, platform, heartbeat: false }),
     transport,
     feed: (frames) => {
       transport.feed(
@@ -54,7 +60,7 @@ function wired(
   };
 }
 
-/** Turns of the event loop until `transport` was given so many frames, and some more. */
+/** Waits for `frames` sent frames and some more turns. */
 async function until(transport: TestTransport, role: Role, frames: number): Promise<void> {
   const sent = (): number =>
     naiveDecode(transport.sent, role === 'server' ? 'client' : 'server').frames.length;
@@ -63,10 +69,10 @@ async function until(transport: TestTransport, role: Role, frames: number): Prom
   expect(sent()).toBe(frames);
 }
 
-describe.each(ROLES)('on a %s, on the host of', (role) => {
-  describe.each(HOSTS)('$named, one write holds', ({ host }) => {
+describe.each(ROLES)('on a %s, with the platform of', (role) => {
+  describe.each(PLATFORMS)('$named, one write holds', ({ platform }) => {
     it.each(answering)('the answers to one chunk ($says)', async ({ run }) => {
-      const { conn, transport, feed } = wired(role, host());
+      const { conn, transport, feed } = wired(role, platform());
       void run(conn).catch(() => {});
       await turn();
       feed(payloads().map((payload, i) => [1 + (i & 1), payload]));
@@ -78,7 +84,7 @@ describe.each(ROLES)('on a %s, on the host of', (role) => {
     it.each(answering)(
       'the answers to a chunk of fragments and pings, and the pongs ($says)',
       async ({ run }) => {
-        const { conn, transport, feed } = wired(role, host());
+        const { conn, transport, feed } = wired(role, platform());
         void run(conn).catch(() => {});
         await turn();
         feed(
@@ -108,7 +114,7 @@ describe.each(ROLES)('on a %s, on the host of', (role) => {
         },
       },
       {
-        says: 'by writers that know nothing of each other',
+        says: 'by independent writers',
         send: async (conn: Conn) => {
           await Promise.all(
             payloads().map(async (payload, i) => {
@@ -118,8 +124,8 @@ describe.each(ROLES)('on a %s, on the host of', (role) => {
           );
         },
       },
-    ])('what is sent in one turn $says', async ({ send }) => {
-      const { conn, transport } = wired(role, host());
+    ])('the messages of one turn $says', async ({ send }) => {
+      const { conn, transport } = wired(role, platform());
       await send(conn);
       await until(transport, role, MESSAGES);
       expect(transport.joined).toBe(1);

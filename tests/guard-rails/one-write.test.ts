@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import { BinaryMessage, type Conn, TextMessage } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
-import { turn } from '../../src/index.ts';
-import { nothingLeft, OVER, type RawPeer } from '../../src/peers/index.ts';
+import { turn } from '../kit/index.ts';
+import { nothingLeft, type RawPeer, TRANSPORTS } from '../peers/index.ts';
 import { answering, payloads } from './answering.ts';
 import { dialed, served } from './sockets.ts';
 
@@ -11,7 +11,7 @@ const KINDS = [
   { kind: 'binary', opcode: BinaryMessage },
 ] as const;
 
-/** How often a socket is handed bytes for the kernel: each call of these ends in one system call. */
+/** Counts the writes of a socket: each call ends in one system call. */
 function countWrites(socket: Socket): () => number {
   let count = 0;
   const write = socket._write.bind(socket);
@@ -27,29 +27,28 @@ function countWrites(socket: Socket): () => number {
   return () => count;
 }
 
-/** How often bytes are read, by whoever reads them. */
 function countReads(socket: Socket): () => number {
   let count = 0;
   socket.on('data', () => count++);
   return () => count;
 }
 
-/** Sends the messages in one piece, waits for the answers, and says in how many reads and writes they were given. */
+/** Sends messages in one piece, waits for the answers and counts reads and writes. */
 async function exchange(conn: Conn, peer: RawPeer, opcode: number): Promise<object> {
   const socket = conn.underlyingConn as Socket;
   const reads = countReads(socket);
   const writes = countWrites(socket);
   const sent = payloads();
-  void peer.bytes(Buffer.concat(sent.map((payload) => peer.encode(opcode, payload))));
+  void peer.write(Buffer.concat(sent.map((payload) => peer.encode(opcode, payload))));
   await peer.frame(sent.length - 1);
   expect(peer.frames.map((frame) => frame.opcode)).toEqual(sent.map(() => opcode));
   expect(peer.frames.map((frame) => frame.payload)).toEqual(sent);
-  // What comes behind the last answer counts as well.
+  // A write after the last answer counts as well.
   await turn();
   return { reads: reads(), writes: writes() };
 }
 
-describe.each(OVER)('small messages of one read, over %s,', (_, secure) => {
+describe.each(TRANSPORTS)('small messages of one read over %s', (_, secure) => {
   nothingLeft();
 
   for (const { says, run } of answering) {
@@ -65,10 +64,10 @@ describe.each(OVER)('small messages of one read, over %s,', (_, secure) => {
   }
 });
 
-describe.each(OVER)('what a server sends in one turn, over %s,', (_, secure) => {
+describe.each(TRANSPORTS)('messages of one turn, sent by a server over %s,', (_, secure) => {
   nothingLeft();
 
-  it('leaves in one write, also where it fills several slabs', async () => {
+  it('leave in one write, even in several slabs', async () => {
     const { conn, peer } = await served(secure);
     const writes = countWrites(conn.underlyingConn as Socket);
     for (let i = 0; i < 50; i++) void conn.send(Buffer.alloc(1000, `${i}, `));
@@ -76,7 +75,7 @@ describe.each(OVER)('what a server sends in one turn, over %s,', (_, secure) => 
     expect(writes()).toBe(1);
   });
 
-  it('leaves in one write, with a message that is too large to be copied', async () => {
+  it('leave in one write with a message too large for a copy', async () => {
     const { conn, peer } = await served(secure);
     const writes = countWrites(conn.underlyingConn as Socket);
     void conn.send('before');

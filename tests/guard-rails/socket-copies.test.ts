@@ -1,9 +1,9 @@
-// What `copies.test.ts` counts in memory, on the way through Node's sockets: by where the bytes lie.
+// `copies.test.ts` through the sockets of Node: compares memory ranges.
 import type { Socket } from 'node:net';
 import { sharedSlabPool } from '@ws/codec';
 import { BinaryMessage, broadcast, type Conn } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
-import { nothingLeft, OVER, type RawPeer } from '../../src/peers/index.ts';
+import { nothingLeft, type RawPeer, TRANSPORTS } from '../peers/index.ts';
 import { dialed, type Place, served, servedMany, watchReads, watchWrites } from './sockets.ts';
 
 const MIB = 1024 * 1024;
@@ -15,18 +15,15 @@ const ENDS = [
 /** Sends messages of `size` bytes in one piece. */
 function sendAll(peer: RawPeer, count: number, size: number): Promise<void> {
   const frame = peer.encode(BinaryMessage, Buffer.alloc(size, 'a'));
-  return peer.bytes(Buffer.alloc(count * frame.length, frame));
+  return peer.write(Buffer.alloc(count * frame.length, frame));
 }
 
-/**
- * The different things among many, by identity. What is large is compared before it is expected: nobody wants to see
- * the bytes of two memories that differ.
- */
+/** The distinct items. Compare buffers by identity before `expect`, which would print their bytes. */
 function distinct<T>(all: readonly T[]): T[] {
   return [...new Set(all)];
 }
 
-/** Sends a message back, and keeps where it was lent. */
+/** Echoes, and records the memory of each lent message. */
 function echoing(lent: ArrayBufferLike[]): (conn: Conn) => Promise<unknown> {
   return (conn) =>
     conn.receive((message) => {
@@ -35,7 +32,7 @@ function echoing(lent: ArrayBufferLike[]): (conn: Conn) => Promise<unknown> {
     });
 }
 
-describe.each(OVER)('what a socket has read, over %s,', (_, secure) => {
+describe.each(TRANSPORTS)('a message received over %s', (_, secure) => {
   nothingLeft();
 
   it.each(ENDS)('is lent by a $end in the memory it was read into', async ({ connect }) => {
@@ -50,7 +47,7 @@ describe.each(OVER)('what a socket has read, over %s,', (_, secure) => {
     expect(distinct(lent).length).toBe(1);
   });
 
-  it('is written out of the memory it was put together in, when it is large', async () => {
+  it('is echoed from the memory it was assembled in, when it is large', async () => {
     const lent: ArrayBufferLike[] = [];
     const { conn, peer } = await served(secure, echoing(lent));
     const writes = watchWrites(conn);
@@ -60,7 +57,7 @@ describe.each(OVER)('what a socket has read, over %s,', (_, secure) => {
     expect(payload?.memory === lent[0]).toBe(true);
   });
 
-  it('is given to a loop in blocks of eight messages', async () => {
+  it('is copied for a loop in blocks of eight', async () => {
     const memory: ArrayBufferLike[] = [];
     const { conn, peer } = await served(secure, async (conn) => {
       for await (const { type, data } of conn) {
@@ -78,10 +75,10 @@ describe.each(OVER)('what a socket has read, over %s,', (_, secure) => {
   });
 });
 
-describe.each(OVER)('what a server sends, over %s,', (_, secure) => {
+describe.each(TRANSPORTS)('a message sent by a server over %s', (_, secure) => {
   nothingLeft();
 
-  it('is handed to the socket in the memory of the caller, when it is large', async () => {
+  it('reaches the socket in the memory of the caller, when it is large', async () => {
     const { conn, peer } = await served(secure);
     const writes = watchWrites(conn);
     const data = Buffer.alloc(MIB);
@@ -91,7 +88,7 @@ describe.each(OVER)('what a server sends, over %s,', (_, secure) => {
     expect(payload?.memory === data.buffer).toBe(true);
   });
 
-  it('to many in one turn is handed to each in one write, out of the same memory', async () => {
+  it('is broadcast with one write per connection from the same memory', async () => {
     const all = await servedMany(5, secure);
     const writes = all.map(({ conn }) => watchWrites(conn));
     const conns = all.map(({ conn }) => conn);
@@ -106,17 +103,17 @@ describe.each(OVER)('what a server sends, over %s,', (_, secure) => {
   });
 });
 
-describe('the slab of a small answer, over TCP,', () => {
+describe('the slab of a small answer over TCP', () => {
   nothingLeft();
 
-  it('is back before the read is over, and serves the next connection', async () => {
+  it('is released within the read and serves the next connection', async () => {
     const all = await servedMany(3, false, echoing([]));
     const lent: number[] = [];
     const places: Place[] = [];
     for (const { conn, peer } of all) {
       const before = sharedSlabPool().lent;
       const writes = watchWrites(conn);
-      // Listeners are called one behind the other: the connection is through with the read.
+      // This listener runs after that of the connection.
       const socket = conn.underlyingConn as Socket;
       socket.on('data', () => lent.push(sharedSlabPool().lent - before));
       await sendAll(peer, 1, 100);

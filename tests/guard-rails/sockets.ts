@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { Conn } from '@ws/conn';
 import { Dialer } from '@ws/node-client';
 import { serve } from '@ws/node-server';
-import { selfSigned } from '../../src/index.ts';
+import { selfSigned } from '../kit/index.ts';
 import {
   type RawPeer,
   rawClient,
@@ -10,15 +10,14 @@ import {
   switchingProtocols,
   upgradeRequest,
   whenOver,
-} from '../../src/peers/index.ts';
+} from '../peers/index.ts';
 
-/** What a test holds of a connection: one end of ours, and the raw one that it talks to. */
+/** A connection and its raw peer. */
 export interface Connected {
   readonly conn: Conn;
   readonly peer: RawPeer;
 }
 
-/** A connection of a server. */
 export async function served(
   secure: boolean,
   run?: (conn: Conn) => Promise<unknown>,
@@ -27,7 +26,6 @@ export async function served(
   return connected!;
 }
 
-/** Several connections of one server. */
 export async function servedMany(
   count: number,
   secure: boolean,
@@ -47,7 +45,7 @@ export async function servedMany(
       accept = resolve;
     });
     const peer = await rawClient(Number(new URL(server.url).port), secure);
-    await peer.bytes(upgradeRequest());
+    await peer.write(upgradeRequest());
     await peer.head();
     peer.startFrames();
     all.push({ conn: await accepted, peer });
@@ -55,7 +53,6 @@ export async function servedMany(
   return all;
 }
 
-/** A connection of a client. */
 export async function dialed(
   secure: boolean,
   run: (conn: Conn) => Promise<unknown>,
@@ -65,7 +62,7 @@ export async function dialed(
     accept = resolve;
   });
   const { url, ca } = await rawServer(secure, async (peer) => {
-    await peer.bytes(switchingProtocols(await peer.head()));
+    await peer.write(switchingProtocols(await peer.head()));
     peer.startFrames();
     accept(peer);
   });
@@ -75,7 +72,7 @@ export async function dialed(
   return { conn, peer: await accepted };
 }
 
-/** Where bytes lie. All slabs may lie in one memory, so that alone does not tell two of them apart. */
+/** A memory range. Slabs may share one ArrayBuffer, so `from` belongs to it. */
 export interface Place {
   readonly memory: ArrayBufferLike;
   readonly from: number;
@@ -86,7 +83,7 @@ function placeOf({ buffer, byteOffset, length }: Uint8Array): Place {
   return { memory: buffer, from: byteOffset, bytes: length };
 }
 
-/** Where that lies which a connection's socket is handed for the kernel from here on: a list for each write. */
+/** Ranges of each write of the socket to the kernel from now on. */
 export function watchWrites(conn: Conn): Place[][] {
   const socket = conn.underlyingConn as Socket;
   const places: Place[][] = [];
@@ -103,7 +100,7 @@ export function watchWrites(conn: Conn): Place[][] {
   return places;
 }
 
-/** Where that lies which a connection's socket reads from here on, as it is before anybody else sees it. */
+/** Ranges of each read of the socket from now on, before other listeners see them. */
 export function watchReads(conn: Conn): Place[] {
   const places: Place[] = [];
   const socket = conn.underlyingConn as Socket;

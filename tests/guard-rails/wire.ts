@@ -2,23 +2,22 @@ import { encodeFrame } from '@ws/codec';
 import {
   Conn,
   type ConnSettings,
-  type Host,
+  type Platform,
   type Role,
   type Transport,
   type TransportSink,
 } from '@ws/conn';
-import { nodeHost } from '@ws/node-io';
-import { turn } from '../../src/index.ts';
+import { nodePlatform } from '@ws/node-io';
+import { turn } from '../kit/index.ts';
 
-/** What one read of a socket gives at most. */
+/** Largest read of a socket. */
 const CHUNK = 65_536;
 
-/** A transport that costs nothing and keeps nothing: what is written is taken at once. */
+/** A transport without cost: it accepts each write and keeps nothing. */
 export class FreeTransport implements Transport {
   readonly bufferedAmount = 0;
-  /** Is shown each write. */
+  /** Called with each write. */
   onWrite: ((chunk: Uint8Array) => void) | undefined;
-  /** Bytes of all writes. */
   bytes = 0;
   paused = false;
   #sink: TransportSink | undefined;
@@ -34,7 +33,7 @@ export class FreeTransport implements Transport {
     return true;
   }
 
-  /** Gives chunks away one after another, without a wait between them as long as the connection takes them. */
+  /** Delivers chunks; waits only while the connection is paused. */
   async feed(...chunks: Uint8Array[]): Promise<void> {
     for (const chunk of chunks) {
       while (this.paused) await turn();
@@ -42,7 +41,7 @@ export class FreeTransport implements Transport {
     }
   }
 
-  /** Gives a chunk away at once. */
+  /** Delivers a chunk synchronously. */
   give(chunk: Uint8Array): void {
     this.#sink!.data(chunk);
   }
@@ -61,23 +60,29 @@ export class FreeTransport implements Transport {
   }
 }
 
-/** A connection on such a transport, with no limit of size. */
+/** A connection on a free transport without a read limit. */
 export function wired(
   role: Role,
   settings: ConnSettings = {},
-  host: Host = nodeHost,
+  platform: Platform = nodePlatform,
 ): { conn: Conn; transport: FreeTransport } {
   const transport = new FreeTransport();
-  const conn = new Conn(transport, { heartbeat: false, readLimit: false, ...settings, role, host });
+  const conn = new Conn(transport, {
+    heartbeat: false,
+    readLimit: false,
+    ...settings,
+    role,
+    platform,
+  });
   return { conn, transport };
 }
 
-/** A frame as the peer of `role` sends it. */
+/** A frame of the peer of `role`. */
 export function frameFor(role: Role, payload: Uint8Array, opcode = 2, fin = true): Uint8Array {
   return encodeFrame(opcode, payload, role === 'server' ? { fin, maskKey: 0x37fa213d } : { fin });
 }
 
-/** Bytes as the reads of a socket: each in memory of its own. */
+/** Splits bytes into reads, each in new memory. */
 export function reads(bytes: Uint8Array, size: number = CHUNK): Uint8Array[] {
   const chunks: Uint8Array[] = [];
   for (let at = 0; at < bytes.length; at += size) {

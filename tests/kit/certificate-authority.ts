@@ -1,20 +1,20 @@
 import { generate } from 'selfsigned';
 import type { SelfSigned } from './self-signed.ts';
 
-/** What a certificate is for. */
+/** Fields of a certificate. */
 export interface CertificateFor {
   /** DNS names. Default: none. */
   readonly names?: readonly string[];
   /** IP addresses. Default: none. */
   readonly addresses?: readonly string[];
-  /** Days from now, negative for the past. Default: from a day ago to a day ahead. */
+  /** Validity in days from now, negative for the past. Default: -1 to 1. */
   readonly days?: readonly [from: number, to: number];
   readonly commonName?: string;
 }
 
 const DAY = 86_400_000;
 
-/** Signs certificates, as those who trust its own take them. */
+/** A certificate authority for tests. */
 export class CertificateAuthority {
   readonly #own: SelfSigned;
 
@@ -34,12 +34,12 @@ export class CertificateAuthority {
     return new CertificateAuthority({ key, cert });
   }
 
-  /** For `tls: { ca }`. */
+  /** Its certificate, for `tls: { ca }`. */
   get cert(): string {
     return this.#own.cert;
   }
 
-  /** A certificate for servers and clients alike, and its key. */
+  /** Issues a certificate for servers and clients. */
   async issue(of: CertificateFor): Promise<SelfSigned> {
     const [from, to] = of.days ?? [-1, 1];
     const altNames = [

@@ -1,9 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
-  accessSync,
   chownSync,
-  constants,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -13,101 +11,85 @@ import {
 } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import process from 'node:process';
+import { findProgram } from './programs.ts';
 
-/** Where a daemon's files and ports are. */
+/** Folder and ports of a daemon. */
 export interface DaemonPlace {
-  /** A folder of its own, with {@link DaemonOptions.files} in it; gone after `close`. */
+  /** A new folder with {@link DaemonOptions.files}. `close` removes it. */
   readonly folder: string;
   /** The first of `ports`. */
   readonly port: number;
-  /** Ports of 127.0.0.1 that were free a moment ago. */
+  /** Ports of 127.0.0.1 that were free just before the start. */
   readonly ports: readonly number[];
 }
 
-/** What {@link startDaemon} is told. */
+/** Options of {@link startDaemon}. */
 export interface DaemonOptions {
-  /** The program's name, `nginx` for example. It is looked for on the PATH and where Debian puts daemons. */
+  /** Name of the program, for example `nginx`. */
   readonly command: string;
-  /** Its arguments. They have to keep it in the foreground. */
+  /** Arguments. They must keep the daemon in the foreground. */
   readonly args: (place: DaemonPlace) => readonly string[];
-  /** Files to write into the folder before it starts, by their names. Default: none. */
+  /** Contents of the files in the folder, by name. Default: none. */
   readonly files?: ((place: DaemonPlace) => Readonly<Record<string, string>>) | undefined;
-  /** How many ports it listens on; it is ready when it accepts on all of them. Default: 1. */
+  /** Number of ports. The daemon is ready when it accepts on all of them. Default: 1. */
   readonly ports?: number | undefined;
+  /** Time in ms for the daemon to accept. Default: 8000. */
+  readonly readyMs?: number | undefined;
+  /** Time in ms between SIGTERM and SIGKILL. Default: 3000. */
+  readonly endMs?: number | undefined;
 }
 
-/** A system daemon that a test has started. */
+/** A running daemon. */
 export interface Daemon extends DaemonPlace {
-  /** Its process, for signals. */
+  /** The process, for signals. */
   readonly process: ChildProcess;
-  /** All that it has printed, for a failure's message. */
+  /** The output so far. */
   output(): string;
-  /** Ends it and removes its folder. It may be called twice. */
+  /** Stops the daemon and removes its folder. Repeated calls do nothing. */
   close(): Promise<void>;
 }
 
-const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
-/** Debian's `nobody`: a daemon that a test of root's starts is as little privileged as anybody's. */
-const NOBODY = 65_534;
+/** User id of Debian's `nobody`: a daemon started by root runs without privileges. */
+const UNPRIVILEGED = 65_534;
 const ATTEMPTS = 4;
-const READY_MS = 8_000;
-const KNOCK_MS = 20;
-/** The only fault that other ports would not mend. */
-const DEAF = 'it does not accept';
-const END_MS = 3_000;
+const POLL_MS = 20;
+/** The only failure that other ports cannot fix. */
+const SILENT = 'it does not accept';
 
 /**
- * Starts a daemon on ports of its own and resolves when it accepts there.
+ * Starts a daemon on free ports and resolves when it accepts.
  *
- * Between the choice of a free port and the daemon's bind somebody else may take it. So a daemon counts as ready only
- * when the socket that accepts is its own; when it is not, or the daemon has ended, others are tried.
+ * These programs read their ports from a configuration and do not print the port that the system chose for port 0. So
+ * the kit chooses free ports, and another process may bind them first. A daemon is ready only if the listening socket is
+ * its own. Otherwise, and if the daemon exits, the kit tries other ports.
  *
- * @throws (rejects with) Error when there is no such program, or when it does not come up: the message has its output.
+ * @throws (rejects with) Error for a missing program or a failed start. The message contains the output.
  */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
-  const path = findDaemon(options.command);
+  const path = findProgram(options.command);
   if (path === undefined) {
     throw new Error(`${options.command}: not found; .ci/run installs it from its Debian package`);
   }
   for (let attempt = 1; ; attempt++) {
     const daemon = await launch(path, options);
-    const fault = await readiness(daemon);
+    const fault = await readiness(daemon, options.readyMs ?? 8_000);
     if (fault === undefined) return daemon;
     await daemon.close();
-    if (attempt < ATTEMPTS && fault !== DEAF) continue;
+    if (attempt < ATTEMPTS && fault !== SILENT) continue;
     throw new Error(`${options.command}: ${fault}\n${daemon.output()}`);
   }
 }
 
-/** The path of a daemon's program; undefined when there is none. */
-export function findDaemon(command: string): string | undefined {
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...SYSTEM_FOLDERS];
-  return folders.map((folder) => join(folder, command)).find(isExecutable);
-}
-
-/**
- * Says whether a suite that needs these daemons is to be skipped, and prints why: one is missing. With `CI` set nothing
- * is skipped; the suite then fails where it starts what is missing.
- *
- * @example
- * ```ts no-run
- * describe.skipIf(lacksDaemon('nginx'))('serve behind nginx', () => {});
- * ```
- */
-export function lacksDaemon(...commands: readonly string[]): boolean {
-  const missing = commands.filter((command) => findDaemon(command) === undefined);
-  if (missing.length === 0 || process.env['CI']) return false;
-  console.log(`skipped: what needs ${missing.join(', ')}; .ci/run installs it`);
-  return true;
-}
-
-async function launch(path: string, { args, files, ports = 1 }: DaemonOptions): Promise<Daemon> {
+async function launch(
+  path: string,
+  { args, files, ports = 1, endMs = 3_000 }: DaemonOptions,
+): Promise<Daemon> {
   const free = await freePorts(ports);
   const folder = mkdtempSync(join(tmpdir(), 'ws-daemon-'));
   const place: DaemonPlace = { folder, port: free[0]!, ports: free };
-  const owner = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : undefined;
+  const owner = process.getuid?.() === 0 ? { uid: UNPRIVILEGED, gid: UNPRIVILEGED } : undefined;
   const written = Object.entries(files?.(place) ?? {});
   for (const [name, content] of written) writeFileSync(join(folder, name), content);
   if (owner !== undefined) {
@@ -142,10 +124,10 @@ async function launch(path: string, { args, files, ports = 1 }: DaemonOptions): 
       child.kill();
       const timer = setTimeout(() => {
         child.kill('SIGKILL');
-        // A child of its own may hold the other ends.
+        // A child process of the daemon may keep the pipes open.
         child.stdout.destroy();
         child.stderr.destroy();
-      }, END_MS);
+      }, endMs);
       await over;
       clearTimeout(timer);
       rmSync(folder, { recursive: true, force: true });
@@ -162,7 +144,7 @@ function killAll(): void {
   }
 }
 
-/** No daemon outlives the process that started it, also when that does not close it. */
+/** Kills the daemon when this process exits without closing it. */
 function endWithUs(child: ChildProcess, folder: string, over: Promise<void>): void {
   if (running.size === 0) process.on('exit', killAll);
   running.set(child, folder);
@@ -172,24 +154,27 @@ function endWithUs(child: ChildProcess, folder: string, over: Promise<void>): vo
   });
 }
 
-/** Waits until a daemon accepts on all its ports. Gives what went wrong, undefined when nothing did. */
-async function readiness({ process: child, ports }: Daemon): Promise<string | undefined> {
-  const end = performance.now() + READY_MS;
+/** Waits until a daemon accepts on all its ports. Returns the failure, or undefined. */
+async function readiness(
+  { process: child, ports }: Daemon,
+  readyMs: number,
+): Promise<string | undefined> {
+  const end = performance.now() + readyMs;
   const waiting = new Set(ports);
   while (performance.now() < end) {
     for (const port of waiting) {
       if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) {
-        return 'it ended instead of listening';
+        return 'it exited before it listened';
       }
       if (!(await accepts(port))) continue;
-      if (!ownsPort(child.pid, port)) return `port ${port} is somebody else's`;
+      if (!ownsPort(child.pid, port)) return `port ${port} belongs to another process`;
       waiting.delete(port);
     }
     if (waiting.size === 0) return undefined;
-    // A foreign process gives no event.
-    await new Promise((resolve) => setTimeout(resolve, KNOCK_MS));
+    // Another process gives no event.
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
-  return DEAF;
+  return SILENT;
 }
 
 function accepts(port: number): Promise<boolean> {
@@ -204,19 +189,20 @@ function accepts(port: number): Promise<boolean> {
   });
 }
 
-/** Whether the socket that listens on `port` belongs to the process. Where the system does not tell, it does. */
+/** Whether the listening socket of `port` belongs to the process. True where the system has no /proc. */
 function ownsPort(pid: number, port: number): boolean {
   const sockets = listeningSockets(port);
   if (sockets === undefined) return true;
   const folder = `/proc/${pid}/fd`;
-  // What has ended or was closed meanwhile owns nothing.
-  const names = told(() => readdirSync(folder)) ?? [];
-  return names.some((name) => sockets.includes(told(() => readlinkSync(join(folder, name))) ?? ''));
+  const names = attempt(() => readdirSync(folder)) ?? [];
+  return names.some((name) =>
+    sockets.includes(attempt(() => readlinkSync(join(folder, name))) ?? ''),
+  );
 }
 
-/** What Linux calls the sockets that listen on a port of 127.0.0.1; undefined on other systems. */
+/** Names of the listening sockets of a port of 127.0.0.1 in /proc, or undefined on other systems. */
 function listeningSockets(port: number): string[] | undefined {
-  const table = told(() => readFileSync('/proc/net/tcp', 'utf8'));
+  const table = attempt(() => readFileSync('/proc/net/tcp', 'utf8'));
   if (table === undefined) return undefined;
   const number = port.toString(16).toUpperCase().padStart(4, '0');
   const addresses = [`0100007F:${number}`, `00000000:${number}`];
@@ -228,7 +214,7 @@ function listeningSockets(port: number): string[] | undefined {
     .map((row) => `socket:[${row[9]}]`);
 }
 
-/** Different ports that nobody listens on. */
+/** Different free ports. */
 async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
   await Promise.all(servers.map((server) => once(server, 'listening')));
@@ -237,17 +223,8 @@ async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** What the system tells when it is asked; undefined when it does not. */
-function told<T>(ask: () => T): T | undefined {
+/** The result of `ask`, or undefined if it throws. */
+function attempt<T>(ask: () => T): T | undefined {
   try {
     return ask();
   } catch {

@@ -1,16 +1,17 @@
 import { setImmediate } from 'node:timers/promises';
 import { TextDecoder, TextEncoder } from 'node:util';
-import type { Host } from '@ws/conn';
+import type { Platform } from '@ws/conn';
+import { Random } from './random.ts';
 
-/** What a {@link FakeHost} can be told. */
-export interface FakeHostOptions {
-  /** Where the clock stands, in milliseconds. Default 0. */
+/** Options of a {@link FakePlatform}. */
+export interface FakePlatformOptions {
+  /** Start of the clock in milliseconds. Default 0. */
   readonly now?: number;
-  /** Of the random words: the same seed gives the same words. Default 1. */
+  /** Seed of the random words. Default 1. */
   readonly seed?: number;
   /** False keeps deferred and yielded callbacks until `settle`, `runDeferred` or `runYielded`. Default true. */
   readonly automatic?: boolean;
-  /** A fast UTF-8 check to lend. Default: none, so that the codec's own is used. */
+  /** A fast UTF-8 check. Default: none, so the codec uses its own. */
   readonly isUtf8?: (bytes: Uint8Array) => boolean;
 }
 
@@ -20,44 +21,44 @@ interface Timer {
 }
 
 /**
- * A platform in the hands of a test. Time stands still until `advance`; random words come from a seed; deferred
- * callbacks run when all microtasks have, yielded ones a turn later, in the order in which they came.
+ * A platform that a test controls. Only `advance` moves the clock, and random words come from a seed. Deferred callbacks
+ * run after all microtasks, yielded ones a turn later, in order of their registration.
  */
-export class FakeHost implements Host {
+export class FakePlatform implements Platform {
   readonly isUtf8: ((bytes: Uint8Array) => boolean) | undefined;
   readonly #automatic: boolean;
   readonly #encoder = new TextEncoder();
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   #now: number;
-  #seed: number;
-  /** In the order in which they were set, which decides between those that are due together. */
+  readonly #random: Random;
+  /** In order of creation: of two timers due at the same time, the first one fires first. */
   readonly #timers = new Set<Timer>();
   #deferred: (() => void)[] = [];
   #yielded: (() => void)[] = [];
 
-  constructor(options: FakeHostOptions = {}) {
+  constructor(options: FakePlatformOptions = {}) {
     this.#now = options.now ?? 0;
-    this.#seed = options.seed ?? 1;
+    this.#random = new Random(options.seed ?? 1);
     this.#automatic = options.automatic ?? true;
     this.isUtf8 = options.isUtf8;
   }
 
-  /** How many timers are set. */
+  /** Number of pending timers. */
   get timers(): number {
     return this.#timers.size;
   }
 
-  /** How many callbacks wait for the end of the microtasks. */
+  /** Number of deferred callbacks. */
   get deferred(): number {
     return this.#deferred.length;
   }
 
-  /** How many callbacks wait for a later turn. */
+  /** Number of yielded callbacks. */
   get yielded(): number {
     return this.#yielded.length;
   }
 
-  /** Lets `ms` milliseconds pass: the timers due in them ring in their order, each with all that follows from it. */
+  /** Moves the clock by `ms` milliseconds. Due timers fire in order, and each one settles before the next. */
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
     for (;;) {
@@ -71,7 +72,7 @@ export class FakeHost implements Host {
     this.#now = end;
   }
 
-  /** Resolves when nothing is left to run without time passing: no microtask, nothing deferred, nothing yielded. */
+  /** Resolves when no microtask, deferred or yielded callback is left. */
   async settle(): Promise<void> {
     await microtasks();
     while (this.#deferred.length > 0 || this.#yielded.length > 0) {
@@ -81,14 +82,14 @@ export class FakeHost implements Host {
     }
   }
 
-  /** Runs what is deferred now; what that defers is left for the next time. */
+  /** Runs the deferred callbacks, but not those that they defer. */
   runDeferred(): void {
     const callbacks = this.#deferred;
     this.#deferred = [];
     for (const callback of callbacks) callback();
   }
 
-  /** Runs what is yielded now; what that yields is left for the next time. */
+  /** Runs the yielded callbacks, but not those that they yield. */
   runYielded(): void {
     const callbacks = this.#yielded;
     this.#yielded = [];
@@ -104,7 +105,7 @@ export class FakeHost implements Host {
   }
 
   randomFill(words: Int32Array): void {
-    for (let i = 0; i < words.length; i++) words[i] = this.#random();
+    for (let i = 0; i < words.length; i++) words[i] = this.#random.word();
   }
 
   now(): number {
@@ -134,22 +135,14 @@ export class FakeHost implements Host {
     for (const timer of this.#timers) if (next === undefined || timer.due < next.due) next = timer;
     return next;
   }
-
-  /** Mulberry32: short, and good enough for keys that nobody attacks. */
-  #random(): number {
-    this.#seed = (this.#seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(this.#seed ^ (this.#seed >>> 15), this.#seed | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return t ^ (t >>> 14);
-  }
 }
 
-/** Resolves when all microtasks that are ready have run, and those that they made. */
+/** Resolves after all microtasks, including those that they create. */
 function microtasks(): Promise<void> {
   return Promise.resolve().then(() => new Promise((resolve) => process.nextTick(resolve)));
 }
 
-/** A turn of the event loop: all microtasks and ticks that are ready have run when it resolves. */
+/** Waits for one turn of the event loop: all microtasks and ticks have run. */
 export function turn(): Promise<void> {
   return setImmediate();
 }

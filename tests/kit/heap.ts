@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-/** Units of work between two readings of the heap: so few that nothing is collected meanwhile. */
+/** Units of work between two readings of the heap. So few units cause no collection. */
 const UNITS = 2_000;
 const READINGS = 25;
 const WARM_UP = 100_000;
@@ -11,8 +11,8 @@ const FLAGS = ['--expose-gc', '--no-flush-bytecode', '--no-concurrent-array-buff
 let gc: (() => void) | undefined;
 
 /**
- * Collects all garbage, and gives back at once what buffers had. Works in any process, whatever its flags. Compiled code
- * stays: a collection is not to make what comes after it slower.
+ * Collects all garbage and releases the memory of array buffers at once. Works in any process without flags. Compiled
+ * code stays, so the code after a collection is not slower.
  */
 export function collectGarbage(): void {
   if (gc === undefined) {
@@ -23,13 +23,13 @@ export function collectGarbage(): void {
 }
 
 /**
- * Heap bytes that a unit of work (a frame, a message) leaves behind, garbage or not: the middle of several readings,
- * since compilers and coverage leave things there as well, now and then.
+ * Heap bytes that a unit of work (a frame, a message) allocates, garbage or not. Returns the median of several readings,
+ * because compilers and coverage allocate as well.
  *
- * @param batch - Does some of the work and says how many units it was.
+ * @param batch - Does some work and returns its number of units.
  */
 export function heapPerUnit(batch: () => number): number {
-  // Compiled, and with all memory that is made once.
+  // Compiles the code and makes one-time allocations.
   for (let units = 0; units < WARM_UP; ) units += batch();
   const readings: number[] = [];
   for (let i = 0; i < READINGS; i++) {

@@ -1,8 +1,8 @@
 /**
- * Bytes written as the RFC prints them: `` hex`81 05 48 65 6c 6c 6f` ``. White space is ignored, an interpolated string
- * joins in, and `hex('8100')` works for a string that was computed.
+ * Bytes as the RFC prints them: `` hex`81 05 48 65 6c 6c 6f` ``, or `hex('8100')` for a computed string. White space is
+ * ignored.
  *
- * @throws SyntaxError when it is not a whole number of hexadecimal bytes.
+ * @throws SyntaxError for anything but complete hexadecimal bytes.
  */
 export function hex(text: TemplateStringsArray | string, ...values: string[]): Uint8Array {
   const digits = (typeof text === 'string' ? text : String.raw(text, ...values)).replace(/\s/g, '');
@@ -15,7 +15,7 @@ export function hex(text: TemplateStringsArray | string, ...values: string[]): U
   return bytes;
 }
 
-/** The other way: `81 05 48`, for traces that a person reads. */
+/** Bytes in words: `81 05 48`. */
 export function toHex(bytes: Uint8Array, start = 0, end: number = bytes.length): string {
   return Array.from(bytes.subarray(start, end), (b) => b.toString(16).padStart(2, '0')).join(' ');
 }

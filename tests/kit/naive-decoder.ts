@@ -1,97 +1,108 @@
 import type { Role } from '@ws/codec';
 
-// A reference of RFC 6455, section 5, written for being obviously right: a frame is read from its first byte again with
-// each chunk until it is whole, lengths are BigInt, and nothing is shared with `@ws/codec`.
+// A reference decoder of RFC 6455, section 5. It shares nothing with `@ws/codec` and is written for being obviously
+// right: it reads a frame from its first byte again with every chunk, and its lengths are BigInt.
 
-/** A whole frame, its payload unmasked. */
+/** A complete frame, its payload unmasked. */
 export interface NaiveFrame {
   readonly opcode: number;
   readonly fin: boolean;
-  /** The three reserved bits where they stand on the wire: 0x40, 0x20, 0x10. */
+  /** RSV bits as on the wire: 0x40, 0x20, 0x10. */
   readonly rsv: number;
   readonly payload: Uint8Array;
-  /** Bytes on the wire, header and payload. */
+  /** Size on the wire in bytes, header and payload. */
   readonly size: number;
 }
 
-/** Why a stream broke: what the close frame says, and every fault found. */
+/** The failure of a stream: the close code and every fault found. */
 export interface NaiveFailure {
   readonly closeCode: number;
   readonly faults: readonly string[];
 }
 
 export interface NaiveOptions {
-  /** Reserved bits that an extension gave a meaning to. Default 0. */
+  /** RSV bits that an extension uses. Default 0. */
   readonly allowedRsv?: number;
-  /** Longest payload of a data frame, in bytes. Default: none. */
+  /** Largest payload of a data frame, in bytes. Default: no limit. */
   readonly maxFramePayload?: number;
 }
 
-/** Reads frames from a stream, given in any pieces. The slow twin of `FrameDecoder`. */
+/** Decodes a stream that arrives in chunks of any size. The slow twin of `FrameDecoder`. */
 export class NaiveDecoder {
-  /** Every whole frame so far, those before a failure included. */
+  /** Complete frames so far, including those before a failure. */
   readonly frames: NaiveFrame[] = [];
-  /** Set by the byte that decides; nothing is read after it. */
+  /** Set by the deciding byte. The decoder reads nothing after it. */
   failure: NaiveFailure | undefined;
   readonly #role: Role;
   readonly #allowedRsv: number;
   readonly #maxFramePayload: number;
   #open = false;
-  /** From the first byte of the first frame that is not whole. */
-  #bytes: number[] = [];
+  /** Chunks from the first byte of the first incomplete frame. */
+  #chunks: Uint8Array[] = [];
+  #held = 0;
+  /** Bytes after which the incomplete frame can be judged again. */
+  #needed = 0;
 
-  /** @param role - Whose ears these are: a server takes masked frames only, a client unmasked ones only. */
+  /** @param role - Role of the end that reads: a server takes masked frames only, a client unmasked ones only. */
   constructor(role: Role, options: NaiveOptions = {}) {
     this.#role = role;
     this.#allowedRsv = options.allowedRsv ?? 0;
     this.#maxFramePayload = options.maxFramePayload ?? Number.POSITIVE_INFINITY;
   }
 
-  /** Bytes of a frame that is not whole yet. */
+  /** Bytes of the incomplete frame. */
   get held(): number {
-    return this.#bytes.length;
+    return this.#held;
   }
 
-  /** Takes a piece of the stream; it is copied. */
+  /** Takes a chunk of the stream and copies it. */
   push(chunk: Uint8Array): void {
-    for (const byte of chunk) this.#bytes.push(byte);
-    while (this.failure === undefined) {
+    this.#chunks.push(new Uint8Array(chunk));
+    this.#held += chunk.length;
+    while (this.failure === undefined && this.#held >= this.#needed) {
+      const bytes = concat(this.#chunks);
       const read = readFrame(
-        this.#bytes,
+        bytes,
         this.#role,
         this.#open,
         this.#allowedRsv,
         this.#maxFramePayload,
       );
-      if (read === undefined) return;
-      if ('faults' in read) {
-        this.failure = read;
-        return;
+      this.#chunks = [bytes];
+      if (typeof read === 'number') this.#needed = read;
+      else if ('faults' in read) this.failure = read;
+      else {
+        this.frames.push(read);
+        if (read.opcode < 8) this.#open = !read.fin;
+        this.#chunks = [bytes.subarray(read.size)];
+        this.#held -= read.size;
+        this.#needed = 0;
       }
-      this.frames.push(read);
-      if (read.opcode < 8) this.#open = !read.fin;
-      this.#bytes = this.#bytes.slice(read.size);
     }
   }
 }
 
-/** Reads a whole stream at once. */
+function concat(chunks: readonly Uint8Array[]): Uint8Array {
+  return chunks.length === 1 ? chunks[0]! : new Uint8Array(Buffer.concat(chunks));
+}
+
+/** Decodes a complete stream. */
 export function naiveDecode(bytes: Uint8Array, role: Role, options?: NaiveOptions): NaiveDecoder {
   const decoder = new NaiveDecoder(role, options);
   decoder.push(bytes);
   return decoder;
 }
 
-/** One frame at the start of `bytes`; undefined when it is not whole and nothing is wrong with it so far. */
+/** The first frame in `bytes`, or how many bytes it takes to judge it again. */
 function readFrame(
-  bytes: readonly number[],
+  bytes: Uint8Array,
   role: Role,
   open: boolean,
   allowedRsv: number,
   maxFramePayload: number,
-): NaiveFrame | NaiveFailure | undefined {
+): NaiveFrame | NaiveFailure | number {
   const [b0, b1] = bytes;
-  if (b0 === undefined || b1 === undefined) return undefined;
+  if (b0 === undefined || b1 === undefined) return 2;
   const fin = b0 >= 128;
   const rsv = b0 & 0b0111_0000;
   const opcode = b0 % 16;
@@ -100,7 +111,7 @@ function readFrame(
 
   const faults: string[] = [];
   const startsMessage = opcode === 1 || opcode === 2;
-  // RFC 7692, section 6: the bit tells about a message, so it stands on no continuation and on no control frame.
+  // RFC 7692, section 6: RSV1 marks a message, so no continuation and no control frame carries it.
   const mayCompress = allowedRsv & 0x40 && opcode !== 0 && opcode < 8;
   if (rsv & 0x40 && !mayCompress) faults.push('RSV1 set');
   if (rsv & 0x20 && !(allowedRsv & 0x20)) faults.push('RSV2 set');
@@ -124,9 +135,9 @@ function readFrame(
   let length = lengthBytes === 0 ? BigInt(short) : 0n;
   for (let i = 0; i < lengthBytes; i++) {
     const byte = bytes[2 + i];
-    if (byte === undefined) return undefined;
+    if (byte === undefined) return bytes.length + 1;
     length = length * 256n + BigInt(byte);
-    // What is still to come can only add low bits, so a length is refused by the byte that made it hopeless.
+    // Later bytes add low bits only, so the first byte that makes the length invalid decides.
     const unit = 1n << BigInt(8 * (lengthBytes - 1 - i));
     const least = length * unit;
     const most = least + unit - 1n;
@@ -141,8 +152,8 @@ function readFrame(
   const keyAt = 2 + lengthBytes;
   const payloadAt = keyAt + (masked ? 4 : 0);
   const endAt = BigInt(payloadAt) + length;
-  if (BigInt(bytes.length) < endAt) return undefined;
-  const payload = Uint8Array.from(bytes.slice(payloadAt, Number(endAt)));
+  if (BigInt(bytes.length) < endAt) return Number(endAt);
+  const payload = bytes.slice(payloadAt, Number(endAt));
   if (masked) for (let i = 0; i < payload.length; i++) payload[i]! ^= bytes[keyAt + (i % 4)]!;
   return { opcode, fin, rsv, payload, size: Number(endAt) };
 }

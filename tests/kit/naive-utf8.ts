@@ -1,6 +1,6 @@
 /**
- * Judges UTF-8 by the definition of RFC 3629: `whole` is valid, `cut` ends inside a sequence that could still become
- * valid, `bad` holds a byte after which nothing can.
+ * Classifies UTF-8 by RFC 3629: `whole` is valid, `cut` ends inside a sequence that can still become valid, `bad` has a
+ * byte that no continuation can repair.
  */
 export function naiveUtf8(bytes: Uint8Array): 'whole' | 'cut' | 'bad' {
   let at = 0;
@@ -19,7 +19,7 @@ export function naiveUtf8(bytes: Uint8Array): 'whole' | 'cut' | 'bad' {
                 ? 4
                 : 0;
     if (size === 0) return 'bad';
-    // The code points which the bytes seen so far may stand for, the missing ones being all zeros or all ones.
+    // Smallest and largest code point that the bytes so far can encode.
     let least = size === 1 ? first : first & (0x7f >> size);
     let most = least;
     for (let i = 1; i < size; i++) {

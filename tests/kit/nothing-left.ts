@@ -1,20 +1,15 @@
 import { afterEach, beforeEach, expect } from 'vitest';
-import { turn } from '../fake-host.ts';
+import { runCleanups } from './cleanups.ts';
+import { turn } from './fake-platform.ts';
 
-const cleanups: (() => unknown)[] = [];
-/** Turns that what is closing may take to be gone, once the test has seen it close. */
+/** Turns of the event loop that a closing socket may take to disappear. */
 const TURNS = 2_000;
 
-/** Runs `cleanup` when the test is over, the last one first. */
-export function whenOver(cleanup: () => unknown): void {
-  cleanups.push(cleanup);
-}
-
-/** Checks that no TCP socket of this process is open any more, nor, when `servers` says so, one that listens. */
+/** Checks that this process has no open TCP socket and, with `servers`, no listening one. */
 export async function expectNoSockets(servers = false): Promise<void> {
   const open = (): string[] =>
     process.getActiveResourcesInfo().filter((name) => {
-      // TLS stands on TCP.
+      // A TLS socket has a TCP socket.
       return name === 'TCPSocketWrap' || (servers && name === 'TCPServerWrap');
     });
   for (let i = 0; i < TURNS && open().length > 0; i++) await turn();
@@ -22,8 +17,8 @@ export async function expectNoSockets(servers = false): Promise<void> {
 }
 
 /**
- * Every test of the `describe` at hand runs its {@link whenOver}s, and fails when then a socket or a server is open, or
- * when anything was uncaught while it ran.
+ * Runs the cleanups of `whenOver` after every test of the current `describe`. The test fails if it leaves a socket or a
+ * server open, or causes an uncaught error.
  */
 export function nothingLeft(): void {
   const uncaught: unknown[] = [];
@@ -32,9 +27,7 @@ export function nothingLeft(): void {
     process.on('uncaughtException', trap).on('unhandledRejection', trap);
   });
   afterEach(async () => {
-    for (let cleanup = cleanups.pop(); cleanup !== undefined; cleanup = cleanups.pop()) {
-      await cleanup();
-    }
+    await runCleanups();
     await turn();
     process.off('uncaughtException', trap).off('unhandledRejection', trap);
     expect(uncaught.splice(0)).toEqual([]);

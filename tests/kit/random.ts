@@ -6,7 +6,7 @@ export class Random {
     this.#state = seed | 0;
   }
 
-  /** A whole number from 0 to 2^32 - 1. Mulberry32: short, and good enough for choices that nobody attacks. */
+  /** An integer from 0 to 2^32 - 1, by Mulberry32. */
   word(): number {
     this.#state = (this.#state + 0x6d2b79f5) | 0;
     let t = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
@@ -14,7 +14,7 @@ export class Random {
     return (t ^ (t >>> 14)) >>> 0;
   }
 
-  /** A whole number from 0 up to, and without, `end`; 0 where there is none. */
+  /** An integer from 0 to `end` - 1, or 0 if `end` is below 1. */
   below(end: number): number {
     return end < 1 ? 0 : this.word() % end;
   }

@@ -1,17 +1,17 @@
 import type { TransportSink } from '@ws/conn';
 
-/** What a transport told a {@link RecordingSink}. */
+/** A call of a {@link RecordingSink}. */
 export type SinkCall = 'data' | 'drain' | 'end' | 'close';
 
-/** A sink that keeps what it is told, and lets a test wait for more. */
+/** A transport sink that records its calls and lets a test wait for them. */
 export class RecordingSink implements TransportSink {
-  /** Every call by name, in their order. */
+  /** All calls, in order. */
   readonly calls: SinkCall[] = [];
-  /** Copies, made before {@link onData} could change the chunk. */
+  /** Copies of the chunks, made before {@link onData}. */
   readonly chunks: Uint8Array[] = [];
   /** Bytes received so far. */
   size = 0;
-  /** What `close` was given. */
+  /** Argument of `close`. */
   error: Error | undefined;
   onData: ((chunk: Uint8Array) => void) | undefined;
   readonly #waiting = new Set<() => void>();
@@ -25,7 +25,7 @@ export class RecordingSink implements TransportSink {
     return this.calls.filter((one) => one === call).length;
   }
 
-  /** Resolves once `call` was made, or as soon as `holds` does after a call. */
+  /** Waits for a call, or for a condition that is tested after each call. */
   async until(call: SinkCall | (() => boolean)): Promise<void> {
     const holds = typeof call === 'string' ? () => this.calls.includes(call) : call;
     while (!holds()) await new Promise<void>((resolve) => this.#waiting.add(resolve));

@@ -8,7 +8,7 @@ export interface SelfSigned {
 
 let made: Promise<SelfSigned> | undefined;
 
-/** A certificate for localhost, 127.0.0.1 and ::1 that signs itself: made once for each process. */
+/** A self-signed certificate for localhost, 127.0.0.1 and ::1, created once per process. */
 export function selfSigned(): Promise<SelfSigned> {
   made ??= make();
   return made;

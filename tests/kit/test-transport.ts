@@ -1,7 +1,7 @@
 import type { Transport, TransportSink } from '@ws/conn';
 import { hex } from './hex.ts';
 
-/** What a {@link TestTransport} can be told. */
+/** Options of a {@link TestTransport}. */
 export interface TestTransportOptions {
   /** While blocked, `write` returns false above this many bytes. Default 0: at once. */
   readonly highWaterMark?: number;
@@ -16,18 +16,18 @@ interface Held {
 }
 
 /**
- * A transport with the test at its other end: what is written is recorded, what arrives is fed, and the socket blocks,
- * ends and breaks on command. It holds writers to the contract: bytes that change before they were released throw.
+ * A transport whose other end is the test. It records writes. The test feeds bytes, and blocks, ends or breaks the
+ * socket. It throws if written bytes change before their release.
  */
 export class TestTransport implements Transport {
-  /** A copy of each write, in their order. */
+  /** A copy of each write, in order. */
   readonly writes: Uint8Array[] = [];
-  /** How many release functions were given, and how many of them have run. */
+  /** Number of release functions received, and of those called. */
   releasesGiven = 0;
   releasesRun = 0;
-  /** Writes that came after `end`, `destroy` or `close`, and went nowhere. */
+  /** Number of writes after `end`, `destroy` or `close`. They are dropped. */
   ignoredWrites = 0;
-  /** `cork` calls not answered by `uncork` yet. */
+  /** Number of `cork` calls minus `uncork` calls. */
   corked = 0;
   paused = false;
   /** `end` was called. */
@@ -43,7 +43,7 @@ export class TestTransport implements Transport {
   readonly remoteAddr: string | undefined;
   readonly #highWaterMark: number;
   readonly #held: Held[] = [];
-  /** What arrives while paused: chunks, and the end. */
+  /** Chunks and the FIN that arrived while paused. */
   readonly #arriving: (Uint8Array | 'end')[] = [];
   #blocked = false;
   #owesDrain = false;
@@ -60,44 +60,42 @@ export class TestTransport implements Transport {
     return this.#held.reduce((sum, { copy }) => sum + copy.length, 0);
   }
 
-  /** All bytes that were written, joined. */
+  /** All written bytes, joined. */
   get sent(): Uint8Array {
     return concat(this.writes);
   }
 
-  /** Gives what was written since the last call, joined, and forgets it. */
+  /** Returns and forgets the bytes written since the last call. */
   takeSent(): Uint8Array {
     return concat(this.writes.splice(0));
   }
 
-  // The test's end.
-
-  /** Bytes arrive, as a chunk of their own; while paused they wait for `resume`. A string is hexadecimal. */
+  /** Delivers bytes as one chunk, after `resume` while paused. A string is hexadecimal. */
   feed(bytes: Uint8Array | string): void {
     this.#arrive(typeof bytes === 'string' ? hex(bytes) : Uint8Array.from(bytes));
   }
 
-  /** Bytes arrive in spite of `pause`: those that were on their way. */
+  /** Delivers bytes in spite of `pause`, as if they had been in flight. */
   feedLate(bytes: Uint8Array | string): void {
     this.#sinkOf().data(typeof bytes === 'string' ? hex(bytes) : Uint8Array.from(bytes));
   }
 
-  /** The peer sends a FIN, behind all that was fed. */
+  /** Delivers a FIN after all fed bytes. */
   feedEnd(): void {
     this.#arrive('end');
   }
 
-  /** The connection breaks: a reset, or whatever `error` says. */
+  /** Closes the connection as a RST does, with an optional error. */
   break(error?: Error): void {
     this.#close(error);
   }
 
-  /** From here on the socket takes no bytes: writes are kept with their release functions. */
+  /** Makes the socket accept no more bytes: it holds writes and their release functions. */
   block(): void {
     this.#blocked = true;
   }
 
-  /** The socket takes `writes` of those it kept, all by default; the last one taken unblocks it and brings `drain`. */
+  /** Accepts `writes` held writes, by default all. After the last one, the socket unblocks and calls `drain`. */
   drain(writes = Infinity): void {
     for (const held of this.#held.splice(0, writes)) this.#release(held);
     if (this.#held.length > 0) return;
@@ -108,8 +106,6 @@ export class TestTransport implements Transport {
     }
     this.#closeWhenBothEnded();
   }
-
-  // The Conn's end.
 
   start(sink: TransportSink): void {
     if (this.sink !== undefined) throw new Error('the transport was started twice');
@@ -150,7 +146,7 @@ export class TestTransport implements Transport {
   resume(): void {
     if (!this.paused) return;
     this.paused = false;
-    // Not within the call, as with a socket.
+    // A socket does not deliver within the call either.
     queueMicrotask(() => this.#deliver());
   }
 
@@ -213,11 +209,5 @@ export class TestTransport implements Transport {
 }
 
 function concat(chunks: readonly Uint8Array[]): Uint8Array {
-  const joined = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    joined.set(chunk, at);
-    at += chunk.length;
-  }
-  return joined;
+  return new Uint8Array(Buffer.concat(chunks));
 }

@@ -1,4 +1,6 @@
-/** RFC 6455's own example, section 1.2. */
+import { naiveEncode } from './naive-encoder.ts';
+
+/** The example of RFC 6455, section 1.2. */
 export const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
 export const ACCEPT = 's3pPLMBiTxaQ9kYGzzhZRbK+xOo=';
 
@@ -10,25 +12,24 @@ const USUAL: readonly string[] = [
   'Sec-WebSocket-Version: 13',
 ];
 
-/** The name of a header line, in lower case. */
 function nameOf(line: string): string {
   return line.slice(0, line.indexOf(':')).toLowerCase();
 }
 
-/** How a request differs from a good one. */
+/** Changes to a valid request. */
 export interface RequestChange {
   line?: string;
-  /** Fields of the good request to leave out, by name in lower case. */
+  /** Names of fields to omit, in lower case. */
   without?: readonly string[];
-  /** Lines that stand in place of the good request's fields of the same names. */
+  /** Lines that replace fields of the same name. */
   set?: readonly string[];
   /** Lines to add. */
   add?: readonly string[];
-  /** What follows the head. */
+  /** Bytes after the head. */
   behind?: string | Uint8Array;
 }
 
-/** The bytes of an upgrade request, good but for `change`. */
+/** The bytes of a valid upgrade request with `change` applied. */
 export function request(change: RequestChange = {}): Buffer {
   const { line = 'GET /chat HTTP/1.1', without = [], set = [], add = [], behind = '' } = change;
   const dropped = [...without, ...set.map(nameOf)];
@@ -37,7 +38,7 @@ export function request(change: RequestChange = {}): Buffer {
   return Buffer.concat([Buffer.from(head, 'latin1'), Buffer.from(behind as string)]);
 }
 
-/** A server's answer as it stood on the wire. */
+/** An HTTP answer as on the wire. */
 export interface Answer {
   readonly status: number;
   readonly statusLine: string;
@@ -47,7 +48,7 @@ export interface Answer {
   readonly raw: string;
 }
 
-/** Reads an answer. */
+/** Parses an answer. */
 export function parseAnswer(raw: string): Answer {
   const end = raw.indexOf('\r\n\r\n');
   const [statusLine = '', ...lines] = raw.slice(0, end).split('\r\n');
@@ -64,14 +65,7 @@ export function parseAnswer(raw: string): Answer {
   };
 }
 
-/** A masked frame as a client sends it, payload below 126 bytes. */
+/** A masked frame as a client sends it. */
 export function masked(opcode: number, payload: string | Uint8Array, fin = true): Buffer {
-  const bytes = Buffer.from(payload as string);
-  const key = [0x37, 0xfa, 0x21, 0x3d];
-  return Buffer.from([
-    (fin ? 0x80 : 0) | opcode,
-    0x80 | bytes.length,
-    ...key,
-    ...bytes.map((b, i) => b ^ key[i & 3]!),
-  ]);
+  return Buffer.from(naiveEncode(opcode, payload, { mask: 0x37fa213d, fin }).buffer);
 }

@@ -1,12 +1,11 @@
 import type { Socket } from 'node:net';
 import { BackpressureError, type Conn } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
-import { turn } from '../fake-host.ts';
-import { Random } from '../random.ts';
-import { nothingLeft } from './leftovers.ts';
+import { nothingLeft, turn } from '../kit/index.ts';
+import { Random } from '../kit/random.ts';
+import { type Connector, TRANSPORTS, type WithRaw } from './connector.ts';
 import { waysOfReading } from './messages.ts';
 import { pattern } from './pattern.ts';
-import { OVER, type Stage, type WithRaw } from './stage.ts';
 
 const BINARY = 2;
 const PING = 9;
@@ -14,7 +13,7 @@ const PONG = 10;
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-/** Counts the calls of `socket.write` from now on. */
+/** Counts later calls of `socket.write`. */
 function writesOf(conn: Conn): () => number {
   const socket = conn.underlyingConn as Socket;
   const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
@@ -26,14 +25,14 @@ function writesOf(conn: Conn): () => number {
   return () => count;
 }
 
-/** Counts the chunks that the socket reads from now on. */
+/** Counts chunks that the socket reads later. */
 function readsOf(conn: Conn): () => number {
   let count = 0;
   (conn.underlyingConn as Socket).prependListener('data', () => count++);
   return () => count;
 }
 
-/** Waits for `count` frames and checks that the n-th is `sizes[n]` bytes of the pattern n + 1. */
+/** Waits for a frame for each size, and checks that frame n has `sizes[n]` bytes of pattern n + 1. */
 async function expectPatterns({ peer }: WithRaw, sizes: readonly number[]): Promise<void> {
   await peer.frame(sizes.length - 1);
   const data = peer.frames.filter(({ opcode }) => opcode === BINARY);
@@ -41,20 +40,20 @@ async function expectPatterns({ peer }: WithRaw, sizes: readonly number[]): Prom
   expect(same).toEqual(sizes.map(() => true));
 }
 
-/** What only a socket shows: how fast the other end takes bytes, and in what pieces they come. */
-export function flowSuite(stage: Stage): void {
-  describe.each(OVER)(`our ${stage.role} over %s`, (_, secure) => {
+/** Behaviour that needs a socket: backpressure and the number of reads and writes. */
+export function flowSuite(connector: Connector): void {
+  describe.each(TRANSPORTS)(`our ${connector.role} over %s`, (_, secure) => {
     nothingLeft();
 
-    it('waits at the high-water mark for a peer that does not read, and refuses beyond the bound', async () => {
+    it('makes writes wait at the high-water mark and rejects them at maxBufferedAmount', async () => {
       const maxBufferedAmount = 2 * MIB;
-      const ours = await stage.raw(secure, { maxBufferedAmount });
+      const ours = await connector.raw(secure, { maxBufferedAmount });
       const { conn, peer } = ours;
       peer.stream.pause();
       const sizes: number[] = [];
       const waiting: Promise<void>[] = [];
       let settled = 0;
-      // Fills the kernel, and then our own queue.
+      // Fills the kernel's buffers, then the queue of the connection.
       for (;;) {
         const size = 40 * KIB + sizes.length;
         const write = conn.send(pattern(size, sizes.length + 1));
@@ -74,23 +73,23 @@ export function flowSuite(stage: Stage): void {
         waiting.push(write.then(() => void settled++));
       }
       expect(conn.bufferedAmount).toBeGreaterThan(maxBufferedAmount - 2 * 64 * KIB);
-      // Those beyond the mark wait: nearly all of the queue.
+      // Nearly all queued writes are above the mark, so they wait.
       expect(sizes.length - settled).toBeGreaterThan(30);
-      // A small one finds room yet, and leaves after the others.
+      // A small write still has room. It is sent last.
       sizes.push(10);
       waiting.push(conn.send(pattern(10, sizes.length)));
       peer.stream.resume();
       await Promise.all(waiting);
       await expectPatterns(ours, sizes);
       expect(conn.bufferedAmount).toBe(0);
-      // And it flows again.
+      // The connection works as before.
       sizes.push(70_000);
       await conn.send(pattern(70_000, sizes.length));
       await expectPatterns(ours, sizes);
     });
 
-    it('lets a loop of awaited writes go at the pace of its peer', async () => {
-      const ours = await stage.raw(secure);
+    it('slows a loop of awaited writes to the speed of the peer', async () => {
+      const ours = await connector.raw(secure);
       const { conn, peer } = ours;
       const sizes = Array.from({ length: 300 }, (_, i) => (i % 7 === 0 ? 100_000 : 30_000) + i);
       let most = 0;
@@ -100,7 +99,7 @@ export function flowSuite(stage: Stage): void {
           most = Math.max(most, conn.bufferedAmount);
         }
       })();
-      // It reads a bit at a time.
+      // The peer reads a little at a time.
       for (let reading = true; reading; ) {
         peer.stream.pause();
         await turn();
@@ -108,22 +107,22 @@ export function flowSuite(stage: Stage): void {
         reading = await Promise.race([writing.then(() => false), turn().then(() => true)]);
       }
       await expectPatterns(ours, sizes);
-      // The mark, and what one write may put on top of it.
+      // The high-water mark plus one write.
       expect(most).toBeLessThan(64 * KIB + 64 * KIB + 100_000 + 1_000);
     });
 
-    it('closes the peer’s window while nobody reads, and then reads all', async () => {
-      const { conn, ws } = await stage.ws(secure);
+    it('stops the peer while no read is pending, then reads all messages', async () => {
+      const { conn, ws } = await connector.ws(secure);
       const payloads = Array.from({ length: 16 }, (_, i) => pattern(60_000 + i, i + 1));
       const count = 640;
       for (let i = 0; i < count; i++) ws.send(payloads[i % 16]!);
       while (!(conn.underlyingConn as Socket).isPaused()) await turn();
       const paused = conn.stats.bytesIn;
       for (let i = 0; i < 50; i++) await turn();
-      // The read-ahead, and the chunks that were on their way.
+      // The read-ahead plus chunks in flight.
       expect(paused).toBeLessThan(64 * KIB + 4 * 64 * KIB);
       expect(conn.stats.bytesIn).toBe(paused);
-      // Of nearly 40 MB the kernel holds some, we next to nothing, and the rest is the peer's.
+      // Of nearly 40 MB, the kernel holds a part and the peer holds the rest.
       expect(ws.bufferedAmount).toBeGreaterThan(8 * MIB);
       for (let i = 0; i < count; i++) {
         const { data } = await conn.readMessage();
@@ -132,8 +131,8 @@ export function flowSuite(stage: Stage): void {
       expect(ws.bufferedAmount).toBe(0);
     });
 
-    it('reads ahead while a handler works, no further than told', async () => {
-      const { conn, ws } = await stage.ws(secure, { readAhead: 16 * KIB });
+    it('reads ahead up to readAhead while a handler runs', async () => {
+      const { conn, ws } = await connector.ws(secure, { readAhead: 16 * KIB });
       const count = 2_000;
       let handled = 0;
       let busy = 0;
@@ -159,8 +158,8 @@ export function flowSuite(stage: Stage): void {
     it.each([
       ...waysOfReading.map(([name]) => [name, name] as const),
       ['receive, awaited', 'awaited'] as const,
-    ])('answers all messages of one read by one write, by %s', async (_, way) => {
-      const { conn, peer } = await stage.raw(secure);
+    ])('answers all messages of one chunk with one write, by %s', async (_, way) => {
+      const { conn, peer } = await connector.raw(secure);
       const answer = async (): Promise<void> => {
         if (way === 'readMessage') for (;;) void conn.send((await conn.readMessage()).data);
         else if (way === 'for await')
@@ -173,7 +172,7 @@ export function flowSuite(stage: Stage): void {
       const reads = readsOf(conn);
       const frames = Array.from({ length: 200 }, (_, i) => peer.encode(BINARY, `message ${i}`));
       frames.splice(100, 0, peer.encode(PING, 'between'));
-      await peer.bytes(Buffer.concat(frames));
+      await peer.write(Buffer.concat(frames));
       await peer.frame(200);
       const payloads = peer.frames.map(({ payload }) => payload.toString());
       const pong = peer.frames.findIndex(({ opcode }) => opcode === PONG);
@@ -183,8 +182,8 @@ export function flowSuite(stage: Stage): void {
       expect(writes()).toBe(1);
     });
 
-    it('sends all that one turn writes by one write', async () => {
-      const { conn, peer } = await stage.raw(secure);
+    it('sends all messages of one turn with one write', async () => {
+      const { conn, peer } = await connector.raw(secure);
       const writes = writesOf(conn);
       for (let i = 0; i < 100; i++) {
         void conn.send(`message ${i}`);
@@ -195,38 +194,33 @@ export function flowSuite(stage: Stage): void {
     });
 
     it.each([
-      ['as it is', false],
-      ['as its bytes', true],
-    ])(
-      'writes borrowed messages back %s, unawaited, with no foreign byte among them',
-      async (_, bytes) => {
-        const settings = { maxBufferedAmount: false, readLimit: 2 * MIB } as const;
-        const sizes = [64 * KIB + 1, MIB, 65_535, 64 * KIB + 1, 1, MIB, 200_000, 126];
-        // Three connections whose buffers come from the same pool.
-        const stages = await Promise.all([1, 2, 3].map(() => stage.raw(secure, settings)));
-        const random = new Random(7);
-        await Promise.all(
-          stages.map(async ({ conn, peer }, at) => {
-            conn
-              .receive((message) => void conn.send(bytes ? message.data : message))
-              .catch(() => {});
-            const seed = (i: number): number => 1 + at * 1_000 + i;
-            for (let i = 0; i < 3 * sizes.length; i++) {
-              // While it does not read, what we write back waits, and the others' messages come in.
-              if (random.below(3) === 0) peer.stream.pause();
-              const frame = peer.encode(BINARY, pattern(sizes[i % sizes.length]!, seed(i)));
-              await Promise.race([peer.bytes(frame), turn()]);
-              if (random.below(3) === 0) peer.stream.resume();
-            }
-            peer.stream.resume();
-            await peer.frame(3 * sizes.length - 1);
-            const same = peer.frames.map(({ payload }, i) => {
-              return payload.equals(pattern(sizes[i % sizes.length]!, seed(i)));
-            });
-            expect(same).toEqual(same.map(() => true));
-          }),
-        );
-      },
-    );
+      ['message', false],
+      ['bytes', true],
+    ])('echoes a borrowed %s without awaiting, unchanged by the pool', async (_, bytes) => {
+      const settings = { maxBufferedAmount: false, readLimit: 2 * MIB } as const;
+      const sizes = [64 * KIB + 1, MIB, 65_535, 64 * KIB + 1, 1, MIB, 200_000, 126];
+      // Three connections share a buffer pool.
+      const connections = await Promise.all([1, 2, 3].map(() => connector.raw(secure, settings)));
+      const random = new Random(7);
+      await Promise.all(
+        connections.map(async ({ conn, peer }, at) => {
+          conn.receive((message) => void conn.send(bytes ? message.data : message)).catch(() => {});
+          const seed = (i: number): number => 1 + at * 1_000 + i;
+          for (let i = 0; i < 3 * sizes.length; i++) {
+            // While the peer does not read, our writes wait and messages of the other connections arrive.
+            if (random.below(3) === 0) peer.stream.pause();
+            const frame = peer.encode(BINARY, pattern(sizes[i % sizes.length]!, seed(i)));
+            await Promise.race([peer.write(frame), turn()]);
+            if (random.below(3) === 0) peer.stream.resume();
+          }
+          peer.stream.resume();
+          await peer.frame(3 * sizes.length - 1);
+          const same = peer.frames.map(({ payload }, i) => {
+            return payload.equals(pattern(sizes[i % sizes.length]!, seed(i)));
+          });
+          expect(same).toEqual(same.map(() => true));
+        }),
+      );
+    });
   });
 }

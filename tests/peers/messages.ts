@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import { BinaryMessage, type Conn, type Message, TextMessage } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
 import type { RawData, WebSocket } from 'ws';
-import { nothingLeft } from './leftovers.ts';
+import { nothingLeft } from '../kit/index.ts';
+import { type Connector, TRANSPORTS } from './connector.ts';
 import { pattern, patternText, SIZES } from './pattern.ts';
-import { OVER, type Stage } from './stage.ts';
 
-/** A message as it was sent: text, or bytes. */
+/** A sent message: text or bytes. */
 export type Sent = string | Buffer;
 
 let made: readonly Sent[] | undefined;
@@ -17,53 +17,44 @@ export function everySize(): readonly Sent[] {
   return made;
 }
 
-/** Checks what came against what was sent, byte by byte. */
+/** Compares a received message with the sent one. */
 export function expectSame(sent: Sent, type: number, bytes: Uint8Array): void {
   expect(type).toBe(typeof sent === 'string' ? TextMessage : BinaryMessage);
   expect(bytes.length).toBe(Buffer.byteLength(sent));
-  // A diff of megabytes helps nobody.
+  // Compares without printing megabytes.
   expect(Buffer.compare(bytes, Buffer.from(sent as string))).toBe(0);
 }
 
 type Take = (message: Pick<Message, 'type' | 'data'>) => void;
 
-/** Every way of reading: gives `count` messages to `take` and stops. */
+/** Every way of reading: passes `count` messages to `take` and stops. */
 export const waysOfReading: readonly (readonly [
   string,
   (conn: Conn, count: number, take: Take) => Promise<void>,
-])[] = [
-  [
-    'readMessage',
-    async (conn, count, take) => {
-      for (let i = 0; i < count; i++) take(await conn.readMessage());
-    },
-  ],
-  [
-    'for await',
-    async (conn, count, take) => {
+])[] = Object.entries<(conn: Conn, count: number, take: Take) => Promise<void>>({
+  readMessage: async (conn, count, take) => {
+    for (let i = 0; i < count; i++) take(await conn.readMessage());
+  },
+  'for await': async (conn, count, take) => {
+    let left = count;
+    for await (const message of conn) {
+      take(message);
+      if (--left === 0) break;
+    }
+  },
+  receive: (conn, count, take) =>
+    new Promise((resolve, reject) => {
       let left = count;
-      for await (const message of conn) {
-        take(message);
-        if (--left === 0) break;
-      }
-    },
-  ],
-  [
-    'receive',
-    (conn, count, take) =>
-      new Promise((resolve, reject) => {
-        let left = count;
-        conn
-          .receive((message) => {
-            take(message);
-            if (--left === 0) resolve();
-          })
-          .catch(reject);
-      }),
-  ],
-];
+      conn
+        .receive((message) => {
+          take(message);
+          if (--left === 0) resolve();
+        })
+        .catch(reject);
+    }),
+});
 
-/** The next messages of `ws`, as they come; resolves when `count` were given to `take`. */
+/** Passes the next messages of `ws` to `take`. Resolves after `count` messages. */
 export function readWs(
   ws: WebSocket,
   count: number,
@@ -79,13 +70,13 @@ export function readWs(
   });
 }
 
-/** Everything that can be said to a peer of `ws`, save farewell. */
-export function messageSuite(stage: Stage): void {
-  describe.each(OVER)(`our ${stage.role} and ws over %s`, (_, secure) => {
+/** Messages and control frames with `ws` at the other end, except the closing handshake. */
+export function messageSuite(connector: Connector): void {
+  describe.each(TRANSPORTS)(`our ${connector.role} and ws over %s`, (_, secure) => {
     nothingLeft();
 
     it.each(waysOfReading)('reads every size by %s', async (_, read) => {
-      const { conn, ws } = await stage.ws(secure, { readLimit: 1 << 24 });
+      const { conn, ws } = await connector.ws(secure, { readLimit: 1 << 24 });
       const sent = everySize();
       let at = 0;
       const reading = read(conn, sent.length, ({ type, data }) => {
@@ -101,7 +92,7 @@ export function messageSuite(stage: Stage): void {
       ['awaited', true],
       ['not awaited', false],
     ])('writes every size, each as one frame, %s', async (_, awaited) => {
-      const { conn, ws } = await stage.ws(secure, { maxBufferedAmount: false });
+      const { conn, ws } = await connector.ws(secure, { maxBufferedAmount: false });
       const sent = everySize();
       let at = 0;
       const reading = readWs(ws, sent.length, (type, bytes) => {
@@ -116,12 +107,12 @@ export function messageSuite(stage: Stage): void {
       expect(conn.stats.framesOut).toBe(sent.length);
     });
 
-    it.each(waysOfReading)('merges fragments around pings, by %s', async (_, read) => {
-      const { conn, ws } = await stage.ws(secure);
+    it.each(waysOfReading)('joins fragments with pings between them, by %s', async (_, read) => {
+      const { conn, ws } = await connector.ws(secure);
       const sizes = [0, 1, 125, 0, 126, 65_535, 65_536, 3];
       const bytes = sizes.map((size, i) => pattern(size, i + 1));
       const whole = Buffer.from(patternText(70_000));
-      // Cut within characters.
+      // Splits within characters.
       const text = [whole.subarray(0, 8), whole.subarray(8, 11), whole.subarray(11)];
       const sent: Sent[] = [Buffer.concat(bytes), whole.toString(), 'last'];
       let at = 0;
@@ -148,8 +139,8 @@ export function messageSuite(stage: Stage): void {
       ]);
     });
 
-    it.each([0, 1, 125])('answers a ping of %d bytes, with nobody reading', async (size) => {
-      const { ws } = await stage.ws(secure);
+    it.each([0, 1, 125])('answers a ping of %d bytes without a pending read', async (size) => {
+      const { ws } = await connector.ws(secure);
       const pong = once(ws, 'pong');
       ws.ping(pattern(size));
       const [payload] = (await pong) as [Buffer];
@@ -157,7 +148,7 @@ export function messageSuite(stage: Stage): void {
     });
 
     it.each([0, 1, 125])('pings with %d bytes', async (size) => {
-      const { conn, ws } = await stage.ws(secure);
+      const { conn, ws } = await connector.ws(secure);
       const ping = once(ws, 'ping');
       const trip = await conn.ping(pattern(size));
       const [payload] = (await ping) as [Buffer];
@@ -166,8 +157,8 @@ export function messageSuite(stage: Stage): void {
       expect(conn.stats.rtt).toBe(trip);
     });
 
-    it('settles as many pings as are in flight, among messages', async () => {
-      const { conn, ws } = await stage.ws(secure);
+    it('settles every ping in flight, between messages', async () => {
+      const { conn, ws } = await connector.ws(secure);
       ws.on('message', (data, binary) => ws.send(data, { binary }));
       const trips: Promise<number>[] = [];
       for (let i = 0; i < 20; i++) {
@@ -180,8 +171,8 @@ export function messageSuite(stage: Stage): void {
       expect(texts).toEqual(texts.map((_, i) => `message ${i}`));
     });
 
-    it('gives pings and pongs to their handlers', async () => {
-      const { conn, ws } = await stage.ws(secure);
+    it('passes pings and pongs to their handlers', async () => {
+      const { conn, ws } = await connector.ws(secure);
       const heard: string[] = [];
       const pong = once(ws, 'pong');
       conn.setPingHandler((payload) => {

@@ -1,7 +1,7 @@
-/** Payload sizes around every border: of the length's three forms, of a chunk, of what a transport takes at once. */
+/** Payload sizes around the limits of the length field, of a chunk and of a transport's buffer. */
 export const SIZES: readonly number[] = [0, 1, 125, 126, 65_535, 65_536, 1 << 20, 1 << 24];
 
-/** Bytes in which one that is lost, out of place or of another seed shows. */
+/** Pseudo-random bytes of `seed`: a lost, moved or foreign byte shows. */
 export function pattern(size: number, seed = 1): Buffer {
   const words = new Uint32Array((size + 3) >>> 2);
   let word = Math.imul(seed, 0x9e3779b1) | 1;
@@ -14,7 +14,7 @@ export function pattern(size: number, seed = 1): Buffer {
   return Buffer.from(words.buffer, 0, size);
 }
 
-/** Text of exactly `size` bytes of UTF-8, with characters of one to four bytes, in which a shift shows. */
+/** Text of exactly `size` bytes of UTF-8, with characters of one to four bytes and no repetition. */
 export function patternText(size: number): string {
   const pieces: string[] = [];
   let left = size;

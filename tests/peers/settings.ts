@@ -1,17 +1,15 @@
 import type { Conn } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
-import { turn } from '../fake-host.ts';
-import { nothingLeft } from './leftovers.ts';
+import { nothingLeft, turn } from '../kit/index.ts';
+import { type Connector, TRANSPORTS } from './connector.ts';
 import { pattern } from './pattern.ts';
-import { OVER, type Stage } from './stage.ts';
 
 const KIB = 1024;
-const CONTINUATION = 0;
 const BINARY = 2;
 const PING = 9;
 const PONG = 10;
 
-/** Sends `size` bytes at a time until a write has to wait, and says what is buffered then. */
+/** Sends `size` bytes at a time until a write waits, and returns the buffered bytes. */
 async function bufferedWhenWaiting(conn: Conn, size: number): Promise<number> {
   for (;;) {
     let settled = false;
@@ -24,25 +22,22 @@ async function bufferedWhenWaiting(conn: Conn, size: number): Promise<number> {
   }
 }
 
-/** Settings of a Conn that its maker has to pass on. */
-export function settingsSuite(stage: Stage): void {
-  describe.each(OVER)(`our ${stage.role} over %s`, (_, secure) => {
+/** Settings of a Conn that a server or a dialer must pass on. */
+export function settingsSuite(connector: Connector): void {
+  describe.each(TRANSPORTS)(`our ${connector.role} over %s`, (_, secure) => {
     nothingLeft();
 
-    it('lets writes wait at a high-water mark that is lower than the transport’s own', async () => {
-      const { conn, peer } = await stage.raw(secure, { highWaterMark: 4 * KIB });
+    it('makes writes wait at a high-water mark below that of the transport', async () => {
+      const { conn, peer } = await connector.raw(secure, { highWaterMark: 4 * KIB });
       peer.stream.pause();
       const buffered = await bufferedWhenWaiting(conn, 3 * KIB);
       expect(buffered).toBeGreaterThanOrEqual(4 * KIB);
-      // What is written while TLS is at work on a write before is in the socket's queue already.
+      // TLS queues writes in the socket while it encrypts an earlier one.
       expect(buffered).toBeLessThan(40 * KIB);
-      conn.terminate();
-      peer.destroy();
-      await conn.closed;
     });
 
-    it('lets them wait at a higher one too, with a ping passing what waits', async () => {
-      const { conn, peer } = await stage.raw(secure, { highWaterMark: 512 * KIB });
+    it('makes writes wait at a higher mark, and a ping overtakes them', async () => {
+      const { conn, peer } = await connector.raw(secure, { highWaterMark: 512 * KIB });
       peer.stream.pause();
       const buffered = await bufferedWhenWaiting(conn, 30 * KIB);
       expect(buffered).toBeGreaterThanOrEqual(512 * KIB);
@@ -54,28 +49,9 @@ export function settingsSuite(stage: Stage): void {
       await peer.until(() => conn.bufferedAmount === 0);
       const at = peer.frames.findIndex(({ opcode }) => opcode === PING);
       expect(peer.frames.length - at).toBeGreaterThan(3);
-      conn.terminate();
-      peer.destroy();
-      await conn.closed;
     });
 
-    it('writes a stream in fragments of writeBufferSize', async () => {
-      const { conn, peer } = await stage.raw(secure, { writeBufferSize: 1000 });
-      const writer = await conn.nextWriter(BINARY);
-      await writer.write(pattern(2500, 1));
-      await writer.close();
-      await peer.frame(2);
-      expect(peer.frames.map(({ opcode, payload }) => [opcode, payload.length])).toEqual([
-        [BINARY, 1000],
-        [CONTINUATION, 1000],
-        [CONTINUATION, 500],
-      ]);
-      conn.terminate();
-      peer.destroy();
-      await conn.closed;
-    });
-
-    it('takes its write buffers from writeBufferPool and gives them back', async () => {
+    it('takes write buffers from writeBufferPool and returns them', async () => {
       const buffer = new Uint8Array(8 * KIB);
       const free: Uint8Array[] = [buffer];
       let taken = 0;
@@ -86,7 +62,7 @@ export function settingsSuite(stage: Stage): void {
         },
         put: (returned: Uint8Array) => void free.push(returned),
       };
-      const { conn, peer } = await stage.raw(secure, { writeBufferPool });
+      const { conn, peer } = await connector.raw(secure, { writeBufferPool });
       for (let i = 0; i < 3; i++) {
         await conn.send(pattern(1000, i));
         await peer.frame(i);
@@ -94,18 +70,12 @@ export function settingsSuite(stage: Stage): void {
       expect(peer.frames.every(({ payload }, i) => payload.equals(pattern(1000, i)))).toBe(true);
       expect(taken).toBe(3);
       expect(free).toEqual([buffer]);
-      conn.terminate();
-      peer.destroy();
-      await conn.closed;
     });
 
-    it('takes a readBufferSize, though a socket reads into memory of its own', async () => {
-      const { conn, peer } = await stage.raw(secure, { readBufferSize: 16 });
+    it('accepts a readBufferSize, although a socket has its own read memory', async () => {
+      const { conn, peer } = await connector.raw(secure, { readBufferSize: 16 });
       await peer.send(BINARY, pattern(5000, 3));
       expect(Buffer.from((await conn.readMessage()).data).equals(pattern(5000, 3))).toBe(true);
-      conn.terminate();
-      peer.destroy();
-      await conn.closed;
     });
   });
 }

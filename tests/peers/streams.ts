@@ -11,12 +11,11 @@ import {
   WriteClosedError,
 } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
-import { turn } from '../fake-host.ts';
-import { Random } from '../random.ts';
-import { nothingLeft } from './leftovers.ts';
+import { nothingLeft, turn } from '../kit/index.ts';
+import { Random } from '../kit/random.ts';
+import { type Connector, TRANSPORTS } from './connector.ts';
 import { everySize, expectSame, readWs, type Sent } from './messages.ts';
 import { pattern, patternText } from './pattern.ts';
-import { OVER, type Stage } from './stage.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -25,83 +24,59 @@ const MIB = 1024 * KIB;
 export const waysOfDraining: readonly (readonly [
   string,
   (reader: MessageReader) => Promise<Uint8Array>,
-])[] = [
-  [
-    'read',
-    async (reader) => {
-      const all: Buffer[] = [];
-      const random = new Random(3);
-      for (;;) {
-        const into = Buffer.alloc(1 + random.below(random.below(2) === 0 ? 100_000 : 3_000));
-        const n = await reader.read(into);
-        if (n === 0) return Buffer.concat(all);
-        all.push(into.subarray(0, n));
-      }
-    },
-  ],
-  [
-    'iteration',
-    async (reader) => {
-      const all: Uint8Array[] = [];
-      for await (const piece of reader) all.push(piece);
-      return Buffer.concat(all);
-    },
-  ],
-  [
-    'readable',
-    async (reader) => {
-      const all: Uint8Array[] = [];
-      const stream = reader.readable();
-      for await (const piece of stream) all.push(piece);
-      return Buffer.concat(all);
-    },
-  ],
-  ['bytes', (reader) => reader.bytes()],
-  [
-    'text',
-    async (reader) => {
-      if (reader.type === TextMessage) return Buffer.from(await reader.text());
-      return reader.bytes();
-    },
-  ],
-];
+])[] = Object.entries<(reader: MessageReader) => Promise<Uint8Array>>({
+  read: async (reader) => {
+    const all: Buffer[] = [];
+    const random = new Random(3);
+    for (;;) {
+      const into = Buffer.alloc(1 + random.below(random.below(2) === 0 ? 100_000 : 3_000));
+      const n = await reader.read(into);
+      if (n === 0) return Buffer.concat(all);
+      all.push(into.subarray(0, n));
+    }
+  },
+  iteration: async (reader) => {
+    const all: Uint8Array[] = [];
+    for await (const piece of reader) all.push(piece);
+    return Buffer.concat(all);
+  },
+  readable: async (reader) => {
+    const all: Uint8Array[] = [];
+    const stream = reader.readable();
+    for await (const piece of stream) all.push(piece);
+    return Buffer.concat(all);
+  },
+  bytes: (reader) => reader.bytes(),
+  text: async (reader) => {
+    if (reader.type === TextMessage) return Buffer.from(await reader.text());
+    return reader.bytes();
+  },
+});
 
 /** Every way to write a message by a {@link MessageWriter}, and to close it. */
 const waysOfFilling: readonly (readonly [
   string,
   (writer: MessageWriter, message: Sent) => Promise<void>,
-])[] = [
-  [
-    'writes that are awaited',
-    async (writer, message) => {
-      for (const piece of cut(message)) await writer.write(piece);
-      await writer.close();
-    },
-  ],
-  [
-    'writes that are not awaited',
-    async (writer, message) => {
-      for (const piece of cut(message)) void writer.write(piece);
-      await writer.close();
-    },
-  ],
-  ['one write', (writer, message) => writer.write(message).then(() => writer.close())],
-  [
-    'pipeTo',
-    async (writer, message) => {
-      const source = Readable.toWeb(Readable.from(cut(message)));
-      await source.pipeTo(writer.writable());
-    },
-  ],
-  [
-    'pipeline',
-    async (writer, message) => {
-      await pipeline(Readable.from(cut(message)), Writable.fromWeb(writer.writable()));
-    },
-  ],
-];
+])[] = Object.entries<(writer: MessageWriter, message: Sent) => Promise<void>>({
+  'writes that are awaited': async (writer, message) => {
+    for (const piece of cut(message)) await writer.write(piece);
+    await writer.close();
+  },
+  'writes that are not awaited': async (writer, message) => {
+    for (const piece of cut(message)) void writer.write(piece);
+    await writer.close();
+  },
+  'one write': (writer, message) => writer.write(message).then(() => writer.close()),
+  pipeTo: async (writer, message) => {
+    const source = Readable.toWeb(Readable.from(cut(message)));
+    await source.pipeTo(writer.writable());
+  },
+  pipeline: async (writer, message) => {
+    await pipeline(Readable.from(cut(message)), Writable.fromWeb(writer.writable()));
+  },
+});
 
-/** `message` in pieces of many sizes; text is never cut within a pair of surrogates. */
+/** Splits `message` into pieces of many sizes, never within a surrogate pair. */
 function* cut(message: Sent): Generator<Sent> {
   const random = new Random(message.length);
   for (let at = 0; at < message.length; ) {
@@ -120,7 +95,7 @@ function sizesUpTo(most: number): Sent[] {
   return everySize().filter((message) => Buffer.byteLength(message) <= most);
 }
 
-/** Sends back what comes, as it comes. */
+/** Echoes messages while they arrive. */
 async function echoStreams(conn: Conn): Promise<never> {
   for (;;) {
     const reader = await conn.nextReader();
@@ -129,13 +104,13 @@ async function echoStreams(conn: Conn): Promise<never> {
   }
 }
 
-/** Messages as streams, in both directions, with `ws` at the other end, which knows only whole ones. */
-export function streamSuite(stage: Stage): void {
-  describe.each(OVER)(`our ${stage.role} and ws over %s, by streams,`, (_, secure) => {
+/** Streamed messages in both directions with `ws`, which handles complete messages only. */
+export function streamSuite(connector: Connector): void {
+  describe.each(TRANSPORTS)(`streams of our ${connector.role} with ws over %s`, (_, secure) => {
     nothingLeft();
 
     it.each(waysOfDraining)('read every size, by %s', async (_, drain) => {
-      const { conn, ws } = await stage.ws(secure, { readLimit: 1 << 24 });
+      const { conn, ws } = await connector.ws(secure, { readLimit: 1 << 24 });
       const sent = everySize();
       for (const message of sent) ws.send(message);
       for (const message of sent) {
@@ -145,10 +120,10 @@ export function streamSuite(stage: Stage): void {
       expect(conn.stats.messagesIn).toBe(sent.length);
     });
 
-    it.each(waysOfDraining)('read fragments around pings, by %s', async (_, drain) => {
-      const { conn, ws } = await stage.ws(secure);
+    it.each(waysOfDraining)('read fragments with pings between them, by %s', async (_, drain) => {
+      const { conn, ws } = await connector.ws(secure);
       const whole = Buffer.from(patternText(70_000));
-      // Cut within characters.
+      // Splits within characters.
       const pieces = [0, 8, 11, 11, 4_000, 4_001, 69_999, 70_000];
       let pongs = 0;
       ws.on('pong', () => pongs++);
@@ -164,8 +139,8 @@ export function streamSuite(stage: Stage): void {
       while (pongs < pieces.length) await once(ws, 'pong');
     });
 
-    it('give the first bytes before the last have left', async () => {
-      const { conn, ws } = await stage.ws(secure);
+    it('return the first bytes before the last are sent', async () => {
+      const { conn, ws } = await connector.ws(secure);
       const into = Buffer.alloc(100);
       const pieces = ['first', 'second', 'third'];
       let reader: MessageReader | undefined;
@@ -178,8 +153,8 @@ export function streamSuite(stage: Stage): void {
       expect(await reader!.read(into)).toBe(0);
     });
 
-    it('drop what is not read of a message, whatever is read next', async () => {
-      const { conn, ws } = await stage.ws(secure);
+    it('discard the unread rest of a message before the next read of any kind', async () => {
+      const { conn, ws } = await connector.ws(secure);
       const large = pattern(300_000);
       const leaveOneUnread = async (): Promise<void> => {
         ws.send(large.subarray(0, 100_000), { fin: false });
@@ -207,7 +182,7 @@ export function streamSuite(stage: Stage): void {
     });
 
     it.each(waysOfFilling)('write every size, by %s', async (_, fill) => {
-      const { conn, ws } = await stage.ws(secure);
+      const { conn, ws } = await connector.ws(secure);
       const sent = sizesUpTo(MIB);
       let at = 0;
       const reading = readWs(ws, sent.length, (type, bytes) => {
@@ -226,9 +201,9 @@ export function streamSuite(stage: Stage): void {
       ['the default', 4_096],
       ['100', 100],
       ['64 KiB', 64 * KIB],
-      ['more than what is copied at once', 100_000],
+      ['100,000', 100_000],
     ])('write in fragments of writeBufferSize: %s', async (_, writeBufferSize) => {
-      const { conn, peer } = await stage.raw(secure, { writeBufferSize });
+      const { conn, peer } = await connector.raw(secure, { writeBufferSize });
       const size = 5 * writeBufferSize + 1;
       const bytes = pattern(size);
       const writer = await conn.nextWriter(BinaryMessage);
@@ -248,11 +223,11 @@ export function streamSuite(stage: Stage): void {
       expect(peer.frames.length).toBe(7);
     });
 
-    it('echo with backpressure all the way', async () => {
-      const { conn, ws } = await stage.ws(secure, { readLimit: false });
+    it('echo with backpressure at both ends', async () => {
+      const { conn, ws } = await connector.ws(secure, { readLimit: false });
       echoStreams(conn).catch(() => {});
       const sent = pattern(48 * MIB);
-      // It does not read: what we send stands in the kernel, then in us, and then we stop reading.
+      // ws does not read: our writes fill the kernel, then our queue, then we stop reading.
       ws.pause();
       ws.send(sent);
       let before = -1;
@@ -269,8 +244,8 @@ export function streamSuite(stage: Stage): void {
       expect(back.equals(sent)).toBe(true);
     });
 
-    it('let several producers take turns with queue, each message whole', async () => {
-      const { conn, ws } = await stage.ws(secure);
+    it('send the messages of several queued producers one after the other', async () => {
+      const { conn, ws } = await connector.ws(secure);
       const produce = async (seed: number): Promise<void> => {
         const bytes = pattern(50_000, seed);
         const writer = await conn.nextWriter(BinaryMessage, { queue: true });
@@ -295,8 +270,8 @@ export function streamSuite(stage: Stage): void {
       expect(same).toEqual(order);
     });
 
-    it('finish a writer that is open when another one is asked for, as the seeds say', async () => {
-      const { conn, ws } = await stage.ws(secure);
+    it('finish an open writer when the next writer is requested', async () => {
+      const { conn, ws } = await connector.ws(secure);
       const got: string[] = [];
       const reading = readWs(ws, 3, (_, bytes) => void got.push(bytes.toString()));
       const first = await conn.nextWriter(TextMessage);
@@ -312,7 +287,7 @@ export function streamSuite(stage: Stage): void {
     });
 
     it('let timers fire in a loop of awaited writes', async () => {
-      const { conn, ws } = await stage.ws(secure);
+      const { conn, ws } = await connector.ws(secure);
       ws.on('message', () => {});
       const writer = await conn.nextWriter(BinaryMessage);
       let fired = false;
@@ -329,8 +304,8 @@ export function streamSuite(stage: Stage): void {
       while (!fired) await conn.send('x');
     });
 
-    it('give all messages as one, by joinMessages', async () => {
-      const { conn, ws } = await stage.ws(secure);
+    it('join all messages with joinMessages', async () => {
+      const { conn, ws } = await connector.ws(secure);
       const sent = ['one', '', patternText(100_000), 'four'];
       for (const message of sent) ws.send(message, { binary: message === 'one' });
       ws.close(1001);

@@ -11,13 +11,12 @@ import {
 import * as v from 'valibot';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { turn } from '../fake-host.ts';
-import { nothingLeft } from './leftovers.ts';
+import { nothingLeft, turn } from '../kit/index.ts';
+import { type Connector, TRANSPORTS, wsClosed } from './connector.ts';
 import { everySize, expectSame, readWs } from './messages.ts';
 import { pattern, patternText } from './pattern.ts';
-import { OVER, type Stage, wsClosed } from './stage.ts';
 
-/** A position, as two libraries describe it; each makes a Date of `at`. */
+/** Schemas of a position in two libraries. Each converts `at` to a Date. */
 const schemas = [
   [
     'zod',
@@ -42,7 +41,7 @@ const schemas = [
 
 const POSITION = { x: 1.5, tags: ['é', '😀'], at: '2020-02-02T02:02:02.000Z' };
 
-/** Sends `text` as a stream, and looks away. */
+/** Streams `text` without awaiting the writes. */
 async function streamed(conn: Conn, text: string): Promise<void> {
   const writer = await conn.nextWriter(TextMessage, { queue: true }).catch(() => undefined);
   void writer?.write(text);
@@ -50,12 +49,12 @@ async function streamed(conn: Conn, text: string): Promise<void> {
 }
 
 /** JSON, prepared messages and broadcasts, with `ws` at the other end. */
-export function valueSuite(stage: Stage): void {
-  describe.each(OVER)(`our ${stage.role} and ws over %s`, (_, secure) => {
+export function valueSuite(connector: Connector): void {
+  describe.each(TRANSPORTS)(`our ${connector.role} and ws over %s`, (_, secure) => {
     nothingLeft();
 
-    it('write JSON and read it, of every size', async () => {
-      const { conn, ws } = await stage.ws(secure);
+    it('write and read JSON of every size', async () => {
+      const { conn, ws } = await connector.ws(secure);
       const texts: string[] = [];
       ws.on('message', (data, binary) => {
         expect(binary).toBe(false);
@@ -79,8 +78,8 @@ export function valueSuite(stage: Stage): void {
       expect(texts).toEqual(values.map((value) => JSON.stringify(value)));
     });
 
-    it('write all the JSON or nothing of it', async () => {
-      const { conn, ws } = await stage.ws(secure);
+    it('write nothing of a value that JSON cannot represent', async () => {
+      const { conn, ws } = await connector.ws(secure);
       const got: string[] = [];
       const reading = readWs(ws, 2, (_, bytes) => void got.push(bytes.toString()));
       const big = { all: patternText(100_000), broken: 5n };
@@ -93,8 +92,8 @@ export function valueSuite(stage: Stage): void {
       expect(got).toEqual(['"before"', '"after"']);
     });
 
-    it.each(schemas)('read JSON as %s makes it', async (_, schema) => {
-      const { conn, ws } = await stage.ws(secure);
+    it.each(schemas)('read JSON as converted by %s', async (_, schema) => {
+      const { conn, ws } = await connector.ws(secure);
       ws.send(JSON.stringify(POSITION));
       ws.send(Buffer.from(JSON.stringify({ ...POSITION, x: -1 })));
       expect(await conn.readJSON({ schema })).toEqual({ ...POSITION, at: new Date(POSITION.at) });
@@ -102,26 +101,29 @@ export function valueSuite(stage: Stage): void {
       expect([x, at.getUTCFullYear()]).toEqual([-1, 2020]);
     });
 
-    it.each(schemas)('reject JSON that %s does not take, and go on', async (_, schema) => {
-      const { conn, ws } = await stage.ws(secure);
-      const bad = [{ ...POSITION, x: '1' }, { ...POSITION, tags: [5] }, null, [], 5];
-      for (const value of bad) ws.send(JSON.stringify(value));
-      ws.send('{"x":');
-      ws.send('');
-      ws.send(JSON.stringify(POSITION));
-      const error = await conn.readJSON({ schema }).catch((e: unknown) => e);
-      expect(error).toBeInstanceOf(JSONError);
-      expect(error).toMatchObject({ code: 'WS_ERR_JSON', issues: [expect.anything()] });
-      expect((error as JSONError).message).toContain('x: ');
-      for (let i = 1; i < bad.length + 2; i++) {
-        await expect(conn.readJSON({ schema })).rejects.toBeInstanceOf(JSONError);
-      }
-      expect((await conn.readJSON({ schema })).x).toBe(1.5);
-      expect(conn.state).toBe('open');
-    });
+    it.each(schemas)(
+      'reject JSON that %s rejects, and read the next message',
+      async (_, schema) => {
+        const { conn, ws } = await connector.ws(secure);
+        const bad = [{ ...POSITION, x: '1' }, { ...POSITION, tags: [5] }, null, [], 5];
+        for (const value of bad) ws.send(JSON.stringify(value));
+        ws.send('{"x":');
+        ws.send('');
+        ws.send(JSON.stringify(POSITION));
+        const error = await conn.readJSON({ schema }).catch((e: unknown) => e);
+        expect(error).toBeInstanceOf(JSONError);
+        expect(error).toMatchObject({ code: 'WS_ERR_JSON', issues: [expect.anything()] });
+        expect((error as JSONError).message).toContain('x: ');
+        for (let i = 1; i < bad.length + 2; i++) {
+          await expect(conn.readJSON({ schema })).rejects.toBeInstanceOf(JSONError);
+        }
+        expect((await conn.readJSON({ schema })).x).toBe(1.5);
+        expect(conn.state).toBe('open');
+      },
+    );
 
     it('send prepared messages of every size, many times', async () => {
-      const { conn, ws } = await stage.ws(secure, { maxBufferedAmount: false });
+      const { conn, ws } = await connector.ws(secure, { maxBufferedAmount: false });
       const sent = everySize().filter((message) => Buffer.byteLength(message) <= 1 << 20);
       let at = 0;
       const reading = readWs(ws, 3 * sent.length, (type, bytes) => {
@@ -138,19 +140,21 @@ export function valueSuite(stage: Stage): void {
       await reading;
     });
 
-    it('broadcast to many, save those who are left out, closed, or too slow', async () => {
+    it('broadcast to connections except excluded, closed and slow ones', async () => {
       const settings = { maxBufferedAmount: 2 << 20 };
-      const stages = await Promise.all(Array.from({ length: 5 }, () => stage.ws(secure, settings)));
-      const got = stages.map(({ ws }) => {
-        const all: Buffer[] = [];
-        ws.on('message', (data) => all.push(data as Buffer));
-        return all;
+      const all = await Promise.all(
+        Array.from({ length: 5 }, () => connector.ws(secure, settings)),
+      );
+      const got = all.map(({ ws }) => {
+        const messages: Buffer[] = [];
+        ws.on('message', (data) => messages.push(data as Buffer));
+        return messages;
       });
-      const conns = stages.map(({ conn }) => conn);
-      const [first, second, closed, slow] = stages;
+      const conns = all.map(({ conn }) => conn);
+      const [first, second, closed, slow] = all;
       await closed!.conn.close();
       slow!.ws.pause();
-      // The kernel takes its share first, then it waits here.
+      // Fills the kernel's buffers, then the queue of the connection.
       while (slow!.conn.bufferedAmount < 1 << 20) {
         slow!.conn.send(pattern(1 << 20)).catch(() => {});
         await turn();
@@ -164,7 +168,7 @@ export function valueSuite(stage: Stage): void {
       const last = Buffer.from('last');
       const ends = [0, 1, 3, 4].map(async (i) => {
         while (!got[i]!.some((bytes) => bytes.equals(last))) {
-          await new Promise((resolve) => stages[i]!.ws.once('message', resolve));
+          await new Promise((resolve) => all[i]!.ws.once('message', resolve));
         }
       });
       await Promise.all(ends);
@@ -176,9 +180,9 @@ export function valueSuite(stage: Stage): void {
       expect(got[4]!.map(short)).toEqual(['large', 'to most', 'last']);
     });
 
-    it('broadcast what a handler was lent', async () => {
-      const from = await stage.ws(secure);
-      const to = await Promise.all([stage.ws(secure), stage.ws(secure)]);
+    it('broadcast a borrowed message', async () => {
+      const from = await connector.ws(secure);
+      const to = await Promise.all([connector.ws(secure), connector.ws(secure)]);
       from.conn
         .receive((message) => {
           expect(message).toBeInstanceOf(BorrowedMessage);
@@ -197,8 +201,8 @@ export function valueSuite(stage: Stage): void {
       await Promise.all(reading);
     });
 
-    it('write only, while the peer sends as well', async () => {
-      const { conn, ws } = await stage.ws(secure);
+    it('write only, while discardReads discards incoming messages', async () => {
+      const { conn, ws } = await connector.ws(secure);
       const ended = conn.discardReads();
       let pongs = 0;
       ws.on('pong', () => pongs++);
@@ -219,7 +223,7 @@ export function valueSuite(stage: Stage): void {
     });
 
     it('ping and close within a handler', async () => {
-      const { conn, ws } = await stage.ws(secure);
+      const { conn, ws } = await connector.ws(secure);
       const closed = wsClosed(ws);
       let trip = -1;
       const ended = conn.receive(async (message) => {
@@ -236,27 +240,30 @@ export function valueSuite(stage: Stage): void {
     });
   });
 
-  describe.each(OVER)(`our ${stage.role} over %s, with a peer that resets,`, (_, secure) => {
-    nothingLeft();
+  describe.each(TRANSPORTS)(
+    `our ${connector.role} over %s, with a peer that resets,`,
+    (_, secure) => {
+      nothingLeft();
 
-    it('survives a thousand writes that nobody awaits', async () => {
-      const { conn, peer } = await stage.raw(secure, { maxBufferedAmount: false });
-      peer.stream.pause();
-      const large = pattern(100_000);
-      const prepared = new PreparedMessage(TextMessage, 'prepared');
-      for (let i = 0; i < 1_000; i++) {
-        if (i === 500) peer.reset();
-        if (i % 100 === 0) await turn();
-        if (i % 5 === 0) void conn.send(large);
-        else if (i % 5 === 1) void conn.send(`message ${i}`);
-        else if (i % 5 === 2) void conn.writeJSON({ i });
-        else if (i % 5 === 3) void conn.writePreparedMessage(prepared);
-        else void streamed(conn, `stream ${i}`);
-      }
-      expect(await conn.closed).toMatchObject({ code: 1006, wasClean: false });
-      await expect(conn.send('late')).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT' });
-      expect(conn.bufferedAmount).toBe(0);
-      await peer.closed;
-    });
-  });
+      it('rejects a thousand writes that are not awaited, without an unhandled rejection', async () => {
+        const { conn, peer } = await connector.raw(secure, { maxBufferedAmount: false });
+        peer.stream.pause();
+        const large = pattern(100_000);
+        const prepared = new PreparedMessage(TextMessage, 'prepared');
+        for (let i = 0; i < 1_000; i++) {
+          if (i === 500) peer.reset();
+          if (i % 100 === 0) await turn();
+          if (i % 5 === 0) void conn.send(large);
+          else if (i % 5 === 1) void conn.send(`message ${i}`);
+          else if (i % 5 === 2) void conn.writeJSON({ i });
+          else if (i % 5 === 3) void conn.writePreparedMessage(prepared);
+          else void streamed(conn, `stream ${i}`);
+        }
+        expect(await conn.closed).toMatchObject({ code: 1006, wasClean: false });
+        await expect(conn.send('late')).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT' });
+        expect(conn.bufferedAmount).toBe(0);
+        await peer.closed;
+      });
+    },
+  );
 }

@@ -1,17 +1,17 @@
 import type { Transport, TransportSink } from '@ws/conn';
 
-/** What a connection writes to, with the test at its other end. */
+/** The transport of a connection with the test at its other end. */
 export interface Wire {
   readonly transport: Transport;
-  /** Is given the bytes that have left. */
+  /** Gets the sent bytes. */
   onBytes: (chunk: Uint8Array) => void;
-  /** Whether nothing leaves for a while. */
+  /** Sends nothing while true. */
   holds: boolean;
-  /** What waits leaves, unless it is held. */
+  /** Sends waiting bytes, unless held. */
   leave(): void;
-  /** Bytes arrive, which are the connection's from then on. */
+  /** Delivers bytes, which the connection then owns. */
   feed(chunk: Uint8Array): void;
-  /** The connection is lost. */
+  /** Breaks the connection. */
   destroy(error?: Error): void;
 }
 
@@ -20,25 +20,25 @@ interface Written {
   readonly release: (() => void) | undefined;
 }
 
-/** Bytes that wait before the wire says that it is full. */
+/** High-water mark in bytes. */
 const MARK = 65_536;
 
 /**
- * The wire of a connection in memory. Bytes leave when they are asked to, as a socket's do, and are looked at then: what
- * was changed meanwhile is seen.
+ * A wire in memory. Bytes are read when `leave` is called, like those of a socket, so a later
+ * change of their memory is seen.
  */
 export class MemoryWire implements Wire, Transport {
   readonly transport: Transport = this;
   onBytes: (chunk: Uint8Array) => void = () => {};
   holds = false;
-  /** Says that it is done with bytes that it is still to read: what a broken transport may do. */
-  hurries = false;
+  /** Releases bytes before it reads them, like a broken transport. */
+  releasesEarly = false;
   ended = false;
   destroyed = false;
   paused = false;
   #waiting: Written[] = [];
   #waits = 0;
-  #owesDrain = false;
+  #needsDrain = false;
   #arriving: Uint8Array[] = [];
   #sink: TransportSink | undefined;
   #closed = false;
@@ -56,11 +56,11 @@ export class MemoryWire implements Wire, Transport {
       release?.();
       return true;
     }
-    if (this.hurries) release?.();
-    this.#waiting.push({ chunk, release: this.hurries ? undefined : release });
+    if (this.releasesEarly) release?.();
+    this.#waiting.push({ chunk, release: this.releasesEarly ? undefined : release });
     this.#waits += chunk.length;
     if (this.#waits < MARK) return true;
-    this.#owesDrain = true;
+    this.#needsDrain = true;
     return false;
   }
 
@@ -70,13 +70,13 @@ export class MemoryWire implements Wire, Transport {
     this.#waiting = [];
     this.#waits = 0;
     for (const { chunk, release } of leaving) {
-      // Its owner has given the memory away, in spite of all that was asked: the stream cannot go on.
+      // The caller detached the memory: the stream cannot continue.
       if (chunk.byteLength === 0) this.destroy(new Error('bytes were detached'));
       if (!this.destroyed) this.onBytes(chunk);
       release?.();
     }
-    if (this.#owesDrain && !this.destroyed) {
-      this.#owesDrain = false;
+    if (this.#needsDrain && !this.destroyed) {
+      this.#needsDrain = false;
       this.#sink!.drain();
     }
     if (this.ended) this.destroy();

@@ -1,4 +1,4 @@
-// Faults that are planted, so that a search that finds nothing says something.
+// Planted faults: they show that the search can fail.
 import { deflateRawSync } from 'node:zlib';
 import { encodeFrame, FrameEncoder, SlabPool } from '@ws/codec';
 import { formatCloseMessage, type Role } from '@ws/conn';
@@ -21,12 +21,12 @@ function own(size: number): Uint8Array {
   return ours.sends.bytes.subarray(0, size);
 }
 
-describe.each(ROLES)('of a %s, the search', (role) => {
+describe.each(ROLES)('WireSearch of a %s', (role) => {
   const mask = role === 'client' ? { maskKey: 0x1f2e3d4c } : {};
   const frame = (opcode: number, payload: Uint8Array, rsv = 0): Uint8Array =>
     encodeFrame(opcode, payload, { rsv, ...mask });
 
-  it('finds nothing in frames of its own letters, however they are cut', () => {
+  it('accepts frames of its own letters, split anywhere', () => {
     const sizes = [0, 1, 125, 126, 65_535, 65_536];
     const stream = Buffer.concat(sizes.map((size) => frame(BINARY, own(size))));
     for (const piece of [997, 5_000, stream.length]) {
@@ -38,7 +38,7 @@ describe.each(ROLES)('of a %s, the search', (role) => {
     }
   });
 
-  it.each([1, 2, 8, 9, 10])('finds one byte of another connection in opcode %d', (opcode) => {
+  it.each([1, 2, 8, 9, 10])('finds one foreign byte in opcode %d', (opcode) => {
     for (const letter of [another.sends.bytes[0]!, another.reads.bytes[0]!, 0xc5, 0xdb, 0]) {
       const bytes = Uint8Array.from(own(100));
       bytes[50] = letter;
@@ -49,7 +49,7 @@ describe.each(ROLES)('of a %s, the search', (role) => {
     }
   });
 
-  it('finds it in a compressed message, with takeover and without', () => {
+  it('finds foreign bytes in a compressed message', () => {
     for (const takeover of [true, false]) {
       const search = searchOf(role, takeover);
       for (const bytes of [
@@ -63,7 +63,7 @@ describe.each(ROLES)('of a %s, the search', (role) => {
     }
   });
 
-  it('finds a slab that is sent beyond its end', () => {
+  it('finds bytes after the end of a segment', () => {
     const pool = new SlabPool();
     const old = pool.take(1);
     old.bytes.fill(0xc5);
@@ -78,7 +78,7 @@ describe.each(ROLES)('of a %s, the search', (role) => {
     expect(search.hits).toBe(1);
   });
 
-  it.each([true, false])('finds a slab that is sent when it is released; debug: %s', (debug) => {
+  it.each([true, false])('finds a segment sent after its release; debug: %s', (debug) => {
     const pool = new SlabPool({ debug });
     const encoder = new FrameEncoder({ role, pool });
     const segmentOf = (bytes: Uint8Array): Uint8Array => {
@@ -96,13 +96,13 @@ describe.each(ROLES)('of a %s, the search', (role) => {
     expect(search.hits).toBeGreaterThan(0);
   });
 
-  it('finds a reason of another connection', () => {
+  it('finds a foreign close reason', () => {
     const search = searchOf(role);
     search.take(frame(8, formatCloseMessage(4000, another.sends.text.slice(0, 40))));
     expect(search.hits).toBe(40);
   });
 
-  it('finds what is no frame', () => {
+  it('finds an invalid header', () => {
     for (const bytes of [
       [0x83, 0],
       [0xc2, 0],
@@ -116,21 +116,21 @@ describe.each(ROLES)('of a %s, the search', (role) => {
   });
 });
 
-describe('the search among all that connections do', () => {
-  it('finds that a transport gives bytes back before they have left', async () => {
-    const wire = (): MemoryWire => Object.assign(new MemoryWire(), { hurries: true });
+describe('traffic', () => {
+  it('finds a transport that releases bytes early', async () => {
+    const wire = (): MemoryWire => Object.assign(new MemoryWire(), { releasesEarly: true });
     const seen = await traffic(5_000, 7, { wire });
     expect(seen.hits).toBeGreaterThan(10);
   });
 
-  it('finds a pool that lends the same buffer to two', async () => {
+  it('finds a pool that lends one buffer twice', async () => {
     const buffer = new Uint8Array(4096);
     const writeBufferPool = { get: () => buffer, put: () => {} };
     const seen = await traffic(5_000, 7, { settings: { writeBufferPool } });
     expect(seen.hits).toBeGreaterThan(10);
   });
 
-  it('finds that a reader is given what is sent to another', () => {
+  it('finds data of another reader', () => {
     const search = new DeliverySearch('#3', ours.reads);
     search.take(ours.reads.bytes.subarray(0, 1_000));
     expect(search.hits).toBe(0);
@@ -139,7 +139,7 @@ describe('the search among all that connections do', () => {
     expect(search.hits).toBe(20);
   });
 
-  it('finds what a reader is given in memory that is read into again', async () => {
+  it('finds reads into memory that is still lent', async () => {
     const memory = new Uint8Array(300_000);
     const wire = (): MemoryWire => {
       const made = new MemoryWire();
@@ -155,7 +155,7 @@ describe('the search among all that connections do', () => {
     expect(seen.found.filter((hit) => hit.includes('reads')).length).toBeGreaterThan(0);
   });
 
-  it('has letters that no two of its connections share', () => {
+  it('gives every connection its own letters', () => {
     const letters = Array.from({ length: 14 }, (_, i) => alphabetsOf(i)).flatMap(
       ({ sends, reads }) =>
         [sends, reads].map((alphabet: Alphabet) => [...new Set(alphabet.bytes)]),
@@ -164,7 +164,7 @@ describe('the search among all that connections do', () => {
     expect(letters.every((own) => own.length === 3)).toBe(true);
   });
 
-  it('fills the pools with what is no letter', () => {
+  it('fills the pools with the canary byte', () => {
     const pool = new SlabPool({ debug: false });
     fillPools(pool);
     const { bytes } = pool.take(1);

@@ -1,11 +1,11 @@
-// The same as `wire.test.ts` where all memory that is not lent is poisoned, and looked at when it is lent again.
+// `wire.test.ts` again with debug pools, which poison free memory and check it when it is taken.
 import { debugPools, sharedMessageBuffers, sharedSlabPool } from '@ws/codec';
 import { expect, it } from 'vitest';
 import { traffic } from './traffic.ts';
 
 debugPools();
 
-it('nothing is sent, read or written to after its release', async () => {
+it('traffic never sends, reads or writes released memory', async () => {
   const uncaught: unknown[] = [];
   const note = (error: unknown): number => uncaught.push(error);
   process.on('uncaughtException', note);

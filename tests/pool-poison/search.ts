@@ -8,10 +8,10 @@ const CLOSE = 8;
 const PING = 9;
 const TAIL = Buffer.of(0, 0, 0xff, 0xff);
 const NOTHING = Buffer.alloc(0);
-/** Hits that are kept: the first ones tell. */
+/** Number of hits kept as text. */
 const KEPT = 10;
 
-/** What the library itself writes as the reason of a close frame, for what its peers do here. */
+/** Close reasons that the library writes itself. */
 const REASONS: ReadonlySet<string> = new Set([
   'bad opcode 5',
   'bad MASK',
@@ -23,35 +23,36 @@ const REASONS: ReadonlySet<string> = new Set([
   'invalid DEFLATE data in compressed message',
 ]);
 
-/** What a {@link WireSearch} may meet besides the connection's own letters. */
+/** Options of a {@link WireSearch}. */
 export interface WireSearchOptions {
-  /** Whether compressed messages refer back to earlier ones; undefined: nothing is compressed. */
+  /** Context takeover of compressed messages; undefined: no compression. */
   readonly takeover?: boolean | undefined;
 }
 
 /**
- * Looks at every byte that a connection sends: headers that RFC 6455 knows, payloads of its own letters, as they are
- * behind mask and compression. Whatever else is there is a hit.
+ * Checks every sent byte: valid headers of RFC 6455, and after unmasking and inflation only
+ * letters of the connection. Any other byte is a hit.
  */
 export class WireSearch {
-  /** Frames seen so far. */
   frames = 0;
   bytes = 0;
-  /** How many bytes, or frames, were not this connection's; the first of them in words. */
+  /** Number of foreign bytes or frames; `found` describes the first ones. */
   hits = 0;
   readonly found: string[] = [];
-  /** What came was no frame: where the next one begins nobody knows. */
+  /** An invalid frame ended the search. */
   lost = false;
   readonly #name: string;
   readonly #masked: boolean;
   readonly #takeover: boolean | undefined;
   readonly #allowed: Uint8Array;
   #rest: Buffer = NOTHING;
-  /** The compressed message under way. */
+  /** Payloads of an unfinished compressed message. */
   #packed: Buffer[] | undefined;
   #history: Buffer = NOTHING;
 
-  /** @param sends - The connection's letters. `reads`: those of its peer, which it may send back. */
+  /**
+   * @param sends - The letters of the connection. `reads`: those of its peer, which an echo sends.
+   */
   constructor(
     name: string,
     role: Role,
@@ -66,7 +67,7 @@ export class WireSearch {
     for (const byte of Buffer.from(`"${FOREIGN}`)) this.#allowed[byte] = 1;
   }
 
-  /** Takes the next bytes that have left; they may be any part of the stream. */
+  /** Checks the next bytes, split anywhere. */
   take(chunk: Uint8Array): void {
     this.bytes += chunk.length;
     if (this.lost) return;
@@ -81,7 +82,7 @@ export class WireSearch {
     this.#rest = at === bytes.length ? NOTHING : Buffer.from(bytes.subarray(at));
   }
 
-  /** Looks at one frame; returns its size, or 0 when it is not whole yet. */
+  /** Checks one frame; returns its size, or 0 for an incomplete frame. */
   #frame(bytes: Buffer, at: number): number {
     const left = bytes.length - at;
     if (left < 2) return 0;
@@ -94,7 +95,7 @@ export class WireSearch {
     const reserved = b0 & (compresses ? 0x30 : 0x70);
     const isLong = isControl && (b1 & 0x7f) > 125;
     if (!known || reserved !== 0 || (b1 & 0x80) !== (this.#masked ? 0x80 : 0) || isLong) {
-      this.#hit(`no frame begins with ${b0.toString(16)} ${b1.toString(16)}`);
+      this.#hit(`invalid header ${b0.toString(16)} ${b1.toString(16)}`);
       this.lost = true;
       return 0;
     }
@@ -132,7 +133,7 @@ export class WireSearch {
     }
   }
 
-  /** Whether these are the bytes of a ping that was given none: how many there were before it. */
+  /** True for the default payload of a ping: its counter. */
   #isCount(payload: Buffer): boolean {
     return payload.length === 4 && payload.readUInt32BE(0) < 100_000;
   }
@@ -163,7 +164,7 @@ export class WireSearch {
     try {
       plain = inflateRawSync(packed, { ...dictionary, finishFlush: 2 });
     } catch (error) {
-      this.#hit(`a compressed message is none: ${String(error)}`);
+      this.#hit(`invalid compressed message: ${String(error)}`);
       return;
     }
     this.#look(plain, 'a compressed message');
@@ -184,7 +185,7 @@ export class WireSearch {
   }
 }
 
-/** Looks at what a reader is given: letters of its own peer, and nothing else. */
+/** Checks received data: only letters of the peer. */
 export class DeliverySearch {
   messages = 0;
   hits = 0;
@@ -197,7 +198,6 @@ export class DeliverySearch {
     this.#allowed = tableOf(reads);
   }
 
-  /** A message, or a piece of one. */
   take(bytes: Uint8Array): void {
     this.messages++;
     for (let i = 0; i < bytes.length; i++) {

@@ -4,7 +4,7 @@ import type { Transport } from '@ws/conn';
 import { socketTransport } from '@ws/node-io';
 import type { Wire } from './memory-wire.ts';
 
-/** A socket whose other end is the test's. */
+/** A socket with the test at its other end. */
 class SocketWire implements Wire {
   readonly transport: Transport;
   onBytes: (chunk: Uint8Array) => void = () => {};
@@ -27,7 +27,7 @@ class SocketWire implements Wire {
     else this.#far.resume();
   }
 
-  /** The kernel sees to it. */
+  /** The kernel sends by itself. */
   leave(): void {}
 
   feed(chunk: Uint8Array): void {
@@ -39,7 +39,7 @@ class SocketWire implements Wire {
   }
 }
 
-/** Sockets of one server on the loopback; `close` leaves nothing behind. */
+/** Loopback sockets of one server. */
 export async function socketWires(): Promise<{
   readonly wire: () => Promise<Wire>;
   readonly close: () => Promise<void>;

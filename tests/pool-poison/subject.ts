@@ -4,31 +4,29 @@ import {
   BinaryMessage,
   Conn,
   type ConnSettings,
-  type Host,
+  type Platform,
   type Role,
   TextMessage,
 } from '@ws/conn';
-import type { Random } from '../../src/index.ts';
+import type { Random } from '../kit/index.ts';
 import { type Alphabet, alphabetsOf } from './alphabet.ts';
 import { MemoryWire, type Wire } from './memory-wire.ts';
 import { DeliverySearch, WireSearch } from './search.ts';
 
 const MASK = 0x1f2e3d4c;
 
-/** How a connection reads. */
 export type Reading = 'echo' | 'receive' | 'messages' | 'streams';
 export const READINGS: readonly Reading[] = ['echo', 'receive', 'messages', 'streams'];
 
-/** What a connection is made with. */
 export interface SubjectOptions {
   readonly role: Role;
   readonly reading: Reading;
   readonly settings?: ConnSettings;
-  /** Compressed, with or without takeover of context. */
+  /** Context takeover of compression; undefined: no compression. */
   readonly takeover?: boolean | undefined;
 }
 
-/** A connection whose every byte is looked at, on its way out and when it is read. */
+/** A connection with a search on every sent and received byte. */
 export class Subject {
   readonly conn: Conn;
   readonly role: Role;
@@ -41,11 +39,11 @@ export class Subject {
   readonly index: number;
   over = false;
 
-  /** @param index - Which of the alphabets it has. `wire`: in memory unless told. */
+  /** @param index - Index of its alphabets. */
   constructor(
     name: string,
     index: number,
-    host: Host,
+    platform: Platform,
     options: SubjectOptions,
     wire: Wire = new MemoryWire(),
   ) {
@@ -63,7 +61,7 @@ export class Subject {
     this.conn = new Conn(wire.transport, {
       ...settings,
       role,
-      host,
+      platform,
       heartbeat: false,
       readLimit: 200_000,
       deflate: takeover === undefined ? undefined : parameters(takeover),
@@ -74,13 +72,13 @@ export class Subject {
     void this.#read(reading).catch(() => {});
   }
 
-  /** A frame arrives from the peer. */
+  /** Delivers a frame of the peer. */
   feed(opcode: number, payload: Uint8Array, fin = true, rsv = 0): void {
     const maskKey = this.role === 'server' ? MASK : undefined;
     this.wire.feed(encodeFrame(opcode, payload, { fin, rsv, maskKey }));
   }
 
-  /** A piece of what the connection sends, from anywhere in it. */
+  /** Random data of the connection. */
   bytes(random: Random, size: number): Uint8Array {
     const at = random.below(this.sends.bytes.length - size);
     return this.sends.bytes.subarray(at, at + size);
@@ -91,7 +89,7 @@ export class Subject {
     return this.sends.text.slice(at, at + size);
   }
 
-  /** A piece of what its peer sends. */
+  /** Random data of its peer. */
   given(random: Random, size: number): Uint8Array {
     const at = random.below(this.reads.bytes.length - size);
     return this.reads.bytes.subarray(at, at + size);
@@ -110,7 +108,7 @@ export class Subject {
       for await (const message of conn) {
         delivered.take(message.data);
         kept.push(message.data);
-        // What was given to the application stays as it was, whatever comes later.
+        // Owned data stays unchanged.
         if (kept.length > 20) delivered.take(kept.shift()!);
       }
     } else {
@@ -133,7 +131,7 @@ function parameters(takeover: boolean): DeflateParameters {
   };
 }
 
-/** Both types of message in turn. */
+/** Text or binary, at random. */
 export function typeOf(random: Random): typeof TextMessage | typeof BinaryMessage {
   return random.once(2) ? TextMessage : BinaryMessage;
 }

@@ -5,8 +5,8 @@ import {
   sharedSlabPool,
 } from '@ws/codec';
 import type { ConnSettings } from '@ws/conn';
-import { nodeHost } from '@ws/node-io';
-import { Random, turn } from '../../src/index.ts';
+import { nodePlatform } from '@ws/node-io';
+import { Random, turn } from '../kit/index.ts';
 import { ACTS, type Act, ENDS, pickAct } from './acts.ts';
 import { CANARY, CONNECTIONS } from './alphabet.ts';
 import { MemoryWire, type Wire } from './memory-wire.ts';
@@ -18,29 +18,29 @@ const SETTINGS: readonly ConnSettings[] = [
   { writeBufferSize: 16_384, readAhead: 1_000 },
 ];
 const COMPRESSION = { threshold: 64, asyncDeflateThreshold: 30_000, sendHistory: 4096 };
-/** A connection ends once in so many acts, and another takes its place. */
+/** One of so many actions ends the connection, and a new one replaces it. */
 const LIFE = 30;
 
-/** With so many hits there is no need to go on. */
+/** Stops after this many hits. */
 const ENOUGH = 200;
-/** Letters that nobody has just now. */
+/** Free alphabets. */
 const SPARE = 2;
 const NOTHING_YET = { frames: 0, bytes: 0, messages: 0, connections: 0, hits: 0 };
 
-/** What was seen on all wires, and by all readers. */
+/** Results of all wires and readers. */
 export interface Seen {
   frames: number;
   bytes: number;
   messages: number;
   connections: number;
   hits: number;
-  /** The first hits in words. */
+  /** The first hits as text. */
   readonly found: string[];
-  /** Every act that took place. */
+  /** The executed actions. */
   readonly acts: Set<Act>;
 }
 
-/** Leaves another's bytes in all memory that is lent again. */
+/** Fills all free pool memory with the canary byte. */
 export function fillPools(
   slabs: SlabPool = sharedSlabPool(),
   buffers: MessageBuffers = sharedMessageBuffers(),
@@ -57,17 +57,16 @@ export function fillPools(
   for (const bytes of larger) buffers.give(bytes);
 }
 
-/** How a connection of a {@link traffic} is made. */
 export interface TrafficOptions {
-  /** What it stands on. Default: a wire in memory. */
+  /** Default: wires in memory. */
   readonly wire?: (() => Wire | Promise<Wire>) | undefined;
-  /** Settings of all of them, which win. */
+  /** Settings of all connections; they override random ones. */
   readonly settings?: ConnSettings | undefined;
 }
 
 /**
- * Connections of both roles do all there is to do, at random, until `frames` have left; each sends and is sent nothing
- * but its own letters, and no letter is used again before another has used it.
+ * Connections of both roles run random actions until `frames` frames were sent. Each uses its own
+ * alphabets; a freed alphabet is reused last.
  */
 export async function traffic(
   frames: number,
@@ -80,7 +79,7 @@ export async function traffic(
   const fresh = async (): Promise<Subject> => {
     const index = letters.shift()!;
     const options = optionsOf(random, settings);
-    return new Subject(`#${seen.connections++}`, index, nodeHost, options, await wire());
+    return new Subject(`#${seen.connections++}`, index, nodePlatform, options, await wire());
   };
   const all: Subject[] = [];
   while (letters.length > SPARE) all.push(await fresh());
@@ -101,12 +100,12 @@ export async function traffic(
         continue;
       }
       if (subject.search.lost) subject.conn.terminate();
-      // Each is done once at least, whatever the weights.
+      // Every action runs at least once.
       const act = random.once(LIFE)
         ? ENDS[ends++ % ENDS.length]!
         : (ACTS[acts++] ?? pickAct(ACTS, random));
       seen.acts.add(act);
-      // What its connection refuses, being at its end.
+      // A closing connection rejects actions.
       void Promise.resolve(act.run(subject, random, all)).catch(() => {});
     }
     await turn();

@@ -1,10 +1,11 @@
-// Memory that was another's never reaches a wire, nor a reader. `planted.test.ts` shows that it would be found.
+// Foreign memory never reaches a wire or a reader. `planted.test.ts` shows that the search finds
+// it.
 import { describe, expect, it } from 'vitest';
 import { ACTS, ENDS } from './acts.ts';
 import { socketWires } from './socket-wire.ts';
 import { type Seen, traffic } from './traffic.ts';
 
-/** That all there is to do was done, and nothing was found. */
+/** Every action ran and no foreign byte was found. */
 function nothingFound(seen: Seen, frames: number): void {
   console.log(
     `${seen.frames} frames, ${seen.bytes} bytes and ${seen.messages} messages of ${seen.connections} connections`,
@@ -16,7 +17,7 @@ function nothingFound(seen: Seen, frames: number): void {
   for (const act of [...ACTS, ...ENDS]) expect(seen.acts.has(act), act.says).toBe(true);
 }
 
-describe('among 10^6 frames of all kinds, no byte is of another connection or of old memory', () => {
+describe('a million random frames contain no byte of another connection or of old memory', () => {
   it('on wires in memory', async () => {
     nothingFound(await traffic(1_000_000, 0x5eed), 1_000_000);
   }, 120_000);

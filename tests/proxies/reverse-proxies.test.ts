@@ -1,24 +1,24 @@
 import { once } from 'node:events';
-import { request } from 'node:https';
+import { request as httpsRequest } from 'node:https';
 import { text } from 'node:stream/consumers';
 import { BadHandshakeError, CloseError } from '@ws/node-client';
-import { lacksDaemon, rawSocket } from '@ws/testkit';
-import type { ProxyName } from '@ws/testkit/examples';
+import { lacksDaemon, rawClient, request } from '@ws/tests';
+import type { ProxyName } from '@ws/tests/examples';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { echo, firstConn, leave, stage } from './stage.ts';
+import { behind, echo, firstConn, stop } from './setup.ts';
 
-/** For a test that waits for timeouts of the proxy's, whose unit is the second. */
-const PATIENCE_MS = 30_000;
+/** Timeout of tests that wait for a timeout of the proxy, which counts in seconds. */
+const SLOW_MS = 30_000;
 const names: readonly ProxyName[] = ['nginx', 'haproxy'];
 
 for (const name of names) {
   describe.skipIf(lacksDaemon(name))(`serve behind ${name}`, () => {
-    afterEach(leave);
+    afterEach(stop);
 
     describe.each(['ws', 'wss'] as const)('by %s', (scheme) => {
       it('returns texts, bytes and large messages to our client', async () => {
-        const { dialer, urls } = await stage(name, { readLimit: 8 * 1024 * 1024 });
+        const { dialer, urls } = await behind(name, { readLimit: 8 * 1024 * 1024 });
         const { conn, response } = await dialer.dial(urls[scheme]);
         expect(response.headers.upgrade).toBe('websocket');
         await conn.send('');
@@ -38,7 +38,7 @@ for (const name of names) {
 
       it('returns texts, bytes and large messages to ws', async () => {
         const { handler, conn } = firstConn();
-        const { urls, ca } = await stage(name, { readLimit: 8 * 1024 * 1024 }, (own) => {
+        const { urls, ca } = await behind(name, { readLimit: 8 * 1024 * 1024 }, (own) => {
           handler(own);
           return echo(own);
         });
@@ -56,8 +56,8 @@ for (const name of names) {
         expect(await (await conn).closed).toMatchObject({ code: 4001, reason: 'done' });
       });
 
-      it('takes the origin of the host that the browser asked for, and no other', async () => {
-        const { dialer, urls, proxy } = await stage(name);
+      it('accepts only the origin of the requested host', async () => {
+        const { dialer, urls, proxy } = await behind(name);
         const page = { ws: `http://${proxy.host}`, wss: `https://${proxy.tlsHost}` }[scheme];
         const { conn } = await dialer.dial(urls[scheme], { headers: { Origin: page } });
         await conn.close();
@@ -67,8 +67,8 @@ for (const name of names) {
         }
       });
 
-      it('takes an origin whose port is the default one', async () => {
-        const { dialer, urls } = await stage(name);
+      it('accepts an origin with the default port', async () => {
+        const { dialer, urls } = await behind(name);
         const headers = {
           Host: 'example.org',
           Origin: { ws: 'http://example.org', wss: 'https://example.org' }[scheme],
@@ -79,14 +79,14 @@ for (const name of names) {
     });
 
     it('negotiates a subprotocol', async () => {
-      const { dialer, urls } = await stage(name, { subprotocols: ['chat.v2', 'chat'] });
+      const { dialer, urls } = await behind(name, { subprotocols: ['chat.v2', 'chat'] });
       const { conn } = await dialer.dial(urls.ws, { subprotocols: ['chat', 'chat.v2'] });
       expect(conn.subprotocol).toBe('chat.v2');
       await conn.close();
     });
 
-    it('brings cookies to authenticate, and its refusal with status, headers and body back', async () => {
-      const { dialer, urls } = await stage(name, {
+    it('passes cookies to authenticate and its refusal back, with status, headers and body', async () => {
+      const { dialer, urls } = await behind(name, {
         authenticate: (req) =>
           req.headers.cookie === 'session=ada' || {
             refuse: 401,
@@ -106,8 +106,8 @@ for (const name of names) {
       ]);
     });
 
-    it('finds routes, with parameters as they were sent', async () => {
-      const { dialer, urls } = await stage(name, {
+    it('finds routes and decodes their parameters', async () => {
+      const { dialer, urls } = await behind(name, {
         routes: {
           '/echo': echo,
           '/feed/:id': (conn, _req, { params }) => conn.send(`feed ${params['id']}`),
@@ -121,9 +121,9 @@ for (const name of names) {
       await Promise.all([plain.conn.close(), feed.conn.close()]);
     });
 
-    it('counts connections by the client that the proxy names, whatever the client claims', async () => {
+    it('counts connections by the address from the proxy, not by the claim of the client', async () => {
       const claimed: unknown[] = [];
-      const { dialer, urls } = await stage(name, {
+      const { dialer, urls } = await behind(name, {
         maxConnectionsPerAddress: 1,
         clientAddress: (req) => {
           claimed.push(req.headers['x-forwarded-for']);
@@ -139,16 +139,16 @@ for (const name of names) {
       await conn.close();
     });
 
-    it('lets close codes and reasons through, both ways', async () => {
+    it('passes close codes and reasons in both directions', async () => {
       const { handler, conn } = firstConn();
-      const { dialer, urls } = await stage(name, {}, handler);
+      const { dialer, urls } = await behind(name, {}, handler);
       const client = await dialer.dial(urls.ws);
       const server = await conn;
       void server.discardReads();
       await client.conn.close(4321, 'grüße');
       expect(await server.closed).toMatchObject({ code: 4321, reason: 'grüße', wasClean: true });
 
-      const second = await stage(name, {}, (other) => other.close(4444, 'no more'));
+      const second = await behind(name, {}, (other) => other.close(4444, 'no more'));
       const { conn: dismissed } = await second.dialer.dial(second.urls.wss);
       await expect(dismissed.readMessage()).rejects.toMatchObject({
         closeCode: 4444,
@@ -157,8 +157,8 @@ for (const name of names) {
       expect(await dismissed.closed).toMatchObject({ wasClean: true });
     });
 
-    it('tells every client 1001 when the server closes', async () => {
-      const { dialer, urls, server } = await stage(name);
+    it('sends 1001 to every client on server.close', async () => {
+      const { dialer, urls, server } = await behind(name);
       const conns = await Promise.all(
         [urls.ws, urls.wss].map(async (url) => (await dialer.dial(url)).conn),
       );
@@ -172,46 +172,42 @@ for (const name of names) {
       await closing;
     });
 
-    it(
-      'stays connected in silence when its heartbeat is faster than the proxy’s timeout',
-      async () => {
-        const heartbeat = { interval: 500, timeout: 10_000 };
-        const { dialer, urls } = await stage(name, { heartbeat }, echo, '2s');
-        const { conn } = await dialer.dial(urls.ws);
-        // Nine intervals are more than two of its timeouts.
-        let pings = 0;
-        const enough = new Promise<void>((resolve) => {
-          conn.setPingHandler(async (data) => {
-            await conn.writeControl(10, data);
-            if (++pings === 9) resolve();
-          });
+    it('stays connected if its heartbeat is faster than the timeout of the proxy', {
+      timeout: SLOW_MS,
+    }, async () => {
+      const heartbeat = { interval: 500, timeout: 10_000 };
+      const { dialer, urls } = await behind(name, { heartbeat }, echo, '2s');
+      const { conn } = await dialer.dial(urls.ws);
+      // Nine intervals last longer than two timeouts of the proxy.
+      let pings = 0;
+      const enough = new Promise<void>((resolve) => {
+        conn.setPingHandler(async (data) => {
+          await conn.writeControl(10, data);
+          if (++pings === 9) resolve();
         });
-        const next = conn.readMessage();
-        await enough;
-        await conn.send('still there?');
-        expect((await next).text()).toBe('still there?');
-        await conn.close();
-      },
-      PATIENCE_MS,
-    );
+      });
+      const next = conn.readMessage();
+      await enough;
+      await conn.send('still there?');
+      expect((await next).text()).toBe('still there?');
+      await conn.close();
+    });
 
-    it(
-      'ends with 1006 on both sides when the proxy takes silence for death',
-      async () => {
-        const { handler, conn } = firstConn();
-        const { dialer, urls } = await stage(name, { heartbeat: false }, handler, '1s');
-        const { conn: client } = await dialer.dial(urls.ws);
-        const server = await conn;
-        for (const end of [client, server]) void end.discardReads();
-        for (const end of [client, server]) {
-          expect(await end.closed).toMatchObject({ code: 1006, wasClean: false });
-        }
-      },
-      PATIENCE_MS,
-    );
+    it('ends with 1006 on both sides after the silence timeout of the proxy', {
+      timeout: SLOW_MS,
+    }, async () => {
+      const { handler, conn } = firstConn();
+      const { dialer, urls } = await behind(name, { heartbeat: false }, handler, '1s');
+      const { conn: client } = await dialer.dial(urls.ws);
+      const server = await conn;
+      for (const end of [client, server]) void end.discardReads();
+      for (const end of [client, server]) {
+        expect(await end.closed).toMatchObject({ code: 1006, wasClean: false });
+      }
+    });
 
-    it('loses no first message, of either side', async () => {
-      const { dialer, urls, ca } = await stage(name, {}, async (conn) => {
+    it('delivers the first message of each side', async () => {
+      const { dialer, urls, ca } = await behind(name, {}, async (conn) => {
         void conn.send('welcome');
         await echo(conn);
       });
@@ -230,26 +226,25 @@ for (const name of names) {
       }
     });
 
-    it('brings frames that come with the request', async () => {
-      const { proxy } = await stage(name);
-      const raw = await rawSocket(Number(proxy.host.split(':')[1]));
-      await raw.send(
-        `GET / HTTP/1.1\r\nHost: ${proxy.host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
-          'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n' +
-          '\x81\x82\0\0\0\0hi',
+    it('delivers frames that arrive with the request', async () => {
+      const { proxy } = await behind(name);
+      const raw = await rawClient(Number(proxy.host.split(':')[1]));
+      await raw.write(
+        request({ line: 'GET / HTTP/1.1', set: [`Host: ${proxy.host}`] }),
+        '\x81\x82\0\0\0\0hi',
       );
       await raw.until('\x81\x02hi');
       raw.destroy();
       await raw.closed;
     });
 
-    it('answers what is no upgrade by request, before and after upgrades on that proxy', async () => {
-      const { dialer, urls, proxy, ca } = await stage(name, {
+    it('answers plain requests before and after upgrades through the same proxy', async () => {
+      const { dialer, urls, proxy, ca } = await behind(name, {
         request: (req, res) => res.end(`a page at ${req.url} of ${req.headers.host}`),
       });
       const page = `a page at /shop?x=1 of ${proxy.tlsHost}`;
       const ask = async (): Promise<string> => {
-        const asked = request(`https://${proxy.tlsHost}/shop?x=1`, { ca, agent: false }).end();
+        const asked = httpsRequest(`https://${proxy.tlsHost}/shop?x=1`, { ca, agent: false }).end();
         const [response] = await once(asked, 'response');
         expect(response.statusCode).toBe(200);
         return text(response);
@@ -261,13 +256,15 @@ for (const name of names) {
       expect(await ask()).toBe(page);
     });
 
-    it('hears of a client that is gone without a word', async () => {
+    it('reports 1006 for a client that resets', async () => {
       const { handler, conn } = firstConn();
-      const { proxy } = await stage(name, {}, handler);
-      const raw = await rawSocket(Number(proxy.host.split(':')[1]));
-      await raw.send(
-        `GET / HTTP/1.1\r\nHost: ${proxy.host}\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n` +
-          'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+      const { proxy } = await behind(name, {}, handler);
+      const raw = await rawClient(Number(proxy.host.split(':')[1]));
+      await raw.write(
+        request({
+          line: 'GET / HTTP/1.1',
+          set: [`Host: ${proxy.host}`, 'Connection: keep-alive, Upgrade'],
+        }),
       );
       await raw.until('s3pPLMBiTxaQ9kYGzzhZRbK+xOo=');
       const server = await conn;
@@ -276,12 +273,14 @@ for (const name of names) {
       expect(await server.closed).toMatchObject({ code: 1006, wasClean: false });
     });
 
-    it('refuses a bad handshake through the proxy as it does without', async () => {
-      const { proxy } = await stage(name);
-      const raw = await rawSocket(Number(proxy.host.split(':')[1]));
-      await raw.send(
-        `GET / HTTP/1.1\r\nHost: ${proxy.host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
-          'Sec-WebSocket-Version: 12\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+    it('rejects an unsupported version with 426 through the proxy', async () => {
+      const { proxy } = await behind(name);
+      const raw = await rawClient(Number(proxy.host.split(':')[1]));
+      await raw.write(
+        request({
+          line: 'GET / HTTP/1.1',
+          set: [`Host: ${proxy.host}`, 'Sec-WebSocket-Version: 12'],
+        }),
       );
       const answer = String(await raw.until('\r\n\r\n'));
       expect(answer).toMatch(/^HTTP\/1\.1 426 /);

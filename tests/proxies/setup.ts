@@ -1,29 +1,29 @@
 import { Dialer } from '@ws/node-client';
 import { type Conn, type ServeOptions, serve, type WebSocketServer } from '@ws/node-server';
-import { selfSigned } from '@ws/testkit';
-import { type ProxyName, type ReverseProxy, startReverseProxy } from '@ws/testkit/examples';
+import { selfSigned } from '@ws/tests';
+import { type ProxyName, type ReverseProxy, startReverseProxy } from '@ws/tests/examples';
 
-/** A server of ours with a reverse proxy before it. */
-export interface Stage {
+/** Our server behind a reverse proxy. */
+export interface Setup {
   readonly proxy: ReverseProxy;
   readonly server: WebSocketServer;
-  /** Trusts the proxy's certificate. */
+  /** Trusts the certificate of the proxy. */
   readonly dialer: Dialer;
-  /** Of the proxy, by its scheme: ws or wss. */
+  /** URLs of the proxy. */
   readonly urls: { readonly ws: string; readonly wss: string };
-  /** That certificate, for other clients. */
+  /** Certificate of the proxy, for other clients. */
   readonly ca: string;
 }
 
 const open: { close(): Promise<void> }[] = [];
 
-/** Starts both; `handler` runs each connection that has no route. */
-export async function stage(
+/** Starts a server and a proxy. `handler` runs each connection without a route. */
+export async function behind(
   name: ProxyName,
   options: ServeOptions<unknown> = {},
   handler: (conn: Conn) => unknown = echo,
   silence?: string,
-): Promise<Stage> {
+): Promise<Setup> {
   const server = await serve({ port: 0, host: '127.0.0.1', ...options }, handler);
   open.push({ close: () => server.close({ timeout: 1_000 }) });
   const proxy = await startReverseProxy(name, Number(new URL(server.url).port), silence);
@@ -34,8 +34,8 @@ export async function stage(
   return { proxy, server, dialer, urls, ca };
 }
 
-/** Ends what the test has started. */
-export async function leave(): Promise<void> {
+/** Stops the servers and proxies of the test. */
+export async function stop(): Promise<void> {
   await Promise.all(open.splice(0).map((started) => started.close()));
 }
 
@@ -43,7 +43,7 @@ export function echo(conn: Conn): Promise<unknown> {
   return conn.receive((message) => conn.send(message));
 }
 
-/** The only connection that comes. */
+/** A handler and the first connection that it receives. */
 export function firstConn(): { handler: (conn: Conn) => void; conn: Promise<Conn> } {
   let handler!: (conn: Conn) => void;
   const conn = new Promise<Conn>((resolve) => {

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 
-interface Waiting {
+interface Pending {
   readonly resolve: (value: never) => void;
   readonly reject: (error: Error) => void;
 }
@@ -12,14 +12,13 @@ interface Answer {
   readonly error?: string;
 }
 
-/** A process of the soak, that is asked things: see `answer`. It ends with this one, whatever ends that. */
+/** A child process with remote calls, see `answer`. It exits together with this process. */
 export class Child {
   readonly #name: string;
   readonly #process: ChildProcess;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #waiting = new Map<number, Pending>();
   #asked = 0;
 
-  /** @param script - A TypeScript file. */
   constructor(name: string, script: URL) {
     this.#name = name;
     this.#process = fork(script, {
@@ -39,13 +38,13 @@ export class Child {
       else waiting?.reject(new Error(`${this.#name}: ${error}`));
     });
     this.#process.on('exit', (code, signal) => {
-      const error = new Error(`${this.#name} has ended with ${code ?? signal}`);
+      const error = new Error(`${this.#name} exited with ${code ?? signal}`);
       for (const { reject } of this.#waiting.values()) reject(error);
       this.#waiting.clear();
     });
   }
 
-  /** Asks for something by name. Rejects with what was thrown there, and when the process ends. */
+  /** Calls a function of the child. Rejects with its error, and when the child exits. */
   ask<Value>(name: string, argument?: unknown): Promise<Value> {
     return new Promise((resolve, reject) => {
       const id = this.#asked++;
@@ -56,7 +55,7 @@ export class Child {
     });
   }
 
-  /** Ends the process, and waits for that. */
+  /** Kills the process and waits for its exit. */
   async stop(): Promise<void> {
     const child = this.#process;
     if (child.exitCode !== null || child.signalCode !== null) return;
@@ -68,16 +67,16 @@ export class Child {
 
 type Answers = Readonly<Record<string, (argument: never) => unknown>>;
 
-/** In a process that is a {@link Child}: answers what the other one asks, by name. */
+/** In the process of a {@link Child}: offers functions to the parent. */
 export function answer(answers: Answers): void {
   const reply = async (id: number, name: string, argument: unknown): Promise<void> => {
-    let told: Answer;
+    let result: Answer;
     try {
-      told = { id, value: await answers[name]!(argument as never) };
+      result = { id, value: await answers[name]!(argument as never) };
     } catch (error) {
-      told = { id, error: error instanceof Error ? String(error.stack) : String(error) };
+      result = { id, error: error instanceof Error ? String(error.stack) : String(error) };
     }
-    process.send!(told);
+    process.send!(result);
   };
   process.on(
     'message',

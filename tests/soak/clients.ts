@@ -1,104 +1,106 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Dialer } from '@ws/node-client';
-import { calmLife } from './calm-life.ts';
-import { type Census, Observer, type Sample } from './census.ts';
+import { abusiveClients } from './abusive-clients.ts';
 import { answer } from './child.ts';
-import { Crowd } from './crowd.ts';
-import { dialers, ourLives } from './our-lives.ts';
-import { type Address, nearlyAll, type Plan } from './plan.ts';
-import { rudeLives } from './rude-lives.ts';
-import { Scene } from './scene.ts';
-import { wsLives } from './ws-lives.ts';
+import { normalClient } from './normal-client.ts';
+import { type Address, nearlyAll, type Plan } from './options.ts';
+import { dialers, ownClients } from './own-clients.ts';
+import { Population } from './population.ts';
+import { ProcessMonitor, type Sample, type Snapshot } from './process-monitor.ts';
+import { RunState } from './run-state.ts';
+import { wsClients } from './ws-clients.ts';
 
-// The process of the soak that dials.
+// The client process of the soak.
 
-/** What {@link Sample} is of the clients. */
 export interface ClientSample extends Sample {
   readonly open: number;
   readonly opened: number;
   readonly ended: number;
   readonly messages: number;
-  /** How often something went otherwise than it should. */
   readonly faults: number;
 }
 
-/** What {@link Census} is of the clients. */
-export interface ClientCensus extends Census {
+export interface ClientSnapshot extends Snapshot {
   readonly open: number;
-  /** What went otherwise than it should, and how often. */
+  /** Count of each unexpected event. */
   readonly faults: ReadonlyMap<string, number>;
 }
 
-/** What {@link Plan} is to the clients. */
 export interface ClientPlan extends Plan {
   readonly addresses: readonly Address[];
   readonly ca: string | undefined;
 }
 
-/** The longest that all may take to come, or to leave, in ms: for a machine that has little time for us. */
+/** Longest time in ms for all clients to connect or to leave, on a busy machine. */
 const LONGEST = 300_000;
 
-const observer = new Observer();
+const monitor = new ProcessMonitor();
 let plan: ClientPlan;
-let scene: Scene;
-let crowd: Crowd;
+let state: RunState;
+let population: Population;
 let ours: readonly Dialer[];
-let gone: Promise<void>;
+let allLeft: Promise<void>;
 
 function start(given: ClientPlan): void {
   plan = given;
-  scene = new Scene(plan.addresses, plan.ca);
+  state = new RunState(plan.addresses, plan.ca);
   ours = dialers(plan.ca);
-  crowd = new Crowd(scene, calmLife, [...ourLives(ours), ...wsLives, ...rudeLives], plan.seed);
+  population = new Population(
+    state,
+    normalClient,
+    [...ownClients(ours), ...wsClients, ...abusiveClients],
+    plan.seed,
+  );
 }
 
-/** Long enough to be compressed: a pool of engines has a timer from the first one on, for a minute. */
+/** Long enough for compression: the pool of engines starts its timer before the first snapshot. */
 const HELLO = 'hello'.repeat(500);
 
-/** One echo from every server, by every dialer. */
+/** One echo of each server for each dialer. */
 async function greet(): Promise<void> {
   for (const { url } of plan.addresses) {
     for (const dialer of ours) {
       const { conn } = await dialer.dial(`${url}/echo/lent`);
       await conn.send(HELLO);
-      if ((await conn.readMessage()).text() !== HELLO) throw new Error('another echo');
+      if ((await conn.readMessage()).text() !== HELLO) throw new Error('wrong echo');
       await conn.close();
     }
   }
 }
 
-/** Keeps as many here as the plan says; gives after how many seconds nearly all were here, undefined when they never are. */
-async function come(): Promise<number | undefined> {
-  scene.begin();
+/** Connects the planned clients. Resolves to the seconds until nearly all were open; undefined: too slow. */
+async function connectAll(): Promise<number | undefined> {
+  state.begin();
   const began = performance.now();
-  gone = crowd.fill(plan.connections);
+  allLeft = population.fill(plan.connections);
   while (performance.now() < began + LONGEST) {
-    if (scene.open >= nearlyAll(plan)) return (performance.now() - began) / 1_000;
+    if (state.open >= nearlyAll(plan)) return (performance.now() - began) / 1_000;
     await wait(100);
   }
   return undefined;
 }
 
-/** Nobody comes any more, and all leave. */
+/** Stops new clients and disconnects all. */
 async function leave(): Promise<void> {
-  scene.stop();
-  if (!(await scene.within(LONGEST, gone))) scene.fault(`still there: ${crowd.present}`);
+  state.stop();
+  if (!(await state.within(LONGEST, allLeft)))
+    state.fault(`still connected: ${population.present}`);
 }
 
 answer({
   start,
   greet,
-  come,
+  connectAll,
   stay: (seconds: number) => wait(seconds * 1_000),
   leave,
   sample: (): ClientSample => {
-    const { open, opened, ended, messages } = scene;
-    const faults = [...scene.faults.values()].reduce((sum, count) => sum + count, 0);
-    return { ...observer.sample(), open, opened, ended, messages, faults };
+    const { open, opened, ended, messages } = state;
+    const faults = [...state.faults.values()].reduce((sum, count) => sum + count, 0);
+    return { ...monitor.sample(), open, opened, ended, messages, faults };
   },
-  census: async (before?: Census): Promise<ClientCensus> => ({
-    ...(await observer.census(before)),
-    open: scene.open,
-    faults: scene.faults,
+  snapshot: async (before?: Snapshot): Promise<ClientSnapshot> => ({
+    ...(await monitor.snapshot(before)),
+    open: state.open,
+    faults: state.faults,
   }),
 });

@@ -1,19 +1,19 @@
-import type { Random } from '../random.ts';
+import type { Random } from '../kit/random.ts';
 
 const MOST = 128 * 1024;
 const BYTES = Buffer.alloc(MOST);
 for (let i = 0; i < MOST; i++) BYTES[i] = Math.imul(i, 0x9e3779b1) >>> 24;
-/** One byte a character, and as compressible as prose is. */
+/** ASCII, about as compressible as prose. */
 const TEXT = Buffer.from(BYTES.map((b, i) => (i % 64 < 48 ? 97 + (i % 23) : 32 + (b % 90))));
 
-/** A message to be echoed. */
-export interface Said {
+/** A message for an echo. */
+export interface EchoMessage {
   readonly binary: boolean;
   readonly bytes: Buffer;
 }
 
-/** One of any size, mostly small: a view of memory that never changes. */
-export function anything(random: Random): Said {
+/** A message of random size, mostly small; a view of constant memory. */
+export function randomMessage(random: Random): EchoMessage {
   const binary = random.below(2) === 0;
   const most = random.once(20) ? MOST : random.pick([200, 2_000, 20_000]);
   const size = random.below(most);
@@ -21,8 +21,8 @@ export function anything(random: Random): Said {
   return { binary, bytes: (binary ? BYTES : TEXT).subarray(at, at + size) };
 }
 
-/** @throws Error when what came back is not what was said. */
-export function same(said: Said, binary: boolean, heard: Uint8Array): void {
-  if (said.binary !== binary) throw new Error('an echo of the other type');
-  if (!said.bytes.equals(heard)) throw new Error('an echo of other bytes');
+/** @throws Error when the echo differs. */
+export function checkEcho(sent: EchoMessage, binary: boolean, heard: Uint8Array): void {
+  if (sent.binary !== binary) throw new Error('echo of the other type');
+  if (!sent.bytes.equals(heard)) throw new Error('echo of other bytes');
 }

@@ -1,18 +1,18 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { broadcast, CloseCode, type Conn, PreparedMessage, type Routes } from '@ws/node-server';
 
-/** What the server's handlers throw on purpose: it is no fault when that is reported. */
+/** An error that a handler throws on purpose; its report is no fault. */
 export class Intended extends Error {}
 
-/** How often a room hears something, in ms. */
-const BEAT = 500;
+/** Time between two broadcasts in ms. */
+const BROADCAST_EVERY = 500;
 const FLOOD = Buffer.alloc(64 * 1024, 'flood');
 
-/** Connections by the room that they are in: each room gets the same message, again and again. */
+/** Connections by room; each room gets broadcasts. */
 export class Rooms {
   readonly #rooms = new Map<string, Set<Conn>>();
-  readonly #beat: NodeJS.Timeout = setInterval(() => this.#speak(), BEAT);
-  #spoken = 0;
+  readonly #timer: NodeJS.Timeout = setInterval(() => this.#broadcast(), BROADCAST_EVERY);
+  #count = 0;
 
   enter(name: string, conn: Conn): Promise<unknown> {
     const room = this.#rooms.get(name) ?? new Set();
@@ -25,13 +25,13 @@ export class Rooms {
   }
 
   close(): void {
-    clearInterval(this.#beat);
+    clearInterval(this.#timer);
   }
 
-  #speak(): void {
-    this.#spoken++;
+  #broadcast(): void {
+    this.#count++;
     for (const [name, room] of this.#rooms) {
-      const said = `${name} ${this.#spoken} ${'all hear the same. '.repeat(40)}`;
+      const said = `${name} ${this.#count} ${'all hear the same. '.repeat(40)}`;
       broadcast(room, new PreparedMessage(1, said));
     }
   }
@@ -64,7 +64,7 @@ async function echoValues(conn: Conn): Promise<void> {
   }
 }
 
-/** Writes until the peer has not read for too long. */
+/** Writes until the peer does not read for two seconds. */
 async function flood(conn: Conn): Promise<void> {
   void conn.discardReads();
   for (;;) {
@@ -73,27 +73,27 @@ async function flood(conn: Conn): Promise<void> {
   }
 }
 
-/** Ends as the path says, once a message has come. */
+/** Ends the connection after one message, as the path says. */
 async function end(conn: Conn, how: string): Promise<unknown> {
   await conn.readMessage();
   switch (how) {
     case 'close':
-      return conn.close(4001, 'as was asked for');
+      return conn.close(4001, 'requested');
     case 'away':
       return conn.close(CloseCode.GoingAway);
     case 'late':
-      // Whatever comes then: the deadline strikes first.
+      // The deadline expires first.
       conn.setReadDeadline(Date.now() + 200);
       return conn.readMessage();
     case 'throw':
       await wait(20);
-      throw new Intended('as was asked for');
+      throw new Intended('requested');
     default:
       return conn.terminate();
   }
 }
 
-/** What the server does, by path. `lasting` lives as long as the process. */
+/** The handlers of the server by path. `lasting` is never aborted. */
 export function handlers(rooms: Rooms, lasting: AbortSignal): Routes<string, unknown> {
   return {
     '/echo/lent': (conn: Conn) => conn.receive((message) => conn.send(message)),

@@ -5,51 +5,52 @@ import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as wait } from 'node:timers/promises';
 import { queryObjects } from 'node:v8';
 import { sharedMessageBuffers, sharedSlabPool } from '@ws/codec';
-import { Conn, historyBytesOf } from '@ws/conn';
-import { nodeHost } from '@ws/node-io';
-import { turn } from '../fake-host.ts';
-import { collectGarbage } from '../heap.ts';
+import { Conn } from '@ws/conn';
+import { historyBytesOf } from '@ws/conn/internal';
+import { nodePlatform } from '@ws/node-io';
+import { turn } from '../kit/fake-platform.ts';
+import { collectGarbage } from '../kit/heap.ts';
 
-/** What a process takes, in bytes, once all garbage is collected. */
+/** Memory of a process in bytes after a garbage collection. */
 interface Memory {
   readonly rss: number;
   readonly heap: number;
-  /** Array buffers are in it. */
+  /** Includes array buffers. */
   readonly external: number;
   readonly arrayBuffers: number;
 }
 
-/** What can be counted at any time. */
+/** Resources that can be counted at any time. */
 interface Handles {
-  /** Sockets and servers that the event loop waits for. */
+  /** Sockets and servers of the event loop. */
   readonly handles: number;
-  /** File descriptors; 0 where the system does not tell. */
+  /** File descriptors; 0 except on Linux. */
   readonly files: number;
-  /** Slabs and message buffers that the shared pools have lent. */
+  /** Slabs and message buffers taken from the shared pools. */
   readonly lent: number;
-  /** Bytes that connections hold for compression across messages. */
+  /** Bytes of compression history of all connections. */
   readonly history: number;
 }
 
-/** What is left in a process: each number is one of things that should have gone. */
-export interface Left extends Handles {
-  /** `Conn` objects that anything refers to. */
+/** Resources that a process should have released. */
+export interface Leftovers extends Handles {
+  /** `Conn` objects that randomMessage refers to. */
   readonly conns: number;
-  /** Sockets of node:net and node:tls that anything refers to. */
+  /** Reachable sockets of node:net and node:tls. */
   readonly sockets: number;
-  /** Timers that are set, or that anything refers to. Those of the library are among them, and Node's own. */
+  /** Reachable timers, Node's own included. */
   readonly timers: number;
-  /** `AbortSignal` objects that anything refers to. */
+  /** Reachable `AbortSignal` objects. */
   readonly signals: number;
-  /** Of the process, of HTTP servers, and of signals that live as long as the process. */
+  /** Listeners of the process, of HTTP servers and of permanent signals. */
   readonly listeners: number;
 }
 
-/** All that a process tells of itself when everybody has left. */
-export interface Census {
+/** The state of a process without clients. */
+export interface Snapshot {
   readonly memory: Memory;
-  readonly left: Left;
-  /** Bytes that lie in the shared pools. */
+  readonly left: Leftovers;
+  /** Free bytes in the shared pools. */
   readonly pooled: number;
   /** Uncaught exceptions and unhandled rejections so far. */
   readonly uncaught: readonly string[];
@@ -57,23 +58,23 @@ export interface Census {
   readonly warnings: readonly string[];
 }
 
-/** What a process tells of itself while it runs. */
+/** The state of a process during the run. */
 export interface Sample {
   readonly memory: Memory;
   /** The longest delay of the event loop since the last sample, in ms. */
   readonly delay: number;
 }
 
-/** Kept of each kind of text. */
+/** Full texts kept of each kind of error. */
 const TEXTS = 20;
 const TURNS = 50;
-/** How long a census waits, in ms. */
-const PATIENCE = 10_000;
+/** Longest wait for late releases in ms. */
+const LONGEST_WAIT = 10_000;
 
 const { constructor: Timeout } = setTimeout(() => {}, 0);
 
-/** Looks at the process that it is made in: makes one at the very beginning. */
-export class Observer {
+/** Measures its own process; create it first. */
+export class ProcessMonitor {
   readonly #uncaught: string[] = [];
   readonly #warnings: string[] = [];
   readonly #emitters = new Set<EventEmitter>([process]);
@@ -89,19 +90,19 @@ export class Observer {
     process.on('unhandledRejection', keep(this.#uncaught, 'unhandled'));
     const warned = keep(this.#warnings, 'warning');
     process.on('warning', (warning) => {
-      // Of `queryObjects`.
+      // `queryObjects` emits one.
       if (warning.name !== 'ExperimentalWarning') warned(warning);
     });
     this.#delay.enable();
   }
 
-  /** Counts the listeners of something that lives as long as the process. */
+  /** Adds a permanent object to the count of listeners. */
   watch(lasting: EventEmitter | AbortSignal): void {
     if (lasting instanceof EventEmitter) this.#emitters.add(lasting);
     else this.#signals.add(lasting);
   }
 
-  /** Collects garbage once, and tells what that leaves. */
+  /** Collects garbage once and measures. */
   sample(): Sample {
     const delay = this.#delay.max / 1e6;
     collectGarbage();
@@ -110,11 +111,11 @@ export class Observer {
   }
 
   /**
-   * Waits for all that goes by itself, and tells of the rest.
+   * Waits for pending releases and measures.
    *
-   * @param before - What there was: it is waited for, for some seconds, what the system lets go of later.
+   * @param before - An earlier snapshot: waits some seconds until handles are back to its counts.
    */
-  async census(before?: Census): Promise<Census> {
+  async snapshot(before?: Snapshot): Promise<Snapshot> {
     await this.#wait(before);
     await this.#settle();
     return {
@@ -133,17 +134,17 @@ export class Observer {
     };
   }
 
-  /** In a function of its own, so that it leaves no timer for us to find. */
-  async #wait(before: Census | undefined): Promise<void> {
+  /** A separate function, so its timer is collected before the count. */
+  async #wait(before: Snapshot | undefined): Promise<void> {
     await this.#settle();
-    const until = performance.now() + PATIENCE;
+    const until = performance.now() + LONGEST_WAIT;
     while (before !== undefined && this.#isMore(before.left) && performance.now() < until) {
       await wait(200);
       await this.#settle();
     }
   }
 
-  /** What one collection lets go, a file or a socket, lets go of more. */
+  /** Repeats: a collected file or socket releases more objects. */
   async #settle(): Promise<void> {
     for (let i = 0; i < 3; i++) {
       for (let j = 0; j < TURNS; j++) await turn();
@@ -157,11 +158,11 @@ export class Observer {
       handles: resources.filter((name) => name.startsWith('TCP')).length,
       files: openDescriptors(),
       lent: sharedSlabPool().lent + sharedMessageBuffers().lent,
-      history: historyBytesOf(nodeHost.deflate!),
+      history: historyBytesOf(nodePlatform.deflate!),
     };
   }
 
-  #isMore(before: Left): boolean {
+  #isMore(before: Leftovers): boolean {
     return Object.entries(this.#handles()).some(([name, n]) => n > before[name as keyof Handles]);
   }
 

@@ -2,14 +2,18 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { selfSigned } from '../../src/self-signed.ts';
-import { type RudeClient, rudeClient } from '../../src/soak/rude-client.ts';
-import { Scene } from '../../src/soak/scene.ts';
+import type { RawPeer } from '../kit/raw-peer.ts';
+import { selfSigned } from '../kit/self-signed.ts';
+import { answerPings, connectRaw } from './raw-client.ts';
+import { RunState } from './run-state.ts';
 
-describe.each([[false], [true]])('a client with no manners (over TLS: %j)', (secure) => {
+describe.each([
+  ['TCP', false],
+  ['TLS', true],
+])('a raw client over %s', (_, secure) => {
   let server: Server;
-  let scene: Scene;
-  let client: RudeClient;
+  let state: RunState;
+  let client: RawPeer;
   let accepted: Socket;
 
   beforeEach(async () => {
@@ -19,8 +23,8 @@ describe.each([[false], [true]])('a client with no manners (over TLS: %j)', (sec
     const connection = once(server, secure ? 'secureConnection' : 'connection') as Promise<
       [Socket]
     >;
-    scene = new Scene([], secure ? cert : undefined);
-    client = await rudeClient(scene, `ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    state = new RunState([], secure ? cert : undefined);
+    client = await connectRaw(state, `ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
     [accepted] = await connection;
     accepted.on('error', () => {});
   });
@@ -34,26 +38,26 @@ describe.each([[false], [true]])('a client with no manners (over TLS: %j)', (sec
   it.each([
     { what: 'after a FIN', before: () => client.end() },
     {
-      what: 'while nobody reads what it has written',
-      before: () => client.bytes(Buffer.alloc(8 * 1024 * 1024)),
+      what: 'while the server reads nothing',
+      before: () => void client.write(Buffer.alloc(8 * 1024 * 1024)),
     },
     {
-      what: 'after a FIN that waits behind what nobody reads',
+      what: 'after a FIN that waits for unread bytes',
       before: () => {
-        client.bytes(Buffer.alloc(8 * 1024 * 1024));
+        void client.write(Buffer.alloc(8 * 1024 * 1024));
         client.end();
       },
     },
-  ])('has left once it has reset, $what', async ({ before }) => {
-    expect(scene.open).toBe(1);
+  ])('closes after a reset, $what', async ({ before }) => {
+    expect(state.open).toBe(1);
     before();
     client.reset();
     await client.closed;
-    expect(scene.open).toBe(0);
+    expect(state.open).toBe(0);
   });
 
-  it('answers pings, and nothing else, once it is told to', async () => {
-    client.answerPings();
+  it('answers pings, and nothing else', async () => {
+    answerPings(client);
     const heard: Buffer[] = [];
     accepted.on('data', (chunk: Buffer) => heard.push(chunk));
     accepted.write(Buffer.from('8900', 'hex'));

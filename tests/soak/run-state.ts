@@ -1,25 +1,25 @@
-import type { Random } from '../random.ts';
-import type { Address } from './plan.ts';
+import type { Random } from '../kit/random.ts';
+import type { Address } from './options.ts';
 
-/** Connections that are being opened at a time: no listening queue overflows. */
+/** Handshakes at a time, so the listen queue does not overflow. */
 const AT_ONCE = 128;
 
-/** What the lives of all clients share, and what became of them. */
-export class Scene {
+/** State and counters shared by all clients. */
+export class RunState {
   readonly addresses: readonly Address[];
-  /** Trusted, where the servers are reached over TLS. */
+  /** Trusted certificate for TLS; undefined for TCP. */
   readonly ca: string | undefined;
-  /** Sockets of ours that have connected and are not closed. */
+  /** Open client sockets. */
   open = 0;
   opened = 0;
   ended = 0;
-  /** Messages that came back as they should. */
+  /** Correct echoes. */
   messages = 0;
-  /** What went otherwise than it should, and how often. */
+  /** Count of each unexpected event. */
   readonly faults: Map<string, number> = new Map();
   readonly #pauses = new Set<() => void>();
   readonly #waiting: (() => void)[] = [];
-  /** Those whose pause would be over, and who stay. */
+  /** Wake functions of clients whose pause is over but extended. */
   readonly #held: (() => void)[] = [];
   #opening = 0;
   #over = false;
@@ -29,7 +29,7 @@ export class Scene {
     this.ca = ca;
   }
 
-  /** Everybody should come to an end: who pauses is woken. */
+  /** The run ends: pauses are cut short and clients leave. */
   get over(): boolean {
     return this.#over;
   }
@@ -45,8 +45,8 @@ export class Scene {
   }
 
   /**
-   * Resolves after `ms`, or when all is over; gives whether it is not. Whoever pauses stays while many wait to come in, so
-   * that on a machine that is slow as many are there as on a fast one.
+   * Resolves after `ms`, or when the run is over: then to false. A pause is extended while many clients wait
+   * for a handshake, so a slow machine has as many connections as a fast one.
    */
   async pause(ms: number): Promise<boolean> {
     if (this.#over) return false;
@@ -57,7 +57,7 @@ export class Scene {
         resolve();
       };
       const timer = setTimeout(() => {
-        if (this.#crowded) this.#held.push(wake);
+        if (this.#congested) this.#held.push(wake);
         else wake();
       }, ms);
       this.#pauses.add(wake);
@@ -65,16 +65,16 @@ export class Scene {
     return !this.#over;
   }
 
-  get #crowded(): boolean {
+  get #congested(): boolean {
     return this.#waiting.length > AT_ONCE / 4;
   }
 
-  /** Waits for `closed`, at most for `ms`, and not when all is over; gives whether it was in time. */
+  /** Waits for `closed`, at most `ms`, or until the run is over. Resolves to false after `ms`. */
   outlives(ms: number, closed: Promise<void>): Promise<boolean> {
     return this.within(ms, this.untilOver(closed));
   }
 
-  /** Waits for `closed`, and not when all is over. */
+  /** Waits for `closed` or until the run is over. */
   async untilOver(closed: Promise<void>): Promise<void> {
     if (this.#over) return;
     let wake!: () => void;
@@ -86,7 +86,7 @@ export class Scene {
     this.#pauses.delete(wake);
   }
 
-  /** Waits for `ended`, at most for `ms`; gives whether it was in time. */
+  /** Waits for `ended`, at most `ms`. Resolves to false after `ms`. */
   async within<Value>(ms: number, ended: Promise<Value>): Promise<boolean> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<false>((resolve) => {
@@ -98,9 +98,8 @@ export class Scene {
   }
 
   /**
-   * Opens a connection, in turn with all others who want one; gives undefined when it is all over before.
-   *
-   * @throws (rejects with) what `open` rejects with.
+   * Opens a connection when the limit of handshakes allows it; undefined when the run is over before.
+   * Rejects as `open` does.
    */
   async admit<Opened>(open: () => Promise<Opened>): Promise<Opened | undefined> {
     if (this.#opening === AT_ONCE) {
@@ -112,8 +111,8 @@ export class Scene {
       const next = this.#waiting.shift();
       if (next === undefined) this.#opening--;
       else next();
-      // One that has come lets two go on: those who stayed become fewer.
-      if (!this.#crowded) for (const wake of this.#held.splice(0, 2)) wake();
+      // Each handshake ends two extended pauses, so their number falls.
+      if (!this.#congested) for (const wake of this.#held.splice(0, 2)) wake();
     }
   }
 
@@ -121,7 +120,7 @@ export class Scene {
     this.faults.set(what, (this.faults.get(what) ?? 0) + 1);
   }
 
-  /** A connection is there; call what is given once it is not. */
+  /** Counts an open connection. Call the result when it is closed. */
   enter(): () => void {
     this.open++;
     this.opened++;
@@ -132,12 +131,12 @@ export class Scene {
   }
 }
 
-/** What one client does from its first byte to the end of its socket. What it rejects with is a fault. */
-export type Life = (scene: Scene, random: Random) => Promise<void>;
+/** A client from its first byte to the end of its socket. A rejection counts as a fault. */
+export type Behaviour = (state: RunState, random: Random) => Promise<void>;
 
-/** A kind of client: how many of all are of it, by weight, and what it does. */
-export interface Kind {
+/** A kind of client; `weight` is its share. */
+export interface ClientKind {
   readonly weight: number;
   readonly name: string;
-  readonly life: Life;
+  readonly behave: Behaviour;
 }

@@ -1,9 +1,8 @@
-import { planOf, usage } from './options.ts';
-import { openFiles, type Plan } from './plan.ts';
+import { openFiles, type Plan, planOf, usage } from './options.ts';
 import { soak } from './soak.ts';
 import { judge, tableOf } from './verdict.ts';
 
-function asked(files: number): Plan | undefined {
+function read(files: number): Plan | undefined {
   try {
     return planOf(process.argv.slice(2), files);
   } catch (error) {
@@ -13,7 +12,7 @@ function asked(files: number): Plan | undefined {
 }
 
 const files = openFiles();
-const plan = asked(files);
+const plan = read(files);
 if (plan === undefined) console.log(usage);
 else {
   console.log(
@@ -27,7 +26,7 @@ else {
   console.log(tableOf(rows));
   const failed = rows.filter(({ ok }) => !ok).length;
   console.log(
-    `\n${failed === 0 ? 'nothing is left' : `${failed} of ${rows.length} bounds broken`}`,
+    `\n${failed === 0 ? 'nothing remains' : `${failed} of ${rows.length} bounds broken`}`,
   );
   process.exitCode = failed === 0 ? 0 : 1;
 }

@@ -3,54 +3,51 @@ import type { IncomingMessage } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 import { sharedSlabPool } from '@ws/codec';
 import { type Refusal, serve, type WebSocketServer } from '@ws/node-server';
-import type { SelfSigned } from '../self-signed.ts';
-import { type Census, Observer, type Sample } from './census.ts';
+import type { SelfSigned } from '../kit/self-signed.ts';
 import { answer } from './child.ts';
 import { handlers, Intended, Rooms } from './handlers.ts';
-import type { Address, CompressionMode, Plan } from './plan.ts';
+import type { Address, CompressionMode, Plan } from './options.ts';
+import { ProcessMonitor, type Sample, type Snapshot } from './process-monitor.ts';
 
-// The process of the soak that serves.
+// The server process of the soak.
 
-/** What {@link Sample} is of the server. */
 export interface ServerSample extends Sample {
   readonly open: number;
   readonly opened: number;
 }
 
-/** What {@link Census} is of the server. */
-export interface ServerCensus extends Census {
+export interface ServerSnapshot extends Snapshot {
   readonly open: number;
-  /** What its handlers threw, and nobody meant. */
+  /** Unintended errors of its handlers. */
   readonly reported: readonly string[];
 }
 
-/** What {@link Plan} is to the server. */
 export interface ServerPlan {
   readonly plan: Plan;
   readonly tls: SelfSigned | undefined;
 }
 
-const observer = new Observer();
+const monitor = new ProcessMonitor();
 const lasting = new AbortController().signal;
 const rooms = new Rooms();
 const servers: WebSocketServer[] = [];
 const reported: string[] = [];
-/** What is never let go of, where a fault was asked for. */
+/** Leaks of a faulty server. */
 const planted: unknown[] = [];
 let opened = 0;
 
-observer.watch(lasting);
+monitor.watch(lasting);
 
-/** Lets all in but those who ask not to be, some of them after a while. */
+/** Accepts every client except `?forbidden`; `?slow` after a delay. */
 async function authenticate(
   req: IncomingMessage,
   { signal }: { signal: AbortSignal },
 ): Promise<Refusal | string> {
   const { server } = req.socket as unknown as { server: EventEmitter };
-  observer.watch(server);
-  if (req.url?.endsWith('?nobody')) return { refuse: 403, body: 'nobody comes in here' };
+  monitor.watch(server);
+  if (req.url?.endsWith('?forbidden')) return { refuse: 403, body: 'no access' };
   if (req.url?.endsWith('?slow')) await wait(300, undefined, { signal });
-  return 'somebody';
+  return 'user';
 }
 
 function report(error: unknown): void {
@@ -58,8 +55,8 @@ function report(error: unknown): void {
   reported.push(error instanceof Error ? String(error.stack) : String(error));
 }
 
-/** What a server should not do, at every connection. */
-function err(conn: object): void {
+/** Leaks one object of each kind. */
+function leak(conn: object): void {
   planted.push(conn, Buffer.alloc(256 * 1024));
   setTimeout(() => {}, 3_600_000);
   lasting.addEventListener('abort', () => {});
@@ -74,7 +71,7 @@ const MODES: { readonly [M in CompressionMode]: readonly (false | 'shared' | 'ta
   mixed: [false, 'shared', 'takeover'],
 };
 
-/** What a faulty server closes at once, in place of an answer. */
+/** Paths that a faulty server closes at once. */
 const WRONG: ReadonlySet<string> = new Set(['/echo/eager', '/echo/read', '/values', '/room/:name']);
 
 async function start({ plan, tls }: ServerPlan): Promise<Address[]> {
@@ -83,8 +80,8 @@ async function start({ plan, tls }: ServerPlan): Promise<Address[]> {
     path,
     (...[conn, req, context]: Parameters<typeof handler>) => {
       opened++;
-      if (faulty) err(conn);
-      // Neither what the calm ones ask for, which would not notice, nor what is asked before and after all.
+      if (faulty) leak(conn);
+      // Not the path of idle clients, who would not notice, nor that of the first and last echoes.
       if (faulty && WRONG.has(path)) return conn.close(1013);
       return handler(conn, req, context);
     },
@@ -119,9 +116,9 @@ function open(): number {
 
 answer({
   start,
-  sample: (): ServerSample => ({ ...observer.sample(), open: open(), opened }),
-  census: async (before?: Census): Promise<ServerCensus> => ({
-    ...(await observer.census(before)),
+  sample: (): ServerSample => ({ ...monitor.sample(), open: open(), opened }),
+  snapshot: async (before?: Snapshot): Promise<ServerSnapshot> => ({
+    ...(await monitor.snapshot(before)),
     open: open(),
     reported,
   }),

@@ -1,54 +1,48 @@
-import { selfSigned } from '../self-signed.ts';
+import { selfSigned } from '../kit/self-signed.ts';
 import { Child } from './child.ts';
-import type { ClientCensus, ClientPlan, ClientSample } from './clients.ts';
-import type { Address, Plan } from './plan.ts';
-import type { ServerCensus, ServerPlan, ServerSample } from './server.ts';
+import type { ClientPlan, ClientSample, ClientSnapshot } from './clients.ts';
+import type { Address, Plan } from './options.ts';
+import type { ServerPlan, ServerSample, ServerSnapshot } from './server.ts';
 
-/** A process when nobody has come yet, when all have come and gone once, and at the end. */
+/** Snapshots before the first client, after the first wave and at the end. */
 export interface Course<C> {
   readonly fresh: C;
   readonly start: C;
   readonly end: C;
 }
 
-/** All that a soak has seen. */
+/** All observations of a soak. */
 export interface Observed {
   readonly plan: Plan;
-  readonly server: Course<ServerCensus>;
-  readonly clients: Course<ClientCensus>;
+  readonly server: Course<ServerSnapshot>;
+  readonly clients: Course<ClientSnapshot>;
   readonly samples: readonly Moment[];
-  /** What was opened, ended and answered in all. */
   readonly totals: ClientSample;
-  /** The server when it has closed. */
-  readonly closed: ServerCensus;
+  /** The server after its close. */
+  readonly closed: ServerSnapshot;
 }
 
 /** Both processes at a moment. */
 export interface Moment {
-  /** Seconds since the clients first began to come. */
+  /** Seconds since the first client. */
   readonly at: number;
   readonly server: ServerSample;
   readonly clients: ClientSample;
 }
 
-/** Between two moments, in ms. */
-const EVERY = 5_000;
-/** How long the first wave stays once all are there, in seconds. */
+/** Time between two samples in ms. */
+const SAMPLE_EVERY = 5_000;
+/** How long the first wave stays connected, in seconds. */
 const WAVE = 10;
-/** How long they come and go at least once all are there, in seconds: for some moments. */
+/** Shortest time with all clients connected, in seconds: enough for some samples. */
 const LEAST = 15;
 
-/**
- * Lets clients come and go for as long as the plan says, and sees what they leave behind: a server and its clients, a
- * process each.
- *
- * @param tell - Is told what happens, a line at a time.
- */
-export async function soak(plan: Plan, tell: (line: string) => void): Promise<Observed> {
+/** Runs a server process and a client process as planned. `log` gets the progress, one line per call. */
+export async function soak(plan: Plan, log: (line: string) => void): Promise<Observed> {
   const server = new Child('the server', new URL('./server.ts', import.meta.url));
   const clients = new Child('the clients', new URL('./clients.ts', import.meta.url));
   try {
-    return await observe(plan, server, clients, tell);
+    return await observe(plan, server, clients, log);
   } finally {
     await Promise.all([server.stop(), clients.stop()]);
   }
@@ -58,7 +52,7 @@ async function observe(
   plan: Plan,
   server: Child,
   clients: Child,
-  tell: (line: string) => void,
+  log: (line: string) => void,
 ): Promise<Observed> {
   const tls = plan.secure ? await selfSigned() : undefined;
   const addresses = await server.ask<Address[]>('start', { plan, tls } satisfies ServerPlan);
@@ -70,37 +64,37 @@ async function observe(
   const look = async (): Promise<Moment> => {
     const at = (performance.now() - began) / 1_000;
     const moment = { at, ...(await sample(server, clients)) };
-    tell(`  ${lineOf(moment)}`);
+    log(`  ${lineOf(moment)}`);
     return moment;
   };
-  const come = async (seen?: Moment[]): Promise<number | undefined> => {
-    const came = await watch(clients.ask<number | undefined>('come'), look, seen);
-    tell(`  ${came === undefined ? 'never all' : `all after ${came.toFixed(1)} s`}`);
+  const connectAll = async (seen?: Moment[]): Promise<number | undefined> => {
+    const came = await watch(clients.ask<number | undefined>('connectAll'), look, seen);
+    log(`  ${came === undefined ? 'not all connected' : `all after ${came.toFixed(1)} s`}`);
     return came;
   };
-  tell('all come, and leave again:');
-  await come();
+  log('first wave, all connect and leave:');
+  await connectAll();
   await clients.ask('stay', Math.min(WAVE, plan.seconds));
   await watch(clients.ask('leave'), look);
   const start = await both(server, clients, fresh);
-  tell(`  ${memoryOf('server', start.server)}; ${memoryOf('clients', start.clients)}`);
+  log(`  ${memoryOf('server', start.server)}; ${memoryOf('clients', start.clients)}`);
 
-  tell(`they come and go, for ${plan.seconds} s:`);
+  log(`clients come and leave for ${plan.seconds} s:`);
   const samples: Moment[] = [];
-  const stay = staying(plan.seconds, await come(samples));
-  if (stay.extended) tell(`  too late: they stay for ${stay.seconds} s from now on`);
+  const stay = durationOf(plan.seconds, await connectAll(samples));
+  if (stay.extended) log(`  late: extended by ${stay.seconds} s`);
   await watch(clients.ask('stay', stay.seconds), look, samples);
   samples.push(await look());
-  tell('they leave:');
+  log('all leave:');
   await watch(clients.ask('leave'), look);
 
-  tell('all have left:');
+  log('after all have left:');
   await clients.ask('greet');
   const end = await both(server, clients, fresh);
-  tell(`  ${memoryOf('server', end.server)}; ${memoryOf('clients', end.clients)}`);
+  log(`  ${memoryOf('server', end.server)}; ${memoryOf('clients', end.clients)}`);
   const totals = await clients.ask<ClientSample>('sample');
   await server.ask('close');
-  const closed = await server.ask<ServerCensus>('census');
+  const closed = await server.ask<ServerSnapshot>('snapshot');
   return {
     plan,
     server: { fresh: fresh.server, start: start.server, end: end.server },
@@ -112,28 +106,23 @@ async function observe(
 }
 
 interface Both {
-  readonly server: ServerCensus;
-  readonly clients: ClientCensus;
+  readonly server: ServerSnapshot;
+  readonly clients: ClientSnapshot;
 }
 
 async function both(server: Child, clients: Child, before?: Both): Promise<Both> {
   const [atServer, atClients] = await Promise.all([
-    server.ask<ServerCensus>('census', before?.server),
-    clients.ask<ClientCensus>('census', before?.clients),
+    server.ask<ServerSnapshot>('snapshot', before?.server),
+    clients.ask<ClientSnapshot>('snapshot', before?.clients),
   ]);
   return { server: atServer, clients: atClients };
 }
 
-/** The names of what an object has. */
-export function keysOf<T extends object>(object: T): (keyof T)[] {
-  return Object.keys(object) as (keyof T)[];
-}
-
 /**
- * How long they come and go once all are there, of which `came` tells after how many seconds that was: what is left of what
- * was asked for, and more on a machine so slow that nothing would be left of it. Nothing when they were never all there.
+ * Remaining seconds after all clients were connected in `came` seconds: the rest of the `asked` seconds, extended on a slow
+ * machine. 0 when they never were.
  */
-export function staying(
+export function durationOf(
   asked: number,
   came: number | undefined,
 ): { readonly seconds: number; readonly extended: boolean } {
@@ -143,7 +132,7 @@ export function staying(
   return { seconds: Math.max(left, least), extended: asked > LEAST && left < least };
 }
 
-/** Waits for `work`, and looks again and again meanwhile, at what is kept in `seen`. */
+/** Waits for `work` and takes samples meanwhile. */
 async function watch<Value>(
   work: Promise<Value>,
   look: () => Promise<Moment>,
@@ -153,7 +142,7 @@ async function watch<Value>(
   for (;;) {
     let timer: NodeJS.Timeout | undefined;
     const later = new Promise<false>((resolve) => {
-      timer = setTimeout(resolve, EVERY, false);
+      timer = setTimeout(resolve, SAMPLE_EVERY, false);
     });
     const isOver = await Promise.race([over, later]);
     clearTimeout(timer);
@@ -173,7 +162,7 @@ async function sample(
   return { server: atServer, clients: atClients };
 }
 
-/** Bytes as people read them. */
+/** Bytes in MiB as text. */
 export function mib(bytes: number): string {
   return (bytes / 2 ** 20).toFixed(1);
 }
@@ -187,9 +176,7 @@ function memoryOf(name: string, { memory }: Pick<ServerSample, 'memory'>): strin
 function lineOf({ at, server, clients }: Moment): string {
   return [
     `${at.toFixed(0).padStart(4)} s: ${clients.open} open (${server.open} at the server)`,
-    `${clients.opened} opened, ${clients.ended} ended`,
-    `${clients.messages} messages`,
-    `${clients.faults} faults`,
+    `${clients.opened} opened, ${clients.ended} ended, ${clients.messages} messages, ${clients.faults} faults`,
     `${memoryOf('server', server)}, delay ${server.delay.toFixed(0)} ms`,
     `${memoryOf('clients', clients)}, delay ${clients.delay.toFixed(0)} ms`,
   ].join('; ');

@@ -77,7 +77,10 @@ const FRAMES: Readonly<Record<string, string>> = {
   'a message and a reset': '81 85 00000000 68656c6c6f',
 };
 
-/** Throws every bad request at `127.0.0.1:port`, one connection each, and resolves when all are over. */
+/**
+ * Throws every bad request at `127.0.0.1:port`, one connection each, and resolves when all are
+ * over.
+ */
 export async function throwBadRequests(port: number): Promise<void> {
   for (const [name, bytes] of Object.entries(REQUESTS)) {
     await send(port, name, Buffer.from(bytes, 'latin1'), name.endsWith('a reset'));

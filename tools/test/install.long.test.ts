@@ -1,16 +1,8 @@
-// The packages as npm delivers them, in the folder that the README leads to: its quick starts as they stand, in every dialect,
-// and the command of the conformance suite.
+// The tarballs of `.out/pack`, installed by npm: the README's quick starts in every dialect, and
+// the command ws-conform. `pnpm check packages` packs them and runs this.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -22,8 +14,6 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { snippets } from '../snippets.ts';
 
 const root = join(import.meta.dirname, '../..');
-const names = readdirSync(join(root, 'packages'));
-const unbuilt = names.filter((name) => !existsSync(join(root, 'packages', name, 'dist/index.js')));
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
 const starts = snippets(root).filter(({ file, run }) => file === 'README.md' && run);
 
@@ -42,88 +32,78 @@ let scratch = '';
 /** Where the packages are installed. */
 let project = '';
 
-describe.skipIf(unbuilt.length > 0 && process.env['WS_BUILT'] === undefined)(
-  `the packed packages, installed (skipped where a package is not built: ${unbuilt.join()})`,
-  () => {
-    beforeAll(() => {
-      scratch = mkdtempSync(join(tmpdir(), 'installed '));
-      project = join(scratch, 'fresh');
-      mkdirSync(project);
-      const tarballs = names.map((name) => {
-        const args = ['-C', join('packages', name), 'pack', '--json'];
-        const packed = execFileSync(
-          'npx',
-          ['-y', 'pnpm@10.34.9', ...args, '--pack-destination', scratch],
-          { cwd: root, encoding: 'utf8' },
-        );
-        return (JSON.parse(packed) as { filename: string }).filename;
-      });
-      execFileSync('npm', ['init', '-y'], { cwd: project, stdio: 'pipe' });
-      const quietly = ['--offline', '--no-audit', '--no-fund', '--ignore-scripts'];
-      execFileSync('npm', ['install', ...quietly, ...tarballs], { cwd: project, stdio: 'pipe' });
-    }, 120_000);
+describe('the installed packages', () => {
+  beforeAll(() => {
+    scratch = mkdtempSync(join(tmpdir(), 'installed '));
+    project = join(scratch, 'fresh');
+    mkdirSync(project);
+    const packed = join(root, '.out/pack');
+    const tarballs = readdirSync(packed).map((name) => join(packed, name));
+    execFileSync('npm', ['init', '-y'], { cwd: project, stdio: 'pipe' });
+    const quietly = ['--offline', '--no-audit', '--no-fund', '--ignore-scripts'];
+    execFileSync('npm', ['install', ...quietly, ...tarballs], { cwd: project, stdio: 'pipe' });
+  }, 120_000);
 
-    afterAll(() => rmSync(scratch, { recursive: true, force: true }), 60_000);
+  afterAll(() => rmSync(scratch, { recursive: true, force: true }), 60_000);
 
-    it.each([
-      ['nodenext', { module: 'nodenext', moduleResolution: 'nodenext' }],
-      ['bundler', { module: 'esnext', moduleResolution: 'bundler' }],
-    ])(
-      'the quick starts compile and run in TypeScript, moduleResolution %s',
-      { timeout: 60_000 },
-      async (name, resolution) => {
-        const folder = join(project, name);
-        const programs = await written(folder, 'mts');
-        const compilerOptions = { ...COMPILER, ...resolution };
-        write(folder, 'tsconfig.json', JSON.stringify({ compilerOptions }));
-        execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', '.'], { cwd: folder });
-        await runAll(programs.map((each) => ({ ...each, path: each.path.replace(/mts$/, 'mjs') })));
-      },
-    );
+  it.each([
+    ['nodenext', { module: 'nodenext', moduleResolution: 'nodenext' }],
+    ['bundler', { module: 'esnext', moduleResolution: 'bundler' }],
+  ])(
+    'compile and run the quick starts in TypeScript, moduleResolution %s',
+    { timeout: 60_000 },
+    async (name, resolution) => {
+      const folder = join(project, name);
+      const programs = await written(folder, 'mts');
+      const compilerOptions = { ...COMPILER, ...resolution };
+      write(folder, 'tsconfig.json', JSON.stringify({ compilerOptions }));
+      execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', '.'], { cwd: folder });
+      await runAll(programs.map((each) => ({ ...each, path: each.path.replace(/mts$/, 'mjs') })));
+    },
+  );
 
-    it.each([
-      ['as they stand, by node', 'mjs', []],
-      ['as they stand, by tsx', 'mts', ['--import', TSX]],
-      ['by require', 'cjs', []],
-    ])('the quick starts run %s', { timeout: 60_000 }, async (_, ending, args) => {
-      expect(readme).toContain(`\`server.${ending === 'cjs' ? 'mjs' : ending}\``);
-      const dialect = ending === 'cjs' ? required : undefined;
-      await runAll(await written(project, ending, dialect), args);
+  it.each([
+    ['as they stand, by node', 'mjs', []],
+    ['as they stand, by tsx', 'mts', ['--import', TSX]],
+    ['by require', 'cjs', []],
+  ])('run the quick starts %s', { timeout: 60_000 }, async (_, ending, args) => {
+    expect(readme).toContain(`\`server.${ending === 'cjs' ? 'mjs' : ending}\``);
+    const dialect = ending === 'cjs' ? required : undefined;
+    await runAll(await written(project, ending, dialect), args);
+  });
+
+  it.each([
+    [
+      'finds nothing in a server that echoes',
+      'message.type',
+      0,
+      /^([1-9]\d*) cases in [\d.]+ s: \1 passed, 0 failed, 0 non-strict, 0 skipped$/,
+    ],
+    [
+      'finds a server that answers text with bytes',
+      '2',
+      1,
+      /^\d+ cases in [\d.]+ s: \d+ passed, [1-9]\d* failed, 0 non-strict, 0 skipped$/,
+    ],
+  ])('run the command ws-conform %s', { timeout: 60_000 }, async (_, type, status, last) => {
+    const server = start(write(join(project, 'conform'), `${status}.mjs`, answering(type)));
+    const [url] = await once(createInterface(server.stdout!), 'line');
+    const args = ['server', String(url), '--only', '1.1.*', '--only', '7.1.*'];
+    expect(await conform(args)).toEqual({
+      status,
+      errors: '',
+      last: expect.stringMatching(last),
     });
+  });
 
-    it.each([
-      [
-        'finds nothing in a server that echoes',
-        'message.type',
-        0,
-        /^([1-9]\d*) cases in [\d.]+ s: \1 passed, 0 failed, 0 non-strict, 0 skipped$/,
-      ],
-      [
-        'finds a server that answers text with bytes',
-        '2',
-        1,
-        /^\d+ cases in [\d.]+ s: \d+ passed, [1-9]\d* failed, 0 non-strict, 0 skipped$/,
-      ],
-    ])('the command ws-conform %s', { timeout: 60_000 }, async (_, type, status, last) => {
-      const server = start(write(join(project, 'conform'), `${status}.mjs`, answering(type)));
-      const [url] = await once(createInterface(server.stdout!), 'line');
-      const args = ['server', String(url), '--only', '1.1.*', '--only', '7.1.*'];
-      expect(await conform(args)).toEqual({
-        status,
-        errors: '',
-        last: expect.stringMatching(last),
-      });
+  it('report an invalid command line of ws-conform', async () => {
+    expect(await conform(['serve', 'ws://127.0.0.1'])).toEqual({
+      status: 2,
+      errors: 'ws-conform: serve is neither server nor client; see --help\n',
+      last: '',
     });
-
-    it('the command ws-conform says what is wrong with its command line', async () => {
-      expect(await conform(['serve', 'ws://127.0.0.1'])).toEqual({
-        status: 2,
-        errors: 'ws-conform: serve is neither server nor client; see --help\n',
-        last: '',
-      });
-    });
-  },
-);
+  });
+});
 
 /** A server that prints where it is, and sends each message back as one of `type`. */
 function answering(type: string): string {
@@ -148,7 +128,7 @@ async function conform(
   return { status: child.exitCode, errors, last: output.trimEnd().split('\n').at(-1)! };
 }
 
-/** `require` in place of `import`, and a function around what awaits. */
+/** Replaces `import` by `require`, and wraps code that awaits in a function. */
 function required(code: string): string {
   const lines = code.replaceAll(/import \{([^}]*)\} from ('[^']*');/g, 'const {$1} = require($2);');
   return `(async () => {\n${lines}\n})();\n`;
@@ -167,7 +147,10 @@ interface Program {
   readonly serves: number | undefined;
 }
 
-/** The quick starts as files; the page's port 8080 is one that is free, the first server's for the client. */
+/**
+ * Writes the quick starts as files. A free port replaces port 8080 of the page; the client uses the
+ * port of the first server.
+ */
 async function written(
   folder: string,
   ending: string,
@@ -193,8 +176,8 @@ async function runAll(programs: readonly Program[], args: readonly string[] = []
   for (const { path, serves } of programs) {
     if (serves === undefined) outputs.push(await toItsEnd(path, args));
   }
-  // The client, the transport, the codec.
-  expect(outputs.map((output) => output.trim().split(/\s/)[0])).toEqual(['hello', 'no', '1']);
+  // The client and the codec.
+  expect(outputs.map((output) => output.trim().split(/\s/)[0])).toEqual(['hello', '1']);
   expect(readme).toContain(`\`${outputs[0]!.trim()}\``);
 }
 

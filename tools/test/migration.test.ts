@@ -25,7 +25,8 @@ function all(text: string, pattern: RegExp): string[] {
   return [...text.matchAll(pattern)].map((match) => match[1]!);
 }
 
-// Its documentation's index, with the fields of its structs; the head's two additions among them.
+// The index of gorilla's documentation, with the fields of its structs and the additions of its
+// main branch.
 const GORILLA = {
   constants: `TextMessage BinaryMessage CloseMessage PingMessage PongMessage CloseNormalClosure CloseGoingAway
     CloseProtocolError CloseUnsupportedData CloseNoStatusReceived CloseAbnormalClosure CloseInvalidFramePayloadData
@@ -49,7 +50,7 @@ const GORILLA = {
 describe('docs/from-gorilla.md', () => {
   const names = page('from-gorilla.md');
 
-  it.each(Object.entries(GORILLA))('names all %s', (_, list) => {
+  it.each(Object.entries(GORILLA))('lists all %s', (_, list) => {
     expect(list.split(/\s+/).filter((name) => !names(name))).toEqual([]);
   });
 });
@@ -70,7 +71,7 @@ describe('docs/from-ws.md', () => {
     ['options', files.flatMap((text) => all(text, /@param \{.*\} \[?options\.(\w+)/g))],
     ['events', files.flatMap((text) => all(text, /emit\(\s*'([\w-]+)'/g))],
     ['codes of errors', files.flatMap((text) => all(text, /'(WS_ERR_\w+)'/g))],
-  ])('names all %s', (_, found) => {
+  ])('lists all %s', (_, found) => {
     expect(found.length).toBeGreaterThan(3);
     expect([...new Set(found)].filter((name) => !names(name))).toEqual([]);
   });
@@ -80,20 +81,20 @@ describe('the code of ws in docs/from-ws.md', () => {
   const text = readFileSync(join(root, 'docs/from-ws.md'), 'utf8');
   const [server, client, toAll, broken, onYours] = all(text, /^```js\n([^]*?)^```/gm);
 
-  /** The page's server, for this machine alone. */
+  /** The server of the page, on 127.0.0.1. */
   class WebSocketServer extends rival.WebSocketServer {
     constructor(options: rival.ServerOptions) {
       super({ host: '127.0.0.1', ...options });
     }
   }
 
-  /** Runs a block of the page among the names that it takes for given. @returns What `result` is then. */
+  /** Runs a block of the page with the names that it assumes. @returns The value of `result`. */
   function run(block: string | undefined, names: object, result = 'undefined'): unknown {
     const globals = { ...rival, WebSocketServer, console: { error: console.error }, ...names };
     return runInNewContext(`${block!.replace('8080', '0')};${result}`, globals);
   }
 
-  /** Where a server listens, which its test closes. */
+  /** Address of a server. Its test closes it. */
   async function listening(wss: WebSocketServer): Promise<string> {
     onTestFinished(() => {
       for (const each of wss.clients) each.terminate();
@@ -103,7 +104,7 @@ describe('the code of ws in docs/from-ws.md', () => {
     return `ws://127.0.0.1:${(wss.address() as AddressInfo).port}`;
   }
 
-  it('says hello, and gets it back', async () => {
+  it('echoes hello', async () => {
     const url = await listening(run(server, {}, 'wss') as WebSocketServer);
     const said = await new Promise((resolve) => {
       run(client!.replace('ws://127.0.0.1:8080', url), { console: { ...console, log: resolve } });
@@ -111,7 +112,7 @@ describe('the code of ws in docs/from-ws.md', () => {
     expect(said).toBe('hello');
   });
 
-  it('sends to all others', async () => {
+  it('broadcasts to all other clients', async () => {
     const wss = new WebSocketServer({ port: 0 });
     wss.on('connection', (ws) => {
       ws.on('message', (data, isBinary) => run(toAll, { wss, ws, data, isBinary }));
@@ -129,7 +130,7 @@ describe('the code of ws in docs/from-ws.md', () => {
     expect(heard).toEqual(['two of one', 'one of two']);
   });
 
-  it('finds a connection that is broken', async () => {
+  it('terminates a broken connection', async () => {
     const wss = new WebSocketServer({ port: 0 });
     const ticks: (() => void)[] = [];
     run(broken, { wss, setInterval: (tick: () => void) => ticks.push(tick) });
@@ -147,7 +148,7 @@ describe('the code of ws in docs/from-ws.md', () => {
     expect(well.readyState).toBe(rival.WebSocket.OPEN);
   });
 
-  it('lets those in whom it knows', async () => {
+  it('connects only authenticated clients', async () => {
     const http = createServer().listen(0, '127.0.0.1');
     onTestFinished(() => void http.close());
     await once(http, 'listening');

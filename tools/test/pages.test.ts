@@ -1,10 +1,10 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { connSettingNames, resolveSettings } from '@ws/conn';
+import { connSettingNames, resolveSettings } from '@ws/conn/internal';
 import { serve } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
 import { checkDialerOptions } from '../../packages/node-client/src/options.ts';
-import { planOf } from '../../packages/node-client/src/reconnecting-options.ts';
+import { planReconnecting } from '../../packages/node-client/src/reconnecting/reconnecting-options.ts';
 import { ZlibDeflate } from '../../packages/node-io/src/deflate/zlib-deflate.ts';
 import { checkUpgraderOptions } from '../../packages/node-server/src/options.ts';
 import { snippets } from '../snippets.ts';
@@ -24,18 +24,20 @@ describe('README.md', () => {
   });
 });
 
-describe('the contents', () => {
+describe('the list of pages', () => {
   const readme = readFileSync(join(root, 'README.md'), 'utf8');
   const pages = readdirSync(join(root, 'docs'))
     .filter((name) => name.endsWith('.md') && name !== 'index.md')
     .map((name) => name.replace(/\.md$/, ''));
   const examples = readdirSync(join(root, 'examples'));
+  // Readers do not need http-shared: it is private and bundled.
+  const packages = readdirSync(join(root, 'packages')).filter((name) => name !== 'http-shared');
   const folders = [
     ...examples.map((name) => `examples/${name}`),
-    ...readdirSync(join(root, 'packages')).map((name) => `packages/${name}`),
+    ...packages.map((name) => `packages/${name}`),
   ];
 
-  it('have every page of docs/ in the sidebar, and in the README', () => {
+  it('has every page of docs/ in the sidebar and in the README', () => {
     const [, sidebar = ''] = read('.vitepress/config.ts').split('sidebar: [');
     const linked = [...sidebar.matchAll(/page\('.*?', '\/([\w-]+)'\)/g)].map(([, name]) => name!);
     expect(pages.filter((name) => !linked.includes(name))).toEqual([]);
@@ -44,21 +46,21 @@ describe('the contents', () => {
     expect(others).toEqual(['bench', 'code-of-conduct', 'contributing', 'fuzz', 'security']);
   });
 
-  it('have every example and every package in the README, each with a README and a test', () => {
+  it('has every example and every package in the README, each with a README and a test', () => {
     const found = folders.map((folder) => ({
       folder,
       linked: readme.includes(`](${folder})`),
-      told: existsSync(join(root, folder, 'README.md')),
+      documented: existsSync(join(root, folder, 'README.md')),
       tested: readdirSync(join(root, folder, 'test'), { recursive: true, encoding: 'utf8' }).some(
         (name) => name.endsWith('.test.ts'),
       ),
     }));
     expect(found).toEqual(
-      folders.map((folder) => ({ folder, linked: true, told: true, tested: true })),
+      folders.map((folder) => ({ folder, linked: true, documented: true, tested: true })),
     );
   });
 
-  it('have no command of an example that asks for a pnpm of its own', () => {
+  it('has no example whose command needs an installed pnpm', () => {
     const bare = folders.flatMap((folder) => {
       const text = readFileSync(join(root, folder, 'README.md'), 'utf8');
       const blocks = [...text.matchAll(/^```sh\n([^]*?)^```/gm)].map(([, block]) => block!);
@@ -67,13 +69,13 @@ describe('the contents', () => {
     expect(bare).toEqual([]);
   });
 
-  it('answer what one asks in the first hour', () => {
-    const asked = `server client conn streams compression backpressure custom-transports codec errors close-codes
+  it('covers the questions of a new user', () => {
+    const topics = `server client conn streams compression backpressure custom-transports codec errors close-codes
       limits authentication reverse-proxies deployment testing performance from-ws from-gorilla runtimes`;
-    expect(asked.split(/\s+/).filter((name) => !pages.includes(name))).toEqual([]);
-    const shown = `chat echo json-rpc dashboard file-upload session-cookie express fastify hono koa cluster
+    expect(topics.split(/\s+/).filter((name) => !pages.includes(name))).toEqual([]);
+    const programs = `chat echo json-rpc dashboard file-upload session-cookie express fastify hono koa cluster
       custom-transport reconnecting-client reverse-proxied`;
-    expect(shown.split(/\s+/).filter((name) => !examples.includes(name))).toEqual([]);
+    expect(programs.split(/\s+/).filter((name) => !examples.includes(name))).toEqual([]);
   });
 });
 
@@ -93,24 +95,26 @@ describe('docs/server.md', () => {
   it('has every option in its tables', async () => {
     const refused = serve({ nosuch: 1 } as never, () => {});
     const message = await refused.then(() => '', String);
-    const names = message.split('there are ')[1]!.split(', ');
+    const names = message.split('known options: ')[1]!.split(', ');
     expect(names).toContain('routes');
     const rows = read('server.md')
       .split('\n')
       .filter((line) => line.startsWith('| `'));
-    const told = new Set(rows.flatMap((row) => row.split('|')[1]!.match(/\w+/g) ?? []));
-    expect(names.filter((name) => !told.has(name))).toEqual([]);
+    const documented = new Set(rows.flatMap((row) => row.split('|')[1]!.match(/\w+/g) ?? []));
+    expect(names.filter((name) => !documented.has(name))).toEqual([]);
   });
 });
 
-/** The names in the sentence of a page that goes on with `before`. */
+/** The names in a sentence of a page, up to `before`. */
 function takesFalse(page: string, before: string): string[] {
-  const [text = ''] = read(page).split(before);
+  const [text = ''] = read(page)
+    .replaceAll(/(?<!\n)\n(?!\n)/g, ' ')
+    .split(before);
   const sentence = text.slice(Math.max(text.lastIndexOf('. '), text.lastIndexOf('\n\n')));
   return [...sentence.matchAll(/`(\w+)`/g)].map(([, name]) => name!);
 }
 
-describe('what takes `false` for no bound', () => {
+describe('the sentence on options that take `false`', () => {
   const NOT_A_BOUND = ['compression'];
   const takes = connSettingNames
     .filter((name) => !NOT_A_BOUND.includes(name))
@@ -120,11 +124,11 @@ describe('what takes `false` for no bound', () => {
     ['limits.md', ' and the limits of handshakes and connections take `false`'],
     ['conn.md', ' take `false` for no bound; the others always hold'],
     ['server.md', ' take `false` for no bound; the others always hold'],
-  ])('of a connection, is what %s names', (page, before) => {
+  ])('lists every such option of a connection in %s', (page, before) => {
     expect(takesFalse(page, before).toSorted()).toEqual(takes.toSorted());
   });
 
-  it('of a server, is what server.md names', () => {
+  it('lists every such option of a server in server.md', () => {
     const { handshakeTimeout: _, limits } = checkUpgraderOptions({});
     const { clientAddress: __, ...counts } = limits;
     const names = ['handshakeTimeout', ...Object.keys(counts)];
@@ -170,26 +174,31 @@ describe('docs/limits.md', () => {
   };
 
   it('has the default of every bound of a connection', () => {
-    const told = rows('Of a connection');
+    const defaults = rows('Of a connection');
     const noBound = ['heartbeat', 'writeBufferPool', 'compression'];
     for (const name of connSettingNames.filter((each) => !noBound.includes(each))) {
-      expect([name, figure(told.get(name))]).toEqual([name, resolveSettings({}, 'server')[name]]);
+      expect([name, figure(defaults.get(name))]).toEqual([
+        name,
+        resolveSettings({}, 'server')[name],
+      ]);
     }
     const { heartbeat } = resolveSettings({}, 'server');
     expect(heartbeat).toEqual({ interval: 20_000, timeout: 20_000 });
-    expect(told.get('heartbeat')).toBe('20 s and 20 s on servers, off on clients');
-    expect(figure(told.get('readLimit')!.split(' on servers, ')[1])).toBe(
+    expect(defaults.get('heartbeat')).toBe('20 s and 20 s on servers, off on clients');
+    expect(figure(defaults.get('readLimit')!.split(' on servers, ')[1])).toBe(
       resolveSettings({}, 'client').readLimit,
     );
   });
 
   it('has the defaults of a server', () => {
-    const told = rows('Of a server');
+    const defaults = rows('Of a server');
     const { handshakeTimeout, limits } = checkUpgraderOptions({});
     const { clientAddress: _, ...counts } = limits;
     const bounds = { handshakeTimeout, ...counts };
     const names = Object.keys(bounds);
-    expect(Object.fromEntries(names.map((name) => [name, figure(told.get(name))]))).toEqual(bounds);
+    expect(Object.fromEntries(names.map((name) => [name, figure(defaults.get(name))]))).toEqual(
+      bounds,
+    );
   });
 
   it('has the default of a process', () => {
@@ -198,11 +207,11 @@ describe('docs/limits.md', () => {
   });
 
   it('has the defaults of a client', () => {
-    const told = rows('Of a client');
+    const defaults = rows('Of a client');
     const { handshakeTimeout, followRedirects } = checkDialerOptions({});
-    expect(figure(told.get('handshakeTimeout'))).toBe(handshakeTimeout);
-    expect([told.get('followRedirects'), followRedirects]).toEqual(['none', 0]);
-    const { minDelay, maxDelay } = planOf('ws://127.0.0.1', {});
+    expect(figure(defaults.get('handshakeTimeout'))).toBe(handshakeTimeout);
+    expect([defaults.get('followRedirects'), followRedirects]).toEqual(['none', 0]);
+    const { minDelay, maxDelay } = planReconnecting('ws://127.0.0.1', {});
     const wait = /\| (.* s), doubling to (.* s), at random \|/.exec(read('limits.md'));
     expect([figure(wait?.[1]), figure(wait?.[2])]).toEqual([minDelay, maxDelay]);
   });
@@ -212,8 +221,10 @@ describe('docs/compression.md', () => {
   it('has the default of every option', () => {
     const { compression } = resolveSettings({ compression: true }, 'server');
     const section = read('compression.md').split('## Options\n')[1]!.split('\n## ')[0]!;
-    const told = [...section.matchAll(/^\| `(\w+)` \| (.+?) \|/gm)].map((row) => row.slice(1, 3));
-    // What is not said when windows are negotiated is 15 in RFC 7692.
+    const documented = [...section.matchAll(/^\| `(\w+)` \| (.+?) \|/gm)].map((row) =>
+      row.slice(1, 3),
+    );
+    // RFC 7692: a window is 15 bits if its size is not negotiated.
     const words: Readonly<Record<string, string>> = {
       mode: "`'shared'`",
       serverMaxWindowBits: '15',
@@ -221,14 +232,14 @@ describe('docs/compression.md', () => {
       asyncDeflateThreshold: '32 KiB',
     };
     expect(compression).toMatchObject({ mode: 'shared', asyncDeflateThreshold: 32 * 1024 });
-    expect(told).toEqual(
+    expect(documented).toEqual(
       Object.entries(compression).map(([name, value]) => [name, words[name] ?? String(value)]),
     );
   });
 });
 
 describe('docs/performance.md', () => {
-  it('has the bound of each size that is checked, and no size beyond its bound', () => {
+  it('has the bound of each checked size, and no size above its bound', () => {
     const bounds = JSON.parse(readFileSync(join(root, '.size-limit.json'), 'utf8')) as {
       readonly name: string;
       readonly limit: string;

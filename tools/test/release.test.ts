@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Manifest, releaseFaults } from '../release.ts';
+import { type Manifest, releaseFaults } from '../check/release-faults.ts';
 
 const good: Manifest = {
   name: 'x',
@@ -8,15 +8,15 @@ const good: Manifest = {
   publishConfig: { access: 'public', provenance: true },
 };
 
-describe('before a release', () => {
-  it('nothing is wrong with a package that has everything', () => {
+describe('releaseFaults', () => {
+  it('is empty for a complete package', () => {
     expect(releaseFaults(good, 'packages/x')).toEqual([]);
   });
 
   it.each<[Partial<Manifest>, string]>([
     [
       { repository: {} },
-      'no repository, which provenance needs: pnpm rename-scope @scope https://…',
+      'no repository, which provenance needs: node --import tsx tools/rename-scope.ts @scope https://…',
     ],
     [
       { repository: { url: 'https://git.example/x', directory: 'x' } },
@@ -26,7 +26,7 @@ describe('before a release', () => {
     [{ publishConfig: { access: 'public' } }, 'publishConfig.provenance is not true'],
     [{ license: 'UNLICENSED' }, 'no license'],
     [{ scripts: { postinstall: 'node x' } }, "runs postinstall at its users'"],
-  ])('a package with %o is named', (changed, fault) => {
+  ])('reports a package with %o', (changed, fault) => {
     expect(releaseFaults({ ...good, ...changed }, 'packages/x')).toEqual([`x: ${fault}`]);
   });
 });

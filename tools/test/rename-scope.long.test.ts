@@ -5,7 +5,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
 const root = join(import.meta.dirname, '../..');
-const PNPM = ['-y', 'pnpm@10.34.9'];
+/** The version of pnpm that the workspace pins. */
+const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  readonly packageManager: string;
+};
+const PNPM = ['-y', packageManager];
 
 let folder = '';
 
@@ -17,7 +21,7 @@ function rename(
   args: readonly string[],
   cwd = folder,
 ): { readonly status: number | null; readonly said: string } {
-  const script = join(root, 'scripts/rename-scope.ts');
+  const script = join(root, 'tools/rename-scope.ts');
   const tsx = import.meta.resolve('tsx');
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
@@ -47,26 +51,26 @@ describe('rename-scope', () => {
     [['@']],
     [['@acme', '@other']],
     [['@acme', 'https://a.example/b', 'c']],
-  ])('refuses %j and says how it is called', (args) => {
+  ])('rejects %j and prints its usage', (args) => {
     const { status, said } = rename(args);
     expect(status).toBe(2);
-    expect(said).toContain('usage: pnpm rename-scope @acme');
+    expect(said).toContain('usage: node --import tsx tools/rename-scope.ts @acme');
   });
 
-  it('says how it is called to who asks', () => {
+  it('prints its usage with --help', () => {
     const { status, said } = rename(['--help']);
     expect(status).toBe(0);
-    expect(said).toContain('usage: pnpm rename-scope @acme');
+    expect(said).toContain('usage: node --import tsx tools/rename-scope.ts @acme');
     expect(said).toContain('the channels of diagnostics');
   });
 
-  it('refuses the scope that there is', () => {
+  it('rejects the current scope', () => {
     const { name } = JSON.parse(readFileSync(join(folder, 'packages/codec/package.json'), 'utf8'));
     const [scope] = String(name).split('/');
-    expect(rename([scope!])).toEqual({ status: 2, said: `the scope is ${scope} already\n` });
+    expect(rename([scope!])).toEqual({ status: 2, said: `the scope is already ${scope}\n` });
   });
 
-  it('leaves longer names and addresses alone', () => {
+  it('leaves longer names and addresses unchanged', () => {
     const small = mkdtempSync(join(tmpdir(), 'small '));
     onTestFinished(() => rmSync(small, { recursive: true }));
     mkdirSync(join(small, 'packages/codec'), { recursive: true });
@@ -80,7 +84,7 @@ describe('rename-scope', () => {
     );
   });
 
-  it('renames every package, and what is left installs, is formatted, type-checks and runs', {
+  it('renames every package, and the result installs, is formatted, type-checks and runs', {
     timeout: 300_000,
   }, () => {
     const { name } = JSON.parse(readFileSync(join(folder, 'packages/codec/package.json'), 'utf8'));
@@ -88,10 +92,10 @@ describe('rename-scope', () => {
     const address = 'https://git.example/acme/websocket';
     expect(rename(['@acme', address])).toMatchObject({ status: 0 });
     git('add', '--all');
-    // Nothing at all is left, so nothing is excepted: not the channels of diagnostics, not what is in an expression.
+    // No file contains the old scope, also not in channels of diagnostics and in expressions.
     const left = spawnSync('git', ['grep', '-nIF', scope!], { cwd: folder, encoding: 'utf8' });
     expect(left.stdout).toBe('');
-    expect(left.status, 'what git grep says when it has found nothing').toBe(1);
+    expect(left.status, 'the status of git grep without a match').toBe(1);
     const read = (file: string): string => readFileSync(join(folder, file), 'utf8');
     expect(read('LICENSE')).toContain('the @acme authors');
     expect(read('docs/index.md')).toContain("name: '@acme'");
@@ -106,10 +110,7 @@ describe('rename-scope', () => {
       void execFileSync(command, args, { cwd: folder, stdio: 'pipe' });
     run('npx', ...PNPM, 'install', '--frozen-lockfile', '--prefer-offline');
     run('npx', ...PNPM, 'run', 'format');
-    run('npx', ...PNPM, 'run', 'check:format');
-    run('npx', ...PNPM, 'run', 'check:types');
-    run('npx', ...PNPM, 'run', 'check:release');
-    run('npx', ...PNPM, 'run', 'check:direction');
+    run('npx', ...PNPM, 'check', 'format', 'types', 'direction');
     const tests = ['conn/test/pair.test.ts', 'node-io/test/diagnostics.test.ts'];
     run('npx', 'vitest', 'run', ...tests.map((test) => `packages/${test}`));
   });

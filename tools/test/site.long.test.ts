@@ -1,8 +1,8 @@
-// The site of the docs, as a browser shows it. `pnpm run docs` builds it. With CI set nothing is skipped: what is missing
-// fails, so a broken build of the docs is not a green test.
+// The site of the docs, as a browser shows it. `pnpm run docs` builds it. With CI set nothing is
+// skipped: a missing build fails the test.
 import { accessSync, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { lacksChromium, launchChromium } from '@ws/testkit/chromium';
+import { lacksChromium, launchChromium } from '@ws/tests/chromium';
 import axe, { type AxeResults } from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -68,7 +68,7 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
     await page.close();
   });
 
-  it('has one main landmark, on a page that one goes to and after the way back as well', async () => {
+  it('has one main landmark, on a new page and after the way back', async () => {
     const { page } = await open({ viewport: { width: 1440, height: 900 } });
     await page.goto(`${ORIGIN}/`, { waitUntil: 'networkidle' });
     await page.getByRole('link', { name: 'Start a server' }).click();
@@ -80,7 +80,10 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
     await page.close();
   });
 
-  /** A page of no server: the browser gets the files from here. `errors` has what was missing, and what scripts threw. */
+  /**
+   * A page of no server: the browser gets the files from here. `errors` has what was missing, and
+   * what scripts threw.
+   */
   async function open(options: BrowserContextOptions): Promise<{ page: Page; errors: string[] }> {
     const page = await browser.newPage(options);
     const errors: string[] = [];
@@ -115,7 +118,8 @@ const SERIOUS = ['serious', 'critical'];
 const OF_VITEPRESS = [
   // The button that searches is called Search, and shows its shortcut beside that.
   'label-content-name-mismatch',
-  // A group of the sidebar opens by a click anywhere on its line, and has a button in it for the keyboard.
+  // A group of the sidebar opens by a click anywhere on its line, and has a button in it for the
+  // keyboard.
   'nested-interactive',
 ];
 

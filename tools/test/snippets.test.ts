@@ -1,18 +1,18 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import net from 'node:net';
 import { join } from 'node:path';
 import ts from 'typescript';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { type Snippet, snippets } from '../snippets.ts';
 import { goodHandshake, throwBadRequests } from './bad-requests.ts';
 
 const root = join(import.meta.dirname, '../..');
-// Inside the tree, so that the packages are found by name.
+// Inside the tree, so that Node finds the packages by name.
 const folder = join(root, '.out/snippets');
 const all = snippets(root);
-const running: ChildProcess[] = [];
+const built = existsSync(join(root, 'packages/node-server/dist/index.js'));
+if (!built) console.log('skipped: snippets do not run, the packages are not built; pnpm build');
 
 beforeAll(() => {
   rmSync(folder, { recursive: true, force: true });
@@ -20,22 +20,14 @@ beforeAll(() => {
   for (const snippet of all) writeFileSync(pathOf(snippet), `${snippet.code}\nexport {};\n`);
 });
 
-afterEach(async () => {
-  for (const child of running.splice(0)) {
-    if (child.exitCode !== null || child.signalCode !== null) continue;
-    child.kill();
-    await once(child, 'exit');
-  }
-});
-
-/** JavaScript that other tests run: the code of ws beside ours, and a client for a Node with a WebSocket of its own. */
+/** JavaScript that other tests run. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
-  'docs/from-ws.md': 'scripts/test/migration.test.ts',
+  'docs/from-ws.md': 'tools/test/migration.test.ts',
   'packages/conformance/README.md': 'packages/conformance/test/client/command.test.ts',
 };
 
 describe('the pages', () => {
-  it('have no program that is not here, but for those that another test runs', () => {
+  it('contain only programs that a test runs', () => {
     const listed = execFileSync('git', ['ls-files', '-z', '*.md'], { cwd: root, encoding: 'utf8' });
     const unknown = listed.split('\0').flatMap((file) => {
       if (file === '' || !existsSync(join(root, file))) return [];
@@ -55,8 +47,8 @@ describe('the pages', () => {
     }
   });
 
-  it('leave a program unrun only where it needs what is not there', () => {
-    // A function of yours, somebody's server, a certificate.
+  it('mark a program as no-run only if it needs something absent', () => {
+    // The reader's function, a foreign server or a certificate.
     const needs = /^declare |\bexample\.org\b|'key\.pem'/m;
     const unrun = all.filter(({ run, code }) => !run && !needs.test(code));
     expect(unrun.map(titleOf)).toEqual([]);
@@ -78,35 +70,33 @@ describe('every snippet', () => {
   );
 });
 
-describe('a snippet', () => {
+describe.skipIf(!built).concurrent('a snippet', { timeout: 60_000 }, () => {
   const runnable = all.filter((snippet) => snippet.run);
   const plain = runnable.filter((snippet) => !isServer(snippet) && !isClient(snippet));
   const withTitle = (list: readonly Snippet[]): { title: string; snippet: Snippet }[] =>
     list.map((snippet) => ({ title: titleOf(snippet), snippet }));
 
-  it.each(withTitle(plain))('runs to its end: $title', { timeout: 30_000 }, async ({ snippet }) => {
-    await runToEnd(pathOf(snippet));
+  it.each(withTitle(plain))('runs to its end: $title', async ({ snippet }) => {
+    await runToEnd(snippet);
   });
 
   it.each(withTitle(runnable.filter((snippet) => isServer(snippet))))(
-    'serves, and outlives every bad request: $title',
-    { timeout: 60_000 },
+    'serves after every bad request: $title',
     async ({ snippet }) => {
-      const { child, port } = await startServer(snippet);
-      await throwBadRequests(port);
-      expect(await goodHandshake(port)).toBe('HTTP/1.1 101 Switching Protocols');
-      expect(child.exitCode).toBe(null);
+      await using server = await startServer(snippet);
+      await throwBadRequests(server.port);
+      expect(await goodHandshake(server.port)).toBe('HTTP/1.1 101 Switching Protocols');
+      expect(server.child.exitCode).toBe(null);
     },
   );
 
   it.each(withTitle(runnable.filter((snippet) => isClient(snippet))))(
-    "runs to its end against its page's server: $title",
-    { timeout: 30_000 },
+    'runs to its end with the server of its page: $title',
     async ({ snippet }) => {
-      const server = runnable.find((other) => other.file === snippet.file && isServer(other));
-      if (server === undefined) throw new Error(`${snippet.file} has no server to talk to`);
-      const { port } = await startServer(server);
-      await runToEnd(writeWithPort(snippet, port));
+      const page = runnable.find((other) => other.file === snippet.file && isServer(other));
+      if (page === undefined) throw new Error(`${snippet.file} has no server to talk to`);
+      await using server = await startServer(page);
+      await runToEnd(snippet, server.port);
     },
   );
 });
@@ -119,7 +109,9 @@ function pathOf(snippet: Snippet): string {
   return join(folder, `${titleOf(snippet).replaceAll(/[^a-z0-9]+/gi, '_')}.ts`);
 }
 
-/** Pages say port 8080; a test gives them one that is free. */
+/**
+ * Pages use port 8080. A server gets port 0 here, a client the port that its server has printed.
+ */
 function isServer({ code }: Snippet): boolean {
   return /port: 8080|listen\(8080/.test(code);
 }
@@ -128,25 +120,20 @@ function isClient(snippet: Snippet): boolean {
   return !isServer(snippet) && /:8080\b/.test(snippet.code);
 }
 
-function writeWithPort(snippet: Snippet, port: number): string {
-  const path = pathOf(snippet).replace('.ts', `_at_${port}.ts`);
-  writeFileSync(path, `${snippet.code.replaceAll('8080', String(port))}\nexport {};\n`);
-  return path;
-}
+let programs = 0;
 
-interface Running {
-  readonly child: ChildProcess;
-  readonly ended: Promise<unknown>;
-  /** What it has printed. */
-  readonly output: () => string;
-}
-
-function start(path: string): Running {
-  const args = ['--conditions=@ws/source', '--import', 'tsx', path];
-  const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
-  running.push(child);
+/** Writes the snippet as JavaScript and starts it. It uses the built packages. */
+function start(snippet: Snippet, port: number): Running {
+  const path = pathOf(snippet).replace(/\.ts$/, `_${++programs}.mjs`);
+  const code = snippet.code.replaceAll('8080', String(port));
+  const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 };
+  writeFileSync(path, ts.transpileModule(code, { compilerOptions }).outputText);
+  const child = spawn(process.execPath, ['--import', REPORT_PORT, path], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
   let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
+  for (const stream of [child.stdout!, child.stderr!]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
       output += text;
     });
@@ -154,47 +141,53 @@ function start(path: string): Running {
   return { child, ended: once(child, 'exit'), output: () => output };
 }
 
-async function runToEnd(path: string): Promise<void> {
-  const { child, ended, output } = start(path);
+interface Running {
+  readonly child: ChildProcess;
+  readonly ended: Promise<unknown>;
+  /** Its output so far. */
+  readonly output: () => string;
+}
+
+/** Loaded before a snippet: reports the port of the snippet to this test. */
+const REPORT_PORT = `data:text/javascript,${encodeURIComponent(`
+  import net from 'node:net';
+  const { listen } = net.Server.prototype;
+  net.Server.prototype.listen = function (...args) {
+    this.once('listening', () => process.connected && process.send(this.address().port ?? 0));
+    process.channel?.unref();
+    return listen.apply(this, args);
+  };
+  process.channel?.unref();`)}`;
+
+async function runToEnd(snippet: Snippet, port = 8080): Promise<void> {
+  const { child, ended, output } = start(snippet, port);
   await ended;
   expect(child.exitCode, output()).toBe(0);
 }
 
-async function startServer(snippet: Snippet): Promise<{ child: ChildProcess; port: number }> {
-  const port = await freePort();
-  const { child, ended, output } = start(writeWithPort(snippet, port));
-  let over = false;
-  const end = ended.then(() => {
-    over = true;
-  });
-  // A snippet need not say that it listens, so this knocks until it does.
-  while (!over && !(await accepts(port))) await Promise.race([end, nextKnock()]);
-  if (over) throw new Error(`${titleOf(snippet)} ended instead of serving\n${output()}`);
-  return { child, port };
+interface Serving extends AsyncDisposable {
+  readonly child: ChildProcess;
+  readonly port: number;
 }
 
-function nextKnock(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 20));
+async function startServer(snippet: Snippet): Promise<Serving> {
+  const { child, ended, output } = start(snippet, 0);
+  const [port] = (await Promise.race([once(child, 'message'), ended])) as [number | null];
+  if (child.exitCode !== null) {
+    throw new Error(`${titleOf(snippet)} ended instead of serving\n${output()}`);
+  }
+  return {
+    child,
+    port: Number(port),
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      child.kill();
+      await ended;
+    },
+  };
 }
 
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = net.connect(port, '127.0.0.1');
-    socket.on('connect', () => socket.end(() => resolve(true)));
-    socket.on('error', () => resolve(false));
-  });
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-/** What the compiler says about each file, under the options that tests are checked with. */
+/** Errors of the compiler for each file, with the options of the tests. */
 function typeFaults(files: readonly string[]): Map<string, string[]> {
   const config = ts.readConfigFile(join(root, 'tsconfig.json'), (file) => ts.sys.readFile(file));
   const { options } = ts.parseJsonConfigFileContent(config.config, ts.sys, root);

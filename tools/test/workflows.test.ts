@@ -1,4 +1,4 @@
-// What the workflows may do, and whose code they run.
+// The permissions of the workflows, and the actions that they run.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -24,7 +24,7 @@ function permissions(text: string, indent: string): string[] {
 }
 
 describe('the workflows', () => {
-  it('name every action by its commit, the same one everywhere, and say its version', () => {
+  it('pin every action to one commit, with its version', () => {
     const lines = workflows.flatMap(({ text }) => text.match(/^.*\buses:.*$/gm) ?? []);
     const pinned = /^ +- uses: ([\w/-]+)@([0-9a-f]{40} # v\d+\.\d+\.\d+)$/;
     expect(lines.filter((line) => !pinned.test(line))).toEqual([]);
@@ -36,19 +36,20 @@ describe('the workflows', () => {
     expect([...commits].filter(([, { size }]) => size > 1)).toEqual([]);
     expect([...commits.keys()].toSorted()).toEqual([
       'actions/checkout',
+      'actions/download-artifact',
       'actions/setup-node',
       'actions/upload-artifact',
       'changesets/action',
     ]);
   });
 
-  it('may read, and nothing else, but for the two jobs that release', () => {
+  it('have read permission only, except the two jobs that release', () => {
     const granted: Record<string, string[]> = {};
     for (const { name, text } of workflows) {
       expect([name, permissions(text, '')]).toEqual([name, ['contents: read']]);
       for (const [job, body] of jobs(text)) {
         if (body.includes('permissions:')) granted[`${name} ${job}`] = permissions(body, '    ');
-        // A token that nobody needs is not left in .git/config for what the job runs.
+        // An unused token must not stay in .git/config, where the code of the job can read it.
         else if (body.includes('actions/checkout'))
           expect([name, job, body]).toEqual([
             name,
@@ -59,19 +60,19 @@ describe('the workflows', () => {
     }
     expect(granted).toEqual({
       'release.yml version': ['contents: write', 'pull-requests: write'],
-      'release.yml publish': ['contents: write', 'id-token: write'],
+      'release.yml publish': ['id-token: write'],
+      'release.yml tag': ['contents: write'],
     });
   });
 
-  it('publish after the checks, and with no action of third parties beside the right to', () => {
+  it('publish checked tarballs in a job that installs nothing', () => {
     const { text } = workflows.find(({ name }) => name === 'release.yml')!;
-    const { check, version, publish } = Object.fromEntries(jobs(text));
-    expect(check).toContain('- run: .ci/run\n');
-    expect(version).toContain('needs: check\n');
-    expect(publish).toContain('needs: version\n');
-    expect(publish).toContain("if: needs.version.outputs.waiting == 'false'\n");
-    expect(publish).toContain('- run: pnpm run release\n');
-    expect(publish!.match(/uses: (?!actions\/)/g)).toBe(null);
+    const { tarballs, publish, tag } = Object.fromEntries(jobs(text));
+    expect(tarballs).toContain('- run: .ci/run\n');
+    expect(publish).toContain('needs: tarballs\n');
+    expect(publish).toContain('needs.tarballs.outputs.digest');
+    expect(publish).not.toMatch(/checkout|pnpm|npm (?:ci|install)|npx/);
+    expect(tag).toContain('needs: publish\n');
     expect(text.match(/id-token/g)).toHaveLength(1);
   });
 });

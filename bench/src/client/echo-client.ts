@@ -4,65 +4,69 @@ import { Ledger } from './ledger.ts';
 import type { Messages } from './messages.ts';
 import type { Tally } from './tally.ts';
 
-/** So many numbers lie between the first messages of two connections. */
-const APART = 40_503;
-const EXCERPT = 40;
+/** Distance between the first message numbers of two connections. */
+const FIRST_NUMBER_STEP = 40_503;
+const EXCERPT_BYTES = 40;
 
 /** The part of a Conn that a client writes to. */
-export interface Line {
+export interface WritableConn {
   writeMessage(type: DataType, data: MessageData): Promise<void>;
 }
 
-/** What the clients of a process share. */
-export interface Common {
+/** State that the clients of a process share. */
+export interface SharedState {
   readonly messages: Messages;
   readonly tally: Tally;
-  /** The most messages in flight on a connection. */
+  /** Maximum number of messages in flight on a connection. */
   readonly depth: number;
-  /** Milliseconds since the load began. */
+  /** Milliseconds since the load started. */
   readonly now: () => number;
 }
 
 /**
- * One connection's part of a load: sends, and judges what comes back. In a closed loop each echo sends the next message;
- * at a fixed rate messages become due, and their latency counts from that moment, however long they had to wait for a
- * place in flight: a server that stalls is not spared the messages that it kept from being sent.
+ * One connection of a load: sends messages and judges their echoes.
+ *
+ * In a closed loop each echo sends the next message. At a fixed rate, messages become due and their
+ * latency counts from that moment, however long they wait for a free place in flight. So the
+ * latency includes the messages that a stalled server kept from being sent.
  */
 export class EchoClient {
-  readonly #line: Line;
-  readonly #common: Common;
+  readonly #conn: WritableConn;
+  readonly #shared: SharedState;
   readonly #ledger: Ledger;
   readonly #type: DataType;
-  /** When messages were due that wait for a place; those before `#served` do not any more. */
+  /** Due moments of the waiting messages. Entries before `#served` no longer wait. */
   #due: number[] = [];
   #served = 0;
   #looping = false;
   #ended = false;
 
-  /** @param index - Which connection of the load it is. */
-  constructor(line: Line, index: number, common: Common) {
-    this.#line = line;
-    this.#common = common;
-    this.#ledger = new Ledger(common.messages, index * APART);
-    this.#type = common.messages.text ? TextMessage : BinaryMessage;
+  /** @param index - Number of the connection in the load. */
+  constructor(conn: WritableConn, index: number, shared: SharedState) {
+    this.#conn = conn;
+    this.#shared = shared;
+    this.#ledger = new Ledger(shared.messages, index * FIRST_NUMBER_STEP);
+    this.#type = shared.messages.text ? TextMessage : BinaryMessage;
   }
 
-  /** Whether nothing is under way any more, and nothing due. */
+  /** Whether no message is in flight or due. */
   get idle(): boolean {
     return this.#ended || (this.#ledger.inFlight === 0 && this.#waiting === 0);
   }
 
-  /** Keeps as many in flight as may be, until {@link stop}. */
+  /** Keeps `depth` messages in flight until {@link stop}. */
   loop(): void {
     this.#looping = true;
     this.#refill();
   }
 
-  /** A message is due, since `moment`; nobody sends it when the connection has ended. */
+  /**
+   * Makes a message due at `moment`. After the end of the connection the message counts as skipped.
+   */
   plan(moment: number): void {
-    const { now, depth, tally } = this.#common;
+    const { now, depth, tally } = this.#shared;
     if (this.#ended) {
-      tally.unmanned++;
+      tally.skipped++;
       return;
     }
     tally.due++;
@@ -74,14 +78,14 @@ export class EchoClient {
     }
   }
 
-  /** Sends nothing of its own accord any more; what is due still leaves. */
+  /** Ends the closed loop. Due messages are still sent. */
   stop(): void {
     this.#looping = false;
   }
 
-  /** An echo has come. */
+  /** Judges an echo. */
   echo(bytes: Uint8Array, text: boolean): void {
-    const { tally, now, messages } = this.#common;
+    const { tally, now, messages } = this.#shared;
     const { since, fault } = this.#ledger.judge(bytes, text);
     const at = now();
     if (since !== undefined) tally.echo(at, at - since);
@@ -94,9 +98,12 @@ export class EchoClient {
     this.#refill();
   }
 
-  /** Gives up what was due before `moment` and has not come: it has taken as long as it was waited for, at least. */
+  /**
+   * Gives up messages that were due before `moment` and have no echo. Their latency is at least the
+   * time waited.
+   */
   giveUp(moment: number): void {
-    const { tally, now } = this.#common;
+    const { tally, now } = this.#shared;
     const { missing, timeout } = this.#ledger.giveUp(moment);
     const waited: number[] = [];
     while (this.#waiting > 0 && this.#due[this.#served]! < moment) waited.push(this.#nextDue()!);
@@ -107,13 +114,17 @@ export class EchoClient {
     if (missing.length + timeout.length > 0) this.#refill();
   }
 
-  /** The connection is gone, and what was under way with it. */
+  /** Counts the messages in flight as missing, because the connection ended. */
   end(): void {
     const lost = this.abandon();
-    this.#common.tally.fail('missing', 'the connection ended before the echo', lost);
+    this.#shared.tally.fail('missing', 'the connection ended before the echo', lost);
   }
 
-  /** Nobody waits any more. Gives how many messages were under way or due. */
+  /**
+   * Ends the client without errors.
+   *
+   * @returns Number of messages in flight or due.
+   */
   abandon(): number {
     if (this.#ended) return 0;
     this.#ended = true;
@@ -140,7 +151,7 @@ export class EchoClient {
   }
 
   #refill(): void {
-    const { depth, now } = this.#common;
+    const { depth, now } = this.#shared;
     while (this.#ledger.inFlight < depth && !this.#ended) {
       const moment = this.#nextDue() ?? (this.#looping ? now() : undefined);
       if (moment === undefined) return;
@@ -149,14 +160,14 @@ export class EchoClient {
   }
 
   #send(since: number): void {
-    this.#common.tally.sent++;
-    // What a client writes is copied during the call; where that fails, the connection ends and says why.
-    void this.#line.writeMessage(this.#type, this.#ledger.send(since));
+    this.#shared.tally.sent++;
+    // The call copies the bytes. A failed write ends the connection, which reports the reason.
+    void this.#conn.writeMessage(this.#type, this.#ledger.send(since));
   }
 }
 
-/** The peer's first bytes, with nothing in them that a terminal obeys. */
+/** The peer's first bytes, without terminal control characters. */
 function excerpt(bytes: Uint8Array): string {
-  const text = Buffer.from(bytes.subarray(0, EXCERPT)).toString('latin1');
-  return text.replace(/[^ -~]/g, '.') + (bytes.length > EXCERPT ? '...' : '');
+  const text = Buffer.from(bytes.subarray(0, EXCERPT_BYTES)).toString('latin1');
+  return text.replace(/[^ -~]/g, '.') + (bytes.length > EXCERPT_BYTES ? '...' : '');
 }

@@ -7,18 +7,18 @@ import {
   WebSocketError,
 } from '@ws/node-client';
 
-/** What went wrong with a connection, in few kinds that can be counted. */
-export interface Trouble {
+/** A failure of a connection, with a kind that can be counted. */
+export interface ClassifiedFailure {
   readonly kind: string;
   readonly example: string;
 }
 
-/** Why there is no connection. */
-export function dialTrouble(error: unknown): Trouble {
-  return { kind: dialKind(error), example: messageOf(error) };
+/** Classifies a failed dial. */
+export function dialFailure(error: unknown): ClassifiedFailure {
+  return { kind: dialFailureKind(error), example: messageOf(error) };
 }
 
-function dialKind(error: unknown): string {
+function dialFailureKind(error: unknown): string {
   if (error instanceof BadHandshakeError) {
     if (error.status === 0) return 'handshake: no HTTP';
     return error.status === 101 ? 'handshake: wrong answer' : `handshake: status ${error.status}`;
@@ -27,12 +27,12 @@ function dialKind(error: unknown): string {
   return `connect: ${systemCode(error) ?? 'failed'}`;
 }
 
-/** Why a connection ended that was to go on. */
-export function endTrouble(error: unknown): Trouble {
-  return { kind: endKind(error), example: messageOf(error) };
+/** Classifies the unexpected end of a connection. */
+export function endFailure(error: unknown): ClassifiedFailure {
+  return { kind: endFailureKind(error), example: messageOf(error) };
 }
 
-function endKind(error: unknown): string {
+function endFailureKind(error: unknown): string {
   if (error instanceof CloseError) return `close: ${error.closeCode}`;
   if (error instanceof ReadLimitError) return 'message too long';
   if (error instanceof TransportError) return `connection: ${systemCode(error) ?? 'broken'}`;
@@ -40,7 +40,7 @@ function endKind(error: unknown): string {
   return 'connection: failed';
 }
 
-/** `ECONNRESET` and its like, however deep it lies. */
+/** The first system error code in the chain of causes, such as `ECONNRESET`. */
 function systemCode(error: unknown): string | undefined {
   for (let at = error; at instanceof Error; at = at.cause) {
     if (at instanceof AggregateError && at.errors.length > 0) return systemCode(at.errors[0]);

@@ -1,11 +1,14 @@
 import type { Messages } from './messages.ts';
 
-/** How far back an echo is looked for that came once already, where messages are too short to be told apart for sure. */
+/**
+ * Number of earlier messages that are searched for a duplicate, where messages are too short to be
+ * unique.
+ */
 const LOOK_BACK = 256;
-/** So many that were given up are known by number: more than are ever in flight at once. */
-const REMEMBERED = 2 ** 18;
+/** Maximum number of given-up messages that are remembered. It exceeds the maximum in flight. */
+const MAX_GIVEN_UP = 2 ** 18;
 
-/** What is wrong with an echo, or with its absence. */
+/** A fault of an echo, or a missing echo. */
 type Fault =
   | 'wrong content'
   | 'wrong length'
@@ -16,40 +19,44 @@ type Fault =
   | 'missing'
   | 'timeout';
 
-/** What an echo turned out to be. */
+/** The judgement of an echo. */
 export interface Verdict {
-  /** The moment its latency counts from; undefined when it is not what was sent, or answers nothing. */
+  /** The start of its latency; undefined when the echo is wrong or answers no message. */
   readonly since: number | undefined;
   readonly fault: Fault | undefined;
 }
 
-/** What was given up: the moments that latency would count from. */
+/** Messages that were given up: the start of the latency of each. */
 export interface GivenUp {
-  /** Of those that others overtook. */
+  /** Messages that a later echo overtook. */
   readonly missing: readonly number[];
-  /** Of those that simply did not come. */
+  /** Messages without an echo in time. */
   readonly timeout: readonly number[];
 }
 
-const KNOWN: Verdict = { since: undefined, fault: undefined };
+const ALREADY_COUNTED: Verdict = { since: undefined, fault: undefined };
 
 /**
- * What one connection has sent and not got back. Echoes are expected in the order of what was sent. One that is ahead of
- * others frees their places: they may still come (`out of order`), and are `missing` if they never do.
+ * The messages that one connection sent and has not received back. Echoes are expected in the order
+ * of sending. An early echo frees the places of the messages before it: these may still come (`out
+ * of order`), or count as `missing`.
  */
 export class Ledger {
   readonly #messages: Messages;
-  /** What is under way by number, in that order, and the moment that its latency counts from. */
+  /** Messages in flight by number, in order, with the start of their latency. */
   readonly #open = new Map<number, number>();
-  /** What was given up and counted: when it comes after all, nothing is counted twice. */
+  /** Given-up messages, which are already counted. A late echo of one is not counted again. */
   readonly #givenUp = new Set<number>();
-  /** Those before it are too long ago to say more of them than that they were sent. */
+  /** Given-up messages before this number are no longer remembered. */
   #forgotten: number;
   readonly #first: number;
   #expected: number;
   #next: number;
 
-  /** @param first - The number of the first message; others begin elsewhere, so that theirs are told apart. */
+  /**
+   * @param first - Number of the first message. Each connection starts elsewhere, so that an echo
+   *   on the wrong connection is detected.
+   */
   constructor(messages: Messages, first: number) {
     this.#messages = messages;
     this.#first = first;
@@ -58,19 +65,19 @@ export class Ledger {
     this.#next = first;
   }
 
-  /** Messages that an echo is awaited of. */
+  /** Number of messages without an echo. */
   get inFlight(): number {
     return this.#next - this.#expected;
   }
 
-  /** The next message to send, borrowed. Its latency counts from `since`. */
+  /** The next message to send, borrowed. Its latency starts at `since`. */
   send(since: number): Uint8Array {
     const n = this.#next++;
     this.#open.set(n, since);
     return this.#messages.make(n);
   }
 
-  /** Judges what came. */
+  /** Judges an echo. */
   judge(bytes: Uint8Array, text: boolean): Verdict {
     const verdict = this.#find(bytes);
     if (text === this.#messages.text || verdict.fault !== undefined) return verdict;
@@ -80,71 +87,72 @@ export class Ledger {
   #find(bytes: Uint8Array): Verdict {
     const messages = this.#messages;
     const expected = this.#expected;
-    if (expected < this.#next && messages.is(expected, bytes)) {
+    if (expected < this.#next && messages.matches(expected, bytes)) {
       this.#expected++;
       return { since: this.#close(expected), fault: undefined };
     }
-    const read = messages.read(bytes);
-    const other = read === undefined ? undefined : this.#other(read, bytes);
+    const low = messages.numberOf(bytes);
+    const other = low === undefined ? undefined : this.#other(low, bytes);
     if (other !== undefined) return other;
     if (this.inFlight === 0) return { since: undefined, fault: 'extra' };
-    // Whatever it is, it stands where the next echo was expected; should that come as well, it is no second fault.
+    // A wrong echo takes the place of the expected one. A late echo of that message is no second
+    // fault.
     this.#expected++;
     this.#open.delete(expected);
-    this.#forgive(expected);
+    this.#remember(expected);
     return {
       since: undefined,
       fault: bytes.length === messages.size ? 'wrong content' : 'wrong length',
     };
   }
 
-  /** What it is when it is not the expected one: a message whose number ends with `read`. */
-  #other(read: number, bytes: Uint8Array): Verdict | undefined {
+  /** Judges an echo that is not the expected one, by the low digits `low` of its number. */
+  #other(low: number, bytes: Uint8Array): Verdict | undefined {
     const messages = this.#messages;
     const expected = this.#expected;
     const { period } = messages;
-    const late = this.#late(read);
-    if (late !== undefined && messages.is(late, bytes)) {
+    const late = this.#late(low);
+    if (late !== undefined && messages.matches(late, bytes)) {
       this.#givenUp.delete(late);
-      return KNOWN;
+      return ALREADY_COUNTED;
     }
-    const before = this.#before(expected, read);
+    const before = this.#before(expected, low);
     const [oldest = expected] = this.#open.keys();
     for (let n = before; n >= oldest; n -= period) {
-      if (!this.#open.has(n) || !messages.is(n, bytes)) continue;
+      if (!this.#open.has(n) || !messages.matches(n, bytes)) continue;
       return { since: this.#close(n), fault: 'out of order' };
     }
-    const back = messages.sure ? this.#forgotten : expected - LOOK_BACK;
+    const back = messages.unique ? this.#forgotten : expected - LOOK_BACK;
     for (let n = before; n >= Math.max(this.#first, back); n -= period) {
-      if (messages.is(n, bytes)) return { since: undefined, fault: 'double' };
+      if (messages.matches(n, bytes)) return { since: undefined, fault: 'double' };
     }
     for (let n = before + period; n < this.#next; n += period) {
-      if (n === expected || !messages.is(n, bytes)) continue;
+      if (n === expected || !messages.matches(n, bytes)) continue;
       this.#expected = n + 1;
       return { since: this.#close(n), fault: undefined };
     }
-    const past = this.#before(this.#forgotten, read);
-    return past >= this.#first && messages.is(past, bytes) ? KNOWN : undefined;
+    const past = this.#before(this.#forgotten, low);
+    return past >= this.#first && messages.matches(past, bytes) ? ALREADY_COUNTED : undefined;
   }
 
-  /** The first that was given up of those whose number ends with `read`: late echoes are in their order as well. */
-  #late(read: number): number | undefined {
+  /** The first given-up number with the low digits `low`. Late echoes come in order too. */
+  #late(low: number): number | undefined {
     const { period } = this.#messages;
-    const last = this.#before(this.#expected, read);
+    const last = this.#before(this.#expected, low);
     if (last - period < this.#first) return this.#givenUp.has(last) ? last : undefined;
-    for (const n of this.#givenUp) if (n % period === read) return n;
+    for (const n of this.#givenUp) if (n % period === low) return n;
     return undefined;
   }
 
-  /** The last number before `end` that ends with `read`. */
-  #before(end: number, read: number): number {
+  /** The last number before `end` with the low digits `low`. */
+  #before(end: number, low: number): number {
     const { period } = this.#messages;
-    return end - 1 - ((((end - 1 - read) % period) + period) % period);
+    return end - 1 - ((((end - 1 - low) % period) + period) % period);
   }
 
-  #forgive(n: number): void {
+  #remember(n: number): void {
     this.#givenUp.add(n);
-    if (this.#givenUp.size <= REMEMBERED) return;
+    if (this.#givenUp.size <= MAX_GIVEN_UP) return;
     const [oldest] = this.#givenUp;
     this.#givenUp.delete(oldest!);
     this.#forgotten = Math.max(this.#forgotten, oldest! + 1);
@@ -156,14 +164,14 @@ export class Ledger {
     return since;
   }
 
-  /** Gives up what counts from before `moment`, and tells from when on. */
+  /** Gives up every message whose latency started before `moment`. */
   giveUp(moment: number): GivenUp {
     const missing: number[] = [];
     const timeout: number[] = [];
     for (const [n, since] of this.#open) {
       if (since >= moment) break;
       this.#open.delete(n);
-      this.#forgive(n);
+      this.#remember(n);
       if (n < this.#expected) {
         missing.push(since);
       } else {

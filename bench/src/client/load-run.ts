@@ -1,89 +1,92 @@
 import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
-import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
-import { type Conn, Dialer, TextMessage } from '@ws/node-client';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { CloseCode, type Conn, Dialer, TextMessage } from '@ws/node-client';
 import { EchoClient } from './echo-client.ts';
-import { dialTrouble, endTrouble } from './failures.ts';
+import { dialFailure, endFailure } from './failures.ts';
 import { Messages } from './messages.ts';
 import { connectionsOf, type LoadPlan, type Share } from './plan.ts';
 import { type Failure, Tally, type TallyRecord } from './tally.ts';
 
-/** Connections that are opened at a time. */
-const OPENING = 64;
-/** How often what takes too long is looked for, in ms. */
-const LOOK = 100;
-/** How long the last echoes may take when somebody has lost patience, in ms. */
-const HURRY = 500;
-/** How long a connection may take to end, in ms. */
-const FAREWELL = 2000;
-/** A message that is due so soon is waited for without a timer, whose turns are a millisecond long. */
-const SOON = 2;
-/** How long what was due may leave after the end, in ms. */
-const CATCH_UP = 500;
-/** So many messages that are due leave before anything is read. */
+/** Number of connections that are opened at a time. */
+const PARALLEL_DIALS = 64;
+/** Interval of the search for overdue echoes, in ms. */
+const CHECK_INTERVAL_MS = 100;
+/** Time for the last echoes after an interrupt, in ms. */
+const INTERRUPTED_WAIT_MS = 500;
+/** Time for the close handshake of a connection, in ms. */
+const CLOSE_TIMEOUT_MS = 2000;
+/**
+ * Waits below this many ms poll instead of using a timer, which has a resolution of a millisecond.
+ */
+const SPIN_BELOW_MS = 2;
+/** Time after the end in which due messages may still be sent, in ms. */
+const CATCH_UP_MS = 500;
+/** Number of due messages that are sent before the process reads again. */
 const BURST = 64;
 
-/** How far a load is. */
-export interface Standing {
+/** The progress of a load. */
+export interface LoadProgress {
   readonly echoed: number;
   readonly errors: number;
   readonly open: number;
 }
 
-/** How many connections there are, and why not more. */
+/** Number of open connections, and the failures of the others. */
 export interface Opened {
   readonly open: number;
   readonly failures: Readonly<Record<string, Failure>>;
-  /** What is wrong with the URL or a header, when nobody was asked at all. */
+  /** The error of an invalid URL or header. Then no server was contacted. */
   readonly refused?: string;
 }
 
-/** What a load's part came to. */
+/** The result of one process of a load. */
 export interface ShareResult {
   readonly tally: TallyRecord;
-  /** What the servers agreed to: each extension header once. */
+  /** Each extension header that a server answered, once. */
   readonly extensions: readonly string[];
-  /** Connections that there were to begin with. */
+  /** Number of connections at the start. */
   readonly opened: number;
-  /** Messages that were under way when it was interrupted. */
+  /** Number of messages in flight at an interrupt. */
   readonly abandoned: number;
-  /** Until nothing was sent any more; echoes came for longer. */
+  /** Time until the last message was sent. Echoes may come later. */
   readonly ms: number;
-  /** How much of the time this process was busy, 0 to 1. */
+  /** Share of this time that the process used CPU, 0 to 1. */
   readonly busy: number;
 }
 
-/** One process's part of a load: its connections, opened, driven, and closed. */
+/** The part of a load in one process: opens, drives and closes its connections. */
 export class LoadRun {
   readonly #share: Share;
   readonly #plan: LoadPlan;
   readonly #tally = new Tally();
   readonly #conns = new Map<Conn, EchoClient>();
   readonly #clients: EchoClient[] = [];
-  /** Which of them sends what is due in which place; empty where no connection was opened. */
+  /** Client for each place of the rate's plan; undefined where no connection was opened. */
   readonly #places: (EchoClient | undefined)[];
   readonly #extensions = new Set<string>();
   readonly #dialer: Dialer;
   readonly #messages: Messages;
   readonly #opening = new AbortController();
-  #began = 0;
-  #over = false;
+  #startedAt = 0;
+  #closing = false;
   #interrupted = false;
 
-  /** @throws TypeError, RangeError or SyntaxError for a plan that no Dialer takes. */
+  /** @throws TypeError, RangeError or SyntaxError for options that Dialer rejects. */
   constructor(share: Share) {
     const { plan } = share;
     this.#share = share;
     this.#plan = plan;
     this.#places = Array.from({ length: connectionsOf(share) });
-    setMaxListeners(OPENING + 1, this.#opening.signal);
+    setMaxListeners(PARALLEL_DIALS + 1, this.#opening.signal);
     this.#messages = new Messages(plan.payload, plan.text, plan.compression);
     this.#dialer = new Dialer({
       handshakeTimeout: plan.timeoutMs,
       compression: plan.compression,
       subprotocols: plan.subprotocols,
       tls: { rejectUnauthorized: !plan.insecure },
-      // A server that sends too much is counted, not refused; what is in flight is bounded by the depth.
+      // A message that is too long counts as an error instead of ending the connection. `depth`
+      // bounds the messages in flight.
       readLimit: Math.max(2 ** 24, 2 * plan.payload),
       maxBufferedAmount: false,
       idleReadTimeout: false,
@@ -91,17 +94,17 @@ export class LoadRun {
   }
 
   /**
-   * Opens its connections.
+   * Opens the connections.
    *
-   * @returns How many there are, and what went wrong with others, which is counted in the result as well.
-   * @throws What is wrong with the URL or a header; nothing was sent then.
+   * @returns Number of open connections, and the failures, which the result contains too.
+   * @throws TypeError or SyntaxError for an invalid URL or header. Then nothing was sent.
    */
   async open(): Promise<Opened> {
     const count = this.#places.length;
-    for (let i = 0; i < count && !this.#interrupted; i += OPENING) {
-      const some = Math.min(OPENING, count - i);
+    for (let i = 0; i < count && !this.#interrupted; i += PARALLEL_DIALS) {
+      const some = Math.min(PARALLEL_DIALS, count - i);
       await Promise.all(Array.from({ length: some }, (_, k) => this.#dial(i + k)));
-      // Nobody is there, or nobody wants us: the others need not ask.
+      // When every dial of the first group fails, the others would fail too.
       if (this.#conns.size === 0) break;
     }
     return { open: this.#conns.size, failures: Object.fromEntries(this.#tally.failures) };
@@ -115,7 +118,7 @@ export class LoadRun {
     } catch (error) {
       if (this.#interrupted) return;
       if (error instanceof TypeError || error instanceof SyntaxError) throw error;
-      const { kind, example } = dialTrouble(error);
+      const { kind, example } = dialFailure(error);
       this.#tally.fail(kind, example);
       return;
     }
@@ -123,7 +126,7 @@ export class LoadRun {
       messages: this.#messages,
       tally: this.#tally,
       depth: this.#plan.depth,
-      now: () => performance.now() - this.#began,
+      now: () => performance.now() - this.#startedAt,
     });
     this.#conns.set(conn, client);
     this.#clients.push(client);
@@ -134,23 +137,23 @@ export class LoadRun {
     });
     received.then(
       ({ code, reason }) => this.#ended(conn, { kind: `close: ${code}`, example: reason }),
-      (error: unknown) => this.#ended(conn, endTrouble(error)),
+      (error: unknown) => this.#ended(conn, endFailure(error)),
     );
   }
 
   #ended(conn: Conn, { kind, example }: { kind: string; example: string }): void {
     const client = this.#conns.get(conn);
     this.#conns.delete(conn);
-    if (client === undefined || this.#over) return;
+    if (client === undefined || this.#closing) return;
     this.#tally.fail(kind, example === '' ? 'no reason given' : example);
     client.end();
   }
 
-  /** Drives them for as long as planned, and waits for the last echoes. */
+  /** Drives the connections for the planned time, then waits for the last echoes. */
   async run(): Promise<ShareResult> {
     const { durationMs, timeoutMs, rate } = this.#plan;
     const cpu = process.cpuUsage();
-    this.#began = performance.now();
+    this.#startedAt = performance.now();
     if (rate === undefined) for (const client of this.#clients) client.loop();
     const pacing = rate === undefined ? undefined : this.#pace(rate);
     await this.#until(durationMs, () => this.#interrupted);
@@ -159,12 +162,12 @@ export class LoadRun {
     await pacing;
     const { user, system } = process.cpuUsage(cpu);
     for (const client of this.#clients) client.stop();
-    const hurried = this.#interrupted;
+    const interrupted = this.#interrupted;
     const idle = (): boolean =>
-      this.#interrupted !== hurried || this.#clients.every((client) => client.idle);
-    await this.#until(ms + (hurried ? HURRY : timeoutMs), idle);
+      this.#interrupted !== interrupted || this.#clients.every((client) => client.idle);
+    await this.#until(ms + (interrupted ? INTERRUPTED_WAIT_MS : timeoutMs), idle);
     const abandoned = this.#settle();
-    await this.#leave();
+    await this.#close();
     return {
       tally: this.#tally.record(),
       extensions: [...this.#extensions],
@@ -175,22 +178,25 @@ export class LoadRun {
     };
   }
 
-  /** Ends it early: what was found until then counts. */
+  /** Ends the run early. The counts until then are the result. */
   stop(): void {
     this.#interrupted = true;
     this.#opening.abort(new Error('interrupted'));
   }
 
-  get standing(): Standing {
+  get progress(): LoadProgress {
     const { echoed, errors } = this.#tally;
     return { echoed, errors, open: this.#conns.size };
   }
 
   get #elapsed(): number {
-    return performance.now() - this.#began;
+    return performance.now() - this.#startedAt;
   }
 
-  /** Looks for what takes too long, until that moment, or until it is done, or nobody is left. */
+  /**
+   * Gives up overdue messages until `moment`, until `done` returns true, or until no connection is
+   * left.
+   */
   async #until(moment: number, done: () => boolean): Promise<void> {
     while (!done() && this.#conns.size > 0) {
       const left = moment - this.#elapsed;
@@ -198,16 +204,17 @@ export class LoadRun {
       for (const client of this.#conns.values()) {
         client.giveUp(this.#elapsed - this.#plan.timeoutMs);
       }
-      await sleep(Math.min(LOOK, left));
+      await sleep(Math.min(CHECK_INTERVAL_MS, left));
     }
   }
 
-  /** Tells the clients in turn that a message is due, each at its planned moment or as soon after it as can be. */
+  /** Sends each message at its planned moment, or as soon after it as possible. */
   async #pace(rate: number): Promise<void> {
     const { connections, durationMs } = this.#plan;
     const { index, of } = this.#share;
     const places = this.#places;
-    // Message `i` of the whole load is due at `i / rate`, on connection `i % connections`: ours are every `of`-th.
+    // Message `i` of the whole load is due at `i / rate` on connection `i % connections`. This
+    // process has every `of`-th connection.
     const momentOf = (i: number): number => {
       const lap = Math.floor(i / places.length);
       const place = index + (i % places.length) * of;
@@ -219,27 +226,28 @@ export class LoadRun {
     while (this.#conns.size > 0 && !this.#interrupted) {
       const moment = momentOf(i);
       if (moment >= durationMs) return;
-      // What was due before the end still leaves, unless there is so much of it that the load cannot do it at all.
-      if (this.#elapsed >= durationMs) giveUp = Math.min(giveUp, this.#elapsed + CATCH_UP);
+      // Messages that were due before the end are still sent, for a limited time: an overloaded
+      // load would never catch up.
+      if (this.#elapsed >= durationMs) giveUp = Math.min(giveUp, this.#elapsed + CATCH_UP_MS);
       if (this.#elapsed > giveUp) return;
       const wait = moment - this.#elapsed;
       if (wait <= 0) {
         const client = places[i % places.length];
-        if (client === undefined) this.#tally.unmanned++;
+        if (client === undefined) this.#tally.skipped++;
         else client.plan(moment);
-        // Who is behind must read as well.
-        if (++i % BURST === 0) await turn();
-      } else if (maySpin && wait < SOON) {
-        await turn();
+        // A load that is behind must read too.
+        if (++i % BURST === 0) await nextTurn();
+      } else if (maySpin && wait < SPIN_BELOW_MS) {
+        await nextTurn();
       } else {
-        await sleep(Math.min(LOOK, maySpin ? wait - SOON / 2 : wait));
+        await sleep(Math.min(CHECK_INTERVAL_MS, maySpin ? wait - SPIN_BELOW_MS / 2 : wait));
       }
     }
-    // Nobody is left, while other processes may go on.
-    if (!this.#interrupted) this.#tally.unmanned += Math.max(0, this.#planned(rate) - i);
+    // No connection is left here, while other processes may continue.
+    if (!this.#interrupted) this.#tally.skipped += Math.max(0, this.#planned(rate) - i);
   }
 
-  /** How many messages were to become due here, at that rate. */
+  /** Number of messages that this process plans at that rate. */
   #planned(rate: number): number {
     const { connections, durationMs } = this.#plan;
     const { index, of } = this.#share;
@@ -250,7 +258,11 @@ export class LoadRun {
     );
   }
 
-  /** Nothing more is waited for. Gives how many messages were under way. */
+  /**
+   * Ends every client.
+   *
+   * @returns Number of messages in flight after an interrupt.
+   */
   #settle(): number {
     let abandoned = 0;
     for (const client of this.#clients) {
@@ -260,17 +272,21 @@ export class LoadRun {
     return abandoned;
   }
 
-  /** A pong comes after all that the server had sent before: echoes too many are found this way. */
-  async #leave(): Promise<void> {
+  /**
+   * A pong arrives after everything that the server sent before it. This detects surplus echoes.
+   */
+  async #close(): Promise<void> {
     const conns = [...this.#conns.keys()];
     if (!this.#interrupted) {
       await Promise.all(
-        conns.map((conn) => conn.ping(undefined, { timeout: FAREWELL }).catch(() => {})),
+        conns.map((conn) => conn.ping(undefined, { timeout: CLOSE_TIMEOUT_MS }).catch(() => {})),
       );
     }
-    this.#over = true;
+    this.#closing = true;
     await Promise.all(
-      conns.map((conn) => conn.close(1000, '', { timeout: FAREWELL }).catch(() => {})),
+      conns.map((conn) =>
+        conn.close(CloseCode.NormalClosure, '', { timeout: CLOSE_TIMEOUT_MS }).catch(() => {}),
+      ),
     );
   }
 }

@@ -1,13 +1,13 @@
-// A part of a load in a process of its own: answers what `ClientAnswers` says.
+// Runs one part of a load in its own process. See `ClientAnswers`.
 import { answer } from '../harness/child.ts';
-import { LoadRun, type Opened, type ShareResult, type Standing } from './load-run.ts';
+import { type LoadProgress, LoadRun, type Opened, type ShareResult } from './load-run.ts';
 import type { Share } from './plan.ts';
 
-/** What a client's process answers. */
+/** The requests that the process answers. */
 export type ClientAnswers = {
   open: (share: Share) => Promise<Opened>;
   run: (nothing?: undefined) => Promise<ShareResult>;
-  standing: (nothing?: undefined) => Standing;
+  progress: (nothing?: undefined) => LoadProgress;
   stop: (nothing?: undefined) => void;
 };
 
@@ -22,12 +22,12 @@ async function open(share: Share): Promise<Opened> {
   }
 }
 
-// Ctrl-C reaches every process of the terminal: the command alone decides.
+// A terminal sends Ctrl-C to every process. The command alone reacts to it.
 process.on('SIGINT', () => {});
 
 answer({
   open,
   run: () => load.run(),
-  standing: () => load.standing,
+  progress: () => load.progress,
   stop: () => load.stop(),
 } satisfies ClientAnswers);

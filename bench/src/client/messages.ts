@@ -1,25 +1,28 @@
 import { generator, jsonLike } from '../load/corpus.ts';
 
-/** The digits of a message's number come first, the least one in front, so that short messages differ as well. */
+/**
+ * Digits of a message's number at its start, the lowest first, so that short messages differ too.
+ */
 const DIGITS = 8;
 const BASE = 36;
-/** From how many places of the corpus the rest of a message is taken. */
+/** Number of offsets in the corpus that the rest of a message can start at. */
 const PLACES = 4096;
 
-/** Messages that can be told apart by their number: made when they are sent, and made again to be compared. */
+/** Numbered messages. They are generated on sending, and again on comparison. */
 export class Messages {
   readonly text: boolean;
   readonly size: number;
-  /** So many differ in the number they begin with; then it begins again. */
+  /** Number of messages until the digits repeat. */
   readonly period: number;
   readonly #corpus: Buffer;
   readonly #scratch: Uint8Array;
   readonly #digits: number;
 
   /**
-   * @param size - Bytes of each.
-   * @param text - Whether they are sent as text.
-   * @param compressible - Records as services send them, in place of random bytes. Text always is.
+   * @param size - Bytes of each message.
+   * @param text - Whether the messages are sent as text.
+   * @param compressible - Whether they are JSON-like records instead of random bytes. Text always
+   *   is.
    */
   constructor(size: number, text: boolean, compressible: boolean) {
     this.text = text;
@@ -31,7 +34,7 @@ export class Messages {
     this.#corpus = text || compressible ? Buffer.from(jsonLike(length)) : noise(length);
   }
 
-  /** Message `n`. Borrowed: the next call overwrites it. */
+  /** Message `n`, borrowed: the next call overwrites it. */
   make(n: number): Uint8Array {
     const scratch = this.#scratch;
     let rest = n;
@@ -44,13 +47,13 @@ export class Messages {
     return scratch;
   }
 
-  /** Whether there is more to a message than its number, so that none looks like another by chance. */
-  get sure(): boolean {
+  /** Whether a message is longer than its digits, so that no message equals another by chance. */
+  get unique(): boolean {
     return this.size > this.#digits;
   }
 
-  /** The number that `bytes` begin with, below {@link period}; undefined when they begin with none. */
-  read(bytes: Uint8Array): number | undefined {
+  /** The number that `bytes` start with, below {@link period}; undefined without one. */
+  numberOf(bytes: Uint8Array): number | undefined {
     if (bytes.length !== this.size) return undefined;
     let n = 0;
     for (let i = this.#digits - 1; i >= 0; i--) {
@@ -61,8 +64,8 @@ export class Messages {
     return n;
   }
 
-  /** Whether `bytes` are message `n`, every byte of it. */
-  is(n: number, bytes: Uint8Array): boolean {
+  /** Whether `bytes` are message `n`, byte by byte. */
+  matches(n: number, bytes: Uint8Array): boolean {
     if (bytes.length !== this.size) return false;
     let rest = n;
     for (let i = 0; i < this.#digits; i++) {
@@ -79,7 +82,6 @@ function placeOf(n: number): number {
   return (n * 61) % PLACES;
 }
 
-/** 0 to 9, then a to z. */
 function digit(value: number): number {
   return value < 10 ? 0x30 + value : 0x57 + value;
 }

@@ -5,19 +5,19 @@ import {
   type Histogram,
 } from 'hdr-histogram-js';
 
-/** Latencies are kept in microseconds, to three digits, up to an hour. */
+/** Largest latency in microseconds, one hour. Histograms keep three digits. */
 const LONGEST = 3.6e9;
 
-/** How often something went wrong, and what it looked like the first time. */
+/** The number of failures of a kind, with the first one as an example. */
 export interface Failure {
   readonly count: number;
   readonly example: string;
 }
 
-/** A {@link Tally} as it travels between processes. */
+/** A {@link Tally} as JSON, for another process. */
 export interface TallyRecord {
   readonly due: number;
-  readonly unmanned: number;
+  readonly skipped: number;
   readonly sent: number;
   readonly echoed: number;
   readonly givenUp: number;
@@ -27,27 +27,30 @@ export interface TallyRecord {
   readonly failures: Readonly<Record<string, Failure>>;
 }
 
-/** What a load has counted. */
+/** The counts of a load. */
 export class Tally {
   /** Messages that became due, at a fixed rate. */
   due = 0;
-  /** Messages that were to become due on connections that had not opened, or had ended. */
-  unmanned = 0;
+  /** Messages planned for connections that did not open, or had ended. */
+  skipped = 0;
   sent = 0;
-  /** Echoes of what was sent, late ones not among them. */
+  /** Correct echoes, without late ones. */
   echoed = 0;
-  /** Messages whose latency is only known to be longer than they were waited for. */
+  /** Messages without an echo in time. Their latency is at least the time waited. */
   givenUp = 0;
-  /** Echoes in each second since the load began, until {@link stop}. */
+  /** Echoes in each second of the load, until {@link stop}. */
   readonly seconds: number[] = [];
   #stopped = false;
-  /** In microseconds; of echoes, and of what was given up. */
+  /** Latency in microseconds, of echoes and of given-up messages. */
   readonly latency: Histogram = histogram();
-  /** How much later than planned messages left though nothing held them back, in microseconds: the load's own delay. */
+  /**
+   * Delay of the load itself in microseconds: planned to actual sending, where no limit held a
+   * message back.
+   */
   readonly late: Histogram = histogram();
   readonly failures = new Map<string, Failure>();
 
-  /** An echo that came `atMs` after the load began, and took `tookMs`. */
+  /** Counts an echo at `atMs` after the start with a latency of `tookMs`. */
   echo(atMs: number, tookMs: number): void {
     this.echoed++;
     this.latency.recordValue(microseconds(tookMs));
@@ -57,23 +60,23 @@ export class Tally {
     this.seconds[second]!++;
   }
 
-  /** A message that had not come back when it was given up, having taken so long by then. */
+  /** Counts a message that was given up after `tookMs`. */
   giveUp(tookMs: number): void {
     this.givenUp++;
     this.latency.recordValue(microseconds(tookMs));
   }
 
-  /** Nothing is sent any more: the echoes that still come say nothing about throughput. */
+  /** Ends the throughput: later echoes count for latency only. */
   stop(): void {
     this.#stopped = true;
   }
 
-  /** A message that left so much later than planned. */
+  /** Counts a message that was sent `lateMs` after its planned moment. */
   left(lateMs: number): void {
     this.late.recordValue(microseconds(lateMs));
   }
 
-  /** Something went wrong. */
+  /** Counts a failure. */
   fail(kind: string, example: string, count = 1): void {
     if (count === 0) return;
     const known = this.failures.get(kind);
@@ -83,15 +86,15 @@ export class Tally {
     });
   }
 
-  /** Everything that went wrong. */
+  /** Number of failures of all kinds. */
   get errors(): number {
     return [...this.failures.values()].reduce((sum, { count }) => sum + count, 0);
   }
 
-  /** Counts in what another process has counted. */
+  /** Adds the counts of another process. */
   add(record: TallyRecord): void {
     this.due += record.due;
-    this.unmanned += record.unmanned;
+    this.skipped += record.skipped;
     this.sent += record.sent;
     this.echoed += record.echoed;
     this.givenUp += record.givenUp;
@@ -105,11 +108,11 @@ export class Tally {
     }
   }
 
-  /** For another process to {@link add}. */
+  /** The counts for {@link add} in another process. */
   record(): TallyRecord {
     return {
       due: this.due,
-      unmanned: this.unmanned,
+      skipped: this.skipped,
       sent: this.sent,
       echoed: this.echoed,
       givenUp: this.givenUp,

@@ -1,14 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import type { Value, Values } from './scenarios/scenario.ts';
+import type { Value, Values } from './command.ts';
 import { UsageError } from './usage-error.ts';
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 const SIZES: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: 1024 ** 2 };
-/** How they answer to `--version`. */
+/** The output of `--version` of each runtime. */
 const VERSIONS = { bun: /^\d+\.\d+\.\d+/, deno: /^deno \d+\./ } as const;
 
 /**
- * A whole number that an option gave.
+ * A whole number.
  *
  * @throws UsageError that names the option.
  */
@@ -22,12 +22,13 @@ export function wholeNumber(
   const given = String(values[name]);
   const value = /^\d+$/.test(given) ? Number(given) : Number.NaN;
   if (value >= least && value <= most) return value;
-  const range = most === Number.MAX_SAFE_INTEGER ? `from ${least} on` : `from ${least} to ${most}`;
+  const range =
+    most === Number.MAX_SAFE_INTEGER ? `of ${least} or more` : `from ${least} to ${most}`;
   throw new UsageError(`--${name}: expected a whole number ${range}, got '${given}'`);
 }
 
 /**
- * A time that an option gave: `10`, `10s`, `1.5m`, `500ms`. Seconds where there is no unit.
+ * A time: `10`, `10s`, `1.5m`, `500ms`. Seconds without a unit.
  *
  * @returns Milliseconds.
  * @throws UsageError that names the option.
@@ -42,7 +43,7 @@ export function time(values: Values, name: string, fallback: number): number {
 }
 
 /**
- * A size that an option gave: `125`, `16KiB`, `1MiB`.
+ * A size: `125`, `16KiB`, `1MiB`.
  *
  * @returns Bytes.
  * @throws UsageError that names the option.
@@ -59,30 +60,30 @@ export function size(values: Values, name: string, fallback: number, most: numbe
 }
 
 /**
- * Where another runtime is, as an option gave it: one that runs, and is what it is said to be.
+ * The path of another runtime. Runs it once to check its version.
  *
- * @throws UsageError that names the option.
+ * @throws UsageError that names the option, when the path is not that runtime.
  */
 export function runtimePath(values: Values, name: keyof typeof VERSIONS): string | undefined {
   if (values[name] === undefined) return undefined;
   const path = String(values[name]);
-  let said: string;
+  let output: string;
   try {
-    said = execFileSync(path, ['--version'], {
+    output = execFileSync(path, ['--version'], {
       encoding: 'utf8',
       timeout: 10_000,
       stdio: ['ignore', 'pipe', 'ignore'],
     });
   } catch (error) {
-    const { code = 'it failed' } = error as NodeJS.ErrnoException;
+    const { code = 'a failure' } = error as NodeJS.ErrnoException;
     throw new UsageError(`--${name}: '${path} --version' cannot be run: ${code}`);
   }
-  if (VERSIONS[name].test(said)) return path;
-  const [version = ''] = said.split('\n', 1);
-  throw new UsageError(`--${name}: '${path}' is not ${name}, it calls itself '${version}'`);
+  if (VERSIONS[name].test(output)) return path;
+  const [version = ''] = output.split('\n', 1);
+  throw new UsageError(`--${name}: '${path}' is not ${name}: its version is '${version}'`);
 }
 
-/** What an option gave that may be given more than once. */
+/** The values of an option that may be repeated. */
 export function list(value: Value): string[] {
   return value === undefined ? [] : [value].flat().map(String);
 }

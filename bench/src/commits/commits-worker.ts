@@ -1,11 +1,12 @@
-// Runs in a process of its own, with the paths of two builds of `subjects.ts`: the old one and the new one. `new` behind
-// them lets the new one go first. Prints nanoseconds a unit of work, by name.
+// Measures one round in its own process. Arguments: the paths of the old and the new build of
+// `subjects.ts`, then `old` or `new` for the build that goes first. Prints nanoseconds for a unit
+// of work, by name.
 import { pathToFileURL } from 'node:url';
-import { timeInTurns } from '../measure.ts';
+import { timeInterleaved } from '../harness/batches.ts';
 import type { Round } from './compare-commits.ts';
 import type { Subjects, subjects } from './subjects.ts';
 
-const TURNS = 4;
+const ROUNDS = 4;
 const [oldPath, newPath, first] = process.argv.slice(2);
 
 async function load(path: string): Promise<Subjects> {
@@ -20,7 +21,7 @@ for (const [name, old] of before) {
     ['old', old],
     ['new', after.get(name)!],
   ] as const;
-  const times = timeInTurns(new Map(first === 'new' ? pair.toReversed() : pair), TURNS);
+  const times = timeInterleaved(new Map(first === 'new' ? pair.toReversed() : pair), ROUNDS);
   round[name] = { old: times.get('old')!.min, new: times.get('new')!.min };
 }
 process.stdout.write(JSON.stringify(round));

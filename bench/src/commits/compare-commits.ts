@@ -1,37 +1,40 @@
+import { ratios, type Spread, spreadOf } from '../harness/statistics.ts';
 import { number, table } from '../report/table.ts';
-import { ratios, type Spread, spreadOf } from '../statistics.ts';
 
-/** What one process has measured: nanoseconds a unit of work, by name. */
+/** The result of one process: nanoseconds for a unit of work, by name. */
 export type Round = Record<string, { readonly old: number; readonly new: number }>;
 
-/** What has become of one subject. */
+/** The change of one subject. */
 export interface Change {
   readonly name: string;
-  /** Nanoseconds, the middle of the rounds. */
+  /** Nanoseconds, median of the rounds. */
   readonly old: number;
   readonly new: number;
-  /** How many times as fast it is as before. */
+  /** Speed of the new code, as times that of the old. */
   readonly speed: Spread;
-  /** So much slower that it is worth a look: beyond the spread of the rounds. */
+  /** Whether the new code is slower by more than the spread of the rounds. */
   readonly slower: boolean;
 }
 
-/** A median below this is worth a look, */
+/** A median speed below this counts as slower, unless … */
 const LIMIT = 0.9;
-/** unless more than one round was as fast as this, or any of a few: that is noise. */
+/**
+ * … more than one round reached this speed, or a single one of a few rounds. Such a change is
+ * noise.
+ */
 const AS_FAST = 0.95;
 const FEW = 5;
 
 /**
- * What has changed, in the order of the first round.
+ * The changes, in the order of the first round.
  *
- * @throws RangeError for no rounds, or rounds that measured different things.
+ * @throws RangeError for rounds that measured different subjects.
  */
 export function compareCommits(rounds: readonly Round[]): Change[] {
   return Object.keys(rounds[0] ?? {}).map((name) => {
     const readings = rounds.map((round) => {
       const reading = round[name];
-      if (reading === undefined) throw new RangeError(`a round without ${name}`);
+      if (reading === undefined) throw new RangeError(`a round lacks ${name}`);
       return reading;
     });
     const old = readings.map((reading) => reading.old);
@@ -49,7 +52,7 @@ export function compareCommits(rounds: readonly Round[]): Change[] {
   });
 }
 
-/** The changes as a table. `base` names what is compared with. */
+/** The changes as a table. `base` names the old commit. */
 export function tableOf(changes: readonly Change[], base: string): string {
   const rows = changes.map(({ name, old, new: now, speed, slower }) => [
     name,
@@ -62,7 +65,7 @@ export function tableOf(changes: readonly Change[], base: string): string {
   return table(['codec', `${base} ns`, 'now ns', 'speed', 'rounds', ''], rows);
 }
 
-/** What GitHub shows beside a commit: a line for each subject that has become slower. */
+/** Workflow commands that GitHub shows beside a commit: one warning for each slower subject. */
 export function annotationsOf(changes: readonly Change[], base: string): string[] {
   return changes
     .filter(({ slower }) => slower)

@@ -1,19 +1,19 @@
-// Built once with each codec that is compared, so that neither shares a function, and what was learned for it, with the
-// other.
+// Bundled once with each codec, so that the two share no function and no optimization by the
+// engine.
 import { type Role, unmask } from '@ws/codec';
-import type { Batch } from '../measure.ts';
+import type { Batch } from '../harness/batches.ts';
 import { bytesName } from '../report/table.ts';
 import { frameStream } from '../rivals/frame-stream.ts';
 import { decodeCommitted, decodePushed, encodeBinary, encodeText } from '../rivals/ours.ts';
 
-/** What is measured, by name. */
+/** The measured work, by name. */
 export type Subjects = Map<string, { batch: Batch; units: number }>;
 
 const CHUNK = 64 * 1024;
 const SIZES: readonly number[] = [16, 125, 1024, 65_536, 1_048_576];
 const TEXTS: readonly number[] = [16, 125, 1024];
 
-/** Everything that the codec does for a frame, in batches. */
+/** The codec's work for a frame, in batches. */
 export function subjects(): Subjects {
   const all: Subjects = new Map();
   for (const masked of [true, false]) {

@@ -1,11 +1,11 @@
 import { Bench } from 'tinybench';
 
-/** One batch of work, about a millisecond of it, without a closure made inside. */
+/** One batch of work of about a millisecond. It creates no closure. */
 export type Batch = () => void;
 
-/** What one subject took, in nanoseconds a unit of work. */
+/** The time of one subject, in nanoseconds for a unit of work. */
 export interface Time {
-  /** The fastest batch: what the code costs when nobody disturbs it. */
+  /** The fastest batch: the cost of the code without disturbance. */
   readonly min: number;
   readonly median: number;
   /** The fastest batch of each round. */
@@ -13,13 +13,13 @@ export interface Time {
 }
 
 /**
- * Times subjects side by side: in rounds, each subject a few batches a round, so that a busy neighbour disturbs all of
- * them alike.
+ * Times subjects side by side. Each round has a few batches of every subject, so a busy neighbour
+ * disturbs all of them alike.
  *
- * @param batches - By name: the work, and how many units (frames, calls) it has.
- * @param rounds - How often each subject has its turn.
+ * @param batches - By name: the work, and its number of units (frames, calls).
+ * @param rounds - Number of rounds.
  */
-export function timeInTurns(
+export function timeInterleaved(
   batches: ReadonlyMap<string, { batch: Batch; units: number }>,
   rounds: number,
 ): Map<string, Time> {
@@ -54,14 +54,14 @@ export function timeInTurns(
 }
 
 /**
- * Heap bytes that one unit of work leaves behind, garbage or not. Needs `--expose-gc` and a young generation so large
- * that nothing is collected in between.
+ * Heap bytes that one unit of work allocates, garbage included. Needs `--expose-gc` and a young
+ * generation large enough that no collection happens in between.
  */
 export function heapPerUnit(batch: Batch, unitsPerBatch: number, units: number): number {
   const { gc } = globalThis;
   if (gc === undefined) throw new Error('run with --expose-gc');
   const batches = Math.max(1, Math.ceil(units / unitsPerBatch));
-  // Compiled code and what was learned for it lie on the heap as well.
+  // Compiled code and type feedback are on the heap too.
   warmUp(batch, 200);
   gc();
   const before = process.memoryUsage().heapUsed;
@@ -70,13 +70,13 @@ export function heapPerUnit(batch: Batch, unitsPerBatch: number, units: number):
   return (after - before - ownCost()) / (batches * unitsPerBatch);
 }
 
-/** Into the optimizing compiler, before anything counts. */
+/** Lets the engine optimize the batch before the measurement. */
 function warmUp(batch: Batch, ms: number): void {
   const until = performance.now() + ms;
   while (performance.now() < until) batch();
 }
 
-/** What the two readings of the heap cost themselves. */
+/** Heap bytes of the two readings themselves. */
 function ownCost(): number {
   const before = process.memoryUsage().heapUsed;
   return process.memoryUsage().heapUsed - before;

@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-/** How long a question may wait for its answer, in ms. */
-const PATIENCE = 60_000;
-/** How long a child has to leave by itself: a CPU profile is written then. */
-const LEAVE = 10_000;
+/** Limit for an answer, in ms. */
+const ANSWER_TIMEOUT_MS = 60_000;
+/** Limit for a voluntary exit, in ms. Node writes a CPU profile in that time. */
+const EXIT_TIMEOUT_MS = 10_000;
 
-interface Question {
+interface Request {
   readonly id: number;
   readonly name: string;
   readonly argument: unknown;
@@ -18,27 +18,27 @@ interface Answer {
   readonly error?: string;
 }
 
-interface Waiting {
+interface PendingRequest {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
 }
 
-/** What a child answers: by name, a function of one argument. */
+/** The functions of a child by name, each with one argument. */
 export type Answers = Record<string, (argument: never) => unknown>;
 
 type ArgumentOf<F extends (argument: never) => unknown> = Parameters<F>[0];
 
-/** A process of the benchmark that is asked things, one JSON message each. `A` says what it answers. */
+/** A process of the benchmark that answers requests, one JSON message each. `A` lists them. */
 export class Child<A extends Answers> {
   readonly #process: ChildProcess;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #pending = new Map<number, PendingRequest>();
   readonly #exited: Promise<void>;
   #asked = 0;
 
   /**
    * @param script - A file beside the built CLI.
-   * @param flags - For node.
-   * @param core - The only core it may use, if it is to be one.
+   * @param flags - Flags for node.
+   * @param core - The only core for the process; undefined for any.
    */
   constructor(
     script: string,
@@ -55,59 +55,64 @@ export class Child<A extends Answers> {
     });
     this.#process.on('message', (answer: Answer) => this.#settle(answer));
     this.#exited = new Promise((resolve) => {
-      const gone = (why: string): void => {
-        for (const { reject } of this.#waiting.values()) reject(new Error(`${script} ${why}`));
-        this.#waiting.clear();
+      const onEnd = (why: string): void => {
+        for (const { reject } of this.#pending.values()) reject(new Error(`${script} ${why}`));
+        this.#pending.clear();
         resolve();
       };
-      this.#process.once('error', (error) => gone(`did not start: ${error.message}`));
-      this.#process.once('exit', (code, signal) => gone(`ended early: ${signal ?? code}`));
+      this.#process.once('error', (error) => onEnd(`did not start: ${error.message}`));
+      this.#process.once('exit', (code, signal) => onEnd(`exited early: ${signal ?? code}`));
     });
   }
 
-  /** @param patience - In ms; then it rejects. */
+  /**
+   * Sends a request and returns the answer.
+   *
+   * @param timeoutMs - Limit for the answer, in ms.
+   * @throws Error with the child's message, after the limit, or when the child has exited.
+   */
   async ask<K extends keyof A & string>(
     name: K,
     argument: ArgumentOf<A[K]>,
-    patience = PATIENCE,
+    timeoutMs = ANSWER_TIMEOUT_MS,
   ): Promise<Awaited<ReturnType<A[K]>>> {
     const id = this.#asked++;
     const asked = new Promise<unknown>((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      const question: Question = { id, name, argument };
-      this.#process.send(question, (error) => {
+      this.#pending.set(id, { resolve, reject });
+      const request: Request = { id, name, argument };
+      this.#process.send(request, (error) => {
         if (error !== null) reject(error);
       });
     });
     const timer = setTimeout(() => {
-      this.#waiting.get(id)?.reject(new Error(`no answer to '${name}' within ${patience} ms`));
-    }, patience);
+      this.#pending.get(id)?.reject(new Error(`no answer to '${name}' within ${timeoutMs} ms`));
+    }, timeoutMs);
     try {
       return (await asked) as Awaited<ReturnType<A[K]>>;
     } finally {
       clearTimeout(timer);
-      this.#waiting.delete(id);
+      this.#pending.delete(id);
     }
   }
 
-  /** Lets it go, and waits until it has. */
+  /** Disconnects the process and waits for its exit. */
   async end(): Promise<void> {
     if (this.#process.connected) this.#process.disconnect();
-    const timer = setTimeout(() => this.#process.kill('SIGKILL'), LEAVE);
+    const timer = setTimeout(() => this.#process.kill('SIGKILL'), EXIT_TIMEOUT_MS);
     await this.#exited;
     clearTimeout(timer);
   }
 
   #settle({ id, value, error }: Answer): void {
-    const waiting = this.#waiting.get(id);
-    if (error === undefined) waiting?.resolve(value);
-    else waiting?.reject(new Error(error));
+    const pending = this.#pending.get(id);
+    if (error === undefined) pending?.resolve(value);
+    else pending?.reject(new Error(error));
   }
 }
 
-/** The child's side: answers what the parent asks, and leaves with it. */
+/** The child's half: answers requests until the parent disconnects. */
 export function answer(answers: Answers): void {
-  process.on('message', ({ id, name, argument }: Question) => {
+  process.on('message', ({ id, name, argument }: Request) => {
     void reply(id, () => answers[name]!(argument as never));
   });
   process.once('disconnect', () => process.exit());
@@ -120,6 +125,6 @@ async function reply(id: number, work: () => unknown): Promise<void> {
   } catch (error) {
     answered = { id, error: error instanceof Error ? error.message : String(error) };
   }
-  // The parent may be gone meanwhile.
+  // The parent may have exited.
   if (process.connected) process.send!(answered);
 }

@@ -1,28 +1,28 @@
 import { execFileSync } from 'node:child_process';
 
-/** Which cores the two sides of a measurement run on; undefined where the system decides. */
+/** The cores of the two processes of a measurement; undefined where the system chooses. */
 export interface Cores {
   readonly server: number | undefined;
   readonly load: number | undefined;
 }
 
-/** Two cores that this process may use, where `taskset` (util-linux) is there to ask and to choose. */
+/** Two cores that this process may use. Needs `taskset` (util-linux). */
 export function chooseCores(): Cores {
   let allowed: number[] = [];
   try {
-    const told = execFileSync('taskset', ['-cp', `${process.pid}`], {
+    const output = execFileSync('taskset', ['-cp', `${process.pid}`], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
     });
-    allowed = parseCores(told.slice(told.lastIndexOf(':') + 1));
+    allowed = parseCores(output.slice(output.lastIndexOf(':') + 1));
   } catch {
-    // Not Linux, or not installed: nothing is pinned, and the report says so.
+    // Not Linux, or not installed: no process is pinned, and the report says so.
   }
   const [server, load] = allowed;
   return load === undefined ? { server: undefined, load: undefined } : { server, load };
 }
 
-/** A list of cores as Linux writes it: `0-3,8`. */
+/** Parses a list of cores in the notation of Linux: `0-3,8`. */
 export function parseCores(list: string): number[] {
   return list
     .trim()

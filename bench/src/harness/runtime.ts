@@ -4,21 +4,21 @@ import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-/** How long a runtime has to listen, in ms. */
-const START = 20_000;
+/** Limit for the first output of a runtime, in ms. */
+const START_TIMEOUT_MS = 20_000;
 
-/** Where another runtime is, and what it calls itself. */
+/** The path and the version of another runtime. */
 export interface Runtime {
   readonly path: string;
   readonly version: string;
 }
 
 /**
- * Looks a runtime up; nothing is ever downloaded.
+ * Finds a runtime. Nothing is downloaded.
  *
- * @param given - Its path, when the user says it: then it has to be there.
- * @returns undefined when it is not installed.
- * @throws Error when what is given cannot be run.
+ * @param given - A path from the user. It must exist.
+ * @returns undefined when the runtime is not installed.
+ * @throws Error when the given path cannot be run.
  */
 export function findRuntime(name: string, given: string | undefined): Runtime | undefined {
   const path = given ?? onPath(name, process.env['PATH'] ?? '');
@@ -54,7 +54,7 @@ export class RuntimeServer {
     this.#process = process;
   }
 
-  /** @param args - Before the script's name. */
+  /** @param args - Arguments before the script. */
   static async start(
     { path, version }: Runtime,
     args: readonly string[],
@@ -63,16 +63,17 @@ export class RuntimeServer {
     const script = fileURLToPath(new URL('./runtime-worker.js', import.meta.url));
     const all = [path, ...args, script];
     const [command, ...rest] = core === undefined ? all : ['taskset', '-c', `${core}`, ...all];
-    // Nothing is ever written to it: it ends with this process, however that ends, and the server leaves then.
+    // Nothing is written to its standard input. Its end tells the server that this process has
+    // exited.
     const child = spawn(command!, rest, { stdio: ['pipe', 'pipe', 'inherit'] });
     child.stdin.on('error', () => {});
     const failed = new Promise<never>((_, reject) => {
       child.once('error', reject);
-      child.once('exit', (code) => reject(new Error(`${version} ended early: ${code}`)));
+      child.once('exit', (code) => reject(new Error(`${version} exited early: ${code}`)));
     });
-    // It ends when it is told to, and nobody waits for that then.
+    // Killing the server is its normal end, so this rejection is expected.
     failed.catch(() => {});
-    const timer = setTimeout(() => child.kill('SIGKILL'), START);
+    const timer = setTimeout(() => child.kill('SIGKILL'), START_TIMEOUT_MS);
     try {
       const line = await Promise.race([firstLine(child), failed]);
       return new RuntimeServer(Number(line), child);
@@ -81,17 +82,17 @@ export class RuntimeServer {
     }
   }
 
-  /** Microseconds of CPU that the process has taken, all of its threads together. */
+  /** Microseconds of CPU of the process, all threads together. */
   async cpu(): Promise<number> {
     return (await (await fetch(`http://127.0.0.1:${this.port}/cpu`)).json()) as number;
   }
 
-  /** Ends it, and waits until it is gone. */
+  /** Kills the process and waits for its exit. */
   async end(): Promise<void> {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
-    const gone = new Promise((resolve) => this.#process.once('exit', resolve));
+    const exited = new Promise((resolve) => this.#process.once('exit', resolve));
     this.#process.kill('SIGKILL');
-    await gone;
+    await exited;
   }
 }
 

@@ -1,4 +1,4 @@
-/** Several readings of one thing: the middle one, and how far the others lie from it. */
+/** The median of several readings, with their range. */
 export interface Spread {
   readonly median: number;
   readonly least: number;
@@ -6,14 +6,14 @@ export interface Spread {
 }
 
 /**
- * The middle of what was measured in several rounds.
+ * The median and the range of several readings.
  *
- * @throws RangeError for no readings, or one that is no number.
+ * @throws RangeError for no readings, or for NaN.
  */
 export function spreadOf(readings: readonly number[]): Spread {
   const sorted = readings.toSorted((a, b) => a - b);
   if (sorted.length === 0 || sorted.some(Number.isNaN)) {
-    throw new RangeError(`no readings to compare: ${readings.join(', ')}`);
+    throw new RangeError(`expected numbers, got [${readings.join(', ')}]`);
   }
   const half = sorted.length >> 1;
   const middle = sorted[half]!;
@@ -24,14 +24,17 @@ export function spreadOf(readings: readonly number[]): Spread {
   };
 }
 
-/** `a / b`, round by round: what disturbed one round disturbed both, so that its ratio stays fair. */
+/** `a / b`, round by round. A disturbance of a round affects both, so the ratio stays fair. */
 export function ratios(a: readonly number[], b: readonly number[]): number[] {
   if (a.length !== b.length) throw new RangeError(`${a.length} rounds against ${b.length}`);
   return a.map((value, round) => value / b[round]!);
 }
 
-/** The names in the order of a round: each round another one comes first, so that no place is always the warm one. */
-export function turns<T>(names: readonly T[], round: number): T[] {
+/**
+ * The names in the order of a round. Each round starts with another one, so that no subject is
+ * always the warm one.
+ */
+export function rotated<T>(names: readonly T[], round: number): T[] {
   const first = names.length === 0 ? 0 : round % names.length;
   return [...names.slice(first), ...names.slice(0, first)];
 }

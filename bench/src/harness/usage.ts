@@ -1,23 +1,23 @@
 import { PerformanceObserver } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Microseconds of CPU that this process has taken, all of its threads together. */
+/** Microseconds of CPU of this process, all threads together. */
 export function cpu(): number {
   const { user, system } = process.cpuUsage();
   return user + system;
 }
 
-/** What a process has in memory, in bytes. */
+/** The memory of a process, in bytes. */
 export interface Memory {
-  /** What the system has given it. */
+  /** Resident set size. */
   readonly resident: number;
-  /** What lives on its JavaScript heap. */
+  /** Used bytes of the JavaScript heap. */
   readonly heap: number;
 }
 
-/** The memory of this process once the garbage is gone. Needs `--expose-gc`. */
+/** The memory of this process after a collection. Needs `--expose-gc`. */
 export async function memory(): Promise<Memory> {
-  // What a collection lets go of is freed in later turns, and some of it by other threads.
+  // Finalizers and zlib's threads free memory some turns after a collection.
   for (let i = 0; i < 4; i++) {
     globalThis.gc!();
     await sleep(50);
@@ -30,18 +30,20 @@ let collections = 0;
 let observer: PerformanceObserver | undefined;
 
 /**
- * Bytes on the JavaScript heap, garbage or not. Needs `--expose-gc`, and a young generation that takes it all.
+ * Bytes on the JavaScript heap, garbage included. Needs `--expose-gc`, and a young generation large
+ * enough that no collection happens in between.
  *
- * @param collect - Collects first; what is allocated from then on stays where it is.
- * @throws Error when something was collected since then.
+ * @param collect - Whether to collect first. Everything allocated after that stays on the heap.
+ * @throws Error when a collection happened since then.
  */
 export async function heap(collect: boolean): Promise<number> {
   observer ??= watchCollections();
   if (collect) globalThis.gc!();
-  // The observer is told a turn later.
+  // The observer is called a turn later.
   await sleep(20);
   if (collect) collections = 0;
-  else if (collections > 0) throw new Error(`the heap was collected ${collections} times`);
+  else if (collections > 0)
+    throw new Error(`${collections} collections happened during the measurement`);
   return process.memoryUsage().heapUsed;
 }
 

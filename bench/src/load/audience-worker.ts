@@ -1,4 +1,4 @@
-// Those whom a broadcast reaches, in a process of their own: answers what `AudienceAnswers` says.
+// The receivers of a broadcast, in their own process. See `AudienceAnswers`.
 import type { Socket } from 'node:net';
 import { answer } from '../harness/child.ts';
 import type { BroadcastPlan } from '../rivals/broadcast-worker.ts';
@@ -9,43 +9,43 @@ import { openSocket } from './handshake.ts';
 
 const TEXT = 0x81;
 const PONG = 0x8a;
-/** Connections that are opened at a time. */
-const OPENING = 64;
-/** How long a message may take to reach all, in ms. */
-const STILL = 20_000;
+/** Number of connections that are opened at a time. */
+const PARALLEL_DIALS = 64;
+/** Limit for a message to reach every receiver, in ms. */
+const STALL_TIMEOUT_MS = 20_000;
 
-interface Opening {
+interface OpenRequest {
   readonly port: number;
   readonly receivers: number;
   readonly plan: BroadcastPlan;
 }
 
-interface Running {
+interface RunRequest {
   readonly audience: number;
-  /** How many messages are asked for at a time; the next are, when all have all of them. */
+  /** Messages of one request. The next request follows when every receiver has all of them. */
   readonly perTurn: number;
   readonly ms: number;
 }
 
-/** What the process answers. */
+/** The requests that the process answers. */
 export type AudienceAnswers = {
-  /** Gives the audience's number. */
-  open: (opening: Opening) => Promise<number>;
-  /** Gives how many messages each receiver got, every byte of them verified. */
-  run: (running: Running) => Promise<number>;
+  /** Returns the number of the audience. */
+  open: (request: OpenRequest) => Promise<number>;
+  /** Returns the number of messages that each receiver got. Every byte is verified. */
+  run: (request: RunRequest) => Promise<number>;
 };
 
-/** Receivers of one server, the first of which asks for messages. */
+/** Receivers of one server. The first one requests messages. */
 class Audience {
   readonly #sockets: Socket[] = [];
   #missing = 0;
   #failure: Error | undefined;
   #onAll: () => void = () => {};
 
-  async open({ port, receivers, plan }: Opening): Promise<void> {
+  async open({ port, receivers, plan }: OpenRequest): Promise<void> {
     const corpus = makeEchoCorpus({ content: 'binary', ...plan, fragments: 1, raw: false });
     while (this.#sockets.length < receivers) {
-      const some = Math.min(OPENING, receivers - this.#sockets.length);
+      const some = Math.min(PARALLEL_DIALS, receivers - this.#sockets.length);
       const opened = await Promise.all(Array.from({ length: some }, () => openSocket(port, '')));
       for (const { socket } of opened) {
         this.#sockets.push(socket);
@@ -54,14 +54,20 @@ class Audience {
     }
   }
 
-  /** Asks for `count` messages to all, and waits until all have them. */
+  /** Requests `count` messages for every receiver and waits for them. */
   async ask(count: number): Promise<void> {
     this.#missing = count * this.#sockets.length;
     const all = new Promise<void>((resolve) => {
       this.#onAll = resolve;
     });
     this.#sockets[0]!.write(maskedFrame(TEXT, Buffer.from(`${count}`), 0x5ca1ab1e));
-    const timer = setTimeout(() => this.#fail(new Error('not all receivers were reached')), STILL);
+    const timer = setTimeout(
+      () =>
+        this.#fail(
+          new Error(`a message did not reach all receivers within ${STALL_TIMEOUT_MS} ms`),
+        ),
+      STALL_TIMEOUT_MS,
+    );
     await all;
     clearTimeout(timer);
     if (this.#failure !== undefined) throw this.#failure;
@@ -76,11 +82,11 @@ class Audience {
         return;
       }
       for (const payload of stream.pings.splice(0)) socket.write(maskedFrame(PONG, payload, 0));
-      if (this.#missing < 0) this.#fail(new Error('more messages came than were asked for'));
+      if (this.#missing < 0) this.#fail(new Error('received more messages than requested'));
       else if (this.#missing === 0) this.#onAll();
     });
     socket.on('error', (error) => this.#fail(error));
-    socket.on('close', () => this.#fail(new Error('the server ended a connection')));
+    socket.on('close', () => this.#fail(new Error('the server closed a connection')));
   }
 
   #fail(error: Error): void {
@@ -91,13 +97,13 @@ class Audience {
 
 const audiences: Audience[] = [];
 
-async function open(opening: Opening): Promise<number> {
+async function open(opening: OpenRequest): Promise<number> {
   const audience = new Audience();
   await audience.open(opening);
   return audiences.push(audience) - 1;
 }
 
-async function run({ audience, perTurn, ms }: Running): Promise<number> {
+async function run({ audience, perTurn, ms }: RunRequest): Promise<number> {
   const until = performance.now() + ms;
   let messages = 0;
   do {

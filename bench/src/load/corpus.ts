@@ -1,34 +1,34 @@
 import { constants, deflateRawSync } from 'node:zlib';
 
-/** How what one side sends may refer back, and how far: the agreed parameters, as a client needs them. */
+/** The agreed compression, seen from the client: whether messages refer back to earlier ones. */
 export type Context = 'none' | 'shared' | 'takeover';
 
-/** What a corpus is made of. */
+/** The parameters of a corpus. */
 export interface CorpusPlan {
   /** Bytes of each message. */
   readonly size: number;
   readonly count: number;
   readonly context: Context;
-  /** Of the client's messages. */
+  /** Window of the client's messages. */
   readonly windowBits: number;
 }
 
-/** Messages that are all different, as plain text and as masked frames ready to be written. */
+/** Messages that all differ, as plain text and as masked frames. */
 export interface Corpus extends CorpusPlan {
-  /** The plain text of all messages, one after the other. */
+  /** The plain text of all messages, concatenated. */
   readonly plain: Buffer;
-  /** The frames of all messages, one after the other. */
+  /** The frames of all messages, concatenated. */
   readonly frames: Buffer;
-  /** Where frame `i` begins; one more for the end. */
+  /** Start of frame `i`, plus one entry for the end. */
   readonly offsets: Uint32Array;
 }
 
-/** What the last bytes of a sync flush are, which are not sent (RFC 7692, section 7.2.1). */
+/** The last bytes of a sync flush, which are not sent (RFC 7692, section 7.2.1). */
 export const TAIL: Buffer = Buffer.from([0x00, 0x00, 0xff, 0xff]);
 
 /**
- * Makes a corpus. With context takeover each message is compressed with the text before it, and the first with none, so
- * that the whole may be sent again and again on one connection.
+ * Creates a corpus. With context takeover each message is compressed with the text before it as its
+ * dictionary, and the first without one. So the corpus can be sent repeatedly on one connection.
  */
 export function makeCorpus(plan: CorpusPlan): Corpus {
   const { size, count, context, windowBits } = plan;
@@ -61,7 +61,7 @@ function deflate(message: Buffer, windowBits: number, dictionary: Buffer | undef
   return compressed.subarray(0, compressed.length - TAIL.length);
 }
 
-/** A client's frame: FIN, RSV1 and opcode in `first`. */
+/** A client's frame. `first` has FIN, RSV1 and the opcode. */
 export function maskedFrame(first: number, payload: Uint8Array, maskKey: number): Buffer {
   const { length } = payload;
   const extended = length < 126 ? 0 : length < 65_536 ? 2 : 8;
@@ -88,7 +88,10 @@ const WORDS: readonly string[] = [
   .join(' ')
   .split(' ');
 
-/** Records as a service might send them, `bytes` bytes of ASCII: to about a third at 4 KiB, as JSON often is. */
+/**
+ * JSON-like records, `bytes` bytes of ASCII. They compress to about a third at 4 KiB, as JSON often
+ * does.
+ */
 export function jsonLike(bytes: number): string {
   const random = generator(5);
   const upTo = (n: number): number => (random() >>> 0) % n;
@@ -112,7 +115,7 @@ export function jsonLike(bytes: number): string {
   return parts.join('').slice(0, bytes);
 }
 
-/** The same numbers in each run (mulberry32): 32 bits, signed. */
+/** Returns the same numbers in every run (mulberry32): signed 32-bit integers. */
 export function generator(seed: number): () => number {
   let state = seed;
   return () => {

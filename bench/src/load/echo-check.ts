@@ -1,20 +1,21 @@
 import { constants, inflateRawSync } from 'node:zlib';
 import { type Corpus, TAIL } from './corpus.ts';
 
-/** How many messages of each check are inflated for themselves where none may refer back. */
+/** Number of messages per check that are inflated separately, where no message may refer back. */
 const ALONE = 16;
 const WINDOW = 32 * 1024;
 
-/** What the echoes of one connection are made of. */
+/** The verified echoes of one connection. */
 export interface Checked {
   readonly messages: number;
-  /** How many of them were sent compressed; others did not get smaller by it. */
+  /** Number of compressed messages. Compression did not shrink the others. */
   readonly compressed: number;
 }
 
 /**
- * Compares what a server echoed on one connection with what it was sent, byte by byte. Compressed messages are inflated
- * as one stream: that is what context takeover means, and those that share nothing make a valid stream as well.
+ * Compares the echoes of one connection with the messages sent, byte by byte. Compressed messages
+ * are inflated as one stream, as context takeover requires. Messages without context takeover form
+ * a valid stream too.
  */
 export class EchoCheck {
   readonly #corpus: Corpus;
@@ -27,9 +28,9 @@ export class EchoCheck {
   }
 
   /**
-   * The next echoes, in their order.
+   * Verifies the next echoes, in order.
    *
-   * @throws Error for one that is not what was sent.
+   * @throws Error for an echo that differs.
    */
   check(echoes: Iterable<{ payload: Buffer; compressed: boolean }>): Checked {
     const { context } = this.#corpus;
@@ -43,7 +44,7 @@ export class EchoCheck {
         same(payload, plain);
         continue;
       }
-      if (context === 'none') throw new Error('compressed without having agreed to it');
+      if (context === 'none') throw new Error('a message is compressed without an agreement');
       const whole = Buffer.concat([payload, TAIL]);
       stream.push(whole);
       expected.push(plain);
@@ -78,7 +79,7 @@ function inflate(stream: Buffer, size: number, dictionary?: Buffer): Buffer {
 function same(got: Buffer, expected: Buffer): void {
   if (got.equals(expected)) return;
   throw new Error(
-    `an echo differs from what was sent: '${excerpt(got)}' instead of '${excerpt(expected)}'`,
+    `an echo differs from its message: got '${excerpt(got)}', expected '${excerpt(expected)}'`,
   );
 }
 

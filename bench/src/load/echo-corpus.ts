@@ -5,31 +5,31 @@ const TEXT = 0x01;
 const BINARY = 0x02;
 const FIN = 0x80;
 
-/** Messages of one size, and what a server answers to them. */
+/** Messages of one size, and the expected replies. */
 export interface EchoPlan {
   readonly content: 'binary' | 'ascii' | 'mixed';
   /** Bytes of each message. */
   readonly size: number;
   readonly count: number;
-  /** How many frames a message is sent in. */
+  /** Number of frames of a message. */
   readonly fragments: number;
-  /** The server is no WebSocket server: what comes back is what was sent, frame header and mask and all. */
+  /** Whether the server is no WebSocket server: it echoes header and mask too. */
   readonly raw: boolean;
 }
 
-/** The frames to send, and to get. */
+/** The frames to send and the expected replies. */
 export interface EchoCorpus {
   readonly count: number;
   readonly frames: Buffer;
-  /** Where message `i` begins in `frames`; one more for the end. */
+  /** Start of message `i` in `frames`, plus one entry for the end. */
   readonly offsets: Uint32Array;
-  /** All replies, one after the other. */
+  /** All replies, concatenated. */
   readonly replies: Buffer;
   /** Bytes of each reply. */
   readonly replySize: number;
 }
 
-/** Makes it; the same in each process. */
+/** Creates a corpus. It is the same in each process. */
 export function makeEchoCorpus(plan: EchoPlan): EchoCorpus {
   const opcode = plan.content === 'binary' ? BINARY : TEXT;
   const keys = generator(11);
@@ -51,7 +51,7 @@ export function makeEchoCorpus(plan: EchoPlan): EchoCorpus {
   };
 }
 
-/** Payloads that all differ. Text is valid UTF-8 of exactly that many bytes. */
+/** Payloads that all differ. Text is valid UTF-8 of exactly `size` bytes. */
 export function makePayloads({
   content,
   size,
@@ -74,13 +74,13 @@ function makePayload(content: EchoPlan['content'], size: number, random: () => n
   while (at < size) {
     const character = String.fromCodePoint(codePoint(random));
     const length = Buffer.byteLength(character);
-    // What no longer fits is filled with ASCII.
+    // A character that does not fit is replaced by ASCII.
     at += payload.write(at + length > size ? '.' : character, at);
   }
   return payload;
 }
 
-/** Latin, Greek and Cyrillic, Han, emoji: one to four bytes, all about as frequent. */
+/** Latin, Greek and Cyrillic, Han, emoji: one to four bytes, about equally frequent. */
 function codePoint(random: () => number): number {
   const value = random() >>> 8;
   const among = (first: number, count: number): number => first + ((value >> 2) % count);
@@ -106,7 +106,7 @@ function fragments(payload: Buffer, opcode: number, count: number, keys: () => n
   return Buffer.concat(frames);
 }
 
-/** A server's frame: FIN and opcode in `first`, not masked (RFC 6455, section 5.1). */
+/** A server's frame, not masked (RFC 6455, section 5.1). `first` has FIN and the opcode. */
 export function serverFrame(first: number, payload: Uint8Array): Buffer {
   const masked = maskedFrame(first, payload, 0);
   const header = masked.length - payload.length - 4;

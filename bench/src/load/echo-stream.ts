@@ -1,26 +1,26 @@
 const PING = 0x89;
-/** RFC 6455, section 5.5: the header and the most that a control frame carries. */
+/** Largest ping in bytes: header and payload (RFC 6455, section 5.5). */
 const MAX_PING = 2 + 125;
 
 /**
- * What a connection is to get, known to the last byte: replies of one size, one after the other and then from the first
- * again. A chunk is compared with it as a whole, which is cheap enough to be done while it is measured.
+ * The expected bytes of a connection: replies of one size, repeated in order. Each chunk is
+ * compared as a whole, which is cheap enough during a measurement.
  */
 export class EchoStream {
-  /** Payloads of pings that came in between; to be taken out. */
+  /** Payloads of received pings. The caller removes them. */
   readonly pings: Buffer[] = [];
-  /** Bytes of replies that were as they should be. */
+  /** Bytes of correct replies. */
   bytes = 0;
   readonly #ring: Buffer;
   readonly #size: number;
   #at: number;
-  /** The beginning of a ping that has not come as a whole. */
+  /** The start of an incomplete ping. */
   #ping: Buffer | undefined;
 
   /**
    * @param ring - All replies.
-   * @param size - Bytes of each of them.
-   * @param first - The number of the first reply.
+   * @param size - Bytes of each reply.
+   * @param first - Number of the first reply.
    */
   constructor(ring: Buffer, size: number, first: number) {
     this.#ring = ring;
@@ -29,8 +29,8 @@ export class EchoStream {
   }
 
   /**
-   * @returns How many replies are complete with this chunk.
-   * @throws Error when a byte differs.
+   * @returns Number of replies that this chunk completes.
+   * @throws Error for a byte that differs.
    */
   push(chunk: Buffer): number {
     const before = Math.floor(this.bytes / this.#size);
@@ -41,7 +41,7 @@ export class EchoStream {
     return Math.floor(this.bytes / this.#size) - before;
   }
 
-  /** Between two replies a server may ask whether we are there. */
+  /** A server may send a ping between two replies. */
   #isPing(chunk: Buffer, from: number): boolean {
     if (this.#ping !== undefined) return true;
     return this.#at % this.#size === 0 && chunk[from] === PING && this.#ring[this.#at] !== PING;
@@ -66,7 +66,7 @@ export class EchoStream {
   #compare(chunk: Buffer, from: number): number {
     let length = Math.min(chunk.length - from, this.#ring.length - this.#at);
     if (!this.#equals(chunk, from, length)) {
-      // A ping may stand behind this reply: frame by frame, as long as it lasts.
+      // A ping may follow this reply, so compare this reply alone.
       length = Math.min(length, this.#size - (this.#at % this.#size));
       if (!this.#equals(chunk, from, length)) {
         throw new Error(`the reply to message ${Math.floor(this.#at / this.#size)} differs`);

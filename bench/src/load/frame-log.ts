@@ -2,27 +2,27 @@ const FIRST_SIZE = 4096;
 const PING = 0x89;
 
 /**
- * What a server has sent, kept as it came and only counted: finding the end of a frame is all that happens while a
- * server is measured. What the frames say is checked afterwards.
+ * The bytes from a server, stored for a later check. During a measurement it only finds the end of
+ * each frame.
  */
 export class FrameLog {
-  /** Payloads of pings that came in: whoever reads them empties the list. */
+  /** Payloads of received pings. The caller removes them. */
   readonly pings: Buffer[] = [];
   #bytes = Buffer.allocUnsafeSlow(FIRST_SIZE);
   #length = 0;
-  /** Where the first frame begins that is not there as a whole. */
+  /** Start of the first incomplete frame. */
   #next = 0;
 
-  /** Bytes of whole frames in the log. */
+  /** Bytes of complete frames in the log. */
   get length(): number {
     return this.#next;
   }
 
   /**
-   * Keeps a chunk.
+   * Stores a chunk.
    *
-   * @returns How many messages are complete with it.
-   * @throws Error for a frame that is no message in one frame and no ping.
+   * @returns Number of messages that this chunk completes.
+   * @throws Error for a frame that is neither an unfragmented message nor a ping.
    */
   push(chunk: Uint8Array): number {
     const length = this.#length + chunk.length;
@@ -37,12 +37,18 @@ export class FrameLog {
       if (isMessage(first)) messages++;
       else if (first === PING)
         this.pings.push(Buffer.from(this.#bytes.subarray(this.#next + 2, end)));
-      else throw new Error(`the server sent a frame that begins with 0x${first.toString(16)}`);
+      else
+        throw new Error(
+          `the server sent an unexpected frame with first byte 0x${first.toString(16)}`,
+        );
       this.#next = end;
     }
   }
 
-  /** Each message's payload and whether it is compressed, valid until the next `push`. The log is empty after the last. */
+  /**
+   * The payload of each message, and whether it is compressed; valid until the next `push`. The log
+   * is empty after the last one.
+   */
   *drain(): Generator<{ payload: Buffer; compressed: boolean }> {
     const bytes = this.#bytes;
     for (let at = 0; at < this.#next; ) {
@@ -65,18 +71,18 @@ export class FrameLog {
   }
 }
 
-/** FIN and text, with or without RSV1. */
+/** Whether the first byte is FIN and text, with or without RSV1. */
 function isMessage(first: number): boolean {
   return (first & 0xbf) === 0x81;
 }
 
-/** Where the payload of the server's frame at `at` begins. */
+/** Start of the payload of the server's frame at `at`. */
 function payloadStart(bytes: Buffer, at: number): number {
   const short = bytes[at + 1]!;
   return at + 2 + (short < 126 ? 0 : short === 126 ? 2 : 8);
 }
 
-/** Where the frame at `at` ends, or 0 when it is not there as a whole. */
+/** End of the frame at `at`, or 0 for an incomplete frame. */
 function frameEnd(bytes: Buffer, at: number, length: number): number {
   if (length - at < 2) return 0;
   const short = bytes[at + 1]!;

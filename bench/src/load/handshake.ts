@@ -2,18 +2,18 @@ import { connect, type Socket } from 'node:net';
 
 const HEAD_END = '\r\n\r\n';
 const TIMEOUT = 20_000;
-/** The key of RFC 6455, section 1.3: nobody is protected from anything here. */
+/** The key of RFC 6455, section 1.3. A random key would protect nothing here. */
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
 
 /** A bare socket after the handshake. */
 export interface Upgraded {
   readonly socket: Socket;
-  /** The extensions that the server agreed to. */
+  /** The extensions in the server's answer. */
   readonly agreed: string;
 }
 
 /**
- * Connects to a server on this machine and asks it for WebSocket.
+ * Connects to a server on this machine and upgrades the connection.
  *
  * @param offer - `Sec-WebSocket-Extensions`; empty for none.
  */
@@ -50,9 +50,13 @@ function readHead(socket: Socket): Promise<string> {
       socket.destroy();
       reject(error);
     };
-    const timer = setTimeout(() => settle(new Error('the handshake takes too long')), TIMEOUT);
-    const onClose = (): void => settle(new Error('the server ended the handshake'));
-    // Servers that wait for messages send nothing behind their answer.
+    const timer = setTimeout(
+      () => settle(new Error(`no handshake response for ${TIMEOUT} ms`)),
+      TIMEOUT,
+    );
+    const onClose = (): void =>
+      settle(new Error('the server closed the connection during the handshake'));
+    // The servers wait for messages, so no frame follows the answer.
     const onData = (chunk: Buffer): void => {
       head += chunk.toString('latin1');
       if (!head.endsWith(HEAD_END)) return;
@@ -64,7 +68,7 @@ function readHead(socket: Socket): Promise<string> {
   });
 }
 
-/** The extensions of an answer in one spelling: parameters sorted. */
+/** The extensions of an answer in a canonical form, with sorted parameters. */
 export function extensionsOf(head: string): string {
   const line = /^sec-websocket-extensions:(.*)$/im.exec(head)?.[1] ?? '';
   const [name = '', ...parameters] = line.split(';').map((part) => part.trim());

@@ -6,33 +6,39 @@ import type { Replies } from './replies.ts';
 
 const PONG = 0x8a;
 
-/** How many messages a connection may send, and how it hears about the end. */
+/** The limits of a run, and the callbacks for its end. */
 export interface Traffic {
-  /** How many messages are under way at a time. */
+  /** Number of messages in flight. */
   readonly depth: number;
-  /** Whether more may be sent; asked for each answer. */
-  readonly goesOn: () => boolean;
+  /** Whether to send another message. Called for each echo. */
+  readonly mayContinue: () => boolean;
   readonly onDone: () => void;
   readonly onError: (error: Error) => void;
 }
 
-/** Messages made beforehand: their frames lie side by side. */
+/** Messages as frames, encoded before the run and concatenated. */
 export interface Script {
   readonly frames: Buffer;
-  /** Where message `i` begins; one more for the end. */
+  /** Start of message `i`, plus one entry for the end. */
   readonly offsets: Uint32Array;
   readonly count: number;
 }
 
-/** One connection of the load: a bare socket that writes frames made beforehand, and hands on what comes back. */
+/**
+ * One connection of the load: a bare socket that writes encoded frames.
+ *
+ * It uses neither this library nor the raw peer of the tests, on purpose. The load must treat every
+ * server alike, must not share a bug with the measured code, and must cost little CPU while it
+ * measures: it does no parsing or masking then.
+ */
 export class LoadConnection {
-  /** Messages that were echoed, since the last {@link check}. */
+  /** Number of echoes since the last {@link check}. */
   echoed = 0;
   readonly #socket: Socket;
   readonly #script: Script;
   readonly #replies: Replies;
   #next: number;
-  #underWay = 0;
+  #inFlight = 0;
   #traffic: Traffic | undefined;
   #failure: Error | undefined;
 
@@ -42,16 +48,18 @@ export class LoadConnection {
     this.#replies = replies;
     this.#next = first;
     socket.on('data', (chunk) => this.#read(chunk));
-    const gone = (error?: Error): void =>
-      this.#fail(error ?? new Error('the server ended the connection'));
-    socket.on('error', gone);
-    socket.on('close', () => gone());
+    const onEnd = (error?: Error): void =>
+      this.#fail(error ?? new Error('the server closed the connection'));
+    socket.on('error', onEnd);
+    socket.on('close', () => onEnd());
   }
 
   /**
+   * Connects to a server on this machine.
+   *
    * @param offer - `Sec-WebSocket-Extensions`; empty for none.
-   * @param first - The number of the first message.
-   * @returns The connection, and the extensions that the server agreed to.
+   * @param first - Number of the first message.
+   * @returns The connection, and the extensions in the server's answer.
    */
   static async open(
     port: number,
@@ -64,12 +72,12 @@ export class LoadConnection {
     return { connection: new LoadConnection(socket, script, replies, first), agreed };
   }
 
-  /** Bytes of frames that came in, since the last {@link check}. */
+  /** Bytes of received frames since the last {@link check}. */
   get bytes(): number {
     return this.#replies.bytes;
   }
 
-  /** Sends and answers, until `traffic` says that it is enough and all is echoed. */
+  /** Sends messages until `traffic` stops them and every echo has arrived. */
   run(traffic: Traffic): void {
     if (this.#failure !== undefined) {
       traffic.onError(this.#failure);
@@ -77,12 +85,12 @@ export class LoadConnection {
     }
     this.#traffic = traffic;
     let first = 0;
-    while (first < traffic.depth && traffic.goesOn()) first++;
+    while (first < traffic.depth && traffic.mayContinue()) first++;
     this.#send(first);
-    if (this.#underWay === 0) this.#done();
+    if (this.#inFlight === 0) this.#done();
   }
 
-  /** Compares what was echoed since the last time with what was sent. */
+  /** Verifies the echoes since the last check. */
   check(): Checked {
     this.echoed = 0;
     return this.#replies.check();
@@ -104,23 +112,23 @@ export class LoadConnection {
     if (this.#replies.pings.length > 0) this.#pong();
     if (echoed === 0) return;
     this.echoed += echoed;
-    this.#underWay -= echoed;
+    this.#inFlight -= echoed;
     const traffic = this.#traffic;
-    if (traffic === undefined || this.#underWay < 0) {
-      this.#fail(new Error('more messages came back than were sent'));
+    if (traffic === undefined || this.#inFlight < 0) {
+      this.#fail(new Error('received more echoes than messages were sent'));
       return;
     }
     let more = 0;
-    while (more < echoed && traffic.goesOn()) more++;
+    while (more < echoed && traffic.mayContinue()) more++;
     this.#send(more);
-    if (this.#underWay === 0) this.#done();
+    if (this.#inFlight === 0) this.#done();
   }
 
-  /** The next `n` frames, which lie side by side, in one write. */
+  /** Sends the next `n` frames in one write. */
   #send(n: number): void {
     const { frames, offsets, count } = this.#script;
-    this.#underWay += n;
-    // One write where the end of the corpus lies between them, too: a server should find them in one read.
+    this.#inFlight += n;
+    // A server should get them in one read, also when the corpus wraps around.
     this.#socket.cork();
     for (let left = n; left > 0; ) {
       const some = Math.min(left, count - this.#next);

@@ -1,4 +1,4 @@
-// The load, in a process of its own: answers what `LoadAnswers` says.
+// The load, in its own process. See `LoadAnswers`.
 import { answer } from '../harness/child.ts';
 import { type CorpusPlan, makeCorpus } from './corpus.ts';
 import type { Checked } from './echo-check.ts';
@@ -6,42 +6,42 @@ import { type EchoPlan, makeEchoCorpus } from './echo-corpus.ts';
 import { LoadConnection, type Script } from './load-connection.ts';
 import { keptReplies, knownReplies, type Replies } from './replies.ts';
 
-/** Connections that are opened at a time. */
-const OPENING = 64;
-/** How long a run may stand still before it is given up, in ms. */
-const STILL = 20_000;
+/** Number of connections that are opened at a time. */
+const PARALLEL_DIALS = 64;
+/** Limit for a run without any echo, in ms. */
+const STALL_TIMEOUT_MS = 20_000;
 
-/** A group of connections to one server. */
-interface Opening {
+/** A request for a group of connections to one server. */
+interface OpenRequest {
   readonly port: number;
   readonly connections: number;
   readonly offer: string;
   readonly corpus: CorpusPlan | EchoPlan;
 }
 
-/** Traffic on all connections of a group: for some time, or so many messages each. */
-interface Running {
+/** A request for traffic on all connections of a group, for `ms` or for `each` messages on each. */
+interface RunRequest {
   readonly group: number;
   readonly depth: number;
   readonly ms?: number;
   readonly each?: number;
 }
 
-/** What a run came to. */
-export interface Ran {
+/** The result of a run. */
+export interface RunResult {
   readonly messages: number;
-  /** Bytes of the frames that the server sent. */
+  /** Bytes of the server's frames. */
   readonly bytes: number;
   readonly ms: number;
-  /** What this process took for it, in microseconds. */
+  /** CPU of this process, in microseconds. */
   readonly cpu: number;
 }
 
-/** What the load process answers. */
+/** The requests that the process answers. */
 export type LoadAnswers = {
-  /** Gives the group's number, and what was agreed in the handshakes. */
-  open: (opening: Opening) => Promise<{ group: number; agreed: string }>;
-  run: (running: Running) => Promise<Ran>;
+  /** Returns the number of the group and the agreed extensions. */
+  open: (request: OpenRequest) => Promise<{ group: number; agreed: string }>;
+  run: (request: RunRequest) => Promise<RunResult>;
   /** Verifies each echo since the last check. */
   check: (group: number) => Checked;
   close: (group: number) => void;
@@ -50,7 +50,7 @@ export type LoadAnswers = {
 const groups: LoadConnection[][] = [];
 const corpora = new Map<string, Messages>();
 
-/** Messages, and what is done with the replies of a connection that begins with number `first`. */
+/** Messages, and the handling of the replies of a connection that starts with message `first`. */
 interface Messages {
   readonly script: Script;
   readonly repliesFrom: (first: number) => Replies;
@@ -77,14 +77,14 @@ async function open({
   connections,
   offer,
   corpus,
-}: Opening): ReturnType<LoadAnswers['open']> {
+}: OpenRequest): ReturnType<LoadAnswers['open']> {
   const { script, repliesFrom } = messagesOf(corpus);
-  // Replies that go to the wrong connection would show: no two neighbours begin with the same message.
+  // Neighbours start with different messages, so a reply to the wrong connection is detected.
   const firstOf = (i: number): number => ('content' in corpus ? i % script.count : 0);
   const group: LoadConnection[] = [];
   const answers = new Set<string>();
   while (group.length < connections) {
-    const some = Math.min(OPENING, connections - group.length);
+    const some = Math.min(PARALLEL_DIALS, connections - group.length);
     const opened = await Promise.all(
       Array.from({ length: some }, (_, i) => {
         const first = firstOf(group.length + i);
@@ -99,7 +99,7 @@ async function open({
   return { group: groups.push(group) - 1, agreed: [...answers].join(' or ') };
 }
 
-async function run({ group, depth, ms, each }: Running): Promise<Ran> {
+async function run({ group, depth, ms, each }: RunRequest): Promise<RunResult> {
   const connections = groups[group]!;
   const [messages, bytes] = totals(connections);
   const before = process.cpuUsage();
@@ -127,7 +127,7 @@ function totals(connections: readonly LoadConnection[]): [messages: number, byte
   return [messages, bytes];
 }
 
-/** Everybody at once for `ms`, and until the last echo is back. */
+/** Runs all connections for `ms`, then waits for the last echo. */
 async function timed(
   connections: readonly LoadConnection[],
   depth: number,
@@ -138,32 +138,36 @@ async function timed(
     open = false;
   }, ms);
   try {
-    await moving(connections, (connection) => traffic(connection, depth, () => open));
+    await runAll(connections, (connection) => traffic(connection, depth, () => open));
   } finally {
     clearTimeout(timer);
   }
 }
 
-/** So many messages on each connection, and no more than 32 connections at a time. */
+/** Sends `each` messages on each connection, on at most 32 connections at a time. */
 async function counted(
   connections: readonly LoadConnection[],
   depth: number,
   each: number,
 ): Promise<void> {
   for (let i = 0; i < connections.length; i += 32) {
-    await moving(connections.slice(i, i + 32), (connection) => {
+    await runAll(connections.slice(i, i + 32), (connection) => {
       let left = each;
       return traffic(connection, depth, () => left-- > 0);
     });
   }
 }
 
-function traffic(connection: LoadConnection, depth: number, goesOn: () => boolean): Promise<void> {
-  return new Promise((onDone, onError) => connection.run({ depth, goesOn, onDone, onError }));
+function traffic(
+  connection: LoadConnection,
+  depth: number,
+  mayContinue: () => boolean,
+): Promise<void> {
+  return new Promise((onDone, onError) => connection.run({ depth, mayContinue, onDone, onError }));
 }
 
-/** Lets them run, as long as something comes back. */
-async function moving(
+/** Runs the connections, and rejects when no echo arrives for a while. */
+async function runAll(
   connections: readonly LoadConnection[],
   start: (connection: LoadConnection) => Promise<void>,
 ): Promise<void> {
@@ -175,7 +179,8 @@ async function moving(
       const [messages] = totals(connections);
       const now = performance.now();
       if (messages !== last) stillSince = now;
-      else if (now - stillSince > STILL) reject(new Error('the server echoes nothing any more'));
+      else if (now - stillSince > STALL_TIMEOUT_MS)
+        reject(new Error(`no echo for ${STALL_TIMEOUT_MS} ms`));
       last = messages;
     }, 1000);
   });

@@ -2,7 +2,10 @@ const BINARY = 0x82;
 const MASKED = 0x80;
 const HEADER = 6;
 
-/** What a sink is to get: binary messages of one size below 126 bytes, masked, one after the other and again. */
+/**
+ * The expected bytes of a sink: masked binary messages of one size below 126 bytes, repeated in
+ * order.
+ */
 export class MaskedStream {
   readonly #payloads: readonly Buffer[];
   readonly #size: number;
@@ -15,8 +18,8 @@ export class MaskedStream {
   }
 
   /**
-   * @returns How many messages are complete with this chunk.
-   * @throws Error when a byte differs.
+   * @returns Number of messages that this chunk completes.
+   * @throws Error for a byte that differs.
    */
   push(chunk: Buffer): number {
     const bytes = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);

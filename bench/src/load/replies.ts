@@ -4,19 +4,21 @@ import type { EchoCorpus } from './echo-corpus.ts';
 import { EchoStream } from './echo-stream.ts';
 import { FrameLog } from './frame-log.ts';
 
-/** What becomes of the bytes that a connection gets. */
+/** The handling of the bytes that a connection receives. */
 export interface Replies {
-  /** Payloads of pings; to be taken out. */
+  /** Payloads of received pings. The caller removes them. */
   readonly pings: Buffer[];
-  /** Bytes of frames that came in, since the last check. */
+  /** Bytes of received frames since the last check. */
   readonly bytes: number;
-  /** How many messages are complete with this chunk. */
+  /** Returns the number of messages that this chunk completes. */
   push(chunk: Buffer): number;
-  /** Says how many there were since the last time, all of them verified. */
+  /** Verifies the messages since the last check and returns their number. */
   check(): Checked;
 }
 
-/** Kept as they are, and verified between the windows: they are compressed, each server's in its own way. */
+/**
+ * Stores the replies and verifies them between the windows: each server compresses in its own way.
+ */
 export function keptReplies(corpus: Corpus): Replies {
   const log = new FrameLog();
   const check = new EchoCheck(corpus);
@@ -30,7 +32,7 @@ export function keptReplies(corpus: Corpus): Replies {
   };
 }
 
-/** Verified as they come: it is known what they are. */
+/** Verifies the replies on arrival, because their bytes are known. */
 export function knownReplies({ replies, replySize }: EchoCorpus, first: number): Replies {
   const stream = new EchoStream(replies, replySize, first);
   let messages = 0;

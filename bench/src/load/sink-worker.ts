@@ -1,22 +1,22 @@
-// The other side of a client that is measured: verifies what comes, and answers each batch. See `SinkAnswers`.
+// The peer of a measured client, in its own process: verifies messages and answers each batch.
 import { createServer, type Socket } from 'node:net';
 import { answer } from '../harness/child.ts';
 import { answerTo, listening } from '../rivals/echo-servers.ts';
 import { makePayloads, serverFrame } from './echo-corpus.ts';
 import { MaskedStream } from './masked-stream.ts';
 
-/** What clients send: so many messages in a row, then they wait for an answer. */
+/** The traffic of a client: a batch of messages, then a wait for the answer. */
 export interface SinkPlan {
   readonly batch: number;
   readonly size: number;
   readonly count: number;
 }
 
-/** What the process answers. */
+/** The requests that the process answers. */
 export type SinkAnswers = {
-  /** Gives the port. */
+  /** Returns the port. */
   listen: (plan: SinkPlan) => Promise<number>;
-  /** How many messages were verified, since it listens. */
+  /** Returns the number of verified messages since `listen`. */
   verified: (nothing?: undefined) => number;
 };
 

@@ -1,8 +1,8 @@
+import type { Spread } from '../harness/statistics.ts';
 import type { BarValue, Chart } from '../report/chart.ts';
 import { number } from '../report/table.ts';
-import type { Spread } from '../statistics.ts';
 
-/** A table of Markdown; the first column left, figures right. */
+/** A Markdown table. The first column is left-aligned, the others are right-aligned. */
 export function markdownTable(
   head: readonly string[],
   rows: readonly (readonly string[])[],
@@ -18,7 +18,7 @@ export function spreadText({ median, least, most }: Spread): string {
   return `${number(median)} (${number(least)} to ${number(most)})`;
 }
 
-/** The values of a bar chart, a line for each group of bars. Empty for other charts. */
+/** The values of a bar chart as a table, one row for each group of bars. Empty for other charts. */
 export function chartTable(chart: Chart): string {
   if (chart.kind !== 'bars') return '';
   return markdownTable(

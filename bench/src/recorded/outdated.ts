@@ -1,33 +1,33 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { BenchDocument } from '../report/page.ts';
+import type { BenchDocument } from '../report/html-page.ts';
 import { svgFiles, svgName, svgOf } from '../report/svg.ts';
-import { briefChart } from './brief-charts.ts';
-import { strayFigures } from './figures.ts';
 import { fillMarkers } from './markers.ts';
+import { readmeChart } from './readme-charts.ts';
 import { commandOf, PAGES, README_CHART, type Results, sectionsOf } from './sections.ts';
+import { strayFigures } from './stray-figures.ts';
 
-/** Where recorded results lie, from the root. */
+/** Folder of the recorded results, relative to the root. */
 export const RESULTS = 'bench/results';
 const CHARTS = 'docs/charts';
 
-/** A file that is made of recorded results, and is not as it should be. */
+/** A generated file that differs from its recorded result. */
 export interface Outdated {
-  /** From the root. */
+  /** Relative to the root. */
   readonly path: string;
-  /** What is to stand in it; undefined when there is to be no such file. */
+  /** The new content; undefined for a file that must not exist. */
   readonly content: string | undefined;
 }
 
 /**
- * Holds pictures and pages against the recorded results.
+ * Compares pictures and pages with the recorded results.
  *
- * @param root - The folder that has `bench/results` and the pages.
- * @throws Error for a page whose places are not those that it is to have.
+ * @param root - The folder that contains `bench/results` and the pages.
+ * @throws Error for a page whose markers do not match its sections.
  */
-export function outdated(root: string): Outdated[] {
+export async function outdated(root: string): Promise<Outdated[]> {
   const results = readResults(root);
-  const wanted = new Map([...picturesOf(results), ...pagesOf(root, results)]);
+  const wanted = new Map([...(await picturesOf(results)), ...pagesOf(root, results)]);
   const files: Outdated[] = [...wanted].map(([path, content]) => ({ path, content }));
   for (const name of namesIn(root, CHARTS, '.svg')) {
     const path = `${CHARTS}/${name}`;
@@ -36,17 +36,17 @@ export function outdated(root: string): Outdated[] {
   return files.filter(({ path, content }) => contentOf(root, path) !== content);
 }
 
-/** What people did that no script can put right, in words: a figure by hand, a result that is none to quote. */
+/** Faults that need a person, as messages: a handwritten figure, a result of a partial run. */
 export function faults(root: string): string[] {
   const byHand = Object.keys(PAGES).flatMap((path) =>
     strayFigures(contentOf(root, path) ?? '').map(
-      ({ line, figure }) => `${path}:${line}: '${figure}' comes from no recorded result`,
+      ({ line, figure }) => `${path}:${line}: '${figure}' is not from a recorded result`,
     ),
   );
   const partial = [...readResults(root)].flatMap(([scenario, document]) => {
     const [option] = / --(?:quick|only)\b/.exec(commandOf(document)) ?? [];
     if (option === undefined) return [];
-    return [`${RESULTS}/${scenario}.json was recorded with${option}: no figures to quote`];
+    return [`${RESULTS}/${scenario}.json was recorded with${option}; record a full run`];
   });
   return [...byHand, ...partial];
 }
@@ -60,13 +60,17 @@ function readResults(root: string): Results {
   );
 }
 
-function picturesOf(results: Results): [path: string, svg: string][] {
-  return [...results].flatMap(([scenario, document]) => {
-    const files = svgFiles(scenario, document);
-    const brief = briefChart(scenario, document);
-    if (brief !== undefined) files.set(svgName(README_CHART, brief), svgOf(brief, document.head));
-    return [...files].map(([name, svg]): [string, string] => [`${CHARTS}/${name}`, svg]);
-  });
+async function picturesOf(results: Results): Promise<[path: string, svg: string][]> {
+  const pictures: [path: string, svg: string][] = [];
+  for (const [scenario, document] of results) {
+    const files = await svgFiles(scenario, document);
+    const brief = readmeChart(scenario, document);
+    if (brief !== undefined) {
+      files.set(svgName(README_CHART, brief), await svgOf(brief, document.head));
+    }
+    for (const [name, svg] of files) pictures.push([`${CHARTS}/${name}`, svg]);
+  }
+  return pictures;
 }
 
 function pagesOf(root: string, results: Results): [path: string, text: string][] {

@@ -1,55 +1,51 @@
+import { type Spread, spreadOf } from '../harness/statistics.ts';
 import type { Chart } from '../report/chart.ts';
-import { type Goal, isMet } from '../report/goal.ts';
 import { machineLine, versionLine } from '../report/head.ts';
-import type { BenchDocument } from '../report/page.ts';
+import type { BenchDocument } from '../report/html-page.ts';
 import type { Setting } from '../report/setting.ts';
 import { svgName } from '../report/svg.ts';
 import { number } from '../report/table.ts';
-import { growths, HEAP_GOAL } from '../scenarios/compare-cells.ts';
+import { growths } from '../scenarios/compare-cells.ts';
 import {
-  type GoalLine,
-  type GoalResults,
   type GrowthResult,
-  goalLines,
   growthOf,
   type HeapResult,
+  type RatioResults,
+  ratioLines,
 } from '../scenarios/compare-report.ts';
-import type { MemoryResult } from '../scenarios/deflate-memory.ts';
-import { MEMORY_GOALS, STAGES, timesBare } from '../scenarios/memory-report.ts';
-import { type Spread, spreadOf } from '../statistics.ts';
-import { briefChart } from './brief-charts.ts';
+import type { MemoryResult } from '../scenarios/idle-memory.ts';
+import { STAGES, timesBare } from '../scenarios/memory-report.ts';
 import { chartTable, markdownTable, spreadText } from './markdown.ts';
+import { readmeChart } from './readme-charts.ts';
 
-/** Recorded documents, by scenario. */
+/** Recorded documents by scenario. */
 export type Results = ReadonlyMap<string, BenchDocument>;
 
-/** What the file names of the README's own pictures begin with. */
+/** Prefix of the file names of the README's charts. */
 export const README_CHART = 'readme';
 
-/** Paragraphs of one section; `folder` is where the pictures lie, seen from the page. */
+/** Writes the paragraphs of one section. `folder` contains the charts, relative to the page. */
 type Section = (document: BenchDocument, folder: string) => readonly string[];
 
 interface Page {
-  /** Where the pictures lie, seen from the page. */
+  /** Folder of the charts, relative to the page. */
   readonly folder: string;
-  /** By name: whose result it shows, and how. */
+  /** Sections by name: the scenario, and the function that writes the section. */
   readonly sections: Readonly<Record<string, readonly [scenario: string, write: Section]>>;
 }
 
-/** Who has figures in it, by path from the root. */
+/** The pages with generated sections, by path relative to the root. */
 export const PAGES: Readonly<Record<string, Page>> = {
   'README.md': {
     folder: 'docs/charts',
     sections: {
-      echo: ['compare', (document, folder) => [...brief(document, folder), times(document)]],
-      memory: ['memory', brief],
-      compression: ['deflate', brief],
+      echo: ['compare', brief],
     },
   },
   'docs/performance.md': {
     folder: 'charts',
     sections: {
-      goals: ['compare', (document) => [goals(document)]],
+      messages: ['compare', (document) => [ratios(document)]],
       echo: ['compare', pictures],
       heap: ['compare', (document) => [heap(document)]],
       growth: ['compare', (document) => [growth(document)]],
@@ -66,9 +62,10 @@ export const PAGES: Readonly<Record<string, Page>> = {
 };
 
 /**
- * What stands in a page, by section: what was recorded, and where it comes from. Where nothing was, it says how to.
+ * The sections of a page by name: the recorded figures and their origin. A section without a result
+ * names the command that records it.
  *
- * @param path - One of {@link PAGES}.
+ * @param path - A key of {@link PAGES}.
  */
 export function sectionsOf(path: string, results: Results): Map<string, string> {
   const { folder, sections } = PAGES[path]!;
@@ -78,14 +75,14 @@ export function sectionsOf(path: string, results: Results): Map<string, string> 
       const paragraphs = document === undefined ? [] : write(document, folder).filter(Boolean);
       const text =
         document === undefined || paragraphs.length === 0
-          ? `Nothing is recorded yet: \`npx -y pnpm@10.34.9 bench:record ${scenario}\` does it.`
+          ? `No result is recorded yet. \`npx -y pnpm@10.34.9 bench record ${scenario}\` records one.`
           : [...paragraphs, origin(document)].join('\n\n');
       return [name, text];
     }),
   );
 }
 
-/** Where figures come from: without it they say nothing. */
+/** The machine, the versions and the command behind the figures. */
 function origin(document: BenchDocument): string {
   const { head } = document;
   const { setting, plan } = document as Partial<CompareDocument>;
@@ -102,18 +99,18 @@ function origin(document: BenchDocument): string {
   return `<sub>\`${commandOf(document)}\`: ${facts.join('; ')}.</sub>`;
 }
 
-/** As it was given, but for where the result went. */
+/** The command of the user, without the file of its result. */
 export function commandOf({ head }: Pick<BenchDocument, 'head'>): string {
   return head.command.replace(/ --json(?:[ =]\S+)?/, '');
 }
 
 function brief(document: BenchDocument, folder: string): string[] {
-  const chart = briefChart(document.head.scenario, document);
+  const chart = readmeChart(document.head.scenario, document);
   if (chart === undefined) return [];
   return [picture(chart, `${folder}/${svgName(README_CHART, chart)}`)];
 }
 
-/** Every chart, with its figures below it for who wants to know them. */
+/** Each chart, followed by its figures as a table. */
 function pictures({ head, charts }: BenchDocument, folder: string): string[] {
   return charts.map((chart) =>
     [
@@ -130,8 +127,8 @@ function picture(chart: Chart, path: string): string {
   return `![${title}: ${unit}](${path})${note === undefined ? '' : `\n\n${note}`}`;
 }
 
-/** What the document of `compare` has, as far as pages show it. */
-interface CompareDocument extends GoalResults {
+/** The part of the document of `compare` that the pages show. */
+interface CompareDocument extends RatioResults {
   readonly setting: Setting;
   readonly plan: { readonly rounds: number; readonly ms: number };
   readonly connections: { readonly most: number };
@@ -143,30 +140,13 @@ function compared(document: BenchDocument): CompareDocument {
   return document as BenchDocument & CompareDocument;
 }
 
-/** How many times as many messages as `ws` and as TCP. */
-function times(document: BenchDocument): string {
-  const lines = goalLines(compared(document));
+/** Messages per CPU second, as times those of `ws` and of TCP, with microseconds of CPU for a message. */
+function ratios(document: BenchDocument): string {
+  const lines = ratioLines(compared(document));
   if (lines.length === 0) return '';
   return markdownTable(
-    ['messages per CPU second', '× `ws`', '× raw TCP'],
-    lines.map(({ name, ws, raw }) => [name, spreadText(ws), spreadCell(raw)]),
-  );
-}
-
-/** The same with what it is to be. */
-function goals(document: BenchDocument): string {
-  const lines = goalLines(compared(document));
-  if (lines.length === 0) return '';
-  return markdownTable(
-    ['messages per CPU second', 'us', '× `ws`', 'must', 'aim', '× raw TCP', 'must', 'aim'],
-    lines.map(({ name, us, ws, wsGoal, raw, rawGoal }: GoalLine) => [
-      name,
-      number(us),
-      spreadText(ws),
-      ...goalCells(ws.median, wsGoal, 'at least'),
-      spreadCell(raw),
-      ...(raw === undefined ? ['', ''] : goalCells(raw.median, rawGoal, 'at least')),
-    ]),
+    ['messages per CPU second', 'us', '× `ws`', '× raw TCP'],
+    lines.map(({ name, us, ws, raw }) => [name, number(us), spreadText(ws), spreadCell(raw)]),
   );
 }
 
@@ -174,7 +154,7 @@ function heap(document: BenchDocument): string {
   const results = compared(document).heap;
   if (results.length === 0) return '';
   return markdownTable(
-    ['heap bytes a message', '`receive`', '`ws`', 'raw TCP', 'beyond raw TCP', 'must', 'aim'],
+    ['heap bytes a message', '`receive`', '`ws`', 'raw TCP', 'beyond raw TCP'],
     results.map(({ name, bytes }) => {
       const beyond = spreadOf(bytes.receive).median - spreadOf(bytes.raw).median;
       return [
@@ -183,7 +163,6 @@ function heap(document: BenchDocument): string {
         spreadText(spreadOf(bytes.ws)),
         spreadText(spreadOf(bytes.raw)),
         number(beyond),
-        ...goalCells(beyond, HEAP_GOAL, 'at most'),
       ];
     }),
   );
@@ -192,19 +171,15 @@ function heap(document: BenchDocument): string {
 function growth(document: BenchDocument): string {
   const { growths: results, connections } = compared(document);
   if (results.length === 0) return '';
-  // How many units a message has is a function, which no JSON holds.
+  // JSON has no functions, so `units` comes from the source.
   const known = growths(connections.most);
   return markdownTable(
-    ['what one costs, large to small', '×', 'must', 'aim'],
+    ['cost of a unit, large to small', '×'],
     results.map((result) => {
       const { growth: recorded, contender } = result;
       const { units } = known.find(({ name }) => name === recorded.name)!;
       const more = growthOf({ ...result, growth: { ...recorded, units } });
-      return [
-        `${recorded.name}, a ${recorded.unit}: ${contender}`,
-        spreadText(more),
-        ...(contender === 'receive' ? goalCells(more.median, recorded.goal, 'at most') : ['', '']),
-      ];
+      return [`${recorded.name}, a ${recorded.unit}: ${contender}`, spreadText(more)];
     }),
   );
 }
@@ -213,31 +188,14 @@ function growth(document: BenchDocument): string {
 function timesOfBare(document: BenchDocument): string {
   const { results } = document as BenchDocument & { readonly results: readonly MemoryResult[] };
   return markdownTable(
-    ['an idle connection, × a bare socket', 'ours', 'must', 'aim', '`ws`'],
+    ['an idle connection, × a bare socket', 'ours', '`ws`'],
     STAGES.map(([stage, when]) => {
       const own = timesBare(results, 'ours', 'uncompressed', stage);
-      return [
-        when,
-        spreadText(own),
-        ...goalCells(own.median, MEMORY_GOALS[stage], 'at most'),
-        spreadText(timesBare(results, 'ws', 'uncompressed', stage)),
-      ];
+      return [when, spreadText(own), spreadText(timesBare(results, 'ws', 'uncompressed', stage))];
     }),
   );
 }
 
 function spreadCell(spread: Spread | undefined): string {
   return spread === undefined ? '' : spreadText(spread);
-}
-
-/** Each bound, and whether it was met. */
-function goalCells(
-  value: number,
-  goal: Goal | undefined,
-  direction: 'at least' | 'at most',
-): string[] {
-  if (goal === undefined) return ['', ''];
-  return [goal.must, goal.aim].map(
-    (bound) => `${bound} ${isMet(value, bound, direction) ? 'met' : 'missed'}`,
-  );
 }

@@ -3,7 +3,7 @@ import { withoutMarked } from './markers.ts';
 const NUMBER = String.raw`(?:\d[\d.,]*|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|hundred|thousand)`;
 const ONE = String.raw`(?:a|an|one|per|each|for (?:a|an|each|every))`;
 
-/** What makes a number a figure of performance. `64 x 16 B` is none, nor is the size of a buffer. */
+/** Patterns of a performance figure. `64 x 16 B` and the size of a buffer are none. */
 const FIGURES: readonly RegExp[] = [
   // 7 x, 7.1×, x 7.1, seven times, twice as
   RegExp(String.raw`\b${NUMBER}[ -]?(?:×|x\b(?! ?\d)|times\b|fold\b)`, 'i'),
@@ -26,14 +26,14 @@ const FIGURES: readonly RegExp[] = [
   RegExp(String.raw`\b${NUMBER} (?:as fast|faster|slower)\b`, 'i'),
 ];
 
-/** A figure that somebody wrote by hand. */
+/** A handwritten figure. */
 export interface StrayFigure {
-  /** From 1. */
+  /** Line number from 1. */
   readonly line: number;
   readonly figure: string;
 }
 
-/** The figures of performance in a page that do not stand between markers. */
+/** The performance figures of a page outside its markers. */
 export function strayFigures(page: string): StrayFigure[] {
   return withoutMarked(page)
     .split('\n')

@@ -1,16 +1,19 @@
 import type { BarChart, BarValue, Chart, LineChart, PercentileChart, Point } from './chart.ts';
 
-/** What echarts is told. */
+/** Options of ECharts. */
 export type Option = Record<string, unknown>;
 
-/** Where a chart is drawn. */
-export interface Look {
+/** The surroundings of a chart. */
+export interface Appearance {
   readonly dark: boolean;
-  /** Less than some 600 pixels wide. */
+  /** Below about 600 pixels. */
   readonly narrow: boolean;
 }
 
-/** Told apart by people who see colours differently (Okabe and Ito, grey for their black), on light and dark. */
+/**
+ * Colours for people with colour vision deficiency, on light and dark (Okabe and Ito, with grey for
+ * their black).
+ */
 const COLOURS: readonly string[] = [
   '#0072b2',
   '#e69f00',
@@ -23,17 +26,17 @@ const COLOURS: readonly string[] = [
 const GROUP_GAP = '28%';
 const BAR_GAP = '12%';
 const BAR = 17;
-/** Room at the end of the longest bar for its value. */
+/** Pixels for the value at the end of the longest bar. */
 const VALUE_ROOM = 52;
 
-/** Pixels that a chart wants to be high. */
+/** Height of a chart in pixels. */
 export function heightOf(chart: Chart): number {
   if (chart.kind !== 'bars') return 360;
   return 80 + chart.labels.length * (14 + chart.series.length * BAR);
 }
 
-/** What echarts is told to draw. Text goes to the picture only, never into a page's HTML. */
-export function optionOf(chart: Chart, look: Look): Option {
+/** The ECharts options of a chart. Its texts appear in the picture only, never as HTML. */
+export function optionOf(chart: Chart, look: Appearance): Option {
   const ink = look.dark ? '#d4d4d8' : '#3f3f46';
   const legend = chart.series.length > 1;
   return {
@@ -65,7 +68,7 @@ export function optionOf(chart: Chart, look: Look): Option {
   };
 }
 
-function bars(chart: BarChart, look: Look, ink: string): Option {
+function bars(chart: BarChart, look: Appearance, ink: string): Option {
   const { labels, series, line, scale } = chart;
   const count = series.length;
   return {
@@ -117,19 +120,19 @@ function bars(chart: BarChart, look: Look, ink: string): Option {
   };
 }
 
-/** What `renderItem` of echarts is given, as far as it is used. */
+/** The used part of the argument that ECharts passes to `renderItem`. */
 interface WhiskerApi {
   value(dimension: number): number;
   coord(data: readonly number[]): number[];
   barLayout(options: object): { offsetCenter: number; width: number }[];
 }
 
-/** A line from the least to the most, with the value behind it. */
+/** A line from the least to the most, followed by the value. */
 function drawWhisker(
   api: WhiskerApi,
   index: number,
   count: number,
-  { dark }: Look,
+  { dark }: Appearance,
   ink: string,
 ): Option {
   const row = api.value(0);
@@ -162,7 +165,7 @@ function drawWhisker(
     },
   };
   if (from === to) return { type: 'group', children: [value] };
-  // A rim, so that the part of it that lies on the bar is seen as well.
+  // A rim makes the part of the whisker on the bar visible.
   const rim = strokes(dark ? '#202024' : '#fafafa', 3.5);
   return { type: 'group', children: [...rim, ...strokes(ink, 1.25), value] };
 }
@@ -177,7 +180,7 @@ function markLine({ name, value }: { name: string; value: number }, ink: string)
   };
 }
 
-function percentiles(chart: PercentileChart, look: Look, ink: string): Option {
+function percentiles(chart: PercentileChart, look: Appearance, ink: string): Option {
   const { series, unit } = chart;
   const all = series.flatMap(({ points }) => points);
   const below = all.map(([percentile]) => percentile).filter((percentile) => percentile < 100);
@@ -208,7 +211,7 @@ function percentiles(chart: PercentileChart, look: Look, ink: string): Option {
   };
 }
 
-function lines(chart: LineChart, look: Look, ink: string): Option {
+function lines(chart: LineChart, look: Appearance, ink: string): Option {
   const { series, unit, axis: horizontal } = chart;
   return {
     tooltip: tooltip(look, (at) =>
@@ -234,8 +237,8 @@ function lines(chart: LineChart, look: Look, ink: string): Option {
   };
 }
 
-/** Its name stands below it; the unit of the values stands with the title. */
-function across(look: Look, ink: string, name: string, more: Option): Option {
+/** The name of the axis is below it. The unit of the values is in the title. */
+function across(look: Appearance, ink: string, name: string, more: Option): Option {
   return {
     name,
     nameLocation: 'middle',
@@ -246,16 +249,16 @@ function across(look: Look, ink: string, name: string, more: Option): Option {
   };
 }
 
-function upwards(look: Look, ink: string, more: Option): Option {
+function upwards(look: Appearance, ink: string, more: Option): Option {
   return { splitLine: splitLine(look), axisLabel: { color: ink, formatter: short }, ...more };
 }
 
-function splitLine({ dark }: Look): Option {
+function splitLine({ dark }: Appearance): Option {
   return { lineStyle: { color: dark ? '#3f3f46' : '#e4e4e7' } };
 }
 
-/** Drawn in the picture, not as HTML: a name may be anybody's. */
-function tooltip({ dark }: Look, rows: (at: number) => readonly string[]): Option {
+/** Drawn in the picture, not as HTML: a name may come from anywhere. */
+function tooltip({ dark }: Appearance, rows: (at: number) => readonly string[]): Option {
   return {
     trigger: 'axis',
     renderMode: 'richText',
@@ -306,7 +309,7 @@ function spread(value: BarValue | undefined): string {
   return `${short(value.median)} (${short(value.least)} to ${short(value.most)})`;
 }
 
-/** How many nines a percentile has: 1 for 90, 2 for 99. */
+/** Number of nines of a percentile: 1 for 90, 2 for 99. */
 function nines(percentile: number): number {
   return -Math.log10(1 - percentile / 100);
 }
@@ -316,7 +319,7 @@ function decadeBelow(values: readonly number[]): number {
   return Number.isFinite(least) ? 10 ** Math.floor(Math.log10(least) - 1e-9) : 0.1;
 }
 
-/** Three digits that count: `0.042`, `7.12`, `1.8k`, `12M`. */
+/** Three significant digits: `0.042`, `7.12`, `1.8k`, `12M`. */
 export function short(value: number): string {
   const size = Math.abs(value);
   if (Number.isNaN(value)) return '-';

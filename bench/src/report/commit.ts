@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
 
 /**
- * The commit that `folder`, one of a package, is checked out from: `1a2b3c4`, or `1a2b3c4+changes` when a file of the
- * checkout differs from it. Recorded results are none of what is measured, and files that git does not know are not asked
- * for.
+ * The commit of the checkout that contains the package in `folder`: `1a2b3c4`, or `1a2b3c4+changes`
+ * for modified files. Recorded results and untracked files do not count, because they are not
+ * measured.
  *
- * @returns undefined where there is no checkout with that package in it.
+ * @returns undefined without a checkout that contains the package.
  */
 export function commitOf(folder: string): string | undefined {
   const git = (...args: string[]): string =>
@@ -15,7 +15,7 @@ export function commitOf(folder: string): string | undefined {
       stdio: ['ignore', 'pipe', 'ignore'],
     }).trim();
   try {
-    // A package that was installed somewhere in a checkout is no part of it.
+    // A package installed inside a checkout, such as in node_modules, is not part of it.
     git('ls-files', '--error-unmatch', 'package.json');
     const hash = git('rev-parse', '--short', 'HEAD');
     const measured = [':/', ':(exclude,top)bench/results'];

@@ -1,4 +1,5 @@
-// Runs in the page of a report: draws its charts, again when the window or the colour scheme changes.
+// Runs in the HTML page of a report. Draws its charts, and redraws them when the window or the
+// colour scheme changes.
 import { BarChart, CustomChart, LineChart } from 'echarts/charts';
 import {
   AriaComponent,
@@ -10,10 +11,10 @@ import {
 } from 'echarts/components';
 import { type EChartsType, init, use } from 'echarts/core';
 import { SVGRenderer } from 'echarts/renderers';
-import type { Chart } from '../report/chart.ts';
-import { heightOf, optionOf } from '../report/chart-option.ts';
+import type { Chart } from './chart.ts';
+import { heightOf, optionOf } from './chart-option.ts';
 
-/** From here on a chart has room for long labels. */
+/** Width in pixels from which a chart shows long labels. */
 const WIDE = 600;
 
 use([
@@ -29,7 +30,7 @@ use([
   TooltipComponent,
 ]);
 
-// The little of a browser that is used: the workspace has no DOM in its types.
+// The used parts of the DOM. The workspace has no DOM types.
 interface PageElement {
   readonly clientWidth: number;
   readonly textContent: string;
@@ -67,7 +68,7 @@ function draw(): void {
   drawn.push({ chart, element, picture: init(element, null, { renderer: 'svg' }) });
 });
 draw();
-// Where the charts are drawn, their tables can wait.
+// The page opens its tables for readers without scripts.
 for (const table of document.querySelectorAll('details.figures')) table.open = false;
 scheme.addEventListener('change', draw);
 addEventListener('resize', draw);

@@ -3,7 +3,7 @@ import { arch, availableParallelism, cpus, platform, release, totalmem } from 'n
 import { dirname } from 'node:path';
 import { commitOf } from './commit.ts';
 
-/** Where, when and how a report was made: without it no figure says anything. */
+/** The origin of a report: machine, versions, command and date. */
 export interface Head {
   readonly scenario: string;
   readonly command: string;
@@ -17,14 +17,17 @@ export interface Head {
     readonly system: string;
   };
   readonly versions: Readonly<Record<string, string>>;
-  /** Of what was measured, `+changes` behind it when there are any; undefined outside of a checkout. */
+  /**
+   * Commit of the measured code, with `+changes` for a modified checkout; undefined without one.
+   */
   readonly commit?: string;
 }
 
 /**
- * The head of a report that is made now, on this machine.
+ * The head of a report that is created now, on this machine.
  *
- * @param args - What stood on the command line. Values of headers and queries of URLs are left out: they may be secrets.
+ * @param args - The command line. Values of headers and queries of URLs are removed, because they
+ *   may be secrets.
  */
 export function headOf(scenario: string, args: readonly string[]): Head {
   const require = createRequire(import.meta.url);
@@ -51,7 +54,7 @@ export function headOf(scenario: string, args: readonly string[]): Head {
   };
 }
 
-/** The head, with what a scenario knows of versions besides: other runtimes, where they are installed. */
+/** Adds the versions that a scenario reports, such as those of other runtimes. */
 export function withVersions(
   head: Head,
   more: Readonly<Record<string, string | undefined>> = {},
@@ -63,7 +66,7 @@ export function withVersions(
   return { ...head, versions };
 }
 
-/** A URL, without what follows its question mark: a query may be a secret. */
+/** A URL with a masked query, which may be a secret. */
 export function withoutQuery(url: string): string {
   return url.replace(/\?.*$/s, '?***');
 }
@@ -74,18 +77,21 @@ function shown(arg: string, before: string | undefined): string {
   return quoted(arg.replace(/^(--header=[^:]*:).*$/s, '$1 ***'));
 }
 
-/** As a shell takes it. */
+/** Quotes an argument for a shell. */
 function quoted(arg: string): string {
   return /^[\w./:=@%+,-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`;
 }
 
-/** One line: the machine. */
+/** The machine in one line. */
 export function machineLine({ machine }: Pick<Head, 'machine'>): string {
   const { cores, cpu, memory, system } = machine;
   return `${cores} x ${cpu}, ${Math.round(memory / 2 ** 30)} GiB, ${system}`;
 }
 
-/** One line: the versions. Of a checkout of ours that is the commit, since what its package.json says may never be released. */
+/**
+ * The versions in one line. A checkout of this library shows its commit, because its package
+ * version may be unreleased.
+ */
 export function versionLine({ versions, commit }: Pick<Head, 'versions' | 'commit'>): string {
   return Object.entries(versions)
     .map(([name, version]) =>

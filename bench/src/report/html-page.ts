@@ -3,13 +3,13 @@ import type { BarValue, Chart } from './chart.ts';
 import { short } from './chart-option.ts';
 import { type Head, machineLine, versionLine } from './head.ts';
 
-/** What every document of the benchmark begins with. */
+/** The common part of every JSON document. */
 export interface BenchDocument {
   readonly head: Head;
   readonly charts: readonly Chart[];
 }
 
-/** The script that draws the charts, as it lies beside the built command. */
+/** The script that draws the charts. It is a file beside the built command. */
 export function readPageScript(): string {
   return readFileSync(new URL('./draw.js', import.meta.url), 'utf8');
 }
@@ -45,10 +45,10 @@ pre { overflow-x: auto; margin: 0; font-size: .8rem; line-height: 1.4; }
 `;
 
 /**
- * A report as one HTML file that needs nothing else, and no network.
+ * A report as one HTML file without other files or network.
  *
- * @param text - What the terminal shows.
- * @param script - Draws the charts; without it their tables are there.
+ * @param text - The terminal output.
+ * @param script - Draws the charts. Without it the page shows their tables.
  */
 export function pageOf({ head, charts }: BenchDocument, text: string, script: string): string {
   const title = `ws-bench ${head.scenario}`;
@@ -70,7 +70,7 @@ ${facts(head)}
 </dl>
 ${charts.map(section).join('\n')}
 <section>
-<h2>As the terminal shows it</h2>
+<h2>Terminal output</h2>
 <pre tabindex="0">${escape(text)}</pre>
 </section>
 </main>
@@ -134,7 +134,7 @@ function htmlTable(head: readonly string[], rows: readonly (readonly string[])[]
   return `<table><thead>${line(head, 'th')}</thead><tbody>${rows.map((row) => line(row, 'td')).join('')}</tbody></table>`;
 }
 
-/** Anybody's text, as text of the page. */
+/** Escapes text for HTML. */
 function escape(text: string): string {
   return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 }

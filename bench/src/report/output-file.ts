@@ -10,22 +10,22 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { resolve } from 'node:path';
-import { UsageError } from '../usage-error.ts';
+import { UsageError } from '../command-line/usage-error.ts';
 
 /**
- * A file that a report goes to: it is written at the end, whole or not at all, so that a run that fails leaves no half of a
- * report and no empty file, and what was there before stays as it was.
+ * The file of a report. It is written at the end and atomically: a failed run leaves no partial
+ * file, and keeps the file of an earlier run.
  */
 export class OutputFile {
-  /** Where it is, whatever links lead there. */
+  /** Absolute path with links resolved. */
   readonly path: string;
-  /** Where it grows; undefined for what is no file, such as a pipe, and is written as it is. */
+  /** Temporary file for the new content; undefined for a path that is no file, such as a pipe. */
   readonly #part: string | undefined;
 
   /**
-   * Looks whether it can be written, and changes nothing.
+   * Checks that the file can be written, and changes nothing.
    *
-   * @param option - That named it.
+   * @param option - Name of the option that gave the path.
    * @throws UsageError that names the option.
    */
   constructor(option: string, path: string) {
@@ -46,7 +46,7 @@ export class OutputFile {
     }
   }
 
-  /** Writes it. */
+  /** Writes the content. */
   write(content: string): void {
     const part = this.#part;
     if (part === undefined) {

@@ -3,14 +3,14 @@ import { availableParallelism, cpus } from 'node:os';
 import type { Cores } from '../harness/cores.ts';
 import { hasBufferUtil } from '../rivals/ws.ts';
 
-/** How both sides of a measurement were set up. */
+/** The setup of both processes of a measurement. */
 export interface Setting {
   readonly pinned: Cores;
-  /** Whether bufferutil's native functions were there for `ws+bufferutil`. */
+  /** Whether `ws+bufferutil` used bufferutil's native functions. */
   readonly bufferutil: boolean;
 }
 
-/** As it is here and now. */
+/** The setup of this machine. */
 export function settingOf(pinned: Cores): Setting {
   return { pinned, bufferutil: hasBufferUtil() };
 }
@@ -19,17 +19,19 @@ export function settingOf(pinned: Cores): Setting {
 export function settingLine({ pinned, bufferutil }: Setting): string {
   const where =
     pinned.load === undefined
-      ? 'no core of its own for either side'
+      ? 'no process is pinned to a core'
       : `server on core ${pinned.server}, load on core ${pinned.load}`;
   const machine = `node ${process.version}, ${availableParallelism()} x ${cpus()[0]?.model ?? 'cpu'}`;
-  return `${machine}; ${where}; bufferutil ${bufferutil ? 'loaded where it is named' : 'NOT loaded'}`;
+  return `${machine}; ${where}; bufferutil ${bufferutil ? 'loaded where named' : 'NOT loaded'}`;
 }
 
-/** How many files a process may have open: sockets are files. Unknown on Windows, where there is no such limit. */
-export function openFilesLimit(): number {
+/**
+ * Limit of open files of a process, sockets included. Infinite on Windows, which has no such limit.
+ */
+export function openFileLimit(): number {
   try {
-    const told = execFileSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' }).trim();
-    return told === 'unlimited' ? Number.POSITIVE_INFINITY : Number(told);
+    const limit = execFileSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' }).trim();
+    return limit === 'unlimited' ? Number.POSITIVE_INFINITY : Number(limit);
   } catch {
     return Number.POSITIVE_INFINITY;
   }

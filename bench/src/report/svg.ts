@@ -1,66 +1,73 @@
-import { BarChart, CustomChart, LineChart } from 'echarts/charts';
-import {
-  GridComponent,
-  LegendComponent,
-  LegendScrollComponent,
-  MarkLineComponent,
-  TitleComponent,
-  TooltipComponent,
-} from 'echarts/components';
-import { init, use } from 'echarts/core';
-import { SVGRenderer } from 'echarts/renderers';
+import type * as EchartsCore from 'echarts/core';
 import type { Chart } from './chart.ts';
 import { heightOf, optionOf } from './chart-option.ts';
 import { type Head, machineLine, versionLine } from './head.ts';
-import type { BenchDocument } from './page.ts';
+import type { BenchDocument } from './html-page.ts';
 
 const WIDTH = 760;
-/** Title and two lines of where the figures come from. */
+/** Pixels for the title and two lines of origin. */
 const HEADER = 84;
-/** Names of series in a line of the legend. */
+/** Names of series in one line of the legend. */
 const LEGEND_LINE = 4;
 const LEGEND_GAP = 24;
 /** Pixels from one line to the next. */
 const LEGEND_LINE_HEIGHT = LEGEND_GAP + 14;
 
-use([
-  BarChart,
-  CustomChart,
-  GridComponent,
-  LegendComponent,
-  LegendScrollComponent,
-  LineChart,
-  MarkLineComponent,
-  SVGRenderer,
-  TitleComponent,
-  TooltipComponent,
-]);
+let echarts: Promise<typeof EchartsCore> | undefined;
+
+/** Loads ECharts on first use: a process that measures does without it. */
+async function loadEcharts(): Promise<typeof EchartsCore> {
+  const [core, charts, components, renderers] = await Promise.all([
+    import('echarts/core'),
+    import('echarts/charts'),
+    import('echarts/components'),
+    import('echarts/renderers'),
+  ]);
+  core.use([
+    charts.BarChart,
+    charts.CustomChart,
+    components.GridComponent,
+    components.LegendComponent,
+    components.LegendScrollComponent,
+    charts.LineChart,
+    components.MarkLineComponent,
+    renderers.SVGRenderer,
+    components.TitleComponent,
+    components.TooltipComponent,
+  ]);
+  return core;
+}
 
 /**
- * A document's charts as SVG files, each with the machine and the versions in its head. The same document gives the same
- * bytes.
+ * A document's charts as SVG files with the machine and the versions in their heads. The same
+ * document gives the same bytes.
  *
- * @param name - What the file names begin with.
+ * @param name - Prefix of the file names.
  * @returns File name and content.
- * @throws Error for two charts of one title.
+ * @throws Error for two charts with one title.
  */
-export function svgFiles(name: string, document: BenchDocument): Map<string, string> {
+export async function svgFiles(
+  name: string,
+  document: BenchDocument,
+): Promise<Map<string, string>> {
   const files = new Map<string, string>();
   for (const chart of document.charts) {
     const file = svgName(name, chart);
     if (files.has(file)) throw new Error(`${name}: two charts are called '${chart.title}'`);
-    files.set(file, svgOf(chart, document.head));
+    files.set(file, await svgOf(chart, document.head));
   }
   return files;
 }
 
-/** What the file of a chart is called. */
+/** The file name of a chart. */
 export function svgName(name: string, { title }: Pick<Chart, 'title'>): string {
   return `${name}-${slug(title)}.svg`;
 }
 
-/** One chart as an SVG file, with the machine and the versions of `head`. */
-export function svgOf(chart: Chart, head: Head): string {
+/** One chart as SVG, with the machine and the versions of `head`. */
+export async function svgOf(chart: Chart, head: Head): Promise<string> {
+  echarts ??= loadEcharts();
+  const { init } = await echarts;
   const names = chart.series.map(({ name }) => name);
   const more = LEGEND_LINE_HEIGHT * (Math.ceil(names.length / LEGEND_LINE) - 1);
   const height = HEADER + more + heightOf(chart);
@@ -73,16 +80,16 @@ export function svgOf(chart: Chart, head: Head): string {
   };
   picture.setOption({
     ...option,
-    // A README may be light or dark: the picture brings its own paper.
+    // A README may be light or dark, so the picture has its own background.
     backgroundColor: '#ffffff',
     textStyle: { ...textStyle, fontFamily: 'Helvetica, Arial, sans-serif' },
-    // The width of text is guessed here, and a reader's letters may be wider.
+    // The width of text is an estimate, and the reader's font may be wider.
     legend: {
       ...legend,
       top: HEADER + legend.top,
       left: 12,
       itemGap: 36,
-      // Nobody can turn the pages of a legend in a picture: all its lines are shown. To echarts '' is the end of one.
+      // A picture cannot scroll a legend, so it shows all lines. ECharts starts a line at ''.
       ...(more > 0 && {
         type: 'plain',
         itemGap: LEGEND_GAP,
@@ -102,11 +109,13 @@ export function svgOf(chart: Chart, head: Head): string {
   });
   const svg = picture.renderToSVGString();
   picture.dispose();
-  return `${still(svg).replace(/^<svg /, `<svg role="img" aria-label="${attribute(chart.title)}" `)}\n`;
+  return `${staticSvg(svg).replace(/^<svg /, `<svg role="img" aria-label="${attribute(chart.title)}" `)}\n`;
 }
 
-/** Without what a mouse would change; and echarts numbers its parts on from picture to picture, which nobody needs. */
-function still(svg: string): string {
+/**
+ * Removes hover styles and event metadata. Renumbers the ids, which ECharts counts across pictures.
+ */
+function staticSvg(svg: string): string {
   const names = new Map<string, string>();
   return svg
     .replace(/<style\s*>.*?<\/style>\s*/gs, '')
@@ -117,7 +126,7 @@ function still(svg: string): string {
     });
 }
 
-/** As a file name. */
+/** A title as a part of a file name. */
 function slug(title: string): string {
   return title
     .toLowerCase()

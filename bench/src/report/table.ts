@@ -1,4 +1,9 @@
-/** Prints a table whose columns are as wide as they must be; the first column left, numbers right. */
+import type { Spread } from '../harness/statistics.ts';
+
+/**
+ * A text table with columns as wide as their content. The first column is left-aligned, the others
+ * are right-aligned.
+ */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((title, i) =>
     Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)),
@@ -11,7 +16,7 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   return `${[line(head), widths.map((w) => '-'.repeat(w)).join('  '), ...rows.map(line)].join('\n')}\n`;
 }
 
-/** Three digits that count: `7.12`, `43.1`, `1810`. */
+/** Three significant digits: `7.12`, `43.1`, `1810`. */
 export function number(value: number | undefined): string {
   if (value === undefined || Number.isNaN(value)) return '-';
   const size = Math.abs(value);
@@ -23,4 +28,9 @@ export function bytesName(bytes: number): string {
   if (bytes >= 1048576 && bytes % 1048576 === 0) return `${bytes / 1048576} MiB`;
   if (bytes >= 1024 && bytes % 1024 === 0) return `${bytes / 1024} KiB`;
   return `${bytes} B`;
+}
+
+/** A spread as two cells: the median, then the least and the most of the rounds. */
+export function spreadCells({ median, least, most }: Spread): string[] {
+  return [number(median), `${number(least)}-${number(most)}`];
 }

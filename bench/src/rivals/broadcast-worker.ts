@@ -1,4 +1,4 @@
-// A server that sends to all, in a process of its own: answers what `BroadcastAnswers` says.
+// A server that broadcasts, in its own process. See `BroadcastAnswers`.
 import type { AddressInfo } from 'node:net';
 import { broadcast, type Conn, serve } from '@ws/node-server';
 import { WebSocket, WebSocketServer } from 'ws';
@@ -7,25 +7,25 @@ import { cpu } from '../harness/usage.ts';
 import { makePayloads } from '../load/echo-corpus.ts';
 import type { Library } from './echo-servers.ts';
 
-/** What is sent: messages of so many bytes, so many different ones, again and again. */
+/** The broadcast messages: `count` different ones of `size` bytes, repeated. */
 export interface BroadcastPlan {
   readonly size: number;
   readonly count: number;
 }
 
-interface Listening {
+interface ListenRequest {
   readonly library: Library;
   readonly plan: BroadcastPlan;
 }
 
-/** What the process answers. */
+/** The requests that the process answers. */
 export type BroadcastAnswers = {
-  /** Gives the port. When anybody sends a number, so many messages go to everybody, in that turn. */
-  listen: (listening: Listening) => Promise<number>;
+  /** Returns the port. A client that sends a number triggers that many broadcasts in one turn. */
+  listen: (request: ListenRequest) => Promise<number>;
   cpu: (nothing?: undefined) => number;
 };
 
-function listen({ library, plan }: Listening): Promise<number> {
+function listen({ library, plan }: ListenRequest): Promise<number> {
   const payloads = makePayloads({ content: 'binary', ...plan });
   let next = 0;
   const nextPayload = (): Buffer => payloads[next++ % payloads.length]!;
@@ -52,7 +52,7 @@ function listenWs(nextPayload: () => Buffer): Promise<number> {
     socket.on('message', (message: Buffer) => {
       for (let left = Number(message.toString()); left > 0; left--) {
         const payload = nextPayload();
-        // The loop that its documentation shows.
+        // The loop of the documentation of ws.
         for (const client of server.clients) {
           if (client.readyState === WebSocket.OPEN) client.send(payload);
         }

@@ -4,7 +4,10 @@ import { type Runtime, RuntimeServer } from '../harness/runtime.ts';
 import type { EchoServer } from './echo-servers.ts';
 import type { EchoAnswers } from './echo-worker.ts';
 
-/** Who echoes: we by `receive`, by `for await` and by `readMessage`, the others by their usual way. */
+/**
+ * The echo servers: ours by `receive`, by `for await` and by `readMessage`, the others by their
+ * usual way.
+ */
 export type ContenderName =
   | 'receive'
   | 'loop'
@@ -27,49 +30,49 @@ export const CONTENDERS: readonly ContenderName[] = [
   'deno',
 ];
 
-/** Where the servers run, and what is there to run them. */
-export interface Ground {
+/** The cores, runtimes and profiles of a run. */
+export interface Environment {
   readonly cores: Cores;
   readonly bun: Runtime | undefined;
   readonly deno: Runtime | undefined;
-  /** Where to put CPU profiles of our servers. */
+  /** Folder for CPU profiles of our servers. */
   readonly profile: string | undefined;
 }
 
-/** An echo server in a process of its own. */
+/** An echo server in its own process. */
 export interface Contender {
   readonly port: number;
-  /** Microseconds of CPU that the process has taken, all of its threads together. */
+  /** Microseconds of CPU of the process, all threads together. */
   cpu(): Promise<number>;
-  /** Bytes on its heap, where nothing is collected but when this is asked for; needs {@link HEAP_FLAGS}. */
+  /** Bytes on its heap. Only `collect` triggers a collection. Needs {@link HEAP_FLAGS}. */
   heap(collect: boolean): Promise<number>;
   end(): Promise<void>;
 }
 
-/** What an application does with a message, and how large the largest is. */
+/** The work of the application for a message, and the largest message. */
 export type Task = Pick<EchoServer, 'text' | 'limit'>;
 
-/** A young generation that nothing is collected from. */
+/** A young generation large enough that no collection happens. */
 export const HEAP_FLAGS: readonly string[] = [
   '--expose-gc',
   '--min-semi-space-size=512',
   '--max-semi-space-size=512',
 ];
 
-/** Whether it can run on this machine. */
-export function isInstalled(name: ContenderName, { bun, deno }: Ground): boolean {
+/** Whether the contender can run on this machine. */
+export function isInstalled(name: ContenderName, { bun, deno }: Environment): boolean {
   return name === 'bun' ? bun !== undefined : name === 'deno' ? deno !== undefined : true;
 }
 
 /**
- * Starts one on the server's core.
+ * Starts a contender on the server's core.
  *
- * @param label - Names its CPU profile, where profiles are asked for.
+ * @param label - Name of its CPU profile.
  */
 export async function startContender(
   name: ContenderName,
   task: Task,
-  { cores, bun, deno, profile }: Ground,
+  { cores, bun, deno, profile }: Environment,
   label: string,
   flags: readonly string[] = [],
 ): Promise<Contender> {
@@ -104,12 +107,12 @@ async function runtime(found: Runtime, args: readonly string[], cores: Cores): P
   return {
     port: server.port,
     cpu: () => server.cpu(),
-    heap: () => Promise.reject(new Error('nobody knows the heap of another runtime')),
+    heap: () => Promise.reject(new Error('the heap of another runtime cannot be measured')),
     end: () => server.end(),
   };
 }
 
-/** For node: leaves a CPU profile when it ends. */
+/** Flags for node that write a CPU profile at exit. */
 export function profileFlags(profile: string | undefined, label: string): string[] {
   if (profile === undefined) return [];
   const name = `${label.replaceAll(/[^\w.]+/g, '-')}.cpuprofile`;

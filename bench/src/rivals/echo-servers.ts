@@ -4,34 +4,38 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { type Conn, serve } from '@ws/node-server';
 import { WebSocketServer } from 'ws';
 
-/** Who is compared where both have the same task. */
+/** The compared libraries. */
 export type Library = 'ours' | 'ws';
 
-/** A server that sends each message back, with the settings that a measurement names. */
+/** The settings of an echo server. */
 export interface EchoServer {
   /**
-   * `raw` is a TCP server that sends back what it gets, after an answer that looks like a handshake; `bare` does so on a
-   * socket that Node's http server gave it at 'upgrade'. Neither knows a frame.
+   * `raw` is a TCP server that echoes bytes after an HTTP answer of a handshake. `bare` does so on
+   * a socket from the 'upgrade' event of Node's http server. Neither parses frames.
    */
   readonly library: Library | 'raw' | 'bare';
   readonly compression: false | EchoCompression;
   /** How our application reads. Default: `receive`. */
   readonly way?: 'receive' | 'loop' | 'readMessage' | undefined;
-  /** Whether the application makes a string of each message, and sends that. */
+  /** Whether the application decodes each message to a string and sends that. */
   readonly text?: boolean | undefined;
-  /** The largest message in bytes, where the default of ours is not enough. */
+  /** Limit of a message in bytes, where our default is too small. */
   readonly limit?: number | undefined;
 }
 
-/** Both sides compress everything, however small. All else is left at each library's defaults. */
+/** Every message is compressed, however small. Other options keep each library's defaults. */
 interface EchoCompression {
   readonly mode: 'shared' | 'takeover';
   readonly level: number;
-  /** Of what the client sends. Left out: what each library does by itself. */
+  /** Window of the client's messages. Default: that of each library. */
   readonly clientMaxWindowBits?: number;
 }
 
-/** Starts it on a free port, which it gives. */
+/**
+ * Starts the server on a free port.
+ *
+ * @returns The port.
+ */
 export function listen(echo: EchoServer): Promise<number> {
   switch (echo.library) {
     case 'ours':
@@ -59,7 +63,7 @@ async function listenOurs({
       ...(limit !== undefined && { readLimit: limit }),
     },
     (conn) => {
-      // However the connection ends: the load tells, and no promise of it need be caught.
+      // The load reports the end of a connection, so its rejection is ignored here.
       void echo(conn);
     },
   );
@@ -131,7 +135,8 @@ function wsCompression({ mode, level, clientMaxWindowBits }: EchoCompression): o
 function listenRaw(): Promise<number> {
   const server = createServer({ noDelay: true }, (socket) => {
     socket.on('error', () => {});
-    // The request comes in one piece on this machine, and alone: the load waits for the answer.
+    // On loopback the request arrives in one chunk, and the load waits for the answer before it
+    // sends more.
     socket.once('data', (request) => {
       socket.write(answerTo(/^sec-websocket-key: *(.*)$/im.exec(String(request))?.[1] ?? ''));
       echoBytes(socket);
@@ -156,7 +161,7 @@ function echoBytes(socket: Socket): void {
   socket.on('data', (chunk) => socket.write(chunk));
 }
 
-/** RFC 6455, section 4.2.2. */
+/** The server's handshake response (RFC 6455, section 4.2.2). */
 export function answerTo(key: string): string {
   const accept = createHash('sha1').update(`${key.trim()}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`);
   return [
@@ -168,7 +173,11 @@ export function answerTo(key: string): string {
   ].join('\r\n');
 }
 
-/** Listens on a free port of this machine, which it gives. */
+/**
+ * Listens on a free port of this machine.
+ *
+ * @returns The port.
+ */
 export function listening(server: Server): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);

@@ -1,17 +1,17 @@
-// An echo server in a process of its own: answers what `EchoAnswers` says.
+// An echo server in its own process. See `EchoAnswers`.
 import { answer } from '../harness/child.ts';
 import { cpu, heap, type Memory, memory } from '../harness/usage.ts';
 import { type EchoServer, listen } from './echo-servers.ts';
 
-/** What a server's process answers. */
+/** The requests that the process answers. */
 export type EchoAnswers = {
-  /** Gives the port. */
+  /** Returns the port. */
   listen: (server: EchoServer) => Promise<number>;
-  /** Microseconds of CPU that this process has taken, all of its threads together. */
+  /** Microseconds of CPU of this process, all threads together. */
   cpu: (nothing?: undefined) => number;
-  /** Its memory once the garbage is gone. Needs `--expose-gc`. */
+  /** Its memory after a collection. Needs `--expose-gc`. */
   memory: (nothing?: undefined) => Promise<Memory>;
-  /** Bytes on its heap, garbage or not, nothing collected but at the question that says so. */
+  /** Bytes on its heap, garbage included. Only `collect` triggers a collection. */
   heap: (collect: boolean) => Promise<number>;
 };
 

@@ -1,6 +1,6 @@
 import { encodeFrame } from '@ws/codec';
 
-/** Frames of `bytes` bytes one after another, half a MiB of them and four at least. */
+/** Concatenated frames of `bytes` bytes: half a MiB of them, at least four. */
 export function frameStream(
   bytes: number,
   masked: boolean,

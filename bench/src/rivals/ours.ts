@@ -11,19 +11,19 @@ import {
   type Role,
   sharedMessageBuffers,
 } from '@ws/codec';
-import type { Batch } from '../measure.ts';
+import type { Batch } from '../harness/batches.ts';
 
-/** How a large frame is taken: assembled in a pooled buffer, or piece by piece. */
-export type Taking = 'assembled' | 'streamed';
+/** The handling of a large frame: assembled in a pooled buffer, or piece by piece. */
+export type LargeFrames = 'assembled' | 'streamed';
 
-/** A decoder that counts the frames of what it is fed, and gives them up. */
+/** A decoder that counts frames and discards them. */
 class Reader {
   frames = 0;
   readonly decoder: FrameDecoder;
   readonly #assemble: boolean;
   #message: Uint8Array | undefined;
 
-  constructor(role: Role, taking: Taking) {
+  constructor(role: Role, taking: LargeFrames) {
     this.decoder = new FrameDecoder({ role });
     this.#assemble = taking === 'assembled';
   }
@@ -43,18 +43,21 @@ class Reader {
         if (this.#message !== undefined) sharedMessageBuffers().give(this.#message);
         this.#message = undefined;
       } else if (event === FAILED) {
-        throw decoder.error ?? new Error('failed');
+        throw decoder.error ?? new Error('the decoder failed');
       }
     }
   }
 }
 
-/** Decodes the stream once, its chunks given away. They garble and ungarble in turns: the cost is the same. */
+/**
+ * Decodes the stream once, in chunks that the decoder owns. Unmasking in place toggles the bytes between
+ * masked and plain, so every batch costs the same.
+ */
 export function decodePushed(
   stream: Uint8Array,
   chunkBytes: number,
   role: Role,
-  taking: Taking,
+  taking: LargeFrames,
 ): { batch: Batch; chunks: number } {
   const chunks: Uint8Array[] = [];
   for (let i = 0; i < stream.length; i += chunkBytes) chunks.push(stream.slice(i, i + chunkBytes));
@@ -68,11 +71,14 @@ export function decodePushed(
   return { batch, chunks: chunks.length };
 }
 
-/** Decodes the stream once, copied into the decoder's own memory: what a read into `writable()` would do. */
-export function decodeCommitted(stream: Uint8Array, role: Role, taking: Taking): Batch {
+/**
+ * Decodes the stream once, copied into the decoder's own memory, as a read into `writable()` would.
+ */
+export function decodeCommitted(stream: Uint8Array, role: Role, taking: LargeFrames): Batch {
   const reader = new Reader(role, taking);
   const { decoder } = reader;
-  // The landing place grows when a read fills it: to its full size, before anything counts.
+  // A full read grows the decoder's buffer. This lets it reach its full size before the
+  // measurement.
   let room = 0;
   for (let i = 0; i < stream.length; i += room) {
     const landing = decoder.writable();
@@ -94,7 +100,7 @@ export function decodeCommitted(stream: Uint8Array, role: Role, taking: Taking):
   };
 }
 
-// Taken from the prototype once: that is worth 13 ns a call.
+// Reading it from the prototype once saves 13 ns a call.
 const { utf8Write } = Buffer.prototype as unknown as {
   utf8Write: (this: Uint8Array, text: string, at: number, max: number) => number;
 };
@@ -108,14 +114,14 @@ function encoder(role: Role): FrameEncoder {
   });
 }
 
-/** Hands over what waits and lets go of it at once: a transport that writes into nothing. */
+/** Releases all pending segments, like a transport that discards them. */
 function flush(encoder: FrameEncoder): void {
   const count = encoder.segments;
   for (let i = 0; i < count; i++) encoder.segRelease(i)?.();
   encoder.shift(count);
 }
 
-/** Encodes `frames` frames, flushed by 64 KiB. */
+/** Encodes `frames` binary frames, flushed by 64 KiB. */
 export function encodeBinary(payload: Uint8Array, frames: number, role: Role): Batch {
   const out = encoder(role);
   return () => {
@@ -127,7 +133,7 @@ export function encodeBinary(payload: Uint8Array, frames: number, role: Role): B
   };
 }
 
-/** The same with text. */
+/** Encodes `frames` text frames, flushed by 64 KiB. */
 export function encodeText(text: string, frames: number, role: Role): Batch {
   const out = encoder(role);
   return () => {

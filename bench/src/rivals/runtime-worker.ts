@@ -1,12 +1,13 @@
-// An echo server for Bun and for Deno, each by its own means. Its first line of output is its port; `/cpu` tells what it
-// took. It leaves when its standard input ends, as that does with the process that started it.
+// An echo server for Bun and for Deno, each with its own API. Its first line of output is its port,
+// and `/cpu` returns its CPU time. It exits at the end of its standard input, which ends with the
+// process that started it.
 
-/** The parts of Bun that are used. */
+/** The used parts of Bun. */
 interface BunLike {
   serve(options: object): { port: number };
 }
 
-/** The parts of Deno that are used. */
+/** The used parts of Deno. */
 interface DenoLike {
   serve(options: object, handler: (request: Request) => Response): { addr: { port: number } };
   upgradeWebSocket(
@@ -65,6 +66,6 @@ function listenDeno(deno: DenoLike): number {
   return addr.port;
 }
 
-// Deno tells no 'close' of it.
+// Deno emits no 'close' here.
 process.stdin.once('end', () => process.exit()).resume();
 console.log(Bun ? listenBun(Bun) : listenDeno(Deno!));

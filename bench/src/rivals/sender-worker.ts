@@ -1,4 +1,4 @@
-// A client that sends batches of small messages, in a process of its own: answers what `SenderAnswers` says.
+// A client that sends batches of small messages, in its own process. See `SenderAnswers`.
 import { dial } from '@ws/node-client';
 import { WebSocket } from 'ws';
 import { answer } from '../harness/child.ts';
@@ -7,34 +7,37 @@ import { makePayloads } from '../load/echo-corpus.ts';
 import type { SinkPlan } from '../load/sink-worker.ts';
 import type { Library } from './echo-servers.ts';
 
-interface Opening {
+interface OpenRequest {
   readonly library: Library;
   readonly port: number;
   readonly connections: number;
   readonly plan: SinkPlan;
 }
 
-/** What the process answers. */
+/** The requests that the process answers. */
 export type SenderAnswers = {
-  open: (opening: Opening) => Promise<void>;
-  /** Sends for so many ms, and until the last batch is answered. Gives the number of messages. */
+  open: (request: OpenRequest) => Promise<void>;
+  /**
+   * Sends for `ms` milliseconds and waits for the answer to the last batch. Returns the number of
+   * messages.
+   */
   run: (ms: number) => Promise<number>;
   cpu: (nothing?: undefined) => number;
 };
 
-/** Sends one message: neither library is waited for, the answer to the batch is. */
+/** Sends one message without awaiting the write. The answer to the batch limits the rate. */
 type Send = (payload: Buffer) => void;
 
-const connections: Batches[] = [];
+const connections: BatchSender[] = [];
 
 /** The batches of one connection. */
-class Batches {
+class BatchSender {
   send: Send = () => {};
   readonly #payloads: readonly Buffer[];
   readonly #batch: number;
   #next = 0;
   #messages = 0;
-  #goesOn = false;
+  #mayContinue = false;
   #onDone: (messages: number) => void = () => {};
 
   constructor(payloads: readonly Buffer[], batch: number) {
@@ -45,17 +48,17 @@ class Batches {
   start(onDone: (messages: number) => void): void {
     this.#onDone = onDone;
     this.#messages = 0;
-    this.#goesOn = true;
+    this.#mayContinue = true;
     this.#sendBatch();
   }
 
   stop(): void {
-    this.#goesOn = false;
+    this.#mayContinue = false;
   }
 
-  /** The other side has all of the batch. */
+  /** The sink has received the whole batch. */
   readonly answered = (): void => {
-    if (this.#goesOn) this.#sendBatch();
+    if (this.#mayContinue) this.#sendBatch();
     else this.#onDone(this.#messages);
   };
 
@@ -68,10 +71,10 @@ class Batches {
   }
 }
 
-async function open({ library, port, connections: count, plan }: Opening): Promise<void> {
+async function open({ library, port, connections: count, plan }: OpenRequest): Promise<void> {
   const payloads = makePayloads({ content: 'binary', size: plan.size, count: plan.count });
   for (let i = 0; i < count; i++) {
-    const batches = new Batches(payloads, plan.batch);
+    const batches = new BatchSender(payloads, plan.batch);
     const url = `ws://127.0.0.1:${port}`;
     batches.send = await (library === 'ours' ? openOurs : openWs)(url, batches.answered);
     connections.push(batches);

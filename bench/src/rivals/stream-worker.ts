@@ -1,4 +1,4 @@
-// One end of a long message, in a process of its own: answers what `StreamAnswers` says.
+// One end of a long message, in its own process. See `StreamAnswers`.
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { Dialer } from '@ws/node-client';
@@ -10,43 +10,45 @@ import { listening } from './echo-servers.ts';
 
 const CHUNK = 64 * 1024;
 const RING = 1024 * 1024;
-/** How often the memory is looked at, in ms. */
-const LOOK = 20;
+/** Interval of memory samples, in ms. */
+const SAMPLE_INTERVAL_MS = 20;
 
-/** Who streams: we in frames of the default size and in frames of 64 KiB, ws by its stream, TCP as it is. */
+/**
+ * The writers: ours in frames of the default size and of 64 KiB, ws by its stream, and plain TCP.
+ */
 export type StreamName = 'ours' | 'ours, 64 KiB frames' | 'ws' | 'raw';
 
-interface Listening {
+interface ListenRequest {
   readonly name: StreamName;
   readonly bytes: number;
 }
 
-interface Writing extends Listening {
+interface WriteRequest extends ListenRequest {
   readonly port: number;
 }
 
-/** What it took one end. */
-export interface Took {
-  /** In microseconds, all threads of the process together. */
+/** The CPU and memory of one end. */
+export interface ResourceUse {
+  /** Microseconds, all threads of the process together. */
   readonly cpu: number;
-  /** How far the resident memory was above where it began, at most, in bytes. */
+  /** Largest growth of resident memory, in bytes. */
   readonly growth: number;
 }
 
-/** What the process answers. */
+/** The requests that the process answers. */
 export type StreamAnswers = {
-  /** Waits for one message of so many bytes; gives the port. */
-  listen: (listening: Listening) => Promise<number>;
-  /** Resolves when all has come and every byte was as it should be. */
-  read: (nothing?: undefined) => Promise<Took>;
+  /** Waits for one message of `bytes` bytes. Returns the port. */
+  listen: (request: ListenRequest) => Promise<number>;
+  /** Resolves when the whole message has arrived and every byte is verified. */
+  read: (nothing?: undefined) => Promise<ResourceUse>;
   /** Writes the message. */
-  write: (writing: Writing) => Promise<Took>;
+  write: (request: WriteRequest) => Promise<ResourceUse>;
 };
 
-/** The bytes of the stream, without end. */
+/** The bytes of the stream, repeated. */
 const [ring] = makePayloads({ content: 'binary', size: RING, count: 1 }) as [Buffer];
 
-/** Counts and compares what comes. */
+/** Counts and compares the received bytes. */
 class Verifier {
   readonly #bytes: number;
   #at = 0;
@@ -74,28 +76,29 @@ class Verifier {
       this.#at += length;
     }
     if (this.#at === this.#bytes) this.#resolve();
-    else if (this.#at > this.#bytes) this.#reject(new Error('more came than was sent'));
+    else if (this.#at > this.#bytes)
+      this.#reject(new Error(`received more than ${this.#bytes} bytes`));
   }
 }
 
-let reading: (() => Promise<Took>) | undefined;
+let reading: (() => Promise<ResourceUse>) | undefined;
 
-async function listen({ name, bytes }: Listening): Promise<number> {
+async function listen({ name, bytes }: ListenRequest): Promise<number> {
   const verifier = new Verifier(bytes);
   const port = await (name === 'raw'
     ? listenRaw(verifier)
     : name === 'ws'
       ? listenWs(verifier)
       : listenOurs(verifier));
-  // From here on, so that what the connection needs is in it.
-  const watched = watch(() => verifier.done);
-  watched.catch(() => {});
-  reading = () => watched;
+  // Samples from here on, so that the memory of the connection counts.
+  const measured = measure(() => verifier.done);
+  measured.catch(() => {});
+  reading = () => measured;
   return port;
 }
 
-function read(): Promise<Took> {
-  if (reading === undefined) throw new Error('nothing to read');
+function read(): Promise<ResourceUse> {
+  if (reading === undefined) throw new Error('listen before read');
   return reading();
 }
 
@@ -135,8 +138,8 @@ function listenRaw(verifier: Verifier): Promise<number> {
   );
 }
 
-function write({ name, port, bytes }: Writing): Promise<Took> {
-  return watch(() => {
+function write({ name, port, bytes }: WriteRequest): Promise<ResourceUse> {
+  return measure(() => {
     if (name === 'raw') return writeStream(connect(port, '127.0.0.1'), bytes);
     return name === 'ws' ? writeWs(port, bytes) : writeOurs(name, port, bytes);
   });
@@ -169,14 +172,14 @@ function chunkAt(at: number, bytes: number): Buffer {
   return ring.subarray(start, start + Math.min(CHUNK, bytes - at));
 }
 
-async function watch(work: () => Promise<void>): Promise<Took> {
+async function measure(work: () => Promise<void>): Promise<ResourceUse> {
   const cpu = process.cpuUsage();
   const rss = process.memoryUsage.rss();
   let most = rss;
   const look = (): void => {
     most = Math.max(most, process.memoryUsage.rss());
   };
-  const timer = setInterval(look, LOOK);
+  const timer = setInterval(look, SAMPLE_INTERVAL_MS);
   try {
     await work();
   } finally {

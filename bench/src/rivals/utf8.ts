@@ -3,16 +3,16 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { UTF8_ACCEPT, utf8Step } from '@ws/codec';
 
-/** Says whether bytes are text. */
+/** Whether bytes are valid UTF-8. */
 export type Validate = (bytes: Buffer) => boolean;
 
 const require = createRequire(import.meta.url);
-// ws has it in a file of its own, and exports it to nobody.
+// ws does not export its check.
 const { isValidUTF8 } = require(
   join(dirname(require.resolve('ws/package.json')), 'lib/validation.js'),
 ) as { isValidUTF8: Validate };
 
-/** Ours as it is used, the table alone, Node's check alone, and what ws does. */
+/** Our check as the codec uses it, our table alone, Node's check alone, and the check of ws. */
 export const VALIDATORS: ReadonlyMap<string, Validate> = new Map<string, Validate>([
   ['ours', (bytes) => utf8Step(UTF8_ACCEPT, bytes, 0, bytes.length, isUtf8) === UTF8_ACCEPT],
   ['table', (bytes) => utf8Step(UTF8_ACCEPT, bytes, 0, bytes.length) === UTF8_ACCEPT],
@@ -20,10 +20,10 @@ export const VALIDATORS: ReadonlyMap<string, Validate> = new Map<string, Validat
   ['ws', isValidUTF8],
 ]);
 
-/** So many bytes of text, all of it ASCII or of several scripts. */
+/** Text of `bytes` bytes, either ASCII or of several scripts. */
 export function textOf(bytes: number, mixed: boolean): Buffer {
   const text = Buffer.alloc(bytes, mixed ? 'Grüße, 世界 🌍! ' : 'lorem ipsum, ');
-  // The last character may be cut.
+  // Replaces a truncated last character.
   for (let i = bytes; !isUtf8(text); ) text[--i] = 0x20;
   return text;
 }

@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module';
 import type { Role } from '@ws/codec';
-import type { Batch } from '../measure.ts';
+import type { Batch } from '../harness/batches.ts';
 
-// ws exports these two classes, but not in its types.
+// ws exports these two classes, but its types lack them.
 interface Receiver {
   on(event: 'message', listener: () => void): void;
   on(event: 'error', listener: (error: Error) => void): void;
@@ -47,14 +47,17 @@ export function decode(stream: Uint8Array, chunkBytes: number, role: Role): Batc
   };
 }
 
-/** A Sender over a socket that swallows everything, given what `WebSocket.send(data)` of ws gives it. */
+/**
+ * A Sender over a socket that discards everything, with the arguments that `WebSocket.send(data)`
+ * of ws passes.
+ */
 export function encode(data: Buffer | string, frames: number, role: Role): Batch {
   const socket = { cork() {}, uncork() {}, write: () => true };
   const sender = new ws.Sender(socket, {});
   const mask = role === 'client';
   return () => {
     for (let i = 0; i < frames; i++) {
-      // A fresh object for every call, as there; ws sets `compress` to false when compression was not agreed on.
+      // `WebSocket.send` of ws creates a new object too, with `compress` false without compression.
       sender.send(data, { binary: typeof data !== 'string', mask, compress: false, fin: true });
     }
   };

@@ -1,20 +1,20 @@
 import { Child } from '../harness/child.ts';
+import { rotated } from '../harness/statistics.ts';
 import type { AudienceAnswers } from '../load/audience-worker.ts';
 import type { BroadcastAnswers, BroadcastPlan } from '../rivals/broadcast-worker.ts';
-import { type Ground, profileFlags } from '../rivals/contenders.ts';
-import { turns } from '../statistics.ts';
-import type { TurnPlan } from './compare-echo.ts';
+import { type Environment, profileFlags } from '../rivals/contenders.ts';
+import type { RoundPlan } from './compare-echo.ts';
 
-const PATIENCE = 3_600_000;
+const ANSWER_TIMEOUT_MS = 3_600_000;
 const MESSAGES: BroadcastPlan = { size: 100, count: 61 };
 
-/** How many messages a turn has. */
+/** Numbers of messages in one turn. */
 export const PER_TURN: readonly number[] = [1, 16];
 
-/** Who sends. */
+/** The senders. */
 type BroadcasterName = 'ours' | 'ws' | 'ws+bufferutil';
 
-/** Microseconds of the server process's CPU for a message to one receiver: a value for each round. */
+/** Microseconds of the server's CPU for a message to one receiver, one value for each round. */
 export interface BroadcastReadings {
   readonly name: BroadcasterName;
   readonly perTurn: number;
@@ -27,11 +27,11 @@ interface Running {
   readonly name: BroadcasterName;
 }
 
-/** Measures broadcasts side by side, each server in a process of its own. */
+/** Measures broadcasts side by side, each server in its own process. */
 export async function measureBroadcast(
-  { cores, profile }: Ground,
+  { cores, profile }: Environment,
   receivers: number,
-  plan: TurnPlan,
+  plan: RoundPlan,
 ): Promise<BroadcastReadings[]> {
   const servers: Child<BroadcastAnswers>[] = [];
   const load = new Child<AudienceAnswers>('./audience-worker.js', [], cores.load);
@@ -47,7 +47,11 @@ export async function measureBroadcast(
       servers.push(server);
       const library = name === 'ours' ? 'ours' : 'ws';
       const port = await server.ask('listen', { library, plan: MESSAGES });
-      const audience = await load.ask('open', { port, receivers, plan: MESSAGES }, PATIENCE);
+      const audience = await load.ask(
+        'open',
+        { port, receivers, plan: MESSAGES },
+        ANSWER_TIMEOUT_MS,
+      );
       running.push({ server, audience, name });
     }
     const result: BroadcastReadings[] = [];
@@ -58,12 +62,12 @@ export async function measureBroadcast(
       const window = async (one: Running, ms: number): Promise<number> => {
         const before = await one.server.ask('cpu', undefined);
         const { audience } = one;
-        const messages = await load.ask('run', { audience, perTurn, ms }, PATIENCE);
+        const messages = await load.ask('run', { audience, perTurn, ms }, ANSWER_TIMEOUT_MS);
         return ((await one.server.ask('cpu', undefined)) - before) / (messages * receivers);
       };
       for (const one of running) await window(one, plan.warmUpMs);
       for (let round = 0; round < plan.rounds; round++) {
-        for (const one of turns(running, round))
+        for (const one of rotated(running, round))
           readings.get(one)!.cpu.push(await window(one, plan.ms));
       }
       result.push(...readings.values());

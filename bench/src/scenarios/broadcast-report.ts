@@ -1,16 +1,9 @@
+import { ratios, type Spread, spreadOf } from '../harness/statistics.ts';
 import type { Chart } from '../report/chart.ts';
-import { GOAL_HEAD, type Goal, goalCells, spreadCells } from '../report/goal.ts';
-import { number, table } from '../report/table.ts';
-import { ratios, type Spread, spreadOf } from '../statistics.ts';
-import { type BroadcastReadings, PER_TURN } from './broadcast-turns.ts';
+import { number, spreadCells, table } from '../report/table.ts';
+import { type BroadcastReadings, PER_TURN } from './broadcast-measure.ts';
 
-/** How many times the messages of ws a CPU second is to give us: by messages a turn. */
-export const BROADCAST_GOALS: Readonly<Record<number, Goal>> = {
-  1: { must: 0.95, aim: 1.1 },
-  16: { must: 10, aim: 19 },
-};
-
-/** How often our messages per CPU second contain those of ws, or what another has against it. */
+/** Messages per CPU second, as times those of ws. */
 export function timesWs(
   readings: readonly BroadcastReadings[],
   name: BroadcastReadings['name'],
@@ -27,22 +20,16 @@ function cpuOf(
   return readings.find((one) => one.name === name && one.perTurn === perTurn)!.cpu;
 }
 
-/** Microseconds of CPU for a message to one receiver. */
+/** A table of microseconds of CPU for a message to one receiver. */
 export function broadcastTable(readings: readonly BroadcastReadings[]): string {
   const rows = readings.map(({ name, perTurn, cpu }) => {
     const times = timesWs(readings, name, perTurn);
-    const goal = name === 'ours' ? BROADCAST_GOALS[perTurn] : undefined;
-    return [
-      `${perTurn} a turn: ${name}`,
-      number(spreadOf(cpu).median),
-      ...spreadCells(times),
-      ...goalCells(times.median, goal, 'at least'),
-    ];
+    return [`${perTurn} a turn: ${name}`, number(spreadOf(cpu).median), ...spreadCells(times)];
   });
-  return table(['broadcast', 'us', 'x ws', 'rounds', ...GOAL_HEAD], rows);
+  return table(['broadcast', 'us', 'x ws', 'rounds'], rows);
 }
 
-/** A group of bars for each number of messages a turn. */
+/** A group of bars for each number of messages in a turn. */
 export function broadcastChart(readings: readonly BroadcastReadings[], receivers: number): Chart {
   const names = [...new Set(readings.map(({ name }) => name))];
   return {

@@ -1,35 +1,36 @@
+import type { Command, Report, Values } from '../command-line/command.ts';
+import { wholeNumber } from '../command-line/option-values.ts';
 import { chooseCores } from '../harness/cores.ts';
-import { wholeNumber } from '../option-values.ts';
 import { settingLine, settingOf } from '../report/setting.ts';
+import { measureBroadcast } from './broadcast-measure.ts';
 import { broadcastChart, broadcastTable } from './broadcast-report.ts';
-import { measureBroadcast } from './broadcast-turns.ts';
-import { possible, reduced } from './memory.ts';
-import type { Report, Scenario, Values } from './scenario.ts';
+import { allowedConnections, limitNote } from './memory.ts';
 
 const SUMMARY = 'one message to 1,000 receivers, alone and 16 in a turn, next to a loop of ws';
 
 const HELP = `ws-bench broadcast: ${SUMMARY}
 
-usage: ws-bench broadcast [--receivers N] [--rounds N] [--profile DIR] [--quick] [--json [FILE]] [--html FILE]
+usage: ws-bench broadcast [--receivers N] [--rounds N] [--profile DIR] [--quick] [--json [FILE]]
+                          [--html FILE]
 
-One of the receivers asks for so many messages, and the server sends them to all in that turn: we by
-broadcast(conns, data), ws by a send to each client. When all have all of them, the next are asked for.
-Every byte that each receiver gets is compared with what it is to get.
+One receiver requests a number of messages. The server sends them to all receivers in that turn: ours
+with broadcast(conns, data), ws with a send to each client. The next request follows when every
+receiver has all messages. Every received byte is compared with the expected one.
 
-  us     microseconds of the server process's CPU for a message to one receiver, all threads together
-  x ws   how many times as many messages to a receiver a CPU second gives as with ws, in the same round
+  us     microseconds of the server's CPU for a message to one receiver, all threads together
+  x ws   messages to a receiver per CPU second, as times those of ws in the same round
 
 options
-  --receivers N  1000
-  --rounds N     9
-  --profile DIR  leave a CPU profile of our server there; slows us down
-  --quick        3 short rounds: a first look, not figures to quote
-  --json [FILE]  print one JSON document instead of tables, or write it to a file besides
+  --receivers N  default: 1000
+  --rounds N     default: 9
+  --profile DIR  write a CPU profile of our server to DIR; slows our server down
+  --quick        3 short rounds for a first impression; do not quote the figures
+  --json [FILE]  print one JSON document instead of tables, or write it to FILE besides the tables
   --html FILE    write a page with charts
 `;
 
 /** `ws-bench broadcast`. */
-export const broadcast: Scenario = {
+export const broadcast: Command = {
   summary: SUMMARY,
   help: HELP,
   options: {
@@ -44,19 +45,19 @@ async function run(values: Values): Promise<Report> {
   const quick = values['quick'] === true;
   const rounds = wholeNumber(values, 'rounds', quick ? 3 : 9);
   const asked = wholeNumber(values, 'receivers', 1000);
-  const receivers = possible(asked);
+  const receivers = allowedConnections(asked);
   const cores = chooseCores();
   const setting = settingOf(cores);
   const plan = { rounds, ...(quick ? { ms: 400, warmUpMs: 400 } : { ms: 1000, warmUpMs: 1000 }) };
   const profile = values['profile'] as string | undefined;
-  const ground = { cores, bun: undefined, deno: undefined, profile };
-  const readings = await measureBroadcast(ground, receivers, plan);
+  const environment = { cores, bun: undefined, deno: undefined, profile };
+  const readings = await measureBroadcast(environment, receivers, plan);
   return {
     document: { setting, quick, plan, receivers, readings },
     text: [
       settingLine(setting),
       `100 B to each of ${receivers} receivers, median of ${rounds} rounds of ${plan.ms} ms`,
-      ...reduced(asked, receivers),
+      ...limitNote(asked, receivers),
       '',
       broadcastTable(readings),
     ].join('\n'),

@@ -13,7 +13,7 @@ interface Picture {
   readonly note: string;
   readonly what: readonly Row['what'][];
   readonly masked: boolean;
-  /** Which of our ways stands next to ws. */
+  /** The way of ours that the chart compares with ws. */
   readonly way: string;
 }
 
@@ -49,10 +49,10 @@ const PICTURES: readonly Picture[] = [
 ];
 
 /**
- * How much faster than ws, from the fastest batches of each: there are no rounds, and therefore no spread.
+ * Speed as times that of ws, from the fastest batch of each. The fastest batch has no spread.
  *
  * @param timed - With bufferutil, where it is loaded.
- * @param plain - Without it.
+ * @param plain - Without bufferutil.
  */
 export function codecCharts(timed: WorkerResult, plain: WorkerResult): BarChart[] {
   const sides = [

@@ -1,6 +1,6 @@
-// Runs in a process of its own: `time` or `heap`, with or without bufferutil. Prints one JSON document.
+// Runs in its own process: `time` or `heap`, with or without bufferutil. Prints one JSON document.
 import { type Role, sharedMessageBuffers, unmask } from '@ws/codec';
-import { type Batch, heapPerUnit, type Time, timeInTurns } from '../measure.ts';
+import { type Batch, heapPerUnit, type Time, timeInterleaved } from '../harness/batches.ts';
 import { frameStream } from '../rivals/frame-stream.ts';
 import * as ours from '../rivals/ours.ts';
 import { textOf, VALIDATORS } from '../rivals/utf8.ts';
@@ -10,7 +10,7 @@ const CHUNK = 64 * 1024;
 export const SIZES: readonly number[] = [16, 32, 125, 1024, 65536, 1048576];
 const TEXTS: readonly number[] = [16, 125, 1024];
 
-/** A row of the result: one way of handling one kind of frame, by subject. */
+/** A row of the result: one kind of work, by subject. */
 export interface Row {
   readonly what: 'decode' | 'encode' | 'encode text' | 'unmask' | 'validate' | 'validate mixed';
   readonly masked: boolean;
@@ -27,7 +27,7 @@ export interface WorkerResult {
 interface Subject {
   batch: Batch;
   units: number;
-  /** Views the contract allows for the chunks handed in: 128 bytes each. */
+  /** Number of chunks in a batch. The contract allows one view of 128 bytes for each. */
   chunksPerBatch?: number;
 }
 
@@ -43,7 +43,7 @@ function measure(
   const times: Record<string, Time> = {};
   const heap: Record<string, number> = {};
   if (mode === 'time') {
-    for (const [name, time] of timeInTurns(subjects, rounds)) times[name] = time;
+    for (const [name, time] of timeInterleaved(subjects, rounds)) times[name] = time;
   } else {
     for (const [name, { batch, units, chunksPerBatch = 0 }] of subjects) {
       const mine = name !== 'ws';
@@ -138,7 +138,8 @@ function validating(bytes: number, mixed: boolean): Row {
     {
       units,
       batch: () => {
-        for (let i = 0; i < units; i++) if (!validate(text)) throw new Error('it is text');
+        for (let i = 0; i < units; i++)
+          if (!validate(text)) throw new Error('valid text was rejected');
       },
     },
   ]);

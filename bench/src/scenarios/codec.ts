@@ -2,17 +2,16 @@ import { execFile } from 'node:child_process';
 import { availableParallelism, cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type { Command, Report, Values } from '../command-line/command.ts';
 import { chooseCores } from '../harness/cores.ts';
-import { spreadCells } from '../report/goal.ts';
-import { Progress } from '../report/progress.ts';
-import { bytesName, number, table } from '../report/table.ts';
-import { ratios, spreadOf } from '../statistics.ts';
+import { ratios, spreadOf } from '../harness/statistics.ts';
+import { StepBar } from '../report/progress-bar.ts';
+import { bytesName, number, spreadCells, table } from '../report/table.ts';
 import { codecCharts } from './codec-charts.ts';
 import type { Row, WorkerResult } from './codec-worker.ts';
-import type { Report, Scenario, Values } from './scenario.ts';
 
 const run = promisify(execFile);
-/** The largest view a pushed chunk may cost; what is beyond is the frame's. */
+/** Bytes of the view that each chunk may cost. Further bytes belong to the frames. */
 const VIEW = 128;
 
 interface Figures {
@@ -29,17 +28,17 @@ const HELP = `ws-bench codec: ${SUMMARY}
 usage: ws-bench codec [--quick] [--json [FILE]] [--html FILE]
 
 options
-  --quick        a tenth of the batches: a first look, not figures to quote
-  --json [FILE]  print one JSON document instead of tables, or write it to a file besides
+  --quick        a tenth of the batches for a first impression; do not quote the figures
+  --json [FILE]  print one JSON document instead of tables, or write it to FILE besides the tables
   --html FILE    write a page with charts
 `;
 
 /** `ws-bench codec`: three processes in turn, then the tables. */
-export const codec: Scenario = { summary: SUMMARY, help: HELP, options: {}, run: measure };
+export const codec: Command = { summary: SUMMARY, help: HELP, options: {}, run: measure };
 
 async function measure(values: Values): Promise<Report> {
   const quick = values['quick'] === true ? 'quick' : 'full';
-  const progress = new Progress(3);
+  const progress = new StepBar(3);
   progress.step('with bufferutil');
   const timed = await worker(['time', quick], [], {});
   progress.step('without bufferutil');
@@ -79,15 +78,13 @@ function tables({ timed, plain, heap }: Figures): string {
   const lines: string[] = [];
   const out = (text: string): void => void lines.push(text);
   out(`node ${process.version}, ${availableParallelism()} x ${cpus()[0]?.model ?? 'cpu'}`);
-  out('ns: fastest of many short batches, subjects in turns. x: times as fast as ws.');
-  out(
-    `bu: ws with bufferutil${timed.bufferutil ? '' : ' (which is NOT loaded here)'}; js: without.`,
-  );
-  out('B: heap bytes a frame. push: beyond one view (128 B) for each 64 KiB chunk handed in.');
+  out('ns: fastest of many short batches of interleaved subjects. x: times as fast as ws.');
+  out(`bu: ws with bufferutil${timed.bufferutil ? '' : ' (NOT loaded here)'}; js: without.`);
+  out('B: heap bytes for a frame. push: without one view (128 B) for each pushed 64 KiB chunk.');
 
   for (const masked of [true, false]) {
     const kind = masked ? 'masked' : 'unmasked';
-    out(`\ndecode ${kind}: 64 KiB chunks; larger frames assembled, as ws does\n`);
+    out(`\ndecode ${kind}: 64 KiB chunks; larger frames assembled, as in ws\n`);
     out(
       table(
         [
@@ -107,7 +104,7 @@ function tables({ timed, plain, heap }: Figures): string {
       ),
     );
     for (const what of ['encode', 'encode text'] as const) {
-      out(`\n${what} ${kind}: flushed by 64 KiB into nothing\n`);
+      out(`\n${what} ${kind}: flushed by 64 KiB and discarded\n`);
       out(
         table(
           ['payload', 'ours ns', 'ws bu', 'x', 'ws js', 'x', 'ours B', 'ws B'],
@@ -186,7 +183,7 @@ function encodeCells(row: Row, plain: WorkerResult, heap: WorkerResult): string[
   ];
 }
 
-/** What ws took in that process, and how often our time goes into it. */
+/** Two cells: the time of ws, and our speed as times that of ws. */
 function against(row: Row | undefined, name: string): [string, string] {
   const ws = row && least(row, 'ws');
   const own = row && least(row, name);

@@ -1,18 +1,18 @@
 import { Child } from '../harness/child.ts';
+import { rotated } from '../harness/statistics.ts';
 import type { SinkAnswers, SinkPlan } from '../load/sink-worker.ts';
-import { type Ground, profileFlags } from '../rivals/contenders.ts';
+import { type Environment, profileFlags } from '../rivals/contenders.ts';
 import type { SenderAnswers } from '../rivals/sender-worker.ts';
-import { turns } from '../statistics.ts';
-import type { TurnPlan } from './compare-echo.ts';
+import type { RoundPlan } from './compare-echo.ts';
 
-const RUN_PATIENCE = 3_600_000;
+const RUN_TIMEOUT_MS = 3_600_000;
 const CONNECTIONS = 64;
 const PLAN: SinkPlan = { batch: 16, size: 16, count: 64 };
 
-/** Who sends. */
+/** The senders. */
 type ClientName = 'ours' | 'ws' | 'ws+bufferutil';
 
-/** Microseconds of the client process's CPU for a message: a value for each round. */
+/** Microseconds of the client's CPU for a message, one value for each round. */
 export interface ClientReadings {
   readonly name: ClientName;
   readonly cpu: number[];
@@ -25,10 +25,10 @@ interface Running {
   sent: number;
 }
 
-/** Measures clients side by side, each in a process of its own and with a sink of its own. */
+/** Measures clients side by side, each in its own process and with its own sink. */
 export async function measureClients(
-  { cores, profile }: Ground,
-  plan: TurnPlan,
+  { cores, profile }: Environment,
+  plan: RoundPlan,
 ): Promise<ClientReadings[]> {
   const children: Child<never>[] = [];
   const start = <A extends Record<string, (argument: never) => unknown>>(
@@ -56,7 +56,7 @@ export async function measureClients(
     }
     for (const one of running) await oneWindow(one, plan.warmUpMs, false);
     for (let round = 0; round < plan.rounds; round++) {
-      for (const one of turns(running, round)) await oneWindow(one, plan.ms, true);
+      for (const one of rotated(running, round)) await oneWindow(one, plan.ms, true);
     }
     return running.map(({ readings }) => readings);
   } finally {
@@ -66,10 +66,11 @@ export async function measureClients(
 
 async function oneWindow(one: Running, ms: number, counts: boolean): Promise<void> {
   const before = await one.client.ask('cpu', undefined);
-  const messages = await one.client.ask('run', ms, RUN_PATIENCE);
+  const messages = await one.client.ask('run', ms, RUN_TIMEOUT_MS);
   const cpu = (await one.client.ask('cpu', undefined)) - before;
   one.sent += messages;
   const verified = await one.sink.ask('verified', undefined);
-  if (verified !== one.sent) throw new Error(`${one.sent} were sent and ${verified} verified`);
+  if (verified !== one.sent)
+    throw new Error(`${one.sent} messages were sent, but ${verified} verified`);
   if (counts) one.readings.cpu.push(cpu / messages);
 }

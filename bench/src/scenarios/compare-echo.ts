@@ -1,20 +1,20 @@
 import type { Child } from '../harness/child.ts';
+import { rotated } from '../harness/statistics.ts';
 import type { EchoPlan } from '../load/echo-corpus.ts';
 import type { LoadAnswers } from '../load/load-worker.ts';
 import {
   type Contender,
   type ContenderName,
-  type Ground,
+  type Environment,
   HEAP_FLAGS,
   startContender,
 } from '../rivals/contenders.ts';
-import { turns } from '../statistics.ts';
 
-/** How patient a run is: it gives itself up when nothing moves. */
-const RUN_PATIENCE = 3_600_000;
-/** Bytes of messages that differ, at most. */
+/** Limit for a request, in ms. A run without progress fails by itself. */
+const RUN_TIMEOUT_MS = 3_600_000;
+/** Limit of a corpus, in bytes. */
 const CORPUS = 4 * 1024 * 1024;
-/** How often everything is done before the heap counts. */
+/** Number of runs before the heap is measured. */
 const HEAP_WARM_UPS = 20;
 
 /** One kind of traffic. */
@@ -25,34 +25,34 @@ export interface Workload {
   /** Bytes of a message. */
   readonly size: number;
   readonly content: EchoPlan['content'];
-  /** How many frames a message is sent in. Default: 1. */
+  /** Number of frames of a message. Default: 1. */
   readonly fragments?: number;
 }
 
-/** Who echoes what. */
+/** One contender with one kind of traffic. */
 export interface Entry {
   readonly name: string;
   readonly contender: ContenderName;
   readonly workload: Workload;
 }
 
-/** How long everything takes. */
-export interface TurnPlan {
+/** The duration of a measurement. */
+export interface RoundPlan {
   readonly rounds: number;
-  /** Of each round and entry. */
+  /** Window of each entry in each round. */
   readonly ms: number;
   readonly warmUpMs: number;
 }
 
-/** Readings of one entry: a value for each round. */
+/** Readings of one entry, one value for each round. */
 export interface Readings {
   readonly name: string;
   readonly contender: ContenderName;
-  /** Microseconds of the server process's CPU for a message. */
+  /** Microseconds of the server's CPU for a message. */
   readonly cpu: number[];
-  /** Messages in a second of the clock. */
+  /** Messages per second. */
   readonly rate: number[];
-  /** How much of the clock's time the load process was busy, 0 to 1. */
+  /** Share of the time that the load used CPU, 0 to 1. */
   readonly loadBusy: number[];
 }
 
@@ -63,18 +63,18 @@ interface Running {
   readonly readings: Readings;
 }
 
-/** Measures entries side by side: each a fresh server, all in turns, round by round. */
-export async function measureInTurns(
+/** Measures entries side by side, round by round, each with a fresh server. */
+export async function measureInterleaved(
   load: Child<LoadAnswers>,
-  ground: Ground,
+  environment: Environment,
   entries: readonly Entry[],
-  plan: TurnPlan,
+  plan: RoundPlan,
 ): Promise<Readings[]> {
   const running: Running[] = [];
   const servers: Contender[] = [];
   try {
     for (const { name, contender, workload } of entries) {
-      const server = await startContender(contender, taskOf(workload), ground, name);
+      const server = await startContender(contender, taskOf(workload), environment, name);
       servers.push(server);
       const group = await openGroup(load, server.port, contender, workload);
       const readings = { name, contender, cpu: [], rate: [], loadBusy: [] };
@@ -82,7 +82,7 @@ export async function measureInTurns(
     }
     for (const one of running) await oneWindow(load, one, plan.warmUpMs, false);
     for (let round = 0; round < plan.rounds; round++) {
-      for (const one of turns(running, round)) await oneWindow(load, one, plan.ms, true);
+      for (const one of rotated(running, round)) await oneWindow(load, one, plan.ms, true);
     }
     for (const { group } of running) await load.ask('close', group);
     return running.map(({ readings }) => readings);
@@ -91,7 +91,7 @@ export async function measureInTurns(
   }
 }
 
-/** What the server is told about it: the limit of ours is 1 MiB, of `ws` and others far more. */
+/** Options for the server. Our default limit is 1 MiB; other defaults are higher. */
 function taskOf({ content, size }: Workload): { text: boolean; limit?: number } {
   return { text: content !== 'binary', ...(size > 1024 * 1024 && { limit: size }) };
 }
@@ -106,17 +106,21 @@ async function openGroup(
   const corpus: EchoPlan = {
     content,
     size,
-    // More than are in flight, so that a lost or doubled one shows.
+    // More messages than are in flight, so that a lost or doubled one is detected.
     count: Math.max(depth + 1, Math.min(64, Math.floor(CORPUS / size))),
     fragments,
     raw: contender === 'raw',
   };
-  const opened = await load.ask('open', { port, connections, offer: '', corpus }, RUN_PATIENCE);
-  if (opened.agreed !== '') throw new Error(`nobody offered ${opened.agreed}`);
+  const opened = await load.ask('open', { port, connections, offer: '', corpus }, RUN_TIMEOUT_MS);
+  if (opened.agreed !== '')
+    throw new Error(`the server agreed to ${opened.agreed} without an offer`);
   return opened.group;
 }
 
-/** Nothing is under way before and after it, so that the CPU taken is that of these messages and no others. */
+/**
+ * Measures one window. No message is in flight before or after it, so the CPU belongs to these
+ * messages alone.
+ */
 async function oneWindow(
   load: Child<LoadAnswers>,
   { server, group, depth, readings }: Running,
@@ -124,11 +128,11 @@ async function oneWindow(
   counts: boolean,
 ): Promise<void> {
   const before = await server.cpu();
-  const ran = await load.ask('run', { group, depth, ms }, RUN_PATIENCE);
+  const ran = await load.ask('run', { group, depth, ms }, RUN_TIMEOUT_MS);
   const cpu = (await server.cpu()) - before;
-  const { messages } = await load.ask('check', group, RUN_PATIENCE);
+  const { messages } = await load.ask('check', group, RUN_TIMEOUT_MS);
   if (messages !== ran.messages) {
-    throw new Error(`${ran.messages} echoes were counted and ${messages} verified`);
+    throw new Error(`${ran.messages} echoes were counted, but ${messages} verified`);
   }
   if (!counts) return;
   readings.cpu.push(cpu / messages);
@@ -136,22 +140,22 @@ async function oneWindow(
   readings.loadBusy.push(ran.cpu / 1000 / ran.ms);
 }
 
-/** How the garbage is counted. */
+/** The size of a heap measurement. */
 export interface HeapPlan {
   readonly rounds: number;
-  /** Messages on each connection, in each round. */
+  /** Messages on each connection in each round. */
   readonly each: number;
 }
 
-/** Whose garbage is counted. */
+/** The contenders whose garbage is counted. */
 const HEAP_CONTENDERS = ['receive', 'ws', 'raw'] as const;
-/** Heap bytes for a message: by contender, a value for each round. */
+/** Heap bytes for a message by contender, one value for each round. */
 export type HeapReadings = Readonly<Record<(typeof HEAP_CONTENDERS)[number], readonly number[]>>;
 
-/** Counts garbage side by side: each a fresh server, all in turns, round by round. */
+/** Counts garbage side by side, round by round, each with a fresh server. */
 export async function measureHeap(
   load: Child<LoadAnswers>,
-  ground: Ground,
+  environment: Environment,
   name: string,
   workload: Workload,
   { rounds, each }: HeapPlan,
@@ -161,24 +165,24 @@ export async function measureHeap(
   const servers: Contender[] = [];
   try {
     for (const contender of HEAP_CONTENDERS) {
-      const server = await startContender(contender, {}, ground, `heap ${name}`, HEAP_FLAGS);
+      const server = await startContender(contender, {}, environment, `heap ${name}`, HEAP_FLAGS);
       servers.push(server);
       const group = await openGroup(load, server.port, contender, workload);
       running.push({ contender, server, group });
     }
     const echo = async (group: number): Promise<void> => {
-      await load.ask('run', { group, depth: workload.depth, each }, RUN_PATIENCE);
+      await load.ask('run', { group, depth: workload.depth, each }, RUN_TIMEOUT_MS);
       await load.ask('check', group);
     };
-    // Compiled code and what was learned for it lie on the heap as well.
+    // Compiled code and type feedback are on the heap too.
     for (const { group } of running) for (let i = 0; i < HEAP_WARM_UPS; i++) await echo(group);
     for (let round = 0; round < rounds; round++) {
-      for (const { contender, server, group } of turns(running, round)) {
+      for (const { contender, server, group } of rotated(running, round)) {
         const first = await server.heap(true);
         const before = await server.heap(false);
         await echo(group);
         const after = await server.heap(false);
-        // What a question costs is in both differences.
+        // Both differences contain the cost of a request.
         const bytes = (after - before - (before - first)) / (workload.connections * each);
         readings[contender].push(bytes);
       }

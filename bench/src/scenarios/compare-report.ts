@@ -1,32 +1,29 @@
+import { ratios, type Spread, spreadOf } from '../harness/statistics.ts';
 import type { BarValue, Chart } from '../report/chart.ts';
-import { GOAL_HEAD, type Goal, goalCells, spreadCells } from '../report/goal.ts';
-import { number, table } from '../report/table.ts';
+import { number, spreadCells, table } from '../report/table.ts';
 import { CONTENDERS, type ContenderName } from '../rivals/contenders.ts';
-import { ratios, type Spread, spreadOf } from '../statistics.ts';
-import { BROADCAST_GOALS, timesWs } from './broadcast-report.ts';
-import { type BroadcastReadings, PER_TURN } from './broadcast-turns.ts';
-import { type Cell, contendersOf, type Growth, HEAP_GOAL, RECEIVERS } from './compare-cells.ts';
+import { type BroadcastReadings, PER_TURN } from './broadcast-measure.ts';
+import { timesWs } from './broadcast-report.ts';
+import { type Cell, contendersOf, type Growth, RECEIVERS } from './compare-cells.ts';
 import type { ClientReadings } from './compare-client.ts';
 import type { HeapReadings, Readings } from './compare-echo.ts';
 
-/** A cell, measured. */
+/** A measured cell. */
 export interface CellResult {
   readonly cell: Cell;
   readonly readings: readonly Readings[];
 }
 
-/** A line of the table of goals. */
-export interface GoalLine {
+/** A line of the table of ratios. */
+export interface RatioLine {
   readonly name: string;
   /** Microseconds of CPU for a message. */
   readonly us: number;
   readonly ws: Spread;
-  readonly wsGoal: Goal;
   readonly raw?: Spread | undefined;
-  readonly rawGoal?: Goal | undefined;
 }
 
-/** Messages per CPU second, as times those of another; undefined when either was not there. */
+/** Messages per CPU second, as times those of `base`; undefined when either was not measured. */
 function times(
   readings: readonly Readings[],
   name: ContenderName,
@@ -39,51 +36,47 @@ function times(
   return own && others && spreadOf(ratios(others, own));
 }
 
-/** The lines of the cells: one for each goal. */
-export function cellLines(results: readonly CellResult[]): GoalLine[] {
+/** One line for each of our ways of reading that a cell shows. */
+export function cellLines(results: readonly CellResult[]): RatioLine[] {
   return results.flatMap(({ cell, readings }) =>
-    cell.goals.map((goal) => ({
-      name: `${cell.name}, ${goal.contender}`,
-      us: spreadOf(readings.find(({ contender }) => contender === goal.contender)!.cpu).median,
-      ws: times(readings, goal.contender, 'ws')!,
-      wsGoal: goal.ws,
-      raw: times(readings, goal.contender, 'raw'),
-      rawGoal: goal.raw,
+    cell.shown.map((way) => ({
+      name: `${cell.name}, ${way}`,
+      us: spreadOf(readings.find(({ contender }) => contender === way)!.cpu).median,
+      ws: times(readings, way, 'ws')!,
+      raw: times(readings, way, 'raw'),
     })),
   );
 }
 
 /** The line of the client. */
-export function clientLine(clients: readonly ClientReadings[]): GoalLine {
+export function clientLine(clients: readonly ClientReadings[]): RatioLine {
   const of = (name: ClientReadings['name']): readonly number[] =>
     clients.find((client) => client.name === name)!.cpu;
   return {
     name: 'our client, 64 x 16 x 16 B',
     us: spreadOf(of('ours')).median,
     ws: spreadOf(ratios(of('ws'), of('ours'))),
-    wsGoal: { must: 4, aim: 6 },
   };
 }
 
-function broadcastLine(readings: readonly BroadcastReadings[], perTurn: number): GoalLine {
+function broadcastLine(readings: readonly BroadcastReadings[], perTurn: number): RatioLine {
   const own = readings.find((one) => one.name === 'ours' && one.perTurn === perTurn)!;
   return {
     name: `broadcast to ${RECEIVERS}, 100 B, ${perTurn} a turn`,
     us: spreadOf(own.cpu).median,
     ws: timesWs(readings, 'ours', perTurn),
-    wsGoal: BROADCAST_GOALS[perTurn]!,
   };
 }
 
-/** What has a goal in messages per CPU second, measured; an empty list was not. */
-export interface GoalResults {
+/** The measured cells, clients and broadcasts. An empty list was not measured. */
+export interface RatioResults {
   readonly cells: readonly CellResult[];
   readonly clients: readonly ClientReadings[];
   readonly broadcast: readonly BroadcastReadings[];
 }
 
-/** The lines of all that was measured. */
-export function goalLines({ cells, clients, broadcast }: GoalResults): GoalLine[] {
+/** The lines of everything measured. */
+export function ratioLines({ cells, clients, broadcast }: RatioResults): RatioLine[] {
   return [
     ...cellLines(cells),
     ...(clients.length === 0 ? [] : [clientLine(clients)]),
@@ -91,24 +84,21 @@ export function goalLines({ cells, clients, broadcast }: GoalResults): GoalLine[
   ];
 }
 
-/** The table of goals. */
-export function goalTable(lines: readonly GoalLine[]): string {
+/** Messages per CPU second next to those of ws and of raw TCP. */
+export function ratioTable(lines: readonly RatioLine[]): string {
   return table(
-    ['workload', 'us', 'x ws', 'rounds', ...GOAL_HEAD, 'x raw', 'rounds', ...GOAL_HEAD],
-    lines.map(({ name, us, ws, wsGoal, raw, rawGoal }) => [
+    ['workload', 'us', 'x ws', 'rounds', 'x raw', 'rounds'],
+    lines.map(({ name, us, ws, raw }) => [
       name,
       number(us),
       ...spreadCells(ws),
-      ...goalCells(ws.median, wsGoal, 'at least'),
-      ...(raw === undefined
-        ? ['', '', '', '', '', '']
-        : [...spreadCells(raw), ...goalCells(raw.median, rawGoal, 'at least')]),
+      ...(raw === undefined ? ['', ''] : spreadCells(raw)),
     ]),
   );
 }
 
-/** Everybody: messages per CPU second, as times those of ws. */
-export function fieldTable(results: readonly CellResult[]): string {
+/** Messages per CPU second of every contender, as times those of ws. */
+export function contenderTable(results: readonly CellResult[]): string {
   return table(
     ['x ws', ...CONTENDERS, 'load busy'],
     results.map(({ cell, readings }) => [
@@ -123,13 +113,13 @@ export function fieldTable(results: readonly CellResult[]): string {
   );
 }
 
-/** How busy the load was at most, in per cent. */
+/** Largest CPU share of the load, in per cent. */
 function busiest(readings: readonly Readings[]): string {
   return `${Math.round(100 * Math.max(...readings.flatMap(({ loadBusy }) => loadBusy)))} %`;
 }
 
-/** A group of bars for each cell, with everybody who was there. */
-export function fieldChart(results: readonly CellResult[]): Chart {
+/** A group of bars for each cell, with every measured contender. */
+export function contenderChart(results: readonly CellResult[]): Chart {
   const there = new Set(
     results.flatMap(({ readings }) => readings.map(({ contender }) => contender)),
   );
@@ -137,7 +127,7 @@ export function fieldChart(results: readonly CellResult[]): Chart {
     kind: 'bars',
     title: 'Echo',
     unit: 'times the messages of ws in a CPU second of the server',
-    note: 'More is better. Log scale. raw: TCP that sends back what it gets, no WebSocket.',
+    note: 'More is better. Log scale. raw: TCP that echoes bytes, no WebSocket.',
     labels: results.map(({ cell }) => cell.name),
     series: CONTENDERS.filter((name) => there.has(name)).map((name) => ({
       name,
@@ -148,25 +138,20 @@ export function fieldChart(results: readonly CellResult[]): Chart {
   };
 }
 
-/** Heap bytes for a message, a list for each contender and kind of traffic. */
+/** Heap bytes for a message, a list for each contender. */
 export interface HeapResult {
   readonly name: string;
   readonly bytes: HeapReadings;
 }
 
-/** Garbage of a message, and what of it is beyond that of Node's own socket path in the same round. */
+/** Garbage of a message. `beyond raw` subtracts that of Node's own sockets in the same round. */
 export function heapTable(results: readonly HeapResult[]): string {
   return table(
-    ['heap bytes a message', 'receive', 'ws', 'raw', 'beyond raw', 'rounds', ...GOAL_HEAD],
+    ['heap bytes a message', 'receive', 'ws', 'raw', 'beyond raw', 'rounds'],
     results.map(({ name, bytes }) => {
       const beyond = spreadOf(bytes.receive.map((own, round) => own - bytes.raw[round]!));
       const medians = [bytes.receive, bytes.ws, bytes.raw].map((all) => spreadOf(all).median);
-      return [
-        name,
-        ...medians.map(number),
-        ...spreadCells(beyond),
-        ...goalCells(beyond.median, HEAP_GOAL, 'at most'),
-      ];
+      return [name, ...medians.map(number), ...spreadCells(beyond)];
     }),
   );
 }
@@ -179,17 +164,17 @@ export interface GrowthResult {
   readonly large: Readings;
 }
 
-/** What a unit costs on the large scale, as times what it costs on the small one. */
+/** Cost of a unit on the large scale, as times that on the small one. */
 export function growthOf({ growth, small, large }: GrowthResult): Spread {
   const cost = ({ cpu }: Readings, workload: Growth['small']): number[] =>
     cpu.map((us) => us / growth.units(workload));
   return spreadOf(ratios(cost(large, growth.large), cost(small, growth.small)));
 }
 
-/** A line for each growth and contender. */
+/** One line for each growth and contender. */
 export function growthTable(results: readonly GrowthResult[]): string {
   return table(
-    ['growth', 'us, small', 'us, large', 'x', 'rounds', ...GOAL_HEAD, 'load busy'],
+    ['growth', 'us, small', 'us, large', 'x', 'rounds', 'load busy'],
     results.map((result) => {
       const { growth, contender, small, large } = result;
       const more = growthOf(result);
@@ -198,7 +183,6 @@ export function growthTable(results: readonly GrowthResult[]): string {
         number(spreadOf(small.cpu).median),
         number(spreadOf(large.cpu).median),
         ...spreadCells(more),
-        ...goalCells(more.median, contender === 'receive' ? growth.goal : undefined, 'at most'),
         busiest([small, large]),
       ];
     }),

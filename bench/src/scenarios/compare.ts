@@ -1,13 +1,14 @@
+import type { Command, Report, Values } from '../command-line/command.ts';
+import { runtimePath, wholeNumber } from '../command-line/option-values.ts';
+import { UsageError } from '../command-line/usage-error.ts';
 import { Child } from '../harness/child.ts';
 import { chooseCores } from '../harness/cores.ts';
 import { findRuntime } from '../harness/runtime.ts';
 import type { LoadAnswers } from '../load/load-worker.ts';
-import { runtimePath, wholeNumber } from '../option-values.ts';
-import { Progress } from '../report/progress.ts';
+import { StepBar } from '../report/progress-bar.ts';
 import { settingLine, settingOf } from '../report/setting.ts';
-import { type Ground, isInstalled } from '../rivals/contenders.ts';
-import { UsageError } from '../usage-error.ts';
-import { type BroadcastReadings, measureBroadcast } from './broadcast-turns.ts';
+import { type Environment, isInstalled } from '../rivals/contenders.ts';
+import { type BroadcastReadings, measureBroadcast } from './broadcast-measure.ts';
 import {
   CELLS,
   type Cell,
@@ -18,64 +19,80 @@ import {
   RECEIVERS,
 } from './compare-cells.ts';
 import { type ClientReadings, measureClients } from './compare-client.ts';
-import { type HeapPlan, measureHeap, measureInTurns, type TurnPlan } from './compare-echo.ts';
+import { type HeapPlan, measureHeap, measureInterleaved, type RoundPlan } from './compare-echo.ts';
 import {
   type CellResult,
-  fieldChart,
-  fieldTable,
+  contenderChart,
+  contenderTable,
   type GrowthResult,
-  goalLines,
-  goalTable,
   growthTable,
   type HeapResult,
   heapTable,
+  ratioLines,
+  ratioTable,
 } from './compare-report.ts';
-import { type MemoryResult, measureMemory } from './deflate-memory.ts';
-import { inRounds, memoryRounds, OTHERS, PLAIN_SUBJECTS, possible } from './memory.ts';
+import { type MemoryResult, measureMemory } from './idle-memory.ts';
+import {
+  allowedConnections,
+  EARLIER_CONNECTIONS,
+  inRounds,
+  memoryRounds,
+  PLAIN_SUBJECTS,
+} from './memory.ts';
 import { memoryTable } from './memory-report.ts';
-import type { Report, Scenario, Values } from './scenario.ts';
 
 const IDLE = 5000;
 const MANY = 10_000;
-/** Few enough messages that their garbage fits: on each connection, in each round. */
+/** Messages on each connection in each round: few enough that their garbage fits the heap. */
 const HEAP: HeapPlan = { rounds: 5, each: 320 };
 
-const SUMMARY = `echo next to ws (with and without bufferutil), raw TCP, Bun and Deno: messages per CPU
-second; client, broadcast, garbage, growth: all that we promise, in one table`;
+const SUMMARY = `echo next to ws (with and without bufferutil), raw TCP, Bun and Deno: messages per
+CPU second; then client, broadcast, garbage and growth`;
+
+const PARTS = [
+  ...CELLS.map(({ name }) => name),
+  'client',
+  'broadcast',
+  'memory',
+  'heap',
+  ...growths(MANY).map(({ name }) => name),
+]
+  .map((name) => `  ${name}\n`)
+  .join('');
 
 const HELP = `ws-bench compare: ${SUMMARY}
 
-usage: ws-bench compare [--only PART] [--rounds N] [--bun PATH] [--deno PATH] [--profile DIR] [--quick]
-                        [--json [FILE]] [--html FILE]
+usage: ws-bench compare [--only PART] [--rounds N] [--bun PATH] [--deno PATH] [--profile DIR]
+                        [--quick] [--json [FILE]] [--html FILE]
 
-Each server runs in a process of its own, on a core of its own, and echoes to a load process over bare
-sockets, which compares every byte that comes back. They take turns: in each round each has a window
-of time, another one first each time, and the ratio is taken within the round. Shown is the median of
-the rounds, and the least and the most of them.
+Each server runs in its own process, on its own core, and echoes to a load process over bare sockets.
+The load compares every byte of the echoes. In each round each server has a window of time, and each
+round starts with another server. Ratios are taken within a round. The tables show the median of the
+rounds, and the least and the most of them.
 
   workload    connections x messages in flight on each x bytes of a message
-  receive     our server by conn.receive(handler)
-  loop        our server by for await (const message of conn)
-  readMessage our server by await conn.readMessage() in a loop, where it is measured
-  raw         a TCP server that sends back what it gets: no frames, no masks
-  us          microseconds of CPU that our process took for a message, all threads together
-  x ws, x raw how many times as many messages a CPU second gives
-  must, aim   what every release holds, and what is reached at best
+  receive     our server with conn.receive(handler)
+  loop        our server with for await (const message of conn)
+  readMessage our server with await conn.readMessage() in a loop, in one workload
+  raw         a TCP server that echoes bytes: no frames, no masks
+  us          microseconds of CPU of our process for a message, all threads together
+  x ws, x raw messages per CPU second, as times those of ws or of raw TCP
 
 parts, for --only
-${[...CELLS.map(({ name }) => name), 'client', 'broadcast', 'memory', 'heap', ...growths(MANY).map(({ name }) => name)].map((name) => `  ${name}\n`).join('')}
+${PARTS}
 options
-  --only PART    only parts whose name has this in it
-  --rounds N     9; fresh processes for 'memory': 3; of 'heap' there are always 5
-  --bun PATH     where Bun is, when it is not on the PATH; likewise --deno PATH
-  --profile DIR  leave CPU profiles of our processes there; slows us down
-  --quick        3 short rounds: a first look, not figures to quote
-  --json [FILE]  print one JSON document instead of tables, or write it to a file besides
+  --only PART    only parts whose name contains PART
+  --rounds N     default: 9; for 'memory' 3 fresh processes; 'heap' always has 5
+  --bun PATH     path of Bun; default: found on the PATH
+  --deno PATH    path of Deno; default: found on the PATH
+  --profile DIR  write CPU profiles of our processes to DIR; slows them down
+  --quick        3 short rounds for a first impression; do not quote the figures
+  --json [FILE]  print one JSON document instead of tables, or write it to FILE besides the tables
   --html FILE    write a page with charts
 `;
 
 /** `ws-bench compare`. */
-export const compare: Scenario = {
+export const compare: Command = {
   summary: SUMMARY,
   help: HELP,
   options: {
@@ -88,7 +105,7 @@ export const compare: Scenario = {
   run,
 };
 
-/** What was chosen to be measured. */
+/** The chosen parts. */
 interface Parts {
   readonly cells: readonly Cell[];
   readonly client: boolean;
@@ -98,7 +115,7 @@ interface Parts {
   readonly growths: readonly Growth[];
 }
 
-/** How many connections stand idle, and in how many fresh processes of each subject. */
+/** Number of idle connections, and of fresh processes for each subject. */
 interface Idle {
   readonly connections: number;
   readonly rounds: number;
@@ -117,18 +134,21 @@ async function run(values: Values): Promise<Report> {
   const quick = values['quick'] === true;
   const rounds = wholeNumber(values, 'rounds', quick ? 3 : 9);
   const plan = { rounds, ...(quick ? { ms: 500, warmUpMs: 800 } : { ms: 1000, warmUpMs: 1000 }) };
-  const ground: Ground = {
+  const environment: Environment = {
     cores: chooseCores(),
     bun: findRuntime('bun', runtimePath(values, 'bun')),
     deno: findRuntime('deno', runtimePath(values, 'deno')),
     profile: values['profile'] as string | undefined,
   };
-  const setting = settingOf(ground.cores);
-  const most = possible(MANY);
-  const idle = { connections: possible(IDLE, OTHERS), rounds: memoryRounds(values) };
+  const setting = settingOf(environment.cores);
+  const most = allowedConnections(MANY);
+  const idle = {
+    connections: allowedConnections(IDLE, EARLIER_CONNECTIONS),
+    rounds: memoryRounds(values),
+  };
   const parts = choose(String(values['only']), most);
-  const results = await measure(parts, ground, plan, idle);
-  const versions = { bun: ground.bun?.version, deno: ground.deno?.version };
+  const results = await measure(parts, environment, plan, idle);
+  const versions = { bun: environment.bun?.version, deno: environment.deno?.version };
   return {
     document: {
       setting,
@@ -143,11 +163,11 @@ async function run(values: Values): Promise<Report> {
       settingLine(setting),
       `bun: ${versions.bun ?? 'not installed'}; deno: ${versions.deno ?? 'not installed'}`,
       `median of ${rounds} rounds of ${plan.ms} ms`,
-      ...(most < MANY ? [`the limit of open files allows ${most} connections only`] : []),
+      ...(most < MANY ? [`the limit of open files (ulimit -n) allows ${most} connections`] : []),
       '',
       ...tables(results, idle),
     ].join('\n'),
-    charts: results.cells.length === 0 ? [] : [fieldChart(results.cells)],
+    charts: results.cells.length === 0 ? [] : [contenderChart(results.cells)],
   };
 }
 
@@ -167,7 +187,12 @@ function choose(only: string, most: number): Parts {
   return parts;
 }
 
-async function measure(parts: Parts, ground: Ground, plan: TurnPlan, idle: Idle): Promise<Results> {
+async function measure(
+  parts: Parts,
+  environment: Environment,
+  plan: RoundPlan,
+  idle: Idle,
+): Promise<Results> {
   const results: Results = {
     cells: [],
     clients: [],
@@ -179,35 +204,44 @@ async function measure(parts: Parts, ground: Ground, plan: TurnPlan, idle: Idle)
   const memorySteps = parts.memory ? idle.rounds * PLAIN_SUBJECTS.length : 0;
   const others = [parts.client, parts.broadcast].filter(Boolean).length + memorySteps;
   const lists = [parts.cells, parts.heap, parts.growths];
-  const progress = new Progress(others + lists.reduce((sum, list) => sum + list.length, 0));
-  const load = new Child<LoadAnswers>('./load-worker.js', [], ground.cores.load);
+  const progress = new StepBar(others + lists.reduce((sum, list) => sum + list.length, 0));
+  const load = new Child<LoadAnswers>('./load-worker.js', [], environment.cores.load);
   try {
     for (const cell of parts.cells) {
       progress.step(cell.name);
-      results.cells.push(await measureCell(load, ground, cell, plan));
+      results.cells.push(await measureCell(load, environment, cell, plan));
     }
     if (parts.client) {
       progress.step('client');
-      results.clients = await measureClients(ground, plan);
+      results.clients = await measureClients(environment, plan);
     }
     if (parts.broadcast) {
       progress.step('broadcast');
-      results.broadcast = await measureBroadcast(ground, RECEIVERS, plan);
+      results.broadcast = await measureBroadcast(environment, RECEIVERS, plan);
     }
     if (parts.memory) {
       results.memory = await inRounds(PLAIN_SUBJECTS, idle.rounds, (subject) => {
         progress.step(`memory, ${subject.library}`);
-        return measureMemory(load, ground.cores, subject, idle.connections, OTHERS);
+        return measureMemory(
+          load,
+          environment.cores,
+          subject,
+          idle.connections,
+          EARLIER_CONNECTIONS,
+        );
       });
     }
     for (const cell of parts.heap) {
       progress.step(`heap, ${cell.name}`);
       const { name, workload } = cell;
-      results.heap.push({ name, bytes: await measureHeap(load, ground, name, workload, HEAP) });
+      results.heap.push({
+        name,
+        bytes: await measureHeap(load, environment, name, workload, HEAP),
+      });
     }
     for (const growth of parts.growths) {
       progress.step(growth.name);
-      results.growths.push(...(await measureGrowth(load, ground, growth, plan)));
+      results.growths.push(...(await measureGrowth(load, environment, growth, plan)));
     }
   } finally {
     progress.end();
@@ -218,32 +252,38 @@ async function measure(parts: Parts, ground: Ground, plan: TurnPlan, idle: Idle)
 
 async function measureCell(
   load: Child<LoadAnswers>,
-  ground: Ground,
+  environment: Environment,
   cell: Cell,
-  plan: TurnPlan,
+  plan: RoundPlan,
 ): Promise<CellResult> {
   const { name, workload } = cell;
   const entries = contendersOf(cell)
-    .filter((contender) => isInstalled(contender, ground))
+    .filter((contender) => isInstalled(contender, environment))
     .map((contender) => ({ name, contender, workload }));
-  return { cell, readings: await measureInTurns(load, ground, entries, plan) };
+  return { cell, readings: await measureInterleaved(load, environment, entries, plan) };
 }
 
 async function measureGrowth(
   load: Child<LoadAnswers>,
-  ground: Ground,
+  environment: Environment,
   growth: Growth,
-  plan: TurnPlan,
+  plan: RoundPlan,
 ): Promise<GrowthResult[]> {
   const entriesOf = (contender: GrowthResult['contender']) => [
     { name: `${growth.name} small`, contender, workload: growth.small },
     { name: `${growth.name} large`, contender, workload: growth.large },
   ];
-  // Where files are scarce, one contender after the other: both of its servers stand side by side all the same.
+  // Where open files are scarce, measures one contender after the other. Its two servers still run
+  // side by side.
   const groups = growth.alone ? growth.contenders.map((one) => [one]) : [growth.contenders];
   const results: GrowthResult[] = [];
   for (const contenders of groups) {
-    const readings = await measureInTurns(load, ground, contenders.flatMap(entriesOf), plan);
+    const readings = await measureInterleaved(
+      load,
+      environment,
+      contenders.flatMap(entriesOf),
+      plan,
+    );
     for (const [i, contender] of contenders.entries()) {
       const [small, large] = readings.slice(2 * i);
       results.push({ growth, contender, small: small!, large: large! });
@@ -254,10 +294,10 @@ async function measureGrowth(
 
 function tables(results: Results, idle: Idle): string[] {
   const { cells, memory, heap, growths: growing } = results;
-  const lines = goalLines(results);
+  const lines = ratioLines(results);
   return [
-    ...(lines.length === 0 ? [] : [goalTable(lines)]),
-    ...(cells.length === 0 ? [] : [fieldTable(cells)]),
+    ...(lines.length === 0 ? [] : [ratioTable(lines)]),
+    ...(cells.length === 0 ? [] : [contenderTable(cells)]),
     ...(memory.length === 0
       ? []
       : [

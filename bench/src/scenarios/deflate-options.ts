@@ -3,16 +3,16 @@ import { nodeDeflate } from '@ws/node-io';
 import { jsonLike } from '../load/corpus.ts';
 import { bytesName, number, table } from '../report/table.ts';
 
-/** What a choice costs, for one size of message. */
+/** The cost of a choice for one message size. */
 interface Cost {
   readonly size: number;
-  /** Microseconds for a message, the fastest batch. */
+  /** Microseconds for a message, from the fastest batch. */
   readonly us: number;
-  /** Of what was plain, how much is left. */
+  /** Compressed size, as a share of the plain size. */
   readonly share: number;
 }
 
-/** One choice that an option leaves. */
+/** The costs of one value of an option. */
 export interface OptionCost {
   readonly option: string;
   readonly costs: readonly Cost[];
@@ -22,7 +22,7 @@ interface Choice {
   readonly option: string;
   readonly level: number;
   readonly windowBits: number;
-  /** Bytes before the message that it may refer to; `all`: the compressor has them already. */
+  /** Bytes of history for each message; `all`: the compressor keeps them. */
   readonly history: number | 'all';
 }
 
@@ -57,7 +57,7 @@ const CHOICES: readonly Choice[] = [
   })),
 ];
 
-/** What each choice of the options costs, in this process, without a connection. */
+/** Measures each choice in this process, without a connection. */
 export function measureOptions(batches: number): OptionCost[] {
   const text = Buffer.from(jsonLike(LARGEST_WINDOW + COUNT * Math.max(...SIZES)));
   return CHOICES.map((choice) => {
@@ -93,7 +93,7 @@ function costOf(
   return { size, us, share: bytes / (COUNT * size) };
 }
 
-/** What inflating costs, with so much plain text before the message. */
+/** Measures inflating with different lengths of history. */
 export function measureInflating(batches: number): OptionCost[] {
   const text = Buffer.from(jsonLike(LARGEST_WINDOW + COUNT * Math.max(...SIZES)));
   const inflater = nodeDeflate.inflater();
@@ -143,7 +143,7 @@ function inflateCost(
   };
 }
 
-/** The text before `end`, as a connection keeps it. */
+/** The text before `end`, as a connection stores it. */
 function tail(text: Buffer, end: number, length: number): History {
   return {
     length,
@@ -151,7 +151,7 @@ function tail(text: Buffer, end: number, length: number): History {
   };
 }
 
-/** Microseconds for a message, and what is left of it. */
+/** A table of microseconds for a message and of its compressed share. */
 export function optionsTable(costs: readonly OptionCost[]): string {
   const sizes = costs[0]?.costs.map(({ size }) => bytesName(size)) ?? [];
   return table(

@@ -1,13 +1,13 @@
 import { Child } from '../harness/child.ts';
 import type { Cores } from '../harness/cores.ts';
+import { rotated } from '../harness/statistics.ts';
 import type { CorpusPlan } from '../load/corpus.ts';
 import type { LoadAnswers } from '../load/load-worker.ts';
 import type { EchoServer, Library } from '../rivals/echo-servers.ts';
 import type { EchoAnswers } from '../rivals/echo-worker.ts';
-import { turns } from '../statistics.ts';
 
-/** How patient a run is: it gives itself up when nothing moves. */
-const RUN_PATIENCE = 3_600_000;
+/** Limit for a request, in ms. A run without progress fails by itself. */
+const RUN_TIMEOUT_MS = 3_600_000;
 const CONNECTIONS = 32;
 
 /** One kind of traffic. */
@@ -19,44 +19,44 @@ export interface Cell {
   readonly mode: 'shared' | 'takeover';
 }
 
-/** How long everything takes. */
+/** The duration of a measurement. */
 export interface SpeedPlan {
   readonly rounds: number;
-  /** Of each round and subject. */
+  /** Window of each subject in each round. */
   readonly ms: number;
   readonly warmUpMs: number;
-  /** Where to put CPU profiles of our servers. */
+  /** Folder for CPU profiles of our servers. */
   readonly profile: string | undefined;
 }
 
-/** What stands in the table, and at which level it compresses. */
+/** A library and its compression level. */
 export interface Subject {
   readonly library: Library;
   readonly level: number;
 }
 
-/** Readings of one subject: a value for each round. */
+/** Readings of one subject, one value for each round. */
 export interface Readings extends Subject {
-  /** Microseconds of the server process's CPU for a message. */
+  /** Microseconds of the server's CPU for a message. */
   readonly cpu: number[];
   /** Bytes of the server's frames for a message. */
   readonly wire: number[];
-  /** Messages in a second of the clock. */
+  /** Messages per second. */
   readonly rate: number[];
-  /** How much of the clock's time the load process was busy, 0 to 1. */
+  /** Share of the time that the load used CPU, 0 to 1. */
   readonly loadBusy: number[];
-  /** How many of all messages the server sent compressed, 0 to 1. */
+  /** Share of messages that the server compressed, 0 to 1. */
   compressed: number;
 }
 
-/** A cell, measured. */
+/** A measured cell. */
 export interface CellResult extends Cell {
-  /** What both agreed to in the handshake. */
+  /** The extensions that the servers agreed to. */
   readonly agreed: string;
   readonly subjects: readonly Readings[];
 }
 
-/** The offers that make servers agree to a mode. */
+/** The offers for each mode. */
 export const OFFERS: Readonly<Record<Cell['mode'], string>> = {
   shared: 'permessage-deflate; server_no_context_takeover; client_no_context_takeover',
   takeover: 'permessage-deflate',
@@ -70,12 +70,12 @@ interface Running {
   compressed: number;
 }
 
-/** How a cell is called. */
+/** The name of a cell. */
 export function cellName({ size, depth, mode }: Cell): string {
   return `${size} B x ${depth} ${mode}`;
 }
 
-/** Measures the subjects of one cell side by side: each a fresh server, all in turns, round by round. */
+/** Measures the subjects of one cell side by side, round by round, each with a fresh server. */
 export async function measureCell(
   load: Child<LoadAnswers>,
   cores: Cores,
@@ -105,13 +105,13 @@ export async function measureCell(
     }
     const [agreed, other] = agreements;
     if (agreed === undefined || other !== undefined) {
-      throw new Error(`the servers agreed to different things: ${[...agreements].join(' | ')}`);
+      throw new Error(`the servers agreed to different extensions: ${[...agreements].join(' | ')}`);
     }
     for (const subject of running) {
       await oneWindow(load, subject, cell.depth, plan.warmUpMs, false);
     }
     for (let round = 0; round < plan.rounds; round++) {
-      for (const subject of turns(running, round)) {
+      for (const subject of rotated(running, round)) {
         await oneWindow(load, subject, cell.depth, plan.ms, true);
       }
     }
@@ -122,7 +122,10 @@ export async function measureCell(
   }
 }
 
-/** Nothing is under way before and after it, so that the CPU taken is that of these messages and no others. */
+/**
+ * Measures one window. No message is in flight before or after it, so the CPU belongs to these
+ * messages alone.
+ */
 async function oneWindow(
   load: Child<LoadAnswers>,
   subject: Running,
@@ -132,11 +135,11 @@ async function oneWindow(
 ): Promise<void> {
   const { server, group, readings } = subject;
   const before = await server.ask('cpu', undefined);
-  const ran = await load.ask('run', { group, depth, ms }, RUN_PATIENCE);
+  const ran = await load.ask('run', { group, depth, ms }, RUN_TIMEOUT_MS);
   const cpu = (await server.ask('cpu', undefined)) - before;
-  const checked = await load.ask('check', group, RUN_PATIENCE);
+  const checked = await load.ask('check', group, RUN_TIMEOUT_MS);
   if (checked.messages !== ran.messages) {
-    throw new Error(`${ran.messages} echoes were counted and ${checked.messages} found`);
+    throw new Error(`${ran.messages} echoes were counted, but ${checked.messages} verified`);
   }
   if (!counts) return;
   readings.cpu.push(cpu / ran.messages);
@@ -148,7 +151,10 @@ async function oneWindow(
   readings.compressed = subject.compressed / subject.messages;
 }
 
-/** Starts the process of an echo server; it listens when it is asked to. ws goes without bufferutil, as it is installed. */
+/**
+ * Starts the process of an echo server, which waits for `listen`. ws runs without bufferutil, as it
+ * is installed.
+ */
 export function startServer(
   cores: Cores,
   { library }: Pick<EchoServer, 'library'>,
@@ -158,10 +164,10 @@ export function startServer(
   return new Child<EchoAnswers>('./echo-worker.js', flags, cores.server, env);
 }
 
-/** Enough messages that none comes again while a window of 32 KiB still has it. */
+/** Enough messages that none repeats within a window of 32 KiB. */
 function corpusPlan({ size, mode }: Cell): CorpusPlan {
   const count = Math.max(256, Math.ceil((2 * 32 * 1024) / size));
-  // 64 KiB messages are larger than the window each.
+  // A message of 64 KiB exceeds the window.
   return { size, count: size > 32 * 1024 ? 32 : count, context: mode, windowBits: 15 };
 }
 

@@ -1,12 +1,12 @@
 import { createRequire } from 'node:module';
 import { availableParallelism, cpus } from 'node:os';
+import type { Command, Report, Values } from '../command-line/command.ts';
+import { wholeNumber } from '../command-line/option-values.ts';
+import { UsageError } from '../command-line/usage-error.ts';
 import { Child } from '../harness/child.ts';
 import { type Cores, chooseCores } from '../harness/cores.ts';
 import type { LoadAnswers } from '../load/load-worker.ts';
-import { wholeNumber } from '../option-values.ts';
-import { Progress } from '../report/progress.ts';
-import { UsageError } from '../usage-error.ts';
-import { MEMORY_SUBJECTS, type MemoryResult, measureMemory } from './deflate-memory.ts';
+import { StepBar } from '../report/progress-bar.ts';
 import {
   measureInflating,
   measureOptions,
@@ -22,52 +22,55 @@ import {
   type SpeedPlan,
   type Subject,
 } from './deflate-speed.ts';
-import type { Report, Scenario, Values } from './scenario.ts';
+import { MEMORY_SUBJECTS, type MemoryResult, measureMemory } from './idle-memory.ts';
 
 const SUMMARY = `permessage-deflate next to ws, over sockets: CPU of the server for a message, bytes
 on the wire, memory of an idle connection`;
 
 const HELP = `ws-bench deflate: ${SUMMARY}
 
-usage: ws-bench deflate [--quick] [--connections N] [--only CELL] [--pin] [--profile DIR] [--json [FILE]] [--html FILE]
+usage: ws-bench deflate [--quick] [--connections N] [--only CELL] [--pin] [--profile DIR]
+                        [--json [FILE]] [--html FILE]
 
 A server of ours and one of ws, each in its own process, echo JSON-like text to a load process over
-bare sockets. Both agree to the same parameters and compress every message, however small. They take
-turns: in each round each has a window of time, and the ratio is taken within the round. Shown is the
-median of the rounds, and the least and the most of them. Every echo is inflated and compared with what
-was sent, after the window.
+bare sockets. Both agree to the same parameters and compress every message, however small. In each
+round each server has a window of time, and ratios are taken within a round. The tables show the
+median of the rounds, and the least and the most of them. After each window every echo is inflated and
+compared with the message.
 
-  us          microseconds of CPU that the server process took for a message, all threads together
-  x           how many times as many messages we handle in a CPU second as ws
-  level       of compression, ours : ws; 1 is our default and 6 that of ws
-  sent small  how many messages left the server compressed; others would not have become smaller
-  load busy   how much of its time the load process took, at most
+  us          microseconds of CPU of the server for a message, all threads together
+  x           our messages per CPU second, as times those of ws
+  level       of compression, ours : ws; our default is 1, that of ws is 6
+  sent small  messages that the server sent compressed; compression did not shrink the others
+  load busy   largest CPU share of the load process
 
   shared      server_no_context_takeover and client_no_context_takeover
-  takeover    neither; the first table with windows of 32 KiB in both directions
+  takeover    neither; the first table has windows of 32 KiB in both directions
 
-Memory is how much the resident memory of a fresh server process grew by for each connection: open,
-after one echo of 1 KiB each, after 40 more; idle, garbage collected, and with a young generation of
-1 MiB on both sides (--max-semi-space-size=1), which otherwise grows with traffic, not connections.
+Memory is the growth of the resident memory of a fresh server process for each connection: open, after
+one echo of 1 KiB each, after 40 more. The connections are idle and the garbage is collected. The
+young generation is limited to 1 MiB in both (--max-semi-space-size=1), because it otherwise grows
+with traffic instead of connections.
 
-A last table has what each option costs: microseconds for a message, and what is left of it.
+The last table shows the cost of each option: microseconds for a message, and its compressed share.
 
 options
-  --connections N  of the memory table; 1000
-  --only CELL      only cells whose name has this in it: '64 B x 16 shared', 'takeover', 'memory',
+  --connections N  of the memory table; default: 1000
+  --only CELL      only cells whose name contains CELL: '64 B x 16 shared', 'takeover', 'memory',
                    'options'
-  --pin            one core for all threads of a server; else it has all that there are, since
-                   ws does its work on zlib's threads
-  --profile DIR    leave a CPU profile of each of our servers there; slows us down
-  --quick          short windows, 3 rounds, 400 connections: a first look, not figures to quote
-  --json [FILE]    print one JSON document instead of tables, or write it to a file besides
+  --pin            one core for all threads of a server; default: all cores, because ws works on
+                   zlib's threads
+  --profile DIR    write a CPU profile of each of our servers to DIR; slows them down
+  --quick          3 short rounds and 400 connections for a first impression; do not quote the
+                   figures
+  --json [FILE]    print one JSON document instead of tables, or write it to FILE besides the tables
   --html FILE      write a page with charts
 `;
 
 const SIZES: readonly number[] = [...new Set(LINES.map(({ size }) => size))];
 
 /** `ws-bench deflate`. */
-export const deflate: Scenario = {
+export const deflate: Command = {
   summary: SUMMARY,
   help: HELP,
   options: {
@@ -87,7 +90,7 @@ async function run(values: Values): Promise<Report> {
   const withMemory = 'memory'.includes(only);
   const withOptions = 'options'.includes(only);
   if (cells.length === 0 && !withMemory && !withOptions) {
-    throw new UsageError(`no cell has '${only}' in its name; there are ${names()}`);
+    throw new UsageError(`no cell has '${only}' in its name; expected a part of ${names()}`);
   }
   const plan: SpeedPlan = {
     ...(quick ? { rounds: 3, ms: 200, warmUpMs: 250 } : { rounds: 9, ms: 1000, warmUpMs: 1000 }),
@@ -97,7 +100,7 @@ async function run(values: Values): Promise<Report> {
 
   const { server, load: loadCore } = chooseCores();
   const cores: Cores = { server: values['pin'] === true ? server : undefined, load: loadCore };
-  const progress = new Progress(cells.length + memoryRounds * MEMORY_SUBJECTS.length);
+  const progress = new StepBar(cells.length + memoryRounds * MEMORY_SUBJECTS.length);
   const speed: CellResult[] = [];
   const memory: MemoryResult[] = [];
   const batches = quick ? 20 : 200;
@@ -136,9 +139,10 @@ async function run(values: Values): Promise<Report> {
 function speedText(speed: readonly CellResult[], { rounds, ms }: SpeedPlan): string {
   const agreed = new Map(speed.map((cell) => [cell.mode, cell.agreed]));
   return [
-    `echo of text, 32 connections: us of the server's CPU for a message, median of ${rounds} rounds of ${ms} ms`,
+    `echo of text, 32 connections: us of the server's CPU for a message`,
+    `median of ${rounds} rounds of ${ms} ms`,
     ...[...agreed].map(([mode, parameters]) => `${mode}: both agreed to ${parameters}`),
-    'both compress every message: threshold 0, all else at the defaults',
+    'both compress every message: threshold 0, other options at their defaults',
     '',
     speedTable(speed),
   ].join('\n');
@@ -146,8 +150,8 @@ function speedText(speed: readonly CellResult[], { rounds, ms }: SpeedPlan): str
 
 function memoryText(memory: readonly MemoryResult[], connections: number): string {
   return [
-    `KiB of resident memory that the server grew by for each of ${connections} idle connections`,
-    'open, after 1 and after 41 echoes of 1 KiB; takeover: by the window of what the client sends',
+    `growth of the server's resident memory for each of ${connections} idle connections, in KiB`,
+    'open, after 1 and after 41 echoes of 1 KiB; takeover: with the window of the client',
     '',
     memoryTable(memory),
   ].join('\n');
@@ -155,15 +159,15 @@ function memoryText(memory: readonly MemoryResult[], connections: number): strin
 
 function optionsText(options: readonly OptionCost[]): string {
   return [
-    'what the options cost: us for a message in this process, without a connection, the fastest of many batches, and',
-    'how much of the message is left; a compressor begins anew with each message unless it is its own',
+    'cost of the options: us for a message in this process, without a connection, fastest of many',
+    "batches, and the message's compressed share; only an own compressor keeps its history",
     '',
     optionsTable(options),
   ].join('\n');
 }
 
 function pinning({ server, load }: Cores): string {
-  if (load === undefined) return 'no core of its own for either side';
+  if (load === undefined) return 'no process is pinned to a core';
   return server === undefined
     ? `load on core ${load}, server on any`
     : `server on core ${server}, load on core ${load}`;
@@ -177,7 +181,7 @@ function allCells(): Cell[] {
   );
 }
 
-/** Everybody who stands in a line of that size. */
+/** The subjects of the lines for this size. */
 function subjectsOf({ size }: Cell): Subject[] {
   const lines = LINES.filter((line) => line.size === size);
   const levels = (library: Subject['library']): Subject[] =>

@@ -7,48 +7,52 @@ import type { LoadAnswers } from '../load/load-worker.ts';
 import type { EchoServer, Library } from '../rivals/echo-servers.ts';
 import { OFFERS, startServer } from './deflate-speed.ts';
 
-const RUN_PATIENCE = 3_600_000;
+const RUN_TIMEOUT_MS = 3_600_000;
 const SIZE = 1024;
-/** What a socket that knows no frames is sent. */
+/** The traffic for a socket without frames. */
 const RAW: EchoPlan = { content: 'ascii', size: SIZE, count: 256, fragments: 1, raw: true };
 /**
- * Bring a server's code into memory before anything counts, and what it compresses with. Where it compresses nothing
- * this is little: traffic leaves the heap with room to spare, and so many of those that are measured would cost nothing.
+ * Traffic that loads the server's code and its compressors before the measurement. It is little
+ * without compression: more would leave free space on the heap, and the measured connections would
+ * fill that at no cost.
  */
 const WARM_CONNECTIONS = 16;
 const WARM_MESSAGES = { compressed: 1000, plain: 10 } as const;
 /**
- * A young generation that cannot grow: by default traffic makes it 30 MiB, on either side and whether there are ten
- * connections or ten thousand.
+ * A young generation that cannot grow. By default traffic grows it to 30 MiB in both libraries, for
+ * ten connections as for ten thousand.
  */
 const FLAGS: readonly string[] = ['--expose-gc', '--max-semi-space-size=1'];
 
-/** What a connection's memory is spent on. */
+/** The compression of a connection. */
 export type MemoryMode = 'uncompressed' | 'shared' | 'takeover 4 KiB' | 'takeover 32 KiB';
 
-/** What is measured, and with which compression. */
+/** A library and its compression. */
 export interface MemorySubject {
   readonly mode: MemoryMode;
   readonly library: Library | 'bare';
 }
 
-/** Bytes that the server grew by for each connection. */
+/** Growth of the server's memory in bytes for each connection. */
 interface MemoryStages {
-  /** Connected, nothing sent. */
+  /** After the handshake. */
   readonly open: number;
-  /** After one echo each. */
+  /** After one echo on each connection. */
   readonly afterOne: number;
-  /** After 40 more. */
+  /** After 40 more echoes. */
   readonly afterMany: number;
 }
 
-/** Of resident memory; and of the JavaScript heap alone, which is the same at every run. */
+/**
+ * Growth of resident memory. `heap` is the growth of the JavaScript heap, which hardly differs
+ * between runs.
+ */
 export interface MemoryResult extends MemorySubject, MemoryStages {
   readonly agreed: string;
   readonly heap: MemoryStages;
 }
 
-/** What is measured, each in a process of its own. */
+/** The subjects, each in its own process. */
 export const MEMORY_SUBJECTS: readonly MemorySubject[] = [
   { mode: 'uncompressed', library: 'ours' },
   { mode: 'uncompressed', library: 'ws' },
@@ -66,10 +70,13 @@ interface Mode {
   readonly compression: EchoServer['compression'];
 }
 
-/** How a mode is brought about: by the same offer for both libraries, and the same answer. */
+/**
+ * The offer, corpus and options of a mode. Both libraries get the same offer and give the same
+ * answer.
+ */
 function modeOf({ mode, library }: MemorySubject): Mode {
   const corpus = { size: SIZE, count: 256, windowBits: 15 };
-  // What each library does by itself.
+  // The default level of each library.
   const level = library === 'ours' ? 1 : 6;
   switch (mode) {
     case 'uncompressed':
@@ -86,7 +93,7 @@ function modeOf({ mode, library }: MemorySubject): Mode {
       };
     case 'takeover 4 KiB':
       return {
-        // Our default answer to this is 12; ws has to be told.
+        // Our default answer is 12. ws needs an option for it.
         offer: `${OFFERS.takeover}; client_max_window_bits`,
         corpus: { ...corpus, context: 'takeover', windowBits: 12 },
         compression: {
@@ -107,7 +114,8 @@ function modeOf({ mode, library }: MemorySubject): Mode {
 /**
  * Measures one subject in a fresh process.
  *
- * @param others - So many connections are there before, after one echo each. They take what the process had to spare.
+ * @param others - Number of connections before the measured ones, with one echo each. They fill the
+ *   free space of the process.
  */
 export async function measureMemory(
   load: Child<LoadAnswers>,
@@ -122,17 +130,17 @@ export async function measureMemory(
     const port = await server.ask('listen', { library: subject.library, compression });
     const memory = (): Promise<Memory> => server.ask('memory', undefined);
     const echo = async (group: number, each: number): Promise<void> => {
-      await load.ask('run', { group, depth: 1, each }, RUN_PATIENCE);
-      await load.ask('check', group, RUN_PATIENCE);
+      await load.ask('run', { group, depth: 1, each }, RUN_TIMEOUT_MS);
+      await load.ask('check', group, RUN_TIMEOUT_MS);
     };
 
     const warm = await load.ask('open', { port, connections: WARM_CONNECTIONS, offer, corpus });
     await echo(warm.group, compression === false ? WARM_MESSAGES.plain : WARM_MESSAGES.compressed);
     await load.ask('close', warm.group);
     const openGroup = (count: number): Promise<{ group: number; agreed: string }> =>
-      load.ask('open', { port, connections: count, offer, corpus }, RUN_PATIENCE);
-    const standing = await openGroup(others);
-    await echo(standing.group, 1);
+      load.ask('open', { port, connections: count, offer, corpus }, RUN_TIMEOUT_MS);
+    const earlier = await openGroup(others);
+    await echo(earlier.group, 1);
     const before = await memory();
     const { group, agreed } = await openGroup(connections);
     const perConnection = async (): Promise<Memory> => {
@@ -148,7 +156,7 @@ export async function measureMemory(
     await echo(group, 40);
     const afterMany = await perConnection();
     await load.ask('close', group);
-    await load.ask('close', standing.group);
+    await load.ask('close', earlier.group);
     return {
       ...subject,
       agreed,

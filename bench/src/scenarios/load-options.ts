@@ -1,17 +1,17 @@
 import { availableParallelism } from 'node:os';
 import type { LoadPlan } from '../client/plan.ts';
-import { list, size, time, wholeNumber } from '../option-values.ts';
-import { UsageError } from '../usage-error.ts';
-import type { Scenario, Values } from './scenario.ts';
+import type { Command, Values } from '../command-line/command.ts';
+import { list, size, time, wholeNumber } from '../command-line/option-values.ts';
+import { UsageError } from '../command-line/usage-error.ts';
 
 const MIB = 1024 ** 2;
 const MOST_PAYLOAD = 256 * MIB;
-/** Bytes that may be in flight on a connection where only messages per second are given. */
+/** Default limit of bytes in flight on a connection, at a fixed rate. */
 const IN_FLIGHT = 16 * MIB;
 const SCHEMES: readonly string[] = ['ws:', 'wss:', 'ws+unix:', 'wss+unix:'];
 
 /** The options of `ws-bench load`. */
-export const LOAD_OPTIONS: Scenario['options'] = {
+export const LOAD_OPTIONS: Command['options'] = {
   connections: { type: 'string' },
   payload: { type: 'string' },
   depth: { type: 'string' },
@@ -28,14 +28,14 @@ export const LOAD_OPTIONS: Scenario['options'] = {
 };
 
 /** @throws UsageError that names the option. */
-export function readPlan(values: Values): LoadPlan {
+export function readPlan(url: string, values: Values): LoadPlan {
   const { text = false, binary = false } = values;
   if (text === true && binary === true) throw new UsageError('--text and --binary: choose one');
   const payload = size(values, 'payload', 128, MOST_PAYLOAD);
   const rate = values['rate'] === undefined ? undefined : wholeNumber(values, 'rate', 0);
   const room = Math.min(1000, Math.max(1, Math.floor(IN_FLIGHT / Math.max(1, payload))));
   return {
-    url: checkUrl(String(values['url'])),
+    url: checkUrl(url),
     connections: wholeNumber(values, 'connections', 50, { most: 100_000 }),
     payload,
     text: text === true,
@@ -50,7 +50,10 @@ export function readPlan(values: Values): LoadPlan {
   };
 }
 
-/** Half of the cores, since the server may be on this machine as well; one process for each connection at most. */
+/**
+ * Number of processes: half of the cores by default, because the server may run on this machine. At
+ * most one for each connection.
+ */
 export function readWorkers(values: Values, connections: number): number {
   const half = Math.max(1, Math.floor(availableParallelism() / 2));
   return Math.min(connections, wholeNumber(values, 'workers', half, { most: 256 }));
@@ -61,13 +64,11 @@ function checkUrl(text: string): string {
     new UsageError(
       `'${text}' is no WebSocket URL: ${why}; expected ws://host:port/ or wss://host/`,
     );
-  if (!URL.canParse(text)) throw wrong('it cannot be read');
+  if (!URL.canParse(text)) throw wrong('it cannot be parsed');
   const { protocol, username, password } = new URL(text);
   if (!SCHEMES.includes(protocol)) throw wrong(`${protocol}// is another protocol`);
   if (username !== '' || password !== '') {
-    throw new UsageError(
-      "credentials do not belong into the URL; use --header 'Authorization: ...'",
-    );
+    throw new UsageError("the URL contains credentials; use --header 'Authorization: ...'");
   }
   return text;
 }

@@ -1,57 +1,59 @@
 import type { LoadPlan } from '../client/plan.ts';
 import type { Failure, Tally } from '../client/tally.ts';
+import type { Report } from '../command-line/command.ts';
 import type { Chart, Point } from '../report/chart.ts';
 import { withoutQuery } from '../report/head.ts';
 import { bytesName, number, table } from '../report/table.ts';
-import type { Report } from './scenario.ts';
 
 const PERCENTILES: readonly number[] = [50, 75, 90, 99, 99.9, 99.99, 100];
-/** Points of the curve each time what is left to 100 % halves. */
-const STEPS = 4;
-/** From here on a process has no time left: it measures itself. */
+/** Points of the curve for each halving of the distance to 100 %. */
+const POINTS_PER_HALVING = 4;
+/** CPU share from which a process of the load is the bottleneck. */
 const BUSY = 0.9;
-/** From here on, in ms, what is measured is the load's own delay as well. */
+/** Delay in ms from which latency includes the load's own delay. */
 const LATE = 2;
 
-/** What a load came to besides what was counted. */
-interface Circumstances {
+/** The facts of a load besides its counts. */
+interface LoadFacts {
   readonly ms: number;
   readonly extensions: readonly string[];
-  /** Connections that there were to begin with. */
+  /** Number of connections at the start. */
   readonly opened: number;
-  /** How much of its time each process was busy, 0 to 1. */
+  /** CPU share of each process, 0 to 1. */
   readonly busy: readonly number[];
   readonly abandoned: number;
   readonly interrupted: boolean;
 }
 
 /** The document of a load. */
-export interface LoadResult extends Circumstances {
+export interface LoadResult extends LoadFacts {
   readonly plan: LoadPlan;
-  /** Messages that the load came to, at a fixed rate; some may have waited for a place, and never left. */
+  /** Messages that became due, at a fixed rate. Some may have waited for a place until the end. */
   readonly due: number;
-  /** Messages that were planned, at a fixed rate, on connections that had not opened or had ended. */
-  readonly unmanned: number;
+  /** Messages planned, at a fixed rate, for connections that did not open or had ended. */
+  readonly skipped: number;
   readonly sent: number;
   readonly echoed: number;
-  /** Messages that had not come back in time: their latency is what they were waited for. */
+  /** Messages without an echo in time. Their latency is the time waited. */
   readonly givenUp: number;
-  /** Echoes per second, of those that came while messages were sent. */
+  /** Echoes per second during the planned time. */
   readonly rate: number;
-  /** In ms: by percentile, and the mean; null when there is none. */
+  /** Milliseconds by percentile, and the mean; null without a latency. */
   readonly latency: Readonly<Record<string, number | null>>;
   /** Percentile and ms, denser towards 100. */
   readonly curve: readonly Point[];
   /** Echoes per second, in each second. */
   readonly throughput: readonly number[];
-  /** How much later than due the load itself sent, in ms; undefined without a rate. */
+  /** 99th percentile of the load's own delay, in ms; undefined without a rate. */
   readonly lateP99: number | undefined;
   readonly errors: readonly (Failure & { readonly kind: string })[];
 }
 
-/** Puts a result together. The values of headers and the URL's query are left out: they may be secrets. */
-export function resultOf(plan: LoadPlan, tally: Tally, circumstances: Circumstances): LoadResult {
-  const seconds = circumstances.ms / 1000;
+/**
+ * Creates the result. Omits the values of headers and the query of the URL, which may be secrets.
+ */
+export function resultOf(plan: LoadPlan, tally: Tally, facts: LoadFacts): LoadResult {
+  const seconds = facts.ms / 1000;
   const inTime = tally.seconds.reduce((all, count) => all + count, 0);
   const { latency } = tally;
   const some = latency.totalCount > 0;
@@ -62,9 +64,9 @@ export function resultOf(plan: LoadPlan, tally: Tally, circumstances: Circumstan
       url: withoutQuery(plan.url),
       headers: plan.headers.map(([name]) => [name, '***'] as const),
     },
-    ...circumstances,
+    ...facts,
     due: tally.due,
-    unmanned: tally.unmanned,
+    skipped: tally.skipped,
     sent: tally.sent,
     echoed: tally.echoed,
     givenUp: tally.givenUp,
@@ -86,7 +88,7 @@ export function resultOf(plan: LoadPlan, tally: Tally, circumstances: Circumstan
   };
 }
 
-/** What is left at the end is a second of its own from half a second on: less says nothing. */
+/** A rest of half a second or more counts as a second. A shorter rest is ignored. */
 function ratesOf(counts: readonly number[], seconds: number): number[] {
   const whole = Math.max(1, Math.round(seconds));
   return Array.from({ length: whole }, (_, i) => (counts[i] ?? 0) / Math.min(1, seconds - i));
@@ -100,7 +102,8 @@ function nameOf(percentile: number): string {
 function ticks(count: number): number[] {
   const points: number[] = [];
   for (let left = 100; left > 100 / count; left /= 2) {
-    for (let step = 0; step < STEPS; step++) points.push(100 - left + (left / 2) * (step / STEPS));
+    for (let step = 0; step < POINTS_PER_HALVING; step++)
+      points.push(100 - left + (left / 2) * (step / POINTS_PER_HALVING));
   }
   return [...points.slice(1), 100];
 }
@@ -125,7 +128,7 @@ function textOf(result: LoadResult): string {
     '',
     `${sent} messages sent, ${echoed} echoed in ${number(ms / 1000)} s: ${Math.round(rate)} messages per second, ` +
       `${number((rate * plan.payload) / 1024 ** 2)} MiB/s each way`,
-    ...(interrupted ? [`interrupted; ${abandoned} were under way`] : []),
+    ...(interrupted ? [`interrupted; ${abandoned} messages were in flight`] : []),
     ...warnings(result),
     '',
   ];
@@ -139,30 +142,30 @@ function textOf(result: LoadResult): string {
   return [...text, errors.length === 0 ? 'no errors\n' : errorLines(errors)].join('\n');
 }
 
-/** A line each, the most frequent first, with the words of the first of its kind. */
+/** One line for each kind, the most frequent first, with its first example. */
 function errorLines(errors: LoadResult['errors']): string {
   const wide = Math.max(...errors.map(({ kind }) => kind.length));
   const long = Math.max(...errors.map(({ count }) => `${count}`.length));
   const line = ({ kind, count, example }: LoadResult['errors'][number]): string =>
     `  ${`${count}`.padStart(long)} x ${kind.padEnd(wide)}  ${example}\n`;
-  return `errors, and the first of each kind\n${errors.map(line).join('')}`;
+  return `errors, with the first of each kind\n${errors.map(line).join('')}`;
 }
 
 function paceOf({ rate, depth }: LoadPlan): string {
   if (rate === undefined) return `closed loop, ${depth} in flight on each`;
-  return `${rate} messages per second, latency from the moment each was due`;
+  return `${rate} messages per second, latency from the due moment`;
 }
 
 function agreed({ extensions }: LoadResult): string {
   return extensions.map((one) => (one === '' ? 'none: the server declined' : one)).join(' or ');
 }
 
-/** What stands between the figures and the server. */
+/** Warnings about figures that describe more than the server. */
 function warnings(result: LoadResult): string[] {
   const { givenUp, plan } = result;
   const without =
     givenUp > 0
-      ? [`not back in time: ${givenUp}; latency counts each with the time it was waited for`]
+      ? [`${givenUp} messages without an echo in time; latency counts each with the time waited`]
       : [];
   return [
     ...without,
@@ -173,33 +176,31 @@ function warnings(result: LoadResult): string[] {
 function busyWarning({ busy }: LoadResult): string[] {
   const busiest = Math.max(...busy);
   if (busiest < BUSY) return [];
-  const part = `${Math.round(100 * busiest)} % of the time`;
-  return [`the load itself was busy ${part}: the server may be able to do more; see --workers`];
+  const part = `${Math.round(100 * busiest)} % of a core`;
+  return [`the load used ${part}, so the server may be able to do more; see --workers`];
 }
 
 function rateWarnings(result: LoadResult, wanted: number): string[] {
-  const { due, unmanned, rate, ms, lateP99 = 0 } = result;
+  const { due, skipped, rate, ms, lateP99 = 0 } = result;
   const absent =
-    unmanned > 0
-      ? [
-          `${unmanned} of ${due + unmanned} messages were not sent: their connections had not opened, or had ended`,
-        ]
+    skipped > 0
+      ? [`${skipped} of ${due + skipped} messages were not sent: no connection was open for them`]
       : [];
-  const planned = Math.floor((wanted * ms) / 1000) - unmanned;
+  const planned = Math.floor((wanted * ms) / 1000) - skipped;
   if (due < 0.99 * planned) {
     return [
       ...absent,
-      `the load itself did not keep up: it came to ${due} of ${planned} messages; see --workers`,
+      `the load did not keep up: ${due} of ${planned} messages became due; see --workers`,
     ];
   }
-  const manned = (wanted * due) / Math.max(1, due + unmanned);
+  const expected = (wanted * due) / Math.max(1, due + skipped);
   return [
     ...absent,
-    ...(rate < 0.95 * manned
-      ? [`the server did not keep up: ${Math.round(rate)} of ${Math.round(manned)} per second`]
+    ...(rate < 0.95 * expected
+      ? [`the server did not keep up: ${Math.round(rate)} of ${Math.round(expected)} per second`]
       : []),
     ...(lateP99 > LATE
-      ? [`the load itself was late by up to ${number(lateP99)} ms (99 %); see --workers`]
+      ? [`the load sent up to ${number(lateP99)} ms late (99 %); see --workers`]
       : []),
   ];
 }

@@ -1,26 +1,19 @@
+import { ratios, type Spread, spreadOf } from '../harness/statistics.ts';
 import type { Chart } from '../report/chart.ts';
-import { GOAL_HEAD, type Goal, goalCells, spreadCells } from '../report/goal.ts';
-import { table } from '../report/table.ts';
-import { ratios, type Spread, spreadOf } from '../statistics.ts';
-import type { MemoryMode, MemoryResult } from './deflate-memory.ts';
+import { spreadCells, table } from '../report/table.ts';
+import type { MemoryMode, MemoryResult } from './idle-memory.ts';
 
-/** When the memory is looked at. */
+/** The moments of a memory reading. */
 type Stage = 'open' | 'afterOne' | 'afterMany';
 
-/** How often the memory of a bare socket an idle connection of ours may have. */
-export const MEMORY_GOALS: Readonly<Partial<Record<Stage, Goal>>> = {
-  open: { must: 1.15, aim: 1.05 },
-  afterOne: { must: 1.2, aim: 1.1 },
-};
-
-/** In their order, and what they are called. */
+/** The stages in order, with their names. */
 export const STAGES: readonly (readonly [Stage, string])[] = [
   ['open', 'open'],
   ['afterOne', 'after 1 echo'],
   ['afterMany', 'after 41'],
 ];
 
-/** Times the memory of a bare socket, each round for itself. */
+/** Memory as times that of a bare socket, round by round. */
 export function timesBare(
   results: readonly MemoryResult[],
   library: MemoryResult['library'],
@@ -49,7 +42,7 @@ function runsOf(
   return results.filter((run) => run.library === library && run.mode === mode);
 }
 
-/** Bytes of an idle connection, each next to a bare socket. */
+/** Bytes of an idle connection, next to a bare socket. */
 export function memoryTable(results: readonly MemoryResult[]): string {
   const subjects = new Map(results.map((run) => [`${run.library}, ${run.mode}`, run]));
   const rows = STAGES.flatMap(([stage, when]) =>
@@ -57,18 +50,16 @@ export function memoryTable(results: readonly MemoryResult[]): string {
       const bytes = spreadOf(stageOf(results, library, mode, stage));
       const heap = runsOf(results, library, mode).map((run) => run.heap[stage]);
       const times = timesBare(results, library, mode, stage);
-      const goal = library === 'ours' && mode === 'uncompressed' ? MEMORY_GOALS[stage] : undefined;
       return [
         `${when}: ${name}`,
         `${Math.round(bytes.median)}`,
         `${Math.round(bytes.least)}-${Math.round(bytes.most)}`,
         `${Math.round(spreadOf(heap).median)}`,
         ...spreadCells(times),
-        ...goalCells(times.median, goal, 'at most'),
       ];
     }),
   );
-  return table(['connection', 'bytes', 'rounds', 'heap', 'x bare', 'rounds', ...GOAL_HEAD], rows);
+  return table(['connection', 'bytes', 'rounds', 'heap', 'x bare', 'rounds'], rows);
 }
 
 /** A bar for each stage and subject. */

@@ -1,33 +1,33 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
-import { serve as serveOurs } from '@ws/node-server';
+import { CloseCode, serve as serveOurs } from '@ws/node-server';
 import { WebSocketServer } from 'ws';
-import { wholeNumber } from '../option-values.ts';
-import { UsageError } from '../usage-error.ts';
-import type { Scenario, Values } from './scenario.ts';
+import type { Command, Values } from '../command-line/command.ts';
+import { wholeNumber } from '../command-line/option-values.ts';
+import { UsageError } from '../command-line/usage-error.ts';
 
-/** How long open connections have when the command is told to end, in ms. */
-const FAREWELL = 2000;
-/** What `ws` and we take as the longest message here: more than `load` sends. */
+/** Time for the close handshakes after Ctrl-C, in ms. */
+const CLOSE_TIMEOUT_MS = 2000;
+/** Limit of a message in bytes, more than `load` sends. */
 const LONGEST = 2 ** 28;
 
-const SUMMARY = `an echo server for others to load: ours, that of ws, or bare TCP`;
+const SUMMARY = 'an echo server as a target for load: ours, that of ws, or bare TCP';
 
 const HELP = `ws-bench serve: ${SUMMARY}
 
 usage: ws-bench serve [options]
 
-Sends every message back, prints its URL, and ends with Ctrl-C. Messages of up to 256 MiB.
+Echoes every message of up to 256 MiB. Prints its URL, and ends with Ctrl-C.
 
 options
-  --port N        default: one that is free
-  --host NAME     where to listen; 127.0.0.1, so that only this machine can connect
-  --library NAME  ours, ws or raw: bytes back as they came, without WebSocket; ours
-  --compression   agree to permessage-deflate where a client offers it
+  --port N        default: a free port
+  --host NAME     address to listen on; default: 127.0.0.1, which only this machine can connect to
+  --library NAME  ours, ws, or raw for bytes without WebSocket; default: ours
+  --compression   accept an offer of permessage-deflate
 `;
 
 /** `ws-bench serve`. */
-export const serve: Scenario = {
+export const serve: Command = {
   summary: SUMMARY,
   help: HELP,
   options: {
@@ -40,7 +40,7 @@ export const serve: Scenario = {
   run,
 };
 
-async function run(values: Values): Promise<undefined> {
+async function run(values: Values): Promise<number> {
   const plan: EchoPlan = {
     port: wholeNumber(values, 'port', 0, { least: 0, most: 65_535 }),
     host: String(values['host']),
@@ -53,45 +53,45 @@ async function run(values: Values): Promise<undefined> {
     throw new UsageError(`--library: expected one of ${names}, got '${library}'`);
   }
   if (plan.compression && listen === listenRaw) {
-    throw new UsageError('--compression: bare TCP has none');
+    throw new UsageError('--compression: raw has no compression');
   }
   const stopped = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
   const server = await listen(plan);
   process.stdout.write(`${server.url}\n`);
   await stopped;
   await server.close();
-  return undefined;
+  return 0;
 }
 
-/** Where and how to echo. */
+/** The address and the options of an echo server. */
 export interface EchoPlan {
   readonly port: number;
   readonly host: string;
   readonly compression: boolean;
 }
 
-/** A server that echoes. */
-export interface Echoing {
+/** A running echo server. */
+export interface RunningEcho {
   readonly url: string;
   close(): Promise<void>;
 }
 
 /** The servers by name. */
-export const LIBRARIES: Readonly<Record<string, (plan: EchoPlan) => Promise<Echoing>>> = {
+export const LIBRARIES: Readonly<Record<string, (plan: EchoPlan) => Promise<RunningEcho>>> = {
   ours: listenOurs,
   ws: listenWs,
   raw: listenRaw,
 };
 
-async function listenOurs(plan: EchoPlan): Promise<Echoing> {
+async function listenOurs(plan: EchoPlan): Promise<RunningEcho> {
   const server = await serveOurs({ ...plan, readLimit: LONGEST }, async (conn) => {
-    // However a connection ends: whoever loads the server tells.
+    // The load reports the end of a connection.
     await conn.receive((message) => conn.send(message)).catch(() => {});
   });
-  return { url: server.url, close: () => server.close({ timeout: FAREWELL }) };
+  return { url: server.url, close: () => server.close({ timeout: CLOSE_TIMEOUT_MS }) };
 }
 
-async function listenWs({ port, host, compression }: EchoPlan): Promise<Echoing> {
+async function listenWs({ port, host, compression }: EchoPlan): Promise<RunningEcho> {
   const server = new WebSocketServer({
     port,
     host,
@@ -108,17 +108,17 @@ async function listenWs({ port, host, compression }: EchoPlan): Promise<Echoing>
     close: async () => {
       const closed = once(server, 'close');
       server.close();
-      for (const client of server.clients) client.close(1001);
+      for (const client of server.clients) client.close(CloseCode.GoingAway);
       const timer = setTimeout(() => {
         for (const client of server.clients) client.terminate();
-      }, FAREWELL);
+      }, CLOSE_TIMEOUT_MS);
       await closed;
       clearTimeout(timer);
     },
   };
 }
 
-async function listenRaw({ port, host }: EchoPlan): Promise<Echoing> {
+async function listenRaw({ port, host }: EchoPlan): Promise<RunningEcho> {
   const server = createServer({ noDelay: true });
   const sockets = new Set<{ destroy(): unknown }>();
   server.on('connection', (socket) => {

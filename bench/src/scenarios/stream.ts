@@ -1,17 +1,16 @@
+import type { Command, Report, Values } from '../command-line/command.ts';
+import { wholeNumber } from '../command-line/option-values.ts';
 import { Child } from '../harness/child.ts';
 import { type Cores, chooseCores } from '../harness/cores.ts';
-import { wholeNumber } from '../option-values.ts';
+import { ratios, rotated, spreadOf } from '../harness/statistics.ts';
 import type { Chart } from '../report/chart.ts';
-import { spreadCells } from '../report/goal.ts';
-import { Progress } from '../report/progress.ts';
+import { StepBar } from '../report/progress-bar.ts';
 import { settingLine, settingOf } from '../report/setting.ts';
-import { number, table } from '../report/table.ts';
-import type { StreamAnswers, StreamName, Took } from '../rivals/stream-worker.ts';
-import { ratios, spreadOf, turns } from '../statistics.ts';
-import type { Report, Scenario, Values } from './scenario.ts';
+import { number, spreadCells, table } from '../report/table.ts';
+import type { ResourceUse, StreamAnswers, StreamName } from '../rivals/stream-worker.ts';
 
 const MIB = 1024 * 1024;
-const PATIENCE = 3_600_000;
+const ANSWER_TIMEOUT_MS = 3_600_000;
 const NAMES: readonly StreamName[] = ['ours', 'ours, 64 KiB frames', 'ws', 'raw'];
 
 const SUMMARY = 'one message of 1 GiB between two processes, next to ws streams and to TCP';
@@ -20,38 +19,38 @@ const HELP = `ws-bench stream: ${SUMMARY}
 
 usage: ws-bench stream [--mib N] [--rounds N] [--quick] [--json [FILE]] [--html FILE]
 
-A client writes a message in pieces of 64 KiB, waiting whenever it is told to, and a server reads it,
-each in a fresh process: we by nextWriter and nextReader, ws by createWebSocketStream, which makes a
-message of each piece, and a TCP socket. What a client sends is masked, save over TCP. Every byte is
-compared with what it should be.
+A client writes a message in pieces of 64 KiB and waits for backpressure. A server reads it. Each runs
+in a fresh process: ours uses nextWriter and nextReader, ws uses createWebSocketStream, which makes a
+message of each piece, and raw is a TCP socket. The client masks its bytes, except over TCP. Every byte
+is compared with the expected one.
 
-  MB/s     millions of bytes in a second of the clock
-  x ws     how often that of ws goes into it, in the same round
+  MB/s     millions of bytes per second
+  x ws     MB/s, as times those of ws in the same round
   CPU      microseconds of both processes for a MB, all threads together
-  growth   how far resident memory rose above where it was, at most: of the reader, of the writer
+  growth   largest growth of resident memory: of the reader, of the writer
 
 options
-  --mib N        1024
-  --rounds N     3
-  --quick        256 MiB: a first look, not figures to quote
-  --json [FILE]  print one JSON document instead of tables, or write it to a file besides
+  --mib N        default: 1024
+  --rounds N     default: 3
+  --quick        256 MiB for a first impression; do not quote the figures
+  --json [FILE]  print one JSON document instead of tables, or write it to FILE besides the tables
   --html FILE    write a page with charts
 `;
 
 /** `ws-bench stream`. */
-export const stream: Scenario = {
+export const stream: Command = {
   summary: SUMMARY,
   help: HELP,
   options: { mib: { type: 'string' }, rounds: { type: 'string' } },
   run,
 };
 
-/** What one kind of stream took: a value for each round. */
+/** Readings of one kind of stream, one value for each round. */
 export interface StreamReadings {
   readonly name: StreamName;
-  /** MB in a second. */
+  /** MB per second. */
   readonly rate: number[];
-  /** Microseconds for a MB, of both processes. */
+  /** Microseconds for a MB, both processes together. */
   readonly cpu: number[];
   /** Bytes. */
   readonly readerGrowth: number[];
@@ -64,7 +63,7 @@ async function run(values: Values): Promise<Report> {
   const bytes = MIB * wholeNumber(values, 'mib', quick ? 256 : 1024);
   const cores = chooseCores();
   const setting = settingOf(cores);
-  const progress = new Progress(rounds * NAMES.length);
+  const progress = new StepBar(rounds * NAMES.length);
   const readings: StreamReadings[] = NAMES.map((name) => ({
     name,
     rate: [],
@@ -74,7 +73,7 @@ async function run(values: Values): Promise<Report> {
   }));
   try {
     for (let round = 0; round < rounds; round++) {
-      for (const one of turns(readings, round)) {
+      for (const one of rotated(readings, round)) {
         progress.step(one.name);
         await measureStream(cores, one, bytes);
       }
@@ -102,9 +101,9 @@ async function measureStream(cores: Cores, readings: StreamReadings, bytes: numb
   try {
     const port = await reader.ask('listen', { name, bytes });
     const began = performance.now();
-    const [read, written]: Took[] = await Promise.all([
-      reader.ask('read', undefined, PATIENCE),
-      writer.ask('write', { name, port, bytes }, PATIENCE),
+    const [read, written]: ResourceUse[] = await Promise.all([
+      reader.ask('read', undefined, ANSWER_TIMEOUT_MS),
+      writer.ask('write', { name, port, bytes }, ANSWER_TIMEOUT_MS),
     ]);
     const seconds = (performance.now() - began) / 1000;
     readings.rate.push(bytes / 1e6 / seconds);
@@ -116,7 +115,7 @@ async function measureStream(cores: Cores, readings: StreamReadings, bytes: numb
   }
 }
 
-/** A line for each kind of stream. */
+/** One line for each kind of stream. */
 export function streamTable(readings: readonly StreamReadings[]): string {
   const ws = readings.find(({ name }) => name === 'ws')!;
   const raw = readings.find(({ name }) => name === 'raw')!;

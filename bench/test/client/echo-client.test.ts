@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { EchoClient } from '../src/client/echo-client.ts';
-import { Messages } from '../src/client/messages.ts';
-import { Tally } from '../src/client/tally.ts';
+import { EchoClient } from '../../src/client/echo-client.ts';
+import { Messages } from '../../src/client/messages.ts';
+import { Tally } from '../../src/client/tally.ts';
 
-/** A client whose line keeps what it sends, and whose clock stands still until it is told the time. */
+/** A client with a connection that records messages, and with a manual clock. */
 function client(depth: number): {
   client: EchoClient;
   wire: Uint8Array[];
@@ -13,18 +13,18 @@ function client(depth: number): {
   const wire: Uint8Array[] = [];
   const clock = { now: 0 };
   const tally = new Tally();
-  const line = {
+  const conn = {
     writeMessage: (_: number, data: unknown): Promise<void> => {
       wire.push((data as Uint8Array).slice());
       return Promise.resolve();
     },
   };
   const messages = new Messages(16, false, false);
-  const common = { messages, tally, depth, now: () => clock.now };
-  return { client: new EchoClient(line, 0, common), wire, tally, clock };
+  const shared = { messages, tally, depth, now: () => clock.now };
+  return { client: new EchoClient(conn, 0, shared), wire, tally, clock };
 }
 
-/** Latencies to a millisecond, the shortest first. */
+/** Latencies rounded to a millisecond, in ascending order. */
 function latencies(tally: Tally): number[] {
   const { totalCount } = tally.latency;
   return Array.from({ length: totalCount }, (_, i) =>
@@ -33,7 +33,7 @@ function latencies(tally: Tally): number[] {
 }
 
 describe('EchoClient', () => {
-  it('keeps as many in flight as it may, until it stops', () => {
+  it('keeps `depth` messages in flight until it stops', () => {
     const { client: one, wire, tally } = client(3);
     one.loop();
     expect(wire).toHaveLength(3);
@@ -46,20 +46,20 @@ describe('EchoClient', () => {
     expect([tally.sent, tally.echoed, tally.errors]).toEqual([4, 4, 0]);
   });
 
-  it('counts latency from the moment at which a message was due, not from when it could leave', () => {
+  it('counts latency from the due moment of a message, not from its sending', () => {
     const { client: one, wire, tally, clock } = client(1);
     for (let moment = 0; moment < 500; moment += 100) {
       clock.now = moment;
       one.plan(moment);
     }
-    // The server has stalled: one message is in flight, and four wait for its place.
+    // The server stalls: one message is in flight, and four wait for its place.
     expect(wire).toHaveLength(1);
     clock.now = 500;
     for (let i = 0; i < 5; i++) one.echo(wire[i]!, false);
     expect(latencies(tally)).toEqual([100, 200, 300, 400, 500]);
   });
 
-  it('counts from the planned moment also when the load itself is late, and tells how late', () => {
+  it('counts latency from the planned moment when the load is late, and records the delay', () => {
     const { client: one, wire, tally, clock } = client(10);
     clock.now = 30;
     one.plan(10);
@@ -69,7 +69,7 @@ describe('EchoClient', () => {
     expect(tally.late.maxValue).toBeGreaterThanOrEqual(20_000);
   });
 
-  it('gives up messages that were due and never left, as well as those that did', () => {
+  it('gives up overdue messages, sent or not', () => {
     const { client: one, wire, tally, clock } = client(1);
     for (const moment of [0, 10, 20]) one.plan(moment);
     clock.now = 100;
@@ -77,13 +77,13 @@ describe('EchoClient', () => {
     expect(Object.fromEntries(tally.failures)).toEqual({
       timeout: { count: 2, example: 'no echo in time' },
     });
-    // There is a place for the third now.
+    // The third message takes a free place.
     expect(wire).toHaveLength(2);
-    // Both have taken at least as long as they were waited for.
+    // The latency of both is at least the time waited.
     expect([latencies(tally), tally.givenUp, tally.echoed]).toEqual([[90, 100], 2, 0]);
   });
 
-  it('serves thousands that have waited in their order', () => {
+  it('sends thousands of waiting messages in order', () => {
     const { client: one, wire, tally } = client(1);
     for (let i = 0; i < 10_000; i++) one.plan(i);
     for (let i = 0; i < 10_000; i++) one.echo(wire[i]!, false);
@@ -91,7 +91,7 @@ describe('EchoClient', () => {
     expect([tally.sent, tally.errors]).toEqual([10_000, 0]);
   });
 
-  it('counts what was under way when the connection ends, and sends nothing more', () => {
+  it('counts the messages in flight at the end of the connection, and sends nothing more', () => {
     const { client: one, wire, tally } = client(2);
     one.loop();
     one.end();
@@ -101,7 +101,7 @@ describe('EchoClient', () => {
     expect(one.idle).toBe(true);
   });
 
-  it('counts an echo that is wrong neither as one nor for latency', () => {
+  it('excludes a wrong echo from echoes and latency', () => {
     const { client: one, wire, tally } = client(3);
     for (const moment of [0, 0, 0]) one.plan(moment);
     one.echo(wire[0]!.with(15, wire[0]![15]! ^ 1), false);
@@ -111,14 +111,14 @@ describe('EchoClient', () => {
     expect([tally.echoed, tally.seconds, tally.latency.totalCount]).toEqual([1, [1], 1]);
   });
 
-  it('leaves to nobody what becomes due after its end', () => {
+  it('counts messages as skipped that become due after its end', () => {
     const { client: one, tally } = client(1);
     one.end();
     one.plan(0);
-    expect([tally.due, tally.unmanned, tally.errors]).toEqual([0, 1, 0]);
+    expect([tally.due, tally.skipped, tally.errors]).toEqual([0, 1, 0]);
   });
 
-  it('shows nothing of an echo that a terminal would obey', () => {
+  it('removes terminal control characters from an example', () => {
     const { client: one, tally } = client(1);
     one.echo(Buffer.from('\u001b[2Jhello\n'), true);
     expect(tally.failures.get('extra')?.example).toBe("got 10 bytes of text '.[2Jhello.', sent 16");
@@ -126,19 +126,19 @@ describe('EchoClient', () => {
 });
 
 describe('Tally', () => {
-  it('adds up what processes have counted', () => {
+  it('adds the counts of several processes', () => {
     const [sum, other] = [new Tally(), new Tally()];
     sum.echo(100, 1);
     other.echo(1500, 3);
     other.echo(900, 2);
     other.fail('timeout', 'second');
     other.giveUp(4);
-    other.unmanned = 5;
+    other.skipped = 5;
     sum.fail('timeout', 'first');
     sum.add(JSON.parse(JSON.stringify(other.record())));
     expect(sum.seconds).toEqual([2, 1]);
     expect(latencies(sum)).toEqual([1, 2, 3, 4]);
-    expect([sum.echoed, sum.givenUp, sum.unmanned]).toEqual([3, 1, 5]);
+    expect([sum.echoed, sum.givenUp, sum.skipped]).toEqual([3, 1, 5]);
     expect(sum.failures.get('timeout')).toEqual({ count: 2, example: 'first' });
     expect(sum.errors).toBe(2);
   });

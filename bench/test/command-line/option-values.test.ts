@@ -3,10 +3,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { describe, expect, it } from 'vitest';
-import { list, runtimePath, size, time, wholeNumber } from '../src/option-values.ts';
-import { UsageError } from '../src/usage-error.ts';
+import {
+  list,
+  runtimePath,
+  size,
+  time,
+  wholeNumber,
+} from '../../src/command-line/option-values.ts';
+import { UsageError } from '../../src/command-line/usage-error.ts';
 
-describe('an option that is given', () => {
+describe('an option value', () => {
   it.each([
     ['10', 10_000],
     ['10s', 10_000],
@@ -17,7 +23,7 @@ describe('an option that is given', () => {
     expect(time({ duration: given }, 'duration', 1)).toBe(ms);
   });
 
-  it.each(['0', '-1', '1d', '', 'abc', '1e9', '1000h'])('is no time: %j', (given) => {
+  it.each(['0', '-1', '1d', '', 'abc', '1e9', '1000h'])('is no valid time: %j', (given) => {
     expect(() => time({ duration: given }, 'duration', 1)).toThrow(UsageError);
   });
 
@@ -30,7 +36,7 @@ describe('an option that is given', () => {
     expect(size({ payload: given }, 'payload', 1, 2 ** 20)).toBe(bytes);
   });
 
-  it.each(['-1', '1.5', '1KB', '2MiB', ''])('is no size: %j', (given) => {
+  it.each(['-1', '1.5', '1KB', '2MiB', ''])('is no valid size: %j', (given) => {
     expect(() => size({ payload: given }, 'payload', 1, 2 ** 20)).toThrow(UsageError);
   });
 
@@ -43,7 +49,7 @@ describe('an option that is given', () => {
     },
   );
 
-  it('is a list where it may be given again', () => {
+  it('is a list for an option that may be repeated', () => {
     expect([list(undefined), list('a'), list(['a', 'b'])]).toEqual([[], ['a'], ['a', 'b']]);
   });
 });
@@ -52,9 +58,9 @@ describe('runtimePath', () => {
   it.each([
     ['bun', '/no/such/file', "--bun: '/no/such/file --version' cannot be run: ENOENT"],
     ['bun', import.meta.dirname, 'cannot be run: EACCES'],
-    ['bun', process.execPath, `is not bun, it calls itself '${process.version}'`],
-    ['deno', process.execPath, `is not deno, it calls itself '${process.version}'`],
-  ] as const)('refuses for --%s: %s', (name, path, said) => {
+    ['bun', process.execPath, `is not bun: its version is '${process.version}'`],
+    ['deno', process.execPath, `is not deno: its version is '${process.version}'`],
+  ] as const)('rejects for --%s: %s', (name, path, said) => {
     expect(() => runtimePath({ [name]: path }, name)).toThrow(UsageError);
     expect(() => runtimePath({ [name]: path }, name)).toThrow(said);
   });
@@ -62,7 +68,7 @@ describe('runtimePath', () => {
   it.each([
     ['bun', '1.3.2'],
     ['deno', 'deno 2.1.4 (stable, release)'],
-  ] as const)('takes a %s that calls itself %s', (name, version) => {
+  ] as const)('accepts a %s with version %s', (name, version) => {
     const folder = mkdtempSync(join(tmpdir(), 'ws-bench-'));
     try {
       const path = join(folder, name);
@@ -74,8 +80,8 @@ describe('runtimePath', () => {
   });
 });
 
-describe('an option that is left out', () => {
-  it('is what stands in for it', () => {
+describe('a missing option', () => {
+  it('has its default', () => {
     expect([wholeNumber({}, 'n', 7), time({}, 't', 8), size({}, 's', 9, 10)]).toEqual([7, 8, 9]);
   });
 });

@@ -4,9 +4,9 @@ import {
   compareCommits,
   type Round,
   tableOf,
-} from '../src/commits/compare-commits.ts';
+} from '../../src/commits/compare-commits.ts';
 
-/** Rounds in which `decode` took 10 ns before and is so many times as fast now. */
+/** One round for each speed of `decode`, which took 10 ns before. */
 function roundsOf(...speeds: number[]): Round[] {
   return speeds.map((speed) => ({
     decode: { old: 10, new: 10 / speed },
@@ -19,8 +19,8 @@ const slower = (...speeds: number[]): string[] =>
     .filter((change) => change.slower)
     .map(({ name }) => name);
 
-describe('two commits compared', () => {
-  it('show the middle of the rounds, and how far the others lie from it', () => {
+describe('compareCommits', () => {
+  it('returns the median and the range of the rounds', () => {
     const rounds: Round[] = [
       { decode: { old: 10, new: 20 } },
       { decode: { old: 30, new: 30 } },
@@ -44,25 +44,25 @@ describe('two commits compared', () => {
     { says: 'as fast in one round of a few', speeds: [0.5, 0.5, 1], found: [] },
     { says: 'as fast in one round of many', speeds: [0.5, 0.5, 1, 0.5, 0.5], found: ['decode'] },
     { says: 'as fast in two rounds of many', speeds: [0.5, 0.96, 1, 0.5, 0.5], found: [] },
-  ])('are told apart where one is $says', ({ speeds, found }) => {
+  ])('judges a codec that is $says', ({ speeds, found }) => {
     expect(slower(...speeds)).toEqual(found);
   });
 
-  it('must have been measured alike', () => {
+  it('rejects rounds with different subjects', () => {
     expect(compareCommits([])).toEqual([]);
     expect(() => compareCommits([...roundsOf(1), { decode: { old: 1, new: 1 } }])).toThrow(
-      'a round without encode',
+      'a round lacks encode',
     );
   });
 
-  it('become a table', () => {
+  it('has a table', () => {
     const lines = tableOf(compareCommits(roundsOf(0.5, 0.5, 0.8)), 'abc1234').split('\n');
     expect(lines[0]).toMatch(/^codec +abc1234 ns +now ns +speed +rounds/);
     expect(lines[2]).toMatch(/^decode +10\.0 +20\.0 +0\.50 +0\.50-0\.80 +SLOWER$/);
     expect(lines[3]).toMatch(/^encode +20\.0 +20\.0 +1\.00 +1\.00-1\.00$/);
   });
 
-  it('become warnings on GitHub, of what is slower', () => {
+  it('has a GitHub warning for each slower subject', () => {
     expect(annotationsOf(compareCommits(roundsOf(0.5, 0.5, 0.8)), 'abc1234')).toEqual([
       '::warning title=codec slower::decode: 0.50 times as fast as abc1234 (0.50-0.80)',
     ]);

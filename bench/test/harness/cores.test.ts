@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseCores } from '../src/harness/cores.ts';
+import { parseCores } from '../../src/harness/cores.ts';
 
 describe('parseCores', () => {
   it.each([
@@ -8,7 +8,7 @@ describe('parseCores', () => {
     [' 1,4-5\n', [1, 4, 5]],
     ['', []],
     ['what', []],
-  ])('reads %j', (list, cores) => {
+  ])('parses %j', (list, cores) => {
     expect(parseCores(list)).toEqual(cores);
   });
 });

@@ -4,18 +4,18 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { findRuntime } from '../src/harness/runtime.ts';
+import { findRuntime } from '../../src/harness/runtime.ts';
 
-const cli = join(import.meta.dirname, '../dist/cli.js');
+const cli = join(import.meta.dirname, '../../dist/cli.js');
 const built = existsSync(cli) || process.env['WS_BUILT'] !== undefined;
-if (!built) console.log('skipped: the end of other runtimes; not built, run pnpm build');
+if (!built) console.log('skipped: the exit of other runtimes; not built, run pnpm build');
 
 const cleanUp: (() => void)[] = [];
 afterEach(() => {
   for (const clean of cleanUp.splice(0)) clean();
 });
 
-/** Node in the clothes of Bun: it says when it listens, and never answers. */
+/** A script that runs Node as Bun. Its server reports its process id and never answers. */
 function fakeBun(): string {
   const folder = mkdtempSync(join(tmpdir(), 'ws-bench-'));
   cleanUp.push(() => rmSync(folder, { recursive: true }));
@@ -41,19 +41,19 @@ exec '${process.execPath}' --import '${join(folder, 'globals.mjs')}' "$@"
 }
 
 describe('findRuntime', () => {
-  it('asks what is given for its version', () => {
+  it('asks a given path for its version', () => {
     const found = findRuntime('node', process.execPath);
     expect(found).toEqual({ path: process.execPath, version: `node ${process.version}` });
   });
 
-  it('does not find what is not there', () => {
+  it('returns undefined for a missing runtime, and throws for a missing path', () => {
     expect(findRuntime('no-such-runtime', undefined)).toBeUndefined();
     expect(() => findRuntime('bun', '/no/such/file')).toThrow('ENOENT');
   });
 });
 
 describe.skipIf(!built)('a server in another runtime', { timeout: 60_000 }, () => {
-  it.each(['SIGINT', 'SIGKILL'] as const)('ends when the command gets a %s', async (signal) => {
+  it.each(['SIGINT', 'SIGKILL'] as const)('exits when the command gets a %s', async (signal) => {
     const args = ['compare', '--quick', '--only', '64 x 1 x 16 B', '--bun', fakeBun()];
     const command = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     let server: number | undefined;
@@ -62,7 +62,7 @@ describe.skipIf(!built)('a server in another runtime', { timeout: 60_000 }, () =
       command.kill('SIGKILL');
       if (server !== undefined && !ended) process.kill(server, 'SIGKILL');
     });
-    // Shared by the command and its servers: it closes when all of them are gone.
+    // The command and its servers share it, so it closes after the last of them has exited.
     const closed = once(command.stderr, 'close');
     server = await new Promise<number>((resolve, reject) => {
       let said = '';
@@ -71,7 +71,7 @@ describe.skipIf(!built)('a server in another runtime', { timeout: 60_000 }, () =
         const [, pid] = /listens as (\d+)\n/.exec(said) ?? [];
         if (pid !== undefined) resolve(Number(pid));
       });
-      void closed.then(() => reject(new Error(`it ended: ${said}`)));
+      void closed.then(() => reject(new Error(`it exited: ${said}`)));
     });
     command.kill(signal);
     await closed;

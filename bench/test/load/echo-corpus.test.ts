@@ -6,11 +6,11 @@ import {
   makeEchoCorpus,
   makePayloads,
   serverFrame,
-} from '../src/load/echo-corpus.ts';
+} from '../../src/load/echo-corpus.ts';
 
 const plan: EchoPlan = { content: 'binary', size: 200, count: 3, fragments: 1, raw: false };
 
-/** What the codec makes of it, which has tests of its own. */
+/** The frame of the codec, which has its own tests. */
 function encodeFrame(...frame: Parameters<typeof codec.encodeFrame>): Buffer {
   return Buffer.from(codec.encodeFrame(...frame));
 }
@@ -21,15 +21,12 @@ function keyAt(bytes: Buffer, at: number): number {
 }
 
 describe('makePayloads', () => {
-  it.each(['binary', 'ascii', 'mixed'] as const)(
-    'makes %s of the size that was asked for',
-    (content) => {
-      const payloads = makePayloads({ content, size: 333, count: 9 });
-      expect(payloads.map(({ length }) => length)).toEqual(Array(9).fill(333));
-      expect(new Set(payloads.map(String)).size).toBe(9);
-      expect(payloads.every((payload) => isUtf8(payload))).toBe(content !== 'binary');
-    },
-  );
+  it.each(['binary', 'ascii', 'mixed'] as const)('creates %s of the given size', (content) => {
+    const payloads = makePayloads({ content, size: 333, count: 9 });
+    expect(payloads.map(({ length }) => length)).toEqual(Array(9).fill(333));
+    expect(new Set(payloads.map(String)).size).toBe(9);
+    expect(payloads.every((payload) => isUtf8(payload))).toBe(content !== 'binary');
+  });
 
   it('mixes characters of one to four bytes', () => {
     const [text] = makePayloads({ content: 'mixed', size: 4000, count: 1 }).map(String);
@@ -39,7 +36,7 @@ describe('makePayloads', () => {
     }
   });
 
-  it('makes the same in each process', () => {
+  it('creates the same payloads in each process', () => {
     expect(makePayloads(plan)).toEqual(makePayloads(plan));
   });
 });
@@ -49,7 +46,7 @@ describe('makeEchoCorpus', () => {
     ['binary', 2],
     ['ascii', 1],
     ['mixed', 1],
-  ] as const)('sends %s as masked frames, and expects them unmasked', (content, opcode) => {
+  ] as const)('sends %s as masked frames and expects them unmasked', (content, opcode) => {
     const corpus = makeEchoCorpus({ ...plan, content });
     const payloads = makePayloads({ ...plan, content });
     for (const [i, payload] of payloads.entries()) {
@@ -61,7 +58,7 @@ describe('makeEchoCorpus', () => {
     expect(corpus.replies).toHaveLength(3 * corpus.replySize);
   });
 
-  it('sends a message in fragments, and expects it whole', () => {
+  it('sends a message in fragments and expects one frame', () => {
     const corpus = makeEchoCorpus({ ...plan, size: 600, count: 1, fragments: 3 });
     const [payload] = makePayloads({ ...plan, size: 600, count: 1 });
     const frames = [0, 1, 2].map((i) =>
@@ -74,7 +71,7 @@ describe('makeEchoCorpus', () => {
     expect(corpus.replies).toEqual(encodeFrame(2, payload!));
   });
 
-  it('expects what was sent from who knows no frames', () => {
+  it('expects the sent bytes from a raw server', () => {
     const corpus = makeEchoCorpus({ ...plan, raw: true });
     expect(corpus.replies).toEqual(corpus.frames);
     expect(corpus.replySize).toBe(208);
@@ -82,7 +79,7 @@ describe('makeEchoCorpus', () => {
 });
 
 describe('serverFrame', () => {
-  it.each([0, 125, 126, 65_535, 65_536])('makes a frame of %i bytes', (length) => {
+  it.each([0, 125, 126, 65_535, 65_536])('creates a frame of %i bytes', (length) => {
     const payload = Buffer.alloc(length, 'x');
     expect(serverFrame(0x82, payload)).toEqual(encodeFrame(2, payload));
   });

@@ -1,13 +1,13 @@
 import { encodeFrame } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
-import { EchoStream } from '../src/load/echo-stream.ts';
+import { EchoStream } from '../../src/load/echo-stream.ts';
 
 const replies = ['one', 'two', 'six'].map((word) => encodeFrame(2, Buffer.from(word)));
 const ring = Buffer.concat(replies);
 const size = replies[0]!.length;
 const ping = Buffer.from(encodeFrame(9, Buffer.from('there?')));
 
-/** Gives the stream in pieces of `step` bytes. */
+/** Pushes `bytes` in chunks of `step` bytes. */
 function feed(stream: EchoStream, bytes: Buffer, step: number): number {
   let complete = 0;
   for (let i = 0; i < bytes.length; i += step) complete += stream.push(bytes.subarray(i, i + step));
@@ -15,28 +15,25 @@ function feed(stream: EchoStream, bytes: Buffer, step: number): number {
 }
 
 describe('EchoStream', () => {
-  it.each([1, 2, 4, 7, 1000])(
-    'counts the replies of chunks of %i bytes, round after round',
-    (step) => {
-      const stream = new EchoStream(ring, size, 0);
-      expect(feed(stream, Buffer.concat([ring, ring, replies[0]!]), step)).toBe(7);
-      expect(stream.bytes).toBe(7 * size);
-      expect(stream.pings).toEqual([]);
-    },
-  );
+  it.each([1, 2, 4, 7, 1000])('counts the repeated replies of chunks of %i bytes', (step) => {
+    const stream = new EchoStream(ring, size, 0);
+    expect(feed(stream, Buffer.concat([ring, ring, replies[0]!]), step)).toBe(7);
+    expect(stream.bytes).toBe(7 * size);
+    expect(stream.pings).toEqual([]);
+  });
 
-  it('begins with any of them', () => {
+  it('starts with any reply', () => {
     const stream = new EchoStream(ring, size, 2);
     expect(stream.push(Buffer.concat([replies[2]!, replies[0]!]))).toBe(2);
   });
 
-  it('does not count a reply that is not complete', () => {
+  it('does not count an incomplete reply', () => {
     const stream = new EchoStream(ring, size, 0);
     expect(stream.push(ring.subarray(0, size + 2))).toBe(1);
     expect(stream.push(ring.subarray(size + 2, 2 * size))).toBe(1);
   });
 
-  it.each([1, 3, 9, 1000])('sets pings aside that come in pieces of %i bytes', (step) => {
+  it.each([1, 3, 9, 1000])('collects pings in chunks of %i bytes', (step) => {
     const stream = new EchoStream(ring, size, 0);
     const bytes = Buffer.concat([ping, replies[0]!, replies[1]!, ping, ping, replies[2]!]);
     expect(feed(stream, bytes, step)).toBe(3);
@@ -44,7 +41,7 @@ describe('EchoStream', () => {
     expect(stream.bytes).toBe(3 * size);
   });
 
-  it('finds each single byte that differs', () => {
+  it('detects every changed byte', () => {
     for (let i = 0; i < ring.length; i++) {
       const wrong = Buffer.from(ring);
       wrong[i]! ^= 1;
@@ -52,7 +49,7 @@ describe('EchoStream', () => {
     }
   });
 
-  it('finds replies that are swapped, lost or doubled', () => {
+  it('detects swapped, lost and doubled replies', () => {
     const [one, two, six] = replies as [Buffer, Buffer, Buffer];
     for (const order of [
       [two, one],
@@ -63,7 +60,7 @@ describe('EchoStream', () => {
     }
   });
 
-  it('does not take a ping within a reply for one', () => {
+  it('rejects a ping inside a reply', () => {
     const stream = new EchoStream(ring, size, 0);
     const bytes = Buffer.concat([ring.subarray(0, 3), ping, ring.subarray(3)]);
     expect(() => stream.push(bytes)).toThrow('differs');

@@ -1,9 +1,9 @@
 import { serve } from '@ws/node-server';
 import { afterEach, describe, expect, it } from 'vitest';
-import { makeCorpus } from '../src/load/corpus.ts';
-import { extensionsOf } from '../src/load/handshake.ts';
-import { LoadConnection } from '../src/load/load-connection.ts';
-import { keptReplies } from '../src/load/replies.ts';
+import { makeCorpus } from '../../src/load/corpus.ts';
+import { extensionsOf } from '../../src/load/handshake.ts';
+import { LoadConnection } from '../../src/load/load-connection.ts';
+import { keptReplies } from '../../src/load/replies.ts';
 
 const OFFER = 'permessage-deflate; server_no_context_takeover; client_no_context_takeover';
 const corpus = makeCorpus({ size: 300, count: 8, context: 'shared', windowBits: 15 });
@@ -29,12 +29,12 @@ async function connect(echo: (data: Uint8Array) => Uint8Array): Promise<LoadConn
 
 function run(connection: LoadConnection, depth: number, messages: number): Promise<void> {
   let left = messages;
-  const goesOn = (): boolean => left-- > 0;
-  return new Promise((onDone, onError) => connection.run({ depth, goesOn, onDone, onError }));
+  const mayContinue = (): boolean => left-- > 0;
+  return new Promise((onDone, onError) => connection.run({ depth, mayContinue, onDone, onError }));
 }
 
 describe('LoadConnection', () => {
-  it.each([1, 3, 20])('has %i messages in flight, and each echoed', async (depth) => {
+  it.each([1, 3, 20])('keeps %i messages in flight and gets each echo', async (depth) => {
     const connection = await connect((data) => data);
     await run(connection, depth, 21);
     expect(connection.echoed).toBe(21);
@@ -45,22 +45,22 @@ describe('LoadConnection', () => {
     connection.destroy();
   });
 
-  it('finds a server that echoes something else', async () => {
+  it('detects a server that changes its echoes', async () => {
     const connection = await connect((data) => data.map((byte) => (byte === 0x22 ? 0x27 : byte)));
     await run(connection, 1, 1);
     expect(() => connection.check()).toThrow('an echo differs');
     connection.destroy();
   });
 
-  it('fails when the server goes away', async () => {
+  it('fails when the server closes', async () => {
     const connection = await connect(() => {
       throw new Error('no echo');
     });
-    await expect(run(connection, 1, 1)).rejects.toThrow('the server sent a frame');
+    await expect(run(connection, 1, 1)).rejects.toThrow('unexpected frame');
     connection.destroy();
   });
 
-  it('rejects when there is no server', async () => {
+  it('rejects without a server', async () => {
     await connect((data) => data);
     const port = Number(new URL(server!.url).port);
     await server!.close({ timeout: 1 });
@@ -71,7 +71,7 @@ describe('LoadConnection', () => {
 });
 
 describe('extensionsOf', () => {
-  it('spells an answer in one way', () => {
+  it('returns a canonical form', () => {
     const head = 'HTTP/1.1 101 x\r\nSec-WebSocket-Extensions: e; b ;a=1\r\nUpgrade: websocket';
     expect(extensionsOf(head)).toBe('e; a=1; b');
     expect(extensionsOf('HTTP/1.1 101 x')).toBe('');

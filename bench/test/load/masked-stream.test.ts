@@ -1,7 +1,7 @@
 import { encodeFrame } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
-import { makePayloads } from '../src/load/echo-corpus.ts';
-import { MaskedStream } from '../src/load/masked-stream.ts';
+import { makePayloads } from '../../src/load/echo-corpus.ts';
+import { MaskedStream } from '../../src/load/masked-stream.ts';
 
 const payloads = makePayloads({ content: 'binary', size: 16, count: 3 });
 const frames = payloads.map((payload, i) =>
@@ -9,19 +9,16 @@ const frames = payloads.map((payload, i) =>
 );
 
 describe('MaskedStream', () => {
-  it.each([1, 5, 22, 1000])(
-    'counts the messages of chunks of %i bytes, round after round',
-    (step) => {
-      const bytes = Buffer.concat([...frames, ...frames]);
-      const stream = new MaskedStream(payloads);
-      let messages = 0;
-      for (let i = 0; i < bytes.length; i += step)
-        messages += stream.push(bytes.subarray(i, i + step));
-      expect(messages).toBe(6);
-    },
-  );
+  it.each([1, 5, 22, 1000])('counts the repeated messages of chunks of %i bytes', (step) => {
+    const bytes = Buffer.concat([...frames, ...frames]);
+    const stream = new MaskedStream(payloads);
+    let messages = 0;
+    for (let i = 0; i < bytes.length; i += step)
+      messages += stream.push(bytes.subarray(i, i + step));
+    expect(messages).toBe(6);
+  });
 
-  it('finds each single byte that differs', () => {
+  it('detects every changed byte', () => {
     for (let i = 0; i < frames[0]!.length; i++) {
       const wrong = Buffer.from(frames[0]!);
       wrong[i]! ^= 1;
@@ -29,7 +26,7 @@ describe('MaskedStream', () => {
     }
   });
 
-  it('finds messages in the wrong order', () => {
+  it('detects messages in the wrong order', () => {
     expect(() => new MaskedStream(payloads).push(Buffer.from(frames[1]!))).toThrow('message 0');
   });
 });

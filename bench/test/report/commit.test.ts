@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { commitOf } from '../src/report/commit.ts';
+import { commitOf } from '../../src/report/commit.ts';
 
 let root: string;
 let inside: string;
@@ -27,22 +27,22 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true }));
 
 describe('commitOf', () => {
-  it('names the commit of a checkout', () => {
+  it('returns the commit of a checkout', () => {
     expect(commitOf(inside)).toBe(git('rev-parse', '--short', 'HEAD'));
   });
 
-  it('says that something has changed, wherever it is', () => {
+  it('marks a change anywhere in the checkout', () => {
     writeFileSync(join(root, 'bench/package.json'), '{ }');
     git('add', 'bench/package.json');
     expect(commitOf(inside)).toBe(`${git('rev-parse', '--short', 'HEAD')}+changes`);
   });
 
-  it('takes recorded results for no change', () => {
+  it('ignores changes of recorded results', () => {
     writeFileSync(join(root, 'bench/results/package.json'), '{ }');
     expect(commitOf(inside)).toBe(git('rev-parse', '--short', 'HEAD'));
   });
 
-  it('knows none of what git does not', () => {
+  it('returns undefined for an untracked package', () => {
     expect(commitOf(join(root, 'other'))).toBeUndefined();
     rmSync(join(root, '.git'), { recursive: true });
     expect(commitOf(inside)).toBeUndefined();

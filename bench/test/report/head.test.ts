@@ -1,9 +1,9 @@
 import process from 'node:process';
 import { describe, expect, it } from 'vitest';
-import { headOf, versionLine, withVersions } from '../src/report/head.ts';
+import { headOf, versionLine, withVersions } from '../../src/report/head.ts';
 
 describe('headOf', () => {
-  it('tells the machine, the versions and the command, as a shell takes it', () => {
+  it('contains the machine, the versions and the command, quoted for a shell', () => {
     const head = headOf('load', ['load', 'ws://a/', '--only', "it's 1 KiB"]);
     expect(head.command).toBe(`ws-bench load ws://a/ --only 'it'\\''s 1 KiB'`);
     expect(head.machine.cores).toBeGreaterThan(0);
@@ -13,7 +13,7 @@ describe('headOf', () => {
   });
 
   it.each([['--header', 'Cookie: id=1234'], ['--header=Cookie: id=1234']])(
-    'keeps the value of a header to itself: %s',
+    'masks the value of a header: %s',
     (...args) => {
       const { command } = headOf('load', ['load', ...args]);
       expect(command).toContain('Cookie: ***');
@@ -22,15 +22,15 @@ describe('headOf', () => {
   );
 });
 
-describe('headOf, of a load', () => {
-  it('keeps the query of a URL to itself', () => {
+describe('headOf for a URL', () => {
+  it('masks the query', () => {
     const { command } = headOf('load', ['load', 'wss://a/echo?token=1234']);
     expect(command).toBe("ws-bench load 'wss://a/echo?***'");
   });
 });
 
 describe('withVersions', () => {
-  it('takes what is installed', () => {
+  it('adds installed versions only', () => {
     const head = headOf('compare', []);
     const { versions } = withVersions(head, { bun: '1.4', deno: undefined });
     expect(versions).toEqual({ ...head.versions, bun: '1.4' });
@@ -40,13 +40,13 @@ describe('withVersions', () => {
 describe('versionLine', () => {
   const versions = { node: '20.20.0', ours: '0.1.0', ws: '8.23.0' };
 
-  it('names a checkout of ours by its commit, not by a version that may never be released', () => {
+  it('shows the commit of a checkout instead of its version', () => {
     expect(versionLine({ versions, commit: '1a2b3c4+changes' })).toBe(
       'node 20.20.0, ours at 1a2b3c4+changes, ws 8.23.0',
     );
   });
 
-  it('names what was installed by its version', () => {
+  it('shows the version outside of a checkout', () => {
     expect(versionLine({ versions })).toBe('node 20.20.0, ours 0.1.0, ws 8.23.0');
   });
 });

@@ -1,18 +1,18 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { lacksChromium, launchChromium } from '@ws/testkit/chromium';
+import { lacksChromium, launchChromium } from '@ws/tests/chromium';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { build } from 'tsup';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Chart } from '../src/report/chart.ts';
-import { heightOf } from '../src/report/chart-option.ts';
-import { type BenchDocument, pageOf } from '../src/report/page.ts';
+import type { Chart } from '../../src/report/chart.ts';
+import { heightOf } from '../../src/report/chart-option.ts';
+import { type BenchDocument, pageOf } from '../../src/report/html-page.ts';
 
-const bench = join(import.meta.dirname, '..');
+const bench = join(import.meta.dirname, '../..');
 const out = join(bench, '../.out');
 const EVIL = `</script><img src=x onerror="document.title='hacked'">`;
-const PATIENCE_MS = 60_000;
+const TEST_TIMEOUT_MS = 60_000;
 
 const charts: readonly Chart[] = [
   {
@@ -100,7 +100,7 @@ const sample: BenchDocument = {
 };
 
 describe('pageOf', () => {
-  it('escapes what others wrote, and says where the figures come from', () => {
+  it('escapes foreign text and shows the origin of the figures', () => {
     const page = pageOf(sample, EVIL, '');
     expect(page).not.toContain('<img');
     expect(page.match(/<\/script>/g)).toHaveLength(2);
@@ -109,14 +109,14 @@ describe('pageOf', () => {
     }
   });
 
-  it('has the figures of each chart in a table', () => {
+  it('shows the figures of each chart in a table', () => {
     const page = pageOf(sample, '', '');
     expect(page).toContain('<td>9.1 (7.9-9.8)</td><td>14.2 (13.6-15)</td><td>1</td>');
     expect(page).toContain('<td>99.9</td><td>9</td><td>30</td>');
     expect(page).toContain('<td>2</td><td>52k</td>');
   });
 
-  it('loads nothing from anywhere', () => {
+  it('loads nothing from a network', () => {
     expect(pageOf(sample, '', '')).not.toMatch(/(?:src|href)="(?!data:)/);
   });
 });
@@ -132,7 +132,7 @@ describe.skipIf(lacksChromium())('a report in a browser', () => {
     await build({
       config: false,
       silent: true,
-      entry: { draw: join(bench, 'src/page/draw.ts') },
+      entry: { draw: join(bench, 'src/report/draw-charts.ts') },
       format: ['iife'],
       platform: 'browser',
       minify: true,
@@ -142,9 +142,9 @@ describe.skipIf(lacksChromium())('a report in a browser', () => {
     });
     file = join(folder, 'report.html');
     const script = readFileSync(join(folder, 'draw.js'), 'utf8');
-    writeFileSync(file, pageOf(sample, 'what the terminal shows', script));
+    writeFileSync(file, pageOf(sample, 'terminal output', script));
     browser = await launchChromium();
-  }, PATIENCE_MS);
+  }, TEST_TIMEOUT_MS);
   afterAll(async () => {
     await browser?.close();
     if (folder !== undefined) rmSync(folder, { recursive: true });
@@ -196,7 +196,7 @@ describe.skipIf(lacksChromium())('a report in a browser', () => {
       expect(await page.title()).toBe('ws-bench compare');
       expect(faults).toEqual([]);
     },
-    PATIENCE_MS,
+    TEST_TIMEOUT_MS,
   );
 
   it(
@@ -205,11 +205,11 @@ describe.skipIf(lacksChromium())('a report in a browser', () => {
       const { page } = await open({ javaScriptEnabled: false });
       expect(await page.locator('details.figures[open] table').count()).toBe(charts.length);
     },
-    PATIENCE_MS,
+    TEST_TIMEOUT_MS,
   );
 
   it(
-    'draws again when the window becomes narrow',
+    'redraws when the window becomes narrow',
     async () => {
       const { page, faults } = await open({ viewport: { width: 1280, height: 900 } });
       await page.setViewportSize({ width: 390, height: 844 });
@@ -220,6 +220,6 @@ describe.skipIf(lacksChromium())('a report in a browser', () => {
       await expect.poll(widest).toBeLessThan(390);
       expect(faults).toEqual([]);
     },
-    PATIENCE_MS,
+    TEST_TIMEOUT_MS,
   );
 });

@@ -11,11 +11,11 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { OutputFile } from '../src/report/output-file.ts';
-import { UsageError } from '../src/usage-error.ts';
+import { UsageError } from '../../src/command-line/usage-error.ts';
+import { OutputFile } from '../../src/report/output-file.ts';
 
 const root = process.getuid?.() === 0;
-if (root) console.log('skipped: a folder that is read-only; root may write everything');
+if (root) console.log('skipped: a read-only folder; root may write to it');
 
 let folder: string;
 beforeEach(() => {
@@ -24,7 +24,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 describe('OutputFile', () => {
-  it('is there when it is written, and not before', () => {
+  it('creates the file on write, not before', () => {
     const file = new OutputFile('json', join(folder, 'a'));
     expect(readdirSync(folder)).toEqual([]);
     file.write('new');
@@ -32,7 +32,7 @@ describe('OutputFile', () => {
     expect(readFileSync(join(folder, 'a'), 'utf8')).toBe('new');
   });
 
-  it('leaves what was there until it is written, and follows links', () => {
+  it('keeps the old content until the write, and follows links', () => {
     writeFileSync(join(folder, 'a'), 'old');
     symlinkSync('a', join(folder, 'b'));
     const file = new OutputFile('json', join(folder, 'b'));
@@ -45,14 +45,14 @@ describe('OutputFile', () => {
     ]);
   });
 
-  it('leaves nothing of itself when it cannot be written', () => {
+  it('leaves no temporary file when the write fails', () => {
     const file = new OutputFile('json', join(folder, 'a'));
     mkdirSync(join(folder, 'a'));
     expect(() => file.write('new')).toThrow();
     expect(readdirSync(folder)).toEqual(['a']);
   });
 
-  it('writes what is no file as it is', () => {
+  it('writes directly to a path that is no file', () => {
     expect(() => new OutputFile('json', '/dev/null').write('new')).not.toThrow();
   });
 
@@ -60,7 +60,7 @@ describe('OutputFile', () => {
     ['no/such/folder', 'ENOENT'],
     ['.', 'it is a folder'],
     ['file/below', 'ENOTDIR'],
-  ])('refuses %s', (path, why) => {
+  ])('rejects %s', (path, why) => {
     writeFileSync(join(folder, 'file'), '');
     const given = join(folder, path);
     expect(() => new OutputFile('html', given)).toThrow(UsageError);
@@ -69,7 +69,7 @@ describe('OutputFile', () => {
     );
   });
 
-  it.skipIf(root)('refuses a folder that is read-only', () => {
+  it.skipIf(root)('rejects a read-only folder', () => {
     chmodSync(folder, 0o555);
     expect(() => new OutputFile('html', join(folder, 'a'))).toThrow('EACCES');
     chmodSync(folder, 0o755);

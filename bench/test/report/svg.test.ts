@@ -1,9 +1,7 @@
-import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Chart } from '../src/report/chart.ts';
-import type { BenchDocument } from '../src/report/page.ts';
-import { svgFiles } from '../src/report/svg.ts';
+import type { Chart } from '../../src/report/chart.ts';
+import type { BenchDocument } from '../../src/report/html-page.ts';
+import { svgFiles } from '../../src/report/svg.ts';
 
 const bars: Chart = {
   kind: 'bars',
@@ -27,8 +25,8 @@ function sample(...charts: Chart[]): BenchDocument {
 }
 
 describe('svgFiles', () => {
-  it('names a file after the result and the title, and says where the figures come from', () => {
-    const files = svgFiles('compare', sample(bars));
+  it('names a file after the scenario and the title, and shows the origin of the figures', async () => {
+    const files = await svgFiles('compare', sample(bars));
     expect([...files.keys()]).toEqual(['compare-echo-all.svg']);
     const [svg = ''] = files.values();
     for (const said of [
@@ -41,8 +39,8 @@ describe('svgFiles', () => {
     expect(svg).not.toMatch(/<script|<all>|href=/);
   });
 
-  it('draws the bar and its spread on one scale', () => {
-    const [svg = ''] = svgFiles('compare', sample(bars)).values();
+  it('draws the bar and its spread on one scale', async () => {
+    const [svg = ''] = (await svgFiles('compare', sample(bars))).values();
     const [, left, right] = /<path d="M([\d.]+) [\d.]+l([\d.]+) 0[^>]+fill="#0072b2"/
       .exec(svg)!
       .map(Number);
@@ -53,20 +51,20 @@ describe('svgFiles', () => {
     expect(to).toBeCloseTo(left! + 8 * unit, 0);
   });
 
-  it('names each of many series, in a colour of its own', () => {
+  it('names each of many series, each in another colour', async () => {
     const names = Array.from({ length: 7 }, (_, i) => `a server with the options ${i}`);
     const series = names.map((name) => ({ name, values: [{ median: 7, least: 7, most: 7 }] }));
-    const [svg = ''] = svgFiles('compare', sample({ ...bars, series })).values();
+    const [svg = ''] = (await svgFiles('compare', sample({ ...bars, series }))).values();
     const texts = [...svg.matchAll(/<text [^>]*>([^<]+)</g)].map(([, text]) => text);
     expect(texts).toEqual(expect.arrayContaining(names));
-    // Of a legend that has pages a picture shows the first.
+    // A picture shows the first page of a scrolling legend only.
     expect(texts).not.toContain('1/2');
     const drawn = svg.matchAll(/<path d="M[\d.]+ [\d.]+l[\d.]+ 0[^>]+fill="(#\w{6})"/g);
     const fills = [...drawn].map(([, fill]) => fill);
     expect(new Set(fills.filter((fill) => fill !== '#ffffff')).size).toBe(names.length);
   });
 
-  it('gives the same bytes again', () => {
+  it('returns the same bytes for the same document', async () => {
     const curve: Chart = {
       kind: 'percentiles',
       title: 'Latency',
@@ -83,19 +81,12 @@ describe('svgFiles', () => {
       ],
     };
     const document = sample(bars, curve);
-    expect(svgFiles('compare', document)).toEqual(svgFiles('compare', document));
+    expect(await svgFiles('compare', document)).toEqual(await svgFiles('compare', document));
   });
 
-  it('refuses two charts of one title', () => {
-    expect(() => svgFiles('compare', sample(bars, bars))).toThrow(
+  it('rejects two charts with one title', async () => {
+    await expect(svgFiles('compare', sample(bars, bars))).rejects.toThrow(
       "two charts are called 'Echo <all>'",
     );
-  });
-});
-
-describe('the charts of recorded results', () => {
-  it('are those of their results', () => {
-    const script = join(import.meta.dirname, '../charts.ts');
-    execFileSync(process.execPath, ['--import', 'tsx', script, '--check'], { encoding: 'utf8' });
   });
 });

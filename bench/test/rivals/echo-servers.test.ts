@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { type EchoPlan, makeEchoCorpus } from '../src/load/echo-corpus.ts';
-import { LoadConnection } from '../src/load/load-connection.ts';
-import { knownReplies } from '../src/load/replies.ts';
-import { type EchoServer, listen } from '../src/rivals/echo-servers.ts';
+import { type EchoPlan, makeEchoCorpus } from '../../src/load/echo-corpus.ts';
+import { LoadConnection } from '../../src/load/load-connection.ts';
+import { knownReplies } from '../../src/load/replies.ts';
+import { type EchoServer, listen } from '../../src/rivals/echo-servers.ts';
 
 const binary: EchoPlan = { content: 'binary', size: 500, count: 5, fragments: 1, raw: false };
 const mixed: EchoPlan = { ...binary, content: 'mixed' };
@@ -26,7 +26,7 @@ const cases: [EchoServer, EchoPlan][] = [
 ];
 
 describe('listen', () => {
-  // The servers end with this process: in the benchmark each has one of its own.
+  // These servers have no close: in the benchmark each ends with its own process.
   it.each(cases)('echoes: %j', async (server, plan) => {
     const port = await listen(server);
     const corpus = makeEchoCorpus(plan);
@@ -35,7 +35,7 @@ describe('listen', () => {
     const { connection } = await LoadConnection.open(port, '', corpus, replies, first);
     let left = 12;
     await new Promise<void>((onDone, onError) =>
-      connection.run({ depth: 3, goesOn: () => left-- > 0, onDone, onError }),
+      connection.run({ depth: 3, mayContinue: () => left-- > 0, onDone, onError }),
     );
     expect(connection.bytes).toBe(12 * corpus.replySize);
     expect(connection.check()).toEqual({ messages: 12, compressed: 0 });

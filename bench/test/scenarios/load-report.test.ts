@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { LoadPlan } from '../src/client/plan.ts';
-import { Tally } from '../src/client/tally.ts';
-import { type LoadResult, loadReport, resultOf } from '../src/scenarios/load-report.ts';
+import type { LoadPlan } from '../../src/client/plan.ts';
+import { Tally } from '../../src/client/tally.ts';
+import { type LoadResult, loadReport, resultOf } from '../../src/scenarios/load-report.ts';
 
 const plan: LoadPlan = {
   url: 'ws://127.0.0.1:1',
@@ -19,7 +19,7 @@ const plan: LoadPlan = {
 };
 
 function result(tally: Tally, ms: number, changes: Partial<LoadPlan> = {}): LoadResult {
-  const circumstances = {
+  const facts = {
     ms,
     extensions: [''],
     opened: 2,
@@ -27,10 +27,10 @@ function result(tally: Tally, ms: number, changes: Partial<LoadPlan> = {}): Load
     abandoned: 0,
     interrupted: false,
   };
-  return resultOf({ ...plan, ...changes }, tally, circumstances);
+  return resultOf({ ...plan, ...changes }, tally, facts);
 }
 
-/** So many echoes in each second, of a millisecond each. */
+/** A tally with these numbers of echoes per second, with a latency of 1 ms. */
 function tallyOf(...seconds: number[]): Tally {
   const tally = new Tally();
   seconds.forEach((count, second) => {
@@ -52,7 +52,7 @@ describe('resultOf', () => {
     expect(rate).toBeCloseTo((1000 * counts.reduce((a, b) => a + b)) / ms);
   });
 
-  it('leaves out of the throughput what came after the end', () => {
+  it('excludes late echoes from the throughput', () => {
     const tally = tallyOf(10);
     tally.stop();
     tally.echo(1200, 700);
@@ -61,7 +61,7 @@ describe('resultOf', () => {
     expect(latency['max']).toBeGreaterThan(690);
   });
 
-  it('has a curve from low percentiles to the longest latency', () => {
+  it('has a curve up to the largest latency', () => {
     const tally = new Tally();
     for (let ms = 1; ms <= 1000; ms++) tally.echo(0, ms);
     const { curve, latency } = result(tally, 1000);
@@ -72,11 +72,11 @@ describe('resultOf', () => {
     expect(latency['p99.9']).toBeCloseTo(999, -1);
   });
 
-  it('keeps no header value', () => {
+  it('omits header values', () => {
     expect(JSON.stringify(result(tallyOf(1), 1000))).not.toContain('1234');
   });
 
-  it('keeps no query of the URL', () => {
+  it('omits the query of the URL', () => {
     const url = 'ws://127.0.0.1:1/echo?token=abcd';
     const tally = tallyOf(1);
     tally.fail('handshake: status 403', `${url} was refused`);
@@ -88,7 +88,7 @@ describe('resultOf', () => {
 });
 
 describe('loadReport', () => {
-  it('fails with errors, the most frequent first, and draws them', () => {
+  it('fails with errors, lists the most frequent first, and has a chart of them', () => {
     const tally = tallyOf(5);
     tally.fail('timeout', 'no echo in time');
     tally.fail('close: 1011', 'close 1011 (internal server error)', 12);
@@ -98,7 +98,7 @@ describe('loadReport', () => {
     expect(charts?.at(-1)).toMatchObject({ kind: 'bars', labels: ['close: 1011', 'timeout'] });
   });
 
-  it('is well without a single echo', () => {
+  it('succeeds without an echo', () => {
     const { text, charts, failed } = loadReport(result(new Tally(), 1000));
     expect(text).toContain('0 messages sent, 0 echoed');
     expect(text).toMatch(/^p50 +-$/m);
@@ -109,57 +109,55 @@ describe('loadReport', () => {
 
   it.each([
     [300, 'the server did not keep up: 10 of 100 per second'],
-    [200, 'the load itself did not keep up: it came to 200 of 300 messages'],
-  ])('says who could not follow the rate, with %i messages due', (due, said) => {
+    [200, 'the load did not keep up: 200 of 300 messages became due'],
+  ])('says which end did not keep up, with %i messages due', (due, said) => {
     const tally = tallyOf(10, 10, 10);
     tally.due = due;
     expect(loadReport(result(tally, 3000, { rate: 100 })).text).toContain(said);
   });
 
-  it('says that connections were missing, and blames nobody for what they did not send', () => {
+  it('reports missing connections, and their messages are no sign of a slow end', () => {
     const tally = tallyOf(50, 50, 50);
     tally.due = 150;
-    tally.unmanned = 150;
+    tally.skipped = 150;
     const { text } = loadReport(result(tally, 3000, { rate: 100, connections: 4 }));
     expect(text).toContain('2 of 4 connections, ');
-    expect(text).toContain('150 of 300 messages were not sent: their connections had not opened');
+    expect(text).toContain('150 of 300 messages were not sent: no connection was open for them');
     expect(text).not.toContain('keep up');
   });
 
-  it('says that latency counts messages that did not come back', () => {
+  it('reports that latency counts messages without an echo', () => {
     const tally = new Tally();
     tally.giveUp(1000);
     const { text } = loadReport(result(tally, 1000));
-    expect(text).toContain('not back in time: 1; latency counts each');
+    expect(text).toContain('1 messages without an echo in time; latency counts each');
     expect(text).toMatch(/^p50 +10\d\d$|^p50 +1000$/m);
   });
 
-  it('warns when the load itself was late', () => {
+  it('warns about a late load', () => {
     const tally = tallyOf(100);
     tally.due = 100;
     tally.left(7);
     const { text } = loadReport(result(tally, 1000, { rate: 100 }));
-    expect(text).toContain('the load itself was late by up to 7.00 ms (99 %)');
+    expect(text).toContain('the load sent up to 7.00 ms late (99 %)');
   });
 
-  it('warns when the load has no time left', () => {
-    const circumstances = {
+  it('warns about a busy load', () => {
+    const facts = {
       ms: 1000,
       extensions: [''],
       opened: 2,
       abandoned: 0,
       interrupted: false,
     };
-    const { text } = loadReport(
-      resultOf(plan, tallyOf(9), { ...circumstances, busy: [0.2, 0.97] }),
-    );
-    expect(text).toContain('the load itself was busy 97 % of the time');
+    const { text } = loadReport(resultOf(plan, tallyOf(9), { ...facts, busy: [0.2, 0.97] }));
+    expect(text).toContain('the load used 97 % of a core');
   });
 
   it.each([
     [['permessage-deflate'], 'compression: permessage-deflate'],
     [[''], 'compression: none: the server declined'],
-  ])('says what became of compression: %j', (extensions, said) => {
+  ])('shows the agreed compression: %j', (extensions, said) => {
     const rest = { ms: 1000, opened: 2, busy: [0], abandoned: 0, interrupted: false };
     const report = loadReport(
       resultOf({ ...plan, compression: true }, tallyOf(1), { ...rest, extensions }),

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Allowance } from '../allowance.ts';
 
 describe('Allowance', () => {
-  it('gives a burst, then so many a second, and saves no more than a burst', () => {
+  it('allows a burst, then perSecond actions a second, and saves at most a burst', () => {
     const allowance = new Allowance(3, 2, 0);
     const take = (now: number): boolean => allowance.take(now);
     expect([0, 0, 0, 0].map(take)).toEqual([true, true, true, false]);

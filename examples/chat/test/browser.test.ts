@@ -1,6 +1,6 @@
-// The demo in a real browser. Its pictures are kept in .out/screenshots/ of the workspace.
+// The demo in a real browser. Screenshots go to .out/screenshots/ of the workspace.
 import { fileURLToPath } from 'node:url';
-import { lacksChromium, launchChromium } from '@ws/testkit/chromium';
+import { lacksChromium, launchChromium } from '@ws/tests/chromium';
 import axe, { type AxeResults } from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -17,7 +17,7 @@ const PHONE: BrowserContextOptions = {
 };
 const SMALL_PHONE: BrowserContextOptions = { ...PHONE, viewport: { width: 360, height: 640 } };
 const DARK: BrowserContextOptions = { colorScheme: 'dark' };
-/** For a test, on a machine that does much else. */
+/** Timeout of a test on a busy machine. */
 const PATIENCE_MS = 60_000;
 
 describe.skipIf(lacksChromium())('the chat page', () => {
@@ -37,7 +37,7 @@ describe.skipIf(lacksChromium())('the chat page', () => {
     await Promise.all(browser.contexts().map((context) => context.close()));
   });
 
-  /** Opens the page as a visitor of its own and waits until it is connected. */
+  /** Opens the page for a new visitor and waits until it is connected. */
   async function open(
     name: string,
     options: BrowserContextOptions = WIDE,
@@ -62,7 +62,7 @@ describe.skipIf(lacksChromium())('the chat page', () => {
   const sees = (page: Page, text: string): Promise<void> =>
     page.locator('#messages').getByText(text, { exact: true }).waitFor();
 
-  /** Says something as a visitor does who has only a keyboard. */
+  /** Sends a message with the keyboard only. */
   async function say(page: Page, text: string): Promise<void> {
     await page.getByLabel('Message', { exact: true }).focus();
     await page.keyboard.type(text);
@@ -78,7 +78,7 @@ describe.skipIf(lacksChromium())('the chat page', () => {
     await page.screenshot({ path: `${screenshots}${name}.png`, animations: 'disabled' });
   }
 
-  it('takes what is said in one window to the other', { timeout: PATIENCE_MS }, async () => {
+  it('shows a message of one window in the other', { timeout: PATIENCE_MS }, async () => {
     const ada = await open('Ada');
     await shoot(ada, 'empty-wide');
     const grace = await open('Grace', { ...PHONE, ...DARK });
@@ -128,7 +128,7 @@ describe.skipIf(lacksChromium())('the chat page', () => {
     });
   });
 
-  it('comes back after a restart of the server', { timeout: PATIENCE_MS }, async () => {
+  it('reconnects after a restart of the server', { timeout: PATIENCE_MS }, async () => {
     const [ada, grace] = await Promise.all([open('Ada'), open('Grace', SMALL_PHONE)]);
     await say(ada, 'before');
     await sees(grace, 'before');
@@ -152,7 +152,7 @@ describe.skipIf(lacksChromium())('the chat page', () => {
     await shoot(grace, 'back-phone');
   });
 
-  it('sends again what was lost with a connection', { timeout: PATIENCE_MS }, async () => {
+  it('resends messages that were lost with a connection', { timeout: PATIENCE_MS }, async () => {
     let connections = 0;
     const [ada, grace] = await Promise.all([
       open('Ada', WIDE, (page) =>
@@ -177,7 +177,7 @@ describe.skipIf(lacksChromium())('the chat page', () => {
     expect(connections).toBe(2);
   });
 
-  it('gives back a text that is refused', { timeout: PATIENCE_MS }, async () => {
+  it('shows a refused text in the input again', { timeout: PATIENCE_MS }, async () => {
     const ada = await open('Ada');
     const flood = `for (let i = 0; i < 40; i++) {
       document.getElementById('text').value = 'flood ' + i;
@@ -195,7 +195,9 @@ describe.skipIf(lacksChromium())('the chat page', () => {
     expect(back.length + said.length).toBe(40);
   });
 
-  it('leaves a visitor who reads further up where they are', { timeout: PATIENCE_MS }, async () => {
+  it('does not scroll for a visitor who reads older messages', {
+    timeout: PATIENCE_MS,
+  }, async () => {
     const ada = await open('Ada', PHONE);
     const [bob] = await Visitor.join(program.ws, 'Bob');
     for (let i = 0; i < 12; i++) bob.say('line\n'.repeat(8) + i, `scroll-${i}`);
@@ -217,7 +219,7 @@ describe.skipIf(lacksChromium())('the chat page', () => {
     bob.socket.close();
   });
 
-  it('stays away once disconnected, until asked', { timeout: PATIENCE_MS }, async () => {
+  it('stays disconnected until the visitor reconnects', { timeout: PATIENCE_MS }, async () => {
     const [ada, linus] = await Promise.all([open('Ada'), open('Linus')]);
     const linusIsHere = ada.locator('#people').getByText('Linus', { exact: true });
     await linusIsHere.waitFor();
@@ -251,12 +253,12 @@ describe.skipIf(lacksChromium())('the chat page', () => {
     }
   });
 
-  it('has run without an error in any of this', () => {
+  it('causes no error in the browser', () => {
     expect(errors).toEqual([]);
   });
 });
 
-/** What axe calls serious or critical, once nothing moves any more. */
+/** The serious and critical findings of axe, after all animations. */
 async function faults(page: Page): Promise<string[]> {
   await page.evaluate(
     'Promise.all(document.getAnimations().map((animation) => animation.finished))',

@@ -6,9 +6,9 @@ import { fileURLToPath } from 'node:url';
 const server = fileURLToPath(new URL('../server.ts', import.meta.url));
 const fromSources = ['--conditions=@ws/source', '--import', 'tsx'];
 
-/** The demo, running as a process of its own. */
+/** The demo in its own process. */
 export interface Program {
-  /** Where the page is, with a slash at the end. */
+  /** Address of the page, with a slash at the end. */
   readonly url: string;
   /** The same for WebSockets. */
   readonly ws: string;
@@ -40,7 +40,7 @@ export async function startProgram(port = '0'): Promise<Program> {
   };
 }
 
-/** Runs the demo where it cannot start: what it says, and its exit code. */
+/** Runs a demo that cannot start. @returns Its output and its exit code. */
 export async function failProgram(env: NodeJS.ProcessEnv): Promise<{ says: string; code: number }> {
   const child = launch(env, 'pipe');
   const [says, [code]] = await Promise.all([text(child.stderr!), once(child, 'exit')]);

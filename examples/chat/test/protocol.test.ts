@@ -39,11 +39,11 @@ describe('cleanName', () => {
       name: '  Ada \r\n\t Lovelace ',
       clean: 'Ada Lovelace',
     },
-    { says: 'nothing for what cannot be seen', name: '\u200b\u202e\u0007', clean: '' },
-    { says: 'a family as one', name: '👩‍👧', clean: '👩‍👧' },
+    { says: 'nothing for an invisible name', name: '\u200b\u202e\u0007', clean: '' },
+    { says: 'an emoji of a family as one character', name: '👩‍👧', clean: '👩‍👧' },
     { says: 'no half of a surrogate pair', name: 'A\ud83d', clean: 'A' },
     { says: '32 characters', name: 'x'.repeat(32), clean: 'x'.repeat(32) },
-    { says: 'nothing for more', name: 'x'.repeat(33), clean: '' },
+    { says: 'nothing for 33 characters', name: 'x'.repeat(33), clean: '' },
   ])('gives $says', ({ name, clean }) => {
     expect(cleanName(name)).toBe(clean);
   });
@@ -53,9 +53,13 @@ describe('cleanText', () => {
   it.each([
     { says: 'keeps lines and tabs', text: 'a\r\n\tb\rc', clean: 'a\n\tb\nc' },
     { says: 'drops other control characters', text: 'a\u0000\u001b[1mb\u0085', clean: 'a[1mb' },
-    { says: 'shortens heaps of empty lines', text: 'a\n\n\n\n\nb', clean: 'a\n\nb' },
+    { says: 'shortens repeated empty lines', text: 'a\n\n\n\n\nb', clean: 'a\n\nb' },
     { says: 'trims', text: ' \n a \n ', clean: 'a' },
-    { says: 'leaves HTML alone, which nobody interprets', text: '<b>&amp;', clean: '<b>&amp;' },
+    {
+      says: 'keeps HTML, because the page does not interpret it',
+      text: '<b>&amp;',
+      clean: '<b>&amp;',
+    },
   ])('$says', ({ text, clean }) => {
     expect(cleanText(text)).toBe(clean);
   });

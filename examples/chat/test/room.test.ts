@@ -2,22 +2,22 @@ import { describe, expect, it } from 'vitest';
 import type { ChatEvent } from '../protocol.ts';
 import { Room } from '../room.ts';
 
-/** Lets someone in and keeps what they are told. */
-function enter(room: Room, name: string): { id: number; told: ChatEvent[] } {
-  const told: ChatEvent[] = [];
-  const id = room.join(name, (event) => told.push(JSON.parse(event)));
-  return { id, told };
+/** Adds a member and stores its events. */
+function enter(room: Room, name: string): { id: number; events: ChatEvent[] } {
+  const events: ChatEvent[] = [];
+  const id = room.join(name, (event) => events.push(JSON.parse(event)));
+  return { id, events };
 }
 
 describe('Room', () => {
-  it('tells everyone what is said, and newcomers what was', () => {
+  it('sends a message to everyone, and the latest messages to new members', () => {
     const room = new Room();
     const ada = enter(room, 'Ada');
     room.say(ada.id, 'k1', 'hello');
     const grace = enter(room, 'Grace');
     const said = { t: 'said', key: 'k1', name: 'Ada', text: 'hello', at: expect.any(Number) };
-    expect(ada.told[1]).toEqual(said);
-    expect(grace.told).toEqual([
+    expect(ada.events[1]).toEqual(said);
+    expect(grace.events).toEqual([
       {
         t: 'welcome',
         you: grace.id,
@@ -30,16 +30,16 @@ describe('Room', () => {
     ]);
   });
 
-  it('remembers the last fifty messages', () => {
+  it('stores the last fifty messages', () => {
     const room = new Room();
     const ada = enter(room, 'Ada');
     for (let i = 0; i < 60; i++) room.say(ada.id, `k${i}`, `message ${i}`);
-    const [welcome] = enter(room, 'Grace').told;
+    const [welcome] = enter(room, 'Grace').events;
     const history = welcome?.t === 'welcome' ? welcome.history.map(({ key }) => key) : [];
     expect([history.length, history[0], history.at(-1)]).toEqual([50, 'k10', 'k59']);
   });
 
-  it('gives no two people one name', () => {
+  it('gives different names to all members', () => {
     const room = new Room();
     for (const name of ['Ada', 'ada', 'ADA', 'x'.repeat(32), 'x'.repeat(32)]) enter(room, name);
     const names = room.people.map(({ name }) => name);
@@ -47,18 +47,18 @@ describe('Room', () => {
     expect(names).toEqual(['Ada', 'ada 2', 'ADA 3', 'x'.repeat(32), cut]);
   });
 
-  it('lets people keep their name, and change it', () => {
+  it('lets members keep and change their name', () => {
     const room = new Room();
     const ada = enter(room, 'Ada');
     room.rename(ada.id, 'ada');
     room.rename(ada.id, 'Countess');
-    expect(ada.told.slice(1)).toEqual([
+    expect(ada.events.slice(1)).toEqual([
       { t: 'renamed', person: { id: ada.id, name: 'ada' } },
       { t: 'renamed', person: { id: ada.id, name: 'Countess' } },
     ]);
   });
 
-  it('forgets who left, once', () => {
+  it('removes a member who leaves, once', () => {
     const room = new Room();
     const ada = enter(room, 'Ada');
     const grace = enter(room, 'Grace');
@@ -66,7 +66,7 @@ describe('Room', () => {
     room.leave(grace.id);
     room.say(grace.id, 'k', 'still here');
     room.rename(grace.id, 'Ghost');
-    expect(ada.told.slice(2)).toEqual([{ t: 'left', id: grace.id }]);
+    expect(ada.events.slice(2)).toEqual([{ t: 'left', id: grace.id }]);
     expect(room.people).toEqual([{ id: ada.id, name: 'Ada' }]);
   });
 });

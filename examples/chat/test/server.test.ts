@@ -32,8 +32,8 @@ async function raw(port: string, text: string): Promise<Socket> {
   return socket;
 }
 
-describe('the demo’s page', () => {
-  it('comes in one file, under a policy that lets only its own script run', async () => {
+describe('the page of the demo', () => {
+  it('is one file with a policy that allows only its own script', async () => {
     const response = await fetch(program.url);
     expect(response.status).toBe(200);
     expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');
@@ -60,8 +60,8 @@ describe('the demo’s page', () => {
   });
 });
 
-describe('the demo’s chat', () => {
-  it('shows visitors who is there and what the others say', async () => {
+describe('the chat of the demo', () => {
+  it('sends members and messages to visitors', async () => {
     const [ada, first] = await Visitor.join(program.ws, 'Ada');
     expect(first.people).toEqual([{ id: first.you, name: 'Ada' }]);
     const [grace, second] = await Visitor.join(program.ws, 'Grace');
@@ -92,14 +92,14 @@ describe('the demo’s chat', () => {
   });
 
   it.each([
-    { says: 'what is no JSON', data: '{"t":', code: 1008 },
-    { says: 'JSON that is no request', data: '["say"]', code: 1008 },
+    { says: 'text that is not JSON', data: '{"t":', code: 1008 },
+    { says: 'JSON that is not a request', data: '["say"]', code: 1008 },
     { says: 'a request without its fields', data: '{"t":"say","text":"x"}', code: 1008 },
     { says: 'a message before the name', data: '{"t":"say","key":"k","text":"x"}', code: 1008 },
     { says: 'binary', data: new Uint8Array([1, 2, 3]), code: 1003 },
     { says: 'a request of 20,000 bytes', data: ' '.repeat(20_000), code: 1009 },
     { says: 'a message over the read limit', data: ' '.repeat(2_000_000), code: 1009 },
-  ])('hangs up on $says, and nobody hears of it', async ({ data, code }) => {
+  ])('closes the connection on $says, and sends it to no visitor', async ({ data, code }) => {
     const [witness] = await Visitor.join(program.ws, 'Witness');
     const visitor = await Visitor.arrive(program.ws);
     visitor.socket.send(data);
@@ -114,7 +114,7 @@ describe('the demo’s chat', () => {
   it.each([
     { says: 'a message that is too long', text: 'x'.repeat(2_001) },
     { says: 'a message of blanks', text: ' \n\t ' },
-  ])('refuses $says and goes on', async ({ text }) => {
+  ])('refuses $says and stays open', async ({ text }) => {
     const [visitor] = await Visitor.join(program.ws, 'Long');
     visitor.say(text, 'mine');
     expect(await visitor.next('refused')).toEqual({
@@ -127,7 +127,7 @@ describe('the demo’s chat', () => {
     visitor.socket.close();
   });
 
-  it('refuses a name of nothing, and takes the next', async () => {
+  it('refuses an empty name, and accepts the next one', async () => {
     const visitor = await Visitor.arrive(program.ws);
     visitor.send({ t: 'name', name: '\u200b ' });
     expect(await visitor.next('refused')).toMatchObject({
@@ -138,7 +138,7 @@ describe('the demo’s chat', () => {
     visitor.socket.close();
   });
 
-  it('slows down who is too fast, and hangs up on who stays so', async () => {
+  it('refuses requests of a fast visitor, and then closes the connection', async () => {
     const [visitor] = await Visitor.join(program.ws, 'Flood');
     for (let i = 0; i < 500; i++) visitor.say(`message ${i}`, `k${i}`);
     expect(await visitor.next('refused')).toMatchObject({ reason: 'too fast; wait a moment' });
@@ -147,7 +147,7 @@ describe('the demo’s chat', () => {
   });
 });
 
-describe('the demo’s echo', () => {
+describe('the echo of the demo', () => {
   it.each([
     { says: 'text', data: 'grüße 🌍' },
     { says: 'an empty text', data: '' },
@@ -164,8 +164,8 @@ describe('the demo’s echo', () => {
   });
 });
 
-describe('the demo’s server', () => {
-  it('refuses a WebSocket for a path that it does not know', async () => {
+describe('the server of the demo', () => {
+  it('refuses a WebSocket for an unknown path', async () => {
     const socket = new WebSocket(`${program.ws}elsewhere`);
     const [request, response] = await once(socket, 'unexpected-response');
     expect(response.statusCode).toBe(404);
@@ -181,7 +181,7 @@ describe('the demo’s server', () => {
   });
 
   it.each([
-    { says: 'what is no HTTP', bytes: 'hello?\r\n\r\n' },
+    { says: 'bytes that are not HTTP', bytes: 'hello?\r\n\r\n' },
     { says: 'a request without Host', bytes: 'GET / HTTP/1.1\r\n\r\n' },
     {
       says: 'a handshake without a key',
@@ -215,7 +215,7 @@ describe('the demo’s server', () => {
   );
 
   it(
-    'does not wait for a peer that never answers',
+    'does not wait for a peer that sends no close frame',
     async () => {
       const own = await startProgram();
       const silent = await raw(
@@ -231,7 +231,7 @@ describe('the demo’s server', () => {
   );
 
   it(
-    'says so when its port is in use, or is none',
+    'reports a port that is in use or invalid',
     async () => {
       expect(await failProgram({ PORT: program.port })).toEqual({
         says: `port ${program.port} is in use; set PORT to another, or to 0 for any`,

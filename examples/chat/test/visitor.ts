@@ -4,10 +4,10 @@ import type { ChatEvent, ChatRequest } from '../protocol.ts';
 
 type EventOf<T extends ChatEvent['t']> = Extract<ChatEvent, { t: T }>;
 
-/** A visitor of the chat on the `ws` package's client. */
+/** A visitor of the chat, with the client of `ws`. */
 export class Visitor {
   readonly socket: WebSocket;
-  /** The code and reason with which it ended. */
+  /** Code and reason of the end. */
   readonly closed: Promise<{ code: number; reason: string }>;
   readonly #events: ChatEvent[] = [];
   #wake: () => void = () => {};
@@ -24,7 +24,7 @@ export class Visitor {
     }));
   }
 
-  /** Connects, and says no name yet. */
+  /** Connects without sending a name. */
   static async arrive(url: string): Promise<Visitor> {
     const visitor = new Visitor(url);
     await once(visitor.socket, 'open');
@@ -45,7 +45,7 @@ export class Visitor {
     this.send({ t: 'say', key, text });
   }
 
-  /** The next event of this type; those before it are dropped. */
+  /** Resolves with the next event of this type. Drops the events before it. */
   async next<T extends ChatEvent['t']>(t: T): Promise<EventOf<T>> {
     for (;;) {
       const event = this.#events.shift();

@@ -2,11 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { type Conn, dial } from '@ws/node-client';
 import {
   type Example,
-  endsBesidesSilent,
+  endsWithSilentClient,
+  rejectsBadPorts,
   STACK,
   startExample,
-  tellsOfBadPorts,
-} from '@ws/testkit/examples';
+} from '@ws/tests/examples';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const SLOW_START = 60_000;
@@ -23,14 +23,14 @@ describe('examples/cluster', () => {
   beforeAll(async () => void (example = await start()), SLOW_START);
   afterAll(() => example?.stop());
 
-  /** A client, and the process that it is connected to. */
+  /** A client and its process. */
   async function join(ws = example.ws): Promise<{ conn: Conn; pid: number }> {
     const { conn } = await dial(ws);
     const [, pid] = /process (\d+)/.exec((await conn.readMessage()).text())!;
     return { conn, pid: Number(pid) };
   }
 
-  /** A client of another process than that one. */
+  /** A client of another process. */
   async function joinOther(pid: number): Promise<{ conn: Conn; pid: number }> {
     for (;;) {
       const member = await join();
@@ -39,7 +39,7 @@ describe('examples/cluster', () => {
     }
   }
 
-  it('brings what one says to all, in every process, in one order', async () => {
+  it('sends each message to the clients of all processes, in one order', async () => {
     const all = [];
     for (let i = 0; i < CLIENTS; i++) all.push(await join());
     expect(new Set(all.map(({ pid }) => pid)).size).toBe(2);
@@ -56,7 +56,7 @@ describe('examples/cluster', () => {
     await Promise.all(all.map(({ conn }) => conn.close()));
   });
 
-  it('goes on without a process that dies', { timeout: SLOW_START }, async () => {
+  it('continues after the death of a process', { timeout: SLOW_START }, async () => {
     const { conn, pid } = await join();
     process.kill(pid, 'SIGKILL');
     expect((await conn.closed).code).toBe(1006);
@@ -69,11 +69,11 @@ describe('examples/cluster', () => {
     expect(pids).not.toContain(pid);
   });
 
-  it('hands messages on while a process dies', { timeout: SLOW_START }, async () => {
+  it('forwards messages while a process dies', { timeout: SLOW_START }, async () => {
     const { conn, pid } = await join();
     const other = await joinOther(pid);
     const primary = parentOf(pid);
-    // It learns of the death and of the messages in one turn.
+    // The primary gets the death and the messages in one turn.
     process.kill(primary, 'SIGSTOP');
     try {
       process.kill(other.pid, 'SIGKILL');
@@ -92,13 +92,13 @@ describe('examples/cluster', () => {
     await Promise.all([conn.close(), late.close()]);
   });
 
-  it('says which number of processes is none', { timeout: SLOW_START }, async () => {
+  it('rejects an invalid number of processes', { timeout: SLOW_START }, async () => {
     const refused = await startExample('cluster', { WORKERS: 'some' }).catch(String);
     expect(refused).toMatch(/^RangeError: WORKERS: expected a number from 1 on, got "some"$/m);
     expect(refused).not.toMatch(STACK);
   });
 
-  tellsOfBadPorts('cluster');
+  rejectsBadPorts('cluster');
 
-  endsBesidesSilent(start, async ({ ws }) => (await join(ws)).conn);
+  endsWithSilentClient(start, async ({ ws }) => (await join(ws)).conn);
 });

@@ -4,14 +4,14 @@ import { get } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { dial } from '@ws/node-client';
-import { lacksChromium, launchChromium } from '@ws/testkit/chromium';
+import { lacksChromium, launchChromium } from '@ws/tests/chromium';
 import {
   type Example,
-  endsBesidesSilent,
+  endsWithSilentClient,
+  rejectsBadPorts,
   STACK,
   startExample,
-  tellsOfBadPorts,
-} from '@ws/testkit/examples';
+} from '@ws/tests/examples';
 import axe from 'axe-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -31,14 +31,14 @@ describe('examples/dashboard', () => {
     return { status: statusCode, type: headers['content-type'], body: await text(response) };
   }
 
-  it('has the page, what it needs, and nothing else', async () => {
+  it('serves the page with its script and style, and nothing else', async () => {
     expect(await fetchPage('/')).toMatchObject({ status: 200, type: 'text/html; charset=utf-8' });
     expect((await fetchPage('/uplot.js')).body).toContain('uPlot');
     expect((await fetchPage('/uplot.css')).status).toBe(200);
     expect((await fetchPage('/../server.ts')).status).toBe(404);
   });
 
-  it('sends what was measured before, then sample by sample', async () => {
+  it('sends the history, then sample by sample', async () => {
     const { conn } = await dial(`${example.ws}/metrics`);
     const history = await conn.readJSON();
     expect(history).toBeInstanceOf(Array);
@@ -72,7 +72,7 @@ describe('examples/dashboard', () => {
           await page.waitForFunction(
             `[...document.querySelectorAll('output')].every(({ textContent }) => textContent !== '')`,
           );
-          // Something is drawn: a chart has pixels of its own colour.
+          // Wait until each chart has coloured pixels.
           await page.waitForFunction(`[...document.querySelectorAll('canvas')].every((canvas) =>
           canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((byte) => byte !== 0))`);
           const overflow = 'document.documentElement.scrollWidth > window.innerWidth';
@@ -96,7 +96,7 @@ describe('examples/dashboard', () => {
   });
 
   it(
-    'says that a time between samples is none',
+    'rejects an invalid time between samples',
     async () => {
       const ended = await startExample('dashboard', { EVERY_MS: 'abc' }).catch(String);
       expect(ended).toContain('EVERY_MS: expected 1 to 999999999, got "abc"\n');
@@ -105,7 +105,7 @@ describe('examples/dashboard', () => {
     SLOW_START,
   );
 
-  tellsOfBadPorts('dashboard');
+  rejectsBadPorts('dashboard');
 
-  endsBesidesSilent(start, async ({ ws }) => (await dial(`${ws}/metrics`)).conn);
+  endsWithSilentClient(start, async ({ ws }) => (await dial(`${ws}/metrics`)).conn);
 });

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { dial } from '@ws/node-client';
 import {
   type Example,
-  endsBesidesSilent,
+  endsWithSilentClient,
+  rejectsBadPorts,
   startExample,
-  tellsOfBadPorts,
-} from '@ws/testkit/examples';
+} from '@ws/tests/examples';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const SLOW_START = 30_000;
@@ -17,7 +17,7 @@ describe('examples/echo', () => {
   beforeAll(async () => void (example = await startExample('echo')), SLOW_START);
   afterAll(() => example?.stop());
 
-  /** What the client prints, as its README runs it. */
+  /** Output of the client, run as in the README. */
   function client(...args: string[]): { status: number | null; stdout: string; stderr: string } {
     const loader = ['--conditions=@ws/source', '--import', 'tsx'];
     return spawnSync(process.execPath, [...loader, 'client.ts', ...args], {
@@ -26,7 +26,7 @@ describe('examples/echo', () => {
     });
   }
 
-  it('says texts and bytes back', async () => {
+  it('sends texts and bytes back', async () => {
     const { conn } = await dial(example.ws);
     await conn.send('grüße');
     expect((await conn.readMessage()).text()).toBe('grüße');
@@ -37,7 +37,7 @@ describe('examples/echo', () => {
   });
 
   it(
-    'has a client that prints what comes back',
+    'has a client that prints the answers',
     () => {
       expect(client(example.ws, 'hello', 'world')).toMatchObject({
         status: 0,
@@ -48,7 +48,7 @@ describe('examples/echo', () => {
   );
 
   it(
-    'has a client that says why there is no connection',
+    'has a client that reports a failed connection',
     () => {
       const { status, stderr } = client('not a url', 'hello');
       expect(status).toBe(1);
@@ -57,9 +57,9 @@ describe('examples/echo', () => {
     SLOW_START,
   );
 
-  tellsOfBadPorts('echo');
+  rejectsBadPorts('echo');
 
-  endsBesidesSilent(
+  endsWithSilentClient(
     () => startExample('echo'),
     async ({ ws }) => (await dial(ws)).conn,
   );

@@ -1,17 +1,17 @@
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { BinaryMessage, dial, isCloseError } from '@ws/node-client';
 import {
   type Example,
-  endsBesidesSilent,
+  endsWithSilentClient,
+  rejectsBadPorts,
   startExample,
-  tellsOfBadPorts,
-} from '@ws/testkit/examples';
+} from '@ws/tests/examples';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const SLOW_START = 30_000;
@@ -49,7 +49,7 @@ describe('examples/file-upload', () => {
     return { code, out, err };
   }
 
-  it('stores what its client sends, and tells how far it is', { timeout: SLOW_START }, async () => {
+  it('stores the file of its client, and reports progress', { timeout: SLOW_START }, async () => {
     const file = join(scratch, 'film');
     const content = randomBytes(5_000_000);
     await writeFile(file, content);
@@ -63,7 +63,7 @@ describe('examples/file-upload', () => {
     expect(sha(await readFile(join(folder, name!)))).toBe(sha(content));
   });
 
-  it('tells of what is no file, of what cannot be read, and of what the server refuses', {
+  it('has a client that reports a folder, an unreadable file and a refusal', {
     timeout: SLOW_START,
   }, async () => {
     const large = join(scratch, 'large');
@@ -71,7 +71,7 @@ describe('examples/file-upload', () => {
     for (const [path, why] of [
       [scratch, /is not a file/],
       [join(scratch, 'none'), /ENOENT/],
-      // A file, of which nothing lies where it begins.
+      // A file whose first page is not mapped.
       ...(process.platform === 'linux' ? ([['/proc/self/mem', /EIO/]] as const) : []),
       [large, /1009/],
     ] as const) {
@@ -81,7 +81,7 @@ describe('examples/file-upload', () => {
     }
   });
 
-  it('takes several files over one connection, an empty one too', async () => {
+  it('stores several files of one connection, an empty one too', async () => {
     const { conn } = await dial(example.ws);
     for (const content of [randomBytes(100), new Uint8Array(0), randomBytes(70_000)]) {
       await conn.writeMessage(BinaryMessage, content);
@@ -92,20 +92,20 @@ describe('examples/file-upload', () => {
     await conn.close();
   });
 
-  it('refuses a file that is too large, and keeps nothing of it', async () => {
+  it('refuses a file above LARGEST, and deletes it', async () => {
     const before = await readdir(folder);
     const { conn } = await dial(example.ws);
     void conn.discardReads().catch(() => {});
     const writer = await conn.nextWriter(BinaryMessage);
     await writer.write(new Uint8Array(LARGEST));
-    // The byte too many, with nothing behind it that would be reset with the connection.
+    // The excess byte, with no byte after it that could reset the connection.
     await writer.write(new Uint8Array(1));
     await writer.close().catch(() => {});
     expect((await conn.closed).code).toBe(1009);
     await expect.poll(() => readdir(folder)).toEqual(before);
   });
 
-  it('keeps nothing of a client that goes away', async () => {
+  it('deletes the partial file of a client that disconnects', async () => {
     const before = await readdir(folder);
     const { conn } = await dial(example.ws);
     const writer = await conn.nextWriter(BinaryMessage);
@@ -122,7 +122,57 @@ describe('examples/file-upload', () => {
     expect(isCloseError(error, 1003)).toBe(true);
   });
 
-  endsBesidesSilent(start, async ({ ws }) => (await dial(ws)).conn);
+  it('refuses a file beyond MAX_FILES, and counts the files that were there', {
+    timeout: SLOW_START,
+  }, async () => {
+    const own = join(scratch, 'few');
+    await mkdir(own);
+    await writeFile(join(own, 'old'), 'old');
+    const few = await startExample('file-upload', { FOLDER: own, MAX_FILES: '2' });
+    const { conn } = await dial(few.ws);
+    await conn.writeMessage(BinaryMessage, randomBytes(10));
+    await conn.readJSON();
+    await conn.writeMessage(BinaryMessage, randomBytes(10));
+    const error = await conn.readMessage().catch((reason: unknown) => reason);
+    expect(isCloseError(error, 1013)).toBe(true);
+    expect(await few.stop()).toBe(0);
+    expect(await readdir(own)).toHaveLength(2);
+  });
 
-  tellsOfBadPorts('file-upload');
+  it('refuses bytes beyond MAX_DISK, deletes the file, and releases its bytes', {
+    timeout: SLOW_START,
+  }, async () => {
+    const own = join(scratch, 'small');
+    const small = await startExample('file-upload', { FOLDER: own, MAX_DISK: '1000' });
+    const send = async (bytes: number): Promise<unknown> => {
+      const { conn } = await dial(small.ws);
+      await conn.writeMessage(BinaryMessage, randomBytes(bytes));
+      const answer = await conn.readJSON().catch((reason: unknown) => reason);
+      await conn.close();
+      return answer;
+    };
+    expect(isCloseError(await send(1001), 1013)).toBe(true);
+    expect(await readdir(own)).toEqual([]);
+    expect(await send(1000)).toMatchObject({ received: 1000 });
+    expect(isCloseError(await send(1), 1013)).toBe(true);
+    expect(await small.stop()).toBe(0);
+  });
+
+  it('deletes its default folder at the end, and keeps a folder that FOLDER names', {
+    timeout: SLOW_START,
+  }, async () => {
+    const own = join(scratch, 'temporary');
+    await mkdir(own);
+    const other = await startExample('file-upload', { TMPDIR: own });
+    const uploads = async (): Promise<string[]> =>
+      (await readdir(own)).filter((name) => name.startsWith('uploads-'));
+    expect(await uploads()).toHaveLength(1);
+    expect(await other.stop()).toBe(0);
+    expect(await uploads()).toEqual([]);
+    expect(await readdir(folder)).not.toEqual([]);
+  });
+
+  endsWithSilentClient(start, async ({ ws }) => (await dial(ws)).conn);
+
+  rejectsBadPorts('file-upload');
 });

@@ -1,4 +1,4 @@
-import { exampleEchoes } from '@ws/testkit/examples';
+import { exampleEchoes } from '@ws/tests/examples';
 
 exampleEchoes({
   name: 'hono',

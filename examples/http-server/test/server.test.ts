@@ -1,3 +1,3 @@
-import { exampleEchoes } from '@ws/testkit/examples';
+import { exampleEchoes } from '@ws/tests/examples';
 
 exampleEchoes({ name: 'http-server', path: '/', page: '<title>echo</title>', missing: 404 });

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { selfSigned } from '@ws/testkit';
-import { exampleEchoes, STACK, startExample } from '@ws/testkit/examples';
+import { selfSigned } from '@ws/tests';
+import { exampleEchoes, STACK, startExample } from '@ws/tests/examples';
 import { afterAll, expect, it } from 'vitest';
 
 const folder = mkdtempSync(join(tmpdir(), 'ws-https-'));
@@ -23,7 +23,7 @@ exampleEchoes({
   },
 });
 
-it('says which file it has not found', async () => {
+it('reports a missing file', async () => {
   const ended = await startExample('https-server', { TLS_KEY: join(folder, 'none') }).catch(String);
   expect(ended).toMatch(/ENOENT: .*none/);
   expect(ended).not.toMatch(STACK);

@@ -2,10 +2,10 @@ import { connPair } from '@ws/conn';
 import { type Conn, dial } from '@ws/node-client';
 import {
   type Example,
-  endsBesidesSilent,
+  endsWithSilentClient,
+  rejectsBadPorts,
   startExample,
-  tellsOfBadPorts,
-} from '@ws/testkit/examples';
+} from '@ws/tests/examples';
 import * as v from 'valibot';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { method, Rpc, RpcError } from '../rpc.ts';
@@ -27,7 +27,7 @@ describe('examples/json-rpc', () => {
     return conn.readJSON();
   }
 
-  it('speaks its subprotocol', () => expect(conn.subprotocol).toBe('jsonrpc'));
+  it('agrees on its subprotocol', () => expect(conn.subprotocol).toBe('jsonrpc'));
 
   it.each([
     ['a call', { method: 'add', params: [1, 2], id: 1 }, { id: 1, result: 3 }],
@@ -55,19 +55,19 @@ describe('examples/json-rpc', () => {
     expect(await answer({ jsonrpc: '2.0', ...request })).toEqual({ jsonrpc: '2.0', ...response });
   });
 
-  it('answers params that do not fit', async () => {
+  it('answers invalid params', async () => {
     const response = await answer({ jsonrpc: '2.0', method: 'add', params: [1, '2'], id: 5 });
     expect(response).toMatchObject({ id: 5, error: { code: -32_602 } });
   });
 
-  it('answers what is no JSON, and goes on', async () => {
+  it('answers a message that is not JSON, and stays open', async () => {
     expect(await answer('{')).toMatchObject({ id: null, error: { code: -32_700 } });
     expect(await answer({ jsonrpc: '2.0', method: 'add', params: [1, 1], id: 6 })).toMatchObject({
       result: 2,
     });
   });
 
-  it('never answers a notification', async () => {
+  it('does not answer a notification', async () => {
     await conn.writeJSON({ jsonrpc: '2.0', method: 'add', params: [1, 2] });
     await conn.writeJSON({ jsonrpc: '2.0', method: 'nothing' });
     expect(await answer({ jsonrpc: '2.0', method: 'add', params: [2, 2], id: 7 })).toMatchObject({
@@ -75,9 +75,9 @@ describe('examples/json-rpc', () => {
     });
   });
 
-  tellsOfBadPorts('json-rpc');
+  rejectsBadPorts('json-rpc');
 
-  endsBesidesSilent(
+  endsWithSilentClient(
     () => startExample('json-rpc'),
     async ({ ws }) => (await dial(ws)).conn,
   );
@@ -109,7 +109,7 @@ describe('Rpc', () => {
     await Promise.all(ends);
   });
 
-  it('reads no further while many calls wait', async () => {
+  it('stops reading while many calls wait', async () => {
     const [client, server] = connPair({ readAhead: 1000 });
     const slow = method(v.undefined(), () => new Promise(() => {}));
     const there = new Rpc(server, { slow });
@@ -121,7 +121,7 @@ describe('Rpc', () => {
     server.terminate();
   });
 
-  it('rejects calls that are under way when the connection ends', async () => {
+  it('rejects pending calls when the connection ends', async () => {
     const [client, server] = connPair();
     const caller = new Rpc(client, {});
     const end = caller.serve();

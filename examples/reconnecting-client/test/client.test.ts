@@ -5,13 +5,13 @@ import { createServer } from 'node:net';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { type CloseInfo, type Conn, serve, type WebSocketServer } from '@ws/node-server';
-import { startExample } from '@ws/testkit/examples';
+import { startExample } from '@ws/tests/examples';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
-/** For a test, on a machine that does much else. */
+/** Timeout of a test on a busy machine. */
 const PATIENCE_MS = 60_000;
 
-/** A feed that does this with its visitors, the first, the second and so on, once each has subscribed. */
+/** A feed that runs one function for each visitor in turn, after the visitor has subscribed. */
 async function feed(port: number, ...does: ((conn: Conn) => unknown)[]) {
   const asked: unknown[] = [];
   let n = 0;
@@ -46,7 +46,7 @@ function start(url: string, stderr: 'inherit' | 'pipe' = 'inherit') {
     prints: (text: string): Promise<void> =>
       vi.waitFor(() => expect(printed).toContain(text), { timeout: PATIENCE_MS }),
     interrupt: () => child.kill('SIGINT'),
-    /** Its exit code, once it has ended. */
+    /** Resolves with the exit code. */
     exit: async (): Promise<unknown> => (await ended)[0],
   };
 }
@@ -85,14 +85,14 @@ describe('examples/reconnecting-client', () => {
     );
   });
 
-  it('waits for a server that is not there, and ends by Ctrl-C', {
+  it('waits for a missing server, and ends by Ctrl-C', {
     timeout: PATIENCE_MS,
   }, async () => {
-    const nobody = createServer().listen(0, '127.0.0.1');
-    await once(nobody, 'listening');
-    const { port } = nobody.address() as AddressInfo;
-    nobody.close();
-    await once(nobody, 'close');
+    const unused = createServer().listen(0, '127.0.0.1');
+    await once(unused, 'listening');
+    const { port } = unused.address() as AddressInfo;
+    unused.close();
+    await once(unused, 'close');
     const program = start(`ws://127.0.0.1:${port}/`);
     await program.prints('no connection after 3 tries');
     program.interrupt();
@@ -100,7 +100,7 @@ describe('examples/reconnecting-client', () => {
     expect(program.output()).toMatch(/^over$/m);
   });
 
-  it('hangs up with 1007 on what is no item, and comes back', {
+  it('closes with 1007 on a malformed item, and reconnects', {
     timeout: PATIENCE_MS,
   }, async () => {
     const ends: Promise<CloseInfo>[] = [];
@@ -129,7 +129,7 @@ describe('examples/reconnecting-client', () => {
   });
 
   it.each(['nonsense', 'ftp://127.0.0.1/', 'ws://'])(
-    'says that %s is no feed',
+    'rejects %s as FEED',
     {
       timeout: PATIENCE_MS,
     },
@@ -142,15 +142,15 @@ describe('examples/reconnecting-client', () => {
     },
   );
 
-  it('runs as its page prints it, and closes its connection by Ctrl-C', {
+  it('runs as in its README, and closes its connection by Ctrl-C', {
     timeout: PATIENCE_MS,
   }, async () => {
-    let told!: (code: number) => void;
+    let report!: (code: number) => void;
     const closed = new Promise<number>((resolve) => {
-      told = resolve;
+      report = resolve;
     });
     const { url } = await feed(0, async (conn) => {
-      void conn.closed.then(({ code }) => told(code));
+      void conn.closed.then(({ code }) => report(code));
       await conn.send(item(1));
     });
     const program = await startExample('reconnecting-client', { FEED: url });

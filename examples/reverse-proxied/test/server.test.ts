@@ -3,24 +3,24 @@ import { get as getPlain } from 'node:http';
 import { get } from 'node:https';
 import { text } from 'node:stream/consumers';
 import { Dialer, dial } from '@ws/node-client';
-import { lacksDaemon, selfSigned } from '@ws/testkit';
+import { lacksDaemon, selfSigned } from '@ws/tests';
 import {
   type Example,
-  endsBesidesSilent,
+  endsWithSilentClient,
   type ProxyName,
   type ReverseProxy,
+  rejectsBadPorts,
   startExample,
   startReverseProxy,
-  tellsOfBadPorts,
-} from '@ws/testkit/examples';
+} from '@ws/tests/examples';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 const SLOW_START = 30_000;
 
 describe('examples/reverse-proxied', () => {
-  tellsOfBadPorts('reverse-proxied');
+  rejectsBadPorts('reverse-proxied');
 
-  endsBesidesSilent(
+  endsWithSilentClient(
     () => startExample('reverse-proxied'),
     async ({ ws }) => (await dial(ws)).conn,
   );
@@ -42,7 +42,7 @@ describe.each<ProxyName>(['nginx', 'haproxy'])('examples/reverse-proxied', (name
       await Promise.all([proxy?.close(), example?.stop()]);
     });
 
-    it('serves a page and an echo of its origin, over TLS', async () => {
+    it('serves a page and an echo to its origin over TLS', async () => {
       const [response] = await once(get(`https://${proxy.tlsHost}/`, { ca }), 'response');
       expect(await text(response)).toBe('a page\n');
       const { conn } = await dialer.dial(`wss://${proxy.tlsHost}/`, {
@@ -53,7 +53,7 @@ describe.each<ProxyName>(['nginx', 'haproxy'])('examples/reverse-proxied', (name
       await conn.close();
     });
 
-    it('answers 301 to https in clear text, a page as a WebSocket', async () => {
+    it('redirects pages and WebSockets in clear text to https with 301', async () => {
       const host = { Host: 'example.org' };
       const asked = getPlain(`http://${proxy.plainHost}/shop?x=1`, { headers: host });
       const [response] = await once(asked, 'response');
@@ -67,7 +67,7 @@ describe.each<ProxyName>(['nginx', 'haproxy'])('examples/reverse-proxied', (name
       });
     });
 
-    it('counts connections by client, 20 of each, whatever else the client names', async () => {
+    it('allows 20 connections of a client, with any forwarded addresses of its own', async () => {
       const url = `ws://${proxy.host}/`;
       const conns = await Promise.all(
         Array.from({ length: 20 }, async () => (await dialer.dial(url)).conn),

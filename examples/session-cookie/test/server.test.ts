@@ -3,21 +3,23 @@ import { request } from 'node:http';
 import { type Dialed, dial } from '@ws/node-client';
 import {
   type Example,
-  endsBesidesSilent,
+  endsWithSilentClient,
+  rejectsBadPorts,
   STACK,
   startExample,
-  tellsOfBadPorts,
-} from '@ws/testkit/examples';
+} from '@ws/tests/examples';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 
 const SLOW_START = 30_000;
+/** The tests log in more often than a visitor does. */
+const MANY = { LOGINS_PER_MINUTE: '1000' };
 let example: Example;
 
 interface Login {
   readonly status: number;
   readonly setCookie: string;
-  /** What a browser would send back. */
+  /** The `Cookie` header that a browser sends back. */
   readonly cookie: string;
 }
 
@@ -45,10 +47,10 @@ function connect(
 }
 
 describe('examples/session-cookie', () => {
-  beforeAll(async () => void (example = await startExample('session-cookie')), SLOW_START);
+  beforeAll(async () => void (example = await startExample('session-cookie', MANY)), SLOW_START);
   afterAll(() => example?.stop());
 
-  it('gives a cookie that no script reads and no other site sends', async () => {
+  it('sets a cookie that scripts cannot read and other sites do not send', async () => {
     const { status, setCookie } = await login();
     expect(status).toBe(204);
     expect(setCookie).toMatch(
@@ -57,7 +59,7 @@ describe('examples/session-cookie', () => {
     expect((await login()).setCookie).not.toBe(setCookie);
   });
 
-  it('connects who has logged in, by name', async () => {
+  it('connects a client with the cookie, and greets it by name', async () => {
     const { cookie } = await login();
     const { conn } = await connect(`theme=dark; ${cookie}; lang=en`);
     expect((await conn.readMessage()).text()).toBe('hello ada');
@@ -66,7 +68,7 @@ describe('examples/session-cookie', () => {
     await conn.close();
   });
 
-  it('connects a page of its own origin, by ws', async () => {
+  it('connects a page of its own origin, with the client of ws', async () => {
     const { cookie } = await login();
     const socket = new WebSocket(example.ws, { headers: { cookie }, origin: example.url });
     const [greeting] = await once(socket, 'message');
@@ -88,14 +90,14 @@ describe('examples/session-cookie', () => {
   });
 
   it.each(['https://example.org', 'null', 'http://127.0.0.1.example.org'])(
-    'refuses a page of %s with 403, though it has the cookie',
+    'refuses a page of %s with 403 despite its cookie',
     async (origin) => {
       const { cookie } = await login();
       await expect(connect(cookie, { Origin: origin })).rejects.toMatchObject({ status: 403 });
     },
   );
 
-  it('knows its own names, and answers any other with 421', async () => {
+  it('accepts its own names, and answers other names with 421', async () => {
     const { cookie } = await login();
     for (const [host, expected] of [
       [`localhost:${example.port}`, 'hello ada'],
@@ -109,7 +111,7 @@ describe('examples/session-cookie', () => {
         ({ status }) => status,
       );
       expect([host, answer]).toEqual([host, expected]);
-      // Not by fetch, which sets the Host itself.
+      // Not with fetch, which sets the Host itself.
       const asked = request(`${example.url}/login`, { method: 'POST', headers });
       const [{ statusCode }] = await once(asked.end('user=ada'), 'response');
       expect([host, statusCode]).toEqual([host, refused ? 421 : 401]);
@@ -117,7 +119,7 @@ describe('examples/session-cookie', () => {
   });
 
   it.each(['abc', '0', '-1', '1.5', ''])(
-    'says that a session of "%s" seconds is none',
+    'rejects "%s" as SESSION_SECONDS',
     async (SESSION_SECONDS) => {
       const ended = await startExample('session-cookie', { SESSION_SECONDS }).catch(String);
       expect(ended).toContain(
@@ -138,7 +140,7 @@ describe('examples/session-cookie', () => {
     expect([status, setCookie]).toEqual([401, '']);
   });
 
-  it('closes what a session has opened when it logs out, and refuses its cookie from then on', async () => {
+  it('closes the connections of a session at its logout, and then refuses its cookie', async () => {
     const [mine, other] = [await login(), await login()];
     const [first, second, kept] = [
       await connect(mine.cookie),
@@ -159,7 +161,7 @@ describe('examples/session-cookie', () => {
     await kept.conn.close();
   });
 
-  it('ends the session of a browser that logs in again, and no other', async () => {
+  it('ends only the session of a browser that logs in again', async () => {
     const [old, other] = [await login(), await login()];
     const [{ conn }, kept] = [await connect(old.cookie), await connect(other.cookie)];
     void conn.discardReads();
@@ -174,7 +176,7 @@ describe('examples/session-cookie', () => {
     }
   });
 
-  it('logs nobody out for a page of another origin', async () => {
+  it('refuses a logout by a page of another origin', async () => {
     const { cookie } = await login();
     expect((await logout(cookie, { Origin: 'https://example.org' })).status).toBe(403);
     const { conn } = await connect(cookie);
@@ -182,7 +184,7 @@ describe('examples/session-cookie', () => {
   });
 
   it(
-    'closes what a session has opened when it expires, and refuses its cookie from then on',
+    'closes the connections of an expired session, and then refuses its cookie',
     async () => {
       const own = await startExample('session-cookie', { SESSION_SECONDS: '2' });
       const { cookie, setCookie } = await login('ada', 'analytical engine', own);
@@ -191,7 +193,23 @@ describe('examples/session-cookie', () => {
       void conn.discardReads();
       expect(await conn.closed).toMatchObject({ code: 1008, reason: 'session expired' });
       await expect(dial(own.ws, { headers: { cookie } })).rejects.toMatchObject({ status: 401 });
-      expect(await own.stop('SIGINT')).toBe(0);
+      expect(await own.stop()).toBe(0);
+    },
+    SLOW_START,
+  );
+
+  it(
+    'answers 429 above LOGINS_PER_MINUTE, also with the right password',
+    async () => {
+      const own = await startExample('session-cookie', { LOGINS_PER_MINUTE: '2' });
+      onTestFinished(() => void own.stop());
+      expect((await login('ada', 'wrong', own)).status).toBe(401);
+      expect((await login('ada', 'analytical engine', own)).status).toBe(204);
+      expect(await login('ada', 'analytical engine', own)).toMatchObject({
+        status: 429,
+        setCookie: '',
+      });
+      expect(await own.stop()).toBe(0);
     },
     SLOW_START,
   );
@@ -206,7 +224,7 @@ describe('examples/session-cookie', () => {
       const { conn } = await dial(own.ws, { headers: { cookie } });
       expect((await conn.readMessage()).text()).toBe('hello ada');
       await conn.close();
-      expect(await own.stop('SIGINT')).toBe(0);
+      expect(await own.stop()).toBe(0);
     },
     SLOW_START,
   );
@@ -225,9 +243,9 @@ describe('examples/session-cookie', () => {
     SLOW_START,
   );
 
-  tellsOfBadPorts('session-cookie');
+  rejectsBadPorts('session-cookie');
 
-  endsBesidesSilent(
+  endsWithSilentClient(
     () => startExample('session-cookie'),
     async (own) => {
       const { cookie } = await login('ada', 'analytical engine', own);

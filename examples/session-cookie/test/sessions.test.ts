@@ -8,7 +8,7 @@ describe('the sessions of examples/session-cookie', () => {
   beforeEach(() => void vi.useFakeTimers({ now: 0 }));
   afterEach(() => void vi.useRealTimers());
 
-  it('end to the millisecond for who comes, and within a second for who is connected', () => {
+  it('refuse a new connection from the millisecond of their end, and close open ones within a second', () => {
     const sessions = new Sessions(MONTH_SECONDS);
     const id = sessionId(sessions.open('ada'));
     const close = vi.fn();
@@ -23,7 +23,7 @@ describe('the sessions of examples/session-cookie', () => {
     expect(close.mock.calls).toEqual([[1008, 'session expired']]);
   });
 
-  it('keep whom they do not concern when one expires', () => {
+  it('stay open when another one expires', () => {
     const sessions = new Sessions(60);
     sessions.open('ada');
     vi.advanceTimersByTime(30_000);
@@ -34,13 +34,16 @@ describe('the sessions of examples/session-cookie', () => {
     expect(sessions.find(id)).toBeUndefined();
   });
 
-  it('leave one timer behind, however many have been opened and ended', () => {
+  it('use one timer for any number of sessions', () => {
     const sessions = new Sessions(MONTH_SECONDS);
     for (let i = 0; i < 10; i++) sessions.end(sessionId(sessions.open('ada')));
     expect(vi.getTimerCount()).toBe(1);
   });
 
-  it.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])('last no %s seconds', (seconds) => {
-    expect(() => new Sessions(seconds)).toThrow(RangeError);
-  });
+  it.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])(
+    'reject a length of %s seconds',
+    (seconds) => {
+      expect(() => new Sessions(seconds)).toThrow(RangeError);
+    },
+  );
 });

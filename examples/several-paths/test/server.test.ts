@@ -1,10 +1,10 @@
 import { dial, isCloseError } from '@ws/node-client';
 import {
   type Example,
-  endsBesidesSilent,
+  endsWithSilentClient,
+  rejectsBadPorts,
   startExample,
-  tellsOfBadPorts,
-} from '@ws/testkit/examples';
+} from '@ws/tests/examples';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const SLOW_START = 30_000;
@@ -16,14 +16,14 @@ describe('examples/several-paths', () => {
 
   const join = async (path: string) => (await dial(example.ws + path)).conn;
 
-  it('says in the chat to everyone what anyone says', async () => {
+  it('sends each message of the chat to everyone', async () => {
     const [ada, grace] = [await join('/chat'), await join('/chat')];
     await ada.send('hello');
     for (const conn of [ada, grace]) expect((await conn.readMessage()).text()).toBe('hello');
     await Promise.all([ada.close(), grace.close()]);
   });
 
-  it('brings what is published on a topic to its subscribers alone', async () => {
+  it('sends published messages only to the subscribers of the topic', async () => {
     const [news, sport] = [await join('/feed/news'), await join('/feed/sp%6Frt?from=1')];
     const [newsDesk, sportDesk] = [
       await join('/feed/news/publish'),
@@ -37,7 +37,7 @@ describe('examples/several-paths', () => {
   });
 
   it.each(['/', '/feed', '/feed/', '/feed/news/more', '/chat/'])(
-    'has nothing on %s',
+    'refuses %s with 404',
     async (path) => {
       await expect(join(path)).rejects.toMatchObject({ status: 404 });
     },
@@ -60,9 +60,9 @@ describe('examples/several-paths', () => {
     SLOW_START,
   );
 
-  tellsOfBadPorts('several-paths');
+  rejectsBadPorts('several-paths');
 
-  endsBesidesSilent(
+  endsWithSilentClient(
     () => startExample('several-paths'),
     async ({ ws }) => (await dial(`${ws}/chat`)).conn,
   );

@@ -1,4 +1,5 @@
-import { command } from '../../harness/command.ts';
+import { runCli } from '../../harness/cli.ts';
 
-const bounds = { stuckMs: Number(process.env['STUCK_MS']), memoryMb: 64 };
-process.exitCode = await command(new URL('./targets.ts', import.meta.url), bounds);
+const limits = { stuckMs: Number(process.env['STUCK_MS']), memoryMb: 64 };
+const list = new URL('./targets.ts', import.meta.url);
+process.exitCode = await runCli(process.argv.slice(2), list, limits);

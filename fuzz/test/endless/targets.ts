@@ -1,18 +1,18 @@
 import type { Target } from '../../harness/target.ts';
 
-// What only somebody beside the thread can end.
+// Inputs that only the supervisor can end.
 
-/** Runs `what` with inputs of five bytes and more. */
-function endless(name: string, what: () => void | Promise<void>): Target {
+/** Calls `fail` for inputs of five bytes and more. */
+function endless(name: string, fail: () => void | Promise<void>): Target {
   return {
     name,
-    says: 'never ends',
+    description: 'never ends',
     covers: ['fuzz/test/endless/'],
     maxLength: 20,
     dictionary: [],
     separators: [],
     seeds: [],
-    run: (input) => (input.length > 4 ? what() : undefined),
+    run: (input) => (input.length > 4 ? fail() : undefined),
   };
 }
 

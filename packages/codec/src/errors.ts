@@ -1,6 +1,6 @@
 /**
- * The ground of every error of this library: a `message` that begins with `websocket: ` and a `code` that never
- * changes. Branch on `code` or on the class, never on the text.
+ * Base class of all errors of this library. The `message` starts with `websocket: `. The `code`
+ * never changes: branch on `code` or on the class, never on the text.
  */
 export class WebSocketError extends Error {
   /** Stable, for example `WS_ERR_PROTOCOL`. */
@@ -16,18 +16,20 @@ export class WebSocketError extends Error {
   }
 }
 
-/** What kind of rule the peer broke. */
+/** The kind of rule that the peer broke. */
 export type ProtocolErrorCode =
   | 'WS_ERR_PROTOCOL'
   | 'WS_ERR_INVALID_UTF8'
   | 'WS_ERR_INVALID_DEFLATE';
 
-/** The peer broke RFC 6455 or RFC 7692. `closeCode` is what the close frame that answers it carries. */
+/** The peer broke RFC 6455 or RFC 7692. */
 export class ProtocolError extends WebSocketError {
   declare readonly code: ProtocolErrorCode;
-  /** 1002, 1007 or 1009 (RFC 6455, section 7.4.1). */
+  /**
+   * Code for the close frame that answers the fault: 1002, 1007 or 1009 (RFC 6455, section 7.4.1).
+   */
   readonly closeCode: number;
-  /** Every fault found, in the order of the checks, for example `['RSV2 set', 'bad MASK']`. */
+  /** All faults, in the order of the checks, for example `['RSV2 set', 'bad MASK']`. */
   readonly faults: readonly string[];
 
   constructor(

@@ -1,5 +1,5 @@
-// What this package uses of its platform beyond ECMAScript. Node, Bun, Deno and browsers have all of it;
-// WebAssembly may be missing, and is looked for before it is used.
+// The globals beyond ECMAScript that this package uses. Node, Bun, Deno and browsers have all of
+// them. WebAssembly may be missing: the package checks before it uses it.
 
 declare namespace WebAssembly {
   const Module: new (bytes: Uint8Array) => object;

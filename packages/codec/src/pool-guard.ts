@@ -1,34 +1,37 @@
-/** What released memory is filled with, and the words around lent memory. */
+/** Fills released memory and the guards around leased memory. */
 const POISON = 0xdb;
 const POISON_WORD = 0xdbdbdbdb | 0;
-/** Bytes before and behind lent memory that nobody may write to. */
+/** Size in bytes of a guard, before and after leased memory. No write may change it. */
 export const GUARD_BYTES = 64;
 
 let debugging = false;
-/** Whether there is a pool in this thread that nobody watches over. */
+/** Whether a pool of this thread was created without a guard. */
 let unwatched = false;
 
 /**
- * Makes the pools of this thread to debug: the shared ones of this package, those of `@ws/conn`, and every
- * {@link SlabPool} and {@link MessageBuffers} that does not say otherwise. Released memory is filled with 0xDB, so that
- * a view that was kept too long shows it; what is written there afterwards is found when it is lent again; a second
- * release throws, and so does a write before or behind what was lent. It costs a pass over the memory at every lease:
- * for tests, and to look for whoever keeps what was only lent.
+ * Turns on checks in all pools of this thread: the shared ones of this package, those of
+ * `@ws/conn`, and every {@link SlabPool} and {@link MessageBuffers} without a `debug` option. For
+ * tests, and to find code that keeps borrowed bytes.
  *
- * Call it first of all, before there is a connection.
+ * Released memory is filled with 0xDB: a view that was kept too long shows these bytes. A write to
+ * released memory is reported at its next lease. A second release throws, and so does a release
+ * after a write before or after the leased bytes. Each lease costs one pass over the memory.
  *
- * @throws Error when there is a pool already, which would go on unwatched.
+ * Call it before the first connection.
+ *
+ * @throws Error when a pool exists already: it would stay without checks.
  */
 export function debugPools(): void {
-  if (unwatched) throw new Error('a pool was made already; call debugPools() before all else');
+  if (unwatched) throw new Error('a pool exists already; call debugPools() first');
   debugging = true;
 }
 
 /**
- * Watches over a pool's memory: for pools of your own, when {@link debugPools} was called. Undefined otherwise.
+ * Returns a guard for a pool's memory when {@link debugPools} was called, otherwise undefined.
+ * Unstable: for the packages of this repository.
  *
- * @param what - What the pool lends, for the messages: `slab`.
- * @param debug - Whether to watch; what {@link debugPools} has said unless told.
+ * @param what - Name of a piece of memory in error messages, for example `slab`.
+ * @param debug - Whether to guard the memory. Default: whether {@link debugPools} was called.
  */
 export function poolGuard(what: string, debug: boolean = debugging): PoolGuard | undefined {
   if (debug) return new PoolGuard(what);
@@ -41,13 +44,13 @@ export function poolsAreDebugged(): boolean {
   return debugging;
 }
 
-/** Knows which pieces of memory are lent, and looks at those that are not. See {@link poolGuard}. */
+/** Records which pieces of memory are leased, and checks the others. See {@link poolGuard}. */
 export class PoolGuard {
   readonly #what: string;
   readonly #lent = new WeakSet<Uint8Array>();
-  /** Where a piece was released last: an error with that stack. */
+  /** The last release of a piece: an error with its stack. */
   readonly #releases = new WeakMap<Uint8Array, Error>();
-  /** The memory around a piece: its guards. */
+  /** The memory around a piece, with its guards. */
   readonly #around = new WeakMap<Uint8Array, Uint8Array>();
 
   /** @internal Made by {@link poolGuard}. */
@@ -56,8 +59,8 @@ export class PoolGuard {
   }
 
   /**
-   * @internal A piece of `size` bytes with a guard on either side, lent for the first time. `memory` has
-   * `2 * GUARD_BYTES` more, or larger.
+   * @internal Leases a piece of `size` bytes for the first time, with a guard on either side.
+   *   `memory` is at least `2 * GUARD_BYTES` larger.
    */
   enclose(memory: Uint8Array, size: number): Uint8Array {
     const bytes = new Uint8Array(memory.buffer, memory.byteOffset + GUARD_BYTES, size);
@@ -67,15 +70,15 @@ export class PoolGuard {
     return bytes;
   }
 
-  /** @internal What a piece was enclosed in. */
+  /** @internal The memory that encloses a piece. */
   memoryOf(bytes: Uint8Array): Uint8Array {
     return this.#around.get(bytes) ?? bytes;
   }
 
   /**
-   * Notes that `bytes` are lent. New ones are filled with 0xDB, so that nothing is taken for zeros.
+   * Records a lease of `bytes`. New memory is filled with 0xDB, so that no code takes it for zeros.
    *
-   * @throws Error when somebody has written to them since {@link takeBack}.
+   * @throws Error when the memory was written to after {@link takeBack}.
    */
   lend(bytes: Uint8Array): void {
     const release = this.#releases.get(bytes);
@@ -85,59 +88,63 @@ export class PoolGuard {
   }
 
   /**
-   * Notes that `bytes` are back: the very object that was lent. They are filled with 0xDB.
+   * Records the return of `bytes`, the object that was leased, and fills them with 0xDB.
    *
-   * @throws Error when they are not lent: released twice, or another pool's. Or when somebody has written beyond them.
+   * @throws Error when they are not leased (released twice, or of another pool), or when memory
+   *   outside of them was written to.
    */
   takeBack(bytes: Uint8Array): void {
     if (!this.#lent.delete(bytes)) throw this.releasedTwice(bytes);
     const around = this.#around.get(bytes);
     if (around !== undefined) this.#checkGuards(around, bytes.length);
     poison(bytes);
-    this.#releases.set(bytes, new Error('it was released here'));
+    this.#releases.set(bytes, new Error('released here'));
   }
 
-  /** @internal What a second release throws. */
+  /** @internal The error of a second release. */
   releasedTwice(bytes: Uint8Array): Error {
     const cause = this.#releases.get(bytes);
-    if (cause === undefined) return new Error(`this ${this.#what} is not lent by this pool`);
-    return new Error(`${this.#what} released twice: it is not lent any more`, { cause });
+    if (cause === undefined) return new Error(`this ${this.#what} is not leased from this pool`);
+    return new Error(`${this.#what} released twice`, { cause });
   }
 
   #checkGuards(around: Uint8Array, size: number): void {
-    // Detached meanwhile, with what it guards.
+    // The buffer was detached, and its guards with it.
     if (around.byteLength === 0) return;
     for (const start of [0, GUARD_BYTES + size]) {
       const at = firstChange(around.subarray(start, start + GUARD_BYTES));
       if (at === -1) continue;
+      const byte = start + at - GUARD_BYTES;
       throw new Error(
-        `${this.#what} of ${size} bytes: byte ${start + at - GUARD_BYTES} was written to, which is outside of it`,
+        `${this.#what} of ${size} bytes: byte ${byte} is outside of it and was written to`,
       );
     }
   }
 }
 
-/** Fills `bytes` with what must never be seen. Those that were detached meanwhile are nobody's any more. */
+/** Fills `bytes` with 0xDB. Detached bytes are ignored. */
 export function poison(bytes: Uint8Array): void {
   if (bytes.byteLength > 0) bytes.fill(POISON);
 }
 
 /**
- * @param what - Names them.
- * @param cause - Where they were released, if that is known.
- * @throws Error when `bytes` are not as {@link poison} has left them.
+ * Checks that `bytes` are as {@link poison} left them.
+ *
+ * @param what - Name of the bytes in the error.
+ * @param cause - An error with the stack of their release, if it is known.
+ * @throws Error when a byte differs.
  */
 export function checkPoison(bytes: Uint8Array, what: string, cause?: Error): void {
   const at = firstChange(bytes);
   if (at === -1) return;
-  const found = bytes[at]!.toString(16).padStart(2, '0');
+  const found = `byte ${at} is 0x${bytes[at]!.toString(16).padStart(2, '0')}`;
   throw new Error(
-    `${what} was written to after its release: byte ${at} is 0x${found}; look for who has kept a view of it`,
+    `${what} was written to after its release: ${found}; find the code that kept a view`,
     { cause },
   );
 }
 
-/** The first byte that is no poison, or -1. */
+/** Index of the first byte that is not 0xDB, or -1. */
 function firstChange(bytes: Uint8Array): number {
   const { buffer, byteOffset, byteLength: length } = bytes;
   let i = 0;

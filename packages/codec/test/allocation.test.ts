@@ -1,9 +1,9 @@
 import { encodeFrame, FRAME, FrameDecoder, FrameEncoder, NEED_MORE } from '@ws/codec';
-import { heapPerUnit } from '@ws/testkit';
+import { heapPerUnit } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { bytes } from './support.ts';
 
-// The smallest object there is has 24 bytes; coverage of a test run leaves 1 or 2 a frame.
+// The smallest object has 24 bytes. Coverage of a test run adds 1 or 2 per frame.
 const GENEROUS = 8;
 
 describe('per frame, nothing is allocated', () => {
@@ -27,7 +27,7 @@ describe('per frame, nothing is allocated', () => {
     60_000,
   );
 
-  it('by reading into writable(), with frames cut by every read', () => {
+  it('by reads into writable(), with frames cut by every read', () => {
     const decoder = new FrameDecoder({ role: 'server' });
     const frame = encodeFrame(2, bytes(300), { maskKey: 0x37fa213d });
     const stream = new Uint8Array(frame.length * 40);

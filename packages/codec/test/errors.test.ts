@@ -24,7 +24,7 @@ describe('ProtocolError', () => {
     expect(error.name).toBe('ProtocolError');
   });
 
-  it('tells apart what kind of rule was broken', () => {
+  it('has a code for each kind of rule', () => {
     const cause = new RangeError('zlib');
     const error = new ProtocolError(1007, ['bad block'], 'WS_ERR_INVALID_DEFLATE', { cause });
     expect(error.code).toBe('WS_ERR_INVALID_DEFLATE');

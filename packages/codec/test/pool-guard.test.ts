@@ -1,17 +1,18 @@
 import type * as Codec from '@ws/codec';
-import { poolGuard } from '@ws/codec';
+import type * as Internal from '@ws/codec/internal';
+import { poolGuard } from '@ws/codec/internal';
 import { describe, expect, it, vi } from 'vitest';
-import type * as Simd from '../src/simd.ts';
+import type * as Simd from '../src/masking/simd.ts';
 
 describe('debugPools', () => {
-  it('refuses to come after a pool, which nobody would watch over', async () => {
-    const { codec } = await fresh();
-    expect(codec.poolGuard('leaf')).toBeUndefined();
-    expect(codec.debugPools).toThrow('a pool was made already; call debugPools() before all else');
-    expect(codec.poolGuard('leaf')).toBeUndefined();
+  it('throws when a pool without checks exists', async () => {
+    const { codec, internal } = await fresh();
+    expect(internal.poolGuard('leaf')).toBeUndefined();
+    expect(codec.debugPools).toThrow('a pool exists already; call debugPools() first');
+    expect(internal.poolGuard('leaf')).toBeUndefined();
   });
 
-  it('holds for the shared pools, and for those that do not say otherwise', async () => {
+  it('applies to the shared pools and to pools without the option', async () => {
     const { codec, inside } = await fresh();
     codec.debugPools();
     codec.debugPools();
@@ -33,7 +34,7 @@ describe('debugPools', () => {
     expect(usual.release).not.toThrow();
   });
 
-  it('finds what was written to a free slot of the SIMD memory', async () => {
+  it('finds a write to a free slot of the SIMD memory', async () => {
     const { codec, inside } = await fresh();
     codec.debugPools();
     const { slots } = inside.simd()!;
@@ -47,7 +48,7 @@ describe('debugPools', () => {
     );
   });
 
-  it('changes nothing where it was not called', async () => {
+  it('changes nothing when it was not called', async () => {
     const { codec, inside } = await fresh();
     const slab = new codec.SlabPool().take(1);
     slab.bytes.fill(5);
@@ -66,7 +67,7 @@ describe('debugPools', () => {
 });
 
 describe('poolGuard', () => {
-  it('watches over a pool of your own', () => {
+  it('guards the memory of another pool', () => {
     const guard = poolGuard('leaf', true)!;
     const leaf = new Uint8Array(30).fill(1);
     guard.lend(leaf);
@@ -79,10 +80,10 @@ describe('poolGuard', () => {
     guard.takeBack(leaf);
     leaf[29] = 0;
     expect(() => guard.lend(leaf)).toThrow('leaf of 30 bytes was written to after its release');
-    expect(() => guard.takeBack(new Uint8Array(30))).toThrow('leaf is not lent by this pool');
+    expect(() => guard.takeBack(new Uint8Array(30))).toThrow('leaf is not leased from this pool');
   });
 
-  it('looks at memory of any alignment', () => {
+  it('checks memory of any alignment', () => {
     const guard = poolGuard('leaf', true)!;
     const memory = new Uint8Array(64);
     for (let at = 0; at < 8; at++) {
@@ -94,7 +95,7 @@ describe('poolGuard', () => {
     }
   });
 
-  it('leaves alone what was detached while it was lent', () => {
+  it('ignores memory that was detached during its lease', () => {
     const guard = poolGuard('leaf', true)!;
     const leaf = new Uint8Array(30);
     guard.lend(leaf);
@@ -107,11 +108,16 @@ describe('poolGuard', () => {
   });
 });
 
-/** The package once more, with nothing made yet. */
+/** A second copy of the package, in its initial state. */
 async function fresh(): Promise<{
   readonly codec: typeof Codec;
+  readonly internal: typeof Internal;
   readonly inside: typeof Simd;
 }> {
   vi.resetModules();
-  return { codec: await import('@ws/codec'), inside: await import('../src/simd.ts') };
+  return {
+    codec: await import('@ws/codec'),
+    internal: await import('@ws/codec/internal'),
+    inside: await import('../src/masking/simd.ts'),
+  };
 }

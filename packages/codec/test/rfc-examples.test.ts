@@ -1,5 +1,5 @@
 import { encodeFrame, FrameDecoder, FrameHeader } from '@ws/codec';
-import { hex } from '@ws/testkit';
+import { hex } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { bytes, Feeder, join } from './support.ts';
 

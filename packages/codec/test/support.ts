@@ -9,12 +9,15 @@ import {
   type FrameEncoder,
   NEED_MORE,
 } from '@ws/codec';
-import type { NaiveFrame } from '@ws/testkit';
+import type { NaiveFrame } from '@ws/tests';
 
-/** A frame as it came out, in the shape of the naive decoder's. */
+/** A delivered frame, in the shape of the naive decoder's. */
 export type Frame = Omit<NaiveFrame, 'size'>;
 
-/** Feeds a decoder in one of three ways, copies what it delivers, and checks what holds at every event. */
+/**
+ * Feeds a decoder in one of three ways, copies the delivered bytes, and checks the invariants at
+ * every event.
+ */
 export class Feeder {
   readonly frames: Frame[] = [];
   failed = false;
@@ -29,7 +32,7 @@ export class Feeder {
     this.#mode = mode;
   }
 
-  /** One piece of the stream; copied, since a chunk is given away. */
+  /** One piece of the stream. Copied, since the decoder owns its chunks. */
   feed(piece: Uint8Array): void {
     const push = this.#mode === 'push' || (this.#mode === 'mixed' && this.#turn++ % 2 === 0);
     if (push) {
@@ -98,12 +101,12 @@ export function join(parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
-/** Payload bytes that repeat with no power of two. */
+/** Payload bytes with a period that is not a power of two. */
 export function bytes(length: number, seed = 0): Uint8Array {
   return new Uint8Array(length).map((_, i) => i * 31 + seed * 7 + (i >> 8));
 }
 
-/** Takes away and joins all that an encoder holds, and releases it. */
+/** Removes, joins and releases all segments of an encoder. */
 export function flush(encoder: FrameEncoder): Uint8Array {
   const parts: Uint8Array[] = [];
   const count = encoder.segments;

@@ -1,3 +1,3 @@
 #!/usr/bin/env node
-// Stands in the repository, so that a workspace that is not built yet can link the command.
+// Committed, so that an unbuilt workspace can link the command.
 import '../dist/cli.js';

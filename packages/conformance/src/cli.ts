@@ -2,11 +2,11 @@ import process from 'node:process';
 import { main } from './command-line.ts';
 
 const { stderr, stdout } = process;
-/** Begins the terminal's line anew. */
+/** Clears the current line of the terminal. */
 const CLEAR = '\r\u001b[K';
 
 stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // Whoever read it has had enough: `| head`.
+  // The reader closed the pipe, for example `| head`.
   if (error.code !== 'EPIPE') throw error;
 });
 

@@ -9,27 +9,27 @@ import { clientSuiteCases, runClientSuite } from './run/run-client.ts';
 import { runServerSuite, serverSuiteCases } from './run/run-server.ts';
 import type { SuiteOptions, SuiteReport } from './run/suite-report.ts';
 
-const HELP = `ws-conform: does a WebSocket server or client keep RFC 6455 and RFC 7692?
+const HELP = `ws-conform: tests a WebSocket server or client against RFC 6455 and RFC 7692
 
 usage: ws-conform server ws://… [options]
        ws-conform client [options] -- command…
 
-server   asks the server at the URL, which must send each message back, type and bytes
-client   starts the command with a URL (in place of {url}, or appended); it must ask URL/getCaseCount for the number
-         of cases, connect to URL/runCase?case=N for each from 1 on, and send each message back
+server   tests the server at the URL; the server must echo each message with the same type and bytes
+client   starts the command with a URL, which replaces {url} or is appended; the client reads the number
+         of cases from URL/getCaseCount, connects to URL/runCase?case=N for N from 1, and echoes each message
 
 options
-  --only GLOB       only cases whose id fits, * for any characters: --only '6.*'; may be given several times
-  --timeout MS      how long any single wait may take; default 5000
-  --concurrency N   server: cases at the same time; default 16
-  --each            client: start the command for each case, with the case's own URL
-  --json FILE       write the report as JSON, with every byte's beginning
-  --html FILE       write the report as a page: one file that needs no network
-  --strict          a SHOULD that is not followed counts as a failure
-  --list            print the cases and run none
-  --help            this text
+  --only GLOB       run only cases whose id matches; * matches any characters: --only '6.*'; repeatable
+  --timeout MS      maximum duration of a single wait; default 5000
+  --concurrency N   server: number of cases at the same time; default 16
+  --each            client: start the command once per case, with the URL of the case
+  --json FILE       write the report as JSON, with the first bytes of every segment
+  --html FILE       write the report as one HTML page without external resources
+  --strict          fail when the target does not follow a SHOULD
+  --list            print the cases without running them
+  --help            print this text
 
-exit code: 0 all well, 1 a case failed, 2 the command line is wrong or a file cannot be written
+exit code: 0 no case failed, 1 a case failed, 2 wrong command line or unwritable file
 `;
 
 const OPTIONS = {
@@ -44,15 +44,24 @@ const OPTIONS = {
   help: { type: 'boolean' },
 } as const;
 
-/** Where the command prints to. */
+/** Destination of the command's output. */
 export interface Output {
+  /** Prints the report, the list or the help. */
   out(text: string): void;
+  /** Prints an error message. */
   error(text: string): void;
-  /** Takes how far a run has come: a line that replaces the one before. Missing where nobody looks on. */
+  /**
+   * Shows the progress of a run; each line replaces the previous one. Absent without a terminal.
+   */
   readonly progress?: ((text: string) => void) | undefined;
 }
 
-/** The command; its arguments without node and script. @returns The exit code: 0, 1 or 2. */
+/**
+ * Runs the command `ws-conform`.
+ *
+ * @param args - Arguments without the names of node and script.
+ * @returns The exit code: 0, 1 or 2. Never rejects.
+ */
 export async function main(args: readonly string[], output: Output): Promise<number> {
   try {
     return await run(args, output);
@@ -72,12 +81,12 @@ async function run(args: readonly string[], output: Output): Promise<number> {
   }
   if (role !== 'server' && role !== 'client') {
     throw new Error(
-      `${role === undefined ? 'say server or client' : `${role} is neither server nor client`}; see --help`,
+      `${role === undefined ? 'the first argument must be server or client' : `${role} is neither server nor client`}; see --help`,
     );
   }
-  checkFits(role, values);
+  checkOptions(role, values);
   const cases = (role === 'server' ? serverSuiteCases : clientSuiteCases)(values.only);
-  if (cases.length === 0) throw new Error(`no case fits ${values.only?.join(' ')}; see --list`);
+  if (cases.length === 0) throw new Error(`no case matches ${values.only?.join(' ')}; see --list`);
   if (values.list === true) {
     output.out(listOf(cases));
     return 0;
@@ -105,21 +114,21 @@ function parse(args: readonly string[]) {
   const command = end === undefined ? [] : args.slice(end.index + 1);
   const [role, ...words] = positionals.slice(0, positionals.length - command.length);
   if (role === 'client' && words.length > 0) {
-    throw new Error(`the client's command stands behind --, and ${words[0]} does not`);
+    throw new Error(`${words[0]} is not an option; put the client's command after --`);
   }
   return { values, role, rest: role === 'client' ? command : [...words, ...command] };
 }
 
-function checkFits(role: string, values: Values): void {
+function checkOptions(role: string, values: Values): void {
   if (role === 'client' && values.concurrency !== undefined) {
-    throw new Error('--concurrency is for server: a client comes as it likes');
+    throw new Error('--concurrency applies to server only');
   }
-  if (role === 'server' && values.each === true) throw new Error('--each is for client');
+  if (role === 'server' && values.each === true) throw new Error('--each applies to client only');
 }
 
 type OnResult = SuiteOptions['onResult'];
 
-/** Tells after each case how many there were. */
+/** Reports the number of finished cases after each case. */
 function progressOf(all: number, { progress }: Output): OnResult {
   if (progress === undefined) return undefined;
   let [done, bad] = [0, 0];
@@ -135,7 +144,11 @@ function askServer(
   values: Values,
   onResult: OnResult,
 ): Promise<SuiteReport> {
-  if (url === undefined || more.length > 0) throw new Error('say one URL of a server; see --help');
+  if (url === undefined || more.length > 0) {
+    throw new Error(
+      `expected one server URL, got ${url === undefined ? 0 : more.length + 1}; see --help`,
+    );
+  }
   return runServerSuite(url, {
     onResult,
     only: values.only,
@@ -149,7 +162,7 @@ function askClient(
   values: Values,
   onResult: OnResult,
 ): Promise<SuiteReport> {
-  if (command.length === 0) throw new Error("say the client's command behind --; see --help");
+  if (command.length === 0) throw new Error("the client's command is missing after --; see --help");
   return runClientSuite(command, {
     onResult,
     only: values.only,
@@ -162,7 +175,7 @@ function countOf(option: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const count = Number(text);
   if (/^\d{1,9}$/.test(text) && count > 0) return count;
-  throw new Error(`--${option} wants a whole number above 0, not ${text}`);
+  throw new Error(`--${option} must be a whole number above 0, not ${text}`);
 }
 
 function listOf(cases: readonly CaseFacts[]): string {

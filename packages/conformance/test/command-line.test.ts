@@ -1,10 +1,11 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { serve } from '@ws/node-server';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { main } from '../src/command-line.ts';
@@ -39,7 +40,7 @@ async function ours(): Promise<string> {
   return server.url;
 }
 
-/** A TCP server that does what it is told with each connection. */
+/** Starts a TCP server that passes each connection to a callback. */
 async function raw(onConnection: (socket: Socket) => void): Promise<string> {
   const sockets = new Set<Socket>();
   const server: Server = createServer((socket) => {
@@ -57,7 +58,7 @@ async function raw(onConnection: (socket: Socket) => void): Promise<string> {
 }
 
 describe('ws-conform', () => {
-  it('says 0 when all is well, and what it has asked', async () => {
+  it('exits with 0 when all cases pass, and prints the numbers of each chapter', async () => {
     const { code, out, error } = await run(
       'server',
       await ours(),
@@ -72,14 +73,14 @@ describe('ws-conform', () => {
     expect(out).toMatch(/16 cases in \d+\.\d s: 16 passed, 0 failed, 0 non-strict, 0 skipped\n$/);
   });
 
-  it('says 1 when a case failed, and explains it with the bytes', async () => {
+  it('exits with 1 when a case failed, and explains it with the bytes', async () => {
     const server = await naiveServer('echoes text as binary');
     endings.push(() => server.close());
     const { code, out } = await run('server', server.url, '--only', '1.1.2');
     expect(code).toBe(1);
     expect(out).toContain('FAIL 1.1.2 a text message of 1 byte in one frame');
     expect(out).toContain('expected: the same message comes back (RFC 6455, 5.2 and 5.6, must)');
-    expect(out).toContain('but: a message came back as binary, not text');
+    expect(out).toContain('but: the message came back as binary, expected text');
     expect(out).toMatch(
       /-> a request, \d+ bytes on the wire: 47 45 .*\n +\| GET \/ HTTP\/1\.1\n +\| Host: /,
     );
@@ -87,8 +88,8 @@ describe('ws-conform', () => {
     expect(out).toMatch(/<- bytes, 3 bytes on the wire: 82 01 61\n/);
   });
 
-  it('says 0 when only a SHOULD was not followed, and 1 for that with --strict', async () => {
-    const server = await naiveServer('takes lengths in long form');
+  it('exits with 0 for a non-strict case, and with 1 under --strict', async () => {
+    const server = await naiveServer('accepts long forms of lengths');
     endings.push(() => server.close());
     const args = ['server', server.url, '--only', '9.6.1'];
     const { code, out } = await run(...args);
@@ -105,10 +106,10 @@ describe('ws-conform', () => {
     );
   });
 
-  it('writes the report as JSON and as a page', async () => {
+  it('writes the report as JSON and as an HTML page', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'ws-conform-'));
     endings.push(() => rmSync(folder, { recursive: true }));
-    const server = await naiveServer('sends pongs without their bytes');
+    const server = await naiveServer('sends pongs without a payload');
     endings.push(() => server.close());
     const [json, html] = [join(folder, 'r.json'), join(folder, 'r.html')];
     const { code } = await run(
@@ -141,11 +142,11 @@ describe('ws-conform', () => {
     expect(page).not.toMatch(/<script|src=|https?:/);
   });
 
-  it('lists the cases and runs none', async () => {
+  it('lists the cases without running them', async () => {
     const { code, out } = await run('server', '--list', '--only', '8.1.*');
     expect(code).toBe(0);
     expect(out).toMatch(
-      /^8 handshake\n  8\.1\.1 +must +the key of the RFC \[RFC 6455, 4\.2\.2\]\n/,
+      /^8 handshake\n  8\.1\.1 +must +the example key of the RFC \[RFC 6455, 4\.2\.2\]\n/,
     );
     expect((await run('client', '--list')).out).toMatch(/\n\d{3,} cases\n$/);
   });
@@ -153,7 +154,7 @@ describe('ws-conform', () => {
   it.each([
     [['--help'], 0, /usage: ws-conform server/],
     [[], 2, /usage: ws-conform server/],
-  ] as const)('helps with %j', async (args, code, says) => {
+  ] as const)('prints the help for %j', async (args, code, says) => {
     const told = await run(...args);
     expect(told.code).toBe(code);
     expect(told.out).toMatch(says);
@@ -161,31 +162,31 @@ describe('ws-conform', () => {
 
   it.each([
     [['serve', 'ws://127.0.0.1:1'], /serve is neither server nor client/],
-    [['server'], /say one URL/],
-    [['server', 'ws://127.0.0.1:1', 'ws://127.0.0.1:2'], /say one URL/],
-    [['server', 'http://127.0.0.1:1'], /no ws: or wss: URL/],
+    [['server'], /expected one server URL, got 0/],
+    [['server', 'ws://127.0.0.1:1', 'ws://127.0.0.1:2'], /expected one server URL, got 2/],
+    [['server', 'http://127.0.0.1:1'], /not a ws: or wss: URL/],
     [['server', 'nonsense'], /Invalid URL/],
     [['server', 'ws://user:secret@127.0.0.1:1'], /^ws-conform: the URL has credentials, [^@]*$/],
-    [['server', 'ws://127.0.0.1:1', '--only', '99.*'], /no case fits 99\.\*/],
+    [['server', 'ws://127.0.0.1:1', '--only', '99.*'], /no case matches 99\.\*/],
     [
       ['server', 'ws://127.0.0.1:1', '--timeout', '0'],
-      /--timeout wants a whole number above 0, not 0/,
+      /--timeout must be a whole number above 0, not 0/,
     ],
-    [['server', 'ws://127.0.0.1:1', '--timeout', '1e3'], /--timeout wants/],
+    [['server', 'ws://127.0.0.1:1', '--timeout', '1e3'], /--timeout must be/],
     [['server', 'ws://127.0.0.1:1', '--concurrency', '-1'], /--concurrency/],
-    [['server', 'ws://127.0.0.1:1', '--each'], /--each is for client/],
-    [['client', '--concurrency', '2', '--', 'true'], /--concurrency is for server/],
-    [['client'], /behind --/],
-    [['client', 'node', 'echo.js'], /behind --, and node does not/],
+    [['server', 'ws://127.0.0.1:1', '--each'], /--each applies to client/],
+    [['client', '--concurrency', '2', '--', 'true'], /--concurrency applies to server/],
+    [['client'], /missing after --/],
+    [['client', 'node', 'echo.js'], /node is not an option; put the client's command after --/],
     [['server', '--nonsense'], /Unknown option '--nonsense'/],
-  ] as const)('says 2 for %j', async (args, says) => {
+  ] as const)('exits with 2 for %j', async (args, says) => {
     const { code, error } = await run(...args);
     expect(code).toBe(2);
     expect(error).toMatch(/^ws-conform: /);
     expect(error).toMatch(says);
   });
 
-  it('says 2 when a report cannot be written', async () => {
+  it('exits with 2 when a report file is not writable', async () => {
     const { code, error } = await run(
       'server',
       await ours(),
@@ -199,7 +200,7 @@ describe('ws-conform', () => {
   });
 });
 
-describe('ws-conform as a process', () => {
+describe.concurrent('ws-conform as a process', () => {
   const bin = [
     '--conditions=@ws/source',
     '--import',
@@ -207,18 +208,18 @@ describe('ws-conform as a process', () => {
     fileURLToPath(new URL('../src/cli.ts', import.meta.url)),
   ];
 
-  it('takes it well that nobody reads its list to the end', () => {
+  it('ends without an error when the reader of its list closes the pipe', async () => {
     const script = `"$@" | head -1`;
     const args = ['-c', script, 'sh', process.execPath, ...bin, 'server', '--list'];
-    const { stdout, stderr } = spawnSync('sh', args, { encoding: 'utf8' });
-    expect({ stdout, stderr }).toEqual({ stdout: '1 framing\n', stderr: '' });
+    const printed = await promisify(execFile)('sh', args);
+    expect(printed).toEqual({ stdout: '1 framing\n', stderr: '' });
   });
 
-  it.each(['SIGINT', 'SIGTERM'] as const)('takes its client along at %s', async (signal) => {
+  it.for(['SIGINT', 'SIGTERM'] as const)('kills its client on %s', async (signal, test) => {
     const client =
       "console.log(process.pid); process.on('SIGINT', () => {}); setInterval(() => {}, 1e6);";
     const folder = mkdtempSync(join(tmpdir(), 'ws-conform-'));
-    endings.push(() => rmSync(folder, { recursive: true }));
+    test.onTestFinished(() => rmSync(folder, { recursive: true }));
     const file = join(folder, 'pid');
     const script = `${process.execPath} -e "${client}" > ${file}; true`;
     const args = [...bin, 'client', '--only', '1.1.1', '--', 'sh', '-c', script];
@@ -236,7 +237,7 @@ describe('ws-conform as a process', () => {
 });
 
 describe('ws-conform on a terminal', () => {
-  it('tells how far it is', async () => {
+  it('shows its progress', async () => {
     const told: string[] = [];
     const nothing = (): void => undefined;
     const args = ['server', await ours(), '--only', '1.1.1*'];
@@ -245,8 +246,8 @@ describe('ws-conform on a terminal', () => {
   });
 });
 
-describe('a server that is not there', () => {
-  it('fails what was asked of it, and is asked no more', async () => {
+describe('an unreachable server', () => {
+  it('fails the first cases and skips the rest', async () => {
     const url = await raw(() => undefined);
     await endings.splice(0)[0]!();
     const { counts, results } = await runServerSuite(url, { concurrency: 4 });
@@ -258,24 +259,27 @@ describe('a server that is not there', () => {
     expect(counts.fail).toBeLessThan(50);
     expect(results.at(-1)).toMatchObject({
       verdict: 'skipped',
-      because: [expect.stringMatching(/not to be reached/)],
+      because: [expect.stringMatching(/no longer reachable/)],
     });
   });
 });
 
-it('asks for no more cases at a time than there are', async () => {
+it('limits the concurrency to the number of cases', async () => {
   const { results } = await runServerSuite(await ours(), { only: ['1.1.1'], concurrency: 2 ** 32 });
   expect(results.map(({ verdict }) => verdict)).toEqual(['pass']);
 });
 
 describe('a server that hangs', () => {
   it.each([
-    ['says nothing', () => undefined],
-    ['sends noise for ever', (socket: Socket) => flood(socket)],
+    ['sends nothing', () => undefined],
+    ['sends endless bytes', (socket: Socket) => flood(socket)],
     ['closes at once', (socket: Socket) => socket.destroy()],
     ['answers with half a header', (socket: Socket) => void socket.write('HTTP/1.1 101 Switching')],
-    ['answers with what is no HTTP', (socket: Socket) => void socket.end('hello\r\n\r\n')],
-  ])('does not hang the suite when it %s', async (_, onConnection) => {
+    [
+      'answers with something other than HTTP',
+      (socket: Socket) => void socket.end('hello\r\n\r\n'),
+    ],
+  ])('does not block the suite when it %s', async (_, onConnection) => {
     const url = await raw(onConnection);
     const { results } = await runServerSuite(url, {
       only: ['1.1.1', '8.12.1', '7.*1'],

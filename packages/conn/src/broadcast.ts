@@ -1,27 +1,30 @@
 import { BinaryMessage, TextMessage } from '@ws/codec';
 import { Conn, sessionOf } from './conn.ts';
-import type { MessageData } from './data.ts';
-import { kind } from './options.ts';
-import { PreparedMessage } from './prepared-message.ts';
+import { kind } from './validate.ts';
+import type { MessageData } from './write/payload.ts';
+import { PreparedMessage } from './write/prepared-message.ts';
 
-/** Whom a {@link broadcast} leaves out. */
+/** Which connections a {@link broadcast} leaves out. */
 export interface BroadcastOptions {
-  /** Sends only where this says true. */
+  /** Sends only to connections for which it returns true. */
   readonly filter?: ((conn: Conn) => boolean) | undefined;
-  /** Connections that do not get it: the sender's own, as a rule. */
+  /** Connections that do not get the message, usually that of the sender. */
   readonly except?: Conn | Iterable<Conn> | undefined;
 }
 
 /**
- * Sends one message to many connections. One that is slow or gone holds up none of the others: where too much waits
- * already (`maxBufferedAmount`), the message is left out.
+ * Sends one message to many connections. Its bytes are copied once. A slow or closed connection
+ * does not delay the others: a connection whose `maxBufferedAmount` would be exceeded does not get
+ * the message.
  *
- * @param conns - Each gets it once.
- * @param data - A string is sent as text, bytes as binary, a {@link PreparedMessage} as what it is.
- * @returns How many connections accepted it. Nobody is told what became of it there: where a connection ends before its
- *   turn has come (behind an open MessageWriter, say), it is lost. Await `writePreparedMessage` where that matters.
- * @throws TypeError for what cannot be sent, what is no Conn, or a filter that is no function; what `filter` throws.
- *   Nothing is sent then.
+ * @param conns - Each connection gets the message once, even when it is listed twice.
+ * @param data - A string is sent as text, bytes as binary, a {@link PreparedMessage} with its own
+ *   type.
+ * @returns How many connections accepted the message. A later failure is not reported: the message
+ *   is lost when the connection ends while it still waits, for example for an open MessageWriter.
+ *   Await `writePreparedMessage` where that matters.
+ * @throws TypeError for other data, an element that is not a Conn, or a filter that is not a
+ *   function; what `filter` throws. Nothing is sent then.
  */
 export function broadcast(
   conns: Iterable<Conn>,
@@ -39,32 +42,33 @@ export function broadcast(
   const left = leftOut(except);
   const chosen: Conn[] = [];
   for (const conn of conns) {
-    if (!(conn instanceof Conn))
+    if (!(conn instanceof Conn)) {
       throw new TypeError(`broadcast: expected Conns, got ${kind(conn)}`);
+    }
     if (left?.has(conn) !== true && (filter === undefined || filter(conn))) chosen.push(conn);
   }
   let accepted = 0;
-  // A Set has each once already.
-  for (const conn of conns instanceof Set ? chosen : new Set(chosen))
+  // A Set has no duplicates.
+  for (const conn of conns instanceof Set ? chosen : new Set(chosen)) {
     if (sends(conn, message)) accepted++;
+  }
   return accepted;
 }
 
 function sends(conn: Conn, message: PreparedMessage): boolean {
   const { type, bytes } = message;
-  const session = sessionOf(conn);
-  const { writing } = session;
-  if (!writing.accepts(bytes.length)) return false;
+  const { writeSide } = sessionOf(conn);
+  if (!writeSide.accepts(bytes.length)) return false;
   if (type !== TextMessage && type !== BinaryMessage) {
     void conn.writePreparedMessage(message);
     return true;
   }
   try {
-    void writing.prepared(message, true);
+    void writeSide.prepared(message, true);
     return true;
   } catch {
-    // There is no memory for this one's compressor, say. The others get theirs.
-    session.rest();
+    // For example no memory for the compressor of this connection. The others still get the
+    // message.
     return false;
   }
 }

@@ -3,82 +3,99 @@ import {
   CloseCode,
   CloseMessage,
   formatCloseMessage,
-  PingMessage,
   PongMessage,
   type Role,
   TextMessage,
 } from '@ws/codec';
-import type { CloseInfo, ConnState } from './closing.ts';
-import type { ConnStats } from './conn-stats.ts';
-import type { CloseHandler, PingPongHandler } from './controls.ts';
-import { copyOf } from './copy.ts';
-import { bytesOf, controlPayload, isBorrowed, isUnstable, type MessageData } from './data.ts';
-import { untilOf } from './deadline.ts';
-import { Deflating } from './deflate/compression.ts';
-import { SHARED } from './deflate/compression-options.ts';
+import {
+  badType,
+  functionOrNull,
+  isControlType,
+  refuseReadOptions,
+  refuseWriteOptions,
+  refuseWriterOptions,
+} from './arguments.ts';
+import type { CloseInfo, ConnState } from './close-info.ts';
+import { Connection } from './connection/connection.ts';
+import { sharedFor } from './connection/shared.ts';
+import type { CloseHandler, PingPongHandler } from './control/control-frames.ts';
+import { PerMessageDeflate } from './deflate/negotiate.ts';
+import { SHARED } from './deflate/settings.ts';
 import { TimeoutError } from './errors.ts';
-import { checkSchema, formatJSON, parseJSON } from './json.ts';
-import { kitFor } from './kit.ts';
-import type { DataType, Message } from './message.ts';
-import type { MessageReader } from './message-reader.ts';
-import type { MessageWriter } from './message-writer.ts';
+import { copyOf } from './memory/copy.ts';
+import type { Message } from './message.ts';
 import {
   type ConnOptions,
   compressionLevel,
   deflateParameters,
-  duration,
-  kind,
   readLimit,
   resolveSettings,
 } from './options.ts';
-import { BORROW_FROM } from './outbox.ts';
-import { checkPatience, type Patience, patiently } from './patience.ts';
-import { portableHost } from './portable-host.ts';
-import { checkClosePayload, PreparedMessage } from './prepared-message.ts';
-import { done, handled, rejected } from './promises.ts';
-import type { MessageHandler } from './reception.ts';
-import { Session } from './session.ts';
-import type { SchemaOutput, StandardSchema } from './standard-schema.ts';
+import { portablePlatform } from './platform/portable-platform.ts';
+import { formatJSON, parseJSON } from './read/json.ts';
+import type { MessageReader } from './read/message-reader.ts';
+import type { MessageHandler } from './read/receive-call.ts';
+import type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';
+import type { ConnStats } from './stats.ts';
+import { untilOf } from './time/deadline.ts';
+import { done, handled, rejected } from './time/promises.ts';
+import { checkWaitOptions, type WaitOptions, withTimeout } from './time/wait.ts';
 import type { Transport } from './transport.ts';
+import { duration, kind } from './validate.ts';
+import type { MessageWriter } from './write/message-writer.ts';
+import {
+  bytesOf,
+  controlPayload,
+  isBorrowed,
+  isUnstable,
+  type MessageData,
+} from './write/payload.ts';
+import { checkClosePayload, PreparedMessage } from './write/prepared-message.ts';
+import { COPY_UP_TO } from './write/retained-bytes.ts';
 
-/** How {@link Conn.ping} waits. */
+/** How long {@link Conn.ping} waits for the pong. */
 export interface PingOptions {
-  /** Gives up when it is aborted; the promise rejects with its reason. */
+  /** Ends the wait when it aborts; the promise rejects with its reason. */
   readonly signal?: AbortSignal | undefined;
-  /** In ms, default 20 s; `false` waits as long as the connection lasts. */
+  /** In ms, default 20,000; `false` waits until the connection ends. */
   readonly timeout?: number | false | undefined;
 }
 
-/** How a write waits, and what becomes of it on the way. */
+/** Options of {@link Conn.writeMessage} and the other writes. */
 export interface WriteOptions {
   /**
-   * `false` sends the message as it is, `true` compresses it whatever its size, where compression is agreed on and makes it
-   * smaller. Default: what the connection is set to.
+   * `false` sends the message uncompressed. `true` compresses it whatever its size, if
+   * permessage-deflate was agreed on and the result is smaller. Default: the setting of the
+   * connection.
    */
   readonly compress?: boolean | undefined;
-  /** Gives up when it is aborted; the promise rejects with its reason. */
+  /** Ends the wait when it aborts; the promise rejects with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** How {@link Conn.nextWriter} takes its turn. */
+/** Options of {@link Conn.nextWriter}. */
 export interface NextWriterOptions {
-  /** Wait for an open writer to be closed by its owner, in place of finishing it. Default: false. */
+  /**
+   * `true` waits until the owner of an open writer closes it; `false` finishes that writer.
+   * Default: false.
+   */
   readonly queue?: boolean | undefined;
-  /** As for {@link Conn.writeMessage}; the whole stream is compressed, or nothing of it. */
+  /** As for {@link Conn.writeMessage}. It applies to the whole message. */
   readonly compress?: boolean | undefined;
 }
 
-/** The session behind a Conn, for those functions of this package that work on Conns. */
-export let sessionOf: (conn: Conn) => Session;
+/** The inner connection of a Conn, for the functions of this package that work on Conns. */
+export let sessionOf: (conn: Conn) => Connection;
 
 /**
  * A WebSocket connection over any {@link Transport} (RFC 6455).
  *
- * Read in one of four ways: {@link readMessage}, `for await (const message of conn)`, {@link receive} (the fast one)
- * or {@link discardReads}. Write from anywhere, in any number: messages leave in the order of the calls.
+ * There are five ways to read: {@link readMessage}, {@link nextReader},
+ * `for await (const message of conn)`, {@link receive} (the fastest) and {@link discardReads}. Any
+ * number of callers may write: messages leave in the order of the calls.
  *
- * No promise of a Conn causes an unhandled rejection when you look away, and nothing is thrown at the process:
- * {@link closed} tells how the connection ended.
+ * A promise of a Conn that you ignore causes no unhandled rejection. {@link closed} reports how the
+ * connection ended.
  *
  * @example
  * ```ts
@@ -93,27 +110,39 @@ export let sessionOf: (conn: Conn) => Session;
  * ```
  */
 export class Conn implements AsyncIterable<Message>, AsyncDisposable {
-  /** The subprotocol agreed on in the handshake, `''` when there is none. */
+  /**
+   * The subprotocol that the handshake agreed on, `''` when there is none (RFC 6455, section 1.9).
+   */
   readonly subprotocol: string;
-  /** The extensions agreed on in the handshake, as the response named them; `''` when there are none. */
+  /**
+   * The extensions that the handshake agreed on, as in the response's header; `''` when there are
+   * none.
+   */
   readonly extensions: string;
-  readonly #session: Session;
+  readonly #connection: Connection;
 
   static {
-    sessionOf = (conn) => conn.#session;
+    sessionOf = (conn) => conn.#connection;
   }
 
   /**
-   * Starts `transport`, which is this connection's from now on. No frame is parsed before the code that makes the Conn
-   * has run to its first `await`: handlers set there see the first frame.
+   * Starts `transport`. Only this connection may use it from then on. No frame is parsed before the
+   * code that creates the Conn reaches its first `await`: handlers that it sets see the first
+   * frame.
    *
-   * @throws TypeError, RangeError for a bad option, before the transport is touched.
+   * @throws TypeError, RangeError for a bad option. The transport was not started then.
    */
   constructor(transport: Transport, options: ConnOptions) {
     if (typeof options !== 'object' || options === null) {
       throw new TypeError(`new Conn: expected options, got ${kind(options)}`);
     }
-    const { role, subprotocol = '', extensions = '', host = portableHost, deflate } = options;
+    const {
+      role,
+      subprotocol = '',
+      extensions = '',
+      platform = portablePlatform,
+      deflate,
+    } = options;
     if (role !== 'client' && role !== 'server') {
       throw new TypeError(`role: expected 'client' or 'server', got ${String(role)}`);
     }
@@ -123,140 +152,150 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     const deflating =
       agreed === undefined
         ? undefined
-        : new Deflating(agreed, compression === false ? SHARED : compression, role, host);
+        : new PerMessageDeflate(
+            agreed,
+            compression === false ? SHARED : compression,
+            role,
+            platform,
+          );
     this.subprotocol = subprotocol;
     this.extensions = extensions;
-    const kit = kitFor(role, host, settings, deflating !== undefined);
-    this.#session = new Session(this, transport, kit, deflating);
-    host.watch?.opened?.(this);
+    const shared = sharedFor(role, platform, settings, deflating !== undefined);
+    this.#connection = new Connection(this, transport, shared, deflating);
+    platform.observer?.opened?.(this);
   }
 
-  /** Which end this is. */
+  /** The role of this end: `client` or `server`. */
   get role(): Role {
-    return this.#session.kit.role;
+    return this.#connection.shared.role;
   }
 
-  /** `open` until a close frame is sent or answered, or the connection fails; `closed` once the transport is gone. */
+  /**
+   * `open` until a close frame is sent or the connection fails, `closed` after the transport has
+   * closed.
+   */
   get state(): ConnState {
-    return this.#session.state;
+    return this.#connection.state;
   }
 
-  /** Resolves once, when the transport is gone, and never rejects. */
+  /** How the connection ended. Resolves when the transport has closed; never rejects. */
   get closed(): Promise<CloseInfo> {
-    return this.#session.closed;
+    return this.#connection.closed;
   }
 
-  /** Bytes accepted by writes and not yet handed to the operating system. */
+  /** Bytes that writes have accepted and that were not yet handed to the operating system. */
   get bufferedAmount(): number {
-    return this.#session.bufferedAmount;
+    return this.#connection.bufferedAmount;
   }
 
-  /** The counters as they stand now. */
+  /** A snapshot of the counters. */
   get stats(): ConnStats {
-    const session = this.#session;
+    const connection = this.#connection;
     return {
-      messagesIn: session.messagesIn,
-      messagesOut: session.messagesOut,
-      framesIn: session.framesIn,
-      framesOut: session.framesOut,
-      bytesIn: session.bytesIn,
-      bytesOut: session.bytesOut,
-      pingsIn: session.pingsIn,
-      pingsOut: session.pingsOut,
-      rtt: session.rtt,
-      compressionBytes: session.deflating === undefined ? 0 : session.deflating.held,
+      messagesIn: connection.messagesIn,
+      messagesOut: connection.messagesOut,
+      framesIn: connection.framesIn,
+      framesOut: connection.framesOut,
+      bytesIn: connection.bytesIn,
+      bytesOut: connection.bytesOut,
+      pingsIn: connection.pingsIn,
+      pingsOut: connection.pingsOut,
+      rtt: connection.rtt,
+      compressionBytes: connection.deflating === undefined ? 0 : connection.deflating.held,
     };
   }
 
-  /** This end's address, as the transport names it. */
+  /** The local address, as the transport names it. */
   get localAddr(): string | undefined {
-    return this.#session.transport.localAddr;
+    return this.#connection.transport.localAddr;
   }
 
   /** The peer's address, as the transport names it. */
   get remoteAddr(): string | undefined {
-    return this.#session.transport.remoteAddr;
-  }
-
-  /** What the transport stands on, a `net.Socket` for example. Reading from it or writing to it corrupts the stream. */
-  get underlyingConn(): unknown {
-    return this.#session.transport.underlying;
+    return this.#connection.transport.remoteAddr;
   }
 
   /**
-   * The next message. Its bytes are yours.
-   *
-   * `signal` and `timeout` (ms) end the wait, not the connection: the message is there for the next read.
-   *
-   * @throws (rejects) {@link CloseError} when the connection has ended, in whatever way; the same error for every later
-   *   read. {@link ReadPendingError} when another way of reading is pending, {@link TimeoutError}, the signal's reason.
+   * The object under the transport, for example a `net.Socket`. Reading or writing it corrupts the
+   * stream.
    */
-  readMessage(options?: Patience): Promise<Message> {
+  get underlyingConn(): unknown {
+    return this.#connection.transport.underlying;
+  }
+
+  /**
+   * Reads the next message. Its bytes are owned: they stay valid and never change.
+   *
+   * `signal` and `timeout` (ms) end the wait, not the connection: the next read gets the message.
+   *
+   * @throws (rejects) the error that ended the connection, a {@link CloseError} as a rule; every
+   *   later read rejects with the same error. {@link ReadPendingError} while another way of reading
+   *   is pending, {@link TimeoutError} after `timeout`, the reason of `signal`.
+   */
+  readMessage(options?: WaitOptions): Promise<Message> {
     return this.#read('readMessage', options);
   }
 
   /**
-   * The next message, of either type, parsed as JSON.
+   * Reads the next message, text or binary, and parses it as JSON.
    *
-   * @param options - `schema`: a Standard Schema (zod, valibot, …) that the value must fit; what it makes of the value is
-   *   returned. `signal`, `timeout`: as for {@link readMessage}.
-   * @throws (rejects) {@link JSONError} when the message is no JSON or does not fit: it is gone, and the connection goes
-   *   on. TypeError for a schema that is none. Else as {@link readMessage}.
+   * @param options - `schema`: a Standard Schema (zod, valibot, …) that validates the value and may
+   *   transform it. `signal`, `timeout`: as for {@link readMessage}.
+   * @throws (rejects) {@link JSONError} when the message is not JSON or fails the schema. The
+   *   message is consumed, and the connection stays usable. TypeError for an invalid schema.
+   *   Otherwise as {@link readMessage}.
    */
   readJSON<S extends StandardSchema>(
-    options: Patience & { readonly schema: S },
+    options: WaitOptions & { readonly schema: S },
   ): Promise<SchemaOutput<S>>;
-  readJSON<T = unknown>(options?: Patience & { readonly schema?: undefined }): Promise<T>;
+  readJSON<T = unknown>(options?: WaitOptions & { readonly schema?: undefined }): Promise<T>;
   readJSON(
-    options: Patience & { readonly schema?: StandardSchema | undefined } = {},
+    options: WaitOptions & { readonly schema?: StandardSchema | undefined } = {},
   ): Promise<unknown> {
-    try {
-      checkPatience(options);
-      checkSchema(options.schema);
-    } catch (error) {
-      return rejected(error);
-    }
-    const { schema, ...patience } = options;
-    return handled(this.#read('readJSON', patience).then((message) => parseJSON(message, schema)));
+    const refusal = refuseReadOptions(options);
+    if (refusal !== undefined) return refusal;
+    const { schema, ...wait } = options;
+    return handled(this.#read('readJSON', wait).then((message) => parseJSON(message, schema)));
   }
 
   /**
-   * The next message as a stream, as soon as it begins. What was not read of the previous one is dropped.
+   * Waits until the next message begins, and returns it as a stream. The unread rest of the
+   * previous message is dropped.
    *
-   * `signal` and `timeout` (ms) end the wait for its first byte.
+   * `signal` and `timeout` (ms) end the wait for the first byte.
    *
    * @throws (rejects) As {@link readMessage}.
    */
-  nextReader(options?: Patience): Promise<MessageReader> {
-    const session = this.#session;
-    if (options === undefined) return session.reading.nextReader();
-    return patiently(
-      session.host,
+  nextReader(options?: WaitOptions): Promise<MessageReader> {
+    const connection = this.#connection;
+    if (options === undefined) return connection.readSide.nextReader();
+    return withTimeout(
+      connection.platform,
       options,
-      () => session.reading.nextReader(),
-      (read, reason) => session.reading.giveUp(read, reason),
+      () => connection.readSide.nextReader(),
+      (read, reason) => connection.readSide.giveUp(read, reason),
     );
   }
 
-  #read(name: string, options: Patience | undefined): Promise<Message> {
-    const session = this.#session;
-    if (options === undefined) return session.reading.read(name);
-    return patiently(
-      session.host,
+  #read(name: string, options: WaitOptions | undefined): Promise<Message> {
+    const connection = this.#connection;
+    if (options === undefined) return connection.readSide.read(name);
+    return withTimeout(
+      connection.platform,
       options,
-      () => session.reading.read(name),
-      (read, reason) => session.reading.giveUp(read, reason),
+      () => connection.readSide.read(name),
+      (read, reason) => connection.readSide.giveUp(read, reason),
     );
   }
 
   /**
-   * The messages, one after the other, until the connection ends: done on 1000, 1001 and 1005, otherwise the error is
-   * thrown. `break` leaves the connection open.
+   * Iterates over the messages. The iteration ends after close code 1000, 1001 or 1005, and throws
+   * the {@link CloseError} for other codes. `break` leaves the connection open.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
-    const session = this.#session;
+    const connection = this.#connection;
     return {
-      next: () => session.reading.next(),
+      next: () => connection.readSide.next(),
       return: () => Promise.resolve({ done: true, value: undefined }),
       [Symbol.asyncIterator]() {
         return this;
@@ -265,131 +304,133 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   }
 
   /**
-   * Gives every message to `handler`, until the connection ends: the fast way, nothing is allocated for a message.
+   * Calls `handler` with every message until the connection ends. This is the fastest way to read:
+   * it allocates nothing for a message.
    *
-   * The {@link BorrowedMessage} is valid until the handler returns or, when it returns a promise, until that settles;
-   * the next message waits for it. Pings are answered meanwhile, and messages are read ahead.
+   * The {@link BorrowedMessage} is valid until the handler returns. If the handler returns a
+   * promise, the message is valid until that settles, and the next message waits for it. Meanwhile
+   * pings are answered and messages are read ahead.
    *
-   * @returns How the connection ended, for 1000, 1001 and 1005.
-   * @throws (rejects) {@link CloseError} for other codes; what the handler threw, which closes the connection with 1011;
-   *   {@link ReadPendingError}; TypeError when `handler` is no function.
+   * @returns How the connection ended, for close codes 1000, 1001 and 1005.
+   * @throws (rejects) {@link CloseError} for other codes; the error of the handler, which closes
+   *   the connection with 1011; {@link ReadPendingError}; TypeError when `handler` is not a
+   *   function.
    */
   receive(handler: MessageHandler): Promise<CloseInfo> {
     if (typeof handler !== 'function') {
       return rejected(new TypeError(`receive: expected a function, got ${kind(handler)}`));
     }
-    return this.#session.reading.receive(handler);
+    return this.#connection.readSide.receive(handler);
   }
 
   /**
-   * For those who only write: reads and drops every message, so that pings, pongs and the close frame are handled.
-   * Ends as {@link receive}.
+   * Reads and drops every message, so that pings, pongs and the close frame are handled: for
+   * programs that only write. Settles as {@link receive} does.
    */
   discardReads(): Promise<CloseInfo> {
-    return this.#session.reading.discard();
+    return this.#connection.readSide.discard();
   }
 
   /**
-   * Sends a message, as one frame whatever its size.
+   * Sends a message as one frame of any size.
    *
-   * @param type - `TextMessage` or `BinaryMessage`; a control type is handed to {@link writeControl}.
-   * @param data - Text, or bytes in any shape. Up to 64 KiB, and all that a client sends, are copied during the call.
-   *   Larger ones are referenced: leave them alone until the promise settles, which it does when they are free again. A
-   *   {@link BorrowedMessage} needs no care. Lone surrogates in text leave as U+FFFD. Bytes sent as text are taken for
-   *   valid UTF-8.
-   * @param options - `signal`: ends the wait. A message that waits behind an open MessageWriter, or to be compressed on
-   *   another thread, is not sent then; one that is on its way to the peer is.
-   * @returns A promise that resolves when the message is accepted below the high-water mark, else when the transport has
-   *   drained. Await it, and a slow peer slows you down.
-   * @throws (rejects) {@link CloseSentError}, {@link BackpressureError}, {@link TransportError}; TypeError for what is
-   *   neither text nor bytes, or no message type. Nothing is sent then.
+   * @param type - `TextMessage` or `BinaryMessage`; a control type is passed to
+   *   {@link writeControl}.
+   * @param data - A string, an ArrayBuffer, any view, or a {@link BorrowedMessage}. Up to 64 KiB
+   *   are copied during the call, and always on a client. A server references larger data: do not
+   *   change it until the promise settles. The library itself protects the bytes of a
+   *   BorrowedMessage. Lone surrogates in a string are sent as U+FFFD. Bytes that are sent as text
+   *   must be valid UTF-8; they are not checked.
+   * @param options - `signal` ends the wait. A message that waits for an open MessageWriter, or for
+   *   its compression on another thread, is not sent then. A message that is already queued is
+   *   sent.
+   * @returns A promise that resolves at once below the high-water mark, else when the transport has
+   *   drained; for referenced data, when the transport has released the bytes. Await it, so that a
+   *   slow peer slows you down.
+   * @throws (rejects) {@link CloseSentError}, {@link BackpressureError}, {@link TransportError};
+   *   TypeError for other data or another type. Nothing is sent then.
+   * @see RFC 6455, sections 5.6 and 6.1
    */
   writeMessage(type: number, data: MessageData, options?: WriteOptions): Promise<void> {
     if (options === undefined) return this.#write(type, data, undefined);
-    return this.#softly(options, () => this.#write(type, data, options.compress));
+    return this.#withSignal(options, () => this.#write(type, data, options.compress));
   }
 
   #write(type: number, data: MessageData, compress: boolean | undefined): Promise<void> {
-    const session = this.#session;
+    const connection = this.#connection;
     if (type !== TextMessage && type !== BinaryMessage) {
       if (isControlType(type)) return this.writeControl(type, isBorrowed(data) ? data.data : data);
       return rejected(badType(type));
     }
     try {
-      if (typeof data === 'string') return session.writing.text(type, data, compress);
+      if (typeof data === 'string') return connection.writeSide.text(type, data, compress);
       if (isBorrowed(data)) {
         data.check();
-        return session.writing.message(type, data.bytes, data.start, data.end, compress);
+        return connection.writeSide.message(type, data.bytes, data.start, data.end, compress);
       }
       let bytes = bytesOf(data);
-      if (bytes.length > BORROW_FROM && isUnstable(bytes)) bytes = copyOf(bytes);
-      return session.writing.message(type, bytes, 0, bytes.length, compress);
+      if (bytes.length > COPY_UP_TO && isUnstable(bytes)) bytes = copyOf(bytes);
+      return connection.writeSide.message(type, bytes, 0, bytes.length, compress);
     } catch (error) {
-      session.rest();
       return rejected(error);
     }
   }
 
-  /** Sends a string as text, bytes as binary, a {@link BorrowedMessage} as what it is. As {@link writeMessage}. */
+  /**
+   * As {@link writeMessage}: a string is sent as text, bytes as binary, a {@link BorrowedMessage}
+   * with its own type.
+   */
   send(data: MessageData, options?: WriteOptions): Promise<void> {
     if (typeof data === 'string') return this.writeMessage(TextMessage, data, options);
     return this.writeMessage(isBorrowed(data) ? data.type : BinaryMessage, data, options);
   }
 
-  /** Waits for a write no longer than its signal says. */
-  #softly(options: WriteOptions, write: () => Promise<void>): Promise<void> {
-    const session = this.#session;
-    try {
-      checkPatience(options);
-      checkCompress(options.compress);
-    } catch (error) {
-      return rejected(error);
-    }
+  /** Waits for a write until its signal aborts. */
+  #withSignal(options: WriteOptions, write: () => Promise<void>): Promise<void> {
+    const connection = this.#connection;
+    const refusal = refuseWriteOptions(options);
+    if (refusal !== undefined) return refusal;
     const { signal } = options;
     if (signal === undefined) return write();
     if (signal.aborted) return rejected(signal.reason);
     const written = write();
     if (written === done) return done;
-    return patiently(
-      session.host,
+    return withTimeout(
+      connection.platform,
       { signal },
       () => written,
       (_written, reason) => {
-        session.writing.giveUp(written, reason);
-        session.rest();
+        connection.writeSide.giveUp(written, reason);
         return true;
       },
     );
   }
 
   /**
-   * A message as a stream: it leaves in fragments of `writeBufferSize` while you write it.
+   * Opens a writer for a message that is sent as a stream, in fragments of `writeBufferSize` bytes.
    *
-   * At most one is open, as in gorilla/websocket: a writer that is open is finished first, its last fragment leaves, and
-   * its owner's next call rejects with {@link WriteClosedError}. With `queue: true` this call waits until its owner has
-   * closed it: for several producers of streams. Whole messages always wait until the writer is closed.
+   * At most one writer is open, as in gorilla/websocket. An open writer is finished first: its last
+   * fragment is sent, and the next call of its owner rejects with {@link WriteClosedError}. With
+   * `queue: true` this call waits until the owner closes it; use that when several producers write
+   * streams. Whole messages always wait until the writer is closed.
    *
-   * @param type - `TextMessage` or `BinaryMessage`. A control type gives
-   *   a writer that sends one control frame when it is closed.
-   * @throws (rejects) {@link CloseSentError}, what ended the connection, TypeError for a wrong type.
+   * @param type - `TextMessage` or `BinaryMessage`. The writer of a control type sends one control
+   *   frame when it is closed.
+   * @throws (rejects) {@link CloseSentError}, the error that ended the connection, TypeError for
+   *   another type.
+   * @see RFC 6455, section 5.4
    */
   nextWriter(type: number, options: NextWriterOptions = {}): Promise<MessageWriter> {
-    if (!isDataType(type) && !isControlType(type)) return rejected(badType(type));
-    if (typeof options !== 'object' || options === null) {
-      return rejected(new TypeError(`nextWriter: expected options, got ${kind(options)}`));
-    }
-    try {
-      checkCompress(options.compress);
-    } catch (error) {
-      return rejected(error);
-    }
-    return this.#session.writing.nextWriter(type, options.queue === true, options.compress);
+    const refusal = refuseWriterOptions(type, options);
+    if (refusal !== undefined) return refusal;
+    return this.#connection.writeSide.nextWriter(type, options.queue === true, options.compress);
   }
 
   /**
-   * Sends `value` as JSON, in a text message.
+   * Sends `value` as a text message in JSON.
    *
-   * @throws (rejects) {@link JSONError} when it has no JSON, and nothing is sent; else as {@link writeMessage}.
+   * @throws (rejects) {@link JSONError} when `value` cannot be serialized. Nothing is sent then.
+   *   Otherwise as {@link writeMessage}.
    */
   writeJSON(value: unknown, options?: WriteOptions): Promise<void> {
     try {
@@ -399,70 +440,79 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     }
   }
 
-  /** Sends a {@link PreparedMessage}; one that cannot be compressed, as it is. As {@link writeMessage}. */
+  /**
+   * Sends a {@link PreparedMessage}. Its compressed form is made once and shared. The promise
+   * settles as that of {@link writeMessage} for copied bytes.
+   *
+   * @throws (rejects) as {@link writeMessage}; TypeError when `message` is not a PreparedMessage.
+   */
   writePreparedMessage(message: PreparedMessage): Promise<void> {
     if (!(message instanceof PreparedMessage)) {
       return rejected(new TypeError(`expected a PreparedMessage, got ${kind(message)}`));
     }
     if (isControlType(message.type)) return this.writeControl(message.type, message.bytes);
     try {
-      return this.#session.writing.prepared(message);
+      return this.#connection.writeSide.prepared(message);
     } catch (error) {
-      this.#session.rest();
       return rejected(error);
     }
   }
 
   /**
-   * Sends a control frame; pings and pongs pass messages that wait. A close frame starts the closing handshake, as
-   * {@link close} does, after all messages accepted before it.
+   * Sends a control frame (RFC 6455, section 5.5). Pings and pongs pass queued messages. A close
+   * frame leaves after all accepted messages and starts the closing handshake, as {@link close}
+   * does.
    *
    * @param type - `CloseMessage`, `PingMessage` or `PongMessage`.
-   * @param data - At most 125 bytes, copied. Of a close frame: what {@link formatCloseMessage} gives, or nothing.
-   * @param deadline - A Date or ms since 1970: past it, nothing is sent.
-   * @throws (rejects) TypeError for a wrong type, RangeError for bytes that do not fit, {@link TimeoutError} past the
-   *   deadline, {@link CloseSentError}, {@link BackpressureError} when too many pings wait.
+   * @param data - At most 125 bytes, copied during the call. For a close frame: empty, or the
+   *   result of {@link formatCloseMessage}.
+   * @param deadline - A Date or ms since 1970. After it nothing is sent.
+   * @throws (rejects) TypeError for another type, RangeError for an invalid payload,
+   *   {@link TimeoutError} after the deadline, {@link CloseSentError}, {@link BackpressureError}
+   *   when `maxPendingPings` already wait.
    */
   writeControl(
     type: number,
     data: string | ArrayBufferLike | ArrayBufferView = '',
     deadline?: Date | number | null,
   ): Promise<void> {
-    const { host } = this.#session;
+    const { platform } = this.#connection;
     try {
       if (!isControlType(type)) throw badType(type);
-      const payload = controlPayload(data, host);
+      const payload = controlPayload(data, platform);
       if (type === CloseMessage) checkClosePayload(payload);
       if (deadline !== undefined && untilOf(deadline) <= 0) throw new TimeoutError('write timeout');
-      return this.#session.control(type, payload);
+      return this.#connection.control(type, payload);
     } catch (error) {
       return rejected(error);
     }
   }
 
   /**
-   * Sends a ping; resolves with the round trip in ms when its pong, or that of a later one, arrives
+   * Sends a ping. Resolves with the round trip in ms when its pong or that of a later ping arrives
    * (RFC 6455, section 5.5.3).
    *
-   * @param data - At most 125 bytes; without it, bytes that tell this ping from others.
-   * @throws (rejects) {@link TimeoutError} after `timeout` (20 s), the signal's reason, {@link BackpressureError} when
-   *   `maxPendingPings` are unanswered, and what ended the connection.
+   * @param data - At most 125 bytes, copied. Default: bytes that no other ping of this connection
+   *   has.
+   * @throws (rejects) {@link TimeoutError} after `timeout` (20 s), the reason of `signal`,
+   *   {@link BackpressureError} when `maxPendingPings` pings are unanswered, the error that ended
+   *   the connection.
    */
   ping(
     data?: string | ArrayBufferLike | ArrayBufferView,
     options: PingOptions = {},
   ): Promise<number> {
-    const { controls, host } = this.#session;
+    const { controlFrames, platform } = this.#connection;
     try {
-      checkPatience(options);
+      checkWaitOptions(options);
       const timeout = duration('timeout', options.timeout, 20_000, true);
       const payload =
-        data === undefined ? controls.pings.payload() : copyOf(controlPayload(data, host));
-      return patiently(
-        host,
+        data === undefined ? controlFrames.pings.payload() : copyOf(controlPayload(data, platform));
+      return withTimeout(
+        platform,
         { signal: options.signal },
-        () => controls.send(payload, timeout),
-        (answer, reason) => controls.pings.giveUp(answer, reason),
+        () => controlFrames.send(payload, timeout),
+        (answer, reason) => controlFrames.pings.giveUp(answer, reason),
       );
     } catch (error) {
       return rejected(error);
@@ -470,137 +520,159 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   }
 
   /**
-   * Whether messages are compressed from here on, where that was agreed on; those with `compress` of their own decide
-   * for themselves. Switch it off for secrets that travel with text of others: the length of what is compressed together
-   * tells about both.
+   * Switches compression of later messages on or off, if permessage-deflate was agreed on. The
+   * option `compress` of a write has priority. Switch it off for secrets that are sent together
+   * with text of others: the compressed length reveals something about both.
+   *
+   * @throws TypeError when `on` is not a boolean.
+   * @see RFC 7692, section 6
    */
   enableWriteCompression(on: boolean): void {
-    if (typeof on !== 'boolean')
+    if (typeof on !== 'boolean') {
       throw new TypeError(`enableWriteCompression: expected true or false, got ${kind(on)}`);
-    const { deflating } = this.#session;
-    if (deflating !== undefined) deflating.deflation.enabled = on;
+    }
+    const { deflating } = this.#connection;
+    if (deflating !== undefined) deflating.compressor.enabled = on;
   }
 
   /**
-   * Sets how much work is put into compressing from the next message on.
+   * Sets the compression level from the next message on.
    *
-   * @param level - -2 (Huffman only), -1 (zlib's default), 0 to 9.
-   * @throws TypeError, RangeError for what is no level, also where nothing is compressed.
+   * @param level - -2 (Huffman only), -1 (zlib's default), 0 (none) to 9 (best).
+   * @throws TypeError, RangeError for another value, also when no compression was agreed on.
    */
   setCompressionLevel(level: number): void {
     const checked = compressionLevel('setCompressionLevel', level);
-    const { deflating } = this.#session;
-    if (deflating !== undefined) deflating.deflation.level = checked;
+    const { deflating } = this.#connection;
+    if (deflating !== undefined) deflating.compressor.level = checked;
   }
 
   /**
-   * Sets the longest message that is accepted from here on, in bytes of plain payload; `false`: no limit.
+   * Sets the size of the longest message that is accepted, in bytes after inflation. It also
+   * applies to a message that has begun. A longer message closes the connection with 1009 and a
+   * {@link ReadLimitError}.
    *
-   * @throws TypeError, RangeError for what is no such number.
+   * @param bytes - A whole number from 1 on; `false` for no limit.
+   * @throws TypeError, RangeError for another value.
    */
   setReadLimit(bytes: number | false): void {
-    this.#session.setReadLimit(readLimit(bytes));
+    this.#connection.setReadLimit(readLimit(bytes));
   }
 
   /**
-   * When it strikes, the pending read and every later one rejects with {@link TimeoutError}: for good, as in Go.
+   * Sets a deadline for reads. When it expires, the pending read and every later one reject with
+   * {@link TimeoutError}: permanently, as in Go.
    *
-   * @param at - A Date or ms since 1970, strikes at once when it is past; `null`: none. Moving it in time keeps it from
-   *   striking.
-   * @throws TypeError, RangeError for what is no moment.
+   * @param at - A Date or ms since 1970; a past time expires at once. `null` removes the deadline.
+   *   It can be moved until it expires.
+   * @throws TypeError, RangeError for another value.
    */
   setReadDeadline(at: Date | number | null): void {
-    this.#session.setReadDeadline(at);
+    this.#connection.setReadDeadline(at);
   }
 
   /**
-   * When it strikes with writes under way, or at the first write after it, the transport is dropped, since the stream is
-   * corrupt: writes reject with {@link TimeoutError}. Control frames of {@link writeControl} have deadlines of their own.
+   * Sets a deadline for writes. When it expires while data is unsent, or at the first write after
+   * it, the transport is destroyed, since the stream is incomplete, and writes reject with
+   * {@link TimeoutError}. {@link writeControl} takes its own deadline.
    *
    * @param at - As for {@link setReadDeadline}.
-   * @throws TypeError, RangeError for what is no moment.
+   * @throws TypeError, RangeError for another value.
    */
   setWriteDeadline(at: Date | number | null): void {
-    this.#session.setWriteDeadline(at);
+    this.#connection.setWriteDeadline(at);
   }
 
   /**
-   * What to do with a ping, in place of answering it with a pong; `null` restores that. An error of the handler closes
-   * the connection with 1011.
+   * Sets a handler for pings, called with the payload (owned bytes) instead of answering with a
+   * pong. `null` restores the default answer. An error of the handler closes the connection with
+   * 1011.
+   *
+   * @throws TypeError when `handler` is neither a function nor null.
    */
   setPingHandler(handler: PingPongHandler | null): void {
-    this.#session.controls.pingHandler = functionOrNull('setPingHandler', handler);
-  }
-
-  /** What to do with a pong, after those who wait in {@link ping} are served; `null`: nothing. */
-  setPongHandler(handler: PingPongHandler | null): void {
-    this.#session.controls.pongHandler = functionOrNull('setPongHandler', handler);
+    this.#connection.controlFrames.pingHandler = functionOrNull('setPingHandler', handler);
   }
 
   /**
-   * What to do when the peer's close frame is handled, before it is answered: with its code, if the handler has not
-   * sent a close frame by the time it is done. `null`: nothing.
+   * Sets a handler for pongs, called with the payload (owned bytes) after {@link ping} was
+   * resolved. `null` removes it. An error of the handler closes the connection with 1011.
+   *
+   * @throws TypeError when `handler` is neither a function nor null.
    */
-  setCloseHandler(handler: CloseHandler | null): void {
-    this.#session.controls.closeHandler = functionOrNull('setCloseHandler', handler);
+  setPongHandler(handler: PingPongHandler | null): void {
+    this.#connection.controlFrames.pongHandler = functionOrNull('setPongHandler', handler);
   }
 
-  /** The handler that is in force. */
+  /**
+   * Sets a handler for the peer's close frame, called before the answer is sent. When the handler
+   * has settled without sending a close frame, the answer repeats the peer's code. `null` removes
+   * the handler. An error of the handler closes the connection with 1011.
+   *
+   * @throws TypeError when `handler` is neither a function nor null.
+   */
+  setCloseHandler(handler: CloseHandler | null): void {
+    this.#connection.controlFrames.closeHandler = functionOrNull('setCloseHandler', handler);
+  }
+
+  /** The current ping handler; the default one sends the pong. */
   pingHandler(): PingPongHandler {
     return (
-      this.#session.controls.pingHandler ??
+      this.#connection.controlFrames.pingHandler ??
       ((payload) =>
-        void this.#session.outbox.control(PongMessage, payload, 0, payload.length, true))
+        void this.#connection.sendQueue.control(PongMessage, payload, 0, payload.length, true))
     );
   }
 
-  /** The handler that is in force. */
+  /** The current pong handler; the default one does nothing. */
   pongHandler(): PingPongHandler {
-    return this.#session.controls.pongHandler ?? (() => {});
+    return this.#connection.controlFrames.pongHandler ?? (() => {});
   }
 
-  /** The handler that is in force. */
+  /** The current close handler; the default one repeats the peer's code. */
   closeHandler(): CloseHandler {
     return (
-      this.#session.controls.closeHandler ??
+      this.#connection.controlFrames.closeHandler ??
       ((code) => void this.writeControl(CloseMessage, formatCloseMessage(code)))
     );
   }
 
   /**
-   * The closing handshake (RFC 6455, section 7): sends a close frame after all accepted messages, waits for the peer's,
-   * dropping messages, and for the transport to end. Called again, or after the peer has begun, it joins what is under
-   * way.
+   * Runs the closing handshake (RFC 6455, section 7): sends a close frame after all accepted
+   * messages, waits for the close frame of the peer and for the end of the transport. Messages that
+   * arrive meanwhile are dropped. If a handshake is already running, the call waits for its end.
    *
-   * @param code - 1000-1003, 1007-1014 or 3000-4999.
+   * @param code - 1000 to 1003, 1007 to 1014 or 3000 to 4999.
    * @param reason - At most 123 bytes of UTF-8.
-   * @param options - `timeout`: how long the peer may take, in ms, default `closeTimeout`; the transport is dropped
-   *   then. `signal`: when it is aborted meanwhile, the transport is dropped
-   *   at once; when it is aborted already, nothing is sent.
+   * @param options - `timeout`: the time in ms that the peer has, default `closeTimeout`; then the
+   *   transport is destroyed. `signal`: an abort destroys the transport at once; if it has already
+   *   aborted, nothing is sent.
    * @returns How the connection ended.
-   * @throws (rejects) TypeError, RangeError for a bad argument: nothing is sent. The signal's reason.
+   * @throws (rejects) TypeError, RangeError for a bad argument; nothing is sent then. The reason of
+   *   `signal`.
    */
   close(
     code: number = CloseCode.NormalClosure,
     reason = '',
-    options: Patience = {},
+    options: WaitOptions = {},
   ): Promise<CloseInfo> {
-    const session = this.#session;
+    const connection = this.#connection;
     try {
-      checkPatience(options);
+      checkWaitOptions(options);
       const payload = formatCloseMessage(code, reason);
-      if (payload.length === 0)
+      if (payload.length === 0) {
         throw new RangeError(`websocket: close code ${code} must not be sent`);
-      const timeout = duration('timeout', options.timeout, session.settings.closeTimeout, false);
-      return patiently(
-        session.host,
+      }
+      const timeout = duration('timeout', options.timeout, connection.settings.closeTimeout, false);
+      return withTimeout(
+        connection.platform,
         { signal: options.signal },
         () => {
-          session.sendClose(payload, timeout);
+          connection.sendClose(payload, timeout);
           return this.closed;
         },
         () => {
-          session.terminate();
+          connection.terminate();
           return true;
         },
       );
@@ -609,40 +681,16 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     }
   }
 
-  /** Drops the connection at once, without a close frame: gorilla/websocket's `Close`. {@link closed} tells 1006. */
+  /**
+   * Destroys the transport without a close frame, as gorilla/websocket's `Close` does.
+   * {@link closed} reports 1006.
+   */
   terminate(): void {
-    this.#session.terminate();
+    this.#connection.terminate();
   }
 
   /** `close(1000)`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-}
-
-function isDataType(type: unknown): type is DataType {
-  return type === TextMessage || type === BinaryMessage;
-}
-
-function isControlType(type: unknown): type is number {
-  return type === CloseMessage || type === PingMessage || type === PongMessage;
-}
-
-function badType(type: unknown): TypeError {
-  return new TypeError(
-    `websocket: bad write message type: ${typeof type === 'number' ? type : kind(type)}`,
-  );
-}
-
-/** @throws TypeError when it is neither true, false nor left out. */
-function checkCompress(compress: unknown): void {
-  if (compress === undefined || typeof compress === 'boolean') return;
-  throw new TypeError(`compress: expected true or false, got ${kind(compress)}`);
-}
-
-function functionOrNull<T>(name: string, handler: T | null): T | undefined {
-  if (handler === null) return undefined;
-  if (typeof handler !== 'function')
-    throw new TypeError(`${name}: expected a function or null, got ${kind(handler)}`);
-  return handler;
 }

@@ -1,6 +1,9 @@
 import { WebSocketError } from '@ws/codec';
 
-/** gorilla/websocket's names of the codes. Those it has none for (1012 to 1014) stand as a number alone. */
+/**
+ * The names of close codes in gorilla/websocket. It has none for 1012 to 1014: only the number is
+ * printed.
+ */
 const NAMES: Readonly<Record<number, string>> = {
   1000: 'normal',
   1001: 'going away',
@@ -17,14 +20,19 @@ const NAMES: Readonly<Record<number, string>> = {
 };
 
 /**
- * The connection ended with a close frame, or without one (code 1006, reason `unexpected EOF`). Every read after
- * that rejects with it.
+ * The connection ended with a close frame, or without one (code 1006, reason `unexpected EOF`).
+ * Every later read rejects with the same error.
+ *
+ * @see RFC 6455, section 7.1.5
  */
 export class CloseError extends WebSocketError {
   declare readonly code: 'WS_ERR_CLOSE';
-  /** What the peer sent; 1005 when its close frame was empty, 1006 when there was none (RFC 6455, section 7.1.5). */
+  /**
+   * The peer's close code; 1005 for an empty close frame, 1006 without one (RFC 6455, section
+   * 7.4.1).
+   */
   readonly closeCode: number;
-  /** The peer's words, at most 123 bytes of UTF-8; escape them before you print them. */
+  /** The peer's reason, at most 123 bytes of UTF-8. Escape it before you print it. */
   readonly reason: string;
 
   constructor(closeCode: number, reason = '') {
@@ -40,7 +48,9 @@ export class CloseError extends WebSocketError {
   }
 }
 
-/** A write after a close frame went out (RFC 6455, section 5.5.1): nothing of it was sent. */
+/**
+ * A write after our close frame was sent (RFC 6455, section 5.5.1). Nothing of the write was sent.
+ */
 export class CloseSentError extends WebSocketError {
   declare readonly code: 'WS_ERR_CLOSE_SENT';
 
@@ -54,8 +64,7 @@ export class CloseSentError extends WebSocketError {
 }
 
 /**
- * A call on a MessageWriter whose message is over: closed, aborted, or finished because a later `nextWriter` began the
- * next one.
+ * A call on a MessageWriter that was closed, aborted, or finished by a later `nextWriter`.
  */
 export class WriteClosedError extends WebSocketError {
   declare readonly code: 'WS_ERR_WRITE_CLOSED';
@@ -69,10 +78,13 @@ export class WriteClosedError extends WebSocketError {
   }
 }
 
-/** A message is not the JSON that was asked for, or a value cannot be written as JSON. The connection stays usable. */
+/**
+ * A message is not valid JSON or fails the schema, or a value cannot be serialized. The connection
+ * stays usable.
+ */
 export class JSONError extends WebSocketError {
   declare readonly code: 'WS_ERR_JSON';
-  /** What a schema found wrong, as its library tells it. */
+  /** The issues that the schema reports; empty for a syntax error. */
   readonly issues: readonly unknown[];
 
   constructor(message: string, issues: readonly unknown[] = [], options?: ErrorOptions) {
@@ -85,7 +97,7 @@ export class JSONError extends WebSocketError {
   }
 }
 
-/** The peer's message is longer than `readLimit`. The connection was closed with 1009. */
+/** A message of the peer is longer than `readLimit`. The connection closes with 1009. */
 export class ReadLimitError extends WebSocketError {
   declare readonly code: 'WS_ERR_READ_LIMIT';
   /** The limit that was exceeded, in bytes. */
@@ -104,7 +116,10 @@ export class ReadLimitError extends WebSocketError {
   }
 }
 
-/** A second way of reading while one is pending. The message names both; neither loses anything. */
+/**
+ * A second way of reading started while another is pending. The message names both; no data is
+ * lost.
+ */
 export class ReadPendingError extends WebSocketError {
   declare readonly code: 'WS_ERR_READ_PENDING';
 
@@ -117,7 +132,7 @@ export class ReadPendingError extends WebSocketError {
   }
 }
 
-/** Something took longer than it was given: a handshake, a deadline, a ping, a heartbeat. */
+/** A time limit expired: that of a handshake, a deadline, a call, a ping or the heartbeat. */
 export class TimeoutError extends WebSocketError {
   declare readonly code: 'WS_ERR_TIMEOUT';
 
@@ -130,7 +145,10 @@ export class TimeoutError extends WebSocketError {
   }
 }
 
-/** A write was refused because too much waits already: nothing of it was sent. Await writes, or write less. */
+/**
+ * A write was refused because too many bytes are buffered. Nothing of it was sent. Await your
+ * writes.
+ */
 export class BackpressureError extends WebSocketError {
   declare readonly code: 'WS_ERR_BACKPRESSURE';
 
@@ -143,7 +161,10 @@ export class BackpressureError extends WebSocketError {
   }
 }
 
-/** The transport failed, a socket was reset for example; `cause` is its own error. */
+/**
+ * The transport failed, for example because a socket was reset. `cause` is the error of the
+ * transport.
+ */
 export class TransportError extends WebSocketError {
   declare readonly code: 'WS_ERR_TRANSPORT';
 
@@ -157,21 +178,25 @@ export class TransportError extends WebSocketError {
 }
 
 /**
- * Says whether `error` is a {@link CloseError} with one of `codes`. Without codes: false, as in gorilla/websocket.
+ * Whether `error` is a {@link CloseError} with one of `codes`. Without codes the result is false,
+ * as in gorilla/websocket.
  */
 export function isCloseError(error: unknown, ...codes: number[]): error is CloseError {
   return error instanceof CloseError && codes.includes(error.closeCode);
 }
 
 /**
- * Says whether `error` is a {@link CloseError} with none of the `expected` codes; other errors are not. Without
- * codes: true for every CloseError.
+ * Whether `error` is a {@link CloseError} with a code that is not `expected`. False for other
+ * errors. Without codes the result is true for every CloseError.
  */
 export function isUnexpectedCloseError(error: unknown, ...expected: number[]): error is CloseError {
   return error instanceof CloseError && !expected.includes(error.closeCode);
 }
 
-/** The peer's words with control characters escaped, those that turn text around too: they cannot forge lines in a log. */
+/**
+ * Escapes control characters, and those that change the direction of text, so that the peer cannot
+ * forge log lines.
+ */
 function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => {
     const code = c.codePointAt(0)!.toString(16);

@@ -12,35 +12,16 @@ export {
   TextMessage,
   WebSocketError,
 } from '@ws/codec';
-export { addAbortListener, removeAbortListener } from './abort-listeners.ts';
 export { type BroadcastOptions, broadcast } from './broadcast.ts';
-export type { BufferPool } from './buffer-pool.ts';
-export type { CloseInfo, ConnState } from './closing.ts';
+export type { CloseInfo, ConnState } from './close-info.ts';
 export {
   Conn,
   type NextWriterOptions,
   type PingOptions,
   type WriteOptions,
 } from './conn.ts';
-export type { ConnStats } from './conn-stats.ts';
-export type { CloseHandler, PingPongHandler } from './controls.ts';
-export type { MessageData } from './data.ts';
-export { deflateLimits } from './deflate/compression.ts';
-export type { Compression, CompressionOptions } from './deflate/compression-options.ts';
-export {
-  CORRUPT as InflateCorrupt,
-  type DeflateJob,
-  type Deflater,
-  type DeflateSource,
-  DONE as InflateDone,
-  FINAL as InflateFinal,
-  type History,
-  type Inflater,
-  type InflateStatus,
-  MORE as InflateMore,
-  TOO_LONG as InflateTooLong,
-} from './deflate/engine.ts';
-export { historyBytesOf } from './deflate/engines.ts';
+export type { CloseHandler, PingPongHandler } from './control/control-frames.ts';
+export type { CompressionOptions } from './deflate/settings.ts';
 export {
   BackpressureError,
   CloseError,
@@ -54,24 +35,28 @@ export {
   TransportError,
   WriteClosedError,
 } from './errors.ts';
-export type { Host } from './host.ts';
 export { joinMessages } from './join.ts';
+export type { BufferPool } from './memory/buffer-pool.ts';
 export { BorrowedMessage, type DataType, Message } from './message.ts';
-export { MessageReader } from './message-reader.ts';
-export { MessageWriter } from './message-writer.ts';
-export {
-  type ConnOptions,
-  type ConnSettings,
-  connSettingNames,
-  duration,
-  type Heartbeat,
-  resolveSettings,
-} from './options.ts';
+export type { ConnOptions, ConnSettings, Heartbeat } from './options.ts';
 export { type ConnPairOptions, connPair } from './pair.ts';
-export type { Patience } from './patience.ts';
-export { portableHost } from './portable-host.ts';
-export { PreparedMessage } from './prepared-message.ts';
-export type { MessageHandler } from './reception.ts';
-export type { SchemaOutput, StandardSchema } from './standard-schema.ts';
+export type {
+  DeflateJob,
+  Deflater,
+  DeflateSource,
+  History,
+  Inflater,
+  InflateStatus,
+} from './platform/deflate-engine.ts';
+export type { Observer } from './platform/observer.ts';
+export type { Platform } from './platform/platform.ts';
+export { portablePlatform } from './platform/portable-platform.ts';
+export { MessageReader } from './read/message-reader.ts';
+export type { MessageHandler } from './read/receive-call.ts';
+export type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';
+export type { ConnStats } from './stats.ts';
+export type { WaitOptions } from './time/wait.ts';
 export type { Transport, TransportSink } from './transport.ts';
-export type { Watch } from './watch.ts';
+export { MessageWriter } from './write/message-writer.ts';
+export type { MessageData } from './write/payload.ts';
+export { PreparedMessage } from './write/prepared-message.ts';

@@ -1,14 +1,15 @@
 import type { Conn } from './conn.ts';
-import { kind } from './options.ts';
-import { handled } from './promises.ts';
-import { utf8 } from './text.ts';
+import { handled } from './time/promises.ts';
+import { kind } from './validate.ts';
+import { utf8 } from './write/payload.ts';
 
 /**
- * All messages of a connection as one stream of bytes, `term` after each of them (after an empty one too): for what
- * reads streams, as lines with `'\n'`.
+ * Joins all messages of a connection to one stream of bytes, as gorilla/websocket's `JoinMessages`.
  *
- * It ends only as reading does: by the error that every read then rejects with, a {@link CloseError} also for a normal
- * close, as in gorilla/websocket.
+ * @param term - Text that is added after each message, for example `'\n'` for lines. Default: none.
+ * @returns The bytes (owned) in pieces. The iteration never ends normally: it throws the error that
+ *   every later read rejects with, a {@link CloseError} also after a normal close.
+ * @throws TypeError when `term` is not a string.
  */
 export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Uint8Array> {
   if (typeof term !== 'string') {

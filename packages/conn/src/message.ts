@@ -1,39 +1,41 @@
 import type { BinaryMessage, TextMessage } from '@ws/codec';
-import { copyOf } from './copy.ts';
-import type { Host } from './host.ts';
+import { copyOf } from './memory/copy.ts';
+import type { Platform } from './platform/platform.ts';
 
 /** The type of a data message: `TextMessage` (1) or `BinaryMessage` (2). */
 export type DataType = typeof TextMessage | typeof BinaryMessage;
 
-/** A message as `readMessage` and `for await` give it. Its bytes are yours: keep them, change them. */
+/**
+ * The message that `readMessage` and `for await` return. Its bytes are yours: keep or change them.
+ */
 export class Message {
   /** `TextMessage` (1) or `BinaryMessage` (2). */
   readonly type: DataType;
   /**
-   * The payload, yours. Of a text message: its UTF-8, already checked.
+   * The payload, which you own. For a text message: its UTF-8, already validated.
    *
-   * The buffer behind it, `data.buffer`, may be larger, at most eight times, and hold neighbouring messages of this
-   * connection. They never overlap: change these bytes as you like. Before you transfer or post them to another thread,
-   * `data.slice()`; a view of another type over the buffer begins at `data.byteOffset`.
+   * `data.buffer` may be up to eight times as large and contain other messages of this connection.
+   * They never overlap, so you may change these bytes. Call `data.slice()` before you transfer them
+   * to another thread. A view of another type over the buffer starts at `data.byteOffset`.
    */
   readonly data: Uint8Array;
-  readonly #host: Host;
+  readonly #platform: Platform;
 
-  constructor(type: DataType, data: Uint8Array, host: Host) {
+  constructor(type: DataType, data: Uint8Array, platform: Platform) {
     this.type = type;
     this.data = data;
-    this.#host = host;
+    this.#platform = platform;
   }
 
-  /** The payload as a string. Of a binary message that is not UTF-8, U+FFFD stands for what is not. */
+  /** The payload as a string. In a binary message, bytes that are not UTF-8 become U+FFFD. */
   text(): string {
-    return this.#host.decodeUtf8(this.data, 0, this.data.length);
+    return this.#platform.decodeUtf8(this.data, 0, this.data.length);
   }
 
   /**
    * The payload parsed as JSON.
    *
-   * @throws SyntaxError when it is none.
+   * @throws SyntaxError when it is not JSON.
    */
   json(): unknown {
     return JSON.parse(this.text());
@@ -41,10 +43,11 @@ export class Message {
 }
 
 /**
- * A message as the handler of `receive` gets it: one object for all messages of a connection. It is valid until the
- * handler returns or, when it returned a promise, until that settles. `copy()` gives a {@link Message} to keep.
+ * The message that the handler of `receive` gets: one object for all messages of a connection. It
+ * is valid until the handler returns or, when the handler returned a promise, until that promise
+ * settles. `copy()` returns a {@link Message} to keep.
  *
- * Given to `send` or `writeMessage` as it is, it is sent without a view being made.
+ * `send` and `writeMessage` accept it directly and create no view of its bytes.
  */
 export class BorrowedMessage {
   /** @internal The buffer that the payload lies in. */
@@ -54,14 +57,14 @@ export class BorrowedMessage {
   /** @internal */
   end = 0;
   #type: DataType = 2;
-  /** Whether the bytes may be read: false outside of the handler. */
+  /** Whether the bytes may be read: only while the handler has the message. */
   #valid = false;
   #view: Uint8Array | undefined;
-  readonly #host: Host;
+  readonly #platform: Platform;
 
   /** @internal */
-  constructor(host: Host) {
-    this.#host = host;
+  constructor(platform: Platform) {
+    this.#platform = platform;
     this.bytes = NONE;
   }
 
@@ -76,60 +79,67 @@ export class BorrowedMessage {
   }
 
   /**
-   * A view of the payload, made on first use. Borrowed: it shows other bytes once the handler is done. The buffer behind
-   * it is larger than the message and shared with others: hand the bytes of {@link copy} to another thread, not these.
+   * A view of the payload, created on first use. Borrowed: it shows other bytes after the handler
+   * has finished. Its buffer is larger than the message and contains other messages: transfer the
+   * bytes of {@link copy} to another thread, not these.
    */
   get data(): Uint8Array {
     this.check();
-    // Not `subarray`: a chunk of Node's is a Buffer, whose `slice` copies nothing.
+    // Not `subarray`: a chunk of Node is a Buffer, whose `slice` does not copy.
     const { bytes } = this;
     this.#view ??= new Uint8Array(bytes.buffer, bytes.byteOffset + this.start, this.length);
     return this.#view;
   }
 
-  /** The payload as a string, yours to keep. */
+  /** The payload as a string. */
   text(): string {
     this.check();
-    return this.#host.decodeUtf8(this.bytes, this.start, this.end);
+    return this.#platform.decodeUtf8(this.bytes, this.start, this.end);
   }
 
   /**
-   * The payload parsed as JSON, yours to keep.
+   * The payload parsed as JSON.
    *
-   * @throws SyntaxError when it is none.
+   * @throws SyntaxError when it is not JSON.
    */
   json(): unknown {
     return JSON.parse(this.text());
   }
 
-  /** The message with bytes of its own, to keep. */
+  /** A copy of the message, to keep. */
   copy(): Message {
     this.check();
-    return new Message(this.#type, copyOf(this.bytes, this.start, this.end), this.#host);
+    return new Message(this.#type, copyOf(this.bytes, this.start, this.end), this.#platform);
+  }
+
+  /** @internal Whether a handler has the message. */
+  get lent(): boolean {
+    return this.#valid;
   }
 
   /** @internal Lends `bytes[start, end)` to the handler. */
   lend(type: DataType, bytes: Uint8Array, start: number, end: number): void {
     this.#type = type;
-    // Asked first: storing a young object in an old one is not free, and mostly it is the same chunk as before.
+    // The comparison is cheaper than a store with its write barrier, and the chunk is usually the
+    // same.
     if (this.bytes !== bytes) this.bytes = bytes;
     this.start = start;
     this.end = end;
     this.#valid = true;
   }
 
-  /** @internal The handler is done. */
+  /** @internal The handler has finished. */
   takeBack(): void {
     this.#valid = false;
     this.#view = undefined;
   }
 
-  /** @internal No other message follows in the same memory: it is let go of. */
+  /** @internal Releases the memory: no other message follows in it. */
   letGo(): void {
     this.bytes = NONE;
   }
 
-  /** @internal Throws when the handler is done. */
+  /** @internal Throws when the handler has finished. */
   check(): void {
     if (!this.#valid) {
       throw new TypeError(

@@ -1,65 +1,85 @@
 import type { DeflateParameters, Role } from '@ws/codec';
-import type { BufferPool } from './buffer-pool.ts';
-import {
-  type Compression,
-  type CompressionOptions,
-  SHARED,
-} from './deflate/compression-options.ts';
-import type { Host } from './host.ts';
+import { type Compression, type CompressionOptions, SHARED } from './deflate/settings.ts';
+import type { BufferPool } from './memory/buffer-pool.ts';
+import type { Platform } from './platform/platform.ts';
+import { bound, duration, kind, range, whole } from './validate.ts';
 
-/** When to ask a silent peer whether it is still there, in milliseconds. */
+/** When a silent peer is pinged and given up, in milliseconds. */
 export interface Heartbeat {
-  /** After this much silence a ping is sent. */
+  /** A ping is sent after this much silence. */
   readonly interval: number;
-  /** After this much more silence the connection ends with 1006 and a TimeoutError. */
+  /** After a ping and this much more silence the connection ends with 1006 and a TimeoutError. */
   readonly timeout: number;
 }
 
-/** What a `Conn` can be told, each with its default. Where a type has `false`, it means no bound. */
+/** Settings of a `Conn`, each with its default. `false`, where it is allowed, removes a bound. */
 export interface ConnSettings {
-  /** The longest message accepted, in bytes of plain payload. Default: 1 MiB on a server, 16 MiB on a client. */
+  /**
+   * The longest message accepted, in bytes after inflation. Default: 1 MiB on a server, 16 MiB on a
+   * client.
+   */
   readonly readLimit?: number | false | undefined;
-  /** How many fragments without a byte may follow each other. Default: 1,024. */
+  /** The most empty fragments in a row. Default: 1,024. */
   readonly maxEmptyFragments?: number | false | undefined;
-  /** Bytes of messages that are kept while nobody reads, before the transport is paused. Default: 64 KiB. */
+  /**
+   * Bytes of messages that are held while no read is pending, before the transport is paused.
+   * Default: 64 KiB.
+   */
   readonly readAhead?: number | undefined;
-  /** How long a connection may stand paused with nobody reading, in ms, before it ends with 1006. Default: 5 min. */
+  /**
+   * Time in ms that a connection may stay paused without a reader before it ends with 1006.
+   * Default: 5 min.
+   */
   readonly idleReadTimeout?: number | false | undefined;
-  /** Writes wait once this many bytes are buffered. Default: 64 KiB. */
+  /** With this many buffered bytes, the promises of writes wait for a drain. Default: 64 KiB. */
   readonly highWaterMark?: number | undefined;
-  /** A write that would buffer more than this is refused with a BackpressureError. Default: 16 MiB. */
+  /**
+   * A write that would buffer more bytes than this rejects with a BackpressureError. Default: 16
+   * MiB.
+   */
   readonly maxBufferedAmount?: number | false | undefined;
-  /** How long the other end may take for its part of the closing handshake, in ms. Default: 5 s. */
+  /** Time in ms that the peer has for its part of the closing handshake. Default: 5 s. */
   readonly closeTimeout?: number | undefined;
-  /** Default: 20 s and 20 s on a server, `false` on a client. */
+  /** Pings of silent peers. Default: 20 s and 20 s on a server, `false` on a client. */
   readonly heartbeat?: false | Heartbeat | undefined;
-  /** How many pings of `ping()` may be unanswered. Default: 64. */
+  /** The most unanswered pings of `ping()`. Default: 64. */
   readonly maxPendingPings?: number | undefined;
-  /** Bytes that a transport which reads into our memory is first offered. Default: 4,096. */
+  /**
+   * First size in bytes of the buffer for a transport that reads into memory of the library.
+   * Default: 4,096.
+   */
   readonly readBufferSize?: number | undefined;
-  /** Bytes of payload in a fragment of `nextWriter`, and the first size of a write buffer. Default: 4,096. */
+  /**
+   * Payload in bytes of a fragment of `nextWriter`, and first size of a write buffer. Default:
+   * 4,096.
+   */
   readonly writeBufferSize?: number | undefined;
-  /** Lends the write buffers, one for as long as something is written. Default: the process's own pool. */
+  /** Lends the write buffers while frames are unsent. Default: a pool shared by the thread. */
   readonly writeBufferPool?: BufferPool | undefined;
-  /** permessage-deflate (RFC 7692). `true`: {@link CompressionOptions} with their defaults. Default: false. */
+  /**
+   * permessage-deflate (RFC 7692). `true`: {@link CompressionOptions} with their defaults. Default:
+   * false.
+   */
   readonly compression?: boolean | 'shared' | 'takeover' | CompressionOptions | undefined;
 }
 
-/** What a `Conn` is made with. */
+/** Options of `new Conn`. */
 export interface ConnOptions extends ConnSettings {
-  /** A client masks what it sends (RFC 6455, section 5.1). */
+  /** A client masks its frames, a server does not (RFC 6455, section 5.1). */
   readonly role: Role;
-  /** What the platform lends. Default: {@link portableHost}. */
-  readonly host?: Host | undefined;
-  /** The subprotocol agreed on in the handshake. Default: `''`. */
+  /** The services of the runtime. Default: `portablePlatform`. */
+  readonly platform?: Platform | undefined;
+  /** The subprotocol that the handshake agreed on. Default: `''`. */
   readonly subprotocol?: string | undefined;
-  /** The extensions agreed on in the handshake, as the response named them. Default: `''`. */
+  /** The extensions that the handshake agreed on, as in the response's header. Default: `''`. */
   readonly extensions?: string | undefined;
-  /** What both ends agreed on for permessage-deflate; without it nothing is compressed. */
+  /**
+   * The agreed parameters of permessage-deflate (RFC 7692, section 7.1). Default: no compression.
+   */
   readonly deflate?: DeflateParameters | undefined;
 }
 
-/** {@link ConnSettings} with every default filled in; `Infinity` stands for no bound. */
+/** {@link ConnSettings} with every default filled in; `Infinity` means no bound. */
 export interface Settings {
   readonly readLimit: number;
   readonly maxEmptyFragments: number;
@@ -100,7 +120,7 @@ const DEFAULTS: { readonly [R in Role]: Settings } = {
   client: { ...SERVER, readLimit: 16 * MIB, heartbeat: false },
 };
 
-/** The names of {@link ConnSettings}, for those who pass them through. */
+/** The names of {@link ConnSettings}, for packages that pass settings through. */
 export const connSettingNames: readonly (keyof ConnSettings)[] = Object.keys(
   SERVER,
 ) as (keyof ConnSettings)[];
@@ -108,7 +128,8 @@ export const connSettingNames: readonly (keyof ConnSettings)[] = Object.keys(
 /**
  * Checks the settings and fills in the defaults.
  *
- * @throws TypeError for a value of the wrong type, RangeError for a number out of its range; both name the option.
+ * @throws TypeError for a value of the wrong type, RangeError for a number out of its range; both
+ *   name the option.
  */
 export function resolveSettings(options: ConnSettings, role: Role): Settings {
   const defaults = DEFAULTS[role];
@@ -138,11 +159,11 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
   });
 }
 
-/** How many different settings are remembered for each role. */
+/** Different settings that are remembered for each role. */
 const REMEMBERED = 8;
 type Remembered = { readonly [R in Role]: Settings[] };
 const recent: Remembered = { server: [], client: [] };
-/** Those with a pool of the caller's, which is not kept alive for them. */
+/** Settings with a pool of the caller. The map does not keep the pool alive. */
 const recentOfPools = new WeakMap<BufferPool, Remembered>();
 
 function rememberedWith(pool: BufferPool | undefined): Remembered {
@@ -155,7 +176,10 @@ function rememberedWith(pool: BufferPool | undefined): Remembered {
   return known;
 }
 
-/** Servers make thousands of connections with the same settings: they share one object, and all that belongs to it. */
+/**
+ * Thousands of connections have the same settings: they share one object, and what is kept per
+ * object.
+ */
 function shared(role: Role, settings: Settings): Settings {
   const known = rememberedWith(settings.writeBufferPool)[role];
   const same = known.find((others) => {
@@ -167,57 +191,22 @@ function shared(role: Role, settings: Settings): Settings {
   return settings;
 }
 
-/** What is an object here has parts that JSON tells apart. */
+/** Compares two values of a setting; JSON distinguishes all objects that settings have. */
 function isSame(value: unknown, other: unknown): boolean {
   if (value === other || typeof value !== 'object') return value === other;
   return JSON.stringify(value) === JSON.stringify(other);
 }
 
-/** The value of `readLimit`, for `setReadLimit`. */
+/**
+ * The value of `setReadLimit` in bytes, Infinity for `false`.
+ *
+ * @throws TypeError, RangeError for another value.
+ */
 export function readLimit(value: unknown): number {
-  if (value === undefined)
+  if (value === undefined) {
     throw new TypeError('setReadLimit: expected a number of bytes, or false');
-  return bound('readLimit', value);
-}
-
-/**
- * A bound in bytes or pieces, where `false` means none.
- *
- * @throws TypeError, RangeError, with the option's name.
- */
-function bound(name: string, value: unknown): number {
-  if (value === false) return Infinity;
-  if (value === 0) throw new RangeError(`${name}: 0 bounds nothing; use false for no bound`);
-  return whole(name, value);
-}
-
-function whole(name: string, value: unknown): number {
-  if (typeof value !== 'number')
-    throw new TypeError(`${name}: expected a number, got ${kind(value)}`);
-  if (!Number.isSafeInteger(value) || value < 1) {
-    throw new RangeError(`${name}: expected a whole number from 1 on, got ${value}`);
   }
-  return value;
-}
-
-/**
- * Whole milliseconds, from 1 to 2^31 - 1.
- *
- * @throws TypeError, RangeError, with the option's name.
- */
-export function duration(
-  name: string,
-  value: unknown,
-  fallback: number,
-  canBeOff: boolean,
-): number {
-  if (value === undefined) return fallback;
-  if (value === false && canBeOff) return Infinity;
-  const ms = whole(name, value);
-  // The longest delay that the timers of every platform take.
-  if (ms > 2_147_483_647)
-    throw new RangeError(`${name}: expected at most 2147483647 ms, got ${ms}`);
-  return ms;
+  return bound('readLimit', value);
 }
 
 function heartbeat(_: string, value: unknown): false | Heartbeat {
@@ -253,7 +242,7 @@ function compression(_: string, value: unknown): Compression | false {
   for (const key of Object.keys(value as object)) {
     if (COMPRESSION_NAMES.includes(key)) continue;
     throw new TypeError(
-      `compression: unknown option ${key}; there are ${COMPRESSION_NAMES.join(', ')}`,
+      `compression: unknown option ${key}; the options are ${COMPRESSION_NAMES.join(', ')}`,
     );
   }
   const given = value as CompressionOptions;
@@ -283,7 +272,7 @@ function compression(_: string, value: unknown): Compression | false {
 }
 
 /**
- * What both ends agreed on for permessage-deflate.
+ * Checks the agreed parameters of permessage-deflate.
  *
  * @throws TypeError, RangeError, with the parameter's name.
  */
@@ -304,25 +293,10 @@ export function deflateParameters(value: unknown): DeflateParameters | undefined
 }
 
 /**
- * A level of zlib's: -2 is Huffman only, -1 zlib's default.
+ * A compression level of zlib: -2 is Huffman only, -1 zlib's default, then 0 to 9.
  *
  * @throws TypeError, RangeError, with the option's name.
  */
 export function compressionLevel(name: string, value: unknown): number {
   return range(name, value, -2, 9);
-}
-
-function range(name: string, value: unknown, least: number, most: number): number {
-  if (typeof value !== 'number')
-    throw new TypeError(`${name}: expected a number, got ${kind(value)}`);
-  const whole = Number.isSafeInteger(value) && !Object.is(value, -0);
-  if (whole && value >= least && value <= most) return value;
-  throw new RangeError(`${name}: expected a whole number from ${least} to ${most}, got ${value}`);
-}
-
-/** How an error message names a value of the wrong type. */
-export function kind(value: unknown): string {
-  if (value === null) return 'null';
-  if (typeof value !== 'object') return typeof value;
-  return Object.prototype.toString.call(value).slice(8, -1);
 }

@@ -1,28 +1,31 @@
-import { formatExtensions, negotiateDeflate, offerDeflate } from '@ws/codec';
+import { formatExtensions, negotiateDeflate } from '@ws/codec';
+import { offerDeflate } from '@ws/codec/internal';
 import { Conn } from './conn.ts';
-import { copyOf } from './copy.ts';
-import { deflateLimits } from './deflate/compression.ts';
-import type { Host } from './host.ts';
-import { type ConnOptions, type ConnSettings, kind, resolveSettings } from './options.ts';
-import { portableHost } from './portable-host.ts';
+import { deflateLimits } from './deflate/negotiate.ts';
+import { copyOf } from './memory/copy.ts';
+import { type ConnOptions, type ConnSettings, resolveSettings } from './options.ts';
+import type { Platform } from './platform/platform.ts';
+import { portablePlatform } from './platform/portable-platform.ts';
 import type { Transport, TransportSink } from './transport.ts';
+import { kind } from './validate.ts';
 
-/** What both ends of a {@link connPair} are made with. */
+/** Options of {@link connPair}, for both ends. */
 export interface ConnPairOptions extends ConnSettings {
-  /** What the platform lends. Default: `portableHost`, which has no engine: nothing is compressed then. */
-  readonly host?: Host | undefined;
-  /** Default: `''`. */
+  /** The services of the runtime. Default: `portablePlatform`, which does not compress. */
+  readonly platform?: Platform | undefined;
+  /** The subprotocol of both ends. Default: `''`. */
   readonly subprotocol?: string | undefined;
-  /** Settings of the client alone; they win over the common ones. */
+  /** Settings of the client only; they override the common ones. */
   readonly client?: ConnSettings | undefined;
-  /** Settings of the server alone; they win over the common ones. */
+  /** Settings of the server only; they override the common ones. */
   readonly server?: ConnSettings | undefined;
 }
 
 /**
- * Two connected Conns in memory, `[client, server]`, for tests: real frames, real closing handshakes, real
+ * Creates two connected Conns in memory, for tests: real frames, real closing handshakes, real
  * backpressure, no sockets.
  *
+ * @returns `[client, server]`.
  * @throws TypeError, RangeError for bad options.
  */
 export function connPair(options: ConnPairOptions = {}): [client: Conn, server: Conn] {
@@ -30,25 +33,25 @@ export function connPair(options: ConnPairOptions = {}): [client: Conn, server: 
     throw new TypeError(`connPair: expected options, got ${kind(options)}`);
   }
   const { client, server, ...common } = options;
-  const { host = portableHost } = common;
-  const near = { ...common, ...client, host };
-  const far = { ...common, ...server, host };
-  const agreed = agree(near, far, host);
-  const [one, other] = transportPair(host);
+  const { platform = portablePlatform } = common;
+  const near = { ...common, ...client, platform };
+  const far = { ...common, ...server, platform };
+  const agreed = agree(near, far, platform);
+  const [one, other] = transportPair(platform);
   return [
     new Conn(one, { ...near, ...agreed, role: 'client' }),
     new Conn(other, { ...far, ...agreed, role: 'server' }),
   ];
 }
 
-/** The part of the opening handshake that makes a difference for frames. */
+/** Negotiates compression, the part of the opening handshake that changes frames. */
 function agree(
   client: ConnSettings,
   server: ConnSettings,
-  host: Host,
+  platform: Platform,
 ): Pick<ConnOptions, 'deflate' | 'extensions'> {
-  const wanted = deflateLimits(resolveSettings(client, 'client').compression, 'client', host);
-  const granted = deflateLimits(resolveSettings(server, 'server').compression, 'server', host);
+  const wanted = deflateLimits(resolveSettings(client, 'client').compression, 'client', platform);
+  const granted = deflateLimits(resolveSettings(server, 'server').compression, 'server', platform);
   if (wanted === undefined || granted === undefined) return {};
   const { parameters, answer } = negotiateDeflate([offerDeflate(wanted)], granted)!;
   return { deflate: parameters, extensions: formatExtensions([answer]) };
@@ -57,12 +60,12 @@ function agree(
 const HIGH_WATER_MARK = 65_536;
 
 /**
- * Two transports, each delivering what the other is given. Delivery is never within the call: it is deferred, as a
- * socket's is.
+ * Two transports that deliver to each other. Delivery is deferred as with a socket, never within
+ * the call.
  */
-export function transportPair(host: Host): [Transport, Transport] {
-  const near = new MemoryTransport(host, 'near');
-  const far = new MemoryTransport(host, 'far');
+export function transportPair(platform: Platform): [Transport, Transport] {
+  const near = new MemoryTransport(platform, 'near');
+  const far = new MemoryTransport(platform, 'far');
   near.peer = far;
   far.peer = near;
   return [near, far];
@@ -71,9 +74,11 @@ export function transportPair(host: Host): [Transport, Transport] {
 class MemoryTransport implements Transport {
   readonly localAddr: string;
   peer!: MemoryTransport;
-  readonly #host: Host;
+  readonly #platform: Platform;
   #sink: TransportSink | undefined;
-  /** Bytes on their way here, and whether the peer's end comes behind them. */
+  /**
+   * Chunks that were not delivered yet; the end of the peer follows them when `#peerEnded` is set.
+   */
   readonly #arriving: Uint8Array[] = [];
   #arrivingBytes = 0;
   #peerEnded = false;
@@ -84,8 +89,8 @@ class MemoryTransport implements Transport {
   #scheduled = false;
   #writerWaits = false;
 
-  constructor(host: Host, localAddr: string) {
-    this.#host = host;
+  constructor(platform: Platform, localAddr: string) {
+    this.#platform = platform;
     this.localAddr = localAddr;
   }
 
@@ -135,9 +140,9 @@ class MemoryTransport implements Transport {
       this.peer.#peerEnded = true;
       this.peer.#schedule();
     }
-    this.#host.defer(() => {
+    this.#platform.defer(() => {
       this.#sink?.close(error);
-      // What is written to nobody is gone at once.
+      // Bytes to a destroyed transport are dropped, so the peer can write on.
       this.peer.#room();
     });
   }
@@ -152,7 +157,7 @@ class MemoryTransport implements Transport {
   #schedule(): void {
     if (this.#scheduled || this.#sink === undefined) return;
     this.#scheduled = true;
-    this.#host.defer(this.#deliver);
+    this.#platform.defer(this.#deliver);
   }
 
   readonly #deliver = (): void => {

@@ -10,7 +10,7 @@ import {
 } from '../src/index.ts';
 import { type Wired, wired } from './wired.ts';
 
-/** An array whose bytes another thread has taken. */
+/** An array whose bytes were transferred to another thread. */
 function detached(size = 10): Uint8Array {
   const bytes = new Uint8Array(size);
   structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
@@ -20,58 +20,58 @@ function detached(size = 10): Uint8Array {
 const NO_DATA = [undefined, null, 5, Number.NaN, true, [1, 2], {}, () => {}, Symbol('x'), 5n];
 
 /** The connection is as it was, and nothing has been sent. */
-async function expectUntouched({ conn, host, transport, sent }: Wired): Promise<void> {
-  await host.settle();
+async function expectUntouched({ conn, platform, transport, sent }: Wired): Promise<void> {
+  await platform.settle();
   expect(transport.writes).toEqual([]);
   expect(conn.state).toBe('open');
   expect(conn.bufferedAmount).toBe(0);
   await conn.send('goes on');
-  await host.settle();
+  await platform.settle();
   expect(sent()).toEqual(['text goes on']);
 }
 
 describe('MessageWriter.write', () => {
-  it.each(NO_DATA)('refuses %s, and the message goes on', async (data) => {
-    const { conn, host, sent } = wired('server');
+  it.each(NO_DATA)('rejects %s, and the message continues', async (data) => {
+    const { conn, platform, sent } = wired('server');
     const writer = await conn.nextWriter(TextMessage);
     await writer.write('one ');
     await expect(writer.write(data as never)).rejects.toBeInstanceOf(TypeError);
     await writer.write('two');
     await writer.close();
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text one two']);
   });
 
-  it('refuses bytes that are gone, as an array, a view or a buffer', async () => {
-    const { conn, host, sent } = wired('server');
+  it('rejects detached bytes, as an array, a view or a buffer', async () => {
+    const { conn, platform, sent } = wired('server');
     const writer = await conn.nextWriter(BinaryMessage);
     const bytes = detached();
     await expect(writer.write(bytes)).rejects.toThrow('detached');
     await expect(writer.write(bytes.buffer)).rejects.toThrow('detached');
     await writer.write(new Uint8Array(0));
     await writer.close();
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['binary']);
   });
 
-  it('gives the message up when its bytes go while they wait', async () => {
+  it('aborts the message when its bytes are detached during the wait', async () => {
     for (const closed of [false, true]) {
-      const { conn, host, transport, sent } = wired('server', {
+      const { conn, platform, transport, sent } = wired('server', {
         writeBufferSize: 8,
         highWaterMark: 1,
       });
       transport.block();
       void conn.send('in the way');
-      await host.settle();
+      await platform.settle();
       const writer = await conn.nextWriter(BinaryMessage);
       const bytes = new Uint8Array(20).fill(0x61);
       const written = writer.write(bytes);
       const end = closed ? writer.close() : undefined;
-      await host.settle();
+      await platform.settle();
       structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
       for (let i = 0; i < 3; i++) {
         transport.drain();
-        await host.settle();
+        await platform.settle();
       }
       await expect(written).rejects.toThrow('detached');
       if (closed) await expect(end).rejects.toThrow('detached');
@@ -80,9 +80,9 @@ describe('MessageWriter.write', () => {
     }
   });
 
-  it('takes bytes of a SharedArrayBuffer, larger than a fragment too', async () => {
+  it('accepts bytes of a SharedArrayBuffer, also more than a fragment', async () => {
     for (const role of ['server', 'client'] as const) {
-      const { conn, host, sent } = wired(role, { writeBufferSize: 8 });
+      const { conn, platform, sent } = wired(role, { writeBufferSize: 8 });
       const shared = new SharedArrayBuffer(10);
       new Uint8Array(shared).fill(0x61);
       const writer = await conn.nextWriter(BinaryMessage);
@@ -90,23 +90,23 @@ describe('MessageWriter.write', () => {
       await writer.write(new Uint8Array(shared, 0, 2));
       await writer.close();
       new Uint8Array(shared).fill(0x62);
-      await host.settle();
+      await platform.settle();
       expect(sent()).toEqual(['binary... aaaaaaaa', 'cont aaaa']);
     }
   });
 
-  it('sends lone surrogates as U+FFFD, each write for itself', async () => {
-    const { conn, host, sent } = wired('server');
+  it('sends lone surrogates as U+FFFD, separately for each write', async () => {
+    const { conn, platform, sent } = wired('server');
     const writer = await conn.nextWriter(TextMessage);
     await writer.write('a\ud83d');
     await writer.write('\ude00b');
     await writer.close();
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text a\ufffd\ufffdb']);
   });
 
-  it('fails the stream that it is given when a chunk is no data', async () => {
-    const { conn, host } = wired('server');
+  it('fails a piped stream at a chunk of an invalid type', async () => {
+    const { conn, platform } = wired('server');
     const writer = await conn.nextWriter(TextMessage);
     const to = writer.writable().getWriter();
     to.closed.catch(() => {});
@@ -114,14 +114,14 @@ describe('MessageWriter.write', () => {
     await expect(to.write(5 as never)).rejects.toBeInstanceOf(TypeError);
     await expect(to.write('y')).rejects.toBeInstanceOf(TypeError);
     writer.abort();
-    await host.settle();
+    await platform.settle();
     expect(conn.state).toBe('open');
   });
 });
 
 describe('MessageReader.read', () => {
   it.each([undefined, null, 5, 'x', [], {}, new ArrayBuffer(5), new DataView(new ArrayBuffer(5))])(
-    'refuses %s, and loses nothing',
+    'rejects %s, and loses no bytes',
     async (into) => {
       const { conn, feed, frame } = wired('server');
       feed(frame(2, 'kept'));
@@ -140,20 +140,20 @@ describe('MessageReader.read', () => {
     expect(Buffer.from(Uint8Array.from(into)).toString('latin1', 0, 6)).toBe('shared');
   });
 
-  it('loses nothing when the array is gone by the time the bytes come', async () => {
-    const { conn, feed, frame, host } = wired('server');
+  it('loses no bytes when the array is detached before they arrive', async () => {
+    const { conn, feed, frame, platform } = wired('server');
     feed(frame(2, '', { fin: false }));
     const reader = await conn.nextReader();
     const into = new Uint8Array(10);
     const reading = reader.read(into);
     structuredClone(into.buffer, { transfer: [into.buffer] });
-    await host.settle();
+    await platform.settle();
     feed(frame(0, 'kept'));
     await expect(reading).rejects.toBeInstanceOf(RangeError);
     expect(await reader.text()).toBe('kept');
   });
 
-  it('is refused while another read is pending, whatever it is', async () => {
+  it('rejects each kind of argument while another read is pending', async () => {
     const { conn, feed, frame } = wired('server');
     feed(frame(2, '', { fin: false }));
     const reader = await conn.nextReader();
@@ -173,7 +173,7 @@ describe('MessageReader.read', () => {
 
 describe('nextReader', () => {
   it.each([-1, 0, Number.NaN, 2 ** 31, Infinity, '5'])(
-    'refuses a timeout of %s',
+    'rejects a timeout of %s',
     async (timeout) => {
       const { conn, feed, frame } = wired('server');
       await expect(conn.nextReader({ timeout: timeout as never })).rejects.toThrow('timeout');
@@ -200,7 +200,7 @@ describe('readJSON', () => {
         },
       }),
     ],
-  ])('rejects with JSONError when the schema gives %s, and goes on', async (_, validate) => {
+  ])('rejects with JSONError when the schema returns %s, and stays usable', async (_, validate) => {
     const { conn, feed, frame } = wired('server');
     const schema = {
       '~standard': { version: 1, vendor: 'test', validate },
@@ -213,36 +213,36 @@ describe('readJSON', () => {
 
 describe('writeJSON', () => {
   it('escapes lone surrogates, as JSON does', async () => {
-    const { conn, host, sent } = wired('server');
+    const { conn, platform, sent } = wired('server');
     await conn.writeJSON('a\ud83d');
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text "a\\ud83d"']);
   });
 });
 
 describe('PreparedMessage', () => {
-  it.each(NO_DATA)('is not made of %s', (data) => {
+  it.each(NO_DATA)('rejects %s as data', (data) => {
     expect(() => new PreparedMessage(TextMessage, data as never)).toThrow(TypeError);
   });
 
-  it.each([undefined, null, Number.NaN, -1, 3, 2 ** 40, 'text'])('is not of type %s', (type) => {
+  it.each([undefined, null, Number.NaN, -1, 3, 2 ** 40, 'text'])('rejects the type %s', (type) => {
     expect(() => new PreparedMessage(type as never, 'x')).toThrow(TypeError);
   });
 
-  it('is not made of bytes that are gone, but of those that threads share', async () => {
+  it('rejects detached bytes and accepts shared ones', async () => {
     expect(() => new PreparedMessage(BinaryMessage, detached())).toThrow('detached');
     const shared = new Uint8Array(new SharedArrayBuffer(3)).fill(0x61);
     const message = new PreparedMessage(BinaryMessage, shared);
     shared.fill(0x62);
-    const { conn, host, sent } = wired('client');
+    const { conn, platform, sent } = wired('client');
     await conn.writePreparedMessage(message);
     await conn.writePreparedMessage(new PreparedMessage(TextMessage, '\ud83d!'));
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['binary aaa', 'text \ufffd!']);
   });
 
   it.each([undefined, null, 'x', {}, new Uint8Array(1)])(
-    'is asked for in place of %s',
+    'is required where %s is passed',
     async (message) => {
       const ours = wired('server');
       const written = ours.conn.writePreparedMessage(message as never);
@@ -253,13 +253,13 @@ describe('PreparedMessage', () => {
 });
 
 describe('broadcast', () => {
-  it.each(NO_DATA)('refuses %s before anything is sent', async (data) => {
+  it.each(NO_DATA)('rejects %s before it sends any frame', async (data) => {
     const ours = wired('server');
     expect(() => broadcast([ours.conn], data as never)).toThrow(TypeError);
     await expectUntouched(ours);
   });
 
-  it('refuses bytes that are gone, and what is no Conn, before anything is sent', async () => {
+  it('rejects detached bytes and values that are no Conn before it sends any frame', async () => {
     const ours = wired('server');
     const { conn } = ours;
     expect(() => broadcast([conn], detached())).toThrow('detached');
@@ -281,12 +281,9 @@ describe('broadcast', () => {
 });
 
 describe('joinMessages', () => {
-  it.each([5, null, {}, Uint8Array.of(1)])(
-    'refuses %s as what stands after a message',
-    async (term) => {
-      const ours = wired('server');
-      expect(() => joinMessages(ours.conn, term as never)).toThrow(TypeError);
-      await expectUntouched(ours);
-    },
-  );
+  it.each([5, null, {}, Uint8Array.of(1)])('rejects %s as the terminator', async (term) => {
+    const ours = wired('server');
+    expect(() => joinMessages(ours.conn, term as never)).toThrow(TypeError);
+    await expectUntouched(ours);
+  });
 });

@@ -1,18 +1,12 @@
-import { TestTransport } from '@ws/testkit';
+import { TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import {
-  BinaryMessage,
-  CloseCode,
-  Conn,
-  connPair,
-  connSettingNames,
-  TextMessage,
-} from '../src/index.ts';
-import { turns } from './raw-peer.ts';
+import { BinaryMessage, CloseCode, Conn, connPair, TextMessage } from '../src/index.ts';
+import { connSettingNames } from '../src/internal.ts';
+import { turns } from './raw-pair.ts';
 import { wired } from './wired.ts';
 
 describe('new Conn', () => {
-  it('tells its facts', () => {
+  it('exposes its role, subprotocol and addresses', () => {
     const transport = new TestTransport({ localAddr: '127.0.0.1:1', remoteAddr: '127.0.0.1:2' });
     const conn = new Conn(transport, { role: 'client', subprotocol: 'chat', extensions: 'x-ext' });
     expect(conn).toMatchObject({
@@ -28,7 +22,7 @@ describe('new Conn', () => {
     conn.terminate();
   });
 
-  it.each([[undefined], [null], [{}], [{ role: 'peer' }]])('refuses %j for options', (options) => {
+  it.each([[undefined], [null], [{}], [{ role: 'peer' }]])('rejects the options %j', (options) => {
     const transport = new TestTransport();
     expect(() => new Conn(transport, options as never)).toThrow(TypeError);
     expect(transport.sink).toBeUndefined();
@@ -50,7 +44,7 @@ describe('new Conn', () => {
     'writeBufferSize',
   ] as const;
 
-  it.each(numbers)('refuses a bad %s at once, by its name', (name) => {
+  it.each(numbers)('rejects an invalid %s in the constructor, by its name', (name) => {
     for (const value of [-1, 0, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, -0]) {
       const transport = new TestTransport();
       expect(() => new Conn(transport, { role: 'server', [name]: value })).toThrow(RangeError);
@@ -64,19 +58,19 @@ describe('new Conn', () => {
     }
   });
 
-  it.each(bounds)('takes false for %s: no bound', (name) => {
+  it.each(bounds)('accepts false for %s: no bound', (name) => {
     const conn = new Conn(new TestTransport(), { role: 'server', [name]: false });
     conn.terminate();
   });
 
-  it('hints at false where 0 is given for a bound', () => {
+  it('suggests false where a bound is 0', () => {
     expect(() => new Conn(new TestTransport(), { role: 'server', readLimit: 0 })).toThrow(
       'use false for no bound',
     );
   });
 
   it.each([5, true, { interval: 0 }, { interval: 1, timeout: -1 }, { interval: '1' }, null])(
-    'refuses the heartbeat %j',
+    'rejects the heartbeat %j',
     (heartbeat) => {
       const make = (): Conn =>
         new Conn(new TestTransport(), { role: 'server', heartbeat } as never);
@@ -84,13 +78,13 @@ describe('new Conn', () => {
     },
   );
 
-  it('fills in what a heartbeat leaves out', async () => {
-    const { host, sent } = wired('client', { heartbeat: { interval: 1000 } as never });
-    await host.advance(1_100);
+  it('completes a partial heartbeat with defaults', async () => {
+    const { platform, sent } = wired('client', { heartbeat: { interval: 1000 } as never });
+    await platform.advance(1_100);
     expect(sent()).toHaveLength(1);
   });
 
-  it('knows its settings by name', () => {
+  it('lists its settings by name', () => {
     expect(connSettingNames.toSorted()).toEqual(
       [...numbers, 'heartbeat', 'writeBufferPool', 'compression'].toSorted(),
     );
@@ -99,12 +93,12 @@ describe('new Conn', () => {
 
 describe('stats', () => {
   it('count messages, frames, bytes and pings of both directions', async () => {
-    const { conn, host, feed, frame } = wired('server');
+    const { conn, platform, feed, frame } = wired('server');
     void conn.discardReads();
     feed(frame(1, 'abc'), frame(2, 'x', { fin: false }), frame(9, 'p'), frame(0, 'y'));
     void conn.send('hello');
     void conn.ping('q');
-    await host.settle();
+    await platform.settle();
     expect(conn.stats).toEqual({
       messagesIn: 2,
       framesIn: 4,
@@ -129,23 +123,23 @@ describe('stats', () => {
       ],
     ],
   ])('count no text that ends within a character, in %s', async (_, pieces) => {
-    const { conn, host, feed, frame } = wired('server');
+    const { conn, platform, feed, frame } = wired('server');
     const read = conn.readMessage();
     feed(...pieces.map(({ fin, bytes }, i) => frame(i === 0 ? 1 : 0, Buffer.from(bytes), { fin })));
     await expect(read).rejects.toMatchObject({ closeCode: 1007 });
-    await host.settle();
+    await platform.settle();
     expect(conn.stats).toMatchObject({ messagesIn: 0, framesIn: pieces.length });
   });
 });
 
 describe('the constants', () => {
-  it('are the wire’s', () => {
+  it('equal the values on the wire', () => {
     expect([TextMessage, BinaryMessage, CloseCode.GoingAway]).toEqual([1, 2, 1001]);
   });
 });
 
 describe('connPair', () => {
-  it('takes settings for both ends and for each', async () => {
+  it('accepts options for both ends and for each end', async () => {
     const [client, server] = connPair({
       readLimit: 10,
       client: { readLimit: 100 },
@@ -164,12 +158,12 @@ describe('connPair', () => {
     expect(await client.closed).toMatchObject({ code: 1009 });
   });
 
-  it('refuses what is no options', () => {
+  it('rejects invalid options', () => {
     expect(() => connPair(5 as never)).toThrow(TypeError);
     expect(() => connPair({ readLimit: -1 })).toThrow(RangeError);
   });
 
-  it('has backpressure all the way', async () => {
+  it('propagates backpressure in both directions', async () => {
     const [client, server] = connPair();
     let accepted = 0;
     let stopped = false;

@@ -50,7 +50,7 @@ describe('every error', () => {
     expect(error.message).toMatch(/^websocket: /);
   });
 
-  it('keeps its cause', () => {
+  it('retains its cause', () => {
     expect(new TransportError('x', { cause: 1 }).cause).toBe(1);
   });
 });

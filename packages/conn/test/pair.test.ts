@@ -1,8 +1,8 @@
-import { transportContract } from '@ws/testkit';
+import { transportContract } from '@ws/tests';
 import { transportPair } from '../src/pair.ts';
-import { portableHost } from '../src/portable-host.ts';
+import { portablePlatform } from '../src/platform/portable-platform.ts';
 
 transportContract('the memory transport of connPair', () => {
-  const [near, far] = transportPair(portableHost);
+  const [near, far] = transportPair(portablePlatform);
   return { near, far };
 });

@@ -1,4 +1,5 @@
-// What gorilla/websocket's users may rely on, where no other test says it; and the defaults, one by one.
+// What gorilla/websocket's users may rely on, where no other test says it; and the defaults, one by
+// one.
 import { describe, expect, it } from 'vitest';
 import {
   BinaryMessage,
@@ -17,7 +18,7 @@ import {
   WebSocketError,
   WriteClosedError,
 } from '../src/index.ts';
-import { rawPair, turns } from './raw-peer.ts';
+import { rawPair, turns } from './raw-pair.ts';
 import { type Wired, wired } from './wired.ts';
 
 const MIB = 1024 * 1024;
@@ -29,7 +30,7 @@ async function writerThatIsClosed({ conn }: Wired): Promise<void> {
   await writer.write('late');
 }
 
-describe('the words of gorilla/websocket', () => {
+describe('an error message of gorilla/websocket', () => {
   it.each<[string, (wire: Wired) => Promise<unknown>]>([
     ['websocket: bad write message type', ({ conn }) => conn.writeMessage(3, 'x')],
     [
@@ -38,15 +39,15 @@ describe('the words of gorilla/websocket', () => {
     ],
     ['websocket: write timeout', ({ conn }) => conn.writeControl(PingMessage, 'x', Date.now() - 1)],
     ['websocket: write closed', writerThatIsClosed],
-  ])('%s: and the connection goes on', async (words, act) => {
+  ])('%s: and the connection stays usable', async (words, act) => {
     const wire = wired('server');
     await expect(act(wire)).rejects.toThrow(words);
     await wire.conn.send('goes on');
-    await wire.host.settle();
+    await wire.platform.settle();
     expect(wire.sent().at(-1)).toBe('text goes on');
   });
 
-  it('websocket: close sent, for every write after it', async () => {
+  it('websocket: close sent, for every write after the close frame', async () => {
     const { conn } = wired('server');
     const prepared = new PreparedMessage(TextMessage, 'x');
     const writer = await conn.nextWriter(TextMessage);
@@ -83,7 +84,7 @@ describe('the words of gorilla/websocket', () => {
     expect(new CloseError(code).message).toBe(`websocket: close ${code} (${name})`);
   });
 
-  it('the close codes have their numbers', () => {
+  it('the close codes equal their numbers', () => {
     const all = Object.values(CloseCode).toSorted((a, b) => a - b);
     expect(all).toEqual([
       1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 1015,
@@ -95,7 +96,7 @@ describe('the words of gorilla/websocket', () => {
     expect(new CloseError(code, 'why').message).toBe(`websocket: close ${code}: why`);
   });
 
-  it('isCloseError and isUnexpectedCloseError unwrap nothing', () => {
+  it('isCloseError and isUnexpectedCloseError do not unwrap errors', () => {
     const wrapped = new Error('x', { cause: new CloseError(1000) });
     expect(isCloseError(wrapped, 1000)).toBe(false);
     expect(isUnexpectedCloseError(wrapped, 1001)).toBe(false);
@@ -113,7 +114,7 @@ describe('the words of gorilla/websocket', () => {
 });
 
 describe('writeControl', () => {
-  it('looks at the type, the size, the deadline and the state, in this order', async () => {
+  it('checks the type, the size, the deadline and the state, in this order', async () => {
     const { conn } = wired('server');
     const past = Date.now() - 1;
     const long = 'x'.repeat(126);
@@ -128,8 +129,8 @@ describe('writeControl', () => {
 });
 
 describe('nextWriter', () => {
-  it('looks at the type before anything else, and leaves the open writer alone then', async () => {
-    const { conn, host, sent } = wired('server');
+  it('checks the type first, and leaves the open writer unchanged then', async () => {
+    const { conn, platform, sent } = wired('server');
     const writer = await conn.nextWriter(TextMessage);
     await expect(conn.nextWriter(99)).rejects.toBeInstanceOf(TypeError);
     await writer.write('still open');
@@ -137,12 +138,12 @@ describe('nextWriter', () => {
     void conn.close();
     await expect(conn.nextWriter(99)).rejects.toBeInstanceOf(TypeError);
     await expect(conn.nextWriter(TextMessage)).rejects.toThrow('close sent');
-    await host.settle();
+    await platform.settle();
     expect(sent()[0]).toBe('text still open');
   });
 
-  it('gives a writer that is over for good once it is closed', async () => {
-    const { conn, host, sent } = wired('server');
+  it('returns a writer that stays closed after close()', async () => {
+    const { conn, platform, sent } = wired('server');
     const writer = await conn.nextWriter(TextMessage);
     await writer.close();
     for (let i = 0; i < 2; i++) {
@@ -150,12 +151,12 @@ describe('nextWriter', () => {
       await expect(writer.close()).rejects.toBeInstanceOf(WriteClosedError);
     }
     writer.abort();
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text']);
     expect(conn.state).toBe('open');
   });
 
-  it('gives its buffer back when the connection breaks, and rejects with the same error from then on', async () => {
+  it('returns its buffer when the connection fails, and rejects with the same error afterwards', async () => {
     let lent = 0;
     const writeBufferPool: BufferPool = {
       get: () => {
@@ -164,12 +165,15 @@ describe('nextWriter', () => {
       },
       put: () => void lent--,
     };
-    const { conn, host, transport } = wired('server', { writeBufferPool, writeBufferSize: 100 });
+    const { conn, platform, transport } = wired('server', {
+      writeBufferPool,
+      writeBufferSize: 100,
+    });
     const writer = await conn.nextWriter(TextMessage);
     await writer.write('x'.repeat(50));
     expect(lent).toBe(1);
     transport.break(new Error('reset'));
-    await host.settle();
+    await platform.settle();
     expect(lent).toBe(0);
     const error = await writer.write('y').catch((e: unknown) => e);
     expect(error).toMatchObject({ code: 'WS_ERR_TRANSPORT' });
@@ -178,36 +182,36 @@ describe('nextWriter', () => {
     await expect(conn.nextWriter(TextMessage)).rejects.toBe(error);
   });
 
-  it('lets a prepared message wait behind an open writer', async () => {
-    const { conn, host, sent } = wired('server', { writeBufferSize: 2 });
+  it('makes a prepared message wait for an open writer', async () => {
+    const { conn, platform, sent } = wired('server', { writeBufferSize: 2 });
     const writer = await conn.nextWriter(TextMessage);
     await writer.write('abc');
     void conn.writePreparedMessage(new PreparedMessage(BinaryMessage, 'whole'));
     await writer.close();
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text... ab', 'cont c', 'binary whole']);
   });
 });
 
 describe('BufferPool', () => {
-  it('may lend buffers of any size: they are used as they are', async () => {
+  it('may return buffers of any size, which are used unchanged', async () => {
     const buffers = [new Uint8Array(0), new Uint8Array(1), new Uint8Array(5000)];
     const put: number[] = [];
     const writeBufferPool: BufferPool = {
       get: () => buffers.shift(),
       put: (buffer) => void put.push(buffer.length),
     };
-    const { conn, host, sent } = wired('server', { writeBufferPool, writeBufferSize: 100 });
+    const { conn, platform, sent } = wired('server', { writeBufferPool, writeBufferSize: 100 });
     for (let i = 0; i < 4; i++) {
       await conn.send(`message ${i}`);
-      await host.settle();
+      await platform.settle();
     }
     expect(sent()).toEqual([0, 1, 2, 3].map((i) => `text message ${i}`));
     expect(put.toSorted((a, b) => a - b)).toEqual([0, 1, 100, 100, 100, 5000]);
   });
 });
 
-describe('the peer that is gone', () => {
+describe('the end of a connection without a close frame', () => {
   it.each<[string, (wire: Wired) => Uint8Array]>([
     ['before any byte', () => new Uint8Array(0)],
     ['inside a header', ({ frame }) => frame(1, 'x'.repeat(200)).subarray(0, 3)],
@@ -223,8 +227,8 @@ describe('the peer that is gone', () => {
   });
 });
 
-describe('reading', () => {
-  it('that failed fails the same way however often it is tried', async () => {
+describe('a read', () => {
+  it('rejects the same way at each retry after a failure', async () => {
     const { conn, feed, frame } = wired('server');
     feed(frame(8, NORMAL));
     const error = await conn.readMessage().catch((e: unknown) => e);
@@ -233,7 +237,7 @@ describe('reading', () => {
     }
   });
 
-  it('counts each message for itself against the limit, and no control frame', async () => {
+  it('applies the limit to each message separately, and to no control frame', async () => {
     const { conn, feed, frame } = wired('server', { readLimit: 1_000 });
     const half = Buffer.alloc(500);
     const next = conn.nextReader();
@@ -245,28 +249,28 @@ describe('reading', () => {
     expect((await (await second).bytes()).length).toBe(1_000);
   });
 
-  it('goes on as long as a pong handler moves the deadline', async () => {
-    const { conn, host, feed, frame } = wired('server');
+  it('continues as long as a pong handler moves the deadline', async () => {
+    const { conn, platform, feed, frame } = wired('server');
     const extend = (): void => conn.setReadDeadline(Date.now() + 5_000);
     conn.setPongHandler(extend);
     extend();
     const read = conn.readMessage();
     for (let i = 0; i < 10; i++) {
-      await host.advance(3_000);
+      await platform.advance(3_000);
       feed(frame(10));
     }
-    await host.advance(3_000);
+    await platform.advance(3_000);
     feed(frame(1, 'alive'));
     expect((await read).text()).toBe('alive');
   });
 
-  it.each(['', ' \n\t'])('calls %j, read as JSON, an unexpected EOF', async (text) => {
+  it.each(['', ' \n\t'])('reports %j, read as JSON, as an unexpected EOF', async (text) => {
     const { conn, feed, frame } = wired('server');
     feed(frame(1, text));
     await expect(conn.readJSON()).rejects.toThrow('unexpected EOF');
   });
 
-  it('by joinMessages adds nothing when the term is empty', async () => {
+  it('by joinMessages adds no bytes for an empty terminator', async () => {
     const { conn, peer } = rawPair('server');
     peer.send(1, 'a');
     peer.send(1, '');
@@ -281,12 +285,12 @@ describe('reading', () => {
   });
 });
 
-describe('the end', () => {
-  it('is begun by the server: the client ends its stream after it', async () => {
+describe('the end of a connection', () => {
+  it('starts at the server: the client ends its stream afterwards', async () => {
     const server = rawPair('server');
     server.peer.close(1000);
     await server.peer.until((peer) => peer.ended);
-    server.peer.transport.end();
+    server.peer.end();
     expect(await server.conn.closed).toMatchObject({ wasClean: true });
 
     const client = rawPair('client');
@@ -294,12 +298,12 @@ describe('the end', () => {
     await client.peer.sees(1);
     await turns();
     expect(client.peer.ended).toBe(false);
-    client.peer.transport.end();
+    client.peer.end();
     await client.peer.until((peer) => peer.ended);
     expect(await client.conn.closed).toMatchObject({ wasClean: true });
   });
 
-  it('by a close reason that is not UTF-8 is 1007', async () => {
+  it('after a close reason that is not UTF-8 has code 1007', async () => {
     const { conn, peer } = rawPair('server');
     const read = conn.readMessage();
     peer.send(8, Uint8Array.of(0x03, 0xe8, 0xff));
@@ -307,23 +311,23 @@ describe('the end', () => {
     expect((await peer.sees(1))[0]).toMatch(/^close 1007/);
   });
 
-  it('by a fault drops input for no more than closeTimeout, and no more than 1 MiB of it', async () => {
+  it('after a fault drops input for at most closeTimeout, and at most 1 MiB of it', async () => {
     for (const floods of [false, true]) {
-      const { conn, host, transport } = wired('server');
+      const { conn, platform, transport } = wired('server');
       transport.feed(Uint8Array.of(0x83, 0x80));
-      await host.settle();
+      await platform.settle();
       expect(transport.ended).toBe(true);
       for (let i = 0; i < 11; i++) transport.feed(new Uint8Array(floods ? 100_000 : 1_000));
-      await host.settle();
+      await platform.settle();
       expect(conn.state).toBe(floods ? 'closed' : 'closing');
-      await host.advance(5_100);
+      await platform.advance(5_100);
       expect(await conn.closed).toMatchObject({ code: 1002, wasClean: false });
     }
   });
 });
 
 describe('a write', () => {
-  it('below the high-water mark gives one promise for all: nothing is allocated', async () => {
+  it('below the high-water mark returns one shared promise: it allocates no other', async () => {
     const { conn } = wired('server');
     const first = conn.send('a');
     expect(conn.send(Uint8Array.of(1))).toBe(first);
@@ -338,12 +342,12 @@ describe('the default of', () => {
     ['client', 16 * MIB],
   ] as const)('readLimit on a %s is %d bytes', async (role, limit) => {
     for (const length of [limit, limit + 1]) {
-      const { conn, host, transport } = wired(role);
+      const { conn, platform, transport } = wired(role);
       const read = conn.readMessage();
       const header = Buffer.of(0x82, role === 'server' ? 0xff : 0x7f, 0, 0, 0, 0, 0, 0, 0, 0);
       header.writeUInt32BE(length, 6);
       transport.feed(header);
-      await host.settle();
+      await platform.settle();
       if (length === limit) expect(conn.state).toBe('open');
       else await expect(read).rejects.toMatchObject({ code: 'WS_ERR_READ_LIMIT', limit });
     }
@@ -351,35 +355,35 @@ describe('the default of', () => {
 
   it('maxEmptyFragments is 1,024', async () => {
     for (const count of [1_024, 1_025]) {
-      const { conn, host, feed, frame } = wired('server');
+      const { conn, platform, feed, frame } = wired('server');
       const read = conn.readMessage();
       feed(frame(2, 'a', { fin: false }));
       feed(...Array.from({ length: count }, () => frame(0, '', { fin: false })));
-      await host.settle();
+      await platform.settle();
       if (count === 1_024) expect(conn.state).toBe('open');
       else await expect(read).rejects.toMatchObject({ closeCode: 1008 });
     }
   });
 
   it('readAhead is 64 KiB, and of idleReadTimeout five minutes', async () => {
-    const { conn, host, transport, feed, frame } = wired('server');
+    const { conn, platform, transport, feed, frame } = wired('server');
     feed(frame(2, new Uint8Array(60_000)));
-    await host.settle();
+    await platform.settle();
     expect(transport.paused).toBe(false);
     feed(frame(2, new Uint8Array(6_000)));
-    await host.settle();
+    await platform.settle();
     expect(transport.paused).toBe(true);
-    await host.advance(299_000);
+    await platform.advance(299_000);
     expect(conn.state).toBe('open');
-    await host.advance(2_000);
+    await platform.advance(2_000);
     expect(await conn.closed).toMatchObject({ code: 1006, error: { code: 'WS_ERR_TIMEOUT' } });
   });
 
   it('highWaterMark is 64 KiB, and of maxBufferedAmount 16 MiB', async () => {
-    const { conn, host, transport } = wired('server');
+    const { conn, platform, transport } = wired('server');
     transport.block();
     const first = conn.send('going');
-    await host.settle();
+    await platform.settle();
     expect(conn.send(new Uint8Array(60_000))).toBe(first);
     expect(conn.send(new Uint8Array(6_000))).not.toBe(first);
     for (let i = 0; i < 15; i++) void conn.send(new Uint8Array(MIB));
@@ -390,11 +394,11 @@ describe('the default of', () => {
   });
 
   it('closeTimeout is 5 s', async () => {
-    const { conn, host } = wired('server');
+    const { conn, platform } = wired('server');
     void conn.close();
-    await host.advance(4_900);
+    await platform.advance(4_900);
     expect(conn.state).toBe('closing');
-    await host.advance(200);
+    await platform.advance(200);
     expect(conn.state).toBe('closed');
   });
 
@@ -405,13 +409,13 @@ describe('the default of', () => {
   });
 
   it.each(['server', 'client'] as const)('writeBufferSize on a %s is 4,096', async (role) => {
-    const { conn, host, sent } = wired(role);
+    const { conn, platform, sent } = wired(role);
     for (const size of [4_096, 4_097]) {
       const writer = await conn.nextWriter(BinaryMessage);
       await writer.write(new Uint8Array(size));
       await writer.close();
     }
-    await host.settle();
+    await platform.settle();
     expect(sent().map((frame) => frame.replace('\0', '0'))).toEqual([
       'binary <4096>',
       'binary... <4096>',

@@ -17,7 +17,6 @@ import {
   type ConnStats,
   connPair,
   type DataType,
-  type Host,
   isCloseError,
   joinMessages,
   type Message,
@@ -26,6 +25,7 @@ import {
   type MessageReader,
   type MessageWriter,
   type PingPongHandler,
+  type Platform,
   PreparedMessage,
   ProtocolError,
   ReadLimitError,
@@ -36,12 +36,12 @@ import {
   type WebSocketError,
 } from '../src/index.ts';
 
-// What the compiler lets through and what it does not. None of `misuse` is ever called.
+// Code that the compiler accepts, and code that it rejects. `misuse` is never called.
 
 type Awaits<T> = T extends (...args: never[]) => Promise<infer R> ? R : never;
 
 describe('the types of reading', () => {
-  it('say what each way gives', () => {
+  it('match the results of each way to read', () => {
     expectTypeOf<Awaits<Conn['readMessage']>>().toEqualTypeOf<Message>();
     expectTypeOf<Awaits<Conn['nextReader']>>().toEqualTypeOf<MessageReader>();
     expectTypeOf<Awaits<Conn['receive']>>().toEqualTypeOf<CloseInfo>();
@@ -58,7 +58,7 @@ describe('the types of reading', () => {
     expectTypeOf(joinMessages).returns.toExtend<AsyncIterable<Uint8Array>>();
   });
 
-  it('tell a message by its type', () => {
+  it('distinguish messages by their type', () => {
     expectTypeOf<Message['type']>().toEqualTypeOf<DataType>();
     expectTypeOf<DataType>().toEqualTypeOf<1 | 2>();
     expectTypeOf<typeof TextMessage>().toEqualTypeOf<1>();
@@ -69,7 +69,7 @@ describe('the types of reading', () => {
     expectTypeOf<BorrowedMessage>().not.toExtend<Message>();
   });
 
-  it('infer what a schema makes', async () => {
+  it('follow the output of a schema', async () => {
     const [client, server] = connPair();
     const inZod = z.object({ at: z.string().transform((text) => new Date(text)) });
     const inValibot = v.object({ n: v.pipe(v.string(), v.transform(Number)) });
@@ -93,7 +93,7 @@ describe('the types of reading', () => {
 });
 
 describe('the types of writing', () => {
-  it('take text, and bytes in every shape', () => {
+  it('accept text, and bytes in every shape', () => {
     expectTypeOf<string>().toExtend<MessageData>();
     expectTypeOf<Uint8Array>().toExtend<MessageData>();
     expectTypeOf<Buffer>().toExtend<MessageData>();
@@ -118,7 +118,7 @@ describe('the types of writing', () => {
 });
 
 describe('the types of handlers', () => {
-  it('let them be synchronous or not, and give them what they get', () => {
+  it('accept synchronous and asynchronous functions, and type their arguments', () => {
     expectTypeOf<MessageHandler>().parameters.toEqualTypeOf<[BorrowedMessage]>();
     expectTypeOf<(message: BorrowedMessage) => Promise<void>>().toExtend<MessageHandler>();
     expectTypeOf<() => void>().toExtend<MessageHandler>();
@@ -132,7 +132,7 @@ describe('the types of handlers', () => {
 });
 
 describe('the types of a connection', () => {
-  it('are read-only facts', () => {
+  it('have read-only facts', () => {
     expectTypeOf<Conn['role']>().toEqualTypeOf<'client' | 'server'>();
     expectTypeOf<Conn['state']>().toEqualTypeOf<ConnState>();
     expectTypeOf<ConnState>().toEqualTypeOf<'open' | 'closing' | 'closed'>();
@@ -144,7 +144,7 @@ describe('the types of a connection', () => {
     expectTypeOf(connPair).returns.toEqualTypeOf<[client: Conn, server: Conn]>();
   });
 
-  it('take options that say undefined, and no others than there are', () => {
+  it('accept options that are undefined, and reject unknown ones', () => {
     const every = {
       role: 'client',
       host: undefined,
@@ -161,13 +161,15 @@ describe('the types of a connection', () => {
     expectTypeOf<ConnSettings['readLimit']>().toEqualTypeOf<number | false | undefined>();
     expectTypeOf<BroadcastOptions['except']>().toEqualTypeOf<Conn | Iterable<Conn> | undefined>();
     expectTypeOf<BufferPool['get']>().returns.toEqualTypeOf<Uint8Array | undefined>();
-    expectTypeOf<Host['isUtf8']>().toEqualTypeOf<((bytes: Uint8Array) => boolean) | undefined>();
+    expectTypeOf<Platform['isUtf8']>().toEqualTypeOf<
+      ((bytes: Uint8Array) => boolean) | undefined
+    >();
     expectTypeOf<Transport['cork']>().toEqualTypeOf<(() => void) | undefined>();
   });
 });
 
 describe('the types of errors', () => {
-  it('carry their numbers', () => {
+  it('include their numbers', () => {
     const error: unknown = new CloseError(1001, 'bye');
     if (!isCloseError(error, 1001)) expect.unreachable();
     expectTypeOf<CloseError>().toExtend<WebSocketError>();

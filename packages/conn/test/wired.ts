@@ -1,19 +1,19 @@
 import type { Role } from '@ws/codec';
 import {
-  FakeHost,
+  FakePlatform,
+  inWords,
   type NaiveFrameOptions,
   naiveDecode,
   naiveEncode,
   TestTransport,
-} from '@ws/testkit';
+} from '@ws/tests';
 import { Conn } from '../src/conn.ts';
 import type { ConnSettings } from '../src/options.ts';
-import { show } from './raw-peer.ts';
 
-/** A Conn whose clock and socket are in the test's hands. */
+/** A Conn with a fake clock and a fake socket. */
 export interface Wired {
   readonly conn: Conn;
-  readonly host: FakeHost;
+  readonly platform: FakePlatform;
   readonly transport: TestTransport;
   /** The bytes of a frame as the peer sends it. */
   readonly frame: (
@@ -31,14 +31,14 @@ export function wired(
   role: Role,
   settings: ConnSettings = {},
   highWaterMark = 0,
-  host: FakeHost = new FakeHost(),
+  platform: FakePlatform = new FakePlatform(),
 ): Wired {
   const transport = new TestTransport({ highWaterMark });
-  const conn = new Conn(transport, { heartbeat: false, ...settings, role, host });
+  const conn = new Conn(transport, { heartbeat: false, ...settings, role, platform });
   const mask = role === 'server' ? { mask: 0x01020304 } : {};
   return {
     conn,
-    host,
+    platform,
     transport,
     frame(opcode, payload = '', options = {}) {
       const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
@@ -46,6 +46,6 @@ export function wired(
     },
     feed: (...frames) => transport.feed(Buffer.concat(frames)),
     sent: () =>
-      naiveDecode(transport.sent, role === 'server' ? 'client' : 'server').frames.map(show),
+      naiveDecode(transport.sent, role === 'server' ? 'client' : 'server').frames.map(inWords),
   };
 }

@@ -1,20 +1,20 @@
 import { connect as connectTcp, isIP, Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, TLSSocket } from 'node:tls';
 import { TransportError } from '@ws/conn';
-import type { Bounds } from './bounds.ts';
-import { certificateAdvice } from './certificate-advice.ts';
-import type { ProxyPlan } from './choose-proxy.ts';
-import { connectTunnel } from './connect-tunnel.ts';
-import { callDial, type NetDial } from './given-stream.ts';
-import { checkOpen, Guard } from './guard.ts';
-import type { Proxy } from './proxy.ts';
-import { socksTunnel } from './socks.ts';
-import { guardedCallbacks } from './tls-callbacks.ts';
-import { TlsOptions } from './tls-options.ts';
+import type { DialScope } from './dial-scope.ts';
+import { checkOpen, GuardedStream } from './guarded-stream.ts';
+import { callNetDial, type NetDial } from './net-dial.ts';
+import type { ProxyPlan } from './proxy/choose-proxy.ts';
+import { connectTunnel } from './proxy/connect-tunnel.ts';
+import type { Proxy } from './proxy/proxy.ts';
+import { socksTunnel } from './proxy/socks.ts';
+import { certificateAdvice } from './tls/certificate-advice.ts';
+import { guardedCallbacks } from './tls/tls-callbacks.ts';
+import { TlsOptions } from './tls/tls-options.ts';
 import type { DialAddress, Target } from './url.ts';
 
-/** By what means streams are opened. */
-export interface Means {
+/** The options that determine how streams are opened. */
+export interface StreamOpeners {
   readonly netDial: NetDial | undefined;
   readonly netDialTLS: NetDial | undefined;
   readonly tls: ConnectionOptions | undefined;
@@ -25,149 +25,167 @@ export interface Means {
 interface Peer {
   readonly address: DialAddress;
   readonly secure: boolean;
-  /** For messages. */
+  /** Name of the peer in messages. */
   readonly label: string;
-  /** It is the server that the caller named, for whom the options of TLS that say who we are were given. */
-  readonly named: boolean;
+  /**
+   * Whether this is the server that the caller named. Only it gets the TLS options that identify
+   * the client.
+   */
+  readonly isNamedServer: boolean;
 }
 
-/** Opens streams: over TCP or a Unix socket, by the caller's own functions, through a proxy, with TLS where the URL asks. */
+/**
+ * Opens streams: over TCP or a Unix socket, by the caller's functions or through a proxy, and with
+ * TLS if the URL requires it.
+ */
 export class Connector {
-  readonly #means: Means;
-  readonly #forNamed: TlsOptions;
-  readonly #forOthers: TlsOptions;
+  readonly #openers: StreamOpeners;
+  readonly #tlsOfNamedServer: TlsOptions;
+  readonly #tlsOfOthers: TlsOptions;
 
-  /** @throws what `tls.createSecureContext` throws for bad TLS options; TypeError for those that do not go together. */
-  constructor(means: Means) {
-    const { tls, proxy, netDialTLS } = means;
-    this.#means = means;
-    this.#forNamed = new TlsOptions(tls, true);
-    this.#forOthers = new TlsOptions(tls, false);
-    // What is wrong with the options shows before any dial.
+  /**
+   * @throws the error of `tls.createSecureContext` for bad TLS options; TypeError for options that
+   *   conflict.
+   */
+  constructor(openers: StreamOpeners) {
+    const { tls, proxy, netDialTLS } = openers;
+    this.#openers = openers;
+    this.#tlsOfNamedServer = new TlsOptions(tls, true);
+    this.#tlsOfOthers = new TlsOptions(tls, false);
+    // Errors in the options appear here, before any dial.
     if (tls === undefined) return;
-    this.#forNamed.secureContext('');
+    this.#tlsOfNamedServer.secureContext('');
     if (typeof proxy === 'object' && proxy.secure && netDialTLS === undefined) {
-      this.#forOthers.secureContext(labelOf(proxy));
+      this.#tlsOfOthers.secureContext(proxyLabel(proxy));
     }
   }
 
   /**
-   * Opens the stream that the handshake goes over.
+   * Opens the stream for a handshake.
    *
-   * @param proxy - To go through; undefined: directly.
-   * @param named - Whether the caller named the server, and no redirect did.
-   * @throws TransportError, BadHandshakeError from a proxy, or the reason of `bounds`; nothing is left open then.
+   * @param proxy - Undefined for a direct connection.
+   * @param isNamedServer - Whether the caller named this server, rather than a redirect.
+   * @throws TransportError, BadHandshakeError from a proxy, or the reason of `scope`. No stream
+   *   stays open then.
    */
   async open(
     target: Target,
     proxy: Proxy | undefined,
-    named: boolean,
-    bounds: Bounds,
-  ): Promise<Guard> {
-    const server = { ...target, label: String(target.address), named };
-    if (proxy === undefined) return this.#reach(server, bounds);
-    const label = labelOf(proxy);
-    bounds.stage = `connecting to ${label}`;
-    const line = await this.#reach({ ...proxy, label, named: false }, bounds);
+    isNamedServer: boolean,
+    scope: DialScope,
+  ): Promise<GuardedStream> {
+    const server = { ...target, label: String(target.address), isNamedServer };
+    if (proxy === undefined) return this.#openTo(server, scope);
+    const label = proxyLabel(proxy);
+    scope.stage = `connecting to ${label}`;
+    const guarded = await this.#openTo({ ...proxy, label, isNamedServer: false }, scope);
     try {
-      bounds.stage = `waiting for ${label}`;
-      if (proxy.protocol === 'socks5') await socksTunnel(line, proxy, target.address, bounds);
-      else await connectTunnel(line.stream, proxy, target.address, bounds.signal);
-      return target.secure ? await this.#openTls(server, line, bounds) : line;
+      scope.stage = `waiting for ${label}`;
+      if (proxy.protocol === 'socks5') await socksTunnel(guarded, proxy, target.address, scope);
+      else await connectTunnel(guarded.stream, proxy, target.address, scope.signal);
+      return target.secure ? await this.#openTls(server, guarded, scope) : guarded;
     } catch (error) {
-      line.drop();
+      guarded.drop();
       throw error;
     }
   }
 
   /**
-   * Lays TLS over a stream that is open, unless it is TLS already.
+   * Starts TLS over an open stream, unless the stream is a TLSSocket.
    *
-   * @throws TransportError, or the reason of `bounds`; both streams are destroyed then.
+   * @throws TransportError, or the reason of `scope`. Both streams are destroyed then.
    */
-  async secure(line: Guard, address: DialAddress, bounds: Bounds): Promise<Guard> {
+  async secure(
+    guarded: GuardedStream,
+    address: DialAddress,
+    scope: DialScope,
+  ): Promise<GuardedStream> {
     return this.#secure(
-      line,
-      { address, secure: true, label: String(address), named: true },
-      bounds,
+      guarded,
+      { address, secure: true, label: String(address), isNamedServer: true },
+      scope,
     );
   }
 
-  async #reach(peer: Peer, bounds: Bounds): Promise<Guard> {
-    const { netDial, netDialTLS } = this.#means;
+  async #openTo(peer: Peer, scope: DialScope): Promise<GuardedStream> {
+    const { netDial, netDialTLS } = this.#openers;
     const { address, secure, label } = peer;
     if (secure && netDialTLS !== undefined) {
-      return callDial('netDialTLS', netDialTLS, peer, bounds);
+      return callNetDial('netDialTLS', netDialTLS, peer, scope);
     }
     if (netDial !== undefined) {
-      const line = await callDial('netDial', netDial, peer, bounds);
-      return secure ? this.#secure(line, peer, bounds) : line;
+      const guarded = await callNetDial('netDial', netDial, peer, scope);
+      return secure ? this.#secure(guarded, peer, scope) : guarded;
     }
-    if (secure) return this.#openTls(peer, undefined, bounds);
+    if (secure) return this.#openTls(peer, undefined, scope);
     const failure = (): string => `connecting to ${label} failed`;
-    const line = new Guard(created(() => connectTcp(address), failure));
-    await opened(line, 'connect', bounds, failure);
-    return line;
+    const guarded = new GuardedStream(openOrFail(() => connectTcp(address), failure));
+    await waitUntilOpen(guarded, 'connect', scope, failure);
+    return guarded;
   }
 
-  async #secure(line: Guard, peer: Peer, bounds: Bounds): Promise<Guard> {
-    if (line.stream instanceof TLSSocket) return line;
+  async #secure(guarded: GuardedStream, peer: Peer, scope: DialScope): Promise<GuardedStream> {
+    if (guarded.stream instanceof TLSSocket) return guarded;
     try {
-      return await this.#openTls(peer, line, bounds);
+      return await this.#openTls(peer, guarded, scope);
     } catch (error) {
-      line.drop();
+      guarded.drop();
       throw error;
     }
   }
 
-  async #openTls(peer: Peer, over: Guard | undefined, bounds: Bounds): Promise<Guard> {
+  async #openTls(
+    peer: Peer,
+    over: GuardedStream | undefined,
+    scope: DialScope,
+  ): Promise<GuardedStream> {
     if (over !== undefined) checkOpen(over.stream);
-    const { label, named } = peer;
+    const { label, isNamedServer } = peer;
     let failing = `connecting to ${label}`;
-    const shaking = (): void => {
+    const onTlsStart = (): void => {
       failing = `TLS handshake with ${label}`;
-      bounds.stage = `waiting for the ${failing}`;
+      scope.stage = `waiting for the ${failing}`;
     };
     const failure = (): string => `${failing} failed`;
-    let line: Guard | undefined;
+    let guarded: GuardedStream | undefined;
     let early: Error | undefined;
     const options = this.#tlsOptions(peer, over, (error) => {
       early ??= error;
-      line?.fail(error);
+      guarded?.fail(error);
     });
-    const socket = created(() => connectTls(options), failure);
-    line = new Guard(socket);
-    if (early !== undefined) line.fail(early);
-    if (over === undefined) socket.once('connect', shaking);
+    const socket = openOrFail(() => connectTls(options), failure);
+    guarded = new GuardedStream(socket);
+    if (early !== undefined) guarded.fail(early);
+    if (over === undefined) socket.once('connect', onTlsStart);
     else {
-      shaking();
-      // One's end is not in every case the end of the other. Of sockets Node sees to it; another stream may fail without
-      // a 'close'.
+      onTlsStart();
+      // Node links the ends of a TLSSocket and its net.Socket. It does not for another stream,
+      // which may also fail without a 'close'.
       if (!(over.stream instanceof Socket)) {
         over.stream.once('error', (error) => socket.destroy(error));
       }
       socket.once('close', () => over.drop());
     }
-    await opened(line, 'secureConnect', bounds, failure, named);
-    return line;
+    await waitUntilOpen(guarded, 'secureConnect', scope, failure, isNamedServer);
+    return guarded;
   }
 
-  /** @throws TypeError for a `secureContext` that is not for this peer. */
+  /** @throws TypeError for a `secureContext` that may not be used for this peer. */
   #tlsOptions(
-    { address, label, named }: Peer,
-    over: Guard | undefined,
+    { address, label, isNamedServer }: Peer,
+    over: GuardedStream | undefined,
     fail: (error: Error) => void,
   ): ConnectionOptions {
     const { host, port, path } = address;
-    const options = named ? this.#forNamed : this.#forOthers;
+    const options = isNamedServer ? this.#tlsOfNamedServer : this.#tlsOfOthers;
     return {
-      // SNI carries names only (RFC 6066, section 3).
+      // SNI allows names only (RFC 6066, section 3).
       servername: isIP(host) === 0 ? host : '',
       ALPNProtocols: ['http/1.1'],
       ...options.given,
       ...guardedCallbacks(options.given, fail),
       secureContext: options.secureContext(label),
-      // The certificate is checked against `host`, also where the stream came from elsewhere.
+      // tls.connect checks the certificate against `host`, also on a stream that the caller opened.
       host,
       port,
       path: over === undefined ? path : undefined,
@@ -176,12 +194,12 @@ export class Connector {
   }
 }
 
-function labelOf(proxy: Proxy): string {
+function proxyLabel(proxy: Proxy): string {
   return `the proxy ${String(proxy.address)}`;
 }
 
-/** @throws TransportError for what Node finds wrong before it begins. */
-function created<T>(create: () => T, failure: () => string): T {
+/** @throws TransportError for an error that Node throws synchronously. */
+function openOrFail<T>(create: () => T, failure: () => string): T {
   try {
     return create();
   } catch (cause) {
@@ -190,38 +208,40 @@ function created<T>(create: () => T, failure: () => string): T {
 }
 
 /**
- * Waits until a stream is open. When it fails, or the bounds end, it is destroyed.
+ * Waits until a stream is open. Destroys it when it fails or the scope ends.
  *
- * @param named - It leads to the server that the caller named.
+ * @param isNamedServer - Whether the stream leads to the server that the caller named.
  */
-async function opened(
-  line: Guard,
+async function waitUntilOpen(
+  guarded: GuardedStream,
   event: 'connect' | 'secureConnect',
-  bounds: Bounds,
+  scope: DialScope,
   failure: () => string,
-  named = true,
+  isNamedServer = true,
 ): Promise<void> {
-  const { stream } = line;
+  const { stream } = guarded;
   let onOpen!: () => void;
   let onClose!: () => void;
   const open = new Promise<void>((resolve, reject) => {
-    // Node goes on for a turn with what has failed already.
+    // A socket that has failed may still emit 'connect' or 'secureConnect' in the same turn.
     onOpen = () => {
-      if (line.error === undefined) resolve();
+      if (guarded.error === undefined) resolve();
     };
-    // 'close' comes after the 'error', or without one.
+    // 'close' follows 'error', or comes without it.
     onClose = () => {
-      const { error } = line;
-      reject(new TransportError(failure() + certificateAdvice(error, named), { cause: error }));
+      const { error } = guarded;
+      reject(
+        new TransportError(failure() + certificateAdvice(error, isNamedServer), { cause: error }),
+      );
     };
     stream.once(event, onOpen);
     stream.once('close', onClose);
     stream.once('error', onClose);
   });
   try {
-    await bounds.race(open);
+    await scope.race(open);
   } catch (error) {
-    line.drop();
+    guarded.drop();
     throw error;
   } finally {
     stream.off(event, onOpen);

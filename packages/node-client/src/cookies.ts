@@ -1,29 +1,32 @@
 import { validateHeaderValue } from 'node:http';
+import { typeName } from '@ws/http-shared';
 
-/** A cookie jar, as far as a handshake needs one. tough-cookie's `CookieJar` is one. */
+/** The part of a cookie jar that a handshake uses. `CookieJar` of tough-cookie implements it. */
 export interface CookieJar {
-  /** The value of the Cookie header for `url` (http or https), `''` when there is none. */
+  /**
+   * Returns the value of the Cookie header for `url` (http or https); `''` for none. The dial
+   * rejects with its error.
+   */
   getCookieString(url: string): string | PromiseLike<string>;
   /**
-   * Keeps a cookie that came from `url`. What may be kept (domain, path, Secure, public suffixes) is the jar's to
-   * decide.
+   * Stores a cookie that came from `url`. The jar decides whether it may (domain, path, Secure,
+   * public suffixes). The dial rejects with its error.
    *
-   * @param cookie - A Set-Cookie header's value.
-   * @param options - `ignoreError`: a cookie that the jar refuses is no error, as in a browser.
+   * @param cookie - The value of a Set-Cookie header.
+   * @param options - `ignoreError`: a cookie that the jar rejects is not an error, as in a browser.
    */
   setCookie(cookie: string, url: string, options: { ignoreError: boolean }): unknown;
 }
 
-/** @throws TypeError for what a jar gave and no header can carry. */
+/** @throws TypeError for a result of a jar that a header cannot contain. */
 export function checkCookie(cookie: unknown): void {
   if (typeof cookie !== 'string') {
-    const got = cookie === null ? 'null' : typeof cookie;
-    throw new TypeError(`jar: expected a string from getCookieString, got ${got}`);
+    throw new TypeError(`jar: expected a string from getCookieString, got ${typeName(cookie)}`);
   }
   validateHeaderValue('Cookie', cookie);
 }
 
-/** Gives the jar every cookie of a response, in order. */
+/** Stores every cookie of a response in the jar, in order. */
 export async function storeCookies(
   jar: CookieJar,
   cookies: readonly string[],

@@ -1,15 +1,16 @@
-import { addAbortListener, removeAbortListener, TimeoutError } from '@ws/conn';
+import { TimeoutError } from '@ws/conn';
+import { addAbortListener, removeAbortListener } from '@ws/conn/internal';
 
 /**
- * What may end a dial before its time: the handshake's timeout and the caller's signal, as one signal for all its
- * stages. `end` forgets both.
+ * Bounds one dial: combines the handshake timeout and the caller's signal into one signal for all
+ * stages. `end` releases both.
  */
-export class Bounds {
+export class DialScope {
   /** Aborts with a TimeoutError, or with the reason of the caller's signal. */
   readonly signal: AbortSignal;
-  /** With whom, for the message of the timeout. */
+  /** The other end, for the message of the timeout. */
   peer = '';
-  /** What is going on, for the message of the timeout. */
+  /** The current stage, for the message of the timeout. */
   stage = 'connecting';
   readonly #controller = new AbortController();
   readonly #outer: AbortSignal | undefined;
@@ -31,7 +32,11 @@ export class Bounds {
     }, timeout);
   }
 
-  /** Waits for `work` no longer than the bounds allow. When they end it first, `work` goes on unheard. */
+  /**
+   * Waits for `work` until the signal aborts. After an abort the result of `work` is ignored.
+   *
+   * @throws the error of `work`, or the reason of the signal.
+   */
   async race<T>(work: T | PromiseLike<T>): Promise<T> {
     const { signal } = this;
     let abort: (() => void) | undefined;
@@ -47,7 +52,7 @@ export class Bounds {
     }
   }
 
-  /** Nothing is bounded any more; the timer and the listener are gone. */
+  /** Removes the timer and the listener. */
   end(): void {
     clearTimeout(this.#timer);
     if (this.#outer !== undefined) removeAbortListener(this.#outer, this.#onAbort);

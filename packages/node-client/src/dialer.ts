@@ -1,24 +1,25 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { type Extension, offerDeflate } from '@ws/codec';
-import { Conn, deflateLimits, type Transport, TransportError } from '@ws/conn';
-import { nodeHost, socketTransport } from '@ws/node-io';
-import { Bounds } from './bounds.ts';
+import { type Extension } from '@ws/codec';
+import { offerDeflate } from '@ws/codec/internal';
+import { Conn, type Transport, TransportError } from '@ws/conn';
+import { deflateLimits } from '@ws/conn/internal';
+import { nodePlatform, socketTransport } from '@ws/node-io';
 import {
   deflateOf,
+  describeStatus,
   extensionsOf,
   faultsOf,
-  named,
   subprotocolOf,
-  unread,
+  unparsedFault,
 } from './check-response.ts';
-import { chooseProxy } from './choose-proxy.ts';
 import { Connector } from './connect.ts';
 import { checkCookie, storeCookies } from './cookies.ts';
+import { DialScope } from './dial-scope.ts';
 import { BadHandshakeError } from './errors.ts';
-import { type Answer, exchange } from './exchange.ts';
-import { taken } from './given-stream.ts';
-import type { Guard } from './guard.ts';
+import { exchange, type HttpResponse } from './exchange.ts';
+import type { GuardedStream } from './guarded-stream.ts';
+import { adopt } from './net-dial.ts';
 import {
   checkDialerOptions,
   checkDialOptions,
@@ -26,36 +27,42 @@ import {
   type DialerPlan,
   type DialOptions,
 } from './options.ts';
+import { chooseProxy } from './proxy/choose-proxy.ts';
 import { redirectOf, sameServer } from './redirects.ts';
 import { checkSubprotocols, type HandshakeRequest, makeRequest } from './request.ts';
 import { parseTarget, type Target } from './url.ts';
 
-/** The server's answer to a handshake that succeeded. */
+/** The server's response to a successful handshake. */
 export interface HandshakeResponse {
-  /** 101. */
+  /** The HTTP status: 101. */
   readonly status: number;
-  /** As node:http gives them: names in lower case, `set-cookie` as an array. */
+  /** The headers as in node:http: names in lower case, `set-cookie` as an array. */
   readonly headers: IncomingHttpHeaders;
 }
 
-/** What a dial gives. */
+/** The result of a dial. */
 export interface Dialed {
-  /** Open. No frame is parsed before the code that awaited the dial has run its first synchronous part. */
+  /**
+   * The open connection. No frame is parsed before the synchronous code after the `await` of the
+   * dial has run.
+   */
   readonly conn: Conn;
-  /** The server's answer: status 101 and its headers. */
+  /** The server's response: status 101 and its headers. */
   readonly response: HandshakeResponse;
 }
 
 /**
- * Opens WebSocket connections: a URL becomes a {@link Conn}. It holds options only and may be shared by all dials.
+ * Opens WebSocket connections: a URL becomes a {@link Conn}. A Dialer holds only options, so all
+ * dials may share it.
  *
- * Every dial either gives a Conn or rejects with its socket destroyed:
+ * Every dial either resolves with a Conn or rejects with its socket destroyed:
  * - `TypeError`, `RangeError`, `SyntaxError`: an option or the URL is wrong; nothing was sent;
- * - `TransportError`: no connection, or it broke; `cause` is the socket's error, or what a function of `tls` threw;
- * - {@link BadHandshakeError}: the server's answer was no handshake, or a proxy refused;
+ * - `TransportError`: the connection failed; `cause` is the error of the socket or of a function of
+ *   `tls`;
+ * - {@link BadHandshakeError}: the server's response is not a valid handshake, or a proxy refused;
  * - `TimeoutError`: `handshakeTimeout` is over;
- * - the reason of `signal`, when that aborted;
- * - what the cookie jar or the `proxy` function threw.
+ * - the reason of `signal`, when the signal was aborted;
+ * - the error of the cookie jar or of the `proxy` function.
  *
  * @see RFC 6455, section 4.1
  */
@@ -70,163 +77,178 @@ export class Dialer {
   }
 
   /**
-   * Connects to `url` and makes the opening handshake.
+   * Connects to `url` and performs the opening handshake.
    *
-   * @param url - ws, wss, http (taken as ws), https (as wss), `ws+unix:/run/app.sock:/path` or wss+unix. Without user
-   *   info; a fragment is removed.
+   * @param url - ws, wss, http (read as ws), https (read as wss), `ws+unix:/run/app.sock:/path` or
+   *   wss+unix. User info is an error; a fragment is removed.
+   * @throws (rejects with) the errors listed at {@link Dialer}.
    */
   async dial(url: string | URL, options: DialOptions = {}): Promise<Dialed> {
     const { proxy, followRedirects } = this.#plan;
-    const asked = this.#prepare(url, options);
-    const open = async (target: Target, bounds: Bounds): Promise<Guard> => {
-      const via = await chooseProxy(proxy, target, bounds);
-      return this.#connector.open(target, via, sameServer(target, asked.target), bounds);
+    const attempt = this.#prepare(url, options);
+    const open = async (target: Target, scope: DialScope): Promise<GuardedStream> => {
+      const via = await chooseProxy(proxy, target, scope);
+      return this.#connector.open(target, via, sameServer(target, attempt.target), scope);
     };
-    return this.#shake(asked, options.signal, open, followRedirects);
+    return this.#handshake(attempt, options.signal, open, followRedirects);
   }
 
   /**
-   * Makes the opening handshake on a stream that is open already: a tunnel, an SSH channel, one end of a pair. No proxy
-   * is asked for and no redirect followed.
+   * Performs the opening handshake on an open stream: a tunnel, an SSH channel, one end of a pair.
+   * The handshake uses no proxy and follows no redirect.
    *
-   * @param stream - The dialer's from the call on, and destroyed when the handshake fails; left alone when the URL or an
-   *   option is wrong, or when it is in use already.
-   * @param url - What the request says. For a wss URL TLS is laid over the stream, unless it is a `tls.TLSSocket`.
+   * @param stream - Belongs to the dialer from the call on. The dialer destroys the stream when the
+   *   handshake fails. The stream stays yours when the URL or an option is wrong, or when the
+   *   stream is already in use.
+   * @param url - The URL of the request. For a wss URL the dialer starts TLS over the stream,
+   *   unless it is a `tls.TLSSocket`.
+   * @throws (rejects with) the errors listed at {@link Dialer}.
    */
   async handshake(
     stream: Duplex | Transport,
     url: string | URL,
     options: DialOptions = {},
   ): Promise<Dialed> {
-    const asked = this.#prepare(url, options);
-    const line = taken('handshake', stream);
-    const open = async ({ secure, address }: Target, bounds: Bounds): Promise<Guard> => {
-      return secure ? this.#connector.secure(line, address, bounds) : line;
+    const attempt = this.#prepare(url, options);
+    const guarded = adopt('handshake', stream);
+    const open = async ({ secure, address }: Target, scope: DialScope): Promise<GuardedStream> => {
+      return secure ? this.#connector.secure(guarded, address, scope) : guarded;
     };
-    return this.#shake(asked, options.signal, open, 0, line);
+    return this.#handshake(attempt, options.signal, open, 0, guarded);
   }
 
-  #prepare(url: string | URL, options: DialOptions): Asked {
+  #prepare(url: string | URL, options: DialOptions): Attempt {
     checkDialOptions(options);
     const target = parseTarget(url);
     const { subprotocols, headers = {} } = options;
-    const offered =
+    const subprotocolOffer =
       subprotocols === undefined ? this.#plan.subprotocols : checkSubprotocols(subprotocols);
-    const limits = deflateLimits(this.#plan.compression, 'client', nodeHost);
+    const limits = deflateLimits(this.#plan.compression, 'client', nodePlatform);
     const offer = limits === undefined ? undefined : offerDeflate(limits);
-    return { target, request: makeRequest(target, headers, offered, offer) };
+    return { target, request: makeRequest(target, headers, subprotocolOffer, offer) };
   }
 
-  /** The story: cookies, stream, request and answer, cookies, checks, Conn; and again where a redirect leads. */
-  async #shake(
-    first: Asked,
+  /**
+   * Runs all steps of a dial: reads cookies, opens a stream, exchanges request and response, stores
+   * cookies, checks the response and creates the Conn. Each redirect restarts the steps.
+   */
+  async #handshake(
+    first: Attempt,
     signal: AbortSignal | undefined,
-    open: (target: Target, bounds: Bounds) => Promise<Guard>,
+    open: (target: Target, scope: DialScope) => Promise<GuardedStream>,
     redirects: number,
-    given?: Guard,
+    given?: GuardedStream,
   ): Promise<Dialed> {
-    const bounds = new Bounds(this.#plan.handshakeTimeout, signal);
-    let asked = first;
-    let line = given;
+    const scope = new DialScope(this.#plan.handshakeTimeout, signal);
+    let attempt = first;
+    let guarded = given;
     try {
       for (let followed = 0; ; followed++) {
-        const { target, request } = asked;
-        bounds.peer = target.address.toString();
-        bounds.stage = 'connecting';
-        bounds.signal.throwIfAborted();
-        const headers = await this.#withCookies(request, target, bounds);
-        line = await open(target, bounds);
-        bounds.stage = 'waiting for the answer';
-        const question = { method: 'GET', path: target.path, headers } as const;
-        const answer = await exchange(line.stream, question, bounds.signal);
-        await this.#keepCookies(answer, target, bounds);
-        const next = redirects === 0 ? undefined : redirectOf(answer, target);
+        const { target, request } = attempt;
+        scope.peer = target.address.toString();
+        scope.stage = 'connecting';
+        scope.signal.throwIfAborted();
+        const headers = await this.#withCookies(request, target, scope);
+        guarded = await open(target, scope);
+        scope.stage = 'waiting for the answer';
+        const httpRequest = { method: 'GET', path: target.path, headers } as const;
+        const response = await exchange(guarded.stream, httpRequest, scope.signal);
+        await this.#keepCookies(response, target, scope);
+        const next = redirects === 0 ? undefined : redirectOf(response, target);
         if (next === undefined) {
-          const faults = faultsOf(answer, request);
-          // A tab behind the word is legal, and Node's parser does not know the word then: it has read what follows.
-          if (faults.length === 0 && !answer.upgraded) faults.push(unread(answer));
-          if (faults.length > 0) throw new BadHandshakeError(faults.join(', '), answer);
-          bounds.signal.throwIfAborted();
-          return this.#hand(line, answer, request.offer);
+          const faults = faultsOf(response, request);
+          // A tab after the token `Upgrade` is legal, but Node's parser (llhttp) does not recognize
+          // the token then and consumes the bytes that follow.
+          if (faults.length === 0 && !response.upgraded) faults.push(unparsedFault(response));
+          if (faults.length > 0) throw new BadHandshakeError(faults.join(', '), response);
+          scope.signal.throwIfAborted();
+          return this.#handOver(guarded, response, request.offer);
         }
-        if (followed === redirects) throw tooManyRedirects(answer, followed);
-        line.drop();
-        asked = redirected(asked, next);
+        if (followed === redirects) throw tooManyRedirects(response, followed);
+        guarded.drop();
+        attempt = redirected(attempt, next);
       }
     } catch (error) {
-      line?.drop();
-      // Whatever broke because the dial was given up, that is why.
-      throw bounds.signal.aborted ? bounds.signal.reason : error;
+      guarded?.drop();
+      // After an abort every other error is a consequence of it.
+      throw scope.signal.aborted ? scope.signal.reason : error;
     } finally {
-      bounds.end();
+      scope.end();
     }
   }
 
-  /** The request's headers, with the jar's cookies unless the caller gave some. */
+  /**
+   * Returns the request's headers, with the jar's cookies unless the caller gave a Cookie header.
+   */
   async #withCookies(
     request: HandshakeRequest,
     target: Target,
-    bounds: Bounds,
+    scope: DialScope,
   ): Promise<readonly string[]> {
     const { jar } = this.#plan;
     if (jar === undefined || request.hasCookie) return request.headers;
-    bounds.stage = 'waiting for the cookie jar';
-    const cookie = await bounds.race(jar.getCookieString(target.cookieUrl));
+    scope.stage = 'waiting for the cookie jar';
+    const cookie = await scope.race(jar.getCookieString(target.cookieUrl));
     checkCookie(cookie);
-    bounds.stage = 'connecting';
+    scope.stage = 'connecting';
     return cookie === '' ? request.headers : [...request.headers, 'Cookie', cookie];
   }
 
-  /** Also of an answer that is refused then: a server that says 401 may say so with a cookie. */
-  async #keepCookies(answer: Answer, target: Target, bounds: Bounds): Promise<void> {
+  /** Stores the cookies of any response: a 401 may set cookies too. */
+  async #keepCookies(response: HttpResponse, target: Target, scope: DialScope): Promise<void> {
     const { jar } = this.#plan;
-    const cookies = answer.headers['set-cookie'];
+    const cookies = response.headers['set-cookie'];
     if (jar === undefined || cookies === undefined) return;
-    bounds.stage = 'waiting for the cookie jar';
-    await bounds.race(storeCookies(jar, cookies, target.cookieUrl));
+    scope.stage = 'waiting for the cookie jar';
+    await scope.race(storeCookies(jar, cookies, target.cookieUrl));
   }
 
-  /** From here on the stream is the Conn's. */
-  #hand(line: Guard, answer: Answer, offer: Extension | undefined): Dialed {
-    if (line.stream.destroyed) {
-      throw new TransportError('the connection broke during the handshake', { cause: line.error });
+  /** Gives the stream to a new Conn. */
+  #handOver(guarded: GuardedStream, response: HttpResponse, offer: Extension | undefined): Dialed {
+    if (guarded.stream.destroyed) {
+      throw new TransportError('the connection broke during the handshake', {
+        cause: guarded.error,
+      });
     }
     const { highWaterMark } = this.#plan;
-    const transport = socketTransport(line.stream, { head: answer.head, highWaterMark });
-    // Only now: there is never a moment without a listener for 'error'.
-    line.release();
+    const transport = socketTransport(guarded.stream, { head: response.head, highWaterMark });
+    // Release the guard only now: the transport has its own listener for 'error'.
+    guarded.release();
     const conn = new Conn(transport, {
       ...this.#plan.conn,
       role: 'client',
-      host: nodeHost,
-      subprotocol: subprotocolOf(answer),
-      extensions: extensionsOf(answer),
-      deflate: deflateOf(answer, offer),
+      platform: nodePlatform,
+      subprotocol: subprotocolOf(response),
+      extensions: extensionsOf(response),
+      deflate: deflateOf(response, offer),
     });
-    return { conn, response: { status: answer.status, headers: answer.headers } };
+    return { conn, response: { status: response.status, headers: response.headers } };
   }
 }
 
-/** Whom to ask, and what. */
-interface Asked {
+/** One request to one server. Each redirect creates a new attempt. */
+interface Attempt {
   readonly target: Target;
   readonly request: HandshakeRequest;
 }
 
-/** The same request, with a new key, for where a redirect leads; to another server without the caller's headers. */
-function redirected({ target, request }: Asked, next: Target): Asked {
-  const headers = sameServer(target, next) ? request.own : [];
+/**
+ * Returns the request for a redirect's target, with a new key. The caller's headers are sent only
+ * to the same server as before.
+ */
+function redirected({ target, request }: Attempt, next: Target): Attempt {
+  const headers = sameServer(target, next) ? request.callerHeaders : [];
   return { target: next, request: makeRequest(next, headers, request.subprotocols, request.offer) };
 }
 
-function tooManyRedirects(answer: Answer, followed: number): BadHandshakeError {
-  const message = `the server answered ${named(answer.status)}, not 101; ${followed} redirects were followed, and followRedirects allows no more`;
-  return new BadHandshakeError(message, answer);
+function tooManyRedirects(response: HttpResponse, followed: number): BadHandshakeError {
+  const message = `the server answered ${describeStatus(response.status)}, not 101; ${followed} redirects were followed, and followRedirects allows no more`;
+  return new BadHandshakeError(message, response);
 }
 
 /**
- * What {@link dial} uses: a Dialer with a `handshakeTimeout` of 45 s, which connects through the proxy that the
- * environment names, if it names one.
+ * The Dialer of {@link dial}: its `handshakeTimeout` is 45,000 ms, and it connects through the
+ * proxy of the environment, if any.
  */
 export const defaultDialer: Dialer = /* @__PURE__ */ new Dialer({
   handshakeTimeout: 45_000,
@@ -236,7 +258,10 @@ export const defaultDialer: Dialer = /* @__PURE__ */ new Dialer({
 /**
  * Opens a WebSocket connection with the {@link defaultDialer}.
  *
- * @throws as {@link Dialer} says.
+ * @param url - As for {@link Dialer.dial}.
+ * @returns The open connection and the server's response.
+ * @throws (rejects with) the errors listed at {@link Dialer}.
+ * @see RFC 6455, section 4.1
  */
 export function dial(url: string | URL, options?: DialOptions): Promise<Dialed> {
   return defaultDialer.dial(url, options);

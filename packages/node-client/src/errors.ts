@@ -1,34 +1,38 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { WebSocketError } from '@ws/codec';
 
-/** What a {@link BadHandshakeError} knows of the server's answer. */
+/** The part of a response that a {@link BadHandshakeError} keeps. */
 export interface RefusedResponse {
   /** The HTTP status. */
   readonly status: number;
-  /** As node:http gives them. */
+  /** The headers as in node:http, names in lower case. */
   readonly headers: IncomingHttpHeaders;
-  /** The body's first bytes. */
+  /** The first bytes of the body, at most 1,024. */
   readonly body: Buffer;
 }
 
 const NO_RESPONSE: RefusedResponse = { status: 0, headers: {}, body: Buffer.alloc(0) };
 
 /**
- * The server answered, but not with a handshake that RFC 6455 lets a client accept, or a proxy refused; the message names
- * every fault.
- * The connection was destroyed. Look at `status` to decide: 401 wants credentials, 503 another try later.
+ * The server's response is not a handshake that a client may accept (RFC 6455, section 4.1), or a
+ * proxy refused. The message names every fault. The connection is destroyed. Use `status` to decide
+ * what to do: 401 asks for credentials, 503 for another try later.
  */
 export class BadHandshakeError extends WebSocketError {
   declare readonly code: 'WS_ERR_BAD_HANDSHAKE';
   /**
-   * The HTTP status; 0 when the answer was not HTTP, and then `cause` is the parser's error. Of a SOCKS proxy the one that an
-   * HTTP proxy would have given: 407 for credentials, 403 for what it does not allow or cannot do, 502 when it could not
-   * connect; 0 when it does not speak SOCKS 5.
+   * The HTTP status; 0 when the response is not HTTP, with the parser's error as `cause`. For a
+   * SOCKS proxy it is the status that an HTTP proxy would send: 407 for credentials, 403 for a
+   * request that it does not allow or support, 502 when it could not connect, 0 when it does not
+   * speak SOCKS 5.
    */
   readonly status: number;
-  /** The response's headers as node:http gives them, names in lower case. */
+  /** The response's headers as in node:http, names in lower case. */
   readonly headers: IncomingHttpHeaders;
-  /** The first bytes of the response's body, at most 1,024, as they came within half a second. */
+  /**
+   * The first bytes of the response's body: at most 1,024, and at most those of the first 500 ms.
+   * Yours to keep.
+   */
   readonly body: Buffer;
 
   constructor(message: string, response: RefusedResponse = NO_RESPONSE, options?: ErrorOptions) {
@@ -43,13 +47,19 @@ export class BadHandshakeError extends WebSocketError {
   }
 }
 
-/** What somebody's function threw, as an error: a stream is not destroyed by `undefined`, and anything can be thrown. */
+/**
+ * Returns a thrown value as an Error. A stream cannot be destroyed with `undefined`, but a function
+ * can throw it.
+ */
 export function asError(thrown: unknown, who: string): Error {
   if (thrown instanceof Error) return thrown;
-  return new Error(`${who} threw what is no Error`, { cause: thrown });
+  return new Error(`${who} threw a value that is not an Error`, { cause: thrown });
 }
 
-/** Somebody else's words for an error message: quoted, cut, and with nothing in them that a terminal obeys. */
+/**
+ * Quotes foreign text for an error message: cut to 80 characters, and without control characters
+ * for a terminal.
+ */
 export function quote(text: string): string {
   const cut = text.length > 80 ? `${text.slice(0, 80)}...` : text;
   return `"${cut.replace(/[^ -~]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)}"`;

@@ -6,14 +6,14 @@ import {
 } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { TransportError } from '@ws/conn';
+import { rawHeaderValues } from '@ws/http-shared';
 import { BadHandshakeError } from './errors.ts';
-import { checkOpen } from './guard.ts';
-import { valuesOf } from './raw-headers.ts';
+import { checkOpen } from './guarded-stream.ts';
 import { MAX_BODY, RefusalBody } from './refusal-body.ts';
 
-/** What is asked, over a stream that is open. */
-export interface Question {
-  /** GET asks a server for a handshake, CONNECT asks a proxy for a tunnel. */
+/** One request over an open stream. */
+export interface HttpRequest {
+  /** GET for a handshake with a server, CONNECT for a tunnel through a proxy. */
   readonly method: 'GET' | 'CONNECT';
   /** The request target. */
   readonly path: string;
@@ -21,166 +21,184 @@ export interface Question {
   readonly headers: readonly string[];
 }
 
-/** The answer, as node:http read it. */
-export interface Answer {
+/** One response, as node:http parsed it. */
+export interface HttpResponse {
   readonly status: number;
   readonly httpVersion: string;
   readonly headers: IncomingHttpHeaders;
-  /** Names and values in turn, as they came. */
+  /** Names and values in turn, as received. */
   readonly rawHeaders: readonly string[];
-  /** The first bytes behind the head, unless it is a proxy's 200. */
+  /** The first bytes after the head; empty for a proxy's 200. */
   readonly body: Buffer;
-  /** The bytes that came with the 101: the first frames. */
+  /** The bytes that came with a 101: the first frames. */
   readonly head: Buffer;
-  /** Whether node:http took it for the end of HTTP on this stream, and left the stream to us. */
+  /**
+   * Whether node:http took it for an upgrade or a tunnel, and detached its parser from the stream.
+   */
   readonly upgraded: boolean;
 }
 
-/** Bytes of the answer up to the end of its head, interim answers (1xx) among them. */
+/** Most bytes up to the end of the response head, including interim responses (1xx). */
 const MAX_HEAD = 16 * 1024;
-/** Header lines of one answer. */
+/** Most header lines of one response. */
 const MAX_LINES = 100;
 const MAX_INTERIM = 10;
-const NONE: Buffer = Buffer.alloc(0);
+const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /**
- * Sends a request over `stream` and reads the answer to it, whatever it says. After a 101, or a proxy's 200, the stream is
- * as node:http leaves it: not flowing, without a listener of ours. What came behind a proxy's 200 is read from it next.
+ * Sends a request over `stream` and reads its response, whatever the status. After a 101 or a
+ * proxy's 200 the stream does not flow and has none of our listeners. Bytes that followed a proxy's
+ * 200 are the next to be read from it.
  *
- * @param signal - Ends the wait; the promise then rejects with its reason.
- * @throws BadHandshakeError with status 0 when what comes is not HTTP or too much, TransportError when the stream ends.
+ * @throws BadHandshakeError with status 0 when the response is not HTTP or exceeds a bound;
+ *   TransportError when the stream ends; the reason of `signal` when that aborts.
  */
 export async function exchange(
   stream: Duplex,
-  question: Question,
+  httpRequest: HttpRequest,
   signal: AbortSignal,
-): Promise<Answer> {
+): Promise<HttpResponse> {
   signal.throwIfAborted();
   checkOpen(stream);
-  return new Exchange(stream, question, signal).answer;
+  return new Exchange(stream, httpRequest, signal).response;
 }
 
-/** A request that is not sent yet. Its parser reads the stream from the next turn on. */
-function makeRequest(stream: Duplex, question: Question): ClientRequest {
+/**
+ * Makes a request without sending it. Its parser reads the stream from the next turn of the event
+ * loop on.
+ */
+function makeRequest(stream: Duplex, httpRequest: HttpRequest): ClientRequest {
   const request = makeHttpRequest({
     createConnection: () => stream,
-    ...question,
+    ...httpRequest,
     setHost: false,
     maxHeaderSize: MAX_HEAD,
     insecureHTTPParser: false,
   });
-  // Node's default drops the header lines after a thousand, and a second Accept with them.
+  // By default node:http drops header lines after the first 1,000, possibly a second
+  // Sec-WebSocket-Accept.
   request.maxHeadersCount = 0;
   return request;
 }
 
-/** How messages call who answers, and the answer. */
-interface Words {
+/** Names in error messages. */
+interface Labels {
   readonly peer: string;
   readonly answer: string;
 }
-const WORDS: Readonly<Record<Question['method'], Words>> = {
+const LABELS: Readonly<Record<HttpRequest['method'], Labels>> = {
   GET: { peer: 'the server', answer: 'the answer' },
   CONNECT: { peer: 'the proxy', answer: 'the answer of the proxy' },
 };
 
-/** One request under way: the first of upgrade, response, error, too much of something, or abort decides. */
+/**
+ * One pending request. The first event decides: upgrade, response, error, an exceeded bound or an
+ * abort.
+ */
 class Exchange {
-  readonly answer: Promise<Answer>;
+  readonly response: Promise<HttpResponse>;
   #request: ClientRequest;
   readonly #stream: Duplex;
-  readonly #question: Question;
+  readonly #httpRequest: HttpRequest;
   readonly #signal: AbortSignal;
-  readonly #words: Words;
-  #resolve!: (answer: Answer) => void;
+  readonly #labels: Labels;
+  #resolve!: (answer: HttpResponse) => void;
   #reject!: (reason: unknown) => void;
   #interim = 0;
-  /** Bytes that came. */
+  /** Bytes received. */
   #received = 0;
-  /** A proxy's, whose body is read by another parser. */
+  /** A proxy's refusal, whose body another parser reads. */
   #refusal: IncomingMessage | undefined;
   #body: RefusalBody | undefined;
 
-  constructor(stream: Duplex, question: Question, signal: AbortSignal) {
+  constructor(stream: Duplex, httpRequest: HttpRequest, signal: AbortSignal) {
     this.#stream = stream;
-    this.#question = question;
+    this.#httpRequest = httpRequest;
     this.#signal = signal;
-    this.#words = WORDS[question.method];
-    this.answer = new Promise((resolve, reject) => {
+    this.#labels = LABELS[httpRequest.method];
+    this.response = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
     signal.addEventListener('abort', this.#onAbort);
-    // A stream that destroys nothing, and closes nothing, has only this to say, and node:http listens from the next turn on.
+    // node:http listens from the next turn on. Until then 'error' may be the only event of a stream
+    // that fails.
     stream.on('error', this.#onError);
-    this.#request = this.#listen();
+    this.#request = this.#attachParser();
     this.#request.end();
   }
 
-  #listen(): ClientRequest {
-    const method = this.#refusal === undefined ? this.#question.method : 'GET';
-    const request = makeRequest(this.#stream, { ...this.#question, method });
+  #attachParser(): ClientRequest {
+    const method = this.#refusal === undefined ? this.#httpRequest.method : 'GET';
+    const request = makeRequest(this.#stream, { ...this.#httpRequest, method });
     request.once('socket', () => {
-      if (this.#refusal === undefined) this.#stream.prependListener('data', this.#count);
-      // Listening alone does not start a stream that its owner has paused.
+      if (this.#refusal === undefined) this.#stream.prependListener('data', this.#countBytes);
+      // A 'data' listener alone does not resume a stream that its owner has paused.
       this.#stream.resume();
     });
     request.on('information', (info) => {
-      if (++this.#interim > MAX_INTERIM) this.#fail(tooManyInterim(info, this.#words));
+      if (++this.#interim > MAX_INTERIM) this.#fail(tooManyInterim(info, this.#labels));
     });
-    request.on('upgrade', (response, _stream, head) => this.#upgraded(response, head));
-    request.on('connect', (response, _stream, head) => this.#connected(response, head));
-    request.on('response', (response) => this.#answered(response));
+    request.on('upgrade', (response, _stream, head) => this.#onUpgrade(response, head));
+    request.on('connect', (response, _stream, head) => this.#onConnect(response, head));
+    request.on('response', (response) => this.#onResponse(response));
     request.on('error', this.#onError);
     return request;
   }
 
-  #upgraded(response: IncomingMessage, head: Buffer): void {
-    if (this.#tooMuch(response, this.#received - head.length)) return;
+  #onUpgrade(response: IncomingMessage, head: Buffer): void {
+    if (this.#failIfTooLarge(response, this.#received - head.length)) return;
     this.#settle();
-    this.#resolve(answer(response, head.subarray(0, MAX_BODY), head));
+    this.#resolve(toHttpResponse(response, head.subarray(0, MAX_BODY), head));
   }
 
-  /** Every answer to CONNECT: Node takes them all for a tunnel, interim ones too. */
-  #connected(response: IncomingMessage, head: Buffer): void {
-    if (this.#tooMuch(response, this.#received - head.length)) return;
+  /**
+   * Every response to CONNECT: node:http emits 'connect' for any status, even for interim
+   * responses.
+   */
+  #onConnect(response: IncomingMessage, head: Buffer): void {
+    if (this.#failIfTooLarge(response, this.#received - head.length)) return;
     const { statusCode = 0 } = response;
-    if (statusCode < 200 && statusCode !== 101) return this.#passOver(response, head);
+    if (statusCode < 200 && statusCode !== 101) return this.#skipInterim(response, head);
     if (statusCode !== 200) {
-      // The parser has gone, and the body is not read yet: the next one is told of it as if it were a server's.
+      // node:http has detached its parser before the body. Attach another and replay the head as an
+      // ordinary response.
       this.#refusal = response;
-      return this.#listenAgain(Buffer.concat([headOfBody(response), head]));
+      return this.#attachNextParser(Buffer.concat([headOfBody(response), head]));
     }
     this.#settle();
     this.#putBack(head);
-    this.#resolve(answer(response, NONE, NONE));
+    this.#resolve(toHttpResponse(response, NO_BYTES, NO_BYTES));
   }
 
-  /** After an interim answer to CONNECT the next answer needs a parser, and that a request, which is never sent. */
-  #passOver(response: IncomingMessage, head: Buffer): void {
-    if (++this.#interim > MAX_INTERIM) return this.#fail(tooManyInterim(response, this.#words));
+  /**
+   * After an interim response to CONNECT, the next response needs a new parser. A request that is
+   * never sent has one.
+   */
+  #skipInterim(response: IncomingMessage, head: Buffer): void {
+    if (++this.#interim > MAX_INTERIM) return this.#fail(tooManyInterim(response, this.#labels));
     this.#received -= head.length;
-    this.#listenAgain(head);
+    this.#attachNextParser(head);
   }
 
-  #listenAgain(bytes: Buffer): void {
-    this.#stream.off('data', this.#count);
+  #attachNextParser(bytes: Buffer): void {
+    this.#stream.off('data', this.#countBytes);
     this.#putBack(bytes);
-    this.#request = this.#listen();
+    this.#request = this.#attachParser();
   }
 
-  /** At once: in a later tick the stream may have had its end. */
+  /** Synchronously: in a later tick the stream may have ended. */
   #putBack(head: Buffer): void {
     if (head.length > 0) this.#stream.unshift(head);
   }
 
-  /** A refusal: any status but 101, a 101 without the headers of an upgrade. */
-  #answered(response: IncomingMessage): void {
-    // Its bytes are counted as they come: how many are the head's is not known here.
-    if (this.#tooMuch(response, 0)) return;
-    this.#stream.off('data', this.#count);
+  /** Any status except 101, or a 101 without the headers of an upgrade. */
+  #onResponse(response: IncomingMessage): void {
+    // The size of the head is not known here; #countBytes has checked its bytes as they arrived.
+    if (this.#failIfTooLarge(response, 0)) return;
+    this.#stream.off('data', this.#countBytes);
     this.#body = new RefusalBody(response, (bytes) => {
-      // Nobody hears what the rest of it runs into.
+      // Errors in the rest of the body are ignored.
       response.on('error', () => {});
       this.#refused(this.#refusal ?? response, bytes);
     });
@@ -188,15 +206,15 @@ class Exchange {
 
   #refused(response: IncomingMessage, body: Buffer): void {
     this.#settle();
-    this.#resolve(answer(response, body, NONE, false));
+    this.#resolve(toHttpResponse(response, body, NO_BYTES, false));
     this.#request.destroy();
   }
 
-  /** Fails for a head that is out of bounds. */
-  #tooMuch(response: IncomingMessage, bytes: number): boolean {
-    if (bytes > MAX_HEAD) this.#fail(tooLarge(this.#words));
+  /** Fails for a head that exceeds a bound, and returns whether it did. */
+  #failIfTooLarge(response: IncomingMessage, bytes: number): boolean {
+    if (bytes > MAX_HEAD) this.#fail(tooLarge(this.#labels));
     else if (response.rawHeaders.length > 2 * MAX_LINES) {
-      this.#fail(tooManyLines(response, this.#words));
+      this.#fail(tooManyLines(response, this.#labels));
     } else return false;
     return true;
   }
@@ -207,75 +225,85 @@ class Exchange {
     this.#request.destroy();
   }
 
-  /** Nothing of ours stays on the stream or the signal. */
+  /** Removes our listeners from the stream and the signal. */
   #settle(): void {
     this.#body?.stop();
     this.#signal.removeEventListener('abort', this.#onAbort);
-    this.#stream.off('data', this.#count);
+    this.#stream.off('data', this.#countBytes);
     this.#stream.off('error', this.#onError);
   }
 
   readonly #onError = (error: Error): void => {
-    // Once there is a response an error is its body's, and changes nothing.
+    // After the response head an error concerns the body only.
     if (this.#body !== undefined) return;
-    if (this.#refusal !== undefined) this.#refused(this.#refusal, NONE);
-    else this.#fail(explain(error, this.#words));
+    if (this.#refusal !== undefined) this.#refused(this.#refusal, NO_BYTES);
+    else this.#fail(explainError(error, this.#labels));
   };
 
   readonly #onAbort = (): void => this.#fail(this.#signal.reason);
 
-  /** Node's parser counts names and values only, and takes spaces between them without end; this counts what arrives. */
-  readonly #count = (chunk: Buffer): void => {
-    if (this.#received > MAX_HEAD) this.#fail(tooLarge(this.#words));
+  /**
+   * Counts received bytes. Node's parser counts names and values only, and allows endless spaces
+   * between them.
+   */
+  readonly #countBytes = (chunk: Buffer): void => {
+    if (this.#received > MAX_HEAD) this.#fail(tooLarge(this.#labels));
     this.#received += chunk.length;
   };
 }
 
-/** The head of an answer to GET that has the same body. */
+/** Formats the head of a response to GET with the same body. */
 function headOfBody({ rawHeaders }: IncomingMessage): Buffer {
   const framing = ['content-length', 'transfer-encoding'].flatMap((name) =>
-    valuesOf(rawHeaders, name).map((value) => `${name}: ${value}\r\n`),
+    rawHeaderValues(rawHeaders, name).map((value) => `${name}: ${value}\r\n`),
   );
   return Buffer.from(`HTTP/1.1 200 OK\r\n${framing.join('')}\r\n`, 'latin1');
 }
 
-function answer(response: IncomingMessage, body: Buffer, head: Buffer, upgraded = true): Answer {
+function toHttpResponse(
+  response: IncomingMessage,
+  body: Buffer,
+  head: Buffer,
+  upgraded = true,
+): HttpResponse {
   const { statusCode = 0, httpVersion, headers, rawHeaders } = response;
   return { status: statusCode, httpVersion, headers, rawHeaders, body, head, upgraded };
 }
 
-/** The parser's complaints have codes of their own; all else is the stream's. */
-function explain(error: NodeJS.ErrnoException, words: Words): Error {
-  if (error.code === 'HPE_HEADER_OVERFLOW') return tooLarge(words, error);
+/** Errors of the parser have `HPE_` codes; all others come from the stream. */
+function explainError(error: NodeJS.ErrnoException, labels: Labels): Error {
+  if (error.code === 'HPE_HEADER_OVERFLOW') return tooLarge(labels, error);
   if (error.code?.startsWith('HPE_')) {
-    return new BadHandshakeError(`${words.answer} is not HTTP`, undefined, { cause: error });
+    return new BadHandshakeError(`${labels.answer} is not HTTP`, undefined, { cause: error });
   }
-  return new TransportError(`the connection broke before ${words.peer} answered`, { cause: error });
+  return new TransportError(`the connection broke before ${labels.peer} answered`, {
+    cause: error,
+  });
 }
 
-function tooLarge(words: Words, cause?: Error): BadHandshakeError {
+function tooLarge(labels: Labels, cause?: Error): BadHandshakeError {
   return new BadHandshakeError(
-    `the head of ${words.answer} is larger than ${MAX_HEAD} bytes`,
+    `the head of ${labels.answer} is larger than ${MAX_HEAD} bytes`,
     undefined,
     { cause },
   );
 }
 
-/** The head of an answer, interim or not. */
+/** The head of a response, interim or final. */
 interface Head {
   readonly statusCode?: number | undefined;
   readonly headers: IncomingHttpHeaders;
 }
 
-function tooManyLines(head: Head, words: Words): BadHandshakeError {
-  return badHead(`the head of ${words.answer} has more than ${MAX_LINES} lines`, head);
+function tooManyLines(head: Head, labels: Labels): BadHandshakeError {
+  return badHead(`the head of ${labels.answer} has more than ${MAX_LINES} lines`, head);
 }
 
-function tooManyInterim(head: Head, words: Words): BadHandshakeError {
-  const who = words === WORDS.CONNECT ? ' of the proxy' : '';
+function tooManyInterim(head: Head, labels: Labels): BadHandshakeError {
+  const who = labels === LABELS.CONNECT ? ' of the proxy' : '';
   return badHead(`more than ${MAX_INTERIM} interim answers (1xx)${who}`, head);
 }
 
 function badHead(message: string, { statusCode = 0, headers }: Head): BadHandshakeError {
-  return new BadHandshakeError(message, { status: statusCode, headers, body: NONE });
+  return new BadHandshakeError(message, { status: statusCode, headers, body: NO_BYTES });
 }

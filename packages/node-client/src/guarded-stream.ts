@@ -4,24 +4,24 @@ import { TransportError } from '@ws/conn';
 import { asError } from './errors.ts';
 
 /**
- * Checks that there is something to wait for: node:http and node:tls would wait for the events of a stream that has had
- * them all.
+ * Checks that a stream is open. On a stream that has ended, node:http and node:tls would wait
+ * forever for its events.
  *
- * @throws TransportError
+ * @throws TransportError when it is not open.
  */
 export function checkOpen(stream: Duplex): void {
   const over = stream.destroyed || stream.writableEnded || stream.readableEnded;
-  // What does not destroy itself may have failed all the same.
+  // A stream with `autoDestroy: false` may have failed without being destroyed.
   if (!over && !stream.errored) return;
   throw new TransportError('the stream is not open', { cause: stream.errored ?? undefined });
 }
 
 /**
- * A stream under watch, from its birth until a Conn has it or until it is closed: an 'error' that nobody listens for
- * would end the process. Each stage that waits on the stream has listeners of its own; this one sees to it that there
- * is never none.
+ * Guards a stream from its creation until a Conn owns it or until it closes: an 'error' event
+ * without a listener would end the process. Each stage adds its own listeners; this class ensures
+ * that there is always at least one.
  */
-export class Guard {
+export class GuardedStream {
   readonly stream: Duplex;
   /** The first error seen. */
   error: Error | undefined;
@@ -38,30 +38,30 @@ export class Guard {
     this.error ??= error;
   };
 
-  /** Somebody else listens now. */
+  /** Ends the guard. The new owner must listen for 'error'. */
   readonly release = (): void => {
     this.stream.off('error', this.#onError);
     this.stream.off('close', this.release);
     this.#unguardWrites();
   };
 
-  /** Destroys the stream in the next turn, when Node is done with the call that this comes from. */
+  /** Destroys the stream after the current call of Node has returned. */
   fail(error: Error): void {
     this.error ??= error;
     process.nextTick(() => this.stream.destroy(error));
   }
 
-  /** Destroys the stream and still hears what it has to say. */
+  /** Destroys the stream. Its late errors are still caught. */
   drop(): void {
     this.stream.destroy();
   }
 }
 
 /**
- * What the `_write` of somebody's stream throws becomes the stream's error: node:http and node:tls call it in turns of their
- * own, where a throw ends the process.
+ * Turns an error that `_write` or `_writev` of a foreign stream throws into the stream's error.
+ * node:http and node:tls call them from event handlers, where a throw ends the process.
  *
- * @returns What undoes it.
+ * @returns A function that restores the stream's own methods.
  */
 function guardWrites(stream: Duplex): () => void {
   const undo = (['_write', '_writev'] as const).map((name) => {

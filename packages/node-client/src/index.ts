@@ -32,7 +32,6 @@ export {
   MessageReader,
   MessageWriter,
   type NextWriterOptions,
-  type Patience,
   PingMessage,
   type PingOptions,
   type PingPongHandler,
@@ -49,6 +48,7 @@ export {
   type Transport,
   TransportError,
   type TransportSink,
+  type WaitOptions,
   WebSocketError,
   WriteClosedError,
   type WriteOptions,
@@ -59,7 +59,6 @@ export {
   compressionBackend,
   configureCompression,
 } from '@ws/node-io';
-export type { ProxyOption, ProxyRequest } from './choose-proxy.ts';
 export type { CookieJar } from './cookies.ts';
 export {
   type Dialed,
@@ -69,14 +68,15 @@ export {
   type HandshakeResponse,
 } from './dialer.ts';
 export { BadHandshakeError, type RefusedResponse } from './errors.ts';
-export type { NetDial } from './given-stream.ts';
+export type { NetDial } from './net-dial.ts';
 export type { DialerOptions, DialOptions } from './options.ts';
-export { type Environment, proxyFromEnvironment } from './proxy-environment.ts';
-export { reconnecting } from './reconnecting.ts';
+export type { ProxyOption, ProxyRequest } from './proxy/choose-proxy.ts';
+export { type Environment, proxyFromEnvironment } from './proxy/proxy-environment.ts';
+export { reconnecting } from './reconnecting/reconnecting.ts';
 export type {
   FreshHeaders,
   ReconnectingOptions,
   RetryDecision,
-} from './reconnecting-options.ts';
+} from './reconnecting/reconnecting-options.ts';
 export type { HeadersInput } from './request.ts';
 export type { DialAddress } from './url.ts';

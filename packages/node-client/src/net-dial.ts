@@ -1,79 +1,89 @@
 import type { Duplex } from 'node:stream';
 import { type Transport, TransportError } from '@ws/conn';
 import { hasTransport } from '@ws/node-io';
-import type { Bounds } from './bounds.ts';
-import { Guard } from './guard.ts';
+import type { DialScope } from './dial-scope.ts';
+import { GuardedStream } from './guarded-stream.ts';
 import { TransportDuplex } from './transport-duplex.ts';
 import type { DialAddress } from './url.ts';
 
 /**
  * Opens a stream to `address`.
  *
- * @param address - `net.connect(address)` takes it as it is; as a string it reads `host:port`.
- * @param context - `signal` aborts when the dial is given up; a stream that comes after that is destroyed.
- * @returns A Duplex, open or still connecting, or a Transport that was not started. It belongs to the dialer, which
- *   destroys it when the handshake fails.
+ * @param address - Pass it to `net.connect`; as a string it reads `host:port`.
+ * @param context - `signal` aborts when the dial is cancelled or times out. A stream returned after
+ *   that is destroyed.
+ * @returns A Duplex, open or still connecting, or a Transport that is not started. It belongs to
+ *   the dialer, which destroys it when the handshake fails.
+ * @throws The dial rejects with a TransportError that has the error as `cause`.
  */
 export type NetDial = (
   address: DialAddress,
   context: { readonly signal: AbortSignal },
 ) => Duplex | Transport | PromiseLike<Duplex | Transport>;
 
-/** Calls the caller's way of opening a stream. What it opens too late is destroyed. */
-export async function callDial(
+/**
+ * Calls the caller's function to open a stream. A stream that it returns after an abort is
+ * destroyed.
+ */
+export async function callNetDial(
   name: string,
   dial: NetDial,
   { address, label }: { readonly address: DialAddress; readonly label: string },
-  bounds: Bounds,
-): Promise<Guard> {
-  // Called from a microtask: the stream that it returns then gets its guard before any event of its can fire.
+  scope: DialScope,
+): Promise<GuardedStream> {
+  // Called from a microtask, so the returned stream gets its guard before it can emit an event.
   const dialed = Promise.resolve()
-    .then(() => dial(address, { signal: bounds.signal }))
-    .then((stream) => guarded(name, stream));
+    .then(() => dial(address, { signal: scope.signal }))
+    .then((stream) => guardStream(name, stream));
   try {
-    return await bounds.race(dialed);
+    return await scope.race(dialed);
   } catch (error) {
-    if (bounds.signal.aborted) {
+    if (scope.signal.aborted) {
       void dialed.then(
         (late) => late.drop(),
         () => {},
       );
-    } else if (!(error instanceof NoStream)) {
+    } else if (!(error instanceof UnusableStreamError)) {
       throw new TransportError(`${name} to ${label} failed`, { cause: error });
     }
     throw error;
   }
 }
 
-/** What a dial has had. A second one would write into the first one's connection. */
-const used = new WeakSet<Duplex | Transport>();
+/** Streams that a dial has used. A second dial would write into the first one's connection. */
+const adoptedStreams = new WeakSet<Duplex | Transport>();
 
 /**
- * A stream of the caller's under guard, as node:http can use it.
+ * Guards a stream of the caller and prepares it for node:http.
  *
- * @throws NoStream when it is no stream of bytes, and is destroyed then; or when it is in use, and is left alone.
+ * @throws UnusableStreamError for a stream that is not a stream of bytes, which is destroyed if it
+ *   is a Duplex; or for a stream that is already in use, which is left alone.
  */
-function guarded(name: string, stream: Duplex | Transport): Guard {
+function guardStream(name: string, stream: Duplex | Transport): GuardedStream {
   const transport = isTransport(stream);
   if (!transport && !isDuplex(stream)) {
-    throw new NoStream(`${name}: expected a Duplex or a Transport`);
+    throw new UnusableStreamError(`${name}: expected a Duplex or a Transport`);
   }
-  if (used.has(stream) || (!transport && hasTransport(stream))) {
-    throw new NoStream(`${name}: the stream is in use; a connection needs one of its own`);
+  if (adoptedStreams.has(stream) || (!transport && hasTransport(stream))) {
+    throw new UnusableStreamError(
+      `${name}: the stream is already in use; open a new one for each connection`,
+    );
   }
-  used.add(stream);
-  if (transport) return new Guard(started(stream));
-  const line = new Guard(stream);
+  adoptedStreams.add(stream);
+  if (transport) return new GuardedStream(startTransport(stream));
+  const guarded = new GuardedStream(stream);
   if (stream.readableObjectMode || stream.readableEncoding !== null) {
-    line.drop();
-    throw new NoStream(`${name}: the stream has an encoding or object mode set and reads no bytes`);
+    guarded.drop();
+    throw new UnusableStreamError(
+      `${name}: the stream has an encoding or object mode set and reads no bytes`,
+    );
   }
-  // Whoever corked it gave it away before they could uncork it.
+  // A corked stream would hold back the request.
   while (stream.writableCorked > 0) stream.uncork();
-  return line;
+  return guarded;
 }
 
-function started(transport: Transport): TransportDuplex {
+function startTransport(transport: Transport): TransportDuplex {
   try {
     return new TransportDuplex(transport);
   } catch (error) {
@@ -83,21 +93,22 @@ function started(transport: Transport): TransportDuplex {
 }
 
 /**
- * Takes a stream that is open.
+ * Takes over an open stream of the caller.
  *
- * @throws TypeError when it is no stream of bytes or in use, TransportError when it is a transport that does not start.
+ * @throws TypeError when it is not a stream of bytes or is already in use; TransportError for a
+ *   transport that does not start.
  */
-export function taken(name: string, stream: Duplex | Transport): Guard {
+export function adopt(name: string, stream: Duplex | Transport): GuardedStream {
   try {
-    return guarded(name, stream);
+    return guardStream(name, stream);
   } catch (cause) {
-    if (cause instanceof NoStream) throw cause;
+    if (cause instanceof UnusableStreamError) throw cause;
     throw new TransportError(`${name}: the transport did not start`, { cause });
   }
 }
 
-/** What was given is no stream of bytes, or not free. */
-class NoStream extends TypeError {
+/** A value that is not a stream of bytes, or a stream that is in use. */
+class UnusableStreamError extends TypeError {
   override get name(): string {
     return 'TypeError';
   }
@@ -105,7 +116,7 @@ class NoStream extends TypeError {
 
 function isDuplex(stream: unknown): stream is Duplex {
   const duplex = stream as Partial<Duplex> | null | undefined;
-  // A Writable has a `pipe`, too.
+  // Not `pipe`: a Writable has it too.
   return typeof duplex?.read === 'function' && typeof duplex.write === 'function';
 }
 

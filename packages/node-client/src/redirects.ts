@@ -1,64 +1,73 @@
-import { named } from './check-response.ts';
+import { rawHeaderValues } from '@ws/http-shared';
+import { describeStatus } from './check-response.ts';
 import { BadHandshakeError, quote } from './errors.ts';
-import type { Answer } from './exchange.ts';
-import { valuesOf } from './raw-headers.ts';
+import type { HttpResponse } from './exchange.ts';
 import { parseTarget, type Target, withPath } from './url.ts';
 
-/** The statuses whose Location says where to ask instead; a handshake is a GET, so they all mean the same. */
+/**
+ * The statuses with a Location to follow. A handshake is a GET, so all mean the same (RFC 9110,
+ * section 15.4).
+ */
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const SCHEMES: readonly string[] = ['ws', 'wss', 'http', 'https'];
 
 /**
- * Where an answer redirects to.
+ * Returns the target of a redirect.
  *
- * @param from - Where it came from: a relative Location is resolved against it. The fragment of a Location is removed.
- * @returns undefined when it is no redirect.
- * @throws BadHandshakeError for a redirect that is not to be followed: from wss to ws, to a Unix socket, to a URL that is
- *   malformed or has user info, or to none.
+ * @param from - The target that sent the response; a relative Location is resolved against it. The
+ *   fragment of a Location is removed.
+ * @returns undefined when the response is not a redirect.
+ * @throws BadHandshakeError for a redirect from wss to ws, to a Unix socket, or with a Location
+ *   that is missing, repeated, malformed or has user info.
  */
-export function redirectOf(answer: Answer, from: Target): Target | undefined {
-  if (!REDIRECTS.has(answer.status)) return undefined;
-  const locations = valuesOf(answer.rawHeaders, 'location');
+export function redirectOf(response: HttpResponse, from: Target): Target | undefined {
+  if (!REDIRECTS.has(response.status)) return undefined;
+  const locations = rawHeaderValues(response.rawHeaders, 'location');
   const [location] = locations;
-  if (location === undefined || location === '') throw refused(answer, 'has no Location');
-  if (locations.length > 1) throw refused(answer, 'has more than one Location');
+  if (location === undefined || location === '') throw redirectError(response, 'has no Location');
+  if (locations.length > 1) throw redirectError(response, 'has more than one Location');
   let target: Target;
   try {
     target = resolve(location, from);
   } catch (cause) {
-    throw refused(answer, 'has a Location that cannot be followed', cause);
+    throw redirectError(response, 'has a Location that cannot be followed', cause);
   }
   if (from.secure && !target.secure) {
-    throw refused(answer, `redirects from wss to ws, to ${String(target.address)}`);
+    throw redirectError(response, `redirects from wss to ws, to ${String(target.address)}`);
   }
   return target;
 }
 
-/** Whether two URLs are of one server: the same host and port, or the same Unix socket. */
+/**
+ * Returns whether two URLs have the same server: the same host and port, or the same Unix socket.
+ */
 export function sameServer(one: Target, other: Target): boolean {
   return String(one.address) === String(other.address);
 }
 
 function resolve(location: string, from: Target): Target {
-  // RFC 3986, section 2. The parser would drop a line end, and node:http reads other bytes as Latin-1.
-  if (/[^ -~]/.test(location)) throw new SyntaxError('it contains a character that no URL has');
+  // RFC 3986, section 2. The URL parser would drop a line end, and node:http reads non-ASCII bytes
+  // as Latin-1.
+  if (/[^ -~]/.test(location)) {
+    throw new SyntaxError('it contains a character that is not allowed in a URL');
+  }
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(location)?.[1]?.toLowerCase();
   if (scheme !== undefined) {
     if (SCHEMES.includes(scheme)) return parseTarget(location);
-    throw new SyntaxError(`scheme ${quote(scheme)} is none of ${SCHEMES.join(', ')}`);
+    throw new SyntaxError(`scheme ${quote(scheme)} is not one of ${SCHEMES.join(', ')}`);
   }
   if (location.startsWith('//')) return parseTarget(`${from.secure ? 'wss' : 'ws'}:${location}`);
-  // The parser takes it for a slash, and would make another server of a path.
+  // The URL parser reads a backslash as a slash, which could turn a path into another host.
   if (/^[^?#]*\\/.test(location)) throw new SyntaxError('it contains a backslash');
   const { pathname, search } = new URL(location, from.cookieUrl);
   return withPath(from, pathname + search);
 }
 
-function refused(answer: Answer, why: string, cause?: unknown): BadHandshakeError {
+function redirectError(response: HttpResponse, why: string, cause?: unknown): BadHandshakeError {
   const reason = cause instanceof Error ? `: ${cause.message}` : '';
   return new BadHandshakeError(
-    `the server answered ${named(answer.status)}, not 101; it ${why}${reason}`,
-    answer,
+    `the server answered ${describeStatus(response.status)}, not 101; it ${why}${reason}`,
+    response,
     { cause },
   );
 }

@@ -1,10 +1,10 @@
 import type { Readable } from 'node:stream';
 
-/** Bytes of a refusal's body that are kept. */
+/** Most bytes kept of a refusal's body. */
 export const MAX_BODY = 1024;
-/** A refusal's body that comes later than this is not waited for: many servers leave it open. Milliseconds. */
+/** Milliseconds to wait for a refusal's body. Many servers never end it. */
 const BODY_WAIT = 500;
-/** What ends a body. One that breaks off is still what there is to know of a refusal. */
+/** Events that end a body. A truncated body is still useful. */
 const OVER = ['end', 'error', 'close'] as const;
 
 /** Collects the first bytes of a refusal's body. */
@@ -15,7 +15,10 @@ export class RefusalBody {
   #length = 0;
   readonly #wait: NodeJS.Timeout;
 
-  /** @param done - Is called with them once: when they are enough, or the body has ended or has taken too long. */
+  /**
+   * @param done - Called once with the bytes: at {@link MAX_BODY}, at the end of the body or after
+   *   {@link BODY_WAIT}.
+   */
   constructor(body: Readable, done: (bytes: Buffer) => void) {
     this.#body = body;
     this.#done = done;
@@ -30,13 +33,13 @@ export class RefusalBody {
     if (this.#length >= MAX_BODY) this.finish();
   };
 
-  /** Gives what there is. */
+  /** Passes the bytes received so far to `done`. */
   readonly finish = (): void => {
     this.stop();
     this.#done(Buffer.concat(this.#chunks, Math.min(this.#length, MAX_BODY)));
   };
 
-  /** Nothing of ours stays on the body, and nothing is given. */
+  /** Removes our listeners; `done` is not called any more. */
   stop(): void {
     clearTimeout(this.#wait);
     this.#body.off('data', this.#onData);

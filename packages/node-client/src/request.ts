@@ -1,32 +1,34 @@
 import { randomBytes } from 'node:crypto';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { type Extension, formatExtensions, parseTokenList } from '@ws/codec';
+import { type HeaderEntries, type HeaderValue, headerEntries } from '@ws/http-shared';
 import { quote } from './errors.ts';
 import type { Target } from './url.ts';
 
-/** Headers of the caller's: an object, a Map, a `Headers`, or pairs. An array as a value is sent as several lines. */
-export type HeadersInput =
-  | Iterable<readonly [string, string | readonly string[]]>
-  | { readonly [name: string]: string | readonly string[] | undefined };
+/**
+ * Headers of a request: an object, a Map, a `Headers`, or pairs. A list as a value is sent as
+ * several lines. A value that is undefined is skipped.
+ */
+export type HeadersInput = HeaderEntries<HeaderValue | undefined>;
 
-/** What we ask of the server: the opening handshake of RFC 6455, section 4.1. */
+/** The request of an opening handshake (RFC 6455, section 4.1). */
 export interface HandshakeRequest {
   /** Sec-WebSocket-Key: 16 random bytes in base64. */
   readonly key: string;
-  /** Names and values in turn, as they are sent. */
+  /** Names and values in turn, as sent. */
   readonly headers: readonly string[];
-  /** The caller's own headers, without the subprotocols. */
-  readonly own: readonly (readonly [string, string])[];
-  /** The subprotocols on offer. */
+  /** The caller's headers, without Sec-WebSocket-Protocol. */
+  readonly callerHeaders: readonly (readonly [string, string])[];
+  /** The offered subprotocols. */
   readonly subprotocols: readonly string[];
-  /** The extension on offer: permessage-deflate. */
+  /** The offered extension, permessage-deflate, if any. */
   readonly offer: Extension | undefined;
-  /** The caller gave a Cookie header, which replaces the jar's cookies. */
+  /** Whether the caller gave a Cookie header. It replaces the jar's cookies. */
   readonly hasCookie: boolean;
 }
 
-/** Headers that make the handshake a handshake. */
-const FIXED: ReadonlySet<string> = new Set([
+/** Headers that only the handshake may set. */
+const HANDSHAKE_HEADERS: ReadonlySet<string> = new Set([
   'upgrade',
   'connection',
   'sec-websocket-key',
@@ -34,8 +36,8 @@ const FIXED: ReadonlySet<string> = new Set([
   'sec-websocket-extensions',
 ]);
 
-/** Headers that promise a body: the first frames would be taken for it. */
-const FRAMING: ReadonlySet<string> = new Set([
+/** Headers that announce a body: the server would read the first frames as the body. */
+const BODY_HEADERS: ReadonlySet<string> = new Set([
   'content-length',
   'transfer-encoding',
   'expect',
@@ -45,10 +47,10 @@ const FRAMING: ReadonlySet<string> = new Set([
 const PROTOCOL = 'sec-websocket-protocol';
 
 /**
- * Makes the request for one dial.
+ * Makes the request for one dial, with a new random key.
  *
- * @throws TypeError for a header that is malformed, or that is not the caller's to set; SyntaxError for a subprotocol
- *   that is no token, or is there twice.
+ * @throws TypeError for a header that is malformed, or that the caller may not set; SyntaxError
+ *   for a subprotocol that is not a token, or is listed twice.
  */
 export function makeRequest(
   target: Target,
@@ -58,10 +60,11 @@ export function makeRequest(
 ): HandshakeRequest {
   const own = readHeaders(headers);
   const hosts = own.filter(([name]) => name.toLowerCase() === 'host');
-  if (hosts.length > 1) throw new TypeError('headers: Host is there twice');
+  if (hosts.length > 1) throw new TypeError('headers: Host is given twice');
   const key = randomBytes(16).toString('base64');
   const lines = [
-    // It replaces the header only: where we connect to, and whose certificate we ask for, is the URL's to say.
+    // The caller's Host changes the header only. The URL decides where to connect and which
+    // certificate to expect.
     ['Host', hosts[0]?.[1] ?? target.host],
     ['Upgrade', 'websocket'],
     ['Connection', 'Upgrade'],
@@ -76,8 +79,9 @@ export function makeRequest(
       throw new TypeError('headers: Sec-WebSocket-Protocol is set by the option subprotocols');
     }
     const tokens = parseTokenList(byHand.join(', '));
-    if (tokens === undefined)
-      throw new SyntaxError('headers: Sec-WebSocket-Protocol is no list of tokens');
+    if (tokens === undefined) {
+      throw new SyntaxError('headers: Sec-WebSocket-Protocol is not a list of tokens');
+    }
     offered = checkSubprotocols(tokens);
   }
   if (offer !== undefined) lines.push(['Sec-WebSocket-Extensions', formatExtensions([offer])]);
@@ -86,28 +90,24 @@ export function makeRequest(
   return {
     key,
     headers: lines.flat(),
-    own: own.filter(([name]) => name.toLowerCase() !== PROTOCOL),
+    callerHeaders: own.filter(([name]) => name.toLowerCase() !== PROTOCOL),
     subprotocols: offered,
     offer,
     hasCookie,
   };
 }
 
-/** The caller's headers, one pair for each line, checked. */
+/** Checks the caller's headers and returns one pair for each line. */
 function readHeaders(headers: HeadersInput): [string, string][] {
   if (typeof headers !== 'object' || headers === null) {
     throw new TypeError('headers: expected an object or pairs');
   }
-  const entries = Symbol.iterator in headers ? headers : Object.entries(headers);
   const lines: [string, string][] = [];
-  for (const entry of entries as Iterable<[string, unknown]>) {
-    // Names and values in turn, as node:http takes them too, would give headers of single letters.
-    if (!Array.isArray(entry)) throw new TypeError('headers: expected pairs of name and value');
-    const [name, value] = entry;
+  for (const [name, value] of headerEntries(headers)) {
     if (value === undefined) continue;
     checkName(name);
     for (const line of Array.isArray(value) ? (value as unknown[]) : [value]) {
-      if (typeof line !== 'string') throw new TypeError(`headers: ${name} is no string`);
+      if (typeof line !== 'string') throw new TypeError(`headers: ${name} is not a string`);
       validateHeaderValue(name, line);
       lines.push([name, line]);
     }
@@ -118,10 +118,10 @@ function readHeaders(headers: HeadersInput): [string, string][] {
 function checkName(name: string): void {
   validateHeaderName(name);
   const lower = name.toLowerCase();
-  if (FIXED.has(lower)) {
+  if (HANDSHAKE_HEADERS.has(lower)) {
     throw new TypeError(`headers: ${name} is the handshake's own and cannot be set`);
   }
-  if (FRAMING.has(lower)) {
+  if (BODY_HEADERS.has(lower)) {
     throw new TypeError(`headers: ${name} cannot be set, a handshake has no body`);
   }
 }
@@ -129,7 +129,8 @@ function checkName(name: string): void {
 /**
  * Checks a list of subprotocols and copies it.
  *
- * @throws TypeError when it is no array of strings; SyntaxError for a name that is no token, or is there twice.
+ * @throws TypeError for a value that is not an array of strings; SyntaxError for a name that is not
+ *   a token, or is listed twice.
  */
 export function checkSubprotocols(names: unknown): readonly string[] {
   if (!Array.isArray(names)) throw new TypeError('subprotocols: expected an array of strings');
@@ -137,9 +138,9 @@ export function checkSubprotocols(names: unknown): readonly string[] {
   for (const name of names as unknown[]) {
     if (typeof name !== 'string') throw new TypeError('subprotocols: expected an array of strings');
     if (parseTokenList(name)?.[0] !== name) {
-      throw new SyntaxError(`subprotocols: ${quote(name)} is no token`);
+      throw new SyntaxError(`subprotocols: ${quote(name)} is not a token`);
     }
-    if (seen.has(name)) throw new SyntaxError(`subprotocols: ${quote(name)} is there twice`);
+    if (seen.has(name)) throw new SyntaxError(`subprotocols: ${quote(name)} is listed twice`);
     seen.add(name);
   }
   return [...seen];

@@ -2,8 +2,8 @@ import { Duplex } from 'node:stream';
 import type { Transport } from '@ws/conn';
 
 /**
- * A {@link Transport} as a Duplex, because node:http and node:tls speak only with streams. A chunk counts as written
- * when the transport lets go of it, so the stream's backpressure is the transport's.
+ * A Duplex over a {@link Transport}, because node:http and node:tls accept only streams. A chunk
+ * counts as written when the transport releases it, so the stream has the transport's backpressure.
  */
 export class TransportDuplex extends Duplex {
   readonly #transport: Transport;
@@ -15,7 +15,7 @@ export class TransportDuplex extends Duplex {
       data: (chunk) => {
         if (!this.push(chunk)) transport.pause();
       },
-      // `_write` waits for the release of each chunk, which is later than any drain.
+      // `_write` waits for the release of each chunk, which is later than a drain.
       drain: () => {},
       end: () => void this.push(null),
       close: (error) => void this.destroy(error),
@@ -30,7 +30,7 @@ export class TransportDuplex extends Duplex {
     try {
       this.#transport.write(chunk, done);
     } catch (error) {
-      // A stream expects what goes wrong here.
+      // A stream expects the error as an argument.
       done(error as Error);
     }
   }

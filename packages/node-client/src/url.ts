@@ -1,29 +1,29 @@
 import { isIP } from 'node:net';
 import { quote } from './errors.ts';
 
-/** Where a connection goes. `net.connect(address)` takes it as it is; as a string it reads `host:port`. */
+/** The address of a connection. `net.connect` accepts it; as a string it reads `host:port`. */
 export interface DialAddress {
-  /** A name or an IP address, an IPv6 address without its brackets; `localhost` for a Unix socket. */
+  /** A name or an IP address, IPv6 without brackets; `localhost` for a Unix socket. */
   readonly host: string;
   /** 1 to 65535; 0 for a Unix socket. */
   readonly port: number;
-  /** The path of a Unix socket; it goes before host and port. */
+  /** The path of a Unix socket. It takes precedence over host and port. */
   readonly path?: string;
   toString(): string;
 }
 
-/** What a URL says. */
+/** The parts of a URL that a dial needs. */
 export interface Target {
   readonly address: DialAddress;
-  /** Whether TLS stands between us and the server. */
+  /** Whether the connection uses TLS. */
   readonly secure: boolean;
-  /** The Host header: no port where it is the scheme's own. */
+  /** The value of the Host header, without the default port of the scheme. */
   readonly host: string;
   /** The request target: path and query, never a fragment (RFC 6455, section 3). */
   readonly path: string;
-  /** The whole of it, as ws or wss. */
+  /** The whole URL, as ws or wss. */
   readonly url: string;
-  /** The URL that a cookie jar knows the server by: http for ws, https for wss. */
+  /** The URL for a cookie jar: http for ws, https for wss. */
   readonly cookieUrl: string;
 }
 
@@ -42,30 +42,33 @@ const UNIX: ReadonlyMap<string, boolean> = new Map([
 /**
  * Reads a URL of scheme ws, wss, http, https, ws+unix or wss+unix. A fragment is removed.
  *
- * The WHATWG parser repairs much: it drops line ends and the spaces around, takes `ws:host`, `ws:///host` and `\` for
- * `/`, and reads `0x7f.1` as 127.0.0.1. What would make another server or another resource of it is refused here, because
- * the repaired URL is not the one that was checked. Case, escapes and dots in a path are put in order as usual.
+ * The WHATWG parser repairs URLs: it drops line ends and surrounding spaces, accepts `ws:host`,
+ * `ws:///host` and `\` for `/`, and reads `0x7f.1` as 127.0.0.1. A repair that leads to another
+ * server or resource is rejected here, because the caller has checked the text before the repair.
+ * Case, escapes and dots in a path are normalized as usual.
  *
- * @throws SyntaxError that says what is wrong; TypeError when it is neither a string nor a URL.
+ * @throws SyntaxError that names the fault; TypeError for a value that is neither a string nor a
+ *   URL.
  */
 export function parseTarget(url: string | URL): Target {
   const text = url instanceof URL ? url.href : url;
-  if (typeof text !== 'string')
+  if (typeof text !== 'string') {
     throw new TypeError(`url: expected a string or a URL, got ${typeof text}`);
+  }
   if (/[\u0000-\u001f\u007f]/.test(text)) throw malformed('it contains a control character');
   if (text !== text.trim()) throw malformed('it begins or ends with a space');
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1]?.toLowerCase();
-  if (scheme === undefined) throw malformed('it has no scheme; it begins with ws:// or wss://');
+  if (scheme === undefined) throw malformed('it has no scheme; start it with ws:// or wss://');
   const secure = SECURE.get(scheme);
   if (secure !== undefined) return tcpTarget(text, secure);
   const overUnix = UNIX.get(scheme);
   if (overUnix !== undefined) return unixTarget(text, overUnix);
-  throw malformed(`scheme ${quote(scheme)} is none of ws, wss, http, https, ws+unix, wss+unix`);
+  throw malformed(`scheme ${quote(scheme)} is not one of ws, wss, http, https, ws+unix, wss+unix`);
 }
 
 function tcpTarget(text: string, secure: boolean): Target {
   const authority = /^[a-z]+:\/\/([^/?#]*)/i.exec(text)?.[1] ?? '';
-  // First of all, so that no credential gets into another message.
+  // First, so that no other message can contain credentials.
   if (authority.includes('@')) throw userInfo();
   if (authority === '' || authority.startsWith(':')) throw malformed('it has no host');
   const port = /:(\d+)$/.exec(authority)?.[1];
@@ -77,7 +80,7 @@ function tcpTarget(text: string, secure: boolean): Target {
   }
   const url = parse(text, authority);
   if (isIP(url.hostname) === 4 && isIP(authority.replace(/:\d*$/, '')) !== 4) {
-    throw malformed(`host ${quote(authority)} is another way to write ${url.hostname}`);
+    throw malformed(`host ${quote(authority)} is another spelling of ${url.hostname}`);
   }
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const path = url.pathname + url.search;
@@ -89,7 +92,10 @@ function tcpTarget(text: string, secure: boolean): Target {
   };
 }
 
-/** `ws+unix:/run/app.sock:/path?query`: the socket's path ends at the first colon; one inside it is written %3A. */
+/**
+ * Reads `ws+unix:/run/app.sock:/path?query`. The socket's path ends at the first colon; it may
+ * contain %3A.
+ */
 function unixTarget(text: string, secure: boolean): Target {
   const rest = text.slice(text.indexOf(':') + 1);
   if (/^\/\/[^/]*@/.test(rest)) throw userInfo();
@@ -100,7 +106,7 @@ function unixTarget(text: string, secure: boolean): Target {
   const [file = '', ...more] = url.pathname.split(':');
   const target = more.join(':');
   if (target !== '' && !target.startsWith('/')) {
-    throw malformed(`path ${quote(target)} behind the Unix socket does not begin with /`);
+    throw malformed(`path ${quote(target)} after the Unix socket does not start with /`);
   }
   const path = (target === '' ? '/' : target) + url.search;
   return {
@@ -111,7 +117,7 @@ function unixTarget(text: string, secure: boolean): Target {
   };
 }
 
-/** The same server, asked for something else. */
+/** Returns the same server with another request target. */
 export function withPath(target: Target, path: string): Target {
   return { ...target, ...urls(target.secure, target.host, path) };
 }
@@ -130,13 +136,14 @@ function urls(
 }
 
 function parse(text: string, shown: string): URL {
-  // In a query it stands for itself.
-  if (/^[^?#]*\\/.test(text))
-    throw malformed('it contains a backslash, which some take for a slash');
+  // In a query a backslash is an ordinary character.
+  if (/^[^?#]*\\/.test(text)) {
+    throw malformed('it contains a backslash, which some parsers read as a slash');
+  }
   try {
     return new URL(text);
   } catch (cause) {
-    throw malformed(`${quote(shown)} is no valid host`, cause);
+    throw malformed(`${quote(shown)} is not a valid host`, cause);
   }
 }
 
@@ -151,7 +158,7 @@ function socketPath(encoded: string): string {
   return path;
 }
 
-/** An address of TCP that names itself. */
+/** Makes a TCP address. */
 export function tcpAddress(host: string, port: number): DialAddress {
   const name = `${host.includes(':') ? `[${host}]` : host}:${port}`;
   return { host, port, toString: () => name };
@@ -163,7 +170,7 @@ function unixAddress(path: string): DialAddress {
 
 function userInfo(): SyntaxError {
   return malformed(
-    'user info is not taken from a URL; send it with the option headers: { Authorization }',
+    'user info in a URL is not supported; send it with the option headers: { Authorization }',
   );
 }
 

@@ -1,4 +1,4 @@
-// What a client offers of permessage-deflate, and what it makes of answers (RFC 7692, section 7.1).
+// The client's offer of permessage-deflate, and its reading of answers (RFC 7692, section 7.1).
 import { configureCompression } from '@ws/node-io';
 import { afterEach, describe, expect, it } from 'vitest';
 import { BadHandshakeError, Dialer, type DialerOptions } from '../src/index.ts';
@@ -14,14 +14,16 @@ const NAMES: Readonly<Record<string, string>> = {
   cb: 'client_max_window_bits',
 };
 
-/** The tables write `pmd; sn; cb=10` for what is long in full. */
+/** The tables abbreviate parameters: `pmd; sn; cb=10`. */
 function full(short: string): string {
   return short.replace(/\b(pmd|sn|cn|sb|cb)\b/g, (name) => NAMES[name]!);
 }
 
 type Compression = DialerOptions['compression'];
 
-/** Dials a server that answers with these extensions; tells what was offered and what came of it. */
+/**
+ * Dials a server that answers with these extensions; returns the offer and the outcome.
+ */
 async function dialed(
   compression: Compression,
   ...answers: string[]
@@ -60,7 +62,7 @@ describe('a client’s offer of permessage-deflate', () => {
   ])('with %j is %s', async (compression, offer) => {
     const { offered, extensions } = await dialed(compression);
     expect(offered).toBe(offer === undefined ? undefined : full(offer));
-    // Not answered: the connection goes without.
+    // Not answered: the connection has no compression.
     expect(extensions).toBe('');
   });
 
@@ -123,14 +125,14 @@ describe('an answer to it', () => {
     [NARROW, 'pmd; sb=11', 'sb above the offered 10'],
     [false, 'pmd', 'was not offered'],
     [false, 'pmd; sn; cn', 'was not offered'],
-  ])('to %j: %s fails the handshake, since %s', async (compression, answer, words) => {
+  ])('to %j: %s fails the handshake, because %s', async (compression, answer, words) => {
     const { error } = await dialed(compression, answer);
     expect(error).toBeInstanceOf(BadHandshakeError);
     expect(error!.message).toContain(full(words));
     expect(error!.code).toBe('WS_ERR_BAD_HANDSHAKE');
   });
 
-  it('in two lines is one answer too many', async () => {
+  it('in two lines is a fault', async () => {
     const { error } = await dialed(TAKEOVER, 'pmd', 'pmd; sn');
     expect(error!.message).toContain('does not name one extension');
   });

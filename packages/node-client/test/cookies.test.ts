@@ -4,7 +4,7 @@ import { BadHandshakeError, type CookieJar, type DialAddress, Dialer } from '../
 import { inVain } from './leftovers.ts';
 import { closing, rawServer, type SeenRequest } from './servers.ts';
 
-/** A jar that notes what is asked of it. */
+/** A jar that records its calls. */
 class NotingJar implements CookieJar {
   readonly asked: string[] = [];
   readonly kept: [cookie: string, url: string][] = [];
@@ -67,7 +67,7 @@ describe('Dialer with a jar', () => {
     },
   );
 
-  it('is not asked when the caller gives a Cookie header', async () => {
+  it('is not called when the caller gives a Cookie header', async () => {
     const { url, requests } = await server((request) => request.ok());
     const jar = new NotingJar();
     const { conn } = await new Dialer({ jar }).dial(url, { headers: { cookie: 'mine=1' } });
@@ -76,7 +76,7 @@ describe('Dialer with a jar', () => {
     expect(requests[0]).toMatch(/\r\ncookie: mine=1\r\n\r\n$/);
   });
 
-  it('is given the cookies of the response, one by one', async () => {
+  it('gets the cookies of the response one by one', async () => {
     const { url, port } = await server((request) => `${request.ok(COOKIES)}\x81\x02hi`);
     const jar = new NotingJar();
     const { conn } = await new Dialer({ jar }).dial(url);
@@ -85,7 +85,7 @@ describe('Dialer with a jar', () => {
       ['x=1; Path=/', from],
       ['y=2, still y', from],
     ]);
-    // What came with the 101 has waited.
+    // The bytes that came with the 101 were kept.
     const message = await conn.readMessage();
     expect(message.text()).toBe('hi');
     conn.terminate();
@@ -94,14 +94,14 @@ describe('Dialer with a jar', () => {
   it.each<[string, (request: SeenRequest) => string]>([
     ['is refused', () => `HTTP/1.1 401 No\r\nContent-Length: 0\r\n${COOKIES}\r\n`],
     ['is malformed', (request) => request.ok(`${COOKIES}Sec-WebSocket-Protocol: x\r\n`)],
-  ])('is given them also when the handshake %s', async (_, answer) => {
+  ])('gets them also when the handshake %s', async (_, answer) => {
     const { url } = await server(answer);
     const jar = new NotingJar();
     expect(await inVain(url, { jar })).toBeInstanceOf(BadHandshakeError);
     expect(jar.kept.map(([cookie]) => cookie)).toEqual(['x=1; Path=/', 'y=2, still y']);
   });
 
-  it('fails with the jar’s own error when it cannot tell the cookies', async () => {
+  it('fails with the jar’s own error when it cannot read the cookies', async () => {
     const { url, sockets } = await server((request) => request.ok());
     const broken = new Error('the jar is broken');
     const jar = { getCookieString: () => Promise.reject(broken), setCookie: () => undefined };

@@ -15,7 +15,7 @@ import {
 import { listeners, timers } from './leftovers.ts';
 import { rawServer, type SeenRequest, says, seen } from './servers.ts';
 
-/** Dials; the Conn is dropped when the test ends. */
+/** Dials; the Conn is terminated after the test. */
 async function open(
   url: string,
   options?: DialerOptions,
@@ -26,7 +26,7 @@ async function open(
   return dialed;
 }
 
-/** A server that shakes hands, and the requests that it saw. */
+/** A server that accepts every handshake, and its requests. */
 async function polite(extra = '') {
   const requests: SeenRequest[] = [];
   const server = await rawServer((socket, request) => {
@@ -47,7 +47,7 @@ describe('Dialer.dial', () => {
     );
   });
 
-  it('gives an open Conn and the response', async () => {
+  it('resolves with an open Conn and the response', async () => {
     const server = await polite('X-A: 1\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\n');
     const { conn, response } = await open(server.url);
     expect(conn.role).toBe('client');
@@ -89,7 +89,7 @@ describe('Dialer.dial', () => {
     expect(response.status).toBe(101);
   });
 
-  it('gives the subprotocol that the server chose', async () => {
+  it('reports the subprotocol that the server chose', async () => {
     const server = await polite('Sec-WebSocket-Protocol: b\r\n');
     const { conn } = await open(server.url, { subprotocols: ['a', 'b'] });
     expect(conn.subprotocol).toBe('b');
@@ -102,7 +102,7 @@ describe('Dialer.dial', () => {
     expect(conn.subprotocol).toBe('');
   });
 
-  it('offers the subprotocols of the dial in place of its own', async () => {
+  it('offers the subprotocols of the dial instead of its own', async () => {
     const server = await polite();
     const dialer = { subprotocols: ['a'] };
     await open(server.url, dialer, { subprotocols: ['b'] });
@@ -111,7 +111,7 @@ describe('Dialer.dial', () => {
     expect(server.requests[1]!.text).not.toContain('Protocol');
   });
 
-  it('takes a subprotocol offered by a header of the caller’s', async () => {
+  it('accepts a subprotocol offered by a header of the caller', async () => {
     const server = await polite('Sec-WebSocket-Protocol: b\r\n');
     const headers = { 'Sec-WebSocket-Protocol': 'a, b' };
     const { conn } = await open(server.url, {}, { headers });
@@ -158,7 +158,7 @@ describe('Dialer.dial', () => {
     expect(await pinged).toBe('hi');
   });
 
-  it('reads a close frame that came with the 101, and the FIN behind it', async () => {
+  it('reads a close frame that came with the 101, and the FIN after it', async () => {
     const server = await rawServer(says((request) => `${request.ok()}\x88\x02\x03\xe8`, true));
     const { conn } = await open(server.url);
     await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
@@ -171,7 +171,7 @@ describe('Dialer.dial', () => {
     await expect(conn.readMessage()).rejects.toMatchObject({ code: 'WS_ERR_READ_LIMIT', limit: 8 });
   });
 
-  it('leaves no timer and no listener of its own behind', async () => {
+  it('leaves no timer and no listener', async () => {
     const server = await polite();
     const controller = new AbortController();
     const before = timers();
@@ -181,7 +181,7 @@ describe('Dialer.dial', () => {
       { signal: controller.signal },
     );
     expect(timers()).toBeLessThanOrEqual(before);
-    // One each, of the Conn's transport.
+    // One each, from the transport of the Conn.
     expect(listeners(conn.underlyingConn as Socket)).toEqual({
       error: ['onError'],
       close: ['onClose'],

@@ -5,7 +5,10 @@ import { expect } from 'vitest';
 import { type DialAddress, Dialer, type DialerOptions, type DialOptions } from '../src/index.ts';
 import { closing } from './servers.ts';
 
-/** The names of our own listeners. node:http, node:net and node:tls leave some of theirs on what they destroy. */
+/**
+ * The names of our own listeners. node:http, node:net and node:tls leave some of theirs on streams
+ * that they destroy.
+ */
 const OURS = new Set([
   '#onError',
   'release',
@@ -30,13 +33,14 @@ export function listeners(stream: Duplex): Record<string, string[]> {
   return left;
 }
 
-/** Timers that are running. */
+/** Running timers. */
 export function timers(): number {
   return process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
 }
 
 /**
- * Dials, which must fail, and checks that the failure leaves nothing behind: no stream, no listener, no timer.
+ * Dials, expects a failure, and checks that it leaves no stream, no
+ * listener, no timer.
  *
  * @returns What it failed with.
  */
@@ -61,7 +65,7 @@ export async function inVain(
     },
     (reason: unknown) => reason,
   );
-  // Fewer, when one of the test runner's own has struck meanwhile.
+  // Fewer when a timer of the test runner has expired meanwhile.
   expect(timers()).toBeLessThanOrEqual(before);
   expect(getEventListeners(signal, 'abort')).toEqual([]);
   for (const { stream, close } of streams) {

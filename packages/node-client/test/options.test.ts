@@ -7,7 +7,7 @@ describe('new Dialer', () => {
       'an unknown option',
       { proxies: 'env' },
       TypeError,
-      'Dialer: unknown option proxies; there are handshakeTimeout, proxy, followRedirects, tls',
+      'Dialer: unknown option proxies; known options: handshakeTimeout, proxy, followRedirects, tls',
     ],
     [
       'an option in another case',
@@ -48,16 +48,16 @@ describe('new Dialer', () => {
       RangeError,
       'followRedirects: expected a whole number from 0 to 5, got 6',
     ],
-    ['tls that is no object', { tls: true }, TypeError, 'tls: expected an object, got boolean'],
+    ['tls that is not an object', { tls: true }, TypeError, 'tls: expected an object, got boolean'],
     ['tls that is null', { tls: null }, TypeError, 'tls: expected an object, got null'],
     [
-      'netDial that is no function',
+      'netDial that is not a function',
       { netDial: {} },
       TypeError,
       'netDial: expected a function, got object',
     ],
     [
-      'netDialTLS that is no function',
+      'netDialTLS that is not a function',
       { netDialTLS: 1 },
       TypeError,
       'netDialTLS: expected a function, got number',
@@ -75,16 +75,16 @@ describe('new Dialer', () => {
       'jar: expected getCookieString and setCookie, got null',
     ],
     [
-      'subprotocols that are no array',
+      'subprotocols that are not an array',
       { subprotocols: 'chat' },
       TypeError,
       'subprotocols: expected an array',
     ],
     [
-      'a subprotocol that is no token',
+      'a subprotocol that is not a token',
       { subprotocols: ['a b'] },
       SyntaxError,
-      'subprotocols: "a b" is no token',
+      'subprotocols: "a b" is not a token',
     ],
     ['a readLimit of 0', { readLimit: 0 }, RangeError, 'readLimit'],
     ['a heartbeat that is a number', { heartbeat: 5 }, TypeError, 'heartbeat'],
@@ -94,7 +94,7 @@ describe('new Dialer', () => {
     expect(make).toThrow(why);
   });
 
-  it('refuses TLS options that OpenSSL refuses', () => {
+  it('refuses TLS options that OpenSSL rejects', () => {
     expect(() => new Dialer({ tls: { cert: 'nonsense' } })).toThrow();
     expect(() => new Dialer({ tls: { minVersion: 'TLSv9' as 'TLSv1.2' } })).toThrow(TypeError);
   });
@@ -103,7 +103,7 @@ describe('new Dialer', () => {
     expect(() => new Dialer(options as never)).toThrow(TypeError);
   });
 
-  it('takes its own options and those of a Conn', () => {
+  it('accepts its own options and those of a Conn', () => {
     const jar = { getCookieString: () => '', setCookie: () => undefined };
     const options = {
       handshakeTimeout: false,
@@ -123,7 +123,7 @@ describe('dial', () => {
       'an unknown option',
       { tls: {} },
       nobody,
-      'dial: unknown option tls; there are headers, subprotocols, signal',
+      'dial: unknown option tls; known options: headers, subprotocols, signal',
     ],
     ['options that are null', null, nobody, 'dial: expected an object of options, got null'],
     [
@@ -146,7 +146,7 @@ describe('dial', () => {
       'headers: upgrade is the handshake',
     ],
     [
-      'subprotocols that are no array',
+      'subprotocols that are not an array',
       { subprotocols: 'a' },
       nobody,
       'subprotocols: expected an array',

@@ -3,12 +3,12 @@ import type { Duplex } from 'node:stream';
 import { onTestFinished } from 'vitest';
 import { closing, type RawServer, type Reply, rawServer, rawTlsServer } from './servers.ts';
 
-/** A proxy that lets everybody through to one port of 127.0.0.1, whatever name they ask for. */
+/** A proxy that connects every client to one port of 127.0.0.1, for any name. */
 export interface TunnelProxy extends RawServer {
   readonly proxy: URL;
-  /** What it was asked. */
+  /** The requests that it got. */
   readonly requests: readonly string[];
-  /** All that was sent through it by clients, as Latin-1. */
+  /** The bytes that clients sent through it, as Latin-1. */
   readonly passed: () => string;
 }
 
@@ -32,7 +32,7 @@ export async function tunnelProxy(
   return { ...server, proxy, requests, passed: () => passed };
 }
 
-/** Joins a socket with a new connection to a port of 127.0.0.1; one ends with the other. */
+/** Joins a socket with a new connection to a port of 127.0.0.1; both end together. */
 export function splice(socket: Socket, port: number): void {
   const upstream = connect(port, '127.0.0.1');
   upstream.on('error', () => {});
@@ -44,14 +44,14 @@ export function splice(socket: Socket, port: number): void {
 export interface SocksServer {
   readonly port: number;
   readonly proxy: URL;
-  /** What came, message by message, in hexadecimal. */
+  /** The received messages in hexadecimal. */
   readonly heard: readonly string[];
   /** Resolves when every socket accepted so far is closed. */
   readonly gone: () => Promise<void>;
 }
 
 /**
- * A SOCKS proxy that gives one answer to each message that comes, whatever it says.
+ * A SOCKS proxy with one fixed answer for each message.
  *
  * @param answers - Hexadecimal, or what to do with the socket.
  */
@@ -97,7 +97,7 @@ export function grants(
   };
 }
 
-/** Opens streams to a port of 127.0.0.1, whatever the address, and keeps what it was asked for. */
+/** Opens streams to a port of 127.0.0.1 for any address, and records the addresses. */
 export function dialsTo(port: number): { asked: string[]; netDial: (address: unknown) => Duplex } {
   const asked: string[] = [];
   const netDial = (address: unknown): Duplex => {

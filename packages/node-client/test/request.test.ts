@@ -4,7 +4,7 @@ import { parseTarget } from '../src/url.ts';
 
 const target = parseTarget('ws://example.org:8080/feed');
 
-/** The lines of the request, without the key's value. */
+/** The lines of the request, without the value of the key. */
 function lines(headers: HeadersInput, subprotocols: readonly string[] = []): string[] {
   const { headers: flat, key } = makeRequest(target, headers, subprotocols);
   return flat.flatMap((name, i) =>
@@ -20,7 +20,7 @@ const HANDSHAKE = [
 ];
 
 describe('makeRequest', () => {
-  it('asks for what RFC 6455 section 4.1 says', () => {
+  it('sends the request of RFC 6455, section 4.1', () => {
     expect(lines({})).toEqual(['Host: example.org:8080', ...HANDSHAKE]);
   });
 
@@ -64,11 +64,11 @@ describe('makeRequest', () => {
     expect(lines({ 'X-A': ['1', '2'] }).slice(5)).toEqual(['X-A: 1', 'X-A: 2']);
   });
 
-  it('replaces the Host header, in its place', () => {
+  it('replaces the Host header', () => {
     expect(lines({ hOsT: 'other.example' })).toEqual(['Host: other.example', ...HANDSHAKE]);
   });
 
-  it('says whether the caller gave a cookie', () => {
+  it('reports whether the caller gave a cookie', () => {
     expect(makeRequest(target, { cookie: 'a=b' }, []).hasCookie).toBe(true);
     expect(makeRequest(target, {}, []).hasCookie).toBe(false);
   });
@@ -109,10 +109,10 @@ describe('makeRequest', () => {
     ['an empty name', { '': '1' }, 'Header name'],
     ['a value with a line end', { 'X-A': '1\r\nHost: evil' }, 'X-A'],
     ['a value beyond Latin-1', { 'X-A': '☃' }, 'X-A'],
-    ['a value that is a number', { 'X-A': 1 }, 'headers: X-A is no string'],
-    ['a value that is null', { 'X-A': null }, 'headers: X-A is no string'],
-    ['an array with a hole', { 'X-A': [undefined] }, 'headers: X-A is no string'],
-    ['two hosts', { Host: 'a', host: 'b' }, 'headers: Host is there twice'],
+    ['a value that is a number', { 'X-A': 1 }, 'headers: X-A is not a string'],
+    ['a value that is null', { 'X-A': null }, 'headers: X-A is not a string'],
+    ['an array with a hole', { 'X-A': [undefined] }, 'headers: X-A is not a string'],
+    ['two hosts', { Host: 'a', host: 'b' }, 'headers: Host is given twice'],
     ['names and values in turn', ['X-A', '1'], 'headers: expected pairs of name and value'],
     ['a string', 'X-A: 1', 'headers: expected an object or pairs'],
     ['null', null, 'headers: expected an object or pairs'],
@@ -122,13 +122,13 @@ describe('makeRequest', () => {
     expect(make).toThrow(why);
   });
 
-  it('refuses a Sec-WebSocket-Protocol header beside the option, in any case', () => {
+  it('refuses a Sec-WebSocket-Protocol header together with the option, in any case', () => {
     expect(() => makeRequest(target, { 'sec-websocket-PROTOCOL': 'a' }, ['b'])).toThrow(
       new TypeError('headers: Sec-WebSocket-Protocol is set by the option subprotocols'),
     );
   });
 
-  it('refuses a Sec-WebSocket-Protocol header that is no list of tokens', () => {
+  it('refuses a Sec-WebSocket-Protocol header that is not a list of tokens', () => {
     expect(() => makeRequest(target, { 'Sec-WebSocket-Protocol': 'a b' }, [])).toThrow(SyntaxError);
   });
 });
@@ -149,12 +149,12 @@ describe('checkSubprotocols', () => {
   ])('refuses %j as a name', (name, shown) => {
     const check = () => checkSubprotocols([name]);
     expect(check).toThrow(SyntaxError);
-    expect(check).toThrow(`subprotocols: ${shown} is no token`);
+    expect(check).toThrow(`subprotocols: ${shown} is not a token`);
   });
 
-  it('refuses a name that is there twice', () => {
+  it('refuses a name that is listed twice', () => {
     expect(() => checkSubprotocols(['a', 'b', 'a'])).toThrow(
-      new SyntaxError('subprotocols: "a" is there twice'),
+      new SyntaxError('subprotocols: "a" is listed twice'),
     );
   });
 

@@ -1,4 +1,4 @@
-// What servers answer, and what a dial makes of it. The tables are in responses/, by theme.
+// Responses of servers and the outcomes of their dials. The tables are in responses/, by topic.
 import { getEventListeners } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { type Duplex, duplexPair } from 'node:stream';
@@ -37,13 +37,13 @@ const tables: Record<string, readonly Row[]> = {
   'the fields of a head': fields,
   lengths,
   'a body': bodies,
-  'the bytes behind a 101': frames,
+  'the bytes after a 101': frames,
 };
 
 const textOf = (bytes: Bytes, request: SeenRequest): string =>
   typeof bytes === 'string' ? bytes : bytes(request);
 
-/** Checks what a dial came to, whatever it was. */
+/** Checks the outcome of a dial. */
 function judge(result: Dialed | Error, outcome: Outcome): void {
   if (outcome.is === 'open') return expect(result).toHaveProperty('conn.state', 'open');
   expect(result).toBeInstanceOf(outcome.is === 'broken' ? TransportError : BadHandshakeError);
@@ -70,7 +70,7 @@ function judge(result: Dialed | Error, outcome: Outcome): void {
   expect(cause).toMatchObject({ code: expect.stringMatching(/^HPE_/) as string });
 }
 
-/** Dials, which must give a connection; checks what is left when that is over. */
+/** Dials, expects a connection, and checks for leftovers after its end. */
 async function opened(url: string, row: Row): Promise<void> {
   const [, , outcome, subprotocols = []] = row;
   if (outcome.is !== 'open') throw new Error('the row opens nothing');
@@ -95,7 +95,7 @@ async function opened(url: string, row: Row): Promise<void> {
   await close;
 }
 
-/** Makes the handshake over a pair of streams; `reply` is the other end of it. */
+/** Performs the handshake over a pair of streams; `reply` is the other end. */
 async function overPair(
   reply: (theirs: Duplex, request: SeenRequest) => void,
   subprotocols: readonly string[] = [],
@@ -107,7 +107,7 @@ async function overPair(
   return { result: await dialed.catch((error: Error) => error), ours };
 }
 
-/** A dial over TCP, and what is left of it. */
+/** A dial over TCP and its leftovers. */
 async function overTcp(row: Row): Promise<void> {
   const [, bytes, outcome, subprotocols] = row;
   const server = await rawServer(says(bytes));
@@ -116,7 +116,7 @@ async function overTcp(row: Row): Promise<void> {
   await server.gone();
 }
 
-/** The same over a pair of streams, where every byte is a chunk of its own. */
+/** The same over a pair of streams, with one byte per chunk. */
 async function byteByByte(row: Row): Promise<void> {
   const [, bytes, outcome, subprotocols] = row;
   const { result, ours } = await overPair((theirs, request) => {
@@ -143,12 +143,12 @@ function titled(rows: readonly Row[]): (readonly [title: string, row: Row])[] {
 describe.each(Object.entries(tables))('a dial that is answered with %s', (_, rows) => {
   it.each(titled(rows))('%s', (_title, row) => overTcp(row));
 
-  // Longer ones take their time this way, and say nothing new.
+  // Longer ones would be slow and test nothing more.
   const short = rows.filter(([, bytes]) => textOf(bytes, seen('')).length < 1500);
   it.each(titled(short))('%s, byte by byte', (_title, row) => byteByByte(row));
 });
 
-describe('a dial that is answered with a body without end', () => {
+describe('a dial that is answered with an endless body', () => {
   it.each(titled(unendedBodies))('%s', (_title, row) => overTcp(row));
 });
 
@@ -162,7 +162,7 @@ describe('a dial that is answered with a wrong Accept', () => {
     const error = await inVain(server.url);
     judge(
       error as Error,
-      refused(101, `Sec-WebSocket-Accept is "${value}", which does not answer our key`),
+      refused(101, `Sec-WebSocket-Accept is "${value}", which does not match our key`),
     );
     await server.gone();
   });
@@ -176,7 +176,7 @@ describe.each(['FIN', 'RST'])('an answer that ends by %s', (way) => {
       const text = textOf(bytes, request);
       socket.write(text, 'latin1');
       if (way === 'FIN') return void socket.end();
-      // A reset may overtake what was sent: it waits until that has been read.
+      // A reset may overtake sent bytes, so it waits until they were read.
       const reset = (): void => {
         if (stream.bytesRead < text.length && !stream.destroyed) setImmediate(reset);
         else socket.resetAndDestroy();
@@ -197,9 +197,9 @@ describe.each(['FIN', 'RST'])('an answer that ends by %s', (way) => {
   });
 
   it.each([
-    { says: 'right behind a 101', tail: '', text: undefined },
-    { says: 'behind a 101 with a message', tail: HI, text: 'hi' },
-    { says: 'in a frame behind a 101', tail: '\x81\x05he', text: undefined },
+    { says: 'right after a 101', tail: '', text: undefined },
+    { says: 'after a 101 with a message', tail: HI, text: 'hi' },
+    { says: 'in a frame after a 101', tail: '\x81\x05he', text: undefined },
   ])('$says ends the connection that it opened', async ({ tail, text }) => {
     const server = await rawServer((socket, request) => {
       socket.write(request.ok() + tail, 'latin1');
@@ -217,7 +217,7 @@ describe.each(['FIN', 'RST'])('an answer that ends by %s', (way) => {
   });
 });
 
-describe('a right answer with frames behind it', () => {
+describe('a valid response followed by frames', () => {
   it('may be cut at any byte', async () => {
     const length = seen('').ok().length + HI.length;
     for (let at = 0; at <= length; at++) {
@@ -234,7 +234,7 @@ describe('a right answer with frames behind it', () => {
     }
   });
 
-  it('may be followed by another 101, whose bytes are no frame', async () => {
+  it('may be followed by another 101, whose bytes are not a frame', async () => {
     const server = await rawServer(says((request) => request.ok() + request.ok()));
     const { conn } = await new Dialer().dial(server.url);
     await expect(conn.readMessage()).rejects.toMatchObject({ code: 'WS_ERR_PROTOCOL' });
@@ -244,11 +244,11 @@ describe('a right answer with frames behind it', () => {
 });
 
 describe('an answer that comes slowly', () => {
-  /** Writes a byte each time, as fast as it can, or so many ms apart. */
+  /** Writes single bytes, at once or `ms` apart. */
   const dribble = (bytes: Bytes, apart: number) => (socket: Socket, request: SeenRequest) => {
     const text = textOf(bytes, request);
     let at = 0;
-    // Not among the timers that are counted.
+    // Excluded from the counted timers.
     const timer = setInterval(() => {
       if (at < text.length && !socket.destroyed) socket.write(text[at++]!, 'latin1');
       else clearInterval(timer);
@@ -300,14 +300,14 @@ describe('BadHandshakeError', () => {
     expect(error.body.toString()).toBe('sorry');
   });
 
-  it('has what came with a 101 as its body, since that may explain it', async () => {
+  it('has the bytes after a 101 as its body, because they may explain it', async () => {
     const server = await rawServer(says(`${head('Upgrade: x', 'Connection: Upgrade')}sorry`));
     const error = (await inVain(server.url)) as BadHandshakeError;
     expect(error.body.toString()).toBe('sorry');
     await server.gone();
   });
 
-  it('keeps 1,024 bytes of a body without end, and not what they came in', async () => {
+  it('keeps 1,024 bytes of an endless body, and not their chunks', async () => {
     const server = await rawServer((socket) => {
       socket.write('HTTP/1.1 200 OK\r\n\r\n');
       const chunk = Buffer.alloc(64 * 1024, 'x');
@@ -349,7 +349,7 @@ describe('many sets of Set-Cookie', () => {
     await server.gone();
   });
 
-  it('are too much when they are larger than a head may be', async () => {
+  it('are rejected when they exceed the bound of a head', async () => {
     const all = `${cookies.map((cookie) => `Set-Cookie: ${cookie}`).join('\r\n')}\r\n`;
     const server = await rawServer(says((request) => request.ok(all)));
     judge(

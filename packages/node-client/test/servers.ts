@@ -1,11 +1,8 @@
-import { createHash } from 'node:crypto';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer } from 'node:tls';
-import { generate } from 'selfsigned';
+import { acceptOf, selfSigned, switchingProtocols } from '@ws/tests';
 import { onTestFinished } from 'vitest';
-
-const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
 /** A request as a raw server sees it. */
 export interface SeenRequest {
@@ -34,9 +31,9 @@ export function rawServer(reply: Reply): Promise<RawServer> {
   return listen((onSocket) => createServer(onSocket), 'ws', reply);
 }
 
-/** The same over TLS (h2 and HTTP/1.1 by ALPN), with the certificate of {@link certificate}. */
+/** The same over TLS (h2 and HTTP/1.1 by ALPN), with the certificate of `selfSigned`. */
 export async function rawTlsServer(reply: Reply): Promise<RawServer> {
-  const { key, cert } = await certificate();
+  const { key, cert } = await selfSigned();
   return listen(
     (onSocket) => createTlsServer({ key, cert, ALPNProtocols: ['h2', 'http/1.1'] }, onSocket),
     'wss',
@@ -91,13 +88,8 @@ async function listen(
 /** Reads a request. */
 export function seen(text: string): SeenRequest {
   const key = /sec-websocket-key: (.*)\r\n/i.exec(text)?.[1] ?? '';
-  const accept = createHash('sha1')
-    .update(key + GUID)
-    .digest('base64');
-  const ok = (extra = ''): string =>
-    'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
-    `Sec-WebSocket-Accept: ${accept}\r\n${extra}\r\n`;
-  return { text, key, accept, ok };
+  const ok = (extra = ''): string => switchingProtocols(text, extra);
+  return { text, key, accept: acceptOf(text), ok };
 }
 
 /** Resolves with the 'close' of a stream, which must not have been yet. */
@@ -105,25 +97,4 @@ export function closing(stream: Duplex): Promise<void> {
   return new Promise<void>((resolve) => void stream.once('close', () => resolve()));
 }
 
-let made: Promise<{ key: string; cert: string }> | undefined;
-
-/** A self-signed certificate for localhost and 127.0.0.1. */
-export function certificate(): Promise<{ key: string; cert: string }> {
-  made ??= makeCertificate();
-  return made;
-}
-
-async function makeCertificate(): Promise<{ key: string; cert: string }> {
-  const altNames = [
-    { type: 2 as const, value: 'localhost' },
-    { type: 7 as const, ip: '127.0.0.1' },
-  ];
-  const extensions = [
-    { name: 'basicConstraints' as const, cA: true },
-    { name: 'subjectAltName' as const, altNames },
-  ];
-  const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }], {
-    extensions,
-  });
-  return { key, cert };
-}
+export { selfSigned as certificate } from '@ws/tests';

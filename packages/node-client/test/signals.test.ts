@@ -1,4 +1,4 @@
-// One signal of the caller's for many dials and iterations.
+// One signal of the caller for many dials and iterations.
 import { getEventListeners, once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { Dialer, reconnecting } from '../src/index.ts';
@@ -7,13 +7,13 @@ import { rawServer } from './servers.ts';
 const MANY = 30;
 const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
-/** The warnings of the process while `work` is done. */
+/** Returns the warnings of the process during `work`. */
 async function warnings(work: () => Promise<void>): Promise<Error[]> {
   const seen: Error[] = [];
   const onWarning = (warning: Error): void => void seen.push(warning);
   process.on('warning', onWarning);
   await work();
-  // A warning is told in a turn of its own.
+  // A warning is emitted in a later turn.
   await turn();
   process.off('warning', onWarning);
   return seen;
@@ -60,7 +60,7 @@ describe('one signal', () => {
     expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
-  it('has its listener until the last of them is over, and again for the next', async () => {
+  it('has its listener until the last of them ends, and again for the next', async () => {
     const server = await rawServer((socket, request) => {
       if (request.text.startsWith('GET /now ')) socket.write(request.ok());
     });

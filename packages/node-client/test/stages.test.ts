@@ -15,7 +15,7 @@ import { certificate, closing, rawServer, rawTlsServer } from './servers.ts';
 
 const silent = (): void => {};
 
-/** The URL of a port where nobody listens. */
+/** The URL of a port without a listener. */
 async function nobody(): Promise<string> {
   const server = createServer();
   server.listen(0, '127.0.0.1');
@@ -25,7 +25,7 @@ async function nobody(): Promise<string> {
   return `127.0.0.1:${port}`;
 }
 
-/** A TCP server that does this with each socket at once. */
+/** A TCP server that runs a function for each socket. */
 async function tcp(onSocket: (socket: Socket) => void): Promise<string> {
   const sockets: Socket[] = [];
   const server = createServer((socket) => {
@@ -46,7 +46,7 @@ async function tcp(onSocket: (socket: Socket) => void): Promise<string> {
 describe('a connection that fails', () => {
   const plain = { netDial: undefined };
 
-  it.each(['ws', 'wss'])('because nobody listens is a TransportError (%s)', async (scheme) => {
+  it.each(['ws', 'wss'])('because no server listens is a TransportError (%s)', async (scheme) => {
     const address = await nobody();
     const error = await inVain(`${scheme}://${address}/`, plain);
     expect(error).toBeInstanceOf(TransportError);
@@ -151,11 +151,11 @@ describe('a connection that fails', () => {
     expect(plainly).toBeInstanceOf(TransportError);
     expect(plainly).toHaveProperty('cause.code');
     expect(await inVain(`ws://${address}/`, plain)).toBeInstanceOf(TransportError);
-    // Over TLS the server has seen no more than a ClientHello.
+    // Over TLS the server has seen only a ClientHello.
     expect(await inVain(`wss://${address}/`)).toBeInstanceOf(TransportError);
     const secure = await inVain(`wss://${address}/`, plain);
     expect(secure).toBeInstanceOf(TransportError);
-    // A reset may be there before TCP says that it is connected.
+    // A reset may arrive before 'connect'.
     expect((secure as Error).message).toMatch(
       /^websocket: (connecting to|TLS handshake with) .* failed$/,
     );
@@ -205,11 +205,11 @@ describe('handshakeTimeout', () => {
     await server.gone();
   });
 
-  it('ends an answer that dribbles', async () => {
+  it('ends a response that arrives slowly', async () => {
     const server = await rawServer((socket, request) => {
       const bytes = request.ok();
       let at = 0;
-      // Each byte when the one before has left; the last four never come.
+      // Each byte after the last one was sent; the last four are never sent.
       const more = (): void => {
         if (at < bytes.length - 4) socket.write(bytes[at++]!, () => setImmediate(more));
       };
@@ -285,7 +285,7 @@ describe('handshakeTimeout', () => {
 describe('an aborted dial rejects with the signal’s reason', () => {
   const reason = new Error('enough');
 
-  /** Dials, aborts when told to, and checks that the reason comes out and nothing stays. */
+  /** Dials, aborts at the given point, and checks the reason and that nothing is left. */
   async function aborts(
     url: string,
     options: DialerOptions,
@@ -316,7 +316,7 @@ describe('an aborted dial rejects with the signal’s reason', () => {
     expect(error).toMatchObject({ name: 'AbortError' });
   });
 
-  it('while the jar is asked', async () => {
+  it('while the jar works', async () => {
     const jar = { getCookieString: () => new Promise<string>(() => {}), setCookie: silent };
     await aborts('ws://h/', { jar }, (abort) => setImmediate(abort));
   });
@@ -351,7 +351,7 @@ describe('an aborted dial rejects with the signal’s reason', () => {
     await aborted({ netDial: undefined });
   });
 
-  it('while the answer is awaited', async () => {
+  it('while the response is pending', async () => {
     let asked = silent;
     const server = await rawServer(() => asked());
     await aborts(server.url, {}, (abort) => {
@@ -428,7 +428,7 @@ describe('an aborted dial rejects with the signal’s reason', () => {
     await aborts('ws://h/', { netDial }, (abort) => setImmediate(abort));
   });
 
-  it('and hears what a netDial that fails too late has to say', async () => {
+  it('and ignores the late error of a netDial', async () => {
     let fail!: (error: Error) => void;
     const netDial = () =>
       new Promise<Duplex>((_, reject) => {
@@ -440,7 +440,7 @@ describe('an aborted dial rejects with the signal’s reason', () => {
   });
 });
 
-describe('a dial in vain', () => {
+describe('a failed dial', () => {
   it('is a BadHandshakeError, not a timeout, when a refusal’s body never ends', async () => {
     const { url } = await rawServer((socket) => void socket.write('HTTP/1.1 503 No\r\n\r\nbusy'));
     const error = await inVain(url, { handshakeTimeout: 5000 });

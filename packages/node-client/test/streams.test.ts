@@ -16,7 +16,7 @@ import { certificate, closing, rawServer, rawTlsServer, says, seen } from './ser
 const dialer = new Dialer();
 const greets = says((request) => `${request.ok()}\x81\x02hi`);
 
-/** Answers a handshake on the other end of a pair, then greets. */
+/** Answers a handshake on the other end of a pair, then sends a greeting. */
 function greet(theirs: Duplex): void {
   theirs.once('data', (request: Buffer) => {
     theirs.write(`${seen(request.toString('latin1')).ok()}\x81\x02hi`, 'latin1');
@@ -24,7 +24,7 @@ function greet(theirs: Duplex): void {
 }
 
 describe('Dialer.handshake', () => {
-  it('shakes hands on a socket that is open', async () => {
+  it('performs the handshake on an open socket', async () => {
     const server = await rawServer(greets);
     const { conn, response } = await dialer.handshake(
       connect(server.port, '127.0.0.1'),
@@ -37,7 +37,7 @@ describe('Dialer.handshake', () => {
     await server.gone();
   });
 
-  it('shakes hands on a Duplex that is no socket', async () => {
+  it('performs the handshake on a Duplex that is not a socket', async () => {
     const [ours, theirs] = duplexPair();
     greet(theirs);
     const { conn } = await dialer.handshake(ours, 'ws://h/');
@@ -54,7 +54,7 @@ describe('Dialer.handshake', () => {
     ['paused, after it has flowed', (stream) => stream.on('data', () => {}).pause()],
     ['corked', (stream) => stream.cork()],
     ['corked twice', (stream) => (stream.cork(), stream.cork())],
-  ])('shakes hands on a stream that is %s', async (_, hold) => {
+  ])('performs the handshake on a stream that is %s', async (_, hold) => {
     const { cert: ca } = await certificate();
     const server = await rawServer(greets);
     const secure = await rawTlsServer(greets);
@@ -92,7 +92,7 @@ describe('Dialer.handshake', () => {
     expect(ours.destroyed).toBe(true);
   });
 
-  it('lays TLS over the stream for a wss URL', async () => {
+  it('runs TLS over the stream for a wss URL', async () => {
     const { cert: ca } = await certificate();
     const server = await rawTlsServer(greets);
     const raw = connect(server.port, '127.0.0.1');
@@ -122,7 +122,7 @@ describe('Dialer.handshake', () => {
           : new Dialer({ netDial: () => stream }).dial(url);
       };
       const refusal = new TypeError(
-        `${name}: the stream is in use; a connection needs one of its own`,
+        `${name}: the stream is already in use; open a new one for each connection`,
       );
       const server = await rawServer(greets);
       const socket = connect(server.port, '127.0.0.1');
@@ -217,13 +217,13 @@ describe('Dialer.handshake', () => {
   it.each<[string, Writable | Readable]>([
     ['Writable', new Writable()],
     ['Readable', new Readable()],
-  ])('rejects for a %s, which goes one way', async (_, stream) => {
+  ])('rejects a %s, which has one direction', async (_, stream) => {
     await expect(dialer.handshake(stream as never, 'ws://h/')).rejects.toThrow(
       new TypeError('handshake: expected a Duplex or a Transport'),
     );
   });
 
-  it.each([undefined, null, 5, {}])('rejects for %j, which is no stream', async (stream) => {
+  it.each([undefined, null, 5, {}])('rejects %j, which is not a stream', async (stream) => {
     await expect(dialer.handshake(stream as never, 'ws://h/')).rejects.toThrow(
       new TypeError('handshake: expected a Duplex or a Transport'),
     );
@@ -245,7 +245,7 @@ describe('netDial', () => {
     expect(String(asked[0])).toBe('example.org:8080');
   });
 
-  it('opens what TLS is laid over, with the name of the URL', async () => {
+  it('opens the stream below TLS, with the name of the URL', async () => {
     const { cert: ca } = await certificate();
     const server = await rawTlsServer(greets);
     const raws: Socket[] = [];
@@ -267,7 +267,7 @@ describe('netDial', () => {
     expect(raws[1]!.destroyed).toBe(true);
   });
 
-  it('lays TLS over a Duplex that is no socket, too', async () => {
+  it('runs TLS over a Duplex that is not a socket', async () => {
     const { cert: ca } = await certificate();
     const server = await rawTlsServer(greets);
     const raw = connect(server.port, '127.0.0.1');
@@ -282,7 +282,7 @@ describe('netDial', () => {
     await close;
   });
 
-  it('leaves wss URLs to netDialTLS', async () => {
+  it('is not called for wss URLs with netDialTLS', async () => {
     const server = await rawServer(greets);
     const netDialTLS = (): Socket => connect(server.port, '127.0.0.1');
     const netDial = (): never => {
@@ -312,7 +312,7 @@ describe('netDial', () => {
   it('may return a Transport, which ends as a socket does', async () => {
     const server = await rawServer((socket, request) => {
       socket.write(request.ok());
-      // The answer to our close frame is one, and then the FIN is awaited from this side first.
+      // The answer to our close frame is one; after it, this side sends its FIN first.
       socket.once(
         'data',
         () => void socket.write('\x88\x02\x03\xe8', 'latin1', () => socket.end()),
@@ -351,7 +351,7 @@ describe('netDial', () => {
   });
 });
 
-describe.each(['ws', 'wss'])('a Duplex of somebody’s (%s)', (scheme) => {
+describe.each(['ws', 'wss'])('a foreign Duplex (%s)', (scheme) => {
   const url = `${scheme}://h/`;
   const error = new Error('mine');
   const fails = async (make: () => Duplex, proxy?: URL): Promise<unknown> => {
@@ -368,16 +368,16 @@ describe.each(['ws', 'wss'])('a Duplex of somebody’s (%s)', (scheme) => {
   it.each([
     ['_write', () => new Duplex({ read() {}, write: throws })],
     ['_writev', () => new Duplex({ read() {}, writev: throws })],
-  ])('whose %s throws rejects with that', async (_, make) => {
+  ])('whose %s throws rejects with its error', async (_, make) => {
     for (const proxy of proxies) expect(await fails(make, proxy)).toMatchObject({ cause: error });
   });
 
-  it('whose _write throws what is no Error rejects', async () => {
+  it('whose _write throws a value that is not an Error rejects', async () => {
     const write = (): never => {
       throw undefined;
     };
     expect(await fails(() => new Duplex({ read() {}, write }))).toMatchObject({
-      cause: { message: '_write threw what is no Error' },
+      cause: { message: '_write threw a value that is not an Error' },
     });
   });
 
@@ -385,7 +385,7 @@ describe.each(['ws', 'wss'])('a Duplex of somebody’s (%s)', (scheme) => {
     ['closes not', { emitClose: false }],
     ['destroys itself not', { autoDestroy: false }],
     ['does neither', { emitClose: false, autoDestroy: false }],
-  ])('that fails, and %s, rejects with that', async (_, options) => {
+  ])('that fails, and %s, rejects with its error', async (_, options) => {
     const atOnce = () =>
       new Duplex({ ...options, read() {}, write: (_chunk, _encoding, done) => done(error) });
     const later = () =>
@@ -407,7 +407,7 @@ describe.each(['ws', 'wss'])('a Duplex of somebody’s (%s)', (scheme) => {
   });
 });
 
-it('a Duplex has its own write again once the connection is there', async () => {
+it('a Duplex has its own write again after the handshake', async () => {
   for (const how of ['own', 'inherited']) {
     const [ours, theirs] = duplexPair();
     greet(theirs);
@@ -422,7 +422,7 @@ it('a Duplex has its own write again once the connection is there', async () => 
   }
 });
 
-/** A transport that only notes what is asked of it. */
+/** A transport that only records its calls. */
 function fakeTransport(onStart: (sink: TransportSink) => void): Transport & { calls: string[] } {
   const calls: string[] = [];
   return {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { BadHandshakeError, Dialer, type DialerOptions } from '../src/index.ts';
 import { rawServer, rawTlsServer, type SeenRequest } from './servers.ts';
 
-/** Servers that every name leads to, one for ws and one for wss, and a Dialer with a jar. */
+/** Servers for every name, one for ws and one for wss, and a Dialer with a jar. */
 async function site(jar = new CookieJar(), options: DialerOptions = {}) {
   let answer = '';
   let status = 101;
@@ -22,7 +22,7 @@ async function site(jar = new CookieJar(), options: DialerOptions = {}) {
     ...options,
   });
 
-  /** Dials, is given these cookies, and tells which it sent. */
+  /** Dials, gets these cookies, and returns the ones that it sent. */
   async function dial(url: string, cookies: readonly string[] = [], code = 101): Promise<string> {
     answer = cookies.map((cookie) => `Set-Cookie: ${cookie}\r\n`).join('');
     status = code;
@@ -35,7 +35,7 @@ async function site(jar = new CookieJar(), options: DialerOptions = {}) {
 }
 
 describe('a dial with the jar of tough-cookie', () => {
-  it.each([101, 302, 401, 503])('sends back what came with a %i', async (status) => {
+  it.each([101, 302, 401, 503])('sends the cookies of a %i back', async (status) => {
     const { dial } = await site();
     expect(await dial('ws://example.org/', ['a=1', 'b=2; HttpOnly'], status)).toBe('');
     expect(await dial('ws://example.org/')).toBe('a=1; b=2');
@@ -76,9 +76,9 @@ describe('a dial with the jar of tough-cookie', () => {
     ['a=1; Max-Age=0', '/', '/', ''],
     ['a=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT', '/', '/', ''],
     ['a=1; Expires=Thu, 01 Jan 2099 00:00:00 GMT', '/', '/', 'a=1'],
-    // The port is no part of it (RFC 6265, section 8.5).
+    // The port does not count (RFC 6265, section 8.5).
     ['a=1', '//example.org:8001/', '//example.org:8002/', 'a=1'],
-    // What is no cookie
+    // Invalid cookies
     ['=; Path=/', '/', '/', ''],
     ['', '/', '/', ''],
     ['; Domain=', '/', '/', ''],
@@ -99,21 +99,21 @@ describe('a dial with the jar of tough-cookie', () => {
     expect(await dial('http://example.org/')).toBe('b=2');
   });
 
-  it('forgets a cookie that the server takes back, and replaces one that it changes', async () => {
+  it('removes a cookie that the server deletes, and replaces one that it changes', async () => {
     const { dial } = await site();
     await dial('ws://example.org/', ['a=1', 'b=1']);
     expect(await dial('ws://example.org/', ['a=; Max-Age=0', 'b=2'])).toBe('a=1; b=1');
     expect(await dial('ws://example.org/')).toBe('b=2');
   });
 
-  it('sends cookies that the jar has from elsewhere, such as a login over HTTP', async () => {
+  it('sends cookies that the jar has from other requests, such as a login over HTTP', async () => {
     const { dial, jar } = await site();
     await jar.setCookie('sid=abc; HttpOnly; Secure; SameSite=Lax', 'https://example.org/login');
     expect(await dial('wss://example.org/feed')).toBe('sid=abc');
     expect(await dial('ws://example.org/feed')).toBe('');
   });
 
-  it('tells the jar’s owner of the cookies that a dial brought', async () => {
+  it('shows the cookies of a dial to the jar’s owner', async () => {
     const { dial, jar } = await site();
     await dial('ws://example.org/feed/1', ['a=1; HttpOnly', 'broken']);
     const cookies = await jar.getCookies('http://example.org/feed/2');

@@ -76,7 +76,7 @@ describe('parseTarget', () => {
   });
 
   it.each([
-    ['file:///etc/passwd', 'scheme "file" is none of ws, wss'],
+    ['file:///etc/passwd', 'scheme "file" is not one of ws, wss'],
     ['ftp://h/', 'scheme "ftp"'],
     ['javascript:1', 'scheme "javascript"'],
     ['', 'it has no scheme'],
@@ -100,19 +100,19 @@ describe('parseTarget', () => {
     ['ws://good.example\\@evil.example/', 'user info'],
     ['ws+unix:/run\\app.sock', 'a backslash'],
     ['ws+unix:/run/app.sock:\\feed', 'a backslash'],
-    ['ws://1.2.3/', 'host "1.2.3" is another way to write 1.2.0.3'],
-    ['ws://0x7f.1:80/', 'another way to write 127.0.0.1'],
-    ['ws://2130706433', 'another way to write 127.0.0.1'],
-    ['ws://017700000001/', 'another way to write 127.0.0.1'],
-    ['ws://127.0.0.1./', 'another way to write 127.0.0.1'],
-    ['ws://%31.0.0.1/', 'another way to write 1.0.0.1'],
-    ['ws://１.0.0.1/', 'another way to write 1.0.0.1'],
+    ['ws://1.2.3/', 'host "1.2.3" is another spelling of 1.2.0.3'],
+    ['ws://0x7f.1:80/', 'another spelling of 127.0.0.1'],
+    ['ws://2130706433', 'another spelling of 127.0.0.1'],
+    ['ws://017700000001/', 'another spelling of 127.0.0.1'],
+    ['ws://127.0.0.1./', 'another spelling of 127.0.0.1'],
+    ['ws://%31.0.0.1/', 'another spelling of 1.0.0.1'],
+    ['ws://１.0.0.1/', 'another spelling of 1.0.0.1'],
     ['ws://h:0/', 'port "0" is not between 1 and 65535'],
     ['ws://h:000/', 'port "000" is not between 1 and 65535'],
     ['ws://h:65536/', 'port "65536" is not between 1 and 65535'],
     ['ws://h:99999999999999999999/', 'is not between 1 and 65535'],
-    ['ws://h:8o/', 'no valid host'],
-    ['ws://h:-1/', 'no valid host'],
+    ['ws://h:8o/', 'not a valid host'],
+    ['ws://h:-1/', 'not a valid host'],
     ['ws://', 'no host'],
     ['ws:///path', 'no host'],
     ['ws:h', 'no host'],
@@ -123,15 +123,15 @@ describe('parseTarget', () => {
     ['ws://#x', 'no host'],
     ['ws://[fe80::1%25eth0]/', 'an IPv6 zone'],
     ['ws://[fe80::1%eth0]:80/', 'an IPv6 zone'],
-    ['ws://[::1/', 'no valid host'],
-    ['ws://a b/', 'no valid host'],
-    ['ws://h<x>/', 'no valid host'],
-    ['ws://256.256.256.256/', 'no valid host'],
+    ['ws://[::1/', 'not a valid host'],
+    ['ws://a b/', 'not a valid host'],
+    ['ws://h<x>/', 'not a valid host'],
+    ['ws://256.256.256.256/', 'not a valid host'],
     ['ws+unix:', 'absolute path'],
     ['ws+unix:run/app.sock', 'absolute path'],
     ['ws+unix://host/run/app.sock', 'absolute path'],
     ['ws+unix:///', 'absolute path'],
-    ['ws+unix:/run/app.sock:feed', 'path "feed" behind the Unix socket'],
+    ['ws+unix:/run/app.sock:feed', 'path "feed" after the Unix socket'],
     ['ws+unix:/run/%00', 'NUL'],
     ['ws+unix:/run/%ff', 'percent-encoded'],
   ])('refuses %j', (url, why) => {
@@ -142,11 +142,11 @@ describe('parseTarget', () => {
     expect(parse).not.toThrow('secret');
   });
 
-  it.each([undefined, null, 5, {}])('refuses %j, which is no URL at all', (url) => {
+  it.each([undefined, null, 5, {}])('refuses %j, which is not a URL', (url) => {
     expect(() => parseTarget(url as never)).toThrow(TypeError);
   });
 
-  it('shows nothing of a terminal’s in its message', () => {
+  it('shows no terminal control character in its message', () => {
     expect(() => parseTarget('ws://h\u009b/')).toThrow('"h\\u009b"');
   });
 });

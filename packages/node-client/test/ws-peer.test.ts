@@ -14,7 +14,7 @@ interface Peer {
 }
 
 /**
- * A server of `ws`, over TCP or TLS, that does this with every connection.
+ * A server of `ws`, over TCP or TLS, that runs a function for every connection.
  *
  * @param together - What it writes at once leaves in the same segment as the 101.
  */
@@ -57,7 +57,7 @@ async function open({ url, dialer }: Peer, subprotocols: string[] = []): Promise
   return dialed;
 }
 
-/** Bytes in which a byte out of place shows. */
+/** Bytes in which a misplaced byte is visible. */
 function pattern(size: number): Buffer {
   const bytes = Buffer.allocUnsafe(size);
   for (let i = 0; i < size; i++) bytes[i] = (i * 31 + (i >>> 8)) & 0xff;
@@ -159,7 +159,7 @@ describe.each([
     expect(await closed).toEqual([4001, 'done']);
   });
 
-  it('hears of an abrupt end', async () => {
+  it('detects an abrupt end', async () => {
     const { conn } = await open(await wsServer(secure, (socket) => socket.terminate()));
     await expect(conn.readMessage()).rejects.toThrow();
     expect(await conn.closed).toMatchObject({ code: 1006, wasClean: false });

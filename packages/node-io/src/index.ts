@@ -6,5 +6,5 @@ export {
   nodeDeflate,
 } from './deflate/zlib-deflate.ts';
 export type { Diagnostics, MessageSeen } from './diagnostics.ts';
-export { nodeHost } from './node-host.ts';
+export { nodePlatform } from './node-platform.ts';
 export { hasTransport, type SocketTransportOptions, socketTransport } from './socket-transport.ts';

@@ -1,23 +1,29 @@
 import { Buffer, isAscii, isUtf8, transcode } from 'node:buffer';
 import { randomFillSync } from 'node:crypto';
-import type { Host } from '@ws/conn';
+import type { Platform } from '@ws/conn';
 import { nodeDeflate } from './deflate/zlib-deflate.ts';
 import { diagnostics } from './diagnostics.ts';
 
-// Where one way gets faster than the other; Node 20, random text, `ns` per call.
+// Crossovers between two ways, in ns per call with Node 20 and random text.
 
-/** ASCII text from here on is decoded as Latin-1, two to three times as fast. */
+/** Bytes. From here on ASCII is decoded as Latin-1, which is two to three times as fast. */
 const LATIN1_FROM = 2048;
-/** Other text from here on goes through UTF-16 (404 B: 1,190 : 829, 10 KiB: 72,230 : 4,187). Bytes. */
+/**
+ * Bytes. From here on other text is decoded through UTF-16 (404 bytes: 1,190 and 829 ns, 10 KiB:
+ * 72,230 and 4,187 ns).
+ */
 const TRANSCODE_FROM = 400;
-/** The same for encoding (2,000 units: 1,871 : 2,159, 5,000: 17,203 : 3,368). UTF-16 units. */
+/**
+ * UTF-16 units. From here on such text is encoded through UTF-16 (2,000 units: 1,871 and 2,159 ns,
+ * 5,000 units: 17,203 and 3,368 ns).
+ */
 const TRANSCODE_TEXT_FROM = 3000;
-/** Larger memory is not kept alive for the sake of a view. */
+/** Bytes. A view does not keep larger memory alive. */
 const VIEW_KEPT_TO = 64 * 1024;
 
 /**
- * The last `Uint8Array` seen and a Buffer over the same bytes: what writes or reads text touches the same memory many
- * times in turn, and a view costs as much as a short text.
+ * The last `Uint8Array` and a Buffer over the same bytes. Text is read from and written to the same
+ * memory many times in a row, and a new view costs as much as a short text.
  */
 class LastView {
   #bytes: Uint8Array | undefined;
@@ -39,8 +45,9 @@ const written = new LastView();
 const read = new LastView();
 
 /**
- * A socket wraps what is no Buffer in one, at every write. A pool lends what came back last, and messages are often alike:
- * then the view is the same as well.
+ * The last part of a `Uint8Array` and a Buffer over it. A socket creates a Buffer for each write of
+ * other bytes. A pool leases the memory that came back last, and messages often have the same size:
+ * then the Buffer is the same too.
  */
 class LastPart {
   #bytes: Uint8Array | undefined;
@@ -64,7 +71,7 @@ class LastPart {
 const sent = new LastPart();
 
 function writeUtf8(into: Uint8Array, at: number, text: string): number {
-  if (text.length >= TRANSCODE_TEXT_FROM && looksForeign(text)) {
+  if (text.length >= TRANSCODE_TEXT_FROM && looksNonAscii(text)) {
     const bytes = utf16ToUtf8(text);
     if (bytes !== undefined) {
       into.set(bytes, at);
@@ -74,14 +81,14 @@ function writeUtf8(into: Uint8Array, at: number, text: string): number {
   return written.of(into).write(text, at, 'utf8');
 }
 
-/** Whether one of 32 characters is not ASCII, for which V8's own writer is fast. */
-function looksForeign(text: string): boolean {
+/** Whether one of 32 sampled characters is not ASCII. V8's own writer is fast for ASCII. */
+function looksNonAscii(text: string): boolean {
   const step = text.length >>> 5;
   for (let i = 0; i < text.length; i += step) if (text.charCodeAt(i) > 0x7f) return true;
   return false;
 }
 
-/** Undefined for text with a lone surrogate, which `transcode` refuses and `write` replaces. */
+/** Undefined for text with a lone surrogate: `transcode` rejects it, and `write` replaces it. */
 function utf16ToUtf8(text: string): Uint8Array | undefined {
   if (transcode === undefined) return undefined;
   try {
@@ -97,13 +104,16 @@ function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
   if (length < TRANSCODE_FROM) return buffer.toString('utf8', start, end);
   const text = Buffer.from(buffer.buffer, buffer.byteOffset + start, length);
   if (isAscii(text)) return text.toString(length < LATIN1_FROM ? 'utf8' : 'latin1');
-  // A Node without ICU has no transcode.
+  // A Node without ICU has no `transcode`.
   if (transcode === undefined) return text.toString('utf8');
   return transcode(text, 'utf8', 'utf16le').toString('utf16le');
 }
 
 const resolved = Promise.resolve();
-/** Two lists in turn: what is deferred while one is run waits in the other, for a round of its own. */
+/**
+ * Two lists, swapped for each round: a callback that is deferred during a round runs in the next
+ * one.
+ */
 let deferred: (() => void)[] = [];
 let running: (() => void)[] = [];
 
@@ -115,14 +125,14 @@ function runDeferred(): void {
   try {
     while (i < round.length) round[i++]!();
   } finally {
-    // One that throws all the same is for Node to tell. Those behind it get their turn.
+    // An exception is Node's to report. The callbacks after it run in the next round.
     while (i < round.length) defer(round[i++]!);
     round.length = 0;
   }
 }
 
 function defer(callback: () => void): void {
-  // A nextTick alone would run before the microtasks when called from a timer or from I/O.
+  // From a timer or an I/O callback, a nextTick alone would run before the microtasks.
   if (deferred.push(callback) === 1) void resolved.then(afterMicrotasks);
 }
 
@@ -135,8 +145,12 @@ function setTimer(ms: number, callback: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
-/** Node as a {@link Host}: its Buffer for text, its crypto for masking keys, its clock, its event loop, its zlib, its diagnostics_channel. */
-export const nodeHost: Host = {
+/**
+ * Node as a {@link Platform}: text by Buffer, masking keys by node:crypto, compression by
+ * node:zlib, Node's clock, timers and event loop, and node:diagnostics_channel. Its timers do not
+ * keep the process alive.
+ */
+export const nodePlatform: Platform = {
   writeUtf8,
   decodeUtf8,
   isUtf8,
@@ -155,5 +169,5 @@ export const nodeHost: Host = {
     setImmediate(callback);
   },
   deflate: nodeDeflate,
-  watch: diagnostics,
+  observer: diagnostics,
 };

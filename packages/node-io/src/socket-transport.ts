@@ -1,25 +1,34 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
+import { NO_BYTES } from '@ws/codec/internal';
 import type { Transport, TransportSink } from '@ws/conn';
 
-/** What {@link socketTransport} can be told. */
+/** Options of {@link socketTransport}. */
 export interface SocketTransportOptions {
-  /** Bytes that were read from the socket before (the `head` of an upgrade): delivered first. Copied. */
+  /**
+   * Bytes that were read from the socket before, such as the `head` of an upgrade. They are
+   * delivered first. Copied.
+   */
   readonly head?: Uint8Array | undefined;
-  /** `write` returns false while more bytes than this wait in the socket. Default: 64 KiB. */
+  /**
+   * `write` returns false while more bytes than this are buffered in the socket. Default: 64 KiB.
+   */
   readonly highWaterMark?: number | undefined;
 }
 
 /**
- * Makes a socket of Node a {@link Transport}. The socket is the transport's from then on: Nagle's algorithm and the
- * idle timeout are switched off, an `error` of it is never uncaught, and a FIN of the peer ends only the peer's half.
+ * Turns a socket of Node into a {@link Transport}. The transport owns the socket from now on.
+ * Nagle's algorithm and the idle timeout are off, an `error` event is never uncaught, and a FIN of
+ * the peer ends only the peer's half.
  *
- * What a `net.Socket` or `tls.TLSSocket` reads and writes is passed on as it is; what any other Duplex reads and writes
- * is copied, since others may hold it. Such a stream must emit `close` when it is destroyed, as Node's do by default.
+ * The bytes of a `net.Socket` or `tls.TLSSocket` are passed on without a copy. The bytes of any
+ * other Duplex are copied in both directions: that stream may keep them. Such a stream must emit
+ * `close` when it is destroyed, as Node's streams do by default.
  *
- * @param socket - Open or still connecting, with no `data` listener and no encoding set.
- * @throws RangeError when `highWaterMark` is not a number of bytes; Error when the socket is a transport already.
+ * @param socket - Open or connecting, without a `data` listener and without an encoding.
+ * @throws RangeError when `highWaterMark` is not a whole number from 1 on. Error when the socket is
+ *   a transport already.
  */
 export function socketTransport(
   socket: Socket | TLSSocket | Duplex,
@@ -33,48 +42,48 @@ export function socketTransport(
   return new SocketTransport(socket, options.head, highWaterMark);
 }
 
-/** Says whether `socket` was made a transport, and is not closed yet. */
+/** Whether `socket` is a transport that is not closed yet. */
 export function hasTransport(socket: Duplex): boolean {
   return (socket as Owned)[OWNER] !== undefined;
 }
 
 const OWNER = Symbol('transport');
 /**
- * After so many bytes a socket rests until the next turn of the event loop: what libuv reads next, at most 64 KiB, makes
- * 256 KiB of it. By itself libuv reads 2 MiB of a socket that always has more, 350,000 of the smallest frames, before
- * any other socket or timer has its turn.
+ * Bytes after which a socket pauses until the next turn of the event loop. libuv then reads at most
+ * 64 KiB more, 256 KiB together. Without the pause libuv (`uv__read` in Node 20) reads 2 MiB of a
+ * socket that always has more, which is 350,000 of the smallest frames, before any other socket or
+ * timer.
  */
-const A_TURN = 192 * 1024;
-const NOTHING = new Uint8Array(0);
+const YIELD_AFTER = 192 * 1024;
 
-/** The listeners find their transport on the socket, so that a connection holds not one closure. */
+/** The listeners find their transport on the socket, so that a connection has no closure. */
 interface Owned {
   [OWNER]?: SocketTransport | undefined;
 }
 
-// What becomes of a chunk that is written.
-/** TCP takes it at once or queues it; `writableLength` tells which. */
+// How a written chunk is handled.
+/** TCP sends it at once or queues it: `writableLength` shows which. */
 const TCP = 0;
 /** TLS always queues it. */
 const TLS = 1;
-/** Others may hold what a stream of another kind is given: it is copied. */
+/** Another kind of stream may keep its chunks, so they are copied. */
 const OTHER = 2;
 
 class SocketTransport implements Transport {
   readonly underlying: Socket | Duplex;
   readonly #highWaterMark: number;
   readonly #kind: typeof TCP | typeof TLS | typeof OTHER;
-  /** Early bytes of a socket that had read its end before it was given to us. */
+  /** Early bytes of a socket that had already read its end. */
   #head: Uint8Array | undefined;
   #sink: TransportSink | undefined;
   #error: Error | undefined;
   #destroyed = false;
-  /** Bytes that have come since it last rested. */
+  /** Bytes that have arrived since the last pause for the event loop. */
   #arrived = 0;
-  #resting = false;
-  /** Whoever reads has paused it. */
+  #yielding = false;
+  /** The reader has paused the socket. */
   #paused = false;
-  /** Made when a write has to wait. */
+  /** Created when a write has to wait. */
   #backlog: Backlog | undefined;
   #localAddr: string | undefined;
 
@@ -82,23 +91,25 @@ class SocketTransport implements Transport {
     this.underlying = socket;
     this.#highWaterMark = highWaterMark;
     this.#kind = socket instanceof TLSSocket ? TLS : socket instanceof Socket ? TCP : OTHER;
-    // A FIN must not end our half: what is queued still has to leave (RFC 6455, section 7.1.1).
+    // A FIN must not end our half: queued bytes still have to leave (RFC 6455, section 7.1.1).
     socket.allowHalfOpen = true;
     (socket as Owned)[OWNER] = this;
     socket.on('error', onError);
     if (socket instanceof Socket) {
       socket.setNoDelay(true);
       socket.setTimeout(0);
-      // Node remembers the peer's address once asked, also beyond the socket's end, when logs want it.
+      // `net.Socket` caches the peer's address at the first read of `remoteAddress`. The address
+      // then survives the socket's end, for logs.
       void socket.remoteAddress;
     }
     if (head !== undefined && head.length > 0) this.#takeEarly(head);
   }
 
   #takeEarly(head: Uint8Array): void {
-    // Whoever gave it may hold it, and in-place unmasking would change it. It is short, and there is one.
+    // Copied: the caller may keep it, and in-place unmasking would change it. It is short, and
+    // there is only one.
     const copy = Uint8Array.prototype.slice.call(head);
-    // In the socket it stands before all that is read, also before an end that comes ahead of `start`.
+    // Unshifted bytes come before all later reads, also before an end that comes ahead of `start`.
     if (this.underlying.readableEnded) this.#head = copy;
     else this.underlying.unshift(copy);
   }
@@ -123,43 +134,44 @@ class SocketTransport implements Transport {
   start(sink: TransportSink): void {
     const socket = this.underlying;
     this.#sink = sink;
-    // It died while a check of the handshake was awaited: its events are over.
+    // The socket closed during an asynchronous check of the handshake: it will emit no more events.
     if (socket.closed) return void process.nextTick(onClose, socket);
     if (socket.readableEnded) process.nextTick(onEnd, socket);
     socket.on('close', onClose);
     socket.on('end', onEnd);
     socket.on('data', onData);
-    // Listening alone does not start a socket that was paused before.
+    // A listener alone does not resume a socket that was paused before.
     socket.resume();
   }
 
   write(chunk: Uint8Array, release?: () => void): boolean {
     const socket = this.underlying;
     if (!socket.writable) {
-      // A dead socket gives bytes back with its end, so that nobody takes them for sent before that is told.
-      if (socket.destroyed && this.#sink !== undefined) this.#waits().add(release);
+      // A dead socket releases its bytes at its end, so that they do not count as sent before the
+      // end is reported.
+      if (socket.destroyed && this.#sink !== undefined) this.#openBacklog().add(release);
       else release?.();
       return true;
     }
     if (this.#kind === TCP && socket.writableLength === 0 && socket.writableCorked === 0) {
       socket.write(chunk);
-      // The usual case: the kernel has taken everything, and there is nothing to wait for. A write that fails at once
-      // leaves nothing to wait for either, and tells it in a later tick.
+      // The usual case: the kernel has taken all bytes. A write that fails at once also leaves no
+      // bytes, and Node reports it in a later tick.
       if (socket.writableLength === 0 && socket.errored === null) {
         release?.();
         return true;
       }
-      // Part of it waits. An empty write behind it tells when it is gone.
-      this.#writeAndWait(NOTHING, release);
+      // A part is queued. The callback of an empty write after it shows when it has left.
+      this.#writeAndWait(NO_BYTES, release);
     } else if (this.#kind === OTHER) {
-      // A stream in memory passes on what was written, and says that it is done before anybody has read it.
+      // A stream in memory calls back before the other end has read the bytes.
       this.#writeAndWait(new Uint8Array(chunk), undefined);
       release?.();
     } else {
       this.#writeAndWait(chunk, release);
     }
     if (socket.writableLength <= this.#highWaterMark) return true;
-    this.#waits().needDrain = true;
+    this.#openBacklog().needDrain = true;
     return false;
   }
 
@@ -178,12 +190,12 @@ class SocketTransport implements Transport {
 
   resume(): void {
     this.#paused = false;
-    if (!this.#resting) this.underlying.resume();
+    if (!this.#yielding) this.underlying.resume();
   }
 
-  /** The turn in which it has brought enough is over. */
-  rested(): void {
-    this.#resting = false;
+  /** The next turn of the event loop has come. */
+  resumeAfterYield(): void {
+    this.#yielding = false;
     this.#arrived = 0;
     if (!this.#paused) this.underlying.resume();
   }
@@ -197,13 +209,13 @@ class SocketTransport implements Transport {
     this.underlying.destroy(error);
   }
 
-  #waits(): Backlog {
+  #openBacklog(): Backlog {
     this.#backlog ??= new Backlog((error) => this.#onWritten(error));
     return this.#backlog;
   }
 
   #writeAndWait(chunk: Uint8Array, release: (() => void) | undefined): void {
-    const backlog = this.#waits();
+    const backlog = this.#openBacklog();
     backlog.add(release);
     this.underlying.write(chunk, backlog.onWritten);
   }
@@ -211,13 +223,13 @@ class SocketTransport implements Transport {
   #onWritten(error: Error | null | undefined): void {
     const socket = this.underlying;
     const backlog = this.#backlog;
-    // What a dead socket did not send is given back with its end, told or not: Node calls the callback of the write
-    // that it destroys without an error.
+    // `closed` releases the bytes that a dead socket did not send. Node calls the callback of the
+    // write that it destroys without an error.
     if (error instanceof Error || socket.destroyed || backlog === undefined) return;
     backlog.releaseOldest();
     const drains = backlog.needDrain && socket.writableLength <= this.#highWaterMark;
     if (drains) backlog.needDrain = false;
-    // Where most writes have nothing to wait for, an idle connection keeps nothing of those that had.
+    // On TCP most writes need no callback: an idle connection keeps no backlog.
     if (this.#kind === TCP && backlog.empty && this.#backlog === backlog) this.#backlog = undefined;
     if (drains) this.#sink?.drain();
   }
@@ -225,13 +237,15 @@ class SocketTransport implements Transport {
   data(chunk: Uint8Array): void {
     if (this.#destroyed) return;
     if (typeof chunk === 'string') {
-      return this.destroy(new TypeError('the socket has an encoding set and reads no bytes'));
+      return this.destroy(
+        new TypeError('the socket has an encoding and reads no bytes; do not call setEncoding()'),
+      );
     }
     this.#arrived += chunk.length;
-    if (this.#arrived >= A_TURN && !this.#resting) {
-      this.#resting = true;
+    if (this.#arrived >= YIELD_AFTER && !this.#yielding) {
+      this.#yielding = true;
       this.underlying.pause();
-      setImmediate(onRested, this);
+      setImmediate(onNextTurn, this);
     }
     this.#sink?.data(this.#kind === OTHER ? new Uint8Array(chunk) : chunk);
   }
@@ -243,9 +257,9 @@ class SocketTransport implements Transport {
     if (!this.#destroyed) this.#sink?.end();
   }
 
-  failed(error: Error): void {
+  onFailure(error: Error): void {
     this.#error ??= error;
-    // A stream without autoDestroy would live on, of use to nobody.
+    // Destroys a stream without autoDestroy, which would stay open.
     this.underlying.destroy();
   }
 
@@ -259,19 +273,22 @@ class SocketTransport implements Transport {
   }
 }
 
-/** Writes whose callback is awaited. Node calls those in their order, so one function and a queue serve them all. */
+/**
+ * The writes that wait for their callback. Node calls back in order, so one function and a queue
+ * serve all.
+ */
 class Backlog {
-  /** The socket is to fall to its mark, and that is to be told. */
+  /** A `drain` is due when the socket falls to its high-water mark. */
   needDrain = false;
   readonly onWritten: (error?: Error | null) => void;
-  /** Oldest first. */
+  /** Release functions of the waiting writes, oldest first. */
   readonly #releases: ((() => void) | undefined)[] = [];
 
   constructor(onWritten: (error?: Error | null) => void) {
     this.onWritten = onWritten;
   }
 
-  /** Whether nothing waits, and nothing is to be told. */
+  /** Whether no write waits and no `drain` is due. */
   get empty(): boolean {
     return this.#releases.length === 0 && !this.needDrain;
   }
@@ -289,14 +306,14 @@ class Backlog {
   }
 }
 
-// Called by the socket, where `this` is the socket, and by nextTick, where it comes as an argument.
+// A socket calls these with itself as `this`; nextTick passes it as an argument.
 
 function onData(this: Owned, chunk: Uint8Array): void {
   this[OWNER]?.data(chunk);
 }
 
-function onRested(transport: SocketTransport): void {
-  transport.rested();
+function onNextTurn(transport: SocketTransport): void {
+  transport.resumeAfterYield();
 }
 
 function onEnd(this: unknown, socket: unknown = this): void {
@@ -304,7 +321,7 @@ function onEnd(this: unknown, socket: unknown = this): void {
 }
 
 function onError(this: Owned, error: Error): void {
-  this[OWNER]?.failed(error);
+  this[OWNER]?.onFailure(error);
 }
 
 function onClose(this: unknown, arg: unknown): void {
@@ -315,7 +332,7 @@ function onClose(this: unknown, arg: unknown): void {
   socket.off('data', onData);
   socket.off('end', onEnd);
   socket.off('close', onClose);
-  // `onError` stays: an error after the end, of whatever the socket still does, must not be uncaught. It holds nothing.
+  // `onError` stays, so that a late error of the socket is not uncaught. It holds no memory.
   owner.closed();
 }
 

@@ -1,4 +1,4 @@
-import { transportContract } from '@ws/testkit';
+import { transportContract } from '@ws/tests';
 import { socketTransport } from '../src/index.ts';
 import { duplexPair, type Pair, tcpPair, tlsPair } from './sockets.ts';
 

@@ -2,7 +2,7 @@ import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { BinaryMessage, Conn, type Message, TextMessage } from '@ws/conn';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { type Diagnostics, nodeHost, socketTransport } from '../src/index.ts';
+import { type Diagnostics, nodePlatform, socketTransport } from '../src/index.ts';
 import { type Pair, tcpPair } from './sockets.ts';
 
 const NAMES: readonly (keyof Diagnostics)[] = [
@@ -21,7 +21,7 @@ beforeEach(async () => {
 
 afterEach(() => pair.dispose());
 
-/** What a channel tells until the test ends. */
+/** The events of a channel until the test ends. */
 function heard<Name extends keyof Diagnostics>(
   name: Name,
   tell?: (event: Diagnostics[Name]) => void,
@@ -39,18 +39,18 @@ function heard<Name extends keyof Diagnostics>(
 function conns(): { client: Conn; server: Conn } {
   const { ours, peer } = pair;
   return {
-    client: new Conn(socketTransport(peer), { role: 'client', host: nodeHost }),
-    server: new Conn(socketTransport(ours), { role: 'server', host: nodeHost }),
+    client: new Conn(socketTransport(peer), { role: 'client', platform: nodePlatform }),
+    server: new Conn(socketTransport(ours), { role: 'server', platform: nodePlatform }),
   };
 }
 
-/** The messages that a channel told of, by role. */
+/** The messages of a channel, by role. */
 const seenBy = (events: readonly Diagnostics['@ws:message:in'][]): unknown[] => {
   return events.map(({ conn, type, bytes }) => [conn.role, type, bytes]);
 };
 
 describe('@ws:open', () => {
-  it('tells of each connection as it is made', () => {
+  it('publishes each new connection', () => {
     const opened = heard('@ws:open', ({ conn }) => expect(conn.state).toBe('open'));
     const { client, server } = conns();
     expect(opened.map(({ conn }) => conn)).toEqual([client, server]);
@@ -58,7 +58,7 @@ describe('@ws:open', () => {
 });
 
 describe('@ws:close', () => {
-  it('tells how each end ended', async () => {
+  it('publishes how each end has ended', async () => {
     const closed = heard('@ws:close', ({ conn }) => expect(conn.state).toBe('closed'));
     const failed = heard('@ws:fail');
     const { client, server } = conns();
@@ -77,11 +77,11 @@ describe('@ws:close', () => {
 });
 
 describe('@ws:fail', () => {
-  it('tells of a broken rule, before the close', async () => {
+  it('publishes a broken rule, before the close', async () => {
     const order: string[] = [];
     heard('@ws:close', ({ conn }) => order.push(`close ${conn.role}`));
     const failed = heard('@ws:fail', ({ conn }) => order.push(`fail ${conn.role}`));
-    const server = new Conn(socketTransport(pair.ours), { role: 'server', host: nodeHost });
+    const server = new Conn(socketTransport(pair.ours), { role: 'server', platform: nodePlatform });
     pair.peer.write(Buffer.from('8101', 'hex'));
     pair.peer.resume();
     pair.peer.on('end', () => pair.peer.end());
@@ -91,9 +91,9 @@ describe('@ws:fail', () => {
     expect(order).toEqual(['fail server', 'close server']);
   });
 
-  it('tells of a connection that is cut', async () => {
+  it('publishes a lost connection', async () => {
     const failed = heard('@ws:fail');
-    const client = new Conn(socketTransport(pair.ours), { role: 'client', host: nodeHost });
+    const client = new Conn(socketTransport(pair.ours), { role: 'client', platform: nodePlatform });
     pair.peerTcp!.resetAndDestroy();
     await client.closed;
     expect(failed).toEqual([
@@ -101,7 +101,7 @@ describe('@ws:fail', () => {
     ]);
   });
 
-  it('has subscribers while the close has none, and the other way round', async () => {
+  it('works without a subscriber to the close, and the other way round', async () => {
     const failed = heard('@ws:fail');
     const { client, server } = conns();
     server.terminate();
@@ -111,7 +111,7 @@ describe('@ws:fail', () => {
 });
 
 describe('@ws:message:in and @ws:message:out', () => {
-  it('tell of each message that is given whole, its type and its bytes', async () => {
+  it('publish each whole message, its type and its bytes', async () => {
     const incoming = heard('@ws:message:in');
     const outgoing = heard('@ws:message:out');
     const { client, server } = conns();
@@ -138,7 +138,7 @@ describe('@ws:message:in and @ws:message:out', () => {
     expect(received('client')).toEqual(byServer.map((sent) => sent.slice(1)));
   });
 
-  it('tell of a message in fragments once, with all its bytes', async () => {
+  it('publish a fragmented message once, with all its bytes', async () => {
     const incoming = heard('@ws:message:in');
     const outgoing = heard('@ws:message:out');
     const { client, server } = conns();
@@ -151,7 +151,7 @@ describe('@ws:message:in and @ws:message:out', () => {
     expect(seenBy(incoming)).toEqual([['server', TextMessage, 15_000]]);
   });
 
-  it('tell of a message that is read as a stream, at its end', async () => {
+  it('publish a message that is read as a stream, at its end', async () => {
     const incoming = heard('@ws:message:in');
     const { client, server } = conns();
     const writer = await client.nextWriter(BinaryMessage);
@@ -163,7 +163,7 @@ describe('@ws:message:in and @ws:message:out', () => {
     expect(seenBy(incoming)).toEqual([['server', BinaryMessage, 10_000]]);
   });
 
-  it('tell of messages that nobody wants, or not to their end', async () => {
+  it('publish discarded messages, or not to their end', async () => {
     const incoming = heard('@ws:message:in');
     const { client, server } = conns();
     const writer = await client.nextWriter(BinaryMessage);
@@ -180,7 +180,7 @@ describe('@ws:message:in and @ws:message:out', () => {
     expect(server.stats.messagesIn).toBe(2);
   });
 
-  it('tell of a message before anybody gets it', async () => {
+  it('publish a message before its delivery', async () => {
     const order: string[] = [];
     heard('@ws:message:in', ({ bytes }) => order.push(`told of ${bytes}`));
     const { client, server } = conns();
@@ -196,7 +196,7 @@ describe('@ws:message:in and @ws:message:out', () => {
     expect(order).toEqual(['told of 1', 'got 1', 'told of 2', 'got 2']);
   });
 
-  it('begin with the first message after the subscription', async () => {
+  it('start with the first message after the subscription', async () => {
     const { client, server } = conns();
     void client.send('before');
     await server.readMessage();
@@ -208,7 +208,7 @@ describe('@ws:message:in and @ws:message:out', () => {
     expect(seenBy(outgoing)).toEqual([['client', TextMessage, 5]]);
   });
 
-  it('tell nothing of what is not accepted', async () => {
+  it('publish no message that is not accepted', async () => {
     const outgoing = heard('@ws:message:out');
     const { client } = conns();
     void client.close();
@@ -216,7 +216,7 @@ describe('@ws:message:in and @ws:message:out', () => {
     expect(outgoing).toEqual([]);
   });
 
-  it('outlive a subscriber that closes the connection', async () => {
+  it('survive a subscriber that closes the connection', async () => {
     heard('@ws:message:in', ({ conn }) => conn.terminate());
     const outgoing = heard('@ws:message:out', ({ conn }) => void conn.close());
     const { client, server } = conns();
@@ -230,8 +230,8 @@ describe('@ws:message:in and @ws:message:out', () => {
 });
 
 describe('a channel without subscribers', () => {
-  it('is not published to', async () => {
-    const watch = nodeHost.watch!;
+  it('gets no message', async () => {
+    const watch = nodePlatform.observer!;
     for (const member of ['opened', 'closed', 'messageIn', 'messageOut'] as const) {
       expect(watch[member]).toBeUndefined();
     }
@@ -240,7 +240,7 @@ describe('a channel without subscribers', () => {
     for (const one of channels) {
       one.publish = (event) => void published.push(event);
       onTestFinished(() => {
-        // Back to the prototype's, which depends on whether there are subscribers.
+        // Restores the prototype's method, which depends on the subscribers.
         Reflect.deleteProperty(one, 'publish');
       });
     }
@@ -254,7 +254,7 @@ describe('a channel without subscribers', () => {
 });
 
 describe('a subscriber that throws', () => {
-  it('is reported as an uncaught exception, and the connection goes on', async () => {
+  it('is reported as an uncaught exception, and the connection continues', async () => {
     const others = process.listeners('uncaughtException');
     process.removeAllListeners('uncaughtException');
     onTestFinished(() => {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
-import { nodeHost } from '../src/index.ts';
+import { nodePlatform } from '../src/index.ts';
 
 const texts = [
   { says: 'nothing', text: '' },
@@ -14,10 +14,10 @@ const texts = [
   { says: 'long ASCII with one foreign character at its end', text: `${'a'.repeat(9000)}é` },
 ];
 
-describe('nodeHost.writeUtf8', () => {
-  it.each(texts)('writes $says where it is told', ({ text }) => {
+describe('nodePlatform.writeUtf8', () => {
+  it.each(texts)('writes $says at the given index', ({ text }) => {
     const into = new Uint8Array(text.length * 3 + 10).fill(0xaa);
-    const size = nodeHost.writeUtf8(into, 7, text);
+    const size = nodePlatform.writeUtf8(into, 7, text);
     expect(size).toBe(Buffer.byteLength(text));
     expect(Buffer.from(into.buffer, 7, size).equals(Buffer.from(text))).toBe(true);
     expect([...into.subarray(0, 7), ...into.subarray(7 + size)].every((b) => b === 0xaa)).toBe(
@@ -28,68 +28,68 @@ describe('nodeHost.writeUtf8', () => {
   it.each([
     { says: 'short', text: 'a\ud800b' },
     { says: 'long', text: `${'漢'.repeat(5000)}\udc00` },
-  ])('makes U+FFFD of a lone surrogate in $says text', ({ text }) => {
+  ])('writes U+FFFD for a lone surrogate in $says text', ({ text }) => {
     const into = new Uint8Array(text.length * 3);
-    const size = nodeHost.writeUtf8(into, 0, text);
+    const size = nodePlatform.writeUtf8(into, 0, text);
     expect(Buffer.from(into.buffer, 0, size).toString()).toBe(
       text.replace(/\p{Surrogate}/u, '\ufffd'),
     );
   });
 
-  it('writes into two memories in turn', () => {
+  it('alternates between two memories', () => {
     const a = new Uint8Array(16);
     const b = new Uint8Array(new ArrayBuffer(32), 8, 16);
     for (const [i, into] of [a, b, a, b].entries())
-      expect(nodeHost.writeUtf8(into, i, 'xyz')).toBe(3);
+      expect(nodePlatform.writeUtf8(into, i, 'xyz')).toBe(3);
     expect(Buffer.from(a).toString('latin1', 0, 6)).toBe('xyxyz\0');
     expect(Buffer.from(b).toString('latin1', 0, 7)).toBe('\0xyxyz\0');
     expect(new Uint8Array(b.buffer, 0, 8).every((x) => x === 0)).toBe(true);
   });
 });
 
-describe('nodeHost.decodeUtf8', () => {
-  it.each(texts)('decodes $says out of the middle of bytes', ({ text }) => {
+describe('nodePlatform.decodeUtf8', () => {
+  it.each(texts)('decodes $says from the middle of bytes', ({ text }) => {
     const utf8 = Buffer.from(text);
     for (const bytes of [
       Buffer.concat([Buffer.from('zz'), utf8, Buffer.from('z')]),
       new Uint8Array([122, 122, ...utf8, 122]),
     ]) {
-      expect(nodeHost.decodeUtf8(bytes, 2, 2 + utf8.length)).toBe(text);
+      expect(nodePlatform.decodeUtf8(bytes, 2, 2 + utf8.length)).toBe(text);
     }
   });
 
-  it('sees bytes that changed since the last call', () => {
+  it('reads bytes that changed since the last call', () => {
     const bytes = new Uint8Array([97, 98]);
-    expect(nodeHost.decodeUtf8(bytes, 0, 2)).toBe('ab');
+    expect(nodePlatform.decodeUtf8(bytes, 0, 2)).toBe('ab');
     bytes[0] = 99;
-    expect(nodeHost.decodeUtf8(bytes, 0, 2)).toBe('cb');
+    expect(nodePlatform.decodeUtf8(bytes, 0, 2)).toBe('cb');
   });
 });
 
-describe('nodeHost', () => {
-  it('tells valid UTF-8 from invalid', () => {
-    expect(nodeHost.isUtf8?.(Buffer.from('añ漢'))).toBe(true);
-    expect(nodeHost.isUtf8?.(new Uint8Array([0xc0, 0x80]))).toBe(false);
+describe('nodePlatform', () => {
+  it('validates UTF-8', () => {
+    expect(nodePlatform.isUtf8?.(Buffer.from('añ漢'))).toBe(true);
+    expect(nodePlatform.isUtf8?.(new Uint8Array([0xc0, 0x80]))).toBe(false);
   });
 
   it('fills words with random bits', () => {
     const words = new Int32Array(64);
-    nodeHost.randomFill(words);
+    nodePlatform.randomFill(words);
     expect(new Set(words).size).toBeGreaterThan(60);
   });
 
-  it('has a clock that does not go back', () => {
-    const before = nodeHost.now();
-    expect(nodeHost.now()).toBeGreaterThanOrEqual(before);
+  it('has a monotonic clock', () => {
+    const before = nodePlatform.now();
+    expect(nodePlatform.now()).toBeGreaterThanOrEqual(before);
   });
 
   it('calls a timer once, and not when it was cancelled', async () => {
     const calls: string[] = [];
-    nodeHost.setTimer(1, () => calls.push('cancelled'))();
+    nodePlatform.setTimer(1, () => calls.push('cancelled'))();
     await new Promise<void>((resolve) => {
-      // It holds no process open, so something else has to.
+      // The timer does not keep the process alive, so another one has to.
       const hold = setTimeout(() => {}, 10_000);
-      nodeHost.setTimer(5, () => {
+      nodePlatform.setTimer(5, () => {
         calls.push('fired');
         clearTimeout(hold);
         resolve();
@@ -99,8 +99,8 @@ describe('nodeHost', () => {
   });
 });
 
-describe('nodeHost.defer', () => {
-  /** Runs `body` where nothing else is under way: in a callback of I/O. */
+describe('nodePlatform.defer', () => {
+  /** Runs `body` in a callback of I/O, with no other work pending. */
   const inIo = (body: () => void): Promise<void> =>
     new Promise((resolve) => {
       setImmediate(() => {
@@ -112,7 +112,7 @@ describe('nodeHost.defer', () => {
   it('waits for all microtasks that are ready, also those that they make', async () => {
     const order: string[] = [];
     await inIo(() => {
-      nodeHost.defer(() => order.push('deferred'));
+      nodePlatform.defer(() => order.push('deferred'));
       void (async () => {
         for (let i = 0; i < 5; i++) await Promise.resolve();
         order.push('microtasks');
@@ -121,24 +121,24 @@ describe('nodeHost.defer', () => {
     expect(order).toEqual(['microtasks', 'deferred']);
   });
 
-  it('comes before immediates', async () => {
+  it('runs before immediates', async () => {
     const order: string[] = [];
     await inIo(() => {
-      nodeHost.yield(() => order.push('yielded'));
-      nodeHost.defer(() => order.push('deferred'));
+      nodePlatform.yield(() => order.push('yielded'));
+      nodePlatform.defer(() => order.push('deferred'));
     });
     expect(order).toEqual(['deferred', 'yielded']);
   });
 
-  it('gives what is deferred meanwhile a round of its own, microtasks between', async () => {
+  it('runs callbacks that are deferred meanwhile in another round, microtasks between', async () => {
     const order: string[] = [];
     await inIo(() => {
-      nodeHost.defer(() => {
+      nodePlatform.defer(() => {
         order.push('first');
-        nodeHost.defer(() => order.push('third'));
+        nodePlatform.defer(() => order.push('third'));
         void Promise.resolve().then(() => order.push('microtask'));
       });
-      nodeHost.defer(() => order.push('second'));
+      nodePlatform.defer(() => order.push('second'));
     });
     expect(order).toEqual(['first', 'second', 'microtask', 'third']);
   });
@@ -152,17 +152,17 @@ describe('a deferred callback that throws', () => {
     for (const other of others) process.on('uncaughtException', other);
   });
 
-  it('is uncaught, and takes nothing from those behind it, nor from those that come later', async () => {
+  it('is an uncaught exception, and does not affect other callbacks', async () => {
     const seen: string[] = [];
     process.removeAllListeners('uncaughtException');
     process.on('uncaughtException', ({ message }) => seen.push(message));
-    nodeHost.defer(() => seen.push('first'));
-    nodeHost.defer(() => {
+    nodePlatform.defer(() => seen.push('first'));
+    nodePlatform.defer(() => {
       throw new Error('a bug');
     });
-    for (const says of ['second', 'third']) nodeHost.defer(() => seen.push(says));
+    for (const says of ['second', 'third']) nodePlatform.defer(() => seen.push(says));
     await new Promise((resolve) => setImmediate(resolve));
-    nodeHost.defer(() => seen.push('later'));
+    nodePlatform.defer(() => seen.push('later'));
     await new Promise((resolve) => setImmediate(resolve));
     expect(seen).toEqual(['first', 'a bug', 'second', 'third', 'later']);
   });
@@ -177,26 +177,26 @@ describe('the package', () => {
   });
 });
 
-describe('nodeHost.view', () => {
+describe('nodePlatform.view', () => {
   const bytes = Uint8Array.from({ length: 20 }, (_, i) => i).subarray(5);
 
   it('is a Buffer over the same bytes, so that a socket need not wrap it', () => {
-    const view = nodeHost.view!(bytes, 2, 4);
+    const view = nodePlatform.view!(bytes, 2, 4);
     expect(view).toBeInstanceOf(Buffer);
     expect([...view]).toEqual([7, 8]);
     expect(view.buffer).toBe(bytes.buffer);
   });
 
   it('is the same object for the same part', () => {
-    const view = nodeHost.view!(bytes, 2, 4);
-    expect(nodeHost.view!(bytes, 2, 4)).toBe(view);
-    expect([...nodeHost.view!(bytes, 2, 5)]).toEqual([7, 8, 9]);
-    expect([...nodeHost.view!(bytes, 1, 5)]).toEqual([6, 7, 8, 9]);
-    expect([...nodeHost.view!(bytes.slice(), 1, 5)]).toEqual([6, 7, 8, 9]);
+    const view = nodePlatform.view!(bytes, 2, 4);
+    expect(nodePlatform.view!(bytes, 2, 4)).toBe(view);
+    expect([...nodePlatform.view!(bytes, 2, 5)]).toEqual([7, 8, 9]);
+    expect([...nodePlatform.view!(bytes, 1, 5)]).toEqual([6, 7, 8, 9]);
+    expect([...nodePlatform.view!(bytes.slice(), 1, 5)]).toEqual([6, 7, 8, 9]);
   });
 
   it('does not keep large memory alive', () => {
     const large = new Uint8Array(65_537);
-    expect(nodeHost.view!(large, 0, 1)).not.toBe(nodeHost.view!(large, 0, 1));
+    expect(nodePlatform.view!(large, 0, 1)).not.toBe(nodePlatform.view!(large, 0, 1));
   });
 });

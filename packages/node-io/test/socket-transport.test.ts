@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { hasTransport, socketTransport } from '../src/index.ts';
 import { duplexPair, type Pair, readAll, record, tcpPair, tlsPair } from './sockets.ts';
 
-/** Anything uncaught while a test runs fails it. */
+/** An uncaught error fails the test. */
 const uncaught: unknown[] = [];
 const trap = (error: unknown): void => void uncaught.push(error);
 beforeEach(() => {
@@ -69,18 +69,18 @@ describe.each([
     expect(sink.text()).toBe('early');
   });
 
-  it('starts a socket that was paused', async () => {
+  it('resumes a paused socket', async () => {
     pair.ours.pause();
     const sink = record(socketTransport(pair.ours));
     pair.peer.write('x');
     await sink.seen('data');
   });
 
-  it('brings at most 256 KiB in a turn of the event loop, and then goes on by itself', async () => {
+  it('reads at most 256 KiB per turn of the event loop, and continues in the next', async () => {
     const transport = socketTransport(pair.ours);
     const total = 4 * 1024 * 1024;
     for (let i = 0; i < total; i += 65_536) pair.peer.write(Buffer.alloc(65_536));
-    // So that there is more to read than a turn may bring.
+    // More bytes than one turn may read.
     for (let i = 0; i < 20; i++) await turn();
     const sink = record(transport);
     let most = 0;
@@ -92,7 +92,7 @@ describe.each([
     expect(most).toBeLessThanOrEqual(256 * 1024);
   });
 
-  it('stays paused when it is paused while it rests', async () => {
+  it('stays paused when it is paused while it yields', async () => {
     const transport = socketTransport(pair.ours);
     for (let i = 0; i < 64; i++) pair.peer.write(Buffer.alloc(65_536));
     for (let i = 0; i < 20; i++) await turn();
@@ -123,7 +123,7 @@ describe.each([
     expect(sink.text()).toBe('onetwo');
   });
 
-  it('gives chunks away that nobody else holds', async () => {
+  it('delivers chunks that it does not keep', async () => {
     const sink = record(socketTransport(pair.ours));
     const sent = Buffer.from('mine');
     pair.peer.write(sent);
@@ -132,7 +132,7 @@ describe.each([
     expect(sent.toString()).toBe('mine');
   });
 
-  it('says false above the high-water mark, then drain, and releases every chunk once', async () => {
+  it('returns false above the high-water mark, then drain, and releases every chunk once', async () => {
     const transport = socketTransport(pair.ours, { highWaterMark: 100_000 });
     const sink = record(transport);
     const chunk = Buffer.alloc(64 * 1024, 7);
@@ -142,7 +142,7 @@ describe.each([
     sent++;
     expect(transport.bufferedAmount).toBeGreaterThan(100_000);
     expect(sink.calls).toEqual([]);
-    // Above the mark bytes are taken all the same, and one drain answers however many refusals.
+    // Bytes above the mark are accepted too. One drain follows any number of false results.
     expect(transport.write(chunk, () => released.push(0))).toBe(false);
     sent++;
     sink.onDrain = () => expect(transport.bufferedAmount).toBeLessThanOrEqual(100_000);
@@ -158,7 +158,7 @@ describe.each([
     expect(sink.calls).toEqual(['drain']);
   });
 
-  it('drains once for every time that it said false', async () => {
+  it('drains once for each false', async () => {
     const transport = socketTransport(pair.ours, { highWaterMark: 1 });
     const sink = record(transport);
     pair.peer.resume();
@@ -187,7 +187,7 @@ describe.each([
     expect(released).toBe(2);
   });
 
-  it('ends after all that was written, and reads on', async () => {
+  it('ends after all written bytes, and reads on', async () => {
     const transport = socketTransport(pair.ours);
     const sink = record(transport);
     const big = Buffer.alloc(3 * 1024 * 1024, 1);
@@ -202,7 +202,7 @@ describe.each([
     expect(sink.error).toBeUndefined();
   });
 
-  it('writes on after the peer has ended', async () => {
+  it('continues to write after the peer has ended', async () => {
     const transport = socketTransport(pair.ours);
     const sink = record(transport);
     const big = Buffer.alloc(6 * 1024 * 1024, 2);
@@ -220,7 +220,7 @@ describe.each([
     expect(sink.calls.filter((call) => call !== 'drain')).toEqual(['end', 'close']);
   });
 
-  it('writes nothing after end, and releases what it was given', async () => {
+  it('writes no byte after end, and releases its chunks', async () => {
     const transport = socketTransport(pair.ours);
     record(transport);
     transport.end();
@@ -231,7 +231,7 @@ describe.each([
     expect((await readAll(pair.peer)).length).toBe(0);
   });
 
-  it('closes once after destroy, releases what is unsent, and takes no more', async () => {
+  it('closes once after destroy, releases unsent chunks, and accepts no more', async () => {
     const transport = socketTransport(pair.ours);
     const sink = record(transport);
     let released = 0;
@@ -271,7 +271,7 @@ describe.each([
     expect(sink.calls).toEqual(['data', 'close']);
   });
 
-  it('catches an error of the socket, also after it is gone', async () => {
+  it('catches an error of the socket, also after the close', async () => {
     const transport = socketTransport(pair.ours);
     const sink = record(transport);
     pair.ours.emit('error', new Error('first'));
@@ -280,7 +280,7 @@ describe.each([
     expect(sink.error?.message).toBe('first');
   });
 
-  it('catches an error before it is started, and tells it then', async () => {
+  it('catches an error before start, and reports it at start', async () => {
     const transport = socketTransport(pair.ours);
     pair.ours.destroy(new Error('before start'));
     await new Promise((resolve) => pair.ours.on('close', resolve));
@@ -292,7 +292,7 @@ describe.each([
     expect(sink.calls).toEqual(['close']);
   });
 
-  it('tells the end to whom starts after it was read', async () => {
+  it('reports an end that was read before start', async () => {
     pair.ours.resume();
     pair.ours.allowHalfOpen = true;
     pair.peer.end();
@@ -302,7 +302,7 @@ describe.each([
     expect(sink.calls).toEqual(['data', 'end']);
   });
 
-  it('keeps early bytes before an end that comes ahead of start', async () => {
+  it('delivers early bytes before an end that arrives before start', async () => {
     const transport = socketTransport(pair.ours, { head: text('early') });
     pair.peer.end();
     for (let i = 0; i < 5; i++) await turn();
@@ -311,7 +311,7 @@ describe.each([
     expect(sink.text()).toBe('early');
   });
 
-  it('leaves no listener but the one for late errors', async () => {
+  it('keeps only the listener for late errors', async () => {
     const names = ['data', 'end', 'close', 'drain', 'timeout', 'finish'];
     const counts = (): number[] => names.map((name) => pair.ours.listenerCount(name));
     const before = counts();
@@ -326,7 +326,7 @@ describe.each([
     );
   });
 
-  it('refuses a socket that has a transport', () => {
+  it('rejects a socket that has a transport', () => {
     expect(hasTransport(pair.ours)).toBe(false);
     socketTransport(pair.ours);
     expect(hasTransport(pair.ours)).toBe(true);
@@ -342,7 +342,7 @@ describe.each([
     expect(sink.bytes).toBe(0);
   });
 
-  it('names both ends where they have addresses', async () => {
+  it('names both ends when they have addresses', async () => {
     const transport = socketTransport(pair.ours);
     expect(transport.underlying).toBe(pair.ours);
     if (!(pair.ours instanceof net.Socket)) {
@@ -381,7 +381,7 @@ describe.each([
   });
   afterEach(() => pair.dispose());
 
-  it('closes with ECONNRESET when the peer resets, and releases what is unsent', async () => {
+  it('closes with ECONNRESET when the peer resets, and releases unsent chunks', async () => {
     const transport = socketTransport(pair.ours);
     const sink = record(transport);
     let released = 0;
@@ -398,12 +398,13 @@ describe.each([
   it.each([
     ['reset by the peer', (pair: Pair) => void pair.peerTcp?.resetAndDestroy()],
     ['destroyed', (_: Pair, transport: Transport) => transport.destroy()],
-  ])('gives nothing unsent back before its end is told, when %s', async (_, ends) => {
+  ])('releases unsent bytes only with its end, when %s', async (_, ends) => {
     const transport = socketTransport(pair.ours);
     const order: string[] = [];
     const release = (): void => {
       order.push('release');
-      // Told in the same step: a microtask later the connection knows that these bytes were not sent.
+      // Reported in the same step: a microtask later the connection knows that these bytes were not
+      // sent.
       queueMicrotask(() => order.push('microtask'));
     };
     const closed = new Promise<void>((resolve) => {
@@ -417,13 +418,13 @@ describe.each([
     for (let i = 0; i < 3; i++) transport.write(Buffer.alloc(8 * 1024 * 1024), release);
     ends(pair, transport);
     if (!pair.ours.destroyed) await new Promise((resolve) => pair.ours.once('error', resolve));
-    // The socket is dead, and its end not yet told.
+    // The socket is destroyed, and its end is not yet reported.
     transport.write(Buffer.alloc(1), release);
     await closed;
     expect(order.slice(0, order.indexOf('close'))).toEqual(Array(4).fill('release'));
   });
 
-  it('switches Nagle and the idle timeout off', async () => {
+  it('turns Nagle and the idle timeout off', async () => {
     const socket = pair.ours as net.Socket;
     socket.setTimeout(1);
     socketTransport(socket);
@@ -439,7 +440,7 @@ describe('socketTransport', () => {
     },
   );
 
-  it('gives the bytes of a write that fails at once back with the end', async () => {
+  it('releases the bytes of a write that fails at once with the end', async () => {
     const pair = await tcpPair();
     const transport = socketTransport(pair.ours);
     const sink = record(transport);

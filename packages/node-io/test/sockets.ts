@@ -3,13 +3,13 @@ import net from 'node:net';
 import { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import type { Transport, TransportSink } from '@ws/conn';
-import { selfSigned } from '@ws/testkit';
+import { selfSigned } from '@ws/tests';
 
-/** Two ends of one connection; `dispose` leaves nothing behind. */
+/** Two ends of one connection. `dispose` closes both. */
 export interface Pair {
   readonly ours: net.Socket | Duplex;
   readonly peer: net.Socket | Duplex;
-  /** The peer's end of TCP: what a RST can be sent on. */
+  /** The peer's TCP end, which can send a RST. */
   readonly peerTcp?: net.Socket;
   readonly dispose: () => Promise<void>;
 }
@@ -53,7 +53,10 @@ async function endAll(server: net.Server, ...sockets: net.Socket[]): Promise<voi
   await once(server, 'close');
 }
 
-/** One end of a stream in memory; it passes on the very chunk that was written to the other, as Node's own pair does. */
+/**
+ * One end of a stream in memory. It passes the written chunk itself to the other end, as Node's own
+ * pair does.
+ */
 class HalfPipe extends Duplex {
   other!: HalfPipe;
   #taken: (() => void) | undefined;
@@ -81,7 +84,7 @@ class HalfPipe extends Duplex {
   }
 }
 
-/** Two Duplex streams joined in memory: what a tunnel or another library hands over. */
+/** Two Duplex streams joined in memory, as a tunnel or another library provides them. */
 export function duplexPair(): Promise<Pair> {
   const ours = new HalfPipe();
   const peer = new HalfPipe();
@@ -94,7 +97,7 @@ export function duplexPair(): Promise<Pair> {
   return Promise.resolve({ ours, peer, dispose });
 }
 
-/** A sink that writes down what it is told, and lets a test wait for it. */
+/** A sink that records its calls, and lets a test wait for them. */
 export class Recorder implements TransportSink {
   readonly calls: string[] = [];
   readonly chunks: Uint8Array[] = [];
@@ -129,7 +132,7 @@ export class Recorder implements TransportSink {
     return this.calls.filter((c) => c === call).length;
   }
 
-  /** Resolves when `call` was made, or `until` holds. */
+  /** Resolves when `call` has happened or `until` is true. */
   async seen(until: string | (() => boolean)): Promise<void> {
     const holds = typeof until === 'string' ? () => this.calls.includes(until) : until;
     if (holds()) return;
@@ -149,14 +152,14 @@ export class Recorder implements TransportSink {
   }
 }
 
-/** Starts `transport` into a fresh {@link Recorder}. */
+/** Starts `transport` with a new {@link Recorder}. */
 export function record(transport: Transport): Recorder {
   const sink = new Recorder();
   transport.start(sink);
   return sink;
 }
 
-/** All that a socket reads until its end; its writing side stays as it is. */
+/** All bytes that a socket reads until its end. Its writing side stays open. */
 export async function readAll(socket: Duplex): Promise<Buffer> {
   const chunks: Buffer[] = [];
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));

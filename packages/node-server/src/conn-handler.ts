@@ -3,20 +3,22 @@ import type { Duplex } from 'node:stream';
 import type { Conn } from '@ws/conn';
 import type { NoParams, RouteParams } from './routes.ts';
 
-/** What a handler gets besides the connection and its request. */
+/** The third argument of a {@link ConnHandler}. */
 export interface HandlerContext<Auth, Params = NoParams> {
-  /** What `authenticate` gave. */
+  /** The result of `authenticate`; undefined without that option. */
   readonly auth: Auth;
   /**
-   * The parameters of the route, percent-decoded once: `/feed/a%2Fb` gives `/feed/:id` an `id` of `a/b`. They are what the
-   * client wrote, to be checked like all of its input. An object without a prototype; empty where there is no route.
+   * The parameters of the route, percent-decoded once: for `/feed/:id`, the path `/feed/a%2Fb` has
+   * the `id` `a/b`. They are input of the client; check them. The object has no prototype. It is
+   * empty when no route matched.
    */
   readonly params: Params;
 }
 
 /**
- * Runs a connection. When it throws or its promise rejects, the connection is closed with 1011; that it returns changes
- * nothing.
+ * Runs one connection. When it throws or its promise rejects, the connection closes with 1011
+ * (`CloseCode.InternalServerErr`) and the option `report` gets the error. The connection stays open
+ * when it returns.
  */
 export type ConnHandler<Auth, Params = NoParams> = (
   conn: Conn,
@@ -25,13 +27,17 @@ export type ConnHandler<Auth, Params = NoParams> = (
 ) => unknown;
 
 /**
- * Handlers by the paths of their requests: `/chat`, or `/feed/:id` with a parameter, which is one whole segment and never
- * empty. Paths are compared as they are sent, upper and lower case and a slash at the end included, their query left out.
- * A literal segment goes before a parameter, in whatever order the two are given.
+ * Handlers by request path: `/chat`, or `/feed/:id` with a parameter. A parameter matches one whole
+ * segment that is not empty. Paths are compared as sent, without the query: case and a trailing
+ * slash count. A literal segment takes precedence over a parameter, whatever the order of the
+ * routes.
  */
 export type Routes<Pattern extends string, Auth> = {
   readonly [P in Pattern]: ConnHandler<Auth, RouteParams<P>>;
 };
 
-/** A listener for the 'upgrade' event of a node:http or node:https server. */
+/**
+ * A listener for the 'upgrade' event of a node:http or node:https server. It owns the socket from
+ * the call on.
+ */
 export type UpgradeListener = (req: IncomingMessage, socket: Duplex, head: Uint8Array) => void;

@@ -1,60 +1,62 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-/** What is kept of one client, in bytes; RFC 6455, section 4.1, lets it send nothing yet. */
-const MOST = 64 * 1024;
-/** How often a socket that is read no more is probed, in ms. */
+/** Bytes kept for one client. RFC 6455, section 4.1, allows it to send none before the answer. */
+const MAX_EARLY_BYTES = 64 * 1024;
+/** Milliseconds between probes of a paused socket. */
 const PROBE_MS = 100;
 
 /**
- * What a client sends before it has its answer. As long as it is read, an end of the client shows, its FIN too, which
- * stands behind all that it has sent.
+ * Keeps the bytes that a client sends before it has its answer. Reading them makes the client's end
+ * visible: a FIN arrives after all bytes that were sent before it.
  */
 export class EarlyBytes {
   readonly #socket: Duplex;
   #chunks: Uint8Array[];
   #length = 0;
   #reading = false;
-  #probe: NodeJS.Timeout | undefined;
+  #probeTimer: NodeJS.Timeout | undefined;
 
-  /** @param head - What was read of the socket before. */
+  /** @param head - Bytes that were read from the socket before. */
   constructor(socket: Duplex, head: Uint8Array) {
     this.#socket = socket;
     this.#chunks = head.length > 0 ? [head] : [];
     this.#length = head.length;
   }
 
-  /** Reads the socket until {@link release}. */
-  read(): void {
+  /** Reads the socket until {@link stopReading}. */
+  startReading(): void {
     this.#reading = true;
-    this.#socket.on('data', this.#keep).resume();
+    this.#socket.on('data', this.#onData).resume();
   }
 
-  release(): void {
-    clearInterval(this.#probe);
+  stopReading(): void {
+    clearInterval(this.#probeTimer);
     if (!this.#reading) return;
     this.#reading = false;
-    this.#socket.off('data', this.#keep).pause();
+    this.#socket.off('data', this.#onData).pause();
   }
 
-  /** All of it, in order. */
+  /** Returns all bytes in order, and forgets them. */
   take(): Uint8Array {
     const chunks = this.#chunks;
     this.#chunks = [];
     return Buffer.concat(chunks);
   }
 
-  readonly #keep = (chunk: Uint8Array): void => {
+  readonly #onData = (chunk: Uint8Array): void => {
     this.#chunks.push(chunk);
     this.#length += chunk.length;
-    if (this.#length < MOST) return;
+    if (this.#length < MAX_EARLY_BYTES) return;
     this.#socket.pause();
-    // A paused socket sees nothing, but a write of nothing fails on one that was reset; not over TLS, where the
-    // handshake's timeout is all there is.
-    if (this.#socket instanceof Socket) this.#probe ??= setInterval(this.#touch, PROBE_MS);
+    // A paused socket emits no 'end', but an empty write fails after a reset. Over TLS it does not:
+    // there only the handshake's timeout ends the wait.
+    if (this.#socket instanceof Socket) {
+      this.#probeTimer ??= setInterval(this.#probeSocket, PROBE_MS);
+    }
   };
 
-  readonly #touch = (): void => {
+  readonly #probeSocket = (): void => {
     if (this.#socket.writable) this.#socket.write('');
   };
 }

@@ -3,22 +3,32 @@ import { WebSocketError } from '@ws/codec';
 /** A header of a response: name and value. */
 export type HeaderPair = readonly [name: string, value: string];
 
-/** What a {@link HandshakeError} is made with, besides status and message. */
+/** Options of a {@link HandshakeError}. */
 export interface HandshakeErrorOptions extends ErrorOptions {
-  /** Headers that the answer has beside the usual ones. */
+  /** Headers that the answer has in addition to the defaults. Default: none. */
   readonly headers?: readonly HeaderPair[] | undefined;
-  /** The text of the answer; put nothing of the request into it. */
+  /**
+   * The body of the answer, as plain text. Do not put input of the client into it. Default: the
+   * message.
+   */
   readonly body?: string | undefined;
 }
 
-/** A request was refused: it is answered already when `upgrade` rejects with this. */
+/**
+ * An upgrade request was refused. When `upgrade` rejects with this error, the answer was already
+ * written.
+ *
+ * `status` tells the causes apart: 4xx for a request that breaks a rule, 500 for an error of one of
+ * the application's functions (see `cause`), 503 for a timeout, 503 or 429 for a limit.
+ * `authenticate` may choose any status from 300 to 599.
+ */
 export class HandshakeError extends WebSocketError {
   declare readonly code: 'WS_ERR_HANDSHAKE';
   /** The HTTP status of the answer. */
   readonly status: number;
-  /** Headers that this refusal's answer has beside the usual ones. */
+  /** Headers that the answer has in addition to the defaults. */
   readonly headers: readonly HeaderPair[];
-  /** The text of the answer; nothing of the request stands in it. */
+  /** The body of the answer. It contains no input of the client. */
   readonly body: string;
 
   constructor(status: number, message: string, options: HandshakeErrorOptions = {}) {
@@ -33,7 +43,9 @@ export class HandshakeError extends WebSocketError {
   }
 }
 
-/** One of the application's functions failed: the peer is told nothing, the cause is kept. */
+/**
+ * Makes the error for a function of the application that failed. The peer does not see the cause.
+ */
 export function serverFault(where: string, cause: unknown): HandshakeError {
   return new HandshakeError(500, `${where} failed`, { body: 'Internal Server Error\n', cause });
 }

@@ -1,114 +1,121 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { TimeoutError, TransportError } from '@ws/conn';
+import { TimeoutError, type TransportError } from '@ws/conn';
+import { isThenable } from '@ws/http-shared';
 import { hasTransport } from '@ws/node-io';
-import { EarlyBytes } from './early-bytes.ts';
+import { ClientPresence } from './client-presence.ts';
 import { HandshakeError } from './errors.ts';
-import { earlierResponse, isAnswered, isRead } from './http-socket.ts';
-import { ignore } from './linger.ts';
+import { HandshakeDeadline } from './handshake-deadline.ts';
+import { earlierResponse, ignore, isAnswered } from './http-socket.ts';
 
-/** How long the application's word is waited for that a client which has ended its half can still be told, in ms. */
-const LAST_WORD_MS = 250;
-
-const taken = new WeakSet<Duplex>();
+/** Sockets that belong to a handshake, or that were refused by one. */
+const sockets = new WeakSet<Duplex>();
 
 /**
- * A request on its way to an answer: knows when its client is gone and when its time is up.
+ * One request on its way to an answer. It owns the socket, and its waits end early when the client
+ * has disconnected or the time is up.
  *
- * A client that has ended its half, by a FIN, gets no connection any more, and `signal` is aborted. It may still read,
- * as far as anybody can tell, so a refusal that comes soon is waited for.
+ * A client that has half-closed (sent a FIN) gets no connection, and `signal` is aborted. It may
+ * still read, so a refusal is sent if it is ready within a short grace period.
  */
 export class Handshake {
-  /** Milliseconds; Infinity for no bound. */
-  readonly timeout: number;
-  /** Called when the client is gone, or has ended its half. */
-  onGone: (() => void) | undefined;
+  /** Called when the client has disconnected or has half-closed; may be called more than once. */
+  onDisconnect: (() => void) | undefined;
   readonly #socket: Duplex;
-  readonly #early: EarlyBytes;
-  readonly #started = performance.now();
-  #watching = false;
-  #inTurn = false;
-  #timer: NodeJS.Timeout | undefined;
-  #lastWord: NodeJS.Timeout | undefined;
+  readonly #presence: ClientPresence;
+  readonly #deadline: HandshakeDeadline;
   #controller: AbortController | undefined;
-  #left: TransportError | undefined;
   #failure: Error | undefined;
   #reject: ((error: Error) => void) | undefined;
 
   /**
-   * Takes the socket over. Nothing that happens to it from here on is uncaught.
+   * Takes the socket over. From here on no error of the socket is uncaught.
    *
-   * @param timeout - From here to the answer, in ms; Infinity for no bound.
-   * @throws Error when the socket has been taken before; TypeError, with the socket destroyed, when `head` is missing.
+   * @param timeout - Milliseconds from here to the answer; Infinity for no bound.
+   * @throws Error when a handshake or a connection already has the socket; TypeError, with the
+   *   socket destroyed, when `head` is missing.
    */
   constructor(socket: Duplex, head: Uint8Array, timeout: number) {
-    if (taken.has(socket) || hasTransport(socket))
+    if (sockets.has(socket) || hasTransport(socket)) {
       throw new Error('websocket: upgrade was called before for this socket');
-    taken.add(socket);
+    }
+    sockets.add(socket);
     socket.on('error', ignore);
     if (!(head instanceof Uint8Array)) {
       socket.destroy();
       throw new TypeError("head: expected the bytes that the listener for 'upgrade' gets");
     }
-    // Else a TLS socket would end itself at the peer's FIN.
-    socket.allowHalfOpen = true;
     this.#socket = socket;
-    this.#early = new EarlyBytes(socket, head);
-    this.timeout = timeout;
+    this.#presence = new ClientPresence(socket, head, {
+      halfClosed: (error) => this.#onHalfClosed(error),
+      disconnected: (error) => this.#onDisconnected(error),
+    });
+    this.#deadline = new HandshakeDeadline(timeout, () => this.#onExpired());
   }
 
-  /** Why there will be no connection: the client is gone, or the time is up. */
+  /** Milliseconds; Infinity for no bound. */
+  get timeout(): number {
+    return this.#deadline.timeout;
+  }
+
+  /**
+   * The reason why there will be no connection: the client has disconnected or has half-closed, or
+   * the time is up.
+   */
   get failure(): Error | undefined {
-    return this.#failure ?? this.#left;
+    return this.#failure ?? this.#presence.halfClosed;
   }
 
-  /** Aborted when the client is gone or the time is up. */
+  /** Aborted with {@link failure}. */
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();
     if (this.failure !== undefined) this.#controller.abort(this.failure);
     return this.#controller.signal;
   }
 
-  /** What the client has sent behind its request so far. */
-  takeEarly(): Uint8Array {
-    return this.#early.take();
-  }
-
-  /** @throws TransportError when there is nobody to make a connection with. */
-  checkClient(): void {
-    if (this.failure !== undefined) throw this.failure;
-    if (!this.#socket.writable || this.#socket.readableEnded) throw this.#gone();
+  /** Returns the bytes that the client has sent after its request so far, and forgets them. */
+  takeEarlyBytes(): Uint8Array {
+    return this.#presence.takeEarlyBytes();
   }
 
   /**
-   * Waits until the requests before this one are answered, when it was pipelined behind some: an answer that was written
-   * now would stand before theirs, and theirs among the frames.
+   * @throws TransportError when the client has disconnected or has half-closed; HandshakeError 503
+   *   when the time is up.
+   */
+  checkClient(): void {
+    if (this.failure !== undefined) throw this.failure;
+    this.#presence.assertOpen();
+  }
+
+  /**
+   * Waits until earlier requests on the same socket are answered, if this one was pipelined. An
+   * answer written before that would precede theirs, and theirs would be read as frames.
    *
    * @throws as {@link wait}.
    */
-  async turn(req: IncomingMessage): Promise<void> {
-    // Those that a socket which is gone still has are never closed.
-    if (this.#socket.destroyed) throw this.#gone();
+  async waitForEarlierResponses(req: IncomingMessage): Promise<void> {
+    // Responses that a destroyed socket still carries never emit 'close'.
+    if (this.#socket.destroyed) throw this.#presence.disconnectError();
     let earlier = earlierResponse(req, this.#socket);
     if (earlier === undefined) return;
-    this.#inTurn = true;
+    this.#presence.awaitsEarlierResponses = true;
     while (earlier !== undefined) {
       const response: ServerResponse = earlier;
       await this.wait(new Promise((resolve) => response.once('close', resolve)));
       earlier = earlierResponse(req, this.#socket);
     }
-    this.#inTurn = false;
-    if (!this.#socket.writable) throw this.#gone();
-    // Node took the connection for idle after the last of them.
+    this.#presence.awaitsEarlierResponses = false;
+    if (!this.#socket.writable) throw this.#presence.disconnectError();
+    // After the last response http.Server sets its keepAliveTimeout on the socket.
     (this.#socket as Partial<Socket>).setTimeout?.(0);
   }
 
   /**
-   * Waits for what the application decides.
+   * Waits for a result of the application.
    *
-   * @throws TransportError when the client is gone first, HandshakeError 503 when the time is up first; what `work`
-   *   comes to is of no interest then.
+   * @throws TransportError when the client has disconnected first, HandshakeError 503 when the time
+   *   is up first. The result of `work` is ignored then.
    */
   async wait<T>(work: T | PromiseLike<T>): Promise<T> {
     if (isThenable(work)) {
@@ -125,89 +132,73 @@ export class Handshake {
   }
 
   /**
-   * The answer is about to be written.
+   * Ends the watch before an answer is written.
    *
-   * @throws TransportError when nobody would get it, Error when there has been one.
+   * @throws TransportError when the client has disconnected, Error when the request is answered
+   *   already.
    */
-  end(req: IncomingMessage): void {
+  prepareAnswer(req: IncomingMessage): void {
     this.release();
     if (this.#failure !== undefined) throw this.#failure;
-    if (isAnswered(req, this.#socket)) throw answered();
+    if (isAnswered(req, this.#socket)) throw alreadyAnswered();
     this.checkClient();
   }
 
   /**
-   * Waits for an answer that the application writes to the socket, as long as there is a socket, and time: what is left
-   * from the request on.
+   * Waits for an answer that the application writes to the socket: until `work` settles, the socket
+   * closes, or the time since the request is up.
    *
-   * @throws what `work` throws or rejects with.
+   * @throws the error of `work`.
    */
-  async answered(work: unknown): Promise<void> {
+  async waitForAnswer(work: unknown): Promise<void> {
     if (!isThenable(work) || this.#socket.closed) return;
-    let enough!: () => void;
+    let done!: () => void;
     let timer: NodeJS.Timeout | undefined;
     try {
       await new Promise<unknown>((resolve, reject) => {
-        enough = () => resolve(undefined);
-        this.#socket.once('close', enough);
-        const left = this.timeout - (performance.now() - this.#started);
-        if (left !== Infinity) timer = setTimeout(enough, Math.max(left, 0));
+        done = () => resolve(undefined);
+        this.#socket.once('close', done);
+        const { remaining } = this.#deadline;
+        if (remaining !== Infinity) timer = setTimeout(done, remaining);
         work.then(resolve, reject);
       });
     } finally {
       clearTimeout(timer);
-      this.#socket.off('close', enough);
+      this.#socket.off('close', done);
     }
   }
 
-  /** Nothing is watched any more, save errors. */
+  /** Ends the watch. Errors of the socket are still caught. */
   release(): void {
-    this.#watching = false;
-    clearTimeout(this.#timer);
-    clearTimeout(this.#lastWord);
-    this.#early.release();
-    this.#socket.off('close', this.#onClose);
-    this.#socket.off('end', this.#onEnd);
+    this.#deadline.stop();
+    this.#presence.stop();
   }
 
-  /** There is a connection, which hears of errors itself: nothing of the handshake stays with its socket. */
+  /** Gives the socket to a connection, which catches its errors from here on. */
   handOver(): void {
-    taken.delete(this.#socket);
+    sockets.delete(this.#socket);
     this.#socket.off('error', ignore);
   }
 
-  /** Looks out for the client's end and the time's. Until something is waited for, no event can come. */
+  /** Watches the client and the time. Before the first wait no event can be emitted. */
   #watch(): void {
-    if (this.#watching) return;
-    this.#watching = true;
-    this.#socket.on('close', this.#onClose);
-    this.#socket.on('end', this.#onEnd);
-    if (!isRead(this.#socket)) this.#early.read();
-    if (this.timeout === Infinity) return;
-    this.#timer = setTimeout(() => {
-      const cause = new TimeoutError(`handshake timed out after ${this.timeout} ms`);
-      this.#fail(new HandshakeError(503, 'handshake timed out', { cause }));
-    }, this.timeout);
+    this.#presence.watch();
+    this.#deadline.start();
   }
 
-  readonly #onClose = (): void => {
-    this.#fail(this.#left ?? this.#gone());
-    this.onGone?.();
-  };
+  #onHalfClosed(error: TransportError): void {
+    this.#controller?.abort(error);
+    this.onDisconnect?.();
+  }
 
-  readonly #onEnd = (): void => {
-    const left = this.#gone();
-    this.#left = left;
-    this.#controller?.abort(left);
-    this.onGone?.();
-    // The answers before this one are still due.
-    if (!this.#inTurn) this.#lastWord = setTimeout(() => this.#fail(left), LAST_WORD_MS);
-  };
+  #onDisconnected(error: TransportError): void {
+    this.#fail(error);
+    this.onDisconnect?.();
+  }
 
-  #gone(): TransportError {
-    return new TransportError('the client is gone before the end of the handshake', {
-      cause: this.#socket.errored ?? undefined,
-    });
+  #onExpired(): void {
+    const cause = new TimeoutError(`handshake timed out after ${this.timeout} ms`);
+    this.#fail(new HandshakeError(503, 'handshake timed out', { cause }));
   }
 
   #fail(error: Error): void {
@@ -217,12 +208,7 @@ export class Handshake {
   }
 }
 
-/** The mistake of a caller, not of the peer. */
-export function answered(): Error {
-  return new Error('websocket: the request has been answered by something else');
-}
-
-/** Says whether there is something to wait for. */
-export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
+/** The error for a caller that upgrades a request which has an answer. */
+export function alreadyAnswered(): Error {
+  return new Error('websocket: the request was already answered');
 }

@@ -1,13 +1,15 @@
 import { type IncomingMessage, validateHeaderName, validateHeaderValue } from 'node:http';
+import { type HeaderEntries, type HeaderValue, headerEntries, typeName } from '@ws/http-shared';
 import type { HeaderPair } from './errors.ts';
 
-/** Headers for a response: a `Headers`, pairs, or an object, in which a list gives several lines. */
-export type HeadersInput =
-  | Iterable<readonly [string, string]>
-  | { readonly [name: string]: string | readonly string[] };
+/**
+ * Headers for a response: a `Headers`, a Map, pairs, or an object. A list as a value is sent as
+ * several lines.
+ */
+export type HeadersInput = HeaderEntries<HeaderValue>;
 
-/** What says how the connection goes on: that is the handshake's own to say. */
-const OURS: ReadonlySet<string> = new Set([
+/** Headers that only the handshake may set. */
+const HANDSHAKE_HEADERS: ReadonlySet<string> = new Set([
   'connection',
   'upgrade',
   'content-length',
@@ -16,25 +18,22 @@ const OURS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Checks headers that an application wants in a response.
+ * Checks the headers that an application adds to a response.
  *
- * @throws TypeError for a name or a value that cannot stand in a header (CR, LF, NUL, ...), and for a header that
- *   belongs to the handshake itself.
+ * @throws TypeError for a name or a value that a header cannot contain (CR, LF, NUL, ...), and for
+ *   a header that only the handshake may set.
  */
 export function headerPairs(input: HeadersInput | undefined): HeaderPair[] {
   if (input === undefined) return [];
   if (typeof input !== 'object' || input === null) {
-    const got = input === null ? 'null' : typeof input;
-    throw new TypeError(`headers: expected an object, Headers or pairs, got ${got}`);
+    throw new TypeError(`headers: expected an object, Headers or pairs, got ${typeName(input)}`);
   }
   const pairs: HeaderPair[] = [];
-  const entries = Symbol.iterator in input ? input : Object.entries(input);
-  for (const entry of entries as Iterable<[string, string | readonly string[]]>) {
-    // Names and values in turn, as node:http takes them too, would give headers of single letters.
-    if (!Array.isArray(entry)) throw new TypeError('headers: expected pairs of name and value');
-    const [name, value] = entry;
+  for (const [name, value] of headerEntries(input)) {
     validateHeaderName(name);
-    if (OURS.has(name.toLowerCase())) throw new TypeError(`header ${name} is set by the handshake`);
+    if (HANDSHAKE_HEADERS.has(name.toLowerCase())) {
+      throw new TypeError(`header ${name} is set by the handshake`);
+    }
     for (const line of Array.isArray(value) ? value : [value]) {
       validateHeaderValue(name, line);
       pairs.push([name, String(line)]);
@@ -43,12 +42,16 @@ export function headerPairs(input: HeadersInput | undefined): HeaderPair[] {
   return pairs;
 }
 
-/** The value of the first header called `name`, in lower case, among `pairs`. */
+/**
+ * Returns the value of the first header called `name` in `pairs`.
+ *
+ * @param name - In lower case.
+ */
 export function headerOf(pairs: readonly HeaderPair[], name: string): string | undefined {
   return pairs.find(([given]) => given.toLowerCase() === name)?.[1];
 }
 
-/** The fields that the handshake has rules for. */
+/** Header fields that the handshake has rules for. */
 const FIELDS = [
   'host',
   'transfer-encoding',
@@ -64,8 +67,9 @@ const FIELDS = [
 type Field = (typeof FIELDS)[number];
 
 /**
- * A request's header fields, line by line. Node's own `headers` joins some repeated fields and drops others; how often
- * one stands is part of the handshake's rules. Of others nothing is kept: a flood of them would cost ten times its bytes.
+ * The lines of a request's header fields. `IncomingMessage.headers` joins some repeated fields and
+ * drops others, but the handshake has rules about repetition. Other fields are not kept: a flood of
+ * them would cost ten times their bytes.
  */
 export class RequestHeaders {
   readonly #lines: ReadonlyMap<string, string[]> = new Map(FIELDS.map((name) => [name, []]));
@@ -77,17 +81,17 @@ export class RequestHeaders {
     }
   }
 
-  /** Every line of the field. */
+  /** Returns the value of every line of the field. */
   lines(name: Field): readonly string[] {
     return this.#lines.get(name)!;
   }
 
-  /** The field as one list over all its lines; `''` when it is missing. */
+  /** Returns the field as one list over all its lines; `''` when it is missing. */
   list(name: Field): string {
     return this.lines(name).join(', ');
   }
 
-  /** The value of a field that stands exactly once, else undefined. */
+  /** Returns the value of a field that occurs exactly once, otherwise undefined. */
   once(name: Field): string | undefined {
     const lines = this.lines(name);
     return lines.length === 1 ? lines[0] : undefined;

@@ -2,48 +2,74 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-/** What Node's HTTP server keeps on a socket that it reads. */
+/**
+ * Fields that Node's HTTP server sets on a socket that it reads. They exist in Node 20 and are not
+ * documented.
+ */
 interface HttpSocket extends Duplex {
   readonly parser?: unknown;
   readonly _httpMessage?: ServerResponse | null;
 }
 
 /**
- * The response whose turn it is on `socket`. Node holds 'upgrade' back for none, as little as 'request', but lines up
- * the responses itself; whose turn it is only this field of its own tells.
+ * Returns the response that `socket` currently carries. Node emits 'upgrade' and 'request' while
+ * earlier pipelined responses are pending, and queues the responses internally; only `_httpMessage`
+ * shows which one is current.
  */
 export function currentResponse(socket: HttpSocket): ServerResponse | undefined {
   return socket._httpMessage ?? undefined;
 }
 
-/** The response to an earlier request that `socket` still carries. */
+/** Returns the response to an earlier request that `socket` still carries. */
 export function earlierResponse(req: IncomingMessage, socket: Duplex): ServerResponse | undefined {
   const response = currentResponse(socket);
-  // Of a plain request that is handed to `upgrade` it is the response to that very request.
+  // When a plain request is passed to `upgrade`, the current response is the one to that request.
   return response?.req === req ? undefined : response;
 }
 
-/** The response to `req` itself, while `socket` carries it. */
+/** Returns the response to `req` itself, while `socket` carries it. */
 export function ownResponse(req: IncomingMessage, socket: Duplex): ServerResponse | undefined {
   const response = currentResponse(socket);
   return response?.req === req ? response : undefined;
 }
 
-/** Says whether the application has answered the request itself: by the response to it, or by ending its socket. */
+/**
+ * Returns whether the application has answered `req` itself: by its response, or by ending its
+ * socket.
+ */
 export function isAnswered(req: IncomingMessage, socket: Duplex): boolean {
   if (socket.destroyed) return false;
   const response = ownResponse(req, socket);
   if (response !== undefined) return response.headersSent;
-  // Node keeps the response to every request that it reads until it is finished.
-  return socket.writableEnded || (isRead(socket) && currentResponse(socket) === undefined);
+  // While Node reads the socket, it keeps the response to each request until the response has
+  // finished.
+  return socket.writableEnded || (isHttpReading(socket) && currentResponse(socket) === undefined);
 }
 
-/** Says whether Node still reads requests from the socket: it came by another event than 'upgrade'. */
-export function isRead(socket: HttpSocket): boolean {
+/**
+ * Returns whether Node still parses requests from the socket: it came by another event than
+ * 'upgrade'.
+ */
+export function isHttpReading(socket: HttpSocket): boolean {
   return socket.parser != null;
 }
 
-/** What was written to the socket so far, in bytes, where it tells. */
+/**
+ * Returns the bytes written to the socket so far; undefined for a stream that does not count them.
+ */
 export function bytesWritten(socket: Duplex): number | undefined {
   return (socket as Partial<Socket>).bytesWritten;
 }
+
+/** Removes every reader of a socket, Node's HTTP parser too, and pauses it. */
+export function detachReader(socket: Duplex): void {
+  socket.removeAllListeners('data');
+  // A 'data' listener makes Node detach its parser from the socket handle (`unconsume` in
+  // _http_server.js).
+  socket.on('data', ignore).pause();
+}
+
+/**
+ * A listener that does nothing. It holds no references, so it may stay on a socket until the end.
+ */
+export function ignore(): void {}

@@ -1,11 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
+import { ipv6Groups } from '@ws/http-shared';
 import { HandshakeError, serverFault } from './errors.ts';
 
-/** Says which client a request comes from; undefined: it is not counted. */
+/**
+ * Returns the address of the client that sent a request; undefined for a client that is not
+ * counted. Any string is allowed, a user name for example. Throwing refuses the request with 500.
+ */
 export type ClientAddress = (req: IncomingMessage) => string | undefined;
 
-/** How many at a time; `Infinity` for no bound. */
+/** Limits of an Upgrader; `Infinity` for no bound. */
 export interface LimitValues {
   readonly maxHandshakes: number;
   readonly maxConnections: number;
@@ -15,11 +19,11 @@ export interface LimitValues {
 
 /** Counts handshakes and connections. */
 export class Limits {
-  /** Handshakes that are pending. */
+  /** Pending handshakes. */
   handshakes = 0;
-  /** Connections, and handshakes that may become one. */
+  /** Open connections and pending handshakes. */
   connections = 0;
-  /** The same by client. */
+  /** {@link connections} of each client. */
   readonly byAddress: Map<string, number> = new Map();
   readonly #max: LimitValues;
 
@@ -27,17 +31,21 @@ export class Limits {
     this.#max = max;
   }
 
-  /** Whether a connection needs its place once its handshake is over. */
+  /** Whether a connection keeps its reservation after its handshake. */
   get countConnections(): boolean {
     return Math.min(this.#max.maxConnections, this.#max.maxConnectionsPerAddress) < Infinity;
   }
 
-  /** @throws HandshakeError 503 or 429 when there is no place, 500 when `clientAddress` throws or gives no string. */
-  take(req: IncomingMessage): Slot {
+  /**
+   * @throws HandshakeError 503 or 429 at a limit, 500 when `clientAddress` throws or returns no
+   *   string.
+   */
+  reserve(req: IncomingMessage): Reservation {
     const max = this.#max;
     if (this.handshakes >= max.maxHandshakes) throw new HandshakeError(503, 'too many handshakes');
-    if (this.connections >= max.maxConnections)
+    if (this.connections >= max.maxConnections) {
       throw new HandshakeError(503, 'too many connections');
+    }
     const address = this.#addressOf(req);
     const others = address === undefined ? 0 : (this.byAddress.get(address) ?? 0);
     if (others >= max.maxConnectionsPerAddress) {
@@ -46,7 +54,7 @@ export class Limits {
     this.handshakes++;
     this.connections++;
     if (address !== undefined) this.byAddress.set(address, others + 1);
-    return new Slot(this, address);
+    return new Reservation(this, address);
   }
 
   #addressOf(req: IncomingMessage): string | undefined {
@@ -62,34 +70,37 @@ export class Limits {
   }
 }
 
-/** A handshake's place, taken before the first check, so that many pending ones cannot overrun a limit together. */
-export class Slot {
+/**
+ * Counts one handshake, and then its connection, against the limits. It is made before the first
+ * check of the request.
+ */
+export class Reservation {
   readonly #limits: Limits;
   readonly #address: string | undefined;
   #pending = true;
-  #taken = true;
+  #held = true;
 
   constructor(limits: Limits, address: string | undefined) {
     this.#limits = limits;
     this.#address = address;
   }
 
-  /** The handshake is over; the place stays taken by the connection. */
-  settled(): void {
+  /** Ends the handshake. The connection keeps the reservation. */
+  endHandshake(): void {
     if (this.#pending) this.#limits.handshakes--;
     this.#pending = false;
   }
 
-  /** The client is gone before its answer. */
-  leave(): void {
-    this.settled();
-    this.free();
+  /** Ends the handshake without a connection. */
+  cancel(): void {
+    this.endHandshake();
+    this.release();
   }
 
-  /** The connection is over, or there never was one. */
-  free(): void {
-    if (!this.#taken) return;
-    this.#taken = false;
+  /** Ends the connection, or the reservation for one. */
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
     const { byAddress } = this.#limits;
     this.#limits.connections--;
     if (this.#address === undefined) return;
@@ -100,8 +111,8 @@ export class Slot {
 }
 
 /**
- * What counts as one client: an IPv4 address, also one mapped into IPv6, or an IPv6 /64, which is what one customer of
- * a provider has. Anything else, a user's name for example, stands for itself.
+ * Returns the group that counts as one client: an IPv4 address, also when mapped into IPv6, or an
+ * IPv6 /64, which is what a provider assigns to one customer. Any other text is returned as it is.
  */
 export function addressGroup(address: string): string {
   if (!isIPv6(address)) return address;
@@ -114,22 +125,4 @@ export function addressGroup(address: string): string {
     .slice(0, 4)
     .map((group) => group.toString(16))
     .join(':')}::/64`;
-}
-
-/** The eight 16-bit groups of a valid IPv6 address. */
-function ipv6Groups(address: string): number[] {
-  const [head = '', tail] = address.split('::');
-  const before = readGroups(head);
-  if (tail === undefined) return before;
-  const after = readGroups(tail);
-  return [...before, ...Array<number>(8 - before.length - after.length).fill(0), ...after];
-}
-
-function readGroups(text: string): number[] {
-  if (text === '') return [];
-  return text.split(':').flatMap((group) => {
-    if (!group.includes('.')) return Number.parseInt(group, 16);
-    const [a = 0, b = 0, c = 0, d = 0] = group.split('.').map(Number);
-    return [(a << 8) | b, (c << 8) | d];
-  });
 }

@@ -6,12 +6,16 @@ import {
   parseSubprotocols,
   parseTokenList,
 } from '@ws/codec';
-import { type Compression, deflateLimits } from '@ws/conn';
-import { nodeHost } from '@ws/node-io';
+import { type Compression, deflateLimits } from '@ws/conn/internal';
+import { nodePlatform } from '@ws/node-io';
 import { HandshakeError, type HeaderPair, serverFault } from './errors.ts';
 import { headerOf, type RequestHeaders } from './headers.ts';
 
-/** The names in the order of the server's preference, or a function that picks one of those offered. */
+/**
+ * The supported subprotocols in the server's order of preference, or a function that picks one of
+ * the offered names (undefined or `''` for none). The function is not called when nothing is
+ * offered.
+ */
 export type Subprotocols =
   | readonly string[]
   | ((offered: readonly string[], req: IncomingMessage) => string | undefined);
@@ -19,10 +23,10 @@ export type Subprotocols =
 /**
  * Picks the subprotocol of a connection.
  *
- * @param wanted - Undefined: what the application's `Sec-WebSocket-Protocol` among `extra` says.
+ * @param wanted - Undefined takes the application's own `Sec-WebSocket-Protocol` from `extra`.
  * @returns `''` for none.
- * @throws HandshakeError 400 for a malformed offer, 500 when the function throws, or picks what was not offered or
- *   is no token.
+ * @throws HandshakeError 400 for a malformed offer, 500 when the function throws, or returns a name
+ *   that was not offered or is not a token.
  */
 export function selectSubprotocol(
   headers: RequestHeaders,
@@ -39,11 +43,11 @@ export function selectSubprotocol(
   }
   if (wanted === undefined) return headerOf(extra, 'sec-websocket-protocol') ?? '';
   if (typeof wanted !== 'function') return wanted.find((name) => offered.includes(name)) ?? '';
-  // RFC 6455, 4.2.2: a server picks from what is offered, or nothing.
-  return offered.length === 0 ? '' : askFunction(wanted, offered, req);
+  // RFC 6455, section 4.2.2: the server picks one of the offered names, or none.
+  return offered.length === 0 ? '' : callSubprotocols(wanted, offered, req);
 }
 
-function askFunction(
+function callSubprotocols(
   pick: Exclude<Subprotocols, readonly string[]>,
   offered: readonly string[],
   req: IncomingMessage,
@@ -56,16 +60,20 @@ function askFunction(
   }
   if (name === undefined || name === '') return '';
   if (!isOneToken(name)) {
-    throw serverFault('subprotocols', new TypeError('the function picked what is no token'));
+    throw serverFault(
+      'subprotocols',
+      new TypeError('the function returned a value that is not a token'),
+    );
   }
   if (offered.includes(name)) return name;
   throw serverFault('subprotocols', new TypeError(`${name} was not offered`));
 }
 
 /**
- * Takes the first offer of permessage-deflate that is valid (RFC 7692, section 5). All other extensions are declined.
+ * Takes the first offer of permessage-deflate that is valid (RFC 7692, section 5). All other
+ * extensions are declined.
  *
- * @returns Undefined when there is none, or none is wanted.
+ * @returns Undefined when there is no valid offer, or when compression is off.
  * @throws HandshakeError 400 for a malformed header.
  */
 export function negotiateCompression(
@@ -79,11 +87,13 @@ export function negotiateCompression(
       "not a websocket handshake: malformed 'Sec-WebSocket-Extensions' header",
     );
   }
-  const limits = deflateLimits(compression, 'server', nodeHost);
+  const limits = deflateLimits(compression, 'server', nodePlatform);
   return limits === undefined ? undefined : negotiateDeflate(offers, limits);
 }
 
-/** Whether `name` can stand in a `Sec-WebSocket-Protocol` header as it is. */
+/**
+ * Returns whether `name` is a token, as `Sec-WebSocket-Protocol` requires (RFC 6455, section 4.1).
+ */
 export function isOneToken(name: unknown): name is string {
   return typeof name === 'string' && parseTokenList(name)?.join() === name && name !== '';
 }

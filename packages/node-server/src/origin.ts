@@ -2,16 +2,21 @@ import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
 import type { RequestHeaders } from './headers.ts';
 
-/** Decides by itself whether a request's origin may connect. Throwing refuses with 500. */
+/**
+ * Decides alone whether the origin of a request may connect; `false` refuses with 403. Throwing
+ * refuses with 500.
+ *
+ * @see RFC 6455, section 10.2
+ */
 export type CheckOrigin = (req: IncomingMessage) => boolean | PromiseLike<boolean>;
 
-interface Place {
+interface HostPort {
   readonly host: string;
-  /** '' when there is none and the scheme has no default. */
+  /** `''` when no port is given and the scheme has no default. */
   readonly port: string;
 }
 
-interface Origin extends Place {
+interface Origin extends HostPort {
   readonly scheme: string;
 }
 
@@ -22,17 +27,17 @@ const DEFAULT_PORT: ReadonlyMap<string, string> = new Map([
   ['wss', '443'],
 ]);
 
-// One character class each and no choice between them, so both are linear.
-const PLACE = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::([0-9]{0,5}))?$/;
+// Each has one character class and no alternatives, so both run in linear time.
+const HOST_PORT = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::([0-9]{0,5}))?$/;
 const ORIGIN = /^([A-Za-z][A-Za-z0-9+\-.]*):\/\/([^/?#\\,%]+)(?:[/?#].*)?$/;
 const ALLOWED = /^([^/*]*:\/\/)(\*\.)?([^/?#@*]+)$/;
 
-/** RFC 6454, section 7.3: what a browser sends for a page whose origin it does not tell. */
+/** The origin that a browser sends for a page whose origin it hides (RFC 6454, section 7.3). */
 const NULL = 'null';
 
-/** Reads `host[:port]`; without a port it is the default one of `scheme`. */
-export function parsePlace(text: string, scheme: string): Place | undefined {
-  const [, host, port] = PLACE.exec(text) ?? [];
+/** Reads `host[:port]`. The port defaults to the one of `scheme`. */
+export function parseHostPort(text: string, scheme: string): HostPort | undefined {
+  const [, host, port] = HOST_PORT.exec(text) ?? [];
   if (host === undefined || Number(port) > 65_535) return undefined;
   const name = host.startsWith('[') ? parseIPv6(host.slice(1, -1)) : host.toLowerCase();
   if (name === undefined) return undefined;
@@ -42,46 +47,49 @@ export function parsePlace(text: string, scheme: string): Place | undefined {
   };
 }
 
-/** One address is one text, however many zeros it is written with. */
+/** Normalizes an IPv6 address, so that one address has one spelling. */
 function parseIPv6(address: string): string | undefined {
   return isIPv6(address) ? new URL(`http://[${address}]`).hostname : undefined;
 }
 
-/** Says whether `text` is `host[:port]`, as a Host header has it. */
+/** Returns whether `text` is `host[:port]`, the form of a Host header. */
 export function isHost(text: string): boolean {
-  return parsePlace(text, '') !== undefined;
+  return parseHostPort(text, '') !== undefined;
 }
 
 /**
- * Reads an `Origin` (RFC 6454, section 7). Not by the URL class: it repairs too much. User info and what follows the
- * host are passed over, as in gorilla/websocket; no browser sends them. Nor does one send `\`, `,` or `%` before the path,
- * where parsers differ in what the host is.
+ * Reads an `Origin` (RFC 6454, section 7). The URL class is not used, because it repairs too much.
+ * As in gorilla/websocket, user info and the text after the host are ignored; no browser sends
+ * them. `\`, `,` and `%` before the path are rejected: no browser sends them, and parsers disagree
+ * about the host.
  *
- * @returns undefined for `null`, an empty value and whatever else names no host.
+ * @returns undefined for `null`, an empty value and any other text without a host.
  */
 function parseOrigin(text: string): Origin | undefined {
   const [, scheme, authority] = ORIGIN.exec(text) ?? [];
   if (scheme === undefined || authority === undefined) return undefined;
   const name = scheme.toLowerCase();
-  const place = parsePlace(authority.slice(authority.lastIndexOf('@') + 1), name);
+  const place = parseHostPort(authority.slice(authority.lastIndexOf('@') + 1), name);
   return place && { scheme: name, ...place };
 }
 
 /**
- * The default check: `origin` names the host that the request was sent to. A port that is missing on either side is the
- * default one of the origin's scheme, so that it holds behind a proxy that ends TLS. Case and scheme do not count.
+ * The default check: returns whether `origin` has the host and port that the request was sent to. A
+ * missing port is the default port of the origin's scheme, so the check works behind a proxy that
+ * ends TLS. Case and scheme are ignored.
  */
 export function isSameHost(origin: string, host: string): boolean {
   const from = parseOrigin(origin);
-  const to = from && parsePlace(host, from.scheme);
+  const to = from && parseHostPort(host, from.scheme);
   return to !== undefined && to.host === from!.host && to.port === from!.port;
 }
 
 /**
- * One entry of `allowedOrigins`: `https://app.example.org`, with a port or without, or `https://*.example.org` for every
- * name below, however deep, though not `example.org` itself.
+ * Reads one entry of `allowedOrigins`: `https://app.example.org`, with or without a port, or
+ * `https://*.example.org` for every name below `example.org`, at any depth, but not for
+ * `example.org` itself.
  *
- * @throws TypeError that names the entry when it is neither.
+ * @throws TypeError that names an invalid entry.
  */
 function parseAllowed(entry: unknown): (origin: Origin) => boolean {
   const [, scheme, wild, place] = ALLOWED.exec(String(entry)) ?? [];
@@ -99,25 +107,31 @@ function parseAllowed(entry: unknown): (origin: Origin) => boolean {
     (wild === undefined ? host === wanted.host : host.endsWith(suffix) && host !== suffix);
 }
 
-/** Who may connect, judged by the `Origin` header: what keeps foreign pages from using a visitor's cookies. */
+/**
+ * Decides by the `Origin` header who may connect. It keeps foreign pages from using a visitor's
+ * cookies.
+ */
 export class OriginPolicy {
   readonly #allowed: readonly ((origin: Origin) => boolean)[];
-  /** Pages without an origin of their own: files, sandboxed frames. Anybody can make one. */
+  /**
+   * Allows pages whose origin is `null`: files, sandboxed frames. Any page can create such a frame.
+   */
   readonly #allowsNull: boolean;
   readonly #check: CheckOrigin | undefined;
 
-  /** @throws TypeError for an entry that is no origin. */
+  /** @throws TypeError for an entry that is not an origin. */
   constructor(allowed: readonly string[], check: CheckOrigin | undefined) {
     this.#allowsNull = allowed.includes(NULL);
     this.#allowed = allowed.filter((entry) => entry !== NULL).map(parseAllowed);
     this.#check = check;
   }
 
-  /** @throws Whatever the application's check throws. */
+  /** @throws the error of the application's check. */
   allows(headers: RequestHeaders, req: IncomingMessage): boolean | PromiseLike<boolean> {
     if (this.#check !== undefined) return this.#check(req);
     const [origin] = headers.lines('origin');
-    // Not a browser: whoever can leave the header out could also forge it.
+    // Without Origin the client is not a browser. A client that can omit the header can also forge
+    // it.
     if (origin === undefined || isSameHost(origin, headers.list('host'))) return true;
     if (origin === NULL) return this.#allowsNull;
     const parsed = parseOrigin(origin);

@@ -1,34 +1,30 @@
 import type { RequestListener, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { HandshakeError } from './errors.ts';
-import { endRefusedResponse } from './linger.ts';
+import { endRefusedResponse } from './refusal/linger.ts';
+import { writeRefusalResponse } from './refusal/write-refusal.ts';
 
-/** Answers a plain request with a line of text; nothing behind it on its connection is for anybody. */
-function refusePlain(res: ServerResponse, { status, headers, body }: HandshakeError): void {
-  const upgrades = headers.some(([name]) => name === 'Upgrade');
-  res.writeHead(status, {
-    ...Object.fromEntries(headers),
-    Connection: upgrades ? 'close, Upgrade' : 'close',
-    'Content-Type': 'text/plain; charset=utf-8',
-    'Content-Length': Buffer.byteLength(body),
-    'Sec-WebSocket-Version': '13',
-  });
-  res.write(body);
+/** Refuses a plain request with a line of text. Later requests on its connection are not served. */
+function rejectPlainRequest(res: ServerResponse, error: HandshakeError): void {
+  writeRefusalResponse(res, error);
   endRefusedResponse(res);
 }
 
-/** Answers a plain request where there is nothing else to answer it. */
+/** The default answer to a plain request: 426. */
 export const upgradeRequired: RequestListener = (_req, res) => {
   const headers = [['Upgrade', 'websocket']] as const;
-  refusePlain(
+  rejectPlainRequest(
     res,
     new HandshakeError(426, 'plain request', { headers, body: 'this is a WebSocket server\n' }),
   );
 };
 
-/** The plain requests of a server of ours, as long as their responses are not out. */
+/**
+ * The plain requests of a server that `serve` has created. It counts them until their responses are
+ * sent.
+ */
 export class PlainRequests {
-  /** How many responses are not out yet. */
+  /** Responses that are not sent yet. */
   pending = 0;
   readonly #serve: RequestListener;
   readonly #progress: () => void;
@@ -37,40 +33,43 @@ export class PlainRequests {
   #closing = false;
 
   /**
-   * @param serve - Answers those that are well-formed.
-   * @param progress - Called whenever a response is over.
+   * @param serve - Answers well-formed requests.
+   * @param progress - Called when a response was sent or its socket has closed.
    */
   constructor(serve: RequestListener, progress: () => void) {
     this.#serve = serve;
     this.#progress = progress;
   }
 
-  /** For 'request'. */
+  /** Listener for 'request'. */
   readonly onRequest: RequestListener = (req, res) => {
     // RFC 9112, section 3.2.
     if (req.httpVersion === '1.1' && req.headers.host === undefined) {
-      this.#refuse(res, new HandshakeError(400, "not an HTTP request: 'Host' header is missing"));
+      this.#reject(res, new HandshakeError(400, "not an HTTP request: 'Host' header is missing"));
     } else if (this.#begin(res)) this.#serve(req, res);
   };
 
-  /** For 'checkExpectation': what a request expects besides a 100. */
+  /** Listener for 'checkExpectation': requests whose `Expect` is not `100-continue`. */
   readonly onExpectation: RequestListener = (_req, res) => {
-    this.#refuse(res, new HandshakeError(417, "unknown expectation in 'Expect' header"));
+    this.#reject(res, new HandshakeError(417, "unknown expectation in 'Expect' header"));
   };
 
-  /** From now on each answer is its connection's last. */
+  /** Makes each answer the last one of its connection, from now on. */
   drain(): void {
     this.#closing = true;
     for (const open of this.#open.values()) open.forEach(makeLast);
   }
 
-  #refuse(res: ServerResponse, error: HandshakeError): void {
+  #reject(res: ServerResponse, error: HandshakeError): void {
     if (!this.#begin(res)) return;
     this.#refused.add(res.req.socket);
-    refusePlain(res, error);
+    rejectPlainRequest(res, error);
   }
 
-  /** False for a request behind one that was refused: Node drops its connection. */
+  /**
+   * @returns false for a request that follows a refused one: its connection closes without an
+   *   answer.
+   */
   #begin(res: ServerResponse): boolean {
     const { socket } = res.req;
     if (this.#refused.has(socket)) return false;
@@ -84,7 +83,10 @@ export class PlainRequests {
     return true;
   }
 
-  /** Responses that wait behind another are not told when their socket closes. */
+  /**
+   * Node emits no 'close' on queued responses when their socket closes, so the socket is watched
+   * too.
+   */
   #openOn(socket: Duplex): Set<ServerResponse> {
     const known = this.#open.get(socket);
     if (known !== undefined) return known;

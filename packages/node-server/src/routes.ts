@@ -1,9 +1,10 @@
+import { assertOption } from '@ws/http-shared';
 import { HandshakeError } from './errors.ts';
-import { expect } from './options.ts';
 
 /**
- * The parameters of a path by their names in its pattern: `RouteParams<'/feed/:id/:sub'>` is
- * `{ id: string; sub: string }`. Of a pattern that is known only at run time every name may be missing.
+ * The parameters of a route by their names: `RouteParams<'/feed/:id/:sub'>` is
+ * `{ id: string; sub: string }`. For a pattern that is known only at run time, every name may be
+ * missing.
  */
 export type RouteParams<Pattern extends string> = Pattern extends unknown
   ? string extends Pattern
@@ -20,26 +21,26 @@ type ParamNames<
 
 type ParamName<Segment> = Segment extends `:${infer Name}` ? Name : never;
 
-/** The parameters of a path that no pattern has matched: none. */
+/** The parameters of a connection that no route has matched: an empty object. */
 // oxlint-disable-next-line typescript/no-generated-empty-object-type -- no name is what it says
 export type NoParams = RouteParams<''>;
 
-/** What a request's path leads to. */
-export interface Found<Handler> {
+/** The handler and parameters for one request. */
+export interface RouteMatch<Handler> {
   readonly handler: Handler;
   readonly params: NoParams;
 }
 
-/** Says which handler a request is for. */
+/** Finds the handler for a request. */
 export interface Router<Handler> {
-  /** @param target - Of the request, as it was sent. */
-  find(target: string): Found<Handler>;
+  /** @param target - The request target as sent. */
+  match(target: string): RouteMatch<Handler>;
 }
 
 /** A pattern with parameters. */
 interface Template<Handler> {
   readonly pattern: string;
-  /** Literal segments as they are to be sent; of a parameter `:` and its name. */
+  /** Literal segments as sent; a parameter is `:` and its name. */
   readonly segments: readonly string[];
   readonly handler: Handler;
 }
@@ -47,31 +48,35 @@ interface Template<Handler> {
 const noParams: NoParams = Object.freeze(Object.create(null) as NoParams);
 
 const PARAM = /^:[A-Za-z_$][A-Za-z0-9_$]*$/;
-/** RFC 3986's `segment`, without the two characters that have a meaning elsewhere: `:` and `*`. */
+/** `segment` of RFC 3986, section 3.3, without `:` and `*`, which have a meaning in patterns. */
 const LITERAL = /^(?:[A-Za-z0-9\-._~!$&'()+,;=@]|%[0-9A-Fa-f]{2})*$/;
-/** How much of a path that leads nowhere is told, in characters. */
-const TOLD = 100;
+/** Characters of an unknown path that an error message quotes. */
+const MAX_QUOTED_PATH = 100;
 
 /**
- * Handlers by the paths of their requests. A path is compared as it was sent, segment by segment, in time linear in its
- * length; a literal segment goes before a parameter, the leftmost difference deciding, in whatever order they are given.
+ * Handlers by request path. A path is compared as sent, segment by segment, in time linear in its
+ * length. A literal segment takes precedence over a parameter: the leftmost difference decides,
+ * whatever the order of the routes.
  */
 export class RouteTable<Handler> implements Router<Handler> {
   readonly #literal = new Map<string, Handler>();
-  /** The most literal first. */
+  /** Sorted, the most literal first. */
   readonly #templates: readonly Template<Handler>[];
-  /** Segments of the longest of them: more of a path need not be looked at. */
-  readonly #longest: number;
-  readonly #rest: Handler | undefined;
+  /** Segments of the longest template. Longer paths are not split any further. */
+  readonly #maxSegments: number;
+  readonly #fallback: Handler | undefined;
   readonly #known: string;
 
   /**
-   * @param rest - Gets the paths that no pattern matches.
-   * @throws TypeError that names the pattern: one that is malformed, that clashes with another or has no handler.
+   * @param fallback - Handles the paths that no pattern matches.
+   * @throws TypeError that names a pattern that is malformed, clashes with another or has no
+   *   handler.
    */
-  constructor(routes: { readonly [pattern: string]: Handler }, rest?: Handler) {
+  constructor(routes: { readonly [pattern: string]: Handler }, fallback?: Handler) {
     checkHandlers(routes);
-    if (rest !== undefined) expect('handler', rest, typeof rest === 'function', 'a function');
+    if (fallback !== undefined) {
+      assertOption('handler', fallback, typeof fallback === 'function', 'a function');
+    }
     const templates: Template<Handler>[] = [];
     for (const [pattern, handler] of Object.entries(routes)) {
       const segments = parsePattern(pattern);
@@ -79,58 +84,68 @@ export class RouteTable<Handler> implements Router<Handler> {
       else templates.push({ pattern, segments, handler });
     }
     this.#known = Object.keys(routes).join(', ');
-    if (this.#known === '' && rest === undefined) {
+    if (this.#known === '' && fallback === undefined) {
       throw new TypeError('routes: expected at least one path, or a handler for all');
     }
     this.#templates = templates.toSorted(byRank);
-    this.#longest = templates.reduce((most, { segments }) => Math.max(most, segments.length), 0);
-    this.#rest = rest;
+    this.#maxSegments = templates.reduce(
+      (most, { segments }) => Math.max(most, segments.length),
+      0,
+    );
+    this.#fallback = fallback;
     refuseClashes(this.#templates);
   }
 
   /**
-   * @param target - Of the request, as it was sent.
-   * @throws HandshakeError 404 for a path that leads nowhere, 400 when a parameter is not percent-encoded UTF-8.
+   * @param target - The request target as sent.
+   * @throws HandshakeError 404 for an unknown path, 400 when a parameter is not percent-encoded
+   *   UTF-8.
    */
-  find(target: string): Found<Handler> {
+  match(target: string): RouteMatch<Handler> {
     const path = pathOf(target);
     const literal = this.#literal.get(path);
     if (literal !== undefined) return { handler: literal, params: noParams };
-    const segments = path.split('/', this.#longest + 1);
+    const segments = path.split('/', this.#maxSegments + 1);
     const template = this.#templates.find((candidate) => matches(candidate.segments, segments));
     if (template !== undefined) {
       return { handler: template.handler, params: readParams(template.segments, segments) };
     }
-    if (this.#rest !== undefined) return { handler: this.#rest, params: noParams };
-    throw this.#nowhere(path);
+    if (this.#fallback !== undefined) return { handler: this.#fallback, params: noParams };
+    throw this.#notFound(path);
   }
 
-  /** The peer is not told which paths there are; who reads the error is. */
-  #nowhere(path: string): HandshakeError {
-    const told = JSON.stringify(path.length > TOLD ? `${path.slice(0, TOLD)}...` : path);
-    return new HandshakeError(404, `no route for ${told}; there are ${this.#known || 'none'}`, {
-      body: 'not found: no WebSocket route has this path; case and a slash at the end count\n',
-    });
+  /** The message lists the routes for the log. The body does not show them to the peer. */
+  #notFound(path: string): HandshakeError {
+    const quoted = JSON.stringify(
+      path.length > MAX_QUOTED_PATH ? `${path.slice(0, MAX_QUOTED_PATH)}...` : path,
+    );
+    return new HandshakeError(
+      404,
+      `no route for ${quoted}; known routes: ${this.#known || 'none'}`,
+      {
+        body: 'not found: no WebSocket route has this path; case and a trailing slash count\n',
+      },
+    );
   }
 }
 
-/** @throws TypeError for what is no object of functions. */
+/** @throws TypeError unless `routes` is an object of functions. */
 export function checkHandlers(routes: { readonly [pattern: string]: unknown }): void {
   const isTable = typeof routes === 'object' && routes !== null && !(Symbol.iterator in routes);
-  expect('routes', routes, isTable, 'an object of handlers by path');
+  assertOption('routes', routes, isTable, 'an object of handlers by path');
   for (const [pattern, handler] of Object.entries(routes)) {
     const name = `routes: ${JSON.stringify(pattern)}`;
-    expect(name, handler, typeof handler === 'function', 'a function');
+    assertOption(name, handler, typeof handler === 'function', 'a function');
   }
 }
 
-/** Finds `handler` for every path. */
+/** Makes a router that returns `handler` for every path. */
 export function anyPath<Handler>(handler: Handler): Router<Handler> {
-  const found: Found<Handler> = { handler, params: noParams };
-  return { find: () => found };
+  const match: RouteMatch<Handler> = { handler, params: noParams };
+  return { match: () => match };
 }
 
-/** The path of a request target that is one, or an absolute URI; without its query. */
+/** Returns the path of a request target (a path or an absolute URI), without the query. */
 function pathOf(target: string): string {
   const [beforeQuery = ''] = target.split('?', 1);
   const path = beforeQuery.replace(/^[a-z]+:\/\/[^/]*/i, '');
@@ -141,11 +156,11 @@ function isParam(segment: string): boolean {
   return segment.startsWith(':');
 }
 
-/** @throws TypeError that says what is wrong with `pattern`. */
+/** @throws TypeError for a malformed pattern. */
 function parsePattern(pattern: string): string[] {
   const bad = (why: string): TypeError =>
     new TypeError(`routes: ${JSON.stringify(pattern)} ${why}`);
-  if (!pattern.startsWith('/')) throw bad('does not begin with a slash');
+  if (!pattern.startsWith('/')) throw bad('does not start with a slash');
   const segments = pattern.split('/');
   const names = new Set<string>();
   for (const segment of segments) {
@@ -161,12 +176,12 @@ function parsePattern(pattern: string): string[] {
   return segments;
 }
 
-/** The pattern without the names. */
+/** Returns the pattern without the names of its parameters. */
 function shapeOf(segments: readonly string[]): string {
   return segments.map((segment) => (isParam(segment) ? ':' : segment)).join('/');
 }
 
-/** Which segments are parameters, so that the pattern whose first one comes later sorts before. */
+/** Returns a sort key: a pattern whose first parameter comes later sorts first. */
 function rankOf({ segments }: Template<unknown>): string {
   return segments.map((segment) => (isParam(segment) ? '1' : '0')).join('');
 }
@@ -177,7 +192,7 @@ function byRank(a: Template<unknown>, b: Template<unknown>): number {
   return first < second ? -1 : 1;
 }
 
-/** @throws TypeError that names two patterns that match the same paths. */
+/** @throws TypeError for two patterns that match the same paths. */
 function refuseClashes(templates: readonly Template<unknown>[]): void {
   const patterns = new Map<string, string>();
   for (const { pattern, segments } of templates) {
@@ -190,7 +205,7 @@ function refuseClashes(templates: readonly Template<unknown>[]): void {
   }
 }
 
-/** A parameter takes one segment that is not empty. */
+/** A parameter matches one segment that is not empty. */
 function matches(pattern: readonly string[], path: readonly string[]): boolean {
   return (
     pattern.length === path.length &&
@@ -199,10 +214,11 @@ function matches(pattern: readonly string[], path: readonly string[]): boolean {
 }
 
 /**
- * Decodes each parameter once: what it says then is the application's to judge, a slash or `..` for example.
+ * Decodes each parameter once. The result may contain a slash or `..`; the application has to check
+ * it.
  *
- * @returns An object without a prototype, so that `__proto__` is a name like any other.
- * @throws HandshakeError 400 for what is not percent-encoded UTF-8.
+ * @returns An object without a prototype, so that `__proto__` is an ordinary name.
+ * @throws HandshakeError 400 when a parameter is not percent-encoded UTF-8.
  */
 function readParams(pattern: readonly string[], path: readonly string[]): NoParams {
   const params = Object.create(null) as Record<string, string>;

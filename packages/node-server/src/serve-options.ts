@@ -1,41 +1,43 @@
 import { Server as HttpServer, type RequestListener } from 'node:http';
 import { Server as HttpsServer, type ServerOptions } from 'node:https';
+import { assertOption, checkOptionNames } from '@ws/http-shared';
 import type { Routes } from './conn-handler.ts';
-import {
-  type AuthOf,
-  checkKeys,
-  expect,
-  type UpgraderOptions,
-  upgraderOptionNames,
-} from './options.ts';
+import { type AuthOf, type UpgraderOptions, upgraderOptionNames } from './options.ts';
 import { checkHandlers } from './routes.ts';
 
-/** What {@link serve} can be told, besides all that an {@link Upgrader} can. */
+/** Options of {@link serve}, together with those of an {@link Upgrader}. */
 export interface ServeOptions<Result = undefined, Pattern extends string = string>
   extends UpgraderOptions<Result> {
-  /** Default: 0, a port that is free. */
+  /** TCP port to listen on, 0 to 65535. Default: 0, a free port. */
   readonly port?: number | undefined;
-  /** Default: all interfaces. */
+  /** Address or name to listen on. Default: all interfaces. */
   readonly host?: string | undefined;
-  /** A Unix socket to listen on in place of a port. */
+  /** Path of a Unix socket to listen on, instead of `port` and `host`. */
   readonly path?: string | undefined;
-  /** Certificate and key, as node:https takes them: serves wss. */
+  /**
+   * Options of `https.createServer`, at least certificate and key. Serves wss. Default: ws, without
+   * TLS.
+   */
   readonly tls?: ServerOptions | undefined;
-  /** A server of yours, which stays yours: it is not closed. It listens already, will, or is told to by `port` or `host`. */
+  /**
+   * Your own HTTP server. `close` does not close it. It may listen already or later; with `port`,
+   * `host` or `path` it is made to listen. Default: a new server.
+   */
   readonly server?: HttpServer | HttpsServer | undefined;
   /**
-   * Handlers by path, `'/chat'` or `'/feed/:id'`. Other paths go to `serve`'s second argument, or get 404 when there is
-   * none. For the types' sake `authenticate` stands before it.
+   * Handlers by path, `'/chat'` or `'/feed/:id'`. Other paths go to the second argument of `serve`,
+   * or get 404 without it. Write `authenticate` before `routes`: TypeScript then infers the type of
+   * `auth`.
    */
   readonly routes?: Routes<Pattern, AuthOf<Result>> | undefined;
   /**
-   * Answers requests that are no upgrades, on every path and with any `Host` (`allowedHosts` guards upgrades alone), as
-   * node:http's 'request' does. Default: 426.
+   * Answers plain requests, on every path and with any `Host` (`allowedHosts` guards upgrades
+   * only). It is a listener for 'request' of node:http. Default: answers 426.
    */
   readonly request?: RequestListener | undefined;
 }
 
-/** {@link ServeOptions} with routes, which make the handler for all other paths optional. */
+/** {@link ServeOptions} with routes. The handler for other paths is optional then. */
 export interface RoutedServeOptions<Result = undefined, Pattern extends string = string>
   extends ServeOptions<Result, Pattern> {
   readonly routes: Routes<Pattern, AuthOf<Result>>;
@@ -52,24 +54,24 @@ const SERVE_OPTION_NAMES: readonly (keyof ServeOptions)[] = [
   ...upgraderOptionNames,
 ];
 
-/** @throws TypeError, RangeError that names the option. The Upgrader checks those that are its own. */
+/** @throws TypeError or RangeError that names the option. The Upgrader checks its own options. */
 export function checkServeOptions<Result>(options: ServeOptions<Result>): void {
-  checkKeys('serve', options, SERVE_OPTION_NAMES);
+  checkOptionNames('serve', options, SERVE_OPTION_NAMES, 'ignore');
   const { port, host, path, tls, server, routes, request } = options;
   if (port !== undefined) {
-    expect('port', port, typeof port === 'number', 'a number');
+    assertOption('port', port, typeof port === 'number', 'a number');
     if (!(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
       throw new RangeError(`port: expected 0 to 65535, got ${port}`);
     }
   }
-  if (host !== undefined) expect('host', host, typeof host === 'string', 'a string');
-  if (path !== undefined) expect('path', path, typeof path === 'string', 'a string');
+  if (host !== undefined) assertOption('host', host, typeof host === 'string', 'a string');
+  if (path !== undefined) assertOption('path', path, typeof path === 'string', 'a string');
   if (tls !== undefined) {
-    expect('tls', tls, typeof tls === 'object' && tls !== null, 'an object');
+    assertOption('tls', tls, typeof tls === 'object' && tls !== null, 'an object');
   }
   if (routes !== undefined) checkHandlers(routes);
   if (request !== undefined) {
-    expect('request', request, typeof request === 'function', 'a function');
+    assertOption('request', request, typeof request === 'function', 'a function');
   }
   if (path !== undefined && (port ?? host) !== undefined) {
     throw new TypeError('path: a Unix socket has neither port nor host');
@@ -87,12 +89,12 @@ function checkServer<Result>({
 }: ServeOptions<Result>): void {
   const given: unknown = server;
   const known = given instanceof HttpServer || given instanceof HttpsServer;
-  expect('server', server, known, 'a server of node:http or node:https');
-  if (tls !== undefined) throw new TypeError('tls: the server given has its own');
+  assertOption('server', server, known, 'a server of node:http or node:https');
+  if (tls !== undefined) throw new TypeError('tls: the given server has its own; set it there');
   if (request !== undefined && server?.listenerCount('request') !== 0) {
-    throw new TypeError('request: the server given has a listener of its own');
+    throw new TypeError("request: the given server already has a listener for 'request'");
   }
   if (server?.listening && (port ?? host ?? path) !== undefined) {
-    throw new TypeError('server: it listens already; leave port, host and path out');
+    throw new TypeError('server: it is already listening; omit port, host and path');
   }
 }

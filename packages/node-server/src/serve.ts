@@ -3,28 +3,33 @@ import type { Server as HttpServer, RequestListener } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { CloseCode, type Conn, duration } from '@ws/conn';
+import { CloseCode, type Conn } from '@ws/conn';
+import { duration } from '@ws/conn/internal';
+import { assertOption } from '@ws/http-shared';
 import type { ConnHandler, UpgradeListener } from './conn-handler.ts';
+import { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError } from './errors.ts';
 import { Handshake } from './handshake.ts';
-import { hostOf } from './host.ts';
 import { makeServer, urlOf } from './http-server.ts';
-import { type AuthOf, expect, pickUpgraderOptions, warn } from './options.ts';
+import { type AuthOf, emitWarning, pickUpgraderOptions } from './options.ts';
 import { PlainRequests, upgradeRequired } from './plain-requests.ts';
-import { endFailed } from './refuse.ts';
-import { Reports } from './reports.ts';
+import { endRejected } from './refusal/end-rejected.ts';
 import { checkServeOptions, type RoutedServeOptions, type ServeOptions } from './serve-options.ts';
+import { platformOfServer } from './server-platform.ts';
 import { Upgrader } from './upgrader.ts';
 
-/** A server that {@link serve} has started. */
+/** A running server, made by {@link serve}. */
 export interface WebSocketServer {
-  /** Where it listens, for example `ws://127.0.0.1:8080`. */
+  /** The URL that the server listens on, for example `ws://127.0.0.1:8080`. */
   readonly url: string;
-  /** The connections that are open. */
+  /** The connections that are not closed yet. The set is live. */
   readonly connections: ReadonlySet<Conn>;
   /**
-   * Accepts nothing more, closes every connection with 1001 and waits for that, and for answers that are on their way;
-   * what is left after `timeout` ms (default 5 s) is dropped. Resolves when all is gone.
+   * Stops accepting and closes every connection with 1001 (`CloseCode.GoingAway`). Resolves when
+   * all connections are closed and pending answers are sent. After `timeout` ms (default 5,000) the
+   * remaining ones are dropped.
+   *
+   * @throws (rejects with) TypeError or RangeError for a bad `timeout`.
    */
   close(options?: { timeout?: number | undefined }): Promise<void>;
 }
@@ -32,8 +37,10 @@ export interface WebSocketServer {
 /**
  * Starts a WebSocket server and resolves when it listens.
  *
- * @param handler - Runs each connection that has no route. With `routes` it may be left out: other paths get 404 then.
- * @throws (rejects with) TypeError or RangeError for bad options; the error of `listen`, EADDRINUSE for example.
+ * @param handler - Runs each connection without a route. With `routes` it is optional: other paths
+ *   get 404 without it.
+ * @throws (rejects with) TypeError or RangeError that names a bad option; the error of `listen`,
+ *   EADDRINUSE for example.
  *
  * @example
  * ```ts
@@ -58,7 +65,7 @@ export async function serve<Result>(
 ): Promise<WebSocketServer> {
   checkServeOptions(options);
   if (options.routes === undefined || handler !== undefined) {
-    expect('handler', handler, typeof handler === 'function', 'a function');
+    assertOption('handler', handler, typeof handler === 'function', 'a function');
   }
   const running = new RunningServer(options, handler);
   try {
@@ -75,37 +82,42 @@ class RunningServer<Result> implements WebSocketServer {
   readonly connections: Set<Conn> = new Set();
   readonly #options: ServeOptions<Result>;
   readonly #http: HttpServer | HttpsServer;
-  /** Every TCP connection of a server of ours that is none of `connections`, or is below one that is over TLS. */
+  /**
+   * TCP connections of our own server that are not in `connections`. Over TLS it also has the TCP
+   * socket below each connection.
+   */
   readonly #sockets = new Set<Duplex>();
-  /** Sockets whose request is not answered yet, and those whose refusal is being read. */
+  /** Sockets with an unanswered request, or with a refusal that the client is still reading. */
   readonly #pending = new Set<Duplex>();
-  /** One for all sockets, so that a connection keeps none of its own. */
+  /** One listener for all sockets, to save memory per connection. */
   readonly #onClose: (this: Duplex) => void;
   readonly #onRequest: RequestListener;
   readonly #onUpgrade: UpgradeListener;
-  /** On a server of the user's, who may add a listener later: that one answers alone then. */
-  readonly #unlessOthers: RequestListener = (req, res) => {
+  /** For a server of the user: answers only while no other listener for 'request' exists. */
+  readonly #unlessOtherListeners: RequestListener = (req, res) => {
     if (this.#http.listenerCount('request') === 1) upgradeRequired(req, res);
   };
-  /** Set by `close`; called whenever something has ended. */
-  #progress: (() => void) | undefined;
-  /** Of a server of ours. */
+  /** Set by `close`; called when a connection, a request or a socket has ended. */
+  #onProgress: (() => void) | undefined;
+  /** Only for our own server. */
   readonly #plain: PlainRequests | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(options: ServeOptions<Result>, handler: ConnHandler<AuthOf<Result>> | undefined) {
     this.#options = options;
-    const host = hostOf((conn) => {
+    const platform = platformOfServer((conn) => {
       this.connections.delete(conn as Conn);
-      this.#progress?.();
+      this.#onProgress?.();
     });
-    // First of all, since it checks options that the HTTP server is made with.
-    const upgrader = new Upgrader<Result>(pickUpgraderOptions(options), host);
+    // First, because it checks options that the HTTP server is made with.
+    const upgrader = new Upgrader<Result>(pickUpgraderOptions(options), platform);
     this.#http = options.server ?? makeServer(options);
     if (options.server === undefined) {
-      this.#plain = new PlainRequests(options.request ?? upgradeRequired, () => this.#progress?.());
+      this.#plain = new PlainRequests(options.request ?? upgradeRequired, () =>
+        this.#onProgress?.(),
+      );
       this.#onRequest = this.#plain.onRequest;
-    } else this.#onRequest = options.request ?? this.#unlessOthers;
+    } else this.#onRequest = options.request ?? this.#unlessOtherListeners;
     const forget = (socket: Duplex): void => this.#forget(socket);
     this.#onClose = function () {
       forget(this);
@@ -113,10 +125,10 @@ class RunningServer<Result> implements WebSocketServer {
     const upgrade = this.#listener(options, upgrader, handler);
     this.#onUpgrade = (req, socket, head) => {
       this.#pending.add(socket);
-      // Those of a plain server of ours are listened to since they came.
+      // Sockets of our own server without TLS have this listener since 'connection'.
       if (!this.#sockets.has(socket)) socket.on('close', this.#onClose);
       if (this.#closed === undefined) upgrade(req, socket, head);
-      else void this.#refuse(req, socket, head);
+      else void this.#rejectWhileClosing(req, socket, head);
     };
   }
 
@@ -125,23 +137,23 @@ class RunningServer<Result> implements WebSocketServer {
     upgrader: Upgrader<Result>,
     handler: ConnHandler<AuthOf<Result>> | undefined,
   ): UpgradeListener {
-    const rest = handler && this.#counted(handler);
+    const rest = handler && this.#tracked(handler);
     if (routes === undefined) return upgrader.handler(rest!);
-    const counted = Object.entries(routes).map(([path, run]) => [path, this.#counted(run)]);
+    const counted = Object.entries(routes).map(([path, run]) => [path, this.#tracked(run)]);
     return upgrader.routes(Object.fromEntries(counted), rest);
   }
 
-  /** The same handler, whose connections are known to the server. */
-  #counted<Params>(
+  /** Wraps a handler so that the server knows its connections. */
+  #tracked<Params>(
     handler: ConnHandler<AuthOf<Result>, Params>,
   ): ConnHandler<AuthOf<Result>, Params> {
     return (conn, req, context) => {
-      // From here on the connection's own end is what counts.
+      // From here on the platform reports the end of the connection.
       req.socket.off('close', this.#onClose);
       this.#sockets.delete(req.socket);
       this.#pending.delete(req.socket);
       if (conn.state !== 'closed') this.connections.add(conn);
-      // It was on its way when the server began to close.
+      // The handshake was pending when the server began to close.
       if (this.#closed !== undefined) return conn.close(CloseCode.GoingAway);
       return handler(conn, req, context);
     };
@@ -151,7 +163,7 @@ class RunningServer<Result> implements WebSocketServer {
     const { port, host, path, server } = this.#options;
     const http = this.#http;
     if (http.listenerCount('request') === 0) http.on('request', this.#onRequest);
-    if (server === undefined) this.#watch();
+    if (server === undefined) this.#listenToOwnServer();
     http.on('upgrade', this.#onUpgrade);
     if (!http.listening) {
       if (server === undefined || (port ?? host ?? path) !== undefined) {
@@ -161,11 +173,12 @@ class RunningServer<Result> implements WebSocketServer {
       await once(http, 'listening');
     }
     this.url = urlOf(http, host);
-    // Node tells of connections that could not be accepted, for want of file descriptors for example.
+    // Node emits 'error' when it cannot accept a connection, for example without free file
+    // descriptors.
     if (server === undefined) http.on('error', (error) => process.emitWarning(error));
   }
 
-  /** Leaves the server to its owner. */
+  /** Removes our listeners from the HTTP server. */
   detach(): void {
     this.#http.off('upgrade', this.#onUpgrade).off('request', this.#onRequest);
   }
@@ -179,54 +192,58 @@ class RunningServer<Result> implements WebSocketServer {
   async #close(ms: number): Promise<void> {
     const http = this.#http;
     const own = this.#options.server === undefined;
-    const gone = own ? once(http, 'close') : undefined;
+    const httpClosed = own ? once(http, 'close') : undefined;
     if (own) {
       http.close();
       this.#plain!.drain();
     } else this.detach();
     for (const conn of this.connections) void conn.close(CloseCode.GoingAway, '', { timeout: ms });
-    await this.#quiet(ms);
+    await this.#waitUntilIdle(ms);
     for (const conn of this.connections) conn.terminate();
     for (const socket of this.#pending) socket.destroy();
-    // Those that never asked for anything, or keep a finished request's connection alive.
+    // Sockets without a request, and kept-alive sockets whose requests are finished.
     for (const socket of this.#sockets) socket.destroy();
-    await Promise.all([gone, ...[...this.connections].map((conn) => conn.closed)]);
+    await Promise.all([httpClosed, ...[...this.connections].map((conn) => conn.closed)]);
   }
 
-  /** Resolves when every connection and request has ended, at the latest after `ms`. */
-  #quiet(ms: number): Promise<void> {
+  /** Resolves when every connection and request has ended, or after `ms`. */
+  #waitUntilIdle(ms: number): Promise<void> {
     return new Promise((done) => {
       const timer = setTimeout(done, ms);
-      this.#progress = () => {
+      this.#onProgress = () => {
         const requests = this.#plain?.pending ?? 0;
         if (this.connections.size + this.#pending.size + requests > 0) return;
         clearTimeout(timer);
         done();
       };
-      this.#progress();
+      this.#onProgress();
     });
   }
 
-  /** Answers an upgrade that comes on a connection while the server closes: nobody is asked about it any more. */
-  async #refuse(...[req, socket, head]: Parameters<UpgradeListener>): Promise<void> {
-    const { handshakeTimeout = 10_000, error: hook, report = warn } = this.#options;
+  /**
+   * Refuses an upgrade request that arrives while the server closes, without calling the
+   * application.
+   */
+  async #rejectWhileClosing(...[req, socket, head]: Parameters<UpgradeListener>): Promise<void> {
+    const { handshakeTimeout = 10_000, error: hook, report = emitWarning } = this.#options;
     const handshake = new Handshake(socket, head, handshakeTimeout || Infinity);
     const refusal = new HandshakeError(503, 'the server is closing');
     try {
-      await endFailed(handshake, req, socket, refusal, hook);
+      await endRejected(handshake, req, socket, refusal, hook);
     } catch (error) {
-      new Reports(report).handshake(error);
+      new ErrorReporter(report).handshakeFailed(error);
     }
   }
 
   #forget(socket: Duplex): void {
     this.#sockets.delete(socket);
     this.#pending.delete(socket);
-    this.#progress?.();
+    this.#onProgress?.();
   }
 
-  #watch(): void {
-    // Node would drop the connection without a word.
+  #listenToOwnServer(): void {
+    // Without a listener for 'connect', http.Server destroys the socket of a CONNECT request
+    // without an answer.
     this.#http.on('connect', this.#onUpgrade);
     this.#http.on('checkExpectation', this.#plain!.onExpectation);
     this.#http.on('connection', (socket: Socket) => {

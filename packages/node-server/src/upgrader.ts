@@ -1,17 +1,19 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { formatExtensions } from '@ws/codec';
-import { Conn, type Host } from '@ws/conn';
-import { nodeHost, socketTransport } from '@ws/node-io';
+import { Conn, type Platform } from '@ws/conn';
+import { isThenable } from '@ws/http-shared';
+import { nodePlatform, socketTransport } from '@ws/node-io';
 import { readAuth } from './authenticate.ts';
 import { checkKey, checkOneOrigin, checkRequest } from './check-request.ts';
 import type { ConnHandler, Routes, UpgradeListener } from './conn-handler.ts';
+import { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError, type HeaderPair, serverFault } from './errors.ts';
-import { answered, Handshake, isThenable } from './handshake.ts';
+import { alreadyAnswered, Handshake } from './handshake.ts';
 import { type HeadersInput, headerOf, headerPairs, RequestHeaders } from './headers.ts';
-import { isAnswered, isRead } from './http-socket.ts';
-import { isHttp2, refuseHttp2 } from './http2.ts';
-import { Limits, type Slot } from './limits.ts';
+import { isAnswered, isHttpReading } from './http-socket.ts';
+import { isHttp2, rejectHttp2 } from './http2.ts';
+import { Limits, type Reservation } from './limits.ts';
 import { negotiateCompression, selectSubprotocol } from './negotiate.ts';
 import {
   type AuthOf,
@@ -19,20 +21,19 @@ import {
   type UpgraderOptions,
   type UpgraderPlan,
 } from './options.ts';
-import { endFailed } from './refuse.ts';
-import { Reports } from './reports.ts';
-import { switchingProtocols } from './respond.ts';
-import { anyPath, type Found, type Router, RouteTable } from './routes.ts';
+import { endRejected } from './refusal/end-rejected.ts';
+import { switchingProtocols } from './response-head.ts';
+import { anyPath, type RouteMatch, type Router, RouteTable } from './routes.ts';
 
 interface Accepted<Auth> {
   readonly conn: Conn;
   readonly auth: Auth;
-  /** Where the path leads to, when that was asked. */
-  readonly found: Found<ConnHandler<Auth>> | undefined;
+  /** The matching route, if there is a router. */
+  readonly match: RouteMatch<ConnHandler<Auth>> | undefined;
 }
 
 /**
- * Makes WebSocket connections of the requests of any node:http or node:https server.
+ * Upgrades requests of any node:http or node:https server to WebSocket connections.
  *
  * @example
  * ```ts
@@ -47,29 +48,33 @@ interface Accepted<Auth> {
 export class Upgrader<Result = undefined> {
   readonly #plan: UpgraderPlan<Result>;
   readonly #limits: Limits;
-  readonly #reports: Reports;
-  readonly #host: Host;
+  readonly #reporter: ErrorReporter;
+  readonly #platform: Platform;
 
-  /** @throws TypeError, RangeError that names the option, also one that does not exist. */
+  /** @throws TypeError or RangeError that names the bad or unknown option. */
   constructor(options?: UpgraderOptions<Result>);
-  /** @internal On a platform that tells a server of its connections. */
-  constructor(options: UpgraderOptions<Result>, host: Host);
-  constructor(options: UpgraderOptions<Result> = {}, host: Host = nodeHost) {
-    this.#host = host;
+  /** @internal With a platform that reports the connections to a server. */
+  constructor(options: UpgraderOptions<Result>, platform: Platform);
+  constructor(options: UpgraderOptions<Result> = {}, platform: Platform = nodePlatform) {
+    this.#platform = platform;
     this.#plan = checkUpgraderOptions(options);
     this.#limits = new Limits(this.#plan.limits);
-    this.#reports = new Reports(this.#plan.report);
+    this.#reporter = new ErrorReporter(this.#plan.report);
   }
 
   /**
-   * Answers an upgrade request, by a 101 and a connection or by a refusal, and takes the socket over in both cases. Call
-   * it at once in the listener for 'upgrade'; the first frames may be in `head`.
+   * Answers an upgrade request with a 101 and a connection, or with a refusal. The upgrader owns
+   * the socket in both cases. Call it synchronously in the listener for 'upgrade'.
    *
-   * @param headers - For the 101, `Set-Cookie` for example.
-   * @throws (rejects with) {@link HandshakeError} after the refusal was written; TransportError when the client is gone,
-   *   or has ended its half; TypeError, with nothing written and the socket destroyed, for a missing head, or headers
-   *   that cannot be sent; Error, with nothing written, when it was called before for this socket or something else has
-   *   answered the request.
+   * @param head - The bytes after the request head, which may contain the first frames. Pass the
+   *   listener's argument.
+   * @param headers - Headers of the 101, `Set-Cookie` for example.
+   * @returns The open connection.
+   * @throws (rejects with) {@link HandshakeError} after the refusal was written; TransportError
+   *   when the client has disconnected or has half-closed; TypeError, with nothing written and the
+   *   socket destroyed, for a missing `head` or for headers that cannot be sent; Error, with
+   *   nothing written, when the socket is already upgraded or the request answered.
+   * @see RFC 6455, section 4.2
    */
   async upgrade(
     req: IncomingMessage,
@@ -80,18 +85,25 @@ export class Upgrader<Result = undefined> {
     return (await this.#accept(req, socket, head, headers)).conn;
   }
 
-  /** Makes a listener for 'upgrade'. Refusals are answered, nothing rejects; `report` is told what `handler` throws. */
+  /**
+   * Makes a listener for 'upgrade' that runs `handler` for each connection. The listener answers
+   * refusals itself. The option `report` gets the errors of `handler`.
+   *
+   * @throws TypeError when `handler` is not a function.
+   */
   handler(handler: ConnHandler<AuthOf<Result>>): UpgradeListener {
     if (typeof handler !== 'function') throw new TypeError('handler: expected a function');
     return this.#listener(anyPath(handler));
   }
 
   /**
-   * Makes a listener for 'upgrade' that hands each path to its own handler, and otherwise does as that of `handler`.
+   * Makes a listener for 'upgrade' with one handler per path. Otherwise the listener works like the
+   * listener of {@link Upgrader.handler}.
    *
-   * @param handler - Takes the paths that no route names. Without it they are refused with 404.
-   * @throws TypeError that names the route: for a pattern that is malformed or matches the same paths as another, and for
-   *   what is no function.
+   * @param handler - Runs for connections whose path matches no route. Without this handler they
+   *   are refused with 404.
+   * @throws TypeError that names the route, for a malformed pattern, for two patterns that match
+   *   the same paths and for a handler that is not a function.
    *
    * @example
    * ```ts
@@ -111,7 +123,8 @@ export class Upgrader<Result = undefined> {
     routes: Routes<Pattern, AuthOf<Result>>,
     handler?: ConnHandler<AuthOf<Result>>,
   ): UpgradeListener {
-    // That each handler gets the parameters of its own pattern is the table's doing, not to be seen in its type.
+    // The table passes each handler the parameters of its own pattern. The type of the table cannot
+    // express that.
     const table = routes as unknown as { readonly [pattern: string]: ConnHandler<AuthOf<Result>> };
     return this.#listener(new RouteTable(table, handler));
   }
@@ -119,20 +132,23 @@ export class Upgrader<Result = undefined> {
   #listener(router: Router<ConnHandler<AuthOf<Result>>>): UpgradeListener {
     return (req, socket, head) => {
       this.#accept(req, socket, head, undefined, router).then(
-        ({ conn, auth, found }) => this.#run(found!, conn, req, auth),
-        (error: unknown) => this.#reports.handshake(error),
+        ({ conn, auth, match }) => this.#runHandler(match!, conn, req, auth),
+        (error: unknown) => this.#reporter.handshakeFailed(error),
       );
     };
   }
 
-  /** No `async` function: its frame would hold the request for as long as the connection lasts. */
-  #run(
-    { handler, params }: Found<ConnHandler<AuthOf<Result>>>,
+  /**
+   * Runs `handler` for a connection. This is no `async` method: a suspended async method would keep
+   * the request in memory as long as the connection lasts.
+   */
+  #runHandler(
+    { handler, params }: RouteMatch<ConnHandler<AuthOf<Result>>>,
     conn: Conn,
     req: IncomingMessage,
     auth: AuthOf<Result>,
   ): void {
-    const failed = this.#failureOf(conn);
+    const failed = this.#failureReporterOf(conn);
     try {
       const result = handler(conn, req, { auth, params });
       if (isThenable(result)) result.then(undefined, failed);
@@ -141,9 +157,12 @@ export class Upgrader<Result = undefined> {
     }
   }
 
-  /** Apart, so that what it makes closes over the connection alone. */
-  #failureOf(conn: Conn): (error: unknown) => void {
-    return (error) => this.#reports.handler(conn, error);
+  /**
+   * Created in a separate method, so that the closure refers to the connection and not to the
+   * request.
+   */
+  #failureReporterOf(conn: Conn): (error: unknown) => void {
+    return (error) => this.#reporter.handlerFailed(conn, error);
   }
 
   async #accept(
@@ -153,35 +172,35 @@ export class Upgrader<Result = undefined> {
     input: HeadersInput | undefined,
     router?: Router<ConnHandler<AuthOf<Result>>>,
   ): Promise<Accepted<AuthOf<Result>>> {
-    if (isHttp2(req)) throw refuseHttp2(req);
+    if (isHttp2(req)) throw rejectHttp2(req);
     const handshake = new Handshake(socket, head, this.#plan.handshakeTimeout);
-    let slot: Slot | undefined;
+    let reservation: Reservation | undefined;
     try {
       const extra = headerPairs(input);
-      slot = this.#limits.take(req);
-      handshake.onGone = () => slot?.leave();
+      reservation = this.#limits.reserve(req);
+      handshake.onDisconnect = () => reservation?.cancel();
       const accepted = await this.#negotiate(handshake, req, socket, extra, router);
-      this.#keep(slot, accepted.conn);
+      this.#keepReservation(reservation, accepted.conn);
       return accepted;
     } catch (error) {
       try {
-        await endFailed(handshake, req, socket, error, this.#plan.error);
+        await endRejected(handshake, req, socket, error, this.#plan.error);
       } finally {
-        slot?.free();
+        reservation?.release();
       }
       throw error;
     } finally {
-      slot?.settled();
+      reservation?.endHandshake();
     }
   }
 
-  /** A connection keeps its place where connections are counted. */
-  #keep(slot: Slot, conn: Conn): void {
-    if (this.#limits.countConnections) void conn.closed.then(() => slot.free());
-    else slot.free();
+  /** Keeps the reservation until the connection closes, if connections are counted. */
+  #keepReservation(reservation: Reservation, conn: Conn): void {
+    if (this.#limits.countConnections) void conn.closed.then(() => reservation.release());
+    else reservation.release();
   }
 
-  /** The story, in the order in which faults are answered. */
+  /** All steps of a handshake, in the order in which faults are answered. */
   async #negotiate(
     handshake: Handshake,
     req: IncomingMessage,
@@ -189,12 +208,12 @@ export class Upgrader<Result = undefined> {
     extra: readonly HeaderPair[],
     router: Router<ConnHandler<AuthOf<Result>>> | undefined,
   ): Promise<Accepted<AuthOf<Result>>> {
-    await handshake.turn(req);
-    if (isAnswered(req, socket)) throw answered();
+    await handshake.waitForEarlierResponses(req);
+    if (isAnswered(req, socket)) throw alreadyAnswered();
     const headers = new RequestHeaders(req);
     checkRequest(headers, req);
-    if (isRead(socket)) throw outsideUpgrade();
-    const found = router?.find(req.url!);
+    if (isHttpReading(socket)) throw outsideUpgrade();
+    const match = router?.match(req.url!);
     checkExtra(extra);
     this.#checkHost(headers);
     checkOneOrigin(headers);
@@ -205,19 +224,19 @@ export class Upgrader<Result = undefined> {
     const { compression, highWaterMark } = this.#plan;
     const agreed = negotiateCompression(headers, compression);
     const extensions = agreed === undefined ? '' : formatExtensions([agreed.answer]);
-    handshake.end(req);
+    handshake.prepareAnswer(req);
     socket.write(switchingProtocols(key, subprotocol, extensions, extra), 'latin1');
-    const head = handshake.takeEarly();
+    const head = handshake.takeEarlyBytes();
     const conn = new Conn(socketTransport(socket, { head, highWaterMark }), {
       ...this.#plan.conn,
       role: 'server',
-      host: this.#host,
+      platform: this.#platform,
       subprotocol,
       extensions,
       deflate: agreed?.parameters,
     });
     handshake.handOver();
-    return { conn, auth, found };
+    return { conn, auth, match };
   }
 
   #checkHost(headers: RequestHeaders): void {
@@ -230,7 +249,7 @@ export class Upgrader<Result = undefined> {
     headers: RequestHeaders,
     req: IncomingMessage,
   ): Promise<void> {
-    const allowed = await ask(handshake, 'checkOrigin', () =>
+    const allowed = await callApplication(handshake, 'checkOrigin', () =>
       this.#plan.origins.allows(headers, req),
     );
     if (allowed) return;
@@ -240,15 +259,15 @@ export class Upgrader<Result = undefined> {
   async #authenticate(handshake: Handshake, req: IncomingMessage): Promise<AuthOf<Result>> {
     const { authenticate } = this.#plan;
     if (authenticate === undefined) return undefined as AuthOf<Result>;
-    const result: unknown = await ask(handshake, 'authenticate', () =>
+    const result: unknown = await callApplication(handshake, 'authenticate', () =>
       authenticate(req, { signal: handshake.signal }),
     );
     return readAuth<Result>(result);
   }
 }
 
-/** Asks a function of the application, in the time that the handshake has. */
-async function ask<T>(
+/** Calls a function of the application and waits for its result within the handshake timeout. */
+async function callApplication<T>(
   handshake: Handshake,
   name: string,
   question: () => T | PromiseLike<T>,
@@ -257,20 +276,26 @@ async function ask<T>(
   try {
     return await handshake.wait(question());
   } catch (error) {
-    // The client is gone, or the time is up: that is why it failed.
+    // The client has disconnected, or the time is up. Report that as the cause.
     if (handshake.failure !== undefined) throw handshake.failure;
     throw serverFault(name, error);
   }
 }
 
-/** The frames that came with such a request are lost: Node has read them as requests. */
+/**
+ * The error for a call outside a listener for 'upgrade'. There Node parses the first frames as
+ * requests, so the frames are lost.
+ */
 function outsideUpgrade(): HandshakeError {
   const message = "upgrade was called outside a listener for 'upgrade'";
   const cause = new Error(`websocket: ${message}`);
   return new HandshakeError(500, message, { body: 'Internal Server Error\n', cause });
 }
 
-/** gorilla/websocket's rule: what is negotiated is not for the application to say. */
+/**
+ * Rejects a Sec-WebSocket-Extensions header of the application: the upgrader negotiates extensions,
+ * as in gorilla/websocket.
+ */
 function checkExtra(extra: readonly HeaderPair[]): void {
   if (headerOf(extra, 'sec-websocket-extensions') === undefined) return;
   throw new HandshakeError(

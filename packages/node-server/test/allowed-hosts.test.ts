@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { describe, expect, it } from 'vitest';
+import { HostPolicy } from '../src/allowed-hosts.ts';
 import { RequestHeaders } from '../src/headers.ts';
-import { HostPolicy } from '../src/hosts.ts';
 import { Upgrader } from '../src/index.ts';
 import { type Answer, exchange, request, TestServer, trapLeftovers, trapUncaught } from './raw.ts';
 
@@ -53,7 +53,7 @@ describe('allowedHosts', () => {
     expect(allows([allowed], host)).toBe(false);
   });
 
-  it('takes any name where there is no list, and none where it is empty', () => {
+  it('accepts any name without a list, and none with an empty list', () => {
     expect(allows(undefined, 'evil.example')).toBe(true);
     expect(allows([], 'example.org')).toBe(false);
   });
@@ -85,11 +85,11 @@ describe('allowedHosts', () => {
     expect(() => new Upgrader({ allowedHosts: [entry] })).toThrow('allowedHosts');
   });
 
-  it.each(['example.org', null, 5, {}])('refuses %j in place of a list', (list) => {
+  it.each(['example.org', null, 5, {}])('refuses %j instead of a list', (list) => {
     expect(() => new Upgrader({ allowedHosts: list as never })).toThrow(/^allowedHosts: expected/);
   });
 
-  it('keeps out a page that has rebound its own name, whatever checkOrigin says', async () => {
+  it('refuses a page that has rebound its own name, for any result of checkOrigin', async () => {
     const asked: unknown[] = [];
     const upgrader = new Upgrader({
       allowedHosts: ['localhost'],

@@ -20,7 +20,7 @@ describe('an upgrade request', () => {
     { says: 'POST', change: { line: 'POST / HTTP/1.1' }, status: 405 },
     { says: 'version 8', change: { set: ['Sec-WebSocket-Version: 8'] }, status: 426 },
     { says: 'a foreign origin', change: { add: ['Origin: https://evil.example'] }, status: 403 },
-  ])('with $says rejects with a HandshakeError once it is answered', async ({ change, status }) => {
+  ])('with $says rejects with a HandshakeError after the answer', async ({ change, status }) => {
     const before = server.outcomes.length;
     const next = 'GET /admin HTTP/1.1\r\nHost: server.example.com\r\n\r\n';
     const answer = await exchange(server.port, request({ ...change, behind: next }));
@@ -110,7 +110,7 @@ describe('an upgrade request', () => {
     expect(answer.body).toMatch(text);
   });
 
-  it('that Node takes for a plain one stays a plain one', async () => {
+  it('that Node reads as a plain request stays plain', async () => {
     const answer = await exchange(
       server.port,
       request({ without: ['connection'], add: ['Connection: close'] }),
@@ -165,14 +165,14 @@ describe('an upgrade request', () => {
       is: false,
       names: [],
     },
-  ])('is told by isWebSocketUpgrade and subprotocols: $says', async ({ change, is, names }) => {
+  ])('is reported by isWebSocketUpgrade and subprotocols: $says', async ({ change, is, names }) => {
     const { body } = await exchange(server.port, request(change));
     expect(JSON.parse(body)).toEqual([is, names]);
   });
 });
 
 describe('a server whose parser bounds headers', () => {
-  it('answers 400 when it hides those that are needed', async () => {
+  it('answers 400 when it may hide required headers', async () => {
     const server = await new TestServer(new Upgrader()).listen();
     server.http.maxHeadersCount = 3;
     const [line, ...usual] = request().toString().trimEnd().split('\r\n');
@@ -198,7 +198,7 @@ describe('a server whose parser bounds headers', () => {
     await server.close();
   });
 
-  it('sees all lines where its owner sets no bound', async () => {
+  it('sees all lines when its owner sets no bound', async () => {
     const server = await new TestServer(new Upgrader()).listen();
     server.http.maxHeadersCount = 0;
     const add = [...Array.from({ length: 1100 }, () => 'a:b'), 'Content-Length: 8'];

@@ -7,7 +7,7 @@ import { type Conn, TransportError, Upgrader, type UpgraderOptions } from '../sr
 import {
   masked,
   parseAnswer,
-  RawClient,
+  RawPeer,
   request,
   TestServer,
   trapLeftovers,
@@ -25,28 +25,28 @@ async function listening(
   return server;
 }
 
-/** A client whose own half may end before the server's. */
-async function connected(server: TestServer): Promise<RawClient> {
+/** A client that may half-close. */
+async function connected(server: TestServer): Promise<RawPeer> {
   const socket = net.connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
   await once(socket, 'connect');
   onTestFinished(() => void socket.destroy());
-  return new RawClient(socket);
+  return new RawPeer(socket);
 }
 
 const frames = (bytes: number): Buffer =>
   Buffer.concat(Array.from({ length: Math.ceil(bytes / 100) }, () => masked(1, 'x'.repeat(94))));
 
-describe('a client that leaves behind what it has sent already', () => {
+describe('a client that disconnects after early frames', () => {
   it.each([
-    { says: 'by a FIN behind a frame', early: 100, leave: (s: net.Socket) => s.destroy() },
-    { says: 'by half a FIN behind a frame', early: 100, leave: (s: net.Socket) => s.end() },
+    { says: 'by a FIN after a frame', early: 100, leave: (s: net.Socket) => s.destroy() },
+    { says: 'by half a FIN after a frame', early: 100, leave: (s: net.Socket) => s.end() },
     {
-      says: 'by a reset behind a frame',
+      says: 'by a reset after a frame',
       early: 100,
       leave: (s: net.Socket) => s.resetAndDestroy(),
     },
     {
-      says: 'by a reset behind more than is kept',
+      says: 'by a reset after more than is kept',
       early: 300_000,
       leave: (s: net.Socket) => s.resetAndDestroy(),
     },
@@ -63,34 +63,34 @@ describe('a client that leaves behind what it has sent already', () => {
     const server = await listening(upgrader);
     const client = await connected(server);
     const waits = once(asked, 'asked') as Promise<[AbortSignal]>;
-    client.socket.write(request({ behind: frames(early) }));
+    client.stream.write(request({ behind: frames(early) }));
     const [signal] = await waits;
     const aborted = once(signal, 'abort');
-    leave(client.socket);
+    leave(client.stream);
     await aborted;
     const again = once(asked, 'asked');
     const next = await connected(server);
-    next.socket.write(request());
+    next.stream.write(request());
     await again;
     const outcome = await server.outcome();
     expect(outcome).toBeInstanceOf(TransportError);
     expect(signal.reason).toBe(outcome);
   });
 
-  it('is told while it waits behind a request that is not answered', async () => {
+  it('is noticed while it waits for an unanswered request', async () => {
     const upgrader = new Upgrader({ handshakeTimeout: false });
     const server = await new TestServer(upgrader, () => {}).listen();
     onTestFinished(() => server.close());
     const client = await connected(server);
     const upgrade = once(server.http, 'upgrade');
     const plain = Buffer.from('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
-    client.socket.write(Buffer.concat([plain, request({ behind: frames(100) })]));
+    client.stream.write(Buffer.concat([plain, request({ behind: frames(100) })]));
     await upgrade;
-    client.socket.resetAndDestroy();
+    client.stream.resetAndDestroy();
     expect(await server.outcome()).toBeInstanceOf(TransportError);
   });
 
-  it('loses no early byte, however many there are', async () => {
+  it('loses no early byte', async () => {
     const asked = new EventEmitter();
     const authenticate = (): Promise<void> =>
       new Promise((resolve) => asked.emit('asked', resolve));
@@ -98,9 +98,9 @@ describe('a client that leaves behind what it has sent already', () => {
     const client = await connected(server);
     const waits = once(asked, 'asked') as Promise<[() => void]>;
     const sent = Array.from({ length: 5_000 }, (_, i) => `${i} ${'x'.repeat(90)}`);
-    client.socket.write(request({ behind: Buffer.concat(sent.map((text) => masked(1, text))) }));
+    client.stream.write(request({ behind: Buffer.concat(sent.map((text) => masked(1, text))) }));
     const [allow] = await waits;
-    // Long enough for all that is kept to be there.
+    // Long enough for all kept bytes to arrive.
     for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
     allow();
     const conn = (await server.outcome()) as Conn;
@@ -110,13 +110,13 @@ describe('a client that leaves behind what it has sent already', () => {
   });
 });
 
-describe('a client that has ended its half', () => {
+describe('a client that has half-closed', () => {
   const later = <T>(value: T): Promise<T> =>
     new Promise((resolve) => setTimeout(() => resolve(value), 20));
 
   it.each<{ says: string; options: UpgraderOptions<unknown>; key?: boolean; status: number }>([
     {
-      says: 'a bad key behind checkOrigin',
+      says: 'a bad key after checkOrigin',
       key: false,
       options: { checkOrigin: () => later(true) },
       status: 400,
@@ -129,11 +129,11 @@ describe('a client that has ended its half', () => {
       options: { authenticate: () => new Promise(() => {}) },
       status: 400,
     },
-  ])('is still told of a refusal: $says', async ({ options, key = true, status }) => {
+  ])('still receives a refusal: $says', async ({ options, key = true, status }) => {
     const server = await listening(new Upgrader(options));
     const client = await connected(server);
-    client.socket.end(request({ without: key ? [] : ['sec-websocket-key'] }));
-    await client.closed();
+    client.stream.end(request({ without: key ? [] : ['sec-websocket-key'] }));
+    await client.closed;
     const answer = parseAnswer(client.received.toString());
     expect(answer.status).toBe(status);
     expect(answer.headers.get('connection')).toBe('close');
@@ -146,8 +146,8 @@ describe('a client that has ended its half', () => {
     onTestFinished(() => server.close());
     const client = await connected(server);
     const plain = Buffer.from('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
-    client.socket.end(Buffer.concat([plain, request()]));
-    await client.closed();
+    client.stream.end(Buffer.concat([plain, request()]));
+    await client.closed;
     expect(client.received.toString()).toMatch(/first[^]* 400 /);
     expect(await server.outcome()).toBeInstanceOf(TransportError);
   });
@@ -181,7 +181,7 @@ describe('Upgrader.upgrade', () => {
         await once(socket, 'end');
       },
     },
-  ])('asks nobody about a socket that is $says', async ({ before }) => {
+  ])('calls no function for a socket that is $says', async ({ before }) => {
     const asked: string[] = [];
     const upgrader = new Upgrader({
       checkOrigin: () => asked.push('origin') > 0,
@@ -189,21 +189,21 @@ describe('Upgrader.upgrade', () => {
     });
     const server = await upgrading(upgrader, before);
     const client = await connected(server);
-    client.socket.end(request());
+    client.stream.end(request());
     expect(await server.outcome()).toBeInstanceOf(TransportError);
     expect(asked).toEqual([]);
-    await client.closed();
+    await client.closed;
   });
 
   it('drops the socket when it is called without head', async () => {
     const server = await upgrading(new Upgrader(), () => {}, false);
     const client = await connected(server);
-    client.socket.write(request());
+    client.stream.write(request());
     const outcome = await server.outcome();
     expect(outcome).toBeInstanceOf(TypeError);
     expect(String(outcome)).toContain('head');
-    client.socket.end();
-    await client.closed();
+    client.stream.end();
+    await client.closed;
     expect(client.received.length).toBe(0);
   });
 });

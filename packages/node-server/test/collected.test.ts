@@ -1,7 +1,8 @@
-// What the process keeps for all connections keeps no server that is closed, and no pool of a user's.
+// State that the process keeps for all connections must not hold a closed server, or a pool of a
+// user.
 import { once } from 'node:events';
 import { type BufferPool, broadcast } from '@ws/conn';
-import { collectGarbage } from '@ws/testkit';
+import { collectGarbage } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { type ServeOptions, serve } from '../src/index.ts';
@@ -18,7 +19,7 @@ async function collected(ref: WeakRef<object>): Promise<boolean> {
   return ref.deref() === undefined;
 }
 
-/** Serves one connection, with an echo and a broadcast, and closes. */
+/** Serves one connection with an echo and a broadcast, and closes. */
 async function served(options: ServeOptions): Promise<WeakRef<object>> {
   const server = await serve({ host: '127.0.0.1', ...options }, (conn) =>
     conn.receive((message) => conn.send(message)),
@@ -44,7 +45,7 @@ describe('a server that is closed', () => {
   it.each([{ compression: false }, { compression: true }, { compression: 'takeover' as const }])(
     'is collected, with %o',
     async (options) => {
-      // The process's first server is the one that might be kept.
+      // State of the process could hold its first server.
       const refs = [await served(options), await served(options)];
       expect(await Promise.all(refs.map(collected))).toEqual([true, true]);
     },

@@ -1,17 +1,17 @@
 // What a server answers to offers of permessage-deflate (RFC 7692, sections 5 and 7.1).
-import { historyBytesOf } from '@ws/conn';
+import { historyBytesOf } from '@ws/conn/internal';
 import { configureCompression, nodeDeflate } from '@ws/node-io';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Conn, Upgrader, type UpgraderOptions } from '../src/index.ts';
-import { RawClient, TestServer, trapLeftovers, trapUncaught } from './raw.ts';
+import { connectRaw, type RawPeer, TestServer, trapLeftovers, trapUncaught } from './raw.ts';
 
 trapUncaught();
 trapLeftovers();
 
 const servers: TestServer[] = [];
-const clients: RawClient[] = [];
+const clients: RawPeer[] = [];
 afterEach(async () => {
-  for (const client of clients.splice(0)) client.socket.destroy();
+  for (const client of clients.splice(0)) client.stream.destroy();
   for (const server of servers.splice(0)) await server.close();
   configureCompression({ memoryBudget: 64 * 1024 * 1024 });
 });
@@ -24,7 +24,7 @@ const NAMES: Readonly<Record<string, string>> = {
   cb: 'client_max_window_bits',
 };
 
-/** The tables write `pmd; sn; cb=10` for what is long in full. */
+/** The tables abbreviate parameters: `pmd; sn; cb=10`. */
 function full(short: string): string {
   return short.replace(/\b(pmd|sn|cn|sb|cb)\b/g, (name) => NAMES[name]!);
 }
@@ -35,12 +35,12 @@ async function listening(compression: UpgraderOptions['compression']): Promise<T
   return server;
 }
 
-/** The status, the extensions that were answered, and those of the Conn. */
+/** The status, the answered extensions, and those of the Conn. */
 async function answerTo(
   server: TestServer,
   ...offers: string[]
 ): Promise<[status: number, answered: string | undefined, conn: string | undefined]> {
-  const client = await RawClient.connect(server.port);
+  const client = await connectRaw(server.port);
   clients.push(client);
   const n = server.outcomes.length;
   const add = offers.map((offer) => `Sec-WebSocket-Extensions: ${full(offer)}`);
@@ -51,7 +51,10 @@ async function answerTo(
 
 const NARROW = { mode: 'takeover', serverMaxWindowBits: 10, clientMaxWindowBits: 11 } as const;
 
-/** An offer, and the answer in mode `shared`, in mode `takeover`, and with {@link NARROW}; ditto for the same again. */
+/**
+ * An offer, and the answer in mode `shared`, in mode `takeover`, and with {@link NARROW}; ditto for
+ * the same again.
+ */
 type Row = readonly [offer: string, shared: string, takeover: string, narrow: string];
 const ANSWERED: readonly Row[] = [
   // Firefox and Safari; Chromium and Node; gorilla/websocket.
@@ -68,7 +71,7 @@ const ANSWERED: readonly Row[] = [
   ['pmd; cb=8', 'pmd; sn; cn; cb=8', 'pmd; cb=8', 'pmd; sb=10; cb=8'],
   ['pmd; cb=11', 'pmd; sn; cn; cb=11', 'pmd; cb=11', 'pmd; sb=10; cb=11'],
   ['pmd; cb=15', 'pmd; sn; cn; cb=15', 'pmd; cb=12', 'pmd; sb=10; cb=11'],
-  // Several.
+  // Several parameters.
   [
     'pmd; sn; cn; sb=12; cb=13',
     'pmd; sn; cn; sb=12; cb=13',
@@ -76,13 +79,13 @@ const ANSWERED: readonly Row[] = [
     'pmd; sn; cn; sb=10; cb=11',
   ],
   ['pmd; cb; sb=9', 'pmd; sn; cn; sb=9', 'pmd; sb=9; cb=12', 'pmd; sb=9; cb=11'],
-  // Quoted, and with blanks.
+  // Quoted, and with spaces.
   ['pmd; sb="10"', 'pmd; sn; cn; sb=10', 'pmd; sb=10', 'pmd; sb=10'],
   ['pmd; cb="9"', 'pmd; sn; cn; cb=9', 'pmd; cb=9', 'pmd; sb=10; cb=9'],
   ['pmd; sb="1\\0"', 'pmd; sn; cn; sb=10', 'pmd; sb=10', 'pmd; sb=10'],
   ['pmd  ;  sb=10', 'pmd; sn; cn; sb=10', 'pmd; sb=10', 'pmd; sb=10'],
   ['pmd;sb=10;cb', 'pmd; sn; cn; sb=10', 'pmd; sb=10; cb=12', 'pmd; sb=10; cb=11'],
-  // Several offers: the first that is right.
+  // Several offers: the first valid one.
   ['pmd; sb=9, pmd; sb=10', 'pmd; sn; cn; sb=9', 'pmd; sb=9', 'pmd; sb=9'],
   ['pmd; sb=7, pmd; cb', 'pmd; sn; cn', 'pmd; cb=12', 'pmd; sb=10; cb=11'],
   ['x-other; a=1, pmd; cb=9, pmd', 'pmd; sn; cn; cb=9', 'pmd; cb=9', 'pmd; sb=10; cb=9'],
@@ -91,7 +94,7 @@ const ANSWERED: readonly Row[] = [
   ['x-webkit-deflate-frame, pmd', 'pmd; sn; cn', 'pmd', 'pmd; sb=10'],
 ];
 
-/** Offers of which none is right. */
+/** Offers without a valid one. */
 const DECLINED: readonly string[] = [
   'x-webkit-deflate-frame',
   'x-permessage-deflate',
@@ -123,7 +126,7 @@ const DECLINED: readonly string[] = [
   'pmd; sb=7, pmd; cb=16, x-other',
 ];
 
-/** Headers that RFC 6455, section 9.1, does not know. */
+/** Headers that violate RFC 6455, section 9.1. */
 const MALFORMED: readonly string[] = [
   'pmd;',
   'pmd; sb=',
@@ -158,7 +161,7 @@ describe('a server’s answer to an offer of permessage-deflate', () => {
     }
   });
 
-  it('is none where no offer is right', async () => {
+  it('is none when no offer is valid', async () => {
     for (const compression of ['shared', 'takeover'] as const) {
       const server = await listening(compression);
       for (const offer of DECLINED) {
@@ -167,7 +170,7 @@ describe('a server’s answer to an offer of permessage-deflate', () => {
     }
   });
 
-  it('is none where compression is off', async () => {
+  it('is none when compression is off', async () => {
     for (const compression of [false, undefined]) {
       const server = await listening(compression);
       for (const [offer] of ANSWERED) {
@@ -176,7 +179,7 @@ describe('a server’s answer to an offer of permessage-deflate', () => {
     }
   });
 
-  it('is a 400 where the header is malformed, whatever is switched on', async () => {
+  it('is a 400 for a malformed header, for any setting', async () => {
     for (const compression of [false, true]) {
       const server = await listening(compression);
       for (const offer of MALFORMED) {
@@ -188,7 +191,7 @@ describe('a server’s answer to an offer of permessage-deflate', () => {
     }
   });
 
-  it('looks at all lines of the header, in their order', async () => {
+  it('reads all lines of the header in order', async () => {
     const server = await listening('takeover');
     expect(await answerTo(server, 'pmd; sb=7', 'pmd; sb=11', 'pmd')).toEqual([
       101,
@@ -198,7 +201,7 @@ describe('a server’s answer to an offer of permessage-deflate', () => {
     expect((await answerTo(server))[1]).toBeUndefined();
   });
 
-  it('obeys options one by one', async () => {
+  it('applies each option', async () => {
     const rows: readonly [UpgraderOptions['compression'], string, string][] = [
       [{ serverMaxWindowBits: 8 }, 'pmd', 'pmd; sn; cn; sb=8'],
       [{ clientMaxWindowBits: 8 }, 'pmd; cb', 'pmd; sn; cn; cb=8'],

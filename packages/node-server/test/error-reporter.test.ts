@@ -9,15 +9,18 @@ import {
   serve,
   TransportError,
 } from '../src/index.ts';
-import { masked, RawClient, trapLeftovers, trapUncaught } from './raw.ts';
+import { connectRaw, masked, type RawPeer, trapLeftovers, trapUncaught } from './raw.ts';
 
 trapUncaught();
 trapLeftovers();
 
-/** Runs `handler` for a client that does what `act` says, and gives what is reported by the connection's end. */
+/**
+ * Runs `handler` for a client that does what `act` says, and gives what is reported by the
+ * connection's end.
+ */
 async function reportedOf(
   handler: (conn: Conn) => unknown,
-  act: (client: RawClient) => unknown = () => {},
+  act: (client: RawPeer) => unknown = () => {},
   options: ServeOptions = {},
 ): Promise<unknown[]> {
   const reported: unknown[] = [];
@@ -39,27 +42,27 @@ async function reportedOf(
     },
   );
   onTestFinished(() => server.close({ timeout: 1 }));
-  const client = await RawClient.connect(Number(new URL(server.url).port));
-  onTestFinished(() => void client.socket.destroy());
+  const client = await connectRaw(Number(new URL(server.url).port));
+  onTestFinished(() => void client.stream.destroy());
   await client.upgrade();
   await act(client);
-  // A close frame is the last that comes.
-  await client.until(() => client.received.includes(0x88));
-  client.socket.end();
+  // A close frame is the last frame. After a reset there is none.
+  await client.until(() => client.received.includes(0x88)).catch(() => {});
+  client.stream.end();
   await work;
-  // What is compared with the end of the connection is told right behind it.
+  // Errors that are compared with the end of the connection are reported right after it.
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
   return reported;
 }
 
-const badFrame = (client: RawClient): unknown =>
-  client.socket.write(Buffer.from([0xa1, 0x80, 0, 0, 0, 0]));
+const badFrame = (client: RawPeer): unknown =>
+  client.stream.write(Buffer.from([0xa1, 0x80, 0, 0, 0, 0]));
 const readAll = async (conn: Conn): Promise<void> => {
   for await (const _ of conn);
 };
 
 describe('report', () => {
-  it.each<[string, (conn: Conn) => unknown, ((client: RawClient) => unknown)?]>([
+  it.each<[string, (conn: Conn) => unknown, ((client: RawPeer) => unknown)?]>([
     [
       'ReadPendingError',
       (conn) => {
@@ -75,17 +78,17 @@ describe('report', () => {
         await writer.write('late');
       },
     ],
-    ['JSONError', (conn) => conn.readJSON(), (client) => client.socket.write(masked(1, '{'))],
+    ['JSONError', (conn) => conn.readJSON(), (client) => client.stream.write(masked(1, '{'))],
     ['TimeoutError', (conn) => conn.readMessage({ timeout: 5 })],
     ['TransportError', () => Promise.reject(new TransportError('no backend'))],
     ['CloseSentError', () => Promise.reject(new CloseSentError())],
     ['CloseError', () => Promise.reject(new CloseError(1006, 'unexpected EOF'))],
-  ])('is told of a %s', async (name, handler, act) => {
+  ])('gets a %s', async (name, handler, act) => {
     const reported = await reportedOf(handler, act);
     expect(reported.map((error) => (error as Error).name)).toEqual([name]);
   });
 
-  it('is told how another connection has ended, though this one ended too', async () => {
+  it('gets the end of another connection, though this one ended too', async () => {
     const [near, far] = connPair();
     const reported = await reportedOf(
       async (conn) => {
@@ -93,17 +96,17 @@ describe('report', () => {
         await far.close(4000, 'backend');
         await near.readMessage();
       },
-      (client) => client.socket.resetAndDestroy(),
+      (client) => client.stream.resetAndDestroy(),
     );
     expect(reported.map((error) => isCloseError(error, 4000))).toEqual([true]);
   });
 
-  it.each<[string, (conn: Conn) => unknown, (client: RawClient) => unknown, ServeOptions?]>([
-    ['a reset', readAll, (client) => client.socket.resetAndDestroy()],
-    ['a FIN', readAll, (client) => client.socket.end()],
-    ['a close', (conn) => conn.readMessage(), (client) => client.socket.write(masked(8, ''))],
+  it.each<[string, (conn: Conn) => unknown, (client: RawPeer) => unknown, ServeOptions?]>([
+    ['a reset', readAll, (client) => client.stream.resetAndDestroy()],
+    ['a FIN', readAll, (client) => client.stream.end()],
+    ['a close', (conn) => conn.readMessage(), (client) => client.stream.write(masked(8, ''))],
     ['a bad frame', readAll, badFrame],
-    ['a message too long', readAll, (c) => c.socket.write(masked(1, 'long')), { readLimit: 2 }],
+    ['a message too long', readAll, (c) => c.stream.write(masked(1, 'long')), { readLimit: 2 }],
     [
       'a read deadline',
       (conn) => {
@@ -113,7 +116,7 @@ describe('report', () => {
       () => {},
     ],
     [
-      'a write behind our close',
+      'a write after our close',
       async (conn) => {
         void conn.close();
         await conn.send('late');
@@ -121,17 +124,17 @@ describe('report', () => {
       () => {},
     ],
     [
-      'a write to a connection that is gone',
+      'a write to a closed connection',
       async (conn) => {
         await conn.closed;
         await conn.send('late');
       },
-      (client) => client.socket.resetAndDestroy(),
+      (client) => client.stream.resetAndDestroy(),
     ],
     [
       'a ping that is not answered',
       (conn) => conn.ping(),
-      (client) => client.socket.resetAndDestroy(),
+      (client) => client.stream.resetAndDestroy(),
     ],
     [
       'a writer that the end has cut',
@@ -140,9 +143,9 @@ describe('report', () => {
         await conn.closed;
         await writer.write('late');
       },
-      (client) => client.socket.resetAndDestroy(),
+      (client) => client.stream.resetAndDestroy(),
     ],
-  ])('is not told of %s', async (_, handler, act, options) => {
+  ])('does not get %s', async (_, handler, act, options) => {
     expect(await reportedOf(handler, act, options)).toEqual([]);
   });
 });

@@ -3,10 +3,10 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
-import { selfSigned } from '@ws/testkit';
+import { selfSigned } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Conn, formatCloseMessage, serve, Upgrader } from '../src/index.ts';
-import { masked, RawClient, trapLeftovers, trapUncaught } from './raw.ts';
+import { connectRaw, masked, RawPeer, trapLeftovers, trapUncaught } from './raw.ts';
 
 trapUncaught();
 trapLeftovers();
@@ -14,7 +14,7 @@ trapLeftovers();
 type OnConn = (conn: Conn) => void;
 type OnUpgrade = (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
-/** Listens with an 'upgrade' listener, and gives the port. */
+/** Listens with an 'upgrade' listener and returns the port. */
 async function listening(secure: boolean, onUpgrade: OnUpgrade): Promise<number> {
   const onRequest: RequestListener = (_req, res) => res.end();
   const server = secure ? createTlsServer(await selfSigned(), onRequest) : createServer(onRequest);
@@ -33,7 +33,7 @@ async function upgraded(
   onConn(conn);
 }
 
-/** Ways to get a connection; `onConn` is the first synchronous part of the code that gets it. */
+/** Ways to get a connection; `onConn` is the synchronous code that gets it. */
 const ways: readonly {
   by: string;
   start: (secure: boolean, onConn: OnConn) => Promise<number>;
@@ -73,11 +73,11 @@ const ways: readonly {
   },
 ];
 
-async function clientOf(port: number, secure: boolean): Promise<RawClient> {
-  if (!secure) return RawClient.connect(port);
+async function clientOf(port: number, secure: boolean): Promise<RawPeer> {
+  if (!secure) return connectRaw(port);
   const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false });
   await new Promise((resolve) => socket.once('secureConnect', resolve));
-  return new RawClient(socket);
+  return new RawPeer(socket);
 }
 
 describe.each([
@@ -94,20 +94,20 @@ describe.each([
     const client = await clientOf(port, secure);
     const close = masked(8, formatCloseMessage(1001, 'bye'));
     await client.upgrade({ behind: Buffer.concat([masked(9, 'hi'), masked(1, 'text'), close]) });
-    client.socket.on('end', () => client.socket.end());
-    await client.closed();
+    client.stream.on('end', () => client.stream.end());
+    await client.closed;
     expect(seen).toEqual(['ping hi', 'text', 'close 1001 bye']);
     expect(client.received.toString('latin1')).toContain('\x88\x02\x03\xe9');
   });
 
-  it.each(ways)('are answered with nobody reading, by $by', async ({ start }) => {
+  it.each(ways)('are answered without a reader, by $by', async ({ start }) => {
     const conns: Conn[] = [];
     const port = await start(secure, (conn) => void conns.push(conn));
     const client = await clientOf(port, secure);
     const close = masked(8, formatCloseMessage(1001, 'bye'));
     await client.upgrade({ behind: Buffer.concat([masked(9, 'hi'), close]) });
-    client.socket.on('end', () => client.socket.end());
-    await client.closed();
+    client.stream.on('end', () => client.stream.end());
+    await client.closed;
     expect(client.received.toString('latin1')).toBe('\x8a\x02hi\x88\x02\x03\xe9');
     expect(await conns[0]!.closed).toMatchObject({ code: 1001, wasClean: true });
   });

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { collectGarbage } from '@ws/testkit';
+import { collectGarbage } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { RequestHeaders } from '../src/headers.ts';
 
@@ -7,7 +7,7 @@ const headersOf = (...rawHeaders: string[]): RequestHeaders =>
   new RequestHeaders({ rawHeaders } as IncomingMessage);
 
 describe('RequestHeaders', () => {
-  it('has the lines of a field in their order, whatever the letters of its name', () => {
+  it('returns the lines of a field in order, for any case of its name', () => {
     const headers = headersOf('Upgrade', 'a', 'Host', 'h', 'UPGRADE', 'b', 'upgrade', '');
     expect(headers.lines('upgrade')).toEqual(['a', 'b', '']);
     expect(headers.list('upgrade')).toBe('a, b, ');
@@ -17,7 +17,7 @@ describe('RequestHeaders', () => {
     expect(headers.list('origin')).toBe('');
   });
 
-  it('holds nothing of fields that no rule is about', () => {
+  it('keeps no fields without a rule', () => {
     const rawHeaders = Array.from({ length: 2_000 }, (_, i) => (i % 2 === 0 ? `x-${i}` : ''));
     const kept = Array.from({ length: 500 }, () => headersOf());
     collectGarbage();

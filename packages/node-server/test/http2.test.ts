@@ -15,7 +15,10 @@ import { trapLeftovers, trapUncaught } from './raw.ts';
 trapUncaught();
 trapLeftovers();
 
-/** A session with a server that calls `upgrade` for each request, on what `pick` takes for its socket. */
+/**
+ * A session with a server that calls `upgrade` for each request, on the socket that `pick`
+ * returns.
+ */
 async function session(
   pick: (req: Http2ServerRequest) => Duplex,
 ): Promise<{ client: ClientHttp2Session; outcomes: unknown[] }> {
@@ -78,7 +81,7 @@ describe('an upgrade of a request of HTTP/2', () => {
     }
   });
 
-  it('leaves alone what is answered already', async () => {
+  it('leaves an answered request unchanged', async () => {
     const { client, outcomes } = await session((req) => {
       req.stream.respond({ ':status': 204 }, { endStream: true });
       return req.stream;

@@ -41,51 +41,51 @@ describe('Limits', () => {
     return 'taken';
   };
 
-  it('bounds pending handshakes, not those that are over', () => {
+  it('bounds pending handshakes, not finished ones', () => {
     const l = limits({ maxHandshakes: 1 });
-    const first = l.take(from('a'));
-    expect(refusal(() => l.take(from('b')))).toBe(503);
-    first.settled();
-    first.settled();
-    const second = l.take(from('b'));
-    expect(refusal(() => l.take(from('c')))).toBe(503);
-    second.free();
-    second.settled();
-    expect(refusal(() => l.take(from('c')))).toBe('taken');
+    const first = l.reserve(from('a'));
+    expect(refusal(() => l.reserve(from('b')))).toBe(503);
+    first.endHandshake();
+    first.endHandshake();
+    const second = l.reserve(from('b'));
+    expect(refusal(() => l.reserve(from('c')))).toBe(503);
+    second.release();
+    second.endHandshake();
+    expect(refusal(() => l.reserve(from('c')))).toBe('taken');
   });
 
   it('bounds connections, pending handshakes among them', () => {
     const l = limits({ maxConnections: 2 });
-    const slots = [l.take(from('a')), l.take(from('b'))];
-    slots[0]!.settled();
-    expect(refusal(() => l.take(from('c')))).toBe(503);
-    slots[0]!.free();
-    slots[0]!.free();
-    expect(refusal(() => l.take(from('c')))).toBe('taken');
-    expect(refusal(() => l.take(from('c')))).toBe(503);
+    const slots = [l.reserve(from('a')), l.reserve(from('b'))];
+    slots[0]!.endHandshake();
+    expect(refusal(() => l.reserve(from('c')))).toBe(503);
+    slots[0]!.release();
+    slots[0]!.release();
+    expect(refusal(() => l.reserve(from('c')))).toBe('taken');
+    expect(refusal(() => l.reserve(from('c')))).toBe(503);
   });
 
   it('bounds connections by address, an IPv6 /64 being one', () => {
     const l = limits({ maxConnectionsPerAddress: 2 });
-    const slots = [l.take(from('2001:db8::1')), l.take(from('2001:db8::2'))];
-    expect(refusal(() => l.take(from('2001:db8::3')))).toBe(429);
-    expect(refusal(() => l.take(from('2001:db8:0:1::3')))).toBe('taken');
-    slots[0]!.free();
-    slots[1]!.free();
-    expect(refusal(() => l.take(from('2001:db8::3')))).toBe('taken');
+    const slots = [l.reserve(from('2001:db8::1')), l.reserve(from('2001:db8::2'))];
+    expect(refusal(() => l.reserve(from('2001:db8::3')))).toBe(429);
+    expect(refusal(() => l.reserve(from('2001:db8:0:1::3')))).toBe('taken');
+    slots[0]!.release();
+    slots[1]!.release();
+    expect(refusal(() => l.reserve(from('2001:db8::3')))).toBe('taken');
   });
 
   it('does not count a client without an address', () => {
     const l = limits({ maxConnectionsPerAddress: 1 });
-    for (let i = 0; i < 3; i++) l.take(from(undefined)).settled();
+    for (let i = 0; i < 3; i++) l.reserve(from(undefined)).endHandshake();
   });
 
-  it('asks for no address when it is not bounded by it', () => {
+  it('does not call clientAddress without a limit per address', () => {
     const l = limits({
       clientAddress: () => {
         throw new Error('asked');
       },
     });
-    l.take(from('a')).free();
+    l.reserve(from('a')).release();
   });
 });

@@ -60,7 +60,7 @@ describe('isSameHost', () => {
   });
 
   it('reads the longest header', () => {
-    // What takes more than linear time of these does not end before the test is given up.
+    // With more than linear time the test would time out.
     for (const part of ['a:', 'a.', '[', 'https://', ' ', '@']) {
       const long = `https://${part.repeat(100_000)}`;
       expect(isSameHost(long, `${long}!`)).toBe(false);

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type Answer, parseAnswer, type RequestChange, request } from '@ws/testkit';
+import { type Answer, parseAnswer, RawPeer } from '@ws/tests';
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
 import type { Upgrader } from '../src/index.ts';
 
@@ -12,9 +12,10 @@ export {
   KEY,
   masked,
   parseAnswer,
+  RawPeer,
   type RequestChange,
   request,
-} from '@ws/testkit';
+} from '@ws/tests';
 
 /** Sends bytes and gives all that comes back until the server ends. */
 export async function exchange(port: number, bytes: Uint8Array): Promise<Answer> {
@@ -27,50 +28,11 @@ export async function exchange(port: number, bytes: Uint8Array): Promise<Answer>
   return parseAnswer(Buffer.concat(chunks).toString('latin1'));
 }
 
-/** A client that reads by hand. */
-export class RawClient {
-  readonly socket: net.Socket;
-  received: Buffer = Buffer.alloc(0);
-  #wake: (() => void) | undefined;
-
-  constructor(socket: net.Socket) {
-    this.socket = socket;
-    socket.on('error', () => {});
-    socket.on('data', (chunk: Buffer) => {
-      this.received = Buffer.concat([this.received, chunk]);
-      this.#wake?.();
-    });
-    socket.on('close', () => this.#wake?.());
-  }
-
-  static async connect(port: number): Promise<RawClient> {
-    const socket = net.connect(port, '127.0.0.1');
-    await once(socket, 'connect');
-    return new RawClient(socket);
-  }
-
-  /** Resolves when `holds`, or when the socket is closed. */
-  async until(holds: () => boolean): Promise<void> {
-    while (!holds() && !this.socket.closed) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-  }
-
-  /** Sends an upgrade request, reads the 101 and gives it; what follows stays in `received`. */
-  async upgrade(change: RequestChange = {}): Promise<Answer> {
-    this.socket.write(request(change));
-    await this.until(() => this.received.includes('\r\n\r\n'));
-    const end = this.received.indexOf('\r\n\r\n') + 4;
-    const answer = parseAnswer(this.received.toString('latin1', 0, end));
-    this.received = this.received.subarray(end);
-    return answer;
-  }
-
-  async closed(): Promise<void> {
-    if (!this.socket.closed) await new Promise((resolve) => this.socket.once('close', resolve));
-  }
+/** Connects a raw client. It answers a FIN with a FIN. */
+export async function connectRaw(port: number): Promise<RawPeer> {
+  const socket = net.connect(port, '127.0.0.1');
+  await once(socket, 'connect');
+  return new RawPeer(socket);
 }
 
 /** A node:http server whose upgrades are an Upgrader's, or a listener's. */
@@ -143,7 +105,10 @@ function held(): Record<string, number> {
   return kinds;
 }
 
-/** Makes a file fail that leaves a socket, a server or a timer behind. To be called before its other hooks. */
+/**
+ * Makes a file fail that leaves a socket, a server or a timer behind. To be called before its other
+ * hooks.
+ */
 export function trapLeftovers(): void {
   let before: Record<string, number>;
   beforeAll(() => {

@@ -10,14 +10,14 @@ import {
   Upgrader,
 } from '../src/index.ts';
 import { RouteTable } from '../src/routes.ts';
-import { exchange, RawClient, request, trapLeftovers, trapUncaught } from './raw.ts';
+import { connectRaw, exchange, request, trapLeftovers, trapUncaught } from './raw.ts';
 
 trapUncaught();
 trapLeftovers();
 
-/** A table whose handlers are known by their patterns. */
+/** A table whose handlers are its patterns. */
 function table(...patterns: string[]): {
-  /** The pattern that a target leads to and its parameters, or the status. */
+  /** The pattern for a target and its parameters, or the status. */
   find(target: string): readonly unknown[] | number;
 } {
   const names = new Map<() => void, string>();
@@ -30,7 +30,7 @@ function table(...patterns: string[]): {
   return {
     find(target) {
       try {
-        const { handler, params } = routes.find(target);
+        const { handler, params } = routes.match(target);
         return [names.get(handler), ...Object.values(params)];
       } catch (error) {
         if (error instanceof HandshakeError) return error.status;
@@ -127,26 +127,26 @@ describe('RouteTable.find', () => {
     { target: '/1/y/3', found: ['/:a/:b/:c', '1', 'y', '3'] },
     { target: '/x/y', found: 404 },
     { target: '/x/y/%7A', found: ['/x/y/:c', 'z'] },
-  ])('prefers what is literal further left: $target', ({ target, found }) => {
+  ])('prefers the route that is literal further left: $target', ({ target, found }) => {
     expect(table(...many).find(target)).toEqual(found);
     expect(table(...many.toReversed()).find(target)).toEqual(found);
   });
 
   it('gives parameters without a prototype', () => {
     const routes = new RouteTable<() => void>({ '/:__proto__/:constructor': () => {} });
-    const { params } = routes.find('/1/2');
+    const { params } = routes.match('/1/2');
     expect(Object.getPrototypeOf(params)).toBe(null);
     expect(Object.entries(params)).toEqual([
       ['__proto__', '1'],
       ['constructor', '2'],
     ]);
     expect(({} as Record<string, unknown>)['constructor']).toBe(Object);
-    const { params: none } = new RouteTable<() => void>({ '/': () => {} }).find('/');
+    const { params: none } = new RouteTable<() => void>({ '/': () => {} }).match('/');
     expect(Object.getPrototypeOf(none)).toBe(null);
     expect(Object.isFrozen(none)).toBe(true);
   });
 
-  it('looks no further into a path than its patterns reach', () => {
+  it('splits a path no further than its patterns reach', () => {
     const routes = table('/a/:b');
     const targets = ['/'.repeat(8_000_000), `/a/b${'/c'.repeat(4_000_000)}`];
     const split = vi.spyOn(String.prototype, 'split');
@@ -156,18 +156,18 @@ describe('RouteTable.find', () => {
     expect(Math.max(...parts)).toBeLessThanOrEqual(4);
   });
 
-  it('tells who reads the error which routes there are, and the peer nothing of them', () => {
+  it('lists the routes in the error, and does not show them to the peer', () => {
     const routes = new RouteTable<() => void>({ '/chat': () => {}, '/feed/:id': () => {} });
     const fault = (target: string): HandshakeError => {
       try {
-        routes.find(target);
+        routes.match(target);
       } catch (error) {
         return error as HandshakeError;
       }
       throw new Error('found');
     };
     expect(fault('/chatt?token=secret').message).toBe(
-      'websocket: no route for "/chatt"; there are /chat, /feed/:id',
+      'websocket: no route for "/chatt"; known routes: /chat, /feed/:id',
     );
     expect(fault('/chatt').body).toMatch(/no WebSocket route has this path/);
     expect(fault('/chatt').body).not.toMatch(/chatt|feed/);
@@ -179,8 +179,8 @@ describe('RouteTable.find', () => {
 describe('new RouteTable', () => {
   const run = (): void => {};
   it.each([
-    { says: 'no slash', routes: { chat: run }, names: '"chat" does not begin with a slash' },
-    { says: 'nothing', routes: { '': run }, names: '"" does not begin with a slash' },
+    { says: 'no slash', routes: { chat: run }, names: '"chat" does not start with a slash' },
+    { says: 'nothing', routes: { '': run }, names: '"" does not start with a slash' },
     { says: 'a URL', routes: { 'ws://host/chat': run }, names: 'ws://host/chat' },
     { says: 'any path', routes: { '*': run }, names: '"*"' },
     { says: 'a star', routes: { '/files/*': run }, names: '"/files/*"' },
@@ -224,7 +224,7 @@ describe('new RouteTable', () => {
   });
 
   it.each([undefined, null, 5, 'x', [run], run, new Map([['/', run]])])(
-    'refuses %o, which is no object of handlers',
+    'refuses %o, which is not an object of handlers',
     (routes) => {
       expect(() => new Upgrader().routes(routes as never)).toThrow(/^routes: expected an object/);
     },
@@ -234,21 +234,21 @@ describe('new RouteTable', () => {
     { '/a/:x': run, '/a/:x/:y': run },
     { '/:x/a': run, '/a/:x': run },
     { '/:x': run, '/:x/': run },
-  ])('takes $0, where each has paths of its own', (routes) => {
+  ])('accepts $0, which have different paths', (routes) => {
     expect(typeof new Upgrader().routes(routes as object)).toBe('function');
   });
 
-  it('takes its patterns once and for all', () => {
+  it('copies its patterns', () => {
     const routes: Record<string, () => void> = { '/a': run };
     const found = new RouteTable<() => void>(routes);
     delete routes['/a'];
     routes['/b'] = run;
-    expect(found.find('/a').handler).toBe(run);
-    expect(() => found.find('/b')).toThrow(HandshakeError);
+    expect(found.match('/a').handler).toBe(run);
+    expect(() => found.match('/b')).toThrow(HandshakeError);
   });
 });
 
-/** Serves with an end that the test need not see to. */
+/** Serves, and closes after the test. */
 const started: typeof serve = async (...args: unknown[]) => {
   const server = await serve(...(args as Parameters<typeof serve>));
   onTestFinished(() => server.close({ timeout: 1 }));
@@ -257,12 +257,12 @@ const started: typeof serve = async (...args: unknown[]) => {
 const portOf = (server: { url: string }): number => Number(new URL(server.url).port);
 const line = (target: string): { line: string } => ({ line: `GET ${target} HTTP/1.1` });
 
-/** Upgrades at `target` and gives the text of the first frame, or the status. */
+/** Upgrades at `target` and returns the text of the first frame, or the status. */
 async function greeting(port: number, target: string): Promise<string | number> {
-  const client = await RawClient.connect(port);
+  const client = await connectRaw(port);
   const answer = await client.upgrade(line(target));
   if (answer.status === 101) await client.until(() => client.received.length > 2);
-  client.socket.destroy();
+  client.stream.destroy();
   return answer.status === 101 ? client.received.subarray(2).toString() : answer.status;
 }
 
@@ -273,7 +273,7 @@ describe('serve with routes', () => {
       conn.send(`${text} ${JSON.stringify(params)}`);
   const routes = { '/chat': say('chat'), '/feed/:id': say('feed') };
 
-  it('hands each path to its handler, with its parameters, and refuses others with 404', async () => {
+  it('runs the handler of each path with its parameters, and refuses other paths with 404', async () => {
     const port = portOf(await started({ routes }));
     expect(await greeting(port, '/chat?x')).toBe('chat {}');
     expect(await greeting(port, '/feed/a%2Fb')).toBe('feed {"id":"a/b"}');
@@ -287,7 +287,7 @@ describe('serve with routes', () => {
     expect(answer.raw.split('HTTP/1.1 ').length).toBe(2);
   });
 
-  it('hands what no route names to the handler, which has no parameters', async () => {
+  it('runs the handler without parameters for other paths', async () => {
     const port = portOf(await started({ routes }, say('rest')));
     expect(await greeting(port, '/chat')).toBe('chat {}');
     expect(await greeting(port, '/chat/')).toBe('rest {}');
@@ -295,7 +295,7 @@ describe('serve with routes', () => {
     expect(await greeting(port, '/feed/%zz')).toBe(400);
   });
 
-  it('takes no routes at all beside a handler', async () => {
+  it('accepts no routes together with a handler', async () => {
     const port = portOf(await started({ routes: {} }, say('rest')));
     expect(await greeting(port, '/any')).toBe('rest {}');
   });
@@ -318,7 +318,7 @@ describe('serve with routes', () => {
     { first: 'the path', change: { add: ['Origin: https://evil.example'] }, status: 404 },
     { first: 'the path', change: { without: ['sec-websocket-key'] }, status: 404 },
     { first: 'the path', change: { add: ['Sec-WebSocket-Protocol: a b'] }, status: 404 },
-  ])('names $first where the path is wrong too: $status', async ({ change, status }) => {
+  ])('names $first when the path is wrong too: $status', async ({ change, status }) => {
     let asked = 0;
     const authenticate = (): void => void asked++;
     const port = portOf(await started({ routes, authenticate }));
@@ -347,7 +347,7 @@ describe('serve with routes', () => {
     expect(await greeting(port, '/nowhere')).toBe(404);
   });
 
-  it('tells the error hook of a path that leads nowhere', async () => {
+  it('passes an unknown path to the error hook', async () => {
     const told: string[] = [];
     const port = portOf(
       await started({
@@ -360,7 +360,7 @@ describe('serve with routes', () => {
     );
     const answer = await exchange(port, request(line('/nowhere')));
     expect(answer.body).toBe('mine');
-    expect(told).toEqual(['websocket: no route for "/nowhere"; there are /chat, /feed/:id']);
+    expect(told).toEqual(['websocket: no route for "/nowhere"; known routes: /chat, /feed/:id']);
   });
 
   it('gives plain requests on every path to `request`', async () => {
@@ -378,9 +378,9 @@ describe('serve with routes', () => {
     const server = await serve({ routes }, say('rest'));
     const clients = await Promise.all(
       ['/chat', '/feed/1', '/other'].map(async (target) => {
-        const client = await RawClient.connect(portOf(server));
+        const client = await connectRaw(portOf(server));
         await client.upgrade(line(target));
-        client.socket.on('end', () => client.socket.end());
+        client.stream.on('end', () => client.stream.end());
         return client;
       }),
     );
@@ -390,7 +390,7 @@ describe('serve with routes', () => {
     await Promise.all(
       clients.map(async (client) => {
         await client.until(() => client.received.includes(Buffer.from([0x88, 2, 0x03, 0xe9])));
-        client.socket.end();
+        client.stream.end();
       }),
     );
     await closing;
@@ -398,7 +398,7 @@ describe('serve with routes', () => {
     expect(server.connections.size).toBe(0);
   });
 
-  it('closes with 1011 what its handler fails', async () => {
+  it('closes a connection with 1011 when its handler fails', async () => {
     const reported: unknown[] = [];
     const port = portOf(
       await started({
@@ -406,15 +406,15 @@ describe('serve with routes', () => {
         routes: { '/fail': () => Promise.reject(new Error('mine')) },
       }),
     );
-    const client = await RawClient.connect(port);
+    const client = await connectRaw(port);
     await client.upgrade(line('/fail'));
     await client.until(() => client.received.length >= 4);
     expect(client.received.readUInt16BE(2)).toBe(1011);
     expect(reported).toEqual(['Error: mine']);
-    client.socket.destroy();
+    client.stream.destroy();
   });
 
-  it('works on a server of yours, and leaves it nothing', async () => {
+  it('works on a given server and leaves no listener', async () => {
     const own = createServer((_req, res) => res.end('mine')).listen(0, '127.0.0.1');
     await once(own, 'listening');
     const server = await serve({ server: own, routes });
@@ -430,7 +430,7 @@ describe('serve with routes', () => {
 });
 
 describe('Upgraders on several paths of one server', () => {
-  it('answer each its own, and 404 for the rest', async () => {
+  it('answer their own paths, and 404 for the others', async () => {
     const open = new Upgrader().routes({ '/chat': (conn) => conn.send('chat') });
     const closed = new Upgrader({
       authenticate: (req) =>
@@ -450,10 +450,10 @@ describe('Upgraders on several paths of one server', () => {
     expect(await greeting(port, '/admin/1')).toBe(401);
     expect(await greeting(port, '/admin/1/2')).toBe(404);
     expect(await greeting(port, '/')).toBe(404);
-    const client = await RawClient.connect(port);
+    const client = await connectRaw(port);
     await client.upgrade({ ...line('/admin/1'), add: ['Authorization: Bearer me'] });
     await client.until(() => client.received.length > 2);
     expect(client.received.subarray(2).toString()).toBe('me 1');
-    client.socket.destroy();
+    client.stream.destroy();
   });
 });

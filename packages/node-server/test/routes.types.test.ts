@@ -31,7 +31,7 @@ describe('RouteParams', () => {
 });
 
 describe('the types of serve', () => {
-  /** Compiled, and not run. */
+  /** Compiled but not run. */
   function compiled(): void {
     const user = async (_req: IncomingMessage) => ({ user: 'ada' });
     void serve({
@@ -53,7 +53,7 @@ describe('the types of serve', () => {
         },
       },
     });
-    // A function that is made elsewhere gives its type in whatever order the options stand.
+    // With a function that is defined elsewhere, the order of the options does not matter.
     void serve({
       routes: {
         '/feed/:id': (_conn, _req, { auth, params }) => {

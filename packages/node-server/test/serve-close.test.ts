@@ -2,10 +2,10 @@ import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import net from 'node:net';
 import tls from 'node:tls';
-import { selfSigned } from '@ws/testkit';
+import { selfSigned } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type ServeOptions, serve, type WebSocketServer } from '../src/index.ts';
-import { parseAnswer, RawClient, request, trapLeftovers, trapUncaught } from './raw.ts';
+import { parseAnswer, RawPeer, request, trapLeftovers, trapUncaught } from './raw.ts';
 
 trapUncaught();
 trapLeftovers();
@@ -13,7 +13,7 @@ trapLeftovers();
 /** A server that keeps the responses to plain requests. */
 async function keeping(options: ServeOptions = {}): Promise<{
   server: WebSocketServer;
-  connect: () => Promise<RawClient>;
+  connect: () => Promise<RawPeer>;
   next: (path: string) => Promise<ServerResponse>;
 }> {
   const arrived = new EventEmitter();
@@ -27,7 +27,7 @@ async function keeping(options: ServeOptions = {}): Promise<{
   );
   onTestFinished(() => server.close());
   const port = Number(new URL(server.url).port);
-  const connect = async (): Promise<RawClient> => {
+  const connect = async (): Promise<RawPeer> => {
     const secure = options.tls !== undefined;
     const where = { port, host: '127.0.0.1' };
     const socket = secure
@@ -35,7 +35,7 @@ async function keeping(options: ServeOptions = {}): Promise<{
       : net.connect(where);
     await once(socket, secure ? 'secureConnect' : 'connect');
     onTestFinished(() => void socket.destroy());
-    return new RawClient(socket);
+    return new RawPeer(socket);
   };
   const next = async (path: string): Promise<ServerResponse> =>
     ((await once(arrived, path)) as [ServerResponse])[0];
@@ -48,13 +48,13 @@ describe('serve().close', () => {
   it.each([
     ['TCP', false],
     ['TLS', true],
-  ] as const)('delivers the whole of an answer that is on its way, over %s', async (_, secure) => {
+  ] as const)('delivers a pending answer whole, over %s', async (_, secure) => {
     const { server, connect, next } = await keeping(secure ? { tls: await selfSigned() } : {});
     const client = await connect();
     const body = Buffer.alloc(8 * 1024 * 1024, 'x');
-    client.socket.removeAllListeners('data').pause();
+    client.stream.removeAllListeners('data').pause();
     const arrives = next('/');
-    client.socket.write(plain('/'));
+    client.stream.write(plain('/'));
     const res = await arrives;
     res.end(body);
     let flushed = false;
@@ -65,36 +65,36 @@ describe('serve().close', () => {
     for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
     expect(flushed).toBe(false);
     let received = 0;
-    client.socket.on('data', (chunk: Buffer) => {
+    client.stream.on('data', (chunk: Buffer) => {
       received += chunk.length;
     });
-    const ended = once(client.socket, 'end');
-    client.socket.resume();
+    const ended = once(client.stream, 'end');
+    client.stream.resume();
     await Promise.all([ended, closing]);
     expect(received).toBeGreaterThan(body.length);
   });
 
-  it('makes every answer from then on the last of its connection', async () => {
+  it('makes every later answer the last of its connection', async () => {
     const { server, connect, next } = await keeping();
     const [busy, alive] = [await connect(), await connect()];
     const first = next('/alive');
-    alive.socket.write(plain('/alive'));
+    alive.stream.write(plain('/alive'));
     (await first).end('alive');
     await alive.until(() => alive.received.includes('alive'));
     expect(parseAnswer(alive.received.toString()).headers.get('connection')).toBe('keep-alive');
-    alive.received = Buffer.alloc(0);
+    alive.takeReceived();
     const pending = next('/busy');
-    busy.socket.write(plain('/busy'));
+    busy.stream.write(plain('/busy'));
     const res = await pending;
     const closing = server.close({ timeout: 600_000 });
     const second = next('/again');
-    alive.socket.write(plain('/again'));
+    alive.stream.write(plain('/again'));
     (await second).end('again');
-    await alive.closed();
+    await alive.closed;
     expect(parseAnswer(alive.received.toString())).toMatchObject({ status: 200, body: 'again' });
     expect(parseAnswer(alive.received.toString()).headers.get('connection')).toBe('close');
     res.end('busy');
-    await Promise.all([closing, busy.closed()]);
+    await Promise.all([closing, busy.closed]);
     expect(parseAnswer(busy.received.toString()).headers.get('connection')).toBe('close');
   });
 
@@ -108,7 +108,7 @@ describe('serve().close', () => {
       text: /^mine$/,
     },
   ])(
-    'refuses upgrades that come on an open connection with 503, $says',
+    'refuses upgrades that arrive on an open connection with 503, $says',
     async ({ error, text }) => {
       const asked: unknown[] = [];
       const { server, connect, next } = await keeping({
@@ -118,11 +118,11 @@ describe('serve().close', () => {
       });
       const [busy, client] = [await connect(), await connect()];
       const pending = next('/busy');
-      busy.socket.write(plain('/busy'));
+      busy.stream.write(plain('/busy'));
       const res = await pending;
       const closing = server.close({ timeout: 600_000 });
-      client.socket.write(request());
-      await client.closed();
+      client.stream.write(request());
+      await client.closed;
       const answer = parseAnswer(client.received.toString());
       expect(answer.status).toBe(503);
       expect(answer.body).toMatch(text);
@@ -132,7 +132,7 @@ describe('serve().close', () => {
     },
   );
 
-  it('reports an `error` that throws over an upgrade that comes too late', async () => {
+  it('reports an `error` that throws for an upgrade that arrives too late', async () => {
     const reported: unknown[] = [];
     const { server, connect, next } = await keeping({
       report: (error) => reported.push(String(error)),
@@ -142,24 +142,24 @@ describe('serve().close', () => {
     });
     const [busy, client] = [await connect(), await connect()];
     const pending = next('/busy');
-    busy.socket.write(plain('/busy'));
+    busy.stream.write(plain('/busy'));
     const res = await pending;
     const closing = server.close({ timeout: 600_000 });
-    client.socket.write(request());
-    await client.closed();
+    client.stream.write(request());
+    await client.closed;
     expect(parseAnswer(client.received.toString()).status).toBe(503);
     expect(reported).toEqual(['Error: mine']);
     res.end();
     await closing;
   });
 
-  it('does not wait for responses behind one whose client is gone', async () => {
+  it('does not wait for responses after one whose client has disconnected', async () => {
     const { server, connect, next } = await keeping();
     const client = await connect();
     const second = next('/2');
-    client.socket.write(`${plain('/1')}${plain('/2')}`);
+    client.stream.write(`${plain('/1')}${plain('/2')}`);
     const { req } = await second;
-    client.socket.resetAndDestroy();
+    client.stream.resetAndDestroy();
     await new Promise((resolve) => req.socket.once('close', resolve));
     await server.close({ timeout: 600_000 });
   });

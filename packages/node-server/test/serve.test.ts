@@ -5,15 +5,16 @@ import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import tls from 'node:tls';
-import { selfSigned } from '@ws/testkit';
+import { selfSigned } from '@ws/tests';
 import { afterEach, describe, expect, expectTypeOf, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { type Conn, serve, type WebSocketServer } from '../src/index.ts';
 import {
+  connectRaw,
   exchange,
   masked,
   parseAnswer,
-  RawClient,
+  RawPeer,
   request,
   trapLeftovers,
   trapUncaught,
@@ -27,7 +28,7 @@ afterEach(async () => {
   for (const server of running.splice(0)) await server.close({ timeout: 1 });
 });
 
-/** `serve` with an end that the test need not see to. */
+/** `serve`, closed after the test. */
 const started: typeof serve = async (...args: unknown[]) => {
   const server = await serve(...(args as Parameters<typeof serve>));
   running.push(server);
@@ -38,7 +39,7 @@ const echo = (conn: Conn): unknown => conn.receive((message) => conn.send(messag
 const portOf = (server: WebSocketServer): number => Number(new URL(server.url).port);
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** A client of the package ws, open. */
+/** An open client of the package ws. */
 async function client(url: string, options: WebSocket.ClientOptions = {}): Promise<WebSocket> {
   const ws = new WebSocket(url, { rejectUnauthorized: false, ...options });
   await once(ws, 'open');
@@ -52,7 +53,7 @@ async function echoed(ws: WebSocket, data: string): Promise<string> {
 }
 
 describe('serve', () => {
-  it('listens on all interfaces and names the one that this machine reaches', async () => {
+  it('listens on all interfaces and reports a reachable one', async () => {
     const server = await started({ port: 0 }, echo);
     expect(server.url).toMatch(/^ws:\/\/127\.0\.0\.1:[0-9]+$/);
     const ws = await client(server.url);
@@ -62,7 +63,7 @@ describe('serve', () => {
     await once(ws, 'close');
   });
 
-  it('listens where it is told', async () => {
+  it('listens on the given address', async () => {
     const server = await started({ host: '127.0.0.1' }, echo);
     expect(server.url).toMatch(/^ws:\/\/127\.0\.0\.1:/);
     const named = await started({ host: 'localhost' }, echo);
@@ -73,7 +74,7 @@ describe('serve', () => {
     const server = await started({ host: '::1' }, echo).catch(
       (error: NodeJS.ErrnoException) => error.code,
     );
-    // A machine without IPv6 has nothing to listen on.
+    // Not every machine has IPv6.
     if (typeof server === 'string') expect(server).toMatch(/EADDRNOTAVAIL|EAFNOSUPPORT/);
     else expect(server?.url).toMatch(/^ws:\/\/\[::1\]:/);
   });
@@ -101,14 +102,14 @@ describe('serve', () => {
     const server = await started({ path }, echo);
     expect(server.url).toBe(`ws+unix:${path.replace(':', '%3A')}`);
     const socket = net.connect(path);
-    const raw = new RawClient(socket);
+    const raw = new RawPeer(socket);
     expect((await raw.upgrade()).status).toBe(101);
     const [conn] = server.connections;
     expect(conn!.remoteAddr).toBeUndefined();
     socket.destroy();
   });
 
-  it('hands the handler what authenticate gave, with its type', async () => {
+  it('passes the typed result of authenticate to the handler', async () => {
     const seen: string[] = [];
     const server = await started(
       { authenticate: (req) => (req.url === '/no' ? { refuse: 401 } : { user: 'ada' }) },
@@ -126,17 +127,17 @@ describe('serve', () => {
     expect(error.message).toContain('401');
   });
 
-  it('lets handlers that are set at once see the first frame', async () => {
+  it('delivers the first frame to handlers that are set synchronously', async () => {
     const pings: string[] = [];
     const server = await started({}, (conn) => {
       conn.setPingHandler((data) => void pings.push(Buffer.from(data).toString()));
       return echo(conn);
     });
-    const raw = await RawClient.connect(portOf(server));
+    const raw = await connectRaw(portOf(server));
     await raw.upgrade({ behind: Buffer.concat([masked(9, 'first'), masked(1, 'x')]) });
     await raw.until(() => raw.received.length >= 3);
     expect(pings).toEqual(['first']);
-    raw.socket.destroy();
+    raw.stream.destroy();
   });
 
   it('answers plain requests with 426', async () => {
@@ -166,18 +167,15 @@ describe('serve', () => {
       status: 400,
       text: "'Connection'",
     },
-  ])(
-    'answers $says with $status, behind which nothing is served',
-    async ({ bytes, status, text }) => {
-      const server = await started({}, echo);
-      const next = Buffer.from('GET /admin HTTP/1.1\r\nHost: a\r\n\r\n');
-      const answer = await exchange(portOf(server), Buffer.concat([bytes, next]));
-      expect(answer.status).toBe(status);
-      expect(answer.headers.get('connection')).toBe('close');
-      expect(answer.body).toContain(text);
-      expect(answer.raw.split('HTTP/1.1 ').length).toBe(2);
-    },
-  );
+  ])('answers $says with $status, and serves no later request', async ({ bytes, status, text }) => {
+    const server = await started({}, echo);
+    const next = Buffer.from('GET /admin HTTP/1.1\r\nHost: a\r\n\r\n');
+    const answer = await exchange(portOf(server), Buffer.concat([bytes, next]));
+    expect(answer.status).toBe(status);
+    expect(answer.headers.get('connection')).toBe('close');
+    expect(answer.body).toContain(text);
+    expect(answer.raw.split('HTTP/1.1 ').length).toBe(2);
+  });
 
   it('gives plain requests to `request`', async () => {
     const server = await started({ request: (_req, res) => res.end('a page') }, echo);
@@ -188,17 +186,17 @@ describe('serve', () => {
     ws.terminate();
   });
 
-  it('ends connections that dribble their request', async () => {
+  it('ends connections that send their request slowly', async () => {
     const server = await started({ handshakeTimeout: 40 }, echo);
-    const raw = await RawClient.connect(portOf(server));
-    raw.socket.write('GET / HTTP/1.1\r\nHost: a\r\n');
-    await raw.closed();
-    const idle = await RawClient.connect(portOf(server));
-    await idle.closed();
+    const raw = await connectRaw(portOf(server));
+    raw.stream.write('GET / HTTP/1.1\r\nHost: a\r\n');
+    await raw.closed;
+    const idle = await connectRaw(portOf(server));
+    await idle.closed;
   });
 
   it.each([{}, { handshakeTimeout: false } as const])(
-    'parses strictly with $0, whatever the flags of the process',
+    'parses strictly with $0, for any flags of the process',
     async (options) => {
       const servers: unknown[] = [];
       const server = await started(options, (_conn, req) => {
@@ -210,7 +208,7 @@ describe('serve', () => {
     },
   );
 
-  it('bounds the time for a head by 10 s, unless told otherwise', async () => {
+  it('bounds the time for a head by 10 s by default', async () => {
     const servers: unknown[] = [];
     for (const handshakeTimeout of [undefined, 2_500]) {
       const server = await started({ handshakeTimeout }, (_conn, req) => {
@@ -233,22 +231,22 @@ describe('serve', () => {
     );
     expect(hidden.status).toBe(400);
     expect(hidden.body).toContain('body');
-    const raw = await RawClient.connect(port);
+    const raw = await connectRaw(port);
     const answer = await raw.upgrade({ add: flood });
-    raw.socket.destroy();
+    raw.stream.destroy();
     expect(answer.status).toBe(101);
   });
 
   it('upgrades a connection that has served a plain request', async () => {
     const server = await started({ request: (_req, res) => res.end('a page') }, echo);
-    const raw = await RawClient.connect(portOf(server));
-    raw.socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    const raw = await connectRaw(portOf(server));
+    raw.stream.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
     await raw.until(() => raw.received.includes('a page'));
-    raw.received = Buffer.alloc(0);
+    raw.takeReceived();
     expect((await raw.upgrade({ behind: masked(1, 'hello') })).status).toBe(101);
     await raw.until(() => raw.received.length >= 7);
     expect(raw.received.subarray(2).toString()).toBe('hello');
-    raw.socket.destroy();
+    raw.stream.destroy();
   });
 
   it('rejects when it cannot listen', async () => {
@@ -308,8 +306,8 @@ describe('serve', () => {
   });
 });
 
-describe('serve with a server of yours', () => {
-  it('leaves it as it was when it cannot listen', async () => {
+describe('serve with a given server', () => {
+  it('leaves it unchanged when it cannot listen', async () => {
     const taken = net.createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
     const { port } = taken.address() as AddressInfo;
@@ -321,7 +319,7 @@ describe('serve with a server of yours', () => {
     await once(taken, 'close');
   });
 
-  it('answers plain requests as long as nobody else does', async () => {
+  it('answers plain requests while there is no other listener', async () => {
     const own = http.createServer().listen(0, '127.0.0.1');
     await once(own, 'listening');
     const { port } = own.address() as AddressInfo;
@@ -352,7 +350,7 @@ describe('serve with a server of yours', () => {
     }
   });
 
-  it('upgrades on it and leaves its requests and its life alone', async () => {
+  it('upgrades on it and leaves its requests unchanged', async () => {
     const own = http.createServer((_req, res) => res.end('mine')).listen(0, '127.0.0.1');
     await once(own, 'listening');
     const { port } = own.address() as AddressInfo;
@@ -376,7 +374,7 @@ describe('serve with a server of yours', () => {
     const server = await serve({ server: own, port: 0, host: '127.0.0.1' }, echo);
     expect(server.url).toMatch(/^wss:\/\/127\.0\.0\.1:/);
     for (const where of [{ port: 1 }, { host: 'example.org' }, { path: '/tmp/x' }]) {
-      await expect(serve({ server: own, ...where }, echo)).rejects.toThrow('listens already');
+      await expect(serve({ server: own, ...where }, echo)).rejects.toThrow('already listening');
     }
     await server.close();
     expect(own.listenerCount('request')).toBe(0);
@@ -418,19 +416,19 @@ describe('serve with a server of yours', () => {
       },
       echo,
     );
-    const raw = await RawClient.connect(portOf(server));
+    const raw = await connectRaw(portOf(server));
     const waits = once(asked, 'asked');
-    raw.socket.write(request());
+    raw.stream.write(request());
     await waits;
     await server.close({ timeout: 20 });
-    await raw.closed();
+    await raw.closed;
     own.close();
     await once(own, 'close');
   });
 });
 
 describe('serve().close', () => {
-  it('closes every connection with 1001 and resolves when all is gone', async () => {
+  it('closes every connection with 1001 and resolves after the last close', async () => {
     const server = await serve({}, echo);
     const clients = await Promise.all(Array.from({ length: 20 }, () => client(server.url)));
     const codes = Promise.all(
@@ -448,27 +446,27 @@ describe('serve().close', () => {
     await server.close();
   });
 
-  it('terminates what does not end in time', async () => {
+  it('terminates connections that do not close in time', async () => {
     const server = await serve({}, echo);
-    const deaf = await RawClient.connect(portOf(server));
+    const deaf = await connectRaw(portOf(server));
     await deaf.upgrade();
     const info = [...server.connections][0]!.closed;
     await server.close({ timeout: 20 });
     expect(await info).toMatchObject({ wasClean: false });
-    await deaf.closed();
+    await deaf.closed;
   });
 
-  it('waits neither for sockets that ask nothing nor for those kept alive', async () => {
+  it('waits neither for sockets without a request nor for kept-alive ones', async () => {
     const server = await serve({ request: (_req, res) => res.end('a page') }, echo);
-    const idle = await RawClient.connect(portOf(server));
-    const alive = await RawClient.connect(portOf(server));
-    alive.socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    const idle = await connectRaw(portOf(server));
+    const alive = await connectRaw(portOf(server));
+    alive.stream.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
     await alive.until(() => alive.received.includes('a page'));
     await server.close({ timeout: 600_000 });
-    await Promise.all([idle.closed(), alive.closed()]);
+    await Promise.all([idle.closed, alive.closed]);
   });
 
-  it('waits for answers that are under way', async () => {
+  it('waits for pending answers', async () => {
     const arrived = new EventEmitter();
     let finish: (() => void) | undefined;
     const server = await serve(
@@ -480,19 +478,19 @@ describe('serve().close', () => {
       },
       echo,
     );
-    const raw = await RawClient.connect(portOf(server));
+    const raw = await connectRaw(portOf(server));
     const asked = once(arrived, 'request');
-    raw.socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    raw.stream.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
     await asked;
     const closing = server.close();
     await turn();
     finish?.();
     await closing;
-    await raw.closed();
+    await raw.closed;
     expect(parseAnswer(raw.received.toString()).body).toContain('late');
   });
 
-  it('closes with 1001 what was on its way', async () => {
+  it('closes with 1001 a connection whose handshake was pending', async () => {
     const asked = new EventEmitter();
     let allow: (() => void) | undefined;
     let handled = 0;
@@ -519,10 +517,10 @@ describe('serve().close', () => {
 
   it('ends sockets in the middle of a TLS handshake', async () => {
     const server = await serve({ tls: await selfSigned() }, echo);
-    const raw = await RawClient.connect(portOf(server));
+    const raw = await connectRaw(portOf(server));
     await turn();
     await server.close({ timeout: 600_000 });
-    await raw.closed();
+    await raw.closed;
   });
 
   it('rejects a bad timeout', async () => {
@@ -557,7 +555,7 @@ describe('a connection over TLS', () => {
     ws.terminate();
   });
 
-  it('gets queued messages through after the client has ended its half', async () => {
+  it('delivers queued messages after the client has half-closed', async () => {
     const big = Buffer.alloc(4 * 1024 * 1024, 1);
     const server = await started({ tls: await selfSigned() }, async (conn) => {
       await conn.readMessage();

@@ -1,30 +1,30 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { nodeHost } from '@ws/node-io';
+import { nodePlatform } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { hostOf } from '../src/host.ts';
 import { type Conn, serve } from '../src/index.ts';
+import { platformOfServer } from '../src/server-platform.ts';
 import { trapLeftovers, trapUncaught } from './raw.ts';
 
 trapUncaught();
 trapLeftovers();
 
-describe('the host of a server', () => {
-  it('is Node, as it is now', () => {
-    const host = hostOf(() => {});
-    expect(host.deflate).toBe(nodeHost.deflate);
-    expect(host.isUtf8).toBe(nodeHost.isUtf8);
-    expect(host.watch!.opened).toBe(nodeHost.watch!.opened);
-    expect(host.now()).toBeLessThanOrEqual(nodeHost.now());
+describe('platformOfServer', () => {
+  it('inherits from nodePlatform', () => {
+    const platform = platformOfServer(() => {});
+    expect(platform.deflate).toBe(nodePlatform.deflate);
+    expect(platform.isUtf8).toBe(nodePlatform.isUtf8);
+    expect(platform.observer!.opened).toBe(nodePlatform.observer!.opened);
+    expect(platform.now()).toBeLessThanOrEqual(nodePlatform.now());
   });
 
-  it('tells the server of each end, and the process as ever', async () => {
-    const told: unknown[] = [];
-    const tell = (event: unknown): void => void told.push((event as { conn: Conn }).conn);
-    subscribe('@ws:open', tell);
-    subscribe('@ws:close', tell);
+  it('reports each close to the server and to the process', async () => {
+    const seen: unknown[] = [];
+    const see = (event: unknown): void => void seen.push((event as { conn: Conn }).conn);
+    subscribe('@ws:open', see);
+    subscribe('@ws:close', see);
     const server = await serve({ host: '127.0.0.1' }, (conn) => conn.receive(() => {}));
     const ws = new WebSocket(server.url);
     await once(ws, 'open');
@@ -32,13 +32,13 @@ describe('the host of a server', () => {
     ws.terminate();
     await conn!.closed;
     expect(server.connections.size).toBe(0);
-    expect(told).toEqual([conn, conn]);
-    unsubscribe('@ws:open', tell);
-    unsubscribe('@ws:close', tell);
+    expect(seen).toEqual([conn, conn]);
+    unsubscribe('@ws:open', see);
+    unsubscribe('@ws:close', see);
     await server.close();
   });
 
-  it('lets an idle connection do with one listener for each event of its socket', async () => {
+  it('leaves an idle connection one listener for each event of its socket', async () => {
     const server = await serve({ host: '127.0.0.1' }, (conn) => conn.receive(() => {}));
     const ws = new WebSocket(server.url);
     await once(ws, 'open');

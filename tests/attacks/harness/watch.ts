@@ -1,31 +1,30 @@
-import { collectGarbage } from '../heap.ts';
-import type { Assertion } from './bounds.ts';
+import { collectGarbage } from '../../kit/heap.ts';
 import { threadTime } from './thread-time.ts';
 
-/** What a round of an attack is told with: how much was sent, and when to look at the memory. */
+/** What a round reports: the bytes that it sent, and the moments to measure memory. */
 export interface Watch {
-  /** Notes that `bytes` more went to what is attacked: rows that allow memory by what was received count them. */
+  /** Adds `bytes` to those sent to the target: some bounds allow memory for each of them. */
   sent(bytes: number): void;
   /**
-   * Notes what is held beyond the start: heap, buffers, external memory. For the moments at which an attack would hold
-   * most; the end of a round is weighed in any case. Garbage is collected only where it decides.
+   * Measures the memory held beyond the start: heap, buffers, external memory. Call it when the
+   * attack holds most. The end of a round is measured too. Collects garbage only if needed.
    */
   weigh(): void;
-  /** Collects garbage and gives the bytes held beyond the start, for attacks that compare moments. */
+  /** Collects garbage and returns the bytes held beyond the start, to compare two moments. */
   held(): number;
 }
 
-/** What one round cost. */
+/** The cost of one round. */
 export interface Cost {
-  /** Most bytes held beyond the start and beyond what had been sent allows, of all weighings. */
+  /** Highest number of bytes held, minus those allowed for the bytes sent. */
   readonly memory: number;
-  /** Most milliseconds of CPU time in one turn of the event loop. */
+  /** Highest CPU time of one turn of the event loop, in ms. */
   readonly stall: number;
 }
 
 /**
- * Watches a process through a round. A stall is counted in CPU time of the loop's own thread; it has the work of the
- * attacker in it where that runs in the same turn.
+ * Measures one round. A stall is CPU time of the event loop's thread. The attacker's work counts
+ * too if it runs in the same turn.
  */
 export class Watcher implements Watch {
   #sent = 0;
@@ -33,12 +32,17 @@ export class Watcher implements Watch {
   #stall = 0;
   #spent: number;
   #pending: NodeJS.Immediate;
-  readonly #bound: Assertion;
+  readonly #limit: number;
+  readonly #perByte: number;
   readonly #start: number;
 
-  /** @param bound - On memory. */
-  constructor(bound: Assertion) {
-    this.#bound = bound;
+  /**
+   * @param limit - Highest number of bytes held beyond the start.
+   * @param perByte - Further bytes allowed for each byte sent.
+   */
+  constructor(limit: number, perByte: number) {
+    this.#limit = limit;
+    this.#perByte = perByte;
     collectGarbage();
     this.#start = used();
     this.#spent = threadTime();
@@ -51,22 +55,22 @@ export class Watcher implements Watch {
 
   weigh(): void {
     const held = used() - this.#start;
-    // With garbage and all it may be within the bound, which then holds without it too.
-    if (held - this.#allowed() > this.#bound.most!) this.held();
+    // If the memory with garbage is within the limit, a collection can only lower it.
+    if (held - this.#allowed() > this.#limit) this.held();
     else this.#noteMemory(held);
   }
 
   held(): number {
     this.#noteTurn();
     collectGarbage();
-    // The collection is ours, not the attack's.
+    // This collection is not part of the attack.
     this.#spent = threadTime();
     const held = used() - this.#start;
     this.#noteMemory(held);
     return held;
   }
 
-  /** Weighs once more and says what it all cost. */
+  /** Measures once more and returns the cost of the round. */
   end(): Cost {
     this.#noteTurn();
     this.weigh();
@@ -74,7 +78,7 @@ export class Watcher implements Watch {
     return { memory: this.#memory, stall: this.#stall };
   }
 
-  // Unref'd, so that the loop sleeps between two events instead of turning for us.
+  // Unreferenced, so that the event loop can sleep between events.
   readonly #onTurn = (): void => {
     this.#noteTurn();
     this.#pending = setImmediate(this.#onTurn).unref();
@@ -90,9 +94,9 @@ export class Watcher implements Watch {
     this.#memory = Math.max(this.#memory, held - this.#allowed());
   }
 
-  /** What has been sent so far allows so much. */
+  /** Bytes allowed for those sent so far. */
   #allowed(): number {
-    return (this.#bound.perByte ?? 0) * this.#sent;
+    return this.#perByte * this.#sent;
   }
 }
 

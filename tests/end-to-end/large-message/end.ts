@@ -1,15 +1,16 @@
-import { BinaryMessage, type Conn, Dialer, type MessageReader } from '@ws/node-client';
+import { BinaryMessage, type Conn, Dialer } from '@ws/node-client';
 import { serve } from '@ws/node-server';
-import { large, type Tally, Tallying } from './message.ts';
+import { Checksum, large } from './message.ts';
 
-// One end of gibibyte.test.ts, a process of its own: `end.ts read|write <lengths> <writeBufferSize> [url]`. Without a
-// URL it serves and says where. Then it tells of every message how it went.
+// One end of suite.ts, in its own process: `end.ts read|write <lengths> <writeBufferSize> [url]`. Without a URL it
+// serves and reports its address. Then it sends a report for each message.
 
-/** What an end says. */
-export interface Told {
+/** A report of an end. */
+export interface Report {
   readonly url?: string;
-  readonly tally?: Tally;
-  /** By how many bytes this process was larger, at most, than when the message began. */
+  /** Checksum of the received message. */
+  readonly received?: Pick<Checksum, 'length' | 'sum' | 'wrong'>;
+  /** Largest growth of this process in bytes since the start of the message. */
   readonly grown?: number;
 }
 
@@ -20,51 +21,42 @@ class Growth {
   bytes = 0;
   readonly #before = process.memoryUsage.rss();
 
-  look(): void {
+  measure(): void {
     this.bytes = Math.max(this.bytes, process.memoryUsage.rss() - this.#before);
   }
 }
 
-async function read(reader: MessageReader, growth: Growth): Promise<Tally> {
-  const tally = new Tallying();
+async function read(conn: Conn): Promise<Report> {
+  const reader = await conn.nextReader();
+  const growth = new Growth();
+  const received = new Checksum();
   const into = new Uint8Array(256 * 1024);
-  let looked = 0;
+  let measured = 0;
   for (let n = await reader.read(into); n > 0; n = await reader.read(into)) {
-    tally.add(into, n);
-    if (tally.length - looked < 1 << 20) continue;
-    looked = tally.length;
-    growth.look();
+    received.add(into, n);
+    if (received.length - measured < 1 << 20) continue;
+    measured = received.length;
+    growth.measure();
   }
-  return tally;
+  return { received, grown: growth.bytes };
 }
 
-async function write(conn: Conn, growth: Growth, length: number): Promise<void> {
+async function write(conn: Conn, length: number): Promise<Report> {
+  const growth = new Growth();
   const writer = await conn.nextWriter(BinaryMessage);
   for (const piece of large(length)) {
     await writer.write(piece);
-    growth.look();
+    growth.measure();
   }
   await writer.close();
+  return { grown: growth.bytes };
 }
 
 async function act(conn: Conn): Promise<void> {
   if (way === 'write') void conn.discardReads();
   for (const length of lengths!.split(',').map(Number)) {
-    if (way === 'write') {
-      const growth = new Growth();
-      await write(conn, growth, length);
-      tell({ grown: growth.bytes });
-    } else {
-      const reader = await conn.nextReader();
-      const growth = new Growth();
-      const tally = await read(reader, growth);
-      tell({ tally, grown: growth.bytes });
-    }
+    process.send!(await (way === 'write' ? write(conn, length) : read(conn)));
   }
-}
-
-function tell(told: Told): void {
-  process.send!(told);
 }
 
 process.once('disconnect', () => process.exit());
@@ -73,5 +65,5 @@ if (url !== '') {
   await act(conn);
 } else {
   const server = await serve({ ...settings, host: '127.0.0.1' }, act);
-  tell({ url: server.url });
+  process.send!({ url: server.url });
 }

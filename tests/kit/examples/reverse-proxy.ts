@@ -3,16 +3,16 @@ import { join } from 'node:path';
 import { type Daemon, type DaemonOptions, startDaemon } from '../daemon.ts';
 import { type SelfSigned, selfSigned } from '../self-signed.ts';
 
-/** Those whose configurations are in examples/reverse-proxied. */
+/** Proxies with a configuration in examples/reverse-proxied. */
 export type ProxyName = 'haproxy' | 'nginx';
 
-/** A reverse proxy that is running before a server. */
+/** A running reverse proxy. */
 export interface ReverseProxy {
-  /** Where it answers 301 to https. */
+  /** Host and port that redirect to https with 301. */
   readonly plainHost: string;
-  /** Where it listens in clear text, for tests alone: `127.0.0.1:8080` for example. */
+  /** Host and port without TLS, for tests only, for example `127.0.0.1:8080`. */
   readonly host: string;
-  /** Where it listens and ends TLS, with the certificate of `selfSigned`. */
+  /** Host and port with TLS and the certificate of `selfSigned`. */
   readonly tlsHost: string;
   readonly daemon: Daemon;
   close(): Promise<void>;
@@ -20,7 +20,7 @@ export interface ReverseProxy {
 
 const folder = join(import.meta.dirname, '../../../examples/reverse-proxied');
 
-/** What Debian's nginx.conf has around conf.d, made for one process without privileges. */
+/** The frame of Debian's nginx.conf, for one process without privileges. */
 const NGINX = `
 daemon off;
 master_process off;
@@ -39,11 +39,11 @@ http {
 `;
 
 /**
- * Starts a reverse proxy with its configuration from examples/reverse-proxied, in which nothing is changed but ports,
- * the certificate, one port more that does in clear text what the one with TLS does, and, for tests of that, how long a connection may be silent.
+ * Starts a reverse proxy with its configuration from examples/reverse-proxied. Only ports, certificate and silence timeout
+ * change, and one port without TLS is added.
  *
- * @param port - Of the server behind it, on 127.0.0.1.
- * @param silence - With its unit, `1s` for example. Default: what the configuration says.
+ * @param port - Port of the server on 127.0.0.1.
+ * @param silence - Silence timeout with its unit, for example `1s`. Default: `60s`, as in the configuration.
  */
 export async function startReverseProxy(
   name: ProxyName,
@@ -86,7 +86,7 @@ function nginx({ key, cert }: SelfSigned, server: number, silence = '60s'): Conf
 
 function haproxy({ key, cert }: SelfSigned, server: number, silence = '60s'): Configured {
   return {
-    // Debugging mode without the debugging: one process, in the foreground.
+    // One process in the foreground.
     args: () => ['-db', '-f', 'haproxy.cfg'],
     files: ({ folder: own, ports: [plain, tls, clear] }) => ({
       'both.pem': `${cert}\n${key}`,
@@ -101,7 +101,7 @@ function haproxy({ key, cert }: SelfSigned, server: number, silence = '60s'): Co
   };
 }
 
-/** @throws Error when there is not exactly one place to change: the file is not what it was. */
+/** @throws Error unless each text occurs exactly once in the file. */
 function changed(file: string, changes: Readonly<Record<string, string>>): string {
   let text = readFileSync(join(folder, file), 'utf8');
   for (const [from, to] of Object.entries(changes)) {

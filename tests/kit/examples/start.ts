@@ -8,28 +8,28 @@ const root = join(import.meta.dirname, '../../..');
 const BLOCK = /^```sh\n([\s\S]*?)^```/m;
 const ASSIGNMENT = /^([A-Z_]+)=(.*)$/;
 
-/** A program of examples/ that is running. */
+/** A running program of examples/. */
 export interface Example {
-  /** The first URL that it printed, without a slash at its end. */
+  /** The first printed URL, without a trailing slash. */
   readonly url: string;
-  /** The same for WebSockets. */
+  /** The same URL with the scheme ws or wss. */
   readonly ws: string;
   readonly port: number;
-  /** All that it has printed so far. */
+  /** The output so far. */
   output(): string;
   /**
-   * Ends it and resolves with the exit code: by SIGTERM for its first process, as a service manager does, or by SIGINT for
-   * all of them, as a terminal does. It may be called twice.
+   * Ends the program and resolves with its exit code. SIGTERM goes to the first process, as from a service manager. SIGINT
+   * goes to the process group, as from a terminal. Repeated calls are allowed.
    */
   stop(signal?: 'SIGINT' | 'SIGTERM'): Promise<number | null>;
 }
 
 /**
- * Runs an example as its README prints it: the first `sh` block there, from the root of the workspace, on a free port.
- * Resolves when it has printed its URL.
+ * Runs the first `sh` block of an example's README in the root of the workspace, on port 0. Resolves when the program
+ * prints its URL.
  *
- * @param env - In place of what the block sets, and besides.
- * @throws (rejects with) Error when it ends instead; the message has what it printed.
+ * @param env - Environment variables. They override those of the block.
+ * @throws (rejects with) Error when the program exits. The message contains its output.
  */
 export async function startExample(
   name: string,
@@ -47,7 +47,7 @@ export async function startExample(
     cwd: root,
     env: { ...withoutNpm(process.env), ...printed, PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
-    // A group of its own, as in a terminal.
+    // A new process group, as in a terminal.
     detached: true,
   });
   const exited = once(child, 'exit');
@@ -72,7 +72,7 @@ export async function startExample(
   };
 }
 
-/** As in a terminal: npm and pnpm hand their settings of this folder, the shell for scripts for example, to all below. */
+/** Removes the settings that npm and pnpm pass to child processes, for example the shell for scripts. */
 function withoutNpm(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !/^npm_/i.test(name)));
 }
@@ -84,6 +84,6 @@ function firstUrl(child: ChildProcess, output: () => string): Promise<string> {
       if (found !== undefined) resolve(found.replace(/\/$/, ''));
     });
     child.once('error', reject);
-    child.once('close', () => reject(new Error(`it ended instead of serving\n${output()}`)));
+    child.once('close', () => reject(new Error(`it exited before it served\n${output()}`)));
   });
 }

@@ -5,31 +5,31 @@ import { text } from 'node:stream/consumers';
 import { CloseError, Dialer } from '@ws/node-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ClientOptions, WebSocket } from 'ws';
-import { tellsOfBadPorts } from './bad-ports.ts';
-import { endsBesidesSilent } from './silent.ts';
+import { rejectsBadPorts } from './bad-ports.ts';
+import { endsWithSilentClient } from './silent.ts';
 import { type Example, startExample } from './start.ts';
 
-/** What {@link exampleEchoes} expects of an example. */
+/** Expectations of {@link exampleEchoes}. */
 export interface EchoExample {
-  /** The folder's name in examples/. */
+  /** Folder in examples/. */
   readonly name: string;
-  /** Of the WebSocket that echoes. */
+  /** Path of the WebSocket that echoes. */
   readonly path: string;
-  /** Part of the page on /. */
+  /** Text on the page of `/`. */
   readonly page: string;
-  /** What a page that does not exist is answered with. */
+  /** Status of a missing page. */
   readonly missing: number;
-  /** What an upgrade for a path that does not exist is answered with; undefined: all paths echo. */
+  /** Status of an upgrade for an unknown path. Undefined: all paths echo. */
   readonly elsewhere?: number | undefined;
-  /** Besides PORT. Default: nothing. */
+  /** Environment variables besides PORT. Default: none. */
   readonly env?: (() => Promise<Readonly<Record<string, string>>>) | undefined;
-  /** Which certificate to trust. */
+  /** The certificate to trust. */
   readonly ca?: (() => Promise<string>) | undefined;
 }
 
 const SLOW_START = 30_000;
 
-/** The suite of every example that has a page and an echo: runs it as its README says, and ends it. */
+/** Tests an example with a page and an echo. Runs it as its README describes. */
 export function exampleEchoes(wanted: EchoExample): void {
   const { name, path, page, missing, elsewhere } = wanted;
 
@@ -53,7 +53,7 @@ export function exampleEchoes(wanted: EchoExample): void {
       return { status: response.statusCode, body: await text(response) };
     }
 
-    /** The status of a refused upgrade. */
+    /** The status of a rejected upgrade. */
     async function refused(where: string, options: ClientOptions = {}): Promise<number> {
       const socket = new WebSocket(example.ws + where, { ...options, ca });
       const [request, response] = await once(socket, 'unexpected-response');
@@ -67,7 +67,7 @@ export function exampleEchoes(wanted: EchoExample): void {
       expect((await fetchPage('/no-such-page')).status).toBe(missing);
     }
 
-    it('returns texts and bytes to our client', async () => {
+    it('echoes texts and bytes to our client', async () => {
       const { conn } = await dialer.dial(example.ws + path);
       await conn.send('grüße 🌍');
       expect((await conn.readMessage()).text()).toBe('grüße 🌍');
@@ -77,7 +77,7 @@ export function exampleEchoes(wanted: EchoExample): void {
       expect(await conn.close(1000, 'enough')).toMatchObject({ code: 1000, wasClean: true });
     });
 
-    it('returns texts to ws', async () => {
+    it('echoes texts to ws', async () => {
       const socket = new WebSocket(example.ws + path, { ca });
       await once(socket, 'open');
       socket.send('hello');
@@ -87,7 +87,7 @@ export function exampleEchoes(wanted: EchoExample): void {
       expect((await once(socket, 'close'))[0]).toBe(1000);
     });
 
-    it('answers requests for pages, before and after upgrades that are refused', async () => {
+    it('serves pages before and after rejected upgrades', async () => {
       await expectPages();
       expect(await refused(path, { origin: 'https://example.org' })).toBe(403);
       expect(await refused(path, { protocolVersion: 8 })).toBe(426);
@@ -96,7 +96,7 @@ export function exampleEchoes(wanted: EchoExample): void {
     });
 
     it.each(['SIGINT', 'SIGTERM'] as const)(
-      'ends on %s: 1001 to everyone, exit code 0',
+      'ends on %s with close code 1001 and exit code 0',
       async (signal) => {
         const own = await start();
         const { conn } = await dialer.dial(own.ws + path);
@@ -109,7 +109,7 @@ export function exampleEchoes(wanted: EchoExample): void {
       SLOW_START,
     );
 
-    tellsOfBadPorts(name, wanted.env);
-    endsBesidesSilent(start, async (own) => (await dialer.dial(own.ws + path)).conn);
+    rejectsBadPorts(name, wanted.env);
+    endsWithSilentClient(start, async (own) => (await dialer.dial(own.ws + path)).conn);
   });
 }

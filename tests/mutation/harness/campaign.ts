@@ -1,26 +1,26 @@
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type Coverage, type CoveringFile, measure } from './coverage.ts';
-import { Slot } from './crew.ts';
-import { plantMeters } from './meters.ts';
+import { instrument } from './instrument.ts';
+import type { Tried } from './messages.ts';
 import { type Mutant, mutantsOf } from './mutants.ts';
-import type { Tried } from './orders.ts';
 import { type Record, Records } from './records.ts';
 import { applied, parse } from './source.ts';
+import { TestWorker } from './workers.ts';
 
 export interface CampaignOptions {
   readonly root: string;
   readonly concurrency: number;
-  /** All that the group measures: tests are chosen by what they run of these. */
+  /** Sources of the group: coverage of these chooses the tests. */
   readonly sources: readonly string[];
-  /** Of those, the files whose mutants are tried. */
+  /** The sources whose mutants are tried. */
   readonly targets: readonly string[];
   readonly tests: readonly string[];
-  /** How long a test may wait for what never comes. */
+  /** Timeout of one test. */
   readonly testTimeoutMs: number;
-  /** How long the tests of other files may take for one mutant, without it: the quick ones come first. */
+  /** Time without a mutant that the tests of other files may add per mutant; the fastest run first. */
   readonly budgetMs: number;
-  /** Whether records of earlier runs are left alone. */
+  /** Ignores the records of earlier runs. */
   readonly fresh: boolean;
   readonly onProgress: (path: string, done: number, all: number) => void;
   readonly onBroken: (tests: readonly string[]) => void;
@@ -33,38 +33,36 @@ export interface Verdict {
   readonly killer?: string;
 }
 
-/** A file's tests may take so many turns of loops for each that they take without a mutant, and some more. */
-const TURNS_FACTOR = 20;
-const TURNS_EXTRA = 20_000;
-/** A mutant may take so much longer than its tests do, and some more. */
+/** Loop iterations allowed for a mutant: `count without a mutant * FACTOR + EXTRA`. Time alike. */
+const LOOPS_FACTOR = 20;
+const LOOPS_EXTRA = 20_000;
 const TIME_FACTOR = 20;
 const TIME_EXTRA_MS = 30_000;
-/** In so many files tests may wait in vain before the rest is left. */
+/** The mutant times out after tests of this many files wait in vain. */
 const WAITS = 4;
-/** A test that takes no longer is quick. */
-const QUICK_MS = 50;
+const FAST_MS = 50;
 
 /** Tries every mutant of the targets, in order. */
 export async function campaign(options: CampaignOptions): Promise<Verdict[]> {
   const { root, concurrency, sources, targets, tests, testTimeoutMs, onBroken } = options;
-  const slots = Array.from({ length: concurrency }, () => new Slot(testTimeoutMs));
+  const workers = Array.from({ length: concurrency }, () => new TestWorker(testTimeoutMs));
   try {
-    const coverage = await measure(slots[0]!, root, sources, tests);
+    const coverage = await measure(workers[0]!, root, sources, tests);
     if (coverage.broken.length > 0) onBroken(coverage.broken);
     const verdicts: Verdict[] = [];
     for (const target of targets) {
-      verdicts.push(...(await tryAll(target, options, slots, coverage)));
+      verdicts.push(...(await tryAll(target, options, workers, coverage)));
     }
     return verdicts;
   } finally {
-    for (const slot of slots) slot.end();
+    for (const worker of workers) worker.end();
   }
 }
 
 async function tryAll(
   path: string,
   { root, fresh, budgetMs, onProgress }: CampaignOptions,
-  slots: readonly Slot[],
+  workers: readonly TestWorker[],
   coverage: Coverage,
 ): Promise<Verdict[]> {
   const text = readFileSync(join(root, path), 'utf8');
@@ -72,22 +70,22 @@ async function tryAll(
   const file = join(root, '.out/mutation', `${path.replaceAll('/', '-')}.json`);
   const records = new Records(file, text, fresh);
   const verdicts: Verdict[] = [];
-  /** How many mutants the tests of each path have killed: the next mutant meets the best first. */
+  /** Mutants killed per test file: the best test file runs first. */
   const kills = new Map<string, number>();
   let next = 0;
   let done = 0;
 
-  async function work(slot: Slot): Promise<void> {
+  async function work(worker: TestWorker): Promise<void> {
     while (next < mutants.length) {
       const index = next++;
       const mutant = mutants[index]!;
       const files = chosen(path, coverage.of(path, mutant), budgetMs, kills);
       if (files.length === 0) verdicts[index] = { path, mutant, outcome: 'no coverage' };
       else {
-        const record = await tryOne(slot, join(root, path), text, mutant, files, records);
+        const record = await tryOne(worker, join(root, path), text, mutant, files, records);
         const { outcome, killer } = record;
-        const [judge] = Object.keys(record.tests);
-        if (outcome === 'killed') kills.set(judge!, (kills.get(judge!) ?? 0) + 1);
+        const [test] = Object.keys(record.tests);
+        if (outcome === 'killed') kills.set(test!, (kills.get(test!) ?? 0) + 1);
         verdicts[index] = { path, mutant, outcome, ...(killer === undefined ? {} : { killer }) };
       }
       onProgress(path, ++done, mutants.length);
@@ -95,12 +93,12 @@ async function tryAll(
     }
   }
 
-  await Promise.all(slots.map(work));
+  await Promise.all(workers.map(work));
   records.save();
   return verdicts;
 }
 
-/** The tests of the file's own name first, and then what is quick, as far as the budget goes: those that killed most first. */
+/** Tests named after the source first, then fast tests within the budget, most kills first. */
 function chosen(
   path: string,
   files: readonly CoveringFile[],
@@ -110,27 +108,26 @@ function chosen(
   const own = basename(path, '.ts');
   const isOwn = (file: CoveringFile): boolean => basename(file.path, '.test.ts') === own;
   let left = budgetMs;
-  const quick = files
+  const fast = files
     .filter((file) => !isOwn(file))
     .flatMap(({ tests }) => tests)
     .toSorted((a, b) => a.ms - b.ms)
     .filter(({ ms }) => (left -= ms) >= 0);
   const others = files
     .filter((file) => !isOwn(file))
-    .map((file) => ({ ...file, tests: file.tests.filter((test) => quick.includes(test)) }))
+    .map((file) => ({ ...file, tests: file.tests.filter((test) => fast.includes(test)) }))
     .filter(({ tests }) => tests.length > 0)
     .toSorted((a, b) => timeOf(a) - timeOf(b))
     .toSorted((a, b) => (kills.get(b.path) ?? 0) - (kills.get(a.path) ?? 0));
   return [...files.filter(isOwn), ...others];
 }
 
-/** What a mutant meets first. */
-function quickOf(file: CoveringFile): CoveringFile {
-  return { ...file, tests: file.tests.filter(({ ms }) => ms <= QUICK_MS) };
+function fastOf(file: CoveringFile): CoveringFile {
+  return { ...file, tests: file.tests.filter(({ ms }) => ms <= FAST_MS) };
 }
 
 function slowOf(file: CoveringFile): CoveringFile {
-  return { ...file, tests: file.tests.filter(({ ms }) => ms > QUICK_MS) };
+  return { ...file, tests: file.tests.filter(({ ms }) => ms > FAST_MS) };
 }
 
 function timeOf({ tests }: CoveringFile): number {
@@ -138,7 +135,7 @@ function timeOf({ tests }: CoveringFile): number {
 }
 
 async function tryOne(
-  slot: Slot,
+  worker: TestWorker,
   path: string,
   text: string,
   mutant: Mutant,
@@ -149,27 +146,27 @@ async function tryOne(
   const known = records.get(mutant);
   const isAsBefore = (file: string): boolean => known?.tests[file] === stamps.get(file);
   if (known?.outcome === 'killed' && Object.keys(known.tests).every(isAsBefore)) return known;
-  // What let it live before would do so again; a time-out may have hidden the rest.
+  // Unchanged tests give the same result. After a timeout, all tests run again.
   const changed = files.filter((file) => !isAsBefore(file.path));
   if (known !== undefined && known.outcome !== 'killed' && changed.length === 0) return known;
   const asked = known?.outcome === 'survived' ? changed : files;
 
-  const planted = plantMeters(parse(path, applied(text, mutant))).text;
+  const mutated = instrument(parse(path, applied(text, mutant))).text;
   let tried: Tried = { kind: 'tried', outcome: 'survived' };
   let last: CoveringFile | undefined;
-  /** Where tests waited in vain: the next file may have one that says what is wrong. */
+  /** Timeouts by waiting tests: a later file may contain a test that fails. */
   const waits: Tried[] = [];
-  for (const file of [...asked.map(quickOf), ...asked.map(slowOf)]) {
+  for (const file of [...asked.map(fastOf), ...asked.map(slowOf)]) {
     if (file.tests.length === 0) continue;
     last = file;
-    tried = await slot.try(
+    tried = await worker.try(
       {
         kind: 'try',
         path,
-        text: planted,
+        text: mutated,
         test: file.path,
         ids: file.tests.map(({ id }) => id),
-        limit: file.turns * TURNS_FACTOR + TURNS_EXTRA,
+        limit: file.loops * LOOPS_FACTOR + LOOPS_EXTRA,
       },
       timeOf(file) * TIME_FACTOR + TIME_EXTRA_MS,
     );
@@ -178,11 +175,11 @@ async function tryOne(
   }
   if (tried.outcome === 'survived' && waits.length > 0) [tried] = waits as [Tried];
   const { outcome, killer } = tried;
-  const judges = outcome === 'killed' ? [last!] : files;
+  const decisive = outcome === 'killed' ? [last!] : files;
   const record: Record = {
     outcome,
     ...(killer === undefined ? {} : { killer }),
-    tests: Object.fromEntries(judges.map((file) => [file.path, stamps.get(file.path)!])),
+    tests: Object.fromEntries(decisive.map((file) => [file.path, stamps.get(file.path)!])),
   };
   records.set(mutant, record);
   return record;

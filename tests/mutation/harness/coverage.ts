@@ -1,19 +1,19 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Slot } from './crew.ts';
-import { plantMeters } from './meters.ts';
+import { instrument } from './instrument.ts';
+import type { FileFigures, TestFigures } from './messages.ts';
 import type { Mutant } from './mutants.ts';
-import type { FileFigures, TestFigures } from './orders.ts';
 import { hashOf, readJson, writeJson } from './records.ts';
 import { parse } from './source.ts';
+import type { TestWorker } from './workers.ts';
 
 /** The tests of one file that run a mutant. */
 export interface CoveringFile {
   readonly path: string;
-  /** What it says now: a record of it is true as long as this is the same. */
+  /** Hash of its text. A record is valid while this is unchanged. */
   readonly hash: string;
   readonly tests: readonly TestFigures[];
-  readonly turns: number;
+  readonly loops: number;
 }
 
 interface Place {
@@ -22,7 +22,7 @@ interface Place {
   readonly end: number;
 }
 
-/** Which tests run which code. */
+/** The tests that run each region of the code. */
 export class Coverage {
   readonly #files: readonly FileFigures[];
   readonly #places: ReadonlyMap<string, readonly Place[]>;
@@ -34,7 +34,7 @@ export class Coverage {
     this.#hashes = new Map(files.map(({ path }) => [path, hashOf(readFileSync(path, 'utf8'))]));
   }
 
-  /** Tests that fail before anything is mutated: they say nothing about a mutant. */
+  /** Tests that fail without a mutant: they judge no mutant. */
   get broken(): string[] {
     return this.#files.flatMap(({ path, tests, errors }) => [
       ...errors.map((error) => `${path}: ${error}`),
@@ -42,7 +42,7 @@ export class Coverage {
     ]);
   }
 
-  /** The tests that run the smallest measured piece around a mutant. */
+  /** The tests that run the smallest region around a mutant. */
   of(source: string, { start, end }: Mutant): CoveringFile[] {
     let place: Place | undefined;
     for (const other of this.#places.get(source) ?? []) {
@@ -54,35 +54,35 @@ export class Coverage {
     if (place === undefined) return [];
     const { region } = place;
     return this.#files
-      .map(({ path, turns, regions, tests }) => {
+      .map(({ path, loops, regions, tests }) => {
         const all = regions.includes(region);
         const running = tests.filter(
           (test) => test.passed && (all || test.regions.includes(region)),
         );
-        return { path, turns, hash: this.#hashes.get(path)!, tests: running };
+        return { path, loops, hash: this.#hashes.get(path)!, tests: running };
       })
       .filter(({ tests }) => tests.length > 0);
   }
 }
 
-/** Runs all tests on metered sources, but for those that an earlier run has measured as they are. Paths from `root`. */
+/** Runs the tests on instrumented sources. Files that an earlier run measured unchanged are not run. */
 export async function measure(
-  slot: Slot,
+  worker: TestWorker,
   root: string,
   sources: readonly string[],
   tests: readonly string[],
 ): Promise<Coverage> {
   const places = new Map<string, Place[]>();
-  const metered: Record<string, string> = {};
+  const instrumented: Record<string, string> = {};
   let regions = 0;
   for (const path of sources) {
-    const planted = plantMeters(parse(path, readFileSync(join(root, path), 'utf8')), regions);
-    metered[join(root, path)] = planted.text;
+    const result = instrument(parse(path, readFileSync(join(root, path), 'utf8')), regions);
+    instrumented[join(root, path)] = result.text;
     places.set(
       path,
-      planted.regions.map((place, i) => ({ ...place, region: regions + i })),
+      result.regions.map((place, i) => ({ ...place, region: regions + i })),
     );
-    regions += planted.regions.length;
+    regions += result.regions.length;
   }
   const texts = sources.map((path) => path + readFileSync(join(root, path), 'utf8')).join('\n');
   const files: FileFigures[] = [];
@@ -92,8 +92,9 @@ export async function measure(
     const kept = join(root, '.out/mutation/measured', `${hash}.json`);
     let figures = readJson(kept) as FileFigures | undefined;
     if (figures === undefined) {
-      figures = (await slot.measure({ kind: 'measure', sources: metered, test: path })).figures;
-      writeJson(kept, figures);
+      figures = (await worker.measure({ kind: 'measure', sources: instrumented, test: path }))
+        .figures;
+      if (figures.errors.length === 0) writeJson(kept, figures);
     }
     files.push(figures);
   }

@@ -1,55 +1,55 @@
 import ts from 'typescript';
 
-/** The name that planted code knows {@link Meter} by. */
-const METER = '__meter';
+/** Name of the global {@link Counters}. */
+const COUNTERS = '__counters';
 
-/** What planted code counts, one in each thread. */
-export interface Meter {
-  /** A one for each region that has run. */
+/** The counts of instrumented code, one object in each thread. */
+export interface Counters {
+  /** 1 for each region that has run. */
   readonly hits: Uint8Array;
-  /** Turns of loops. */
-  turns: number;
-  /** More turns than this are an endless loop. */
+  /** Loop iterations. */
+  loops: number;
+  /** More iterations are an endless loop. */
   limit: number;
-  /** Turns of loops in a test itself, and in what it stands on. */
-  testTurns: number;
+  /** Loop iterations in tests and test helpers. */
+  testLoops: number;
   /** Whether a limit was passed. */
   endless: boolean;
-  /** Ends a loop that has passed the limit. */
+  /** Throws in a loop that has passed the limit. */
   readonly stop: () => never;
 }
 
-export interface Metered {
+export interface Instrumented {
   readonly text: string;
-  /** Where each region stands in the source, by its number less the first. */
+  /** Position of each region in the source; index 0 is region `first`. */
   readonly regions: readonly { readonly start: number; readonly end: number }[];
 }
 
-/** No test takes as many turns; one that waits in a loop for a mutant takes them in a second. */
-const TEST_TURNS = 10_000_000;
+/** More than any test needs; a test that waits in a loop reaches it within a second. */
+const TEST_LOOPS = 10_000_000;
 
 interface Insertion {
   readonly at: number;
-  /** What closes stands before what opens at the same place. */
+  /** 0: closing text, inserted before opening text (1) at the same position. */
   readonly rank: 0 | 1;
   readonly text: string;
 }
 
 /**
- * Plants meters: each loop counts its turns, so that an endless one ends without a clock; and when `first` is given, each
- * statement and each branch of an expression notes that it has run, as a region numbered from `first` on. Lines stay
- * where they are.
+ * Adds counters. Each loop counts its iterations, so an endless loop ends without a clock. With `first`,
+ * each statement and each branch of an expression marks its region, numbered from `first`. Line numbers
+ * do not change.
  */
-export function plantMeters(source: ts.SourceFile, first?: number): Metered {
-  return plant(source, `++${METER}.turns>${METER}.limit`, first);
+export function instrument(source: ts.SourceFile, first?: number): Instrumented {
+  return insertCounters(source, `++${COUNTERS}.loops>${COUNTERS}.limit`, first);
 }
 
-/** For the tests themselves, and what they stand on: only their loops count, by themselves. */
-export function plantTestMeters(source: ts.SourceFile): string {
-  return plant(source, `++${METER}.testTurns>${TEST_TURNS}`).text;
+/** For tests and test helpers: counts their loops only. */
+export function instrumentTest(source: ts.SourceFile): string {
+  return insertCounters(source, `++${COUNTERS}.testLoops>${TEST_LOOPS}`).text;
 }
 
-function plant(source: ts.SourceFile, isEndless: string, first?: number): Metered {
+function insertCounters(source: ts.SourceFile, isEndless: string, first?: number): Instrumented {
   const insertions: Insertion[] = [];
   const regions: { start: number; end: number }[] = [];
 
@@ -60,13 +60,13 @@ function plant(source: ts.SourceFile, isEndless: string, first?: number): Metere
   }
 
   function turn(body: ts.Node): string {
-    return isLoop(body.parent) ? `if(${isEndless})${METER}.stop();` : '';
+    return isLoop(body.parent) ? `if(${isEndless})${COUNTERS}.stop();` : '';
   }
 
   function note(node: ts.Node): string {
     if (first === undefined) return '';
     regions.push({ start: node.getStart(source), end: node.end });
-    return `${METER}.hits[${first + regions.length - 1}]=1`;
+    return `${COUNTERS}.hits[${first + regions.length - 1}]=1`;
   }
 
   function visit(node: ts.Node): void {
@@ -89,10 +89,10 @@ function plant(source: ts.SourceFile, isEndless: string, first?: number): Metere
   const sorted = insertions
     .map((insertion, order) => ({ ...insertion, order }))
     .toSorted((a, b) => a.at - b.at || a.rank - b.rank || a.order - b.order);
-  let text = `const ${METER}=globalThis.${METER};`;
+  let text = `const ${COUNTERS}=globalThis.${COUNTERS};`;
   let from = 0;
-  for (const { at, text: planted } of sorted) {
-    text += source.text.slice(from, at) + planted;
+  for (const { at, text: inserted } of sorted) {
+    text += source.text.slice(from, at) + inserted;
     from = at;
   }
   return { text: text + source.text.slice(from), regions };
@@ -102,7 +102,7 @@ function isLoop(node: ts.Node): node is ts.IterationStatement {
   return ts.isIterationStatement(node, false);
 }
 
-/** A statement that stands alone where a block could. */
+/** A single statement in the place of a block. */
 function isBody(node: ts.Node): boolean {
   const { parent } = node;
   if (!ts.isStatement(node) || ts.isBlock(node)) return false;
@@ -110,7 +110,7 @@ function isBody(node: ts.Node): boolean {
   return isLoop(parent) && parent.statement === node;
 }
 
-/** A statement among others. */
+/** A statement in a list of statements. */
 function isOneOfMany(node: ts.Node): boolean {
   const { parent } = node;
   if (!ts.isStatement(node) || ts.isExportDeclaration(node)) return false;
@@ -118,7 +118,7 @@ function isOneOfMany(node: ts.Node): boolean {
   return ts.isBlock(parent) || ts.isSourceFile(parent) || ts.isCaseOrDefaultClause(parent);
 }
 
-/** An expression that may not run although what is around it does. */
+/** An expression that may not run although the expression around it runs. */
 function isBranch(node: ts.Node): node is ts.Expression {
   const { parent } = node;
   if (ts.isConditionalExpression(parent))

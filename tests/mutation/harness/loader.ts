@@ -4,10 +4,10 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Script } from 'node:vm';
 import ts from 'typescript';
-import { plantTestMeters } from './meters.ts';
+import { instrumentTest } from './instrument.ts';
 import { parse } from './source.ts';
 
-/** A module as a function, and what it imports: specifiers with the path of each, or nothing for a foreign package. */
+/** A module as a function, and the path of each import; undefined for an external package. */
 interface Compiled {
   readonly run: Run;
   readonly imports: ReadonlyMap<string, string | undefined>;
@@ -22,50 +22,50 @@ type Run = (
 ) => void;
 
 /**
- * Loads TypeScript into this process, again and again: our own modules are new each time, so that no mutant finds what
- * another has left in them, while packages of others and compiled code are kept.
+ * Loads TypeScript into this process repeatedly. Workspace modules are evaluated anew each time, so no
+ * mutant sees state of another. External packages and compiled code are kept.
  */
 export class Loader {
   readonly #workspace: ReadonlyMap<string, string>;
   readonly #compiled = new Map<string, { readonly text: string; readonly code: Compiled }>();
-  readonly #foreign = new Map<string, unknown>();
-  #planted: Readonly<Record<string, string>> = {};
-  /** The code of what is planted, for as long as it is: every test file loads it. */
-  readonly #plantedCode = new Map<string, { readonly text: string; readonly code: Compiled }>();
+  readonly #external = new Map<string, unknown>();
+  #overrides: Readonly<Record<string, string>> = {};
+  /** Compiled overrides: every test file loads them. */
+  readonly #overriddenCode = new Map<string, { readonly text: string; readonly code: Compiled }>();
   #modules = new Map<string, { exports: object }>();
 
   constructor(root: string) {
     this.#workspace = workspaceOf(root);
   }
 
-  /** What files say instead of what stands on the disk, by absolute path, from the next {@link load} on. */
-  plant(texts: Readonly<Record<string, string>>): void {
-    this.#planted = texts;
-    for (const [path, { text }] of this.#plantedCode) {
-      if (texts[path] !== text) this.#plantedCode.delete(path);
+  /** Replaces the text of files, by absolute path, from the next {@link load} on. */
+  override(texts: Readonly<Record<string, string>>): void {
+    this.#overrides = texts;
+    for (const [path, { text }] of this.#overriddenCode) {
+      if (texts[path] !== text) this.#overriddenCode.delete(path);
     }
   }
 
-  /** Forgets the modules that were loaded, as `vi.resetModules` does. */
+  /** Drops the loaded modules, as `vi.resetModules` does. */
   forget(): void {
     this.#modules = new Map();
   }
 
-  /** Loads a module and all that it imports. */
+  /** Loads a module and its imports. */
   async load(path: string): Promise<void> {
     this.forget();
     await this.#prepare(path, new Set());
     this.#require(path);
   }
 
-  /** Packages of others are imported, which takes a promise; what follows takes none. */
+  /** Imports external packages, which is asynchronous; the evaluation is synchronous. */
   async #prepare(path: string, seen: Set<string>): Promise<void> {
     if (seen.has(path)) return;
     seen.add(path);
     for (const [specifier, target] of this.#compile(path).imports) {
       if (target !== undefined) await this.#prepare(target, seen);
-      else if (!this.#foreign.has(specifier)) {
-        this.#foreign.set(specifier, await importForeign(specifier, path));
+      else if (!this.#external.has(specifier)) {
+        this.#external.set(specifier, await importExternal(specifier, path));
       }
     }
   }
@@ -78,7 +78,7 @@ export class Loader {
     const { run, imports } = this.#compile(path);
     const require: Require = (specifier) => {
       const target = imports.get(specifier);
-      return target === undefined ? this.#foreign.get(specifier) : this.#require(target);
+      return target === undefined ? this.#external.get(specifier) : this.#require(target);
     };
     const meta = { url: pathToFileURL(path).href, filename: path, dirname: dirname(path) };
     run(module.exports, require, module, meta);
@@ -86,11 +86,11 @@ export class Loader {
   }
 
   #compile(path: string): Compiled {
-    const planted = this.#planted[path];
-    const kept = planted === undefined ? this.#compiled : this.#plantedCode;
+    const override = this.#overrides[path];
+    const kept = override === undefined ? this.#compiled : this.#overriddenCode;
     const known = kept.get(path);
     if (known !== undefined) return known.code;
-    const text = planted ?? plantTestMeters(parse(path, readFileSync(path, 'utf8')));
+    const text = override ?? instrumentTest(parse(path, readFileSync(path, 'utf8')));
     const code = { run: compile(path, text), imports: this.#importsOf(path, text) };
     kept.set(path, { text, code });
     return code;
@@ -120,25 +120,26 @@ function compile(path: string, text: string): Run {
   return new Script(wrapped, { filename: path }).runInThisContext() as Run;
 }
 
-/** The sources behind the names of the workspace's packages. */
+/** The source of each workspace package name. */
 function workspaceOf(root: string): Map<string, string> {
   const packages = readdirSync(join(root, 'packages')).map((name) => join(root, 'packages', name));
   const found = new Map<string, string>();
-  for (const folder of [...packages, join(root, 'testkit')]) {
+  for (const folder of [...packages, join(root, 'tests')]) {
     const file = join(folder, 'package.json');
     if (!existsSync(file)) continue;
     const { name, exports } = JSON.parse(readFileSync(file, 'utf8')) as {
       name: string;
-      exports: Readonly<Record<string, { readonly '@ws/source'?: string }>>;
+      exports: Readonly<Record<string, string | { readonly '@ws/source'?: string }>>;
     };
-    for (const [entry, { '@ws/source': source }] of Object.entries(exports)) {
-      if (source !== undefined) found.set(join(name, entry), join(folder, source));
+    for (const [entry, target] of Object.entries(exports)) {
+      const source = typeof target === 'string' ? target : target['@ws/source'];
+      if (source?.endsWith('.ts')) found.set(join(name, entry), join(folder, source));
     }
   }
   return found;
 }
 
-function importForeign(specifier: string, from: string): Promise<unknown> {
+function importExternal(specifier: string, from: string): Promise<unknown> {
   if (isBuiltin(specifier) || specifier === 'vitest') return import(specifier);
   return import(pathToFileURL(createRequire(from).resolve(specifier)).href);
 }

@@ -1,24 +1,25 @@
-/** Measures what the tests of a file run. */
-export interface MeasureOrder {
+/** Measures the regions that the tests of a file run. */
+export interface MeasureRequest {
   readonly kind: 'measure';
-  /** Metered text, by absolute path. */
+  /** Instrumented text, by absolute path. */
   readonly sources: Readonly<Record<string, string>>;
   /** The test file. */
   readonly test: string;
 }
 
 /** Tries one mutant. */
-export interface TryOrder {
+export interface TryRequest {
   readonly kind: 'try';
   readonly path: string;
   readonly text: string;
-  /** The test file, and those of its tests that run the mutant. */
+  /** The test file; `ids`: its tests that run the mutant. */
   readonly test: string;
   readonly ids: readonly string[];
+  /** Most loop iterations. */
   readonly limit: number;
 }
 
-export type Order = MeasureOrder | TryOrder;
+export type Request = MeasureRequest | TryRequest;
 
 export interface TestFigures {
   readonly id: string;
@@ -30,10 +31,11 @@ export interface TestFigures {
 
 export interface FileFigures {
   readonly path: string;
-  readonly turns: number;
-  /** Why it could not be imported. */
+  /** Loop iterations of all tests. */
+  readonly loops: number;
+  /** Errors of its import. */
   readonly errors: readonly string[];
-  /** What ran outside of its tests. */
+  /** Regions that run outside of its tests. */
   readonly regions: readonly number[];
   readonly tests: readonly TestFigures[];
 }
@@ -46,11 +48,11 @@ export interface Measured {
 export interface Tried {
   readonly kind: 'tried';
   readonly outcome: 'killed' | 'survived' | 'timed out';
-  /** The test that failed, or what else told it from the original. */
+  /** The test that failed, or another cause. */
   readonly killer?: string;
-  /** It timed out because a test waited for what never came. */
+  /** The timeout of a test, not of a loop. */
   readonly waited?: true;
-  /** No test failed, but something was thrown that nobody caught: it may be late, and of an earlier mutant. */
+  /** No test failed, but an error was not caught. It may come from an earlier mutant. */
   readonly uncaught?: true;
 }
 

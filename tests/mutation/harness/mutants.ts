@@ -1,6 +1,6 @@
 import ts from 'typescript';
 
-/** What was done to the code, in one word; survivors are explained by it. */
+/** Kind of change; the lists of survivors use it. */
 type Kind =
   | 'arithmetic'
   | 'bitwise'
@@ -19,10 +19,10 @@ type Kind =
   | 'block'
   | 'case';
 
-/** One small change of one file, which a test should notice. */
+/** One small change of one file. */
 export interface Mutant {
   readonly kind: Kind;
-  /** What is replaced: `source.slice(start, end)`. */
+  /** `source.slice(start, end)` is replaced. */
   readonly start: number;
   readonly end: number;
   readonly replacement: string;
@@ -151,7 +151,7 @@ export function mutantsOf(source: ts.SourceFile): Mutant[] {
   return found.toSorted((a, b) => a.start - b.start || a.end - b.end);
 }
 
-/** Without an anchor or a flag, with a class turned round, a repetition taken away. */
+/** Variants of a pattern: no anchor, no flag, an inverted class, no repetition. */
 function regexes(literal: string): string[] {
   const end = literal.lastIndexOf('/');
   const pattern = literal.slice(1, end);
@@ -171,7 +171,7 @@ function regexes(literal: string): string[] {
   return [...new Set([...literals, `/${pattern}/`])].filter((text) => text !== literal);
 }
 
-/** What only a compiler or a reader of the message sees. */
+/** Nodes without mutants: types, imports and messages for callers. */
 function isSilent(node: ts.Node): boolean {
   return (
     ts.isTypeNode(node) ||
@@ -184,8 +184,8 @@ function isSilent(node: ts.Node): boolean {
 }
 
 /**
- * The text of a TypeError, RangeError or SyntaxError: for the caller who is wrong, and no promise. A test that compares it would say
- * it twice. The texts of protocol errors are sent to the peer, and stay.
+ * The text of a TypeError, RangeError or SyntaxError: it informs the caller and is no contract. Texts of
+ * protocol errors are sent to the peer and are mutated.
  */
 function isMessage(node: ts.Node): boolean {
   const { parent } = node;
@@ -198,7 +198,7 @@ function isMessage(node: ts.Node): boolean {
   );
 }
 
-/** What is true or false by its operator, and what a statement or an expression branches on. */
+/** Conditions, and operators with a boolean result. */
 function isBranch(node: ts.Node): boolean {
   if (node.kind === ts.SyntaxKind.TrueKeyword || node.kind === ts.SyntaxKind.FalseKeyword)
     return false;

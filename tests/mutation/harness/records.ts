@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import type { Tried } from './messages.ts';
 import type { Mutant } from './mutants.ts';
-import type { Tried } from './orders.ts';
 
-/** What became of a mutant, with the files that said so: true as long as those are what they were. */
+/** The outcome of a mutant; valid while the test files are unchanged. */
 export interface Record {
   readonly outcome: Tried['outcome'];
   readonly killer?: string;
-  /** What the tests were that let it live, or those that killed it, by path. */
+  /** Stamp of each test file that decided, by path. */
   readonly tests: Readonly<{ [path: string]: string }>;
 }
 
@@ -47,7 +47,7 @@ export function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }
 
-/** Undefined when there is no such file, or none that can be read. */
+/** Undefined for a missing or unreadable file. */
 export function readJson(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8'));

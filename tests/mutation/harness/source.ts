@@ -5,12 +5,12 @@ export function parse(path: string, text: string): ts.SourceFile {
   return ts.createSourceFile(path, text, ts.ScriptTarget.ES2022, true);
 }
 
-/** The source with the one change. */
+/** The source with one mutant. */
 export function applied(text: string, { start, end, replacement }: Mutant): string {
   return text.slice(0, start) + replacement + text.slice(end);
 }
 
-/** A mutant as a person reads it: the line it begins in, and what became of what. */
+/** A readable mutant: its first line, and `old → new`. */
 export function shown(
   text: string,
   mutant: Mutant,

@@ -1,22 +1,20 @@
 import type { Verdict } from './campaign.ts';
 import { shown } from './source.ts';
 
-/**
- * Why a mutant, or every one of a place and kind, may live. What is left out matches all.
- */
+/** Why a mutant may survive, or all mutants of a place and kind. A missing field matches all. */
 export interface Accepted {
   /** Path from the root of the repository. */
   readonly file: string;
-  /** The names around it, or the outermost of them. */
+  /** The names around the mutant, or the outermost of them. */
   readonly within?: string;
   readonly kind?: string | readonly string[];
-  /** The text of the line that it begins in. */
+  /** Text of the line in which the mutant begins. */
   readonly line?: string | readonly string[];
   readonly change?: string | readonly string[];
   readonly reason: string;
 }
 
-/** A mutant that no test has noticed. */
+/** A mutant that no test has killed. */
 export interface Survivor {
   readonly file: string;
   readonly number: number;
@@ -25,7 +23,7 @@ export interface Survivor {
   readonly line: string;
   readonly change: string;
   readonly outcome: 'survived' | 'no coverage';
-  /** Undefined for one that is new. */
+  /** Undefined for a survivor that is not on the list. */
   readonly reason: string | undefined;
 }
 
@@ -46,8 +44,8 @@ export function survivorsOf(
   return survivors;
 }
 
-/** What is on the list for these files, and lives no more. */
-export function outlived(
+/** Entries of these files that match no survivor. */
+export function staleEntries(
   accepted: readonly Accepted[],
   survivors: readonly Survivor[],
   files: readonly string[],
@@ -55,6 +53,12 @@ export function outlived(
   return accepted.filter(
     (entry) => files.includes(entry.file) && !survivors.some((found) => matches(entry, found)),
   );
+}
+
+/** A survivor in three lines. */
+export function textOf(survivor: Survivor): string {
+  const { file, number, within, kind, line, change, outcome } = survivor;
+  return `${file}:${number}  ${kind}, ${outcome}, in ${within || 'the file'}\n  ${line}\n  ${change}`;
 }
 
 function matches(
@@ -65,13 +69,12 @@ function matches(
   return (
     entry.file === found.file &&
     (within === '' || found.within === within || found.within.startsWith(`${within}.`)) &&
-    isAmong(entry.kind, found.kind) &&
-    isAmong(entry.line, found.line) &&
-    isAmong(entry.change, found.change)
+    includes(entry.kind, found.kind) &&
+    includes(entry.line, found.line) &&
+    includes(entry.change, found.change)
   );
 }
 
-function isAmong(wanted: string | readonly string[] | undefined, text: string): boolean {
-  if (wanted === undefined) return true;
-  return typeof wanted === 'string' ? wanted === text : wanted.includes(text);
+function includes(wanted: string | readonly string[] | undefined, text: string): boolean {
+  return wanted === undefined || [wanted].flat().includes(text);
 }

@@ -6,33 +6,32 @@ import {
   type Test,
   type VitestRunner,
 } from '@vitest/runner';
+import { IDLE_MESSAGE, IdleDetector } from './idle-detector.ts';
+import type { Counters } from './instrument.ts';
 import type { Loader } from './loader.ts';
-import type { Meter } from './meters.ts';
-import type { FileFigures } from './orders.ts';
-import { STILL, Stillness } from './stillness.ts';
+import type { FileFigures } from './messages.ts';
 
-/** What planted code counts in this process. */
-const meter: Meter = {
+const counters: Counters = {
   hits: new Uint8Array(1 << 16),
-  turns: 0,
-  testTurns: 0,
+  loops: 0,
+  testLoops: 0,
   limit: 0,
   endless: false,
   stop() {
-    meter.endless = true;
-    throw new Error('a loop without end');
+    counters.endless = true;
+    throw new Error('endless loop');
   },
 };
 
 export interface RunOptions {
   readonly root: string;
   readonly test: string;
-  /** The tests that run; all when it is left out. */
+  /** The tests to run. Default: all. */
   readonly ids?: readonly string[];
   readonly testTimeoutMs: number;
-  /** Turns of loops. */
+  /** Most loop iterations. */
   readonly limit: number;
-  /** Whether the first failure ends it. */
+  /** Stops at the first failure. */
   readonly bail: boolean;
 }
 
@@ -42,20 +41,20 @@ export interface RunResult {
   readonly failures: readonly Failure[];
 }
 
-/** So many tests of a file may wait in vain before the rest is left: one that fails says more. */
+/** Tests of a file that may wait in vain before the rest is skipped: a failure is more precise. */
 const WAITS = 3;
 
 interface Failure {
   readonly name: string;
-  /** Whether it waited for too long, and nothing else. */
+  /** All its errors are timeouts. */
   readonly waited: boolean;
 }
 
-/** What vitest asks for the state of its worker; here there is none, and one file runs after another. */
+/** Sets the worker state that vitest reads: this process is not a vitest worker. */
 export async function pretendWorker(loader: Loader): Promise<void> {
   const modules = { forEach: () => loader.forget() };
   Object.assign(globalThis, {
-    __meter: meter,
+    __counters: counters,
     __vitest_worker__: {
       config: {},
       ctx: {},
@@ -67,7 +66,7 @@ export async function pretendWorker(loader: Loader): Promise<void> {
   await import('vitest');
 }
 
-/** Runs one test file as vitest does: its own functions collect and run the tests. */
+/** Runs one test file with vitest's own runner. */
 export async function runTests(loader: Loader, options: RunOptions): Promise<RunResult> {
   const { expect } = await import('vitest');
   const { root, test, ids, testTimeoutMs, limit, bail } = options;
@@ -95,7 +94,7 @@ export async function runTests(loader: Loader, options: RunOptions): Promise<Run
     },
     onBeforeRunTask(task) {
       if (isOver()) task.mode = 'skip';
-      meter.testTurns = 0;
+      counters.testLoops = 0;
       keepOutside();
     },
     onBeforeTryTask() {
@@ -108,11 +107,11 @@ export async function runTests(loader: Loader, options: RunOptions): Promise<Run
       });
     },
     async runTask(test) {
-      const stillness = new Stillness();
+      const idleDetector = new IdleDetector();
       try {
-        await Promise.race([getFn(test)(), stillness.promise]);
+        await Promise.race([getFn(test)(), idleDetector.promise]);
       } finally {
-        stillness.end();
+        idleDetector.end();
       }
     },
     onAfterTryTask() {
@@ -128,31 +127,31 @@ export async function runTests(loader: Loader, options: RunOptions): Promise<Run
     extendTaskContext: (context) => Object.assign(context, { expect }),
   };
 
-  Object.assign(meter, { turns: 0, limit, endless: false });
-  meter.hits.fill(0);
+  Object.assign(counters, { loops: 0, limit, endless: false });
+  counters.hits.fill(0);
   const specs = ids === undefined ? [test] : [{ filepath: test, testIds: [...ids] }];
   const [file] = await startTests(specs, runner);
   keepOutside();
-  const { endless, turns } = meter;
-  return { endless, failures, figures: figuresOf(file!, turns, [...outside], regions) };
+  const { endless, loops } = counters;
+  return { endless, failures, figures: figuresOf(file!, loops, [...outside], regions) };
 }
 
 function takeHits(): number[] {
   const taken: number[] = [];
-  for (let i = meter.hits.indexOf(1); i >= 0; i = meter.hits.indexOf(1, i + 1)) taken.push(i);
-  meter.hits.fill(0);
+  for (let i = counters.hits.indexOf(1); i >= 0; i = counters.hits.indexOf(1, i + 1)) taken.push(i);
+  counters.hits.fill(0);
   return taken;
 }
 
 function figuresOf(
   file: File,
-  turns: number,
+  loops: number,
   outside: readonly number[],
   regions: ReadonlyMap<string, number[]>,
 ): FileFigures {
   return {
     path: file.filepath,
-    turns,
+    loops,
     errors: (file.result?.errors ?? []).map(({ message }) => message),
     regions: outside,
     tests: testsOf(file).map((test) => ({
@@ -169,14 +168,14 @@ function testsOf(suite: Suite): Test[] {
   return suite.tasks.flatMap((task) => (task.type === 'suite' ? testsOf(task) : [task]));
 }
 
-/** Its name, and those of what it stands in. */
+/** The name with the names of its suites. */
 function nameOf(task: Test | Suite): string {
   const { suite } = task;
   return suite === undefined || 'filepath' in suite ? task.name : `${nameOf(suite)} > ${task.name}`;
 }
 
 function isTimeout(message: string): boolean {
-  return message === STILL || /^(Test|Hook) timed out in /.test(message);
+  return message === IDLE_MESSAGE || /^(Test|Hook) timed out in /.test(message);
 }
 
 function configOf(root: string, testTimeoutMs: number): VitestRunner['config'] {
@@ -189,7 +188,7 @@ function configOf(root: string, testTimeoutMs: number): VitestRunner['config'] {
     allowOnly: false,
     sequence: { seed: 0, hooks: 'stack', setupFiles: 'list' },
     chaiConfig: undefined,
-    // Nobody reads it, and between arrays of 65,536 numbers it takes minutes.
+    // The diff is not shown, and takes minutes for arrays of 65,536 numbers.
     diffOptions: { maxDepth: 1, truncateThreshold: 1 },
     maxConcurrency: 1,
     testTimeout: testTimeoutMs,

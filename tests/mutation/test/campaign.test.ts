@@ -30,7 +30,7 @@ function write(path: string, text: string): void {
   writeFileSync(join(root, path), text);
 }
 
-/** What became of each mutant, by what it changes. */
+/** The outcome of each mutant, by its change. */
 async function outcomes(): Promise<Record<string, string>> {
   const verdicts = await campaign({
     root,
@@ -50,7 +50,7 @@ async function outcomes(): Promise<Record<string, string>> {
   );
 }
 
-it('says of each mutant whether the tests notice it, and asks again when they change', async () => {
+it('campaign reports an outcome per mutant and tries survivors again when tests change', async () => {
   write('src/sum.ts', SOURCE);
   write('test/sum.test.ts', TEST);
   const first = await outcomes();

@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { plantMeters } from '../harness/meters.ts';
+import { instrument } from '../harness/instrument.ts';
 import { mutantsOf } from '../harness/mutants.ts';
 import { applied, parse, shown } from '../harness/source.ts';
 
-/** The file with each of its mutants. */
 function mutated(text: string): string[] {
   return mutantsOf(parse('a.ts', text)).map((mutant) => applied(text, mutant));
 }
@@ -35,16 +34,16 @@ describe('mutantsOf', () => {
     { text: 'x = { a: true };', mutants: ['x = {};', 'x = { a: false };'] },
     { text: 'function f() { return 1; }', mutants: ['function f() {}'] },
     { text: 'switch (a) { case 1: b(); }', mutants: ['switch (a) { case 1:  }'] },
-  ])('makes of $text what a hand may slip to', ({ text, mutants }) => {
+  ])('changes $text', ({ text, mutants }) => {
     expect(mutated(text).toSorted()).toEqual(mutants.toSorted());
   });
 
-  it('leaves types, imports and the texts for a caller alone', () => {
+  it('ignores types, imports and messages for callers', () => {
     const text = "import { a } from 'a';\ntype T = 'b' | 'c';\nthrow new RangeError('no');\n";
     expect(mutated(text)).toEqual([]);
   });
 
-  it('says where a mutant stands', () => {
+  it('reports the place of a mutant', () => {
     const text = 'class A {\n  b(): number {\n    return c * 2;\n  }\n}\n';
     const mutant = mutantsOf(parse('a.ts', text)).find(({ kind }) => kind === 'arithmetic')!;
     expect(mutant).toMatchObject({ within: 'A.b', line: 3 });
@@ -52,27 +51,27 @@ describe('mutantsOf', () => {
   });
 });
 
-describe('plantMeters', () => {
-  /** Runs a function body with meters, and says which pieces of it have run. */
+describe('instrument', () => {
+  /** The instrumented regions that a function body runs. */
   function regionsRun(body: string, limit = 1000): string[] {
     const source = parse('a.ts', body);
-    const { text, regions } = plantMeters(source, 0);
-    const meter = {
+    const { text, regions } = instrument(source, 0);
+    const counters = {
       hits: new Uint8Array(100),
-      turns: 0,
+      loops: 0,
       limit,
       stop: () => {
         throw new Error('endless');
       },
     };
-    // oxlint-disable-next-line no-new-func, no-implied-eval -- it is what is tested
-    new Function('globalThis', text)({ __meter: meter });
+    // oxlint-disable-next-line no-new-func, no-implied-eval -- the instrumented code under test
+    new Function('globalThis', text)({ __counters: counters });
     return regions.flatMap(({ start, end }, i) =>
-      meter.hits[i] === 1 ? [body.slice(start, end)] : [],
+      counters.hits[i] === 1 ? [body.slice(start, end)] : [],
     );
   }
 
-  it('notes statements that run, and branches of expressions', () => {
+  it('marks statements and branches that run', () => {
     expect(regionsRun('let x = 1; if (x > 1) x = 2; else x = 3;')).toEqual([
       'let x = 1;',
       'if (x > 1) x = 2; else x = 3;',
@@ -86,8 +85,8 @@ describe('plantMeters', () => {
     expect(() => regionsRun(body)).toThrow('endless');
   });
 
-  it('leaves lines where they are', () => {
+  it('keeps line numbers', () => {
     const text = 'a();\nif (b)\n  c();\n';
-    expect(plantMeters(parse('a.ts', text), 0).text.split('\n')).toHaveLength(4);
+    expect(instrument(parse('a.ts', text), 0).text.split('\n')).toHaveLength(4);
   });
 });

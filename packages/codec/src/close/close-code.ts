@@ -1,39 +1,44 @@
-/** The close codes of RFC 6455, section 7.4.1, and of the IANA registry, under gorilla/websocket's names. */
+/**
+ * The close codes of RFC 6455, section 7.4.1, and of the IANA registry, under the names of
+ * gorilla/websocket.
+ */
 export const CloseCode = {
-  /** What the connection was for is done. */
+  /** The connection has served its purpose. */
   NormalClosure: 1000,
-  /** A server goes down, or a browser leaves the page. */
+  /** A server shuts down, or a browser leaves the page. */
   GoingAway: 1001,
   /** The peer's frames break the protocol. */
   ProtocolError: 1002,
-  /** A kind of data that this endpoint cannot take, binary where it wants text for example. */
+  /** This endpoint cannot accept this type of data, for example binary instead of text. */
   UnsupportedData: 1003,
   /** Never on the wire: the close frame carried no code. */
   NoStatusReceived: 1005,
   /** Never on the wire: the connection ended without a close frame. */
   AbnormalClosure: 1006,
-  /** The data is not what its type says: a text that is no UTF-8, a compressed message that is no DEFLATE. */
+  /**
+   * The data does not match its type: a text is not UTF-8, or a compressed message is not DEFLATE.
+   */
   InvalidFramePayloadData: 1007,
-  /** Against the rules of this endpoint, where no other code fits. */
+  /** The message violates a policy of this endpoint, and no other code fits. */
   PolicyViolation: 1008,
-  /** The message is larger than this endpoint takes. */
+  /** The message is larger than this endpoint accepts. */
   MessageTooBig: 1009,
-  /** From a client: the server did not agree to an extension that it needs. */
+  /** From a client: the server did not agree to an extension that the client needs. */
   MandatoryExtension: 1010,
-  /** Something went wrong here that the peer has no part in. */
+  /** An error in this endpoint. The peer did not cause it. */
   InternalServerErr: 1011,
-  /** The server restarts: come back after a pause of your own, 5 to 30 s by chance. */
+  /** The server restarts: reconnect after a random pause of 5 to 30 s. */
   ServiceRestart: 1012,
-  /** The server has too much to do. */
+  /** The server is overloaded. */
   TryAgainLater: 1013,
-  /** A gateway got no valid answer from the server behind it. */
+  /** A gateway received no valid response from the server that it asked. */
   BadGateway: 1014,
   /** Never on the wire: the TLS handshake failed. */
   TLSHandshake: 1015,
 } as const;
 
 /**
- * Says whether `code` may stand in a close frame: 1000-1003, 1007-1014, 3000-4999.
+ * Whether a close frame may carry `code`: 1000-1003, 1007-1014, 3000-4999.
  *
  * @see RFC 6455, section 7.4
  */

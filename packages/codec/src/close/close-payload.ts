@@ -1,27 +1,29 @@
+import { ProtocolError } from '../errors.ts';
+import { MAX_CONTROL_PAYLOAD } from '../limits.ts';
+import { isBytes } from '../masking/mask.ts';
+import { readText, writeText } from '../text/utf8-text.ts';
 import { CloseCode, isValidCloseCode } from './close-code.ts';
-import { ProtocolError } from './errors.ts';
-import { isBytes } from './mask.ts';
-import { readText, writeText } from './utf8-text.ts';
 
-/** RFC 6455, 5.5: a control frame carries 125 bytes at most, and two of them are the code. */
-const MAX_REASON = 123;
+/** Largest reason in bytes: a control frame carries 125 bytes, and the code takes two of them. */
+const MAX_REASON = MAX_CONTROL_PAYLOAD - 2;
 
-/** What a close frame says. */
+/** The contents of a close frame. */
 export interface ClosePayload {
-  /** 1005 when the frame carried none. */
+  /** The close code, or 1005 when the frame carried none. */
   readonly code: number;
-  /** At most 123 bytes of UTF-8; `''` when there was none. */
+  /** At most 123 bytes of UTF-8; `''` when there is none. */
   readonly reason: string;
 }
 
 /**
- * Writes the payload of a close frame: the code and the reason in UTF-8. Lone surrogates become U+FFFD.
+ * Writes the payload of a close frame: the code and the reason in UTF-8. Lone surrogates become
+ * U+FFFD.
  *
- * @param code - 1005 (no status received) gives an empty payload, whatever the reason.
+ * @param code - 1005 (no status received) returns an empty payload and ignores the reason.
  * @param reason - At most 123 bytes of UTF-8.
  * @returns Owned bytes, 125 at most.
- * @throws TypeError when `code` is no number or `reason` no string; RangeError when the code must not be sent, or when
- *   the reason is too long. Nothing is cut off silently.
+ * @throws TypeError when `code` is not a number or `reason` not a string. RangeError when the code
+ *   must not be sent, or when the reason is too long: it is never truncated.
  * @see RFC 6455, sections 5.5.1 and 7.4
  */
 export function formatCloseMessage(code: number, reason = ''): Uint8Array {
@@ -46,9 +48,10 @@ export function formatCloseMessage(code: number, reason = ''): Uint8Array {
 /**
  * Reads the payload of a close frame.
  *
- * @param payload - Borrowed for the call. Empty, it gives code 1005 and no reason.
- * @throws {@link ProtocolError} 1002 for a payload of one byte or a code that must not be sent, 1007
- *   (`WS_ERR_INVALID_UTF8`) for a reason that is no UTF-8; TypeError when `payload` is no Uint8Array.
+ * @param payload - Borrowed for the call. Empty: code 1005 and no reason.
+ * @throws {@link ProtocolError} 1002 for a payload of one byte or a code that must not be sent,
+ *   1007 (`WS_ERR_INVALID_UTF8`) for a reason that is not UTF-8. TypeError when `payload` is not a
+ *   Uint8Array.
  * @see RFC 6455, sections 5.5.1 and 7.4
  */
 export function parseCloseMessage(payload: Uint8Array): ClosePayload {

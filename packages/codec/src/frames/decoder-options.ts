@@ -1,30 +1,44 @@
+import { MAX_TAIL } from '../memory/ring.ts';
+import type { SlabSource } from '../memory/slab.ts';
+import { sharedSlabPool } from '../memory/slab-pool.ts';
 import type { Role } from './opcode.ts';
-import { type SlabSource, sharedSlabPool } from './pool.ts';
-import { MAX_TAIL } from './ring.ts';
 import { RSV } from './rules.ts';
 
 /** Options of `FrameDecoder`. */
 export interface FrameDecoderOptions {
-  /** Which end this is. A server takes only masked frames, a client only unmasked ones (RFC 6455, section 5.1). */
+  /**
+   * The end of the connection that decodes. A server accepts only masked frames, a client only
+   * unmasked ones (RFC 6455, section 5.1).
+   */
   role: Role;
-  /** The reserved bits that extensions have agreed on, as wire bits; `0x40` for permessage-deflate. Default 0. */
+  /**
+   * The reserved bits of the negotiated extensions, as wire bits: `0x40` for permessage-deflate.
+   * Default 0.
+   */
   allowedRsv?: number;
   /** First value of `FrameDecoder.maxFramePayload`, in bytes. Default Infinity. */
   maxFramePayload?: number;
   /**
-   * Data frames that arrive in parts come as one FRAME up to this size in bytes, header included; larger ones as
-   * FRAME_BEGIN, FRAME_DATA, FRAME_END. 0 to 4112, default 4112. Control frames always come as one FRAME.
+   * Size in bytes, header included, up to which a data frame that arrives in parts is one FRAME. A
+   * larger one is FRAME_BEGIN, FRAME_DATA, FRAME_END. 0 to 4112, default 4112. A control frame is
+   * always one FRAME.
    */
   holdLimit?: number;
-  /** Least first size of `FrameDecoder.writable()`, in bytes. Default 4096. */
+  /** Smallest first size of `FrameDecoder.writable()`, in bytes. Default 4096. */
   readBufferSize?: number;
-  /** Lends the memory for unfinished tails and for `writable()`. Default: the thread's own pool. */
+  /**
+   * Source of the memory for incomplete frames and for `writable()`. Default: the thread's shared
+   * pool.
+   */
   pool?: SlabSource;
-  /** Unmask with WebAssembly SIMD where it pays and is to be had. Default true. */
+  /** Whether to unmask with WebAssembly SIMD where it is available and faster. Default true. */
   simd?: boolean;
 }
 
-/** The options with their defaults; throws a TypeError or RangeError that names the bad one. */
+/**
+ * Returns the options with their defaults.
+ * @throws TypeError or RangeError that names the invalid option.
+ */
 export function decoderOptions(options: FrameDecoderOptions): Required<FrameDecoderOptions> {
   const { role, allowedRsv = 0, maxFramePayload = Infinity } = options;
   const { holdLimit = MAX_TAIL, readBufferSize = 4096 } = options;
@@ -33,7 +47,7 @@ export function decoderOptions(options: FrameDecoderOptions): Required<FrameDeco
     throw new TypeError("role must be 'client' or 'server'");
   }
   if ((allowedRsv & RSV) !== allowedRsv) {
-    throw new RangeError('allowedRsv must be of the wire bits 0x40, 0x20 and 0x10');
+    throw new RangeError('allowedRsv must be a sum of 0x40, 0x20 and 0x10');
   }
   if (!(typeof maxFramePayload === 'number' && maxFramePayload >= 0)) {
     throw new RangeError('maxFramePayload must be a number of 0 or more');

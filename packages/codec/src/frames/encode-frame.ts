@@ -1,26 +1,27 @@
+import { MAX_HEADER } from '../limits.ts';
+import { unmask } from '../masking/mask.ts';
 import { FrameHeader } from './header.ts';
-import { unmask } from './mask.ts';
 
 /** Options of {@link encodeFrame}. */
 export interface EncodeFrameOptions {
-  /** Final fragment of its message. Default true. */
+  /** Whether this is the last frame of its message. Default true. */
   fin?: boolean;
-  /** Reserved bits as they stand on the wire: `0x40` RSV1, `0x20` RSV2, `0x10` RSV3. Default 0. */
+  /** Reserved bits, as wire bits: `0x40` RSV1, `0x20` RSV2, `0x10` RSV3. Default 0. */
   rsv?: number;
-  /** Masks the payload with this 32-bit key, big-endian. Default: not masked. */
+  /** Masks the payload with this 32-bit key, big-endian. Default: the frame is not masked. */
   maskKey?: number | undefined;
 }
 
 /**
- * One complete frame in memory of its own, for tests, tools, and frames that are sent to many.
+ * Returns one complete frame in new memory. For tests, tools, and frames for many receivers.
  *
- * It writes what it is told, also frames that no endpoint may send.
+ * It also writes frames that no endpoint may send: it does not apply the rules of RFC 6455.
  *
  * @param opcode - 0 to 15.
- * @param payload - Copied; not changed.
+ * @param payload - Copied, not changed.
  * @returns Header and payload. Owned by the caller.
- * @throws TypeError when `payload` is no Uint8Array or `maskKey` no number, RangeError for `opcode`, `rsv` or a
- *   `maskKey` that is no integer of 32 bits.
+ * @throws TypeError when `payload` is not a Uint8Array or `maskKey` not a number, RangeError for an
+ *   invalid `opcode` or `rsv`, or a `maskKey` that is not a 32-bit integer.
  * @see RFC 6455, section 5.2
  */
 export function encodeFrame(
@@ -37,7 +38,7 @@ export function encodeFrame(
   header.length = payload.length;
   header.masked = maskKey !== undefined;
   header.maskKey = maskKey ?? 0;
-  const room = new Uint8Array(payload.length + 14);
+  const room = new Uint8Array(payload.length + MAX_HEADER);
   const at = header.write(room, 0);
   room.set(payload, at);
   const frame = room.slice(0, at + payload.length);

@@ -1,35 +1,49 @@
-import { sharedMaskKeys } from './mask-key.ts';
+import { sharedMaskKeys } from '../masking/mask-key.ts';
+import { LARGEST_SLAB, type SlabSource } from '../memory/slab.ts';
+import { sharedSlabPool } from '../memory/slab-pool.ts';
+import { writeUtf8 } from '../text/utf8.ts';
 import type { Role } from './opcode.ts';
-import { type SlabSource, sharedSlabPool } from './pool.ts';
-import { writeUtf8 } from './utf8.ts';
 
 /** Options of `FrameEncoder`. */
 export interface FrameEncoderOptions {
-  /** Which end this is: a client masks what it sends, a server does not (RFC 6455, section 5.1). */
+  /**
+   * The end of the connection that encodes. A client masks its frames, a server does not (RFC 6455,
+   * section 5.1).
+   */
   role: Role;
-  /** Lends the slabs. Default: the thread's own pool. */
+  /** Source of the slabs. Default: the thread's shared pool. */
   pool?: SlabSource;
-  /** Least size of the first slab of a turn, in bytes. Default 4096. */
+  /** Smallest size of the first slab after a flush, in bytes. Default 4096. */
   slabBytes?: number;
-  /** Unmasked payloads of more bytes than this are referenced instead of copied. Default 65536. */
+  /**
+   * Size in bytes above which an unmasked payload is referenced instead of copied. Default 65536,
+   * the size of the largest slab.
+   */
   borrowFrom?: number;
-  /** Gives the masking key of each frame as a 32-bit integer, big-endian. Default: keys from the platform's `crypto`. */
+  /**
+   * Returns the masking key of each frame as a 32-bit integer, big-endian. It must be unpredictable
+   * (RFC 6455, section 10.3). Default: keys from the platform's `crypto`.
+   */
   nextKey?: (() => number) | undefined;
   /**
-   * Writes `text` as UTF-8 to `into`, from index `at` on, lone surrogates as U+FFFD, and says how many bytes that were.
-   * There is room for three bytes a UTF-16 unit. Default: TextEncoder; a platform often has something faster.
+   * Writes `text` as UTF-8 to `into`, from index `at` on, lone surrogates as U+FFFD, and returns
+   * the number of bytes. There is room for three bytes per UTF-16 unit. Default: TextEncoder. Many
+   * platforms have a faster function.
    */
   writeUtf8?: (into: Uint8Array, at: number, text: string) => number;
 }
 
-/** The same, complete. */
+/** The options with their defaults. */
 type KnownOptions = {
   readonly [K in keyof FrameEncoderOptions]-?: NonNullable<FrameEncoderOptions[K]>;
 };
 
-/** The options with their defaults; throws a TypeError or RangeError that names the bad one. */
+/**
+ * Returns the options with their defaults.
+ * @throws TypeError or RangeError that names the invalid option.
+ */
 export function encoderOptions(options: FrameEncoderOptions): KnownOptions {
-  const { role, slabBytes = 4096, borrowFrom = 65536 } = options;
+  const { role, slabBytes = 4096, borrowFrom = LARGEST_SLAB } = options;
   if (role !== 'client' && role !== 'server') {
     throw new TypeError("role must be 'client' or 'server'");
   }

@@ -1,44 +1,47 @@
-import { ProtocolError } from './errors.ts';
-import { checkRange } from './mask.ts';
+import { ProtocolError } from '../errors.ts';
+import { checkRange } from '../masking/mask.ts';
 import { FIN, lengthFault, MASK, RSV } from './rules.ts';
 
 const TWO_32 = 2 ** 32;
 
 /**
- * One reusable frame header: its fields hold the last header read, or the next to be written.
+ * One reusable frame header. Its fields hold the last header read, or the next one to write.
  *
  * @see RFC 6455, section 5.2
  */
 export class FrameHeader {
-  /** Final fragment of its message. */
+  /** Whether this is the last frame of its message. */
   fin = false;
-  /** The reserved bits as they stand on the wire: `0x40` RSV1, `0x20` RSV2, `0x10` RSV3. */
+  /** Reserved bits, as wire bits: `0x40` RSV1, `0x20` RSV2, `0x10` RSV3. */
   rsv = 0;
   /** 0 to 15. */
   opcode = 0;
-  /** Whether the payload is masked and a key stands in the header. */
+  /** Whether the payload is masked and the header contains a key. */
   masked = false;
   /** Payload length in bytes, 0 to 2^53 - 1. */
   length = 0;
-  /** Masking key, big-endian, as a signed 32-bit integer: `37 fa 21 3d` is `0x37fa213d`. 0 when not masked. */
+  /**
+   * Masking key, big-endian, as a signed 32-bit integer: `37 fa 21 3d` is `0x37fa213d`. 0 when not
+   * masked.
+   */
   maskKey = 0;
 
   /**
-   * Reads one header from `bytes[start, end)`. It judges nothing but the length's form: which opcodes, bits and sizes
-   * are in order is for the caller to say.
+   * Reads one header from `bytes[start, end)`. It checks only the form of the length. The caller
+   * checks opcode, reserved bits and size.
    *
-   * @returns Size of the header in bytes, 2 to 14; or 0 when it is not whole yet: then nothing is consumed and the
-   *   fields are as before; call again with more bytes.
-   * @throws ProtocolError for a non-minimal length or one of 2^53 and more, as soon as the bytes say so; TypeError,
-   *   RangeError when the range is not inside `bytes`.
+   * @returns Size of the header in bytes, 2 to 14, or 0 when the header is incomplete. Nothing is
+   *   consumed then and the fields keep their values: call again with more bytes.
+   * @throws {@link ProtocolError} for a non-minimal length (1002) or a length of 2^53 and more
+   *   (1009), as soon as the bytes show it. TypeError or RangeError when the range is not inside
+   *   `bytes`.
    */
   read(bytes: Uint8Array, start = 0, end: number = bytes.length): number {
     checkRange(bytes, start, end);
     if (end - start < 2) return 0;
     const b0 = bytes[start]!;
     const b1 = bytes[start + 1]!;
-    const short = b1 & 0x7f;
-    const size = short < 126 ? 0 : short === 126 ? 2 : 8;
+    const size = extendedLengthSize(b1);
     if (size !== 0) {
       const bad = lengthFault(bytes, start + 2, Math.min(end, start + 2 + size), size, Infinity);
       if (bad !== undefined) throw new ProtocolError(bad.closeCode, [bad.fault]);
@@ -51,9 +54,8 @@ export class FrameHeader {
     this.rsv = b0 & RSV;
     this.opcode = b0 & 0x0f;
     this.masked = masked;
-    this.length =
-      size === 0 ? short : size === 2 ? length16(bytes, start + 2) : length64(bytes, start + 2);
-    // Signed on purpose: XOR is signed, and the field stays a small integer more often.
+    this.length = readLength(bytes, start + 1, size);
+    // Signed, as the result of XOR is: the field is a small integer more often.
     this.maskKey = masked
       ? (bytes[key]! << 24) | (bytes[key + 1]! << 16) | (bytes[key + 2]! << 8) | bytes[key + 3]!
       : 0;
@@ -64,8 +66,8 @@ export class FrameHeader {
    * Writes the header to `bytes` at index `at`, with the shortest form of the length.
    *
    * @returns Size of the header in bytes, 2 to 14.
-   * @throws TypeError when a masked header's key is no number, RangeError when a field is out of its range or the header
-   *   does not fit.
+   * @throws TypeError when the key of a masked header is not a number. RangeError when a field is
+   *   out of range or the header does not fit.
    */
   write(bytes: Uint8Array, at = 0): number {
     const { fin, rsv, opcode, masked, length, maskKey } = this;
@@ -92,7 +94,10 @@ export function headerSize(length: number): number {
   return length < 126 ? 2 : length < 65536 ? 4 : 10;
 }
 
-/** Writes an unmasked header, or the part of a masked one before its key, and says the index after it. */
+/**
+ * Writes an unmasked header, or the part of a masked one before its key. Returns the index after
+ * it.
+ */
 export function writeHeader(
   bytes: Uint8Array,
   at: number,
@@ -125,27 +130,41 @@ export function writeHeader(
   return at + 10;
 }
 
+/** Size in bytes of the extended length that the second header byte announces: 0, 2 or 8. */
+export function extendedLengthSize(b1: number): 0 | 2 | 8 {
+  const short = b1 & 0x7f;
+  return short < 126 ? 0 : short === 126 ? 2 : 8;
+}
+
+/**
+ * The payload length. `at` is the second header byte, `size` is {@link extendedLengthSize} of it.
+ */
+export function readLength(bytes: Uint8Array, at: number, size: 0 | 2 | 8): number {
+  if (size === 0) return bytes[at]! & 0x7f;
+  return size === 2 ? length16(bytes, at + 1) : length64(bytes, at + 1);
+}
+
 /** The 16-bit length at `at`. */
 export function length16(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 8) | bytes[at + 1]!;
 }
 
-/** The 64-bit length at `at`; a double that is no longer exact from 2^53 up. */
+/** The 64-bit length at `at`. A double: inexact from 2^53 up. */
 export function length64(bytes: Uint8Array, at: number): number {
   const high = (length16(bytes, at) << 16) | length16(bytes, at + 2);
   const low = (length16(bytes, at + 4) << 16) | length16(bytes, at + 6);
   return (high >>> 0) * TWO_32 + (low >>> 0);
 }
 
-/** 32 bits, signed as they are read or unsigned as they are written in source. */
+/** Accepts 32 bits, either signed, as they are read, or unsigned, as they are written in source. */
 function checkMaskKey(key: number): void {
   if (typeof key !== 'number') throw new TypeError('maskKey must be a 32-bit number');
   if ((key | 0) === key || key >>> 0 === key) return;
   throw new RangeError('maskKey must be an integer of 32 bits');
 }
 
-/** Throws a RangeError unless both fit their bits of the first header byte. */
+/** @throws RangeError unless both values fit their bits of the first header byte. */
 export function checkFrameFields(opcode: number, rsv: number): void {
   if ((opcode & 0x0f) !== opcode) throw new RangeError('opcode must be an integer of 0 to 15');
-  if ((rsv & RSV) !== rsv) throw new RangeError('rsv must be of the wire bits 0x40, 0x20 and 0x10');
+  if ((rsv & RSV) !== rsv) throw new RangeError('rsv must be a sum of 0x40, 0x20 and 0x10');
 }

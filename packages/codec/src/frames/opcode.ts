@@ -11,10 +11,10 @@ export const PingMessage = 9;
 /** RFC 6455, section 11.8: the pong control frame. */
 export const PongMessage = 10;
 
-/** Which end of a connection this is: a client masks what it sends, a server must not (RFC 6455, section 5.1). */
+/** An end of a connection. A client masks its frames, a server must not (RFC 6455, section 5.1). */
 export type Role = 'client' | 'server';
 
-/** RFC 6455, section 5.5: opcodes with the top bit set are control frames. */
+/** Whether `opcode` is that of a control frame: its top bit is set (RFC 6455, section 5.5). */
 export function isControl(opcode: number): boolean {
   return (opcode & 0x8) !== 0;
 }

@@ -1,32 +1,34 @@
-import { copyInto, xorCopy } from './copy.ts';
-import { skewOf, wordsOver, xorWords } from './mask.ts';
-import type { Simd } from './simd.ts';
+import { misalignmentOf, wordsOver, xorWords } from '../masking/mask.ts';
+import type { Simd } from '../masking/simd.ts';
+import { copyInto, xorCopy } from '../memory/copy.ts';
+import { NO_BYTES } from '../memory/slab.ts';
 
-const EMPTY = new Uint8Array(0);
-/** The target does not lie in the SIMD memory. */
-const FOREIGN = -1;
-/** Below this a byte loop copies and unmasks faster than a copy of a new view. */
+/** The target is not in the SIMD memory. */
+const NO_ADDRESS = -1;
+/** Below this many bytes, a loop copies and unmasks faster than `set` with a new view. */
 const COPY_BY_VIEW_FROM = 32;
 
-/** The memory in which a large payload is put together, and how far that has come. */
-export class Assembly {
+/** The caller's memory for a large payload, and how far it is filled. */
+export class PayloadTarget {
   /** Whether there is a target. */
   active = false;
   /** The caller's memory. */
-  target: Uint8Array = EMPTY;
-  /** Where the next piece goes. */
+  target: Uint8Array = NO_BYTES;
+  /** Index for the next piece. */
   at = 0;
   #words: BigInt64Array | undefined = undefined;
   #simd: Simd | undefined = undefined;
-  #address = FOREIGN;
+  #address = NO_ADDRESS;
 
-  /** Goes on in `target` from index `at`. `simd`: unmasks there when the target lies in its memory. */
-  begin(target: Uint8Array, at: number, simd: Simd | undefined): void {
+  /**
+   * Starts to fill `target` at index `at`. `simd` unmasks there when the target is in its memory.
+   */
+  set(target: Uint8Array, at: number, simd: Simd | undefined): void {
     if (this.target !== target) {
       this.target = target;
       this.#words = undefined;
       this.#simd = simd;
-      this.#address = target.buffer === simd?.buffer ? target.byteOffset : FOREIGN;
+      this.#address = target.buffer === simd?.buffer ? target.byteOffset : NO_ADDRESS;
     }
     this.at = at;
     this.active = true;
@@ -38,8 +40,8 @@ export class Assembly {
   }
 
   /**
-   * Copies `from[start, end)`, for which there is room, and unmasks it. `view` are these very bytes, if there is a view
-   * of them already; `key` is little-endian.
+   * Copies `from[start, end)` and unmasks it. The caller has checked that there is room. `view` is
+   * an existing view of exactly these bytes, if there is one. `key` is little-endian.
    */
   append(
     from: Uint8Array,
@@ -61,13 +63,13 @@ export class Assembly {
       this.#simd!.xor(this.#address + at, this.#address + at + n, key);
     } else {
       this.#words ??= wordsOver(target);
-      xorWords(target, this.#words, skewOf(target), at, at + n, key);
+      xorWords(target, this.#words, misalignmentOf(target), at, at + n, key);
     }
   }
 
-  /** Lets go of the target. */
-  forget(): void {
-    this.target = EMPTY;
+  /** Drops the target. */
+  clear(): void {
+    this.target = NO_BYTES;
     this.#words = undefined;
     this.active = false;
   }

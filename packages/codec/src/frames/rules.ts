@@ -1,7 +1,8 @@
-import { CloseCode } from './close-code.ts';
+import { CloseCode } from '../close/close-code.ts';
+import { MAX_CONTROL_PAYLOAD } from '../limits.ts';
 import { isControl } from './opcode.ts';
 
-/** First header byte: the final fragment of a message (RFC 6455, section 5.2). */
+/** First header byte: the last frame of a message (RFC 6455, section 5.2). */
 export const FIN = 0x80;
 /** First header byte: the three reserved bits. */
 export const RSV = 0x70;
@@ -15,12 +16,14 @@ const RSV3 = 0x10;
 const TWO_53 = 2 ** 53;
 
 /**
- * Which rules the first two bytes of a frame break, in the order and words of gorilla/websocket; empty when none.
+ * Names the rules that the first two bytes of a frame break, in the order and words of
+ * gorilla/websocket. Empty when they break none.
  *
  * @param b0 - FIN, RSV and opcode.
  * @param b1 - MASK and the 7-bit length.
  * @param masked - Whether this end expects masked frames: a server does, a client does not.
- * @param allowedRsv - The reserved bits that extensions have agreed on, as wire bits (`0x40` is RSV1).
+ * @param allowedRsv - The reserved bits of the negotiated extensions, as wire bits (`0x40` is
+ *   RSV1).
  * @param messageOpen - Whether a message has begun and not ended.
  * @see RFC 6455, sections 5.1 to 5.5; RFC 7692, section 6.1
  */
@@ -34,7 +37,7 @@ export function frameFaults(
   const faults: string[] = [];
   const opcode = b0 & 0x0f;
   const fin = (b0 & FIN) !== 0;
-  // RFC 7692, 6.1: RSV1 tells about a message, so only a message's first frame may carry it.
+  // RFC 7692, section 6.1: RSV1 describes a message, so only its first frame may have the bit.
   const allowed = opcode === 0 || isControl(opcode) ? allowedRsv & ~RSV1 : allowedRsv;
   const set = b0 & ~allowed;
   if ((set & RSV1) !== 0) faults.push('RSV1 set');
@@ -42,7 +45,7 @@ export function frameFaults(
   if ((set & RSV3) !== 0) faults.push('RSV3 set');
 
   if (opcode >= 8 && opcode <= 10) {
-    if ((b1 & 0x7f) > 125) faults.push('len > 125 for control');
+    if ((b1 & 0x7f) > MAX_CONTROL_PAYLOAD) faults.push('len > 125 for control');
     if (!fin) faults.push('FIN not set on control');
   } else if (opcode === 1 || opcode === 2) {
     if (messageOpen) faults.push('data before FIN');
@@ -55,18 +58,18 @@ export function frameFaults(
   return faults;
 }
 
-/** A fault of an extended length, and the close code that answers it. */
+/** A fault of a payload length, and the close code for it. */
 interface LengthFault {
   readonly closeCode: number;
   readonly fault: string;
 }
 
 /**
- * Judges the extended length in `bytes[start, end)`, of which only the first bytes may be there yet: says a fault as
- * soon as no further byte can mend it.
+ * Judges the extended length in `bytes[start, end)`, which may be incomplete. Returns a fault as
+ * soon as no further byte can make the length valid.
  *
- * @param size - How many bytes the length has: 2 or 8.
- * @param limit - The largest length to be accepted.
+ * @param size - Size of the whole extended length in bytes: 2 or 8.
+ * @param limit - Largest length that is accepted, in bytes.
  * @see RFC 6455, section 5.2
  */
 export function lengthFault(
@@ -76,7 +79,8 @@ export function lengthFault(
   size: 2 | 8,
   limit: number,
 ): LengthFault | undefined {
-  // The smallest and the largest length that may still come of it. Doubles: exact enough for powers of two.
+  // The smallest and the largest length that are still possible. Doubles are exact enough for
+  // powers of two.
   let least = 0;
   let most = 0;
   for (let i = 0; i < size; i++) {
@@ -84,7 +88,7 @@ export function lengthFault(
     least = least * 256 + (there ? bytes[start + i]! : 0x00);
     most = most * 256 + (there ? bytes[start + i]! : 0xff);
   }
-  // Told by the byte: 2^63 - 1 is rounded up to 2^63 in a double.
+  // Decided by the byte: a double rounds 2^63 - 1 up to 2^63.
   if (size === 8 && start < end && bytes[start]! >= 0x80) {
     return { closeCode: CloseCode.ProtocolError, fault: 'length with top bit set' };
   }
@@ -96,22 +100,23 @@ export function lengthFault(
   return least > limit ? overLimit(limit) : undefined;
 }
 
-/** The fault of a data frame that announces more than `maxFramePayload`. */
+/** The fault of a data frame that announces more than `maxFramePayload` bytes. */
 export function overLimit(limit: number): LengthFault {
   return { closeCode: CloseCode.MessageTooBig, fault: `frame over the limit of ${limit} bytes` };
 }
 
-/** Verdicts about a first byte, made of {@link frameFaults} itself. */
+/** Verdicts about a first byte. They are computed by {@link frameFaults}. */
 export const FAULTY = 0;
 export const DATA_FRAME = 1;
 export const CONTROL_FRAME = 2;
 
-/** The tables that were asked for, by the reserved bits: eight at most, shared by all decoders. */
+/** One table for each set of reserved bits: at most eight, shared by all decoders. */
 const tables = new Map<number, Uint8Array>();
 
 /**
- * A table with the verdict for each first byte: entries 0 to 255 while no message is open, 256 to 511 while one is.
- * The second byte's rules (MASK, a control frame's length) are left to the reader.
+ * Returns a table with the verdict for each first byte: entries 0 to 255 while no message is open,
+ * 256 to 511 while a message is open. The caller checks the second byte: MASK, and the length of a
+ * control frame.
  */
 export function firstByteVerdicts(allowedRsv: number): Uint8Array {
   let verdicts = tables.get(allowedRsv);

@@ -1,12 +1,13 @@
-import { CloseCode } from '../close-code.ts';
+import { CloseCode } from '../close/close-code.ts';
 import { ProtocolError } from '../errors.ts';
 import type { Extension } from './extensions.ts';
 
-// RFC 7692, section 7.1, in short. Each side has two parameters. `*_no_context_takeover`: that side forgets its window
-// after each message. `*_max_window_bits`: its window is at most 2^bits bytes. The server's two may stand in an answer
-// whether they were offered or not, and if they were, they must. `client_no_context_takeover` is a hint in an offer and
-// an order in an answer. `client_max_window_bits` is a permission in an offer, a hint too if it has a value, and an
-// order in an answer, which needs that permission.
+// RFC 7692, section 7.1, in short. Each side has two parameters. `*_no_context_takeover`: that side
+// resets its window after each message. `*_max_window_bits`: its window is at most 2^bits bytes.
+// The server's two may be in an answer whether they were offered or not. When they were offered,
+// they must be. `client_no_context_takeover` is a hint in an offer and an order in an answer.
+// `client_max_window_bits` is a permission in an offer, also a hint if it has a value, and an order
+// in an answer, which needs that permission.
 
 const NAME = 'permessage-deflate';
 const SERVER_NO_TAKEOVER = 'server_no_context_takeover';
@@ -14,23 +15,29 @@ const CLIENT_NO_TAKEOVER = 'client_no_context_takeover';
 const SERVER_BITS = 'server_max_window_bits';
 const CLIENT_BITS = 'client_max_window_bits';
 
-/** Both a value and the absence of one: the largest window that DEFLATE has. */
+/** The largest window of DEFLATE: a value, and the meaning of no value. */
 const MAX_BITS = 15;
 const MIN_BITS = 8;
 
-/** What both ends of a connection agreed on for permessage-deflate. */
+/** The parameters of permessage-deflate that both ends of a connection agreed on. */
 export interface DeflateParameters {
-  /** The server compresses each message on its own; the client keeps no window to inflate with. */
+  /**
+   * Whether the server compresses each message alone: the client keeps no window to inflate with.
+   */
   readonly serverNoContextTakeover: boolean;
-  /** The client compresses each message on its own; the server keeps no window to inflate with. */
+  /**
+   * Whether the client compresses each message alone: the server keeps no window to inflate with.
+   */
   readonly clientNoContextTakeover: boolean;
-  /** The server's messages never refer back more than 2 to this power bytes: 8 to 15. */
+  /** Window of the server's messages, as a power of two in bytes: 8 to 15. */
   readonly serverMaxWindowBits: number;
-  /** The client's messages never refer back more than 2 to this power bytes: 8 to 15. */
+  /** Window of the client's messages, as a power of two in bytes: 8 to 15. */
   readonly clientMaxWindowBits: number;
 }
 
-/** What one end wants of permessage-deflate; what is left out is left to the other end. */
+/**
+ * The wishes of one end for permessage-deflate. The other end decides the fields that are left out.
+ */
 export interface DeflateLimits {
   /** Default false. */
   readonly serverNoContextTakeover?: boolean | undefined;
@@ -38,26 +45,29 @@ export interface DeflateLimits {
   readonly clientNoContextTakeover?: boolean | undefined;
   /** 8 to 15, default 15. */
   readonly serverMaxWindowBits?: number | undefined;
-  /** 8 to 15, default 15. A server can only limit a client whose offer allows it; the others keep 15. */
+  /**
+   * 8 to 15, default 15. A server can limit a client only when the offer allows it; other clients
+   * keep 15.
+   */
   readonly clientMaxWindowBits?: number | undefined;
 }
 
-/** The outcome of {@link negotiateDeflate}. */
+/** The result of {@link negotiateDeflate}. */
 export interface DeflateAgreement {
-  /** What both ends keep to. */
+  /** The parameters for both ends. */
   readonly parameters: DeflateParameters;
-  /** What the server puts into `Sec-WebSocket-Extensions`, by `formatExtensions([answer])`. */
+  /** The server's answer for `Sec-WebSocket-Extensions`: `formatExtensions([answer])`. */
   readonly answer: Extension;
 }
 
 /**
- * The server's half: takes the first offer of permessage-deflate that is valid. Other extensions are passed over, and so
- * are offers with an unknown, a repeated or a malformed parameter; they never fail a handshake. What the client offered
- * is echoed, lowered to `limits`.
+ * The server's part: accepts the first valid offer of permessage-deflate. Other extensions are
+ * skipped. So are offers with an unknown, repeated or malformed parameter: they never fail a
+ * handshake. The answer repeats the offered values, reduced to `limits`.
  *
  * @param offers - From `parseExtensions`, in the client's order of preference.
- * @returns Undefined when there is no such offer: the connection goes without compression.
- * @throws RangeError for window bits in `limits` that are no integer from 8 to 15.
+ * @returns Undefined when there is no valid offer: the connection uses no compression.
+ * @throws RangeError for window bits in `limits` that are not an integer from 8 to 15.
  * @see RFC 7692, sections 5 and 7.1
  */
 export function negotiateDeflate(
@@ -79,7 +89,7 @@ export function negotiateDeflate(
   const params = new Map<string, string | true>();
   if (parameters.serverNoContextTakeover) params.set(SERVER_NO_TAKEOVER, true);
   if (parameters.clientNoContextTakeover) params.set(CLIENT_NO_TAKEOVER, true);
-  // 7.1.2.1: an offered limit must be answered, be it 15.
+  // RFC 7692, section 7.1.2.1: an offered limit must be answered, even 15.
   if (parameters.serverMaxWindowBits < MAX_BITS || offer.params.has(SERVER_BITS)) {
     params.set(SERVER_BITS, String(parameters.serverMaxWindowBits));
   }
@@ -93,10 +103,10 @@ export function negotiateDeflate(
 }
 
 /**
- * What a client sends to ask for permessage-deflate within `limits`. It always lets the server limit the client's window,
- * as browsers do.
+ * Returns a client's offer of permessage-deflate within `limits`. It always allows the server to
+ * limit the client's window, as browsers do.
  *
- * @throws RangeError for window bits that are no integer from 8 to 15.
+ * @throws RangeError for window bits that are not an integer from 8 to 15.
  * @see RFC 7692, section 7.1
  */
 export function offerDeflate(limits: DeflateLimits = {}): Extension {
@@ -113,19 +123,20 @@ export function offerDeflate(limits: DeflateLimits = {}): Extension {
 }
 
 /**
- * The client's half: checks the server's answer against what was offered.
+ * The client's part: checks the server's answer against the offer.
  *
- * @param response - The answer's one element, from `parseExtensions`. That it is the only one is the caller's to check.
- * @param offer - What was sent, for example by {@link offerDeflate}.
- * @throws {@link ProtocolError} that names every fault, when the answer is not one to this offer: the connection must
- *   fail (RFC 7692, section 7.1).
+ * @param response - The only element of the answer, from `parseExtensions`. The caller checks that
+ *   it is the only one.
+ * @param offer - The offer that was sent, for example by `offerDeflate`.
+ * @throws {@link ProtocolError} that names every fault, when the answer does not fit the offer: the
+ *   connection must fail (RFC 7692, section 7.1).
  */
 export function acceptDeflate(response: Extension, offer: Extension): DeflateParameters {
   const faults = [...faultsOf(response, 'answer'), ...mismatches(response, offer)];
   if (faults.length > 0) throw new ProtocolError(CloseCode.ProtocolError, faults);
   return {
     serverNoContextTakeover: response.params.has(SERVER_NO_TAKEOVER),
-    // 7.1.1.2 and 7.1.2.2: what we offered for our own side binds us, answered or not.
+    // RFC 7692, sections 7.1.1.2 and 7.1.2.2: our offer for our own side binds us, answered or not.
     clientNoContextTakeover:
       response.params.has(CLIENT_NO_TAKEOVER) || offer.params.has(CLIENT_NO_TAKEOVER),
     serverMaxWindowBits: bitsOf(response, SERVER_BITS),
@@ -133,7 +144,7 @@ export function acceptDeflate(response: Extension, offer: Extension): DeflatePar
   };
 }
 
-/** What is wrong with an offer or an answer by itself. */
+/** The faults of an offer or an answer alone. */
 function faultsOf(extension: Extension, kind: 'offer' | 'answer'): string[] {
   const faults: string[] = [];
   if (extension.name !== NAME) faults.push(`${extension.name} is not ${NAME}`);
@@ -153,7 +164,7 @@ function faultsOf(extension: Extension, kind: 'offer' | 'answer'): string[] {
   return faults;
 }
 
-/** What of an answer does not fit the offer it answers. */
+/** The parts of an answer that do not fit its offer. */
 function mismatches(response: Extension, offer: Extension): string[] {
   const faults: string[] = [];
   if (offer.params.has(SERVER_NO_TAKEOVER) && !response.params.has(SERVER_NO_TAKEOVER)) {
@@ -168,13 +179,13 @@ function mismatches(response: Extension, offer: Extension): string[] {
   return faults;
 }
 
-/** The window bits that a valid element names; 15 where it names none. */
+/** The window bits of a valid element; 15 when it has none. */
 function bitsOf(extension: Extension, name: string): number {
   const value = extension.params.get(name);
   return value === undefined || value === true ? MAX_BITS : Number(value);
 }
 
-/** 7.1.2: decimal, without leading zeros, 8 to 15. */
+/** RFC 7692, section 7.1.2: decimal, without leading zeros, 8 to 15. */
 function isBits(value: string): boolean {
   return /^(?:[89]|1[0-5])$/.test(value);
 }

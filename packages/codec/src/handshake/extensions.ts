@@ -1,27 +1,33 @@
 import { isToken, Scanner } from './scanner.ts';
 
-/** Longest `Sec-WebSocket-Extensions` that is read, in characters: 4 KiB. */
+/** Longest `Sec-WebSocket-Extensions` that is accepted, in characters: 4 KiB. */
 const MAX_LENGTH = 4096;
 const MAX_EXTENSIONS = 16;
 const MAX_PARAMS = 16;
 
-/** One element of `Sec-WebSocket-Extensions`: what a client offers, or what a server answers. */
+/** One element of `Sec-WebSocket-Extensions`: a client's offer or a server's answer. */
 export interface Extension {
-  /** A token, as it was written. */
+  /** A token, in its original case. */
   readonly name: string;
-  /** By name, in their order; `true` for a parameter without a value. Quoted values have lost their quotes. */
+  /**
+   * The parameters by name, in their order; `true` for a parameter without a value. Quotes are
+   * removed.
+   */
   readonly params: ReadonlyMap<string, string | true>;
-  /** Set by the parser when a parameter stands more than once: `params` has the first, and no extension allows it. */
+  /**
+   * Set by the parser when a parameter is repeated: `params` has the first one. No extension allows
+   * it.
+   */
   readonly repeated?: boolean | undefined;
 }
 
 /**
- * Reads `Sec-WebSocket-Extensions`, in linear time. White space may stand around every separator, a value may be quoted,
- * empty elements are skipped. Names are only names: `__proto__` is one like any other.
+ * Reads `Sec-WebSocket-Extensions`, in linear time. White space may surround every separator, a
+ * value may be quoted, empty elements are skipped. `__proto__` is a name like any other.
  *
  * @param value - All lines of the field, joined with commas.
- * @returns The elements in their order of preference, or undefined when the field is malformed or longer than 4 KiB, 16
- *   elements or 16 parameters in one of them: a handshake is refused then.
+ * @returns The elements in their order of preference. Undefined when the field is malformed, or
+ *   longer than 4 KiB, 16 elements or 16 parameters in one element: reject the handshake then.
  * @see RFC 6455, section 9.1
  */
 export function parseExtensions(value: string): Extension[] | undefined {
@@ -57,7 +63,7 @@ function readExtension(scan: Scanner): Extension | undefined {
   return count > params.size ? { name, params, repeated: true } : { name, params };
 }
 
-/** RFC 6455, 9.1: what comes out of a quoted string must be a token too. */
+/** RFC 6455, section 9.1: the content of a quoted string must be a token too. */
 function readValue(scan: Scanner): string | undefined {
   scan.space();
   if (!scan.take('"')) return scan.token();
@@ -68,7 +74,7 @@ function readValue(scan: Scanner): string | undefined {
 /**
  * Writes `Sec-WebSocket-Extensions`: `a; x=1, b`.
  *
- * @throws SyntaxError when a name or a value is no token, so that nothing given here can break out of its header.
+ * @throws SyntaxError when a name or a value is not a token: no value can inject a header.
  * @see RFC 6455, section 9.1
  */
 export function formatExtensions(list: readonly Extension[]): string {

@@ -1,8 +1,11 @@
-// Sticky, one character class each: a scanner never goes back, so every grammar on it is linear in its text.
+// Sticky, one character class each. A scanner never goes back, so every grammar on it is linear.
 const TOKEN = /[!#$%&'*+\-.^_`|~0-9A-Za-z]+/y;
 const SPACE = /[ \t]*/y;
 
-/** Walks over a header field's text once, from left to right. The pieces are those of RFC 9110, section 5.6. */
+/**
+ * Walks over the text of a header field once, from left to right. The grammar is RFC 9110, section
+ * 5.6.
+ */
 export class Scanner {
   readonly #text: string;
   #at = 0;
@@ -15,29 +18,32 @@ export class Scanner {
     return this.#at === this.#text.length;
   }
 
-  /** True when `char` comes next; stays in front of it. */
+  /** Whether `char` comes next. Does not move. */
   sees(char: string): boolean {
     return this.#text.startsWith(char, this.#at);
   }
 
-  /** Steps over `char` if it comes next. */
+  /** Moves past `char` if it comes next. */
   take(char: string): boolean {
     if (!this.sees(char)) return false;
     this.#at += char.length;
     return true;
   }
 
-  /** Steps over optional white space. */
+  /** Moves past optional white space. */
   space(): void {
     this.#match(SPACE);
   }
 
-  /** Reads a token, or gives undefined where there is none. */
+  /** Reads a token. Undefined when there is none. */
   token(): string | undefined {
     return this.#match(TOKEN);
   }
 
-  /** Reads what follows an opening quote, up to the closing one, and resolves escapes; undefined if it is not closed. */
+  /**
+   * Reads the rest of a quoted string after its opening quote, and resolves escapes. Undefined when
+   * it is not closed.
+   */
   quoted(): string | undefined {
     let content = '';
     while (!this.take('"')) {
@@ -56,7 +62,7 @@ export class Scanner {
   }
 }
 
-/** Says whether `text` is one token and nothing else (RFC 9110, section 5.6.2). */
+/** Whether `text` is exactly one token (RFC 9110, section 5.6.2). */
 export function isToken(text: string): boolean {
   const scan = new Scanner(text);
   return scan.token() !== undefined && scan.done;

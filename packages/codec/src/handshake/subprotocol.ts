@@ -1,15 +1,16 @@
 import { parseTokenList } from './token-list.ts';
 
-/** Longest `Sec-WebSocket-Protocol` that is read, in characters: 4 KiB. */
+/** Longest `Sec-WebSocket-Protocol` that is accepted, in characters: 4 KiB. */
 const MAX_LENGTH = 4096;
 const MAX_NAMES = 64;
 
 /**
- * Reads the subprotocols that a client offers, in its order of preference. Names keep their case and are compared
- * exactly.
+ * Reads the subprotocols that a client offers, in its order of preference. Names are
+ * case-sensitive.
  *
  * @param value - All lines of `Sec-WebSocket-Protocol`, joined with commas.
- * @returns The names, or undefined when the field is malformed, names one twice, or is longer than 4 KiB or 64 names.
+ * @returns The names. Undefined when the field is malformed, repeats a name, or is longer than 4
+ *   KiB or 64 names.
  * @see RFC 6455, sections 4.1 and 11.3.4
  */
 export function parseSubprotocols(value: string): string[] | undefined {

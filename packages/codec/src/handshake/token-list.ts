@@ -1,11 +1,12 @@
 import { Scanner } from './scanner.ts';
 
 /**
- * Reads a list of tokens, such as `keep-alive, Upgrade`, in linear time. A header field that stands on several lines is
- * given as one value, joined with commas. Letters keep their case; empty elements are skipped, so that an empty value
- * is an empty list.
+ * Reads a list of tokens, such as `keep-alive, Upgrade`, in linear time. Join a field of several
+ * lines with commas first. Case is kept. Empty elements are skipped, so an empty value is an empty
+ * list.
  *
- * @returns The tokens in their order, or undefined when anything else stands in the list: a handshake is refused then.
+ * @returns The tokens in their order. Undefined when the list contains anything else: reject the
+ *   handshake then.
  * @see RFC 9110, section 5.6.1
  */
 export function parseTokenList(value: string): string[] | undefined {
@@ -21,8 +22,8 @@ export function parseTokenList(value: string): string[] | undefined {
 }
 
 /**
- * Says whether a `Connection` or `Upgrade` field lists `token`, ASCII case ignored. An element that is no token does not
- * count and does no harm, since `Upgrade: foo/2, websocket` is a legal request.
+ * Whether a `Connection` or `Upgrade` field lists `token`, ignoring ASCII case. An element that is
+ * not a token is skipped: `Upgrade: foo/2, websocket` is a legal request.
  *
  * @param value - All lines of the field, joined with commas.
  */
@@ -31,12 +32,15 @@ export function hasToken(value: string, token: string): boolean {
   return value.split(',').some((element) => lowerCase(trim(element)) === wanted);
 }
 
-/** Only A to Z: `toLowerCase` would also take the Kelvin sign for a k. */
+/** Only A to Z: `toLowerCase` would also convert the Kelvin sign to k. */
 function lowerCase(text: string): string {
   return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }
 
-/** `String.prototype.trim` takes away more than the space and tab of RFC 9110, and a regular expression may backtrack. */
+/**
+ * `String.prototype.trim` removes more than the space and tab of RFC 9110, and a regular expression
+ * may backtrack.
+ */
 function trim(text: string): string {
   let start = 0;
   let end = text.length;

@@ -1,9 +1,12 @@
-/** 8 KiB of random words: a refill costs 2.4 us, which makes 3 ns a key; a random call for each key costs 1,500. */
+/**
+ * 8 KiB of random words. A refill costs 2.4 us, which is 3 ns per key. One random call per key
+ * would cost 1,500 ns.
+ */
 const POOL_WORDS = 2048;
 
 /**
- * Masking keys out of a pool of random words. RFC 6455, section 10.3, wants them unpredictable, so the words must come
- * from a cryptographic source. No key is given twice.
+ * Masking keys from a pool of random words. RFC 6455, section 10.3, requires unpredictable keys, so
+ * the words must come from a cryptographic source. Each key is returned once.
  */
 export class MaskKeys {
   readonly #words = new Int32Array(POOL_WORDS);
@@ -11,22 +14,22 @@ export class MaskKeys {
   #left = 0;
 
   /**
-   * @param randomFill - Overwrites all words it is given with random ones, for example
-   *   `(words) => crypto.getRandomValues(words)`.
-   * @throws TypeError when it is no function.
+   * @param randomFill - Overwrites all words of its argument with random ones, for example `(words)
+   *   => crypto.getRandomValues(words)`.
+   * @throws TypeError when it is not a function.
    */
   constructor(randomFill: (words: Int32Array) => void) {
     if (typeof randomFill !== 'function') throw new TypeError('randomFill must be a function');
     this.#fill = randomFill;
   }
 
-  /** The next key, as a signed 32-bit integer. */
+  /** Returns the next key, as a signed 32-bit integer. */
   next(): number {
     const i = (this.#left || this.#refill()) - 1;
     this.#left = i;
     const words = this.#words;
     const key = words[i]!;
-    // A key that went out must not be read from memory later.
+    // Erased: no later read of this memory may reveal a key that was sent.
     words[i] = 0;
     return key;
   }
@@ -39,7 +42,7 @@ export class MaskKeys {
 
 let shared: MaskKeys | undefined;
 
-/** The thread's own keys, from the platform's `crypto`: what encoders use that are given none. */
+/** The thread's shared keys, from the platform's `crypto`. The default of encoders. */
 export function sharedMaskKeys(): MaskKeys {
   shared ??= new MaskKeys((words) => crypto.getRandomValues(words));
   return shared;

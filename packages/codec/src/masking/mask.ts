@@ -1,6 +1,7 @@
 import { simd } from './simd.ts';
 
-// Which kernel for how many bytes: measured with `pnpm bench codec`, chosen here and nowhere else. In ns on one machine:
+// The kernel for each size. Measured with `pnpm bench codec`, in ns on one machine. The crossovers
+// are in this file only.
 //
 //   bytes                       8    16    32   125   256  1024  4096  65536
 //   single bytes                5    10    17    55   105   430  1650
@@ -9,31 +10,40 @@ import { simd } from './simd.ts';
 //   SIMD, staged                                             95   160   1760
 //   SIMD, bytes inside          4     5     6     8    10    18    50    880
 
-/** Below: single bytes. */
+/** Below this many bytes: single bytes. */
 export const WORDS_FROM = 12;
-/** A new view costs 40 ns and 112 bytes: it is made when this much input is still ahead. */
+/**
+ * A new view costs 40 ns and 112 bytes. It is created when at least this many bytes of input are
+ * left.
+ */
 export const VIEW_AHEAD = 128;
-/** Below, words save so little that only many frames pay for the view. */
+/** Below this many bytes, words save so little that a view pays off only for many frames. */
 export const SHORT_FRAME = 32;
-/** How much input they take. */
+/** Bytes of input that must be left to create a view for short frames. */
 export const SHORT_FRAMES_AHEAD = 2048;
-/** Below: single bytes, even where the SIMD kernel needs no view. */
+/** Below this many bytes: single bytes, although the SIMD kernel needs no view. */
 export const SIMD_FROM = 8;
-/** From here up two copies and the SIMD kernel beat words. Two views: not worth their garbage any earlier. */
+/**
+ * From this many bytes on, two copies and the SIMD kernel are faster than words. For fewer bytes
+ * the two views are not worth their garbage.
+ */
 export const STAGE_FROM = 8192;
 
-// The word kernel wants the key in the byte order of memory. Elsewhere single bytes are right as well, only slower.
+// The word kernel needs the key in the byte order of memory. On big-endian machines single bytes
+// are correct too, but slower.
 const LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
 /**
- * Masks or unmasks `bytes[start, end)` in place: XOR with the key, byte after byte. Doing it twice restores the bytes.
+ * Masks or unmasks `bytes[start, end)` in place: XOR with the key, byte by byte. A second call with
+ * the same key restores the bytes.
  *
  * @param bytes - Changed in place. Any memory, any alignment.
  * @param start - Index of the first byte.
  * @param end - Index after the last byte.
  * @param key - Masking key as 32 bits, big-endian: the key `37 fa 21 3d` is `0x37fa213d`.
  * @returns The key for the byte at `end` (signed), so that a payload can be unmasked in pieces.
- * @throws TypeError when `bytes` is no Uint8Array or `key` no number, RangeError when the range is not inside it.
+ * @throws TypeError when `bytes` is not a Uint8Array or `key` not a number, RangeError when the
+ *   range is not inside `bytes`.
  * @see RFC 6455, section 5.3
  */
 export function unmask(bytes: Uint8Array, start: number, end: number, key: number): number {
@@ -44,7 +54,7 @@ export function unmask(bytes: Uint8Array, start: number, end: number, key: numbe
   return rotateBigEndian(key, n);
 }
 
-/** XORs with the kernel that fits, for callers that know nothing of the memory. `key` is little-endian. */
+/** XORs with the right kernel for any memory. `key` is little-endian. */
 export function xorAnywhere(bytes: Uint8Array, start: number, end: number, key: number): void {
   const n = end - start;
   if (key === 0 || n === 0) return;
@@ -59,11 +69,11 @@ export function xorAnywhere(bytes: Uint8Array, start: number, end: number, key: 
   } else if (fast !== undefined && n >= STAGE_FROM) {
     fast.xorForeign(bytes, start, end, key);
   } else {
-    xorWords(bytes, wordsOver(bytes), skewOf(bytes), start, end, key);
+    xorWords(bytes, wordsOver(bytes), misalignmentOf(bytes), start, end, key);
   }
 }
 
-/** The naive kernel, four bytes a turn. The lowest byte of `key` falls on `start`. */
+/** The naive kernel, unrolled by four. The lowest byte of `key` applies to `start`. */
 export function xorBytes(bytes: Uint8Array, start: number, end: number, key: number): void {
   const k1 = key >>> 8;
   const k2 = key >>> 16;
@@ -80,26 +90,34 @@ export function xorBytes(bytes: Uint8Array, start: number, end: number, key: num
   if (i + 2 < end) bytes[i + 2]! ^= k2;
 }
 
-/** How far the first byte lies behind a boundary of 64-bit words. Kept by callers: reading `byteOffset` costs 8 ns. */
-export function skewOf(bytes: Uint8Array): number {
+/**
+ * Bytes from the 64-bit boundary at or before the first byte, 0 to 7. Callers cache it: a read of
+ * `byteOffset` costs 8 ns.
+ */
+export function misalignmentOf(bytes: Uint8Array): number {
   return bytes.byteOffset & 7;
 }
 
 /**
- * The 64-bit words that lie under `bytes`, from the boundary at or before its first byte: index `i` of `bytes` is in
- * word `(i + skew) >> 3`.
+ * The 64-bit words that contain `bytes`, from the boundary at or before its first byte: index `i`
+ * of `bytes` is in word `(i + misalignment) >> 3`.
  */
 export function wordsOver(bytes: Uint8Array): BigInt64Array {
-  const skew = skewOf(bytes);
-  return new BigInt64Array(bytes.buffer, bytes.byteOffset - skew, (bytes.length + skew) >> 3);
+  const misalignment = misalignmentOf(bytes);
+  return new BigInt64Array(
+    bytes.buffer,
+    bytes.byteOffset - misalignment,
+    (bytes.length + misalignment) >> 3,
+  );
 }
 
-// The key twice, read back as one 64-bit word. In optimized code neither it nor what it is XORed with is ever a BigInt
-// object: half the time of an Int32Array, and no garbage.
+// The key twice, read back as one 64-bit word. In V8's optimized code neither this word nor the
+// words of the payload are BigInt objects: half the time of an Int32Array, and no garbage.
 const KEY64 = /* @__PURE__ */ new BigInt64Array(1);
 const KEY32 = /* @__PURE__ */ new Int32Array(KEY64.buffer);
 
-// Masks for the words at both ends: entry n keeps the bytes from n on, entry 8 + n those before n.
+// Masks for the words at both ends. Entry n keeps the bytes from n on, entry 8 + n the bytes before
+// n.
 const EDGES = /* @__PURE__ */ edgeMasks();
 
 function edgeMasks(): BigInt64Array {
@@ -112,60 +130,61 @@ function edgeMasks(): BigInt64Array {
 }
 
 /**
- * XORs words, and the words at both ends under a mask, so that there is nothing to count and no branch to mispredict:
- * up to seven bytes before `start` and behind `end` are written with their own value. For memory that is ours alone;
- * where such a byte would lie outside `bytes`, {@link xorWords} does it.
+ * XORs whole words, and the words at both ends under a mask: no count, no branch to mispredict. It
+ * writes up to seven bytes before `start` and after `end` with their own value, so the memory must
+ * belong to the caller alone. {@link xorWords} handles the range when such a byte would be outside
+ * `bytes`.
  *
  * @param words - `wordsOver(bytes)`.
- * @param skew - `skewOf(bytes)`.
+ * @param misalignment - `misalignmentOf(bytes)`.
  */
 export function xorOwned(
   bytes: Uint8Array,
   words: BigInt64Array,
-  skew: number,
+  misalignment: number,
   start: number,
   end: number,
   key: number,
 ): void {
-  const from = start + skew;
-  const to = end + skew;
+  const from = start + misalignment;
+  const to = end + misalignment;
   const w = from >> 3;
   const stop = to >> 3;
-  if ((w === 0 && skew !== 0) || stop >= words.length || w === stop || !LITTLE_ENDIAN) {
-    xorWords(bytes, words, skew, start, end, key);
+  if ((w === 0 && misalignment !== 0) || stop >= words.length || w === stop || !LITTLE_ENDIAN) {
+    xorWords(bytes, words, misalignment, start, end, key);
     return;
   }
   const wide = widen(rotate(key, -from));
   words[w]! ^= wide & EDGES[from & 7]!;
   xorWhole(words, w + 1, stop, wide);
-  // Asked, though the mask would do: the word behind may be one that a read is under way into.
+  // Checked although the mask alone would do: a read into the next word may be in progress.
   if ((to & 7) !== 0) words[stop]! ^= wide & EDGES[8 + (to & 7)]!;
 }
 
 /**
- * Single bytes up to a word boundary, then words, then single bytes: no byte outside `[start, end)` is written to, not
- * even with its own value, since another thread may be reading into it.
+ * XORs single bytes up to a word boundary, then words, then single bytes. It writes no byte outside
+ * `[start, end)`, not even with its own value: another thread may be reading into it.
  *
  * @param words - `wordsOver(bytes)`.
- * @param skew - `skewOf(bytes)`.
+ * @param misalignment - `misalignmentOf(bytes)`.
  */
 export function xorWords(
   bytes: Uint8Array,
   words: BigInt64Array,
-  skew: number,
+  misalignment: number,
   start: number,
   end: number,
   key: number,
 ): void {
-  const first = start + (-(start + skew) & 7);
-  const last = end - ((end + skew) & 7);
+  const first = start + (-(start + misalignment) & 7);
+  const last = end - ((end + misalignment) & 7);
   if (first >= last || !LITTLE_ENDIAN) {
     xorBytes(bytes, start, end, key);
     return;
   }
   const aligned = rotate(key, first - start);
   xorBytes(bytes, start, first, key);
-  xorWhole(words, (first + skew) >> 3, (last + skew) >> 3, widen(aligned));
+  xorWhole(words, (first + misalignment) >> 3, (last + misalignment) >> 3, widen(aligned));
   xorBytes(bytes, last, end, aligned);
 }
 
@@ -187,25 +206,30 @@ function xorWhole(words: BigInt64Array, start: number, end: number, wide: bigint
   for (; w < end; w++) words[w]! ^= wide;
 }
 
-/** The little-endian key for the byte that comes `n` bytes later. */
+/** The little-endian key for the byte `n` bytes later. */
 export function rotate(key: number, n: number): number {
   const bits = (n & 3) << 3;
   return bits === 0 ? key : (key >>> bits) | (key << (32 - bits));
 }
 
-/** Turns a key from big-endian, as the public face has it, to little-endian, as the kernels have it, or back. */
+/**
+ * Converts a key between big-endian, as in the public API, and little-endian, as in the kernels.
+ */
 export function swap(key: number): number {
   const pairs = ((key & 0xff00ff) << 8) | ((key >>> 8) & 0xff00ff);
   return (pairs << 16) | (pairs >>> 16);
 }
 
-/** The big-endian key for the byte that comes `n` bytes later. */
+/** The big-endian key for the byte `n` bytes later. */
 export function rotateBigEndian(key: number, n: number): number {
   const bits = (n & 3) << 3;
   return bits === 0 ? key | 0 : (key << bits) | (key >>> (32 - bits));
 }
 
-/** Throws unless `bytes` is a Uint8Array and `[start, end)` lies in it. */
+/**
+ * @throws TypeError when `bytes` is not a Uint8Array, RangeError when `[start, end)` is not inside
+ *   it.
+ */
 export function checkRange(bytes: Uint8Array, start: number, end: number): void {
   if (!isBytes(bytes)) throw new TypeError('bytes must be a Uint8Array');
   const whole = Number.isInteger(start) && Number.isInteger(end);
@@ -214,7 +238,10 @@ export function checkRange(bytes: Uint8Array, start: number, end: number): void 
   }
 }
 
-/** Whether it is a Uint8Array, of whichever realm. Engines know the tag at once; `instanceof` walks up prototypes. */
+/**
+ * Whether `value` is a Uint8Array of any realm. Engines read the tag directly; `instanceof` walks
+ * up prototypes.
+ */
 export function isBytes(value: unknown): value is Uint8Array {
   return (value as Uint8Array | undefined)?.[Symbol.toStringTag] === 'Uint8Array';
 }

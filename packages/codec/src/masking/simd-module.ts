@@ -1,8 +1,10 @@
-// One WebAssembly function, written out by hand so that nothing has to be downloaded, decoded or trusted:
+// One WebAssembly function, written by hand, so that there is nothing to download, decode or trust:
 //
-//   xor(at: i32, end: i32, key: i32)     memory[at, end) ^= key, little-endian, its first byte at `at`
+//   xor(at: i32, end: i32, key: i32)
+//   memory[at, end) ^= key, little-endian, its first byte at `at`
 //
-// 64 bytes a turn, then 16, then 4, then single bytes. Unaligned loads are fine, so there is no head to walk.
+// It works on 64 bytes at a time, then 16, then 4, then single bytes. Loads may be unaligned, so
+// there is no head.
 
 const AT = 0;
 const END = 1;
@@ -35,7 +37,10 @@ const V128_STORE = 0x0b;
 const I32X4_SPLAT = 0x11;
 const V128_XOR = 0x51;
 
-/** The bytes of the module. It imports its memory as `m.m` (`pages` of 64 KiB, fixed) and exports `xor`. */
+/**
+ * Returns the bytes of the module. It imports its memory as `m.m` (`pages` of 64 KiB, fixed) and
+ * exports `xor`.
+ */
 export function simdModule(pages: number): Uint8Array {
   const code = [
     [1, 1, V128], // one local: WIDE
@@ -56,7 +61,8 @@ export function simdModule(pages: number): Uint8Array {
     [
       [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // "\0asm", version 1
       section(1, [1, 0x60, 3, I32, I32, I32, 0]), // one type: (i32, i32, i32) -> ()
-      section(2, [1, 1, 0x6d, 1, 0x6d, 0x02, 0x01, ...leb(pages), ...leb(pages)]), // memory m.m, min = max
+      // memory m.m, minimum = maximum
+      section(2, [1, 1, 0x6d, 1, 0x6d, 0x02, 0x01, ...leb(pages), ...leb(pages)]),
       section(3, [1, 0]), // one function of that type
       section(7, [1, 3, 0x78, 0x6f, 0x72, 0x00, 0]), // exported as "xor"
       section(10, [1, ...leb(code.length), ...code]),
@@ -89,12 +95,12 @@ function section(id: number, body: number[]): number[] {
   return [id, ...leb(body.length), ...body];
 }
 
-/** Unsigned LEB128 of a number below 2^14: all this module needs. */
+/** Unsigned LEB128 of a number below 2^14. This module needs no larger one. */
 function leb(value: number): number[] {
   return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, value >> 7];
 }
 
-/** Signed LEB128 of 0 to 2^13 - 1: from 64 up the sign bit wants a second byte. */
+/** Signed LEB128 of 0 to 2^13 - 1. From 64 on the sign bit needs a second byte. */
 function signedLeb(value: number): number[] {
   return value < 0x40 ? [value] : [(value & 0x7f) | 0x80, value >> 7];
 }

@@ -1,28 +1,29 @@
-import { checkPoison, poison } from './pool-guard.ts';
+import { checkPoison, poison } from '../pool-guard.ts';
 
 const SMALLEST = 12;
 
 /**
- * Slots of a fixed memory, powers of two from 4 KiB up, handed out by the buddy rule: a free block is halved until it
- * fits, and halves that are both free become one again.
+ * Slots of a fixed memory, powers of two from 4 KiB on, leased by the buddy rule: a free block is
+ * halved until it fits, and two free halves become one block again.
  *
- * The blocks are the nodes of a binary tree that lies in an array: node 1 is the whole memory, node n has the halves
- * 2n and 2n + 1. `#room[n]` says how large a block is free somewhere in node n: its power of two, or 0 for none.
+ * The blocks are the nodes of a binary tree in an array: node 1 is the whole memory, node n has the
+ * halves 2n and 2n + 1. `#room[n]` is the size of the largest free block in node n: its power of
+ * two, or 0 for none.
  */
 export class SimdSlots {
   readonly #buffer: ArrayBuffer;
   readonly #offset: number;
   readonly #order: number;
   readonly #room: Uint8Array;
-  /** Views are made once for each node and reused: taking a slot twice gives the same object. */
+  /** One view per node, reused: a second lease of a slot returns the same object. */
   readonly #views = new Map<number, Uint8Array>();
-  /** 1 for each node that is lent. Flags, since a Set that grows and shrinks makes garbage. */
+  /** 1 for each leased node. Flags, since a Set that grows and shrinks creates garbage. */
   readonly #lent: Uint8Array;
   readonly #debug: boolean;
 
   /**
-   * Manages `buffer[offset, offset + bytes)`; `bytes` is a power of two. `debug`: what is free is filled with 0xDB, and
-   * looked at when it is lent.
+   * Manages `buffer[offset, offset + bytes)`; `bytes` is a power of two. With `debug`, free memory
+   * is filled with 0xDB and checked at its next lease.
    */
   constructor(buffer: ArrayBuffer, offset: number, bytes: number, debug = false) {
     this.#buffer = buffer;
@@ -38,9 +39,9 @@ export class SimdSlots {
   }
 
   /**
-   * A slot of the smallest power of two that holds `bytes`, or undefined when none is free.
+   * Leases a slot of the smallest power of two that holds `bytes`. Undefined when none is free.
    *
-   * @throws Error when it is made to debug and somebody has written there since it was given back.
+   * @throws Error, with `debug`, when the slot was written to after its release.
    */
   take(bytes: number): Uint8Array | undefined {
     const want = Math.max(SMALLEST, 32 - Math.clz32(bytes - 1));
@@ -50,7 +51,7 @@ export class SimdSlots {
     for (let order = this.#order; order > want; order--) {
       const left = 2 * node;
       const right = left + 1;
-      // The tighter half, so that large blocks stay whole.
+      // Choose the tighter half, so that large blocks stay whole.
       const fitsLeft = room[left]! >= want;
       const fitsRight = room[right]! >= want;
       node = fitsLeft && !(fitsRight && room[right]! < room[left]!) ? left : right;
@@ -60,7 +61,7 @@ export class SimdSlots {
     return this.#lend(node, want);
   }
 
-  /** Takes back a slot; false when `slot` is not one of this memory's, or not lent. */
+  /** Takes a slot back. False when `slot` is not a leased slot of this memory. */
   give(slot: Uint8Array): boolean {
     if (slot.buffer !== this.#buffer) return false;
     const order = 31 - Math.clz32(slot.length);

@@ -1,27 +1,34 @@
-import { poolsAreDebugged } from './pool-guard.ts';
+import { poolsAreDebugged } from '../pool-guard.ts';
 import { simdModule } from './simd-module.ts';
 import { SimdSlots } from './simd-slots.ts';
 
-/** Where foreign bytes are taken to be unmasked: one page, as large as the chunks that sockets give. */
+/**
+ * Bytes outside the SIMD memory are copied to this stage to be unmasked. It has the size of the
+ * chunks that libuv reads. It need not equal the size of a slab.
+ */
 const STAGE_BYTES = 64 * 1024;
-/** What is lent out as slots, behind the stage. Address space until it is touched. */
+/** The memory of the slots, after the stage. Only address space until it is used. */
 const SLOT_BYTES = 16 * 1024 * 1024;
 const PAGE = 64 * 1024;
 
 /**
- * A WebAssembly memory of fixed size and the SIMD kernel that works on it. Fixed, because growing would detach every
- * view. One for the thread: a process can reserve only some thousands of them.
+ * A WebAssembly memory of fixed size and the SIMD kernel for it. The size is fixed because growth
+ * would detach every view. There is one per thread: a process can reserve only some thousands.
  */
 export class Simd {
   readonly buffer: ArrayBuffer;
   readonly slots: SimdSlots;
   /**
-   * XORs the memory's bytes `[at, end)` with `key`, whose lowest byte falls on `at`. Addresses are those of the
-   * memory: a view's index plus its `byteOffset`. About 4 ns a call, then 70 GB/s and more.
+   * XORs the memory's bytes `[at, end)` with `key`. The lowest byte of `key` applies to `at`. An
+   * address is an index in a view plus the view's `byteOffset`. A call costs about 4 ns, then 70
+   * GB/s and more.
    */
   readonly xor: (at: number, end: number, key: number) => void;
   readonly #stage: Uint8Array;
-  /** The stage's front part that was copied out last: traffic repeats its sizes, and a view costs 100 bytes. */
+  /**
+   * The part of the stage that was copied out last. Traffic repeats its sizes, and a view costs 100
+   * bytes.
+   */
   #out: Uint8Array;
 
   constructor(
@@ -35,7 +42,9 @@ export class Simd {
     this.slots = new SimdSlots(memory.buffer, STAGE_BYTES, SLOT_BYTES, poolsAreDebugged());
   }
 
-  /** XORs `bytes[start, end)` of other memory: copied in, XORed, copied back, by the stage's size. */
+  /**
+   * XORs `bytes[start, end)` of other memory: copies a stage's size in, XORs it, copies it back.
+   */
   xorForeign(bytes: Uint8Array, start: number, end: number, key: number): void {
     for (let at = start; at < end; at += STAGE_BYTES) {
       const n = Math.min(STAGE_BYTES, end - at);
@@ -50,7 +59,10 @@ export class Simd {
 let shared: Simd | undefined;
 let refused = false;
 
-/** The thread's SIMD memory, made at the first call; undefined where WebAssembly or its SIMD is not to be had. */
+/**
+ * The thread's SIMD memory, created at the first call. Undefined where WebAssembly or its SIMD is
+ * not available.
+ */
 export function simd(): Simd | undefined {
   if (shared !== undefined || refused) return shared;
   try {
@@ -60,7 +72,8 @@ export function simd(): Simd | undefined {
     const { xor } = new WebAssembly.Instance(module, { m: { m: memory } }).exports;
     shared = new Simd(memory, xor as Simd['xor']);
   } catch {
-    // No WebAssembly (--jitless), no SIMD, a content security policy, no address space: the plain path does it.
+    // No WebAssembly (--jitless), no SIMD, a content security policy, or no address space: the
+    // plain kernels do the work.
     refused = true;
   }
   return shared;

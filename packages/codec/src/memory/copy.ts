@@ -1,20 +1,20 @@
-// Copying, and masking on the way where a payload is so small that touching it twice costs more.
+// Copies of bytes, with masking on the way where one pass over a small payload is faster than two.
 
 // oxlint-disable-next-line typescript/unbound-method -- always called with an array as its `this`
 const { set } = Uint8Array.prototype;
 
 /**
- * `to.set(from, at)`. The method is taken from the prototype once: looked up for every call, in prototypes that Node
- * has changed, it would cost 2 ns more.
+ * `to.set(from, at)`. The method is read from the prototype once: a lookup per call costs 2 ns,
+ * since Node has changed these prototypes.
  */
 export function copyInto(to: Uint8Array, from: Uint8Array, at: number): void {
   set.call(to, from, at);
 }
 
-/** Up to here a loop copies faster than `set`, which wants a view of the part. */
+/** Below this many bytes a loop copies faster than `set`, which needs a view of the range. */
 const VIEW_FROM = 72;
 
-/** Copies `from[start, end)` to `to` at `at`. */
+/** Copies `from[start, end)` to `to[at]`. */
 export function copyRange(
   to: Uint8Array,
   from: Uint8Array,
@@ -25,11 +25,11 @@ export function copyRange(
   const n = end - start;
   if (n === from.length) copyInto(to, from, at);
   else if (n < VIEW_FROM) xorCopy(from, start, end, to, at, 0);
-  // Not `subarray`: that of a Buffer makes a Buffer, for three times as long.
+  // Not `subarray`: of a Buffer it creates a Buffer, which takes three times as long.
   else copyInto(to, new Uint8Array(from.buffer, from.byteOffset + start, n), at);
 }
 
-/** Copies `from[start, end)` to `to` at `at` and XORs on the way. `key` is little-endian. */
+/** Copies `from[start, end)` to `to[at]` and XORs on the way. `key` is little-endian. */
 export function xorCopy(
   from: Uint8Array,
   start: number,
@@ -55,12 +55,13 @@ export function xorCopy(
 }
 
 /**
- * Writes `text`, of 127 units at most, to the first 128 KiB of `to`, XORed with `key`, big-endian, if it is ASCII.
+ * Writes ASCII `text`, of at most 127 units, to the first 128 KiB of `to`, XORed with `key`,
+ * big-endian.
  *
- * @returns False when it is not ASCII; what was written is of no use then.
+ * @returns False when `text` is not ASCII. Ignore the written bytes then.
  */
 export function xorAscii(text: string, to: DataView, at: number, key: number): boolean {
-  // Masked, so that the compiler knows how small they are: there is no overflow to check at every byte then.
+  // Masked, so that the compiler knows the range: no overflow check per byte.
   const n = text.length & 0x7f;
   const o = at & 0x1ffff;
   let i = 0;

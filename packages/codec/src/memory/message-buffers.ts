@@ -1,16 +1,17 @@
-import { GUARD_BYTES, type PoolGuard, poolGuard } from './pool-guard.ts';
-import { simd } from './simd.ts';
+import { simd } from '../masking/simd.ts';
+import { GUARD_BYTES, type PoolGuard, poolGuard } from '../pool-guard.ts';
 
 /** Options of {@link MessageBuffers}. */
 export interface MessageBuffersOptions {
-  /** How many free bytes of ordinary memory are kept for reuse. Default 8 MiB. */
+  /** Largest sum of free bytes in ordinary memory that is kept for reuse. Default 8 MiB. */
   maxFreeBytes?: number;
-  /** Take buffers inside the SIMD memory while it has a slot. Default true. */
+  /** Whether to take buffers from the SIMD memory while it has a slot. Default true. */
   simd?: boolean;
   /**
-   * For tests: memory that was given back is filled with 0xDB, which a view that was kept too long shows. Then a take
-   * throws when somebody has written to it since, and {@link MessageBuffers.give} when somebody has written to the 64
-   * bytes before or behind it. New memory is filled with 0xDB too. Default: whether `debugPools` was called.
+   * For tests. Released and new memory is filled with 0xDB: a view that was kept too long shows
+   * these bytes. A take throws when the memory was written to after its release. {@link
+   * MessageBuffers.give} throws when the 64 bytes before or after the buffer were written to.
+   * Default: whether `debugPools` was called.
    */
   debug?: boolean;
 }
@@ -20,24 +21,25 @@ const LARGEST_IN_SIMD = 4 * 1024 * 1024;
 const MAX_FREE_BYTES = 8 * 1024 * 1024;
 
 /**
- * Buffers in which messages larger than a chunk are assembled: a power of two in size, in the SIMD memory while that
- * has a slot, where unmasking is several times as fast; in ordinary memory otherwise, of which a bounded amount is kept
- * for reuse, since fresh memory costs page faults.
+ * Buffers for messages that are larger than a chunk. Each size is a power of two. A buffer is in
+ * the SIMD memory while that has a slot: unmasking is several times as fast there. Otherwise it is
+ * in ordinary memory, of which a bounded amount is kept for reuse, since fresh memory costs page
+ * faults.
  */
 export class MessageBuffers {
   readonly #maxFreeBytes: number;
   readonly #simd: boolean;
   readonly #guard: PoolGuard | undefined;
-  /** What a buffer needs besides its own bytes. */
+  /** Bytes that a buffer needs for its guards. */
   readonly #guards: number;
-  /** Free ordinary buffers by the power of two that is their size. */
+  /** Free ordinary buffers by their size, a power of two. */
   readonly #free = new Map<number, Uint8Array[]>();
-  /** The ordinary buffers that are lent; slots know that of themselves. */
+  /** The ordinary buffers that are leased. The SIMD slots keep their own record. */
   readonly #ordinary = new WeakSet<Uint8Array>();
   #freeBytes = 0;
   #lent = 0;
 
-  /** @throws RangeError when `maxFreeBytes` is negative or no number. */
+  /** @throws RangeError when `maxFreeBytes` is negative or not a number. */
   constructor(options: MessageBuffersOptions = {}) {
     this.#maxFreeBytes = options.maxFreeBytes ?? MAX_FREE_BYTES;
     if (!(this.#maxFreeBytes >= 0)) throw new RangeError('maxFreeBytes must be 0 or more');
@@ -46,22 +48,25 @@ export class MessageBuffers {
     this.#guards = this.#guard === undefined ? 0 : 2 * GUARD_BYTES;
   }
 
-  /** How many buffers are lent out now. Back to 0 when every user has given back: what a test of your own can check. */
+  /**
+   * How many buffers are leased now. It is 0 when every user has given its buffers back: assert it
+   * in tests.
+   */
   get lent(): number {
     return this.#lent;
   }
 
-  /** How many bytes of ordinary memory lie here for reuse. */
+  /** Free bytes of ordinary memory that are kept for reuse. */
   get freeBytes(): number {
     return this.#freeBytes;
   }
 
   /**
-   * Lends a buffer of at least `bytes` bytes: the next power of two, 4 KiB or more. Its contents are whatever they
-   * were. It is yours until {@link give}.
+   * Leases a buffer of at least `bytes` bytes: the next power of two, 4 KiB or more. Its contents
+   * are arbitrary. The caller owns it until {@link give}.
    *
-   * @throws RangeError when `bytes` is no integer of 0 or more, or more than memory can hold. With `debug`, Error when
-   *   somebody has written to the buffer since it was given back.
+   * @throws RangeError when `bytes` is not an integer of 0 or more, or too large for the engine.
+   *   With `debug`, Error when the buffer was written to after its release.
    */
   take(bytes: number): Uint8Array {
     const free = this.takeFree(bytes);
@@ -75,8 +80,8 @@ export class MessageBuffers {
   }
 
   /**
-   * As {@link take}, if it needs no more memory than there is already; undefined otherwise. For those who do not trust
-   * a length yet.
+   * As {@link take}, if a free buffer exists. Otherwise undefined: no memory is allocated. For
+   * lengths that the peer has announced and not yet sent.
    *
    * @throws As {@link take}.
    */
@@ -98,24 +103,24 @@ export class MessageBuffers {
   }
 
   /**
-   * Takes a buffer back: the very object that {@link take} gave. It must not be touched afterwards.
+   * Takes a buffer back: the object that {@link take} returned. Do not touch it afterwards.
    *
-   * @throws Error when it is not lent: given twice, or a view of it. With `debug`, also when somebody has written beyond
-   *   it.
+   * @throws Error when it is not leased: given twice, or a view of it. With `debug`, also when
+   *   memory outside of it was written to.
    */
   give(buffer: Uint8Array): void {
     const guard = this.#guard;
-    // Before the slot can be somebody else's.
+    // Before the slot can be leased again.
     guard?.takeBack(buffer);
     const memory = guard?.memoryOf(buffer) ?? buffer;
     const isSlot = this.#simd && simd()?.slots.give(memory) === true;
     if (!isSlot && !this.#ordinary.delete(buffer)) {
-      throw new Error('this buffer is not lent by this pool');
+      throw new Error('this buffer is not leased from this pool');
     }
     this.#lent--;
     if (isSlot) return;
     const size = buffer.byteLength;
-    // Of one that was detached meanwhile nothing is left.
+    // A detached buffer has no memory left.
     if (size === 0 || this.#freeBytes + size > this.#maxFreeBytes) return;
     const free = this.#free.get(size);
     if (free === undefined) this.#free.set(size, [buffer]);
@@ -135,7 +140,7 @@ function sizeFor(bytes: number): number {
 
 let shared: MessageBuffers | undefined;
 
-/** The thread's own message buffers, made at the first call. */
+/** The thread's shared message buffers, created at the first call. */
 export function sharedMessageBuffers(): MessageBuffers {
   shared ??= new MessageBuffers();
   return shared;

@@ -1,40 +1,39 @@
-import { wordsOver } from './mask.ts';
-import type { Slab, SlabSource } from './pool.ts';
+import { wordsOver } from '../masking/mask.ts';
+import { xorCopy } from './copy.ts';
+import { LARGEST_SLAB, NO_BYTES, type Slab, type SlabSource } from './slab.ts';
 
-/** The longest tail a ring keeps: a frame of 4 KiB with its header, rounded up. */
+/** Longest tail in bytes: a frame of 4 KiB with its header, rounded up. */
 export const MAX_TAIL = 4112;
-/** The landing place grows up to what one slab of the largest class leaves beside the headroom. */
-const LARGEST_SLAB = 64 * 1024;
-const EMPTY = new Uint8Array(0);
-/** Below this a byte loop copies faster than `set` of a new view, and leaves no garbage. */
+/** Below this many bytes a loop copies faster than `set` with a new view. It leaves no garbage. */
 const VIEW_FROM = 2048;
 
 /**
- * The bytes that have arrived and could not be parsed yet. Linear, in one slab:
+ * Bytes that have arrived and are not parsed yet. Linear, in one slab:
  *
  *     [ headroom ...... tail | landing place ...... ]
  *                            ^ base
  *
- * The tail always ends at `base`, whichever way its bytes came: they are moved there, which is short work, instead of
- * wrapping the index, which every read of a byte would pay for. So a read may land behind it at any time, and what is
- * parsed is always one piece. Without {@link writable} there is no landing place, and no slab while there is no tail.
+ * The tail always ends at `base`: its bytes are moved there. This move is short. A wrapped index
+ * would cost every read of a byte. So a read may land after the tail at any time, and the bytes to
+ * parse are always one piece. Without {@link writable} there is no landing place, and no slab while
+ * there is no tail.
  */
 export class ReceiveRing {
   readonly #pool: SlabSource;
   readonly #firstSize: number;
   #slab: Slab | undefined;
-  #landing: Uint8Array = EMPTY;
+  #landing: Uint8Array = NO_BYTES;
   #filled = false;
   /** The memory; empty while none is held. */
-  bytes: Uint8Array = EMPTY;
-  /** Where the tail ends and the landing place begins. */
+  bytes: Uint8Array = NO_BYTES;
+  /** Index where the tail ends and the landing place begins. */
   base = 0;
   /** Length of the tail in bytes. */
   size = 0;
 
   /**
-   * @param pool - Lends the slab.
-   * @param firstSize - Least size of the landing place in bytes, to begin with.
+   * @param pool - Source of the slab.
+   * @param firstSize - Smallest first size of the landing place, in bytes.
    */
   constructor(pool: SlabSource, firstSize: number) {
     this.#pool = pool;
@@ -42,8 +41,8 @@ export class ReceiveRing {
   }
 
   /**
-   * The landing place: the same view at every call, until a read has filled it; then a larger one takes its place, up
-   * to a slab of 64 KiB. Held until {@link release}.
+   * The landing place: the same view at every call until a read fills it. The next call then
+   * returns a larger one, up to a slab of 64 KiB. Held until {@link release}.
    */
   writable(): Uint8Array {
     if (this.#landing.length === 0) {
@@ -55,7 +54,11 @@ export class ReceiveRing {
     return this.#landing;
   }
 
-  /** Notes that `n` bytes came into the landing place. */
+  /**
+   * Records that `n` bytes have arrived in the landing place.
+   *
+   * @throws RangeError when it is smaller.
+   */
   landed(n: number): void {
     if (n > this.#landing.length) {
       throw new RangeError(
@@ -65,23 +68,26 @@ export class ReceiveRing {
     this.#filled = n === this.#landing.length;
   }
 
-  /** The memory as 64-bit words, for unmasking. Kept with the slab, where the pool does. */
+  /** The memory as 64-bit words, for unmasking. Cached with the slab, if the pool does that. */
   get words(): BigInt64Array {
     return this.#slab?.words ?? wordsOver(this.bytes);
   }
 
-  /** The view for `bytes[start, end)` when it is the whole landing place, which needs no new one. */
+  /** The existing view for `bytes[start, end)` when that is the whole landing place. */
   landingAt(start: number, end: number): Uint8Array | undefined {
     return start === this.base && end - start === this.#landing.length ? this.#landing : undefined;
   }
 
-  /** Makes the landed bytes `[start, end)` of this very ring the tail. */
+  /** Makes the bytes `[start, end)` of this ring the tail. */
   keep(start: number, end: number): void {
     this.size = end - start;
     if (this.size !== 0) this.bytes.copyWithin(this.base - this.size, start, end);
   }
 
-  /** Appends `from[start, end)` to a tail that will grow to `need` bytes at most, {@link MAX_TAIL} or less. */
+  /**
+   * Appends `from[start, end)` to the tail. `need` is the largest size that the tail will have, at
+   * most {@link MAX_TAIL}.
+   */
   append(from: Uint8Array, start: number, end: number, need: number): void {
     const n = end - start;
     if (n === 0) return;
@@ -89,31 +95,34 @@ export class ReceiveRing {
     const { bytes, base, size } = this;
     if (size !== 0) bytes.copyWithin(base - size - n, base - size, base);
     if (n < VIEW_FROM) {
-      for (let i = start, o = base - n; i < end; i++, o++) bytes[o] = from[i]!;
+      xorCopy(from, start, end, bytes, base - n, 0);
     } else {
       bytes.set(from.subarray(start, end), base - n);
     }
     this.size = size + n;
   }
 
-  /** Forgets the tail. The slab goes back unless it has a landing place. */
+  /** Drops the tail. Releases the slab unless it has a landing place. */
   clear(): void {
     this.size = 0;
     if (this.#landing.length === 0) this.release();
   }
 
-  /** Gives everything back. */
+  /** Releases all memory. */
   release(): void {
     this.#slab?.release();
     this.#slab = undefined;
-    this.#landing = EMPTY;
+    this.#landing = NO_BYTES;
     this.#filled = false;
-    this.bytes = EMPTY;
+    this.bytes = NO_BYTES;
     this.base = 0;
     this.size = 0;
   }
 
-  /** Into a slab of `capacity` bytes or more. A `base` of -1 is its end: no landing place. */
+  /**
+   * Moves the tail to a slab of at least `capacity` bytes. A `base` of -1 means its end: no landing
+   * place.
+   */
   #move(capacity: number, base: number): void {
     const slab = this.#pool.take(capacity);
     const to = base === -1 ? slab.bytes.length : base;
@@ -122,6 +131,6 @@ export class ReceiveRing {
     this.#slab = slab;
     this.bytes = slab.bytes;
     this.base = to;
-    this.#landing = base === -1 ? EMPTY : slab.bytes.subarray(to);
+    this.#landing = base === -1 ? NO_BYTES : slab.bytes.subarray(to);
   }
 }

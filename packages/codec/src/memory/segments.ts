@@ -1,18 +1,19 @@
-const NO_BYTES = new Uint8Array(0);
+import { NO_BYTES } from './slab.ts';
 
 /**
- * What an encoder has sealed and nobody has taken away yet, oldest first. Kept as columns, so that a segment is no
- * object; the columns keep their length, so that a flush creates no garbage.
+ * The sealed segments of an encoder that are not removed yet, oldest first. They are columns, so
+ * that a segment is not an object. The columns keep their length, so that a flush creates no
+ * garbage.
  */
 export class Segments {
-  /** How many there are. */
+  /** How many segments there are. */
   count = 0;
-  /** How many bytes they have together. */
+  /** Bytes in all segments. */
   bytes = 0;
   readonly #bufs: Uint8Array[] = [];
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
-  /** Index of the first byte with which a frame begins; the end when none does. */
+  /** Index of the first byte that begins a frame; the end when there is none. */
   readonly #boundaries: number[] = [];
   readonly #releases: ((() => void) | undefined)[] = [];
 
@@ -52,7 +53,11 @@ export class Segments {
     return this.#boundaries[this.#check(i)] === this.#starts[i];
   }
 
-  /** Forgets the first `n`. */
+  /**
+   * Removes the first `n` segments.
+   *
+   * @throws RangeError when there are fewer.
+   */
   shift(n: number): void {
     if (!(Number.isInteger(n) && n >= 0 && n <= this.count)) {
       throw new RangeError(`shift(${n}) of ${this.count} segments`);
@@ -69,7 +74,7 @@ export class Segments {
     this.#clear(rest);
   }
 
-  /** Forgets and releases all from `keep` on. */
+  /** Removes and releases all segments from `keep` on. */
   drop(keep: number): void {
     const releases = this.#releases.slice(keep, this.count);
     for (let i = keep; i < this.count; i++) this.bytes -= this.#ends[i]! - this.#starts[i]!;
@@ -77,7 +82,10 @@ export class Segments {
     for (const release of releases) release?.();
   }
 
-  /** Shortens segment `i` to end at `end`, where a frame begins, and forgets and releases all behind it. */
+  /**
+   * Shortens segment `i` to end at `end`, where a frame begins. Removes and releases all later
+   * segments.
+   */
   cut(i: number, end: number): void {
     if (i >= this.count) return;
     this.bytes -= this.#ends[i]! - end;
@@ -85,10 +93,13 @@ export class Segments {
     this.drop(end === this.#starts[i] ? i : i + 1);
   }
 
-  /** Forgets and releases all but the rest of a frame that began before the first segment. */
+  /**
+   * Removes and releases all bytes except the rest of a frame that began before the first segment.
+   */
   truncate(): void {
     let keep = 0;
-    // Segments without a boundary are the middle of that frame; the first one that has a boundary ends it there.
+    // Segments without a boundary are the middle of that frame. The first segment with a boundary
+    // contains its end.
     while (keep < this.count && this.#boundaries[keep] === this.#ends[keep]) keep++;
     if (keep < this.count && !this.startsFrame(keep)) {
       this.bytes -= this.#ends[keep]! - this.#boundaries[keep]!;
@@ -98,7 +109,7 @@ export class Segments {
     this.drop(keep);
   }
 
-  /** Lets go of what the columns held from `count` on. */
+  /** Drops the contents of the columns from `count` on. */
   #clear(count: number): void {
     for (let i = count; i < this.count; i++) {
       this.#bufs[i] = NO_BYTES;

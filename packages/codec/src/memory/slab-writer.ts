@@ -1,46 +1,52 @@
+import {
+  misalignmentOf,
+  swap,
+  WORDS_FROM,
+  wordsOver,
+  xorBytes,
+  xorOwned,
+} from '../masking/mask.ts';
+import { type Simd, simd } from '../masking/simd.ts';
 import { copyInto, copyRange } from './copy.ts';
-import { skewOf, swap, WORDS_FROM, wordsOver, xorBytes, xorOwned } from './mask.ts';
-import type { Slab, SlabSource } from './pool.ts';
 import { Segments } from './segments.ts';
-import { type Simd, simd } from './simd.ts';
+import { LARGEST_SLAB, NO_BYTES, type Slab, type SlabSource } from './slab.ts';
 
-/** A slab is sealed when it has this many bytes; smaller ones grow to it. */
-export const LARGEST_SLAB: number = 64 * 1024;
 const NONE = -1;
-const NO_BYTES = new Uint8Array(0);
 const NO_VIEW = new DataView(NO_BYTES.buffer);
 
 /**
- * The slab that is being filled, and the segments that were sealed before it. An encoder asks for room, writes to
- * `bytes` or `view` from `pos` on, and moves `pos`.
+ * The slab that an encoder fills, and the segments that were sealed before it. An encoder reserves
+ * room, writes to `bytes` or `view` from `pos` on, and moves `pos`.
  */
 export class SlabWriter {
-  /** The slab's memory: its bytes `[0, pos)` will be a segment. Empty while there is none. */
+  /** Memory of the slab: its bytes `[0, pos)` will be a segment. Empty while there is none. */
   bytes: Uint8Array = NO_BYTES;
-  /** The same memory, for stores of more than a byte. */
+  /** The same memory, for stores of more than one byte. */
   view: DataView = NO_VIEW;
-  /** Where the next byte goes. */
+  /** Index for the next byte. */
   pos = 0;
-  /** Where the room ends. */
+  /** Index where the room ends. */
   limit = 0;
   readonly sealed: Segments = new Segments();
 
-  // Plain fields: `#` ones are longer in bytecode, and what small frames need must be short enough to be inlined.
+  // Plain fields, not `#`: see `FrameEncoder`, which has the measurement.
   private simd: Simd | undefined = undefined;
-  /** Where the slab lies in the SIMD memory, or NONE. */
+  /** Place of the slab in the SIMD memory, or NONE. */
   private address = NONE;
   readonly #pool: SlabSource;
   readonly #firstSlab: number;
   readonly #masks: boolean;
   #slab: Slab | undefined = undefined;
   #words: BigInt64Array | undefined = undefined;
-  #skew = 0;
-  /** Index of the first byte in the slab with which a frame begins; NONE while one goes on that began before. */
+  #misalignment = 0;
+  /**
+   * Index of the first byte in the slab that begins a frame. NONE while the slab continues a frame.
+   */
   #boundary = 0;
 
   /**
-   * @param pool - Lends the slabs.
-   * @param firstSlab - Least size of the first slab of a turn, in bytes.
+   * @param pool - Source of the slabs.
+   * @param firstSlab - Smallest size of the first slab after a flush, in bytes.
    * @param masks - Whether {@link mask} will be called with keys other than 0.
    */
   constructor(pool: SlabSource, firstSlab: number, masks: boolean) {
@@ -49,7 +55,10 @@ export class SlabWriter {
     this.#masks = masks;
   }
 
-  /** Makes room for `need` more bytes, if there is less: a larger slab with the same contents, or a fresh one. */
+  /**
+   * Makes room for `need` more bytes, if there is less: a larger slab with the same contents, or a
+   * new one.
+   */
   reserve(need: number): void {
     if (this.limit - this.pos >= need) return;
     const old = this.#slab;
@@ -59,38 +68,47 @@ export class SlabWriter {
       this.#lease(Math.max(need, old === undefined ? this.#firstSlab : bytes.length));
       return;
     }
-    // Doubled: a pool may lend no more than is asked for, and be asked at every frame else.
+    // Doubled: a pool may lease exactly the requested size, and would be asked at every frame.
     this.#lease(Math.min(LARGEST_SLAB, Math.max(this.pos + need, 2 * bytes.length)));
-    // The whole slab, though less is used: a view would be garbage, and this happens a few times in a turn at most.
+    // Copies the whole slab, although only a part is used: a view would be garbage, and this
+    // happens a few times per flush at most.
     copyInto(this.bytes, bytes, 0);
     old.release();
   }
 
-  /** Goes on in a fresh slab in the middle of a frame. */
-  next(): void {
+  /** Continues a frame in a new slab. */
+  nextSlab(): void {
     this.seal();
     this.#lease(LARGEST_SLAB);
     this.#boundary = NONE;
   }
 
-  /** A frame of several slabs is whole: in a slab that began in the middle of it, the next frame begins here. */
+  /**
+   * A frame of several slabs is whole. In a slab that began in the middle of it, the next frame
+   * begins here.
+   */
   endLarge(): void {
     if (this.#boundary === NONE) this.#boundary = this.pos;
   }
 
-  /** Takes back what was appended since `pos` was `from` in the slab that segment `segment` is, or will be. */
+  /**
+   * Removes the bytes that were appended after `pos` was `from` in the slab of segment `segment`.
+   */
   undo(segment: number, from: number): void {
     this.seal();
     this.sealed.cut(segment, from);
   }
 
-  /** Copies `payload[start, end)` to `at`, where there is room for it, and masks it there. `key` is big-endian. */
+  /**
+   * Copies `payload[start, end)` to `at` and masks it there. The caller has reserved the room.
+   * `key` is big-endian.
+   */
   fill(at: number, payload: Uint8Array, start: number, end: number, key: number): void {
     copyRange(this.bytes, payload, start, end, at);
     this.mask(at, at + end - start, key);
   }
 
-  /** Masks the slab's `[start, end)`. `key` is big-endian. */
+  /** Masks `[start, end)` of the slab. `key` is big-endian. */
   mask(start: number, end: number, key: number): void {
     if (key === 0) return;
     const { address } = this;
@@ -98,14 +116,14 @@ export class SlabWriter {
     else this.maskWithoutSimd(start, end, swap(key));
   }
 
-  /** Turns what the slab holds into a segment. */
+  /** Turns the contents of the slab into a segment. */
   seal(): void {
     if (this.#slab === undefined) return;
     if (this.pos !== 0) {
       const boundary = this.#boundary === NONE ? this.pos : this.#boundary;
       this.sealed.push(this.bytes, 0, this.pos, boundary, this.#slab.release);
     } else {
-      // Leased for a frame that was refused.
+      // Leased for a frame that was then rejected.
       this.#slab.release();
     }
     this.#slab = undefined;
@@ -125,9 +143,9 @@ export class SlabWriter {
     }
     if (this.#words === undefined) {
       this.#words = this.#slab!.words ?? wordsOver(this.bytes);
-      this.#skew = skewOf(this.bytes);
+      this.#misalignment = misalignmentOf(this.bytes);
     }
-    xorOwned(this.bytes, this.#words, this.#skew, start, end, key);
+    xorOwned(this.bytes, this.#words, this.#misalignment, start, end, key);
   }
 
   #lease(least: number): void {

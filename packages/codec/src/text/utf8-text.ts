@@ -1,9 +1,10 @@
-// Short texts without a platform: the reason of a close frame. Long ones go through what the host lends.
+// Short texts without a platform: the reason of a close frame. The platform's functions handle long
+// ones.
 
 /**
  * Writes `text` as UTF-8 at `into[at]`. Lone surrogates become U+FFFD, as in browsers.
  *
- * @returns Bytes written, or -1 when there is no room for the whole text.
+ * @returns Bytes written, or -1 when the whole text does not fit.
  */
 export function writeText(into: Uint8Array, at: number, text: string): number {
   let end = at;
@@ -12,7 +13,8 @@ export function writeText(into: Uint8Array, at: number, text: string): number {
     if (code >= 0xd800 && code <= 0xdfff) code = 0xfffd;
     const size = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
     if (end + size > into.length) return -1;
-    // The first byte has as many ones on top as the sequence has bytes, each later one carries six bits.
+    // The first byte starts with as many ones as the sequence has bytes. Each later byte carries
+    // six bits.
     let rest = code;
     for (let i = size - 1; i > 0; i--) {
       into[end + i] = 0x80 | (rest & 0x3f);
@@ -24,13 +26,13 @@ export function writeText(into: Uint8Array, at: number, text: string): number {
   return end - at;
 }
 
-/** Reads UTF-8; undefined when it is not valid. A byte order mark is kept. */
+/** Reads UTF-8. Undefined when it is invalid. A byte order mark is kept. */
 export function readText(bytes: Uint8Array, start: number, end: number): string | undefined {
   let text = '';
   for (let at = start; at < end; ) {
     const first = bytes[at]!;
     const size = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    // 0x80-0xbf continue a sequence that has not begun; 0xf8 and above begin none.
+    // 0x80 to 0xbf continue a sequence, and none has begun. 0xf8 and above begin none.
     if ((first >= 0x80 && first < 0xc0) || first >= 0xf8 || at + size > end) return undefined;
     let code = size === 1 ? first : first & (0x7f >> size);
     for (let i = 1; i < size; i++) {

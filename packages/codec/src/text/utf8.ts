@@ -1,20 +1,29 @@
-// A table automaton over byte classes. Its states say what must follow:
+// A table automaton over byte classes. A state says which bytes must follow:
 //
-//   0 a character boundary        4 A0-BF, then one more (after E0)    7 80-8F, then two more (after F4)
-//   1 one continuation byte       5 80-9F, then one more (after ED)    8 nothing helps any more
-//   2 two of them                 6 90-BF, then two more (after F0)
-//   3 three of them
+//   0  a character boundary
+//   1  one continuation byte
+//   2  two of them
+//   3  three of them
+//   4  A0-BF, then one more (after E0)
+//   5  80-9F, then one more (after ED)
+//   6  90-BF, then two more (after F0)
+//   7  80-8F, then two more (after F4)
+//   8  invalid
 //
-// Thereby overlong forms, surrogates and what lies above U+10FFFF are refused at the first byte that shows them.
+// So overlong forms, surrogates and code points above U+10FFFF are rejected at the first byte that
+// shows them.
 
-/** State of {@link utf8Step} at a character boundary: where a text begins and may end. */
+/** State of {@link utf8Step} at a character boundary: a text begins and may end here. */
 export const UTF8_ACCEPT = 0;
 /** State of {@link utf8Step} after bytes that are not UTF-8. */
 export const UTF8_REJECT = 8;
 
-/** From here up the platform's check pays for the view it wants. */
+/** From this many bytes on, the platform's check pays for the view that it needs. */
 const PLATFORM_FROM = 64;
-/** Up to here a text that is ASCII, as most are, is checked before a view is made. */
+/**
+ * Up to this many bytes, a text is checked for ASCII before a view is created: most texts are
+ * ASCII.
+ */
 const ASCII_UP_TO = 144;
 const R = UTF8_REJECT;
 
@@ -50,16 +59,17 @@ function classOf(byte: number): number {
 }
 
 /**
- * Checks the next piece of a UTF-8 text. The state is a number, so a text may be cut anywhere and nothing is kept:
- * begin with `UTF8_ACCEPT`, hand each result to the next call; the text is right when the last result is
- * `UTF8_ACCEPT`, and wrong for good as soon as one is `UTF8_REJECT`, which is said in the piece that holds the bad byte.
+ * Checks the next piece of a UTF-8 text. The state is a number, so a text may be cut anywhere and
+ * no bytes are kept. Start with `UTF8_ACCEPT` and pass each result to the next call. The text is
+ * valid when the last result is `UTF8_ACCEPT`. It is invalid as soon as a result is `UTF8_REJECT`:
+ * the piece with the invalid byte returns it.
  *
- * @param state - What the piece before gave.
+ * @param state - The result for the piece before.
  * @param bytes - Borrowed for the call.
- * @param isUtf8 - The platform's own check of whole texts, such as `isUtf8` of node:buffer. Much faster from some
- *   dozen bytes up; it must agree with RFC 3629.
+ * @param isUtf8 - The platform's check of a whole text, such as `isUtf8` of node:buffer. Much
+ *   faster for 64 bytes and more. It must follow RFC 3629.
  * @returns The state after the piece, 0 to 8.
- * @throws TypeError, RangeError for bad arguments.
+ * @throws TypeError or RangeError for invalid arguments.
  * @see RFC 6455, section 8.1
  */
 export function utf8Step(
@@ -76,7 +86,7 @@ export function utf8Step(
   if (!(state >= 0 && state <= UTF8_REJECT)) throw new RangeError('state must be of 0 to 8');
   let s = state;
   let i = start;
-  // The character that the piece before has begun.
+  // The character that began in the piece before.
   while (s !== UTF8_ACCEPT && i < end) {
     s = NEXT[s * CLASSES + CLASS_OF[bytes[i++]!]!]!;
     if (s === UTF8_REJECT) return UTF8_REJECT;
@@ -86,23 +96,26 @@ export function utf8Step(
   }
   if (isUtf8 !== undefined && end - i >= PLATFORM_FROM) {
     const last = lastCharacter(bytes, end);
-    // Not `subarray`, which makes a Buffer of a Buffer.
+    // Not `subarray`: of a Buffer it creates a Buffer.
     if (!isUtf8(new Uint8Array(bytes.buffer, bytes.byteOffset + i, last - i))) return UTF8_REJECT;
     i = last;
   }
   return walk(s, bytes, i, end);
 }
 
-/** Index of the last character's first byte, as far as three bytes tell: it may be cut. */
+/**
+ * Index of the last character's first byte, as far as three bytes show it. The character may be
+ * cut.
+ */
 function lastCharacter(bytes: Uint8Array, end: number): number {
   for (let i = end - 1; i > end - 4; i--) {
     if ((bytes[i]! & 0xc0) !== 0x80) return i;
   }
-  // Four continuation bytes, or three that end a character of four: whichever, whoever checks it sees the whole.
+  // Four continuation bytes, or three that end a character of four bytes: the check sees them all.
   return end;
 }
 
-/** The automaton, with a stride over ASCII, which nearly all text is. */
+/** The automaton, with a stride over ASCII: nearly all text is ASCII. */
 function walk(state: number, bytes: Uint8Array, start: number, end: number): number {
   let s = state;
   let i = start;
@@ -123,7 +136,7 @@ function isAscii8(b: Uint8Array, i: number): boolean {
   return or < 0x80;
 }
 
-/** How many bytes `text` has in UTF-8; a lone surrogate counts as the three of U+FFFD. */
+/** Bytes of `text` in UTF-8. A lone surrogate counts as the three bytes of U+FFFD. */
 export function utf8Length(text: string): number {
   let bytes = text.length;
   for (let i = 0; i < text.length; i++) {
@@ -133,14 +146,14 @@ export function utf8Length(text: string): number {
       bytes++;
     } else {
       bytes += 2;
-      // The second half of a pair is a unit of its own in length, and no byte of its own: 2 units, 4 bytes.
+      // A pair has 2 units and 4 bytes: the second half adds no byte to the count.
       if (isHigh(unit) && isLow(text.charCodeAt(i + 1))) i++;
     }
   }
   return bytes;
 }
 
-/** True for the first half of a surrogate pair. */
+/** Whether `unit` is the first half of a surrogate pair. */
 export function isHigh(unit: number): boolean {
   return (unit & 0xfc00) === 0xd800;
 }
@@ -151,7 +164,9 @@ function isLow(unit: number): boolean {
 
 let encoder: TextEncoder | undefined;
 
-/** Writes `text` as UTF-8 to `into` from `at` on, where it fits, and says how many bytes that were. */
+/**
+ * Writes `text` as UTF-8 to `into` from `at` on, as far as it fits. Returns the number of bytes.
+ */
 export function writeUtf8(into: Uint8Array, at: number, text: string): number {
   encoder ??= new TextEncoder();
   return encoder.encodeInto(text, into.subarray(at)).written;

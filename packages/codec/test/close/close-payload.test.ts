@@ -1,10 +1,10 @@
 import { TextDecoder, TextEncoder } from 'node:util';
 import { formatCloseMessage, isValidCloseCode, ProtocolError, parseCloseMessage } from '@ws/codec';
-import { hex, toHex } from '@ws/testkit';
+import { hex, toHex } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-/** What `run` throws, which is a ProtocolError or a failed test. */
+/** The ProtocolError that `run` throws. Without one the test fails. */
 function fault(run: () => unknown): ProtocolError {
   try {
     run();
@@ -42,7 +42,7 @@ describe('formatCloseMessage', () => {
     expect(toHex(formatCloseMessage(code, reason))).toBe(bytes);
   });
 
-  it('writes a reason of 123 bytes, whatever its letters', () => {
+  it('writes a reason of 123 bytes, for any characters', () => {
     expect(formatCloseMessage(1000, 'x'.repeat(123))).toHaveLength(125);
     expect(formatCloseMessage(1000, '€'.repeat(41))).toHaveLength(125);
   });
@@ -51,15 +51,15 @@ describe('formatCloseMessage', () => {
     ['124 bytes', 'x'.repeat(124)],
     ['124 bytes by its last letter', `${'€'.repeat(40)}é€`],
     ['a megabyte', 'x'.repeat(1 << 20)],
-  ])('refuses a reason of %s', (_, reason) => {
+  ])('rejects a reason of %s', (_, reason) => {
     expect(() => formatCloseMessage(1000, reason)).toThrow(RangeError);
   });
 
-  it('takes any reason with 1005, which leaves it out', () => {
+  it('accepts any reason with 1005, which leaves it out', () => {
     expect(formatCloseMessage(1005, 'x'.repeat(124))).toHaveLength(0);
   });
 
-  it('refuses each of the 65,536 codes that must not be sent', () => {
+  it('rejects each of the 65,536 codes that must not be sent', () => {
     const sent: number[] = [];
     for (let code = 0; code < 65_536; code++) {
       try {
@@ -72,11 +72,11 @@ describe('formatCloseMessage', () => {
     expect(sent).toEqual(allCodes.filter((code) => code === 1005 || isValidCloseCode(code)));
   });
 
-  it.each([Number.NaN, 1000.5, -1, 66_536])('refuses the code %d', (code) => {
+  it.each([Number.NaN, 1000.5, -1, 66_536])('rejects the code %d', (code) => {
     expect(() => formatCloseMessage(code)).toThrow(RangeError);
   });
 
-  it('refuses other types', () => {
+  it('rejects other types', () => {
     expect(() => formatCloseMessage('1000' as never)).toThrow(TypeError);
     expect(() => formatCloseMessage(1000, null as never)).toThrow(TypeError);
     expect(() => formatCloseMessage(1000, hex`00` as never)).toThrow(TypeError);
@@ -94,7 +94,7 @@ describe('parseCloseMessage', () => {
     { length: 0 },
     new ArrayBuffer(2),
     new DataView(new ArrayBuffer(2)),
-  ])('refuses %o, which is no Uint8Array', (payload) => {
+  ])('rejects %o, which is no Uint8Array', (payload) => {
     expect(() => parseCloseMessage(payload as never)).toThrow(
       new TypeError('payload must be a Uint8Array'),
     );
@@ -104,7 +104,7 @@ describe('parseCloseMessage', () => {
     expect(parseCloseMessage(hex``)).toEqual({ code: 1005, reason: '' });
   });
 
-  it('refuses a single byte', () => {
+  it('rejects a single byte', () => {
     const error = fault(() => parseCloseMessage(hex`03`));
     expect([error.closeCode, error.message]).toEqual([
       1002,
@@ -136,7 +136,7 @@ describe('parseCloseMessage', () => {
     ['a letter above U+10FFFF', 'f4 90 80 80'],
     ['a letter cut short', 'e2 82'],
     ['a letter broken off', 'e2 28 a1'],
-  ])('refuses a reason with %s', (_, bytes) => {
+  ])('rejects a reason with %s', (_, bytes) => {
     const error = fault(() => parseCloseMessage(hex(`03 e8 61 ${bytes}`)));
     expect(error.closeCode).toBe(1007);
     expect(error.code).toBe('WS_ERR_INVALID_UTF8');
@@ -151,7 +151,7 @@ describe('parseCloseMessage', () => {
     expect(parseCloseMessage(hex`03 e8 ef bb bf`).reason).toBe('\ufeff');
   });
 
-  it('leaves the payload as it was', () => {
+  it('does not change the payload', () => {
     const payload = formatCloseMessage(1000, 'bye');
     const before = payload.slice();
     parseCloseMessage(payload);
@@ -162,7 +162,7 @@ describe('parseCloseMessage', () => {
 describe('close payloads', () => {
   const code = fc.oneof(fc.integer({ min: 3000, max: 4999 }), fc.constantFrom(1000, 1001, 1014));
 
-  it('come back as they were given', () => {
+  it('survive a round trip', () => {
     const reason = fc.string({ unit: 'binary', maxLength: 30 });
     fc.assert(
       fc.property(code, reason, (code, reason) => {

@@ -1,8 +1,8 @@
 import { FrameDecoder, type Role, SlabPool } from '@ws/codec';
-import { naiveDecode, naiveEncode } from '@ws/testkit';
+import { naiveDecode, naiveEncode } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bytes, cut, Feeder, type Frame, join } from './support.ts';
+import { bytes, cut, Feeder, type Frame, join } from '../support.ts';
 
 const modes = ['push', 'commit', 'mixed'] as const;
 const holdLimits = [0, 125, 4112];
@@ -20,7 +20,7 @@ function shortStream(role: Role): Uint8Array {
   ]);
 }
 
-/** Decodes pieces, and expects what the naive decoder says of the whole. */
+/** Decodes pieces and expects the naive decoder's result for the whole. */
 function compare(
   pieces: readonly Uint8Array[],
   role: Role,
@@ -35,7 +35,7 @@ function compare(
   for (const piece of pieces) feeder.feed(piece);
   const facts = ({ opcode, fin, rsv }: Frame): object => ({ opcode, fin, rsv });
   expect(feeder.frames.map(facts)).toEqual(naive.frames.map(facts));
-  // toEqual walks large arrays a thousand times as slowly.
+  // toEqual is a thousand times slower for large arrays.
   feeder.frames.forEach(({ payload }, i) => {
     expect(Buffer.compare(payload, naive.frames[i]!.payload)).toBe(0);
   });
@@ -120,7 +120,7 @@ describe.each(['server', 'client'] as const)('FrameDecoder as a %s', (role) => {
     );
   }, 60_000);
 
-  it('agrees with the naive decoder about any bytes at all', () => {
+  it('agrees with the naive decoder about arbitrary bytes', () => {
     fc.assert(
       fc.property(
         fc.array(fc.uint8Array({ maxLength: 12 }), { maxLength: 8 }),
@@ -136,7 +136,8 @@ describe.each(['server', 'client'] as const)('FrameDecoder as a %s', (role) => {
           const feeder = new Feeder(new FrameDecoder({ role, holdLimit, maxFramePayload }), mode);
           for (const piece of pieces) feeder.feed(piece);
           expect(feeder.frames.length).toBe(naive.frames.length);
-          // Ours may say so earlier: a length over the limit shows before its last byte.
+          // This decoder may fail earlier: the first bytes of a length can show that it is over the
+          // limit.
           if (naive.failure !== undefined) expect(feeder.failed).toBe(true);
         },
       ),
@@ -146,7 +147,7 @@ describe.each(['server', 'client'] as const)('FrameDecoder as a %s', (role) => {
 });
 
 describe('a frame with a 64-bit length', () => {
-  it.each([1, 8, 20, 28, 29])('is no whole one while its last %d bytes are missing', (missing) => {
+  it.each([1, 8, 20, 28, 29])('is incomplete while its last %d bytes are missing', (missing) => {
     const wire = naiveEncode(2, bytes(65536), { mask: 0x37fa213d });
     compare([wire.subarray(0, -missing)], 'server', 'push', { holdLimit: 0 });
     compare(cut(wire, [wire.length - missing]), 'server', 'push', { holdLimit: 0 });
@@ -154,7 +155,7 @@ describe('a frame with a 64-bit length', () => {
 });
 
 describe('several decoders', () => {
-  it('do not disturb each other, also when one is fed inside the other', () => {
+  it('are independent, also when one is fed inside the other', () => {
     const wire = join(
       Array.from({ length: 40 }, (_, i) => naiveEncode(2, bytes(i * 37, i), { mask: i * 77 })),
     );

@@ -10,11 +10,11 @@ import {
   NEED_MORE,
   SlabPool,
 } from '@ws/codec';
-import { hex, naiveEncode } from '@ws/testkit';
+import { hex, naiveEncode } from '@ws/tests';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { MAX_TAIL } from '../src/ring.ts';
-import { simd } from '../src/simd.ts';
-import { bytes, Feeder, join } from './support.ts';
+import { simd } from '../../src/masking/simd.ts';
+import { MAX_TAIL } from '../../src/memory/ring.ts';
+import { bytes, Feeder, join } from '../support.ts';
 
 const MASKED = { mask: 0x37fa213d };
 
@@ -22,7 +22,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** The events of all input so far, until the decoder wants more or has failed. */
+/** All events of the input so far, until NEED_MORE or FAILED. */
 function events(decoder: FrameDecoder): number[] {
   const seen: number[] = [];
   for (;;) {
@@ -33,7 +33,7 @@ function events(decoder: FrameDecoder): number[] {
 }
 
 describe('FrameDecoder.next', () => {
-  it('tells a frame by its fields', () => {
+  it('describes a frame in its fields', () => {
     const decoder = new FrameDecoder({ role: 'client', allowedRsv: 0x40 });
     decoder.push(join([hex`41 02 68 69`, hex`89 00`, hex`80 01 21`]));
     expect(decoder.next()).toBe(FRAME);
@@ -56,7 +56,7 @@ describe('FrameDecoder.next', () => {
     expect(chunk.slice(decoder.start, decoder.end)).toEqual(bytes(300));
   });
 
-  it('holds a small frame until it is whole, and lends it until the next call', () => {
+  it('holds a small frame until it is complete, and lends it until the next call', () => {
     const pool = new SlabPool({ debug: true });
     const decoder = new FrameDecoder({ role: 'server', pool });
     const wire = naiveEncode(1, bytes(50), MASKED);
@@ -76,7 +76,7 @@ describe('FrameDecoder.next', () => {
     expect(decoder.atFrameBoundary).toBe(true);
   });
 
-  it('delivers in pieces what is neither whole nor small', () => {
+  it('delivers a large incomplete frame in pieces', () => {
     const decoder = new FrameDecoder({ role: 'server', holdLimit: 100 });
     const wire = naiveEncode(2, bytes(200), MASKED);
     decoder.push(wire.slice(0, 8));
@@ -94,7 +94,7 @@ describe('FrameDecoder.next', () => {
   });
 
   it.each([125, 126, 4097, 65535, 65536, 200_000])(
-    'delivers a frame of %d bytes that lies in the chunk as one',
+    'delivers a frame of %d bytes inside one chunk as one piece',
     (length) => {
       const decoder = new FrameDecoder({ role: 'server', holdLimit: 0 });
       decoder.push(encodeFrame(2, bytes(length), { maskKey: 0x37fa213d }));
@@ -123,13 +123,13 @@ describe('FrameDecoder.next', () => {
     expect(events(decoder)).toEqual(held ? [FRAME, NEED_MORE] : [FRAME_DATA, FRAME_END, NEED_MORE]);
   });
 
-  it('delivers control frames whole, whatever holdLimit says', () => {
+  it('delivers control frames whole, for any holdLimit', () => {
     const feeder = new Feeder(new FrameDecoder({ role: 'client', holdLimit: 0 }));
     for (const byte of naiveEncode(9, bytes(125))) feeder.feed(Uint8Array.of(byte));
     expect(feeder.frames).toEqual([{ opcode: 9, fin: true, rsv: 0, payload: bytes(125) }]);
   });
 
-  it('gives its slab back when a large frame turns out to follow a held header', () => {
+  it('releases its slab when a held header announces a large frame', () => {
     const pool = new SlabPool();
     const decoder = new FrameDecoder({ role: 'server', pool });
     const wire = naiveEncode(2, bytes(5000), MASKED);
@@ -141,7 +141,7 @@ describe('FrameDecoder.next', () => {
     expect(pool.lent).toBe(0);
   });
 
-  it('survives a fragmented message whose continuation is cut in its header', () => {
+  it('reads a continuation whose header is cut', () => {
     const feeder = new Feeder(new FrameDecoder({ role: 'client' }));
     const wire = join([
       naiveEncode(1, bytes(3), { fin: false }),
@@ -155,7 +155,7 @@ describe('FrameDecoder.next', () => {
   });
 
   it.each([0, 125, 4112])(
-    'may be asked again after NEED_MORE, at every cut, with holdLimit %d',
+    'returns NEED_MORE again, at every cut, with holdLimit %d',
     (holdLimit) => {
       const stream = join([
         naiveEncode(2, hex`68656c6c6f20776f726c64`, MASKED),
@@ -179,7 +179,7 @@ describe('FrameDecoder.next', () => {
     },
   );
 
-  it('takes the key 0', () => {
+  it('accepts the key 0', () => {
     const feeder = new Feeder(new FrameDecoder({ role: 'server', holdLimit: 0 }));
     const wire = naiveEncode(2, bytes(300), { mask: 0 });
     feeder.feed(wire.slice(0, 100));
@@ -189,7 +189,7 @@ describe('FrameDecoder.next', () => {
 });
 
 describe('FrameDecoder', () => {
-  it('tells nothing before the first frame, and after a reset', () => {
+  it('has no facts before the first frame, and after a reset', () => {
     const decoder = new FrameDecoder({ role: 'client' });
     const atBirth = { opcode: 0, fin: false, rsv: 0, length: 0, start: 0, end: 0 };
     expect(decoder).toMatchObject(atBirth);
@@ -201,21 +201,21 @@ describe('FrameDecoder', () => {
     expect(decoder.next()).toBe(NEED_MORE);
   });
 
-  it('lets go of a chunk when it wants more', () => {
+  it('drops a chunk when it returns NEED_MORE', () => {
     const decoder = new FrameDecoder({ role: 'client' });
     decoder.push(hex`81 02 68 69`);
     expect(events(decoder)).toEqual([FRAME, NEED_MORE]);
     expect(decoder).toMatchObject({ buf: new Uint8Array(0), start: 0, end: 0 });
   });
 
-  it('begins the longest frame that there can be', () => {
+  it('begins a frame of the largest length', () => {
     const decoder = new FrameDecoder({ role: 'client' });
     decoder.push(hex`82 7f 001fffffffffffff`);
     expect(events(decoder)).toEqual([FRAME_BEGIN, NEED_MORE]);
     expect(decoder.length).toBe(Number.MAX_SAFE_INTEGER);
   });
 
-  it('stands at a frame boundary only when no byte waits', () => {
+  it('is at a frame boundary only without buffered bytes', () => {
     const decoder = new FrameDecoder({ role: 'client' });
     expect(decoder.atFrameBoundary).toBe(true);
     decoder.push(hex`81 00 82 00`);
@@ -356,7 +356,7 @@ describe('FrameDecoder faults', () => {
     const make = (): FrameDecoder =>
       new FrameDecoder({ role: 'server', allowedRsv: rsv, maxFramePayload: limit ?? Infinity });
 
-    it('fails at the byte that decides, byte by byte', () => {
+    it('fails at the deciding byte, byte by byte', () => {
       const decoder = make();
       for (const byte of join([before, wire.slice(0, decides - 1)])) {
         decoder.push(Uint8Array.of(byte));
@@ -372,7 +372,7 @@ describe('FrameDecoder faults', () => {
       expect(decoder.error?.message).toBe(`websocket: ${fault.faults.join(', ')}`);
     });
 
-    it('fails the same when all comes at once, also by commit', () => {
+    it('fails the same for one chunk, also by commit', () => {
       for (const mode of ['push', 'commit'] as const) {
         const decoder = make();
         const feeder = new Feeder(decoder, mode);
@@ -402,7 +402,7 @@ describe('FrameDecoder faults', () => {
     expect(events(decoder)).toEqual([FRAME, NEED_MORE]);
   });
 
-  it('takes no notice of a read that ends after a fault', () => {
+  it('ignores a read that ends after a fault', () => {
     const decoder = new FrameDecoder({ role: 'client' });
     decoder.push(hex`83 00`);
     expect(events(decoder)).toEqual([FAILED]);
@@ -410,14 +410,14 @@ describe('FrameDecoder faults', () => {
     expect(events(decoder)).toEqual([FAILED]);
   });
 
-  it('does not hold control frames to maxFramePayload', () => {
+  it('does not apply maxFramePayload to control frames', () => {
     const decoder = new FrameDecoder({ role: 'client', maxFramePayload: 0 });
     decoder.push(hex`89 01 00 81 00 81 01`);
     expect(events(decoder)).toEqual([FRAME, FRAME, FAILED]);
   });
 
   it.each([0, 125, 126, 1000, 65535, 65536, 70_000])(
-    'takes a frame of %d bytes where that is the limit, and none of one more',
+    'accepts a frame of %d bytes at that limit, and no larger one',
     (maxFramePayload) => {
       const decoder = new FrameDecoder({ role: 'client', maxFramePayload });
       decoder.push(naiveEncode(2, bytes(maxFramePayload)));
@@ -431,7 +431,7 @@ describe('FrameDecoder faults', () => {
     },
   );
 
-  it('follows maxFramePayload from the next header on', () => {
+  it('applies maxFramePayload from the next header on', () => {
     const decoder = new FrameDecoder({ role: 'client' });
     decoder.push(hex`01 02 00 00 00 02 00 00 80 01 00`);
     expect(decoder.next()).toBe(FRAME);
@@ -444,7 +444,7 @@ describe('FrameDecoder faults', () => {
 });
 
 describe('FrameDecoder input', () => {
-  it('refuses more while events are pending', () => {
+  it('rejects input while events are pending', () => {
     const decoder = new FrameDecoder({ role: 'client', holdLimit: 0 });
     decoder.push(hex`81 00 81 00`);
     expect(() => decoder.push(hex`00`)).toThrow('events are pending');
@@ -459,7 +459,7 @@ describe('FrameDecoder input', () => {
     expect(events(decoder)).toEqual([FRAME_END, NEED_MORE]);
   });
 
-  it('lends no memory for a read while events are pending, which may lie in it', () => {
+  it('offers no memory for a read while events are pending, which may lie in it', () => {
     const pool = new SlabPool({ debug: true });
     const decoder = new FrameDecoder({ role: 'client', pool });
     const landing = decoder.writable();
@@ -479,7 +479,7 @@ describe('FrameDecoder input', () => {
     expect(events(decoder)).toEqual([NEED_MORE]);
   });
 
-  it('refuses more while a chunk waits behind a frame that was held', () => {
+  it('rejects input while a chunk waits after a held frame', () => {
     const decoder = new FrameDecoder({ role: 'client' });
     decoder.push(hex`81`);
     events(decoder);
@@ -490,7 +490,7 @@ describe('FrameDecoder input', () => {
     expect(events(decoder)).toEqual([FRAME, NEED_MORE]);
   });
 
-  it('takes more right after a frame that ended its chunk', () => {
+  it('accepts input right after a frame that ended its chunk', () => {
     const decoder = new FrameDecoder({ role: 'client' });
     decoder.push(hex`81`);
     events(decoder);
@@ -501,7 +501,7 @@ describe('FrameDecoder input', () => {
     expect(decoder.opcode).toBe(2);
   });
 
-  it('takes empty chunks', () => {
+  it('accepts empty chunks', () => {
     const decoder = new FrameDecoder({ role: 'client' });
     decoder.push(new Uint8Array(0));
     expect(events(decoder)).toEqual([NEED_MORE]);
@@ -512,7 +512,7 @@ describe('FrameDecoder input', () => {
     expect(events(decoder)).toEqual([FRAME, NEED_MORE]);
   });
 
-  it('gives the same view for every read, and a larger one once it was filled', () => {
+  it('returns the same view for every read, and a larger one once it was filled', () => {
     const pool = new SlabPool({ debug: true });
     const decoder = new FrameDecoder({ role: 'client', pool, readBufferSize: 1000 });
     const landing = decoder.writable();
@@ -539,7 +539,7 @@ describe('FrameDecoder input', () => {
     expect(pool.lent).toBe(0);
   });
 
-  it('keeps what was held by push when a read begins', () => {
+  it('keeps the tail of a push when a read begins', () => {
     const decoder = new FrameDecoder({ role: 'server' });
     const wire = naiveEncode(2, bytes(3000), MASKED);
     decoder.push(wire.slice(0, 1500));
@@ -550,7 +550,7 @@ describe('FrameDecoder input', () => {
     expect(decoder.buf.slice(decoder.start, decoder.end)).toEqual(bytes(3000));
   });
 
-  it('leaves a read under way in peace when it fails', () => {
+  it('does not touch the memory of a pending read when it fails', () => {
     const pool = new SlabPool({ debug: true });
     const decoder = new FrameDecoder({ role: 'client', pool });
     const landing = decoder.writable();
@@ -562,7 +562,7 @@ describe('FrameDecoder input', () => {
     expect(pool.lent).toBe(0);
   });
 
-  it('refuses bad arguments', () => {
+  it('rejects invalid arguments', () => {
     const decoder = new FrameDecoder({ role: 'client' });
     expect(() => decoder.push('81' as never)).toThrow(TypeError);
     expect(() => decoder.commit(Number.NaN)).toThrow(RangeError);
@@ -581,13 +581,13 @@ describe('FrameDecoder input', () => {
     [{ holdLimit: 1.5 }, RangeError],
     [{ readBufferSize: 0 }, RangeError],
     [{ readBufferSize: Number.NaN }, RangeError],
-  ])('refuses the options %o', (options, type) => {
+  ])('rejects the options %o', (options, type) => {
     expect(() => new FrameDecoder({ role: 'client', ...options } as never)).toThrow(type);
   });
 });
 
 describe('FrameDecoder and the SIMD kernel', () => {
-  /** How many bytes each of its calls unmasks, while a server reads frames of the given lengths in one piece. */
+  /** Bytes of each kernel call while a server reads frames of the given lengths in one chunk. */
   function calls(
     mode: 'push' | 'commit',
     lengths: readonly number[],
@@ -628,7 +628,7 @@ describe('FrameDecoder and the SIMD kernel', () => {
     expect(calls('push', lengths)).toEqual(unmasks);
   });
 
-  it('is not needed: words will do, which the slab may keep', () => {
+  it('is not needed, which the slab may keep', () => {
     let taken = 0;
     const slab = {
       bytes: new Uint8Array(65536),
@@ -642,7 +642,7 @@ describe('FrameDecoder and the SIMD kernel', () => {
     expect(taken).toBe(1);
   });
 
-  it('is left alone when the options say so', () => {
+  it('is not used when the options forbid it', () => {
     expect(calls('commit', [200, 50], { simd: false })).toEqual([]);
     expect(calls('push', [9000], { simd: false })).toEqual([]);
   });
@@ -666,7 +666,7 @@ describe('FrameDecoder.assembleInto', () => {
       for (let event = decoder.next(); event !== NEED_MORE; event = decoder.next()) {
         if (event === FRAME_BEGIN) decoder.assembleInto(target, at);
         if (event === FRAME_DATA) {
-          // Asked first: thousands of times, and `expect` is slow.
+          // Compared before `expect`, which is slow for thousands of calls.
           if (decoder.buf !== target || decoder.start !== filled) {
             expect([decoder.buf, decoder.start]).toEqual([target, filled]);
             expect.unreachable('a piece was copied elsewhere');
@@ -679,7 +679,7 @@ describe('FrameDecoder.assembleInto', () => {
     return decoder;
   }
 
-  it.each([7, 33, 1500, 65536])('puts the payload together from chunks of %d bytes', (chunk) => {
+  it.each([7, 33, 1500, 65536])('assembles the payload from chunks of %d bytes', (chunk) => {
     const buffers = new MessageBuffers();
     const inside = buffers.take(payload.length);
     const outside = new Uint8Array(payload.length + 10).subarray(3);
@@ -708,7 +708,7 @@ describe('FrameDecoder.assembleInto', () => {
     expect(xor).toHaveBeenCalledTimes(calls);
   });
 
-  it('copies what is not masked, by push and by commit', () => {
+  it('copies an unmasked payload, by push and by commit', () => {
     const wire = encodeFrame(2, payload);
     const target = new Uint8Array(payload.length);
     const decoder = new FrameDecoder({ role: 'client' });
@@ -725,13 +725,13 @@ describe('FrameDecoder.assembleInto', () => {
     expect(Buffer.compare(target, payload)).toBe(0);
   });
 
-  it('copies from the chunk that was pushed, though it lie as the memory for reads does', () => {
+  it('copies from the pushed chunk, though it lie as the memory for reads does', () => {
     const decoder = new FrameDecoder({ role: 'client', holdLimit: 0 });
     const landing = decoder.writable().fill(0xee);
     const payload = bytes(landing.length + 1);
     const frame = naiveEncode(2, payload);
     const header = frame.length - payload.length;
-    // The payload begins where the landing place does in its slab, and its piece is as long.
+    // The payload begins at the landing place, and its piece has the same length.
     const before = naiveEncode(2, bytes(MAX_TAIL - header - 4));
     decoder.push(join([before, frame]).slice(0, -1));
     expect([decoder.next(), decoder.next()]).toEqual([FRAME, FRAME_BEGIN]);
@@ -741,7 +741,7 @@ describe('FrameDecoder.assembleInto', () => {
     expect(Buffer.compare(target, payload.subarray(0, -1))).toBe(0);
   });
 
-  it('makes no view of what fills the memory for reads: there is one', () => {
+  it('reuses the view of the memory for reads', () => {
     const made = vi.fn<(start?: number) => void>();
     const pool = {
       take(least: number) {
@@ -769,7 +769,7 @@ describe('FrameDecoder.assembleInto', () => {
     expect(target.slice(0, landing.length)).toEqual(payload.slice(0, landing.length));
   });
 
-  it('never gives a piece larger than the room, and goes on in another target', () => {
+  it('never delivers a piece larger than the room, and continues in another target', () => {
     const decoder = new FrameDecoder({ role: 'server', holdLimit: 0 });
     const wire = naiveEncode(2, bytes(300), MASKED);
     decoder.push(wire.slice(0, -1));
@@ -787,7 +787,7 @@ describe('FrameDecoder.assembleInto', () => {
     expect(second).toEqual(bytes(300));
   });
 
-  it('is taken back by deliverInPlace', () => {
+  it('ends with deliverInPlace', () => {
     const decoder = new FrameDecoder({ role: 'server', holdLimit: 0 });
     const wire = naiveEncode(2, bytes(60), MASKED);
     const target = new Uint8Array(60);
@@ -804,7 +804,7 @@ describe('FrameDecoder.assembleInto', () => {
     expect(events(decoder)).toEqual([FRAME_END, NEED_MORE]);
   });
 
-  it('is forgotten with its frame', () => {
+  it('ends with its frame', () => {
     const decoder = new FrameDecoder({ role: 'client', holdLimit: 0 });
     const target = new Uint8Array(2);
     decoder.push(hex`82 02 01`);
@@ -816,9 +816,9 @@ describe('FrameDecoder.assembleInto', () => {
     expect(target).toEqual(hex`01 02`);
   });
 
-  it('refuses bad arguments and bad times', () => {
+  it('rejects invalid arguments and calls at the wrong time', () => {
     const decoder = new FrameDecoder({ role: 'client' });
-    expect(() => decoder.assembleInto(new Uint8Array(1), 0)).toThrow('no frame is under way');
+    expect(() => decoder.assembleInto(new Uint8Array(1), 0)).toThrow('there is no current frame');
     expect(() => decoder.assembleInto([] as never, 0)).toThrow(TypeError);
     expect(() => decoder.assembleInto(new Uint8Array(1), 2)).toThrow(RangeError);
   });

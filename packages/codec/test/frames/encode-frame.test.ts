@@ -1,7 +1,7 @@
 import { encodeFrame } from '@ws/codec';
-import { hex, naiveEncode } from '@ws/testkit';
+import { hex, naiveEncode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { bytes } from './support.ts';
+import { bytes } from '../support.ts';
 
 describe('encodeFrame', () => {
   it.each([0, 1, 125, 126, 127, 65535, 65536])('equals the naive encoder at %d bytes', (length) => {
@@ -15,11 +15,11 @@ describe('encodeFrame', () => {
     expect(plain.buffer.byteLength).toBe(plain.length);
   });
 
-  it('masks with the key 0 when told so', () => {
+  it('masks with the key 0', () => {
     expect(encodeFrame(1, hex`41`, { maskKey: 0 })).toEqual(hex`81 81 00000000 41`);
   });
 
-  it('refuses bad arguments', () => {
+  it('rejects invalid arguments', () => {
     expect(() => encodeFrame(16, bytes(1))).toThrow(RangeError);
     expect(() => encodeFrame(1, bytes(1), { rsv: 7 })).toThrow(RangeError);
     expect(() => encodeFrame(1, 'x' as never)).toThrow(TypeError);

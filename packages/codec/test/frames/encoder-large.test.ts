@@ -1,7 +1,7 @@
 import { FrameEncoder, type Role } from '@ws/codec';
-import { naiveEncode } from '@ws/testkit';
+import { naiveEncode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { bytes, flush, join } from './support.ts';
+import { bytes, flush, join } from '../support.ts';
 
 const KEY = 0x37fa213d;
 const SLAB = 65536;
@@ -20,7 +20,7 @@ function same(actual: Uint8Array, expected: Uint8Array): void {
 }
 
 describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
-  it('takes another slab for a large frame whose header does not fit any more', () => {
+  it('leases another slab for a large frame whose header does not fit', () => {
     const header = role === 'client' ? 8 : 4;
     for (let left = 0; left <= 20; left++) {
       const encoder = make(role, { borrowFrom: Infinity });
@@ -48,7 +48,7 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
     }
   });
 
-  it('sends a control frame as large as they may be, as its first', () => {
+  it('sends the largest control frame, as its first', () => {
     const encoder = make(role);
     encoder.frame(9, true, 0, bytes(125));
     encoder.discard();

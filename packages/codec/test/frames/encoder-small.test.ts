@@ -1,13 +1,13 @@
 import { FrameEncoder, type Role } from '@ws/codec';
-import { naiveEncode } from '@ws/testkit';
+import { naiveEncode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { bytes, flush, join } from './support.ts';
+import { bytes, flush, join } from '../support.ts';
 
 const KEY = 0x37fa213d;
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-// What is small is written by a way of its own where a slab has room for it: behind another frame.
-describe.each(['server', 'client'] as const)('a small frame behind another, as a %s', (role) => {
+// The encoder has a fast path for a small frame in a slab with room: after another frame.
+describe.each(['server', 'client'] as const)('a small frame after another, as a %s', (role) => {
   const first = naive(role, 2, bytes(300));
 
   function begun(): FrameEncoder {
@@ -51,7 +51,7 @@ describe.each(['server', 'client'] as const)('a small frame behind another, as a
     }
   });
 
-  it('is no text that is not a string, of whatever length', () => {
+  it('rejects text that is not a string, of any length', () => {
     const encoder = begun();
     for (const length of [0, 1, 17]) {
       expect(() => encoder.text(1, true, 0, bytes(length) as never)).toThrow(TypeError);

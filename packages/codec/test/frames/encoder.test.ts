@@ -1,9 +1,9 @@
 import { runInNewContext } from 'node:vm';
 import { FrameDecoder, FrameEncoder, type Role, SlabPool } from '@ws/codec';
-import { hex, naiveDecode, naiveEncode } from '@ws/testkit';
+import { hex, naiveDecode, naiveEncode } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bytes, Feeder, flush, join } from './support.ts';
+import { bytes, Feeder, flush, join } from '../support.ts';
 
 const KEY = 0x37fa213d;
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -12,14 +12,14 @@ function make(role: Role, options: object = {}): FrameEncoder {
   return new FrameEncoder({ role, nextKey: () => KEY, ...options });
 }
 
-/** What the naive encoder makes of it. */
+/** The naive encoder's frame. */
 function naive(role: Role, opcode: number, payload: Uint8Array, options: object = {}): Uint8Array {
   return naiveEncode(opcode, payload, { ...options, ...(role === 'client' ? { mask: KEY } : {}) });
 }
 
 function same(actual: Uint8Array, expected: Uint8Array): void {
   if (Buffer.compare(actual, expected) !== 0) {
-    // Only the beginning: diffs of 64 KiB take minutes.
+    // Only the beginning: a diff of 64 KiB takes minutes.
     expect([actual.length, actual.slice(0, 300)]).toEqual([
       expected.length,
       expected.slice(0, 300),
@@ -54,7 +54,7 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
     60_000,
   );
 
-  it('takes bytes of another realm, small and large', () => {
+  it('accepts bytes of another realm, small and large', () => {
     const encoder = make(role);
     for (const length of [5, 50, 500]) {
       const foreign = runInNewContext(`new Uint8Array(${length}).fill(7)`) as Uint8Array;
@@ -106,7 +106,7 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
     }
   });
 
-  it('gives back what the decoder of the other end reads', () => {
+  it('writes frames that the decoder of the other end reads', () => {
     const frame = fc.oneof(
       fc.record({ text: fc.string({ unit: 'binary', maxLength: 200 }) }),
       fc.record({ length: fc.oneof(fc.nat(300), fc.nat(80_000)) }),
@@ -147,7 +147,7 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
     expect(pool.lent).toBe(0);
   });
 
-  it('writes nothing behind its slab, whatever is left there', () => {
+  it('writes no byte after its slab, for any room left', () => {
     const pool = new SlabPool();
     const around = Array.from({ length: 4 }, () => pool.take(65536));
     around[2]!.release();
@@ -165,7 +165,7 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
     for (const other of others) expect(other.every((byte) => byte === 0x5a)).toBe(true);
   });
 
-  it('keeps the frames of a turn in one segment while they fit a slab', () => {
+  it('keeps frames in one segment while they fit a slab', () => {
     const encoder = make(role);
     const each = naive(role, 2, bytes(100)).length;
     for (let i = 0; i < Math.floor(65536 / each); i++) encoder.frame(2, true, 0, bytes(100));
@@ -176,7 +176,7 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
   it.each([
     { behind: 'nothing', before: [] },
     { behind: 'a frame, where a slab has room', before: [bytes(1)] },
-  ])('refuses what must not be sent, and appends nothing behind $behind', ({ before }) => {
+  ])('rejects invalid frames, and appends no byte after $behind', ({ before }) => {
     const pool = new SlabPool();
     const encoder = make(role, { pool });
     for (const payload of before) encoder.frame(2, true, 0, payload);
@@ -213,7 +213,7 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
 });
 
 describe('FrameEncoder segments', () => {
-  it('seal what was appended, so that later frames go to a further one', () => {
+  it('seal the appended frames, so that later frames go to a further one', () => {
     const encoder = make('server');
     encoder.frame(1, true, 0, bytes(1));
     expect(encoder.segments).toBe(1);
@@ -245,7 +245,7 @@ describe('FrameEncoder segments', () => {
     encoder.discard();
   });
 
-  it('release a payload at once that was copied', () => {
+  it('release a copied payload at once', () => {
     const encoder = make('client');
     let released = 0;
     encoder.frame(2, true, 0, bytes(10), 0, 10, () => released++);
@@ -255,7 +255,7 @@ describe('FrameEncoder segments', () => {
     expect(released).toBe(2);
   });
 
-  it('borrow from the size that was asked for', () => {
+  it('borrow from the requested size on', () => {
     const encoder = make('server', { borrowFrom: 100 });
     const [small, large] = [bytes(100), bytes(101)];
     encoder.frame(2, true, 0, small);
@@ -265,7 +265,7 @@ describe('FrameEncoder segments', () => {
     same(flush(encoder), join([naive('server', 2, small), naive('server', 2, large)]));
   });
 
-  it('say where a control frame may come between', () => {
+  it('show where a control frame may come between', () => {
     const encoder = make('client');
     encoder.frame(1, true, 0, bytes(100));
     encoder.frame(2, true, 0, bytes(150_000));
@@ -299,7 +299,7 @@ describe('FrameEncoder segments', () => {
   it.each([
     { role: 'client', says: 'a masked frame over several slabs' },
     { role: 'server', says: 'an unmasked frame of two slabs' },
-  ] as const)('are dropped by truncate, save the rest of $says', ({ role }) => {
+  ] as const)('are dropped by truncate, except the rest of $says', ({ role }) => {
     const pool = new SlabPool({ debug: true });
     const encoder = make(role, { pool, borrowFrom: 1e6 });
     const payload = bytes(150_000);
@@ -317,7 +317,7 @@ describe('FrameEncoder segments', () => {
     expect(pool.lent).toBe(0);
   });
 
-  it('are dropped by truncate, save a borrowed payload whose header has gone', () => {
+  it('are dropped by truncate, except a borrowed payload whose header was sent', () => {
     const encoder = make('server');
     const payload = bytes(70_000);
     let released = 0;
@@ -347,7 +347,7 @@ describe('FrameEncoder segments', () => {
     });
   });
 
-  it('refuse indices and counts beyond them', () => {
+  it('reject indices and counts out of range', () => {
     const encoder = make('server');
     encoder.frame(1, true, 0, bytes(1));
     expect(() => encoder.shift(1)).toThrow(RangeError);
@@ -367,7 +367,7 @@ describe('FrameEncoder with a pool that fails', () => {
     { of: 'bytes', before: 9, append: (e: FrameEncoder) => e.frame(2, true, 0, bytes(200_000)) },
     { of: 'text', before: 0, append: (e: FrameEncoder) => e.text(1, true, 0, 'ä'.repeat(99_000)) },
     { of: 'text', before: 9, append: (e: FrameEncoder) => e.text(1, true, 0, 'ä'.repeat(99_000)) },
-  ])('appends nothing of $of behind $before frames', ({ before, append }) => {
+  ])('appends no byte of $of after $before frames', ({ before, append }) => {
     const lender = new SlabPool();
     let left = Infinity;
     const pool = {
@@ -394,7 +394,7 @@ describe('FrameEncoder with a pool that fails', () => {
 });
 
 describe('FrameEncoder options', () => {
-  it('takes slabs of the asked size first, and larger ones as a turn fills them', () => {
+  it('leases slabs of the requested size first, and larger ones as a turn fills them', () => {
     const sizes: number[] = [];
     const pool = new SlabPool();
     const source = {
@@ -413,7 +413,7 @@ describe('FrameEncoder options', () => {
     expect(pool.lent).toBe(0);
   });
 
-  it('works with slabs that lie anywhere and keep no views', () => {
+  it('works with slabs at any offset and without cached views', () => {
     const source = {
       take: (least: number) => ({
         bytes: new Uint8Array(Math.max(least, 1000) + 13).subarray(13),
@@ -426,7 +426,7 @@ describe('FrameEncoder options', () => {
     same(flush(encoder), join(payloads.map((payload) => naive('client', 2, payload))));
   });
 
-  it('draws a fresh key for every frame', () => {
+  it('uses a new key for every frame', () => {
     const encoder = new FrameEncoder({ role: 'client' });
     for (let i = 0; i < 50; i++) encoder.frame(2, true, 0, bytes(0));
     const wire = flush(encoder);
@@ -440,7 +440,7 @@ describe('FrameEncoder options', () => {
     expect(flush(encoder)).toEqual(hex`81 85 37 fa 21 3d 7f 9f 4d 51 58`);
   });
 
-  it('uses the writer of text it is given', () => {
+  it('uses the given writer of text', () => {
     const calls: string[] = [];
     const encoder = make('server', {
       writeUtf8(into: Uint8Array, at: number, text: string) {
@@ -464,7 +464,7 @@ describe('FrameEncoder options', () => {
     [{ borrowFrom: Number.NaN }, RangeError],
     [{ nextKey: 5 }, TypeError],
     [{ writeUtf8: 'utf8' }, TypeError],
-  ])('refuses %o', (options, type) => {
+  ])('rejects %o', (options, type) => {
     expect(() => new FrameEncoder({ role: 'server', ...options } as never)).toThrow(type);
   });
 });

@@ -1,5 +1,5 @@
 import { FrameHeader, ProtocolError } from '@ws/codec';
-import { hex, naiveEncode } from '@ws/testkit';
+import { hex, naiveEncode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 
 describe('FrameHeader.read', () => {
@@ -45,7 +45,7 @@ describe('FrameHeader.read', () => {
     expect(header.maskKey).toBe(0xff000001 | 0);
   });
 
-  it('says 0 until the last header byte is there, and keeps its fields', () => {
+  it('returns 0 until the last header byte has arrived, and keeps its fields', () => {
     const wire = hex`82 ff 0000000000010000 37fa213d`;
     const header = new FrameHeader();
     header.read(hex`89 01`);
@@ -89,7 +89,7 @@ describe('FrameHeader.read', () => {
       code: 1009,
       fault: 'length of 2^53 or more',
     },
-  ])('refuses $says at the byte that decides', ({ wire, decides, code, fault }) => {
+  ])('rejects $says at the deciding byte', ({ wire, decides, code, fault }) => {
     const header = new FrameHeader();
     for (let end = 0; end < decides; end++) expect(header.read(wire, 0, end)).toBe(0);
     try {
@@ -101,14 +101,14 @@ describe('FrameHeader.read', () => {
     }
   });
 
-  it('reads from where it is told, and says the size alone', () => {
+  it('reads from the given index, and returns only the size', () => {
     const header = new FrameHeader();
     const stream = hex`81 05 68 65 6c 6c 6f 82 fe 0100 37fa213d`;
     expect(header.read(stream, 7)).toBe(8);
     expect(header).toMatchObject({ opcode: 2, length: 256, masked: true, maskKey: 0x37fa213d });
   });
 
-  it('refuses ranges outside the bytes', () => {
+  it('rejects ranges outside the bytes', () => {
     const header = new FrameHeader();
     expect(() => header.read(hex`81 00`, 0, 3)).toThrow(RangeError);
     expect(() => header.read(hex`81 00`, -1, 2)).toThrow(RangeError);
@@ -120,13 +120,13 @@ describe('FrameHeader.read', () => {
 });
 
 describe('FrameHeader.write', () => {
-  it('writes a new header as one of zeros', () => {
+  it('writes a new header as zeros', () => {
     const room = hex`ff ff`;
     expect(new FrameHeader().write(room)).toBe(2);
     expect(room).toEqual(hex`00 00`);
   });
 
-  it('has no use for the key of a header without a mask', () => {
+  it('ignores the key of an unmasked header', () => {
     const header = Object.assign(new FrameHeader(), { length: 3, maskKey: 1.5 });
     const room = hex`00 00 61 62 63 64`;
     expect(header.write(room)).toBe(2);
@@ -147,11 +147,11 @@ describe('FrameHeader.write', () => {
     expect(twin).toEqual(header);
   });
 
-  it.each([0.5, Number.NaN, -1, 13])('refuses to write at %d', (at) => {
+  it.each([0.5, Number.NaN, -1, 13])('rejects the index %d', (at) => {
     expect(() => new FrameHeader().write(new Uint8Array(14), at)).toThrow(RangeError);
   });
 
-  it.each([0, -1, -(2 ** 31), 2 ** 31, 2 ** 32 - 1])('takes the key %d', (maskKey) => {
+  it.each([0, -1, -(2 ** 31), 2 ** 31, 2 ** 32 - 1])('accepts the key %d', (maskKey) => {
     const header = Object.assign(new FrameHeader(), { masked: true, maskKey });
     const room = new Uint8Array(6);
     const twin = new FrameHeader();
@@ -159,7 +159,7 @@ describe('FrameHeader.write', () => {
     expect(twin.maskKey).toBe(maskKey | 0);
   });
 
-  it('refuses keys that are no integer of 32 bits', () => {
+  it('rejects keys that are not 32-bit integers', () => {
     const write = (maskKey: unknown): number =>
       Object.assign(new FrameHeader(), { masked: true, maskKey }).write(new Uint8Array(14));
     for (const key of [1.5, Number.NaN, 2 ** 32, -(2 ** 31) - 1, Number.POSITIVE_INFINITY]) {
@@ -168,7 +168,7 @@ describe('FrameHeader.write', () => {
     for (const key of ['1', null, undefined, 1n]) expect(() => write(key)).toThrow(TypeError);
   });
 
-  it('refuses fields that do not fit', () => {
+  it('rejects fields out of range', () => {
     const room = new Uint8Array(14);
     const write = (fields: object): number => Object.assign(new FrameHeader(), fields).write(room);
     expect(() => write({ opcode: 16 })).toThrow('opcode');

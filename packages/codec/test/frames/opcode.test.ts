@@ -7,7 +7,7 @@ import {
   TextMessage,
 } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
-import { isControl } from '../src/opcode.ts';
+import { isControl } from '../../src/frames/opcode.ts';
 
 describe('the opcodes', () => {
   it('are those of RFC 6455, section 11.8', () => {

@@ -1,60 +1,60 @@
 import { MessageBuffers } from '@ws/codec';
 import { describe, expect, it, vi } from 'vitest';
-import { Assembly } from '../src/assembly.ts';
-import { swap } from '../src/mask.ts';
-import { Simd, simd } from '../src/simd.ts';
-import { bytes, join } from './support.ts';
+import { PayloadTarget } from '../../src/frames/payload-target.ts';
+import { swap } from '../../src/masking/mask.ts';
+import { Simd, simd } from '../../src/masking/simd.ts';
+import { bytes, join } from '../support.ts';
 
 const KEY = 0x37fa213d;
 
-/** The bytes under the mask, one by one. */
+/** The unmasked bytes, computed one by one. */
 function masked(payload: Uint8Array): Uint8Array {
   return payload.map((byte, i) => byte ^ (KEY >>> (8 * (3 - (i % 4)))));
 }
 
-describe('Assembly', () => {
-  it.each([1, 31, 32, 33, 500])('puts pieces of %d bytes one behind the other, unmasked', (n) => {
+describe('PayloadTarget', () => {
+  it.each([1, 31, 32, 33, 500])('appends pieces of %d bytes, unmasked', (n) => {
     const pieces = [bytes(n, 1), bytes(n, 2), bytes(n, 3)];
     const target = new Uint8Array(3 * n + 7).fill(0xee);
-    const assembly = new Assembly();
-    assembly.begin(target, 4, undefined);
+    const payload = new PayloadTarget();
+    payload.set(target, 4, undefined);
     for (const piece of pieces) {
       const from = join([bytes(5), masked(piece), bytes(5)]);
       const before = from.slice();
-      assembly.append(from, 5, 5 + n, undefined, swap(KEY));
+      payload.append(from, 5, 5 + n, undefined, swap(KEY));
       expect(from).toEqual(before);
     }
     expect(target).toEqual(
       join([new Uint8Array(4).fill(0xee), ...pieces, Uint8Array.of(0xee, 0xee, 0xee)]),
     );
-    expect([assembly.at, assembly.room]).toEqual([4 + 3 * n, 3]);
+    expect([payload.at, payload.room]).toEqual([4 + 3 * n, 3]);
   });
 
   it.each([5, 100])('copies a whole chunk of %d bytes that is not masked', (n) => {
-    const assembly = new Assembly();
+    const payload = new PayloadTarget();
     const target = new Uint8Array(n);
-    assembly.begin(target, 0, undefined);
-    assembly.append(bytes(n), 0, n, undefined, 0);
+    payload.set(target, 0, undefined);
+    payload.append(bytes(n), 0, n, undefined, 0);
     expect(target).toEqual(bytes(n));
   });
 
-  it('copies the view it is given, which spares it one of its own', () => {
-    const assembly = new Assembly();
+  it('copies from the given view, and creates no other view', () => {
+    const payload = new PayloadTarget();
     const target = new Uint8Array(40);
     const from = bytes(60);
-    assembly.begin(target, 0, undefined);
-    assembly.append(from, 10, 50, from.subarray(10, 50), 0);
+    payload.set(target, 0, undefined);
+    payload.append(from, 10, 50, from.subarray(10, 50), 0);
     expect(target).toEqual(from.slice(10, 50));
   });
 
   it('unmasks in the SIMD memory, and in other memory after that', () => {
     const buffers = new MessageBuffers();
-    const assembly = new Assembly();
+    const payload = new PayloadTarget();
     const inside = buffers.take(200);
     for (const target of [inside, new Uint8Array(200), inside]) {
       target.fill(0xee);
-      assembly.begin(target, 8, simd());
-      assembly.append(masked(bytes(100)), 0, 100, undefined, swap(KEY));
+      payload.set(target, 8, simd());
+      payload.append(masked(bytes(100)), 0, 100, undefined, swap(KEY));
       expect(target.slice(0, 116)).toEqual(
         join([new Uint8Array(8).fill(0xee), bytes(100), new Uint8Array(8).fill(0xee)]),
       );
@@ -62,17 +62,17 @@ describe('Assembly', () => {
     buffers.give(inside);
   });
 
-  it('has the SIMD kernel unmask what lies in its memory, from the first address on', () => {
+  it('uses the SIMD kernel in its memory, from the first address on', () => {
     const xor = vi.fn<Simd['xor']>(simd()!.xor);
     const counting = new Simd(simd()!, xor);
     const first = new Uint8Array(simd()!.buffer, 0, 200);
     const other = new Uint8Array(simd()!.buffer, 256, 200);
     for (const target of [first, other, new Uint8Array(200)]) {
-      const assembly = new Assembly();
-      assembly.begin(target, 8, counting);
-      assembly.append(masked(bytes(31)), 0, 31, undefined, swap(KEY));
-      assembly.append(masked(bytes(32)), 0, 32, undefined, swap(KEY));
-      assembly.append(bytes(40), 0, 40, undefined, 0);
+      const payload = new PayloadTarget();
+      payload.set(target, 8, counting);
+      payload.append(masked(bytes(31)), 0, 31, undefined, swap(KEY));
+      payload.append(masked(bytes(32)), 0, 32, undefined, swap(KEY));
+      payload.append(bytes(40), 0, 40, undefined, 0);
       expect(target.slice(8, 111)).toEqual(join([bytes(31), bytes(32), bytes(40)]));
     }
     expect(xor.mock.calls).toEqual([
@@ -82,36 +82,36 @@ describe('Assembly', () => {
   });
 
   it('makes a view of a part, of 32 bytes or more, for which there is none', () => {
-    const assembly = new Assembly();
+    const payload = new PayloadTarget();
     const from = bytes(100);
     const views = vi.spyOn(from, 'subarray');
-    assembly.begin(new Uint8Array(400), 0, undefined);
-    assembly.append(from, 0, 31, undefined, 0);
-    assembly.append(from, 0, 100, undefined, 0);
-    assembly.append(from, 0, 50, new Uint8Array(50), 0);
+    payload.set(new Uint8Array(400), 0, undefined);
+    payload.append(from, 0, 31, undefined, 0);
+    payload.append(from, 0, 100, undefined, 0);
+    payload.append(from, 0, 50, new Uint8Array(50), 0);
     expect(views).not.toHaveBeenCalled();
-    assembly.append(from, 4, 36, undefined, 0);
+    payload.append(from, 4, 36, undefined, 0);
     expect(views).toHaveBeenCalledOnce();
   });
 
-  it('goes on elsewhere in the same target', () => {
-    const assembly = new Assembly();
+  it('continues at another index of the same target', () => {
+    const payload = new PayloadTarget();
     const target = new Uint8Array(100);
-    assembly.begin(target, 0, undefined);
-    assembly.append(masked(bytes(40)), 0, 40, undefined, swap(KEY));
-    assembly.begin(target, 50, undefined);
-    expect(assembly.room).toBe(50);
-    assembly.append(masked(bytes(40)), 0, 40, undefined, swap(KEY));
+    payload.set(target, 0, undefined);
+    payload.append(masked(bytes(40)), 0, 40, undefined, swap(KEY));
+    payload.set(target, 50, undefined);
+    expect(payload.room).toBe(50);
+    payload.append(masked(bytes(40)), 0, 40, undefined, swap(KEY));
     expect(target.slice(50, 90)).toEqual(bytes(40));
     expect(target.slice(0, 40)).toEqual(bytes(40));
   });
 
-  it('lets go of its target', () => {
-    const assembly = new Assembly();
-    expect([assembly.active, assembly.target.length]).toEqual([false, 0]);
-    assembly.begin(new Uint8Array(9), 0, undefined);
-    expect([assembly.active, assembly.target.length]).toEqual([true, 9]);
-    assembly.forget();
-    expect([assembly.active, assembly.target.length]).toEqual([false, 0]);
+  it('drops its target', () => {
+    const payload = new PayloadTarget();
+    expect([payload.active, payload.target.length]).toEqual([false, 0]);
+    payload.set(new Uint8Array(9), 0, undefined);
+    expect([payload.active, payload.target.length]).toEqual([true, 9]);
+    payload.clear();
+    expect([payload.active, payload.target.length]).toEqual([false, 0]);
   });
 });

@@ -1,7 +1,13 @@
-import { frameFaults } from '@ws/codec';
-import { naiveDecode } from '@ws/testkit';
+import { naiveDecode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { CONTROL_FRAME, DATA_FRAME, FAULTY, firstByteVerdicts, lengthFault } from '../src/rules.ts';
+import {
+  CONTROL_FRAME,
+  DATA_FRAME,
+  FAULTY,
+  firstByteVerdicts,
+  frameFaults,
+  lengthFault,
+} from '../../src/frames/rules.ts';
 
 describe('frameFaults', () => {
   it.each([
@@ -16,7 +22,7 @@ describe('frameFaults', () => {
     expect(frameFaults(b[0]!, b[1]!, true, 0, false)).toEqual(faults);
   });
 
-  it('lets an agreed bit pass, but RSV1 only on the first frame of a message', () => {
+  it('accepts a negotiated bit, but RSV1 only on the first frame of a message', () => {
     expect(frameFaults(0xc1, 0x80, true, 0x40, false)).toEqual([]);
     expect(frameFaults(0xc0, 0x80, true, 0x40, true)).toEqual(['RSV1 set']);
     expect(frameFaults(0xc9, 0x80, true, 0x40, false)).toEqual(['RSV1 set']);
@@ -38,7 +44,7 @@ describe('frameFaults', () => {
 });
 
 describe('firstByteVerdicts', () => {
-  it('sorts first bytes into faulty, data and control', () => {
+  it('classifies first bytes as faulty, data and control', () => {
     const verdicts = firstByteVerdicts(0);
     expect(verdicts[0x81]).toBe(DATA_FRAME);
     expect(verdicts[0x89]).toBe(CONTROL_FRAME);
@@ -49,14 +55,14 @@ describe('firstByteVerdicts', () => {
     expect(firstByteVerdicts(0x40)[0xc1]).toBe(DATA_FRAME);
   });
 
-  it('makes one table for all decoders of the same bits', () => {
+  it('shares one table between decoders with the same bits', () => {
     expect(firstByteVerdicts(0x40)).toBe(firstByteVerdicts(0x40));
     expect(firstByteVerdicts(0x40)).not.toBe(firstByteVerdicts(0));
   });
 });
 
 describe('lengthFault', () => {
-  it('says a length over the limit as soon as its first bytes do', () => {
+  it('reports a length over the limit from its first bytes', () => {
     const bytes = Uint8Array.of(0, 0, 0, 1, 0, 0, 0, 0);
     expect(lengthFault(bytes, 0, 3, 8, 1000)).toBeUndefined();
     expect(lengthFault(bytes, 0, 4, 8, 1000)).toMatchObject({ closeCode: 1009 });

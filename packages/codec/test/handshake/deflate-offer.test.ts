@@ -5,10 +5,10 @@ import {
   type Extension,
   formatExtensions,
   negotiateDeflate,
-  offerDeflate,
   ProtocolError,
   parseExtensions,
 } from '@ws/codec';
+import { offerDeflate } from '@ws/codec/internal';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
@@ -30,7 +30,7 @@ function only(value: string): Extension {
   return first!;
 }
 
-/** `deflate` stands for the long name in these tables. */
+/** In these tables `deflate` is short for `permessage-deflate`. */
 const long = (value: string): string => value.replaceAll('deflate', 'permessage-deflate');
 
 function negotiate(offers: string, limits?: DeflateLimits): string | undefined {
@@ -133,7 +133,7 @@ describe('negotiateDeflate', () => {
     expect(agreement?.parameters).toEqual({ ...plain, ...agreed });
   });
 
-  it('takes the first offer of several', () => {
+  it('accepts the first of several offers', () => {
     expect(negotiate('deflate; server_max_window_bits=10, deflate')).toBe(
       'deflate; server_max_window_bits=10',
     );
@@ -179,7 +179,7 @@ describe('negotiateDeflate', () => {
     { clientMaxWindowBits: 9.5 },
     { clientMaxWindowBits: Number.NaN },
     { clientMaxWindowBits: '9' as never },
-  ])('refuses the limit %j', (limits) => {
+  ])('rejects the limit %j', (limits) => {
     expect(() => negotiateDeflate([], limits)).toThrow(RangeError);
     expect(() => offerDeflate(limits)).toThrow(RangeError);
   });
@@ -193,7 +193,7 @@ describe('offerDeflate', () => {
       { serverNoContextTakeover: true, clientNoContextTakeover: true, serverMaxWindowBits: 9 },
       'deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9; client_max_window_bits',
     ],
-  ])('asks for %j', (limits, offer) => {
+  ])('offers %j', (limits, offer) => {
     expect(formatExtensions([offerDeflate(limits)])).toBe(long(offer));
   });
 });
@@ -243,7 +243,7 @@ describe('acceptDeflate', () => {
       'deflate',
       { clientNoContextTakeover: true },
     ],
-  ])('takes %s', (_, offer, response, agreed) => {
+  ])('accepts %s', (_, offer, response, agreed) => {
     const parameters = acceptDeflate(only(long(response)), only(long(offer)));
     expect(parameters).toEqual({ ...plain, ...agreed });
   });
@@ -288,7 +288,7 @@ describe('acceptDeflate', () => {
     ['deflate', 'deflate; client_no_context_takeover=1', 'client_no_context_takeover with a value'],
     ['deflate', 'deflate; level=9', 'unknown parameter level'],
     ['deflate', 'deflate; __proto__', 'unknown parameter __proto__'],
-  ])('to the offer %j refuses %j', (offer, response, fault) => {
+  ])('rejects, for the offer %j, the answer %j', (offer, response, fault) => {
     const accept = (): DeflateParameters => acceptDeflate(only(long(response)), only(long(offer)));
     expect(accept).toThrow(ProtocolError);
     expect(accept).toThrow(fault);
@@ -320,7 +320,7 @@ describe('permessage-deflate', () => {
     clientMaxWindowBits: bits,
   });
 
-  it('is agreed on in the same words by both ends, and within the wishes of each', () => {
+  it('is negotiated in the same words by both ends, and within the wishes of each', () => {
     fc.assert(
       fc.property(limits, limits, (client, server) => {
         const offer = offerDeflate(client);

@@ -2,7 +2,7 @@ import { type Extension, formatExtensions, parseExtensions } from '@ws/codec';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-/** Elements as plain text, for comparing: `[['a', ['x=1', 'y']]]`. */
+/** Elements as plain text, for comparison: `[['a', ['x=1', 'y']]]`. */
 function plain(list: readonly Extension[] | undefined): unknown {
   return list?.map(({ name, params, repeated }) => [
     name,
@@ -84,22 +84,23 @@ describe('parseExtensions', () => {
     ['a NUL', 'foo\0'],
     ['a letter beyond ASCII', 'foo; a=é'],
     ['a separator that is none', 'foo/1'],
-  ])('refuses %s', (_, value) => {
+  ])('rejects %s', (_, value) => {
     expect(parseExtensions(value)).toBeUndefined();
   });
 
-  // What once took others minutes: there is no way back in the scanner, and no more than 4 KiB are looked at.
+  // Inputs that took other parsers minutes. The scanner never goes back, and it rejects more than 4
+  // KiB.
   it.each([
     ['an unclosed quote with 7,000 escapes', `foo; a="${'\\c'.repeat(7000)}`],
     ['an unclosed quote with 2,000 escapes', `foo; a="${'\\c'.repeat(2000)}`],
     ['15,000 spaces', `foo${' '.repeat(15_000)}x`],
     ['4,000 spaces', `foo${' '.repeat(4000)}x`],
     ['800 offers', Array(800).fill('permessage-deflate').join(', ')],
-  ])('refuses %s', (_, value) => {
+  ])('rejects %s', (_, value) => {
     expect(parseExtensions(value)).toBeUndefined();
   });
 
-  it('takes as much as the bounds say, and no more', () => {
+  it('accepts fields up to the bounds, and no more', () => {
     const offers = (count: number): string => Array(count).fill('a').join(',');
     expect(parseExtensions(offers(16))).toHaveLength(16);
     expect(parseExtensions(offers(17))).toBeUndefined();
@@ -134,7 +135,7 @@ describe('formatExtensions', () => {
     { name: 'a', params: new Map([['b c', true as const]]) },
     { name: 'a', params: new Map([['b', '1, x']]) },
     { name: 'a', params: new Map([['b', '']]) },
-  ])('refuses what is no token: %j', (extension) => {
+  ])('rejects %j, which is not a token', (extension) => {
     expect(() => formatExtensions([extension])).toThrow(SyntaxError);
   });
 });
@@ -146,7 +147,7 @@ describe('extensions', () => {
     .map((entries) => new Map<string, string | true>(entries));
   const list = fc.array(fc.record({ name: token, params }), { maxLength: 8 });
 
-  it('come back as they were written', () => {
+  it('survive a round trip', () => {
     fc.assert(
       fc.property(list, (extensions) => {
         expect(parseExtensions(formatExtensions(extensions))).toEqual(extensions);
@@ -154,7 +155,7 @@ describe('extensions', () => {
     );
   });
 
-  it('never throw while they are read, whatever the text, and what was read can be written', () => {
+  it('are parsed without an exception, for any text, and the result can be serialized', () => {
     const shards = fc.constantFrom('a', ';', ',', '=', '"', '\\', ' ', '\t', '1', '\0', 'é');
     const text = fc.oneof(fc.string({ unit: shards }), fc.string({ unit: 'binary' }));
     fc.assert(

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 
 describe('isWebSocketKey', () => {
-  it("takes the RFC's", () => {
+  it('accepts the key of the RFC', () => {
     expect(isWebSocketKey('dGhlIHNhbXBsZSBub25jZQ==')).toBe(true);
   });
 
@@ -20,11 +20,11 @@ describe('isWebSocketKey', () => {
     ['a space in front', ' dGhlIHNhbXBsZSBub25jZQ=='],
     ['a line break behind', 'dGhlIHNhbXBsZSBub25jZQ==\n'],
     ['padding in the middle', 'dGhlIHNhbXBsZSBub25j=Q=='],
-  ])('refuses %s', (_, key) => {
+  ])('rejects %s', (_, key) => {
     expect(isWebSocketKey(key)).toBe(false);
   });
 
-  it('takes what 16 bytes give and nothing that decodes to the same', () => {
+  it('accepts the canonical text of 16 bytes and no other text for them', () => {
     const bytes = fc.uint8Array({ minLength: 16, maxLength: 16 });
     fc.assert(fc.property(bytes, (key) => isWebSocketKey(base64(key))));
     const lookalike = fc.stringMatching(/^[A-Za-z0-9+/]{22}==$/);

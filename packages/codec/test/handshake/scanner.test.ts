@@ -20,13 +20,13 @@ describe('Scanner', () => {
     expect(scan.token()).toBeUndefined();
   });
 
-  it('steps over no white space but the space and the tab', () => {
+  it('skips only the space and the tab', () => {
     const scan = new Scanner('\n\u00a0a');
     scan.space();
     expect(scan.sees('\n')).toBe(true);
   });
 
-  it.each(['', 'a', 'a\\"', 'a\\'])('reads no quoted text that is not closed: %j', (text) => {
+  it.each(['', 'a', 'a\\"', 'a\\'])('rejects a quoted string that is not closed: %j', (text) => {
     expect(new Scanner(text).quoted()).toBeUndefined();
   });
 
@@ -40,7 +40,7 @@ describe('Scanner', () => {
 });
 
 describe('isToken', () => {
-  it('takes the characters of RFC 9110, section 5.6.2, and no others', () => {
+  it('accepts the characters of RFC 9110, section 5.6.2, and no others', () => {
     const all = Array.from({ length: 0x200 }, (_, code) => String.fromCharCode(code));
     const tokens = all.filter((char) => isToken(char)).join('');
     expect(tokens).toBe(
@@ -48,7 +48,7 @@ describe('isToken', () => {
     );
   });
 
-  it.each(['', ' a', 'a ', 'a b', 'a,b', 'a\n'])('refuses %j', (text) => {
+  it.each(['', ' a', 'a ', 'a b', 'a,b', 'a\n'])('rejects %j', (text) => {
     expect(isToken(text)).toBe(false);
   });
 });

@@ -21,11 +21,11 @@ describe('parseSubprotocols', () => {
     ['65 names', names(65)],
     ['more than 4 KiB', 'x'.repeat(4097)],
     ['15,000 spaces', `b${' '.repeat(15_000)}x`],
-  ])('refuses %s', (_, value) => {
+  ])('rejects %s', (_, value) => {
     expect(parseSubprotocols(value)).toBeUndefined();
   });
 
-  it('takes as much as the bounds say', () => {
+  it('accepts fields up to the bounds', () => {
     expect(parseSubprotocols(names(64))).toHaveLength(64);
     expect(parseSubprotocols('x'.repeat(4096))).toHaveLength(1);
   });

@@ -2,7 +2,7 @@ import { MaskKeys } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
 
 describe('MaskKeys', () => {
-  it('gives each word once, and asks for more when all are used', () => {
+  it('returns each word once, and asks for more when all are used', () => {
     let fills = 0;
     let word = 0;
     const keys = new MaskKeys((words) => {
@@ -18,7 +18,7 @@ describe('MaskKeys', () => {
     expect(fills).toBe(3);
   });
 
-  it('gives signed 32-bit integers, and leaves none of them in its pool', () => {
+  it('returns signed 32-bit integers, and leaves none of them in its pool', () => {
     let pool: Int32Array = new Int32Array(0);
     const keys = new MaskKeys((words) => {
       pool = words;
@@ -28,7 +28,7 @@ describe('MaskKeys', () => {
     expect(pool.filter((word) => word === 0).length).toBe(1);
   });
 
-  it('refuses what is no function', () => {
+  it('rejects a source that is not a function', () => {
     expect(() => new MaskKeys(undefined as never)).toThrow(TypeError);
   });
 });

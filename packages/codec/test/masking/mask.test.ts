@@ -1,18 +1,18 @@
 import { sharedMessageBuffers, unmask } from '@ws/codec';
-import { naiveMask } from '@ws/testkit';
+import { naiveMask } from '@ws/tests';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import {
+  misalignmentOf,
   rotate,
-  skewOf,
   swap,
   wordsOver,
   xorAnywhere,
   xorBytes,
   xorOwned,
   xorWords,
-} from '../src/mask.ts';
-import { simd } from '../src/simd.ts';
-import { bytes } from './support.ts';
+} from '../../src/masking/mask.ts';
+import { simd } from '../../src/masking/simd.ts';
+import { bytes } from '../support.ts';
 
 const KEY = 0x37fa213d;
 
@@ -25,15 +25,15 @@ type Kernel = (bytes: Uint8Array, start: number, end: number, key: number) => vo
 const kernels: Record<string, Kernel> = {
   'single bytes': xorBytes,
   'words, edges by bytes': (b, start, end, key) =>
-    xorWords(b, wordsOver(b), skewOf(b), start, end, key),
+    xorWords(b, wordsOver(b), misalignmentOf(b), start, end, key),
   'words, edges by masks': (b, start, end, key) =>
-    xorOwned(b, wordsOver(b), skewOf(b), start, end, key),
+    xorOwned(b, wordsOver(b), misalignmentOf(b), start, end, key),
   'SIMD, staged': (b, start, end, key) => simd()!.xorForeign(b, start, end, key),
   'whichever fits': xorAnywhere,
   unmask: (b, start, end, key) => void unmask(b, start, end, swap(key)),
 };
 
-/** Checks a kernel on `memory`, whose alignment is the test's: nothing outside the range may change. */
+/** Checks a kernel on `memory` with the given alignment: no byte outside the range may change. */
 function check(
   kernel: Kernel,
   memory: Uint8Array,
@@ -45,7 +45,7 @@ function check(
   memory.set(before);
   kernel(memory, start, start + length, swap(key));
   before.set(naiveMask(before.slice(start, start + length), key), start);
-  // Compared as strings: ten thousand times as fast as toEqual when called so often.
+  // Compared as strings: ten thousand times as fast as toEqual.
   if (Buffer.compare(memory, before) !== 0) {
     expect({ start, length, memory }).toEqual({ start, length, memory: before });
   }
@@ -72,7 +72,7 @@ describe.each(Object.entries(kernels))('unmasking by %s', (_, kernel) => {
     },
   );
 
-  it.each([0, -1, 0x80, 0xff000000, 0x000000ff])('takes the key %d', (key) => {
+  it.each([0, -1, 0x80, 0xff000000, 0x000000ff])('accepts the key %d', (key) => {
     check(kernel, new Uint8Array(600), 3, 500, key);
     check(kernel, new Uint8Array(60), 3, 30, key);
     expect.assertions(0);
@@ -80,7 +80,7 @@ describe.each(Object.entries(kernels))('unmasking by %s', (_, kernel) => {
 });
 
 describe('unmasking at the borders of a view', () => {
-  it('touches nothing before its first byte or behind its last', () => {
+  it('changes no byte before its first or after its last', () => {
     for (const kernel of [kernels['words, edges by masks']!, kernels['unmask']!]) {
       for (let align = 0; align < 8; align++) {
         for (let length = 0; length < 300; length += 1) {
@@ -110,8 +110,9 @@ describe('unmasking by words', () => {
     },
     { says: 'in its last word', skew: 0, start: 3, end: 64, alone: false },
     { says: 'within a word', skew: 0, start: 3, end: 7, alone: false },
-  ])('goes through the words alone $says: $alone', ({ skew, start, end, alone }) => {
-    // The words lie over other memory here: what is done to single bytes is seen in the other.
+  ])('uses whole words $says: $alone', ({ skew, start, end, alone }) => {
+    // The words are over other memory here, so that writes of single bytes and of words are told
+    // apart.
     const single = new Uint8Array(64).subarray(skew);
     const words = new BigInt64Array(8);
     xorOwned(single, words, skew, start, end, KEY);
@@ -121,7 +122,7 @@ describe('unmasking by words', () => {
     if (alone) expect(changed).toBe(end - start);
   });
 
-  it('goes by single bytes at both ends where it must not touch others', () => {
+  it('uses single bytes at both ends when other bytes must not be written', () => {
     const single = new Uint8Array(64);
     const words = new BigInt64Array(8);
     xorWords(single, words, 0, 3, 61, KEY);
@@ -157,7 +158,7 @@ describe('unmasking inside the SIMD memory', () => {
 });
 
 describe('the kernel that fits', () => {
-  /** How many bytes the SIMD kernel is given. */
+  /** Bytes of each call of the SIMD kernel. */
   function calls(memory: Uint8Array, start: number, end: number, key: number): number[] {
     const xor = vi.spyOn(simd()!, 'xor');
     xorAnywhere(memory, start, end, key);
@@ -176,7 +177,7 @@ describe('the kernel that fits', () => {
     expect(calls(outside, 100, 8292, KEY)).toEqual([8192]);
   });
 
-  it('is none where there is nothing to do', () => {
+  it('is none for an empty range or the key 0', () => {
     expect(calls(new Uint8Array(simd()!.buffer, 0, 1000), 0, 1000, 0)).toEqual([]);
   });
 });
@@ -195,19 +196,19 @@ describe('unmask', () => {
     },
   );
 
-  it('undoes itself', () => {
+  it('restores the bytes at a second call', () => {
     const payload = bytes(777);
     unmask(payload, 0, 777, KEY);
     unmask(payload, 0, 777, KEY);
     expect(payload).toEqual(bytes(777));
   });
 
-  it('returns a signed key, whatever it was given', () => {
+  it('returns a signed key, for any random source', () => {
     expect(unmask(bytes(4), 0, 0, 0xffffffff)).toBe(-1);
     expect(unmask(bytes(4), 0, 1, 0x00ff0000)).toBe(0xff000000 | 0);
   });
 
-  it('refuses bad arguments', () => {
+  it('rejects invalid arguments', () => {
     expect(() => unmask([1, 2] as never, 0, 1, KEY)).toThrow(TypeError);
     expect(() => unmask(bytes(4), 0, 5, KEY)).toThrow(RangeError);
     expect(() => unmask(bytes(4), 3, 2, KEY)).toThrow(RangeError);
@@ -220,7 +221,7 @@ describe('unmask', () => {
 });
 
 describe('rotate', () => {
-  it('turns a little-endian key by the remainder of four', () => {
+  it('rotates a little-endian key by the remainder of four', () => {
     expect([0, 1, 2, 3, 4].map((n) => rotate(0x44332211, n))).toEqual([
       0x44332211, 0x11443322, 0x22114433, 0x33221144, 0x44332211,
     ]);

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { SimdSlots } from '../src/simd-slots.ts';
+import { SimdSlots } from '../../src/masking/simd-slots.ts';
 
-// The types of Node without those of browsers know it as a namespace only.
+// Node's types without those of browsers have it as a namespace only.
 const { WebAssembly: real } = globalThis as unknown as {
   WebAssembly: {
     Memory: new (descriptor: object) => object;
@@ -17,7 +17,7 @@ afterEach(() => {
 });
 
 describe('simd', () => {
-  it('makes one memory for the thread, when it is first asked', async () => {
+  it('creates one memory per thread, when it is first asked', async () => {
     const memories: unknown[] = [];
     const { Memory, Module, Instance } = real;
     class Counting extends Memory {
@@ -27,7 +27,7 @@ describe('simd', () => {
       }
     }
     vi.stubGlobal('WebAssembly', { Memory: Counting, Module, Instance });
-    const { simd } = await import('../src/simd.ts');
+    const { simd } = await import('../../src/masking/simd.ts');
     expect(memories).toEqual([]);
     expect(simd()).toBe(simd());
     expect(memories).toEqual([{ initial: 257, maximum: 257 }]);
@@ -54,10 +54,10 @@ describe('simd', () => {
     },
   ])('is undefined where $says, and everything works without', async ({ stub }) => {
     vi.stubGlobal('WebAssembly', stub);
-    const { simd } = await import('../src/simd.ts');
+    const { simd } = await import('../../src/masking/simd.ts');
     expect(simd()).toBeUndefined();
     expect(simd()).toBeUndefined();
-    const codec = await import('../src/index.ts');
+    const codec = await import('../../src/index.ts');
     const payload = new Uint8Array(300_000).map((_, i) => i * 7);
     const encoder = new codec.FrameEncoder({ role: 'client' });
     encoder.frame(2, true, 0, payload);
@@ -82,7 +82,7 @@ describe('SimdSlots', () => {
   const KIB = 1024;
   const make = (bytes = 64 * KIB): SimdSlots => new SimdSlots(new ArrayBuffer(bytes + 8), 8, bytes);
 
-  it('lends powers of two that do not overlap, until nothing is left', () => {
+  it('leases powers of two that do not overlap, until nothing is left', () => {
     const slots = make();
     const lent = [5000, 4096, 1, 16384, 16385].map((n) => slots.take(n));
     expect(lent.map((slot) => slot?.length)).toEqual([8192, 4096, 4096, 16384, 32768]);
@@ -93,14 +93,14 @@ describe('SimdSlots', () => {
     expect(slots.take(64 * KIB)?.length).toBe(64 * KIB);
   });
 
-  it('gives the same view for the same slot', () => {
+  it('returns the same view for the same slot', () => {
     const slots = make();
     const first = slots.take(4096)!;
     slots.give(first);
     expect(slots.take(4096)).toBe(first);
   });
 
-  it('keeps large blocks whole by filling the tightest hole', () => {
+  it('keeps large blocks whole by using the tightest block', () => {
     const slots = make();
     const [a, b] = [slots.take(16384)!, slots.take(4096)!];
     slots.give(a);
@@ -108,7 +108,7 @@ describe('SimdSlots', () => {
     expect(slots.take(32768)).toBeDefined();
   });
 
-  it('refuses what is too large and what it has not lent', () => {
+  it('rejects a size that is too large and a slot that it has not leased', () => {
     const slots = make();
     expect(slots.take(65 * KIB)).toBeUndefined();
     const slot = slots.take(4096)!;
@@ -118,7 +118,7 @@ describe('SimdSlots', () => {
     expect(slots.give(slot)).toBe(false);
   });
 
-  it('comes back whole after any order of taking and giving', () => {
+  it('is one free block again after any order of leases', () => {
     const slots = make(256 * KIB);
     let seed = 1;
     const random = (n: number): number => (seed = (seed * 48271) % 2147483647) % n;

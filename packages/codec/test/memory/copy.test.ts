@@ -1,13 +1,13 @@
-import { naiveMask } from '@ws/testkit';
+import { naiveMask } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { copyInto, xorAscii, xorCopy } from '../src/copy.ts';
-import { swap } from '../src/mask.ts';
-import { bytes } from './support.ts';
+import { swap } from '../../src/masking/mask.ts';
+import { copyInto, xorAscii, xorCopy } from '../../src/memory/copy.ts';
+import { bytes } from '../support.ts';
 
 const KEY = 0x37fa213d;
 const KEYS = [0, -1, 0x80, 0xff000000, 0x000000ff, KEY];
 
-/** Compared as strings: ten thousand times as fast as toEqual when called so often. */
+/** Compared as strings: ten thousand times as fast as toEqual. */
 function same(actual: Uint8Array, expected: Uint8Array): void {
   if (Buffer.compare(actual, expected) !== 0) expect(actual).toEqual(expected);
 }
@@ -34,7 +34,7 @@ describe('copying and masking', () => {
     expect.assertions(0);
   });
 
-  it.each(KEYS)('takes the key %d', (key) => {
+  it.each(KEYS)('accepts the key %d', (key) => {
     const to = bytes(100, 1);
     xorCopy(bytes(50), 3, 44, to, 5, swap(key));
     same(to, naive(bytes(100, 1), 5, bytes(50).subarray(3, 44), key));
@@ -55,7 +55,7 @@ describe('copying and masking ASCII', () => {
     }
   });
 
-  it.each(['\u0080', 'é', '\u0141', '語', '\ud83d'])('refuses %j wherever it stands', (char) => {
+  it.each(['\u0080', 'é', '\u0141', '語', '\ud83d'])('rejects %j at every position', (char) => {
     for (let n = 0; n < 12; n++) {
       for (let i = 0; i <= n; i++) {
         const mixed = text.slice(0, i) + char + text.slice(i, n);
@@ -66,7 +66,7 @@ describe('copying and masking ASCII', () => {
 });
 
 describe('copyInto', () => {
-  it('does what set does', () => {
+  it('equals set', () => {
     const to = new Uint8Array(5);
     copyInto(to, Uint8Array.of(1, 2), 2);
     expect([...to]).toEqual([0, 0, 1, 2, 0]);

@@ -1,12 +1,12 @@
 import { SlabPool } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
-import { ReceiveRing } from '../src/ring.ts';
-import { bytes } from './support.ts';
+import { ReceiveRing } from '../../src/memory/ring.ts';
+import { bytes } from '../support.ts';
 
 const tail = (ring: ReceiveRing): Uint8Array => ring.bytes.slice(ring.base - ring.size, ring.base);
 
 describe('ReceiveRing', () => {
-  it('appends in order, whatever the pieces, and ends at its base', () => {
+  it('appends in order, for any pieces, and ends at its base', () => {
     const pool = new SlabPool({ debug: true });
     const ring = new ReceiveRing(pool, 4096);
     const from = bytes(4112);
@@ -25,7 +25,7 @@ describe('ReceiveRing', () => {
     });
   });
 
-  it('takes a larger slab when the frame turns out to need it', () => {
+  it('leases a larger slab when the frame needs it', () => {
     const pool = new SlabPool({ debug: true });
     const ring = new ReceiveRing(pool, 4096);
     ring.append(bytes(6), 0, 6, 14);
@@ -47,7 +47,7 @@ describe('ReceiveRing', () => {
     ring.release();
   });
 
-  it('moves its tail in front of the landing place, and keeps both apart', () => {
+  it('moves its tail before the landing place, and keeps both apart', () => {
     const ring = new ReceiveRing(new SlabPool(), 4096);
     ring.append(bytes(100), 0, 100, 200);
     const landing = ring.writable();
@@ -89,7 +89,7 @@ describe('ReceiveRing', () => {
     ring.release();
   });
 
-  it('takes one slab as large as it was told to', () => {
+  it('leases one slab of the requested size', () => {
     const ring = new ReceiveRing(new SlabPool(), 100_000);
     const landing = ring.writable();
     expect(landing.length).toBe(100_000);
@@ -97,7 +97,7 @@ describe('ReceiveRing', () => {
     expect(ring.writable()).toBe(landing);
   });
 
-  it('makes the view itself where the slabs have none', () => {
+  it('creates the view when the slabs have none', () => {
     const source = { take: (n: number) => ({ bytes: new Uint8Array(n), release: () => {} }) };
     const ring = new ReceiveRing(source, 16);
     ring.writable();

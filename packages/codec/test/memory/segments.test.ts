@@ -1,9 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
-import { collectGarbage } from '@ws/testkit';
+import { collectGarbage } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { Segments } from '../src/segments.ts';
+import { Segments } from '../../src/memory/segments.ts';
 
-/** Segments `[start, end)` of a slab each, with the place where a frame begins; and which of them were released. */
+/**
+ * Segments `[start, end)` of one slab each, with the index where a frame begins, and which of them
+ * were released.
+ */
 function segmentsOf(...pieces: readonly (readonly [number, number, number])[]): {
   readonly segments: Segments;
   readonly released: number[];
@@ -16,7 +19,7 @@ function segmentsOf(...pieces: readonly (readonly [number, number, number])[]): 
   return { segments, released };
 }
 
-/** What waits: the number and the range of each. */
+/** The pending segments: their number and the range of each. */
 function list(segments: Segments): string[] {
   return Array.from(
     { length: segments.count },
@@ -25,7 +28,7 @@ function list(segments: Segments): string[] {
 }
 
 describe('Segments', () => {
-  it('tell of each what was pushed', () => {
+  it('return the facts of each pushed segment', () => {
     const { segments, released } = segmentsOf([0, 10, 0], [5, 25, 20]);
     expect(list(segments)).toEqual(['0: 0-10', '1: 5-25']);
     expect(segments.bytes).toBe(30);
@@ -44,7 +47,7 @@ describe('Segments', () => {
   });
 
   describe('shift', () => {
-    it('forgets the first, whose release is for others to call', () => {
+    it('removes the first segment, and leaves its release to the caller', () => {
       const { segments, released } = segmentsOf([0, 10, 0], [1, 9, 3], [2, 4, 2]);
       segments.shift(1);
       expect(list(segments)).toEqual(['1: 1-9', '2: 2-4']);
@@ -57,14 +60,14 @@ describe('Segments', () => {
       expect(released).toEqual([1]);
     });
 
-    it.each([-1, 0.5, 3, Number.NaN])('refuses %d of two', (n) => {
+    it.each([-1, 0.5, 3, Number.NaN])('rejects %d of two', (n) => {
       const { segments } = segmentsOf([0, 10, 0], [0, 5, 0]);
       expect(() => segments.shift(n)).toThrow(RangeError);
       expect(segments.count).toBe(2);
     });
   });
 
-  it('are dropped and released from the one that is told on', () => {
+  it('are removed and released from the given one on', () => {
     const { segments, released } = segmentsOf([0, 10, 0], [1, 9, 3], [2, 4, 2]);
     segments.drop(1);
     expect(list(segments)).toEqual(['0: 0-10']);
@@ -72,14 +75,14 @@ describe('Segments', () => {
     expect(released).toEqual([1, 2]);
   });
 
-  it('are dropped when there is nothing to release, too', () => {
+  it('are removed when there is nothing to release, too', () => {
     const segments = new Segments();
     segments.push(Uint8Array.of(1), 0, 1, 0, undefined);
     segments.drop(0);
     expect([segments.count, segments.bytes]).toEqual([0, 0]);
   });
 
-  it('hold nothing of what was taken away or dropped', async () => {
+  it('keep no reference to removed segments', async () => {
     const segments = new Segments();
     const refs = Array.from({ length: 3 }, () => {
       const buf = new Uint8Array(10);
@@ -89,7 +92,7 @@ describe('Segments', () => {
     });
     segments.shift(1);
     segments.drop(1);
-    // Until the turn ends, a WeakRef holds what it was made of.
+    // A WeakRef holds its target until the turn ends.
     await setImmediate();
     collectGarbage();
     const held = refs.map((pair) => pair.map((ref) => ref.deref() !== undefined));
@@ -102,7 +105,7 @@ describe('Segments', () => {
   });
 
   describe('cut', () => {
-    it('ends a segment where it is told, and drops what follows', () => {
+    it('ends a segment at the given index, and drops the rest', () => {
       const { segments, released } = segmentsOf([0, 10, 0], [1, 9, 3], [2, 4, 2]);
       segments.cut(1, 3);
       expect(list(segments)).toEqual(['0: 0-10', '1: 1-3']);
@@ -110,7 +113,7 @@ describe('Segments', () => {
       expect(released).toEqual([2]);
     });
 
-    it('drops a segment of which nothing is left', () => {
+    it('removes a segment that becomes empty', () => {
       const { segments, released } = segmentsOf([0, 10, 0], [1, 9, 1]);
       segments.cut(1, 1);
       expect(list(segments)).toEqual(['0: 0-10']);
@@ -118,7 +121,7 @@ describe('Segments', () => {
       expect(released).toEqual([1]);
     });
 
-    it('leaves all as they are where there is no such segment', () => {
+    it('changes nothing when there is no such segment', () => {
       const { segments, released } = segmentsOf([0, 10, 0]);
       segments.cut(1, 0);
       expect([segments.count, segments.bytes, released.length]).toEqual([1, 10, 0]);

@@ -1,6 +1,6 @@
 import { SlabPool, sharedSlabPool } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
-import { simd } from '../src/simd.ts';
+import { simd } from '../../src/masking/simd.ts';
 
 describe('SlabPool', () => {
   it.each([
@@ -10,7 +10,7 @@ describe('SlabPool', () => {
     [16385, 65536],
     [65536, 65536],
     [65537, 65537],
-  ])('lends %d bytes as a slab of %d', (least, size) => {
+  ])('leases a slab of %d bytes as one of %d', (least, size) => {
     const pool = new SlabPool();
     const slab = pool.take(least);
     expect(slab.bytes.length).toBe(size);
@@ -18,7 +18,7 @@ describe('SlabPool', () => {
     expect(pool.freeBytes).toBe(size <= 65536 ? size : 0);
   });
 
-  it('gives the slab that came back last, with the same release function', () => {
+  it('leases the slab that came back last, with the same release function', () => {
     const pool = new SlabPool({ debug: false });
     const [a, b] = [pool.take(1), pool.take(1)];
     const { release } = b;
@@ -30,7 +30,7 @@ describe('SlabPool', () => {
     expect(pool.lent).toBe(2);
   });
 
-  it('keeps no more than it may, and gives slots of the SIMD memory back', () => {
+  it('keeps no more than its limit, and gives slots of the SIMD memory back', () => {
     const pool = new SlabPool({ maxFreeBytes: 65536 });
     const before = simd()!.slots.take(8 * 1024 * 1024);
     expect(before).toBeDefined();
@@ -41,7 +41,7 @@ describe('SlabPool', () => {
     simd()!.slots.give(before!);
   });
 
-  it('goes on in ordinary memory when the SIMD memory is full, or not wanted', () => {
+  it('uses ordinary memory when the SIMD memory is full, or not wanted', () => {
     const pool = new SlabPool({ maxFreeBytes: 0 });
     const slabs = Array.from({ length: 300 }, () => pool.take(65536));
     const inside = slabs.filter((slab) => slab.bytes.buffer === simd()!.buffer);
@@ -70,10 +70,10 @@ describe('SlabPool', () => {
     expect(pool.take(1)).not.toBe(pool.take(1));
   });
 
-  describe.each([true, false])('made to debug, with `simd` %s', (inSimd) => {
+  describe.each([true, false])('with debug, with `simd` %s', (inSimd) => {
     const made = (): SlabPool => new SlabPool({ debug: true, simd: inSimd });
 
-    it.each([1, 5000, 20_000, 70_000])('lends %d bytes, filled with 0xDB', (least) => {
+    it.each([1, 5000, 20_000, 70_000])('leases %d bytes, filled with 0xDB', (least) => {
       const pool = made();
       const slab = pool.take(least);
       expect(slab.bytes.length).toBe(new SlabPool({ debug: false }).take(least).bytes.length);
@@ -85,7 +85,7 @@ describe('SlabPool', () => {
       expect(pool.lent).toBe(0);
     });
 
-    it('shows 0xDB to whoever has kept a view', () => {
+    it('shows 0xDB in a view that was retained', () => {
       const slab = made().take(1);
       const view = slab.bytes.fill(1).subarray(10, 20);
       slab.release();
@@ -100,11 +100,11 @@ describe('SlabPool', () => {
       slab.bytes[at] = 0xab;
       const take = (): unknown => pool.take(1);
       expect(take).toThrow(
-        `slab of 4096 bytes was written to after its release: byte ${at} is 0xab; look for who has kept a view of it`,
+        `slab of 4096 bytes was written to after its release: byte ${at} is 0xab; find the code that kept a view`,
       );
     });
 
-    it('says in the cause where the slab was released', () => {
+    it('shows in the cause where the slab was released', () => {
       const pool = made();
       const slab = pool.take(1);
       (function theCulprit() {
@@ -117,7 +117,7 @@ describe('SlabPool', () => {
       } catch (error) {
         thrown = error;
       }
-      expect((thrown as Error).cause).toMatchObject({ message: 'it was released here' });
+      expect((thrown as Error).cause).toMatchObject({ message: 'released here' });
       expect(((thrown as Error).cause as Error).stack).toContain('theCulprit');
     });
 
@@ -125,7 +125,7 @@ describe('SlabPool', () => {
       const pool = made();
       const slab = pool.take(1);
       slab.release();
-      expect(slab.release).toThrow('slab released twice: it is not lent any more');
+      expect(slab.release).toThrow('slab released twice');
       const again = pool.take(1);
       expect(again.bytes).toBe(slab.bytes);
       expect(slab.release).toThrow('slab released twice');
@@ -139,18 +139,18 @@ describe('SlabPool', () => {
       const slab = made().take(1);
       new Uint8Array(slab.bytes.buffer)[slab.bytes.byteOffset + at] = 1;
       expect(slab.release).toThrow(
-        `slab of 4096 bytes: byte ${at} was written to, which is outside of it`,
+        `slab of 4096 bytes: byte ${at} is outside of it and was written to`,
       );
     });
 
-    it('keeps no more than it may, and gives slots of the SIMD memory back', () => {
+    it('keeps no more than its limit, and gives slots of the SIMD memory back', () => {
       const pool = new SlabPool({ debug: true, simd: inSimd, maxFreeBytes: 0 });
       const room = simd()!.slots.take(8 * 1024 * 1024)!;
       simd()!.slots.give(room);
       const slabs = Array.from({ length: 20 }, () => pool.take(65_536));
       for (const slab of slabs) slab.release();
       expect(pool.freeBytes).toBe(0);
-      // The same block is free again: nothing of it is lent any more.
+      // The same block is free again: none of it is leased.
       expect(simd()!.slots.take(8 * 1024 * 1024)).toBe(room);
       simd()!.slots.give(room);
     });
@@ -166,7 +166,7 @@ describe('SlabPool', () => {
     expect(pool.take(4096).bytes).toHaveLength(4096);
   });
 
-  it('refuses bad numbers', () => {
+  it('rejects invalid numbers', () => {
     expect(() => new SlabPool({ maxFreeBytes: -1 })).toThrow(RangeError);
     expect(() => new SlabPool({ maxFreeBytes: Number.NaN })).toThrow(RangeError);
     expect(() => new SlabPool().take(-1)).toThrow(RangeError);
@@ -174,7 +174,7 @@ describe('SlabPool', () => {
     expect(() => new SlabPool().take('1' as never)).toThrow(RangeError);
   });
 
-  it('exists once for the thread as the shared one', () => {
+  it('has one shared instance per thread', () => {
     expect(sharedSlabPool()).toBe(sharedSlabPool());
   });
 });

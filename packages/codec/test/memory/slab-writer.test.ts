@@ -1,8 +1,9 @@
 import { type Slab, SlabPool } from '@ws/codec';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { simd } from '../src/simd.ts';
-import { LARGEST_SLAB, SlabWriter } from '../src/slab-writer.ts';
-import { bytes } from './support.ts';
+import { simd } from '../../src/masking/simd.ts';
+import { LARGEST_SLAB } from '../../src/memory/slab.ts';
+import { SlabWriter } from '../../src/memory/slab-writer.ts';
+import { bytes } from '../support.ts';
 
 const KEY = 0x37fa213d;
 
@@ -12,12 +13,12 @@ afterEach(() => {
   vi.resetModules();
 });
 
-/** The bytes under the mask, one by one. */
+/** The unmasked bytes, computed one by one. */
 function masked(payload: Uint8Array): Uint8Array {
   return payload.map((byte, i) => byte ^ (KEY >>> (8 * (3 - (i % 4)))));
 }
 
-/** Appends as an encoder does: room, bytes, on. */
+/** Appends as an encoder does: reserves room, writes bytes, moves `pos`. */
 function append(out: SlabWriter, payload: Uint8Array, key = 0): void {
   out.reserve(payload.length);
   out.fill(out.pos, payload, 0, payload.length, key);
@@ -32,7 +33,7 @@ function contents({ sealed }: SlabWriter): Uint8Array[] {
 }
 
 describe('SlabWriter', () => {
-  it('holds no memory before it is asked for room, and after it has sealed', () => {
+  it('holds no memory before a reserve, and after it has sealed', () => {
     const pool = new SlabPool({ debug: true });
     const out = new SlabWriter(pool, 4096, false);
     const empty = { pos: 0, limit: 0 };
@@ -50,7 +51,7 @@ describe('SlabWriter', () => {
     expect(pool.lent).toBe(0);
   });
 
-  it('gives a slab back of which nothing was used', () => {
+  it('releases an unused slab', () => {
     const pool = new SlabPool({ debug: true });
     const out = new SlabWriter(pool, 4096, false);
     out.reserve(10);
@@ -59,7 +60,7 @@ describe('SlabWriter', () => {
     expect([pool.lent, out.sealed.count]).toEqual([0, 0]);
   });
 
-  it('moves seldom, also where a pool lends no more than it is asked for', () => {
+  it('moves rarely, also where a pool lends no more than it is asked for', () => {
     const asked: number[] = [];
     const take = (minBytes: number): Slab => {
       asked.push(minBytes);
@@ -72,7 +73,7 @@ describe('SlabWriter', () => {
     expect([out.pos, out.sealed.count]).toEqual([65000, 0]);
   });
 
-  it('moves into a larger slab as a turn grows, and takes another when one is full', () => {
+  it('moves to a larger slab as the pending bytes grow, and takes another when one is full', () => {
     const pool = new SlabPool({ debug: true });
     const out = new SlabWriter(pool, 4096, false);
     append(out, bytes(4096, 1));
@@ -96,7 +97,7 @@ describe('SlabWriter', () => {
     expect(pool.lent).toBe(0);
   });
 
-  it('asks for a first slab of the size it was told, after each turn again', () => {
+  it('leases a first slab of the configured size after each turn', () => {
     const asked: number[] = [];
     const source = {
       take(least: number) {
@@ -112,13 +113,13 @@ describe('SlabWriter', () => {
     expect(asked).toEqual([300, 300, 301]);
   });
 
-  it('begins with a slab for more than the first size when it is asked for more', () => {
+  it('begins with a larger slab when more is reserved', () => {
     const out = new SlabWriter(new SlabPool(), 4096, false);
     out.reserve(5000);
     expect(out.limit).toBe(16384);
   });
 
-  it('uses no more than the largest slab of memory that has more', () => {
+  it('uses at most the largest slab of a larger memory', () => {
     const pool = { take: () => ({ bytes: new Uint8Array(LARGEST_SLAB + 1), release: () => {} }) };
     const out = new SlabWriter(pool, 4096, false);
     out.reserve(10);
@@ -146,7 +147,7 @@ describe('SlabWriter', () => {
     }
   });
 
-  it('has the SIMD kernel mask what lies in its memory, from the first address on', () => {
+  it('uses the SIMD kernel in its memory, from the first address on', () => {
     const xor = vi.spyOn(simd()!, 'xor');
     for (const memory of [new Uint8Array(simd()!.buffer, 0, 64), new Uint8Array(64)]) {
       const out = new SlabWriter({ take: () => ({ bytes: memory, release: () => {} }) }, 64, true);
@@ -157,13 +158,13 @@ describe('SlabWriter', () => {
     expect(xor.mock.calls.map(([at, end]) => [at, end])).toEqual([[20, 40]]);
   });
 
-  it('does not ask for the SIMD memory where nothing is masked', async () => {
+  it('does not create the SIMD memory without masking', async () => {
     const Memory = vi.fn(function refuse() {
       throw new RangeError('could not allocate memory');
     });
     vi.stubGlobal('WebAssembly', { Memory });
     vi.resetModules();
-    const fresh = await import('../src/slab-writer.ts');
+    const fresh = await import('../../src/memory/slab-writer.ts');
     const pool = { take: () => ({ bytes: new Uint8Array(64), release: () => {} }) };
     new fresh.SlabWriter(pool, 64, false).reserve(1);
     expect(Memory).not.toHaveBeenCalled();
@@ -171,7 +172,7 @@ describe('SlabWriter', () => {
     expect(Memory).toHaveBeenCalledOnce();
   });
 
-  it('takes the words of its slab once, for what is no shorter than twelve bytes', () => {
+  it('reads the words of its slab once, for what is no shorter than twelve bytes', () => {
     let taken = 0;
     const slab = {
       bytes: new Uint8Array(64),
@@ -199,25 +200,25 @@ describe('SlabWriter', () => {
     expect(out.view.byteLength).toBe(out.bytes.length);
   });
 
-  it('says where a frame of several slabs lets another one begin', () => {
+  it('records where the next frame begins after a frame of several slabs', () => {
     const out = new SlabWriter(new SlabPool(), 4096, false);
     append(out, bytes(10));
-    out.next();
+    out.nextSlab();
     append(out, bytes(20));
-    out.next();
+    out.nextSlab();
     append(out, bytes(30));
     out.endLarge();
     append(out, bytes(5));
     out.seal();
     const { sealed } = out;
     expect([0, 1, 2].map((i) => sealed.startsFrame(i))).toEqual([true, false, false]);
-    // What has begun is kept whole, and nothing behind it.
+    // The rest of a frame is kept whole, and no later frame.
     sealed.shift(1);
     sealed.truncate();
     expect(contents(out).map(({ length }) => length)).toEqual([20, 30]);
   });
 
-  it('ends a frame within its slab without a trace', () => {
+  it('records no boundary for a frame within its slab', () => {
     const out = new SlabWriter(new SlabPool(), 4096, false);
     append(out, bytes(10));
     out.endLarge();
@@ -226,12 +227,12 @@ describe('SlabWriter', () => {
     expect(out.sealed.startsFrame(0)).toBe(true);
   });
 
-  it('takes back what was appended', () => {
+  it('removes the appended bytes', () => {
     const pool = new SlabPool({ debug: true });
     const out = new SlabWriter(pool, 4096, false);
     append(out, bytes(10));
     append(out, bytes(20));
-    out.next();
+    out.nextSlab();
     append(out, bytes(30));
     out.undo(0, 10);
     expect(contents(out)).toEqual([bytes(10)]);

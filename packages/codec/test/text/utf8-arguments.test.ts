@@ -1,7 +1,7 @@
 import { UTF8_REJECT, utf8Step } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
-import { utf8Length } from '../src/utf8.ts';
-import { bytes } from './support.ts';
+import { utf8Length } from '../../src/text/utf8.ts';
+import { bytes } from '../support.ts';
 
 describe('utf8Step', () => {
   it.each([
@@ -10,17 +10,17 @@ describe('utf8Step', () => {
     { says: 'a range that ends behind the bytes', state: 0, start: 0, end: 5 },
     { says: 'a negative state', state: -1, start: 0, end: 0 },
     { says: 'a state that there is not', state: 9, start: 0, end: 0 },
-  ])('refuses $says', ({ state, start, end }) => {
+  ])('rejects $says', ({ state, start, end }) => {
     expect(() => utf8Step(state, bytes(4), start, end)).toThrow(RangeError);
   });
 
-  it('takes an empty range, at either end', () => {
+  it('accepts an empty range, at either end', () => {
     for (const at of [0, 4]) expect(utf8Step(3, bytes(4), at, at)).toBe(3);
   });
 });
 
-describe('what looks most like ASCII', () => {
-  it('is refused: a lone 80 among zeros', () => {
+describe('bytes that look like ASCII', () => {
+  it('are rejected: a lone 80 among zeros', () => {
     for (let at = 0; at < 16; at++) {
       const text = new Uint8Array(16);
       text[at] = 0x80;

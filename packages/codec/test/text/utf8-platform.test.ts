@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** How many bytes the platform is asked about, for each time it is asked. */
+/** Bytes of each call of the platform's check. */
 function asked(text: string, cut = 0): number[] {
   const sizes: number[] = [];
   const platform = (bytes: Uint8Array): boolean => {
@@ -28,11 +28,11 @@ describe("the platform's check", () => {
     { says: 'what begins with no ASCII', text: 'a'.repeat(72) + 'é'.repeat(36), sizes: [70] },
     { says: 'nothing where little does', text: 'a'.repeat(64) + 'é'.repeat(20), sizes: [] },
     { says: 'all that ends with four bytes', text: `${'é'.repeat(40)}😀`, sizes: [84] },
-  ])('is asked about $says', ({ text, sizes }) => {
+  ])('is called for $says', ({ text, sizes }) => {
     expect(asked(text)).toEqual(sizes);
   });
 
-  it('is asked about what follows a character that the piece before has begun', () => {
+  it('is called for the bytes after a character that began in the piece before', () => {
     expect(asked(`語${'é'.repeat(40)}`, 1)).toEqual([78]);
   });
 });

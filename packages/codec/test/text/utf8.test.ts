@@ -1,14 +1,14 @@
 import { isUtf8 } from 'node:buffer';
 import { UTF8_ACCEPT, UTF8_REJECT, utf8Step } from '@ws/codec';
-import { hex, naiveUtf8 } from '@ws/testkit';
+import { hex, naiveUtf8 } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { utf8Length, writeUtf8 } from '../src/utf8.ts';
-import { join } from './support.ts';
+import { utf8Length, writeUtf8 } from '../../src/text/utf8.ts';
+import { join } from '../support.ts';
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** `whole`, `cut` or `bad`, by the automaton, in pieces. */
+/** The automaton's verdict on a text in pieces: `whole`, `cut` or `bad`. */
 function judge(pieces: readonly Uint8Array[], platform?: (bytes: Uint8Array) => boolean): string {
   let state = UTF8_ACCEPT;
   for (const piece of pieces) state = utf8Step(state, piece, 0, piece.length, platform);
@@ -42,7 +42,7 @@ describe.each([
     }
   });
 
-  it('gives the same answer wherever a text is cut', () => {
+  it('returns the same state for every cut of a text', () => {
     const any = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 150 }).map(utf8),
       fc.uint8Array({ maxLength: 8 }),
@@ -75,7 +75,7 @@ describe.each([
     );
   });
 
-  it('refuses at the first bad byte, in whatever length of text it stands', () => {
+  it('rejects at the first invalid byte, for any length of text', () => {
     for (const length of [1, 7, 8, 9, 63, 64, 65, 200]) {
       for (let at = 0; at < length; at++) {
         const text = new Uint8Array(length).fill(0x61);
@@ -87,12 +87,12 @@ describe.each([
     }
   });
 
-  it('stays refused', () => {
+  it('stays rejected', () => {
     expect(utf8Step(UTF8_REJECT, utf8('fine'), 0, 4, platform)).toBe(UTF8_REJECT);
     expect(utf8Step(UTF8_REJECT, utf8('fine'), 0, 0, platform)).toBe(UTF8_REJECT);
   });
 
-  it('reads the range it is given, and no more', () => {
+  it('reads only the given range', () => {
     const text = join([hex`ff`, utf8('é'.repeat(40)), hex`ff`]);
     expect(utf8Step(0, text, 1, 81, platform)).toBe(UTF8_ACCEPT);
     expect(utf8Step(0, text, 1, 80, platform)).toBe(1);
@@ -107,7 +107,7 @@ describe.each([
 });
 
 describe('utf8Step', () => {
-  it('refuses bad arguments', () => {
+  it('rejects invalid arguments', () => {
     expect(() => utf8Step(0, 'text' as never, 0, 1)).toThrow(TypeError);
     expect(() => utf8Step(0, utf8('a'), 0, 2)).toThrow(RangeError);
     expect(() => utf8Step(0, utf8('a'), Number.NaN, 1)).toThrow(RangeError);

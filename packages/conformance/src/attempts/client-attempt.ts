@@ -4,32 +4,32 @@ import { acceptOf, deflateTerms, type Field, headText } from '../wire/handshake.
 import { type Extension, fieldLines, fieldOf, type Head, parseExtensions } from '../wire/head.ts';
 import { Peer } from '../wire/peer.ts';
 import type { ClientRecord } from './client-record.ts';
-import { type DeflateWish, TargetAttempt } from './target-attempt.ts';
+import { type DeflateOptions, TargetAttempt } from './target-attempt.ts';
 
-/** How a handshake is accepted. */
+/** Options of an accepted handshake. */
 export interface AcceptOptions {
-  /** `Sec-WebSocket-Extensions`; what it says of permessage-deflate is kept to. */
+  /** Value of `Sec-WebSocket-Extensions`. The peer uses its permessage-deflate parameters. */
   readonly extensions?: string;
-  /** Fields besides {@link ClientAttempt.acceptFields}. */
+  /** Fields in addition to {@link ClientAttempt.acceptFields}. */
   readonly fields?: readonly Field[];
-  /** What follows the 101 in the same write. */
+  /** Returns bytes to send after the 101, in the same write. */
   readonly early?: (peer: Peer) => Uint8Array;
 }
 
-/** How compression is accepted. */
+/** Options of a handshake that accepts compression. */
 export interface AcceptDeflateOptions extends AcceptOptions {
-  /** Says the extensions in other words that mean the same. */
-  readonly say?: (extensions: string) => string;
+  /** Rewrites the value of `Sec-WebSocket-Extensions` without changing its meaning. */
+  readonly rewrite?: (extensions: string) => string;
 }
 
 const STATUS_LINE = 'HTTP/1.1 101 Switching Protocols';
 
-/** One case against a client: holds the one connection that the client made for it, its request read. */
+/** One run of a case against a client. It holds the one connection of the client for this case. */
 export class ClientAttempt extends TargetAttempt {
   readonly peer: Peer;
-  /** What the client has shown on all connections of the run, this one included. */
+  /** Keys of all connections of the run, this one included. */
   readonly record: ClientRecord;
-  /** The port that the client has connected to. */
+  /** Local port that the client has connected to. */
   readonly port: number;
   #request: Head | undefined;
 
@@ -42,7 +42,11 @@ export class ClientAttempt extends TargetAttempt {
     record.maskKeys.push(this.peer.maskKeys);
   }
 
-  /** Reads the client's request; undefined when it ends the connection, or sends no HTTP. */
+  /**
+   * Reads the client's request.
+   *
+   * @returns The header, or undefined when the client ends the connection first.
+   */
   async readRequest(): Promise<Head | undefined> {
     this.#request = await this.peer.readHead('the request of a client');
     if (this.#request !== undefined) {
@@ -51,28 +55,28 @@ export class ClientAttempt extends TargetAttempt {
     return this.#request;
   }
 
-  /** What the client has asked. */
+  /** The request's header. @throws Error before {@link readRequest}. */
   get request(): Head {
     if (this.#request === undefined) throw new Error('the request was not read');
     return this.#request;
   }
 
-  /** The request's `Sec-WebSocket-Key`. */
+  /** The request's `Sec-WebSocket-Key`. @throws Violation when there is not exactly one. */
   get key(): string {
     const [key = '', ...more] = fieldLines(this.request, 'sec-websocket-key');
     if (key === '' || more.length > 0) {
-      throw new Violation('a request has Sec-WebSocket-Key exactly once (RFC 6455, 4.1)');
+      throw new Violation('the request must have Sec-WebSocket-Key exactly once (RFC 6455, 4.1)');
     }
     return key;
   }
 
-  /** The offers of permessage-deflate, in their order. */
+  /** The client's permessage-deflate offers, in order. */
   get deflateOffers(): Extension[] {
     const value = fieldOf(this.request, 'sec-websocket-extensions') ?? '';
     return parseExtensions(value).filter(({ name }) => name === 'permessage-deflate');
   }
 
-  /** The subprotocols on offer, in their order. */
+  /** The offered subprotocols, in order. */
   get subprotocols(): string[] {
     const value = fieldOf(this.request, 'sec-websocket-protocol') ?? '';
     return value
@@ -81,12 +85,12 @@ export class ClientAttempt extends TargetAttempt {
       .filter((name) => name !== '');
   }
 
-  /** The fields of an answer that keeps every rule: browsers want one of their subprotocols, if they have offered any. */
+  /** Fields of a valid answer. It selects the first subprotocol, because browsers require one. */
   acceptFields(): Field[] {
-    return [...this.upgradeFields(), ...this.#choice()];
+    return [...this.upgradeFields(), ...this.#subprotocolFields()];
   }
 
-  /** The three fields that must be there. */
+  /** The three required fields of a valid answer. */
   upgradeFields(): Field[] {
     return [
       ['Upgrade', 'websocket'],
@@ -95,16 +99,16 @@ export class ClientAttempt extends TargetAttempt {
     ];
   }
 
-  #choice(): Field[] {
+  #subprotocolFields(): Field[] {
     return this.subprotocols.slice(0, 1).map((name) => ['Sec-WebSocket-Protocol', name]);
   }
 
-  /** The text of an answer that keeps every rule and names no extension. */
+  /** Text of a valid answer without an extension. */
   acceptText(): string {
     return headText(STATUS_LINE, this.acceptFields());
   }
 
-  /** Sends an answer of any kind, and what is to follow it in the same write. */
+  /** Sends any answer, and the bytes `after` in the same write. */
   async answer(
     fields: readonly Field[],
     start: string = STATUS_LINE,
@@ -114,46 +118,47 @@ export class ClientAttempt extends TargetAttempt {
     await this.peer.send(Buffer.concat([head, after]), 'an answer');
   }
 
-  /** Accepts the handshake. */
+  /** Accepts the handshake and returns the open connection. */
   async accept({ extensions, fields = [], early }: AcceptOptions = {}): Promise<Peer> {
     const all = [...this.acceptFields(), ...fields];
     if (extensions !== undefined) {
       all.push(['Sec-WebSocket-Extensions', extensions]);
       const deflate = parseExtensions(extensions).find(({ name }) => name === 'permessage-deflate');
-      if (deflate !== undefined) this.peer.agree(deflateTerms(deflate));
+      if (deflate !== undefined) this.peer.useDeflate(deflateTerms(deflate));
     }
     await this.answer(all, undefined, early?.(this.peer));
     return this.peer;
   }
 
-  /** Accepts the handshake, without extensions. */
+  /** Accepts the handshake without extensions. */
   open(): Promise<Peer> {
     return this.accept();
   }
 
-  openDeflate({ takeover = true }: DeflateWish = {}): Promise<Peer> {
+  /** Accepts the handshake with compression. Skips the case when the client offers none. */
+  openDeflate({ takeover = true }: DeflateOptions = {}): Promise<Peer> {
     return this.acceptDeflate(
       takeover ? [] : ['server_no_context_takeover', 'client_no_context_takeover'],
     );
   }
 
   /**
-   * Accepts the handshake with compression; a client that offers none is not asked further.
+   * Accepts the handshake with compression. Skips the case when the client offers none.
    *
-   * @param params - Of the answer, besides what the client's first offer asks of the server.
+   * @param params - Parameters of the answer, in addition to those that the first offer requires.
    */
   async acceptDeflate(
     params: readonly string[] = [],
-    { say = (extensions) => extensions, ...options }: AcceptDeflateOptions = {},
+    { rewrite = (extensions) => extensions, ...options }: AcceptDeflateOptions = {},
   ): Promise<Peer> {
     const [offer] = this.deflateOffers;
     if (offer === undefined) this.skip('the client offers no permessage-deflate');
     const all = new Set(['permessage-deflate', ...askedOfServer(offer), ...params]);
-    return this.accept({ ...options, extensions: say([...all].join('; ')) });
+    return this.accept({ ...options, extensions: rewrite([...all].join('; ')) });
   }
 }
 
-/** What was asked of the server must be answered (RFC 7692, 7.1.1.1 and 7.1.2.1). */
+/** Parameters that the answer must repeat (RFC 7692, 7.1.1.1 and 7.1.2.1). */
 function askedOfServer({ params }: Extension): string[] {
   return params.flatMap(([name, value]) => {
     if (name === 'server_no_context_takeover') return [name];

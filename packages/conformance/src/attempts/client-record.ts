@@ -1,4 +1,4 @@
-/** What a client has shown in a run so far: its keys are judged over all of its connections. */
+/** Keys that a client has used in a run so far. The suite compares them across its connections. */
 export class ClientRecord {
   /** `Sec-WebSocket-Key` of each request, in the order of the connections. */
   readonly keys: string[] = [];

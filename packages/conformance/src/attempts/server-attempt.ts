@@ -12,21 +12,22 @@ import {
 } from '../wire/handshake.ts';
 import { fieldOf, type Head, parseExtensions } from '../wire/head.ts';
 import { Peer } from '../wire/peer.ts';
-import { type DeflateWish, TargetAttempt } from './target-attempt.ts';
+import { type DeflateOptions, TargetAttempt } from './target-attempt.ts';
 
-/** How a connection is asked for. */
+/** Options of an opening handshake. */
 export interface OpenOptions {
-  /** `Sec-WebSocket-Extensions`. */
+  /** Value of `Sec-WebSocket-Extensions`. Default: no field. */
   readonly extensions?: string;
+  /** Names in `Sec-WebSocket-Protocol`. Default: no field. */
   readonly subprotocols?: readonly string[];
-  /** What follows the request in the same write. */
+  /** Returns bytes to send after the request, in the same write. */
   readonly early?: (peer: Peer) => Uint8Array;
 }
 
-/** The offer of most browsers. */
+/** The offer that most browsers send. */
 const DEFLATE_OFFER = 'permessage-deflate; client_max_window_bits';
 
-/** One case against a server: makes the connections to it. */
+/** One run of a case against a server. It opens the connections. */
 export class ServerAttempt extends TargetAttempt {
   readonly url: URL;
   #connections = 0;
@@ -36,17 +37,17 @@ export class ServerAttempt extends TargetAttempt {
     this.url = url;
   }
 
-  /** What stands in a request's `Host`. */
+  /** Value of the `Host` field. */
   get host(): string {
     return this.url.host;
   }
 
-  /** What stands in a request's first line. */
+  /** Request target: path and query. */
   get target(): string {
     return this.url.pathname + this.url.search;
   }
 
-  /** A TCP or TLS connection, on which nothing was sent. @throws Unreachable */
+  /** Opens a TCP or TLS connection without sending anything. @throws Unreachable */
   async connect(): Promise<Peer> {
     const connection = ++this.#connections;
     const { hostname, port, protocol } = this.url;
@@ -58,7 +59,7 @@ export class ServerAttempt extends TargetAttempt {
       allowHalfOpen: true,
     });
     this.onDispose(() => tcp.destroy());
-    // The suite asks about frames, not about certificates, and test servers have made theirs themselves.
+    // The suite does not test certificates, and test servers use self-signed ones.
     const tls = { rejectUnauthorized: false, ...(/[a-z]/i.test(host) && { servername: host }) };
     const socket = secure ? connectTls({ socket: tcp, ...tls }) : tcp;
     this.onDispose(() => socket.destroy());
@@ -85,21 +86,21 @@ export class ServerAttempt extends TargetAttempt {
     });
   }
 
-  /** The fields of a request that keeps every rule. */
+  /** Fields of a valid request. */
   fields(key: string = freshKey()): Field[] {
     return requestFields(this.host, key);
   }
 
-  /** Sends a request with these fields. */
-  async ask(peer: Peer, fields: readonly Field[]): Promise<void> {
+  /** Sends a GET request with these fields. */
+  async sendRequest(peer: Peer, fields: readonly Field[]): Promise<void> {
     const text = headText(`GET ${this.target} HTTP/1.1`, fields);
     await peer.send(Buffer.from(text, 'latin1'), 'a request');
   }
 
   /**
-   * An open connection.
+   * Opens a connection.
    *
-   * @throws Violation when the server refuses the handshake, or its answer breaks a rule.
+   * @throws Violation when the server refuses the handshake, or when its answer is invalid.
    */
   async open(options: OpenOptions = {}): Promise<Peer> {
     const peer = await this.connect();
@@ -107,7 +108,7 @@ export class ServerAttempt extends TargetAttempt {
     return peer;
   }
 
-  /** Makes the handshake on a connection; the answer's header is returned. */
+  /** Performs the handshake on a connection and returns the header of the answer. */
   async openOn(
     peer: Peer,
     { extensions, subprotocols = [], early }: OpenOptions = {},
@@ -130,7 +131,7 @@ export class ServerAttempt extends TargetAttempt {
     return head;
   }
 
-  /** Reads the header of the answer to a handshake. @throws Violation when the connection ends without one. */
+  /** Reads the header of the answer. @throws Violation when the connection ends without one. */
   async readAnswer(peer: Peer): Promise<Head> {
     const head = await peer.readHead('the answer to the handshake');
     if (head === undefined)
@@ -138,7 +139,7 @@ export class ServerAttempt extends TargetAttempt {
     return head;
   }
 
-  /** The answer must be one to one of the offers (RFC 7692, 5.1). */
+  /** Checks that the answer fits one of the offers (RFC 7692, 5.1), and applies it. */
   #agree(peer: Peer, head: Head, extensions: string): void {
     const isDeflate = ({ name }: { readonly name: string }): boolean =>
       name === 'permessage-deflate';
@@ -147,21 +148,22 @@ export class ServerAttempt extends TargetAttempt {
     const offers = parseExtensions(extensions).filter(isDeflate).filter(isValidOffer);
     if (offers.length === 0) {
       throw new Violation(
-        `the server accepted "${extensions}", which it had to decline (RFC 7692, 7.1)`,
+        `the server accepted "${extensions}", expected a decline (RFC 7692, 7.1)`,
       );
     }
     const faults = offers.map((offer) => deflateAnswerFaults(answer, offer));
     const best = faults.toSorted((a, b) => a.length - b.length)[0]!;
     if (best.length > 0) throw new Violation(best.join('; '));
-    peer.agree(deflateTerms(answer));
+    peer.useDeflate(deflateTerms(answer));
   }
 
-  openDeflate({ takeover = true }: DeflateWish = {}): Promise<Peer> {
+  /** Opens a connection with compression. Skips the case when the server declines it. */
+  openDeflate({ takeover = true }: DeflateOptions = {}): Promise<Peer> {
     const plain = '; server_no_context_takeover; client_no_context_takeover';
     return this.openOffering(takeover ? DEFLATE_OFFER : DEFLATE_OFFER + plain);
   }
 
-  /** An open connection with compression; a server that declines the offer is not asked further. */
+  /** Opens a connection with this offer. Skips the case when the server declines the offer. */
   async openOffering(offer: string): Promise<Peer> {
     const peer = await this.open({ extensions: offer });
     if (peer.deflate === undefined) this.skip(`the server declined "${offer}"`);

@@ -1,5 +1,5 @@
-import { Chapter } from '../model/chapter.ts';
-import type { TargetAttempt } from '../run/target-attempt.ts';
+import type { TargetAttempt } from '../attempts/target-attempt.ts';
+import { type AddCase, Chapter } from '../model/chapter.ts';
 import {
   FORBIDDEN_CODES,
   LATER_CODES,
@@ -8,10 +8,16 @@ import {
 } from '../tables/close-codes.ts';
 import { INVALID_TEXTS, VALID_TEXTS } from '../tables/utf8-texts.ts';
 import { letters, pattern, utf8 } from '../wire/bytes.ts';
-import { alive, closeCleanly, closePayload, wantClosed, wantFailure } from '../wire/expect.ts';
+import {
+  checkAlive,
+  closeCleanly,
+  closePayload,
+  expectClosed,
+  expectFailure,
+} from '../wire/expect.ts';
 import {
   BINARY,
-  bytesWords,
+  bytesText,
   CLOSE,
   CONTINUATION,
   type FrameSpec,
@@ -21,7 +27,7 @@ import {
 } from '../wire/frame.ts';
 import { ends } from './ends.ts';
 
-/** Chapter 7: the closing handshake, for both roles. */
+/** Creates chapter 7: the closing handshake, for both roles. */
 export function closing<Context extends TargetAttempt>(): Chapter<Context> {
   const chapter = new Chapter<Context>(7);
   answered(chapter);
@@ -36,7 +42,10 @@ export function closing<Context extends TargetAttempt>(): Chapter<Context> {
   return chapter;
 }
 
-const ANSWERED = { section: 'RFC 6455, 5.5.1', expects: 'a close frame comes back, and the end' };
+const ANSWERED = {
+  section: 'RFC 6455, 5.5.1',
+  expects: 'the target answers with a close frame and ends the connection',
+};
 
 function answered(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section(ANSWERED);
@@ -46,14 +55,14 @@ function answered(chapter: Chapter<TargetAttempt>): void {
     async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames({ opcode: CLOSE });
-      // 7.1.5: no code was received; an endpoint that echoes 1000 or nothing has answered.
-      await wantClosed(peer, undefined, { codes: [undefined, 1000] });
+      // 7.1.5: the target received no code. It may answer with 1000 or without a code.
+      await expectClosed(peer, undefined, { codes: [undefined, 1000] });
     },
     { section: 'RFC 6455, 5.5.1 and 7.1.5' },
   );
   add('a close frame after an echo', async (attempt) => {
     const peer = await attempt.open();
-    await alive(peer);
+    await checkAlive(peer);
     await closeCleanly(peer);
   });
   add('a close frame after a ping and a pong', async (attempt) => {
@@ -62,10 +71,10 @@ function answered(chapter: Chapter<TargetAttempt>): void {
     await closeCleanly(peer);
   });
   for (const size of [1, 2, 50, 122, 123]) {
-    add(`a close frame with a reason of ${bytesWords(size)}`, async (attempt) => {
+    add(`a close frame with a reason of ${bytesText(size)}`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000, letters(size)) });
-      await wantClosed(peer, 1000);
+      await expectClosed(peer, 1000);
     });
   }
 }
@@ -73,7 +82,7 @@ function answered(chapter: Chapter<TargetAttempt>): void {
 function afterwards(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 1.4 and 5.5.1',
-    expects: 'the closing is answered, and what came after it is not',
+    expects: 'the target answers the close frame and ignores later frames',
   });
   const after: readonly (readonly [string, readonly FrameSpec[]])[] = [
     ['a text message', [{ opcode: TEXT, payload: utf8('too late') }]],
@@ -94,7 +103,7 @@ function afterwards(chapter: Chapter<TargetAttempt>): void {
     add(`${title} after a close frame, in the same segment`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000) }, ...frames);
-      await wantClosed(peer, 1000);
+      await expectClosed(peer, 1000);
     });
   }
   add(
@@ -103,9 +112,9 @@ function afterwards(chapter: Chapter<TargetAttempt>): void {
       const peer = await attempt.open();
       const late = { opcode: BINARY, payload: pattern(200_000) };
       await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000) }, late);
-      await wantClosed(peer, 1000);
+      await expectClosed(peer, 1000);
     },
-    // Who closes with bytes unread resets the connection, and the answer is lost on its way.
+    // A target that closes a socket with unread bytes resets it, and the answer can be lost.
     { section: 'RFC 6455, 7.1.1', level: 'should' },
   );
 }
@@ -114,31 +123,31 @@ function validCodes(chapter: Chapter<TargetAttempt>): void {
   for (const reason of ['', 'with a reason']) {
     const add = chapter.section({
       section: 'RFC 6455, 7.4.1 and 7.4.2',
-      expects: 'the closing is answered with the same code',
+      expects: 'the target answers with the same code',
     });
     for (const code of VALID_CODES) {
       add(`close code ${code}${reason === '' ? '' : `, ${reason}`}`, async (attempt) => {
         const peer = await attempt.open();
         await peer.sendFrames({ opcode: CLOSE, payload: closePayload(code, reason) });
-        await wantClosed(peer, code);
+        await expectClosed(peer, code);
       });
     }
   }
   const add = chapter.section({
     section: "IANA's registry, after RFC 6455, 11.7",
-    expects: 'the closing is answered with the same code, or with 1002 by who does not know it',
+    expects: 'the target answers with the same code, or with 1002 when it does not know the code',
   });
   for (const code of LATER_CODES) {
     add(`close code ${code}`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames({ opcode: CLOSE, payload: closePayload(code) });
-      await wantClosed(peer, code, { codes: [code, 1002] });
+      await expectClosed(peer, code, { codes: [code, 1002] });
     });
   }
 }
 
 function badCodes(chapter: Chapter<TargetAttempt>): void {
-  const facts = { section: 'RFC 6455, 7.4', expects: 'the connection is failed with 1002' };
+  const facts = { section: 'RFC 6455, 7.4', expects: 'the target fails the connection with 1002' };
   for (const reason of ['', 'with a reason']) {
     const must = chapter.section(facts);
     for (const code of FORBIDDEN_CODES) addBadCode(must, code, reason);
@@ -147,50 +156,46 @@ function badCodes(chapter: Chapter<TargetAttempt>): void {
   for (const code of UNASSIGNED_CODES) addBadCode(should, code, '');
 }
 
-function addBadCode(
-  add: ReturnType<Chapter<TargetAttempt>['section']>,
-  code: number,
-  reason: string,
-): void {
+function addBadCode(add: AddCase<TargetAttempt>, code: number, reason: string): void {
   add(`close code ${code}${reason === '' ? '' : `, ${reason}`}`, async (attempt) => {
     const peer = await attempt.open();
     await peer.sendFrames({ opcode: CLOSE, payload: closePayload(code, reason) });
-    await wantFailure(peer, [1002], `close code ${code} must not be sent`);
+    await expectFailure(peer, [1002], `close code ${code} must not be sent`);
   });
 }
 
 function reasons(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section(ANSWERED);
-  for (const { says, bytes } of VALID_TEXTS.slice(-8)) {
-    add(`a reason: ${says}`, async (attempt) => {
+  for (const { title, bytes } of VALID_TEXTS.slice(-8)) {
+    add(`a reason: ${title}`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000, bytes.subarray(0, 123)) });
-      await wantClosed(peer, 1000);
+      await expectClosed(peer, 1000);
     });
   }
   add('a reason of 41 characters of three bytes', async (attempt) => {
     const peer = await attempt.open();
     await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000, '€'.repeat(41)) });
-    await wantClosed(peer, 1000);
+    await expectClosed(peer, 1000);
   });
   add('a reason of zeros', async (attempt) => {
     const peer = await attempt.open();
     await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000, Buffer.alloc(20)) });
-    await wantClosed(peer, 1000);
+    await expectClosed(peer, 1000);
   });
 }
 
 function badReasons(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.5.1 and 8.1',
-    expects: 'the connection is failed with 1007: the reason is not UTF-8',
+    expects: 'the target fails the connection with 1007: the reason is not UTF-8',
   });
-  for (const { says, bytes } of INVALID_TEXTS) {
-    add(`a reason with ${says}`, async (attempt) => {
+  for (const { title, bytes } of INVALID_TEXTS) {
+    add(`a reason with ${title}`, async (attempt) => {
       const peer = await attempt.open();
       const reason = Buffer.concat([utf8('so: '), bytes]);
       await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000, reason) });
-      await wantFailure(peer, [1007], 'the reason is not UTF-8', { notAsGood: [1000] });
+      await expectFailure(peer, [1007], 'the reason is not UTF-8', { notAsGood: [1000] });
     });
   }
 }
@@ -198,26 +203,26 @@ function badReasons(chapter: Chapter<TargetAttempt>): void {
 function malformed(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.5 and 5.5.1',
-    expects: 'the connection is failed with 1002',
+    expects: 'the target fails the connection with 1002',
   });
   for (const byte of [0x00, 0x03, 0xe8, 0xff]) {
     add(`a close frame of one byte, ${byte.toString(16).padStart(2, '0')}`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames({ opcode: CLOSE, payload: Buffer.from([byte]) });
-      await wantFailure(peer, [1002], 'half a close code', { notAsGood: [1000, undefined] });
+      await expectFailure(peer, [1002], 'half a close code', { notAsGood: [1000, undefined] });
     });
   }
   for (const size of [126, 127, 1000, 65_536]) {
-    add(`a close frame of ${bytesWords(size)}`, async (attempt) => {
+    add(`a close frame of ${bytesText(size)}`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000, letters(size - 2)) });
-      await wantFailure(peer, [1002], 'the control frame is too long', { notAsGood: [1000] });
+      await expectFailure(peer, [1002], 'the control frame is too long', { notAsGood: [1000] });
     });
   }
   add('a close frame that is not final', async (attempt) => {
     const peer = await attempt.open();
     await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000), fin: false });
-    await wantFailure(peer, [1002], 'a control frame must not be fragmented', {
+    await expectFailure(peer, [1002], 'a control frame must not be fragmented', {
       notAsGood: [1000],
     });
   });
@@ -227,19 +232,19 @@ function malformed(chapter: Chapter<TargetAttempt>): void {
       { opcode: CLOSE, payload: closePayload(1000, 'half'), fin: false },
       { opcode: CONTINUATION, payload: utf8('half') },
     );
-    await wantFailure(peer, [1002], 'a control frame must not be fragmented', {
+    await expectFailure(peer, [1002], 'a control frame must not be fragmented', {
       notAsGood: [1000],
     });
   });
   add(
-    'a close frame with a reason that is cut within a character by its 123 bytes',
+    'a close frame with a reason that ends within a character',
     async (attempt) => {
       const peer = await attempt.open();
       const reason = utf8('€'.repeat(42)).subarray(0, 122);
       await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000, reason) });
-      await wantFailure(peer, [1007], 'the reason is not UTF-8', { notAsGood: [1000] });
+      await expectFailure(peer, [1007], 'the reason is not UTF-8', { notAsGood: [1000] });
     },
-    { expects: 'the connection is failed with 1007' },
+    { expects: 'the target fails the connection with 1007' },
   );
 }
 
@@ -253,19 +258,19 @@ function inPieces(chapter: Chapter<TargetAttempt>): void {
     [125, 10],
   ] as const) {
     add(
-      `a close frame of ${bytesWords(size)}, in pieces of ${bytesWords(piece)}`,
+      `a close frame of ${bytesText(size)}, in pieces of ${bytesText(piece)}`,
       async (attempt) => {
         const peer = await attempt.open();
         const payload = size === 0 ? utf8('') : closePayload(1000, letters(size - 2));
         await peer.sendFramesCut([{ opcode: CLOSE, payload }], piece);
-        await wantClosed(peer, 1000, { codes: size === 0 ? [undefined, 1000] : [1000] });
+        await expectClosed(peer, 1000, { codes: size === 0 ? [undefined, 1000] : [1000] });
       },
     );
   }
-  add('a close frame, and the end of our half with it', async (attempt) => {
+  add('a close frame followed by our FIN', async (attempt) => {
     const peer = await attempt.open();
     await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000) });
     peer.endWrites();
-    await wantClosed(peer, 1000);
+    await expectClosed(peer, 1000);
   });
 }

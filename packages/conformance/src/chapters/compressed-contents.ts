@@ -1,18 +1,23 @@
+import type { TargetAttempt } from '../attempts/target-attempt.ts';
 import type { Chapter } from '../model/chapter.ts';
-import type { TargetAttempt } from '../run/target-attempt.ts';
-import { BROKEN_PAYLOADS } from '../tables/deflate-payloads.ts';
+import { INVALID_PAYLOADS } from '../tables/deflate-payloads.ts';
 import { INVALID_TEXTS, VALID_TEXTS } from '../tables/utf8-texts.ts';
 import { letters, noise } from '../wire/bytes.ts';
-import { closeCleanly, wantFailure, wantMessage, wantMessageOrTooBig } from '../wire/expect.ts';
-import { BINARY, bytesWords, RSV1, TEXT } from '../wire/frame.ts';
+import {
+  closeCleanly,
+  expectFailure,
+  expectMessage,
+  expectMessageOrTooBig,
+} from '../wire/expect.ts';
+import { BINARY, bytesText, RSV1, TEXT } from '../wire/frame.ts';
+import { compressedFrame } from './compressed.ts';
 import { fragments } from './fragmentation.ts';
-import { packed } from './packed.ts';
 
-/** What is no DEFLATE data may be told by either: RFC 7692 names no code. */
-const BAD_DATA = [1007, 1002];
+/** Accepted close codes for invalid DEFLATE data. RFC 7692 defines none. */
+const BAD_DATA_CODES = [1007, 1002];
 
-/** Sections of what compressed messages hold: bad data, texts, and too much of it. */
-export function packedContents(chapter: Chapter<TargetAttempt>): void {
+/** Adds sections about the contents of compressed messages: invalid data, texts, large messages. */
+export function compressedContents(chapter: Chapter<TargetAttempt>): void {
   broken(chapter);
   texts(chapter);
   large(chapter);
@@ -22,15 +27,15 @@ function broken(chapter: Chapter<TargetAttempt>): void {
   for (const fragmented of [false, true]) {
     const add = chapter.section({
       section: 'RFC 7692, 6.2 and 7.2.2',
-      expects: 'the connection is failed: this is no DEFLATE data',
+      expects: 'the target fails the connection: the DEFLATE data is invalid',
     });
-    for (const [says, payload] of BROKEN_PAYLOADS) {
-      add(`${says}${fragmented ? ', in two fragments' : ''}`, async (attempt) => {
+    for (const [title, payload] of INVALID_PAYLOADS) {
+      add(`${title}${fragmented ? ', in two fragments' : ''}`, async (attempt) => {
         const peer = await attempt.openDeflate({ takeover: false });
         const sizes = fragmented ? [1, payload.length - 1] : [payload.length];
         const [first, ...rest] = fragments(BINARY, payload, sizes);
         await peer.sendFrames({ ...first!, rsv: RSV1 }, ...rest);
-        await wantFailure(peer, BAD_DATA, 'this is no DEFLATE data');
+        await expectFailure(peer, BAD_DATA_CODES, 'the DEFLATE data is invalid');
       });
     }
   }
@@ -38,32 +43,32 @@ function broken(chapter: Chapter<TargetAttempt>): void {
 
 function texts(chapter: Chapter<TargetAttempt>): void {
   const good = chapter.section({ section: 'RFC 6455, 5.6', expects: 'the same text comes back' });
-  for (const { says, bytes } of VALID_TEXTS.slice(-8)) {
-    good(`a compressed text: ${says}`, async (attempt) => {
+  for (const { title, bytes } of VALID_TEXTS.slice(-8)) {
+    good(`a compressed text: ${title}`, async (attempt) => {
       const peer = await attempt.openDeflate();
-      await peer.sendFrames(packed(peer, TEXT, bytes));
-      await wantMessage(peer, TEXT, bytes);
+      await peer.sendFrames(compressedFrame(peer, TEXT, bytes));
+      await expectMessage(peer, TEXT, bytes);
       await closeCleanly(peer);
     });
   }
   const bad = chapter.section({
     section: 'RFC 6455, 8.1; RFC 7692, 6.2',
-    expects: 'the connection is failed with 1007: the inflated text is not UTF-8',
+    expects: 'the target fails the connection with 1007: the inflated text is not UTF-8',
   });
-  for (const { says, bytes } of INVALID_TEXTS.filter((_, at) => at % 4 === 0)) {
-    bad(`a compressed text with ${says}`, async (attempt) => {
+  for (const { title, bytes } of INVALID_TEXTS.filter((_, at) => at % 4 === 0)) {
+    bad(`a compressed text with ${title}`, async (attempt) => {
       const peer = await attempt.openDeflate();
-      await peer.sendFrames(packed(peer, TEXT, Buffer.concat([letters(200), bytes])));
-      await wantFailure(peer, [1007], 'the text is not UTF-8');
+      await peer.sendFrames(compressedFrame(peer, TEXT, Buffer.concat([letters(200), bytes])));
+      await expectFailure(peer, [1007], 'the text is not UTF-8');
     });
   }
   bad(
-    'what is no text, in a compressed binary message',
+    'invalid UTF-8 in a compressed binary message',
     async (attempt) => {
       const peer = await attempt.openDeflate();
       const bytes = Buffer.concat(INVALID_TEXTS.map((text) => text.bytes));
-      await peer.sendFrames(packed(peer, BINARY, bytes));
-      await wantMessage(peer, BINARY, bytes);
+      await peer.sendFrames(compressedFrame(peer, BINARY, bytes));
+      await expectMessage(peer, BINARY, bytes);
       await closeCleanly(peer);
     },
     { section: 'RFC 6455, 5.6', expects: 'the same bytes come back' },
@@ -73,7 +78,7 @@ function texts(chapter: Chapter<TargetAttempt>): void {
 function large(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 7692, 8; RFC 6455, 7.4.1',
-    expects: 'the message comes back, or 1009 says that it is too large',
+    expects: 'the message comes back, or the target fails the connection with 1009',
   });
   for (const [name, make] of [
     ['zeros', (size: number) => Buffer.alloc(size)],
@@ -81,10 +86,10 @@ function large(chapter: Chapter<TargetAttempt>): void {
     ['noise', noise],
   ] as const) {
     for (const size of [512 * 1024, 1024 * 1024, 2 * 1024 * 1024]) {
-      add(`a compressed message of ${bytesWords(size)} of ${name}`, async (attempt) => {
+      add(`a compressed message of ${bytesText(size)} of ${name}`, async (attempt) => {
         const peer = await attempt.openDeflate();
-        await peer.sendFrames(packed(peer, BINARY, make(size)));
-        await wantMessageOrTooBig(peer, BINARY, make(size));
+        await peer.sendFrames(compressedFrame(peer, BINARY, make(size)));
+        await expectMessageOrTooBig(peer, BINARY, make(size));
       });
     }
   }

@@ -2,13 +2,13 @@ import { type FrameSpec, RSV1 } from '../wire/frame.ts';
 import type { Peer } from '../wire/peer.ts';
 import { fragments } from './fragmentation.ts';
 
-/** A message, compressed by the terms of the connection, in one frame. */
-export function packed(peer: Peer, opcode: number, payload: Uint8Array): FrameSpec {
+/** Compresses a message with the negotiated parameters into one frame. */
+export function compressedFrame(peer: Peer, opcode: number, payload: Uint8Array): FrameSpec {
   return { opcode, payload: peer.compressor.compress(payload), rsv: RSV1 };
 }
 
-/** The fragments of a compressed message: RSV1 stands on the first. */
-export function packedFragments(
+/** Compresses a message into fragments. The first has RSV1. */
+export function compressedFragments(
   peer: Peer,
   opcode: number,
   payload: Uint8Array,

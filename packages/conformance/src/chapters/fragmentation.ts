@@ -1,14 +1,14 @@
+import type { TargetAttempt } from '../attempts/target-attempt.ts';
 import { Chapter } from '../model/chapter.ts';
-import type { TargetAttempt } from '../run/target-attempt.ts';
 import { letters, pattern, utf8 } from '../wire/bytes.ts';
 import {
-  alive,
+  checkAlive,
   closeCleanly,
   closePayload,
-  wantAll,
-  wantClosed,
-  wantFailure,
-  wantMessage,
+  expectAll,
+  expectClosed,
+  expectFailure,
+  expectMessage,
 } from '../wire/expect.ts';
 import {
   BINARY,
@@ -27,7 +27,7 @@ const TYPES = [
   [BINARY, pattern],
 ] as const;
 
-/** Chapter 5: messages in several frames, for both roles. */
+/** Creates chapter 5: messages in several frames, for both roles. */
 export function fragmentation<Context extends TargetAttempt>(): Chapter<Context> {
   const chapter = new Chapter<Context>(5);
   shapes(chapter);
@@ -39,7 +39,7 @@ export function fragmentation<Context extends TargetAttempt>(): Chapter<Context>
   return chapter;
 }
 
-/** The frames of a message whose fragments have these sizes. */
+/** Splits a message into fragments of these sizes. */
 export function fragments(
   opcode: number,
   payload: Uint8Array,
@@ -64,8 +64,8 @@ const SHAPES: readonly (readonly [title: string, sizes: readonly number[]])[] = 
   ['an empty fragment in the middle', [4, 0, 4]],
   ['two fragments, both empty', [0, 0]],
   ['five fragments, all empty', [0, 0, 0, 0, 0]],
-  ['empty fragments around one that is not', [0, 0, 6, 0, 0]],
-  ['fragments of each form of length', [10, 200, 66_000]],
+  ['empty fragments around a non-empty one', [0, 0, 6, 0, 0]],
+  ['fragments with each length form', [10, 200, 66_000]],
   ['a large first and a small last fragment', [65_536, 1]],
 ];
 
@@ -78,21 +78,21 @@ function shapes(chapter: Chapter<TargetAttempt>): void {
     for (const [title, sizes] of SHAPES) {
       add(`a ${opcodeName(opcode)} message in ${title}, in one segment`, async (attempt) => {
         const peer = await attempt.open();
-        await wantWhole(peer, opcode, make(sumOf(sizes)), sizes);
+        await expectWhole(peer, opcode, make(sumOf(sizes)), sizes);
         await closeCleanly(peer);
       });
     }
   }
 }
 
-async function wantWhole(
+async function expectWhole(
   peer: Peer,
   opcode: number,
   payload: Buffer,
   sizes: readonly number[],
 ): Promise<void> {
   await peer.sendFrames(...fragments(opcode, payload, sizes));
-  await wantMessage(peer, opcode, payload);
+  await expectMessage(peer, opcode, payload);
 }
 
 function sumOf(sizes: readonly number[]): number {
@@ -107,39 +107,42 @@ function ownSegments(chapter: Chapter<TargetAttempt>): void {
   for (const [opcode, make] of TYPES) {
     for (const [title, sizes] of SHAPES.slice(0, 3)) {
       add(
-        `a ${opcodeName(opcode)} message in ${title}, each written by itself`,
+        `a ${opcodeName(opcode)} message in ${title}, each in a separate write`,
         async (attempt) => {
           const peer = await attempt.open();
           const payload = make(sumOf(sizes));
           for (const frame of fragments(opcode, payload, sizes)) await peer.sendFrames(frame);
-          await wantMessage(peer, opcode, payload);
+          await expectMessage(peer, opcode, payload);
           await closeCleanly(peer);
         },
       );
     }
     add(`two ${opcodeName(opcode)} messages in fragments, one after the other`, async (attempt) => {
       const peer = await attempt.open();
-      await wantWhole(peer, opcode, make(9), [3, 3, 3]);
-      await wantWhole(peer, opcode, make(12), [4, 8]);
-      await alive(peer);
+      await expectWhole(peer, opcode, make(9), [3, 3, 3]);
+      await expectWhole(peer, opcode, make(12), [4, 8]);
+      await checkAlive(peer);
       await closeCleanly(peer);
     });
-    add(`a fragmented ${opcodeName(opcode)} message between two that are not`, async (attempt) => {
-      const peer = await attempt.open();
-      const one = { opcode: TEXT, payload: utf8('one') };
-      await peer.sendFrames(one, ...fragments(opcode, make(9), [3, 6]), one);
-      await wantMessage(peer, TEXT, one.payload);
-      await wantMessage(peer, opcode, make(9));
-      await wantMessage(peer, TEXT, one.payload);
-      await closeCleanly(peer);
-    });
+    add(
+      `a fragmented ${opcodeName(opcode)} message between two unfragmented ones`,
+      async (attempt) => {
+        const peer = await attempt.open();
+        const one = { opcode: TEXT, payload: utf8('one') };
+        await peer.sendFrames(one, ...fragments(opcode, make(9), [3, 6]), one);
+        await expectMessage(peer, TEXT, one.payload);
+        await expectMessage(peer, opcode, make(9));
+        await expectMessage(peer, TEXT, one.payload);
+        await closeCleanly(peer);
+      },
+    );
   }
 }
 
 function withControls(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.4 and 5.5',
-    expects: 'the whole message comes back, and the last ping at least is answered',
+    expects: 'the whole message comes back, and the target answers at least the last ping',
   });
   for (const [opcode, make] of TYPES) {
     for (const control of [PING, PONG]) {
@@ -155,7 +158,7 @@ function withControls(chapter: Chapter<TargetAttempt>): void {
           ]);
           await peer.sendFrames(...frames);
           const last = control === PING ? utf8(`control ${count - 1}`) : undefined;
-          await wantAll(peer, [{ opcode, payload }], last);
+          await expectAll(peer, [{ opcode, payload }], last);
           await closeCleanly(peer);
         });
       }
@@ -166,7 +169,7 @@ function withControls(chapter: Chapter<TargetAttempt>): void {
 function continuations(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.4',
-    expects: 'the connection is failed with 1002: there is nothing to continue',
+    expects: 'the target fails the connection with 1002: there is no message to continue',
   });
   const whole = { opcode: TEXT, payload: utf8('a whole message') };
   const split = [
@@ -186,25 +189,28 @@ function continuations(chapter: Chapter<TargetAttempt>): void {
         add(`${what} ${place}`, async (attempt) => {
           const peer = await attempt.open();
           await peer.sendFrames(...before, { opcode: CONTINUATION, payload, fin });
-          await wantFailure(peer, [1002], 'there is nothing to continue', { after: [whole] });
+          await expectFailure(peer, [1002], 'there is no message to continue', { after: [whole] });
         });
       }
     }
   }
-  add('a message that begins with a continuation frame and goes on with text', async (attempt) => {
-    const peer = await attempt.open();
-    await peer.sendFrames(
-      { opcode: CONTINUATION, payload: utf8('a'), fin: false },
-      { opcode: TEXT, payload: utf8('b') },
-    );
-    await wantFailure(peer, [1002], 'there is nothing to continue');
-  });
+  add(
+    'a message that starts with a continuation frame and continues with text',
+    async (attempt) => {
+      const peer = await attempt.open();
+      await peer.sendFrames(
+        { opcode: CONTINUATION, payload: utf8('a'), fin: false },
+        { opcode: TEXT, payload: utf8('b') },
+      );
+      await expectFailure(peer, [1002], 'there is no message to continue');
+    },
+  );
 }
 
 function interrupted(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.4',
-    expects: 'the connection is failed with 1002: a message is under way',
+    expects: 'the target fails the connection with 1002: a message is unfinished',
   });
   for (const first of [TEXT, BINARY]) {
     for (const second of [TEXT, BINARY]) {
@@ -216,7 +222,7 @@ function interrupted(chapter: Chapter<TargetAttempt>): void {
             { opcode: first, payload: utf8('begun '), fin: false },
             { opcode: second, payload: utf8('another'), fin },
           );
-          await wantFailure(peer, [1002], 'a message is under way');
+          await expectFailure(peer, [1002], 'a message is unfinished');
         });
       }
     }
@@ -227,7 +233,7 @@ function interrupted(chapter: Chapter<TargetAttempt>): void {
         { opcode: CONTINUATION, payload: utf8('and '), fin: false },
         { opcode: first, payload: utf8('another') },
       );
-      await wantFailure(peer, [1002], 'a message is under way');
+      await expectFailure(peer, [1002], 'a message is unfinished');
     });
     add(`a new frame after a ping within a ${opcodeName(first)} message`, async (attempt) => {
       const peer = await attempt.open();
@@ -236,14 +242,14 @@ function interrupted(chapter: Chapter<TargetAttempt>): void {
         { opcode: PING, payload: utf8('x') },
         { opcode: first, payload: utf8('another') },
       );
-      await wantFailure(peer, [1002], 'a message is under way');
+      await expectFailure(peer, [1002], 'a message is unfinished');
     });
     add(
       `an empty new frame after an empty fragment of a ${opcodeName(first)} message`,
       async (attempt) => {
         const peer = await attempt.open();
         await peer.sendFrames({ opcode: first, fin: false }, { opcode: first });
-        await wantFailure(peer, [1002], 'a message is under way');
+        await expectFailure(peer, [1002], 'a message is unfinished');
       },
     );
   }
@@ -252,17 +258,17 @@ function interrupted(chapter: Chapter<TargetAttempt>): void {
 function ended(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.4 and 5.5.1',
-    expects: 'the closing is answered, and the unfinished message does not come back',
+    expects: 'the target answers the close frame, and does not return the unfinished message',
   });
   for (const [opcode] of TYPES) {
     for (const count of [1, 2]) {
       add(
-        `a close frame after ${count} of the fragments of a ${opcodeName(opcode)} message`,
+        `a close frame after ${count} of 3 fragments of a ${opcodeName(opcode)} message`,
         async (attempt) => {
           const peer = await attempt.open();
           const begun = fragments(opcode, letters(9), [3, 3, 3]).slice(0, count);
           await peer.sendFrames(...begun, { opcode: CLOSE, payload: closePayload(1000) });
-          await wantClosed(peer, 1000);
+          await expectClosed(peer, 1000);
         },
       );
     }

@@ -1,10 +1,10 @@
+import type { TargetAttempt } from '../attempts/target-attempt.ts';
 import { Chapter } from '../model/chapter.ts';
-import type { TargetAttempt } from '../run/target-attempt.ts';
 import { letters, pattern, utf8 } from '../wire/bytes.ts';
-import { alive, closeCleanly, echo, wantMessage } from '../wire/expect.ts';
-import { BINARY, bytesWords, TEXT } from '../wire/frame.ts';
+import { checkAlive, closeCleanly, echo, expectMessage } from '../wire/expect.ts';
+import { BINARY, bytesText, TEXT } from '../wire/frame.ts';
 
-/** Around every border of the length field's three forms. */
+/** Sizes around the limits of the three length forms. */
 const SIZES = [0, 1, 2, 16, 124, 125, 126, 127, 128, 129, 65_534, 65_535, 65_536, 65_537, 131_072];
 
 const TYPES = [
@@ -12,7 +12,7 @@ const TYPES = [
   ['binary', BINARY, pattern],
 ] as const;
 
-/** Chapter 1: whole messages in one frame, for both roles. */
+/** Creates chapter 1: messages in one frame, for both roles. */
 export function framing<Context extends TargetAttempt>(): Chapter<Context> {
   const chapter = new Chapter<Context>(1);
   sizes(chapter);
@@ -28,7 +28,7 @@ function sizes(chapter: Chapter<TargetAttempt>): void {
       expects: 'the same message comes back',
     });
     for (const size of SIZES) {
-      add(`a ${name} message of ${bytesWords(size)} in one frame`, async (attempt) => {
+      add(`a ${name} message of ${bytesText(size)} in one frame`, async (attempt) => {
         const peer = await attempt.open();
         await echo(peer, opcode, make(size));
         await closeCleanly(peer);
@@ -40,7 +40,7 @@ function sizes(chapter: Chapter<TargetAttempt>): void {
 function several(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.4 and 5.6',
-    expects: 'all messages come back, in their order',
+    expects: 'all messages come back in order',
   });
   const first = { opcode: TEXT, payload: utf8('first') };
   const second = { opcode: BINARY, payload: pattern(5) };
@@ -62,7 +62,7 @@ function several(chapter: Chapter<TargetAttempt>): void {
       ],
       ['an empty message between two others', [first, { opcode: TEXT, payload: utf8('') }, second]],
       [
-        'a message of each form of length, in one segment',
+        'a message with each length form, in one segment',
         [
           first,
           { opcode: TEXT, payload: letters(300) },
@@ -70,7 +70,7 @@ function several(chapter: Chapter<TargetAttempt>): void {
         ],
       ],
       [
-        'a hundred messages that alternate in type',
+        'a hundred messages of alternating type',
         Array.from({ length: 100 }, (_, at) => ({
           opcode: at % 2 === 0 ? TEXT : BINARY,
           payload: letters(at),
@@ -81,11 +81,11 @@ function several(chapter: Chapter<TargetAttempt>): void {
     add(title, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames(...messages);
-      for (const { opcode, payload } of messages) await wantMessage(peer, opcode, payload);
+      for (const { opcode, payload } of messages) await expectMessage(peer, opcode, payload);
       await closeCleanly(peer);
     });
   }
-  add('ten messages, each sent when the one before has come back', async (attempt) => {
+  add('ten messages, each sent after the echo of the previous one', async (attempt) => {
     const peer = await attempt.open();
     for (let at = 0; at < 10; at++)
       await echo(peer, at % 2 === 0 ? TEXT : BINARY, letters(at * 50));
@@ -93,24 +93,26 @@ function several(chapter: Chapter<TargetAttempt>): void {
   });
 }
 
+/** Payloads of binary messages. */
+const PAYLOADS: readonly (readonly [string, Buffer])[] = [
+  ['all 256 byte values', Buffer.from(Array.from({ length: 256 }, (_, at) => at))],
+  ['only zeros', Buffer.alloc(200)],
+  ['only 0xff', Buffer.alloc(200, 0xff)],
+  ['invalid UTF-8', Buffer.from([0xc3, 0x28, 0xff, 0xfe])],
+  ['bytes that look like a close frame', Buffer.from([0x88, 0x02, 0x03, 0xe8])],
+  ['bytes that look like the end of an HTTP header', utf8('\r\n\r\n')],
+];
+
 function bytes(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.6',
     expects: 'the same bytes come back, as a binary message',
   });
-  const payloads: readonly (readonly [string, Buffer])[] = [
-    ['each of the 256 bytes', Buffer.from(Array.from({ length: 256 }, (_, at) => at))],
-    ['only zeros', Buffer.alloc(200)],
-    ['only 0xff', Buffer.alloc(200, 0xff)],
-    ['what is not UTF-8', Buffer.from([0xc3, 0x28, 0xff, 0xfe])],
-    ['what looks like a close frame', Buffer.from([0x88, 0x02, 0x03, 0xe8])],
-    ['what looks like the end of an HTTP header', utf8('\r\n\r\n')],
-  ];
-  for (const [title, payload] of payloads) {
+  for (const [title, payload] of PAYLOADS) {
     add(`a binary message of ${title}`, async (attempt) => {
       const peer = await attempt.open();
       await echo(peer, BINARY, payload);
-      await alive(peer);
+      await checkAlive(peer);
       await closeCleanly(peer);
     });
   }

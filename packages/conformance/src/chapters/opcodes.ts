@@ -1,7 +1,7 @@
+import type { TargetAttempt } from '../attempts/target-attempt.ts';
 import { Chapter } from '../model/chapter.ts';
-import type { TargetAttempt } from '../run/target-attempt.ts';
 import { letters, utf8 } from '../wire/bytes.ts';
-import { wantFailure } from '../wire/expect.ts';
+import { expectFailure } from '../wire/expect.ts';
 import { type FrameSpec, TEXT } from '../wire/frame.ts';
 
 const RESERVED = [3, 4, 5, 6, 7, 11, 12, 13, 14, 15];
@@ -21,12 +21,12 @@ const PLACES: readonly (readonly [
   ['between fragments', [{ opcode: TEXT, payload, fin: false }], { payload }],
 ];
 
-/** Chapter 4: opcodes that mean nothing yet, for both roles. */
+/** Creates chapter 4: reserved opcodes, for both roles. */
 export function opcodes<Context extends TargetAttempt>(): Chapter<Context> {
   const chapter = new Chapter<Context>(4);
   const facts = {
     section: 'RFC 6455, 5.2',
-    expects: 'the connection is failed with 1002: the opcode is reserved',
+    expects: 'the target fails the connection with 1002: the opcode is reserved',
   };
   for (const [place, before, frame] of PLACES) {
     const add = chapter.section(facts);
@@ -35,7 +35,7 @@ export function opcodes<Context extends TargetAttempt>(): Chapter<Context> {
       add(`${name}, ${place}`, async (attempt) => {
         const peer = await attempt.open();
         await peer.sendFrames(...before, { ...frame, opcode });
-        await wantFailure(peer, [1002], `${name} is reserved`, { after: [whole] });
+        await expectFailure(peer, [1002], `${name} is reserved`, { after: [whole] });
       });
     }
   }
@@ -44,7 +44,7 @@ export function opcodes<Context extends TargetAttempt>(): Chapter<Context> {
     add(`opcode 0x${opcode.toString(16)}, byte by byte`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFramesCut([{ opcode, payload }], 1, { untilAnswered: true });
-      await wantFailure(peer, [1002], 'the opcode is reserved');
+      await expectFailure(peer, [1002], 'the opcode is reserved');
     });
   }
   return chapter;

@@ -1,21 +1,21 @@
+import type { TargetAttempt } from '../attempts/target-attempt.ts';
 import { Chapter } from '../model/chapter.ts';
-import type { TargetAttempt } from '../run/target-attempt.ts';
 import { letters, pattern, utf8 } from '../wire/bytes.ts';
 import {
-  alive,
+  checkAlive,
   closeCleanly,
   closePayload,
-  eventWords,
+  eventText,
+  expectAll,
+  expectClosed,
+  expectFailure,
+  expectMessage,
+  expectPong,
   ping,
-  wantAll,
-  wantClosed,
-  wantFailure,
-  wantMessage,
-  wantPong,
 } from '../wire/expect.ts';
 import {
   BINARY,
-  bytesWords,
+  bytesText,
   CLOSE,
   CONTINUATION,
   opcodeName,
@@ -25,33 +25,35 @@ import {
 } from '../wire/frame.ts';
 import type { Peer } from '../wire/peer.ts';
 
-/** Chapter 2: pings and pongs, for both roles. */
+/** Creates chapter 2: pings and pongs, for both roles. */
 export function pings<Context extends TargetAttempt>(): Chapter<Context> {
   const chapter = new Chapter<Context>(2);
   payloads(chapter);
   several(chapter);
-  unasked(chapter);
+  unsolicited(chapter);
   amongMessages(chapter);
   tooLong(chapter);
   inPieces(chapter);
   return chapter;
 }
 
+/** Payloads of a ping. */
+const PAYLOADS: readonly (readonly [string, Buffer])[] = [
+  ...[0, 1, 2, 4, 31, 64, 123, 124, 125].map(
+    (size) => [`of ${bytesText(size)}`, letters(size)] as const,
+  ),
+  ['of 125 zeros', Buffer.alloc(125)],
+  ['of bytes that are not UTF-8', Buffer.from([0x00, 0xff, 0xfe, 0xfd, 0xfc, 0xfb, 0x00, 0xff])],
+  ['of bytes above ASCII', Buffer.from(Array.from({ length: 125 }, (_, at) => 0x80 + at))],
+  ['that looks like a close code', Buffer.from([0x03, 0xe8])],
+];
+
 function payloads(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.5.2 and 5.5.3',
-    expects: 'a pong comes back with the same bytes',
+    expects: 'the target answers with a pong of the same bytes',
   });
-  const all: readonly (readonly [string, Buffer])[] = [
-    ...[0, 1, 2, 4, 31, 64, 123, 124, 125].map(
-      (size) => [`of ${bytesWords(size)}`, letters(size)] as const,
-    ),
-    ['of 125 zeros', Buffer.alloc(125)],
-    ['of bytes that are not UTF-8', Buffer.from([0x00, 0xff, 0xfe, 0xfd, 0xfc, 0xfb, 0x00, 0xff])],
-    ['of all that is not ASCII', Buffer.from(Array.from({ length: 125 }, (_, at) => 0x80 + at))],
-    ['that looks like a close code', Buffer.from([0x03, 0xe8])],
-  ];
-  for (const [title, payload] of all) {
+  for (const [title, payload] of PAYLOADS) {
     add(`a ping ${title}`, async (attempt) => {
       const peer = await attempt.open();
       await ping(peer, payload);
@@ -61,8 +63,11 @@ function payloads(chapter: Chapter<TargetAttempt>): void {
 }
 
 function several(chapter: Chapter<TargetAttempt>): void {
-  const add = chapter.section({ section: 'RFC 6455, 5.5.3', expects: 'each ping is answered' });
-  add('ten pings, each sent when the one before is answered', async (attempt) => {
+  const add = chapter.section({
+    section: 'RFC 6455, 5.5.3',
+    expects: 'the target answers each ping',
+  });
+  add('ten pings, each sent after the pong for the previous one', async (attempt) => {
     const peer = await attempt.open();
     for (let at = 0; at < 10; at++) await ping(peer, utf8(`ping ${at}`));
     await closeCleanly(peer);
@@ -80,96 +85,98 @@ function several(chapter: Chapter<TargetAttempt>): void {
         const peer = await attempt.open();
         const sent = Array.from({ length: count }, (_, at) => utf8(`ping ${at}`));
         await peer.sendFrames(...sent.map((payload) => ({ opcode: PING, payload })));
-        await wantLastPong(peer, sent);
+        await expectLastPong(peer, sent);
         await closeCleanly(peer);
       },
       {
-        expects: 'the last one is answered; of those before it any, in their order',
-        // 10.4 allows limits, and a hundred pings at once are more than anybody needs.
+        expects: 'the target answers the last ping, and any earlier ones in order',
+        // RFC 6455, 10.4, allows limits, and no application needs a hundred pings at once.
         level: count < 100 ? 'must' : 'should',
       },
     );
   }
 }
 
-/** RFC 6455, 5.5.3: of pings that wait for an answer it may be the newest alone. */
-async function wantLastPong(peer: Peer, sent: readonly Uint8Array[]): Promise<void> {
+/** RFC 6455, 5.5.3: the target may answer only the newest of several pings. */
+async function expectLastPong(peer: Peer, sent: readonly Uint8Array[]): Promise<void> {
   let at = 0;
   while (at < sent.length) {
     const event = await peer.next('a pong');
-    if (event.kind !== 'pong') peer.attempt.fail(`${eventWords(event)} came, where a pong was due`);
+    if (event.kind !== 'pong') peer.attempt.fail(`received ${eventText(event)}, expected a pong`);
     const found = sent.findIndex((payload, index) => index >= at && event.payload.equals(payload));
-    if (found === -1) peer.attempt.fail('a pong came that answers no ping, or comes out of order');
+    if (found === -1) peer.attempt.fail('received a pong that answers no ping or is out of order');
     at = found + 1;
   }
 }
 
-function unasked(chapter: Chapter<TargetAttempt>): void {
+function unsolicited(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.5.3',
-    expects: 'nothing comes back, and the connection works as before',
+    expects: 'the target sends nothing, and the connection still works',
   });
   for (const size of [0, 1, 64, 125]) {
-    add(`a pong of ${bytesWords(size)} that nobody asked for`, async (attempt) => {
+    add(`an unsolicited pong of ${bytesText(size)}`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames({ opcode: PONG, payload: pattern(size) });
-      await wantNothingBut(peer);
+      await expectOnlyPong(peer);
     });
   }
-  add('ten pongs in one segment', async (attempt) => {
+  add('ten unsolicited pongs in one segment', async (attempt) => {
     const peer = await attempt.open();
     await peer.sendFrames(
       ...Array.from({ length: 10 }, (_, at) => ({ opcode: PONG, payload: pattern(at) })),
     );
-    await wantNothingBut(peer);
+    await expectOnlyPong(peer);
   });
   add(
-    'a pong, then a ping with other bytes',
+    'an unsolicited pong, then a ping with different bytes',
     async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames(
         { opcode: PONG, payload: utf8('not asked for') },
         { opcode: PING, payload: utf8('asked') },
       );
-      await wantPong(peer, utf8('asked'));
+      await expectPong(peer, utf8('asked'));
       await closeCleanly(peer);
     },
-    { expects: 'the ping is answered, the pong is not' },
+    { expects: 'the target answers only the ping' },
   );
 }
 
-/** A ping is answered at once, and what comes before its pong would be an answer to something else. */
-async function wantNothingBut(peer: Peer): Promise<void> {
+/** Expects only the pong for our ping. Any earlier event would answer the unsolicited pong. */
+async function expectOnlyPong(peer: Peer): Promise<void> {
   await ping(peer, utf8('anything?'));
-  await alive(peer);
+  await checkAlive(peer);
   await closeCleanly(peer);
 }
+
+const message = { opcode: TEXT, payload: utf8('a message') };
+const question = { opcode: PING, payload: utf8('a ping') };
+const halves = [
+  { opcode: TEXT, payload: utf8('a mess'), fin: false },
+  { opcode: CONTINUATION, payload: utf8('age') },
+] as const;
+/** A ping and a message in different orders. */
+const ORDERS = [
+  ['a ping before a message, in one segment', [question, message]],
+  ['a ping after a message, in one segment', [message, question]],
+  ['a ping between two fragments, in one segment', [halves[0], question, halves[1]]],
+  [
+    'an unsolicited pong between two fragments',
+    [halves[0], { opcode: PONG, payload: utf8('x') }, question, halves[1]],
+  ],
+] as const;
 
 function amongMessages(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.4 and 5.5',
-    expects: 'the ping is answered, and the message comes back whole',
+    expects: 'the target answers the ping, and the whole message comes back',
   });
-  const message = { opcode: TEXT, payload: utf8('a message') };
-  const question = { opcode: PING, payload: utf8('a ping') };
-  const halves = [
-    { opcode: TEXT, payload: utf8('a mess'), fin: false },
-    { opcode: CONTINUATION, payload: utf8('age') },
-  ] as const;
-  const orders = [
-    ['a ping before a message, in one segment', [question, message]],
-    ['a ping after a message, in one segment', [message, question]],
-    ['a ping between two fragments, in one segment', [halves[0], question, halves[1]]],
-    [
-      'an unasked pong between two fragments',
-      [halves[0], { opcode: PONG, payload: utf8('x') }, question, halves[1]],
-    ],
-  ] as const;
-  for (const [title, frames] of orders) {
+  for (const [title, frames] of ORDERS) {
     add(title, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames(...frames);
-      await wantAll(peer, [message], question.payload);
+      await expectAll(peer, [message], question.payload);
       await closeCleanly(peer);
     });
   }
@@ -178,16 +185,16 @@ function amongMessages(chapter: Chapter<TargetAttempt>): void {
     ['binary', BINARY],
   ] as const) {
     add(
-      `a ping between the fragments of a ${name} message, the last of which waits for the pong`,
+      `a ping between the fragments of a ${name} message, whose last fragment follows the pong`,
       async (attempt) => {
         const peer = await attempt.open();
         await peer.sendFrames({ ...halves[0], opcode }, question);
-        await wantPong(peer, question.payload);
+        await expectPong(peer, question.payload);
         await peer.sendFrames(halves[1]);
-        await wantMessage(peer, opcode, message.payload);
+        await expectMessage(peer, opcode, message.payload);
         await closeCleanly(peer);
       },
-      { expects: 'the ping is answered before the message is whole', level: 'should' },
+      { expects: 'the pong arrives before the message is complete', level: 'should' },
     );
   }
   add(
@@ -195,38 +202,44 @@ function amongMessages(chapter: Chapter<TargetAttempt>): void {
     async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames(question, { opcode: CLOSE, payload: closePayload(1000) });
-      await wantClosed(peer, 1000);
+      await expectClosed(peer, 1000);
     },
-    { section: 'RFC 6455, 5.5.2', expects: 'the closing is answered; the ping may be' },
+    {
+      section: 'RFC 6455, 5.5.2',
+      expects: 'the target answers the close frame, and may answer the ping',
+    },
   );
   add(
     'a ping after a close frame',
     async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000) }, question);
-      await wantClosed(peer, 1000);
+      await expectClosed(peer, 1000);
     },
-    { section: 'RFC 6455, 5.5.1', expects: 'the closing is answered, and nothing after it' },
+    {
+      section: 'RFC 6455, 5.5.1',
+      expects: 'the target answers the close frame and nothing after it',
+    },
   );
 }
 
 function tooLong(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.5',
-    expects: 'the connection is failed with 1002: a control frame has at most 125 bytes',
+    expects: 'the target fails the connection with 1002: a control frame has at most 125 bytes',
   });
   for (const opcode of [PING, PONG]) {
     for (const size of [126, 127, 1000, 65_536]) {
-      add(`a ${opcodeName(opcode)} of ${bytesWords(size)}`, async (attempt) => {
+      add(`a ${opcodeName(opcode)} of ${bytesText(size)}`, async (attempt) => {
         const peer = await attempt.open();
         await peer.sendFrames({ opcode, payload: letters(size) });
-        await wantFailure(peer, [1002], 'the control frame is too long');
+        await expectFailure(peer, [1002], 'the control frame is too long');
       });
     }
     add(`a ${opcodeName(opcode)} that is not final`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames({ opcode, payload: utf8('half'), fin: false });
-      await wantFailure(peer, [1002], 'a control frame must not be fragmented');
+      await expectFailure(peer, [1002], 'a control frame must not be fragmented');
     });
     add(`a ${opcodeName(opcode)} in two fragments`, async (attempt) => {
       const peer = await attempt.open();
@@ -234,7 +247,7 @@ function tooLong(chapter: Chapter<TargetAttempt>): void {
         { opcode, payload: utf8('half'), fin: false },
         { opcode: CONTINUATION, payload: utf8('half') },
       );
-      await wantFailure(peer, [1002], 'a control frame must not be fragmented');
+      await expectFailure(peer, [1002], 'a control frame must not be fragmented');
     });
   }
 }
@@ -242,7 +255,7 @@ function tooLong(chapter: Chapter<TargetAttempt>): void {
 function inPieces(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.5.3',
-    expects: 'a pong comes back with the same bytes',
+    expects: 'the target answers with a pong of the same bytes',
   });
   for (const [size, piece] of [
     [0, 1],
@@ -251,10 +264,10 @@ function inPieces(chapter: Chapter<TargetAttempt>): void {
     [125, 7],
     [125, 60],
   ] as const) {
-    add(`a ping of ${bytesWords(size)}, in pieces of ${bytesWords(piece)}`, async (attempt) => {
+    add(`a ping of ${bytesText(size)}, in pieces of ${bytesText(piece)}`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFramesCut([{ opcode: PING, payload: pattern(size) }], piece);
-      await wantPong(peer, pattern(size));
+      await expectPong(peer, pattern(size));
       await closeCleanly(peer);
     });
   }

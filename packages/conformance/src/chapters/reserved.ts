@@ -1,14 +1,14 @@
+import type { TargetAttempt } from '../attempts/target-attempt.ts';
 import { Chapter } from '../model/chapter.ts';
-import type { TargetAttempt } from '../run/target-attempt.ts';
 import { utf8 } from '../wire/bytes.ts';
-import { closePayload, wantFailure } from '../wire/expect.ts';
+import { closePayload, expectFailure } from '../wire/expect.ts';
 import { BINARY, CLOSE, CONTINUATION, type FrameSpec, PING, PONG, TEXT } from '../wire/frame.ts';
 
 const payload = utf8('reserved');
 const whole = { opcode: TEXT, payload: utf8('a whole message') };
 const start = { opcode: TEXT, payload: utf8('a fragment '), fin: false };
 
-/** What stands before the frame with the bits, and that frame. */
+/** Frames to send first, and the frame that gets the reserved bits. */
 const PLACES: readonly (readonly [
   title: string,
   before: readonly FrameSpec[],
@@ -31,12 +31,12 @@ const PLACES: readonly (readonly [
   ['on the frame after a whole message', [whole], { opcode: TEXT, payload }],
 ];
 
-/** Chapter 3: reserved bits that no extension gives a meaning, for both roles. */
+/** Creates chapter 3: reserved bits without an extension, for both roles. */
 export function reserved<Context extends TargetAttempt>(): Chapter<Context> {
   const chapter = new Chapter<Context>(3);
   const facts = {
     section: 'RFC 6455, 5.2',
-    expects: 'the connection is failed with 1002: no extension was agreed on',
+    expects: 'the target fails the connection with 1002: no extension was negotiated',
   };
   for (const [place, before, frame] of PLACES) {
     const add = chapter.section(facts);
@@ -44,16 +44,16 @@ export function reserved<Context extends TargetAttempt>(): Chapter<Context> {
       add(`${bitsOf(rsv)} ${place}`, async (attempt) => {
         const peer = await attempt.open();
         await peer.sendFrames(...before, { ...frame, rsv });
-        await wantFailure(peer, [1002], `${bitsOf(rsv)} ${place}`, { after: [whole] });
+        await expectFailure(peer, [1002], `${bitsOf(rsv)} ${place}`, { after: [whole] });
       });
     }
   }
   const add = chapter.section(facts);
   for (const rsv of [4, 2, 1]) {
-    add(`${bitsOf(rsv)} on a text frame that comes byte by byte`, async (attempt) => {
+    add(`${bitsOf(rsv)} on a text frame sent byte by byte`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFramesCut([{ opcode: TEXT, payload, rsv }], 1, { untilAnswered: true });
-      await wantFailure(peer, [1002], bitsOf(rsv));
+      await expectFailure(peer, [1002], bitsOf(rsv));
     });
   }
   return chapter;

@@ -1,10 +1,16 @@
+import type { TargetAttempt } from '../attempts/target-attempt.ts';
 import { Chapter } from '../model/chapter.ts';
-import type { TargetAttempt } from '../run/target-attempt.ts';
 import { cut, letters, pattern, utf8 } from '../wire/bytes.ts';
-import { closeCleanly, closePayload, wantAll, wantClosed, wantMessage } from '../wire/expect.ts';
+import {
+  closeCleanly,
+  closePayload,
+  expectAll,
+  expectClosed,
+  expectMessage,
+} from '../wire/expect.ts';
 import {
   BINARY,
-  bytesWords,
+  bytesText,
   CLOSE,
   CONTINUATION,
   type FrameSpec,
@@ -13,7 +19,7 @@ import {
 } from '../wire/frame.ts';
 import type { Peer } from '../wire/peer.ts';
 
-/** Chapter 10: TCP knows no frames, and may cut them anywhere; for both roles. */
+/** Creates chapter 10: frames cut into TCP segments at any byte, for both roles. */
 export function segmentation<Context extends TargetAttempt>(): Chapter<Context> {
   const chapter = new Chapter<Context>(10);
   pieces(chapter);
@@ -48,19 +54,19 @@ const STREAM: readonly FrameSpec[] = [
 function pieces(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.2',
-    expects: 'all messages come back, and the last ping is answered',
+    expects: 'all messages come back, and the target answers the last ping',
   });
   for (const size of [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15, 17, 31, 64, 100, 255, 1000]) {
-    add(`frames of every kind, in segments of ${bytesWords(size)}`, async (attempt) => {
+    add(`frames of every kind, in segments of ${bytesText(size)}`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFramesCut(STREAM, size);
-      await wantAll(peer, MESSAGES, utf8('three'));
+      await expectAll(peer, MESSAGES, utf8('three'));
       await closeCleanly(peer);
     });
   }
 }
 
-/** The header's three forms, masked or not: the first three take 2, 4 and 10 bytes, and a key four more. */
+/** The three length forms have headers of 2, 4 and 10 bytes; a masking key adds 4 bytes. */
 function headers(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({ section: 'RFC 6455, 5.2', expects: 'the same message comes back' });
   for (const [bits, size, length] of [
@@ -69,12 +75,12 @@ function headers(chapter: Chapter<TargetAttempt>): void {
     [64, 66_000, 14],
   ] as const) {
     for (let at = 1; at <= length; at++) {
-      const title = `a message of ${bytesWords(size)} with a length of ${bits} bits, cut after byte ${at}`;
+      const title = `a message of ${bytesText(size)} with a length of ${bits} bits, cut after byte ${at}`;
       add(title, async (attempt) => {
         const peer = await attempt.open();
         const payload = pattern(size);
         await sendCutAt(peer, peer.bytes({ opcode: BINARY, payload }), at);
-        await wantMessage(peer, BINARY, payload);
+        await expectMessage(peer, BINARY, payload);
         await closeCleanly(peer);
       });
     }
@@ -82,7 +88,7 @@ function headers(chapter: Chapter<TargetAttempt>): void {
 }
 
 async function sendCutAt(peer: Peer, bytes: Buffer, at: number): Promise<void> {
-  await peer.sendPieces([bytes.subarray(0, at), bytes.subarray(at)], { says: 'frames' });
+  await peer.sendPieces([bytes.subarray(0, at), bytes.subarray(at)], { label: 'frames' });
 }
 
 function borders(chapter: Chapter<TargetAttempt>): void {
@@ -90,23 +96,20 @@ function borders(chapter: Chapter<TargetAttempt>): void {
   const first = { opcode: TEXT, payload: utf8('the first') };
   const second = { opcode: BINARY, payload: pattern(200) };
   for (const offset of [-5, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8]) {
-    const where = offset < 0 ? `${-offset} before` : `${offset} after`;
-    add(
-      `two messages in two segments, cut ${where} the border of their frames`,
-      async (attempt) => {
-        const peer = await attempt.open();
-        const head = peer.bytes(first);
-        await sendCutAt(peer, Buffer.concat([head, peer.bytes(second)]), head.length + offset);
-        await wantAll(peer, [first, second]);
-        await closeCleanly(peer);
-      },
-    );
+    const where = `${bytesText(Math.abs(offset))} ${offset < 0 ? 'before' : 'after'}`;
+    add(`two messages in two segments, cut ${where} the frame boundary`, async (attempt) => {
+      const peer = await attempt.open();
+      const head = peer.bytes(first);
+      await sendCutAt(peer, Buffer.concat([head, peer.bytes(second)]), head.length + offset);
+      await expectAll(peer, [first, second]);
+      await closeCleanly(peer);
+    });
   }
-  add('a message and half a ping, and then the rest', async (attempt) => {
+  add('a message and half a ping, then the rest', async (attempt) => {
     const peer = await attempt.open();
     const bytes = peer.bytes(first, { opcode: PING, payload: utf8('ping') });
     await sendCutAt(peer, bytes, bytes.length - 2);
-    await wantAll(peer, [first], utf8('ping'));
+    await expectAll(peer, [first], utf8('ping'));
     await closeCleanly(peer);
   });
 }
@@ -114,15 +117,15 @@ function borders(chapter: Chapter<TargetAttempt>): void {
 function single(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.2',
-    expects: 'all messages come back, and the closing is answered',
+    expects: 'all messages come back, and the target answers the close frame',
   });
   add(
     'messages, pings and a close frame in one segment',
     async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames(...STREAM, { opcode: CLOSE, payload: closePayload(1000) });
-      await wantAll(peer, MESSAGES);
-      await wantClosed(peer, 1000);
+      await expectAll(peer, MESSAGES);
+      await expectClosed(peer, 1000);
     },
     { level: 'should', section: 'RFC 6455, 5.5.1' },
   );
@@ -131,21 +134,21 @@ function single(chapter: Chapter<TargetAttempt>): void {
     async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFramesCut([...STREAM, { opcode: CLOSE, payload: closePayload(1000) }], 1);
-      await wantAll(peer, MESSAGES);
-      await wantClosed(peer, 1000);
+      await expectAll(peer, MESSAGES);
+      await expectClosed(peer, 1000);
     },
     { level: 'should', section: 'RFC 6455, 5.5.1' },
   );
   for (const size of [1000, 1460, 4096, 16_384]) {
     add(
-      `a message of 100,000 bytes in segments of ${bytesWords(size)}`,
+      `a message of 100,000 bytes in segments of ${bytesText(size)}`,
       async (attempt) => {
         const peer = await attempt.open();
         const payload = pattern(100_000);
         await peer.sendPieces(cut(peer.bytes({ opcode: BINARY, payload }), size), {
-          says: 'a binary frame',
+          label: 'a binary frame',
         });
-        await wantMessage(peer, BINARY, payload);
+        await expectMessage(peer, BINARY, payload);
         await closeCleanly(peer);
       },
       { expects: 'the same message comes back' },

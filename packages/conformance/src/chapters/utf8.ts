@@ -1,16 +1,16 @@
-import { Chapter } from '../model/chapter.ts';
-import type { TargetAttempt } from '../run/target-attempt.ts';
+import type { TargetAttempt } from '../attempts/target-attempt.ts';
+import { type AddCase, Chapter } from '../model/chapter.ts';
 import { INVALID_TEXTS, type InvalidText, VALID_TEXTS } from '../tables/utf8-texts.ts';
 import { letters, utf8 } from '../wire/bytes.ts';
-import { alive, closeCleanly, echo, wantFailure, wantMessage } from '../wire/expect.ts';
+import { checkAlive, closeCleanly, echo, expectFailure, expectMessage } from '../wire/expect.ts';
 import { BINARY, type FrameSpec, TEXT } from '../wire/frame.ts';
 import { fragments } from './fragmentation.ts';
 
-/** What a bad text may be told by: 1007 says it best, and 1002 is not wrong. */
+/** Close codes for invalid UTF-8. */
 const CODES = [1007];
 const NOT_UTF8 = 'the text is not UTF-8';
 
-/** Chapter 6: text is UTF-8, for both roles. */
+/** Creates chapter 6: text is UTF-8, for both roles. */
 export function utf8Texts<Context extends TargetAttempt>(): Chapter<Context> {
   const chapter = new Chapter<Context>(6);
   valid(chapter);
@@ -26,8 +26,8 @@ export function utf8Texts<Context extends TargetAttempt>(): Chapter<Context> {
 
 function valid(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({ section: 'RFC 6455, 5.6', expects: 'the same text comes back' });
-  for (const { says, bytes } of VALID_TEXTS) {
-    add(`${says}, in one frame`, async (attempt) => {
+  for (const { title, bytes } of VALID_TEXTS) {
+    add(`${title}, in one frame`, async (attempt) => {
       const peer = await attempt.open();
       await echo(peer, TEXT, bytes);
       await closeCleanly(peer);
@@ -38,14 +38,14 @@ function valid(chapter: Chapter<TargetAttempt>): void {
 function validInPieces(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.6 and 8.1',
-    expects: 'the same text comes back: a fragment alone need not be UTF-8',
+    expects: 'the same text comes back: a single fragment need not be valid UTF-8',
   });
-  // A character of one byte has no place to be cut at.
-  for (const { says, bytes } of VALID_TEXTS.filter(({ bytes }) => bytes.length > 1)) {
-    add(`${says}, each byte in a fragment of its own`, async (attempt) => {
+  // A character of one byte cannot be split.
+  for (const { title, bytes } of VALID_TEXTS.filter(({ bytes }) => bytes.length > 1)) {
+    add(`${title}, one byte per fragment`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames(...byteFragments(TEXT, bytes));
-      await wantMessage(peer, TEXT, bytes);
+      await expectMessage(peer, TEXT, bytes);
       await closeCleanly(peer);
     });
   }
@@ -62,13 +62,13 @@ function byteFragments(opcode: number, bytes: Uint8Array): FrameSpec[] {
 function invalid(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 8.1',
-    expects: 'the connection is failed with 1007',
+    expects: 'the target fails the connection with 1007',
   });
-  for (const { says, bytes } of INVALID_TEXTS) {
-    add(`${says}, in one frame`, async (attempt) => {
+  for (const { title, bytes } of INVALID_TEXTS) {
+    add(`${title}, in one frame`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames({ opcode: TEXT, payload: bytes });
-      await wantFailure(peer, CODES, NOT_UTF8);
+      await expectFailure(peer, CODES, NOT_UTF8);
     });
   }
 }
@@ -76,19 +76,19 @@ function invalid(chapter: Chapter<TargetAttempt>): void {
 function invalidInFragments(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 8.1',
-    expects: 'the connection is failed with 1007',
+    expects: 'the target fails the connection with 1007',
   });
-  for (const { says, bytes, decidedAt } of INVALID_TEXTS) {
-    add(`${says}, each byte in a fragment of its own, after good ones`, async (attempt) => {
+  for (const { title, bytes, decidedAt } of INVALID_TEXTS) {
+    add(`${title}, one byte per fragment, after valid ones`, async (attempt) => {
       const peer = await attempt.open();
       const tail = decidedAt === undefined ? utf8('') : utf8('σμε');
       await peer.sendFrames(...byteFragments(TEXT, Buffer.concat([utf8('κό'), bytes, tail])));
-      await wantFailure(peer, CODES, NOT_UTF8);
+      await expectFailure(peer, CODES, NOT_UTF8);
     });
   }
 }
 
-/** Those of which a single byte decides. */
+/** Texts that become invalid at a certain byte. */
 const DECIDED = INVALID_TEXTS.filter(
   (text): text is InvalidText & { decidedAt: number } => text.decidedAt !== undefined,
 );
@@ -97,15 +97,15 @@ function atOnce(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 8.1',
     level: 'should',
-    expects: 'the connection is failed with 1007 as soon as the byte is there that decides it',
+    expects: 'the target fails the connection with 1007 as soon as the deciding byte arrives',
   });
-  for (const { says, bytes, decidedAt } of DECIDED) {
-    add(`${says}, in a frame whose rest never comes`, async (attempt) => {
+  for (const { title, bytes, decidedAt } of DECIDED) {
+    add(`${title}, in an incomplete frame`, async (attempt) => {
       const peer = await attempt.open();
       const begun = Buffer.concat([utf8('good: '), bytes.subarray(0, decidedAt)]);
       const whole = peer.bytes({ opcode: TEXT, payload: Buffer.concat([begun, letters(100)]) });
       await peer.send(whole.subarray(0, whole.length - 100), 'the beginning of a text frame');
-      await wantFailure(peer, CODES, NOT_UTF8, { within: attempt.patience });
+      await expectFailure(peer, CODES, NOT_UTF8, { within: attempt.shouldTimeout });
     });
   }
 }
@@ -114,16 +114,16 @@ function atOnceInFragments(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 8.1',
     level: 'should',
-    expects: 'the connection is failed with 1007 before the message is whole',
+    expects: 'the target fails the connection with 1007 before the message is complete',
   });
-  for (const { says, bytes, decidedAt } of DECIDED) {
-    add(`${says}, in a message whose last fragment never comes`, async (attempt) => {
+  for (const { title, bytes, decidedAt } of DECIDED) {
+    add(`${title}, in an incomplete message`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames(
         { opcode: TEXT, payload: utf8('good: '), fin: false },
         { opcode: 0, payload: bytes.subarray(0, decidedAt), fin: false },
       );
-      await wantFailure(peer, CODES, NOT_UTF8, { within: attempt.patience });
+      await expectFailure(peer, CODES, NOT_UTF8, { within: attempt.shouldTimeout });
     });
   }
 }
@@ -131,7 +131,7 @@ function atOnceInFragments(chapter: Chapter<TargetAttempt>): void {
 function places(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 8.1',
-    expects: 'the connection is failed with 1007',
+    expects: 'the target fails the connection with 1007',
   });
   const bad = Buffer.from([0xff]);
   for (const [place, head, tail] of [
@@ -141,61 +141,72 @@ function places(chapter: Chapter<TargetAttempt>): void {
     ['the last of 65,536', 65_535, 0],
     ['the last of 131,072', 131_071, 0],
   ] as const) {
-    add(`a bad byte that is ${place}`, async (attempt) => {
+    add(`an invalid byte that is ${place}`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames({
         opcode: TEXT,
         payload: Buffer.concat([letters(head), bad, letters(tail)]),
       });
-      await wantFailure(peer, CODES, NOT_UTF8);
+      await expectFailure(peer, CODES, NOT_UTF8);
     });
   }
+  acrossMessages(add);
+  outsideText(add);
+}
+
+/** Adds cases with several messages, or with an empty last fragment. */
+function acrossMessages(add: AddCase<TargetAttempt>): void {
+  const bad = Buffer.from([0xff]);
   const good = { opcode: TEXT, payload: utf8('a good one') };
-  add('a bad text after a good one', async (attempt) => {
+  add('an invalid text after a valid one', async (attempt) => {
     const peer = await attempt.open();
     await peer.sendFrames(good, { opcode: TEXT, payload: bad });
-    await wantFailure(peer, CODES, NOT_UTF8, { after: [good] });
+    await expectFailure(peer, CODES, NOT_UTF8, { after: [good] });
   });
-  add('a bad text after bad bytes in a binary message', async (attempt) => {
+  add('an invalid text after invalid bytes in a binary message', async (attempt) => {
     const peer = await attempt.open();
     await echo(peer, BINARY, bad);
     await peer.sendFrames({ opcode: TEXT, payload: bad });
-    await wantFailure(peer, CODES, NOT_UTF8);
+    await expectFailure(peer, CODES, NOT_UTF8);
   });
-  add('a character begun in one message and ended in the next', async (attempt) => {
+  add('a character that starts in one message and ends in the next', async (attempt) => {
     const peer = await attempt.open();
     await peer.sendFrames(
       { opcode: TEXT, payload: Buffer.from([0xc3]) },
       { opcode: TEXT, payload: Buffer.from([0xa9]) },
     );
-    await wantFailure(peer, CODES, NOT_UTF8);
+    await expectFailure(peer, CODES, NOT_UTF8);
   });
-  add('a character begun before an empty last fragment', async (attempt) => {
+  add('an incomplete character before an empty last fragment', async (attempt) => {
     const peer = await attempt.open();
     await peer.sendFrames(...fragments(TEXT, Buffer.from([0xe2, 0x82]), [2, 0]));
-    await wantFailure(peer, CODES, NOT_UTF8);
+    await expectFailure(peer, CODES, NOT_UTF8);
   });
+}
+
+/** Adds cases with invalid UTF-8 outside a text message. */
+function outsideText(add: AddCase<TargetAttempt>): void {
   add(
     'a ping between the two bytes of a character',
     async (attempt) => {
       const peer = await attempt.open();
       const [head, tail] = fragments(TEXT, utf8('é'), [1, 1]);
       await peer.sendFrames(head!, { opcode: 9, payload: Buffer.from([0xff]) }, tail!);
-      await wantMessage(peer, TEXT, utf8('é'));
-      await alive(peer);
+      await expectMessage(peer, TEXT, utf8('é'));
+      await checkAlive(peer);
       await closeCleanly(peer);
     },
-    { expects: 'the text comes back: the bytes of a ping are none of it' },
+    { expects: 'the text comes back without the payload of the ping' },
   );
   for (const opcode of ['fragmented', 'whole'] as const) {
     add(
-      `what is no text in a ${opcode} binary message`,
+      `invalid UTF-8 in a ${opcode} binary message`,
       async (attempt) => {
         const peer = await attempt.open();
         const bytes = Buffer.concat(INVALID_TEXTS.map((text) => text.bytes));
         const sizes = opcode === 'whole' ? [bytes.length] : [7, bytes.length - 7];
         await peer.sendFrames(...fragments(BINARY, bytes, sizes));
-        await wantMessage(peer, BINARY, bytes);
+        await expectMessage(peer, BINARY, bytes);
         await closeCleanly(peer);
       },
       { section: 'RFC 6455, 5.6', expects: 'the same bytes come back' },
@@ -213,7 +224,7 @@ function everySplit(chapter: Chapter<TargetAttempt>): void {
     add(`"a¢€𐍈!" in two fragments, cut after byte ${at}`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames(...fragments(TEXT, text, [at, text.length - at]));
-      await wantMessage(peer, TEXT, text);
+      await expectMessage(peer, TEXT, text);
       await closeCleanly(peer);
     });
   }
@@ -223,7 +234,7 @@ function everySplit(chapter: Chapter<TargetAttempt>): void {
       const frame = peer.bytes({ opcode: TEXT, payload: text });
       const cutAt = frame.length - text.length + at;
       await peer.sendPieces([frame.subarray(0, cutAt), frame.subarray(cutAt)]);
-      await wantMessage(peer, TEXT, text);
+      await expectMessage(peer, TEXT, text);
       await closeCleanly(peer);
     });
   }

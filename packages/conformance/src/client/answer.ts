@@ -1,69 +1,81 @@
+import type { ClientAttempt } from '../attempts/client-attempt.ts';
+import type { AddCase } from '../model/chapter.ts';
 import { Violation } from '../model/verdicts.ts';
-import type { ClientAttempt } from '../run/client-attempt.ts';
-import { alive, closeCleanly, eventWords } from '../wire/expect.ts';
+import { checkAlive, closeCleanly, eventText } from '../wire/expect.ts';
 import { TEXT } from '../wire/frame.ts';
 import { acceptOf } from '../wire/handshake.ts';
 import type { Peer, PeerEvent } from '../wire/peer.ts';
 
-/** Makes the text of an answer for the request that was read. */
-export type MakeHead = (attempt: ClientAttempt) => string;
+/** Creates the text of an answer to the request. */
+export type AnswerText = (attempt: ClientAttempt) => string;
 
-/** A case about an answer: its title, and the answer. */
-export type AnswerRow = readonly [title: string, head: MakeHead];
+/** Title and answer of a case. */
+export type AnswerRow = readonly [title: string, head: AnswerText];
+
+/** Adds a case for each row. */
+export function addRows(
+  add: AddCase<ClientAttempt>,
+  rows: readonly AnswerRow[],
+  run: (attempt: ClientAttempt, text: string) => Promise<void>,
+): void {
+  for (const [title, head] of rows) add(title, (attempt) => run(attempt, head(attempt)));
+}
 
 const STATUS_LINE = 'HTTP/1.1 101 Switching Protocols';
 
-/** What the request's key is answered with. */
-export const right = (attempt: ClientAttempt): string => acceptOf(attempt.key);
+/** Returns the right Accept for the request's key. */
+export const acceptValue = (attempt: ClientAttempt): string => acceptOf(attempt.key);
 
-/** The lines of an answer that keeps every rule. */
-export function rightLines(attempt: ClientAttempt): string[] {
+/** Returns the field lines of a valid answer. */
+export function validLines(attempt: ClientAttempt): string[] {
   return attempt.acceptFields().map(([name, value]) => `${name}: ${value}`);
 }
 
-/** A 101 of these lines. */
-export function head(lines: readonly string[], start: string = STATUS_LINE): string {
+/** Formats a 101 with these field lines. */
+export function answerHead(lines: readonly string[], start: string = STATUS_LINE): string {
   return `${[start, ...lines].join('\r\n')}\r\n\r\n`;
 }
 
-/** An answer that keeps every rule, with these lines besides. */
-export function plus(...lines: readonly string[]): MakeHead {
-  return (attempt) => head([...rightLines(attempt), ...lines]);
+/** Creates a valid answer with additional lines. */
+export function withLines(...lines: readonly string[]): AnswerText {
+  return (attempt) => answerHead([...validLines(attempt), ...lines]);
 }
 
-/** An answer that says this of subprotocols, a line each, and nothing else. */
-export function choosing(...values: readonly string[]): MakeHead {
+/** Creates a valid answer with one line of Sec-WebSocket-Protocol for each value. */
+export function withSubprotocols(...values: readonly string[]): AnswerText {
   return (attempt) =>
-    head([
+    answerHead([
       ...attempt.upgradeFields().map(([name, value]) => `${name}: ${value}`),
       ...values.map((value) => `Sec-WebSocket-Protocol: ${value}`),
     ]);
 }
 
-/** An answer that keeps every rule, with another first line. */
-export function startingWith(start: string): MakeHead {
-  return (attempt) => head(rightLines(attempt), start);
+/** Creates a valid answer with another status line. */
+export function withStatusLine(start: string): AnswerText {
+  return (attempt) => answerHead(validLines(attempt), start);
 }
 
-/** An answer with other lines in place of one of the three. */
-export function instead(
+/** Creates a valid answer, but replaces one of the three required fields. */
+export function replacing(
   name: 'Upgrade' | 'Connection' | 'Sec-WebSocket-Accept',
   ...lines: readonly (string | ((attempt: ClientAttempt) => string))[]
-): MakeHead {
+): AnswerText {
   return (attempt) => {
-    const others = rightLines(attempt).filter((line) => !line.startsWith(name));
+    const others = validLines(attempt).filter((line) => !line.startsWith(name));
     const own = lines.map((line) => (typeof line === 'string' ? line : line(attempt)));
-    return head([...others, ...own]);
+    return answerHead([...others, ...own]);
   };
 }
 
-/** An answer that keeps every rule, its text changed. */
-export function changed(change: (text: string) => string): MakeHead {
-  return (attempt) => change(plus()(attempt));
+/** Creates a valid answer and changes its text. */
+export function rewritten(change: (text: string) => string): AnswerText {
+  return (attempt) => change(withLines()(attempt));
 }
 
-/** Sends an answer, and a message behind it in the same write: who has taken the answer sends it back. */
-async function sendWithBait(attempt: ClientAttempt, text: string): Promise<void> {
+/**
+ * Sends an answer and a message in one write. A client that accepts the answer echoes the message.
+ */
+async function sendWithMessage(attempt: ClientAttempt, text: string): Promise<void> {
   const bait = attempt.peer.bytes({ opcode: TEXT, payload: Buffer.from('is this open?') });
   await attempt.peer.send(
     Buffer.concat([Buffer.from(text, 'latin1'), bait]),
@@ -71,45 +83,45 @@ async function sendWithBait(attempt: ClientAttempt, text: string): Promise<void>
   );
 }
 
-/** Milliseconds between two segments, so that the first has been read when the second comes. */
-const BETWEEN = 2;
+/** Delay in ms between two segments, so that the client reads them separately. */
+const SEGMENT_GAP = 2;
 
 /** Sends bytes in two segments, the first of `at` bytes. */
 export async function sendInTwo({ peer }: ClientAttempt, bytes: Buffer, at: number): Promise<void> {
   await peer.send(bytes.subarray(0, at), 'the first segment');
-  await new Promise((done) => setTimeout(done, BETWEEN));
+  await new Promise((done) => setTimeout(done, SEGMENT_GAP));
   await peer.send(bytes.subarray(at), 'the second segment');
 }
 
-/** Sends an answer that the client must take: a message comes back, and the connection closes as it should. */
-export async function taken(attempt: ClientAttempt, text: string): Promise<void> {
+/** Sends an answer that the client must accept. Expects an echo and a clean close. */
+export async function expectOpen(attempt: ClientAttempt, text: string): Promise<void> {
   await attempt.peer.send(Buffer.from(text, 'latin1'), 'an answer');
-  await alive(attempt.peer);
+  await checkAlive(attempt.peer);
   await closeCleanly(attempt.peer);
 }
 
-/** Sends an answer that the client must not take: all it may do is to end the connection. */
-export async function refused(attempt: ClientAttempt, text: string): Promise<void> {
-  await sendWithBait(attempt, text);
-  await wantNoHandshake(attempt);
+/** Sends an answer that the client must reject. Expects only the end of the connection. */
+export async function expectRefused(attempt: ClientAttempt, text: string): Promise<void> {
+  await sendWithMessage(attempt, text);
+  await expectUnopenedEnd(attempt);
 }
 
-/** Sends an answer of another status and its body; the client may end the connection when we have. */
-export async function notOpened(attempt: ClientAttempt, text: string): Promise<void> {
-  await sendWithBait(attempt, text);
+/** Sends an answer with another status, then FIN. Expects only the end of the connection. */
+export async function expectUnopened(attempt: ClientAttempt, text: string): Promise<void> {
+  await sendWithMessage(attempt, text);
   attempt.peer.endWrites();
-  await wantNoHandshake(attempt);
+  await expectUnopenedEnd(attempt);
 }
 
 /**
- * Sends what a client may take or refuse: it does one of the two. It may wait for more, too, for as long as there may be
- * more.
+ * Sends an answer that the client may accept or reject. A client that does neither gets our FIN
+ * after half a timeout, and must then decide.
  */
-export async function decided(attempt: ClientAttempt, text: string): Promise<void> {
+export async function expectOpenOrEnd(attempt: ClientAttempt, text: string): Promise<void> {
   const { peer } = attempt;
-  await sendWithBait(attempt, text);
-  const awaited = 'a message that comes back, or the end of the connection';
-  let event = await peer.nextWithin(awaited, attempt.patience);
+  await sendWithMessage(attempt, text);
+  const awaited = 'an echo or the end of the connection';
+  let event = await peer.nextWithin(awaited, attempt.shouldTimeout);
   if (event === undefined) {
     peer.endWrites();
     event = await peer.next(awaited);
@@ -117,48 +129,56 @@ export async function decided(attempt: ClientAttempt, text: string): Promise<voi
   if (event.kind === 'end') return;
   if (event.kind !== 'message') {
     throw new Violation(
-      `${eventWords(event)} came, where the client had to take the answer or end`,
+      `received ${eventText(event)}, expected an echo or the end of the connection`,
     );
   }
   await closeCleanly(peer);
 }
 
-/** How much is sent of what has no end, in bytes, and how much at once. */
+/** Size in bytes of data that stands for endless data, and size of one write. */
 const FLOOD = 8 * 1024 * 1024;
-const GUSH = 64 * 1024;
+const CHUNK = 64 * 1024;
 
-/** Sends the beginning of an answer and then the same text on and on; the client must end the connection. */
-export async function flood(attempt: ClientAttempt, start: string, text: string): Promise<void> {
+/**
+ * Sends the start of an answer and then 8 MiB of the same text. The client must end the connection.
+ */
+export async function sendEndless(
+  attempt: ClientAttempt,
+  start: string,
+  text: string,
+): Promise<void> {
   const { peer } = attempt;
-  const gush = Buffer.from(text.repeat(Math.ceil(GUSH / text.length)), 'latin1');
+  const gush = Buffer.from(text.repeat(Math.ceil(CHUNK / text.length)), 'latin1');
   await peer.send(Buffer.from(start, 'latin1'), 'the beginning of an answer');
   for (let sent = 0; sent < FLOOD && peer.ended === undefined; sent += gush.length) {
     await peer.send(gush, 'more of it');
   }
-  await wantNoHandshake(attempt);
+  await expectUnopenedEnd(attempt);
 }
 
-/** Waits for the client to end a connection that it must not take for open. */
-export async function wantNoHandshake({ peer }: ClientAttempt): Promise<void> {
+/** Expects the end of a connection that must not open. A close frame before it is non-strict. */
+export async function expectUnopenedEnd({ peer }: ClientAttempt): Promise<void> {
   for (;;) {
     const event = await nextOfUnopened(peer);
     if (event.kind === 'end') return;
     if (event.kind !== 'close') {
-      throw new Violation(`the client has taken the answer (4.1): ${eventWords(event)} came`);
+      throw new Violation(`the client accepted the answer (4.1): received ${eventText(event)}`);
     }
     peer.attempt.nonStrict(
-      `${eventWords(event)} came, on a connection that was never open; ending it is all there is to do (7.1.7)`,
+      `received ${eventText(event)} on a connection that never opened (7.1.7)`,
     );
     peer.endWrites();
   }
 }
 
-/** A frame that breaks a rule says first of all that there was one. */
+/**
+ * Waits for the next event. Reports an invalid frame as a sign that the client accepted the answer.
+ */
 async function nextOfUnopened(peer: Peer): Promise<PeerEvent> {
   try {
     return await peer.next('the end of the connection, which must not open');
   } catch (error) {
     if (!(error instanceof Violation) || peer.maskKeys.length === 0) throw error;
-    throw new Violation(`the client has taken the answer (4.1): ${error.message}`);
+    throw new Violation(`the client accepted the answer (4.1): ${error.message}`);
   }
 }

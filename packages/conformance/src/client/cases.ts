@@ -1,3 +1,4 @@
+import type { ClientAttempt } from '../attempts/client-attempt.ts';
 import { closing } from '../chapters/closing.ts';
 import { compression } from '../chapters/compression.ts';
 import { fragmentation } from '../chapters/fragmentation.ts';
@@ -10,7 +11,6 @@ import { segmentation } from '../chapters/segmentation.ts';
 import { utf8Texts } from '../chapters/utf8.ts';
 import type { Case } from '../model/case.ts';
 import type { Chapter } from '../model/chapter.ts';
-import type { ClientAttempt } from '../run/client-attempt.ts';
 import { clientClosing } from './closing.ts';
 import { handshake } from './handshake.ts';
 import { masks } from './masks.ts';
@@ -33,7 +33,6 @@ const chapters: readonly Chapter<ClientAttempt>[] = [
 ];
 
 /**
- * The questions to a client, in the order of their ids: the chapters for both roles, from `chapters/`, and a client's
- * own, which stand beside this file: its handshake, the keys it masks with, what it answers to a server's parameters.
+ * All cases for clients in the order of their ids: chapters for both roles and for clients only.
  */
 export const clientCases: readonly Case<ClientAttempt>[] = chapters.flatMap(({ cases }) => cases);

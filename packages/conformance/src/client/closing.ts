@@ -1,16 +1,16 @@
+import type { ClientAttempt } from '../attempts/client-attempt.ts';
 import type { Chapter } from '../model/chapter.ts';
 import { Violation } from '../model/verdicts.ts';
-import type { ClientAttempt } from '../run/client-attempt.ts';
 import { letters, utf8 } from '../wire/bytes.ts';
-import { alive, closePayload, eventWords, wantMessage } from '../wire/expect.ts';
+import { checkAlive, closePayload, eventText, expectMessage } from '../wire/expect.ts';
 import { BINARY, CLOSE, CONTINUATION, type FrameSpec, PING, TEXT } from '../wire/frame.ts';
 import type { Peer } from '../wire/peer.ts';
 
-/** Milliseconds for which the end of the connection is left to us. */
-const HELD_BACK = 200;
-const GOODBYE: FrameSpec = { opcode: CLOSE, payload: closePayload(1000) };
+/** Delay in ms before the suite ends the connection. */
+const HOLD_TIME = 200;
+const CLOSE_FRAME: FrameSpec = { opcode: CLOSE, payload: closePayload(1000) };
 
-/** Adds to chapter 7 what only a client does: it leaves the end of the connection to the server. */
+/** Adds sections to chapter 7 that apply to clients only, such as waiting for the server's FIN. */
 export function clientClosing(chapter: Chapter<ClientAttempt>): Chapter<ClientAttempt> {
   serverFirst(chapter);
   atOnce(chapter);
@@ -20,117 +20,118 @@ export function clientClosing(chapter: Chapter<ClientAttempt>): Chapter<ClientAt
   return chapter;
 }
 
-/** Sends frames, the last a close frame, and reads its answer. */
-async function goodbye(peer: Peer, ...frames: readonly FrameSpec[]): Promise<void> {
+/** Sends frames that end with a close frame, and waits for the answering close frame. */
+async function closeFromServer(peer: Peer, ...frames: readonly FrameSpec[]): Promise<void> {
   await peer.sendFrames(...frames);
   const awaited = 'the answer to our close frame';
   let event = await peer.next(awaited);
   while (event.kind === 'pong') event = await peer.next(awaited);
   if (event.kind !== 'close') {
-    throw new Violation(`${eventWords(event)} came, where ${awaited} was due (5.5.1)`);
+    throw new Violation(`received ${eventText(event)}, expected ${awaited} (5.5.1)`);
   }
 }
 
-async function wantOnlyEnd(peer: Peer): Promise<void> {
+async function expectOnlyEnd(peer: Peer): Promise<void> {
   const event = await peer.next('the end of the connection');
   if (event.kind !== 'end')
-    throw new Violation(`${eventWords(event)} came, where the end was due (5.5.1)`);
+    throw new Violation(`received ${eventText(event)}, expected the end of the connection (5.5.1)`);
 }
 
-/** Who leaves the end of the connection to the server says nothing for a while. */
-async function wantPatience(peer: Peer): Promise<void> {
-  const event = await peer.nextWithin('nothing', HELD_BACK);
+/** Expects neither frames nor an end for a while: the client leaves the end to the server. */
+async function expectHeldOpen(peer: Peer): Promise<void> {
+  const event = await peer.nextWithin('nothing', HOLD_TIME);
   if (event === undefined) return;
-  if (event.kind !== 'end') throw new Violation(`${eventWords(event)} came after the close frame`);
+  if (event.kind !== 'end')
+    throw new Violation(`received ${eventText(event)} after the close frame`);
   throw new Violation('the client ended the connection before the server did (7.1.1)');
 }
+
+/** Frames that end with a close frame. */
+const CLOSES: readonly (readonly [string, readonly FrameSpec[]])[] = [
+  ['a close frame with 1000', [CLOSE_FRAME]],
+  ['a close frame without a code', [{ opcode: CLOSE }]],
+  ['a close frame with 1001', [{ opcode: CLOSE, payload: closePayload(1001) }]],
+  ['a close frame with 1011', [{ opcode: CLOSE, payload: closePayload(1011, 'sorry') }]],
+  ['a close frame with 4999', [{ opcode: CLOSE, payload: closePayload(4999) }]],
+  [
+    'a close frame in an unfinished message',
+    [{ opcode: TEXT, payload: utf8('un'), fin: false }, CLOSE_FRAME],
+  ],
+];
 
 function serverFirst(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 7.1.1',
     level: 'should',
-    expects: 'the client leaves it to the server to end the connection first, and ends it then',
+    expects: 'the client waits until the server ends the connection, then ends it too',
   });
-  const closes: readonly (readonly [string, readonly FrameSpec[]])[] = [
-    ['a close frame with 1000', [GOODBYE]],
-    ['a close frame without a code', [{ opcode: CLOSE }]],
-    ['a close frame with 1001', [{ opcode: CLOSE, payload: closePayload(1001) }]],
-    ['a close frame with 1011', [{ opcode: CLOSE, payload: closePayload(1011, 'sorry') }]],
-    ['a close frame with 4999', [{ opcode: CLOSE, payload: closePayload(4999) }]],
-    [
-      'a close frame in an unfinished message',
-      [{ opcode: TEXT, payload: utf8('un'), fin: false }, GOODBYE],
-    ],
-  ];
-  for (const [title, frames] of closes) {
-    add(`${title}, and for a while no end of the connection`, async (attempt) => {
+  for (const [title, frames] of CLOSES) {
+    add(`${title}, then a delay before our FIN`, async (attempt) => {
       const peer = await attempt.open();
-      await goodbye(peer, ...frames);
-      await wantPatience(peer);
+      await closeFromServer(peer, ...frames);
+      await expectHeldOpen(peer);
       peer.endWrites();
-      await wantOnlyEnd(peer);
+      await expectOnlyEnd(peer);
     });
   }
-  add(
-    'a close frame after a message, and for a while no end of the connection',
-    async (attempt) => {
-      const peer = await attempt.open();
-      await alive(peer);
-      await goodbye(peer, GOODBYE);
-      await wantPatience(peer);
-      peer.endWrites();
-      await wantOnlyEnd(peer);
-    },
-  );
+  add('a close frame after a message, then a delay before our FIN', async (attempt) => {
+    const peer = await attempt.open();
+    await checkAlive(peer);
+    await closeFromServer(peer, CLOSE_FRAME);
+    await expectHeldOpen(peer);
+    peer.endWrites();
+    await expectOnlyEnd(peer);
+  });
 }
 
 function atOnce(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.5.1 and 7.1.1',
-    expects: 'the client answers as far as it can, and ends the connection',
+    expects: 'the client answers if possible, and ends the connection',
   });
-  add('a close frame, its answer, and the end at once', async (attempt) => {
+  add('a close frame, its answer, then our FIN at once', async (attempt) => {
     const peer = await attempt.open();
-    await goodbye(peer, GOODBYE);
+    await closeFromServer(peer, CLOSE_FRAME);
     peer.endWrites();
-    await wantOnlyEnd(peer);
+    await expectOnlyEnd(peer);
   });
-  add('a message, a close frame and the end of our half in one segment', async (attempt) => {
+  add('a message, a close frame and our FIN in one segment', async (attempt) => {
     const peer = await attempt.open();
-    await peer.sendFrames({ opcode: TEXT, payload: utf8('last') }, GOODBYE);
+    await peer.sendFrames({ opcode: TEXT, payload: utf8('last') }, CLOSE_FRAME);
     peer.endWrites();
-    await wantMessage(peer, TEXT, utf8('last'));
+    await expectMessage(peer, TEXT, utf8('last'));
     const event = await peer.next('the answer to our close frame');
-    if (event.kind === 'close') await wantOnlyEnd(peer);
-    else if (event.kind !== 'end') throw new Violation(`${eventWords(event)} came`);
+    if (event.kind === 'close') await expectOnlyEnd(peer);
+    else if (event.kind !== 'end') throw new Violation(`received ${eventText(event)}`);
   });
   for (const [title, frames] of [
     ['without a close frame', []],
-    ['after a close frame that nobody can answer', [GOODBYE]],
+    ['after an unanswerable close frame', [CLOSE_FRAME]],
     ['within a message', [{ opcode: TEXT, payload: utf8('un'), fin: false }]],
   ] as const) {
     add(
       `a reset ${title}`,
       async (attempt) => {
         const peer = await attempt.open();
-        await alive(peer);
+        await checkAlive(peer);
         if (frames.length > 0) await peer.sendFrames(...frames);
         peer.reset();
       },
-      { expects: 'the client survives, and comes for the next case', section: 'RFC 6455, 7.1.5' },
+      { expects: 'the client survives and connects for the next case', section: 'RFC 6455, 7.1.5' },
     );
   }
 }
 
-/** Waits long for what a client does when its own patience is over. */
-async function wantOwnEnd(peer: Peer): Promise<void> {
+/** Waits two timeouts for the client to end the connection by itself. */
+async function expectOwnEnd(peer: Peer): Promise<void> {
   const event = await peer.nextWithin('the end of the connection', 2 * peer.attempt.timeout);
   if (event === undefined) {
     throw new Violation(
-      `the client still held the connection after ${2 * peer.attempt.timeout} ms; who never ends it holds it for ever`,
+      `the client did not end the connection within ${2 * peer.attempt.timeout} ms`,
     );
   }
-  if (event.kind !== 'end') throw new Violation(`${eventWords(event)} came after the close frame`);
+  if (event.kind !== 'end')
+    throw new Violation(`received ${eventText(event)} after the close frame`);
 }
 
 function neverClosed(chapter: Chapter<ClientAttempt>): void {
@@ -141,8 +142,8 @@ function neverClosed(chapter: Chapter<ClientAttempt>): void {
   });
   add('a server that never ends the connection after both close frames', async (attempt) => {
     const peer = await attempt.open();
-    await goodbye(peer, GOODBYE);
-    await wantOwnEnd(peer);
+    await closeFromServer(peer, CLOSE_FRAME);
+    await expectOwnEnd(peer);
   });
 }
 
@@ -151,31 +152,31 @@ const BROKEN: readonly (readonly [string, readonly FrameSpec[]])[] = [
   ['a reserved opcode', [{ opcode: 3 }]],
   ['RSV3', [{ opcode: TEXT, rsv: 1 }]],
   ['a text that is not UTF-8', [{ opcode: TEXT, payload: Buffer.from([0xff]) }]],
-  ['a continuation of nothing', [{ opcode: CONTINUATION, payload: utf8('no') }]],
+  ['a continuation frame without a message', [{ opcode: CONTINUATION, payload: utf8('no') }]],
   ['a close frame of one byte', [{ opcode: CLOSE, payload: Buffer.from([3]) }]],
 ];
 
 function failed(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 7.1.7',
-    expects: 'the client ends the connection, though its close frame is not answered',
+    expects: 'the client ends the connection without an answer to its close frame',
   });
-  // Each waits as long as the client does, and so only one of them is asked.
+  // A case waits for the client's own timeout, so the suite tests only one fault.
   const [title, frames] = BROKEN[1]!;
-  add(`${title}, to a server that answers no close frame and ends nothing`, async (attempt) => {
+  add(`${title}, then neither a close frame nor our FIN`, async (attempt) => {
     const peer = await attempt.open();
     await peer.sendFrames(...frames);
     const event = await peer.next('a failed connection');
     if (event.kind === 'end') return;
-    if (event.kind !== 'close') throw new Violation(`${eventWords(event)} came`);
-    await wantOwnEnd(peer);
+    if (event.kind !== 'close') throw new Violation(`received ${eventText(event)}`);
+    await expectOwnEnd(peer);
   });
 }
 
 function stopped(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 7.1.7',
-    expects: 'nothing that comes after the fault is answered',
+    expects: 'the client answers nothing after the fault',
   });
   const after: readonly FrameSpec[] = [
     { opcode: TEXT, payload: utf8('too late') },
@@ -183,31 +184,31 @@ function stopped(chapter: Chapter<ClientAttempt>): void {
     { opcode: BINARY, payload: letters(2000) },
   ];
   for (const [title, frames] of BROKEN) {
-    add(`${title}, and messages and a ping behind it in the same segment`, async (attempt) => {
+    add(`${title}, then messages and a ping in the same segment`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames(...frames, ...after);
-      await wantNothingAnswered(peer);
+      await expectNoAnswer(peer);
     });
-    add(`${title}, and messages and a ping after the client has failed`, async (attempt) => {
+    add(`${title}, then messages and a ping after the client's close frame`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames(...frames);
       const event = await peer.next('a failed connection');
       if (event.kind === 'end') return;
-      if (event.kind !== 'close') throw new Violation(`${eventWords(event)} came`);
+      if (event.kind !== 'close') throw new Violation(`received ${eventText(event)}`);
       await peer.sendFrames(...after);
       peer.endWrites();
-      await wantOnlyEnd(peer);
+      await expectOnlyEnd(peer);
     });
   }
 }
 
-/** Ends our half after the close frame, if there is one. */
-async function wantNothingAnswered(peer: Peer): Promise<void> {
+/** Expects a failed connection without echoes or pongs. */
+async function expectNoAnswer(peer: Peer): Promise<void> {
   const event = await peer.next('a failed connection');
   if (event.kind === 'end') return;
   if (event.kind !== 'close') {
-    throw new Violation(`${eventWords(event)} came, where the connection had to be failed`);
+    throw new Violation(`received ${eventText(event)}, expected a failed connection`);
   }
   peer.endWrites();
-  await wantOnlyEnd(peer);
+  await expectOnlyEnd(peer);
 }

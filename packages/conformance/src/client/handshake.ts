@@ -1,5 +1,5 @@
+import type { ClientAttempt } from '../attempts/client-attempt.ts';
 import { Chapter } from '../model/chapter.ts';
-import type { ClientAttempt } from '../run/client-attempt.ts';
 import { answerBytes } from './answer-bytes.ts';
 import { httpFields } from './http-fields.ts';
 import { offers } from './offers.ts';
@@ -7,7 +7,9 @@ import { request } from './request.ts';
 import { status } from './status.ts';
 import { upgradeFields } from './upgrade-fields.ts';
 
-/** Chapter 8 for clients: what they ask, and what they make of every answer. */
+/**
+ * Creates chapter 8 for clients: their request, and their reaction to valid and invalid answers.
+ */
 export function handshake(): Chapter<ClientAttempt> {
   const chapter = new Chapter<ClientAttempt>(8);
   request(chapter);

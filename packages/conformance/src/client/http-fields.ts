@@ -1,22 +1,22 @@
+import type { ClientAttempt } from '../attempts/client-attempt.ts';
 import type { Chapter } from '../model/chapter.ts';
-import type { ClientAttempt } from '../run/client-attempt.ts';
 import {
-  changed,
-  decided,
-  flood,
-  head,
-  instead,
-  plus,
-  refused,
-  right,
-  rightLines,
-  taken,
+  acceptValue,
+  addRows,
+  answerHead,
+  expectOpen,
+  expectOpenOrEnd,
+  expectRefused,
+  replacing,
+  rewritten,
+  sendEndless,
+  validLines,
+  withLines,
 } from './answer.ts';
-import { addRows } from './status.ts';
 
 const ACCEPT = 'Sec-WebSocket-Accept';
 
-/** Chapter 8, what else an answer's header may hold, as HTTP has it. */
+/** Adds sections about other header fields of an answer. */
 export function httpFields(chapter: Chapter<ClientAttempt>): void {
   unknown(chapter);
   lenient(chapter);
@@ -24,131 +24,139 @@ export function httpFields(chapter: Chapter<ClientAttempt>): void {
   sizes(chapter);
 }
 
-/** A field that fills an answer up to so many bytes. */
+/** Creates an answer of exactly `size` bytes. */
 const filled =
   (size: number) =>
   (attempt: ClientAttempt): string => {
-    const rest = size - plus('X-Filler: ')(attempt).length;
-    return plus(`X-Filler: ${'a'.repeat(rest)}`)(attempt);
+    const rest = size - withLines('X-Filler: ')(attempt).length;
+    return withLines(`X-Filler: ${'a'.repeat(rest)}`)(attempt);
   };
 
 function unknown(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 9110, 5.1 and 5.5',
-    expects: 'the connection opens: fields that a client does not know are ignored',
+    expects: 'the connection opens: the client ignores unknown fields',
   });
   addRows(
     add,
     [
-      ['a field that nobody knows', plus('X-Unheard-Of: yes')],
-      ['Date and Server', plus('Date: Mon, 01 Jan 2024 00:00:00 GMT', 'Server: suite')],
-      ['two cookies', plus('Set-Cookie: a=1; Path=/', 'Set-Cookie: b=2; HttpOnly')],
-      ['Sec-WebSocket-Version', plus('Sec-WebSocket-Version: 13')],
-      ['Sec-WebSocket-Key, which is the client’s', plus('Sec-WebSocket-Key: abc')],
-      ['Origin', plus('Origin: http://localhost')],
-      ['a field of a similar name', plus('X-Sec-WebSocket-Extensions: x-unheard-of')],
-      ['an empty value', plus('X-Empty:')],
-      ['a value of colons', plus('X-Colons: :::')],
-      ['a value with a tab', plus('X-Tab: a\tb')],
-      ['all characters that a name may have', plus("!#$%&'*+-.^_`|~09azAZ: a")],
-      ['names that objects have', plus('__proto__: a', 'constructor: b', 'hasOwnProperty: c')],
-      ['the same field twenty times', plus(...Array.from({ length: 20 }, () => 'X-Same: a'))],
-      ['90 fields', plus(...Array.from({ length: 87 }, (_, at) => `X-${at}: ${at}`))],
+      ['an unknown field', withLines('X-Unheard-Of: yes')],
+      ['Date and Server', withLines('Date: Mon, 01 Jan 2024 00:00:00 GMT', 'Server: suite')],
+      ['two cookies', withLines('Set-Cookie: a=1; Path=/', 'Set-Cookie: b=2; HttpOnly')],
+      ['Sec-WebSocket-Version', withLines('Sec-WebSocket-Version: 13')],
+      ['Sec-WebSocket-Key, a field of clients', withLines('Sec-WebSocket-Key: abc')],
+      ['Origin', withLines('Origin: http://localhost')],
+      ['a field with a similar name', withLines('X-Sec-WebSocket-Extensions: x-unheard-of')],
+      ['an empty value', withLines('X-Empty:')],
+      ['a value of colons', withLines('X-Colons: :::')],
+      ['a value with a tab', withLines('X-Tab: a\tb')],
+      ['a name with all allowed characters', withLines("!#$%&'*+-.^_`|~09azAZ: a")],
+      [
+        'names of object properties',
+        withLines('__proto__: a', 'constructor: b', 'hasOwnProperty: c'),
+      ],
+      ['the same field twenty times', withLines(...Array.from({ length: 20 }, () => 'X-Same: a'))],
+      ['90 fields', withLines(...Array.from({ length: 87 }, (_, at) => `X-${at}: ${at}`))],
       [
         'the three fields among others',
         (attempt) =>
-          head(rightLines(attempt).flatMap((line, at) => [`X-Before-${at}: a`, line, 'Vary: *'])),
+          answerHead(
+            validLines(attempt).flatMap((line, at) => [`X-Before-${at}: a`, line, 'Vary: *']),
+          ),
       ],
     ],
-    taken,
+    expectOpen,
   );
-  add('a value of bytes above 127', (a) => taken(a, plus('X-Bytes: \xfcber \xff')(a)), {
+  add('a value of bytes above 127', (a) => expectOpen(a, withLines('X-Bytes: \xfcber \xff')(a)), {
     level: 'should',
   });
   const lengths = chapter.section({
     section: 'RFC 9110, 8.6 and RFC 9112, 6.1',
-    expects: 'the client takes it, and what follows for frames, or ends the connection',
+    expects: 'the client opens the connection and reads the next bytes as frames, or ends it',
   });
   addRows(
     lengths,
     [
-      ['Content-Length: 0, which a 101 must not have', plus('Content-Length: 0')],
-      ['Content-Length: 15, which a 101 must not have', plus('Content-Length: 15')],
-      ['Transfer-Encoding, which a 101 must not have', plus('Transfer-Encoding: chunked')],
+      ['Content-Length: 0, not allowed in a 101', withLines('Content-Length: 0')],
+      ['Content-Length: 15, not allowed in a 101', withLines('Content-Length: 15')],
+      ['Transfer-Encoding, not allowed in a 101', withLines('Transfer-Encoding: chunked')],
     ],
-    decided,
+    expectOpenOrEnd,
   );
 }
 
 function lenient(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 9112, 2.2, 5.1 and 5.2',
-    expects: 'the client takes it, or ends the connection, when we do at the latest',
+    expects: 'the client opens the connection, or ends it at the latest after our FIN',
   });
   addRows(
     add,
     [
-      ['a folded field', plus('X-Folded: a', ' b')],
-      ['a field folded by a tab', plus('X-Folded: a', '\tb')],
-      ['Accept folded', changed((text) => text.replace('Accept: ', 'Accept:\r\n '))],
-      ['Upgrade folded', changed((text) => text.replace('Upgrade: ', 'Upgrade:\r\n '))],
-      ['LF without CR everywhere', changed((text) => text.replaceAll('\r\n', '\n'))],
-      ['LF without CR behind the first line', changed((text) => text.replace('\r\n', '\n'))],
-      ['LF without CR behind a field', plus('X-One: a\nX-Two: b')],
-      ['an empty line before the answer', changed((text) => `\r\n${text}`)],
-      ['a space before a colon', plus('X-Spaced : a')],
+      ['a folded field', withLines('X-Folded: a', ' b')],
+      ['a field folded by a tab', withLines('X-Folded: a', '\tb')],
+      ['Accept folded', rewritten((text) => text.replace('Accept: ', 'Accept:\r\n '))],
+      ['Upgrade folded', rewritten((text) => text.replace('Upgrade: ', 'Upgrade:\r\n '))],
+      ['LF without CR everywhere', rewritten((text) => text.replaceAll('\r\n', '\n'))],
+      ['LF without CR after the first line', rewritten((text) => text.replace('\r\n', '\n'))],
+      ['LF without CR after a field', withLines('X-One: a\nX-Two: b')],
+      ['an empty line before the answer', rewritten((text) => `\r\n${text}`)],
+      ['a space before a colon', withLines('X-Spaced : a')],
       [
         'a space before the colon of Upgrade',
-        changed((text) => text.replace('Upgrade:', 'Upgrade :')),
+        rewritten((text) => text.replace('Upgrade:', 'Upgrade :')),
       ],
-      ['CR alone in a value', plus('X-Cr: a\rb')],
-      ['NUL in a value', plus('X-Nul: a\0b')],
-      ['a control character in a value', plus('X-Control: a\x01b')],
+      ['CR without LF in a value', withLines('X-Cr: a\rb')],
+      ['NUL in a value', withLines('X-Nul: a\0b')],
+      ['a control character in a value', withLines('X-Control: a\x01b')],
     ],
-    decided,
+    expectOpenOrEnd,
   );
 }
 
 function damaged(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 9110, 5.1 and RFC 9112, 5',
-    expects: 'the client ignores the line, or ends the connection, when we do at the latest',
+    expects: 'the client ignores the line, or ends the connection at the latest after our FIN',
   });
   addRows(
     add,
     [
-      ['a line without a colon', plus('X-Nothing')],
-      ['a line without a name', plus(': a')],
-      ['a name with a space', plus('X Spaced: a')],
-      ['a name in quotes', plus('"X": a')],
-      ['a name with a byte above 127', plus('\xdcber: a')],
-      ['NUL in a name', plus('X\0: a')],
+      ['a line without a colon', withLines('X-Nothing')],
+      ['a line without a name', withLines(': a')],
+      ['a name with a space', withLines('X Spaced: a')],
+      ['a name in quotes', withLines('"X": a')],
+      ['a name with a byte above 127', withLines('\xdcber: a')],
+      ['NUL in a name', withLines('X\0: a')],
     ],
-    decided,
+    expectOpenOrEnd,
   );
   const broken = chapter.section({
     section: 'RFC 6455, 4.1',
-    expects: 'the connection does not open: a field that is needed is not there as it must be',
+    expects: 'the connection does not open: a required field is missing or malformed',
   });
   addRows(
     broken,
     [
-      ['Upgrade without a colon', changed((text) => text.replace('Upgrade: w', 'Upgrade w'))],
+      ['Upgrade without a colon', rewritten((text) => text.replace('Upgrade: w', 'Upgrade w'))],
       [
         'Accept without a colon',
-        changed((text) => text.replace('Sec-WebSocket-Accept: ', 'Sec-WebSocket-Accept ')),
+        rewritten((text) => text.replace('Sec-WebSocket-Accept: ', 'Sec-WebSocket-Accept ')),
       ],
       [
-        'Accept in a value of another field',
-        changed((text) => text.replace('Sec-WebSocket-Accept:', 'X-Other: Sec-WebSocket-Accept:')),
+        'Accept in the value of another field',
+        rewritten((text) =>
+          text.replace('Sec-WebSocket-Accept:', 'X-Other: Sec-WebSocket-Accept:'),
+        ),
       ],
       [
-        'Accept behind the empty line',
-        (attempt) => `${instead('Sec-WebSocket-Accept')(attempt)}${ACCEPT}: ${right(attempt)}\r\n`,
+        'Accept after the empty line',
+        (attempt) =>
+          `${replacing('Sec-WebSocket-Accept')(attempt)}${ACCEPT}: ${acceptValue(attempt)}\r\n`,
       ],
-      ['only the status line', () => head([])],
+      ['only the status line', () => answerHead([])],
     ],
-    refused,
+    expectRefused,
   );
 }
 
@@ -156,26 +164,26 @@ function sizes(chapter: Chapter<ClientAttempt>): void {
   const facts = { section: 'RFC 9110, 2.3 and RFC 6455, 10.4', level: 'should' } as const;
   const open = chapter.section({ ...facts, expects: 'the connection opens' });
   for (const size of [512, 1024, 2048, 4096, 8000]) {
-    open(`an answer of ${size} bytes`, (attempt) => taken(attempt, filled(size)(attempt)));
+    open(`an answer of ${size} bytes`, (attempt) => expectOpen(attempt, filled(size)(attempt)));
   }
   const bound = chapter.section({
     ...facts,
-    expects: 'the client does not hold what has no end, and ends the connection',
+    expects: 'the client does not buffer endless data, and ends the connection',
   });
-  bound('a value without end', (attempt) =>
-    flood(attempt, 'HTTP/1.1 101 Switching Protocols\r\nX-Endless: ', 'a'),
+  bound('an endless value', (attempt) =>
+    sendEndless(attempt, 'HTTP/1.1 101 Switching Protocols\r\nX-Endless: ', 'a'),
   );
-  bound('a name without end', (attempt) =>
-    flood(attempt, 'HTTP/1.1 101 Switching Protocols\r\n', 'a'),
+  bound('an endless name', (attempt) =>
+    sendEndless(attempt, 'HTTP/1.1 101 Switching Protocols\r\n', 'a'),
   );
-  bound('fields without end', (attempt) =>
-    flood(attempt, 'HTTP/1.1 101 Switching Protocols\r\n', 'X-Endless: yes\r\n'),
+  bound('endless fields', (attempt) =>
+    sendEndless(attempt, 'HTTP/1.1 101 Switching Protocols\r\n', 'X-Endless: yes\r\n'),
   );
-  bound('spaces without end before a value', (attempt) =>
-    flood(attempt, 'HTTP/1.1 101 Switching Protocols\r\nX-Endless:', ' '),
+  bound('endless spaces before a value', (attempt) =>
+    sendEndless(attempt, 'HTTP/1.1 101 Switching Protocols\r\nX-Endless:', ' '),
   );
-  bound('a reason without end', (attempt) => flood(attempt, 'HTTP/1.1 101 ', 'a'));
-  bound('the header of a 403 without end', (attempt) =>
-    flood(attempt, 'HTTP/1.1 403 Forbidden\r\n', 'X-Endless: yes\r\n'),
+  bound('an endless reason', (attempt) => sendEndless(attempt, 'HTTP/1.1 101 ', 'a'));
+  bound('an endless header of a 403', (attempt) =>
+    sendEndless(attempt, 'HTTP/1.1 403 Forbidden\r\n', 'X-Endless: yes\r\n'),
   );
 }

@@ -1,13 +1,22 @@
+import type { ClientAttempt } from '../attempts/client-attempt.ts';
 import type { Chapter } from '../model/chapter.ts';
-import type { ClientAttempt } from '../run/client-attempt.ts';
 import { fieldOf, parseExtensions } from '../wire/head.ts';
-import { type AnswerRow, choosing, decided, plus, refused, taken } from './answer.ts';
-import { addRows } from './status.ts';
+import {
+  type AnswerRow,
+  addRows,
+  expectOpen,
+  expectOpenOrEnd,
+  expectRefused,
+  withLines,
+  withSubprotocols,
+} from './answer.ts';
 
 const EXTENSIONS = 'Sec-WebSocket-Extensions';
 const ENDS = 'the connection does not open, and ends';
 
-/** Chapter 8, what an answer says to the client's offers, and to offers that it has not made. */
+/**
+ * Adds sections about answers to offers of the client, and about elements that it did not offer.
+ */
 export function offers(chapter: Chapter<ClientAttempt>): void {
   extensions(chapter);
   subprotocols(chapter);
@@ -17,35 +26,47 @@ export function offers(chapter: Chapter<ClientAttempt>): void {
 function extensions(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({ section: 'RFC 6455, 4.1, step 5 and 9.1', expects: ENDS });
   const rows: readonly AnswerRow[] = [
-    ['an extension that nobody has offered', plus(`${EXTENSIONS}: x-unheard-of`)],
-    ['one with a parameter', plus(`${EXTENSIONS}: x-unheard-of; a=1`)],
-    ['one with a quoted parameter', plus(`${EXTENSIONS}: x-unheard-of; a="b"`)],
-    ['two of them', plus(`${EXTENSIONS}: x-unheard-of, x-neither`)],
-    ['two of them in two lines', plus(`${EXTENSIONS}: x-unheard-of`, `${EXTENSIONS}: x-neither`)],
-    ['the name of the field in another case', plus(`sec-websocket-extensions: x-unheard-of`)],
-    ['the old permessage-compress', plus(`${EXTENSIONS}: permessage-compress; method=deflate`)],
-    ['the old deflate-frame', plus(`${EXTENSIONS}: x-webkit-deflate-frame`)],
-    ['permessage-bzip2', plus(`${EXTENSIONS}: permessage-bzip2`)],
-    ['a name that begins as permessage-deflate', plus(`${EXTENSIONS}: permessage-deflate2`)],
+    ['an extension that was not offered', withLines(`${EXTENSIONS}: x-unheard-of`)],
+    ['an unoffered extension with a parameter', withLines(`${EXTENSIONS}: x-unheard-of; a=1`)],
+    [
+      'an unoffered extension with a quoted parameter',
+      withLines(`${EXTENSIONS}: x-unheard-of; a="b"`),
+    ],
+    ['two unoffered extensions', withLines(`${EXTENSIONS}: x-unheard-of, x-neither`)],
+    [
+      'two unoffered extensions in two lines',
+      withLines(`${EXTENSIONS}: x-unheard-of`, `${EXTENSIONS}: x-neither`),
+    ],
+    [
+      'an unoffered extension, with the field name in lower case',
+      withLines(`sec-websocket-extensions: x-unheard-of`),
+    ],
+    [
+      'the old permessage-compress',
+      withLines(`${EXTENSIONS}: permessage-compress; method=deflate`),
+    ],
+    ['the old deflate-frame', withLines(`${EXTENSIONS}: x-webkit-deflate-frame`)],
+    ['permessage-bzip2', withLines(`${EXTENSIONS}: permessage-bzip2`)],
+    ['a name that starts with permessage-deflate', withLines(`${EXTENSIONS}: permessage-deflate2`)],
   ];
-  addRows(add, rows, refused);
-  add('permessage-deflate, when it was not offered', (attempt) => {
-    if (attempt.deflateOffers.length > 0) attempt.skip('the client has offered permessage-deflate');
-    return refused(attempt, plus(`${EXTENSIONS}: permessage-deflate`)(attempt));
+  addRows(add, rows, expectRefused);
+  add('permessage-deflate without an offer', (attempt) => {
+    if (attempt.deflateOffers.length > 0) attempt.skip('the client offers permessage-deflate');
+    return expectRefused(attempt, withLines(`${EXTENSIONS}: permessage-deflate`)(attempt));
   });
   const malformed = chapter.section({ section: 'RFC 6455, 9.1', expects: ENDS });
   addRows(
     malformed,
     [
-      ['no name', plus(`${EXTENSIONS}: ; a=1`)],
-      ['a name in quotes', plus(`${EXTENSIONS}: "permessage-deflate"`)],
-      ['two names without a comma', plus(`${EXTENSIONS}: x-unheard-of x-neither`)],
-      ['a quote without its end', plus(`${EXTENSIONS}: x-unheard-of; a="b`)],
-      ['a parameter without a name', plus(`${EXTENSIONS}: x-unheard-of; =1`)],
-      ['only separators', plus(`${EXTENSIONS}: ;;"`)],
-      ['a byte that no token has', plus(`${EXTENSIONS}: x-unh\xe9ard-of`)],
+      ['no name', withLines(`${EXTENSIONS}: ; a=1`)],
+      ['a name in quotes', withLines(`${EXTENSIONS}: "permessage-deflate"`)],
+      ['two names without a comma', withLines(`${EXTENSIONS}: x-unheard-of x-neither`)],
+      ['an unclosed quote', withLines(`${EXTENSIONS}: x-unheard-of; a="b`)],
+      ['a parameter without a name', withLines(`${EXTENSIONS}: x-unheard-of; =1`)],
+      ['only separators', withLines(`${EXTENSIONS}: ;;"`)],
+      ['a byte that is not allowed in a token', withLines(`${EXTENSIONS}: x-unh\xe9ard-of`)],
     ],
-    refused,
+    expectRefused,
   );
 }
 
@@ -54,13 +75,13 @@ function subprotocols(chapter: Chapter<ClientAttempt>): void {
   addRows(
     add,
     [
-      ['a subprotocol that nobody has offered', choosing('unheard-of')],
-      ['a list of two that nobody has offered', choosing('unheard-of, neither')],
-      ['two in two lines that nobody has offered', choosing('unheard-of', 'neither')],
+      ['a subprotocol that was not offered', withSubprotocols('unheard-of')],
+      ['two unoffered subprotocols in a line', withSubprotocols('unheard-of, neither')],
+      ['two unoffered subprotocols in two lines', withSubprotocols('unheard-of', 'neither')],
     ],
-    refused,
+    expectRefused,
   );
-  add('an empty name', (attempt) => refused(attempt, choosing('')(attempt)), {
+  add('an empty subprotocol', (attempt) => expectRefused(attempt, withSubprotocols('')(attempt)), {
     section: 'RFC 6455, 11.3.4',
     level: 'should',
   });
@@ -69,20 +90,23 @@ function subprotocols(chapter: Chapter<ClientAttempt>): void {
       title,
       (attempt) => {
         const names = attempt.subprotocols;
-        if (names.length < least) attempt.skip(`the client offers ${names.length} subprotocols`);
-        return refused(attempt, choosing(...lines(names))(attempt));
+        if (names.length < least)
+          attempt.skip(
+            `the client offers ${names.length || 'no'} subprotocol${names.length === 1 ? '' : 's'}`,
+          );
+        return expectRefused(attempt, withSubprotocols(...lines(names))(attempt));
       },
       { section: 'RFC 6455, 4.1, step 6 and 11.3.4' },
     );
-  chosen('both of two that were offered, in a line', ([a, b]) => [`${a}, ${b}`], 2);
-  chosen('both of two that were offered, in two lines', ([a = '', b = '']) => [a, b], 2);
-  chosen('one that was offered, twice in a line', ([a]) => [`${a}, ${a}`]);
-  chosen('one that was offered, and one that was not', ([a = '']) => [a, 'unheard-of']);
-  chosen('one that was offered, in another case', ([a = '']) => [
+  chosen('two offered subprotocols in a line', ([a, b]) => [`${a}, ${b}`], 2);
+  chosen('two offered subprotocols in two lines', ([a = '', b = '']) => [a, b], 2);
+  chosen('an offered subprotocol twice in a line', ([a]) => [`${a}, ${a}`]);
+  chosen('an offered and an unoffered subprotocol', ([a = '']) => [a, 'unheard-of']);
+  chosen('an offered subprotocol in another case', ([a = '']) => [
     a === a.toUpperCase() ? a.toLowerCase() : a.toUpperCase(),
   ]);
-  chosen('one that was offered, in quotes', ([a]) => [`"${a}"`]);
-  chosen('one that was offered, with more behind it', ([a]) => [`${a}x`]);
+  chosen('an offered subprotocol in quotes', ([a]) => [`"${a}"`]);
+  chosen('an offered subprotocol with another letter appended', ([a]) => [`${a}x`]);
 }
 
 function choices(chapter: Chapter<ClientAttempt>): void {
@@ -90,30 +114,30 @@ function choices(chapter: Chapter<ClientAttempt>): void {
     section: 'RFC 6455, 1.9 and 4.2.2',
     expects: 'the connection opens',
   });
-  add('no subprotocol, when none was offered', (attempt) => {
+  add('no subprotocol, without an offer', (attempt) => {
     if (attempt.subprotocols.length > 0) attempt.skip('the client offers subprotocols');
-    return taken(attempt, choosing()(attempt));
+    return expectOpen(attempt, withSubprotocols()(attempt));
   });
   add(
-    'no subprotocol, when some were offered',
+    'no subprotocol, despite an offer',
     (attempt) => {
-      if (attempt.subprotocols.length === 0) attempt.skip('the client offers 0 subprotocols');
-      return decided(attempt, choosing()(attempt));
+      if (attempt.subprotocols.length === 0) attempt.skip('the client offers no subprotocol');
+      return expectOpenOrEnd(attempt, withSubprotocols()(attempt));
     },
-    // The RFC lets a client go on without, and browsers must not.
-    { expects: 'the connection opens without, or ends' },
+    // The RFC lets a client continue without a subprotocol. Browsers must not.
+    { expects: 'the connection opens without a subprotocol, or ends' },
   );
   const choice = (title: string, at: number): void =>
     add(title, (attempt: ClientAttempt) => {
       const name = attempt.subprotocols.at(at);
-      if (name === undefined) attempt.skip('the client offers 0 subprotocols');
-      return taken(attempt, choosing(name)(attempt));
+      if (name === undefined) attempt.skip('the client offers no subprotocol');
+      return expectOpen(attempt, withSubprotocols(name)(attempt));
     });
-  choice('the first subprotocol that was offered', 0);
-  choice('the last subprotocol that was offered', -1);
-  add('no extension, whatever was offered', async (attempt) => {
-    // The offers are read, so that a client that sends nonsense is told here.
+  choice('the first offered subprotocol', 0);
+  choice('the last offered subprotocol', -1);
+  add('no extension, whatever the client offers', async (attempt) => {
+    // Parsing reports a malformed offer of the client.
     parseExtensions(fieldOf(attempt.request, EXTENSIONS) ?? '');
-    await taken(attempt, plus()(attempt));
+    await expectOpen(attempt, withLines()(attempt));
   });
 }

@@ -1,12 +1,12 @@
+import type { ClientAttempt } from '../attempts/client-attempt.ts';
 import { Chapter } from '../model/chapter.ts';
 import { Violation } from '../model/verdicts.ts';
-import type { ClientAttempt } from '../run/client-attempt.ts';
 import { letters, noise, utf8 } from '../wire/bytes.ts';
-import { closeCleanly, wantFailure, wantMessage } from '../wire/expect.ts';
+import { closeCleanly, expectFailure, expectMessage } from '../wire/expect.ts';
 import { BINARY, RSV1, TEXT } from '../wire/frame.ts';
 import type { Extension } from '../wire/head.ts';
 import type { Peer } from '../wire/peer.ts';
-import { plus, refused } from './answer.ts';
+import { expectRefused, withLines } from './answer.ts';
 
 const SERVER_TAKEOVER = 'server_no_context_takeover';
 const CLIENT_TAKEOVER = 'client_no_context_takeover';
@@ -16,19 +16,21 @@ const TAKEOVERS = [SERVER_TAKEOVER, CLIENT_TAKEOVER];
 const BITS = [SERVER_BITS, CLIENT_BITS];
 const ALL_BITS = [8, 9, 10, 11, 12, 13, 14, 15];
 
-/** Chapter 13 for clients: the parameters they offer, and what they make of those that a server answers with. */
+/**
+ * Creates chapter 13 for clients: their offered parameters, and their reaction to answered ones.
+ */
 export function parameters(): Chapter<ClientAttempt> {
   const chapter = new Chapter<ClientAttempt>(13);
   offer(chapter);
   agreed(chapter);
   windows(chapter);
   invalid(chapter);
-  notOurs(chapter);
+  notOffered(chapter);
   malformed(chapter);
   return chapter;
 }
 
-/** The client's offers; a client without compression is not asked further. */
+/** Returns the client's offers. Skips the case when there are none. */
 function offersOf(attempt: ClientAttempt): readonly [Extension, ...Extension[]] {
   const [first, ...more] = attempt.deflateOffers;
   if (first === undefined) attempt.skip('the client offers no permessage-deflate');
@@ -38,7 +40,7 @@ function offersOf(attempt: ClientAttempt): readonly [Extension, ...Extension[]] 
 function offer(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 7692, 7.1',
-    expects: 'an offer that keeps the rule',
+    expects: 'the offer follows the rule',
   });
   const check = (
     title: string,
@@ -69,7 +71,7 @@ function offer(chapter: Chapter<ClientAttempt>): void {
       `${takeover}, if offered, has no value`,
       (params) => {
         const value = params.find(([name]) => name === takeover)?.[1];
-        return value === undefined ? undefined : `it has ${value}`;
+        return value === undefined ? undefined : `the value is ${value}`;
       },
       'RFC 7692, 7.1.1',
     );
@@ -80,15 +82,20 @@ function offer(chapter: Chapter<ClientAttempt>): void {
       (params) => {
         const [, value] = params.find(([name]) => name === bits) ?? [bits, '15'];
         if (value === undefined && bits === CLIENT_BITS) return undefined;
-        return /^(?:[89]|1[0-5])$/.test(value ?? '') ? undefined : `it is ${value ?? 'empty'}`;
+        return /^(?:[89]|1[0-5])$/.test(value ?? '')
+          ? undefined
+          : `the value is ${value ?? 'empty'}`;
       },
       'RFC 7692, 7.1.2',
     );
   }
 }
 
-/** Messages that compress well by what went before, both ways; each is judged as it comes back. */
-async function converse(peer: Peer, sizes: readonly number[] = [40, 400, 4000]): Promise<void> {
+/** Echoes messages that compress well with context takeover, and checks each. */
+async function exchangeMessages(
+  peer: Peer,
+  sizes: readonly number[] = [40, 400, 4000],
+): Promise<void> {
   for (const size of sizes) {
     for (let time = 0; time < 2; time++) {
       const payload = letters(size);
@@ -97,7 +104,7 @@ async function converse(peer: Peer, sizes: readonly number[] = [40, 400, 4000]):
         payload: peer.compressor.compress(payload),
         rsv: RSV1,
       });
-      await wantMessage(peer, TEXT, payload);
+      await expectMessage(peer, TEXT, payload);
     }
   }
   await closeCleanly(peer);
@@ -106,70 +113,72 @@ async function converse(peer: Peer, sizes: readonly number[] = [40, 400, 4000]):
 function agreed(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 7692, 7.1',
-    expects: 'the connection opens, and messages are compressed as it was agreed on',
+    expects: 'the connection opens, and the client compresses as negotiated',
   });
   const answers: readonly (readonly [string, readonly string[]])[] = [
-    ['permessage-deflate and no more than was asked for', []],
+    ['permessage-deflate with only the requested parameters', []],
     [SERVER_TAKEOVER, [SERVER_TAKEOVER]],
     [CLIENT_TAKEOVER, [CLIENT_TAKEOVER]],
-    ['both, the server’s first', [SERVER_TAKEOVER, CLIENT_TAKEOVER]],
-    ['both, the client’s first', [CLIENT_TAKEOVER, SERVER_TAKEOVER]],
+    ['both, the server parameter first', [SERVER_TAKEOVER, CLIENT_TAKEOVER]],
+    ['both, the client parameter first', [CLIENT_TAKEOVER, SERVER_TAKEOVER]],
     [`${SERVER_BITS}=15`, [`${SERVER_BITS}=15`]],
     [`${SERVER_BITS}="10" in quotes`, [`${SERVER_BITS}="10"`]],
     [`${SERVER_BITS}=10 and both others`, [`${SERVER_BITS}=10`, SERVER_TAKEOVER, CLIENT_TAKEOVER]],
   ];
   for (const [title, params] of answers) {
     add(`the answer: ${title}`, async (attempt) => {
-      limitFits(attempt, params);
-      await converse(await attempt.acceptDeflate(params));
+      skipUnlessBitsFit(attempt, params);
+      await exchangeMessages(await attempt.acceptDeflate(params));
     });
   }
   add('the answer without spaces', async (attempt) => {
-    await agreedAs(attempt, (words) => words.replaceAll('; ', ';'));
+    await acceptAs(attempt, (words) => words.replaceAll('; ', ';'));
   });
   add('the answer with spaces and tabs around its separators', async (attempt) => {
-    await agreedAs(attempt, (words) => words.replaceAll('; ', ' \t;\t '));
+    await acceptAs(attempt, (words) => words.replaceAll('; ', ' \t;\t '));
   });
   add(
-    'the answer with an empty element behind it',
+    'the answer with an empty last element',
     async (attempt) => {
-      await agreedAs(attempt, (words) => `${words},`);
+      await acceptAs(attempt, (words) => `${words},`);
     },
     { section: 'RFC 9110, 5.6.1', level: 'should' },
   );
-  add('no compression: messages are plain in both ways', async (attempt) => {
+  add('no compression: both sides send plain messages', async (attempt) => {
     offersOf(attempt);
     const peer = await attempt.open();
     await peer.sendFrames({ opcode: TEXT, payload: letters(4000) });
-    await wantMessage(peer, TEXT, letters(4000));
+    await expectMessage(peer, TEXT, letters(4000));
     await closeCleanly(peer);
   });
 }
 
-/** Accepts without takeover, in other words that say the same. */
-async function agreedAs(attempt: ClientAttempt, say: (words: string) => string): Promise<void> {
-  await converse(await attempt.acceptDeflate([SERVER_TAKEOVER, CLIENT_TAKEOVER], { say }));
+/** Accepts without context takeover, with a different notation of the answer. */
+async function acceptAs(attempt: ClientAttempt, rewrite: (words: string) => string): Promise<void> {
+  await exchangeMessages(
+    await attempt.acceptDeflate([SERVER_TAKEOVER, CLIENT_TAKEOVER], { rewrite }),
+  );
 }
 
-/** An answer must not promise the client a larger window than it has asked for. */
-function limitFits(attempt: ClientAttempt, params: readonly string[]): void {
+/** Skips the case when the client itself requests a server window. */
+function skipUnlessBitsFit(attempt: ClientAttempt, params: readonly string[]): void {
   const asked = offersOf(attempt)[0].params.find(([name]) => name === SERVER_BITS)?.[1];
   const answered = params.find((param) => param.startsWith(SERVER_BITS));
   if (asked !== undefined && answered !== undefined) {
-    attempt.skip(`the client asks for ${SERVER_BITS}=${asked} itself`);
+    attempt.skip(`the client requests ${SERVER_BITS}=${asked}`);
   }
 }
 
 function windows(chapter: Chapter<ClientAttempt>): void {
-  const expects = 'the connection opens, and no message reaches back further than the window';
+  const expects = 'the connection opens, and no match exceeds the window';
   const server = chapter.section({ section: 'RFC 7692, 7.1.2.1', expects });
   for (const bits of ALL_BITS) {
     server(`the answer: ${SERVER_BITS}=${bits}`, async (attempt) => {
-      limitFits(attempt, [`${SERVER_BITS}=${bits}`]);
-      // zlib has no window of 256 bytes; what is shorter than that reaches no further back.
+      skipUnlessBitsFit(attempt, [`${SERVER_BITS}=${bits}`]);
+      // zlib has no window of 256 bytes. A shorter message without takeover cannot exceed it.
       const own = bits === 8;
       const params = [`${SERVER_BITS}=${bits}`, ...(own ? [SERVER_TAKEOVER] : [])];
-      await converse(await attempt.acceptDeflate(params), own ? [40, 200] : undefined);
+      await exchangeMessages(await attempt.acceptDeflate(params), own ? [40, 200] : undefined);
     });
   }
   for (const takeover of [true, false]) {
@@ -177,15 +186,15 @@ function windows(chapter: Chapter<ClientAttempt>): void {
     for (const bits of ALL_BITS) {
       const also = takeover ? '' : ` and ${CLIENT_TAKEOVER}`;
       client(`the answer: ${CLIENT_BITS}=${bits}${also}`, async (attempt) => {
-        offersClientBits(attempt, bits);
+        skipUnlessClientBits(attempt, bits);
         const params = [`${CLIENT_BITS}=${bits}`, ...(takeover ? [] : [CLIENT_TAKEOVER])];
         const peer = await attempt.acceptDeflate(params);
-        // What does not compress but by a match from the window's size and more back.
+        // Only matches beyond the window can compress this payload.
         const piece = noise(2 ** bits - 100);
         const payload = Buffer.concat([piece, letters(300), piece, letters(40_000), piece]);
         for (let time = 0; time < 2; time++) {
           await peer.sendFrames({ opcode: BINARY, payload });
-          await wantMessage(peer, BINARY, payload);
+          await expectMessage(peer, BINARY, payload);
         }
         await closeCleanly(peer);
       });
@@ -193,7 +202,7 @@ function windows(chapter: Chapter<ClientAttempt>): void {
   }
 }
 
-function offersClientBits(attempt: ClientAttempt, bits: number): void {
+function skipUnlessClientBits(attempt: ClientAttempt, bits: number): void {
   const [, limit = '15'] = offersOf(attempt)[0].params.find(([name]) => name === CLIENT_BITS) ?? [];
   if (!offersOf(attempt)[0].params.some(([name]) => name === CLIENT_BITS)) {
     attempt.skip(`the client does not offer ${CLIENT_BITS}`);
@@ -221,7 +230,7 @@ function invalid(chapter: Chapter<ClientAttempt>): void {
       ['="7"', '="7"'],
     ] as const) {
       add(`the answer: ${bits}${title === 'without a value' ? ` ${title}` : title}`, (attempt) =>
-        refusedAnswer(attempt, `; ${bits}${value}`),
+        expectAnswerRefused(attempt, `; ${bits}${value}`),
       );
     }
   }
@@ -229,36 +238,39 @@ function invalid(chapter: Chapter<ClientAttempt>): void {
   for (const takeover of TAKEOVERS) {
     for (const value of ['1', 'true', '"true"', 'false']) {
       add(`the answer: ${takeover}=${value}`, (attempt) =>
-        refusedAnswer(attempt, `; ${takeover}=${value}`),
+        expectAnswerRefused(attempt, `; ${takeover}=${value}`),
       );
     }
   }
   const twice = chapter.section({ section: 'RFC 7692, 7.1', expects });
   for (const param of [...TAKEOVERS, `${SERVER_BITS}=10`, `${CLIENT_BITS}=10`]) {
     twice(`the answer: ${param}, twice`, (attempt) =>
-      refusedAnswer(attempt, `; ${param}; ${param}`),
+      expectAnswerRefused(attempt, `; ${param}; ${param}`),
     );
   }
   twice(`the answer: ${SERVER_BITS} with two values`, (attempt) =>
-    refusedAnswer(attempt, `; ${SERVER_BITS}=10; ${SERVER_BITS}=11`),
+    expectAnswerRefused(attempt, `; ${SERVER_BITS}=10; ${SERVER_BITS}=11`),
   );
   for (const param of ['unheard_of', 'unheard_of=1', 'server_max_window_bit=10', 'mem_level=8']) {
-    twice(`the answer: ${param}, which is no parameter`, (attempt) =>
-      refusedAnswer(attempt, `; ${param}`),
+    twice(`the answer: ${param}, an unknown parameter`, (attempt) =>
+      expectAnswerRefused(attempt, `; ${param}`),
     );
   }
 }
 
-/** An answer of permessage-deflate and what makes it wrong. */
-async function refusedAnswer(attempt: ClientAttempt, wrong: string): Promise<void> {
+/** Sends permessage-deflate with an invalid addition. Expects a rejection. */
+async function expectAnswerRefused(attempt: ClientAttempt, wrong: string): Promise<void> {
   offersOf(attempt);
-  await refused(attempt, plus(`Sec-WebSocket-Extensions: permessage-deflate${wrong}`)(attempt));
+  await expectRefused(
+    attempt,
+    withLines(`Sec-WebSocket-Extensions: permessage-deflate${wrong}`)(attempt),
+  );
 }
 
-function notOurs(chapter: Chapter<ClientAttempt>): void {
+function notOffered(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 7692, 7.1',
-    expects: 'the connection does not open: the answer is none to what was offered',
+    expects: 'the connection does not open: the answer does not fit the offer',
   });
   add(
     `the answer: ${CLIENT_BITS}=10, which was not offered`,
@@ -266,28 +278,28 @@ function notOurs(chapter: Chapter<ClientAttempt>): void {
       if (offersOf(attempt).some(({ params }) => params.some(([name]) => name === CLIENT_BITS))) {
         attempt.skip(`the client offers ${CLIENT_BITS}`);
       }
-      await refusedAnswer(attempt, `; ${CLIENT_BITS}=10`);
+      await expectAnswerRefused(attempt, `; ${CLIENT_BITS}=10`);
     },
     { section: 'RFC 7692, 7.1.2.2' },
   );
   add(
-    `the answer: no ${SERVER_TAKEOVER}, which was asked for`,
+    `the answer: no ${SERVER_TAKEOVER}, which was requested`,
     async (attempt) => {
       if (!offersOf(attempt).every(({ params }) => params.some(([n]) => n === SERVER_TAKEOVER))) {
-        attempt.skip(`the client does not ask for ${SERVER_TAKEOVER}`);
+        attempt.skip(`the client does not request ${SERVER_TAKEOVER}`);
       }
-      await refusedAnswer(attempt, '');
+      await expectAnswerRefused(attempt, '');
     },
     { section: 'RFC 7692, 7.1.1.1' },
   );
   add(
-    `the answer: a larger ${SERVER_BITS} than was asked for`,
+    `the answer: a larger ${SERVER_BITS} than requested`,
     async (attempt) => {
       const asked = offersOf(attempt).map(
         ({ params }) => params.find(([name]) => name === SERVER_BITS)?.[1] ?? '15',
       );
-      if (asked.includes('15')) attempt.skip(`the client does not ask for ${SERVER_BITS}`);
-      await refusedAnswer(attempt, `; ${SERVER_BITS}=15`);
+      if (asked.includes('15')) attempt.skip(`the client does not request ${SERVER_BITS}`);
+      await expectAnswerRefused(attempt, `; ${SERVER_BITS}=15`);
     },
     { section: 'RFC 7692, 7.1.2.1' },
   );
@@ -295,21 +307,21 @@ function notOurs(chapter: Chapter<ClientAttempt>): void {
     'permessage-deflate twice',
     async (attempt) => {
       offersOf(attempt);
-      await refusedAnswer(attempt, ', permessage-deflate');
+      await expectAnswerRefused(attempt, ', permessage-deflate');
     },
     { section: 'RFC 7692, 5' },
   );
   add(
-    'permessage-deflate and an extension that nobody has offered',
-    (attempt) => refusedAnswer(attempt, ', x-unheard-of'),
+    'permessage-deflate and an extension that was not offered',
+    (attempt) => expectAnswerRefused(attempt, ', x-unheard-of'),
     { section: 'RFC 6455, 9.1' },
   );
   add(
-    'an extension that nobody has offered, and permessage-deflate',
+    'an extension that was not offered, and permessage-deflate',
     async (attempt) => {
       offersOf(attempt);
       const value = 'x-unheard-of, permessage-deflate';
-      await refused(attempt, plus(`Sec-WebSocket-Extensions: ${value}`)(attempt));
+      await expectRefused(attempt, withLines(`Sec-WebSocket-Extensions: ${value}`)(attempt));
     },
     { section: 'RFC 6455, 9.1' },
   );
@@ -318,28 +330,30 @@ function notOurs(chapter: Chapter<ClientAttempt>): void {
 function malformed(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 9.1',
-    expects: 'the connection does not open: the answer is no list of extensions',
+    expects: 'the connection does not open: the extension list is malformed',
   });
   for (const [title, wrong] of [
-    ['a semicolon at its end', ';'],
+    ['a trailing semicolon', ';'],
     ['two semicolons', `;; ${SERVER_TAKEOVER}`],
-    ['a value of the extension itself', '=1'],
-    ['a value that is missing', `; ${SERVER_BITS}=`],
-    ['a quote without its end', `; ${SERVER_BITS}="10`],
+    ['a value of the extension name', '=1'],
+    ['a missing value', `; ${SERVER_BITS}=`],
+    ['an unclosed quote', `; ${SERVER_BITS}="10`],
     ['a value with a space', `; ${SERVER_BITS}="1 0"`],
     ['an empty quoted value', `; ${SERVER_BITS}=""`],
     ['no semicolon', ` ${SERVER_TAKEOVER}`],
   ] as const) {
-    add(`the answer: permessage-deflate with ${title}`, (attempt) => refusedAnswer(attempt, wrong));
+    add(`the answer: permessage-deflate with ${title}`, (attempt) =>
+      expectAnswerRefused(attempt, wrong),
+    );
   }
   add(
-    'a compressed message where the offer was declined',
+    'a compressed message after a declined offer',
     async (attempt) => {
       offersOf(attempt);
       const peer = await attempt.open();
       await peer.sendFrames({ opcode: TEXT, payload: utf8('not packed'), rsv: RSV1 });
-      await wantFailure(peer, [1002], 'RSV1 is set, and no extension was agreed on');
+      await expectFailure(peer, [1002], 'RSV1 is set, but no extension was negotiated');
     },
-    { section: 'RFC 6455, 5.2', expects: 'the connection is failed with 1002' },
+    { section: 'RFC 6455, 5.2', expects: 'the target fails the connection with 1002' },
   );
 }

@@ -1,34 +1,36 @@
-/** Under how many samples a count says nothing. */
-const FEWEST = 32;
-/** How far a count may be from what chance gives, in standard deviations: beyond it chance hardly ever is (1e-9). */
-const DEVIATIONS = 6.2;
+/** Minimum number of samples for a meaningful count. */
+const MIN_SAMPLES = 32;
+/**
+ * Allowed distance of a count from its mean, in standard deviations. Chance exceeds it with 1e-9.
+ */
+const MAX_DEVIATIONS = 6.2;
 
-/** Which bits of samples of the same size are not 1 in about half of them, a phrase each. */
+/** Lists the bits that are not 1 in about half of the samples, one phrase each. */
 export function bitFaults(samples: readonly Uint8Array[]): string[] {
   const faults: string[] = [];
   const count = samples.length;
-  if (count < FEWEST) return faults;
+  if (count < MIN_SAMPLES) return faults;
   const bits = (samples[0]?.length ?? 0) * 8;
   for (let bit = 0; bit < bits; bit++) {
     const ones = samples.filter(
       (bytes) => ((bytes[bit >> 3]! >> (7 - (bit & 7))) & 1) === 1,
     ).length;
-    if (Math.abs(ones - count / 2) <= (DEVIATIONS * Math.sqrt(count)) / 2) continue;
+    if (Math.abs(ones - count / 2) <= (MAX_DEVIATIONS * Math.sqrt(count)) / 2) continue;
     faults.push(`bit ${bit} is 1 in ${ones} of ${count}`);
   }
   return faults;
 }
 
 /**
- * How many numbers of 32 bits that were drawn at random may have been there before: about n²/2^33 are expected, and more
- * than this bound hardly ever come.
+ * Returns the maximum number of repeated values among `count` random 32-bit numbers. The mean is
+ * about n²/2^33; the result leaves a wide margin above it.
  */
-export function mostRepeats(count: number): number {
+export function maxRepeats(count: number): number {
   const expected = count ** 2 / 2 ** 33;
   return Math.ceil(expected + 6 * Math.sqrt(expected)) + 2;
 }
 
-/** How many of the numbers were there before. */
-export function repeats(numbers: readonly number[]): number {
+/** Counts the numbers that occurred earlier in the list. */
+export function countRepeats(numbers: readonly number[]): number {
   return numbers.length - new Set(numbers).size;
 }

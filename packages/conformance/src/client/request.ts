@@ -1,23 +1,23 @@
+import type { ClientAttempt } from '../attempts/client-attempt.ts';
 import type { Chapter } from '../model/chapter.ts';
 import { Violation } from '../model/verdicts.ts';
-import type { ClientAttempt } from '../run/client-attempt.ts';
-import { alive, closeCleanly } from '../wire/expect.ts';
+import { checkAlive, closeCleanly } from '../wire/expect.ts';
 import { type Extension, fieldLines, fieldOf, hasToken, parseExtensions } from '../wire/head.ts';
 import { bitFaults } from './randomness.ts';
 
-/** What of a request breaks a rule, as a phrase; undefined when nothing does. */
+/** Checks one rule of a request. Returns the fault as a phrase, or undefined. */
 type Check = (attempt: ClientAttempt) => string | undefined;
 
-/** Milliseconds for which an answer is held back, to see that the client waits for it. */
-const HELD_BACK = 150;
+/** Delay of an answer in ms, to check that the client waits for it. */
+const HOLD_TIME = 150;
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
-/** Chapter 8, what a client asks: every rule of RFC 6455, 4.1, for the request. */
+/** Adds sections about the request: every rule of RFC 6455, 4.1. */
 export function request(chapter: Chapter<ClientAttempt>): void {
   line(chapter);
   fields(chapter);
   offers(chapter);
-  patience(chapter);
+  waiting(chapter);
 }
 
 type Add = (
@@ -26,9 +26,9 @@ type Add = (
   own?: { section?: string; level?: 'must' | 'should' },
 ) => void;
 
-/** A section of cases that look at the request, and then let the client have its connection. */
+/** Starts a section of cases that check the request, and then accept the handshake. */
 function checks(chapter: Chapter<ClientAttempt>, section: string): Add {
-  const add = chapter.section({ section, expects: 'a request that keeps the rule' });
+  const add = chapter.section({ section, expects: 'the request follows the rule' });
   return (title, check, own) =>
     add(
       title,
@@ -52,8 +52,8 @@ function line(chapter: Chapter<ClientAttempt>): void {
     const version = parts(attempt)[2];
     return version === 'HTTP/1.1' ? undefined : `the request ends with ${version}`;
   });
-  add('the first line has three parts, and one space between them', ({ request }) =>
-    /^[^ ]+ [^ ]+ [^ ]+$/.test(request.start) ? undefined : 'it has not',
+  add('the first line has three parts, separated by one space', ({ request }) =>
+    /^[^ ]+ [^ ]+ [^ ]+$/.test(request.start) ? undefined : 'the first line is malformed',
   );
   add('the target is a path, or an absolute http URL', (attempt) => {
     const target = parts(attempt)[1] ?? '';
@@ -61,74 +61,89 @@ function line(chapter: Chapter<ClientAttempt>): void {
   });
   add(
     'the target has no fragment',
-    (attempt) => (parts(attempt)[1]?.includes('#') ? 'it has one' : undefined),
+    (attempt) => (parts(attempt)[1]?.includes('#') ? 'the target has a fragment' : undefined),
     { section: 'RFC 6455, 3' },
   );
   add(
     'the target is visible ASCII',
-    ({ request }) => (/^[!-~ ]*$/.test(request.start) ? undefined : 'it is not'),
+    ({ request }) => (/^[!-~ ]*$/.test(request.start) ? undefined : 'the target has other bytes'),
     { section: 'RFC 3986, 2' },
   );
 }
 
+/** Checks that a field has exactly one line. */
+const once =
+  (name: string): Check =>
+  ({ request }) => {
+    const { length } = fieldLines(request, name);
+    return length === 1 ? undefined : `the request has ${length} lines of ${name}`;
+  };
+
+/** Returns the value of a field, or an empty string. */
+function valueOf({ request }: ClientAttempt, name: string): string {
+  return fieldOf(request, name) ?? '';
+}
+
 function fields(chapter: Chapter<ClientAttempt>): void {
   const add = checks(chapter, 'RFC 6455, 4.1');
-  const once = (name: string): Check => {
-    return ({ request }) => {
-      const { length } = fieldLines(request, name);
-      return length === 1 ? undefined : `${name} is there ${length} times`;
-    };
-  };
-  const value = ({ request }: ClientAttempt, name: string): string => fieldOf(request, name) ?? '';
-
-  add('Host is there once', once('Host'), { section: 'RFC 6455, 4.1 and RFC 9112, 3.2' });
-  add('Host names a host, and no user', (attempt) => {
-    const host = value(attempt, 'host');
+  add('Host occurs once', once('Host'), { section: 'RFC 6455, 4.1 and RFC 9112, 3.2' });
+  add('Host contains a host without a user', (attempt) => {
+    const host = valueOf(attempt, 'host');
     return /^(?:\[[0-9a-f:.%]+\]|[^\s/@:?#[\]]+)(?::\d+)?$/i.test(host)
       ? undefined
-      : `it is ${host}`;
+      : `Host is ${host}`;
   });
-  add('Host names the port, which is not the default', (attempt) => {
-    const host = value(attempt, 'host');
-    return host.endsWith(`:${attempt.port}`) ? undefined : `${host} has no :${attempt.port}`;
+  add('Host contains the port, which is not the default', (attempt) => {
+    const host = valueOf(attempt, 'host');
+    return host.endsWith(`:${attempt.port}`) ? undefined : `${host} lacks :${attempt.port}`;
   });
-  add('Upgrade is there', ({ request }) =>
-    fieldOf(request, 'upgrade') === undefined ? 'it is not' : undefined,
+  add('Upgrade occurs', ({ request }) =>
+    fieldOf(request, 'upgrade') === undefined ? 'the request has no Upgrade' : undefined,
   );
-  add('Upgrade has websocket', (attempt) =>
-    hasToken(value(attempt, 'upgrade'), 'websocket') ? undefined : 'it has not',
+  add('Upgrade contains websocket', (attempt) =>
+    hasToken(valueOf(attempt, 'upgrade'), 'websocket') ? undefined : 'the first line is malformed',
   );
-  add('Connection has Upgrade', (attempt) =>
-    hasToken(value(attempt, 'connection'), 'upgrade') ? undefined : 'it has not',
+  add('Connection contains Upgrade', (attempt) =>
+    hasToken(valueOf(attempt, 'connection'), 'upgrade') ? undefined : 'the first line is malformed',
   );
-  add('Sec-WebSocket-Key is there once', once('Sec-WebSocket-Key'), {
+  keyAndVersion(add);
+  otherFields(add);
+}
+
+/** Adds cases about Sec-WebSocket-Key and Sec-WebSocket-Version. */
+function keyAndVersion(add: Add): void {
+  add('Sec-WebSocket-Key occurs once', once('Sec-WebSocket-Key'), {
     section: 'RFC 6455, 4.1 and 11.3.1',
   });
   add('Sec-WebSocket-Key has 24 characters', (attempt) =>
-    attempt.key.length === 24 ? undefined : `it has ${attempt.key.length}`,
+    attempt.key.length === 24 ? undefined : `the key has ${attempt.key.length}`,
   );
   add('Sec-WebSocket-Key is the base64 of 16 bytes', (attempt) => {
     const bytes = Buffer.from(attempt.key, 'base64');
     return bytes.length === 16 && bytes.toString('base64') === attempt.key
       ? undefined
-      : 'it is not';
+      : 'the key is not';
   });
-  add('Sec-WebSocket-Key is another than on every earlier connection', ({ key, record }) =>
-    record.keys.filter((one) => one === key).length === 1 ? undefined : `${key} was there before`,
+  add('Sec-WebSocket-Key differs from all earlier ones', ({ key, record }) =>
+    record.keys.filter((one) => one === key).length === 1 ? undefined : `${key} occurred before`,
   );
-  add('Sec-WebSocket-Key is random, as far as the connections of the run can tell', (attempt) => {
+  add('Sec-WebSocket-Key is random, judged by all connections of the run', (attempt) => {
     const keys = attempt.record.keys.map((key) => Buffer.from(key, 'base64'));
     return bitFaults(keys.filter(({ length }) => length === 16))[0];
   });
-  add('Sec-WebSocket-Version is there once', once('Sec-WebSocket-Version'), {
+  add('Sec-WebSocket-Version occurs once', once('Sec-WebSocket-Version'), {
     section: 'RFC 6455, 4.1 and 11.3.5',
   });
   add('Sec-WebSocket-Version is 13', (attempt) => {
-    const version = value(attempt, 'sec-websocket-version');
-    return version === '13' ? undefined : `it is ${version}`;
+    const version = valueOf(attempt, 'sec-websocket-version');
+    return version === '13' ? undefined : `the version is ${version}`;
   });
-  add('Origin is there once at most', ({ request }) =>
-    fieldLines(request, 'origin').length > 1 ? 'it is there more often' : undefined,
+}
+
+/** Adds cases about Origin and about fields that a request should not have. */
+function otherFields(add: Add): void {
+  add('Origin occurs at most once', ({ request }) =>
+    fieldLines(request, 'origin').length > 1 ? 'Origin occurs more than once' : undefined,
   );
   add(
     'Origin is null, or scheme, host and port',
@@ -136,30 +151,31 @@ function fields(chapter: Chapter<ClientAttempt>): void {
       const [origin = 'null'] = fieldLines(request, 'origin');
       return origin === 'null' || /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@]+$/i.test(origin)
         ? undefined
-        : `it is ${origin}`;
+        : `Origin is ${origin}`;
     },
     { section: 'RFC 6454, 7' },
   );
   add(
-    'Sec-WebSocket-Accept, which is the server’s, is not there',
-    ({ request }) => (fieldOf(request, 'sec-websocket-accept') === undefined ? undefined : 'it is'),
+    'Sec-WebSocket-Accept, a field of servers, does not occur',
+    ({ request }) =>
+      fieldOf(request, 'sec-websocket-accept') === undefined ? undefined : 'it occurs',
     { section: 'RFC 6455, 11.3.3', level: 'should' },
   );
   add(
-    'no body is announced',
+    'the request announces no body',
     (attempt) =>
-      Number(value(attempt, 'content-length')) > 0 || value(attempt, 'transfer-encoding') !== ''
-        ? 'one is'
+      Number(valueOf(attempt, 'content-length')) > 0 || valueOf(attempt, 'transfer-encoding') !== ''
+        ? 'the request announces a body'
         : undefined,
     { section: 'RFC 9110, 9.3.1', level: 'should' },
   );
   add(
-    'no Expect is there: nothing follows that could be continued',
-    ({ request }) => (fieldOf(request, 'expect') === undefined ? undefined : 'one is'),
+    'Expect does not occur, because no body follows',
+    ({ request }) => (fieldOf(request, 'expect') === undefined ? undefined : 'Expect occurs'),
     { section: 'RFC 9110, 10.1.1' },
   );
   add(
-    'every value is visible ASCII, spaces and tabs',
+    'every value consists of visible ASCII, spaces and tabs',
     ({ request }) => {
       const strange = request.fields.find(([, one]) => !/^[\t -~]*$/.test(one));
       return strange === undefined ? undefined : `${strange[0]} has other bytes`;
@@ -174,11 +190,11 @@ function offers(chapter: Chapter<ClientAttempt>): void {
     fieldLines(request, 'sec-websocket-protocol').flatMap((one) =>
       one.split(',').map((name) => name.trim()),
     );
-  add('Sec-WebSocket-Protocol, if there, lists tokens', (attempt) => {
+  add('Sec-WebSocket-Protocol, if present, lists tokens', (attempt) => {
     const strange = names(attempt).find((name) => !TOKEN.test(name));
-    return strange === undefined ? undefined : `${JSON.stringify(strange)} is none`;
+    return strange === undefined ? undefined : `${JSON.stringify(strange)} is not a token`;
   });
-  add('Sec-WebSocket-Protocol, if there, names each subprotocol once', (attempt) => {
+  add('Sec-WebSocket-Protocol, if present, lists each subprotocol once', (attempt) => {
     const all = names(attempt);
     return new Set(all).size === all.length ? undefined : all.join(', ');
   });
@@ -187,16 +203,16 @@ function offers(chapter: Chapter<ClientAttempt>): void {
     return listed === undefined ? [] : parseExtensions(listed);
   };
   add(
-    'Sec-WebSocket-Extensions, if there, is a list of extensions',
+    'Sec-WebSocket-Extensions, if present, is a list of extensions',
     ({ request }) => {
       const listed = fieldOf(request, 'sec-websocket-extensions');
       if (listed === undefined || parseExtensions(listed).length > 0) return undefined;
-      return 'it is empty';
+      return 'the list is empty';
     },
     { section: 'RFC 6455, 9.1' },
   );
   add(
-    'an extension whose name is not registered is not offered',
+    'the client offers no extension with an unregistered name',
     (attempt) => {
       const strange = extensions(attempt).find(({ name }) => /^x-/i.test(name));
       return strange === undefined ? undefined : strange.name;
@@ -205,41 +221,43 @@ function offers(chapter: Chapter<ClientAttempt>): void {
   );
 }
 
-function patience(chapter: Chapter<ClientAttempt>): void {
+function waiting(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 4.1',
-    expects: 'nothing is sent until the answer has come, and then the connection works',
+    expects:
+      'the client sends nothing until the whole answer has arrived; then the connection works',
   });
-  const pause = (): Promise<void> => new Promise((done) => setTimeout(done, HELD_BACK));
+  const pause = (): Promise<void> => new Promise((done) => setTimeout(done, HOLD_TIME));
   const silent = async (attempt: ClientAttempt, before: number): Promise<void> => {
     await pause();
-    if (attempt.peer.ended !== undefined) throw new Violation('the client did not wait');
+    if (attempt.peer.ended !== undefined)
+      throw new Violation('the client ended the connection before the answer');
     const more = attempt.peer.receivedBytes - before;
-    if (more > 0) throw new Violation(`${more} bytes came before the answer`);
+    if (more > 0) throw new Violation(`the client sent ${more} bytes before the answer`);
   };
   add('nothing follows the request', async (attempt) => {
-    if (attempt.peer.waiting > 0) {
-      throw new Violation(`${attempt.peer.waiting} bytes came with the request`);
+    if (attempt.peer.bufferedBytes > 0) {
+      throw new Violation(`the client sent ${attempt.peer.bufferedBytes} bytes after the request`);
     }
     await silent(attempt, attempt.peer.receivedBytes);
     const peer = await attempt.open();
-    await alive(peer);
+    await checkAlive(peer);
     await closeCleanly(peer);
   });
-  add('nothing follows the request while half of the answer is there', async (attempt) => {
+  add('nothing follows the request after half of the answer', async (attempt) => {
     const text = Buffer.from(attempt.acceptText(), 'latin1');
     await attempt.peer.send(text.subarray(0, 40), 'the first bytes of an answer');
     await silent(attempt, attempt.peer.receivedBytes);
     await attempt.peer.send(text.subarray(40), 'the rest of it');
-    await alive(attempt.peer);
+    await checkAlive(attempt.peer);
     await closeCleanly(attempt.peer);
   });
-  add('nothing is sent before the empty line of the answer', async (attempt) => {
+  add('nothing follows the request before the empty line of the answer', async (attempt) => {
     const text = Buffer.from(attempt.acceptText(), 'latin1');
     await attempt.peer.send(text.subarray(0, -2), 'an answer without its empty line');
     await silent(attempt, attempt.peer.receivedBytes);
     await attempt.peer.send(text.subarray(-2), 'the empty line');
-    await alive(attempt.peer);
+    await checkAlive(attempt.peer);
     await closeCleanly(attempt.peer);
   });
 }

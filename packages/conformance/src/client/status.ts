@@ -1,17 +1,17 @@
+import type { ClientAttempt } from '../attempts/client-attempt.ts';
 import type { Chapter } from '../model/chapter.ts';
-import type { ClientAttempt } from '../run/client-attempt.ts';
 import {
-  type AnswerRow,
-  decided,
-  flood,
-  notOpened,
-  plus,
-  refused,
-  startingWith,
-  taken,
+  addRows,
+  expectOpen,
+  expectOpenOrEnd,
+  expectRefused,
+  expectUnopened,
+  sendEndless,
+  withLines,
+  withStatusLine,
 } from './answer.ts';
 
-/** Answers of HTTP's own: each with what clients may do of their own accord. */
+/** HTTP statuses other than 101, with a field that a client may react to. */
 const STATUSES: readonly (readonly [status: number, fields?: string])[] = [
   [200],
   [201],
@@ -45,25 +45,16 @@ const STATUSES: readonly (readonly [status: number, fields?: string])[] = [
   [599],
 ];
 
-/** The bytes of the message that stands behind each answer: its body. */
+/** Content-Length of the text frame that follows each answer as its body. */
 const BODY = 'Content-Length: 15';
 
-/** Chapter 8, what the first line of an answer says. */
+/** Adds sections about the status line of an answer. */
 export function status(chapter: Chapter<ClientAttempt>): void {
   others(chapter);
   handshakesOfOthers(chapter);
   lines(chapter);
   noHttp(chapter);
   interim(chapter);
-}
-
-/** Adds a case for each row. */
-export function addRows(
-  add: ReturnType<Chapter<ClientAttempt>['section']>,
-  rows: readonly AnswerRow[],
-  run: (attempt: ClientAttempt, text: string) => Promise<void>,
-): void {
-  for (const [title, head] of rows) add(title, (attempt) => run(attempt, head(attempt)));
 }
 
 function others(chapter: Chapter<ClientAttempt>): void {
@@ -74,31 +65,31 @@ function others(chapter: Chapter<ClientAttempt>): void {
   for (const [code, field] of STATUSES) {
     add(`status ${code}`, (attempt) => {
       const fields = ['Connection: close', BODY, ...(field === undefined ? [] : [field])];
-      return notOpened(attempt, [`HTTP/1.1 ${code} Whatever`, ...fields, '', ''].join('\r\n'));
+      return expectUnopened(attempt, [`HTTP/1.1 ${code} Whatever`, ...fields, '', ''].join('\r\n'));
     });
   }
-  add('status 403 with a body in chunks', (attempt) =>
-    notOpened(
+  add('status 403 with a chunked body', (attempt) =>
+    expectUnopened(
       attempt,
       'HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\nno\r\n0\r\n\r\n',
     ),
   );
-  add('status 403 with a body that only the end ends', (attempt) =>
-    notOpened(attempt, 'HTTP/1.1 403 No\r\nConnection: close\r\n\r\n'),
+  add('status 403 with a body that ends with the connection', (attempt) =>
+    expectUnopened(attempt, 'HTTP/1.1 403 No\r\nConnection: close\r\n\r\n'),
   );
-  add('status 403 with a body that is shorter than it says', (attempt) =>
-    notOpened(attempt, 'HTTP/1.1 403 No\r\nConnection: close\r\nContent-Length: 5000\r\n\r\n'),
+  add('status 403 with a body shorter than Content-Length', (attempt) =>
+    expectUnopened(attempt, 'HTTP/1.1 403 No\r\nConnection: close\r\nContent-Length: 5000\r\n\r\n'),
   );
 }
 
 function handshakesOfOthers(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 4.1, step 1',
-    expects: 'the connection does not open: only 101 says that it does',
+    expects: 'the connection does not open: only status 101 opens it',
   });
   for (const code of [200, 201, 202, 204, 301, 400, 401, 404, 426, 500]) {
     add(`all the fields of a handshake, but status ${code}`, (attempt) =>
-      notOpened(attempt, startingWith(`HTTP/1.1 ${code} Switching Protocols`)(attempt)),
+      expectUnopened(attempt, withStatusLine(`HTTP/1.1 ${code} Switching Protocols`)(attempt)),
     );
   }
 }
@@ -111,18 +102,18 @@ function lines(chapter: Chapter<ClientAttempt>): void {
   addRows(
     open,
     [
-      ['the first line of the RFC', startingWith('HTTP/1.1 101 Switching Protocols')],
-      ['another reason', startingWith('HTTP/1.1 101 Web Socket Protocol Handshake')],
-      ['a reason of one letter', startingWith('HTTP/1.1 101 S')],
-      ['a reason of 500 letters', startingWith(`HTTP/1.1 101 ${'a'.repeat(500)}`)],
-      ['an empty reason', startingWith('HTTP/1.1 101 ')],
+      ['the status line of the RFC', withStatusLine('HTTP/1.1 101 Switching Protocols')],
+      ['another reason', withStatusLine('HTTP/1.1 101 Web Socket Protocol Handshake')],
+      ['a reason of one letter', withStatusLine('HTTP/1.1 101 S')],
+      ['a reason of 500 letters', withStatusLine(`HTTP/1.1 101 ${'a'.repeat(500)}`)],
+      ['an empty reason', withStatusLine('HTTP/1.1 101 ')],
     ],
-    taken,
+    expectOpen,
   );
   open(
     'no reason, and no space before it',
-    (attempt) => decided(attempt, startingWith('HTTP/1.1 101')(attempt)),
-    { expects: 'the client takes it, or ends the connection' },
+    (attempt) => expectOpenOrEnd(attempt, withStatusLine('HTTP/1.1 101')(attempt)),
+    { expects: 'the client opens the connection, or ends it' },
   );
   const refuse = chapter.section({
     section: 'RFC 9112, 4 and RFC 6455, 4.1',
@@ -131,58 +122,61 @@ function lines(chapter: Chapter<ClientAttempt>): void {
   addRows(
     refuse,
     [
-      ['a status of four digits', startingWith('HTTP/1.1 1010 Switching Protocols')],
-      ['a status of two digits', startingWith('HTTP/1.1 10 Switching Protocols')],
-      ['a status of letters', startingWith('HTTP/1.1 abc Switching Protocols')],
-      ['a status with a sign', startingWith('HTTP/1.1 -101 Switching Protocols')],
-      ['a hexadecimal status', startingWith('HTTP/1.1 0x65 Switching Protocols')],
-      ['status 000', startingWith('HTTP/1.1 000 Switching Protocols')],
-      ['status 999', startingWith('HTTP/1.1 999 Switching Protocols')],
-      ['no status', startingWith('HTTP/1.1')],
-      ['a version without a name', startingWith('/1.1 101 Switching Protocols')],
-      ['another name', startingWith('ICY/1.1 101 Switching Protocols')],
+      ['a status of four digits', withStatusLine('HTTP/1.1 1010 Switching Protocols')],
+      ['a status of two digits', withStatusLine('HTTP/1.1 10 Switching Protocols')],
+      ['a status of letters', withStatusLine('HTTP/1.1 abc Switching Protocols')],
+      ['a status with a sign', withStatusLine('HTTP/1.1 -101 Switching Protocols')],
+      ['a hexadecimal status', withStatusLine('HTTP/1.1 0x65 Switching Protocols')],
+      ['status 000', withStatusLine('HTTP/1.1 000 Switching Protocols')],
+      ['status 999', withStatusLine('HTTP/1.1 999 Switching Protocols')],
+      ['no status', withStatusLine('HTTP/1.1')],
+      ['a version without a protocol name', withStatusLine('/1.1 101 Switching Protocols')],
+      ['another protocol name', withStatusLine('ICY/1.1 101 Switching Protocols')],
     ],
-    notOpened,
+    expectUnopened,
   );
   const should = chapter.section({
     section: 'RFC 9110, 15.2 and RFC 9112, 2.3',
     level: 'should',
-    expects: 'the connection does not open: 101 is of HTTP/1.1, whose name has capitals',
+    expects: 'the connection does not open: a 101 requires HTTP/1.1, in capitals',
   });
   addRows(
     should,
     [
-      ['HTTP/1.0 and 101', startingWith('HTTP/1.0 101 Switching Protocols')],
-      ['HTTP/0.9 and 101', startingWith('HTTP/0.9 101 Switching Protocols')],
-      ['HTTP/2.0 and 101', startingWith('HTTP/2.0 101 Switching Protocols')],
-      ['http/1.1 in lower case', startingWith('http/1.1 101 Switching Protocols')],
-      ['HTTP/11 without its dot', startingWith('HTTP/11 101 Switching Protocols')],
-      ['two spaces before the status', startingWith('HTTP/1.1  101 Switching Protocols')],
-      ['a tab before the status', startingWith('HTTP/1.1\t101 Switching Protocols')],
+      ['HTTP/1.0 and 101', withStatusLine('HTTP/1.0 101 Switching Protocols')],
+      ['HTTP/0.9 and 101', withStatusLine('HTTP/0.9 101 Switching Protocols')],
+      ['HTTP/2.0 and 101', withStatusLine('HTTP/2.0 101 Switching Protocols')],
+      ['http/1.1 in lower case', withStatusLine('http/1.1 101 Switching Protocols')],
+      ['HTTP/11 without a dot', withStatusLine('HTTP/11 101 Switching Protocols')],
+      ['two spaces before the status', withStatusLine('HTTP/1.1  101 Switching Protocols')],
+      ['a tab before the status', withStatusLine('HTTP/1.1\t101 Switching Protocols')],
     ],
-    notOpened,
+    expectUnopened,
   );
 }
+
+/** Bytes that are not an HTTP answer. */
+const INVALID_ANSWERS: readonly (readonly [string, string])[] = [
+  ['two empty lines', '\r\n\r\n'],
+  ['a line of text', 'hello, client\r\n\r\n'],
+  ['an HTML page without a header', '<html>hello</html>\r\n\r\n'],
+  ['the banner of another protocol', 'SSH-2.0-OpenSSH_9.2\r\n\r\n'],
+  ['frames without an answer', '\x81\x05hello\x81\x05hello\r\n\r\n'],
+  ['a TLS alert', '\x15\x03\x01\x00\x02\x02\x46\r\n\r\n'],
+  ['a request', 'GET / HTTP/1.1\r\nHost: here\r\n\r\n'],
+];
 
 function noHttp(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 4.1',
     expects: 'the connection does not open, and ends',
   });
-  const rows: readonly (readonly [string, string])[] = [
-    ['an empty line, and an end', '\r\n\r\n'],
-    ['a line of text', 'hello, client\r\n\r\n'],
-    ['a page without a header', '<html>hello</html>\r\n\r\n'],
-    ['the banner of another protocol', 'SSH-2.0-OpenSSH_9.2\r\n\r\n'],
-    ['frames without an answer', '\x81\x05hello\x81\x05hello\r\n\r\n'],
-    ['a TLS alert', '\x15\x03\x01\x00\x02\x02\x46\r\n\r\n'],
-    ['a request', 'GET / HTTP/1.1\r\nHost: here\r\n\r\n'],
-  ];
-  for (const [title, text] of rows) add(title, (attempt) => notOpened(attempt, text));
-  add('the request itself, sent back', (attempt) => {
+  for (const [title, text] of INVALID_ANSWERS)
+    add(title, (attempt) => expectUnopened(attempt, text));
+  add('a copy of the request', (attempt) => {
     const { start, fields } = attempt.request;
     const lines = fields.map(([name, value]) => `${name}: ${value}`);
-    return notOpened(attempt, [start, ...lines, '', ''].join('\r\n'));
+    return expectUnopened(attempt, [start, ...lines, '', ''].join('\r\n'));
   });
 }
 
@@ -191,7 +185,7 @@ function interim(chapter: Chapter<ClientAttempt>): void {
   const before =
     (...starts: readonly string[]) =>
     (attempt: ClientAttempt): string =>
-      `${starts.map((start) => `HTTP/1.1 ${start}\r\n\r\n`).join('')}${plus()(attempt)}`;
+      `${starts.map((start) => `HTTP/1.1 ${start}\r\n\r\n`).join('')}${withLines()(attempt)}`;
   const add = chapter.section(facts);
   addRows(
     add,
@@ -199,41 +193,45 @@ function interim(chapter: Chapter<ClientAttempt>): void {
       ['100 before the 101', before('100 Continue')],
       ['102 before the 101', before('102 Processing')],
       ['103 with a field before the 101', before('103 Early Hints\r\nLink: </style.css>')],
-      ['199, which nobody knows, before the 101', before('199 Whatever')],
+      ['199, an unknown status, before the 101', before('199 Whatever')],
       ['100, 102 and 103 before the 101', before('100 Continue', '102 P', '103 Early Hints')],
     ],
-    taken,
+    expectOpen,
   );
-  add('100, and the 101 in a segment of its own', async (attempt) => {
+  add('100, then the 101 in a separate segment', async (attempt) => {
     const { peer } = attempt;
     await peer.sendCut(Buffer.from('HTTP/1.1 100 Continue\r\n\r\n', 'latin1'), 100, {
-      says: 'an interim answer',
+      label: 'an interim answer',
     });
-    await taken(attempt, plus()(attempt));
+    await expectOpen(attempt, withLines()(attempt));
   });
+  badInterim(chapter);
+}
+
+function badInterim(chapter: Chapter<ClientAttempt>): void {
   const no = chapter.section({
     section: 'RFC 9110, 15.2 and RFC 6455, 4.1',
     expects: 'the connection does not open, and ends',
   });
-  no('102 with all the fields of a handshake, and then the end', (attempt) =>
-    notOpened(attempt, startingWith('HTTP/1.1 102 Processing')(attempt)),
+  no('102 with all the fields of a handshake, then our FIN', (attempt) =>
+    expectUnopened(attempt, withStatusLine('HTTP/1.1 102 Processing')(attempt)),
   );
-  no('103, and then 403', (attempt) =>
-    notOpened(
+  no('103, then 403', (attempt) =>
+    expectUnopened(
       attempt,
       `HTTP/1.1 103 E\r\n\r\nHTTP/1.1 403 No\r\nConnection: close\r\n${BODY}\r\n\r\n`,
     ),
   );
-  no('103, and then an answer without Accept', (attempt) =>
-    refused(
+  no('103, then an answer without Accept', (attempt) =>
+    expectRefused(
       attempt,
       'HTTP/1.1 103 E\r\n\r\nHTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n',
     ),
   );
   no('the fields of a handshake split over 103 and 101', (attempt) =>
-    refused(
+    expectRefused(
       attempt,
-      plus()(attempt)
+      withLines()(attempt)
         .replace('101 Switching Protocols', '103 Early Hints')
         .concat('HTTP/1.1 101 Switching Protocols\r\n\r\n'),
     ),
@@ -241,9 +239,9 @@ function interim(chapter: Chapter<ClientAttempt>): void {
   const bound = chapter.section({
     section: 'RFC 6455, 10.4',
     level: 'should',
-    expects: 'the client does not read them for ever, and ends the connection',
+    expects: 'the client does not read endless interim answers, and ends the connection',
   });
-  bound('interim answers without end', (attempt) =>
-    flood(attempt, '', 'HTTP/1.1 102 Processing\r\n\r\n'),
+  bound('endless interim answers', (attempt) =>
+    sendEndless(attempt, '', 'HTTP/1.1 102 Processing\r\n\r\n'),
   );
 }

@@ -1,12 +1,12 @@
-import { Transcript } from '../wire/transcript.ts';
+import { Transcript } from './transcript.ts';
 import { Skip, Violation } from './verdicts.ts';
 
-/** One run of a case: its bounds, its notes, and what has to be given back when it is over. */
+/** One run of a case: its timeouts, its remarks, and the resources to release at the end. */
 export class Attempt {
-  /** Milliseconds that any single wait may take. */
+  /** Maximum duration of a single wait, in ms. */
   readonly timeout: number;
   readonly transcript: Transcript = new Transcript();
-  /** SHOULDs that were not followed, a sentence each. */
+  /** One sentence for each SHOULD that the target did not follow. */
   readonly remarks: string[] = [];
   readonly #disposals: (() => void)[] = [];
 
@@ -14,31 +14,32 @@ export class Attempt {
     this.timeout = timeout;
   }
 
-  /** Milliseconds to wait for what a target SHOULD do, before the case goes on without it. */
-  get patience(): number {
+  /** Maximum wait, in ms, for something the target SHOULD do. The case continues without it. */
+  get shouldTimeout(): number {
     return this.timeout / 2;
   }
 
-  /** Notes a SHOULD that was not followed; the case goes on. */
-  nonStrict(words: string): void {
-    if (!this.remarks.includes(words)) this.remarks.push(words);
+  /** Records a SHOULD that the target did not follow. The case continues. */
+  nonStrict(remark: string): void {
+    if (!this.remarks.includes(remark)) this.remarks.push(remark);
   }
 
-  /** Ends the case: it does not apply. */
+  /** Ends the case, because it does not apply. @throws {@link Skip} */
   skip(reason: string): never {
     throw new Skip(reason);
   }
 
-  /** Ends the case: the target broke a rule. */
-  fail(words: string): never {
-    throw new Violation(words);
+  /** Ends the case, because the target broke a rule. @throws {@link Violation} */
+  fail(message: string): never {
+    throw new Violation(message);
   }
 
-  /** Registers what has to happen when the case is over, whatever its end. */
+  /** Registers a function that runs at the end of the case, whatever its verdict. */
   onDispose(run: () => void): void {
     this.#disposals.push(run);
   }
 
+  /** Runs all registered functions, once. */
   dispose(): void {
     for (const run of this.#disposals.splice(0)) run();
   }

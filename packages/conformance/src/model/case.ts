@@ -1,54 +1,63 @@
-/** What an RFC says with MUST, or with SHOULD (RFC 2119). */
+/** The requirement level of a rule: MUST or SHOULD (RFC 2119). */
 export type Level = 'must' | 'should';
 
 /**
- * How a case went. `non-strict`: a SHOULD was not followed, which a target may have its reasons for. `skipped`: the case
- * does not apply, because an extension was not agreed on for example; the reason stands beside it.
+ * The outcome of a case. `non-strict`: the target did not follow a SHOULD. `skipped`: the case does
+ * not apply, for example because the target declined an extension; the result contains the reason.
  */
 export type Verdict = 'pass' | 'non-strict' | 'fail' | 'skipped';
 
-/** What a report says of a case. */
+/** The description of a case in a report. */
 export interface CaseFacts {
-  /** Chapter, section, number: `3.2.7`. Stands as long as the case does. */
+  /** Chapter, section and number, such as `3.2.7`. It never changes while the case exists. */
   readonly id: string;
+  /** Number of the chapter; `CHAPTERS` has its title. */
   readonly chapter: number;
-  /** What is done to the target. */
+  /** What the suite does to the target. */
   readonly title: string;
-  /** What the target does, if all is well. */
+  /** What a correct target does. */
   readonly expects: string;
-  /** Where it is written: `RFC 6455, 5.2`. */
+  /** Source of the rule, such as `RFC 6455, 5.2`. */
   readonly section: string;
+  /** Requirement level of the rule. */
   readonly level: Level;
 }
 
-/** One question to a target. `Context` is what the case is given to ask it with. */
+/** One test of a target. `Context` is the attempt that opens the connections of the case. */
 export interface Case<Context> extends CaseFacts {
-  /** Throws a `Violation` or a `Skip`; notes what is only non-strict. */
+  /**
+   * Runs the case and records its non-strict remarks in the attempt.
+   *
+   * @throws (rejects with) {@link Violation} when the target broke a rule, {@link Skip} when the
+   *   case does not apply.
+   */
   run(context: Context): Promise<void>;
 }
 
-/** How one case went, with all that a reader of the report needs. */
+/** The outcome of one case, with its explanation and its transcript. */
 export interface CaseResult extends CaseFacts {
+  /** Outcome of the case. */
   readonly verdict: Verdict;
-  /** A sentence for each thing that was not as it is written, or the reason of a skip. */
+  /** One sentence for each broken rule, or the reason of a skip. */
   readonly because: readonly string[];
-  /** Milliseconds. */
+  /** Duration in ms. */
   readonly ms: number;
-  /** What went over the wire, in order. */
+  /** Sent and received bytes and events of the connections, in order. */
   readonly transcript: readonly TranscriptLine[];
 }
 
-/** Bytes that were sent or received, or an event of the connection. */
+/** Sent bytes, received bytes, or an event of a connection. */
 export interface TranscriptLine {
-  /** Which of a case's connections, from 1. */
+  /** Number of the connection within the case, from 1. */
   readonly connection: number;
+  /** Direction of the bytes, or an event without bytes. */
   readonly kind: 'sent' | 'received' | 'event';
-  /** What it was, in words. */
+  /** Description of the bytes or of the event. */
   readonly says: string;
   /** The first bytes, as hex pairs; empty for an event. */
   readonly hex: string;
-  /** The header of HTTP that they are, its beginning; empty for anything else. */
+  /** Start of the HTTP header in these bytes; empty for other bytes. */
   readonly text: string;
-  /** How many bytes there were; 0 for an event. */
+  /** Number of bytes; 0 for an event. */
   readonly size: number;
 }

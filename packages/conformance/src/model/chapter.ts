@@ -1,6 +1,8 @@
 import type { Case, Level } from './case.ts';
 
-/** The chapters of the suite, for both roles; their order and numbers are those of the Autobahn suite where it has them. */
+/**
+ * Chapter titles by number, for both roles. Numbers follow the Autobahn suite where it has them.
+ */
 export const CHAPTERS: Readonly<Record<number, string>> = {
   1: 'framing',
   2: 'pings and pongs',
@@ -17,12 +19,13 @@ export const CHAPTERS: Readonly<Record<number, string>> = {
   13: 'parameters of compression',
 };
 
-/** What the cases of a section have in common. */
+/** Facts that all cases of a section share. */
 export interface SectionFacts {
-  /** `RFC 6455, 5.2`. */
+  /** Source of the rule, such as `RFC 6455, 5.2`. */
   readonly section: string;
+  /** What a correct target does. */
   readonly expects: string;
-  /** Default `must`. */
+  /** Default: `must`. */
   readonly level?: Level;
 }
 
@@ -36,7 +39,11 @@ export class Chapter<Context> {
     this.number = number;
   }
 
-  /** Opens the next section; the returned function adds a case to it. A case may differ from its section's facts. */
+  /**
+   * Starts the next section.
+   *
+   * @returns A function that adds a case to the section. A case may override the section's facts.
+   */
   section(facts: SectionFacts): AddCase<Context> {
     const section = ++this.#sections;
     let count = 0;

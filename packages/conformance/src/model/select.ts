@@ -1,7 +1,8 @@
 import type { CaseFacts } from './case.ts';
 
 /**
- * Those of `cases` whose id fits one of `globs`; all when there is none. `*` stands for any characters: `6.*`, `7.3.1*`.
+ * Selects the cases whose id matches one of the globs, or all cases when there is no glob.
+ * `*` matches any characters: `6.*`, `7.3.1*`.
  */
 export function selectCases<T extends { readonly id: string }>(
   cases: readonly T[],
@@ -17,7 +18,7 @@ export function selectCases<T extends { readonly id: string }>(
   return cases.filter(({ id }) => patterns.some((pattern) => pattern.test(id)));
 }
 
-/** A case without what it does. */
+/** Returns the description of a case without its `run` function. */
 export function factsOf({ id, chapter, title, expects, section, level }: CaseFacts): CaseFacts {
   return { id, chapter, title, expects, section, level };
 }

@@ -1,29 +1,29 @@
-import type { TranscriptLine } from '../model/case.ts';
-import { hexOf } from './bytes.ts';
+import type { TranscriptLine } from './case.ts';
 
-/** Lines kept of one case; a byte-by-byte case would fill a report otherwise. */
+/** Maximum number of lines in one transcript. A byte-by-byte case would fill a report otherwise. */
 const MAX_LINES = 60;
 
-/** What one case sent, received and saw. */
+/** Records the sent bytes, received bytes and events of one case. */
 export class Transcript {
   readonly #lines: TranscriptLine[] = [];
-  #left = 0;
+  #omitted = 0;
 
-  bytes(connection: number, kind: 'sent' | 'received', bytes: Uint8Array, says: string): void {
+  /** Adds bytes. From the third received segment in a row, segments share one line. */
+  bytes(connection: number, kind: 'sent' | 'received', bytes: Uint8Array, label: string): void {
     const line = {
       connection,
       kind,
-      says,
+      says: label,
       hex: hexOf(bytes),
-      text: httpOf(bytes),
+      text: httpHeaderOf(bytes),
       size: bytes.length,
     };
-    if (kind === 'received' && this.#row(connection) > 1) this.#merge(line);
+    if (kind === 'received' && this.#receivedRun(connection) > 1) this.#merge(line);
     else this.#add(line);
   }
 
-  /** How many of the last lines are received bytes of a connection, at most 2. */
-  #row(connection: number): number {
+  /** Counts the received lines of a connection at the end of the transcript, at most 2. */
+  #receivedRun(connection: number): number {
     const last = this.#lines.slice(-2);
     const other = last.findLastIndex(
       (line) => line.kind !== 'received' || line.connection !== connection,
@@ -31,24 +31,25 @@ export class Transcript {
     return last.length - 1 - other;
   }
 
-  /** A large message comes in hundreds of segments: all but the first two share a line. */
+  /** A large message arrives in hundreds of segments. All after the first share one line. */
   #merge(line: TranscriptLine): void {
     const last = this.#lines.pop()!;
     this.#lines.push({ ...last, says: 'bytes, in several segments', size: last.size + line.size });
   }
 
-  event(connection: number, says: string): void {
-    this.#add({ connection, kind: 'event', says, hex: '', text: '', size: 0 });
+  /** Adds an event. */
+  event(connection: number, text: string): void {
+    this.#add({ connection, kind: 'event', says: text, hex: '', text: '', size: 0 });
   }
 
-  /** The first lines, and the last ones when there were too many. */
+  /** All lines, or the first and last 30 with a note about the omitted lines. */
   get lines(): readonly TranscriptLine[] {
-    if (this.#left === 0) return [...this.#lines];
+    if (this.#omitted === 0) return [...this.#lines];
     const head = this.#lines.slice(0, MAX_LINES / 2);
     const gap: TranscriptLine = {
       connection: 0,
       kind: 'event',
-      says: `${this.#left} lines are left out`,
+      says: `${this.#omitted} lines omitted`,
       hex: '',
       text: '',
       size: 0,
@@ -60,17 +61,25 @@ export class Transcript {
     this.#lines.push(line);
     if (this.#lines.length <= MAX_LINES) return;
     this.#lines.splice(MAX_LINES / 2, 1);
-    this.#left++;
+    this.#omitted++;
   }
 }
 
-/** Characters of a header that are kept. */
+/** Maximum length of an HTTP header in a transcript line, in characters. */
 const MAX_TEXT = 600;
 
-/** The lines of a header, what is not printable as a dot. */
-function httpOf(bytes: Uint8Array): string {
+/** Returns the start of an HTTP header; a dot replaces each unprintable character. */
+function httpHeaderOf(bytes: Uint8Array): string {
   const text = Buffer.from(bytes.subarray(0, MAX_TEXT)).toString('latin1');
   if (!/^(?:HTTP|[A-Za-z]+ )/.test(text)) return '';
   const [head = ''] = text.split('\r\n\r\n');
   return head.replaceAll(/[^\x20-\x7e\r\n]/g, '\u00b7');
+}
+
+/** Formats the first bytes as hex pairs, followed by the number of omitted bytes. */
+export function hexOf(bytes: Uint8Array, limit = 48): string {
+  const shown = Buffer.from(bytes.subarray(0, limit))
+    .toString('hex')
+    .replaceAll(/..(?=.)/g, '$& ');
+  return bytes.length > limit ? `${shown} … and ${bytes.length - limit} more` : shown;
 }

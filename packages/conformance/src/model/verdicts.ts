@@ -1,12 +1,12 @@
-/** The target did what it must not, or did not what it must. The message says which, in a sentence. */
+/** The target broke a rule. The message is one sentence that names the fault. */
 export class Violation extends Error {
   override readonly name = 'Violation';
 }
 
-/** The case does not apply to this target. The message is the reason. */
+/** The case does not apply to this target. The message contains the reason. */
 export class Skip extends Error {
   override readonly name = 'Skip';
 }
 
-/** There is nobody to ask: no TCP connection, or none in time. A violation that says nothing of the case's matter. */
+/** The TCP or TLS connection failed or timed out, so the case could not test its rule. */
 export class Unreachable extends Violation {}

@@ -1,6 +1,6 @@
 import type { CaseResult } from '../model/case.ts';
 import { countsOf, type SuiteReport } from '../run/suite-report.ts';
-import { byChapter, countsWords, lineWords } from './text.ts';
+import { byChapter, countsText, lineText } from './text.ts';
 
 const STYLE = `
 :root { color-scheme: light dark; --pass: #1a7f37; --fail: #c62828; --non-strict: #9a6700; --skipped: #6e7781 }
@@ -17,7 +17,7 @@ dl { margin: 0 0 .5rem } dt { font-weight: 600 } dd { margin: 0 0 .25rem }
 code { font-size: .9em }
 `;
 
-/** A page that needs nothing from anywhere: each chapter, each case, and what went over the wire. */
+/** Formats a report as one HTML page without external resources: chapters, cases, transcripts. */
 export function htmlReport(report: SuiteReport): string {
   const title = `conformance of the ${report.role} ${report.target}`;
   const bad = report.results.filter(
@@ -25,14 +25,14 @@ export function htmlReport(report: SuiteReport): string {
   );
   const sections = byChapter(report.results).map(
     ({ number, title, results }) =>
-      `<h2>${number} ${escape(title)}</h2><p>${countsWords(countsOf(results))}</p>${results.map(caseHtml).join('')}`,
+      `<h2>${number} ${escape(title)}</h2><p>${countsText(countsOf(results))}</p>${results.map(caseHtml).join('')}`,
   );
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escape(title)}</title><style>${STYLE}</style></head><body>
 <h1>${escape(title)}</h1>
-<p>${report.results.length} cases, ${escape(report.started)}, ${(report.ms / 1000).toFixed(1)} s: ${countsWords(report.counts)}</p>
-${bad.length > 0 ? `<h2>to look at</h2><p>${bad.map((one) => `<a href="#c${one.id}" class="${one.verdict}">${one.id}</a>`).join(' ')}</p>` : ''}
+<p>${report.results.length} cases, ${escape(report.started)}, ${(report.ms / 1000).toFixed(1)} s: ${countsText(report.counts)}</p>
+${bad.length > 0 ? `<h2>failed or non-strict</h2><p>${bad.map((one) => `<a href="#c${one.id}" class="${one.verdict}">${one.id}</a>`).join(' ')}</p>` : ''}
 ${sections.join('\n')}
 </body></html>
 `;
@@ -42,11 +42,11 @@ function caseHtml(result: CaseResult): string {
   const { id, title, verdict, transcript } = result;
   const open = verdict === 'fail' ? ' open' : '';
   const because = result.because.map((words) => `<dd>${escape(words)}</dd>`).join('');
-  // A run that passed is told by its facts; its bytes would make the page megabytes.
+  // The transcripts of passed cases would add megabytes to the page.
   const wire =
-    verdict === 'pass' ? '' : `<pre>${escape(transcript.map(lineWords).join('\n'))}</pre>`;
+    verdict === 'pass' ? '' : `<pre>${escape(transcript.map(lineText).join('\n'))}</pre>`;
   return `<details id="c${id}"${open}><summary><span class="verdict ${verdict}">${verdict}</span> <code>${id}</code> ${escape(title)}</summary>
-<dl><dt>expected</dt><dd>${escape(result.expects)}</dd><dt>written in</dt><dd>${escape(result.section)} (${result.level})</dd>${because === '' ? '' : `<dt>found</dt>${because}`}</dl>${wire}</details>
+<dl><dt>expected</dt><dd>${escape(result.expects)}</dd><dt>source</dt><dd>${escape(result.section)} (${result.level})</dd>${because === '' ? '' : `<dt>found</dt>${because}`}</dl>${wire}</details>
 `;
 }
 

@@ -2,28 +2,28 @@ import type { CaseResult, TranscriptLine, Verdict } from '../model/case.ts';
 import { CHAPTERS } from '../model/chapter.ts';
 import { countsOf, type SuiteReport } from '../run/suite-report.ts';
 
-/** A report for a terminal: a line for each chapter, then each case that did not pass, explained. */
+/** Formats a report for a terminal: one line per chapter, then each case that did not pass. */
 export function textReport(report: SuiteReport): string {
   const { results, counts } = report;
   const skips = results.filter(({ verdict }) => verdict === 'skipped');
   const parts = [
     `conformance of the ${report.role} ${report.target}`,
     summary(results),
-    ...results.filter(({ verdict }) => verdict === 'fail').map(explained),
-    ...results.filter(({ verdict }) => verdict === 'non-strict').map(explained),
-    ...(skips.length > 0 ? [skipped(skips)] : []),
-    `${results.length} cases in ${(report.ms / 1000).toFixed(1)} s: ${countsWords(counts)}`,
+    ...results.filter(({ verdict }) => verdict === 'fail').map(explainCase),
+    ...results.filter(({ verdict }) => verdict === 'non-strict').map(explainCase),
+    ...(skips.length > 0 ? [skippedCases(skips)] : []),
+    `${results.length} cases in ${(report.ms / 1000).toFixed(1)} s: ${countsText(counts)}`,
   ];
   return `${parts.join('\n\n')}\n`;
 }
 
-/** `600 passed, 2 failed, 1 non-strict, 40 skipped`. */
-export function countsWords(counts: Readonly<Record<Verdict, number>>): string {
+/** Formats counts: `600 passed, 2 failed, 1 non-strict, 40 skipped`. */
+export function countsText(counts: Readonly<Record<Verdict, number>>): string {
   const { pass, fail, skipped } = counts;
   return `${pass} passed, ${fail} failed, ${counts['non-strict']} non-strict, ${skipped} skipped`;
 }
 
-/** The chapters that have results, each with its own. */
+/** Groups results by chapter, in the order of the chapters. */
 export function byChapter(
   results: readonly CaseResult[],
 ): { number: number; title: string; results: CaseResult[] }[] {
@@ -56,17 +56,17 @@ function summary(results: readonly CaseResult[]): string {
     .join('\n');
 }
 
-function explained(result: CaseResult): string {
+function explainCase(result: CaseResult): string {
   return [
     `${result.verdict.toUpperCase()} ${result.id} ${result.title}`,
     `  expected: ${result.expects} (${result.section}, ${result.level})`,
     ...result.because.map((words) => `  but: ${words}`),
-    ...result.transcript.map((line) => `    ${lineWords(line)}`),
+    ...result.transcript.map((line) => `    ${lineText(line)}`),
   ].join('\n');
 }
 
-/** Cases that share a reason stand in one line. */
-function skipped(skips: readonly CaseResult[]): string {
+/** Formats skipped cases: one entry per reason. */
+function skippedCases(skips: readonly CaseResult[]): string {
   const reasons = new Map<string, string[]>();
   for (const { id, because } of skips) {
     const reason = because.join('; ');
@@ -77,16 +77,16 @@ function skipped(skips: readonly CaseResult[]): string {
     .join('\n');
 }
 
-/** A line of a transcript, as text. */
-export function lineWords({ connection, kind, says, hex, text, size }: TranscriptLine): string {
+/** Formats one line of a transcript. */
+export function lineText({ connection, kind, says, hex, text, size }: TranscriptLine): string {
   const of = connection > 1 ? `[${connection}] ` : '';
   if (kind === 'event') return `${of}   ${says}`;
   const bytes = size === 1 ? '1 byte' : `${size} bytes`;
-  return `${of}${kind === 'sent' ? '->' : '<-'} ${says}, ${bytes} on the wire: ${hex}${quoted(text)}`;
+  return `${of}${kind === 'sent' ? '->' : '<-'} ${says}, ${bytes} on the wire: ${hex}${headerText(text)}`;
 }
 
-/** A header of HTTP beneath its bytes, a line each. */
-function quoted(text: string): string {
+/** Formats an HTTP header below its bytes, one line per field. */
+function headerText(text: string): string {
   if (text === '') return '';
   return text
     .split('\r\n')

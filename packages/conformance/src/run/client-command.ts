@@ -1,23 +1,32 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import process from 'node:process';
 
-/** How much of what the command prints is kept, in characters: its end. */
-const KEPT = 2000;
-/** Milliseconds from SIGTERM to SIGKILL. */
-const GRACE = 2000;
-/** A command may be a shell, or npx, and the client its child: all of them are a process group, where there are groups. */
+/** Size of the kept end of the command's output, in characters. */
+const MAX_OUTPUT = 2000;
+/** Time from SIGTERM to SIGKILL, in ms. */
+const KILL_DELAY = 2000;
+/**
+ * A shell or npx may start the client as a child. A process group contains all of them.
+ * Windows has no process groups.
+ */
 const GROUPED = process.platform !== 'win32';
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** The client under test, as a process. */
 export class ClientCommand {
-  /** Resolves when the process has ended, or could not be started. */
+  /** Resolves when the process has exited or failed to start. */
   readonly exited: Promise<void>;
-  over = false;
+  /** True after the process has exited or failed to start. */
+  hasExited = false;
   readonly #child: ChildProcess;
   #printed = '';
   #end = '';
 
+  /**
+   * Starts the command.
+   *
+   * @param command - Program and arguments. `url` replaces `{url}`, or is appended.
+   */
   constructor(command: readonly string[], url: string) {
     const placed = command.some((word) => word.includes('{url}'));
     const [program = '', ...args] = command.map((word) => word.replaceAll('{url}', url));
@@ -27,38 +36,38 @@ export class ClientCommand {
     for (const signal of SIGNALS) process.once(signal, this.#onSignal);
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on('data', (chunk: Buffer) => {
-        this.#printed = (this.#printed + chunk.toString('utf8')).slice(-KEPT);
+        this.#printed = (this.#printed + chunk.toString('utf8')).slice(-MAX_OUTPUT);
       });
     }
     this.exited = new Promise((done) => {
-      const end = (words: string): void => {
-        this.over = true;
-        this.#end = words;
-        this.#leaveProcess();
+      const end = (text: string): void => {
+        this.hasExited = true;
+        this.#end = text;
+        this.#removeListeners();
         done();
       };
-      this.#child.on('error', (error) => end(`the command could not be started: ${error.message}`));
+      this.#child.on('error', (error) => end(`the command failed to start: ${error.message}`));
       this.#child.on('close', (code, signal) =>
-        end(`the command ended with ${signal ?? `code ${code}`}`),
+        end(`the command exited with ${signal ?? `code ${code}`}`),
       );
     });
   }
 
-  /** How the process ended, and what it printed last; waits for that, but not for long. */
-  async lastWords(ms: number): Promise<string> {
+  /** Waits up to `ms` for the exit, then describes it, with the end of the output. */
+  async exitText(ms: number): Promise<string> {
     await this.#exitedWithin(ms);
     const printed = this.#printed.trim();
-    const end = this.over ? this.#end : 'the command is still running';
-    return printed === '' ? end : `${end}; it printed last: ${printed}`;
+    const end = this.hasExited ? this.#end : 'the command is still running';
+    return printed === '' ? end : `${end}; last output: ${printed}`;
   }
 
-  /** Ends the process, if it has not ended. */
+  /** Terminates the process and its children. */
   async stop(): Promise<void> {
-    if (this.over) return;
+    if (this.hasExited) return;
     this.#kill('SIGTERM');
-    if (!(await this.#exitedWithin(GRACE))) {
+    if (!(await this.#exitedWithin(KILL_DELAY))) {
       this.#kill('SIGKILL');
-      // Else a process that has left the group could hold them open.
+      // A process that has left the group could keep the pipes open.
       this.#child.stdout?.destroy();
       this.#child.stderr?.destroy();
     }
@@ -71,19 +80,19 @@ export class ClientCommand {
     try {
       process.kill(GROUPED ? -pid : pid, signal);
     } catch {
-      // Nobody is left.
+      // The group has no process left.
     }
   }
 
   readonly #onExit = (): void => this.#kill('SIGKILL');
 
-  /** A group of its own gets no Ctrl-C from the terminal. */
+  /** The terminal sends Ctrl-C to its own process group only, so forward the end to the command. */
   readonly #onSignal = (signal: NodeJS.Signals): void => {
     this.#kill('SIGKILL');
     if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
   };
 
-  #leaveProcess(): void {
+  #removeListeners(): void {
     process.off('exit', this.#onExit);
     for (const signal of SIGNALS) process.off(signal, this.#onSignal);
   }
@@ -95,6 +104,6 @@ export class ClientCommand {
     });
     await Promise.race([this.exited, late]);
     clearTimeout(timer);
-    return this.over;
+    return this.hasExited;
   }
 }

@@ -1,13 +1,13 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { ClientAttempt } from '../attempts/client-attempt.ts';
+import { ClientRecord } from '../attempts/client-record.ts';
 import type { Case, CaseResult, Verdict } from '../model/case.ts';
 import { closePayload } from '../wire/expect.ts';
 import { CLOSE, TEXT } from '../wire/frame.ts';
-import { ClientAttempt } from './client-attempt.ts';
-import { ClientRecord } from './client-record.ts';
 import { judge, resultOf } from './judge.ts';
 
-/** What the Autobahn suite calls a verdict. */
+/** The Autobahn suite's name of each verdict. */
 const BEHAVIORS: Readonly<Record<Verdict, string>> = {
   pass: 'OK',
   'non-strict': 'NON-STRICT',
@@ -16,22 +16,23 @@ const BEHAVIORS: Readonly<Record<Verdict, string>> = {
 };
 
 /**
- * Where a client under test connects to. The paths are the Autobahn suite's: `/getCaseCount` sends the number of cases
- * and closes, `/getCaseInfo?case=N` tells of one, `/runCase?case=N` runs it (from 1), `/getCaseStatus?case=N` tells how it
- * went, `/updateReports` only closes; `/<id>` runs a case too. A case is run for the first connection that comes for it.
+ * The server for a client under test. The paths are those of the Autobahn suite: `/getCaseCount`
+ * sends the number of cases, `/getCaseInfo?case=N` describes a case, `/runCase?case=N` runs it
+ * (from 1), `/getCaseStatus?case=N` sends its verdict, `/updateReports` only closes. `/<id>` runs a
+ * case too. The first connection for a case runs it; later ones get 404.
  */
 export class ClientHost {
   readonly cases: readonly Case<ClientAttempt>[];
-  /** Connections so far. */
-  visits = 0;
+  /** Number of connections so far. */
+  connections = 0;
   readonly #record = new ClientRecord();
   readonly #timeout: number;
   readonly #onResult: ((result: CaseResult) => void) | undefined;
   readonly #server: Server;
-  readonly #found: (CaseResult | undefined)[];
-  readonly #taken = new Set<number>();
-  /** Why the last connection that made no request made none. */
-  #misfit: string | undefined;
+  readonly #results: (CaseResult | undefined)[];
+  readonly #started = new Set<number>();
+  /** Fault of the last connection that sent no valid request. */
+  #requestFault: string | undefined;
   readonly #running = new Set<Promise<void>>();
   #listeners = new Set<() => void>();
 
@@ -43,65 +44,82 @@ export class ClientHost {
     this.cases = cases;
     this.#timeout = timeout;
     this.#onResult = onResult;
-    this.#found = cases.map(() => undefined);
-    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#welcome(socket));
+    this.#results = cases.map(() => undefined);
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
   }
 
-  /** Listens on a free port of this machine; the URL, without a slash at its end. */
+  /** Listens on a free port of 127.0.0.1. @returns The URL without a trailing slash. */
   async listen(): Promise<string> {
     this.#server.listen(0, '127.0.0.1');
     await once(this.#server, 'listening');
     return `ws://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
+  /** Stops listening, and waits for the open connections. */
   async close(): Promise<void> {
     const closed = once(this.#server, 'close');
     this.#server.close();
-    await this.settled();
+    await this.allDone();
     await closed;
   }
 
-  /** Whether every case has a result. */
+  /** True when every case has a result. */
   get complete(): boolean {
-    return this.#found.every((result) => result !== undefined);
+    return this.#results.every((result) => result !== undefined);
   }
 
-  /** The results, once {@link giveUp} has filled the gaps. */
+  /** Results in the order of the suite. Call {@link failMissing} first to include every case. */
   get results(): CaseResult[] {
-    return this.#found.filter((result) => result !== undefined);
+    return this.#results.filter((result) => result !== undefined);
   }
 
-  /** Waits for the connections that are open. */
-  async settled(): Promise<void> {
+  /** Waits for the open connections. */
+  async allDone(): Promise<void> {
     await Promise.all(this.#running);
   }
 
-  /** Waits for the next thing to happen; false when nothing does for `ms`, and nothing is under way. */
-  async quiet(ms: number, or: Promise<void>): Promise<boolean> {
+  /**
+   * Waits for a new or ended connection, or for `or`. @returns False after `ms` without
+   * connections.
+   */
+  async nextActivity(ms: number, or: Promise<void>): Promise<boolean> {
     const happened = await this.#next(ms, or);
     return happened || this.#running.size > 0;
   }
 
-  /** Waits for the result of a case; false when the client does not come within `ms`, or `or` is earlier. */
-  async judged(at: number, ms: number, or: Promise<void>): Promise<boolean> {
-    let gone = false;
+  /**
+   * Waits for the result of a case.
+   *
+   * @param at - Index of the case.
+   * @param ms - Time for the client to connect.
+   * @param or - Resolves when the client can no longer connect.
+   * @returns False when the client did not connect.
+   */
+  async waitForResult(at: number, ms: number, or: Promise<void>): Promise<boolean> {
+    let exited = false;
     const exit = or.then(() => {
-      gone = true;
+      exited = true;
     });
-    while (this.#found[at] === undefined) {
-      const under = this.#taken.has(at);
-      if (gone && !under) return false;
-      if (!(await this.#next(ms, under ? never : exit)) && !under) return false;
+    while (this.#results[at] === undefined) {
+      const started = this.#started.has(at);
+      if (exited && !started) return false;
+      if (!(await this.#next(ms, started ? never : exit)) && !started) return false;
     }
     return true;
   }
 
-  /** Marks cases for which nobody came; all of them, or one. */
-  giveUp(words: string, only?: number): void {
+  /** Fails the cases without a result, or only the one at index `only`. */
+  failMissing(reason: string, only?: number): void {
     this.cases.forEach((one, at) => {
-      if (this.#found[at] !== undefined || (only !== undefined && at !== only)) return;
-      const also = this.#misfit === undefined ? [] : [`what came was no request: ${this.#misfit}`];
-      this.#settle(at, resultOf(one, 'fail', [`nobody came for this case: ${words}`, ...also]));
+      if (this.#results[at] !== undefined || (only !== undefined && at !== only)) return;
+      const also =
+        this.#requestFault === undefined
+          ? []
+          : [`a connection sent an invalid request: ${this.#requestFault}`];
+      this.#setResult(
+        at,
+        resultOf(one, 'fail', [`the client did not connect for this case: ${reason}`, ...also]),
+      );
     });
   }
 
@@ -119,78 +137,78 @@ export class ClientHost {
     return happened;
   }
 
-  #tell(): void {
+  #notify(): void {
     for (const listener of this.#listeners) listener();
   }
 
-  #settle(at: number, result: CaseResult): void {
-    this.#found[at] = result;
+  #setResult(at: number, result: CaseResult): void {
+    this.#results[at] = result;
     this.#onResult?.(result);
   }
 
-  #welcome(socket: Socket): void {
-    this.visits++;
-    const visit = this.#visit(socket).finally(() => {
+  #accept(socket: Socket): void {
+    this.connections++;
+    const visit = this.#handle(socket).finally(() => {
       this.#running.delete(visit);
-      this.#tell();
+      this.#notify();
     });
     this.#running.add(visit);
-    this.#tell();
+    this.#notify();
   }
 
-  async #visit(socket: Socket): Promise<void> {
+  async #handle(socket: Socket): Promise<void> {
     const attempt = new ClientAttempt(socket, this.#timeout, this.#record);
-    let asked = false;
+    let hasRequest = false;
     try {
       const head = await attempt.readRequest();
       if (head === undefined) return;
-      asked = true;
+      hasRequest = true;
       const target = new URL(head.start.split(' ')[1] ?? '/', 'ws://localhost');
-      const at = this.#caseOf(target);
+      const at = this.#caseIndex(target);
       if (at === undefined) await this.#serve(attempt, target);
       else {
-        this.#taken.add(at);
+        this.#started.add(at);
         const { result } = await judge(this.cases[at]!, attempt);
-        this.#settle(at, result);
+        this.#setResult(at, result);
       }
     } catch (error) {
-      // What is no request belongs to no case; the case that it was meant for is told missing.
-      if (!asked) this.#misfit = (error as Error).message;
+      // An invalid request names no case. The intended case is reported as missing.
+      if (!hasRequest) this.#requestFault = (error as Error).message;
     } finally {
       attempt.dispose();
     }
   }
 
-  /** The case that a target asks for, when it was not run yet. */
-  #caseOf({ pathname, searchParams }: URL): number | undefined {
+  /** Returns the index of the requested case; undefined when it does not exist or has started. */
+  #caseIndex({ pathname, searchParams }: URL): number | undefined {
     const at =
       pathname === '/runCase'
         ? Number(searchParams.get('case')) - 1
         : this.cases.findIndex(({ id }) => pathname === `/${id}`);
-    return this.cases[at] === undefined || this.#taken.has(at) ? undefined : at;
+    return this.cases[at] === undefined || this.#started.has(at) ? undefined : at;
   }
 
   async #serve(attempt: ClientAttempt, { pathname, searchParams }: URL): Promise<void> {
-    if (pathname === '/getCaseCount') await tell(attempt, String(this.cases.length));
+    if (pathname === '/getCaseCount') await sendAndClose(attempt, String(this.cases.length));
     else if (pathname === '/getCaseInfo') {
       const one = this.cases[Number(searchParams.get('case')) - 1];
-      await tell(attempt, JSON.stringify({ id: one?.id, description: one?.title }));
+      await sendAndClose(attempt, JSON.stringify({ id: one?.id, description: one?.title }));
     } else if (pathname === '/getCaseStatus') {
-      const verdict = this.#found[Number(searchParams.get('case')) - 1]?.verdict;
-      await tell(attempt, JSON.stringify({ behavior: verdict && BEHAVIORS[verdict] }));
-    } else if (pathname === '/updateReports') await tell(attempt);
+      const verdict = this.#results[Number(searchParams.get('case')) - 1]?.verdict;
+      await sendAndClose(attempt, JSON.stringify({ behavior: verdict && BEHAVIORS[verdict] }));
+    } else if (pathname === '/updateReports') await sendAndClose(attempt);
     else await attempt.answer([['Content-Length', '0']], 'HTTP/1.1 404 Not Found');
   }
 }
 
 const never = new Promise<void>(() => undefined);
 
-/** Accepts, sends a text, closes, and waits for the client to go. */
-async function tell(attempt: ClientAttempt, text?: string): Promise<void> {
+/** Accepts the handshake, sends a text, closes, and waits for the end of the connection. */
+async function sendAndClose(attempt: ClientAttempt, text?: string): Promise<void> {
   const peer = await attempt.accept();
   const message = text === undefined ? [] : [{ opcode: TEXT, payload: Buffer.from(text) }];
   await peer.sendFrames(...message, { opcode: CLOSE, payload: closePayload(1000) });
   while ((await peer.next('the answer to our close frame')).kind !== 'close');
   peer.endWrites();
-  await peer.drained();
+  await peer.waitForEnd();
 }

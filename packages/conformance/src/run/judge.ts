@@ -4,22 +4,23 @@ import type { Case, CaseFacts, CaseResult, Verdict } from '../model/case.ts';
 import { factsOf } from '../model/select.ts';
 import { Skip, Unreachable, Violation } from '../model/verdicts.ts';
 
-/** A case may take as long as so many of its waits. */
-const WAITS = 4;
+/** Timeout of a case, in timeouts of a single wait. */
+const MAX_WAITS = 4;
 
-/** What has become of a case. */
+/** Verdict of a case and its explanation. */
 interface Outcome {
   readonly verdict: Verdict;
   readonly because: readonly string[];
 }
 
-/** A result, and whether anybody was there to be asked. */
+/** Result of a case. */
 export interface Judged {
   readonly result: CaseResult;
+  /** False when no connection to the target was possible. */
   readonly reached: boolean;
 }
 
-/** Runs a case to its end, or to its bound, and gives back all that it held. Never rejects. */
+/** Runs a case until its end or its timeout, and releases its resources. Never rejects. */
 export async function judge<Context extends Attempt>(
   one: Case<Context>,
   attempt: Context,
@@ -27,7 +28,7 @@ export async function judge<Context extends Attempt>(
   const start = performance.now();
   let error: unknown;
   try {
-    await withinBound(one.run(attempt), attempt.timeout * WAITS);
+    await withinBound(one.run(attempt), attempt.timeout * MAX_WAITS);
   } catch (thrown) {
     error = thrown;
   }
@@ -38,7 +39,7 @@ export async function judge<Context extends Attempt>(
   return { result, reached: !(error instanceof Unreachable) };
 }
 
-/** The result of a case. */
+/** Creates the result of a case. */
 export function resultOf(
   one: CaseFacts,
   verdict: Verdict,
@@ -58,14 +59,14 @@ function outcomeOf(one: CaseFacts, remarks: readonly string[], error: unknown): 
     const soft = one.level === 'should' && !(error instanceof Unreachable);
     return { verdict: soft ? 'non-strict' : 'fail', because: [error.message, ...remarks] };
   }
-  const words = error instanceof Error ? (error.stack ?? error.message) : inspect(error);
-  return { verdict: 'fail', because: [`the suite itself failed: ${words}`, ...remarks] };
+  const text = error instanceof Error ? (error.stack ?? error.message) : inspect(error);
+  return { verdict: 'fail', because: [`the suite itself failed: ${text}`, ...remarks] };
 }
 
 async function withinBound(run: Promise<void>, ms: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const bound = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Violation(`the case was not over after ${ms} ms`)), ms);
+    timer = setTimeout(() => reject(new Violation(`the case did not end within ${ms} ms`)), ms);
   });
   try {
     await Promise.race([run, bound]);

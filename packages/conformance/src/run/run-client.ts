@@ -5,27 +5,31 @@ import { ClientCommand } from './client-command.ts';
 import { ClientHost } from './client-host.ts';
 import { DEFAULT_TIMEOUT, reportOf, type SuiteOptions, type SuiteReport } from './suite-report.ts';
 
-/** What {@link runClientSuite} can be told. */
+/** Options of {@link runClientSuite}. */
 export interface ClientSuiteOptions extends SuiteOptions {
-  /** Start the command anew for each case, with the case's own URL. Default: once, and it asks for the cases itself. */
+  /**
+   * True: start the command once per case, with the URL of the case. Default false: start it once;
+   * it reads the number of cases itself.
+   */
   readonly each?: boolean | undefined;
 }
 
-/** Commands under way at the same time, when there is one for each case. */
-const COMMANDS = 4;
-/** Milliseconds that a command may take before it connects for the first time: it may have to be compiled. */
-const FIRST_VISIT = 60_000;
+/** Maximum number of commands at the same time, with {@link ClientSuiteOptions.each}. */
+const MAX_COMMANDS = 4;
+/** Time for the first connection of a command, in ms. A command may compile the client first. */
+const CONNECT_TIMEOUT = 60_000;
 
-/** The cases that {@link runClientSuite} runs, in order. */
+/** Lists the cases that {@link runClientSuite} runs, in order. `only` contains ids with `*`. */
 export function clientSuiteCases(only: readonly string[] = []): CaseFacts[] {
   return selectCases(clientCases, only).map(factsOf);
 }
 
 /**
- * Asks a client every question of the suite. The client is a command that connects to where it is told, and sends each
- * message back, type and bytes.
+ * Runs the suite against a client. The client is a command that connects to the given URL and
+ * echoes each message with the same type and bytes.
  *
- * @param command - Program and arguments. `{url}` in them becomes the URL; without it the URL is appended.
+ * @param command - Program and arguments. The URL replaces `{url}`, or is appended.
+ * @returns The report. A command that fails to start fails its cases.
  */
 export async function runClientSuite(
   command: readonly string[],
@@ -51,19 +55,20 @@ async function runOnce(
   timeout: number,
 ): Promise<void> {
   const client = new ClientCommand(command, url);
-  // Ends when the command does, when it has come for all cases, or when it comes no more.
-  while (!client.over && !host.complete) {
-    const patience = host.visits === 0 ? FIRST_VISIT : 2 * timeout;
-    const heard = await host.quiet(patience, client.exited);
-    if (!heard) break;
+  // Ends when the command exits, when all cases have a result, or after a timeout without
+  // connections.
+  while (!client.hasExited && !host.complete) {
+    const wait = host.connections === 0 ? CONNECT_TIMEOUT : 2 * timeout;
+    const active = await host.nextActivity(wait, client.exited);
+    if (!active) break;
   }
-  const idle = !client.over && !host.complete;
-  const words = idle
-    ? 'the client came for no more cases, and was ended'
-    : await client.lastWords(timeout);
+  const idle = !client.hasExited && !host.complete;
+  const reason = idle
+    ? 'the client stopped connecting and was terminated'
+    : await client.exitText(timeout);
   await client.stop();
-  await host.settled();
-  host.giveUp(words);
+  await host.allDone();
+  host.failMissing(reason);
 }
 
 async function runEach(command: readonly string[], url: string, host: ClientHost): Promise<void> {
@@ -72,11 +77,14 @@ async function runEach(command: readonly string[], url: string, host: ClientHost
     while (next < host.cases.length) {
       const at = next++;
       const client = new ClientCommand(command, `${url}/runCase?case=${at + 1}`);
-      const judged = await host.judged(at, FIRST_VISIT, client.exited);
+      const judged = await host.waitForResult(at, CONNECT_TIMEOUT, client.exited);
       if (!judged)
-        host.giveUp(client.over ? await client.lastWords(0) : 'the client never came', at);
+        host.failMissing(
+          client.hasExited ? await client.exitText(0) : 'the client never connected',
+          at,
+        );
       await client.stop();
     }
   };
-  await Promise.all(Array.from({ length: COMMANDS }, work));
+  await Promise.all(Array.from({ length: MAX_COMMANDS }, work));
 }

@@ -1,29 +1,29 @@
+import { ServerAttempt } from '../attempts/server-attempt.ts';
 import type { CaseFacts, CaseResult } from '../model/case.ts';
 import { factsOf, selectCases } from '../model/select.ts';
 import { serverCases } from '../server/cases.ts';
 import { judge, resultOf } from './judge.ts';
-import { ServerAttempt } from './server-attempt.ts';
 import { DEFAULT_TIMEOUT, reportOf, type SuiteOptions, type SuiteReport } from './suite-report.ts';
 
-/** What {@link runServerSuite} can be told. */
+/** Options of {@link runServerSuite}. */
 export interface ServerSuiteOptions extends SuiteOptions {
-  /** Cases under way at the same time, each on connections of its own. Default 16. */
+  /** Number of cases at the same time, each on separate connections. Default: 16. */
   readonly concurrency?: number | undefined;
 }
 
-/** So many cases in a row that reached nobody end the run: the server is gone. */
-const GIVE_UP_AFTER = 32;
+/** After this number of failed connections in a row, the suite skips the remaining cases. */
+const MAX_UNREACHED = 32;
 
-/** The cases that {@link runServerSuite} runs, in order. */
+/** Lists the cases that {@link runServerSuite} runs, in order. `only` contains ids with `*`. */
 export function serverSuiteCases(only: readonly string[] = []): CaseFacts[] {
   return selectCases(serverCases, only).map(factsOf);
 }
 
 /**
- * Asks a server every question of the suite. The server must send each message back, type and bytes.
+ * Runs the suite against a server. The server must echo each message with the same type and bytes.
  *
- * @param url - `ws://` or `wss://`, without credentials; a certificate is not checked.
- * @throws (rejects with) TypeError for another URL.
+ * @param url - A `ws://` or `wss://` URL without credentials. Certificates are not verified.
+ * @throws (rejects with) TypeError for any other URL.
  */
 export async function runServerSuite(
   url: string,
@@ -31,10 +31,10 @@ export async function runServerSuite(
 ): Promise<SuiteReport> {
   const target = new URL(url);
   if (target.protocol !== 'ws:' && target.protocol !== 'wss:') {
-    throw new TypeError(`${url} is no ws: or wss: URL`);
+    throw new TypeError(`${url} is not a ws: or wss: URL`);
   }
   if (target.username + target.password !== '') {
-    throw new TypeError('the URL has credentials, and the suite sends none');
+    throw new TypeError('the URL has credentials, which the suite does not send; remove them');
   }
   const cases = selectCases(serverCases, only);
   const results = Array.from<CaseResult>({ length: cases.length });
@@ -45,8 +45,8 @@ export async function runServerSuite(
     while (next < cases.length) {
       const at = next++;
       const one = cases[at]!;
-      if (unreached >= GIVE_UP_AFTER) {
-        results[at] = resultOf(one, 'skipped', ['the server was not to be reached any more']);
+      if (unreached >= MAX_UNREACHED) {
+        results[at] = resultOf(one, 'skipped', ['the server is no longer reachable']);
       } else {
         const { result, reached } = await judge(one, new ServerAttempt(target, timeout));
         unreached = reached ? 0 : unreached + 1;

@@ -1,20 +1,22 @@
 import type { CaseResult, Verdict } from '../model/case.ts';
 
-/** What a run of the suite has found. */
+/** Results of one run of the suite. */
 export interface SuiteReport {
+  /** Role of the target. */
   readonly role: 'server' | 'client';
-  /** The server's URL, or the client's command. */
+  /** URL of the server, or command of the client. */
   readonly target: string;
-  /** When it began, as ISO 8601. */
+  /** Start of the run, in ISO 8601. */
   readonly started: string;
-  /** Milliseconds. */
+  /** Duration in ms. */
   readonly ms: number;
+  /** Number of results with each verdict. */
   readonly counts: Readonly<Record<Verdict, number>>;
-  /** In the order of the suite. */
+  /** Results in the order of the suite. */
   readonly results: readonly CaseResult[];
 }
 
-/** Makes a report of results. */
+/** Creates a report from results. */
 export function reportOf(
   role: SuiteReport['role'],
   target: string,
@@ -31,22 +33,22 @@ export function reportOf(
   };
 }
 
-/** How many results there are of each verdict. */
+/** Counts the results of each verdict. */
 export function countsOf(results: readonly CaseResult[]): Record<Verdict, number> {
   const counts = { pass: 0, 'non-strict': 0, fail: 0, skipped: 0 };
   for (const { verdict } of results) counts[verdict]++;
   return counts;
 }
 
-/** What both suites can be told. */
+/** Options for servers and clients. */
 export interface SuiteOptions {
-  /** Ids to run, `*` for any characters. Default: all. */
+  /** Ids of the cases to run; `*` matches any characters. Default: all. */
   readonly only?: readonly string[] | undefined;
-  /** Milliseconds that any single wait may take. Default 5000. */
+  /** Maximum duration of a single wait, in ms. Default: 5000. */
   readonly timeout?: number | undefined;
-  /** Called after each case. */
+  /** Receives the result of each case when it ends. */
   readonly onResult?: ((result: CaseResult) => void) | undefined;
 }
 
-/** Default of {@link SuiteOptions.timeout}, milliseconds. */
+/** Default of {@link SuiteOptions.timeout}, in ms. */
 export const DEFAULT_TIMEOUT = 5000;

@@ -1,3 +1,4 @@
+import type { ServerAttempt } from '../attempts/server-attempt.ts';
 import { closing } from '../chapters/closing.ts';
 import { compression } from '../chapters/compression.ts';
 import { fragmentation } from '../chapters/fragmentation.ts';
@@ -10,7 +11,6 @@ import { segmentation } from '../chapters/segmentation.ts';
 import { utf8Texts } from '../chapters/utf8.ts';
 import type { Case } from '../model/case.ts';
 import type { Chapter } from '../model/chapter.ts';
-import type { ServerAttempt } from '../run/server-attempt.ts';
 import { handshake } from './handshake.ts';
 import { masks } from './masks.ts';
 import { parameters } from './parameters.ts';
@@ -31,5 +31,7 @@ const chapters: readonly Chapter<ServerAttempt>[] = [
   parameters(),
 ];
 
-/** The questions to a server, in the order of their ids: the chapters for both roles, and a server's own. */
+/**
+ * All cases for servers in the order of their ids: chapters for both roles and for servers only.
+ */
 export const serverCases: readonly Case<ServerAttempt>[] = chapters.flatMap(({ cases }) => cases);

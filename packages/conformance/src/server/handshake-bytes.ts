@@ -1,14 +1,16 @@
+import type { ServerAttempt } from '../attempts/server-attempt.ts';
 import type { Chapter } from '../model/chapter.ts';
-import type { ServerAttempt } from '../run/server-attempt.ts';
 import { hex, letters, noise, utf8 } from '../wire/bytes.ts';
-import { alive, closeCleanly, closePayload, wantAll, wantClosed } from '../wire/expect.ts';
-import { BINARY, bytesWords, CLOSE, PING, TEXT } from '../wire/frame.ts';
+import { checkAlive, closeCleanly, closePayload, expectAll, expectClosed } from '../wire/expect.ts';
+import { BINARY, bytesText, CLOSE, PING, TEXT } from '../wire/frame.ts';
 import { answerFaults, freshKey, headText } from '../wire/handshake.ts';
 import { statusOf } from '../wire/head.ts';
-import { wantAccepted } from './asking.ts';
+import { expectAccepted } from './handshake-requests.ts';
 
-/** Sections of how a request's bytes arrive, and of what follows them. */
-export function earlyAndLate(chapter: Chapter<ServerAttempt>): void {
+/**
+ * Adds sections about the bytes of requests: pieces, early frames, unfinished and invalid requests.
+ */
+export function requestBytes(chapter: Chapter<ServerAttempt>): void {
   inPieces(chapter);
   early(chapter);
   unfinished(chapter);
@@ -19,23 +21,23 @@ export function earlyAndLate(chapter: Chapter<ServerAttempt>): void {
 function inPieces(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 4.2.1',
-    expects: 'the handshake is accepted with 101, and the connection works',
+    expects: 'the server accepts the handshake with 101, and the connection works',
   });
   for (const pieces of [1, 2, 7, 16, 50, 100]) {
-    add(`a request in pieces of ${bytesWords(pieces)}`, async (attempt) => {
-      await wantAccepted(attempt, { pieces });
+    add(`a request in pieces of ${bytesText(pieces)}`, async (attempt) => {
+      await expectAccepted(attempt, { pieces });
     });
   }
   for (const at of [1, 2, 3]) {
-    add(`a request whose last ${bytesWords(at)} come later`, async (attempt) => {
+    add(`a request whose last ${bytesText(at)} arrive later`, async (attempt) => {
       const key = freshKey();
       const peer = await attempt.connect();
       const bytes = utf8(headText(`GET ${attempt.target} HTTP/1.1`, attempt.fields(key)));
-      await peer.sendPieces([bytes.subarray(0, -at), bytes.subarray(-at)], { says: 'a request' });
+      await peer.sendPieces([bytes.subarray(0, -at), bytes.subarray(-at)], { label: 'a request' });
       const head = await attempt.readAnswer(peer);
       const faults = answerFaults(head, { key, extensions: [], subprotocols: [] });
       if (faults.length > 0) attempt.fail(faults.join('; '));
-      await alive(peer);
+      await checkAlive(peer);
       await closeCleanly(peer);
     });
   }
@@ -44,24 +46,25 @@ function inPieces(chapter: Chapter<ServerAttempt>): void {
 function early(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 4.1',
-    // A client must wait for the answer, so a server may do as it likes with what comes before; to lose it is the worst.
+    // A client must wait for the answer, so the RFC does not define early frames. A server should
+    // not lose them.
     level: 'should',
-    expects: 'what follows the request in the same segment is read as the first frames',
+    expects: 'the server reads bytes after the request, in the same segment, as frames',
   });
   const text = { opcode: TEXT, payload: utf8('early') };
-  add('a message with the request', async (attempt) => {
+  add('a message in the segment of the request', async (attempt) => {
     const peer = await attempt.open({ early: (peer) => peer.bytes(text) });
-    await wantAll(peer, [text]);
+    await expectAll(peer, [text]);
     await closeCleanly(peer);
   });
-  add('three messages and a ping with the request', async (attempt) => {
+  add('three messages and a ping in the segment of the request', async (attempt) => {
     const messages = [text, { opcode: BINARY, payload: letters(5000) }, text];
     const ping = { opcode: PING, payload: utf8('early') };
     const peer = await attempt.open({ early: (peer) => peer.bytes(...messages, ping) });
-    await wantAll(peer, messages, ping.payload);
+    await expectAll(peer, messages, ping.payload);
     await closeCleanly(peer);
   });
-  add('half of a message with the request, and the rest later', async (attempt) => {
+  add('half of a message in the segment of the request, and the rest later', async (attempt) => {
     let rest: Buffer = Buffer.alloc(0);
     const peer = await attempt.open({
       early: (peer) => {
@@ -71,20 +74,20 @@ function early(chapter: Chapter<ServerAttempt>): void {
       },
     });
     await peer.send(rest, 'the rest of a frame');
-    await wantAll(peer, [text]);
+    await expectAll(peer, [text]);
     await closeCleanly(peer);
   });
-  add('a close frame with the request', async (attempt) => {
+  add('a close frame in the segment of the request', async (attempt) => {
     const peer = await attempt.open({
       early: (peer) => peer.bytes({ opcode: CLOSE, payload: closePayload(1000) }),
     });
-    await wantClosed(peer, 1000);
+    await expectClosed(peer, 1000);
   });
 }
 
 const ENDS = {
   section: 'RFC 6455, 4.2.1 and 7.1.1',
-  expects: 'the server ends the connection too; an HTTP error may come before',
+  expects: 'the server ends the connection too, with or without an HTTP error',
 };
 
 function unfinished(chapter: Chapter<ServerAttempt>): void {
@@ -96,26 +99,25 @@ function unfinished(chapter: Chapter<ServerAttempt>): void {
     ['half of the fields', (text) => text.slice(0, text.length >> 1)],
     ['all but the last line feed', (text) => text.slice(0, -1)],
   ];
-  for (const [says, part] of parts) {
-    add(`${says} of a request, and the end of our half`, async (attempt) => {
+  for (const [title, part] of parts) {
+    add(`${title} of a request, then our FIN`, async (attempt) => {
       const peer = await attempt.connect();
       const bytes = utf8(part(headText(`GET ${attempt.target} HTTP/1.1`, attempt.fields())));
       if (bytes.length > 0) await peer.send(bytes, 'the beginning of a request');
       peer.endWrites();
-      await wantNoOpening(attempt, peer);
+      await expectNotAccepted(attempt, peer);
     });
   }
 }
 
-async function wantNoOpening(
+async function expectNotAccepted(
   attempt: ServerAttempt,
   peer: Awaited<ReturnType<ServerAttempt['connect']>>,
 ): Promise<void> {
   const head = await peer.readHead('the end of the connection');
   if (head !== undefined && statusOf(head) === 101)
-    attempt.fail('half a request was accepted with 101');
-  if (!(await peer.drained()))
-    attempt.fail('the connection stays open, and nobody will ever use it');
+    attempt.fail('the server accepted an incomplete request with 101');
+  if (!(await peer.waitForEnd())) attempt.fail('the server did not end the unusable connection');
 }
 
 function notHttp(chapter: Chapter<ServerAttempt>): void {
@@ -125,36 +127,33 @@ function notHttp(chapter: Chapter<ServerAttempt>): void {
     section: 'RFC 6455, 4.2.1; RFC 9112, 3',
   });
   const all: readonly (readonly [string, Buffer])[] = [
-    [
-      "a client's hello of TLS",
-      Buffer.concat([hex('16 03 01 00 c8 01 00 00 c4 03 03'), noise(194)]),
-    ],
+    ['a TLS client hello', Buffer.concat([hex('16 03 01 00 c8 01 00 00 c4 03 03'), noise(194)])],
     ['noise', Buffer.concat([hex('00'), noise(500)])],
     ['a WebSocket frame', hex('81 85 37 fa 21 3d 7f 9f 4d 51 58')],
     ['only empty lines', utf8('\r\n'.repeat(1000))],
     ['an HTTP answer', utf8('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')],
-    ['the preface of HTTP/2', utf8('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')],
+    ['an HTTP/2 preface', utf8('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')],
   ];
-  for (const [says, bytes] of all) {
-    add(`${says} in place of a request, and the end of our half`, async (attempt) => {
+  for (const [title, bytes] of all) {
+    add(`${title} instead of a request, then our FIN`, async (attempt) => {
       const peer = await attempt.connect();
-      await peer.send(bytes, says);
+      await peer.send(bytes, title);
       peer.endWrites();
-      await wantNoOpening(attempt, peer);
+      await expectNotAccepted(attempt, peer);
     });
   }
   add(
-    'a request whose header never ends: 1 MiB of it',
+    'a request with an endless header, 1 MiB of it',
     async (attempt) => {
       const peer = await attempt.connect();
       const head = headText(`GET ${attempt.target} HTTP/1.1`, attempt.fields()).slice(0, -2);
       await peer.send(utf8(head), 'the beginning of a request');
       await peer.send(utf8(`X-Fill: ${'x'.repeat(1000)}\r\n`.repeat(1040)), 'more and more fields');
-      await wantNoOpening(attempt, peer);
+      await expectNotAccepted(attempt, peer);
     },
     {
       section: 'RFC 6455, 10.4; RFC 9110, 5.4',
-      expects: 'the server gives up, with an HTTP error or without',
+      expects: 'the server ends the connection, with or without an HTTP error',
     },
   );
 }
@@ -162,7 +161,7 @@ function notHttp(chapter: Chapter<ServerAttempt>): void {
 function atTheSameTime(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 4.2',
-    expects: 'each connection works, whatever becomes of the others',
+    expects: 'each connection works, whatever the others do',
   });
   add('twenty connections at the same time, each with its own messages', async (attempt) => {
     const peers = await Promise.all(Array.from({ length: 20 }, () => attempt.open()));
@@ -173,23 +172,23 @@ function atTheSameTime(chapter: Chapter<ServerAttempt>): void {
           payload: utf8(`${at}: ${n}`),
         }));
         await peer.sendFrames(...messages);
-        await wantAll(peer, messages);
+        await expectAll(peer, messages);
       }),
     );
     await Promise.all(peers.map((peer) => closeCleanly(peer)));
   });
-  for (const [says, harm] of [
+  for (const [title, harm] of [
     ['resets', (peer: Awaited<ReturnType<ServerAttempt['open']>>) => peer.reset()],
     ['ends within a frame', (peer: Awaited<ReturnType<ServerAttempt['open']>>) => peer.endWrites()],
   ] as const) {
-    add(`a connection next to one that ${says}`, async (attempt) => {
+    add(`a connection next to one that ${title}`, async (attempt) => {
       const [good, bad] = [await attempt.open(), await attempt.open()];
       await bad.send(
         bad.bytes({ opcode: TEXT, payload: letters(100) }).subarray(0, 50),
         'half a frame',
       );
       harm(bad);
-      await alive(good);
+      await checkAlive(good);
       await closeCleanly(good);
       await closeCleanly(await attempt.open());
     });
@@ -197,7 +196,7 @@ function atTheSameTime(chapter: Chapter<ServerAttempt>): void {
   add('a connection next to one that breaks a rule', async (attempt) => {
     const [good, bad] = [await attempt.open(), await attempt.open()];
     await bad.sendFrames({ opcode: 5 });
-    await alive(good);
+    await checkAlive(good);
     await closeCleanly(good);
   });
 }

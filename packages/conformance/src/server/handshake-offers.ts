@@ -1,12 +1,12 @@
+import type { ServerAttempt } from '../attempts/server-attempt.ts';
 import type { Chapter } from '../model/chapter.ts';
-import type { ServerAttempt } from '../run/server-attempt.ts';
 import { closeCleanly, echo } from '../wire/expect.ts';
 import { TEXT } from '../wire/frame.ts';
 import { answerFaults, freshKey } from '../wire/handshake.ts';
 import { fieldOf, statusOf } from '../wire/head.ts';
-import { wantRefused } from './asking.ts';
+import { expectRefused } from './handshake-requests.ts';
 
-/** Sections of subprotocols and extensions that are offered to a server. */
+/** Adds sections about offered subprotocols and extensions. */
 export function offers(chapter: Chapter<ServerAttempt>): void {
   subprotocols(chapter);
   badSubprotocols(chapter);
@@ -17,7 +17,7 @@ export function offers(chapter: Chapter<ServerAttempt>): void {
 function subprotocols(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 4.2.2 and 11.3.4',
-    expects: 'the handshake is accepted with none of them, or with one',
+    expects: 'the server accepts the handshake with one of them or with none',
   });
   for (const list of [
     ['chat'],
@@ -28,20 +28,20 @@ function subprotocols(chapter: Chapter<ServerAttempt>): void {
     ['constructor', '__proto__', 'toString'],
     ['x'.repeat(500)],
   ]) {
-    add(`offered: ${list.join(', ').slice(0, 60)}`, async (attempt) => {
+    add(`offered subprotocols: ${list.join(', ').slice(0, 60)}`, async (attempt) => {
       const peer = await attempt.open({ subprotocols: list });
       await echo(peer, TEXT, Buffer.from('open'));
       await closeCleanly(peer);
     });
   }
-  add('offered in two lines', async (attempt) => {
+  add('subprotocols offered in two lines', async (attempt) => {
     const key = freshKey();
     const peer = await attempt.connect();
     const lines = [
       ['Sec-WebSocket-Protocol', 'one'],
       ['Sec-WebSocket-Protocol', 'two, three'],
     ] as const;
-    await attempt.ask(peer, [...attempt.fields(key), ...lines]);
+    await attempt.sendRequest(peer, [...attempt.fields(key), ...lines]);
     const head = await attempt.readAnswer(peer);
     const asked = { key, extensions: [], subprotocols: ['one', 'two', 'three'] };
     const faults = answerFaults(head, asked);
@@ -49,7 +49,7 @@ function subprotocols(chapter: Chapter<ServerAttempt>): void {
     await closeCleanly(peer);
   });
   add(
-    'none offered',
+    'no subprotocol offered',
     async (attempt) => {
       const peer = await attempt.connect();
       const head = await attempt.openOn(peer);
@@ -65,7 +65,7 @@ function badSubprotocols(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 4.1 and 4.2.2',
     expects:
-      'the handshake is refused, or accepted without a subprotocol or with one that is a token',
+      'the server refuses the handshake, or accepts it without a subprotocol or with a valid one',
   });
   for (const value of [
     'a b',
@@ -82,7 +82,7 @@ function badSubprotocols(chapter: Chapter<ServerAttempt>): void {
     add(`Sec-WebSocket-Protocol: ${value}`, async (attempt) => {
       const key = freshKey();
       const peer = await attempt.connect();
-      await attempt.ask(peer, [...attempt.fields(key), ['Sec-WebSocket-Protocol', value]]);
+      await attempt.sendRequest(peer, [...attempt.fields(key), ['Sec-WebSocket-Protocol', value]]);
       const head = await peer.readHead('the answer to the handshake');
       if (head === undefined || statusOf(head) !== 101) return;
       const tokens = value
@@ -99,7 +99,7 @@ function badSubprotocols(chapter: Chapter<ServerAttempt>): void {
 function unknownExtensions(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 4.2.2 and 9.1',
-    expects: 'the handshake is accepted, without what the server does not know',
+    expects: 'the server accepts the handshake without the unknown extensions',
   });
   for (const value of [
     'x-unknown',
@@ -117,7 +117,10 @@ function unknownExtensions(chapter: Chapter<ServerAttempt>): void {
     add(`Sec-WebSocket-Extensions: ${value}`, async (attempt) => {
       const key = freshKey();
       const peer = await attempt.connect();
-      await attempt.ask(peer, [...attempt.fields(key), ['Sec-WebSocket-Extensions', value]]);
+      await attempt.sendRequest(peer, [
+        ...attempt.fields(key),
+        ['Sec-WebSocket-Extensions', value],
+      ]);
       const head = await attempt.readAnswer(peer);
       const faults = answerFaults(head, { key, extensions: [], subprotocols: [] });
       if (faults.length > 0) attempt.fail(faults.join('; '));
@@ -130,7 +133,7 @@ function unknownExtensions(chapter: Chapter<ServerAttempt>): void {
 function badExtensions(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 9.1',
-    expects: 'the handshake is refused: this is no list of extensions',
+    expects: 'the server refuses the handshake: the extension list is malformed',
   });
   for (const value of [
     ';',
@@ -154,7 +157,7 @@ function badExtensions(chapter: Chapter<ServerAttempt>): void {
     'permessage-deflate, ;',
   ]) {
     add(`Sec-WebSocket-Extensions: ${value}`, async (attempt) => {
-      await wantRefused(attempt, {
+      await expectRefused(attempt, {
         fields: (fields) => [...fields, ['Sec-WebSocket-Extensions', value]],
       });
     });

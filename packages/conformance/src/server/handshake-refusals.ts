@@ -1,10 +1,16 @@
-import type { Chapter } from '../model/chapter.ts';
-import type { ServerAttempt } from '../run/server-attempt.ts';
-import { type Field, replaced, without } from '../wire/handshake.ts';
+import type { ServerAttempt } from '../attempts/server-attempt.ts';
+import type { AddCase, Chapter } from '../model/chapter.ts';
+import { withoutField } from '../wire/handshake.ts';
 import { fieldLines, type Head, statusOf } from '../wire/head.ts';
-import { type Request, wantAnswered, wantRefused } from './asking.ts';
+import {
+  expectAnswered,
+  expectRefused,
+  type HandshakeRequest,
+  withFields,
+  withValue,
+} from './handshake-requests.ts';
 
-/** Sections of requests that a server must not accept. */
+/** Adds sections about requests that a server must refuse. */
 export function refusals(chapter: Chapter<ServerAttempt>): void {
   methods(chapter);
   versionsOfHttp(chapter);
@@ -17,28 +23,19 @@ export function refusals(chapter: Chapter<ServerAttempt>): void {
 
 const REFUSED = {
   section: 'RFC 6455, 4.2.1',
-  expects: 'the handshake is refused with an HTTP error',
+  expects: 'the server refuses the handshake with an HTTP error',
 };
 
 function addAll(
-  add: ReturnType<Chapter<ServerAttempt>['section']>,
-  requests: readonly (readonly [says: string, request: Request])[],
+  add: AddCase<ServerAttempt>,
+  requests: readonly (readonly [title: string, request: HandshakeRequest])[],
 ): void {
-  for (const [says, request] of requests) {
-    add(says, async (attempt) => {
-      await wantRefused(attempt, request);
+  for (const [title, request] of requests) {
+    add(title, async (attempt) => {
+      await expectRefused(attempt, request);
     });
   }
 }
-
-const set =
-  (name: string, value: string): NonNullable<Request['fields']> =>
-  (fields) =>
-    replaced(fields, name, value);
-
-const plus =
-  (...more: readonly Field[]): NonNullable<Request['fields']> =>
-  (fields) => [...fields, ...more];
 
 function methods(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section(REFUSED);
@@ -54,11 +51,11 @@ function versionsOfHttp(chapter: Chapter<ServerAttempt>): void {
   addAll(
     add,
     ['HTTP/1.0', 'HTTP/0.9', 'HTTP/1', 'http/1.1', 'HTP/1.1'].map((version) => [
-      `a request of ${version}`,
+      `a request with version ${version}`,
       { start: (target) => `GET ${target} ${version}` },
     ]),
   );
-  addAll(add, [['a request without a version of HTTP', { start: (target) => `GET ${target}` }]]);
+  addAll(add, [['a request without an HTTP version', { start: (target) => `GET ${target}` }]]);
 }
 
 function fieldsMissing(chapter: Chapter<ServerAttempt>): void {
@@ -66,7 +63,7 @@ function fieldsMissing(chapter: Chapter<ServerAttempt>): void {
   const names = ['Host', 'Upgrade', 'Connection', 'Sec-WebSocket-Key', 'Sec-WebSocket-Version'];
   addAll(
     add,
-    names.map((name) => [`no ${name}`, { fields: (fields) => without(fields, name) }]),
+    names.map((name) => [`no ${name}`, { fields: (fields) => withoutField(fields, name) }]),
   );
   addAll(add, [
     ['no field but Host', { fields: (fields) => fields.slice(0, 1) }],
@@ -78,8 +75,8 @@ function hosts(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({ ...REFUSED, section: 'RFC 9112, 3.2' });
   addAll(add, [
     ['Host twice, the same', { fields: (fields) => [fields[0]!, ...fields] }],
-    ['Host twice, different', { fields: plus(['Host', 'elsewhere.example']) }],
-    ['a Host that is no host', { fields: set('Host', 'not a host/at all') }],
+    ['Host twice, different', { fields: withFields(['Host', 'elsewhere.example']) }],
+    ['an invalid Host', { fields: withValue('Host', 'not a host/at all') }],
   ]);
 }
 
@@ -97,7 +94,7 @@ function upgrades(chapter: Chapter<ServerAttempt>): void {
   ];
   addAll(
     add,
-    upgrade.map((value) => [`Upgrade: ${value}`, { fields: set('Upgrade', value) }]),
+    upgrade.map((value) => [`Upgrade: ${value}`, { fields: withValue('Upgrade', value) }]),
   );
   const connection = [
     '',
@@ -110,7 +107,7 @@ function upgrades(chapter: Chapter<ServerAttempt>): void {
   ];
   addAll(
     add,
-    connection.map((value) => [`Connection: ${value}`, { fields: set('Connection', value) }]),
+    connection.map((value) => [`Connection: ${value}`, { fields: withValue('Connection', value) }]),
   );
 }
 
@@ -120,11 +117,11 @@ function keys(chapter: Chapter<ServerAttempt>): void {
     ['Sec-WebSocket-Key twice, the same', { fields: (fields) => [...fields, fields[3]!] }],
     [
       'Sec-WebSocket-Key twice, different',
-      { fields: plus(['Sec-WebSocket-Key', 'dGhlIHNhbXBsZSBub25jZQ==']) },
+      { fields: withFields(['Sec-WebSocket-Key', 'dGhlIHNhbXBsZSBub25jZQ==']) },
     ],
     ['an empty Sec-WebSocket-Key', { key: '' }],
   ]);
-  // 4.2.2: a server need not decode the key.
+  // RFC 6455, 4.2.2: a server need not decode the key.
   const should = chapter.section({ ...REFUSED, level: 'should' });
   addAll(should, [
     ['a key of 15 bytes', { key: Buffer.alloc(15, 7).toString('base64') }],
@@ -137,7 +134,7 @@ function keys(chapter: Chapter<ServerAttempt>): void {
     ['a key with half of its padding', { key: 'AAAAAAAAAAAAAAAAAAAAAA=' }],
     ['a key with too much padding', { key: 'AAAAAAAAAAAAAAAAAAAAAA===' }],
     ['a key with padding in the middle', { key: 'AAAAAAAAAA==AAAAAAAAAA==' }],
-    ['a key with a blank in it', { key: 'AAAAAAAAAAA AAAAAAAAAA==' }],
+    ['a key that contains a space', { key: 'AAAAAAAAAAA AAAAAAAAAA==' }],
     ['a key in the URL alphabet', { key: '-_-_-_-_-_-_-_-_-_-_-w==' }],
     ['a key with a comma', { key: 'AAAAAAAAAAAAAAAAAAAAAA==, x' }],
     ['a key in quotes', { key: '"AAAAAAAAAAAAAAAAAAAAAA=="' }],
@@ -147,20 +144,20 @@ function keys(chapter: Chapter<ServerAttempt>): void {
 function versions(chapter: Chapter<ServerAttempt>): void {
   const unknown = chapter.section({
     section: 'RFC 6455, 4.2.2 and 4.4',
-    expects: 'the handshake is refused, and Sec-WebSocket-Version names 13',
+    expects: 'the server refuses the handshake, and Sec-WebSocket-Version lists 13',
   });
   for (const version of [14, 25, 130, 255]) {
     unknown(`Sec-WebSocket-Version: ${version}`, async (attempt) => {
-      judgeVersions(attempt, await wantRefused(attempt, ofVersion(version)));
+      judgeVersions(attempt, await expectRefused(attempt, ofVersion(version)));
     });
   }
   const drafts = chapter.section({
     section: 'RFC 6455, 4.2.2 and 4.4',
-    expects: 'the handshake is refused, and Sec-WebSocket-Version names 13; or the draft is spoken',
+    expects: 'the server refuses and lists 13 in Sec-WebSocket-Version, or supports the draft',
   });
   for (const version of [0, 4, 7, 8, 12]) {
     drafts(`Sec-WebSocket-Version: ${version}`, async (attempt) => {
-      judgeVersions(attempt, await wantAnswered(attempt, ofVersion(version)));
+      judgeVersions(attempt, await expectAnswered(attempt, ofVersion(version)));
     });
   }
   const odd = chapter.section({ ...REFUSED, section: 'RFC 6455, 4.1, 4.2.1 and 11.3.5' });
@@ -169,34 +166,40 @@ function versions(chapter: Chapter<ServerAttempt>): void {
     ['', 'thirteen', '13.0', '+13', '-13', '0x0d', '1 3', '256', '1313', '13a', '13;q=1'].map(
       (value) => [
         `Sec-WebSocket-Version: ${value}`,
-        { fields: set('Sec-WebSocket-Version', value) },
+        { fields: withValue('Sec-WebSocket-Version', value) },
       ],
     ),
   );
   addAll(odd, [
-    ['Sec-WebSocket-Version twice, 13 and 8', { fields: plus(['Sec-WebSocket-Version', '8']) }],
-    ['Sec-WebSocket-Version twice, both 13', { fields: plus(['Sec-WebSocket-Version', '13']) }],
-    ['Sec-WebSocket-Version: 13, 8', { fields: set('Sec-WebSocket-Version', '13, 8') }],
+    [
+      'Sec-WebSocket-Version twice, 13 and 8',
+      { fields: withFields(['Sec-WebSocket-Version', '8']) },
+    ],
+    [
+      'Sec-WebSocket-Version twice, both 13',
+      { fields: withFields(['Sec-WebSocket-Version', '13']) },
+    ],
+    ['Sec-WebSocket-Version: 13, 8', { fields: withValue('Sec-WebSocket-Version', '13, 8') }],
   ]);
   const zeros = chapter.section({ ...REFUSED, level: 'should', section: 'RFC 6455, 4.3' });
   addAll(
     zeros,
     ['013', '0013'].map((value) => [
       `Sec-WebSocket-Version: ${value}`,
-      { fields: set('Sec-WebSocket-Version', value) },
+      { fields: withValue('Sec-WebSocket-Version', value) },
     ]),
   );
 }
 
-function ofVersion(version: number): Request {
-  return { fields: set('Sec-WebSocket-Version', String(version)) };
+function ofVersion(version: number): HandshakeRequest {
+  return { fields: withValue('Sec-WebSocket-Version', String(version)) };
 }
 
 function judgeVersions(attempt: ServerAttempt, head: Head | undefined): void {
   if (head === undefined) return;
   const lines = fieldLines(head, 'sec-websocket-version').flatMap((line) => line.split(','));
   if (!lines.some((one) => one.trim() === '13')) {
-    attempt.fail('the refusal does not say in Sec-WebSocket-Version that 13 is spoken here (4.4)');
+    attempt.fail('the refusal does not list version 13 in Sec-WebSocket-Version (4.4)');
   }
   // RFC 9110, 15.5.22: a 426 must name the protocol.
   if (statusOf(head) === 426 && fieldLines(head, 'upgrade').length === 0) {

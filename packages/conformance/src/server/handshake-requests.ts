@@ -1,33 +1,49 @@
-import type { ServerAttempt } from '../run/server-attempt.ts';
+import type { ServerAttempt } from '../attempts/server-attempt.ts';
 import { closeCleanly, echo } from '../wire/expect.ts';
 import { TEXT } from '../wire/frame.ts';
-import { answerFaults, type Field, freshKey, headText } from '../wire/handshake.ts';
+import { answerFaults, type Field, freshKey, headText, withField } from '../wire/handshake.ts';
 import { type Head, statusOf } from '../wire/head.ts';
 import type { Peer } from '../wire/peer.ts';
 
+/** Creates the fields of a request from the usual ones. */
+export type ChangeFields = (fields: readonly Field[]) => readonly Field[];
+
+/** Replaces the value of a field. */
+export function withValue(name: string, value: string): ChangeFields {
+  return (fields) => withField(fields, name, value);
+}
+
+/** Appends fields. */
+export function withFields(...more: readonly Field[]): ChangeFields {
+  return (fields) => [...fields, ...more];
+}
+
 /** A request that differs from the usual one. */
-export interface Request {
-  /** Default: GET of the target by HTTP/1.1. */
+export interface HandshakeRequest {
+  /** Creates the start line. Default: GET of the target with HTTP/1.1. */
   readonly start?: (target: string, host: string) => string;
-  /** Makes its fields from the usual ones. Default: those. */
-  readonly fields?: (fields: readonly Field[]) => readonly Field[];
-  /** Default: a fresh one. */
+  /** Changes the fields. Default: no change. */
+  readonly fields?: ChangeFields;
+  /** Value of `Sec-WebSocket-Key`. Default: a random key. */
   readonly key?: string;
-  /** Makes the bytes from the text. Default: as it is. */
+  /** Changes the text of the request. Default: no change. */
   readonly bytes?: (text: string) => string;
-  /** Sends it in pieces of this size. Default: in one. */
+  /** Sends the request in pieces of this size in bytes. Default: one write. */
   readonly pieces?: number;
 }
 
-/** What a request was answered with. */
-interface Answered {
+/** Connection and answer after a request. */
+interface HandshakeResult {
   readonly peer: Peer;
-  /** Undefined when the connection ended without an answer. */
+  /** Header of the answer; undefined when the connection ended without one. */
   readonly head: Head | undefined;
   readonly key: string;
 }
 
-async function ask(attempt: ServerAttempt, request: Request): Promise<Answered> {
+async function sendHandshake(
+  attempt: ServerAttempt,
+  request: HandshakeRequest,
+): Promise<HandshakeResult> {
   const key = request.key ?? freshKey();
   const usual = attempt.fields(key);
   const start = request.start?.(attempt.target, attempt.host) ?? `GET ${attempt.target} HTTP/1.1`;
@@ -35,19 +51,22 @@ async function ask(attempt: ServerAttempt, request: Request): Promise<Answered> 
   const bytes = Buffer.from(request.bytes?.(text) ?? text, 'latin1');
   const peer = await attempt.connect();
   if (request.pieces === undefined) await peer.send(bytes, 'a request');
-  else await peer.sendCut(bytes, request.pieces, { says: 'a request' });
+  else await peer.sendCut(bytes, request.pieces, { label: 'a request' });
   return { peer, head: await peer.readHead('the answer to the handshake'), key };
 }
 
-/** Asks, and wants a 101 that keeps every rule, and an echo after it. */
-export async function wantAccepted(attempt: ServerAttempt, request: Request): Promise<Head> {
-  const { peer, head, key } = await ask(attempt, request);
+/** Sends a request and expects a valid 101 and an echo. */
+export async function expectAccepted(
+  attempt: ServerAttempt,
+  request: HandshakeRequest,
+): Promise<Head> {
+  const { peer, head, key } = await sendHandshake(attempt, request);
   if (head === undefined) attempt.fail('the connection ended without an answer to the handshake');
-  await judgeOpen(attempt, peer, head, key);
+  await expectEcho(attempt, peer, head, key);
   return head;
 }
 
-async function judgeOpen(
+async function expectEcho(
   attempt: ServerAttempt,
   peer: Peer,
   head: Head,
@@ -60,39 +79,40 @@ async function judgeOpen(
 }
 
 /**
- * Asks, and wants an HTTP answer that is no 101; takes note of an end without one, and of a status below 400.
+ * Sends a request and expects an HTTP error. An end without an answer, and a status below 400 other
+ * than 101, are non-strict.
  *
- * @returns The answer, when there was one.
+ * @returns The answer, if any.
  */
-export async function wantRefused(
+export async function expectRefused(
   attempt: ServerAttempt,
-  request: Request,
+  request: HandshakeRequest,
 ): Promise<Head | undefined> {
-  const { head } = await ask(attempt, request);
+  const { head } = await sendHandshake(attempt, request);
   if (head !== undefined && statusOf(head) === 101) {
-    attempt.fail('the handshake was accepted with 101, and it had to be refused');
+    attempt.fail('the server accepted the handshake with 101, expected a refusal');
   }
   if (head === undefined) {
     attempt.nonStrict(
-      'the connection ended without an answer, where an HTTP error code was due (4.2.1)',
+      'the connection ended without an answer, expected an HTTP error status (4.2.1)',
     );
   } else if (statusOf(head) < 400) {
-    attempt.nonStrict(`the refusal has status ${statusOf(head)}, which is no error (4.2.1)`);
+    attempt.nonStrict(`the refusal has status ${statusOf(head)}, expected an error status (4.2.1)`);
   }
   return head;
 }
 
 /**
- * Asks, and takes any answer, but no silence: a 101 must keep every rule.
+ * Sends a request and accepts any answer or an end. A 101 must be valid.
  *
- * @returns The answer, when it was no 101.
+ * @returns The answer, unless it is a 101.
  */
-export async function wantAnswered(
+export async function expectAnswered(
   attempt: ServerAttempt,
-  request: Request,
+  request: HandshakeRequest,
 ): Promise<Head | undefined> {
-  const { peer, head, key } = await ask(attempt, request);
+  const { peer, head, key } = await sendHandshake(attempt, request);
   if (head === undefined || statusOf(head) !== 101) return head;
-  await judgeOpen(attempt, peer, head, key);
+  await expectEcho(attempt, peer, head, key);
   return undefined;
 }

@@ -1,10 +1,16 @@
+import type { ServerAttempt } from '../attempts/server-attempt.ts';
 import { Chapter } from '../model/chapter.ts';
-import type { ServerAttempt } from '../run/server-attempt.ts';
 import { hex, letters, pattern, utf8 } from '../wire/bytes.ts';
-import { closeCleanly, closePayload, wantAll, wantFailure, wantMessage } from '../wire/expect.ts';
+import {
+  closeCleanly,
+  closePayload,
+  expectAll,
+  expectFailure,
+  expectMessage,
+} from '../wire/expect.ts';
 import {
   BINARY,
-  bytesWords,
+  bytesText,
   CLOSE,
   CONTINUATION,
   type FrameSpec,
@@ -14,7 +20,7 @@ import {
   TEXT,
 } from '../wire/frame.ts';
 
-/** Chapter 11: a client masks, a server does not. */
+/** Creates chapter 11 for servers: masks of the client's frames. */
 export function masks(): Chapter<ServerAttempt> {
   const chapter = new Chapter<ServerAttempt>(11);
   unmasked(chapter);
@@ -27,7 +33,7 @@ export function masks(): Chapter<ServerAttempt> {
 function unmasked(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.1',
-    expects: 'the connection is failed, with 1002 best: a client must mask',
+    expects: 'the target fails the connection, preferably with 1002: a client must mask',
   });
   const payload = utf8('unmasked');
   const whole = { opcode: TEXT, payload: utf8('a masked one') };
@@ -50,11 +56,11 @@ function unmasked(chapter: Chapter<ServerAttempt>): void {
     ['a ping between fragments', [start], { opcode: PING, payload }],
     ['a text frame after a masked one', [whole], { opcode: TEXT, payload }],
   ];
-  for (const [says, before, frame] of all) {
-    add(`${says} without a mask`, async (attempt) => {
+  for (const [title, before, frame] of all) {
+    add(`${title} without a mask`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames(...before, { ...frame, mask: false });
-      await wantFailure(peer, [1002], 'a client must mask', { after: [whole] });
+      await expectFailure(peer, [1002], 'a client must mask', { after: [whole] });
     });
   }
 }
@@ -81,21 +87,21 @@ function keys(chapter: Chapter<ServerAttempt>): void {
       [BINARY, pattern(259)],
     ] as const) {
       add(
-        `the key ${key} on a ${opcodeName(opcode)} frame of ${bytesWords(payload.length)}`,
+        `the key ${key} on a ${opcodeName(opcode)} frame of ${bytesText(payload.length)}`,
         async (attempt) => {
           const peer = await attempt.open();
           await peer.sendFrames({ opcode, payload, mask: hex(key) });
-          await wantMessage(peer, opcode, payload);
+          await expectMessage(peer, opcode, payload);
           await closeCleanly(peer);
         },
       );
     }
   }
-  add('a payload that equals its key all along: zeros on the wire', async (attempt) => {
+  add('a payload that repeats its key: zeros on the wire', async (attempt) => {
     const peer = await attempt.open();
     const payload = utf8('abcd'.repeat(20));
     await peer.sendFrames({ opcode: TEXT, payload, mask: utf8('abcd') });
-    await wantMessage(peer, TEXT, payload);
+    await expectMessage(peer, TEXT, payload);
     await closeCleanly(peer);
   });
 }
@@ -104,7 +110,7 @@ function lengths(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({ section: 'RFC 6455, 5.3', expects: 'the same message comes back' });
   for (const size of [1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 31, 33, 63, 65]) {
     add(
-      `${bytesWords(size)} under the key 01020304, behind a frame of odd length`,
+      `${bytesText(size)} with the key 01020304, after a frame of odd length`,
       async (attempt) => {
         const peer = await attempt.open();
         const frames = [
@@ -112,7 +118,7 @@ function lengths(chapter: Chapter<ServerAttempt>): void {
           { opcode: BINARY, payload: pattern(size), mask: hex('01020304') },
         ];
         await peer.sendFrames(...frames);
-        await wantAll(peer, frames);
+        await expectAll(peer, frames);
         await closeCleanly(peer);
       },
     );
@@ -121,7 +127,7 @@ function lengths(chapter: Chapter<ServerAttempt>): void {
 
 function changing(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({ section: 'RFC 6455, 5.3', expects: 'all messages come back' });
-  add('a key of its own for each of 50 frames', async (attempt) => {
+  add('a different key for each of 50 frames', async (attempt) => {
     const peer = await attempt.open();
     const frames = Array.from({ length: 50 }, (_, at) => ({
       opcode: BINARY,
@@ -129,7 +135,7 @@ function changing(chapter: Chapter<ServerAttempt>): void {
       mask: Buffer.from([at, 255 - at, at * 3, at * 7]),
     }));
     await peer.sendFrames(...frames);
-    await wantAll(peer, frames);
+    await expectAll(peer, frames);
     await closeCleanly(peer);
   });
   add('the same key for each of 50 frames', async (attempt) => {
@@ -140,10 +146,10 @@ function changing(chapter: Chapter<ServerAttempt>): void {
       mask: hex('12345678'),
     }));
     await peer.sendFrames(...frames);
-    await wantAll(peer, frames);
+    await expectAll(peer, frames);
     await closeCleanly(peer);
   });
-  add('a key of its own for each fragment of a message', async (attempt) => {
+  add('a different key for each fragment of a message', async (attempt) => {
     const peer = await attempt.open();
     const parts = [pattern(5), pattern(7), pattern(1), pattern(0), pattern(9)];
     await peer.sendFrames(
@@ -154,19 +160,19 @@ function changing(chapter: Chapter<ServerAttempt>): void {
         mask: Buffer.from([at, at + 1, at + 2, at + 3]),
       })),
     );
-    await wantMessage(peer, BINARY, Buffer.concat(parts));
+    await expectMessage(peer, BINARY, Buffer.concat(parts));
     await closeCleanly(peer);
   });
   for (const size of [1, 2, 3, 5]) {
     add(
-      `a frame of 30 bytes in segments of ${bytesWords(size)}, so that the key is met at every phase`,
+      `a frame of 30 bytes in segments of ${bytesText(size)}, which cut the key at every phase`,
       async (attempt) => {
         const peer = await attempt.open();
         await peer.sendFramesCut(
           [{ opcode: BINARY, payload: pattern(30), mask: hex('01020304') }],
           size,
         );
-        await wantMessage(peer, BINARY, pattern(30));
+        await expectMessage(peer, BINARY, pattern(30));
         await closeCleanly(peer);
       },
     );

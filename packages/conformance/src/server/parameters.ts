@@ -1,13 +1,13 @@
+import type { ServerAttempt } from '../attempts/server-attempt.ts';
 import { Chapter } from '../model/chapter.ts';
-import type { ServerAttempt } from '../run/server-attempt.ts';
 import { letters, noise, utf8 } from '../wire/bytes.ts';
-import { alive, closeCleanly, echo, wantMessage } from '../wire/expect.ts';
+import { checkAlive, closeCleanly, echo, expectMessage } from '../wire/expect.ts';
 import { BINARY, RSV1, TEXT } from '../wire/frame.ts';
 import { answerFaults, freshKey } from '../wire/handshake.ts';
 import { fieldOf, statusOf } from '../wire/head.ts';
 import type { Peer } from '../wire/peer.ts';
 
-/** Chapter 13: what a server makes of offers of permessage-deflate. */
+/** Creates chapter 13 for servers: offers of permessage-deflate. */
 export function parameters(): Chapter<ServerAttempt> {
   const chapter = new Chapter<ServerAttempt>(13);
   valid(chapter);
@@ -29,14 +29,15 @@ async function exchange(peer: Peer, payload: Buffer, times = 2): Promise<void> {
       payload: peer.compressor.compress(payload),
       rsv: RSV1,
     });
-    await wantMessage(peer, BINARY, payload);
+    await expectMessage(peer, BINARY, payload);
   }
 }
 
 function valid(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 7692, 5.1 and 7.1',
-    expects: 'the offer is declined, or accepted with an answer to it, and messages come back',
+    expects:
+      'the server declines the offer or accepts it with a valid answer, and messages come back',
   });
   const takeovers = ['server_no_context_takeover', 'client_no_context_takeover'];
   const offers = [
@@ -69,7 +70,7 @@ function valid(chapter: Chapter<ServerAttempt>): void {
 function invalid(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 7692, 5.1 and 7.1',
-    expects: 'the offer is declined: the handshake is accepted without compression',
+    expects: 'the server declines the offer and accepts the handshake without compression',
   });
   const bits = ['7', '16', '0', '1', '100', '08', '015', '8.0', '-9', '+9', '0x9', 'nine', '1e1'];
   const offers = [
@@ -98,19 +99,22 @@ function invalid(chapter: Chapter<ServerAttempt>): void {
       const key = freshKey();
       const peer = await attempt.connect();
       const extensions = `${DEFLATE}; ${offer}`;
-      await attempt.ask(peer, [...attempt.fields(key), ['Sec-WebSocket-Extensions', extensions]]);
+      await attempt.sendRequest(peer, [
+        ...attempt.fields(key),
+        ['Sec-WebSocket-Extensions', extensions],
+      ]);
       const head = await attempt.readAnswer(peer);
-      // Who refuses the whole handshake has at least not accepted the offer.
+      // A server that refuses the handshake has at least not accepted the offer.
       if (statusOf(head) >= 400) {
         attempt.nonStrict(
-          'the handshake was refused, where only the offer had to be declined (5.1)',
+          'the server refused the handshake, expected a decline of the offer (5.1)',
         );
         return;
       }
       const faults = answerFaults(head, { key, extensions: [DEFLATE], subprotocols: [] });
       if (faults.length > 0) attempt.fail(faults.join('; '));
       if (fieldOf(head, 'sec-websocket-extensions') !== undefined) {
-        attempt.fail('the offer was accepted, and it had to be declined');
+        attempt.fail('the server accepted the offer, expected a decline');
       }
       await echo(peer, TEXT, letters(2000));
       await closeCleanly(peer);
@@ -121,7 +125,7 @@ function invalid(chapter: Chapter<ServerAttempt>): void {
 function severalOffers(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 7692, 5.1 and 7',
-    expects: 'one offer is accepted, with an answer to it, or none; messages come back',
+    expects: 'the server accepts one offer with a valid answer, or none, and messages come back',
   });
   for (const offers of [
     `${DEFLATE}; server_max_window_bits=10, ${DEFLATE}`,
@@ -139,7 +143,7 @@ function severalOffers(chapter: Chapter<ServerAttempt>): void {
   const fallback = chapter.section({
     section: 'RFC 7692, 5.1 and 7.1',
     level: 'should',
-    expects: 'the offer that must be declined is, and the other one is accepted',
+    expects: 'the server declines the invalid offer and accepts the other one',
   });
   for (const bad of [
     'client_max_window_bits=7',
@@ -149,11 +153,11 @@ function severalOffers(chapter: Chapter<ServerAttempt>): void {
     'server_max_window_bits=99',
     'client_no_context_takeover; client_no_context_takeover',
   ]) {
-    fallback(`the offers ${DEFLATE}; ${bad}, and then ${DEFLATE}`, async (attempt) => {
-      // A server without compression declines both, and shows nothing by it.
+    fallback(`the offers ${DEFLATE}; ${bad}, then ${DEFLATE}`, async (attempt) => {
+      // A server without compression declines both offers, so skip the case.
       await attempt.openDeflate();
       const peer = await attempt.open({ extensions: `${DEFLATE}; ${bad}, ${DEFLATE}` });
-      if (peer.deflate === undefined) attempt.fail('the second offer was declined with the first');
+      if (peer.deflate === undefined) attempt.fail('the server declined the valid second offer');
       await exchange(peer, letters(1000));
       await closeCleanly(peer);
     });
@@ -166,8 +170,8 @@ async function exchangeOffering(attempt: ServerAttempt, offers: string): Promise
   await closeCleanly(peer);
 }
 
-/** Noise that comes twice, so far apart that a larger window would be used if there were one. */
-function apart(bits: number): Buffer {
+/** Returns the same noise twice. Only a window larger than `bits` can compress the second copy. */
+function repeatedNoise(bits: number): Buffer {
   const once = noise(2 ** bits + 100);
   return Buffer.concat([once, once]);
 }
@@ -175,20 +179,20 @@ function apart(bits: number): Buffer {
 function serverWindow(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 7692, 7.1.2.1 and 7.2.1',
-    expects: "the message comes back, and reaches no further back than the server's window",
+    expects: "the message comes back without a match beyond the server's window",
   });
   for (const bits of [8, 9, 10, 11, 12, 13, 14, 15]) {
     add(
-      `server_max_window_bits=${bits}, and a message that repeats itself at a greater distance`,
+      `server_max_window_bits=${bits}, and a message that repeats itself beyond the window`,
       async (attempt) => {
         const peer = await attempt.openOffering(`${DEFLATE}; server_max_window_bits=${bits}`);
-        await echo(peer, BINARY, apart(bits));
+        await echo(peer, BINARY, repeatedNoise(bits));
         await echo(peer, BINARY, letters(2000));
         await closeCleanly(peer);
       },
     );
     add(
-      `server_max_window_bits=${bits}, and messages that repeat each other at a greater distance`,
+      `server_max_window_bits=${bits}, and messages that repeat each other beyond the window`,
       async (attempt) => {
         const peer = await attempt.openOffering(`${DEFLATE}; server_max_window_bits=${bits}`);
         const once = noise(2 ** bits + 100);
@@ -202,11 +206,11 @@ function serverWindow(chapter: Chapter<ServerAttempt>): void {
 function clientWindow(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 7692, 7.1.2.2 and 7.2.2',
-    expects: 'messages that use the whole window come back',
+    expects: 'messages with matches up to the window size come back',
   });
   for (const bits of [8, 9, 10, 11, 12, 13, 14, 15]) {
     add(
-      `client_max_window_bits=${bits}, and messages as far back as was agreed`,
+      `client_max_window_bits=${bits}, and messages with matches up to that distance`,
       async (attempt) => {
         const peer = await attempt.openOffering(`${DEFLATE}; client_max_window_bits=${bits}`);
         const agreed = peer.deflate!.clientMaxWindowBits;
@@ -222,7 +226,7 @@ function clientWindow(chapter: Chapter<ServerAttempt>): void {
 function takeover(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 7692, 7.1.1',
-    expects: 'each message of the server can be inflated without those before it',
+    expects: 'the suite can inflate each message without the previous ones',
   });
   for (const [name, make] of [
     ['text', letters],
@@ -235,11 +239,11 @@ function takeover(chapter: Chapter<ServerAttempt>): void {
       await closeCleanly(peer);
     });
     add(
-      `client_no_context_takeover, and the same ${name} five times, each on its own`,
+      `client_no_context_takeover, and the same ${name} five times without context takeover`,
       async (attempt) => {
         const peer = await attempt.openOffering(`${DEFLATE}; client_no_context_takeover`);
         if (!peer.deflate!.clientNoContextTakeover)
-          attempt.skip('the server did not ask us to forget');
+          attempt.skip('the server did not answer with client_no_context_takeover');
         await exchange(peer, make(5000), 5);
         await closeCleanly(peer);
       },
@@ -254,14 +258,11 @@ function notOffered(chapter: Chapter<ServerAttempt>): void {
     expects: 'messages come back without RSV1, and the 101 names no extension',
   });
   for (const size of [0, 100, 1000, 65_536]) {
-    add(
-      `no offer, and a text of ${size} bytes that compression would make smaller`,
-      async (attempt) => {
-        const peer = await attempt.open();
-        await echo(peer, TEXT, Buffer.alloc(size, 0x61));
-        await alive(peer);
-        await closeCleanly(peer);
-      },
-    );
+    add(`no offer, and a compressible text of ${size} bytes`, async (attempt) => {
+      const peer = await attempt.open();
+      await echo(peer, TEXT, Buffer.alloc(size, 0x61));
+      await checkAlive(peer);
+      await closeCleanly(peer);
+    });
   }
 }

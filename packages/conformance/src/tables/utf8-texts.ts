@@ -1,18 +1,17 @@
 import { hex } from '../wire/bytes.ts';
 
-/** A text that is UTF-8, and what is special about it. */
+/** A valid UTF-8 text. */
 export interface ValidText {
-  readonly says: string;
+  readonly title: string;
   readonly bytes: Buffer;
 }
 
-/** Bytes that are not UTF-8 (RFC 3629), and why. */
+/** Bytes that are not UTF-8 (RFC 3629). */
 export interface InvalidText {
-  readonly says: string;
+  readonly title: string;
   readonly bytes: Buffer;
   /**
-   * After so many bytes no continuation can make it UTF-8. Undefined: it only ends too early, which its last byte does
-   * not tell.
+   * Number of bytes after which no continuation is valid. Undefined: the text is only incomplete.
    */
   readonly decidedAt: number | undefined;
 }
@@ -23,7 +22,7 @@ const POINTS = [
   0x10_ffff,
 ];
 
-const TEXTS: readonly (readonly [says: string, text: string])[] = [
+const TEXTS: readonly (readonly [title: string, text: string])[] = [
   ['a Greek word', 'κόσμε'],
   ['Latin letters with accents', 'Hello-µ@ßöäüàá-UTF-8!!'],
   ['Chinese', '网络套接字协议'],
@@ -31,20 +30,20 @@ const TEXTS: readonly (readonly [says: string, text: string])[] = [
   ['a family of emoji, joined', '👩‍👩‍👧‍👦 and 🏳️‍🌈'],
   ['combining marks', 'Z̷͍̈́a̵͔͝l̴̦͝g̶̱̑o̶̙͌'],
   ['one character of each length', 'a¢€𐍈'],
-  ['what JSON and HTML escape', '"\\\u2028\u2029<>&\u0000'],
+  ['characters that JSON and HTML escape', '"\\\u2028\u2029<>&\u0000'],
 ];
 
-/** Every border of RFC 3629's table, and some real text. */
+/** The limits of each range of RFC 3629, and some real text. */
 export const VALID_TEXTS: readonly ValidText[] = [
   ...POINTS.map((point) => ({
-    says: `U+${point.toString(16).toUpperCase().padStart(4, '0')}`,
+    title: `U+${point.toString(16).toUpperCase().padStart(4, '0')}`,
     bytes: Buffer.from(String.fromCodePoint(point)),
   })),
-  ...TEXTS.map(([says, text]) => ({ says, bytes: Buffer.from(text) })),
+  ...TEXTS.map(([title, text]) => ({ title, bytes: Buffer.from(text) })),
 ];
 
-/** Why, the bytes, and at which of them it is decided. */
-const BROKEN: readonly (readonly [says: string, bytes: string, decidedAt?: number])[] = [
+/** Title, bytes, and the number of bytes after which the text is invalid. */
+const BROKEN: readonly (readonly [title: string, bytes: string, decidedAt?: number])[] = [
   ['a continuation byte alone, 80', '80', 1],
   ['a continuation byte alone, bf', 'bf', 1],
   ['a continuation byte after ASCII', '61 90', 2],
@@ -71,8 +70,8 @@ const BROKEN: readonly (readonly [says: string, bytes: string, decidedAt?: numbe
   ['the last surrogate, U+DFFF', 'ed bf bf', 2],
   ['a pair of surrogates (CESU-8), U+10000', 'ed a0 80 ed b0 80', 2],
   ['a pair of surrogates (CESU-8), U+10FFFF', 'ed af bf ed bf bf', 2],
-  ['above the last code point, U+110000', 'f4 90 80 80', 2],
-  ['above the last code point, U+13FFFF', 'f4 bf bf bf', 2],
+  ['a code point above the last one, U+110000', 'f4 90 80 80', 2],
+  ['a code point above the last one, U+13FFFF', 'f4 bf bf bf', 2],
   ['the lead byte f5', 'f5 80 80 80', 1],
   ['the lead byte f6', 'f6 80 80 80', 1],
   ['the lead byte f7', 'f7 bf bf bf', 1],
@@ -102,9 +101,9 @@ const BROKEN: readonly (readonly [says: string, bytes: string, decidedAt?: numbe
   ['three bytes of four', 'f4 8f bf'],
 ];
 
-/** Everything that RFC 3629 forbids, in its smallest form. */
-export const INVALID_TEXTS: readonly InvalidText[] = BROKEN.map(([says, bytes, decidedAt]) => ({
-  says,
+/** Every kind of invalid UTF-8 (RFC 3629), in its shortest form. */
+export const INVALID_TEXTS: readonly InvalidText[] = BROKEN.map(([title, bytes, decidedAt]) => ({
+  title,
   bytes: hex(bytes),
   decidedAt,
 }));

@@ -1,54 +1,48 @@
-/** Bytes that are written as the RFC prints them: `hex('81 05 48')`. */
+/** Returns the bytes of hex pairs, written as the RFC prints them: `hex('81 05 48')`. */
 export function hex(text: string): Buffer {
   return Buffer.from(text.replaceAll(/\s+/g, ''), 'hex');
 }
 
-/** The UTF-8 of a text. */
+/** Returns the UTF-8 bytes of a text. */
 export function utf8(text: string): Buffer {
   return Buffer.from(text, 'utf8');
 }
 
-/** `size` bytes that are the same in every run and of which no two neighbours are equal. */
+/** Returns `size` bytes, the same in every run, without two equal neighbours. */
 export function pattern(size: number): Buffer {
   const bytes = Buffer.allocUnsafe(size);
   for (let at = 0; at < size; at++) bytes[at] = (at * 167 + (at >> 8) * 13) & 0xff;
   return bytes;
 }
 
-/** `size` bytes of readable ASCII. */
+/** Returns `size` bytes of ASCII letters. */
 export function letters(size: number): Buffer {
   const bytes = Buffer.allocUnsafe(size);
   for (let at = 0; at < size; at++) bytes[at] = 0x61 + ((at + (at >> 7)) % 26);
   return bytes;
 }
 
-/** The first bytes as hex pairs, and how many were left out. */
-export function hexOf(bytes: Uint8Array, limit = 48): string {
-  const shown = Buffer.from(bytes.subarray(0, limit))
-    .toString('hex')
-    .replaceAll(/..(?=.)/g, '$& ');
-  return bytes.length > limit ? `${shown} … and ${bytes.length - limit} more` : shown;
-}
-
-/** Pieces of `size` bytes, the last one shorter. */
+/** Splits bytes into pieces of `size` bytes. The last piece may be shorter. */
 export function cut(bytes: Uint8Array, size: number): Uint8Array[] {
   const pieces: Uint8Array[] = [];
   for (let at = 0; at < bytes.length; at += size) pieces.push(bytes.subarray(at, at + size));
   return pieces;
 }
 
-/** Bytes that have arrived, taken from the front. */
+/** A queue of received bytes. */
 export class ByteQueue {
   #chunks: Buffer[] = [];
+  /** Number of bytes in the queue. */
   length = 0;
 
+  /** Appends a chunk. The queue keeps a reference to it. */
   push(chunk: Buffer): void {
     if (chunk.length === 0) return;
     this.#chunks.push(chunk);
     this.length += chunk.length;
   }
 
-  /** The first `size` bytes in one piece, or what there is of them; they stay. */
+  /** Returns the first `size` bytes, or all bytes when there are fewer, without removing them. */
   peek(size: number): Buffer {
     let first = this.#chunks[0] ?? Buffer.alloc(0);
     if (first.length < size && this.#chunks.length > 1) {
@@ -58,7 +52,7 @@ export class ByteQueue {
     return first.subarray(0, size);
   }
 
-  /** Removes and returns the first `size` bytes; there must be that many. */
+  /** Removes the first `size` bytes and returns a copy. The queue must contain that many. */
   take(size: number): Buffer {
     const taken = Buffer.from(this.peek(size));
     let left = size;
@@ -76,7 +70,7 @@ export class ByteQueue {
   }
 }
 
-/** `size` bytes that no compression makes smaller, the same in every run. */
+/** Returns `size` incompressible bytes, the same in every run. */
 export function noise(size: number): Buffer {
   const bytes = Buffer.allocUnsafe(size);
   let state = 0x9e3779b9;

@@ -1,27 +1,27 @@
 import type { Extension } from './head.ts';
 
 const TAKEOVERS = ['server_no_context_takeover', 'client_no_context_takeover'];
-const BITS = ['server_max_window_bits', 'client_max_window_bits'];
+const WINDOW_BITS = ['server_max_window_bits', 'client_max_window_bits'];
 
-/** Whether a server may accept an offer of permessage-deflate (RFC 7692, 7.1); any other it must decline. */
+/** Tests whether a server may accept a permessage-deflate offer (RFC 7692, 7.1). */
 export function isValidOffer({ params }: Extension): boolean {
   const names = params.map(([name]) => name);
   return (
     new Set(names).size === names.length &&
     params.every(([name, value]) => {
       if (TAKEOVERS.includes(name)) return value === undefined;
-      if (!BITS.includes(name)) return false;
-      return value === undefined ? name === BITS[1] : isBits(value);
+      if (!WINDOW_BITS.includes(name)) return false;
+      return value === undefined ? name === WINDOW_BITS[1] : isBits(value);
     })
   );
 }
 
-/** 7.1.2: 8 to 15, without leading zeros. */
+/** RFC 7692, 7.1.2: 8 to 15, without leading zeros. */
 function isBits(value: string): boolean {
   return /^(?:[89]|1[0-5])$/.test(value);
 }
 
-/** What of a server's answer for permessage-deflate breaks RFC 7692, 7.1, by itself or next to the offer; a sentence each. */
+/** Lists the rules of RFC 7692, 7.1, that an answer breaks, alone or against the offer. */
 export function deflateAnswerFaults(answer: Extension, offer: Extension): string[] {
   const faults: string[] = [];
   const names = answer.params.map(([name]) => name);
@@ -29,29 +29,29 @@ export function deflateAnswerFaults(answer: Extension, offer: Extension): string
   for (const [name, value] of answer.params) {
     if (TAKEOVERS.includes(name)) {
       if (value !== undefined) faults.push(`the answer gives ${name} a value (7.1.1)`);
-    } else if (BITS.includes(name)) {
+    } else if (WINDOW_BITS.includes(name)) {
       if (value === undefined || !isBits(value)) {
         faults.push(
-          `the answer has ${name}=${value ?? ''}, which is no number from 8 to 15 (7.1.2)`,
+          `the answer has ${name}=${value ?? ''}, expected a number from 8 to 15 (7.1.2)`,
         );
       }
-    } else faults.push(`the answer has ${name}, which is no parameter of permessage-deflate (7.1)`);
+    } else faults.push(`the answer has the unknown parameter ${name} (7.1)`);
   }
   const offered = (name: string): readonly [string, string | undefined] | undefined =>
     offer.params.find(([one]) => one === name);
   if (offered(TAKEOVERS[0]!) !== undefined && !names.includes(TAKEOVERS[0]!)) {
-    faults.push('server_no_context_takeover was offered, and the answer leaves it out (7.1.1.1)');
+    faults.push('the answer omits the offered server_no_context_takeover (7.1.1.1)');
   }
-  const limit = offered(BITS[0]!)?.[1];
+  const limit = offered(WINDOW_BITS[0]!)?.[1];
   if (limit !== undefined) {
-    const answered = answer.params.find(([name]) => name === BITS[0])?.[1];
+    const answered = answer.params.find(([name]) => name === WINDOW_BITS[0])?.[1];
     if (answered === undefined) {
-      faults.push('server_max_window_bits was offered, and the answer leaves it out (7.1.2.1)');
+      faults.push('the answer omits the offered server_max_window_bits (7.1.2.1)');
     } else if (Number(answered) > Number(limit)) {
-      faults.push(`server_max_window_bits=${answered} is more than the offered ${limit} (7.1.2.1)`);
+      faults.push(`server_max_window_bits=${answered} exceeds the offered ${limit} (7.1.2.1)`);
     }
   }
-  if (names.includes(BITS[1]!) && offered(BITS[1]!) === undefined) {
+  if (names.includes(WINDOW_BITS[1]!) && offered(WINDOW_BITS[1]!) === undefined) {
     faults.push('the answer has client_max_window_bits, which was not offered (7.1.2.2)');
   }
   return faults;

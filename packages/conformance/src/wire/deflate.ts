@@ -2,34 +2,39 @@ import { constants, deflateRawSync } from 'node:zlib';
 import { Violation } from '../model/verdicts.ts';
 import { type Inflated, inflate } from './inflate.ts';
 
-/** What both ends agreed on for permessage-deflate (RFC 7692, 7.1). */
+/** Negotiated parameters of permessage-deflate (RFC 7692, 7.1). */
 export interface DeflateTerms {
+  /** True: the server resets its compression context after each message. */
   readonly serverNoContextTakeover: boolean;
+  /** True: the client resets its compression context after each message. */
   readonly clientNoContextTakeover: boolean;
+  /** Window bits of the server, 8 to 15. */
   readonly serverMaxWindowBits: number;
+  /** Window bits of the client, 8 to 15. */
   readonly clientMaxWindowBits: number;
 }
 
-/** What a message ends with before it is sent, and what is not sent (RFC 7692, 7.2.1). */
+/** The end of a compressed message. The sender removes it (RFC 7692, 7.2.1). */
 const TAIL = Buffer.from('0000ffff', 'hex');
 const WINDOW = 32_768;
 
-/** Compresses messages, with or without what went before. */
+/** Compresses messages, with or without context takeover. */
 export class Compressor {
   readonly #bits: number;
   readonly #takeover: boolean;
   #history: Buffer = Buffer.alloc(0);
 
-  /** @param bits - 8 to 15. */
+  /** @param bits - Window bits, 8 to 15. */
   constructor(bits: number, takeover: boolean) {
     this.#bits = bits;
     this.#takeover = takeover;
   }
 
-  /** The payload of one message, without the tail that is not sent. */
+  /** Compresses one message and removes its tail. */
   compress(bytes: Uint8Array): Buffer {
     const packed = deflateRawSync(bytes, {
-      // zlib has no raw stream of 8 bits, and what is stored reaches back nowhere.
+      // zlib has no raw stream with 8 window bits. Stored blocks have no matches and fit any
+      // window.
       level: this.#bits === 8 ? 0 : 6,
       windowBits: Math.max(9, this.#bits),
       finishFlush: constants.Z_SYNC_FLUSH,
@@ -39,7 +44,7 @@ export class Compressor {
     return packed.subarray(0, -TAIL.length);
   }
 
-  /** Takes a message into the history that was compressed by other means. */
+  /** Adds an uncompressed message to the history. */
   remember(bytes: Uint8Array): void {
     if (!this.#takeover) return;
     const size = 2 ** this.#bits;
@@ -47,7 +52,7 @@ export class Compressor {
   }
 }
 
-/** Inflates messages and judges them. */
+/** Inflates messages and checks their match distances. */
 export class Decompressor {
   readonly #bits: number;
   readonly #takeover: boolean;
@@ -58,13 +63,13 @@ export class Decompressor {
     this.#takeover = takeover;
   }
 
-  /** @throws Violation when it is no DEFLATE data, or reaches back too far. */
+  /** Inflates one message. @throws Violation for invalid data, or a match beyond the window. */
   decompress(payload: Uint8Array): Inflated {
     const inflated = inflate(Buffer.concat([payload, TAIL]), this.#history);
     const window = 2 ** this.#bits;
     if (inflated.farthest > window) {
       throw new Violation(
-        `the message reaches ${inflated.farthest} bytes back, but a window of ${window} was agreed on (RFC 7692, 7.1.2)`,
+        `the message refers ${inflated.farthest} bytes back, beyond the negotiated window of ${window} (RFC 7692, 7.1.2)`,
       );
     }
     if (this.#takeover) {
@@ -74,7 +79,7 @@ export class Decompressor {
   }
 }
 
-/** One stored block, at most 65,535 bytes (RFC 1951, 3.2.4). */
+/** Creates one stored block of at most 65,535 bytes (RFC 1951, 3.2.4). */
 export function storedBlock(bytes: Uint8Array, final = false): Buffer {
   const header = Buffer.alloc(5);
   header[0] = final ? 1 : 0;
@@ -86,23 +91,26 @@ export function storedBlock(bytes: Uint8Array, final = false): Buffer {
 /** A literal byte, or a match of 3 to 10 bytes. */
 export type DeflateToken = number | { readonly length: number; readonly distance: number };
 
-/** One block of the fixed code, padded to a byte with what starts an empty stored block (RFC 1951, 3.2.6). */
+/**
+ * Creates one block with fixed codes, padded with the start of an empty stored block (RFC 1951,
+ * 3.2.6).
+ */
 export function fixedBlock(tokens: readonly DeflateToken[], final = false): Buffer {
   const bits = new BitWriter();
-  bits.plain(final ? 1 : 0, 1);
-  bits.plain(1, 2);
+  bits.number(final ? 1 : 0, 1);
+  bits.number(1, 2);
   for (const token of tokens) {
     if (typeof token === 'number') bits.literal(token);
     else {
-      // Lengths 3 to 10 are the codes 257 to 264, seven bits and none extra.
+      // Lengths 3 to 10 have the codes 257 to 264: seven bits without extra bits.
       bits.code(token.length - 2, 7);
       const [code, base, extra] = distanceCode(token.distance);
       bits.code(code, 5);
-      bits.plain(token.distance - base, extra);
+      bits.number(token.distance - base, extra);
     }
   }
   bits.code(0, 7);
-  if (!final) bits.plain(0, 3);
+  if (!final) bits.number(0, 3);
   return bits.bytes();
 }
 
@@ -118,12 +126,12 @@ function distanceCode(distance: number): [code: number, base: number, extra: num
 class BitWriter {
   readonly #bits: number[] = [];
 
-  /** A number, its lowest bit first. */
-  plain(value: number, count: number): void {
+  /** Writes a number, lowest bit first. */
+  number(value: number, count: number): void {
     for (let at = 0; at < count; at++) this.#bits.push((value >> at) & 1);
   }
 
-  /** A Huffman code, its highest bit first. */
+  /** Writes a Huffman code, highest bit first. */
   code(value: number, count: number): void {
     for (let at = count - 1; at >= 0; at--) this.#bits.push((value >> at) & 1);
   }

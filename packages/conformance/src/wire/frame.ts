@@ -1,36 +1,45 @@
 import type { ByteQueue } from './bytes.ts';
 
-/** RFC 6455, section 11.8. */
+// Opcodes (RFC 6455, section 11.8).
+/** Opcode of a frame that continues a message. */
 export const CONTINUATION = 0x0;
+/** Opcode of the first frame of a text message. */
 export const TEXT = 0x1;
+/** Opcode of the first frame of a binary message. */
 export const BINARY = 0x2;
+/** Opcode of a close frame. */
 export const CLOSE = 0x8;
+/** Opcode of a ping. */
 export const PING = 0x9;
+/** Opcode of a pong. */
 export const PONG = 0xa;
 
-/** Bits of `rsv`, as they stand in the header. */
+// Bits of `rsv`, in the order of the header.
+/** First reserved bit: permessage-deflate sets it on compressed messages. */
 export const RSV1 = 4;
+/** Second reserved bit. */
 export const RSV2 = 2;
+/** Third reserved bit. */
 export const RSV3 = 1;
 
-/** A frame to be written; nothing about it has to be right. */
+/** A frame to send. It may be invalid in any way. */
 export interface FrameSpec {
   readonly opcode: number;
-  /** Default empty. Before the mask. */
+  /** Payload before masking. Default: empty. */
   readonly payload?: Uint8Array;
-  /** Default true. */
+  /** Default: true. */
   readonly fin?: boolean;
-  /** RSV1, RSV2, RSV3, or a sum of them. Default 0. */
+  /** RSV1, RSV2, RSV3, or a sum of them. Default: 0. */
   readonly rsv?: number;
-  /** Four bytes, or false for none. Default: what the writer's role asks for. */
+  /** Masking key of four bytes, or false for none. Default: as the sender's role requires. */
   readonly mask?: Uint8Array | false;
-  /** Bits of the length field. Default: the smallest that holds the length. */
+  /** Size of the length field in bits. Default: the smallest that fits. */
   readonly lengthBits?: 7 | 16 | 64;
-  /** What the header claims. Default: the payload's length. */
+  /** Payload length in the header. Default: the actual length. */
   readonly claims?: number | bigint;
 }
 
-/** The bytes of a frame. */
+/** Serializes a frame. */
 export function frameBytes(spec: FrameSpec & { readonly mask: Uint8Array | false }): Buffer {
   const payload = spec.payload ?? new Uint8Array(0);
   const claims = BigInt(spec.claims ?? payload.length);
@@ -56,20 +65,20 @@ function xor(bytes: Uint8Array, key: Uint8Array): Buffer {
   return out;
 }
 
-/** A frame that was read, unmasked. */
+/** A received frame, unmasked. */
 export interface Frame {
   readonly fin: boolean;
   readonly rsv: number;
   readonly opcode: number;
-  /** The key, when there was one. */
+  /** Masking key, if any. */
   readonly mask: Buffer | undefined;
   readonly lengthBits: 7 | 16 | 64;
   readonly payload: Buffer;
-  /** Of header and payload. */
+  /** Size of header and payload in bytes. */
   readonly size: number;
 }
 
-/** Takes the next whole frame; undefined when it is not there yet. Judges nothing. */
+/** Removes the next frame from the queue, without checking it; undefined when it is incomplete. */
 export function takeFrame(queue: ByteQueue): Frame | undefined {
   const head = queue.peek(14);
   if (head.length < 2) return undefined;
@@ -100,7 +109,7 @@ export function takeFrame(queue: ByteQueue): Frame | undefined {
   };
 }
 
-const NAMES: Readonly<Record<number, string>> = {
+const OPCODE_NAMES: Readonly<Record<number, string>> = {
   [CONTINUATION]: 'continuation',
   [TEXT]: 'text',
   [BINARY]: 'binary',
@@ -109,13 +118,13 @@ const NAMES: Readonly<Record<number, string>> = {
   [PONG]: 'pong',
 };
 
-/** `text`, `ping`, `opcode 0xb`. */
+/** Returns the name of an opcode: `text`, `ping`, `opcode 0xb`. */
 export function opcodeName(opcode: number): string {
-  return NAMES[opcode] ?? `opcode 0x${opcode.toString(16)}`;
+  return OPCODE_NAMES[opcode] ?? `opcode 0x${opcode.toString(16)}`;
 }
 
-/** A frame in words: `text frame, not final, RSV1, 5 bytes`. */
-export function frameWords(frame: {
+/** Describes a frame: `text frame, not final, RSV1, 5 bytes`. */
+export function frameText(frame: {
   readonly opcode: number;
   readonly fin: boolean;
   readonly rsv: number;
@@ -128,11 +137,11 @@ export function frameWords(frame: {
     `${opcodeName(frame.opcode)} frame`,
     ...(frame.fin ? [] : ['not final']),
     ...rsv,
-    bytesWords(frame.size),
+    bytesText(frame.size),
   ].join(', ');
 }
 
-/** `1 byte`, `5 bytes`. */
-export function bytesWords(size: number | bigint): string {
+/** Formats a number of bytes: `1 byte`, `5 bytes`. */
+export function bytesText(size: number | bigint): string {
   return `${size} ${size === 1 || size === 1n ? 'byte' : 'bytes'}`;
 }

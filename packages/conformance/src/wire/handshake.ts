@@ -10,30 +10,30 @@ import {
   statusOf,
 } from './head.ts';
 
-/** A line of a header: name and value, as they are sent. */
+/** A header field: name and value as sent. */
 export type Field = readonly [name: string, value: string];
 
 /** RFC 6455, section 1.3. */
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
-/** What proves that a server has read `key`. */
+/** Returns the `Sec-WebSocket-Accept` for a key (RFC 6455, 4.2.2). */
 export function acceptOf(key: string): string {
   return createHash('sha1')
     .update(key + GUID)
     .digest('base64');
 }
 
-/** A fresh `Sec-WebSocket-Key`. */
+/** Returns a random `Sec-WebSocket-Key`. */
 export function freshKey(): string {
   return randomBytes(16).toString('base64');
 }
 
-/** The text of an HTTP header: a first line, fields, the empty line. */
+/** Formats an HTTP header: start line, fields, empty line. */
 export function headText(start: string, fields: readonly Field[]): string {
   return `${start}\r\n${fields.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`;
 }
 
-/** The fields of a request that keeps every rule. */
+/** Returns the fields of a valid request. */
 export function requestFields(host: string, key: string): Field[] {
   return [
     ['Host', host],
@@ -44,70 +44,72 @@ export function requestFields(host: string, key: string): Field[] {
   ];
 }
 
-/** `fields` without those called `name`. */
-export function without(fields: readonly Field[], name: string): Field[] {
+/** Removes the fields with this name, ignoring case. */
+export function withoutField(fields: readonly Field[], name: string): Field[] {
   return fields.filter(([one]) => one.toLowerCase() !== name.toLowerCase());
 }
 
-/** `fields` with another value for `name`, in its place. */
-export function replaced(fields: readonly Field[], name: string, value: string): Field[] {
+/** Replaces the value of the fields with this name, ignoring case. */
+export function withField(fields: readonly Field[], name: string, value: string): Field[] {
   return fields.map((field) =>
     field[0].toLowerCase() === name.toLowerCase() ? [field[0], value] : field,
   );
 }
 
-/** What a client has asked for, to judge the answer by. */
-export interface Asked {
+/** What a client has sent and offered; the answer is checked against it. */
+export interface HandshakeOffer {
+  /** The request's `Sec-WebSocket-Key`. */
   readonly key: string;
-  /** Names of extensions. */
+  /** Names of the offered extensions. */
   readonly extensions: readonly string[];
+  /** Names of the offered subprotocols. */
   readonly subprotocols: readonly string[];
 }
 
-/** Every rule of RFC 6455, 4.2.2 and 4.1, that a server's answer breaks, a sentence each. */
-export function answerFaults(head: Head, asked: Asked): string[] {
+/** Lists the rules of RFC 6455, 4.2.2 and 4.1, that a server's answer breaks, one sentence each. */
+export function answerFaults(head: Head, asked: HandshakeOffer): string[] {
   if (statusOf(head) !== 101)
     return [`the handshake was answered with ${JSON.stringify(head.start)}, not 101 (4.2.2)`];
   const faults: string[] = [];
-  const say = (broken: boolean, words: string): void => {
-    if (broken) faults.push(words);
+  const check = (broken: boolean, fault: string): void => {
+    if (broken) faults.push(fault);
   };
-  say(!head.start.startsWith('HTTP/1.1 '), 'the 101 is not of HTTP/1.1');
-  say(
+  check(!head.start.startsWith('HTTP/1.1 '), 'the 101 is not an HTTP/1.1 answer');
+  check(
     fieldOf(head, 'upgrade')?.toLowerCase() !== 'websocket',
     'the 101 has no "Upgrade: websocket" (4.2.2)',
   );
-  say(
+  check(
     !hasToken(fieldOf(head, 'connection'), 'upgrade'),
     'the 101 has no "Connection: Upgrade" (4.2.2)',
   );
   const accepts = fieldLines(head, 'sec-websocket-accept');
-  say(accepts.length !== 1, 'the 101 must have Sec-WebSocket-Accept exactly once (11.3.3)');
-  say(
+  check(accepts.length !== 1, 'the 101 must have Sec-WebSocket-Accept exactly once (11.3.3)');
+  check(
     accepts.length === 1 && accepts[0] !== acceptOf(asked.key),
-    'Sec-WebSocket-Accept is not that of our key (4.2.2)',
+    'Sec-WebSocket-Accept does not match the key (4.2.2)',
   );
   const protocols = fieldLines(head, 'sec-websocket-protocol');
-  say(protocols.length > 1, 'the 101 has Sec-WebSocket-Protocol more than once (11.3.4)');
-  say(
+  check(protocols.length > 1, 'the 101 has Sec-WebSocket-Protocol more than once (11.3.4)');
+  check(
     protocols.length === 1 && !asked.subprotocols.includes(protocols[0]!),
     'the 101 names a subprotocol that was not offered (4.2.2)',
   );
   const extensions = parseExtensions(fieldOf(head, 'sec-websocket-extensions') ?? '');
   for (const { name } of extensions) {
-    say(
+    check(
       !asked.extensions.includes(name),
       `the 101 names the extension ${name}, which was not offered (9.1)`,
     );
   }
-  say(
+  check(
     new Set(extensions.map(({ name }) => name)).size < extensions.length,
     'the 101 names an extension twice',
   );
   return faults;
 }
 
-/** The parameters of permessage-deflate that an element of `Sec-WebSocket-Extensions` stands for. */
+/** Returns the parameters in a permessage-deflate element of `Sec-WebSocket-Extensions`. */
 export function deflateTerms({ params }: Extension): DeflateTerms {
   const has = (name: string): boolean => params.some(([one]) => one === name);
   const bits = (name: string): number => Number(params.find(([one]) => one === name)?.[1] ?? 15);

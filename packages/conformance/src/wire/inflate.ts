@@ -1,23 +1,25 @@
 import { Violation } from '../model/verdicts.ts';
 
-// A plain inflater of its own (RFC 1951), because the suite has to see what zlib does not tell: how far a match reaches
-// back, which blocks there are, and whether one of them is final. Slow, and asked for at most a few MiB.
+// A simple inflater (RFC 1951). zlib does not report match distances, block counts and final
+// blocks, which the suite needs. It is slow, and gets at most a few MiB.
 
-/** What a DEFLATE stream held. */
+/** Contents of a DEFLATE stream. */
 export interface Inflated {
   readonly bytes: Buffer;
-  /** How far the farthest match reaches back, in bytes. */
+  /** Largest distance of a match, in bytes. */
   readonly farthest: number;
-  /** Blocks, the empty ones too. */
+  /** Number of blocks, including empty ones. */
   readonly blocks: number;
-  /** Whether a block has BFINAL set. */
+  /** True when a block has BFINAL set. */
   readonly final: boolean;
 }
 
-/** Bases and extra bits of the length codes 257 to 285, and of the distance codes (RFC 1951, 3.2.5). */
+/**
+ * Bases and extra bits of the length codes 257 to 285, and of the distance codes (RFC 1951, 3.2.5).
+ */
 const LENGTHS = tableOf(3, 29, 8, 4);
 const DISTANCES = tableOf(1, 30, 4, 2);
-const ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+const CODE_LENGTH_ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
 function tableOf(first: number, count: number, plain: number, group: number): [number, number][] {
   const table: [number, number][] = [];
@@ -27,12 +29,12 @@ function tableOf(first: number, count: number, plain: number, group: number): [n
     table.push([base, extra]);
     base += 2 ** extra;
   }
-  // Length code 285 is 258 and nothing else.
+  // Length code 285 means exactly 258.
   if (first === 3) table[28] = [258, 0];
   return table;
 }
 
-/** A canonical Huffman code: how many codes there are of each length, and the symbols in their order. */
+/** A canonical Huffman code: the number of codes of each length, and the symbols in order. */
 interface Huffman {
   readonly counts: readonly number[];
   readonly symbols: readonly number[];
@@ -58,8 +60,8 @@ const FIXED_DISTANCES = huffman(Array.from({ length: 30 }, () => 5));
 /**
  * Inflates a whole stream.
  *
- * @param history - What matches may reach back into, besides the stream itself.
- * @throws Violation when it is no DEFLATE data, or ends within a block.
+ * @param history - Earlier bytes that matches may refer to.
+ * @throws Violation for invalid DEFLATE data, and for data that ends within a block.
  */
 export function inflate(data: Uint8Array, history: Uint8Array = new Uint8Array(0)): Inflated {
   return new Inflater(data, history).run();
@@ -71,8 +73,8 @@ class Inflater {
   #out: Buffer;
   #length: number;
   #at = 0;
-  #hold = 0;
-  #held = 0;
+  #bitBuffer = 0;
+  #bitCount = 0;
   #farthest = 0;
 
   constructor(data: Uint8Array, history: Uint8Array) {
@@ -86,8 +88,8 @@ class Inflater {
   run(): Inflated {
     let blocks = 0;
     let final = false;
-    // A final block ends a stream, but not a message (RFC 7692, 7.2.3.4): another stream may follow.
-    while (this.#at < this.#data.length || this.#held > 0) {
+    // A final block ends a stream but not a message (RFC 7692, 7.2.3.4): another stream may follow.
+    while (this.#at < this.#data.length || this.#bitCount > 0) {
       const last = this.#bits(1) === 1;
       const type = this.#bits(2);
       blocks++;
@@ -97,16 +99,16 @@ class Inflater {
       else throw new Violation('the compressed data has a block of type 3');
       if (!last) continue;
       final = true;
-      this.#hold = 0;
-      this.#held = 0;
+      this.#bitBuffer = 0;
+      this.#bitCount = 0;
     }
     const bytes = this.#out.subarray(this.#start, this.#length);
     return { bytes, farthest: this.#farthest, blocks, final };
   }
 
   #stored(): void {
-    this.#hold = 0;
-    this.#held = 0;
+    this.#bitBuffer = 0;
+    this.#bitCount = 0;
     const header = this.#data.subarray(this.#at, this.#at + 4);
     const size = header[0]! | (header[1]! << 8);
     const inverse = header[2]! | (header[3]! << 8);
@@ -114,7 +116,7 @@ class Inflater {
       throw new Violation('the compressed data has a stored block with a wrong length');
     }
     this.#at += 4;
-    if (this.#at + size > this.#data.length) throw this.#short();
+    if (this.#at + size > this.#data.length) throw this.#truncated();
     for (let left = size; left > 0; left--) this.#put(this.#data[this.#at++]!);
   }
 
@@ -123,7 +125,7 @@ class Inflater {
     const distances = this.#bits(5) + 1;
     const count = this.#bits(4) + 4;
     const order = Array.from({ length: 19 }, () => 0);
-    for (let at = 0; at < count; at++) order[ORDER[at]!] = this.#bits(3);
+    for (let at = 0; at < count; at++) order[CODE_LENGTH_ORDER[at]!] = this.#bits(3);
     const code = huffman(order);
     const lengths: number[] = [];
     while (lengths.length < literals + distances) {
@@ -133,7 +135,9 @@ class Inflater {
         continue;
       }
       const value = symbol === 16 ? lengths.at(-1) : 0;
-      if (value === undefined) throw new Violation('the compressed data repeats no code length');
+      if (value === undefined) {
+        throw new Violation('the compressed data repeats a code length before the first one');
+      }
       const times =
         symbol === 16 ? 3 + this.#bits(2) : symbol === 17 ? 3 + this.#bits(3) : 11 + this.#bits(7);
       for (let left = times; left > 0; left--) lengths.push(value);
@@ -155,7 +159,7 @@ class Inflater {
       const distance = far + this.#bits(more);
       if (distance > this.#length) {
         throw new Violation(
-          `the compressed data reaches ${distance} bytes back, where there are only ${this.#length}`,
+          `the compressed data refers ${distance} bytes back, but only ${this.#length} exist`,
         );
       }
       this.#farthest = Math.max(this.#farthest, distance);
@@ -165,8 +169,7 @@ class Inflater {
 
   #entry(table: readonly [number, number][], at: number): [number, number] {
     const entry = table[at];
-    if (entry === undefined)
-      throw new Violation('the compressed data has a code that does not exist');
+    if (entry === undefined) throw new Violation('the compressed data contains an undefined code');
     return entry;
   }
 
@@ -182,18 +185,18 @@ class Inflater {
       first = (first + count) << 1;
       code <<= 1;
     }
-    throw new Violation('the compressed data has a code that does not exist');
+    throw new Violation('the compressed data contains an undefined code');
   }
 
   #bits(count: number): number {
-    while (this.#held < count) {
-      if (this.#at >= this.#data.length) throw this.#short();
-      this.#hold |= this.#data[this.#at++]! << this.#held;
-      this.#held += 8;
+    while (this.#bitCount < count) {
+      if (this.#at >= this.#data.length) throw this.#truncated();
+      this.#bitBuffer |= this.#data[this.#at++]! << this.#bitCount;
+      this.#bitCount += 8;
     }
-    const value = this.#hold & ((1 << count) - 1);
-    this.#hold >>>= count;
-    this.#held -= count;
+    const value = this.#bitBuffer & ((1 << count) - 1);
+    this.#bitBuffer >>>= count;
+    this.#bitCount -= count;
     return value;
   }
 
@@ -204,7 +207,7 @@ class Inflater {
     this.#out[this.#length++] = byte;
   }
 
-  #short(): Violation {
+  #truncated(): Violation {
     return new Violation('the compressed data ends within a block');
   }
 }

@@ -9,7 +9,7 @@ import {
   type Frame,
   type FrameSpec,
   frameBytes,
-  frameWords,
+  frameText,
   PING,
   PONG,
   RSV1,
@@ -19,50 +19,50 @@ import {
 import { frameFaults } from './frame-faults.ts';
 import { type End, RawPeer } from './raw-peer.ts';
 
-/** Which end of the connection the suite is; the target is the other one. */
+/** The suite's end of the connection. The target has the other role. */
 export type Role = 'client' | 'server';
 
-/** A whole message of the target, inflated. */
+/** A complete message from the target, inflated. */
 export interface MessageEvent {
   readonly kind: 'message';
   readonly opcode: number;
   readonly payload: Buffer;
-  /** Its frames, as they were on the wire. */
+  /** Its frames as received. */
   readonly frames: readonly Frame[];
-  /** Whether RSV1 was set. */
+  /** True when RSV1 was set. */
   readonly compressed: boolean;
 }
 
-/** A ping or a pong of the target. */
+/** A ping or a pong from the target. */
 interface ControlEvent {
   readonly kind: 'ping' | 'pong';
   readonly payload: Buffer;
 }
 
-/** A close frame of the target. */
+/** A close frame from the target. */
 export interface CloseEvent {
   readonly kind: 'close';
-  /** Undefined when the frame was empty. */
+  /** Close code; undefined for an empty frame. */
   readonly code: number | undefined;
   readonly reason: string;
 }
 
-/** The target sends nothing any more. */
+/** The target has stopped sending. */
 export interface EndEvent {
   readonly kind: 'end';
   readonly how: End;
 }
 
-/** What a target can do next. */
+/** An event that the target causes. */
 export type PeerEvent = MessageEvent | ControlEvent | CloseEvent | EndEvent;
 
 /**
- * A WebSocket endpoint that sends whatever it is told to, and judges all that comes back: a frame of the target that
- * breaks a rule ends the case, whatever the case is about.
+ * A WebSocket endpoint that sends any frames and checks every received frame. An invalid frame
+ * from the target ends the case, whatever the case tests.
  */
 export class Peer extends RawPeer {
   readonly role: Role;
-  /** Masking keys of the frames that have come, in their order, big-endian. */
+  /** Masking keys of the received frames, in order, big-endian. */
   readonly maskKeys: number[] = [];
   #deflate: DeflateTerms | undefined;
   #compressor: Compressor | undefined;
@@ -70,7 +70,7 @@ export class Peer extends RawPeer {
   #fragments: Frame[] = [];
   #closed: CloseEvent | undefined;
 
-  /** @param tcp - What TLS stands on. */
+  /** @param tcp - The TCP socket below a TLS socket. Default: `socket`. */
   constructor(
     socket: Socket,
     attempt: Attempt,
@@ -82,8 +82,8 @@ export class Peer extends RawPeer {
     this.role = role;
   }
 
-  /** Tells what the handshake has agreed on. */
-  agree(terms: DeflateTerms): void {
+  /** Enables compression with the negotiated parameters. */
+  useDeflate(terms: DeflateTerms): void {
     this.#deflate = terms;
     const client = [terms.clientMaxWindowBits, !terms.clientNoContextTakeover] as const;
     const server = [terms.serverMaxWindowBits, !terms.serverNoContextTakeover] as const;
@@ -92,23 +92,23 @@ export class Peer extends RawPeer {
     this.#decompressor = new Decompressor(...theirs);
   }
 
-  /** What was agreed on; undefined when messages are sent plain. */
+  /** Negotiated parameters; undefined without compression. */
   get deflate(): DeflateTerms | undefined {
     return this.#deflate;
   }
 
-  /** Compresses what we send, by the agreed terms. */
+  /** Compresses messages to send. @throws Error without negotiated compression. */
   get compressor(): Compressor {
-    if (this.#compressor === undefined) throw new Error('no compression was agreed on');
+    if (this.#compressor === undefined) throw new Error('no compression was negotiated');
     return this.#compressor;
   }
 
-  /** The close frame of the target, once it has been seen. */
+  /** The close frame of the target, after it has arrived. */
   get closed(): CloseEvent | undefined {
     return this.#closed;
   }
 
-  /** The bytes of frames, masked as our role must unless a frame says otherwise. */
+  /** Serializes frames. A frame without `mask` is masked as the suite's role requires. */
   bytes(...frames: readonly FrameSpec[]): Buffer {
     return Buffer.concat(
       frames.map((spec) =>
@@ -122,7 +122,7 @@ export class Peer extends RawPeer {
 
   /** Sends frames in one write. */
   async sendFrames(...frames: readonly FrameSpec[]): Promise<void> {
-    await this.send(this.bytes(...frames), frames.map(specWords).join(' + '));
+    await this.send(this.bytes(...frames), frames.map(specText).join(' + '));
   }
 
   /** Sends frames in pieces of `size` bytes. */
@@ -131,23 +131,23 @@ export class Peer extends RawPeer {
     size: number,
     options?: { untilAnswered?: boolean },
   ): Promise<void> {
-    const says = frames.map(specWords).join(' + ');
-    await this.sendCut(this.bytes(...frames), size, { says, ...options });
+    const label = frames.map(specText).join(' + ');
+    await this.sendCut(this.bytes(...frames), size, { label, ...options });
   }
 
   /**
-   * What the target does next. Its pings are read over: no rule says when they must be answered.
+   * Waits for the next event. It ignores pings, because no rule says when to answer them.
    *
-   * @param awaited - What should come, for the message when nothing does.
-   * @throws Violation when a frame of the target breaks a rule, or nothing comes in time.
+   * @param awaited - Expected event, for the message of a timeout.
+   * @throws Violation for an invalid frame, and after a timeout.
    */
   async next(awaited: string): Promise<PeerEvent> {
     const event = await this.nextWithin(awaited, this.attempt.timeout);
-    if (event === undefined) throw this.silence(awaited);
+    if (event === undefined) throw this.timeoutViolation(awaited);
     return event;
   }
 
-  /** {@link next} with another bound; undefined when nothing comes in time. */
+  /** Like {@link next} with a timeout in ms; returns undefined after it. */
   async nextWithin(awaited: string, ms: number): Promise<PeerEvent | undefined> {
     for (;;) {
       const event = this.#takeEvent();
@@ -155,11 +155,11 @@ export class Peer extends RawPeer {
       if (event !== undefined) continue;
       if (this.ended !== undefined) {
         if (this.queue.length > 0 && this.ended === 'fin') {
-          throw new Violation(`the connection ended within a frame, where ${awaited} was due`);
+          throw new Violation(`the connection ended within a frame, expected ${awaited}`);
         }
         return { kind: 'end', how: this.ended };
       }
-      if (!(await this.progress(ms))) return undefined;
+      if (!(await this.waitForProgress(ms))) return undefined;
     }
   }
 
@@ -176,10 +176,10 @@ export class Peer extends RawPeer {
       });
       this.attempt.transcript.event(
         this.connection,
-        `which is a ${frameWords({ ...frame, size: frame.payload.length })}`,
+        `frame: ${frameText({ ...frame, size: frame.payload.length })}`,
       );
       if (faults.length > 0)
-        throw new Violation(`the target sent a frame that breaks a rule: ${faults.join('; ')}`);
+        throw new Violation(`the target sent an invalid frame: ${faults.join('; ')}`);
       if (frame.opcode === CLOSE) return this.#close(frame);
       if (frame.opcode === PING) return { kind: 'ping', payload: frame.payload };
       if (frame.opcode === PONG) return { kind: 'pong', payload: frame.payload };
@@ -209,9 +209,9 @@ export class Peer extends RawPeer {
   }
 }
 
-/** A frame to be sent, in words. */
-function specWords(spec: FrameSpec): string {
-  const words = frameWords({
+/** Describes a frame to send. */
+function specText(spec: FrameSpec): string {
+  const words = frameText({
     opcode: spec.opcode,
     fin: spec.fin ?? true,
     rsv: spec.rsv ?? 0,

@@ -4,23 +4,25 @@ import { Violation } from '../model/verdicts.ts';
 import { ByteQueue, cut } from './bytes.ts';
 import { type Head, parseHead } from './head.ts';
 
-/** How the other end stopped sending. */
+/** The way in which the target stopped sending. */
 export type End = 'fin' | 'reset';
 
-/** Longest header of a request or an answer that is read. */
+/** Maximum size of a header, in bytes. */
 const MAX_HEAD = 64 * 1024;
 
-/** Bytes that may wait to be taken: four times the largest message that the suite asks for. */
-const MAX_WAITING = 64 * 1024 * 1024;
+/** Maximum number of unread bytes: four times the largest message of the suite. */
+const MAX_BUFFERED = 64 * 1024 * 1024;
 
-/** One end of a TCP or TLS connection: sends any bytes in any pieces, and waits, but never for long. */
+/**
+ * One end of a TCP or TLS connection. It sends any bytes in any pieces; every wait has a timeout.
+ */
 export class RawPeer {
   readonly attempt: Attempt;
-  /** The number of this connection in its case. */
+  /** Number of this connection within its case. */
   readonly connection: number;
-  /** Set when the other end has stopped sending. */
+  /** Set when the target has stopped sending. */
   ended: End | undefined;
-  /** What has arrived and was not taken. */
+  /** Received bytes that were not read yet. */
   protected readonly queue: ByteQueue = new ByteQueue();
   readonly #socket: Socket;
   readonly #tcp: Socket;
@@ -29,8 +31,8 @@ export class RawPeer {
   #answered = false;
 
   /**
-   * @param socket - Made with `allowHalfOpen`, and connected.
-   * @param tcp - What a TLS socket stands on, which alone can be reset; else the same.
+   * @param socket - A connected socket, created with `allowHalfOpen`.
+   * @param tcp - The TCP socket, which can be reset: below a TLS socket, or the same as `socket`.
    */
   constructor(socket: Socket, attempt: Attempt, connection: number, tcp: Socket) {
     this.#socket = socket;
@@ -43,11 +45,14 @@ export class RawPeer {
       this.#answered = true;
       this.queue.push(chunk);
       this.received(chunk);
-      if (this.queue.length > MAX_WAITING) {
-        attempt.transcript.event(connection, 'more came than anybody asked for, and we end it');
+      if (this.queue.length > MAX_BUFFERED) {
+        attempt.transcript.event(
+          connection,
+          'the target sent too many bytes; we drop the connection',
+        );
         socket.destroy();
       }
-      this.#progress();
+      this.#notify();
     });
     socket.on('end', () => this.#end('fin'));
     socket.on('error', () => this.#end('reset'));
@@ -55,66 +60,73 @@ export class RawPeer {
     attempt.onDispose(() => socket.destroy());
   }
 
-  /** Bytes that have arrived so far, taken or not. */
+  /** Total number of received bytes. */
   get receivedBytes(): number {
     return this.#received;
   }
 
-  /** Bytes that have arrived and were not taken. */
-  get waiting(): number {
+  /** Number of received bytes that were not read yet. */
+  get bufferedBytes(): number {
     return this.queue.length;
   }
 
-  /** Sends bytes as they are; resolves when the operating system has them, or the connection is gone. */
-  async send(bytes: Uint8Array, says = 'raw bytes'): Promise<void> {
-    this.attempt.transcript.bytes(this.connection, 'sent', bytes, says);
+  /**
+   * Sends bytes unchanged. Resolves when the kernel has them, the connection ends or time is out.
+   */
+  async send(bytes: Uint8Array, label = 'raw bytes'): Promise<void> {
+    this.attempt.transcript.bytes(this.connection, 'sent', bytes, label);
     await this.#write(bytes);
   }
 
   /**
-   * Sends bytes in pieces, each by a write of its own, with a rest after each, so that most arrive as segments of their
-   * own. Stops when the other end answers, if `untilAnswered` says so, or ends.
+   * Sends bytes in pieces: one write each, with a pause after each, so that most pieces arrive as
+   * separate segments. Stops when the target ends, and with `untilAnswered` when it sends
+   * something.
    */
   async sendPieces(
     pieces: readonly Uint8Array[],
-    { says = 'raw bytes', untilAnswered = false }: { says?: string; untilAnswered?: boolean } = {},
+    {
+      label = 'raw bytes',
+      untilAnswered = false,
+    }: { label?: string; untilAnswered?: boolean } = {},
   ): Promise<void> {
-    const words = `${says}, in ${pieces.length} pieces`;
-    this.attempt.transcript.bytes(this.connection, 'sent', Buffer.concat(pieces), words);
+    const text = `${label}, in ${pieces.length} pieces`;
+    this.attempt.transcript.bytes(this.connection, 'sent', Buffer.concat(pieces), text);
     this.#answered = false;
     for (const piece of pieces) {
       if (this.ended !== undefined || (untilAnswered && this.#answered)) return;
       await this.#write(piece);
-      await rest(pieces.length);
+      await pauseAfterPiece(pieces.length);
     }
   }
 
-  /** {@link sendPieces} of `size` bytes each. */
+  /** Like {@link sendPieces} with pieces of `size` bytes. */
   async sendCut(
     bytes: Uint8Array,
     size: number,
-    options?: { says?: string; untilAnswered?: boolean },
+    options?: { label?: string; untilAnswered?: boolean },
   ): Promise<void> {
     await this.sendPieces(cut(bytes, size), options);
   }
 
-  /** Ends our half of the connection: what was sent is followed by FIN. */
+  /** Ends our half of the connection with FIN, after all sent bytes. */
   endWrites(): void {
     this.attempt.transcript.event(this.connection, 'we end our half of the connection (FIN)');
     this.#socket.end();
   }
 
-  /** Drops the connection with RST. */
+  /** Resets the connection with RST. */
   reset(): void {
     this.attempt.transcript.event(this.connection, 'we reset the connection (RST)');
     this.#tcp.resetAndDestroy();
   }
 
-  /** Stops taking bytes from the operating system, so that the other end feels backpressure. */
+  /** Stops reading from the socket, which causes backpressure for the target. */
   pauseReading(): void {
     this.#socket.pause();
   }
 
+  /** Reads from the socket again. */
   resumeReading(): void {
     this.#socket.resume();
   }
@@ -122,8 +134,8 @@ export class RawPeer {
   /**
    * Reads the header of an HTTP message.
    *
-   * @returns Undefined when the other end stopped before its end.
-   * @throws Violation when it does not come in time, is too long, or is no HTTP.
+   * @returns The header, or undefined when the target stops sending before its end.
+   * @throws Violation after a timeout, and for a header that is too long or malformed.
    */
   async readHead(awaited: string): Promise<Head | undefined> {
     for (;;) {
@@ -132,42 +144,40 @@ export class RawPeer {
       if (end !== -1) return parseHead(this.queue.take(end + 4).toString('latin1'));
       if (seen.length >= MAX_HEAD) throw new Violation(`${awaited} is longer than 64 KiB`);
       if (this.ended !== undefined) return undefined;
-      if (!(await this.progress())) throw this.silence(awaited);
+      if (!(await this.waitForProgress())) throw this.timeoutViolation(awaited);
     }
   }
 
-  /** Waits for the other end to stop sending, and drops what it still sends; false when it does not in time. */
-  async drained(ms: number = this.attempt.timeout): Promise<boolean> {
+  /** Discards bytes until the target stops sending. @returns False after a timeout of `ms`. */
+  async waitForEnd(ms: number = this.attempt.timeout): Promise<boolean> {
     const until = performance.now() + ms;
     for (;;) {
       this.queue.take(this.queue.length);
       if (this.ended !== undefined) return true;
       const left = until - performance.now();
-      if (left <= 0 || !(await this.progress(left))) return false;
+      if (left <= 0 || !(await this.waitForProgress(left))) return false;
     }
   }
 
-  /** Waits until bytes or an end have arrived; false when neither does in time. */
-  protected async progress(ms: number = this.attempt.timeout): Promise<boolean> {
+  /** Waits for bytes or an end. @returns False after a timeout of `ms`. */
+  protected async waitForProgress(ms: number = this.attempt.timeout): Promise<boolean> {
     let timer: NodeJS.Timeout | undefined;
-    const came = await new Promise<boolean>((done) => {
+    const arrived = await new Promise<boolean>((done) => {
       this.#wake = () => done(true);
       timer = setTimeout(() => done(false), ms);
     });
     clearTimeout(timer);
     this.#wake = undefined;
-    return came;
+    return arrived;
   }
 
-  /** What to throw when nothing came. */
-  protected silence(awaited: string): Violation {
-    this.attempt.transcript.event(this.connection, `nothing came for ${this.attempt.timeout} ms`);
-    return new Violation(
-      `nothing came within ${this.attempt.timeout} ms, where ${awaited} was due`,
-    );
+  /** Creates the error for a timeout. */
+  protected timeoutViolation(awaited: string): Violation {
+    this.attempt.transcript.event(this.connection, `no data for ${this.attempt.timeout} ms`);
+    return new Violation(`timeout after ${this.attempt.timeout} ms, waiting for ${awaited}`);
   }
 
-  /** Writes bytes that came to the transcript. */
+  /** Adds received bytes to the transcript. */
   protected received(chunk: Buffer): void {
     this.attempt.transcript.bytes(this.connection, 'received', chunk, 'bytes');
   }
@@ -175,7 +185,7 @@ export class RawPeer {
   #write(bytes: Uint8Array): Promise<void> {
     return new Promise((done) => {
       if (this.#socket.destroyed || !this.#socket.writable) return done();
-      // A peer that reads nothing must not hold the case: its wait for an answer is bounded, this one is too.
+      // A target that does not read must not block the case, so a write has a timeout too.
       const over = (): void => {
         clearTimeout(timer);
         this.#socket.off('close', over);
@@ -187,7 +197,7 @@ export class RawPeer {
     });
   }
 
-  #progress(): void {
+  #notify(): void {
     this.#wake?.();
   }
 
@@ -198,19 +208,21 @@ export class RawPeer {
       this.connection,
       how === 'fin'
         ? 'the target ended its half of the connection (FIN)'
-        : 'the connection is gone',
+        : 'the connection was reset or closed',
     );
-    this.#progress();
+    this.#notify();
   }
 }
 
-/** Up to so many pieces there is time for each to be read by itself. */
-const FEW = 64;
+/** Up to this number of pieces, each gets a pause of 1 ms. */
+const MAX_TIMED_PIECES = 64;
 
-/** A millisecond, or a turn of the event loop: nothing tells when the other end has read a piece. */
-function rest(pieces: number): Promise<void> {
+/**
+ * Waits 1 ms, or one turn of the event loop for many pieces. No event reports a read by the target.
+ */
+function pauseAfterPiece(pieces: number): Promise<void> {
   return new Promise((done) => {
-    if (pieces <= FEW) setTimeout(done, 1);
+    if (pieces <= MAX_TIMED_PIECES) setTimeout(done, 1);
     else setImmediate(done);
   });
 }

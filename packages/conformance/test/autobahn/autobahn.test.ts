@@ -23,7 +23,7 @@ afterEach(async () => {
   }
 });
 
-// No network is needed to see that what the workflow runs works.
+// Tests the programs of the workflow without the Autobahn container.
 describe('the programs for the Autobahn suite', { timeout: 60_000 }, () => {
   it('echo as a client', async () => {
     const report = await runClientSuite(command('echo-client'), {
@@ -49,7 +49,7 @@ describe('the programs for the Autobahn suite', { timeout: 60_000 }, () => {
     ['FAILED', 'OK', 1],
     ['NON-STRICT', 'OK', 1],
     ['OK', 'WRONG CODE', 1],
-  ])('judge a case that went %s and closed %s', (behavior, behaviorClose, code) => {
+  ])('judge a case with behavior %s and closing %s', (behavior, behaviorClose, code) => {
     const folder = mkdtempSync(join(tmpdir(), 'autobahn-'));
     const file = join(folder, 'index.json');
     writeFileSync(file, JSON.stringify({ ours: { '1.1.1': { behavior, behaviorClose } } }));
@@ -60,7 +60,7 @@ describe('the programs for the Autobahn suite', { timeout: 60_000 }, () => {
     expect(status).toBe(code);
   });
 
-  it('are those that the workflow runs', () => {
+  it('match the programs in the workflow', () => {
     const root = join(import.meta.dirname, '../../../..');
     const workflow = readFileSync(join(root, '.github/workflows/autobahn.yml'), 'utf8');
     const folder = 'packages/conformance/test/autobahn';

@@ -1,4 +1,4 @@
-// What the Autobahn suite's fuzzing server, and ws-conform client, ask: comes for each case, and echoes to its end.
+// A client for the fuzzing server of the Autobahn suite and for ws-conform: echoes in each case.
 import process from 'node:process';
 import { type Conn, Dialer } from '@ws/node-client';
 
@@ -17,7 +17,7 @@ for (let at = 1; at <= count; at++) {
     const conn = await open(`/runCase?case=${at}&${agent}`);
     await conn.receive((message) => conn.writeMessage(message.type, message.data));
   } catch {
-    // Most cases break the connection, and many the handshake: the suite judges, and the next one is due.
+    // Most cases break the connection, and many the handshake. Continue with the next case.
   }
 }
 await (await open(`/updateReports?${agent}`)).closed;

@@ -1,4 +1,4 @@
-// What the Autobahn suite's fuzzing client asks: an echo server, plain or compressed as the client likes.
+// An echo server for the fuzzing client of the Autobahn suite, with optional compression.
 import process from 'node:process';
 import { serve } from '@ws/node-server';
 

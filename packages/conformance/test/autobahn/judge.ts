@@ -1,4 +1,4 @@
-// Reads the index.json files that the Autobahn suite has written; exit code 1 when a case failed, or was not strict.
+// Reads index.json files of the Autobahn suite. Exits with 1 when a case failed or was non-strict.
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
 

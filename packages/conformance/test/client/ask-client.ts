@@ -3,23 +3,25 @@ import type { CaseResult } from '../../src/model/case.ts';
 import { selectCases } from '../../src/model/select.ts';
 import { ClientHost } from '../../src/run/client-host.ts';
 
-/** A client under test in this process: connects to the URL, and resolves when the connection is over. */
+/**
+ * A client in this process. It connects to the URL and resolves after the end of the connection.
+ */
 export type EchoClient = (url: string) => Promise<unknown>;
 
-/** How a client is asked. */
+/** Options of {@link askClient}. */
 interface Asking {
   readonly only?: readonly string[];
   readonly timeout?: number;
-  /** Connections at the same time; with one they come in the order of the suite. */
+  /** Number of connections at the same time. With one, they follow the order of the suite. */
   readonly concurrency?: number;
   /** Ends the run after a result. */
   readonly until?: (result: CaseResult) => boolean;
 }
 
-/** Milliseconds for a client to connect. */
-const NEVER_CAME = 10_000;
+/** Time for a client to connect, in ms. */
+const CONNECT_TIMEOUT = 10_000;
 
-/** Asks a client in this process, which needs no command to be started. */
+/** Runs the suite against a client in this process, without a command. */
 export async function askClient(
   client: EchoClient,
   { only = [], timeout = 5000, concurrency = 1, until = () => false }: Asking = {},
@@ -38,8 +40,8 @@ export async function askClient(
         () => undefined,
         () => undefined,
       );
-      const judged = await host.judged(at, NEVER_CAME, gone);
-      if (!judged) host.giveUp('the client in this process never came', at);
+      const judged = await host.waitForResult(at, CONNECT_TIMEOUT, gone);
+      if (!judged) host.failMissing('the client in this process never connected', at);
     }
   };
   await Promise.all(Array.from({ length: concurrency }, work));
@@ -47,15 +49,15 @@ export async function askClient(
   return host.results;
 }
 
-/** Whether a case neither passed nor was skipped. */
+/** True for a failed or non-strict case. */
 export const isDifference = ({ verdict }: CaseResult): boolean =>
   verdict === 'fail' || verdict === 'non-strict';
 
-/** A result in a line: id, verdict, title and reasons. */
-export const words = ({ id, verdict, title, because }: CaseResult): string =>
+/** Formats a result in one line: id, verdict, title and reasons. */
+export const lineOf = ({ id, verdict, title, because }: CaseResult): string =>
   `${id} ${verdict} ${title}: ${because.join('; ')}`;
 
-/** All that neither passed nor was skipped, a line each. */
+/** Lists the failed and non-strict cases, one line each. */
 export function differences(results: readonly CaseResult[]): string[] {
-  return results.filter(isDifference).map(words);
+  return results.filter(isDifference).map(lineOf);
 }

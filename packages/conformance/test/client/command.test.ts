@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { describe, expect, it } from 'vitest';
 import { type ClientSuiteOptions, runClientSuite, type SuiteReport } from '../../src/index.ts';
-import { words } from './ask-client.ts';
+import { lineOf } from './ask-client.ts';
 
-/** The README's client; a Node without a WebSocket of its own has that of ws. */
+/** The README's client. It uses `ws`, because Node 20 has no global WebSocket. */
 const README = new URL('../../README.md', import.meta.url);
 const SNIPPET = /```js\n([\s\S]*?)```/.exec(readFileSync(README, 'utf8'))?.[1] ?? '';
 const WS = "import { WebSocket } from 'ws';\n";
@@ -15,51 +15,51 @@ const node = (code: string): string[] => [process.execPath, '--input-type=module
 const run = (code: string, options: ClientSuiteOptions): Promise<SuiteReport> =>
   runClientSuite(node(code), options);
 
-const CAME = /nobody came for this case/;
+const NOT_CONNECTED = /the client did not connect for this case/;
 
-describe('runClientSuite', { timeout: 60_000 }, () => {
-  it('asks the ten lines of the README', async () => {
+describe.concurrent('runClientSuite', { timeout: 60_000 }, () => {
+  it('passes the ten lines of the README', async () => {
     const report = await run(WS + SNIPPET, { only: ['1.1.*', '8.1.*', '8.16.*', '11.3.*'] });
-    expect(report.results.filter(({ verdict }) => verdict !== 'pass').map(words)).toEqual([]);
+    expect(report.results.filter(({ verdict }) => verdict !== 'pass').map(lineOf)).toEqual([]);
     expect(report.role).toBe('client');
     expect(report.counts.pass).toBe(report.results.length);
     expect(report.counts.pass).toBeGreaterThan(30);
   });
 
-  it('puts the URL where the command says {url}', async () => {
+  it('replaces {url} in the command', async () => {
     const code = `${WS}new WebSocket('{url}/runCase?case=1').onmessage = (e) => e.target.send(e.data);`;
     const report = await runClientSuite([...node(code), 'last'], { only: ['1.1.3'] });
-    expect(report.results.map(words)).toEqual([
+    expect(report.results.map(lineOf)).toEqual([
       '1.1.3 pass a text message of 2 bytes in one frame: ',
     ]);
   });
 
-  it('starts a command for each case, if it is told to', async () => {
+  it('starts a command for each case with the option each', async () => {
     const code = `${WS}new WebSocket(process.argv.at(-1)).onmessage = (e) => e.target.send(e.data);`;
     const report = await run(code, { only: ['1.1.3', '1.1.4', '8.2.10'], each: true });
     expect(report.counts).toEqual({ pass: 3, 'non-strict': 0, fail: 0, skipped: 0 });
   });
 
-  it('says how a command ended that never came', async () => {
+  it('reports the exit of a command that never connected', async () => {
     const { results } = await run("console.log('no such option'); process.exitCode = 3;", {
       only: ['1.1.3'],
     });
     expect(results[0]).toMatchObject({ verdict: 'fail' });
-    expect(results[0]!.because[0]).toMatch(CAME);
-    expect(results[0]!.because[0]).toMatch(/code 3; it printed last: no such option/);
+    expect(results[0]!.because[0]).toMatch(NOT_CONNECTED);
+    expect(results[0]!.because[0]).toMatch(/code 3; last output: no such option/);
   });
 
-  it('says what was wrong with a request that was none', async () => {
+  it('reports the fault of a malformed request', async () => {
     const code =
       "import { connect } from 'node:net'; const { hostname, port } = new URL(process.argv.at(-1));" +
       "connect(port, hostname).end('GET /runCase?case=1 HTTP/1.1\\r\\nno field\\r\\n\\r\\n');";
     const { results } = await run(code, { only: ['1.1.3'] });
     expect(results[0]!.because[1]).toBe(
-      'what came was no request: "no field" is no line of an HTTP header',
+      'a connection sent an invalid request: "no field" is not an HTTP header line',
     );
   });
 
-  it('tells of a case before and after it, as the Autobahn suite does', async () => {
+  it('describes a case and sends its status, like the Autobahn suite', async () => {
     const code = `${WS}
       const visit = (path) => new Promise((done) => {
         let last;
@@ -85,19 +85,19 @@ describe('runClientSuite', { timeout: 60_000 }, () => {
     );
   });
 
-  it('says that a command could not be started', async () => {
+  it('reports a command that fails to start', async () => {
     const { results } = await runClientSuite(['./no-such-client'], { only: ['1.1.3'] });
-    expect(results[0]!.because[0]).toMatch(/could not be started: .*ENOENT/);
+    expect(results[0]!.because[0]).toMatch(/failed to start: .*ENOENT/);
   });
 
-  it('ends a command that comes for no more cases', async () => {
+  it('terminates a command that stops connecting', async () => {
     const code = `${WS}new WebSocket(process.argv.at(-1) + '/runCase?case=1'); setInterval(() => {}, 1e6);`;
     const { results } = await run(code, { only: ['7.1.1', '1.1.3'], timeout: 300 });
     expect(results.map(({ id, verdict }) => `${id} ${verdict}`)).toContain('7.1.1 fail');
-    expect(results.flatMap(({ because }) => because).join()).toMatch(/came for no more cases/);
+    expect(results.flatMap(({ because }) => because).join()).toMatch(/stopped connecting/);
   });
 
-  it('ends what the command has started, too', async () => {
+  it('terminates the children of the command', async () => {
     const mark = `of ${process.pid}`;
     const code = `${WS}process.on('SIGTERM', () => {});
       new WebSocket(process.argv.at(-1) + '/runCase?case=1'); setInterval(() => {}, 1e6, '${mark}');`;

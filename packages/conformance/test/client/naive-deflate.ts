@@ -1,14 +1,14 @@
-// permessage-deflate for the naive client: zlib, a dictionary, and no engine that lives on.
+// permessage-deflate for the naive client: zlib with a dictionary, without a persistent engine.
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { Fault } from './naive-faults.ts';
 
 const TAIL = Buffer.from('0000ffff', 'hex');
 const WINDOW = 32_768;
 const ALL_BITS = [8, 9, 10, 11, 12, 13, 14, 15];
-/** The largest message, inflated. */
+/** Maximum size of an inflated message, in bytes. */
 const MOST = 64 * 2 ** 20;
 
-/** What both ends agreed on, and what went before. */
+/** Negotiated parameters and the history of both directions. */
 export class NaiveDeflate {
   readonly #params: ReadonlyMap<string, string | undefined>;
   readonly #has: (fault: Fault) => boolean;
@@ -20,7 +20,7 @@ export class NaiveDeflate {
     this.#has = has;
   }
 
-  /** What is offered. */
+  /** Creates the offer. */
   static offer(has: (fault: Fault) => boolean): string {
     const bits = 'permessage-deflate; client_max_window_bits';
     if (has('offers an unknown parameter')) return `${bits}; mem_level=8`;
@@ -29,10 +29,10 @@ export class NaiveDeflate {
     return bits;
   }
 
-  /** What is answered to the offer; undefined when it is wrong. */
+  /** Parses the answer. Returns undefined for an invalid one. */
   static agree(value: string, has: (fault: Fault) => boolean): NaiveDeflate | undefined {
     const elements = value.split(',').filter((element) => element.trim() !== '');
-    if (elements.length > 1 && !has('takes the first of two extensions')) return undefined;
+    if (elements.length > 1 && !has('accepts two answers of permessage-deflate')) return undefined;
     const [name, ...params] = elements[0]!.split(';').map((part) => part.trim());
     if (name !== 'permessage-deflate') return undefined;
     const agreed = new Map<string, string | undefined>();
@@ -40,7 +40,7 @@ export class NaiveDeflate {
       const [, key, quoted, plain] =
         /^(\w+)(?:[ \t]*=[ \t]*(?:"([^"\s]+)"|([^"\s=]+)))?$/.exec(param) ?? [];
       if (key === undefined) return undefined;
-      if (agreed.has(key) && !has('takes a parameter twice')) return undefined;
+      if (agreed.has(key) && !has('accepts a parameter twice')) return undefined;
       if (!isRight(key, quoted ?? plain, has)) return undefined;
       agreed.set(key, quoted ?? plain);
     }
@@ -50,26 +50,32 @@ export class NaiveDeflate {
   compress(payload: Buffer): Buffer {
     const told = Number(this.#params.get('client_max_window_bits') ?? 15);
     const wide =
-      this.#has('compresses with a larger window than it may') || !ALL_BITS.includes(told);
+      this.#has('compresses with a larger window than negotiated') || !ALL_BITS.includes(told);
     const windowBits = wide ? 15 : told;
     const packed = deflateRawSync(payload, {
-      // zlib has no window of 256 bytes, and what is only stored needs none.
+      // zlib has no window of 256 bytes, and stored blocks need no window.
       ...(windowBits === 8 ? { level: 0 } : { windowBits }),
       finishFlush: constants.Z_SYNC_FLUSH,
       ...(this.#sent.length > 0 && { dictionary: this.#sent }),
     });
     const alone = this.#params.has('client_no_context_takeover');
-    if (!alone || this.#has('compresses by what went before, though it must not')) {
+    if (
+      !alone ||
+      this.#has('compresses with context takeover despite client_no_context_takeover')
+    ) {
       this.#sent = Buffer.concat([this.#sent, payload]).subarray(-(2 ** windowBits));
     }
     return packed.subarray(0, -TAIL.length);
   }
 
-  /** @throws Error when it is no DEFLATE data, or too much of it. */
+  /**
+   * Inflates one message. @throws Error for invalid data, RangeError for a message that is too
+   * large.
+   */
   decompress(payload: Buffer): Buffer {
     const parts: Buffer[] = [];
     let rest = Buffer.concat([payload, TAIL]);
-    // Behind a final block another stream begins.
+    // Another stream starts after a final block.
     while (rest.length > 0) {
       const { buffer, engine } = inflateRawSync(rest, {
         info: true,
@@ -78,7 +84,7 @@ export class NaiveDeflate {
         ...(this.#received.length > 0 && { dictionary: this.#received }),
       }) as unknown as { buffer: Buffer; engine: { bytesWritten: number } };
       parts.push(buffer);
-      if (!this.#has('forgets what messages were compressed by')) {
+      if (!this.#has('inflates without context takeover')) {
         this.#received = Buffer.concat([this.#received, buffer]).subarray(-WINDOW);
       }
       if (this.#has('stops at a final block')) break;
@@ -90,14 +96,14 @@ export class NaiveDeflate {
 
 function isRight(key: string, value: string | undefined, has: (fault: Fault) => boolean): boolean {
   if (key.endsWith('_no_context_takeover')) {
-    return value === undefined || has('takes a value where there must be none');
+    return value === undefined || has('accepts a value of a parameter without values');
   }
   if (key !== 'server_max_window_bits' && key !== 'client_max_window_bits') {
-    return has('takes unknown parameters');
+    return has('accepts unknown parameters');
   }
-  if (value === undefined) return has('takes a window without a number');
+  if (value === undefined) return has('accepts a window without a number');
   if (/^(?:[89]|1[0-5])$/.test(value)) return true;
   const bits = Number(value);
   if (bits >= 8 && bits <= 15) return has('reads numbers as JavaScript does');
-  return has('takes any window');
+  return has('accepts any window');
 }

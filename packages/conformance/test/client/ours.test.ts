@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { clientSuiteCases } from '../../src/index.ts';
 import { askClient, differences, type EchoClient } from './ask-client.ts';
 
-/** Ten lines: all that a client has to do to be asked. */
+/** A complete client for the suite. */
 function echoClient(options: DialerOptions): EchoClient {
   const dialer = new Dialer({ readLimit: 64 * 2 ** 20, closeTimeout: 1000, ...options });
   return async (url) => {
@@ -14,7 +14,7 @@ function echoClient(options: DialerOptions): EchoClient {
 }
 
 describe('the client suite', () => {
-  it('has 500 cases and more, each with an id of its own', () => {
+  it('has unique ids, at least 500', () => {
     const cases = clientSuiteCases();
     expect(cases.length).toBeGreaterThanOrEqual(500);
     expect(new Set(cases.map(({ id }) => id)).size).toBe(cases.length);
@@ -27,9 +27,9 @@ describe('the client suite', () => {
     }
   });
 
-  it('has as many cases of each chapter as the README says', () => {
+  it('has the numbers of cases in the README', () => {
     const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-    const table = readme.slice(readme.indexOf('what a client is asked'));
+    const table = readme.slice(readme.indexOf('tests of a client'));
     const rows = [...table.matchAll(/^\| (\d+)(?:(?: to |, )(\d+))?[^|]*\| (\d+) \|/gm)];
     const told = rows.map(([, first, last = first, count]) => [+first!, +last!, +count!] as const);
     const counted = told.map(([first, last]) => {
@@ -46,7 +46,7 @@ describe('the client suite', () => {
     ['with compression', { compression: true }, [], 20],
     ['with context takeover', { compression: 'takeover' }, ['12.*', '13.*'], 20],
   ])(
-    'finds nothing wrong with our client, %s',
+    'passes every case of our client, %s',
     { timeout: 120_000 },
     async (_, options, only, most) => {
       const results = await askClient(echoClient(options), { only, concurrency: 8 });

@@ -1,7 +1,7 @@
-/** Where `ws` 8.23.0 as a client differs from what the suite expects, and why. */
+/** Cases that `ws` 8.23.0 as a client does not pass, and why. */
 export const WS_DIFFERENCES: readonly {
   readonly chapter: number;
-  /** Fits the titles of all cases that the reason stands for, and of no other case of the chapter. */
+  /** Matches the titles of all cases with this reason, and of no other case in the chapter. */
   readonly titles: RegExp;
   readonly verdict: 'fail' | 'non-strict';
   readonly why: string;
@@ -10,79 +10,78 @@ export const WS_DIFFERENCES: readonly {
     chapter: 2,
     titles: /^100 pings in one segment$/,
     verdict: 'non-strict',
-    why: 'of pings that come faster than their pongs leave it answers a few, and then drops the connection (maxPendingAutoPongs)',
+    why: 'it answers only a few of many pings at once, then drops the connection (maxPendingAutoPongs)',
   },
   {
     chapter: 6,
-    titles: /in a (?:frame whose rest|message whose last fragment) never comes$/,
+    titles: /, in an incomplete (?:frame|message)$/,
     verdict: 'non-strict',
-    why: 'it looks at the UTF-8 of a message when the message is whole, not as its bytes come',
+    why: 'it checks the UTF-8 of a message only after the last byte',
   },
   {
     chapter: 7,
-    titles: /^a close frame .*, and for a while no end of the connection$/,
+    titles: /^a close frame .*, then a delay before our FIN$/,
     verdict: 'non-strict',
-    why: 'it ends its half of the connection with its close frame, and does not wait for the server to end it first',
+    why: 'it sends FIN after its close frame and does not wait for the server to end the connection first',
   },
   {
     chapter: 8,
     titles: /^HTTP\/(?:1\.0|0\.9|2\.0) and 101$/,
     verdict: 'non-strict',
-    why: 'it looks at the status and the fields of an answer, not at its version',
+    why: 'it checks the status and the fields of an answer, not the version',
   },
   {
     chapter: 8,
-    titles: /^interim answers without end$/,
+    titles: /^endless interim answers$/,
     verdict: 'non-strict',
-    why: 'it leaves interim answers to node:http, which reads over any number of them',
+    why: 'it leaves interim answers to node:http, which skips any number of them',
   },
   {
     chapter: 8,
-    titles: /^spaces without end before a value$/,
+    titles: /^endless spaces before a value$/,
     verdict: 'non-strict',
-    why: 'node:http counts the characters of names and values for its bound, and not the spaces between them',
+    why: 'the header limit of node:http counts names and values, but not the spaces between them',
   },
   {
     chapter: 8,
     titles: /^Connection under another name$/,
     verdict: 'fail',
-    why: 'it leaves Connection to node:http, which takes Proxy-Connection for it',
+    why: 'it leaves Connection to node:http, which treats Proxy-Connection the same',
   },
   {
     chapter: 9,
     titles: /^a message of 200 fragments with a ping after each$|^1000 pings in one write$/,
     verdict: 'non-strict',
-    why: 'of pings that come faster than their pongs leave it answers a few, and then drops the connection (maxPendingAutoPongs)',
+    why: 'it answers only a few of many pings at once, then drops the connection (maxPendingAutoPongs)',
   },
   {
     chapter: 9,
     titles: /^a (?:text|binary|continuation) frame of .* with a length of (?:16|64) bits$/,
     verdict: 'non-strict',
-    why: 'it takes lengths in longer forms than they need',
+    why: 'it accepts lengths in a longer form than necessary',
   },
   {
     chapter: 12,
-    titles:
-      /^a compressed message: (?:a final block, and another block after it|two final blocks)$/,
+    titles: /^a compressed message: (?:a final block, then another block|two final blocks)$/,
     verdict: 'fail',
-    why: 'it stops at a final block, and drops what of the message comes after it',
+    why: 'it stops at a final block and drops the rest of the message',
   },
   {
     chapter: 13,
-    titles: /^the answer with an empty element behind it$/,
+    titles: /^the answer with an empty last element$/,
     verdict: 'non-strict',
-    why: 'its reader of extensions knows no empty elements',
+    why: 'its extension parser rejects empty elements',
   },
   {
     chapter: 13,
     titles: /_max_window_bits=(?:08|\+10|0xa)$/,
     verdict: 'fail',
-    why: 'it reads the number of a window as JavaScript reads numbers',
+    why: 'it converts window bits with JavaScript: 08, +10 and 0xa are valid numbers',
   },
   {
     chapter: 13,
     titles: /^permessage-deflate twice$/,
     verdict: 'fail',
-    why: 'it takes the first of several answers of permessage-deflate',
+    why: 'it accepts the first of several answers of permessage-deflate',
   },
 ];

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { describe, expect, it } from 'vitest';
 import { type ClientOptions, WebSocket } from 'ws';
 import type { CaseResult } from '../../src/index.ts';
-import { askClient, type EchoClient, isDifference, words } from './ask-client.ts';
+import { askClient, type EchoClient, isDifference, lineOf } from './ask-client.ts';
 import { WS_DIFFERENCES } from './ws-differences.ts';
 
 function echoClient(protocols: string[], options: ClientOptions): EchoClient {
@@ -11,7 +11,7 @@ function echoClient(protocols: string[], options: ClientOptions): EchoClient {
     new Promise<void>((done) => {
       const socket = new WebSocket(url, protocols, options);
       socket.on('message', (data, binary) => socket.send(data as Buffer, { binary }));
-      // What went wrong is followed by the close.
+      // A close event follows each error.
       socket.on('error', () => undefined);
       socket.on('close', () => done());
     });
@@ -22,7 +22,9 @@ type Difference = (typeof WS_DIFFERENCES)[number];
 const isAbout = ({ chapter, titles }: Difference, result: CaseResult): boolean =>
   chapter === result.chapter && titles.test(result.title);
 
-/** Cases that went otherwise than the table says: a difference that it does not know, or one that is none any more. */
+/**
+ * Selects the cases whose verdict differs from the table: new differences, and outdated entries.
+ */
 function surprises(results: readonly CaseResult[]): CaseResult[] {
   return results.filter((result) => {
     const entry = WS_DIFFERENCES.find((one) => isAbout(one, result));
@@ -32,21 +34,21 @@ function surprises(results: readonly CaseResult[]): CaseResult[] {
 }
 
 describe('ws as a client', () => {
-  it('is the version that the table is about', () => {
+  it('has the version of the table', () => {
     const path = createRequire(import.meta.url).resolve('ws/package.json');
     expect(JSON.parse(readFileSync(path, 'utf8'))).toMatchObject({ version: '8.23.0' });
   });
 
   it.each<[string, string[], ClientOptions, string[]]>([
-    ['with all that it offers', ['chat', 'superchat'], { perMessageDeflate: true }, []],
-    ['with no offers', [], { perMessageDeflate: false }, ['8.*']],
+    ['with all offers', ['chat', 'superchat'], { perMessageDeflate: true }, []],
+    ['without offers', [], { perMessageDeflate: false }, ['8.*']],
   ])(
-    'differs where the table says so, %s',
+    'differs only in the listed cases, %s',
     { timeout: 120_000 },
     async (_, protocols, ws, only) => {
       const client = echoClient(protocols, ws);
       const results = await askClient(client, { only, timeout: 6000, concurrency: 16 });
-      expect(surprises(results).map(words)).toEqual([]);
+      expect(surprises(results).map(lineOf)).toEqual([]);
       const unused = WS_DIFFERENCES.filter(
         (one) =>
           results.some(({ chapter }) => chapter === one.chapter) &&

@@ -5,7 +5,7 @@ import { CHAPTERS, serverSuiteCases } from '../../src/index.ts';
 const cases = serverSuiteCases();
 
 describe('the cases for servers', () => {
-  it('are 600 and more, in every chapter, each with an id of its own', () => {
+  it('have unique ids in every chapter, at least 600 in total', () => {
     expect(cases.length).toBeGreaterThanOrEqual(600);
     expect(new Set(cases.map(({ id }) => id)).size).toBe(cases.length);
     expect([...new Set(cases.map(({ chapter }) => chapter))].map(String)).toEqual(
@@ -14,12 +14,12 @@ describe('the cases for servers', () => {
     for (const { id, chapter } of cases) expect(id.split('.')[0]).toBe(String(chapter));
   });
 
-  it('each do something of their own', () => {
+  it('have unique titles within a chapter', () => {
     const titles = cases.map(({ chapter, title }) => `${chapter} ${title}`);
     expect(titles.filter((title, at) => titles.indexOf(title) !== at)).toEqual([]);
   });
 
-  it('each name their section, their level and what they expect', () => {
+  it('contain a section, a level and an expectation', () => {
     for (const { section, level, expects } of cases) {
       expect(section).toMatch(/^(?:RFC \d{4}, \d|IANA)/);
       expect(['must', 'should']).toContain(level);
@@ -27,7 +27,7 @@ describe('the cases for servers', () => {
     }
   });
 
-  it('are chosen by their ids', () => {
+  it('are selected by their ids', () => {
     expect(serverSuiteCases(['1.1.1']).map(({ id }) => id)).toEqual(['1.1.1']);
     expect(new Set(serverSuiteCases(['1.*']).map(({ chapter }) => chapter))).toEqual(new Set([1]));
     expect(serverSuiteCases(['1.1.1', '10.*', '2.1.?'])[0]?.id).toBe('1.1.1');
@@ -35,12 +35,12 @@ describe('the cases for servers', () => {
     expect(serverSuiteCases(['*']).length).toBe(cases.length);
   });
 
-  it('are as many in each chapter as the README says', () => {
+  it('match the numbers in the README', () => {
     const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
     for (const [chapter, title] of Object.entries(CHAPTERS)) {
       const count = cases.filter((one) => String(one.chapter) === chapter).length;
       expect(readme).toContain(`| ${chapter} ${title} | ${count} |`);
     }
-    expect(readme).toContain(`everything: ${cases.length.toLocaleString('en')} cases`);
+    expect(readme).toContain(`all ${cases.length.toLocaleString('en')} cases`);
   });
 });

@@ -1,11 +1,13 @@
 import type { CaseResult, SuiteReport } from '../../src/index.ts';
 
-/** What did not pass, a line each: a test compares it with what is known. */
+/** Lists the failed and non-strict cases, one line each. */
 export function differences({ results }: SuiteReport): string[] {
-  return results.filter(({ verdict }) => verdict === 'fail' || verdict === 'non-strict').map(words);
+  return results
+    .filter(({ verdict }) => verdict === 'fail' || verdict === 'non-strict')
+    .map(lineOf);
 }
 
-/** Cases that did not apply, by reason. */
+/** Groups the ids of skipped cases by reason. */
 export function skips({ results }: SuiteReport): Record<string, string[]> {
   const found: Record<string, string[]> = {};
   for (const { id, verdict, because } of results) {
@@ -14,6 +16,6 @@ export function skips({ results }: SuiteReport): Record<string, string[]> {
   return found;
 }
 
-function words({ id, verdict, title, because }: CaseResult): string {
+function lineOf({ id, verdict, title, because }: CaseResult): string {
   return `${verdict} ${id} ${title}: ${because.join('; ')}`;
 }

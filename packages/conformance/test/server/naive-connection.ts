@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { Fault } from './naive-faults.ts';
 
-/** What was agreed on; the naive server compresses each message on its own. */
+/** Negotiated parameters. The naive server compresses without context takeover. */
 export interface NaiveTerms {
   readonly serverBits: number;
 }
@@ -18,9 +18,11 @@ class Failure extends Error {
 }
 
 const TAIL = Buffer.from('0000ffff', 'hex');
-/** What it takes of a message: it copies all that it has with each chunk. */
+/**
+ * Maximum message size in bytes. Each chunk copies the whole buffer, so larger messages are slow.
+ */
 const LIMIT = 1024 * 1024;
-/** Beyond it a text is checked when it is whole. */
+/** Maximum size in bytes of a text that is checked before it is complete. */
 const CHECK_EARLY = 65_536;
 
 interface Header {
@@ -32,7 +34,7 @@ interface Header {
   readonly key: Buffer;
 }
 
-/** An echoing endpoint that keeps all that it has in one buffer, and reads it from the front after each chunk. */
+/** A simple echo endpoint. It keeps all bytes in one buffer, and parses it after each chunk. */
 export class NaiveConnection {
   readonly #socket: Duplex;
   readonly #has: (fault: Fault) => boolean;
@@ -56,7 +58,7 @@ export class NaiveConnection {
 
   take(chunk: Buffer): void {
     if (this.#closing && !this.#has('echoes after a close frame')) return;
-    const whole = this.#has('takes a chunk for a frame') || this.#lostHeader(chunk);
+    const whole = this.#has('treats a chunk as a frame') || this.#lostHeader(chunk);
     this.#bytes = whole ? chunk : Buffer.concat([this.#bytes, chunk]);
     try {
       while (this.#next());
@@ -67,10 +69,10 @@ export class NaiveConnection {
   }
 
   #lostHeader(chunk: Buffer): boolean {
-    return this.#has('loses a header that is cut') && this.#bytes.length < 6 && chunk.length > 1;
+    return this.#has('loses split headers') && this.#bytes.length < 6 && chunk.length > 1;
   }
 
-  /** Handles the next frame; false when it is not whole. */
+  /** Handles the next frame. Returns false when the frame is incomplete. */
   #next(): boolean {
     const header = this.#header();
     if (header === undefined) return false;
@@ -100,7 +102,7 @@ export class NaiveConnection {
     if (bytes.length < start) return undefined;
     const own = masked ? Buffer.from(bytes.subarray(keyAt, start)) : Buffer.alloc(4);
     this.#firstKey ??= own;
-    const key = this.#has('keeps the first key') ? this.#firstKey : own;
+    const key = this.#has('uses the first key for all frames') ? this.#firstKey : own;
     return { fin, rsv, opcode, start, length, key };
   }
 
@@ -108,10 +110,10 @@ export class NaiveConnection {
     if (short < 126) return short;
     const long =
       short === 126 ? BigInt(this.#bytes.readUInt16BE(2)) : this.#bytes.readBigUInt64BE(2);
-    if (this.#has('takes lengths modulo 2^32')) return Number(long & 0xffffffffn);
+    if (this.#has('reads lengths modulo 2^32')) return Number(long & 0xffffffffn);
     if (this.#has('ignores the top bit of a length')) return Number(long & (2n ** 63n - 1n));
     if (long >= 2n ** 63n) throw new Failure(1002);
-    if (!this.#has('takes lengths in long form') && long < (short === 126 ? 126n : 65_536n)) {
+    if (!this.#has('accepts long forms of lengths') && long < (short === 126 ? 126n : 65_536n)) {
       throw new Failure(1002);
     }
     return Number(long);
@@ -122,7 +124,7 @@ export class NaiveConnection {
       if (broken && !unless.some((fault) => this.#has(fault))) throw new Failure(1002);
     };
     const control = opcode >= 8;
-    fail(!masked, 'takes frames without a mask');
+    fail(!masked, 'accepts frames without a mask');
     fail((rsv & 3) === 1, 'ignores reserved bits', 'ignores RSV3');
     fail((rsv & 2) !== 0, 'ignores reserved bits');
     const first = opcode === 1 || opcode === 2;
@@ -131,14 +133,17 @@ export class NaiveConnection {
       (rsv & 4) !== 0 &&
         this.#deflate !== undefined &&
         !first &&
-        (opcode !== 0 || !this.#has('takes RSV1 on continuations')),
+        (opcode !== 0 || !this.#has('accepts RSV1 on continuations')),
       'ignores reserved bits',
     );
     fail(opcode > 2 && opcode < 8, 'echoes unknown opcodes');
-    fail(opcode > 10, 'drops unknown controls', 'echoes unknown opcodes');
-    fail(control && short > 125, 'takes long controls');
-    fail(control && !fin, 'takes fragmented controls');
-    fail(opcode === 0 && this.#message === undefined, 'takes continuations of nothing');
+    fail(opcode > 10, 'drops unknown control frames', 'echoes unknown opcodes');
+    fail(control && short > 125, 'accepts long control frames');
+    fail(control && !fin, 'accepts fragmented control frames');
+    fail(
+      opcode === 0 && this.#message === undefined,
+      'accepts continuation frames without a message',
+    );
     fail(first && this.#message !== undefined, 'lets a new message replace the old');
   }
 
@@ -146,26 +151,26 @@ export class NaiveConnection {
     if (opcode === 8) this.#close(payload);
     else if (opcode === 9) {
       if (this.#has('drops fragments at a ping')) this.#message?.parts.splice(0);
-      if (this.#has('sends no pong')) return;
-      this.#send(10, this.#has('sends pongs without their bytes') ? Buffer.alloc(0) : payload);
+      if (this.#has('does not send pongs')) return;
+      this.#send(10, this.#has('sends pongs without a payload') ? Buffer.alloc(0) : payload);
     } else if (opcode === 10 && this.#has('answers pongs')) this.#send(10, payload);
     else if (opcode > 10 && this.#has('echoes unknown opcodes')) this.#send(2, payload);
   }
 
   #close(payload: Buffer): void {
     if (this.#closing) return;
-    if (payload.length === 1 && !this.#has('takes half a close code')) throw new Failure(1002);
+    if (payload.length === 1 && !this.#has('accepts half a close code')) throw new Failure(1002);
     const code = payload.length > 1 ? payload.readUInt16BE(0) : undefined;
-    if (code !== undefined && !mayTravel(code) && !this.#has('takes any close code')) {
+    if (code !== undefined && !mayTravel(code) && !this.#has('accepts any close code')) {
       throw new Failure(1002);
     }
-    if (!this.#has('checks no reason')) checkText(payload.subarray(2), true);
+    if (!this.#has('does not check reasons')) checkText(payload.subarray(2), true);
     this.#closing = true;
-    if (this.#has('answers no close frame')) return;
+    if (this.#has('does not answer close frames')) return;
     const answered = this.#has('answers every closing with 1000') ? 1000 : code;
     this.#send(8, answered === undefined ? Buffer.alloc(0) : codeBytes(answered));
     if (this.#has('echoes after a close frame')) setImmediate(() => this.#socket.end());
-    else if (!this.#has('leaves the end to the client')) this.#socket.end();
+    else if (!this.#has('does not end the connection')) this.#socket.end();
   }
 
   #data({ fin, rsv, opcode }: Header, payload: Buffer): void {
@@ -186,14 +191,16 @@ export class NaiveConnection {
       );
     }
     const unchecked =
-      this.#has('checks no UTF-8') || (message.packed && this.#has('checks no inflated UTF-8'));
+      this.#has('does not check UTF-8') ||
+      (message.packed && this.#has('does not check inflated UTF-8'));
     if (message.opcode === 1 && !unchecked) this.#check(bytes, true);
     this.#echo(message.opcode, bytes);
   }
 
-  /** A text is looked at as it comes. */
+  /** Checks the UTF-8 of an incomplete text. */
   #checkBegun(): void {
-    if (this.#has('checks no UTF-8') || this.#has('checks UTF-8 when the message is whole')) return;
+    if (this.#has('does not check UTF-8') || this.#has('checks UTF-8 only in complete messages'))
+      return;
     if (this.#bytes.length > CHECK_EARLY) return;
     const header = this.#header();
     const message = this.#message;
@@ -207,8 +214,8 @@ export class NaiveConnection {
   }
 
   #check(bytes: Buffer, whole: boolean): void {
-    const seen = this.#has('takes surrogates') ? withoutSurrogates(bytes) : bytes;
-    checkText(seen, whole && !this.#has('takes text cut short'));
+    const seen = this.#has('accepts surrogates') ? withoutSurrogates(bytes) : bytes;
+    checkText(seen, whole && !this.#has('accepts incomplete UTF-8'));
   }
 
   #inflate(packed: Buffer): Buffer {
@@ -227,7 +234,7 @@ export class NaiveConnection {
       }
       return out;
     } catch {
-      if (this.#has('echoes what it cannot inflate')) return packed;
+      if (this.#has('echoes data that it cannot inflate')) return packed;
       throw new Failure(1007);
     }
   }
@@ -240,11 +247,11 @@ export class NaiveConnection {
     const cut = this.#has('cuts messages at 65,535 bytes') ? bytes.subarray(0, 65_535) : bytes;
     const bits = this.#deflate?.serverBits ?? (this.#has('compresses without an offer') ? 15 : 0);
     if (bits === 0 || cut.length < 64) return this.#send(type, cut);
-    const past = this.#has('compresses with what went before') ? this.#history : Buffer.alloc(0);
+    const past = this.#has('compresses with context takeover') ? this.#history : Buffer.alloc(0);
     const packed = deflateRawSync(cut, {
-      // zlib has no raw stream of 8 bits.
+      // zlib has no raw stream with 8 window bits.
       level: bits === 8 ? 0 : 6,
-      windowBits: this.#has('compresses in a larger window') ? 15 : Math.max(9, bits),
+      windowBits: this.#has('compresses with a larger window') ? 15 : Math.max(9, bits),
       finishFlush: constants.Z_SYNC_FLUSH,
       ...(past.length > 0 && { dictionary: past }),
     });
@@ -253,7 +260,7 @@ export class NaiveConnection {
   }
 
   #send(head: number, payload: Buffer): void {
-    const long = this.#has('writes long forms of lengths');
+    const long = this.#has('sends long forms of lengths');
     const size = payload.length < 126 && !long ? 2 : payload.length < 65_536 ? 4 : 10;
     const header = Buffer.alloc(size);
     header[0] = 0x80 | head;
@@ -300,7 +307,7 @@ function checkText(bytes: Buffer, whole: boolean): void {
   }
 }
 
-/** Three bytes of ASCII for each surrogate. */
+/** Replaces each surrogate with ASCII of the same size. */
 function withoutSurrogates(bytes: Buffer): Buffer {
   return Buffer.from(
     bytes

@@ -6,13 +6,13 @@ import type { Duplex } from 'node:stream';
 import { NaiveConnection, type NaiveTerms } from './naive-connection.ts';
 import type { Fault } from './naive-faults.ts';
 
-/** A server that echoes, written for clearness alone, and that can be told to do one thing wrong. */
+/** A simple echo server that can have planted faults. */
 export interface NaiveServer {
   readonly url: string;
   close(): Promise<void>;
 }
 
-/** Starts one on a free port of this machine. */
+/** Starts a naive server on a free port of 127.0.0.1. */
 export async function naiveServer(...faults: readonly Fault[]): Promise<NaiveServer> {
   const has = (fault: Fault): boolean => faults.includes(fault);
   const server = createServer((_, res) =>
@@ -33,7 +33,7 @@ export async function naiveServer(...faults: readonly Fault[]): Promise<NaiveSer
   server.on('upgrade', (req, socket, head) => {
     const answer = answerTo(req, has);
     if (!('fields' in answer)) {
-      const version = has('does not tell its version') ? '' : 'Sec-WebSocket-Version: 13\r\n';
+      const version = has('does not list its version') ? '' : 'Sec-WebSocket-Version: 13\r\n';
       socket.end(
         `HTTP/1.1 ${answer.refuse} No\r\nConnection: close\r\n${version}Content-Length: 0\r\n\r\n`,
       );
@@ -43,7 +43,8 @@ export async function naiveServer(...faults: readonly Fault[]): Promise<NaiveSer
       `HTTP/1.1 101 Switching Protocols\r\n${answer.fields.map((line) => `${line}\r\n`).join('')}\r\n`,
     );
     const connection = new NaiveConnection(socket, has, answer.terms);
-    if (head.length > 0 && !has('loses what comes with the request')) connection.take(head);
+    if (head.length > 0 && !has('loses frames in the segment of the request'))
+      connection.take(head);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -69,31 +70,31 @@ function answerTo(req: IncomingMessage, has: (fault: Fault) => boolean): Answer 
     lines(name).flatMap((line) => line.split(',').map((one) => one.trim()));
   const lower = (values: string[]): string[] => values.map((value) => value.toLowerCase());
   const upgrade = list('upgrade');
-  const exact = has('wants "websocket" in lower case');
+  const exact = has('requires "websocket" in lower case');
   const [key = '', ...keys] = lines('sec-websocket-key');
   const version = lines('sec-websocket-version');
   const checks: readonly (readonly [holds: boolean, status: number])[] = [
     [req.httpVersion === '1.1', 400],
     [lines('host').length === 1 && /^[\w.:[\]-]+$/.test(lines('host')[0]!), 400],
-    [req.method === 'GET' || has('takes any method'), 405],
+    [req.method === 'GET' || has('accepts any method'), 405],
     [(exact ? upgrade : lower(upgrade)).includes('websocket'), 400],
     [lower(list('connection')).includes('upgrade'), 400],
-    [version.length === 1 && (version[0] === '13' || has('takes any version')), 400],
+    [version.length === 1 && (version[0] === '13' || has('accepts any version')), 400],
     [/^[A-Za-z0-9+/]{22}==$/.test(key), 400],
-    [keys.length === 0 || has('takes two keys'), 400],
+    [keys.length === 0 || has('accepts two keys'), 400],
   ];
   const broken = checks.find(([holds]) => !holds);
   if (broken !== undefined) return { refuse: broken[1] };
 
   const offered = lines('sec-websocket-extensions').join(', ');
   const offers = parseOffers(offered);
-  if (offers === undefined && !has('takes malformed extensions')) return { refuse: 400 };
+  if (offers === undefined && !has('accepts malformed extensions')) return { refuse: 400 };
   const proof = has('answers with a wrong accept') ? key.toLowerCase() : key;
   const accept = createHash('sha1')
     .update(`${proof}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
     .digest('base64');
   const fields = ['Upgrade: websocket', 'Connection: Upgrade', `Sec-WebSocket-Accept: ${accept}`];
-  if (has('picks any subprotocol')) fields.push('Sec-WebSocket-Protocol: mine');
+  if (has('selects an unoffered subprotocol')) fields.push('Sec-WebSocket-Protocol: mine');
   if (has('accepts unknown extensions') && offers?.[0] !== undefined) {
     return { fields: [...fields, `Sec-WebSocket-Extensions: ${offers[0].name}`], terms: undefined };
   }
@@ -106,7 +107,7 @@ interface Offer {
   readonly params: readonly (readonly [string, string | undefined])[];
 }
 
-/** RFC 6455, 9.1; undefined for what is no list. */
+/** Parses a list of extensions (RFC 6455, 9.1). Returns undefined for a malformed list. */
 function parseOffers(value: string): Offer[] | undefined {
   const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
   const param = new RegExp(`^(${token})(?:\\s*=\\s*(?:(${token})|"((?:${token}|\\\\.)+)"))?$`);
@@ -139,7 +140,7 @@ function negotiate(
   const asked = offer.params.find(([name]) => name === 'server_max_window_bits')?.[1];
   const line = ['Sec-WebSocket-Extensions: permessage-deflate', ...TAKEOVERS];
   if (asked !== undefined) line.push(`server_max_window_bits=${asked}`);
-  if (has('answers what was not offered')) line.push('client_max_window_bits=15');
+  if (has('answers with unoffered parameters')) line.push('client_max_window_bits=15');
   return { serverBits: Number(asked ?? 15), line: line.join('; ') };
 }
 

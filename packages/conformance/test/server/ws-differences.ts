@@ -1,6 +1,6 @@
 import type { Verdict } from '../../src/index.ts';
 
-/** Cases that the package ws does not pass, and why. */
+/** Cases that the package ws does not pass, with the reason. */
 export interface Difference {
   readonly verdict: Verdict;
   readonly cases: readonly string[];
@@ -10,64 +10,65 @@ export interface Difference {
 const count = (section: string, first: number, last: number): string[] =>
   Array.from({ length: last - first + 1 }, (_, at) => `${section}.${first + at}`);
 
-/** Of ws 8.23.0, whether it compresses or not. */
+/** Differences of ws 8.23.0 with and without compression. */
 const WS_DIFFERENCES: readonly Difference[] = [
   {
     verdict: 'non-strict',
     cases: ['2.2.5', '9.3.8', '9.10.11'],
     because:
-      'more than 60 pongs that wait to be sent end the connection, without a close frame (maxPendingAutoPongs)',
+      'it drops the connection without a close frame when more than 60 pongs are queued (maxPendingAutoPongs)',
   },
   {
     verdict: 'non-strict',
     cases: [...count('6.5', 1, 48), ...count('6.6', 1, 48)],
-    because: 'a text is checked when the whole message is there, not as it arrives',
+    because: 'it checks the UTF-8 of a message only after the last byte',
   },
   {
     verdict: 'non-strict',
     cases: count('8.4', 1, 4),
-    because: 'Upgrade is compared as one word, not read as a list',
+    because: 'it compares Upgrade as one word and does not parse the list',
   },
   {
     verdict: 'fail',
     cases: ['8.10.1', '8.10.2', '8.10.6'],
-    because: 'the version of HTTP is not looked at: 1.0 and 0.9 are accepted',
+    because: 'it does not check the HTTP version: it accepts 1.0 and 0.9',
   },
   {
     verdict: 'fail',
     cases: ['8.11.1', '8.12.1', '8.12.2', '8.12.3'],
-    because: 'Host is left to Node, and Node does not ask for it once a request wants an upgrade',
+    because: 'it leaves Host to Node, which does not require it in an upgrade request',
   },
   {
     verdict: 'fail',
     cases: ['8.18.3', '8.18.4', '8.18.6'],
-    because: 'Sec-WebSocket-Version is made a number by JavaScript: 13.0, +13 and 0x0d are 13',
+    because: 'it converts Sec-WebSocket-Version with JavaScript: 13.0, +13 and 0x0d are 13',
   },
   {
     verdict: 'non-strict',
     cases: ['8.19.1', '8.19.2'],
-    because: 'Sec-WebSocket-Version is made a number by JavaScript: 013 is 13',
+    because: 'it converts Sec-WebSocket-Version with JavaScript: 013 is 13',
   },
   {
     verdict: 'non-strict',
     cases: count('9.6', 1, 15),
-    because: 'a length in a longer form than it needs is accepted',
+    because: 'it accepts lengths in a longer form than necessary',
   },
 ];
 
-/** Of ws 8.23.0 with compression. */
+/** Differences of ws 8.23.0 with compression. */
 export const WS_DEFLATE_DIFFERENCES: readonly Difference[] = [
   ...WS_DIFFERENCES,
   {
     verdict: 'fail',
     cases: ['8.22.5', '8.22.9', '13.1.30'],
     because:
-      'Sec-WebSocket-Extensions is refused with blanks around = or before ;, and with an empty element, which the grammar of RFC 2616 allows',
+      'it refuses Sec-WebSocket-Extensions with spaces around = or before ;, and with an empty element, which the grammar of RFC 2616 allows',
   },
   {
     verdict: 'fail',
     cases: ['12.5.16', '12.5.17'],
-    because: 'the message is cut, without an error, at the first final block (RFC 7692, 7.2.3.4)',
+    because:
+      'it truncates the message at the first final block without an error (RFC 7692, 7.2.3.4)',
   },
   {
     verdict: 'non-strict',
@@ -80,7 +81,7 @@ export const WS_DEFLATE_DIFFERENCES: readonly Difference[] = [
       ...count('13.2', 14, 18),
       ...count('13.2', 27, 43),
     ],
-    because: 'an offer that must be declined has the whole handshake refused with 400',
+    because: 'it refuses the whole handshake with 400 instead of declining the offer',
   },
   {
     verdict: 'fail',
@@ -94,21 +95,21 @@ export const WS_DEFLATE_DIFFERENCES: readonly Difference[] = [
       '13.2.24',
       '13.2.26',
     ],
-    because: 'window bits are made a number by JavaScript: 08, 8.0, +9, 0x9 and 1e1 are accepted',
+    because: 'it converts window bits with JavaScript: it accepts 08, 8.0, +9, 0x9 and 1e1',
   },
   {
     verdict: 'non-strict',
     cases: count('13.4', 1, 6),
-    because: 'a bad first offer has the handshake refused, and the good one behind it is not seen',
+    because: 'it refuses the handshake for an invalid first offer and ignores the valid second one',
   },
 ];
 
-/** Of ws 8.23.0 without compression. */
+/** Differences of ws 8.23.0 without compression. */
 export const WS_PLAIN_DIFFERENCES: readonly Difference[] = [
   ...WS_DIFFERENCES,
   {
     verdict: 'fail',
     cases: count('8.23', 1, 19),
-    because: 'Sec-WebSocket-Extensions is not read at all: a malformed one is accepted',
+    because: 'it does not read Sec-WebSocket-Extensions, so it accepts a malformed list',
   },
 ];

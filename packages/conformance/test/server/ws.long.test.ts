@@ -8,14 +8,14 @@ import { type Difference, WS_DEFLATE_DIFFERENCES, WS_PLAIN_DIFFERENCES } from '.
 async function askWs(perMessageDeflate: boolean, only: readonly string[]): Promise<SuiteReport> {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate });
   server.on('connection', (socket) => {
-    // It closes the connection by itself, and wants to be heard.
+    // ws closes the connection after an error, and throws without a listener.
     socket.on('error', () => undefined);
     socket.on('message', (data, binary) => socket.send(data, { binary }));
   });
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   try {
-    // Where ws waits for more the suite waits for ws: a hundred times.
+    // The suite waits for a timeout in about a hundred cases.
     return await runServerSuite(`ws://127.0.0.1:${port}`, { only, concurrency: 32 });
   } finally {
     for (const client of server.clients) client.terminate();
@@ -31,13 +31,13 @@ const found = ({ results }: SuiteReport): string[] =>
 const known = (table: readonly Difference[]): string[] =>
   table.flatMap(({ cases, verdict }) => cases.map((id) => `${id} ${verdict}`));
 
-describe('the package ws, as another server', { timeout: 120_000 }, () => {
-  it('differs with compression where the table says so, and nowhere else', async () => {
+describe('the package ws as a server', { timeout: 120_000 }, () => {
+  it('differs only in the listed cases with compression', async () => {
     const report = await askWs(true, []);
     expect(found(report).toSorted()).toEqual(known(WS_DEFLATE_DIFFERENCES).toSorted());
   });
 
-  it('differs without compression in its handshake where the table says so', async () => {
+  it('differs only in the listed cases of the handshake without compression', async () => {
     const report = await askWs(false, ['8.*']);
     const ofHandshake = known(WS_PLAIN_DIFFERENCES).filter((id) => id.startsWith('8.'));
     expect(found(report).toSorted()).toEqual(ofHandshake.toSorted());

@@ -13,7 +13,7 @@ import { frameFaults } from '../../src/wire/frame-faults.ts';
 
 const key = hex('37fa213d');
 
-function taken(bytes: Buffer): ReturnType<typeof takeFrame> {
+function frameOf(bytes: Buffer): ReturnType<typeof takeFrame> {
   const queue = new ByteQueue();
   for (const byte of bytes) queue.push(Buffer.from([byte]));
   return takeFrame(queue);
@@ -39,14 +39,18 @@ describe('frameBytes', () => {
     ],
     ['reserved bits', { opcode: 0xb, rsv: 5, mask: false }, 'db 00'],
     ['a longer form', { opcode: PING, lengthBits: 64, mask: false }, '89 7f 0000000000000000'],
-    ['a lie', { opcode: BINARY, claims: 2n ** 63n, mask: false }, '82 7f 8000000000000000'],
+    [
+      'a false length',
+      { opcode: BINARY, claims: 2n ** 63n, mask: false },
+      '82 7f 8000000000000000',
+    ],
   ] as const)('writes %s', (_, spec, bytes) => {
     expect(frameBytes(spec)).toEqual(hex(bytes));
   });
 
   it.each([0, 125, 126, 65_535, 65_536])('writes %i bytes, and takeFrame reads them', (size) => {
     const bytes = frameBytes({ opcode: BINARY, payload: letters(size), mask: key });
-    const frame = taken(bytes)!;
+    const frame = frameOf(bytes)!;
     expect(frame.payload.equals(letters(size))).toBe(true);
     expect(frame).toMatchObject({
       fin: true,
@@ -56,7 +60,7 @@ describe('frameBytes', () => {
       size: bytes.length,
     });
     expect(frame.lengthBits).toBe(size < 126 ? 7 : size < 65_536 ? 16 : 64);
-    if (size > 0) expect(taken(bytes.subarray(0, -1))).toBeUndefined();
+    if (size > 0) expect(frameOf(bytes.subarray(0, -1))).toBeUndefined();
   });
 });
 
@@ -72,7 +76,7 @@ describe('frameFaults', () => {
     size: 3,
   } as const;
 
-  it('finds nothing wrong with a good frame', () => {
+  it('accepts a valid frame', () => {
     expect(frameFaults(whole, usual)).toEqual([]);
     expect(frameFaults({ ...whole, mask: key }, { ...usual, fromClient: true })).toEqual([]);
     expect(frameFaults({ ...whole, rsv: 4 }, { ...usual, deflate: true })).toEqual([]);
@@ -82,10 +86,10 @@ describe('frameFaults', () => {
   it.each([
     ['after a close frame', {}, { closed: true }, /follows a close frame/],
     ['of a reserved opcode', { opcode: 3 }, {}, /opcode 3 is reserved/],
-    ['of a client without a mask', {}, { fromClient: true }, /must mask/],
-    ['of a server with a mask', { mask: key }, {}, /must not mask/],
+    ['from a client without a mask', {}, { fromClient: true }, /must mask/],
+    ['from a server with a mask', { mask: key }, {}, /must not mask/],
     ['with RSV2', { rsv: 2 }, { deflate: true }, /RSV2 or RSV3/],
-    ['with RSV1 and no extension', { rsv: 4 }, {}, /no extension was agreed on/],
+    ['with RSV1 and no extension', { rsv: 4 }, {}, /no extension was negotiated/],
     ['with RSV1 on a ping', { rsv: 4, opcode: PING }, { deflate: true }, /first frame/],
     ['that is a fragment of a ping', { opcode: PING, fin: false }, {}, /is fragmented/],
     [
@@ -94,13 +98,13 @@ describe('frameFaults', () => {
       {},
       /more than 125/,
     ],
-    ['that continues nothing', { opcode: CONTINUATION }, {}, /continues nothing/],
-    ['within a message', {}, { open: true }, /still under way/],
+    ['that continues no message', { opcode: CONTINUATION }, {}, /no message to continue/],
+    ['within a message', {}, { open: true }, /still unfinished/],
     ['in a long form', { lengthBits: 16 }, {}, /shortest form/],
     ['that is half a close code', { opcode: CLOSE }, {}, /one byte/],
     ['with close code 1006', { opcode: CLOSE, payload: hex('03ee') }, {}, /1006 must not be sent/],
     ['with a bad reason', { opcode: CLOSE, payload: hex('03e8ff') }, {}, /not UTF-8/],
-  ] as const)('names one %s', (_, frame, given, says) => {
+  ] as const)('reports a frame %s', (_, frame, given, says) => {
     const faults = frameFaults({ ...whole, ...frame }, { ...usual, ...given });
     expect(faults.join()).toMatch(says);
     expect(faults).toHaveLength(1);

@@ -1,9 +1,9 @@
 import { constants, deflateRawSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import {
-  BROKEN_PAYLOADS,
-  PACKED_BINARIES,
-  PACKED_MESSAGES,
+  COMPRESSED_BINARIES,
+  COMPRESSED_MESSAGES,
+  INVALID_PAYLOADS,
 } from '../../src/tables/deflate-payloads.ts';
 import { hex, letters, noise, utf8 } from '../../src/wire/bytes.ts';
 import { Compressor, Decompressor, fixedBlock } from '../../src/wire/deflate.ts';
@@ -13,12 +13,12 @@ const TAIL = hex('0000ffff');
 
 describe('inflate', () => {
   it.each([
-    ['nothing', Buffer.alloc(0)],
+    ['no bytes', Buffer.alloc(0)],
     ['a word', utf8('Hello')],
     ['text', letters(100_000)],
     ['noise', noise(70_000)],
     ['zeros', Buffer.alloc(300_000)],
-  ])('undoes zlib, at every level, for %s', (_, plain) => {
+  ])('reverses zlib at every level for %s', (_, plain) => {
     for (const level of [0, 1, 6, 9]) {
       for (const strategy of [
         constants.Z_DEFAULT_STRATEGY,
@@ -35,15 +35,18 @@ describe('inflate', () => {
     }
   });
 
-  it.each([...PACKED_MESSAGES, ...PACKED_BINARIES])('reads $says', ({ packed, plain }) => {
-    expect(inflate(Buffer.concat([packed, TAIL])).bytes.equals(plain)).toBe(true);
-  });
+  it.each([...COMPRESSED_MESSAGES, ...COMPRESSED_BINARIES])(
+    'reads $title',
+    ({ compressed, plain }) => {
+      expect(inflate(Buffer.concat([compressed, TAIL])).bytes.equals(plain)).toBe(true);
+    },
+  );
 
-  it.each(BROKEN_PAYLOADS)('refuses %s', (_, packed) => {
+  it.each(INVALID_PAYLOADS)('rejects %s', (_, packed) => {
     expect(() => inflate(Buffer.concat([packed, TAIL]))).toThrow(/the compressed data/);
   });
 
-  it('tells how far a match reaches back, into the history too', () => {
+  it('reports the largest match distance, also into the history', () => {
     const packed = Buffer.concat([fixedBlock([{ length: 4, distance: 6 }]), TAIL]);
     const { bytes, farthest, final, blocks } = inflate(packed, utf8('abcdef'));
     expect(bytes.toString()).toBe('abcd');
@@ -67,18 +70,18 @@ describe('Compressor and Decompressor', () => {
     }
   });
 
-  it('keep what went before, or do not', () => {
+  it('keep the history only with context takeover', () => {
     const [keeps, forgets] = [new Compressor(15, true), new Compressor(15, false)];
     const sizes = [keeps, keeps, forgets, forgets].map((one) => one.compress(noise(2000)).length);
     expect(sizes[1]).toBeLessThan(100);
     expect(sizes[3]).toBe(sizes[2]);
   });
 
-  it('notice a window that is larger than agreed', () => {
+  it('report a match beyond the negotiated window', () => {
     const plain = Buffer.concat([noise(600), noise(600)]);
     const packed = new Compressor(15, false).compress(plain);
     expect(() => new Decompressor(9, false).decompress(packed)).toThrow(
-      /reaches 600 bytes back, but a window of 512 was agreed on/,
+      /refers 600 bytes back, beyond the negotiated window of 512/,
     );
   });
 });

@@ -1,40 +1,40 @@
 import { CloseCode, PingMessage } from '@ws/codec';
-import { copyOf } from './copy.ts';
-import type { Host } from './host.ts';
-import type { Intake } from './intake.ts';
-import type { Outbox } from './outbox.ts';
+import { copyOf } from '../memory/copy.ts';
+import type { Platform } from '../platform/platform.ts';
+import type { MessageDecoder } from '../read/message-decoder.ts';
+import type { SendQueue } from '../write/send-queue.ts';
 import { Pings } from './pings.ts';
 
-/** Called with the payload of a ping or a pong: bytes of its own, at most 125. */
+/** Called with the payload of a ping or a pong: at most 125 bytes, which the handler owns. */
 export type PingPongHandler = (payload: Uint8Array) => void | PromiseLike<void>;
-/** Called with the code (1005 when there was none) and the reason of the peer's close frame. */
+/** Called with the code and the reason of the peer's close frame; 1005 when it had no code. */
 export type CloseHandler = (code: number, reason: string) => void | PromiseLike<void>;
 
-/** What the control frames ask of the connection. */
-export interface ControlsOwner {
-  readonly outbox: Outbox;
+/** What {@link ControlFrames} asks of its connection. */
+export interface ControlFramesOwner {
+  readonly sendQueue: SendQueue;
   fail(error: unknown, code: number, reason: string): void;
 }
 
 /** Pings, pongs and the user's handlers of control frames. */
-export class Controls {
+export class ControlFrames {
   pingHandler: PingPongHandler | undefined;
   pongHandler: PingPongHandler | undefined;
   closeHandler: CloseHandler | undefined;
-  readonly #owner: ControlsOwner;
-  readonly #host: Host;
+  readonly #owner: ControlFramesOwner;
+  readonly #platform: Platform;
   readonly #maxPendingPings: number;
   #pings: Pings | undefined;
 
-  constructor(owner: ControlsOwner, host: Host, maxPendingPings: number) {
+  constructor(owner: ControlFramesOwner, platform: Platform, maxPendingPings: number) {
     this.#owner = owner;
-    this.#host = host;
+    this.#platform = platform;
     this.#maxPendingPings = maxPendingPings;
   }
 
-  /** The pings of this connection, made when the first one is sent. */
+  /** The unanswered pings, created with the first one. */
   get pings(): Pings {
-    this.#pings ??= new Pings(this.#host, this.#maxPendingPings);
+    this.#pings ??= new Pings(this.#platform, this.#maxPendingPings);
     return this.#pings;
   }
 
@@ -42,22 +42,24 @@ export class Controls {
     return this.#pings?.rtt ?? NaN;
   }
 
-  /** A ping arrived: it lies in `intake`. False when there is no handler to take it. */
-  ping({ bytes, start, end }: Intake): boolean {
+  /** Calls the ping handler with the payload in the decoder. False when there is no handler. */
+  ping({ bytes, start, end }: MessageDecoder): boolean {
     const handler = this.pingHandler;
     if (handler === undefined) return false;
     this.#run(() => handler(copyOf(bytes, start, end)));
     return true;
   }
 
-  /** A pong arrived: it lies in `intake`. */
-  pong({ bytes, start, end }: Intake): void {
+  /** Settles the pings that this pong answers and calls the pong handler. */
+  pong({ bytes, start, end }: MessageDecoder): void {
     this.#pings?.pong(bytes, start, end);
     const handler = this.pongHandler;
     if (handler !== undefined) this.#run(() => handler(copyOf(bytes, start, end)));
   }
 
-  /** A close frame is to be answered. The promise settles as the user's handler does; without one there is none. */
+  /**
+   * Calls the close handler; the promise settles as it does. Undefined when there is no handler.
+   */
   close(code: number, reason: string): Promise<void> | undefined {
     const handler = this.closeHandler;
     return handler === undefined ? undefined : (async () => handler(code, reason))();
@@ -66,17 +68,17 @@ export class Controls {
   /** The heartbeat's ping: nobody waits for it, and it does not count as one of the user's. */
   beat(): void {
     const payload = this.pings.beat();
-    void this.#owner.outbox.control(PingMessage, payload, 0, payload.length, true);
+    void this.#owner.sendQueue.control(PingMessage, payload, 0, payload.length, true);
   }
 
   /** Sends a ping; resolves with the round trip in ms. */
   send(payload: Uint8Array, timeout: number): Promise<number> {
     return this.pings.add(payload, timeout, (bytes) => {
-      return this.#owner.outbox.control(PingMessage, bytes, 0, bytes.length);
+      return this.#owner.sendQueue.control(PingMessage, bytes, 0, bytes.length);
     });
   }
 
-  /** No input can come any more. */
+  /** No more input comes: unanswered pings reject with `error`. */
   end(error: unknown): void {
     this.pings.end(error);
   }

@@ -1,10 +1,10 @@
-import { BackpressureError, TimeoutError } from './errors.ts';
-import type { Host } from './host.ts';
-import { Deferred, rejected } from './promises.ts';
-import { type Alarm, timersOf } from './timers.ts';
+import { BackpressureError, TimeoutError } from '../errors.ts';
+import type { Platform } from '../platform/platform.ts';
+import { Deferred, rejected } from '../time/promises.ts';
+import { type TimerEntry, timersOf } from '../time/timers.ts';
 
-class Ping implements Alarm {
-  tick: number | undefined;
+class Ping implements TimerEntry {
+  slot: number | undefined;
   readonly payload: Uint8Array;
   readonly sentAt: number;
   readonly answer: Deferred<number>;
@@ -17,37 +17,37 @@ class Ping implements Alarm {
     this.answer = new Deferred<number>();
   }
 
-  ring(): void {
-    this.#pings.drop(this, new TimeoutError('no pong came in time'));
+  fire(): void {
+    this.#pings.drop(this, new TimeoutError('no pong in time (option timeout of ping)'));
   }
 }
 
-/** The pings that are not answered yet, oldest first, bounded by `maxPendingPings`. */
+/** The unanswered pings of a connection, oldest first, at most `maxPendingPings`. */
 export class Pings {
   /** The last round trip, in ms; NaN before the first. */
   rtt: number = NaN;
-  readonly #host: Host;
+  readonly #platform: Platform;
   readonly #most: number;
   readonly #pending: Ping[] = [];
   #count = 0;
   #beat: { readonly payload: Uint8Array; readonly sentAt: number } | undefined;
-  /** Why no pong can come any more. */
+  /** Why no pong can arrive any more. */
   #over: { readonly reason: unknown } | undefined;
 
-  constructor(host: Host, most: number) {
-    this.#host = host;
+  constructor(platform: Platform, most: number) {
+    this.#platform = platform;
     this.#most = most;
   }
 
-  /** A payload that no other ping of this connection has, for those who give none. */
+  /** A payload that no other ping of this connection has. */
   payload(): Uint8Array {
     const n = ++this.#count;
     return Uint8Array.of(n >>> 24, n >>> 16, n >>> 8, n);
   }
 
-  /** The payload of the heartbeat's ping. While one is unanswered, the next is the same ping again. */
+  /** The payload of the heartbeat's ping. While that ping is unanswered, it is sent again. */
   beat(): Uint8Array {
-    this.#beat ??= { payload: this.payload(), sentAt: this.#host.now() };
+    this.#beat ??= { payload: this.payload(), sentAt: this.#platform.now() };
     return this.#beat.payload;
   }
 
@@ -60,17 +60,17 @@ export class Pings {
     if (this.#over !== undefined) return rejected(this.#over.reason);
     if (this.#pending.length >= this.#most) {
       return rejected(
-        new BackpressureError(`${this.#most} pings are unanswered; raise maxPendingPings`),
+        new BackpressureError(`${this.#most} pings are unanswered (option maxPendingPings)`),
       );
     }
-    const ping = new Ping(this, payload, this.#host.now());
+    const ping = new Ping(this, payload, this.#platform.now());
     this.#pending.push(ping);
-    if (timeout !== Infinity) timersOf(this.#host).set(ping, timeout);
+    if (timeout !== Infinity) timersOf(this.#platform).set(ping, timeout);
     send(payload).catch((error: unknown) => this.drop(ping, error));
     return ping.answer.promise;
   }
 
-  /** Gives the ping with this answer up. */
+  /** Gives up the ping with this promise; false when it has settled. */
   giveUp(answer: Promise<number>, reason: unknown): boolean {
     const ping = this.#pending.find((pending) => pending.answer.promise === answer);
     if (ping !== undefined) this.drop(ping, reason);
@@ -81,7 +81,7 @@ export class Pings {
     const at = this.#pending.indexOf(ping);
     if (at < 0) return;
     this.#pending.splice(at, 1);
-    timersOf(this.#host).clear(ping);
+    timersOf(this.#platform).clear(ping);
     ping.answer.reject(reason);
   }
 
@@ -92,7 +92,7 @@ export class Pings {
       this.#beat = undefined;
       const younger = this.#pending.findIndex((ping) => ping.sentAt >= beat.sentAt);
       this.#answered(younger < 0 ? this.#pending.length : younger);
-      this.rtt = this.#host.now() - beat.sentAt;
+      this.rtt = this.#platform.now() - beat.sentAt;
       return;
     }
     this.#answered(this.#pending.findIndex((ping) => equal(ping.payload, bytes, start, end)) + 1);
@@ -100,19 +100,19 @@ export class Pings {
 
   /** The oldest `count` pings are answered. */
   #answered(count: number): void {
-    const now = this.#host.now();
+    const now = this.#platform.now();
     for (const ping of this.#pending.splice(0, count)) {
-      timersOf(this.#host).clear(ping);
+      timersOf(this.#platform).clear(ping);
       this.rtt = now - ping.sentAt;
       ping.answer.resolve(this.rtt);
     }
   }
 
-  /** No pong can come any more. */
+  /** No pong can arrive any more: all pings reject with `error`. */
   end(error: unknown): void {
     this.#over ??= { reason: error };
     for (const ping of this.#pending.splice(0)) {
-      timersOf(this.#host).clear(ping);
+      timersOf(this.#platform).clear(ping);
       ping.answer.reject(error);
     }
   }

@@ -1,14 +1,14 @@
-import { copyOf } from '../copy.ts';
-import type { Deflation } from './deflation.ts';
+import { copyOf } from '../memory/copy.ts';
+import type { Compressor } from './compressor.ts';
 
-/** Is told of a form; never throws, others are told after it. */
+/** Receives a compressed form. It never throws. */
 type Done = (form: Uint8Array | undefined) => void;
 
-/** One message compressed for whoever wants it so: once for each level and window. */
-export class CompressedForms {
+/** The compressed forms of one message: one for each level and window. */
+export class CompressedVariants {
   readonly #bytes: Uint8Array;
   readonly #forms = new Map<number, Uint8Array>();
-  /** Those that are being made on another thread, and who waits for them. */
+  /** Forms that another thread makes, and the callbacks that wait for them. */
   readonly #making = new Map<number, Set<Done>>();
 
   constructor(bytes: Uint8Array) {
@@ -16,33 +16,36 @@ export class CompressedForms {
   }
 
   /**
-   * What `deflation` would send, or nothing when it would not be smaller; undefined for a large one not made yet.
+   * The form that `compressor` sends; empty when it would not be smaller. Undefined for a large
+   * message without this form.
    *
-   * @throws what the platform throws, when it has no memory for example.
+   * @throws what the platform throws, for example without memory.
    */
-  get(deflation: Deflation): Uint8Array | undefined {
-    const { key } = deflation;
+  get(compressor: Compressor): Uint8Array | undefined {
+    const { key } = compressor;
     const ready = this.#forms.get(key);
-    if (ready !== undefined || deflation.isLarge(this.#bytes.length)) return ready;
-    const size = deflation.deflateAlone(this.#bytes);
-    const form = size === 0 ? NOT_SMALLER : copyOf(deflation.takeOutput(), 0, size);
+    if (ready !== undefined || compressor.isLarge(this.#bytes.length)) return ready;
+    const size = compressor.deflateAlone(this.#bytes);
+    const form = size === 0 ? NOT_SMALLER : copyOf(compressor.takeOutput(), 0, size);
     this.#forms.set(key, form);
     return form;
   }
 
   /**
-   * Calls `done` with the form when it is made, with an empty one when it cannot be.
+   * Makes the form on another thread and calls `done` with it, or with an empty one when that
+   * fails.
    *
-   * @throws what the platform throws when it cannot begin: `done` is not called then.
+   * @returns Cancels the call of `done`.
+   * @throws what the platform throws when it cannot start; `done` is not called then.
    */
-  later(deflation: Deflation, done: Done): () => void {
-    const { key, level, windowBits, engines } = deflation;
+  later(compressor: Compressor, done: Done): () => void {
+    const { key, level, windowBits, engines } = compressor;
     let waiting = this.#making.get(key);
     if (waiting === undefined) {
       waiting = new Set();
       const job = { begin: () => this.#bytes, level, windowBits, history: undefined };
       engines.source.deflateLater(job, (output) => this.#made(key, output));
-      // Not before: of a job that could not begin nobody would ever hear.
+      // After the job was accepted: a job that throws never reports.
       this.#making.set(key, waiting);
     }
     waiting.add(done);

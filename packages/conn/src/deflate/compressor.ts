@@ -1,37 +1,44 @@
-import type { Compression } from './compression-options.ts';
-import type { Deflater } from './engine.ts';
-import { deflaterKey, type Engines, type Seat } from './engines.ts';
-import { HistoryRing } from './history.ts';
+import type { Deflater } from '../platform/deflate-engine.ts';
+import type { EnginePool } from './engine-pool.ts';
+import { deflaterKey, type PooledEngine } from './pooled-engine.ts';
+import type { Compression } from './settings.ts';
+import { HistoryRing } from './window.ts';
 
-/** The empty stored block's end that is not sent (RFC 7692, section 7.2.1). */
+/** Size of the last bytes 00 00 FF FF, which are not sent (RFC 7692, section 7.2.1). */
 const TAIL = 4;
-/** In place of a history: the deflater goes on. */
+/** Instead of a history: the deflater continues. */
 const KEEP = 0;
 
 /**
- * What one side sends, compressed. Every message may be compressed for itself; with context takeover a connection that
- * sends often has a deflater that remembers, as long as there are enough of them.
+ * Compresses the messages of one connection. With context takeover, a connection that sends often
+ * owns a deflater that keeps its context, as long as enough deflaters are free. Otherwise each
+ * message is compressed with a shared deflater.
  */
-export class Deflation {
+export class Compressor {
   /** -2 to 9. */
   level: number;
-  /** Whether messages are compressed that do not say themselves. */
+  /** Whether messages without their own option `compress` are compressed. */
   enabled = true;
-  readonly engines: Engines;
+  readonly engines: EnginePool;
   readonly compression: Compression;
   readonly windowBits: number;
   readonly #takeover: boolean;
-  /** What we have sent lately: lets a deflater that we did not have begin with some context. */
+  /** The last bytes that were sent: context for a deflater that has not seen them. */
   readonly #history: HistoryRing | undefined;
-  #seat: Seat<Deflater> | undefined;
-  /** Where the last message was put. */
+  #engine: PooledEngine<Deflater> | undefined;
+  /** The buffer with the last compressed message. */
   #output: Uint8Array;
 
   /**
-   * @param takeover - Whether our messages may refer back to earlier ones.
-   * @param windowBits - How far back at most, as a power of two.
+   * @param takeover - Whether messages may refer back to earlier ones.
+   * @param windowBits - The largest distance, as a power of two.
    */
-  constructor(engines: Engines, compression: Compression, takeover: boolean, windowBits: number) {
+  constructor(
+    engines: EnginePool,
+    compression: Compression,
+    takeover: boolean,
+    windowBits: number,
+  ) {
     this.engines = engines;
     this.compression = compression;
     this.windowBits = windowBits;
@@ -44,12 +51,12 @@ export class Deflation {
     this.#history = new HistoryRing(engines, 1 << bits);
   }
 
-  /** Bytes of memory that are held for what was sent. */
+  /** Bytes of memory that the history holds. */
   get held(): number {
     return this.#history?.held ?? 0;
   }
 
-  /** What a deflater needs to be one for us. */
+  /** The level and window bits that a deflater must have. */
   get key(): number {
     return deflaterKey(this.level, this.windowBits);
   }
@@ -58,160 +65,169 @@ export class Deflation {
     return this.#history;
   }
 
-  /** Whether a message of `size` bytes is to be compressed; `compress`: what its writer has said about it. */
+  /** Whether to compress a message of `size` bytes; `compress` is the option of the write. */
   wants(size: number, compress: boolean | undefined): boolean {
     return compress ?? (this.enabled && size >= this.compression.threshold);
   }
 
-  /** Whether a message of `size` bytes is to be compressed on another thread. */
+  /** Whether a message of `size` bytes is compressed on another thread. */
   isLarge(size: number): boolean {
     return size > this.compression.asyncDeflateThreshold;
   }
 
-  /** Where the last message was put, `[0, n)`. To be asked for once, and copied before anything else happens. */
+  /**
+   * The buffer whose `[0, n)` is the last compressed message. Call once, and copy the bytes before
+   * any other call.
+   */
   takeOutput(): Uint8Array {
     const output = this.#output;
-    // One made for a large message is not kept.
+    // A buffer that was created for a large message is not kept.
     this.#output = this.engines.output;
     return output;
   }
 
   /**
-   * Compresses a message; returns the bytes it has put into {@link takeOutput}, or 0 when it does not get smaller.
+   * Compresses a message.
    *
-   * @throws what the platform throws, when it has no memory for example.
+   * @returns Bytes written to {@link takeOutput}, or 0 when the message would not be smaller.
+   * @throws what the platform throws, for example without memory.
    */
   deflate(bytes: Uint8Array, start: number, end: number): number {
     const { key, engines } = this;
     const remembers = this.#takeover && this.#remembers(key);
     if (this.#takeover && !remembers) {
-      this.#seat = engines.own(this, key, this.compression.takeoverEngines);
+      this.#engine = engines.deflaters.own(this, key, this.compression.takeoverEngines);
     }
-    const own = this.#seat;
-    const seat = own ?? engines.takeDeflater(key);
-    const n = this.#whole(seat, remembers ? KEEP : this.#history, bytes, start, end);
-    if (own === undefined) engines.giveDeflater(seat);
-    // Its text is not in the peer's window when the message goes as it is.
+    const own = this.#engine;
+    const engine = own ?? engines.deflaters.acquire(key);
+    const n = this.#whole(engine, remembers ? KEEP : this.#history, bytes, start, end);
+    if (own === undefined) engines.deflaters.release(engine);
+    // The message is sent uncompressed, so it is not in the peer's window.
     else if (n === 0) own.owner = undefined;
     if (n > 0) this.#history?.append(bytes, start, end);
     return n;
   }
 
-  /** Compresses a message that shares nothing with others, for whoever has the same window and level. */
+  /** Compresses a message without context, for every connection with the same window and level. */
   deflateAlone(bytes: Uint8Array): number {
-    const seat = this.engines.takeDeflater(this.key);
-    const n = this.#whole(seat, undefined, bytes, 0, bytes.length);
-    this.engines.giveDeflater(seat);
+    const engine = this.engines.deflaters.acquire(this.key);
+    const n = this.#whole(engine, undefined, bytes, 0, bytes.length);
+    this.engines.deflaters.release(engine);
     return n;
   }
 
-  /** A message was sent that was compressed elsewhere: it is in the peer's window, and in none of ours. */
+  /**
+   * Records a message that another deflater compressed: it is in the peer's window, but not in our
+   * deflater.
+   */
   passed(bytes: Uint8Array, start: number, end: number): void {
     this.disown();
     this.#history?.append(bytes, start, end);
   }
 
-  /** A message that is remembered has not left: the peer does not have it, and must not be referred back to it. */
+  /** A recorded message was not sent: later messages must not refer back to it. */
   forget(): void {
     this.disown();
     this.#history?.release();
   }
 
-  /** The deflater that remembers our messages has missed one. */
+  /** Gives up the owned deflater, which has missed a message. */
   disown(): void {
-    if (this.#seat?.owner === this) this.#seat.owner = undefined;
-    this.#seat = undefined;
+    if (this.#engine?.owner === this) this.#engine.owner = undefined;
+    this.#engine = undefined;
   }
 
-  /** The connection is gone. */
+  /** The connection has ended. */
   destroy(): void {
     this.forget();
   }
 
-  /** Whether there is a deflater that has seen all our messages. */
+  /** Whether the owned deflater has seen all messages. */
   #remembers(key: number): boolean {
-    const seat = this.#seat;
-    if (seat?.owner !== this) return false;
+    const engine = this.#engine;
+    if (engine?.owner !== this) return false;
     const { engines } = this;
-    if (seat.key === key && seat.generation === engines.source.generation) {
-      engines.touch(seat);
+    if (engine.key === key && engine.generation === engines.source.generation) {
+      engines.deflaters.touch(engine);
       return true;
     }
-    seat.owner = undefined;
+    engine.owner = undefined;
     return false;
   }
 
-  /** @param history - What the deflater is to begin with; `KEEP`: it has seen it. */
+  /** @param history - The context to start with; `KEEP` when the deflater has it already. */
   #whole(
-    seat: Seat<Deflater>,
+    pooled: PooledEngine<Deflater>,
     history: HistoryRing | typeof KEEP | undefined,
     bytes: Uint8Array,
     start: number,
     end: number,
   ): number {
-    const { engine } = seat;
+    const { engine } = pooled;
     const size = end - start;
     const { output } = this.engines;
     try {
       const room = size + TAIL > output.length ? new Uint8Array(size + TAIL) : output;
       if (history !== KEEP) engine.reset(history);
-      // What does not fit in here is not smaller.
+      // A result that does not fit is not smaller.
       const whole = engine.write(bytes, start, end, true, room, 0, size + TAIL - 1);
       if (!whole || size === 0) return 0;
       this.#output = room;
       return engine.produced - TAIL;
     } catch (error) {
-      this.engines.loseDeflater(seat);
+      this.engines.deflaters.discard(pooled);
       throw error;
     }
   }
 }
 
-/** A message that is compressed as it is written, fragment by fragment. */
-export class DeflateStream {
-  /** Where the last fragment was put. To be copied before anything else happens. */
+/** Compresses a message fragment by fragment, as it is written. */
+export class StreamCompressor {
+  /** The buffer with the last compressed fragment. Copy it before any other call. */
   output: Uint8Array;
-  readonly #deflation: Deflation;
-  readonly #seat: Seat<Deflater>;
+  readonly #compressor: Compressor;
+  readonly #engine: PooledEngine<Deflater>;
   #begun = false;
   #broken = false;
 
-  constructor(deflation: Deflation, seat: Seat<Deflater>) {
-    this.#deflation = deflation;
-    this.#seat = seat;
-    this.output = deflation.engines.output;
-    // Compressed elsewhere, to the deflater that remembers.
-    deflation.disown();
+  constructor(compressor: Compressor, engine: PooledEngine<Deflater>) {
+    this.#compressor = compressor;
+    this.#engine = engine;
+    this.output = compressor.engines.output;
+    // The owned deflater does not see this message.
+    compressor.disown();
   }
 
   /**
-   * Compresses the next fragment into `output[0, n)`, so that the peer can inflate all of it at once; returns `n`.
+   * Compresses the next fragment, so that the peer can inflate all of it at once.
    *
-   * @throws what the platform throws, when it has no memory for example.
+   * @returns `n`: the result is `output[0, n)`.
+   * @throws what the platform throws, for example without memory.
    */
   fragment(bytes: Uint8Array, start: number, end: number, fin: boolean): number {
-    const { engines, history } = this.#deflation;
+    const { engines, history } = this.#compressor;
     this.output = engines.output;
     this.#broken = true;
-    if (!this.#begun) this.#seat.engine.reset(history);
+    if (!this.#begun) this.#engine.engine.reset(history);
     this.#begun = true;
     const size = this.#flush(bytes, start, end);
     this.#broken = false;
     history?.append(bytes, start, end);
     if (!fin) return size;
     if (size > 0) return size - TAIL;
-    // Nothing was left to flush: an empty stored block, without the tail (RFC 7692, section 7.2.3.6).
+    // Nothing was left to flush: an empty stored block without its tail (RFC 7692, section
+    // 7.2.3.6).
     this.output[0] = 0;
     return 1;
   }
 
-  /** The message is complete, or will never be. */
+  /** Releases the deflater: the message is complete or was given up. */
   end(): void {
-    this.#deflation.engines.endLease(this.#seat, this.#broken);
+    this.#compressor.engines.deflaters.releaseFromStream(this.#engine, this.#broken);
   }
 
   #flush(bytes: Uint8Array, start: number, end: number): number {
-    const { engine } = this.#seat;
+    const { engine } = this.#engine;
     let from = start;
     let size = 0;
     for (;;) {

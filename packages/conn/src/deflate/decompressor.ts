@@ -1,43 +1,62 @@
-import { Assembly } from '../assembly.ts';
-import { copyOf } from '../copy.ts';
-import type { Lease } from '../lease.ts';
-import { CORRUPT, DONE, FINAL, type History, type Inflater, type InflateStatus } from './engine.ts';
-import { type Engines, type InflaterPool, PrivateEngines, type Seat } from './engines.ts';
-import { HistoryRing } from './history.ts';
+import { copyOf } from '../memory/copy.ts';
+import { FragmentBuffer } from '../memory/fragment-buffer.ts';
+import type { Lease } from '../memory/lease.ts';
+import {
+  CORRUPT,
+  DONE,
+  FINAL,
+  type History,
+  type Inflater,
+  type InflateStatus,
+} from '../platform/deflate-engine.ts';
+import {
+  type EnginePool,
+  type InflaterPool,
+  type PooledEngine,
+  PrivateEngines,
+} from './engine-pool.ts';
+import { HistoryRing } from './window.ts';
 
 /** The largest window that DEFLATE has, in bits. */
 const MAX_BITS = 15;
-/** Compressed bytes that are inflated in one step. */
+/** Compressed bytes inflated in one step. */
 const STEP_INPUT = 16_384;
 /**
- * What a compressed byte costs in plain ones. The text that it gives costs about as much again; but the headers of blocks
- * that give nothing cost forty.
+ * Cost of a compressed byte, in plain bytes. Its plain text costs about as much again. Headers of
+ * blocks without output cost up to forty.
  */
 const INPUT_COST = 8;
-/** What beginning anew costs: for itself, and for each byte that may be referred back to. */
+/** Cost of a reset: a fixed part, and a part for each byte of history. */
 const RESET_COST = 512;
 const PRIME_COST = 1 / 8;
-/** Final blocks that a message may have: each costs its sender two bytes, and us a window to begin the next with. */
+/**
+ * Final blocks in a message: each costs its sender two bytes, and the receiver a reset with its
+ * window.
+ */
 const MAX_FINALS = 8;
 
 /**
- * The messages of one direction, inflated one after the other and piece by piece (RFC 7692, section 7.2.2). Of its own
- * it has the plain text that the peer may refer back to, and none when the peer compresses each message for itself.
+ * Inflates the messages of a connection, one after the other and piece by piece (RFC 7692, section
+ * 7.2.2). It keeps only the plain text that the peer may refer back to: none when the peer
+ * compresses each message separately.
  */
-export class Inflation {
+export class Decompressor {
   #engines: InflaterPool;
-  /** Set as long as the connection is: what is counted of it is counted there. */
-  #shared: Engines | undefined;
+  /**
+   * The shared pool, which counts this connection's memory; undefined once the connection has
+   * ended.
+   */
+  #shared: EnginePool | undefined;
   readonly #takeover: boolean;
-  /** Whether the last step left something to do with the input that is there. */
+  /** Whether the last step left input or output to process. */
   more = false;
-  /** What the last step cost besides the plain bytes that it gave, as if it were some. */
+  /** Cost of the last step besides its plain bytes, in plain bytes. */
   cost = 0;
   readonly #window: number;
   #history: HistoryRing | undefined;
   /** The engine, while a message is under way. */
-  #seat: Seat<Inflater> | undefined;
-  /** Input that is not used up: `#bytes[#at, #end)`. */
+  #engine: PooledEngine<Inflater> | undefined;
+  /** Unused input: `#bytes[#at, #end)`. */
   #bytes: Uint8Array = NONE;
   #at = 0;
   #end = 0;
@@ -45,43 +64,43 @@ export class Inflation {
   #finals = 0;
   /** Plain bytes of the message so far. */
   #plain = 0;
-  /** Collects the message when there is no engine to inflate it with as it comes. */
+  /** All engines are in use: the message is collected and inflated when it is complete. */
   #collecting = false;
-  #collected: Assembly | undefined;
+  #collected: FragmentBuffer | undefined;
   #collectedLease: Lease | undefined;
 
   /**
    * @param takeover - Whether the peer may refer back to earlier messages.
-   * @param windowBits - How far back at most, as a power of two.
+   * @param windowBits - Size of the peer's window, as a power of two in bytes.
    */
-  constructor(engines: Engines, takeover: boolean, windowBits: number) {
+  constructor(engines: EnginePool, takeover: boolean, windowBits: number) {
     this.#engines = engines;
     this.#shared = engines;
     this.#takeover = takeover;
     this.#window = 1 << (takeover ? windowBits : MAX_BITS);
   }
 
-  /** Bytes that are held for the message under way: of those that wait until it is complete, and of plain text. */
+  /** Bytes held for the message under way: collected input, and plain text as history. */
   get waiting(): number {
     return (this.#collected?.length ?? 0) + (this.#takeover ? 0 : (this.#history?.held ?? 0));
   }
 
-  /** Bytes of memory that are held for the plain text of earlier messages. */
+  /** Bytes of memory held for the plain text of earlier messages. */
   get held(): number {
     return this.#shared === undefined ? 0 : (this.#history?.held ?? 0);
   }
 
-  /** Whether the next step would take an engine when there are enough in use. */
-  get crowded(): boolean {
-    return this.#seat === undefined && !this.#engines.mayLeaseInflater;
+  /** Whether the next step would need an engine and all are in use. */
+  get inflatersBusy(): boolean {
+    return this.#engine === undefined && !this.#engines.mayLeaseInflater;
   }
 
-  /** Bytes of input that are not inflated yet. */
+  /** Bytes of input not inflated yet. */
   get left(): number {
     return this.#end - this.#at;
   }
 
-  /** Whether the message ends with the input that was fed last. */
+  /** Whether the message ends with the input fed last. */
   get last(): boolean {
     return this.#last;
   }
@@ -93,11 +112,11 @@ export class Inflation {
     this.#collecting = !this.#engines.mayLeaseInflater;
   }
 
-  /** Gives the next compressed bytes, which stay where they are until {@link step} has used them up. */
+  /** Adds compressed bytes, which stay where they are until {@link step} has used them. */
   feed(bytes: Uint8Array, start: number, end: number, last: boolean): void {
     this.#show(bytes, start, end, last);
     if (!this.#collecting || (last && this.#collected === undefined)) return;
-    this.#collected ??= new Assembly();
+    this.#collected ??= new FragmentBuffer();
     this.#collected.append(bytes, start, end);
     this.#show(NONE, 0, 0, last);
     if (!last) return;
@@ -108,29 +127,29 @@ export class Inflation {
   }
 
   /**
-   * Inflates on, into `output[0, room)`.
+   * Inflates the next part into `output[0, room)`.
    *
-   * @param limit - The most plain bytes that the rest of the message may have.
-   * @returns How many bytes that gave: more than `limit` stand for too many. -1: it is no DEFLATE. `more` tells whether
-   *   to call again.
-   * @throws what the platform throws, when it has no memory for example.
+   * @param limit - Plain bytes that the rest of the message may have.
+   * @returns Number of plain bytes; more than `limit` means too many, -1 means invalid DEFLATE
+   *   data. Call again while `more` is true.
+   * @throws What the platform throws, for example when memory is missing.
    */
   step(output: Uint8Array, room: number, limit: number): number {
     this.more = false;
     this.cost = 0;
     if (this.#collecting && !this.#last) return 0;
     try {
-      this.#seat ??= this.#open();
-      return this.#run(this.#seat, output, room, limit);
+      this.#engine ??= this.#open();
+      return this.#run(this.#engine, output, room, limit);
     } catch (error) {
-      if (this.#seat !== undefined) this.#engines.loseInflater(this.#seat);
-      this.#seat = undefined;
+      if (this.#engine !== undefined) this.#engines.loseInflater(this.#engine);
+      this.#engine = undefined;
       throw error;
     }
   }
 
-  #run(seat: Seat<Inflater>, output: Uint8Array, room: number, limit: number): number {
-    const { engine } = seat;
+  #run(pooled: PooledEngine<Inflater>, output: Uint8Array, room: number, limit: number): number {
+    const { engine } = pooled;
     engine.limit = this.#plain + limit;
     let at = 0;
     const end = Math.min(this.#end, this.#at + STEP_INPUT);
@@ -146,8 +165,8 @@ export class Inflation {
         room,
       );
       if (status < 0) {
-        // It has seen what nobody can go on from.
-        seat.owner = undefined;
+        // The engine cannot continue from invalid data: the next message resets it.
+        pooled.owner = undefined;
         return status === CORRUPT ? -1 : limit + 1;
       }
       this.#at += engine.used;
@@ -162,26 +181,26 @@ export class Inflation {
         return at;
       }
       if (++this.#finals > MAX_FINALS) {
-        seat.owner = undefined;
+        pooled.owner = undefined;
         return -1;
       }
       this.#reset(engine, this.#history);
     }
   }
 
-  /** The message is complete: nothing is held for it any more. */
+  /** The message is complete: its engine and memory go back. */
   finish(): void {
     this.#show(NONE, 0, 0, false);
     this.#collectedLease?.release();
     this.#collectedLease = undefined;
     if (!this.#takeover) this.#history?.release();
-    const seat = this.#seat;
-    if (seat === undefined) return;
-    this.#seat = undefined;
-    this.#engines.giveInflater(seat);
+    const engine = this.#engine;
+    if (engine === undefined) return;
+    this.#engine = undefined;
+    this.#engines.giveInflater(engine);
   }
 
-  /** The connection is gone, or drops what comes. */
+  /** Drops the message under way and the history: the connection has ended, or drops its input. */
   destroy(): void {
     this.#abandon();
     this.#collected?.drop();
@@ -190,15 +209,18 @@ export class Inflation {
     this.#history?.release();
   }
 
-  /** The connection is gone, and what has come may never be read: nothing of the process is held for it any more. */
+  /**
+   * The connection has ended, maybe unread: gives all shared memory and engines back, and keeps
+   * copies.
+   */
   leave(): void {
     const shared = this.#shared;
     if (shared === undefined) return;
     this.#shared = undefined;
     const own = new PrivateEngines(shared.source);
     this.#engines = own;
-    if (this.#seat !== undefined) {
-      this.#seat.owner = undefined;
+    if (this.#engine !== undefined) {
+      this.#engine.owner = undefined;
       shared.forgetInflater();
     }
     shared.forget(this.#history?.held ?? 0);
@@ -212,16 +234,16 @@ export class Inflation {
     lease.release();
   }
 
-  /** The engine has a message that nobody wants: it lets go of it. */
+  /** Resets the engine in the middle of a message that is dropped. */
   #abandon(): void {
-    const seat = this.#seat;
-    if (seat === undefined) return;
-    seat.owner = undefined;
+    const engine = this.#engine;
+    if (engine === undefined) return;
+    engine.owner = undefined;
     try {
-      seat.engine.reset(undefined);
+      engine.engine.reset(undefined);
     } catch {
-      this.#seat = undefined;
-      this.#engines.loseInflater(seat);
+      this.#engine = undefined;
+      this.#engines.loseInflater(engine);
     }
   }
 
@@ -235,14 +257,14 @@ export class Inflation {
     this.#history.append(bytes, start, end);
   }
 
-  #open(): Seat<Inflater> {
-    const seat = this.#engines.takeInflater(this);
-    this.#seat = seat;
-    if (!this.#takeover || seat.owner !== this) {
-      this.#reset(seat.engine, this.#takeover ? this.#history : undefined);
+  #open(): PooledEngine<Inflater> {
+    const engine = this.#engines.takeInflater(this);
+    this.#engine = engine;
+    if (!this.#takeover || engine.owner !== this) {
+      this.#reset(engine.engine, this.#takeover ? this.#history : undefined);
     }
-    seat.owner = this.#takeover ? this : undefined;
-    return seat;
+    engine.owner = this.#takeover ? this : undefined;
+    return engine;
   }
 
   #show(bytes: Uint8Array, start: number, end: number, last: boolean): void {

@@ -1,19 +1,19 @@
-import { poolGuard } from '@ws/codec';
-import { Lease, type LeaseHome } from '../lease.ts';
+import { poolGuard } from '@ws/codec/internal';
+import { Lease, type LeaseHome } from '../memory/lease.ts';
 
-/** What is lent, in bytes, and how many of each are kept. */
+/** Sizes of the buffers, in bytes, and the number of free ones that are kept of each. */
 const SIZES = [1_024, 8_192, 65_536] as const;
 const KEPT = [64, 16, 8] as const;
 
 /**
- * Buffers to inflate into. They are lent again as they are, leases and all: a message that fits in one costs no
- * allocation.
+ * Buffers to inflate into. A buffer is lent again together with its lease: a message that fits in
+ * one buffer costs no allocation.
  */
-export class PlainBuffers implements LeaseHome {
+export class InflateBuffers implements LeaseHome {
   readonly #free: Lease[][] = SIZES.map(() => []);
   readonly #guard = poolGuard('buffer of plain text');
 
-  /** A buffer for about `bytes` bytes: larger ones than the largest are not lent. */
+  /** A buffer for about `bytes` bytes, at most 64 KiB. */
   take(bytes: number): Lease {
     const size = classOf(bytes);
     const lease = this.#free[size]!.pop() ?? new Lease(new Uint8Array(SIZES[size]), this);
@@ -24,7 +24,7 @@ export class PlainBuffers implements LeaseHome {
 
   takeBack(lease: Lease): boolean {
     const { byteLength } = lease.bytes;
-    // Somebody has given it to another thread.
+    // The application gave the buffer to another thread.
     if (byteLength === 0) return false;
     this.#guard?.takeBack(lease.bytes);
     const size = classOf(byteLength);

@@ -1,47 +1,59 @@
-/** How messages are compressed: permessage-deflate (RFC 7692). */
+/** Options of permessage-deflate (RFC 7692). */
 export interface CompressionOptions {
   /**
-   * `'shared'`: each message is compressed for itself, and an idle connection holds nothing for it. `'takeover'`:
-   * messages refer back to earlier ones and get smaller, for the memory of a window each. Default: `'shared'`.
+   * `'shared'`: each message is compressed separately, and an idle connection holds no memory for
+   * it. `'takeover'`: messages refer back to earlier ones and get smaller, at the cost of a window
+   * for each connection. Default: `'shared'`.
    */
   readonly mode?: 'shared' | 'takeover' | undefined;
-  /** -2 (Huffman only), -1 (zlib's default), 0 to 9. Default: 1; higher ones cost much time for few bytes. */
+  /**
+   * -2 (Huffman only), -1 (zlib's default), 0 to 9. Default: 1; higher levels save few bytes for
+   * much time.
+   */
   readonly level?: number | undefined;
-  /** Messages of fewer bytes are sent as they are. Default: 256. */
+  /** Messages of fewer bytes are not compressed. Default: 256. */
   readonly threshold?: number | undefined;
-  /** How far back the server's messages may refer, 2 to this power bytes: 8 to 15. Default: 15. */
+  /** Window of the server's messages, as a power of two in bytes: 8 to 15. Default: 15. */
   readonly serverMaxWindowBits?: number | undefined;
-  /** The same of the client's. Default: 15; 12 on a server in mode `'takeover'`, which holds a window for each. */
+  /**
+   * Window of the client's messages, 8 to 15. Default: 15; on a server in mode `'takeover'` 12,
+   * because it holds a window for each client.
+   */
   readonly clientMaxWindowBits?: number | undefined;
-  /** In mode `'takeover'`: bytes of what was sent that are kept, to begin a fresh compressor with. Default: 0. */
+  /**
+   * Mode `'takeover'`: bytes sent lately that are kept as context for a new compressor. Default: 0.
+   */
   readonly sendHistory?: number | undefined;
-  /** In mode `'takeover'`: how many compressors of 270 KiB the process keeps for those who send often. Default: 16. */
+  /**
+   * Mode `'takeover'`: number of compressors, of 270 KiB each, that the process keeps for
+   * connections that send often. Default: 16.
+   */
   readonly takeoverEngines?: number | undefined;
-  /** Messages of more bytes are compressed on another thread; `false`: none. Default: 32 KiB. */
+  /** Messages of more bytes are compressed on another thread; `false`: never. Default: 32 KiB. */
   readonly asyncDeflateThreshold?: number | false | undefined;
 }
 
-/** {@link CompressionOptions} with every default filled in; `Infinity` stands for no bound. */
+/** {@link CompressionOptions} with all defaults; `Infinity` means no bound. */
 export interface Compression {
   /** Whether messages refer back to earlier ones. */
   readonly mode: 'shared' | 'takeover';
   /** -2 to 9. */
   readonly level: number;
-  /** Bytes: shorter messages are sent as they are. */
+  /** Bytes: shorter messages are not compressed. */
   readonly threshold: number;
-  /** 8 to 15; undefined where nothing was said. */
+  /** 8 to 15; undefined when the option is absent. */
   readonly serverMaxWindowBits: number | undefined;
-  /** 8 to 15; undefined where nothing was said. */
+  /** 8 to 15; undefined when the option is absent. */
   readonly clientMaxWindowBits: number | undefined;
-  /** Bytes of what was sent that are kept. */
+  /** Bytes sent lately that are kept. */
   readonly sendHistory: number;
-  /** Compressors that the process keeps for those who send often. */
+  /** Compressors that the process keeps for connections that send often. */
   readonly takeoverEngines: number;
   /** Bytes: longer messages are compressed on another thread. */
   readonly asyncDeflateThreshold: number;
 }
 
-/** How messages are compressed where nobody says otherwise. */
+/** The compression of a connection without options. */
 export const SHARED: Compression = {
   mode: 'shared',
   level: 1,

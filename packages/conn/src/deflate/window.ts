@@ -1,6 +1,6 @@
-import type { History } from './engine.ts';
+import type { History } from '../platform/deflate-engine.ts';
 
-/** Lends the memory of histories and counts it. */
+/** Lends memory to histories and counts it. */
 export interface HistoryMemory {
   /** A buffer of exactly `bytes`, a power of two. */
   take(bytes: number): Uint8Array;
@@ -10,19 +10,19 @@ export interface HistoryMemory {
 const SMALLEST = 512;
 
 /**
- * The newest plain bytes of one direction of a connection: all that is kept of its compression context. The memory
- * grows with what was seen, up to the window.
+ * The newest plain bytes of one direction of a connection: the only part of its compression context
+ * that is kept. The memory grows with the bytes, up to the window.
  */
 export class HistoryRing implements History {
-  /** Bytes that are kept. */
+  /** Bytes in the history. */
   length = 0;
   #memory: HistoryMemory;
   readonly #window: number;
   #bytes: Uint8Array = NONE;
-  /** Where the next byte goes. */
+  /** Index of the next byte. */
   #at = 0;
 
-  /** @param window - A power of two, from 256 bytes on. */
+  /** @param window - Size in bytes: a power of two, at least 256. */
   constructor(memory: HistoryMemory, window: number) {
     this.#memory = memory;
     this.#window = window;
@@ -53,12 +53,12 @@ export class HistoryRing implements History {
     if (oldest > 0) into.set(ring.subarray(0, oldest), at + this.length - oldest);
   }
 
-  /** From here on memory comes from elsewhere; what there is is kept, and given back there. */
+  /** Takes and gives memory elsewhere from now on; the current buffer goes back there too. */
   moveTo(memory: HistoryMemory): void {
     this.#memory = memory;
   }
 
-  /** Forgets everything and gives the memory back. */
+  /** Forgets all bytes and gives the memory back. */
   release(): void {
     if (this.#bytes !== NONE) this.#memory.give(this.#bytes);
     this.#bytes = NONE;
@@ -66,7 +66,10 @@ export class HistoryRing implements History {
     this.#at = 0;
   }
 
-  /** Room for `bytes`, as far as the window allows. A ring that is not at its largest has never wrapped around. */
+  /**
+   * Makes room for `bytes`, up to the window. A ring below its largest size has never wrapped
+   * around.
+   */
   #reserve(bytes: number): void {
     const before = this.#bytes;
     let size = Math.max(before.length, Math.min(SMALLEST, this.#window));

@@ -1,28 +1,30 @@
-import { poolGuard, type Slab, type SlabSource } from '@ws/codec';
+import { type Slab, type SlabSource } from '@ws/codec';
+import { poolGuard } from '@ws/codec/internal';
 
 /**
- * Write buffers of your own, as gorilla/websocket's `BufferPool`: a connection takes one when it begins to write and
- * gives it back when what it wrote has left. One pool may serve any number of connections.
+ * Lends write buffers, as gorilla/websocket's `BufferPool`. A connection takes a buffer when it
+ * starts to write and returns it when the frames have left. Any number of connections may share a
+ * pool.
  */
 export interface BufferPool {
   /**
-   * A buffer, used at the size that it has. Undefined, or whatever is no Uint8Array: a new one is made, and given to
-   * {@link put} later. What it throws rejects the write; for a close frame, or a ping or pong of the library's own, it
-   * ends the connection with a TransportError.
+   * Returns a buffer of any size. For undefined, or another type, the library creates a buffer and
+   * passes it to {@link put} later. An error that is thrown rejects the write. For a close frame,
+   * or a ping or pong of the library, it ends the connection with a TransportError.
    */
   get(): Uint8Array | undefined;
-  /** Takes a buffer back. What it throws is reported to nobody: the buffer is the pool's loss. */
+  /** Takes a buffer back. An error that is thrown is ignored; the pool loses the buffer. */
   put(buffer: Uint8Array): void;
 }
 
-/** `pool` as the codec's source of slabs; new buffers have `size` bytes, or more when more is asked for. */
+/** Adapts `pool` to the codec. New buffers have `size` bytes, or more when a frame needs more. */
 export function slabsOf(pool: BufferPool, size: number): SlabSource {
   return {
     take(minBytes: number): Slab {
       const pooled: unknown = pool.get();
       if (pooled instanceof Uint8Array) {
         if (pooled.length >= minBytes) return slab(pooled, pool);
-        // Too small for this once: it stays with the pool.
+        // Too small for this frame: it goes back to the pool.
         slab(pooled, pool).release();
       }
       return slab(new Uint8Array(Math.max(minBytes, size)), pool);
@@ -32,7 +34,7 @@ export function slabsOf(pool: BufferPool, size: number): SlabSource {
 
 function slab(bytes: Uint8Array, pool: BufferPool): Slab {
   let lent = true;
-  // One for each lease: between them the buffer is the user's, who may write to it.
+  // One guard for each lease: between leases the user may write to the buffer.
   const guard = poolGuard('write buffer');
   guard?.lend(bytes);
   return {
@@ -44,7 +46,7 @@ function slab(bytes: Uint8Array, pool: BufferPool): Slab {
       try {
         pool.put(bytes);
       } catch {
-        // It runs within the transport's write, where nobody could catch it.
+        // It runs within the transport's write, where no caller could handle it.
       }
     },
   };

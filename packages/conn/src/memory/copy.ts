@@ -1,9 +1,9 @@
-/** Below this a loop is faster than a view and a native copy. */
+/** Up to this many bytes a loop is faster than a view and a native copy. */
 const SHORT = 40;
 
 /**
- * A copy of `bytes[start, end)` in memory of its own. Always a plain Uint8Array: a subclass may have a `slice` that
- * copies nothing, as Node's Buffer has.
+ * Copies `bytes[start, end)` to new memory. The result is a plain Uint8Array: the `slice` of a
+ * subclass may not copy, as that of Node's Buffer.
  */
 export function copyOf(bytes: Uint8Array, start = 0, end: number = bytes.length): Uint8Array {
   const copy = new Uint8Array(end - start);

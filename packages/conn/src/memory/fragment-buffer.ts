@@ -2,39 +2,42 @@ import type { FrameDecoder } from '@ws/codec';
 import { copyOf } from './copy.ts';
 import { Lease } from './lease.ts';
 
-/** The first buffer of a message whose length nobody believes yet. */
+/** The most bytes of a message's first buffer: the announced length is not trusted yet. */
 const FIRST = 65_536;
-/** A message of 1 MiB is moved once. */
+/**
+ * The announced length is trusted up to this many times the received bytes. A message of 1 MiB is
+ * moved once.
+ */
 const BELIEVED = 16;
 
 /**
- * Puts a message together that does not lie whole in one chunk. Memory grows by doubling with the bytes that have
- * arrived. What a header announces is believed further than that only where memory lies unused in the pool, and to
- * 16 times of what has arrived.
+ * Assembles a message that is not whole in one chunk. Memory doubles with the bytes that have
+ * arrived. It grows further, to at most 16 times of them, only when the header announces that much
+ * and the pool has free memory.
  */
-export class Assembly {
+export class FragmentBuffer {
   /** Bytes so far. */
   length = 0;
   #expected = 0;
   #lease: Lease | undefined;
 
-  /** A frame of `bytes` payload follows, in pieces. */
+  /** A frame with `bytes` of payload follows in pieces. */
   expect(bytes: number): void {
     this.#expected = this.length + bytes;
   }
 
-  /** Lets `decoder` put the next piece right where it belongs. */
+  /** Lets `decoder` write the next piece directly into the buffer. */
   offer(decoder: FrameDecoder): void {
     if (this.length === this.#expected) return;
     decoder.assembleInto(this.#room(1), this.length);
   }
 
-  /** `bytes` more lie where {@link offer} said. */
+  /** The decoder wrote `bytes` to the place of {@link offer}. */
   arrived(bytes: number): void {
     this.length += bytes;
   }
 
-  /** Adds a whole fragment that lies elsewhere. */
+  /** Adds a copy of the whole fragment `bytes[start, end)`. */
   append(bytes: Uint8Array, start: number, end: number): void {
     if (start === end) return;
     this.expect(end - start);
@@ -42,7 +45,10 @@ export class Assembly {
     this.length += end - start;
   }
 
-  /** Hands the message over, whose bytes stand at the lease's start; undefined when it is empty. */
+  /**
+   * Returns the message, at the start of the lease, and empties the buffer; undefined for an empty
+   * message.
+   */
   complete(): Lease | undefined {
     const lease = this.#lease;
     this.#lease = undefined;
@@ -55,7 +61,7 @@ export class Assembly {
     this.complete()?.release();
   }
 
-  /** What there is of the message is kept in memory that is nobody else's: it may never be taken. */
+  /** Moves the received part out of pooled memory: the rest of the message may never arrive. */
   leave(): void {
     const lease = this.#lease;
     if (lease === undefined) return;

@@ -1,14 +1,15 @@
-import { poolGuard, sharedMessageBuffers } from '@ws/codec';
+import { sharedMessageBuffers } from '@ws/codec';
+import { poolGuard } from '@ws/codec/internal';
 
-/** Where the memory of a {@link Lease} comes from and goes back to. */
+/** The owner of the memory of a {@link Lease}. */
 export interface LeaseHome {
-  /** Takes it back; says whether the lease itself is kept, to be lent again. */
+  /** Takes the memory back. Returns whether the lease object is kept and lent again. */
   takeBack(lease: Lease): boolean;
 }
 
 /**
- * Pooled memory with one message in it. It goes back to the pool when the message is done with and no write refers to
- * its bytes any more: each of those holds a pin.
+ * Pooled memory with one message. It returns to the pool when the message is no longer needed and
+ * no write refers to its bytes: each such write holds a pin.
  */
 export class Lease {
   readonly bytes: Uint8Array;
@@ -23,18 +24,18 @@ export class Lease {
     else others.push(this);
   }
 
-  /** At least `bytes` bytes of the thread's message buffers. */
+  /** Leases at least `bytes` bytes of the thread's message buffers. */
   static take(bytes: number): Lease {
     return new Lease(sharedMessageBuffers().take(bytes), messageBuffers);
   }
 
-  /** The same, if the pool has that much lying unused. */
+  /** The same, if the pool has that much free memory; else undefined. */
   static takeFree(bytes: number): Lease | undefined {
     const free = sharedMessageBuffers().takeFree(bytes);
     return free === undefined ? undefined : new Lease(free, messageBuffers);
   }
 
-  /** `bytes` that are in no pool. */
+  /** A lease of `bytes` that belong to no pool. */
   static of(bytes: Uint8Array): Lease {
     return new Lease(bytes, nowhere);
   }
@@ -43,14 +44,16 @@ export class Lease {
     this.#pins++;
   }
 
-  /** One that was kept is lent once more. */
+  /** Lends a kept lease again. */
   lendAgain(): void {
     this.#pins = 1;
   }
 
-  /** Bound once: a transport can be given it as it is. */
+  /**
+   * Removes a pin; the last one returns the memory. Bound, so that it can be passed to a transport.
+   */
   readonly release = (): void => {
-    // A transport that gives bytes back twice must not have them lent to two: told where pools are made to debug.
+    // A second release must not lend the bytes twice. It is ignored; with pool debugging it throws.
     if (this.#pins === 0) return poolGuard('message')?.takeBack(this.bytes);
     if (--this.#pins > 0 || this.#home.takeBack(this)) return;
     const { buffer } = this.bytes;
@@ -75,7 +78,7 @@ const nowhere: LeaseHome = {
 
 const leased = new Map<ArrayBufferLike, Lease[]>();
 
-/** The lease that `view` lies in, when it is a piece of a pooled message. */
+/** The lease that contains `view`, if it is part of a pooled message. */
 export function leaseOf(view: Uint8Array): Lease | undefined {
   return leased.get(view.buffer)?.find(({ bytes }) => {
     return (

@@ -1,4 +1,4 @@
-// The web's globals that the portable host relies on. All are optional but crypto; a platform's own Host needs none.
+// The web globals that the portable platform uses. Other platforms need none of them.
 interface AbortSignal {
   readonly aborted: boolean;
   readonly reason: unknown;

@@ -1,11 +1,11 @@
-import type { Host } from './host.ts';
+import type { Platform } from './platform.ts';
 
 let decoder: InstanceType<typeof TextDecoder> | undefined;
 let encoder: InstanceType<typeof TextEncoder> | undefined;
 
 /**
- * A later turn of the event loop by the best that the platform has: setImmediate, a MessageChannel (not throttled
- * in a browser's tab), or setTimeout.
+ * Schedules a later turn of the event loop with the best that the runtime has: setImmediate, a
+ * MessageChannel (which browsers do not throttle in background tabs), or setTimeout.
  */
 function laterTurn(): (callback: () => void) => void {
   if (typeof setImmediate === 'function') {
@@ -31,8 +31,8 @@ function later(callback: () => void): void {
   turn(callback);
 }
 
-/** What a Conn stands on where nobody lends it anything better: web globals only. */
-export const portableHost: Host = {
+/** The default platform of a Conn: it uses web globals only, and does not compress. */
+export const portablePlatform: Platform = {
   writeUtf8(into, at, text) {
     encoder ??= new TextEncoder();
     return encoder.encodeInto(text, into.subarray(at)).written;
@@ -49,7 +49,7 @@ export const portableHost: Host = {
   },
   setTimer(ms, callback) {
     const timer = setTimeout(callback, ms);
-    // A number in browsers, an object in Node.
+    // A number in browsers, an object in Node.js.
     (timer as { unref?(): void }).unref?.();
     return () => clearTimeout(timer);
   },

@@ -1,12 +1,12 @@
-import { JSONError } from './errors.ts';
-import type { Message } from './message.ts';
-import { kind } from './options.ts';
+import { JSONError } from '../errors.ts';
+import type { Message } from '../message.ts';
+import { kind } from '../validate.ts';
 import type { StandardSchema } from './standard-schema.ts';
 
 /**
- * The value that `message` is the JSON of, as `schema` makes it.
+ * Parses `message` as JSON and validates it with `schema`.
  *
- * @throws (rejects) JSONError when it is none, or does not fit.
+ * @throws (rejects) JSONError when the message is not JSON, or does not match the schema.
  */
 export async function parseJSON(
   message: Message,
@@ -29,7 +29,7 @@ export async function parseJSON(
 
 function valueOf(result: { readonly value: unknown }): unknown {
   if ('value' in result) return result.value;
-  throw new TypeError('it gave neither a value nor issues');
+  throw new TypeError('it returned neither a value nor issues');
 }
 
 function parse(message: Message): unknown {
@@ -42,7 +42,7 @@ function parse(message: Message): unknown {
   }
 }
 
-/** What the first issues say; the peer's own words are not among them. */
+/** The first three issues, each as its path and its message. Both may quote the peer's message. */
 function words(issues: readonly unknown[]): string {
   const texts = issues.slice(0, 3).map((issue) => {
     const { message, path } = issue as { message?: unknown; path?: readonly unknown[] };
@@ -53,9 +53,10 @@ function words(issues: readonly unknown[]): string {
 }
 
 /**
- * `value` as JSON text.
+ * Returns `value` as JSON text.
  *
- * @throws JSONError when it has none: a function, a symbol, undefined, a BigInt, a circle.
+ * @throws JSONError for a value without JSON text: a function, a symbol, undefined, a BigInt, a
+ *   cycle.
  */
 export function formatJSON(value: unknown): string {
   let text: string | undefined;
@@ -68,7 +69,7 @@ export function formatJSON(value: unknown): string {
   return text;
 }
 
-/** @throws TypeError when `schema` is no Standard Schema. */
+/** @throws TypeError when `schema` is not a Standard Schema. */
 export function checkSchema(schema: unknown): void {
   if (schema === undefined) return;
   const { '~standard': standard } = (schema ?? {}) as { '~standard'?: { validate?: unknown } };

@@ -1,66 +1,71 @@
-import { copyOf } from './copy.ts';
-import { ReadPendingError } from './errors.ts';
-import type { Host } from './host.ts';
-import type { Inflow } from './inflow.ts';
-import type { DataType } from './message.ts';
-import { kind } from './options.ts';
-import { handled, rejected } from './promises.ts';
+import { ReadPendingError } from '../errors.ts';
+import { copyOf } from '../memory/copy.ts';
+import type { DataType } from '../message.ts';
+import type { Platform } from '../platform/platform.ts';
+import { handled, rejected } from '../time/promises.ts';
+import { kind } from '../validate.ts';
+import type { PieceQueue } from './piece-queue.ts';
 
-/** What a reader asks of its connection. */
-export interface InflowSource {
-  /** The reader has nothing: parse on. */
-  more(inflow: Inflow): void;
-  /** The reader has taken something. */
-  taken(inflow: Inflow): void;
-  /** The rest of the message is not wanted. */
-  leave(inflow: Inflow): void;
+/** The read side of a reader. */
+export interface PieceSource {
+  /** The reader needs bytes: parse the next ones. */
+  more(pieces: PieceQueue): void;
+  /** The reader has taken bytes. */
+  taken(pieces: PieceQueue): void;
+  /** The reader does not want the rest of the message: drop it. */
+  leave(pieces: PieceQueue): void;
 }
 
 /**
- * A message as a stream: its first bytes can be read before its last have arrived. Memory is bounded by the read-ahead:
- * while you do not read, the peer waits.
+ * A message as a stream: its first bytes can be read before its last bytes have arrived. The
+ * read-ahead bounds memory: while you do not read, the peer waits.
  *
- * A reader is good until the next way of reading begins, which drops what was not read of it; it then reads as ended,
- * as in gorilla/websocket. When the connection ends before the message is complete, reading rejects with the
- * connection's error.
+ * A reader is valid until the next read of the connection begins, which drops the unread rest.
+ * Later calls of the old reader then report the end of the message, as in gorilla/websocket. When
+ * the connection ends before the message is complete, reading rejects with the connection's error.
  */
 export class MessageReader implements AsyncIterable<Uint8Array> {
   /** `TextMessage` or `BinaryMessage`. */
   readonly type: DataType;
-  readonly #inflow: Inflow;
-  readonly #source: InflowSource;
-  readonly #host: Host;
+  readonly #pieces: PieceQueue;
+  readonly #source: PieceSource;
+  readonly #platform: Platform;
   #pending = false;
 
   /** @internal */
-  constructor(type: DataType, inflow: Inflow, source: InflowSource, host: Host) {
+  constructor(type: DataType, pieces: PieceQueue, source: PieceSource, platform: Platform) {
     this.type = type;
-    this.#inflow = inflow;
+    this.#pieces = pieces;
     this.#source = source;
-    this.#host = host;
+    this.#platform = platform;
   }
 
   /**
-   * Reads the next bytes of the message into `into`: as many as are there, at least one.
+   * Reads the next bytes of the message into `into`: as many as have arrived, at least one.
    *
-   * @param into - Yours; written to until the promise settles.
-   * @returns How many bytes were read, 0 at the end of the message.
-   * @throws (rejects) RangeError when `into` is empty, TypeError when it is no Uint8Array, {@link ReadPendingError} while
-   *   another read of this message is pending, and what ended the connection.
+   * @param into - Your memory; the reader writes to it until the promise settles.
+   * @returns Number of bytes read, 0 at the end of the message.
+   * @throws (rejects) RangeError when `into` is empty, TypeError when it is no Uint8Array,
+   *   {@link ReadPendingError} while another read of this message is pending, and the error that
+   *   ended the connection.
    */
   read(into: Uint8Array): Promise<number> {
     if (!(into instanceof Uint8Array)) {
       return rejected(new TypeError(`read: expected a Uint8Array, got ${kind(into)}`));
     }
     if (into.length === 0) return rejected(new RangeError('read: no room in an empty array'));
-    return this.#once((inflow) => {
-      // Given to another thread meanwhile: an answer of 0 would be the end of the message.
+    return this.#once((pieces) => {
+      // The caller transferred the array to another thread. A result of 0 would mean the end of the
+      // message.
       if (into.length === 0) throw new RangeError('read: the array was detached while it waited');
-      return inflow.take(into);
+      return pieces.take(into);
     }, 0);
   }
 
-  /** The message's bytes as they come, in pieces of your own. Leaving the loop early drops the rest. */
+  /**
+   * Iterates over the message's bytes as they arrive, in pieces that you own. Leaving the loop
+   * drops the rest.
+   */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
     const next = async (): Promise<IteratorResult<Uint8Array, undefined>> => {
       const piece = await this.#piece();
@@ -69,7 +74,7 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
     return {
       next: () => handled(next()),
       return: () => {
-        this.#source.leave(this.#inflow);
+        this.#source.leave(this.#pieces);
         return Promise.resolve({ done: true, value: undefined });
       },
       [Symbol.asyncIterator]() {
@@ -87,13 +92,13 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
           if (piece === undefined) controller.close();
           else controller.enqueue(piece);
         },
-        cancel: () => this.#source.leave(this.#inflow),
+        cancel: () => this.#source.leave(this.#pieces),
       },
       { highWaterMark: 0 },
     );
   }
 
-  /** All bytes from here to the end of the message, in memory of your own. */
+  /** Reads the rest of the message. You own the bytes. */
   bytes(): Promise<Uint8Array> {
     if (this.#pending) return this.#clash();
     this.#pending = true;
@@ -104,15 +109,15 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
     );
   }
 
-  /** All from here to the end of the message as a string. */
+  /** Reads the rest of the message as a string. */
   text(): Promise<string> {
-    return handled(this.bytes().then((bytes) => this.#host.decodeUtf8(bytes, 0, bytes.length)));
+    return handled(this.bytes().then((bytes) => this.#platform.decodeUtf8(bytes, 0, bytes.length)));
   }
 
   /**
-   * All from here to the end of the message parsed as JSON.
+   * Reads the rest of the message and parses it as JSON.
    *
-   * @throws (rejects) SyntaxError when it is none.
+   * @throws (rejects) SyntaxError when the rest is not JSON.
    */
   json(): Promise<unknown> {
     return handled(this.text().then((text) => JSON.parse(text) as unknown));
@@ -122,10 +127,11 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
     let all = new Uint8Array(0);
     let length = 0;
     for (;;) {
-      const piece = await this.#next((inflow) => inflow.shift(), undefined);
+      const piece = await this.#next((pieces) => pieces.shift(), undefined);
       if (piece === undefined) return length === all.length ? all : copyOf(all, 0, length);
       if (length + piece.length > all.length) {
-        // Doubling: what has arrived is never copied more than twice on the whole.
+        // Doubling the array bounds the cost: on average, growth copies each byte of the message at
+        // most twice.
         const grown = new Uint8Array(
           Math.max(length + piece.length, length === 0 ? 0 : all.length * 2),
         );
@@ -137,21 +143,21 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
     }
   }
 
-  /** The next piece in memory of its own. */
+  /** A copy of the next piece. */
   async #piece(): Promise<Uint8Array | undefined> {
     const piece = await this.#shift();
     return piece === undefined ? undefined : copyOf(piece);
   }
 
   #shift(): Promise<Uint8Array | undefined> {
-    return this.#once((inflow) => inflow.shift(), undefined);
+    return this.#once((pieces) => pieces.shift(), undefined);
   }
 
-  /** One read at a time: {@link #next}, and nothing else until it is there. */
-  #once<T>(take: (inflow: Inflow) => T, end: T): Promise<T> {
+  /** Runs {@link #next}. Rejects another read while this one is pending. */
+  #once<T>(take: (pieces: PieceQueue) => T, end: T): Promise<T> {
     if (this.#pending) return this.#clash();
-    if (this.#inflow.empty && !this.#inflow.over) this.#source.more(this.#inflow);
-    if (!this.#inflow.empty || this.#inflow.over) return this.#next(take, end);
+    if (this.#pieces.empty && !this.#pieces.over) this.#source.more(this.#pieces);
+    if (!this.#pieces.empty || this.#pieces.over) return this.#next(take, end);
     this.#pending = true;
     return handled(
       this.#next(take, end).finally(() => {
@@ -160,20 +166,24 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
     );
   }
 
-  /** Waits until `take` gives something; `end` stands for the end of the message. */
-  #next<T>(take: (inflow: Inflow) => T, end: T): Promise<T> {
-    const inflow = this.#inflow;
-    if (inflow.empty && !inflow.over) this.#source.more(inflow);
-    if (!inflow.empty) return this.#take(take);
-    if (inflow.over) return this.#end(end);
-    // What came may be dropped again before this runs, by a close for example: then it waits on.
-    return inflow.news().then(() => this.#next(take, end));
+  /**
+   * Waits for a piece and resolves with the result of `take`. Resolves with `end` at the end of the
+   * message.
+   */
+  #next<T>(take: (pieces: PieceQueue) => T, end: T): Promise<T> {
+    const pieces = this.#pieces;
+    if (pieces.empty && !pieces.over) this.#source.more(pieces);
+    if (!pieces.empty) return this.#take(take);
+    if (pieces.over) return this.#end(end);
+    // A close may drop the piece before this callback runs. The callback then waits for the next
+    // piece.
+    return pieces.news().then(() => this.#next(take, end));
   }
 
-  #take<T>(take: (inflow: Inflow) => T): Promise<T> {
+  #take<T>(take: (pieces: PieceQueue) => T): Promise<T> {
     try {
-      const taken = take(this.#inflow);
-      this.#source.taken(this.#inflow);
+      const taken = take(this.#pieces);
+      this.#source.taken(this.#pieces);
       return Promise.resolve(taken);
     } catch (error) {
       return rejected(error);
@@ -181,7 +191,7 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
   }
 
   #end<T>(end: T): Promise<T> {
-    const { failure } = this.#inflow;
+    const { failure } = this.#pieces;
     return failure === undefined ? Promise.resolve(end) : rejected<T>(failure.reason);
   }
 

@@ -1,27 +1,27 @@
 import { CloseCode } from '@ws/codec';
-import { CloseError } from './errors.ts';
-import type { Message } from './message.ts';
+import { CloseError } from '../errors.ts';
+import type { Message } from '../message.ts';
+import { Deferred } from '../time/promises.ts';
 import type { MessageReader } from './message-reader.ts';
-import { Deferred } from './promises.ts';
 
-/** What a read can give. */
-export type Taken = Message | MessageReader;
+/** The result of a read. */
+export type ReadResult = Message | MessageReader;
 
-/** A read that waits. */
+/** A read that waits for its message. */
 export interface PendingRead {
-  /** By which it was begun. */
+  /** Name of the method that started the read, for error messages. */
   readonly name: string;
-  /** Whether it takes its message as a stream. */
+  /** Whether the read takes its message as a stream. */
   readonly streams: boolean;
   readonly promise: Promise<unknown>;
-  give(taken: Taken): void;
-  /** There is nothing more to be given. */
+  give(taken: ReadResult): void;
+  /** Reading has ended with `error`. */
   end(error: unknown): void;
   reject(reason: unknown): void;
 }
 
-/** Of `readMessage` or `nextReader`. */
-export class PendingMessage extends Deferred<Taken> implements PendingRead {
+/** A pending `readMessage` or `nextReader`. */
+export class PendingMessage extends Deferred<ReadResult> implements PendingRead {
   readonly name: string;
 
   constructor(name: string) {
@@ -33,7 +33,7 @@ export class PendingMessage extends Deferred<Taken> implements PendingRead {
     return this.name === 'nextReader';
   }
 
-  give(taken: Taken): void {
+  give(taken: ReadResult): void {
     this.resolve(taken);
   }
 
@@ -42,7 +42,10 @@ export class PendingMessage extends Deferred<Taken> implements PendingRead {
   }
 }
 
-/** Of an iterator: it waits for the result itself, so that none but this one promise is made. */
+/**
+ * A pending `next` of an iterator. The iterator returns this promise itself, so no second promise
+ * is created.
+ */
 export class PendingResult
   extends Deferred<IteratorResult<Message, undefined>>
   implements PendingRead
@@ -55,7 +58,7 @@ export class PendingResult
     return false;
   }
 
-  give(taken: Taken): void {
+  give(taken: ReadResult): void {
     this.resolve({ done: false, value: taken as Message });
   }
 
@@ -65,7 +68,7 @@ export class PendingResult
   }
 }
 
-/** Whether reading ended as it is meant to end: `receive` resolves and iteration is done. */
+/** Whether reading ended normally: `receive` resolves and iteration is done. */
 export function endsWell(error: unknown): boolean {
   if (!(error instanceof CloseError)) return false;
   return (

@@ -1,19 +1,25 @@
-import { Deferred } from './promises.ts';
+import { Deferred } from '../time/promises.ts';
 
-/** Charged for each piece that waits, on top of its bytes. */
+/** Charged for each piece on top of its bytes. */
 const PIECE_COST = 128;
 
-/** The message that is being read as a stream: its pieces between the connection and the reader. */
-export class Inflow {
-  /** What the unread pieces count against the read-ahead. */
+/** The pieces of a message that is read as a stream, between the connection and its reader. */
+export class PieceQueue {
+  /**
+   * Bytes of the unread pieces, plus a fixed cost for each piece. They count against the
+   * read-ahead.
+   */
   cost = 0;
-  /** The reader has nothing and asks for more. */
+  /** Whether the reader waits for the next piece. */
   demanding = false;
-  /** Nothing more will come: the message is complete, or `failure` tells why not. */
+  /**
+   * Whether the last piece was added: the message is complete, or `failure` has the reason why it
+   * is not.
+   */
   over = false;
   failure: { readonly reason: unknown } | undefined;
   readonly #pieces: Uint8Array[] = [];
-  /** Bytes of the first piece that are read already. */
+  /** Bytes of the first piece that are already read. */
   #read = 0;
   #news: Deferred<void> | undefined;
 
@@ -21,7 +27,7 @@ export class Inflow {
     return this.#pieces.length === 0;
   }
 
-  /** Adds a piece, which nobody else writes to. */
+  /** Adds a piece; its bytes belong to the queue. */
   push(piece: Uint8Array): void {
     if (this.over || piece.length === 0) return;
     this.#pieces.push(piece);
@@ -30,7 +36,7 @@ export class Inflow {
     this.#tell();
   }
 
-  /** The message is complete, or the connection has ended before it was. */
+  /** Ends the queue: the message is complete. With `failure` the connection ended before that. */
   finish(failure?: { readonly reason: unknown }): void {
     if (this.over) return;
     this.over = true;
@@ -39,14 +45,14 @@ export class Inflow {
     this.#tell();
   }
 
-  /** Drops what is unread. */
+  /** Drops the unread pieces. */
   clear(): void {
     this.#pieces.length = 0;
     this.#read = 0;
     this.cost = 0;
   }
 
-  /** Copies what is there to `into`, as far as it fits; says how much that was. */
+  /** Copies unread bytes to `into`, as many as fit. Returns their number. */
   take(into: Uint8Array): number {
     let at = 0;
     while (at < into.length) {
@@ -61,7 +67,7 @@ export class Inflow {
     return at;
   }
 
-  /** The rest of the first piece, if there is one. */
+  /** Removes and returns the rest of the first piece. */
   shift(): Uint8Array | undefined {
     const piece = this.#pieces[0];
     if (piece === undefined) return undefined;
@@ -70,7 +76,7 @@ export class Inflow {
     return rest;
   }
 
-  /** Resolves when there is something to take, or nothing will come any more. */
+  /** Resolves when a piece was added or the queue was ended. */
   news(): Promise<void> {
     this.#news ??= new Deferred<void>();
     return this.#news.promise;

@@ -1,5 +1,6 @@
 /**
- * A validator as https://standardschema.dev describes it: what zod, valibot, arktype and others give.
+ * A validator as https://standardschema.dev describes it. The schemas of zod, valibot, arktype and
+ * others are such validators.
  */
 export interface StandardSchema<Output = unknown> {
   readonly '~standard': {
@@ -14,5 +15,5 @@ type SchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly unknown[] };
 
-/** What a schema makes of a value that fits it. */
+/** The type of the value that a schema returns for valid input. */
 export type SchemaOutput<S extends StandardSchema> = NonNullable<S['~standard']['types']>['output'];

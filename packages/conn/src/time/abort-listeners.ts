@@ -1,16 +1,16 @@
-/** What is to be called when a signal aborts. One of ours listens for all of them. */
+/** The calls for the abort of one signal, behind one listener. */
 interface Listeners {
   readonly calls: Set<() => void>;
   readonly onAbort: () => void;
 }
 
-// A signal of the caller's may bound the reads of thousands of connections: a platform warns of a leak at the eleventh
-// listener, and looks through all of them to take one away.
+// One signal may bound the reads of thousands of connections. Node warns about a leak at the
+// eleventh listener, and searches all of them to remove one.
 const known = new WeakMap<AbortSignal, Listeners>();
 
 /**
- * Calls `call` once when `signal` aborts. A call that is there already is not added again; one that throws holds up none of
- * the others. For the packages of this family, which share one listener.
+ * Calls `call` once when `signal` aborts. Adding the same call again has no effect. A call that
+ * throws does not stop the others. All packages of this family share one listener per signal.
  */
 export function addAbortListener(signal: AbortSignal, call: () => void): void {
   let listeners = known.get(signal);
@@ -18,7 +18,7 @@ export function addAbortListener(signal: AbortSignal, call: () => void): void {
     const calls = new Set<() => void>();
     const onAbort = (): void => {
       const failures: unknown[] = [];
-      // One that another call has removed is not called.
+      // A call that another call removes is skipped.
       for (const each of calls) {
         try {
           each();
@@ -26,7 +26,7 @@ export function addAbortListener(signal: AbortSignal, call: () => void): void {
           failures.push(error);
         }
       }
-      // The platform reports it, as it does with any listener.
+      // The platform reports it like the error of any listener.
       if (failures.length > 0) throw failures[0];
     };
     listeners = { calls, onAbort };
@@ -36,7 +36,7 @@ export function addAbortListener(signal: AbortSignal, call: () => void): void {
   listeners.calls.add(call);
 }
 
-/** Calls it no more. With the last call goes our listener. For the packages of this family too. */
+/** Removes `call`. The listener is removed with the last call. */
 export function removeAbortListener(signal: AbortSignal, call: () => void): void {
   const listeners = known.get(signal);
   if (listeners === undefined || !listeners.calls.delete(call)) return;

@@ -1,11 +1,14 @@
-/** The one promise that every write returns while there is room: nothing is allocated for it. */
+/**
+ * The shared resolved promise that every write returns while there is room. It saves an allocation
+ * per write.
+ */
 export const done: Promise<void> = Promise.resolve();
 
 const ignore = (): void => {};
 
 /**
- * Marks a promise as handled, so that a caller who looks away causes no unhandled rejection; those who look see the
- * rejection as ever.
+ * Marks a promise as handled: its rejection is not reported as unhandled. Callers that await it
+ * still get the rejection.
  */
 export function handled<T>(promise: Promise<T>): Promise<T> {
   promise.then(ignore, ignore);
@@ -18,8 +21,8 @@ export function rejected<T = never>(reason: unknown): Promise<T> {
 }
 
 /**
- * A promise with its two ends. It is marked as handled when it is rejected, not before: most never are, and the mark costs
- * as much as a promise.
+ * A promise with its `resolve` and `reject`. It is marked as handled only when it is rejected: most
+ * never are, and the mark costs as much as a promise.
  */
 export class Deferred<T> {
   readonly promise: Promise<T>;
@@ -33,7 +36,7 @@ export class Deferred<T> {
     });
   }
 
-  /** A promise as the value must not reject, or `promise` needs its own mark. */
+  /** If `value` is a promise that may reject, mark `promise` as handled too. */
   resolve(value: T | PromiseLike<T>): void {
     this.#resolve(value);
   }

@@ -1,55 +1,61 @@
+import { TimeoutError } from '../errors.ts';
+import type { Platform } from '../platform/platform.ts';
+import { duration, kind } from '../validate.ts';
 import { addAbortListener, removeAbortListener } from './abort-listeners.ts';
-import { TimeoutError } from './errors.ts';
-import type { Host } from './host.ts';
-import { duration, kind } from './options.ts';
 import { Deferred, rejected } from './promises.ts';
-import { type Alarm, timersOf } from './timers.ts';
+import { type TimerEntry, timersOf } from './timers.ts';
 
-/** How long to wait. Both are soft: the connection goes on, and nothing is lost. */
-export interface Patience {
-  /** Gives up when it is aborted; the promise rejects with its reason. */
+/**
+ * How long a call waits. Both only end the wait: the connection stays open, and no data is lost.
+ */
+export interface WaitOptions {
+  /** Ends the wait when it aborts; the promise rejects with its reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Gives up after this many ms with a TimeoutError. */
+  /** Ends the wait after this many ms; the promise rejects with a TimeoutError. */
   readonly timeout?: number | undefined;
 }
 
 /**
- * Waits for what `start` starts, at most as long as `patience` says; then `giveUp` is called and the promise rejects
- * with the reason, unless `giveUp` says false: it has happened already, and nothing that happened is lost. Listener and
- * timer are gone when it settles. With a signal that is aborted already nothing starts.
+ * Waits for the promise of `start`. When the wait ends early, it calls `giveUp` and rejects with
+ * the reason. `giveUp` returns false when the result exists already, so that no result is lost: the
+ * promise then settles with it. Listener and timer are removed when the promise settles. With an
+ * aborted signal `start` is not called.
+ *
+ * @throws (rejects) TypeError, RangeError for bad options; {@link TimeoutError}, the reason of the
+ *   signal, the error of `start`.
  */
-export function patiently<T>(
-  host: Host,
-  patience: Patience,
+export function withTimeout<T>(
+  platform: Platform,
+  wait: WaitOptions,
   start: () => Promise<T>,
   giveUp: (started: Promise<T>, reason: unknown) => boolean,
 ): Promise<T> {
   let ms: number;
   try {
-    checkPatience(patience);
-    ms = duration('timeout', patience.timeout, Infinity, false);
+    checkWaitOptions(wait);
+    ms = duration('timeout', wait.timeout, Infinity, false);
   } catch (error) {
     return rejected(error);
   }
-  const { signal } = patience;
+  const { signal } = wait;
   if (signal?.aborted) return rejected(signal.reason);
   const started = start();
   if (signal === undefined && ms === Infinity) return started;
   const outcome = new Deferred<T>();
-  const alarm: Alarm = {
-    tick: undefined,
-    ring: () => stop(new TimeoutError(`nothing came in ${ms} ms`)),
+  const entry: TimerEntry = {
+    slot: undefined,
+    fire: () => stop(new TimeoutError(`timed out after ${ms} ms`)),
   };
   const aborted = (): void => stop(signal?.reason);
   const forget = (): void => {
-    timersOf(host).clear(alarm);
+    timersOf(platform).clear(entry);
     if (signal !== undefined) removeAbortListener(signal, aborted);
   };
   const stop = (reason: unknown): void => {
     forget();
     if (giveUp(started, reason)) outcome.reject(reason);
   };
-  if (ms !== Infinity) timersOf(host).set(alarm, ms);
+  if (ms !== Infinity) timersOf(platform).set(entry, ms);
   if (signal !== undefined) addAbortListener(signal, aborted);
   started.then(
     (value) => {
@@ -64,8 +70,8 @@ export function patiently<T>(
   return outcome.promise;
 }
 
-/** @throws TypeError when the options are no object, or their signal is no AbortSignal. */
-export function checkPatience(options: unknown): void {
+/** @throws TypeError when the options are not an object, or the signal is not an AbortSignal. */
+export function checkWaitOptions(options: unknown): void {
   if (typeof options !== 'object' || options === null) {
     throw new TypeError(`expected options, got ${kind(options)}`);
   }

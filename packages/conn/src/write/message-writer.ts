@@ -1,26 +1,23 @@
-import { ContinuationFrame, isControl, type Slab, type SlabSource } from '@ws/codec';
-import { bytesOf, isBorrowed, type MessageData } from './data.ts';
-import { WriteClosedError } from './errors.ts';
-import type { Host } from './host.ts';
-import { lostBytes } from './kept-bytes.ts';
-import { leaseOf } from './lease.ts';
-import { done, handled, rejected } from './promises.ts';
-import { utf8 } from './text.ts';
+import { ContinuationFrame, type Slab, type SlabSource } from '@ws/codec';
+import { isControl, MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
+import { WriteClosedError } from '../errors.ts';
+import { leaseOf } from '../memory/lease.ts';
+import type { Platform } from '../platform/platform.ts';
+import { done, handled, rejected } from '../time/promises.ts';
+import { bytesOf, isBorrowed, type MessageData, utf8 } from './payload.ts';
+import { detachedError } from './retained-bytes.ts';
 
-/** RFC 6455, section 5.5: the most that a control frame carries. */
-const MAX_CONTROL = 125;
-
-/** Where a writer's fragments go. */
+/** Sends the fragments of a writer. */
 export interface FragmentSink {
-  /** Bytes of writes that wait for others. */
+  /** Bytes of writes that wait for earlier writes. */
   held: number;
-  /** A rejected promise when nothing is accepted any more. */
+  /** A rejected promise when no message is accepted any more. */
   refused(): Promise<void> | undefined;
-  /** A rejected promise when `size` bytes more are too much to wait. */
+  /** A rejected promise when `size` more bytes would exceed the limit of buffered bytes. */
   refusal(size: number): Promise<void> | undefined;
-  /** Why nothing is accepted any more. */
+  /** Why no message is accepted any more. */
   readonly error: unknown;
-  /** Sends `bytes[start, end)` as a fragment; resolves when there is room for the next. */
+  /** Sends `bytes[start, end)` as a fragment. Resolves when there is room for the next one. */
   fragment(
     opcode: number,
     fin: boolean,
@@ -28,63 +25,75 @@ export interface FragmentSink {
     start: number,
     end: number,
   ): Promise<void>;
-  /** That fragment was the last of a message of `bytes`. */
+  /** The last fragment of a message of `bytes` was sent. */
   complete(type: number, bytes: number): void;
-  /** The writer is done: the next one's turn. */
+  /** The writer is done: the next queued write may start. */
   leave(writer: MessageWriter): void;
-  /** The writer was aborted with a fragment sent: the message cannot end any more, so the connection does. */
+  /**
+   * The writer was aborted after a fragment was sent: the message cannot be completed, so the
+   * connection fails.
+   */
   broken(reason: unknown): void;
 }
 
 /**
- * A message that is written as a stream: a fragment leaves whenever the write buffer is full and more is to come
- * (`writeBufferSize` bytes of payload each), the last one with `close()`. Pings, pongs and a close frame pass between
- * fragments; other messages wait until it is closed (RFC 6455, section 5.4).
+ * Writes one message as a stream. Each fragment has `writeBufferSize` bytes of payload and is sent
+ * when more data follows; `close()` sends the last one. Pings, pongs and a close frame may be sent
+ * between two fragments. Other messages wait until the writer is closed (RFC 6455, section 5.4).
  */
 export class MessageWriter implements AsyncDisposable {
   readonly #sink: FragmentSink;
-  readonly #host: Host;
+  readonly #platform: Platform;
   readonly #pool: SlabSource;
   readonly #size: number;
   readonly #type: number;
   #opcode: number;
-  /** The write buffer; held while the message is written. */
+  /** The write buffer, leased from the first buffered byte until the message ends. */
   #slab: Slab | undefined;
   #fill = 0;
   #sent = false;
-  /** The last fragment is sent. */
+  /** The last fragment was sent. */
   #complete = false;
-  /** The next one has its turn, or nobody has. */
+  /** Whether the writer has reported to the sink that it is done. */
   #left = false;
-  /** Bytes of the message that are sent. */
+  /** Bytes of the message that were sent. */
   #bytes = 0;
-  /** Why nothing can be written any more. */
+  /** Why no call is accepted any more. */
   #over: unknown;
-  /** Settles with the last call that is at work. */
+  /** The promise of the last pending call. */
   #pending: Promise<void> | undefined;
 
   /** @internal */
-  constructor(type: number, sink: FragmentSink, host: Host, pool: SlabSource, size: number) {
+  constructor(
+    type: number,
+    sink: FragmentSink,
+    platform: Platform,
+    pool: SlabSource,
+    size: number,
+  ) {
     this.#type = type;
     this.#opcode = type;
     this.#sink = sink;
-    this.#host = host;
+    this.#platform = platform;
     this.#pool = pool;
-    // 5.5: a control frame is never fragmented.
-    this.#size = isControl(type) ? MAX_CONTROL : size;
+    // RFC 6455, section 5.5: a control frame is never fragmented.
+    this.#size = isControl(type) ? MAX_CONTROL_PAYLOAD : size;
   }
 
   /**
-   * Adds to the message.
+   * Adds data to the message.
    *
-   * @param data - Text (each call encoded for itself, lone surrogates as U+FFFD), or bytes in any shape. Leave bytes
-   *   alone until the promise settles, save those of a {@link BorrowedMessage}. Nothing at all sends nothing.
-   * @returns A promise that resolves when the data is taken and there is room for more. Calls need not wait for each
-   *   other: they are taken in their order. One that fails gives the message up, as {@link abort} does: with a hole in it,
-   *   it would be another message. What is no data changes nothing.
-   * @throws (rejects) {@link WriteClosedError} after `close`, `abort` or a later `nextWriter`; {@link CloseSentError}
-   *   after a close frame; what ended the connection; {@link BackpressureError} when too much waits that nobody awaited;
-   *   TypeError for what is neither text nor bytes; RangeError for more than 125 bytes of a control frame.
+   * @param data - A string (encoded per call, lone surrogates become U+FFFD), an ArrayBuffer or any
+   *   view. Do not change bytes until the promise settles; the bytes of a {@link BorrowedMessage}
+   *   are protected. Empty data sends nothing.
+   * @returns A promise that resolves when the data was taken and there is room for more. Calls may
+   *   overlap: their order is kept. A call that fails aborts the message as {@link abort} does:
+   *   without the data of that call, the peer would get a different message. A TypeError changes
+   *   nothing.
+   * @throws (rejects) {@link WriteClosedError} after `close`, `abort` or a later `nextWriter`;
+   *   {@link CloseSentError} after a close frame; the error that ended the connection;
+   *   {@link BackpressureError} when too many bytes wait; TypeError for other data; RangeError for
+   *   more than 125 bytes of a control frame.
    */
   write(data: MessageData): Promise<void> {
     try {
@@ -94,7 +103,7 @@ export class MessageWriter implements AsyncDisposable {
       const { length } = bytes;
       const waits = this.#pending !== undefined;
       const refused = waits && length > 0 ? this.#sink.refusal(length) : undefined;
-      // A message with a hole is another message: it is given up.
+      // Without these bytes the peer would get a different message, so the message is aborted.
       if (refused !== undefined) return this.#watch(refused);
       const written = this.#after(() => this.#put(bytes, 0, length));
       if (written === done) return done;
@@ -107,9 +116,11 @@ export class MessageWriter implements AsyncDisposable {
   }
 
   /**
-   * Ends the message: what is in the write buffer leaves as its last fragment, an empty one when there is nothing.
+   * Ends the message: sends the write buffer as its last fragment, which may be empty.
    *
-   * @throws (rejects) As {@link write}.
+   * @returns A promise that resolves when the fragment was accepted, as the promise of
+   *   {@link write} does.
+   * @throws (rejects) as {@link write}.
    */
   close(): Promise<void> {
     const closed = this.#refusal();
@@ -125,8 +136,10 @@ export class MessageWriter implements AsyncDisposable {
   }
 
   /**
-   * Gives the message up. When nothing of it has been sent, it is as if it had never been; else it can never end, and
-   * the connection fails with 1011. After `close()` nothing happens.
+   * Aborts the message. If no fragment was sent, the peer sees nothing. Otherwise the message
+   * cannot be completed, and the connection fails with 1011. Has no effect after `close()`.
+   *
+   * @param reason - The error of pending calls. Default: {@link WriteClosedError}.
    */
   abort(reason: unknown = new WriteClosedError()): void {
     if (this.#over !== undefined) return;
@@ -135,18 +148,18 @@ export class MessageWriter implements AsyncDisposable {
   }
 
   /**
-   * The message as a web stream: for `pipeTo`, and for `pipeline` of node:stream. Aborting it is {@link abort}, and so is a
-   * chunk that is neither text nor bytes.
+   * The message as a WritableStream, for `pipeTo` and for `pipeline` of node:stream. An abort of
+   * the stream, or a chunk that is neither a string nor bytes, calls {@link abort}.
    */
   writable(): WritableStream<MessageData> {
     return new WritableStream<MessageData>({
       start: ({ signal }) => {
-        // Told at once, also while a write waits for a peer that takes nothing.
+        // An abort takes effect at once, even while a write waits for a peer that does not read.
         signal.addEventListener('abort', () => this.abort(signal.reason));
       },
       write: (chunk) =>
         this.write(chunk).catch((error: unknown) => {
-          // The stream fails with it, and calls nothing any more.
+          // The stream fails with this error and makes no further call.
           this.abort(error);
           throw error;
         }),
@@ -154,17 +167,17 @@ export class MessageWriter implements AsyncDisposable {
     });
   }
 
-  /** {@link close}, when it is not closed yet: for `await using`. */
+  /** Calls {@link close} if the writer is still open: for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#over === undefined ? this.close() : done;
   }
 
-  /** @internal A later nextWriter wants its turn: finishes the message, once the calls at work are done. */
+  /** @internal Finishes the message after its pending calls, because a later `nextWriter` waits. */
   supersede(): void {
     if (this.#over === undefined) void this.close();
   }
 
-  /** @internal The connection accepts nothing any more. */
+  /** @internal Ends the writer: the connection accepts no further message. */
   fail(error: unknown): void {
     this.#over ??= error;
     this.#giveBack();
@@ -174,17 +187,18 @@ export class MessageWriter implements AsyncDisposable {
     return this.#over === undefined ? this.#sink.refused() : rejected(this.#over);
   }
 
-  /** When `call` fails, so does the message. */
+  /** Aborts the message when `call` fails. */
   #watch(call: Promise<void>): Promise<void> {
     if (call !== done) call.then(undefined, (error: unknown) => this.#giveUp(error));
     return call;
   }
 
-  /** The message will not be complete. */
+  /** Gives up the message: it cannot be completed. */
   #giveUp(reason: unknown): void {
     this.#over ??= reason;
     if (this.#left) return;
-    // With a part of it sent, nothing may follow it: those in line are told by the connection's end.
+    // After a part of a message no other message may follow, so the connection fails. Its end
+    // rejects the queued writes.
     if (!this.#sent) this.#leave();
     else if (this.#sink.error === undefined) {
       this.#left = true;
@@ -194,11 +208,11 @@ export class MessageWriter implements AsyncDisposable {
   }
 
   #bytesOf(data: MessageData): Uint8Array {
-    if (typeof data === 'string') return utf8(data, this.#host);
+    if (typeof data === 'string') return utf8(data, this.#platform);
     return isBorrowed(data) ? data.data : bytesOf(data);
   }
 
-  /** Runs `step` after the calls before it. */
+  /** Runs `step` after the earlier calls. */
   #after(step: () => Promise<void>): Promise<void> {
     const before = this.#pending;
     const pending = before === undefined ? attempt(step) : before.then(step);
@@ -211,14 +225,15 @@ export class MessageWriter implements AsyncDisposable {
     return pending;
   }
 
-  /** Takes `bytes[at, length)`, a fragment at a time. */
+  /** Adds `bytes[at, length)`, fragment by fragment. */
   #put(bytes: Uint8Array, at: number, length: number): Promise<void> {
     let from = at;
     while (from < length) {
       const refused = this.#sink.refused();
       if (refused !== undefined) return refused;
-      if (bytes.byteLength < length) return rejected(lostBytes());
-      if (isControl(this.#type) && this.#fill + length - from > MAX_CONTROL) return this.#tooLong();
+      if (bytes.byteLength < length) return rejected(detachedError());
+      if (isControl(this.#type) && this.#fill + length - from > MAX_CONTROL_PAYLOAD)
+        return this.#tooLong();
       if (this.#fill === this.#size) {
         const sent = this.#flush(false);
         if (sent !== done) return sent.then(() => this.#put(bytes, from, length));
@@ -239,14 +254,17 @@ export class MessageWriter implements AsyncDisposable {
     return done;
   }
 
-  /** Nothing of it was sent, and nothing is: the connection goes on. */
+  /**
+   * Rejects the write of a control frame that is too long. The frame is never sent, and the
+   * connection stays usable.
+   */
   #tooLong(): Promise<void> {
     return rejected(
       new RangeError('websocket: invalid control frame: more than 125 bytes of payload'),
     );
   }
 
-  /** Counts bytes that wait until they are written, or never will be. */
+  /** Counts bytes as waiting until `written` settles. */
   #count(bytes: number, written: Promise<void>): void {
     const sink = this.#sink;
     sink.held += bytes;
@@ -293,7 +311,10 @@ export class MessageWriter implements AsyncDisposable {
   }
 }
 
-/** What `step` throws, a pool that fails for example, rejects. */
+/**
+ * Runs `step`. Returns a rejected promise when `step` throws, for example the error of a buffer
+ * pool.
+ */
 function attempt(step: () => Promise<void>): Promise<void> {
   try {
     return step();
@@ -302,7 +323,7 @@ function attempt(step: () => Promise<void>): Promise<void> {
   }
 }
 
-/** Keeps `bytes` of a borrowed message from being used again until they are written. */
+/** Keeps the memory of a borrowed message from reuse until its bytes are written. */
 function hold(bytes: Uint8Array, written: Promise<void>): void {
   const lease = leaseOf(bytes);
   if (lease === undefined) return;

@@ -1,22 +1,25 @@
-import type { Host } from './host.ts';
-import { BorrowedMessage } from './message.ts';
-import { kind } from './options.ts';
-import { utf8 } from './text.ts';
+import { MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
+import { copyOf } from '../memory/copy.ts';
+import { BorrowedMessage } from '../message.ts';
+import type { Platform } from '../platform/platform.ts';
+import { portablePlatform } from '../platform/portable-platform.ts';
+import { kind } from '../validate.ts';
 
 /**
- * What can be sent: text, bytes in any shape, or the message that a `receive` handler was lent.
+ * Data that can be sent: a string (text), an ArrayBuffer or SharedArrayBuffer, any view, or the
+ * {@link BorrowedMessage} of a `receive` handler.
  */
 export type MessageData = string | ArrayBufferLike | ArrayBufferView | BorrowedMessage;
 
 /**
- * The bytes of `data`, seen in place.
+ * Returns a view of the bytes of `data`, without a copy.
  *
- * @throws TypeError when it has none, or has lost them to another thread.
+ * @throws TypeError for other data, and for a detached buffer.
  */
 export function bytesOf(data: unknown): Uint8Array {
   if (data instanceof Uint8Array) {
-    // A detached array looks empty; its buffer does not take a view any more. Its `length` alone may be stale: Node 20
-    // and 22 forget about it in code that is optimized for resizable buffers too.
+    // A detached array looks empty, but its buffer rejects a new view. The check uses `byteLength`:
+    // in optimized code of Node 20 and 22 that also sees resizable buffers, `length` may be stale.
     if (data.byteLength === 0) attached(data.buffer);
     return data;
   }
@@ -34,30 +37,32 @@ function attached(buffer: ArrayBufferLike): Uint8Array {
   try {
     return new Uint8Array(buffer);
   } catch (error) {
-    throw new TypeError('websocket: the buffer is detached: its bytes belong to somebody else', {
+    throw new TypeError('websocket: the buffer is detached: its bytes were transferred', {
       cause: error,
     });
   }
 }
 
 /**
- * The payload of a control frame.
+ * Returns the payload of a control frame.
  *
- * @throws TypeError as {@link bytesOf}, RangeError for more than 125 bytes (RFC 6455, section 5.5).
+ * @throws TypeError as {@link bytesOf} does, RangeError for more than 125 bytes (RFC 6455, section
+ *   5.5).
  */
-export function controlPayload(data: unknown, host: Host): Uint8Array {
-  const bytes = typeof data === 'string' ? utf8(data, host) : bytesOf(data);
-  if (bytes.length > 125) {
+export function controlPayload(data: unknown, platform: Platform): Uint8Array {
+  const bytes = typeof data === 'string' ? utf8(data, platform) : bytesOf(data);
+  if (bytes.length > MAX_CONTROL_PAYLOAD) {
     throw new RangeError(
-      `websocket: invalid control frame: ${bytes.length} bytes of payload, 125 are allowed`,
+      `websocket: invalid control frame: ${bytes.length} bytes of payload, at most ${MAX_CONTROL_PAYLOAD} are allowed`,
     );
   }
   return bytes;
 }
 
 /**
- * Memory that other threads may write to, or that may shrink, cannot be referenced by a pending write. Ask for large
- * ones only: V8 makes the `buffer` of a small array when it is first looked at.
+ * Whether other threads may write to the memory, or the memory may shrink. A pending write cannot
+ * reference such memory. Call this function for large arrays only: V8 creates the `buffer` of a
+ * small array at the first access.
  */
 export function isUnstable(bytes: Uint8Array): boolean {
   const { buffer } = bytes;
@@ -67,4 +72,10 @@ export function isUnstable(bytes: Uint8Array): boolean {
 /** Whether `value` is the borrowed message of a handler. */
 export function isBorrowed(value: unknown): value is BorrowedMessage {
   return value instanceof BorrowedMessage;
+}
+
+/** Returns `text` as UTF-8 in new memory. Lone surrogates become U+FFFD. */
+export function utf8(text: string, platform: Platform = portablePlatform): Uint8Array {
+  const room = new Uint8Array(text.length * 3);
+  return copyOf(room, 0, platform.writeUtf8(room, 0, text));
 }

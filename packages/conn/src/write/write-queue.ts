@@ -1,31 +1,34 @@
-import { Deferred, handled } from './promises.ts';
+import { Deferred, handled } from '../time/promises.ts';
 
 interface Waiting {
   readonly promise: Promise<unknown>;
-  /** Bytes that wait with it. */
+  /** Bytes of the write. */
   readonly size: number;
-  /** Its turn has come. */
+  /** Begins the write, because it is now the first in the queue. */
   start(): void;
-  /** Its turn will not come. */
+  /** Rejects the write before it has begun. */
   refuse(error: unknown): void;
 }
 
 /**
- * Writes that wait behind an open MessageWriter, first in first out: a message must not begin before the one before it
- * has ended (RFC 6455, section 5.4).
+ * Writes that wait for an open MessageWriter, first in, first out: a message must not begin before
+ * the previous one has ended (RFC 6455, section 5.4).
  */
-export class Line {
-  /** Bytes that wait. */
+export class WriteQueue {
+  /** Bytes of all waiting writes. */
   bytes = 0;
   #waiting: Waiting[] = [];
-  /** Those before this one have had their turn: an index, since there may be very many. */
+  /** Index of the first waiting write. `shift` would be slow, since very many writes may wait. */
   #first = 0;
 
   get empty(): boolean {
     return this.#first === this.#waiting.length;
   }
 
-  /** Waits for its turn, then does what `start` does. `drop` is called when the turn never comes. */
+  /**
+   * Adds a write and runs `start` when the write is the first in the queue. Calls `drop` when the
+   * write is rejected before that.
+   */
   join<T>(size: number, start: () => T | PromiseLike<T>, drop?: () => void): Promise<T> {
     const turn = new Deferred<T>();
     this.bytes += size;
@@ -47,7 +50,7 @@ export class Line {
     return handled(turn.promise);
   }
 
-  /** The next one's turn. */
+  /** Starts the first write. */
   advance(): void {
     const next = this.#waiting[this.#first];
     if (next === undefined) return;
@@ -57,7 +60,7 @@ export class Line {
     next.start();
   }
 
-  /** Nobody's turn comes any more. */
+  /** Rejects all writes. */
   refuse(error: unknown): void {
     const waiting = this.#waiting.slice(this.#first);
     this.bytes = 0;
@@ -65,7 +68,10 @@ export class Line {
     for (const one of waiting) one.refuse(error);
   }
 
-  /** Lets the one that `promise` stands for leave the line; nothing happens when its turn has come already. */
+  /**
+   * Removes the write that returned `promise` and rejects it with `reason`. No effect when the
+   * write has begun.
+   */
   leave(promise: Promise<unknown>, reason: unknown): void {
     const at = this.#waiting.findIndex((one, i) => i >= this.#first && one.promise === promise);
     if (at < 0) return;

@@ -1,5 +1,8 @@
+import { CloseCode, formatCloseMessage, parseCloseMessage, type Role } from '@ws/codec';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ANSWERING, CLOSING, Closing, ENDING, GONE } from '../src/closing.ts';
+import type { CloseInfo } from '../../src/close-info.ts';
+import { type CloseActions, CloseHandshake } from '../../src/connection/close-handshake.ts';
 import {
   broadcast,
   CloseError,
@@ -7,93 +10,533 @@ import {
   connPair,
   ProtocolError,
   ReadLimitError,
-} from '../src/index.ts';
-import { rawPair, turns } from './raw-peer.ts';
-import { wired } from './wired.ts';
+} from '../../src/index.ts';
+import { rawPair, turns } from '../raw-pair.ts';
+import { wired } from '../wired.ts';
 
-describe('Closing', () => {
-  it('is open until the end is answered, and closed once the transport is gone', () => {
-    const closing = new Closing();
-    const states = [closing.state];
-    for (const phase of [ENDING, ANSWERING, CLOSING, GONE] as const) {
-      closing.phase = phase;
-      states.push(closing.state);
-    }
-    expect(states).toEqual(['open', 'open', 'closing', 'closing', 'closed']);
+/** A fake connection that records the calls of a handshake. */
+class RecordedActions implements CloseActions {
+  readonly closeTimeout = 5_000;
+  readonly role: Role;
+  readonly #hasCloseHandler: boolean;
+  unsent = false;
+  /** There is a buffer for a close frame. */
+  hasBuffer = true;
+  acceptsClose = true;
+  inputStopped = false;
+  messagesDropped = false;
+  transportEnded = false;
+  transportDropped = false;
+  released = false;
+  alarm: number | undefined;
+  closeCodes: number[] = [];
+  readingEnded: { readonly reason: unknown } | undefined;
+  info: CloseInfo | undefined;
+
+  constructor(role: Role, hasCloseHandler = false) {
+    this.role = role;
+    this.#hasCloseHandler = hasCloseHandler;
+  }
+
+  finishWrites(): void {}
+  cutWrites(): void {}
+  parseRest(): void {}
+  dropQueue(): void {}
+  balance(): void {}
+  runTurnLater(): void {}
+  dropTransportWhenSent(): void {}
+
+  sendClose(payload: Uint8Array): boolean {
+    this.acceptsClose = false;
+    if (this.hasBuffer) this.closeCodes.push(parseCloseMessage(payload).code);
+    return this.hasBuffer;
+  }
+
+  refuseWrites(): void {
+    this.acceptsClose = false;
+  }
+
+  endWrites(): void {
+    this.acceptsClose = false;
+  }
+
+  endTransport(): void {
+    this.transportEnded = true;
+  }
+
+  dropTransport(): void {
+    this.transportDropped = true;
+  }
+
+  stopInput(): void {
+    this.inputStopped = true;
+  }
+
+  dropMessages(): void {
+    this.messagesDropped = true;
+  }
+
+  endReading(reason: unknown): void {
+    this.readingEnded ??= { reason };
+  }
+
+  callCloseHandler(): Promise<void> | undefined {
+    return this.#hasCloseHandler ? new Promise(() => {}) : undefined;
+  }
+
+  setAlarm(ms: number): void {
+    this.alarm = ms;
+  }
+
+  release(): void {
+    this.released = true;
+    this.alarm = undefined;
+  }
+
+  settle(info: CloseInfo): void {
+    this.info = info;
+  }
+}
+
+/** The facts of an end in the terms of RFC 6455, section 7, without phases. */
+interface Model {
+  readonly server: boolean;
+  readonly hasCloseHandler: boolean;
+  gone: boolean;
+  /** Writes are refused because the transport was dropped or the peer's end was answered. */
+  refused: boolean;
+  weSent: number | undefined;
+  peerSent: number | undefined;
+  peerEnded: boolean;
+  eofAnswered: boolean;
+  failedWith: number | undefined;
+  handlerRuns: boolean;
+  inputStopped: boolean;
+  transportEnded: boolean;
+  transportDropped: boolean;
+  /** Why reading will end, or has ended. */
+  end: unknown;
+  readingEnded: boolean;
+  readError: unknown;
+}
+
+const EOF = 'unexpected EOF';
+const REFUSED = 'terminated';
+
+function isClosing(model: Model): boolean {
+  return (
+    model.weSent !== undefined ||
+    model.eofAnswered ||
+    model.failedWith !== undefined ||
+    model.handlerRuns
+  );
+}
+
+function peerHasEnded(model: Model): boolean {
+  return model.peerSent !== undefined || model.peerEnded;
+}
+
+/** After both close frames the server ends TCP; after the peer's end, both do. */
+function endTransportIfDue(model: Model): void {
+  const both = model.weSent !== undefined && model.peerSent !== undefined;
+  if (model.peerEnded || (both && model.server)) model.transportEnded = true;
+}
+
+function modelAnswer(model: Model): void {
+  if (model.peerSent === undefined) {
+    model.eofAnswered = true;
+    model.refused = true;
+    model.transportEnded = true;
+  } else if (model.hasCloseHandler) model.handlerRuns = true;
+  else modelEcho(model);
+}
+
+function modelEcho(model: Model): void {
+  model.handlerRuns = false;
+  model.weSent = model.peerSent;
+  endTransportIfDue(model);
+}
+
+function modelFault(model: Model, code: number, error: unknown): void {
+  if (model.failedWith !== undefined) return;
+  model.inputStopped = true;
+  model.end = error;
+  if (model.gone) return;
+  model.failedWith = code;
+  model.weSent ??= code;
+  model.handlerRuns = false;
+  model.transportEnded = true;
+}
+
+function modelEndReading(model: Model, error: unknown): void {
+  if (model.readingEnded) return;
+  model.readingEnded = true;
+  model.readError = error;
+}
+
+/** A reason as the model names it. */
+function named(reason: unknown): unknown {
+  if (!(reason instanceof CloseError)) return reason;
+  if (reason.reason === EOF) return EOF;
+  return reason.closeCode === CloseCode.AbnormalClosure ? REFUSED : reason.closeCode;
+}
+
+interface Real {
+  readonly handshake: CloseHandshake;
+  readonly actions: RecordedActions;
+}
+
+function check(model: Model, { handshake, actions }: Real): void {
+  // Every end that has begun is bounded in time.
+  const ends = isClosing(model) || peerHasEnded(model);
+  expect([
+    handshake.state,
+    actions.closeCodes,
+    actions.inputStopped,
+    actions.transportEnded,
+    actions.transportDropped,
+    named(actions.readingEnded?.reason),
+    actions.released,
+    actions.alarm !== undefined,
+  ]).toEqual([
+    model.gone ? 'closed' : isClosing(model) ? 'closing' : 'open',
+    model.weSent === undefined ? [] : [model.weSent],
+    model.inputStopped,
+    model.transportEnded,
+    model.transportDropped,
+    model.readError,
+    model.gone,
+    ends && !model.gone,
+  ]);
+}
+
+/** One event: when it can come, what the model makes of it, and how the handshake is told. */
+class Event implements fc.Command<Model, Real> {
+  readonly #name: string;
+  readonly #may: (model: Model) => boolean;
+  readonly #expected: (model: Model) => void;
+  readonly #actual: (real: Real) => void;
+
+  constructor(
+    name: string,
+    may: (model: Model) => boolean,
+    expected: (model: Model) => void,
+    actual: (real: Real) => void,
+  ) {
+    this.#name = name;
+    this.#may = may;
+    this.#expected = expected;
+    this.#actual = actual;
+  }
+
+  check(model: Readonly<Model>): boolean {
+    return this.#may(model);
+  }
+
+  run(model: Model, real: Real): void {
+    this.#actual(real);
+    this.#expected(model);
+    check(model, real);
+  }
+
+  toString(): string {
+    return this.#name;
+  }
+}
+
+const always = (): boolean => true;
+
+const ourClose = (code: number): Event =>
+  new Event(
+    `ourClose ${code}`,
+    always,
+    (model) => {
+      if (model.gone || model.refused || model.weSent !== undefined) return;
+      model.weSent = code;
+      model.handlerRuns = false;
+      endTransportIfDue(model);
+    },
+    ({ handshake }) =>
+      handshake.handle('ourClose', { payload: formatCloseMessage(code), timeout: 100 }),
+  );
+
+const peerClose = (code: number): Event =>
+  new Event(
+    `peerClose ${code}`,
+    (model) => !model.inputStopped,
+    (model) => {
+      model.peerSent = code;
+      model.end = code;
+      model.inputStopped = true;
+      if (!model.gone && model.weSent !== undefined) endTransportIfDue(model);
+    },
+    ({ handshake }) => handshake.handle('peerClose', { code, reason: '' }),
+  );
+
+const peerEof = new Event(
+  'peerEof',
+  (model) => !model.gone && !model.peerEnded,
+  (model) => {
+    const closing = isClosing(model) && !model.handlerRuns;
+    model.peerEnded = true;
+    model.end ??= EOF;
+    if (!closing) return;
+    model.inputStopped = true;
+    model.transportEnded = true;
+  },
+  ({ handshake }) => handshake.handle('peerEof', undefined),
+);
+
+const inputRead = new Event(
+  'inputRead',
+  (model) => model.end !== undefined,
+  (model) => {
+    const unanswered = !model.gone && !isClosing(model) && peerHasEnded(model);
+    if (unanswered) modelAnswer(model);
+    if (model.gone || !model.handlerRuns) modelEndReading(model, model.end);
+  },
+  ({ handshake }) => handshake.handle('inputRead', undefined),
+);
+
+const handlerDone = new Event(
+  'handlerDone',
+  always,
+  (model) => {
+    if (!model.gone && model.handlerRuns) modelEcho(model);
+  },
+  ({ handshake }) => handshake.handle('handlerDone', undefined),
+);
+
+const fault = (code: number, error: Error): Event =>
+  new Event(
+    `fault ${code}`,
+    always,
+    (model) => modelFault(model, code, error),
+    ({ handshake }) => handshake.handle('fault', { error, code, reason: '' }),
+  );
+
+const handlerFailed = (error: Error): Event =>
+  new Event(
+    'handlerFailed',
+    always,
+    (model) => {
+      if (model.end === error) return;
+      if (model.gone || model.peerEnded) {
+        model.inputStopped = true;
+        modelEndReading(model, error);
+      } else if (model.weSent === undefined) {
+        modelFault(model, CloseCode.InternalServerErr, error);
+      }
+    },
+    ({ handshake }) => handshake.handle('handlerFailed', { error }),
+  );
+
+const terminate = new Event(
+  'terminate',
+  always,
+  (model) => {
+    model.inputStopped = true;
+    model.end ??= REFUSED;
+    model.refused = true;
+    model.transportDropped = true;
+  },
+  ({ handshake }) => handshake.handle('terminate', undefined),
+);
+
+const lost = new CloseError(4999, 'lost');
+const abort = new Event(
+  'abort',
+  always,
+  (model) => {
+    model.end ??= lost.closeCode;
+    model.refused = true;
+    model.transportDropped = true;
+  },
+  ({ handshake }) => handshake.handle('abort', { error: lost }),
+);
+
+const alarm = new Event(
+  'alarm',
+  (model) => (isClosing(model) || peerHasEnded(model)) && !model.gone,
+  (model) => {
+    if (isClosing(model)) model.transportDropped = true;
+    else modelAnswer(model);
+  },
+  ({ handshake }) => handshake.handle('alarm', undefined),
+);
+
+const gone = (unsent: boolean): Event =>
+  new Event(
+    unsent ? 'gone, unsent' : 'gone',
+    always,
+    (model) => {
+      if (model.gone) return;
+      model.gone = true;
+      model.end ??= EOF;
+    },
+    ({ handshake, actions }) => {
+      if (actions.info !== undefined) return handshake.handle('gone', { error: undefined });
+      actions.unsent = unsent;
+      const { received, failed, sent } = handshake;
+      handshake.handle('gone', { error: undefined });
+      const wasClean = received !== undefined && failed === undefined && sent && !unsent;
+      expect(actions.info).toMatchObject({
+        code: received?.code ?? failed?.code ?? CloseCode.AbnormalClosure,
+        wasClean,
+      });
+    },
+  );
+
+const broken = new Error('broken');
+
+describe.each(['server', 'client'] as const)('CloseHandshake of a %s', (role) => {
+  it.each([false, true])('agrees with a model (close handler: %s)', (hasCloseHandler) => {
+    const common = [peerClose(1000), inputRead, alarm, handlerDone];
+    const rare = [
+      ourClose(1000),
+      ourClose(1001),
+      peerClose(1005),
+      peerEof,
+      fault(1002, broken),
+      fault(1009, new Error('large')),
+      handlerFailed(broken),
+      handlerFailed(new Error('handler')),
+      terminate,
+      abort,
+      gone(false),
+      gone(true),
+    ];
+    const events = [common, common, common, rare].flat();
+    const setup = (): { model: Model; real: Real } => {
+      const actions = new RecordedActions(role, hasCloseHandler);
+      const model: Model = {
+        server: role === 'server',
+        hasCloseHandler,
+        gone: false,
+        refused: false,
+        weSent: undefined,
+        peerSent: undefined,
+        peerEnded: false,
+        eofAnswered: false,
+        failedWith: undefined,
+        handlerRuns: false,
+        inputStopped: false,
+        transportEnded: false,
+        transportDropped: false,
+        end: undefined,
+        readingEnded: false,
+        readError: undefined,
+      };
+      return { model, real: { actions, handshake: new CloseHandshake(actions) } };
+    };
+    const commands = fc.commands(
+      events.map((event) => fc.constant(event)),
+      { size: 'medium' },
+    );
+    fc.assert(
+      fc.property(commands, (all) => fc.modelRun(setup, all)),
+      { numRuns: 1_000 },
+    );
   });
 
-  it('waits for 1 MiB after our close frame, and for no byte more', () => {
-    const closing = new Closing();
-    expect([closing.drop(1_000_000), closing.drop(48_576), closing.drop(1)]).toEqual([
-      false,
-      false,
-      true,
-    ]);
-  });
+  const closed = { code: 4000, reason: 'enough' };
+  const lostError = new ProtocolError(CloseCode.ProtocolError, ['lost']);
+  const failed = { error: broken, code: CloseCode.ProtocolError, reason: '' };
+  const send = { payload: formatCloseMessage(1000), timeout: 100 };
 
-  const error = new Error('broken');
-  const received = { code: 4000, reason: 'enough' };
-  const failed = { error: new Error('a fault'), code: 1002 };
-
-  it.each([
+  it.each<{
+    when: string;
+    act: (handshake: CloseHandshake) => void;
+    unsent?: boolean;
+    info: CloseInfo;
+  }>([
     {
       when: 'both close frames were exchanged',
-      facts: { received, sent: true, lost: error },
-      flushed: true,
+      act: (handshake) => {
+        handshake.handle('ourClose', send);
+        handshake.handle('peerClose', closed);
+        handshake.handle('abort', { error: lostError });
+      },
       info: { code: 4000, reason: 'enough', wasClean: true },
     },
     {
-      when: 'ours had not left yet',
-      facts: { received, sent: true, lost: error },
-      flushed: false,
-      info: { code: 4000, reason: 'enough', wasClean: false, error },
+      when: 'our close frame had not left yet',
+      act: (handshake) => {
+        handshake.handle('ourClose', send);
+        handshake.handle('peerClose', closed);
+        handshake.handle('abort', { error: lostError });
+      },
+      unsent: true,
+      info: { code: 4000, reason: 'enough', wasClean: false, error: lostError },
     },
     {
-      when: 'ours was not accepted',
-      facts: { received },
-      flushed: true,
-      info: { code: 4000, reason: 'enough', wasClean: false },
+      when: 'the peer has sent no close frame',
+      act: (handshake) => {
+        handshake.handle('ourClose', send);
+        handshake.handle('abort', { error: lostError });
+      },
+      info: { code: 1006, reason: '', wasClean: false, error: lostError },
     },
     {
-      when: 'the peer has sent none',
-      facts: { sent: true, lost: error },
-      flushed: true,
-      info: { code: 1006, reason: '', wasClean: false, error },
+      when: 'we failed the connection',
+      act: (handshake) => {
+        handshake.handle('fault', failed);
+        handshake.handle('abort', { error: lostError });
+      },
+      info: { code: 1002, reason: '', wasClean: false, error: broken },
     },
     {
-      when: 'we have failed it before',
-      facts: { sent: true, failed, lost: error },
-      flushed: true,
-      info: { code: 1002, reason: '', wasClean: false, error: failed.error },
+      when: 'we failed the connection after the peer’s close frame',
+      act: (handshake) => {
+        handshake.handle('peerClose', closed);
+        handshake.handle('fault', failed);
+      },
+      info: { code: 4000, reason: 'enough', wasClean: false, error: broken },
     },
-    {
-      when: 'we have failed it after the peer’s close frame',
-      facts: { received, sent: true, failed },
-      flushed: true,
-      info: { code: 4000, reason: 'enough', wasClean: false, error: failed.error },
-    },
-    {
-      when: 'nothing is known of it',
-      facts: {},
-      flushed: false,
-      info: { code: 1006, reason: '', wasClean: false },
-    },
-  ])('tells how it ended when $when', ({ facts, flushed, info }) => {
-    const closing = Object.assign(new Closing(), facts);
-    expect(closing.over(flushed)).toStrictEqual(info);
-    expect(closing.info).toStrictEqual(info);
+  ])('reports how it ended when $when', ({ act, unsent = false, info }) => {
+    const actions = new RecordedActions(role);
+    const handshake = new CloseHandshake(actions);
+    act(handshake);
+    actions.unsent = unsent;
+    handshake.handle('gone', { error: undefined });
+    expect(actions.info).toStrictEqual(info);
+    expect(handshake.info).toBe(actions.info);
+  });
+
+  it('is not clean when no buffer was available for our close frame', () => {
+    const actions = new RecordedActions(role);
+    const handshake = new CloseHandshake(actions);
+    actions.hasBuffer = false;
+    handshake.handle('peerClose', closed);
+    handshake.handle('inputRead', undefined);
+    handshake.handle('gone', { error: undefined });
+    expect(actions.info).toMatchObject({ code: 4000, wasClean: false });
+  });
+
+  it('drops the transport after more than 1 MiB of input after our close frame', () => {
+    const actions = new RecordedActions(role);
+    const handshake = new CloseHandshake(actions);
+    handshake.countDropped(2_000_000);
+    handshake.handle('ourClose', send);
+    actions.unsent = true;
+    handshake.countDropped(2_000_000);
+    actions.unsent = false;
+    handshake.countDropped(1_048_576);
+    expect(actions.transportDropped).toBe(false);
+    handshake.countDropped(1);
+    expect(actions.transportDropped).toBe(true);
   });
 });
 
 describe.each(['server', 'client'] as const)('the closing handshake of a %s', (role) => {
-  it('starts with our close frame and ends with theirs', async () => {
+  it('starts with our close frame and ends with the peer’s', async () => {
     const { conn, peer } = rawPair(role);
     const closing = conn.close(1001, 'bye');
     expect(conn.state).toBe('closing');
     expect(await peer.sees(1)).toEqual(['close 1001 bye']);
     peer.close(1001);
     if (role === 'server') await peer.finish();
-    else peer.transport.end();
+    else peer.end();
     expect(await closing).toEqual({ code: 1001, reason: '', wasClean: true });
     expect(await conn.closed).toEqual(await closing);
     expect(conn.state).toBe('closed');
@@ -104,7 +547,7 @@ describe.each(['server', 'client'] as const)('the closing handshake of a %s', (r
     peer.close(4000, 'enough');
     expect(await peer.sees(1)).toEqual(['close 4000']);
     if (role === 'server') await peer.finish();
-    else peer.transport.end();
+    else peer.end();
     expect(await conn.closed).toEqual({ code: 4000, reason: 'enough', wasClean: true });
     await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 4000, reason: 'enough' });
   });
@@ -113,7 +556,7 @@ describe.each(['server', 'client'] as const)('the closing handshake of a %s', (r
     const { conn, peer } = rawPair(role);
     peer.close();
     expect(await peer.sees(1)).toEqual(['close']);
-    peer.transport.end();
+    peer.end();
     expect(await conn.closed).toMatchObject({ code: 1005, wasClean: true });
   });
 
@@ -122,7 +565,7 @@ describe.each(['server', 'client'] as const)('the closing handshake of a %s', (r
     peer.close(1001);
     const closing = conn.close(1000);
     expect(await peer.sees(1)).toEqual(['close 1000']);
-    peer.transport.end();
+    peer.end();
     expect(await closing).toMatchObject({ code: 1001, wasClean: true });
   });
 
@@ -140,11 +583,11 @@ describe.each(['server', 'client'] as const)('the closing handshake of a %s', (r
     const { conn, peer } = rawPair(role);
     const closing = conn.close();
     await peer.sees(1);
-    peer.transport.destroy();
+    peer.destroy();
     expect(await closing).toMatchObject({ code: 1006, wasClean: false });
   });
 
-  it('drops what the peer sends after our close frame, up to its own', async () => {
+  it('drops the input after our close frame, up to the peer’s close frame', async () => {
     const { conn, peer } = rawPair(role);
     const closing = conn.close();
     peer.send(2, Buffer.alloc(100_000));
@@ -153,12 +596,12 @@ describe.each(['server', 'client'] as const)('the closing handshake of a %s', (r
     peer.send(0, '');
     peer.close(1000);
     expect(await peer.sees(1)).toEqual(['close 1000']);
-    peer.transport.end();
+    peer.end();
     expect(await closing).toMatchObject({ code: 1000, wasClean: true });
     expect(peer.frames).toHaveLength(1);
   });
 
-  it('waits for no more than 1 MiB after our close frame', async () => {
+  it('accepts at most 1 MiB of input after our close frame', async () => {
     const { conn, peer } = rawPair(role, { readLimit: false });
     const closing = conn.close();
     for (let i = 0; i < 12; i++) {
@@ -168,7 +611,7 @@ describe.each(['server', 'client'] as const)('the closing handshake of a %s', (r
     expect(await closing).toMatchObject({ code: 1006, wasClean: false });
   });
 
-  it('sends our close frame after all that was accepted, and nothing after it', async () => {
+  it('sends our close frame after all accepted messages, and no frame after it', async () => {
     const { conn, peer } = rawPair(role);
     void conn.send('first');
     void conn.send('second');
@@ -177,82 +620,82 @@ describe.each(['server', 'client'] as const)('the closing handshake of a %s', (r
     await expect(conn.ping()).rejects.toBeInstanceOf(CloseSentError);
     expect(await peer.sees(3)).toEqual(['text first', 'text second', 'close 1000']);
     peer.close(1000);
-    peer.transport.end();
+    peer.end();
     await closing;
     await expect(conn.send('late')).rejects.toBeInstanceOf(CloseSentError);
   });
 
-  it('is joined by a second call', async () => {
+  it('is shared with a second call of close()', async () => {
     const { conn, peer } = rawPair(role);
     const both = Promise.all([conn.close(1000), conn.close(4000)]);
     expect(await peer.sees(1)).toEqual(['close 1000']);
     peer.close(1000);
-    peer.transport.end();
+    peer.end();
     const [first, second] = await both;
     expect(first).toEqual(second);
     expect(await conn.close()).toEqual(first);
     expect(peer.frames).toHaveLength(1);
   });
 
-  it('ends pending reads with what the peer answered', async () => {
+  it('rejects pending reads with the peer’s answer', async () => {
     const { conn, peer } = rawPair(role);
     const read = conn.readMessage();
     const closing = conn.close(1000);
     await peer.sees(1);
     peer.close(1000, 'ok');
-    peer.transport.end();
+    peer.end();
     await expect(read).rejects.toEqual(new CloseError(1000, 'ok'));
     await closing;
   });
 
-  it('is answered in its place: after the messages before it', async () => {
+  it('delivers the messages before the close frame first', async () => {
     const { conn, peer } = rawPair(role);
-    peer.write(peer.frame(1, 'one'), peer.frame(1, 'two'), peer.frame(8));
+    peer.write(peer.encode(1, 'one'), peer.encode(1, 'two'), peer.encode(8));
     const answers = (async () => {
       for await (const message of conn) await conn.send(`${message.text()}!`);
     })();
     expect(await peer.sees(3)).toEqual(['text one!', 'text two!', 'close']);
-    peer.transport.end();
+    peer.end();
     await answers;
   });
 
-  it('waits for the handler at work', async () => {
+  it('waits for a running handler', async () => {
     const { conn, peer } = rawPair(role);
     const end = conn.receive(async (message) => {
       await turns();
       await conn.send(`${message.text()}!`);
     });
-    peer.write(peer.frame(1, 'one'), peer.frame(1, 'two'), peer.frame(8));
+    peer.write(peer.encode(1, 'one'), peer.encode(1, 'two'), peer.encode(8));
     expect(await peer.sees(3)).toEqual(['text one!', 'text two!', 'close']);
-    peer.transport.end();
+    peer.end();
     expect(await end).toMatchObject({ code: 1005 });
   });
 
-  it('answers closeTimeout after the close frame came, whatever is unread', async () => {
+  it('answers closeTimeout after the close frame arrived, even if messages are unread', async () => {
     const { conn, peer } = rawPair(role, { closeTimeout: 30 });
-    peer.write(peer.frame(1, 'unread'), peer.frame(8));
+    peer.write(peer.encode(1, 'unread'), peer.encode(8));
     expect(await peer.sees(1)).toEqual(['close']);
-    peer.transport.end();
+    peer.end();
     await conn.closed;
     expect((await conn.readMessage()).text()).toBe('unread');
     await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1005 });
   });
 
-  it('answers a close frame that waits unread, when we close', async () => {
+  it('answers an unread close frame when we close', async () => {
     const { conn, peer } = rawPair(role);
-    peer.write(peer.frame(1, 'unread'), peer.frame(8));
+    peer.write(peer.encode(1, 'unread'), peer.encode(8));
     await turns();
     const closing = conn.close(1000);
     expect(await peer.sees(1)).toEqual(['close 1000']);
-    peer.transport.end();
+    peer.end();
     expect(await closing).toMatchObject({ code: 1005, wasClean: true });
     await expect(conn.readMessage()).rejects.toBeInstanceOf(CloseError);
   });
 
-  it('sees a close frame that waits unread before the end of the stream', async () => {
+  it('handles an unread close frame before the end of the stream', async () => {
     const { conn, peer } = rawPair(role);
-    peer.write(peer.frame(1, 'unread'), peer.frame(8));
-    peer.transport.end();
+    peer.write(peer.encode(1, 'unread'), peer.encode(8));
+    peer.end();
     await turns();
     const closing = conn.close(1000);
     expect(await peer.sees(1)).toEqual(['close 1000']);
@@ -267,11 +710,11 @@ describe.each(['server', 'client'] as const)('the closing handshake of a %s', (r
     peer.send(1, 'go');
     await peer.sees(1);
     peer.close(1000);
-    peer.transport.end();
+    peer.end();
     expect(await end).toMatchObject({ code: 1000, wasClean: true });
   });
 
-  it('calls the close handler, and echoes when it sent nothing', async () => {
+  it('calls the close handler, and echoes the code when the handler sent no close frame', async () => {
     const { conn, peer } = rawPair(role);
     const seen: unknown[] = [];
     conn.setCloseHandler(async (code, reason) => {
@@ -281,16 +724,16 @@ describe.each(['server', 'client'] as const)('the closing handshake of a %s', (r
     peer.close(3001, 'why not');
     expect(await peer.sees(1)).toEqual(['close 3001']);
     expect(seen).toEqual([3001, 'why not']);
-    peer.transport.end();
+    peer.end();
     await conn.closed;
   });
 
-  it('sends what the close handler sends instead', async () => {
+  it('sends the close frame of the close handler instead', async () => {
     const { conn, peer } = rawPair(role);
     conn.setCloseHandler(() => void conn.close(4001, 'mine'));
     peer.close(3001);
     expect(await peer.sees(1)).toEqual(['close 4001 mine']);
-    peer.transport.end();
+    peer.end();
     expect(await conn.closed).toMatchObject({ code: 3001, wasClean: true });
     expect(peer.frames).toHaveLength(1);
   });
@@ -325,7 +768,7 @@ describe.each(['server', 'client'] as const)('the closing handshake of a %s', (r
     ['NaN', Number.NaN, ''],
     ['a reason of 124 bytes', 1000, 'x'.repeat(124)],
     ['a reason of 62 characters with 124 bytes', 1000, 'é'.repeat(62)],
-  ])('refuses %s and sends nothing', async (_says, code, reason) => {
+  ])('rejects %s and sends no frame', async (_says, code, reason) => {
     const { conn, peer } = rawPair(role);
     await expect(conn.close(code, reason)).rejects.toBeInstanceOf(RangeError);
     expect(conn.state).toBe('open');
@@ -333,7 +776,7 @@ describe.each(['server', 'client'] as const)('the closing handshake of a %s', (r
     expect(await peer.sees(1)).toEqual(['text still here']);
   });
 
-  it('refuses a bad timeout and sends nothing', async () => {
+  it('rejects an invalid timeout and sends no frame', async () => {
     const { conn } = rawPair(role);
     await expect(conn.close(1000, '', { timeout: -1 })).rejects.toBeInstanceOf(RangeError);
     expect(conn.state).toBe('open');
@@ -344,45 +787,42 @@ describe('the end of the stream', () => {
   it('without a close frame is CloseError 1006, after the messages before it', async () => {
     const { conn, peer } = rawPair('server');
     peer.send(1, 'last');
-    peer.transport.end();
+    peer.end();
     expect((await conn.readMessage()).text()).toBe('last');
     await expect(conn.readMessage()).rejects.toEqual(new CloseError(1006, 'unexpected EOF'));
     expect(await conn.closed).toMatchObject({ code: 1006, wasClean: false });
   });
 
-  it('lets our queued writes out', async () => {
+  it('does not drop our queued writes', async () => {
     const { conn, peer } = rawPair('server');
     const payload = Buffer.alloc(40_000, 7);
     for (let i = 0; i < 10; i++) void conn.send(payload);
-    peer.transport.end();
+    peer.end();
     await peer.sees(10);
     expect(peer.frames.every((frame) => frame.payload.length === 40_000)).toBe(true);
     await conn.closed;
   });
 
-  it.each(['server', 'client'] as const)(
-    'leaves a closing %s nothing to wait for',
-    async (role) => {
-      const { conn, peer } = rawPair(role);
-      peer.send(1, 'unread');
-      peer.transport.end();
-      await turns();
-      expect(conn.state).toBe('open');
-      const closing = conn.close(1000, '', { timeout: 1_000_000 });
-      expect(await peer.sees(1)).toEqual(['close 1000']);
-      expect(await closing).toMatchObject({ code: 1006, wasClean: false });
-      expect(peer.ended).toBe(true);
-    },
-  );
+  it.each(['server', 'client'] as const)('ends the wait of a closing %s', async (role) => {
+    const { conn, peer } = rawPair(role);
+    peer.send(1, 'unread');
+    peer.end();
+    await turns();
+    expect(conn.state).toBe('open');
+    const closing = conn.close(1000, '', { timeout: 1_000_000 });
+    expect(await peer.sees(1)).toEqual(['close 1000']);
+    expect(await closing).toMatchObject({ code: 1006, wasClean: false });
+    expect(peer.ended).toBe(true);
+  });
 
-  it('in the middle of a frame is the same', async () => {
+  it('in the middle of a frame is CloseError 1006', async () => {
     const { conn, peer } = rawPair('server');
-    peer.write(peer.frame(1, 'cut off').subarray(0, 9));
-    peer.transport.end();
+    peer.write(peer.encode(1, 'cut off').subarray(0, 9));
+    peer.end();
     await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1006 });
   });
 
-  it('by a fault of the transport is a TransportError with its cause', async () => {
+  it('after a fault of the transport is a TransportError with its cause', async () => {
     const { conn, transport } = rawPair('server');
     const cause = new Error('read ECONNRESET');
     const read = conn.readMessage();
@@ -394,7 +834,7 @@ describe('the end of the stream', () => {
     expect(await conn.closed).toMatchObject({ code: 1006, wasClean: false, error: { cause } });
   });
 
-  it('by terminate() sends no close frame', async () => {
+  it('after terminate() sends no close frame', async () => {
     const { conn, peer } = rawPair('server');
     conn.terminate();
     expect(await conn.closed).toMatchObject({ code: 1006, wasClean: false });
@@ -404,25 +844,25 @@ describe('the end of the stream', () => {
   });
 });
 
-describe('close() after the peer’s end, which is not answered yet', () => {
+describe('close() after the peer’s unanswered end', () => {
   it.each(['its close frame', 'the end of its stream'])(
-    'waits as long as it is told: %s',
+    'waits for its timeout: %s',
     async (what) => {
-      const { conn, host, transport, feed, frame } = wired('server', { closeTimeout: 10_000 });
-      await host.settle();
+      const { conn, platform, transport, feed, frame } = wired('server', { closeTimeout: 10_000 });
+      await platform.settle();
       transport.block();
       void conn.send('x');
-      await host.settle();
+      await platform.settle();
       conn.setCloseHandler(() => new Promise(() => {}));
       if (what === 'the end of its stream') transport.feedEnd();
       else {
         feed(frame(8));
-        await host.settle();
+        await platform.settle();
       }
       const closing = conn.close(1000, '', { timeout: 100 });
-      await host.advance(99);
+      await platform.advance(99);
       expect(transport.destroyed).toBe(false);
-      await host.advance(1);
+      await platform.advance(1);
       expect(transport.destroyed).toBe(true);
       expect(await closing).toMatchObject({ wasClean: false });
     },
@@ -430,7 +870,7 @@ describe('close() after the peer’s end, which is not answered yet', () => {
 });
 
 describe('a connection that was dropped', () => {
-  it('refuses what is sent before its transport says that it is gone', async () => {
+  it('rejects writes before its transport reports the end', async () => {
     const { conn } = rawPair('client');
     conn.terminate();
     expect(conn.state).toBe('open');
@@ -465,9 +905,9 @@ describe('a connection that fails', () => {
       'close 1002 bad close code 1005',
     ],
     ['a close payload of one byte', Uint8Array.of(0x88, 0x81, 0, 0, 0, 0, 0x03), 'close 1002'],
-  ])('names %s', async (_says, bytes, expected) => {
+  ])('reports %s', async (_says, bytes, expected) => {
     const { conn, peer } = rawPair('server', { readLimit: 1000 });
-    peer.write(peer.frame(1, 'before'), bytes);
+    peer.write(peer.encode(1, 'before'), bytes);
     expect((await conn.readMessage()).text()).toBe('before');
     const [frame] = await peer.sees(1);
     expect(frame!.startsWith(expected)).toBe(true);
@@ -485,7 +925,11 @@ describe('a connection that fails', () => {
     const { conn, peer } = rawPair('server');
     const seen: string[] = [];
     const end = conn.receive((message) => void seen.push(message.text()));
-    peer.write(peer.frame(1, 'good'), Uint8Array.of(0x83, 0x80, 0, 0, 0, 0), peer.frame(1, 'bad'));
+    peer.write(
+      peer.encode(1, 'good'),
+      Uint8Array.of(0x83, 0x80, 0, 0, 0, 0),
+      peer.encode(1, 'bad'),
+    );
     peer.send(1, 'worse');
     await expect(end).rejects.toMatchObject({ faults: ['bad opcode 3'] });
     await turns();
@@ -493,14 +937,14 @@ describe('a connection that fails', () => {
     expect(peer.frames.map((frame) => frame.opcode)).toEqual([8]);
   });
 
-  it('fails bad text as the byte arrives, in a frame that is not complete', async () => {
+  it('rejects invalid text as the byte arrives, in an incomplete frame', async () => {
     const { conn, peer } = rawPair('server');
     const read = conn.readMessage();
-    peer.write(peer.frame(1, Uint8Array.of(0x61, 0xff, 0x61, 0x61)).subarray(0, 8));
+    peer.write(peer.encode(1, Uint8Array.of(0x61, 0xff, 0x61, 0x61)).subarray(0, 8));
     await expect(read).rejects.toMatchObject({ code: 'WS_ERR_INVALID_UTF8', closeCode: 1007 });
   });
 
-  it('closes with 1011 when a handler throws, and receive rejects with that', async () => {
+  it('closes with 1011 when a handler throws, and receive rejects with that error', async () => {
     const { conn, peer } = rawPair('server');
     const failure = new Error('handler');
     const end = conn.receive(() => {
@@ -536,21 +980,21 @@ describe('a connection that fails', () => {
     },
   );
 
-  it('says 1006, not 1011, when the end of the stream is why the handler failed', async () => {
+  it('reports 1006, not 1011, when the handler failed because of the end of the stream', async () => {
     const { conn, peer } = rawPair('server');
     const end = conn.receive(async () => void (await conn.ping()));
     peer.send(1, 'go');
     await peer.sees(1);
-    peer.transport.end();
+    peer.end();
     await expect(end).rejects.toMatchObject({ closeCode: 1006 });
     expect(await conn.closed).toMatchObject({ code: 1006 });
     expect(peer.frames).toHaveLength(1);
   });
 
-  it('answers what came before the fault', async () => {
+  it('delivers the messages before the fault', async () => {
     const { conn, peer } = rawPair('server');
     void conn.receive((message) => conn.send(message));
-    peer.write(peer.frame(1, 'one'), peer.frame(1, 'two'), Uint8Array.of(0x83, 0x80));
+    peer.write(peer.encode(1, 'one'), peer.encode(1, 'two'), Uint8Array.of(0x83, 0x80));
     expect(await peer.sees(3)).toEqual(['text one', 'text two', 'close 1002 bad opcode 3']);
   });
 });

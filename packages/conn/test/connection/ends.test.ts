@@ -1,15 +1,15 @@
 import { sharedMessageBuffers, sharedSlabPool } from '@ws/codec';
-import { FakeHost, TestTransport } from '@ws/testkit';
+import { FakePlatform, TestTransport } from '@ws/tests';
 import { describe, expect, it, vi } from 'vitest';
-import { CloseError, Conn, connPair, TransportError } from '../src/index.ts';
-import { turns } from './raw-peer.ts';
-import { wired } from './wired.ts';
+import { CloseError, Conn, connPair, TransportError } from '../../src/index.ts';
+import { turns } from '../raw-pair.ts';
+import { wired } from '../wired.ts';
 
 // Ends that meet something else: held input, handlers at work, blocked transports, other ends.
 
 const BAD = Uint8Array.of(0xff, 0xff);
 
-/** How a promise stands once all that is ready has run. */
+/** The state of a promise after all ready callbacks. */
 async function outcome(promise: Promise<unknown>): Promise<unknown> {
   let is: unknown = 'pending';
   promise.then(
@@ -20,15 +20,15 @@ async function outcome(promise: Promise<unknown>): Promise<unknown> {
   return is;
 }
 
-describe('input that is held when the transport dies', () => {
-  it('is read up to a fault in it, and ends there', async () => {
+describe('unread input of a destroyed transport', () => {
+  it('is read up to its first fault', async () => {
     for (const bad of [BAD, Uint8Array.of(0x81, 0x81, 0, 0, 0, 0, 0xff)]) {
-      const { conn, feed, frame, host, transport } = wired('server', { readAhead: 200 });
+      const { conn, feed, frame, platform, transport } = wired('server', { readAhead: 200 });
       const texts = ['a', 'b', 'c'].map((c) => c.repeat(100));
       feed(...texts.map((text) => frame(1, text)), bad, frame(1, 'after'));
-      await host.settle();
+      await platform.settle();
       transport.break(new Error('ECONNRESET'));
-      await host.settle();
+      await platform.settle();
       for (const text of texts) expect((await conn.readMessage()).text()).toBe(text);
       const error = await conn.readMessage().catch((e: unknown) => e);
       expect(error).toMatchObject({ name: 'ProtocolError' });
@@ -37,28 +37,28 @@ describe('input that is held when the transport dies', () => {
     }
   });
 
-  it('gives its pooled memory back, whoever reads', async () => {
+  it('releases its pooled memory, for every way to read', async () => {
     const give = vi.spyOn(sharedMessageBuffers(), 'give');
     const before = sharedSlabPool().lent;
     const buffersBefore = sharedMessageBuffers().lent;
     for (const how of ['break', 'feedEnd', 'terminate', 'close', 'fault'] as const) {
       for (const read of ['receive', 'readMessage', 'nobody'] as const) {
-        const { conn, transport, frame, host, feed } = wired('server', { readLimit: false });
+        const { conn, transport, frame, platform, feed } = wired('server', { readLimit: false });
         if (read === 'receive') void conn.receive(() => {});
         if (read === 'readMessage') void conn.readMessage();
-        await host.settle();
+        await platform.settle();
         const bytes = frame(2, Buffer.alloc(900_000));
         for (let at = 0; at < 450_000; at += 65_536)
           transport.feed(bytes.subarray(at, at + 65_536));
-        await host.settle();
+        await platform.settle();
         if (how === 'terminate') conn.terminate();
         else if (how === 'close') void conn.close();
         else if (how === 'fault') conn.setPingHandler(() => Promise.reject(new Error('x')));
         else transport[how]();
         if (how === 'fault') feed(bytes.subarray(450_000));
-        await host.advance(400_000);
+        await platform.advance(400_000);
         expect(conn.state).toBe('closed');
-        expect(host.timers).toBe(0);
+        expect(platform.timers).toBe(0);
       }
     }
     expect(give.mock.calls.length).toBeGreaterThan(10);
@@ -67,37 +67,37 @@ describe('input that is held when the transport dies', () => {
     vi.restoreAllMocks();
   });
 
-  it('gives the slab of a header that was cut back', async () => {
+  it('releases the slab of an incomplete header', async () => {
     const before = sharedSlabPool().lent;
-    const { transport, host, frame } = wired('server');
+    const { transport, platform, frame } = wired('server');
     transport.feed(frame(2, 'x'.repeat(300)).subarray(0, 5));
-    await host.settle();
+    await platform.settle();
     expect(sharedSlabPool().lent).toBe(before + 1);
     transport.break();
-    await host.settle();
+    await platform.settle();
     expect(sharedSlabPool().lent).toBe(before);
   });
 });
 
-describe('a header that is cut', () => {
-  it('survives whatever happens before the rest comes', async () => {
+describe('an incomplete header', () => {
+  it('is completed correctly after any other operation', async () => {
     for (let cut = 1; cut < 8; cut++) {
-      const { conn, transport, host, frame } = wired('server');
+      const { conn, transport, platform, frame } = wired('server');
       const read = conn.readMessage();
       const bytes = frame(2, 'hello world');
       transport.feed(bytes.subarray(0, cut));
-      await host.settle();
+      await platform.settle();
       void conn.send('tick');
-      await host.settle();
+      await platform.settle();
       transport.feed(bytes.subarray(cut));
       expect((await read).text()).toBe('hello world');
     }
   });
 });
 
-describe('receive at the end', () => {
-  it('gets every message before the close frame, however long its handler takes', async () => {
-    const { conn, feed, frame, host, sent } = wired('server');
+describe('receive at the end of a connection', () => {
+  it('delivers every message before the close frame, even to a slow handler', async () => {
+    const { conn, feed, frame, platform, sent } = wired('server');
     const seen: string[] = [];
     const open: (() => void)[] = [];
     const end = conn.receive((message) => {
@@ -105,19 +105,19 @@ describe('receive at the end', () => {
       return new Promise<void>((resolve) => open.push(resolve));
     });
     feed(frame(1, 'one'), frame(1, 'two'), frame(8, Uint8Array.of(0x03, 0xe8)));
-    await host.advance(20_000);
+    await platform.advance(20_000);
     expect(sent()).toEqual(['close 1000']);
     open[0]!();
-    await host.settle();
+    await platform.settle();
     open[1]!();
     expect(await end).toMatchObject({ code: 1000 });
     expect(seen).toEqual(['one', 'two']);
   });
 
-  it('gets what was queued when it begins after the end', async () => {
-    const { conn, feed, frame, host } = wired('server');
+  it('delivers the queued messages when it starts after the end', async () => {
+    const { conn, feed, frame, platform } = wired('server');
     feed(frame(1, 'one'), frame(1, 'two'), frame(8, Uint8Array.of(0x03, 0xe8)));
-    await host.advance(20_000);
+    await platform.advance(20_000);
     const seen: string[] = [];
     expect(await conn.receive((message) => void seen.push(message.text()))).toMatchObject({
       code: 1000,
@@ -126,8 +126,8 @@ describe('receive at the end', () => {
     await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
   });
 
-  it('forgives a handler that cannot send after our close frame', async () => {
-    const { conn, feed, frame, host, transport } = wired('server');
+  it('ignores a handler that cannot send after our close frame', async () => {
+    const { conn, feed, frame, platform, transport } = wired('server');
     let go = (): void => {};
     const end = conn.receive(async (message) => {
       const text = message.text();
@@ -135,73 +135,73 @@ describe('receive at the end', () => {
       await conn.send(text);
     });
     feed(frame(1, 'x'));
-    await host.settle();
+    await platform.settle();
     const closing = conn.close(1001);
     go();
-    await host.settle();
+    await platform.settle();
     feed(frame(8, Uint8Array.of(0x03, 0xe9)));
     transport.feedEnd();
     expect(await closing).toEqual({ code: 1001, reason: '', wasClean: true });
     expect(await end).toMatchObject({ code: 1001 });
   });
 
-  it('tells of a handler that failed after close()', async () => {
-    const { conn, feed, frame, host, transport } = wired('server');
+  it('reports a handler that failed after close()', async () => {
+    const { conn, feed, frame, platform, transport } = wired('server');
     const failure = new Error('after close');
     const end = conn.receive(async () => {
       await conn.close();
       throw failure;
     });
     feed(frame(1, 'x'));
-    await host.settle();
+    await platform.settle();
     feed(frame(8, Uint8Array.of(0x03, 0xe8)));
     transport.feedEnd();
     await expect(end).rejects.toBe(failure);
     expect(await conn.closed).toMatchObject({ code: 1000, wasClean: true });
   });
 
-  it('gives no message after a handler has failed on a connection that is gone', async () => {
-    const { conn, feed, frame, host, transport } = wired('server', { readAhead: 150 });
+  it('delivers no message after a handler has failed on a closed connection', async () => {
+    const { conn, feed, frame, platform, transport } = wired('server', { readAhead: 150 });
     const failure = new Error('app');
     let fail = (): void => {};
     const end = conn.receive(
       () => new Promise<void>((_, reject) => (fail = () => reject(failure))),
     );
     feed(...Array.from({ length: 5 }, (_, i) => frame(1, `m${i}`)));
-    await host.settle();
+    await platform.settle();
     transport.break(new Error('reset'));
-    await host.settle();
+    await platform.settle();
     fail();
     await expect(end).rejects.toBe(failure);
     await expect(conn.readMessage()).rejects.toBe(failure);
     await expect(conn.readMessage()).rejects.toBe(failure);
   });
 
-  it('holds a message for its own promise only, whatever a thenable does', async () => {
-    const { conn, feed, frame, host } = wired('server');
+  it('holds a message until its own promise settles, for any thenable', async () => {
+    const { conn, feed, frame, platform } = wired('server');
     const calls: (() => void)[] = [];
     const seen: string[] = [];
     void conn.receive((message) => {
       seen.push(message.text());
-      // A foreign thenable, which settles twice; its name is hidden from the linter, whose rule it breaks.
+      // A foreign thenable that settles twice. The linter forbids the name `then`, so it is computed.
       const name = ['th', 'en'].join('');
       return {
         [name]: (resolve: () => void) => void calls.push(resolve),
       } as unknown as Promise<void>;
     });
     feed(frame(1, 'a'), frame(1, 'b'), frame(1, 'c'));
-    await host.settle();
+    await platform.settle();
     calls[0]!();
-    await host.settle();
+    await platform.settle();
     calls[0]!();
-    await host.settle();
+    await platform.settle();
     expect(seen).toEqual(['a', 'b']);
   });
 });
 
 describe('the close handler', () => {
-  it('is waited for, whatever it does meanwhile', async () => {
-    const { conn, feed, frame, host, sent } = wired('server');
+  it('is awaited, and other calls continue', async () => {
+    const { conn, feed, frame, platform, sent } = wired('server');
     const read = conn.readMessage();
     let finish = (): void => {};
     conn.setCloseHandler(async () => {
@@ -210,7 +210,7 @@ describe('the close handler', () => {
       await new Promise<void>((resolve) => (finish = resolve));
     });
     feed(frame(8, Uint8Array.of(0x03, 0xe8)));
-    await host.settle();
+    await platform.settle();
     expect(await outcome(read)).toBe('pending');
     expect(sent()).toEqual(['text bye']);
     finish();
@@ -218,20 +218,20 @@ describe('the close handler', () => {
     expect(sent()).toEqual(['text bye', 'close 1000']);
   });
 
-  it('that never settles is given closeTimeout', async () => {
-    const { conn, feed, frame, host } = wired('server');
+  it('that never settles ends after closeTimeout', async () => {
+    const { conn, feed, frame, platform } = wired('server');
     conn.setCloseHandler(() => new Promise(() => {}));
     feed(frame(8, Uint8Array.of(0x03, 0xe8)));
-    await host.advance(5_100);
+    await platform.advance(5_100);
     expect(await conn.closed).toMatchObject({ code: 1000, wasClean: false });
     await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
   });
 
-  it('can close by itself and wait for it', async () => {
-    const { conn, feed, frame, host, transport, sent } = wired('server');
+  it('can call and await close()', async () => {
+    const { conn, feed, frame, platform, transport, sent } = wired('server');
     conn.setCloseHandler(async () => void (await conn.close(4000, 'mine')));
     feed(frame(8, Uint8Array.of(0x03, 0xe8)));
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['close 4000 mine']);
     transport.feedEnd();
     expect(await conn.closed).toMatchObject({ code: 1000, wasClean: true });
@@ -240,69 +240,69 @@ describe('the close handler', () => {
 
 describe('a blocked transport', () => {
   it('keeps a referenced write pending while its bytes are in use, also when the connection fails', async () => {
-    const { conn, host, transport, feed } = wired('server');
+    const { conn, platform, transport, feed } = wired('server');
     transport.block();
     const payload = new Uint8Array(200_000);
     const inUse = conn.send(payload);
-    await host.settle();
+    await platform.settle();
     const dropped = conn.send(new Uint8Array(100_000));
     feed(BAD);
     await expect(dropped).rejects.toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
     expect(await outcome(inUse)).toBe('pending');
     transport.drain();
-    await host.settle();
+    await platform.settle();
     await inUse;
     payload.fill(7);
     expect(transport.releasesRun).toBe(transport.releasesGiven);
   });
 
   it('sends the close frame that was queued when the connection fails after close()', async () => {
-    const { conn, host, transport, sent } = wired('server');
+    const { conn, platform, transport, sent } = wired('server');
     transport.block();
     void conn.send('first');
-    await host.settle();
+    await platform.settle();
     void conn.send('second');
     void conn.close();
     transport.feedLate(BAD);
-    await host.settle();
+    await platform.settle();
     transport.drain();
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text first', 'text second', 'close 1000']);
     expect(transport.ended).toBe(true);
   });
 
-  it('is not clean when it broke before our close frame left', async () => {
-    const { conn, host, transport, feed, frame } = wired('server');
+  it('is not clean when it was destroyed before our close frame left', async () => {
+    const { conn, platform, transport, feed, frame } = wired('server');
     transport.block();
     void conn.send('first');
-    await host.settle();
+    await platform.settle();
     feed(frame(8, Uint8Array.of(0x03, 0xe8)));
-    await host.settle();
+    await platform.settle();
     transport.break(new Error('reset'));
     expect(await conn.closed).toMatchObject({ code: 1000, wasClean: false });
   });
 
-  it('drops the connection when the bytes of a waiting write are gone', async () => {
-    const { conn, host, transport } = wired('server');
+  it('drops the connection when the bytes of a waiting write are detached', async () => {
+    const { conn, platform, transport } = wired('server');
     transport.block();
     void conn.send('first');
-    await host.settle();
+    await platform.settle();
     const payload = new Uint8Array(100_000);
     const write = conn.send(payload);
-    await host.settle();
+    await platform.settle();
     structuredClone(payload.buffer, { transfer: [payload.buffer] });
     transport.drain();
-    await host.settle();
+    await platform.settle();
     expect(await conn.closed).toMatchObject({ code: 1006, error: { code: 'WS_ERR_TRANSPORT' } });
     await expect(write).rejects.toThrow('detached');
     await expect(conn.send('x')).rejects.toThrow('detached');
   });
 
-  it('ends its side once', async () => {
-    const { conn, host, transport } = wired('server');
+  it('ends its write side once', async () => {
+    const { conn, platform, transport } = wired('server');
     const end = vi.spyOn(transport, 'end');
     transport.feedEnd();
-    await host.settle();
+    await platform.settle();
     await conn.closed;
     expect(end).toHaveBeenCalledTimes(1);
   });
@@ -310,20 +310,20 @@ describe('a blocked transport', () => {
 
 describe('a transport that throws', () => {
   it.each(['pause', 'resume', 'write', 'end'] as const)(
-    'is the end of its connection, and of nothing else: %s',
+    'ends only its own connection: %s',
     async (call) => {
-      const { conn, host, transport, feed, frame } = wired('server', { readAhead: 200 });
-      const beside = wired('server', {}, 0, host);
+      const { conn, platform, transport, feed, frame } = wired('server', { readAhead: 200 });
+      const beside = wired('server', {}, 0, platform);
       const cause = new Error('a bug');
       const breaks = (): void => {
         transport[call] = () => {
           throw cause;
         };
       };
-      await host.settle();
+      await platform.settle();
       if (call !== 'resume') breaks();
       feed(frame(2, new Uint8Array(150)), frame(2, new Uint8Array(150)));
-      await host.settle();
+      await platform.settle();
       breaks();
       if (call === 'write') void conn.send('x');
       if (call === 'end') {
@@ -331,9 +331,9 @@ describe('a transport that throws', () => {
         transport.feedEnd();
       }
       void beside.conn.send('x');
-      await host.settle();
+      await platform.settle();
       const reads = [conn.readMessage(), conn.readMessage(), conn.readMessage()];
-      await host.settle();
+      await platform.settle();
       const last = await reads[2]!.catch((error: unknown) => error);
       expect(last).toBeInstanceOf(call === 'end' ? CloseError : TransportError);
       const { error } = await conn.closed;
@@ -348,9 +348,9 @@ describe('a transport that throws', () => {
 
 describe('a transport that calls back within write', () => {
   it.each(['drain', 'close'] as const)('may call %s', async (what) => {
-    const host = new FakeHost();
+    const platform = new FakePlatform();
     const transport = new TestTransport();
-    const conn = new Conn(transport, { role: 'server', host, heartbeat: false });
+    const conn = new Conn(transport, { role: 'server', platform, heartbeat: false });
     const write = transport.write.bind(transport);
     let calls = 0;
     transport.write = (chunk, release) => {
@@ -363,20 +363,20 @@ describe('a transport that calls back within write', () => {
     };
     void conn.send('one');
     void conn.send(new Uint8Array(100_000));
-    await host.settle();
+    await platform.settle();
     transport.sink!.drain();
-    await host.settle();
+    await platform.settle();
     transport.sink!.drain();
-    await host.settle();
+    await platform.settle();
     if (what === 'close') expect(conn.state).toBe('closed');
     else expect(transport.sent.length).toBe(5 + 100_010);
   });
 });
 
-describe('two reads', () => {
-  it('within each other clash, and neither is lost', async () => {
-    const { conn, feed, frame, host } = wired('server');
-    await host.settle();
+describe('two overlapping reads', () => {
+  it('conflict, and no message is lost', async () => {
+    const { conn, feed, frame, platform } = wired('server');
+    await platform.settle();
     let inner: Promise<unknown> | undefined;
     conn.setPingHandler(() => {
       inner ??= conn.readMessage();
@@ -387,7 +387,7 @@ describe('two reads', () => {
     expect((await first).text()).toBe('a');
     const second = conn.readMessage();
     const results = await Promise.allSettled([second, inner]);
-    await host.settle();
+    await platform.settle();
     const texts = results.map((r) =>
       r.status === 'fulfilled' ? (r.value as { text(): string }).text() : r.reason.code,
     );
@@ -396,43 +396,43 @@ describe('two reads', () => {
   });
 });
 
-describe('the options of a wait', () => {
+describe('wait options', () => {
   it.each([[null], [5], ['x'], [{ signal: {} }], [{ signal: 5 }], [{ signal: null }]])(
-    'that are %j are refused, and nothing is begun',
+    'reject %j before the call has an effect',
     async (options) => {
-      const { conn, feed, frame, host, transport } = wired('server');
+      const { conn, feed, frame, platform, transport } = wired('server');
       await expect(conn.readMessage(options as never)).rejects.toBeInstanceOf(TypeError);
       await expect(conn.ping('x', options as never)).rejects.toBeInstanceOf(TypeError);
       await expect(conn.close(1000, '', options as never)).rejects.toBeInstanceOf(TypeError);
       feed(frame(1, 'there'));
       expect((await conn.readMessage()).text()).toBe('there');
-      await host.settle();
+      await platform.settle();
       expect(transport.writes).toEqual([]);
     },
   );
 });
 
-describe('time', () => {
-  it('is counted afresh for idleReadTimeout by every read', async () => {
-    const { conn, feed, frame, host, transport } = wired('server', {
+describe('a timeout', () => {
+  it('of idleReadTimeout restarts at every read', async () => {
+    const { conn, feed, frame, platform, transport } = wired('server', {
       readAhead: 1_000,
       idleReadTimeout: 30_000,
     });
     feed(...Array.from({ length: 40 }, (_, i) => frame(1, `m${i}`)));
     for (let i = 0; i < 40; i++) {
-      await host.advance(20_000);
+      await platform.advance(20_000);
       expect((await conn.readMessage()).text()).toBe(`m${i}`);
     }
     expect(conn.state).toBe('open');
     expect(transport.paused).toBe(false);
   });
 
-  it('for an end is not stretched by a pause', async () => {
-    const { conn, feed, frame, host, transport } = wired('server');
+  it('of the closing handshake does not grow in a pause', async () => {
+    const { conn, feed, frame, platform, transport } = wired('server');
     feed(...Array.from({ length: 5_000 }, () => frame(2)));
     transport.feedLate(new Uint8Array(0));
     transport.sink!.end();
-    await host.advance(11_000);
+    await platform.advance(11_000);
     expect(conn.state).toBe('closed');
   });
 });
@@ -448,7 +448,7 @@ describe('close() in the first synchronous part', () => {
 });
 
 describe('connPair', () => {
-  it('tells a blocked writer at once that its peer is gone', async () => {
+  it('reports the end of the peer to a blocked writer at once', async () => {
     const [client, server] = connPair();
     const writes = (async () => {
       for (;;) await client.send(new Uint8Array(50_000));
@@ -462,9 +462,9 @@ describe('connPair', () => {
 
 describe('a flood of pings in one chunk', () => {
   it('is answered in slabs as they fill, not all at the end', async () => {
-    const { feed, frame, host, transport, conn } = wired('server');
+    const { feed, frame, platform, transport, conn } = wired('server');
     void conn.discardReads();
-    await host.settle();
+    await platform.settle();
     feed(...Array.from({ length: 20_000 }, () => frame(9, 'x'.repeat(100))));
     expect(transport.writes.length).toBeGreaterThan(20);
     expect(Math.max(...transport.writes.map((w) => w.length))).toBeLessThanOrEqual(65_536 + 200);
@@ -482,35 +482,35 @@ function blockAgain(transport: TestTransport): void {
 }
 
 describe('writes above the high-water mark', () => {
-  it('are done when the transport has drained, however much it took over', async () => {
-    const { conn, host, transport } = wired('server', { highWaterMark: 100 }, 1_000);
+  it('resolve when the transport has drained, even after a long time', async () => {
+    const { conn, platform, transport } = wired('server', { highWaterMark: 100 }, 1_000);
     transport.block();
     void conn.send(new Uint8Array(1_000));
-    await host.settle();
+    await platform.settle();
     let written = false;
     void conn.send(new Uint8Array(500)).then(() => (written = true));
-    await host.settle();
+    await platform.settle();
     expect(written).toBe(false);
     blockAgain(transport);
     transport.drain();
-    await host.settle();
+    await platform.settle();
     // It holds 504 bytes, and would take more.
     expect([transport.bufferedAmount, written]).toEqual([504, true]);
   });
 
-  it('wait on when the transport holds as much as the mark again', async () => {
-    const { conn, host, transport } = wired('server', { highWaterMark: 100 });
+  it('keep waiting when the transport fills up to the mark again', async () => {
+    const { conn, platform, transport } = wired('server', { highWaterMark: 100 });
     transport.block();
     void conn.send('');
-    await host.settle();
+    await platform.settle();
     let written = false;
     void conn.send(new Uint8Array(98)).then(() => (written = true));
     blockAgain(transport);
     transport.drain();
-    await host.settle();
+    await platform.settle();
     expect([transport.bufferedAmount, written]).toEqual([100, false]);
     transport.drain();
-    await host.settle();
+    await platform.settle();
     expect(written).toBe(true);
   });
 });

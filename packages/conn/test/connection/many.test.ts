@@ -8,47 +8,47 @@ import {
   PingMessage,
   PreparedMessage,
   TextMessage,
-} from '../src/index.ts';
-import { type Wired, wired } from './wired.ts';
+} from '../../src/index.ts';
+import { type Wired, wired } from '../wired.ts';
 
 describe('PreparedMessage', () => {
-  it('is sent to many, and many times, by either role', async () => {
+  it('is sent to many connections, many times, by either role', async () => {
     const message = new PreparedMessage(TextMessage, 'hé');
     for (const role of ['server', 'client'] as const) {
-      const { conn, host, sent } = wired(role);
+      const { conn, platform, sent } = wired(role);
       await conn.writePreparedMessage(message);
       await conn.writePreparedMessage(message);
-      await host.settle();
+      await platform.settle();
       expect(sent()).toEqual(['text hé', 'text hé']);
     }
   });
 
-  it('is masked afresh at every send', async () => {
-    const { conn, host, transport } = wired('client');
+  it('has a new mask for every send', async () => {
+    const { conn, platform, transport } = wired('client');
     const message = new PreparedMessage(BinaryMessage, new Uint8Array(20));
     void conn.writePreparedMessage(message);
     void conn.writePreparedMessage(message);
-    await host.settle();
+    await platform.settle();
     const wire = transport.sent;
     expect(Buffer.from(wire.subarray(2, 6))).not.toEqual(Buffer.from(wire.subarray(28, 32)));
   });
 
-  it('is a snapshot', async () => {
-    const { conn, host, sent } = wired('server');
+  it('is a snapshot of its data', async () => {
+    const { conn, platform, sent } = wired('server');
     const bytes = Uint8Array.of(0x61);
     const message = new PreparedMessage(BinaryMessage, bytes);
     bytes[0] = 0x62;
     await conn.writePreparedMessage(message);
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['binary a']);
   });
 
-  it('can be large, and a control message', async () => {
-    const { conn, host, sent } = wired('server');
+  it('can be large, and can be a control message', async () => {
+    const { conn, platform, sent } = wired('server');
     void conn.writePreparedMessage(new PreparedMessage(BinaryMessage, new Uint8Array(200_000)));
     void conn.writePreparedMessage(new PreparedMessage(PingMessage, 'p'));
     void conn.writePreparedMessage(new PreparedMessage(CloseMessage, formatCloseMessage(1001)));
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['binary <200000>', 'ping p', 'close 1001']);
     expect(conn.state).toBe('closing');
   });
@@ -58,11 +58,11 @@ describe('PreparedMessage', () => {
     ['wrong data', 1, 5, TypeError],
     ['a long ping', 9, 'x'.repeat(126), RangeError],
     ['a broken close payload', 8, Uint8Array.of(1), RangeError],
-  ])('refuses %s', (_says, type, data, error) => {
+  ])('rejects %s', (_says, type, data, error) => {
     expect(() => new PreparedMessage(type, data as never)).toThrow(error);
   });
 
-  it('must be one', async () => {
+  it('is required by writePreparedMessage', async () => {
     const { conn } = wired('server');
     await expect(
       conn.writePreparedMessage({ type: 1, bytes: new Uint8Array(1) } as never),
@@ -73,7 +73,7 @@ describe('PreparedMessage', () => {
 describe('broadcast', () => {
   const many = (count: number): Wired[] => Array.from({ length: count }, () => wired('server'));
 
-  it('sends to all, and says to how many', async () => {
+  it('sends to all connections, and returns their number', async () => {
     const wires = many(3);
     expect(
       broadcast(
@@ -82,13 +82,13 @@ describe('broadcast', () => {
       ),
     ).toBe(3);
     expect(broadcast(new Set(wires.map((w) => w.conn)), Uint8Array.of(0x61))).toBe(3);
-    for (const { host, sent } of wires) {
-      await host.settle();
+    for (const { platform, sent } of wires) {
+      await platform.settle();
       expect(sent()).toEqual(['text hello', 'binary a']);
     }
   });
 
-  it('leaves out whom it is told, and those who are closed', async () => {
+  it('skips filtered and closed connections', async () => {
     const wires = many(5);
     const conns = wires.map((w) => w.conn);
     void conns[4]!.close();
@@ -96,8 +96,8 @@ describe('broadcast', () => {
     expect(broadcast(conns, 'y', { except: [conns[0]!, conns[1]!] })).toBe(2);
     expect(broadcast(conns, 'z', { filter: (conn: Conn) => conn === conns[2] })).toBe(1);
     const seen: string[][] = [];
-    for (const { host, sent } of wires) {
-      await host.settle();
+    for (const { platform, sent } of wires) {
+      await platform.settle();
       seen.push(sent());
     }
     expect(seen).toEqual([
@@ -109,34 +109,34 @@ describe('broadcast', () => {
     ]);
   });
 
-  it('leaves out one where too much waits, and holds up none of the others', async () => {
+  it('skips a connection with a full queue, and does not delay the others', async () => {
     const [slow, fast] = [
       wired('server', { maxBufferedAmount: 1000, highWaterMark: 500 }),
       wired('server'),
     ];
     slow.transport.block();
     void slow.conn.send('x'.repeat(900));
-    await slow.host.settle();
+    await slow.platform.settle();
     expect(broadcast([slow.conn, fast.conn], 'y'.repeat(200))).toBe(1);
-    await fast.host.settle();
+    await fast.platform.settle();
     expect(fast.sent()).toHaveLength(1);
   });
 
-  it('sends a borrowed message as what it is', async () => {
+  it('sends a borrowed message with its type', async () => {
     const [from, to] = [wired('server'), wired('server')];
     void from.conn.receive((message) => void broadcast([to.conn], message));
     from.feed(from.frame(1, 'text'), from.frame(2, 'bytes'));
-    await from.host.settle();
-    await to.host.settle();
+    await from.platform.settle();
+    await to.platform.settle();
     expect(to.sent()).toEqual(['text text', 'binary bytes']);
   });
 
-  it('refuses what cannot be sent, and a filter that is none', async () => {
-    const [{ conn, transport, host }] = many(1) as [Wired];
+  it('rejects invalid data and an invalid filter', async () => {
+    const [{ conn, transport, platform }] = many(1) as [Wired];
     expect(() => broadcast([conn], 5 as never)).toThrow(TypeError);
     expect(() => broadcast([conn], null as never)).toThrow(TypeError);
     expect(() => broadcast([conn], 'x', { filter: true as never })).toThrow(TypeError);
-    await host.settle();
+    await platform.settle();
     expect(transport.writes).toEqual([]);
   });
 });

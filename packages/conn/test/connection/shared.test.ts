@@ -1,21 +1,21 @@
 import { BinaryMessage, ContinuationFrame, type Role, TextMessage } from '@ws/codec';
-import { FakeHost, naiveDecode } from '@ws/testkit';
+import { FakePlatform, naiveDecode } from '@ws/tests';
 import { describe, expect, it, vi } from 'vitest';
-import { type Conn, sessionOf } from '../src/conn.ts';
-import { broadcast, PreparedMessage } from '../src/index.ts';
-import type { Kit } from '../src/kit.ts';
-import type { BorrowedMessage } from '../src/message.ts';
-import type { ConnSettings } from '../src/options.ts';
-import { type Wired, wired } from './wired.ts';
+import { type Conn, sessionOf } from '../../src/conn.ts';
+import type { ConnShared } from '../../src/connection/shared.ts';
+import { broadcast, PreparedMessage } from '../../src/index.ts';
+import type { BorrowedMessage } from '../../src/message.ts';
+import type { ConnSettings } from '../../src/options.ts';
+import { type Wired, wired } from '../wired.ts';
 
-function kitOf(conn: Conn): Kit {
-  return sessionOf(conn).kit;
+function kitOf(conn: Conn): ConnShared {
+  return sessionOf(conn).shared;
 }
 
 /** So many connections of one kind. */
 function several(count: number, settings: ConnSettings = {}): Wired[] {
-  const host = new FakeHost();
-  return Array.from({ length: count }, () => wired('server', settings, 0, host));
+  const platform = new FakePlatform();
+  return Array.from({ length: count }, () => wired('server', settings, 0, platform));
 }
 
 function payloads({ transport }: Wired): string[] {
@@ -24,36 +24,36 @@ function payloads({ transport }: Wired): string[] {
   );
 }
 
-describe('connections of one role, host and settings', () => {
-  it('share a kit, and others do not', () => {
-    const host = new FakeHost();
-    const kit = (role: Role, settings: ConnSettings): Kit =>
-      kitOf(wired(role, settings, 0, host).conn);
+describe('connections of one role, platform and settings', () => {
+  it('share their decoder and encoder, and other connections do not', () => {
+    const platform = new FakePlatform();
+    const shared = (role: Role, settings: ConnSettings): ConnShared =>
+      kitOf(wired(role, settings, 0, platform).conn);
     const pool = { get: () => new Uint8Array(4096), put: () => {} };
-    const one = kit('server', { readLimit: 1000, writeBufferPool: pool });
-    expect(kit('server', { readLimit: 1000, writeBufferPool: pool })).toBe(one);
-    expect(kit('server', { readLimit: 1000, writeBufferPool: { ...pool } })).not.toBe(one);
-    expect(kit('server', { readLimit: 999, writeBufferPool: pool })).not.toBe(one);
-    expect(kit('client', { readLimit: 1000, writeBufferPool: pool })).not.toBe(one);
+    const one = shared('server', { readLimit: 1000, writeBufferPool: pool });
+    expect(shared('server', { readLimit: 1000, writeBufferPool: pool })).toBe(one);
+    expect(shared('server', { readLimit: 1000, writeBufferPool: { ...pool } })).not.toBe(one);
+    expect(shared('server', { readLimit: 999, writeBufferPool: pool })).not.toBe(one);
+    expect(shared('client', { readLimit: 1000, writeBufferPool: pool })).not.toBe(one);
     expect(kitOf(wired('server', { readLimit: 1000, writeBufferPool: pool }).conn)).not.toBe(one);
-    const beating = kit('server', { heartbeat: { interval: 10, timeout: 10 } });
-    expect(kit('server', { heartbeat: { interval: 10, timeout: 10 } })).toBe(beating);
-    expect(kit('server', { heartbeat: { interval: 10, timeout: 11 } })).not.toBe(beating);
-    expect(kit('server', { heartbeat: false })).not.toBe(beating);
+    const beating = shared('server', { heartbeat: { interval: 10, timeout: 10 } });
+    expect(shared('server', { heartbeat: { interval: 10, timeout: 10 } })).toBe(beating);
+    expect(shared('server', { heartbeat: { interval: 10, timeout: 11 } })).not.toBe(beating);
+    expect(shared('server', { heartbeat: false })).not.toBe(beating);
   });
 
-  it('share one reading and one writing side as long as they work one after the other', async () => {
+  it('share one decoder and one encoder as long as they work in sequence', async () => {
     const all = several(50);
     for (const { conn } of all) void conn.receive((message) => conn.send(message));
-    const { host } = all[0]!;
-    await host.settle();
+    const { platform } = all[0]!;
+    await platform.settle();
     for (const { frame, feed } of all) feed(frame(TextMessage, 'hello'));
-    await host.settle();
+    await platform.settle();
     expect(all.map(payloads)).toEqual(all.map(() => ['hello']));
-    const { readings, writings } = kitOf(all[0]!.conn);
-    expect(writings.size).toBe(1);
-    expect(readings.size).toBeLessThanOrEqual(64);
-    expect(readings.size).toBeGreaterThan(0);
+    const { decoders, encoders } = kitOf(all[0]!.conn);
+    expect(encoders.size).toBe(1);
+    expect(decoders.size).toBeLessThanOrEqual(64);
+    expect(decoders.size).toBeGreaterThan(0);
   });
 
   it.each([
@@ -85,11 +85,11 @@ describe('connections of one role, host and settings', () => {
         for (;;) await conn.send(await (await conn.nextReader()).bytes());
       },
     },
-  ])('never get what another one was sent, reading by $reads', async ({ read }) => {
+  ])('never read bytes of another connection, reading by $reads', async ({ read }) => {
     const all = several(12, { readLimit: 100_000 });
-    const { host } = all[0]!;
+    const { platform } = all[0]!;
     for (const { conn } of all) read(conn).catch(() => {});
-    await host.settle();
+    await platform.settle();
     let seed = 7;
     const random = (below: number): number => {
       seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
@@ -122,9 +122,9 @@ describe('connections of one role, host and settings', () => {
       if (!transport.closed) transport.feed(coming[i]!.subarray(0, size));
       coming[i] = coming[i]!.subarray(size);
       if (dies.has(i) && coming[i].length < 3000 && !transport.closed) transport.break();
-      if (random(3) === 0) await host.settle();
+      if (random(3) === 0) await platform.settle();
     }
-    await host.settle();
+    await platform.settle();
     for (const [i, one] of all.entries()) {
       const echoed = payloads(one).filter((text) => text !== 'ping');
       if (dies.has(i)) expect(sent[i]!.slice(0, echoed.length)).toEqual(echoed);
@@ -134,9 +134,9 @@ describe('connections of one role, host and settings', () => {
     expect(all.filter(({ conn }) => conn.state === 'open')).toHaveLength(10);
   });
 
-  it('keep what was asked of them while they are at rest', async () => {
+  it('apply settings that were changed while they were idle', async () => {
     const [strict, drops, plain] = several(3);
-    const { host } = strict!;
+    const { platform } = strict!;
     strict!.conn.setReadLimit(3);
     const ended = strict!.conn.receive(() => {});
     void drops!.conn.discardReads();
@@ -144,25 +144,25 @@ describe('connections of one role, host and settings', () => {
     void plain!.conn.receive((message) => {
       got += message.text();
     });
-    await host.settle();
+    await platform.settle();
     for (let i = 0; i < 3; i++) {
       for (const { frame, feed } of [drops!, plain!]) feed(frame(TextMessage, 'hello'));
       strict!.feed(strict!.frame(TextMessage, 'hi'));
-      await host.settle();
+      await platform.settle();
     }
     expect(got).toBe('hellohellohello');
     expect(drops!.conn.stats.messagesIn).toBe(3);
     expect(drops!.sent()).toEqual([]);
     strict!.feed(strict!.frame(TextMessage, 'hello'));
-    await host.settle();
+    await platform.settle();
     strict!.transport.break();
     await expect(ended).rejects.toMatchObject({ code: 'WS_ERR_READ_LIMIT' });
     expect([drops!.conn.state, plain!.conn.state]).toEqual(['open', 'open']);
   });
 
-  it('go on after one of them has failed in its handler, or broken a rule', async () => {
+  it('stay usable after another one failed in its handler, or broke a rule', async () => {
     const [throws, breaks, ...others] = several(4);
-    const { host } = throws!;
+    const { platform } = throws!;
     throws!.conn
       .receive(() => {
         throw new Error('no');
@@ -170,24 +170,24 @@ describe('connections of one role, host and settings', () => {
       .catch(() => {});
     for (const { conn } of [breaks!, ...others])
       conn.receive((message) => conn.send(message)).catch(() => {});
-    await host.settle();
+    await platform.settle();
     for (let i = 0; i < 3; i++) {
       if (i === 1) throws!.feed(throws!.frame(TextMessage, 'bad'));
       if (i === 1) breaks!.transport.feed('ffff');
       for (const { frame, feed } of others) feed(frame(TextMessage, `message ${i}`));
-      await host.settle();
+      await platform.settle();
     }
     const expected = ['message 0', 'message 1', 'message 2'];
     expect(others.map(payloads)).toEqual([expected, expected]);
     expect([throws!.conn.state, breaks!.conn.state]).toEqual(['closing', 'closing']);
-    const { readings, writings } = kitOf(throws!.conn);
-    expect(readings.size).toBeGreaterThan(0);
-    expect(writings.size).toBeGreaterThan(0);
+    const { decoders, encoders } = kitOf(throws!.conn);
+    expect(decoders.size).toBeGreaterThan(0);
+    expect(encoders.size).toBeGreaterThan(0);
   });
 
-  it('never show each other what a handler keeps for too long', async () => {
+  it('never show each other a borrowed message that a handler retains too long', async () => {
     const [careless, other] = several(2);
-    const { host } = careless!;
+    const { platform } = careless!;
     let kept: BorrowedMessage | undefined;
     void careless!.conn.receive((message) => {
       kept = message;
@@ -200,71 +200,81 @@ describe('connections of one role, host and settings', () => {
         seen.push(error);
       }
     });
-    await host.settle();
+    await platform.settle();
     careless!.feed(careless!.frame(TextMessage, 'mine'));
-    await host.settle();
+    await platform.settle();
     other!.feed(other!.frame(TextMessage, 'secret'));
-    await host.settle();
+    await platform.settle();
     expect(seen).toEqual([expect.any(TypeError)]);
   });
 
-  it('leave no more than a few machines behind when all were at work at once', async () => {
+  it('need one decoder even if all have a running handler', async () => {
     const all = several(300);
-    const { host } = all[0]!;
+    const { platform } = all[0]!;
     const done: (() => void)[] = [];
     for (const { conn } of all) void conn.receive(() => new Promise<void>((go) => done.push(go)));
-    await host.settle();
+    await platform.settle();
     for (const { frame, feed } of all) feed(frame(TextMessage, 'hello'));
-    await host.settle();
+    await platform.settle();
     expect(done).toHaveLength(300);
+    expect(kitOf(all[0]!.conn).decoders.size).toBe(1);
     for (const go of done) go();
-    await host.settle();
-    expect(kitOf(all[0]!.conn).readings.size).toBe(64);
   });
 
-  it('keep a reading side that has part of a frame or of a message', async () => {
+  it('keep at most 64 free decoders', async () => {
+    const all = several(100);
+    const { platform } = all[0]!;
+    const decoders = kitOf(all[0]!.conn).decoders;
+    for (const { feed, frame } of all) feed(frame(TextMessage, 'hello').subarray(0, 3));
+    await platform.settle();
+    expect(decoders.size).toBe(0);
+    for (const { feed, frame } of all) feed(frame(TextMessage, 'hello').subarray(3));
+    await platform.settle();
+    expect(decoders.size).toBe(64);
+  });
+
+  it('keep a decoder that has part of a frame or of a message', async () => {
     const [one] = several(1);
-    const { host, feed, frame, conn } = one!;
-    const { readings } = kitOf(conn);
+    const { platform, feed, frame, conn } = one!;
+    const { decoders } = kitOf(conn);
     void conn.receive(() => {});
-    await host.settle();
-    expect(readings.size).toBe(1);
+    await platform.settle();
     const bytes = frame(TextMessage, 'hello');
     feed(bytes.subarray(0, 3));
-    await host.settle();
-    expect(readings.size).toBe(0);
+    await platform.settle();
+    expect(decoders.size).toBe(0);
     feed(bytes.subarray(3));
-    await host.settle();
-    expect(readings.size).toBe(1);
+    await platform.settle();
+    expect(decoders.size).toBe(1);
     feed(frame(TextMessage, 'hello', { fin: false }));
-    await host.settle();
-    expect(readings.size).toBe(0);
+    await platform.settle();
+    expect(decoders.size).toBe(0);
     feed(frame(ContinuationFrame, 'hello'));
-    await host.settle();
-    expect(readings.size).toBe(1);
+    await platform.settle();
+    expect(decoders.size).toBe(1);
     expect(conn.stats.messagesIn).toBe(2);
   });
 
-  it('keep a writing side for as long as the transport is blocked', async () => {
+  it('keep an encoder for as long as the transport is blocked', async () => {
     const [one] = several(1);
-    const { host, conn, transport } = one!;
-    const { writings } = kitOf(conn);
+    const { platform, conn, transport } = one!;
+    const { encoders } = kitOf(conn);
     transport.block();
     void conn.send('hello');
-    await host.settle();
+    await platform.settle();
     void conn.send('world');
-    await host.settle();
-    expect(writings.size).toBe(0);
+    await platform.settle();
+    expect(encoders.size).toBe(0);
     expect(conn.bufferedAmount).toBeGreaterThan(0);
     transport.drain();
-    await host.settle();
+    await platform.settle();
     expect(payloads(one!)).toEqual(['hello', 'world']);
-    expect(writings.size).toBe(1);
+    expect(encoders.size).toBe(1);
     expect(conn.bufferedAmount).toBe(0);
   });
 });
 
-describe('a connection of which nothing is left to do', () => {
+describe('an idle connection', () => {
   const idle: { after: string; act: (end: Wired) => unknown }[] = [
     { after: 'a write deadline', act: ({ conn }) => conn.setWriteDeadline(Date.now() + 60_000) },
     { after: 'no write deadline', act: ({ conn }) => conn.setWriteDeadline(null) },
@@ -291,7 +301,7 @@ describe('a connection of which nothing is left to do', () => {
     },
   ];
 
-  it.each(idle)('keeps no side to write, after $after', async ({ after, act }) => {
+  it.each(idle)('keeps no encoder, after $after', async ({ after, act }) => {
     const pool = {
       get: () => {
         throw new Error('the pool is empty');
@@ -300,32 +310,32 @@ describe('a connection of which nothing is left to do', () => {
     };
     const settings = after === 'a pool that failed' ? { writeBufferPool: pool } : {};
     const all = several(5, settings);
-    const { host, conn } = all[0]!;
-    await host.settle();
-    const kit = kitOf(conn);
-    const taken = vi.spyOn(kit, 'takeWriting');
-    const given = vi.spyOn(kit.writings, 'give');
+    const { platform, conn } = all[0]!;
+    await platform.settle();
+    const shared = kitOf(conn);
+    const taken = vi.spyOn(shared.encoders, 'take');
+    const given = vi.spyOn(shared.encoders, 'give');
     for (const end of all) await Promise.resolve(act(end)).catch(() => {});
-    await host.settle();
+    await platform.settle();
     expect(given).toHaveBeenCalledTimes(taken.mock.calls.length);
     for (const { transport } of all) expect(transport.destroyed).toBe(false);
   });
 
-  it('keeps no side to read while it waits for a message as a stream', async () => {
+  it('keeps no decoder while it waits for a message as a stream', async () => {
     const all = several(5);
-    const { host, conn } = all[0]!;
-    await host.settle();
+    const { platform, conn } = all[0]!;
+    await platform.settle();
     const readers = all.map((end) => end.conn.nextReader());
-    await host.settle();
-    expect(kitOf(conn).readings.size).toBe(1);
+    await platform.settle();
+    expect(kitOf(conn).decoders.size).toBe(0);
     // What the others wait for is nothing to this one.
-    const other = wired('server', {}, 0, host);
+    const other = wired('server', {}, 0, platform);
     const whole = other.conn.readMessage();
     other.feed(other.frame(TextMessage, 'whole'));
     expect((await whole).text()).toBe('whole');
     for (const { feed, frame } of all) {
       feed(frame(TextMessage, 'hel', { fin: false }));
-      await host.settle();
+      await platform.settle();
     }
     const pieces = await Promise.all(readers);
     for (const { feed, frame } of all) feed(frame(ContinuationFrame, 'lo'));

@@ -1,13 +1,17 @@
 // What the sending side holds on to; the engines here put out nothing of worth.
-import { FakeHost, TestTransport } from '@ws/testkit';
+import { FakePlatform, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { Deflation } from '../../src/deflate/deflation.ts';
-import type { Deflater, DeflateSource, Inflater } from '../../src/deflate/engine.ts';
-import { enginesOf, SCRATCH } from '../../src/deflate/engines.ts';
-import { type Compression, Conn, resolveSettings } from '../../src/index.ts';
-import { Lease, leaseOf } from '../../src/lease.ts';
+import { Compressor } from '../../src/deflate/compressor.ts';
+import { enginePoolOf, SCRATCH } from '../../src/deflate/engine-pool.ts';
+import { Conn } from '../../src/index.ts';
+import { type Compression, resolveSettings } from '../../src/internal.ts';
+import { Lease, leaseOf } from '../../src/memory/lease.ts';
+import type { Deflater, DeflateSource, Inflater } from '../../src/platform/deflate-engine.ts';
 
-/** Deflaters that say that a message has become ten bytes, or that it has not become smaller, or throw. */
+/**
+ * Deflaters that say that a message has become ten bytes, or that it has not become smaller, or
+ * throw.
+ */
 class Source implements DeflateSource {
   readonly memoryBudget = Infinity;
   readonly generation = 0;
@@ -38,32 +42,32 @@ class Source implements DeflateSource {
 
 const LARGE = 2 * SCRATCH;
 
-describe('Deflation', () => {
+describe('Compressor', () => {
   it('keeps no buffer that was made for a large message', () => {
     const source = new Source();
-    const engines = enginesOf(source, new FakeHost());
+    const engines = enginePoolOf(source, new FakePlatform());
     const compression = resolveSettings({ compression: true }, 'server').compression as Compression;
-    const deflation = new Deflation(engines, compression, false, 15);
+    const compressor = new Compressor(engines, compression, false, 15);
     const bytes = new Uint8Array(LARGE);
-    expect(deflation.deflate(bytes, 0, LARGE)).toBe(6);
-    expect(deflation.takeOutput().length).toBeGreaterThan(LARGE);
-    expect(deflation.takeOutput()).toBe(engines.output);
+    expect(compressor.deflate(bytes, 0, LARGE)).toBe(6);
+    expect(compressor.takeOutput().length).toBeGreaterThan(LARGE);
+    expect(compressor.takeOutput()).toBe(engines.output);
     source.fits = false;
-    expect(deflation.deflate(bytes, 0, LARGE)).toBe(0);
-    expect(deflation.takeOutput()).toBe(engines.output);
+    expect(compressor.deflate(bytes, 0, LARGE)).toBe(0);
+    expect(compressor.takeOutput()).toBe(engines.output);
     source.failure = new Error('no memory');
-    expect(() => deflation.deflate(bytes, 0, LARGE)).toThrow('no memory');
-    expect(deflation.takeOutput()).toBe(engines.output);
+    expect(() => compressor.deflate(bytes, 0, LARGE)).toThrow('no memory');
+    expect(compressor.takeOutput()).toBe(engines.output);
   });
 });
 
-describe('a message in pooled memory that waits in line', () => {
-  it('gives it back when it is sent, and when its deflater fails', async () => {
+describe('a queued message in pooled memory', () => {
+  it('releases the memory when it is sent, and when its deflater fails', async () => {
     for (const failure of [undefined, new Error('no memory')]) {
       const source = new Source();
       const conn = new Conn(new TestTransport(), {
         role: 'server',
-        host: Object.assign(new FakeHost(), { deflate: source }),
+        platform: Object.assign(new FakePlatform(), { deflate: source }),
         compression: { asyncDeflateThreshold: false },
         deflate: {
           serverNoContextTakeover: true,

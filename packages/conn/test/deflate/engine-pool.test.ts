@@ -1,9 +1,10 @@
-// Which engines are kept for whom, and for how long; the engines themselves do nothing.
-import { FakeHost } from '@ws/testkit';
+// The ownership and the lifetime of engines, with fake engines.
+import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import type { Deflater, DeflateSource, Inflater } from '../../src/deflate/engine.ts';
-import { deflaterKey, enginesOf } from '../../src/deflate/engines.ts';
-import { historyBytesOf } from '../../src/index.ts';
+import { enginePoolOf } from '../../src/deflate/engine-pool.ts';
+import { deflaterKey } from '../../src/deflate/pooled-engine.ts';
+import { historyBytesOf } from '../../src/internal.ts';
+import type { Deflater, DeflateSource, Inflater } from '../../src/platform/deflate-engine.ts';
 
 /** Engines that tell how many of them there are. */
 class Source implements DeflateSource {
@@ -37,96 +38,100 @@ class Source implements DeflateSource {
   }
 }
 
-function setup(): { source: Source; host: FakeHost; engines: ReturnType<typeof enginesOf> } {
+function setup(): {
+  source: Source;
+  platform: FakePlatform;
+  engines: ReturnType<typeof enginePoolOf>;
+} {
   const source = new Source();
-  const host = new FakeHost();
-  return { source, host, engines: enginesOf(source, host) };
+  const platform = new FakePlatform();
+  return { source, platform, engines: enginePoolOf(source, platform) };
 }
 
 const KEY = deflaterKey(1, 15);
 const MINUTE = 60_000;
 
-describe('the engines of a source', () => {
-  it('are the same for all who ask', () => {
-    const { source, host, engines } = setup();
-    expect(enginesOf(source, host)).toBe(engines);
-    expect(enginesOf(new Source(), host)).not.toBe(engines);
+describe('the engine pool of a source', () => {
+  it('is the same for all callers', () => {
+    const { source, platform, engines } = setup();
+    expect(enginePoolOf(source, platform)).toBe(engines);
+    expect(enginePoolOf(new Source(), platform)).not.toBe(engines);
   });
 
-  it('are made when they are needed, and lent again', () => {
+  it('creates engines on demand and reuses them', () => {
     const { source, engines } = setup();
     expect(source.made).toBe(0);
     for (let i = 0; i < 5; i++) {
       engines.giveInflater(engines.takeInflater({}));
-      engines.giveDeflater(engines.takeDeflater(KEY));
+      engines.deflaters.release(engines.deflaters.acquire(KEY));
     }
     expect([source.made, source.closed]).toEqual([2, 0]);
   });
 
-  it('are kept by eight at most, of those that nobody uses', () => {
+  it('keeps at most eight idle engines', () => {
     const { source, engines } = setup();
     const inflaters = Array.from({ length: 20 }, () => engines.takeInflater({}));
-    const deflaters = Array.from({ length: 20 }, () => engines.takeDeflater(KEY));
+    const deflaters = Array.from({ length: 20 }, () => engines.deflaters.acquire(KEY));
     expect(source.open).toBe(40);
     for (const seat of inflaters) engines.giveInflater(seat);
-    for (const seat of deflaters) engines.giveDeflater(seat);
+    for (const seat of deflaters) engines.deflaters.release(seat);
     expect(source.open).toBe(16);
   });
 
-  it('are dropped after a minute or two without work, and the timer with the last of them', async () => {
-    const { source, host, engines } = setup();
+  it('drops idle engines after one to two minutes, and its timer with the last one', async () => {
+    const { source, platform, engines } = setup();
     const owner = {};
     engines.giveInflater(engines.takeInflater({}));
-    engines.giveDeflater(engines.takeDeflater(KEY));
-    engines.own(owner, KEY, 16);
-    expect([source.open, host.timers]).toEqual([3, 1]);
-    await host.advance(MINUTE);
+    engines.deflaters.release(engines.deflaters.acquire(KEY));
+    engines.deflaters.own(owner, KEY, 16);
+    expect([source.open, platform.timers]).toEqual([3, 1]);
+    await platform.advance(MINUTE);
     engines.giveInflater(engines.takeInflater({}));
-    await host.advance(MINUTE);
+    await platform.advance(MINUTE);
     expect(source.open).toBe(1);
-    await host.advance(MINUTE);
-    await host.advance(MINUTE);
-    expect([source.open, host.timers]).toEqual([0, 0]);
+    await platform.advance(MINUTE);
+    await platform.advance(MINUTE);
+    expect([source.open, platform.timers]).toEqual([0, 0]);
     engines.giveInflater(engines.takeInflater({}));
-    expect([source.open, host.timers]).toEqual([1, 1]);
+    expect([source.open, platform.timers]).toEqual([1, 1]);
   });
 
-  it('are made anew when the source says so, those in use when they come back', () => {
+  it('replaces engines when the source requires it, used ones at their release', () => {
     const { source, engines } = setup();
     const inUse = engines.takeInflater({});
     engines.giveInflater(engines.takeInflater({}));
-    engines.giveDeflater(engines.takeDeflater(KEY));
-    const owned = engines.own({}, KEY, 16)!;
+    engines.deflaters.release(engines.deflaters.acquire(KEY));
+    const owned = engines.deflaters.own({}, KEY, 16)!;
     source.generation++;
     engines.giveInflater(engines.takeInflater({}));
     engines.giveInflater(inUse);
     expect([source.made, source.open, owned.owner]).toEqual([5, 1, undefined]);
   });
 
-  it('that failed are not lent again', () => {
+  it('does not reuse failed engines', () => {
     const { source, engines } = setup();
     engines.loseInflater(engines.takeInflater({}));
-    engines.loseDeflater(engines.takeDeflater(KEY));
-    engines.loseDeflater(engines.own({}, KEY, 1)!);
+    engines.deflaters.discard(engines.deflaters.acquire(KEY));
+    engines.deflaters.discard(engines.deflaters.own({}, KEY, 1)!);
     expect(source.open).toBe(0);
-    expect(engines.own({}, KEY, 1)).toBeDefined();
+    expect(engines.deflaters.own({}, KEY, 1)).toBeDefined();
   });
 
-  it('that cannot be made count for nobody', () => {
+  it('does not count an engine whose creation failed', () => {
     const { source, engines } = setup();
     source.fails = true;
     for (let i = 0; i < 300; i++) {
       expect(() => engines.takeInflater({})).toThrow('no memory');
-      expect(() => engines.leaseDeflater(KEY)).toThrow('no memory');
+      expect(() => engines.deflaters.acquireForStream(KEY)).toThrow('no memory');
     }
     source.fails = false;
     expect(engines.mayLeaseInflater).toBe(true);
-    expect(engines.leaseDeflater(KEY)).toBeDefined();
+    expect(engines.deflaters.acquireForStream(KEY)).toBeDefined();
   });
 });
 
 describe('an inflater', () => {
-  it('goes to the connection whose messages it has seen, before all others', () => {
+  it('is reused by the connection that had it before', () => {
     const { engines } = setup();
     const [one, two] = [{}, {}];
     const [first, second] = [engines.takeInflater(one), engines.takeInflater(two)];
@@ -138,7 +143,7 @@ describe('an inflater', () => {
     expect(engines.takeInflater({})).toBe(second);
   });
 
-  it('is to be had by 256 messages at a time', () => {
+  it('is limited to 256 messages at a time', () => {
     const { engines } = setup();
     const seats = [];
     while (engines.mayLeaseInflater) seats.push(engines.takeInflater({}));
@@ -154,51 +159,51 @@ describe('a deflater', () => {
     const keys = [-2, -1, 0, 9].flatMap((level) => [8, 15].map((bits) => deflaterKey(level, bits)));
     expect(new Set(keys).size).toBe(8);
     for (let i = 0; i < 2; i++) {
-      for (const key of keys) engines.giveDeflater(engines.takeDeflater(key));
+      for (const key of keys) engines.deflaters.release(engines.deflaters.acquire(key));
     }
     expect(source.made).toBe(8);
   });
 
-  it('stays with its owner as long as that sends, and goes to another after a second', async () => {
-    const { host, engines } = setup();
+  it('stays with an owner that sends, and is reassigned after a second', async () => {
+    const { platform, engines } = setup();
     const [one, two, three] = [{}, {}, {}];
-    const first = engines.own(one, KEY, 2)!;
-    const second = engines.own(two, KEY, 2)!;
-    expect(engines.own(three, KEY, 2)).toBeUndefined();
-    await host.advance(900);
-    engines.touch(first);
-    await host.advance(200);
-    expect(engines.own(three, KEY, 2)).toBe(second);
+    const first = engines.deflaters.own(one, KEY, 2)!;
+    const second = engines.deflaters.own(two, KEY, 2)!;
+    expect(engines.deflaters.own(three, KEY, 2)).toBeUndefined();
+    await platform.advance(900);
+    engines.deflaters.touch(first);
+    await platform.advance(200);
+    expect(engines.deflaters.own(three, KEY, 2)).toBe(second);
     expect([first.owner, second.owner]).toEqual([one, three]);
   });
 
-  it('that is given up goes to the next one, at another level as another one', () => {
+  it('is reused after its release, with a new level if necessary', () => {
     const { source, engines } = setup();
-    const first = engines.own({}, KEY, 1)!;
+    const first = engines.deflaters.own({}, KEY, 1)!;
     first.owner = undefined;
-    const again = engines.own({}, KEY, 1);
+    const again = engines.deflaters.own({}, KEY, 1);
     expect(again).toBe(first);
     first.owner = undefined;
-    const other = engines.own({}, deflaterKey(9, 15), 1)!;
+    const other = engines.deflaters.own({}, deflaterKey(9, 15), 1)!;
     expect(other).not.toBe(first);
     expect([source.made, source.closed]).toEqual([2, 1]);
-    expect(engines.own({}, KEY, 0)).toBeUndefined();
+    expect(engines.deflaters.own({}, KEY, 0)).toBeUndefined();
   });
 
-  it('is to be had by 64 streams at a time', () => {
+  it('is limited to 64 streams at a time', () => {
     const { source, engines } = setup();
-    const seats = Array.from({ length: 64 }, () => engines.leaseDeflater(KEY)!);
-    expect(engines.leaseDeflater(KEY)).toBeUndefined();
-    engines.endLease(seats[0]!, true);
+    const seats = Array.from({ length: 64 }, () => engines.deflaters.acquireForStream(KEY)!);
+    expect(engines.deflaters.acquireForStream(KEY)).toBeUndefined();
+    engines.deflaters.releaseFromStream(seats[0]!, true);
     expect(source.closed).toBe(1);
-    engines.endLease(engines.leaseDeflater(KEY)!, false);
-    expect(engines.leaseDeflater(KEY)).toBeDefined();
-    expect(engines.leaseDeflater(KEY)).toBeUndefined();
+    engines.deflaters.releaseFromStream(engines.deflaters.acquireForStream(KEY)!, false);
+    expect(engines.deflaters.acquireForStream(KEY)).toBeDefined();
+    expect(engines.deflaters.acquireForStream(KEY)).toBeUndefined();
   });
 });
 
 describe('the memory of histories', () => {
-  it('is counted for the source, and above its budget', () => {
+  it('is counted for the source, also above its budget', () => {
     const { source, engines } = setup();
     expect([historyBytesOf(source), historyBytesOf(new Source())]).toEqual([0, 0]);
     const buffer = engines.take(512);
@@ -211,7 +216,7 @@ describe('the memory of histories', () => {
     expect(historyBytesOf(source)).toBe(0);
   });
 
-  it('is lent again by its size', () => {
+  it('is reused by size', () => {
     const { engines } = setup();
     const buffer = engines.take(512);
     engines.give(buffer);
@@ -219,15 +224,15 @@ describe('the memory of histories', () => {
     expect(engines.take(512)).toBe(buffer);
   });
 
-  it('is not kept by more than 64 of a size, nor when nobody compresses any more', async () => {
-    const { host, engines } = setup();
+  it('is limited to 64 unused buffers of a size, and to none without compression', async () => {
+    const { platform, engines } = setup();
     const buffers = Array.from({ length: 70 }, () => engines.take(512));
     for (const buffer of buffers) engines.give(buffer);
     const again = new Set(Array.from({ length: 70 }, () => engines.take(512)));
     expect(buffers.filter((buffer) => again.has(buffer)).length).toBe(64);
     for (const buffer of again) engines.give(buffer);
     engines.giveInflater(engines.takeInflater({}));
-    for (let i = 0; i < 3; i++) await host.advance(MINUTE);
+    for (let i = 0; i < 3; i++) await platform.advance(MINUTE);
     expect(again.has(engines.take(512))).toBe(false);
   });
 });

@@ -1,16 +1,10 @@
-// Who asks for what of permessage-deflate, and what is compressed without an engine: nothing.
-import { FakeHost, TestTransport } from '@ws/testkit';
+// The requested parameters of permessage-deflate. Without an engine no message is compressed.
+import { FakePlatform, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import type { DeflateSource } from '../../src/deflate/engine.ts';
-import { enginesOf } from '../../src/deflate/engines.ts';
-import {
-  type Compression,
-  Conn,
-  connPair,
-  deflateLimits,
-  type Host,
-  resolveSettings,
-} from '../../src/index.ts';
+import { enginePoolOf } from '../../src/deflate/engine-pool.ts';
+import { Conn, connPair, type Platform } from '../../src/index.ts';
+import { type Compression, deflateLimits, resolveSettings } from '../../src/internal.ts';
+import type { DeflateSource } from '../../src/platform/deflate-engine.ts';
 
 const SHARED = resolveSettings({ compression: true }, 'server').compression as Compression;
 
@@ -21,9 +15,9 @@ const PARAMETERS = {
   clientMaxWindowBits: 15,
 };
 
-function hostWithEngines(memoryBudget = 1000): Host & { readonly deflate: DeflateSource } {
+function hostWithEngines(memoryBudget = 1000): Platform & { readonly deflate: DeflateSource } {
   const deflate = { memoryBudget, generation: 0 } as DeflateSource;
-  return Object.assign(new FakeHost(), { deflate });
+  return Object.assign(new FakePlatform(), { deflate });
 }
 
 describe('deflateLimits', () => {
@@ -31,9 +25,9 @@ describe('deflateLimits', () => {
   const neither = { serverNoContextTakeover: true, clientNoContextTakeover: true };
   const both = { serverNoContextTakeover: false, clientNoContextTakeover: false };
 
-  it('are none where nothing is to be compressed, or nothing can be', () => {
+  it('are undefined when compression is off or unavailable', () => {
     expect(deflateLimits(false, 'server', hostWithEngines())).toBeUndefined();
-    expect(deflateLimits(SHARED, 'server', new FakeHost())).toBeUndefined();
+    expect(deflateLimits(SHARED, 'server', new FakePlatform())).toBeUndefined();
   });
 
   it('forbid takeover in mode shared, and allow it in mode takeover', () => {
@@ -43,7 +37,7 @@ describe('deflateLimits', () => {
     }
   });
 
-  it('let a server hold 4 KiB for each client, where nobody says otherwise', () => {
+  it('allow a server 4 KiB for each client by default', () => {
     const bits = (compression: typeof SHARED, role: 'client' | 'server'): unknown =>
       deflateLimits(compression, role, hostWithEngines())!.clientMaxWindowBits;
     expect([bits(takeover, 'server'), bits(takeover, 'client')]).toEqual([12, undefined]);
@@ -51,26 +45,28 @@ describe('deflateLimits', () => {
     expect(bits({ ...takeover, clientMaxWindowBits: 15 }, 'server')).toBe(15);
   });
 
-  it('forbid takeover from the budget on', () => {
-    const host = hostWithEngines();
-    const engines = enginesOf(host.deflate, host);
+  it('forbid takeover above the budget', () => {
+    const platform = hostWithEngines();
+    const engines = enginePoolOf(platform.deflate, platform);
     engines.take(512);
-    expect(deflateLimits(takeover, 'server', host)).toMatchObject(both);
+    expect(deflateLimits(takeover, 'server', platform)).toMatchObject(both);
     engines.take(512);
-    expect(deflateLimits(takeover, 'server', host)).toMatchObject(neither);
-    expect(deflateLimits(takeover, 'client', host)).toMatchObject(neither);
+    expect(deflateLimits(takeover, 'server', platform)).toMatchObject(neither);
+    expect(deflateLimits(takeover, 'client', platform)).toMatchObject(neither);
   });
 });
 
-describe('a host without engines', () => {
-  it('cannot be made to compress', () => {
+describe('a platform without engines', () => {
+  it('rejects compression settings', () => {
     const transport = new TestTransport();
     const make = (): Conn => new Conn(transport, { role: 'server', deflate: PARAMETERS });
-    expect(make).toThrow('deflate: the host has no engine to compress with; leave it out');
+    expect(make).toThrow(
+      'deflate: the platform has no engine to compress with; leave the option out',
+    );
     expect(transport.sink).toBeUndefined();
   });
 
-  it('goes without compression in a pair', async () => {
+  it('makes a pair without compression', async () => {
     const [client, server] = connPair({ compression: true });
     expect(client.extensions).toBe('');
     await client.send('a'.repeat(1000), { compress: true });

@@ -1,14 +1,14 @@
-// What is inflated for a reader; the engine here makes every byte of the wire two.
-import { FakeHost, naiveEncode, TestTransport } from '@ws/testkit';
+// Inflated messages. The fake engine doubles every byte of the wire.
+import { FakePlatform, naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
+import { Conn } from '../../src/index.ts';
 import {
   type Deflater,
   type DeflateSource,
   DONE,
   type Inflater,
   MORE,
-} from '../../src/deflate/engine.ts';
-import { Conn } from '../../src/index.ts';
+} from '../../src/platform/deflate-engine.ts';
 
 /** Makes two of each byte, and remembers into which memory. */
 class Twice implements Inflater {
@@ -57,12 +57,12 @@ function inflating() {
       throw new Error('nothing is deflated here');
     },
   };
-  const host = Object.assign(new FakeHost(), { deflate });
+  const platform = Object.assign(new FakePlatform(), { deflate });
   const transport = new TestTransport();
   const conn = new Conn(transport, {
     heartbeat: false,
     role: 'client',
-    host,
+    platform,
     compression: true,
     deflate: {
       serverNoContextTakeover: true,
@@ -76,11 +76,11 @@ function inflating() {
     const rsv = opcode === 0 ? 0 : 0x40;
     transport.feed(naiveEncode(opcode, Buffer.from(text), { rsv, fin }));
   };
-  return { conn, host, transport, feed, outputs };
+  return { conn, platform, transport, feed, outputs };
 }
 
 describe('a compressed message that is read as a stream', () => {
-  it('comes piece by piece, and each stays what it is when the next is inflated', async () => {
+  it('arrives in pieces, and each piece stays intact when the next is inflated', async () => {
     const { conn, feed } = inflating();
     const next = conn.nextReader();
     const pieces: string[] = [];
@@ -100,17 +100,17 @@ describe('a compressed message that is read as a stream', () => {
     expect(Buffer.concat(kept).toString()).toBe('aabbccddeeff');
   });
 
-  it('keeps its unread pieces while others are inflated, in memory that they have left', async () => {
-    const { conn, feed, host, outputs } = inflating();
+  it('keeps its unread pieces while others are inflated, in memory outside the inflater', async () => {
+    const { conn, feed, platform, outputs } = inflating();
     const next = conn.nextReader();
     feed(1, 'a'.repeat(3000), false);
     const reader = await next;
     for (const letter of 'bcd') {
       feed(0, letter.repeat(3000), false);
-      await host.settle();
+      await platform.settle();
     }
     feed(0, 'e');
-    await host.settle();
+    await platform.settle();
     expect(await reader.text()).toBe(
       ['a', 'b', 'c', 'd']
         .map((letter) => letter.repeat(6000))
@@ -120,42 +120,42 @@ describe('a compressed message that is read as a stream', () => {
     expect(outputs.size).toBe(1);
   });
 
-  it('is taken up by who asks for a stream after its first part was inflated', async () => {
-    const { conn, feed, host } = inflating();
+  it('can become a stream after its first part was inflated', async () => {
+    const { conn, feed, platform } = inflating();
     feed(1, 'ab', false);
-    await host.settle();
+    await platform.settle();
     const reader = await conn.nextReader();
     feed(0, 'cd');
     expect(await reader.text()).toBe('aabbccdd');
   });
 
-  it('that is left lets the next one be read', async () => {
-    const { conn, feed, host } = inflating();
+  it('can be abandoned, and the next one is read', async () => {
+    const { conn, feed, platform } = inflating();
     const next = conn.nextReader();
     feed(1, 'ab', false);
     for await (const _ of await next) break;
     feed(0, 'cd', false);
     feed(0, 'ef');
     feed(1, 'next');
-    await host.settle();
+    await platform.settle();
     expect((await conn.readMessage()).text()).toBe('nneexxtt');
   });
 });
 
-describe('a compressed message that a handler is lent', () => {
-  it('is inflated into the same memory as the one before', async () => {
-    const { conn, feed, host, outputs } = inflating();
+describe('a compressed message that a handler borrows', () => {
+  it('is inflated into the same memory as the previous one', async () => {
+    const { conn, feed, platform, outputs } = inflating();
     const seen: string[] = [];
     void conn.receive((message) => void seen.push(message.text()));
-    await host.settle();
+    await platform.settle();
     for (const text of ['ab', 'cd', 'ef']) feed(1, text);
-    await host.settle();
+    await platform.settle();
     expect(seen).toEqual(['aabb', 'ccdd', 'eeff']);
     expect(outputs.size).toBe(1);
   });
 
-  it('is its own for as long as the handler has it', async () => {
-    const { conn, feed, host } = inflating();
+  it('stays intact while the handler runs', async () => {
+    const { conn, feed, platform } = inflating();
     const seen: string[] = [];
     const open: (() => void)[] = [];
     void conn.receive((message) => {
@@ -166,29 +166,29 @@ describe('a compressed message that a handler is lent', () => {
         });
       });
     });
-    await host.settle();
+    await platform.settle();
     for (const text of ['ab', 'cd', 'ef']) feed(1, text);
     for (let i = 0; i < 3; i++) {
-      await host.settle();
+      await platform.settle();
       open[i]!();
     }
-    await host.settle();
+    await platform.settle();
     expect(seen).toEqual(['aabb', 'ccdd', 'eeff']);
   });
 });
 
-describe('a large compressed message whose reader gives up while it is inflated', () => {
-  it('stands paused for idleReadTimeout and no longer', async () => {
-    const { conn, feed, host, transport } = inflating();
-    await host.settle();
+describe('a large compressed message whose read is cancelled during inflation', () => {
+  it('keeps the transport paused for idleReadTimeout and no longer', async () => {
+    const { conn, feed, platform, transport } = inflating();
+    await platform.settle();
     const stop = new AbortController();
     const read = conn.readMessage({ signal: stop.signal });
     feed(2, 'x'.repeat(1 << 20));
     stop.abort(new Error('enough'));
     await expect(read).rejects.toThrow('enough');
-    await host.advance(299_000);
+    await platform.advance(299_000);
     expect([transport.paused, conn.state]).toEqual([true, 'open']);
-    await host.advance(2_000);
+    await platform.advance(2_000);
     expect(await conn.closed).toMatchObject({ code: 1006, error: { code: 'WS_ERR_TIMEOUT' } });
   });
 });

@@ -1,7 +1,8 @@
-// What a Conn is told about compression, and what it does not take.
-import { FakeHost, TestTransport } from '@ws/testkit';
+// The compression options of a Conn, and the values that it rejects.
+import { FakePlatform, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { Conn, type ConnOptions, resolveSettings } from '../../src/index.ts';
+import { Conn, type ConnOptions } from '../../src/index.ts';
+import { resolveSettings } from '../../src/internal.ts';
 
 const PARAMETERS = {
   serverNoContextTakeover: true,
@@ -40,10 +41,10 @@ describe('the option deflate', () => {
           `deflate.serverMaxWindowBits: expected a whole number from 8 to 15, got ${bits}`,
         ] as const,
     ),
-  ] as const)('%j is refused before the transport is touched', (deflate, kind, message) => {
+  ] as const)('%j is rejected before the transport starts', (deflate, kind, message) => {
     const transport = new TestTransport();
-    const host = Object.assign(new FakeHost(), { deflate: {} });
-    const options = { role: 'server', host, deflate } as unknown as ConnOptions;
+    const platform = Object.assign(new FakePlatform(), { deflate: {} });
+    const options = { role: 'server', platform, deflate } as unknown as ConnOptions;
     const make = (): Conn => new Conn(transport, options);
     expect(make).toThrow(kind);
     expect(make).toThrow(message);
@@ -55,7 +56,7 @@ describe('the option compression', () => {
   const names = ['level', 'threshold', 'serverMaxWindowBits', 'clientMaxWindowBits'];
   const more = ['sendHistory', 'takeoverEngines', 'asyncDeflateThreshold'];
 
-  it.each([...names, ...more])('takes no null for %s', (name) => {
+  it.each([...names, ...more])('rejects null for %s', (name) => {
     const resolve = (): unknown => resolveSettings({ compression: { [name]: null } }, 'server');
     expect(resolve).toThrow(TypeError);
     expect(resolve).toThrow(`compression.${name}: expected a number, got null`);
@@ -64,11 +65,11 @@ describe('the option compression', () => {
     );
   });
 
-  it.each([...names, ...more])('takes no -0 for %s, as other options do not', (name) => {
+  it.each([...names, ...more])('rejects -0 for %s, as other options do', (name) => {
     expect(() => resolveSettings({ compression: { [name]: -0 } }, 'server')).toThrow(RangeError);
   });
 
-  it('takes no null for its mode', () => {
+  it('rejects null for its mode', () => {
     const compression = { mode: null } as never;
     expect(() => resolveSettings({ compression }, 'server')).toThrow(
       "compression.mode: expected 'shared' or 'takeover', got null",
@@ -81,7 +82,7 @@ describe('the option compression', () => {
     [null, 'null'],
     [1, 'number'],
     ['yes', '"yes"'],
-  ])('takes no %j', (compression, got) => {
+  ])('rejects %j', (compression, got) => {
     const resolve = (): unknown => resolveSettings({ compression: compression as never }, 'server');
     expect(resolve).toThrow(TypeError);
     expect(resolve).toThrow(

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { HistoryRing } from '../../src/deflate/history.ts';
+import { HistoryRing } from '../../src/deflate/window.ts';
 
-/** Counts what is lent; what comes back is overwritten, so that nobody reads it. */
+/** Counts acquired buffers, and overwrites released ones to reveal later reads. */
 class Memory {
   lent = 0;
 
@@ -27,7 +27,7 @@ function contentOf(ring: HistoryRing): Buffer {
 }
 
 describe('HistoryRing', () => {
-  it('keeps the newest bytes, as many as the window has', () => {
+  it('keeps the newest bytes, up to the window size', () => {
     const anySize = fc.oneof(fc.nat(20), fc.nat(600), fc.constantFrom(255, 256, 257, 512, 1024));
     fc.assert(
       fc.property(
@@ -61,7 +61,7 @@ describe('HistoryRing', () => {
     );
   });
 
-  it('takes no memory for nothing', () => {
+  it('allocates no memory for empty input', () => {
     const memory = new Memory();
     const ring = new HistoryRing(memory, 1024);
     ring.append(new Uint8Array(10), 5, 5);
@@ -70,7 +70,7 @@ describe('HistoryRing', () => {
     expect([ring.length, memory.lent]).toEqual([1, 512]);
   });
 
-  it('begins anew after a release', () => {
+  it('restarts after a release', () => {
     const ring = new HistoryRing(new Memory(), 256);
     ring.append(Buffer.from('before'), 0, 6);
     ring.release();

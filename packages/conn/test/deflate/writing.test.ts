@@ -1,9 +1,13 @@
-// What is compressed, and what waits for it; the engines here make two bytes of every message.
-import { FakeHost, naiveDecode, naiveEncode, TestTransport } from '@ws/testkit';
+// Compressed messages, and writes that wait for them. The fake engines return two bytes each.
+import { FakePlatform, inWords, naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import type { DeflateJob, Deflater, DeflateSource, Inflater } from '../../src/deflate/engine.ts';
 import { Conn, type ConnSettings, PreparedMessage, TextMessage } from '../../src/index.ts';
-import { show } from '../raw-peer.ts';
+import type {
+  DeflateJob,
+  Deflater,
+  DeflateSource,
+  Inflater,
+} from '../../src/platform/deflate-engine.ts';
 
 const TAIL = [0, 0, 0xff, 0xff];
 const THRESHOLD = 100;
@@ -18,7 +22,7 @@ class Source implements DeflateSource {
   threads = true;
   /** Whether messages get smaller. */
   shrinks = true;
-  /** Whether an engine was to read behind the end of its input. */
+  /** Whether an engine was asked to read after the end of its input. */
   overruns = false;
 
   inflater(): Inflater {
@@ -55,13 +59,13 @@ class Source implements DeflateSource {
 
 /** A server that compresses what it sends; its engines are of `source`. */
 function compressing(settings: ConnSettings = {}, source: Source = new Source()) {
-  const host = Object.assign(new FakeHost(), { deflate: source });
+  const platform = Object.assign(new FakePlatform(), { deflate: source });
   const transport = new TestTransport();
   const conn = new Conn(transport, {
     heartbeat: false,
     ...settings,
     role: 'server',
-    host,
+    platform,
     compression: { threshold: THRESHOLD, asyncDeflateThreshold: LATE },
     deflate: {
       serverNoContextTakeover: true,
@@ -70,20 +74,20 @@ function compressing(settings: ConnSettings = {}, source: Source = new Source())
       clientMaxWindowBits: 15,
     },
   });
-  /** The frames so far; those that are marked as compressed have a star. */
+  /** The frames so far; a star marks a compressed frame. */
   const sent = async (): Promise<string[]> => {
-    await host.settle();
+    await platform.settle();
     const { frames } = naiveDecode(transport.sent, 'client', { allowedRsv: 0x40 });
-    return frames.map((frame) => `${frame.rsv === 0 ? '' : '*'}${show(frame)}`);
+    return frames.map((frame) => `${frame.rsv === 0 ? '' : '*'}${inWords(frame)}`);
   };
-  return { conn, source, host, transport, sent };
+  return { conn, source, platform, transport, sent };
 }
 
 const a = (size: number): string => 'a'.repeat(size);
 const bytes = (size: number): Uint8Array => new Uint8Array(size).fill(0x62);
 
-describe('a message is compressed', () => {
-  it('from the threshold on, which is counted in bytes', async () => {
+describe('a compressed message', () => {
+  it('has at least the threshold, counted in bytes', async () => {
     const { conn, sent } = compressing();
     for (const text of [a(33), a(34), a(99), a(100), `${'é'.repeat(49)}a`, 'é'.repeat(50)])
       await conn.send(text);
@@ -98,7 +102,7 @@ describe('a message is compressed', () => {
     ]);
   });
 
-  it('or not, as its writer says', async () => {
+  it('follows the option compress of its writer', async () => {
     const { conn, sent } = compressing();
     await conn.send(a(10), { compress: true });
     await conn.send(a(200), { compress: false });
@@ -108,7 +112,7 @@ describe('a message is compressed', () => {
     expect(await sent()).toEqual(['*text aa', 'text <200>', '*binary bb', 'binary <200>', 'text']);
   });
 
-  it('however long its text is', async () => {
+  it('may have a text of any length', async () => {
     const { conn, source, sent } = compressing();
     await conn.send('é'.repeat(500));
     void conn.send(`xy${a(30_000)}`);
@@ -120,7 +124,7 @@ describe('a message is compressed', () => {
     expect(await sent()).toEqual(['*text é', '*text xy', '*text é']);
   });
 
-  it('unless the engine fails: that write rejects, and the next is sent', async () => {
+  it('rejects when the engine fails, and the next one is sent', async () => {
     const { conn, source, sent } = compressing();
     source.failure = new Error('no memory');
     await expect(conn.send(a(200))).rejects.toBe(source.failure);
@@ -130,7 +134,7 @@ describe('a message is compressed', () => {
     expect(await sent()).toEqual(['*text aa']);
   });
 
-  it('only if it may be sent at all', async () => {
+  it('is not compressed when it cannot be sent', async () => {
     const { conn, transport, sent } = compressing({ maxBufferedAmount: 300 });
     transport.block();
     void conn.send(a(99));
@@ -148,7 +152,7 @@ describe('a message is compressed', () => {
     expect(await sent()).toEqual(['text <99>', 'text <99>']);
   });
 
-  it('when its turn has come, and is not refused any more then', async () => {
+  it('is compressed when it becomes the first in the queue, and is not rejected then', async () => {
     const { conn, transport, sent } = compressing({ maxBufferedAmount: 400 });
     const writer = await conn.nextWriter(TextMessage);
     const prepared = new PreparedMessage(TextMessage, a(110));
@@ -167,7 +171,7 @@ describe('a message is compressed', () => {
     ['text', (conn) => conn.send(a(700))],
     ['bytes', (conn) => conn.send(bytes(700))],
     ['prepared', (conn) => conn.writePreparedMessage(new PreparedMessage(TextMessage, a(700)))],
-  ])('when it was accepted to wait in line, however little room is left: %s', async (_, write) => {
+  ])('is sent after its wait, however full the queue is then: %s', async (_, write) => {
     const { conn, transport, sent } = compressing({ maxBufferedAmount: 300 });
     const writer = await conn.nextWriter(TextMessage);
     // Nothing is buffered yet: one message of any size is accepted.
@@ -181,7 +185,7 @@ describe('a message is compressed', () => {
     expect((await sent()).at(-1)).toMatch(/^\*(text aa|binary bb)$/);
   });
 
-  it('if it gets smaller, which it need not: it was accepted all the same', async () => {
+  it('is sent uncompressed when compression does not make it smaller', async () => {
     const { conn, source, transport, sent } = compressing({ maxBufferedAmount: 300 });
     source.shrinks = false;
     await conn.send(a(150));
@@ -198,8 +202,8 @@ describe('a message is compressed', () => {
   });
 });
 
-describe('a large message is compressed on another thread', () => {
-  it('and what comes later waits behind it', async () => {
+describe('a large message that another thread compresses', () => {
+  it('delays later messages', async () => {
     const { conn, source, sent } = compressing();
     void conn.send(bytes(LATE));
     expect(source.jobs).toHaveLength(0);
@@ -214,7 +218,7 @@ describe('a large message is compressed on another thread', () => {
     expect(conn.bufferedAmount).toBe(0);
   });
 
-  it('one after the other', async () => {
+  it('is compressed after the previous one', async () => {
     const { conn, source, sent } = compressing();
     void conn.send(bytes(2000));
     void conn.send(a(2000));
@@ -226,13 +230,13 @@ describe('a large message is compressed on another thread', () => {
       await sent();
     }
     expect(await sent()).toEqual(['*binary bb', '*text aa', '*text pa']);
-    // Its form is kept with it.
+    // The message caches its compressed form.
     await conn.writePreparedMessage(prepared);
     expect(source.jobs).toHaveLength(3);
     expect((await sent())[3]).toBe('*text pa');
   });
 
-  it('or sent as it is, when there is no thread', async () => {
+  it('is sent uncompressed when no thread is available', async () => {
     const { conn, source, sent } = compressing();
     source.threads = false;
     await conn.send(bytes(2000));
@@ -240,7 +244,7 @@ describe('a large message is compressed on another thread', () => {
     expect(await sent()).toEqual(['binary <2000>', 'text next']);
   });
 
-  it('and a writer waits for that as well', async () => {
+  it('delays a message writer too', async () => {
     const { conn, source, sent } = compressing();
     void conn.send(bytes(2000));
     const next = conn.nextWriter(TextMessage);
@@ -252,7 +256,7 @@ describe('a large message is compressed on another thread', () => {
     expect(await sent()).toEqual(['*binary bb', 'text written']);
   });
 
-  it('unless its signal aborts: then the next one has its turn', async () => {
+  it('is cancelled by its signal, and the next one is sent', async () => {
     const { conn, source, sent } = compressing();
     const control = new AbortController();
     const { signal } = control;
@@ -266,7 +270,7 @@ describe('a large message is compressed on another thread', () => {
     expect(conn.bufferedAmount).toBe(0);
   });
 
-  it('also when it has waited in line before, and the one in front goes on', async () => {
+  it('is cancelled after a wait in the queue, and the previous one continues', async () => {
     const { conn, source, sent } = compressing();
     const control = new AbortController();
     const first = conn.send(a(3000));
@@ -281,7 +285,7 @@ describe('a large message is compressed on another thread', () => {
     expect(await sent()).toEqual(['*text aa', 'text next']);
   });
 
-  it('whose signal is not the one that aborts: that takes its message out of the line', async () => {
+  it('stays when the signal of a queued message aborts', async () => {
     const { conn, source, sent } = compressing();
     const control = new AbortController();
     const large = conn.send(bytes(2000));
@@ -294,7 +298,7 @@ describe('a large message is compressed on another thread', () => {
     expect(await sent()).toEqual(['*binary bb', 'text next']);
   });
 
-  it('but not any more once the close frame is to leave: it goes as it is, and what waits too', async () => {
+  it('is sent uncompressed when the close frame must leave, and queued ones too', async () => {
     const { conn, source, sent } = compressing();
     const writes = [conn.send(bytes(2000)), conn.send(a(3000)), conn.send(a(200))];
     void conn.close(1000);
@@ -303,7 +307,7 @@ describe('a large message is compressed on another thread', () => {
     expect(await sent()).toEqual(['binary <2000>', 'text <3000>', 'text <200>', 'close 1000']);
   });
 
-  it('and is lost with the connection, and what waits too', async () => {
+  it('is lost with the connection, and queued ones too', async () => {
     const { conn, source, transport, sent } = compressing();
     const writes = [conn.send(bytes(2000)), conn.send('next')];
     const ends = Promise.allSettled(writes);
@@ -315,7 +319,7 @@ describe('a large message is compressed on another thread', () => {
 });
 
 describe('a prepared message', () => {
-  it('is compressed from the threshold on, and as it is when that fails', async () => {
+  it('is compressed from the threshold on, and uncompressed when that fails', async () => {
     const { conn, source, sent } = compressing();
     await conn.writePreparedMessage(new PreparedMessage(TextMessage, a(99)));
     await conn.writePreparedMessage(new PreparedMessage(TextMessage, a(100)));
@@ -325,8 +329,8 @@ describe('a prepared message', () => {
   });
 });
 
-describe('a pool that is empty', () => {
-  it('is told by each write, whatever is compressed', async () => {
+describe('an exhausted buffer pool', () => {
+  it('rejects each write, compressed or not', async () => {
     const failure = new Error('the pool is empty');
     let isEmpty = false;
     const get = (): Uint8Array => {
@@ -345,7 +349,7 @@ describe('a pool that is empty', () => {
 });
 
 describe('a message in fragments', () => {
-  it('is compressed as a whole, and marked with its first frame', async () => {
+  it('is compressed as a whole, and marked in its first frame', async () => {
     const { conn, sent } = compressing({ writeBufferSize: 150 });
     const writer = await conn.nextWriter(TextMessage);
     for (const text of [a(150), `b${a(149)}`, `c${a(9)}`]) await writer.write(text);
@@ -365,15 +369,18 @@ describe('a message in fragments', () => {
     { says: 'nothing, and its end is far', size: 400, options: {}, compressed: true },
     { says: 'yes', size: 10, options: { compress: true }, compressed: true },
     { says: 'no', size: 400, options: { compress: false }, compressed: false },
-  ])('when its writer says $says: $compressed', async ({ size, options, compressed }) => {
-    const { conn, sent } = compressing({ writeBufferSize: 150 });
-    const writer = await conn.nextWriter(TextMessage, options);
-    await writer.write(a(size));
-    await writer.close();
-    expect((await sent())[0]!.startsWith('*')).toBe(compressed);
-  });
+  ])(
+    'follows its writer when it sets $says: $compressed',
+    async ({ size, options, compressed }) => {
+      const { conn, sent } = compressing({ writeBufferSize: 150 });
+      const writer = await conn.nextWriter(TextMessage, options);
+      await writer.write(a(size));
+      await writer.close();
+      expect((await sent())[0]!.startsWith('*')).toBe(compressed);
+    },
+  );
 
-  it('is compressed when only its first fragment is known, and short', async () => {
+  it('is compressed when only its short first fragment is known', async () => {
     const { conn, sent } = compressing({ writeBufferSize: 50 });
     const writer = await conn.nextWriter(TextMessage);
     await writer.write(a(60));
@@ -381,7 +388,7 @@ describe('a message in fragments', () => {
     expect((await sent())[0]).toMatch(/^\*text\.\.\. aa/);
   });
 
-  it('takes an engine for its time only', async () => {
+  it('holds an engine only while it is open', async () => {
     const { conn, sent } = compressing({ writeBufferSize: 10 });
     for (let i = 0; i < 70; i++) {
       const writer = await conn.nextWriter(TextMessage, { compress: true });
@@ -391,7 +398,7 @@ describe('a message in fragments', () => {
     expect(new Set(await sent())).toEqual(new Set(['*text aa']));
   });
 
-  it('leaves as it is when all engines are taken', async () => {
+  it('is sent uncompressed when all engines are in use', async () => {
     const source = new Source();
     const all = Array.from({ length: 65 }, () => compressing({ writeBufferSize: 10 }, source));
     for (const { conn } of all) {
@@ -403,19 +410,19 @@ describe('a message in fragments', () => {
     for (const { conn } of all) conn.terminate();
   });
 
-  it('that was begun fails with its engine', async () => {
-    const { conn, source, host } = compressing({ writeBufferSize: 10 });
+  it('fails when its engine fails', async () => {
+    const { conn, source, platform } = compressing({ writeBufferSize: 10 });
     const writer = await conn.nextWriter(TextMessage, { compress: true });
     await writer.write(a(15));
     source.failure = new Error('no memory');
     await expect(writer.write(a(15))).rejects.toBe(source.failure);
-    await host.settle();
+    await platform.settle();
     expect(conn.state).not.toBe('open');
   });
 });
 
-describe('what a peer sends', () => {
-  it('is answered compressed, wherever it lies in its chunk', async () => {
+describe('a message of the peer', () => {
+  it('is echoed compressed, at any offset of its chunk', async () => {
     const { conn, source, transport, sent } = compressing();
     void conn.receive((message) => conn.send(message));
     const frames = [50, 600, 600].map((size) =>
@@ -426,7 +433,7 @@ describe('what a peer sends', () => {
     expect(source.jobs).toHaveLength(0);
   });
 
-  it('is not compressed for what lies before it in its chunk', async () => {
+  it('is echoed without the bytes before it in its chunk', async () => {
     const { conn, transport, sent } = compressing();
     void conn.receive((message) => conn.send(message));
     const frame = naiveEncode(1, Buffer.from(a(THRESHOLD - 1)), { mask: 0x01020304 });
@@ -434,11 +441,13 @@ describe('what a peer sends', () => {
     expect(await sent()).toEqual(Array(3).fill(`text <${THRESHOLD - 1}>`));
   });
 
-  it('is told to who watches with its plain length', async () => {
-    const { conn, host, transport, sent } = compressing();
+  it('is reported to an observer with its plain length', async () => {
+    const { conn, platform, transport, sent } = compressing();
     const lengths: number[] = [];
-    Object.assign(host, {
-      watch: { messageOut: (_conn: object, _type: number, length: number) => lengths.push(length) },
+    Object.assign(platform, {
+      observer: {
+        messageOut: (_conn: object, _type: number, length: number) => lengths.push(length),
+      },
     });
     void conn.receive((message) => conn.send(message));
     const frame = naiveEncode(1, Buffer.from(a(500)), { mask: 0x01020304 });
@@ -447,7 +456,7 @@ describe('what a peer sends', () => {
     expect(lengths).toEqual([500, 500]);
   });
 
-  it('is not read behind its end once its bytes were given away', async () => {
+  it('is not read after its end once its bytes were transferred', async () => {
     const { conn, source, transport, sent } = compressing();
     const answers: Promise<unknown>[] = [];
     void conn.receive((message) => {
@@ -471,17 +480,17 @@ describe('what a peer sends', () => {
   });
 });
 
-describe('the turns of a message in compressed fragments', () => {
+describe('end-of-turn waits for a message in compressed fragments', () => {
   it.each([
     { size: 100_000, yields: false },
     { size: 150_000, yields: true },
-  ])('are counted by its plain bytes: $size bytes wait for the next: $yields', async (given) => {
-    const { conn, host } = compressing({ writeBufferSize: 4096 });
-    await host.settle();
+  ])('count its plain bytes: $size bytes wait for the next turn: $yields', async (given) => {
+    const { conn, platform } = compressing({ writeBufferSize: 4096 });
+    await platform.settle();
     const writer = await conn.nextWriter(TextMessage, { compress: true });
     void writer.write(bytes(given.size));
-    expect(host.yielded > 0).toBe(given.yields);
-    await host.settle();
+    expect(platform.yielded > 0).toBe(given.yields);
+    await platform.settle();
     await writer.close();
   });
 });

@@ -1,7 +1,7 @@
 import type * as Codec from '@ws/codec';
 import { describe, expect, it, vi } from 'vitest';
-import type * as Buffers from '../src/deflate/plain-buffers.ts';
-import type * as Leases from '../src/lease.ts';
+import type * as Buffers from '../../src/deflate/inflate-buffers.ts';
+import type * as Leases from '../../src/memory/lease.ts';
 
 interface Fresh {
   readonly codec: typeof Codec;
@@ -12,12 +12,12 @@ interface Fresh {
 async function fresh(): Promise<Fresh> {
   vi.resetModules();
   const codec = await import('@ws/codec');
-  const lease = await import('../src/lease.ts');
-  return { codec, conn: { ...lease, ...(await import('../src/deflate/plain-buffers.ts')) } };
+  const lease = await import('../../src/memory/lease.ts');
+  return { codec, conn: { ...lease, ...(await import('../../src/deflate/inflate-buffers.ts')) } };
 }
 
 describe('a Lease that a transport releases twice', () => {
-  it('takes nothing away from who has the memory by then', async () => {
+  it('leaves the memory to its next owner', async () => {
     const { codec, conn } = await fresh();
     const late = conn.Lease.take(100_000);
     late.release();
@@ -28,9 +28,9 @@ describe('a Lease that a transport releases twice', () => {
     expect(conn.Lease.take(100_000).bytes).not.toBe(next.bytes);
   });
 
-  it('is not kept twice, to be lent to two', async () => {
+  it('returns to the pool once', async () => {
     const { conn } = await fresh();
-    const buffers = new conn.PlainBuffers();
+    const buffers = new conn.InflateBuffers();
     const lease = buffers.take(100);
     lease.release();
     lease.release();
@@ -38,9 +38,9 @@ describe('a Lease that a transport releases twice', () => {
     expect(buffers.take(100)).not.toBe(lease);
   });
 
-  it('waits for its pins when it is lent again', async () => {
+  it('waits for its pins when it is reused', async () => {
     const { conn } = await fresh();
-    const buffers = new conn.PlainBuffers();
+    const buffers = new conn.InflateBuffers();
     const lease = buffers.take(100);
     lease.release();
     expect(buffers.take(100)).toBe(lease);
@@ -51,14 +51,14 @@ describe('a Lease that a transport releases twice', () => {
     expect(buffers.take(100)).toBe(lease);
   });
 
-  it('throws where pools are made to debug', async () => {
+  it('throws in the debug mode of pools', async () => {
     const { codec, conn } = await fresh();
     codec.debugPools();
     const late = conn.Lease.take(100_000);
     late.release();
-    expect(late.release).toThrow('not lent');
-    const plain = new conn.PlainBuffers().take(100);
+    expect(late.release).toThrow('not leased');
+    const plain = new conn.InflateBuffers().take(100);
     plain.release();
-    expect(plain.release).toThrow('not lent');
+    expect(plain.release).toThrow('not leased');
   });
 });

@@ -1,13 +1,13 @@
-// What connections recycle themselves, in a thread whose pools are made to debug.
+// Memory that connections recycle, with the debug mode of pools on.
 import { debugPools } from '@ws/codec';
-import { FakeHost } from '@ws/testkit';
+import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { slabsOf } from '../src/buffer-pool.ts';
-import type { DeflateSource } from '../src/deflate/engine.ts';
-import { Engines } from '../src/deflate/engines.ts';
-import { PlainBuffers } from '../src/deflate/plain-buffers.ts';
-import { type BorrowedMessage, connPair } from '../src/index.ts';
-import { wired } from './wired.ts';
+import { EnginePool } from '../../src/deflate/engine-pool.ts';
+import { InflateBuffers } from '../../src/deflate/inflate-buffers.ts';
+import { type BorrowedMessage, connPair } from '../../src/index.ts';
+import { slabsOf } from '../../src/memory/buffer-pool.ts';
+import type { DeflateSource } from '../../src/platform/deflate-engine.ts';
+import { wired } from '../wired.ts';
 
 debugPools();
 
@@ -16,11 +16,11 @@ const NO_SOURCE = {} as DeflateSource;
 
 const isPoison = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0xdb);
 
-describe('where pools are made to debug', () => {
+describe('the debug mode of pools', () => {
   it.each([1, 100, 5_000, 60_000, 200_000])(
-    'a view of a borrowed message of %d bytes shows 0xDB once the handler is done',
+    'fills a borrowed message of %d bytes with 0xDB when the handler has returned',
     async (size) => {
-      const { conn, host, feed, frame } = wired('server');
+      const { conn, platform, feed, frame } = wired('server');
       const views: Uint8Array[] = [];
       let kept: BorrowedMessage | undefined;
       const reading = conn.receive((message) => {
@@ -29,19 +29,19 @@ describe('where pools are made to debug', () => {
         views.push(message.data);
       });
       feed(frame(2, new Uint8Array(size).fill(7)));
-      await host.settle();
+      await platform.settle();
       expect(views.map(isPoison)).toEqual([true]);
       expect(() => kept!.data).toThrow('after its handler was done');
       feed(frame(2, new Uint8Array(size).fill(7)));
-      await host.settle();
+      await platform.settle();
       expect(views.map(isPoison)).toEqual([true, true]);
       conn.terminate();
       await expect(reading).rejects.toThrow('1006');
     },
   );
 
-  it('a borrowed message is whole until the promise of its handler settles', async () => {
-    const { conn, host, feed, frame } = wired('server');
+  it('leaves a borrowed message intact until the promise of its handler settles', async () => {
+    const { conn, platform, feed, frame } = wired('server');
     let finish = (): void => {};
     let view: Uint8Array = new Uint8Array(0);
     const reading = conn.receive((message) => {
@@ -51,16 +51,16 @@ describe('where pools are made to debug', () => {
       });
     });
     feed(frame(2, new Uint8Array(50).fill(7)));
-    await host.settle();
+    await platform.settle();
     expect(view).toEqual(new Uint8Array(50).fill(7));
     finish();
-    await host.settle();
+    await platform.settle();
     expect(isPoison(view)).toBe(true);
     conn.terminate();
     await expect(reading).rejects.toThrow('1006');
   });
 
-  it('echoes what a handler was lent, whole and in order', async () => {
+  it('echoes borrowed messages whole and in order', async () => {
     const [client, server] = connPair();
     const serving = server.receive((message) => server.writeMessage(message.type, message.data));
     const writer = async (): Promise<void> => {
@@ -78,8 +78,8 @@ describe('where pools are made to debug', () => {
     await serving;
   });
 
-  it('a buffer of plain text is poisoned at its release, and looked at when it is lent again', () => {
-    const buffers = new PlainBuffers();
+  it('poisons a buffer of plain text at its release, and checks it at its reuse', () => {
+    const buffers = new InflateBuffers();
     const { bytes, release } = buffers.take(100);
     expect(isPoison(bytes)).toBe(true);
     bytes.fill(1);
@@ -91,20 +91,20 @@ describe('where pools are made to debug', () => {
     );
   });
 
-  it('the memory of a history is poisoned as well', () => {
-    const engines = new Engines(NO_SOURCE, new FakeHost());
+  it('poisons the memory of a history', () => {
+    const engines = new EnginePool(NO_SOURCE, new FakePlatform());
     const history = engines.take(512);
     history.fill(1);
     engines.give(history);
     expect(isPoison(history)).toBe(true);
     expect(() => engines.give(history)).toThrow('history released twice');
-    expect(() => engines.give(new Uint8Array(512))).toThrow('history is not lent by this pool');
+    expect(() => engines.give(new Uint8Array(512))).toThrow('history is not leased from this pool');
     expect(engines.historyBytes).toBe(0);
     history[0] = 1;
     expect(() => engines.take(512)).toThrow('history of 512 bytes was written to');
   });
 
-  it('a write buffer of the user comes back poisoned, and may be changed by the user', () => {
+  it('poisons a released write buffer, which the user may change', () => {
     const given: Uint8Array[] = [];
     const buffers = [new Uint8Array(4096).fill(9)];
     const slabs = slabsOf({ get: () => buffers[0], put: (buffer) => given.push(buffer) }, 4096);

@@ -1,28 +1,28 @@
 import { BinaryMessage, TextMessage } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
-import type { CloseInfo } from '../src/closing.ts';
-import type { Conn } from '../src/conn.ts';
-import { connPair } from '../src/pair.ts';
-import { portableHost } from '../src/portable-host.ts';
-import type { Watch } from '../src/watch.ts';
+import type { CloseInfo } from '../../src/close-info.ts';
+import type { Conn } from '../../src/conn.ts';
+import { connPair } from '../../src/pair.ts';
+import type { Observer } from '../../src/platform/observer.ts';
+import { portablePlatform } from '../../src/platform/portable-platform.ts';
 
-/** A watch that writes down what it is told, as readable lines. */
-function recording(): { watch: Watch; lines: string[] } {
+/** An observer that records its calls as readable lines. */
+function recording(): { observer: Observer; lines: string[] } {
   const lines: string[] = [];
   const role = (conn: object): string => (conn as Conn).role;
-  const watch: Watch = {
+  const observer: Observer = {
     opened: (conn) => lines.push(`${role(conn)} open`),
     closed: (conn, info: CloseInfo) => lines.push(`${role(conn)} closed ${info.code}`),
     messageIn: (conn, type, bytes) => lines.push(`${role(conn)} in ${type} ${bytes}`),
     messageOut: (conn, type, bytes) => lines.push(`${role(conn)} out ${type} ${bytes}`),
   };
-  return { watch, lines };
+  return { observer, lines };
 }
 
-describe('Host.watch', () => {
-  it('is told of connections and their messages, in their order', async () => {
-    const { watch, lines } = recording();
-    const [client, server] = connPair({ host: { ...portableHost, watch } });
+describe('Platform.observer', () => {
+  it('reports connections and their messages, in their order', async () => {
+    const { observer, lines } = recording();
+    const [client, server] = connPair({ platform: { ...portablePlatform, observer } });
     await client.send('añ');
     await server.readMessage();
     await server.send(new Uint8Array(70_000));
@@ -41,9 +41,9 @@ describe('Host.watch', () => {
     expect(lines.slice(6).toSorted()).toEqual(['client closed 1000', 'server closed 1000']);
   });
 
-  it('is told of a streamed message with its last fragment, also when it is skipped', async () => {
-    const { watch, lines } = recording();
-    const [client, server] = connPair({ host: { ...portableHost, watch } });
+  it('reports a streamed message at its last fragment, also when it is skipped', async () => {
+    const { observer, lines } = recording();
+    const [client, server] = connPair({ platform: { ...portablePlatform, observer } });
     const writer = await client.nextWriter(TextMessage);
     await writer.write('x'.repeat(10_000));
     await (await server.nextReader()).read(new Uint8Array(1));
@@ -59,8 +59,8 @@ describe('Host.watch', () => {
     ]);
   });
 
-  it('may have some members only', async () => {
-    const [client, server] = connPair({ host: { ...portableHost, watch: {} } });
+  it('may have a subset of the members', async () => {
+    const [client, server] = connPair({ platform: { ...portablePlatform, observer: {} } });
     await client.send('x');
     expect((await server.readMessage()).text()).toBe('x');
     client.terminate();

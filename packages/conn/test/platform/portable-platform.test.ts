@@ -1,42 +1,42 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { Host } from '../src/host.ts';
+import type { Platform } from '../../src/platform/platform.ts';
 
-/** The host with the globals that a platform has, looked up afresh. */
-async function hostOf(missing: string[] = []): Promise<{ portableHost: Host }> {
+/** Imports the portable platform again, without the `missing` globals. */
+async function hostOf(missing: string[] = []): Promise<{ portablePlatform: Platform }> {
   vi.resetModules();
   for (const name of missing) vi.stubGlobal(name, undefined);
-  return import('../src/portable-host.ts');
+  return import('../../src/platform/portable-platform.ts');
 }
 
 afterEach(() => vi.unstubAllGlobals());
 
-describe('portableHost', () => {
-  it('writes and reads UTF-8, keeps a byte order mark, replaces lone surrogates', async () => {
-    const { portableHost: host } = await hostOf();
+describe('portablePlatform', () => {
+  it('encodes and decodes UTF-8, keeps a byte order mark, replaces lone surrogates', async () => {
+    const { portablePlatform: platform } = await hostOf();
     const into = new Uint8Array(20);
-    const length = host.writeUtf8(into, 2, '\ufeffé\ud800');
-    expect(host.decodeUtf8(into, 2, 2 + length)).toBe('\ufeffé\ufffd');
+    const length = platform.writeUtf8(into, 2, '\ufeffé\ud800');
+    expect(platform.decodeUtf8(into, 2, 2 + length)).toBe('\ufeffé\ufffd');
   });
 
-  it('fills words at random', async () => {
-    const { portableHost: host } = await hostOf();
+  it('fills words with random bits', async () => {
+    const { portablePlatform: platform } = await hostOf();
     const words = new Int32Array(64);
-    host.randomFill(words);
+    platform.randomFill(words);
     expect(new Set(words).size).toBeGreaterThan(60);
   });
 
-  it('has a clock that goes forward and timers that can be cancelled', async () => {
-    const { portableHost: host } = await hostOf();
-    const before = host.now();
+  it('has a clock that advances and timers that can be cancelled', async () => {
+    const { portablePlatform: platform } = await hostOf();
+    const before = platform.now();
     let cancelled = true;
-    host.setTimer(1, () => (cancelled = false))();
+    platform.setTimer(1, () => (cancelled = false))();
     await new Promise<void>((resolve) => {
-      host.setTimer(2, resolve);
-      // The host's timers hold no process open.
+      platform.setTimer(2, resolve);
+      // Its timers do not keep the process alive.
       setTimeout(() => {}, 50);
     });
     expect(cancelled).toBe(true);
-    expect(host.now()).toBeGreaterThan(before);
+    expect(platform.now()).toBeGreaterThan(before);
   });
 
   it.each([
@@ -45,11 +45,11 @@ describe('portableHost', () => {
     ['setTimeout', ['setImmediate', 'MessageChannel']],
   ])('defers and yields by %s, in order, after the microtasks', async (_says, missing) => {
     const timer = setTimeout(() => {}, 1000);
-    const { portableHost: host } = await hostOf(missing);
+    const { portablePlatform: platform } = await hostOf(missing);
     const order: string[] = [];
     await new Promise<void>((resolve) => {
-      host.defer(() => order.push('deferred'));
-      host.yield(() => {
+      platform.defer(() => order.push('deferred'));
+      platform.yield(() => {
         order.push('yielded');
         resolve();
       });

@@ -1,7 +1,7 @@
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { JSONError } from '../src/index.ts';
-import type { StandardSchema } from '../src/standard-schema.ts';
-import { wired } from './wired.ts';
+import { JSONError } from '../../src/index.ts';
+import type { StandardSchema } from '../../src/read/standard-schema.ts';
+import { wired } from '../wired.ts';
 
 /** A schema as the standard describes it; real libraries are tested beside it. */
 function schemaOf<T>(validate: (value: unknown) => unknown): StandardSchema<T> {
@@ -9,7 +9,7 @@ function schemaOf<T>(validate: (value: unknown) => unknown): StandardSchema<T> {
 }
 
 describe('readJSON', () => {
-  it('parses messages of either type', async () => {
+  it('parses text and binary messages', async () => {
     const { conn, feed, frame } = wired('server');
     feed(frame(1, '{"a":[1,"é"]}'), frame(2, ' 5 '), frame(1, 'null'));
     expect(await conn.readJSON()).toEqual({ a: [1, 'é'] });
@@ -18,7 +18,7 @@ describe('readJSON', () => {
   });
 
   it.each(['', ' \n', '{', '{"a":1} x', 'NaN'])(
-    'rejects %j, and the connection goes on',
+    'rejects %j, and the connection stays usable',
     async (text) => {
       const { conn, feed, frame } = wired('server');
       feed(frame(1, text), frame(1, '"next"'));
@@ -29,7 +29,7 @@ describe('readJSON', () => {
     },
   );
 
-  it('survives nesting beyond the parser, and keys that look dangerous', async () => {
+  it('handles very deep nesting and dangerous keys', async () => {
     const { conn, feed, frame } = wired('server', { readLimit: false });
     feed(frame(1, `${'['.repeat(100_000)}`), frame(1, '{"__proto__":{"x":1},"constructor":2}'));
     await expect(conn.readJSON()).rejects.toBeInstanceOf(JSONError);
@@ -38,7 +38,7 @@ describe('readJSON', () => {
     expect(({} as Record<string, unknown>)['x']).toBeUndefined();
   });
 
-  it('gives what the schema makes of the value, also later', async () => {
+  it('returns the output of the schema, also of an asynchronous one', async () => {
     const { conn, feed, frame } = wired('server');
     const schema = schemaOf<number>(async (value) => ({ value: Number(value) * 2 }));
     feed(frame(1, '"21"'));
@@ -47,7 +47,7 @@ describe('readJSON', () => {
     expect(value).toBe(42);
   });
 
-  it('rejects with the issues of the schema, and the connection goes on', async () => {
+  it('rejects with the issues of the schema, and the connection stays usable', async () => {
     const { conn, feed, frame } = wired('server');
     const issues = [
       { message: 'too small', path: ['a', { key: 'b' }] },
@@ -72,7 +72,7 @@ describe('readJSON', () => {
     await expect(conn.readJSON({ schema })).rejects.toMatchObject({ code: 'WS_ERR_JSON', cause });
   });
 
-  it('refuses what is no schema before it reads', async () => {
+  it('rejects an invalid schema before it reads', async () => {
     const { conn, feed, frame } = wired('server');
     feed(frame(1, '1'));
     for (const schema of [5, null, {}, () => true]) {
@@ -82,22 +82,22 @@ describe('readJSON', () => {
     expect(await conn.readJSON()).toBe(1);
   });
 
-  it('gives up softly, and clashes by its name', async () => {
-    const { conn, host } = wired('server');
+  it('can be cancelled, and reports a conflict by its name', async () => {
+    const { conn, platform } = wired('server');
     const read = conn.readJSON({ timeout: 20 });
     await expect(conn.readMessage()).rejects.toThrow('readMessage while readJSON is pending');
-    await host.advance(30);
+    await platform.advance(30);
     await expect(read).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
   });
 });
 
 describe('writeJSON', () => {
   it('sends text without a newline', async () => {
-    const { conn, host, sent } = wired('server');
+    const { conn, platform, sent } = wired('server');
     await conn.writeJSON({ a: '<é>' });
     await conn.writeJSON(null);
     await conn.writeJSON([undefined]);
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text {"a":"<é>"}', 'text null', 'text [null]']);
   });
 
@@ -118,10 +118,10 @@ describe('writeJSON', () => {
         },
       },
     ],
-  ])('refuses %s, and sends nothing', async (_says, value) => {
-    const { conn, host, transport } = wired('server');
+  ])('rejects %s, and sends no frame', async (_says, value) => {
+    const { conn, platform, transport } = wired('server');
     await expect(conn.writeJSON(value)).rejects.toBeInstanceOf(JSONError);
-    await host.settle();
+    await platform.settle();
     expect(transport.writes).toEqual([]);
     expect(conn.state).toBe('open');
   });

@@ -1,33 +1,33 @@
-import { FakeHost } from '@ws/testkit';
+import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { ReadPendingError, TextMessage } from '../src/index.ts';
-import { Inflow } from '../src/inflow.ts';
-import { MessageReader } from '../src/message-reader.ts';
+import { ReadPendingError, TextMessage } from '../../src/index.ts';
+import { MessageReader } from '../../src/read/message-reader.ts';
+import { PieceQueue } from '../../src/read/piece-queue.ts';
 
 /** A reader, the pieces it reads, and what it asks of its connection. */
-function readerOf(...pieces: readonly string[]) {
-  const host = new FakeHost();
-  const inflow = new Inflow();
+function readerOf(...initial: readonly string[]) {
+  const platform = new FakePlatform();
+  const pieces = new PieceQueue();
   const asked: string[] = [];
   const reader = new MessageReader(
     TextMessage,
-    inflow,
+    pieces,
     {
       more: () => void asked.push('more'),
       taken: () => void asked.push('taken'),
       leave: () => void asked.push('leave'),
     },
-    host,
+    platform,
   );
-  const push = (piece: string): void => inflow.push(Uint8Array.from(Buffer.from(piece)));
-  for (const piece of pieces) push(piece);
-  return { reader, inflow, host, asked, push };
+  const push = (piece: string): void => pieces.push(Uint8Array.from(Buffer.from(piece)));
+  for (const piece of initial) push(piece);
+  return { reader, pieces, platform, asked, push };
 }
 
 /** A reader of a message that is complete. */
 function whole(...pieces: readonly string[]) {
   const read = readerOf(...pieces);
-  read.inflow.finish();
+  read.pieces.finish();
   return read;
 }
 
@@ -38,7 +38,7 @@ function text(bytes: Uint8Array | undefined): string {
 const gone = { reason: new Error('gone') };
 
 describe('MessageReader.read', () => {
-  it('gives what is there, and 0 at the end of the message', async () => {
+  it('returns the bytes that are available, and 0 at the end of the message', async () => {
     const { reader, asked } = whole('abc', 'd');
     const into = new Uint8Array(2);
     expect([await reader.read(into), text(into)]).toEqual([2, 'ab']);
@@ -48,12 +48,12 @@ describe('MessageReader.read', () => {
     expect(asked).toEqual(['taken', 'taken']);
   });
 
-  it('asks for more when there is nothing, and waits for it', async () => {
-    const { reader, asked, host, push } = readerOf();
+  it('requests more bytes when none are available, and waits for them', async () => {
+    const { reader, asked, platform, push } = readerOf();
     const into = new Uint8Array(4);
     const read = reader.read(into);
     expect(asked).toContain('more');
-    await host.settle();
+    await platform.settle();
     expect(asked).not.toContain('taken');
     push('ab');
     expect(await read).toBe(2);
@@ -62,44 +62,44 @@ describe('MessageReader.read', () => {
     expect(await next).toBe(1);
   });
 
-  it('takes what comes while it asks', async () => {
-    const { reader, push, inflow } = readerOf();
+  it('returns bytes that arrive during the request', async () => {
+    const { reader, push, pieces } = readerOf();
     const source = reader.read(new Uint8Array(4));
     push('a');
-    inflow.clear();
+    pieces.clear();
     push('bc');
     expect(await source).toBe(2);
   });
 
-  it('waits on when what came was dropped again', async () => {
-    const { reader, push, inflow, host } = readerOf();
+  it('keeps waiting when the arrived bytes were dropped again', async () => {
+    const { reader, push, pieces, platform } = readerOf();
     let read = -1;
     void reader.read(new Uint8Array(4)).then((n) => (read = n));
     push('a');
-    inflow.clear();
-    await host.settle();
+    pieces.clear();
+    await platform.settle();
     expect(read).toBe(-1);
     push('bc');
-    await host.settle();
+    await platform.settle();
     expect(read).toBe(2);
   });
 
-  it('rejects with what ended the connection, after all that came before', async () => {
-    const { reader, inflow } = readerOf('a');
-    inflow.finish(gone);
+  it('delivers the earlier bytes, then rejects with the error of the connection', async () => {
+    const { reader, pieces } = readerOf('a');
+    pieces.finish(gone);
     expect(await reader.read(new Uint8Array(4))).toBe(1);
     await expect(reader.read(new Uint8Array(4))).rejects.toBe(gone.reason);
     await expect(reader.bytes()).rejects.toBe(gone.reason);
   });
 
-  it('refuses what cannot be read into', async () => {
+  it('rejects an invalid target', async () => {
     const { reader } = whole('a');
     await expect(reader.read([] as never)).rejects.toBeInstanceOf(TypeError);
     await expect(reader.read(new Uint8Array(0))).rejects.toThrow('no room in an empty array');
     expect(await reader.read(new Uint8Array(1))).toBe(1);
   });
 
-  it('takes nothing for an array that was given away while it waited', async () => {
+  it('consumes no bytes for an array that was transferred during the wait', async () => {
     const { reader, push } = readerOf();
     const into = new Uint8Array(4);
     const read = reader.read(into);
@@ -116,44 +116,44 @@ describe('two reads of one message', () => {
     ['bytes', (reader: MessageReader) => reader.bytes()],
     ['text', (reader: MessageReader) => reader.text()],
     ['an iterator', (reader: MessageReader) => reader[Symbol.asyncIterator]().next()],
-  ] as const)('clash: %s holds it until it is settled', async (_, begin) => {
-    const { reader, push, inflow } = readerOf();
+  ] as const)('conflict: %s holds the message until it settles', async (_, begin) => {
+    const { reader, push, pieces } = readerOf();
     const first = begin(reader);
     for (const second of [reader.read(new Uint8Array(4)), reader.bytes()]) {
       await expect(second).rejects.toBeInstanceOf(ReadPendingError);
       await expect(second).rejects.toThrow('a read of the message while another is pending');
     }
     push('ab');
-    inflow.finish();
+    pieces.finish();
     await first;
     expect(await reader.read(new Uint8Array(4))).toBe(0);
     expect(await reader.bytes()).toHaveLength(0);
   });
 
-  it('go on after one that failed', async () => {
-    const { reader, inflow } = readerOf();
+  it('continue after a failed one', async () => {
+    const { reader, pieces } = readerOf();
     const first = reader.read(new Uint8Array(4));
-    inflow.finish(gone);
+    pieces.finish(gone);
     for (const read of [() => first, () => reader.read(new Uint8Array(4)), () => reader.bytes()])
       await expect(read()).rejects.toBe(gone.reason);
   });
 });
 
-describe('a MessageReader that is iterated', () => {
-  it('gives pieces of the caller’s own, to the end', async () => {
-    const { reader, inflow } = readerOf();
+describe('iteration of a MessageReader', () => {
+  it('yields owned pieces up to the end', async () => {
+    const { reader, pieces } = readerOf();
     const all = Uint8Array.from(Buffer.from('abcd'));
-    inflow.push(all.subarray(0, 1));
-    inflow.push(all.subarray(1));
-    inflow.finish();
-    const pieces: Uint8Array[] = [];
-    for await (const piece of reader) if (pieces.push(piece) > 2) break;
-    expect(pieces.map(text)).toEqual(['a', 'bcd']);
-    expect(pieces.map(({ buffer }) => buffer.byteLength)).toEqual([1, 3]);
-    expect(pieces.some(({ buffer }) => buffer === all.buffer)).toBe(false);
+    pieces.push(all.subarray(0, 1));
+    pieces.push(all.subarray(1));
+    pieces.finish();
+    const got: Uint8Array[] = [];
+    for await (const piece of reader) if (got.push(piece) > 2) break;
+    expect(got.map(text)).toEqual(['a', 'bcd']);
+    expect(got.map(({ buffer }) => buffer.byteLength)).toEqual([1, 3]);
+    expect(got.some(({ buffer }) => buffer === all.buffer)).toBe(false);
   });
 
-  it('is done at the end, and stays so', async () => {
+  it('is done at the end, permanently', async () => {
     const { reader, asked } = whole('a');
     const pieces = reader[Symbol.asyncIterator]();
     expect(pieces[Symbol.asyncIterator]()).toBe(pieces);
@@ -163,32 +163,32 @@ describe('a MessageReader that is iterated', () => {
     expect(asked).not.toContain('leave');
   });
 
-  it('leaves the rest when it is left', async () => {
+  it('drops the rest after a break', async () => {
     const { reader, asked } = whole('a', 'b');
     const pieces = reader[Symbol.asyncIterator]();
     expect(await pieces.return!()).toEqual({ done: true, value: undefined });
     expect(asked).toEqual(['leave']);
   });
 
-  it('throws what ended the connection', async () => {
-    const { reader, inflow } = readerOf();
-    inflow.finish(gone);
+  it('throws the error that ended the connection', async () => {
+    const { reader, pieces } = readerOf();
+    pieces.finish(gone);
     await expect(reader[Symbol.asyncIterator]().next()).rejects.toBe(gone.reason);
   });
 });
 
 describe('MessageReader.readable', () => {
-  it('pulls when it is read, not before', async () => {
-    const { reader, asked, host } = whole('ab', 'c');
+  it('reads on demand', async () => {
+    const { reader, asked, platform } = whole('ab', 'c');
     const stream = reader.readable();
-    await host.settle();
+    await platform.settle();
     expect(asked).toEqual([]);
     const chunks: string[] = [];
     for await (const chunk of stream) if (chunks.push(text(chunk)) > 2) break;
     expect(chunks).toEqual(['ab', 'c']);
   });
 
-  it('leaves the rest when it is cancelled', async () => {
+  it('drops the rest when it is cancelled', async () => {
     const { reader, asked } = whole('ab');
     await reader.readable().cancel();
     expect(asked).toEqual(['leave']);
@@ -201,28 +201,28 @@ describe('MessageReader.bytes', () => {
     { pieces: ['abc'] },
     { pieces: ['abc', 'd'] },
     { pieces: ['a', 'bcdefgh', 'i', 'jk', 'l'] },
-  ])('puts $pieces together, in memory of their size', async ({ pieces }) => {
+  ])('joins $pieces in memory of their size', async ({ pieces }) => {
     const { reader } = whole(...pieces);
     const bytes = await reader.bytes();
     expect(text(bytes)).toBe(pieces.join(''));
     expect(bytes.buffer.byteLength).toBe(bytes.length);
   });
 
-  it('is what is left of a message that was read in part', async () => {
+  it('returns the rest of a partly read message', async () => {
     const { reader } = whole('abc', 'de');
     await reader.read(new Uint8Array(2));
     expect(await reader.text()).toBe('cde');
   });
 
-  it('is the text, and the JSON', async () => {
+  it('are the source of text() and json()', async () => {
     expect(await whole('t\u00eb', 'xt').reader.text()).toBe('tëxt');
     expect(await whole('{"a"', ':1}').reader.json()).toEqual({ a: 1 });
     await expect(whole('{').reader.json()).rejects.toBeInstanceOf(SyntaxError);
   });
 });
 
-describe('reads of what is there already', () => {
-  it('hold the message for no moment: nobody needs to wait for them', async () => {
+describe('reads of available bytes', () => {
+  it('do not block the message, since they do not wait', async () => {
     const { reader } = whole('abcd');
     const [first, second, third] = [new Uint8Array(3), new Uint8Array(3), new Uint8Array(3)];
     const reads = [reader.read(first), reader.read(second), reader.read(third)];
@@ -230,7 +230,7 @@ describe('reads of what is there already', () => {
     expect([text(first), second[0]]).toEqual(['abc', 0x64]);
   });
 
-  it('ask for more only when there is nothing', async () => {
+  it('request more bytes only when none are available', async () => {
     const { reader, asked, push } = readerOf('ab');
     await reader.read(new Uint8Array(2));
     expect(asked).toEqual(['taken']);
@@ -241,7 +241,7 @@ describe('reads of what is there already', () => {
     expect(asked).toContain('more');
   });
 
-  it('give the whole of a message that was complete before it is asked for', async () => {
+  it('return the whole of a message that was complete before', async () => {
     const { reader, asked } = whole();
     expect(await reader.read(new Uint8Array(2))).toBe(0);
     expect(asked).toEqual([]);

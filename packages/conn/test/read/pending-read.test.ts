@@ -1,13 +1,13 @@
-import { FakeHost } from '@ws/testkit';
+import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { CloseError, TextMessage } from '../src/index.ts';
-import { Message } from '../src/message.ts';
-import { endsWell, PendingMessage, PendingResult } from '../src/pending-read.ts';
+import { CloseError, TextMessage } from '../../src/index.ts';
+import { Message } from '../../src/message.ts';
+import { endsWell, PendingMessage, PendingResult } from '../../src/read/pending-read.ts';
 
-const message = new Message(TextMessage, Uint8Array.of(0x61), new FakeHost());
+const message = new Message(TextMessage, Uint8Array.of(0x61), new FakePlatform());
 
 describe('PendingMessage', () => {
-  it('gives its message, and ends with every error', async () => {
+  it('resolves with its message, and rejects with every error', async () => {
     const given = new PendingMessage('readMessage');
     given.give(message);
     expect(await given.promise).toBe(message);
@@ -20,21 +20,21 @@ describe('PendingMessage', () => {
     ['readMessage', false],
     ['readJSON', false],
     ['nextReader', true],
-  ])('of %s takes its message as a stream: %s', (name, streams) => {
+  ])('of %s accepts its message as a stream: %s', (name, streams) => {
     const pending = new PendingMessage(name);
     expect([pending.name, pending.streams]).toEqual([name, streams]);
   });
 });
 
 describe('PendingResult', () => {
-  it('gives its message as an iterator does, whole', async () => {
+  it('returns its message whole, as an iterator does', async () => {
     const pending = new PendingResult();
     expect([pending.name, pending.streams]).toEqual(['for await', false]);
     pending.give(message);
     expect(await pending.promise).toEqual({ done: false, value: message });
   });
 
-  it('is done when reading ends well, and throws what else ends it', async () => {
+  it('is done when the connection ends normally, and rejects with other errors', async () => {
     const well = new PendingResult();
     well.end(new CloseError(1001));
     expect(await well.promise).toEqual({ done: true, value: undefined });
@@ -56,7 +56,7 @@ describe('endsWell', () => {
     expect(endsWell(new CloseError(code))).toBe(well);
   });
 
-  it('is false of what is no close', () => {
+  it('is false for other errors', () => {
     for (const error of [undefined, new Error('x'), { closeCode: 1000 }])
       expect(endsWell(error)).toBe(false);
   });

@@ -1,14 +1,17 @@
 import { createHook } from 'node:async_hooks';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Conn, Message } from '../src/index.ts';
-import { messageBlocks } from '../src/message-blocks.ts';
-import { type Wired, wired } from './wired.ts';
+import type { Conn, Message } from '../../src/index.ts';
+import { messageBlocks } from '../../src/read/message-blocks.ts';
+import { type Wired, wired } from '../wired.ts';
 
-/** A connection to which messages come, of these sizes and in one chunk; each is filled with its number. */
+/**
+ * A connection to which messages come, of these sizes and in one chunk; each is filled with its
+ * number.
+ */
 async function batch(sizes: readonly number[]): Promise<{ wire: Wired; feed: () => void }> {
   const wire = wired('server');
   // The first turn of a connection parses nothing.
-  await wire.host.settle();
+  await wire.platform.settle();
   const frames = sizes.map((size, i) => wire.frame(2, new Uint8Array(size).fill(i + 1)));
   return { wire, feed: () => wire.feed(...frames) };
 }
@@ -35,18 +38,18 @@ afterEach(() => {
   expect(messageBlocks.held, 'memory held at the end of a turn').toBe(0);
 });
 
-describe('messages that are read one right after the other', () => {
-  it('share memory with their neighbours, eight by eight', async () => {
+describe('messages that are read in sequence', () => {
+  it('share memory in groups of eight', async () => {
     const sizes = Array<number>(16).fill(1024);
     const { wire, feed } = await batch(sizes);
     const messages = await readAll(wire.conn, 16, feed);
     expect(intact(messages, sizes)).toBe(true);
     expect(new Set(messages.map(({ data }) => data.buffer)).size).toBe(2);
     expect(messageBlocks.held).toBe(8192);
-    await wire.host.settle();
+    await wire.platform.settle();
   });
 
-  it('are free to be changed: no other shows it', async () => {
+  it('can be changed without an effect on each other', async () => {
     const sizes = [100, 101, 103, 107, 1000, 999, 70, 4096, 4096, 65, 66];
     const { wire, feed } = await batch(sizes);
     const messages = await readAll(wire.conn, sizes.length, feed);
@@ -58,17 +61,17 @@ describe('messages that are read one right after the other', () => {
       message.data.fill(i + 1);
     }
     expect(intact(messages, sizes)).toBe(true);
-    await wire.host.settle();
+    await wire.platform.settle();
   });
 
-  it('lie at offsets that suit numbers of eight bytes', async () => {
+  it('start at multiples of eight bytes', async () => {
     const { wire, feed } = await batch([100, 101, 103, 107, 109, 111]);
     const messages = await readAll(wire.conn, 6, feed);
     expect(messages.map(({ data }) => data.byteOffset % 8)).toEqual([0, 0, 0, 0, 0, 0]);
-    await wire.host.settle();
+    await wire.platform.settle();
   });
 
-  it('keep at most eight times their bytes, and 16 KiB, whatever their sizes', async () => {
+  it('retain at most eight times their bytes, and 16 KiB, for any sizes', async () => {
     const sizes = [65, 4096, 65, 900, 66, 4096, 4096, 4095, 100, 1, 0, 64, 4097, 520, 70, 9000, 80];
     const { wire, feed } = await batch([...sizes, ...sizes, ...sizes]);
     for (const { data } of await readAll(wire.conn, sizes.length * 3, feed)) {
@@ -76,10 +79,10 @@ describe('messages that are read one right after the other', () => {
       expect(kept).toBeLessThanOrEqual(data.length * 8);
       expect(kept).toBeLessThanOrEqual(Math.max(data.length, 16_384));
     }
-    await wire.host.settle();
+    await wire.platform.settle();
   });
 
-  it('of two connections never share memory, not even read in turns', async () => {
+  it('of two connections never share memory, even when reads alternate', async () => {
     const sizes = Array<number>(12).fill(300);
     const one = await batch(sizes);
     const two = await batch(sizes);
@@ -90,11 +93,11 @@ describe('messages that are read one right after the other', () => {
     expect([intact(ones, sizes), intact(twos, sizes)]).toEqual([true, true]);
     const buffers = new Set(ones.map(({ data }) => data.buffer));
     expect(twos.filter(({ data }) => buffers.has(data.buffer))).toEqual([]);
-    await one.wire.host.settle();
-    await two.wire.host.settle();
+    await one.wire.platform.settle();
+    await two.wire.platform.settle();
   });
 
-  it('survive a neighbour whose whole buffer was given away before they were read', async () => {
+  it('stay intact when the buffer of a neighbour was transferred before they were read', async () => {
     const sizes = Array<number>(16).fill(500);
     const { wire, feed } = await batch(sizes);
     let next = wire.conn.readMessage();
@@ -109,49 +112,49 @@ describe('messages that are read one right after the other', () => {
       if (i < 15) next = wire.conn.readMessage();
     }
     expect(seen).toEqual(sizes.flatMap((size, i) => [size, i + 1, i + 1]));
-    await wire.host.settle();
+    await wire.platform.settle();
   });
 
-  it('take no memory over into the next turn', async () => {
+  it('share no memory with those of the next turn', async () => {
     const { wire, feed } = await batch([200, 200, 200]);
     const [first] = await readAll(wire.conn, 3, feed);
     expect(messageBlocks.held).toBeGreaterThan(0);
-    await wire.host.settle();
+    await wire.platform.settle();
     expect(messageBlocks.held).toBe(0);
     const [later] = await readAll(wire.conn, 3, feed);
     expect(later!.data.buffer).not.toBe(first!.data.buffer);
-    await wire.host.settle();
+    await wire.platform.settle();
   });
 });
 
-describe('memory of its own', () => {
+describe('a separate buffer', () => {
   const own = ({ data }: Message): boolean => data.buffer.byteLength === data.length;
 
-  it('has a message that comes alone', async () => {
+  it('belongs to a message that arrives alone', async () => {
     const { wire, feed } = await batch([1000]);
     expect((await readAll(wire.conn, 1, feed)).map(own)).toEqual([true]);
   });
 
-  it('has each that is read ahead', async () => {
+  it('belongs to each message that is read ahead', async () => {
     const sizes = Array<number>(8).fill(1000);
     const { wire, feed } = await batch(sizes);
     feed();
-    await wire.host.settle();
+    await wire.platform.settle();
     const messages = await readAll(wire.conn, 8, () => {});
     expect(intact(messages, sizes)).toBe(true);
     expect(messages.every(own)).toBe(true);
   });
 
-  it('has each that is too small or too large to gain by sharing', async () => {
+  it('belongs to each message that is too small or too large for sharing', async () => {
     const sizes = [1, 64, 64, 4097, 4097, 4097, 64, 5000];
     const { wire, feed } = await batch(sizes);
     const messages = await readAll(wire.conn, sizes.length, feed);
     expect(intact(messages, sizes)).toBe(true);
     expect(messages.every(own)).toBe(true);
-    await wire.host.settle();
+    await wire.platform.settle();
   });
 
-  it('has each that came in fragments', async () => {
+  it('belongs to each message of several fragments', async () => {
     const { wire } = await batch([]);
     const { conn, frame } = wire;
     const half = new Uint8Array(150).fill(1);
@@ -159,7 +162,7 @@ describe('memory of its own', () => {
     const messages = await readAll(conn, 3, () => wire.feed(...frames, ...frames, ...frames));
     expect(intact(messages.slice(0, 1), [300])).toBe(true);
     expect(messages.every(own)).toBe(true);
-    await wire.host.settle();
+    await wire.platform.settle();
   });
 });
 
@@ -180,11 +183,11 @@ describe('a loop that echoes', () => {
     it(`answers each chunk with one write: ${name}`, async () => {
       for (const size of [16, 1024]) {
         const { wire, feed } = await batch(Array<number>(16).fill(size));
-        const { conn, transport, host } = wire;
+        const { conn, transport, platform } = wire;
         loop(conn).catch(() => {});
         for (let chunk = 1; chunk <= 5; chunk++) {
           feed();
-          await host.settle();
+          await platform.settle();
           expect([transport.writes.length, conn.stats.messagesOut]).toEqual([chunk, chunk * 16]);
         }
       }
@@ -192,7 +195,7 @@ describe('a loop that echoes', () => {
   }
 });
 
-describe('a message that is there', () => {
+describe('a message that is available', () => {
   /** How many promises `work` makes. */
   function promises(work: () => void): number {
     let made = 0;
@@ -206,9 +209,9 @@ describe('a message that is there', () => {
     return made;
   }
 
-  it('costs one promise, however it is read', async () => {
+  it('costs one promise for every way to read', async () => {
     const { wire, feed } = await batch(Array<number>(9).fill(100));
-    const { conn, host } = wire;
+    const { conn, platform } = wire;
     const iterator = conn[Symbol.asyncIterator]();
     const first = iterator.next();
     feed();
@@ -225,12 +228,12 @@ describe('a message that is there', () => {
     const values = (await Promise.all(results)).map(({ value }) => value!);
     const all = [...values, ...(await Promise.all(messages))];
     expect(all.map(({ data }) => data[0])).toEqual([2, 3, 4, 5, 6, 7, 8, 9]);
-    await host.settle();
+    await platform.settle();
   });
 });
 
 describe('an iterator', () => {
-  it('that waits is done when the connection closes well, and stays so', async () => {
+  it('is done, permanently, when the connection closes normally during a wait', async () => {
     const { wire } = await batch([]);
     const iterator = wire.conn[Symbol.asyncIterator]();
     const next = iterator.next();
@@ -239,7 +242,7 @@ describe('an iterator', () => {
     expect(await iterator.next()).toEqual({ done: true, value: undefined });
   });
 
-  it('that waits throws what ended the connection, each time', async () => {
+  it('throws the error that ended the connection during a wait, at every call', async () => {
     const { wire } = await batch([]);
     const iterator = wire.conn[Symbol.asyncIterator]();
     const next = iterator.next();
@@ -248,7 +251,7 @@ describe('an iterator', () => {
     await expect(iterator.next()).rejects.toThrow('close 1002');
   });
 
-  it('refuses a second call while one waits', async () => {
+  it('rejects a second call while one waits', async () => {
     const { wire } = await batch([]);
     const iterator = wire.conn[Symbol.asyncIterator]();
     const next = iterator.next();

@@ -1,10 +1,10 @@
 // What waits, for whom, and how much of it: the reading side at its bounds.
-import { FakeHost } from '@ws/testkit';
+import { FakePlatform } from '@ws/tests';
 import { describe, expect, it, vi } from 'vitest';
-import { sessionOf } from '../src/conn.ts';
-import { TextMessage } from '../src/index.ts';
-import { Inflow } from '../src/inflow.ts';
-import { wired } from './wired.ts';
+import { sessionOf } from '../../src/conn.ts';
+import { TextMessage } from '../../src/index.ts';
+import { PieceQueue } from '../../src/read/piece-queue.ts';
+import { wired } from '../wired.ts';
 
 /** What a queued message of 100 bytes is charged. */
 const CHARGE = 100 + 320;
@@ -29,16 +29,16 @@ function gate(): {
   };
 }
 
-describe('the bound of what is read ahead', () => {
-  it('counts the message under way with those that wait', async () => {
-    const { conn, feed, frame, host, transport } = wired('server', { readAhead: 1000 });
+describe('the bound of the read-ahead', () => {
+  it('counts the current message with the queued ones', async () => {
+    const { conn, feed, frame, platform, transport } = wired('server', { readAhead: 1000 });
     feed(frame(2, Buffer.alloc(400)));
-    await host.settle();
+    await platform.settle();
     feed(frame(2, Buffer.alloc(280), { fin: false }));
-    await host.settle();
+    await platform.settle();
     expect(transport.paused).toBe(false);
     feed(frame(0, 'x', { fin: false }));
-    await host.settle();
+    await platform.settle();
     expect(transport.paused).toBe(true);
     expect((await conn.readMessage()).data).toHaveLength(400);
     expect(transport.paused).toBe(false);
@@ -47,39 +47,39 @@ describe('the bound of what is read ahead', () => {
   it.each([
     { held: 500, flows: true },
     { held: 501, flows: false },
-  ])('lets the transport flow again with $held of 1000 bytes left: $flows', async (given) => {
-    const { conn, feed, frame, host, transport } = wired('server', { readAhead: 1000 });
+  ])('resumes the transport with $held of 1000 bytes left: $flows', async (given) => {
+    const { conn, feed, frame, platform, transport } = wired('server', { readAhead: 1000 });
     feed(frame(2, Buffer.alloc(400)));
-    await host.settle();
+    await platform.settle();
     feed(frame(2, Buffer.alloc(given.held), { fin: false }));
-    await host.settle();
+    await platform.settle();
     expect(transport.paused).toBe(true);
     await conn.readMessage();
-    await host.settle();
+    await platform.settle();
     expect(transport.paused).toBe(!given.flows);
   });
 
-  it('counts the unread pieces of a stream with the messages behind it', async () => {
+  it('counts the unread pieces of a stream with the messages after it', async () => {
     const charge = 300 + PIECE + CHARGE;
     for (const readAhead of [charge - 1, charge]) {
-      const { conn, feed, frame, host, transport } = wired('server', { readAhead });
+      const { conn, feed, frame, platform, transport } = wired('server', { readAhead });
       const next = conn.nextReader();
       feed(frame(2, Buffer.alloc(300)));
       await next;
       feed(frame(2, Buffer.alloc(100)));
-      await host.settle();
+      await platform.settle();
       expect(transport.paused).toBe(readAhead < charge);
     }
   });
 
-  it('has room again for what is read of a stream, though not all of it is', async () => {
-    const { conn, feed, frame, host, transport } = wired('server', { readAhead: 1000 });
+  it('is freed by a partial read of a stream', async () => {
+    const { conn, feed, frame, platform, transport } = wired('server', { readAhead: 1000 });
     const next = conn.nextReader();
     feed(frame(2, Buffer.alloc(300), { fin: false }));
     const reader = await next;
     for (let i = 0; i < 2; i++) {
       feed(frame(0, Buffer.alloc(300), { fin: false }));
-      await host.settle();
+      await platform.settle();
     }
     const paused = [transport.paused];
     for (let i = 0; i < 2; i++) {
@@ -89,8 +89,8 @@ describe('the bound of what is read ahead', () => {
     expect(paused).toEqual([true, true, false]);
   });
 
-  it('is kept by a handler that takes its time, and pauses once', async () => {
-    const { conn, feed, frame, host, transport } = wired('server', {
+  it('applies during a slow handler, and pauses once', async () => {
+    const { conn, feed, frame, platform, transport } = wired('server', {
       readAhead: 3 * CHARGE,
       idleReadTimeout: 1000,
     });
@@ -98,24 +98,24 @@ describe('the bound of what is read ahead', () => {
     const resume = vi.spyOn(transport, 'resume');
     const { handler, go, seen } = gate();
     void conn.receive(handler);
-    // Twice: what has been read leaves nothing behind in the account.
+    // Twice: bytes that were read no longer count.
     for (let round = 1; round <= 2; round++) {
       for (let i = 0; i < 4; i++) {
         feed(frame(2, Buffer.alloc(100, 97)));
-        await host.settle();
+        await platform.settle();
       }
       expect([transport.paused, seen.length]).toEqual([false, round * 6 - 5]);
       for (let i = 0; i < 2; i++) {
         feed(frame(2, Buffer.alloc(100, 97)));
-        await host.settle();
+        await platform.settle();
       }
       expect([transport.paused, pause.mock.calls.length]).toEqual([true, round]);
-      // A handler at work is somebody who reads.
-      await host.advance(5000);
+      // A running handler counts as a read.
+      await platform.advance(5000);
       expect(conn.state).toBe('open');
       for (let i = 0; i < 6; i++) {
         go();
-        await host.settle();
+        await platform.settle();
       }
       expect([transport.paused, seen.length]).toEqual([false, round * 6]);
       expect(resume.mock.calls).toHaveLength(round);
@@ -123,25 +123,25 @@ describe('the bound of what is read ahead', () => {
   });
 });
 
-describe('a message that nobody has asked for', () => {
-  it('stays with its connection while others of its kind read', async () => {
-    const host = new FakeHost();
-    const [one, two] = [wired('server', {}, 0, host), wired('server', {}, 0, host)];
-    await host.settle();
+describe('an unread message', () => {
+  it('stays with its connection while other connections read', async () => {
+    const platform = new FakePlatform();
+    const [one, two] = [wired('server', {}, 0, platform), wired('server', {}, 0, platform)];
+    await platform.settle();
     one.feed(one.frame(1, 'of one'), one.frame(1, 'of one too'));
-    await host.settle();
+    await platform.settle();
     const read = two.conn.readMessage();
     two.feed(two.frame(1, 'of two'));
     expect((await read).text()).toBe('of two');
     expect((await one.conn.readMessage()).text()).toBe('of one');
-    await host.settle();
+    await platform.settle();
     two.feed(two.frame(1, 'of two too'));
-    await host.settle();
+    await platform.settle();
     expect((await one.conn.readMessage()).text()).toBe('of one too');
     expect((await two.conn.readMessage()).text()).toBe('of two too');
   });
 
-  it('behind a message that is read as a stream is whole, and the next one', async () => {
+  it('after a streamed message is whole, and the next one too', async () => {
     const { conn, feed, frame } = wired('server');
     const next = conn.nextReader();
     feed(frame(1, 'streamed'), frame(1, 'whole'), frame(1, 'streamed too'));
@@ -150,23 +150,23 @@ describe('a message that nobody has asked for', () => {
     expect(await (await conn.nextReader()).text()).toBe('streamed too');
   });
 
-  it('is whole after a wait for a stream was given up', async () => {
-    const { conn, feed, frame, host } = wired('server');
+  it('is whole after a wait for a stream was cancelled', async () => {
+    const { conn, feed, frame, platform } = wired('server');
     const control = new AbortController();
     const given = conn.nextReader({ signal: control.signal });
-    await host.settle();
+    await platform.settle();
     control.abort(new Error('enough'));
     await expect(given).rejects.toThrow('enough');
     feed(frame(1, 'kept'), frame(1, 'and kept'));
-    await host.settle();
+    await platform.settle();
     expect((await conn.readMessage()).text()).toBe('kept');
     expect((await conn.readMessage()).text()).toBe('and kept');
   });
 
-  it('is given as a stream to who asks for one, from its first byte on', async () => {
-    const { conn, feed, frame, host } = wired('server');
+  it('can become a stream, from its first byte on', async () => {
+    const { conn, feed, frame, platform } = wired('server');
     feed(frame(1, 'queued'), frame(1, 'under ', { fin: false }));
-    await host.settle();
+    await platform.settle();
     const queued = await conn.nextReader();
     expect([queued.type, await queued.text()]).toEqual([TextMessage, 'queued']);
     const under = await conn.nextReader();
@@ -177,7 +177,7 @@ describe('a message that nobody has asked for', () => {
 });
 
 describe('a read while another is pending', () => {
-  it('is told the names of both', async () => {
+  it('is rejected with the names of both', async () => {
     const { conn } = wired('server');
     const control = new AbortController();
     const { signal } = control;
@@ -191,10 +191,10 @@ describe('a read while another is pending', () => {
     await expect(next()).rejects.toThrow('for await while discardReads is pending');
   });
 
-  it('is told so within the call of the other', async () => {
+  it('is rejected within the call of the other', async () => {
     for (const name of ['nextReader', 'for await'] as const) {
-      const { conn, feed, frame, host } = wired('server');
-      await host.settle();
+      const { conn, feed, frame, platform } = wired('server');
+      await platform.settle();
       let inner: Promise<unknown> | undefined;
       conn.setPingHandler(() => {
         inner = conn.readMessage();
@@ -210,14 +210,14 @@ describe('a read while another is pending', () => {
     }
   });
 
-  it('of a stream is told that it is one', async () => {
-    const { conn, feed, frame, host } = wired('server');
+  it('of a stream is rejected as a conflict with a stream', async () => {
+    const { conn, feed, frame, platform } = wired('server');
     const next = conn.nextReader();
     feed(frame(2, 'x', { fin: false }));
     const reader = await next;
     await reader.read(new Uint8Array(5));
     const read = reader.read(new Uint8Array(5));
-    await host.settle();
+    await platform.settle();
     await expect(conn.readMessage()).rejects.toThrow(
       'readMessage while a read of a message is pending',
     );
@@ -226,37 +226,40 @@ describe('a read while another is pending', () => {
   });
 });
 
-describe('the end of receive', () => {
-  it.each(['throws', 'rejects'] as const)('by a handler that %s is its error', async (how) => {
-    const { conn, feed, frame, host, sent } = wired('server');
-    const failure = new Error('no');
-    const seen: string[] = [];
-    const end = conn.receive((message) => {
-      seen.push(message.text());
-      if (how === 'throws') throw failure;
-      return Promise.reject(failure);
-    });
-    feed(frame(1, 'a'), frame(1, 'b'));
-    await expect(end).rejects.toBe(failure);
-    feed(frame(1, 'c'));
-    await host.settle();
-    expect(seen).toEqual(['a']);
-    expect(sent()).toEqual(['close 1011']);
-    await expect(conn.readMessage()).rejects.toBe(failure);
-  });
+describe('the promise of receive', () => {
+  it.each(['throws', 'rejects'] as const)(
+    'rejects with the error of a handler that %s',
+    async (how) => {
+      const { conn, feed, frame, platform, sent } = wired('server');
+      const failure = new Error('no');
+      const seen: string[] = [];
+      const end = conn.receive((message) => {
+        seen.push(message.text());
+        if (how === 'throws') throw failure;
+        return Promise.reject(failure);
+      });
+      feed(frame(1, 'a'), frame(1, 'b'));
+      await expect(end).rejects.toBe(failure);
+      feed(frame(1, 'c'));
+      await platform.settle();
+      expect(seen).toEqual(['a']);
+      expect(sent()).toEqual(['close 1011']);
+      await expect(conn.readMessage()).rejects.toBe(failure);
+    },
+  );
 
-  it('comes after its handler is done, also after our own close', async () => {
-    const { conn, feed, frame, host, transport } = wired('server');
+  it('settles after its handler, also after our own close', async () => {
+    const { conn, feed, frame, platform, transport } = wired('server');
     const { handler, go, seen } = gate();
     const order: string[] = [];
     const end = conn.receive(handler).then(({ code }) => order.push(`end ${code}`));
     feed(frame(1, 'a'), frame(1, 'never read'));
-    await host.settle();
+    await platform.settle();
     const closed = conn.close(1000);
     feed(frame(8, Uint8Array.of(0x03, 0xe8)));
     transport.feedEnd();
     await closed;
-    await host.settle();
+    await platform.settle();
     order.push('handler');
     go();
     await end;
@@ -264,26 +267,26 @@ describe('the end of receive', () => {
     expect(seen).toEqual(['a']);
   });
 
-  it('of a handler that failed when the peer was gone is told to all who read later', async () => {
-    const { conn, feed, frame, host, transport } = wired('server');
+  it('and all later reads reject with the error of a handler that failed after the end', async () => {
+    const { conn, feed, frame, platform, transport } = wired('server');
     const failure = new Error('too late');
     let fail = (): void => {};
     const end = conn.receive(() => new Promise((_, reject) => (fail = () => reject(failure))));
     feed(frame(1, 'a'));
-    await host.settle();
+    await platform.settle();
     transport.feedEnd();
-    await host.settle();
+    await platform.settle();
     fail();
     await expect(end).rejects.toBe(failure);
-    await host.settle();
+    await platform.settle();
     await expect(conn.readMessage()).rejects.toBe(failure);
     await expect(conn.nextReader()).rejects.toBe(failure);
   });
 });
 
-describe('what a handler is lent', () => {
-  it('keeps its bytes until its promise settles, whatever comes meanwhile', async () => {
-    const { conn, feed, frame, host } = wired('server');
+describe('a message that a handler borrows', () => {
+  it('stays intact until its promise settles, during any other traffic', async () => {
+    const { conn, feed, frame, platform } = wired('server');
     const texts: string[] = [];
     let done = false;
     let use = (): void => {};
@@ -298,41 +301,41 @@ describe('what a handler is lent', () => {
       });
     });
     feed(frame(1, 'in fra', { fin: false }), frame(0, 'gments'));
-    await host.settle();
+    await platform.settle();
     for (let i = 0; i < 20; i++) {
       feed(frame(1, 'xxx', { fin: false }), frame(9, 'ping'), frame(0, 'yyyyyyyyy'));
-      await host.settle();
+      await platform.settle();
     }
     use();
-    await host.settle();
+    await platform.settle();
     expect(texts).toEqual(['in fragments']);
     expect(conn.stats.messagesIn).toBe(21);
   });
 });
 
 describe('a piece of a stream', () => {
-  it('that is unread lets the answer to the close frame behind it wait', async () => {
-    const { conn, feed, frame, host, sent } = wired('server');
+  it('that is unread delays the answer to the close frame after it', async () => {
+    const { conn, feed, frame, platform, sent } = wired('server');
     const next = conn.nextReader();
     feed(frame(1, 'unread'));
     const reader = await next;
     feed(frame(8, Uint8Array.of(0x03, 0xe8)));
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual([]);
     expect(await reader.text()).toBe('unread');
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['close 1000']);
   });
 
   it.each([
     { part: 'smaller', pong: 100, kept: 10 },
     { part: 'larger', pong: 1, kept: 15 },
-  ])('is kept with its chunk unless it is the smaller part of it: the $part', async (given) => {
+  ])('retains its chunk unless it is the smaller part of it: the $part', async (given) => {
     const { conn, frame, transport } = wired('client');
     const next = conn.nextReader();
     transport.feed(frame(2, 'x', { fin: false }));
     const reader = await next;
-    const push = vi.spyOn(Inflow.prototype, 'push');
+    const push = vi.spyOn(PieceQueue.prototype, 'push');
     try {
       const chunk = Buffer.concat([frame(10, Buffer.alloc(given.pong)), frame(0, 'at the end')]);
       const text = reader.text();
@@ -346,21 +349,22 @@ describe('a piece of a stream', () => {
   });
 });
 
-describe('a connection that drops what comes', () => {
-  it('puts nothing together, and leaves nothing of that to the next one', async () => {
-    const host = new FakeHost();
-    const [drops, reads] = [wired('server', {}, 0, host), wired('server', {}, 0, host)];
+describe('discardReads', () => {
+  it('buffers no message and leaves no state to the next connection', async () => {
+    const platform = new FakePlatform();
+    const drops = wired('server', { readAhead: 100 }, 0, platform);
+    const reads = wired('server', {}, 0, platform);
     void drops.conn.discardReads();
-    // It is at rest now, and may lend its reading side to the other.
-    await host.settle();
+    await platform.settle();
     drops.feed(drops.frame(2, Buffer.alloc(500), { fin: false }));
-    await host.settle();
-    expect(sessionOf(drops.conn).reading.intake.held).toBe(0);
+    await platform.settle();
+    // Fewer than 100 bytes are held.
+    expect(sessionOf(drops.conn).readSide.hasRoom).toBe(true);
     drops.feed(drops.frame(0, 'end'));
-    await host.settle();
+    await platform.settle();
     const { frame, feed, conn } = reads;
     feed(frame(1, 'put ', { fin: false }), frame(0, 'together'));
-    await host.settle();
+    await platform.settle();
     expect((await conn.readMessage()).text()).toBe('put together');
     expect(drops.conn.stats.messagesIn).toBe(1);
   });

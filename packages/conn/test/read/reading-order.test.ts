@@ -1,16 +1,17 @@
-// Who gets what when a reader comes late, leaves early, or fails: no message is lost, and none comes twice.
-import { FakeHost } from '@ws/testkit';
+// Who gets what when a reader comes late, leaves early, or fails: no message is lost, and none
+// comes twice.
+import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { sessionOf } from '../src/conn.ts';
-import { type Conn, TextMessage } from '../src/index.ts';
-import { type Wired, wired } from './wired.ts';
+import { sessionOf } from '../../src/conn.ts';
+import { type Conn, TextMessage } from '../../src/index.ts';
+import { type Wired, wired } from '../wired.ts';
 
 const NORMAL = Uint8Array.of(0x03, 0xe8);
 
 /** A connection that has had its first turn, in which nothing is parsed. */
 async function opened(settings: Parameters<typeof wired>[1] = {}): Promise<Wired> {
   const wire = wired('server', settings);
-  await wire.host.settle();
+  await wire.platform.settle();
   return wire;
 }
 
@@ -20,12 +21,12 @@ function outcome(promise: Promise<unknown>): Promise<unknown> {
 }
 
 describe('receive', () => {
-  it('gives all that waits of a connection that is gone, and then tells why it is', async () => {
-    const { conn, feed, frame, host, transport } = await opened();
+  it('delivers all queued messages of a closed connection, then reports its end', async () => {
+    const { conn, feed, frame, platform, transport } = await opened();
     feed(frame(1, 'a'), frame(1, 'b'), frame(1, 'c'));
-    await host.settle();
+    await platform.settle();
     transport.break(new Error('reset'));
-    await host.settle();
+    await platform.settle();
     const seen: string[] = [];
     const end = conn.receive((message) => void seen.push(message.text()));
     await expect(end).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT' });
@@ -39,10 +40,10 @@ describe('receive', () => {
       act: (conn: Conn) => conn.setReadDeadline(Date.now() - 1),
       error: { code: 'WS_ERR_TIMEOUT' },
     },
-  ])('is over when its handler ends $ends, though messages wait', async ({ act, error }) => {
-    const { conn, feed, frame, host } = await opened();
+  ])('ends when its handler ends $ends, even with queued messages', async ({ act, error }) => {
+    const { conn, feed, frame, platform } = await opened();
     feed(frame(1, 'a'), frame(1, 'b'));
-    await host.settle();
+    await platform.settle();
     const seen: string[] = [];
     const end = conn.receive((message) => {
       seen.push(message.text());
@@ -52,8 +53,8 @@ describe('receive', () => {
     expect(seen).toEqual(['a']);
   });
 
-  it('ends well for a handler that met the good end itself', async () => {
-    const { conn, feed, frame, host, transport } = await opened();
+  it('resolves for a handler that has seen the normal close itself', async () => {
+    const { conn, feed, frame, platform, transport } = await opened();
     let met: unknown;
     const end = conn.receive(async () => {
       const pong = conn.ping('?');
@@ -61,7 +62,7 @@ describe('receive', () => {
       await pong;
     });
     feed(frame(1, 'go'));
-    await host.settle();
+    await platform.settle();
     feed(frame(8, NORMAL));
     transport.feedEnd();
     expect(await end).toMatchObject({ code: 1000, wasClean: true });
@@ -69,7 +70,7 @@ describe('receive', () => {
   });
 
   it.each([5, null, 'text', {}, []])(
-    'is done with a message when its handler returns: %j',
+    'releases a message when its handler returns: %j',
     async (result) => {
       const { conn, feed, frame, transport } = await opened();
       const seen: string[] = [];
@@ -84,8 +85,8 @@ describe('receive', () => {
     },
   );
 
-  it('lets no large message past a handler at work: the peer waits', async () => {
-    const { conn, feed, frame, host, transport } = await opened({ readAhead: 1000 });
+  it('stops a large message during a running handler: the peer waits', async () => {
+    const { conn, feed, frame, platform, transport } = await opened({ readAhead: 1000 });
     let go = (): void => {};
     const sizes: number[] = [];
     void conn.receive((message) => {
@@ -93,41 +94,41 @@ describe('receive', () => {
       return new Promise<void>((resolve) => (go = resolve));
     });
     feed(frame(1, 'a'));
-    await host.settle();
+    await platform.settle();
     const large = frame(2, Buffer.alloc(5000));
     feed(large.subarray(0, 1500));
-    await host.settle();
+    await platform.settle();
     expect(transport.paused).toBe(true);
     go();
-    await host.settle();
+    await platform.settle();
     expect(transport.paused).toBe(false);
     feed(large.subarray(1500));
-    await host.settle();
+    await platform.settle();
     expect(sizes).toEqual([1, 5000]);
   });
 });
 
-describe('a message whose first part came while somebody waited who gave up', () => {
-  it('is whole for the next, and so is the one behind it', async () => {
-    const { conn, feed, frame, host } = await opened();
+describe('a message whose first part arrived during a cancelled read', () => {
+  it('is whole for the next read, and so is the message after it', async () => {
+    const { conn, feed, frame, platform } = await opened();
     const control = new AbortController();
     const read = conn.readMessage({ signal: control.signal });
     feed(frame(1, 'in two ', { fin: false }));
-    await host.settle();
+    await platform.settle();
     control.abort(new Error('enough'));
     await expect(read).rejects.toThrow('enough');
     feed(frame(0, 'parts'), frame(1, 'next'));
-    await host.settle();
+    await platform.settle();
     expect((await conn.readMessage()).text()).toBe('in two parts');
     expect((await conn.readMessage()).text()).toBe('next');
   });
 });
 
-describe('a message of which nothing but the first header has come', () => {
-  it('is given as a stream to who asks for one', async () => {
-    const { conn, feed, frame, host } = await opened();
+describe('a message of which only the first header has arrived', () => {
+  it('can become a stream', async () => {
+    const { conn, feed, frame, platform } = await opened();
     feed(frame(1, '', { fin: false }));
-    await host.settle();
+    await platform.settle();
     const reader = await conn.nextReader();
     expect(reader.type).toBe(TextMessage);
     feed(frame(0, 'all of it'));
@@ -135,7 +136,7 @@ describe('a message of which nothing but the first header has come', () => {
   });
 });
 
-describe('a reader that is left in the middle', () => {
+describe('an abandoned reader', () => {
   const leave = {
     'a loop that breaks': async (reader: AsyncIterable<Uint8Array>): Promise<void> => {
       for await (const _ of reader) break;
@@ -145,15 +146,15 @@ describe('a reader that is left in the middle', () => {
     },
   };
 
-  it.each(Object.entries(leave))('lets the rest flow past, however long: %s', async (_, go) => {
-    const { conn, feed, frame, host, transport } = await opened({ readAhead: 1000 });
+  it.each(Object.entries(leave))('drops the rest of any length: %s', async (_, go) => {
+    const { conn, feed, frame, platform, transport } = await opened({ readAhead: 1000 });
     const next = conn.nextReader();
     feed(frame(2, Buffer.alloc(600), { fin: false }));
     const reader = await next;
     await go(reader as never);
     for (let i = 0; i < 5; i++) {
       feed(frame(0, Buffer.alloc(600), { fin: false }));
-      await host.settle();
+      await platform.settle();
     }
     expect(transport.paused).toBe(false);
     expect(await reader.read(new Uint8Array(1))).toBe(0);
@@ -161,20 +162,20 @@ describe('a reader that is left in the middle', () => {
     expect((await conn.readMessage()).text()).toBe('next');
   });
 
-  it.each(Object.entries(leave))('has what is unread of it let go of: %s', async (_, go) => {
-    const { conn, feed, frame, host, transport } = await opened({ readAhead: 1000 });
+  it.each(Object.entries(leave))('releases its unread bytes: %s', async (_, go) => {
+    const { conn, feed, frame, platform, transport } = await opened({ readAhead: 1000 });
     const next = conn.nextReader();
     feed(frame(2, Buffer.alloc(600), { fin: false }));
     const reader = await next;
     feed(frame(0, Buffer.alloc(600), { fin: false }));
-    await host.settle();
+    await platform.settle();
     expect(transport.paused).toBe(true);
     await go(reader as never);
-    await host.settle();
+    await platform.settle();
     expect(transport.paused).toBe(false);
   });
 
-  it('says nothing to the message that another one reads by now', async () => {
+  it('does not affect the message of the current reader', async () => {
     const { conn, feed, frame } = await opened();
     const first = conn.nextReader();
     feed(frame(1, 'first'), frame(1, 'sec', { fin: false }));
@@ -188,16 +189,16 @@ describe('a reader that is left in the middle', () => {
 });
 
 describe('a stream that was read to its end', () => {
-  it('leaves its connection without a side to read', async () => {
-    const host = new FakeHost();
-    const { conn, feed, frame } = wired('server', {}, 0, host);
+  it('leaves its connection without a decoder', async () => {
+    const platform = new FakePlatform();
+    const { conn, feed, frame } = wired('server', {}, 0, platform);
     const next = conn.nextReader();
     feed(frame(1, 'in two ', { fin: false }));
     const reader = await next;
     const text = reader.text();
     feed(frame(0, 'parts'));
     expect(await text).toBe('in two parts');
-    await host.settle();
-    expect(sessionOf(conn).kit.readings.size).toBe(1);
+    await platform.settle();
+    expect(sessionOf(conn).shared.decoders.size).toBe(1);
   });
 });

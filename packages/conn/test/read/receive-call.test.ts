@@ -1,6 +1,6 @@
 import { CloseMessage, formatCloseMessage, TextMessage } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
-import { wired } from './wired.ts';
+import { wired } from '../wired.ts';
 
 /** A promise of `receive`, and what ends it. */
 function receiving(): { promise: Promise<unknown>; end: () => void; fail: () => void } {
@@ -38,14 +38,14 @@ const WAYS: readonly { by: string; look: (promise: Promise<unknown>) => Promise<
 ];
 
 describe('the promise of receive', () => {
-  it('is one', () => {
+  it('is a native promise', () => {
     const { promise } = receiving();
     expect(promise).toBeInstanceOf(Promise);
     expect(Object.prototype.toString.call(promise)).toBe('[object Promise]');
     expect(promise.then(() => {}).constructor).toBe(Promise);
   });
 
-  it.each(WAYS)('tells how the connection ended, seen by $by', async ({ look }) => {
+  it.each(WAYS)('reports how the connection ended, seen by $by', async ({ look }) => {
     const { promise, end } = receiving();
     const seen = look(promise);
     end();
@@ -64,7 +64,7 @@ describe('the promise of receive', () => {
     expect(told(await before)).toBe(told(after));
   });
 
-  it('causes no unhandled rejection when nobody looks', async () => {
+  it('causes no unhandled rejection when it is ignored', async () => {
     const unhandled: unknown[] = [];
     const note = (reason: unknown): void => void unhandled.push(reason);
     process.on('unhandledRejection', note);
@@ -75,7 +75,7 @@ describe('the promise of receive', () => {
     expect(unhandled).toEqual([]);
   });
 
-  it('lets the next one begin when it is settled', async () => {
+  it('settles before the next call starts', async () => {
     const { conn, feed, frame } = wired('server');
     const first = conn.receive(() => {
       throw new Error('no');

@@ -1,45 +1,48 @@
 import { describe, expect, it } from 'vitest';
-import { BinaryMessage, CloseMessage, TextMessage } from '../src/index.ts';
-import { turns } from './raw-peer.ts';
-import { wired } from './wired.ts';
+import { BinaryMessage, CloseMessage, TextMessage } from '../../src/index.ts';
+import { turns } from '../raw-pair.ts';
+import { wired } from '../wired.ts';
 
 // Streams that meet ends, aborts, deadlines and pools that fail.
 
 const soon = (ms: number): number => Date.now() + ms;
 const CLOSE_1000 = Uint8Array.of(0x03, 0xe8);
 
-describe('a MessageWriter that is given up with a part sent', () => {
-  it('lets nothing into its message: those in line are told by the end', async () => {
-    const { conn, host, sent } = wired('server', { writeBufferSize: 4 });
+describe('a MessageWriter that is aborted with a part sent', () => {
+  it('accepts no more of its message: queued writes reject with the end', async () => {
+    const { conn, platform, sent } = wired('server', { writeBufferSize: 4 });
     const writer = await conn.nextWriter(TextMessage);
     await writer.write('abcdefgh');
     const inLine = conn.send('in line');
     writer.abort();
     await expect(inLine).rejects.toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text... abcd', 'close 1011']);
   });
 
-  it('is aborted at once by its web stream, also while a write is blocked', async () => {
-    const { conn, host, transport } = wired('server', { writeBufferSize: 4, highWaterMark: 10 });
+  it('is aborted at once by its web stream, also during a blocked write', async () => {
+    const { conn, platform, transport } = wired('server', {
+      writeBufferSize: 4,
+      highWaterMark: 10,
+    });
     transport.block();
     void conn.send('going');
-    await host.settle();
+    await platform.settle();
     const writer = (await conn.nextWriter(BinaryMessage)).writable().getWriter();
     const write = writer.write(new Uint8Array(100));
     write.catch(() => {});
-    await host.settle();
+    await platform.settle();
     void writer.abort(new Error('stop')).catch(() => {});
-    await host.settle();
+    await platform.settle();
     expect(conn.state).toBe('closing');
   });
 
-  it('is given up with a chunk that its web stream cannot take, and nobody waits for it', async () => {
+  it('is aborted by an invalid chunk of its web stream, without an unhandled rejection', async () => {
     for (const [chunk, left] of [
       ['x', ['text after']],
       ['abcdefgh', ['binary... abcd', 'close 1011']],
     ] as const) {
-      const { conn, host, sent } = wired('server', { writeBufferSize: 4 });
+      const { conn, platform, sent } = wired('server', { writeBufferSize: 4 });
       const source = new ReadableStream({
         start(controller) {
           controller.enqueue(chunk);
@@ -49,19 +52,19 @@ describe('a MessageWriter that is given up with a part sent', () => {
       const writer = await conn.nextWriter(BinaryMessage);
       await expect(source.pipeTo(writer.writable())).rejects.toBeInstanceOf(TypeError);
       void conn.send('after');
-      await host.settle();
+      await platform.settle();
       expect(sent()).toEqual(left);
     }
   });
 
   it('does not turn a closing handshake into a failure', async () => {
-    const { conn, host, feed, frame, transport } = wired('server', {
+    const { conn, platform, feed, frame, transport } = wired('server', {
       writeBufferSize: 4,
       highWaterMark: 10,
     });
     transport.block();
     void conn.send('going');
-    await host.settle();
+    await platform.settle();
     const writer = await conn.nextWriter(BinaryMessage);
     const write = writer.write(new Uint8Array(100));
     const closing = conn.close();
@@ -74,45 +77,45 @@ describe('a MessageWriter that is given up with a part sent', () => {
 });
 
 describe('a MessageReader at the end', () => {
-  it('never takes a message that was cut for a whole one', async () => {
+  it('never returns a truncated message as a whole one', async () => {
     for (const how of ['terminate', 'close'] as const) {
-      const { conn, feed, frame, host, transport } = wired('server');
+      const { conn, feed, frame, platform, transport } = wired('server');
       const next = conn.nextReader();
       feed(frame(2, 'aaaa', { fin: false }));
       const reader = await next;
       await reader.read(new Uint8Array(9));
       const all = how === 'terminate' ? reader.bytes() : reader.read(new Uint8Array(9));
-      await host.settle();
+      await platform.settle();
       feed(frame(0, 'bbbb', { fin: false }));
       void conn[how]();
-      await host.settle();
+      await platform.settle();
       transport.feedEnd();
       await expect(all).rejects.toMatchObject({ code: 'WS_ERR_CLOSE' });
     }
   });
 
-  it('is not to be had after close(): nothing is delivered any more', async () => {
+  it('rejects after close(): no more is delivered', async () => {
     for (const before of ['', 'aaaa']) {
-      const { conn, feed, frame, host, transport } = wired('server');
+      const { conn, feed, frame, platform, transport } = wired('server');
       if (before !== '') feed(frame(2, before, { fin: false }));
-      await host.settle();
+      await platform.settle();
       void conn.close();
       const next = conn.nextReader();
-      await host.settle();
+      await platform.settle();
       feed(frame(before === '' ? 2 : 0, 'after'), frame(8, CLOSE_1000));
       transport.feedEnd();
       await expect(next).rejects.toMatchObject({ closeCode: 1000 });
     }
   });
 
-  it('is not to be had once reading has failed, whatever was under way', async () => {
+  it('rejects once reading has failed, during any call', async () => {
     for (const how of ['deadline', 'fault'] as const) {
-      const { conn, feed, frame, host } = wired('server');
+      const { conn, feed, frame, platform } = wired('server');
       feed(frame(2, 'aaaa', { fin: false }));
-      await host.settle();
+      await platform.settle();
       if (how === 'deadline') conn.setReadDeadline(soon(-1));
       else feed(Uint8Array.of(0xff, 0xff));
-      await host.settle();
+      await platform.settle();
       const error = await conn.nextReader().catch((e: unknown) => e);
       expect(error).toBeInstanceOf(Error);
       await expect(conn.nextReader()).rejects.toBe(error);
@@ -120,7 +123,7 @@ describe('a MessageReader at the end', () => {
     }
   });
 
-  it('reads alone: bytes() holds the message to its end', async () => {
+  it('reads exclusively: bytes() holds the message to its end', async () => {
     const { conn, feed, frame } = wired('server');
     const next = conn.nextReader();
     feed(frame(2, 'one', { fin: false }), frame(0, 'two', { fin: false }));
@@ -134,31 +137,31 @@ describe('a MessageReader at the end', () => {
     expect(await text).toBe('onetwothree');
   });
 
-  it('is a reader that reads, for idleReadTimeout', async () => {
-    const { conn, feed, frame, host } = wired('server', {
+  it('restarts idleReadTimeout', async () => {
+    const { conn, feed, frame, platform } = wired('server', {
       idleReadTimeout: 10_000,
       readAhead: 1_000,
     });
     const next = conn.nextReader();
     feed(frame(2, 'x'.repeat(3_000), { fin: false }));
     const reader = await next;
-    await host.settle();
+    await platform.settle();
     feed(frame(0, 'x'.repeat(3_000)));
     let length = 0;
     for (let i = 0; i < 60; i++) {
       length += await reader.read(new Uint8Array(100));
-      await host.advance(1_000);
+      await platform.advance(1_000);
     }
     expect([length, conn.state]).toEqual([6_000, 'open']);
   });
 
-  it('keeps no more memory than its pieces have bytes', async () => {
-    const { conn, frame, host, transport } = wired('server', { readAhead: 20_000 });
+  it('retains no more memory than its pieces have bytes', async () => {
+    const { conn, frame, platform, transport } = wired('server', { readAhead: 20_000 });
     const next = conn.nextReader();
     transport.feed(frame(2, 'x', { fin: false }));
     await next;
     let chunks = 0;
-    // One byte that counts in a chunk of pongs that nobody asked for.
+    // One byte of a message in a chunk of unsolicited pongs.
     const chunk = Buffer.concat([
       frame(0, 'y', { fin: false }),
       ...Array.from({ length: 100 }, () => frame(10, 'z'.repeat(100))),
@@ -166,7 +169,7 @@ describe('a MessageReader at the end', () => {
     const before = process.memoryUsage().arrayBuffers;
     while (!transport.paused && chunks < 1_000) {
       transport.feed(chunk);
-      await host.settle();
+      await platform.settle();
       chunks++;
     }
     expect(transport.paused).toBe(true);
@@ -176,24 +179,24 @@ describe('a MessageReader at the end', () => {
 
 describe('the peer’s close frame', () => {
   it.each(['readMessage', 'for await', 'a reader'] as const)(
-    'is answered after the last message was read by %s',
+    'is answered after %s has read the last message',
     async (way) => {
-      const { conn, feed, frame, host, sent } = wired('server');
+      const { conn, feed, frame, platform, sent } = wired('server');
       feed(frame(1, 'last'), frame(8, CLOSE_1000));
-      await host.settle();
+      await platform.settle();
       expect(sent()).toEqual([]);
       if (way === 'readMessage') await conn.readMessage();
       else if (way === 'for await')
         for await (const message of conn) if (message.text() === 'last') break;
       if (way === 'a reader') await (await conn.nextReader()).read(new Uint8Array(4));
-      await host.settle();
+      await platform.settle();
       expect(sent()).toEqual(['close 1000']);
     },
   );
 });
 
 describe('receive', () => {
-  it('ends when its handler ends reading by itself', async () => {
+  it('ends when its handler ends reading', async () => {
     const { conn, feed, frame } = wired('server');
     const end = conn.receive(() => conn.setReadDeadline(soon(-1)));
     feed(frame(1, 'x'));
@@ -203,23 +206,23 @@ describe('receive', () => {
 });
 
 describe('discardReads', () => {
-  it('puts nothing together', async () => {
-    const { conn, feed, frame, host, transport } = wired('server', { readLimit: false });
+  it('buffers no message', async () => {
+    const { conn, feed, frame, platform, transport } = wired('server', { readLimit: false });
     void conn.discardReads();
-    await host.settle();
+    await platform.settle();
     feed(frame(2, 'x', { fin: false }));
     const before = process.memoryUsage().arrayBuffers;
     const chunk = frame(0, Buffer.alloc(60_000), { fin: false });
     for (let i = 0; i < 300; i++) transport.feed(chunk);
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(30_000_000);
     feed(frame(0, 'end'), frame(1, 'next'));
-    await host.settle();
+    await platform.settle();
     expect(conn.stats.messagesIn).toBe(2);
   });
 });
 
-describe('a pool that fails', () => {
-  it('fails the call, and nothing else', async () => {
+describe('a buffer pool that throws', () => {
+  it('fails only the call', async () => {
     let bad = false;
     const writeBufferPool = {
       get: () => {
@@ -228,7 +231,7 @@ describe('a pool that fails', () => {
       },
       put: () => {},
     };
-    const { conn, host, sent } = wired('server', { writeBufferSize: 8, writeBufferPool });
+    const { conn, platform, sent } = wired('server', { writeBufferSize: 8, writeBufferPool });
     const writer = await conn.nextWriter(TextMessage);
     await writer.write('abc');
     const inLine = conn.send('in line');
@@ -237,58 +240,61 @@ describe('a pool that fails', () => {
     await expect(inLine).rejects.toThrow('pool');
     bad = false;
     await conn.send('goes on');
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text goes on']);
     expect(conn.bufferedAmount).toBe(0);
   });
 });
 
 describe('a write deadline with an open writer', () => {
-  it('drops the transport when it strikes with messages in line', async () => {
-    const { conn, host } = wired('server', { writeBufferSize: 4 });
+  it('drops the transport when it expires with queued messages', async () => {
+    const { conn, platform } = wired('server', { writeBufferSize: 4 });
     const writer = await conn.nextWriter(TextMessage);
     await writer.write('abcdefgh');
-    await host.settle();
+    await platform.settle();
     const inLine = conn.send('line');
     conn.setWriteDeadline(soon(1_000));
-    await host.advance(2_000);
+    await platform.advance(2_000);
     await expect(inLine).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
     expect(conn.state).toBe('closed');
   });
 
-  it.each(['write', 'close', 'nextWriter'] as const)('drops it at the next %s', async (call) => {
-    const { conn, host } = wired('server', { writeBufferSize: 4 });
-    const writer = await conn.nextWriter(TextMessage);
-    await writer.write('abcdefgh');
-    await host.settle();
-    conn.setWriteDeadline(soon(-1));
-    const late = call === 'nextWriter' ? conn.nextWriter(1) : writer[call]('x');
-    await expect(late).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
-    conn.setWriteDeadline(null);
-    await expect(conn.send('x')).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
-    await host.settle();
-    expect(conn.state).toBe('closed');
-  });
+  it.each(['write', 'close', 'nextWriter'] as const)(
+    'drops the transport at the next %s',
+    async (call) => {
+      const { conn, platform } = wired('server', { writeBufferSize: 4 });
+      const writer = await conn.nextWriter(TextMessage);
+      await writer.write('abcdefgh');
+      await platform.settle();
+      conn.setWriteDeadline(soon(-1));
+      const late = call === 'nextWriter' ? conn.nextWriter(1) : writer[call]('x');
+      await expect(late).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
+      conn.setWriteDeadline(null);
+      await expect(conn.send('x')).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
+      await platform.settle();
+      expect(conn.state).toBe('closed');
+    },
+  );
 
-  it('sets no timer on a connection that is gone', async () => {
-    const { conn, host } = wired('server');
+  it('sets no timer on a closed connection', async () => {
+    const { conn, platform } = wired('server');
     conn.terminate();
-    await host.settle();
+    await platform.settle();
     conn.setReadDeadline(soon(1_000));
     conn.setWriteDeadline(soon(1_000));
-    expect(host.timers).toBe(0);
+    expect(platform.timers).toBe(0);
   });
 });
 
-describe('several nextWriter calls behind a pending write', () => {
-  it('each finish the one before', async () => {
-    const { conn, host, transport, sent } = wired('server', {
+describe('several nextWriter calls after a pending write', () => {
+  it('each finish the previous writer', async () => {
+    const { conn, platform, transport, sent } = wired('server', {
       writeBufferSize: 8,
       highWaterMark: 10,
     });
     transport.block();
     void conn.send('going');
-    await host.settle();
+    await platform.settle();
     const first = await conn.nextWriter(TextMessage);
     void first.write('x'.repeat(30));
     const second = conn.nextWriter(TextMessage);
@@ -301,7 +307,7 @@ describe('several nextWriter calls behind a pending write', () => {
     const writer = await third;
     await writer.write('third');
     await writer.close();
-    await host.settle();
+    await platform.settle();
     expect(sent().at(-1)).toBe('text third');
   });
 });
@@ -309,11 +315,11 @@ describe('several nextWriter calls behind a pending write', () => {
 describe('a writer of a close frame', () => {
   it('checks its payload', async () => {
     for (const payload of [Uint8Array.of(1), Uint8Array.of(0x03, 0xed)]) {
-      const { conn, host, transport } = wired('server');
+      const { conn, platform, transport } = wired('server');
       const writer = await conn.nextWriter(CloseMessage);
       await writer.write(payload);
       await expect(writer.close()).rejects.toBeInstanceOf(RangeError);
-      await host.settle();
+      await platform.settle();
       expect([conn.state, transport.writes.length]).toEqual(['open', 0]);
     }
   });

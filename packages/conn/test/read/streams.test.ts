@@ -8,9 +8,9 @@ import {
   type MessageReader,
   TextMessage,
   WriteClosedError,
-} from '../src/index.ts';
-import { rawPair, turns } from './raw-peer.ts';
-import { wired } from './wired.ts';
+} from '../../src/index.ts';
+import { rawPair, turns } from '../raw-pair.ts';
+import { wired } from '../wired.ts';
 
 async function pieces(reader: MessageReader, size = 1000): Promise<string> {
   const into = new Uint8Array(size);
@@ -22,8 +22,8 @@ async function pieces(reader: MessageReader, size = 1000): Promise<string> {
 }
 
 describe('nextReader', () => {
-  it('gives the first bytes before the last have come', async () => {
-    const { conn, feed, frame, host } = wired('server');
+  it('returns the first bytes before the last have arrived', async () => {
+    const { conn, feed, frame, platform } = wired('server');
     const next = conn.nextReader();
     feed(frame(1, 'one ', { fin: false }));
     const reader = await next;
@@ -31,7 +31,7 @@ describe('nextReader', () => {
     const into = new Uint8Array(100);
     expect(await reader.read(into)).toBe(4);
     const read = reader.read(into);
-    await host.settle();
+    await platform.settle();
     feed(frame(0, 'two ', { fin: false }));
     expect(await read).toBe(4);
     feed(frame(0, 'three'));
@@ -42,7 +42,7 @@ describe('nextReader', () => {
     expect(conn.stats.messagesIn).toBe(1);
   });
 
-  it('gives the parts of one frame as they come', async () => {
+  it('returns the parts of one frame as they arrive', async () => {
     const { conn, transport, frame } = wired('server');
     const bytes = frame(2, 'x'.repeat(5000));
     transport.feed(bytes.subarray(0, 1000));
@@ -65,23 +65,23 @@ describe('nextReader', () => {
     },
   );
 
-  it('takes up a message that was begun to be read ahead', async () => {
-    const { conn, feed, frame, host, transport } = wired('server', { readAhead: 1000 });
+  it('continues a message that was partly read ahead', async () => {
+    const { conn, feed, frame, platform, transport } = wired('server', { readAhead: 1000 });
     feed(frame(2, 'a'.repeat(600), { fin: false }));
-    await host.settle();
+    await platform.settle();
     const bytes = frame(0, 'b'.repeat(5000));
     transport.feed(bytes.subarray(0, 700));
-    await host.settle();
+    await platform.settle();
     const reader = await conn.nextReader();
     const text = pieces(reader);
     for (let at = 700; at < bytes.length; at += 700) {
       transport.feed(bytes.subarray(at, at + 700));
-      await host.settle();
+      await platform.settle();
     }
     expect(await text).toBe('a'.repeat(600) + 'b'.repeat(5000));
   });
 
-  it('drops what was not read of the previous message', async () => {
+  it('drops the unread rest of the previous message', async () => {
     const { conn, feed, frame } = wired('server');
     const next = conn.nextReader();
     feed(frame(1, 'unread', { fin: false }));
@@ -93,7 +93,7 @@ describe('nextReader', () => {
     expect(await first.text()).toBe('');
   });
 
-  it('leaves the rest of a message to nobody when another way of reading begins', async () => {
+  it('drops the rest of a message when another way to read starts', async () => {
     const { conn, feed, frame } = wired('server');
     const next = conn.nextReader();
     feed(frame(1, 'unread', { fin: false }));
@@ -103,21 +103,21 @@ describe('nextReader', () => {
     expect((await message).text()).toBe('whole');
   });
 
-  it('pauses the transport while nobody reads the message, and lets it flow again', async () => {
-    const { conn, transport, frame, host } = wired('server', { readAhead: 10_000 });
+  it('pauses the transport without a read of the message, and resumes it', async () => {
+    const { conn, transport, frame, platform } = wired('server', { readAhead: 10_000 });
     const bytes = frame(2, Buffer.alloc(200_000, 7));
     const next = conn.nextReader();
     transport.feed(bytes.subarray(0, 20_000));
     const reader = await next;
     for (let at = 20_000; at < bytes.length; at += 20_000)
       transport.feed(bytes.subarray(at, at + 20_000));
-    await host.settle();
+    await platform.settle();
     expect(transport.paused).toBe(true);
     expect((await reader.bytes()).length).toBe(200_000);
     expect(transport.paused).toBe(false);
   });
 
-  it('holds to the read limit, exactly', async () => {
+  it('enforces the read limit exactly', async () => {
     for (const size of [1000, 1001]) {
       const { conn, transport, frame } = wired('server', { readLimit: 1000 });
       const next = conn.nextReader();
@@ -132,7 +132,7 @@ describe('nextReader', () => {
     }
   });
 
-  it('fails where the connection ends in the message', async () => {
+  it('rejects when the connection ends within the message', async () => {
     const { conn, feed, frame, transport } = wired('server');
     const next = conn.nextReader();
     feed(frame(2, 'begun', { fin: false }));
@@ -145,7 +145,7 @@ describe('nextReader', () => {
     await expect(conn.nextReader()).rejects.toMatchObject({ closeCode: 1006 });
   });
 
-  it('fails at the first bad byte of text', async () => {
+  it('rejects at the first invalid byte of text', async () => {
     const { conn, feed, frame } = wired('server');
     const next = conn.nextReader();
     feed(frame(1, 'ok', { fin: false }));
@@ -157,7 +157,7 @@ describe('nextReader', () => {
     });
   });
 
-  it('clashes by name while a read is pending, and refuses bad arguments', async () => {
+  it('reports a conflict by name while a read is pending, and rejects invalid arguments', async () => {
     const { conn, feed, frame } = wired('server');
     const next = conn.nextReader();
     await expect(conn.readMessage()).rejects.toThrow('readMessage while nextReader is pending');
@@ -174,10 +174,10 @@ describe('nextReader', () => {
     await expect(conn.receive(() => {})).rejects.toMatchObject({ code: 'WS_ERR_READ_PENDING' });
   });
 
-  it('gives up softly', async () => {
-    const { conn, host, feed, frame } = wired('server');
+  it('can be cancelled without loss', async () => {
+    const { conn, platform, feed, frame } = wired('server');
     const next = conn.nextReader({ timeout: 50 });
-    await host.advance(60);
+    await platform.advance(60);
     await expect(next).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
     feed(frame(1, 'kept'));
     expect((await conn.readMessage()).text()).toBe('kept');
@@ -185,7 +185,7 @@ describe('nextReader', () => {
 });
 
 describe('MessageReader', () => {
-  it('is iterable, and drops the rest when it is left early', async () => {
+  it('is iterable, and drops the rest after an early break', async () => {
     const { conn, feed, frame } = wired('server');
     feed(frame(2, 'ab', { fin: false }), frame(0, 'cd'), frame(1, 'next'), frame(1, 'after'));
     const seen: string[] = [];
@@ -198,7 +198,7 @@ describe('MessageReader', () => {
     expect(await (await conn.nextReader()).text()).toBe('after');
   });
 
-  it('gives a web stream, which can be cancelled', async () => {
+  it('returns a web stream, which can be cancelled', async () => {
     const { conn, feed, frame } = wired('server');
     feed(frame(2, 'ab', { fin: false }), frame(0, 'cd'), frame(1, 'dropped'), frame(1, 'after'));
     const chunks: Uint8Array[] = [];
@@ -210,7 +210,7 @@ describe('MessageReader', () => {
     expect(await (await conn.nextReader()).text()).toBe('after');
   });
 
-  it('gives all bytes, text and JSON', async () => {
+  it('returns all bytes, text and JSON', async () => {
     const { conn, feed, frame } = wired('server');
     feed(
       frame(2, 'ab', { fin: false }),
@@ -245,28 +245,28 @@ describe('nextWriter', () => {
     ],
   ])('sends %s in fragments of writeBufferSize', async (_says, writes, expected) => {
     for (const role of ['server', 'client'] as const) {
-      const { conn, host, sent } = wired(role, { writeBufferSize: 8 });
+      const { conn, platform, sent } = wired(role, { writeBufferSize: 8 });
       const writer = await conn.nextWriter(TextMessage);
       for (const data of writes) await writer.write(data);
       await writer.close();
-      await host.settle();
+      await platform.settle();
       expect(sent()).toEqual(expected);
       expect(conn.stats.messagesOut).toBe(1);
     }
   });
 
-  it('takes writes that nobody awaits in their order', async () => {
-    const { conn, host, sent } = wired('server', { writeBufferSize: 4 });
+  it('executes overlapping writes in order', async () => {
+    const { conn, platform, sent } = wired('server', { writeBufferSize: 4 });
     const writer = await conn.nextWriter(BinaryMessage);
     for (const data of ['ab', Buffer.from('cdefg'), 'h', new Uint8Array(0), 'ij'])
       void writer.write(data);
     void writer.close();
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['binary... abcd', 'cont... efgh', 'cont ij']);
   });
 
-  it('lets control frames and close pass between fragments, and cuts the message', async () => {
-    const { conn, host, sent } = wired('server', { writeBufferSize: 2 });
+  it('allows control frames and close between fragments, and truncates the message', async () => {
+    const { conn, platform, sent } = wired('server', { writeBufferSize: 2 });
     const writer = await conn.nextWriter(TextMessage);
     await writer.write('abc');
     void conn.ping('p');
@@ -274,12 +274,12 @@ describe('nextWriter', () => {
     void conn.close(1000);
     await expect(writer.write('f')).rejects.toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
     await expect(writer.close()).rejects.toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text... ab', 'ping p', 'cont... cd', 'close 1000']);
   });
 
-  it('lets messages wait behind it, in order, whatever they are', async () => {
-    const { conn, host, sent } = wired('server', { writeBufferSize: 2 });
+  it('makes all later messages wait, in order', async () => {
+    const { conn, platform, sent } = wired('server', { writeBufferSize: 2 });
     const writer = await conn.nextWriter(TextMessage);
     await writer.write('abc');
     const bytes = Uint8Array.of(0x31);
@@ -287,16 +287,16 @@ describe('nextWriter', () => {
     bytes.fill(0x32);
     expect(conn.bufferedAmount).toBeGreaterThan(10);
     await writer.write('d');
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text... ab']);
     await writer.close();
     await Promise.all(waiting);
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text... ab', 'cont cd', 'text one', 'binary 1', 'text {"a":1}']);
   });
 
-  it('finishes the previous writer, as the seeds say', async () => {
-    const { conn, host, sent } = wired('server');
+  it('finishes the previous writer, for many random schedules', async () => {
+    const { conn, platform, sent } = wired('server');
     const first = await conn.nextWriter(TextMessage);
     await first.write('first');
     const second = await conn.nextWriter(TextMessage);
@@ -304,43 +304,43 @@ describe('nextWriter', () => {
     await expect(first.close()).rejects.toBeInstanceOf(WriteClosedError);
     await second.write('second');
     await second.close();
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text first', 'text second']);
   });
 
-  it('waits for a previous writer with a write pending', async () => {
-    const { conn, host, transport, sent } = wired('server', {
+  it('waits for a previous writer with a pending write', async () => {
+    const { conn, platform, transport, sent } = wired('server', {
       writeBufferSize: 1000,
       highWaterMark: 1000,
     });
     transport.block();
     void conn.send('going');
-    await host.settle();
+    await platform.settle();
     const first = await conn.nextWriter(BinaryMessage);
     const pending = first.write(new Uint8Array(5000));
     const next = conn.nextWriter(TextMessage);
     let open = false;
     void next.then(() => (open = true));
-    await host.settle();
+    await platform.settle();
     expect(open).toBe(false);
     for (let i = 0; i < 20; i++) {
       transport.drain();
       transport.block();
-      await host.settle();
+      await platform.settle();
     }
     transport.drain();
-    await host.settle();
+    await platform.settle();
     await pending;
     const second = await next;
     await second.write('second');
     await second.close();
-    await host.settle();
+    await platform.settle();
     expect(sent().at(-1)).toBe('text second');
     expect(sent()).toHaveLength(7);
   });
 
-  it('lets two producers take turns with queue, each message whole', async () => {
-    const { conn, host, sent } = wired('server', { writeBufferSize: 2 });
+  it('alternates between two producers with queue, each message whole', async () => {
+    const { conn, platform, sent } = wired('server', { writeBufferSize: 2 });
     const produce = async (text: string): Promise<void> => {
       const writer = await conn.nextWriter(TextMessage, { queue: true });
       for (const char of text) {
@@ -350,7 +350,7 @@ describe('nextWriter', () => {
       await writer.close();
     };
     await Promise.all([produce('aaaa'), produce('bbbb'), produce('cccc')]);
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual([
       'text... aa',
       'cont aa',
@@ -361,8 +361,8 @@ describe('nextWriter', () => {
     ]);
   });
 
-  it('can be aborted: before anything was sent nothing happens, after that the connection fails', async () => {
-    const { conn, host, sent, transport } = wired('server', { writeBufferSize: 4 });
+  it('can be aborted: before the first frame without effect, later the connection fails', async () => {
+    const { conn, platform, sent, transport } = wired('server', { writeBufferSize: 4 });
     const first = await conn.nextWriter(TextMessage);
     await first.write('abc');
     first.abort();
@@ -374,14 +374,14 @@ describe('nextWriter', () => {
     const reason = new Error('source failed');
     second.abort(reason);
     await expect(conn.send('x')).rejects.toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text goes on', 'text... abcd', 'close 1011']);
     transport.feedEnd();
     expect(await conn.closed).toMatchObject({ code: 1011, error: reason });
   });
 
   it('is closed by await using', async () => {
-    const { conn, host, sent } = wired('server');
+    const { conn, platform, sent } = wired('server');
     {
       await using writer = await conn.nextWriter(TextMessage);
       await writer.write('x');
@@ -390,11 +390,11 @@ describe('nextWriter', () => {
       await using writer = await conn.nextWriter(TextMessage);
       await writer.close();
     }
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text x', 'text']);
   });
 
-  it('refuses other types, other data and other options', async () => {
+  it('rejects other types, other data and other options', async () => {
     const { conn } = wired('server');
     for (const type of [0, 3, 11, Number.NaN, '1']) {
       await expect(conn.nextWriter(type as never)).rejects.toBeInstanceOf(TypeError);
@@ -409,7 +409,7 @@ describe('nextWriter', () => {
   it.each(['server', 'client'] as const)(
     'sends one control frame for a control type, as a %s',
     async (role) => {
-      const { conn, host, sent } = wired(role, { writeBufferSize: 4 });
+      const { conn, platform, sent } = wired(role, { writeBufferSize: 4 });
       const ping = await conn.nextWriter(9);
       await ping.write('ab');
       await ping.write('cdefgh');
@@ -422,24 +422,24 @@ describe('nextWriter', () => {
       const close = await conn.nextWriter(8);
       await close.write(Uint8Array.of(0x03, 0xe9));
       await close.close();
-      await host.settle();
+      await platform.settle();
       expect(sent()).toEqual(['ping abcdefgh', 'text goes on', 'close 1001']);
       expect(conn.state).toBe('closing');
       await expect(conn.nextWriter(1)).rejects.toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
     },
   );
 
-  it('bounds writes that nobody awaits', async () => {
-    const { conn, host, transport, sent } = wired('server', {
+  it('bounds writes that are not awaited', async () => {
+    const { conn, platform, transport, sent } = wired('server', {
       maxBufferedAmount: 100_000,
       highWaterMark: 1_000,
     });
     transport.block();
     void conn.send('going');
-    await host.settle();
+    await platform.settle();
     const writer = await conn.nextWriter(BinaryMessage);
     const writes = Array.from({ length: 50 }, () => writer.write(new Uint8Array(10_000)));
-    await host.settle();
+    await platform.settle();
     expect(conn.bufferedAmount).toBeLessThan(130_000);
     const results = await Promise.allSettled(writes.slice(10));
     for (const result of results) {
@@ -447,7 +447,7 @@ describe('nextWriter', () => {
     }
     // With a hole in it, it would be another message: it is given up.
     transport.drain();
-    await host.settle();
+    await platform.settle();
     expect(sent().at(-1)).toBe('close 1011');
     transport.feedEnd();
     expect(await conn.closed).toMatchObject({ code: 1011, error: { code: 'WS_ERR_BACKPRESSURE' } });
@@ -458,17 +458,17 @@ describe('nextWriter', () => {
     ['lends null', () => null],
     ['lends an array', () => [1, 2, 3]],
     ['lends too little', () => new Uint8Array(1)],
-  ])('makes a buffer of its own when the pool %s', async (_says, get) => {
+  ])('allocates a buffer when the pool %s', async (_says, get) => {
     const back: unknown[] = [];
     const writeBufferPool = { get, put: (buffer: Uint8Array) => void back.push(buffer) };
-    const { conn, host, sent } = wired('server', { writeBufferPool } as never);
+    const { conn, platform, sent } = wired('server', { writeBufferPool } as never);
     await conn.send('x');
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text x']);
     expect(back.at(-1)).toBeInstanceOf(Uint8Array);
   });
 
-  it('rejects with what the pool throws, and survives a put that throws', async () => {
+  it('rejects with the error of the pool, and ignores an error of put', async () => {
     const failure = new Error('pool');
     const broken = wired('server', {
       writeBufferPool: {
@@ -480,7 +480,7 @@ describe('nextWriter', () => {
     });
     await expect(broken.conn.send('text')).rejects.toBe(failure);
     await expect(broken.conn.send(new Uint8Array(9))).rejects.toBe(failure);
-    const { conn, host, sent } = wired('server', {
+    const { conn, platform, sent } = wired('server', {
       writeBufferPool: {
         get: () => undefined,
         put: () => {
@@ -489,14 +489,14 @@ describe('nextWriter', () => {
       },
     });
     await conn.send('a');
-    await host.settle();
+    await platform.settle();
     await conn.send('b');
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text a', 'text b']);
   });
 
-  it('tells all that wait in line when the connection ends', async () => {
-    const { conn, transport, host } = wired('server');
+  it('rejects all queued writes when the connection ends', async () => {
+    const { conn, transport, platform } = wired('server');
     const writer = await conn.nextWriter(TextMessage);
     await writer.write('x');
     const waiting = [
@@ -504,7 +504,7 @@ describe('nextWriter', () => {
       conn.send(new Uint8Array(100_000)),
       conn.nextWriter(1, { queue: true }),
     ];
-    await host.settle();
+    await platform.settle();
     transport.break(new Error('reset'));
     for (const wait of waiting)
       await expect(wait).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT' });
@@ -512,7 +512,7 @@ describe('nextWriter', () => {
     expect(conn.bufferedAmount).toBe(0);
   });
 
-  it('takes its buffers from the pool, while it writes', async () => {
+  it('takes its buffers from the pool while it writes', async () => {
     const lent = new Set<Uint8Array>();
     const free: Uint8Array[] = [];
     const writeBufferPool = {
@@ -526,13 +526,13 @@ describe('nextWriter', () => {
         free.push(buffer);
       },
     };
-    const { conn, host, sent } = wired('server', { writeBufferPool, writeBufferSize: 100 });
+    const { conn, platform, sent } = wired('server', { writeBufferPool, writeBufferSize: 100 });
     for (let round = 0; round < 3; round++) {
       const writer = await conn.nextWriter(TextMessage);
       await writer.write('x'.repeat(150));
       await writer.close();
       await conn.send('y');
-      await host.settle();
+      await platform.settle();
       expect(lent.size).toBe(0);
     }
     expect(free.length).toBeGreaterThan(0);
@@ -542,7 +542,7 @@ describe('nextWriter', () => {
 });
 
 describe('an echo of a stream', () => {
-  it('has backpressure all the way, and loses nothing', async () => {
+  it('propagates backpressure in both directions, and loses no byte', async () => {
     const [client, server] = connPair({ readLimit: false });
     const echo = (async () => {
       const reader = await server.nextReader();
@@ -596,7 +596,7 @@ describe('an echo of a stream', () => {
 });
 
 describe('joinMessages', () => {
-  it('puts the term after every message, the empty and the last too, and ends with the error', async () => {
+  it('appends the terminator to every message, also empty ones and the last, and ends with the error', async () => {
     const { conn, peer } = rawPair('server');
     peer.send(1, 'one');
     peer.send(2, '');

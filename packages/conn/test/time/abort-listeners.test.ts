@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
-import { addAbortListener, removeAbortListener } from '../src/index.ts';
+import { addAbortListener, removeAbortListener } from '../../src/internal.ts';
 
-/** A signal whose listeners are called by hand, and how many it has. */
+/** A signal that counts its listeners and calls them on demand. */
 function signalOf() {
   const listeners = new Set<() => void>();
   const signal = {
@@ -14,8 +14,8 @@ function signalOf() {
   return { signal, listeners, abort };
 }
 
-describe('what is called when a signal aborts', () => {
-  it('shares one listener, which goes with the last call', () => {
+describe('the abort listeners of a signal', () => {
+  it('share one listener, which is removed with the last call', () => {
     const { signal, listeners, abort } = signalOf();
     const calls = [vi.fn(), vi.fn()] as const;
     for (const call of [...calls, calls[0]]) addAbortListener(signal, call);
@@ -29,7 +29,7 @@ describe('what is called when a signal aborts', () => {
     expect(listeners.size).toBe(0);
   });
 
-  it('is not called any more once another call has removed it', () => {
+  it('are not called once another one has removed them', () => {
     const { signal, abort } = signalOf();
     const second = vi.fn();
     addAbortListener(signal, () => removeAbortListener(signal, second));
@@ -38,25 +38,28 @@ describe('what is called when a signal aborts', () => {
     expect(second).not.toHaveBeenCalled();
   });
 
-  it.each([[undefined], [new Error('a bug')]])('is called although another throws %s', (bug) => {
-    const { signal, abort } = signalOf();
-    const called: string[] = [];
-    for (const [name, error] of [
-      ['first', bug],
-      ['second', new Error('another bug')],
-    ] as const) {
-      addAbortListener(signal, () => {
-        called.push(name);
-        throw error;
-      });
-    }
-    addAbortListener(signal, () => called.push('third'));
-    let thrown: unknown = 'nothing';
-    try {
-      abort();
-    } catch (error) {
-      thrown = error;
-    }
-    expect([called, thrown]).toEqual([['first', 'second', 'third'], bug]);
-  });
+  it.each([[undefined], [new Error('a bug')]])(
+    'are called even if another one throws %s',
+    (bug) => {
+      const { signal, abort } = signalOf();
+      const called: string[] = [];
+      for (const [name, error] of [
+        ['first', bug],
+        ['second', new Error('another bug')],
+      ] as const) {
+        addAbortListener(signal, () => {
+          called.push(name);
+          throw error;
+        });
+      }
+      addAbortListener(signal, () => called.push('third'));
+      let thrown: unknown = 'nothing';
+      try {
+        abort();
+      } catch (error) {
+        thrown = error;
+      }
+      expect([called, thrown]).toEqual([['first', 'second', 'third'], bug]);
+    },
+  );
 });

@@ -1,40 +1,40 @@
-import { FakeHost } from '@ws/testkit';
+import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { type Alarm, Timers, timersOf } from '../src/timers.ts';
+import { type TimerEntry, Timers, timersOf } from '../../src/time/timers.ts';
 
-function alarm(ring: () => void): Alarm {
-  return { tick: undefined, ring };
+function alarm(fire: () => void): TimerEntry {
+  return { slot: undefined, fire };
 }
 
 describe('Timers', () => {
-  it('ring never early, short times to the millisecond', async () => {
-    const host = new FakeHost();
-    const timers = new Timers(host);
+  it('never fire early, and fire short times to the millisecond', async () => {
+    const platform = new FakePlatform();
+    const timers = new Timers(platform);
     const rung: [number, number][] = [];
     for (const ms of [1, 5, 999, 1_000, 1_001, 20_000]) {
       timers.set(
-        alarm(() => rung.push([ms, host.now()])),
+        alarm(() => rung.push([ms, platform.now()])),
         ms,
       );
     }
-    await host.advance(30_000);
+    await platform.advance(30_000);
     expect(rung.map(([ms]) => ms)).toEqual([1, 5, 999, 1_000, 1_001, 20_000]);
     for (const [ms, at] of rung) {
       expect(at).toBeGreaterThanOrEqual(ms);
       expect(at - ms).toBeLessThanOrEqual(ms < 1_000 ? 1 : 65);
     }
-    expect(host.timers).toBe(0);
+    expect(platform.timers).toBe(0);
   });
 
-  it('ask the platform for no more than it takes', async () => {
-    const host = new FakeHost();
+  it('request no longer delay than the platform accepts', async () => {
+    const platform = new FakePlatform();
     const asked: number[] = [];
-    host.now = () => 1.5;
-    host.setTimer = (ms) => {
+    platform.now = () => 1.5;
+    platform.setTimer = (ms) => {
       asked.push(ms);
       return () => {};
     };
-    const timers = new Timers(host);
+    const timers = new Timers(platform);
     timers.set(
       alarm(() => {}),
       2 ** 31 - 1,
@@ -44,32 +44,32 @@ describe('Timers', () => {
   });
 
   it('share one timer of the platform', () => {
-    const host = new FakeHost();
-    const timers = new Timers(host);
+    const platform = new FakePlatform();
+    const timers = new Timers(platform);
     for (let i = 0; i < 10_000; i++)
       timers.set(
         alarm(() => {}),
         20_000 + i,
       );
-    expect(host.timers).toBe(1);
+    expect(platform.timers).toBe(1);
   });
 
-  it('forget what is cleared', async () => {
-    const host = new FakeHost();
-    const timers = new Timers(host);
+  it('do not fire after they are cleared', async () => {
+    const platform = new FakePlatform();
+    const timers = new Timers(platform);
     let rung = 0;
     const alarms = Array.from({ length: 10 }, () => alarm(() => rung++));
     for (const one of alarms) timers.set(one, 2_000);
     for (const one of alarms) timers.clear(one);
     for (const one of alarms) timers.clear(one);
-    expect(host.timers).toBe(0);
-    await host.advance(5_000);
+    expect(platform.timers).toBe(0);
+    await platform.advance(5_000);
     expect(rung).toBe(0);
   });
 
-  it('let a ring set, move and clear others', async () => {
-    const host = new FakeHost();
-    const timers = new Timers(host);
+  it('can set, move and clear others when they fire', async () => {
+    const platform = new FakePlatform();
+    const timers = new Timers(platform);
     const order: string[] = [];
     const second = alarm(() => order.push('second'));
     const third = alarm(() => order.push('third'));
@@ -83,15 +83,15 @@ describe('Timers', () => {
     timers.set(first, 100);
     timers.set(second, 100);
     timers.set(third, 100);
-    await host.advance(100);
+    await platform.advance(100);
     expect(order).toEqual(['first']);
-    await host.advance(50);
+    await platform.advance(50);
     expect(order).toEqual(['first', 'again', 'third']);
   });
 
-  it('ring the others when one throws, of its tick and of later ones, each once', async () => {
-    const host = new FakeHost();
-    const timers = new Timers(host);
+  it('fire the others when one throws, of its slot and of later ones, each once', async () => {
+    const platform = new FakePlatform();
+    const timers = new Timers(platform);
     const rung: string[] = [];
     const bad = alarm(() => {
       rung.push('bad');
@@ -109,20 +109,20 @@ describe('Timers', () => {
       );
     }
     // All of the first three are due when the platform gets to it.
-    const now = host.now.bind(host);
-    host.now = () => now() + 10;
-    await expect(host.advance(100)).rejects.toThrow('a bug');
+    const now = platform.now.bind(platform);
+    platform.now = () => now() + 10;
+    await expect(platform.advance(100)).rejects.toThrow('a bug');
     expect(rung).toEqual(['bad']);
-    await host.advance(1);
+    await platform.advance(1);
     expect(rung).toEqual(['bad', 'same tick', 'due as well']);
-    await host.advance(5_000);
+    await platform.advance(5_000);
     expect(rung).toEqual(['bad', 'same tick', 'due as well', 'later']);
-    expect([bad.tick, host.timers]).toEqual([undefined, 0]);
+    expect([bad.slot, platform.timers]).toEqual([undefined, 0]);
   });
 
-  it('ring one that sets itself anew at once in the next wake', async () => {
-    const host = new FakeHost();
-    const timers = new Timers(host);
+  it('fire in the next wake-up when they are reset with no delay', async () => {
+    const platform = new FakePlatform();
+    const timers = new Timers(platform);
     const rung: string[] = [];
     const again = alarm(() => {
       rung.push('again');
@@ -133,15 +133,15 @@ describe('Timers', () => {
       alarm(() => rung.push('other')),
       100,
     );
-    await host.advance(100);
+    await platform.advance(100);
     expect(rung).toEqual(['again', 'other']);
-    await host.advance(1);
+    await platform.advance(1);
     expect(rung).toEqual(['again', 'other', 'again']);
   });
 
-  it('take an earlier one before a later one', async () => {
-    const host = new FakeHost();
-    const timers = new Timers(host);
+  it('fire an earlier one before a later one', async () => {
+    const platform = new FakePlatform();
+    const timers = new Timers(platform);
     const order: number[] = [];
     timers.set(
       alarm(() => order.push(2)),
@@ -151,38 +151,38 @@ describe('Timers', () => {
       alarm(() => order.push(1)),
       100,
     );
-    await host.advance(100);
+    await platform.advance(100);
     expect(order).toEqual([1]);
-    await host.advance(400);
+    await platform.advance(400);
     expect(order).toEqual([1, 2]);
   });
 
-  it('are one for each host', () => {
-    const host = new FakeHost();
-    expect(timersOf(host)).toBe(timersOf(host));
-    expect(timersOf(host)).not.toBe(timersOf(new FakeHost()));
+  it('exist once for each platform', () => {
+    const platform = new FakePlatform();
+    expect(timersOf(platform)).toBe(timersOf(platform));
+    expect(timersOf(platform)).not.toBe(timersOf(new FakePlatform()));
   });
 
-  it('keep the earliest when a later one is set or taken back', async () => {
-    const host = new FakeHost();
-    const timers = new Timers(host);
+  it('keep the earliest when a later one is set or cleared', async () => {
+    const platform = new FakePlatform();
+    const timers = new Timers(platform);
     const rung: string[] = [];
     const late = alarm(() => rung.push('late'));
     timers.set(
-      alarm(() => rung.push(`early at ${host.now()}`)),
+      alarm(() => rung.push(`early at ${platform.now()}`)),
       100,
     );
     timers.set(late, 500);
     timers.clear(late);
-    expect(host.timers).toBe(1);
-    await host.advance(1_000);
+    expect(platform.timers).toBe(1);
+    await platform.advance(1_000);
     expect(rung).toEqual(['early at 100']);
-    expect(host.timers).toBe(0);
+    expect(platform.timers).toBe(0);
   });
 
-  it('of one tick ring on when one of them is taken back', async () => {
-    const host = new FakeHost();
-    const timers = new Timers(host);
+  it('fire the rest of a slot when one of them is cleared', async () => {
+    const platform = new FakePlatform();
+    const timers = new Timers(platform);
     const rung: string[] = [];
     const second = alarm(() => rung.push('second'));
     timers.set(
@@ -191,29 +191,29 @@ describe('Timers', () => {
     );
     timers.set(second, 100);
     timers.clear(second);
-    await host.advance(100);
+    await platform.advance(100);
     expect(rung).toEqual(['first']);
   });
 
-  it('move an alarm that is set again', async () => {
-    const host = new FakeHost();
-    const timers = new Timers(host);
+  it('move an entry that is set again', async () => {
+    const platform = new FakePlatform();
+    const timers = new Timers(platform);
     const rung: number[] = [];
-    const moved = alarm(() => rung.push(host.now()));
+    const moved = alarm(() => rung.push(platform.now()));
     timers.set(moved, 100);
     timers.set(moved, 300);
     timers.set(moved, 200);
-    await host.advance(1_000);
+    await platform.advance(1_000);
     expect(rung).toEqual([200]);
-    expect(moved.tick).toBeUndefined();
+    expect(moved.slot).toBeUndefined();
   });
 
-  it('ring in the order of their times, also when the platform was late', async () => {
-    const host = new FakeHost();
-    const timers = new Timers(host);
+  it('fire in the order of their times, also when the platform was late', async () => {
+    const platform = new FakePlatform();
+    const timers = new Timers(platform);
     const rung: number[] = [];
     let wake = (): void => {};
-    host.setTimer = (_ms, callback) => {
+    platform.setTimer = (_ms, callback) => {
       wake = callback;
       return () => {};
     };
@@ -223,23 +223,23 @@ describe('Timers', () => {
         ms,
       );
     }
-    await host.advance(40);
+    await platform.advance(40);
     wake();
     expect(rung).toEqual([10, 20, 30]);
-    await host.advance(10);
+    await platform.advance(10);
     wake();
     expect(rung).toEqual([10, 20, 30, 50]);
   });
 
-  it('set the platform’s timer anew only when the earliest has changed', async () => {
-    const host = new FakeHost();
+  it('reset the platform’s timer only when the earliest entry has changed', async () => {
+    const platform = new FakePlatform();
     const asked: number[] = [];
     let cancelled = 0;
-    host.setTimer = (ms) => {
+    platform.setTimer = (ms) => {
       asked.push(ms);
       return () => cancelled++;
     };
-    const timers = new Timers(host);
+    const timers = new Timers(platform);
     const alarms = [50, 70, 30].map((ms) => {
       const one = alarm(() => {});
       timers.set(one, ms);
@@ -254,29 +254,29 @@ describe('Timers', () => {
     expect(asked.at(-1)).toBe(1);
   });
 
-  it('ring together when they are long and near each other', async () => {
-    const host = new FakeHost();
-    const timers = new Timers(host);
+  it('fire together when they are long and close to each other', async () => {
+    const platform = new FakePlatform();
+    const timers = new Timers(platform);
     const rung: number[] = [];
     for (const ms of [999, 1_000, 1_020]) {
       timers.set(
-        alarm(() => rung.push(host.now())),
+        alarm(() => rung.push(platform.now())),
         ms,
       );
     }
-    await host.advance(2_000);
+    await platform.advance(2_000);
     expect(rung).toEqual([999, 1_024, 1_024]);
   });
 
-  it('look for the next one only when the platform’s timer rings', async () => {
-    const host = new FakeHost();
-    const setTimer = host.setTimer.bind(host);
+  it('search for the next one only when the platform’s timer fires', async () => {
+    const platform = new FakePlatform();
+    const setTimer = platform.setTimer.bind(platform);
     let asked = 0;
-    host.setTimer = (ms, callback) => {
+    platform.setTimer = (ms, callback) => {
       asked++;
       return setTimer(ms, callback);
     };
-    const timers = new Timers(host);
+    const timers = new Timers(platform);
     const rung: number[] = [];
     const first = alarm(() => rung.push(30));
     timers.set(first, 30);
@@ -286,7 +286,7 @@ describe('Timers', () => {
     );
     timers.clear(first);
     expect(asked).toBe(1);
-    await host.advance(100);
+    await platform.advance(100);
     expect([asked, rung]).toEqual([2, [50]]);
   });
 });

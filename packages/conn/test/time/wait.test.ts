@@ -1,17 +1,17 @@
-import { FakeHost } from '@ws/testkit';
+import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { TimeoutError } from '../src/index.ts';
-import { checkPatience, type Patience, patiently } from '../src/patience.ts';
-import { Deferred } from '../src/promises.ts';
+import { TimeoutError } from '../../src/index.ts';
+import { Deferred } from '../../src/time/promises.ts';
+import { checkWaitOptions, type WaitOptions, withTimeout } from '../../src/time/wait.ts';
 
 /** A wait, and what becomes of it. */
-function waitOf(patience: Patience, givesUp = true) {
-  const host = new FakeHost();
+function waitOf(wait: WaitOptions, givesUp = true) {
+  const platform = new FakePlatform();
   const started = new Deferred<string>();
   const seen: string[] = [];
-  const waited = patiently(
-    host,
-    patience,
+  const waited = withTimeout(
+    platform,
+    wait,
     () => {
       seen.push('started');
       return started.promise;
@@ -26,10 +26,10 @@ function waitOf(patience: Patience, givesUp = true) {
     (value) => seen.push(value),
     (error: Error) => seen.push(`${error.name}: ${error.message}`),
   );
-  return { host, started, seen, waited };
+  return { platform, started, seen, waited };
 }
 
-/** A signal that tells how many listen. */
+/** A signal that counts its listeners. */
 function countedSignal() {
   const control = new AbortController();
   const { signal } = control;
@@ -47,73 +47,76 @@ function countedSignal() {
   return { control, signal, listeners: () => listeners };
 }
 
-describe('patiently', () => {
-  it('is what it waits for, when nothing bounds it', () => {
-    const { host, started, waited } = waitOf({});
+describe('withTimeout', () => {
+  it('returns the same promise without a bound', () => {
+    const { platform, started, waited } = waitOf({});
     expect(waited).toBe(started.promise);
-    expect(host.timers).toBe(0);
+    expect(platform.timers).toBe(0);
   });
 
-  it.each(['resolves', 'rejects'] as const)('leaves nothing behind when that %s', async (how) => {
-    const { control, signal, listeners } = countedSignal();
-    const { host, started, seen } = waitOf({ signal, timeout: 100 });
-    expect([host.timers, listeners()]).toEqual([1, 1]);
-    if (how === 'resolves') started.resolve('there');
-    else started.reject(new Error('gone'));
-    await host.settle();
-    const settled = ['started', how === 'resolves' ? 'there' : 'Error: gone'];
-    expect(seen).toEqual(settled);
-    expect([host.timers, listeners()]).toEqual([0, 0]);
-    control.abort();
-    await host.advance(1_000);
-    expect(seen).toEqual(settled);
-  });
+  it.each(['resolves', 'rejects'] as const)(
+    'leaves no timer and no listener when the promise %s',
+    async (how) => {
+      const { control, signal, listeners } = countedSignal();
+      const { platform, started, seen } = waitOf({ signal, timeout: 100 });
+      expect([platform.timers, listeners()]).toEqual([1, 1]);
+      if (how === 'resolves') started.resolve('there');
+      else started.reject(new Error('gone'));
+      await platform.settle();
+      const settled = ['started', how === 'resolves' ? 'there' : 'Error: gone'];
+      expect(seen).toEqual(settled);
+      expect([platform.timers, listeners()]).toEqual([0, 0]);
+      control.abort();
+      await platform.advance(1_000);
+      expect(seen).toEqual(settled);
+    },
+  );
 
-  it('gives up when the time is over', async () => {
+  it('rejects when the time is over', async () => {
     const { control, signal, listeners } = countedSignal();
-    const { host, seen, waited } = waitOf({ signal, timeout: 100 });
-    await host.advance(99);
+    const { platform, seen, waited } = waitOf({ signal, timeout: 100 });
+    await platform.advance(99);
     expect(seen).toEqual(['started']);
-    await host.advance(1);
-    const over = 'websocket: nothing came in 100 ms';
+    await platform.advance(1);
+    const over = 'websocket: timed out after 100 ms';
     expect(seen).toEqual(['started', `gives up: ${over}`, `TimeoutError: ${over}`]);
     await expect(waited).rejects.toBeInstanceOf(TimeoutError);
     expect(listeners()).toBe(0);
     control.abort();
-    await host.settle();
+    await platform.settle();
     expect(seen).toHaveLength(3);
   });
 
-  it('listens to a signal without a time as well', async () => {
+  it('listens to a signal without a timeout as well', async () => {
     const { control, signal, listeners } = countedSignal();
-    const { host, seen } = waitOf({ signal });
-    expect([host.timers, listeners()]).toEqual([0, 1]);
+    const { platform, seen } = waitOf({ signal });
+    expect([platform.timers, listeners()]).toEqual([0, 1]);
     control.abort(new Error('enough'));
-    await host.settle();
+    await platform.settle();
     expect(seen).toEqual(['started', 'gives up: enough', 'Error: enough']);
   });
 
-  it('gives up with the reason of the signal', async () => {
+  it('rejects with the reason of the signal', async () => {
     const control = new AbortController();
-    const { host, seen } = waitOf({ signal: control.signal, timeout: 100 });
+    const { platform, seen } = waitOf({ signal: control.signal, timeout: 100 });
     control.abort(new Error('enough'));
-    await host.advance(1_000);
+    await platform.advance(1_000);
     expect(seen).toEqual(['started', 'gives up: enough', 'Error: enough']);
-    expect(host.timers).toBe(0);
+    expect(platform.timers).toBe(0);
   });
 
-  it('takes what has come in the moment in which it gives up', async () => {
-    const { host, started, seen } = waitOf({ timeout: 100 }, false);
-    await host.advance(100);
-    expect(seen).toEqual(['started', 'gives up: websocket: nothing came in 100 ms']);
+  it('returns a result that arrived at the moment of the timeout', async () => {
+    const { platform, started, seen } = waitOf({ timeout: 100 }, false);
+    await platform.advance(100);
+    expect(seen).toEqual(['started', 'gives up: websocket: timed out after 100 ms']);
     started.resolve('there');
-    await host.settle();
+    await platform.settle();
     expect(seen[2]).toBe('there');
   });
 
-  it('starts nothing with a signal that is aborted', async () => {
-    const { host, seen } = waitOf({ signal: AbortSignal.abort(new Error('before')) });
-    await host.settle();
+  it('does not start with an aborted signal', async () => {
+    const { platform, seen } = waitOf({ signal: AbortSignal.abort(new Error('before')) });
+    await platform.settle();
     expect(seen).toEqual(['Error: before']);
   });
 
@@ -125,24 +128,24 @@ describe('patiently', () => {
     [{ signal: 5 }, 'signal: expected an AbortSignal'],
     [{ timeout: '5' }, 'timeout: expected'],
     [{ timeout: false }, 'timeout: expected'],
-  ])('starts nothing with %j, and says what it expects', async (patience, words) => {
-    const { host, seen, waited } = waitOf(patience as never);
-    await host.settle();
+  ])('does not start with %j, and describes the expected value', async (patience, words) => {
+    const { platform, seen, waited } = waitOf(patience as never);
+    await platform.settle();
     expect(seen).toEqual([expect.stringMatching(/^TypeError: /)]);
     await expect(waited).rejects.toThrow(words);
   });
 });
 
-describe('checkPatience', () => {
-  it('takes options without a signal, and a signal of any make', () => {
+describe('checkWaitOptions', () => {
+  it('accepts options without a signal, and any signal-like object', () => {
     for (const options of [{}, { signal: undefined }, { signal: { addEventListener() {} } }])
-      expect(() => checkPatience(options)).not.toThrow();
+      expect(() => checkWaitOptions(options)).not.toThrow();
   });
 
   it.each([null, undefined, 5, 'x', { signal: null }, { signal: {} }, { signal: 5 }])(
-    'refuses %j',
+    'rejects %j',
     (options) => {
-      expect(() => checkPatience(options)).toThrow(TypeError);
+      expect(() => checkWaitOptions(options)).toThrow(TypeError);
     },
   );
 });

@@ -1,6 +1,7 @@
-// What a user's pool of write buffers throws rejects a write, or ends the one connection that could tell nobody.
+// An error of the user's buffer pool rejects a write. Without a caller that sees the rejection, it
+// ends the connection.
 import { sharedMessageBuffers } from '@ws/codec';
-import { FakeHost } from '@ws/testkit';
+import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import {
   BinaryMessage,
@@ -12,8 +13,8 @@ import {
   PingMessage,
   TextMessage,
   TransportError,
-} from '../src/index.ts';
-import { type Wired, wired } from './wired.ts';
+} from '../../src/index.ts';
+import { type Wired, wired } from '../wired.ts';
 
 class FailingPool implements BufferPool {
   /** How many buffers it has. */
@@ -34,7 +35,7 @@ class FailingPool implements BufferPool {
 
 interface Room {
   readonly pool: FailingPool;
-  readonly host: FakeHost;
+  readonly platform: FakePlatform;
   readonly ends: readonly Wired[];
   readonly conns: readonly Conn[];
 }
@@ -46,17 +47,17 @@ async function room(
   role: 'client' | 'server' = 'server',
 ): Promise<Room> {
   const pool = new FailingPool();
-  const host = new FakeHost();
+  const platform = new FakePlatform();
   const ends = Array.from({ length: count }, () =>
-    wired(role, { writeBufferPool: pool, ...settings }, mark, host),
+    wired(role, { writeBufferPool: pool, ...settings }, mark, platform),
   );
-  await host.settle();
-  return { pool, host, ends, conns: ends.map(({ conn }) => conn) };
+  await platform.settle();
+  return { pool, platform, ends, conns: ends.map(({ conn }) => conn) };
 }
 
 /** That the connection ended, for the pool. */
-async function failed({ conn, host }: Wired): Promise<void> {
-  await host.settle();
+async function failed({ conn, platform }: Wired): Promise<void> {
+  await platform.settle();
   expect(conn.state).toBe('closed');
   const { code, wasClean, error } = await conn.closed;
   expect({ code, wasClean }).toMatchObject({ wasClean: false });
@@ -64,20 +65,20 @@ async function failed({ conn, host }: Wired): Promise<void> {
   expect((error as Error).cause).toEqual(new Error('the pool is empty'));
 }
 
-describe('a pool that fails', () => {
-  it('is not asked when a broadcast leaves, to a slow one either', async () => {
-    const { pool, host, ends, conns } = await room(3);
+describe('a failing buffer pool', () => {
+  it('is not called when a broadcast leaves, also to a slow connection', async () => {
+    const { pool, platform, ends, conns } = await room(3);
     const slow = ends[0]!;
     slow.transport.block();
     void slow.conn.send('before');
-    await host.settle();
+    await platform.settle();
     pool.fails = true;
     expect(broadcast(conns, 'hello')).toBe(3);
-    await host.settle();
+    await platform.settle();
     pool.fails = false;
     await Promise.all(conns.map((conn) => conn.send('after')));
     slow.transport.drain();
-    await host.settle();
+    await platform.settle();
     expect(ends.map(({ sent }) => sent())).toEqual([
       ['text before', 'text hello', 'text after'],
       ['text hello', 'text after'],
@@ -85,58 +86,60 @@ describe('a pool that fails', () => {
     ]);
   });
 
-  it('rejects a write behind a broadcast, and the broadcast leaves', async () => {
-    const { pool, host, ends, conns } = await room(2);
+  it('rejects a write after a broadcast, and the broadcast leaves', async () => {
+    const { pool, platform, ends, conns } = await room(2);
     expect(broadcast(conns, 'hello')).toBe(2);
     pool.fails = true;
     await expect(conns[0]!.send('mine')).rejects.toThrow('the pool is empty');
     pool.fails = false;
     await conns[0]!.send('next');
-    await host.settle();
+    await platform.settle();
     expect(ends.map(({ sent }) => sent())).toEqual([['text hello', 'text next'], ['text hello']]);
   });
 
-  it('rejects a write behind a broadcast that it had a buffer for, and the broadcast leaves', async () => {
-    const { pool, host, ends, conns } = await room(2);
+  it('rejects a write after a broadcast with its own buffer, and the broadcast leaves', async () => {
+    const { pool, platform, ends, conns } = await room(2);
     broadcast(conns, 'hello');
     pool.left = 1;
     await expect(conns[0]!.send('x'.repeat(30_000))).rejects.toThrow('the pool is empty');
-    await host.settle();
+    await platform.settle();
     expect(ends.map(({ sent }) => sent())).toEqual([['text hello'], ['text hello']]);
   });
 
-  it('takes none of several frames that were shared, when it fails between two of them', async () => {
-    const { pool, host, ends, conns } = await room(2);
+  it('prevents all of several shared frames when it fails between two of them', async () => {
+    const { pool, platform, ends, conns } = await room(2);
     for (let i = 0; i < 3; i++) broadcast(conns, `${i}`.repeat(3000));
     pool.left = 1;
     await expect(conns[0]!.send('mine')).rejects.toThrow('the pool is empty');
-    await host.settle();
+    await platform.settle();
     expect(ends[0]!.sent()).toEqual(['text <3000>', 'text <3000>', 'text <3000>']);
     expect(ends[1]!.sent()).toEqual(ends[0]!.sent());
   });
 
   it.each(['with', 'without'])(
-    'ends a connection that owes a pong, %s a reader',
+    'ends a connection with a pending pong, %s a reader',
     async (reader) => {
-      const { pool, host, ends } = await room(3);
+      const { pool, platform, ends } = await room(3);
       const [one, ...others] = ends as [Wired, ...Wired[]];
       if (reader === 'with') for (const { conn } of ends) void conn.receive(() => {});
-      await host.settle();
+      await platform.settle();
       pool.fails = true;
       one.feed(one.frame(PingMessage, 'a'));
       await failed(one);
       pool.fails = false;
       for (const { feed, frame } of others) feed(frame(PingMessage, 'b'));
-      await host.settle();
+      await platform.settle();
       expect(others.map(({ sent }) => sent())).toEqual([['pong b'], ['pong b']]);
     },
   );
 
-  it('ends a connection that is to be pinged, and the others are', async () => {
-    const { pool, host, ends } = await room(2, { heartbeat: { interval: 2000, timeout: 2000 } });
-    const healthy = wired('server', { heartbeat: { interval: 2000, timeout: 2000 } }, 0, host);
+  it('ends a connection with a pending ping, and no other connection', async () => {
+    const { pool, platform, ends } = await room(2, {
+      heartbeat: { interval: 2000, timeout: 2000 },
+    });
+    const healthy = wired('server', { heartbeat: { interval: 2000, timeout: 2000 } }, 0, platform);
     pool.fails = true;
-    await host.advance(2500);
+    await platform.advance(2500);
     for (const end of ends) await failed(end);
     expect(healthy.sent()).toEqual(['ping \0\0\0\x01']);
   });
@@ -153,12 +156,12 @@ describe('a pool that fails', () => {
       },
     },
   ])('ends a connection $says, without a close frame', async ({ begin }) => {
-    const { pool, host, ends } = await room(1);
+    const { pool, platform, ends } = await room(1);
     void ends[0]!.conn.receive(() => {});
-    await host.settle();
+    await platform.settle();
     pool.fails = true;
     begin(ends[0]!);
-    await host.settle();
+    await platform.settle();
     expect(ends[0]!.transport.destroyed).toBe(true);
     expect(ends[0]!.sent()).toEqual([]);
     const { wasClean } = await ends[0]!.conn.closed;
@@ -166,27 +169,29 @@ describe('a pool that fails', () => {
     await expect(ends[0]!.conn.send('late')).rejects.toBeInstanceOf(TransportError);
   });
 
-  it('rejects control frames of the user, and a ping that was not sent is not waited for', async () => {
-    const { pool, host, ends, conns } = await room(1, { maxPendingPings: 1 });
+  it('rejects control frames of the user, and an unsent ping does not wait', async () => {
+    const { pool, platform, ends, conns } = await room(1, { maxPendingPings: 1 });
     const conn = conns[0]!;
     pool.fails = true;
     await expect(conn.writeControl(PingMessage, 'a')).rejects.toThrow('the pool is empty');
     await expect(conn.ping('b')).rejects.toThrow('the pool is empty');
-    expect(host.timers).toBe(0);
+    // The sweep of idle connections sets a timer, too.
+    await platform.advance(100);
+    expect(platform.timers).toBe(0);
     pool.fails = false;
     void conn.ping('c').catch(() => {});
-    await host.settle();
+    await platform.settle();
     expect(ends[0]!.sent()).toEqual(['ping c']);
   });
 
-  it('rejects a close frame of writeControl that it had no buffer for', async () => {
+  it('rejects a close frame of writeControl', async () => {
     const { pool, conns } = await room(1);
     pool.fails = true;
     await expect(conns[0]!.writeControl(CloseMessage)).rejects.toBeInstanceOf(TransportError);
   });
 
-  it('keeps no pooled message that could not be sent', async () => {
-    const { pool, host, ends } = await room(1);
+  it('retains no pooled message that could not be sent', async () => {
+    const { pool, platform, ends } = await room(1);
     const { lent } = sharedMessageBuffers();
     const errors: unknown[] = [];
     const { conn, frame, transport } = ends[0]!;
@@ -197,14 +202,14 @@ describe('a pool that fails', () => {
     const bytes = frame(BinaryMessage, new Uint8Array(200_000));
     for (let i = 0; i < bytes.length; i += 50_000) {
       transport.feed(bytes.subarray(i, i + 50_000));
-      await host.settle();
+      await platform.settle();
     }
     expect(errors).toEqual([new Error('the pool is empty')]);
     expect(sharedMessageBuffers().lent).toBe(lent);
   });
 
-  it('leaves nothing of a long message that it had half of the buffers for', async () => {
-    const { pool, host, ends } = await room(1, {}, 1_000_000, 'client');
+  it('drops a long message when half of its buffers are missing', async () => {
+    const { pool, platform, ends } = await room(1, {}, 1_000_000, 'client');
     const { conn } = ends[0]!;
     await conn.send('before');
     for (const data of ['x'.repeat(200_000), new Uint8Array(200_000)]) {
@@ -213,23 +218,23 @@ describe('a pool that fails', () => {
       pool.left = Infinity;
       await conn.send('after');
     }
-    await host.settle();
+    await platform.settle();
     expect(ends[0]!.sent()).toEqual(['text before', 'text after', 'text after']);
   });
 });
 
-describe('a pool that does not take back', () => {
-  it('a buffer that is too small is not the fault of a write', async () => {
-    const host = new FakeHost();
+describe('a buffer pool whose put throws', () => {
+  it('does not fail a write with a buffer that is too small', async () => {
+    const platform = new FakePlatform();
     const pool: BufferPool = {
       get: () => new Uint8Array(8),
       put: () => {
         throw new Error('no');
       },
     };
-    const { conn, sent } = wired('server', { writeBufferPool: pool }, 0, host);
+    const { conn, sent } = wired('server', { writeBufferPool: pool }, 0, platform);
     await conn.writeMessage(TextMessage, 'longer than eight bytes');
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text longer than eight bytes']);
   });
 });

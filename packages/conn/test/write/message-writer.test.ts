@@ -1,14 +1,14 @@
 import { type SlabSource, sharedSlabPool } from '@ws/codec';
-import { FakeHost, naiveDecode } from '@ws/testkit';
+import { FakePlatform, naiveDecode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { BinaryMessage, PingMessage, TextMessage, WriteClosedError } from '../src/index.ts';
-import { type FragmentSink, MessageWriter } from '../src/message-writer.ts';
-import { Deferred, done } from '../src/promises.ts';
-import { type Wired, wired } from './wired.ts';
+import { BinaryMessage, PingMessage, TextMessage, WriteClosedError } from '../../src/index.ts';
+import { Deferred, done } from '../../src/time/promises.ts';
+import { type FragmentSink, MessageWriter } from '../../src/write/message-writer.ts';
+import { type Wired, wired } from '../wired.ts';
 
 /** A writer with fragments of four bytes, and what it asks of its connection. */
 function writerOf(type: number = TextMessage, pool: SlabSource = sharedSlabPool()) {
-  const host = new FakeHost();
+  const platform = new FakePlatform();
   const seen: string[] = [];
   const chunks: Uint8Array[] = [];
   const state: { room: Promise<void>; refused: unknown; refusal: unknown; throws: unknown } = {
@@ -33,18 +33,18 @@ function writerOf(type: number = TextMessage, pool: SlabSource = sharedSlabPool(
     leave: (left) => void seen.push(left === writer ? 'leave' : 'another leaves'),
     broken: (reason) => void seen.push(`broken: ${(reason as Error).message}`),
   };
-  const writer = new MessageWriter(type, sink, host, pool, 4);
-  /** The connection takes fragments, and has no room for more until what is returned resolves. */
+  const writer = new MessageWriter(type, sink, platform, pool, 4);
+  /** The connection accepts fragments, and is full until the returned promise resolves. */
   const block = (): Deferred<void> => {
     const room = new Deferred<void>();
     state.room = room.promise;
     return room;
   };
-  return { writer, sink, state, seen, chunks, host, block };
+  return { writer, sink, state, seen, chunks, platform, block };
 }
 
 describe('MessageWriter', () => {
-  it('sends a fragment when its buffer is full and more is to come', async () => {
+  it('sends a fragment when its buffer is full and more data follows', async () => {
     const { writer, seen } = writerOf();
     const { lent } = sharedSlabPool();
     expect(writer.write('abc')).toBe(done);
@@ -59,7 +59,7 @@ describe('MessageWriter', () => {
     expect(sharedSlabPool().lent).toBe(lent);
   });
 
-  it('sends large data from where it lies, and keeps no more than a fragment of it', async () => {
+  it('sends large data by reference, and retains at most a fragment of it', async () => {
     const { writer, seen, chunks } = writerOf(BinaryMessage);
     const bytes = Uint8Array.from(Buffer.from('abcdefghij'));
     await writer.write(bytes);
@@ -71,7 +71,7 @@ describe('MessageWriter', () => {
     expect(seen.slice(2)).toEqual(['0... ijkl', '0 mn', 'complete 2 of 14', 'leave']);
   });
 
-  it('of nothing sends an empty message, and borrows nothing for it', async () => {
+  it('sends an empty message without data, and takes no buffer for it', async () => {
     const { writer, seen } = writerOf();
     const { lent } = sharedSlabPool();
     await writer.write('');
@@ -80,7 +80,7 @@ describe('MessageWriter', () => {
     expect(seen).toEqual(['1 ', 'complete 1 of 0', 'leave']);
   });
 
-  it('is closed once, and refuses what comes after', async () => {
+  it('closes once, and rejects later calls', async () => {
     const { writer, seen } = writerOf();
     await writer.close();
     await expect(writer.close()).rejects.toBeInstanceOf(WriteClosedError);
@@ -91,7 +91,7 @@ describe('MessageWriter', () => {
     expect(seen).toEqual(['1 ', 'complete 1 of 0', 'leave']);
   });
 
-  it('takes writes that wait in their order, and counts their bytes until they are written', async () => {
+  it('executes overlapping writes in order, and counts their bytes until they are written', async () => {
     const { writer, sink, seen, block } = writerOf();
     const room = block();
     const writes = [writer.write('abcde'), writer.write('fg'), writer.write('hi')];
@@ -105,19 +105,19 @@ describe('MessageWriter', () => {
     expect(await after.write('x')).toBeUndefined();
   });
 
-  it('is at rest again when a write that waited is done', async () => {
-    const { writer, state, block, host } = writerOf();
+  it('is idle again when a waiting write is done', async () => {
+    const { writer, state, block, platform } = writerOf();
     const room = block();
     const waiting = writer.write('abcde');
     room.resolve();
     await waiting;
-    await host.settle();
+    await platform.settle();
     state.room = done;
     expect(writer.write('f')).toBe(done);
   });
 
-  it('waits within a large write as often as there is no room', async () => {
-    const { writer, seen, host, block } = writerOf();
+  it('waits within a large write at each full buffer', async () => {
+    const { writer, seen, platform, block } = writerOf();
     let room = block();
     let written = false;
     void writer.write('abcdefghij').then(() => (written = true));
@@ -125,14 +125,14 @@ describe('MessageWriter', () => {
     const before = room;
     room = block();
     before.resolve();
-    await host.settle();
+    await platform.settle();
     expect([seen, written]).toEqual([['1... abcd', '0... efgh'], false]);
     room.resolve();
-    await host.settle();
+    await platform.settle();
     expect(written).toBe(true);
   });
 
-  it('gives the message up with a write that may not wait: in line nobody loses a thing', async () => {
+  it('aborts the message with a write above the limit: queued writes are not affected', async () => {
     const { writer, state, seen, block } = writerOf();
     const room = block();
     const first = writer.write('abcde');
@@ -145,7 +145,7 @@ describe('MessageWriter', () => {
     expect(seen).toHaveLength(2);
   });
 
-  it('goes on after what cannot be written', async () => {
+  it('stays usable after an invalid write', async () => {
     const { writer, seen } = writerOf();
     await expect(writer.write(5 as never)).rejects.toBeInstanceOf(TypeError);
     await writer.write('ok');
@@ -153,7 +153,7 @@ describe('MessageWriter', () => {
     expect(seen[0]).toBe('1 ok');
   });
 
-  it('tells why nothing is accepted any more, and gives nothing up for it', async () => {
+  it('reports why the connection accepts no more, and aborts no message for it', async () => {
     const { writer, state, seen } = writerOf();
     state.refused = new Error('close sent');
     await expect(writer.write('x')).rejects.toThrow('close sent');
@@ -161,7 +161,7 @@ describe('MessageWriter', () => {
     expect(seen).toEqual([]);
   });
 
-  it('refuses the rest of a large write once nothing is accepted any more', async () => {
+  it('rejects the rest of a large write once the connection accepts no more', async () => {
     const { writer, state, seen, block } = writerOf();
     const room = block();
     const written = writer.write('abcdefghij');
@@ -171,7 +171,7 @@ describe('MessageWriter', () => {
     expect(seen).toEqual(['1... abcd', 'broken: close sent']);
   });
 
-  it('gives up with bytes that are gone before they are written', async () => {
+  it('aborts with bytes that are detached before they are written', async () => {
     const { writer, seen, block } = writerOf(BinaryMessage);
     const room = block();
     const bytes = Uint8Array.from(Buffer.from('abcdefghij'));
@@ -201,10 +201,10 @@ describe('MessageWriter', () => {
         return ours;
       },
     ],
-  ] as const)('rejects with what %s throws, and leaves', async (_, make) => {
-    const { writer, seen, host } = make() as ReturnType<typeof writerOf>;
+  ] as const)('rejects with the error of %s, and closes', async (_, make) => {
+    const { writer, seen, platform } = make() as ReturnType<typeof writerOf>;
     await expect(writer.write('abc').then(() => writer.close())).rejects.toThrow('no memory');
-    await host.settle();
+    await platform.settle();
     expect(seen).toEqual(['leave']);
   });
 
@@ -218,24 +218,24 @@ describe('MessageWriter', () => {
   });
 
   it('of a control frame refuses the 126th byte, and sends nothing', async () => {
-    const { writer, seen, host } = writerOf(PingMessage);
+    const { writer, seen, platform } = writerOf(PingMessage);
     const { lent } = sharedSlabPool();
     await writer.write('x'.repeat(100));
     await expect(writer.write('y'.repeat(26))).rejects.toBeInstanceOf(RangeError);
-    await host.settle();
+    await platform.settle();
     expect(seen).toEqual(['leave']);
     expect(sharedSlabPool().lent).toBe(lent);
   });
 
   it('of a message with a buffer of 125 bytes is no control frame', async () => {
-    const { host, sink, seen } = writerOf();
-    const writer = new MessageWriter(TextMessage, sink, host, sharedSlabPool(), 125);
+    const { platform, sink, seen } = writerOf();
+    const writer = new MessageWriter(TextMessage, sink, platform, sharedSlabPool(), 125);
     await writer.write('x'.repeat(126));
     await writer.close();
     expect(seen.slice(0, 2)).toEqual([`1... ${'x'.repeat(125)}`, '0 x']);
   });
 
-  it('that is aborted with nothing sent leaves as if it had never been', async () => {
+  it('aborts without an effect when no part was sent', async () => {
     const { writer, seen } = writerOf();
     const { lent } = sharedSlabPool();
     await writer.write('abc');
@@ -248,7 +248,7 @@ describe('MessageWriter', () => {
   it.each([
     [new Error('enough'), 'broken: enough'],
     [undefined, 'broken: websocket: write closed'],
-  ])('that is aborted with a part sent breaks the connection: %s', async (reason, told) => {
+  ])('aborts the connection when a part was sent: %s', async (reason, told) => {
     const { writer, seen } = writerOf();
     const { lent } = sharedSlabPool();
     await writer.write('abcde');
@@ -256,7 +256,7 @@ describe('MessageWriter', () => {
     expect([seen.slice(1), sharedSlabPool().lent]).toEqual([[told], lent]);
   });
 
-  it('that is aborted when the connection has ended breaks nothing', async () => {
+  it('aborts nothing when the connection has ended', async () => {
     const { writer, sink, seen } = writerOf();
     await writer.write('abcde');
     sink.error = new Error('gone');
@@ -264,7 +264,7 @@ describe('MessageWriter', () => {
     expect(seen).toHaveLength(1);
   });
 
-  it('fails with the connection, for the reason told first', async () => {
+  it('fails with the connection, for the first reason', async () => {
     const { writer, seen } = writerOf();
     const { lent } = sharedSlabPool();
     await writer.write('abc');
@@ -277,15 +277,15 @@ describe('MessageWriter', () => {
   });
 
   it.each(['supersede', 'Symbol.asyncDispose'] as const)('is finished by %s', async (how) => {
-    const { writer, seen, host } = writerOf();
+    const { writer, seen, platform } = writerOf();
     await writer.write('abc');
     if (how === 'supersede') writer.supersede();
     else await writer[Symbol.asyncDispose]();
-    await host.settle();
+    await platform.settle();
     expect(seen).toEqual(['1 abc', 'complete 1 of 3', 'leave']);
   });
 
-  it('is a web stream, which can be aborted at once', async () => {
+  it('converts to a web stream, which can be aborted at once', async () => {
     const finished = writerOf();
     const sink = finished.writer.writable().getWriter();
     await sink.write('abcde');
@@ -295,7 +295,7 @@ describe('MessageWriter', () => {
     cut.block();
     const blocked = cut.writer.writable().getWriter();
     blocked.write('abcde').catch(() => {});
-    await cut.host.settle();
+    await cut.platform.settle();
     blocked.abort(new Error('enough')).catch(() => {});
     expect(cut.seen).toEqual(['1... abcd', 'broken: enough']);
   });
@@ -312,27 +312,28 @@ function framesOf({ conn, transport }: Wired): { size: number; values: number[] 
   return frames.map(({ payload }) => ({ size: payload.length, values: [...new Set(payload)] }));
 }
 
-async function drained({ transport, host }: Wired): Promise<void> {
+async function drained({ transport, platform }: Wired): Promise<void> {
   while (transport.bufferedAmount > 0) {
     transport.drain(1);
-    await host.settle();
+    await platform.settle();
   }
 }
 
 describe.each(['server', 'client'] as const)('a fragment of a %s', (role) => {
-  it('of more than 64 KiB is the peer’s as it was written', async () => {
+  it('of more than 64 KiB reaches the peer as it was written', async () => {
     const ours = roomy(role, 100_000);
-    const { conn, transport, host } = ours;
+    const { conn, transport, platform } = ours;
     transport.block();
     const writer = await conn.nextWriter(BinaryMessage);
     await writer.write(new Uint8Array(70_000).fill(1));
     const bytes = new Uint8Array(250_000).fill(2);
     await writer.write(bytes);
-    // Both the buffer and the bytes are used again, while the transport still holds what was made of them.
+    // Both the buffer and the bytes are used again, while the transport still holds what was made
+    // of them.
     bytes.fill(3);
     await writer.write(bytes);
     await writer.close();
-    await host.settle();
+    await platform.settle();
     await drained(ours);
     expect(framesOf(ours)).toEqual([
       { size: 100_000, values: [1, 2] },
@@ -349,12 +350,12 @@ describe('MessageWriter.write', () => {
   it.each([
     ['as it is', false],
     ['as its bytes', true],
-  ])('takes a borrowed message %s, also when the handler does not wait', async (_, asBytes) => {
+  ])('accepts a borrowed message %s, also when the handler does not wait', async (_, asBytes) => {
     const ours = wired('server', { writeBufferSize: 1_000, highWaterMark: 1_000 });
-    const { conn, transport, host, frame } = ours;
+    const { conn, transport, platform, frame } = ours;
     transport.block();
     void conn.send('in the way');
-    await host.settle();
+    await platform.settle();
     const writer = await conn.nextWriter(BinaryMessage);
     const written: Promise<void>[] = [];
     void conn.receive((message) => {
@@ -366,16 +367,16 @@ describe('MessageWriter.write', () => {
       transport.feed(bytes.subarray(0, 2_000));
       transport.feed(bytes.subarray(2_000));
     }
-    await host.settle();
+    await platform.settle();
     const closed = writer.close();
     for (let i = 0; i < 20; i++) {
       transport.drain();
       transport.block();
-      await host.settle();
+      await platform.settle();
     }
     transport.drain();
     await Promise.all([...written, closed]);
-    await host.settle();
+    await platform.settle();
     expect(
       framesOf(ours)
         .slice(1)
@@ -384,12 +385,12 @@ describe('MessageWriter.write', () => {
   });
 });
 
-describe('messages behind an open writer', () => {
+describe('messages that wait for an open writer', () => {
   it.each([1_000, 65_536, 65_537, 1 << 20])(
-    'of %d borrowed bytes leave as they came, whatever comes meanwhile',
+    'of %d borrowed bytes leave unchanged, during any other traffic',
     async (size) => {
       const ours = roomy('server', 4_096);
-      const { conn, transport, host, frame } = ours;
+      const { conn, transport, platform, frame } = ours;
       const before = sharedSlabPool().lent;
       const writer = await conn.nextWriter(BinaryMessage);
       await writer.write(Uint8Array.of(9));
@@ -399,11 +400,11 @@ describe('messages behind an open writer', () => {
         for (let at = 0; at < bytes.length; at += 65_536) {
           transport.feed(bytes.subarray(at, at + 65_536));
         }
-        await host.settle();
+        await platform.settle();
       }
       expect(conn.bufferedAmount).toBeGreaterThanOrEqual(3 * size);
       await writer.close();
-      await host.settle();
+      await platform.settle();
       expect(framesOf(ours)).toEqual([
         { size: 1, values: [9] },
         ...[1, 2, 3].map((value) => ({ size, values: [value] })),
@@ -413,8 +414,8 @@ describe('messages behind an open writer', () => {
   );
 });
 
-describe('a write buffer of the user’s own', () => {
-  it('that is too small for once stays in its pool', async () => {
+describe('a write buffer of the user', () => {
+  it('stays in its pool when it is too small once', async () => {
     const small = new Uint8Array(10);
     let taken = 0;
     const given: Uint8Array[] = [];
@@ -425,25 +426,25 @@ describe('a write buffer of the user’s own', () => {
       },
       put: (buffer: Uint8Array) => void given.push(buffer),
     };
-    const { conn, host, sent } = wired('client', { writeBufferPool, writeBufferSize: 1_000 });
+    const { conn, platform, sent } = wired('client', { writeBufferPool, writeBufferSize: 1_000 });
     await conn.send('x'.repeat(500));
     await conn.send('y'.repeat(2_000));
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text <500>', 'text <2000>']);
     expect(given.filter((buffer) => buffer === small)).toHaveLength(taken);
     expect(given.length).toBeGreaterThan(taken);
   });
 });
 
-describe('a MessageWriter whose calls wait', () => {
-  it('takes none before one that still waits, though the first of them is done', async () => {
-    const { writer, seen, host, block } = writerOf();
+describe('overlapping calls of a MessageWriter', () => {
+  it('run after a waiting call, even if the first of them is done', async () => {
+    const { writer, seen, platform, block } = writerOf();
     const first = block();
     void writer.write('abcde');
     void writer.write('fghij');
     const second = block();
     first.resolve();
-    await host.settle();
+    await platform.settle();
     expect(seen).toEqual(['1... abcd', '0... efgh']);
     void writer.write('k');
     second.resolve();
@@ -451,19 +452,19 @@ describe('a MessageWriter whose calls wait', () => {
     expect(seen.slice(2, 3)).toEqual(['0 ijk']);
   });
 
-  it('breaks the connection once, whatever fails after it', async () => {
-    const { writer, state, seen, host, block } = writerOf();
+  it('fail the connection once, for any later failure', async () => {
+    const { writer, state, seen, platform, block } = writerOf();
     const room = block();
     const written = writer.write('abcdefghij');
     writer.abort(new Error('enough'));
     state.refused = new Error('gone');
     room.resolve();
     await expect(written).rejects.toThrow('gone');
-    await host.settle();
+    await platform.settle();
     expect(seen).toEqual(['1... abcd', 'broken: enough']);
   });
 
-  it('is closed, and not aborted, by an abort that comes after close()', async () => {
+  it('close the message, and do not abort it, when abort() follows close()', async () => {
     const { writer, seen, block } = writerOf();
     const room = block();
     void writer.write('abcde');
@@ -474,16 +475,16 @@ describe('a MessageWriter whose calls wait', () => {
     expect(seen).toEqual(['1... abcd', '0 e', 'complete 1 of 5', 'leave']);
   });
 
-  it('breaks the connection when its last fragment fails: nobody may follow it', async () => {
-    const { writer, state, seen, host } = writerOf();
+  it('fail the connection when its last fragment fails: no message may follow it', async () => {
+    const { writer, state, seen, platform } = writerOf();
     await writer.write('abcde');
     state.throws = new Error('no memory');
     await expect(writer.close()).rejects.toThrow('no memory');
-    await host.settle();
+    await platform.settle();
     expect(seen).toEqual(['1... abcd', 'broken: no memory']);
   });
 
-  it('asks whether it may wait only when it would', async () => {
+  it('check the limits only when they would wait', async () => {
     const { writer, state, seen } = writerOf();
     state.refusal = new Error('too much');
     expect(writer.write('abcde')).toBe(done);
@@ -491,7 +492,7 @@ describe('a MessageWriter whose calls wait', () => {
     expect(seen.slice(0, 2)).toEqual(['1... abcd', '0 e']);
   });
 
-  it('takes a write of nothing, however much waits', async () => {
+  it('accept an empty write, however many bytes wait', async () => {
     const { writer, state, seen, block } = writerOf();
     const room = block();
     const written = writer.write('abcde');
@@ -503,16 +504,16 @@ describe('a MessageWriter whose calls wait', () => {
     expect(seen).toEqual(['1... abcd', '0 e', 'complete 1 of 5', 'leave']);
   });
 
-  it('waits for room with a full buffer as well', async () => {
-    const { writer, seen, host, block } = writerOf();
+  it('wait with a full buffer as well', async () => {
+    const { writer, seen, platform, block } = writerOf();
     await writer.write('abcd');
     const room = block();
     let written = false;
     void writer.write('e').then(() => (written = true));
-    await host.settle();
+    await platform.settle();
     expect([seen, written]).toEqual([['1... abcd'], false]);
     room.resolve();
-    await host.settle();
+    await platform.settle();
     expect(written).toBe(true);
   });
 });

@@ -1,7 +1,7 @@
-import { FakeHost } from '@ws/testkit';
+import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { bytesOf, controlPayload, isBorrowed, isUnstable } from '../src/data.ts';
-import { BorrowedMessage } from '../src/message.ts';
+import { BorrowedMessage } from '../../src/message.ts';
+import { bytesOf, controlPayload, isBorrowed, isUnstable } from '../../src/write/payload.ts';
 
 describe('bytesOf', () => {
   const { buffer } = Uint8Array.of(1, 2, 3, 4, 5, 6);
@@ -14,7 +14,7 @@ describe('bytesOf', () => {
     ['numbers of two bytes', new Uint16Array(buffer, 2, 1), [3, 4]],
     ['a buffer', buffer, [1, 2, 3, 4, 5, 6]],
     ['a shared buffer', shared, [0, 0, 0]],
-  ])('sees %s, in place', (_, data, bytes) => {
+  ])('returns a view of %s', (_, data, bytes) => {
     const seen = bytesOf(data);
     expect([...seen]).toEqual(bytes);
     expect(seen.buffer === (ArrayBuffer.isView(data) ? data.buffer : data)).toBe(true);
@@ -25,7 +25,7 @@ describe('bytesOf', () => {
     ['an array', (gone: ArrayBuffer) => new Uint8Array(gone)],
     ['a view', (gone: ArrayBuffer) => new DataView(gone)],
     ['a buffer', (gone: ArrayBuffer) => gone],
-  ])('refuses %s whose bytes belong to somebody else', (_, make) => {
+  ])('rejects %s that other code owns', (_, make) => {
     const gone = new ArrayBuffer(4);
     const data = make(gone);
     structuredClone(gone, { transfer: [gone] });
@@ -42,12 +42,12 @@ describe('bytesOf', () => {
     });
   });
 
-  it.each([undefined, null, 5, 'text', {}, [1, 2]])('refuses %j', (data) => {
+  it.each([undefined, null, 5, 'text', {}, [1, 2]])('rejects %j', (data) => {
     expect(() => bytesOf(data)).toThrow('expected a string or bytes');
   });
 
-  it('knows a detached array after many that follow the length of their buffer', async () => {
-    // The types are those of a library from before it.
+  it('recognizes a detached array after many arrays that track the length of their buffer', async () => {
+    // The TypeScript library of this target has no types for it.
     const resizable = new (ArrayBuffer as new (size: number, options: object) => ArrayBuffer)(10, {
       maxByteLength: 20,
     });
@@ -66,21 +66,24 @@ describe('bytesOf', () => {
 });
 
 describe('controlPayload', () => {
-  const host = new FakeHost();
+  const platform = new FakePlatform();
 
-  it('is text as UTF-8, or bytes, up to 125 of them', () => {
-    expect([...controlPayload('é', host)]).toEqual([0xc3, 0xa9]);
+  it('accepts text as UTF-8, or bytes, up to 125 bytes', () => {
+    expect([...controlPayload('é', platform)]).toEqual([0xc3, 0xa9]);
     const bytes = new Uint8Array(125);
-    expect(controlPayload(bytes, host)).toBe(bytes);
+    expect(controlPayload(bytes, platform)).toBe(bytes);
   });
 
-  it.each([new Uint8Array(126), 'x'.repeat(126), 'é'.repeat(63)])('refuses more: %#', (data) => {
-    expect(() => controlPayload(data, host)).toThrow(RangeError);
-  });
+  it.each([new Uint8Array(126), 'x'.repeat(126), 'é'.repeat(63)])(
+    'rejects a larger payload: %#',
+    (data) => {
+      expect(() => controlPayload(data, platform)).toThrow(RangeError);
+    },
+  );
 });
 
 describe('isUnstable', () => {
-  // The types are those of a library from before it.
+  // The TypeScript library of this target has no types for it.
   const Resizable = ArrayBuffer as new (size: number, options: object) => ArrayBuffer;
 
   it.each([
@@ -93,8 +96,8 @@ describe('isUnstable', () => {
 });
 
 describe('isBorrowed', () => {
-  it('knows the message of a handler from bytes', () => {
-    expect(isBorrowed(new BorrowedMessage(new FakeHost()))).toBe(true);
+  it('distinguishes the message of a handler from bytes', () => {
+    expect(isBorrowed(new BorrowedMessage(new FakePlatform()))).toBe(true);
     for (const data of [new Uint8Array(1), 'x', { data: new Uint8Array(1) }])
       expect(isBorrowed(data)).toBe(false);
   });

@@ -1,10 +1,9 @@
-// What many are sent in one turn is serialized once, written once to each, and is the same on the wire as if each had been
-// sent it alone.
+// A broadcast is serialized once and written once to each connection. Its bytes on the wire equal
+// those of separate messages.
 import type { Role } from '@ws/codec';
-import { FakeHost, naiveDecode, naiveEncode, TestTransport } from '@ws/testkit';
+import { FakePlatform, inWords, naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Deflater, DeflateSource, Inflater } from '../src/deflate/engine.ts';
 import {
   BinaryMessage,
   broadcast,
@@ -13,12 +12,12 @@ import {
   type MessageWriter,
   PreparedMessage,
   TextMessage,
-} from '../src/index.ts';
-import { show } from './raw-peer.ts';
+} from '../../src/index.ts';
+import type { Deflater, DeflateSource, Inflater } from '../../src/platform/deflate-engine.ts';
 
-/** A transport that keeps what it was given, not only a copy, and sees whether anybody changed it. */
+/** A transport that keeps the written views and copies of them, to detect later changes. */
 class Witness extends TestTransport {
-  /** What is nobody's to give back. */
+  /** Views without a release function. */
   readonly given: Uint8Array[] = [];
   readonly lent: Uint8Array[] = [];
 
@@ -69,7 +68,12 @@ class End {
   /** Its write deadline is past: a broadcast leaves it out, where a write would be its end. */
   expired = false;
 
-  constructor(host: FakeHost, kind: Role | 'compressing', settings: ConnSettings, mark: number) {
+  constructor(
+    platform: FakePlatform,
+    kind: Role | 'compressing',
+    settings: ConnSettings,
+    mark: number,
+  ) {
     this.role = kind === 'client' ? 'client' : 'server';
     this.transport = new Witness({ highWaterMark: mark });
     const compresses = { deflate: PARAMETERS, compression: { threshold: 20 } };
@@ -78,27 +82,27 @@ class End {
       ...settings,
       ...(kind === 'compressing' ? compresses : {}),
       role: this.role,
-      host,
+      platform,
     });
   }
 
   get sent(): string[] {
     const peer = this.role === 'server' ? 'client' : 'server';
-    return naiveDecode(this.transport.sent, peer).frames.map(show);
+    return naiveDecode(this.transport.sent, peer).frames.map(inWords);
   }
 }
 
 function room(
   count: number,
   kind: Role | 'compressing' = 'server',
-  host: FakeHost = lending(),
-): { host: FakeHost; ends: End[]; conns: Set<Conn> } {
-  const ends = Array.from({ length: count }, () => new End(host, kind, {}, 0));
-  return { host, ends, conns: new Set(ends.map(({ conn }) => conn)) };
+  platform: FakePlatform = lending(),
+): { platform: FakePlatform; ends: End[]; conns: Set<Conn> } {
+  const ends = Array.from({ length: count }, () => new End(platform, kind, {}, 0));
+  return { platform, ends, conns: new Set(ends.map(({ conn }) => conn)) };
 }
 
-function lending(automatic = true): FakeHost {
-  return Object.assign(new FakeHost({ automatic }), { deflate: halving });
+function lending(automatic = true): FakePlatform {
+  return Object.assign(new FakePlatform({ automatic }), { deflate: halving });
 }
 
 function givenOnce(ends: readonly End[]): Uint8Array {
@@ -109,13 +113,13 @@ function givenOnce(ends: readonly End[]): Uint8Array {
   return first;
 }
 
-describe('what is broadcast in one turn', () => {
-  it('is one write to each, of the same memory, and one deferred call', async () => {
-    const { host, ends, conns } = room(50);
-    await host.settle();
+describe('a broadcast in one turn', () => {
+  it('is one write to each connection, of the same memory, and one deferred call', async () => {
+    const { platform, ends, conns } = room(50);
+    await platform.settle();
     for (let i = 0; i < 16; i++) broadcast(conns, `message ${i}`);
-    expect(host.deferred).toBe(1);
-    await host.settle();
+    expect(platform.deferred).toBe(1);
+    await platform.settle();
     givenOnce(ends);
     const expected = Array.from({ length: 16 }, (_, i) => `text message ${i}`);
     for (const { transport, sent } of ends) {
@@ -124,16 +128,16 @@ describe('what is broadcast in one turn', () => {
     }
   });
 
-  it('is shared by those in the same rooms, whatever is sent to others in between', async () => {
-    const host = lending();
-    const [one, other] = [room(5, 'server', host), room(5, 'server', host)];
-    const guest = new End(host, 'server', {}, 0);
+  it('is shared within each set of rooms, with other messages between', async () => {
+    const platform = lending();
+    const [one, other] = [room(5, 'server', platform), room(5, 'server', platform)];
+    const guest = new End(platform, 'server', {}, 0);
     const [some, more] = [new Set(one.conns).add(guest.conn), new Set(other.conns).add(guest.conn)];
     for (let i = 0; i < 20; i++) {
       broadcast(some, `one ${i} ${'x'.repeat(i * 20)}`);
       broadcast(more, `other ${i}`);
     }
-    await host.settle();
+    await platform.settle();
     expect(givenOnce(one.ends)).not.toBe(givenOnce(other.ends));
     expect(givenOnce([guest])).toHaveLength(
       one.ends[0]!.transport.sent.length + other.ends[0]!.transport.sent.length,
@@ -148,21 +152,21 @@ describe('what is broadcast in one turn', () => {
     ]);
   });
 
-  it('is shared by those who compress alike', async () => {
-    const host = lending();
-    const [plain, packed] = [room(3, 'server', host), room(3, 'compressing', host)];
+  it('is shared by connections with the same compression', async () => {
+    const platform = lending();
+    const [plain, packed] = [room(3, 'server', platform), room(3, 'compressing', platform)];
     const conns = plain.ends.flatMap(({ conn }, i) => [conn, packed.ends[i]!.conn]);
     for (const text of ['short', 'long '.repeat(20), 'also short', 'long again '.repeat(9)]) {
       broadcast(conns, text);
     }
-    await host.settle();
+    await platform.settle();
     expect(givenOnce(plain.ends).length).toBeGreaterThan(givenOnce(packed.ends).length);
   });
 
-  it('is not shared by clients, who mask it afresh', async () => {
-    const { host, ends, conns } = room(2, 'client');
+  it('is not shared by clients, since each masks it with its own key', async () => {
+    const { platform, ends, conns } = room(2, 'client');
     broadcast(conns, 'x'.repeat(20));
-    await host.settle();
+    await platform.settle();
     const [one, other] = ends.map(({ transport }) => Buffer.from(transport.sent));
     expect(one!.equals(other!)).toBe(false);
     expect(ends.map(({ sent }) => sent)).toEqual([
@@ -171,20 +175,20 @@ describe('what is broadcast in one turn', () => {
     ]);
   });
 
-  it('is shared when it is prepared and written to one after another', async () => {
-    const { host, ends } = room(4);
+  it('is shared when a prepared message is written to several connections', async () => {
+    const { platform, ends } = room(4);
     const message = new PreparedMessage(TextMessage, 'prepared');
     for (const { conn } of ends) {
       void conn.writePreparedMessage(message);
       void conn.writePreparedMessage(message);
     }
-    await host.settle();
+    await platform.settle();
     givenOnce(ends);
     expect(ends[3]!.sent).toEqual(['text prepared', 'text prepared']);
   });
 
-  it('grows from room to room, and leaves when it is 64 KiB', async () => {
-    const { host, ends, conns } = room(3);
+  it('grows from room to room, and leaves at 64 KiB', async () => {
+    const { platform, ends, conns } = room(3);
     const expected = [];
     for (let i = 0; i < 30; i++) {
       const text = String.fromCharCode(97 + (i % 26)).repeat(5000);
@@ -193,7 +197,7 @@ describe('what is broadcast in one turn', () => {
     }
     const early = ends.map(({ transport }) => transport.writes.map(({ length }) => length));
     expect(early).toEqual(ends.map(() => [14 * 5004, 14 * 5004]));
-    await host.settle();
+    await platform.settle();
     for (const { transport } of ends) {
       expect(transport.given).toEqual(ends[0]!.transport.given);
       expect(transport.given[0]).toBe(ends[0]!.transport.given[0]);
@@ -203,11 +207,11 @@ describe('what is broadcast in one turn', () => {
     }
   });
 
-  it('is referred to where it is, when it is large', async () => {
-    const { host, ends, conns } = room(2);
+  it('is referenced when it is large', async () => {
+    const { platform, ends, conns } = room(2);
     const message = new PreparedMessage(BinaryMessage, new Uint8Array(70_000));
     broadcast(conns, message);
-    await host.settle();
+    await platform.settle();
     for (const { transport } of ends) {
       expect(transport.given).toEqual([]);
       expect(transport.lent.map(({ length }) => length)).toEqual([10, 70_000]);
@@ -215,14 +219,14 @@ describe('what is broadcast in one turn', () => {
     }
   });
 
-  it('is one write with what is sent to one of them as well', async () => {
-    const { host, ends, conns } = room(3);
+  it('is one write together with a message to one connection', async () => {
+    const { platform, ends, conns } = room(3);
     broadcast(conns, 'a');
     broadcast(conns, 'b'.repeat(300));
     void ends[1]!.conn.send('mine');
     broadcast(conns, 'c');
     void ends[2]!.conn.ping('p').catch(() => {});
-    await host.settle();
+    await platform.settle();
     const long = 'text <300>';
     expect(ends.map(({ sent }) => sent)).toEqual([
       ['text a', long, 'text c'],
@@ -232,30 +236,30 @@ describe('what is broadcast in one turn', () => {
     expect(ends.map(({ transport }) => transport.writes.length)).toEqual([1, 1, 1]);
   });
 
-  it('is counted before it leaves, and gone with the connection', async () => {
-    const { host, ends, conns } = room(2);
+  it('is counted before it leaves, and dropped with the connection', async () => {
+    const { platform, ends, conns } = room(2);
     broadcast(conns, 'x'.repeat(98));
     const [{ conn, transport }] = ends as [End];
     expect(conn.bufferedAmount).toBe(100);
     expect(conn.stats).toMatchObject({ messagesOut: 1, framesOut: 1, bytesOut: 100 });
     conn.terminate();
-    await host.settle();
+    await platform.settle();
     expect(conn.bufferedAmount).toBe(0);
     expect(transport.writes).toEqual([]);
     expect(ends[1]!.sent).toHaveLength(1);
   });
 
-  it('is copied for a slow transport, behind what a slow transport still holds', async () => {
-    const { host, ends, conns } = room(2);
-    const slow = new End(host, 'server', {}, 1_000_000);
+  it('is copied for a slow transport, after the bytes that it still holds', async () => {
+    const { platform, ends, conns } = room(2);
+    const slow = new End(platform, 'server', {}, 1_000_000);
     conns.add(slow.conn);
     slow.transport.block();
     for (let i = 0; i < 5; i++) {
       broadcast(conns, `turn ${i}`);
-      await host.settle();
+      await platform.settle();
     }
     expect(slow.transport.writes).toHaveLength(5);
-    // Of memory that is shared it keeps one piece: what is given behind that is alone in its own.
+    // It holds one piece of shared memory; later pieces are separate copies.
     const own = slow.transport.given.filter(({ buffer, length }) => buffer.byteLength === length);
     expect(own).toHaveLength(4);
     expect(ends[0]!.transport.given).toHaveLength(5);
@@ -263,56 +267,56 @@ describe('what is broadcast in one turn', () => {
     expect(slow.sent).toEqual(ends[0]!.sent);
   });
 
-  it('is the view that the host makes, where it has a kind of its own', async () => {
+  it('is a view of the platform’s type', async () => {
     const view = (bytes: Uint8Array, start: number, end: number): Buffer => {
       return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start);
     };
-    const host = Object.assign(lending(), { view });
-    const { ends, conns } = room(2, 'server', host);
+    const platform = Object.assign(lending(), { view });
+    const { ends, conns } = room(2, 'server', platform);
     for (let i = 0; i < 3; i++) broadcast(conns, 'x'.repeat(9000));
-    await host.settle();
+    await platform.settle();
     expect(givenOnce(ends)).toBeInstanceOf(Buffer);
   });
 
-  it('lets controls pass while the transport is blocked', async () => {
-    const { host, ends, conns } = room(1);
+  it('allows control frames while the transport is blocked', async () => {
+    const { platform, ends, conns } = room(1);
     const [{ conn, transport }] = ends as [End];
     transport.block();
     broadcast(conns, 'goes');
-    await host.settle();
+    await platform.settle();
     broadcast(conns, 'waits');
     broadcast(conns, 'waits too');
     void conn.ping('p').catch(() => {});
-    await host.settle();
+    await platform.settle();
     transport.drain();
-    await host.settle();
+    await platform.settle();
     expect(ends[0]!.sent).toEqual(['text goes', 'ping p', 'text waits', 'text waits too']);
   });
 
-  it('is paced as what is compressed for one alone', async () => {
-    const host = lending(false);
-    const [{ conn }] = room(1, 'compressing', host).ends as [End];
+  it('is paced like a message that is compressed for one connection', async () => {
+    const platform = lending(false);
+    const [{ conn }] = room(1, 'compressing', platform).ends as [End];
     const message = new PreparedMessage(TextMessage, 'x'.repeat(20_000));
     const writes = Array.from({ length: 7 }, () => conn.writePreparedMessage(message));
     expect(await within(writes[5]?.then(() => 'accepted'))).toBe('accepted');
     expect(await within(writes[6]?.then(() => 'accepted'))).toBeUndefined();
-    host.runYielded();
+    platform.runYielded();
     expect(await within(writes[6]?.then(() => 'accepted'))).toBe('accepted');
   });
 
-  it('is forgotten when the turn is over', async () => {
-    const { host, ends, conns } = room(2);
+  it('is dropped at the end of the turn', async () => {
+    const { platform, ends, conns } = room(2);
     const message = new PreparedMessage(TextMessage, 'again');
     broadcast(conns, message);
-    await host.settle();
+    await platform.settle();
     broadcast(conns, message);
-    await host.settle();
+    await platform.settle();
     const { given } = ends[0]!.transport;
     expect(given[1]).toEqual(given[0]);
     expect(given[1]).not.toBe(given[0]);
   });
 
-  it('is forgotten when the turn goes on and on', () => {
+  it('is dropped during a very long turn', () => {
     const { ends, conns } = room(2);
     const large = Array.from({ length: 10 }, () => {
       return new PreparedMessage(BinaryMessage, new Uint8Array(65_536));
@@ -325,11 +329,11 @@ describe('what is broadcast in one turn', () => {
     expect(given![11]).not.toBe(given![0]);
   });
 
-  it('is never changed once it is handed over', async () => {
-    const { host, ends, conns } = room(2);
+  it('never changes once it is handed over', async () => {
+    const { platform, ends, conns } = room(2);
     for (let turn = 0; turn < 300; turn++) {
       for (let i = 0; i <= turn % 3; i++) broadcast(conns, `${turn} ${i}`.repeat(30));
-      await host.settle();
+      await platform.settle();
     }
     const { given, writes } = ends[1]!.transport;
     expect(given).toHaveLength(300);
@@ -342,7 +346,10 @@ describe('what is broadcast in one turn', () => {
 
 const KINDS = ['server', 'server', 'client', 'compressing', 'compressing'] as const;
 const who = fc.nat(KINDS.length - 1);
-/** So many steps of this size fit one slab, and leave in the same pieces whether they are shared or not. */
+/**
+ * So many steps of this size fit one slab, and leave in the same pieces whether they are shared or
+ * not.
+ */
 const size = fc.oneof(
   { weight: 6, arbitrary: fc.nat(60) },
   { weight: 2, arbitrary: fc.nat(1500) },
@@ -401,7 +408,7 @@ function feed({ transport }: End, bytes: Uint8Array | string): void {
   if (!transport.closed) transport.feed(bytes);
 }
 
-/** What is done to one connection, or by its peer. */
+/** An action on one connection, or of its peer. */
 const deeds = {
   send: ({ conn }: End, bytes: Uint8Array) => void conn.send(bytes),
   ping: ({ conn }: End, bytes: Uint8Array) => void conn.ping(bytes).catch(() => {}),
@@ -428,16 +435,16 @@ const deeds = {
   },
 };
 
-/** Connections to which the same is done as to others, but for the way in which they get what is for many. */
+/** Connections for a comparison: two worlds differ only in the way in which broadcasts are sent. */
 class World {
-  readonly host = lending(false);
+  readonly platform = lending(false);
   readonly ends: End[];
   readonly #joins: boolean;
   #message = 0;
 
   constructor(joins: boolean, settings: ConnSettings, mark: number) {
     this.#joins = joins;
-    this.ends = KINDS.map((kind) => new End(this.host, kind, settings, mark));
+    this.ends = KINDS.map((kind) => new End(this.platform, kind, settings, mark));
   }
 
   async do({ does, who: index, size: length }: Step): Promise<unknown> {
@@ -455,9 +462,9 @@ class World {
   }
 
   async #turn(): Promise<void> {
-    this.host.runDeferred();
+    this.platform.runDeferred();
     await ready();
-    this.host.runYielded();
+    this.platform.runYielded();
   }
 
   async #toMany(ends: End[], type: number, data: Uint8Array): Promise<number> {
@@ -506,8 +513,8 @@ async function within<T>(promise: Promise<T> | undefined): Promise<T | undefined
   return value;
 }
 
-describe('whatever else is written', () => {
-  it('a broadcast is on the wire as if each had been sent it alone', async () => {
+describe('broadcasts between other writes', () => {
+  it('equal separate messages on the wire', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(step, { maxLength: 40, size: 'max' }),
@@ -534,7 +541,7 @@ describe('whatever else is written', () => {
     );
   });
 
-  it('so are large ones, in pieces of other sizes', async () => {
+  it('equal them with large messages too, in pieces of other sizes', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(largeStep, { maxLength: 15, size: 'max' }), async (steps) => {
         const settings = { maxBufferedAmount: false } as const;
@@ -542,7 +549,7 @@ describe('whatever else is written', () => {
         for (const world of [joined, alone]) {
           for (const one of steps) await world.do(one);
           for (const { transport } of world.ends) transport.drain();
-          await world.host.settle();
+          await world.platform.settle();
         }
         const [seen, expected] = [joined, alone].map(({ facts }) => facts);
         const withoutSizes = expected!.map((facts) => ({ ...facts, sizes: expect.anything() }));

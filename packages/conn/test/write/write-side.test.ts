@@ -10,9 +10,9 @@ import {
   PongMessage,
   TextMessage,
   TimeoutError,
-} from '../src/index.ts';
-import { rawPair, turns } from './raw-peer.ts';
-import { wired } from './wired.ts';
+} from '../../src/index.ts';
+import { rawPair, turns } from '../raw-pair.ts';
+import { wired } from '../wired.ts';
 
 /** Whether a promise has settled once all that is ready has run. */
 async function settled(promise: Promise<unknown>): Promise<boolean> {
@@ -26,8 +26,8 @@ async function settled(promise: Promise<unknown>): Promise<boolean> {
 }
 
 describe.each(['server', 'client'] as const)('a write of a %s', (role) => {
-  it('takes text and bytes in every shape', async () => {
-    const { conn, host, sent } = wired(role);
+  it('accepts text and bytes in every shape', async () => {
+    const { conn, platform, sent } = wired(role);
     const { buffer } = Uint8Array.of(0x61, 0x62, 0x63, 0x64);
     const shared = new Uint8Array(new SharedArrayBuffer(2));
     shared.set([0x73, 0x68]);
@@ -41,7 +41,7 @@ describe.each(['server', 'client'] as const)('a write of a %s', (role) => {
     await conn.writeMessage(BinaryMessage, 'text as bytes');
     await conn.send('');
     await conn.send(new ArrayBuffer(0));
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual([
       'text é',
       'binary abcd',
@@ -57,9 +57,9 @@ describe.each(['server', 'client'] as const)('a write of a %s', (role) => {
   });
 
   it('sends lone surrogates as U+FFFD', async () => {
-    const { conn, host, transport, sent } = wired(role);
+    const { conn, platform, transport, sent } = wired(role);
     await conn.send('a\ud800b');
-    await host.settle();
+    await platform.settle();
     expect(transport.sent.length).toBeGreaterThan(0);
     expect(sent()).toEqual(['text a\ufffdb']);
   });
@@ -73,8 +73,8 @@ describe.each(['server', 'client'] as const)('a write of a %s', (role) => {
     ['a symbol', Symbol('x')],
     ['a function', () => {}],
     ['a Date', new Date()],
-  ])('refuses %s with a TypeError and sends nothing', async (_says, data) => {
-    const { conn, host, transport } = wired(role);
+  ])('rejects %s with a TypeError and sends no frame', async (_says, data) => {
+    const { conn, platform, transport } = wired(role);
     await expect(conn.send(data as never)).rejects.toBeInstanceOf(TypeError);
     await expect(conn.writeMessage(TextMessage, data as never)).rejects.toBeInstanceOf(TypeError);
     await expect(conn.writeMessage(BinaryMessage, data as never)).rejects.toBeInstanceOf(TypeError);
@@ -82,11 +82,11 @@ describe.each(['server', 'client'] as const)('a write of a %s', (role) => {
       await expect(conn.ping(data as never)).rejects.toBeInstanceOf(TypeError);
       await expect(conn.writeControl(PingMessage, data as never)).rejects.toBeInstanceOf(TypeError);
     }
-    await host.settle();
+    await platform.settle();
     expect(transport.writes).toEqual([]);
   });
 
-  it('refuses a detached buffer', async () => {
+  it('rejects a detached buffer', async () => {
     const { conn } = wired(role);
     const bytes = new Uint8Array(8);
     structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
@@ -96,7 +96,7 @@ describe.each(['server', 'client'] as const)('a write of a %s', (role) => {
   });
 
   it.each([0, 3, 7, 11, -1, 1.5, Number.NaN, '1', undefined])(
-    'refuses the message type %s',
+    'rejects the message type %s',
     async (type) => {
       const { conn } = wired(role);
       await expect(conn.writeMessage(type as never, 'x')).rejects.toThrow('bad write message type');
@@ -104,23 +104,23 @@ describe.each(['server', 'client'] as const)('a write of a %s', (role) => {
     },
   );
 
-  it('takes control types as well, as gorilla does', async () => {
-    const { conn, host, sent } = wired(role);
+  it('accepts control types as well, as gorilla does', async () => {
+    const { conn, platform, sent } = wired(role);
     await conn.writeMessage(PingMessage, 'p');
     await conn.writeMessage(PongMessage, Uint8Array.of(0x71));
     await conn.writeMessage(CloseMessage, formatCloseMessage(1001, 'bye'));
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['ping p', 'pong q', 'close 1001 bye']);
     expect(conn.state).toBe('closing');
   });
 
   it('copies up to 64 KiB during the call', async () => {
-    const { conn, host, transport } = wired(role);
+    const { conn, platform, transport } = wired(role);
     const bytes = new Uint8Array(65_536).fill(1);
     void conn.send(bytes);
     bytes.fill(2);
-    await host.settle();
-    const { conn: other, host: otherHost } = wired(role === 'server' ? 'client' : 'server');
+    await platform.settle();
+    const { conn: other, platform: otherHost } = wired(role === 'server' ? 'client' : 'server');
     void other;
     await otherHost.settle();
     const wire = transport.sent;
@@ -128,32 +128,32 @@ describe.each(['server', 'client'] as const)('a write of a %s', (role) => {
     if (role === 'server') expect(wire.subarray(10).every((byte) => byte === 1)).toBe(true);
   });
 
-  it('never changes the bytes it is given', async () => {
-    const { conn, host } = wired(role);
+  it('never changes the bytes of its caller', async () => {
+    const { conn, platform } = wired(role);
     const small = new Uint8Array(100).fill(7);
     const large = new Uint8Array(300_000).fill(7);
     const sent = [conn.send(small), conn.send(large)];
-    await host.settle();
+    await platform.settle();
     await Promise.all(sent);
     expect(small.every((byte) => byte === 7) && large.every((byte) => byte === 7)).toBe(true);
   });
 });
 
 describe('the signal of a write', () => {
-  it('that is aborted already: nothing is sent', async () => {
-    const { conn, host, transport } = wired('server');
+  it('sends no frame when it has aborted before', async () => {
+    const { conn, platform, transport } = wired('server');
     const signal = AbortSignal.abort(new Error('no'));
     await expect(conn.send('x', { signal })).rejects.toThrow('no');
     await expect(conn.writeMessage(BinaryMessage, new Uint8Array(1), { signal })).rejects.toThrow(
       'no',
     );
     await expect(conn.writeJSON({}, { signal })).rejects.toThrow('no');
-    await host.settle();
+    await platform.settle();
     expect(transport.writes).toEqual([]);
   });
 
-  it('takes a message out of the line behind an open writer', async () => {
-    const { conn, host, sent } = wired('server');
+  it('removes a message from the queue of an open writer', async () => {
+    const { conn, platform, sent } = wired('server');
     const control = new AbortController();
     const writer = await conn.nextWriter(TextMessage);
     const first = conn.send('first');
@@ -166,49 +166,49 @@ describe('the signal of a write', () => {
     expect(conn.bufferedAmount).toBe(before - 100_004);
     await writer.close();
     await first;
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text', 'text first']);
   });
 
   it('ends the wait for a slow peer, not the message', async () => {
-    const { conn, host, transport, sent } = wired('server', { highWaterMark: 10 });
+    const { conn, platform, transport, sent } = wired('server', { highWaterMark: 10 });
     transport.block();
     void conn.send('going');
-    await host.settle();
+    await platform.settle();
     const control = new AbortController();
     const write = conn.send('x'.repeat(20), { signal: control.signal });
     control.abort(new Error('enough'));
     await expect(write).rejects.toThrow('enough');
     transport.drain();
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text going', `text ${'x'.repeat(20)}`]);
   });
 
-  it('changes nothing for a write that is taken at once', async () => {
-    const { conn, host, sent } = wired('server');
+  it('has no effect on a write that is accepted at once', async () => {
+    const { conn, platform, sent } = wired('server');
     await conn.send('x', { signal: new AbortController().signal });
     await conn.send('y', {});
     await expect(conn.send('z', { signal: 5 as never })).rejects.toBeInstanceOf(TypeError);
     await expect(conn.send('z', null as never)).rejects.toBeInstanceOf(TypeError);
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text x', 'text y']);
   });
 });
 
 describe('coalescing', () => {
-  it('sends all that one turn writes as one write', async () => {
-    const { conn, host, transport, sent } = wired('server');
+  it('sends all messages of one turn as one write', async () => {
+    const { conn, platform, transport, sent } = wired('server');
     for (let i = 0; i < 50; i++) await conn.send(`message ${i}`);
     await conn.writeControl(PingMessage, 'p');
-    await host.settle();
+    await platform.settle();
     expect(transport.writes.length).toBe(1);
     expect(sent()).toHaveLength(51);
   });
 
-  it('answers a chunk of messages with one write, before the chunk is left', async () => {
-    const { conn, host, transport, feed, frame } = wired('server');
+  it('answers a chunk of messages with one write, before the chunk is released', async () => {
+    const { conn, platform, transport, feed, frame } = wired('server');
     void conn.receive((message) => conn.send(message));
-    await host.settle();
+    await platform.settle();
     feed(...Array.from({ length: 16 }, (_, i) => frame(1, `m${i}`)));
     expect(transport.writes.length).toBe(1);
   });
@@ -232,48 +232,48 @@ describe('coalescing', () => {
           for await (const message of conn) await conn.writeMessage(message.type, message.data);
         })().catch(() => {}),
     ],
-  ])('does so with %s', async (_says, echo) => {
-    const { conn, host, transport, feed, frame, sent } = wired('server');
+  ])('applies to %s', async (_says, echo) => {
+    const { conn, platform, transport, feed, frame, sent } = wired('server');
     echo(conn);
-    await host.settle();
+    await platform.settle();
     feed(...Array.from({ length: 16 }, (_, i) => frame(1, `m${i}`)));
-    await host.settle();
+    await platform.settle();
     expect(sent()).toHaveLength(16);
     expect(transport.writes.length).toBe(1);
   });
 
-  it('gives every slab back', async () => {
-    const { conn, host, transport } = wired('server');
+  it('returns every slab', async () => {
+    const { conn, platform, transport } = wired('server');
     for (let i = 0; i < 20; i++) void conn.send(new Uint8Array(10_000));
     void conn.send(new Uint8Array(200_000));
-    await host.settle();
+    await platform.settle();
     expect(transport.releasesGiven).toBeGreaterThan(3);
     expect(transport.releasesRun).toBe(transport.releasesGiven);
   });
 });
 
 describe('backpressure', () => {
-  it('lets writes wait above the high-water mark until the transport has drained', async () => {
-    const { conn, host, transport, sent } = wired('server', { highWaterMark: 1000 });
+  it('delays writes above the high-water mark until the transport has drained', async () => {
+    const { conn, platform, transport, sent } = wired('server', { highWaterMark: 1000 });
     transport.block();
     await conn.send(new Uint8Array(10));
-    await host.settle();
+    await platform.settle();
     await conn.send(new Uint8Array(100));
     const waits = conn.send(new Uint8Array(1000));
     expect(await settled(waits)).toBe(false);
     expect(conn.bufferedAmount).toBe(12 + 102 + 1004);
     transport.drain();
     await waits;
-    await host.settle();
+    await platform.settle();
     expect(conn.bufferedAmount).toBe(0);
     expect(sent()).toHaveLength(3);
   });
 
-  it('makes one promise for all that waits, so that small messages cost no more than their bytes', async () => {
-    const { conn, host, transport } = wired('server', { highWaterMark: 1000 });
+  it('creates one promise for all waiting writes, so that small messages cost only their bytes', async () => {
+    const { conn, platform, transport } = wired('server', { highWaterMark: 1000 });
     transport.block();
     void conn.send(new Uint8Array(2000));
-    await host.settle();
+    await platform.settle();
     const waits = conn.send('a');
     expect(conn.send('b')).toBe(waits);
     expect(await settled(waits)).toBe(false);
@@ -281,18 +281,18 @@ describe('backpressure', () => {
     await waits;
     transport.block();
     void conn.send(new Uint8Array(2000));
-    await host.settle();
+    await platform.settle();
     const next = conn.send('c');
     expect(next).not.toBe(waits);
     transport.break(new Error('reset'));
     await expect(next).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT' });
   });
 
-  it('refuses what would pass maxBufferedAmount, and sends nothing of it', async () => {
-    const { conn, host, transport, sent } = wired('server', { maxBufferedAmount: 2000 });
+  it('rejects a message that exceeds maxBufferedAmount, and sends no part of it', async () => {
+    const { conn, platform, transport, sent } = wired('server', { maxBufferedAmount: 2000 });
     transport.block();
     void conn.send('a'.repeat(60));
-    await host.settle();
+    await platform.settle();
     void conn.send(new Uint8Array(1900));
     const refused = conn.send(new Uint8Array(100));
     await expect(refused).rejects.toBeInstanceOf(BackpressureError);
@@ -300,33 +300,33 @@ describe('backpressure', () => {
     await expect(conn.send('é'.repeat(30))).rejects.toBeInstanceOf(BackpressureError);
     void conn.send('fits');
     transport.drain();
-    await host.settle();
+    await platform.settle();
     expect(sent().map((frame) => frame.slice(0, 8))).toEqual(['text aaa', 'binary <', 'text fit']);
   });
 
-  it('takes one message of any size on an empty queue', async () => {
-    const { conn, host, transport } = wired('server', { maxBufferedAmount: 100 });
+  it('accepts one message of any size on an empty queue', async () => {
+    const { conn, platform, transport } = wired('server', { maxBufferedAmount: 100 });
     void conn.send('small');
     const large = conn.send(new Uint8Array(5000));
     const huge = conn.send(new Uint8Array(100_000));
-    await host.settle();
+    await platform.settle();
     await Promise.all([large, huge]);
     expect(transport.sent.length).toBeGreaterThan(105_000);
   });
 
-  it('has no bound when told so', async () => {
-    const { conn, host, transport } = wired('server', { maxBufferedAmount: false });
+  it('has no limit with false', async () => {
+    const { conn, platform, transport } = wired('server', { maxBufferedAmount: false });
     transport.block();
     for (let i = 0; i < 30; i++) void conn.send(new Uint8Array(1_000_000));
-    await host.settle();
+    await platform.settle();
     expect(conn.bufferedAmount).toBeGreaterThan(30_000_000);
   });
 
-  it('settles a referenced write only when the transport has let its bytes go', async () => {
-    const { conn, host, transport } = wired('server');
+  it('settles a referenced write only when the transport has released its bytes', async () => {
+    const { conn, platform, transport } = wired('server');
     transport.block();
     const write = conn.send(new Uint8Array(70_000));
-    await host.settle();
+    await platform.settle();
     expect(await settled(write)).toBe(false);
     transport.drain(1);
     transport.drain(1);
@@ -334,7 +334,7 @@ describe('backpressure', () => {
     await write;
   });
 
-  it('lets timers fire in a loop of awaited writes', async () => {
+  it('allows timers to fire in a loop of awaited writes', async () => {
     const [client, server] = connPair();
     void server.discardReads();
     let fired = false;
@@ -348,13 +348,13 @@ describe('backpressure', () => {
     await client.close();
   });
 
-  it('rejects what waits when the transport dies, and gives all memory back', async () => {
-    const { conn, host, transport } = wired('server', { highWaterMark: 1000 });
+  it('rejects waiting writes when the transport ends, and releases all memory', async () => {
+    const { conn, platform, transport } = wired('server', { highWaterMark: 1000 });
     transport.block();
     void conn.send('first');
-    await host.settle();
+    await platform.settle();
     const waits = [conn.send(new Uint8Array(2000)), conn.send(new Uint8Array(100_000))];
-    await host.settle();
+    await platform.settle();
     const cause = new Error('reset');
     transport.break(cause);
     for (const wait of waits)
@@ -366,104 +366,104 @@ describe('backpressure', () => {
 
 describe('control frames under backpressure', () => {
   it('pass the messages that wait', async () => {
-    const { conn, host, transport, sent } = wired('server');
+    const { conn, platform, transport, sent } = wired('server');
     transport.block();
     void conn.send('going');
-    await host.settle();
+    await platform.settle();
     void conn.send('waiting 1');
     void conn.send('waiting 2');
     void conn.writeControl(PingMessage, 'overtakes');
     transport.drain();
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text going', 'ping overtakes', 'text waiting 1', 'text waiting 2']);
   });
 
-  it('never stand within a frame', async () => {
-    const { conn, host, transport, sent } = wired('client', {}, 1);
+  it('never split a frame', async () => {
+    const { conn, platform, transport, sent } = wired('client', {}, 1);
     transport.block();
     void conn.send(new Uint8Array(200_000));
     void conn.send('behind');
-    await host.settle();
+    await platform.settle();
     void conn.writeControl(PingMessage, 'p');
     for (let i = 0; i < 10; i++) {
       transport.drain(1);
-      await host.settle();
+      await platform.settle();
     }
     transport.drain();
-    await host.settle();
+    await platform.settle();
     expect(sent()[0]).toBe('binary <200000>');
     expect(sent().slice(1).toSorted()).toEqual(['ping p', 'text behind']);
   });
 
   it('answer only the newest ping', async () => {
-    const { host, transport, sent, feed, frame, conn } = wired('server');
+    const { platform, transport, sent, feed, frame, conn } = wired('server');
     transport.block();
     void conn.send('going');
-    await host.settle();
+    await platform.settle();
     for (let i = 0; i < 100; i++) feed(frame(9, `p${i}`));
-    await host.settle();
+    await platform.settle();
     transport.drain();
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text going', 'pong p99']);
   });
 
-  it('answer every ping while the transport takes bytes', async () => {
-    const { host, sent, feed, frame } = wired('server');
+  it('answer every ping while the transport accepts bytes', async () => {
+    const { platform, sent, feed, frame } = wired('server');
     feed(...Array.from({ length: 10 }, (_, i) => frame(9, `p${i}`)));
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(Array.from({ length: 10 }, (_, i) => `pong p${i}`));
   });
 
-  it('are bounded', async () => {
-    const { host, transport, conn } = wired('server', { maxPendingPings: 3 });
+  it('are limited in number', async () => {
+    const { platform, transport, conn } = wired('server', { maxPendingPings: 3 });
     transport.block();
     void conn.send('going');
-    await host.settle();
+    await platform.settle();
     const writes = Array.from({ length: 10 }, () => conn.writeControl(PingMessage, 'x'));
     const refused = (await Promise.allSettled(writes)).filter((w) => w.status === 'rejected');
     expect(refused.length).toBeGreaterThan(5);
     expect((refused[0] as PromiseRejectedResult).reason).toBeInstanceOf(BackpressureError);
   });
 
-  it('let close wait behind the messages', async () => {
-    const { conn, host, transport, sent } = wired('server');
+  it('do not include close, which waits for the messages', async () => {
+    const { conn, platform, transport, sent } = wired('server');
     transport.block();
     void conn.send('going');
-    await host.settle();
+    await platform.settle();
     void conn.send('waiting');
     void conn.close(1000);
-    await host.settle();
+    await platform.settle();
     transport.drain();
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text going', 'text waiting', 'close 1000']);
   });
 
-  it('drop the queue when the connection fails, but not the frame under way', async () => {
-    const { conn, host, transport, sent, feed } = wired('server', { highWaterMark: 1 });
+  it('drop the queue when the connection fails, but not the current frame', async () => {
+    const { conn, platform, transport, sent, feed } = wired('server', { highWaterMark: 1 });
     transport.block();
     void conn.send('going');
-    await host.settle();
+    await platform.settle();
     const waits = conn.send('waiting');
     feed(Uint8Array.of(0x83, 0x80));
     await expect(waits).rejects.toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
     transport.drain();
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['text going', 'close 1002 bad opcode 3']);
     expect(transport.ended).toBe(true);
     expect(transport.releasesRun).toBe(transport.releasesGiven);
   });
 
-  it('finish a large frame of which a part has gone, when the connection fails', async () => {
-    const { conn, host, transport, sent, feed } = wired('client');
+  it('follow the rest of a partly sent large frame when the connection fails', async () => {
+    const { conn, platform, transport, sent, feed } = wired('client');
     transport.block();
     const large = conn.send(new Uint8Array(200_000));
-    await host.settle();
+    await platform.settle();
     void conn.send('dropped');
     feed(Uint8Array.of(0x83, 0x00));
     void large;
     for (let i = 0; i < 10; i++) {
       transport.drain(1);
-      await host.settle();
+      await platform.settle();
     }
     expect(sent()[0]).toBe('binary <200000>');
     expect(sent().at(-1)).toBe('close 1002 bad opcode 3');
@@ -475,14 +475,14 @@ describe('writeControl', () => {
     ['more than 125 bytes', PingMessage, new Uint8Array(126), RangeError],
     ['a close payload of one byte', CloseMessage, Uint8Array.of(3), RangeError],
     ['a close code that must not be sent', CloseMessage, Uint8Array.of(3, 0xed), RangeError],
-  ])('refuses %s', async (_says, type, payload, error) => {
+  ])('rejects %s', async (_says, type, payload, error) => {
     const { conn } = wired('server');
     await expect(conn.writeControl(type, payload)).rejects.toBeInstanceOf(error);
     expect(conn.state).toBe('open');
   });
 
-  it('sends nothing past its deadline', async () => {
-    const { conn, host, sent } = wired('server');
+  it('sends no frame after its deadline', async () => {
+    const { conn, platform, sent } = wired('server');
     await expect(conn.writeControl(PingMessage, 'late', Date.now() - 1)).rejects.toBeInstanceOf(
       TimeoutError,
     );
@@ -495,11 +495,11 @@ describe('writeControl', () => {
     );
     await conn.writeControl(PingMessage, 'in time', Date.now() + 10_000);
     await conn.writeControl(PongMessage, 'whenever', null);
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual(['ping in time', 'pong whenever']);
   });
 
-  it('starts the closing handshake with a close frame, an empty one too', async () => {
+  it('starts the closing handshake with a close frame, also with an empty one', async () => {
     const { conn, peer } = rawPair('server');
     await conn.writeControl(CloseMessage);
     expect(conn.state).toBe('closing');
@@ -514,15 +514,15 @@ describe('writeControl', () => {
 });
 
 describe('a borrowed message', () => {
-  it('is sent on as it is, also when the handler does not wait', async () => {
-    const { conn, host, feed, frame, sent } = wired('server');
+  it('is echoed unchanged, also when the handler does not wait', async () => {
+    const { conn, platform, feed, frame, sent } = wired('server');
     void conn.receive((message) => {
       void conn.send(message);
       void conn.writeMessage(BinaryMessage, message);
       void conn.writeMessage(message.type, message.data.subarray(1));
     });
     feed(frame(1, 'abc'), frame(2, 'xyz'));
-    await host.settle();
+    await platform.settle();
     expect(sent()).toEqual([
       'text abc',
       'binary abc',
@@ -544,17 +544,17 @@ describe('a borrowed message', () => {
       for (let at = 0; at < bytes.length; at += 65_536)
         to.transport.feed(bytes.subarray(at, at + 65_536));
     };
-    await a.host.settle();
-    await b.host.settle();
+    await a.platform.settle();
+    await b.platform.settle();
     for (let i = 1; i <= 4; i++) {
       feedInPieces(a, i);
-      await a.host.settle();
+      await a.platform.settle();
       feedInPieces(b, 0xee);
-      await b.host.settle();
+      await b.platform.settle();
     }
     // The transport throws when bytes changed before they were released.
     a.transport.drain();
-    await a.host.settle();
+    await a.platform.settle();
     const wire = Buffer.from(a.transport.sent);
     expect(wire.length).toBe(4 * (size + 10));
     for (let i = 0; i < 4; i++) {
@@ -565,7 +565,7 @@ describe('a borrowed message', () => {
   });
 });
 
-describe('promises that nobody looks at', () => {
+describe('ignored promises', () => {
   it('cause no unhandled rejection', async () => {
     const unhandled: unknown[] = [];
     const trap = (reason: unknown): void => void unhandled.push(reason);
@@ -589,14 +589,14 @@ describe('promises that nobody looks at', () => {
     expect(unhandled).toEqual([]);
   });
 
-  it('cause none when a writer is disposed of as the connection ends', async () => {
+  it('cause none when a writer is disposed as the connection ends', async () => {
     const unhandled: unknown[] = [];
     const trap = (reason: unknown): void => void unhandled.push(reason);
     process.on('unhandledRejection', trap);
-    const { conn, host, transport } = wired('server', { highWaterMark: 1 });
+    const { conn, platform, transport } = wired('server', { highWaterMark: 1 });
     transport.block();
     void conn.send('waits');
-    await host.settle();
+    await platform.settle();
     const writer = await conn.nextWriter(TextMessage);
     const disposed = writer[Symbol.asyncDispose]();
     transport.break(new Error('reset'));

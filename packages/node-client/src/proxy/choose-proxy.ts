@@ -1,27 +1,29 @@
-import type { Bounds } from './bounds.ts';
+import { typeName } from '@ws/http-shared';
+import type { DialScope } from '../dial-scope.ts';
+import type { Target } from '../url.ts';
 import { type Proxy, parseProxy } from './proxy.ts';
 import { proxyFromEnvironment } from './proxy-environment.ts';
-import type { Target } from './url.ts';
 
-/** What a function given as `proxy` is asked about. */
+/** The argument of a function given as the option `proxy`. */
 export interface ProxyRequest {
-  /** The URL that is dialed, as ws or wss; after a redirect, the new one. A copy. */
+  /** A copy of the dialed URL, as ws or wss; after a redirect, the new URL. */
   readonly url: URL;
-  /** Aborts when the dial is given up. */
+  /** Aborts when the dial is cancelled or times out. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Through which proxy a Dialer connects:
+ * The proxy that a Dialer connects through:
  *
- * - `'env'`: the one that the environment names at the time of the dial, by the rules of `proxyFromEnvironment`;
- * - a URL: always this one;
- * - a function: the one it returns, `undefined` for a direct connection. It may be async; what it throws is what the
- *   dial rejects with;
- * - `false`: none.
+ * - `'env'`: the proxy of the environment at the time of the dial, by the rules of
+ *   `proxyFromEnvironment`;
+ * - a URL: always this proxy;
+ * - a function: the proxy that it returns, `undefined` for a direct connection. It may be async.
+ *   The dial rejects with the error that it throws;
+ * - `false`: no proxy.
  *
- * Proxies are `http:`, `https:` (TLS to the proxy first), `socks5:` and `socks5h:` URLs, whose ports are 80, 443 and
- * 1080 by default. User and password in the URL are for the proxy alone.
+ * Proxies are `http:`, `https:` (TLS to the proxy first), `socks5:` and `socks5h:` URLs. Their
+ * default ports are 80, 443 and 1080. User and password in the URL are sent to the proxy only.
  */
 export type ProxyOption =
   | 'env'
@@ -29,10 +31,13 @@ export type ProxyOption =
   | false
   | ((request: ProxyRequest) => URL | undefined | PromiseLike<URL | undefined>);
 
-/** A {@link ProxyOption}, checked. */
+/** A checked {@link ProxyOption}. */
 export type ProxyPlan = Exclude<ProxyOption, URL> | Proxy;
 
-/** @throws TypeError for what is no such option, SyntaxError for the URL of no proxy. */
+/**
+ * @throws TypeError for a value of another type, SyntaxError for a URL that is not the URL of a
+ *   proxy.
+ */
 export function checkProxy(option: unknown): ProxyPlan {
   if (option === undefined) return false;
   if (option === false || option === 'env') return option;
@@ -43,11 +48,14 @@ export function checkProxy(option: unknown): ProxyPlan {
   throw new TypeError(`proxy: expected 'env', a URL, a function or false, got ${got}`);
 }
 
-/** The proxy for one connection. A Unix socket is never reached through one. */
+/**
+ * Returns the proxy for one connection; undefined for a direct one. A Unix socket is always reached
+ * directly.
+ */
 export async function chooseProxy(
   option: ProxyPlan,
   target: Target,
-  bounds: Bounds,
+  scope: DialScope,
 ): Promise<Proxy | undefined> {
   if (option === false || target.address.path !== undefined) return undefined;
   if (typeof option === 'object') return option;
@@ -56,10 +64,10 @@ export async function chooseProxy(
     const found = proxyFromEnvironment(url);
     return found && parseProxy(found, 'the environment');
   }
-  bounds.stage = 'waiting for the proxy function';
-  const { signal } = bounds;
-  const chosen = await bounds.race(Promise.resolve().then(() => option({ url, signal })));
-  bounds.stage = 'connecting';
+  scope.stage = 'waiting for the proxy function';
+  const { signal } = scope;
+  const chosen = await scope.race(Promise.resolve().then(() => option({ url, signal })));
+  scope.stage = 'connecting';
   if (chosen === undefined) return undefined;
   if (!(chosen instanceof URL)) {
     throw new TypeError(
@@ -67,8 +75,4 @@ export async function chooseProxy(
     );
   }
   return parseProxy(chosen, 'proxy');
-}
-
-function typeName(value: unknown): string {
-  return value === null ? 'null' : typeof value;
 }

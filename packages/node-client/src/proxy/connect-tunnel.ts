@@ -1,18 +1,19 @@
 import type { Duplex } from 'node:stream';
-import { named } from './check-response.ts';
-import { BadHandshakeError } from './errors.ts';
-import { exchange } from './exchange.ts';
+import { describeStatus } from '../check-response.ts';
+import { BadHandshakeError } from '../errors.ts';
+import { exchange } from '../exchange.ts';
+import type { DialAddress } from '../url.ts';
 import type { Proxy } from './proxy.ts';
-import type { DialAddress } from './url.ts';
 
 /**
- * Asks an HTTP proxy for a tunnel to `address`. When it grants one, the stream is the tunnel from then on, and what came
- * behind the answer is the first that is read from it.
+ * Asks an HTTP proxy for a tunnel to `address`. After that the stream is the tunnel: bytes that
+ * follow the response are the first to be read from it.
  *
- * The credentials go to the proxy when there are both a user and a password, or a password alone.
+ * Credentials are sent only if the password is not empty.
  *
- * @throws BadHandshakeError when the proxy refuses, with its status, headers and the first bytes of its body, or when
- *   what it answers is not HTTP or too much; TransportError when the stream ends.
+ * @throws BadHandshakeError when the proxy refuses (with its status, headers and the first bytes of
+ *   its body), or when its response is not HTTP or is too large; TransportError when the stream
+ *   ends.
  * @see RFC 9110, section 9.3.6
  */
 export async function connectTunnel(
@@ -23,13 +24,13 @@ export async function connectTunnel(
 ): Promise<void> {
   const path = address.toString();
   const headers = ['Host', path, ...authorization(proxy)];
-  const answer = await exchange(stream, { method: 'CONNECT', path, headers }, signal);
-  if (answer.status === 200) return;
-  const message = `the proxy ${String(proxy.address)} answered ${named(answer.status)}, not 200`;
-  throw new BadHandshakeError(message, answer);
+  const response = await exchange(stream, { method: 'CONNECT', path, headers }, signal);
+  if (response.status === 200) return;
+  const message = `the proxy ${String(proxy.address)} answered ${describeStatus(response.status)}, not 200`;
+  throw new BadHandshakeError(message, response);
 }
 
-/** RFC 7617. */
+/** RFC 7617, section 2. */
 function authorization({ credentials }: Proxy): string[] {
   if (credentials === undefined || credentials.password === '') return [];
   const { user, password } = credentials;

@@ -2,26 +2,31 @@ import { BlockList, isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
 
 /**
- * Says whether a NO_PROXY list names a server. Its entries stand between commas or spaces:
+ * Returns whether a NO_PROXY list contains a server. Commas or spaces separate its entries:
  *
  * - `*`: every server;
- * - `example.com`: that host and all below it; `.example.com` and `*.example.com`: only those below it;
- * - `10.1.2.3`, `::1`, `[::1]`: an IP address in any notation; `10.0.0.0/8`, `2001:db8::/32`: a network of addresses.
- *   Names are not looked up to see whether their address is in one;
- * - all of them but a network may end with a port, as in `example.com:8080`, and then stand for that port only.
+ * - `example.com`: this host and every name below it; `.example.com` and `*.example.com`: only the
+ *   names below it;
+ * - `10.1.2.3`, `::1`, `[::1]`: an IP address in any notation; `10.0.0.0/8`, `2001:db8::/32`: a
+ *   network. Names are not resolved to compare their addresses;
+ * - every entry except a network may end with a port, as in `example.com:8080`, and then applies to
+ *   this port only.
  *
- * Letter case and the dot at a name's end make no difference. What is none of these matches nothing.
+ * Case and a trailing dot of a name are ignored. Any other entry matches nothing.
  *
- * @param host - As `URL.hostname` gives it, with or without the brackets of an IPv6 address.
+ * @param host - `URL.hostname`, with or without the brackets of an IPv6 address.
  */
 export function isExcluded(list: string, host: string, port: number): boolean {
-  const name = plain(host);
+  const name = normalizeHost(host);
   return list.split(/[\s,]+/).some((entry) => entry !== '' && matches(entry, name, port));
 }
 
-/** Whether a host is this machine by its name or address: `localhost`, names below it, 127.0.0.0/8, ::1. */
+/**
+ * Returns whether a host is this machine by name or address: `localhost`, names below it,
+ * 127.0.0.0/8, ::1.
+ */
 export function isLoopback(host: string): boolean {
-  const name = plain(host);
+  const name = normalizeHost(host);
   if (isIP(name) !== 0) return LOOPBACK.check(name, family(name));
   return name === 'localhost' || name.endsWith('.localhost');
 }
@@ -37,31 +42,32 @@ function loopback(): BlockList {
 
 function matches(entry: string, host: string, port: number): boolean {
   if (entry === '*') return true;
-  // A zone, which no URL has.
+  // An IPv6 zone; no URL contains one.
   if (entry.includes('%')) return false;
   const slash = entry.indexOf('/');
   if (slash >= 0) return inNetwork(entry.slice(0, slash), entry.slice(slash + 1), host);
-  // A bare IPv6 address is all colons, so only brackets set a port apart from it.
+  // Only brackets separate a port from an IPv6 address.
   const [, address = '', number] =
     isIP(entry) === 6 ? [entry, entry] : (HOST_PORT.exec(entry) ?? []);
   if (address === '' || (number !== undefined && Number(number) !== port)) return false;
-  const named = plain(address);
-  if (isIP(named) !== 0) return sameAddress(named, host);
-  const suffix = /^(?:\*?\.)(.+)$/.exec(named)?.[1];
-  // As it stands in a URL: `bücher.example` is `xn--bcher-kva.example`; '' when it is no name.
-  const domain = domainToASCII(suffix ?? named);
+  const normalized = normalizeHost(address);
+  if (isIP(normalized) !== 0) return sameAddress(normalized, host);
+  const suffix = /^(?:\*?\.)(.+)$/.exec(normalized)?.[1];
+  // The form of a URL: `bücher.example` becomes `xn--bcher-kva.example`; '' for text that is not a
+  // name.
+  const domain = domainToASCII(suffix ?? normalized);
   if (domain === '' || isIP(host) !== 0) return false;
   return host.endsWith(`.${domain}`) || (suffix === undefined && host === domain);
 }
 
-/** A name or an address in brackets, and perhaps a port. */
+/** A name or an address in brackets, with an optional port. */
 const HOST_PORT = /^(\[[^\]]*\]|[^:[\]]+)(?::(\d{1,5}))?$/;
 
 function inNetwork(address: string, bits: string, host: string): boolean {
-  const base = plain(address);
+  const base = normalizeHost(address);
   if (isIP(host) === 0 || isIP(base) === 0 || !/^\d{1,3}$/.test(bits)) return false;
   if (Number(bits) > (isIP(base) === 4 ? 32 : 128)) return false;
-  // Node finds every IPv4 address in a network of IPv6 that is wide enough to hold ::ffff:0:0/96.
+  // BlockList finds every IPv4 address in an IPv6 network that contains ::ffff:0:0/96.
   if (isIP(base) === 6 && isIP(host) === 4 && Number(bits) < 96) return false;
   const network = new BlockList();
   network.addSubnet(base, Number(bits), family(base));
@@ -75,8 +81,8 @@ function sameAddress(one: string, other: string): boolean {
   return list.check(other, family(other));
 }
 
-/** In lower case, without the brackets of an address and the dot at the end of a name. */
-function plain(host: string): string {
+/** Returns a host in lower case, without brackets and without a trailing dot. */
+function normalizeHost(host: string): string {
   return host
     .toLowerCase()
     .replace(/^\[(.*)\]$/, '$1')

@@ -1,13 +1,13 @@
-import { quote } from './errors.ts';
-import { type DialAddress, tcpAddress } from './url.ts';
+import { quote } from '../errors.ts';
+import { type DialAddress, tcpAddress } from '../url.ts';
 
 /** A proxy, read from its URL. */
 export interface Proxy {
   readonly protocol: 'http' | 'socks5';
   readonly address: DialAddress;
-  /** Whether TLS is spoken with the proxy itself. */
+  /** Whether the connection to the proxy uses TLS. */
   readonly secure: boolean;
-  /** Decoded. One of them may be empty. */
+  /** Percent-decoded. One of them may be empty. */
   readonly credentials: { readonly user: string; readonly password: string } | undefined;
 }
 
@@ -18,30 +18,34 @@ const PORTS: ReadonlyMap<string, number> = new Map([
   ['socks5h', 1080],
 ]);
 
-/** RFC 1929, section 2: a byte tells the length. */
+/** Bytes. RFC 1929, section 2: the length field is one byte. */
 const MAX_SOCKS_CREDENTIAL = 255;
 
 /**
- * Reads the URL of a proxy. A path in it means nothing.
+ * Reads the URL of a proxy. Its path is ignored.
  *
- * @param name - Where the URL comes from, for the message. The URL is not shown: a slip may put the password anywhere.
- * @throws SyntaxError
+ * @param name - The source of the URL, for messages. They never show the URL: a typing error may
+ *   put the password anywhere.
+ * @throws SyntaxError for a URL that is not the URL of a proxy.
  */
 export function parseProxy(url: URL, name: string): Proxy {
   const scheme = url.protocol.slice(0, -1);
   const port = PORTS.get(scheme);
   if (port === undefined) {
-    throw malformedProxy(name, `scheme ${quote(scheme)} is none of http, https, socks5, socks5h`);
+    throw malformedProxy(
+      name,
+      `scheme ${quote(scheme)} is not one of http, https, socks5, socks5h`,
+    );
   }
-  // A slip that makes a host of the user and a path of the password.
+  // An unescaped slash in the credentials makes the user the host and the password a path.
   if ((url.pathname + url.search + url.hash).includes('@')) {
     const why =
-      'an @ stands behind its host; in a user or password / is written %2F, ? %3F and # %23';
+      'it has an @ after its host; in a user or password write / as %2F, ? as %3F and # as %23';
     throw malformedProxy(name, why);
   }
   const socks = scheme.startsWith('socks5');
   if (url.port === '0') throw malformedProxy(name, 'port 0 is not between 1 and 65535');
-  const address = tcpAddress(hostOf(url, name), url.port === '' ? port : Number(url.port));
+  const address = tcpAddress(hostOfProxy(url, name), url.port === '' ? port : Number(url.port));
   const user = decode(url.username, name);
   const password = decode(url.password, name);
   if (!socks && user.includes(':')) {
@@ -58,16 +62,17 @@ export function parseProxy(url: URL, name: string): Proxy {
   };
 }
 
-/** The error for what is no proxy. It shows `name`, never the value. */
+/** Makes the error for an invalid proxy URL. It shows `name`, never the value. */
 export function malformedProxy(name: string, why: string): SyntaxError {
   return new SyntaxError(`${name}: ${why}`);
 }
 
-/** The URL parser puts the hosts of http URLs in order, and leaves those of others as they are. */
-function hostOf(url: URL, name: string): string {
+/** Normalizes the host. The URL parser normalizes hosts of http URLs only. */
+function hostOfProxy(url: URL, name: string): string {
   const text = `http://${url.hostname}/`;
-  if (url.hostname === '' || !URL.canParse(text))
+  if (url.hostname === '' || !URL.canParse(text)) {
     throw malformedProxy(name, 'it has no valid host');
+  }
   return new URL(text).hostname.replace(/^\[|\]$/g, '');
 }
 
@@ -75,7 +80,7 @@ function decode(encoded: string, name: string): string {
   try {
     return decodeURIComponent(encoded);
   } catch {
-    // Without a cause: it could tell the password.
+    // Without a cause: it could contain the password.
     throw malformedProxy(name, 'its user or password is not percent-encoded UTF-8');
   }
 }

@@ -1,17 +1,17 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** How long to wait between dials, in milliseconds. */
+/** Bounds of the wait between dials, in milliseconds. */
 export interface DelayRange {
   readonly minDelay: number;
   readonly maxDelay: number;
 }
 
 /**
- * The wait before the next dial: exponential, the upper half of each step left to chance, so that the clients of a
- * server that restarts do not all come back at once.
+ * Returns the wait before the next dial. It grows exponentially, and the upper half of each step is
+ * random, so that the clients of a restarted server do not all reconnect at once.
  *
- * @param tries - Dials so far, 1 or more. The wait is at most `minDelay` times 2 to the power of it.
- * @param random - 0 to 1, as `Math.random` gives it.
+ * @param tries - Dials so far, 1 or more. The wait is at most `minDelay * 2 ** tries`.
+ * @param random - 0 to 1, from `Math.random`.
  * @returns Milliseconds from `minDelay` to `maxDelay`.
  */
 export function backoffDelay(
@@ -25,16 +25,18 @@ export function backoffDelay(
 }
 
 /**
- * What a refusal's Retry-After asks for, in seconds or as a date (RFC 9110, section 10.2.3).
+ * Returns the wait that Retry-After of a refusal asks for, in seconds or as a date (RFC 9110,
+ * section 10.2.3).
  *
  * @param now - Milliseconds since 1970.
- * @returns Milliseconds; 0 when it asks for nothing, or for nothing that can be read.
+ * @returns Milliseconds; 0 without the header or for an invalid value.
  */
 export function retryAfter(headers: IncomingHttpHeaders, now: number): number {
   const value = headers['retry-after'];
   if (value === undefined) return 0;
   if (/^\d+$/.test(value)) return Number(value) * 1000;
-  // Dates in a header begin with the day's name; what else Date.parse takes is no business of a server's.
+  // An HTTP date starts with the name of the day. Date.parse also accepts formats that HTTP does
+  // not allow.
   const at = /^[A-Z][a-z]+, /.test(value) ? Date.parse(value) : Number.NaN;
   return Number.isNaN(at) ? 0 : Math.max(0, at - now);
 }

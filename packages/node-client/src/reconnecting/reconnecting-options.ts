@@ -1,81 +1,87 @@
-import { CloseCode, type Conn, duration } from '@ws/conn';
-import { Bounds } from './bounds.ts';
-import { Dialer } from './dialer.ts';
+import { CloseCode, type Conn } from '@ws/conn';
+import { duration } from '@ws/conn/internal';
+import { checkOptionNames } from '@ws/http-shared';
+import { DialScope } from '../dial-scope.ts';
+import { Dialer } from '../dialer.ts';
 import {
   checkDialOptions,
-  checkKeys,
-  DIAL_KEYS,
-  DIALER_KEYS,
+  DIAL_OPTION_NAMES,
+  DIALER_OPTION_NAMES,
   type DialerOptions,
   type DialOptions,
   handshakeTimeoutOf,
-} from './options.ts';
-import type { DelayRange } from './reconnecting-delay.ts';
-import { checkSubprotocols, type HeadersInput, makeRequest } from './request.ts';
-import { parseTarget } from './url.ts';
+} from '../options.ts';
+import { checkSubprotocols, type HeadersInput, makeRequest } from '../request.ts';
+import { parseTarget } from '../url.ts';
+import type { DelayRange } from './backoff.ts';
 
-/** What `reconnecting` can be told. The options of its `Dialer` and of each dial stand beside its own. */
+/** Options of `reconnecting`, together with those of its `Dialer` and of each dial. */
 export interface ReconnectingOptions extends DialerOptions, Omit<DialOptions, 'headers'> {
   /**
-   * As for a dial; or a function that gives them anew for each, a token that expires for example. It may be async, and is
-   * waited for as long as `handshakeTimeout` says, the dial behind it as long again. What it throws is taken for a dial
-   * that failed, and does not heal by itself. Default: none.
+   * As for a dial; or a function that returns the headers for each dial, for a token that expires
+   * for example. It may be async and has `handshakeTimeout` to settle; the dial after it has the
+   * same time again. Its error counts as a failed dial and ends the iteration by default. Default:
+   * none.
    */
   readonly headers?: HeadersInput | FreshHeaders | undefined;
-  /** The shortest wait before a dial but the first, in ms. Default: 1 s, or `maxDelay` when that is less. */
+  /**
+   * The shortest wait in ms before each dial except the first. Default: 1,000, or `maxDelay` if
+   * that is less.
+   */
   readonly minDelay?: number | undefined;
   /**
-   * The longest wait, in ms, also when a server's Retry-After asks for more. Default: 30 s, or `minDelay` when that is
-   * more.
+   * The longest wait in ms, also when Retry-After of a server asks for more. Default: 30,000, or
+   * `minDelay` if that is more.
    */
   readonly maxDelay?: number | undefined;
   /**
-   * Close codes that end the iteration besides 1008 (policy violation), which always does. 1005 and 1006 stand for an
-   * end without a code. Default: none.
+   * Close codes that end the iteration, in addition to 1008 (`CloseCode.PolicyViolation`). 1005 and
+   * 1006 mean an end without a close code (RFC 6455, section 7.1.5). Default: none.
    */
   readonly stopCodes?: readonly number[] | undefined;
   /**
-   * Ends the iteration, without an error: a dial or a wait at once, an open connection with a close frame. It has no
-   * effect on a connection that was left by `break`.
+   * Ends the iteration without an error. It cancels a dial or a wait, and closes an open connection
+   * with a close frame. It has no effect on a connection that `break` has left open.
    */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Is asked after each dial that failed: `true` dials again, `false` ends the iteration with the error, nothing leaves
-   * it to the default. It decides at once: a promise is a TypeError. Default: `reconnecting` says which failures heal.
+   * Decides after each failed dial: `true` dials again, `false` ends the iteration with the error,
+   * undefined applies the default. It must be synchronous: a promise is a TypeError. Default: as
+   * listed at `reconnecting`.
    */
   readonly retry?: RetryDecision | undefined;
 }
 
 /**
- * The headers for one dial.
+ * Returns the headers for one dial.
  *
- * @param context - `signal` aborts when the dial is not wanted any more, or it has taken too long.
+ * @param context - `signal` aborts when the iteration ends or `handshakeTimeout` is over.
  */
 export type FreshHeaders = (context: {
   readonly signal: AbortSignal;
 }) => HeadersInput | PromiseLike<HeadersInput>;
 
 /**
- * Whether to dial again.
+ * Returns whether to dial again.
  *
- * @param error - What the dial rejected with.
- * @param next - `tries`: dials in a row that came to nothing, this one among them; `delay`: the wait that would follow,
- *   in ms.
+ * @param error - The error of the dial.
+ * @param next - `tries`: failed dials in a row, including this one; `delay`: the wait in ms that
+ *   would follow.
  */
 export type RetryDecision = (
   error: unknown,
   next: { readonly tries: number; readonly delay: number },
 ) => boolean | undefined | void;
 
-const KEYS: readonly (keyof ReconnectingOptions)[] = [
+const RECONNECTING_OPTION_NAMES: readonly (keyof ReconnectingOptions)[] = [
   ...new Set([
     ...(['minDelay', 'maxDelay', 'stopCodes', 'retry'] as const),
-    ...DIAL_KEYS,
-    ...DIALER_KEYS,
+    ...DIAL_OPTION_NAMES,
+    ...DIALER_OPTION_NAMES,
   ]),
 ];
 
-/** {@link ReconnectingOptions}, checked. */
+/** Checked {@link ReconnectingOptions}. */
 export interface ReconnectingPlan extends DelayRange {
   readonly dial: (signal: AbortSignal) => Promise<Conn>;
   readonly stopCodes: ReadonlySet<number>;
@@ -83,21 +89,25 @@ export interface ReconnectingPlan extends DelayRange {
   readonly retry: RetryDecision | undefined;
 }
 
-/** @throws TypeError, RangeError or SyntaxError for what is wrong with the URL or an option. */
-export function planOf(url: string | URL, options: ReconnectingOptions): ReconnectingPlan {
-  checkKeys('reconnecting', options, KEYS);
+/** @throws TypeError, RangeError or SyntaxError for a bad URL or option. */
+export function planReconnecting(
+  url: string | URL,
+  options: ReconnectingOptions,
+): ReconnectingPlan {
+  checkOptionNames('reconnecting', options, RECONNECTING_OPTION_NAMES, 'reject');
   const { minDelay, maxDelay, stopCodes, signal, retry, headers = {}, ...ofDialer } = options;
   const dialer = new Dialer(ofDialer);
   checkDialOptions({ signal });
   if (retry !== undefined && typeof retry !== 'function') {
     throw new TypeError('retry: expected a function');
   }
-  // What is dialed again and again must not change under way, nor be an iterator that gives its headers once.
+  // Copies: the caller may change the URL or the headers later, and an iterator would yield its
+  // headers only once.
   const href = url instanceof URL ? url.href : url;
-  const fresh = typeof headers === 'function' ? headers : undefined;
-  const fixed = typeof headers === 'function' ? {} : copyOf(headers);
+  const headersFunction = typeof headers === 'function' ? headers : undefined;
+  const fixedHeaders = typeof headers === 'function' ? {} : copyHeaders(headers);
   const target = parseTarget(href);
-  makeRequest(target, fixed, checkSubprotocols(ofDialer.subprotocols ?? []));
+  makeRequest(target, fixedHeaders, checkSubprotocols(ofDialer.subprotocols ?? []));
   const timeout = handshakeTimeoutOf(ofDialer);
   return {
     ...delayRange(minDelay, maxDelay),
@@ -106,9 +116,13 @@ export function planOf(url: string | URL, options: ReconnectingOptions): Reconne
     retry,
     async dial(signal) {
       const current =
-        fresh === undefined
-          ? fixed
-          : await freshHeaders(fresh, new Bounds(timeout, signal), String(target.address));
+        headersFunction === undefined
+          ? fixedHeaders
+          : await callHeadersFunction(
+              headersFunction,
+              new DialScope(timeout, signal),
+              String(target.address),
+            );
       const { conn } = await dialer.dial(href, { headers: current, signal });
       return conn;
     },
@@ -130,8 +144,9 @@ function delayRange(min: number | undefined, max: number | undefined): DelayRang
 function checkStopCodes(codes: unknown): readonly number[] {
   if (!Array.isArray(codes)) throw new TypeError('stopCodes: expected an array of close codes');
   for (const code of codes as unknown[]) {
-    if (typeof code !== 'number')
+    if (typeof code !== 'number') {
       throw new TypeError('stopCodes: expected an array of close codes');
+    }
     if (!Number.isInteger(code) || code < 1000 || code > 4999) {
       throw new RangeError(`stopCodes: expected close codes from 1000 to 4999, got ${code}`);
     }
@@ -139,21 +154,21 @@ function checkStopCodes(codes: unknown): readonly number[] {
   return codes as number[];
 }
 
-async function freshHeaders(
+async function callHeadersFunction(
   headers: FreshHeaders,
-  bounds: Bounds,
+  scope: DialScope,
   peer: string,
 ): Promise<HeadersInput> {
-  bounds.peer = peer;
-  bounds.stage = 'waiting for the headers function';
+  scope.peer = peer;
+  scope.stage = 'waiting for the headers function';
   try {
-    return await bounds.race(headers({ signal: bounds.signal }));
+    return await scope.race(headers({ signal: scope.signal }));
   } finally {
-    bounds.end();
+    scope.end();
   }
 }
 
-function copyOf(headers: HeadersInput): HeadersInput {
+function copyHeaders(headers: HeadersInput): HeadersInput {
   if (typeof headers !== 'object' || headers === null) return headers;
   return Symbol.iterator in headers ? [...headers] : { ...headers };
 }

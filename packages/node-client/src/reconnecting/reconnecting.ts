@@ -1,19 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type CloseInfo, type Conn, TimeoutError, TransportError } from '@ws/conn';
+import { addAbortListener, removeAbortListener } from '@ws/conn/internal';
+import { discardPromise, isThenable } from '@ws/http-shared';
+import { BadHandshakeError } from '../errors.ts';
+import { backoffDelay, retryAfter } from './backoff.ts';
 import {
-  addAbortListener,
-  type CloseInfo,
-  type Conn,
-  removeAbortListener,
-  TimeoutError,
-  TransportError,
-} from '@ws/conn';
-import { BadHandshakeError } from './errors.ts';
-import { forget, isPromise } from './promise-like.ts';
-import { backoffDelay, retryAfter } from './reconnecting-delay.ts';
-import { planOf, type ReconnectingOptions, type ReconnectingPlan } from './reconnecting-options.ts';
+  planReconnecting,
+  type ReconnectingOptions,
+  type ReconnectingPlan,
+} from './reconnecting-options.ts';
 
 /**
- * Connections to one URL, each dialed when the one before has ended: for clients that stay.
+ * Keeps a client connected to one URL: iterates over connections, and dials the next when the last
+ * one has ended.
  *
  * ```ts no-run
  * import { reconnecting, WebSocketError } from '@ws/node-client';
@@ -23,32 +22,38 @@ import { planOf, type ReconnectingOptions, type ReconnectingPlan } from './recon
  *     await conn.send('subscribe');
  *     for await (const message of conn) console.log(message.text());
  *   } catch (error) {
- *     if (!(error instanceof WebSocketError)) throw error; // the connection broke: on to the next
+ *     if (!(error instanceof WebSocketError)) throw error; // it broke: dial again
  *   }
  * }
  * ```
  *
- * When the loop's body is done with a connection that is still open, the next dial waits for its end. `break` leaves it
- * open, and yours. Waits between dials double from `minDelay` to `maxDelay`, the upper half of each left to chance, and
- * begin anew behind a connection that stayed open for longer than the wait before it. Retry-After lengthens a wait.
+ * If the loop's body ends while its connection is open, the next dial waits until that connection
+ * has closed. `break` leaves the connection open; it is yours then. Waits between dials double from
+ * `minDelay` to `maxDelay`, and the upper half of each is random. They restart after a connection
+ * that stayed open for longer than the wait before it. Retry-After lengthens a wait.
  *
- * The iteration ends when a connection closes with 1008 or one of `stopCodes`, or `signal` aborts; it ends with an error
- * when a dial fails in a way that another one will not heal: by anything but a `TransportError`, a `TimeoutError`, or a
- * `BadHandshakeError` with status 408, 425, 429, 5xx or 0. Credentials that a proxy refuses, 407, do not heal.
+ * The iteration ends when a connection closes with 1008 or one of `stopCodes`, or when `signal`
+ * aborts. It ends with an error when a dial fails and another one is not expected to succeed: with
+ * any error except a `TransportError`, a `TimeoutError`, or a `BadHandshakeError` with status 408,
+ * 425, 429, 5xx or 0.
  *
- * @returns Nothing is dialed before the iteration asks for it. Each iteration is a sequence of its own.
- * @throws TypeError, RangeError or SyntaxError, at once, for what is wrong with the URL or an option.
+ * @returns An iterable. It dials only when the iteration asks for a connection. Each iteration is
+ *   independent.
+ * @throws TypeError, RangeError or SyntaxError, synchronously, for a bad URL or option.
  */
 export function reconnecting(
   url: string | URL,
   options: ReconnectingOptions = {},
 ): AsyncIterable<Conn> {
-  const plan = planOf(url, options);
-  return { [Symbol.asyncIterator]: () => new Reconnections(plan) };
+  const plan = planReconnecting(url, options);
+  return { [Symbol.asyncIterator]: () => new ReconnectingIterator(plan) };
 }
 
-/** Another dial may go better: the server was not there, not in time, or said so. */
-function heals(error: unknown): boolean {
+/**
+ * Returns whether another dial may succeed: the server was not reachable, too slow, or asked to
+ * retry.
+ */
+function isTransient(error: unknown): boolean {
   if (error instanceof BadHandshakeError) {
     return [0, 408, 425, 429].includes(error.status) || error.status >= 500;
   }
@@ -57,21 +62,24 @@ function heals(error: unknown): boolean {
 
 const DONE: IteratorResult<Conn, undefined> = { done: true, value: undefined };
 
-/** One sequence of connections. Calls of `next` wait for each other; `return` waits for nothing. */
-class Reconnections implements AsyncIterableIterator<Conn, undefined> {
+/** One iteration. Calls of `next` wait for each other; `return` does not wait. */
+class ReconnectingIterator implements AsyncIterableIterator<Conn, undefined> {
   readonly #plan: ReconnectingPlan;
-  /** Aborted when no further connection will come. */
-  readonly #over = new AbortController();
+  /** Aborted when the iteration yields no further connection. */
+  readonly #ended = new AbortController();
   #lastStep: Promise<unknown> = Promise.resolve();
   #steps = 0;
   #conn: Conn | undefined;
-  /** The end of the connection that `signal` has closed. */
+  /** Settles when the connection that `signal` has closed is closed. */
   #closing: Promise<CloseInfo> | undefined;
-  /** Dials since the start or the last connection that lasted. */
+  /** Dials since the start, or since the last connection that outlasted its wait. */
   #tries = 0;
-  /** Waits since then. */
+  /** Waits since the same time. */
   #waits = 0;
-  /** The wait before the next dial, and, while there is a connection, before its own. */
+  /**
+   * Milliseconds to wait before the next dial. While a connection is open: the wait before that
+   * connection.
+   */
   #delay = 0;
 
   constructor(plan: ReconnectingPlan) {
@@ -85,12 +93,12 @@ class Reconnections implements AsyncIterableIterator<Conn, undefined> {
   next(): Promise<IteratorResult<Conn, undefined>> {
     this.#steps++;
     const step = this.#lastStep.then(() => this.#step());
-    // A failed step ends the sequence; the next one finds it so.
+    // A failed step ends the iteration; the next step sees that.
     this.#lastStep = step.catch(() => {});
     return step;
   }
 
-  /** Gives up a dial or a wait, and leaves an open connection to who has it. */
+  /** Cancels a dial or a wait. An open connection stays open. */
   return(): Promise<IteratorResult<Conn, undefined>> {
     this.#end();
     return Promise.resolve(DONE);
@@ -99,9 +107,9 @@ class Reconnections implements AsyncIterableIterator<Conn, undefined> {
   async #step(): Promise<IteratorResult<Conn, undefined>> {
     this.#listen();
     try {
-      await this.#connEnd();
-      while (!this.#over.signal.aborted) {
-        const conn = await this.#attempt();
+      await this.#waitForConn();
+      while (!this.#ended.signal.aborted) {
+        const conn = await this.#dialOnce();
         if (conn !== undefined) return { done: false, value: conn };
       }
       return DONE;
@@ -113,26 +121,26 @@ class Reconnections implements AsyncIterableIterator<Conn, undefined> {
     }
   }
 
-  /** Waits until the connection that was handed out last has ended, unless the sequence is over before. */
-  async #connEnd(): Promise<void> {
+  /** Waits until the last yielded connection has closed or the iteration has ended. */
+  async #waitForConn(): Promise<void> {
     const conn = this.#conn;
     if (conn === undefined) return;
-    const { signal } = this.#over;
-    let onOver!: () => void;
-    const over = new Promise<void>((resolve) => {
-      onOver = () => resolve();
-      if (signal.aborted) onOver();
-      else signal.addEventListener('abort', onOver);
+    const { signal } = this.#ended;
+    let onEnded!: () => void;
+    const ended = new Promise<void>((resolve) => {
+      onEnded = () => resolve();
+      if (signal.aborted) onEnded();
+      else signal.addEventListener('abort', onEnded);
     });
-    await Promise.race([conn.closed, over]);
-    signal.removeEventListener('abort', onOver);
-    // Nothing is left of it behind the loop.
+    await Promise.race([conn.closed, ended]);
+    signal.removeEventListener('abort', onEnded);
+    // The connection that `signal` closes is closed when the loop ends.
     await this.#closing;
   }
 
-  /** Waits and dials. Undefined when that came to nothing, and the sequence goes on or is over. */
-  async #attempt(): Promise<Conn | undefined> {
-    const { signal } = this.#over;
+  /** Waits and dials once. Returns undefined when the dial failed or the iteration has ended. */
+  async #dialOnce(): Promise<Conn | undefined> {
+    const { signal } = this.#ended;
     try {
       if (this.#delay > 0) await sleep(this.#delay, undefined, { signal });
       this.#tries++;
@@ -145,19 +153,20 @@ class Reconnections implements AsyncIterableIterator<Conn, undefined> {
     return undefined;
   }
 
-  /** @throws the error, when another dial would not heal it. */
+  /** @throws the error, unless another dial follows. */
   #failed(error: unknown): void {
     const { minDelay, maxDelay, retry } = this.#plan;
-    const asked = error instanceof BadHandshakeError ? retryAfter(error.headers, Date.now()) : 0;
+    const requested =
+      error instanceof BadHandshakeError ? retryAfter(error.headers, Date.now()) : 0;
     const delay = backoffDelay(++this.#waits, { minDelay, maxDelay }, Math.random());
-    this.#delay = Math.min(maxDelay, asked + delay);
+    this.#delay = Math.min(maxDelay, requested + delay);
     const again: unknown = retry?.(error, { tries: this.#tries, delay: this.#delay });
-    if (isPromise(again)) {
-      forget(again);
-      const message = 'retry: expected true, false or nothing, got a promise';
+    if (isThenable(again)) {
+      discardPromise(again);
+      const message = 'retry: expected true, false or undefined, got a promise';
       throw new TypeError(message, { cause: error });
     }
-    if (!(typeof again === 'boolean' ? again : heals(error))) throw error;
+    if (!(typeof again === 'boolean' ? again : isTransient(error))) throw error;
   }
 
   #opened(conn: Conn): Conn {
@@ -168,17 +177,17 @@ class Reconnections implements AsyncIterableIterator<Conn, undefined> {
   }
 
   #closed({ code }: CloseInfo, lasted: number): void {
-    // A server that accepts and drops is no better than one that refuses.
+    // A server that accepts and drops at once counts as one that refuses.
     if (lasted > this.#delay) this.#tries = this.#waits = 0;
     this.#delay = backoffDelay(++this.#waits, this.#plan, Math.random());
     if (this.#plan.stopCodes.has(code)) this.#end();
-    // Whoever asks for no further connection leaves no listener behind.
+    // Without a pending `next` the listener would leak if the caller never asks again.
     if (this.#steps === 0) this.#unlisten();
   }
 
   #listen(): void {
     const { signal } = this.#plan;
-    if (this.#over.signal.aborted || signal === undefined) return;
+    if (this.#ended.signal.aborted || signal === undefined) return;
     if (signal.aborted) this.#onAbort();
     else addAbortListener(signal, this.#onAbort);
   }
@@ -195,7 +204,7 @@ class Reconnections implements AsyncIterableIterator<Conn, undefined> {
   };
 
   #end(): void {
-    this.#over.abort();
+    this.#ended.abort();
     this.#unlisten();
   }
 }

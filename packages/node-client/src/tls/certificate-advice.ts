@@ -1,4 +1,4 @@
-/** What can be done about a certificate that was not accepted, by Node's code for why. */
+/** Advice about a rejected certificate, by Node's error code. */
 const ADVICE: ReadonlyMap<string, string> = new Map([
   ['DEPTH_ZERO_SELF_SIGNED_CERT', 'the certificate is self-signed; trust it with tls: { ca }'],
   ...[
@@ -8,7 +8,7 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
     'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
   ].map((code): [string, string] => [
     code,
-    'no authority that is trusted has signed the certificate; trust the one that did with tls: { ca }',
+    'no trusted authority has signed the certificate; trust its authority with tls: { ca }',
   ]),
   ['CERT_HAS_EXPIRED', 'the certificate has expired'],
   ['CERT_NOT_YET_VALID', 'the certificate is not valid yet; check the clock'],
@@ -16,16 +16,17 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * The end of an error message: what is wrong with the certificate, or nothing when it is not about one.
+ * Returns the end of an error message: advice about the certificate, or `''` for another error.
  *
- * @param named - It is the certificate of the server that the caller named: `servername` is for no other.
+ * @param isNamedServer - Whether the certificate is of the server that the caller named.
+ *   `servername` applies only to it.
  */
 export function certificateAdvice(
   error: NodeJS.ErrnoException | undefined,
-  named: boolean,
+  isNamedServer: boolean,
 ): string {
   const advice = ADVICE.get(error?.code ?? '');
   if (advice === undefined) return '';
-  const rename = named && error?.code === 'ERR_TLS_CERT_ALTNAME_INVALID';
-  return `: ${advice}${rename ? '; dial that one, or say which it has with tls: { servername }' : ''}`;
+  const rename = isNamedServer && error?.code === 'ERR_TLS_CERT_ALTNAME_INVALID';
+  return `: ${advice}${rename ? '; dial that name, or set it with tls: { servername }' : ''}`;
 }

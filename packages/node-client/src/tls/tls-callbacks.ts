@@ -1,15 +1,15 @@
 import type { ConnectionOptions } from 'node:tls';
-import { asError } from './errors.ts';
-import { forget, isPromise } from './promise-like.ts';
+import { discardPromise, isThenable } from '@ws/http-shared';
+import { asError } from '../errors.ts';
 
 type Callbacks = Pick<ConnectionOptions, 'checkServerIdentity' | 'pskCallback' | 'lookup'>;
 
 /**
- * The functions among TLS options, for one connection. Node calls them where what they throw would end the process, and
- * takes what they return without a look.
+ * Wraps the functions among TLS options for one connection. Node calls them from event handlers,
+ * where a throw ends the process, and does not check their results.
  *
- * @param fail - Hears what a function threw, or has done wrong: the connection must not come to be then. It may be called
- *   before `tls.connect` has returned.
+ * @param fail - Called with the error of a function, or with a TypeError for a bad result. The
+ *   connection must fail then. It may be called before `tls.connect` has returned.
  */
 export function guardedCallbacks(given: Callbacks, fail: (error: Error) => void): Callbacks {
   const { checkServerIdentity, pskCallback, lookup } = given;
@@ -18,8 +18,8 @@ export function guardedCallbacks(given: Callbacks, fail: (error: Error) => void)
     guarded.checkServerIdentity = (...args) =>
       attempt('checkServerIdentity', fail, () => {
         const verdict: unknown = checkServerIdentity(...args);
-        if (isPromise(verdict)) {
-          forget(verdict);
+        if (isThenable(verdict)) {
+          discardPromise(verdict);
           throw new TypeError(NOT_A_PROMISE);
         }
         return verdict as Error | undefined;
@@ -30,7 +30,7 @@ export function guardedCallbacks(given: Callbacks, fail: (error: Error) => void)
       attempt('pskCallback', fail, () => {
         const found: unknown = pskCallback(hint);
         if (isPsk(found)) return found;
-        if (isPromise(found)) forget(found);
+        if (isThenable(found)) discardPromise(found);
         throw new TypeError('tls.pskCallback: expected { psk, identity } or null');
       }) ?? null;
   }
@@ -41,7 +41,7 @@ export function guardedCallbacks(given: Callbacks, fail: (error: Error) => void)
 type Lookup = NonNullable<ConnectionOptions['lookup']>;
 type Psk = ReturnType<NonNullable<ConnectionOptions['pskCallback']>>;
 
-/** Node would take it for an error, and wait for nothing. */
+/** tls.connect would take a promise for an Error, without waiting for it. */
 const NOT_A_PROMISE = 'tls.checkServerIdentity: expected an Error or undefined, got a promise';
 
 function guardedLookup(lookup: Lookup, fail: (error: Error) => void): Lookup {
@@ -50,16 +50,16 @@ function guardedLookup(lookup: Lookup, fail: (error: Error) => void): Lookup {
     const once = ((...found: Parameters<typeof callback>) => {
       if (answered) return;
       answered = true;
-      // Node trips over what is no address.
+      // net.connect throws for a result that is not an address.
       attempt('lookup', fail, () => callback(...found));
     }) as typeof callback;
-    // What goes wrong behind its answer is too late for anybody.
+    // An error after the answer is too late.
     const failed = (error: Error): void => {
       if (!answered) fail(error);
     };
     attempt('lookup', failed, () => {
       const pending: unknown = lookup(name, options, once);
-      if (isPromise(pending)) {
+      if (isThenable(pending)) {
         pending.then(undefined, (error) => failed(asError(error, 'tls.lookup')));
       }
     });

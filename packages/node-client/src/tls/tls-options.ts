@@ -1,7 +1,8 @@
 import { type ConnectionOptions, createSecureContext, type SecureContext } from 'node:tls';
+import { typeName } from '@ws/http-shared';
 
-/** Options that say who we are, or for whom one certain server is to be taken. */
-const IDENTITY: ReadonlySet<string> = new Set<keyof ConnectionOptions>([
+/** Options that identify the client, or that apply to one certain server. */
+const IDENTITY_OPTIONS: ReadonlySet<string> = new Set<keyof ConnectionOptions>([
   'cert',
   'key',
   'pfx',
@@ -15,31 +16,33 @@ const IDENTITY: ReadonlySet<string> = new Set<keyof ConnectionOptions>([
   'ALPNProtocols',
 ]);
 
-/** What Node would find out when it is too late to say so: it is checked here, by name. */
-const EXPECTED: ReadonlyMap<string, readonly [what: string, holds: (value: unknown) => boolean]> =
-  new Map([
-    ['checkServerIdentity', ['a function', isFunction]],
-    ['pskCallback', ['a function', isFunction]],
-    ['lookup', ['a function', isFunction]],
-    ['rejectUnauthorized', ['a boolean', (value) => typeof value === 'boolean']],
-    ['servername', ['a string', isString]],
-    ['session', ['bytes', (value) => isString(value) || ArrayBuffer.isView(value)]],
-    ['ALPNProtocols', ['an array of strings or bytes', isProtocols]],
-    ['minDHSize', ['a number above 0', (value) => typeof value === 'number' && value > 0]],
-  ]);
+/** Checks for options that Node checks too late, by name. */
+const OPTION_CHECKS: ReadonlyMap<
+  string,
+  readonly [what: string, holds: (value: unknown) => boolean]
+> = new Map([
+  ['checkServerIdentity', ['a function', isFunction]],
+  ['pskCallback', ['a function', isFunction]],
+  ['lookup', ['a function', isFunction]],
+  ['rejectUnauthorized', ['a boolean', (value) => typeof value === 'boolean']],
+  ['servername', ['a string', isString]],
+  ['session', ['bytes', (value) => isString(value) || ArrayBuffer.isView(value)]],
+  ['ALPNProtocols', ['an array of strings or bytes', isProtocols]],
+  ['minDHSize', ['a number above 0', (value) => typeof value === 'number' && value > 0]],
+]);
 
 /**
- * A copy of TLS options without those that are undefined, which would take the place of Node's defaults.
+ * Returns a copy of TLS options without undefined values, which would override the defaults of
+ * Node.
  *
  * @throws TypeError that names the option.
  */
 export function checkTls(tls: ConnectionOptions): ConnectionOptions {
   const given = Object.entries(tls).filter(([, value]) => value !== undefined);
   for (const [name, value] of given) {
-    const [what, holds] = EXPECTED.get(name) ?? [];
+    const [what, holds] = OPTION_CHECKS.get(name) ?? [];
     if (holds === undefined || holds(value)) continue;
-    const got = value === null ? 'null' : typeof value;
-    throw new TypeError(`tls.${name}: expected ${what}, got ${got}`);
+    throw new TypeError(`tls.${name}: expected ${what}, got ${typeName(value)}`);
   }
   return Object.fromEntries(given);
 }
@@ -57,37 +60,38 @@ function isProtocols(value: unknown): boolean {
   return Array.isArray(value) && value.every((name) => isString(name) || ArrayBuffer.isView(name));
 }
 
-/** TLS options for one kind of peer, with the context that is made of them. */
+/** TLS options for one kind of peer, and the secure context made of them. */
 export class TlsOptions {
   readonly given: ConnectionOptions;
-  readonly #forNamed: boolean;
+  readonly #isNamedServer: boolean;
   #secureContext: SecureContext | undefined;
 
   /**
-   * @param named - For the server that the caller named. Otherwise only the part is taken that holds for any server, whom
-   *   to trust and how: a client certificate, a name to expect or a session is none of a proxy's, nor of another server's
-   *   business.
+   * @param isNamedServer - Whether the peer is the server that the caller named. Other peers get
+   *   only the options about whom to trust: a client certificate, an expected name or a session
+   *   must not go to a proxy or another server.
    */
-  constructor(tls: ConnectionOptions | undefined, named: boolean) {
+  constructor(tls: ConnectionOptions | undefined, isNamedServer: boolean) {
     const all = tls ?? {};
-    this.#forNamed = named;
-    this.given = named
+    this.#isNamedServer = isNamedServer;
+    this.given = isNamedServer
       ? all
-      : Object.fromEntries(Object.entries(all).filter(([name]) => !IDENTITY.has(name)));
+      : Object.fromEntries(Object.entries(all).filter(([name]) => !IDENTITY_OPTIONS.has(name)));
   }
 
   /**
-   * Made when it is first asked for, and shared, since it parses certificates.
+   * Returns the secure context. It is made on first use and then shared, because making it parses
+   * certificates.
    *
-   * @param label - The peer that it is for.
-   * @throws what `tls.createSecureContext` throws for bad options; TypeError where one was given that may hold who we
-   *   are, for somebody else than the named server.
+   * @param label - Name of the peer, for messages.
+   * @throws the error of `tls.createSecureContext` for bad options; TypeError for a given
+   *   `secureContext`, which may identify the client, if the peer is not the named server.
    */
   secureContext(label: string): SecureContext {
     const { secureContext } = this.given;
-    if (!this.#forNamed && secureContext !== undefined) {
+    if (!this.#isNamedServer && secureContext !== undefined) {
       throw new TypeError(
-        `tls.secureContext: it is for the server of the URL, and not for ${label}; give ca, cert, key, ... in its place`,
+        `tls.secureContext: it is only for the server of the URL, not for ${label}; give ca, cert, key, ... instead`,
       );
     }
     this.#secureContext ??= secureContext ?? createSecureContext(this.given);

@@ -1,5 +1,5 @@
-import { closingSuite, farewellSuite } from '@ws/testkit/peers';
-import { clientStage } from './stage.ts';
+import { closingSuite, rawClosingSuite } from '@ws/tests/peers';
+import { clientConnector } from './connector.ts';
 
-closingSuite(clientStage);
-farewellSuite(clientStage);
+closingSuite(clientConnector);
+rawClosingSuite(clientConnector);

@@ -2,14 +2,14 @@ import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { selfSigned } from '@ws/testkit';
+import { selfSigned } from '@ws/tests';
 import {
+  type Connector,
   type RawPeer,
   rawServer,
-  type Stage,
   switchingProtocols,
   whenOver,
-} from '@ws/testkit/peers';
+} from '@ws/tests/peers';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { type Conn, type ConnSettings, Dialer } from '../../src/index.ts';
 
@@ -21,8 +21,8 @@ async function dialed(url: string, ca: string, settings: ConnSettings = {}): Pro
 
 const counted = (conn: Conn) => () => (conn.state === 'closed' ? 0 : 1);
 
-/** Our end is the client, by `Dialer`. */
-export const clientStage: Stage = {
+/** `Dialer` is the tested end. */
+export const clientConnector: Connector = {
   role: 'client',
   async ws(secure, settings) {
     const { key, cert } = await selfSigned();
@@ -47,7 +47,7 @@ export const clientStage: Stage = {
     const { url, ca } = await rawServer(secure, async (peer) => {
       const request = await peer.head();
       peer.startFrames();
-      await peer.bytes(switchingProtocols(request));
+      await peer.write(switchingProtocols(request));
       opened(peer);
     });
     const conn = await dialed(url, ca, settings);

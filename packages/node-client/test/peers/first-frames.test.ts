@@ -1,12 +1,12 @@
 import { formatCloseMessage } from '@ws/conn';
-import { nothingLeft, OVER, rawServer, switchingProtocols, whenOver } from '@ws/testkit/peers';
+import { nothingLeft, rawServer, switchingProtocols, TRANSPORTS, whenOver } from '@ws/tests/peers';
 import { describe, expect, it } from 'vitest';
 import { type Conn, Dialer } from '../../src/index.ts';
 
-describe.each(OVER)('frames in the same segment as the 101, over %s,', (_, secure) => {
+describe.each(TRANSPORTS)('frames in the same segment as the 101, over %s,', (_, secure) => {
   nothingLeft();
 
-  /** A connection whose peer says a ping, a message, a pong and a close frame with its 101. */
+  /** A connection whose peer sends a ping, a message, a pong and a close frame with its 101. */
   async function greeted(): Promise<Conn> {
     const { url, ca } = await rawServer(secure, async (peer) => {
       const request = await peer.head();
@@ -17,7 +17,7 @@ describe.each(OVER)('frames in the same segment as the 101, over %s,', (_, secur
         peer.encode(10, 'pong'),
         peer.encode(8, formatCloseMessage(4001, 'at once')),
       ];
-      await peer.bytes(Buffer.concat([Buffer.from(switchingProtocols(request)), ...frames]));
+      await peer.write(Buffer.concat([Buffer.from(switchingProtocols(request)), ...frames]));
       await peer.until(() => peer.frames.some(({ opcode }) => opcode === 8));
       peer.end();
     });
@@ -26,7 +26,7 @@ describe.each(OVER)('frames in the same segment as the 101, over %s,', (_, secur
     return conn;
   }
 
-  it('reach the handlers that are set at once, in their order', async () => {
+  it('reach handlers that are set synchronously, in order', async () => {
     const conn = await greeted();
     const heard: string[] = [];
     conn.setPingHandler((payload) => void heard.push(Buffer.from(payload).toString()));

@@ -1,4 +1,4 @@
-import { flowSuite } from '@ws/testkit/peers';
-import { clientStage } from './stage.ts';
+import { flowSuite } from '@ws/tests/peers';
+import { clientConnector } from './connector.ts';
 
-flowSuite(clientStage);
+flowSuite(clientConnector);

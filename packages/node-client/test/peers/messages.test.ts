@@ -1,4 +1,4 @@
-import { messageSuite } from '@ws/testkit/peers';
-import { clientStage } from './stage.ts';
+import { messageSuite } from '@ws/tests/peers';
+import { clientConnector } from './connector.ts';
 
-messageSuite(clientStage);
+messageSuite(clientConnector);

@@ -1,15 +1,15 @@
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
-import { turn } from '@ws/testkit';
+import { turn } from '@ws/tests';
 import {
   expectNoSockets,
   nothingLeft,
-  OVER,
   type RawPeer,
   rawServer,
   switchingProtocols,
-} from '@ws/testkit/peers';
+  TRANSPORTS,
+} from '@ws/tests/peers';
 import { describe, expect, it } from 'vitest';
 import { Dialer, type NetDial, TransportError } from '../../src/index.ts';
 
@@ -27,7 +27,7 @@ const before: readonly Reset[] = [
   [
     'within the head of its answer',
     async (peer) => {
-      await peer.bytes(switchingProtocols(await peer.head()).slice(0, -10));
+      await peer.write(switchingProtocols(await peer.head()).slice(0, -10));
       peer.reset();
     },
   ],
@@ -35,9 +35,9 @@ const before: readonly Reset[] = [
 
 const after: readonly Reset[] = [
   [
-    'right behind the 101',
+    'right after the 101',
     async (peer) => {
-      await peer.bytes(switchingProtocols(await peer.head()));
+      await peer.write(switchingProtocols(await peer.head()));
       peer.reset();
     },
   ],
@@ -45,21 +45,21 @@ const after: readonly Reset[] = [
     'within the first frame, which came with the 101',
     async (peer) => {
       const answer = Buffer.from(switchingProtocols(await peer.head()));
-      await peer.bytes(Buffer.concat([answer, peer.encode(2, 'cut off').subarray(0, 4)]));
+      await peer.write(Buffer.concat([answer, peer.encode(2, 'cut off').subarray(0, 4)]));
       peer.reset();
     },
   ],
   [
-    'right behind the first message, which came with the 101',
+    'right after the first message, which came with the 101',
     async (peer) => {
       const answer = Buffer.from(switchingProtocols(await peer.head()));
-      await peer.bytes(Buffer.concat([answer, peer.encode(1, 'first')]));
+      await peer.write(Buffer.concat([answer, peer.encode(1, 'first')]));
       peer.reset();
     },
   ],
 ];
 
-describe.each(OVER)('a dial over %s to a server that resets', (_, secure) => {
+describe.each(TRANSPORTS)('a dial over %s to a server that resets', (_, secure) => {
   nothingLeft();
 
   it.each(before)('%s rejects with a TransportError', async (_, reset) => {
@@ -69,7 +69,7 @@ describe.each(OVER)('a dial over %s to a server that resets', (_, secure) => {
     await expectNoSockets();
   });
 
-  it.each(after)('%s rejects, or gives a connection that ends once', async (_, reset) => {
+  it.each(after)('%s rejects, or resolves with a connection that ends once', async (_, reset) => {
     const { url, ca } = await rawServer(secure, reset);
     const dialed = await new Dialer({ tls: { ca } }).dial(url).catch((error: unknown) => {
       // The reset was as fast as the 101.
@@ -91,10 +91,10 @@ describe.each(OVER)('a dial over %s to a server that resets', (_, secure) => {
     let peer!: RawPeer;
     const { url, ca } = await rawServer(secure, async (accepted) => {
       peer = accepted;
-      await peer.bytes(switchingProtocols(await peer.head()));
+      await peer.write(switchingProtocols(await peer.head()));
     });
     const { conn } = await new Dialer({ tls: { ca } }).dial(url);
-    // In the very turn in which it was handed over.
+    // In the turn of the handover.
     peer.reset();
     expect(await conn.closed).toMatchObject({ code: 1006, wasClean: false });
     const [first, second] = await Promise.allSettled([conn.readMessage(), conn.readMessage()]);
@@ -103,13 +103,13 @@ describe.each(OVER)('a dial over %s to a server that resets', (_, secure) => {
     await expectNoSockets();
   });
 
-  it('by its own end, at any turn, rejects or ends as well', async () => {
+  it('that closes its socket in any turn rejects or ends', async () => {
     const { url, ca } = await rawServer(secure, async (peer) => {
       const ending = peer.until(() => peer.ended).finally(() => peer.destroy());
-      const answering = peer.head().then((request) => peer.bytes(switchingProtocols(request)));
+      const answering = peer.head().then((request) => peer.write(switchingProtocols(request)));
       await Promise.all([ending, answering]);
     });
-    // The stream is destroyed after 1, 2, 3 ... turns, in whatever stage the dial is then.
+    // The stream is destroyed after 1, 2, 3 ... turns, at any stage of the dial.
     let opened = 0;
     for (let turns = 1; opened < 3; turns++) {
       const streams: Duplex[] = [];

@@ -1,4 +1,4 @@
-import { settingsSuite } from '@ws/testkit/peers';
-import { clientStage } from './stage.ts';
+import { settingsSuite } from '@ws/tests/peers';
+import { clientConnector } from './connector.ts';
 
-settingsSuite(clientStage);
+settingsSuite(clientConnector);

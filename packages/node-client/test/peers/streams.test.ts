@@ -1,5 +1,5 @@
-import { cutSuite, streamSuite } from '@ws/testkit/peers';
-import { clientStage } from './stage.ts';
+import { interruptedStreamSuite, streamSuite } from '@ws/tests/peers';
+import { clientConnector } from './connector.ts';
 
-streamSuite(clientStage);
-cutSuite(clientStage);
+streamSuite(clientConnector);
+interruptedStreamSuite(clientConnector);

@@ -1,4 +1,4 @@
-import { valueSuite } from '@ws/testkit/peers';
-import { clientStage } from './stage.ts';
+import { valueSuite } from '@ws/tests/peers';
+import { clientConnector } from './connector.ts';
 
-valueSuite(clientStage);
+valueSuite(clientConnector);

@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { type BadHandshakeError, TransportError } from '../src/index.ts';
-import { inVain } from './leftovers.ts';
-import { certificate, type Reply, rawServer, rawTlsServer, says } from './servers.ts';
+import { type BadHandshakeError, TransportError } from '../../src/index.ts';
+import { inVain } from '../leftovers.ts';
+import { certificate, type Reply, rawServer, rawTlsServer, says } from '../servers.ts';
 
-/** Sends bytes one at a time, each when the one before has left. */
+/** Sends bytes one at a time, each after the last one was sent. */
 function dribbles(bytes: string): Reply {
   return (socket) => {
     let at = 0;
@@ -16,7 +16,7 @@ function dribbles(bytes: string): Reply {
   };
 }
 
-/** Sends something again and again until nobody takes it. */
+/** Sends bytes repeatedly until the peer accepts no more. */
 function endless(head: string, again: string): Reply {
   return (socket) => {
     socket.write(head);
@@ -27,7 +27,10 @@ function endless(head: string, again: string): Reply {
   };
 }
 
-/** Dials through what answers this, over plain TCP and over TLS, for ws and wss. It must fail in the same way. */
+/**
+ * Dials through a proxy with this answer, over plain TCP and over TLS, for ws and wss. All fail in
+ * the same way.
+ */
 async function fails(reply: Reply, options: object = {}): Promise<BadHandshakeError> {
   const { cert: ca } = await certificate();
   const errors: BadHandshakeError[] = [];
@@ -91,7 +94,7 @@ describe('an answer to CONNECT', () => {
     expect(await fails(reply, { followRedirects: 5 })).toMatchObject({ status: 302 });
   });
 
-  it('of an unknown status is one as well', async () => {
+  it('of an unknown status is one too', async () => {
     const error = await fails(says('HTTP/1.1 799 \x1b[2J\r\n\r\n', true));
     expect(error.message).toMatch(/ answered 799, not 200$/);
   });
@@ -141,7 +144,7 @@ describe('an answer to CONNECT', () => {
     expect(error.body.toString()).toBe(body);
   });
 
-  it('of 200 that says its length in two ways is not taken', async () => {
+  it('of 200 with two lengths is rejected', async () => {
     const both = 'Content-Length: 0\r\nTransfer-Encoding: chunked';
     const error = await fails(says(`HTTP/1.1 200 OK\r\n${both}\r\n\r\n`));
     expect(error).toMatchObject({
@@ -156,7 +159,7 @@ describe('an answer to CONNECT', () => {
   ])('of 407 is over with its %s, though the connection stays open', async (_, bytes) => {
     const server = await rawServer(says(bytes));
     const proxy = new URL(`http://127.0.0.1:${server.port}`);
-    // The wait for the end of a body has none now.
+    // The wait for the end of a body has no listener now.
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     onTestFinished(() => void vi.useRealTimers());
     const error = (await inVain('ws://h/', { proxy })) as BadHandshakeError;
@@ -183,7 +186,7 @@ describe('an answer to CONNECT', () => {
     ['a status of two digits', 'HTTP/1.1 20 OK\r\n\r\n'],
     ['a broken header', 'HTTP/1.1 200 OK\r\nno colon\r\n\r\n'],
     ['a NUL in a header', 'HTTP/1.1 200 OK\r\nA: \0\r\n\r\n'],
-  ])('that is %s is no HTTP', async (_, bytes) => {
+  ])('that is %s is not HTTP', async (_, bytes) => {
     const error = await fails(says(bytes, true));
     expect(error.message).toBe('websocket: bad handshake: the answer of the proxy is not HTTP');
     expect(error).toMatchObject({ status: 0, cause: { code: /^HPE_/ } });
@@ -243,8 +246,8 @@ describe('an answer to CONNECT', () => {
       'after ten interim ones',
       `${'HTTP/1.1 103 E\r\nA: b\r\n\r\n'.repeat(10)}HTTP/1.1 200 OK\r\n\r\n`,
     ],
-  ])('of 200 %s opens the tunnel, and what is behind it comes from the server', async (_, head) => {
-    // No server knows the key that early, so it is a refusal that comes whole.
+  ])('of 200 %s opens the tunnel, and the bytes after it come from the server', async (_, head) => {
+    // No server knows the key that early, so it is a whole refusal.
     const refusal = 'HTTP/1.1 403 No\r\nContent-Length: 5\r\nX-From: server\r\n\r\nearly';
     const { cert: ca } = await certificate();
     for (const [start, scheme] of [
@@ -259,7 +262,7 @@ describe('an answer to CONNECT', () => {
       );
       expect(error.headers['x-from']).toBe('server');
       expect(error.body.toString()).toBe('early');
-      // For wss it is what the TLS handshake reads, and fails by, at once.
+      // For wss the TLS handshake reads these bytes and fails at once.
       expect(await inVain('wss://h/', { proxy, tls: { ca } })).toMatchObject({
         message: 'websocket: TLS handshake with h:443 failed',
         cause: { code: 'ERR_SSL_WRONG_VERSION_NUMBER' },
@@ -274,7 +277,7 @@ describe('an answer to CONNECT', () => {
       'is reset',
       (socket) => void socket.write('HTTP/1.1 200 OK\r\n\r\n', () => socket.resetAndDestroy()),
     ],
-  ])('of 200 behind which the tunnel %s is a TransportError', async (_, reply) => {
+  ])('of 200 after which the tunnel %s is a TransportError', async (_, reply) => {
     const server = await rawServer(reply);
     const proxy = new URL(`http://127.0.0.1:${server.port}`);
     expect(await inVain('ws://h/', { proxy })).toBeInstanceOf(TransportError);
@@ -317,7 +320,7 @@ describe('an answer to CONNECT', () => {
     expect(error.code).toBe('WS_ERR_TIMEOUT');
   });
 
-  it('after an interim one is asked for once', async () => {
+  it('after an interim response is requested once', async () => {
     let heard = '';
     const server = await rawServer((socket) => {
       socket.on('data', (chunk) => {
@@ -333,7 +336,7 @@ describe('an answer to CONNECT', () => {
     expect(heard).toBe('');
   });
 
-  it('of 200 of which each byte comes alone opens the tunnel', async () => {
+  it('of 200 in single bytes opens the tunnel', async () => {
     const reply = dribbles(
       'HTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\nHTTP/1.1 403 No\r\n\r\nearly',
     );

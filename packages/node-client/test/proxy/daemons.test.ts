@@ -1,16 +1,16 @@
-import { type DaemonOptions, lacksDaemon, startDaemon } from '@ws/testkit';
+import { type DaemonOptions, lacksDaemon, startDaemon } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { BadHandshakeError, Dialer, type DialerOptions, TransportError } from '../src/index.ts';
-import { inVain } from './leftovers.ts';
+import { BadHandshakeError, Dialer, type DialerOptions, TransportError } from '../../src/index.ts';
+import { inVain } from '../leftovers.ts';
 import {
   certificate,
   type RawServer,
   rawServer,
   rawTlsServer,
   type SeenRequest,
-} from './servers.ts';
+} from '../servers.ts';
 
-/** Starts one for the length of a test, and gives its port. */
+/** Starts one for the length of a test, and returns its port. */
 async function daemon(options: DaemonOptions): Promise<number> {
   const started = await startDaemon(options);
   onTestFinished(() => started.close());
@@ -39,7 +39,7 @@ const microsocks = (...args: string[]): Promise<number> =>
     args: ({ port }) => ['-i', '127.0.0.1', '-p', String(port), ...args],
   });
 
-/** A server that greets with a frame behind its 101, and keeps the requests. */
+/** A server that sends a frame after its 101, and records the requests. */
 async function greeter(scheme: string): Promise<RawServer & { requests: string[] }> {
   const requests: string[] = [];
   const reply = (
@@ -83,7 +83,7 @@ describe.skipIf(lacksDaemon('tinyproxy'))('a dial through tinyproxy', () => {
       const proxy = new URL(`http://${userInfo}127.0.0.1:${port}`);
       const error = (await inVain(server.url, { proxy })) as BadHandshakeError;
       expect(error).toBeInstanceOf(BadHandshakeError);
-      // It says 401 to a wrong password and 407 to none.
+      // It answers 401 to a wrong password and 407 to none.
       expect(error.message).toMatch(
         / answered (407 Proxy Authentication Required|401 Unauthorized), not 200$/,
       );
@@ -113,7 +113,7 @@ describe.skipIf(lacksDaemon('tinyproxy'))('a dial through tinyproxy', () => {
     expect(error).toMatchObject({ code: 'WS_ERR_BAD_HANDSHAKE', status: 403 });
   });
 
-  it('is refused when nobody listens behind it', async () => {
+  it('is refused when no server listens at the target', async () => {
     const port = await tinyproxy();
     const error = await inVain('ws://127.0.0.1:1/', { proxy: new URL(`http://127.0.0.1:${port}`) });
     expect(error).toBeInstanceOf(BadHandshakeError);
@@ -155,14 +155,14 @@ describe.skipIf(lacksDaemon('microsocks'))('a dial through microsocks', () => {
   });
 
   it.each<[string, RegExp]>([
-    ['', /wants a user and a password$/],
+    ['', /requires a user and a password$/],
     ['me:wrong@', /refused the user and password$|broke before the proxy/],
   ])('is refused with the credentials "%s"', async (userInfo, why) => {
     const server = await greeter('ws');
     const port = await microsocks('-u', 'me', '-P', 'secret');
     const proxy = new URL(`socks5://${userInfo}127.0.0.1:${port}`);
     const error = await inVain(server.url, { proxy });
-    // It resets the connection behind its refusal, which may overtake it.
+    // It resets the connection after its refusal; the reset may overtake the refusal.
     expect(error).toSatisfy(
       (e) => e instanceof TransportError || (e as BadHandshakeError).status === 407,
     );
@@ -170,7 +170,7 @@ describe.skipIf(lacksDaemon('microsocks'))('a dial through microsocks', () => {
     expect(server.sockets).toEqual([]);
   });
 
-  it('is refused when nobody listens behind it', async () => {
+  it('is refused when no server listens at the target', async () => {
     const port = await microsocks();
     const error = await inVain('ws://127.0.0.1:1/', {
       proxy: new URL(`socks5://127.0.0.1:${port}`),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { isExcluded, isLoopback } from '../src/no-proxy.ts';
-import { type Environment, proxyFromEnvironment } from '../src/proxy-environment.ts';
+import { isExcluded, isLoopback } from '../../src/proxy/no-proxy.ts';
+import { type Environment, proxyFromEnvironment } from '../../src/proxy/proxy-environment.ts';
 
 type Env = Record<string, string>;
 
@@ -8,7 +8,7 @@ const A = 'http://a.example:3128/';
 const B = 'http://b.example:3128/';
 
 const BEHIND =
-  'an @ stands behind its host; in a user or password / is written %2F, ? %3F and # %23';
+  'it has an @ after its host; in a user or password write / as %2F, ? as %3F and # as %23';
 
 describe('proxyFromEnvironment', () => {
   it.each<[says: string, url: string, env: Env, proxy: string | undefined]>([
@@ -48,7 +48,7 @@ describe('proxyFromEnvironment', () => {
     ],
     ['in CGI http_proxy counts', 'ws://h/', { http_proxy: A, REQUEST_METHOD: 'GET' }, A],
     [
-      'in CGI ALL_PROXY counts in place of HTTP_PROXY',
+      'in CGI ALL_PROXY counts instead of HTTP_PROXY',
       'ws://h/',
       { HTTP_PROXY: A, ALL_PROXY: B, REQUEST_METHOD: 'GET' },
       B,
@@ -119,17 +119,17 @@ describe('proxyFromEnvironment', () => {
   });
 
   it.each<[value: string, why: string]>([
-    ['ftp://u:hush@a/', 'scheme "ftp" is none of http, https, socks5, socks5h'],
-    ['socks4://u:hush@a/', 'scheme "socks4" is none of http, https, socks5, socks5h'],
-    ['http://', 'it is no URL of a proxy'],
-    ['http:///a', 'it is no URL of a proxy'],
-    ['//u:hush@a', 'it is no URL of a proxy'],
-    ['u:hush', 'it is no URL of a proxy'],
-    ['http://u:hush', 'it is no URL of a proxy'],
-    ['http://u:hush@a:99999', 'it is no URL of a proxy'],
-    ['http://u:hush@a b', 'it is no URL of a proxy'],
-    ['http://u:hush@a\nb', 'it is no URL of a proxy'],
-    ['http:\\\\u:hush@a', 'it is no URL of a proxy'],
+    ['ftp://u:hush@a/', 'scheme "ftp" is not one of http, https, socks5, socks5h'],
+    ['socks4://u:hush@a/', 'scheme "socks4" is not one of http, https, socks5, socks5h'],
+    ['http://', 'it is not the URL of a proxy'],
+    ['http:///a', 'it is not the URL of a proxy'],
+    ['//u:hush@a', 'it is not the URL of a proxy'],
+    ['u:hush', 'it is not the URL of a proxy'],
+    ['http://u:hush', 'it is not the URL of a proxy'],
+    ['http://u:hush@a:99999', 'it is not the URL of a proxy'],
+    ['http://u:hush@a b', 'it is not the URL of a proxy'],
+    ['http://u:hush@a\nb', 'it is not the URL of a proxy'],
+    ['http:\\\\u:hush@a', 'it is not the URL of a proxy'],
     ['http://u:443/hush@px', BEHIND],
     ['u:443/hush@px', BEHIND],
     ['http://u:443?hush@px', BEHIND],
@@ -142,7 +142,7 @@ describe('proxyFromEnvironment', () => {
     ['http://u:hush%ff@a', 'its user or password is not percent-encoded UTF-8'],
     ['http://u%3av:hush@a', 'its user contains a colon, where the password would begin'],
     [`socks5://u:hush${'x'.repeat(256)}@a`, 'its user or password is longer than 255 bytes'],
-  ])('refuses %j, names the variable and keeps the value to itself', (value, why) => {
+  ])('refuses %j and names the variable without its value', (value, why) => {
     const make = () => proxyFromEnvironment('wss://h/', { HTTPS_PROXY: value });
     expect(make).toThrow(SyntaxError);
     expect(make).toThrow(new SyntaxError(`HTTPS_PROXY: ${why}`));
@@ -169,7 +169,7 @@ describe('proxyFromEnvironment', () => {
   });
 });
 
-describe('an environment whose names have no case', () => {
+describe('an environment without case in names', () => {
   /** As on Windows. */
   const caseless = (env: Env): Environment =>
     new Proxy(env, {
@@ -192,7 +192,7 @@ describe('an environment whose names have no case', () => {
     expect(proxyFromEnvironment('ws://h/', caseless(env))?.href).toBe(proxy);
   });
 
-  it('gives https_proxy in CGI, which is no header', () => {
+  it('gives https_proxy in CGI, which is not a header', () => {
     const env = caseless({ HTTPS_PROXY: A, REQUEST_METHOD: 'GET' });
     expect(proxyFromEnvironment('wss://h/', env)?.href).toBe(A);
   });

@@ -15,10 +15,10 @@ import {
   type ProxyRequest,
   TimeoutError,
   type Transport,
-} from '../src/index.ts';
-import { inVain } from './leftovers.ts';
-import { dialsTo, grants, socksServer, tunnelProxy } from './proxies.ts';
-import { certificate, closing, rawServer, rawTlsServer, says, seen } from './servers.ts';
+} from '../../src/index.ts';
+import { inVain } from '../leftovers.ts';
+import { dialsTo, grants, socksServer, tunnelProxy } from '../proxies.ts';
+import { certificate, closing, rawServer, rawTlsServer, says, seen } from '../servers.ts';
 
 const greets = says((request) => `${request.ok()}\x81\x02hi`);
 const silent = (): void => {};
@@ -40,7 +40,7 @@ function connectPlain(server: Server): Socket {
   return connect(portOf(server), '127.0.0.1').on('error', silent);
 }
 
-/** A server that never answers, and tells when it heard something. */
+/** A server that never answers, and reports its first bytes. */
 async function silentServer(heard: () => void): Promise<{ port: number; gone(): Promise<void> }> {
   let gone = Promise.resolve();
   const server = createServer((socket) => {
@@ -101,7 +101,7 @@ describe('a dial through an HTTP proxy', () => {
     expect(requests[0]).not.toMatch(/other|websocket|authorization/i);
   });
 
-  it('lays TLS over the tunnel for wss: the proxy sees no header of the request', async () => {
+  it('runs TLS over the tunnel for wss: the proxy sees no header of the request', async () => {
     const { cert: ca } = await certificate();
     const requests: string[] = [];
     const server = await rawTlsServer((socket, request) => {
@@ -115,7 +115,7 @@ describe('a dial through an HTTP proxy', () => {
     expect(via.requests).toEqual([
       'CONNECT localhost:9 HTTP/1.1\r\nHost: localhost:9\r\nConnection: close\r\n\r\n',
     ]);
-    // A TLS record of a handshake, and nothing in the clear.
+    // A TLS handshake record, and no plain text.
     expect(via.passed()).toMatch(/^\x16\x03/);
     expect(via.passed()).not.toMatch(/hush|GET|websocket/);
     await Promise.all([via.gone(), server.gone()]);
@@ -185,7 +185,7 @@ describe('a dial through an HTTP proxy', () => {
     expect(via.requests[0]).toMatch(/^CONNECT example\.org:80 /);
   });
 
-  it('leaves netDialTLS aside for an HTTP proxy, also for wss', async () => {
+  it('does not call netDialTLS for an HTTP proxy, even for wss', async () => {
     const { cert: ca } = await certificate();
     const server = await rawTlsServer(greets);
     const via = await tunnelProxy(server.port);
@@ -201,7 +201,7 @@ describe('a dial through an HTTP proxy', () => {
     ['ws', 'https'],
     ['wss', 'https'],
     ['wss', 'socks5'],
-  ])('goes over streams that are no sockets (%s, %s)', async (scheme, proxyScheme) => {
+  ])('runs over streams that are not sockets (%s, %s)', async (scheme, proxyScheme) => {
     const { cert: ca } = await certificate();
     const server = await (scheme === 'ws' ? rawServer : rawTlsServer)(greets);
     const via =
@@ -220,7 +220,7 @@ describe('a dial through an HTTP proxy', () => {
     }
   });
 
-  it('fails when nobody listens there, and names the proxy', async () => {
+  it('fails without a listener there, and names the proxy', async () => {
     const proxy = new URL('http://me:hush@127.0.0.1:1');
     const error = (await inVain('ws://h/', { proxy, netDial: undefined })) as Error;
     expect(error).toMatchObject({
@@ -292,7 +292,7 @@ describe('a dial through an HTTPS proxy', () => {
     await via.gone();
   });
 
-  it('gives no advice about servername, which is not for it', async () => {
+  it('gives no advice about servername, which does not apply to it', async () => {
     const { cert: ca } = await certificate();
     const server = await rawTlsServer(() => {});
     const proxy = new URL(`https://127.0.0.2:${server.port}`);
@@ -302,7 +302,7 @@ describe('a dial through an HTTPS proxy', () => {
     });
   });
 
-  it('makes netDial open what TLS to the proxy is laid over', async () => {
+  it('makes netDial open the stream below TLS to the proxy', async () => {
     const { cert: ca } = await certificate();
     const server = await rawServer(greets);
     const via = await tunnelProxy(server.port, 'https');
@@ -382,9 +382,9 @@ describe('the option proxy', () => {
       'another scheme',
       new URL('ftp://u:hush@h'),
       SyntaxError,
-      'proxy: scheme "ftp" is none of http, https, socks5, socks5h',
+      'proxy: scheme "ftp" is not one of http, https, socks5, socks5h',
     ],
-    ['SOCKS 4', new URL('socks4://h'), SyntaxError, 'scheme "socks4" is none of'],
+    ['SOCKS 4', new URL('socks4://h'), SyntaxError, 'scheme "socks4" is not one of'],
     ['a URL without a host', new URL('socks5:///x'), SyntaxError, 'proxy: it has no valid host'],
     [
       'credentials that are not encoded',
@@ -396,13 +396,13 @@ describe('the option proxy', () => {
       'a slash in the password',
       new URL('http://user:443/hush@px'),
       SyntaxError,
-      'proxy: an @ stands behind its host',
+      'proxy: it has an @ after its host',
     ],
     [
       'a slash in the user',
       new URL('socks5://us/er:hush@px'),
       SyntaxError,
-      'proxy: an @ stands behind its host',
+      'proxy: it has an @ after its host',
     ],
     ['port 0', new URL('http://h:0'), SyntaxError, 'proxy: port 0'],
   ])('refuses %s at once', (_, proxy, type, why) => {
@@ -441,7 +441,7 @@ describe('the option proxy', () => {
     expect(asked).toEqual(['example.org:80']);
     environment({ no_proxy: '', http_proxy: 'ftp://u:hush@h' });
     await expect(dialer.dial('ws://example.org/')).rejects.toThrow(
-      new SyntaxError('http_proxy: scheme "ftp" is none of http, https, socks5, socks5h'),
+      new SyntaxError('http_proxy: scheme "ftp" is not one of http, https, socks5, socks5h'),
     );
   });
 
@@ -478,7 +478,7 @@ describe('the option proxy', () => {
     await greeted(new Dialer({ proxy: async () => undefined }), server.url);
   });
 
-  it('is not asked twice through the URL it was given', async () => {
+  it('is not called twice when it changes its URL', async () => {
     const server = await rawServer(greets);
     const { asked, netDial } = dialsTo(server.port);
     const proxy = ({ url }: ProxyRequest): undefined => {
@@ -505,10 +505,10 @@ describe('the option proxy', () => {
     );
   });
 
-  it('refuses the URL of no proxy from the function', async () => {
+  it('refuses a function’s URL that is not the URL of a proxy', async () => {
     const error = await inVain('ws://h/', { proxy: () => new URL('ftp://u:hush@h') });
     expect(error).toEqual(
-      new SyntaxError('proxy: scheme "ftp" is none of http, https, socks5, socks5h'),
+      new SyntaxError('proxy: scheme "ftp" is not one of http, https, socks5, socks5h'),
     );
   });
 });
@@ -553,7 +553,7 @@ describe('the bounds of a dial through a proxy', () => {
     await via.gone();
   });
 
-  it('end the TLS handshake with a silent server behind it', async () => {
+  it('end the TLS handshake with a silent server behind the proxy', async () => {
     const via = await rawServer(says('HTTP/1.1 200 OK\r\n\r\n'));
     expect(await inVain('wss://h/', { ...short, proxy: at(via.port) })).toMatchObject({
       message:
@@ -562,7 +562,7 @@ describe('the bounds of a dial through a proxy', () => {
     await via.gone();
   });
 
-  it('end the wait for a silent server behind it', async () => {
+  it('end the wait for a silent server behind the proxy', async () => {
     const via = await rawServer(says('HTTP/1.1 200 OK\r\n\r\n'));
     expect(await inVain('ws://h/', { ...short, proxy: at(via.port) })).toMatchObject({
       message: 'websocket: handshake with h:80 timed out after 40 ms while waiting for the answer',
@@ -574,7 +574,7 @@ describe('the bounds of a dial through a proxy', () => {
     ['the wait for the proxy', 'ws://h/', 'http'],
     ['the wait for a SOCKS proxy', 'ws://h/', 'socks5'],
     ['the TLS handshake with the proxy', 'ws://h/', 'https'],
-  ])('are a signal’s too, in %s', async (_, url, scheme) => {
+  ])('include a signal, in %s', async (_, url, scheme) => {
     const controller = new AbortController();
     const { signal } = controller;
     const reason = new Error('enough');
@@ -583,7 +583,7 @@ describe('the bounds of a dial through a proxy', () => {
     await via.gone();
   });
 
-  it.each(['ws', 'wss'])('are a signal’s too, behind the proxy (%s)', async (scheme) => {
+  it.each(['ws', 'wss'])('include a signal, after the proxy (%s)', async (scheme) => {
     const controller = new AbortController();
     const { signal } = controller;
     const reason = new Error('enough');
@@ -595,7 +595,7 @@ describe('the bounds of a dial through a proxy', () => {
     await via.gone();
   });
 
-  it('are a signal’s too, in the function, which hears of it', async () => {
+  it('include a signal, which the function gets', async () => {
     const controller = new AbortController();
     const reason = new Error('enough');
     let heard: AbortSignal | undefined;
@@ -612,7 +612,7 @@ describe('the bounds of a dial through a proxy', () => {
 });
 
 describe('happy eyeballs', () => {
-  /** Lets every name have two addresses, of which only the second answers. */
+  /** Resolves every name to two addresses, of which only the second answers. */
   function twoAddresses(): void {
     const lookup = vi.spyOn(dns, 'lookup') as unknown as {
       mockImplementation(f: (...args: unknown[]) => void): void;
@@ -650,7 +650,7 @@ describe('happy eyeballs', () => {
 });
 
 describe('a refusal by a proxy', () => {
-  it('is a BadHandshakeError, which tells no credentials', async () => {
+  it('is a BadHandshakeError that shows no credentials', async () => {
     const via = await rawServer(
       says('HTTP/1.1 407 \x1b[2J\r\nProxy-Authenticate: Basic realm="x"\r\n\r\nwho?', true),
     );

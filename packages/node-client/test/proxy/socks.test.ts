@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { BadHandshakeError, Dialer, TimeoutError, TransportError } from '../src/index.ts';
-import { inVain } from './leftovers.ts';
-import { dialsTo, grants, socksServer } from './proxies.ts';
-import { certificate, rawServer, rawTlsServer, says } from './servers.ts';
+import { BadHandshakeError, Dialer, TimeoutError, TransportError } from '../../src/index.ts';
+import { inVain } from '../leftovers.ts';
+import { dialsTo, grants, socksServer } from '../proxies.ts';
+import { certificate, rawServer, rawTlsServer, says } from '../servers.ts';
 
 const greets = says((request) => `${request.ok()}\x81\x02hi`);
 const NO_AUTH = '05 00';
@@ -42,7 +42,7 @@ describe('a dial through a SOCKS 5 proxy', () => {
     await server.gone();
   });
 
-  it('lays TLS over it for wss', async () => {
+  it('runs TLS over it for wss', async () => {
     const { cert: ca } = await certificate();
     const server = await rawTlsServer(greets);
     const via = await socksServer([NO_AUTH, grants(server.port)]);
@@ -68,7 +68,7 @@ describe('a dial through a SOCKS 5 proxy', () => {
     },
   );
 
-  it('keeps the credentials to itself when the proxy wants none', async () => {
+  it('does not send credentials that the proxy does not ask for', async () => {
     const server = await rawServer(greets);
     const via = await socksServer([NO_AUTH, grants(server.port)], 'me:hush@');
     await greeted(new Dialer({ proxy: via.proxy }), 'ws://example.org/');
@@ -109,10 +109,10 @@ describe('a dial through a SOCKS 5 proxy', () => {
   });
 
   it.each<[string, readonly string[], userInfo?: string]>([
-    ['behind the last answer', [NO_AUTH, '05 00 00 01 00000000 0000']],
-    ['behind an answer with a name', [NO_AUTH, '05 00 00 03 02 4141 0000']],
+    ['after the last answer', [NO_AUTH, '05 00 00 01 00000000 0000']],
+    ['after an answer with a name', [NO_AUTH, '05 00 00 03 02 4141 0000']],
     [
-      'behind an answer with an IPv6 address',
+      'after an answer with an IPv6 address',
       [NO_AUTH, '05 00 00 04 00000000000000000000000000000001 0050'],
     ],
     ['with all answers at once', [`${NO_AUTH} 05 00 00 01 00000000 0000`]],
@@ -144,11 +144,11 @@ describe('a dial through a SOCKS 5 proxy', () => {
     expect(asked).toEqual(['proxy.example:1080']);
   });
 
-  it('refuses a name that SOCKS cannot carry, before it says a word', async () => {
+  it('refuses a name that SOCKS cannot carry, before it sends a byte', async () => {
     const via = await socksServer([NO_AUTH]);
     const error = await inVain(`ws://${'a'.repeat(256)}/`, { proxy: via.proxy });
     expect(error).toMatchObject({
-      message: 'websocket: a SOCKS proxy takes no host name of more than 255 bytes',
+      message: 'websocket: a SOCKS proxy accepts no host name of more than 255 bytes',
     });
     expect(via.heard).toEqual([]);
   });
@@ -208,16 +208,16 @@ describe('a SOCKS 5 proxy that', () => {
       'has another reason',
       [NO_AUTH, '05 09'],
       502,
-      'refused h:80: for a reason without a name (reply 9)',
+      'refused h:80: for an unknown reason (reply 9)',
     ],
     [
       'has a far other reason',
       [NO_AUTH, '05 ff'],
       502,
-      'refused h:80: for a reason without a name (reply 255)',
+      'refused h:80: for an unknown reason (reply 255)',
     ],
-    ['wants credentials', ['05 ff'], 407, 'wants a user and a password'],
-    ['takes none of ours', ['05 ff'], 407, 'takes no user and password', 'me:hush@'],
+    ['wants credentials', ['05 ff'], 407, 'requires a user and a password'],
+    ['takes none of ours', ['05 ff'], 407, 'accepts no user and password', 'me:hush@'],
     [
       'wants credentials unasked',
       ['05 02'],
@@ -243,7 +243,7 @@ describe('a SOCKS 5 proxy that', () => {
       'answers it with version 5',
       [AUTH, '05 00'],
       0,
-      'answered the user and password with no such answer',
+      'sent a malformed reply to the user and password',
       'me:hush@',
     ],
     [
@@ -253,13 +253,13 @@ describe('a SOCKS 5 proxy that', () => {
       'chose a way to authenticate that was not offered',
     ],
     ['grants without end', [endless('05 00')], 0, 'answered with an address of unknown type'],
-    ['is SOCKS 4', ['00 5a'], 0, 'is no SOCKS 5 proxy'],
-    ['is HTTP', [hex('HTTP/1.1 400 Bad Request\r\n\r\n')], 0, 'is no SOCKS 5 proxy'],
+    ['is SOCKS 4', ['00 5a'], 0, 'is not a SOCKS 5 proxy'],
+    ['is HTTP', [hex('HTTP/1.1 400 Bad Request\r\n\r\n')], 0, 'is not a SOCKS 5 proxy'],
     [
       'answers with version 4',
       [NO_AUTH, '04 00 00 01 00000000 0000'],
       0,
-      'answered the request with no such answer',
+      'sent a malformed reply to the request',
     ],
     [
       'has an address of type 0',

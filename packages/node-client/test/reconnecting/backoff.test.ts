@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { backoffDelay, retryAfter } from '../src/reconnecting-delay.ts';
+import { backoffDelay, retryAfter } from '../../src/reconnecting/backoff.ts';
 
 const range = fc
   .tuple(
@@ -49,7 +49,7 @@ describe('backoffDelay', () => {
     );
   });
 
-  it('leaves at least half of the most to be waited', () => {
+  it('returns at least half of the longest wait', () => {
     fc.assert(
       fc.property(tries, range, (n, range) => {
         return backoffDelay(n, range, 0) * 2 >= Math.min(range.maxDelay, range.minDelay * 2 ** n);

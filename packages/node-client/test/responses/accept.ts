@@ -1,10 +1,10 @@
 import { accept, instead, open, plus, type Row, refused, tooManyLines } from './row.ts';
 
 const answersNot = (value: string) =>
-  refused(101, `Sec-WebSocket-Accept is "${value}", which does not answer our key`);
+  refused(101, `Sec-WebSocket-Accept is "${value}", which does not match our key`);
 const name = 'Sec-WebSocket-Accept';
 
-/** The Accept is another in every dial, and so are the words of those rows that change it. */
+/** The Accept differs in every dial, and so do the messages of rows that change it. */
 export const accepts: Row[] = [
   ['no Accept', instead(name), refused(101, 'no Sec-WebSocket-Accept header')],
   ['an empty Accept', instead(name, `${name}:`), answersNot('')],
@@ -31,7 +31,7 @@ export const accepts: Row[] = [
     refused(101, 'more than one Sec-WebSocket-Accept header'),
   ],
   [
-    'a second Accept behind 1,500 lines',
+    'a second Accept after 1,500 lines',
     (r) => plus(...Array<string>(1500).fill('a:b'), accept(r))(r),
     tooManyLines(101),
   ],
@@ -42,10 +42,10 @@ export const accepts: Row[] = [
   ],
   ['a name in another case', instead(name, (r) => `SEC-websocket-ACCEPT: ${r.accept}`), open],
   ['whitespace around it', instead(name, (r) => `${name}: \t ${r.accept} \t `), open],
-  ['no space behind the colon', instead(name, (r) => `${name}:${r.accept}`), open],
+  ['no space after the colon', instead(name, (r) => `${name}:${r.accept}`), open],
 ];
 
-/** A wrong Accept made of the right one; the words quote it. */
+/** A wrong Accept made from the right one; the message quotes it. */
 export const spoiltAccepts: [says: string, spoil: (accept: string, key: string) => string][] = [
   ['the key sent back', (_, key) => key],
   ['Accept in lower case', (right) => right.toLowerCase()],
@@ -53,7 +53,7 @@ export const spoiltAccepts: [says: string, spoil: (accept: string, key: string) 
   ['Accept without its padding', (right) => right.slice(0, -1)],
   ['Accept with more padding', (right) => `${right}=`],
   ['Accept without its first letter', (right) => right.slice(1)],
-  ['Accept with something behind it', (right) => `${right}, x`],
+  ['Accept with text after it', (right) => `${right}, x`],
   ['Accept twice in one line', (right) => `${right}, ${right}`],
   ['Accept with a comma', (right) => `${right},`],
   ['Accept with a parameter', (right) => `${right};q=1`],

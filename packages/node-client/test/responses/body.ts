@@ -23,8 +23,8 @@ export const bodies: Row[] = [
   ['chunks in hexadecimal', chunked(`0A\r\n${body(10)}\r\n0\r\n\r\n`), forbidden(body(10))],
   ['chunks with an extension', chunked('5;a=b\r\nsorry\r\n0\r\n\r\n'), forbidden('sorry')],
   ['chunks with a trailer', chunked('5\r\nsorry\r\n0\r\nX: a\r\n\r\n'), forbidden('sorry')],
-  ['a chunk that is no number', chunked('5\r\nsorry\r\nzz\r\n'), forbidden('sorry')],
-  ['a first chunk that is no number', chunked('zz\r\n'), forbidden('')],
+  ['a chunk that is not a number', chunked('5\r\nsorry\r\nzz\r\n'), forbidden('sorry')],
+  ['a first chunk that is not a number', chunked('zz\r\n'), forbidden('')],
   [
     'a chunk beyond all numbers',
     chunked(`5\r\nsorry\r\n${'f'.repeat(20)}\r\n`),
@@ -45,39 +45,39 @@ export const bodies: Row[] = [
   ['none with a 304', refusal(304, ['Content-Length: 5'], 'sorry'), no(304, 'Not Modified', '')],
 ];
 
-/** What comes of them in half a second is all that is waited for. */
+/** Only the bytes of the first half second count. */
 export const unendedBodies: Row[] = [
   ['an end that never comes', refusal(403, [], 'sorry'), forbidden('sorry')],
   ['less than its length', refusal(403, ['Content-Length: 50'], 'sorry'), forbidden('sorry')],
   ['chunks without end', chunked('5\r\nsorry\r\n'), forbidden('sorry')],
 ];
 
-/** What the server says before it ends, by FIN and by RST. */
+/** The bytes of a server before it ends, by FIN and by RST. */
 export const ends: Row[] = [
   ['before its first byte', '', broken],
   ['in HTTP', 'HT', broken],
   ['in the status', 'HTTP/1.1 10', broken],
-  ['behind the status', 'HTTP/1.1 101', broken],
+  ['after the status', 'HTTP/1.1 101', broken],
   ['in the reason', 'HTTP/1.1 101 Switch', broken],
   ['between CR and LF', 'HTTP/1.1 101 S\r', broken],
-  ['behind the status line', 'HTTP/1.1 101 S\r\n', broken],
+  ['after the status line', 'HTTP/1.1 101 S\r\n', broken],
   ['in a name', 'HTTP/1.1 101 S\r\nUpgr', broken],
-  ['behind a colon', 'HTTP/1.1 101 S\r\nUpgrade:', broken],
+  ['after a colon', 'HTTP/1.1 101 S\r\nUpgrade:', broken],
   ['in a value', 'HTTP/1.1 101 S\r\nUpgrade: webso', broken],
   ['before the empty line', (r) => r.ok().slice(0, -2), broken],
   ['in the empty line', (r) => r.ok().slice(0, -1), broken],
-  ['behind an interim answer', 'HTTP/1.1 100 Continue\r\n\r\n', broken],
-  ['in an answer behind an interim one', 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101 S\r\n', broken],
+  ['after an interim answer', 'HTTP/1.1 100 Continue\r\n\r\n', broken],
+  ['in an answer after an interim one', 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101 S\r\n', broken],
   ['in the head of a refusal', 'HTTP/1.1 403 No\r\nContent-', broken],
-  ['behind the head of a refusal', refusal(403, ['Content-Length: 50']), forbidden('')],
+  ['after the head of a refusal', refusal(403, ['Content-Length: 50']), forbidden('')],
   ['in the body of a refusal', refusal(403, ['Content-Length: 50'], 'sorry'), forbidden('sorry')],
   ['in a body that only its end ends', refusal(403, [], 'sorry'), forbidden('sorry')],
   ['in a chunk', chunked('9\r\nsorry'), forbidden('sorry')],
-  ['behind a chunk', chunked('5\r\nsorry\r\n'), forbidden('sorry')],
-  ['behind a refusal', refusal(403, ['Content-Length: 5'], 'sorry'), forbidden('sorry')],
+  ['after a chunk', chunked('5\r\nsorry\r\n'), forbidden('sorry')],
+  ['after a refusal', refusal(403, ['Content-Length: 5'], 'sorry'), forbidden('sorry')],
 ];
 
-/** The first bytes behind a right answer are frames. */
+/** The first bytes after a valid response are frames. */
 export const frames: Row[] = [
   ['a text', (r) => r.ok() + HI, opens('hi')],
   ['an empty text', (r) => `${r.ok()}\x81\x00`, opens('')],

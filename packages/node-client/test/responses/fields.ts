@@ -12,7 +12,7 @@ import {
   tooManyLines,
 } from './row.ts';
 
-/** A right answer whose head is this long. */
+/** A valid response with a head of this length. */
 function ofLength(bytes: number) {
   return (request: SeenRequest): string => {
     const rest = bytes - plus('X: ')(request).length;
@@ -25,10 +25,10 @@ export const fields: Row[] = [
   ['a header folded by a tab', plus('X: a', '\tb'), notHttp],
   ['a fold before the first header', (r) => r.ok().replace('\r\n', '\r\n '), notHttp],
   ['bare LF everywhere', (r) => r.ok().replaceAll('\r\n', '\n'), notHttp],
-  ['bare LF behind the status line', (r) => r.ok().replace('\r\n', '\n'), notHttp],
-  ['bare LF behind a header', plus('X: a\nY: b'), notHttp],
+  ['bare LF after the status line', (r) => r.ok().replace('\r\n', '\n'), notHttp],
+  ['bare LF after a header', plus('X: a\nY: b'), notHttp],
   ['bare LF at the end of the head', (r) => r.ok().replace(/\r\n$/, '\n'), notHttp],
-  ['CR alone behind a header', plus('X: a\rY: b'), notHttp],
+  ['CR alone after a header', plus('X: a\rY: b'), notHttp],
   ['CR alone in a value', plus('X: a\r b'), notHttp],
   ['CR CR LF', plus('X: a\r'), notHttp],
   ['a NUL in a value', plus('X: a\0b'), notHttp],
@@ -60,7 +60,7 @@ export const fields: Row[] = [
   ['a name of 17,000 bytes', plus(`${'a'.repeat(17_000)}: x`), tooLarge],
   ['5,000 lines', plus(...Array<string>(5000).fill('abc: def')), tooLarge],
   ['20,000 spaces before a value', plus(`X:${' '.repeat(20_000)}x`), tooLarge],
-  ['20,000 spaces behind a value', plus(`X: x${' '.repeat(20_000)}`), tooLarge],
+  ['20,000 spaces after a value', plus(`X: x${' '.repeat(20_000)}`), tooLarge],
   ['a head without end', `HTTP/1.1 101 S\r\n${'X: a\r\n'.repeat(100_000)}`, tooLarge],
   ['spaces without end', `HTTP/1.1 101 S\r\nX:${' '.repeat(300_000)}`, tooLarge],
   ['a refusal’s head without end', `HTTP/1.1 403 No\r\n${'X: a\r\n'.repeat(100_000)}`, tooLarge],

@@ -12,7 +12,7 @@ export const extensions: Row[] = [
   ['two lines', plus(`${EXT}: a`, `${EXT}: b`), notOffered(EXT, 'a, b')],
   ['an empty list', plus(`${EXT}:`), notOffered(EXT, '')],
   ['a list of commas', plus(`${EXT}: , ,`), notOffered(EXT, ', ,')],
-  ['what is no list', plus(`${EXT}: ;;"`), notOffered(EXT, ';;"')],
+  ['text that is not a list', plus(`${EXT}: ;;"`), notOffered(EXT, ';;"')],
   ['a name in another case', plus('sec-websocket-EXTENSIONS: x'), notOffered(EXT, 'x')],
   ['a header of a similar name', plus('X-Sec-WebSocket-Extensions: x'), open],
 ];
@@ -62,7 +62,7 @@ export const several: Row[] = [
     refused(
       101,
       'Upgrade is "x", not websocket, Connection is "y", without upgrade, ' +
-        'Sec-WebSocket-Accept is "z", which does not answer our key, ' +
+        'Sec-WebSocket-Accept is "z", which does not match our key, ' +
         'Sec-WebSocket-Extensions "e" was not offered, Sec-WebSocket-Protocol "p" was not offered',
     ),
   ],
@@ -82,7 +82,7 @@ export const several: Row[] = [
     refused(101, 'HTTP/1.0, not HTTP/1.1, no Sec-WebSocket-Accept header'),
   ],
   [
-    'a frame behind a wrong answer',
+    'a frame after a wrong answer',
     `${head(UP, CONN)}${HI}`,
     refused(101, 'no Sec-WebSocket-Accept header'),
   ],

@@ -1,27 +1,27 @@
 import type { SeenRequest } from '../servers.ts';
 
-/** What a server says: bytes as Latin-1, or made from the request. */
+/** The bytes of a server as Latin-1, or a function that makes them from the request. */
 export type Bytes = string | ((request: SeenRequest) => string);
 
-/** What a dial makes of it. */
+/** The outcome of a dial. */
 export type Outcome =
   | {
       readonly is: 'refused';
       readonly status: number;
-      /** The whole message behind `websocket: bad handshake: `. */
+      /** The whole message after `websocket: bad handshake: `. */
       readonly words: string;
-      /** As Latin-1, when it matters. */
+      /** As Latin-1, if it is checked. */
       readonly body?: string;
     }
   | { readonly is: 'broken' }
   | {
       readonly is: 'open';
       readonly subprotocol: string;
-      /** The first message, when there is one. */
+      /** The first message, if any. */
       readonly text: string | undefined;
     };
 
-/** Says, bytes, outcome, and what is offered. */
+/** Title, bytes, outcome, and the offer. */
 export type Row = readonly [
   says: string,
   bytes: Bytes,
@@ -34,7 +34,7 @@ export const refused = (status: number, words: string, body?: string): Outcome =
     ? { is: 'refused', status, words }
     : { is: 'refused', status, words, body };
 };
-/** A refusal for the status alone. */
+/** A refusal because of the status only. */
 export const no = (status: number, phrase: string, body?: string): Outcome => {
   return refused(status, `the server answered ${`${status} ${phrase}`.trim()}, not 101`, body);
 };
@@ -65,17 +65,17 @@ export function head(...lines: string[]): string {
   return ['HTTP/1.1 101 Switching Protocols', ...lines, '', ''].join('\r\n');
 }
 
-/** A right answer, with these lines besides. */
+/** A valid response with additional lines. */
 export function plus(...lines: string[]): (request: SeenRequest) => string {
   return (request) => head(UP, CONN, accept(request), ...lines);
 }
 
-/** A right answer with another status line. */
+/** A valid response with another status line. */
 export function line(statusLine: string): (request: SeenRequest) => string {
   return (request) => request.ok().replace(/^.*/, statusLine);
 }
 
-/** A right answer whose Upgrade, Connection or Accept lines are these instead. */
+/** A valid response with these Upgrade, Connection or Accept lines instead. */
 export function instead(
   name: 'Upgrade' | 'Connection' | 'Sec-WebSocket-Accept',
   ...lines: Bytes[]

@@ -33,7 +33,7 @@ export const upgrades: Row[] = [
     refused(101, 'Upgrade is ""websocket"", not websocket'),
   ],
   [
-    'a version behind it',
+    'a version after it',
     instead('Upgrade', 'Upgrade: websocket/13'),
     refused(101, 'Upgrade is "websocket/13", not websocket'),
   ],
@@ -74,7 +74,7 @@ export const upgrades: Row[] = [
     instead('Upgrade', UP, 'Upgrade:'),
     refused(101, 'more than one Upgrade header'),
   ],
-  ['no space behind the colon', instead('Upgrade', 'Upgrade:websocket'), open],
+  ['no space after the colon', instead('Upgrade', 'Upgrade:websocket'), open],
   ['tabs and spaces around it', instead('Upgrade', 'Upgrade: \t websocket \t'), open],
 ];
 
@@ -136,8 +136,8 @@ export const connections: Row[] = [
   ],
   ['spaces around it', instead('Connection', 'Connection:   Upgrade  '), open],
   [
-    'a tab behind it, which Node does not read over',
+    'a tab after it, which Node does not skip',
     instead('Connection', 'Connection: Upgrade\t'),
-    refused(101, 'Connection is "Upgrade", written in a way that Node does not read'),
+    refused(101, 'Connection is "Upgrade", in a form that node:http does not recognize'),
   ],
 ];

@@ -1,17 +1,18 @@
-// Certificates of an authority of our own, over `dial` and over `handshake` on a stream that is open.
+// Certificates of a test authority, with `dial`, and with `handshake` on an
+// open stream.
 import { once } from 'node:events';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { type ConnectionOptions, createServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import { TransportError } from '@ws/conn';
-import { CertificateAuthority } from '@ws/testkit';
+import { CertificateAuthority } from '@ws/tests';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { type Dialed, Dialer } from '../src/index.ts';
-import { inVain, listeners, timers } from './leftovers.ts';
-import { certificate, closing, seen } from './servers.ts';
+import { type Dialed, Dialer } from '../../src/index.ts';
+import { inVain, listeners, timers } from '../leftovers.ts';
+import { certificate, closing, seen } from '../servers.ts';
 
 interface Seen {
   readonly port: number;
-  /** What clients asked for by SNI. */
+  /** The names that clients sent by SNI. */
   readonly names: unknown[];
   /** The common names of their certificates. */
   readonly clients: (string | undefined)[];
@@ -58,7 +59,7 @@ beforeAll(async () => {
   ]);
 });
 
-// Every name leads to 127.0.0.1, so that the certificate alone decides.
+// Every name resolves to 127.0.0.1, so only the certificate decides.
 const lookup: ConnectionOptions['lookup'] = (_name, _options, callback) => {
   callback(null, [{ address: '127.0.0.1', family: 4 }]);
 };
@@ -110,22 +111,22 @@ async function isRefused(
 }
 
 const trust =
-  'no authority that is trusted has signed the certificate; trust the one that did with tls: { ca }';
+  'no trusted authority has signed the certificate; trust its authority with tls: { ca }';
 
 describe.each(ways)('%s', (_, way) => {
-  it('takes a certificate of an authority that it is told to trust', async () => {
+  it('accepts a certificate of a trusted authority', async () => {
     const server = await tlsServer(await authority.issue({ names: ['example.org'] }));
     await isOpen(way(server.port, 'example.org', { ca: authority.cert }));
     await server.gone();
   });
 
-  it('takes a self-signed one that it is told to trust', async () => {
+  it('accepts a trusted self-signed one', async () => {
     const { key, cert } = await certificate();
     const server = await tlsServer({ key, cert });
     await isOpen(way(server.port, 'localhost', { ca: cert }));
   });
 
-  it('refuses a self-signed one by default, and says what to do', async () => {
+  it('refuses a self-signed one by default, and gives advice', async () => {
     const { key, cert } = await certificate();
     const server = await tlsServer({ key, cert });
     await isRefused(
@@ -136,7 +137,7 @@ describe.each(ways)('%s', (_, way) => {
     await server.gone();
   });
 
-  it('refuses one of an authority that nobody told it to trust', async () => {
+  it('refuses one of an untrusted authority', async () => {
     const server = await tlsServer(await authority.issue({ names: ['example.org'] }));
     const untrusted = /UNABLE_TO_VERIFY_LEAF_SIGNATURE|UNABLE_TO_GET_ISSUER_CERT_LOCALLY/;
     await isRefused(way(server.port, 'example.org'), untrusted, trust);
@@ -144,7 +145,7 @@ describe.each(ways)('%s', (_, way) => {
     await server.gone();
   });
 
-  it('refuses a chain up to an authority that nobody told it to trust', async () => {
+  it('refuses a chain to an untrusted authority', async () => {
     const { key, cert } = await authority.issue({ names: ['example.org'] });
     const server = await tlsServer({ key, cert: `${cert}\n${authority.cert}` });
     await isRefused(way(server.port, 'example.org'), 'SELF_SIGNED_CERT_IN_CHAIN', trust);
@@ -195,7 +196,7 @@ describe.each(ways)('%s', (_, way) => {
     await isRefused(
       way(server.port, host, { ca: authority.cert }),
       'ERR_TLS_CERT_ALTNAME_INVALID',
-      ': the certificate is for another name; dial that one, or say which it has with tls: { servername }',
+      ': the certificate is for another name; dial that name, or set it with tls: { servername }',
     );
     await server.gone();
   });
@@ -232,7 +233,7 @@ describe.each(ways)('%s', (_, way) => {
     await isOpen(way(server.port, 'example.org', { rejectUnauthorized: false }));
   });
 
-  it('asks checkServerIdentity of its own, when there is one', async () => {
+  it('calls a given checkServerIdentity', async () => {
     const server = await tlsServer(await authority.issue({ names: ['example.com'] }));
     const asked: string[] = [];
     const checkServerIdentity = (host: string): undefined => void asked.push(host);
@@ -240,7 +241,7 @@ describe.each(ways)('%s', (_, way) => {
     expect(asked).toEqual(['example.org']);
   });
 
-  describe('to a server that demands a certificate of clients', () => {
+  describe('to a server that requires client certificates', () => {
     const demanding = async (): Promise<Seen> =>
       tlsServer({
         ...(await authority.issue({ names: ['example.org'] })),
@@ -249,7 +250,7 @@ describe.each(ways)('%s', (_, way) => {
         rejectUnauthorized: true,
       });
 
-    it('shows the one that it is given', async () => {
+    it('sends the given certificate', async () => {
       const server = await demanding();
       const client = await authority.issue({ commonName: 'client 7' });
       await isOpen(way(server.port, 'example.org', { ca: authority.cert, ...client }));
@@ -263,7 +264,7 @@ describe.each(ways)('%s', (_, way) => {
       ['it has expired', () => authority.issue({ commonName: 'x', days: [-9, -1] })],
     ])('fails when %s', async (_says, client) => {
       const server = await demanding();
-      // The server says so only behind our half of the handshake: TLS 1.3 has then let us begin.
+      // With TLS 1.3 the server reports this after our half of the handshake.
       for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
         const tls = { ca: authority.cert, maxVersion, ...(await client()) };
         await expect(way(server.port, 'example.org', tls)).rejects.toBeInstanceOf(TransportError);
@@ -274,8 +275,8 @@ describe.each(ways)('%s', (_, way) => {
   });
 });
 
-describe('a certificate that is refused', () => {
-  it('leaves nothing behind', async () => {
+describe('a rejected certificate', () => {
+  it('leaves no listener and no timer', async () => {
     const server = await tlsServer(await authority.issue({ names: ['example.org'] }));
     const url = `wss://localhost:${server.port}/`;
     for (const netDial of [undefined, () => connect(server.port, '127.0.0.1')]) {

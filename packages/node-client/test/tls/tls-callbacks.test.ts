@@ -1,12 +1,12 @@
-// Functions among the TLS options are called by Node, which lets what they throw end the process.
+// Node calls the functions among the TLS options where a throw would end the process.
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import { type ConnectionOptions, createServer } from 'node:tls';
 import { TransportError } from '@ws/conn';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type Dialed, Dialer } from '../src/index.ts';
-import { inVain } from './leftovers.ts';
-import { certificate, rawTlsServer, says, seen } from './servers.ts';
+import { type Dialed, Dialer } from '../../src/index.ts';
+import { inVain } from '../leftovers.ts';
+import { certificate, rawTlsServer, says, seen } from '../servers.ts';
 
 const accepts = says((request) => request.ok());
 const mine = new Error('mine');
@@ -34,7 +34,9 @@ const ways: [string, Way][] = [
   ],
 ];
 
-/** What a dial to a server with our certificate rejects with. The server's sockets are closed then. */
+/**
+ * The error of a dial to a server with our certificate. The server's sockets are closed then.
+ */
 async function failure(way: Way, tls: ConnectionOptions): Promise<Error> {
   const server = await rawTlsServer(accepts);
   const error = await rejection(way, server.port, tls);
@@ -53,13 +55,13 @@ async function rejection(way: Way, port: number, tls: ConnectionOptions): Promis
 }
 
 describe.each(ways)('%s with a checkServerIdentity', (_, way) => {
-  it('that throws rejects with that as the cause', async () => {
+  it('that throws rejects with its error as the cause', async () => {
     const error = await failure(way, { checkServerIdentity: throws });
     expect(error.cause).toBe(mine);
     expect(error.message).toMatch(/^websocket: TLS handshake with localhost:\d+ failed/);
   });
 
-  it('that throws takes nobody, also where any certificate would do', async () => {
+  it('that throws accepts no certificate, even when any certificate would do', async () => {
     const tls = { checkServerIdentity: throws, rejectUnauthorized: false };
     expect((await failure(way, tls)).cause).toBe(mine);
   });
@@ -70,19 +72,19 @@ describe.each(ways)('%s with a checkServerIdentity', (_, way) => {
     };
     const error = await failure(way, { checkServerIdentity });
     expect(error.cause).toMatchObject({
-      message: 'tls.checkServerIdentity threw what is no Error',
+      message: 'tls.checkServerIdentity threw a value that is not an Error',
       cause: value,
     });
   });
 
-  it('that returns an error rejects with that as the cause', async () => {
+  it('that returns an error rejects with it as the cause', async () => {
     expect((await failure(way, { checkServerIdentity: () => mine })).cause).toBe(mine);
   });
 
   it.each<[string, () => Promise<void>]>([
     ['rejects', async () => throws()],
     ['resolves', async () => {}],
-  ])('that is async and %s is not waited for, and takes nobody', async (_says, f) => {
+  ])('that is async and %s is not awaited and accepts no certificate', async (_says, f) => {
     const checkServerIdentity = f as never;
     for (const rejectUnauthorized of [true, false]) {
       const error = await failure(way, { checkServerIdentity, rejectUnauthorized });
@@ -95,7 +97,7 @@ describe.each(ways)('%s with a checkServerIdentity', (_, way) => {
 
 describe.each(['TLSv1.2', 'TLSv1.3'] as const)('a pskCallback over %s', (version) => {
   const psk = Buffer.alloc(16, 1);
-  /** A server that takes the key, and would show its certificate to who has none. */
+  /** A server that accepts the key, and shows its certificate to clients without one. */
   async function demanding(): Promise<number> {
     const { key, cert } = await certificate();
     const ciphers = 'PSK:DEFAULT';
@@ -110,7 +112,7 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('a pskCallback over %s', (version
   }
   const options = (pskCallback: unknown): ConnectionOptions => ({
     pskCallback: pskCallback as NonNullable<ConnectionOptions['pskCallback']>,
-    // Over 1.2 only a cipher of PSK asks for the key.
+    // Over TLS 1.2 only a PSK cipher uses the key.
     ciphers: version === 'TLSv1.2' ? 'PSK' : 'DEFAULT:PSK',
     minVersion: version,
     maxVersion: version,
@@ -130,7 +132,7 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('a pskCallback over %s', (version
     conn.terminate();
   });
 
-  it('that throws rejects with that as the cause, though a certificate would do', async () => {
+  it('that throws rejects with its error as the cause, though a certificate would suffice', async () => {
     expect((await fails(throws)).cause).toBe(mine);
   });
 
@@ -163,7 +165,7 @@ describe('a lookup', () => {
       'fails later',
       (_name: string, _options: object, done: Callback) => void setImmediate(done, mine),
     ],
-  ])('that %s rejects the dial with that as the cause', async (_, lookup) => {
+  ])('that %s rejects the dial with its error as the cause', async (_, lookup) => {
     const error = (await fails(lookup)) as Error;
     expect(error).toBeInstanceOf(TransportError);
     expect(error.message).toBe('websocket: connecting to somewhere.example:443 failed');
@@ -176,7 +178,7 @@ describe('a lookup', () => {
     ['no address', [{}]],
     ['holes', [null]],
     ['another name', 'elsewhere.example'],
-  ])('that finds %s, at once or later, is a TransportError', async (_, found) => {
+  ])('that finds %s, synchronously or later, is a TransportError', async (_, found) => {
     for (const later of [false, true]) {
       const lookup = (_name: string, _options: object, done: Callback): void => {
         if (later) setImmediate(done, null, found, 4);
@@ -186,7 +188,7 @@ describe('a lookup', () => {
     }
   });
 
-  it('that answers twice, or throws behind its answer, is heard once', async () => {
+  it('that answers twice, or throws after its answer, counts once', async () => {
     const { cert: ca } = await certificate();
     const server = await rawTlsServer(accepts);
     const found = [{ address: '127.0.0.1', family: 4 }];

@@ -2,16 +2,16 @@ import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
 import { type ConnectionOptions, createSecureContext, createServer } from 'node:tls';
 import { TransportError } from '@ws/conn';
-import { CertificateAuthority } from '@ws/testkit';
+import { CertificateAuthority } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { Dialer } from '../src/index.ts';
-import { inVain } from './leftovers.ts';
-import { certificate, rawServer, rawTlsServer, says, seen } from './servers.ts';
+import { Dialer } from '../../src/index.ts';
+import { inVain } from '../leftovers.ts';
+import { certificate, rawServer, rawTlsServer, says, seen } from '../servers.ts';
 
 const accepts = says((request) => request.ok());
 
 describe('an option of tls that is undefined', () => {
-  it('is as if it were absent', async () => {
+  it('counts as absent', async () => {
     const { cert: ca } = await certificate();
     const server = await rawTlsServer(accepts);
     const names = [
@@ -42,7 +42,7 @@ describe('an option of tls that is undefined', () => {
   });
 });
 
-describe('a Dialer refuses at once', () => {
+describe('a Dialer rejects in its constructor', () => {
   it.each<[string, unknown, string]>([
     ['checkServerIdentity', null, 'expected a function, got null'],
     ['checkServerIdentity', true, 'expected a function, got boolean'],
@@ -65,7 +65,7 @@ describe('a Dialer refuses at once', () => {
   });
 });
 
-describe('what tls.connect refuses by a throw', () => {
+describe('an option for which tls.connect throws', () => {
   it.each<[string, object]>([
     ['localAddress', { localAddress: 'nonsense' }],
     ['localPort', { localPort: 'x' }],
@@ -81,7 +81,7 @@ describe('what tls.connect refuses by a throw', () => {
 });
 
 describe('a secureContext', () => {
-  /** A server that asks for certificates, and notes whose come. */
+  /** A server that requests certificates, and records their names. */
   async function asking(authority: CertificateAuthority, answer: string | undefined) {
     const clients: unknown[] = [];
     const issued = await authority.issue({ names: ['localhost'], addresses: ['127.0.0.1'] });
@@ -120,7 +120,7 @@ describe('a secureContext', () => {
     expect(server.clients).toEqual(['CN=me']);
   });
 
-  it.each(['ws', 'wss'])('is not taken to another server by a redirect (%s)', async (scheme) => {
+  it.each(['ws', 'wss'])('is not used for another server after a redirect (%s)', async (scheme) => {
     const authority = await CertificateAuthority.make('ours');
     const other = await asking(authority, undefined);
     const to = `HTTP/1.1 302 Found\r\nLocation: wss://localhost:${other.port}/\r\n\r\n`;
@@ -132,7 +132,7 @@ describe('a secureContext', () => {
     const error = await inVain(url, { tls, followRedirects: 1 });
     expect(error).toEqual(
       new TypeError(
-        `tls.secureContext: it is for the server of the URL, and not for localhost:${other.port}; give ca, cert, key, ... in its place`,
+        `tls.secureContext: it is only for the server of the URL, not for localhost:${other.port}; give ca, cert, key, ... instead`,
       ),
     );
     expect(other.clients).toEqual([]);
@@ -143,7 +143,7 @@ describe('a secureContext', () => {
     const via = await asking(authority, 'HTTP/1.1 200 OK\r\n\r\n');
     const tls = await context(authority);
     const proxy = new URL(`https://127.0.0.1:${via.port}`);
-    const why = `tls.secureContext: it is for the server of the URL, and not for the proxy 127.0.0.1:${via.port}; give ca, cert, key, ... in its place`;
+    const why = `tls.secureContext: it is only for the server of the URL, not for the proxy 127.0.0.1:${via.port}; give ca, cert, key, ... instead`;
     expect(() => new Dialer({ tls, proxy })).toThrow(new TypeError(why));
     expect(await inVain('wss://h/', { tls, proxy: () => proxy })).toEqual(new TypeError(why));
     expect(via.sockets).toEqual([]);

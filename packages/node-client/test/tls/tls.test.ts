@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { Dialer, dial } from '../src/index.ts';
-import { inVain } from './leftovers.ts';
-import { certificate, rawTlsServer, says } from './servers.ts';
+import { Dialer, dial } from '../../src/index.ts';
+import { inVain } from '../leftovers.ts';
+import { certificate, rawTlsServer, says } from '../servers.ts';
 
 const greets = says((request) => `${request.ok()}\x81\x02hi`);
 const plain = { netDial: undefined };
 
 describe('a dial over TLS', () => {
-  it('reads what came with the 101', async () => {
+  it('reads bytes that arrived with the 101', async () => {
     const { cert: ca } = await certificate();
     const server = await rawTlsServer(greets);
     const { conn, response } = await new Dialer({ tls: { ca } }).dial(`${server.url}/x`);
@@ -54,13 +54,13 @@ describe('a dial over TLS', () => {
     expect(named).toMatchObject({ cause: { code: 'ERR_TLS_CERT_ALTNAME_INVALID' } });
   });
 
-  it('takes it when the caller says so', async () => {
+  it('accepts it when the caller trusts it', async () => {
     const server = await rawTlsServer(greets);
     const { conn } = await new Dialer({ tls: { rejectUnauthorized: false } }).dial(server.url);
     conn.terminate();
   });
 
-  it('sends the URL’s name to the server, not the Host header’s', async () => {
+  it('sends the name of the URL to the server, not that of the Host header', async () => {
     const { cert: ca } = await certificate();
     const names: unknown[] = [];
     const server = await rawTlsServer((socket, request) => {
@@ -75,7 +75,7 @@ describe('a dial over TLS', () => {
     expect(names).toEqual(['localhost']);
   });
 
-  it('asks for HTTP/1.1 by ALPN', async () => {
+  it('requests HTTP/1.1 by ALPN', async () => {
     const { cert: ca } = await certificate();
     const server = await rawTlsServer(greets);
     const { conn } = await new Dialer({ tls: { ca } }).dial(server.url);
@@ -83,7 +83,7 @@ describe('a dial over TLS', () => {
     conn.terminate();
   });
 
-  it('connects where the URL says, whatever the TLS options say', async () => {
+  it('connects to the address of the URL, for any TLS options', async () => {
     const { cert: ca } = await certificate();
     const server = await rawTlsServer(greets);
     const { conn } = await new Dialer({ tls: { ca, host: 'nowhere.invalid', port: 1 } }).dial(
@@ -92,7 +92,7 @@ describe('a dial over TLS', () => {
     conn.terminate();
   });
 
-  it('is not HTTP against a server with TLS when there should be none', async () => {
+  it('fails without TLS at a server with TLS', async () => {
     const server = await rawTlsServer(greets);
     const error = await inVain(server.url.replace('wss', 'ws'));
     expect(error).toMatchObject({ name: /BadHandshakeError|TransportError/ });

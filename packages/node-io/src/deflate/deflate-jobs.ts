@@ -3,18 +3,18 @@ import { constants, deflateRaw } from 'node:zlib';
 import type { DeflateJob } from '@ws/conn';
 import { deflateSettings, TAIL } from './settings.ts';
 
-/** zlib puts its output into pieces of this size at most, and takes a turn of the event loop for each. */
+/** Largest piece of output, in bytes. zlib takes a turn of the event loop for each piece. */
 const MAX_PIECE = 256 * 1024;
 const MIN_PIECE = 4096;
 
-/** A job that waits or runs, and whom to tell; nobody when it was cancelled. */
+/** A waiting or running job and its callback; undefined after a cancellation. */
 interface Entry {
   readonly dictionary: Uint8Array | undefined;
   readonly job: DeflateJob;
   done: ((output: Uint8Array | undefined) => void) | undefined;
 }
 
-/** Compresses one message; `deflateRaw` of `node:zlib` unless told otherwise. */
+/** Compresses one message, as `deflateRaw` of `node:zlib` does. */
 export type Compress = (
   input: Uint8Array,
   options: object,
@@ -22,8 +22,8 @@ export type Compress = (
 ) => void;
 
 /**
- * Messages that are compressed on the threads of libuv, a few at a time: what runs at once holds memory of its own, and
- * other work needs these threads too.
+ * Messages that are compressed on libuv's threads, a few at a time: each running job holds memory,
+ * and other work needs the threads too.
  */
 export class DeflateJobs {
   readonly #compress: Compress;
@@ -42,20 +42,20 @@ export class DeflateJobs {
   /** @see `DeflateSource.deflateLater` */
   add(job: DeflateJob, done: (output: Uint8Array | undefined) => void): () => void {
     const entry: Entry = {
-      // By the time that it runs, the history has gone on.
+      // Copied: the history changes before the job runs.
       dictionary: copyOf(job.history),
       job,
       done,
     };
     this.#waiting.add(entry);
-    this.#next();
+    this.#startWaiting();
     return () => {
       entry.done = undefined;
       this.#waiting.delete(entry);
     };
   }
 
-  #next(): void {
+  #startWaiting(): void {
     for (const entry of this.#waiting) {
       if (this.#running === this.#most) return;
       this.#waiting.delete(entry);
@@ -68,7 +68,7 @@ export class DeflateJobs {
     const { dictionary, job } = entry;
     try {
       const bytes = job.begin();
-      if (bytes === undefined) throw new TypeError('the message is gone');
+      if (bytes === undefined) throw new TypeError('the message was cancelled');
       const options = {
         ...deflateSettings(job.level, job.windowBits),
         ...(dictionary === undefined ? undefined : { dictionary }),
@@ -79,15 +79,15 @@ export class DeflateJobs {
         this.#end(entry, error === null ? output.subarray(0, -TAIL.length) : undefined);
       });
     } catch {
-      // There is nothing to compress, or zlib had no memory to begin with.
+      // `begin` returned no bytes or threw, or zlib failed to allocate.
       setImmediate(() => this.#end(entry, undefined));
     }
   }
 
   #end(entry: Entry, output: Uint8Array | undefined): void {
     this.#running--;
-    // First, so that a `done` that throws holds nobody up.
-    this.#next();
+    // First, so that an exception in `done` delays no other job.
+    this.#startWaiting();
     entry.done?.(output);
   }
 }

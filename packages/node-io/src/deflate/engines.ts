@@ -6,22 +6,22 @@ import { OneshotDeflater } from './oneshot-deflater.ts';
 import { OneshotInflater } from './oneshot-inflater.ts';
 import type { ZlibStreams } from './zlib-handle.ts';
 
-/** One way to make engines. */
-export interface Engines {
+/** Creates engines in one of the two ways. */
+export interface EngineFactory {
   readonly inflater: () => Inflater;
   readonly deflater: (level: number, windowBits: number) => Deflater;
 }
 
-/** Engines on the handles of zlib's streams. */
-export function handleEngines(streams: ZlibStreams = zlib): Engines {
+/** EngineFactory on the native handles of zlib's streams. */
+export function handleEngines(streams: ZlibStreams = zlib): EngineFactory {
   return {
     inflater: () => new HandleInflater(streams),
     deflater: (level, windowBits) => new HandleDeflater(streams, level, windowBits),
   };
 }
 
-/** Engines by zlib's documented functions. */
-export const oneshotEngines: Engines = {
+/** EngineFactory on zlib's documented functions. */
+export const oneshotEngines: EngineFactory = {
   inflater: () => new OneshotInflater(),
   deflater: (level, windowBits) => new OneshotDeflater(level, windowBits),
 };

@@ -4,27 +4,27 @@ import { deflateSettings, MAX_WINDOW } from './settings.ts';
 import { ZlibHandle, type ZlibStreams } from './zlib-handle.ts';
 
 /**
- * zlib begins the end of a flush anew when there was no room for it, which is six bytes: with less room than this it
- * would never come to an end.
+ * Bytes. The end of a flush has six bytes, and zlib restarts it when there was no room for it. With
+ * less room than this, a flush would never end.
  */
 const LEAST_ROOM = 8;
 
-/** A history, and what a deflater makes of it, which nobody needs. */
+/** Scratch memory: a history, and its compressed bytes, which are discarded. */
 let plain: Uint8Array | undefined;
-let unwanted: Uint8Array | undefined;
+let discarded: Uint8Array | undefined;
 
-/** A {@link Deflater} on the handle of a zlib stream. */
+/** A {@link Deflater} on the native handle of a zlib stream. */
 export class HandleDeflater implements Deflater {
   used = 0;
   produced = 0;
   readonly #zlib: ZlibHandle;
   readonly #plain: Uint8Array = (plain ??= new Uint8Array(MAX_WINDOW));
-  readonly #unwanted: Uint8Array = (unwanted ??= new Uint8Array(MAX_WINDOW + 1024));
-  /** zlib has nothing more to put out for what it was given. */
+  readonly #discarded: Uint8Array = (discarded ??= new Uint8Array(MAX_WINDOW + 1024));
+  /** Whether zlib has no more output for the input so far. */
   #whole = true;
-  /** There was no input since the last flush or reset. */
+  /** Whether there was no input since the last flush or reset. */
   #flushed = true;
-  /** Output for which there was too little room: `#spill[#spillAt, #spillEnd)`. */
+  /** Output that did not fit: `#spill[#spillAt, #spillEnd)`. */
   readonly #spill: Uint8Array = new Uint8Array(64);
   #spillAt = 0;
   #spillEnd = 0;
@@ -43,7 +43,7 @@ export class HandleDeflater implements Deflater {
     history.copyTo(this.#plain, 0);
     let from = 0;
     do {
-      this.#deflate(this.#plain, from, to, true, this.#unwanted, 0, this.#unwanted.length);
+      this.#deflate(this.#plain, from, to, true, this.#discarded, 0, this.#discarded.length);
       from += this.used;
     } while (!this.#done(from === to, true));
   }
@@ -58,7 +58,7 @@ export class HandleDeflater implements Deflater {
     end: number,
   ): boolean {
     if (this.#spillAt < this.#spillEnd || end - at < LEAST_ROOM) {
-      return this.#writeAround(input, from, to, flush, output, at, end);
+      return this.#writeBySpill(input, from, to, flush, output, at, end);
     }
     this.used = this.produced = 0;
     if (!this.#done(from === to, flush)) {
@@ -89,8 +89,8 @@ export class HandleDeflater implements Deflater {
     this.#flushed = flush && this.#whole;
   }
 
-  /** Deflates into memory of its own as long as there is too little room, and hands out what fits in. */
-  #writeAround(
+  /** Deflates into the spill while there is too little room, and copies out as much as fits. */
+  #writeBySpill(
     input: Uint8Array,
     from: number,
     to: number,

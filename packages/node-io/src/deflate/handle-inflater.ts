@@ -1,25 +1,21 @@
 import { constants } from 'node:zlib';
-import {
-  type History,
-  InflateCorrupt,
-  InflateDone,
-  InflateFinal,
-  InflateMore,
-  type Inflater,
-  type InflateStatus,
-} from '@ws/conn';
+import type { History, Inflater, InflateStatus } from '@ws/conn';
+import { InflateCorrupt, InflateDone, InflateFinal, InflateMore } from '@ws/conn/internal';
 import { MAX_WINDOW, STORED_HEADER, TAIL, writeStoredHeader } from './settings.ts';
 import { ZlibHandle, type ZlibStreams } from './zlib-handle.ts';
 
-/** The tail and an empty stored block, each with one byte more, which zlib leaves when a block ends before it. */
+/**
+ * The tail and an empty stored block, each with one more byte. zlib leaves that byte unread when a
+ * block ends before it.
+ */
 const TAIL_PROBE = /* @__PURE__ */ Uint8Array.of(...TAIL, 0);
 const BLOCK_PROBE = /* @__PURE__ */ Uint8Array.of(0, ...TAIL, 0);
 
-/** A history as a stored block, and what an inflater makes of it, which nobody needs. */
+/** Scratch memory: a history as a stored block, and its inflated bytes, which are discarded. */
 let stored: Uint8Array | undefined;
-let unwanted: Uint8Array | undefined;
+let discarded: Uint8Array | undefined;
 
-/** An {@link Inflater} on the handle of a zlib stream. */
+/** An {@link Inflater} on the native handle of a zlib stream. */
 export class HandleInflater implements Inflater {
   used = 0;
   produced = 0;
@@ -27,7 +23,7 @@ export class HandleInflater implements Inflater {
   readonly again = 0;
   readonly #zlib: ZlibHandle;
   readonly #stored: Uint8Array = (stored ??= new Uint8Array(STORED_HEADER + MAX_WINDOW));
-  readonly #unwanted: Uint8Array = (unwanted ??= new Uint8Array(MAX_WINDOW + 1));
+  readonly #discarded: Uint8Array = (discarded ??= new Uint8Array(MAX_WINDOW + 1));
   /** Whether the message has had input. */
   #begun = false;
 
@@ -41,7 +37,7 @@ export class HandleInflater implements Inflater {
     if (history !== undefined && history.length > 0) this.#prime(history);
   }
 
-  /** A stored block puts its bytes into the window, at the price of a copy. */
+  /** Puts a history into zlib's window: a stored block is copied there. */
   #prime(history: History): void {
     const size = history.length;
     writeStoredHeader(this.#stored, size);
@@ -51,7 +47,7 @@ export class HandleInflater implements Inflater {
   }
 
   #run(flush: number, input: Uint8Array, size: number): boolean {
-    return this.#zlib.run(flush, input, 0, size, this.#unwanted, 0, this.#unwanted.length);
+    return this.#zlib.run(flush, input, 0, size, this.#discarded, 0, this.#discarded.length);
   }
 
   write(
@@ -64,7 +60,7 @@ export class HandleInflater implements Inflater {
     end: number,
   ): InflateStatus {
     this.used = this.produced = 0;
-    // A message of no bytes at all has no block for the tail to end.
+    // An empty message has no block that the tail could end.
     if (from === to && !this.#begun) return InflateDone;
     if (at === end) return InflateMore;
     const zlib = this.#zlib;
@@ -78,16 +74,17 @@ export class HandleInflater implements Inflater {
   }
 
   /**
-   * Gives zlib the tail. `Z_BLOCK` makes it stop behind a block: so the tail is used up, and no byte more, when it is the
-   * rest of an empty stored block, as it should be. Where the message was cut off, zlib takes the tail for something
-   * else, and would say nothing. One time in some thousands that ends a block too, but hardly ever a byte's last bit: then
-   * another empty block fails.
+   * Gives the tail to zlib. `Z_BLOCK` makes zlib stop after a block. In a complete message the tail
+   * is the rest of an empty stored block: zlib uses the whole tail and no byte more. In a message
+   * that was cut off, zlib reads the tail as other data and reports no error. Once in some
+   * thousands of cases that data ends a block too, but rarely at the end of a byte. So a second,
+   * empty block is tried, which fails then.
    */
   #finish(): InflateStatus {
     const zlib = this.#zlib;
     if (!this.#run(constants.Z_BLOCK, TAIL_PROBE, TAIL_PROBE.length)) return this.#fault();
     if (zlib.produced > 0) return InflateCorrupt;
-    // The message ends with a final block, and the stream is over.
+    // The message ends with a final block, which ends the stream.
     if (zlib.used === 0) return InflateFinal;
     if (zlib.used !== TAIL.length) return InflateCorrupt;
     if (!this.#run(constants.Z_BLOCK, BLOCK_PROBE, BLOCK_PROBE.length)) return this.#fault();

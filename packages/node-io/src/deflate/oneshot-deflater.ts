@@ -1,22 +1,24 @@
 import { constants, deflateRawSync } from 'node:zlib';
+import { NO_BYTES } from '@ws/codec/internal';
 import type { Deflater, History } from '@ws/conn';
 import { copyLast } from './oneshot-inflater.ts';
 import { type DeflateSettings, deflateSettings, MAX_WINDOW } from './settings.ts';
 
 /**
- * A {@link Deflater} by the documented functions of `node:zlib`, which begin anew with each call: it keeps what came
- * since the last flush, and the plain text before that as their dictionary.
+ * A {@link Deflater} on the documented functions of `node:zlib`, which start from scratch at each
+ * call. It keeps the input since the last flush, and the plain text before that as their
+ * dictionary.
  */
 export class OneshotDeflater implements Deflater {
   used = 0;
   produced = 0;
   readonly #settings: DeflateSettings;
-  #history: Uint8Array = NONE;
+  #history: Uint8Array = NO_BYTES;
   /** Plain bytes since the last flush: `#input[0, #size)`. */
-  #input: Uint8Array = NONE;
+  #input: Uint8Array = NO_BYTES;
   #size = 0;
-  /** Compressed bytes from `#at` on are not handed out yet. */
-  #output: Uint8Array = NONE;
+  /** Compressed bytes. Those from `#at` on are not returned yet. */
+  #output: Uint8Array = NO_BYTES;
   #at = 0;
 
   constructor(level: number, windowBits: number) {
@@ -41,7 +43,7 @@ export class OneshotDeflater implements Deflater {
   ): boolean {
     this.used = this.produced = 0;
     if (this.#at === this.#output.length) {
-      this.#take(input, from, to);
+      this.#append(input, from, to);
       this.used = to - from;
       if (flush && this.#size > 0) this.#flush();
     }
@@ -54,7 +56,7 @@ export class OneshotDeflater implements Deflater {
     );
   }
 
-  #take(input: Uint8Array, from: number, to: number): void {
+  #append(input: Uint8Array, from: number, to: number): void {
     const size = this.#size + to - from;
     if (size > this.#input.length) {
       const grown = new Uint8Array(Math.max(size, 2 * this.#input.length));
@@ -78,14 +80,12 @@ export class OneshotDeflater implements Deflater {
     const size = Math.min(MAX_WINDOW, before.length + plain.length);
     this.#history = new Uint8Array(size);
     copyLast(before, plain, this.#history, 0, size);
-    this.#input = NONE;
+    this.#input = NO_BYTES;
     this.#size = 0;
   }
 
   close(): void {
-    this.#history = this.#input = this.#output = NONE;
+    this.#history = this.#input = this.#output = NO_BYTES;
     this.#size = this.#at = 0;
   }
 }
-
-const NONE = /* @__PURE__ */ new Uint8Array(0);

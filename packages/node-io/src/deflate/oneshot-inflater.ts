@@ -1,72 +1,74 @@
 import { Buffer, constants as bufferConstants } from 'node:buffer';
 import { constants, inflateRawSync } from 'node:zlib';
-import {
-  type History,
-  InflateCorrupt,
-  InflateDone,
-  InflateMore,
-  type Inflater,
-  type InflateStatus,
-  InflateTooLong,
-} from '@ws/conn';
+import { NO_BYTES } from '@ws/codec/internal';
+import { type History, type Inflater, type InflateStatus } from '@ws/conn';
+import { InflateCorrupt, InflateDone, InflateMore, InflateTooLong } from '@ws/conn/internal';
 import { MAX_WINDOW, STORED_HEADER, TAIL, writeStoredHeader } from './settings.ts';
 
-/** What has come of a message is inflated anew with each piece, up to so many pieces, and bytes of either kind. */
+/**
+ * The message so far is inflated again for each piece, up to this many pieces and bytes, compressed
+ * or plain.
+ */
 const EAGER_PIECES = 64;
 const EAGER_BYTES = 65_536;
-/** And from then on when it has grown by a quarter: so each byte is inflated five times at most. */
+/**
+ * Beyond that it is inflated again when it has grown by a quarter, so that each byte is inflated
+ * five times at most.
+ */
 const GROWTH = 1.25;
-/** Final blocks that a message may have: with each, the rest of the message is inflated by itself. */
+/**
+ * Most final blocks in a message. After each, the rest of the message is inflated as a new stream.
+ */
 const MAX_FINALS = 8;
 
-/** The tail, and a final block by which zlib knows that nothing was cut off. */
+/** The tail and a final block, which shows zlib that the message was not cut off. */
 const ENDING = /* @__PURE__ */ Uint8Array.of(...TAIL, 0x01, ...TAIL);
 
-/** What Node's functions that inflate return with `info`. */
+/** The result of zlib's inflate functions with the option `info`. */
 interface Inflated {
   readonly buffer: Buffer;
   readonly engine: { readonly bytesWritten: number };
 }
 
 /**
- * An {@link Inflater} by the documented functions of `node:zlib`, which begin anew with each call: it keeps the message
- * that is under way, compressed and plain, and the plain text that came before.
+ * An {@link Inflater} on the documented functions of `node:zlib`, which start from scratch at each
+ * call. It keeps the current message, compressed and plain, and the plain text before it.
  */
 export class OneshotInflater implements Inflater {
   used = 0;
   produced = 0;
   limit = 0;
   again = 0;
-  /** Plain bytes from before the message. */
-  #history: Uint8Array = NONE;
-  /** Plain bytes of the message: those up to `#given` are handed out. */
-  #plain: Uint8Array = NONE;
+  /** Plain bytes before the message. */
+  #history: Uint8Array = NO_BYTES;
+  /** Plain bytes of the message. Those before `#given` are returned. */
+  #plain: Uint8Array = NO_BYTES;
   #given = 0;
-  /** Where in `#plain` the current stream begins: behind the last final block. */
+  /** Index in `#plain` where the current stream begins: after the last final block. */
   #base = 0;
   /** Input of the current stream: `#input[0, #size)`. */
-  #input: Uint8Array = NONE;
+  #input: Uint8Array = NO_BYTES;
   #size = 0;
   #pieces = 0;
-  /** The size from which on to inflate again. */
+  /** Size of the input at which it is inflated again. */
   #due = 0;
   #finals = 0;
-  /** The message is inflated to its end. */
+  /** Whether the message is inflated to its end. */
   #ended = false;
   #corrupt = false;
 
   reset(history: History | undefined): void {
-    this.#history = NONE;
+    this.#history = NO_BYTES;
     if (history !== undefined && history.length > 0) {
       this.#history = new Uint8Array(history.length);
       history.copyTo(this.#history, 0);
     }
     this.#corrupt = false;
-    this.#begin();
+    this.#startMessage();
   }
 
-  #begin(): void {
-    this.#plain = this.#input = NONE;
+  #startMessage(): void {
+    this.#plain = this.#input = NO_BYTES;
     this.#given = this.#base = this.#size = this.#pieces = this.#due = this.#finals = 0;
     this.#ended = false;
   }
@@ -82,7 +84,7 @@ export class OneshotInflater implements Inflater {
   ): InflateStatus {
     this.used = this.produced = this.again = 0;
     if (this.#corrupt) return InflateCorrupt;
-    this.#take(input, from, to);
+    this.#append(input, from, to);
     if (!this.#ended && (last || (from < to && this.#isDue()))) {
       const status = this.#inflate(last);
       if (status !== InflateDone) {
@@ -91,13 +93,13 @@ export class OneshotInflater implements Inflater {
       }
     }
     this.used = to - from;
-    this.#give(output, at, end);
+    this.#copyOut(output, at, end);
     if (this.#given < this.#plain.length) return InflateMore;
-    if (this.#ended) this.#goOn();
+    if (this.#ended) this.#endMessage();
     return InflateDone;
   }
 
-  #take(input: Uint8Array, from: number, to: number): void {
+  #append(input: Uint8Array, from: number, to: number): void {
     const size = this.#size + to - from;
     if (size > this.#input.length) {
       const grown = new Uint8Array(Math.max(size, 2 * this.#input.length));
@@ -113,14 +115,14 @@ export class OneshotInflater implements Inflater {
     return (++this.#pieces <= EAGER_PIECES && few) || this.#size >= this.#due;
   }
 
-  #give(output: Uint8Array, at: number, end: number): void {
+  #copyOut(output: Uint8Array, at: number, end: number): void {
     const size = Math.min(end - at, this.#plain.length - this.#given);
     output.set(this.#plain.subarray(this.#given, this.#given + size), at);
     this.#given += size;
     this.produced = size;
   }
 
-  /** Inflates what has come of the message: one stream, and as many more as begin behind final blocks. */
+  /** Inflates the message so far: one stream, and one more after each final block. */
   #inflate(last: boolean): InflateStatus {
     while (this.#size > 0) {
       const prefix = this.#prefix();
@@ -143,15 +145,17 @@ export class OneshotInflater implements Inflater {
   }
 
   /**
-   * Says whether the stream has ended where it should: with the ending, or before, by a final block of its own.
+   * Whether the stream has ended in the right place: with the ending, or earlier, with a final
+   * block in the message.
    *
    * @param over - Bytes of the ending that were used.
    */
   #isWhole(over: number, prefix: number): boolean {
     if (over <= 0) return true;
     if (over !== TAIL.length && over !== ENDING.length) return false;
-    // The tail may have passed for the last four bytes of a stored block that was cut off; or, where it has ended a final
-    // block, for the rest of that. Either way it has given bytes.
+    // The tail may have been read as the last four bytes of a stored block that was cut off, or,
+    // after the end of a final block, as the rest of that block. In both cases it has produced
+    // bytes.
     const end = this.#plain.length - TAIL.length;
     const isStored = TAIL.every((byte, i) => this.#plain[end + i] === byte);
     if (over === ENDING.length && !isStored) return true;
@@ -166,10 +170,13 @@ export class OneshotInflater implements Inflater {
     return Math.min(MAX_WINDOW, this.#history.length + this.#base);
   }
 
-  /** Inflates the current stream behind a stored block with what came before it, which every platform takes. */
+  /**
+   * Inflates the current stream after a stored block with the plain text before it: every platform
+   * supports that.
+   */
   #attempt(prefix: number, last: boolean): Inflated | InflateStatus {
     const header = prefix > 0 ? prefix + STORED_HEADER : 0;
-    const ending = last ? ENDING : NONE;
+    const ending = last ? ENDING : NO_BYTES;
     const stream = new Uint8Array(header + this.#size + ending.length);
     if (prefix > 0) {
       writeStoredHeader(stream, prefix);
@@ -179,35 +186,33 @@ export class OneshotInflater implements Inflater {
     stream.set(ending, header + this.#size);
     const left = prefix + this.limit - this.#base;
     try {
-      // The types do not know `info`.
+      // The types of Node do not contain `info`.
       return inflateRawSync(stream, {
         finishFlush: last ? constants.Z_FINISH : constants.Z_SYNC_FLUSH,
         maxOutputLength: Math.max(1, Math.min(left, bufferConstants.MAX_LENGTH)),
         info: true,
       }) as unknown as Inflated;
     } catch (error) {
-      return verdict(error);
+      return statusOf(error);
     }
   }
 
-  /** The message is handed out; what is kept of it is what the next one may refer back to. */
-  #goOn(): void {
+  /** The message is returned. Keeps the part that the next message may refer back to. */
+  #endMessage(): void {
     const size = Math.min(MAX_WINDOW, this.#history.length + this.#plain.length);
     const history = new Uint8Array(size);
     copyLast(this.#history, this.#plain, history, 0, size);
     this.#history = history;
-    this.#begin();
+    this.#startMessage();
   }
 
   close(): void {
-    this.#history = NONE;
-    this.#begin();
+    this.#history = NO_BYTES;
+    this.#startMessage();
   }
 }
 
-const NONE = /* @__PURE__ */ new Uint8Array(0);
-
-/** Copies the last `size` bytes of two to `into[at]`. */
+/** Copies the last `size` bytes of both to `into[at]`. */
 export function copyLast(
   older: Uint8Array,
   newer: Uint8Array,
@@ -225,8 +230,11 @@ function join(before: Uint8Array, inflated: Buffer, skip: number): Uint8Array {
   return before.length === 0 ? after : Buffer.concat([before, after]);
 }
 
-/** What an error of zlib says of the input. @throws the error when it says nothing of it. */
-function verdict(error: unknown): InflateStatus {
+/**
+ * The status for an error of zlib that the input caused.
+ * @throws any other error.
+ */
+function statusOf(error: unknown): InflateStatus {
   const { code } = error as NodeJS.ErrnoException;
   if (code === 'ERR_BUFFER_TOO_LARGE') return InflateTooLong;
   if (code === 'Z_DATA_ERROR' || code === 'Z_BUF_ERROR') return InflateCorrupt;

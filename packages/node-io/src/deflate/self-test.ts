@@ -1,15 +1,17 @@
-import { type History, InflateCorrupt, InflateDone, InflateMore } from '@ws/conn';
-import type { Engines } from './engines.ts';
+import { type History } from '@ws/conn';
+import { InflateCorrupt, InflateDone, InflateMore } from '@ws/conn/internal';
+import type { EngineFactory } from './engines.ts';
 
-/** Room for a part of the text. */
+/** Bytes of output room for a part of the text. */
 const ROOM = 500;
 
 /**
- * Tries everything that is asked of engines, once: a millisecond or two of code that is not warm yet.
+ * Tests everything that this library needs of engines. It takes one or two milliseconds in cold
+ * code.
  *
- * @throws Error when something is not as it should be.
+ * @throws Error when an engine behaves differently.
  */
-export function selfTest({ inflater, deflater }: Engines): void {
+export function selfTest({ inflater, deflater }: EngineFactory): void {
   const plain = new Uint8Array(600).map((_, i) => 97 + ((i * i) % 23));
   const history: History = {
     length: plain.length,
@@ -25,31 +27,31 @@ export function selfTest({ inflater, deflater }: Engines): void {
       deflate.reset(context);
       const whole = deflate.write(plain, 0, plain.length, true, packed, 0, packed.length);
       const size = deflate.produced - 4;
-      expect(whole && deflate.used === plain.length && size > 0, 'deflates');
+      expect(whole && deflate.used === plain.length && size > 0, 'deflate');
 
-      // Into a room that is too small, and on behind it.
+      // The output room is too small for the first part; the rest follows.
       inflate.limit = plain.length;
       inflate.reset(context);
       const first = inflate.write(packed, 0, size, true, output, 0, ROOM);
-      expect(first === InflateMore && inflate.produced === ROOM, 'stops where the room ends');
+      expect(first === InflateMore && inflate.produced === ROOM, 'stop at the end of the output');
       const rest = inflate.write(packed, inflate.used, size, true, output, ROOM, output.length);
-      expect(rest === InflateDone && ROOM + inflate.produced === plain.length, 'goes on');
+      expect(rest === InflateDone && ROOM + inflate.produced === plain.length, 'continue');
       expect(
         plain.every((byte, i) => output[i] === byte),
-        'inflates to the same',
+        'inflate to the same bytes',
       );
 
       inflate.limit = plain.length;
 
       inflate.reset(context);
       const cut = inflate.write(packed, 0, size - 1, true, output, 0, output.length);
-      expect(cut === InflateCorrupt, 'finds what is cut off');
+      expect(cut === InflateCorrupt, 'find a message that is cut off');
       inflate.limit = plain.length;
       inflate.reset(context);
       // A block of a type that does not exist (RFC 1951, section 3.2.3).
       packed[0] = 0x07;
       const broken = inflate.write(packed, 0, size, true, output, 0, output.length);
-      expect(broken === InflateCorrupt, 'finds what is broken');
+      expect(broken === InflateCorrupt, 'find an invalid block');
     }
   } finally {
     inflate.close();
@@ -58,5 +60,5 @@ export function selfTest({ inflater, deflater }: Engines): void {
 }
 
 function expect(holds: boolean, what: string): void {
-  if (!holds) throw new Error(`zlib by its handle: a test whether it ${what} has failed`);
+  if (!holds) throw new Error(`self-test of the zlib handle: it does not ${what}`);
 }

@@ -1,6 +1,6 @@
 import { constants } from 'node:zlib';
 
-/** What `createDeflateRaw` and its kin are told. */
+/** Settings for `createDeflateRaw` and `deflateRaw`. */
 export interface DeflateSettings {
   readonly level: number;
   readonly strategy: number;
@@ -18,19 +18,26 @@ export function deflateSettings(level: number, windowBits: number): DeflateSetti
   return {
     level: huffmanOnly ? constants.Z_DEFAULT_COMPRESSION : level,
     strategy: huffmanOnly ? constants.Z_HUFFMAN_ONLY : constants.Z_DEFAULT_STRATEGY,
-    // zlib cannot make raw streams of 8. With 9 it never looks back further than 512 - 262 bytes, which fits in 256.
+    // zlib has no raw streams of 8 bits. With 9 it looks back at most 512 - 262 bytes, which fits
+    // in 256.
     windowBits: Math.max(windowBits, 9),
   };
 }
 
-/** What ends a message flushed with `Z_SYNC_FLUSH`, and does not travel (RFC 7692, section 7.2.1). */
+/**
+ * The end of a message that is flushed with `Z_SYNC_FLUSH`. It is not sent (RFC 7692, section
+ * 7.2.1).
+ */
 export const TAIL: Uint8Array = /* @__PURE__ */ Uint8Array.of(0x00, 0x00, 0xff, 0xff);
-/** The largest window: what a history has at most. */
+/** The largest window, and so the largest history, in bytes. */
 export const MAX_WINDOW = 32_768;
-/** Bytes of a stored block's header that begins at a byte's first bit (RFC 1951, section 3.2.4). */
+/**
+ * Size in bytes of a stored block's header that begins at the first bit of a byte (RFC 1951,
+ * section 3.2.4).
+ */
 export const STORED_HEADER = 5;
 
-/** Writes the header of a stored block, not the last one, of `size` bytes. */
+/** Writes the header of a stored block of `size` bytes that is not the last block. */
 export function writeStoredHeader(into: Uint8Array, size: number): void {
   into[0] = 0;
   into[1] = size & 0xff;

@@ -1,41 +1,41 @@
 import type { DeflateJob, Deflater, DeflateSource, Inflater } from '@ws/conn';
 import { DeflateJobs } from './deflate-jobs.ts';
-import { type Engines, handleEngines, oneshotEngines } from './engines.ts';
+import { type EngineFactory, handleEngines, oneshotEngines } from './engines.ts';
 import { selfTest } from './self-test.ts';
 import type { ZlibStreams } from './zlib-handle.ts';
 
 /**
- * How zlib is driven: `handle`, by the native handles of its streams, which are shared and cost nothing to begin anew;
- * or `oneshot`, by its documented functions, several times slower.
+ * The way to use zlib. `handle` calls the native handles of its streams, which are shared and cheap
+ * to reset. `oneshot` calls its documented functions, several times slower.
  */
 export type CompressionBackend = 'handle' | 'oneshot';
 
-/** What {@link configureCompression} can be told. What is not named stays as it is. */
+/** Options of {@link configureCompression}. An option that is left out keeps its value. */
 export interface CompressionSettings {
   /**
-   * Bytes that all connections together may hold so that peers can refer back to earlier messages. Beyond it new
-   * connections agree on no takeover of context. `false` for no limit. Default: 64 MiB.
+   * Bytes that all connections together may hold for references to earlier messages. Above it, new
+   * connections agree on no context takeover. `false` for no limit. Default: 64 MiB.
    */
   readonly memoryBudget?: number | false | undefined;
-  /** Default: `auto`, which is `handle` where a short test finds that it works. */
+  /** Default: `auto`, which is `handle` when a short test shows that it works. */
   readonly backend?: CompressionBackend | 'auto' | undefined;
 }
 
 const SETTINGS = ['memoryBudget', 'backend'];
 const BACKENDS = ['auto', 'handle', 'oneshot'];
 
-/** permessage-deflate's engines on `node:zlib`. */
+/** The engines for permessage-deflate on `node:zlib`. */
 export class ZlibDeflate implements DeflateSource {
-  readonly #handle: Engines;
+  readonly #handle: EngineFactory;
   readonly #jobs: DeflateJobs = new DeflateJobs();
   generation = 0;
   #memoryBudget = 64 * 1024 * 1024;
-  /** Undefined until it is first asked for. */
+  /** Undefined until the first read of `backend`. */
   #backend: CompressionBackend | undefined;
-  /** Why `handle` cannot be had; null when it can, undefined as long as nobody knows. */
+  /** The reason why `handle` does not work. Null when it works, undefined before the test. */
   #fault: unknown;
 
-  /** @param streams - Those of `node:zlib` unless told otherwise. */
+  /** @param streams - Default: those of `node:zlib`. */
   constructor(streams?: ZlibStreams) {
     this.#handle = handleEngines(streams);
   }
@@ -52,7 +52,7 @@ export class ZlibDeflate implements DeflateSource {
     check(settings);
     const { memoryBudget, backend } = settings;
     if (backend === 'handle' && this.#handleFault() !== null) {
-      throw new Error(`backend: 'handle' does not work on this platform, only 'oneshot' does`, {
+      throw new Error(`backend: 'handle' does not work on this platform; use 'oneshot'`, {
         cause: this.#handleFault(),
       });
     }
@@ -76,7 +76,7 @@ export class ZlibDeflate implements DeflateSource {
     return this.#jobs.add(job, done);
   }
 
-  get #engines(): Engines {
+  get #engines(): EngineFactory {
     return this.backend === 'handle' ? this.#handle : oneshotEngines;
   }
 
@@ -86,7 +86,7 @@ export class ZlibDeflate implements DeflateSource {
         selfTest(this.#handle);
         this.#fault = null;
       } catch (error) {
-        this.#fault = error ?? new Error('the test has thrown nothing');
+        this.#fault = error ?? new Error('the self-test threw undefined');
       }
     }
     return this.#fault;
@@ -124,13 +124,15 @@ function nameOf(value: unknown): string {
   return value === null ? 'null' : typeof value;
 }
 
-/** `node:zlib` as what `nodeHost` lends to permessage-deflate. */
+/** `node:zlib` as the deflate engine of `nodePlatform`. */
 export const nodeDeflate: ZlibDeflate = /* @__PURE__ */ new ZlibDeflate();
 
 /**
- * Says how this thread compresses. Messages that are under way go on as they are; those that begin from here on follow.
+ * Sets how this thread compresses. Current messages keep the old settings, later ones use the new
+ * settings.
  *
- * @throws TypeError or RangeError that names the option; Error when `backend` is `handle` and does not work here.
+ * @throws TypeError or RangeError that names the option. Error when `backend` is `handle` and does
+ *   not work here.
  *
  * @example
  * ```ts
@@ -143,7 +145,7 @@ export function configureCompression(settings: CompressionSettings): void {
   nodeDeflate.configure(settings);
 }
 
-/** Says which way zlib is driven on this thread; the first call tries which ones work, unless one was set. */
+/** Returns how this thread uses zlib. The first call tests which way works, unless one was set. */
 export function compressionBackend(): CompressionBackend {
   return nodeDeflate.backend;
 }

@@ -1,15 +1,18 @@
 import type { DeflateRaw, InflateRaw } from 'node:zlib';
 
-/** Makes zlib's streams, as `node:zlib` does. */
+/** Creates zlib's streams, as `node:zlib` does. */
 export interface ZlibStreams {
   createInflateRaw(options: object): InflateRaw;
   createDeflateRaw(options: object): DeflateRaw;
 }
 
-/** Inside a zlib stream: not documented, the same in Node 20 to 26, Bun and Deno, and tried before it is relied on. */
+/**
+ * Internals of `ZlibBase` (`lib/zlib.js` of Node). Not documented, the same in Node 20 to 26, Bun
+ * and Deno. A test at first use decides whether the library uses them.
+ */
 interface Internals {
   readonly _handle?: Handle | null;
-  /** Left over after a write: bytes of output, bytes of input. */
+  /** After a write: free bytes of output, unread bytes of input. */
   readonly _writeState?: Uint32Array;
   close(): void;
 }
@@ -29,39 +32,40 @@ interface Handle {
 }
 
 /**
- * The native half of a zlib stream, called directly: it works at once, into memory of ours, and allocates nothing.
- * Through the stream's own methods the same costs some 30 to 75 us a message.
+ * The native handle of a zlib stream, called directly. It works synchronously, into memory of the
+ * caller, without allocation. The methods of the stream cost 30 to 75 us per message more.
  */
 export class ZlibHandle {
-  /** Bytes of input that the last `run` has used, and bytes that it has put out. */
+  /** Bytes of input that the last `run` has read, and bytes of output that it has written. */
   used = 0;
   produced = 0;
-  /** zlib's code for what has failed last, and its words. */
+  /** zlib's code and message of the last failure. */
   errno = 0;
   message = '';
-  /** Closes the handle, and would do so when collected. */
+  /** The stream owns the handle and closes it when it is collected. */
   readonly #stream: Internals;
   readonly #left: Uint32Array;
   #handle: Handle | undefined;
   #failed = false;
 
-  /** @throws Error when the stream is not made as it is in Node. */
+  /** @throws Error when the stream has no such handle. */
   constructor(stream: InflateRaw | DeflateRaw) {
     const { _handle: handle, _writeState: left } = stream as Internals;
     if (typeof handle?.writeSync !== 'function' || typeof handle.reset !== 'function' || !left) {
       stream.close();
-      throw new Error('the zlib streams of this platform have no handle that can be written to');
+      throw new Error('zlib streams have no usable handle on this platform');
     }
     this.#stream = stream;
     this.#handle = handle;
     this.#left = left;
-    // The stream's own would destroy it for a peer's bad data, and emit 'error'.
+    // `zlibOnError` of Node's lib/zlib.js would destroy the stream for invalid data of a peer, and
+    // emit 'error'.
     handle.onerror = (message, errno) => {
       this.#failed = true;
       this.errno = errno;
       this.message = message;
     };
-    // Where the stream is told all the same, `run` finds out, and nobody else is to.
+    // If Node destroys the stream nevertheless, `run` notices. The event needs a listener.
     stream.on('error', ignore);
   }
 
@@ -72,7 +76,7 @@ export class ZlibHandle {
   /**
    * Passes `input[from, to)` through zlib into `output[at, end)`.
    *
-   * @returns False when zlib has failed: nothing goes on before `reset`.
+   * @returns False when zlib has failed: call `reset` before the next run.
    */
   run(
     flush: number,
@@ -83,21 +87,23 @@ export class ZlibHandle {
     at: number,
     end: number,
   ): boolean {
-    // Node ends the process for it. Of a detached array `length` may be stale, in Node 20 and 22.
+    // Node aborts the process for such a range. The `length` of a detached array may be stale in
+    // Node 20 and 22, `byteLength` is not.
     if (to > input.byteLength || end > output.byteLength)
-      throw new RangeError('zlib: beyond the buffer');
+      throw new RangeError('zlib: the range is outside the buffer');
     this.#failed = false;
     this.#handle!.writeSync(flush, input, from, to - from, output, at, end - at);
-    // What is left is not told after a failure.
+    // `_writeState` is not updated after a failure.
     if (this.#failed) return false;
-    // A stream that was told after all closes its handle, and Node ends a process that writes to a closed one.
+    // A destroyed stream has closed its handle. Node aborts the process at a write to a closed
+    // handle.
     if (this.#stream._handle !== this.#handle) throw new Error('zlib has destroyed its stream');
     this.used = to - from - this.#left[1]!;
     this.produced = end - at - this.#left[0]!;
     return true;
   }
 
-  /** For a failure that is not the input's: zlib has no memory, or was used wrongly. */
+  /** The error for a failure that the input did not cause: no memory, or wrong use of zlib. */
   failure(): Error {
     return new Error(`zlib: ${this.message} (${this.errno})`);
   }

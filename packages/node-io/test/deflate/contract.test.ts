@@ -1,4 +1,4 @@
-import { deflateContract } from '@ws/testkit';
+import { deflateContract } from '@ws/tests';
 import { handleEngines, oneshotEngines } from '../../src/deflate/engines.ts';
 
 deflateContract('zlib by its handle', handleEngines());

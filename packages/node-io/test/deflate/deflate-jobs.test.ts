@@ -1,6 +1,6 @@
 import { constants, inflateRawSync } from 'node:zlib';
 import type { DeflateJob } from '@ws/conn';
-import { historyOf, inflateWith } from '@ws/testkit';
+import { historyOf, inflateWith } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { type Compress, DeflateJobs } from '../../src/deflate/deflate-jobs.ts';
 import { OneshotInflater } from '../../src/deflate/oneshot-inflater.ts';
@@ -14,7 +14,7 @@ function run(one: DeflateJob): Promise<Uint8Array | undefined> {
   return new Promise((resolve) => void nodeDeflate.deflateLater(one, resolve));
 }
 
-/** Compresses when told to. */
+/** Compresses on demand. */
 class Waiting {
   readonly inputs: Uint8Array[] = [];
   readonly finish: ((error: Error | null) => void)[] = [];
@@ -25,7 +25,7 @@ class Waiting {
 }
 
 describe('nodeDeflate.deflateLater', () => {
-  it('gives a message as it goes on the wire, at every level and in every window', async () => {
+  it('returns a message as it is sent, at every level and in every window', async () => {
     const plain = Buffer.from('some text, some more text. '.repeat(10_000));
     for (const level of [-2, -1, 0, 1, 6, 9]) {
       for (const windowBits of [8, 9, 15]) {
@@ -39,7 +39,7 @@ describe('nodeDeflate.deflateLater', () => {
     }
   });
 
-  it('refers back to the history as it was when it was asked', async () => {
+  it('refers back to the history at the time of the call', async () => {
     const history = Buffer.from(Array.from({ length: 20_000 }, (_, i) => (i * i * 31) >> 3));
     const plain = Buffer.from(history.subarray(1000));
     const live = Buffer.from(history);
@@ -51,11 +51,11 @@ describe('nodeDeflate.deflateLater', () => {
     expect(inflateRawSync(output!, options).equals(plain)).toBe(true);
   });
 
-  it('takes an empty message for an empty block', async () => {
+  it('compresses an empty message to an empty block', async () => {
     expect([...(await run(job(new Uint8Array(0))))!]).toEqual([0]);
   });
 
-  it('calls back in a later turn, also when there is nothing to compress with', async () => {
+  it('calls back in a later turn, also when no engine is available', async () => {
     let called = false;
     const done = new Promise<Uint8Array | undefined>((resolve) => {
       nodeDeflate.deflateLater(job(Buffer.from('x'), { level: 77 }), (output) => {
@@ -87,7 +87,7 @@ describe('DeflateJobs', () => {
     expect([started(), done.join('')]).toEqual(['abcd', 'bacd']);
   });
 
-  it('asks for the bytes of a message when there is a thread for it, once', () => {
+  it('reads the bytes of a message when a thread is free, once', () => {
     const zlib = new Waiting();
     const jobs = new DeflateJobs(1, zlib.compress);
     const begun: string[] = [];
@@ -107,7 +107,7 @@ describe('DeflateJobs', () => {
     expect(begun).toEqual(['a', 'c']);
   });
 
-  it('says undefined, in a later turn, for a message that is gone or cannot be copied', async () => {
+  it('returns undefined, in a later turn, for a message that is detached or cannot be copied', async () => {
     const zlib = new Waiting();
     const jobs = new DeflateJobs(1, zlib.compress);
     const none = (): undefined => {};
@@ -127,7 +127,7 @@ describe('DeflateJobs', () => {
     expect(zlib.inputs.map(String)).toEqual(['a']);
   });
 
-  it('never starts a job that was cancelled, and tells nobody of one that runs', () => {
+  it('never starts a cancelled job, and reports no result of a running one', () => {
     const zlib = new Waiting();
     const jobs = new DeflateJobs(1, zlib.compress);
     const done: string[] = [];
@@ -137,7 +137,7 @@ describe('DeflateJobs', () => {
     a!();
     b!();
     b!();
-    // Its thread is still busy.
+    // The thread is still busy.
     expect(zlib.inputs).toHaveLength(1);
     zlib.finish[0]!(null);
     zlib.finish[1]!(null);
@@ -145,7 +145,7 @@ describe('DeflateJobs', () => {
     expect([zlib.inputs.map(String).join(''), done.join('')]).toEqual(['ac', 'c']);
   });
 
-  it('says undefined for a job that fails, and goes on', async () => {
+  it('returns undefined for a failed job, and continues', async () => {
     const zlib = new Waiting();
     let broken = false;
     const jobs = new DeflateJobs(1, (...args) => {
@@ -170,7 +170,7 @@ describe('DeflateJobs', () => {
     expect(done.map(String)).toEqual(['undefined', 'undefined', 'c']);
   });
 
-  it('starts the next one although the one before throws at whom it tells', () => {
+  it('starts the next job after an exception in a callback', () => {
     const zlib = new Waiting();
     const jobs = new DeflateJobs(1, zlib.compress);
     jobs.add(job(Buffer.from('a')), () => {

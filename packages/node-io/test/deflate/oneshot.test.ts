@@ -1,10 +1,10 @@
-import { InflateDone, InflateTooLong } from '@ws/conn';
-import { deflateWith } from '@ws/testkit';
+import { InflateDone, InflateTooLong } from '@ws/conn/internal';
+import { deflateWith } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { OneshotDeflater } from '../../src/deflate/oneshot-deflater.ts';
 import { OneshotInflater } from '../../src/deflate/oneshot-inflater.ts';
 
-/** Feeds `pieces` pieces of a message, flushed each, and tells after which of them how many bytes were put out. */
+/** Feeds `pieces` flushed pieces of a message. Returns the bytes of output after each piece. */
 function puts(plain: Uint8Array, pieces: number): [number, number][] {
   const deflater = new OneshotDeflater(0, 15);
   const inflater = new OneshotInflater();
@@ -42,7 +42,7 @@ describe('OneshotInflater', () => {
     expect(put.map(([i]) => i)).toEqual([1, 2, 3, 4, 5, 7, 9, 12, 15, 19]);
   });
 
-  it('says that a message is too long rather than inflate all of it', () => {
+  it('reports a message that is too long before it inflates all of it', () => {
     const deflater = new OneshotDeflater(9, 15);
     const bomb = deflateWith(deflater, Buffer.alloc(1_000_000)).subarray(0, -4);
     const inflater = new OneshotInflater();
@@ -54,7 +54,7 @@ describe('OneshotInflater', () => {
       inflater.limit = limit;
       inflater.reset(undefined);
       expect(inflater.write(bomb, 0, bomb.length, true, output, 0, 10)).toBe(status);
-      // And so it stays, whatever comes.
+      // The state stays the same for any later input.
       expect(inflater.write(bomb, 0, 1, false, output, 0, 10)).toBeLessThan(0);
     }
   });

@@ -1,4 +1,4 @@
-import { deflateWith, historyOf, inflateWith } from '@ws/testkit';
+import { deflateWith, historyOf, inflateWith } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { handleEngines, oneshotEngines } from '../../src/deflate/engines.ts';
@@ -8,7 +8,7 @@ const text = Buffer.from(
   '{"one": 1, "two": 22, "three": 333, "four": 4444, "five": 55555} '.repeat(4),
 );
 
-/** A compressed message at each of some levels, and in two blocks. */
+/** A compressed message for each of some levels, and one in two blocks. */
 const messages = [1, 6, -2, 0].flatMap((level) => {
   const deflater = handle.deflater(level, 15);
   return [text.length, 100].map((piece) => {
@@ -18,7 +18,7 @@ const messages = [1, 6, -2, 0].flatMap((level) => {
 });
 
 describe('the handle and the documented functions of zlib', () => {
-  it('find the same of a message with any one of its bytes changed', () => {
+  it('agree about a message with any one byte changed', () => {
     const engines = [handle.inflater(), oneshotEngines.inflater()];
     let whole = 0;
     let corrupt = 0;
@@ -33,7 +33,7 @@ describe('the handle and the documented functions of zlib', () => {
             return inflateWith(engine, broken);
           });
           expect([at, flip, one!.verdict]).toEqual([at, flip, other!.verdict]);
-          // What comes before the fault is given out as far as an engine got.
+          // An engine returns the bytes before the fault as far as it got.
           if (one!.verdict === 'whole') expect(one!.plain.equals(other!.plain)).toBe(true);
           if (one!.verdict === 'whole') whole++;
           else corrupt++;
@@ -43,7 +43,7 @@ describe('the handle and the documented functions of zlib', () => {
     expect(Math.min(whole, corrupt)).toBeGreaterThan(100);
   });
 
-  it('find the same of any bytes, in whatever pieces, before and after other messages', () => {
+  it('agree about any bytes, in any pieces, before and after other messages', () => {
     const engines = [handle.inflater(), oneshotEngines.inflater()];
     fc.assert(
       fc.property(
@@ -72,7 +72,7 @@ describe('the handle and the documented functions of zlib', () => {
     );
   });
 
-  it('deflate to streams of which either inflates the other’s, messages in turn', () => {
+  it('inflate each other’s streams, with alternating messages', () => {
     const lines = [
       { deflater: handle.deflater(6, 12), inflater: oneshotEngines.inflater() },
       { deflater: oneshotEngines.deflater(6, 12), inflater: handle.inflater() },
@@ -85,7 +85,7 @@ describe('the handle and the documented functions of zlib', () => {
         const plain = Buffer.concat([text.subarray(i), Buffer.from(String(i * i))]);
         const message = deflateWith(deflater, plain).subarray(0, -4);
         expect(inflateWith(inflater, message).plain.equals(plain)).toBe(true);
-        // What was said before is not said again.
+        // A fault is reported once.
         if (i > 1) expect(message.length).toBeLessThan(40);
       }
     }

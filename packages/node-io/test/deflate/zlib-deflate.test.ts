@@ -1,5 +1,5 @@
 import * as zlib from 'node:zlib';
-import { deflateWith, inflateWith } from '@ws/testkit';
+import { deflateWith, inflateWith } from '@ws/tests';
 import { afterEach, describe, expect, it } from 'vitest';
 import { OneshotInflater } from '../../src/deflate/oneshot-inflater.ts';
 import { ZlibDeflate } from '../../src/deflate/zlib-deflate.ts';
@@ -8,14 +8,14 @@ import {
   compressionBackend,
   configureCompression,
   nodeDeflate,
-  nodeHost,
+  nodePlatform,
 } from '../../src/index.ts';
 
 type Args = [number, Uint8Array, number, number, Uint8Array, number, number];
 
 type Listener = (message: string, errno: number, code: string) => void;
 
-/** What a zlib stream of Node has inside. */
+/** The internals of a zlib stream of Node. */
 interface Internals {
   readonly _handle: {
     writeSync(...args: Args): void;
@@ -27,7 +27,7 @@ interface Internals {
   close(): void;
 }
 
-/** The same, to be changed. */
+/** The same, writable. */
 interface Seams {
   present: boolean;
   left: Uint32Array | undefined;
@@ -36,7 +36,7 @@ interface Seams {
   listen: (listener: Listener) => void;
 }
 
-/** zlib's streams, with something inside of them that is not as it is in Node. */
+/** zlib's streams with internals that differ from Node's. */
 function tampered(change: (seams: Seams) => void, which = 'both'): ZlibStreams {
   const changed = (stream: unknown): never => {
     const real = stream as Internals;
@@ -128,13 +128,13 @@ const platforms: Record<string, ZlibStreams> = {
 };
 
 describe('ZlibDeflate', () => {
-  it('takes the handle where it works', () => {
+  it('uses the handle when it works', () => {
     const source = new ZlibDeflate(tampered(() => {}));
     expect(source.backend).toBe('handle');
     expect(source.inflater()).not.toBeInstanceOf(OneshotInflater);
   });
 
-  it('tries no streams before it is asked', () => {
+  it('creates no streams before its first use', () => {
     let made = 0;
     const source = new ZlibDeflate(tampered(() => made++));
     source.configure({ memoryBudget: 1, backend: 'auto' });
@@ -146,30 +146,27 @@ describe('ZlibDeflate', () => {
     expect([source.backend, made]).toEqual(['handle', 3]);
   });
 
-  it.each(Object.entries(platforms))(
-    'goes by the documented functions where zlib %s',
-    (_, streams) => {
-      const source = new ZlibDeflate(streams);
-      const inflater = source.inflater();
-      expect([source.backend, inflater instanceof OneshotInflater]).toEqual(['oneshot', true]);
-      const deflater = source.deflater(1, 15);
-      deflater.reset(undefined);
-      inflater.limit = 5;
-      inflater.reset(undefined);
-      const message = deflateWith(deflater, Buffer.from('Hello')).subarray(0, -4);
-      expect(inflateWith(inflater, message).plain.toString()).toBe('Hello');
-    },
-  );
+  it.each(Object.entries(platforms))('uses the documented functions when zlib %s', (_, streams) => {
+    const source = new ZlibDeflate(streams);
+    const inflater = source.inflater();
+    expect([source.backend, inflater instanceof OneshotInflater]).toEqual(['oneshot', true]);
+    const deflater = source.deflater(1, 15);
+    deflater.reset(undefined);
+    inflater.limit = 5;
+    inflater.reset(undefined);
+    const message = deflateWith(deflater, Buffer.from('Hello')).subarray(0, -4);
+    expect(inflateWith(inflater, message).plain.toString()).toBe('Hello');
+  });
 
-  it('refuses to be told the handle where that does not work, and stays as it was', () => {
+  it('rejects the handle when it does not work, and stays as it was', () => {
     const source = new ZlibDeflate(platforms['tells only the stream of errors']);
     expect(() => source.configure({ backend: 'handle', memoryBudget: 5 })).toThrow(
-      "backend: 'handle' does not work on this platform, only 'oneshot' does",
+      "backend: 'handle' does not work on this platform; use 'oneshot'",
     );
     expect([source.backend, source.memoryBudget]).toEqual(['oneshot', 64 * 1024 * 1024]);
   });
 
-  it('throws when zlib fails for reasons that are not the peer’s', () => {
+  it('throws when zlib fails without a fault of the peer', () => {
     let fail = false;
     const source = new ZlibDeflate(
       tampered((seams) => {
@@ -203,7 +200,7 @@ describe('ZlibDeflate', () => {
     );
   });
 
-  it('closes engines twice without harm', () => {
+  it('accepts a second close of an engine', () => {
     for (const backend of ['handle', 'oneshot'] as const) {
       const source = new ZlibDeflate();
       source.configure({ backend });
@@ -218,7 +215,7 @@ describe('ZlibDeflate', () => {
 describe('configureCompression', () => {
   afterEach(() => configureCompression({ backend: 'auto', memoryBudget: 64 * 1024 * 1024 }));
 
-  it('sets the way of the engines that are made from then on', () => {
+  it('sets the backend of later engines', () => {
     const before = nodeDeflate.inflater();
     configureCompression({ backend: 'oneshot' });
     expect(compressionBackend()).toBe('oneshot');
@@ -230,8 +227,8 @@ describe('configureCompression', () => {
     before.close();
   });
 
-  it('sets the budget, and leaves what is not named', () => {
-    expect(nodeHost.deflate).toBe(nodeDeflate);
+  it('sets the budget, and leaves other settings unchanged', () => {
+    expect(nodePlatform.deflate).toBe(nodeDeflate);
     expect(nodeDeflate.memoryBudget).toBe(64 * 1024 * 1024);
     configureCompression({ memoryBudget: 0, backend: 'oneshot' });
     expect(nodeDeflate.memoryBudget).toBe(0);
@@ -252,7 +249,7 @@ describe('configureCompression', () => {
     [{ memoryBudget: -1 }, RangeError, 'memoryBudget: expected a whole number from 0 on'],
     [{ memoryBudget: 1.5 }, RangeError, 'memoryBudget: expected a whole number from 0 on'],
     [{ memoryBudget: NaN }, RangeError, 'memoryBudget: expected a whole number from 0 on'],
-  ])('refuses %j', (settings, kind, message) => {
+  ])('rejects %j', (settings, kind, message) => {
     const call = () => configureCompression(settings as object);
     expect(call).toThrow(kind);
     expect(call).toThrow(message);

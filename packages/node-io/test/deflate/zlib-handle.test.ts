@@ -2,7 +2,10 @@ import * as zlib from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { ZlibHandle } from '../../src/deflate/zlib-handle.ts';
 
-/** A detached array of which `length` says that it is not: Node 20 and 22, once it was optimized for resizable ones. */
+/**
+ * A detached array with a stale `length`: Node 20 and 22, once its code was optimized for resizable
+ * arrays.
+ */
 function stale(size: number): Uint8Array {
   const bytes = new Uint8Array(size);
   structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
@@ -10,7 +13,7 @@ function stale(size: number): Uint8Array {
 }
 
 describe('ZlibHandle', () => {
-  it('does not let zlib touch memory that is gone, for which Node would end the process', () => {
+  it('keeps zlib from detached memory, for which Node would end the process', () => {
     const handle = new ZlibHandle(zlib.createDeflateRaw());
     const room = new Uint8Array(100);
     const flush = zlib.constants.Z_SYNC_FLUSH;

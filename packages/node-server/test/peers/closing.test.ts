@@ -1,5 +1,5 @@
-import { closingSuite, farewellSuite } from '@ws/testkit/peers';
-import { serverStage } from './stage.ts';
+import { closingSuite, rawClosingSuite } from '@ws/tests/peers';
+import { serverConnector } from './connector.ts';
 
-closingSuite(serverStage);
-farewellSuite(serverStage);
+closingSuite(serverConnector);
+rawClosingSuite(serverConnector);

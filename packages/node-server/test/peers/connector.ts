@@ -1,10 +1,10 @@
 import { once } from 'node:events';
-import { selfSigned } from '@ws/testkit';
-import { rawClient, type Stage, upgradeRequest, whenOver } from '@ws/testkit/peers';
+import { selfSigned } from '@ws/tests';
+import { type Connector, rawClient, upgradeRequest, whenOver } from '@ws/tests/peers';
 import { WebSocket } from 'ws';
 import { type Conn, type ConnSettings, serve } from '../../src/index.ts';
 
-/** A server of ours whose connections are the test's, for one connection or more. */
+/** A server that passes its connections to the test. */
 async function serving(secure: boolean, settings: ConnSettings = {}) {
   const { key, cert } = await selfSigned();
   const waiting: ((conn: Conn) => void)[] = [];
@@ -18,14 +18,14 @@ async function serving(secure: boolean, settings: ConnSettings = {}) {
     server,
     ca: cert,
     port: Number(new URL(server.url).port),
-    /** The connection that is accepted next. */
+    /** The next accepted connection. */
     accepted: () => new Promise<Conn>((resolve) => waiting.push(resolve)),
     left: () => server.connections.size,
   };
 }
 
-/** Our end is the server, by `serve`. */
-export const serverStage: Stage = {
+/** `serve` is the tested end. */
+export const serverConnector: Connector = {
   role: 'server',
   async ws(secure, settings) {
     const { server, ca, accepted, left } = await serving(secure, settings);
@@ -40,7 +40,7 @@ export const serverStage: Stage = {
     const { port, accepted, left } = await serving(secure, settings);
     const accepting = accepted();
     const peer = await rawClient(port, secure);
-    await peer.bytes(upgradeRequest());
+    await peer.write(upgradeRequest());
     await peer.head();
     peer.startFrames();
     return { conn: await accepting, peer, left };

@@ -1,4 +1,4 @@
-import { flowSuite } from '@ws/testkit/peers';
-import { serverStage } from './stage.ts';
+import { flowSuite } from '@ws/tests/peers';
+import { serverConnector } from './connector.ts';
 
-flowSuite(serverStage);
+flowSuite(serverConnector);

@@ -1,4 +1,4 @@
-import { messageSuite } from '@ws/testkit/peers';
-import { serverStage } from './stage.ts';
+import { messageSuite } from '@ws/tests/peers';
+import { serverConnector } from './connector.ts';
 
-messageSuite(serverStage);
+messageSuite(serverConnector);

@@ -1,19 +1,19 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { selfSigned, turn } from '@ws/testkit';
+import { selfSigned, turn } from '@ws/tests';
 import {
   expectNoSockets,
   nothingLeft,
-  OVER,
   type RawPeer,
   rawClient,
+  TRANSPORTS,
   upgradeRequest,
   whenOver,
-} from '@ws/testkit/peers';
+} from '@ws/tests/peers';
 import { describe, expect, it } from 'vitest';
 import { type Conn, type ServeOptions, serve } from '../../src/index.ts';
 
-/** An echo server that notes how every connection of its ended. */
+/** An echo server that records how its connections ended. */
 async function echoing(secure: boolean, options: ServeOptions<unknown> = {}) {
   const { key, cert } = await selfSigned();
   const conns: Conn[] = [];
@@ -26,10 +26,10 @@ async function echoing(secure: boolean, options: ServeOptions<unknown> = {}) {
   return { server, conns, port: Number(new URL(server.url).port) };
 }
 
-/** Another client is served as if nothing had happened. */
+/** Checks that another client is served. */
 async function expectServing(port: number, secure: boolean): Promise<void> {
   const peer = await rawClient(port, secure);
-  await peer.bytes(upgradeRequest());
+  await peer.write(upgradeRequest());
   await peer.head();
   peer.startFrames();
   await peer.send(1, 'still there');
@@ -41,37 +41,37 @@ async function expectServing(port: number, secure: boolean): Promise<void> {
 
 const resets: readonly (readonly [string, (peer: RawPeer) => Promise<void>])[] = [
   ['before its request', async () => {}],
-  ['within its request', (peer) => peer.bytes(upgradeRequest().slice(0, 60))],
-  ['right behind its request', (peer) => peer.bytes(upgradeRequest())],
+  ['within its request', (peer) => peer.write(upgradeRequest().slice(0, 60))],
+  ['right after its request', (peer) => peer.write(upgradeRequest())],
   [
-    'right behind its first message, which came with the request',
-    (peer) => peer.bytes(Buffer.concat([Buffer.from(upgradeRequest()), peer.encode(1, 'first')])),
+    'right after its first message, which came with the request',
+    (peer) => peer.write(Buffer.concat([Buffer.from(upgradeRequest()), peer.encode(1, 'first')])),
   ],
   [
     'within its first frame, which came with the request',
     (peer) =>
-      peer.bytes(
+      peer.write(
         Buffer.concat([Buffer.from(upgradeRequest()), peer.encode(2, 'cut off').subarray(0, 8)]),
       ),
   ],
   [
     'as it reads the 101',
     async (peer) => {
-      await peer.bytes(upgradeRequest());
+      await peer.write(upgradeRequest());
       await peer.head();
     },
   ],
   [
     'before it reads the echo of its message',
     async (peer) => {
-      await peer.bytes(upgradeRequest());
+      await peer.write(upgradeRequest());
       await peer.head();
       await peer.send(2, Buffer.alloc(500_000));
     },
   ],
 ];
 
-describe.each(OVER)('a server over %s, when a client resets', (_, secure) => {
+describe.each(TRANSPORTS)('a server over %s, when a client resets', (_, secure) => {
   nothingLeft();
 
   it.each(resets)('%s, serves the others', async (_, act) => {
@@ -104,7 +104,7 @@ describe.each(OVER)('a server over %s, when a client resets', (_, secure) => {
       },
     });
     const peer = await rawClient(port, secure);
-    await peer.bytes(upgradeRequest());
+    await peer.write(upgradeRequest());
     const signal = await asking;
     const aborted = once(signal, 'abort');
     peer.reset();
@@ -117,7 +117,7 @@ describe.each(OVER)('a server over %s, when a client resets', (_, secure) => {
     expect(server.connections.size).toBe(0);
   });
 
-  it('in the turn in which a check is answered, serves the others', async () => {
+  it('in the turn in which a check settles, serves the others', async () => {
     let answer!: () => void;
     const peers: RawPeer[] = [];
     const { server, conns, port } = await echoing(secure, {
@@ -133,7 +133,7 @@ describe.each(OVER)('a server over %s, when a client resets', (_, secure) => {
     });
     const peer = await rawClient(port, secure);
     peers.push(peer);
-    await peer.bytes(upgradeRequest());
+    await peer.write(upgradeRequest());
     await peer.closed;
     await expectServing(port, secure);
     for (const conn of conns) expect(await conn.closed).toMatchObject({ code: 1006 });

@@ -1,4 +1,4 @@
-import { settingsSuite } from '@ws/testkit/peers';
-import { serverStage } from './stage.ts';
+import { settingsSuite } from '@ws/tests/peers';
+import { serverConnector } from './connector.ts';
 
-settingsSuite(serverStage);
+settingsSuite(serverConnector);

@@ -1,5 +1,5 @@
-import { cutSuite, streamSuite } from '@ws/testkit/peers';
-import { serverStage } from './stage.ts';
+import { interruptedStreamSuite, streamSuite } from '@ws/tests/peers';
+import { serverConnector } from './connector.ts';
 
-streamSuite(serverStage);
-cutSuite(serverStage);
+streamSuite(serverConnector);
+interruptedStreamSuite(serverConnector);

@@ -1,4 +1,4 @@
-import { valueSuite } from '@ws/testkit/peers';
-import { serverStage } from './stage.ts';
+import { valueSuite } from '@ws/tests/peers';
+import { serverConnector } from './connector.ts';
 
-valueSuite(serverStage);
+valueSuite(serverConnector);

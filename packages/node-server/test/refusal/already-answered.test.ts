@@ -3,21 +3,21 @@ import { createServer, type IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { type Conn, Upgrader, type UpgraderOptions } from '../src/index.ts';
-import { masked, RawClient, request, trapLeftovers, trapUncaught } from './raw.ts';
+import { type Conn, Upgrader, type UpgraderOptions } from '../../src/index.ts';
+import { connectRaw, masked, type RawPeer, request, trapLeftovers, trapUncaught } from '../raw.ts';
 
 trapUncaught();
 trapLeftovers();
 
 type Answer = (req: IncomingMessage, socket: Duplex) => void;
 
-/** What `upgrade` comes to and what the client gets, when `answer` runs where `by` says. */
+/** Returns the outcome of `upgrade` and the client's bytes when `answer` runs at the point `by`. */
 async function upgraded(
   by: 'upgrade' | 'request',
   answer: Answer,
   options: UpgraderOptions = {},
   reads = true,
-): Promise<{ client: RawClient; outcome: unknown }> {
+): Promise<{ client: RawPeer; outcome: unknown }> {
   const server = createServer().listen(0, '127.0.0.1');
   onTestFinished(async () => {
     server.close();
@@ -39,12 +39,12 @@ async function upgraded(
     }
   });
   await once(server, 'listening');
-  const client = await RawClient.connect((server.address() as AddressInfo).port);
-  onTestFinished(() => void client.socket.destroy());
-  if (!reads) client.socket.removeAllListeners('data').pause();
-  // Where it is taken for a plain one, frames behind it would be no HTTP.
+  const client = await connectRaw((server.address() as AddressInfo).port);
+  onTestFinished(() => void client.stream.destroy());
+  if (!reads) client.stream.removeAllListeners('data').pause();
+  // For a plain request, frames after it would not be HTTP.
   const behind = by === 'upgrade' ? masked(1, 'early') : '';
-  client.socket.write(request({ behind }));
+  client.stream.write(request({ behind }));
   return { client, outcome: await outcome };
 }
 
@@ -53,20 +53,20 @@ const refuses: UpgraderOptions = { checkOrigin: () => false };
 const responseOf = (req: IncomingMessage): ServerResponse =>
   (req as IncomingMessage & { res: ServerResponse }).res;
 
-/** Counts what a client gets that has not read so far, until the server ends. */
-async function drained({ socket }: RawClient): Promise<number> {
+/** Counts the bytes of a client that starts to read now, until the server ends. */
+async function drained({ stream }: RawPeer): Promise<number> {
   let bytes = 0;
-  socket.on('data', (chunk) => {
+  stream.on('data', (chunk) => {
     bytes += chunk.length;
   });
-  socket.resume();
-  await once(socket, 'end');
-  socket.destroy();
+  stream.resume();
+  await once(stream, 'end');
+  stream.destroy();
   return bytes;
 }
 
-describe('a request that something else has answered', () => {
-  // More than the system takes while the client does not read.
+describe('a request that the application has answered', () => {
+  // More than the system buffers while the client does not read.
   const big = MINE + 'mine'.repeat(4_000_000);
 
   it.each([
@@ -79,17 +79,17 @@ describe('a request that something else has answered', () => {
       onTestFinished(() => void vi.useRealTimers());
       const answer: Answer = (_req, socket) => void socket.end(big);
       const { client, outcome } = await upgraded('upgrade', answer, options, false);
-      expect(String(outcome)).toContain('answered by something else');
-      // However slow the client reads.
+      expect(String(outcome)).toContain('already answered');
+      // Even if the client reads slowly.
       vi.advanceTimersByTime(60_000);
       expect(await drained(client)).toBe(big.length);
     },
   );
 
   it.each([
-    { says: 'accepts', allowed: true, error: /answered by something else/ },
+    { says: 'accepts', allowed: true, error: /already answered/ },
     { says: 'refuses', allowed: false, error: /origin not allowed/ },
-  ])('during a check that then $says it keeps that answer', async ({ allowed, error }) => {
+  ])('keeps an answer given during a check that then $says it', async ({ allowed, error }) => {
     const checkOrigin = async (req: IncomingMessage): Promise<boolean> => {
       await Promise.resolve();
       req.socket.end(big);
@@ -100,19 +100,19 @@ describe('a request that something else has answered', () => {
     expect(await drained(client)).toBe(big.length);
   });
 
-  it('by a response of its own keeps that answer', async () => {
+  it('keeps an answer that was a response', async () => {
     const { client, outcome } = await upgraded('upgrade', (req, socket) => {
       const res = new ServerResponse(req);
       res.assignSocket(socket as never);
       res.writeHead(200, { Connection: 'close' }).end('mine');
     });
-    expect(String(outcome)).toContain('answered by something else');
-    await client.closed();
+    expect(String(outcome)).toContain('already answered');
+    await client.closed;
     expect(client.received.toString()).toContain('mine');
     expect(client.received.toString()).not.toContain(' 101 ');
   });
 
-  it('is dropped with a client that takes nothing of that answer', async () => {
+  it('is dropped when the client reads nothing of that answer', async () => {
     let closed: Promise<unknown> | undefined;
     const answer: Answer = (_req, socket) => {
       closed = once(socket, 'close');
@@ -120,11 +120,11 @@ describe('a request that something else has answered', () => {
     };
     const options = { ...refuses, handshakeTimeout: 40 };
     const { outcome } = await upgraded('upgrade', answer, options, false);
-    expect(String(outcome)).toContain('answered by something else');
+    expect(String(outcome)).toContain('already answered');
     await closed;
   });
 
-  it('may take its time with that answer', async () => {
+  it('may send that answer slowly', async () => {
     let idle: Promise<unknown> | undefined;
     let response: ServerResponse | undefined;
     const answer: Answer = (req, socket) => {
@@ -136,11 +136,11 @@ describe('a request that something else has answered', () => {
     const { client } = await upgraded('upgrade', answer, { handshakeTimeout: 40 });
     await idle;
     response!.end('whole');
-    await client.closed();
+    await client.closed;
     expect(client.received.toString()).toContain('whole');
   });
 
-  it('may have a response that has said nothing', async () => {
+  it('may have a response without a head yet', async () => {
     const { client, outcome } = await upgraded('upgrade', (req, socket) => {
       new ServerResponse(req).assignSocket(socket as never);
     });
@@ -153,7 +153,7 @@ describe('a request that something else has answered', () => {
 });
 
 describe("an upgrade in a listener for 'request'", () => {
-  it('is answered with 500, since its first frames are lost', async () => {
+  it('is answered with 500, because its first frames are lost', async () => {
     const { client, outcome } = await upgraded('request', () => {});
     const message = "websocket: upgrade was called outside a listener for 'upgrade'";
     expect(outcome).toMatchObject({ status: 500, message, cause: { message } });
@@ -161,30 +161,30 @@ describe("an upgrade in a listener for 'request'", () => {
     expect(client.received.toString()).toMatch(/^HTTP\/1\.1 500 /);
   });
 
-  it('leaves a request alone that is being answered, and its connection', async () => {
+  it('leaves a request with a pending answer and its connection unchanged', async () => {
     const responses: ServerResponse[] = [];
     const answer: Answer = (req) => {
       responses.push(responseOf(req));
       responses.at(-1)!.write(`mine ${req.url}`);
     };
     const { client, outcome } = await upgraded('request', answer);
-    expect(String(outcome)).toContain('answered by something else');
+    expect(String(outcome)).toContain('already answered');
     await client.until(() => client.received.includes('mine /chat'));
     responses[0]!.end();
     await client.until(() => client.received.includes('0\r\n\r\n'));
-    client.socket.write('GET /next HTTP/1.1\r\nHost: a\r\n\r\n');
+    client.stream.write('GET /next HTTP/1.1\r\nHost: a\r\n\r\n');
     await client.until(() => client.received.includes('mine /next'));
     expect(client.received.toString().split('HTTP/1.1 ').length).toBe(3);
     responses[1]!.end();
   });
 
-  it('leaves a connection alone on which the request has been answered', async () => {
+  it('leaves a connection unchanged whose request was answered', async () => {
     const answer: Answer = (req) => void responseOf(req).end(`mine ${req.url}`);
     const { client, outcome } = await upgraded('request', answer);
-    expect(String(outcome)).toContain('answered by something else');
+    expect(String(outcome)).toContain('already answered');
     await client.until(() => client.received.includes('mine /chat'));
-    // Node goes on to read requests from it.
-    client.socket.write('GET /next HTTP/1.1\r\nHost: a\r\n\r\n');
+    // Node continues to read requests from it.
+    client.stream.write('GET /next HTTP/1.1\r\nHost: a\r\n\r\n');
     await client.until(() => client.received.includes('mine /next'));
     expect(client.received.toString().split('HTTP/1.1 200 ').length).toBe(3);
   });

@@ -2,10 +2,10 @@ import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import net from 'node:net';
 import tls from 'node:tls';
-import { selfSigned } from '@ws/testkit';
+import { selfSigned } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type ServeOptions, serve } from '../src/index.ts';
-import { parseAnswer, RawClient, request, trapLeftovers, trapUncaught } from './raw.ts';
+import { type ServeOptions, serve } from '../../src/index.ts';
+import { parseAnswer, RawPeer, request, trapLeftovers, trapUncaught } from '../raw.ts';
 
 trapUncaught();
 trapLeftovers();
@@ -18,12 +18,12 @@ async function serving(options: ServeOptions): Promise<number> {
   return Number(new URL(server.url).port);
 }
 
-async function clientOf(port: number, secure = false): Promise<RawClient> {
+async function clientOf(port: number, secure = false): Promise<RawPeer> {
   const where = { port, host: '127.0.0.1', allowHalfOpen: true };
   const socket = secure ? tls.connect({ ...where, rejectUnauthorized: false }) : net.connect(where);
   await once(socket, secure ? 'secureConnect' : 'connect');
   onTestFinished(() => void socket.destroy());
-  return new RawClient(socket);
+  return new RawPeer(socket);
 }
 
 /** A server that keeps the responses to plain requests. */
@@ -49,32 +49,32 @@ describe.each([
 ] as const)('an answer over %s', (_, secure) => {
   const post = `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${BIG.length}\r\n\r\n`;
   it.each([
-    { says: 'to what is no HTTP', head: 'no HTTP\r\n\r\n', status: 400 },
+    { says: 'to bytes that are not HTTP', head: 'no HTTP\r\n\r\n', status: 400 },
     { says: 'to a head that is too large', head: `GET /${'x'.repeat(20_000)}`, status: 431 },
     { says: 'to a plain request', head: post, status: 426 },
     { says: 'to a request without a Host', head: post.replace('Host: a\r\n', ''), status: 400 },
     {
-      says: 'to what nobody expects',
+      says: 'to an unknown expectation',
       head: post.replace('Host', 'Expect: tea\r\nHost'),
       status: 417,
     },
-  ])('$says is not lost to what the client goes on to send', async ({ head, status }) => {
+  ])('$says is not lost when the client continues to send', async ({ head, status }) => {
     const port = await serving({ tls: secure ? await selfSigned() : undefined });
     const client = await clientOf(port, secure);
     let reset: unknown;
-    client.socket.on('error', (error) => {
+    client.stream.on('error', (error) => {
       reset = error;
     });
     const third = BIG.length / 3;
-    client.socket.write(Buffer.concat([Buffer.from(head), BIG.subarray(0, third)]));
+    client.stream.write(Buffer.concat([Buffer.from(head), BIG.subarray(0, third)]));
     await client.until(() => client.received.length > 0);
     for (let sent = third; sent < BIG.length; sent += third) {
       await new Promise((resolve) =>
-        client.socket.write(BIG.subarray(sent, sent + third), resolve),
+        client.stream.write(BIG.subarray(sent, sent + third), resolve),
       );
     }
-    client.socket.end();
-    await client.closed();
+    client.stream.end();
+    await client.closed;
     const answer = parseAnswer(client.received.toString());
     expect(answer.status).toBe(status);
     expect(answer.headers.get('connection')).toContain('close');
@@ -83,37 +83,37 @@ describe.each([
     expect(reset).toBeUndefined();
   });
 
-  it('reaches a client that has ended its half in the middle of its head', async () => {
+  it('reaches a client that has half-closed within its head', async () => {
     const port = await serving({ tls: secure ? await selfSigned() : undefined });
     const client = await clientOf(port, secure);
-    client.socket.end('GET / HTTP/1.1\r\nHo');
-    await client.closed();
+    client.stream.end('GET / HTTP/1.1\r\nHo');
+    await client.closed;
     expect(parseAnswer(client.received.toString()).status).toBe(400);
   });
 });
 
-describe('what is no HTTP behind a request', () => {
-  it('is answered behind the answers to that and to others', async () => {
+describe('bytes that are not HTTP after a request', () => {
+  it('is answered after the answers to that and to others', async () => {
     const { port, next } = await keeping();
     const client = await clientOf(port);
     const [first, second] = [next('/1'), next('/2')];
-    client.socket.write(`${plain('/1')}${plain('/2')}no HTTP\r\n\r\n`);
+    client.stream.write(`${plain('/1')}${plain('/2')}no HTTP\r\n\r\n`);
     (await second).end('second');
     (await first).write('first');
     (await first).end();
     await client.until(() => client.received.includes('not an HTTP request'));
     expect(client.received.toString()).toMatch(/ 200 [^]*first[^]* 200 [^]*second[^]* 400 /);
-    client.socket.end();
-    await client.closed();
+    client.stream.end();
+    await client.closed;
   });
 
-  it('waits for an answer no longer than for a handshake', async () => {
+  it('waits for an answer as long as for a handshake', async () => {
     const { port, next } = await keeping({ handshakeTimeout: 40 });
     const client = await clientOf(port);
     const first = next('/1');
-    client.socket.write(`${plain('/1')}no HTTP\r\n\r\n`);
+    client.stream.write(`${plain('/1')}no HTTP\r\n\r\n`);
     (await first).write('begun');
-    await once(client.socket, 'end');
+    await once(client.stream, 'end');
     expect(client.received.toString().split('HTTP/1.1 ').length).toBe(2);
   });
 
@@ -121,45 +121,45 @@ describe('what is no HTTP behind a request', () => {
     const { port, next } = await keeping();
     const client = await clientOf(port);
     const first = next('/1');
-    client.socket.write(`${plain('/1')}no HTTP\r\n\r\n`);
+    client.stream.write(`${plain('/1')}no HTTP\r\n\r\n`);
     (await first).setHeader('Connection', 'close').end('first');
-    await once(client.socket, 'end');
+    await once(client.stream, 'end');
     expect(client.received.toString()).toMatch(/first$/);
   });
 });
 
-describe('a body that is no HTTP', () => {
+describe('bytes that are not HTTP in a body', () => {
   const chunked = 'POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n';
 
-  it('is answered in place of its request', async () => {
+  it('is answered instead of its request', async () => {
     const { port, next } = await keeping();
     const client = await clientOf(port);
     const first = next('/1');
-    client.socket.write(chunked);
+    client.stream.write(chunked);
     const res = await first;
-    client.socket.write('no chunk\r\n');
-    await once(client.socket, 'end');
+    client.stream.write('no chunk\r\n');
+    await once(client.stream, 'end');
     res.end('too late');
     expect(parseAnswer(client.received.toString()).status).toBe(400);
     expect(client.received.toString()).not.toContain('too late');
-    client.socket.end();
-    await client.closed();
+    client.stream.end();
+    await client.closed;
   });
 
   it('ends an answer that has begun', async () => {
     const { port, next } = await keeping();
     const client = await clientOf(port);
     const first = next('/1');
-    client.socket.write(chunked);
+    client.stream.write(chunked);
     (await first).write('begun');
     await client.until(() => client.received.includes('begun'));
-    client.socket.write('no chunk\r\n');
-    await once(client.socket, 'end');
+    client.stream.write('no chunk\r\n');
+    await once(client.stream, 'end');
     expect(client.received.toString().split('HTTP/1.1 ').length).toBe(2);
   });
 });
 
-describe('behind a request that is refused', () => {
+describe('after a refused request', () => {
   it.each([
     { says: 'for want of a Host', head: 'GET / HTTP/1.1\r\n\r\n', status: 400 },
     {
@@ -167,7 +167,7 @@ describe('behind a request that is refused', () => {
       head: 'GET / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n',
       status: 417,
     },
-  ])('$says nothing is served', async ({ head, status }) => {
+  ])('$says no request is served', async ({ head, status }) => {
     const served: unknown[] = [];
     const port = await serving({
       request: (req, res) => {
@@ -181,8 +181,8 @@ describe('behind a request that is refused', () => {
       request().toString(),
     ]) {
       const client = await clientOf(port);
-      client.socket.end(head + behind);
-      await client.closed();
+      client.stream.end(head + behind);
+      await client.closed;
       expect(parseAnswer(client.received.toString()).status).toBe(status);
       expect(client.received.toString().split('HTTP/1.1 ').length).toBe(2);
     }
@@ -192,8 +192,8 @@ describe('behind a request that is refused', () => {
   it('HTTP/1.0 needs no Host', async () => {
     const port = await serving({ request: (_req, res) => res.end('a page') });
     const client = await clientOf(port);
-    client.socket.end('GET / HTTP/1.0\r\n\r\n');
-    await client.closed();
+    client.stream.end('GET / HTTP/1.0\r\n\r\n');
+    await client.closed;
     expect(client.received.toString()).toMatch(/ 200 [^]*a page$/);
   });
 });

@@ -2,45 +2,51 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import tls from 'node:tls';
-import { selfSigned } from '@ws/testkit';
+import { selfSigned } from '@ws/tests';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { type Conn, serve, Upgrader, type UpgraderOptions } from '../../src/index.ts';
 import {
   ACCEPT,
   type Answer,
+  connectRaw,
   masked,
   parseAnswer,
-  RawClient,
+  RawPeer,
   type RequestChange,
   request,
 } from '../raw.ts';
 
-/** A request, and what it is answered with. */
+/** A request and its answer. */
 export interface Row extends RequestChange {
   says: string;
-  /** The request as it is, where it is no good one with a change. */
+  /** The whole request, if it is not a valid one with changes. */
   raw?: string;
-  /** 101: frames are echoed, early ones too. Else the answer is the only one, and the server ends. */
+  /**
+   * With 101, frames are echoed, early ones too. Otherwise the answer is the only one, and the
+   * server ends.
+   */
   status: number;
-  /** What the text of a refusal contains. */
+  /** A part of the text of a refusal. */
   text?: RegExp;
   /** Headers of the answer, by name in lower case. */
   headers?: Record<string, string>;
-  /** The subprotocol that is chosen. */
+  /** The chosen subprotocol. */
   protocol?: string;
-  /** Node's parser refuses it: on a server that is not ours with a bare status. */
+  /** Node's parser rejects it; a given server answers a bare status. */
   parser?: true;
-  /** Node takes it for a plain request: on a server that is not ours it is served as one. */
+  /** Node reads it as a plain request; a given server serves it as one. */
   plain?: true;
 }
 
-/** What the servers are told beside a handler that echoes. */
+/** Options of the servers, besides an echo handler. */
 export interface StageOptions extends UpgraderOptions {
-  /** Patterns; other paths lead nowhere then. */
+  /** Patterns; other paths get 404. */
   readonly routes?: readonly string[];
 }
 
-/** Where a row is tried: `serve` over TCP and over TLS, and an Upgrader on a server of node:http. */
+/**
+ * The servers for each row: `serve` over TCP and over TLS, and an Upgrader on a node:http server.
+ */
 interface Stage {
   readonly by: string;
   readonly port: number;
@@ -50,7 +56,7 @@ interface Stage {
 }
 
 const echo = (conn: Conn): unknown => conn.receive((message) => conn.send(message));
-/** What must not be served when it stands behind a refused request. */
+/** A request that must not be served after a refused one. */
 const NEXT = 'GET /admin HTTP/1.1\r\nHost: server.example.com\r\n\r\n';
 
 /** Echoes on every path of `patterns`. */
@@ -85,33 +91,33 @@ async function upgrading({ routes, ...options }: StageOptions): Promise<Stage> {
   return { by: 'Upgrader.handler', port, secure: false, own: false, close };
 }
 
-async function clientOf({ port, secure }: Stage): Promise<RawClient> {
-  if (!secure) return RawClient.connect(port);
+async function clientOf({ port, secure }: Stage): Promise<RawPeer> {
+  if (!secure) return connectRaw(port);
   const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
   await once(socket, 'secureConnect');
-  return new RawClient(socket);
+  return new RawPeer(socket);
 }
 
-/** Sends what a row says; gives the answer, and what came behind its head when it is a 101. */
+/** Sends the bytes of a row; returns the answer, and the bytes after the head of a 101. */
 async function ask(stage: Stage, row: Row): Promise<Answer> {
   const client = await clientOf(stage);
   let ended = false;
-  client.socket.once('end', () => {
+  client.stream.once('end', () => {
     ended = true;
-    // Wakes whoever waits for it.
-    client.socket.destroy();
+    // Wakes the waiting test.
+    client.stream.destroy();
   });
   const behind = row.status === 101 ? masked(1, 'hi') : NEXT;
   const sent = Buffer.concat([Buffer.from(row.behind ?? ''), Buffer.from(behind)]);
-  client.socket.write(
+  client.stream.write(
     row.raw === undefined
       ? request({ ...row, behind: sent })
       : Buffer.concat([Buffer.from(row.raw, 'latin1'), sent]),
   );
   const echoed = Buffer.from([0x81, 2, 0x68, 0x69]);
   await client.until(() => ended || client.received.includes(echoed));
-  client.socket.destroy();
-  await client.closed();
+  client.stream.destroy();
+  await client.closed;
   expect(ended, `${stage.by}: the server ends what it refuses`).toBe(row.status !== 101);
   return parseAnswer(client.received.toString('latin1'));
 }
@@ -142,7 +148,7 @@ function expectRefusal(answer: Answer, { status, text = /./, headers = {} }: Row
   }
 }
 
-/** Starts the servers of a file's rows, and gives what checks one of them. */
+/** Starts the servers for a file's rows; returns a function that checks one row. */
 export function answering(options: StageOptions = {}): (row: Row) => Promise<void> {
   const stages: Stage[] = [];
   beforeAll(async () => {

@@ -7,7 +7,7 @@ trapLeftovers();
 
 const BODY = /request has a body/;
 const MALFORMED = /not an HTTP request/;
-/** A text frame that would be echoed. */
+/** A text frame; a connection would echo it. */
 const FRAME = masked(1, 'smuggled');
 const GET = 'GET /chat HTTP/1.1';
 const HIDDEN = 'GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n';
@@ -24,7 +24,7 @@ const BODIES: readonly Row[] = [
   { says: 'a chunked body, in other letters', add: ['transfer-encoding: Chunked'], behind: '0\r\n\r\n', status: 400, text: BODY },
   { says: 'a compressed body', add: ['Transfer-Encoding: gzip, chunked'], behind: '0\r\n\r\n', status: 400, text: BODY },
   { says: 'an encoding that is none', add: ['Transfer-Encoding: identity'], status: 400, text: BODY },
-  { says: 'an encoding that nobody knows', add: ['Transfer-Encoding: xchunked'], status: 400, text: BODY },
+  { says: 'an unknown encoding', add: ['Transfer-Encoding: xchunked'], status: 400, text: BODY },
   { says: 'an empty encoding', add: ['Transfer-Encoding:'], status: 400, text: BODY },
   { says: 'chunked in quotes', add: ['Transfer-Encoding: "chunked"'], status: 400, text: BODY },
   { says: 'chunked over two lines', add: ['Transfer-Encoding: identity', 'Transfer-Encoding: chunked'], behind: '0\r\n\r\n', status: 400, text: BODY },
@@ -32,7 +32,7 @@ const BODIES: readonly Row[] = [
   { says: 'chunked, and a length', add: ['Transfer-Encoding: chunked', 'Content-Length: 5'], behind: '0\r\n\r\n', status: 400, text: MALFORMED, parser: true },
   { says: 'a length, and chunked', add: ['Content-Length: 5', 'Transfer-Encoding: chunked'], behind: '0\r\n\r\n', status: 400, text: MALFORMED, parser: true },
   { says: 'a length of 0, and chunked', add: ['Content-Length: 0', 'Transfer-Encoding: chunked'], behind: '0\r\n\r\n', status: 400, text: MALFORMED, parser: true },
-  { says: 'an encoding with a space behind its name', add: ['Transfer-Encoding : chunked'], behind: '0\r\n\r\n', status: 400, text: MALFORMED, parser: true },
+  { says: 'an encoding with a space after its name', add: ['Transfer-Encoding : chunked'], behind: '0\r\n\r\n', status: 400, text: MALFORMED, parser: true },
   { says: 'an encoding with a tab before its colon', add: ['Transfer-Encoding\t: chunked'], behind: '0\r\n\r\n', status: 400, text: MALFORMED, parser: true },
   { says: 'an encoding on a folded line', add: ['Transfer-Encoding:\r\n chunked'], behind: '0\r\n\r\n', status: 400, text: MALFORMED, parser: true },
   { says: 'two lengths', add: ['Content-Length: 0', 'Content-Length: 14'], behind: FRAME, status: 400, text: MALFORMED, parser: true },
@@ -66,13 +66,13 @@ const SYNTAX: readonly Row[] = [
   { says: 'a first line that begins with a space', line: `${GET}\r\n X-A: a`, status: 400, text: MALFORMED, parser: true },
   { says: 'a NUL in a value', add: ['X-A: a\0b'], status: 400, text: MALFORMED, parser: true },
   { says: 'a NUL in a name', add: ['X-\0A: a'], status: 400, text: MALFORMED, parser: true },
-  { says: 'a NUL behind the key', add: ['Sec-WebSocket-Protocol: chat\0'], status: 400, text: MALFORMED, parser: true },
+  { says: 'a NUL after the key', add: ['Sec-WebSocket-Protocol: chat\0'], status: 400, text: MALFORMED, parser: true },
   { says: 'an SOH in a value', add: ['X-A: a\x01b'], status: 400, text: MALFORMED, parser: true },
   { says: 'an ESC in a value', add: ['X-A: \x1b[31m'], status: 400, text: MALFORMED, parser: true },
   { says: 'a DEL in a value', add: ['X-A: a\x7f'], status: 400, text: MALFORMED, parser: true },
   { says: 'a line without a colon', add: ['X-A'], status: 400, text: MALFORMED, parser: true },
   { says: 'a line without a name', add: [': a'], status: 400, text: MALFORMED, parser: true },
-  { says: 'a space behind a name', add: ['X-A : a'], status: 400, text: MALFORMED, parser: true },
+  { says: 'a space after a name', add: ['X-A : a'], status: 400, text: MALFORMED, parser: true },
   { says: 'a space in a name', add: ['X A: a'], status: 400, text: MALFORMED, parser: true },
   { says: 'a parenthesis in a name', add: ['X(A): a'], status: 400, text: MALFORMED, parser: true },
   { says: 'a quote in a name', add: ['"X-A": a'], status: 400, text: MALFORMED, parser: true },
@@ -87,7 +87,7 @@ const SYNTAX: readonly Row[] = [
   { says: 'an empty value', add: ['X-A:'], status: 101 },
   { says: 'a tab in a value', add: ['X-A: a\tb'], status: 101 },
   { says: 'space and tabs around a value', add: ['X-A: \t a \t '], status: 101 },
-  { says: 'no space behind a colon', add: ['X-A:a'], status: 101 },
+  { says: 'no space after a colon', add: ['X-A:a'], status: 101 },
   { says: 'colons in a value', add: ['X-A: a:b: c'], status: 101 },
   { says: 'every sign that a name may have', add: ["!#$%&'*+-.^_`|~09azAZ: a"], status: 101 },
   { says: 'names of Object.prototype', add: ['__proto__: a', 'constructor: b', 'toString: c', 'hasOwnProperty: d'], status: 101 },
@@ -101,7 +101,7 @@ const SYNTAX: readonly Row[] = [
   { says: 'the keys of an older draft', add: ['Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5', 'Sec-WebSocket-Key2: 12998 5 Y3 1  .P00'], status: 101 },
 ];
 
-describe('a request with a body, or signs of one', () => {
+describe('a request with a body, or with headers of one', () => {
   const answered = answering();
   it.each(BODIES)('that has $says gets $status', answered);
 });

@@ -5,8 +5,8 @@ import { answering, type Row } from './answered.ts';
 trapUncaught();
 trapLeftovers();
 
-const HOST_ONCE = /'Host' header must stand exactly once/;
-const NO_HOST = /'Host' header is no host/;
+const HOST_ONCE = /'Host' header must occur exactly once/;
+const NO_HOST = /'Host' header is not a valid host/;
 const CONNECTION = /this is a WebSocket server/;
 const UPGRADE = /'websocket' token not found in 'Upgrade' header/;
 const VERSION = /unsupported version: 13 not found in 'Sec-Websocket-Version' header/;
@@ -71,7 +71,7 @@ const CONNECTION_AND_UPGRADE: readonly Row[] = [
   { says: 'a longer token', set: ['Upgrade: websockets'], status: 426, text: UPGRADE, headers: other },
   { says: 'a shorter token', set: ['Upgrade: web'], status: 426, text: UPGRADE, headers: other },
   { says: 'two words in a token', set: ['Upgrade: x websocket'], status: 426, text: UPGRADE, headers: other },
-  { says: 'a word behind the token', set: ['Upgrade: websocket x'], status: 426, text: UPGRADE, headers: other },
+  { says: 'a word after the token', set: ['Upgrade: websocket x'], status: 426, text: UPGRADE, headers: other },
   { says: 'a token with a version', set: ['Upgrade: websocket/13'], status: 426, text: UPGRADE, headers: other },
   { says: 'a token with a parameter', set: ['Upgrade: websocket; x'], status: 426, text: UPGRADE, headers: other },
   { says: 'a token in quotes', set: ['Upgrade: "websocket"'], status: 426, text: UPGRADE, headers: other },
@@ -82,7 +82,7 @@ const CONNECTION_AND_UPGRADE: readonly Row[] = [
   { says: 'lists over several lines', set: ['Connection: keep-alive', 'Upgrade: foo/2'], add: ['Upgrade: websocket', 'Connection: Upgrade'], status: 101 },
   { says: 'lists with empty elements', set: ['Upgrade: , ,websocket,,', 'Connection: ,\t,Upgrade,'], status: 101 },
   { says: 'a token twice', set: ['Upgrade: websocket, websocket', 'Connection: Upgrade'], add: ['Connection: upgrade'], status: 101 },
-  { says: 'an element that is no token beside it', set: ['Upgrade: a b, websocket'], status: 101 },
+  { says: 'an element that is not a token beside it', set: ['Upgrade: a b, websocket'], status: 101 },
   { says: 'close beside upgrade', set: ['Connection: close, Upgrade'], status: 101 },
   { says: 'other fields that are named in Connection', set: ['Connection: Upgrade, Origin, X-A'], status: 101 },
 ];

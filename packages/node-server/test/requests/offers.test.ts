@@ -71,7 +71,7 @@ const extended = (lines: readonly string[], status: number): Row => ({
 
 // biome-ignore format: a table
 const EXTENDED: readonly Row[] = [
-  { says: 'subprotocols that nobody asked for', add: ['Sec-WebSocket-Protocol: evil, worse'], status: 101 },
+  { says: 'subprotocols without an offer', add: ['Sec-WebSocket-Protocol: evil, worse'], status: 101 },
   extended([''], 101),
   extended([',, ,'], 101),
   extended(['permessage-deflate'], 101),
@@ -115,12 +115,12 @@ const EXTENDED: readonly Row[] = [
   extended([`a${' '.repeat(4_096)}b`], 400),
 ];
 
-describe('subprotocols that are offered', () => {
+describe('offered subprotocols', () => {
   const answered = answering({ subprotocols: ['chat', 'superchat', 'toString'] });
   it.each(PROTOCOLS)('as $says get $status', answered);
 });
 
-describe('extensions that are offered', () => {
+describe('offered extensions', () => {
   const answered = answering();
   it.each(EXTENDED)('as $says get $status', answered);
 });

@@ -2,19 +2,19 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import tls from 'node:tls';
-import { selfSigned } from '@ws/testkit';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { selfSigned } from '@ws/tests';
+import { describe, expect, it } from 'vitest';
 import { serve, Upgrader } from '../../src/index.ts';
-import { RawClient, request, trapLeftovers, trapUncaught } from '../raw.ts';
+import { connectRaw, RawPeer, request, trapLeftovers, trapUncaught } from '../raw.ts';
 
 trapUncaught();
 trapLeftovers();
 
 const HEAD = request().toString('latin1');
-/** The first record of a TLS handshake, cut. */
+/** The truncated first record of a TLS handshake. */
 const HALF_HELLO = Buffer.from('16030100c8010000c40303', 'hex');
 
-/** What a peer sends before it falls silent, or goes on byte by byte. */
+/** The bytes that a peer sends before it stops, or continues byte by byte. */
 interface Peer {
   says: string;
   sends: string | Buffer;
@@ -29,8 +29,8 @@ const PEERS: readonly Peer[] = [
   { says: 'a request line', sends: 'GET /chat HTTP/1.1\r\n' },
   { says: 'half a name', sends: 'GET /chat HTTP/1.1\r\nHo' },
   { says: 'half a value', sends: 'GET /chat HTTP/1.1\r\nHost: ser' },
-  { says: 'a head but for its last byte', sends: HEAD.slice(0, -1) },
-  { says: 'a head but for its last line end', sends: HEAD.slice(0, -2) },
+  { says: 'a head without its last byte', sends: HEAD.slice(0, -1) },
+  { says: 'a head without its last line end', sends: HEAD.slice(0, -2) },
   { says: 'a head byte by byte', sends: '', trickles: HEAD },
   {
     says: 'an endless value byte by byte',
@@ -44,40 +44,42 @@ const PEERS: readonly Peer[] = [
   },
 ];
 
-/** Sends what a peer sends, a byte every two turns, until the server has had enough. */
-async function exhaust(client: RawClient, { sends, trickles = '' }: Peer): Promise<string> {
-  if (sends.length > 0) client.socket.write(sends);
-  client.socket.on('end', () => client.socket.destroy());
-  for (let i = 0; !client.socket.closed && i < trickles.length; i++) {
-    client.socket.write(trickles[i]!);
-    await new Promise((resolve) => setTimeout(resolve, 2));
+/**
+ * Sends the bytes of a peer, the trickled ones every 5 ms, until the server closes the connection.
+ */
+async function exhaust(client: RawPeer, { sends, trickles = '' }: Peer): Promise<string> {
+  if (sends.length > 0) client.stream.write(sends);
+  client.stream.on('end', () => client.stream.destroy());
+  for (let i = 0; !client.stream.closed && i < trickles.length; i++) {
+    client.stream.write(trickles[i]!);
+    await new Promise((resolve) => setTimeout(resolve, 5));
   }
-  await client.closed();
+  await client.closed;
   return client.received.toString('latin1');
 }
 
-async function secured(port: number): Promise<RawClient> {
+async function secured(port: number): Promise<RawPeer> {
   const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
   await once(socket, 'secureConnect');
-  return new RawClient(socket);
+  return new RawPeer(socket);
 }
 
 describe('serve ends a peer that sends', () => {
   const handshakeTimeout = 40;
-  /** The peer's own TLS handshake has to fit in. */
-  const overTls = 250;
+  /** Longer, so that the peer's own TLS handshake fits in. */
+  const overTls = 400;
 
-  it.each(PEERS)('$says', async (peer) => {
+  it.concurrent.for(PEERS)('$says', async (peer, { onTestFinished }) => {
     const server = await serve({ handshakeTimeout, host: '127.0.0.1' }, () => {});
     onTestFinished(() => server.close());
-    const client = await RawClient.connect(Number(new URL(server.url).port));
+    const client = await connectRaw(Number(new URL(server.url).port));
     expect(await exhaust(client, peer)).toMatch(
       /^(?:HTTP\/1\.1 408 [^]*request took too long\n)?$/,
     );
     expect(server.connections.size).toBe(0);
   });
 
-  it.each(PEERS)('over TLS $says', async (peer) => {
+  it.concurrent.for(PEERS)('over TLS $says', async (peer, { onTestFinished }) => {
     const server = await serve(
       { handshakeTimeout: overTls, host: '127.0.0.1', tls: await selfSigned() },
       () => {},
@@ -90,7 +92,7 @@ describe('serve ends a peer that sends', () => {
     expect(server.connections.size).toBe(0);
   });
 
-  it.each([
+  it.concurrent.for([
     { says: 'nothing where TLS begins', sends: '' },
     { says: 'half a ClientHello', sends: HALF_HELLO },
     {
@@ -98,44 +100,44 @@ describe('serve ends a peer that sends', () => {
       sends: HALF_HELLO,
       trickles: '\0'.repeat(5_000),
     },
-  ])('$says', async (peer) => {
+  ])('$says', async (peer, { onTestFinished }) => {
     const server = await serve(
       { handshakeTimeout, host: '127.0.0.1', tls: await selfSigned() },
       () => {},
     );
     onTestFinished(() => server.close());
-    const client = await RawClient.connect(Number(new URL(server.url).port));
-    // TLS may say goodbye by an alert.
+    const client = await connectRaw(Number(new URL(server.url).port));
+    // TLS may send an alert first.
     expect(await exhaust(client, peer)).not.toContain('HTTP');
   });
 
-  it('plain HTTP where TLS is spoken', async () => {
+  it.concurrent('plain HTTP where TLS is spoken', async ({ onTestFinished }) => {
     const server = await serve({ host: '127.0.0.1', tls: await selfSigned() }, () => {});
     onTestFinished(() => server.close());
-    const client = await RawClient.connect(Number(new URL(server.url).port));
+    const client = await connectRaw(Number(new URL(server.url).port));
     expect(await exhaust(client, { says: '', sends: HEAD })).not.toContain('101');
   });
 
-  it.each(PEERS.filter(({ sends }) => String(sends).startsWith('G')))(
-    'an end behind $says, and answers 400',
-    async ({ sends }) => {
+  it.concurrent.for(PEERS.filter(({ sends }) => String(sends).startsWith('G')))(
+    'an end after $says, and answers 400',
+    async ({ sends }, { onTestFinished }) => {
       const server = await serve({ host: '127.0.0.1' }, () => {});
       onTestFinished(() => server.close());
-      const client = await RawClient.connect(Number(new URL(server.url).port));
-      client.socket.end(sends);
-      await client.closed();
+      const client = await connectRaw(Number(new URL(server.url).port));
+      client.stream.end(sends);
+      await client.closed;
       expect(client.received.toString()).toMatch(/^HTTP\/1\.1 400 [^]*not an HTTP request/);
     },
   );
 
-  it('nothing behind an answered plain request', async () => {
+  it.concurrent('nothing after an answered plain request', async ({ onTestFinished }) => {
     const server = await serve(
       { handshakeTimeout, host: '127.0.0.1', request: (_req, res) => res.end('a page') },
       () => {},
     );
     onTestFinished(() => server.close());
-    const client = await RawClient.connect(Number(new URL(server.url).port));
-    client.socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    const client = await connectRaw(Number(new URL(server.url).port));
+    client.stream.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
     await client.until(() => client.received.includes('a page'));
     expect(await exhaust(client, { says: '', sends: 'GET /2 HTTP/1.1\r\n' })).toMatch(
       /a pageHTTP\/1\.1 408 /,
@@ -143,31 +145,34 @@ describe('serve ends a peer that sends', () => {
   });
 });
 
-describe('a server of yours ends a peer by its own clock that sends', () => {
-  it.each(PEERS.filter(({ trickles }) => trickles === undefined))('$says', async (peer) => {
-    const server = createServer({
-      headersTimeout: 40,
-      requestTimeout: 40,
-      connectionsCheckingInterval: 10,
-    });
-    server.on(
-      'upgrade',
-      new Upgrader().handler(() => {}),
-    );
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    onTestFinished(() => void server.close());
-    const client = await RawClient.connect((server.address() as AddressInfo).port);
-    expect(await exhaust(client, peer)).not.toContain('101');
-  });
+describe('the HTTP server of an Upgrader ends, by its own timeouts, a peer that sends', () => {
+  it.concurrent.for(PEERS.filter(({ trickles }) => trickles === undefined))(
+    '$says',
+    async (peer, { onTestFinished }) => {
+      const server = createServer({
+        headersTimeout: 40,
+        requestTimeout: 40,
+        connectionsCheckingInterval: 10,
+      });
+      server.on(
+        'upgrade',
+        new Upgrader().handler(() => {}),
+      );
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      onTestFinished(() => void server.close());
+      const client = await connectRaw((server.address() as AddressInfo).port);
+      expect(await exhaust(client, peer)).not.toContain('101');
+    },
+  );
 });
 
 describe('after its request a peer', () => {
-  it('that does not end after its refusal does not hold up close', async () => {
+  it('that does not end after its refusal does not delay close', async () => {
     const server = await serve({ host: '127.0.0.1' }, () => {});
     const port = Number(new URL(server.url).port);
     const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
-    const client = new RawClient(socket);
+    const client = new RawPeer(socket);
     const ended = once(socket, 'end');
     socket.write(request({ line: 'POST / HTTP/1.1' }));
     await ended;
@@ -176,11 +181,11 @@ describe('after its request a peer', () => {
     socket.destroy();
   });
 
-  it.each(['authenticate', 'checkOrigin'] as const)(
-    'whose %s never ends gets 503, over TLS too',
-    async (check) => {
+  it.concurrent.for(['authenticate', 'checkOrigin'] as const)(
+    'whose %s never settles gets 503, over TLS too',
+    async (check, { onTestFinished }) => {
       const options = {
-        handshakeTimeout: 250,
+        handshakeTimeout: 400,
         host: '127.0.0.1',
         [check]: () => new Promise<never>(() => {}),
       };
@@ -191,7 +196,7 @@ describe('after its request a peer', () => {
         );
         onTestFinished(() => server.close());
         const port = Number(new URL(server.url).port);
-        const client = secure ? await secured(port) : await RawClient.connect(port);
+        const client = secure ? await secured(port) : await connectRaw(port);
         expect(await exhaust(client, { says: '', sends: HEAD })).toMatch(
           /^HTTP\/1\.1 503 [^]*handshake timed out\n$/,
         );

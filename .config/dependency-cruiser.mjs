@@ -1,0 +1,140 @@
+// The direction of imports: between packages, and between the folders of a package. `pnpm check direction` runs it.
+
+/** Published packages, from the ground up, each with the neighbours that it may import. */
+const PACKAGES = {
+  codec: [],
+  conn: ['codec'],
+  'node-io': ['codec', 'conn'],
+  'http-shared': ['codec', 'conn'],
+  'node-server': ['codec', 'conn', 'node-io', 'http-shared'],
+  'node-client': ['codec', 'conn', 'node-io', 'http-shared'],
+  conformance: [],
+};
+
+/** Files and folders of a package's `src`, from the ground up. Names in one row never import each other. */
+const FLOORS = {
+  codec: [
+    ['errors', 'limits', 'pool-guard'],
+    ['masking'],
+    ['memory', 'text'],
+    ['close'],
+    ['handshake'],
+    ['frames'],
+    ['index', 'internal'],
+  ],
+  conn: [
+    ['errors', 'transport', 'close-info', 'memory', 'validate'],
+    ['platform'],
+    ['message', 'deflate'],
+    ['options'],
+    ['time'],
+    ['read', 'write'],
+    ['control'],
+    ['connection'],
+    ['arguments'],
+    ['conn'],
+    ['broadcast', 'join', 'pair'],
+    ['index', 'internal'],
+  ],
+  'node-client': [['errors'], ['url'], ['proxy', 'tls'], ['dialer'], ['reconnecting'], ['index']],
+};
+
+/** Packages that run anywhere: no Node, no DOM. The compiler checks their globals. */
+const PURE = 'codec|conn';
+
+const forbidden = [
+  {
+    name: 'no-circle',
+    comment: 'files that import each other can only be read together',
+    severity: 'error',
+    from: {},
+    to: { circular: true },
+  },
+  {
+    name: 'no-unresolved',
+    severity: 'error',
+    from: { path: '^packages/[^/]+/src' },
+    to: { couldNotResolve: true },
+  },
+  {
+    name: 'pure-packages-know-no-node',
+    severity: 'error',
+    from: { path: `^packages/(${PURE})/src` },
+    to: { dependencyTypes: ['core'] },
+  },
+  {
+    name: 'published-packages-depend-on-nothing-else',
+    comment: 'node-client loads a proxy library on first use',
+    severity: 'error',
+    from: { path: '^packages/(?!node-client|conformance)[^/]+/src' },
+    to: { path: 'node_modules', pathNot: '/@ws/' },
+  },
+  {
+    name: 'relative-imports-stay-in-their-package',
+    severity: 'error',
+    from: { path: '^packages/([^/]+)/src' },
+    to: { path: '^packages/', pathNot: '^packages/$1/src', dependencyTypes: ['local'] },
+  },
+  {
+    name: 'no-import-of-the-own-index',
+    severity: 'error',
+    from: {
+      path: '^packages/([^/]+)/src',
+      pathNot: '^packages/[^/]+/src/(index|internal|cli)\\.ts$',
+    },
+    to: { path: '^packages/$1/src/(index|internal)\\.ts$' },
+  },
+  {
+    name: 'examples-and-bench-use-public-names',
+    severity: 'error',
+    from: { path: '^(examples|bench)/' },
+    to: { path: '^packages/[^/]+/src', pathNot: '^packages/[^/]+/src/index\\.ts$' },
+  },
+  {
+    name: 'tests-and-fuzz-use-entry-points',
+    comment: 'rules.ts is in no entry point: in a shared chunk it slows the decoder down',
+    severity: 'error',
+    from: { path: '^(tests|fuzz)/' },
+    to: {
+      path: '^packages/[^/]+/src',
+      pathNot: '^packages/([^/]+/src/(index|internal)|codec/src/frames/rules)\\.ts$',
+    },
+  },
+  ...Object.entries(PACKAGES).map(([name, below]) => ({
+    name: `direction-of-${name}`,
+    severity: 'error',
+    from: { path: `^packages/${name}/src` },
+    to: { path: '^packages/', pathNot: `^packages/(${[name, ...below].join('|')})/` },
+  })),
+  ...Object.entries(FLOORS).flatMap(([name, floors]) => floorRules(name, floors)),
+];
+
+/** A floor imports lower floors only. */
+function floorRules(name, floors) {
+  const at = (names) => `^packages/${name}/src/(${names.join('|')})(/|\\.ts$)`;
+  return floors.flatMap((floor, i) =>
+    floor.map((member) => ({
+      name: `floors-of-${name}-${member}`,
+      severity: 'error',
+      from: { path: at([member]) },
+      to: {
+        path: at([...floor.filter((other) => other !== member), ...floors.slice(i + 1).flat()]),
+      },
+    })),
+  );
+}
+
+export default {
+  forbidden,
+  options: {
+    doNotFollow: { path: 'node_modules|/dist/' },
+    exclude: { path: '/dist/|\\.d\\.ts$' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['@ws/source', 'import', 'node', 'default'],
+      extensions: ['.ts', '.mjs', '.js', '.json'],
+    },
+  },
+};

@@ -1,0 +1,45 @@
+import type { ParseArgsConfig } from 'node:util';
+import type { Chart } from '../report/chart.ts';
+
+/** The options of a command line, by name. */
+export type Values = Readonly<Record<string, Value>>;
+
+/** The value of one option. An option that may be repeated has a list. */
+export type Value = string | boolean | undefined | readonly (string | boolean)[];
+
+/** The result of a command, for programs and for people. */
+export interface Report {
+  readonly document: object;
+  readonly text: string;
+  /** Charts for `--html` and for the README, as plain data. Default: none. */
+  readonly charts?: readonly Chart[];
+  /** Whether the report contains errors. The exit code is 1 then. Default: false. */
+  readonly failed?: boolean;
+}
+
+/** An option that most commands have. */
+export type CommonOption = 'json' | 'html' | 'quick';
+
+/** The words on a command line that are no options. */
+export interface Words {
+  /** Singular, as error messages call it: `url`. */
+  readonly name: string;
+  readonly least: number;
+  readonly most: number;
+}
+
+/** A subcommand of `ws-bench`. */
+export interface Command {
+  /** One or two lines for the list of commands. */
+  readonly summary: string;
+  /** The text of `--help`. */
+  readonly help: string;
+  /** Options besides `--help` and {@link common}. */
+  readonly options: NonNullable<ParseArgsConfig['options']>;
+  /** The common options that the command has. Default: all. */
+  readonly common?: readonly CommonOption[];
+  /** The words that the command takes. Default: none. */
+  readonly words?: Words;
+  /** @returns A report, or an exit code when the command prints its own output. */
+  run(values: Values, words: readonly string[]): Promise<Report | number>;
+}

@@ -1,0 +1,88 @@
+import { describe, expect, it } from 'vitest';
+import { runCli } from '../../src/command-line/run.ts';
+
+const SCENARIOS = ['compare', 'codec', 'deflate', 'memory', 'broadcast', 'stream', 'load', 'serve'];
+const NAMES = [...SCENARIOS, 'record', 'charts', 'commits'];
+
+async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  let [out, err] = ['', ''];
+  const code = await runCli(args, {
+    out: (text) => (out += text),
+    err: (text) => (err += text),
+  });
+  return { code, out, err };
+}
+
+describe('runCli', () => {
+  it('lists every command', async () => {
+    const { code, out } = await run('--help');
+    expect(code).toBe(0);
+    for (const name of NAMES) expect(out).toMatch(new RegExp(`^ {2}${name} `, 'm'));
+  });
+
+  it('prints the list to stderr without a command', async () => {
+    const { code, out, err } = await run();
+    expect([code, out]).toEqual([2, '']);
+    expect(err).toContain('usage: ws-bench <command>');
+  });
+
+  it.each(NAMES)('prints the help of %s and runs nothing', async (name) => {
+    for (const args of [
+      [name, '--help'],
+      ['--help', name],
+    ]) {
+      const { code, out, err } = await run(...args);
+      expect([code, err]).toEqual([0, '']);
+      expect(out).toContain(`usage: ws-bench ${name}`);
+    }
+  });
+
+  it.each([
+    [['lode'], "there is no command 'lode'"],
+    [['load'], 'expected a <url>; see --help'],
+    [['load', 'ws://a', 'ws://b'], 'unexpected: ws://b; see --help'],
+    [['load', 'localhost'], "'localhost' is no WebSocket URL"],
+    [['load', 'http://a'], 'http:// is another protocol'],
+    [['load', 'ftp://a'], 'ftp:// is another protocol'],
+    [['load', 'ws://me:secret@a'], "use --header 'Authorization: ...'"],
+    [['load', 'ws://a', '--conections', '1'], 'unknown option --conections; see --help'],
+    [['load', 'ws://a', '--quick'], 'unknown option --quick'],
+    [['load', 'ws://a', '--connections', '0'], '--connections: expected a whole number'],
+    [['load', 'ws://a', '--payload', '1GB'], '--payload: expected bytes up to 256MiB'],
+    [['load', 'ws://a', '--duration', 'soon'], '--duration: expected a time such as 10s'],
+    [['load', 'ws://a', '--rate', '-1'], '--rate'],
+    [['load', 'ws://a', '--text', '--binary'], '--text and --binary: choose one'],
+    [['load', 'ws://a', '--header', 'x'], "--header: expected 'Name: value', got 'x'"],
+    [['load', 'ws://a', '--html', '/no/such/folder/r.html'], 'ENOENT'],
+    [['load', 'ws://a', '--html', '.'], "--html: '.' cannot be written: it is a folder"],
+    [['load', 'ws://a', '--json', 'x', '--html', './x'], "--json and --html: both are 'x'"],
+    [['load', 'ws://a', '--depth'], '--depth'],
+    [['compare', '--only', 'nothing'], "no part has 'nothing' in its name"],
+    [['compare', '--bun', '/no/such/bun'], "--bun: '/no/such/bun --version' cannot be run"],
+    [['deflate', '--only', 'nothing'], "no cell has 'nothing' in its name"],
+    [['serve', '--port', '65536'], '--port: expected a whole number from 0 to 65535'],
+    [['serve', '--library', 'toString'], '--library: expected one of ours, ws, raw'],
+    [['serve', '--json'], 'unknown option --json'],
+    [['commits', '--fast'], 'unknown option --fast'],
+    [['commits', 'HEAD', 'HEAD~2'], 'unexpected: HEAD~2'],
+    [['charts', '--chekc'], 'unknown option --chekc'],
+    [['charts', 'now'], 'unexpected: now'],
+  ])('rejects %j', async (args, message) => {
+    const { code, out, err } = await run(...args);
+    expect([code, out, err]).toEqual([2, '', expect.stringContaining(message)]);
+  });
+});
+
+describe('ws-bench record', () => {
+  it.each([
+    [['toast'], 'cannot record toast; expected compare, codec'],
+    [['load'], 'cannot record load; expected compare, codec'],
+    [['--only', 'heap'], '--only: name the scenario'],
+    [['codec', '--fast'], 'unknown option --fast'],
+    // An option of one scenario is no option of the other.
+    [['compare', 'memory', '--only', 'heap'], 'unknown option --only'],
+  ])('rejects %j before it measures', async (args, message) => {
+    const { code, out, err } = await run('record', ...args);
+    expect([code, out, err]).toEqual([2, '', expect.stringContaining(message)]);
+  });
+});

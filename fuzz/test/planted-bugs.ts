@@ -1,0 +1,193 @@
+import {
+  CloseCode,
+  FrameDecoder,
+  FrameHeader,
+  negotiateDeflate,
+  ProtocolError,
+  parseCloseMessage,
+  parseTokenList,
+  utf8Step,
+} from '@ws/codec';
+import { Conn, type DeflateSource, type Transport } from '@ws/conn';
+import { nodeDeflate } from '@ws/node-io';
+import { hex } from '@ws/tests';
+import type { Target } from '../harness/target.ts';
+import { apiSequence } from '../targets/api-sequence.ts';
+import { clientReply } from '../targets/client-reply.ts';
+import { closePayload } from '../targets/close-payload.ts';
+import { extensionsHeader } from '../targets/extensions-header.ts';
+import { frameHeader } from '../targets/frame-header.ts';
+import { frameStream } from '../targets/frame-stream.ts';
+import { inflate } from '../targets/inflate.ts';
+import { serverHandshake } from '../targets/server-handshake.ts';
+import { subprotocolHeader } from '../targets/subprotocol-header.ts';
+import { utf8 } from '../targets/utf8.ts';
+
+/** A target whose code under test has one rule removed. */
+export interface PlantedBug {
+  readonly bug: string;
+  readonly target: Target;
+  /** Executions in which the search has to find the bug, for each seed. */
+  readonly executions: number;
+  /** A short input that shows the bug. */
+  readonly input: Uint8Array;
+}
+
+/** Reports a non-minimal length as an incomplete header. */
+class LaxHeader extends FrameHeader {
+  override read(bytes: Uint8Array, start?: number, end?: number): number {
+    try {
+      return super.read(bytes, start, end);
+    } catch (error) {
+      if (error instanceof ProtocolError && error.faults.includes('non-minimal length')) return 0;
+      throw error;
+    }
+  }
+}
+
+/** Drops the drain events of a transport. */
+function withoutDrain(transport: Transport): Transport {
+  const start = transport.start.bind(transport);
+  transport.start = (sink) =>
+    start({
+      data: (chunk) => sink.data(chunk),
+      drain: () => {},
+      end: () => sink.end(),
+      close: (error) => sink.close(error),
+    });
+  return transport;
+}
+
+/** Resets its inflaters without the history of the stream. */
+const withoutHistory: DeflateSource = {
+  inflater() {
+    const inflater = nodeDeflate.inflater();
+    const reset = inflater.reset.bind(inflater);
+    inflater.reset = () => reset(undefined);
+    return inflater;
+  },
+  deflater: (level, windowBits) => nodeDeflate.deflater(level, windowBits),
+  deflateLater: (job, done) => nodeDeflate.deflateLater(job, done),
+  memoryBudget: nodeDeflate.memoryBudget,
+  generation: 0,
+};
+
+/** UTF-8 of lines, joined with CRLF. */
+function text(...lines: readonly string[]): Uint8Array {
+  return Uint8Array.from(Buffer.from(lines.join('\r\n')));
+}
+
+/** One for each target. */
+export const plantedBugs: readonly PlantedBug[] = [
+  {
+    bug: 'a non-minimal length',
+    target: frameHeader(() => new LaxHeader()),
+    executions: 60_000,
+    input: hex('00 7e 00 00'),
+  },
+  {
+    bug: 'RSV3 without an extension',
+    target: frameStream(
+      (options) => new FrameDecoder({ ...options, allowedRsv: (options.allowedRsv ?? 0) | 0x10 }),
+    ),
+    executions: 60_000,
+    input: hex(
+      // Ten bytes of settings, three masked frames, and a header with RSV3.
+      `${'00'.repeat(10)} 8185000000000000000000 8985000000000000000000 8882ea`,
+    ),
+  },
+  {
+    bug: 'a character cut after its first byte',
+    target: utf8((state, ...rest) => utf8Step(state === 2 ? 1 : state, ...rest)),
+    executions: 60_000,
+    input: text('\x01\x01\x01\0漢'),
+  },
+  {
+    bug: 'close code 1015 on the wire',
+    target: closePayload((payload) => {
+      const [high, low] = payload;
+      if (high === 0x03 && low === 0xf7) return { code: CloseCode.TLSHandshake, reason: '' };
+      return parseCloseMessage(payload);
+    }),
+    executions: 60_000,
+    input: hex('03 f7'),
+  },
+  {
+    bug: 'a repeated parameter',
+    target: extensionsHeader(undefined, (offers, limits) => {
+      const lax = offers.map(({ name, params }) => ({ name, params }));
+      return negotiateDeflate(lax, limits);
+    }),
+    executions: 60_000,
+    input: text('\0\0\0permessage-deflate;client_max_window_bits=9;client_max_window_bits'),
+  },
+  {
+    bug: 'a subprotocol offered twice',
+    target: subprotocolHeader((text) => {
+      const names = parseTokenList(text);
+      return text.length > 4096 || (names?.length ?? 0) > 64 ? undefined : names;
+    }),
+    executions: 60_000,
+    input: text('\0Upgrade,Upgrade'),
+  },
+  {
+    bug: 'a second key',
+    target: serverHandshake((upgrader, onConn) => {
+      const listener = upgrader.handler(onConn);
+      return (req, socket, head) => {
+        const isKey = (name: string | undefined): boolean =>
+          name?.toLowerCase() === 'sec-websocket-key';
+        const first = req.rawHeaders.findIndex((name, i) => i % 2 === 0 && isKey(name));
+        for (let i = req.rawHeaders.length - 2; i > first; i -= 2) {
+          if (isKey(req.rawHeaders[i])) req.rawHeaders.splice(i, 2);
+        }
+        listener(req, socket, head);
+      };
+    }),
+    executions: 20_000,
+    input: text(
+      '\0\0GET / HTTP/1.1',
+      'Host:m',
+      'Upgrade:websocket',
+      'Connection:Upgrade',
+      'Sec-WebSocket-Key:dGhlIHNhbXBsZSBub25jZQ==',
+      'Sec-WebSocket-Version:13',
+      's:',
+      'Sec-WebSocket-Key:',
+      '\r\n',
+    ),
+  },
+  {
+    bug: 'a 101 of HTTP/1.0',
+    target: clientReply((handshake) => (stream, ...rest) => {
+      const socket = stream as unknown as { push(chunk: Uint8Array | null): boolean };
+      const push = socket.push.bind(socket);
+      socket.push = (chunk) => {
+        const text = chunk === null ? '' : Buffer.from(chunk).toString('latin1');
+        if (!text.startsWith('HTTP/1.0 101')) return push(chunk);
+        return push(Buffer.from(text.replace('1.0', '1.1'), 'latin1'));
+      };
+      return handshake(stream, ...rest);
+    }),
+    executions: 20_000,
+    input: text(
+      '\0\0HTTP/1.0 101 ',
+      'Upgrade:websocket',
+      'Connection:Upgrade',
+      'Sec-WebSocket-Accept:$accept',
+      '\r\n',
+    ),
+  },
+  {
+    bug: 'a lost history of an inflater',
+    target: inflate(withoutHistory),
+    executions: 3_000,
+    input: hex('01 00 00 00 00 00 00 10 5a 00 00 00 00 82 82 82 00 00 00'),
+  },
+  {
+    bug: 'a lost drain event',
+    target: apiSequence((transport, options) => new Conn(withoutDrain(transport), options)),
+    executions: 3_000,
+    input: hex('00 00 00 00 01 00 00 00 00 00 00 00 00 00 00'),
+  },
+];

@@ -1,0 +1,88 @@
+import {
+  misalignmentOf,
+  SHORT_FRAME,
+  SHORT_FRAMES_AHEAD,
+  SIMD_FROM,
+  STAGE_FROM,
+  VIEW_AHEAD,
+  WORDS_FROM,
+  wordsOver,
+  xorBytes,
+  xorOwned,
+} from '../masking/mask.ts';
+import { type Simd, simd } from '../masking/simd.ts';
+import type { ReceiveRing } from '../memory/ring.ts';
+
+/** The bytes are not in the SIMD memory, or their place is not yet looked up. */
+const NO_ADDRESS = -1;
+
+/**
+ * Unmasks payloads in place with the fastest kernel for their size and memory. It caches facts
+ * about the decoder's current chunk: call {@link forget} when the chunk changes.
+ */
+export class Unmasker {
+  readonly #ring: ReceiveRing;
+  readonly #useSimd: boolean;
+  #simd: Simd | undefined = undefined;
+  /** Place of the chunk in the SIMD memory, or {@link NO_ADDRESS}. */
+  #address = NO_ADDRESS;
+  /** One view for all frames of a chunk. */
+  #words: BigInt64Array | undefined = undefined;
+  #misalignment = 0;
+
+  /**
+   * @param ring - Caches the view of its memory as words.
+   * @param useSimd - Whether the SIMD kernel may be used.
+   */
+  constructor(ring: ReceiveRing, useSimd: boolean) {
+    this.#ring = ring;
+    this.#useSimd = useSimd;
+  }
+
+  /** Drops what is known about the chunk. */
+  forget(): void {
+    this.#words = undefined;
+    this.#address = NO_ADDRESS;
+  }
+
+  /**
+   * Unmasks `bytes[start, end)`.
+   *
+   * @param lim - Index after the last byte of the chunk: a view pays off only when much of the
+   *   chunk is left.
+   * @param key - Little-endian.
+   */
+  unmask(bytes: Uint8Array, start: number, end: number, lim: number, key: number): void {
+    const n = end - start;
+    if (this.#words !== undefined && n >= WORDS_FROM && n < STAGE_FROM) {
+      xorOwned(bytes, this.#words, this.#misalignment, start, end, key);
+    } else if (this.#address >= 0 && n >= SIMD_FROM) {
+      this.#simd!.xor(this.#address + start, this.#address + end, key);
+    } else if (
+      n < WORDS_FROM ||
+      lim - start < (n < SHORT_FRAME ? SHORT_FRAMES_AHEAD : VIEW_AHEAD)
+    ) {
+      xorBytes(bytes, start, end, key);
+    } else {
+      this.#unmaskAfterLookup(bytes, start, end, key);
+    }
+  }
+
+  /** The same, when the place of the chunk is unknown or the view of words does not exist yet. */
+  #unmaskAfterLookup(bytes: Uint8Array, start: number, end: number, key: number): void {
+    const fast = this.#useSimd ? simd() : undefined;
+    this.#simd = fast;
+    if (fast !== undefined && bytes.buffer === fast.buffer) {
+      this.#address = bytes.byteOffset;
+      fast.xor(this.#address + start, this.#address + end, key);
+    } else if (fast !== undefined && end - start >= STAGE_FROM) {
+      fast.xorForeign(bytes, start, end, key);
+    } else {
+      if (this.#words === undefined) {
+        this.#words = bytes === this.#ring.bytes ? this.#ring.words : wordsOver(bytes);
+        this.#misalignment = misalignmentOf(bytes);
+      }
+      xorOwned(bytes, this.#words, this.#misalignment, start, end, key);
+    }
+  }
+}

@@ -1,0 +1,18 @@
+/**
+ * What the packages of this repository share. Unstable: it changes without notice. Import it only
+ * in a package that requires the exact version of this one.
+ *
+ * Export nothing from a file of the hot path. The bundler moves shared files to a chunk, and V8
+ * does not fold constants that come from another module: with `frames/rules.ts` in the chunk,
+ * `decode 16 B` took 9.7 ns instead of 8.7.
+ *
+ * @module
+ */
+export { isControl } from './frames/opcode.ts';
+export { offerDeflate } from './handshake/deflate-offer.ts';
+export { hasToken } from './handshake/token-list.ts';
+export { MAX_CONTROL_PAYLOAD } from './limits.ts';
+export { Pool } from './memory/pool.ts';
+export { LARGEST_SLAB, NO_BYTES } from './memory/slab.ts';
+export { type PoolGuard, poolGuard } from './pool-guard.ts';
+export { utf8Length } from './text/utf8.ts';

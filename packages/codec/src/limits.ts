@@ -1,0 +1,9 @@
+/** Largest payload of a control frame, in bytes (RFC 6455, section 5.5). */
+export const MAX_CONTROL_PAYLOAD = 125;
+/**
+ * Largest payload in bytes whose length fits in the second byte of the header (RFC 6455, section
+ * 5.2).
+ */
+export const MAX_SHORT_PAYLOAD = 125;
+/** Largest header in bytes: 2, a 64-bit length and a masking key (RFC 6455, section 5.2). */
+export const MAX_HEADER = 14;

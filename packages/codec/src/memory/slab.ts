@@ -1,0 +1,36 @@
+/** A lease of pooled memory. */
+export interface Slab {
+  /** The memory, at least as many bytes as the caller asked for. Its contents are arbitrary. */
+  readonly bytes: Uint8Array;
+  /**
+   * Returns the slab to its pool. Do not touch `bytes` afterwards. The function is bound once for
+   * the slab's life: pass it on as a callback, no closure is needed. A second call has no effect
+   * until the slab is leased again. In a pool with `debug`, a second call always throws.
+   */
+  readonly release: () => void;
+  /**
+   * `bytes` as 64-bit words, if the pool caches that view with the slab. Otherwise its user creates
+   * the view.
+   */
+  readonly words?: BigInt64Array;
+  /** `bytes` for stores of more than one byte, if the pool caches that view with the slab. */
+  readonly view?: DataView;
+}
+
+/** A source of slabs: a `SlabPool`, or a wrapper around buffers of the caller. */
+export interface SlabSource {
+  /** Leases a slab of at least `minBytes` bytes. Creates memory when the pool has none. */
+  take(minBytes: number): Slab;
+}
+
+/**
+ * Size in bytes of the largest slab that a pool keeps. Three other sizes depend on it:
+ * - `SlabWriter` fills slabs of at most this size: a pool does not keep larger ones.
+ * - `ReceiveRing` grows to this size, for the same reason.
+ * - `borrowFrom` of an encoder defaults to it: a frame that fits a slab is copied. With a larger
+ *   value a payload would be copied to several slabs.
+ */
+export const LARGEST_SLAB: number = 64 * 1024;
+
+/** The empty array, for fields that hold no memory. */
+export const NO_BYTES: Uint8Array = /* @__PURE__ */ new Uint8Array(0);

@@ -1,0 +1,78 @@
+import { BinaryMessage, CloseMessage, PingMessage, PongMessage, TextMessage } from '@ws/codec';
+import type { DataType } from './message.ts';
+import { checkSchema } from './read/json.ts';
+import { rejected } from './time/promises.ts';
+import { checkWaitOptions } from './time/wait.ts';
+import { kind } from './validate.ts';
+
+// Checks of the arguments of Conn's methods. A `refuse…` function returns a rejected promise for a
+// bad argument.
+
+function isDataType(type: unknown): type is DataType {
+  return type === TextMessage || type === BinaryMessage;
+}
+
+export function isControlType(type: unknown): type is number {
+  return type === CloseMessage || type === PingMessage || type === PongMessage;
+}
+
+export function badType(type: unknown): TypeError {
+  return new TypeError(
+    `websocket: bad write message type: ${typeof type === 'number' ? type : kind(type)}`,
+  );
+}
+
+export function refuseWriteOptions(options: { compress?: unknown }): Promise<never> | undefined {
+  try {
+    checkWaitOptions(options);
+    checkCompress(options.compress);
+    return undefined;
+  } catch (error) {
+    return rejected(error);
+  }
+}
+
+export function refuseReadOptions(options: { schema?: unknown }): Promise<never> | undefined {
+  try {
+    checkWaitOptions(options);
+    checkSchema(options.schema);
+    return undefined;
+  } catch (error) {
+    return rejected(error);
+  }
+}
+
+export function refuseWriterOptions(
+  type: unknown,
+  options: { compress?: unknown },
+): Promise<never> | undefined {
+  try {
+    if (!isDataType(type) && !isControlType(type)) throw badType(type);
+    if (typeof options !== 'object' || options === null) {
+      throw new TypeError(`nextWriter: expected options, got ${kind(options)}`);
+    }
+    checkCompress(options.compress);
+    return undefined;
+  } catch (error) {
+    return rejected(error);
+  }
+}
+
+/** @throws TypeError when it is neither true, false nor undefined. */
+function checkCompress(compress: unknown): void {
+  if (compress === undefined || typeof compress === 'boolean') return;
+  throw new TypeError(`compress: expected true or false, got ${kind(compress)}`);
+}
+
+/**
+ * A handler, or undefined for null.
+ *
+ * @throws TypeError for anything else.
+ */
+export function functionOrNull<T>(name: string, handler: T | null): T | undefined {
+  if (handler === null) return undefined;
+  if (typeof handler !== 'function') {
+    throw new TypeError(`${name}: expected a function or null, got ${kind(handler)}`);
+  }
+  return handler;
+}

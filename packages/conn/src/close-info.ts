@@ -1,0 +1,21 @@
+/** How a connection ended. */
+export interface CloseInfo {
+  /**
+   * The code of the peer's close frame, 1005 when that frame had no code. Without a close frame of
+   * the peer: the code with which this end failed the connection, or 1006 (RFC 6455, section
+   * 7.1.5).
+   */
+  readonly code: number;
+  /** The reason of the peer's close frame, else `''`. */
+  readonly reason: string;
+  /** Whether both close frames were exchanged (RFC 6455, section 7.1.4). */
+  readonly wasClean: boolean;
+  /** The fault that ended the connection; absent when there was none. */
+  readonly error?: unknown;
+}
+
+/**
+ * `open` until a close frame is sent or answered, `closing` until the transport is closed, then
+ * `closed`.
+ */
+export type ConnState = 'open' | 'closing' | 'closed';

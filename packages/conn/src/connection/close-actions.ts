@@ -1,0 +1,147 @@
+import type { Role, WebSocketError } from '@ws/codec';
+import type { CloseInfo } from '../close-info.ts';
+import type { PerMessageDeflate } from '../deflate/negotiate.ts';
+import { CloseSentError } from '../errors.ts';
+import type { Platform } from '../platform/platform.ts';
+import type { ReadSide } from '../read/read-side.ts';
+import type { TimerEntry, Timers } from '../time/timers.ts';
+import type { Transport } from '../transport.ts';
+import type { WriteSide } from '../write/write-side.ts';
+import type { CloseActions } from './close-handshake.ts';
+
+/** The parts of a connection that {@link ConnectionCloseActions} uses. */
+export interface CloseTarget extends TimerEntry {
+  readonly shared: { readonly role: Role; readonly timers: Timers };
+  readonly settings: { readonly closeTimeout: number };
+  readonly platform: Platform;
+  readonly transport: Transport;
+  readonly deflating: PerMessageDeflate | undefined;
+  readonly readSide: ReadSide;
+  readonly writeSide: WriteSide;
+  callCloseHandler(code: number, reason: string): Promise<void> | undefined;
+  balance(): void;
+  runTurnLater(): void;
+  /** Clears every timer of the connection. */
+  stopTimers(): void;
+  /** Resolves `closed` with `info` and informs the observer. */
+  settle(info: CloseInfo): void;
+}
+
+/**
+ * Carries out the actions of a {@link CloseHandshake} on its connection. The connection creates
+ * both together.
+ */
+export class ConnectionCloseActions implements CloseActions {
+  readonly #connection: CloseTarget;
+
+  constructor(connection: CloseTarget) {
+    this.#connection = connection;
+  }
+
+  get role(): Role {
+    return this.#connection.shared.role;
+  }
+
+  get closeTimeout(): number {
+    return this.#connection.settings.closeTimeout;
+  }
+
+  get acceptsClose(): boolean {
+    return this.#connection.writeSide.sendQueue.open;
+  }
+
+  get unsent(): boolean {
+    return this.#connection.writeSide.sendQueue.unsent;
+  }
+
+  finishWrites(): void {
+    this.#connection.writeSide.finish();
+  }
+
+  sendClose(payload: Uint8Array): boolean {
+    const { writeSide } = this.#connection;
+    const sent = writeSide.sendQueue.close(payload);
+    writeSide.end(writeSide.error!);
+    return sent;
+  }
+
+  refuseWrites(error: WebSocketError): void {
+    this.#connection.writeSide.sendQueue.refuse(error);
+  }
+
+  endWrites(error: WebSocketError): void {
+    const { writeSide } = this.#connection;
+    writeSide.sendQueue.refuse(error);
+    writeSide.end(writeSide.error!);
+  }
+
+  cutWrites(): void {
+    this.#connection.writeSide.sendQueue.cut(new CloseSentError());
+  }
+
+  endTransport(): void {
+    this.#connection.writeSide.sendQueue.end();
+  }
+
+  dropTransportWhenSent(): void {
+    const connection = this.#connection;
+    connection.platform.yield(() => {
+      if (connection.writeSide.sendQueue.bufferedAmount === 0) connection.transport.destroy();
+    });
+  }
+
+  dropTransport(): void {
+    this.#connection.transport.destroy();
+  }
+
+  parseRest(): void {
+    this.#connection.readSide.parse(true);
+  }
+
+  stopInput(): void {
+    this.#connection.readSide.stop();
+  }
+
+  dropQueue(): void {
+    this.#connection.readSide.drop();
+  }
+
+  dropMessages(): void {
+    this.#connection.readSide.start();
+    this.#connection.readSide.dropAll();
+  }
+
+  endReading(reason: unknown): void {
+    this.#connection.readSide.end(reason);
+  }
+
+  callCloseHandler(code: number, reason: string): Promise<void> | undefined {
+    return this.#connection.callCloseHandler(code, reason);
+  }
+
+  setAlarm(ms: number): void {
+    this.#connection.shared.timers.set(this.#connection, ms);
+  }
+
+  balance(): void {
+    this.#connection.balance();
+  }
+
+  runTurnLater(): void {
+    this.#connection.runTurnLater();
+  }
+
+  release(error: WebSocketError): void {
+    const { deflating, readSide, writeSide } = this.#connection;
+    this.#connection.stopTimers();
+    writeSide.sendQueue.destroy(error);
+    writeSide.end(writeSide.error!);
+    if (deflating === undefined) return;
+    deflating.compressor.destroy();
+    readSide.leavePools();
+  }
+
+  settle(info: CloseInfo): void {
+    this.#connection.settle(info);
+  }
+}

@@ -1,0 +1,454 @@
+import { CloseCode, formatCloseMessage, type Role, type WebSocketError } from '@ws/codec';
+import type { CloseInfo, ConnState } from '../close-info.ts';
+import { CloseError, CloseSentError, TimeoutError, TransportError } from '../errors.ts';
+
+// The phases of a close (RFC 6455, section 7). A connection only moves down this list.
+
+/** Neither end has sent a close frame, and the transport still delivers. */
+export const OPEN = 0;
+/**
+ * The peer sent its close frame or ended its stream. Some messages before that are still unread.
+ */
+const ENDING = 1;
+/**
+ * All messages before the peer's close frame are read, or `closeTimeout` has passed: the close
+ * handler runs.
+ */
+const ANSWERING = 2;
+/**
+ * Our close frame is accepted for sending, or none is due. The connection waits for the peer or for
+ * the transport.
+ */
+const CLOSING = 3;
+/** The transport is closed. Messages that were read ahead can still be read. */
+export const GONE = 4;
+export type Phase = 0 | 1 | 2 | 3 | 4;
+
+/**
+ * Most input in bytes that is read and dropped after our close frame. Closing a socket with unread
+ * input sends a reset, and the peer may then lose our close frame.
+ */
+const MAX_DROPPED = 1_048_576;
+
+/** The events of a close, each with the type of its details. */
+export interface CloseEvents {
+  /** `close`, or a close frame by `writeControl`; `timeout` in ms bounds the handshake. */
+  ourClose: { readonly payload: Uint8Array; readonly timeout: number };
+  /** The peer's close frame was parsed. */
+  peerClose: { readonly code: number; readonly reason: string };
+  /** The peer ended its side of the transport. */
+  peerEof: undefined;
+  /** All input before the end is read, or dropped. */
+  inputRead: undefined;
+  /** The close handler has finished. */
+  handlerDone: undefined;
+  /**
+   * The peer broke a rule, or a handler of control frames failed: the connection fails with `code`.
+   */
+  fault: { readonly error: unknown; readonly code: number; readonly reason: string };
+  /** The handler of `receive` failed. */
+  handlerFailed: { readonly error: unknown };
+  /** `terminate`: the transport is dropped without a close frame. */
+  terminate: undefined;
+  /** The transport is dropped because of `error`. */
+  abort: { readonly error: WebSocketError };
+  /** The time of {@link CloseActions.setAlarm} is over. */
+  alarm: undefined;
+  /** The transport is closed, with its error if it had one. */
+  gone: { readonly error: Error | undefined };
+}
+
+/** The actions that a {@link CloseHandshake} takes on its connection. */
+export interface CloseActions {
+  readonly role: Role;
+  /** Time in ms that the peer has for its part of the handshake. */
+  readonly closeTimeout: number;
+  /** Whether a close frame can be sent: we have sent none, and writes are not refused. */
+  readonly acceptsClose: boolean;
+  /** Whether accepted frames still wait for the transport. */
+  readonly unsent: boolean;
+  /** Sends all accepted messages. Messages that are not compressed yet are sent uncompressed. */
+  finishWrites(): void;
+  /**
+   * Sends a close frame and refuses writes after it. False when the frame could not be encoded, for
+   * example because the buffer pool failed.
+   */
+  sendClose(payload: Uint8Array): boolean;
+  /** Refuses writes from now on. */
+  refuseWrites(error: WebSocketError): void;
+  /** Refuses writes and rejects the writes in the write queue. */
+  endWrites(error: WebSocketError): void;
+  /**
+   * Rejects writes that the transport has not taken. The rest of a frame that was partly written is
+   * still sent.
+   */
+  cutWrites(): void;
+  /** Ends our side of the transport after all accepted frames. */
+  endTransport(): void;
+  /** Drops the transport in a later turn, if all accepted bytes are sent by then. */
+  dropTransportWhenSent(): void;
+  dropTransport(): void;
+  /** Parses the input that has arrived, as far as the read-ahead has room. */
+  parseRest(): void;
+  /** Ends parsing and releases the memory of the input. */
+  stopInput(): void;
+  /** Drops the queued messages. */
+  dropQueue(): void;
+  /** Drops the queued messages and all later messages. */
+  dropMessages(): void;
+  /** Ends reading: pending reads reject with `reason`. */
+  endReading(reason: unknown): void;
+  /** Calls the close handler. Returns undefined when the user set none. */
+  callCloseHandler(code: number, reason: string): Promise<void> | undefined;
+  /** Fires the event `alarm` in `ms`. */
+  setAlarm(ms: number): void;
+  /** Pauses or resumes the transport, depending on whether input is wanted. */
+  balance(): void;
+  /**
+   * Schedules the connection's work at the end of the turn. It flushes frames, and ends reading
+   * when that is due.
+   */
+  runTurnLater(): void;
+  /**
+   * The transport is closed: stops timers, rejects writes with `error` and releases pooled memory.
+   */
+  release(error: WebSocketError): void;
+  /** Reports that the connection has ended. */
+  settle(info: CloseInfo): void;
+}
+
+/**
+ * The state machine of a connection's close (RFC 6455, section 7). Only this class knows the phase
+ * and the facts of the close, and decides what each event does. The first event creates it, so an
+ * idle connection has none.
+ *
+ * Reading ends when all input is parsed, all messages are read and no handler is at work. Our own
+ * close frame drops messages, so reading then ends at once.
+ */
+export class CloseHandshake {
+  phase: Phase = OPEN;
+  /** Why reading will end. Set once a close frame, the end of the stream or a fault was seen. */
+  ended: { readonly reason: unknown } | undefined;
+  /** The peer has ended its side of the transport. */
+  eof = false;
+  /** Our close frame was accepted for sending. */
+  sent = false;
+  /** The peer's close frame. */
+  received: CloseEvents['peerClose'] | undefined;
+  /** We failed the connection: the peer or a handler broke a rule. */
+  failed: { readonly error: unknown; readonly code: number } | undefined;
+  /** Why we dropped the transport, or the error that broke it. */
+  lost: unknown;
+  /** How the connection ended. Undefined until then. */
+  info: CloseInfo | undefined;
+  readonly actions: CloseActions;
+  #dropped = 0;
+
+  constructor(actions: CloseActions) {
+    this.actions = actions;
+  }
+
+  get state(): ConnState {
+    if (this.phase === GONE) return 'closed';
+    return this.phase < ANSWERING ? 'open' : 'closing';
+  }
+
+  handle<E extends keyof CloseEvents>(event: E, detail: CloseEvents[E]): void {
+    TABLE[event][this.phase](this, detail);
+  }
+
+  /**
+   * Counts input after our close frame. Counting starts when the frame has left: before that the
+   * peer cannot know of the close.
+   */
+  countDropped(bytes: number): void {
+    if (!this.sent || this.actions.unsent) return;
+    this.#dropped += bytes;
+    if (this.#dropped <= MAX_DROPPED) return;
+    const text = `the peer sent more than ${MAX_DROPPED} bytes after our close frame`;
+    this.handle('abort', { error: new TransportError(text) });
+  }
+}
+
+type Transition<E extends keyof CloseEvents> = (
+  handshake: CloseHandshake,
+  detail: CloseEvents[E],
+) => void;
+
+/** The transitions: one row per event, one column per phase. */
+const TABLE: {
+  readonly [E in keyof CloseEvents]: readonly [
+    open: Transition<E>,
+    ending: Transition<E>,
+    answering: Transition<E>,
+    closing: Transition<E>,
+    gone: Transition<E>,
+  ];
+} = {
+  ourClose: [startHandshake, startHandshake, startHandshake, ignore, ignore],
+  peerClose: [peerCloses, peerCloses, peerCloses, peerCloses, recordPeerClose],
+  peerEof: [peerEnds, peerEnds, peerEnds, peerEndsLast, ignore],
+  inputRead: [endReading, answerAndEndReading, ignore, endReading, endReading],
+  handlerDone: [ignore, ignore, echo, ignore, ignore],
+  fault: [fail, fail, fail, fail, recordFault],
+  handlerFailed: [failHandler, failHandler, failHandler, failHandler, failHandlerAtEnd],
+  terminate: [terminate, terminate, terminate, terminate, terminate],
+  abort: [abort, abort, abort, abort, abort],
+  alarm: [ignore, answerNow, giveUp, giveUp, ignore],
+  gone: [finish, finish, finish, finish, ignore],
+};
+
+function ignore(): void {}
+
+function startHandshake(
+  handshake: CloseHandshake,
+  { payload, timeout }: CloseEvents['ourClose'],
+): void {
+  const { actions } = handshake;
+  if (!actions.acceptsClose) return;
+  actions.finishWrites();
+  sendClose(handshake, payload);
+  actions.dropMessages();
+  // A peer cannot send a close frame after the end of its stream.
+  if (handshake.received !== undefined || handshake.eof) closeTransport(handshake);
+  setAlarm(handshake, timeout);
+  actions.balance();
+  actions.runTurnLater();
+}
+
+function sendClose(handshake: CloseHandshake, payload: Uint8Array): void {
+  handshake.phase = CLOSING;
+  handshake.sent = handshake.actions.sendClose(payload);
+}
+
+function peerCloses(handshake: CloseHandshake, detail: CloseEvents['peerClose']): void {
+  recordPeerClose(handshake, detail);
+  if (handshake.sent) closeTransport(handshake);
+  else if (handshake.phase === OPEN) handshake.phase = ENDING;
+  setAlarm(handshake, handshake.actions.closeTimeout);
+}
+
+/**
+ * The peer's close frame comes before the end of its stream, even when the end is seen first. So
+ * its reason replaces that of the stream's end.
+ */
+function recordPeerClose(handshake: CloseHandshake, detail: CloseEvents['peerClose']): void {
+  handshake.received = detail;
+  handshake.actions.stopInput();
+  handshake.ended = { reason: new CloseError(detail.code, detail.reason) };
+}
+
+/**
+ * The peer ended its stream, and no close frame was parsed so far. The unread input may still
+ * contain one.
+ */
+function peerEnds(handshake: CloseHandshake): void {
+  const { actions } = handshake;
+  handshake.eof = true;
+  handshake.ended ??= { reason: unexpectedEof() };
+  if (handshake.phase === OPEN) handshake.phase = ENDING;
+  setAlarm(handshake, actions.closeTimeout);
+  actions.runTurnLater();
+}
+
+function peerEndsLast(handshake: CloseHandshake): void {
+  const { actions } = handshake;
+  handshake.eof = true;
+  if (handshake.sent) actions.parseRest();
+  handshake.ended ??= { reason: unexpectedEof() };
+  actions.stopInput();
+  endTransport(handshake);
+  actions.runTurnLater();
+}
+
+function endReading({ ended, actions }: CloseHandshake): void {
+  if (ended !== undefined) actions.endReading(ended.reason);
+}
+
+function answerAndEndReading(handshake: CloseHandshake): void {
+  answer(handshake);
+  if (handshake.phase !== ANSWERING) endReading(handshake);
+}
+
+/** Answers the peer's close frame, or the end of its stream. */
+function answer(handshake: CloseHandshake): void {
+  const { received, actions } = handshake;
+  if (received === undefined) {
+    handshake.phase = CLOSING;
+    actions.finishWrites();
+    actions.endWrites(handshake.ended!.reason as WebSocketError);
+    endTransport(handshake);
+    return;
+  }
+  handshake.phase = ANSWERING;
+  const handled = actions.callCloseHandler(received.code, received.reason);
+  if (handled === undefined) {
+    handshake.handle('handlerDone', undefined);
+    return;
+  }
+  handled.then(
+    () => handshake.handle('handlerDone', undefined),
+    (error: unknown) =>
+      handshake.handle('fault', { error, code: CloseCode.InternalServerErr, reason: '' }),
+  );
+}
+
+/** `closeTimeout` has passed, so the peer gets its answer although earlier messages are unread. */
+function answerNow(handshake: CloseHandshake): void {
+  answer(handshake);
+  setAlarm(handshake, handshake.actions.closeTimeout);
+}
+
+/** Sends our close frame with the code of the peer's close frame (RFC 6455, section 5.5.1). */
+function echo(handshake: CloseHandshake): void {
+  const { actions } = handshake;
+  actions.finishWrites();
+  sendClose(handshake, formatCloseMessage(handshake.received!.code));
+  closeTransport(handshake);
+  actions.runTurnLater();
+}
+
+/** RFC 6455, section 7.1.1: the server closes TCP first, the client waits for it. */
+function closeTransport(handshake: CloseHandshake): void {
+  const { actions } = handshake;
+  if (handshake.eof) endTransport(handshake);
+  else if (actions.role === 'server') actions.endTransport();
+  setAlarm(handshake, actions.closeTimeout);
+}
+
+/**
+ * The peer has ended its side of the transport. Our side ends after all accepted frames, and the
+ * transport is dropped once they are sent.
+ */
+function endTransport({ actions }: CloseHandshake): void {
+  actions.endTransport();
+  actions.dropTransportWhenSent();
+}
+
+/** Fails the connection (RFC 6455, section 7.1.7). All failures use this function. */
+function fail(handshake: CloseHandshake, { error, code, reason }: CloseEvents['fault']): void {
+  if (handshake.failed !== undefined) return;
+  const { actions } = handshake;
+  recordFault(handshake, { error });
+  handshake.failed = { error, code };
+  if (!handshake.sent) {
+    actions.cutWrites();
+    sendClose(handshake, formatCloseMessage(code, reason));
+  }
+  handshake.phase = CLOSING;
+  actions.endTransport();
+  setAlarm(handshake, actions.closeTimeout);
+  actions.balance();
+}
+
+/**
+ * A fault replaces any known reason for the end: the parser reached the fault earlier in the
+ * stream.
+ */
+function recordFault(handshake: CloseHandshake, { error }: { readonly error: unknown }): void {
+  if (handshake.failed !== undefined) return;
+  handshake.actions.stopInput();
+  handshake.ended = { reason: error };
+  handshake.actions.runTurnLater();
+}
+
+function failHandler(handshake: CloseHandshake, detail: CloseEvents['handlerFailed']): void {
+  const { error } = detail;
+  if (handshake.eof || isKnownEnd(handshake, error)) return failHandlerAtEnd(handshake, detail);
+  handshake.actions.dropQueue();
+  // After our close frame the handshake continues, and `receive` rejects with the error.
+  if (handshake.sent) return;
+  handshake.handle('fault', { error, code: CloseCode.InternalServerErr, reason: '' });
+}
+
+/**
+ * The connection has already ended, so close code 1011 can no longer be sent. Usually that end made
+ * the handler fail.
+ */
+function failHandlerAtEnd(
+  handshake: CloseHandshake,
+  { error }: CloseEvents['handlerFailed'],
+): void {
+  const { actions } = handshake;
+  actions.dropQueue();
+  // A handler that waited for a pong or a write rejects with the reason of the end. That is not an
+  // error of the handler.
+  if (!isKnownEnd(handshake, error)) {
+    actions.stopInput();
+    actions.endReading(error);
+  }
+  actions.runTurnLater();
+}
+
+function isKnownEnd({ ended }: CloseHandshake, error: unknown): boolean {
+  return ended !== undefined && ended.reason === error;
+}
+
+function terminate(handshake: CloseHandshake): void {
+  const { actions } = handshake;
+  actions.dropQueue();
+  actions.stopInput();
+  handshake.ended ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
+  // The transport reports its close later. Frames written until then would be lost, so writes are
+  // refused now.
+  actions.refuseWrites(handshake.ended.reason as WebSocketError);
+  actions.dropTransport();
+}
+
+function abort(handshake: CloseHandshake, { error }: CloseEvents['abort']): void {
+  const { actions } = handshake;
+  handshake.lost ??= error;
+  handshake.ended ??= { reason: error };
+  actions.refuseWrites(error);
+  actions.dropTransport();
+}
+
+function giveUp(handshake: CloseHandshake): void {
+  if (handshake.received === undefined) {
+    handshake.lost ??= new TimeoutError(
+      'the peer did not finish the closing handshake in time (option closeTimeout)',
+    );
+  }
+  handshake.actions.dropTransport();
+}
+
+function finish(handshake: CloseHandshake, { error }: CloseEvents['gone']): void {
+  const { actions } = handshake;
+  handshake.phase = GONE;
+  const broken =
+    error === undefined ? undefined : new TransportError(messageOf(error), { cause: error });
+  handshake.ended ??= { reason: broken ?? unexpectedEof() };
+  handshake.lost ??= broken ?? handshake.ended.reason;
+  const flushed = !actions.unsent;
+  actions.release(handshake.sent ? new CloseSentError() : (handshake.lost as WebSocketError));
+  handshake.info = closeInfo(handshake, flushed);
+  actions.settle(handshake.info);
+}
+
+/** How the connection ended. `flushed`: the transport took our close frame before it closed. */
+function closeInfo(handshake: CloseHandshake, flushed: boolean): CloseInfo {
+  const { received, failed, sent, lost } = handshake;
+  const wasClean = received !== undefined && sent && flushed && failed === undefined;
+  const error = failed === undefined ? lost : failed.error;
+  return {
+    code: received?.code ?? failed?.code ?? CloseCode.AbnormalClosure,
+    reason: received?.reason ?? '',
+    wasClean,
+    ...(wasClean || error === undefined ? {} : { error }),
+  };
+}
+
+function setAlarm({ phase, actions }: CloseHandshake, ms: number): void {
+  if (phase !== GONE) actions.setAlarm(ms);
+}
+
+function unexpectedEof(): CloseError {
+  return new CloseError(CloseCode.AbnormalClosure, 'unexpected EOF');
+}
+
+/** The message of a system error, with its code. */
+function messageOf(error: Error): string {
+  const { code } = error as { code?: unknown };
+  if (typeof code !== 'string' || error.message.includes(code)) return error.message;
+  return `${error.message} (${code})`;
+}

@@ -1,0 +1,455 @@
+import {
+  CloseCode,
+  CloseMessage,
+  PongMessage,
+  ProtocolError,
+  parseCloseMessage,
+  type WebSocketError,
+} from '@ws/codec';
+import type { CloseInfo, ConnState } from '../close-info.ts';
+import { ControlFrames } from '../control/control-frames.ts';
+import type { KeepAliveTarget } from '../control/keep-alive.ts';
+import type { PerMessageDeflate } from '../deflate/negotiate.ts';
+import { ReadLimitError, TimeoutError } from '../errors.ts';
+import type { Settings } from '../options.ts';
+import type { Platform } from '../platform/platform.ts';
+import type { MessageDecoder } from '../read/message-decoder.ts';
+import type { PendingRead } from '../read/pending-read.ts';
+import { ReadSide, type ReadSideOwner } from '../read/read-side.ts';
+import type { ReceiveCall } from '../read/receive-call.ts';
+import { Deadline, type Deadlines, untilOf } from '../time/deadline.ts';
+import type { EndOfTurnTask } from '../time/end-of-turn.ts';
+import { Deferred, done, rejected } from '../time/promises.ts';
+import type { Transport, TransportSink } from '../transport.ts';
+import { checkClosePayload } from '../write/prepared-message.ts';
+import type { SendQueue } from '../write/send-queue.ts';
+import { WriteSide, type WriteSideOwner } from '../write/write-side.ts';
+import { type CloseTarget, ConnectionCloseActions } from './close-actions.ts';
+import { type CloseEvents, CloseHandshake, GONE, OPEN } from './close-handshake.ts';
+import { FlowControl, type FlowControlOwner } from './flow-control.ts';
+import type { SweepTarget } from './idle-sweep.ts';
+import type { ConnShared } from './shared.ts';
+
+/** A close frame has at most this many bytes of reason (RFC 6455, section 5.5). */
+const MAX_REASON = 123;
+
+/**
+ * One connection, inside its `Conn`: joins the transport, the read side, the write side, control
+ * frames and the closing handshake. Parts that few connections need are created on first use.
+ *
+ * A pass, from `enterTurn` to `leaveTurn`, is one run of the loop that parses. When a pass has
+ * parsed all input, frames written in it leave at once. Otherwise they leave at the end of the
+ * event loop's turn, so that the reader can run before.
+ */
+export class Connection
+  implements
+    TransportSink,
+    ReadSideOwner,
+    WriteSideOwner,
+    FlowControlOwner,
+    CloseTarget,
+    KeepAliveTarget,
+    SweepTarget,
+    EndOfTurnTask
+{
+  /** The `Conn`, for the observer. */
+  readonly conn: object;
+  readonly transport: Transport;
+  readonly shared: ConnShared;
+  /** Set where permessage-deflate is agreed. */
+  readonly deflating: PerMessageDeflate | undefined;
+  /**
+   * The pending read, and the pending `receive`. They are stored here because the connection drops
+   * an idle read side.
+   */
+  reader: PendingRead | undefined;
+  receiveCall: ReceiveCall | undefined;
+
+  bytesIn = 0;
+  framesIn = 0;
+  messagesIn = 0;
+  pingsIn = 0;
+  bytesOut = 0;
+  framesOut = 0;
+  messagesOut = 0;
+  pingsOut = 0;
+  readLimit: number;
+
+  /**
+   * Slot of the connection's alarm in the timers. The alarm drives the heartbeat while the
+   * connection is open, and bounds the closing handshake later.
+   */
+  slot: number | undefined;
+  heardAt: number;
+  pingedAt: number | undefined;
+  active = false;
+
+  /** The read side and the write side are absent while the connection is idle. */
+  #readSide: ReadSide | undefined;
+  #writeSide: WriteSide | undefined;
+  #controlFrames: ControlFrames | undefined;
+  #deadlines: Deadlines | undefined;
+  #flowControl: FlowControl | undefined;
+  #handshake: CloseHandshake | undefined;
+  #closed: Deferred<CloseInfo> | undefined;
+  #inTurn = false;
+  /** Whether {@link onEndOfTurn} is scheduled. */
+  #deferred = false;
+
+  constructor(
+    conn: object,
+    transport: Transport,
+    shared: ConnShared,
+    deflating: PerMessageDeflate | undefined,
+  ) {
+    this.conn = conn;
+    this.transport = transport;
+    this.shared = shared;
+    this.deflating = deflating;
+    this.readLimit = shared.settings.readLimit;
+    this.#readSide = new ReadSide(this);
+    this.heardAt = Math.ceil(shared.platform.now());
+    shared.heartbeat?.start(this);
+    transport.start(this);
+    // The code that receives this connection first runs its synchronous part. No frame is parsed
+    // before that.
+    this.runTurnLater();
+  }
+
+  get platform(): Platform {
+    return this.shared.platform;
+  }
+
+  get settings(): Settings {
+    return this.shared.settings;
+  }
+
+  get readSide(): ReadSide {
+    return this.#readSide ?? this.#createReadSide();
+  }
+
+  get writeSide(): WriteSide {
+    return this.#writeSide ?? this.#createWriteSide();
+  }
+
+  #createReadSide(): ReadSide {
+    const readSide = new ReadSide(this);
+    this.#readSide = readSide;
+    readSide.start();
+    this.#markActive();
+    return readSide;
+  }
+
+  #createWriteSide(): WriteSide {
+    const writeSide = new WriteSide(this);
+    this.#writeSide = writeSide;
+    this.#markActive();
+    return writeSide;
+  }
+
+  get sendQueue(): SendQueue {
+    return this.writeSide.sendQueue;
+  }
+
+  /** Pings and the user's handlers of control frames. */
+  get controlFrames(): ControlFrames {
+    if (this.#controlFrames !== undefined) return this.#controlFrames;
+    const frames = new ControlFrames(this, this.platform, this.settings.maxPendingPings);
+    if (this.readSide.stopped) frames.end(this.#handshake?.ended?.reason);
+    this.#controlFrames = frames;
+    return frames;
+  }
+
+  /** Bytes accepted by writes and not yet handed to the operating system. */
+  get bufferedAmount(): number {
+    if (this.#writeSide === undefined) return this.transport.bufferedAmount;
+    return this.sendQueue.bufferedAmount + this.#writeSide.waiting;
+  }
+
+  /** The last round trip of a ping, in ms; NaN before the first. */
+  get rtt(): number {
+    return this.#controlFrames?.rtt ?? NaN;
+  }
+
+  get state(): ConnState {
+    return this.#handshake === undefined ? 'open' : this.#handshake.state;
+  }
+
+  /** Resolves when the transport is closed. */
+  get closed(): Promise<CloseInfo> {
+    if (this.#closed !== undefined) return this.#closed.promise;
+    this.#closed = new Deferred<CloseInfo>();
+    const info = this.#handshake?.info;
+    if (info !== undefined) this.#closed.resolve(info);
+    return this.#closed.promise;
+  }
+
+  // The transport's calls
+
+  data(chunk: Uint8Array): void {
+    this.bytesIn += chunk.length;
+    if (this.shared.heartbeat !== undefined) this.heardAt = Math.ceil(this.platform.now());
+    this.#handshake?.countDropped(chunk.length);
+    if (!this.readSide.stopped) this.readSide.push(chunk);
+  }
+
+  drain(): void {
+    this.#writeSide?.sendQueue.drained();
+  }
+
+  end(): void {
+    this.#handle('peerEof', undefined);
+  }
+
+  close(error?: Error): void {
+    this.#handle('gone', { error });
+  }
+
+  // Passes and turns
+
+  enterTurn(): boolean {
+    if (this.#inTurn) return false;
+    this.#inTurn = !this.readSide.starting;
+    return true;
+  }
+
+  leaveTurn(): void {
+    const { readSide } = this;
+    this.#inTurn = false;
+    if (this.paused) this.#flowControl!.renewTimeout();
+    const endIsDue = this.#handshake?.ended !== undefined && !readSide.ended;
+    if (readSide.pending || !readSide.idle || endIsDue) this.runTurnLater();
+    else this.#writeSide?.sendQueue.endOfChunk();
+    readSide.releaseIfIdle();
+    this.#markActive();
+  }
+
+  runTurnLater(): void {
+    if (this.#deferred) return;
+    this.#deferred = true;
+    this.shared.endOfTurn.add(this);
+  }
+
+  onEndOfTurn(): void {
+    const { readSide } = this;
+    this.#deferred = false;
+    readSide.start();
+    this.#inTurn = true;
+    readSide.parse(true);
+    this.#inTurn = false;
+    this.#writeSide?.sendQueue.flush();
+    readSide.releaseIfIdle();
+    this.#markActive();
+  }
+
+  flushLater(): void {
+    if (!this.#inTurn) this.runTurnLater();
+  }
+
+  get flushes(): boolean {
+    return this.#deferred;
+  }
+
+  /** Lists this connection for the sweep of idle connections. */
+  #markActive(): void {
+    if (this.active || this.#handshake !== undefined) return;
+    this.active = true;
+    this.shared.idleSweep.add(this);
+  }
+
+  dropIdleSides(): void {
+    if (this.#inTurn || this.#deferred) return;
+    if (this.#readSide?.droppable === true) this.#readSide = undefined;
+    if (this.#writeSide?.droppable === true) this.#writeSide = undefined;
+  }
+
+  // The read side's calls
+
+  get parsesRest(): boolean {
+    // After the transport is closed, the rest of the input is parsed, so that it holds no pooled
+    // memory. Compressed input could need much memory: it stays unparsed, and `release` moves it
+    // out of the pools.
+    return this.#handshake?.phase === GONE && this.deflating === undefined;
+  }
+
+  parsed(ahead: boolean): void {
+    const { readSide } = this;
+    const ended = this.#handshake?.ended;
+    if (ended === undefined) return;
+    if (!readSide.pending) readSide.stop();
+    const { stopped } = readSide;
+    if (stopped) this.#controlFrames?.end(ended.reason);
+    const allRead = stopped && readSide.idle && (ahead || readSide.waiting);
+    if (allRead || readSide.dropping) this.#handle('inputRead', undefined);
+  }
+
+  /**
+   * Answers a ping with a pong of the same payload as soon as is practical (RFC 6455, section
+   * 5.5.2).
+   */
+  pinged(decoder: MessageDecoder): void {
+    if (this.#controlFrames?.ping(decoder) === true) return;
+    void this.sendQueue.control(PongMessage, decoder.bytes, decoder.start, decoder.end, true);
+  }
+
+  ponged(decoder: MessageDecoder): void {
+    this.#controlFrames?.pong(decoder);
+  }
+
+  closeReceived({ bytes, start, end }: MessageDecoder): void {
+    let payload: CloseEvents['peerClose'];
+    try {
+      payload = parseCloseMessage(bytes.subarray(start, end));
+    } catch (error) {
+      return this.#failBy(error as ProtocolError);
+    }
+    this.#handle('peerClose', payload);
+  }
+
+  faulted({ error }: MessageDecoder): void {
+    this.#failBy(error);
+  }
+
+  #failBy(error: WebSocketError | undefined): void {
+    if (error instanceof ProtocolError) {
+      return this.fail(error, error.closeCode, error.faults.join(', ').slice(0, MAX_REASON));
+    }
+    const tooBig = error instanceof ReadLimitError;
+    this.fail(error, tooBig ? CloseCode.MessageTooBig : CloseCode.InternalServerErr, '');
+  }
+
+  handlerFailed(error: unknown): void {
+    this.#handle('handlerFailed', { error });
+  }
+
+  // Flow control
+
+  /** Whether we have paused the transport. */
+  get paused(): boolean {
+    return this.#flowControl?.paused === true;
+  }
+
+  get receiving(): boolean {
+    return this.receiveCall !== undefined;
+  }
+
+  get ending(): boolean {
+    return this.#handshake !== undefined && this.#handshake.phase !== OPEN;
+  }
+
+  /** Pauses the transport when no read waits and the read-ahead is full, and resumes it later. */
+  balance(): void {
+    const { readSide } = this;
+    if (this.paused) {
+      if (readSide.wantsInput || readSide.isLow) this.#flowControl!.resume();
+    } else if (!readSide.hasRoom && !readSide.wantsInput) {
+      this.#flowControl ??= new FlowControl(this);
+      this.#flowControl.pause();
+    }
+  }
+
+  // Control frames and the heartbeat
+
+  control(type: number, payload: Uint8Array): Promise<void> {
+    if (type !== CloseMessage) return this.sendQueue.control(type, payload, 0, payload.length);
+    if (!this.sendQueue.open) return rejected(this.sendQueue.error);
+    checkClosePayload(payload);
+    this.sendClose(payload, this.settings.closeTimeout);
+    return this.#handshake?.sent === true ? done : rejected(this.sendQueue.error);
+  }
+
+  ping(): void {
+    this.controlFrames.beat();
+  }
+
+  expired(ms: number): void {
+    this.abort(new TimeoutError(`no data from the peer for ${ms} ms (option heartbeat)`));
+  }
+
+  fire(): void {
+    if (this.ending) this.#handle('alarm', undefined);
+    else this.shared.heartbeat?.ring(this, this.platform.now());
+  }
+
+  // The user's calls
+
+  setReadDeadline(at: Date | number | null): void {
+    if (this.state === 'closed') return void untilOf(at);
+    this.#deadlines ??= {};
+    this.#deadlines.read ??= new Deadline(this.platform, () => {
+      this.readSide.expire(new TimeoutError('read timeout'));
+    });
+    this.#deadlines.read.set(at);
+  }
+
+  setWriteDeadline(at: Date | number | null): void {
+    if (this.state === 'closed') return void untilOf(at);
+    this.#deadlines ??= {};
+    this.#deadlines.write ??= new Deadline(this.platform, () => {
+      this.sendQueue.expire(new TimeoutError('write timeout'), this.writeSide.waiting);
+    });
+    // The send queue also stores an expired deadline. Clear it there too.
+    this.#writeSide?.sendQueue.expire(undefined, 0);
+    this.#deadlines.write.set(at);
+  }
+
+  /** Sets the longest message in bytes. The limit also applies to the message under way. */
+  setReadLimit(bytes: number): void {
+    this.readLimit = bytes;
+    this.readSide.readLimit = bytes;
+  }
+
+  /** Starts the closing handshake (RFC 6455, section 7.1.2). No effect after our close frame. */
+  sendClose(payload: Uint8Array, timeout: number): void {
+    this.#handle('ourClose', { payload, timeout });
+  }
+
+  /** Drops the connection, queued messages and unsent frames, without a close frame. */
+  terminate(): void {
+    this.#handle('terminate', undefined);
+  }
+
+  /** Drops the connection, without a close frame. Reads, writes and `closed` report `error`. */
+  abort(error: WebSocketError): void {
+    this.#handle('abort', { error });
+  }
+
+  /** Fails the connection with a close frame of `code` (RFC 6455, section 7.1.7). */
+  fail(error: unknown, code: number, reason: string): void {
+    this.#handle('fault', { error, code, reason });
+  }
+
+  writerBroken(error: unknown): void {
+    this.fail(error, CloseCode.InternalServerErr, '');
+  }
+
+  #handle<E extends keyof CloseEvents>(event: E, detail: CloseEvents[E]): void {
+    this.#handshake ??= this.#createHandshake();
+    this.#handshake.handle(event, detail);
+  }
+
+  #createHandshake(): CloseHandshake {
+    // A connection that ends keeps its read side and write side: they store how it ended.
+    this.shared.idleSweep.remove(this);
+    return new CloseHandshake(new ConnectionCloseActions(this));
+  }
+
+  // The closing handshake's calls
+
+  callCloseHandler(code: number, reason: string): Promise<void> | undefined {
+    return this.#controlFrames?.close(code, reason);
+  }
+
+  stopTimers(): void {
+    this.shared.timers.clear(this);
+    this.#flowControl?.stopTimeout();
+    this.#deadlines?.read?.clear();
+    this.#deadlines?.write?.clear();
+  }
+
+  settle(info: CloseInfo): void {
+    this.#closed?.resolve(info);
+    this.platform.observer?.closed?.(this.conn, info);
+    this.runTurnLater();
+  }
+}

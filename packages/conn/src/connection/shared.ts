@@ -1,0 +1,105 @@
+import { FrameEncoder, type Role, type SlabSource, sharedSlabPool } from '@ws/codec';
+import { Pool } from '@ws/codec/internal';
+import { KeepAlive } from '../control/keep-alive.ts';
+import { slabsOf } from '../memory/buffer-pool.ts';
+import type { Settings } from '../options.ts';
+import { type Platform, platformFunctions } from '../platform/platform.ts';
+import { InflatingDecoder } from '../read/inflating-decoder.ts';
+import { MessageDecoder } from '../read/message-decoder.ts';
+import { type EndOfTurn, endOfTurnOf } from '../time/end-of-turn.ts';
+import { type Timers, timersOf } from '../time/timers.ts';
+import { COPY_UP_TO } from '../write/retained-bytes.ts';
+import type { WriteShared } from '../write/unsent-frames.ts';
+import { IdleSweep } from './idle-sweep.ts';
+
+/**
+ * Most free decoders, and most free encoders, kept for the connections of one {@link ConnShared}. A
+ * connection has a decoder only while it has unparsed input, and an encoder only while it has
+ * unsent frames.
+ */
+const MAX_FREE = 64;
+
+/**
+ * Shared by connections with the same role, platform and settings. Connections with compression
+ * share another object than connections without. It has the pools from which a connection acquires
+ * memory for its work; the connection releases that memory when it is idle.
+ */
+export class ConnShared implements WriteShared {
+  readonly role: Role;
+  readonly platform: Platform;
+  readonly settings: Settings;
+  readonly timers: Timers;
+  readonly endOfTurn: EndOfTurn;
+  readonly heartbeat: KeepAlive | undefined;
+  readonly idleSweep: IdleSweep;
+  readonly decoders: Pool<MessageDecoder> = new Pool(MAX_FREE);
+  readonly encoders: Pool<FrameEncoder> = new Pool(MAX_FREE);
+  readonly slabs: SlabSource;
+  readonly nextKey: (() => number) | undefined;
+  readonly #deflates: boolean;
+
+  constructor(role: Role, platform: Platform, settings: Settings, deflates: boolean) {
+    const { heartbeat, writeBufferPool, writeBufferSize } = settings;
+    this.role = role;
+    this.platform = platform;
+    this.settings = settings;
+    this.timers = timersOf(platform);
+    this.endOfTurn = endOfTurnOf(platform);
+    this.heartbeat = heartbeat === false ? undefined : new KeepAlive(this.timers, heartbeat);
+    this.idleSweep = new IdleSweep(this.timers);
+    this.#deflates = deflates;
+    this.nextKey = role === 'client' ? platformFunctions(platform).nextKey : undefined;
+    this.slabs =
+      writeBufferPool === undefined ? sharedSlabPool() : slabsOf(writeBufferPool, writeBufferSize);
+  }
+
+  createDecoder(): MessageDecoder {
+    const { role, settings, platform } = this;
+    return this.#deflates
+      ? new InflatingDecoder(role, settings, platform)
+      : new MessageDecoder(role, settings, platform);
+  }
+
+  createEncoder(): FrameEncoder {
+    const { role, platform, settings, slabs, nextKey } = this;
+    return new FrameEncoder({
+      role,
+      pool: slabs,
+      slabBytes: settings.writeBufferSize,
+      borrowFrom: COPY_UP_TO,
+      writeUtf8: platformFunctions(platform).writeUtf8,
+      nextKey,
+    });
+  }
+}
+
+interface Kits {
+  plain: ConnShared | undefined;
+  deflating: ConnShared | undefined;
+}
+
+const kits = new WeakMap<Platform, WeakMap<Settings, Kits>>();
+
+/**
+ * Returns the {@link ConnShared} of this platform, these settings and this use of compression. The
+ * role is no key: each settings object is used in one role only.
+ */
+export function sharedFor(
+  role: Role,
+  platform: Platform,
+  settings: Settings,
+  deflates: boolean,
+): ConnShared {
+  let ofHost = kits.get(platform);
+  if (ofHost === undefined) {
+    ofHost = new WeakMap();
+    kits.set(platform, ofHost);
+  }
+  let both = ofHost.get(settings);
+  if (both === undefined) {
+    both = { plain: undefined, deflating: undefined };
+    ofHost.set(settings, both);
+  }
+  if (deflates) return (both.deflating ??= new ConnShared(role, platform, settings, true));
+  return (both.plain ??= new ConnShared(role, platform, settings, false));
+}

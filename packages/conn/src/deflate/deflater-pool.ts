@@ -1,0 +1,132 @@
+import type { Deflater, DeflateSource } from '../platform/deflate-engine.ts';
+import type { Platform } from '../platform/platform.ts';
+import { closeWhere, FreeEngines, PooledEngine } from './pooled-engine.ts';
+
+/**
+ * Messages that may be deflated fragment by fragment at a time. Further ones are sent uncompressed.
+ */
+const MAX_LEASED = 64;
+/**
+ * An owner that has sent nothing for this time, in ms, loses its deflater to a connection that
+ * sends.
+ */
+const STICKY = 1_000;
+
+/** What a {@link DeflaterPool} shares with the pool of all engines. */
+export interface EngineKeeper {
+  readonly source: DeflateSource;
+  readonly generation: number;
+  /** How many sweeps of unused engines there were. */
+  readonly sweeps: number;
+  /** Drops the engines of an older generation of the source. */
+  renew(): void;
+  /** Schedules a sweep of unused engines. */
+  sweepLater(): void;
+}
+
+/** The deflaters of a platform: free ones, and those that connections with context takeover own. */
+export class DeflaterPool {
+  readonly #keeper: EngineKeeper;
+  readonly #platform: Platform;
+  readonly #free = new FreeEngines<Deflater>();
+  readonly #owned: PooledEngine<Deflater>[] = [];
+  #leased = 0;
+
+  constructor(keeper: EngineKeeper, platform: Platform) {
+    this.#keeper = keeper;
+    this.#platform = platform;
+  }
+
+  /** Deflaters that the pool holds: free and owned ones. */
+  get size(): number {
+    return this.#free.size + this.#owned.length;
+  }
+
+  /** A deflater for one message. Follow with {@link release} or {@link discard}. */
+  acquire(key: number): PooledEngine<Deflater> {
+    this.#keeper.renew();
+    return this.#free.take((engine) => engine.key === key) ?? this.#create(key);
+  }
+
+  release(engine: PooledEngine<Deflater>): void {
+    if (engine.generation !== this.#keeper.source.generation) return engine.close();
+    engine.usedAt = this.#keeper.sweeps;
+    this.#free.add(engine);
+    this.#keeper.sweepLater();
+  }
+
+  /** Closes a deflater that has failed. */
+  discard(engine: PooledEngine<Deflater>): void {
+    const at = this.#owned.indexOf(engine);
+    if (at >= 0) this.#owned.splice(at, 1);
+    engine.close();
+  }
+
+  /**
+   * A deflater for a message that is written as a stream; undefined when too many streams have one.
+   */
+  acquireForStream(key: number): PooledEngine<Deflater> | undefined {
+    if (this.#leased >= MAX_LEASED) return undefined;
+    const engine = this.acquire(key);
+    this.#leased++;
+    return engine;
+  }
+
+  /** @param broken - The deflater failed, or its message ended within a fragment. */
+  releaseFromStream(engine: PooledEngine<Deflater>, broken: boolean): void {
+    this.#leased--;
+    if (broken) this.discard(engine);
+    else this.release(engine);
+  }
+
+  /**
+   * A deflater for `owner` to keep: a new one, a free one, or that of a silent owner. Undefined
+   * when `most` are owned and all are busy: if connections took them in turns, none would have a
+   * context.
+   */
+  own(owner: object, key: number, most: number): PooledEngine<Deflater> | undefined {
+    this.#keeper.renew();
+    const now = this.#platform.now();
+    const at = this.#owned.findIndex(
+      (engine) => engine.owner === undefined || now - engine.usedAt > STICKY,
+    );
+    let engine = this.#owned[at];
+    if (engine === undefined && this.#owned.length >= most) return undefined;
+    if (engine?.key !== key) {
+      const created = this.#create(key);
+      if (engine === undefined) this.#owned.push(created);
+      else {
+        engine.close();
+        this.#owned[at] = created;
+      }
+      engine = created;
+    }
+    engine.owner = owner;
+    engine.usedAt = now;
+    this.#keeper.sweepLater();
+    return engine;
+  }
+
+  /** Records that an owned deflater is in use. */
+  touch(engine: PooledEngine<Deflater>): void {
+    engine.usedAt = this.#platform.now();
+  }
+
+  /**
+   * Closes free deflaters unused since sweep `sweep`, and owned ones unused since `time`, in ms.
+   */
+  sweep(sweep: number, time: number): void {
+    this.#free.closeWhere((engine) => engine.usedAt < sweep);
+    closeWhere(this.#owned, (engine) => engine.usedAt < time);
+  }
+
+  closeAll(): void {
+    this.#free.closeWhere(() => true);
+    closeWhere(this.#owned, () => true);
+  }
+
+  #create(key: number): PooledEngine<Deflater> {
+    const { source, generation } = this.#keeper;
+    return new PooledEngine(source.deflater((key >> 4) - 2, key & 15), key, generation);
+  }
+}

@@ -1,0 +1,19 @@
+/**
+ * What the sibling packages need and users do not. Unstable: any release may change or remove a
+ * name. The classes are the same as those of `@ws/conn`.
+ *
+ * @module
+ */
+export { historyBytesOf } from './deflate/engine-pool.ts';
+export { deflateLimits } from './deflate/negotiate.ts';
+export type { Compression } from './deflate/settings.ts';
+export { connSettingNames, resolveSettings } from './options.ts';
+export {
+  CORRUPT as InflateCorrupt,
+  DONE as InflateDone,
+  FINAL as InflateFinal,
+  MORE as InflateMore,
+  TOO_LONG as InflateTooLong,
+} from './platform/deflate-engine.ts';
+export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
+export { duration } from './validate.ts';

@@ -1,0 +1,144 @@
+/** The RSV1 bit in the first byte of a frame: the message is compressed (RFC 7692, section 6). */
+export const RSV1 = 0x40;
+
+/** Result of {@link Inflater.write}: all input was inflated. */
+export const DONE = 0;
+/** The output is full: call again with the rest of the input. */
+export const MORE = 1;
+/**
+ * A final block ended the stream (RFC 7692, section 7.2.3.4). The rest of the input begins another
+ * stream.
+ */
+export const FINAL = 2;
+/** The input is not valid DEFLATE, or incomplete at the end of its message. */
+export const CORRUPT = -1;
+/**
+ * The message has more than `limit` plain bytes. Engines that cannot stop in between return this
+ * without output.
+ */
+export const TOO_LONG = -2;
+/** The result of {@link Inflater.write}: one of the constants above. */
+export type InflateStatus = 0 | 1 | 2 | -1 | -2;
+
+/** The plain bytes before a stream, which it may refer back to. */
+export interface History {
+  /** Size in bytes, at most 32 KiB. */
+  readonly length: number;
+  /** Copies the bytes to `into[at]`, the newest last. */
+  copyTo(into: Uint8Array, at: number): void;
+}
+
+/**
+ * Inflates raw DEFLATE (RFC 1951) with a window of 32 KiB, which also reads the output of every
+ * smaller window. Calls are synchronous and avoid allocations. One message at a time.
+ */
+export interface Inflater {
+  /** Bytes of input that the last `write` used. */
+  used: number;
+  /** Bytes of output that the last `write` produced. */
+  produced: number;
+  /** Plain bytes that the last `write` produced again: for engines that restart with each call. */
+  again: number;
+  /**
+   * The most plain bytes that the whole message may have: for engines that cannot stop in between.
+   */
+  limit: number;
+  /** Starts a new stream, also after `CORRUPT`. `history`: the bytes that it may refer back to. */
+  reset(history: History | undefined): void;
+  /**
+   * Inflates `input[from, to)` into `output[at, end)`, as far as there is room.
+   *
+   * @param last - The message ends with this input: the engine adds the 00 00 FF FF that the sender
+   *   removed (RFC 7692, section 7.2.2). After `DONE` the next message may follow without a
+   *   `reset`.
+   */
+  write(
+    input: Uint8Array,
+    from: number,
+    to: number,
+    last: boolean,
+    output: Uint8Array,
+    at: number,
+    end: number,
+  ): InflateStatus;
+  /** Releases all memory. */
+  close(): void;
+}
+
+/**
+ * Compresses to raw DEFLATE (RFC 1951) with one level and one window size. Calls are synchronous.
+ */
+export interface Deflater {
+  /** Bytes of input that the last `write` used. */
+  used: number;
+  /** Bytes of output that the last `write` produced. */
+  produced: number;
+  /**
+   * Forgets earlier input. `history`: the bytes in the peer's window that the stream may refer back
+   * to.
+   */
+  reset(history: History | undefined): void;
+  /**
+   * Deflates `input[from, to)` into `output[at, end)`.
+   *
+   * @param flush - Ends with an empty stored block, so that the peer can inflate everything: the
+   *   last four bytes are 00 00 FF FF. An empty input after a flush produces no output.
+   * @returns Whether the output is complete; otherwise call again with the rest of the input.
+   */
+  write(
+    input: Uint8Array,
+    from: number,
+    to: number,
+    flush: boolean,
+    output: Uint8Array,
+    at: number,
+    end: number,
+  ): boolean;
+  /** Releases all memory. */
+  close(): void;
+}
+
+/** A message that another thread compresses. */
+export interface DeflateJob {
+  /**
+   * Returns the message, whose bytes do not change from then on. Called once, when a thread is
+   * free, never after the job was cancelled. Undefined or a throw fails the job: the message is
+   * gone, or there is no memory for it.
+   */
+  readonly begin: () => Uint8Array | undefined;
+  /** -2 to 9. */
+  readonly level: number;
+  /** 8 to 15. */
+  readonly windowBits: number;
+  /** The bytes that the message may refer back to. */
+  readonly history: History | undefined;
+}
+
+/** The compression engines of a platform for permessage-deflate (RFC 7692). */
+export interface DeflateSource {
+  /**
+   * Creates a decompressor. The caller closes it.
+   *
+   * @throws what the platform throws when there is no memory.
+   */
+  inflater(): Inflater;
+  /**
+   * Creates a compressor. The caller closes it.
+   *
+   * @param level - -2 (Huffman only), -1 (the default), 0 to 9.
+   * @param windowBits - 8 to 15.
+   */
+  deflater(level: number, windowBits: number): Deflater;
+  /**
+   * Compresses a message on another thread: a few at a time, first in, first out.
+   *
+   * @param done - Called once, in a later turn, with the compressed message (without 00 00 FF FF),
+   *   or with undefined when that failed.
+   * @returns Cancels the job: `done` is not called then.
+   */
+  deflateLater(job: DeflateJob, done: (output: Uint8Array | undefined) => void): () => void;
+  /** Bytes of all histories from which new connections negotiate no context takeover. */
+  readonly memoryBudget: number;
+  /** Changes when existing engines must not be used for further messages. */
+  readonly generation: number;
+}

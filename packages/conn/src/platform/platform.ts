@@ -1,0 +1,99 @@
+import { MaskKeys } from '@ws/codec';
+import type { DeflateSource } from './deflate-engine.ts';
+import type { Observer } from './observer.ts';
+
+/**
+ * The services of the runtime that a `Conn` uses. `portablePlatform` has a portable default
+ * for each.
+ */
+export interface Platform {
+  /**
+   * Writes `text` as UTF-8 at `into[at]`. The caller provides three bytes for each UTF-16 unit.
+   * Lone surrogates become U+FFFD.
+   *
+   * @returns Bytes written.
+   */
+  writeUtf8(into: Uint8Array, at: number, text: string): number;
+  /**
+   * Decodes `bytes[start, end)` as UTF-8. A byte order mark is kept; invalid bytes become U+FFFD.
+   */
+  decodeUtf8(bytes: Uint8Array, start: number, end: number): string;
+  /**
+   * Whether `bytes` is valid UTF-8. Absent on a platform without a check that is faster than the
+   * codec's.
+   */
+  readonly isUtf8?: ((bytes: Uint8Array) => boolean) | undefined;
+  /**
+   * A view of `bytes[start, end)` of the class that the platform's sockets write without
+   * conversion. Absent where that is a `subarray`.
+   */
+  readonly view?: ((bytes: Uint8Array, start: number, end: number) => Uint8Array) | undefined;
+  /**
+   * Fills `words` with cryptographically strong random bits, for masking keys (RFC 6455, section
+   * 10.3).
+   */
+  randomFill(words: Int32Array): void;
+  /** The time of a monotonic clock in ms, with fractions. */
+  now(): number;
+  /**
+   * Calls `callback` once after `ms` milliseconds; the result cancels it. The timer does not keep
+   * the process alive.
+   */
+  setTimer(ms: number, callback: () => void): () => void;
+  /** Runs `callback` after all ready microtasks, before the next I/O. `callback` never throws. */
+  defer(callback: () => void): void;
+  /**
+   * Runs `callback` in a later turn of the event loop, after pending I/O. `callback` never throws.
+   */
+  yield(callback: () => void): void;
+  /**
+   * Compression engines (RFC 7692). Absent on a platform whose zlib cannot be driven step by step.
+   */
+  readonly deflate?: DeflateSource | undefined;
+  /**
+   * The platform that this one extends, if any. Objects that outlive connections, such as engines,
+   * belong to it.
+   */
+  readonly base?: Platform | undefined;
+  /** Receives the events of connections. Absent when no program can subscribe. */
+  readonly observer?: Observer | undefined;
+}
+
+/** {@link Platform.view}, or a `subarray` on a platform without it. */
+export function viewOf(
+  platform: Platform,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): Uint8Array {
+  return platform.view === undefined
+    ? bytes.subarray(start, end)
+    : platform.view(bytes, start, end);
+}
+
+/** The services that the codec calls, as functions without `this`. */
+export interface PlatformFunctions {
+  readonly writeUtf8: (into: Uint8Array, at: number, text: string) => number;
+  readonly isUtf8: ((bytes: Uint8Array) => boolean) | undefined;
+  /** Returns a masking key made of the platform's random words (RFC 6455, section 10.3). */
+  readonly nextKey: () => number;
+}
+
+const functionsOf = new WeakMap<Platform, PlatformFunctions>();
+
+/**
+ * The functions of `platform` for the codec, created once so that a connection needs no closures.
+ */
+export function platformFunctions(platform: Platform): PlatformFunctions {
+  let functions = functionsOf.get(platform);
+  if (functions === undefined) {
+    const keys = new MaskKeys((words) => platform.randomFill(words));
+    functions = {
+      writeUtf8: (into, at, text) => platform.writeUtf8(into, at, text),
+      isUtf8: platform.isUtf8 === undefined ? undefined : (bytes) => platform.isUtf8!(bytes),
+      nextKey: () => keys.next(),
+    };
+    functionsOf.set(platform, functions);
+  }
+  return functions;
+}

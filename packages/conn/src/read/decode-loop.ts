@@ -1,0 +1,298 @@
+import type { Pool } from '@ws/codec/internal';
+import type { Platform } from '../platform/platform.ts';
+import type { DecodeCounters } from './decode-counters.ts';
+import {
+  BEGIN,
+  CLOSE,
+  DROPPED,
+  END,
+  FAULT,
+  KEPT,
+  MESSAGE,
+  NOTHING,
+  type PayloadUse,
+  PIECE,
+  PING,
+  PONG,
+  SKIPPED,
+  STEP,
+} from './decoded-event.ts';
+import type { MessageDecoder } from './message-decoder.ts';
+import type { ReadResult } from './pending-read.ts';
+
+// Stages of the decode loop.
+
+/** Nothing is parsed yet: the code that created the connection first runs its synchronous part. */
+const STARTING = 0;
+const READY = 1;
+const PARSING = 2;
+
+/** The connection of a decode loop. */
+export interface DecodeLoopOwner extends DecodeCounters {
+  /** The `Conn`, for the observer. */
+  readonly conn: object;
+  readonly platform: Platform;
+  /** Lends decoders to connections with the same settings. */
+  readonly shared: { readonly decoders: Pool<MessageDecoder>; createDecoder(): MessageDecoder };
+  /**
+   * Whether the rest of the input is parsed although the read-ahead is full, because the transport
+   * is closed.
+   */
+  readonly parsesRest: boolean;
+  /** Starts a pass of the loop. False when a pass is already running. */
+  enterTurn(): boolean;
+  /** Ends the pass, so that frames written in it leave. */
+  leaveTurn(): void;
+  /**
+   * The loop has stopped. Ends reading when that is due. `ahead`: the loop also parsed into the
+   * read-ahead.
+   */
+  parsed(ahead: boolean): void;
+  /** Pauses or resumes the transport, depending on the size of the read-ahead. */
+  balance(): void;
+  /** A ping has arrived; `decoder` has its payload. */
+  pinged(decoder: MessageDecoder): void;
+  /** A pong has arrived; `decoder` has its payload. */
+  ponged(decoder: MessageDecoder): void;
+  /** The peer's close frame has arrived; `decoder` has its payload. */
+  closeReceived(decoder: MessageDecoder): void;
+  /** The peer broke a rule; `decoder` has the error. */
+  faulted(decoder: MessageDecoder): void;
+}
+
+/**
+ * Base class of `ReadSide`: leases a decoder while there is input, and runs the loop that parses.
+ *
+ * The loop parses a chunk while a read waits for messages. The rest stays unparsed until all ready
+ * microtasks have run. By then the caller may have started the next read; otherwise the rest is
+ * parsed into the read-ahead. So an echo loop of `await`s needs no queue, and pings are answered
+ * although no read is pending.
+ */
+export abstract class DecodeLoop {
+  /** Whether parsing has ended. The loop then holds no pooled memory for input. */
+  stopped = false;
+  protected readonly owner: DecodeLoopOwner;
+  /** Leased while there is input. */
+  protected decoder: MessageDecoder | undefined;
+  #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
+  #payloadUse: PayloadUse = KEPT;
+
+  constructor(owner: DecodeLoopOwner) {
+    this.owner = owner;
+  }
+
+  /** Whether a read waits for the next message. */
+  abstract get waiting(): boolean;
+  /** Whether the read-ahead has room. */
+  abstract get hasRoom(): boolean;
+  /** Whether the pending read takes its message as a stream. */
+  protected abstract get streams(): boolean;
+  /**
+   * Delivers a message. If the call of a read runs the loop, returns the message as its result
+   * instead.
+   */
+  protected abstract deliver(decoder: MessageDecoder): ReadResult | undefined;
+  /** A message in pieces begins. Delivers or returns its reader as {@link deliver} does. */
+  protected abstract begin(decoder: MessageDecoder): ReadResult | undefined;
+  /** Adds a piece to the message that {@link begin} announced. */
+  protected abstract addPiece(decoder: MessageDecoder): void;
+  /** The message that {@link begin} announced is complete. */
+  protected abstract endPieces(): void;
+  /** The loop has stopped. Later messages are not results of the call that ran the loop. */
+  protected abstract loopStopped(): void;
+
+  /** Whether the loop wants input even when the read-ahead is full. */
+  get wantsInput(): boolean {
+    if (this.stopped || this.dropping) return true;
+    return this.#stage !== STARTING && this.waiting && !this.#budgetSpent;
+  }
+
+  /** Whether unparsed bytes are held. */
+  get pending(): boolean {
+    return this.decoder?.pending === true;
+  }
+
+  /** Whether messages are dropped, after our close frame. */
+  get dropping(): boolean {
+    return this.#payloadUse === DROPPED;
+  }
+
+  /** Whether messages are delivered. */
+  protected get keeping(): boolean {
+    return this.#payloadUse === KEPT;
+  }
+
+  /** Whether a new decode loop could replace this one: its state is the same as after `start`. */
+  get droppable(): boolean {
+    const kept = this.decoder !== undefined || this.stopped;
+    return !kept && this.#stage === READY && this.#payloadUse === KEPT;
+  }
+
+  get starting(): boolean {
+    return this.#stage === STARTING;
+  }
+
+  get #budgetSpent(): boolean {
+    return this.decoder?.budgetSpent === true;
+  }
+
+  /** Lets the loop parse: the code that created the connection has run its synchronous part. */
+  start(): void {
+    if (this.#stage === STARTING) this.#stage = READY;
+  }
+
+  /** Takes ownership of a chunk and parses it while a read waits. */
+  push(chunk: Uint8Array): void {
+    this.decoder ??= this.#acquireDecoder();
+    this.decoder.push(chunk);
+    this.parseForReads();
+  }
+
+  #acquireDecoder(): MessageDecoder {
+    const { shared } = this.owner;
+    const decoder = shared.decoders.take() ?? shared.createDecoder();
+    decoder.attach(this.owner, this.#payloadUse, this.streams && !this.dropping);
+    return decoder;
+  }
+
+  /** Releases the decoder when all input is parsed. */
+  releaseIfIdle(): void {
+    const { decoder } = this;
+    if (decoder === undefined || this.#stage === PARSING) return;
+    decoder.releaseParsed();
+    if (!decoder.idle) return;
+    this.decoder = undefined;
+    decoder.detach();
+    this.owner.shared.decoders.give(decoder);
+  }
+
+  set readLimit(bytes: number) {
+    if (this.decoder !== undefined) this.decoder.readLimit = bytes;
+  }
+
+  /** Whether the next message is delivered in pieces. */
+  protected set streaming(streams: boolean) {
+    if (this.decoder !== undefined) this.decoder.streaming = streams && !this.dropping;
+  }
+
+  protected setPayloadUse(use: PayloadUse): void {
+    this.#payloadUse = use;
+    if (this.decoder !== undefined) this.decoder.setPayloadUse(use);
+    else if (use === DROPPED) this.owner.deflating?.decompressor.destroy();
+  }
+
+  /** Ends parsing and releases the memory of the input. */
+  stop(): void {
+    if (this.stopped) return;
+    this.stopped = true;
+    this.decoder?.destroy();
+  }
+
+  /**
+   * Moves unread compressed input and the window out of pooled memory, because the transport is
+   * closed.
+   */
+  leavePools(): void {
+    if (this.decoder !== undefined) this.decoder.leavePools();
+    else this.owner.deflating?.decompressor.leave();
+  }
+
+  /** Parses while a read waits, in a new pass unless a pass is already running. */
+  parseForReads(): ReadResult | undefined {
+    const outermost = this.owner.enterTurn();
+    const result = this.parse(false);
+    if (outermost) this.owner.leaveTurn();
+    return result;
+  }
+
+  /**
+   * Parses while a read waits for messages. `ahead`: also parses into the read-ahead, while that
+   * has room.
+   *
+   * @returns The result of the read whose call runs the loop, if its message was parsed.
+   */
+  parse(ahead: boolean): ReadResult | undefined {
+    if (this.#stage !== READY) {
+      this.owner.balance();
+      return undefined;
+    }
+    this.#stage = PARSING;
+    const { decoder } = this;
+    const result = decoder === undefined ? undefined : this.#parse(decoder, ahead);
+    this.#stage = READY;
+    if (this.#budgetSpent) this.#continueInNextTurn();
+    this.owner.parsed(ahead);
+    this.loopStopped();
+    this.owner.balance();
+    return result;
+  }
+
+  #parse(decoder: MessageDecoder, ahead: boolean): ReadResult | undefined {
+    const { owner } = this;
+    let result: ReadResult | undefined;
+    while (!this.stopped && this.#parsesOn(decoder, ahead)) {
+      const event = decoder.next();
+      switch (event) {
+        case NOTHING:
+          return result;
+        case MESSAGE:
+          this.#observe(decoder);
+          result = this.deliver(decoder) ?? result;
+          break;
+        case BEGIN:
+          result = this.begin(decoder) ?? result;
+          break;
+        case PIECE:
+          this.addPiece(decoder);
+          break;
+        case END:
+          this.#observe(decoder);
+          this.endPieces();
+          break;
+        case SKIPPED:
+          this.#observe(decoder);
+          break;
+        case STEP:
+          break;
+        case PING:
+          owner.pinged(decoder);
+          break;
+        case PONG:
+          owner.ponged(decoder);
+          break;
+        case CLOSE:
+          owner.closeReceived(decoder);
+          break;
+        case FAULT:
+          owner.faulted(decoder);
+          break;
+      }
+    }
+    return result;
+  }
+
+  #parsesOn(decoder: MessageDecoder, ahead: boolean): boolean {
+    if (this.waiting || this.dropping) return true;
+    if (!ahead) return false;
+    return this.hasRoom ? !decoder.inflatersBusy : this.owner.parsesRest;
+  }
+
+  #observe(decoder: MessageDecoder): void {
+    const { owner } = this;
+    owner.platform.observer?.messageIn?.(owner.conn, decoder.type, decoder.length);
+  }
+
+  /**
+   * Continues in the next turn: this turn's share of inflating is used up, and other connections
+   * run first.
+   */
+  #continueInNextTurn(): void {
+    const decoder = this.decoder!;
+    if (decoder.yielding) return;
+    decoder.yielding = true;
+    this.owner.platform.yield(() => {
+      decoder.renewBudget();
+      this.parseForReads();
+    });
+  }
+}

@@ -1,0 +1,217 @@
+import type { Role, WebSocketError } from '@ws/codec';
+import type { Lease } from '../memory/lease.ts';
+import type { Settings } from '../options.ts';
+import { RSV1 } from '../platform/deflate-engine.ts';
+import type { Platform } from '../platform/platform.ts';
+import type { DecodeCounters, InflateParts } from './decode-counters.ts';
+import {
+  type DecodedEvent,
+  DROPPED,
+  END,
+  END_PENDING,
+  FAULT,
+  KEPT,
+  MESSAGE,
+  NO_MESSAGE,
+  NOTHING,
+  type PayloadUse,
+  PIECE,
+  SKIPPED,
+  STEP,
+  UNWANTED,
+  WHOLE,
+} from './decoded-event.ts';
+import { MessageDecoder } from './message-decoder.ts';
+import { invalidDeflate } from './message-faults.ts';
+
+/**
+ * Most plain bytes inflated in one turn of the event loop: 0.3 ms for text, 1.3 ms in the worst
+ * case.
+ */
+const INFLATED_PER_TURN = 262_144;
+/** Charged for each step on top of its plain bytes. */
+const STEP_COST = 64;
+/** Plain bytes expected for each byte on the wire: sizes the first buffer of a message. */
+const EXPECTED_RATIO = 8;
+const LARGEST_STEP = 65_536;
+/**
+ * Bytes that a compressed message may have on the wire above twice its limit: some peers flush
+ * often.
+ */
+const WIRE_SLACK = 65_536;
+
+/** The compression of a decoder without a connection. */
+const DETACHED: InflateParts = {
+  get decompressor(): never {
+    throw new Error('the decoder has no connection');
+  },
+  get inflateBuffers(): never {
+    throw new Error('the decoder has no connection');
+  },
+};
+
+/**
+ * A {@link MessageDecoder} for connections with compression. It inflates the payload of compressed
+ * messages step by step, at most 256 KiB in one turn of the event loop (RFC 7692, section 6.2).
+ */
+export class InflatingDecoder extends MessageDecoder {
+  #parts: InflateParts = DETACHED;
+  /** Cost of this turn's steps, in plain bytes. */
+  #spent = 0;
+
+  constructor(role: Role, settings: Settings, platform: Platform) {
+    super(role, settings, platform, RSV1);
+  }
+
+  override attach(counters: DecodeCounters, payloadUse: PayloadUse, streaming: boolean): void {
+    this.#parts = counters.deflating ?? DETACHED;
+    this.#spent = 0;
+    super.attach(counters, payloadUse, streaming);
+  }
+
+  override detach(): void {
+    super.detach();
+    this.#parts = DETACHED;
+  }
+
+  override get inflatersBusy(): boolean {
+    return this.inflating && this.#parts.decompressor.inflatersBusy;
+  }
+
+  override get held(): number {
+    return super.held + this.#parts.decompressor.waiting;
+  }
+
+  override renewBudget(): void {
+    super.renewBudget();
+    this.#spent = 0;
+  }
+
+  override setPayloadUse(use: PayloadUse): void {
+    if (use === DROPPED) this.#dropMessage();
+    super.setPayloadUse(use);
+  }
+
+  #dropMessage(): void {
+    const { decompressor } = this.#parts;
+    if (this.inflating && decompressor.last) {
+      // All of the message has arrived, so no later frame completes it.
+      this.delivery = NO_MESSAGE;
+      this.counters.messagesIn++;
+      this.bound();
+    }
+    this.inflating = false;
+    this.budgetSpent = false;
+    decompressor.destroy();
+  }
+
+  override leavePools(): void {
+    super.leavePools();
+    this.#parts.decompressor.leave();
+  }
+
+  override destroy(): void {
+    super.destroy();
+    this.#parts.decompressor.destroy();
+  }
+
+  /**
+   * The bound must be set before the next header shows whether its frame is compressed. So the
+   * bound allows for a compressed frame.
+   */
+  protected override bound(): void {
+    const used = this.delivery === NO_MESSAGE ? 0 : this.wireLength;
+    this.frames.maxFramePayload = this.limit * 2 + WIRE_SLACK - used;
+  }
+
+  protected override beginCompressed(): void {
+    if (this.payloadUse !== DROPPED) this.#parts.decompressor.begin();
+  }
+
+  protected override feed(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    last: boolean,
+  ): DecodedEvent {
+    // No reader gets messages after our close frame, so inflating them would be wasted work.
+    if (this.payloadUse === DROPPED) return last ? this.#endDropped() : NOTHING;
+    this.#parts.decompressor.feed(bytes, start, end, last);
+    this.inflating = true;
+    return this.inflatersBusy ? STEP : NOTHING;
+  }
+
+  #endDropped(): DecodedEvent {
+    this.acceptText();
+    this.complete();
+    this.showNothing();
+    this.lease = undefined;
+    return MESSAGE;
+  }
+
+  protected override inflate(): DecodedEvent {
+    if (this.#spent >= INFLATED_PER_TURN) {
+      this.budgetSpent = true;
+      return NOTHING;
+    }
+    // The limit may have been lowered since the message began.
+    if (!this.checkLength()) return FAULT;
+    const { decompressor, inflateBuffers } = this.#parts;
+    const limit = this.limit - this.length;
+    const first = this.length === 0 && this.delivery === WHOLE;
+    const lease = inflateBuffers.take(first ? decompressor.left * EXPECTED_RATIO : LARGEST_STEP);
+    const { bytes } = lease;
+    let size: number;
+    try {
+      // One byte above the limit is enough to detect an excess.
+      size = decompressor.step(bytes, Math.min(bytes.length, limit + 1), limit);
+    } catch (error) {
+      // No engine could be created, for lack of memory.
+      lease.release();
+      return this.fault(error as WebSocketError);
+    }
+    this.inflating = decompressor.more;
+    this.#spent += Math.max(size, 0) + STEP_COST + decompressor.cost;
+    if (size < 0) this.error = invalidDeflate();
+    else this.length += size;
+    if (size < 0 || !this.checkLength() || !this.checkText(bytes, 0, size)) {
+      lease.release();
+      return FAULT;
+    }
+    const event = this.#inflated(lease, size, decompressor.last && !decompressor.more);
+    return event === NOTHING && this.inflating ? STEP : event;
+  }
+
+  /** Delivers `size` plain bytes, inflated into `lease`; `whole`: the message is complete. */
+  #inflated(lease: Lease, size: number, whole: boolean): DecodedEvent {
+    const { delivery } = this;
+    if (whole) {
+      this.#parts.decompressor.finish();
+      if (!this.complete()) {
+        lease.release();
+        return FAULT;
+      }
+    }
+    if (delivery === WHOLE) return this.#inflatedWhole(lease, size, whole);
+    if (delivery === UNWANTED || size === 0) {
+      lease.release();
+      if (!whole) return NOTHING;
+      return delivery === UNWANTED ? SKIPPED : END;
+    }
+    this.lease = lease;
+    this.show(lease.bytes, 0, size);
+    if (whole) this.pendingEvents = END_PENDING;
+    return PIECE;
+  }
+
+  #inflatedWhole(lease: Lease, size: number, whole: boolean): DecodedEvent {
+    if (whole && this.fragments.length === 0) {
+      this.lease = lease;
+      this.show(lease.bytes, 0, size);
+      return MESSAGE;
+    }
+    if (this.payloadUse === KEPT) this.fragments.append(lease.bytes, 0, size);
+    lease.release();
+    return whole ? this.assembled() : NOTHING;
+  }
+}

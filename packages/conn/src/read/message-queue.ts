@@ -1,0 +1,26 @@
+import type { Message } from '../message.ts';
+
+/** Charged for each message on top of its bytes: its objects have 290 bytes. */
+const MESSAGE_COST = 320;
+
+/** Messages that were read ahead, in their order. */
+export class MessageQueue {
+  /** Bytes of the messages, plus a fixed cost for each message. */
+  cost = 0;
+  readonly #messages: Message[] = [];
+
+  get empty(): boolean {
+    return this.#messages.length === 0;
+  }
+
+  push(message: Message): void {
+    this.#messages.push(message);
+    this.cost += message.data.length + MESSAGE_COST;
+  }
+
+  shift(): Message | undefined {
+    const message = this.#messages.shift();
+    if (message !== undefined) this.cost -= message.data.length + MESSAGE_COST;
+    return message;
+  }
+}

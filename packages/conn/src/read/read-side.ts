@@ -1,0 +1,426 @@
+import type { CloseInfo } from '../close-info.ts';
+import { CloseSentError, ReadPendingError, type TimeoutError } from '../errors.ts';
+import { copyOf } from '../memory/copy.ts';
+import { type DataType, Message } from '../message.ts';
+import type { Platform } from '../platform/platform.ts';
+import { rejected } from '../time/promises.ts';
+import { DecodeLoop, type DecodeLoopOwner } from './decode-loop.ts';
+import { DISCARDED, DROPPED } from './decoded-event.ts';
+import { messageBlocks } from './message-blocks.ts';
+import type { MessageDecoder } from './message-decoder.ts';
+import { MessageQueue } from './message-queue.ts';
+import { MessageReader, type PieceSource } from './message-reader.ts';
+import {
+  endsWell,
+  PendingMessage,
+  type PendingRead,
+  PendingResult,
+  type ReadResult,
+} from './pending-read.ts';
+import { PieceQueue } from './piece-queue.ts';
+import { type MessageHandler, ReceiveCall, type ReceiveCallOwner } from './receive-call.ts';
+
+/** The connection of a read side. */
+export interface ReadSideOwner extends DecodeLoopOwner {
+  readonly settings: { readonly readAhead: number };
+  readonly closed: Promise<CloseInfo>;
+  /** The pending `readMessage`, `nextReader` or `for await`. */
+  reader: PendingRead | undefined;
+  /** The pending `receive` or `discardReads`. */
+  receiveCall: ReceiveCall | undefined;
+  /** The handler of `receive` failed. */
+  handlerFailed(error: unknown): void;
+}
+
+/**
+ * The read side of a connection: serves the pending read and queues messages for later reads. At
+ * most one way of reading is pending. A message goes straight to the pending read. Without a
+ * pending read, messages are copied to a queue, up to the read-ahead.
+ *
+ * Messages after a fault are not delivered.
+ */
+export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwner {
+  declare protected readonly owner: ReadSideOwner;
+  /**
+   * Why reading ended. Set when no further message can arrive; queued messages can still be read.
+   */
+  #ended: { readonly reason: unknown } | undefined;
+  /** Name of the read whose call runs the loop. `''` when no such call runs. */
+  #directRead = '';
+  #queue: MessageQueue | undefined;
+  /** The message that a MessageReader reads. */
+  #pieces: PieceQueue | undefined;
+
+  get platform(): Platform {
+    return this.owner.platform;
+  }
+
+  /** Whether reading has ended. */
+  get ended(): boolean {
+    return this.#ended !== undefined;
+  }
+
+  /** Whether a read waits for the next message. */
+  get waiting(): boolean {
+    const { receiveCall } = this.owner;
+    if (receiveCall === undefined) {
+      return (
+        this.owner.reader !== undefined ||
+        this.#directRead !== '' ||
+        this.#pieces?.demanding === true
+      );
+    }
+    return receiveCall.handler === undefined || (!receiveCall.busy && !this.#queued);
+  }
+
+  /** Whether the read-ahead has room. */
+  get hasRoom(): boolean {
+    return this.#readAhead <= this.owner.settings.readAhead;
+  }
+
+  /** Whether the read-ahead is at most half full. */
+  get isLow(): boolean {
+    return this.#readAhead <= this.owner.settings.readAhead / 2;
+  }
+
+  /** Bytes that are held for later reads, plus the fixed costs of messages, pieces and chunks. */
+  get #readAhead(): number {
+    return (this.#queue?.cost ?? 0) + (this.#pieces?.cost ?? 0) + (this.decoder?.held ?? 0);
+  }
+
+  /** Whether every message is read and no handler is at work. */
+  get idle(): boolean {
+    return !this.#queued && this.owner.receiveCall?.busy !== true && this.#pieces?.empty !== false;
+  }
+
+  override get droppable(): boolean {
+    const kept = this.#queue !== undefined || this.#pieces !== undefined || this.ended;
+    return (
+      !kept && this.#directRead === '' && this.owner.receiveCall?.busy !== true && super.droppable
+    );
+  }
+
+  protected get streams(): boolean {
+    return this.owner.reader?.streams === true;
+  }
+
+  get #queued(): boolean {
+    return this.#queue !== undefined && !this.#queue.empty;
+  }
+
+  // The connection's calls
+
+  override releaseIfIdle(): void {
+    if (this.#queue?.empty === true) this.#queue = undefined;
+    if (this.#pieces?.over === true && this.#pieces.empty) this.#pieces = undefined;
+    super.releaseIfIdle();
+  }
+
+  /** Drops the queued messages. */
+  drop(): void {
+    this.#queue = undefined;
+    this.#pieces?.clear();
+  }
+
+  /** Drops the queued messages and all later messages. Used after our close frame. */
+  dropAll(): void {
+    this.drop();
+    this.setPayloadUse(DROPPED);
+  }
+
+  /** The read deadline has passed: drops the read-ahead and ends reading. */
+  expire(error: TimeoutError): void {
+    this.dropAll();
+    this.end(error);
+  }
+
+  /** Ends reading: pending reads reject with `reason`. Queued messages can still be read. */
+  end(reason: unknown): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = { reason };
+    const { reader } = this.owner;
+    this.owner.reader = undefined;
+    reader?.end(reason);
+    this.#pieces?.finish(this.#ended);
+    this.#finishReceive();
+  }
+
+  // Events of the loop
+
+  protected deliver(decoder: MessageDecoder): Message | undefined {
+    const { receiveCall } = this.owner;
+    const { type, bytes, start, end, lease } = decoder;
+    let taken: Message | undefined;
+    if (this.keeping) {
+      if (receiveCall !== undefined && !receiveCall.busy && !this.#queued) {
+        this.#call(receiveCall, decoder);
+        return undefined;
+      }
+      if (this.#directRead !== '' || this.owner.reader !== undefined) {
+        const data =
+          lease === undefined
+            ? messageBlocks.copy(bytes, start, end, this, this.platform)
+            : copyOf(bytes, start, end);
+        taken = this.#give(new Message(type, data, this.platform));
+      } else {
+        // The message may wait for long. It gets its own memory, so that it keeps no block alive.
+        this.#queue ??= new MessageQueue();
+        this.#queue.push(new Message(type, copyOf(bytes, start, end), this.platform));
+      }
+    }
+    lease?.release();
+    return taken;
+  }
+
+  #call(receiveCall: ReceiveCall, { type, bytes, start, end, lease }: MessageDecoder): void {
+    receiveCall.call(type, bytes, start, end, lease, this);
+    if (this.#ended !== undefined) this.#finishReceive();
+  }
+
+  protected begin(decoder: MessageDecoder): MessageReader | undefined {
+    decoder.streaming = false;
+    return this.#give(this.#readerOf(decoder.type));
+  }
+
+  protected addPiece({ bytes, start, end, lease }: MessageDecoder): void {
+    if (lease !== undefined) {
+      this.#pieces?.push(copyOf(bytes, start, end));
+      lease.release();
+      return;
+    }
+    // A small piece is copied: a view would keep its whole chunk.
+    const small = (end - start) * 2 < bytes.buffer.byteLength;
+    this.#pieces?.push(small ? copyOf(bytes, start, end) : bytes.subarray(start, end));
+  }
+
+  protected endPieces(): void {
+    this.#pieces?.finish();
+  }
+
+  /**
+   * A transport may deliver more input while it resumes. Those messages wait until the read is
+   * pending.
+   */
+  protected loopStopped(): void {
+    this.#directRead = '';
+    this.owner.receiveCall?.releaseChunk();
+  }
+
+  /** Gives `result` to the pending read, or returns it for the read whose call runs the loop. */
+  #give<T extends ReadResult>(result: T): T | undefined {
+    if (this.#directRead !== '') {
+      this.#directRead = '';
+      return result;
+    }
+    const { reader } = this.owner;
+    this.owner.reader = undefined;
+    reader?.give(result);
+    return undefined;
+  }
+
+  #readerOf(type: DataType): MessageReader {
+    this.#pieces = new PieceQueue();
+    return new MessageReader(type, this.#pieces, this, this.platform);
+  }
+
+  // The readers' calls
+
+  /** Reads the next message, whole. `name` is the method that the caller used. */
+  read(name: string): Promise<Message> {
+    return this.#read(name, false) as Promise<Message>;
+  }
+
+  /** Reads the next message as a stream. */
+  nextReader(): Promise<MessageReader> {
+    return this.#read('nextReader', true) as Promise<MessageReader>;
+  }
+
+  /**
+   * Reads the next message as an iterator result. A message that has already arrived costs no
+   * further objects.
+   */
+  next(): Promise<IteratorResult<Message, undefined>> {
+    const clash = this.#clash('for await');
+    if (clash !== undefined) return rejected(clash);
+    const message = this.#take('for await', false);
+    if (message !== undefined) return Promise.resolve({ done: false, value: message as Message });
+    const pending = new PendingResult();
+    this.#wait(pending);
+    return pending.promise;
+  }
+
+  #read(name: string, streams: boolean): Promise<ReadResult> {
+    const clash = this.#clash(name);
+    if (clash !== undefined) return rejected(clash);
+    const result = this.#take(name, streams);
+    if (result !== undefined) return Promise.resolve(result);
+    const pending = new PendingMessage(name);
+    this.#wait(pending);
+    return pending.promise;
+  }
+
+  /** Returns a queued result, or parses one from the input that has arrived. */
+  #take(name: string, streams: boolean): ReadResult | undefined {
+    if (this.#pieces !== undefined) this.#leavePieces();
+    const ready = streams ? this.#readyReader() : this.#queue?.shift();
+    if (ready !== undefined) {
+      this.parseForReads();
+      return ready;
+    }
+    if (this.#ended !== undefined) return undefined;
+    this.streaming = streams;
+    this.#directRead = name;
+    const result = this.parseForReads();
+    this.#directRead = '';
+    return result;
+  }
+
+  #wait(pending: PendingRead): void {
+    if (this.#ended !== undefined) return pending.end(this.#ended.reason);
+    this.owner.reader = pending;
+    this.streaming = pending.streams;
+    this.owner.balance();
+  }
+
+  /** Returns a reader of the first queued message, or of the message under way. */
+  #readyReader(): MessageReader | undefined {
+    const message = this.#queue?.shift();
+    if (message !== undefined) {
+      const reader = this.#readerOf(message.type);
+      this.#pieces!.push(message.data);
+      this.#pieces!.finish();
+      return reader;
+    }
+    const decoder = this.decoder;
+    const begun = this.#ended === undefined ? decoder?.turnIntoPieces() : undefined;
+    if (begun === undefined) return undefined;
+    const reader = this.#readerOf(decoder!.type);
+    if (begun.lease !== undefined) {
+      this.#pieces!.push(copyOf(begun.lease.bytes, 0, begun.length));
+      begun.lease.release();
+    }
+    return reader;
+  }
+
+  more(pieces: PieceQueue): void {
+    if (pieces !== this.#pieces) return pieces.finish();
+    if (this.#ended !== undefined) return pieces.finish(this.#ended);
+    pieces.demanding = true;
+    this.parseForReads();
+  }
+
+  taken(pieces: PieceQueue): void {
+    if (pieces === this.#pieces) this.parseForReads();
+  }
+
+  leave(pieces: PieceQueue): void {
+    if (pieces !== this.#pieces) return;
+    this.#leavePieces();
+    this.parseForReads();
+  }
+
+  /** Drops the unread rest of the message that is read as a stream. */
+  #leavePieces(): void {
+    const pieces = this.#pieces;
+    if (pieces === undefined) return;
+    this.#pieces = undefined;
+    pieces.clear();
+    if (pieces.over) return;
+    pieces.finish();
+    this.decoder?.skip();
+  }
+
+  /**
+   * Cancels the pending read with this promise. Later messages are for the next read. False when
+   * the read already has its message.
+   */
+  giveUp(promise: Promise<unknown>, reason: unknown): boolean {
+    const { reader } = this.owner;
+    if (reader?.promise !== promise) return false;
+    this.owner.reader = undefined;
+    this.streaming = false;
+    reader.reject(reason);
+    return true;
+  }
+
+  /**
+   * Gives every message to `handler`. Resolves when reading has ended normally and the connection
+   * is closed.
+   */
+  receive(handler: MessageHandler): Promise<CloseInfo> {
+    const clash = this.#clash('receive');
+    if (clash !== undefined) return rejected(clash);
+    return this.#startReceive(new ReceiveCall(handler));
+  }
+
+  /** Drops every message. Resolves as {@link receive} does. */
+  discard(): Promise<CloseInfo> {
+    const clash = this.#clash('discardReads');
+    if (clash !== undefined) return rejected(clash);
+    if (!this.dropping) this.setPayloadUse(DISCARDED);
+    this.drop();
+    return this.#startReceive(new ReceiveCall(undefined));
+  }
+
+  #startReceive(receiveCall: ReceiveCall): Promise<CloseInfo> {
+    this.#leavePieces();
+    this.owner.receiveCall = receiveCall;
+    this.#serveQueue();
+    this.parseForReads();
+    if (this.#ended !== undefined) this.#finishReceive();
+    return receiveCall;
+  }
+
+  #clash(name: string): ReadPendingError | undefined {
+    if (this.owner.reader !== undefined) return new ReadPendingError(name, this.owner.reader.name);
+    if (this.#directRead !== '') return new ReadPendingError(name, this.#directRead);
+    if (this.#pieces?.demanding) return new ReadPendingError(name, 'a read of a message');
+    if (this.owner.receiveCall === undefined) return undefined;
+    return new ReadPendingError(name, this.owner.receiveCall.name);
+  }
+
+  // The handler of `receive`
+
+  /** Gives queued messages to the handler until it is busy or has failed. */
+  #serveQueue(): void {
+    for (;;) {
+      const { receiveCall } = this.owner;
+      if (receiveCall?.handler === undefined) return;
+      if (receiveCall.busy || receiveCall.thrown !== undefined) return;
+      const message = this.#queue?.shift();
+      if (message === undefined) return;
+      const { type, data } = message;
+      receiveCall.call(type, data, 0, data.length, undefined, this);
+      if (this.#ended !== undefined) this.#finishReceive();
+    }
+  }
+
+  handlerSettled(): void {
+    this.#serveQueue();
+    this.parseForReads();
+    if (this.#ended !== undefined) this.#finishReceive();
+  }
+
+  handlerFailed(error: unknown): void {
+    this.owner.handlerFailed(error);
+    this.#finishReceive();
+  }
+
+  /** Settles `receive` or `discardReads` once reading has ended and no handler is at work. */
+  #finishReceive(): void {
+    const { receiveCall } = this.owner;
+    const ended = this.#ended;
+    if (receiveCall === undefined || ended === undefined) return;
+    if (receiveCall.busy || this.#queued) return;
+    this.owner.receiveCall = undefined;
+    receiveCall.releaseChunk();
+    const { reason } = ended;
+    const { thrown } = receiveCall;
+    // Two errors of a handler do not count as failures: CloseSentError, when our close frame
+    // refused its write, and the reason of the end itself.
+    const failed = thrown !== undefined && thrown.error !== reason;
+    if (failed && !(thrown.error instanceof CloseSentError)) receiveCall.reject(thrown.error);
+    else if (endsWell(reason)) receiveCall.resolve(this.owner.closed);
+    else receiveCall.reject(reason);
+  }
+}

@@ -1,0 +1,162 @@
+import { poolGuard } from '@ws/codec/internal';
+import type { CloseInfo } from '../close-info.ts';
+import { Lease } from '../memory/lease.ts';
+import { BorrowedMessage, type DataType } from '../message.ts';
+import type { Platform } from '../platform/platform.ts';
+import { Deferred, done } from '../time/promises.ts';
+
+/** The callback of `receive`, called with each message. */
+export type MessageHandler = (message: BorrowedMessage) => void | PromiseLike<void>;
+
+/** What a {@link ReceiveCall} reports to the read side. */
+export interface ReceiveCallOwner {
+  readonly platform: Platform;
+  /** The promise of a handler resolved. */
+  handlerSettled(): void;
+  /** A handler threw, or its promise rejected. */
+  handlerFailed(error: unknown): void;
+}
+
+const never = (): void => {};
+
+/**
+ * A pending `receive` or `discardReads`: the promise that the caller has, the handler, and the
+ * message lent to the handler.
+ *
+ * Creating `resolve` and `reject` costs more than the promise, and most callers never await it.
+ * Both are created on first use.
+ */
+export class ReceiveCall extends Promise<CloseInfo> {
+  /** `then` and `catch` return plain promises. */
+  static override get [Symbol.species](): PromiseConstructor {
+    return Promise;
+  }
+
+  /** Undefined for `discardReads`. */
+  readonly handler: MessageHandler | undefined;
+  /** The error that the handler has thrown, or that its promise rejected with. */
+  thrown: { readonly error: unknown } | undefined;
+  /** The object lent to the handler for every message. Created with the first message. */
+  #borrowed: BorrowedMessage | undefined;
+  /** Pooled memory of the message that the handler has. */
+  #lease: Lease | undefined;
+  #outcome: Deferred<CloseInfo> | undefined;
+
+  constructor(handler: MessageHandler | undefined) {
+    super(never);
+    this.handler = handler;
+  }
+
+  /** Name of the method that started this call. */
+  get name(): string {
+    return this.handler === undefined ? 'discardReads' : 'receive';
+  }
+
+  /** Whether the handler has a message and has not finished with it. */
+  get busy(): boolean {
+    return this.#borrowed?.lent === true;
+  }
+
+  /** `await`, `catch` and `Promise.all` call this on a subclass of Promise. */
+  // oxlint-disable-next-line unicorn/no-thenable -- it is a promise
+  override then<Result = CloseInfo, Caught = never>(
+    onfulfilled?: ((info: CloseInfo) => Result | PromiseLike<Result>) | null,
+    onrejected?: ((reason: unknown) => Caught | PromiseLike<Caught>) | null,
+  ): Promise<Result | Caught> {
+    this.#outcome ??= new Deferred();
+    return this.#outcome.promise.then(onfulfilled, onrejected);
+  }
+
+  resolve(info: Promise<CloseInfo>): void {
+    this.#outcome ??= new Deferred();
+    this.#outcome.resolve(info);
+  }
+
+  reject(error: unknown): void {
+    this.#outcome ??= new Deferred();
+    this.#outcome.reject(error);
+  }
+
+  /**
+   * Calls the handler with `bytes[start, end)`; `lease` is the pooled memory of the bytes, if any.
+   * `owner` keeps this call while the handler is busy; a later call may have another owner.
+   */
+  call(
+    type: DataType,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    lease: Lease | undefined,
+    owner: ReceiveCallOwner,
+  ): void {
+    if (lease === undefined && start < end && poolGuard('message') !== undefined) {
+      return this.#callWithCopy(type, bytes, start, end, owner);
+    }
+    // Each connection has its own BorrowedMessage. A handler that keeps this object never sees
+    // bytes of another connection.
+    this.#borrowed ??= new BorrowedMessage(owner.platform);
+    const borrowed = this.#borrowed;
+    borrowed.lend(type, bytes, start, end);
+    this.#lease = lease;
+    try {
+      const result = this.handler!(borrowed);
+      // Writes return `done` while there is room. That promise has already resolved, so the call
+      // does not wait for it.
+      if (result === undefined || result === done) this.#release();
+      else if (typeof result?.then === 'function') this.#waitFor(result, owner);
+      else this.#release();
+    } catch (error) {
+      this.#fail(error, owner);
+    }
+  }
+
+  /**
+   * Pool debugging: the handler gets pooled memory, which is overwritten when the handler has
+   * finished.
+   */
+  #callWithCopy(
+    type: DataType,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    owner: ReceiveCallOwner,
+  ): void {
+    const lease = Lease.take(end - start);
+    lease.bytes.set(bytes.subarray(start, end));
+    this.call(type, lease.bytes, 0, end - start, lease, owner);
+  }
+
+  /**
+   * This code is a separate method: a closure in {@link call} would make V8 allocate a context at
+   * every call.
+   */
+  #waitFor(result: PromiseLike<void>, owner: ReceiveCallOwner): void {
+    // `Promise.resolve` wraps foreign thenables and returns native promises unchanged.
+    Promise.resolve(result).then(
+      () => {
+        this.#release();
+        owner.handlerSettled();
+      },
+      (error: unknown) => this.#fail(error, owner),
+    );
+  }
+
+  #fail(error: unknown, owner: ReceiveCallOwner): void {
+    this.#release();
+    this.thrown = { error };
+    owner.handlerFailed(error);
+  }
+
+  #release(): void {
+    this.#borrowed!.takeBack();
+    const lease = this.#lease;
+    if (lease === undefined) return;
+    this.#lease = undefined;
+    lease.release();
+  }
+
+  /** Releases the last chunk, because no further message comes from it. */
+  releaseChunk(): void {
+    if (!this.busy) this.#borrowed?.letGo();
+  }
+}

@@ -1,0 +1,56 @@
+import type { Platform } from '../platform/platform.ts';
+import { kind } from '../validate.ts';
+import { type TimerEntry, timersOf } from './timers.ts';
+
+/** The timers that few connections set. */
+export interface Deadlines {
+  read?: Deadline;
+  write?: Deadline;
+}
+
+/**
+ * A point in time after which something is no longer allowed, as in Go. It can be moved until it
+ * expires.
+ */
+export class Deadline implements TimerEntry {
+  slot: number | undefined;
+  readonly #platform: Platform;
+  readonly #onExpired: () => void;
+
+  constructor(platform: Platform, onExpired: () => void) {
+    this.#platform = platform;
+    this.#onExpired = onExpired;
+  }
+
+  /** Sets it to `at`, a Date or ms since 1970; null removes it. A past time expires at once. */
+  set(at: Date | number | null): void {
+    const ms = untilOf(at);
+    timersOf(this.#platform).clear(this);
+    if (ms <= 0) this.#onExpired();
+    else if (ms !== Infinity) timersOf(this.#platform).set(this, ms);
+  }
+
+  fire(): void {
+    this.#onExpired();
+  }
+
+  clear(): void {
+    timersOf(this.#platform).clear(this);
+  }
+}
+
+/**
+ * The time from now to `at` in ms, Infinity for null.
+ *
+ * @throws TypeError when `at` is neither a Date nor a number nor null, RangeError for NaN or an
+ *   invalid Date.
+ */
+export function untilOf(at: Date | number | null): number {
+  if (at === null) return Infinity;
+  const time = at instanceof Date ? at.getTime() : at;
+  if (typeof time !== 'number') {
+    throw new TypeError(`deadline: expected a Date, ms since 1970 or null, got ${kind(at)}`);
+  }
+  if (Number.isNaN(time)) throw new RangeError('deadline: expected a valid time, got NaN');
+  return time - Date.now();
+}

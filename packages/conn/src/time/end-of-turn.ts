@@ -1,0 +1,65 @@
+import type { Platform } from '../platform/platform.ts';
+
+/** Work for the end of the turn. An object, so that a connection needs no closure. */
+export interface EndOfTurnTask {
+  /** Called once after all ready microtasks. Never throws. */
+  onEndOfTurn(): void;
+}
+
+/** A queue that had more tasks than this at once is not reused. */
+const LONG = 1024;
+
+/**
+ * The tasks of all connections of one platform for the end of the turn. One `defer` serves them
+ * all.
+ */
+export class EndOfTurn {
+  readonly #platform: Platform;
+  #waiting: (EndOfTurnTask | undefined)[] = [];
+  #count = 0;
+  /** The other queue, empty: it is filled while the first one runs. */
+  #spare: (EndOfTurnTask | undefined)[] = [];
+
+  constructor(platform: Platform) {
+    this.#platform = platform;
+  }
+
+  add(task: EndOfTurnTask): void {
+    this.#waiting[this.#count++] = task;
+    if (this.#count === 1) this.#platform.defer(this.#run);
+  }
+
+  readonly #run = (): void => {
+    const due = this.#waiting;
+    const count = this.#count;
+    this.#waiting = this.#spare;
+    this.#count = 0;
+    let i = 0;
+    try {
+      while (i < count) {
+        const task = due[i]!;
+        due[i++] = undefined;
+        task.onEndOfTurn();
+      }
+    } finally {
+      // The platform reports a task that throws anyway. The tasks after it run in the next call.
+      while (i < count) {
+        this.add(due[i]!);
+        due[i++] = undefined;
+      }
+      this.#spare = count > LONG ? [] : due;
+    }
+  };
+}
+
+const shared = new WeakMap<Platform, EndOfTurn>();
+
+/** The {@link EndOfTurn} of `platform`, created at the first call. */
+export function endOfTurnOf(platform: Platform): EndOfTurn {
+  let endOfTurn = shared.get(platform);
+  if (endOfTurn === undefined) {
+    endOfTurn = new EndOfTurn(platform);
+    shared.set(platform, endOfTurn);
+  }
+  return endOfTurn;
+}

@@ -1,0 +1,110 @@
+import type { Platform } from '../platform/platform.ts';
+
+/** An object that is called at a set time. Not a closure, so that a connection needs none. */
+export interface TimerEntry {
+  /** The slot of the timer, maintained by {@link Timers}; undefined while it is not set. */
+  slot: number | undefined;
+  /** Called once at the set time. */
+  fire(): void;
+}
+
+/**
+ * From this delay on, in ms, times are rounded up to whole ticks, so that many connections share a
+ * slot.
+ */
+const COARSE_FROM = 1_000;
+/** In ms. */
+const TICK = 64;
+/** The longest delay in ms that every platform takes; a longer one would fire at once. */
+const LONGEST = 2 ** 31 - 1;
+
+/**
+ * The timers of all connections of one platform. Entries of the same time share a slot, and only
+ * the earliest slot has a platform timer. An idle connection with a heartbeat costs one entry in a
+ * set.
+ */
+export class Timers {
+  readonly #platform: Platform;
+  readonly #slots = new Map<number, Set<TimerEntry>>();
+  #next = Infinity;
+  #cancel: (() => void) | undefined;
+
+  constructor(platform: Platform) {
+    this.#platform = platform;
+  }
+
+  /** Sets `entry` to fire after `ms` milliseconds, never earlier; a second call moves it. */
+  set(entry: TimerEntry, ms: number): void {
+    this.clear(entry);
+    const at = Math.ceil(this.#platform.now() + ms);
+    const slot = ms < COARSE_FROM ? at : Math.ceil(at / TICK) * TICK;
+    const entries = this.#slots.get(slot);
+    entry.slot = slot;
+    if (entries !== undefined) {
+      entries.add(entry);
+      return;
+    }
+    this.#slots.set(slot, new Set([entry]));
+    if (slot < this.#next) this.#arm();
+  }
+
+  /** Cancels `entry`; no effect when it is not set. */
+  clear(entry: TimerEntry): void {
+    if (entry.slot === undefined) return;
+    const { slot } = entry;
+    const entries = this.#slots.get(slot);
+    entry.slot = undefined;
+    entries?.delete(entry);
+    if (entries?.size !== 0) return;
+    this.#slots.delete(slot);
+    // The platform timer may fire for no entry: cheaper than a search for the next slot now.
+    if (this.#slots.size === 0) this.#arm();
+  }
+
+  #arm(): void {
+    let next = Infinity;
+    for (const slot of this.#slots.keys()) if (slot < next) next = slot;
+    this.#cancel?.();
+    this.#next = next;
+    this.#cancel = undefined;
+    if (next === Infinity) return;
+    // A delay that was cut to LONGEST fires for no entry and is set again.
+    const ms = Math.min(LONGEST, Math.max(1, Math.ceil(next - this.#platform.now())));
+    this.#cancel = this.#platform.setTimer(ms, this.#wake);
+  }
+
+  readonly #wake = (): void => {
+    const now = this.#platform.now();
+    this.#next = Infinity;
+    this.#cancel = undefined;
+    const due = [...this.#slots].filter(([slot]) => slot <= now).toSorted(([a], [b]) => a - b);
+    try {
+      for (const [slot, entries] of due) {
+        // A copy: an entry that sets itself to this slot again fires in the next wake.
+        const firing = [...entries];
+        for (const entry of firing) {
+          // Another entry's `fire` has cleared or moved it.
+          if (entry.slot !== slot) continue;
+          // Cleared one by one: when one throws, the entries after it are still set.
+          this.clear(entry);
+          entry.fire();
+        }
+      }
+    } finally {
+      // When one throws, the entries after it fire in the next wake.
+      this.#arm();
+    }
+  };
+}
+
+const shared = new WeakMap<Platform, Timers>();
+
+/** The {@link Timers} of `platform`, created at the first call. */
+export function timersOf(platform: Platform): Timers {
+  let timers = shared.get(platform);
+  if (timers === undefined) {
+    timers = new Timers(platform);
+    shared.set(platform, timers);
+  }
+  return timers;
+}

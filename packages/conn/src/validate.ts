@@ -1,0 +1,72 @@
+/**
+ * A bound in bytes or pieces; `false` means no bound.
+ *
+ * @throws TypeError, RangeError, with the option's name.
+ */
+export function bound(name: string, value: unknown): number {
+  if (value === false) return Infinity;
+  if (value === 0) throw new RangeError(`${name}: 0 is not a bound; use false for no bound`);
+  return whole(name, value);
+}
+
+/**
+ * A whole number from 1 on.
+ *
+ * @throws TypeError, RangeError, with the option's name.
+ */
+export function whole(name: string, value: unknown): number {
+  if (typeof value !== 'number') {
+    throw new TypeError(`${name}: expected a number, got ${kind(value)}`);
+  }
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new RangeError(`${name}: expected a whole number from 1 on, got ${value}`);
+  }
+  return value;
+}
+
+/**
+ * A whole number from `least` to `most`.
+ *
+ * @throws TypeError, RangeError, with the option's name.
+ */
+export function range(name: string, value: unknown, least: number, most: number): number {
+  if (typeof value !== 'number') {
+    throw new TypeError(`${name}: expected a number, got ${kind(value)}`);
+  }
+  const isWhole = Number.isSafeInteger(value) && !Object.is(value, -0);
+  if (isWhole && value >= least && value <= most) return value;
+  throw new RangeError(`${name}: expected a whole number from ${least} to ${most}, got ${value}`);
+}
+
+/**
+ * Whole milliseconds, from 1 to 2^31 - 1.
+ *
+ * @param fallback - The result for undefined.
+ * @param canBeOff - Whether `false` is allowed; the result is Infinity then.
+ * @throws TypeError, RangeError, with the option's name.
+ */
+export function duration(
+  name: string,
+  value: unknown,
+  fallback: number,
+  canBeOff: boolean,
+): number {
+  if (value === undefined) return fallback;
+  if (value === false && canBeOff) return Infinity;
+  const ms = whole(name, value);
+  // The longest delay that the timers of every platform take.
+  if (ms > 2_147_483_647) {
+    throw new RangeError(`${name}: expected at most 2147483647 ms, got ${ms}`);
+  }
+  return ms;
+}
+
+/**
+ * Names the type of a value for error messages: that of `typeof`, the class of an object, or
+ * `null`.
+ */
+export function kind(value: unknown): string {
+  if (value === null) return 'null';
+  if (typeof value !== 'object') return typeof value;
+  return Object.prototype.toString.call(value).slice(8, -1);
+}

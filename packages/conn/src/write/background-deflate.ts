@@ -1,0 +1,113 @@
+import type { Compressor } from '../deflate/compressor.ts';
+import { copyOf } from '../memory/copy.ts';
+import type { DataType } from '../message.ts';
+import { Deferred, handled } from '../time/promises.ts';
+import type { PreparedMessage } from './prepared-message.ts';
+import { detachedError, owned, type RetainedBytes } from './retained-bytes.ts';
+import type { SendQueue } from './send-queue.ts';
+
+/**
+ * A large accepted message that another thread compresses. Later messages wait for this message.
+ */
+export class BackgroundDeflate {
+  readonly size: number;
+  /** Settles when the write settles. */
+  readonly promise: Promise<void>;
+  /** The promise that the caller has, if the message waited in the write queue first. */
+  turn: Promise<unknown> | undefined;
+  readonly #type: DataType;
+  readonly #sendQueue: SendQueue;
+  readonly #compressor: Compressor;
+  readonly #written = new Deferred<void>();
+  #retained: RetainedBytes;
+  #cancel: (() => void) | undefined;
+  #over = false;
+
+  /** @param retained - The bytes of the message; they are freed when they are copied or sent. */
+  constructor(
+    type: DataType,
+    retained: RetainedBytes,
+    sendQueue: SendQueue,
+    compressor: Compressor,
+  ) {
+    this.#type = type;
+    this.#retained = retained;
+    this.#sendQueue = sendQueue;
+    this.#compressor = compressor;
+    this.size = retained.end - retained.start;
+    this.promise = handled(this.#written.promise);
+  }
+
+  /**
+   * Starts the compression. A prepared message caches the result.
+   *
+   * @param next - Called when the message was sent or has failed.
+   * @throws the platform's error when it cannot start. `next` is not called then.
+   */
+  begin(prepared: PreparedMessage | undefined, next: () => void): void {
+    const done = (form: Uint8Array | undefined): void => {
+      if (this.#over) return;
+      this.#send(form);
+      next();
+    };
+    if (prepared !== undefined) {
+      this.#cancel = prepared.formLater(this.#compressor, done);
+      return;
+    }
+    const { engines, level, windowBits, history } = this.#compressor;
+    const job = { begin: () => this.#own(), level, windowBits, history };
+    this.#cancel = engines.source.deflateLater(job, done);
+  }
+
+  /** Sends the message now, uncompressed. */
+  sendPlain(): void {
+    this.#cancel?.();
+    this.#send(undefined);
+  }
+
+  /** Cancels the message. */
+  drop(reason: unknown): void {
+    this.#over = true;
+    this.#cancel?.();
+    this.#retained.free();
+    this.#written.reject(reason);
+  }
+
+  /**
+   * Returns a copy of the bytes. Without a copy, the other thread would read freed memory if the
+   * caller transferred the bytes meanwhile.
+   */
+  #own(): Uint8Array | undefined {
+    const retained = this.#retained;
+    if (this.#over) return undefined;
+    if (retained.ours) return retained.bytes;
+    if (retained.end > retained.bytes.byteLength) return undefined;
+    const bytes = copyOf(retained.bytes, retained.start, retained.end);
+    this.#retained = owned(bytes);
+    retained.free();
+    return bytes;
+  }
+
+  #send(form: Uint8Array | undefined): void {
+    this.#over = true;
+    const retained = this.#retained;
+    try {
+      this.#written.resolve(this.#sent(form, retained));
+    } catch (error) {
+      this.#compressor.forget();
+      this.#written.reject(error);
+    } finally {
+      retained.free();
+    }
+  }
+
+  #sent(form: Uint8Array | undefined, { bytes, start, end }: RetainedBytes): Promise<void> {
+    const { size } = this;
+    if (end > bytes.byteLength) throw detachedError();
+    if (form === undefined || form.length === 0 || form.length >= size) {
+      return this.#sendQueue.message(this.#type, bytes, start, end, true);
+    }
+    this.#compressor.passed(bytes, start, end);
+    return this.#sendQueue.compressed(this.#type, form, 0, form.length, size);
+  }
+}

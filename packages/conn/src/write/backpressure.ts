@@ -1,0 +1,135 @@
+import type { WebSocketError } from '@ws/codec';
+import { utf8Length } from '@ws/codec/internal';
+import { BackpressureError } from '../errors.ts';
+import type { Settings } from '../options.ts';
+import type { Platform } from '../platform/platform.ts';
+import { Deferred, rejected } from '../time/promises.ts';
+
+/**
+ * Most bytes and frames that one turn of the event loop writes. Above either number a write
+ * resolves in a later turn, so that timers and I/O run.
+ */
+const TURN_BYTES = 1_048_576;
+const TURN_FRAMES = 1_000;
+
+/** Whether one turn of the event loop has written enough. */
+export function isTurnFull(bytes: number, frames: number): boolean {
+  return frames >= TURN_FRAMES || bytes >= TURN_BYTES;
+}
+
+/**
+ * Returns a promise rejected with a BackpressureError when a write would exceed
+ * `maxBufferedAmount`, else undefined.
+ *
+ * @param buffered - Bytes that are already buffered, including bytes in the transport.
+ * @param size - Size of the write in bytes, or in UTF-16 units when `text` is given.
+ */
+export function overLimit(
+  settings: Settings,
+  buffered: number,
+  size: number,
+  text: string | undefined,
+): Promise<void> | undefined {
+  const { highWaterMark, maxBufferedAmount: limit } = settings;
+  // Below the mark a message of any size is accepted: a caller that awaits every write never meets
+  // the limit.
+  const belowMark = buffered === 0 || (buffered < highWaterMark && highWaterMark <= limit);
+  // A UTF-16 unit has three bytes at most. Only text close to the limit is measured.
+  const most = text === undefined ? size : size * 3;
+  if (belowMark || buffered + most <= limit) return undefined;
+  const bytes = text === undefined ? size : utf8Length(text);
+  if (buffered + bytes <= limit) return undefined;
+  return rejected(
+    new BackpressureError(
+      `${buffered} bytes are already buffered and ${bytes} more would exceed maxBufferedAmount (${limit}); await your writes`,
+    ),
+  );
+}
+
+/** The count of bytes and frames that a connection has written in this turn of the event loop. */
+export interface TurnBudget {
+  resetBudget(): void;
+}
+
+/**
+ * The waiting writers of one connection. A send queue creates this object when the first writer has
+ * to wait.
+ */
+export class WaitingWriters {
+  /**
+   * One promise for all writes above the high-water mark: one drain settles them all, and there may
+   * be a million.
+   */
+  #drain: Deferred<void> | undefined;
+  /** One promise for all writes after the turn was full. */
+  #nextTurn: Deferred<void> | undefined;
+  /** Writes whose bytes the send queue or the transport references. */
+  #referenced: Set<Deferred<void>> | undefined;
+  #dropError: WebSocketError | undefined;
+
+  get empty(): boolean {
+    return (
+      this.#drain === undefined && this.#nextTurn === undefined && this.#referenced === undefined
+    );
+  }
+
+  forDrain(): Promise<void> {
+    this.#drain ??= new Deferred<void>();
+    return this.#drain.promise;
+  }
+
+  /** Settles what {@link forDrain} returned: resolves it, or rejects it with `error`. */
+  drained(error?: WebSocketError): void {
+    const drain = this.#drain;
+    this.#drain = undefined;
+    if (error === undefined) drain?.resolve();
+    else drain?.reject(error);
+  }
+
+  /** @param budget - Reset when the next turn begins. */
+  forNextTurn(platform: Platform, budget: TurnBudget): Promise<void> {
+    if (this.#nextTurn === undefined) {
+      const turn = new Deferred<void>();
+      this.#nextTurn = turn;
+      platform.yield(() => {
+        this.#nextTurn = undefined;
+        budget.resetBudget();
+        turn.resolve();
+      });
+    }
+    return this.#nextTurn.promise;
+  }
+
+  /** Adds a write whose bytes are referenced from now on. */
+  reference(write: Deferred<void>): void {
+    this.#referenced ??= new Set();
+    this.#referenced.add(write);
+  }
+
+  /**
+   * Starts or ends a period in which released bytes count as unsent. During it, the writes of
+   * released bytes reject with `error`. With `error` undefined, the period ends.
+   */
+  dropReferences(error: WebSocketError | undefined): void {
+    this.#dropError = error;
+  }
+
+  /** The bytes of `write` were released. Rejects the write when released bytes count as unsent. */
+  released(write: Deferred<void>): void {
+    if (this.#dropError !== undefined) write.reject(this.#dropError);
+  }
+
+  /** Resolves a write whose bytes were released. No effect on a write that was rejected. */
+  resolveReference(write: Deferred<void>): void {
+    write.resolve();
+    if (this.#referenced?.delete(write) !== true || this.#referenced.size > 0) return;
+    this.#referenced = undefined;
+  }
+
+  /** Rejects all waiting writers, because the transport is closed. */
+  rejectAll(error: WebSocketError): void {
+    this.drained(error);
+    for (const write of this.#referenced ?? []) write.reject(error);
+    this.#referenced = undefined;
+  }
+}

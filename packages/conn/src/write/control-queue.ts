@@ -1,0 +1,53 @@
+import { PongMessage } from '@ws/codec';
+import { copyOf } from '../memory/copy.ts';
+
+/** A waiting ping or pong. */
+interface ControlFrame {
+  readonly opcode: number;
+  readonly payload: Uint8Array;
+  /** Whether the library sends the frame, not the user. */
+  readonly own: boolean;
+}
+
+/**
+ * Pings and pongs that wait for a blocked transport. The write loop of SendQueue writes them before
+ * the next whole frame, so they overtake queued messages (RFC 6455, section 5.5). At most two pongs
+ * wait: the newest answer and the newest pong of the user.
+ */
+export class ControlQueue {
+  #frames: ControlFrame[] = [];
+
+  get length(): number {
+    return this.#frames.length;
+  }
+
+  /**
+   * Adds a frame with a copy of `bytes[start, end)`.
+   *
+   * @returns False when more than `maxPings` frames already wait; a pong is always added.
+   */
+  add(
+    opcode: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    own: boolean,
+    maxPings: number,
+  ): boolean {
+    if (opcode === PongMessage) {
+      // RFC 6455, section 5.5.3: an endpoint may answer only the most recent ping.
+      this.#frames = this.#frames.filter((frame) => {
+        return frame.opcode !== PongMessage || frame.own !== own;
+      });
+    } else if (this.#frames.length > maxPings) return false;
+    this.#frames.push({ opcode, payload: copyOf(bytes, start, end), own });
+    return true;
+  }
+
+  /** Removes all frames and returns them, oldest first. */
+  takeAll(): readonly ControlFrame[] {
+    const frames = this.#frames;
+    this.#frames = [];
+    return frames;
+  }
+}

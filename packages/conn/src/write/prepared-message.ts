@@ -1,0 +1,76 @@
+import {
+  BinaryMessage,
+  CloseMessage,
+  PingMessage,
+  PongMessage,
+  parseCloseMessage,
+  TextMessage,
+} from '@ws/codec';
+import { MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
+import { CompressedVariants } from '../deflate/compressed-variants.ts';
+import type { Compressor } from '../deflate/compressor.ts';
+import { copyOf } from '../memory/copy.ts';
+import { bytesOf, isBorrowed, type MessageData, utf8 } from './payload.ts';
+
+/**
+ * A message for many connections or many sends. Its bytes and its compressed forms are created once
+ * and shared. A client masks a copy with a new key at every send (RFC 6455, section 5.3).
+ */
+export class PreparedMessage {
+  /** The message type: `TextMessage`, `BinaryMessage` or a control type. */
+  readonly type: number;
+  /** @internal A copy of the data. Later changes to the data do not affect it. */
+  readonly bytes: Uint8Array;
+  #variants: CompressedVariants | undefined;
+
+  /**
+   * @param type - `TextMessage` or `BinaryMessage`, or a control type.
+   * @param data - As for `writeMessage`. The constructor copies the data.
+   * @throws TypeError for another type or other data, RangeError for an invalid control payload.
+   */
+  constructor(type: number, data: MessageData) {
+    const isControl = type === CloseMessage || type === PingMessage || type === PongMessage;
+    if (type !== TextMessage && type !== BinaryMessage && !isControl) {
+      throw new TypeError(`websocket: bad write message type: ${String(type)}`);
+    }
+    this.type = type;
+    if (typeof data === 'string') this.bytes = utf8(data);
+    else this.bytes = copyOf(isBorrowed(data) ? data.data : bytesOf(data));
+    if (isControl && this.bytes.length > MAX_CONTROL_PAYLOAD) {
+      throw new RangeError(
+        `websocket: invalid control frame: ${this.bytes.length} bytes of payload, at most ${MAX_CONTROL_PAYLOAD} are allowed`,
+      );
+    }
+    if (type === CloseMessage) checkClosePayload(this.bytes);
+  }
+
+  /**
+   * @internal Returns the message compressed by `compressor`, without context. Empty when the
+   *   compressed form is not smaller. Undefined for a large message, which {@link formLater}
+   *   compresses.
+   */
+  form(compressor: Compressor): Uint8Array | undefined {
+    this.#variants ??= new CompressedVariants(this.bytes);
+    return this.#variants.get(compressor);
+  }
+
+  /**
+   * @internal Calls `done` with {@link form} when the form is ready. The returned function cancels
+   *   the call.
+   */
+  formLater(compressor: Compressor, done: (form: Uint8Array | undefined) => void): () => void {
+    this.#variants ??= new CompressedVariants(this.bytes);
+    return this.#variants.later(compressor, done);
+  }
+}
+
+/** @throws RangeError when `payload` is not a valid close payload (RFC 6455, section 5.5.1). */
+export function checkClosePayload(payload: Uint8Array): void {
+  try {
+    parseCloseMessage(payload);
+  } catch (error) {
+    throw new RangeError('websocket: invalid payload of a close frame; use formatCloseMessage', {
+      cause: error,
+    });
+  }
+}

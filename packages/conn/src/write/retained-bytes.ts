@@ -1,0 +1,52 @@
+import { LARGEST_SLAB } from '@ws/codec/internal';
+import { copyOf } from '../memory/copy.ts';
+import { leaseOf } from '../memory/lease.ts';
+
+/**
+ * Writes up to this size in bytes are copied, and larger writes are referenced. The size is that of
+ * the largest slab.
+ */
+export const COPY_UP_TO: typeof LARGEST_SLAB = LARGEST_SLAB;
+
+/**
+ * Bytes of a pending write. The bytes do not change until `free` is called. Call `free` exactly
+ * once.
+ */
+export interface RetainedBytes {
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+  /** `bytes` is a copy that no other code uses. */
+  readonly ours: boolean;
+  readonly free: () => void;
+}
+
+/** Bytes that no other code writes to. */
+export function owned(bytes: Uint8Array): RetainedBytes {
+  return { bytes, start: 0, end: bytes.length, ours: true, free: nothing };
+}
+
+/**
+ * Retains `bytes[start, end)` for a write that waits: copies up to {@link COPY_UP_TO} bytes and
+ * references larger writes. With `copiesAll` it copies every write.
+ */
+export function retain(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  copiesAll: boolean,
+): RetainedBytes {
+  if (copiesAll || end - start <= COPY_UP_TO) return owned(copyOf(bytes, start, end));
+  const lease = leaseOf(bytes);
+  lease?.pin();
+  return { bytes, start, end, ours: false, free: lease?.release ?? nothing };
+}
+
+/** The error of a write whose bytes were detached while it waited. */
+export function detachedError(): TypeError {
+  return new TypeError(
+    'websocket: bytes of a pending write were detached; leave them alone until its promise settles',
+  );
+}
+
+function nothing(): void {}

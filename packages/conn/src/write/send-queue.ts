@@ -1,0 +1,550 @@
+import {
+  CloseMessage,
+  encodeFrame,
+  type FrameEncoder,
+  PingMessage,
+  type WebSocketError,
+} from '@ws/codec';
+import { LARGEST_SLAB, utf8Length } from '@ws/codec/internal';
+import { BackpressureError, CloseSentError, TransportError } from '../errors.ts';
+import { copyOf } from '../memory/copy.ts';
+import { leaseOf } from '../memory/lease.ts';
+import type { DataType } from '../message.ts';
+import { RSV1 } from '../platform/deflate-engine.ts';
+import { viewOf } from '../platform/platform.ts';
+import { Deferred, done, rejected } from '../time/promises.ts';
+import type { Transport } from '../transport.ts';
+import { isTurnFull, overLimit, type TurnBudget, WaitingWriters } from './backpressure.ts';
+import { ControlQueue } from './control-queue.ts';
+import { COPY_UP_TO } from './retained-bytes.ts';
+import { type Batch, type BatchSender, sharedFrames } from './shared-frames.ts';
+import { UnsentFrames, type UnsentFramesOwner } from './unsent-frames.ts';
+
+/** Compressing a byte takes as long as writing this many plain bytes. */
+const DEFLATE_COST = 8;
+const FIN = 0x80;
+
+// States of the transport's writing side.
+const OPEN = 0;
+/** The writing side ends after all accepted frames. */
+const ENDING = 1;
+const ENDED = 2;
+
+/** The connection of a send queue. */
+export interface SendQueueOwner extends UnsentFramesOwner {
+  /** Frames, messages, bytes and pings that were accepted. The send queue counts them. */
+  framesOut: number;
+  messagesOut: number;
+  bytesOut: number;
+  pingsOut: number;
+  readonly conn: object;
+  readonly transport: Transport;
+  /** Whether `flush` is called at the end of this turn anyway. */
+  readonly flushes: boolean;
+  /** Ends the connection without a close frame: the stream of frames is broken. */
+  abort(error: WebSocketError): void;
+}
+
+/**
+ * The accepted frames of one connection, in their order. The queue collects frames in slabs and
+ * hands them to the transport once a turn. While the transport is blocked, that is above its
+ * high-water mark, frames wait here. Pings and pongs then overtake queued messages between two
+ * frames.
+ */
+export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
+  /** Why no message is accepted any more. */
+  error: WebSocketError | undefined;
+
+  declare protected readonly owner: SendQueueOwner;
+  #blocked = false;
+  /** The transport reported a drain since the last write began. */
+  #drained = false;
+  #controls: ControlQueue | undefined;
+  #waiting: WaitingWriters | undefined;
+  #turnBytes = 0;
+  #turnFrames = 0;
+  /** The error of a write deadline that has expired: the next message ends the connection. */
+  #expired: WebSocketError | undefined;
+  #end: typeof OPEN | typeof ENDING | typeof ENDED = OPEN;
+
+  /** Bytes that were accepted and not yet handed to the operating system. */
+  get bufferedAmount(): number {
+    return this.unsentBytes + this.owner.transport.bufferedAmount;
+  }
+
+  /**
+   * Whether a new send queue could replace this one: no frame is unsent, no writer waits, and
+   * messages are accepted.
+   */
+  get droppable(): boolean {
+    const unsent =
+      this.encoder !== undefined || this.batch !== undefined || this.#controlFrames > 0;
+    const held = unsent || this.#blocked || this.writing || this.#waiting?.empty === false;
+    return !held && this.error === undefined && this.#end === OPEN;
+  }
+
+  /** Whether {@link flush} has something to write. */
+  get pending(): boolean {
+    return this.unsent && !this.#blocked;
+  }
+
+  /**
+   * Whether some accepted frames were not yet given to the transport. Pings and pongs in the
+   * control queue do not count.
+   */
+  get unsent(): boolean {
+    return this.unsentBytes > 0;
+  }
+
+  get #controlFrames(): number {
+    return this.#controls === undefined ? 0 : this.#controls.length;
+  }
+
+  // Messages
+
+  /**
+   * Sends a whole text message.
+   *
+   * @param preaccepted - The message was accepted earlier and has waited. The limits no longer
+   *   apply to the message.
+   */
+  text(opcode: DataType, text: string, preaccepted = false): Promise<void> {
+    const refusal = preaccepted ? this.refused() : this.refusal(text.length, text, 0);
+    if (refusal !== undefined) return refusal;
+    const sent = this.#accepted(this.encodeText(opcode, text));
+    const { conn, shared } = this.owner;
+    shared.platform.observer?.messageOut?.(conn, opcode, utf8Length(text));
+    return sent;
+  }
+
+  /** Sends `bytes[start, end)` as a whole message; `preaccepted` as in {@link text}. */
+  message(
+    opcode: DataType,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    preaccepted = false,
+  ): Promise<void> {
+    const size = end - start;
+    const refusal = preaccepted ? this.refused() : this.refusal(size, undefined, 0);
+    if (refusal !== undefined) return refusal;
+    const { conn, shared } = this.owner;
+    const sent =
+      size > COPY_UP_TO && shared.nextKey === undefined
+        ? this.#reference(opcode, bytes, start, end)
+        : this.#accepted(this.encode(opcode, true, 0, bytes, start, end));
+    shared.platform.observer?.messageOut?.(conn, opcode, size);
+    return sent;
+  }
+
+  /**
+   * Sends a whole compressed message that was accepted.
+   *
+   * @param bytes - The compressed form is `bytes[start, end)`. Do not change a form of more than 64
+   *   KiB afterwards.
+   * @param plain - Size of the message in bytes before it was compressed.
+   */
+  compressed(
+    opcode: DataType,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    plain: number,
+  ): Promise<void> {
+    const refused = this.refused();
+    if (refused !== undefined) return refused;
+    this.#turnBytes += plain * DEFLATE_COST;
+    const sent = this.#accepted(this.encode(opcode, true, RSV1, bytes, start, end));
+    const { conn, shared } = this.owner;
+    shared.platform.observer?.messageOut?.(conn, opcode, plain);
+    return sent;
+  }
+
+  /**
+   * Sends a whole message that was accepted and that other connections send too. Unless it is
+   * masked or queued after frames of this connection alone, it is encoded once for all of them.
+   *
+   * @param payload - The message, or its compressed form when `rsv` has RSV1. It never changes.
+   * @param plain - Size of the message in bytes before it was compressed.
+   */
+  shared(opcode: DataType, payload: Uint8Array, rsv: number, plain: number): Promise<void> {
+    const before = this.batch;
+    const { length } = payload;
+    const { conn, shared } = this.owner;
+    const alone = shared.nextKey !== undefined || this.#blocked || length > COPY_UP_TO;
+    if (alone || (before === undefined && this.unsentBytes > 0)) {
+      return rsv === 0
+        ? this.message(opcode, payload, 0, length, true)
+        : this.compressed(opcode, payload, 0, length, plain);
+    }
+    if (rsv !== 0) this.#turnBytes += plain * DEFLATE_COST;
+    const frames = sharedFrames(shared.platform);
+    const batch = frames.extend(before, FIN | rsv | opcode, payload);
+    this.batch = batch;
+    if (before === undefined) frames.flushLater(this);
+    const sent = this.#accepted(batch.size - (before === undefined ? 0 : before.size));
+    shared.platform.observer?.messageOut?.(conn, opcode, plain);
+    return sent;
+  }
+
+  /**
+   * Sends a copy of `bytes[start, end)` as a fragment of a message that is written as a stream.
+   *
+   * @param plain - Size of a compressed fragment in bytes before it was compressed.
+   */
+  fragment(
+    opcode: number,
+    fin: boolean,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    plain = 0,
+    rsv = 0,
+  ): Promise<void> {
+    this.#turnBytes += plain * DEFLATE_COST;
+    // The encoder would refer to a large fragment, and the writer uses its buffer again at once.
+    const copied = end - start > COPY_UP_TO && this.owner.shared.nextKey === undefined;
+    if (!copied) return this.#paced(this.encode(opcode, fin, rsv, bytes, start, end));
+    return this.#paced(this.encode(opcode, fin, rsv, copyOf(bytes, start, end), 0, end - start));
+  }
+
+  /** Counts a message of `bytes` whose last fragment was accepted. */
+  complete(type: number, bytes: number): void {
+    const { conn, shared } = this.owner;
+    this.owner.messagesOut++;
+    shared.platform.observer?.messageOut?.(conn, type, bytes);
+  }
+
+  #reference(opcode: DataType, bytes: Uint8Array, start: number, end: number): Promise<void> {
+    const written = new Deferred<void>();
+    const lease = leaseOf(bytes);
+    const waiting = this.#waitingWriters();
+    const release = (): void => {
+      lease?.release();
+      waiting.released(written);
+      // A transport that fails releases all bytes first and reports its end right after. In this
+      // microtask the write is already rejected then.
+      void done.then(() => {
+        waiting.resolveReference(written);
+        this.#renewBudget();
+      });
+    };
+    const encoded = this.encode(opcode, true, 0, bytes, start, end, release);
+    lease?.pin();
+    waiting.reference(written);
+    void this.#accepted(encoded);
+    return written.promise;
+  }
+
+  #accepted(encoded: number): Promise<void> {
+    this.owner.messagesOut++;
+    return this.#paced(encoded);
+  }
+
+  /** Counts a frame of `encoded` bytes and returns the promise of its writer. */
+  #paced(encoded: number): Promise<void> {
+    const owner = this.owner;
+    owner.framesOut++;
+    owner.bytesOut += encoded;
+    this.#turnFrames++;
+    this.#turnBytes += encoded;
+    if (this.unsentBytes >= LARGEST_SLAB) this.#write();
+    else if (!this.#blocked && this.batch === undefined) owner.flushLater();
+    if (this.#blocked && this.bufferedAmount >= owner.shared.settings.highWaterMark) {
+      return this.#waitingWriters().forDrain();
+    }
+    if (!isTurnFull(this.#turnBytes, this.#turnFrames)) return done;
+    return this.#waitingWriters().forNextTurn(owner.shared.platform, this);
+  }
+
+  #waitingWriters(): WaitingWriters {
+    this.#waiting ??= new WaitingWriters();
+    return this.#waiting;
+  }
+
+  /** Allows writers as much as a new turn does. */
+  resetBudget(): void {
+    this.#turnBytes = 0;
+    this.#turnFrames = 0;
+  }
+
+  /** Resets the budget of the turn when all earlier frames have left and no writer waits. */
+  #renewBudget(): void {
+    const idle = !this.unsent && !this.#blocked;
+    if (idle && (this.#waiting === undefined || this.#waiting.empty)) this.resetBudget();
+  }
+
+  // Limits and refusals
+
+  /**
+   * A rejected promise when a message must not be accepted.
+   *
+   * @param size - Size in bytes, or in UTF-16 units when `text` is given.
+   * @param waiting - Bytes that were accepted earlier and are not in this queue yet.
+   */
+  refusal(size: number, text: string | undefined, waiting: number): Promise<void> | undefined {
+    const refused = this.refused();
+    if (refused !== undefined) return refused;
+    const { settings } = this.owner.shared;
+    const most = text === undefined ? size : size * 3;
+    const unsent = waiting + this.unsentBytes;
+    if (!this.#blocked && most + unsent <= settings.maxBufferedAmount) return undefined;
+    this.#write();
+    return overLimit(settings, this.bufferedAmount + waiting, size, text);
+  }
+
+  /** A rejected promise when no message is accepted any more. */
+  refused(): Promise<void> | undefined {
+    const { error } = this;
+    if (error === undefined) return undefined;
+    // The write after the deadline ends the connection. The deadline itself does not.
+    if (error === this.#expired) this.owner.abort(error);
+    return rejected(error);
+  }
+
+  /** Refuses all later messages and control frames. The first error stays. */
+  refuse(error: WebSocketError): void {
+    // An expired deadline can be moved and does not stop control frames. After a refusal neither is
+    // possible.
+    this.#expired = undefined;
+    this.error ??= error;
+  }
+
+  /** Whether control frames are accepted. An expired write deadline does not stop them. */
+  get open(): boolean {
+    return this.error === undefined || this.error === this.#expired;
+  }
+
+  /**
+   * Applies the write deadline.
+   *
+   * @param error - Unsent messages and the next one fail with it; undefined when the deadline was
+   *   moved.
+   * @param waiting - Bytes that were accepted and are not in this queue yet.
+   */
+  expire(error: WebSocketError | undefined, waiting: number): void {
+    if (this.error !== this.#expired) return;
+    this.#expired = error;
+    this.error = error;
+    if (error !== undefined && this.bufferedAmount + waiting > 0) this.owner.abort(error);
+  }
+
+  // Control frames
+
+  /**
+   * Sends a ping or a pong. While the transport is blocked, the frame waits in the control queue.
+   * At most one pong of each origin waits.
+   *
+   * @param own - Whether the library sends the frame. No caller then checks the promise, so a
+   *   failure ends the connection.
+   */
+  control(
+    opcode: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    own = false,
+  ): Promise<void> {
+    if (!this.open) return rejected(this.error);
+    if (this.#blocked) return this.#enqueueControl(opcode, bytes, start, end, own);
+    try {
+      this.#count(opcode, this.encode(opcode, true, 0, bytes, start, end));
+    } catch (error) {
+      if (own) this.owner.abort(unwritten(error));
+      return rejected(error);
+    }
+    if (this.unsentBytes >= LARGEST_SLAB) this.#write();
+    else this.owner.flushLater();
+    return done;
+  }
+
+  #enqueueControl(
+    opcode: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    own: boolean,
+  ): Promise<void> {
+    const { maxPendingPings } = this.owner.shared.settings;
+    this.#controls ??= new ControlQueue();
+    if (this.#controls.add(opcode, bytes, start, end, own, maxPendingPings)) return done;
+    return rejected(
+      new BackpressureError(
+        `${this.#controlFrames} pings are already waiting for the peer (option maxPendingPings)`,
+      ),
+    );
+  }
+
+  /**
+   * Sends the close frame after all accepted frames. The queue accepts no frame after the close
+   * frame (RFC 6455, section 5.5.1).
+   *
+   * @returns False when the frame could not be encoded, for example because the buffer pool failed.
+   *   The connection is aborted then.
+   */
+  close(payload: Uint8Array): boolean {
+    try {
+      this.#count(CloseMessage, this.encode(CloseMessage, true, 0, payload, 0, payload.length));
+    } catch (error) {
+      this.error = unwritten(error);
+      this.owner.abort(this.error);
+      return false;
+    }
+    this.error = new CloseSentError();
+    this.owner.flushLater();
+    return true;
+  }
+
+  #count(opcode: number, encoded: number): void {
+    const owner = this.owner;
+    owner.framesOut++;
+    if (opcode === PingMessage) owner.pingsOut++;
+    owner.bytesOut += encoded;
+  }
+
+  // Writing
+
+  /**
+   * Hands all frames to the transport until it is blocked. The owner calls it at the end of a turn,
+   * so the budget of the turn restarts.
+   */
+  flush(): void {
+    this.resetBudget();
+    this.#write();
+  }
+
+  /**
+   * The turn in which a batch was shared ends: sends the batch. If the owner flushes later in this
+   * turn anyway, the batch waits, so that more frames can leave in the same write.
+   */
+  flushBatch(): void {
+    // The batch may have left earlier.
+    if (this.batch !== undefined && !this.owner.flushes) this.flush();
+  }
+
+  /** A received chunk was handled: sends the answers to it at once. */
+  endOfChunk(): void {
+    if (this.pending) this.flush();
+    else this.#renewBudget();
+  }
+
+  /** The transport is below its high-water mark again. */
+  drained(): void {
+    this.#drained = true;
+    this.#blocked = false;
+    this.#write();
+    const full = this.#blocked && this.bufferedAmount >= this.owner.shared.settings.highWaterMark;
+    if (!full) this.#waiting?.drained();
+    this.#renewBudget();
+  }
+
+  /** Ends the transport's writing side after everything that was accepted. */
+  end(): void {
+    if (this.#end !== OPEN) return;
+    this.#end = ENDING;
+    this.#write();
+  }
+
+  /**
+   * Drops the frames that a blocked transport has not taken, and rejects their writers. The rest of
+   * a frame that was partly written stays in the queue.
+   */
+  cut(error: WebSocketError): void {
+    this.#write();
+    this.#controls = undefined;
+    this.#waiting?.dropReferences(error);
+    this.encoder?.truncate();
+    this.releaseEncoder();
+    this.#waiting?.dropReferences(undefined);
+    this.#waiting?.drained(error);
+  }
+
+  /** Rejects every writer and releases all memory, because the transport is closed. */
+  destroy(error: WebSocketError): void {
+    this.refuse(error);
+    this.#controls = undefined;
+    this.#blocked = true;
+    this.#waiting?.rejectAll(error);
+    this.batch = undefined;
+    this.encoder?.discard();
+    this.releaseEncoder();
+  }
+
+  #write(): void {
+    // A transport may call back within `write`. The running loop then sees the change.
+    if (this.writing) return;
+    this.writing = true;
+    try {
+      if (!this.#blocked && (this.unsent || this.#controlFrames > 0)) this.#writeFrames();
+      if (this.#end !== ENDING || this.#blocked || this.unsent) return;
+      this.#end = ENDED;
+      this.owner.transport.end();
+    } catch (error) {
+      // A part of the frame may have left, so no frame may follow it.
+      this.owner.abort(unwritten(error));
+    } finally {
+      this.writing = false;
+      this.releaseEncoder();
+    }
+  }
+
+  #writeFrames(): void {
+    if (this.batch !== undefined) return this.#writeBatch(this.batch);
+    const { transport } = this.owner;
+    const encoder = this.encoder;
+    const several = encoder !== undefined && encoder.segments > 1;
+    if (several) transport.cork?.();
+    while (encoder !== undefined && !this.#blocked && encoder.segments > 0) {
+      if (this.#controlFrames > 0 && encoder.segStartsFrame(0)) this.#writeControls();
+      else this.#writeSegment(encoder);
+    }
+    if (!this.#blocked && this.#controlFrames > 0) this.#writeControls();
+    if (several) transport.uncork?.();
+  }
+
+  #writeBatch(batch: Batch): void {
+    const { transport, shared } = this.owner;
+    const bytes = batch.view(shared.platform);
+    this.batch = undefined;
+    if (transport.bufferedAmount === 0) this.#give(bytes);
+    // A slow transport gets a copy: a view in its buffer would keep the whole arena alive.
+    else this.#give(viewOf(shared.platform, copyOf(bytes), 0, bytes.length));
+  }
+
+  #writeSegment(encoder: FrameEncoder): void {
+    const bytes = encoder.segBuf(0);
+    const start = encoder.segStart(0);
+    const end = encoder.segEnd(0);
+    const release = encoder.segRelease(0);
+    encoder.shift(1);
+    if (end <= bytes.byteLength) {
+      this.#give(viewOf(this.owner.shared.platform, bytes, start, end), release);
+      return;
+    }
+    const error = new TransportError(
+      'bytes of a pending write were detached; leave them alone until its promise settles',
+    );
+    // No later call ends this: the connection is aborted, and no further bytes are sent.
+    this.#waiting?.dropReferences(error);
+    release?.();
+    this.owner.abort(error);
+  }
+
+  #writeControls(): void {
+    for (const { opcode, payload } of this.#controls!.takeAll()) {
+      const frame = encodeFrame(opcode, payload, { maskKey: this.owner.shared.nextKey?.() });
+      this.#count(opcode, frame.length);
+      this.#give(frame);
+    }
+  }
+
+  #give(bytes: Uint8Array, release?: () => void): void {
+    this.#drained = false;
+    if (!this.owner.transport.write(bytes, release) && !this.#drained) this.#blocked = true;
+  }
+}
+
+/** The error of a connection when a frame could not be encoded or the transport threw. */
+function unwritten(cause: unknown): TransportError {
+  return new TransportError('a frame could not be written', { cause });
+}

@@ -1,0 +1,196 @@
+import { FrameHeader } from '@ws/codec';
+import { type Platform, viewOf } from '../platform/platform.ts';
+
+/**
+ * Size of an arena in bytes. A batch that a slow transport still reads keeps the whole arena alive,
+ * so arenas are small.
+ */
+const ROOM = 16_384;
+/**
+ * A turn begins in a new arena when the current arena has fewer free bytes: a batch without room to
+ * grow would be copied.
+ */
+const LEAST = 4_096;
+/**
+ * In a very long turn, sharing restarts after this many bytes of payload, so that the map of
+ * batches stays small.
+ */
+const REMEMBERED = 262_144;
+const LONGEST_HEADER = 10;
+
+/** A queue that sends its batch at the end of the turn. */
+export interface BatchSender {
+  /** Sends the batch, unless the batch was already sent. */
+  flushBatch(): void;
+}
+
+/**
+ * Append-only memory: transports may read its bytes long after the turn. The garbage collector
+ * frees the arena.
+ */
+class Arena {
+  readonly bytes: Uint8Array;
+  used = 0;
+
+  constructor(size: number) {
+    this.bytes = new Uint8Array(size);
+  }
+}
+
+/**
+ * A sequence of whole unmasked frames that several connections send in one turn. A batch never
+ * changes. Adding a frame gives another batch, which is the same for every connection that adds
+ * that frame.
+ */
+export class Batch {
+  readonly arena: Arena;
+  readonly start: number;
+  readonly end: number;
+  /** The batch with one more frame that was requested last, and the payload of that frame. */
+  nextPayload: Uint8Array | undefined;
+  next: Batch | undefined;
+  /**
+   * All batches with one more frame, by payload. Created for the second such batch, as happens with
+   * receivers in several rooms.
+   */
+  others: Map<Uint8Array, Batch> | undefined;
+  #view: Uint8Array | undefined;
+
+  constructor(arena: Arena, start: number, end: number) {
+    this.arena = arena;
+    this.start = start;
+    this.end = end;
+  }
+
+  /** Size in bytes. */
+  get size(): number {
+    return this.end - this.start;
+  }
+
+  /** One view for all connections. No code may change its bytes. */
+  view(platform: Platform): Uint8Array {
+    this.#view ??= viewOf(platform, this.arena.bytes, this.start, this.end);
+    return this.#view;
+  }
+}
+
+const header = /* @__PURE__ */ new FrameHeader();
+
+/**
+ * The frames that several connections send in one turn, encoded once for all of them. Each
+ * connection begins without a batch and calls {@link extend} for every frame. At the end of the
+ * turn all connections are flushed, and connections with the same frames write the same bytes.
+ */
+export class SharedFrames {
+  readonly #platform: Platform;
+  #arena: Arena;
+  /** The empty batch that all batches of this turn extend. */
+  #empty: Batch | undefined;
+  /** Payload bytes that were encoded since the empty batch was created. */
+  #serialized = 0;
+  #senders: BatchSender[] = [];
+
+  constructor(platform: Platform) {
+    this.#platform = platform;
+    this.#arena = new Arena(ROOM);
+  }
+
+  /**
+   * Returns the batch with the frames of `batch`, if given, followed by a frame with this payload.
+   *
+   * @param b0 - The frame's first byte: FIN, RSV bits and opcode.
+   * @param payload - Identifies the frame until the turn ends. The payload must not change, and
+   *   every call passes the same `b0` with it.
+   */
+  extend(batch: Batch | undefined, b0: number, payload: Uint8Array): Batch {
+    this.#empty ??= this.#begin();
+    const from = batch ?? this.#empty;
+    const found = from.nextPayload === payload ? from.next : from.others?.get(payload);
+    return found ?? this.#append(from, b0, payload);
+  }
+
+  /** Calls `sender.flushBatch()` at the end of the turn. */
+  flushLater(sender: BatchSender): void {
+    if (this.#senders.push(sender) === 1) this.#platform.defer(this.#flush);
+  }
+
+  readonly #flush = (): void => {
+    const senders = this.#senders;
+    this.#senders = [];
+    this.#empty = undefined;
+    if (last === this) lastPlatform = last = undefined;
+    for (let i = 0; i < senders.length; i++) senders[i]!.flushBatch();
+  };
+
+  #begin(): Batch {
+    this.#serialized = 0;
+    if (this.#arena.bytes.length - this.#arena.used < LEAST) this.#arena = new Arena(ROOM);
+    return new Batch(this.#arena, 0, 0);
+  }
+
+  #append(before: Batch, b0: number, payload: Uint8Array): Batch {
+    const { size } = before;
+    let from = before;
+    if (size === 0 && this.#serialized > REMEMBERED) {
+      this.#empty = this.#begin();
+      from = this.#empty;
+    }
+    const most = size + LONGEST_HEADER + payload.length;
+    let { arena, start } = from;
+    if (size === 0) {
+      if (this.#arena.bytes.length - this.#arena.used < most) {
+        this.#arena = new Arena(Math.max(ROOM, most));
+      }
+      arena = this.#arena;
+      start = arena.used;
+    } else if (from.end !== arena.used || start + most > arena.bytes.length) {
+      // Other frames follow the batch in the arena, or the arena has too little room. The batch
+      // moves to a new arena, in which it can double.
+      arena = new Arena(2 * most);
+      arena.bytes.set(from.view(this.#platform));
+      start = 0;
+    }
+    header.fin = true;
+    header.rsv = b0 & 0x70;
+    header.opcode = b0 & 0x0f;
+    header.length = payload.length;
+    const at = start + size + header.write(arena.bytes, start + size);
+    arena.bytes.set(payload, at);
+    arena.used = at + payload.length;
+    this.#serialized += payload.length;
+    const batch = new Batch(arena, start, arena.used);
+    remember(from, payload, batch);
+    return batch;
+  }
+}
+
+function remember(from: Batch, payload: Uint8Array, batch: Batch): void {
+  if (from.next !== undefined) {
+    from.others ??= new Map([[from.nextPayload!, from.next]]);
+    from.others.set(payload, batch);
+  }
+  from.nextPayload = payload;
+  from.next = batch;
+}
+
+const joined = /* @__PURE__ */ new WeakMap<Platform, SharedFrames>();
+/**
+ * Cached only until the turn ends: a server may have its own platform, and the cache must not keep
+ * that alive.
+ */
+let lastPlatform: Platform | undefined;
+let last: SharedFrames | undefined;
+
+/** Returns the frames of this turn that the connections of `platform` share. */
+export function sharedFrames(platform: Platform): SharedFrames {
+  // Most processes have one platform, and every frame of a broadcast calls this.
+  if (platform === lastPlatform) return last!;
+  let frames = joined.get(platform);
+  if (frames === undefined) {
+    frames = new SharedFrames(platform);
+    joined.set(platform, frames);
+  }
+  lastPlatform = platform;
+  last = frames;
+  return frames;
+}

@@ -1,0 +1,411 @@
+import { ContinuationFrame, type WebSocketError } from '@ws/codec';
+import { isControl, utf8Length } from '@ws/codec/internal';
+import { type Compressor, StreamCompressor } from '../deflate/compressor.ts';
+import { SCRATCH } from '../deflate/engine-pool.ts';
+import type { DataType } from '../message.ts';
+import { RSV1 } from '../platform/deflate-engine.ts';
+import { rejected } from '../time/promises.ts';
+import { BackgroundDeflate } from './background-deflate.ts';
+import { type FragmentSink, MessageWriter } from './message-writer.ts';
+import { utf8 } from './payload.ts';
+import type { PreparedMessage } from './prepared-message.ts';
+import { detachedError, owned, type RetainedBytes, retain } from './retained-bytes.ts';
+import { SendQueue, type SendQueueOwner } from './send-queue.ts';
+import { WriteQueue } from './write-queue.ts';
+
+/** The connection of a write side. */
+export interface WriteSideOwner extends SendQueueOwner {
+  /** Present when permessage-deflate was agreed on. */
+  readonly deflating: { readonly compressor: Compressor } | undefined;
+  /** Sends a control frame; a close frame starts the closing handshake. */
+  control(type: number, payload: Uint8Array): Promise<void>;
+  /** A message that was partly sent cannot be completed: the connection fails. */
+  writerBroken(reason: unknown): void;
+}
+
+/**
+ * Takes the messages of the callers. A whole message goes to the send queue at once. The message is
+ * compressed if compression was agreed on and makes it smaller. While a MessageWriter is open, or a
+ * large message is compressed on another thread, messages wait in the write queue.
+ */
+export class WriteSide implements FragmentSink {
+  readonly sendQueue: SendQueue;
+  readonly #owner: WriteSideOwner;
+  readonly #compressor: Compressor | undefined;
+  /** Bytes of the open writer's writes that wait for its earlier writes. */
+  held = 0;
+  #writer: MessageWriter | undefined;
+  /** The compressor of the open writer's message, and the `compress` option of that writer. */
+  #stream: StreamCompressor | undefined;
+  #compress: boolean | undefined;
+  /** The large message that another thread compresses. */
+  #background: BackgroundDeflate | undefined;
+  /** The close frame is about to be sent: messages are no longer compressed. */
+  #flushing = false;
+  #queue: WriteQueue | undefined;
+  /** Waiting calls of `nextWriter` without `queue`. Each of them finishes the writers before it. */
+  #skipQueue = 0;
+
+  constructor(owner: WriteSideOwner) {
+    this.#owner = owner;
+    this.#compressor = owner.deflating?.compressor;
+    this.sendQueue = new SendQueue(owner);
+  }
+
+  /** A masked frame never refers to the caller's bytes, so a client copies them. */
+  get #copiesAll(): boolean {
+    return this.#owner.shared.nextKey !== undefined;
+  }
+
+  /** Whether the next message must wait for an earlier one. */
+  get #busy(): boolean {
+    return this.#writer !== undefined || this.#background !== undefined;
+  }
+
+  /** Whether a new write side could replace this one: no write is open or waits. */
+  get droppable(): boolean {
+    const open = this.#busy || this.#stream !== undefined || this.#flushing || this.waiting > 0;
+    const queued = this.#queue?.empty === false || this.#skipQueue > 0;
+    return !open && !queued && this.sendQueue.droppable;
+  }
+
+  get error(): WebSocketError | undefined {
+    return this.sendQueue.error;
+  }
+
+  /** Accepted bytes that the send queue does not have yet. */
+  get waiting(): number {
+    return this.held + (this.#queue?.bytes ?? 0) + (this.#background?.size ?? 0);
+  }
+
+  refused(): Promise<void> | undefined {
+    return this.sendQueue.refused();
+  }
+
+  refusal(size: number): Promise<void> | undefined {
+    return this.sendQueue.refusal(size, undefined, this.waiting);
+  }
+
+  /** Cancels the write that returned `promise`, if the write still waits. */
+  giveUp(promise: Promise<unknown>, reason: unknown): void {
+    const background = this.#background;
+    if (background !== undefined && (background.turn ?? background.promise) === promise) {
+      this.#background = undefined;
+      background.drop(reason);
+      this.#advance();
+    } else this.#queue?.leave(promise, reason);
+  }
+
+  /**
+   * Sends a whole text message.
+   *
+   * @param compress - The option of the caller.
+   * @param preaccepted - The message was accepted earlier and has waited in the write queue.
+   */
+  text(
+    type: DataType,
+    text: string,
+    compress: boolean | undefined,
+    preaccepted = false,
+  ): Promise<void> {
+    const { sendQueue } = this;
+    if (this.#busy) {
+      const refusal = sendQueue.refusal(text.length, text, this.waiting);
+      if (refusal !== undefined) return refusal;
+      return this.#join(text.length, () => this.text(type, text, compress, true));
+    }
+    if (!this.#compressesText(text, compress)) return sendQueue.text(type, text, preaccepted);
+    const refusal = preaccepted ? sendQueue.refused() : sendQueue.refusal(text.length, text, 0);
+    if (refusal !== undefined) return refusal;
+    const { plain } = this.#compressor!.engines;
+    const { platform } = this.#owner.shared;
+    if (text.length * 3 > SCRATCH) {
+      const retained = owned(utf8(text, platform));
+      return this.#pack(type, retained.bytes, 0, retained.end, retained);
+    }
+    return this.#pack(type, plain, 0, platform.writeUtf8(plain, 0, text));
+  }
+
+  /**
+   * Sends `bytes[start, end)` as a whole message.
+   *
+   * @param retained - The same bytes, given when the message has waited in the write queue. Such a
+   *   message was accepted earlier.
+   */
+  message(
+    type: DataType,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    compress: boolean | undefined,
+    retained?: RetainedBytes,
+  ): Promise<void> {
+    const { sendQueue } = this;
+    const size = end - start;
+    const preaccepted = retained !== undefined;
+    if (this.#busy) return this.#waitInLine(type, bytes, start, end, compress);
+    if (!this.#compresses(size, compress))
+      return sendQueue.message(type, bytes, start, end, preaccepted);
+    // zlib would read beyond a detached or shrunk buffer and crash the process.
+    if (end > bytes.byteLength) return rejected(detachedError());
+    const refusal = preaccepted ? sendQueue.refused() : sendQueue.refusal(size, undefined, 0);
+    return refusal ?? this.#pack(type, bytes, start, end, retained);
+  }
+
+  #waitInLine(
+    type: DataType,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    compress: boolean | undefined,
+  ): Promise<void> {
+    const size = end - start;
+    const refusal = this.sendQueue.refusal(size, undefined, this.waiting);
+    if (refusal !== undefined) return refusal;
+    const retained = retain(bytes, start, end, this.#copiesAll);
+    const send = (): Promise<void> => {
+      try {
+        return this.message(type, retained.bytes, retained.start, retained.end, compress, retained);
+      } finally {
+        retained.free();
+      }
+    };
+    return this.#join(size, send, retained.free);
+  }
+
+  /**
+   * Sends a prepared message, which caches its compressed forms; `preaccepted` as in {@link text}.
+   */
+  prepared(message: PreparedMessage, preaccepted = false): Promise<void> {
+    const { bytes } = message;
+    const type = message.type as DataType;
+    const { length } = bytes;
+    const compressor = this.#compressor;
+    const { sendQueue } = this;
+    const refusal = preaccepted
+      ? sendQueue.refused()
+      : sendQueue.refusal(length, undefined, this.waiting);
+    if (refusal !== undefined) return refusal;
+    if (this.#busy) return this.#join(length, () => this.prepared(message, true));
+    if (compressor === undefined || !this.#compresses(length, undefined)) {
+      return sendQueue.shared(type, bytes, 0, length);
+    }
+    const form = formOf(message, compressor);
+    if (form === undefined) return this.#later(type, owned(bytes), message);
+    if (form.length === 0) return sendQueue.shared(type, bytes, 0, length);
+    compressor.passed(bytes, 0, length);
+    try {
+      return sendQueue.shared(type, form, RSV1, length);
+    } catch (error) {
+      compressor.forget();
+      throw error;
+    }
+  }
+
+  #compresses(size: number, compress: boolean | undefined): boolean {
+    return !this.#flushing && this.#compressor?.wants(size, compress) === true;
+  }
+
+  #compressesText(text: string, compress: boolean | undefined): boolean {
+    // A UTF-16 unit has three bytes at most.
+    if (!this.#compresses(text.length * 3, compress)) return false;
+    return this.#compresses(text.length, compress) || this.#compresses(utf8Length(text), compress);
+  }
+
+  /** Compresses an accepted message, on this thread or, when it is large, on another one. */
+  #pack(
+    type: DataType,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    retained?: RetainedBytes,
+  ): Promise<void> {
+    const { sendQueue } = this;
+    const compressor = this.#compressor!;
+    if (compressor.isLarge(end - start)) {
+      // A reference is freed when the message leaves the write queue, so only a copy can be reused.
+      const ours = retained?.ours === true ? retained : retain(bytes, start, end, this.#copiesAll);
+      return this.#later(type, ours, undefined);
+    }
+    try {
+      const size = compressor.deflate(bytes, start, end);
+      if (size === 0) return sendQueue.message(type, bytes, start, end, true);
+      return sendQueue.compressed(type, compressor.takeOutput(), 0, size, end - start);
+    } catch (error) {
+      compressor.forget();
+      throw error;
+    }
+  }
+
+  #later(
+    type: DataType,
+    retained: RetainedBytes,
+    prepared: PreparedMessage | undefined,
+  ): Promise<void> {
+    const background = new BackgroundDeflate(type, retained, this.sendQueue, this.#compressor!);
+    this.#background = background;
+    try {
+      background.begin(prepared, () => {
+        this.#background = undefined;
+        this.#advance();
+      });
+    } catch {
+      // No thread is available: the message is sent uncompressed.
+      this.#background = undefined;
+      background.sendPlain();
+    }
+    return background.promise;
+  }
+
+  /**
+   * Opens a writer for the next message. An open writer is finished first, after its pending calls.
+   * With `queue` this call waits until the owner of the open writer closes it.
+   */
+  nextWriter(type: number, queue: boolean, compress?: boolean): Promise<MessageWriter> {
+    const refused = this.refused();
+    if (refused !== undefined) return refused as Promise<never>;
+    const open = (): MessageWriter => {
+      const { platform, slabs, settings } = this.#owner.shared;
+      const writer = new MessageWriter(type, this, platform, slabs, settings.writeBufferSize);
+      this.#writer = writer;
+      this.#compress = compress;
+      return writer;
+    };
+    const openInTurn = (): MessageWriter => {
+      const writer = open();
+      // A waiting call without `queue` finishes this writer as soon as the writer is open.
+      if (this.#skipQueue > 0) writer.supersede();
+      return writer;
+    };
+    const before = this.#writer;
+    if (!this.#busy) return Promise.resolve(open());
+    if (queue) return this.#join(0, openInTurn);
+    this.#skipQueue++;
+    let waits = true;
+    const started = (): void => {
+      if (waits) this.#skipQueue--;
+      waits = false;
+    };
+    const turn = this.#join(
+      0,
+      () => {
+        started();
+        return openInTurn();
+      },
+      started,
+    );
+    before?.supersede();
+    return turn;
+  }
+
+  /** Whether a message of `size` bytes would be accepted now. */
+  accepts(size: number): boolean {
+    return this.error === undefined && this.refusal(size) === undefined;
+  }
+
+  fragment(
+    opcode: number,
+    fin: boolean,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): Promise<void> {
+    if (isControl(opcode)) return this.#owner.control(opcode, bytes.subarray(start, end));
+    if (opcode !== ContinuationFrame) this.#stream = this.#streamFor(fin, end - start);
+    const stream = this.#stream;
+    if (stream === undefined) return this.sendQueue.fragment(opcode, fin, bytes, start, end);
+    const rsv = opcode === ContinuationFrame ? 0 : RSV1;
+    try {
+      const size = stream.fragment(bytes, start, end, fin);
+      if (fin) this.#endStream();
+      return this.sendQueue.fragment(opcode, fin, stream.output, 0, size, end - start, rsv);
+    } catch (error) {
+      this.#compressor!.forget();
+      throw error;
+    }
+  }
+
+  /** Returns the compressor for a new message. Only the size of the first fragment is known. */
+  #streamFor(fin: boolean, size: number): StreamCompressor | undefined {
+    const compressor = this.#compressor;
+    if (compressor === undefined) return undefined;
+    const { threshold } = compressor.compression;
+    if (!this.#compresses(fin ? size : Math.max(size, threshold), this.#compress)) return undefined;
+    const engine = compressor.engines.deflaters.acquireForStream(compressor.key);
+    return engine === undefined ? undefined : new StreamCompressor(compressor, engine);
+  }
+
+  #endStream(): void {
+    this.#stream?.end();
+    this.#stream = undefined;
+  }
+
+  complete(type: number, bytes: number): void {
+    if (!isControl(type)) this.sendQueue.complete(type, bytes);
+  }
+
+  leave(writer: MessageWriter): void {
+    if (this.#writer !== writer) return;
+    this.#writer = undefined;
+    this.#endStream();
+    this.#advance();
+  }
+
+  #advance(): void {
+    while (!this.#busy && this.#queue?.empty === false) this.#queue.advance();
+  }
+
+  /**
+   * Sends all accepted messages, so that the close frame can follow. Messages that are not
+   * compressed yet are sent uncompressed.
+   */
+  finish(): void {
+    this.#flushing = true;
+    const background = this.#background;
+    this.#background = undefined;
+    background?.sendPlain();
+    this.#advance();
+  }
+
+  broken(reason: unknown): void {
+    this.#owner.writerBroken(reason);
+  }
+
+  /** Accepts no further message: the open writer and every queued write fail with `error`. */
+  end(error: WebSocketError): void {
+    const writer = this.#writer;
+    const background = this.#background;
+    this.#writer = undefined;
+    this.#background = undefined;
+    writer?.fail(error);
+    background?.drop(error);
+    this.#endStream();
+    this.#queue?.refuse(error);
+  }
+
+  #join<T>(size: number, start: () => T | PromiseLike<T>, drop?: () => void): Promise<T> {
+    this.#queue ??= new WriteQueue();
+    const begin = (): T | PromiseLike<T> => {
+      const begun = start();
+      // The caller has the promise of the queued write. Cancelling that promise must also cancel
+      // the background compression of its message.
+      if (this.#background !== undefined && this.#background.promise === begun)
+        this.#background.turn = turn;
+      return begun;
+    };
+    const turn = this.#queue.join(size, begin, drop);
+    return turn;
+  }
+}
+
+/**
+ * Returns {@link PreparedMessage.form}. The form is also empty when compressing fails for lack of
+ * memory.
+ */
+function formOf(message: PreparedMessage, compressor: Compressor): Uint8Array | undefined {
+  try {
+    return message.form(compressor);
+  } catch {
+    return new Uint8Array(0);
+  }
+}

@@ -1,0 +1,49 @@
+import { BinaryMessage, TextMessage } from '@ws/codec';
+import { FakePlatform, naiveEncode } from '@ws/tests';
+import { describe, expect, it } from 'vitest';
+import { resolveSettings } from '../../src/options.ts';
+import { KEPT, MESSAGE, NOTHING, PING } from '../../src/read/decoded-event.ts';
+import { MessageDecoder } from '../../src/read/message-decoder.ts';
+
+const MASK = { mask: 0x01020304 };
+
+function attached(): MessageDecoder {
+  const settings = resolveSettings({}, 'server');
+  const { readLimit } = settings;
+  const decoder = new MessageDecoder('server', settings, new FakePlatform());
+  const counters = { framesIn: 0, messagesIn: 0, pingsIn: 0, readLimit, deflating: undefined };
+  decoder.attach(counters, KEPT, false);
+  return decoder;
+}
+
+describe('MessageDecoder', () => {
+  it.each([
+    {
+      of: 'a message',
+      frame: naiveEncode(BinaryMessage, Buffer.alloc(60_000), MASK),
+      event: MESSAGE,
+    },
+    { of: 'a text', frame: naiveEncode(TextMessage, Buffer.from('hello'), MASK), event: MESSAGE },
+    { of: 'a ping', frame: naiveEncode(9, Buffer.from('hello'), MASK), event: PING },
+  ])('releases the chunk of $of once it is parsed', ({ frame, event }) => {
+    const decoder = attached();
+    decoder.push(new Uint8Array(frame));
+    expect(decoder.next()).toBe(event);
+    expect(decoder.bytes.length).toBeGreaterThan(0);
+    expect(decoder.idle).toBe(false);
+    expect(decoder.next()).toBe(NOTHING);
+    expect([decoder.bytes.length, decoder.held, decoder.idle]).toEqual([0, 0, true]);
+  });
+
+  it('is not idle during a message', () => {
+    const decoder = attached();
+    const first = naiveEncode(TextMessage, Buffer.from('hel'), { ...MASK, fin: false });
+    decoder.push(new Uint8Array(first.subarray(0, 3)));
+    expect([decoder.next(), decoder.idle]).toEqual([NOTHING, false]);
+    decoder.push(new Uint8Array(first.subarray(3)));
+    expect([decoder.next(), decoder.idle]).toEqual([NOTHING, false]);
+    decoder.push(new Uint8Array(naiveEncode(0, Buffer.from('lo'), MASK)));
+    expect(decoder.next()).toBe(MESSAGE);
+    expect([decoder.next(), decoder.idle]).toEqual([NOTHING, true]);
+  });
+});

@@ -1,0 +1,111 @@
+import type { Role, WebSocketError } from '@ws/codec';
+import { FakePlatform, inWords, naiveDecode, TestTransport } from '@ws/tests';
+import { expect } from 'vitest';
+import { ConnShared } from '../../src/connection/shared.ts';
+import { BinaryMessage, type BufferPool, type ConnSettings } from '../../src/index.ts';
+import { resolveSettings } from '../../src/options.ts';
+import { SendQueue, type SendQueueOwner } from '../../src/write/send-queue.ts';
+
+/** A transport that records the order of its calls. */
+class RecordingTransport extends TestTransport {
+  readonly calls: string[] = [];
+  readonly chunks: Uint8Array[] = [];
+  /** Whether each write blocks it. */
+  takesOne = false;
+
+  override write(chunk: Uint8Array, release?: () => void): boolean {
+    if (this.takesOne) this.block();
+    this.calls.push(`write ${chunk.length}`);
+    this.chunks.push(chunk);
+    return super.write(chunk, release);
+  }
+
+  override cork(): void {
+    this.calls.push('cork');
+  }
+
+  override uncork(): void {
+    this.calls.push('uncork');
+  }
+}
+
+export interface QueueOptions {
+  readonly role?: Role;
+  /** Bytes that the transport holds before it is blocked. */
+  readonly mark?: number;
+}
+
+/** A send queue with a fake owner, and the calls that the owner receives. */
+export function queueOf(
+  settings: ConnSettings = {},
+  { role = 'server', mark = 0 }: QueueOptions = {},
+) {
+  const platform = new FakePlatform({ automatic: false });
+  const watched: string[] = [];
+  const conn = {};
+  Object.assign(platform, {
+    observer: {
+      messageOut(of: object, type: number, bytes: number) {
+        expect(of).toBe(conn);
+        watched.push(`${type} of ${bytes}`);
+      },
+    },
+  });
+  const transport = new RecordingTransport({ highWaterMark: mark });
+  const shared = new ConnShared(role, platform, resolveSettings(settings, role), false);
+  const asked: string[] = [];
+  const aborted: WebSocketError[] = [];
+  const owner: SendQueueOwner & { flushes: boolean } = {
+    shared,
+    framesOut: 0,
+    messagesOut: 0,
+    bytesOut: 0,
+    pingsOut: 0,
+    conn,
+    transport,
+    flushes: false,
+    flushLater: () => void asked.push('flush'),
+    abort(error) {
+      aborted.push(error);
+      sendQueue.refuse(error);
+    },
+  };
+  const sendQueue = new SendQueue(owner);
+  transport.start({ data() {}, end() {}, close() {}, drain: () => sendQueue.drained() });
+  return {
+    sendQueue,
+    encoders: shared.encoders,
+    platform,
+    transport,
+    owner,
+    asked,
+    aborted,
+    watched,
+    sent: () => {
+      const { frames } = naiveDecode(transport.sent, role === 'server' ? 'client' : 'server');
+      return frames.map(inWords);
+    },
+    /** Blocks the transport after a frame of `payload` bytes. */
+    block: (payload = 0): void => {
+      transport.block();
+      void sendQueue.message(BinaryMessage, new Uint8Array(payload), 0, payload);
+      sendQueue.flush();
+    },
+  };
+}
+
+/** The current state of a promise. */
+export async function stateOf(promise: Promise<unknown>): Promise<unknown> {
+  return Promise.race([promise.then(() => 'resolved'), Promise.resolve().then(() => 'pending')]);
+}
+
+export function bytesOf(text: string): Uint8Array {
+  return Buffer.from(text);
+}
+
+export const noBuffer: BufferPool = {
+  get() {
+    throw new Error('no memory');
+  },
+  put() {},
+};

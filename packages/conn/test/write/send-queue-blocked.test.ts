@@ -1,0 +1,248 @@
+import { describe, expect, it } from 'vitest';
+import {
+  BackpressureError,
+  BinaryMessage,
+  PingMessage,
+  TextMessage,
+  TimeoutError,
+  TransportError,
+} from '../../src/index.ts';
+import { done } from '../../src/time/promises.ts';
+import { bytesOf, queueOf, stateOf } from './queue-of.ts';
+
+describe('the buffered amount', () => {
+  it('is limited to maxBufferedAmount, counted as UTF-8', async () => {
+    const { sendQueue, block } = queueOf({ maxBufferedAmount: 100, highWaterMark: 50 });
+    block(48);
+    expect(sendQueue.bufferedAmount).toBe(50);
+    expect(sendQueue.refusal(50, undefined, 0)).toBeUndefined();
+    expect(sendQueue.refusal(40, undefined, 10)).toBeUndefined();
+    expect(sendQueue.refusal(50, 'x'.repeat(50), 0)).toBeUndefined();
+    expect(sendQueue.refusal(25, 'é'.repeat(25), 0)).toBeUndefined();
+    for (const [size, text, waiting] of [
+      [51, undefined, 0],
+      [40, undefined, 11],
+      [51, 'x'.repeat(51), 0],
+      [26, 'é'.repeat(26), 0],
+    ] as const)
+      await expect(sendQueue.refusal(size, text, waiting)).rejects.toBeInstanceOf(
+        BackpressureError,
+      );
+    await expect(sendQueue.refusal(51, undefined, 0)).rejects.toThrow(
+      '50 bytes are already buffered and 51 more would exceed maxBufferedAmount (100); await your writes',
+    );
+    await expect(sendQueue.text(TextMessage, 'x'.repeat(51))).rejects.toThrow(BackpressureError);
+    await expect(sendQueue.message(TextMessage, new Uint8Array(51), 0, 51)).rejects.toThrow(
+      BackpressureError,
+    );
+    expect(await stateOf(sendQueue.message(TextMessage, new Uint8Array(51), 0, 51, true))).toBe(
+      'pending',
+    );
+  });
+
+  it.each([
+    { says: 'nothing waits', highWaterMark: 50, blocks: false, accepted: true },
+    { says: 'less than the mark waits', highWaterMark: 51, blocks: true, accepted: true },
+    { says: 'the mark is reached', highWaterMark: 50, blocks: true, accepted: false },
+    { says: 'the mark is the limit', highWaterMark: 100, blocks: true, accepted: true },
+    { says: 'the mark is above it', highWaterMark: 101, blocks: true, accepted: false },
+  ])('allows a message of any size while $says: $accepted', (row) => {
+    const { highWaterMark, blocks, accepted } = row;
+    const { sendQueue, block } = queueOf({ maxBufferedAmount: 100, highWaterMark });
+    if (blocks) block(48);
+    expect(sendQueue.refusal(1_000, undefined, 0) === undefined).toBe(accepted);
+  });
+
+  it('is handed over before a message is rejected for it', () => {
+    const { sendQueue, transport } = queueOf({ maxBufferedAmount: 100, highWaterMark: 10 });
+    void sendQueue.text(TextMessage, 'x'.repeat(60));
+    expect(sendQueue.refusal(38, undefined, 0)).toBeUndefined();
+    expect(transport.writes).toEqual([]);
+    expect(sendQueue.refusal(39, undefined, 0)).toBeUndefined();
+    expect(transport.writes).toHaveLength(1);
+  });
+});
+
+describe('a blocked transport', () => {
+  it('delays writers from the high-water mark on, until it is below the mark', async () => {
+    const { sendQueue, transport, platform } = queueOf({ highWaterMark: 100 }, { mark: 9 });
+    transport.block();
+    void sendQueue.text(TextMessage, 'x'.repeat(10));
+    sendQueue.flush();
+    expect(sendQueue.bufferedAmount).toBe(12);
+    expect(sendQueue.pending).toBe(false);
+    expect(sendQueue.text(TextMessage, 'x'.repeat(85))).toBe(done);
+    expect(sendQueue.bufferedAmount).toBe(99);
+    const waiting = sendQueue.text(TextMessage, '');
+    expect([sendQueue.unsent, sendQueue.pending]).toEqual([true, false]);
+    expect(await stateOf(waiting)).toBe('pending');
+    transport.drain();
+    await platform.settle();
+    expect(await stateOf(waiting)).toBe('resolved');
+  });
+
+  it('keeps writers waiting after a partial drain', async () => {
+    const { sendQueue, transport, platform } = queueOf({ highWaterMark: 100 });
+    transport.block();
+    void sendQueue.text(TextMessage, '');
+    sendQueue.flush();
+    const waiting = sendQueue.text(TextMessage, 'x'.repeat(98));
+    transport.drain();
+    transport.block();
+    await platform.settle();
+    expect(await stateOf(waiting)).toBe('resolved');
+    void sendQueue.text(TextMessage, '');
+    sendQueue.flush();
+    const again = sendQueue.text(TextMessage, 'x'.repeat(120));
+    transport.takesOne = true;
+    transport.drain();
+    await platform.settle();
+    expect(await stateOf(again)).toBe('pending');
+    transport.drain();
+    await platform.settle();
+    expect(await stateOf(again)).toBe('resolved');
+  });
+
+  it('receives no flush', () => {
+    const { sendQueue, asked, block } = queueOf();
+    block();
+    asked.length = 0;
+    void sendQueue.text(TextMessage, 'x');
+    expect(asked).toEqual([]);
+  });
+
+  it('ends once, after all accepted messages', () => {
+    const { sendQueue, transport, sent, block } = queueOf();
+    block();
+    let ends = 0;
+    transport.end = () => void ends++;
+    void sendQueue.text(TextMessage, 'waits');
+    sendQueue.end();
+    expect(ends).toBe(0);
+    transport.drain();
+    expect([ends, sent()]).toEqual([1, ['binary', 'text waits']]);
+    sendQueue.end();
+    sendQueue.flush();
+    expect(ends).toBe(1);
+  });
+
+  it('receives none of the waiting frames after cut()', async () => {
+    const { sendQueue, transport, sent, platform, block } = queueOf({ highWaterMark: 10 });
+    block();
+    const waiting = sendQueue.text(TextMessage, 'x'.repeat(20));
+    const referenced = sendQueue.message(BinaryMessage, new Uint8Array(70_000), 0, 70_000);
+    void sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
+    const error = new TimeoutError('too slow');
+    sendQueue.cut(error);
+    await expect(waiting).rejects.toBe(error);
+    await expect(referenced).rejects.toBe(error);
+    expect(sendQueue.unsent).toBe(false);
+    transport.drain();
+    await platform.settle();
+    expect(sent()).toEqual(['binary']);
+  });
+
+  it('receives no write after destroy()', async () => {
+    const { sendQueue, transport, sent, platform, block } = queueOf({ highWaterMark: 10 });
+    block();
+    const waiting = sendQueue.text(TextMessage, 'x'.repeat(20));
+    void sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
+    const error = new TransportError('gone');
+    sendQueue.destroy(error);
+    sendQueue.destroy(new TransportError('again'));
+    await expect(waiting).rejects.toBe(error);
+    expect([sendQueue.error, sendQueue.unsent]).toEqual([error, false]);
+    sendQueue.flush();
+    await platform.settle();
+    expect([sent(), transport.writes.length]).toEqual([['binary'], 1]);
+  });
+});
+
+describe('SendQueue after its end', () => {
+  it('rejects with the first reason', async () => {
+    const { sendQueue } = queueOf();
+    expect(sendQueue.refused()).toBeUndefined();
+    const error = new TransportError('gone');
+    sendQueue.refuse(error);
+    sendQueue.refuse(new TransportError('again'));
+    await expect(sendQueue.text(TextMessage, 'x')).rejects.toBe(error);
+    await expect(sendQueue.refused()).rejects.toBe(error);
+    await expect(sendQueue.refusal(1, undefined, 0)).rejects.toBe(error);
+  });
+
+  it('does not end a destroyed transport', () => {
+    const { sendQueue, transport } = queueOf();
+    sendQueue.destroy(new TransportError('gone'));
+    sendQueue.end();
+    sendQueue.flush();
+    expect(transport.ended).toBe(false);
+  });
+});
+
+describe('bytes that wait for an open writer', () => {
+  it('count against maxBufferedAmount', async () => {
+    const { sendQueue } = queueOf({ maxBufferedAmount: 100, highWaterMark: 50 });
+    expect(sendQueue.refusal(40, undefined, 60)).toBeUndefined();
+    await expect(sendQueue.refusal(40, undefined, 61)).rejects.toBeInstanceOf(BackpressureError);
+  });
+
+  it('do not limit a single message, at any mark, when there are none', () => {
+    const { sendQueue } = queueOf({ maxBufferedAmount: 100, highWaterMark: 101 });
+    expect(sendQueue.refusal(1_000, undefined, 0)).toBeUndefined();
+  });
+});
+
+describe('a transport that accepts one piece at a time', () => {
+  it('receives a large frame whole, before the frames that were queued meanwhile', () => {
+    const { sendQueue, transport, sent } = queueOf({}, { role: 'client' });
+    transport.takesOne = true;
+    void sendQueue.message(BinaryMessage, new Uint8Array(200_000), 0, 200_000);
+    expect(transport.writes).toHaveLength(1);
+    const ping = sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
+    expect([sendQueue.unsent, ping]).toEqual([true, done]);
+    while (transport.bufferedAmount > 0) transport.drain();
+    expect(transport.writes.length).toBeGreaterThan(3);
+    expect(sent()).toEqual(['binary <200000>', 'ping p']);
+  });
+
+  it('needs no cork', () => {
+    const { sendQueue, transport, sent } = queueOf();
+    Object.assign(transport, { cork: undefined, uncork: undefined });
+    void sendQueue.text(TextMessage, 'before');
+    void sendQueue.message(BinaryMessage, new Uint8Array(65_537), 0, 65_537);
+    expect(sent()).toEqual(['text before', 'binary <65537>']);
+  });
+
+  it('ends after the control frames that wait for it', () => {
+    const { sendQueue, transport, sent, block } = queueOf();
+    block();
+    void sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
+    sendQueue.end();
+    expect(transport.ended).toBe(false);
+    transport.drain();
+    expect([transport.ended, sent()]).toEqual([true, ['binary', 'ping p']]);
+  });
+});
+
+describe('the limits of a write', () => {
+  it('delay a write that reaches the mark of a blocked transport', async () => {
+    const { sendQueue, block } = queueOf({ highWaterMark: 100 });
+    block();
+    expect(await stateOf(sendQueue.text(TextMessage, 'x'.repeat(96)))).toBe('pending');
+  });
+
+  it('delay a write that reaches 1 MiB in a turn', () => {
+    const { sendQueue } = queueOf();
+    const payload = new Uint8Array(65_532);
+    for (let i = 0; i < 15; i++)
+      expect(sendQueue.message(BinaryMessage, payload, 0, payload.length)).toBe(done);
+    expect(sendQueue.message(BinaryMessage, payload, 0, payload.length)).not.toBe(done);
+  });
+
+  it('allow a write to an empty queue up to the limit', () => {
+    const { sendQueue, block } = queueOf({ maxBufferedAmount: 100, highWaterMark: 20 });
+    block(28);
+    expect(sendQueue.refusal(70, undefined, 0)).toBeUndefined();
+    expect(sendQueue.refusal(23, 'é'.repeat(23), 0)).toBeUndefined();
+  });
+});

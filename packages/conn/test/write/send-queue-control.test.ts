@@ -1,0 +1,174 @@
+import { naiveDecode } from '@ws/tests';
+import { describe, expect, it } from 'vitest';
+import {
+  BackpressureError,
+  BinaryMessage,
+  CloseSentError,
+  PingMessage,
+  PongMessage,
+  TextMessage,
+  TimeoutError,
+  TransportError,
+} from '../../src/index.ts';
+import { done } from '../../src/time/promises.ts';
+import { bytesOf, noBuffer, queueOf } from './queue-of.ts';
+
+describe('control frames', () => {
+  it('pass all frames that wait for a blocked transport, with the newest pong of each kind', () => {
+    const { sendQueue, transport, owner, sent, block } = queueOf();
+    block();
+    void sendQueue.text(TextMessage, 'waits');
+    const payload = bytesOf('1');
+    for (const own of [true, false]) {
+      for (const digit of '123') {
+        payload[0] = digit.charCodeAt(0);
+        expect(sendQueue.control(PongMessage, payload, 0, 1, own)).toBe(done);
+      }
+    }
+    void sendQueue.control(PingMessage, bytesOf('-ping-'), 1, 5);
+    payload[0] = 0x78;
+    expect(owner).toMatchObject({ framesOut: 2, pingsOut: 0, bytesOut: 9 });
+    transport.drain();
+    expect(sent()).toEqual(['binary', 'pong 3', 'pong 3', 'ping ping', 'text waits']);
+    expect(owner).toMatchObject({ framesOut: 5, pingsOut: 1, bytesOut: transport.sent.length });
+  });
+
+  it('pass between waiting frames, but not into a frame', () => {
+    const { sendQueue, transport, sent, block } = queueOf({}, { mark: 0 });
+    block();
+    void sendQueue.message(BinaryMessage, new Uint8Array(70_000), 0, 70_000);
+    transport.drain();
+    transport.block();
+    void sendQueue.message(BinaryMessage, new Uint8Array(70_000), 0, 70_000);
+    void sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
+    transport.drain();
+    expect(sent()).toEqual(['binary', 'binary <70000>', 'binary <70000>', 'ping p']);
+  });
+
+  it('are masked by a client also after a wait', () => {
+    const { sendQueue, transport, sent, block } = queueOf({}, { role: 'client' });
+    block();
+    void sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
+    transport.drain();
+    expect(sent()).toEqual(['binary', 'ping p']);
+  });
+
+  it('wait in a limited number, without the pongs', async () => {
+    const { sendQueue, block } = queueOf({ maxPendingPings: 2 });
+    block();
+    for (let i = 0; i < 3; i++)
+      expect(sendQueue.control(PingMessage, bytesOf('p'), 0, 1)).toBe(done);
+    const refused = sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
+    await expect(refused).rejects.toBeInstanceOf(BackpressureError);
+    await expect(refused).rejects.toThrow('3 pings are already waiting for the peer');
+    expect(sendQueue.control(PongMessage, bytesOf('p'), 0, 1)).toBe(done);
+  });
+
+  it('without a buffer end the connection when no caller sees the error', async () => {
+    const { sendQueue, aborted } = queueOf({ writeBufferPool: noBuffer });
+    await expect(sendQueue.control(PingMessage, bytesOf('p'), 0, 1)).rejects.toThrow('no memory');
+    expect(aborted).toEqual([]);
+    await expect(sendQueue.control(PongMessage, bytesOf('p'), 0, 1, true)).rejects.toThrow(
+      'no memory',
+    );
+    expect(aborted).toEqual([expect.any(TransportError)]);
+  });
+});
+
+describe('the close frame', () => {
+  it('leaves after all accepted messages, and no message is accepted after it', async () => {
+    const { sendQueue, owner, asked, sent } = queueOf();
+    void sendQueue.text(TextMessage, 'before');
+    asked.length = 0;
+    expect(sendQueue.close(Uint8Array.of(0x03, 0xe8))).toBe(true);
+    expect([asked, sendQueue.open]).toEqual([['flush'], false]);
+    for (const refused of [
+      sendQueue.text(TextMessage, 'after'),
+      sendQueue.message(BinaryMessage, bytesOf('after'), 0, 5),
+      sendQueue.message(BinaryMessage, bytesOf('after'), 0, 5, true),
+      sendQueue.compressed(BinaryMessage, bytesOf('after'), 0, 5, 5),
+      sendQueue.control(PingMessage, bytesOf('after'), 0, 5),
+    ])
+      await expect(refused).rejects.toBeInstanceOf(CloseSentError);
+    sendQueue.flush();
+    expect(sent()).toEqual(['text before', 'close 1000']);
+    expect(owner).toMatchObject({ framesOut: 2, messagesOut: 1, pingsOut: 0 });
+  });
+
+  it('without a buffer ends the connection', () => {
+    const { sendQueue, aborted, asked } = queueOf({ writeBufferPool: noBuffer });
+    expect(sendQueue.close(Uint8Array.of(0x03, 0xe8))).toBe(false);
+    expect([aborted, asked]).toEqual([[sendQueue.error], []]);
+    expect(sendQueue.error).toBeInstanceOf(TransportError);
+  });
+});
+
+describe('a blocked transport with queued frames', () => {
+  it('replaces no ping by a pong', () => {
+    const { sendQueue, transport, sent, block } = queueOf();
+    block();
+    void sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
+    for (const payload of ['1', '2'])
+      void sendQueue.control(PongMessage, bytesOf(payload), 0, 1, true);
+    transport.drain();
+    expect(sent()).toEqual(['binary', 'ping p', 'pong 2']);
+  });
+
+  it.each(['server', 'client'] as const)('keeps a fragment of a %s unchanged', (role) => {
+    const { sendQueue, transport, block } = queueOf({}, { role, mark: 0 });
+    block();
+    const bytes = new Uint8Array(70_002).fill(1);
+    void sendQueue.fragment(BinaryMessage, true, bytes, 1, 70_001);
+    bytes.fill(2);
+    transport.drain();
+    const { frames } = naiveDecode(transport.sent, role === 'server' ? 'client' : 'server');
+    expect([frames[1]!.payload.length, ...new Set(frames[1]!.payload)]).toEqual([70_000, 1]);
+  });
+});
+
+describe('an expired write deadline', () => {
+  const error = new TimeoutError('the write deadline is past');
+
+  it('ends the connection at the next write, and allows control frames until then', async () => {
+    const { sendQueue, aborted, sent } = queueOf();
+    sendQueue.expire(error, 0);
+    expect([aborted, sendQueue.open]).toEqual([[], true]);
+    expect(sendQueue.control(PingMessage, bytesOf('p'), 0, 1)).toBe(done);
+    await expect(sendQueue.text(TextMessage, 'late')).rejects.toBe(error);
+    expect(aborted).toEqual([error]);
+    sendQueue.flush();
+    expect(sent()).toEqual(['ping p']);
+  });
+
+  it.each([
+    { says: 'something waits here', bytes: 1, waiting: 0 },
+    { says: 'something waits behind a writer', bytes: 0, waiting: 1 },
+  ])('ends the connection at once when $says', ({ bytes, waiting }) => {
+    const { sendQueue, aborted } = queueOf();
+    if (bytes > 0) void sendQueue.text(TextMessage, 'x');
+    sendQueue.expire(error, waiting);
+    expect(aborted).toEqual([error]);
+  });
+
+  it('can be moved, and has no effect then', async () => {
+    const { sendQueue, aborted } = queueOf();
+    sendQueue.expire(error, 0);
+    sendQueue.expire(undefined, 1);
+    expect(sendQueue.text(TextMessage, 'x')).toBe(done);
+    expect(aborted).toEqual([]);
+  });
+
+  it('has no effect after the close frame, or after the end of the transport', async () => {
+    const closed = queueOf();
+    closed.sendQueue.close(new Uint8Array(0));
+    closed.sendQueue.expire(error, 0);
+    expect([closed.aborted, closed.sendQueue.open]).toEqual([[], false]);
+    const gone = queueOf();
+    gone.sendQueue.expire(error, 0);
+    gone.sendQueue.destroy(new TransportError('gone'));
+    gone.sendQueue.expire(undefined, 0);
+    expect([gone.sendQueue.error, gone.sendQueue.open]).toEqual([error, false]);
+    await expect(gone.sendQueue.text(TextMessage, 'x')).rejects.toBe(error);
+    expect(gone.aborted).toEqual([]);
+  });
+});

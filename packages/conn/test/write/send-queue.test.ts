@@ -1,0 +1,272 @@
+import { naiveDecode } from '@ws/tests';
+import { describe, expect, it } from 'vitest';
+import {
+  BinaryMessage,
+  PingMessage,
+  PongMessage,
+  TextMessage,
+  TransportError,
+} from '../../src/index.ts';
+import { done } from '../../src/time/promises.ts';
+import type { SendQueue } from '../../src/write/send-queue.ts';
+import { bytesOf, noBuffer, queueOf, stateOf } from './queue-of.ts';
+
+describe.each(['server', 'client'] as const)('SendQueue of a %s', (role) => {
+  it('gathers the frames of one turn, and hands them over in one write', async () => {
+    const { sendQueue, transport, owner, asked, watched, sent } = queueOf({}, { role });
+    expect([sendQueue.pending, sendQueue.unsent]).toEqual([false, false]);
+    expect(sendQueue.text(TextMessage, 'ä')).toBe(done);
+    expect(sendQueue.message(BinaryMessage, bytesOf('-abc-'), 1, 4)).toBe(done);
+    expect(sendQueue.control(PingMessage, bytesOf('-p-'), 1, 2)).toBe(done);
+    expect([sendQueue.pending, sendQueue.unsent]).toEqual([true, true]);
+    expect(transport.writes).toEqual([]);
+    expect(asked).toEqual(['flush', 'flush', 'flush']);
+    const size = role === 'server' ? 12 : 24;
+    expect(sendQueue.bufferedAmount).toBe(size);
+    sendQueue.flush();
+    expect(transport.calls).toEqual([`write ${size}`]);
+    expect(sent()).toEqual(['text ä', 'binary abc', 'ping p']);
+    expect(owner).toMatchObject({ framesOut: 3, messagesOut: 2, bytesOut: size, pingsOut: 1 });
+    expect(watched).toEqual(['1 of 2', '2 of 3']);
+    expect([sendQueue.pending, sendQueue.bufferedAmount]).toEqual([false, 0]);
+  });
+
+  it('hands frames over as soon as they fill the largest slab', () => {
+    const { sendQueue, transport, asked } = queueOf({}, { role });
+    const header = role === 'server' ? 4 : 8;
+    const payload = new Uint8Array(65_536 - header);
+    void sendQueue.message(BinaryMessage, payload, 1, payload.length);
+    expect([transport.writes.length, asked]).toEqual([0, ['flush']]);
+    sendQueue.flush();
+    void sendQueue.message(BinaryMessage, payload, 0, payload.length);
+    expect([transport.writes.length, asked]).toEqual([2, ['flush']]);
+  });
+
+  it('hands a flood of control frames over in the same way', () => {
+    const { sendQueue, transport, asked } = queueOf({}, { role });
+    const header = role === 'server' ? 4 : 8;
+    const control = role === 'server' ? 2 : 6;
+    const payload = new Uint8Array(65_536 - header - control - 10);
+    void sendQueue.message(BinaryMessage, payload, 0, payload.length);
+    void sendQueue.control(PongMessage, new Uint8Array(9), 0, 9);
+    expect([transport.writes.length, asked]).toEqual([0, ['flush', 'flush']]);
+    sendQueue.flush();
+    void sendQueue.message(BinaryMessage, payload, 0, payload.length);
+    void sendQueue.control(PongMessage, new Uint8Array(10), 0, 10);
+    expect([transport.writes.length, asked.length]).toEqual([2, 3]);
+  });
+});
+
+describe('a large message', () => {
+  const size = 65_537;
+
+  it('is referenced, unmasked, until the transport has sent it', async () => {
+    const { sendQueue, platform, transport, owner, watched } = queueOf({}, { mark: 100 });
+    transport.block();
+    const bytes = new Uint8Array(size);
+    const written = sendQueue.message(BinaryMessage, bytes, 0, size);
+    expect(owner).toMatchObject({ framesOut: 1, messagesOut: 1, bytesOut: size + 10 });
+    expect(watched).toEqual([`2 of ${size}`]);
+    sendQueue.flush();
+    expect(transport.chunks.at(-1)!.buffer === bytes.buffer).toBe(true);
+    await platform.settle();
+    expect(await stateOf(written)).toBe('pending');
+    transport.drain();
+    await platform.settle();
+    expect(await stateOf(written)).toBe('resolved');
+  });
+
+  it('settles with its own bytes, not with those of another message', async () => {
+    const { sendQueue, platform, transport } = queueOf({}, { mark: 200_000 });
+    transport.block();
+    const both = [0, 1].map(() => sendQueue.message(BinaryMessage, new Uint8Array(size), 0, size));
+    sendQueue.flush();
+    transport.drain(2);
+    await platform.settle();
+    expect(await Promise.all(both.map(stateOf))).toEqual(['resolved', 'pending']);
+    transport.drain();
+    await platform.settle();
+    expect(await stateOf(both[1]!)).toBe('resolved');
+  });
+
+  it.each([
+    ['of no more than 64 KiB', 'server', size - 1],
+    ['of a client, which masks it', 'client', size],
+  ] as const)('%s is copied', async (_, role, length) => {
+    const { sendQueue, transport, sent } = queueOf({}, { role });
+    const bytes = new Uint8Array(length).fill(1);
+    expect(await stateOf(sendQueue.message(BinaryMessage, bytes, 0, length))).toBe('resolved');
+    bytes.fill(2);
+    sendQueue.flush();
+    expect(sent()).toEqual([`binary <${length}>`]);
+    expect(transport.chunks.every(({ buffer }) => buffer !== bytes.buffer)).toBe(true);
+    const { frames } = naiveDecode(transport.sent, role === 'server' ? 'client' : 'server');
+    expect([...new Set(frames[0]!.payload)]).toEqual([1]);
+  });
+
+  it('leaves in the same burst as the frames around it', () => {
+    const { sendQueue, transport } = queueOf();
+    void sendQueue.text(TextMessage, 'before');
+    void sendQueue.message(BinaryMessage, new Uint8Array(size), 0, size);
+    expect(transport.calls[0]).toBe('cork');
+    expect(transport.calls.at(-1)).toBe('uncork');
+    expect(transport.calls.filter((call) => call.startsWith('write'))).toEqual([
+      'write 18',
+      `write ${size}`,
+    ]);
+  });
+
+  it('whose bytes are detached ends the connection, and reports why', async () => {
+    const { sendQueue, transport, aborted, platform, block } = queueOf();
+    block();
+    const bytes = new Uint8Array(size);
+    void sendQueue.message(BinaryMessage, bytes, 0, size);
+    structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+    transport.drain();
+    await platform.settle();
+    expect(aborted).toEqual([expect.any(TransportError)]);
+    expect(aborted[0]!.message).toContain('bytes of a pending write were detached');
+  });
+
+  it('rejects with the reason when the connection ends before it was sent', async () => {
+    const { sendQueue, platform, block } = queueOf();
+    block();
+    const written = sendQueue.message(BinaryMessage, new Uint8Array(size), 0, size);
+    const error = new TransportError('gone');
+    sendQueue.destroy(error);
+    await platform.settle();
+    await expect(written).rejects.toBe(error);
+    expect([sendQueue.unsent, sendQueue.error]).toEqual([false, error]);
+    await expect(sendQueue.text(TextMessage, 'x')).rejects.toBe(error);
+  });
+});
+
+describe('a turn with many writes', () => {
+  it('defers the thousandth write and later ones to the next turn', async () => {
+    const { sendQueue, platform } = queueOf();
+    for (let i = 0; i < 999; i++) expect(sendQueue.text(TextMessage, 'x')).toBe(done);
+    const late = [sendQueue.text(TextMessage, 'x'), sendQueue.text(TextMessage, 'x')];
+    expect(late[1]).toBe(late[0]);
+    expect(platform.yielded).toBe(1);
+    expect(await stateOf(late[0]!)).toBe('pending');
+    platform.runYielded();
+    expect(await stateOf(late[0]!)).toBe('resolved');
+    for (let i = 0; i < 999; i++) expect(sendQueue.text(TextMessage, 'x')).toBe(done);
+    expect(sendQueue.text(TextMessage, 'x')).not.toBe(done);
+  });
+
+  it('ends with the flush', () => {
+    const { sendQueue } = queueOf();
+    for (let turn = 0; turn < 3; turn++) {
+      for (let i = 0; i < 999; i++) expect(sendQueue.text(TextMessage, 'x')).toBe(done);
+      sendQueue.flush();
+    }
+  });
+
+  it.each([
+    { after: 'a chunk whose answers were handed over', ends: 'endOfChunk' },
+    { after: 'a drain', ends: 'drained' },
+  ] as const)('ends after $after', ({ ends }) => {
+    const { sendQueue, transport } = queueOf();
+    const payload = new Uint8Array(65_532);
+    for (let i = 0; i < 40; i++) {
+      expect(sendQueue.message(BinaryMessage, payload, 0, payload.length)).toBe(done);
+      sendQueue[ends]();
+    }
+    expect(transport.writes).toHaveLength(40);
+  });
+
+  it('counts bytes: the write that reaches 1 MiB waits', () => {
+    const { sendQueue } = queueOf();
+    const payload = new Uint8Array(65_532);
+    for (let i = 0; i < 15; i++)
+      expect(sendQueue.message(BinaryMessage, payload, 0, payload.length)).toBe(done);
+    expect(sendQueue.message(BinaryMessage, payload, 1, payload.length)).toBe(done);
+    expect(sendQueue.text(TextMessage, '')).not.toBe(done);
+  });
+
+  const one = Uint8Array.of(1);
+
+  it.each([
+    {
+      what: 'a compressed message',
+      send: (sendQueue: SendQueue, plain: number) =>
+        sendQueue.compressed(BinaryMessage, one, 0, 1, plain),
+    },
+    {
+      what: 'a compressed fragment',
+      send: (sendQueue: SendQueue, plain: number) => {
+        return sendQueue.fragment(BinaryMessage, false, one, 0, 1, plain, 0x40);
+      },
+    },
+    {
+      what: 'a compressed message that others send too',
+      send: (sendQueue: SendQueue, plain: number) =>
+        sendQueue.shared(BinaryMessage, one, 0x40, plain),
+    },
+  ])('counts eight times the plain bytes of $what', ({ send }) => {
+    // With its frame of three bytes.
+    const below = queueOf();
+    expect(send(below.sendQueue, 131_071)).toBe(done);
+    const reached = queueOf();
+    expect(send(reached.sendQueue, 131_072)).not.toBe(done);
+  });
+});
+
+describe('SendQueue without an observer of messages', () => {
+  it.each([
+    ['no observer', undefined],
+    ['one that asks for other things', {}],
+  ])('sends as well, with %s', (_, observer) => {
+    const { sendQueue, platform, owner, transport } = queueOf();
+    Object.assign(platform, { observer });
+    void sendQueue.text(TextMessage, 'a');
+    void sendQueue.message(BinaryMessage, bytesOf('b'), 0, 1);
+    void sendQueue.compressed(BinaryMessage, bytesOf('c'), 0, 1, 1);
+    void sendQueue.fragment(TextMessage, true, bytesOf('d'), 0, 1);
+    sendQueue.complete(TextMessage, 1);
+    sendQueue.flush();
+    void sendQueue.shared(TextMessage, bytesOf('e'), 0, 1);
+    sendQueue.flush();
+    expect([owner.messagesOut, transport.sent.length]).toEqual([5, 15]);
+  });
+});
+
+describe('the encoder of a send queue', () => {
+  it('is acquired with the first frame and released when nothing is pending', () => {
+    const { sendQueue, transport, encoders } = queueOf();
+    expect(encoders.size).toBe(0);
+    transport.block();
+    void sendQueue.text(TextMessage, 'a');
+    sendQueue.flush();
+    expect(encoders.size).toBe(1);
+    void sendQueue.text(TextMessage, 'b');
+    sendQueue.flush();
+    expect(encoders.size).toBe(0);
+    transport.drain();
+    expect(encoders.size).toBe(1);
+  });
+
+  it.each(['cut', 'destroy'] as const)('is released by %s', (end) => {
+    const { sendQueue, encoders, block } = queueOf();
+    block();
+    void sendQueue.text(TextMessage, 'a');
+    expect(encoders.size).toBe(0);
+    sendQueue[end](new TransportError('gone'));
+    expect(encoders.size).toBe(1);
+  });
+
+  it('is released when the buffer pool fails', () => {
+    const { sendQueue, encoders } = queueOf({ writeBufferPool: noBuffer });
+    expect(() => sendQueue.text(TextMessage, 'a')).toThrow('no memory');
+    expect(() => sendQueue.message(BinaryMessage, bytesOf('a'), 0, 1)).toThrow('no memory');
+    expect(encoders.size).toBe(1);
+  });
+
+  it('is not used for shared frames', () => {
+    const { sendQueue, encoders } = queueOf();
+    void sendQueue.shared(TextMessage, bytesOf('all'), 0, 3);
+    sendQueue.flush();
+    expect(encoders.size).toBe(0);
+  });
+});

@@ -1,0 +1,13 @@
+import { createHash } from 'node:crypto';
+
+/** RFC 6455, section 1.3. */
+const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+
+/**
+ * Computes `Sec-WebSocket-Accept` for the `Sec-WebSocket-Key` of a request.
+ *
+ * @see RFC 6455, section 4.2.2, step 5
+ */
+export function acceptKey(key: string): string {
+  return createHash('sha1').update(key).update(GUID).digest('base64');
+}

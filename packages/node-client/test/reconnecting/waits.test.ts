@@ -1,0 +1,187 @@
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { type ReconnectingOptions } from '../../src/index.ts';
+import { timers } from '../leftovers.ts';
+import { type Reply } from '../servers.ts';
+import {
+  accepts,
+  acceptsAndDrops,
+  answers,
+  connected,
+  drop,
+  drops,
+  iterate,
+  refuses,
+  silent,
+  turn,
+} from './iterating.ts';
+
+describe('the waits of reconnecting', () => {
+  const waits = async (replies: Reply[], options: ReconnectingOptions): Promise<number[]> => {
+    const server = await answers(...replies, refuses(404));
+    const seen: number[] = [];
+    const iterator = iterate(server.url, {
+      ...options,
+      retry: (_, { delay }) => void seen.push(delay),
+    });
+    await expect(iterator.next()).rejects.toMatchObject({ status: 404 });
+    return seen;
+  };
+
+  it('double from minDelay to maxDelay', async () => {
+    vi.spyOn(Math, 'random').mockReturnValue(1);
+    onTestFinished(() => void vi.restoreAllMocks());
+    const replies = Array<Reply>(5).fill(drops);
+    const seen = await waits(replies, { minDelay: 2, maxDelay: 20 });
+    expect(seen.slice(0, 5)).toEqual([4, 8, 16, 20, 20]);
+  });
+
+  it('grow while a server accepts and drops at once, and restart after a connection that lasts', async () => {
+    vi.spyOn(Math, 'random').mockReturnValue(0);
+    let now = 0;
+    vi.spyOn(performance, 'now').mockImplementation(() => now);
+    onTestFinished(() => void vi.restoreAllMocks());
+    const server = await answers(drops, acceptsAndDrops, drops, accepts, drops, refuses(404));
+    const seen: number[] = [];
+    const tries: number[] = [];
+    const iterator = iterate(server.url, {
+      minDelay: 20,
+      maxDelay: 10_000,
+      retry: (_, next) => {
+        tries.push(next.tries);
+        seen.push(next.delay);
+      },
+    });
+    const short = await connected(iterator);
+    // The wait before it was 20 ms.
+    now += 20;
+    await short.closed;
+    const long = await connected(iterator);
+    // The wait before it was 80 ms.
+    now += 81;
+    drop(server);
+    await long.closed;
+    await expect(iterator.next()).rejects.toMatchObject({ status: 404 });
+    expect(tries).toEqual([1, 3, 1, 2]);
+    expect(seen).toEqual([20, 80, 40, 80]);
+  });
+
+  it('are as long as Retry-After asks and some more, up to maxDelay', async () => {
+    vi.spyOn(Math, 'random').mockReturnValue(0);
+    onTestFinished(() => void vi.restoreAllMocks());
+    const soon = new Date(Date.now() + 3_600_000).toUTCString();
+    const seen = await waits(
+      [
+        refuses(503, 'Retry-After: 0\r\n'),
+        refuses(429, 'Retry-After: 3600\r\n'),
+        refuses(503, `Retry-After: ${soon}\r\n`),
+        refuses(503, 'Retry-After: whenever\r\n'),
+      ],
+      { minDelay: 1, maxDelay: 30 },
+    );
+    expect(seen.slice(0, 4)).toEqual([1, 30, 30, 8]);
+  });
+
+  it('honour a Retry-After that maxDelay allows', async () => {
+    const controller = new AbortController();
+    const server = await answers(refuses(503, 'Retry-After: 2\r\n'));
+    let delay = 0;
+    const iterator = iterate(server.url, {
+      minDelay: 10,
+      maxDelay: 60_000,
+      signal: controller.signal,
+      retry: (_, next) => {
+        delay = next.delay;
+        setImmediate(() => controller.abort());
+      },
+    });
+    await iterator.next();
+    expect(delay).toBeGreaterThanOrEqual(2010);
+    expect(delay).toBeLessThanOrEqual(2020);
+  });
+
+  it('keep the process alive', async () => {
+    const server = await answers(refuses(503));
+    let failed = silent;
+    const failure = new Promise<void>((resolve) => {
+      failed = resolve;
+    });
+    const iterator = iterate(server.url, {
+      minDelay: 60_000,
+      maxDelay: 60_000,
+      handshakeTimeout: false,
+      retry: () => failed(),
+    });
+    const before = timers();
+    const next = iterator.next();
+    await failure;
+    // Timers without a reference are not among them.
+    await vi.waitFor(() => expect(timers()).toBe(before + 1));
+    await iterator.return?.();
+    await next;
+  });
+});
+
+describe('retry', () => {
+  it('ends the iteration with the error by false', async () => {
+    const server = await answers(refuses(503));
+    await expect(iterate(server.url, { retry: () => false }).next()).rejects.toMatchObject({
+      status: 503,
+    });
+    expect(server.sockets).toHaveLength(1);
+  });
+
+  it('continues by true after a permanent failure', async () => {
+    const server = await answers(refuses(401), refuses(404), accepts);
+    const conn = await connected(iterate(server.url, { retry: () => true }));
+    expect(conn.state).toBe('open');
+  });
+
+  it('applies the default for any other result', async () => {
+    const server = await answers(refuses(503), refuses(403));
+    const retry = (() => 1) as never;
+    await expect(iterate(server.url, { retry }).next()).rejects.toMatchObject({ status: 403 });
+  });
+
+  it.each([
+    ['resolves', () => Promise.resolve(true)],
+    ['rejects', () => Promise.reject(new Error('it has no listener'))],
+  ])(
+    'that returns a promise which %s is a TypeError, whose cause is the failure',
+    async (_, retry) => {
+      const server = await answers(refuses(503));
+      await expect(iterate(server.url, { retry: retry as never }).next()).rejects.toMatchObject({
+        name: 'TypeError',
+        message: 'retry: expected true, false or undefined, got a promise',
+        cause: { status: 503 },
+      });
+      await turn();
+    },
+  );
+
+  it('gets tries from 1 on after a connection that lasted', async () => {
+    let now = 0;
+    vi.spyOn(performance, 'now').mockImplementation(() => now);
+    onTestFinished(() => void vi.restoreAllMocks());
+    const server = await answers(accepts, drops, drops, drops, refuses(404));
+    const tries: number[] = [];
+    const iterator = iterate(server.url, { retry: (_, next) => void tries.push(next.tries) });
+    const conn = await connected(iterator);
+    now += 1000;
+    drop(server);
+    await conn.closed;
+    await expect(iterator.next()).rejects.toMatchObject({ status: 404 });
+    expect(tries).toEqual([1, 2, 3, 4]);
+  });
+
+  it('ends the iteration with its error', async () => {
+    const server = await answers(refuses(503));
+    const error = new Error('mine');
+    const iterator = iterate(server.url, {
+      retry: () => {
+        throw error;
+      },
+    });
+    await expect(iterator.next()).rejects.toBe(error);
+    expect(await iterator.next()).toMatchObject({ done: true });
+  });
+});

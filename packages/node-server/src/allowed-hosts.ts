@@ -1,0 +1,58 @@
+import type { RequestHeaders } from './headers.ts';
+import { parseHostPort } from './origin.ts';
+
+const ENTRY = /^(\*\.)?([^*]*[^*:])$/;
+/** Labels separated by single dots. No parser reads such a text as more than one name. */
+const NAME = /^[^.,]+(?:\.[^.,]+)*$/;
+
+/** Reads the host of `host[:port]`, without the dot of the root. */
+function parseHostName(text: string): { readonly host: string; readonly port: string } | undefined {
+  const named = parseHostPort(text, '');
+  if (named === undefined) return undefined;
+  const host = named.host.replace(/\.$/, '');
+  return NAME.test(host) ? { host, port: named.port } : undefined;
+}
+
+/**
+ * Reads one entry of `allowedHosts`: `example.org`, `127.0.0.1`, `[::1]`, or `*.example.org` for
+ * every name below `example.org`, at any depth, but not for `example.org` itself.
+ *
+ * @throws TypeError that names an invalid entry.
+ */
+function parseEntry(entry: unknown): (host: string) => boolean {
+  const [, wild, name = ''] = ENTRY.exec(String(entry)) ?? [];
+  const named = parseHostName(name);
+  const below = wild !== undefined;
+  if (typeof entry !== 'string' || named?.port !== '' || (below && name.startsWith('['))) {
+    const examples = 'example.org, *.example.org or [::1]';
+    throw new TypeError(
+      `allowedHosts: expected names without a port, such as ${examples}, got ${String(entry)}`,
+    );
+  }
+  const suffix = `.${named.host}`;
+  return below ? (host) => host.endsWith(suffix) : (host) => host === named.host;
+}
+
+/**
+ * Decides by the `Host` header which names a server answers to. A page can make its own name
+ * resolve to the server's address (DNS rebinding). Its origin then equals the requested host, and
+ * only this list shows that the name is foreign.
+ */
+export class HostPolicy {
+  readonly #allowed: readonly ((host: string) => boolean)[] | undefined;
+
+  /**
+   * @param allowed - Undefined allows every name.
+   * @throws TypeError for an entry that is not a host.
+   */
+  constructor(allowed: readonly string[] | undefined) {
+    this.#allowed = allowed?.map(parseEntry);
+  }
+
+  /** Compares the host only; ports are ignored. */
+  allows(headers: RequestHeaders): boolean {
+    if (this.#allowed === undefined) return true;
+    const named = parseHostName(headers.list('host'));
+    return named !== undefined && this.#allowed.some((matches) => matches(named.host));
+  }
+}

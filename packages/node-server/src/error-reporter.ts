@@ -1,0 +1,99 @@
+import {
+  CloseCode,
+  CloseError,
+  CloseSentError,
+  type Conn,
+  ProtocolError,
+  ReadLimitError,
+  TimeoutError,
+  TransportError,
+} from '@ws/conn';
+import { HandshakeError } from './errors.ts';
+import { emitWarning } from './options.ts';
+
+/** Errors with which reads and writes reject when a connection ends. */
+const END_ERRORS = [
+  CloseError,
+  CloseSentError,
+  ProtocolError,
+  ReadLimitError,
+  TimeoutError,
+  TransportError,
+] as const;
+
+/** Time in ms to wait for the end of a connection whose handler has failed. */
+const END_WAIT_MS = 100;
+
+/** Reports the errors of the application's own functions to the option `report`. */
+export class ErrorReporter {
+  readonly #report: (error: unknown) => unknown;
+
+  constructor(report: (error: unknown) => unknown) {
+    this.#report = report;
+  }
+
+  /**
+   * Reports why an upgrade failed. Refusals and clients that have disconnected are not errors of
+   * the server.
+   */
+  handshakeFailed(error: unknown): void {
+    if (error instanceof HandshakeError) {
+      // A 500 that the application chose itself has no cause: nothing failed.
+      if (error.status === 500 && 'cause' in error) void this.#reportSafely(error.cause ?? error);
+    } else if (!(error instanceof TransportError)) {
+      void this.#reportSafely(error);
+    }
+  }
+
+  /**
+   * Closes the connection whose handler failed. Reports the error unless it is the end of this same
+   * connection.
+   */
+  handlerFailed(conn: Conn, error: unknown): void {
+    const wasOpen = conn.state === 'open';
+    void conn.close(CloseCode.InternalServerErr);
+    if (END_ERRORS.some((End) => error instanceof End)) {
+      void this.#reportUnlessOwnEnd(conn, error, wasOpen);
+    } else void this.#reportSafely(error);
+  }
+
+  async #reportUnlessOwnEnd(conn: Conn, error: unknown, wasOpen: boolean): Promise<void> {
+    // Each writer gets its own CloseSentError, and only after the connection began to close.
+    if (error instanceof CloseSentError && !wasOpen) return;
+    const ends = await endErrorsOf(conn);
+    if (!ends.includes(error)) await this.#reportSafely(error);
+  }
+
+  /** The default reporter gets the error of a `report` that fails. */
+  async #reportSafely(error: unknown): Promise<void> {
+    try {
+      await this.#report(error);
+    } catch (fault) {
+      emitWarning(fault);
+    }
+  }
+}
+
+/** Returns the errors with which a connection ended: in `closed`, to a read and to a write. */
+async function endErrorsOf(conn: Conn): Promise<unknown[]> {
+  let timer!: NodeJS.Timeout;
+  const timedOut = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, END_WAIT_MS, undefined);
+  });
+  // Our close frame was sent, so each of these settles when the connection ends.
+  const ends = [
+    conn.closed.then(({ error }) => error),
+    failureOf(conn.readMessage()),
+    failureOf(conn.send('')),
+  ];
+  const known = await Promise.all(ends.map((end) => Promise.race([end, timedOut])));
+  clearTimeout(timer);
+  return known;
+}
+
+function failureOf(work: Promise<unknown>): Promise<unknown> {
+  return work.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+}

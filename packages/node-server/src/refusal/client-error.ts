@@ -1,0 +1,83 @@
+import type { ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { HandshakeError } from '../errors.ts';
+import { currentResponse, detachReader } from '../http-socket.ts';
+import { endRefusedSocket } from './linger.ts';
+import { writeRefusal } from './write-refusal.ts';
+
+/**
+ * Answers to errors of Node's HTTP parser and its timeouts, by code. Every other `HPE_` code gets a
+ * 400.
+ */
+const ANSWERS: ReadonlyMap<string, readonly [status: number, message: string]> = new Map([
+  ['HPE_HEADER_OVERFLOW', [431, 'request head is too large']],
+  ['HPE_CHUNK_EXTENSIONS_OVERFLOW', [413, 'chunk extensions are too large']],
+  ['ERR_HTTP_REQUEST_TIMEOUT', [408, 'request took too long']],
+]);
+
+type ParserError = NodeJS.ErrnoException & { readonly reason?: string };
+
+/**
+ * Makes a listener for 'clientError' that answers bytes that are not an HTTP request. Without it
+ * `http.Server` ends the connection with a bare status line.
+ *
+ * @param timeout - Milliseconds to wait for the responses to earlier requests; Infinity for no
+ *   bound.
+ */
+export function clientErrorListener(timeout: number): (error: ParserError, socket: Duplex) => void {
+  const answered = new WeakSet<Duplex>();
+  return (error, socket) => {
+    // Node emits 'clientError' again for later bytes and for the end of the socket.
+    if (answered.has(socket)) return;
+    answered.add(socket);
+    const refusal = refusalOf(error);
+    if (refusal === undefined || !socket.writable) socket.destroy();
+    else void answerInOrder(socket, refusal, timeout);
+  };
+}
+
+/** @returns undefined for errors of the socket or of TLS: the client cannot read an answer. */
+function refusalOf({ code = '', reason = 'malformed' }: ParserError): HandshakeError | undefined {
+  if (!ANSWERS.has(code) && !code.startsWith('HPE_')) return undefined;
+  const [status, message] = ANSWERS.get(code) ?? [400, `not an HTTP request: ${reason}`];
+  return new HandshakeError(status, message);
+}
+
+/** Waits for the responses to earlier requests, so that this answer is not read as one of them. */
+async function answerInOrder(
+  socket: Duplex,
+  refusal: HandshakeError,
+  timeout: number,
+): Promise<void> {
+  detachReader(socket);
+  const timer = timeout === Infinity ? undefined : setTimeout(() => socket.destroy(), timeout);
+  let response = currentResponse(socket);
+  // An incomplete request is the malformed one.
+  while (response?.req.complete && !socket.destroyed) {
+    await closeOfEither(response, socket);
+    response = currentResponse(socket);
+  }
+  clearTimeout(timer);
+  if (!socket.writable || response?.headersSent) return void socket.destroy();
+  writeRefusal(socket, refusal, undefined);
+  // A peer that has ended in the middle of a request sends no more bytes that would need reading.
+  // Over TLS such an end may also be a reset.
+  if (socket.readableEnded) socket.destroy();
+  else endRefusedSocket(socket);
+}
+
+/**
+ * Resolves when the response or its socket closes. Node 20 emit 'close' only on the first of
+ * several responses when their socket is destroyed.
+ */
+function closeOfEither(response: ServerResponse, socket: Duplex): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.off('close', done);
+      socket.off('close', done);
+      resolve();
+    };
+    response.on('close', done);
+    socket.on('close', done);
+  });
+}

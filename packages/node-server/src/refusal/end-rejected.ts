@@ -1,0 +1,96 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { TransportError } from '@ws/conn';
+import { HandshakeError } from '../errors.ts';
+import type { Handshake } from '../handshake.ts';
+import {
+  bytesWritten,
+  earlierResponse,
+  isAnswered,
+  isHttpReading,
+  ownResponse,
+} from '../http-socket.ts';
+import type { UpgraderOptions } from '../options.ts';
+import { endAnsweredSocket, endRefusedSocket } from './linger.ts';
+import { writeRefusal } from './write-refusal.ts';
+
+/** Writes an answer instead of the default one. */
+type ErrorHook = UpgraderOptions['error'];
+
+/**
+ * Ends the socket of a handshake that was rejected. A refusal is answered first, after the
+ * responses to earlier requests; other errors destroy the socket.
+ *
+ * @throws the error of `hook`.
+ */
+export async function endRejected(
+  handshake: Handshake,
+  req: IncomingMessage,
+  socket: Duplex,
+  error: unknown,
+  hook: ErrorHook,
+): Promise<void> {
+  handshake.release();
+  if (isAnswered(req, socket)) {
+    // Node still reads the socket and continues with the next request.
+    if (isHttpReading(socket)) return;
+    return endAnsweredSocket(socket, ownResponse(req, socket), handshake.timeout);
+  }
+  const refusal = error instanceof TransportError ? halfClosedRefusal(error) : error;
+  if (!(refusal instanceof HandshakeError && (await canAnswer(handshake, req, socket)))) {
+    socket.destroy();
+    return;
+  }
+  await answer(handshake, req, socket, refusal, hook);
+}
+
+/** A client that has half-closed may still read this refusal. */
+function halfClosedRefusal(cause: TransportError): HandshakeError {
+  const message = 'the client has ended its half of the connection before the answer';
+  return new HandshakeError(400, message, { cause });
+}
+
+/**
+ * Waits for the responses to earlier requests.
+ *
+ * @returns false when they do not finish in time, or when the client has disconnected.
+ */
+async function canAnswer(
+  handshake: Handshake,
+  req: IncomingMessage,
+  socket: Duplex,
+): Promise<boolean> {
+  if (earlierResponse(req, socket) === undefined) return socket.writable;
+  // The handshake failed while it waited for these responses.
+  if (handshake.failure !== undefined) return false;
+  try {
+    await handshake.waitForEarlierResponses(req);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    handshake.release();
+  }
+}
+
+async function answer(
+  handshake: Handshake,
+  req: IncomingMessage,
+  socket: Duplex,
+  refusal: HandshakeError,
+  hook: ErrorHook,
+): Promise<void> {
+  const before = bytesWritten(socket);
+  try {
+    if (hook === undefined) writeRefusal(socket, refusal, req.method);
+    else await handshake.waitForAnswer(hook(req, socket, refusal.status, refusal));
+  } catch (fault) {
+    // The default answer is sent only if the hook has written nothing.
+    if (before !== undefined && bytesWritten(socket) === before && socket.writable) {
+      writeRefusal(socket, refusal, req.method);
+      endRefusedSocket(socket);
+    } else socket.destroy();
+    throw fault;
+  }
+  endRefusedSocket(socket);
+}

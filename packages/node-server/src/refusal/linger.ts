@@ -1,0 +1,86 @@
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { detachReader } from '../http-socket.ts';
+
+/** Time in ms that a refused peer has to read the answer and to close. */
+const LINGER_MS = 2_000;
+/** Bytes that a refused peer may send in that time. */
+const LINGER_BYTES = 1024 * 1024;
+
+/**
+ * Ends a socket after the refusal that was written to it. Bytes that the peer sends meanwhile are
+ * read and dropped, never served: a socket that closes with unread bytes sends a RST, and the peer
+ * would lose the answer.
+ */
+export function endRefusedSocket(socket: Duplex): void {
+  if (socket.destroyed) return;
+  detachReader(socket);
+  const drop = lingering(() => socket.destroy());
+  socket.on('data', drop.chunk);
+  socket.on('close', drop.closed);
+  socket.end();
+  socket.resume();
+}
+
+/**
+ * Ends the response to a refused plain request after its body was read and dropped, for the same
+ * reason as {@link endRefusedSocket}.
+ */
+export function endRefusedResponse(res: ServerResponse): void {
+  const drop = lingering(() => res.end());
+  res.req.on('data', drop.chunk).on('end', drop.finish);
+  res.on('close', drop.closed);
+}
+
+/**
+ * Ends a socket on which the application has answered, after the answer was sent.
+ *
+ * @param response - Carries the answer; undefined when the application wrote to the socket itself.
+ * @param stallTimeout - Milliseconds in which the client must take some bytes of the answer;
+ *   Infinity for no bound.
+ */
+export function endAnsweredSocket(
+  socket: Duplex,
+  response: ServerResponse | undefined,
+  stallTimeout: number,
+): void {
+  const answer = response ?? socket;
+  if (answer.writableFinished) return endRefusedSocket(socket);
+  const tcp = socket as Partial<Socket>;
+  const onStall = (): void => {
+    // Without these bytes the application is slow, not the client.
+    if (answer.writableEnded || socket.writableLength > 0) socket.destroy();
+  };
+  answer.once('finish', () => {
+    tcp.setTimeout?.(0, onStall);
+    endRefusedSocket(socket);
+  });
+  // Node restarts a socket's timeout whenever the system takes bytes.
+  if (stallTimeout !== Infinity) tcp.setTimeout?.(stallTimeout, onStall);
+}
+
+interface Lingering {
+  /** Counts a chunk; ends when the peer has sent too much. */
+  readonly chunk: (chunk: Uint8Array) => void;
+  /** Ends at once. */
+  readonly finish: () => void;
+  /** Stops the timer after the close. */
+  readonly closed: () => void;
+}
+
+/** Calls `end` after {@link LINGER_MS} or {@link LINGER_BYTES}. */
+function lingering(end: () => void): Lingering {
+  let dropped = 0;
+  const timer = setTimeout(end, LINGER_MS);
+  const closed = (): void => clearTimeout(timer);
+  const finish = (): void => {
+    closed();
+    end();
+  };
+  const chunk = ({ length }: Uint8Array): void => {
+    dropped += length;
+    if (dropped > LINGER_BYTES) finish();
+  };
+  return { chunk, finish, closed };
+}

@@ -1,0 +1,23 @@
+import type { CloseInfo, Observer, Platform } from '@ws/conn';
+import { nodePlatform } from '@ws/node-io';
+
+/**
+ * Makes the platform of one server's connections: Node, with an observer that also tells the server
+ * when a connection has closed. The server then needs no listener on each connection.
+ */
+export function platformOfServer(onClosed: (conn: object) => void): Platform {
+  const inner = nodePlatform.observer;
+  const observer: Observer = Object.create(inner ?? null, {
+    closed: {
+      value: (conn: object, info: CloseInfo): void => {
+        onClosed(conn);
+        inner?.closed?.(conn, info);
+      },
+    },
+  });
+  // A prototype, not a copy: settings of the process that change later apply here too.
+  return Object.create(nodePlatform, {
+    observer: { value: observer },
+    base: { value: nodePlatform },
+  });
+}

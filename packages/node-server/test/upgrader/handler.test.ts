@@ -1,0 +1,146 @@
+import { EventEmitter, once } from 'node:events';
+import { describe, expect, it } from 'vitest';
+import { type Conn, Upgrader } from '../../src/index.ts';
+import { exchange, request } from '../raw.ts';
+import { connected, listening } from '../upgrade-server.ts';
+
+describe('Upgrader.handler', () => {
+  it('closes with 1011 when the handler throws or rejects, and reports it', async () => {
+    for (const handler of [
+      () => {
+        throw new Error('mine');
+      },
+      () => Promise.reject(new Error('mine')),
+    ]) {
+      const reported: unknown[] = [];
+      const upgrader = new Upgrader({
+        report: (error) => reported.push(String(error)),
+      });
+      const server = await listening(upgrader.handler(handler));
+      const client = await connected(server);
+      await client.upgrade();
+      await client.until(() => client.received.length >= 4);
+      expect([...client.received.subarray(0, 4)]).toEqual([0x88, 2, 0x03, 0xf3]);
+      expect(reported).toEqual(['Error: mine']);
+    }
+  });
+
+  it('leaves the connection open when the handler returns', async () => {
+    const conns: Conn[] = [];
+    const upgrader = new Upgrader();
+    const listener = upgrader.handler(async (conn) => void conns.push(conn));
+    const server = await listening(listener);
+    const client = await connected(server);
+    await client.upgrade();
+    for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+    expect(conns[0]!.state).toBe('open');
+    conns[0]!.terminate();
+    await client.closed;
+  });
+
+  it('answers refusals without a rejection', async () => {
+    const reported: unknown[] = [];
+    const upgrader = new Upgrader({ report: (error) => reported.push(error) });
+    const server = await listening(upgrader.handler(() => {}));
+    const answer = await exchange(server.port, request({ without: ['sec-websocket-key'] }));
+    expect(answer.status).toBe(400);
+    expect(reported).toEqual([]);
+  });
+
+  it('reports the errors of the option functions', async () => {
+    const reported: unknown[] = [];
+    const upgrader = new Upgrader({
+      report: (error) => reported.push(String(error)),
+      checkOrigin: () => Promise.reject(new Error('mine')),
+    });
+    const server = await listening(upgrader.handler(() => {}));
+    expect((await exchange(server.port, request())).status).toBe(500);
+    expect(reported).toEqual(['Error: mine']);
+  });
+
+  it('does not report that a connection ended badly', async () => {
+    const reported: unknown[] = [];
+    const ended = new EventEmitter();
+    const upgrader = new Upgrader({ report: (error) => reported.push(error) });
+    const listener = upgrader.handler(async (conn) => {
+      void conn.closed.then(() => ended.emit('closed'));
+      for await (const _ of conn);
+    });
+    const server = await listening(listener);
+    const client = await connected(server);
+    await client.upgrade();
+    const closed = once(ended, 'closed');
+    client.stream.resetAndDestroy();
+    await closed;
+    expect(reported).toEqual([]);
+  });
+
+  it('does not report a 500 that authenticate chose', async () => {
+    const reported: unknown[] = [];
+    const upgrader = new Upgrader({
+      report: (error) => reported.push(error),
+      authenticate: () => ({ refuse: 500 }),
+    });
+    const server = await listening(upgrader.handler(() => {}));
+    expect((await exchange(server.port, request())).status).toBe(500);
+    expect(reported).toEqual([]);
+  });
+
+  it('names a check that threw undefined', async () => {
+    const reported: unknown[] = [];
+    const upgrader = new Upgrader({
+      report: (error) => reported.push(String(error)),
+      authenticate: () => Promise.reject(undefined),
+    });
+    const server = await listening(upgrader.handler(() => {}));
+    expect((await exchange(server.port, request())).status).toBe(500);
+    expect(reported).toEqual(['HandshakeError: websocket: authenticate failed']);
+  });
+
+  it.each([
+    { says: 'a string', thrown: 'mine', message: 'mine' },
+    { says: 'an error', thrown: new Error('mine'), message: 'mine' },
+    { says: 'a symbol', thrown: Symbol('mine'), message: 'Symbol(mine)' },
+    {
+      says: 'what cannot be made a string',
+      thrown: Object.create(null),
+      message: '[Object: null prototype] {}',
+    },
+  ])('emits a warning by default, for $says', async ({ thrown, message }) => {
+    const upgrader = new Upgrader();
+    const server = await listening(
+      upgrader.handler(() => {
+        throw thrown;
+      }),
+    );
+    const warned = once(process, 'warning') as Promise<[Error]>;
+    const client = await connected(server);
+    await client.upgrade();
+    expect((await warned)[0].message).toBe(message);
+  });
+
+  it.each([
+    {
+      says: 'throws',
+      report: (): unknown => {
+        throw new Error('no report');
+      },
+    },
+    { says: 'rejects', report: (): unknown => Promise.reject(new Error('no report')) },
+  ])('emits a warning for a report that $says', async ({ report }) => {
+    const upgrader = new Upgrader({
+      report,
+      checkOrigin: () => {
+        throw new Error('mine');
+      },
+    });
+    const server = await listening(upgrader.handler(() => {}));
+    const warned = once(process, 'warning') as Promise<[Error]>;
+    expect((await exchange(server.port, request())).status).toBe(500);
+    expect((await warned)[0].message).toBe('no report');
+  });
+
+  it('requires a function', () => {
+    expect(() => new Upgrader().handler(undefined as never)).toThrow(TypeError);
+  });
+});

@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest';
+import { type Conn, Upgrader } from '../../src/index.ts';
+import { checkUpgraderOptions } from '../../src/options.ts';
+import { KEY, masked } from '../raw.ts';
+import { connected, listening } from '../upgrade-server.ts';
+
+describe('new Upgrader', () => {
+  it.each([
+    { compresion: true },
+    { routes: {} },
+    { subProtocols: ['a'] },
+    { subprotocols: 'a' },
+    { subprotocols: ['a b'] },
+    { subprotocols: [''] },
+    { subprotocols: [5] },
+    { subprotocols: ['a\r\nb'] },
+    { allowedOrigins: 'https://a' },
+    { allowedOrigins: ['https://a'], checkOrigin: () => true },
+    { checkOrigin: true },
+    { authenticate: {} },
+    { clientAddress: 'x' },
+    { error: 1 },
+    { report: null },
+    { maxConnections: '5' },
+    { handshakeTimeout: '5' },
+  ])('refuses $0 with a TypeError', (options) => {
+    const make = (): unknown => new Upgrader(options as never);
+    expect(make).toThrow(TypeError);
+    expect(make).toThrow(Object.keys(options)[0]);
+  });
+
+  it.each([
+    { handshakeTimeout: 0 },
+    { handshakeTimeout: 2 ** 31 },
+    { handshakeTimeout: Number.NaN },
+    { maxConnections: 0 },
+    { maxConnections: 1.5 },
+    { maxHandshakes: -1 },
+    { maxConnectionsPerAddress: Number.NaN },
+    { readLimit: -5 },
+  ])('refuses $0 with a RangeError', (options) => {
+    expect(() => new Upgrader(options)).toThrow(RangeError);
+  });
+
+  it('refuses a value that is not an object', () => {
+    expect(() => new Upgrader(null as never)).toThrow(TypeError);
+    expect(() => new Upgrader(5 as never)).toThrow(TypeError);
+  });
+
+  it('accepts options that are undefined or switched off', () => {
+    const upgrader = new Upgrader({
+      subprotocols: undefined,
+      maxConnections: false,
+      maxHandshakes: false,
+      maxConnectionsPerAddress: false,
+      handshakeTimeout: false,
+    });
+    expect(upgrader).toBeInstanceOf(Upgrader);
+  });
+
+  it('bounds the number and the time of handshakes by default', () => {
+    expect(checkUpgraderOptions({})).toMatchObject({
+      handshakeTimeout: 10_000,
+      limits: {
+        maxHandshakes: 1_024,
+        maxConnections: Infinity,
+        maxConnectionsPerAddress: Infinity,
+      },
+    });
+  });
+
+  it('passes the settings of connections on', async () => {
+    const server = await listening(new Upgrader({ readLimit: 4 }));
+    const client = await connected(server);
+    await client.upgrade({ behind: masked(1, 'too long') });
+    await client.until(() => client.received.length >= 4);
+    expect(client.received.readUInt16BE(2)).toBe(1009);
+    expect(KEY.length).toBe(24);
+    client.stream.end();
+    await ((await server.outcome()) as Conn).closed;
+  });
+});

@@ -1,4 +1,0 @@
-// A file for each backend: they run side by side.
-import { wsSuite } from './ws-suite.ts';
-
-wsSuite('handle');

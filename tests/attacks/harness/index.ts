@@ -1,0 +1,15 @@
+export {
+  type Attack,
+  atLeast,
+  atMost,
+  type Bound,
+  claim,
+  KIB,
+  type Limit,
+  type Limits,
+  lowestAtMost,
+  MIB,
+} from './bounds.ts';
+export { type Outcome, survives, warmUp } from './survives.ts';
+export { threadTime } from './thread-time.ts';
+export type { Watch } from './watch.ts';

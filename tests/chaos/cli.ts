@@ -1,0 +1,87 @@
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { chaos, type RunResult } from './run.ts';
+import { drawScript, scriptText } from './script.ts';
+
+const usage = `usage: pnpm long chaos [--messages <n> | --minutes <n>] [--seed <n>]
+       pnpm long chaos --seed <n> --connection <n> [--times <n>]
+
+  --messages    stops after this many received messages; default: 1e7
+  --minutes     stops after this time instead
+  --seed        repeats an earlier run; default: a new one, printed
+  --connection  plays only this connection of the seed, repeatedly
+  --times       how often; default: 200
+  --help        this text
+
+Exit code 0: every message arrived or its loss was reported. 1: a violation. 2: wrong usage.`;
+
+function refuse(why: string): never {
+  console.error(`${why}\n\n${usage}`);
+  process.exit(2);
+}
+
+function parse() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        messages: { type: 'string', default: '1e7' },
+        minutes: { type: 'string' },
+        seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
+        connection: { type: 'string' },
+        times: { type: 'string', default: '200' },
+        help: { type: 'boolean', default: false },
+      },
+    });
+    return values;
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
+}
+
+/** Reads a number such as `1e8`; only minutes may have a fraction. */
+function number(name: string, text: string): number {
+  const value = Number(text);
+  const whole = name === 'minutes' || Number.isSafeInteger(value);
+  if (text.trim() !== '' && value >= 0 && value < Infinity && whole) return value;
+  return refuse(`--${name}: not a valid number: ${text}`);
+}
+
+const options = parse();
+if (options.help) {
+  console.log(usage);
+  process.exit(0);
+}
+const seed = number('seed', options.seed);
+const times = number('times', options.times);
+const messages = number('messages', options.messages);
+const only =
+  options.connection === undefined
+    ? undefined
+    : drawScript(seed, number('connection', options.connection));
+const limit = options.minutes === undefined ? undefined : number('minutes', options.minutes) * 60;
+console.log(`seed ${seed}`);
+
+const started = performance.now();
+const seconds = (): number => (performance.now() - started) / 1000;
+const result = await chaos({
+  seed,
+  messages: limit === undefined ? messages : Infinity,
+  until: () => limit !== undefined && seconds() >= limit,
+  onRound: ({ received, connections, cut, lost, refused }: RunResult) => {
+    const speed = Math.round(received / seconds());
+    console.log(
+      `${received} messages, ${speed}/s, ${connections} connections, ${cut} cut, ${lost} lost, ${refused} refused`,
+    );
+  },
+  ...(only && {
+    scripts: Array.from({ length: times }, (_, connection) => ({ ...only, connection })),
+  }),
+});
+if (only !== undefined) console.log(scriptText(only));
+for (const finding of result.findings) console.log(`\n${finding}`);
+if (result.findings.length > 0) {
+  console.log(`\nrepeat: pnpm long chaos --seed ${seed} --messages ${result.received}`);
+  console.log(`one connection: pnpm long chaos --seed ${seed} --connection <number>`);
+}
+// A hanging connection would keep the process alive.
+process.exit(result.findings.length > 0 ? 1 : 0);

@@ -1,0 +1,104 @@
+// `pnpm check`: every check except the tests, in one table. `.ci/run` calls it too.
+import process from 'node:process';
+import { bin, list, node, pnpm, runTasks, source, type Task } from './run.ts';
+
+const vitest = bin('vitest');
+
+/** Built packages on one runtime: its command line before the program. */
+function smoke(...runtime: [string, ...string[]]): Task['commands'] {
+  return [
+    [...runtime, 'tools/runtime-smoke.mjs'],
+    [...runtime, 'tools/compression-smoke.mjs'],
+  ];
+}
+
+function npmNode(version: string): Task['commands'] {
+  return smoke('npx', '-y', '-p', `node@${version}`, 'node');
+}
+
+const CHECKS: Readonly<Record<string, Task>> = {
+  format: {
+    what: 'biome: formatting',
+    commands: [node(bin('@biomejs/biome', 'biome'), 'ci', '.')],
+  },
+  lint: { what: 'oxlint', commands: [node(bin('oxlint'), '--config', '.config/oxlint.json')] },
+  types: { what: 'tsc', commands: [node(bin('typescript', 'tsc'), '-b')] },
+  direction: {
+    what: 'dependency-cruiser: which package and which folder may import which',
+    commands: [
+      node(
+        bin('dependency-cruiser', 'depcruise'),
+        '--config',
+        '.config/dependency-cruiser.mjs',
+        'packages',
+        'bench',
+        'tests',
+        'fuzz',
+        'examples',
+      ),
+    ],
+  },
+  unused: { what: 'knip', commands: [node(bin('knip'), '--config', '.config/knip.json')] },
+  build: { what: 'tsup', commands: [pnpm('--silent', 'run', 'build')] },
+  packages: {
+    what: 'the tarballs: publint, attw, their sizes, and a fresh installation',
+    commands: [
+      source('tools/check/packages.ts'),
+      node(vitest, 'run', ...long('tools/test/install')),
+    ],
+  },
+  size: { what: 'size-limit: bundles', commands: [node(bin('size-limit'))] },
+  attacks: {
+    what: 'docs/attacks.md against the attacks of the last `pnpm test`',
+    commands: [source('tools/check/attacks.ts', '--check', '--report=.out/vitest.json')],
+  },
+  charts: {
+    what: 'figures on pages are those of bench/results',
+    commands: [node('bench/dist/cli.js', 'charts', '--check')],
+  },
+  docs: {
+    what: 'typedoc, vitepress, links, and the site in a browser',
+    commands: [
+      pnpm('--silent', 'run', 'docs'),
+      node(
+        bin('linkinator'),
+        '.out/site',
+        '--recurse',
+        '--clean-urls',
+        '--check-fragments',
+        '--verbosity=error',
+        '--skip=^https?://(?!localhost)',
+      ),
+      node(vitest, 'run', ...long('tools/test/site')),
+    ],
+  },
+  coverage: {
+    what: 'lines and branches of codec and conn',
+    commands: [
+      node(vitest, 'run', '--coverage', 'packages/codec', 'packages/conn', 'tests/compression'),
+    ],
+  },
+  runtimes: {
+    what: 'built packages on Node 20.19 to 26, Bun and Deno',
+    commands: [
+      ...smoke(process.execPath),
+      ...['20.19.0', '22.23.3', '24.21.0', '26.10.0'].flatMap(npmNode),
+      ...smoke('npx', '-y', '-p', 'bun@1.4.4', 'bun'),
+      ...smoke('npx', '-y', '-p', 'deno@2.9.6', 'deno', 'run', '-A', '--node-modules-dir=manual'),
+    ],
+  },
+};
+
+/** Arguments of vitest for a suite that is not part of the test command. */
+function long(filter: string): string[] {
+  return ['--config', '.config/vitest.long.ts', filter];
+}
+
+const names = process.argv.slice(2);
+if (names.includes('--help')) {
+  console.log(
+    `usage: pnpm check [name]...\n\nRuns the named checks, or all of them.\n\n${list(CHECKS)}`,
+  );
+} else {
+  await runTasks(CHECKS, names.length > 0 ? names : Object.keys(CHECKS));
+}

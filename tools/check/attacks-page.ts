@@ -1,0 +1,84 @@
+import {
+  type Bound,
+  costLimits,
+  KIB,
+  type Limit,
+  MIB,
+  outcomeLimits,
+} from '../../tests/attacks/harness/bounds.ts';
+
+/** An attack that a test passed, and the file of the test. */
+export interface Survived {
+  /** Path from the root. */
+  readonly file: string;
+  readonly bound: Bound;
+}
+
+const HEAD = `# Attacks
+
+<!-- Written by tools/check/attacks.ts from the tests. Do not edit. -->
+
+Every line is an attack that the tests make, with the bound that they assert. Two more bounds apply to
+each attack, except where the line has its own: the attack holds at most 64 KiB of memory and two bytes
+for each byte received, and no turn of the event loop takes more than 20 ms of CPU time. No attack may
+cause an uncaught error or an unhandled rejection.
+
+| attack | bound | source | test |
+|---|---|---|---|
+`;
+
+/**
+ * The page of all attacks, in the order of files and tests. An attack that several tests repeat has
+ * one line.
+ */
+export function attacksPage(survived: readonly Survived[]): string {
+  const lines = survived
+    .toSorted((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0))
+    .map(({ file, bound }) => {
+      const name = file.replace(/.*\//, '').replace('.test.ts', '');
+      const cells = [bound.attack, boundText(bound), bound.source ?? '', `[${name}](../${file})`];
+      return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`;
+    });
+  return HEAD + [...new Set(lines)].join('');
+}
+
+/** A bound in words: `close 1002; read ≤ 14; memory ≤ 1 MiB`. */
+export function boundText(bound: Bound): string {
+  const { memory, perByte, stall } = costLimits(bound);
+  const parts = outcomeLimits(bound).map(([figure, limit]) => `${words(figure)} ${shown(limit)}`);
+  if (bound.memory !== undefined) {
+    const more = perByte > 0 ? ` + ${perByte} x bytes received` : '';
+    parts.push(`memory ≤ ${bytes(memory)}${more}`);
+  }
+  if (bound.stallMs !== undefined) parts.push(`stall ≤ ${stall} ms`);
+  return parts.join('; ');
+}
+
+/** `bytesInTurn` as `bytes in turn`. */
+function words(figure: string): string {
+  return figure.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}
+
+function shown(limit: string | number | Limit): string {
+  if (typeof limit === 'number') return grouped(limit);
+  if (typeof limit === 'string') return limit === '' ? 'none' : `“${escaped(limit)}”`;
+  const { atMost, atLeast } = limit;
+  const bounds = [];
+  if (atLeast !== undefined) bounds.push(`≥ ${grouped(atLeast)}`);
+  if (atMost === 0) return '0';
+  if (atMost !== undefined) bounds.push(`≤ ${grouped(atMost)}`);
+  return bounds.join(' and ');
+}
+
+function escaped(text: string): string {
+  return text.trim().replaceAll('\n', '\\n').replaceAll('<', '&lt;');
+}
+
+function bytes(size: number): string {
+  if (size % MIB === 0) return `${size / MIB} MiB`;
+  return size % KIB === 0 ? `${grouped(size / KIB)} KiB` : `${grouped(size)} bytes`;
+}
+
+function grouped(figure: number): string {
+  return figure < 10_000 ? String(figure) : figure.toLocaleString('en-US');
+}

@@ -1,0 +1,66 @@
+// `pnpm long`: the suites that are too slow for the test command. `.ci/run` runs the bounded part
+// (`--ci`).
+import process from 'node:process';
+import { bin, list, node, runTasks, source, type Task } from './run.ts';
+
+const vitest = bin('vitest');
+
+function suite(filter: string): Task['commands'] {
+  return [node(vitest, 'run', '--config', '.config/vitest.long.ts', filter)];
+}
+
+const LONG: Readonly<Record<string, Task>> = {
+  poison: {
+    what: 'tests again with poisoned pools',
+    commands: [node(vitest, 'run', '--config', '.config/vitest.poison.ts')],
+  },
+  soak: { what: 'a server for hours: --minutes 10', commands: [source('tests/soak/run.ts')] },
+  'soak-planted': { what: 'the soak reports planted leaks', commands: suite('tests/soak') },
+  chaos: {
+    what: 'faults over real sockets: --minutes 10',
+    commands: [source('tests/chaos/cli.ts')],
+  },
+  laws: {
+    what: 'property tests with more runs: --runs 1000000',
+    commands: [source('fuzz/run.ts', 'laws')],
+  },
+  mutation: { what: 'mutation tests: codec or conn', commands: [source('tests/mutation/run.ts')] },
+  attacks: { what: 'attacks with all their repetitions', commands: suite('tests/attacks') },
+  'fuzz-planted': { what: 'the fuzzer finds planted bugs', commands: suite('fuzz/') },
+  'conformance-ws': {
+    what: 'the conformance suite against ws, in both roles',
+    commands: suite('packages/conformance'),
+  },
+  compression: { what: 'every pair of compression settings', commands: suite('tests/compression') },
+  gibibyte: { what: 'a message of 1 GiB', commands: suite('tests/end-to-end') },
+  'rename-scope': {
+    what: 'the packages under another scope install, type-check and run',
+    commands: suite('tools/test/rename-scope'),
+  },
+};
+
+/** The bounded part. */
+const IN_CI: readonly (readonly [name: string, ...args: string[]])[] = [
+  ['poison'],
+  ['soak', '--minutes', '1'],
+  ['chaos', '--minutes', '1'],
+];
+
+const [name, ...args] = process.argv.slice(2);
+if (name === '--ci') {
+  for (const [each, ...rest] of IN_CI) await run(each, rest);
+} else if (name === undefined || name === '--help') {
+  console.log(`usage: pnpm long <name> [options]\n\n${list(LONG)}`);
+} else await run(name, args);
+
+/** Runs one row, with `rest` appended to its last command. */
+async function run(row: string, rest: readonly string[]): Promise<void> {
+  const task = LONG[row];
+  if (task === undefined) return runTasks(LONG, [row]);
+  const commands = task.commands.map((command, i): Task['commands'][number] =>
+    i === task.commands.length - 1 ? [...command, ...rest] : command,
+  );
+  const before = process.exitCode;
+  await runTasks({ [row]: { ...task, commands } }, [row]);
+  process.exitCode = before === undefined || before === 0 ? process.exitCode : before;
+}

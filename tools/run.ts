@@ -1,0 +1,97 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import process from 'node:process';
+
+/** A program and its arguments. */
+export type Command = readonly [program: string, ...args: string[]];
+
+const require = createRequire(import.meta.url);
+
+/** The JavaScript file of a command of an installed package, so that no shell is needed. */
+export function bin(name: string, command: string = name): string {
+  const manifest = join('node_modules', name, 'package.json');
+  const { bin: bins } = JSON.parse(readFileSync(manifest, 'utf8')) as {
+    bin: string | Record<string, string>;
+  };
+  const file = typeof bins === 'string' ? bins : bins[command];
+  if (file === undefined) throw new Error(`${name} has no command ${command}`);
+  return join(dirname(manifest), file);
+}
+
+/** `node` with the given file and arguments. */
+export function node(...args: string[]): Command {
+  return [process.execPath, ...args];
+}
+
+/** `node` with a TypeScript file: packages resolve to their sources. */
+export function source(...args: string[]): Command {
+  return node('--conditions=@ws/source', '--import', require.resolve('tsx'), ...args);
+}
+
+/** The pinned pnpm, even if none is installed. */
+export function pnpm(...args: string[]): Command {
+  const { packageManager } = JSON.parse(readFileSync('package.json', 'utf8')) as {
+    packageManager: string;
+  };
+  return ['npx', '-y', packageManager.replace(/\+.*/, ''), ...args];
+}
+
+/** Runs the commands one after another until one fails; resolves to whether all succeeded. */
+export async function runAll(commands: readonly Command[]): Promise<boolean> {
+  for (const [program, ...args] of commands) {
+    const child = spawn(program, args, { stdio: 'inherit', shell: program === 'npx' && isWindows });
+    const stop = (signal: NodeJS.Signals): void => void child.kill(signal);
+    process.on('SIGINT', stop).on('SIGTERM', stop);
+    const [code] = (await once(child, 'exit')) as [number | null];
+    process.off('SIGINT', stop).off('SIGTERM', stop);
+    if (code !== 0) return false;
+  }
+  return true;
+}
+
+const isWindows = process.platform === 'win32';
+
+/** One row of a table of commands. */
+export interface Task {
+  /** Text for `--help`. */
+  readonly what: string;
+  /** Programs that run one after another. */
+  readonly commands: readonly Command[];
+}
+
+/**
+ * Runs tasks by name, prints the time of each, and sets the exit code. An unknown name is an error.
+ */
+export async function runTasks(
+  tasks: Readonly<Record<string, Task>>,
+  names: readonly string[],
+): Promise<void> {
+  const unknown = names.filter((name) => !Object.hasOwn(tasks, name));
+  if (unknown.length > 0) {
+    console.error(`unknown: ${unknown.join(', ')}; there are ${Object.keys(tasks).join(', ')}`);
+    process.exitCode = 2;
+    return;
+  }
+  const failed: string[] = [];
+  for (const name of names) {
+    const start = performance.now();
+    console.log(`== ${name}`);
+    const ok = await runAll(tasks[name]!.commands);
+    const seconds = Math.round((performance.now() - start) / 1000);
+    console.log(`== ${name}: ${ok ? 'ok' : 'FAILED'} (${seconds} s)`);
+    if (!ok) failed.push(name);
+  }
+  if (failed.length > 0) console.error(`failed: ${failed.join(', ')}`);
+  process.exitCode = failed.length > 0 ? 1 : 0;
+}
+
+/** The table as text for `--help`. */
+export function list(tasks: Readonly<Record<string, Task>>): string {
+  const width = Math.max(...Object.keys(tasks).map((name) => name.length));
+  return Object.entries(tasks)
+    .map(([name, { what }]) => `  ${name.padEnd(width)}  ${what}`)
+    .join('\n');
+}

@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest';
+import { atLeast, atMost, KIB, lowestAtMost } from '../../tests/attacks/harness/bounds.ts';
+import { attacksPage, boundText } from '../check/attacks-page.ts';
+
+describe('boundText', () => {
+  it('names every figure with its limit', () => {
+    const bound = {
+      attack: 'a flood',
+      source: 'RFC 6455, 5.2',
+      close: 1002,
+      bytesInTurn: atMost(262_144),
+      runs: atLeast(1_000_000),
+      each: lowestAtMost(0.001),
+      end: 'a <b>',
+      body: '',
+    };
+    expect(boundText(bound)).toBe(
+      'close 1002; bytes in turn ≤ 262,144; runs ≥ 1,000,000; each ≤ 0.001; end “a &lt;b>”; body none',
+    );
+  });
+
+  it('lists memory and stall only for an attack with its own bound', () => {
+    expect(boundText({ attack: 'a' })).toBe('');
+    expect(boundText({ attack: 'a', memory: 64 * KIB, memoryPerByte: 2 })).toBe(
+      'memory ≤ 64 KiB + 2 x bytes received',
+    );
+    expect(boundText({ attack: 'a', memory: 1_000, stallMs: 10 })).toBe(
+      'memory ≤ 1000 bytes; stall ≤ 10 ms',
+    );
+  });
+});
+
+describe('attacksPage', () => {
+  const line = (attack: string, file: string): string =>
+    `| ${attack} |  |  | [${file}](../x/${file}.test.ts) |`;
+
+  it('sorts by file, keeps the order within a file, and writes equal lines once', () => {
+    const attack = (name: string, file: string) => ({
+      file: `x/${file}.test.ts`,
+      bound: { attack: name },
+    });
+    const page = attacksPage([
+      attack('c', 'z'),
+      attack('b', 'y'),
+      attack('a', 'y'),
+      attack('b', 'y'),
+    ]);
+    expect(page.trimEnd().split('\n').slice(-3)).toEqual([
+      line('b', 'y'),
+      line('a', 'y'),
+      line('c', 'z'),
+    ]);
+  });
+});
