@@ -3,7 +3,7 @@ import { type CompressionOptions, connPair } from '@ws/conn';
 import fc from 'fast-check';
 import { describe, it } from 'vitest';
 import { nothingLeft, Random } from '../kit/index.ts';
-import { BACKENDS, CountingSource, hostOn, SIZES } from './support.ts';
+import { BACKENDS, CountingSource, platformOn, SIZES } from './support.ts';
 import { Traffic } from './traffic.ts';
 
 /** Small sizes, so that most messages are small. */
@@ -24,7 +24,7 @@ describe.each(BACKENDS)('two ends that compress on %s', (backend) => {
   nothingLeft();
 
   it('deliver every message, for random commands', { timeout: 60_000 }, async () => {
-    const platform = hostOn(new CountingSource(backend));
+    const platform = platformOn(new CountingSource(backend));
     await fc.assert(
       fc.asyncProperty(
         anyCompression,

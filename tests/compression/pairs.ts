@@ -7,7 +7,16 @@ import { serve } from '@ws/node-server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type PerMessageDeflateOptions, WebSocket, WebSocketServer } from 'ws';
 import { nothingLeft, type Random, whenOver } from '../kit/index.ts';
-import { CountingSource, hostOn, isSame, KINDS, MIB, SIZES, seeded, someText } from './support.ts';
+import {
+  CountingSource,
+  isSame,
+  KINDS,
+  MIB,
+  platformOn,
+  SIZES,
+  seeded,
+  someText,
+} from './support.ts';
 import { Traffic } from './traffic.ts';
 
 /** Settings of connections with our code at both ends. The default run takes the first four. */
@@ -71,7 +80,7 @@ export function oursSuite(
       { timeout: 30_000 },
       async (name, compression) => {
         const source = new CountingSource(backend);
-        const platform = hostOn(source);
+        const platform = platformOn(source);
         const pairs = Array.from({ length: connections }, () =>
           connPair({ platform, compression, maxBufferedAmount: false }),
         );

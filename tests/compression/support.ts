@@ -144,10 +144,17 @@ export class CountingSource implements DeflateSource {
   }
 }
 
-/** `nodePlatform` with another source of engines. */
-export function hostOn(source: DeflateSource): Platform {
-  return { ...nodePlatform, deflate: source };
+/** `nodePlatform` with another source of engines. Each source has one platform. */
+export function platformOn(source: DeflateSource): Platform {
+  let platform = platforms.get(source);
+  if (platform === undefined) {
+    platform = { ...nodePlatform, deflate: source };
+    platforms.set(source, platform);
+  }
+  return platform;
 }
+
+const platforms = new WeakMap<DeflateSource, Platform>();
 
 /** Two connected Conns in memory that compress on `backend`. The client closes after the test. */
 export function pairOn(
@@ -155,7 +162,11 @@ export function pairOn(
   options: Omit<ConnPairOptions, 'platform'> = {},
   source: CountingSource = new CountingSource(backend),
 ): { client: Conn; server: Conn; source: CountingSource } {
-  const [client, server] = connPair({ compression: true, ...options, platform: hostOn(source) });
+  const [client, server] = connPair({
+    compression: true,
+    ...options,
+    platform: platformOn(source),
+  });
   void client.closed.then(whenOver(() => client.close()));
   return { client, server, source };
 }
@@ -196,7 +207,7 @@ export function wiredOn(backend: CompressionBackend, options: WiredOptions = {})
     ...settings,
     role,
     deflate: deflate === false ? undefined : deflate,
-    platform: hostOn(source),
+    platform: platformOn(source),
   });
   void conn.closed.then(whenOver(() => transport.break()));
   const mask = role === 'server' ? { mask: 0x01020304 } : {};

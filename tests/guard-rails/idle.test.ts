@@ -4,7 +4,7 @@ import { broadcast, type Conn, type ConnSettings, connPair } from '@ws/conn';
 import { historyBytesOf } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
-import { CountingSource, hostOn, turns } from '../compression/support.ts';
+import { CountingSource, platformOn, turns } from '../compression/support.ts';
 import { FakePlatform } from '../kit/index.ts';
 
 const KIB = 1024;
@@ -151,7 +151,7 @@ describe('idle connections after compression', () => {
     const source = new CountingSource('handle');
     const ends: Conn[] = [];
     for (let i = 0; i < PAIRS; i++) {
-      const pair = connPair({ compression: COMPRESSION, platform: hostOn(source) });
+      const pair = connPair({ compression: COMPRESSION, platform: platformOn(source) });
       ends.push(...pair);
       await run(...pair);
       await turns(20);

@@ -1,4 +1,5 @@
-import type { TimerEntry, Timers } from '../time/timers.ts';
+import { type Platform, perPlatform } from '../platform/platform.ts';
+import { type TimerEntry, type Timers, timersOf } from '../time/timers.ts';
 
 /** Period of the sweep in ms. A connection is swept after one to two periods without activity. */
 const PERIOD = 50;
@@ -65,3 +66,8 @@ export class IdleSweep implements TimerEntry {
     else this.#timers.set(this, this.#unvisited > 0 ? 1 : PERIOD);
   }
 }
+
+/** The {@link IdleSweep} of a platform. */
+export const idleSweepOf: (platform: Platform) => IdleSweep = /* @__PURE__ */ perPlatform(
+  (platform) => new IdleSweep(timersOf(platform)),
+);

@@ -3,14 +3,14 @@ import { Pool } from '@ws/codec/internal';
 import { KeepAlive } from '../control/keep-alive.ts';
 import { slabsOf } from '../memory/buffer-pool.ts';
 import type { Settings } from '../options.ts';
-import { type Platform, platformFunctions } from '../platform/platform.ts';
+import { type Platform, perPlatform, platformFunctions } from '../platform/platform.ts';
 import { InflatingDecoder } from '../read/inflating-decoder.ts';
 import { MessageDecoder } from '../read/message-decoder.ts';
 import { type EndOfTurn, endOfTurnOf } from '../time/end-of-turn.ts';
 import { type Timers, timersOf } from '../time/timers.ts';
 import { COPY_UP_TO } from '../write/retained-bytes.ts';
 import type { WriteShared } from '../write/unsent-frames.ts';
-import { IdleSweep } from './idle-sweep.ts';
+import { type IdleSweep, idleSweepOf } from './idle-sweep.ts';
 
 /**
  * Most free decoders, and most free encoders, kept for the connections of one {@link ConnShared}. A
@@ -46,7 +46,7 @@ export class ConnShared implements WriteShared {
     this.timers = timersOf(platform);
     this.endOfTurn = endOfTurnOf(platform);
     this.heartbeat = heartbeat === false ? undefined : new KeepAlive(this.timers, heartbeat);
-    this.idleSweep = new IdleSweep(this.timers);
+    this.idleSweep = idleSweepOf(platform);
     this.#deflates = deflates;
     this.nextKey = role === 'client' ? platformFunctions(platform).nextKey : undefined;
     this.slabs =
@@ -73,12 +73,14 @@ export class ConnShared implements WriteShared {
   }
 }
 
-interface Kits {
-  plain: ConnShared | undefined;
-  deflating: ConnShared | undefined;
+/** The two of one settings object: for connections without compression, and with it. */
+interface SharedOfSettings {
+  plain?: ConnShared;
+  deflating?: ConnShared;
 }
 
-const kits = new WeakMap<Platform, WeakMap<Settings, Kits>>();
+const sharedOf: (platform: Platform) => WeakMap<Settings, SharedOfSettings> =
+  /* @__PURE__ */ perPlatform(() => new WeakMap<Settings, SharedOfSettings>());
 
 /**
  * Returns the {@link ConnShared} of this platform, these settings and this use of compression. The
@@ -90,15 +92,11 @@ export function sharedFor(
   settings: Settings,
   deflates: boolean,
 ): ConnShared {
-  let ofHost = kits.get(platform);
-  if (ofHost === undefined) {
-    ofHost = new WeakMap();
-    kits.set(platform, ofHost);
-  }
-  let both = ofHost.get(settings);
+  const ofPlatform = sharedOf(platform);
+  let both = ofPlatform.get(settings);
   if (both === undefined) {
-    both = { plain: undefined, deflating: undefined };
-    ofHost.set(settings, both);
+    both = {};
+    ofPlatform.set(settings, both);
   }
   if (deflates) return (both.deflating ??= new ConnShared(role, platform, settings, true));
   return (both.plain ??= new ConnShared(role, platform, settings, false));

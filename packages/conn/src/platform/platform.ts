@@ -71,6 +71,21 @@ export function viewOf(
     : platform.view(bytes, start, end);
 }
 
+/** Returns a function that creates one `T` for each platform, at the first call with that platform. */
+export function perPlatform<T extends object>(
+  create: (platform: Platform) => T,
+): (platform: Platform) => T {
+  const created = new WeakMap<Platform, T>();
+  return (platform) => {
+    let value = created.get(platform);
+    if (value === undefined) {
+      value = create(platform);
+      created.set(platform, value);
+    }
+    return value;
+  };
+}
+
 /** The services that the codec calls, as functions without `this`. */
 export interface PlatformFunctions {
   readonly writeUtf8: (into: Uint8Array, at: number, text: string) => number;
@@ -79,21 +94,13 @@ export interface PlatformFunctions {
   readonly nextKey: () => number;
 }
 
-const functionsOf = new WeakMap<Platform, PlatformFunctions>();
-
-/**
- * The functions of `platform` for the codec, created once so that a connection needs no closures.
- */
-export function platformFunctions(platform: Platform): PlatformFunctions {
-  let functions = functionsOf.get(platform);
-  if (functions === undefined) {
+/** The functions of a platform for the codec, created once so that a connection needs no closures. */
+export const platformFunctions: (platform: Platform) => PlatformFunctions =
+  /* @__PURE__ */ perPlatform((platform) => {
     const keys = new MaskKeys((words) => platform.randomFill(words));
-    functions = {
+    return {
       writeUtf8: (into, at, text) => platform.writeUtf8(into, at, text),
       isUtf8: platform.isUtf8 === undefined ? undefined : (bytes) => platform.isUtf8!(bytes),
       nextKey: () => keys.next(),
     };
-    functionsOf.set(platform, functions);
-  }
-  return functions;
-}
+  });

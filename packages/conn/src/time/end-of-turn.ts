@@ -1,4 +1,4 @@
-import type { Platform } from '../platform/platform.ts';
+import { type Platform, perPlatform } from '../platform/platform.ts';
 
 /** Work for the end of the turn. An object, so that a connection needs no closure. */
 export interface EndOfTurnTask {
@@ -52,14 +52,7 @@ export class EndOfTurn {
   };
 }
 
-const shared = new WeakMap<Platform, EndOfTurn>();
-
-/** The {@link EndOfTurn} of `platform`, created at the first call. */
-export function endOfTurnOf(platform: Platform): EndOfTurn {
-  let endOfTurn = shared.get(platform);
-  if (endOfTurn === undefined) {
-    endOfTurn = new EndOfTurn(platform);
-    shared.set(platform, endOfTurn);
-  }
-  return endOfTurn;
-}
+/** The {@link EndOfTurn} of a platform. */
+export const endOfTurnOf: (platform: Platform) => EndOfTurn = /* @__PURE__ */ perPlatform(
+  (platform) => new EndOfTurn(platform),
+);

@@ -1,4 +1,4 @@
-import type { Platform } from '../platform/platform.ts';
+import { type Platform, perPlatform } from '../platform/platform.ts';
 
 /** An object that is called at a set time. Not a closure, so that a connection needs none. */
 export interface TimerEntry {
@@ -97,14 +97,7 @@ export class Timers {
   };
 }
 
-const shared = new WeakMap<Platform, Timers>();
-
-/** The {@link Timers} of `platform`, created at the first call. */
-export function timersOf(platform: Platform): Timers {
-  let timers = shared.get(platform);
-  if (timers === undefined) {
-    timers = new Timers(platform);
-    shared.set(platform, timers);
-  }
-  return timers;
-}
+/** The {@link Timers} of a platform. */
+export const timersOf: (platform: Platform) => Timers = /* @__PURE__ */ perPlatform(
+  (platform) => new Timers(platform),
+);

@@ -1,5 +1,5 @@
 import { FrameHeader } from '@ws/codec';
-import { type Platform, viewOf } from '../platform/platform.ts';
+import { type Platform, perPlatform, viewOf } from '../platform/platform.ts';
 
 /**
  * Size of an arena in bytes. A batch that a slow transport still reads keeps the whole arena alive,
@@ -173,7 +173,9 @@ function remember(from: Batch, payload: Uint8Array, batch: Batch): void {
   from.next = batch;
 }
 
-const joined = /* @__PURE__ */ new WeakMap<Platform, SharedFrames>();
+const framesOf: (platform: Platform) => SharedFrames = /* @__PURE__ */ perPlatform(
+  (platform) => new SharedFrames(platform),
+);
 /**
  * Cached only until the turn ends: a server may have its own platform, and the cache must not keep
  * that alive.
@@ -185,12 +187,7 @@ let last: SharedFrames | undefined;
 export function sharedFrames(platform: Platform): SharedFrames {
   // Most processes have one platform, and every frame of a broadcast calls this.
   if (platform === lastPlatform) return last!;
-  let frames = joined.get(platform);
-  if (frames === undefined) {
-    frames = new SharedFrames(platform);
-    joined.set(platform, frames);
-  }
   lastPlatform = platform;
-  last = frames;
-  return frames;
+  last = framesOf(platform);
+  return last;
 }
