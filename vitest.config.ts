@@ -4,12 +4,12 @@ import { configDefaults, defineConfig } from 'vitest/config';
 const ALONE = [
   'packages/codec/test/allocation.test.ts',
   'packages/node-server/test/collected.test.ts',
-  'tests/{attacks,guard-rails,soak}/**/*.test.ts',
+  'tests/{guard-rails,soak}/**/*.test.ts',
 ];
 /** Tests without sockets or global state: their files share one worker's modules. */
 const PURE = ['packages/conn/test/!(memory)/**/*.test.ts', 'packages/conn/test/*.test.ts'];
 /** Suites of `pnpm long`. */
-const LONG = '**/*.long.test.ts';
+const LONG = '**/*.{slow,long}.test.ts';
 
 const include = ['{packages,examples}/*/test/**/*.test.ts', '{bench,tools}/test/**/*.test.ts'];
 const all = { lines: 95, branches: 95 };

@@ -17,6 +17,7 @@ export default defineConfig({
     exclude: [
       ...configDefaults.exclude,
       '**/*.long.test.ts',
+      'tests/end-to-end/*.slow.test.ts',
       'packages/codec/test/allocation.test.ts',
       'packages/node-server/test/collected.test.ts',
       'tests/attacks/survives.test.ts',

@@ -1,7 +1,7 @@
 // `pnpm long`: the suites that are too slow for the test command. `.ci/run` runs the bounded part
 // (`--ci`).
 import process from 'node:process';
-import { bin, list, node, runTasks, source, type Task } from './run.ts';
+import { bin, list, node, pnpm, runTasks, source, type Task } from './run.ts';
 
 const vitest = bin('vitest');
 
@@ -10,6 +10,13 @@ function suite(filter: string): Task['commands'] {
 }
 
 const LONG: Readonly<Record<string, Task>> = {
+  slow: {
+    what: 'tests that start programs and browsers: examples, conformance, snippets, proxies, …',
+    commands: [
+      pnpm('--silent', 'run', 'build'),
+      node(vitest, 'run', '--config', '.config/vitest.slow.ts'),
+    ],
+  },
   poison: {
     what: 'tests again with poisoned pools',
     commands: [node(vitest, 'run', '--config', '.config/vitest.poison.ts')],
@@ -41,6 +48,7 @@ const LONG: Readonly<Record<string, Task>> = {
 
 /** The bounded part. */
 const IN_CI: readonly (readonly [name: string, ...args: string[]])[] = [
+  ['slow'],
   ['poison'],
   ['soak', '--minutes', '1'],
   ['chaos', '--minutes', '1'],

@@ -23,7 +23,7 @@ beforeAll(() => {
 /** JavaScript that other tests run. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   'docs/from-ws.md': 'tools/test/migration.test.ts',
-  'packages/conformance/README.md': 'packages/conformance/test/client/command.test.ts',
+  'packages/conformance/README.md': 'packages/conformance/test/client/command.slow.test.ts',
 };
 
 describe('the pages', () => {

@@ -1,0 +1,14 @@
+import { join } from 'node:path';
+import { defineConfig } from 'vitest/config';
+
+/** `pnpm long slow`: tests that start programs and browsers, or compute for long. `.ci/run` runs them too. */
+export default defineConfig({
+  root: join(import.meta.dirname, '..'),
+  ssr: { resolve: { conditions: ['@ws/source', 'module', 'node', 'development|production'] } },
+  test: {
+    include: ['**/*.slow.test.ts'],
+    maxWorkers: 2,
+    testTimeout: 10_000,
+    reporters: ['default', './tools/count-reporter.ts'],
+  },
+});
