@@ -6,12 +6,22 @@ const ALONE = [
   'packages/node-server/test/collected.test.ts',
   'tests/{guard-rails,soak}/**/*.test.ts',
 ];
-/** Tests without sockets or global state: their files share one worker's modules. */
-const PURE = ['packages/conn/test/!(memory)/**/*.test.ts', 'packages/conn/test/*.test.ts'];
+/** Tests that leave no global state behind: their files share one worker's modules, which are loaded once. */
+const SHARED = [
+  'packages/{codec,conformance,conn,http-shared,node-io}/test/**/*.test.ts',
+  '{bench,tools}/test/**/*.test.ts',
+  'fuzz/laws/**/*.test.ts',
+  'tests/{contracts,kit,mutation}/**/*.test.ts',
+];
+/** Among them, tests of what a process creates once: each file needs new modules. */
+const ISOLATED = [
+  'packages/codec/test/masking/simd.test.ts',
+  'packages/codec/test/memory/{message-buffers,slab-pool}.test.ts',
+  'packages/conn/test/memory/**/*.test.ts',
+];
 /** Suites of `pnpm long`. */
 const LONG = '**/*.{slow,long}.test.ts';
 
-const include = ['{packages,examples}/*/test/**/*.test.ts', '{bench,tools}/test/**/*.test.ts'];
 const all = { lines: 95, branches: 95 };
 
 export default defineConfig({
@@ -22,9 +32,9 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'pure',
-          include: PURE,
-          exclude: [...configDefaults.exclude, LONG, ...ALONE],
+          name: 'shared',
+          include: SHARED,
+          exclude: [...configDefaults.exclude, LONG, ...ALONE, ...ISOLATED],
           isolate: false,
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
@@ -33,9 +43,15 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'sockets',
-          include: [...include, '{tests,fuzz}/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, LONG, ...ALONE, ...PURE],
+          name: 'isolated',
+          include: [
+            ...ISOLATED,
+            'packages/!(codec|conformance|conn|http-shared|node-io)/test/**/*.test.ts',
+            'examples/*/test/**/*.test.ts',
+            'fuzz/!(laws)/**/*.test.ts',
+            'tests/!(contracts|kit|mutation)/**/*.test.ts',
+          ],
+          exclude: [...configDefaults.exclude, LONG, ...ALONE],
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
