@@ -13,7 +13,7 @@ import {
 } from '../options.ts';
 import { checkSubprotocols, type HeadersInput, makeRequest } from '../request.ts';
 import { parseTarget } from '../url.ts';
-import type { DelayRange } from './backoff.ts';
+import type { DelayRange } from './retry-delay.ts';
 
 /** Options of `reconnecting`, together with those of its `Dialer` and of each dial. */
 export interface ReconnectingOptions extends DialerOptions, Omit<DialOptions, 'headers'> {

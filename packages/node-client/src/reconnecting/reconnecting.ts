@@ -3,7 +3,7 @@ import { type CloseInfo, type Conn, TimeoutError, TransportError } from '@ws/con
 import { addAbortListener, removeAbortListener } from '@ws/conn/internal';
 import { discardPromise, isThenable } from '@ws/http-shared';
 import { BadHandshakeError } from '../errors.ts';
-import { backoffDelay, retryAfter } from './backoff.ts';
+import { retryDelay, retryAfter } from './retry-delay.ts';
 import {
   planReconnecting,
   type ReconnectingOptions,
@@ -158,7 +158,7 @@ class ReconnectingIterator implements AsyncIterableIterator<Conn, undefined> {
     const { minDelay, maxDelay, retry } = this.#plan;
     const requested =
       error instanceof BadHandshakeError ? retryAfter(error.headers, Date.now()) : 0;
-    const delay = backoffDelay(++this.#waits, { minDelay, maxDelay }, Math.random());
+    const delay = retryDelay(++this.#waits, { minDelay, maxDelay }, Math.random());
     this.#delay = Math.min(maxDelay, requested + delay);
     const again: unknown = retry?.(error, { tries: this.#tries, delay: this.#delay });
     if (isThenable(again)) {
@@ -179,7 +179,7 @@ class ReconnectingIterator implements AsyncIterableIterator<Conn, undefined> {
   #closed({ code }: CloseInfo, lasted: number): void {
     // A server that accepts and drops at once counts as one that refuses.
     if (lasted > this.#delay) this.#tries = this.#waits = 0;
-    this.#delay = backoffDelay(++this.#waits, this.#plan, Math.random());
+    this.#delay = retryDelay(++this.#waits, this.#plan, Math.random());
     if (this.#plan.stopCodes.has(code)) this.#end();
     // Without a pending `next` the listener would leak if the caller never asks again.
     if (this.#steps === 0) this.#unlisten();

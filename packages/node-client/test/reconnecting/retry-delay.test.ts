@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { backoffDelay, retryAfter } from '../../src/reconnecting/backoff.ts';
+import { retryDelay, retryAfter } from '../../src/reconnecting/retry-delay.ts';
 
 const range = fc
   .tuple(
@@ -11,7 +11,7 @@ const range = fc
 const tries = fc.integer({ min: 1, max: 5000 });
 const random = fc.double({ min: 0, max: 1, noNaN: true });
 
-describe('backoffDelay', () => {
+describe('retryDelay', () => {
   it.each([
     { tries: 1, random: 0, delay: 100 },
     { tries: 1, random: 0.5, delay: 150 },
@@ -25,13 +25,13 @@ describe('backoffDelay', () => {
     { tries: 4000, random: 1, delay: 1000 },
   ])('is $delay ms after $tries tries with a random number of $random', (row) => {
     const range = { minDelay: 100, maxDelay: 1000 };
-    expect(backoffDelay(row.tries, range, row.random)).toBe(row.delay);
+    expect(retryDelay(row.tries, range, row.random)).toBe(row.delay);
   });
 
   it('is never under minDelay nor over maxDelay', () => {
     fc.assert(
       fc.property(tries, range, random, (n, range, x) => {
-        const delay = backoffDelay(n, range, x);
+        const delay = retryDelay(n, range, x);
         return delay >= range.minDelay && delay <= range.maxDelay;
       }),
     );
@@ -42,8 +42,8 @@ describe('backoffDelay', () => {
       fc.property(tries, range, random, random, (n, range, x, y) => {
         const [less, more] = [Math.min(x, y), Math.max(x, y)];
         return (
-          backoffDelay(n + 1, range, x) >= backoffDelay(n, range, x) &&
-          backoffDelay(n, range, more) >= backoffDelay(n, range, less)
+          retryDelay(n + 1, range, x) >= retryDelay(n, range, x) &&
+          retryDelay(n, range, more) >= retryDelay(n, range, less)
         );
       }),
     );
@@ -52,7 +52,7 @@ describe('backoffDelay', () => {
   it('returns at least half of the longest wait', () => {
     fc.assert(
       fc.property(tries, range, (n, range) => {
-        return backoffDelay(n, range, 0) * 2 >= Math.min(range.maxDelay, range.minDelay * 2 ** n);
+        return retryDelay(n, range, 0) * 2 >= Math.min(range.maxDelay, range.minDelay * 2 ** n);
       }),
     );
   });
@@ -60,7 +60,7 @@ describe('backoffDelay', () => {
   it('is always the same where minDelay is maxDelay', () => {
     fc.assert(
       fc.property(tries, random, (n, x) => {
-        return backoffDelay(n, { minDelay: 70, maxDelay: 70 }, x) === 70;
+        return retryDelay(n, { minDelay: 70, maxDelay: 70 }, x) === 70;
       }),
     );
   });

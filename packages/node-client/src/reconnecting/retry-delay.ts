@@ -14,7 +14,7 @@ export interface DelayRange {
  * @param random - 0 to 1, from `Math.random`.
  * @returns Milliseconds from `minDelay` to `maxDelay`.
  */
-export function backoffDelay(
+export function retryDelay(
   tries: number,
   { minDelay, maxDelay }: DelayRange,
   random: number,
