@@ -51,7 +51,7 @@ import {
   type MessageData,
 } from './write/payload.ts';
 import { checkClosePayload, PreparedMessage } from './write/prepared-message.ts';
-import { COPY_UP_TO } from './write/retained-bytes.ts';
+import { COPY_UP_TO } from './write/copy-or-reference.ts';
 
 /** How long {@link Conn.ping} waits for the pong. */
 export interface PingOptions {

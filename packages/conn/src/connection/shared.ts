@@ -8,7 +8,7 @@ import { InflatingDecoder } from '../read/inflating-decoder.ts';
 import { MessageDecoder } from '../read/message-decoder.ts';
 import { type EndOfTurn, endOfTurnOf } from '../time/end-of-turn.ts';
 import { type Timers, timersOf } from '../time/timers.ts';
-import { COPY_UP_TO } from '../write/retained-bytes.ts';
+import { COPY_UP_TO } from '../write/copy-or-reference.ts';
 import type { WriteShared } from '../write/unsent-frames.ts';
 import { type IdleSweep, idleSweepOf } from './idle-sweep.ts';
 

@@ -5,7 +5,7 @@ import { leaseOf } from '../memory/lease.ts';
 import type { Platform } from '../platform/platform.ts';
 import { done, handled, rejected } from '../time/promises.ts';
 import { bytesOf, isBorrowed, type MessageData, utf8 } from './payload.ts';
-import { detachedError } from './retained-bytes.ts';
+import { detachedError } from './copy-or-reference.ts';
 
 /** Sends the fragments of a writer. */
 export interface FragmentSink {

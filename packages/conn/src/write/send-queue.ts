@@ -16,7 +16,7 @@ import { Deferred, done, rejected } from '../time/promises.ts';
 import type { Transport } from '../transport.ts';
 import { isTurnFull, overLimit, type TurnBudget, WaitingWriters } from './backpressure.ts';
 import { ControlQueue } from './control-queue.ts';
-import { COPY_UP_TO } from './retained-bytes.ts';
+import { COPY_UP_TO } from './copy-or-reference.ts';
 import { type Batch, type BatchSender, sharedFrames } from './shared-frames.ts';
 import { UnsentFrames, type UnsentFramesOwner } from './unsent-frames.ts';
 

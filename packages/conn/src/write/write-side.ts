@@ -9,7 +9,7 @@ import { BackgroundDeflate } from './background-deflate.ts';
 import { type FragmentSink, MessageWriter } from './message-writer.ts';
 import { utf8 } from './payload.ts';
 import type { PreparedMessage } from './prepared-message.ts';
-import { detachedError, owned, type RetainedBytes, retain } from './retained-bytes.ts';
+import { detachedError, owned, type RetainedBytes, retain } from './copy-or-reference.ts';
 import { SendQueue, type SendQueueOwner } from './send-queue.ts';
 import { WriteQueue } from './write-queue.ts';
 
