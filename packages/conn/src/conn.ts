@@ -42,6 +42,7 @@ import { done, handled, rejected } from './time/promises.ts';
 import { checkWaitOptions, type WaitOptions, withTimeout } from './time/wait.ts';
 import type { Transport } from './transport.ts';
 import { duration, kind } from './validate.ts';
+import { COPY_UP_TO } from './write/copy-or-reference.ts';
 import type { MessageWriter } from './write/message-writer.ts';
 import {
   bytesOf,
@@ -51,7 +52,6 @@ import {
   type MessageData,
 } from './write/payload.ts';
 import { checkClosePayload, PreparedMessage } from './write/prepared-message.ts';
-import { COPY_UP_TO } from './write/copy-or-reference.ts';
 
 /** How long {@link Conn.ping} waits for the pong. */
 export interface PingOptions {

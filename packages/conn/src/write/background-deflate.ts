@@ -2,8 +2,8 @@ import type { Compressor } from '../deflate/compressor.ts';
 import { copyOf } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import { Deferred, handled } from '../time/promises.ts';
-import type { PreparedMessage } from './prepared-message.ts';
 import { detachedError, owned, type RetainedBytes } from './copy-or-reference.ts';
+import type { PreparedMessage } from './prepared-message.ts';
 import type { SendQueue } from './send-queue.ts';
 
 /**

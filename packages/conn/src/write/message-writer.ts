@@ -4,8 +4,8 @@ import { WriteClosedError } from '../errors.ts';
 import { leaseOf } from '../memory/lease.ts';
 import type { Platform } from '../platform/platform.ts';
 import { done, handled, rejected } from '../time/promises.ts';
-import { bytesOf, isBorrowed, type MessageData, utf8 } from './payload.ts';
 import { detachedError } from './copy-or-reference.ts';
+import { bytesOf, isBorrowed, type MessageData, utf8 } from './payload.ts';
 
 /** Sends the fragments of a writer. */
 export interface FragmentSink {

@@ -6,10 +6,10 @@ import type { DataType } from '../message.ts';
 import { RSV1 } from '../platform/deflate-engine.ts';
 import { rejected } from '../time/promises.ts';
 import { BackgroundDeflate } from './background-deflate.ts';
+import { detachedError, owned, type RetainedBytes, retain } from './copy-or-reference.ts';
 import { type FragmentSink, MessageWriter } from './message-writer.ts';
 import { utf8 } from './payload.ts';
 import type { PreparedMessage } from './prepared-message.ts';
-import { detachedError, owned, type RetainedBytes, retain } from './copy-or-reference.ts';
 import { SendQueue, type SendQueueOwner } from './send-queue.ts';
 import { WriteQueue } from './write-queue.ts';
 

@@ -3,12 +3,12 @@ import { type CloseInfo, type Conn, TimeoutError, TransportError } from '@ws/con
 import { addAbortListener, removeAbortListener } from '@ws/conn/internal';
 import { discardPromise, isThenable } from '@ws/http-shared';
 import { BadHandshakeError } from '../errors.ts';
-import { retryDelay, retryAfter } from './retry-delay.ts';
 import {
   planReconnecting,
   type ReconnectingOptions,
   type ReconnectingPlan,
 } from './reconnecting-options.ts';
+import { retryAfter, retryDelay } from './retry-delay.ts';
 
 /**
  * Keeps a client connected to one URL: iterates over connections, and dials the next when the last

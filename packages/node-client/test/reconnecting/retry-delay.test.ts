@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { retryDelay, retryAfter } from '../../src/reconnecting/retry-delay.ts';
+import { retryAfter, retryDelay } from '../../src/reconnecting/retry-delay.ts';
 
 const range = fc
   .tuple(
