@@ -61,10 +61,10 @@ export type { ConnHandler, HandlerContext, Routes, UpgradeListener } from './con
 export { HandshakeError, type HandshakeErrorOptions, type HeaderPair } from './errors.ts';
 export type { HeadersInput } from './headers.ts';
 export type { ClientAddress } from './limits.ts';
-export type { Subprotocols } from './negotiate.ts';
 export type { AuthOf, Refusal, UpgraderOptions } from './options.ts';
 export type { CheckOrigin } from './origin.ts';
 export type { NoParams, RouteParams } from './routes.ts';
+export type { Subprotocols } from './select-subprotocol.ts';
 export { serve, type WebSocketServer } from './serve.ts';
 export type { RoutedServeOptions, ServeOptions } from './serve-options.ts';
 export { Upgrader } from './upgrader.ts';

@@ -8,8 +8,8 @@ import { HostPolicy } from './allowed-hosts.ts';
 import type { HandshakeError } from './errors.ts';
 import type { HeadersInput } from './headers.ts';
 import type { ClientAddress, LimitValues } from './limits.ts';
-import { isOneToken, type Subprotocols } from './negotiate.ts';
 import { type CheckOrigin, OriginPolicy } from './origin.ts';
+import { isOneToken, type Subprotocols } from './select-subprotocol.ts';
 
 /** A result of `authenticate` that refuses the request. */
 export interface Refusal {

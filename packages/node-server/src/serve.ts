@@ -13,7 +13,7 @@ import { Handshake } from './handshake.ts';
 import { makeServer, urlOf } from './http-server.ts';
 import { type AuthOf, emitWarning, pickUpgraderOptions } from './options.ts';
 import { PlainRequests, upgradeRequired } from './plain-requests.ts';
-import { endRejected } from './refusal/end-rejected.ts';
+import { endFailedHandshake } from './refusal/end-failed-handshake.ts';
 import { checkServeOptions, type RoutedServeOptions, type ServeOptions } from './serve-options.ts';
 import { platformOfServer } from './server-platform.ts';
 import { Upgrader } from './upgrader.ts';
@@ -229,7 +229,7 @@ class RunningServer<Result> implements WebSocketServer {
     const handshake = new Handshake(socket, head, handshakeTimeout || Infinity);
     const refusal = new HandshakeError(503, 'the server is closing');
     try {
-      await endRejected(handshake, req, socket, refusal, hook);
+      await endFailedHandshake(handshake, req, socket, refusal, hook);
     } catch (error) {
       new ErrorReporter(report).handshakeFailed(error);
     }

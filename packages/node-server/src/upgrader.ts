@@ -14,16 +14,17 @@ import { type HeadersInput, headerOf, headerPairs, RequestHeaders } from './head
 import { isAnswered, isHttpReading } from './http-socket.ts';
 import { isHttp2, rejectHttp2 } from './http2.ts';
 import { Limits, type Reservation } from './limits.ts';
-import { negotiateCompression, selectSubprotocol } from './negotiate.ts';
+import { negotiateCompression } from './negotiate-compression.ts';
 import {
   type AuthOf,
   checkUpgraderOptions,
   type UpgraderOptions,
   type UpgraderPlan,
 } from './options.ts';
-import { endRejected } from './refusal/end-rejected.ts';
+import { endFailedHandshake } from './refusal/end-failed-handshake.ts';
 import { switchingProtocols } from './response-head.ts';
 import { anyPath, type RouteMatch, type Router, RouteTable } from './routes.ts';
+import { selectSubprotocol } from './select-subprotocol.ts';
 
 interface Accepted<Auth> {
   readonly conn: Conn;
@@ -184,7 +185,7 @@ export class Upgrader<Result = undefined> {
       return accepted;
     } catch (error) {
       try {
-        await endRejected(handshake, req, socket, error, this.#plan.error);
+        await endFailedHandshake(handshake, req, socket, error, this.#plan.error);
       } finally {
         reservation?.release();
       }
@@ -253,7 +254,7 @@ export class Upgrader<Result = undefined> {
       this.#plan.origins.allows(headers, req),
     );
     if (allowed) return;
-    throw new HandshakeError(403, 'request origin not allowed by Upgrader.CheckOrigin');
+    throw new HandshakeError(403, 'request origin not allowed by option checkOrigin');
   }
 
   async #authenticate(handshake: Handshake, req: IncomingMessage): Promise<AuthOf<Result>> {
@@ -300,6 +301,6 @@ function checkExtra(extra: readonly HeaderPair[]): void {
   if (headerOf(extra, 'sec-websocket-extensions') === undefined) return;
   throw new HandshakeError(
     500,
-    "application specific 'Sec-WebSocket-Extensions' headers are unsupported",
+    "the application must not set 'Sec-WebSocket-Extensions'; use option compression",
   );
 }

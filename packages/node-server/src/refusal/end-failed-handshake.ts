@@ -23,7 +23,7 @@ type ErrorHook = UpgraderOptions['error'];
  *
  * @throws the error of `hook`.
  */
-export async function endRejected(
+export async function endFailedHandshake(
   handshake: Handshake,
   req: IncomingMessage,
   socket: Duplex,
