@@ -1,15 +1,12 @@
 import {
-  misalignmentOf,
   SHORT_FRAME,
   SHORT_FRAMES_AHEAD,
   SIMD_FROM,
   STAGE_FROM,
   VIEW_AHEAD,
   WORDS_FROM,
-  wordsOver,
-  xorBytes,
-  xorOwned,
-} from '../masking/mask.ts';
+} from '../masking/crossover.ts';
+import { misalignmentOf, wordsOver, xorBytes, xorOwned } from '../masking/mask.ts';
 import { type Simd, simd } from '../masking/simd.ts';
 import type { ReceiveRing } from '../memory/ring.ts';
 

@@ -1,11 +1,5 @@
-import {
-  misalignmentOf,
-  swap,
-  WORDS_FROM,
-  wordsOver,
-  xorBytes,
-  xorOwned,
-} from '../masking/mask.ts';
+import { WORDS_FROM } from '../masking/crossover.ts';
+import { misalignmentOf, swap, wordsOver, xorBytes, xorOwned } from '../masking/mask.ts';
 import { type Simd, simd } from '../masking/simd.ts';
 import { copyInto, copyRange } from './copy.ts';
 import { Segments } from './segments.ts';

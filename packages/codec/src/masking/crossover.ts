@@ -1,0 +1,28 @@
+// The kernel for each size. Measured with `pnpm bench codec`, in ns on one machine. All crossovers
+// are in this file.
+//
+//   bytes                       8    16    32   125   256  1024  4096  65536
+//   single bytes                5    10    17    55   105   430  1650
+//   words, edges by bytes            11    12    17    24    56   180   2900
+//   words, edges by masks             8     9    13    20    57   190   2900
+//   SIMD, staged                                             95   160   1760
+//   SIMD, bytes inside          4     5     6     8    10    18    50    880
+
+/** Below this many bytes: single bytes. */
+export const WORDS_FROM = 12;
+/**
+ * A new view costs 40 ns and 112 bytes. It is created when at least this many bytes of input are
+ * left.
+ */
+export const VIEW_AHEAD = 128;
+/** Below this many bytes, words save so little that a view pays off only for many frames. */
+export const SHORT_FRAME = 32;
+/** Bytes of input that must be left to create a view for short frames. */
+export const SHORT_FRAMES_AHEAD = 2048;
+/** Below this many bytes: single bytes, although the SIMD kernel needs no view. */
+export const SIMD_FROM = 8;
+/**
+ * From this many bytes on, two copies and the SIMD kernel are faster than words. For fewer bytes
+ * the two views are not worth their garbage.
+ */
+export const STAGE_FROM = 8192;
