@@ -2,7 +2,7 @@ import {
   CloseCode,
   CloseMessage,
   PongMessage,
-  ProtocolError,
+  type ProtocolError,
   parseCloseMessage,
   type WebSocketError,
 } from '@ws/codec';
@@ -10,10 +10,11 @@ import type { CloseInfo, ConnState } from '../close-info.ts';
 import { ControlFrames } from '../control/control-frames.ts';
 import type { KeepAliveTarget } from '../control/keep-alive.ts';
 import type { PerMessageDeflate } from '../deflate/negotiate.ts';
-import { ReadLimitError, TimeoutError } from '../errors.ts';
+import { TimeoutError } from '../errors.ts';
 import type { Settings } from '../options.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { MessageDecoder } from '../read/message-decoder.ts';
+import { closeFrameOf } from '../read/message-faults.ts';
 import type { PendingRead } from '../read/pending-read.ts';
 import { ReadSide, type ReadSideOwner } from '../read/read-side.ts';
 import type { ReceiveCall } from '../read/receive-call.ts';
@@ -30,14 +31,11 @@ import { FlowControl, type FlowControlOwner } from './flow-control.ts';
 import type { SweepTarget } from './idle-sweep.ts';
 import type { ConnShared } from './shared.ts';
 
-/** A close frame has at most this many bytes of reason (RFC 6455, section 5.5). */
-const MAX_REASON = 123;
-
 /**
  * One connection, inside its `Conn`: joins the transport, the read side, the write side, control
  * frames and the closing handshake. Parts that few connections need are created on first use.
  *
- * A pass, from `enterTurn` to `leaveTurn`, is one run of the loop that parses. When a pass has
+ * A pass, from `enterPass` to `leavePass`, is one run of the loop that parses. When a pass has
  * parsed all input, frames written in it leave at once. Otherwise they leave at the end of the
  * event loop's turn, so that the reader can run before.
  */
@@ -92,7 +90,7 @@ export class Connection
   #flowControl: FlowControl | undefined;
   #handshake: CloseHandshake | undefined;
   #closed: Deferred<CloseInfo> | undefined;
-  #inTurn = false;
+  #inPass = false;
   /** Whether {@link onEndOfTurn} is scheduled. */
   #deferred = false;
 
@@ -207,15 +205,15 @@ export class Connection
 
   // Passes and turns
 
-  enterTurn(): boolean {
-    if (this.#inTurn) return false;
-    this.#inTurn = !this.readSide.starting;
+  enterPass(): boolean {
+    if (this.#inPass) return false;
+    this.#inPass = !this.readSide.starting;
     return true;
   }
 
-  leaveTurn(): void {
+  leavePass(): void {
     const { readSide } = this;
-    this.#inTurn = false;
+    this.#inPass = false;
     if (this.paused) this.#flowControl!.renewTimeout();
     const endIsDue = this.#handshake?.ended !== undefined && !readSide.ended;
     if (readSide.pending || !readSide.idle || endIsDue) this.runTurnLater();
@@ -234,16 +232,16 @@ export class Connection
     const { readSide } = this;
     this.#deferred = false;
     readSide.start();
-    this.#inTurn = true;
+    this.#inPass = true;
     readSide.parse(true);
-    this.#inTurn = false;
+    this.#inPass = false;
     this.#writeSide?.sendQueue.flush();
     readSide.releaseIfIdle();
     this.#markActive();
   }
 
   flushLater(): void {
-    if (!this.#inTurn) this.runTurnLater();
+    if (!this.#inPass) this.runTurnLater();
   }
 
   get flushes(): boolean {
@@ -258,7 +256,7 @@ export class Connection
   }
 
   dropIdleSides(): void {
-    if (this.#inTurn || this.#deferred) return;
+    if (this.#inPass || this.#deferred) return;
     if (this.#readSide?.droppable === true) this.#readSide = undefined;
     if (this.#writeSide?.droppable === true) this.#writeSide = undefined;
   }
@@ -311,11 +309,8 @@ export class Connection
   }
 
   #failBy(error: WebSocketError | undefined): void {
-    if (error instanceof ProtocolError) {
-      return this.fail(error, error.closeCode, error.faults.join(', ').slice(0, MAX_REASON));
-    }
-    const tooBig = error instanceof ReadLimitError;
-    this.fail(error, tooBig ? CloseCode.MessageTooBig : CloseCode.InternalServerErr, '');
+    const { code, reason } = closeFrameOf(error);
+    this.fail(error, code, reason);
   }
 
   handlerFailed(error: unknown): void {

@@ -40,9 +40,9 @@ export interface DecodeLoopOwner extends DecodeCounters {
    */
   readonly parsesRest: boolean;
   /** Starts a pass of the loop. False when a pass is already running. */
-  enterTurn(): boolean;
+  enterPass(): boolean;
   /** Ends the pass, so that frames written in it leave. */
-  leaveTurn(): void;
+  leavePass(): void;
   /**
    * The loop has stopped. Ends reading when that is due. `ahead`: the loop also parsed into the
    * read-ahead.
@@ -199,9 +199,9 @@ export abstract class DecodeLoop {
 
   /** Parses while a read waits, in a new pass unless a pass is already running. */
   parseForReads(): ReadResult | undefined {
-    const outermost = this.owner.enterTurn();
+    const outermost = this.owner.enterPass();
     const result = this.parse(false);
-    if (outermost) this.owner.leaveTurn();
+    if (outermost) this.owner.leavePass();
     return result;
   }
 

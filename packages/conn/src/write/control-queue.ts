@@ -1,4 +1,4 @@
-import { PongMessage } from '@ws/codec';
+import { type FrameEncoder, PongMessage } from '@ws/codec';
 import { copyOf } from '../memory/copy.ts';
 
 /** A waiting ping or pong. */
@@ -10,9 +10,9 @@ interface ControlFrame {
 }
 
 /**
- * Pings and pongs that wait for a blocked transport. The write loop of SendQueue writes them before
- * the next whole frame, so they overtake queued messages (RFC 6455, section 5.5). At most two pongs
- * wait: the newest answer and the newest pong of the user.
+ * Pings and pongs that wait for a blocked transport. They overtake queued messages, as
+ * {@link mayOvertake} decides. At most two pongs wait: the newest answer and the newest pong of the
+ * user.
  */
 export class ControlQueue {
   #frames: ControlFrame[] = [];
@@ -42,6 +42,14 @@ export class ControlQueue {
     } else if (this.#frames.length > maxPings) return false;
     this.#frames.push({ opcode, payload: copyOf(bytes, start, end), own });
     return true;
+  }
+
+  /**
+   * Whether the frames leave before the next segment of `encoder`, which has one. They never split
+   * a frame, but may leave between two fragments of a message (RFC 6455, section 5.4).
+   */
+  mayOvertake(encoder: FrameEncoder): boolean {
+    return this.#frames.length > 0 && encoder.segStartsFrame(0);
   }
 
   /** Removes all frames and returns them, oldest first. */

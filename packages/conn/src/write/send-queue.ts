@@ -495,7 +495,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const several = encoder !== undefined && encoder.segments > 1;
     if (several) transport.cork?.();
     while (encoder !== undefined && !this.#blocked && encoder.segments > 0) {
-      if (this.#controlFrames > 0 && encoder.segStartsFrame(0)) this.#writeControls();
+      if (this.#controls?.mayOvertake(encoder) === true) this.#writeControls();
       else this.#writeSegment(encoder);
     }
     if (!this.#blocked && this.#controlFrames > 0) this.#writeControls();
