@@ -9,12 +9,8 @@ import {
   type Inflater,
   type InflateStatus,
 } from '../platform/deflate-engine.ts';
-import {
-  type EnginePool,
-  type InflaterPool,
-  type PooledEngine,
-  PrivateEngines,
-} from './engine-pool.ts';
+import { type EnginePool, type InflateResources, PrivateEngines } from './engine-pool.ts';
+import type { PooledEngine } from './pooled-engine.ts';
 import { HistoryRing } from './window.ts';
 
 /** The largest window that DEFLATE has, in bits. */
@@ -41,7 +37,7 @@ const MAX_FINALS = 8;
  * compresses each message separately.
  */
 export class Decompressor {
-  #engines: InflaterPool;
+  #engines: InflateResources;
   /**
    * The shared pool, which counts this connection's memory; undefined once the connection has
    * ended.
@@ -92,7 +88,7 @@ export class Decompressor {
 
   /** Whether the next step would need an engine and all are in use. */
   get inflatersBusy(): boolean {
-    return this.#engine === undefined && !this.#engines.mayLeaseInflater;
+    return this.#engine === undefined && !this.#engines.inflaters.mayLease;
   }
 
   /** Bytes of input not inflated yet. */
@@ -109,7 +105,7 @@ export class Decompressor {
   begin(): void {
     this.#finals = 0;
     this.#plain = 0;
-    this.#collecting = !this.#engines.mayLeaseInflater;
+    this.#collecting = !this.#engines.inflaters.mayLease;
   }
 
   /** Adds compressed bytes, which stay where they are until {@link step} has used them. */
@@ -142,7 +138,7 @@ export class Decompressor {
       this.#engine ??= this.#open();
       return this.#run(this.#engine, output, room, limit);
     } catch (error) {
-      if (this.#engine !== undefined) this.#engines.loseInflater(this.#engine);
+      if (this.#engine !== undefined) this.#engines.inflaters.discard(this.#engine);
       this.#engine = undefined;
       throw error;
     }
@@ -197,7 +193,7 @@ export class Decompressor {
     const engine = this.#engine;
     if (engine === undefined) return;
     this.#engine = undefined;
-    this.#engines.giveInflater(engine);
+    this.#engines.inflaters.release(engine);
   }
 
   /** Drops the message under way and the history: the connection has ended, or drops its input. */
@@ -221,7 +217,7 @@ export class Decompressor {
     this.#engines = own;
     if (this.#engine !== undefined) {
       this.#engine.owner = undefined;
-      shared.forgetInflater();
+      shared.inflaters.forget();
     }
     shared.forget(this.#history?.held ?? 0);
     this.#history?.moveTo(own);
@@ -243,7 +239,7 @@ export class Decompressor {
       engine.engine.reset(undefined);
     } catch {
       this.#engine = undefined;
-      this.#engines.loseInflater(engine);
+      this.#engines.inflaters.discard(engine);
     }
   }
 
@@ -258,7 +254,7 @@ export class Decompressor {
   }
 
   #open(): PooledEngine<Inflater> {
-    const engine = this.#engines.takeInflater(this);
+    const engine = this.#engines.inflaters.acquire(this);
     this.#engine = engine;
     if (!this.#takeover || engine.owner !== this) {
       this.#reset(engine.engine, this.#takeover ? this.#history : undefined);

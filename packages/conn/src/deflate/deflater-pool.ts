@@ -1,6 +1,6 @@
-import type { Deflater, DeflateSource } from '../platform/deflate-engine.ts';
+import type { Deflater } from '../platform/deflate-engine.ts';
 import type { Platform } from '../platform/platform.ts';
-import { closeWhere, FreeEngines, PooledEngine } from './pooled-engine.ts';
+import { closeWhere, type EngineKeeper, FreeEngines, PooledEngine } from './pooled-engine.ts';
 
 /**
  * Messages that may be deflated fragment by fragment at a time. Further ones are sent uncompressed.
@@ -11,18 +11,6 @@ const MAX_LEASED = 64;
  * sends.
  */
 const STICKY = 1_000;
-
-/** What a {@link DeflaterPool} shares with the pool of all engines. */
-export interface EngineKeeper {
-  readonly source: DeflateSource;
-  readonly generation: number;
-  /** How many sweeps of unused engines there were. */
-  readonly sweeps: number;
-  /** Drops the engines of an older generation of the source. */
-  renew(): void;
-  /** Schedules a sweep of unused engines. */
-  sweepLater(): void;
-}
 
 /** The deflaters of a platform: free ones, and those that connections with context takeover own. */
 export class DeflaterPool {
@@ -45,13 +33,13 @@ export class DeflaterPool {
   /** A deflater for one message. Follow with {@link release} or {@link discard}. */
   acquire(key: number): PooledEngine<Deflater> {
     this.#keeper.renew();
-    return this.#free.take((engine) => engine.key === key) ?? this.#create(key);
+    return this.#free.acquire((engine) => engine.key === key) ?? this.#create(key);
   }
 
   release(engine: PooledEngine<Deflater>): void {
     if (engine.generation !== this.#keeper.source.generation) return engine.close();
     engine.usedAt = this.#keeper.sweeps;
-    this.#free.add(engine);
+    this.#free.release(engine);
     this.#keeper.sweepLater();
   }
 

@@ -1,28 +1,17 @@
 import { poolGuard } from '@ws/codec/internal';
-import type { DeflateSource, Inflater } from '../platform/deflate-engine.ts';
+import type { DeflateSource } from '../platform/deflate-engine.ts';
 import type { Platform } from '../platform/platform.ts';
-import { DeflaterPool, type EngineKeeper } from './deflater-pool.ts';
+import { DeflaterPool } from './deflater-pool.ts';
 import { InflateBuffers } from './inflate-buffers.ts';
-import { FreeEngines, PooledEngine } from './pooled-engine.ts';
+import { InflaterPool, type InflaterSource, UnpooledInflaters } from './inflater-pool.ts';
+import type { EngineKeeper } from './pooled-engine.ts';
 import type { HistoryMemory } from './window.ts';
 
-export type { PooledEngine } from './pooled-engine.ts';
-
-/** Lends inflaters to connections, and memory for the history of their peers' messages. */
-export interface InflaterPool extends HistoryMemory {
-  /** Whether an inflater may be leased for a whole message. */
-  readonly mayLeaseInflater: boolean;
-  takeInflater(owner: object): PooledEngine<Inflater>;
-  giveInflater(engine: PooledEngine<Inflater>): void;
-  /** Closes an inflater that failed for another reason than its input. */
-  loseInflater(engine: PooledEngine<Inflater>): void;
+/** What a decompressor needs: inflaters, and memory for the history of the peer's messages. */
+export interface InflateResources extends HistoryMemory {
+  readonly inflaters: InflaterSource;
 }
 
-/**
- * Most messages that are inflated piece by piece at the same time. Further messages are inflated
- * when they are complete.
- */
-const MAX_LEASED_INFLATERS = 256;
 /** Time in ms after which an unused engine is closed. */
 const IDLE = 60_000;
 /** Most free history buffers that are kept of each size. */
@@ -33,19 +22,15 @@ const MAX_FREE_HISTORIES = 64;
  */
 export const SCRATCH = 65_536;
 
-/**
- * The engines of a platform, shared by all of its connections. An inflater needs 45 KiB, and a
- * reset costs far less than an engine. So an idle connection holds no inflater: it keeps only the
- * plain text that its peer may refer back to. The next message takes a free inflater and resets it
- * with that text.
- */
-export class EnginePool implements InflaterPool, EngineKeeper {
+/** The engines of a platform, and the memory of histories, shared by all of its connections. */
+export class EnginePool implements InflateResources, EngineKeeper {
   /** Bytes that the histories of all connections hold. */
   historyBytes = 0;
   /** The source's generation when the pool's engines were created. */
   generation = 0;
   sweeps = 0;
   readonly source: DeflateSource;
+  readonly inflaters: InflaterPool;
   readonly deflaters: DeflaterPool;
   /** Buffers for inflated payload. */
   readonly inflateBuffers: InflateBuffers = new InflateBuffers();
@@ -58,60 +43,20 @@ export class EnginePool implements InflaterPool, EngineKeeper {
   readonly output: Uint8Array = new Uint8Array(SCRATCH);
 
   readonly #platform: Platform;
-  readonly #inflaters = new FreeEngines<Inflater>();
   readonly #histories = new Map<number, Uint8Array[]>();
   readonly #guard = poolGuard('history');
-  #leasedInflaters = 0;
   #sweeping = false;
 
   constructor(source: DeflateSource, platform: Platform) {
     this.source = source;
     this.#platform = platform;
+    this.inflaters = new InflaterPool(this);
     this.deflaters = new DeflaterPool(this, platform);
   }
 
   /** Whether the histories use up the memory budget. New connections then get no history. */
   get overBudget(): boolean {
     return this.historyBytes >= this.source.memoryBudget;
-  }
-
-  get mayLeaseInflater(): boolean {
-    return this.#leasedInflaters < MAX_LEASED_INFLATERS;
-  }
-
-  /**
-   * Leases an inflater. Prefers the inflater that has seen all messages of `owner`, since that
-   * needs no reset. An older inflater of `owner` has missed messages, so only the last one is
-   * preferred.
-   */
-  takeInflater(owner: object): PooledEngine<Inflater> {
-    this.renew();
-    const free =
-      this.#inflaters.take((engine) => engine.owner === owner) ?? this.#inflaters.takeNewest();
-    const engine = free ?? new PooledEngine(this.source.inflater(), 0, this.generation);
-    this.#leasedInflaters++;
-    return engine;
-  }
-
-  giveInflater(engine: PooledEngine<Inflater>): void {
-    this.#leasedInflaters--;
-    if (engine.generation !== this.source.generation) return engine.close();
-    engine.usedAt = this.sweeps;
-    this.#inflaters.add(engine);
-    this.sweepLater();
-  }
-
-  /**
-   * Ends the lease of an inflater that will not be released: its message may never be read to the
-   * end.
-   */
-  forgetInflater(): void {
-    this.#leasedInflaters--;
-  }
-
-  loseInflater(engine: PooledEngine<Inflater>): void {
-    this.#leasedInflaters--;
-    engine.close();
   }
 
   /** Subtracts the bytes of a history that will not be released. */
@@ -138,7 +83,7 @@ export class EnginePool implements InflaterPool, EngineKeeper {
     const { generation } = this.source;
     if (generation === this.generation) return;
     this.generation = generation;
-    this.#inflaters.closeWhere(() => true);
+    this.inflaters.closeAll();
     this.deflaters.closeAll();
   }
 
@@ -153,35 +98,22 @@ export class EnginePool implements InflaterPool, EngineKeeper {
 
   #sweep(): void {
     const last = this.sweeps++;
-    this.#inflaters.closeWhere((engine) => engine.usedAt < last);
+    this.inflaters.sweep(last);
     this.deflaters.sweep(last, this.#platform.now() - IDLE);
-    if (this.#inflaters.size + this.deflaters.size > 0) this.sweepLater();
+    if (this.inflaters.size + this.deflaters.size > 0) this.sweepLater();
     else this.#histories.clear();
   }
 }
 
 /**
- * The engines of a closed connection that still has messages to read. Each message gets a new
- * inflater, and memory is not counted.
+ * For a closed connection that still has messages to read. Each message gets a new inflater, and
+ * memory is not counted.
  */
-export class PrivateEngines implements InflaterPool {
-  readonly mayLeaseInflater = false;
-  readonly #source: DeflateSource;
+export class PrivateEngines implements InflateResources {
+  readonly inflaters: UnpooledInflaters;
 
   constructor(source: DeflateSource) {
-    this.#source = source;
-  }
-
-  takeInflater(): PooledEngine<Inflater> {
-    return new PooledEngine(this.#source.inflater(), 0, this.#source.generation);
-  }
-
-  giveInflater(engine: PooledEngine<Inflater>): void {
-    engine.close();
-  }
-
-  loseInflater(engine: PooledEngine<Inflater>): void {
-    engine.close();
+    this.inflaters = new UnpooledInflaters(source);
   }
 
   take(bytes: number): Uint8Array {

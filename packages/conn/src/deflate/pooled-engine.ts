@@ -1,4 +1,4 @@
-import type { Deflater, Inflater } from '../platform/deflate-engine.ts';
+import type { Deflater, DeflateSource, Inflater } from '../platform/deflate-engine.ts';
 
 /** Free engines of one kind that are kept: an inflater has 45 KiB, a deflater 270 KiB. */
 const MAX_FREE = 8;
@@ -27,6 +27,18 @@ export class PooledEngine<E> {
   }
 }
 
+/** What a pool of one kind of engine shares with the pool of all engines. */
+export interface EngineKeeper {
+  readonly source: DeflateSource;
+  readonly generation: number;
+  /** How many sweeps of unused engines there were. */
+  readonly sweeps: number;
+  /** Drops the engines of an older generation of the source. */
+  renew(): void;
+  /** Schedules a sweep of unused engines. */
+  sweepLater(): void;
+}
+
 /** Engines that no message uses, the one that was released last at the end. */
 export class FreeEngines<E extends Inflater | Deflater> {
   readonly #engines: PooledEngine<E>[] = [];
@@ -36,18 +48,18 @@ export class FreeEngines<E extends Inflater | Deflater> {
   }
 
   /** Removes the newest engine that `matches`. */
-  take(matches: (engine: PooledEngine<E>) => boolean): PooledEngine<E> | undefined {
+  acquire(matches: (engine: PooledEngine<E>) => boolean): PooledEngine<E> | undefined {
     const at = this.#engines.findLastIndex(matches);
     return at < 0 ? undefined : this.#engines.splice(at, 1)[0];
   }
 
   /** Removes the newest engine. */
-  takeNewest(): PooledEngine<E> | undefined {
+  acquireNewest(): PooledEngine<E> | undefined {
     return this.#engines.pop();
   }
 
   /** Adds an engine; the oldest one is closed when there are too many. */
-  add(engine: PooledEngine<E>): void {
+  release(engine: PooledEngine<E>): void {
     this.#engines.push(engine);
     if (this.#engines.length > MAX_FREE) this.#engines.shift()!.close();
   }

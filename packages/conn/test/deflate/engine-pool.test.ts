@@ -62,7 +62,7 @@ describe('the engine pool of a source', () => {
     const { source, engines } = setup();
     expect(source.made).toBe(0);
     for (let i = 0; i < 5; i++) {
-      engines.giveInflater(engines.takeInflater({}));
+      engines.inflaters.release(engines.inflaters.acquire({}));
       engines.deflaters.release(engines.deflaters.acquire(KEY));
     }
     expect([source.made, source.closed]).toEqual([2, 0]);
@@ -70,10 +70,10 @@ describe('the engine pool of a source', () => {
 
   it('keeps at most eight idle engines', () => {
     const { source, engines } = setup();
-    const inflaters = Array.from({ length: 20 }, () => engines.takeInflater({}));
+    const inflaters = Array.from({ length: 20 }, () => engines.inflaters.acquire({}));
     const deflaters = Array.from({ length: 20 }, () => engines.deflaters.acquire(KEY));
     expect(source.open).toBe(40);
-    for (const seat of inflaters) engines.giveInflater(seat);
+    for (const seat of inflaters) engines.inflaters.release(seat);
     for (const seat of deflaters) engines.deflaters.release(seat);
     expect(source.open).toBe(16);
   });
@@ -81,36 +81,36 @@ describe('the engine pool of a source', () => {
   it('drops idle engines after one to two minutes, and its timer with the last one', async () => {
     const { source, platform, engines } = setup();
     const owner = {};
-    engines.giveInflater(engines.takeInflater({}));
+    engines.inflaters.release(engines.inflaters.acquire({}));
     engines.deflaters.release(engines.deflaters.acquire(KEY));
     engines.deflaters.own(owner, KEY, 16);
     expect([source.open, platform.timers]).toEqual([3, 1]);
     await platform.advance(MINUTE);
-    engines.giveInflater(engines.takeInflater({}));
+    engines.inflaters.release(engines.inflaters.acquire({}));
     await platform.advance(MINUTE);
     expect(source.open).toBe(1);
     await platform.advance(MINUTE);
     await platform.advance(MINUTE);
     expect([source.open, platform.timers]).toEqual([0, 0]);
-    engines.giveInflater(engines.takeInflater({}));
+    engines.inflaters.release(engines.inflaters.acquire({}));
     expect([source.open, platform.timers]).toEqual([1, 1]);
   });
 
   it('replaces engines when the source requires it, used ones at their release', () => {
     const { source, engines } = setup();
-    const inUse = engines.takeInflater({});
-    engines.giveInflater(engines.takeInflater({}));
+    const inUse = engines.inflaters.acquire({});
+    engines.inflaters.release(engines.inflaters.acquire({}));
     engines.deflaters.release(engines.deflaters.acquire(KEY));
     const owned = engines.deflaters.own({}, KEY, 16)!;
     source.generation++;
-    engines.giveInflater(engines.takeInflater({}));
-    engines.giveInflater(inUse);
+    engines.inflaters.release(engines.inflaters.acquire({}));
+    engines.inflaters.release(inUse);
     expect([source.made, source.open, owned.owner]).toEqual([5, 1, undefined]);
   });
 
   it('does not reuse failed engines', () => {
     const { source, engines } = setup();
-    engines.loseInflater(engines.takeInflater({}));
+    engines.inflaters.discard(engines.inflaters.acquire({}));
     engines.deflaters.discard(engines.deflaters.acquire(KEY));
     engines.deflaters.discard(engines.deflaters.own({}, KEY, 1)!);
     expect(source.open).toBe(0);
@@ -121,11 +121,11 @@ describe('the engine pool of a source', () => {
     const { source, engines } = setup();
     source.fails = true;
     for (let i = 0; i < 300; i++) {
-      expect(() => engines.takeInflater({})).toThrow('no memory');
+      expect(() => engines.inflaters.acquire({})).toThrow('no memory');
       expect(() => engines.deflaters.acquireForStream(KEY)).toThrow('no memory');
     }
     source.fails = false;
-    expect(engines.mayLeaseInflater).toBe(true);
+    expect(engines.inflaters.mayLease).toBe(true);
     expect(engines.deflaters.acquireForStream(KEY)).toBeDefined();
   });
 });
@@ -134,22 +134,22 @@ describe('an inflater', () => {
   it('is reused by the connection that had it before', () => {
     const { engines } = setup();
     const [one, two] = [{}, {}];
-    const [first, second] = [engines.takeInflater(one), engines.takeInflater(two)];
+    const [first, second] = [engines.inflaters.acquire(one), engines.inflaters.acquire(two)];
     first.owner = one;
     second.owner = two;
-    engines.giveInflater(first);
-    engines.giveInflater(second);
-    expect(engines.takeInflater(one)).toBe(first);
-    expect(engines.takeInflater({})).toBe(second);
+    engines.inflaters.release(first);
+    engines.inflaters.release(second);
+    expect(engines.inflaters.acquire(one)).toBe(first);
+    expect(engines.inflaters.acquire({})).toBe(second);
   });
 
   it('is limited to 256 messages at a time', () => {
     const { engines } = setup();
     const seats = [];
-    while (engines.mayLeaseInflater) seats.push(engines.takeInflater({}));
+    while (engines.inflaters.mayLease) seats.push(engines.inflaters.acquire({}));
     expect(seats.length).toBe(256);
-    engines.giveInflater(seats[0]!);
-    expect(engines.mayLeaseInflater).toBe(true);
+    engines.inflaters.release(seats[0]!);
+    expect(engines.inflaters.mayLease).toBe(true);
   });
 });
 
@@ -231,7 +231,7 @@ describe('the memory of histories', () => {
     const again = new Set(Array.from({ length: 70 }, () => engines.take(512)));
     expect(buffers.filter((buffer) => again.has(buffer)).length).toBe(64);
     for (const buffer of again) engines.give(buffer);
-    engines.giveInflater(engines.takeInflater({}));
+    engines.inflaters.release(engines.inflaters.acquire({}));
     for (let i = 0; i < 3; i++) await platform.advance(MINUTE);
     expect(again.has(engines.take(512))).toBe(false);
   });

@@ -1,0 +1,111 @@
+import type { DeflateSource, Inflater } from '../platform/deflate-engine.ts';
+import { type EngineKeeper, FreeEngines, PooledEngine } from './pooled-engine.ts';
+
+/**
+ * Most messages that are inflated piece by piece at the same time. Further messages are inflated
+ * when they are complete.
+ */
+const MAX_LEASED = 256;
+
+/** Leases inflaters to connections. */
+export interface InflaterSource {
+  /** Whether an inflater may be leased for a whole message. */
+  readonly mayLease: boolean;
+  acquire(owner: object): PooledEngine<Inflater>;
+  release(engine: PooledEngine<Inflater>): void;
+  /** Closes an inflater that failed for another reason than its input. */
+  discard(engine: PooledEngine<Inflater>): void;
+}
+
+/**
+ * The inflaters of a platform, shared by all of its connections. An inflater needs 45 KiB, and a
+ * reset costs far less than an engine. So an idle connection holds no inflater: it keeps only the
+ * plain text that its peer may refer back to. The next message leases a free inflater and resets it
+ * with that text.
+ */
+export class InflaterPool implements InflaterSource {
+  readonly #keeper: EngineKeeper;
+  readonly #free = new FreeEngines<Inflater>();
+  #leased = 0;
+
+  constructor(keeper: EngineKeeper) {
+    this.#keeper = keeper;
+  }
+
+  /** Free inflaters. */
+  get size(): number {
+    return this.#free.size;
+  }
+
+  get mayLease(): boolean {
+    return this.#leased < MAX_LEASED;
+  }
+
+  /**
+   * Leases an inflater. Prefers the inflater that has seen all messages of `owner`, since that
+   * needs no reset. An older inflater of `owner` has missed messages, so only the last one is
+   * preferred.
+   */
+  acquire(owner: object): PooledEngine<Inflater> {
+    const keeper = this.#keeper;
+    keeper.renew();
+    const free =
+      this.#free.acquire((engine) => engine.owner === owner) ?? this.#free.acquireNewest();
+    const engine = free ?? new PooledEngine(keeper.source.inflater(), 0, keeper.generation);
+    this.#leased++;
+    return engine;
+  }
+
+  release(engine: PooledEngine<Inflater>): void {
+    const keeper = this.#keeper;
+    this.#leased--;
+    if (engine.generation !== keeper.source.generation) return engine.close();
+    engine.usedAt = keeper.sweeps;
+    this.#free.release(engine);
+    keeper.sweepLater();
+  }
+
+  discard(engine: PooledEngine<Inflater>): void {
+    this.#leased--;
+    engine.close();
+  }
+
+  /**
+   * Ends the lease of an inflater that will not be released: its message may never be read to the
+   * end.
+   */
+  forget(): void {
+    this.#leased--;
+  }
+
+  /** Closes free inflaters unused since sweep `sweep`. */
+  sweep(sweep: number): void {
+    this.#free.closeWhere((engine) => engine.usedAt < sweep);
+  }
+
+  closeAll(): void {
+    this.#free.closeWhere(() => true);
+  }
+}
+
+/** Creates an inflater for each message, and closes it after the message. */
+export class UnpooledInflaters implements InflaterSource {
+  readonly mayLease = false;
+  readonly #source: DeflateSource;
+
+  constructor(source: DeflateSource) {
+    this.#source = source;
+  }
+
+  acquire(): PooledEngine<Inflater> {
+    return new PooledEngine(this.#source.inflater(), 0, this.#source.generation);
+  }
+
+  release(engine: PooledEngine<Inflater>): void {
+    engine.close();
+  }
+
+  discard(engine: PooledEngine<Inflater>): void {
+    engine.close();
+  }
+}
