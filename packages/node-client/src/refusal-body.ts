@@ -22,19 +22,19 @@ export class RefusalBody {
   constructor(body: Readable, done: (bytes: Buffer) => void) {
     this.#body = body;
     this.#done = done;
-    this.#wait = setTimeout(this.finish, BODY_WAIT);
+    this.#wait = setTimeout(this.complete, BODY_WAIT);
     body.on('data', this.#onData);
-    for (const event of OVER) body.on(event, this.finish);
+    for (const event of OVER) body.on(event, this.complete);
   }
 
   readonly #onData = (chunk: Buffer): void => {
     this.#chunks.push(chunk);
     this.#length += chunk.length;
-    if (this.#length >= MAX_BODY) this.finish();
+    if (this.#length >= MAX_BODY) this.complete();
   };
 
   /** Passes the bytes received so far to `done`. */
-  readonly finish = (): void => {
+  readonly complete = (): void => {
     this.stop();
     this.#done(Buffer.concat(this.#chunks, Math.min(this.#length, MAX_BODY)));
   };
@@ -43,6 +43,6 @@ export class RefusalBody {
   stop(): void {
     clearTimeout(this.#wait);
     this.#body.off('data', this.#onData);
-    for (const event of OVER) this.#body.off(event, this.finish);
+    for (const event of OVER) this.#body.off(event, this.complete);
   }
 }

@@ -32,7 +32,7 @@ import {
 import { Tail } from './tail.ts';
 import { Unmasker } from './unmasker.ts';
 
-// The decoder walks over a cursor, `#bytes[#pos, #lim)`. The cursor covers the pushed chunk, the
+// The decoder walks over a cursor, `#bytes[#pos, #cursorEnd)`. The cursor covers the pushed chunk, the
 // bytes that were read into the ring, or the tail once the tail holds a whole frame.
 //
 //   AT_HEADER       the cursor is at the first byte of a frame        -> IN_PAYLOAD by FRAME_BEGIN
@@ -119,7 +119,7 @@ export class FrameDecoder {
    */
   #bytes: Uint8Array = NO_BYTES;
   #pos = 0;
-  #lim = 0;
+  #cursorEnd = 0;
   #open = 0;
   #remaining = 0;
   /** Little-endian key for the next byte of payload. */
@@ -143,7 +143,7 @@ export class FrameDecoder {
 
   /** Whether the stream may end here: no byte of an incomplete frame has arrived. */
   get atFrameBoundary(): boolean {
-    return this.#state === AT_HEADER && this.#pos === this.#lim && this.#ring.size === 0;
+    return this.#state === AT_HEADER && this.#pos === this.#cursorEnd && this.#ring.size === 0;
   }
 
   /**
@@ -209,8 +209,8 @@ export class FrameDecoder {
     // this method: a call that is not inlined costs a tenth of a small frame.
     const bytes = this.#bytes;
     const pos = this.#pos;
-    const lim = this.#lim;
-    if (lim - pos < 2) return this.#keepTail(2);
+    const cursorEnd = this.#cursorEnd;
+    if (cursorEnd - pos < 2) return this.#keepTail(2);
 
     const b0 = bytes[pos]!;
     const b1 = bytes[pos + 1]!;
@@ -228,7 +228,7 @@ export class FrameDecoder {
     if (length < 126) {
       if (length > this.maxFramePayload && verdict === DATA_FRAME) return this.#failOverLimit();
     } else if (length === 126) {
-      if (lim - at < 2) return this.#judgeLength(at, 2);
+      if (cursorEnd - at < 2) return this.#judgeLength(at, 2);
       length = length16(bytes, at);
       if (length < 126 || length > this.maxFramePayload) return this.#judgeLength(at, 2);
       at += 2;
@@ -239,13 +239,13 @@ export class FrameDecoder {
 
     let key = 0;
     if (this.#masked) {
-      if (lim - at < 4) return this.#keepTail(at + 4 - pos);
+      if (cursorEnd - at < 4) return this.#keepTail(at + 4 - pos);
       key = readKey(bytes, at);
       at += 4;
     }
 
     const end = at + length;
-    if (end > lim) {
+    if (end > cursorEnd) {
       // RFC 6455, section 5.4: a control frame may come between fragments. A control frame is
       // short, so the decoder always holds it until it is whole.
       if (verdict === CONTROL_FRAME || end - pos <= this.#holdLimit) {
@@ -258,7 +258,7 @@ export class FrameDecoder {
     this.rsv = b0 & RSV;
     this.length = length;
     if (verdict === DATA_FRAME) this.#open = b0 >= FIN ? 0 : OPEN;
-    if (key !== 0) this.#unmasker.unmask(bytes, at, end, lim, key);
+    if (key !== 0) this.#unmasker.unmask(bytes, at, end, cursorEnd, key);
     // The comparison avoids most stores: storing an object costs a write barrier, and most frames
     // are in the same chunk as the frame before.
     if (this.buf !== bytes) this.buf = bytes;
@@ -333,9 +333,9 @@ export class FrameDecoder {
   #readHugeFrame(b0: number): DecodeEvent {
     const bytes = this.#bytes;
     const pos = this.#pos;
-    const lim = this.#lim;
+    const cursorEnd = this.#cursorEnd;
     let at = pos + 2;
-    if (lim - at < 8) return this.#judgeLength(at, 8);
+    if (cursorEnd - at < 8) return this.#judgeLength(at, 8);
     const length = length64(bytes, at);
     if (length < 65536 || length > this.maxFramePayload || length > Number.MAX_SAFE_INTEGER) {
       return this.#judgeLength(at, 8);
@@ -343,12 +343,12 @@ export class FrameDecoder {
     at += 8;
     let key = 0;
     if (this.#masked) {
-      if (lim - at < 4) return this.#keepTail(at + 4 - pos);
+      if (cursorEnd - at < 4) return this.#keepTail(at + 4 - pos);
       key = readKey(bytes, at);
       at += 4;
     }
     this.#beginFrame(b0, length, at, key);
-    if (lim - at < length) return FRAME_BEGIN;
+    if (cursorEnd - at < length) return FRAME_BEGIN;
     this.#readPayload();
     this.#state = AT_HEADER;
     return FRAME;
@@ -378,8 +378,8 @@ export class FrameDecoder {
     }
     const bytes = this.#bytes;
     const pos = this.#pos;
-    const lim = this.#lim;
-    let n = Math.min(this.#remaining, lim - pos);
+    const cursorEnd = this.#cursorEnd;
+    let n = Math.min(this.#remaining, cursorEnd - pos);
     if (n === 0) {
       this.#point(NO_BYTES, 0, 0);
       this.#show(NO_BYTES, 0, 0);
@@ -394,7 +394,7 @@ export class FrameDecoder {
       target.append(bytes, pos, pos + n, landing, this.#key);
       this.#show(target.target, target.at - n, target.at);
     } else {
-      if (this.#key !== 0) this.#unmasker.unmask(bytes, pos, pos + n, lim, this.#key);
+      if (this.#key !== 0) this.#unmasker.unmask(bytes, pos, pos + n, cursorEnd, this.#key);
       this.#show(bytes, pos, pos + n);
     }
     this.#pos = pos + n;
@@ -423,7 +423,7 @@ export class FrameDecoder {
 
   /** The frame is incomplete: its bytes so far become the tail, and the chunk is dropped. */
   #keepTail(need: number): DecodeEvent {
-    if (this.#state === AT_HEADER) this.#tail.keep(this.#bytes, this.#pos, this.#lim, need);
+    if (this.#state === AT_HEADER) this.#tail.keep(this.#bytes, this.#pos, this.#cursorEnd, need);
     this.#state = AT_HEADER;
     this.#tail.chunk = NO_BYTES;
     this.#point(NO_BYTES, 0, 0);
@@ -439,7 +439,7 @@ export class FrameDecoder {
     if (this.#state === DEAD) return false;
     const ended = this.#state === IN_PAYLOAD && this.#remaining === 0;
     const { chunk, chunkPos } = this.#tail;
-    if (this.#pos < this.#lim || chunkPos < chunk.length || ended) {
+    if (this.#pos < this.#cursorEnd || chunkPos < chunk.length || ended) {
       throw new Error('events are pending: call next() until it returns NEED_MORE');
     }
     if (this.#state === ON_TAIL) this.#ring.clear();
@@ -449,10 +449,10 @@ export class FrameDecoder {
 
   /** The extended length is incomplete or invalid. Fails when no further byte can make it valid. */
   #judgeLength(at: number, size: 2 | 8): DecodeEvent {
-    const end = Math.min(this.#lim, at + size);
+    const end = Math.min(this.#cursorEnd, at + size);
     const bad = lengthFault(this.#bytes, at, end, size, this.maxFramePayload);
     if (bad !== undefined) return this.#fail(bad.closeCode, [bad.fault]);
-    return this.#keepTail(this.#lim - this.#pos + 1);
+    return this.#keepTail(this.#cursorEnd - this.#pos + 1);
   }
 
   #failByRules(b0: number, b1: number): DecodeEvent {
@@ -477,10 +477,10 @@ export class FrameDecoder {
   }
 
   /** Moves the cursor to other bytes. */
-  #point(bytes: Uint8Array, pos: number, lim: number): void {
+  #point(bytes: Uint8Array, pos: number, cursorEnd: number): void {
     this.#bytes = bytes;
     this.#pos = pos;
-    this.#lim = lim;
+    this.#cursorEnd = cursorEnd;
     this.#unmasker.forget();
   }
 

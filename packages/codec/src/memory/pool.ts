@@ -20,7 +20,7 @@ export class Pool<T> {
   }
 
   /** Takes the newest object out, or returns undefined when the pool is empty. */
-  take(): T | undefined {
+  acquire(): T | undefined {
     if (this.#count === 0) return undefined;
     const object = this.#free[--this.#count];
     // The array keeps its length. V8 frees the memory of an array that is popped empty, and the
@@ -30,7 +30,7 @@ export class Pool<T> {
   }
 
   /** Puts an object in. The pool drops it when it is full. */
-  give(object: T): void {
+  release(object: T): void {
     if (this.#count < this.#most) this.#free[this.#count++] = object;
   }
 }

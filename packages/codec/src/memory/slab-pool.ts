@@ -73,7 +73,7 @@ export class SlabPool implements SlabSource {
     }
     let kind = 0;
     while (kind < CLASSES.length && CLASSES[kind]! < minBytes) kind++;
-    let slab = this.#free[kind]?.take();
+    let slab = this.#free[kind]?.acquire();
     if (slab === undefined) {
       slab = this.#make(kind, minBytes);
     } else {
@@ -114,7 +114,7 @@ export class SlabPool implements SlabSource {
     if (byteLength === 0) return;
     const free = this.#free[slab.kind];
     if (free !== undefined && this.#freeBytes + byteLength <= this.#maxFreeBytes) {
-      free.give(slab);
+      free.release(slab);
       this.#freeBytes += byteLength;
     } else {
       // Not kept: a slot of the SIMD memory is free again, other memory is garbage.

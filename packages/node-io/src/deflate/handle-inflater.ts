@@ -70,7 +70,7 @@ export class HandleInflater implements Inflater {
     this.produced = zlib.produced;
     if (zlib.produced === end - at) return InflateMore;
     if (zlib.used < to - from) return InflateFinal;
-    return last ? this.#finish() : InflateDone;
+    return last ? this.#endMessage() : InflateDone;
   }
 
   /**
@@ -80,7 +80,7 @@ export class HandleInflater implements Inflater {
    * thousands of cases that data ends a block too, but rarely at the end of a byte. So a second,
    * empty block is tried, which fails then.
    */
-  #finish(): InflateStatus {
+  #endMessage(): InflateStatus {
     const zlib = this.#zlib;
     if (!this.#run(constants.Z_BLOCK, TAIL_PROBE, TAIL_PROBE.length)) return this.#fault();
     if (zlib.produced > 0) return InflateCorrupt;

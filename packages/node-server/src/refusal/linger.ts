@@ -29,7 +29,7 @@ export function endRefusedSocket(socket: Duplex): void {
  */
 export function endRefusedResponse(res: ServerResponse): void {
   const drop = lingering(() => res.end());
-  res.req.on('data', drop.chunk).on('end', drop.finish);
+  res.req.on('data', drop.chunk).on('end', drop.endNow);
   res.on('close', drop.closed);
 }
 
@@ -64,7 +64,7 @@ interface Lingering {
   /** Counts a chunk; ends when the peer has sent too much. */
   readonly chunk: (chunk: Uint8Array) => void;
   /** Ends at once. */
-  readonly finish: () => void;
+  readonly endNow: () => void;
   /** Stops the timer after the close. */
   readonly closed: () => void;
 }
@@ -74,13 +74,13 @@ function lingering(end: () => void): Lingering {
   let dropped = 0;
   const timer = setTimeout(end, LINGER_MS);
   const closed = (): void => clearTimeout(timer);
-  const finish = (): void => {
+  const endNow = (): void => {
     closed();
     end();
   };
   const chunk = ({ length }: Uint8Array): void => {
     dropped += length;
-    if (dropped > LINGER_BYTES) finish();
+    if (dropped > LINGER_BYTES) endNow();
   };
-  return { chunk, finish, closed };
+  return { chunk, endNow, closed };
 }
