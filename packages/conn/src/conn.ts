@@ -441,7 +441,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   }
 
   /**
-   * Sends a {@link PreparedMessage}. Its compressed form is made once and shared. The promise
+   * Sends a {@link PreparedMessage}. Its compressed variant is made once and shared. The promise
    * settles as that of {@link writeMessage} for copied bytes.
    *
    * @throws (rejects) as {@link writeMessage}; TypeError when `message` is not a PreparedMessage.

@@ -54,8 +54,8 @@ export class ConnectionCloseActions implements CloseActions {
     return this.#connection.writeSide.sendQueue.unsent;
   }
 
-  finishWrites(): void {
-    this.#connection.writeSide.finish();
+  sendAccepted(): void {
+    this.#connection.writeSide.sendAccepted();
   }
 
   sendClose(payload: Uint8Array): boolean {
@@ -65,13 +65,13 @@ export class ConnectionCloseActions implements CloseActions {
     return sent;
   }
 
-  refuseWrites(error: WebSocketError): void {
-    this.#connection.writeSide.sendQueue.refuse(error);
+  rejectLaterWrites(error: WebSocketError): void {
+    this.#connection.writeSide.sendQueue.stopAccepting(error);
   }
 
   endWrites(error: WebSocketError): void {
     const { writeSide } = this.#connection;
-    writeSide.sendQueue.refuse(error);
+    writeSide.sendQueue.stopAccepting(error);
     writeSide.end(writeSide.error!);
   }
 

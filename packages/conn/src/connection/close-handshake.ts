@@ -21,7 +21,7 @@ const ANSWERING = 2;
  */
 const CLOSING = 3;
 /** The transport is closed. Messages that were read ahead can still be read. */
-export const GONE = 4;
+export const CLOSED = 4;
 export type Phase = 0 | 1 | 2 | 3 | 4;
 
 /**
@@ -55,7 +55,7 @@ export interface CloseEvents {
   /** The time of {@link CloseActions.setAlarm} is over. */
   alarm: undefined;
   /** The transport is closed, with its error if it had one. */
-  gone: { readonly error: Error | undefined };
+  transportClosed: { readonly error: Error | undefined };
 }
 
 /** The actions that a {@link CloseHandshake} takes on its connection. */
@@ -63,20 +63,20 @@ export interface CloseActions {
   readonly role: Role;
   /** Time in ms that the peer has for its part of the handshake. */
   readonly closeTimeout: number;
-  /** Whether a close frame can be sent: we have sent none, and writes are not refused. */
+  /** Whether a close frame can be sent: we have sent none, and writes are accepted. */
   readonly acceptsClose: boolean;
   /** Whether accepted frames still wait for the transport. */
   readonly unsent: boolean;
   /** Sends all accepted messages. Messages that are not compressed yet are sent uncompressed. */
-  finishWrites(): void;
+  sendAccepted(): void;
   /**
-   * Sends a close frame and refuses writes after it. False when the frame could not be encoded, for
+   * Sends a close frame and rejects writes after it. False when the frame could not be encoded, for
    * example because the buffer pool failed.
    */
   sendClose(payload: Uint8Array): boolean;
-  /** Refuses writes from now on. */
-  refuseWrites(error: WebSocketError): void;
-  /** Refuses writes and rejects the writes in the write queue. */
+  /** Rejects all later writes. */
+  rejectLaterWrites(error: WebSocketError): void;
+  /** Rejects all later writes and the writes in the write queue. */
   endWrites(error: WebSocketError): void;
   /**
    * Rejects writes that the transport has not taken. The rest of a frame that was partly written is
@@ -149,7 +149,7 @@ export class CloseHandshake {
   }
 
   get state(): ConnState {
-    if (this.phase === GONE) return 'closed';
+    if (this.phase === CLOSED) return 'closed';
     return this.phase < ANSWERING ? 'open' : 'closing';
   }
 
@@ -182,7 +182,7 @@ const TABLE: {
     ending: Transition<E>,
     answering: Transition<E>,
     closing: Transition<E>,
-    gone: Transition<E>,
+    closed: Transition<E>,
   ];
 } = {
   ourClose: [startHandshake, startHandshake, startHandshake, ignore, ignore],
@@ -195,7 +195,7 @@ const TABLE: {
   terminate: [terminate, terminate, terminate, terminate, terminate],
   abort: [abort, abort, abort, abort, abort],
   alarm: [ignore, answerNow, giveUp, giveUp, ignore],
-  gone: [finish, finish, finish, finish, ignore],
+  transportClosed: [completeClose, completeClose, completeClose, completeClose, ignore],
 };
 
 function ignore(): void {}
@@ -206,7 +206,7 @@ function startHandshake(
 ): void {
   const { actions } = handshake;
   if (!actions.acceptsClose) return;
-  actions.finishWrites();
+  actions.sendAccepted();
   sendClose(handshake, payload);
   actions.dropMessages();
   // A peer cannot send a close frame after the end of its stream.
@@ -275,7 +275,7 @@ function answer(handshake: CloseHandshake): void {
   const { received, actions } = handshake;
   if (received === undefined) {
     handshake.phase = CLOSING;
-    actions.finishWrites();
+    actions.sendAccepted();
     actions.endWrites(handshake.ended!.reason as WebSocketError);
     endTransport(handshake);
     return;
@@ -302,7 +302,7 @@ function answerNow(handshake: CloseHandshake): void {
 /** Sends our close frame with the code of the peer's close frame (RFC 6455, section 5.5.1). */
 function echo(handshake: CloseHandshake): void {
   const { actions } = handshake;
-  actions.finishWrites();
+  actions.sendAccepted();
   sendClose(handshake, formatCloseMessage(handshake.received!.code));
   closeTransport(handshake);
   actions.runTurnLater();
@@ -389,9 +389,9 @@ function terminate(handshake: CloseHandshake): void {
   actions.dropQueue();
   actions.stopInput();
   handshake.ended ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
-  // The transport reports its close later. Frames written until then would be lost, so writes are
-  // refused now.
-  actions.refuseWrites(handshake.ended.reason as WebSocketError);
+  // The transport reports its close later. Frames written until then would be lost, so later
+  // writes reject from now on.
+  actions.rejectLaterWrites(handshake.ended.reason as WebSocketError);
   actions.dropTransport();
 }
 
@@ -399,7 +399,7 @@ function abort(handshake: CloseHandshake, { error }: CloseEvents['abort']): void
   const { actions } = handshake;
   handshake.lost ??= error;
   handshake.ended ??= { reason: error };
-  actions.refuseWrites(error);
+  actions.rejectLaterWrites(error);
   actions.dropTransport();
 }
 
@@ -412,9 +412,9 @@ function giveUp(handshake: CloseHandshake): void {
   handshake.actions.dropTransport();
 }
 
-function finish(handshake: CloseHandshake, { error }: CloseEvents['gone']): void {
+function completeClose(handshake: CloseHandshake, { error }: CloseEvents['transportClosed']): void {
   const { actions } = handshake;
-  handshake.phase = GONE;
+  handshake.phase = CLOSED;
   const broken =
     error === undefined ? undefined : new TransportError(messageOf(error), { cause: error });
   handshake.ended ??= { reason: broken ?? unexpectedEof() };
@@ -439,7 +439,7 @@ function closeInfo(handshake: CloseHandshake, flushed: boolean): CloseInfo {
 }
 
 function setAlarm({ phase, actions }: CloseHandshake, ms: number): void {
-  if (phase !== GONE) actions.setAlarm(ms);
+  if (phase !== CLOSED) actions.setAlarm(ms);
 }
 
 function unexpectedEof(): CloseError {

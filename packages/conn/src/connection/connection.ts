@@ -26,7 +26,7 @@ import { checkClosePayload } from '../write/prepared-message.ts';
 import type { SendQueue } from '../write/send-queue.ts';
 import { WriteSide, type WriteSideOwner } from '../write/write-side.ts';
 import { type CloseTarget, ConnectionCloseActions } from './close-actions.ts';
-import { type CloseEvents, CloseHandshake, GONE, OPEN } from './close-handshake.ts';
+import { CLOSED, type CloseEvents, CloseHandshake, OPEN } from './close-handshake.ts';
 import { FlowControl, type FlowControlOwner } from './flow-control.ts';
 import type { SweepTarget } from './idle-sweep.ts';
 import type { ConnShared } from './shared.ts';
@@ -200,7 +200,7 @@ export class Connection
   }
 
   close(error?: Error): void {
-    this.#handle('gone', { error });
+    this.#handle('transportClosed', { error });
   }
 
   // Passes and turns
@@ -267,7 +267,7 @@ export class Connection
     // After the transport is closed, the rest of the input is parsed, so that it holds no pooled
     // memory. Compressed input could need much memory: it stays unparsed, and `release` moves it
     // out of the pools.
-    return this.#handshake?.phase === GONE && this.deflating === undefined;
+    return this.#handshake?.phase === CLOSED && this.deflating === undefined;
   }
 
   parsed(ahead: boolean): void {

@@ -102,7 +102,7 @@ export class Decompressor {
   }
 
   /** A message begins. */
-  begin(): void {
+  beginMessage(): void {
     this.#finals = 0;
     this.#plain = 0;
     this.#collecting = !this.#engines.inflaters.mayLease;
@@ -185,7 +185,7 @@ export class Decompressor {
   }
 
   /** The message is complete: its engine and memory go back. */
-  finish(): void {
+  endMessage(): void {
     this.#show(NONE, 0, 0, false);
     this.#collectedLease?.release();
     this.#collectedLease = undefined;
@@ -201,7 +201,7 @@ export class Decompressor {
     this.#abandon();
     this.#collected?.drop();
     this.#collected = undefined;
-    this.finish();
+    this.endMessage();
     this.#history?.release();
   }
 

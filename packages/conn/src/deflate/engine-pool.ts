@@ -64,14 +64,14 @@ export class EnginePool implements InflateResources, EngineKeeper {
     this.historyBytes -= bytes;
   }
 
-  take(bytes: number): Uint8Array {
+  acquire(bytes: number): Uint8Array {
     this.historyBytes += bytes;
     const history = this.#histories.get(bytes)?.pop() ?? new Uint8Array(bytes);
     this.#guard?.lend(history);
     return history;
   }
 
-  give(buffer: Uint8Array): void {
+  release(buffer: Uint8Array): void {
     this.#guard?.takeBack(buffer);
     this.historyBytes -= buffer.length;
     const free = this.#histories.get(buffer.length);
@@ -116,11 +116,11 @@ export class PrivateEngines implements InflateResources {
     this.inflaters = new UnpooledInflaters(source);
   }
 
-  take(bytes: number): Uint8Array {
+  acquire(bytes: number): Uint8Array {
     return new Uint8Array(bytes);
   }
 
-  give(): void {}
+  release(): void {}
 }
 
 const pools = new WeakMap<DeflateSource, EnginePool>();

@@ -14,7 +14,7 @@ export class InflateBuffers implements LeaseHome {
   readonly #guard = poolGuard('buffer of plain text');
 
   /** A buffer for about `bytes` bytes, at most 64 KiB. */
-  take(bytes: number): Lease {
+  acquire(bytes: number): Lease {
     const size = classOf(bytes);
     const lease = this.#free[size]!.pop() ?? new Lease(new Uint8Array(SIZES[size]), this);
     this.#guard?.lend(lease.bytes);

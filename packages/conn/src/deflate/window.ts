@@ -3,8 +3,8 @@ import type { History } from '../platform/deflate-engine.ts';
 /** Lends memory to histories and counts it. */
 export interface HistoryMemory {
   /** A buffer of exactly `bytes`, a power of two. */
-  take(bytes: number): Uint8Array;
-  give(buffer: Uint8Array): void;
+  acquire(bytes: number): Uint8Array;
+  release(buffer: Uint8Array): void;
 }
 
 const SMALLEST = 512;
@@ -60,7 +60,7 @@ export class HistoryRing implements History {
 
   /** Forgets all bytes and gives the memory back. */
   release(): void {
-    if (this.#bytes !== NONE) this.#memory.give(this.#bytes);
+    if (this.#bytes !== NONE) this.#memory.release(this.#bytes);
     this.#bytes = NONE;
     this.length = 0;
     this.#at = 0;
@@ -75,9 +75,9 @@ export class HistoryRing implements History {
     let size = Math.max(before.length, Math.min(SMALLEST, this.#window));
     while (size < bytes && size < this.#window) size *= 2;
     if (size === before.length) return;
-    const grown = this.#memory.take(size);
+    const grown = this.#memory.acquire(size);
     this.copyTo(grown, 0);
-    if (before !== NONE) this.#memory.give(before);
+    if (before !== NONE) this.#memory.release(before);
     this.#bytes = grown;
     this.#at = this.length % size;
   }

@@ -73,11 +73,11 @@ export class FragmentBuffer {
     const needed = this.length + bytes;
     const lease = this.#lease;
     if (lease === undefined) {
-      this.#lease = Lease.take(Math.max(needed, Math.min(this.#expected, FIRST)));
+      this.#lease = Lease.acquire(Math.max(needed, Math.min(this.#expected, FIRST)));
     } else if (needed > lease.bytes.length) {
       const grown =
-        Lease.takeFree(Math.max(needed, Math.min(this.#expected, this.length * BELIEVED))) ??
-        Lease.take(Math.max(needed, lease.bytes.length * 2));
+        Lease.acquireFree(Math.max(needed, Math.min(this.#expected, this.length * BELIEVED))) ??
+        Lease.acquire(Math.max(needed, lease.bytes.length * 2));
       grown.bytes.set(lease.bytes.subarray(0, this.length));
       this.#lease = grown;
       lease.release();

@@ -25,12 +25,12 @@ export class Lease {
   }
 
   /** Leases at least `bytes` bytes of the thread's message buffers. */
-  static take(bytes: number): Lease {
+  static acquire(bytes: number): Lease {
     return new Lease(sharedMessageBuffers().take(bytes), messageBuffers);
   }
 
   /** The same, if the pool has that much free memory; else undefined. */
-  static takeFree(bytes: number): Lease | undefined {
+  static acquireFree(bytes: number): Lease | undefined {
     const free = sharedMessageBuffers().takeFree(bytes);
     return free === undefined ? undefined : new Lease(free, messageBuffers);
   }

@@ -19,7 +19,7 @@ export interface DecodeCounters {
 }
 
 /** The counters of a decoder without a connection. */
-export const DETACHED: DecodeCounters = {
+export const NO_COUNTERS: DecodeCounters = {
   framesIn: 0,
   messagesIn: 0,
   pingsIn: 0,

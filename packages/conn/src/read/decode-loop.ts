@@ -4,10 +4,10 @@ import type { DecodeCounters } from './decode-counters.ts';
 import {
   BEGIN,
   CLOSE,
-  DROPPED,
+  DELIVERED,
   END,
   FAULT,
-  KEPT,
+  IGNORED,
   MESSAGE,
   NOTHING,
   type PayloadUse,
@@ -75,7 +75,7 @@ export abstract class DecodeLoop {
   /** Leased while there is input. */
   protected decoder: MessageDecoder | undefined;
   #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
-  #payloadUse: PayloadUse = KEPT;
+  #payloadUse: PayloadUse = DELIVERED;
 
   constructor(owner: DecodeLoopOwner) {
     this.owner = owner;
@@ -114,18 +114,18 @@ export abstract class DecodeLoop {
 
   /** Whether messages are dropped, after our close frame. */
   get dropping(): boolean {
-    return this.#payloadUse === DROPPED;
+    return this.#payloadUse === IGNORED;
   }
 
   /** Whether messages are delivered. */
   protected get keeping(): boolean {
-    return this.#payloadUse === KEPT;
+    return this.#payloadUse === DELIVERED;
   }
 
   /** Whether a new decode loop could replace this one: its state is the same as after `start`. */
   get droppable(): boolean {
     const kept = this.decoder !== undefined || this.stopped;
-    return !kept && this.#stage === READY && this.#payloadUse === KEPT;
+    return !kept && this.#stage === READY && this.#payloadUse === DELIVERED;
   }
 
   get starting(): boolean {
@@ -150,7 +150,7 @@ export abstract class DecodeLoop {
 
   #acquireDecoder(): MessageDecoder {
     const { shared } = this.owner;
-    const decoder = shared.decoders.take() ?? shared.createDecoder();
+    const decoder = shared.decoders.acquire() ?? shared.createDecoder();
     decoder.attach(this.owner, this.#payloadUse, this.streams && !this.dropping);
     return decoder;
   }
@@ -163,7 +163,7 @@ export abstract class DecodeLoop {
     if (!decoder.idle) return;
     this.decoder = undefined;
     decoder.detach();
-    this.owner.shared.decoders.give(decoder);
+    this.owner.shared.decoders.release(decoder);
   }
 
   set readLimit(bytes: number) {
@@ -178,7 +178,7 @@ export abstract class DecodeLoop {
   protected setPayloadUse(use: PayloadUse): void {
     this.#payloadUse = use;
     if (this.decoder !== undefined) this.decoder.setPayloadUse(use);
-    else if (use === DROPPED) this.owner.deflating?.decompressor.destroy();
+    else if (use === IGNORED) this.owner.deflating?.decompressor.destroy();
   }
 
   /** Ends parsing and releases the memory of the input. */

@@ -24,11 +24,11 @@ export type DecodedEvent = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10;
 // The uses of a message's payload (type PayloadUse). A connection only moves down this list.
 
 /** Messages are assembled and delivered. */
-export const KEPT = 0;
+export const DELIVERED = 0;
 /** Messages are checked and announced without their payload (`discardReads`). */
-export const DISCARDED = 1;
+export const CHECKED_ONLY = 1;
 /** After our close frame: messages are not delivered, and compressed payload is not inflated. */
-export const DROPPED = 2;
+export const IGNORED = 2;
 export type PayloadUse = 0 | 1 | 2;
 
 // The ways to deliver the message under way (type Delivery).

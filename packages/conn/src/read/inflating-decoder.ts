@@ -5,12 +5,12 @@ import { RSV1 } from '../platform/deflate-engine.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { DecodeCounters, InflateParts } from './decode-counters.ts';
 import {
+  DELIVERED,
   type DecodedEvent,
-  DROPPED,
   END,
   END_PENDING,
   FAULT,
-  KEPT,
+  IGNORED,
   MESSAGE,
   NO_MESSAGE,
   NOTHING,
@@ -41,7 +41,7 @@ const LARGEST_STEP = 65_536;
 const WIRE_SLACK = 65_536;
 
 /** The compression of a decoder without a connection. */
-const DETACHED: InflateParts = {
+const NO_INFLATE_PARTS: InflateParts = {
   get decompressor(): never {
     throw new Error('the decoder has no connection');
   },
@@ -55,7 +55,7 @@ const DETACHED: InflateParts = {
  * messages step by step, at most 256 KiB in one turn of the event loop (RFC 7692, section 6.2).
  */
 export class InflatingDecoder extends MessageDecoder {
-  #parts: InflateParts = DETACHED;
+  #parts: InflateParts = NO_INFLATE_PARTS;
   /** Cost of this turn's steps, in plain bytes. */
   #spent = 0;
 
@@ -64,14 +64,14 @@ export class InflatingDecoder extends MessageDecoder {
   }
 
   override attach(counters: DecodeCounters, payloadUse: PayloadUse, streaming: boolean): void {
-    this.#parts = counters.deflating ?? DETACHED;
+    this.#parts = counters.deflating ?? NO_INFLATE_PARTS;
     this.#spent = 0;
     super.attach(counters, payloadUse, streaming);
   }
 
   override detach(): void {
     super.detach();
-    this.#parts = DETACHED;
+    this.#parts = NO_INFLATE_PARTS;
   }
 
   override get inflatersBusy(): boolean {
@@ -88,7 +88,7 @@ export class InflatingDecoder extends MessageDecoder {
   }
 
   override setPayloadUse(use: PayloadUse): void {
-    if (use === DROPPED) this.#dropMessage();
+    if (use === IGNORED) this.#dropMessage();
     super.setPayloadUse(use);
   }
 
@@ -125,7 +125,7 @@ export class InflatingDecoder extends MessageDecoder {
   }
 
   protected override beginCompressed(): void {
-    if (this.payloadUse !== DROPPED) this.#parts.decompressor.begin();
+    if (this.payloadUse !== IGNORED) this.#parts.decompressor.beginMessage();
   }
 
   protected override feed(
@@ -135,7 +135,7 @@ export class InflatingDecoder extends MessageDecoder {
     last: boolean,
   ): DecodedEvent {
     // No reader gets messages after our close frame, so inflating them would be wasted work.
-    if (this.payloadUse === DROPPED) return last ? this.#endDropped() : NOTHING;
+    if (this.payloadUse === IGNORED) return last ? this.#endDropped() : NOTHING;
     this.#parts.decompressor.feed(bytes, start, end, last);
     this.inflating = true;
     return this.inflatersBusy ? STEP : NOTHING;
@@ -159,7 +159,7 @@ export class InflatingDecoder extends MessageDecoder {
     const { decompressor, inflateBuffers } = this.#parts;
     const limit = this.limit - this.length;
     const first = this.length === 0 && this.delivery === WHOLE;
-    const lease = inflateBuffers.take(first ? decompressor.left * EXPECTED_RATIO : LARGEST_STEP);
+    const lease = inflateBuffers.acquire(first ? decompressor.left * EXPECTED_RATIO : LARGEST_STEP);
     const { bytes } = lease;
     let size: number;
     try {
@@ -186,7 +186,7 @@ export class InflatingDecoder extends MessageDecoder {
   #inflated(lease: Lease, size: number, whole: boolean): DecodedEvent {
     const { delivery } = this;
     if (whole) {
-      this.#parts.decompressor.finish();
+      this.#parts.decompressor.endMessage();
       if (!this.complete()) {
         lease.release();
         return FAULT;
@@ -210,7 +210,7 @@ export class InflatingDecoder extends MessageDecoder {
       this.show(lease.bytes, 0, size);
       return MESSAGE;
     }
-    if (this.payloadUse === KEPT) this.fragments.append(lease.bytes, 0, size);
+    if (this.payloadUse === DELIVERED) this.fragments.append(lease.bytes, 0, size);
     lease.release();
     return whole ? this.assembled() : NOTHING;
   }

@@ -14,7 +14,7 @@ const LARGE = 4096;
  * A message that the caller keeps also keeps its block alive. The block has at most this many times
  * the size of the message.
  */
-const MESSAGES = 8;
+const MAX_BLOCK_RATIO = 8;
 const LARGEST_BLOCK = 16_384;
 
 /**
@@ -47,10 +47,10 @@ class MessageBlocks {
     platform: Platform,
   ): Uint8Array {
     const size = end - start;
-    const behind = bytes.length - end;
-    // `behind` is negative when the chunk was detached.
-    const alone = size <= SMALL || size > LARGE || behind < 0;
-    if (alone || !this.#fits(size, behind, owner, platform)) return copyOf(bytes, start, end);
+    const following = bytes.length - end;
+    // `following` is negative when the chunk was detached.
+    const alone = size <= SMALL || size > LARGE || following < 0;
+    if (alone || !this.#fits(size, following, owner, platform)) return copyOf(bytes, start, end);
     const copy = new Uint8Array(this.#block.buffer, this.#used, size);
     copy.set(new Uint8Array(bytes.buffer, bytes.byteOffset + start, size));
     // Each message starts at a multiple of 8 bytes, so that typed arrays of numbers can view it.
@@ -62,12 +62,13 @@ class MessageBlocks {
    * Whether the block has room for `size` bytes. Starts a new block when at least `size` more bytes
    * follow in the chunk.
    */
-  #fits(size: number, behind: number, owner: object, platform: Platform): boolean {
+  #fits(size: number, following: number, owner: object, platform: Platform): boolean {
     // A block that the application gave to another thread has length 0.
     const { length } = this.#block;
-    if (owner === this.#owner && this.#used + size <= length) return length <= size * MESSAGES;
-    if (behind < size) return false;
-    this.#block = new Uint8Array(Math.min(size * MESSAGES, size + behind, LARGEST_BLOCK));
+    if (owner === this.#owner && this.#used + size <= length)
+      return length <= size * MAX_BLOCK_RATIO;
+    if (following < size) return false;
+    this.#block = new Uint8Array(Math.min(size * MAX_BLOCK_RATIO, size + following, LARGEST_BLOCK));
     this.#used = 0;
     this.#owner = owner;
     platform.defer(drop);

@@ -24,17 +24,17 @@ import type { DataType } from '../message.ts';
 import type { Settings } from '../options.ts';
 import { type Platform, platformFunctions } from '../platform/platform.ts';
 import { ChunkQueue } from './chunk-queue.ts';
-import { DETACHED, type DecodeCounters } from './decode-counters.ts';
+import { type DecodeCounters, NO_COUNTERS } from './decode-counters.ts';
 import {
   BEGIN,
   CLOSE,
+  DELIVERED,
   type DecodedEvent,
   type Delivery,
-  DROPPED,
   END,
   END_PENDING,
   FAULT,
-  KEPT,
+  IGNORED,
   MESSAGE,
   NO_MESSAGE,
   NOTHING,
@@ -90,7 +90,7 @@ export class MessageDecoder {
   /** Whether the decode loop waits for the next turn of the event loop. */
   yielding = false;
 
-  protected counters: DecodeCounters = DETACHED;
+  protected counters: DecodeCounters = NO_COUNTERS;
   protected readonly frames: FrameDecoder;
   readonly #chunks = new ChunkQueue();
   /** Whether the frame decoder has parsed every byte pushed to it. */
@@ -98,7 +98,7 @@ export class MessageDecoder {
   protected readonly fragments: FragmentBuffer = new FragmentBuffer();
   readonly #isUtf8: ((bytes: Uint8Array) => boolean) | undefined;
   readonly #maxEmptyFragments: number;
-  protected payloadUse: PayloadUse = KEPT;
+  protected payloadUse: PayloadUse = DELIVERED;
   protected delivery: Delivery = NO_MESSAGE;
   protected pendingEvents = 0;
   /** The limit that {@link bound} has set. */
@@ -135,7 +135,7 @@ export class MessageDecoder {
 
   /** Detaches the decoder from its connection. Only an {@link idle} decoder may be detached. */
   detach(): void {
-    this.counters = DETACHED;
+    this.counters = NO_COUNTERS;
     this.lease = undefined;
     this.error = undefined;
   }
@@ -241,7 +241,7 @@ export class MessageDecoder {
    * caller releases their lease. Undefined when no message is under way, or it cannot be streamed.
    */
   turnIntoPieces(): { lease: Lease | undefined; length: number } | undefined {
-    if (this.delivery !== WHOLE || this.payloadUse === DROPPED) return undefined;
+    if (this.delivery !== WHOLE || this.payloadUse === IGNORED) return undefined;
     this.delivery = PIECES;
     this.frames.deliverInPlace();
     const { length } = this.fragments;
@@ -259,7 +259,7 @@ export class MessageDecoder {
    */
   setPayloadUse(use: PayloadUse): void {
     this.payloadUse = use;
-    if (use === DROPPED) {
+    if (use === IGNORED) {
       this.streaming = false;
       this.skip();
     }
@@ -339,7 +339,7 @@ export class MessageDecoder {
     }
     if (!this.checkText(buf, start, end)) return FAULT;
     if (delivery === WHOLE) {
-      if (this.payloadUse === KEPT) this.fragments.append(buf, start, end);
+      if (this.payloadUse === DELIVERED) this.fragments.append(buf, start, end);
       return this.#endOfFrame(fin);
     }
     if (fin && !this.complete()) return FAULT;
@@ -357,7 +357,7 @@ export class MessageDecoder {
     if (this.delivery !== WHOLE) {
       return this.frames.opcode === ContinuationFrame ? NOTHING : BEGIN;
     }
-    if (this.payloadUse !== KEPT || this.#compressed) return NOTHING;
+    if (this.payloadUse !== DELIVERED || this.#compressed) return NOTHING;
     this.fragments.expect(this.frames.length);
     this.fragments.offer(this.frames);
     return NOTHING;
@@ -368,7 +368,7 @@ export class MessageDecoder {
     if (this.#compressed) return this.feed(buf, start, end, false);
     // The limit may have been lowered since the frame began.
     if (!this.checkLength()) return FAULT;
-    const assembles = this.delivery === WHOLE && this.payloadUse === KEPT;
+    const assembles = this.delivery === WHOLE && this.payloadUse === DELIVERED;
     if (assembles) this.fragments.arrived(end - start);
     if (!this.checkText(buf, start, end)) return FAULT;
     if (assembles) this.fragments.offer(this.frames);

@@ -63,13 +63,13 @@ export class PendingResult
   }
 
   end(error: unknown): void {
-    if (endsWell(error)) this.resolve({ done: true, value: undefined });
+    if (isNormalEnd(error)) this.resolve({ done: true, value: undefined });
     else this.reject(error);
   }
 }
 
 /** Whether reading ended normally: `receive` resolves and iteration is done. */
-export function endsWell(error: unknown): boolean {
+export function isNormalEnd(error: unknown): boolean {
   if (!(error instanceof CloseError)) return false;
   return (
     error.closeCode === CloseCode.NormalClosure ||

@@ -37,7 +37,7 @@ export class PieceQueue {
   }
 
   /** Ends the queue: the message is complete. With `failure` the connection ended before that. */
-  finish(failure?: { readonly reason: unknown }): void {
+  end(failure?: { readonly reason: unknown }): void {
     if (this.over) return;
     this.over = true;
     this.failure = failure;

@@ -5,13 +5,13 @@ import { type DataType, Message } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
 import { rejected } from '../time/promises.ts';
 import { DecodeLoop, type DecodeLoopOwner } from './decode-loop.ts';
-import { DISCARDED, DROPPED } from './decoded-event.ts';
+import { CHECKED_ONLY, IGNORED } from './decoded-event.ts';
 import { messageBlocks } from './message-blocks.ts';
 import type { MessageDecoder } from './message-decoder.ts';
 import { MessageQueue } from './message-queue.ts';
 import { MessageReader, type PieceSource } from './message-reader.ts';
 import {
-  endsWell,
+  isNormalEnd,
   PendingMessage,
   type PendingRead,
   PendingResult,
@@ -125,7 +125,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   /** Drops the queued messages and all later messages. Used after our close frame. */
   dropAll(): void {
     this.drop();
-    this.setPayloadUse(DROPPED);
+    this.setPayloadUse(IGNORED);
   }
 
   /** The read deadline has passed: drops the read-ahead and ends reading. */
@@ -141,7 +141,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     const { reader } = this.owner;
     this.owner.reader = undefined;
     reader?.end(reason);
-    this.#pieces?.finish(this.#ended);
+    this.#pieces?.end(this.#ended);
     this.#finishReceive();
   }
 
@@ -194,7 +194,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   }
 
   protected endPieces(): void {
-    this.#pieces?.finish();
+    this.#pieces?.end();
   }
 
   /**
@@ -288,7 +288,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     if (message !== undefined) {
       const reader = this.#readerOf(message.type);
       this.#pieces!.push(message.data);
-      this.#pieces!.finish();
+      this.#pieces!.end();
       return reader;
     }
     const decoder = this.decoder;
@@ -303,8 +303,8 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   }
 
   more(pieces: PieceQueue): void {
-    if (pieces !== this.#pieces) return pieces.finish();
-    if (this.#ended !== undefined) return pieces.finish(this.#ended);
+    if (pieces !== this.#pieces) return pieces.end();
+    if (this.#ended !== undefined) return pieces.end(this.#ended);
     pieces.demanding = true;
     this.parseForReads();
   }
@@ -326,7 +326,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     this.#pieces = undefined;
     pieces.clear();
     if (pieces.over) return;
-    pieces.finish();
+    pieces.end();
     this.decoder?.skip();
   }
 
@@ -357,7 +357,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   discard(): Promise<CloseInfo> {
     const clash = this.#clash('discardReads');
     if (clash !== undefined) return rejected(clash);
-    if (!this.dropping) this.setPayloadUse(DISCARDED);
+    if (!this.dropping) this.setPayloadUse(CHECKED_ONLY);
     this.drop();
     return this.#startReceive(new ReceiveCall(undefined));
   }
@@ -420,7 +420,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     // refused its write, and the reason of the end itself.
     const failed = thrown !== undefined && thrown.error !== reason;
     if (failed && !(thrown.error instanceof CloseSentError)) receiveCall.reject(thrown.error);
-    else if (endsWell(reason)) receiveCall.resolve(this.owner.closed);
+    else if (isNormalEnd(reason)) receiveCall.resolve(this.owner.closed);
     else receiveCall.reject(reason);
   }
 }

@@ -121,7 +121,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     end: number,
     owner: ReceiveCallOwner,
   ): void {
-    const lease = Lease.take(end - start);
+    const lease = Lease.acquire(end - start);
     lease.bytes.set(bytes.subarray(start, end));
     this.call(type, lease.bytes, 0, end - start, lease, owner);
   }

@@ -14,7 +14,7 @@ export class BackgroundDeflate {
   /** Settles when the write settles. */
   readonly promise: Promise<void>;
   /** The promise that the caller has, if the message waited in the write queue first. */
-  turn: Promise<unknown> | undefined;
+  queuedPromise: Promise<unknown> | undefined;
   readonly #type: DataType;
   readonly #sendQueue: SendQueue;
   readonly #compressor: Compressor;
@@ -23,7 +23,7 @@ export class BackgroundDeflate {
   #cancel: (() => void) | undefined;
   #over = false;
 
-  /** @param retained - The bytes of the message; they are freed when they are copied or sent. */
+  /** @param retained - The bytes of the message; they are released when they are copied or sent. */
   constructor(
     type: DataType,
     retained: RetainedBytes,
@@ -45,13 +45,13 @@ export class BackgroundDeflate {
    * @throws the platform's error when it cannot start. `next` is not called then.
    */
   begin(prepared: PreparedMessage | undefined, next: () => void): void {
-    const done = (form: Uint8Array | undefined): void => {
+    const done = (variant: Uint8Array | undefined): void => {
       if (this.#over) return;
-      this.#send(form);
+      this.#send(variant);
       next();
     };
     if (prepared !== undefined) {
-      this.#cancel = prepared.formLater(this.#compressor, done);
+      this.#cancel = prepared.variantLater(this.#compressor, done);
       return;
     }
     const { engines, level, windowBits, history } = this.#compressor;
@@ -69,7 +69,7 @@ export class BackgroundDeflate {
   drop(reason: unknown): void {
     this.#over = true;
     this.#cancel?.();
-    this.#retained.free();
+    this.#retained.release();
     this.#written.reject(reason);
   }
 
@@ -84,30 +84,30 @@ export class BackgroundDeflate {
     if (retained.end > retained.bytes.byteLength) return undefined;
     const bytes = copyOf(retained.bytes, retained.start, retained.end);
     this.#retained = owned(bytes);
-    retained.free();
+    retained.release();
     return bytes;
   }
 
-  #send(form: Uint8Array | undefined): void {
+  #send(variant: Uint8Array | undefined): void {
     this.#over = true;
     const retained = this.#retained;
     try {
-      this.#written.resolve(this.#sent(form, retained));
+      this.#written.resolve(this.#sent(variant, retained));
     } catch (error) {
       this.#compressor.forget();
       this.#written.reject(error);
     } finally {
-      retained.free();
+      retained.release();
     }
   }
 
-  #sent(form: Uint8Array | undefined, { bytes, start, end }: RetainedBytes): Promise<void> {
+  #sent(variant: Uint8Array | undefined, { bytes, start, end }: RetainedBytes): Promise<void> {
     const { size } = this;
     if (end > bytes.byteLength) throw detachedError();
-    if (form === undefined || form.length === 0 || form.length >= size) {
+    if (variant === undefined || variant.length === 0 || variant.length >= size) {
       return this.#sendQueue.message(this.#type, bytes, start, end, true);
     }
     this.#compressor.passed(bytes, start, end);
-    return this.#sendQueue.compressed(this.#type, form, 0, form.length, size);
+    return this.#sendQueue.compressed(this.#type, variant, 0, variant.length, size);
   }
 }

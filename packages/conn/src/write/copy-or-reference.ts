@@ -9,7 +9,7 @@ import { leaseOf } from '../memory/lease.ts';
 export const COPY_UP_TO: typeof LARGEST_SLAB = LARGEST_SLAB;
 
 /**
- * Bytes of a pending write. The bytes do not change until `free` is called. Call `free` exactly
+ * Bytes of a pending write. The bytes do not change until `release` is called. Call it exactly
  * once.
  */
 export interface RetainedBytes {
@@ -18,12 +18,12 @@ export interface RetainedBytes {
   readonly end: number;
   /** `bytes` is a copy that no other code uses. */
   readonly ours: boolean;
-  readonly free: () => void;
+  readonly release: () => void;
 }
 
 /** Bytes that no other code writes to. */
 export function owned(bytes: Uint8Array): RetainedBytes {
-  return { bytes, start: 0, end: bytes.length, ours: true, free: nothing };
+  return { bytes, start: 0, end: bytes.length, ours: true, release: nothing };
 }
 
 /**
@@ -39,7 +39,7 @@ export function retain(
   if (copiesAll || end - start <= COPY_UP_TO) return owned(copyOf(bytes, start, end));
   const lease = leaseOf(bytes);
   lease?.pin();
-  return { bytes, start, end, ours: false, free: lease?.release ?? nothing };
+  return { bytes, start, end, ours: false, release: lease?.release ?? nothing };
 }
 
 /** The error of a write whose bytes were detached while it waited. */

@@ -12,9 +12,9 @@ export interface FragmentSink {
   /** Bytes of writes that wait for earlier writes. */
   held: number;
   /** A rejected promise when no message is accepted any more. */
-  refused(): Promise<void> | undefined;
+  rejectionIfClosed(): Promise<void> | undefined;
   /** A rejected promise when `size` more bytes would exceed the limit of buffered bytes. */
-  refusal(size: number): Promise<void> | undefined;
+  rejectionFor(size: number): Promise<void> | undefined;
   /** Why no message is accepted any more. */
   readonly error: unknown;
   /** Sends `bytes[start, end)` as a fragment. Resolves when there is room for the next one. */
@@ -98,13 +98,13 @@ export class MessageWriter implements AsyncDisposable {
   write(data: MessageData): Promise<void> {
     try {
       const bytes = this.#bytesOf(data);
-      const closed = this.#refusal();
+      const closed = this.#rejectionIfClosed();
       if (closed !== undefined) return closed;
       const { length } = bytes;
       const waits = this.#pending !== undefined;
-      const refused = waits && length > 0 ? this.#sink.refusal(length) : undefined;
+      const rejection = waits && length > 0 ? this.#sink.rejectionFor(length) : undefined;
       // Without these bytes the peer would get a different message, so the message is aborted.
-      if (refused !== undefined) return this.#watch(refused);
+      if (rejection !== undefined) return this.#watch(rejection);
       const written = this.#after(() => this.#put(bytes, 0, length));
       if (written === done) return done;
       if (waits) this.#count(length, written);
@@ -123,7 +123,7 @@ export class MessageWriter implements AsyncDisposable {
    * @throws (rejects) as {@link write}.
    */
   close(): Promise<void> {
-    const closed = this.#refusal();
+    const closed = this.#rejectionIfClosed();
     if (closed !== undefined) return closed;
     this.#over = new WriteClosedError();
     return this.#watch(
@@ -183,8 +183,8 @@ export class MessageWriter implements AsyncDisposable {
     this.#giveBack();
   }
 
-  #refusal(): Promise<void> | undefined {
-    return this.#over === undefined ? this.#sink.refused() : rejected(this.#over);
+  #rejectionIfClosed(): Promise<void> | undefined {
+    return this.#over === undefined ? this.#sink.rejectionIfClosed() : rejected(this.#over);
   }
 
   /** Aborts the message when `call` fails. */
@@ -229,8 +229,8 @@ export class MessageWriter implements AsyncDisposable {
   #put(bytes: Uint8Array, at: number, length: number): Promise<void> {
     let from = at;
     while (from < length) {
-      const refused = this.#sink.refused();
-      if (refused !== undefined) return refused;
+      const rejection = this.#sink.rejectionIfClosed();
+      if (rejection !== undefined) return rejection;
       if (bytes.byteLength < length) return rejected(detachedError());
       if (isControl(this.#type) && this.#fill + length - from > MAX_CONTROL_PAYLOAD)
         return this.#tooLong();
@@ -281,8 +281,8 @@ export class MessageWriter implements AsyncDisposable {
   }
 
   #fragment(fin: boolean, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    const refused = this.#sink.refused();
-    if (refused !== undefined) return refused;
+    const rejection = this.#sink.rejectionIfClosed();
+    if (rejection !== undefined) return rejection;
     try {
       const sent = this.#sink.fragment(this.#opcode, fin, bytes, start, end);
       this.#opcode = isControl(this.#type) ? this.#type : ContinuationFrame;

@@ -13,7 +13,7 @@ import { copyOf } from '../memory/copy.ts';
 import { bytesOf, isBorrowed, type MessageData, utf8 } from './payload.ts';
 
 /**
- * A message for many connections or many sends. Its bytes and its compressed forms are created once
+ * A message for many connections or many sends. Its bytes and its compressed variants are created once
  * and shared. A client masks a copy with a new key at every send (RFC 6455, section 5.3).
  */
 export class PreparedMessage {
@@ -46,19 +46,22 @@ export class PreparedMessage {
 
   /**
    * @internal Returns the message compressed by `compressor`, without context. Empty when the
-   *   compressed form is not smaller. Undefined for a large message, which {@link formLater}
+   *   compressed variant is not smaller. Undefined for a large message, which {@link variantLater}
    *   compresses.
    */
-  form(compressor: Compressor): Uint8Array | undefined {
+  variant(compressor: Compressor): Uint8Array | undefined {
     this.#variants ??= new CompressedVariants(this.bytes);
     return this.#variants.get(compressor);
   }
 
   /**
-   * @internal Calls `done` with {@link form} when the form is ready. The returned function cancels
+   * @internal Calls `done` with {@link variant} when the variant is ready. The returned function cancels
    *   the call.
    */
-  formLater(compressor: Compressor, done: (form: Uint8Array | undefined) => void): () => void {
+  variantLater(
+    compressor: Compressor,
+    done: (variant: Uint8Array | undefined) => void,
+  ): () => void {
     this.#variants ??= new CompressedVariants(this.bytes);
     return this.#variants.later(compressor, done);
   }

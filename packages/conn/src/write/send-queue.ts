@@ -109,8 +109,10 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
    *   apply to the message.
    */
   text(opcode: DataType, text: string, preaccepted = false): Promise<void> {
-    const refusal = preaccepted ? this.refused() : this.refusal(text.length, text, 0);
-    if (refusal !== undefined) return refusal;
+    const rejection = preaccepted
+      ? this.rejectionIfClosed()
+      : this.rejectionFor(text.length, text, 0);
+    if (rejection !== undefined) return rejection;
     const sent = this.#accepted(this.encodeText(opcode, text));
     const { conn, shared } = this.owner;
     shared.platform.observer?.messageOut?.(conn, opcode, utf8Length(text));
@@ -126,8 +128,10 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     preaccepted = false,
   ): Promise<void> {
     const size = end - start;
-    const refusal = preaccepted ? this.refused() : this.refusal(size, undefined, 0);
-    if (refusal !== undefined) return refusal;
+    const rejection = preaccepted
+      ? this.rejectionIfClosed()
+      : this.rejectionFor(size, undefined, 0);
+    if (rejection !== undefined) return rejection;
     const { conn, shared } = this.owner;
     const sent =
       size > COPY_UP_TO && shared.nextKey === undefined
@@ -140,7 +144,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   /**
    * Sends a whole compressed message that was accepted.
    *
-   * @param bytes - The compressed form is `bytes[start, end)`. Do not change a form of more than 64
+   * @param bytes - The compressed variant is `bytes[start, end)`. Do not change a variant of more than 64
    *   KiB afterwards.
    * @param plain - Size of the message in bytes before it was compressed.
    */
@@ -151,8 +155,8 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     end: number,
     plain: number,
   ): Promise<void> {
-    const refused = this.refused();
-    if (refused !== undefined) return refused;
+    const rejection = this.rejectionIfClosed();
+    if (rejection !== undefined) return rejection;
     this.#turnBytes += plain * DEFLATE_COST;
     const sent = this.#accepted(this.encode(opcode, true, RSV1, bytes, start, end));
     const { conn, shared } = this.owner;
@@ -164,7 +168,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
    * Sends a whole message that was accepted and that other connections send too. Unless it is
    * masked or queued after frames of this connection alone, it is encoded once for all of them.
    *
-   * @param payload - The message, or its compressed form when `rsv` has RSV1. It never changes.
+   * @param payload - The message, or its compressed variant when `rsv` has RSV1. It never changes.
    * @param plain - Size of the message in bytes before it was compressed.
    */
   shared(opcode: DataType, payload: Uint8Array, rsv: number, plain: number): Promise<void> {
@@ -274,7 +278,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     if (idle && (this.#waiting === undefined || this.#waiting.empty)) this.resetBudget();
   }
 
-  // Limits and refusals
+  // Limits
 
   /**
    * A rejected promise when a message must not be accepted.
@@ -282,9 +286,9 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
    * @param size - Size in bytes, or in UTF-16 units when `text` is given.
    * @param waiting - Bytes that were accepted earlier and are not in this queue yet.
    */
-  refusal(size: number, text: string | undefined, waiting: number): Promise<void> | undefined {
-    const refused = this.refused();
-    if (refused !== undefined) return refused;
+  rejectionFor(size: number, text: string | undefined, waiting: number): Promise<void> | undefined {
+    const rejection = this.rejectionIfClosed();
+    if (rejection !== undefined) return rejection;
     const { settings } = this.owner.shared;
     const most = text === undefined ? size : size * 3;
     const unsent = waiting + this.unsentBytes;
@@ -294,7 +298,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   }
 
   /** A rejected promise when no message is accepted any more. */
-  refused(): Promise<void> | undefined {
+  rejectionIfClosed(): Promise<void> | undefined {
     const { error } = this;
     if (error === undefined) return undefined;
     // The write after the deadline ends the connection. The deadline itself does not.
@@ -302,9 +306,9 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     return rejected(error);
   }
 
-  /** Refuses all later messages and control frames. The first error stays. */
-  refuse(error: WebSocketError): void {
-    // An expired deadline can be moved and does not stop control frames. After a refusal neither is
+  /** Rejects all later messages and control frames. The first error stays. */
+  stopAccepting(error: WebSocketError): void {
+    // An expired deadline can be moved and does not stop control frames. After this call neither is
     // possible.
     this.#expired = undefined;
     this.error ??= error;
@@ -461,7 +465,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
 
   /** Rejects every writer and releases all memory, because the transport is closed. */
   destroy(error: WebSocketError): void {
-    this.refuse(error);
+    this.stopAccepting(error);
     this.#controls = undefined;
     this.#blocked = true;
     this.#waiting?.rejectAll(error);

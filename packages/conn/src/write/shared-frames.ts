@@ -5,17 +5,17 @@ import { type Platform, perPlatform, viewOf } from '../platform/platform.ts';
  * Size of an arena in bytes. A batch that a slow transport still reads keeps the whole arena alive,
  * so arenas are small.
  */
-const ROOM = 16_384;
+const ARENA_BYTES = 16_384;
 /**
  * A turn begins in a new arena when the current arena has fewer free bytes: a batch without room to
  * grow would be copied.
  */
-const LEAST = 4_096;
+const MIN_FREE_BYTES = 4_096;
 /**
  * In a very long turn, sharing restarts after this many bytes of payload, so that the map of
  * batches stays small.
  */
-const REMEMBERED = 262_144;
+const MAX_SERIALIZED_BYTES = 262_144;
 const LONGEST_HEADER = 10;
 
 /** A queue that sends its batch at the end of the turn. */
@@ -92,7 +92,7 @@ export class SharedFrames {
 
   constructor(platform: Platform) {
     this.#platform = platform;
-    this.#arena = new Arena(ROOM);
+    this.#arena = new Arena(ARENA_BYTES);
   }
 
   /**
@@ -124,14 +124,15 @@ export class SharedFrames {
 
   #begin(): Batch {
     this.#serialized = 0;
-    if (this.#arena.bytes.length - this.#arena.used < LEAST) this.#arena = new Arena(ROOM);
+    if (this.#arena.bytes.length - this.#arena.used < MIN_FREE_BYTES)
+      this.#arena = new Arena(ARENA_BYTES);
     return new Batch(this.#arena, 0, 0);
   }
 
   #append(before: Batch, b0: number, payload: Uint8Array): Batch {
     const { size } = before;
     let from = before;
-    if (size === 0 && this.#serialized > REMEMBERED) {
+    if (size === 0 && this.#serialized > MAX_SERIALIZED_BYTES) {
       this.#empty = this.#begin();
       from = this.#empty;
     }
@@ -139,7 +140,7 @@ export class SharedFrames {
     let { arena, start } = from;
     if (size === 0) {
       if (this.#arena.bytes.length - this.#arena.used < most) {
-        this.#arena = new Arena(Math.max(ROOM, most));
+        this.#arena = new Arena(Math.max(ARENA_BYTES, most));
       }
       arena = this.#arena;
       start = arena.used;

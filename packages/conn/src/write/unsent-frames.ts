@@ -96,7 +96,7 @@ export abstract class UnsentFrames {
   }
 
   #acquireEncoder(): FrameEncoder {
-    this.encoder ??= this.owner.shared.encoders.take() ?? this.owner.shared.createEncoder();
+    this.encoder ??= this.owner.shared.encoders.acquire() ?? this.owner.shared.createEncoder();
     if (this.batch !== undefined) this.#unshare(this.batch, this.encoder);
     return this.encoder;
   }
@@ -109,7 +109,7 @@ export abstract class UnsentFrames {
     const encoder = this.encoder;
     if (encoder === undefined || this.writing || encoder.pending > 0) return;
     this.encoder = undefined;
-    this.owner.shared.encoders.give(encoder);
+    this.owner.shared.encoders.release(encoder);
   }
 
   /**

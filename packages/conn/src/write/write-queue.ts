@@ -7,7 +7,7 @@ interface Waiting {
   /** Begins the write, because it is now the first in the queue. */
   start(): void;
   /** Rejects the write before it has begun. */
-  refuse(error: unknown): void;
+  reject(error: unknown): void;
 }
 
 /**
@@ -29,25 +29,25 @@ export class WriteQueue {
    * Adds a write and runs `start` when the write is the first in the queue. Calls `drop` when the
    * write is rejected before that.
    */
-  join<T>(size: number, start: () => T | PromiseLike<T>, drop?: () => void): Promise<T> {
-    const turn = new Deferred<T>();
+  enqueue<T>(size: number, start: () => T | PromiseLike<T>, drop?: () => void): Promise<T> {
+    const started = new Deferred<T>();
     this.bytes += size;
     this.#waiting.push({
-      promise: turn.promise,
+      promise: started.promise,
       size,
       start: () => {
         try {
-          turn.resolve(start());
+          started.resolve(start());
         } catch (error) {
-          turn.reject(error);
+          started.reject(error);
         }
       },
-      refuse: (error) => {
+      reject: (error) => {
         drop?.();
-        turn.reject(error);
+        started.reject(error);
       },
     });
-    return handled(turn.promise);
+    return handled(started.promise);
   }
 
   /** Starts the first write. */
@@ -61,23 +61,23 @@ export class WriteQueue {
   }
 
   /** Rejects all writes. */
-  refuse(error: unknown): void {
+  rejectAll(error: unknown): void {
     const waiting = this.#waiting.slice(this.#first);
     this.bytes = 0;
     this.#clear();
-    for (const one of waiting) one.refuse(error);
+    for (const one of waiting) one.reject(error);
   }
 
   /**
    * Removes the write that returned `promise` and rejects it with `reason`. No effect when the
    * write has begun.
    */
-  leave(promise: Promise<unknown>, reason: unknown): void {
+  cancel(promise: Promise<unknown>, reason: unknown): void {
     const at = this.#waiting.findIndex((one, i) => i >= this.#first && one.promise === promise);
     if (at < 0) return;
     const [one] = this.#waiting.splice(at, 1);
     this.bytes -= one!.size;
-    one!.refuse(reason);
+    one!.reject(reason);
   }
 
   #clear(): void {

@@ -78,22 +78,22 @@ export class WriteSide implements FragmentSink {
     return this.held + (this.#queue?.bytes ?? 0) + (this.#background?.size ?? 0);
   }
 
-  refused(): Promise<void> | undefined {
-    return this.sendQueue.refused();
+  rejectionIfClosed(): Promise<void> | undefined {
+    return this.sendQueue.rejectionIfClosed();
   }
 
-  refusal(size: number): Promise<void> | undefined {
-    return this.sendQueue.refusal(size, undefined, this.waiting);
+  rejectionFor(size: number): Promise<void> | undefined {
+    return this.sendQueue.rejectionFor(size, undefined, this.waiting);
   }
 
   /** Cancels the write that returned `promise`, if the write still waits. */
   giveUp(promise: Promise<unknown>, reason: unknown): void {
     const background = this.#background;
-    if (background !== undefined && (background.turn ?? background.promise) === promise) {
+    if (background !== undefined && (background.queuedPromise ?? background.promise) === promise) {
       this.#background = undefined;
       background.drop(reason);
       this.#advance();
-    } else this.#queue?.leave(promise, reason);
+    } else this.#queue?.cancel(promise, reason);
   }
 
   /**
@@ -110,13 +110,15 @@ export class WriteSide implements FragmentSink {
   ): Promise<void> {
     const { sendQueue } = this;
     if (this.#busy) {
-      const refusal = sendQueue.refusal(text.length, text, this.waiting);
-      if (refusal !== undefined) return refusal;
-      return this.#join(text.length, () => this.text(type, text, compress, true));
+      const rejection = sendQueue.rejectionFor(text.length, text, this.waiting);
+      if (rejection !== undefined) return rejection;
+      return this.#enqueue(text.length, () => this.text(type, text, compress, true));
     }
     if (!this.#compressesText(text, compress)) return sendQueue.text(type, text, preaccepted);
-    const refusal = preaccepted ? sendQueue.refused() : sendQueue.refusal(text.length, text, 0);
-    if (refusal !== undefined) return refusal;
+    const rejection = preaccepted
+      ? sendQueue.rejectionIfClosed()
+      : sendQueue.rejectionFor(text.length, text, 0);
+    if (rejection !== undefined) return rejection;
     const { plain } = this.#compressor!.engines;
     const { platform } = this.#owner.shared;
     if (text.length * 3 > SCRATCH) {
@@ -143,16 +145,18 @@ export class WriteSide implements FragmentSink {
     const { sendQueue } = this;
     const size = end - start;
     const preaccepted = retained !== undefined;
-    if (this.#busy) return this.#waitInLine(type, bytes, start, end, compress);
+    if (this.#busy) return this.#enqueueMessage(type, bytes, start, end, compress);
     if (!this.#compresses(size, compress))
       return sendQueue.message(type, bytes, start, end, preaccepted);
     // zlib would read beyond a detached or shrunk buffer and crash the process.
     if (end > bytes.byteLength) return rejected(detachedError());
-    const refusal = preaccepted ? sendQueue.refused() : sendQueue.refusal(size, undefined, 0);
-    return refusal ?? this.#pack(type, bytes, start, end, retained);
+    const rejection = preaccepted
+      ? sendQueue.rejectionIfClosed()
+      : sendQueue.rejectionFor(size, undefined, 0);
+    return rejection ?? this.#pack(type, bytes, start, end, retained);
   }
 
-  #waitInLine(
+  #enqueueMessage(
     type: DataType,
     bytes: Uint8Array,
     start: number,
@@ -160,21 +164,21 @@ export class WriteSide implements FragmentSink {
     compress: boolean | undefined,
   ): Promise<void> {
     const size = end - start;
-    const refusal = this.sendQueue.refusal(size, undefined, this.waiting);
-    if (refusal !== undefined) return refusal;
+    const rejection = this.sendQueue.rejectionFor(size, undefined, this.waiting);
+    if (rejection !== undefined) return rejection;
     const retained = retain(bytes, start, end, this.#copiesAll);
     const send = (): Promise<void> => {
       try {
         return this.message(type, retained.bytes, retained.start, retained.end, compress, retained);
       } finally {
-        retained.free();
+        retained.release();
       }
     };
-    return this.#join(size, send, retained.free);
+    return this.#enqueue(size, send, retained.release);
   }
 
   /**
-   * Sends a prepared message, which caches its compressed forms; `preaccepted` as in {@link text}.
+   * Sends a prepared message, which caches its compressed variants; `preaccepted` as in {@link text}.
    */
   prepared(message: PreparedMessage, preaccepted = false): Promise<void> {
     const { bytes } = message;
@@ -182,20 +186,20 @@ export class WriteSide implements FragmentSink {
     const { length } = bytes;
     const compressor = this.#compressor;
     const { sendQueue } = this;
-    const refusal = preaccepted
-      ? sendQueue.refused()
-      : sendQueue.refusal(length, undefined, this.waiting);
-    if (refusal !== undefined) return refusal;
-    if (this.#busy) return this.#join(length, () => this.prepared(message, true));
+    const rejection = preaccepted
+      ? sendQueue.rejectionIfClosed()
+      : sendQueue.rejectionFor(length, undefined, this.waiting);
+    if (rejection !== undefined) return rejection;
+    if (this.#busy) return this.#enqueue(length, () => this.prepared(message, true));
     if (compressor === undefined || !this.#compresses(length, undefined)) {
       return sendQueue.shared(type, bytes, 0, length);
     }
-    const form = formOf(message, compressor);
-    if (form === undefined) return this.#later(type, owned(bytes), message);
-    if (form.length === 0) return sendQueue.shared(type, bytes, 0, length);
+    const variant = variantOf(message, compressor);
+    if (variant === undefined) return this.#later(type, owned(bytes), message);
+    if (variant.length === 0) return sendQueue.shared(type, bytes, 0, length);
     compressor.passed(bytes, 0, length);
     try {
-      return sendQueue.shared(type, form, RSV1, length);
+      return sendQueue.shared(type, variant, RSV1, length);
     } catch (error) {
       compressor.forget();
       throw error;
@@ -223,7 +227,7 @@ export class WriteSide implements FragmentSink {
     const { sendQueue } = this;
     const compressor = this.#compressor!;
     if (compressor.isLarge(end - start)) {
-      // A reference is freed when the message leaves the write queue, so only a copy can be reused.
+      // A reference is released when the message leaves the write queue, so only a copy can be reused.
       const ours = retained?.ours === true ? retained : retain(bytes, start, end, this.#copiesAll);
       return this.#later(type, ours, undefined);
     }
@@ -262,8 +266,8 @@ export class WriteSide implements FragmentSink {
    * With `queue` this call waits until the owner of the open writer closes it.
    */
   nextWriter(type: number, queue: boolean, compress?: boolean): Promise<MessageWriter> {
-    const refused = this.refused();
-    if (refused !== undefined) return refused as Promise<never>;
+    const rejection = this.rejectionIfClosed();
+    if (rejection !== undefined) return rejection as Promise<never>;
     const open = (): MessageWriter => {
       const { platform, slabs, settings } = this.#owner.shared;
       const writer = new MessageWriter(type, this, platform, slabs, settings.writeBufferSize);
@@ -279,14 +283,14 @@ export class WriteSide implements FragmentSink {
     };
     const before = this.#writer;
     if (!this.#busy) return Promise.resolve(open());
-    if (queue) return this.#join(0, openInTurn);
+    if (queue) return this.#enqueue(0, openInTurn);
     this.#skipQueue++;
     let waits = true;
     const started = (): void => {
       if (waits) this.#skipQueue--;
       waits = false;
     };
-    const turn = this.#join(
+    const opened = this.#enqueue(
       0,
       () => {
         started();
@@ -295,12 +299,12 @@ export class WriteSide implements FragmentSink {
       started,
     );
     before?.supersede();
-    return turn;
+    return opened;
   }
 
   /** Whether a message of `size` bytes would be accepted now. */
   accepts(size: number): boolean {
-    return this.error === undefined && this.refusal(size) === undefined;
+    return this.error === undefined && this.rejectionFor(size) === undefined;
   }
 
   fragment(
@@ -359,7 +363,7 @@ export class WriteSide implements FragmentSink {
    * Sends all accepted messages, so that the close frame can follow. Messages that are not
    * compressed yet are sent uncompressed.
    */
-  finish(): void {
+  sendAccepted(): void {
     this.#flushing = true;
     const background = this.#background;
     this.#background = undefined;
@@ -380,31 +384,31 @@ export class WriteSide implements FragmentSink {
     writer?.fail(error);
     background?.drop(error);
     this.#endStream();
-    this.#queue?.refuse(error);
+    this.#queue?.rejectAll(error);
   }
 
-  #join<T>(size: number, start: () => T | PromiseLike<T>, drop?: () => void): Promise<T> {
+  #enqueue<T>(size: number, start: () => T | PromiseLike<T>, drop?: () => void): Promise<T> {
     this.#queue ??= new WriteQueue();
     const begin = (): T | PromiseLike<T> => {
       const begun = start();
       // The caller has the promise of the queued write. Cancelling that promise must also cancel
       // the background compression of its message.
       if (this.#background !== undefined && this.#background.promise === begun)
-        this.#background.turn = turn;
+        this.#background.queuedPromise = queued;
       return begun;
     };
-    const turn = this.#queue.join(size, begin, drop);
-    return turn;
+    const queued = this.#queue.enqueue(size, begin, drop);
+    return queued;
   }
 }
 
 /**
- * Returns {@link PreparedMessage.form}. The form is also empty when compressing fails for lack of
+ * Returns {@link PreparedMessage.variant}. The variant is also empty when compressing fails for lack of
  * memory.
  */
-function formOf(message: PreparedMessage, compressor: Compressor): Uint8Array | undefined {
+function variantOf(message: PreparedMessage, compressor: Compressor): Uint8Array | undefined {
   try {
-    return message.form(compressor);
+    return message.variant(compressor);
   } catch {
     return new Uint8Array(0);
   }

@@ -38,7 +38,7 @@ class RecordedActions implements CloseActions {
     this.#hasCloseHandler = hasCloseHandler;
   }
 
-  finishWrites(): void {}
+  sendAccepted(): void {}
   cutWrites(): void {}
   parseRest(): void {}
   dropQueue(): void {}
@@ -52,7 +52,7 @@ class RecordedActions implements CloseActions {
     return this.hasBuffer;
   }
 
-  refuseWrites(): void {
+  rejectLaterWrites(): void {
     this.acceptsClose = false;
   }
 
@@ -375,10 +375,11 @@ const gone = (unsent: boolean): Event =>
       model.end ??= EOF;
     },
     ({ handshake, actions }) => {
-      if (actions.info !== undefined) return handshake.handle('gone', { error: undefined });
+      if (actions.info !== undefined)
+        return handshake.handle('transportClosed', { error: undefined });
       actions.unsent = unsent;
       const { received, failed, sent } = handshake;
-      handshake.handle('gone', { error: undefined });
+      handshake.handle('transportClosed', { error: undefined });
       const wasClean = received !== undefined && failed === undefined && sent && !unsent;
       expect(actions.info).toMatchObject({
         code: received?.code ?? failed?.code ?? CloseCode.AbnormalClosure,
@@ -498,7 +499,7 @@ describe.each(['server', 'client'] as const)('CloseHandshake of a %s', (role) =>
     const handshake = new CloseHandshake(actions);
     act(handshake);
     actions.unsent = unsent;
-    handshake.handle('gone', { error: undefined });
+    handshake.handle('transportClosed', { error: undefined });
     expect(actions.info).toStrictEqual(info);
     expect(handshake.info).toBe(actions.info);
   });
@@ -509,7 +510,7 @@ describe.each(['server', 'client'] as const)('CloseHandshake of a %s', (role) =>
     actions.hasBuffer = false;
     handshake.handle('peerClose', closed);
     handshake.handle('inputRead', undefined);
-    handshake.handle('gone', { error: undefined });
+    handshake.handle('transportClosed', { error: undefined });
     expect(actions.info).toMatchObject({ code: 4000, wasClean: false });
   });
 

@@ -313,8 +313,8 @@ describe('an idle connection', () => {
     const { platform, conn } = all[0]!;
     await platform.settle();
     const shared = kitOf(conn);
-    const taken = vi.spyOn(shared.encoders, 'take');
-    const given = vi.spyOn(shared.encoders, 'give');
+    const taken = vi.spyOn(shared.encoders, 'acquire');
+    const given = vi.spyOn(shared.encoders, 'release');
     for (const end of all) await Promise.resolve(act(end)).catch(() => {});
     await platform.settle();
     expect(given).toHaveBeenCalledTimes(taken.mock.calls.length);

@@ -77,7 +77,7 @@ describe('a queued message in pooled memory', () => {
         },
       });
       const writer = await conn.nextWriter(1);
-      const lease = Lease.take(LARGE);
+      const lease = Lease.acquire(LARGE);
       const bytes = lease.bytes.subarray(0, LARGE);
       const sent = conn.send(bytes);
       lease.release();

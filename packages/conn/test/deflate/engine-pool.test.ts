@@ -206,33 +206,33 @@ describe('the memory of histories', () => {
   it('is counted for the source, also above its budget', () => {
     const { source, engines } = setup();
     expect([historyBytesOf(source), historyBytesOf(new Source())]).toEqual([0, 0]);
-    const buffer = engines.take(512);
+    const buffer = engines.acquire(512);
     expect([historyBytesOf(source), engines.overBudget]).toEqual([512, false]);
-    const other = engines.take(512);
+    const other = engines.acquire(512);
     expect([historyBytesOf(source), engines.overBudget]).toEqual([1024, true]);
-    engines.give(other);
+    engines.release(other);
     expect(engines.overBudget).toBe(false);
-    engines.give(buffer);
+    engines.release(buffer);
     expect(historyBytesOf(source)).toBe(0);
   });
 
   it('is reused by size', () => {
     const { engines } = setup();
-    const buffer = engines.take(512);
-    engines.give(buffer);
-    expect(engines.take(1024)).not.toBe(buffer);
-    expect(engines.take(512)).toBe(buffer);
+    const buffer = engines.acquire(512);
+    engines.release(buffer);
+    expect(engines.acquire(1024)).not.toBe(buffer);
+    expect(engines.acquire(512)).toBe(buffer);
   });
 
   it('is limited to 64 unused buffers of a size, and to none without compression', async () => {
     const { platform, engines } = setup();
-    const buffers = Array.from({ length: 70 }, () => engines.take(512));
-    for (const buffer of buffers) engines.give(buffer);
-    const again = new Set(Array.from({ length: 70 }, () => engines.take(512)));
+    const buffers = Array.from({ length: 70 }, () => engines.acquire(512));
+    for (const buffer of buffers) engines.release(buffer);
+    const again = new Set(Array.from({ length: 70 }, () => engines.acquire(512)));
     expect(buffers.filter((buffer) => again.has(buffer)).length).toBe(64);
-    for (const buffer of again) engines.give(buffer);
+    for (const buffer of again) engines.release(buffer);
     engines.inflaters.release(engines.inflaters.acquire({}));
     for (let i = 0; i < 3; i++) await platform.advance(MINUTE);
-    expect(again.has(engines.take(512))).toBe(false);
+    expect(again.has(engines.acquire(512))).toBe(false);
   });
 });

@@ -48,9 +48,9 @@ describe('deflateLimits', () => {
   it('forbid takeover above the budget', () => {
     const platform = hostWithEngines();
     const engines = enginePoolOf(platform.deflate, platform);
-    engines.take(512);
+    engines.acquire(512);
     expect(deflateLimits(takeover, 'server', platform)).toMatchObject(both);
-    engines.take(512);
+    engines.acquire(512);
     expect(deflateLimits(takeover, 'server', platform)).toMatchObject(neither);
     expect(deflateLimits(takeover, 'client', platform)).toMatchObject(neither);
   });

@@ -6,13 +6,13 @@ import { HistoryRing } from '../../src/deflate/window.ts';
 class Memory {
   lent = 0;
 
-  take(bytes: number): Uint8Array {
+  acquire(bytes: number): Uint8Array {
     expect(Number.isInteger(Math.log2(bytes))).toBe(true);
     this.lent += bytes;
     return new Uint8Array(bytes).fill(0xee);
   }
 
-  give(buffer: Uint8Array): void {
+  release(buffer: Uint8Array): void {
     this.lent -= buffer.length;
     buffer.fill(0xdd);
   }

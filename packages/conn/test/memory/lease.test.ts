@@ -19,45 +19,45 @@ async function fresh(): Promise<Fresh> {
 describe('a Lease that a transport releases twice', () => {
   it('leaves the memory to its next owner', async () => {
     const { codec, conn } = await fresh();
-    const late = conn.Lease.take(100_000);
+    const late = conn.Lease.acquire(100_000);
     late.release();
-    const next = conn.Lease.take(100_000);
+    const next = conn.Lease.acquire(100_000);
     expect(next.bytes).toBe(late.bytes);
     late.release();
     expect(codec.sharedMessageBuffers().lent).toBe(1);
-    expect(conn.Lease.take(100_000).bytes).not.toBe(next.bytes);
+    expect(conn.Lease.acquire(100_000).bytes).not.toBe(next.bytes);
   });
 
   it('returns to the pool once', async () => {
     const { conn } = await fresh();
     const buffers = new conn.InflateBuffers();
-    const lease = buffers.take(100);
+    const lease = buffers.acquire(100);
     lease.release();
     lease.release();
-    expect(buffers.take(100)).toBe(lease);
-    expect(buffers.take(100)).not.toBe(lease);
+    expect(buffers.acquire(100)).toBe(lease);
+    expect(buffers.acquire(100)).not.toBe(lease);
   });
 
   it('waits for its pins when it is reused', async () => {
     const { conn } = await fresh();
     const buffers = new conn.InflateBuffers();
-    const lease = buffers.take(100);
+    const lease = buffers.acquire(100);
     lease.release();
-    expect(buffers.take(100)).toBe(lease);
+    expect(buffers.acquire(100)).toBe(lease);
     lease.pin();
     lease.release();
-    expect(buffers.take(100)).not.toBe(lease);
+    expect(buffers.acquire(100)).not.toBe(lease);
     lease.release();
-    expect(buffers.take(100)).toBe(lease);
+    expect(buffers.acquire(100)).toBe(lease);
   });
 
   it('throws in the debug mode of pools', async () => {
     const { codec, conn } = await fresh();
     codec.debugPools();
-    const late = conn.Lease.take(100_000);
+    const late = conn.Lease.acquire(100_000);
     late.release();
     expect(late.release).toThrow('not leased');
-    const plain = new conn.InflateBuffers().take(100);
+    const plain = new conn.InflateBuffers().acquire(100);
     plain.release();
     expect(plain.release).toThrow('not leased');
   });

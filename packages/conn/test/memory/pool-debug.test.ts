@@ -80,28 +80,30 @@ describe('the debug mode of pools', () => {
 
   it('poisons a buffer of plain text at its release, and checks it at its reuse', () => {
     const buffers = new InflateBuffers();
-    const { bytes, release } = buffers.take(100);
+    const { bytes, release } = buffers.acquire(100);
     expect(isPoison(bytes)).toBe(true);
     bytes.fill(1);
     release();
     expect(isPoison(bytes)).toBe(true);
     bytes[1023] = 0;
-    expect(() => buffers.take(100)).toThrow(
+    expect(() => buffers.acquire(100)).toThrow(
       'buffer of plain text of 1024 bytes was written to after its release: byte 1023 is 0x00',
     );
   });
 
   it('poisons the memory of a history', () => {
     const engines = new EnginePool(NO_SOURCE, new FakePlatform());
-    const history = engines.take(512);
+    const history = engines.acquire(512);
     history.fill(1);
-    engines.give(history);
+    engines.release(history);
     expect(isPoison(history)).toBe(true);
-    expect(() => engines.give(history)).toThrow('history released twice');
-    expect(() => engines.give(new Uint8Array(512))).toThrow('history is not leased from this pool');
+    expect(() => engines.release(history)).toThrow('history released twice');
+    expect(() => engines.release(new Uint8Array(512))).toThrow(
+      'history is not leased from this pool',
+    );
     expect(engines.historyBytes).toBe(0);
     history[0] = 1;
-    expect(() => engines.take(512)).toThrow('history of 512 bytes was written to');
+    expect(() => engines.acquire(512)).toThrow('history of 512 bytes was written to');
   });
 
   it('poisons a released write buffer, which the user may change', () => {

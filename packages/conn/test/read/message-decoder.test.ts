@@ -2,7 +2,7 @@ import { BinaryMessage, TextMessage } from '@ws/codec';
 import { FakePlatform, naiveEncode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { resolveSettings } from '../../src/options.ts';
-import { KEPT, MESSAGE, NOTHING, PING } from '../../src/read/decoded-event.ts';
+import { DELIVERED, MESSAGE, NOTHING, PING } from '../../src/read/decoded-event.ts';
 import { MessageDecoder } from '../../src/read/message-decoder.ts';
 
 const MASK = { mask: 0x01020304 };
@@ -12,7 +12,7 @@ function attached(): MessageDecoder {
   const { readLimit } = settings;
   const decoder = new MessageDecoder('server', settings, new FakePlatform());
   const counters = { framesIn: 0, messagesIn: 0, pingsIn: 0, readLimit, deflating: undefined };
-  decoder.attach(counters, KEPT, false);
+  decoder.attach(counters, DELIVERED, false);
   return decoder;
 }
 

@@ -27,7 +27,7 @@ function readerOf(...initial: readonly string[]) {
 /** A reader of a message that is complete. */
 function whole(...pieces: readonly string[]) {
   const read = readerOf(...pieces);
-  read.pieces.finish();
+  read.pieces.end();
   return read;
 }
 
@@ -86,7 +86,7 @@ describe('MessageReader.read', () => {
 
   it('delivers the earlier bytes, then rejects with the error of the connection', async () => {
     const { reader, pieces } = readerOf('a');
-    pieces.finish(gone);
+    pieces.end(gone);
     expect(await reader.read(new Uint8Array(4))).toBe(1);
     await expect(reader.read(new Uint8Array(4))).rejects.toBe(gone.reason);
     await expect(reader.bytes()).rejects.toBe(gone.reason);
@@ -124,7 +124,7 @@ describe('two reads of one message', () => {
       await expect(second).rejects.toThrow('a read of the message while another is pending');
     }
     push('ab');
-    pieces.finish();
+    pieces.end();
     await first;
     expect(await reader.read(new Uint8Array(4))).toBe(0);
     expect(await reader.bytes()).toHaveLength(0);
@@ -133,7 +133,7 @@ describe('two reads of one message', () => {
   it('continue after a failed one', async () => {
     const { reader, pieces } = readerOf();
     const first = reader.read(new Uint8Array(4));
-    pieces.finish(gone);
+    pieces.end(gone);
     for (const read of [() => first, () => reader.read(new Uint8Array(4)), () => reader.bytes()])
       await expect(read()).rejects.toBe(gone.reason);
   });
@@ -145,7 +145,7 @@ describe('iteration of a MessageReader', () => {
     const all = Uint8Array.from(Buffer.from('abcd'));
     pieces.push(all.subarray(0, 1));
     pieces.push(all.subarray(1));
-    pieces.finish();
+    pieces.end();
     const got: Uint8Array[] = [];
     for await (const piece of reader) if (got.push(piece) > 2) break;
     expect(got.map(text)).toEqual(['a', 'bcd']);
@@ -172,7 +172,7 @@ describe('iteration of a MessageReader', () => {
 
   it('throws the error that ended the connection', async () => {
     const { reader, pieces } = readerOf();
-    pieces.finish(gone);
+    pieces.end(gone);
     await expect(reader[Symbol.asyncIterator]().next()).rejects.toBe(gone.reason);
   });
 });

@@ -2,7 +2,7 @@ import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { CloseError, TextMessage } from '../../src/index.ts';
 import { Message } from '../../src/message.ts';
-import { endsWell, PendingMessage, PendingResult } from '../../src/read/pending-read.ts';
+import { isNormalEnd, PendingMessage, PendingResult } from '../../src/read/pending-read.ts';
 
 const message = new Message(TextMessage, Uint8Array.of(0x61), new FakePlatform());
 
@@ -53,11 +53,11 @@ describe('endsWell', () => {
     [1006, false],
     [4000, false],
   ])('of a close with %d is %s', (code, well) => {
-    expect(endsWell(new CloseError(code))).toBe(well);
+    expect(isNormalEnd(new CloseError(code))).toBe(well);
   });
 
   it('is false for other errors', () => {
     for (const error of [undefined, new Error('x'), { closeCode: 1000 }])
-      expect(endsWell(error)).toBe(false);
+      expect(isNormalEnd(error)).toBe(false);
   });
 });

@@ -60,7 +60,7 @@ describe('PieceQueue', () => {
   it('ignores empty pieces, and pieces after its end', () => {
     const pieces = inflowOf([]);
     expect([pieces.empty, pieces.cost]).toEqual([true, 0]);
-    pieces.finish();
+    pieces.end();
     pieces.push(Uint8Array.of(1));
     expect([pieces.empty, pieces.cost]).toEqual([true, 0]);
   });
@@ -68,8 +68,8 @@ describe('PieceQueue', () => {
   it('keeps the first end', () => {
     const pieces = inflowOf();
     const failure = { reason: new Error('gone') };
-    pieces.finish(failure);
-    pieces.finish();
+    pieces.end(failure);
+    pieces.end();
     expect([pieces.over, pieces.failure]).toEqual([true, failure]);
   });
 
@@ -85,7 +85,7 @@ describe('PieceQueue', () => {
     listen();
     await Promise.resolve();
     expect(told).toHaveLength(2);
-    pieces.finish();
+    pieces.end();
     await Promise.resolve();
     expect(told).toHaveLength(3);
   });
@@ -97,7 +97,7 @@ describe('PieceQueue', () => {
     pieces.push(Uint8Array.of(1));
     expect(pieces.demanding).toBe(false);
     pieces.demanding = true;
-    pieces.finish();
+    pieces.end();
     expect(pieces.demanding).toBe(false);
   });
 });

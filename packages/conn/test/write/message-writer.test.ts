@@ -20,8 +20,9 @@ function writerOf(type: number = TextMessage, pool: SlabSource = sharedSlabPool(
   const sink: FragmentSink & { error: unknown } = {
     held: 0,
     error: undefined,
-    refused: () => (state.refused === undefined ? undefined : Promise.reject(state.refused)),
-    refusal: () => (state.refusal === undefined ? undefined : Promise.reject(state.refusal)),
+    rejectionIfClosed: () =>
+      state.refused === undefined ? undefined : Promise.reject(state.refused),
+    rejectionFor: () => (state.refusal === undefined ? undefined : Promise.reject(state.refusal)),
     fragment(opcode, fin, bytes, start, end) {
       if (state.throws !== undefined) throw state.throws;
       chunks.push(bytes);

@@ -67,7 +67,7 @@ export function queueOf(
     flushLater: () => void asked.push('flush'),
     abort(error) {
       aborted.push(error);
-      sendQueue.refuse(error);
+      sendQueue.stopAccepting(error);
     },
   };
   const sendQueue = new SendQueue(owner);

@@ -15,20 +15,20 @@ describe('the buffered amount', () => {
     const { sendQueue, block } = queueOf({ maxBufferedAmount: 100, highWaterMark: 50 });
     block(48);
     expect(sendQueue.bufferedAmount).toBe(50);
-    expect(sendQueue.refusal(50, undefined, 0)).toBeUndefined();
-    expect(sendQueue.refusal(40, undefined, 10)).toBeUndefined();
-    expect(sendQueue.refusal(50, 'x'.repeat(50), 0)).toBeUndefined();
-    expect(sendQueue.refusal(25, 'é'.repeat(25), 0)).toBeUndefined();
+    expect(sendQueue.rejectionFor(50, undefined, 0)).toBeUndefined();
+    expect(sendQueue.rejectionFor(40, undefined, 10)).toBeUndefined();
+    expect(sendQueue.rejectionFor(50, 'x'.repeat(50), 0)).toBeUndefined();
+    expect(sendQueue.rejectionFor(25, 'é'.repeat(25), 0)).toBeUndefined();
     for (const [size, text, waiting] of [
       [51, undefined, 0],
       [40, undefined, 11],
       [51, 'x'.repeat(51), 0],
       [26, 'é'.repeat(26), 0],
     ] as const)
-      await expect(sendQueue.refusal(size, text, waiting)).rejects.toBeInstanceOf(
+      await expect(sendQueue.rejectionFor(size, text, waiting)).rejects.toBeInstanceOf(
         BackpressureError,
       );
-    await expect(sendQueue.refusal(51, undefined, 0)).rejects.toThrow(
+    await expect(sendQueue.rejectionFor(51, undefined, 0)).rejects.toThrow(
       '50 bytes are already buffered and 51 more would exceed maxBufferedAmount (100); await your writes',
     );
     await expect(sendQueue.text(TextMessage, 'x'.repeat(51))).rejects.toThrow(BackpressureError);
@@ -50,15 +50,15 @@ describe('the buffered amount', () => {
     const { highWaterMark, blocks, accepted } = row;
     const { sendQueue, block } = queueOf({ maxBufferedAmount: 100, highWaterMark });
     if (blocks) block(48);
-    expect(sendQueue.refusal(1_000, undefined, 0) === undefined).toBe(accepted);
+    expect(sendQueue.rejectionFor(1_000, undefined, 0) === undefined).toBe(accepted);
   });
 
   it('is handed over before a message is rejected for it', () => {
     const { sendQueue, transport } = queueOf({ maxBufferedAmount: 100, highWaterMark: 10 });
     void sendQueue.text(TextMessage, 'x'.repeat(60));
-    expect(sendQueue.refusal(38, undefined, 0)).toBeUndefined();
+    expect(sendQueue.rejectionFor(38, undefined, 0)).toBeUndefined();
     expect(transport.writes).toEqual([]);
-    expect(sendQueue.refusal(39, undefined, 0)).toBeUndefined();
+    expect(sendQueue.rejectionFor(39, undefined, 0)).toBeUndefined();
     expect(transport.writes).toHaveLength(1);
   });
 });
@@ -161,13 +161,13 @@ describe('a blocked transport', () => {
 describe('SendQueue after its end', () => {
   it('rejects with the first reason', async () => {
     const { sendQueue } = queueOf();
-    expect(sendQueue.refused()).toBeUndefined();
+    expect(sendQueue.rejectionIfClosed()).toBeUndefined();
     const error = new TransportError('gone');
-    sendQueue.refuse(error);
-    sendQueue.refuse(new TransportError('again'));
+    sendQueue.stopAccepting(error);
+    sendQueue.stopAccepting(new TransportError('again'));
     await expect(sendQueue.text(TextMessage, 'x')).rejects.toBe(error);
-    await expect(sendQueue.refused()).rejects.toBe(error);
-    await expect(sendQueue.refusal(1, undefined, 0)).rejects.toBe(error);
+    await expect(sendQueue.rejectionIfClosed()).rejects.toBe(error);
+    await expect(sendQueue.rejectionFor(1, undefined, 0)).rejects.toBe(error);
   });
 
   it('does not end a destroyed transport', () => {
@@ -182,13 +182,15 @@ describe('SendQueue after its end', () => {
 describe('bytes that wait for an open writer', () => {
   it('count against maxBufferedAmount', async () => {
     const { sendQueue } = queueOf({ maxBufferedAmount: 100, highWaterMark: 50 });
-    expect(sendQueue.refusal(40, undefined, 60)).toBeUndefined();
-    await expect(sendQueue.refusal(40, undefined, 61)).rejects.toBeInstanceOf(BackpressureError);
+    expect(sendQueue.rejectionFor(40, undefined, 60)).toBeUndefined();
+    await expect(sendQueue.rejectionFor(40, undefined, 61)).rejects.toBeInstanceOf(
+      BackpressureError,
+    );
   });
 
   it('do not limit a single message, at any mark, when there are none', () => {
     const { sendQueue } = queueOf({ maxBufferedAmount: 100, highWaterMark: 101 });
-    expect(sendQueue.refusal(1_000, undefined, 0)).toBeUndefined();
+    expect(sendQueue.rejectionFor(1_000, undefined, 0)).toBeUndefined();
   });
 });
 
@@ -242,7 +244,7 @@ describe('the limits of a write', () => {
   it('allow a write to an empty queue up to the limit', () => {
     const { sendQueue, block } = queueOf({ maxBufferedAmount: 100, highWaterMark: 20 });
     block(28);
-    expect(sendQueue.refusal(70, undefined, 0)).toBeUndefined();
-    expect(sendQueue.refusal(23, 'é'.repeat(23), 0)).toBeUndefined();
+    expect(sendQueue.rejectionFor(70, undefined, 0)).toBeUndefined();
+    expect(sendQueue.rejectionFor(23, 'é'.repeat(23), 0)).toBeUndefined();
   });
 });

@@ -6,7 +6,7 @@ function lineOf(...sizes: readonly number[]) {
   const queue = new WriteQueue();
   const seen: string[] = [];
   const promises = sizes.map((size, i) =>
-    queue.join(
+    queue.enqueue(
       size,
       () => {
         seen.push(`turn of ${i}`);
@@ -34,7 +34,7 @@ describe('WriteQueue', () => {
 
   it('accepts a write from within a started one', () => {
     const { queue, seen } = lineOf(10);
-    void queue.join(1, () => void queue.join(2, () => void seen.push('joined')));
+    void queue.enqueue(1, () => void queue.enqueue(2, () => void seen.push('joined')));
     queue.advance();
     queue.advance();
     expect([queue.empty, queue.bytes]).toEqual([false, 2]);
@@ -46,7 +46,7 @@ describe('WriteQueue', () => {
   it('rejects with the error of a started write', async () => {
     const queue = new WriteQueue();
     const error = new Error('a pool that fails');
-    const turn = queue.join(1, () => {
+    const turn = queue.enqueue(1, () => {
       throw error;
     });
     queue.advance();
@@ -57,7 +57,7 @@ describe('WriteQueue', () => {
     const { queue, seen, promises } = lineOf(10, 20, 30);
     queue.advance();
     const error = new Error('gone');
-    queue.refuse(error);
+    queue.rejectAll(error);
     expect([queue.empty, queue.bytes]).toEqual([true, 0]);
     expect(seen).toEqual(['turn of 0', 'no turn for 1', 'no turn for 2']);
     expect(await Promise.allSettled(promises)).toEqual([
@@ -71,15 +71,15 @@ describe('WriteQueue', () => {
 
   it('rejects a write without a drop function', async () => {
     const queue = new WriteQueue();
-    const turn = queue.join(1, () => {});
-    queue.refuse(new Error('gone'));
+    const turn = queue.enqueue(1, () => {});
+    queue.rejectAll(new Error('gone'));
     await expect(turn).rejects.toThrow('gone');
   });
 
   it('removes a write that still waits', async () => {
     const { queue, seen, promises } = lineOf(10, 20, 30);
     queue.advance();
-    queue.leave(promises[1]!, new Error('enough'));
+    queue.cancel(promises[1]!, new Error('enough'));
     await expect(promises[1]).rejects.toThrow('enough');
     expect([queue.empty, queue.bytes]).toEqual([false, 30]);
     queue.advance();
@@ -90,16 +90,16 @@ describe('WriteQueue', () => {
   it('keeps the order when a started or unknown write is removed', () => {
     const { queue, seen, promises } = lineOf(10, 20, 30);
     queue.advance();
-    queue.leave(promises[0]!, new Error('enough'));
-    queue.leave(Promise.resolve(), new Error('enough'));
+    queue.cancel(promises[0]!, new Error('enough'));
+    queue.cancel(Promise.resolve(), new Error('enough'));
     expect([queue.bytes, seen]).toEqual([50, ['turn of 0']]);
-    queue.leave(promises[2]!, new Error('enough'));
+    queue.cancel(promises[2]!, new Error('enough'));
     expect([queue.empty, queue.bytes]).toEqual([false, 20]);
   });
 
   it('removes the first write before any write has started', async () => {
     const { queue, promises } = lineOf(10, 20);
-    queue.leave(promises[0]!, new Error('enough'));
+    queue.cancel(promises[0]!, new Error('enough'));
     await expect(promises[0]).rejects.toThrow('enough');
     expect(queue.bytes).toBe(20);
   });
