@@ -33,6 +33,7 @@ export function closing<Context extends TargetAttempt>(): Chapter<Context> {
   answered(chapter);
   afterwards(chapter);
   validCodes(chapter);
+  laterCodes(chapter);
   badCodes(chapter);
   reasons(chapter);
   badReasons(chapter);
@@ -70,6 +71,11 @@ function answered(chapter: Chapter<TargetAttempt>): void {
     await peer.sendFrames({ opcode: PING }, { opcode: PONG });
     await closeCleanly(peer);
   });
+  answeredReasons(add);
+}
+
+/** Adds close frames with a reason. */
+function answeredReasons(add: AddCase<TargetAttempt>): void {
   for (const size of [1, 2, 50, 122, 123]) {
     add(`a close frame with a reason of ${bytesText(size)}`, async (attempt) => {
       const peer = await attempt.open();
@@ -79,27 +85,29 @@ function answered(chapter: Chapter<TargetAttempt>): void {
   }
 }
 
+/** Frames after a close frame. */
+const LATE_FRAMES: readonly (readonly [string, readonly FrameSpec[]])[] = [
+  ['a text message', [{ opcode: TEXT, payload: utf8('too late') }]],
+  ['a binary message', [{ opcode: BINARY, payload: pattern(10) }]],
+  ['a fragment', [{ opcode: TEXT, payload: utf8('too late'), fin: false }]],
+  ['a ping', [{ opcode: PING, payload: utf8('too late') }]],
+  ['a pong', [{ opcode: PONG, payload: utf8('too late') }]],
+  ['a second close frame', [{ opcode: CLOSE, payload: closePayload(1001) }]],
+  [
+    'ten close frames',
+    Array.from({ length: 10 }, () => ({ opcode: CLOSE, payload: closePayload(1000) })),
+  ],
+  ['a frame with RSV1', [{ opcode: TEXT, payload: utf8('too late'), rsv: 4 }]],
+  ['a frame with a reserved opcode', [{ opcode: 5 }]],
+  ['a text that is not UTF-8', [{ opcode: TEXT, payload: Buffer.from([0xff]) }]],
+];
+
 function afterwards(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 1.4 and 5.5.1',
     expects: 'the target answers the close frame and ignores later frames',
   });
-  const after: readonly (readonly [string, readonly FrameSpec[]])[] = [
-    ['a text message', [{ opcode: TEXT, payload: utf8('too late') }]],
-    ['a binary message', [{ opcode: BINARY, payload: pattern(10) }]],
-    ['a fragment', [{ opcode: TEXT, payload: utf8('too late'), fin: false }]],
-    ['a ping', [{ opcode: PING, payload: utf8('too late') }]],
-    ['a pong', [{ opcode: PONG, payload: utf8('too late') }]],
-    ['a second close frame', [{ opcode: CLOSE, payload: closePayload(1001) }]],
-    [
-      'ten close frames',
-      Array.from({ length: 10 }, () => ({ opcode: CLOSE, payload: closePayload(1000) })),
-    ],
-    ['a frame with RSV1', [{ opcode: TEXT, payload: utf8('too late'), rsv: 4 }]],
-    ['a frame with a reserved opcode', [{ opcode: 5 }]],
-    ['a text that is not UTF-8', [{ opcode: TEXT, payload: Buffer.from([0xff]) }]],
-  ];
-  for (const [title, frames] of after) {
+  for (const [title, frames] of LATE_FRAMES) {
     add(`${title} after a close frame, in the same segment`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000) }, ...frames);
@@ -133,6 +141,9 @@ function validCodes(chapter: Chapter<TargetAttempt>): void {
       });
     }
   }
+}
+
+function laterCodes(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: "IANA's registry, after RFC 6455, 11.7",
     expects: 'the target answers with the same code, or with 1002 when it does not know the code',
@@ -219,6 +230,11 @@ function malformed(chapter: Chapter<TargetAttempt>): void {
       await expectFailure(peer, [1002], 'the control frame is too long', { notAsGood: [1000] });
     });
   }
+  brokenCloses(add);
+}
+
+/** Adds close frames in fragments, and one whose reason ends within a character. */
+function brokenCloses(add: AddCase<TargetAttempt>): void {
   add('a close frame that is not final', async (attempt) => {
     const peer = await attempt.open();
     await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000), fin: false });

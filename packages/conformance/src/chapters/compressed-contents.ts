@@ -20,6 +20,7 @@ const BAD_DATA_CODES = [1007, 1002];
 export function compressedContents(chapter: Chapter<TargetAttempt>): void {
   broken(chapter);
   texts(chapter);
+  badTexts(chapter);
   large(chapter);
 }
 
@@ -51,6 +52,9 @@ function texts(chapter: Chapter<TargetAttempt>): void {
       await closeCleanly(peer);
     });
   }
+}
+
+function badTexts(chapter: Chapter<TargetAttempt>): void {
   const bad = chapter.section({
     section: 'RFC 6455, 8.1; RFC 7692, 6.2',
     expects: 'the target fails the connection with 1007: the inflated text is not UTF-8',

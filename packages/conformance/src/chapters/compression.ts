@@ -108,6 +108,12 @@ function history(chapter: Chapter<TargetAttempt>): void {
     await expectMessage(peer, TEXT, utf8('Hello'));
     await closeCleanly(peer);
   });
+  historyOfOthers(add);
+  historyEdges(add);
+}
+
+/** Adds messages that refer to one before an empty message, or to one of another type. */
+function historyOfOthers(add: AddCase<TargetAttempt>): void {
   add('a message that refers to one before an empty message', async (attempt) => {
     const peer = await openWithHistory(attempt);
     await peer.sendFrames(
@@ -131,7 +137,6 @@ function history(chapter: Chapter<TargetAttempt>): void {
     await expectMessage(peer, BINARY, utf8('Hello'));
     await closeCleanly(peer);
   });
-  historyEdges(add);
 }
 
 /** Adds cases at the limits of the history: a final block, a full window, no context takeover. */
@@ -198,6 +203,11 @@ function plain(chapter: Chapter<TargetAttempt>): void {
       );
     }
   }
+  mixed(add);
+}
+
+/** Adds plain messages between compressed ones. */
+function mixed(add: AddCase<TargetAttempt>): void {
   add('alternating compressed and plain messages', async (attempt) => {
     const peer = await attempt.openDeflate();
     for (let at = 0; at < 10; at++) {

@@ -21,18 +21,20 @@ export function ends(chapter: Chapter<TargetAttempt>): void {
   crossing(chapter);
 }
 
+/** Places of our FIN, and the bytes of a frame before it. */
+const FIN_PLACES: readonly (readonly [string, (frame: Buffer) => Buffer])[] = [
+  ['between two messages', () => Buffer.alloc(0)],
+  ['after one byte of a header', (frame) => frame.subarray(0, 1)],
+  ['within a header', (frame) => frame.subarray(0, 3)],
+  ['within a payload', (frame) => frame.subarray(0, frame.length - 5)],
+];
+
 function withoutClosing(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 7.1.5 and 7.2.1',
     expects: 'the target ends the connection too, with or without a close frame',
   });
-  const befores: readonly (readonly [string, (frame: Buffer) => Buffer])[] = [
-    ['between two messages', () => Buffer.alloc(0)],
-    ['after one byte of a header', (frame) => frame.subarray(0, 1)],
-    ['within a header', (frame) => frame.subarray(0, 3)],
-    ['within a payload', (frame) => frame.subarray(0, frame.length - 5)],
-  ];
-  for (const [place, begun] of befores) {
+  for (const [place, begun] of FIN_PLACES) {
     add(`our FIN ${place}`, async (attempt) => {
       const peer = await attempt.open();
       await echo(peer, TEXT, utf8('before'));
@@ -81,25 +83,23 @@ function amongMessages(chapter: Chapter<TargetAttempt>): void {
   }
 }
 
+/** Frames that break a rule, and the close code for each. */
+const FAULTS: readonly (readonly [string, FrameSpec, number])[] = [
+  ['a reserved opcode', { opcode: 5 }, 1002],
+  ['a reserved bit', { opcode: TEXT, payload: utf8('bits'), rsv: 2 }, 1002],
+  ['a text that is not UTF-8', { opcode: TEXT, payload: Buffer.from([0xff]) }, 1007],
+  ['a continuation frame without a message', { opcode: CONTINUATION, payload: utf8('lost') }, 1002],
+  ['a ping of 126 bytes', { opcode: PING, payload: letters(126) }, 1002],
+];
+
 /** An echoing target sends the first close frame only after a fault. It then crosses ours. */
 function crossing(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 7.1.1 and 7.1.7',
     expects: 'the target fails the connection with one close frame, which does not answer ours',
   });
-  const faults: readonly (readonly [string, FrameSpec, number])[] = [
-    ['a reserved opcode', { opcode: 5 }, 1002],
-    ['a reserved bit', { opcode: TEXT, payload: utf8('bits'), rsv: 2 }, 1002],
-    ['a text that is not UTF-8', { opcode: TEXT, payload: Buffer.from([0xff]) }, 1007],
-    [
-      'a continuation frame without a message',
-      { opcode: CONTINUATION, payload: utf8('lost') },
-      1002,
-    ],
-    ['a ping of 126 bytes', { opcode: PING, payload: letters(126) }, 1002],
-  ];
   const close = { opcode: CLOSE, payload: closePayload(1000) };
-  for (const [title, frame, code] of faults) {
+  for (const [title, frame, code] of FAULTS) {
     add(`${title}, and a close frame in the same segment`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames(frame, close);

@@ -166,30 +166,34 @@ function withControls(chapter: Chapter<TargetAttempt>): void {
   }
 }
 
+const WHOLE = { opcode: TEXT, payload: utf8('a whole message') };
+
+const SPLIT = [
+  { opcode: TEXT, payload: utf8('a whole '), fin: false },
+  { opcode: CONTINUATION, payload: utf8('message') },
+] as const;
+
+/** Frames that leave no message to continue. */
+const BEFORE_CONTINUATION: readonly (readonly [string, readonly FrameSpec[]])[] = [
+  ['as the first frame', []],
+  ['after a whole message', [WHOLE]],
+  ['after a fragmented message', SPLIT],
+  ['after a ping', [{ opcode: PING, payload: utf8('x') }]],
+];
+
 function continuations(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.4',
     expects: 'the target fails the connection with 1002: there is no message to continue',
   });
-  const whole = { opcode: TEXT, payload: utf8('a whole message') };
-  const split = [
-    { opcode: TEXT, payload: utf8('a whole '), fin: false },
-    { opcode: CONTINUATION, payload: utf8('message') },
-  ] as const;
-  const befores: readonly (readonly [string, readonly FrameSpec[]])[] = [
-    ['as the first frame', []],
-    ['after a whole message', [whole]],
-    ['after a fragmented message', split],
-    ['after a ping', [{ opcode: PING, payload: utf8('x') }]],
-  ];
-  for (const [place, before] of befores) {
+  for (const [place, before] of BEFORE_CONTINUATION) {
     for (const fin of [true, false]) {
       for (const payload of [utf8('nothing'), utf8('')]) {
         const what = `${payload.length === 0 ? 'an empty' : 'a'} continuation frame${fin ? '' : ' that is not final'}`;
         add(`${what} ${place}`, async (attempt) => {
           const peer = await attempt.open();
           await peer.sendFrames(...before, { opcode: CONTINUATION, payload, fin });
-          await expectFailure(peer, [1002], 'there is no message to continue', { after: [whole] });
+          await expectFailure(peer, [1002], 'there is no message to continue', { after: [WHOLE] });
         });
       }
     }

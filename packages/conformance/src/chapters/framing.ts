@@ -37,47 +37,49 @@ function sizes(chapter: Chapter<TargetAttempt>): void {
   }
 }
 
+const FIRST = { opcode: TEXT, payload: utf8('first') };
+
+const SECOND = { opcode: BINARY, payload: pattern(5) };
+
+/** Messages that arrive in one segment. */
+const SEQUENCES: readonly (readonly [
+  string,
+  readonly { opcode: number; payload: Uint8Array }[],
+])[] = [
+  ['a text and a binary message in one segment', [FIRST, SECOND]],
+  ['a binary and a text message in one segment', [SECOND, FIRST]],
+  [
+    'ten text messages in one segment',
+    Array.from({ length: 10 }, (_, at) => ({ opcode: TEXT, payload: utf8(`number ${at}`) })),
+  ],
+  [
+    'three empty text messages in one segment',
+    Array.from({ length: 3 }, () => ({ opcode: TEXT, payload: utf8('') })),
+  ],
+  [
+    'three empty binary messages in one segment',
+    Array.from({ length: 3 }, () => ({ opcode: BINARY, payload: utf8('') })),
+  ],
+  ['an empty message between two others', [FIRST, { opcode: TEXT, payload: utf8('') }, SECOND]],
+  [
+    'a message with each length form, in one segment',
+    [FIRST, { opcode: TEXT, payload: letters(300) }, { opcode: BINARY, payload: pattern(70_000) }],
+  ],
+  [
+    'a hundred messages of alternating type',
+    Array.from({ length: 100 }, (_, at) => ({
+      opcode: at % 2 === 0 ? TEXT : BINARY,
+      payload: letters(at),
+    })),
+  ],
+];
+
 function several(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.4 and 5.6',
     expects: 'all messages come back in order',
   });
-  const first = { opcode: TEXT, payload: utf8('first') };
-  const second = { opcode: BINARY, payload: pattern(5) };
-  const lists: readonly (readonly [string, readonly { opcode: number; payload: Uint8Array }[]])[] =
-    [
-      ['a text and a binary message in one segment', [first, second]],
-      ['a binary and a text message in one segment', [second, first]],
-      [
-        'ten text messages in one segment',
-        Array.from({ length: 10 }, (_, at) => ({ opcode: TEXT, payload: utf8(`number ${at}`) })),
-      ],
-      [
-        'three empty text messages in one segment',
-        Array.from({ length: 3 }, () => ({ opcode: TEXT, payload: utf8('') })),
-      ],
-      [
-        'three empty binary messages in one segment',
-        Array.from({ length: 3 }, () => ({ opcode: BINARY, payload: utf8('') })),
-      ],
-      ['an empty message between two others', [first, { opcode: TEXT, payload: utf8('') }, second]],
-      [
-        'a message with each length form, in one segment',
-        [
-          first,
-          { opcode: TEXT, payload: letters(300) },
-          { opcode: BINARY, payload: pattern(70_000) },
-        ],
-      ],
-      [
-        'a hundred messages of alternating type',
-        Array.from({ length: 100 }, (_, at) => ({
-          opcode: at % 2 === 0 ? TEXT : BINARY,
-          payload: letters(at),
-        })),
-      ],
-    ];
-  for (const [title, messages] of lists) {
+  for (const [title, messages] of SEQUENCES) {
     add(title, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames(...messages);

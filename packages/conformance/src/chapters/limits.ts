@@ -129,6 +129,11 @@ function unusualFragments(add: AddCase<TargetAttempt>): void {
       expects: 'the message comes back, and the target answers at least the last ping',
     },
   );
+  veryManyFragments(add);
+}
+
+/** Adds messages with so many fragments that a target may refuse them. */
+function veryManyFragments(add: AddCase<TargetAttempt>): void {
   for (const count of [10_000, 50_000]) {
     add(
       `a message of ${count} fragments of one byte`,
@@ -170,6 +175,9 @@ function largeInFragments(chapter: Chapter<TargetAttempt>): void {
   }
 }
 
+/** Sizes, each with a length form that is too long for it. */
+const LONG_FORMS = [TEXT, BINARY];
+
 function notShortest(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.2',
@@ -178,7 +186,7 @@ function notShortest(chapter: Chapter<TargetAttempt>): void {
     expects:
       'the target fails the connection with 1002: the shortest form of a length must be used',
   });
-  for (const opcode of [TEXT, BINARY]) {
+  for (const opcode of LONG_FORMS) {
     for (const [size, lengthBits] of [
       [0, 16],
       [1, 16],

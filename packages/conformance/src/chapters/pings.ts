@@ -1,5 +1,5 @@
 import type { TargetAttempt } from '../attempts/target-attempt.ts';
-import { Chapter } from '../model/chapter.ts';
+import { type AddCase, Chapter } from '../model/chapter.ts';
 import { letters, pattern, utf8 } from '../wire/bytes.ts';
 import {
   checkAlive,
@@ -78,6 +78,11 @@ function several(chapter: Chapter<TargetAttempt>): void {
     await ping(peer, utf8('twin'));
     await closeCleanly(peer);
   });
+  severalInOneSegment(add);
+}
+
+/** Adds pings that the target may answer with only the last pong. */
+function severalInOneSegment(add: AddCase<TargetAttempt>): void {
   for (const count of [2, 10, 100]) {
     add(
       `${count} pings in one segment`,
@@ -180,6 +185,12 @@ function amongMessages(chapter: Chapter<TargetAttempt>): void {
       await closeCleanly(peer);
     });
   }
+  beforeLastFragment(add);
+  withClose(add);
+}
+
+/** Adds pings whose pong must not wait for the end of the message. */
+function beforeLastFragment(add: AddCase<TargetAttempt>): void {
   for (const [name, opcode] of [
     ['text', TEXT],
     ['binary', BINARY],
@@ -197,6 +208,10 @@ function amongMessages(chapter: Chapter<TargetAttempt>): void {
       { expects: 'the pong arrives before the message is complete', level: 'should' },
     );
   }
+}
+
+/** Adds a ping before and after a close frame. */
+function withClose(add: AddCase<TargetAttempt>): void {
   add(
     'a ping and a close frame in one segment',
     async (attempt) => {

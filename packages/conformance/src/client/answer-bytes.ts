@@ -47,22 +47,24 @@ async function withFrames(attempt: ClientAttempt, ...frames: FrameSpec[]): Promi
   return attempt.accept({ early: (peer) => peer.bytes(...frames) });
 }
 
+/** Messages in the segment of the answer. */
+const EARLY_MESSAGES: readonly (readonly [string, readonly FrameSpec[]])[] = [
+  ['a text message', [EARLY_TEXT]],
+  ['a binary message', [{ opcode: BINARY, payload: pattern(20) }]],
+  ['an empty text message', [{ opcode: TEXT, payload: utf8('') }]],
+  ['two messages', [EARLY_TEXT, { opcode: BINARY, payload: pattern(3) }]],
+  ['fifty messages', Array.from({ length: 50 }, () => EARLY_TEXT)],
+  ['a message of 300 bytes', [{ opcode: TEXT, payload: letters(300) }]],
+  ['a message of 70,000 bytes', [{ opcode: BINARY, payload: pattern(70_000) }]],
+  ['a message with the text of an answer', [{ opcode: TEXT, payload: utf8(answerHead([])) }]],
+];
+
 function framesAfter(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 4.2.2 and 5.1',
     expects: 'the client reads the bytes after the answer as frames',
   });
-  const echoes: readonly (readonly [string, readonly FrameSpec[]])[] = [
-    ['a text message', [EARLY_TEXT]],
-    ['a binary message', [{ opcode: BINARY, payload: pattern(20) }]],
-    ['an empty text message', [{ opcode: TEXT, payload: utf8('') }]],
-    ['two messages', [EARLY_TEXT, { opcode: BINARY, payload: pattern(3) }]],
-    ['fifty messages', Array.from({ length: 50 }, () => EARLY_TEXT)],
-    ['a message of 300 bytes', [{ opcode: TEXT, payload: letters(300) }]],
-    ['a message of 70,000 bytes', [{ opcode: BINARY, payload: pattern(70_000) }]],
-    ['a message with the text of an answer', [{ opcode: TEXT, payload: utf8(answerHead([])) }]],
-  ];
-  for (const [title, frames] of echoes) {
+  for (const [title, frames] of EARLY_MESSAGES) {
     add(`${title} in the segment of the answer`, async (attempt) => {
       const peer = await withFrames(attempt, ...frames);
       for (const { opcode, payload } of frames)
@@ -70,6 +72,12 @@ function framesAfter(chapter: Chapter<ClientAttempt>): void {
       await closeCleanly(peer);
     });
   }
+  controlsAfter(add);
+  closesAfter(add);
+}
+
+/** Adds cases with a control frame, or with fragments, after the answer. */
+function controlsAfter(add: AddCase<ClientAttempt>): void {
   add('a ping in the segment of the answer', async (attempt) => {
     const peer = await withFrames(attempt, { opcode: PING, payload: utf8('early') });
     await expectPong(peer, utf8('early'));
@@ -89,7 +97,6 @@ function framesAfter(chapter: Chapter<ClientAttempt>): void {
     await expectMessage(peer, TEXT, utf8('early'));
     await closeCleanly(peer);
   });
-  closesAfter(add);
 }
 
 /** Adds cases with a close frame, or with a part of a frame, after the answer. */
@@ -117,29 +124,31 @@ function closesAfter(add: AddCase<ClientAttempt>): void {
   }
 }
 
+/** Frames that break a rule, and the close code for each. */
+const BAD_FRAMES: readonly (readonly [string, FrameSpec, number])[] = [
+  ['a masked frame', { ...EARLY_TEXT, mask: Buffer.from([1, 2, 3, 4]) }, 1002],
+  ['a frame with RSV1', { ...EARLY_TEXT, rsv: 4 }, 1002],
+  ['a frame with RSV2', { ...EARLY_TEXT, rsv: 2 }, 1002],
+  ['a frame with a reserved opcode', { opcode: 3 }, 1002],
+  ['a control frame with a reserved opcode', { opcode: 0xb }, 1002],
+  ['a ping of 126 bytes', { opcode: PING, payload: pattern(126) }, 1002],
+  ['a ping that is not final', { opcode: PING, fin: false }, 1002],
+  [
+    'a continuation frame without a message',
+    { opcode: CONTINUATION, payload: utf8('early') },
+    1002,
+  ],
+  ['a text that is not UTF-8', { opcode: TEXT, payload: Buffer.from([0xc3, 0x28]) }, 1007],
+  ['a close frame of one byte', { opcode: CLOSE, payload: Buffer.from([3]) }, 1002],
+  ['a close frame with 1005', { opcode: CLOSE, payload: closePayload(1005) }, 1002],
+];
+
 function badFramesAfter(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5',
     expects: 'the target fails the connection: the frame rules apply from the first byte',
   });
-  const rows: readonly (readonly [string, FrameSpec, number])[] = [
-    ['a masked frame', { ...EARLY_TEXT, mask: Buffer.from([1, 2, 3, 4]) }, 1002],
-    ['a frame with RSV1', { ...EARLY_TEXT, rsv: 4 }, 1002],
-    ['a frame with RSV2', { ...EARLY_TEXT, rsv: 2 }, 1002],
-    ['a frame with a reserved opcode', { opcode: 3 }, 1002],
-    ['a control frame with a reserved opcode', { opcode: 0xb }, 1002],
-    ['a ping of 126 bytes', { opcode: PING, payload: pattern(126) }, 1002],
-    ['a ping that is not final', { opcode: PING, fin: false }, 1002],
-    [
-      'a continuation frame without a message',
-      { opcode: CONTINUATION, payload: utf8('early') },
-      1002,
-    ],
-    ['a text that is not UTF-8', { opcode: TEXT, payload: Buffer.from([0xc3, 0x28]) }, 1007],
-    ['a close frame of one byte', { opcode: CLOSE, payload: Buffer.from([3]) }, 1002],
-    ['a close frame with 1005', { opcode: CLOSE, payload: closePayload(1005) }, 1002],
-  ];
-  for (const [title, frame, code] of rows) {
+  for (const [title, frame, code] of BAD_FRAMES) {
     add(`${title} in the segment of the answer`, async (attempt) => {
       await expectFailure(await withFrames(attempt, frame), [code], 'the frame breaks a rule');
     });
@@ -169,6 +178,11 @@ function early(chapter: Chapter<ClientAttempt>): void {
       await expectUnopenedEnd(attempt);
     });
   }
+  finsAfterAnswers(fin);
+}
+
+/** Adds cases with a FIN after a whole answer, or after an interim one. */
+function finsAfterAnswers(fin: AddCase<ClientAttempt>): void {
   fin('our FIN after an interim answer', async (attempt) => {
     await attempt.peer.send(utf8('HTTP/1.1 100 Continue\r\n\r\n'), 'an interim answer');
     attempt.peer.endWrites();
@@ -231,6 +245,11 @@ function pieces(chapter: Chapter<ClientAttempt>): void {
       await closeCleanly(peer);
     });
   }
+  headerCuts(add);
+}
+
+/** Adds answers that are cut next to the end of the header. */
+function headerCuts(add: AddCase<ClientAttempt>): void {
   for (const at of [-1, 1]) {
     const where = at < 0 ? 'one byte before' : 'one byte after';
     add(`the answer and a message, cut ${where} the end of the header`, async (attempt) => {

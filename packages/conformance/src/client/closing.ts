@@ -1,5 +1,5 @@
 import type { ClientAttempt } from '../attempts/client-attempt.ts';
-import type { Chapter } from '../model/chapter.ts';
+import type { AddCase, Chapter } from '../model/chapter.ts';
 import { Violation } from '../model/verdicts.ts';
 import { letters, utf8 } from '../wire/bytes.ts';
 import { checkAlive, closePayload, eventText, expectMessage } from '../wire/expect.ts';
@@ -84,6 +84,13 @@ function serverFirst(chapter: Chapter<ClientAttempt>): void {
   });
 }
 
+/** Frames before a reset of the connection. */
+const RESETS = [
+  ['without a close frame', []],
+  ['after an unanswerable close frame', [CLOSE_FRAME]],
+  ['within a message', [{ opcode: TEXT, payload: utf8('un'), fin: false }]],
+] as const;
+
 function atOnce(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.5.1 and 7.1.1',
@@ -104,11 +111,12 @@ function atOnce(chapter: Chapter<ClientAttempt>): void {
     if (event.kind === 'close') await expectOnlyEnd(peer);
     else if (event.kind !== 'end') throw new Violation(`received ${eventText(event)}`);
   });
-  for (const [title, frames] of [
-    ['without a close frame', []],
-    ['after an unanswerable close frame', [CLOSE_FRAME]],
-    ['within a message', [{ opcode: TEXT, payload: utf8('un'), fin: false }]],
-  ] as const) {
+  resets(add);
+}
+
+/** Adds cases that end with a reset. */
+function resets(add: AddCase<ClientAttempt>): void {
+  for (const [title, frames] of RESETS) {
     add(
       `a reset ${title}`,
       async (attempt) => {

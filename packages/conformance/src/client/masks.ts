@@ -73,6 +73,11 @@ function masked(chapter: Chapter<ClientAttempt>): void {
       await expectFailure(peer, [1002], WHY);
     });
   }
+  uniformKeys(add);
+}
+
+/** Adds cases with a masking key of equal bytes. */
+function uniformKeys(add: AddCase<ClientAttempt>): void {
   for (const [title, key] of [
     ['zeros', Buffer.alloc(4)],
     ['ones', Buffer.alloc(4, 0xff)],
@@ -171,6 +176,11 @@ function everyFrame(chapter: Chapter<ClientAttempt>): void {
       });
     }
   }
+  controlFrames(add);
+}
+
+/** Adds cases about the masks of pongs and close frames. */
+function controlFrames(add: AddCase<ClientAttempt>): void {
   for (const size of [0, 1, 4, 125]) {
     add(`a ping of ${bytesText(size)}`, async (attempt) => {
       const peer = await attempt.open();
@@ -305,6 +315,11 @@ function keyRelations(add: AddCase<ClientAttempt>): void {
       'differences of keys',
     );
   });
+  keyValues(add);
+}
+
+/** Adds cases about the order and the origin of the keys. */
+function keyValues(add: AddCase<ClientAttempt>): void {
   add('the keys do not only grow', async (attempt) => {
     const keys = await keysOf(attempt, utf8('order'));
     const ups = keys.slice(1).filter((key, at) => key > keys[at]!).length;

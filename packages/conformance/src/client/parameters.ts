@@ -1,5 +1,5 @@
 import type { ClientAttempt } from '../attempts/client-attempt.ts';
-import { Chapter } from '../model/chapter.ts';
+import { type AddCase, Chapter } from '../model/chapter.ts';
 import { Violation } from '../model/verdicts.ts';
 import { letters, noise, utf8 } from '../wire/bytes.ts';
 import { closeCleanly, expectFailure, expectMessage } from '../wire/expect.ts';
@@ -25,6 +25,8 @@ export function parameters(): Chapter<ClientAttempt> {
   agreed(chapter);
   windows(chapter);
   invalid(chapter);
+  takeoverValues(chapter);
+  repeatedOrUnknown(chapter);
   notOffered(chapter);
   malformed(chapter);
   return chapter;
@@ -110,27 +112,34 @@ async function exchangeMessages(
   await closeCleanly(peer);
 }
 
+/** Valid answers, and the parameters of each. */
+const ANSWERS: readonly (readonly [string, readonly string[]])[] = [
+  ['permessage-deflate with only the requested parameters', []],
+  [SERVER_TAKEOVER, [SERVER_TAKEOVER]],
+  [CLIENT_TAKEOVER, [CLIENT_TAKEOVER]],
+  ['both, the server parameter first', [SERVER_TAKEOVER, CLIENT_TAKEOVER]],
+  ['both, the client parameter first', [CLIENT_TAKEOVER, SERVER_TAKEOVER]],
+  [`${SERVER_BITS}=15`, [`${SERVER_BITS}=15`]],
+  [`${SERVER_BITS}="10" in quotes`, [`${SERVER_BITS}="10"`]],
+  [`${SERVER_BITS}=10 and both others`, [`${SERVER_BITS}=10`, SERVER_TAKEOVER, CLIENT_TAKEOVER]],
+];
+
 function agreed(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 7692, 7.1',
     expects: 'the connection opens, and the client compresses as negotiated',
   });
-  const answers: readonly (readonly [string, readonly string[]])[] = [
-    ['permessage-deflate with only the requested parameters', []],
-    [SERVER_TAKEOVER, [SERVER_TAKEOVER]],
-    [CLIENT_TAKEOVER, [CLIENT_TAKEOVER]],
-    ['both, the server parameter first', [SERVER_TAKEOVER, CLIENT_TAKEOVER]],
-    ['both, the client parameter first', [CLIENT_TAKEOVER, SERVER_TAKEOVER]],
-    [`${SERVER_BITS}=15`, [`${SERVER_BITS}=15`]],
-    [`${SERVER_BITS}="10" in quotes`, [`${SERVER_BITS}="10"`]],
-    [`${SERVER_BITS}=10 and both others`, [`${SERVER_BITS}=10`, SERVER_TAKEOVER, CLIENT_TAKEOVER]],
-  ];
-  for (const [title, params] of answers) {
+  for (const [title, params] of ANSWERS) {
     add(`the answer: ${title}`, async (attempt) => {
       skipUnlessBitsFit(attempt, params);
       await exchangeMessages(await attempt.acceptDeflate(params));
     });
   }
+  notations(add);
+}
+
+/** Adds cases with other notations of the answer, and one without compression. */
+function notations(add: AddCase<ClientAttempt>): void {
   add('the answer without spaces', async (attempt) => {
     await acceptAs(attempt, (words) => words.replaceAll('; ', ';'));
   });
@@ -210,31 +219,38 @@ function skipUnlessClientBits(attempt: ClientAttempt, bits: number): void {
   if (bits > Number(limit)) attempt.skip(`the client offers ${CLIENT_BITS}=${limit}`);
 }
 
+const ENDS = 'the connection does not open, and ends';
+
+/** Invalid values of a window size, as they follow its name. */
+const BAD_BITS = [
+  ['without a value', ''],
+  ['=7', '=7'],
+  ['=16', '=16'],
+  ['=0', '=0'],
+  ['=08', '=08'],
+  ['=1', '=1'],
+  ['=150', '=150'],
+  ['=10.5', '=10.5'],
+  ['=+10', '=+10'],
+  ['=-10', '=-10'],
+  ['=0xa', '=0xa'],
+  ['=ten', '=ten'],
+  ['="7"', '="7"'],
+] as const;
+
 function invalid(chapter: Chapter<ClientAttempt>): void {
-  const expects = 'the connection does not open, and ends';
   for (const bits of BITS) {
-    const add = chapter.section({ section: 'RFC 7692, 7.1 and 7.1.2', expects });
-    for (const [title, value] of [
-      ['without a value', ''],
-      ['=7', '=7'],
-      ['=16', '=16'],
-      ['=0', '=0'],
-      ['=08', '=08'],
-      ['=1', '=1'],
-      ['=150', '=150'],
-      ['=10.5', '=10.5'],
-      ['=+10', '=+10'],
-      ['=-10', '=-10'],
-      ['=0xa', '=0xa'],
-      ['=ten', '=ten'],
-      ['="7"', '="7"'],
-    ] as const) {
+    const add = chapter.section({ section: 'RFC 7692, 7.1 and 7.1.2', expects: ENDS });
+    for (const [title, value] of BAD_BITS) {
       add(`the answer: ${bits}${title === 'without a value' ? ` ${title}` : title}`, (attempt) =>
         expectAnswerRefused(attempt, `; ${bits}${value}`),
       );
     }
   }
-  const add = chapter.section({ section: 'RFC 7692, 7.1 and 7.1.1', expects });
+}
+
+function takeoverValues(chapter: Chapter<ClientAttempt>): void {
+  const add = chapter.section({ section: 'RFC 7692, 7.1 and 7.1.1', expects: ENDS });
   for (const takeover of TAKEOVERS) {
     for (const value of ['1', 'true', '"true"', 'false']) {
       add(`the answer: ${takeover}=${value}`, (attempt) =>
@@ -242,7 +258,10 @@ function invalid(chapter: Chapter<ClientAttempt>): void {
       );
     }
   }
-  const twice = chapter.section({ section: 'RFC 7692, 7.1', expects });
+}
+
+function repeatedOrUnknown(chapter: Chapter<ClientAttempt>): void {
+  const twice = chapter.section({ section: 'RFC 7692, 7.1', expects: ENDS });
   for (const param of [...TAKEOVERS, `${SERVER_BITS}=10`, `${CLIENT_BITS}=10`]) {
     twice(`the answer: ${param}, twice`, (attempt) =>
       expectAnswerRefused(attempt, `; ${param}; ${param}`),
@@ -327,21 +346,24 @@ function notOffered(chapter: Chapter<ClientAttempt>): void {
   );
 }
 
+/** Malformed continuations of permessage-deflate in an answer. */
+const MALFORMED = [
+  ['a trailing semicolon', ';'],
+  ['two semicolons', `;; ${SERVER_TAKEOVER}`],
+  ['a value of the extension name', '=1'],
+  ['a missing value', `; ${SERVER_BITS}=`],
+  ['an unclosed quote', `; ${SERVER_BITS}="10`],
+  ['a value with a space', `; ${SERVER_BITS}="1 0"`],
+  ['an empty quoted value', `; ${SERVER_BITS}=""`],
+  ['no semicolon', ` ${SERVER_TAKEOVER}`],
+] as const;
+
 function malformed(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 9.1',
     expects: 'the connection does not open: the extension list is malformed',
   });
-  for (const [title, wrong] of [
-    ['a trailing semicolon', ';'],
-    ['two semicolons', `;; ${SERVER_TAKEOVER}`],
-    ['a value of the extension name', '=1'],
-    ['a missing value', `; ${SERVER_BITS}=`],
-    ['an unclosed quote', `; ${SERVER_BITS}="10`],
-    ['a value with a space', `; ${SERVER_BITS}="1 0"`],
-    ['an empty quoted value', `; ${SERVER_BITS}=""`],
-    ['no semicolon', ` ${SERVER_TAKEOVER}`],
-  ] as const) {
+  for (const [title, wrong] of MALFORMED) {
     add(`the answer: permessage-deflate with ${title}`, (attempt) =>
       expectAnswerRefused(attempt, wrong),
     );

@@ -1,6 +1,7 @@
 import type { ClientAttempt } from '../attempts/client-attempt.ts';
 import type { Chapter } from '../model/chapter.ts';
 import {
+  type AnswerRow,
   addRows,
   expectOpen,
   expectOpenOrEnd,
@@ -53,6 +54,8 @@ export function status(chapter: Chapter<ClientAttempt>): void {
   others(chapter);
   handshakesOfOthers(chapter);
   lines(chapter);
+  badLines(chapter);
+  otherVersions(chapter);
   noHttp(chapter);
   interim(chapter);
 }
@@ -94,65 +97,68 @@ function handshakesOfOthers(chapter: Chapter<ClientAttempt>): void {
   }
 }
 
+/** Status lines that a client accepts. */
+const GOOD_LINES: readonly AnswerRow[] = [
+  ['the status line of the RFC', withStatusLine('HTTP/1.1 101 Switching Protocols')],
+  ['another reason', withStatusLine('HTTP/1.1 101 Web Socket Protocol Handshake')],
+  ['a reason of one letter', withStatusLine('HTTP/1.1 101 S')],
+  ['a reason of 500 letters', withStatusLine(`HTTP/1.1 101 ${'a'.repeat(500)}`)],
+  ['an empty reason', withStatusLine('HTTP/1.1 101 ')],
+];
+
+/** Status lines without a valid status or protocol name. */
+const BAD_LINES: readonly AnswerRow[] = [
+  ['a status of four digits', withStatusLine('HTTP/1.1 1010 Switching Protocols')],
+  ['a status of two digits', withStatusLine('HTTP/1.1 10 Switching Protocols')],
+  ['a status of letters', withStatusLine('HTTP/1.1 abc Switching Protocols')],
+  ['a status with a sign', withStatusLine('HTTP/1.1 -101 Switching Protocols')],
+  ['a hexadecimal status', withStatusLine('HTTP/1.1 0x65 Switching Protocols')],
+  ['status 000', withStatusLine('HTTP/1.1 000 Switching Protocols')],
+  ['status 999', withStatusLine('HTTP/1.1 999 Switching Protocols')],
+  ['no status', withStatusLine('HTTP/1.1')],
+  ['a version without a protocol name', withStatusLine('/1.1 101 Switching Protocols')],
+  ['another protocol name', withStatusLine('ICY/1.1 101 Switching Protocols')],
+];
+
+/** Status lines with another version or another separator. */
+const OTHER_VERSIONS: readonly AnswerRow[] = [
+  ['HTTP/1.0 and 101', withStatusLine('HTTP/1.0 101 Switching Protocols')],
+  ['HTTP/0.9 and 101', withStatusLine('HTTP/0.9 101 Switching Protocols')],
+  ['HTTP/2.0 and 101', withStatusLine('HTTP/2.0 101 Switching Protocols')],
+  ['http/1.1 in lower case', withStatusLine('http/1.1 101 Switching Protocols')],
+  ['HTTP/11 without a dot', withStatusLine('HTTP/11 101 Switching Protocols')],
+  ['two spaces before the status', withStatusLine('HTTP/1.1  101 Switching Protocols')],
+  ['a tab before the status', withStatusLine('HTTP/1.1\t101 Switching Protocols')],
+];
+
 function lines(chapter: Chapter<ClientAttempt>): void {
   const open = chapter.section({
     section: 'RFC 6455, 4.1 and RFC 9112, 4',
     expects: 'the connection opens: a client ignores the reason phrase',
   });
-  addRows(
-    open,
-    [
-      ['the status line of the RFC', withStatusLine('HTTP/1.1 101 Switching Protocols')],
-      ['another reason', withStatusLine('HTTP/1.1 101 Web Socket Protocol Handshake')],
-      ['a reason of one letter', withStatusLine('HTTP/1.1 101 S')],
-      ['a reason of 500 letters', withStatusLine(`HTTP/1.1 101 ${'a'.repeat(500)}`)],
-      ['an empty reason', withStatusLine('HTTP/1.1 101 ')],
-    ],
-    expectOpen,
-  );
+  addRows(open, GOOD_LINES, expectOpen);
   open(
     'no reason, and no space before it',
     (attempt) => expectOpenOrEnd(attempt, withStatusLine('HTTP/1.1 101')(attempt)),
     { expects: 'the client opens the connection, or ends it' },
   );
+}
+
+function badLines(chapter: Chapter<ClientAttempt>): void {
   const refuse = chapter.section({
     section: 'RFC 9112, 4 and RFC 6455, 4.1',
     expects: 'the connection does not open, and ends',
   });
-  addRows(
-    refuse,
-    [
-      ['a status of four digits', withStatusLine('HTTP/1.1 1010 Switching Protocols')],
-      ['a status of two digits', withStatusLine('HTTP/1.1 10 Switching Protocols')],
-      ['a status of letters', withStatusLine('HTTP/1.1 abc Switching Protocols')],
-      ['a status with a sign', withStatusLine('HTTP/1.1 -101 Switching Protocols')],
-      ['a hexadecimal status', withStatusLine('HTTP/1.1 0x65 Switching Protocols')],
-      ['status 000', withStatusLine('HTTP/1.1 000 Switching Protocols')],
-      ['status 999', withStatusLine('HTTP/1.1 999 Switching Protocols')],
-      ['no status', withStatusLine('HTTP/1.1')],
-      ['a version without a protocol name', withStatusLine('/1.1 101 Switching Protocols')],
-      ['another protocol name', withStatusLine('ICY/1.1 101 Switching Protocols')],
-    ],
-    expectUnopened,
-  );
+  addRows(refuse, BAD_LINES, expectUnopened);
+}
+
+function otherVersions(chapter: Chapter<ClientAttempt>): void {
   const should = chapter.section({
     section: 'RFC 9110, 15.2 and RFC 9112, 2.3',
     level: 'should',
     expects: 'the connection does not open: a 101 requires HTTP/1.1, in capitals',
   });
-  addRows(
-    should,
-    [
-      ['HTTP/1.0 and 101', withStatusLine('HTTP/1.0 101 Switching Protocols')],
-      ['HTTP/0.9 and 101', withStatusLine('HTTP/0.9 101 Switching Protocols')],
-      ['HTTP/2.0 and 101', withStatusLine('HTTP/2.0 101 Switching Protocols')],
-      ['http/1.1 in lower case', withStatusLine('http/1.1 101 Switching Protocols')],
-      ['HTTP/11 without a dot', withStatusLine('HTTP/11 101 Switching Protocols')],
-      ['two spaces before the status', withStatusLine('HTTP/1.1  101 Switching Protocols')],
-      ['a tab before the status', withStatusLine('HTTP/1.1\t101 Switching Protocols')],
-    ],
-    expectUnopened,
-  );
+  addRows(should, OTHER_VERSIONS, expectUnopened);
 }
 
 /** Bytes that are not an HTTP answer. */
@@ -206,6 +212,7 @@ function interim(chapter: Chapter<ClientAttempt>): void {
     await expectOpen(attempt, withLines()(attempt));
   });
   badInterim(chapter);
+  endlessInterim(chapter);
 }
 
 function badInterim(chapter: Chapter<ClientAttempt>): void {
@@ -236,6 +243,9 @@ function badInterim(chapter: Chapter<ClientAttempt>): void {
         .concat('HTTP/1.1 101 Switching Protocols\r\n\r\n'),
     ),
   );
+}
+
+function endlessInterim(chapter: Chapter<ClientAttempt>): void {
   const bound = chapter.section({
     section: 'RFC 6455, 10.4',
     level: 'should',

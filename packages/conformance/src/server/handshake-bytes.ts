@@ -90,16 +90,18 @@ const ENDS = {
   expects: 'the server ends the connection too, with or without an HTTP error',
 };
 
+/** Beginnings of a request. */
+const PARTS: readonly (readonly [string, (text: string) => string])[] = [
+  ['nothing', () => ''],
+  ['half of the first line', (text) => text.slice(0, 6)],
+  ['the first line', (text) => text.slice(0, text.indexOf('\r\n') + 2)],
+  ['half of the fields', (text) => text.slice(0, text.length >> 1)],
+  ['all but the last line feed', (text) => text.slice(0, -1)],
+];
+
 function unfinished(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section(ENDS);
-  const parts: readonly (readonly [string, (text: string) => string])[] = [
-    ['nothing', () => ''],
-    ['half of the first line', (text) => text.slice(0, 6)],
-    ['the first line', (text) => text.slice(0, text.indexOf('\r\n') + 2)],
-    ['half of the fields', (text) => text.slice(0, text.length >> 1)],
-    ['all but the last line feed', (text) => text.slice(0, -1)],
-  ];
-  for (const [title, part] of parts) {
+  for (const [title, part] of PARTS) {
     add(`${title} of a request, then our FIN`, async (attempt) => {
       const peer = await attempt.connect();
       const bytes = utf8(part(headText(`GET ${attempt.target} HTTP/1.1`, attempt.fields())));
@@ -120,21 +122,23 @@ async function expectNotAccepted(
   if (!(await peer.waitForEnd())) attempt.fail('the server did not end the unusable connection');
 }
 
+/** Bytes that are not an HTTP request. */
+const NOT_HTTP: readonly (readonly [string, Buffer])[] = [
+  ['a TLS client hello', Buffer.concat([hex('16 03 01 00 c8 01 00 00 c4 03 03'), noise(194)])],
+  ['noise', Buffer.concat([hex('00'), noise(500)])],
+  ['a WebSocket frame', hex('81 85 37 fa 21 3d 7f 9f 4d 51 58')],
+  ['only empty lines', utf8('\r\n'.repeat(1000))],
+  ['an HTTP answer', utf8('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')],
+  ['an HTTP/2 preface', utf8('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')],
+];
+
 function notHttp(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     ...ENDS,
     level: 'should',
     section: 'RFC 6455, 4.2.1; RFC 9112, 3',
   });
-  const all: readonly (readonly [string, Buffer])[] = [
-    ['a TLS client hello', Buffer.concat([hex('16 03 01 00 c8 01 00 00 c4 03 03'), noise(194)])],
-    ['noise', Buffer.concat([hex('00'), noise(500)])],
-    ['a WebSocket frame', hex('81 85 37 fa 21 3d 7f 9f 4d 51 58')],
-    ['only empty lines', utf8('\r\n'.repeat(1000))],
-    ['an HTTP answer', utf8('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')],
-    ['an HTTP/2 preface', utf8('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')],
-  ];
-  for (const [title, bytes] of all) {
+  for (const [title, bytes] of NOT_HTTP) {
     add(`${title} instead of a request, then our FIN`, async (attempt) => {
       const peer = await attempt.connect();
       await peer.send(bytes, title);

@@ -14,20 +14,23 @@ export function offers(chapter: Chapter<ServerAttempt>): void {
   badExtensions(chapter);
 }
 
+/** Valid lists of subprotocols. */
+const SUBPROTOCOLS = [
+  ['chat'],
+  ['chat', 'superchat'],
+  ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'],
+  ["!#$%&'*+-.^_`|~"],
+  ['v1.example.org', 'V1.EXAMPLE.ORG'],
+  ['constructor', '__proto__', 'toString'],
+  ['x'.repeat(500)],
+];
+
 function subprotocols(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 4.2.2 and 11.3.4',
     expects: 'the server accepts the handshake with one of them or with none',
   });
-  for (const list of [
-    ['chat'],
-    ['chat', 'superchat'],
-    ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'],
-    ["!#$%&'*+-.^_`|~"],
-    ['v1.example.org', 'V1.EXAMPLE.ORG'],
-    ['constructor', '__proto__', 'toString'],
-    ['x'.repeat(500)],
-  ]) {
+  for (const list of SUBPROTOCOLS) {
     add(`offered subprotocols: ${list.join(', ').slice(0, 60)}`, async (attempt) => {
       const peer = await attempt.open({ subprotocols: list });
       await echo(peer, TEXT, Buffer.from('open'));
@@ -61,24 +64,27 @@ function subprotocols(chapter: Chapter<ServerAttempt>): void {
   );
 }
 
+/** Values of Sec-WebSocket-Protocol that are malformed or repeat a name. */
+const BAD_SUBPROTOCOLS = [
+  'a b',
+  'chat/1',
+  '"chat"',
+  'a, b c',
+  'chat;v=1',
+  '(x)',
+  'a@b',
+  'caf\u00e9',
+  ', ,',
+  'a, a',
+];
+
 function badSubprotocols(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 4.1 and 4.2.2',
     expects:
       'the server refuses the handshake, or accepts it without a subprotocol or with a valid one',
   });
-  for (const value of [
-    'a b',
-    'chat/1',
-    '"chat"',
-    'a, b c',
-    'chat;v=1',
-    '(x)',
-    'a@b',
-    'caf\u00e9',
-    ', ,',
-    'a, a',
-  ]) {
+  for (const value of BAD_SUBPROTOCOLS) {
     add(`Sec-WebSocket-Protocol: ${value}`, async (attempt) => {
       const key = freshKey();
       const peer = await attempt.connect();
@@ -96,24 +102,27 @@ function badSubprotocols(chapter: Chapter<ServerAttempt>): void {
   }
 }
 
+/** Well-formed values of Sec-WebSocket-Extensions without a known extension. */
+const UNKNOWN_EXTENSIONS = [
+  'x-unknown',
+  'x-one, x-two',
+  'x-one; a; b=1; c="quoted"',
+  'x-one;a=1,x-two;b=2',
+  'x-one ; a = 1 , x-two',
+  'x-webkit-deflate-frame',
+  'permessage-bzip2; level=9',
+  'x-one, x-one',
+  'x-one; a="1", , x-two',
+  '__proto__; constructor=1',
+  'x-one; a="es\\caped"',
+];
+
 function unknownExtensions(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 4.2.2 and 9.1',
     expects: 'the server accepts the handshake without the unknown extensions',
   });
-  for (const value of [
-    'x-unknown',
-    'x-one, x-two',
-    'x-one; a; b=1; c="quoted"',
-    'x-one;a=1,x-two;b=2',
-    'x-one ; a = 1 , x-two',
-    'x-webkit-deflate-frame',
-    'permessage-bzip2; level=9',
-    'x-one, x-one',
-    'x-one; a="1", , x-two',
-    '__proto__; constructor=1',
-    'x-one; a="es\\caped"',
-  ]) {
+  for (const value of UNKNOWN_EXTENSIONS) {
     add(`Sec-WebSocket-Extensions: ${value}`, async (attempt) => {
       const key = freshKey();
       const peer = await attempt.connect();
@@ -130,32 +139,35 @@ function unknownExtensions(chapter: Chapter<ServerAttempt>): void {
   }
 }
 
+/** Malformed values of Sec-WebSocket-Extensions. */
+const BAD_EXTENSIONS = [
+  ';',
+  'x-one;',
+  'x-one; ;a',
+  'x-one; a=',
+  'x-one; =1',
+  'x-one; a b',
+  'x one',
+  'x-one; a="open',
+  'x-one; a="two words"',
+  'x-one; a=""',
+  'x-one; a=1=2',
+  'x-one; a="1"2',
+  'x-one, (comment)',
+  'x-one; a=[1]',
+  '"x-one"',
+  'x-one=1',
+  'x-\u00e9',
+  'permessage-deflate; ',
+  'permessage-deflate, ;',
+];
+
 function badExtensions(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 9.1',
     expects: 'the server refuses the handshake: the extension list is malformed',
   });
-  for (const value of [
-    ';',
-    'x-one;',
-    'x-one; ;a',
-    'x-one; a=',
-    'x-one; =1',
-    'x-one; a b',
-    'x one',
-    'x-one; a="open',
-    'x-one; a="two words"',
-    'x-one; a=""',
-    'x-one; a=1=2',
-    'x-one; a="1"2',
-    'x-one, (comment)',
-    'x-one; a=[1]',
-    '"x-one"',
-    'x-one=1',
-    'x-\u00e9',
-    'permessage-deflate; ',
-    'permessage-deflate, ;',
-  ]) {
+  for (const value of BAD_EXTENSIONS) {
     add(`Sec-WebSocket-Extensions: ${value}`, async (attempt) => {
       await expectRefused(attempt, {
         fields: (fields) => [...fields, ['Sec-WebSocket-Extensions', value]],

@@ -19,6 +19,9 @@ export function refusals(chapter: Chapter<ServerAttempt>): void {
   upgrades(chapter);
   keys(chapter);
   versions(chapter);
+  draftVersions(chapter);
+  malformedVersions(chapter);
+  versionsWithZeros(chapter);
 }
 
 const REFUSED = {
@@ -80,34 +83,41 @@ function hosts(chapter: Chapter<ServerAttempt>): void {
   ]);
 }
 
+/** Values of Upgrade without the token websocket. */
+const BAD_UPGRADES = [
+  '',
+  'h2c',
+  'websockets',
+  'web-socket',
+  'web socket',
+  'websocke',
+  'xwebsocket',
+  'TLS/1.0',
+];
+
+/** Values of Connection without the token Upgrade. */
+const BAD_CONNECTIONS = [
+  '',
+  'keep-alive',
+  'close',
+  'Upgraded',
+  'no-upgrade',
+  'keep-alive; Upgrade',
+  'up grade',
+];
+
 function upgrades(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section(REFUSED);
-  const upgrade = [
-    '',
-    'h2c',
-    'websockets',
-    'web-socket',
-    'web socket',
-    'websocke',
-    'xwebsocket',
-    'TLS/1.0',
-  ];
   addAll(
     add,
-    upgrade.map((value) => [`Upgrade: ${value}`, { fields: withValue('Upgrade', value) }]),
+    BAD_UPGRADES.map((value) => [`Upgrade: ${value}`, { fields: withValue('Upgrade', value) }]),
   );
-  const connection = [
-    '',
-    'keep-alive',
-    'close',
-    'Upgraded',
-    'no-upgrade',
-    'keep-alive; Upgrade',
-    'up grade',
-  ];
   addAll(
     add,
-    connection.map((value) => [`Connection: ${value}`, { fields: withValue('Connection', value) }]),
+    BAD_CONNECTIONS.map((value) => [
+      `Connection: ${value}`,
+      { fields: withValue('Connection', value) },
+    ]),
   );
 }
 
@@ -151,6 +161,9 @@ function versions(chapter: Chapter<ServerAttempt>): void {
       judgeVersions(attempt, await expectRefused(attempt, ofVersion(version)));
     });
   }
+}
+
+function draftVersions(chapter: Chapter<ServerAttempt>): void {
   const drafts = chapter.section({
     section: 'RFC 6455, 4.2.2 and 4.4',
     expects: 'the server refuses and lists 13 in Sec-WebSocket-Version, or supports the draft',
@@ -160,6 +173,9 @@ function versions(chapter: Chapter<ServerAttempt>): void {
       judgeVersions(attempt, await expectAnswered(attempt, ofVersion(version)));
     });
   }
+}
+
+function malformedVersions(chapter: Chapter<ServerAttempt>): void {
   const odd = chapter.section({ ...REFUSED, section: 'RFC 6455, 4.1, 4.2.1 and 11.3.5' });
   addAll(
     odd,
@@ -181,6 +197,9 @@ function versions(chapter: Chapter<ServerAttempt>): void {
     ],
     ['Sec-WebSocket-Version: 13, 8', { fields: withValue('Sec-WebSocket-Version', '13, 8') }],
   ]);
+}
+
+function versionsWithZeros(chapter: Chapter<ServerAttempt>): void {
   const zeros = chapter.section({ ...REFUSED, level: 'should', section: 'RFC 6455, 4.3' });
   addAll(
     zeros,

@@ -1,5 +1,5 @@
 import type { ServerAttempt } from '../attempts/server-attempt.ts';
-import { Chapter } from '../model/chapter.ts';
+import { type AddCase, Chapter } from '../model/chapter.ts';
 import { hex, letters, pattern, utf8 } from '../wire/bytes.ts';
 import {
   closeCleanly,
@@ -30,37 +30,42 @@ export function masks(): Chapter<ServerAttempt> {
   return chapter;
 }
 
+const UNMASKED_PAYLOAD = utf8('unmasked');
+
+const WHOLE = { opcode: TEXT, payload: utf8('a masked one') };
+
+const START = { opcode: TEXT, payload: utf8('begun '), fin: false };
+
+/** Unmasked frames, after the frames that precede each. */
+const UNMASKED: readonly (readonly [string, readonly FrameSpec[], FrameSpec])[] = [
+  ['a text frame', [], { opcode: TEXT, payload: UNMASKED_PAYLOAD }],
+  ['an empty text frame', [], { opcode: TEXT }],
+  ['a binary frame', [], { opcode: BINARY, payload: UNMASKED_PAYLOAD }],
+  ['an empty binary frame', [], { opcode: BINARY }],
+  ['a text frame of 126 bytes', [], { opcode: TEXT, payload: letters(126) }],
+  ['a binary frame of 65,536 bytes', [], { opcode: BINARY, payload: pattern(65_536) }],
+  ['a first fragment', [], { opcode: TEXT, payload: UNMASKED_PAYLOAD, fin: false }],
+  ['a last fragment', [START], { opcode: CONTINUATION, payload: UNMASKED_PAYLOAD }],
+  ['an empty last fragment', [START], { opcode: CONTINUATION }],
+  ['a ping', [], { opcode: PING, payload: UNMASKED_PAYLOAD }],
+  ['an empty ping', [], { opcode: PING }],
+  ['a pong', [], { opcode: PONG, payload: UNMASKED_PAYLOAD }],
+  ['a close frame', [], { opcode: CLOSE, payload: closePayload(1000) }],
+  ['an empty close frame', [], { opcode: CLOSE }],
+  ['a ping between fragments', [START], { opcode: PING, payload: UNMASKED_PAYLOAD }],
+  ['a text frame after a masked one', [WHOLE], { opcode: TEXT, payload: UNMASKED_PAYLOAD }],
+];
+
 function unmasked(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.1',
     expects: 'the target fails the connection, preferably with 1002: a client must mask',
   });
-  const payload = utf8('unmasked');
-  const whole = { opcode: TEXT, payload: utf8('a masked one') };
-  const start = { opcode: TEXT, payload: utf8('begun '), fin: false };
-  const all: readonly (readonly [string, readonly FrameSpec[], FrameSpec])[] = [
-    ['a text frame', [], { opcode: TEXT, payload }],
-    ['an empty text frame', [], { opcode: TEXT }],
-    ['a binary frame', [], { opcode: BINARY, payload }],
-    ['an empty binary frame', [], { opcode: BINARY }],
-    ['a text frame of 126 bytes', [], { opcode: TEXT, payload: letters(126) }],
-    ['a binary frame of 65,536 bytes', [], { opcode: BINARY, payload: pattern(65_536) }],
-    ['a first fragment', [], { opcode: TEXT, payload, fin: false }],
-    ['a last fragment', [start], { opcode: CONTINUATION, payload }],
-    ['an empty last fragment', [start], { opcode: CONTINUATION }],
-    ['a ping', [], { opcode: PING, payload }],
-    ['an empty ping', [], { opcode: PING }],
-    ['a pong', [], { opcode: PONG, payload }],
-    ['a close frame', [], { opcode: CLOSE, payload: closePayload(1000) }],
-    ['an empty close frame', [], { opcode: CLOSE }],
-    ['a ping between fragments', [start], { opcode: PING, payload }],
-    ['a text frame after a masked one', [whole], { opcode: TEXT, payload }],
-  ];
-  for (const [title, before, frame] of all) {
+  for (const [title, before, frame] of UNMASKED) {
     add(`${title} without a mask`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFrames(...before, { ...frame, mask: false });
-      await expectFailure(peer, [1002], 'a client must mask', { after: [whole] });
+      await expectFailure(peer, [1002], 'a client must mask', { after: [WHOLE] });
     });
   }
 }
@@ -149,6 +154,11 @@ function changing(chapter: Chapter<ServerAttempt>): void {
     await expectAll(peer, frames);
     await closeCleanly(peer);
   });
+  keysOfFragments(add);
+}
+
+/** Adds cases with a key for each fragment, and with segments that cut a key. */
+function keysOfFragments(add: AddCase<ServerAttempt>): void {
   add('a different key for each fragment of a message', async (attempt) => {
     const peer = await attempt.open();
     const parts = [pattern(5), pattern(7), pattern(1), pattern(0), pattern(9)];

@@ -13,6 +13,7 @@ export function parameters(): Chapter<ServerAttempt> {
   valid(chapter);
   invalid(chapter);
   severalOffers(chapter);
+  fallbacks(chapter);
   serverWindow(chapter);
   clientWindow(chapter);
   takeover(chapter);
@@ -33,31 +34,34 @@ async function exchange(peer: Peer, payload: Buffer, times = 2): Promise<void> {
   }
 }
 
+const TAKEOVERS = ['server_no_context_takeover', 'client_no_context_takeover'];
+
+/** Parameters of valid offers. */
+const VALID_OFFERS = [
+  '',
+  '; client_max_window_bits',
+  ...[8, 9, 10, 11, 12, 13, 14, 15].map((bits) => `; client_max_window_bits=${bits}`),
+  ...[8, 9, 10, 11, 12, 13, 14, 15].map((bits) => `; server_max_window_bits=${bits}`),
+  ...TAKEOVERS.map((name) => `; ${name}`),
+  `; ${TAKEOVERS.join('; ')}`,
+  `; ${TAKEOVERS.toReversed().join('; ')}`,
+  '; client_max_window_bits; server_max_window_bits=10',
+  '; server_max_window_bits=10; client_max_window_bits=12',
+  `; ${TAKEOVERS.join('; ')}; server_max_window_bits=11; client_max_window_bits`,
+  `; client_max_window_bits=9; server_max_window_bits=9; ${TAKEOVERS.join('; ')}`,
+  '; server_max_window_bits="10"',
+  '; client_max_window_bits="12"',
+  ';client_max_window_bits',
+  ' ; client_max_window_bits = 12 ; server_no_context_takeover',
+];
+
 function valid(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 7692, 5.1 and 7.1',
     expects:
       'the server declines the offer or accepts it with a valid answer, and messages come back',
   });
-  const takeovers = ['server_no_context_takeover', 'client_no_context_takeover'];
-  const offers = [
-    '',
-    '; client_max_window_bits',
-    ...[8, 9, 10, 11, 12, 13, 14, 15].map((bits) => `; client_max_window_bits=${bits}`),
-    ...[8, 9, 10, 11, 12, 13, 14, 15].map((bits) => `; server_max_window_bits=${bits}`),
-    ...takeovers.map((name) => `; ${name}`),
-    `; ${takeovers.join('; ')}`,
-    `; ${takeovers.toReversed().join('; ')}`,
-    '; client_max_window_bits; server_max_window_bits=10',
-    '; server_max_window_bits=10; client_max_window_bits=12',
-    `; ${takeovers.join('; ')}; server_max_window_bits=11; client_max_window_bits`,
-    `; client_max_window_bits=9; server_max_window_bits=9; ${takeovers.join('; ')}`,
-    '; server_max_window_bits="10"',
-    '; client_max_window_bits="12"',
-    ';client_max_window_bits',
-    ' ; client_max_window_bits = 12 ; server_no_context_takeover',
-  ];
-  for (const offer of offers) {
+  for (const offer of VALID_OFFERS) {
     add(`the offer ${DEFLATE}${offer}`, async (attempt) => {
       const peer = await attempt.openOffering(DEFLATE + offer);
       await exchange(peer, letters(3000));
@@ -67,34 +71,38 @@ function valid(chapter: Chapter<ServerAttempt>): void {
   }
 }
 
+/** Invalid window sizes. */
+const BAD_BITS = ['7', '16', '0', '1', '100', '08', '015', '8.0', '-9', '+9', '0x9', 'nine', '1e1'];
+
+/** Parameters of invalid offers. */
+const INVALID_OFFERS = [
+  ...BAD_BITS.map((value) => `client_max_window_bits=${value}`),
+  ...BAD_BITS.map((value) => `server_max_window_bits=${value}`),
+  'server_max_window_bits',
+  'server_no_context_takeover=1',
+  'server_no_context_takeover=true',
+  'server_no_context_takeover="x"',
+  'client_no_context_takeover=0',
+  'client_no_context_takeover=false',
+  'x-unknown',
+  'x-unknown=1',
+  'max_window_bits=10',
+  'no_context_takeover',
+  'Server_No_Context_Takeover',
+  'toString',
+  'client_max_window_bits; client_max_window_bits',
+  'client_max_window_bits=10; client_max_window_bits=11',
+  'server_max_window_bits=10; server_max_window_bits=10',
+  'server_no_context_takeover; server_no_context_takeover',
+  'client_max_window_bits; x-unknown',
+];
+
 function invalid(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 7692, 5.1 and 7.1',
     expects: 'the server declines the offer and accepts the handshake without compression',
   });
-  const bits = ['7', '16', '0', '1', '100', '08', '015', '8.0', '-9', '+9', '0x9', 'nine', '1e1'];
-  const offers = [
-    ...bits.map((value) => `client_max_window_bits=${value}`),
-    ...bits.map((value) => `server_max_window_bits=${value}`),
-    'server_max_window_bits',
-    'server_no_context_takeover=1',
-    'server_no_context_takeover=true',
-    'server_no_context_takeover="x"',
-    'client_no_context_takeover=0',
-    'client_no_context_takeover=false',
-    'x-unknown',
-    'x-unknown=1',
-    'max_window_bits=10',
-    'no_context_takeover',
-    'Server_No_Context_Takeover',
-    'toString',
-    'client_max_window_bits; client_max_window_bits',
-    'client_max_window_bits=10; client_max_window_bits=11',
-    'server_max_window_bits=10; server_max_window_bits=10',
-    'server_no_context_takeover; server_no_context_takeover',
-    'client_max_window_bits; x-unknown',
-  ];
-  for (const offer of offers) {
+  for (const offer of INVALID_OFFERS) {
     add(`the offer ${DEFLATE}; ${offer}`, async (attempt) => {
       const key = freshKey();
       const peer = await attempt.connect();
@@ -122,37 +130,46 @@ function invalid(chapter: Chapter<ServerAttempt>): void {
   }
 }
 
+/** Lists of several offers. */
+const OFFER_LISTS = [
+  `${DEFLATE}; server_max_window_bits=10, ${DEFLATE}`,
+  `${DEFLATE}, ${DEFLATE}; server_max_window_bits=10`,
+  `${DEFLATE}; client_max_window_bits, ${DEFLATE}; server_no_context_takeover, ${DEFLATE}`,
+  `x-unknown, ${DEFLATE}`,
+  `${DEFLATE}, x-unknown`,
+  `x-unknown; a=1, ${DEFLATE}; client_max_window_bits, x-other`,
+  `${DEFLATE}, ${DEFLATE}, ${DEFLATE}`,
+];
+
+/** Parameters of an invalid offer before a valid one. */
+const BAD_FIRST_OFFERS = [
+  'client_max_window_bits=7',
+  'server_max_window_bits',
+  'server_no_context_takeover=1',
+  'x-unknown',
+  'server_max_window_bits=99',
+  'client_no_context_takeover; client_no_context_takeover',
+];
+
 function severalOffers(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({
     section: 'RFC 7692, 5.1 and 7',
     expects: 'the server accepts one offer with a valid answer, or none, and messages come back',
   });
-  for (const offers of [
-    `${DEFLATE}; server_max_window_bits=10, ${DEFLATE}`,
-    `${DEFLATE}, ${DEFLATE}; server_max_window_bits=10`,
-    `${DEFLATE}; client_max_window_bits, ${DEFLATE}; server_no_context_takeover, ${DEFLATE}`,
-    `x-unknown, ${DEFLATE}`,
-    `${DEFLATE}, x-unknown`,
-    `x-unknown; a=1, ${DEFLATE}; client_max_window_bits, x-other`,
-    `${DEFLATE}, ${DEFLATE}, ${DEFLATE}`,
-  ]) {
+  for (const offers of OFFER_LISTS) {
     add(`the offers ${offers}`, async (attempt) => {
       await exchangeOffering(attempt, offers);
     });
   }
+}
+
+function fallbacks(chapter: Chapter<ServerAttempt>): void {
   const fallback = chapter.section({
     section: 'RFC 7692, 5.1 and 7.1',
     level: 'should',
     expects: 'the server declines the invalid offer and accepts the other one',
   });
-  for (const bad of [
-    'client_max_window_bits=7',
-    'server_max_window_bits',
-    'server_no_context_takeover=1',
-    'x-unknown',
-    'server_max_window_bits=99',
-    'client_no_context_takeover; client_no_context_takeover',
-  ]) {
+  for (const bad of BAD_FIRST_OFFERS) {
     fallback(`the offers ${DEFLATE}; ${bad}, then ${DEFLATE}`, async (attempt) => {
       // A server without compression declines both offers, so skip the case.
       await attempt.openDeflate();
