@@ -114,6 +114,11 @@ function afterwards(chapter: Chapter<TargetAttempt>): void {
       await expectClosed(peer, 1000);
     });
   }
+  largeAfterwards(add);
+}
+
+/** Adds a large message after a close frame. */
+function largeAfterwards(add: AddCase<TargetAttempt>): void {
   add(
     'a large message after a close frame',
     async (attempt) => {
@@ -184,6 +189,11 @@ function reasons(chapter: Chapter<TargetAttempt>): void {
       await expectClosed(peer, 1000);
     });
   }
+  unusualReasons(add);
+}
+
+/** Adds reasons of long characters and of zeros. */
+function unusualReasons(add: AddCase<TargetAttempt>): void {
   add('a reason of 41 characters of three bytes', async (attempt) => {
     const peer = await attempt.open();
     await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000, '€'.repeat(41)) });
@@ -223,6 +233,12 @@ function malformed(chapter: Chapter<TargetAttempt>): void {
       await expectFailure(peer, [1002], 'half a close code', { notAsGood: [1000, undefined] });
     });
   }
+  tooLong(add);
+  brokenCloses(add);
+}
+
+/** Adds close frames of more than 125 bytes. */
+function tooLong(add: AddCase<TargetAttempt>): void {
   for (const size of [126, 127, 1000, 65_536]) {
     add(`a close frame of ${bytesText(size)}`, async (attempt) => {
       const peer = await attempt.open();
@@ -230,7 +246,6 @@ function malformed(chapter: Chapter<TargetAttempt>): void {
       await expectFailure(peer, [1002], 'the control frame is too long', { notAsGood: [1000] });
     });
   }
-  brokenCloses(add);
 }
 
 /** Adds close frames in fragments, and one whose reason ends within a character. */
@@ -264,15 +279,18 @@ function brokenCloses(add: AddCase<TargetAttempt>): void {
   );
 }
 
+/** Payload sizes of a close frame, each with the size of the pieces. */
+const PIECES = [
+  [0, 1],
+  [2, 1],
+  [20, 1],
+  [125, 1],
+  [125, 10],
+] as const;
+
 function inPieces(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section(ANSWERED);
-  for (const [size, piece] of [
-    [0, 1],
-    [2, 1],
-    [20, 1],
-    [125, 1],
-    [125, 10],
-  ] as const) {
+  for (const [size, piece] of PIECES) {
     add(
       `a close frame of ${bytesText(size)}, in pieces of ${bytesText(piece)}`,
       async (attempt) => {
@@ -283,6 +301,11 @@ function inPieces(chapter: Chapter<TargetAttempt>): void {
       },
     );
   }
+  withFin(add);
+}
+
+/** Adds a close frame with our FIN. */
+function withFin(add: AddCase<TargetAttempt>): void {
   add('a close frame followed by our FIN', async (attempt) => {
     const peer = await attempt.open();
     await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000) });

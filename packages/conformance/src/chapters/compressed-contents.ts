@@ -1,5 +1,5 @@
 import type { TargetAttempt } from '../attempts/target-attempt.ts';
-import type { Chapter } from '../model/chapter.ts';
+import type { AddCase, Chapter } from '../model/chapter.ts';
 import { INVALID_PAYLOADS } from '../tables/deflate-payloads.ts';
 import { INVALID_TEXTS, VALID_TEXTS } from '../tables/utf8-texts.ts';
 import { letters, noise } from '../wire/bytes.ts';
@@ -66,6 +66,11 @@ function badTexts(chapter: Chapter<TargetAttempt>): void {
       await expectFailure(peer, [1007], 'the text is not UTF-8');
     });
   }
+  invalidBinary(bad);
+}
+
+/** Adds a binary message, which may contain invalid UTF-8. */
+function invalidBinary(bad: AddCase<TargetAttempt>): void {
   bad(
     'invalid UTF-8 in a compressed binary message',
     async (attempt) => {
@@ -79,16 +84,19 @@ function badTexts(chapter: Chapter<TargetAttempt>): void {
   );
 }
 
+/** Contents of a large message. */
+const CONTENTS = [
+  ['zeros', (size: number) => Buffer.alloc(size)],
+  ['text', letters],
+  ['noise', noise],
+] as const;
+
 function large(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 7692, 8; RFC 6455, 7.4.1',
     expects: 'the message comes back, or the target fails the connection with 1009',
   });
-  for (const [name, make] of [
-    ['zeros', (size: number) => Buffer.alloc(size)],
-    ['text', letters],
-    ['noise', noise],
-  ] as const) {
+  for (const [name, make] of CONTENTS) {
     for (const size of [512 * 1024, 1024 * 1024, 2 * 1024 * 1024]) {
       add(`a compressed message of ${bytesText(size)} of ${name}`, async (attempt) => {
         const peer = await attempt.openDeflate();

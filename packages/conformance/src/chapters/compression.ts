@@ -52,11 +52,14 @@ function sizes(chapter: Chapter<TargetAttempt>): void {
   }
 }
 
+/** Compressed messages by type. */
+const FORMS = [
+  [TEXT, COMPRESSED_MESSAGES],
+  [BINARY, COMPRESSED_BINARIES],
+] as const;
+
 function forms(chapter: Chapter<TargetAttempt>): void {
-  for (const [opcode, messages] of [
-    [TEXT, COMPRESSED_MESSAGES],
-    [BINARY, COMPRESSED_BINARIES],
-  ] as const) {
+  for (const [opcode, messages] of FORMS) {
     const add = chapter.section({
       section: 'RFC 7692, 7.2.2 and 7.2.3',
       expects: 'the inflated message comes back',

@@ -1,5 +1,5 @@
 import type { TargetAttempt } from '../attempts/target-attempt.ts';
-import { Chapter } from '../model/chapter.ts';
+import { type AddCase, Chapter } from '../model/chapter.ts';
 import { letters, pattern, utf8 } from '../wire/bytes.ts';
 import {
   checkAlive,
@@ -198,6 +198,11 @@ function continuations(chapter: Chapter<TargetAttempt>): void {
       }
     }
   }
+  startsWithContinuation(add);
+}
+
+/** Adds a text frame after a continuation frame without a message. */
+function startsWithContinuation(add: AddCase<TargetAttempt>): void {
   add(
     'a message that starts with a continuation frame and continues with text',
     async (attempt) => {

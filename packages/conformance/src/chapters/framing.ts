@@ -1,5 +1,5 @@
 import type { TargetAttempt } from '../attempts/target-attempt.ts';
-import { Chapter } from '../model/chapter.ts';
+import { type AddCase, Chapter } from '../model/chapter.ts';
 import { letters, pattern, utf8 } from '../wire/bytes.ts';
 import { checkAlive, closeCleanly, echo, expectMessage } from '../wire/expect.ts';
 import { BINARY, bytesText, TEXT } from '../wire/frame.ts';
@@ -87,6 +87,11 @@ function several(chapter: Chapter<TargetAttempt>): void {
       await closeCleanly(peer);
     });
   }
+  oneByOne(add);
+}
+
+/** Adds messages that each wait for the previous echo. */
+function oneByOne(add: AddCase<TargetAttempt>): void {
   add('ten messages, each sent after the echo of the previous one', async (attempt) => {
     const peer = await attempt.open();
     for (let at = 0; at < 10; at++)

@@ -236,17 +236,20 @@ function notShortestControl(chapter: Chapter<TargetAttempt>): void {
   }
 }
 
+/** Lengths with the highest bit set. */
+const TOO_HIGH = [
+  ['2^63', 2n ** 63n],
+  ['2^63 + 5', 2n ** 63n + 5n],
+  ['2^64 - 1', 2n ** 64n - 1n],
+] as const;
+
 function topBit(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.2',
     expects: 'the target fails the connection with 1002: the highest bit of a length must be 0',
   });
   for (const opcode of [TEXT, BINARY, CONTINUATION]) {
-    for (const [title, claims] of [
-      ['2^63', 2n ** 63n],
-      ['2^63 + 5', 2n ** 63n + 5n],
-      ['2^64 - 1', 2n ** 64n - 1n],
-    ] as const) {
+    for (const [title, claims] of TOO_HIGH) {
       add(`a ${opcodeName(opcode)} frame that claims ${title} bytes`, async (attempt) => {
         const peer = await attempt.open();
         const before: FrameSpec[] = opcode === CONTINUATION ? [{ opcode: TEXT, fin: false }] : [];

@@ -267,18 +267,21 @@ function tooLong(chapter: Chapter<TargetAttempt>): void {
   }
 }
 
+/** Payload sizes of a ping, each with the size of the pieces. */
+const PIECES = [
+  [0, 1],
+  [5, 1],
+  [125, 1],
+  [125, 7],
+  [125, 60],
+] as const;
+
 function inPieces(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.5.3',
     expects: 'the target answers with a pong of the same bytes',
   });
-  for (const [size, piece] of [
-    [0, 1],
-    [5, 1],
-    [125, 1],
-    [125, 7],
-    [125, 60],
-  ] as const) {
+  for (const [size, piece] of PIECES) {
     add(`a ping of ${bytesText(size)}, in pieces of ${bytesText(piece)}`, async (attempt) => {
       const peer = await attempt.open();
       await peer.sendFramesCut([{ opcode: PING, payload: pattern(size) }], piece);

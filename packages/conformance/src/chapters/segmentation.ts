@@ -1,5 +1,5 @@
 import type { TargetAttempt } from '../attempts/target-attempt.ts';
-import { Chapter } from '../model/chapter.ts';
+import { type AddCase, Chapter } from '../model/chapter.ts';
 import { cut, letters, pattern, utf8 } from '../wire/bytes.ts';
 import {
   closeCleanly,
@@ -66,14 +66,17 @@ function pieces(chapter: Chapter<TargetAttempt>): void {
   }
 }
 
+/** Length forms, each with a payload size and the size of its masked header. */
+const HEADERS = [
+  [7, 100, 6],
+  [16, 1000, 8],
+  [64, 66_000, 14],
+] as const;
+
 /** The three length forms have headers of 2, 4 and 10 bytes; a masking key adds 4 bytes. */
 function headers(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({ section: 'RFC 6455, 5.2', expects: 'the same message comes back' });
-  for (const [bits, size, length] of [
-    [7, 100, 6],
-    [16, 1000, 8],
-    [64, 66_000, 14],
-  ] as const) {
+  for (const [bits, size, length] of HEADERS) {
     for (let at = 1; at <= length; at++) {
       const title = `a message of ${bytesText(size)} with a length of ${bits} bits, cut after byte ${at}`;
       add(title, async (attempt) => {
@@ -91,25 +94,32 @@ async function sendCutAt(peer: Peer, bytes: Buffer, at: number): Promise<void> {
   await peer.sendPieces([bytes.subarray(0, at), bytes.subarray(at)], { label: 'frames' });
 }
 
+const FIRST = { opcode: TEXT, payload: utf8('the first') };
+
+const SECOND = { opcode: BINARY, payload: pattern(200) };
+
 function borders(chapter: Chapter<TargetAttempt>): void {
   const add = chapter.section({ section: 'RFC 6455, 5.2', expects: 'both messages come back' });
-  const first = { opcode: TEXT, payload: utf8('the first') };
-  const second = { opcode: BINARY, payload: pattern(200) };
   for (const offset of [-5, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8]) {
     const where = `${bytesText(Math.abs(offset))} ${offset < 0 ? 'before' : 'after'}`;
     add(`two messages in two segments, cut ${where} the frame boundary`, async (attempt) => {
       const peer = await attempt.open();
-      const head = peer.bytes(first);
-      await sendCutAt(peer, Buffer.concat([head, peer.bytes(second)]), head.length + offset);
-      await expectAll(peer, [first, second]);
+      const head = peer.bytes(FIRST);
+      await sendCutAt(peer, Buffer.concat([head, peer.bytes(SECOND)]), head.length + offset);
+      await expectAll(peer, [FIRST, SECOND]);
       await closeCleanly(peer);
     });
   }
+  halfAPing(add);
+}
+
+/** Adds a ping whose last bytes arrive later. */
+function halfAPing(add: AddCase<TargetAttempt>): void {
   add('a message and half a ping, then the rest', async (attempt) => {
     const peer = await attempt.open();
-    const bytes = peer.bytes(first, { opcode: PING, payload: utf8('ping') });
+    const bytes = peer.bytes(FIRST, { opcode: PING, payload: utf8('ping') });
     await sendCutAt(peer, bytes, bytes.length - 2);
-    await expectAll(peer, [first], utf8('ping'));
+    await expectAll(peer, [FIRST], utf8('ping'));
     await closeCleanly(peer);
   });
 }

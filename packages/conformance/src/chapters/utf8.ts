@@ -198,6 +198,11 @@ function outsideText(add: AddCase<TargetAttempt>): void {
     },
     { expects: 'the text comes back without the payload of the ping' },
   );
+  invalidBinaries(add);
+}
+
+/** Adds binary messages with invalid UTF-8. */
+function invalidBinaries(add: AddCase<TargetAttempt>): void {
   for (const opcode of ['fragmented', 'whole'] as const) {
     add(
       `invalid UTF-8 in a ${opcode} binary message`,
@@ -214,27 +219,29 @@ function outsideText(add: AddCase<TargetAttempt>): void {
   }
 }
 
+/** Characters of one to four bytes. */
+const SPLIT_TEXT = utf8('a¢€𐍈!');
+
 function everySplit(chapter: Chapter<TargetAttempt>): void {
-  const text = utf8('a¢€𐍈!');
   const add = chapter.section({
     section: 'RFC 6455, 5.6 and 8.1',
     expects: 'the same text comes back',
   });
-  for (let at = 1; at < text.length; at++) {
+  for (let at = 1; at < SPLIT_TEXT.length; at++) {
     add(`"a¢€𐍈!" in two fragments, cut after byte ${at}`, async (attempt) => {
       const peer = await attempt.open();
-      await peer.sendFrames(...fragments(TEXT, text, [at, text.length - at]));
-      await expectMessage(peer, TEXT, text);
+      await peer.sendFrames(...fragments(TEXT, SPLIT_TEXT, [at, SPLIT_TEXT.length - at]));
+      await expectMessage(peer, TEXT, SPLIT_TEXT);
       await closeCleanly(peer);
     });
   }
-  for (let at = 1; at < text.length; at++) {
+  for (let at = 1; at < SPLIT_TEXT.length; at++) {
     add(`"a¢€𐍈!" in one frame, written in two segments, cut after byte ${at}`, async (attempt) => {
       const peer = await attempt.open();
-      const frame = peer.bytes({ opcode: TEXT, payload: text });
-      const cutAt = frame.length - text.length + at;
+      const frame = peer.bytes({ opcode: TEXT, payload: SPLIT_TEXT });
+      const cutAt = frame.length - SPLIT_TEXT.length + at;
       await peer.sendPieces([frame.subarray(0, cutAt), frame.subarray(cutAt)]);
-      await expectMessage(peer, TEXT, text);
+      await expectMessage(peer, TEXT, SPLIT_TEXT);
       await closeCleanly(peer);
     });
   }

@@ -88,6 +88,11 @@ function controlsAfter(add: AddCase<ClientAttempt>): void {
     await checkAlive(peer);
     await closeCleanly(peer);
   });
+  fragmentsAfter(add);
+}
+
+/** Adds a fragmented message after the answer. */
+function fragmentsAfter(add: AddCase<ClientAttempt>): void {
   add('a message in two fragments in the segment of the answer', async (attempt) => {
     const peer = await withFrames(
       attempt,
@@ -113,6 +118,11 @@ function closesAfter(add: AddCase<ClientAttempt>): void {
     await expectMessage(peer, TEXT, utf8('early'));
     await expectClosed(peer, 1000);
   });
+  partsAfter(add);
+}
+
+/** Adds cases with the first bytes of a frame after the answer. */
+function partsAfter(add: AddCase<ClientAttempt>): void {
   for (const size of [1, 2, 3, 6]) {
     add(`${bytesText(size)} of a frame in the segment of the answer`, async (attempt) => {
       const bytes = attempt.peer.bytes(EARLY_TEXT);

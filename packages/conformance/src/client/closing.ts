@@ -74,6 +74,11 @@ function serverFirst(chapter: Chapter<ClientAttempt>): void {
       await expectOnlyEnd(peer);
     });
   }
+  serverFirstAfterEcho(add);
+}
+
+/** Adds a close frame after an echo. */
+function serverFirstAfterEcho(add: AddCase<ClientAttempt>): void {
   add('a close frame after a message, then a delay before our FIN', async (attempt) => {
     const peer = await attempt.open();
     await checkAlive(peer);

@@ -167,25 +167,22 @@ function sizes(chapter: Chapter<ClientAttempt>): void {
   }
 }
 
+/** Answers without an end: their beginning, and the text that repeats after it. */
+const ENDLESS: readonly (readonly [title: string, start: string, repeated: string])[] = [
+  ['an endless value', 'HTTP/1.1 101 Switching Protocols\r\nX-Endless: ', 'a'],
+  ['an endless name', 'HTTP/1.1 101 Switching Protocols\r\n', 'a'],
+  ['endless fields', 'HTTP/1.1 101 Switching Protocols\r\n', 'X-Endless: yes\r\n'],
+  ['endless spaces before a value', 'HTTP/1.1 101 Switching Protocols\r\nX-Endless:', ' '],
+  ['an endless reason', 'HTTP/1.1 101 ', 'a'],
+  ['an endless header of a 403', 'HTTP/1.1 403 Forbidden\r\n', 'X-Endless: yes\r\n'],
+];
+
 function endless(chapter: Chapter<ClientAttempt>): void {
   const bound = chapter.section({
     ...LENGTH_LIMITS,
     expects: 'the client does not buffer endless data, and ends the connection',
   });
-  bound('an endless value', (attempt) =>
-    sendEndless(attempt, 'HTTP/1.1 101 Switching Protocols\r\nX-Endless: ', 'a'),
-  );
-  bound('an endless name', (attempt) =>
-    sendEndless(attempt, 'HTTP/1.1 101 Switching Protocols\r\n', 'a'),
-  );
-  bound('endless fields', (attempt) =>
-    sendEndless(attempt, 'HTTP/1.1 101 Switching Protocols\r\n', 'X-Endless: yes\r\n'),
-  );
-  bound('endless spaces before a value', (attempt) =>
-    sendEndless(attempt, 'HTTP/1.1 101 Switching Protocols\r\nX-Endless:', ' '),
-  );
-  bound('an endless reason', (attempt) => sendEndless(attempt, 'HTTP/1.1 101 ', 'a'));
-  bound('an endless header of a 403', (attempt) =>
-    sendEndless(attempt, 'HTTP/1.1 403 Forbidden\r\n', 'X-Endless: yes\r\n'),
-  );
+  for (const [title, start, repeated] of ENDLESS) {
+    bound(title, (attempt) => sendEndless(attempt, start, repeated));
+  }
 }

@@ -145,6 +145,11 @@ function maskedInPieces(add: AddCase<ClientAttempt>): void {
       await expectFailure(peer, [1002], WHY);
     });
   }
+  maskedHeader(add);
+}
+
+/** Adds a case with only the header of a masked frame. */
+function maskedHeader(add: AddCase<ClientAttempt>): void {
   add(
     'only the header of a masked message',
     async (attempt) => {
@@ -157,15 +162,18 @@ function maskedInPieces(add: AddCase<ClientAttempt>): void {
   );
 }
 
+/** Message types, each with its opcode and its payload. */
+const TYPES = [
+  ['text', TEXT, letters],
+  ['binary', BINARY, pattern],
+] as const;
+
 function everyFrame(chapter: Chapter<ClientAttempt>): void {
   const add = chapter.section({
     section: 'RFC 6455, 5.1 and 5.3',
     expects: 'the client masks its answer',
   });
-  for (const [name, opcode, make] of [
-    ['text', TEXT, letters],
-    ['binary', BINARY, pattern],
-  ] as const) {
+  for (const [name, opcode, make] of TYPES) {
     for (const size of [0, 1, 125, 126, 65_535, 65_536]) {
       add(`a ${name} message of ${bytesText(size)}`, async (attempt) => {
         const peer = await attempt.open();
@@ -189,6 +197,11 @@ function controlFrames(add: AddCase<ClientAttempt>): void {
       await closeCleanly(peer);
     });
   }
+  closeFrames(add);
+}
+
+/** Adds cases about the mask of a close frame. */
+function closeFrames(add: AddCase<ClientAttempt>): void {
   for (const [title, payload] of [
     ['with 1000', closePayload(1000)],
     ['without a code', Buffer.alloc(0)],

@@ -322,6 +322,11 @@ function notOffered(chapter: Chapter<ClientAttempt>): void {
     },
     { section: 'RFC 7692, 7.1.2.1' },
   );
+  moreExtensions(add);
+}
+
+/** Adds answers with a second extension. */
+function moreExtensions(add: AddCase<ClientAttempt>): void {
   add(
     'permessage-deflate twice',
     async (attempt) => {
@@ -368,6 +373,11 @@ function malformed(chapter: Chapter<ClientAttempt>): void {
       expectAnswerRefused(attempt, wrong),
     );
   }
+  declined(add);
+}
+
+/** Adds a compressed message without negotiated compression. */
+function declined(add: AddCase<ClientAttempt>): void {
   add(
     'a compressed message after a declined offer',
     async (attempt) => {

@@ -86,17 +86,7 @@ function valueOf({ request }: ClientAttempt, name: string): string {
 
 function fields(chapter: Chapter<ClientAttempt>): void {
   const add = checks(chapter, 'RFC 6455, 4.1');
-  add('Host occurs once', once('Host'), { section: 'RFC 6455, 4.1 and RFC 9112, 3.2' });
-  add('Host contains a host without a user', (attempt) => {
-    const host = valueOf(attempt, 'host');
-    return /^(?:\[[0-9a-f:.%]+\]|[^\s/@:?#[\]]+)(?::\d+)?$/i.test(host)
-      ? undefined
-      : `Host is ${host}`;
-  });
-  add('Host contains the port, which is not the default', (attempt) => {
-    const host = valueOf(attempt, 'host');
-    return host.endsWith(`:${attempt.port}`) ? undefined : `${host} lacks :${attempt.port}`;
-  });
+  hostField(add);
   add('Upgrade occurs', ({ request }) =>
     fieldOf(request, 'upgrade') === undefined ? 'the request has no Upgrade' : undefined,
   );
@@ -108,6 +98,21 @@ function fields(chapter: Chapter<ClientAttempt>): void {
   );
   keyAndVersion(add);
   otherFields(add);
+}
+
+/** Adds cases about Host. */
+function hostField(add: Add): void {
+  add('Host occurs once', once('Host'), { section: 'RFC 6455, 4.1 and RFC 9112, 3.2' });
+  add('Host contains a host without a user', (attempt) => {
+    const host = valueOf(attempt, 'host');
+    return /^(?:\[[0-9a-f:.%]+\]|[^\s/@:?#[\]]+)(?::\d+)?$/i.test(host)
+      ? undefined
+      : `Host is ${host}`;
+  });
+  add('Host contains the port, which is not the default', (attempt) => {
+    const host = valueOf(attempt, 'host');
+    return host.endsWith(`:${attempt.port}`) ? undefined : `${host} lacks :${attempt.port}`;
+  });
 }
 
 /** Adds cases about Sec-WebSocket-Key and Sec-WebSocket-Version. */

@@ -1,5 +1,5 @@
 import type { ClientAttempt } from '../attempts/client-attempt.ts';
-import type { Chapter } from '../model/chapter.ts';
+import type { AddCase, Chapter } from '../model/chapter.ts';
 import {
   type AnswerRow,
   addRows,
@@ -71,6 +71,11 @@ function others(chapter: Chapter<ClientAttempt>): void {
       return expectUnopened(attempt, [`HTTP/1.1 ${code} Whatever`, ...fields, '', ''].join('\r\n'));
     });
   }
+  bodies(add);
+}
+
+/** Adds refusals with a body. */
+function bodies(add: AddCase<ClientAttempt>): void {
   add('status 403 with a chunked body', (attempt) =>
     expectUnopened(
       attempt,

@@ -37,61 +37,59 @@ function pair(
   addRows(chapter.section({ section, expects: ENDS }), bad, expectRefused);
 }
 
+const RIGHT_UPGRADES: readonly AnswerRow[] = [
+  ['Upgrade: WebSocket', replacing(UPGRADE, 'Upgrade: WebSocket')],
+  ['Upgrade: WEBSOCKET', replacing(UPGRADE, 'Upgrade: WEBSOCKET')],
+  ['the field name Upgrade in another case', replacing(UPGRADE, 'uPGRADE: websocket')],
+  ['Upgrade without a space after the colon', replacing(UPGRADE, 'Upgrade:websocket')],
+  ['Upgrade with tabs and spaces around it', replacing(UPGRADE, 'Upgrade: \t websocket \t')],
+];
+
+const WRONG_UPGRADES: readonly AnswerRow[] = [
+  ['no Upgrade', replacing(UPGRADE)],
+  ['an empty Upgrade', replacing(UPGRADE, 'Upgrade:')],
+  ['Upgrade: h2c', replacing(UPGRADE, 'Upgrade: h2c')],
+  ['Upgrade: websockets', replacing(UPGRADE, 'Upgrade: websockets')],
+  ['Upgrade: websocke', replacing(UPGRADE, 'Upgrade: websocke')],
+  ['Upgrade: web socket', replacing(UPGRADE, 'Upgrade: web socket')],
+  ['Upgrade: "websocket"', replacing(UPGRADE, 'Upgrade: "websocket"')],
+  ['Upgrade: websocket/13', replacing(UPGRADE, 'Upgrade: websocket/13')],
+  ['Upgrade: h2c, websocket', replacing(UPGRADE, 'Upgrade: h2c, websocket')],
+  ['Upgrade: websocket, h2c', replacing(UPGRADE, 'Upgrade: websocket, h2c')],
+  ['Upgrade in two lines', replacing(UPGRADE, 'Upgrade: h2c', 'Upgrade: websocket')],
+  ['Upgrade under another name', replacing(UPGRADE, 'X-Upgrade: websocket')],
+];
+
 function upgrade(chapter: Chapter<ClientAttempt>): void {
-  pair(
-    chapter,
-    'RFC 6455, 4.1, step 2',
-    [
-      ['Upgrade: WebSocket', replacing(UPGRADE, 'Upgrade: WebSocket')],
-      ['Upgrade: WEBSOCKET', replacing(UPGRADE, 'Upgrade: WEBSOCKET')],
-      ['the field name Upgrade in another case', replacing(UPGRADE, 'uPGRADE: websocket')],
-      ['Upgrade without a space after the colon', replacing(UPGRADE, 'Upgrade:websocket')],
-      ['Upgrade with tabs and spaces around it', replacing(UPGRADE, 'Upgrade: \t websocket \t')],
-    ],
-    [
-      ['no Upgrade', replacing(UPGRADE)],
-      ['an empty Upgrade', replacing(UPGRADE, 'Upgrade:')],
-      ['Upgrade: h2c', replacing(UPGRADE, 'Upgrade: h2c')],
-      ['Upgrade: websockets', replacing(UPGRADE, 'Upgrade: websockets')],
-      ['Upgrade: websocke', replacing(UPGRADE, 'Upgrade: websocke')],
-      ['Upgrade: web socket', replacing(UPGRADE, 'Upgrade: web socket')],
-      ['Upgrade: "websocket"', replacing(UPGRADE, 'Upgrade: "websocket"')],
-      ['Upgrade: websocket/13', replacing(UPGRADE, 'Upgrade: websocket/13')],
-      ['Upgrade: h2c, websocket', replacing(UPGRADE, 'Upgrade: h2c, websocket')],
-      ['Upgrade: websocket, h2c', replacing(UPGRADE, 'Upgrade: websocket, h2c')],
-      ['Upgrade in two lines', replacing(UPGRADE, 'Upgrade: h2c', 'Upgrade: websocket')],
-      ['Upgrade under another name', replacing(UPGRADE, 'X-Upgrade: websocket')],
-    ],
-  );
+  pair(chapter, 'RFC 6455, 4.1, step 2', RIGHT_UPGRADES, WRONG_UPGRADES);
 }
 
+const RIGHT_CONNECTIONS: readonly AnswerRow[] = [
+  ['Connection: upgrade', replacing(CONNECTION, 'Connection: upgrade')],
+  ['Connection: UPGRADE', replacing(CONNECTION, 'Connection: UPGRADE')],
+  ['the field name Connection in another case', replacing(CONNECTION, 'cONNECTION: Upgrade')],
+  ['Connection: keep-alive, Upgrade', replacing(CONNECTION, 'Connection: keep-alive, Upgrade')],
+  ['Connection: Upgrade,keep-alive', replacing(CONNECTION, 'Connection: Upgrade,keep-alive')],
+  ['Connection with empty elements', replacing(CONNECTION, 'Connection: , Upgrade ,')],
+  [
+    'Connection in two lines, the second with Upgrade',
+    replacing(CONNECTION, 'Connection: keep-alive', 'Connection: Upgrade'),
+  ],
+];
+
+const WRONG_CONNECTIONS: readonly AnswerRow[] = [
+  ['no Connection', replacing(CONNECTION)],
+  ['an empty Connection', replacing(CONNECTION, 'Connection:')],
+  ['Connection: close', replacing(CONNECTION, 'Connection: close')],
+  ['Connection: keep-alive', replacing(CONNECTION, 'Connection: keep-alive')],
+  ['Connection: upgraded', replacing(CONNECTION, 'Connection: upgraded')],
+  ['Connection: websocket', replacing(CONNECTION, 'Connection: websocket')],
+  ['Connection: not-upgrade', replacing(CONNECTION, 'Connection: not-upgrade')],
+  ['Connection under another name', replacing(CONNECTION, 'Proxy-Connection: Upgrade')],
+];
+
 function connection(chapter: Chapter<ClientAttempt>): void {
-  pair(
-    chapter,
-    'RFC 6455, 4.1, step 3',
-    [
-      ['Connection: upgrade', replacing(CONNECTION, 'Connection: upgrade')],
-      ['Connection: UPGRADE', replacing(CONNECTION, 'Connection: UPGRADE')],
-      ['the field name Connection in another case', replacing(CONNECTION, 'cONNECTION: Upgrade')],
-      ['Connection: keep-alive, Upgrade', replacing(CONNECTION, 'Connection: keep-alive, Upgrade')],
-      ['Connection: Upgrade,keep-alive', replacing(CONNECTION, 'Connection: Upgrade,keep-alive')],
-      ['Connection with empty elements', replacing(CONNECTION, 'Connection: , Upgrade ,')],
-      [
-        'Connection in two lines, the second with Upgrade',
-        replacing(CONNECTION, 'Connection: keep-alive', 'Connection: Upgrade'),
-      ],
-    ],
-    [
-      ['no Connection', replacing(CONNECTION)],
-      ['an empty Connection', replacing(CONNECTION, 'Connection:')],
-      ['Connection: close', replacing(CONNECTION, 'Connection: close')],
-      ['Connection: keep-alive', replacing(CONNECTION, 'Connection: keep-alive')],
-      ['Connection: upgraded', replacing(CONNECTION, 'Connection: upgraded')],
-      ['Connection: websocket', replacing(CONNECTION, 'Connection: websocket')],
-      ['Connection: not-upgrade', replacing(CONNECTION, 'Connection: not-upgrade')],
-      ['Connection under another name', replacing(CONNECTION, 'Proxy-Connection: Upgrade')],
-    ],
-  );
+  pair(chapter, 'RFC 6455, 4.1, step 3', RIGHT_CONNECTIONS, WRONG_CONNECTIONS);
 }
 
 /** Creates a line with the right Accept. */

@@ -1,5 +1,5 @@
 import type { ServerAttempt } from '../attempts/server-attempt.ts';
-import type { Chapter } from '../model/chapter.ts';
+import type { AddCase, Chapter } from '../model/chapter.ts';
 import { hex, letters, noise, utf8 } from '../wire/bytes.ts';
 import { checkAlive, closeCleanly, closePayload, expectAll, expectClosed } from '../wire/expect.ts';
 import { BINARY, bytesText, CLOSE, PING, TEXT } from '../wire/frame.ts';
@@ -28,6 +28,11 @@ function inPieces(chapter: Chapter<ServerAttempt>): void {
       await expectAccepted(attempt, { pieces });
     });
   }
+  lastBytesLater(add);
+}
+
+/** Adds requests whose last bytes arrive later. */
+function lastBytesLater(add: AddCase<ServerAttempt>): void {
   for (const at of [1, 2, 3]) {
     add(`a request whose last ${bytesText(at)} arrive later`, async (attempt) => {
       const key = freshKey();
@@ -146,6 +151,11 @@ function notHttp(chapter: Chapter<ServerAttempt>): void {
       await expectNotAccepted(attempt, peer);
     });
   }
+  endlessHeader(add);
+}
+
+/** Adds a request whose header does not end. */
+function endlessHeader(add: AddCase<ServerAttempt>): void {
   add(
     'a request with an endless header, 1 MiB of it',
     async (attempt) => {

@@ -29,10 +29,9 @@ const REFUSED = {
   expects: 'the server refuses the handshake with an HTTP error',
 };
 
-function addAll(
-  add: AddCase<ServerAttempt>,
-  requests: readonly (readonly [title: string, request: HandshakeRequest])[],
-): void {
+type RequestRow = readonly [title: string, request: HandshakeRequest];
+
+function addAll(add: AddCase<ServerAttempt>, requests: readonly RequestRow[]): void {
   for (const [title, request] of requests) {
     add(title, async (attempt) => {
       await expectRefused(attempt, request);
@@ -121,34 +120,40 @@ function upgrades(chapter: Chapter<ServerAttempt>): void {
   );
 }
 
+/** Requests without exactly one key. */
+const UNUSABLE_KEYS: readonly RequestRow[] = [
+  ['Sec-WebSocket-Key twice, the same', { fields: (fields) => [...fields, fields[3]!] }],
+  [
+    'Sec-WebSocket-Key twice, different',
+    { fields: withFields(['Sec-WebSocket-Key', 'dGhlIHNhbXBsZSBub25jZQ==']) },
+  ],
+  ['an empty Sec-WebSocket-Key', { key: '' }],
+];
+
+/** Requests with a key that is not the base64 of 16 bytes. */
+const MALFORMED_KEYS: readonly RequestRow[] = [
+  ['a key of 15 bytes', { key: Buffer.alloc(15, 7).toString('base64') }],
+  ['a key of 17 bytes', { key: Buffer.alloc(17, 7).toString('base64') }],
+  ['a key of one byte', { key: 'AA==' }],
+  ['a key of 32 bytes', { key: Buffer.alloc(32, 7).toString('base64') }],
+  ['a key of 4000 bytes', { key: Buffer.alloc(3000, 7).toString('base64') }],
+  ['a key that is not base64', { key: '!!!!!!!!!!!!!!!!!!!!!!==' }],
+  ['a key without its padding', { key: 'AAAAAAAAAAAAAAAAAAAAAA' }],
+  ['a key with half of its padding', { key: 'AAAAAAAAAAAAAAAAAAAAAA=' }],
+  ['a key with too much padding', { key: 'AAAAAAAAAAAAAAAAAAAAAA===' }],
+  ['a key with padding in the middle', { key: 'AAAAAAAAAA==AAAAAAAAAA==' }],
+  ['a key that contains a space', { key: 'AAAAAAAAAAA AAAAAAAAAA==' }],
+  ['a key in the URL alphabet', { key: '-_-_-_-_-_-_-_-_-_-_-w==' }],
+  ['a key with a comma', { key: 'AAAAAAAAAAAAAAAAAAAAAA==, x' }],
+  ['a key in quotes', { key: '"AAAAAAAAAAAAAAAAAAAAAA=="' }],
+];
+
 function keys(chapter: Chapter<ServerAttempt>): void {
   const must = chapter.section({ ...REFUSED, section: 'RFC 6455, 4.2.1 and 11.3.1' });
-  addAll(must, [
-    ['Sec-WebSocket-Key twice, the same', { fields: (fields) => [...fields, fields[3]!] }],
-    [
-      'Sec-WebSocket-Key twice, different',
-      { fields: withFields(['Sec-WebSocket-Key', 'dGhlIHNhbXBsZSBub25jZQ==']) },
-    ],
-    ['an empty Sec-WebSocket-Key', { key: '' }],
-  ]);
+  addAll(must, UNUSABLE_KEYS);
   // RFC 6455, 4.2.2: a server need not decode the key.
   const should = chapter.section({ ...REFUSED, level: 'should' });
-  addAll(should, [
-    ['a key of 15 bytes', { key: Buffer.alloc(15, 7).toString('base64') }],
-    ['a key of 17 bytes', { key: Buffer.alloc(17, 7).toString('base64') }],
-    ['a key of one byte', { key: 'AA==' }],
-    ['a key of 32 bytes', { key: Buffer.alloc(32, 7).toString('base64') }],
-    ['a key of 4000 bytes', { key: Buffer.alloc(3000, 7).toString('base64') }],
-    ['a key that is not base64', { key: '!!!!!!!!!!!!!!!!!!!!!!==' }],
-    ['a key without its padding', { key: 'AAAAAAAAAAAAAAAAAAAAAA' }],
-    ['a key with half of its padding', { key: 'AAAAAAAAAAAAAAAAAAAAAA=' }],
-    ['a key with too much padding', { key: 'AAAAAAAAAAAAAAAAAAAAAA===' }],
-    ['a key with padding in the middle', { key: 'AAAAAAAAAA==AAAAAAAAAA==' }],
-    ['a key that contains a space', { key: 'AAAAAAAAAAA AAAAAAAAAA==' }],
-    ['a key in the URL alphabet', { key: '-_-_-_-_-_-_-_-_-_-_-w==' }],
-    ['a key with a comma', { key: 'AAAAAAAAAAAAAAAAAAAAAA==, x' }],
-    ['a key in quotes', { key: '"AAAAAAAAAAAAAAAAAAAAAA=="' }],
-  ]);
+  addAll(should, MALFORMED_KEYS);
 }
 
 function versions(chapter: Chapter<ServerAttempt>): void {

@@ -1,5 +1,5 @@
 import type { ServerAttempt } from '../attempts/server-attempt.ts';
-import { Chapter, type SectionFacts } from '../model/chapter.ts';
+import { type AddCase, Chapter, type SectionFacts } from '../model/chapter.ts';
 import { type Field, withoutField } from '../wire/handshake.ts';
 import { fieldOf } from '../wire/head.ts';
 import { requestBytes } from './handshake-bytes.ts';
@@ -147,6 +147,11 @@ function lists(chapter: Chapter<ServerAttempt>): void {
       await expectAccepted(attempt, { fields: withValue('Connection', value) });
     });
   }
+  connectionLines(add);
+}
+
+/** Adds requests with Connection in two lines. */
+function connectionLines(add: AddCase<ServerAttempt>): void {
   add('Connection in two lines, Upgrade in the second', async (attempt) => {
     await expectAccepted(attempt, {
       fields: (fields) => [
@@ -223,6 +228,14 @@ function targets(chapter: Chapter<ServerAttempt>): void {
   });
 }
 
+/** Queries of the target. */
+const QUERIES = [
+  ['a query', 'x=1&y=2'],
+  ['a query with escapes', 'q=%20%C3%A9%00'],
+  ['a query of 2000 bytes', 'x'.repeat(2000)],
+  ['a query with a question mark and a slash', 'a?b/c'],
+] as const;
+
 function queries(chapter: Chapter<ServerAttempt>): void {
   const query = chapter.section({
     ...ACCEPTED,
@@ -230,12 +243,7 @@ function queries(chapter: Chapter<ServerAttempt>): void {
     level: 'should',
     section: 'RFC 6455, 3',
   });
-  for (const [title, more] of [
-    ['a query', 'x=1&y=2'],
-    ['a query with escapes', 'q=%20%C3%A9%00'],
-    ['a query of 2000 bytes', 'x'.repeat(2000)],
-    ['a query with a question mark and a slash', 'a?b/c'],
-  ] as const) {
+  for (const [title, more] of QUERIES) {
     query(title, async (attempt) => {
       await expectAccepted(attempt, {
         start: (target) => `GET ${target}${target.includes('?') ? '&' : '?'}${more} HTTP/1.1`,

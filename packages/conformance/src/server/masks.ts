@@ -84,13 +84,16 @@ const KEYS = [
   '61626364',
 ];
 
+/** Messages to mask with each key. */
+const KEYED_MESSAGES = [
+  [TEXT, letters(37)],
+  [BINARY, pattern(259)],
+] as const;
+
 function keys(chapter: Chapter<ServerAttempt>): void {
   const add = chapter.section({ section: 'RFC 6455, 5.3', expects: 'the same message comes back' });
   for (const key of KEYS) {
-    for (const [opcode, payload] of [
-      [TEXT, letters(37)],
-      [BINARY, pattern(259)],
-    ] as const) {
+    for (const [opcode, payload] of KEYED_MESSAGES) {
       add(
         `the key ${key} on a ${opcodeName(opcode)} frame of ${bytesText(payload.length)}`,
         async (attempt) => {
@@ -102,6 +105,11 @@ function keys(chapter: Chapter<ServerAttempt>): void {
       );
     }
   }
+  payloadOfKeys(add);
+}
+
+/** Adds a payload whose masked bytes are zeros. */
+function payloadOfKeys(add: AddCase<ServerAttempt>): void {
   add('a payload that repeats its key: zeros on the wire', async (attempt) => {
     const peer = await attempt.open();
     const payload = utf8('abcd'.repeat(20));
@@ -173,6 +181,11 @@ function keysOfFragments(add: AddCase<ServerAttempt>): void {
     await expectMessage(peer, BINARY, Buffer.concat(parts));
     await closeCleanly(peer);
   });
+  keyPhases(add);
+}
+
+/** Adds frames in segments that cut the key at every phase. */
+function keyPhases(add: AddCase<ServerAttempt>): void {
   for (const size of [1, 2, 3, 5]) {
     add(
       `a frame of 30 bytes in segments of ${bytesText(size)}, which cut the key at every phase`,
