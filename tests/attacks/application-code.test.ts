@@ -1,8 +1,7 @@
 import { Buffer } from 'node:buffer';
-import { parseCloseMessage } from '@ws/codec';
 import {
   CloseMessage,
-  Conn,
+  type Conn,
   connPair,
   formatCloseMessage,
   PingMessage,
@@ -12,24 +11,18 @@ import {
 } from '@ws/conn';
 import { afterEach, describe, expect, it } from 'vitest';
 import { FakePlatform, turn } from '../kit/fake-platform.ts';
-import { naiveDecode } from '../kit/naive-decoder.ts';
-import { naiveEncode } from '../kit/naive-encoder.ts';
 import { Random } from '../kit/random.ts';
-import { TestTransport } from '../kit/test-transport.ts';
 import { atLeast, atMost, claim, survives } from './harness/index.ts';
-
-const KEY = { mask: 0x01020304 };
-const frame = (opcode: number, payload: string | Uint8Array = ''): Uint8Array =>
-  naiveEncode(opcode, Buffer.from(payload as string), KEY);
+import { frame, targetConn } from './target-conn.ts';
 
 /** Two frames of each kind that has a callback. */
 const FRAMES = Buffer.concat(
   [PingMessage, PongMessage, TextMessage].flatMap((opcode) => [
-    frame(opcode, 'a'),
-    frame(opcode, 'b'),
+    frame('server', opcode, 'a'),
+    frame('server', opcode, 'b'),
   ]),
 );
-const CLOSE = frame(CloseMessage, formatCloseMessage(1000));
+const CLOSE = frame('server', CloseMessage, formatCloseMessage(1000));
 
 type Run = () => unknown;
 
@@ -66,9 +59,7 @@ describe('a callback', () => {
       let depth = 0;
       for (const [name, install] of Object.entries(CALLBACKS)) {
         for (const act of Object.values(ACTIONS)) {
-          const platform = new FakePlatform();
-          const transport = new TestTransport();
-          const conn = new Conn(transport, { role: 'server', platform, heartbeat: false });
+          const { conn, platform, transport } = targetConn('server');
           let inside = 0;
           let calls = 0;
           install(conn, () => {
@@ -115,28 +106,23 @@ describe('a callback', () => {
       for (const install of installs) {
         for (const handler of [throws, rejects]) {
           const platform = new FakePlatform();
-          const one = new TestTransport();
-          const other = new TestTransport();
-          const conn = new Conn(one, { role: 'server', platform, heartbeat: false });
-          const neighbour = new Conn(other, { role: 'server', platform, heartbeat: false });
-          install(conn, handler);
-          if (install !== installs[0]) void conn.discardReads();
-          const echoed = neighbour.readMessage();
+          const one = targetConn('server', {}, platform);
+          const other = targetConn('server', {}, platform);
+          install(one.conn, handler);
+          if (install !== installs[0]) void one.conn.discardReads();
+          const echoed = other.conn.readMessage();
           one.feed(install === installs.at(-1) ? CLOSE : FRAMES);
-          other.feed(frame(TextMessage, 'still here'));
+          other.feed(other.frame(TextMessage, 'still here'));
           // The connection handles a rejection of a handler a turn later.
           await platform.settle();
           await turn();
           await platform.advance(6_000);
-          one.break();
-          await conn.closed;
-          const sent = naiveDecode(one.sent, 'client').frames;
-          const close = sent.find(({ opcode }) => opcode === CloseMessage);
-          codes.add(parseCloseMessage(close!.payload).code);
+          one.transport.break();
+          await one.conn.closed;
+          codes.add(one.closeCode());
           others.push((await echoed).text());
-          expect(neighbour.state).toBe('open');
-          other.break();
-          await neighbour.closed;
+          expect(other.conn.state).toBe('open');
+          await other.end();
         }
       }
       expect(new Set(others)).toEqual(new Set(['still here']));

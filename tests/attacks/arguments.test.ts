@@ -13,9 +13,9 @@ import { connSettingNames } from '@ws/conn/internal';
 import { Dialer, dial } from '@ws/node-client';
 import { serve, Upgrader } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
-import { FakePlatform } from '../kit/fake-platform.ts';
 import { TestTransport } from '../kit/test-transport.ts';
 import { atLeast, claim, survives } from './harness/index.ts';
+import { targetConn } from './target-conn.ts';
 
 /** Values of every type. Most arguments accept none of them. */
 const VALUES = {
@@ -97,8 +97,7 @@ describe('an argument of the wrong type', () => {
     const names = Object.keys(VALUES) as Kind[];
     const attack = claim('arguments of the wrong type, to each method', 'CWE-20');
     await survives(attack, { values: atLeast(12), coerced: 0, sent: 0 }, async () => {
-      const transport = new TestTransport();
-      const conn = new Conn(transport, { role: 'client', platform: new FakePlatform() });
+      const { conn, transport } = targetConn('client');
       const methods = methodsOf(conn, new PreparedMessage(TextMessage, 'x'));
       const coerced: string[] = [];
       for (const [name, { call, takes }] of Object.entries(methods)) {
@@ -214,8 +213,7 @@ describe('a bad number', () => {
       'CWE-20',
     );
     await survives(attack, { values: atLeast(7), accepted: 0 }, async () => {
-      const transport = new TestTransport();
-      const conn = new Conn(transport, { role: 'client', platform: new FakePlatform() });
+      const { conn, transport } = targetConn('client');
       const wrong = [
         ...(await accepted(numbersOf(), values)).filter((each) => !TAKEN.includes(each)),
         ...(await accepted(timesOf(conn), values)),
@@ -229,8 +227,7 @@ describe('a bad number', () => {
   it('is a RangeError if a timer of Node would turn it into 1 ms', async () => {
     const attack = claim('durations that overflow a timer of Node', 'CWE-190');
     await survives(attack, { accepted: 0 }, async () => {
-      const transport = new TestTransport();
-      const conn = new Conn(transport, { role: 'client', platform: new FakePlatform() });
+      const { conn, transport } = targetConn('client');
       const times = timesOf(conn);
       const wrong = await accepted(times, LONG);
       expect(Object.keys(times).length).toBeGreaterThan(8);

@@ -32,6 +32,15 @@ const BOMB = Buffer.concat(
   Array.from({ length: 99 }, (_, i) => (i < 98 ? [ONE, TAIL] : ONE)).flat(),
 );
 
+const BOUND = {
+  close: 1009,
+  beyond: atMost(64 * KIB),
+  // The read limit, and 64 KiB.
+  memory: 1088 * KIB,
+  stallMs: 10,
+  warmUps: 5,
+};
+
 /** The result of a bomb: our close code, and the highest number of inflated bytes. */
 interface Blast {
   readonly close: number;
@@ -98,15 +107,7 @@ describe.each(BACKENDS)('a bomb of 99 MiB on %s', (backend) => {
   it('ends at the read limit', async () => {
     const ways = ROLES.map((role) => ({ role, chunks: fragments(role, BOMB.length) }));
     const attack = claim('a compressed message of 100 kB that inflates to 99 MiB', 'CVE-2026-1526');
-    // The read limit of 1 MiB, and 64 KiB.
-    const bound = {
-      close: 1009,
-      beyond: atMost(64 * KIB),
-      memory: 1088 * KIB,
-      stallMs: 10,
-      warmUps: 5,
-    };
-    await survives(attack, bound, async (watch) => {
+    await survives(attack, BOUND, async (watch) => {
       const blasts = [];
       for (const { role, chunks } of ways) {
         blasts.push(await blast(role, source, chunks, watch, isWeighed));
@@ -137,15 +138,7 @@ describe.each(BACKENDS)('a bomb of 99 MiB on %s', (backend) => {
       ROLES.map((role) => ({ role, size, chunks: fragments(role, size) })),
     );
     const attack = claim('a compressed message of 99 MiB in many fragments', 'CVE-2026-1526');
-    // The read limit of 1 MiB, and 64 KiB.
-    const bound = {
-      close: 1009,
-      beyond: atMost(64 * KIB),
-      memory: 1088 * KIB,
-      stallMs: 10,
-      warmUps: 5,
-    };
-    await survives(attack, bound, async (watch) => {
+    await survives(attack, BOUND, async (watch) => {
       const blasts = [];
       for (const { role, size, chunks } of ways) {
         blasts.push(await blast(role, source, chunks, watch, isWeighed && size === 11));

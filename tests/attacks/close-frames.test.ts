@@ -1,5 +1,6 @@
 import { connPair, type Role } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
+import { SHARED } from '../compression/support.ts';
 import { FakePlatform, turn } from '../kit/index.ts';
 import { atLeast, atMost, claim, survives } from './harness/index.ts';
 import { SHAPES, type Shape, shaped } from './messages.ts';
@@ -7,15 +8,16 @@ import {
   answerTo,
   deflatingPlatform,
   frame,
-  NO_TAKEOVER,
   only,
   ROLES,
   readingTargetConn,
   targetConn,
 } from './target-conn.ts';
 
-/** Timers have ticks of 64 ms. */
+/** The tick of timers in ms. */
 const STEP = 64;
+/** Seconds. Timers of a second and more are rounded up to ticks, so that connections share them. */
+const CLOSE_TIMEOUT = atMost(5.064);
 const CHUNK = 32 * 1_024;
 const AT_ONCE = 32;
 const NORMAL = Uint8Array.of(3, 232);
@@ -104,9 +106,7 @@ describe('a close frame', () => {
 
   it('without an answer is waited for no longer than closeTimeout', async () => {
     const attack = claim('a peer that does not answer a close frame', 'RFC 6455, 7.1.1');
-    // Timers of a second and more are rounded up to ticks of 64 ms, so that connections share
-    // them.
-    const bound = { end: 'Destroyed', seconds: atMost(5.064), warmUps: 5 };
+    const bound = { end: 'Destroyed', seconds: CLOSE_TIMEOUT, warmUps: 5 };
     await survives(attack, bound, async () => {
       const seconds = [];
       const ends = [];
@@ -135,15 +135,13 @@ describe('a close frame', () => {
     const floods = ROLES.map((role) => flood(shape, role));
     const lending = deflatingPlatform();
     const attack = claim('a peer that sends on after our close frame', 'RFC 6455, 7.1.1');
-    // Timers of a second and more are rounded up to ticks of 64 ms, so that connections share
-    // them.
-    const bound = { end: 'Destroyed', seconds: atMost(5.064) };
+    const bound = { end: 'Destroyed', seconds: CLOSE_TIMEOUT };
     await survives(attack, bound, async () => {
       const ends = [];
       const seconds = [];
       for (const [i, role] of ROLES.entries()) {
         let delivered = 0;
-        const target = targetConn(role, { deflate: NO_TAKEOVER }, lending);
+        const target = targetConn(role, { deflate: SHARED }, lending);
         const { conn, transport, platform } = target;
         void conn.receive(() => void delivered++);
         const closing = conn.close();
@@ -241,9 +239,7 @@ describe('a close frame', () => {
       'a FIN without a close frame from a peer that does not read',
       'RFC 6455, 7.1.5',
     );
-    // Timers of a second and more are rounded up to ticks of 64 ms, so that connections share
-    // them.
-    const bound = { code: 1006, end: 'destroyed', seconds: atMost(5.064), warmUps: 5 };
+    const bound = { code: 1006, end: 'destroyed', seconds: CLOSE_TIMEOUT, warmUps: 5 };
     await survives(attack, bound, async (watch) => {
       const codes = [];
       const seconds = [];

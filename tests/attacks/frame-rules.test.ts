@@ -3,13 +3,14 @@ import { fileURLToPath } from 'node:url';
 import { Conn, PreparedMessage, type Role, TextMessage, type Transport } from '@ws/conn';
 import { nodePlatform } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
-import { hex, turn } from '../kit/index.ts';
+import { SHARED } from '../compression/support.ts';
+import { hex, toHex, turn } from '../kit/index.ts';
 import { type Attack, atLeast, atMost, claim, type Limits, survives } from './harness/index.ts';
 import {
   answerTo,
+  combined,
   type FrameFields,
   frame,
-  NO_TAKEOVER,
   only,
   ROLES,
   readingTargetConn,
@@ -31,7 +32,7 @@ function answerToFrame(role: Role, broken: Broken): Promise<TargetAnswer> {
   const { opcode, payload, open = false, deflate = false, ...fields } = broken;
   const bytes = frame(role, opcode, payload, fields);
   const first = open ? [frame(role, 2, 'x', { fin: false })] : [];
-  return answerTo(role, bytes, { deflate: deflate ? NO_TAKEOVER : undefined }, first);
+  return answerTo(role, bytes, { deflate: deflate ? SHARED : undefined }, first);
 }
 
 async function allTo(
@@ -39,12 +40,9 @@ async function allTo(
 ): Promise<Record<'close' | 'read' | 'cases', number>> {
   const answers = [];
   for (const role of ROLES) for (const each of cases) answers.push(await answerToFrame(role, each));
-  expect(only(answers.map(({ delivered }) => delivered))).toBe(0);
-  return {
-    close: only(answers.map(({ close }) => close)),
-    read: Math.max(...answers.map(({ read }) => read)),
-    cases: answers.length,
-  };
+  const { close, read, delivered } = combined(answers);
+  expect(delivered).toBe(0);
+  return { close, read, cases: answers.length };
 }
 
 const RSVS = [0x10, 0x20, 0x30, 0x40, 0x50, 0x60, 0x70];
@@ -109,8 +107,7 @@ const INVALID: readonly {
 ];
 
 describe('a connection rejects', () => {
-  const named = INVALID.map((each) => [each.attack.attack, each] as const);
-  it.each(named)('%s', async (_, { attack, bound, cases }) => {
+  it.each(INVALID)('$attack.attack', async ({ attack, bound, cases }) => {
     await survives(attack, { ...bound, warmUps: 3 }, () => allTo(cases));
   });
 
@@ -124,8 +121,9 @@ describe('a connection rejects', () => {
           answers.push(await answerToFrame(role, wrong));
         }
       }
-      expect(Math.max(...answers.map(({ read }) => read))).toBe(2);
-      return { close: only(answers.map(({ close }) => close)) };
+      const { close, read } = combined(answers);
+      expect(read).toBe(2);
+      return { close };
     });
   });
 });
@@ -159,17 +157,13 @@ it('a masking key of zero is valid, and no key of ours is used twice', async () 
       if (i % 100 !== 99) continue;
       await sender.platform.settle();
       const sent = sender.transport.takeSent();
-      for (let at = 2; at < sent.length; at += 7) keys.add(hexOf(sent, at));
+      for (let at = 2; at < sent.length; at += 7) keys.add(toHex(sent.subarray(at, at + 4)));
       await turn();
     }
     await sender.end();
     return { delivered, reused: messages - keys.size };
   });
 });
-
-function hexOf(bytes: Uint8Array, at: number): string {
-  return Buffer.from(bytes.subarray(at, at + 4)).toString('hex');
-}
 
 it('a frame after a fault is neither delivered nor answered', async () => {
   const faults: readonly Broken[] = [

@@ -3,10 +3,11 @@ import { duplexPair } from 'node:stream';
 import { Conn, type Message } from '@ws/conn';
 import { socketTransport } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
+import { SHARED } from '../compression/support.ts';
 import { FakePlatform, naiveDecode, turn } from '../kit/index.ts';
 import { MemoryWire } from '../pool-poison/memory-wire.ts';
 import { atLeast, claim, survives } from './harness/index.ts';
-import { frame, NO_TAKEOVER, ROLES, targetConn } from './target-conn.ts';
+import { frame, ROLES, targetConn } from './target-conn.ts';
 
 const LARGE = 65_537;
 const SIZES = [1, 40, 125, 126, 1_000, 65_536, LARGE, 200_000];
@@ -27,7 +28,7 @@ describe('bytes of the application', () => {
     await survives(attack, { changed: 0, warmUps: 3 }, async (watch) => {
       let changed = 0;
       for (const role of ROLES) {
-        for (const deflate of [undefined, NO_TAKEOVER]) {
+        for (const deflate of [undefined, SHARED]) {
           const compression = deflate === undefined ? {} : { compression: { threshold: 0 } };
           const { conn, platform, transport, feed, end } = targetConn(role, {
             deflate,

@@ -5,6 +5,7 @@ import { nothingLeft, whenOver } from '../peers/index.ts';
 import { atMost, claim, KIB, survives } from './harness/index.ts';
 import {
   answerTo,
+  combined,
   feedUntilFailure,
   frame,
   only,
@@ -30,10 +31,7 @@ describe('a 64-bit length', () => {
           answers.push(await answerTo(role, frame(role, 2, '', { claims })));
         }
       }
-      return {
-        close: only(answers.map(({ close }) => close)),
-        read: Math.max(...answers.map(({ read }) => read)),
-      };
+      return { ...combined(answers) };
     });
   });
 

@@ -1,6 +1,6 @@
 import { type Role } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
-import { pack } from '../compression/support.ts';
+import { pack, SHARED } from '../compression/support.ts';
 import { turn } from '../kit/index.ts';
 import { atLeast, claim, KIB, type Outcome, survives, type Watch } from './harness/index.ts';
 import {
@@ -11,7 +11,7 @@ import {
   type WayOfReading,
   waysOfReading,
 } from './messages.ts';
-import { deflatingPlatform, frame, NO_TAKEOVER, only, targetConn } from './target-conn.ts';
+import { deflatingPlatform, frame, only, targetConn } from './target-conn.ts';
 
 const CHUNK = 32 * KIB;
 const CLOSE = Uint8Array.of(3, 232);
@@ -61,11 +61,7 @@ async function outcomeOf(
   read: WayOfReading,
   onHeld: () => void,
 ): Promise<{ close: number; seen: number[]; error: string; counted: number }> {
-  const target = targetConn(
-    role,
-    { readLimit, deflate: deflates ? NO_TAKEOVER : undefined },
-    lending,
-  );
+  const target = targetConn(role, { readLimit, deflate: deflates ? SHARED : undefined }, lending);
   const { conn, transport } = target;
   const seen: number[] = [];
   let error = 'none';
@@ -169,7 +165,7 @@ describe('a read limit', () => {
       const closes = [];
       for (const beyond of [-1, 0, 1]) {
         for (const [, read] of waysOfReading) {
-          const target = targetConn('server', { deflate: NO_TAKEOVER }, lending);
+          const target = targetConn('server', { deflate: SHARED }, lending);
           const { conn, transport, platform } = target;
           const reading = read(conn, []).catch(() => {});
           await platform.settle();
@@ -224,7 +220,7 @@ describe('the read-ahead of a connection without a reader', () => {
     const bytes = Buffer.concat(frames);
     const rounds = 4;
     const ready = Array.from({ length: rounds + 2 }, () =>
-      targetConn('server', { deflate: NO_TAKEOVER }, lending),
+      targetConn('server', { deflate: SHARED }, lending),
     );
     await lending.settle();
     const attack = claim('a peer that sends on to a connection without a reader', 'RFC 6455, 10.4');

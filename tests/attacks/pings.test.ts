@@ -4,6 +4,7 @@ import { text as textOf } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { BackpressureError, type Role } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
+import { SHARED } from '../compression/support.ts';
 import { FakePlatform, turn } from '../kit/index.ts';
 import {
   atLeast,
@@ -20,7 +21,6 @@ import type { Flooded } from './ping-flood.ts';
 import {
   deflatingPlatform,
   frame,
-  NO_TAKEOVER,
   ROLES,
   readingTargetConn,
   type TargetConn,
@@ -205,7 +205,7 @@ describe('a peer that answers no ping', () => {
 describe('a control frame inside a fragmented message', () => {
   it.each([
     { says: 'plain', deflate: undefined },
-    { says: 'with compression agreed on', deflate: NO_TAKEOVER },
+    { says: 'with compression agreed on', deflate: SHARED },
   ])('is handled at once, and the message stays whole: $says', async ({ deflate }) => {
     const lending = deflatingPlatform();
     const attack = claim('control frames between the fragments of a message', 'RFC 6455, 5.4');

@@ -8,6 +8,7 @@ import {
   atLeast,
   atMost,
   claim,
+  KIB,
   lowestAtMost,
   MIB,
   type Outcome,
@@ -17,7 +18,6 @@ import {
 } from './harness/index.ts';
 import { frame, ROLES, targetConn } from './target-conn.ts';
 
-const KIB = 1024;
 const CROWD = 10_000;
 
 /** Returns the message of the error, or an empty string. */

@@ -6,7 +6,9 @@ import {
   atLeast,
   atMost,
   claim,
+  KIB,
   lowestAtMost,
+  MIB,
   type Outcome,
   survives,
   type Watch,
@@ -14,8 +16,6 @@ import {
 } from './harness/index.ts';
 import { frame, only, ROLES, targetConn } from './target-conn.ts';
 
-const KIB = 1024;
-const MIB = 1024 * KIB;
 /** Bytes for a peer that reads nothing. */
 const ALL = 100 * MIB;
 

@@ -1,7 +1,7 @@
 import { describe, it } from 'vitest';
 import { masked, type RequestChange, rawClient, request } from '../kit/index.ts';
 import { nothingLeft } from '../peers/index.ts';
-import { atMost, claim, type Outcome, survives, type Watch } from './harness/index.ts';
+import { type Attack, atMost, claim, type Outcome, survives, type Watch } from './harness/index.ts';
 import {
   commonValue,
   sendRequest,
@@ -38,38 +38,37 @@ async function refusing(
   };
 }
 
-describe('an upgrade request with', () => {
-  it('a body that forms frames is refused, and the body is not parsed', async () => {
-    const target = await targetServer();
-    const bodies: RequestChange[] = [
+const CHUNKED = chunked(FRAMES);
+const BODIES: readonly (Attack & { readonly bodies: readonly RequestChange[] })[] = [
+  {
+    ...claim('a body by Content-Length that forms frames', 'CWE-444'),
+    bodies: [
       { add: [`Content-Length: ${FRAMES.length}`], behind: FRAMES },
       { add: ['Content-Length: 1'], behind: FRAMES },
       { add: [`Content-Length: 000${FRAMES.length}`], behind: FRAMES },
       { add: ['Content-Length: 100000'], behind: FRAMES },
       { add: [`Content-Length: ${NEXT.length}`], behind: NEXT },
-    ];
-    const attack = claim('a body by Content-Length that forms frames', 'CWE-444');
-    const bound = { status: 400, connection: 'close', messages: 0, served: 0, responses: 1 };
-    await survives(attack, bound, (watch) => refusing(watch, target, bodies));
-  });
-
-  it('a chunked body, also with a length, is refused, and the body is not parsed', async () => {
-    const target = await targetServer();
-    const behind = chunked(FRAMES);
-    const bodies: RequestChange[] = [
-      { add: ['Transfer-Encoding: chunked'], behind },
+    ],
+  },
+  {
+    ...claim('a chunked body, also with a Content-Length', 'CVE-2026-1525'),
+    bodies: [
+      { add: ['Transfer-Encoding: chunked'], behind: CHUNKED },
       { add: ['Transfer-Encoding: chunked'], behind: chunked(Buffer.from(NEXT)) },
-      { add: ['Transfer-Encoding: chunked', 'Content-Length: 5'], behind },
-      { add: ['Content-Length: 0', 'Transfer-Encoding: chunked'], behind },
+      { add: ['Transfer-Encoding: chunked', 'Content-Length: 5'], behind: CHUNKED },
+      { add: ['Content-Length: 0', 'Transfer-Encoding: chunked'], behind: CHUNKED },
       { add: ['Transfer-Encoding: identity'], behind: FRAMES },
-      { add: ['Transfer-Encoding: chunked, gzip'], behind },
-      { add: ['Transfer-Encoding : chunked'], behind },
+      { add: ['Transfer-Encoding: chunked, gzip'], behind: CHUNKED },
+      { add: ['Transfer-Encoding : chunked'], behind: CHUNKED },
       { add: ['Content-Length: 0', `Content-Length: ${FRAMES.length}`], behind: FRAMES },
-    ];
-    const attack = claim('a chunked body, also with a Content-Length', 'CVE-2026-1525');
-    const bound = { status: 400, connection: 'close', messages: 0, served: 0, responses: 1 };
-    await survives(attack, bound, (watch) => refusing(watch, target, bodies));
-  });
+    ],
+  },
+];
+
+it.each(BODIES)('$attack is refused and not parsed', async ({ bodies, ...attack }) => {
+  const target = await targetServer();
+  const bound = { status: 400, connection: 'close', messages: 0, served: 0, responses: 1 };
+  await survives(attack, bound, (watch) => refusing(watch, target, bodies));
 });
 
 /** Sends a request and waits for the end. Returns the bytes after the head of the answer. */

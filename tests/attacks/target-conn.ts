@@ -63,23 +63,19 @@ export interface TargetConn {
 
 export type TargetOptions = Omit<ConnOptions, 'role' | 'platform'>;
 
-/** Parameters of permessage-deflate without context takeover, with full windows. */
-export const NO_TAKEOVER = {
-  serverNoContextTakeover: true,
-  clientNoContextTakeover: true,
-  serverMaxWindowBits: 15,
-  clientMaxWindowBits: 15,
-};
-
 export function deflatingPlatform(): FakePlatform {
   return Object.assign(new FakePlatform(), { deflate: nodeDeflate });
+}
+
+function platformFor({ deflate }: TargetOptions): FakePlatform {
+  return deflate === undefined ? new FakePlatform() : deflatingPlatform();
 }
 
 /** Returns a {@link TargetConn}, by default without a heartbeat. */
 export function targetConn(
   role: Role,
   options: TargetOptions = {},
-  platform: FakePlatform = options.deflate === undefined ? new FakePlatform() : deflatingPlatform(),
+  platform = platformFor(options),
 ): TargetConn {
   const transport = new TestTransport();
   const conn = new Conn(transport, { heartbeat: false, ...options, role, platform });
@@ -108,7 +104,7 @@ export function targetConn(
 export async function readingTargetConn(
   role: Role,
   options: TargetOptions = {},
-  platform: FakePlatform = options.deflate === undefined ? new FakePlatform() : deflatingPlatform(),
+  platform = platformFor(options),
 ): Promise<TargetConn> {
   const target = targetConn(role, options, platform);
   void target.conn.receive(() => {});
@@ -155,6 +151,15 @@ export async function answerTo(
   const delivered = target.conn.stats.messagesIn;
   await target.end();
   return { close, read, delivered };
+}
+
+/** Returns the common close code and number of messages, and the most bytes read. */
+export function combined(answers: readonly TargetAnswer[]): TargetAnswer {
+  return {
+    close: only(answers.map(({ close }) => close)),
+    read: Math.max(...answers.map(({ read }) => read)),
+    delivered: only(answers.map(({ delivered }) => delivered)),
+  };
 }
 
 /** Returns the value that all cases have in common. */

@@ -11,11 +11,10 @@ import {
 import { nodePlatform } from '@ws/node-io';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { FakePlatform, turn } from '../kit/fake-platform.ts';
-import { naiveEncode } from '../kit/naive-encoder.ts';
 import { TestTransport } from '../kit/test-transport.ts';
 import { atLeast, atMost, claim, survives } from './harness/index.ts';
+import { frame, targetConn } from './target-conn.ts';
 
-const KEY = { mask: 0x01020304 };
 const DAY = 86_400_000;
 
 /** A transport that discards everything. */
@@ -145,13 +144,11 @@ describe('the clock of the system', () => {
 
 describe('an AbortSignal for many reads', () => {
   it('has at most one listener, for all kinds of reads', async () => {
-    const message = naiveEncode(TextMessage, Buffer.from('x'), KEY);
+    const message = frame('server', TextMessage, 'x');
     const attack = claim('1,000 reads with one AbortSignal', 'CWE-401');
     const bound = { reads: atLeast(1000), listeners: atMost(1), left: 0, warmUps: 3 };
     await survives(attack, bound, async () => {
-      const platform = new FakePlatform();
-      const transport = new TestTransport();
-      const conn = new Conn(transport, { role: 'server', platform, heartbeat: false });
+      const { conn, platform, transport } = targetConn('server');
       const { signal } = new AbortController();
       let reads = 0;
       let listeners = 0;
@@ -179,7 +176,7 @@ describe('an AbortSignal for many reads', () => {
         void conn.send('x', { signal });
         const pong = conn.ping('p', { signal });
         count();
-        transport.feed(naiveEncode(PongMessage, Buffer.from('p'), KEY));
+        transport.feed(frame('server', PongMessage, 'p'));
         await pong;
         transport.takeSent();
         if (i % 20 === 0) await turn();

@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { Conn, PingMessage, PreparedMessage, TextMessage } from '@ws/conn';
+import { type Conn, PingMessage, PreparedMessage, TextMessage } from '@ws/conn';
 import { Dialer } from '@ws/node-client';
 import { serve } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
-import { FakePlatform, turn } from '../kit/fake-platform.ts';
-import { TestTransport } from '../kit/test-transport.ts';
+import { turn } from '../kit/fake-platform.ts';
+import type { TestTransport } from '../kit/test-transport.ts';
 import {
   nothingLeft,
   type RawPeer,
@@ -15,6 +15,7 @@ import {
   whenOver,
 } from '../peers/index.ts';
 import { claim, survives } from './harness/index.ts';
+import { targetConn } from './target-conn.ts';
 
 /** A frame with RSV2 set, masked and not. No extension gives RSV2 a meaning. */
 const BAD = { masked: '\xa1\x81\x00\x00\x00\x00x', plain: '\xa1\x01x' };
@@ -122,9 +123,7 @@ it('ignored promises cause no unhandled rejection, whatever ends the connection'
     let promises = 0;
     for (const end of ends) {
       for (const first of [true, false]) {
-        const platform = new FakePlatform();
-        const transport = new TestTransport();
-        const conn = new Conn(transport, { role: 'server', platform, heartbeat: false });
+        const { conn, platform, transport } = targetConn('server');
         if (first) end(conn, transport);
         promises += fire(conn);
         if (!first) end(conn, transport);

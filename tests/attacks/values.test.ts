@@ -15,14 +15,10 @@ import { nodePlatform } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
 import { FakePlatform, turn } from '../kit/fake-platform.ts';
 import { naiveDecode } from '../kit/naive-decoder.ts';
-import { naiveEncode } from '../kit/naive-encoder.ts';
 import { Random } from '../kit/random.ts';
 import { TestTransport } from '../kit/test-transport.ts';
 import { claim, survives } from './harness/index.ts';
-
-const KEY = { mask: 0x01020304 };
-const frame = (opcode: number, text: string): Uint8Array =>
-  naiveEncode(opcode, Buffer.from(text), KEY);
+import { frame } from './target-conn.ts';
 
 /** Returns a server in memory. The test plays its peer. */
 function server(platform: Platform = new FakePlatform()): { conn: Conn; transport: TestTransport } {
@@ -55,11 +51,11 @@ describe('a text that is too long for a string', () => {
         codes.add((error as NodeJS.ErrnoException).code);
       };
       const { conn, transport } = server(failing);
-      transport.feed(frame(TextMessage, '1'));
+      transport.feed(frame('server', TextMessage, '1'));
       await conn.readJSON().catch(failsWith);
       expect(conn.state).toBe('open');
       await turn();
-      transport.feed(frame(TextMessage, '1'));
+      transport.feed(frame('server', TextMessage, '1'));
       await conn.receive((borrowed) => void borrowed.text()).catch(failsWith);
       const { code }: CloseInfo = await ended(conn, transport);
       expect(code).toBe(1011);
@@ -161,7 +157,7 @@ it('JSON from the peer is a value or an error, and neither crashes nor pollutes'
     '{"a":{"__proto__":{"polluted":true}}}',
     deep + ']'.repeat(100_000),
   ];
-  const chunks = [...bad, ...good].map((text) => frame(TextMessage, text));
+  const chunks = [...bad, ...good].map((text) => frame('server', TextMessage, text));
   // V8 parses 100,000 levels and throws when it writes them: a JSONError.
   const attack = claim('JSON with __proto__ keys, deep nesting and invalid values', 'CWE-1321');
   await survives(attack, { pollution: 'no pollution by us' }, async (watch) => {
@@ -180,7 +176,7 @@ it('JSON from the peer is a value or an error, and neither crashes nor pollutes'
     await expect(conn.writeJSON(nested)).rejects.toBeInstanceOf(JSONError);
     expect(conn.state).toBe('open');
     const { polluted } = {} as { polluted?: boolean };
-    transport.feed(frame(BinaryMessage, '{"still":"here"}'));
+    transport.feed(frame('server', BinaryMessage, '{"still":"here"}'));
     await expect(conn.readJSON()).resolves.toEqual({ still: 'here' });
     await ended(conn, transport);
     expect(rejected).toBe(bad.length);

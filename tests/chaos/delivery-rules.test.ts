@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { DeliveryLog, FAILED, REJECTED } from './delivery-log.ts';
 import { findViolations, type Outcome } from './delivery-rules.ts';
-import type { Endpoint } from './endpoint.ts';
+import { type Endpoint, makeEndpoint } from './endpoint.ts';
 import { QUIET } from './fault-plan.ts';
 import { bytesOf } from './message-content.ts';
 import type { Link } from './proxy.ts';
@@ -10,22 +10,9 @@ import type { Part } from './script.ts';
 const SAID = 4;
 
 function endpoint(role: Endpoint['role'], out: DeliveryLog, into: DeliveryLog): Endpoint {
-  return {
-    role,
-    make: 'own',
-    part: { messages: SAID, writing: 'flood', reading: 'loop', slow: false, seed: 1 },
-    out,
-    in: into,
-    tag: 1,
-    onProgress: () => {},
-    end: { code: 1000, clean: true },
-    closed: undefined,
-    terminated: false,
-    close: undefined,
-    stream: undefined,
-    reading: 'done',
-    faults: [],
-  };
+  const part: Part = { messages: SAID, writing: 'flood', reading: 'loop', slow: false, seed: 1 };
+  const made = makeEndpoint({ role, make: 'own', part, out, in: into, tag: 1, onProgress() {} });
+  return Object.assign(made, { end: { code: 1000, clean: true }, reading: 'done' } as const);
 }
 
 /** Four messages each way; the server has received `received` of them. */

@@ -9,7 +9,7 @@ import {
 import { turn } from '../kit/fake-platform.ts';
 import { Random } from '../kit/random.ts';
 import { ACCEPTED, FAILED, MAYBE, REJECTED, type Sent } from './delivery-log.ts';
-import { addFault, type Endpoint } from './endpoint.ts';
+import { addFault, type Driver, type Endpoint, play } from './endpoint.ts';
 import { bytesOf, type Content, textOf } from './message-content.ts';
 import { drawSize, type Reading } from './script.ts';
 
@@ -45,13 +45,9 @@ export class Room {
   }
 }
 
-/** Plays a part with a Conn. Resolves when the connection and all its operations have ended. */
+/** Plays a part with a Conn. */
 export async function runOwn(endpoint: Endpoint, conn: Conn, room?: Room): Promise<void> {
-  const { part, out } = endpoint;
-  endpoint.close = (code) => {
-    endpoint.closed ??= { code, after: out.sent.length };
-    watch(endpoint, conn.close(code, '', { timeout: 600_000 }));
-  };
+  const { part } = endpoint;
   const random = new Random(part.seed);
   room?.members.set(conn, endpoint);
   const reading = read(endpoint, conn, part.reading, new Random(part.seed ^ 1)).then(
@@ -62,16 +58,28 @@ export async function runOwn(endpoint: Endpoint, conn: Conn, room?: Room): Promi
       endpoint.reading = 'failed';
     },
   );
-  const writing = write(endpoint, conn, random, room).catch((error: unknown) => {
-    addFault(endpoint, `writing threw ${String(error)}`);
-  });
-  const { code, wasClean } = await conn.closed;
-  endpoint.end = { code, clean: wasClean };
-  endpoint.close = undefined;
+  const driver: Driver = {
+    isOpen: () => conn.state === 'open',
+    send: (content) => sendOne(endpoint, conn, content, random),
+    ping: () => watch(endpoint, conn.ping()),
+    close: (code) => watch(endpoint, conn.close(code, '', { timeout: 600_000 })),
+    terminate: () => conn.terminate(),
+    over: conn.closed.then(({ code, wasClean }) => ({ code, clean: wasClean })),
+    reading,
+    onSent() {
+      if (room !== undefined && random.once(40)) room.add(random);
+    },
+    // Later messages must be rejected.
+    onLeft() {
+      const late = conn.send('sent after the end').then(
+        () => addFault(endpoint, 'a message was accepted after the end'),
+        () => {},
+      );
+      watch(endpoint, late);
+    },
+  };
+  await play(endpoint, driver, random);
   room?.members.delete(conn);
-  await Promise.all([reading, writing]);
-  // Promises without an awaiter settle now or never.
-  for (let i = 0; i < 3 && out.pending > 0; i++) await turn();
 }
 
 /** Counts a promise until it settles. */
@@ -96,42 +104,6 @@ async function follow(endpoint: Endpoint, sent: Sent, written: Promise<void>): P
   } finally {
     endpoint.out.pending--;
   }
-}
-
-async function write(endpoint: Endpoint, conn: Conn, random: Random, room?: Room): Promise<void> {
-  const { part, out } = endpoint;
-  for (let number = 0; number < part.messages; number++) {
-    if (number === part.leaves?.after) return leave(endpoint, conn);
-    if (conn.state !== 'open') break;
-    const size = drawSize(random, part.writing);
-    const content = { text: random.once(2), tag: endpoint.tag, number, size };
-    const flowing = sendOne(endpoint, conn, content, random);
-    const waits =
-      part.writing === 'awaited' || random.below(part.writing === 'heavy' ? 6 : 50) === 0;
-    if (waits && !(await flowing)) break;
-    if (random.once(60)) watch(endpoint, conn.ping());
-    if (room !== undefined && random.once(40)) room.add(random);
-  }
-  if (part.leaves !== undefined && part.leaves.after >= part.messages) return leave(endpoint, conn);
-  out.done = true;
-  endpoint.onProgress();
-}
-
-/** Leaves early; later messages must be rejected. */
-function leave(endpoint: Endpoint, conn: Conn): void {
-  const { out } = endpoint;
-  if (endpoint.part.leaves!.how === 'terminate') {
-    endpoint.terminated = true;
-    conn.terminate();
-  } else if (conn.state === 'open') endpoint.close?.(4001);
-  out.done = true;
-  watch(
-    endpoint,
-    conn.send('sent after the end').then(
-      () => addFault(endpoint, 'a message was accepted after the end'),
-      () => {},
-    ),
-  );
 }
 
 /** Sends a message in one of all possible ways. Resolves to false when the connection is over. */

@@ -37,6 +37,12 @@ async function through(plan: Partial<FaultPlan>): Promise<Ends> {
   return { client, server, link: proxy.linkOf(3)! };
 }
 
+/** Cuts the way to the server after the head and `bytes`. */
+function cutAfter(bytes: number, cut: Cut): Promise<Ends> {
+  const end = { after: HEAD.length + bytes, cut };
+  return through({ toServer: { stretches: [], end } });
+}
+
 async function listen(server: Server): Promise<void> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -73,10 +79,7 @@ describe('a chaos proxy', () => {
     ['reset-sender', 'RST', 'FIN'],
     ['reset-receiver', 'FIN', 'RST'],
   ])('cuts by %s: the sender sees a %s, the receiver a %s', async (cut, sender, receiver) => {
-    const after = HEAD.length + 5;
-    const { client, server, link } = await through({
-      toServer: { stretches: [], end: { after, cut } },
-    });
+    const { client, server, link } = await cutAfter(5, cut);
     await server.until(HEAD);
     await client.write('0123456789');
     const seen = await Promise.all([endOf(client), endOf(server)]);
@@ -90,8 +93,7 @@ describe('a chaos proxy', () => {
   });
 
   it('drops both ends at once', async () => {
-    const end = { after: HEAD.length + 1, cut: 'drop' } as const;
-    const { client, server, link } = await through({ toServer: { stretches: [], end } });
+    const { client, server, link } = await cutAfter(1, 'drop');
     await client.write('xyz');
     await Promise.all([endOf(client), endOf(server)]);
     await link.over;
@@ -99,8 +101,7 @@ describe('a chaos proxy', () => {
   });
 
   it('ends one direction while the other goes on', async () => {
-    const end = { after: HEAD.length + 2, cut: 'half-close' } as const;
-    const { client, server, link } = await through({ toServer: { stretches: [], end } });
+    const { client, server, link } = await cutAfter(2, 'half-close');
     await client.write('abcdef');
     expect((await server.untilEnd()).toString()).toBe(`${HEAD}ab`);
     await server.write('still here');

@@ -1,7 +1,7 @@
 import { ACCEPTED, DeliveryLog } from './delivery-log.ts';
 import { findViolations, type Outcome } from './delivery-rules.ts';
 import type { Tamper } from './direction.ts';
-import type { Endpoint } from './endpoint.ts';
+import { type Endpoint, makeEndpoint } from './endpoint.ts';
 import { ChaosProxy } from './proxy.ts';
 import { drawScript, type Part, type Script, scriptText } from './script.ts';
 import { runClient, Servers } from './servers.ts';
@@ -59,9 +59,11 @@ class Connection implements Outcome {
     const { connection, pairing, client, server } = script;
     const onProgress = (): void => this.#onProgress();
     const tag = connection * 2;
-    const makeOfServer = pairing.server === 'ws' ? 'ws' : 'own';
-    this.client = makeSide('client', pairing.client, client, up, down, tag, onProgress);
-    this.server = makeSide('server', makeOfServer, server, down, up, tag + 1, onProgress);
+    const make = pairing.server === 'ws' ? 'ws' : 'own';
+    const atClient = { out: up, in: down, tag, onProgress };
+    const atServer = { out: down, in: up, tag: tag + 1, onProgress };
+    this.client = makeEndpoint({ ...atClient, role: 'client', make: pairing.client, part: client });
+    this.server = makeEndpoint({ ...atServer, role: 'server', make, part: server });
   }
 
   /** An endpoint that closes does so after all messages were sent and received. */
@@ -74,33 +76,6 @@ class Connection implements Outcome {
         endpoint.close?.(1000);
     }
   }
-}
-
-function makeSide(
-  role: Endpoint['role'],
-  make: Endpoint['make'],
-  part: Part,
-  out: DeliveryLog,
-  into: DeliveryLog,
-  tag: number,
-  onProgress: () => void,
-): Endpoint {
-  return {
-    role,
-    make,
-    part,
-    out,
-    in: into,
-    tag,
-    onProgress,
-    end: undefined,
-    closed: undefined,
-    terminated: false,
-    close: undefined,
-    stream: undefined,
-    reading: 'pending',
-    faults: [],
-  };
 }
 
 /** Plays connections until enough messages have arrived, and checks each. */

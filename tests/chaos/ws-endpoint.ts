@@ -1,68 +1,37 @@
 import type { RawData, WebSocket } from 'ws';
-import { turn } from '../kit/fake-platform.ts';
 import { Random } from '../kit/random.ts';
 import { ACCEPTED, FAILED, REJECTED, type Sent } from './delivery-log.ts';
-import { addFault, type Endpoint } from './endpoint.ts';
+import { type Driver, type Endpoint, play } from './endpoint.ts';
 import { bytesOf, type Content, textOf } from './message-content.ts';
-import { drawSize } from './script.ts';
 
-/** Plays a part with an open socket of `ws`. Resolves at its end. */
+/** Plays a part with an open socket of `ws`. */
 export async function runWs(endpoint: Endpoint, ws: WebSocket): Promise<void> {
-  const { part, out } = endpoint;
-  endpoint.close = (code) => {
-    endpoint.closed ??= { code, after: out.sent.length };
-    ws.close(code);
-  };
-  const over = new Promise<void>((resolve) => {
-    ws.addEventListener('close', ({ code, wasClean }) => {
-      endpoint.end = { code, clean: wasClean };
-      endpoint.close = undefined;
-      resolve();
-    });
-  });
+  const { part } = endpoint;
   const reading = new Random(part.seed ^ 1);
   ws.on('message', (data: RawData, binary) => {
     endpoint.in.receive(!binary, binary ? (data as Buffer) : (data as Buffer).toString());
     if (part.slow && reading.once(20)) pause(ws);
     endpoint.onProgress();
   });
-  await write(endpoint, ws, new Random(part.seed)).catch((error: unknown) => {
-    addFault(endpoint, `writing threw ${String(error)}`);
-  });
-  await over;
-  for (let i = 0; i < 3 && out.pending > 0; i++) await turn();
+  const driver: Driver = {
+    isOpen: () => ws.readyState === ws.OPEN,
+    send: (content, random) => sendOne(endpoint, ws, content, random),
+    ping(number) {
+      if (ws.readyState === ws.OPEN) ws.ping(`${number}`);
+    },
+    close: (code) => ws.close(code),
+    terminate: () => ws.terminate(),
+    over: new Promise((resolve) => {
+      ws.addEventListener('close', ({ code, wasClean }) => resolve({ code, clean: wasClean }));
+    }),
+  };
+  await play(endpoint, driver, new Random(part.seed));
 }
 
 /** Pauses for two turns. */
 function pause(ws: WebSocket): void {
   ws.pause();
   setImmediate(() => setImmediate(() => ws.resume()));
-}
-
-async function write(endpoint: Endpoint, ws: WebSocket, random: Random): Promise<void> {
-  const { part, out } = endpoint;
-  for (let number = 0; number < part.messages; number++) {
-    if (number === part.leaves?.after) return leave(endpoint, ws);
-    if (ws.readyState !== ws.OPEN) break;
-    const size = drawSize(random, part.writing);
-    const content = { text: random.once(2), tag: endpoint.tag, number, size };
-    const flowing = sendOne(endpoint, ws, content, random);
-    const waits =
-      part.writing === 'awaited' || random.below(part.writing === 'heavy' ? 6 : 50) === 0;
-    if (waits && !(await flowing)) break;
-    if (random.once(60) && ws.readyState === ws.OPEN) ws.ping(`${number}`);
-  }
-  if (part.leaves !== undefined && part.leaves.after >= part.messages) return leave(endpoint, ws);
-  out.done = true;
-  endpoint.onProgress();
-}
-
-function leave(endpoint: Endpoint, ws: WebSocket): void {
-  if (endpoint.part.leaves!.how === 'terminate') {
-    endpoint.terminated = true;
-    ws.terminate();
-  } else if (ws.readyState === ws.OPEN) endpoint.close?.(4001);
-  endpoint.out.done = true;
 }
 
 /** Sends a message, whole or in fragments. Resolves to false when the connection is over. */

@@ -249,21 +249,7 @@ export async function until(holds: () => boolean): Promise<void> {
 
 /** Sizes around limits: of the length field, of the history, of background compression, of a buffer. */
 export const SIZES: readonly number[] = [
-  0,
-  1,
-  125,
-  126,
-  255,
-  256,
-  KIB,
-  4 * KIB,
-  32_767,
-  32_768,
-  32_769,
-  65_535,
-  65_536,
-  65_537,
-  150_000,
+  0, 1, 125, 126, 255, 256, 1024, 4096, 32_767, 32_768, 32_769, 65_535, 65_536, 65_537, 150_000,
 ];
 
 const WORDS = 'the quick brown fox jumps over lazy dog {"id": "name": , true false null'.split(' ');

@@ -141,7 +141,7 @@ function cut(length: number, sizes: readonly number[]): [number, number][] {
 }
 
 /** Inflates a stream with its tail, byte by byte in a window of exactly `windowBits`. */
-function pakoInflate(stream: Uint8Array, history: Uint8Array, windowBits: number): Buffer {
+export function pakoInflate(stream: Uint8Array, history: Uint8Array, windowBits: number): Buffer {
   const parts: Uint8Array[] = [];
   const dictionary = history.length > 0 ? { dictionary: history.subarray(-(1 << windowBits)) } : {};
   const inflate = new pako.Inflate({ raw: true, windowBits, chunkSize: 1, ...dictionary });

@@ -96,12 +96,6 @@ describe.each(ROLES)('WireSearch of a %s', (role) => {
     expect(search.hits).toBeGreaterThan(0);
   });
 
-  it('finds a foreign close reason', () => {
-    const search = searchOf(role);
-    search.take(frame(8, formatCloseMessage(4000, another.sends.text.slice(0, 40))));
-    expect(search.hits).toBe(40);
-  });
-
   it('finds an invalid header', () => {
     for (const bytes of [
       [0x83, 0],

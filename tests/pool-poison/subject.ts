@@ -1,4 +1,3 @@
-import type { DeflateParameters } from '@ws/codec';
 import { encodeFrame } from '@ws/codec';
 import {
   BinaryMessage,
@@ -8,6 +7,7 @@ import {
   type Role,
   TextMessage,
 } from '@ws/conn';
+import { SHARED, TAKEOVER } from '../compression/support.ts';
 import type { Random } from '../kit/index.ts';
 import { type Alphabet, alphabetsOf } from './alphabet.ts';
 import { MemoryWire, type Wire } from './memory-wire.ts';
@@ -64,7 +64,7 @@ export class Subject {
       platform,
       heartbeat: false,
       readLimit: 200_000,
-      deflate: takeover === undefined ? undefined : parameters(takeover),
+      deflate: takeover === undefined ? undefined : takeover ? TAKEOVER : SHARED,
     });
     void this.conn.closed.then(() => {
       this.over = true;
@@ -120,15 +120,6 @@ export class Subject {
       }
     }
   }
-}
-
-function parameters(takeover: boolean): DeflateParameters {
-  return {
-    serverNoContextTakeover: !takeover,
-    clientNoContextTakeover: !takeover,
-    serverMaxWindowBits: 15,
-    clientMaxWindowBits: 15,
-  };
 }
 
 /** Text or binary, at random. */
