@@ -4,16 +4,12 @@ import { serve } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
 import { FakePlatform, turn } from '../kit/index.ts';
 import { expectNoSockets, nothingLeft, whenOver } from '../peers/index.ts';
-import { atLeast, claim, lowestAtMost, MIB, survives, type Watch } from './harness/index.ts';
+import { atLeast, claim, lowestAtMost, MIB, survives } from './harness/index.ts';
 
 /** Cycles between two measurements of the heap. */
 const WINDOW = 3_000;
 const WINDOWS = 6;
 const CROWD = 50;
-
-function heap(watch: Watch): number {
-  return watch.held();
-}
 
 /**
  * Opens connections in memory and echoes a message on each. Half end by a handshake, half abruptly.
@@ -55,10 +51,10 @@ describe('closed connections', () => {
     };
     await survives(attack, bound, async (watch) => {
       const grown: number[] = [];
-      let before = heap(watch);
+      let before = watch.held();
       for (let i = 0; i < WINDOWS; i++) {
         await cycles(platform, WINDOW);
-        const now = heap(watch);
+        const now = watch.held();
         grown.push((now - before) / WINDOW);
         before = now;
       }

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import {
   BACKENDS,
   CountingSource,
+  type Done,
   KIB,
   MIB,
   pack,
@@ -46,10 +47,7 @@ class JobSource extends CountingSource {
   ended = 0;
   tooMany = 0;
 
-  override deflateLater(
-    job: DeflateJob,
-    done: (output: Uint8Array | undefined) => void,
-  ): () => void {
+  override deflateLater(job: DeflateJob, done: Done): () => void {
     let over = false;
     let size = 0;
     const begin = (): Uint8Array | undefined => {

@@ -1,5 +1,4 @@
 // The end of connections with messages in compression or decompression. Nothing may leak.
-import { constants, deflateRawSync } from 'node:zlib';
 import { BinaryMessage, broadcast, type Conn, PreparedMessage, TextMessage } from '@ws/conn';
 import { historyBytesOf } from '@ws/conn/internal';
 import { Dialer } from '@ws/node-client';
@@ -16,6 +15,7 @@ import {
   MIB,
   pack,
   pairOn,
+  part,
   RSV1,
   SHARED,
   someText,
@@ -28,11 +28,6 @@ import {
 
 const TAKEOVER_MODE = { mode: 'takeover', threshold: 0, sendHistory: 2048 } as const;
 const LARGE = 100_000;
-
-/** A fragment that ends with a flush, so it can be inflated alone. */
-function part(text: string): Buffer {
-  return deflateRawSync(text, { finishFlush: constants.Z_SYNC_FLUSH });
-}
 
 /** Waits until the threads of libuv have finished all jobs. */
 async function idle(source: CountingSource): Promise<void> {

@@ -22,19 +22,13 @@ import {
 /** Inflated bytes in a turn: the limit and one step that has begun. */
 const A_TURN = 256 * KIB + 64 * KIB;
 
-/** The largest number of bytes that `source` inflates in one turn, until `done`. */
-async function mostInATurn(source: CountingSource, done: () => boolean): Promise<number> {
+/** The largest growth of `value` in one turn, until `done`. */
+async function mostInATurn(value: () => number, done: () => boolean): Promise<number> {
   let most = 0;
-  let now = 0;
-  source.onInflated = (bytes) => {
-    now += bytes;
-    most = Math.max(most, now);
-  };
-  while (!done()) {
+  for (let before = value(); !done(); before = value()) {
     await turns(1);
-    now = 0;
+    most = Math.max(most, value() - before);
   }
-  source.onInflated = undefined;
   return most;
 }
 
@@ -64,7 +58,10 @@ describe.each(BACKENDS)('one compressed connection among others on %s', (backend
             : count();
       reading.catch(() => {});
       const bomb = bomber.frame(BinaryMessage, pack(Buffer.alloc(MIB)), { rsv: RSV1 });
-      const most = mostInATurn(source, () => source.inflated >= 12 * MIB);
+      const most = mostInATurn(
+        () => source.inflated,
+        () => source.inflated >= 12 * MIB,
+      );
       bomber.feed(...Array.from({ length: 12 }, () => bomb));
       expect(await most).toBeLessThanOrEqual(A_TURN + 1000);
       await turns();
@@ -79,7 +76,10 @@ describe.each(BACKENDS)('one compressed connection among others on %s', (backend
     let got = 0;
     conn.receive(() => void got++).catch(() => {});
     const small = frame(BinaryMessage, pack(Buffer.alloc(4 * KIB)), { rsv: RSV1 });
-    const most = mostInATurn(source, () => got === 2000);
+    const most = mostInATurn(
+      () => source.inflated,
+      () => got === 2000,
+    );
     feed(...Array.from({ length: 2000 }, () => small));
     expect(await most).toBeLessThanOrEqual(A_TURN);
   });
@@ -155,13 +155,12 @@ describe.each(BACKENDS)('compressed input on %s', (backend) => {
     const sizes: number[] = [];
     const received = conn.receive((m) => void sizes.push(m.length));
     await turns();
+    const used = mostInATurn(
+      () => source.used,
+      () => sizes.length > 0,
+    );
     feed(...packed(BinaryMessage, message), frame(8, Uint8Array.of(3, 232)));
-    let most = 0;
-    for (let before = 0; sizes.length === 0; ) {
-      await turns(1);
-      most = Math.max(most, source.used - before);
-      before = source.used;
-    }
+    const most = await used;
     transport.feedEnd();
     expect(await received).toMatchObject({ code: 1000 });
     expect(sizes).toEqual([0]);

@@ -12,6 +12,7 @@ import { nothingLeft, Random } from '../kit/index.ts';
 import {
   BACKENDS,
   CountingSource,
+  type Done,
   isSame,
   MIB,
   pairOn,
@@ -29,10 +30,7 @@ const TAKEOVER_MODE = { mode: 'takeover', threshold: 0, sendHistory: 4096 } as c
 class NoThreads extends CountingSource {
   noThreads = true;
 
-  override deflateLater(
-    job: DeflateJob,
-    done: (output: Uint8Array | undefined) => void,
-  ): () => void {
+  override deflateLater(job: DeflateJob, done: Done): () => void {
     if (this.noThreads) throw new Error('no threads');
     return super.deflateLater(job, done);
   }
@@ -40,13 +38,10 @@ class NoThreads extends CountingSource {
 
 /** Jobs that the test starts and ends. */
 class HeldJobs extends CountingSource {
-  readonly held: { job: DeflateJob; done: (output: Uint8Array | undefined) => void }[] = [];
+  readonly held: { job: DeflateJob; done: Done }[] = [];
   cancelled = 0;
 
-  override deflateLater(
-    job: DeflateJob,
-    done: (output: Uint8Array | undefined) => void,
-  ): () => void {
+  override deflateLater(job: DeflateJob, done: Done): () => void {
     this.held.push({ job, done });
     return () => this.cancelled++;
   }

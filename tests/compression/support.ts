@@ -1,4 +1,4 @@
-import { constants, deflateRawSync } from 'node:zlib';
+import { constants, deflateRawSync, type ZlibOptions } from 'node:zlib';
 import {
   Conn,
   type ConnPairOptions,
@@ -46,6 +46,9 @@ export const TAKEOVER = {
   serverNoContextTakeover: false,
   clientNoContextTakeover: false,
 };
+
+/** Called at the end of a job. */
+export type Done = (output: Uint8Array | undefined) => void;
 
 /** The zlib source of `nodePlatform` on one backend, with counters. */
 export class CountingSource implements DeflateSource {
@@ -111,7 +114,7 @@ export class CountingSource implements DeflateSource {
     });
   }
 
-  deflateLater(job: DeflateJob, done: (output: Uint8Array | undefined) => void): () => void {
+  deflateLater(job: DeflateJob, done: Done): () => void {
     this.jobs++;
     this.pending++;
     let over = false;
@@ -289,6 +292,11 @@ export function isSame(got: Uint8Array | string, sent: Uint8Array | string): boo
   return Buffer.from(got as string).equals(Buffer.from(sent as string));
 }
 
+/** A fragment that ends with a flush, so it can be inflated alone. */
+export function part(plain: Uint8Array | string, options: ZlibOptions = {}): Buffer {
+  return deflateRawSync(plain, { finishFlush: constants.Z_SYNC_FLUSH, ...options });
+}
+
 /** Compresses a message as a peer does: flushed, without the tail, with references to `before`. */
 export function pack(
   plain: Uint8Array | string,
@@ -296,10 +304,5 @@ export function pack(
   level = 6,
 ): Buffer {
   const dictionary = Buffer.from(before as string).subarray(-32_768);
-  const options = {
-    finishFlush: constants.Z_SYNC_FLUSH,
-    level,
-    ...(dictionary.length > 0 ? { dictionary } : {}),
-  };
-  return deflateRawSync(plain, options).subarray(0, -4);
+  return part(plain, { level, ...(dictionary.length > 0 ? { dictionary } : {}) }).subarray(0, -4);
 }

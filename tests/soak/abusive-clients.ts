@@ -5,17 +5,20 @@ import type { RawPeer } from '../kit/raw-peer.ts';
 import { connectRaw, request, upgrade } from './raw-client.ts';
 import type { Behaviour, ClientKind, RunState } from './run-state.ts';
 
-/** One kind of abuse. */
-interface Attack {
-  readonly weight: number;
-  readonly name: string;
+type Run = (client: RawPeer, state: RunState, random: Random) => Promise<unknown> | void;
+
+interface AttackOptions {
   /** Default: `/echo/lent`. */
   readonly path?: string;
   /** Offers compression; needs a server that accepts it. */
   readonly deflate?: boolean;
   /** Starts before the handshake. */
   readonly early?: boolean;
-  readonly run: (client: RawPeer, state: RunState, random: Random) => Promise<unknown> | void;
+}
+
+/** One kind of abuse. */
+function attack(weight: number, name: string, run: Run, options?: AttackOptions): ClientKind {
+  return { weight, name, behave: behave(run, options) };
 }
 
 const INVALID_FRAMES: readonly string[] = [
@@ -40,136 +43,95 @@ const BOMB = deflateRawSync(Buffer.alloc(16 * 1024 * 1024), {
   finishFlush: constants.Z_SYNC_FLUSH,
 });
 
-/** The attacks. The server has to end each client that does not end itself. */
-const ATTACKS: readonly Attack[] = [
-  { weight: 3, name: 'silence', path: '/quiet', run: () => {} },
-  {
-    weight: 2,
-    name: 'half a frame',
-    run: async (client, state, random) => {
-      void client.send(2, BLOCK, false);
-      void client.write(Uint8Array.of(0x80, 0xfe, 0x10));
-      // Ends by silence, FIN or RST.
-      const way = random.below(3);
-      await state.pause(random.below(1_000));
-      if (way === 1) client.end();
-      else if (way === 2) client.reset();
-    },
-  },
-  { weight: 2, name: 'FIN', run: (client) => client.end() },
-  { weight: 2, name: 'RST', run: (client) => client.reset() },
-  {
-    weight: 2,
-    name: 'RST after data',
-    run: async (client, state, random) => {
-      for (let i = 0; i < 8; i++) void client.send(2, BLOCK);
-      await state.pause(random.below(50));
-      client.reset();
-    },
-  },
-  {
-    weight: 4,
-    name: 'invalid frame',
-    run: (client, _, random) => {
-      void client.write(Buffer.from(random.pick(INVALID_FRAMES), 'hex'));
-    },
-  },
-  {
-    weight: 1,
-    name: 'long length, no payload',
-    run: (client, _, random) => {
-      // The read limit, or one byte more; the payload never comes.
-      const length = 256 * 1024 + random.below(2);
-      const head = Buffer.from('82ff0000000000000000', 'hex');
-      head.writeUInt32BE(length, 6);
-      void client.write(head);
-      void client.write(Buffer.alloc(4));
-    },
-  },
-  {
-    weight: 1,
-    name: 'over the read limit',
-    run: (client) => {
-      for (let i = 0; i < 17; i++) void client.send(i === 0 ? 2 : 0, BLOCK, false);
-    },
-  },
-  {
-    weight: 1,
-    name: 'empty fragments',
-    run: (client) => {
-      void client.send(1, '', false);
-      for (let i = 0; i < 1_100; i++) void client.send(0, '', false);
-    },
-  },
-  {
-    weight: 2,
-    name: 'pings',
-    run: async (client, state, random) => {
-      const paused = random.below(2) === 0;
-      if (paused) client.stream.pause();
-      for (let i = 0; i < 1_000; i++) void client.send(9, BLOCK.subarray(0, 125));
-      await state.pause(random.below(3_000));
-      client.reset();
-    },
-  },
-  {
-    weight: 2,
-    name: 'never reads',
-    run: async (client, state, random) => {
-      client.stream.pause();
-      for (let i = 0; i < 24; i++) void client.send(2, BLOCK);
-      await state.pause(random.below(8_000));
-      client.destroy();
-    },
-  },
-  {
-    weight: 0.5,
-    name: 'never reads a flood',
-    path: '/flood',
-    run: async (client, state) => {
+/**
+ * Clients that violate the protocol, stall or vanish. The server has to end each client that does
+ * not end itself.
+ */
+export const abusiveClients: readonly ClientKind[] = [
+  attack(3, 'silence', () => {}, { path: '/quiet' }),
+  attack(2, 'half a frame', async (client, state, random) => {
+    void client.send(2, BLOCK, false);
+    void client.write(Uint8Array.of(0x80, 0xfe, 0x10));
+    // Ends by silence, FIN or RST.
+    const way = random.below(3);
+    await state.pause(random.below(1_000));
+    if (way === 1) client.end();
+    else if (way === 2) client.reset();
+  }),
+  attack(2, 'FIN', (client) => client.end()),
+  attack(2, 'RST', (client) => client.reset()),
+  attack(2, 'RST after data', async (client, state, random) => {
+    for (let i = 0; i < 8; i++) void client.send(2, BLOCK);
+    await state.pause(random.below(50));
+    client.reset();
+  }),
+  attack(4, 'invalid frame', (client, _, random) => {
+    void client.write(Buffer.from(random.pick(INVALID_FRAMES), 'hex'));
+  }),
+  attack(1, 'long length, no payload', (client, _, random) => {
+    // The read limit, or one byte more; the payload never comes.
+    const length = 256 * 1024 + random.below(2);
+    const head = Buffer.from('82ff0000000000000000', 'hex');
+    head.writeUInt32BE(length, 6);
+    void client.write(head);
+    void client.write(Buffer.alloc(4));
+  }),
+  attack(1, 'over the read limit', (client) => {
+    for (let i = 0; i < 17; i++) void client.send(i === 0 ? 2 : 0, BLOCK, false);
+  }),
+  attack(1, 'empty fragments', (client) => {
+    void client.send(1, '', false);
+    for (let i = 0; i < 1_100; i++) void client.send(0, '', false);
+  }),
+  attack(2, 'pings', async (client, state, random) => {
+    const paused = random.below(2) === 0;
+    if (paused) client.stream.pause();
+    for (let i = 0; i < 1_000; i++) void client.send(9, BLOCK.subarray(0, 125));
+    await state.pause(random.below(3_000));
+    client.reset();
+  }),
+  attack(2, 'never reads', async (client, state, random) => {
+    client.stream.pause();
+    for (let i = 0; i < 24; i++) void client.send(2, BLOCK);
+    await state.pause(random.below(8_000));
+    client.destroy();
+  }),
+  attack(
+    0.5,
+    'never reads a flood',
+    async (client, state) => {
       client.stream.pause();
       await state.pause(6_000);
       // A paused socket does not emit its close.
       client.stream.resume();
     },
-  },
-  {
-    weight: 1,
-    name: 'close frames',
-    run: (client) => {
-      for (let i = 0; i < 300; i++) void client.send(8, formatCloseMessage(1000));
-      void client.send(1, 'after close');
-    },
-  },
-  {
-    weight: 1,
-    name: 'a byte at a time',
-    run: async (client, state) => {
-      const bytes = Buffer.from('8184000000007465737488820000000003e8', 'hex');
-      for (const byte of bytes) {
-        void client.write(Uint8Array.of(byte));
-        await state.pause(150);
-      }
-    },
-  },
-  {
-    weight: 2,
-    name: 'deflate bomb',
+    { path: '/flood' },
+  ),
+  attack(1, 'close frames', (client) => {
+    for (let i = 0; i < 300; i++) void client.send(8, formatCloseMessage(1000));
+    void client.send(1, 'after close');
+  }),
+  attack(1, 'a byte at a time', async (client, state) => {
+    const bytes = Buffer.from('8184000000007465737488820000000003e8', 'hex');
+    for (const byte of bytes) {
+      void client.write(Uint8Array.of(byte));
+      await state.pause(150);
+    }
+  }),
+  attack(2, 'deflate bomb', (client) => void client.send(1, BOMB.subarray(0, -4), { rsv: 0x40 }), {
     deflate: true,
-    run: (client) => void client.send(1, BOMB.subarray(0, -4), { rsv: 0x40 }),
-  },
-  {
-    weight: 1,
-    name: 'invalid deflate data',
-    deflate: true,
-    run: (client) => void client.send(1, Buffer.from('ffffffffff', 'hex'), { rsv: 0x40 }),
-  },
-  { weight: 1, name: 'no request', early: true, run: () => {} },
-  {
-    weight: 2,
-    name: 'half a request',
-    early: true,
-    run: async (client, state, random) => {
+  }),
+  attack(
+    1,
+    'invalid deflate data',
+    (client) => void client.send(1, Buffer.from('ffffffffff', 'hex'), { rsv: 0x40 }),
+    { deflate: true },
+  ),
+  attack(1, 'no request', () => {}, { early: true }),
+  attack(
+    2,
+    'half a request',
+    async (client, state, random) => {
       const whole = request('/echo/lent');
       void client.write(whole.slice(0, random.below(whole.length - 1)));
       const way = random.below(3);
@@ -177,22 +139,22 @@ const ATTACKS: readonly Attack[] = [
       if (way === 1) client.end();
       else if (way === 2) client.reset();
     },
-  },
-  {
-    weight: 2,
-    name: 'RST during authentication',
-    early: true,
-    run: async (client, state, random) => {
+    { early: true },
+  ),
+  attack(
+    2,
+    'RST during authentication',
+    async (client, state, random) => {
       void client.write(request('/echo/lent?slow'));
       await state.pause(random.below(500));
       client.reset();
     },
-  },
-  {
-    weight: 1,
-    name: 'refused request',
-    early: true,
-    run: async (client, _, random) => {
+    { early: true },
+  ),
+  attack(
+    1,
+    'refused request',
+    async (client, _, random) => {
       const [status, path, asked] = random.pick([
         [403, '/quiet?forbidden', {}],
         [403, '/quiet', { origin: 'http://evil.example' }],
@@ -202,10 +164,14 @@ const ATTACKS: readonly Attack[] = [
       const got = await upgrade(client, path, asked);
       if (got !== status) throw new Error(`status ${got}, expected ${status}`);
     },
-  },
+    { early: true },
+  ),
 ];
 
-function behave({ path = '/echo/lent', deflate = false, early = false, run }: Attack): Behaviour {
+function behave(
+  run: Run,
+  { path = '/echo/lent', deflate = false, early = false }: AttackOptions = {},
+): Behaviour {
   return async (state, random) => {
     const able = state.addresses.filter(({ compresses }) => compresses || !deflate);
     if (able.length === 0) return;
@@ -226,10 +192,3 @@ function behave({ path = '/echo/lent', deflate = false, early = false, run }: At
     if (!ended) throw new Error('the server keeps the connection');
   };
 }
-
-/** Clients that violate the protocol, stall or vanish. */
-export const abusiveClients: readonly ClientKind[] = ATTACKS.map((attack) => ({
-  weight: attack.weight,
-  name: attack.name,
-  behave: behave(attack),
-}));
