@@ -10,7 +10,6 @@ const ALONE = [
 const SHARED = [
   'packages/{codec,conformance,conn,http-shared,node-io}/test/**/*.test.ts',
   '{bench,tools}/test/**/*.test.ts',
-  'fuzz/laws/**/*.test.ts',
   'tests/{contracts,kit,mutation}/**/*.test.ts',
 ];
 /** Among them, tests of what a process creates once: each file needs new modules. */
@@ -48,7 +47,7 @@ export default defineConfig({
             ...ISOLATED,
             'packages/!(codec|conformance|conn|http-shared|node-io)/test/**/*.test.ts',
             'examples/*/test/**/*.test.ts',
-            'fuzz/!(laws)/**/*.test.ts',
+            'fuzz/**/*.test.ts',
             'tests/!(contracts|kit|mutation)/**/*.test.ts',
           ],
           exclude: [...configDefaults.exclude, LONG, ...ALONE],
