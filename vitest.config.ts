@@ -8,16 +8,12 @@ const ALONE = [
 ];
 /** Tests that leave no global state behind: their files share one worker's modules, which are loaded once. */
 const SHARED = [
-  'packages/{codec,conformance,conn,http-shared,node-io}/test/**/*.test.ts',
+  'packages/{conformance,conn,http-shared}/test/**/*.test.ts',
   '{bench,tools}/test/**/*.test.ts',
   'tests/{contracts,kit,mutation}/**/*.test.ts',
 ];
 /** Among them, tests of what a process creates once: each file needs new modules. */
-const ISOLATED = [
-  'packages/codec/test/masking/simd.test.ts',
-  'packages/codec/test/memory/{message-buffers,slab-pool}.test.ts',
-  'packages/conn/test/memory/**/*.test.ts',
-];
+const ISOLATED = 'packages/conn/test/memory/**/*.test.ts';
 /** Suites of `pnpm long`. */
 const LONG = '**/*.{slow,long}.test.ts';
 
@@ -33,7 +29,7 @@ export default defineConfig({
         test: {
           name: 'shared',
           include: SHARED,
-          exclude: [...configDefaults.exclude, LONG, ...ALONE, ...ISOLATED],
+          exclude: [...configDefaults.exclude, LONG, ...ALONE, ISOLATED],
           isolate: false,
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
@@ -44,8 +40,8 @@ export default defineConfig({
         test: {
           name: 'isolated',
           include: [
-            ...ISOLATED,
-            'packages/!(codec|conformance|conn|http-shared|node-io)/test/**/*.test.ts',
+            ISOLATED,
+            'packages/!(conformance|conn|http-shared)/test/**/*.test.ts',
             'examples/*/test/**/*.test.ts',
             'fuzz/**/*.test.ts',
             'tests/!(contracts|kit|mutation)/**/*.test.ts',

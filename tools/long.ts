@@ -49,7 +49,7 @@ const LONG: Readonly<Record<string, Task>> = {
 /** The bounded part. */
 const IN_CI: readonly (readonly [name: string, ...args: string[]])[] = [
   ['slow'],
-  ['poison'],
+  ['poison', 'packages/codec', 'packages/conn', 'tests/compression', 'tests/pool-poison'],
   ['soak', '--minutes', '1'],
   ['chaos', '--minutes', '1'],
 ];

@@ -3,7 +3,7 @@ import { findViolations, type Outcome } from './delivery-rules.ts';
 import type { Tamper } from './direction.ts';
 import { type Endpoint, makeEndpoint } from './endpoint.ts';
 import { ChaosProxy } from './proxy.ts';
-import { drawScript, type Part, type Script, scriptText } from './script.ts';
+import { drawScript, type Script, scriptText } from './script.ts';
 import { runClient, Servers } from './servers.ts';
 
 /** Results of a run. */

@@ -1,7 +1,7 @@
 // Planted faults: they show that the search can fail.
 import { deflateRawSync } from 'node:zlib';
 import { encodeFrame, FrameEncoder, SlabPool } from '@ws/codec';
-import { formatCloseMessage, type Role } from '@ws/conn';
+import type { Role } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
 import { type Alphabet, alphabetsOf } from './alphabet.ts';
 import { MemoryWire } from './memory-wire.ts';
