@@ -31,7 +31,7 @@ describe.skipIf(unbuilt || lacksChromium())('the site of the docs', () => {
     for (const [path, heading] of [
       ['/', '@ws'],
       ['/server.html', 'How do you serve WebSockets?'],
-      ['/performance.html', 'What makes it fast'],
+      ['/performance.html', 'How fast is it'],
       ['/close-codes.html', 'What does this close code mean?'],
       ['/api/', 'API'],
       ['/api/@ws/conn/classes/Conn.html', 'Conn'],
