@@ -421,6 +421,8 @@ function completeClose(handshake: CloseHandshake, { error }: CloseEvents['transp
   handshake.lost ??= broken ?? handshake.ended.reason;
   const flushed = !actions.unsent;
   actions.release(handshake.sent ? new CloseSentError() : (handshake.lost as WebSocketError));
+  // The unread input may contain the peer's close frame.
+  if (handshake.received === undefined) actions.parseRest();
   handshake.info = closeInfo(handshake, flushed);
   actions.settle(handshake.info);
 }
