@@ -4,7 +4,7 @@ import { Input } from '../harness/input.ts';
 import { bytesOf, ensureSame, type Target } from '../harness/target.ts';
 import { hasListToken, isKey, subprotocolsOf, tokensOf } from '../oracles/header-fields.ts';
 
-/** Compares lists of tokens and keys with regular expressions. */
+/** Checks the parsers of token lists and of keys against regular expressions. */
 export function subprotocolHeader(parse: typeof parseSubprotocols = parseSubprotocols): Target {
   return {
     name: 'subprotocol-header',

@@ -8,7 +8,7 @@ import type { PieceQueue } from './piece-queue.ts';
 
 /** The read side of a reader. */
 export interface PieceSource {
-  /** The reader needs bytes: parse the next ones. */
+  /** Parses more input, because a read waits for the next piece. */
   more(pieces: PieceQueue): void;
   /** The reader has taken bytes. */
   taken(pieces: PieceQueue): void;

@@ -37,6 +37,19 @@ describe('unread input of a destroyed transport', () => {
     }
   });
 
+  it('is read up to its close frame, whose code is that of the connection', async () => {
+    const { conn, feed, frame, platform, transport } = wired('server', { readAhead: 200 });
+    const texts = ['a', 'b', 'c'].map((c) => c.repeat(100));
+    const close = frame(8, Uint8Array.of(3, 232));
+    feed(...texts.map((text) => frame(1, text)), close, frame(1, 'after'));
+    await platform.settle();
+    transport.break(new Error('ECONNRESET'));
+    expect(await conn.closed).toMatchObject({ code: 1000, wasClean: false });
+    const read: string[] = [];
+    for await (const message of conn) read.push(message.text());
+    expect(read).toEqual(texts);
+  });
+
   it('releases its pooled memory, for every way to read', async () => {
     const give = vi.spyOn(sharedMessageBuffers(), 'give');
     const before = sharedSlabPool().lent;
