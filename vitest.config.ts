@@ -6,14 +6,14 @@ const ALONE = [
   'packages/node-server/test/collected.test.ts',
   'tests/{guard-rails,soak}/**/*.test.ts',
 ];
-/** Tests that leave no global state behind: their files share one worker's modules, which are loaded once. */
-const SHARED = [
-  'packages/{conformance,conn,http-shared}/test/**/*.test.ts',
-  '{bench,tools}/test/**/*.test.ts',
-  'tests/{contracts,kit,mutation}/**/*.test.ts',
+/** Tests of what a process creates once, or of what is left in a process: each file gets its own. */
+const ISOLATED = [
+  'fuzz/**/*.test.ts',
+  'packages/codec/test/masking/simd.test.ts',
+  'packages/{codec,conn}/test/memory/**/*.test.ts',
+  'tests/attacks/pools.test.ts',
+  'tests/pool-poison/**/*.test.ts',
 ];
-/** Among them, tests of what a process creates once: each file needs new modules. */
-const ISOLATED = 'packages/conn/test/memory/**/*.test.ts';
 /** Suites of `pnpm long`. */
 const LONG = '**/*.{slow,long}.test.ts';
 
@@ -28,8 +28,9 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'shared',
-          include: SHARED,
-          exclude: [...configDefaults.exclude, LONG, ...ALONE, ISOLATED],
+          include: ['{bench,examples,packages,tests,tools}/**/*.test.ts'],
+          exclude: [...configDefaults.exclude, LONG, ...ALONE, ...ISOLATED],
+          // The files of a worker share its modules, which are loaded once.
           isolate: false,
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
@@ -39,14 +40,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'isolated',
-          include: [
-            ISOLATED,
-            'packages/!(conformance|conn|http-shared)/test/**/*.test.ts',
-            'examples/*/test/**/*.test.ts',
-            'fuzz/**/*.test.ts',
-            'tests/!(contracts|kit|mutation)/**/*.test.ts',
-          ],
-          exclude: [...configDefaults.exclude, LONG, ...ALONE],
+          include: ISOLATED,
+          exclude: [...configDefaults.exclude, LONG],
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },

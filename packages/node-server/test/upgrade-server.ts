@@ -4,18 +4,19 @@ import { afterEach } from 'vitest';
 import type { HeadersInput, Upgrader } from '../src/index.ts';
 import { connectRaw, type RawPeer, TestServer, trapLeftovers, trapUncaught } from './raw.ts';
 
-trapUncaught();
-
-trapLeftovers();
-
 export const servers: TestServer[] = [];
 
 export const clients: RawPeer[] = [];
 
-afterEach(async () => {
-  for (const client of clients.splice(0)) client.stream.destroy();
-  for (const server of servers.splice(0)) await server.close();
-});
+/** Ends the clients and servers of each test, and makes a file fail that leaves something behind. */
+export function endAfterEach(): void {
+  trapUncaught();
+  trapLeftovers();
+  afterEach(async () => {
+    for (const client of clients.splice(0)) client.stream.destroy();
+    for (const server of servers.splice(0)) await server.close();
+  });
+}
 
 export async function listening(
   listener: ConstructorParameters<typeof TestServer>[0],

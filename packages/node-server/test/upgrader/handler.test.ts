@@ -2,7 +2,9 @@ import { EventEmitter, once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { type Conn, Upgrader } from '../../src/index.ts';
 import { exchange, request } from '../raw.ts';
-import { connected, listening } from '../upgrade-server.ts';
+import { connected, endAfterEach, listening } from '../upgrade-server.ts';
+
+endAfterEach();
 
 describe('Upgrader.handler', () => {
   it('closes with 1011 when the handler throws or rejects, and reports it', async () => {

@@ -10,7 +10,9 @@ import {
   Upgrader,
 } from '../../src/index.ts';
 import { connectRaw, exchange, masked, request } from '../raw.ts';
-import { connected, listening } from '../upgrade-server.ts';
+import { connected, endAfterEach, listening } from '../upgrade-server.ts';
+
+endAfterEach();
 
 describe('a client that disconnects during a check', () => {
   it.each([

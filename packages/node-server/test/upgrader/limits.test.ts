@@ -2,7 +2,9 @@ import { EventEmitter, once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { type Conn, Upgrader } from '../../src/index.ts';
 import { connectRaw, exchange, request } from '../raw.ts';
-import { connected, listening } from '../upgrade-server.ts';
+import { connected, endAfterEach, listening } from '../upgrade-server.ts';
+
+endAfterEach();
 
 describe('limits', () => {
   it('answer 503 to too many handshakes before all other checks', async () => {

@@ -7,7 +7,9 @@ import {
   type UpgraderOptions,
 } from '../../src/index.ts';
 import { exchange, request } from '../raw.ts';
-import { connected, listening, withHeaders } from '../upgrade-server.ts';
+import { connected, endAfterEach, listening, withHeaders } from '../upgrade-server.ts';
+
+endAfterEach();
 
 describe('subprotocols', () => {
   const cases: {

@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { type Conn, Upgrader } from '../../src/index.ts';
 import { checkUpgraderOptions } from '../../src/options.ts';
 import { KEY, masked } from '../raw.ts';
-import { connected, listening } from '../upgrade-server.ts';
+import { connected, endAfterEach, listening } from '../upgrade-server.ts';
+
+endAfterEach();
 
 describe('new Upgrader', () => {
   it.each([

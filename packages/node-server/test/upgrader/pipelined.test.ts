@@ -3,7 +3,9 @@ import type { ServerResponse } from 'node:http';
 import { describe, expect, it } from 'vitest';
 import { type Conn, TransportError, Upgrader, type UpgraderOptions } from '../../src/index.ts';
 import { masked, type RawPeer, type RequestChange, request, TestServer } from '../raw.ts';
-import { connected, servers } from '../upgrade-server.ts';
+import { connected, endAfterEach, servers } from '../upgrade-server.ts';
+
+endAfterEach();
 
 describe('an upgrade pipelined after other requests', () => {
   const plain = (path: string): Buffer => Buffer.from(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`);

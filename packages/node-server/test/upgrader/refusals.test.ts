@@ -6,7 +6,9 @@ import { describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { HandshakeError, Upgrader } from '../../src/index.ts';
 import { exchange, RawPeer, request } from '../raw.ts';
-import { clients, connected, listening } from '../upgrade-server.ts';
+import { clients, connected, endAfterEach, listening } from '../upgrade-server.ts';
+
+endAfterEach();
 
 describe('the answer to a refused request', () => {
   it('has the length but no body for HEAD', async () => {

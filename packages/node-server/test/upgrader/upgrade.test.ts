@@ -4,7 +4,9 @@ import type { Duplex } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { type Conn, TransportError, Upgrader } from '../../src/index.ts';
 import { ACCEPT, exchange, masked, request } from '../raw.ts';
-import { connected, listening, withHeaders } from '../upgrade-server.ts';
+import { connected, endAfterEach, listening, withHeaders } from '../upgrade-server.ts';
+
+endAfterEach();
 
 describe('Upgrader.upgrade', () => {
   it('answers a valid request with a 101 and its headers in order', async () => {
