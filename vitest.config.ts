@@ -1,17 +1,18 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 
-/** Tests that measure memory, time of the processor or the garbage collector: one at a time, after the others. */
+/** Tests that measure the heap: one at a time, since code that is compiled late allocates more. */
 const ALONE = [
   'packages/codec/test/allocation.test.ts',
   'packages/node-server/test/collected.test.ts',
-  'tests/{guard-rails,soak}/**/*.test.ts',
+  'tests/guard-rails/{allocation,idle-memory,loop-allocation}.test.ts',
 ];
 /** Tests of what a process creates once, or of what is left in a process: each file gets its own. */
 const ISOLATED = [
   'fuzz/**/*.test.ts',
-  'packages/codec/test/masking/simd.test.ts',
+  'packages/codec/test/{frames/decoder,masking/*}.test.ts',
   'packages/{codec,conn}/test/memory/**/*.test.ts',
-  'tests/attacks/pools.test.ts',
+  'tests/attacks/**/*.test.ts',
+  'tests/guard-rails/!(allocation|idle-memory|loop-allocation).test.ts',
   'tests/pool-poison/**/*.test.ts',
 ];
 /** Suites of `pnpm long`. */

@@ -6,7 +6,7 @@ import { frameFor, reads, wired } from './wire.ts';
 const { copied } = await vi.hoisted(() => import('./copies.ts'));
 
 const MIB = 1 << 20;
-const FEW = 10_000;
+const FEW = 5_000;
 const MANY = 10 * FEW;
 const ROLES: readonly Role[] = ['server', 'client'];
 const FRAGMENT = Buffer.alloc(10, 'fragments ');

@@ -1,5 +1,5 @@
 /** Payload sizes around the limits of the length field, of a chunk and of a transport's buffer. */
-export const SIZES: readonly number[] = [0, 1, 125, 126, 65_535, 65_536, 1 << 20, 1 << 24];
+export const SIZES: readonly number[] = [0, 1, 125, 126, 65_535, 65_536, 1 << 20, 1 << 22];
 
 /** Pseudo-random bytes of `seed`: a lost, moved or foreign byte shows. */
 export function pattern(size: number, seed = 1): Buffer {

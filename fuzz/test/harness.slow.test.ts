@@ -10,7 +10,7 @@ import type { Target } from '../harness/target.ts';
 const nothing: Target = {
   name: 'nothing',
   description: '',
-  covers: ['fuzz/test/harness.test.ts'],
+  covers: ['fuzz/test/harness.slow.test.ts'],
   maxLength: 40,
   dictionary: [],
   separators: [],
