@@ -41,19 +41,19 @@ const CHECKS: Readonly<Record<string, Task>> = {
   unused: { what: 'knip', commands: [node(bin('knip'), '--config', '.config/knip.json')] },
   build: { what: 'tsup', commands: [pnpm('--silent', 'run', 'build')] },
   packages: {
-    what: 'the tarballs: publint, attw, their sizes, and a fresh installation',
+    what: 'the tarballs: publint, attw, their sizes, a fresh installation (after build)',
     commands: [
       source('tools/check/packages.ts'),
       node(vitest, 'run', ...long('tools/test/install')),
     ],
   },
-  size: { what: 'size-limit: bundles', commands: [node(bin('size-limit'))] },
+  size: { what: 'size-limit: bundles (after build)', commands: [node(bin('size-limit'))] },
   attacks: {
-    what: 'docs/attacks.md against the attacks of the last `pnpm test`',
+    what: 'docs/attacks.md against the attacks of the last whole `pnpm test`',
     commands: [source('tools/check/attacks.ts', '--check', '--report=.out/vitest.json')],
   },
   charts: {
-    what: 'figures on pages are those of bench/results',
+    what: 'figures on pages are those of bench/results (after build)',
     commands: [node('bench/dist/cli.js', 'charts', '--check')],
   },
   docs: {
@@ -79,7 +79,7 @@ const CHECKS: Readonly<Record<string, Task>> = {
     ],
   },
   runtimes: {
-    what: 'built packages on Node 20.19 to 26, Bun and Deno',
+    what: 'built packages on Node 20.19 to 26, Bun and Deno (after build)',
     commands: [
       ...smoke(process.execPath),
       ...['20.19.0', '22.23.3', '24.21.0', '26.10.0'].flatMap(npmNode),

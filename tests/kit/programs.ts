@@ -12,8 +12,8 @@ export function findProgram(name: string): string | undefined {
 }
 
 /**
- * Reports whether to skip a suite that needs these programs, and prints the missing ones. With `CI` set it never skips:
- * the suite then fails where it starts the program.
+ * Reports whether to skip a suite that needs these programs, and prints the missing ones. With REQUIRE_PROGRAMS
+ * set it never skips: the suite then fails where it starts the program.
  *
  * @example
  * ```ts no-run
@@ -22,7 +22,7 @@ export function findProgram(name: string): string | undefined {
  */
 export function lacksDaemon(...names: readonly string[]): boolean {
   const missing = names.filter((name) => findProgram(name) === undefined);
-  if (missing.length === 0 || process.env['CI']) return false;
+  if (missing.length === 0 || process.env['REQUIRE_PROGRAMS']) return false;
   console.log(`skipped: ${missing.join(', ')} not found; .ci/run installs it`);
   return true;
 }

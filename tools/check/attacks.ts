@@ -74,5 +74,7 @@ async function runAttacks(): Promise<Report> {
 }
 
 function readReport(file: string): Report {
+  if (!existsSync(file))
+    throw new Error(`${file} is missing: run the whole of \`pnpm test\` first`);
   return JSON.parse(readFileSync(file, 'utf8')) as Report;
 }

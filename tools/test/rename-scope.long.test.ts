@@ -9,7 +9,7 @@ const root = join(import.meta.dirname, '../..');
 const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
   readonly packageManager: string;
 };
-const PNPM = ['-y', packageManager];
+const PNPM = ['-y', packageManager.replace(/\+.*/, '')];
 
 let folder = '';
 

@@ -36,6 +36,7 @@ describe('the workflows', () => {
     expect([...commits].filter(([, { size }]) => size > 1)).toEqual([]);
     expect([...commits.keys()].toSorted()).toEqual([
       'actions/checkout',
+      'actions/dependency-review-action',
       'actions/download-artifact',
       'actions/setup-node',
       'actions/upload-artifact',
