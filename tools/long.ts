@@ -1,12 +1,24 @@
 // `pnpm long`: the suites that are too slow for the test command. `.ci/run` runs the bounded part
 // (`--ci`).
 import process from 'node:process';
-import { bin, list, node, pnpm, runTasks, source, type Task } from './run.ts';
+import { bin, type Command, list, node, pnpm, runTasks, source, type Task } from './run.ts';
 
 const vitest = bin('vitest');
 
 function suite(filter: string): Task['commands'] {
   return [node(vitest, 'run', '--config', '.config/vitest.long.ts', filter)];
+}
+
+/** Stryker needs Node 22 or newer, and the vitest that it starts must be the workspace's. */
+function stryker(name: string): Command {
+  const versions = [
+    'node@24.21.0',
+    '@stryker-mutator/core@10.1.1',
+    '@stryker-mutator/vitest-runner@10.1.1',
+    'vitest@4.1.12',
+  ];
+  const packages = versions.flatMap((version) => ['-p', version]);
+  return ['npx', '-y', ...packages, 'stryker', 'run', `tests/mutation/${name}.mjs`];
 }
 
 const LONG: Readonly<Record<string, Task>> = {
@@ -31,7 +43,8 @@ const LONG: Readonly<Record<string, Task>> = {
     what: 'property tests with more runs: --runs 1000000',
     commands: [source('fuzz/run.ts', 'laws')],
   },
-  mutation: { what: 'mutation tests: codec or conn', commands: [source('tests/mutation/run.ts')] },
+  'mutation-codec': { what: 'mutation tests of codec', commands: [stryker('codec')] },
+  'mutation-conn': { what: 'mutation tests of conn', commands: [stryker('conn')] },
   attacks: { what: 'attacks with all their repetitions', commands: suite('tests/attacks') },
   'fuzz-planted': { what: 'the fuzzer finds planted bugs', commands: suite('fuzz/') },
   'conformance-ws': {

@@ -1,0 +1,3 @@
+import { options } from './options.mjs';
+
+export default options('codec', ['{close,frames,handshake,masking,memory,text}/*.ts']);
