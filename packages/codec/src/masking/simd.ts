@@ -1,6 +1,6 @@
 import { poolsAreDebugged } from '../pool-guard.ts';
+import { SimdSlots } from './simd-blocks.ts';
 import { simdModule } from './simd-module.ts';
-import { SimdSlots } from './simd-slots.ts';
 
 /**
  * Bytes outside the SIMD memory are copied to this stage to be unmasked. It has the size of the

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { SimdSlots } from '../../src/masking/simd-slots.ts';
+import { SimdSlots } from '../../src/masking/simd-blocks.ts';
 
 // Node's types without those of browsers have it as a namespace only.
 const { WebAssembly: real } = globalThis as unknown as {
