@@ -28,23 +28,23 @@ describe('debugPools', () => {
       buffers.give(buffer);
       expect(() => buffers.give(buffer)).toThrow('message buffer released twice');
     }
-    expect(inside.simd()!.slots.take(4096)![4095]).toBe(0xdb);
+    expect(inside.simd()!.blocks.acquire(4096)![4095]).toBe(0xdb);
     const usual = new codec.SlabPool({ debug: false }).take(1);
     usual.release();
     expect(usual.release).not.toThrow();
   });
 
-  it('finds a write to a free slot of the SIMD memory', async () => {
+  it('finds a write to a free block of the SIMD memory', async () => {
     const { codec, inside } = await fresh();
     codec.debugPools();
-    const { slots } = inside.simd()!;
-    const slot = slots.take(8192)!;
-    slot.fill(1);
-    expect(slots.give(slot)).toBe(true);
-    expect(slot.every((byte) => byte === 0xdb)).toBe(true);
-    slot[5000] = 2;
-    expect(() => slots.take(8192)).toThrow(
-      'a free slot of 8192 bytes was written to after its release: byte 5000 is 0x02',
+    const { blocks } = inside.simd()!;
+    const block = blocks.acquire(8192)!;
+    block.fill(1);
+    expect(blocks.release(block)).toBe(true);
+    expect(block.every((byte) => byte === 0xdb)).toBe(true);
+    block[5000] = 2;
+    expect(() => blocks.acquire(8192)).toThrow(
+      'a free block of 8192 bytes was written to after its release: byte 5000 is 0x02',
     );
   });
 
@@ -59,10 +59,10 @@ describe('debugPools', () => {
     const buffer = buffers.take(1).fill(6);
     buffers.give(buffer);
     expect(buffer[9]).toBe(6);
-    const { slots } = inside.simd()!;
-    const slot = slots.take(4096)!.fill(7);
-    slots.give(slot);
-    expect(slot[9]).toBe(7);
+    const { blocks } = inside.simd()!;
+    const block = blocks.acquire(4096)!.fill(7);
+    blocks.release(block);
+    expect(block[9]).toBe(7);
   });
 });
 

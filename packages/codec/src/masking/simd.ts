@@ -1,5 +1,5 @@
 import { poolsAreDebugged } from '../pool-guard.ts';
-import { SimdSlots } from './simd-blocks.ts';
+import { SimdBlocks } from './simd-blocks.ts';
 import { simdModule } from './simd-module.ts';
 
 /**
@@ -7,8 +7,8 @@ import { simdModule } from './simd-module.ts';
  * chunks that libuv reads. It need not equal the size of a slab.
  */
 const STAGE_BYTES = 64 * 1024;
-/** The memory of the slots, after the stage. Only address space until it is used. */
-const SLOT_BYTES = 16 * 1024 * 1024;
+/** Size of the memory of all blocks, after the stage. Only address space until it is used. */
+const BLOCKS_BYTES = 16 * 1024 * 1024;
 const PAGE = 64 * 1024;
 
 /**
@@ -17,7 +17,7 @@ const PAGE = 64 * 1024;
  */
 export class Simd {
   readonly buffer: ArrayBuffer;
-  readonly slots: SimdSlots;
+  readonly blocks: SimdBlocks;
   /**
    * XORs the memory's bytes `[at, end)` with `key`. The lowest byte of `key` applies to `at`. An
    * address is an index in a view plus the view's `byteOffset`. A call costs about 4 ns, then 70
@@ -39,7 +39,7 @@ export class Simd {
     this.xor = xor;
     this.#stage = new Uint8Array(memory.buffer, 0, STAGE_BYTES);
     this.#out = this.#stage;
-    this.slots = new SimdSlots(memory.buffer, STAGE_BYTES, SLOT_BYTES, poolsAreDebugged());
+    this.blocks = new SimdBlocks(memory.buffer, STAGE_BYTES, BLOCKS_BYTES, poolsAreDebugged());
   }
 
   /**
@@ -57,16 +57,16 @@ export class Simd {
 }
 
 let shared: Simd | undefined;
-let refused = false;
+let unavailable = false;
 
 /**
  * The thread's SIMD memory, created at the first call. Undefined where WebAssembly or its SIMD is
  * not available.
  */
 export function simd(): Simd | undefined {
-  if (shared !== undefined || refused) return shared;
+  if (shared !== undefined || unavailable) return shared;
   try {
-    const pages = (STAGE_BYTES + SLOT_BYTES) / PAGE;
+    const pages = (STAGE_BYTES + BLOCKS_BYTES) / PAGE;
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     const module = new WebAssembly.Module(simdModule(pages));
     const { xor } = new WebAssembly.Instance(module, { m: { m: memory } }).exports;
@@ -74,7 +74,7 @@ export function simd(): Simd | undefined {
   } catch {
     // No WebAssembly (--jitless), no SIMD, a content security policy, or no address space: the
     // plain kernels do the work.
-    refused = true;
+    unavailable = true;
   }
   return shared;
 }

@@ -5,7 +5,7 @@ import { GUARD_BYTES, type PoolGuard, poolGuard } from '../pool-guard.ts';
 export interface MessageBuffersOptions {
   /** Largest sum of free bytes in ordinary memory that is kept for reuse. Default 8 MiB. */
   maxFreeBytes?: number;
-  /** Whether to take buffers from the SIMD memory while it has a slot. Default true. */
+  /** Whether to take buffers from the SIMD memory while it has a free block. Default true. */
   simd?: boolean;
   /**
    * For tests. Released and new memory is filled with 0xDB: a view that was kept too long shows
@@ -22,9 +22,9 @@ const MAX_FREE_BYTES = 8 * 1024 * 1024;
 
 /**
  * Buffers for messages that are larger than a chunk. Each size is a power of two. A buffer is in
- * the SIMD memory while that has a slot: unmasking is several times as fast there. Otherwise it is
- * in ordinary memory, of which a bounded amount is kept for reuse, since fresh memory costs page
- * faults.
+ * the SIMD memory while that has a free block: unmasking is several times as fast there. Otherwise
+ * it is in ordinary memory, of which a bounded amount is kept for reuse, since fresh memory costs
+ * page faults.
  */
 export class MessageBuffers {
   readonly #maxFreeBytes: number;
@@ -34,7 +34,7 @@ export class MessageBuffers {
   readonly #guards: number;
   /** Free ordinary buffers by their size, a power of two. */
   readonly #free = new Map<number, Uint8Array[]>();
-  /** The ordinary buffers that are leased. The SIMD slots keep their own record. */
+  /** The ordinary buffers that are leased. The SIMD blocks have their own record. */
   readonly #ordinary = new WeakSet<Uint8Array>();
   #freeBytes = 0;
   #lent = 0;
@@ -88,10 +88,10 @@ export class MessageBuffers {
   takeFree(bytes: number): Uint8Array | undefined {
     const size = sizeFor(bytes);
     const fits = this.#simd && size <= LARGEST_IN_SIMD;
-    const slot = fits ? simd()?.slots.take(size + this.#guards) : undefined;
-    if (slot !== undefined) {
+    const block = fits ? simd()?.blocks.acquire(size + this.#guards) : undefined;
+    if (block !== undefined) {
       this.#lent++;
-      return this.#guard?.enclose(slot, size) ?? slot;
+      return this.#guard?.enclose(block, size) ?? block;
     }
     const buffer = this.#free.get(size)?.pop();
     if (buffer === undefined) return undefined;
@@ -110,15 +110,15 @@ export class MessageBuffers {
    */
   give(buffer: Uint8Array): void {
     const guard = this.#guard;
-    // Before the slot can be leased again.
+    // Before the block can be leased again.
     guard?.takeBack(buffer);
     const memory = guard?.memoryOf(buffer) ?? buffer;
-    const isSlot = this.#simd && simd()?.slots.give(memory) === true;
-    if (!isSlot && !this.#ordinary.delete(buffer)) {
+    const isBlock = this.#simd && simd()?.blocks.release(memory) === true;
+    if (!isBlock && !this.#ordinary.delete(buffer)) {
       throw new Error('this buffer is not leased from this pool');
     }
     this.#lent--;
-    if (isSlot) return;
+    if (isBlock) return;
     const size = buffer.byteLength;
     // A detached buffer has no memory left.
     if (size === 0 || this.#freeBytes + size > this.#maxFreeBytes) return;

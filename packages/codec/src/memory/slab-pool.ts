@@ -78,7 +78,7 @@ export class SlabPool implements SlabSource {
       slab = this.#make(kind, minBytes);
     } else {
       this.#freeBytes -= slab.bytes.length;
-      if (this.#guard !== undefined) slab = this.#lendAnew(slab, this.#guard);
+      if (this.#guard !== undefined) slab = this.#leaseAgain(slab, this.#guard);
     }
     slab.lent = true;
     this.#lent++;
@@ -89,13 +89,15 @@ export class SlabPool implements SlabSource {
     const size = CLASSES[kind] ?? minBytes;
     const guard = this.#guard;
     const needed = guard === undefined ? size : size + 2 * GUARD_BYTES;
-    const slot = this.#simd && kind < CLASSES.length ? simd()?.slots.take(needed) : undefined;
-    const memory = slot ?? new Uint8Array(needed);
+    const block = this.#simd && kind < CLASSES.length ? simd()?.blocks.acquire(needed) : undefined;
+    const memory = block ?? new Uint8Array(needed);
     return new PooledSlab(guard?.enclose(memory, size) ?? memory, kind, this.#takeBack);
   }
 
-  /** The same memory with a new `release`, so that a late call of an earlier one is found. */
-  #lendAnew({ bytes, kind }: PooledSlab, guard: PoolGuard): PooledSlab {
+  /**
+   * The same memory with a new `release`, so that a late call of the old `release` is detected.
+   */
+  #leaseAgain({ bytes, kind }: PooledSlab, guard: PoolGuard): PooledSlab {
     guard.lend(bytes);
     return new PooledSlab(bytes, kind, this.#takeBack);
   }
@@ -117,8 +119,8 @@ export class SlabPool implements SlabSource {
       free.release(slab);
       this.#freeBytes += byteLength;
     } else {
-      // Not kept: a slot of the SIMD memory is free again, other memory is garbage.
-      simd()?.slots.give(guard?.memoryOf(slab.bytes) ?? slab.bytes);
+      // Not kept: a block of the SIMD memory is free again, other memory is garbage.
+      simd()?.blocks.release(guard?.memoryOf(slab.bytes) ?? slab.bytes);
     }
   };
 }

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { SimdSlots } from '../../src/masking/simd-blocks.ts';
+import { SimdBlocks } from '../../src/masking/simd-blocks.ts';
 
 // Node's types without those of browsers have it as a namespace only.
 const { WebAssembly: real } = globalThis as unknown as {
@@ -78,60 +78,61 @@ describe('simd', () => {
   });
 });
 
-describe('SimdSlots', () => {
+describe('SimdBlocks', () => {
   const KIB = 1024;
-  const make = (bytes = 64 * KIB): SimdSlots => new SimdSlots(new ArrayBuffer(bytes + 8), 8, bytes);
+  const make = (bytes = 64 * KIB): SimdBlocks =>
+    new SimdBlocks(new ArrayBuffer(bytes + 8), 8, bytes);
 
   it('leases powers of two that do not overlap, until nothing is left', () => {
-    const slots = make();
-    const lent = [5000, 4096, 1, 16384, 16385].map((n) => slots.take(n));
-    expect(lent.map((slot) => slot?.length)).toEqual([8192, 4096, 4096, 16384, 32768]);
-    expect(slots.take(1)).toBeUndefined();
-    lent.forEach((slot, i) => slot!.fill(i + 1));
-    lent.forEach((slot, i) => expect(slot!.every((byte) => byte === i + 1)).toBe(true));
-    for (const slot of lent) expect(slots.give(slot!)).toBe(true);
-    expect(slots.take(64 * KIB)?.length).toBe(64 * KIB);
+    const blocks = make();
+    const lent = [5000, 4096, 1, 16384, 16385].map((n) => blocks.acquire(n));
+    expect(lent.map((block) => block?.length)).toEqual([8192, 4096, 4096, 16384, 32768]);
+    expect(blocks.acquire(1)).toBeUndefined();
+    lent.forEach((block, i) => block!.fill(i + 1));
+    lent.forEach((block, i) => expect(block!.every((byte) => byte === i + 1)).toBe(true));
+    for (const block of lent) expect(blocks.release(block!)).toBe(true);
+    expect(blocks.acquire(64 * KIB)?.length).toBe(64 * KIB);
   });
 
-  it('returns the same view for the same slot', () => {
-    const slots = make();
-    const first = slots.take(4096)!;
-    slots.give(first);
-    expect(slots.take(4096)).toBe(first);
+  it('returns the same view for the same block', () => {
+    const blocks = make();
+    const first = blocks.acquire(4096)!;
+    blocks.release(first);
+    expect(blocks.acquire(4096)).toBe(first);
   });
 
   it('keeps large blocks whole by using the tightest block', () => {
-    const slots = make();
-    const [a, b] = [slots.take(16384)!, slots.take(4096)!];
-    slots.give(a);
-    expect(slots.take(4096)!.byteOffset - b.byteOffset).toBe(4096);
-    expect(slots.take(32768)).toBeDefined();
+    const blocks = make();
+    const [a, b] = [blocks.acquire(16384)!, blocks.acquire(4096)!];
+    blocks.release(a);
+    expect(blocks.acquire(4096)!.byteOffset - b.byteOffset).toBe(4096);
+    expect(blocks.acquire(32768)).toBeDefined();
   });
 
-  it('rejects a size that is too large and a slot that it has not leased', () => {
-    const slots = make();
-    expect(slots.take(65 * KIB)).toBeUndefined();
-    const slot = slots.take(4096)!;
-    expect(slots.give(new Uint8Array(4096))).toBe(false);
-    expect(slots.give(slot.subarray(0))).toBe(false);
-    expect(slots.give(slot)).toBe(true);
-    expect(slots.give(slot)).toBe(false);
+  it('rejects a size that is too large and a block that it has not leased', () => {
+    const blocks = make();
+    expect(blocks.acquire(65 * KIB)).toBeUndefined();
+    const block = blocks.acquire(4096)!;
+    expect(blocks.release(new Uint8Array(4096))).toBe(false);
+    expect(blocks.release(block.subarray(0))).toBe(false);
+    expect(blocks.release(block)).toBe(true);
+    expect(blocks.release(block)).toBe(false);
   });
 
   it('is one free block again after any order of leases', () => {
-    const slots = make(256 * KIB);
+    const blocks = make(256 * KIB);
     let seed = 1;
     const random = (n: number): number => (seed = (seed * 48271) % 2147483647) % n;
     const lent: Uint8Array[] = [];
     for (let i = 0; i < 3000; i++) {
       if (lent.length > 0 && random(2) === 0) {
-        slots.give(lent.splice(random(lent.length), 1)[0]!);
+        blocks.release(lent.splice(random(lent.length), 1)[0]!);
       } else {
-        const slot = slots.take(1 << (10 + random(8)));
-        if (slot !== undefined) lent.push(slot);
+        const block = blocks.acquire(1 << (10 + random(8)));
+        if (block !== undefined) lent.push(block);
       }
     }
-    for (const slot of lent) slots.give(slot);
-    expect(slots.take(256 * KIB)).toBeDefined();
+    for (const block of lent) blocks.release(block);
+    expect(blocks.acquire(256 * KIB)).toBeDefined();
   });
 });

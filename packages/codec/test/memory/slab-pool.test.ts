@@ -30,15 +30,15 @@ describe('SlabPool', () => {
     expect(pool.lent).toBe(2);
   });
 
-  it('keeps no more than its limit, and gives slots of the SIMD memory back', () => {
+  it('keeps no more than its limit, and gives blocks of the SIMD memory back', () => {
     const pool = new SlabPool({ maxFreeBytes: 65536 });
-    const before = simd()!.slots.take(8 * 1024 * 1024);
+    const before = simd()!.blocks.acquire(8 * 1024 * 1024);
     expect(before).toBeDefined();
     const slabs = Array.from({ length: 128 }, () => pool.take(65536));
     for (const slab of slabs) slab.release();
     expect(pool.freeBytes).toBe(65536);
     expect(pool.lent).toBe(0);
-    simd()!.slots.give(before!);
+    simd()!.blocks.release(before!);
   });
 
   it('uses ordinary memory when the SIMD memory is full, or not wanted', () => {
@@ -143,16 +143,16 @@ describe('SlabPool', () => {
       );
     });
 
-    it('keeps no more than its limit, and gives slots of the SIMD memory back', () => {
+    it('keeps no more than its limit, and gives blocks of the SIMD memory back', () => {
       const pool = new SlabPool({ debug: true, simd: inSimd, maxFreeBytes: 0 });
-      const room = simd()!.slots.take(8 * 1024 * 1024)!;
-      simd()!.slots.give(room);
+      const room = simd()!.blocks.acquire(8 * 1024 * 1024)!;
+      simd()!.blocks.release(room);
       const slabs = Array.from({ length: 20 }, () => pool.take(65_536));
       for (const slab of slabs) slab.release();
       expect(pool.freeBytes).toBe(0);
       // The same block is free again: none of it is leased.
-      expect(simd()!.slots.take(8 * 1024 * 1024)).toBe(room);
-      simd()!.slots.give(room);
+      expect(simd()!.blocks.acquire(8 * 1024 * 1024)).toBe(room);
+      simd()!.blocks.release(room);
     });
   });
 
