@@ -32,26 +32,26 @@ import {
 import { Tail } from './tail.ts';
 import { Unmasker } from './unmasker.ts';
 
-// The decoder walks over a cursor, `#bytes[#pos, #cursorEnd)`. The cursor covers the pushed chunk, the
-// bytes that were read into the ring, or the tail once the tail holds a whole frame.
+// The decoder reads the current input, `#bytes[#pos, #inputEnd)`: the pushed chunk, the bytes that
+// were read into the ring, or the tail once a chunk continues it.
 //
-//   AT_HEADER       the cursor is at the first byte of a frame        -> IN_PAYLOAD by FRAME_BEGIN
+//   AT_HEADER       `#pos` is the first byte of a frame               -> IN_PAYLOAD by FRAME_BEGIN
 //   IN_PAYLOAD      #remaining bytes of payload are missing           -> AT_HEADER by FRAME_END
 //   IN_TAIL         a chunk has arrived that continues the tail       -> ON_TAIL
-//   ON_TAIL         the cursor covers the tail: the bytes of a FRAME event are in the ring, and the
+//   ON_TAIL         the input is the tail: the bytes of a FRAME event are in the ring, and the
 //                   next call frees them                              -> AT_HEADER, IN_PAYLOAD
-//   DEAD            the peer broke a rule                             -> AT_HEADER by reset()
+//   FAULTED         the peer broke a rule                             -> AT_HEADER by reset()
 //
-// Invariants: unmasked bytes are delivered at once. There is no tail while IN_PAYLOAD. Only an
-// accepted frame changes #open: before that, its header may be read again.
+// Invariants: bytes are delivered by the call that unmasks them. There is no tail while IN_PAYLOAD.
+// Only an accepted frame changes #open: before that, its header may be read again.
 const AT_HEADER = 0;
 const IN_PAYLOAD = 1;
 const IN_TAIL = 2;
 const ON_TAIL = 3;
-const DEAD = 4;
+const FAULTED = 4;
 
-/** Not an event: `next` continues with the header at the cursor. */
-const WALK = -2;
+/** Not an event: `next` continues with the header at `#pos`. */
+const READ_HEADER = -2;
 /** Offset into the table of verdicts while a message is open. */
 const OPEN = 256;
 
@@ -114,12 +114,12 @@ export class FrameDecoder {
 
   #state = AT_HEADER;
   /**
-   * The cursor: three fields instead of an object, which made small frames 3 to 4 % slower (Node
-   * 20, `pnpm bench codec`).
+   * The current input: three fields instead of an object, which made small frames 3 to 4 % slower
+   * (Node 20, `pnpm bench codec`).
    */
   #bytes: Uint8Array = NO_BYTES;
   #pos = 0;
-  #cursorEnd = 0;
+  #inputEnd = 0;
   #open = 0;
   #remaining = 0;
   /** Little-endian key for the next byte of payload. */
@@ -143,7 +143,7 @@ export class FrameDecoder {
 
   /** Whether the stream may end here: no byte of an incomplete frame has arrived. */
   get atFrameBoundary(): boolean {
-    return this.#state === AT_HEADER && this.#pos === this.#cursorEnd && this.#ring.size === 0;
+    return this.#state === AT_HEADER && this.#pos === this.#inputEnd && this.#ring.size === 0;
   }
 
   /**
@@ -158,7 +158,7 @@ export class FrameDecoder {
     if (!(chunk instanceof Uint8Array)) throw new TypeError('chunk must be a Uint8Array');
     if (!this.#ready()) return;
     if (this.#ring.size === 0) {
-      this.#point(chunk, 0, chunk.length);
+      this.#setInput(chunk, 0, chunk.length);
     } else {
       this.#tail.chunk = chunk;
       this.#tail.chunkPos = 0;
@@ -190,7 +190,7 @@ export class FrameDecoder {
     if (!this.#ready()) return;
     const ring = this.#ring;
     ring.landed(n);
-    this.#point(ring.bytes, ring.base - ring.size, ring.base + n);
+    this.#setInput(ring.bytes, ring.base - ring.size, ring.base + n);
     ring.size = 0;
   }
 
@@ -203,14 +203,14 @@ export class FrameDecoder {
   next(): DecodeEvent {
     if (this.#state !== AT_HEADER) {
       const event = this.#resume();
-      if (event !== WALK) return event;
+      if (event !== READ_HEADER) return event;
     }
     // The code below reads one header, and its payload when the payload is whole. All of it is in
     // this method: a call that is not inlined costs a tenth of a small frame.
     const bytes = this.#bytes;
     const pos = this.#pos;
-    const cursorEnd = this.#cursorEnd;
-    if (cursorEnd - pos < 2) return this.#keepTail(2);
+    const inputEnd = this.#inputEnd;
+    if (inputEnd - pos < 2) return this.#keepTail(2);
 
     const b0 = bytes[pos]!;
     const b1 = bytes[pos + 1]!;
@@ -228,7 +228,7 @@ export class FrameDecoder {
     if (length < 126) {
       if (length > this.maxFramePayload && verdict === DATA_FRAME) return this.#failOverLimit();
     } else if (length === 126) {
-      if (cursorEnd - at < 2) return this.#judgeLength(at, 2);
+      if (inputEnd - at < 2) return this.#judgeLength(at, 2);
       length = length16(bytes, at);
       if (length < 126 || length > this.maxFramePayload) return this.#judgeLength(at, 2);
       at += 2;
@@ -239,13 +239,13 @@ export class FrameDecoder {
 
     let key = 0;
     if (this.#masked) {
-      if (cursorEnd - at < 4) return this.#keepTail(at + 4 - pos);
+      if (inputEnd - at < 4) return this.#keepTail(at + 4 - pos);
       key = readKey(bytes, at);
       at += 4;
     }
 
     const end = at + length;
-    if (end > cursorEnd) {
+    if (end > inputEnd) {
       // RFC 6455, section 5.4: a control frame may come between fragments. A control frame is
       // short, so the decoder always holds it until it is whole.
       if (verdict === CONTROL_FRAME || end - pos <= this.#holdLimit) {
@@ -258,7 +258,7 @@ export class FrameDecoder {
     this.rsv = b0 & RSV;
     this.length = length;
     if (verdict === DATA_FRAME) this.#open = b0 >= FIN ? 0 : OPEN;
-    if (key !== 0) this.#unmasker.unmask(bytes, at, end, cursorEnd, key);
+    if (key !== 0) this.#unmasker.unmask(bytes, at, end, inputEnd, key);
     // The comparison avoids most stores: storing an object costs a write barrier, and most frames
     // are in the same chunk as the frame before.
     if (this.buf !== bytes) this.buf = bytes;
@@ -298,7 +298,7 @@ export class FrameDecoder {
   reset(): void {
     this.#ring.release();
     this.#target.clear();
-    this.#point(NO_BYTES, 0, 0);
+    this.#setInput(NO_BYTES, 0, 0);
     this.#tail.chunk = NO_BYTES;
     this.#state = AT_HEADER;
     this.#open = 0;
@@ -307,35 +307,32 @@ export class FrameDecoder {
     this.#show(NO_BYTES, 0, 0);
   }
 
-  /**
-   * Returns the next event when the cursor is not at a header. Returns WALK after moving the cursor
-   * to a header.
-   */
-  #resume(): DecodeEvent | typeof WALK {
+  /** Returns the next event, or READ_HEADER when `#pos` is at a header now. */
+  #resume(): DecodeEvent | typeof READ_HEADER {
     switch (this.#state) {
       case IN_PAYLOAD:
         return this.#readPayload();
       case IN_TAIL:
         return this.#readTail();
       case ON_TAIL:
-        this.#leaveTail();
+        this.#endTail();
         this.#state = AT_HEADER;
-        return WALK;
+        return READ_HEADER;
       default:
         return FAILED;
     }
   }
 
   /**
-   * Reads a data frame with a 64-bit length. The event is FRAME only when the cursor covers the
-   * whole payload.
+   * Reads a data frame with a 64-bit length. The event is FRAME only when the input contains
+   * the whole payload.
    */
   #readHugeFrame(b0: number): DecodeEvent {
     const bytes = this.#bytes;
     const pos = this.#pos;
-    const cursorEnd = this.#cursorEnd;
+    const inputEnd = this.#inputEnd;
     let at = pos + 2;
-    if (cursorEnd - at < 8) return this.#judgeLength(at, 8);
+    if (inputEnd - at < 8) return this.#judgeLength(at, 8);
     const length = length64(bytes, at);
     if (length < 65536 || length > this.maxFramePayload || length > Number.MAX_SAFE_INTEGER) {
       return this.#judgeLength(at, 8);
@@ -343,12 +340,12 @@ export class FrameDecoder {
     at += 8;
     let key = 0;
     if (this.#masked) {
-      if (cursorEnd - at < 4) return this.#keepTail(at + 4 - pos);
+      if (inputEnd - at < 4) return this.#keepTail(at + 4 - pos);
       key = readKey(bytes, at);
       at += 4;
     }
     this.#beginFrame(b0, length, at, key);
-    if (cursorEnd - at < length) return FRAME_BEGIN;
+    if (inputEnd - at < length) return FRAME_BEGIN;
     this.#readPayload();
     this.#state = AT_HEADER;
     return FRAME;
@@ -363,7 +360,7 @@ export class FrameDecoder {
     this.#remaining = length;
     this.#key = key;
     this.#pos = at;
-    if (this.#state === ON_TAIL) this.#leaveTail();
+    if (this.#state === ON_TAIL) this.#endTail();
     this.#state = IN_PAYLOAD;
     this.#show(NO_BYTES, 0, 0);
     return FRAME_BEGIN;
@@ -378,10 +375,10 @@ export class FrameDecoder {
     }
     const bytes = this.#bytes;
     const pos = this.#pos;
-    const cursorEnd = this.#cursorEnd;
-    let n = Math.min(this.#remaining, cursorEnd - pos);
+    const inputEnd = this.#inputEnd;
+    let n = Math.min(this.#remaining, inputEnd - pos);
     if (n === 0) {
-      this.#point(NO_BYTES, 0, 0);
+      this.#setInput(NO_BYTES, 0, 0);
       this.#show(NO_BYTES, 0, 0);
       return NEED_MORE;
     }
@@ -394,7 +391,7 @@ export class FrameDecoder {
       target.append(bytes, pos, pos + n, landing, this.#key);
       this.#show(target.target, target.at - n, target.at);
     } else {
-      if (this.#key !== 0) this.#unmasker.unmask(bytes, pos, pos + n, cursorEnd, this.#key);
+      if (this.#key !== 0) this.#unmasker.unmask(bytes, pos, pos + n, inputEnd, this.#key);
       this.#show(bytes, pos, pos + n);
     }
     this.#pos = pos + n;
@@ -403,30 +400,30 @@ export class FrameDecoder {
     return FRAME_DATA;
   }
 
-  /** Completes the frame in the tail as far as possible and moves the cursor to it. */
-  #readTail(): typeof WALK {
+  /** Completes the frame in the tail as far as possible and makes the tail the input. */
+  #readTail(): typeof READ_HEADER {
     const tail = this.#tail;
     const ring = this.#ring;
     tail.complete();
-    this.#point(ring.bytes, ring.base - ring.size, ring.base);
+    this.#setInput(ring.bytes, ring.base - ring.size, ring.base);
     this.#state = ON_TAIL;
-    return WALK;
+    return READ_HEADER;
   }
 
-  /** Ends the tail: frees its memory and moves the cursor to the rest of the chunk. */
-  #leaveTail(): void {
+  /** Frees the memory of the tail. The rest of the chunk is the input. */
+  #endTail(): void {
     const tail = this.#tail;
     this.#ring.clear();
-    this.#point(tail.chunk, tail.chunkPos, tail.chunk.length);
+    this.#setInput(tail.chunk, tail.chunkPos, tail.chunk.length);
     tail.chunk = NO_BYTES;
   }
 
   /** The frame is incomplete: its bytes so far become the tail, and the chunk is dropped. */
   #keepTail(need: number): DecodeEvent {
-    if (this.#state === AT_HEADER) this.#tail.keep(this.#bytes, this.#pos, this.#cursorEnd, need);
+    if (this.#state === AT_HEADER) this.#tail.keep(this.#bytes, this.#pos, this.#inputEnd, need);
     this.#state = AT_HEADER;
     this.#tail.chunk = NO_BYTES;
-    this.#point(NO_BYTES, 0, 0);
+    this.#setInput(NO_BYTES, 0, 0);
     this.#show(NO_BYTES, 0, 0);
     return NEED_MORE;
   }
@@ -436,10 +433,10 @@ export class FrameDecoder {
    * @throws Error while events are pending.
    */
   #ready(): boolean {
-    if (this.#state === DEAD) return false;
+    if (this.#state === FAULTED) return false;
     const ended = this.#state === IN_PAYLOAD && this.#remaining === 0;
     const { chunk, chunkPos } = this.#tail;
-    if (this.#pos < this.#cursorEnd || chunkPos < chunk.length || ended) {
+    if (this.#pos < this.#inputEnd || chunkPos < chunk.length || ended) {
       throw new Error('events are pending: call next() until it returns NEED_MORE');
     }
     if (this.#state === ON_TAIL) this.#ring.clear();
@@ -449,10 +446,10 @@ export class FrameDecoder {
 
   /** The extended length is incomplete or invalid. Fails when no further byte can make it valid. */
   #judgeLength(at: number, size: 2 | 8): DecodeEvent {
-    const end = Math.min(this.#cursorEnd, at + size);
+    const end = Math.min(this.#inputEnd, at + size);
     const bad = lengthFault(this.#bytes, at, end, size, this.maxFramePayload);
     if (bad !== undefined) return this.#fail(bad.closeCode, [bad.fault]);
-    return this.#keepTail(this.#cursorEnd - this.#pos + 1);
+    return this.#keepTail(this.#inputEnd - this.#pos + 1);
   }
 
   #failByRules(b0: number, b1: number): DecodeEvent {
@@ -468,19 +465,18 @@ export class FrameDecoder {
   #fail(closeCode: number, faults: readonly string[]): DecodeEvent {
     // The memory for {@link writable} stays: a read into it may be in progress.
     this.#ring.clear();
-    this.#point(NO_BYTES, 0, 0);
+    this.#setInput(NO_BYTES, 0, 0);
     this.#tail.chunk = NO_BYTES;
     this.#show(NO_BYTES, 0, 0);
-    this.#state = DEAD;
+    this.#state = FAULTED;
     this.error = new ProtocolError(closeCode, faults);
     return FAILED;
   }
 
-  /** Moves the cursor to other bytes. */
-  #point(bytes: Uint8Array, pos: number, cursorEnd: number): void {
+  #setInput(bytes: Uint8Array, pos: number, inputEnd: number): void {
     this.#bytes = bytes;
     this.#pos = pos;
-    this.#cursorEnd = cursorEnd;
+    this.#inputEnd = inputEnd;
     this.#unmasker.forget();
   }
 
