@@ -6,7 +6,7 @@ export const GUARD_BYTES = 64;
 
 let debugging = false;
 /** Whether a pool of this thread was created without a guard. */
-let unwatched = false;
+let unguarded = false;
 
 /**
  * Turns on checks in all pools of this thread: the shared ones of this package, those of
@@ -22,7 +22,7 @@ let unwatched = false;
  * @throws Error when a pool exists already: it would stay without checks.
  */
 export function debugPools(): void {
-  if (unwatched) throw new Error('a pool exists already; call debugPools() first');
+  if (unguarded) throw new Error('a pool exists already; call debugPools() first');
   debugging = true;
 }
 
@@ -35,7 +35,7 @@ export function debugPools(): void {
  */
 export function poolGuard(what: string, debug: boolean = debugging): PoolGuard | undefined {
   if (debug) return new PoolGuard(what);
-  unwatched ||= !debugging;
+  unguarded ||= !debugging;
   return undefined;
 }
 

@@ -133,7 +133,7 @@ export class FrameEncoder {
     const { out } = this;
     const units = text.length;
     // UTF-8 has at least as many bytes as UTF-16 has units.
-    if (isBadFrame(opcode, fin, rsv, units)) refuse(opcode, fin, rsv);
+    if (isBadFrame(opcode, fin, rsv, units)) throwBadFrame(opcode, fin, rsv);
     const b0 = (fin ? FIN : 0) | rsv | opcode;
     const most = 3 * units + MAX_HEADER;
     if (most > LARGEST_SLAB) return this.#longText(b0, text);
@@ -152,7 +152,7 @@ export class FrameEncoder {
     // was wrong.
     const guess = pos + headerSize(units) + this.#keySize;
     const length = this.#writeUtf8(out.bytes, guess, text);
-    if (length !== units && isBadFrame(opcode, fin, rsv, length)) refuse(opcode, fin, rsv);
+    if (length !== units && isBadFrame(opcode, fin, rsv, length)) throwBadFrame(opcode, fin, rsv);
     const at = pos + headerSize(length) + this.#keySize;
     if (at !== guess) out.bytes.copyWithin(at, guess, guess + length);
     out.mask(at, at + length, this.#writeHeader(b0, length));
@@ -240,10 +240,10 @@ export class FrameEncoder {
   ): number {
     checkRange(payload, start, end);
     const length = end - start;
-    if (isBadFrame(opcode, fin, rsv, length)) refuse(opcode, fin, rsv);
+    if (isBadFrame(opcode, fin, rsv, length)) throwBadFrame(opcode, fin, rsv);
     const b0 = (fin ? FIN : 0) | rsv | opcode;
     if (this.#keySize === 0 && length > this.#borrowFrom) {
-      this.#borrow(b0, payload, start, end, release);
+      this.#reference(b0, payload, start, end, release);
       return headerSize(length) + length;
     }
     const { out } = this;
@@ -305,7 +305,8 @@ export class FrameEncoder {
     return headerSize(length) + this.#keySize + length;
   }
 
-  #borrow(
+  /** Appends the header, then the payload by reference. */
+  #reference(
     b0: number,
     payload: Uint8Array,
     start: number,
@@ -371,7 +372,7 @@ function isBadFrame(opcode: number, fin: boolean, rsv: number, length: number): 
 }
 
 /** Throws the error that names the invalid argument. */
-function refuse(opcode: number, fin: boolean, rsv: number): never {
+function throwBadFrame(opcode: number, fin: boolean, rsv: number): never {
   checkFrameFields(opcode, rsv);
   throw new RangeError(
     fin

@@ -1,6 +1,6 @@
 import {
   SHORT_FRAME,
-  SHORT_FRAMES_AHEAD,
+  SHORT_FRAME_VIEW_AHEAD,
   SIMD_FROM,
   STAGE_FROM,
   VIEW_AHEAD,
@@ -57,7 +57,7 @@ export class Unmasker {
       this.#simd!.xor(this.#address + start, this.#address + end, key);
     } else if (
       n < WORDS_FROM ||
-      lim - start < (n < SHORT_FRAME ? SHORT_FRAMES_AHEAD : VIEW_AHEAD)
+      lim - start < (n < SHORT_FRAME ? SHORT_FRAME_VIEW_AHEAD : VIEW_AHEAD)
     ) {
       xorBytes(bytes, start, end, key);
     } else {

@@ -125,22 +125,22 @@ export function offerDeflate(limits: DeflateLimits = {}): Extension {
 /**
  * The client's part: checks the server's answer against the offer.
  *
- * @param response - The only element of the answer, from `parseExtensions`. The caller checks that
- *   it is the only one.
+ * @param answer - The only element of the server's answer, from `parseExtensions`. The caller
+ *   checks that it is the only one.
  * @param offer - The offer that was sent, for example by `offerDeflate`.
  * @throws {@link ProtocolError} that names every fault, when the answer does not fit the offer: the
  *   connection must fail (RFC 7692, section 7.1).
  */
-export function acceptDeflate(response: Extension, offer: Extension): DeflateParameters {
-  const faults = [...faultsOf(response, 'answer'), ...mismatches(response, offer)];
+export function acceptDeflate(answer: Extension, offer: Extension): DeflateParameters {
+  const faults = [...faultsOf(answer, 'answer'), ...mismatches(answer, offer)];
   if (faults.length > 0) throw new ProtocolError(CloseCode.ProtocolError, faults);
   return {
-    serverNoContextTakeover: response.params.has(SERVER_NO_TAKEOVER),
+    serverNoContextTakeover: answer.params.has(SERVER_NO_TAKEOVER),
     // RFC 7692, sections 7.1.1.2 and 7.1.2.2: our offer for our own side binds us, answered or not.
     clientNoContextTakeover:
-      response.params.has(CLIENT_NO_TAKEOVER) || offer.params.has(CLIENT_NO_TAKEOVER),
-    serverMaxWindowBits: bitsOf(response, SERVER_BITS),
-    clientMaxWindowBits: Math.min(bitsOf(response, CLIENT_BITS), bitsOf(offer, CLIENT_BITS)),
+      answer.params.has(CLIENT_NO_TAKEOVER) || offer.params.has(CLIENT_NO_TAKEOVER),
+    serverMaxWindowBits: bitsOf(answer, SERVER_BITS),
+    clientMaxWindowBits: Math.min(bitsOf(answer, CLIENT_BITS), bitsOf(offer, CLIENT_BITS)),
   };
 }
 
@@ -165,15 +165,15 @@ function faultsOf(extension: Extension, kind: 'offer' | 'answer'): string[] {
 }
 
 /** The parts of an answer that do not fit its offer. */
-function mismatches(response: Extension, offer: Extension): string[] {
+function mismatches(answer: Extension, offer: Extension): string[] {
   const faults: string[] = [];
-  if (offer.params.has(SERVER_NO_TAKEOVER) && !response.params.has(SERVER_NO_TAKEOVER)) {
+  if (offer.params.has(SERVER_NO_TAKEOVER) && !answer.params.has(SERVER_NO_TAKEOVER)) {
     faults.push(`${SERVER_NO_TAKEOVER} was offered and not answered`);
   }
-  if (bitsOf(response, SERVER_BITS) > bitsOf(offer, SERVER_BITS)) {
+  if (bitsOf(answer, SERVER_BITS) > bitsOf(offer, SERVER_BITS)) {
     faults.push(`${SERVER_BITS} above the offered ${bitsOf(offer, SERVER_BITS)}`);
   }
-  if (response.params.has(CLIENT_BITS) && !offer.params.has(CLIENT_BITS)) {
+  if (answer.params.has(CLIENT_BITS) && !offer.params.has(CLIENT_BITS)) {
     faults.push(`${CLIENT_BITS} was not offered`);
   }
   return faults;

@@ -18,7 +18,7 @@ export const VIEW_AHEAD = 128;
 /** Below this many bytes, words save so little that a view pays off only for many frames. */
 export const SHORT_FRAME = 32;
 /** Bytes of input that must be left to create a view for short frames. */
-export const SHORT_FRAMES_AHEAD = 2048;
+export const SHORT_FRAME_VIEW_AHEAD = 2048;
 /** Below this many bytes: single bytes, although the SIMD kernel needs no view. */
 export const SIMD_FROM = 8;
 /**
