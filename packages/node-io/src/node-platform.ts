@@ -111,23 +111,23 @@ function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
 
 const resolved = Promise.resolve();
 /**
- * Two lists, swapped for each round: a callback that is deferred during a round runs in the next
- * one.
+ * Two lists, swapped by each call of {@link runDeferred}: a callback that is deferred during the
+ * call runs in the next one.
  */
 let deferred: (() => void)[] = [];
 let running: (() => void)[] = [];
 
 function runDeferred(): void {
-  const round = deferred;
+  const callbacks = deferred;
   deferred = running;
-  running = round;
+  running = callbacks;
   let i = 0;
   try {
-    while (i < round.length) round[i++]!();
+    while (i < callbacks.length) callbacks[i++]!();
   } finally {
-    // An exception is Node's to report. The callbacks after it run in the next round.
-    while (i < round.length) defer(round[i++]!);
-    round.length = 0;
+    // Node reports the exception. The callbacks after it run in the next call.
+    while (i < callbacks.length) defer(callbacks[i++]!);
+    callbacks.length = 0;
   }
 }
 

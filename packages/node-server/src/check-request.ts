@@ -117,7 +117,7 @@ export function checkRequest(headers: RequestHeaders, req: IncomingMessage): voi
 const NODE_HEADER_ENTRIES = 2000;
 
 /**
- * Rejects a request of which Node may have dropped header lines. `http.Server` drops the lines
+ * Refuses a request of which Node may have dropped header lines. `http.Server` drops the lines
  * above `maxHeadersCount` silently and in batches. A Content-Length, an Origin or a second key may
  * be among them, so no rule would be reliable.
  *

@@ -5,7 +5,7 @@ import { endRefusedResponse } from './refusal/linger.ts';
 import { writeRefusalResponse } from './refusal/write-refusal.ts';
 
 /** Refuses a plain request with a line of text. Later requests on its connection are not served. */
-function rejectPlainRequest(res: ServerResponse, error: HandshakeError): void {
+function refusePlainRequest(res: ServerResponse, error: HandshakeError): void {
   writeRefusalResponse(res, error);
   endRefusedResponse(res);
 }
@@ -13,7 +13,7 @@ function rejectPlainRequest(res: ServerResponse, error: HandshakeError): void {
 /** The default answer to a plain request: 426. */
 export const upgradeRequired: RequestListener = (_req, res) => {
   const headers = [['Upgrade', 'websocket']] as const;
-  rejectPlainRequest(
+  refusePlainRequest(
     res,
     new HandshakeError(426, 'plain request', { headers, body: 'this is a WebSocket server\n' }),
   );
@@ -45,13 +45,13 @@ export class PlainRequests {
   readonly onRequest: RequestListener = (req, res) => {
     // RFC 9112, section 3.2.
     if (req.httpVersion === '1.1' && req.headers.host === undefined) {
-      this.#reject(res, new HandshakeError(400, "not an HTTP request: 'Host' header is missing"));
+      this.#refuse(res, new HandshakeError(400, "not an HTTP request: 'Host' header is missing"));
     } else if (this.#begin(res)) this.#serve(req, res);
   };
 
   /** Listener for 'checkExpectation': requests whose `Expect` is not `100-continue`. */
   readonly onExpectation: RequestListener = (_req, res) => {
-    this.#reject(res, new HandshakeError(417, "unknown expectation in 'Expect' header"));
+    this.#refuse(res, new HandshakeError(417, "unknown expectation in 'Expect' header"));
   };
 
   /** Makes each answer the last one of its connection, from now on. */
@@ -60,10 +60,10 @@ export class PlainRequests {
     for (const open of this.#open.values()) open.forEach(makeLast);
   }
 
-  #reject(res: ServerResponse, error: HandshakeError): void {
+  #refuse(res: ServerResponse, error: HandshakeError): void {
     if (!this.#begin(res)) return;
     this.#refused.add(res.req.socket);
-    rejectPlainRequest(res, error);
+    refusePlainRequest(res, error);
   }
 
   /**
