@@ -1,6 +1,6 @@
 /**
- * What the packages of this repository share. Unstable: it changes without notice. Import it only
- * in a package that requires the exact version of this one.
+ * Exports that the packages of this repository share. Unstable: they change without notice. Import
+ * them only in a package that requires the exact version of this one.
  *
  * Export nothing from a file of the hot path. The bundler moves shared files to a chunk, and V8
  * does not fold constants that come from another module: with `frames/rules.ts` in the chunk,

@@ -19,9 +19,9 @@ export interface FrameDecoderOptions {
   /** First value of `FrameDecoder.maxFramePayload`, in bytes. Default Infinity. */
   maxFramePayload?: number;
   /**
-   * Size in bytes, header included, up to which a data frame that arrives in parts is one FRAME. A
-   * larger one is FRAME_BEGIN, FRAME_DATA, FRAME_END. 0 to 4112, default 4112. A control frame is
-   * always one FRAME.
+   * Largest data frame, in bytes with its header, that the decoder holds until it is whole. A
+   * larger incomplete frame is delivered as FRAME_BEGIN, FRAME_DATA, FRAME_END. 0 to 4112, default
+   * 4112. A control frame is always one FRAME.
    */
   holdLimit?: number;
   /** Smallest first size of `FrameDecoder.writable()`, in bytes. Default 4096. */

@@ -13,7 +13,7 @@ export interface FrameEncoderOptions {
   role: Role;
   /** Source of the slabs. Default: the thread's shared pool. */
   pool?: SlabSource;
-  /** Smallest size of the first slab after a flush, in bytes. Default 4096. */
+  /** Smallest size in bytes of a slab that is leased while the encoder has none. Default 4096. */
   slabBytes?: number;
   /**
    * Size in bytes above which an unmasked payload is referenced instead of copied. Default 65536,
@@ -33,7 +33,6 @@ export interface FrameEncoderOptions {
   writeUtf8?: (into: Uint8Array, at: number, text: string) => number;
 }
 
-/** The options with their defaults. */
 type KnownOptions = {
   readonly [K in keyof FrameEncoderOptions]-?: NonNullable<FrameEncoderOptions[K]>;
 };

@@ -15,7 +15,8 @@ import { FIN, MASK, RSV } from './rules.ts';
 const SHORT_TEXT = 16;
 
 /**
- * Writes frames to slabs. The frames that are appended between two flushes leave as one segment:
+ * Writes frames to slabs. Small frames share a segment. Reading {@link segments}, a full slab or a
+ * referenced payload ends it.
  *
  * ```ts
  * import { FrameEncoder, TextMessage } from '@ws/codec';

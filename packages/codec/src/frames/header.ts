@@ -55,7 +55,7 @@ export class FrameHeader {
     this.opcode = b0 & 0x0f;
     this.masked = masked;
     this.length = readLength(bytes, start + 1, size);
-    // Signed, as the result of XOR is: the field is a small integer more often.
+    // Signed, as XOR results are. V8 then stores the field as a small integer more often.
     this.maskKey = masked
       ? (bytes[key]! << 24) | (bytes[key + 1]! << 16) | (bytes[key + 2]! << 8) | bytes[key + 3]!
       : 0;
@@ -144,7 +144,6 @@ export function readLength(bytes: Uint8Array, at: number, size: 0 | 2 | 8): numb
   return size === 2 ? length16(bytes, at + 1) : length64(bytes, at + 1);
 }
 
-/** The 16-bit length at `at`. */
 export function length16(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 8) | bytes[at + 1]!;
 }

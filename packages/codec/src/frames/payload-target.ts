@@ -10,9 +10,7 @@ const COPY_BY_VIEW_FROM = 32;
 
 /** The caller's memory for a large payload, and how far it is filled. */
 export class PayloadTarget {
-  /** Whether there is a target. */
   active = false;
-  /** The caller's memory. */
   target: Uint8Array = NO_BYTES;
   /** Index for the next piece. */
   at = 0;
@@ -67,7 +65,6 @@ export class PayloadTarget {
     }
   }
 
-  /** Drops the target. */
   clear(): void {
     this.target = NO_BYTES;
     this.#words = undefined;

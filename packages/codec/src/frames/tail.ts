@@ -7,7 +7,7 @@ import { isControl } from './opcode.ts';
 /**
  * The cut-off frame at the end of a chunk, which is kept in the ring, and the next chunk, which
  * completes it. The next chunk is not copied: the tail takes only the bytes that it lacks. Then the
- * decoder walks over the rest of the chunk in place.
+ * decoder reads the rest of the chunk in place.
  */
 export class Tail {
   /** The chunk that completes the tail. Its bytes from {@link chunkPos} on are unread. */
@@ -40,7 +40,7 @@ export class Tail {
 
   /**
    * Takes bytes of the chunk: the header, then the rest of the frame if the frame is to be held. It
-   * judges nothing: the walk does.
+   * checks no rule; `FrameDecoder.next` does.
    */
   complete(): void {
     if (!this.#fill(2)) return;

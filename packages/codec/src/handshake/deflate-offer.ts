@@ -4,10 +4,10 @@ import type { Extension } from './extensions.ts';
 
 // RFC 7692, section 7.1, in short. Each side has two parameters. `*_no_context_takeover`: that side
 // resets its window after each message. `*_max_window_bits`: its window is at most 2^bits bytes.
-// The server's two may be in an answer whether they were offered or not. When they were offered,
-// they must be. `client_no_context_takeover` is a hint in an offer and an order in an answer.
-// `client_max_window_bits` is a permission in an offer, also a hint if it has a value, and an order
-// in an answer, which needs that permission.
+// An answer may contain the server's two parameters even if they were not offered. It must contain
+// those that were offered. `client_no_context_takeover` is a hint in an offer and an order in an
+// answer. `client_max_window_bits` is a permission in an offer, also a hint if it has a value, and
+// an order in an answer, which needs that permission.
 
 const NAME = 'permessage-deflate';
 const SERVER_NO_TAKEOVER = 'server_no_context_takeover';
@@ -15,7 +15,7 @@ const CLIENT_NO_TAKEOVER = 'client_no_context_takeover';
 const SERVER_BITS = 'server_max_window_bits';
 const CLIENT_BITS = 'client_max_window_bits';
 
-/** The largest window of DEFLATE: a value, and the meaning of no value. */
+/** Largest window bits, and the default for a parameter that is missing or has no value. */
 const MAX_BITS = 15;
 const MIN_BITS = 8;
 

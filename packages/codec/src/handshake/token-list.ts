@@ -1,9 +1,9 @@
 import { Scanner } from './scanner.ts';
 
 /**
- * Reads a list of tokens, such as `keep-alive, Upgrade`, in linear time. A field of several lines is
- * one list: join its lines with commas. Case is kept. Empty elements are skipped, so an empty value
- * is an empty list.
+ * Reads a list of tokens, such as `keep-alive, Upgrade`, in linear time. A field of several lines
+ * is one list: join its lines with commas. Case is kept. Empty elements are skipped, so an empty
+ * value is an empty list.
  *
  * @returns The tokens in their order. Undefined when the list contains anything else: reject the
  *   handshake then.

@@ -6,7 +6,7 @@
 //   words, edges by bytes            11    12    17    24    56   180   2900
 //   words, edges by masks             8     9    13    20    57   190   2900
 //   SIMD, staged                                             95   160   1760
-//   SIMD, bytes inside          4     5     6     8    10    18    50    880
+//   SIMD, bytes in its memory   4     5     6     8    10    18    50    880
 
 /** Below this many bytes: single bytes. */
 export const WORDS_FROM = 12;

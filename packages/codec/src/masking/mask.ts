@@ -102,10 +102,10 @@ function edgeMasks(): BigInt64Array {
 }
 
 /**
- * XORs whole words, and the words at both ends under a mask: no count, no branch to mispredict. It
- * writes up to seven bytes before `start` and after `end` with their own value, so the memory must
- * belong to the caller alone. {@link xorWords} handles the range when such a byte would be outside
- * `bytes`.
+ * XORs whole words, and the words at both ends under a mask. No loop over edge bytes, so no
+ * mispredicted branch. It rewrites up to seven bytes before `start` and after `end` with their
+ * current values, so the memory must belong to the caller alone. {@link xorWords} handles the range
+ * when such a byte would be outside `bytes`.
  *
  * @param words - `wordsOver(bytes)`.
  * @param misalignment - `misalignmentOf(bytes)`.
@@ -129,7 +129,8 @@ export function xorOwned(
   const wide = widen(rotate(key, -from));
   words[w]! ^= wide & EDGES[from & 7]!;
   xorWhole(words, w + 1, stop, wide);
-  // Checked although the mask alone would do: a read into the next word may be in progress.
+  // When `to & 7` is 0, the next word is outside the range. Do not touch it: a read into it may be
+  // in progress.
   if ((to & 7) !== 0) words[stop]! ^= wide & EDGES[8 + (to & 7)]!;
 }
 

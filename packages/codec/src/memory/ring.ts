@@ -13,10 +13,9 @@ const VIEW_FROM = 2048;
  *     [ headroom ...... tail | landing place ...... ]
  *                            ^ base
  *
- * The tail always ends at `base`: its bytes are moved there. This move is short. A wrapped index
- * would cost every read of a byte. So a read may land after the tail at any time, and the bytes to
- * parse are always one piece. Without {@link writable} there is no landing place, and no slab while
- * there is no tail.
+ * The tail always ends at `base`: its bytes are moved there. The move is cheaper than a wrapped
+ * index, which slows every byte read. New bytes land after the tail, so the input is always one
+ * piece. Without {@link writable} there is no landing place, and no slab while there is no tail.
  */
 export class ReceiveRing {
   readonly #pool: SlabSource;

@@ -2,13 +2,11 @@ import { NO_BYTES } from './slab.ts';
 
 /**
  * The sealed segments of an encoder that are not removed yet, oldest first. They are columns, so
- * that a segment is not an object. The columns keep their length, so that a flush creates no
- * garbage.
+ * that a segment is not an object. The columns keep their length, so that no
+ * garbage is created.
  */
 export class Segments {
-  /** How many segments there are. */
   count = 0;
-  /** Bytes in all segments. */
   bytes = 0;
   readonly #bufs: Uint8Array[] = [];
   readonly #starts: number[] = [];

@@ -40,7 +40,7 @@ export class SlabWriter {
 
   /**
    * @param pool - Source of the slabs.
-   * @param firstSlab - Smallest size of the first slab after a flush, in bytes.
+   * @param firstSlab - Smallest size in bytes of a slab that is leased while there is none.
    * @param masks - Whether {@link mask} will be called with keys other than 0.
    */
   constructor(pool: SlabSource, firstSlab: number, masks: boolean) {
@@ -65,7 +65,7 @@ export class SlabWriter {
     // Doubled: a pool may lease exactly the requested size, and would be asked at every frame.
     this.#lease(Math.min(LARGEST_SLAB, Math.max(this.pos + need, 2 * bytes.length)));
     // Copies the whole slab, although only a part is used: a view would be garbage, and this
-    // happens a few times per flush at most.
+    // happens a few times per segment at most.
     copyInto(this.bytes, bytes, 0);
     old.release();
   }
@@ -78,8 +78,8 @@ export class SlabWriter {
   }
 
   /**
-   * A frame of several slabs is whole. In a slab that began in the middle of it, the next frame
-   * begins here.
+   * Ends a frame of several slabs. The next frame begins at `pos`: records that for a slab that
+   * continued the frame.
    */
   endLarge(): void {
     if (this.#boundary === NONE) this.#boundary = this.pos;

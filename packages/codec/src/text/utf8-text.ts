@@ -32,7 +32,7 @@ export function readText(bytes: Uint8Array, start: number, end: number): string 
   for (let at = start; at < end; ) {
     const first = bytes[at]!;
     const size = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    // 0x80 to 0xbf continue a sequence, and none has begun. 0xf8 and above begin none.
+    // No sequence starts with 0x80 to 0xbf or with 0xf8 and above.
     if ((first >= 0x80 && first < 0xc0) || first >= 0xf8 || at + size > end) return undefined;
     let code = size === 1 ? first : first & (0x7f >> size);
     for (let i = 1; i < size; i++) {

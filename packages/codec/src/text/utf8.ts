@@ -111,7 +111,8 @@ function lastCharacter(bytes: Uint8Array, end: number): number {
   for (let i = end - 1; i > end - 4; i--) {
     if ((bytes[i]! & 0xc0) !== 0x80) return i;
   }
-  // Four continuation bytes, or three that end a character of four bytes: the check sees them all.
+  // The last three bytes are continuation bytes. The character is complete or invalid, and the
+  // platform's check covers it.
   return end;
 }
 
