@@ -85,7 +85,7 @@ export class Connector {
       else await connectTunnel(guarded.stream, proxy, target.address, scope.signal);
       return target.secure ? await this.#openTls(server, guarded, scope) : guarded;
     } catch (error) {
-      guarded.drop();
+      guarded.destroy();
       throw error;
     }
   }
@@ -129,7 +129,7 @@ export class Connector {
     try {
       return await this.#openTls(peer, guarded, scope);
     } catch (error) {
-      guarded.drop();
+      guarded.destroy();
       throw error;
     }
   }
@@ -164,7 +164,7 @@ export class Connector {
       if (!(over.stream instanceof Socket)) {
         over.stream.once('error', (error) => socket.destroy(error));
       }
-      socket.once('close', () => over.drop());
+      socket.once('close', () => over.destroy());
     }
     await waitUntilOpen(guarded, 'secureConnect', scope, failure, isNamedServer);
     return guarded;
@@ -241,7 +241,7 @@ async function waitUntilOpen(
   try {
     await scope.race(open);
   } catch (error) {
-    guarded.drop();
+    guarded.destroy();
     throw error;
   } finally {
     stream.off(event, onOpen);

@@ -43,8 +43,8 @@ export interface HandshakeResponse {
 /** The result of a dial. */
 export interface Dialed {
   /**
-   * The open connection. No frame is parsed before the synchronous code after the `await` of the
-   * dial has run.
+   * The open connection. No frame is parsed until the synchronous code after `await dial(...)` has
+   * run.
    */
   readonly conn: Conn;
   /** The server's response: status 101 and its headers. */
@@ -165,11 +165,11 @@ export class Dialer {
           return this.#handOver(guarded, response, request.offer);
         }
         if (followed === redirects) throw tooManyRedirects(response, followed);
-        guarded.drop();
+        guarded.destroy();
         attempt = redirected(attempt, next);
       }
     } catch (error) {
-      guarded?.drop();
+      guarded?.destroy();
       // After an abort every other error is a consequence of it.
       throw scope.signal.aborted ? scope.signal.reason : error;
     } finally {

@@ -187,7 +187,7 @@ class Exchange {
     this.#request = this.#attachParser();
   }
 
-  /** Synchronously: in a later tick the stream may have ended. */
+  /** Unshifts `head` in the turn of its arrival: in a later turn the stream may have ended. */
   #putBack(head: Buffer): void {
     if (head.length > 0) this.#stream.unshift(head);
   }

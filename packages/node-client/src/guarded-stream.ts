@@ -52,7 +52,7 @@ export class GuardedStream {
   }
 
   /** Destroys the stream. Its late errors are still caught. */
-  drop(): void {
+  destroy(): void {
     this.stream.destroy();
   }
 }

@@ -40,7 +40,7 @@ export async function callNetDial(
   } catch (error) {
     if (scope.signal.aborted) {
       void dialed.then(
-        (late) => late.drop(),
+        (late) => late.destroy(),
         () => {},
       );
     } else if (!(error instanceof UnusableStreamError)) {
@@ -73,7 +73,7 @@ function guardStream(name: string, stream: Duplex | Transport): GuardedStream {
   if (transport) return new GuardedStream(startTransport(stream));
   const guarded = new GuardedStream(stream);
   if (stream.readableObjectMode || stream.readableEncoding !== null) {
-    guarded.drop();
+    guarded.destroy();
     throw new UnusableStreamError(
       `${name}: the stream has an encoding or object mode set and reads no bytes`,
     );

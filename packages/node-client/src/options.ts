@@ -35,9 +35,9 @@ export interface DialerOptions extends ConnSettings {
    * decides where to connect. Options that identify the client or the server (`cert`, `key`, `pfx`,
    * `pskCallback`, `session`, `servername`, `ALPNProtocols`) apply only to the server of the URL.
    * The others also apply to an https proxy and to the target of a redirect. A `secureContext` may
-   * identify the client, so TLS to one of those is a TypeError with it. An error of
-   * `checkServerIdentity`, `pskCallback` or `lookup` is the cause of a TransportError. Default: the
-   * certificate authorities that Node trusts.
+   * identify the client. With it, TLS to an https proxy or to another server is a TypeError. An
+   * error of `checkServerIdentity`, `pskCallback` or `lookup` is the cause of a TransportError.
+   * Default: the certificate authorities that Node trusts.
    */
   readonly tls?: ConnectionOptions | undefined;
   /**

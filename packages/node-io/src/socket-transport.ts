@@ -19,7 +19,7 @@ export interface SocketTransportOptions {
 
 /**
  * Turns a socket of Node into a {@link Transport}. The transport owns the socket from now on.
- * Nagle's algorithm and the idle timeout are off, an `error` event is never uncaught, and a FIN of
+ * Nagle's algorithm and the idle timeout are off, every error of the socket is caught, and a FIN of
  * the peer ends only the peer's half.
  *
  * The bytes of a `net.Socket` or `tls.TLSSocket` are passed on without a copy. The bytes of any
@@ -27,8 +27,8 @@ export interface SocketTransportOptions {
  * `close` when it is destroyed, as Node's streams do by default.
  *
  * @param socket - Open or connecting, without a `data` listener and without an encoding.
- * @throws RangeError when `highWaterMark` is not a whole number from 1 on. Error when the socket is
- *   a transport already.
+ * @throws RangeError when `highWaterMark` is not a whole number of 1 or more. Error when the socket
+ *   is a transport already.
  */
 export function socketTransport(
   socket: Socket | TLSSocket | Duplex,
@@ -36,7 +36,9 @@ export function socketTransport(
 ): Transport {
   const highWaterMark = options.highWaterMark ?? 64 * 1024;
   if (!Number.isSafeInteger(highWaterMark) || highWaterMark < 1) {
-    throw new RangeError(`highWaterMark: expected a whole number from 1 on, got ${highWaterMark}`);
+    throw new RangeError(
+      `highWaterMark: expected a whole number of 1 or more, got ${highWaterMark}`,
+    );
   }
   if (hasTransport(socket)) throw new Error('the socket is a transport already');
   return new SocketTransport(socket, options.head, highWaterMark);
@@ -91,7 +93,7 @@ class SocketTransport implements Transport {
     this.underlying = socket;
     this.#highWaterMark = highWaterMark;
     this.#kind = socket instanceof TLSSocket ? TLS : socket instanceof Socket ? TCP : OTHER;
-    // A FIN must not end our half: queued bytes still have to leave (RFC 6455, section 7.1.1).
+    // A FIN must not end our half: queued bytes still have to be sent (RFC 6455, section 7.1.1).
     socket.allowHalfOpen = true;
     (socket as Owned)[OWNER] = this;
     socket.on('error', onError);
@@ -147,21 +149,21 @@ class SocketTransport implements Transport {
   write(chunk: Uint8Array, release?: () => void): boolean {
     const socket = this.underlying;
     if (!socket.writable) {
-      // A dead socket releases its bytes at its end, so that they do not count as sent before the
-      // end is reported.
+      // A destroyed socket releases the bytes when it closes. An earlier release would count them
+      // as sent.
       if (socket.destroyed && this.#sink !== undefined) this.#openBacklog().add(release);
       else release?.();
       return true;
     }
     if (this.#kind === TCP && socket.writableLength === 0 && socket.writableCorked === 0) {
       socket.write(chunk);
-      // The usual case: the kernel has taken all bytes. A write that fails at once also leaves no
-      // bytes, and Node reports it in a later tick.
+      // The usual case: the kernel has taken all bytes. A write that fails at once also queues no
+      // bytes: Node has set `errored` and emits the error after this call.
       if (socket.writableLength === 0 && socket.errored === null) {
         release?.();
         return true;
       }
-      // A part is queued. The callback of an empty write after it shows when it has left.
+      // A part is queued. The callback of an empty write after it shows when it was sent.
       this.#writeAndWait(NO_BYTES, release);
     } else if (this.#kind === OTHER) {
       // A stream in memory calls back before the other end has read the bytes.

@@ -18,8 +18,8 @@ export interface HandshakeErrorOptions extends ErrorOptions {
  * An upgrade request was refused. When `upgrade` rejects with this error, the answer was already
  * written.
  *
- * `status` tells the causes apart: 4xx for a request that breaks a rule, 500 for an error of one of
- * the application's functions (see `cause`), 503 for a timeout, 503 or 429 for a limit.
+ * `status` distinguishes the causes: 4xx for a request that breaks a rule, 500 for an error of one
+ * of the application's functions (see `cause`), 503 for a timeout, 503 or 429 for a limit.
  * `authenticate` may choose any status from 300 to 599.
  */
 export class HandshakeError extends WebSocketError {

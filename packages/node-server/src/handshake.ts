@@ -30,7 +30,7 @@ export class Handshake {
   #reject: ((error: Error) => void) | undefined;
 
   /**
-   * Takes the socket over. From here on no error of the socket is uncaught.
+   * Takes the socket over. From here on every error of the socket is caught.
    *
    * @param timeout - Milliseconds from here to the answer; Infinity for no bound.
    * @throws Error when a handshake or a connection already has the socket; TypeError, with the
@@ -90,7 +90,8 @@ export class Handshake {
 
   /**
    * Waits until earlier requests on the same socket are answered, if this one was pipelined. An
-   * answer written before that would precede theirs, and theirs would be read as frames.
+   * answer written before that would precede theirs. The client would then read the earlier
+   * responses as frames.
    *
    * @throws as {@link wait}.
    */

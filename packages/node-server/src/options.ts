@@ -79,10 +79,10 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
   readonly clientAddress?: ClientAddress | undefined;
   /**
    * Answers a refused request instead of the default: writes a whole response to `socket`, with
-   * `Connection: close`; may be async. The socket ends after that, or when `handshakeTimeout` since
-   * the request is over. After a timeout (503) it ends as soon as the function returns. If the
-   * function throws and has written nothing, the default is sent. `error.message` is for your log:
-   * it may name your routes.
+   * `Connection: close`; may be async. The socket ends when the function settles, at the latest
+   * `handshakeTimeout` after the request. After a timeout (503) it ends as soon as the function
+   * returns. If the function throws and has written nothing, the default is sent. `error.message`
+   * is for your log: it may name your routes.
    */
   readonly error?:
     | ((req: IncomingMessage, socket: Duplex, status: number, error: HandshakeError) => unknown)
@@ -207,5 +207,5 @@ function checkCount(name: string, value: number | false | undefined, fallback: n
   if (value === false) return Infinity;
   assertOption(name, value, typeof value === 'number', 'a number or false');
   if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new RangeError(`${name}: expected a whole number from 1 on, or false, got ${value}`);
+  throw new RangeError(`${name}: expected a whole number of 1 or more, or false, got ${value}`);
 }

@@ -27,7 +27,7 @@ export interface WebSocketServer {
   /**
    * Stops accepting and closes every connection with 1001 (`CloseCode.GoingAway`). Resolves when
    * all connections are closed and pending answers are sent. After `timeout` ms (default 5,000) the
-   * remaining ones are dropped.
+   * remaining ones are terminated.
    *
    * @throws (rejects with) TypeError or RangeError for a bad `timeout`.
    */

@@ -2,8 +2,8 @@ import type { CloseInfo, Observer, Platform } from '@ws/conn';
 import { nodePlatform } from '@ws/node-io';
 
 /**
- * Makes the platform of one server's connections: Node, with an observer that also tells the server
- * when a connection has closed. The server then needs no listener on each connection.
+ * Makes the platform of one server's connections: Node, with an observer that also reports to the
+ * server when a connection has closed. The server then needs no listener on each connection.
  */
 export function platformOfServer(onClosed: (conn: object) => void): Platform {
   const inner = nodePlatform.observer;

@@ -177,7 +177,7 @@ class ReconnectingIterator implements AsyncIterableIterator<Conn, undefined> {
   }
 
   #closed({ code }: CloseInfo, lasted: number): void {
-    // A server that accepts and drops at once counts as one that refuses.
+    // A server that closes each new connection at once counts as one that refuses.
     if (lasted > this.#delay) this.#tries = this.#waits = 0;
     this.#delay = retryDelay(++this.#waits, this.#plan, Math.random());
     if (this.#plan.stopCodes.has(code)) this.#end();

@@ -76,9 +76,9 @@ export class HandleInflater implements Inflater {
   /**
    * Gives the tail to zlib. `Z_BLOCK` makes zlib stop after a block. In a complete message the tail
    * is the rest of an empty stored block: zlib uses the whole tail and no byte more. In a message
-   * that was cut off, zlib reads the tail as other data and reports no error. Once in some
-   * thousands of cases that data ends a block too, but rarely at the end of a byte. So a second,
-   * empty block is tried, which fails then.
+   * that was cut off, zlib reads the tail as other data and reports no error. In one of some
+   * thousands of cases the tail also ends a block there. A second, empty block detects nearly all
+   * of these: it fails at most bit positions at which the first block can end.
    */
   #endMessage(): InflateStatus {
     const zlib = this.#zlib;

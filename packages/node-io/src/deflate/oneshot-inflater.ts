@@ -145,10 +145,10 @@ export class OneshotInflater implements Inflater {
   }
 
   /**
-   * Whether the stream has ended in the right place: with the ending, or earlier, with a final
+   * Whether the stream has ended in the right place: with {@link ENDING}, or earlier, with a final
    * block in the message.
    *
-   * @param over - Bytes of the ending that were used.
+   * @param over - Bytes of {@link ENDING} that were used.
    */
   #isWhole(over: number, prefix: number): boolean {
     if (over <= 0) return true;

@@ -116,7 +116,7 @@ function check(settings: CompressionSettings): void {
   }
   if (Number.isSafeInteger(memoryBudget) && memoryBudget >= 0) return;
   throw new RangeError(
-    `memoryBudget: expected a whole number from 0 on, or false, got ${memoryBudget}`,
+    `memoryBudget: expected a whole number of 0 or more, or false, got ${memoryBudget}`,
   );
 }
 

@@ -246,9 +246,9 @@ describe('configureCompression', () => {
     [{ backend: 1 }, TypeError, 'backend: expected one of auto, handle, oneshot, got number'],
     [{ memoryBudget: '1' }, TypeError, 'memoryBudget: expected a number or false, got string'],
     [{ memoryBudget: true }, TypeError, 'memoryBudget: expected a number or false, got boolean'],
-    [{ memoryBudget: -1 }, RangeError, 'memoryBudget: expected a whole number from 0 on'],
-    [{ memoryBudget: 1.5 }, RangeError, 'memoryBudget: expected a whole number from 0 on'],
-    [{ memoryBudget: NaN }, RangeError, 'memoryBudget: expected a whole number from 0 on'],
+    [{ memoryBudget: -1 }, RangeError, 'memoryBudget: expected a whole number of 0 or more'],
+    [{ memoryBudget: 1.5 }, RangeError, 'memoryBudget: expected a whole number of 0 or more'],
+    [{ memoryBudget: NaN }, RangeError, 'memoryBudget: expected a whole number of 0 or more'],
   ])('rejects %j', (settings, kind, message) => {
     const call = () => configureCompression(settings as object);
     expect(call).toThrow(kind);

@@ -67,7 +67,7 @@ async function answerInOrder(
 }
 
 /**
- * Resolves when the response or its socket closes. Node 20 emit 'close' only on the first of
+ * Resolves when the response or its socket closes. Node 20 emits 'close' only on the first of
  * several responses when their socket is destroyed.
  */
 function closeOfEither(response: ServerResponse, socket: Duplex): Promise<void> {
