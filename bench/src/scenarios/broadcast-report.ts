@@ -35,7 +35,7 @@ export function broadcastChart(readings: readonly BroadcastReadings[], receivers
   return {
     kind: 'bars',
     title: `Broadcast of 100 B to ${receivers} receivers`,
-    unit: 'times the messages of ws in a CPU second of the server',
+    unit: 'messages per CPU second of the server, relative to ws',
     note: 'More is better. Log scale.',
     labels: PER_TURN.map((perTurn) => `${perTurn} a turn`),
     series: names.map((name) => ({

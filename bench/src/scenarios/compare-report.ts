@@ -126,7 +126,7 @@ export function contenderChart(results: readonly CellResult[]): Chart {
   return {
     kind: 'bars',
     title: 'Echo',
-    unit: 'times the messages of ws in a CPU second of the server',
+    unit: 'messages per CPU second of the server, relative to ws',
     note: 'More is better. Log scale. raw: TCP that echoes bytes, no WebSocket.',
     labels: results.map(({ cell }) => cell.name),
     series: CONTENDERS.filter((name) => there.has(name)).map((name) => ({
