@@ -1,6 +1,6 @@
 import type { Pool } from '@ws/codec/internal';
 import type { Platform } from '../platform/platform.ts';
-import type { DecodeCounters } from './decode-counters.ts';
+import type { DecodeCounters } from './decode-context.ts';
 import {
   BEGIN,
   CLOSE,

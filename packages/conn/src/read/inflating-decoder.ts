@@ -3,7 +3,7 @@ import type { Lease } from '../memory/lease.ts';
 import type { Settings } from '../options.ts';
 import { RSV1 } from '../platform/deflate-engine.ts';
 import type { Platform } from '../platform/platform.ts';
-import type { DecodeCounters, InflateParts } from './decode-counters.ts';
+import type { DecodeCounters, InflateParts } from './decode-context.ts';
 import {
   DELIVERED,
   type DecodedEvent,

@@ -24,7 +24,7 @@ import type { DataType } from '../message.ts';
 import type { Settings } from '../options.ts';
 import { type Platform, platformFunctions } from '../platform/platform.ts';
 import { ChunkQueue } from './chunk-queue.ts';
-import { type DecodeCounters, NO_COUNTERS } from './decode-counters.ts';
+import { type DecodeCounters, NO_COUNTERS } from './decode-context.ts';
 import {
   BEGIN,
   CLOSE,
