@@ -1,5 +1,5 @@
 import { BinaryMessage, TextMessage } from '@ws/codec';
-import { Conn, sessionOf } from './conn.ts';
+import { Conn, connectionOf } from './conn.ts';
 import { kind } from './validate.ts';
 import type { MessageData } from './write/payload.ts';
 import { PreparedMessage } from './write/prepared-message.ts';
@@ -57,7 +57,7 @@ export function broadcast(
 
 function sends(conn: Conn, message: PreparedMessage): boolean {
   const { type, bytes } = message;
-  const { writeSide } = sessionOf(conn);
+  const { writeSide } = connectionOf(conn);
   if (!writeSide.accepts(bytes.length)) return false;
   if (type !== TextMessage && type !== BinaryMessage) {
     void conn.writePreparedMessage(message);

@@ -85,7 +85,7 @@ export interface NextWriterOptions {
 }
 
 /** The inner connection of a Conn, for the functions of this package that work on Conns. */
-export let sessionOf: (conn: Conn) => Connection;
+export let connectionOf: (conn: Conn) => Connection;
 
 /**
  * A WebSocket connection over any {@link Transport} (RFC 6455).
@@ -122,7 +122,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   readonly #connection: Connection;
 
   static {
-    sessionOf = (conn) => conn.#connection;
+    connectionOf = (conn) => conn.#connection;
   }
 
   /**

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { sessionOf } from '../../src/conn.ts';
+import { connectionOf } from '../../src/conn.ts';
 import { wired } from '../wired.ts';
 
 /** In ms. Two periods of the sweep. */
@@ -16,7 +16,7 @@ describe('an idle connection', () => {
     await conn.send('before');
     if (reads) feed(frame(1, 'first'));
     await platform.settle();
-    const connection = sessionOf(conn);
+    const connection = connectionOf(conn);
     const sides = [connection.readSide, connection.writeSide];
     await platform.advance(SWEPT);
     expect(platform.timers).toBe(0);

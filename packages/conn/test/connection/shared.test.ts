@@ -1,7 +1,7 @@
 import { BinaryMessage, ContinuationFrame, type Role, TextMessage } from '@ws/codec';
 import { FakePlatform, naiveDecode } from '@ws/tests';
 import { describe, expect, it, vi } from 'vitest';
-import { type Conn, sessionOf } from '../../src/conn.ts';
+import { type Conn, connectionOf } from '../../src/conn.ts';
 import type { ConnShared } from '../../src/connection/shared.ts';
 import { broadcast, PreparedMessage } from '../../src/index.ts';
 import type { BorrowedMessage } from '../../src/message.ts';
@@ -9,7 +9,7 @@ import type { ConnSettings } from '../../src/options.ts';
 import { type Wired, wired } from '../wired.ts';
 
 function kitOf(conn: Conn): ConnShared {
-  return sessionOf(conn).shared;
+  return connectionOf(conn).shared;
 }
 
 /** So many connections of one kind. */

@@ -1,7 +1,7 @@
 // What waits, for whom, and how much of it: the reading side at its bounds.
 import { FakePlatform } from '@ws/tests';
 import { describe, expect, it, vi } from 'vitest';
-import { sessionOf } from '../../src/conn.ts';
+import { connectionOf } from '../../src/conn.ts';
 import { TextMessage } from '../../src/index.ts';
 import { PieceQueue } from '../../src/read/piece-queue.ts';
 import { wired } from '../wired.ts';
@@ -359,7 +359,7 @@ describe('discardReads', () => {
     drops.feed(drops.frame(2, Buffer.alloc(500), { fin: false }));
     await platform.settle();
     // Fewer than 100 bytes are held.
-    expect(sessionOf(drops.conn).readSide.hasRoom).toBe(true);
+    expect(connectionOf(drops.conn).readSide.hasRoom).toBe(true);
     drops.feed(drops.frame(0, 'end'));
     await platform.settle();
     const { frame, feed, conn } = reads;
