@@ -5,7 +5,7 @@ import { rejected } from './time/promises.ts';
 import { checkWaitOptions } from './time/wait.ts';
 import { kind } from './validate.ts';
 
-// Checks of the arguments of Conn's methods. A `refuse…` function returns a rejected promise for a
+// Checks of the arguments of Conn's methods. A `reject…` function returns a rejected promise for a
 // bad argument.
 
 function isDataType(type: unknown): type is DataType {
@@ -22,7 +22,7 @@ export function badType(type: unknown): TypeError {
   );
 }
 
-export function refuseWriteOptions(options: { compress?: unknown }): Promise<never> | undefined {
+export function rejectWriteOptions(options: { compress?: unknown }): Promise<never> | undefined {
   try {
     checkWaitOptions(options);
     checkCompress(options.compress);
@@ -32,7 +32,7 @@ export function refuseWriteOptions(options: { compress?: unknown }): Promise<nev
   }
 }
 
-export function refuseReadOptions(options: { schema?: unknown }): Promise<never> | undefined {
+export function rejectReadOptions(options: { schema?: unknown }): Promise<never> | undefined {
   try {
     checkWaitOptions(options);
     checkSchema(options.schema);
@@ -42,7 +42,7 @@ export function refuseReadOptions(options: { schema?: unknown }): Promise<never>
   }
 }
 
-export function refuseWriterOptions(
+export function rejectWriterOptions(
   type: unknown,
   options: { compress?: unknown },
 ): Promise<never> | undefined {

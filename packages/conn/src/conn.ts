@@ -11,9 +11,9 @@ import {
   badType,
   functionOrNull,
   isControlType,
-  refuseReadOptions,
-  refuseWriteOptions,
-  refuseWriterOptions,
+  rejectReadOptions,
+  rejectWriteOptions,
+  rejectWriterOptions,
 } from './arguments.ts';
 import type { CloseInfo, ConnState } from './close-info.ts';
 import { Connection } from './connection/connection.ts';
@@ -252,8 +252,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   readJSON(
     options: WaitOptions & { readonly schema?: StandardSchema | undefined } = {},
   ): Promise<unknown> {
-    const refusal = refuseReadOptions(options);
-    if (refusal !== undefined) return refusal;
+    const rejection = rejectReadOptions(options);
+    if (rejection !== undefined) return rejection;
     const { schema, ...wait } = options;
     return handled(this.#read('readJSON', wait).then((message) => parseJSON(message, schema)));
   }
@@ -388,8 +388,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   /** Waits for a write until its signal aborts. */
   #withSignal(options: WriteOptions, write: () => Promise<void>): Promise<void> {
     const connection = this.#connection;
-    const refusal = refuseWriteOptions(options);
-    if (refusal !== undefined) return refusal;
+    const rejection = rejectWriteOptions(options);
+    if (rejection !== undefined) return rejection;
     const { signal } = options;
     if (signal === undefined) return write();
     if (signal.aborted) return rejected(signal.reason);
@@ -421,8 +421,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    * @see RFC 6455, section 5.4
    */
   nextWriter(type: number, options: NextWriterOptions = {}): Promise<MessageWriter> {
-    const refusal = refuseWriterOptions(type, options);
-    if (refusal !== undefined) return refusal;
+    const rejection = rejectWriterOptions(type, options);
+    if (rejection !== undefined) return rejection;
     return this.#connection.writeSide.nextWriter(type, options.queue === true, options.compress);
   }
 

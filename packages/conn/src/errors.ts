@@ -146,7 +146,7 @@ export class TimeoutError extends WebSocketError {
 }
 
 /**
- * A write was refused because too many bytes are buffered. Nothing of it was sent. Await your
+ * A write was rejected because too many bytes are buffered. Nothing of it was sent. Await your
  * writes.
  */
 export class BackpressureError extends WebSocketError {

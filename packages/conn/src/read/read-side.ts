@@ -416,8 +416,8 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     receiveCall.releaseChunk();
     const { reason } = ended;
     const { thrown } = receiveCall;
-    // Two errors of a handler do not count as failures: CloseSentError, when our close frame
-    // refused its write, and the reason of the end itself.
+    // Two errors of a handler do not count as failures: CloseSentError, when its write was rejected
+    // because our close frame was sent, and the reason of the end itself.
     const failed = thrown !== undefined && thrown.error !== reason;
     if (failed && !(thrown.error instanceof CloseSentError)) receiveCall.reject(thrown.error);
     else if (isNormalEnd(reason)) receiveCall.resolve(this.owner.closed);
