@@ -51,7 +51,7 @@ export interface Transport {
   resume(): void;
   /** Ends our side after all writes (a FIN). */
   end(): void;
-  /** Drops the connection at once. `sink.close` follows, with `error` if there was one. */
+  /** Ends both directions at once. `sink.close` follows, with `error` if there was one. */
   destroy(error?: Error): void;
   /** Bytes written and not yet handed to the operating system. */
   readonly bufferedAmount: number;

@@ -83,14 +83,14 @@ export class ConnectionCloseActions implements CloseActions {
     this.#connection.writeSide.sendQueue.end();
   }
 
-  dropTransportWhenSent(): void {
+  destroyTransportWhenSent(): void {
     const connection = this.#connection;
     connection.platform.yield(() => {
       if (connection.writeSide.sendQueue.bufferedAmount === 0) connection.transport.destroy();
     });
   }
 
-  dropTransport(): void {
+  destroyTransport(): void {
     this.#connection.transport.destroy();
   }
 

@@ -48,9 +48,9 @@ export interface CloseEvents {
   fault: { readonly error: unknown; readonly code: number; readonly reason: string };
   /** The handler of `receive` failed. */
   handlerFailed: { readonly error: unknown };
-  /** `terminate`: the transport is dropped without a close frame. */
+  /** `terminate`: the transport is destroyed without a close frame. */
   terminate: undefined;
-  /** The transport is dropped because of `error`. */
+  /** The transport is destroyed because of `error`. */
   abort: { readonly error: WebSocketError };
   /** The time of {@link CloseActions.setAlarm} is over. */
   alarm: undefined;
@@ -85,9 +85,9 @@ export interface CloseActions {
   cutWrites(): void;
   /** Ends our side of the transport after all accepted frames. */
   endTransport(): void;
-  /** Drops the transport in a later turn, if all accepted bytes are sent by then. */
-  dropTransportWhenSent(): void;
-  dropTransport(): void;
+  /** Destroys the transport in a later turn, if all accepted bytes are sent by then. */
+  destroyTransportWhenSent(): void;
+  destroyTransport(): void;
   /** Parses the input that has arrived, as far as the read-ahead has room. */
   parseRest(): void;
   /** Ends parsing and releases the memory of the input. */
@@ -137,7 +137,7 @@ export class CloseHandshake {
   received: CloseEvents['peerClose'] | undefined;
   /** We failed the connection: the peer or a handler broke a rule. */
   failed: { readonly error: unknown; readonly code: number } | undefined;
-  /** Why we dropped the transport, or the error that broke it. */
+  /** Why we destroyed the transport, or the error that broke it. */
   lost: unknown;
   /** How the connection ended. Undefined until then. */
   info: CloseInfo | undefined;
@@ -318,11 +318,11 @@ function closeTransport(handshake: CloseHandshake): void {
 
 /**
  * The peer has ended its side of the transport. Our side ends after all accepted frames, and the
- * transport is dropped once they are sent.
+ * transport is destroyed once they are sent.
  */
 function endTransport({ actions }: CloseHandshake): void {
   actions.endTransport();
-  actions.dropTransportWhenSent();
+  actions.destroyTransportWhenSent();
 }
 
 /** Fails the connection (RFC 6455, section 7.1.7). All failures use this function. */
@@ -392,7 +392,7 @@ function terminate(handshake: CloseHandshake): void {
   // The transport reports its close later. Frames written until then would be lost, so later
   // writes reject from now on.
   actions.rejectLaterWrites(handshake.ended.reason as WebSocketError);
-  actions.dropTransport();
+  actions.destroyTransport();
 }
 
 function abort(handshake: CloseHandshake, { error }: CloseEvents['abort']): void {
@@ -400,7 +400,7 @@ function abort(handshake: CloseHandshake, { error }: CloseEvents['abort']): void
   handshake.lost ??= error;
   handshake.ended ??= { reason: error };
   actions.rejectLaterWrites(error);
-  actions.dropTransport();
+  actions.destroyTransport();
 }
 
 function giveUp(handshake: CloseHandshake): void {
@@ -409,7 +409,7 @@ function giveUp(handshake: CloseHandshake): void {
       'the peer did not finish the closing handshake in time (option closeTimeout)',
     );
   }
-  handshake.actions.dropTransport();
+  handshake.actions.destroyTransport();
 }
 
 function completeClose(handshake: CloseHandshake, { error }: CloseEvents['transportClosed']): void {

@@ -399,12 +399,12 @@ export class Connection
     this.#handle('ourClose', { payload, timeout });
   }
 
-  /** Drops the connection, queued messages and unsent frames, without a close frame. */
+  /** Destroys the transport without a close frame. Queued messages and unsent frames are lost. */
   terminate(): void {
     this.#handle('terminate', undefined);
   }
 
-  /** Drops the connection, without a close frame. Reads, writes and `closed` report `error`. */
+  /** Destroys the transport without a close frame. Reads, writes and `closed` report `error`. */
   abort(error: WebSocketError): void {
     this.#handle('abort', { error });
   }

@@ -44,7 +44,7 @@ class RecordedActions implements CloseActions {
   dropQueue(): void {}
   balance(): void {}
   runTurnLater(): void {}
-  dropTransportWhenSent(): void {}
+  destroyTransportWhenSent(): void {}
 
   sendClose(payload: Uint8Array): boolean {
     this.acceptsClose = false;
@@ -64,7 +64,7 @@ class RecordedActions implements CloseActions {
     this.transportEnded = true;
   }
 
-  dropTransport(): void {
+  destroyTransport(): void {
     this.transportDropped = true;
   }
 
