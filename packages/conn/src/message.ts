@@ -135,7 +135,7 @@ export class BorrowedMessage {
   }
 
   /** @internal Releases the memory: no other message follows in it. */
-  letGo(): void {
+  releaseBytes(): void {
     this.bytes = NONE;
   }
 

@@ -157,6 +157,6 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /** Releases the last chunk, because no further message comes from it. */
   releaseChunk(): void {
-    if (!this.busy) this.#borrowed?.letGo();
+    if (!this.busy) this.#borrowed?.releaseBytes();
   }
 }

@@ -9,12 +9,12 @@ export interface TimerEntry {
 }
 
 /**
- * From this delay on, in ms, times are rounded up to whole ticks, so that many connections share a
+ * From this delay on, in ms, times are rounded up to whole slots, so that many connections share a
  * slot.
  */
 const COARSE_FROM = 1_000;
-/** In ms. */
-const TICK = 64;
+/** Length of a slot in ms. */
+const SLOT_MS = 64;
 /** The longest delay in ms that every platform takes; a longer one would fire at once. */
 const LONGEST = 2 ** 31 - 1;
 
@@ -37,7 +37,7 @@ export class Timers {
   set(entry: TimerEntry, ms: number): void {
     this.clear(entry);
     const at = Math.ceil(this.#platform.now() + ms);
-    const slot = ms < COARSE_FROM ? at : Math.ceil(at / TICK) * TICK;
+    const slot = ms < COARSE_FROM ? at : Math.ceil(at / SLOT_MS) * SLOT_MS;
     const entries = this.#slots.get(slot);
     entry.slot = slot;
     if (entries !== undefined) {

@@ -180,7 +180,7 @@ export class MessageWriter implements AsyncDisposable {
   /** @internal Ends the writer: the connection accepts no further message. */
   fail(error: unknown): void {
     this.#over ??= error;
-    this.#giveBack();
+    this.#releaseSlab();
   }
 
   #rejectionIfClosed(): Promise<void> | undefined {
@@ -202,7 +202,7 @@ export class MessageWriter implements AsyncDisposable {
     if (!this.#sent) this.#leave();
     else if (this.#sink.error === undefined) {
       this.#left = true;
-      this.#giveBack();
+      this.#releaseSlab();
       this.#sink.broken(reason);
     }
   }
@@ -299,11 +299,11 @@ export class MessageWriter implements AsyncDisposable {
   #leave(): void {
     if (this.#left) return;
     this.#left = true;
-    this.#giveBack();
+    this.#releaseSlab();
     this.#sink.leave(this);
   }
 
-  #giveBack(): void {
+  #releaseSlab(): void {
     const slab = this.#slab;
     this.#slab = undefined;
     this.#fill = 0;
