@@ -107,7 +107,7 @@ export class Connection
     this.readLimit = shared.settings.readLimit;
     this.#readSide = new ReadSide(this);
     this.heardAt = Math.ceil(shared.platform.now());
-    shared.heartbeat?.start(this);
+    shared.keepAlive?.start(this);
     transport.start(this);
     // The code that receives this connection first runs its synchronous part. No frame is parsed
     // before that.
@@ -186,7 +186,7 @@ export class Connection
 
   data(chunk: Uint8Array): void {
     this.bytesIn += chunk.length;
-    if (this.shared.heartbeat !== undefined) this.heardAt = Math.ceil(this.platform.now());
+    if (this.shared.keepAlive !== undefined) this.heardAt = Math.ceil(this.platform.now());
     this.#handshake?.countDropped(chunk.length);
     if (!this.readSide.stopped) this.readSide.push(chunk);
   }
@@ -363,7 +363,7 @@ export class Connection
 
   fire(): void {
     if (this.ending) this.#handle('alarm', undefined);
-    else this.shared.heartbeat?.ring(this, this.platform.now());
+    else this.shared.keepAlive?.fire(this, this.platform.now());
   }
 
   // The user's calls

@@ -30,7 +30,7 @@ export class ConnShared implements WriteShared {
   readonly settings: Settings;
   readonly timers: Timers;
   readonly endOfTurn: EndOfTurn;
-  readonly heartbeat: KeepAlive | undefined;
+  readonly keepAlive: KeepAlive | undefined;
   readonly idleSweep: IdleSweep;
   readonly decoders: Pool<MessageDecoder> = new Pool(MAX_FREE);
   readonly encoders: Pool<FrameEncoder> = new Pool(MAX_FREE);
@@ -45,7 +45,7 @@ export class ConnShared implements WriteShared {
     this.settings = settings;
     this.timers = timersOf(platform);
     this.endOfTurn = endOfTurnOf(platform);
-    this.heartbeat = heartbeat === false ? undefined : new KeepAlive(this.timers, heartbeat);
+    this.keepAlive = heartbeat === false ? undefined : new KeepAlive(this.timers, heartbeat);
     this.idleSweep = idleSweepOf(platform);
     this.#deflates = deflates;
     this.nextKey = role === 'client' ? platformFunctions(platform).nextKey : undefined;

@@ -38,8 +38,8 @@ export class KeepAlive {
     this.#timers.set(target, this.#option.interval);
   }
 
-  /** The alarm of `target` has rung, at `now` in ms. */
-  ring(target: KeepAliveTarget, now: number): void {
+  /** The alarm of `target` has fired, at `now` in ms. */
+  fire(target: KeepAliveTarget, now: number): void {
     const { interval, timeout } = this.#option;
     // A paused socket reports neither bytes nor FIN nor RST. A ping still shows a reset.
     if (target.paused) target.heardAt = Math.ceil(now);

@@ -16,7 +16,7 @@ function patientOf(option: { interval: number; timeout: number }) {
     paused: false,
     fire() {
       rings++;
-      heartbeat.ring(target, platform.now());
+      heartbeat.fire(target, platform.now());
     },
     ping: () => void seen.push(`ping at ${platform.now()}`),
     expired: (ms) => void seen.push(`dead at ${platform.now()} after ${ms}`),
