@@ -20,7 +20,7 @@ export interface CloseTarget extends TimerEntry {
   readonly writeSide: WriteSide;
   callCloseHandler(code: number, reason: string): Promise<void> | undefined;
   balance(): void;
-  runTurnLater(): void;
+  scheduleEndOfTurn(): void;
   /** Clears every timer of the connection. */
   stopTimers(): void;
   /** Resolves `closed` with `info` and informs the observer. */
@@ -127,8 +127,8 @@ export class ConnectionCloseActions implements CloseActions {
     this.#connection.balance();
   }
 
-  runTurnLater(): void {
-    this.#connection.runTurnLater();
+  scheduleEndOfTurn(): void {
+    this.#connection.scheduleEndOfTurn();
   }
 
   release(error: WebSocketError): void {

@@ -108,7 +108,7 @@ export interface CloseActions {
    * Schedules the connection's work at the end of the turn. It flushes frames, and ends reading
    * when that is due.
    */
-  runTurnLater(): void;
+  scheduleEndOfTurn(): void;
   /**
    * The transport is closed: stops timers, rejects writes with `error` and releases pooled memory.
    */
@@ -213,7 +213,7 @@ function startHandshake(
   if (handshake.received !== undefined || handshake.eof) closeTransport(handshake);
   setAlarm(handshake, timeout);
   actions.balance();
-  actions.runTurnLater();
+  actions.scheduleEndOfTurn();
 }
 
 function sendClose(handshake: CloseHandshake, payload: Uint8Array): void {
@@ -248,7 +248,7 @@ function peerEnds(handshake: CloseHandshake): void {
   handshake.ended ??= { reason: unexpectedEof() };
   if (handshake.phase === OPEN) handshake.phase = ENDING;
   setAlarm(handshake, actions.closeTimeout);
-  actions.runTurnLater();
+  actions.scheduleEndOfTurn();
 }
 
 function peerEndsLast(handshake: CloseHandshake): void {
@@ -258,7 +258,7 @@ function peerEndsLast(handshake: CloseHandshake): void {
   handshake.ended ??= { reason: unexpectedEof() };
   actions.stopInput();
   endTransport(handshake);
-  actions.runTurnLater();
+  actions.scheduleEndOfTurn();
 }
 
 function endReading({ ended, actions }: CloseHandshake): void {
@@ -305,7 +305,7 @@ function echo(handshake: CloseHandshake): void {
   actions.sendAccepted();
   sendClose(handshake, formatCloseMessage(handshake.received!.code));
   closeTransport(handshake);
-  actions.runTurnLater();
+  actions.scheduleEndOfTurn();
 }
 
 /** RFC 6455, section 7.1.1: the server closes TCP first, the client waits for it. */
@@ -349,7 +349,7 @@ function recordFault(handshake: CloseHandshake, { error }: { readonly error: unk
   if (handshake.failed !== undefined) return;
   handshake.actions.stopInput();
   handshake.ended = { reason: error };
-  handshake.actions.runTurnLater();
+  handshake.actions.scheduleEndOfTurn();
 }
 
 function failHandler(handshake: CloseHandshake, detail: CloseEvents['handlerFailed']): void {
@@ -377,7 +377,7 @@ function failHandlerAtEnd(
     actions.stopInput();
     actions.endReading(error);
   }
-  actions.runTurnLater();
+  actions.scheduleEndOfTurn();
 }
 
 function isKnownEnd({ ended }: CloseHandshake, error: unknown): boolean {

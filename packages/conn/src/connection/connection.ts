@@ -111,7 +111,7 @@ export class Connection
     transport.start(this);
     // The code that receives this connection first runs its synchronous part. No frame is parsed
     // before that.
-    this.runTurnLater();
+    this.scheduleEndOfTurn();
   }
 
   get platform(): Platform {
@@ -216,13 +216,13 @@ export class Connection
     this.#inPass = false;
     if (this.paused) this.#flowControl!.renewTimeout();
     const endIsDue = this.#handshake?.ended !== undefined && !readSide.ended;
-    if (readSide.pending || !readSide.idle || endIsDue) this.runTurnLater();
+    if (readSide.pending || !readSide.idle || endIsDue) this.scheduleEndOfTurn();
     else this.#writeSide?.sendQueue.endOfChunk();
     readSide.releaseIfIdle();
     this.#markActive();
   }
 
-  runTurnLater(): void {
+  scheduleEndOfTurn(): void {
     if (this.#deferred) return;
     this.#deferred = true;
     this.shared.endOfTurn.add(this);
@@ -240,11 +240,11 @@ export class Connection
     this.#markActive();
   }
 
-  flushLater(): void {
-    if (!this.#inPass) this.runTurnLater();
+  flushAtEndOfTurn(): void {
+    if (!this.#inPass) this.scheduleEndOfTurn();
   }
 
-  get flushes(): boolean {
+  get flushScheduled(): boolean {
     return this.#deferred;
   }
 
@@ -445,6 +445,6 @@ export class Connection
   settle(info: CloseInfo): void {
     this.#closed?.resolve(info);
     this.platform.observer?.closed?.(this.conn, info);
-    this.runTurnLater();
+    this.scheduleEndOfTurn();
   }
 }

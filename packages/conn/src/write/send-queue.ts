@@ -40,7 +40,7 @@ export interface SendQueueOwner extends UnsentFramesOwner {
   readonly conn: object;
   readonly transport: Transport;
   /** Whether `flush` is called at the end of this turn anyway. */
-  readonly flushes: boolean;
+  readonly flushScheduled: boolean;
   /** Ends the connection without a close frame: the stream of frames is broken. */
   abort(error: WebSocketError): void;
 }
@@ -185,7 +185,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const frames = sharedFrames(shared.platform);
     const batch = frames.extend(before, FIN | rsv | opcode, payload);
     this.batch = batch;
-    if (before === undefined) frames.flushLater(this);
+    if (before === undefined) frames.flushAtEndOfTurn(this);
     const sent = this.#accepted(batch.size - (before === undefined ? 0 : before.size));
     shared.platform.observer?.messageOut?.(conn, opcode, plain);
     return sent;
@@ -253,7 +253,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     this.#turnFrames++;
     this.#turnBytes += encoded;
     if (this.unsentBytes >= LARGEST_SLAB) this.#write();
-    else if (!this.#blocked && this.batch === undefined) owner.flushLater();
+    else if (!this.#blocked && this.batch === undefined) owner.flushAtEndOfTurn();
     if (this.#blocked && this.bufferedAmount >= owner.shared.settings.highWaterMark) {
       return this.#waitingWriters().forDrain();
     }
@@ -358,7 +358,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
       return rejected(error);
     }
     if (this.unsentBytes >= LARGEST_SLAB) this.#write();
-    else this.owner.flushLater();
+    else this.owner.flushAtEndOfTurn();
     return done;
   }
 
@@ -395,7 +395,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
       return false;
     }
     this.error = new CloseSentError();
-    this.owner.flushLater();
+    this.owner.flushAtEndOfTurn();
     return true;
   }
 
@@ -423,7 +423,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
    */
   flushBatch(): void {
     // The batch may have left earlier.
-    if (this.batch !== undefined && !this.owner.flushes) this.flush();
+    if (this.batch !== undefined && !this.owner.flushScheduled) this.flush();
   }
 
   /** A received chunk was handled: sends the answers to it at once. */

@@ -110,7 +110,7 @@ export class SharedFrames {
   }
 
   /** Calls `sender.flushBatch()` at the end of the turn. */
-  flushLater(sender: BatchSender): void {
+  flushAtEndOfTurn(sender: BatchSender): void {
     if (this.#senders.push(sender) === 1) this.#platform.defer(this.#flush);
   }
 

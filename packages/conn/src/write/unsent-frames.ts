@@ -27,7 +27,7 @@ export interface WriteShared {
 export interface UnsentFramesOwner {
   readonly shared: WriteShared;
   /** Asks for a call of `flush` at the end of the turn. */
-  flushLater(): void;
+  flushAtEndOfTurn(): void;
 }
 
 /**
@@ -132,6 +132,6 @@ export abstract class UnsentFrames {
     }
     this.batch = undefined;
     // The copied frames must be flushed even when the next frame cannot be encoded.
-    this.owner.flushLater();
+    this.owner.flushAtEndOfTurn();
   }
 }

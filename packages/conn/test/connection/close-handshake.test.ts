@@ -43,7 +43,7 @@ class RecordedActions implements CloseActions {
   parseRest(): void {}
   dropQueue(): void {}
   balance(): void {}
-  runTurnLater(): void {}
+  scheduleEndOfTurn(): void {}
   destroyTransportWhenSent(): void {}
 
   sendClose(payload: Uint8Array): boolean {

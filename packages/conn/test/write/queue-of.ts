@@ -55,7 +55,7 @@ export function queueOf(
   const shared = new ConnShared(role, platform, resolveSettings(settings, role), false);
   const asked: string[] = [];
   const aborted: WebSocketError[] = [];
-  const owner: SendQueueOwner & { flushes: boolean } = {
+  const owner: SendQueueOwner & { flushScheduled: boolean } = {
     shared,
     framesOut: 0,
     messagesOut: 0,
@@ -63,8 +63,8 @@ export function queueOf(
     pingsOut: 0,
     conn,
     transport,
-    flushes: false,
-    flushLater: () => void asked.push('flush'),
+    flushScheduled: false,
+    flushAtEndOfTurn: () => void asked.push('flush'),
     abort(error) {
       aborted.push(error);
       sendQueue.stopAccepting(error);

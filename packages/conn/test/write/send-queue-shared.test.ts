@@ -37,10 +37,10 @@ describe('a compressed or shared message', () => {
   it('leaves with the shared flush, unless its owner flushes itself', () => {
     const { sendQueue, transport, owner, asked, platform } = queueOf();
     void sendQueue.shared(TextMessage, bytesOf('all'), 0, 3);
-    owner.flushes = true;
+    owner.flushScheduled = true;
     platform.runDeferred();
     expect(transport.writes).toEqual([]);
-    owner.flushes = false;
+    owner.flushScheduled = false;
     sendQueue.flushBatch();
     expect([transport.writes.length, asked]).toEqual([1, []]);
     sendQueue.flushBatch();
