@@ -161,7 +161,7 @@ export class Connection
   /** Bytes accepted by writes and not yet handed to the operating system. */
   get bufferedAmount(): number {
     if (this.#writeSide === undefined) return this.transport.bufferedAmount;
-    return this.sendQueue.bufferedAmount + this.#writeSide.waiting;
+    return this.sendQueue.bufferedAmount + this.#writeSide.waitingBytes;
   }
 
   /** The last round trip of a ping, in ms; NaN before the first. */
@@ -277,7 +277,7 @@ export class Connection
     if (!readSide.pending) readSide.stop();
     const { stopped } = readSide;
     if (stopped) this.#controlFrames?.end(ended.reason);
-    const allRead = stopped && readSide.idle && (ahead || readSide.waiting);
+    const allRead = stopped && readSide.idle && (ahead || readSide.readWaits);
     if (allRead || readSide.dropping) this.#handle('inputRead', undefined);
   }
 
@@ -381,7 +381,7 @@ export class Connection
     if (this.state === 'closed') return void untilOf(at);
     this.#deadlines ??= {};
     this.#deadlines.write ??= new Deadline(this.platform, () => {
-      this.sendQueue.expire(new TimeoutError('write timeout'), this.writeSide.waiting);
+      this.sendQueue.expire(new TimeoutError('write timeout'), this.writeSide.waitingBytes);
     });
     // The send queue also stores an expired deadline. Clear it there too.
     this.#writeSide?.sendQueue.expire(undefined, 0);

@@ -77,7 +77,7 @@ export class Decompressor {
   }
 
   /** Bytes held for the message under way: collected input, and plain text as history. */
-  get waiting(): number {
+  get waitingBytes(): number {
     return (this.#collected?.length ?? 0) + (this.#takeover ? 0 : (this.#history?.held ?? 0));
   }
 

@@ -82,7 +82,7 @@ export abstract class DecodeLoop {
   }
 
   /** Whether a read waits for the next message. */
-  abstract get waiting(): boolean;
+  abstract get readWaits(): boolean;
   /** Whether the read-ahead has room. */
   abstract get hasRoom(): boolean;
   /** Whether the pending read takes its message as a stream. */
@@ -104,7 +104,7 @@ export abstract class DecodeLoop {
   /** Whether the loop wants input even when the read-ahead is full. */
   get wantsInput(): boolean {
     if (this.stopped || this.dropping) return true;
-    return this.#stage !== STARTING && this.waiting && !this.#budgetSpent;
+    return this.#stage !== STARTING && this.readWaits && !this.#budgetSpent;
   }
 
   /** Whether unparsed bytes are held. */
@@ -272,7 +272,7 @@ export abstract class DecodeLoop {
   }
 
   #parsesOn(decoder: MessageDecoder, ahead: boolean): boolean {
-    if (this.waiting || this.dropping) return true;
+    if (this.readWaits || this.dropping) return true;
     if (!ahead) return false;
     return this.hasRoom ? !decoder.inflatersBusy : this.owner.parsesRest;
   }

@@ -79,7 +79,7 @@ export class InflatingDecoder extends MessageDecoder {
   }
 
   override get held(): number {
-    return super.held + this.#parts.decompressor.waiting;
+    return super.held + this.#parts.decompressor.waitingBytes;
   }
 
   override renewBudget(): void {

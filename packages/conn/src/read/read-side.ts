@@ -61,7 +61,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   }
 
   /** Whether a read waits for the next message. */
-  get waiting(): boolean {
+  get readWaits(): boolean {
     const { receiveCall } = this.owner;
     if (receiveCall === undefined) {
       return (

@@ -64,7 +64,8 @@ export class WriteSide implements FragmentSink {
 
   /** Whether a new write side could replace this one: no write is open or waits. */
   get droppable(): boolean {
-    const open = this.#busy || this.#stream !== undefined || this.#flushing || this.waiting > 0;
+    const open =
+      this.#busy || this.#stream !== undefined || this.#flushing || this.waitingBytes > 0;
     const queued = this.#queue?.empty === false || this.#skipQueue > 0;
     return !open && !queued && this.sendQueue.droppable;
   }
@@ -74,7 +75,7 @@ export class WriteSide implements FragmentSink {
   }
 
   /** Accepted bytes that the send queue does not have yet. */
-  get waiting(): number {
+  get waitingBytes(): number {
     return this.held + (this.#queue?.bytes ?? 0) + (this.#background?.size ?? 0);
   }
 
@@ -83,7 +84,7 @@ export class WriteSide implements FragmentSink {
   }
 
   rejectionFor(size: number): Promise<void> | undefined {
-    return this.sendQueue.rejectionFor(size, undefined, this.waiting);
+    return this.sendQueue.rejectionFor(size, undefined, this.waitingBytes);
   }
 
   /** Cancels the write that returned `promise`, if the write still waits. */
@@ -110,7 +111,7 @@ export class WriteSide implements FragmentSink {
   ): Promise<void> {
     const { sendQueue } = this;
     if (this.#busy) {
-      const rejection = sendQueue.rejectionFor(text.length, text, this.waiting);
+      const rejection = sendQueue.rejectionFor(text.length, text, this.waitingBytes);
       if (rejection !== undefined) return rejection;
       return this.#enqueue(text.length, () => this.text(type, text, compress, true));
     }
@@ -164,7 +165,7 @@ export class WriteSide implements FragmentSink {
     compress: boolean | undefined,
   ): Promise<void> {
     const size = end - start;
-    const rejection = this.sendQueue.rejectionFor(size, undefined, this.waiting);
+    const rejection = this.sendQueue.rejectionFor(size, undefined, this.waitingBytes);
     if (rejection !== undefined) return rejection;
     const retained = retain(bytes, start, end, this.#copiesAll);
     const send = (): Promise<void> => {
@@ -188,7 +189,7 @@ export class WriteSide implements FragmentSink {
     const { sendQueue } = this;
     const rejection = preaccepted
       ? sendQueue.rejectionIfClosed()
-      : sendQueue.rejectionFor(length, undefined, this.waiting);
+      : sendQueue.rejectionFor(length, undefined, this.waitingBytes);
     if (rejection !== undefined) return rejection;
     if (this.#busy) return this.#enqueue(length, () => this.prepared(message, true));
     if (compressor === undefined || !this.#compresses(length, undefined)) {
