@@ -7,8 +7,8 @@ export interface InflateParts {
   readonly inflateBuffers: InflateBuffers;
 }
 
-/** The counters and the limits of a connection that its decoder uses. */
-export interface DecodeCounters {
+/** The counters, the limit and the inflating parts of a connection, for its decoder. */
+export interface DecodeContext {
   framesIn: number;
   messagesIn: number;
   pingsIn: number;
@@ -18,8 +18,8 @@ export interface DecodeCounters {
   readonly deflating: InflateParts | undefined;
 }
 
-/** The counters of a decoder without a connection. */
-export const NO_COUNTERS: DecodeCounters = {
+/** The context of a decoder without a connection. */
+export const DETACHED_CONTEXT: DecodeContext = {
   framesIn: 0,
   messagesIn: 0,
   pingsIn: 0,

@@ -1,6 +1,6 @@
 import type { Pool } from '@ws/codec/internal';
 import type { Platform } from '../platform/platform.ts';
-import type { DecodeCounters } from './decode-context.ts';
+import type { DecodeContext } from './decode-context.ts';
 import {
   BEGIN,
   CLOSE,
@@ -28,7 +28,7 @@ const READY = 1;
 const PARSING = 2;
 
 /** The connection of a decode loop. */
-export interface DecodeLoopOwner extends DecodeCounters {
+export interface DecodeLoopOwner extends DecodeContext {
   /** The `Conn`, for the observer. */
   readonly conn: object;
   readonly platform: Platform;

@@ -3,7 +3,7 @@ import type { Lease } from '../memory/lease.ts';
 import type { Settings } from '../options.ts';
 import { RSV1 } from '../platform/deflate-engine.ts';
 import type { Platform } from '../platform/platform.ts';
-import type { DecodeCounters, InflateParts } from './decode-context.ts';
+import type { DecodeContext, InflateParts } from './decode-context.ts';
 import {
   DELIVERED,
   type DecodedEvent,
@@ -63,10 +63,10 @@ export class InflatingDecoder extends MessageDecoder {
     super(role, settings, platform, RSV1);
   }
 
-  override attach(counters: DecodeCounters, payloadUse: PayloadUse, streaming: boolean): void {
-    this.#parts = counters.deflating ?? NO_INFLATE_PARTS;
+  override attach(context: DecodeContext, payloadUse: PayloadUse, streaming: boolean): void {
+    this.#parts = context.deflating ?? NO_INFLATE_PARTS;
     this.#spent = 0;
-    super.attach(counters, payloadUse, streaming);
+    super.attach(context, payloadUse, streaming);
   }
 
   override detach(): void {
@@ -97,7 +97,7 @@ export class InflatingDecoder extends MessageDecoder {
     if (this.inflating && decompressor.last) {
       // All of the message has arrived, so no later frame completes it.
       this.delivery = NO_MESSAGE;
-      this.counters.messagesIn++;
+      this.context.messagesIn++;
       this.bound();
     }
     this.inflating = false;

@@ -24,7 +24,7 @@ import type { DataType } from '../message.ts';
 import type { Settings } from '../options.ts';
 import { type Platform, platformFunctions } from '../platform/platform.ts';
 import { ChunkQueue } from './chunk-queue.ts';
-import { type DecodeCounters, NO_COUNTERS } from './decode-context.ts';
+import { DETACHED_CONTEXT, type DecodeContext } from './decode-context.ts';
 import {
   BEGIN,
   CLOSE,
@@ -90,7 +90,7 @@ export class MessageDecoder {
   /** Whether the decode loop waits for the next turn of the event loop. */
   yielding = false;
 
-  protected counters: DecodeCounters = NO_COUNTERS;
+  protected context: DecodeContext = DETACHED_CONTEXT;
   protected readonly frames: FrameDecoder;
   readonly #chunks = new ChunkQueue();
   /** Whether the frame decoder has parsed every byte pushed to it. */
@@ -125,17 +125,17 @@ export class MessageDecoder {
     });
   }
 
-  /** Starts to work for the connection that owns `counters`. */
-  attach(counters: DecodeCounters, payloadUse: PayloadUse, streaming: boolean): void {
-    this.counters = counters;
+  /** Starts to work for the connection that has `context`. */
+  attach(context: DecodeContext, payloadUse: PayloadUse, streaming: boolean): void {
+    this.context = context;
     this.payloadUse = payloadUse;
     this.streaming = streaming;
-    if (counters.readLimit !== this.limit) this.readLimit = counters.readLimit;
+    if (context.readLimit !== this.limit) this.readLimit = context.readLimit;
   }
 
   /** Detaches the decoder from its connection. Only an {@link idle} decoder may be detached. */
   detach(): void {
-    this.counters = NO_COUNTERS;
+    this.context = DETACHED_CONTEXT;
     this.lease = undefined;
     this.error = undefined;
   }
@@ -291,13 +291,13 @@ export class MessageDecoder {
 
   #frame(): DecodedEvent {
     const frames = this.frames;
-    this.counters.framesIn++;
+    this.context.framesIn++;
     const { opcode } = frames;
     if (opcode >= CloseMessage) {
       this.show(frames.buf, frames.start, frames.end);
       if (opcode === CloseMessage) return CLOSE;
       if (opcode !== PingMessage) return PONG;
-      this.counters.pingsIn++;
+      this.context.pingsIn++;
       return PING;
     }
     if (
@@ -314,7 +314,7 @@ export class MessageDecoder {
           return this.fault(invalidText());
         }
       }
-      this.counters.messagesIn++;
+      this.context.messagesIn++;
       this.length = frames.length;
       this.lease = undefined;
       this.show(frames.buf, frames.start, frames.end);
@@ -352,7 +352,7 @@ export class MessageDecoder {
   }
 
   #begin(): DecodedEvent {
-    this.counters.framesIn++;
+    this.context.framesIn++;
     if (!this.#startFrame()) return FAULT;
     if (this.delivery !== WHOLE) {
       return this.frames.opcode === ContinuationFrame ? NOTHING : BEGIN;
@@ -437,7 +437,7 @@ export class MessageDecoder {
       this.error = invalidText();
       return false;
     }
-    this.counters.messagesIn++;
+    this.context.messagesIn++;
     return true;
   }
 
