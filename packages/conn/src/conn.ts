@@ -507,11 +507,13 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
       checkWaitOptions(options);
       const timeout = duration('timeout', options.timeout, 20_000, true);
       const payload =
-        data === undefined ? controlFrames.pings.payload() : copyOf(controlPayload(data, platform));
+        data === undefined
+          ? controlFrames.pings.nextPayload()
+          : copyOf(controlPayload(data, platform));
       return withTimeout(
         platform,
         { signal: options.signal },
-        () => controlFrames.send(payload, timeout),
+        () => controlFrames.sendPing(payload, timeout),
         (answer, reason) => controlFrames.pings.giveUp(answer, reason),
       );
     } catch (error) {

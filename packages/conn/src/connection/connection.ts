@@ -286,12 +286,12 @@ export class Connection
    * 5.5.2).
    */
   pinged(decoder: MessageDecoder): void {
-    if (this.#controlFrames?.ping(decoder) === true) return;
+    if (this.#controlFrames?.callPingHandler(decoder) === true) return;
     void this.sendQueue.control(PongMessage, decoder.bytes, decoder.start, decoder.end, true);
   }
 
   ponged(decoder: MessageDecoder): void {
-    this.#controlFrames?.pong(decoder);
+    this.#controlFrames?.handlePong(decoder);
   }
 
   closeReceived({ bytes, start, end }: MessageDecoder): void {
@@ -353,8 +353,8 @@ export class Connection
     return this.#handshake?.sent === true ? done : rejected(this.sendQueue.error);
   }
 
-  ping(): void {
-    this.controlFrames.beat();
+  sendHeartbeat(): void {
+    this.controlFrames.sendHeartbeat();
   }
 
   expired(ms: number): void {
@@ -432,7 +432,7 @@ export class Connection
   // The closing handshake's calls
 
   callCloseHandler(code: number, reason: string): Promise<void> | undefined {
-    return this.#controlFrames?.close(code, reason);
+    return this.#controlFrames?.callCloseHandler(code, reason);
   }
 
   stopTimers(): void {

@@ -43,7 +43,7 @@ export class ControlFrames {
   }
 
   /** Calls the ping handler with the payload in the decoder. False when there is no handler. */
-  ping({ bytes, start, end }: MessageDecoder): boolean {
+  callPingHandler({ bytes, start, end }: MessageDecoder): boolean {
     const handler = this.pingHandler;
     if (handler === undefined) return false;
     this.#run(() => handler(copyOf(bytes, start, end)));
@@ -51,7 +51,7 @@ export class ControlFrames {
   }
 
   /** Settles the pings that this pong answers and calls the pong handler. */
-  pong({ bytes, start, end }: MessageDecoder): void {
+  handlePong({ bytes, start, end }: MessageDecoder): void {
     this.#pings?.pong(bytes, start, end);
     const handler = this.pongHandler;
     if (handler !== undefined) this.#run(() => handler(copyOf(bytes, start, end)));
@@ -60,19 +60,19 @@ export class ControlFrames {
   /**
    * Calls the close handler; the promise settles as it does. Undefined when there is no handler.
    */
-  close(code: number, reason: string): Promise<void> | undefined {
+  callCloseHandler(code: number, reason: string): Promise<void> | undefined {
     const handler = this.closeHandler;
     return handler === undefined ? undefined : (async () => handler(code, reason))();
   }
 
   /** The heartbeat's ping: nobody waits for it, and it does not count as one of the user's. */
-  beat(): void {
-    const payload = this.pings.beat();
+  sendHeartbeat(): void {
+    const payload = this.pings.heartbeatPayload();
     void this.#owner.sendQueue.control(PingMessage, payload, 0, payload.length, true);
   }
 
   /** Sends a ping; resolves with the round trip in ms. */
-  send(payload: Uint8Array, timeout: number): Promise<number> {
+  sendPing(payload: Uint8Array, timeout: number): Promise<number> {
     return this.pings.add(payload, timeout, (bytes) => {
       return this.#owner.sendQueue.control(PingMessage, bytes, 0, bytes.length);
     });

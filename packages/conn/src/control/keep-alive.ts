@@ -15,7 +15,7 @@ export interface KeepAliveTarget extends TimerEntry {
   pingedAt: number | undefined;
   /** Whether we paused the transport: silence says nothing about the peer then. */
   readonly paused: boolean;
-  ping(): void;
+  sendHeartbeat(): void;
   /** The peer was silent for `ms`, a whole number. */
   expired(ms: number): void;
 }
@@ -50,7 +50,7 @@ export class KeepAlive {
       return target.expired(Math.round(silence));
     let next = interval - silence;
     if (next <= 0 || target.paused) {
-      if (pingedAt === undefined) target.ping();
+      if (pingedAt === undefined) target.sendHeartbeat();
       pingedAt ??= now;
       // Check again after one interval even if `timeout` is longer, so that silence after the pong
       // counts from there.

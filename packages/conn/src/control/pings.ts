@@ -30,7 +30,7 @@ export class Pings {
   readonly #most: number;
   readonly #pending: Ping[] = [];
   #count = 0;
-  #beat: { readonly payload: Uint8Array; readonly sentAt: number } | undefined;
+  #heartbeat: { readonly payload: Uint8Array; readonly sentAt: number } | undefined;
   /** Why no pong can arrive any more. */
   #over: { readonly reason: unknown } | undefined;
 
@@ -40,15 +40,15 @@ export class Pings {
   }
 
   /** A payload that no other ping of this connection has. */
-  payload(): Uint8Array {
+  nextPayload(): Uint8Array {
     const n = ++this.#count;
     return Uint8Array.of(n >>> 24, n >>> 16, n >>> 8, n);
   }
 
   /** The payload of the heartbeat's ping. While that ping is unanswered, it is sent again. */
-  beat(): Uint8Array {
-    this.#beat ??= { payload: this.payload(), sentAt: this.#platform.now() };
-    return this.#beat.payload;
+  heartbeatPayload(): Uint8Array {
+    this.#heartbeat ??= { payload: this.nextPayload(), sentAt: this.#platform.now() };
+    return this.#heartbeat.payload;
   }
 
   /** Sends a ping by `send`; resolves with the round trip in ms. */
@@ -87,12 +87,12 @@ export class Pings {
 
   /** A pong settles its ping and all older ones (RFC 6455, section 5.5.3). */
   pong(bytes: Uint8Array, start: number, end: number): void {
-    const beat = this.#beat;
-    if (beat !== undefined && equal(beat.payload, bytes, start, end)) {
-      this.#beat = undefined;
-      const younger = this.#pending.findIndex((ping) => ping.sentAt >= beat.sentAt);
+    const heartbeat = this.#heartbeat;
+    if (heartbeat !== undefined && equal(heartbeat.payload, bytes, start, end)) {
+      this.#heartbeat = undefined;
+      const younger = this.#pending.findIndex((ping) => ping.sentAt >= heartbeat.sentAt);
       this.#answered(younger < 0 ? this.#pending.length : younger);
-      this.rtt = this.#platform.now() - beat.sentAt;
+      this.rtt = this.#platform.now() - heartbeat.sentAt;
       return;
     }
     this.#answered(this.#pending.findIndex((ping) => equal(ping.payload, bytes, start, end)) + 1);

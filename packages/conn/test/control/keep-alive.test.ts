@@ -18,7 +18,7 @@ function patientOf(option: { interval: number; timeout: number }) {
       rings++;
       heartbeat.fire(target, platform.now());
     },
-    ping: () => void seen.push(`ping at ${platform.now()}`),
+    sendHeartbeat: () => void seen.push(`ping at ${platform.now()}`),
     expired: (ms) => void seen.push(`dead at ${platform.now()} after ${ms}`),
   };
   heartbeat.start(target);

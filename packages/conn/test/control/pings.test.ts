@@ -46,7 +46,7 @@ describe('Pings', () => {
 
   it('have distinct payloads', () => {
     const { pings } = pingsOf();
-    const payloads = Array.from({ length: 0x10203 }, () => pings.payload());
+    const payloads = Array.from({ length: 0x10203 }, () => pings.nextPayload());
     expect(payloads[0]).toEqual(Uint8Array.of(0, 0, 0, 1));
     expect(payloads[0xff]).toEqual(Uint8Array.of(0, 0, 1, 0));
     expect(payloads.at(-1)).toEqual(Uint8Array.of(0, 1, 2, 3));
@@ -130,20 +130,20 @@ describe('Pings', () => {
 
   it('of the heartbeat repeat one payload until it is answered, and measure from the first', async () => {
     const { platform, pings, pong } = pingsOf();
-    const first = pings.beat();
+    const first = pings.heartbeatPayload();
     await platform.advance(30);
-    expect(pings.beat()).toBe(first);
+    expect(pings.heartbeatPayload()).toBe(first);
     await platform.advance(10);
     await pong(first);
     expect(pings.rtt).toBe(40);
-    expect(pings.beat()).not.toEqual(first);
+    expect(pings.heartbeatPayload()).not.toEqual(first);
   });
 
   it('resolve with a later heartbeat ping, and not with an earlier one', async () => {
     const { platform, pings, seen, ping, pong } = pingsOf();
     void ping('before');
     await platform.advance(5);
-    const beat = pings.beat();
+    const beat = pings.heartbeatPayload();
     void ping('in the same moment');
     await platform.advance(5);
     void ping('after');
@@ -156,7 +156,7 @@ describe('Pings', () => {
 
   it('after the heartbeat’s wait when it is answered', async () => {
     const { platform, pings, seen, ping, pong } = pingsOf();
-    const beat = pings.beat();
+    const beat = pings.heartbeatPayload();
     await platform.advance(5);
     void ping('after');
     await pong(beat);
@@ -168,7 +168,7 @@ describe('Pings', () => {
     void ping('a');
     void ping('b');
     await platform.advance(5);
-    await pong(pings.beat());
+    await pong(pings.heartbeatPayload());
     expect(seen).toEqual(['a: 5', 'b: 5']);
     expect(pings.rtt).toBe(0);
   });
