@@ -128,7 +128,7 @@ export interface CloseActions {
 export class CloseHandshake {
   phase: Phase = OPEN;
   /** Why reading will end. Set once a close frame, the end of the stream or a fault was seen. */
-  ended: { readonly reason: unknown } | undefined;
+  endReason: { readonly reason: unknown } | undefined;
   /** The peer has ended its side of the transport. */
   eof = false;
   /** Our close frame was accepted for sending. */
@@ -137,8 +137,8 @@ export class CloseHandshake {
   received: CloseEvents['peerClose'] | undefined;
   /** We failed the connection: the peer or a handler broke a rule. */
   failed: { readonly error: unknown; readonly code: number } | undefined;
-  /** Why we destroyed the transport, or the error that broke it. */
-  lost: unknown;
+  /** Why we destroyed the transport, or why it closed. Reported unless the close is clean. */
+  abortError: unknown;
   /** How the connection ended. Undefined until then. */
   info: CloseInfo | undefined;
   readonly actions: CloseActions;
@@ -187,11 +187,17 @@ const TABLE: {
 } = {
   ourClose: [startHandshake, startHandshake, startHandshake, ignore, ignore],
   peerClose: [peerCloses, peerCloses, peerCloses, peerCloses, recordPeerClose],
-  peerEof: [peerEnds, peerEnds, peerEnds, peerEndsLast, ignore],
+  peerEof: [peerEnds, peerEnds, peerEnds, peerEndsWhileClosing, ignore],
   inputRead: [endReading, answerAndEndReading, ignore, endReading, endReading],
   handlerDone: [ignore, ignore, echo, ignore, ignore],
   fault: [fail, fail, fail, fail, recordFault],
-  handlerFailed: [failHandler, failHandler, failHandler, failHandler, failHandlerAtEnd],
+  handlerFailed: [
+    onHandlerFailed,
+    onHandlerFailed,
+    onHandlerFailed,
+    onHandlerFailed,
+    onHandlerFailedAtEnd,
+  ],
   terminate: [terminate, terminate, terminate, terminate, terminate],
   abort: [abort, abort, abort, abort, abort],
   alarm: [ignore, answerNow, giveUp, giveUp, ignore],
@@ -235,7 +241,7 @@ function peerCloses(handshake: CloseHandshake, detail: CloseEvents['peerClose'])
 function recordPeerClose(handshake: CloseHandshake, detail: CloseEvents['peerClose']): void {
   handshake.received = detail;
   handshake.actions.stopInput();
-  handshake.ended = { reason: new CloseError(detail.code, detail.reason) };
+  handshake.endReason = { reason: new CloseError(detail.code, detail.reason) };
 }
 
 /**
@@ -245,24 +251,24 @@ function recordPeerClose(handshake: CloseHandshake, detail: CloseEvents['peerClo
 function peerEnds(handshake: CloseHandshake): void {
   const { actions } = handshake;
   handshake.eof = true;
-  handshake.ended ??= { reason: unexpectedEof() };
+  handshake.endReason ??= { reason: unexpectedEof() };
   if (handshake.phase === OPEN) handshake.phase = ENDING;
   setAlarm(handshake, actions.closeTimeout);
   actions.scheduleEndOfTurn();
 }
 
-function peerEndsLast(handshake: CloseHandshake): void {
+function peerEndsWhileClosing(handshake: CloseHandshake): void {
   const { actions } = handshake;
   handshake.eof = true;
   if (handshake.sent) actions.parseRest();
-  handshake.ended ??= { reason: unexpectedEof() };
+  handshake.endReason ??= { reason: unexpectedEof() };
   actions.stopInput();
   endTransport(handshake);
   actions.scheduleEndOfTurn();
 }
 
-function endReading({ ended, actions }: CloseHandshake): void {
-  if (ended !== undefined) actions.endReading(ended.reason);
+function endReading({ endReason, actions }: CloseHandshake): void {
+  if (endReason !== undefined) actions.endReading(endReason.reason);
 }
 
 function answerAndEndReading(handshake: CloseHandshake): void {
@@ -276,7 +282,7 @@ function answer(handshake: CloseHandshake): void {
   if (received === undefined) {
     handshake.phase = CLOSING;
     actions.sendAccepted();
-    actions.endWrites(handshake.ended!.reason as WebSocketError);
+    actions.endWrites(handshake.endReason!.reason as WebSocketError);
     endTransport(handshake);
     return;
   }
@@ -348,13 +354,13 @@ function fail(handshake: CloseHandshake, { error, code, reason }: CloseEvents['f
 function recordFault(handshake: CloseHandshake, { error }: { readonly error: unknown }): void {
   if (handshake.failed !== undefined) return;
   handshake.actions.stopInput();
-  handshake.ended = { reason: error };
+  handshake.endReason = { reason: error };
   handshake.actions.scheduleEndOfTurn();
 }
 
-function failHandler(handshake: CloseHandshake, detail: CloseEvents['handlerFailed']): void {
+function onHandlerFailed(handshake: CloseHandshake, detail: CloseEvents['handlerFailed']): void {
   const { error } = detail;
-  if (handshake.eof || isKnownEnd(handshake, error)) return failHandlerAtEnd(handshake, detail);
+  if (handshake.eof || isKnownEnd(handshake, error)) return onHandlerFailedAtEnd(handshake, detail);
   handshake.actions.dropQueue();
   // After our close frame the handshake continues, and `receive` rejects with the error.
   if (handshake.sent) return;
@@ -365,7 +371,7 @@ function failHandler(handshake: CloseHandshake, detail: CloseEvents['handlerFail
  * The connection has already ended, so close code 1011 can no longer be sent. Usually that end made
  * the handler fail.
  */
-function failHandlerAtEnd(
+function onHandlerFailedAtEnd(
   handshake: CloseHandshake,
   { error }: CloseEvents['handlerFailed'],
 ): void {
@@ -380,32 +386,32 @@ function failHandlerAtEnd(
   actions.scheduleEndOfTurn();
 }
 
-function isKnownEnd({ ended }: CloseHandshake, error: unknown): boolean {
-  return ended !== undefined && ended.reason === error;
+function isKnownEnd({ endReason }: CloseHandshake, error: unknown): boolean {
+  return endReason !== undefined && endReason.reason === error;
 }
 
 function terminate(handshake: CloseHandshake): void {
   const { actions } = handshake;
   actions.dropQueue();
   actions.stopInput();
-  handshake.ended ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
+  handshake.endReason ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
   // The transport reports its close later. Frames written until then would be lost, so later
   // writes reject from now on.
-  actions.rejectLaterWrites(handshake.ended.reason as WebSocketError);
+  actions.rejectLaterWrites(handshake.endReason.reason as WebSocketError);
   actions.destroyTransport();
 }
 
 function abort(handshake: CloseHandshake, { error }: CloseEvents['abort']): void {
   const { actions } = handshake;
-  handshake.lost ??= error;
-  handshake.ended ??= { reason: error };
+  handshake.abortError ??= error;
+  handshake.endReason ??= { reason: error };
   actions.rejectLaterWrites(error);
   actions.destroyTransport();
 }
 
 function giveUp(handshake: CloseHandshake): void {
   if (handshake.received === undefined) {
-    handshake.lost ??= new TimeoutError(
+    handshake.abortError ??= new TimeoutError(
       'the peer did not finish the closing handshake in time (option closeTimeout)',
     );
   }
@@ -417,10 +423,10 @@ function completeClose(handshake: CloseHandshake, { error }: CloseEvents['transp
   handshake.phase = CLOSED;
   const broken =
     error === undefined ? undefined : new TransportError(messageOf(error), { cause: error });
-  handshake.ended ??= { reason: broken ?? unexpectedEof() };
-  handshake.lost ??= broken ?? handshake.ended.reason;
+  handshake.endReason ??= { reason: broken ?? unexpectedEof() };
+  handshake.abortError ??= broken ?? handshake.endReason.reason;
   const flushed = !actions.unsent;
-  actions.release(handshake.sent ? new CloseSentError() : (handshake.lost as WebSocketError));
+  actions.release(handshake.sent ? new CloseSentError() : (handshake.abortError as WebSocketError));
   // The unread input may contain the peer's close frame.
   if (handshake.received === undefined) actions.parseRest();
   handshake.info = closeInfo(handshake, flushed);
@@ -429,9 +435,9 @@ function completeClose(handshake: CloseHandshake, { error }: CloseEvents['transp
 
 /** How the connection ended. `flushed`: the transport took our close frame before it closed. */
 function closeInfo(handshake: CloseHandshake, flushed: boolean): CloseInfo {
-  const { received, failed, sent, lost } = handshake;
+  const { received, failed, sent, abortError } = handshake;
   const wasClean = received !== undefined && sent && flushed && failed === undefined;
-  const error = failed === undefined ? lost : failed.error;
+  const error = failed === undefined ? abortError : failed.error;
   return {
     code: received?.code ?? failed?.code ?? CloseCode.AbnormalClosure,
     reason: received?.reason ?? '',

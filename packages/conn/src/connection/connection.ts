@@ -88,7 +88,7 @@ export class Connection
   #controlFrames: ControlFrames | undefined;
   #deadlines: Deadlines | undefined;
   #flowControl: FlowControl | undefined;
-  #handshake: CloseHandshake | undefined;
+  #closeHandshake: CloseHandshake | undefined;
   #closed: Deferred<CloseInfo> | undefined;
   #inPass = false;
   /** Whether {@link onEndOfTurn} is scheduled. */
@@ -153,7 +153,7 @@ export class Connection
   get controlFrames(): ControlFrames {
     if (this.#controlFrames !== undefined) return this.#controlFrames;
     const frames = new ControlFrames(this, this.platform, this.settings.maxPendingPings);
-    if (this.readSide.stopped) frames.end(this.#handshake?.ended?.reason);
+    if (this.readSide.stopped) frames.end(this.#closeHandshake?.endReason?.reason);
     this.#controlFrames = frames;
     return frames;
   }
@@ -170,14 +170,14 @@ export class Connection
   }
 
   get state(): ConnState {
-    return this.#handshake === undefined ? 'open' : this.#handshake.state;
+    return this.#closeHandshake === undefined ? 'open' : this.#closeHandshake.state;
   }
 
   /** Resolves when the transport is closed. */
   get closed(): Promise<CloseInfo> {
     if (this.#closed !== undefined) return this.#closed.promise;
     this.#closed = new Deferred<CloseInfo>();
-    const info = this.#handshake?.info;
+    const info = this.#closeHandshake?.info;
     if (info !== undefined) this.#closed.resolve(info);
     return this.#closed.promise;
   }
@@ -187,7 +187,7 @@ export class Connection
   data(chunk: Uint8Array): void {
     this.bytesIn += chunk.length;
     if (this.shared.keepAlive !== undefined) this.heardAt = Math.ceil(this.platform.now());
-    this.#handshake?.countDropped(chunk.length);
+    this.#closeHandshake?.countDropped(chunk.length);
     if (!this.readSide.stopped) this.readSide.push(chunk);
   }
 
@@ -215,7 +215,7 @@ export class Connection
     const { readSide } = this;
     this.#inPass = false;
     if (this.paused) this.#flowControl!.renewTimeout();
-    const endIsDue = this.#handshake?.ended !== undefined && !readSide.ended;
+    const endIsDue = this.#closeHandshake?.endReason !== undefined && !readSide.ended;
     if (readSide.pending || !readSide.idle || endIsDue) this.scheduleEndOfTurn();
     else this.#writeSide?.sendQueue.endOfChunk();
     readSide.releaseIfIdle();
@@ -250,7 +250,7 @@ export class Connection
 
   /** Lists this connection for the sweep of idle connections. */
   #markActive(): void {
-    if (this.active || this.#handshake !== undefined) return;
+    if (this.active || this.#closeHandshake !== undefined) return;
     this.active = true;
     this.shared.idleSweep.add(this);
   }
@@ -267,16 +267,16 @@ export class Connection
     // After the transport is closed, the rest of the input is parsed, so that it holds no pooled
     // memory. Compressed input could need much memory: it stays unparsed, and `release` moves it
     // out of the pools.
-    return this.#handshake?.phase === CLOSED && this.deflating === undefined;
+    return this.#closeHandshake?.phase === CLOSED && this.deflating === undefined;
   }
 
   parsed(ahead: boolean): void {
     const { readSide } = this;
-    const ended = this.#handshake?.ended;
-    if (ended === undefined) return;
+    const endReason = this.#closeHandshake?.endReason;
+    if (endReason === undefined) return;
     if (!readSide.pending) readSide.stop();
     const { stopped } = readSide;
-    if (stopped) this.#controlFrames?.end(ended.reason);
+    if (stopped) this.#controlFrames?.end(endReason.reason);
     const allRead = stopped && readSide.idle && (ahead || readSide.readWaits);
     if (allRead || readSide.dropping) this.#handle('inputRead', undefined);
   }
@@ -329,7 +329,7 @@ export class Connection
   }
 
   get ending(): boolean {
-    return this.#handshake !== undefined && this.#handshake.phase !== OPEN;
+    return this.#closeHandshake !== undefined && this.#closeHandshake.phase !== OPEN;
   }
 
   /** Pauses the transport when no read waits and the read-ahead is full, and resumes it later. */
@@ -350,7 +350,7 @@ export class Connection
     if (!this.sendQueue.open) return rejected(this.sendQueue.error);
     checkClosePayload(payload);
     this.sendClose(payload, this.settings.closeTimeout);
-    return this.#handshake?.sent === true ? done : rejected(this.sendQueue.error);
+    return this.#closeHandshake?.sent === true ? done : rejected(this.sendQueue.error);
   }
 
   sendHeartbeat(): void {
@@ -419,11 +419,11 @@ export class Connection
   }
 
   #handle<E extends keyof CloseEvents>(event: E, detail: CloseEvents[E]): void {
-    this.#handshake ??= this.#createHandshake();
-    this.#handshake.handle(event, detail);
+    this.#closeHandshake ??= this.#createCloseHandshake();
+    this.#closeHandshake.handle(event, detail);
   }
 
-  #createHandshake(): CloseHandshake {
+  #createCloseHandshake(): CloseHandshake {
     // A connection that ends keeps its read side and write side: they store how it ended.
     this.shared.idleSweep.remove(this);
     return new CloseHandshake(new ConnectionCloseActions(this));
