@@ -138,7 +138,7 @@ export class ConnectionCloseActions implements CloseActions {
     writeSide.end(writeSide.error!);
     if (deflating === undefined) return;
     deflating.compressor.destroy();
-    readSide.leavePools();
+    readSide.moveOutOfPools();
   }
 
   settle(info: CloseInfo): void {

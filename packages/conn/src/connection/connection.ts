@@ -35,9 +35,9 @@ import type { ConnShared } from './shared.ts';
  * One connection, inside its `Conn`: joins the transport, the read side, the write side, control
  * frames and the closing handshake. Parts that few connections need are created on first use.
  *
- * A pass, from `enterPass` to `leavePass`, is one run of the loop that parses. When a pass has
- * parsed all input, frames written in it leave at once. Otherwise they leave at the end of the
- * event loop's turn, so that the reader can run before.
+ * A pass, from `beginPass` to `endPass`, is one run of the loop that parses. When a pass has
+ * parsed all input, frames written in it are sent at once. Otherwise they are sent at the end of
+ * the turn, so that the reader can run before.
  */
 export class Connection
   implements
@@ -205,13 +205,13 @@ export class Connection
 
   // Passes and turns
 
-  enterPass(): boolean {
+  beginPass(): boolean {
     if (this.#inPass) return false;
     this.#inPass = !this.readSide.starting;
     return true;
   }
 
-  leavePass(): void {
+  endPass(): void {
     const { readSide } = this;
     this.#inPass = false;
     if (this.paused) this.#flowControl!.renewTimeout();

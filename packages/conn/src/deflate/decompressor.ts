@@ -209,7 +209,7 @@ export class Decompressor {
    * The connection has ended, maybe unread: gives all shared memory and engines back, and keeps
    * copies.
    */
-  leave(): void {
+  moveOutOfPools(): void {
     const shared = this.#shared;
     if (shared === undefined) return;
     this.#shared = undefined;
@@ -217,11 +217,11 @@ export class Decompressor {
     this.#engines = own;
     if (this.#engine !== undefined) {
       this.#engine.owner = undefined;
-      shared.inflaters.forget();
+      shared.inflaters.endLease();
     }
-    shared.forget(this.#history?.held ?? 0);
+    shared.uncount(this.#history?.held ?? 0);
     this.#history?.moveTo(own);
-    this.#collected?.leave();
+    this.#collected?.moveOutOfPools();
     const lease = this.#collectedLease;
     if (lease === undefined) return;
     this.#collectedLease = undefined;

@@ -60,7 +60,7 @@ export class EnginePool implements InflateResources, EngineKeeper {
   }
 
   /** Subtracts the bytes of a history that will not be released. */
-  forget(bytes: number): void {
+  uncount(bytes: number): void {
     this.historyBytes -= bytes;
   }
 

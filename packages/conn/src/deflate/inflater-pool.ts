@@ -74,7 +74,7 @@ export class InflaterPool implements InflaterSource {
    * Ends the lease of an inflater that will not be released: its message may never be read to the
    * end.
    */
-  forget(): void {
+  endLease(): void {
     this.#leased--;
   }
 

@@ -62,7 +62,7 @@ export class FragmentBuffer {
   }
 
   /** Moves the received part out of pooled memory: the rest of the message may never arrive. */
-  leave(): void {
+  moveOutOfPools(): void {
     const lease = this.#lease;
     if (lease === undefined) return;
     this.#lease = Lease.of(copyOf(lease.bytes, 0, this.length));

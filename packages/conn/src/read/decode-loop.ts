@@ -40,9 +40,9 @@ export interface DecodeLoopOwner extends DecodeContext {
    */
   readonly parsesRest: boolean;
   /** Starts a pass of the loop. False when a pass is already running. */
-  enterPass(): boolean;
-  /** Ends the pass, so that frames written in it leave. */
-  leavePass(): void;
+  beginPass(): boolean;
+  /** Ends the pass, so that frames written in it are sent. */
+  endPass(): void;
   /**
    * The loop has stopped. Ends reading when that is due. `ahead`: the loop also parsed into the
    * read-ahead.
@@ -192,16 +192,16 @@ export abstract class DecodeLoop {
    * Moves unread compressed input and the window out of pooled memory, because the transport is
    * closed.
    */
-  leavePools(): void {
-    if (this.decoder !== undefined) this.decoder.leavePools();
-    else this.owner.deflating?.decompressor.leave();
+  moveOutOfPools(): void {
+    if (this.decoder !== undefined) this.decoder.moveOutOfPools();
+    else this.owner.deflating?.decompressor.moveOutOfPools();
   }
 
   /** Parses while a read waits, in a new pass unless a pass is already running. */
   parseForReads(): ReadResult | undefined {
-    const outermost = this.owner.enterPass();
+    const outermost = this.owner.beginPass();
     const result = this.parse(false);
-    if (outermost) this.owner.leavePass();
+    if (outermost) this.owner.endPass();
     return result;
   }
 

@@ -105,9 +105,9 @@ export class InflatingDecoder extends MessageDecoder {
     decompressor.destroy();
   }
 
-  override leavePools(): void {
-    super.leavePools();
-    this.#parts.decompressor.leave();
+  override moveOutOfPools(): void {
+    super.moveOutOfPools();
+    this.#parts.decompressor.moveOutOfPools();
   }
 
   override destroy(): void {

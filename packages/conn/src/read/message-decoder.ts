@@ -271,8 +271,8 @@ export class MessageDecoder {
    * Moves the message under way out of pooled memory: the connection has ended, and the message is
    * unread.
    */
-  leavePools(): void {
-    this.fragments.leave();
+  moveOutOfPools(): void {
+    this.fragments.moveOutOfPools();
   }
 
   /** Releases all memory and ends parsing. */

@@ -13,7 +13,7 @@ export interface PieceSource {
   /** The reader has taken bytes. */
   taken(pieces: PieceQueue): void;
   /** The reader does not want the rest of the message: drop it. */
-  leave(pieces: PieceQueue): void;
+  dropRest(pieces: PieceQueue): void;
 }
 
 /**
@@ -74,7 +74,7 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
     return {
       next: () => handled(next()),
       return: () => {
-        this.#source.leave(this.#pieces);
+        this.#source.dropRest(this.#pieces);
         return Promise.resolve({ done: true, value: undefined });
       },
       [Symbol.asyncIterator]() {
@@ -92,7 +92,7 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
           if (piece === undefined) controller.close();
           else controller.enqueue(piece);
         },
-        cancel: () => this.#source.leave(this.#pieces),
+        cancel: () => this.#source.dropRest(this.#pieces),
       },
       { highWaterMark: 0 },
     );

@@ -261,7 +261,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
 
   /** Returns a queued result, or parses one from the input that has arrived. */
   #take(name: string, streams: boolean): ReadResult | undefined {
-    if (this.#pieces !== undefined) this.#leavePieces();
+    if (this.#pieces !== undefined) this.#dropPieces();
     const ready = streams ? this.#readyReader() : this.#queue?.shift();
     if (ready !== undefined) {
       this.parseForReads();
@@ -313,14 +313,14 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     if (pieces === this.#pieces) this.parseForReads();
   }
 
-  leave(pieces: PieceQueue): void {
+  dropRest(pieces: PieceQueue): void {
     if (pieces !== this.#pieces) return;
-    this.#leavePieces();
+    this.#dropPieces();
     this.parseForReads();
   }
 
   /** Drops the unread rest of the message that is read as a stream. */
-  #leavePieces(): void {
+  #dropPieces(): void {
     const pieces = this.#pieces;
     if (pieces === undefined) return;
     this.#pieces = undefined;
@@ -363,7 +363,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   }
 
   #startReceive(receiveCall: ReceiveCall): Promise<CloseInfo> {
-    this.#leavePieces();
+    this.#dropPieces();
     this.owner.receiveCall = receiveCall;
     this.#serveQueue();
     this.parseForReads();

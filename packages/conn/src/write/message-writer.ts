@@ -28,7 +28,7 @@ export interface FragmentSink {
   /** The last fragment of a message of `bytes` was sent. */
   complete(type: number, bytes: number): void;
   /** The writer is done: the next queued write may start. */
-  leave(writer: MessageWriter): void;
+  writerDone(writer: MessageWriter): void;
   /**
    * The writer was aborted after a fragment was sent: the message cannot be completed, so the
    * connection fails.
@@ -55,7 +55,7 @@ export class MessageWriter implements AsyncDisposable {
   /** The last fragment was sent. */
   #complete = false;
   /** Whether the writer has reported to the sink that it is done. */
-  #left = false;
+  #reportedDone = false;
   /** Bytes of the message that were sent. */
   #bytes = 0;
   /** Why no call is accepted any more. */
@@ -129,7 +129,7 @@ export class MessageWriter implements AsyncDisposable {
     return this.#watch(
       this.#after(() => {
         const sent = this.#flush(true);
-        if (this.#complete) this.#leave();
+        if (this.#complete) this.#reportDone();
         return sent;
       }),
     );
@@ -196,12 +196,12 @@ export class MessageWriter implements AsyncDisposable {
   /** Gives up the message: it cannot be completed. */
   #giveUp(reason: unknown): void {
     this.#over ??= reason;
-    if (this.#left) return;
+    if (this.#reportedDone) return;
     // After a part of a message no other message may follow, so the connection fails. Its end
     // rejects the queued writes.
-    if (!this.#sent) this.#leave();
+    if (!this.#sent) this.#reportDone();
     else if (this.#sink.error === undefined) {
-      this.#left = true;
+      this.#reportedDone = true;
       this.#releaseSlab();
       this.#sink.broken(reason);
     }
@@ -296,11 +296,11 @@ export class MessageWriter implements AsyncDisposable {
     }
   }
 
-  #leave(): void {
-    if (this.#left) return;
-    this.#left = true;
+  #reportDone(): void {
+    if (this.#reportedDone) return;
+    this.#reportedDone = true;
     this.#releaseSlab();
-    this.#sink.leave(this);
+    this.#sink.writerDone(this);
   }
 
   #releaseSlab(): void {

@@ -349,7 +349,7 @@ export class WriteSide implements FragmentSink {
     if (!isControl(type)) this.sendQueue.complete(type, bytes);
   }
 
-  leave(writer: MessageWriter): void {
+  writerDone(writer: MessageWriter): void {
     if (this.#writer !== writer) return;
     this.#writer = undefined;
     this.#endStream();

@@ -15,7 +15,7 @@ function readerOf(...initial: readonly string[]) {
     {
       more: () => void asked.push('more'),
       taken: () => void asked.push('taken'),
-      leave: () => void asked.push('leave'),
+      dropRest: () => void asked.push('drop the rest'),
     },
     platform,
   );
@@ -160,14 +160,14 @@ describe('iteration of a MessageReader', () => {
     expect(await pieces.next()).toEqual({ done: false, value: Uint8Array.of(0x61) });
     for (let i = 0; i < 2; i++)
       expect(await pieces.next()).toEqual({ done: true, value: undefined });
-    expect(asked).not.toContain('leave');
+    expect(asked).not.toContain('drop the rest');
   });
 
   it('drops the rest after a break', async () => {
     const { reader, asked } = whole('a', 'b');
     const pieces = reader[Symbol.asyncIterator]();
     expect(await pieces.return!()).toEqual({ done: true, value: undefined });
-    expect(asked).toEqual(['leave']);
+    expect(asked).toEqual(['drop the rest']);
   });
 
   it('throws the error that ended the connection', async () => {
@@ -191,7 +191,7 @@ describe('MessageReader.readable', () => {
   it('drops the rest when it is cancelled', async () => {
     const { reader, asked } = whole('ab');
     await reader.readable().cancel();
-    expect(asked).toEqual(['leave']);
+    expect(asked).toEqual(['drop the rest']);
   });
 });
 

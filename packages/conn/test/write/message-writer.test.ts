@@ -31,7 +31,7 @@ function writerOf(type: number = TextMessage, pool: SlabSource = sharedSlabPool(
       return state.room;
     },
     complete: (of, bytes) => void seen.push(`complete ${of} of ${bytes}`),
-    leave: (left) => void seen.push(left === writer ? 'leave' : 'another leaves'),
+    writerDone: (finished) => void seen.push(finished === writer ? 'done' : 'another is done'),
     broken: (reason) => void seen.push(`broken: ${(reason as Error).message}`),
   };
   const writer = new MessageWriter(type, sink, platform, pool, 4);
@@ -56,7 +56,7 @@ describe('MessageWriter', () => {
     expect(writer.write('e')).toBe(done);
     expect(seen).toEqual(['1... abcd']);
     await writer.close();
-    expect(seen.slice(1)).toEqual(['0 e', 'complete 1 of 5', 'leave']);
+    expect(seen.slice(1)).toEqual(['0 e', 'complete 1 of 5', 'done']);
     expect(sharedSlabPool().lent).toBe(lent);
   });
 
@@ -69,7 +69,7 @@ describe('MessageWriter', () => {
     bytes.fill(0);
     await writer.write('klmn');
     await writer.close();
-    expect(seen.slice(2)).toEqual(['0... ijkl', '0 mn', 'complete 2 of 14', 'leave']);
+    expect(seen.slice(2)).toEqual(['0... ijkl', '0 mn', 'complete 2 of 14', 'done']);
   });
 
   it('sends an empty message without data, and takes no buffer for it', async () => {
@@ -78,7 +78,7 @@ describe('MessageWriter', () => {
     await writer.write('');
     expect(sharedSlabPool().lent).toBe(lent);
     await writer.close();
-    expect(seen).toEqual(['1 ', 'complete 1 of 0', 'leave']);
+    expect(seen).toEqual(['1 ', 'complete 1 of 0', 'done']);
   });
 
   it('closes once, and rejects later calls', async () => {
@@ -89,7 +89,7 @@ describe('MessageWriter', () => {
     writer.abort();
     writer.supersede();
     await writer[Symbol.asyncDispose]();
-    expect(seen).toEqual(['1 ', 'complete 1 of 0', 'leave']);
+    expect(seen).toEqual(['1 ', 'complete 1 of 0', 'done']);
   });
 
   it('executes overlapping writes in order, and counts their bytes until they are written', async () => {
@@ -100,7 +100,7 @@ describe('MessageWriter', () => {
     expect([seen, sink.held]).toEqual([['1... abcd'], 4]);
     room.resolve();
     await Promise.all([...writes, closed]);
-    expect(seen).toEqual(['1... abcd', '0... efgh', '0 i', 'complete 1 of 9', 'leave']);
+    expect(seen).toEqual(['1... abcd', '0... efgh', '0 i', 'complete 1 of 9', 'done']);
     expect(sink.held).toBe(0);
     const { writer: after } = writerOf();
     expect(await after.write('x')).toBeUndefined();
@@ -206,7 +206,7 @@ describe('MessageWriter', () => {
     const { writer, seen, platform } = make() as ReturnType<typeof writerOf>;
     await expect(writer.write('abc').then(() => writer.close())).rejects.toThrow('no memory');
     await platform.settle();
-    expect(seen).toEqual(['leave']);
+    expect(seen).toEqual(['done']);
   });
 
   it('of a control frame sends it whole, in one frame of its type', async () => {
@@ -215,7 +215,7 @@ describe('MessageWriter', () => {
     await writer.write('y'.repeat(25));
     await writer.close();
     const payload = 'x'.repeat(100) + 'y'.repeat(25);
-    expect(seen).toEqual([`9 ${payload}`, 'complete 9 of 125', 'leave']);
+    expect(seen).toEqual([`9 ${payload}`, 'complete 9 of 125', 'done']);
   });
 
   it('of a control frame refuses the 126th byte, and sends nothing', async () => {
@@ -224,7 +224,7 @@ describe('MessageWriter', () => {
     await writer.write('x'.repeat(100));
     await expect(writer.write('y'.repeat(26))).rejects.toBeInstanceOf(RangeError);
     await platform.settle();
-    expect(seen).toEqual(['leave']);
+    expect(seen).toEqual(['done']);
     expect(sharedSlabPool().lent).toBe(lent);
   });
 
@@ -242,7 +242,7 @@ describe('MessageWriter', () => {
     await writer.write('abc');
     writer.abort(new Error('enough'));
     writer.abort(new Error('again'));
-    expect([seen, sharedSlabPool().lent]).toEqual([['leave'], lent]);
+    expect([seen, sharedSlabPool().lent]).toEqual([['done'], lent]);
     await expect(writer.write('x')).rejects.toBeInstanceOf(WriteClosedError);
   });
 
@@ -283,7 +283,7 @@ describe('MessageWriter', () => {
     if (how === 'supersede') writer.supersede();
     else await writer[Symbol.asyncDispose]();
     await platform.settle();
-    expect(seen).toEqual(['1 abc', 'complete 1 of 3', 'leave']);
+    expect(seen).toEqual(['1 abc', 'complete 1 of 3', 'done']);
   });
 
   it('converts to a web stream, which can be aborted at once', async () => {
@@ -291,7 +291,7 @@ describe('MessageWriter', () => {
     const sink = finished.writer.writable().getWriter();
     await sink.write('abcde');
     await sink.close();
-    expect(finished.seen).toEqual(['1... abcd', '0 e', 'complete 1 of 5', 'leave']);
+    expect(finished.seen).toEqual(['1... abcd', '0 e', 'complete 1 of 5', 'done']);
     const cut = writerOf();
     cut.block();
     const blocked = cut.writer.writable().getWriter();
@@ -473,7 +473,7 @@ describe('overlapping calls of a MessageWriter', () => {
     writer.abort(new Error('too late'));
     room.resolve();
     await closed;
-    expect(seen).toEqual(['1... abcd', '0 e', 'complete 1 of 5', 'leave']);
+    expect(seen).toEqual(['1... abcd', '0 e', 'complete 1 of 5', 'done']);
   });
 
   it('fail the connection when its last fragment fails: no message may follow it', async () => {
@@ -502,7 +502,7 @@ describe('overlapping calls of a MessageWriter', () => {
     const closed = writer.close();
     room.resolve();
     await Promise.all([written, nothing, closed]);
-    expect(seen).toEqual(['1... abcd', '0 e', 'complete 1 of 5', 'leave']);
+    expect(seen).toEqual(['1... abcd', '0 e', 'complete 1 of 5', 'done']);
   });
 
   it('wait with a full buffer as well', async () => {
