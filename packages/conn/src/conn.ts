@@ -20,7 +20,7 @@ import { Connection } from './connection/connection.ts';
 import { sharedFor } from './connection/shared.ts';
 import type { CloseHandler, PingPongHandler } from './control/control-frames.ts';
 import { PerMessageDeflate } from './deflate/negotiate.ts';
-import { SHARED } from './deflate/settings.ts';
+import { DEFAULT_COMPRESSION } from './deflate/settings.ts';
 import { TimeoutError } from './errors.ts';
 import { copyOf } from './memory/copy.ts';
 import type { Message } from './message.ts';
@@ -154,7 +154,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
         ? undefined
         : new PerMessageDeflate(
             agreed,
-            compression === false ? SHARED : compression,
+            compression === false ? DEFAULT_COMPRESSION : compression,
             role,
             platform,
           );

@@ -1,5 +1,9 @@
 import type { DeflateParameters, Role } from '@ws/codec';
-import { type Compression, type CompressionOptions, SHARED } from './deflate/settings.ts';
+import {
+  type Compression,
+  type CompressionOptions,
+  DEFAULT_COMPRESSION,
+} from './deflate/settings.ts';
 import type { BufferPool } from './memory/buffer-pool.ts';
 import type { Platform } from './platform/platform.ts';
 import { bound, duration, kind, range, whole } from './validate.ts';
@@ -142,7 +146,7 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
     const { [name]: value } = options;
     return value === undefined ? defaults[name] : check(name, value);
   };
-  return shared(role, {
+  return interned(role, {
     readLimit: resolve('readLimit', bound),
     maxEmptyFragments: resolve('maxEmptyFragments', bound),
     readAhead: resolve('readAhead', whole),
@@ -180,7 +184,7 @@ function rememberedWith(pool: BufferPool | undefined): Remembered {
  * Thousands of connections have the same settings: they share one object, and what is kept per
  * object.
  */
-function shared(role: Role, settings: Settings): Settings {
+function interned(role: Role, settings: Settings): Settings {
   const known = rememberedWith(settings.writeBufferPool)[role];
   const same = known.find((others) => {
     return connSettingNames.every((name) => isSame(settings[name], others[name]));
@@ -227,12 +231,12 @@ function bufferPool(name: string, value: unknown): BufferPool {
   throw new TypeError(`${name}: expected an object with get() and put(), got ${kind(value)}`);
 }
 
-const COMPRESSION_NAMES: readonly string[] = Object.keys(SHARED);
+const COMPRESSION_NAMES: readonly string[] = Object.keys(DEFAULT_COMPRESSION);
 
 function compression(_: string, value: unknown): Compression | false {
   if (value === false) return false;
-  if (value === true || value === 'shared') return SHARED;
-  if (value === 'takeover') return { ...SHARED, mode: value };
+  if (value === true || value === 'shared') return DEFAULT_COMPRESSION;
+  if (value === 'takeover') return { ...DEFAULT_COMPRESSION, mode: value };
   if (kind(value) !== 'Object') {
     const got = typeof value === 'string' ? JSON.stringify(value) : kind(value);
     throw new TypeError(
@@ -246,12 +250,16 @@ function compression(_: string, value: unknown): Compression | false {
     );
   }
   const given = value as CompressionOptions;
-  const { mode = SHARED.mode, level = SHARED.level, asyncDeflateThreshold: late } = given;
+  const {
+    mode = DEFAULT_COMPRESSION.mode,
+    level = DEFAULT_COMPRESSION.level,
+    asyncDeflateThreshold: late,
+  } = given;
   if (mode !== 'shared' && mode !== 'takeover') {
     throw new TypeError(`compression.mode: expected 'shared' or 'takeover', got ${String(mode)}`);
   }
   const within = (name: keyof CompressionOptions, least: number, most: number): number => {
-    const { [name]: number = SHARED[name] } = given;
+    const { [name]: number = DEFAULT_COMPRESSION[name] } = given;
     return range(`compression.${name}`, number, least, most);
   };
   const bits = (name: 'serverMaxWindowBits' | 'clientMaxWindowBits'): number | undefined =>

@@ -54,7 +54,7 @@ export interface Compression {
 }
 
 /** The compression of a connection without options. */
-export const SHARED: Compression = {
+export const DEFAULT_COMPRESSION: Compression = {
   mode: 'shared',
   level: 1,
   threshold: 256,

@@ -171,7 +171,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
    * @param payload - The message, or its compressed variant when `rsv` has RSV1. It never changes.
    * @param plain - Size of the message in bytes before it was compressed.
    */
-  shared(opcode: DataType, payload: Uint8Array, rsv: number, plain: number): Promise<void> {
+  sendShared(opcode: DataType, payload: Uint8Array, rsv: number, plain: number): Promise<void> {
     const before = this.batch;
     const { length } = payload;
     const { conn, shared } = this.owner;

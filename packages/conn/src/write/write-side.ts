@@ -193,14 +193,14 @@ export class WriteSide implements FragmentSink {
     if (rejection !== undefined) return rejection;
     if (this.#busy) return this.#enqueue(length, () => this.prepared(message, true));
     if (compressor === undefined || !this.#compresses(length, undefined)) {
-      return sendQueue.shared(type, bytes, 0, length);
+      return sendQueue.sendShared(type, bytes, 0, length);
     }
     const variant = variantOf(message, compressor);
     if (variant === undefined) return this.#later(type, owned(bytes), message);
-    if (variant.length === 0) return sendQueue.shared(type, bytes, 0, length);
+    if (variant.length === 0) return sendQueue.sendShared(type, bytes, 0, length);
     compressor.passed(bytes, 0, length);
     try {
-      return sendQueue.shared(type, variant, RSV1, length);
+      return sendQueue.sendShared(type, variant, RSV1, length);
     } catch (error) {
       compressor.forget();
       throw error;

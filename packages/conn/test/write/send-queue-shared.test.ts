@@ -9,8 +9,8 @@ describe('a compressed or shared message', () => {
     const { sendQueue, transport, owner, watched } = queueOf();
     void sendQueue.compressed(BinaryMessage, Uint8Array.of(9, 1, 2, 9), 1, 3, 500);
     sendQueue.flush();
-    void sendQueue.shared(TextMessage, Uint8Array.of(3), 0x40, 600);
-    void sendQueue.shared(TextMessage, Uint8Array.of(4), 0, 700);
+    void sendQueue.sendShared(TextMessage, Uint8Array.of(3), 0x40, 600);
+    void sendQueue.sendShared(TextMessage, Uint8Array.of(4), 0, 700);
     sendQueue.flush();
     expect([...transport.sent]).toEqual([0xc2, 2, 1, 2, 0xc1, 1, 3, 0x81, 1, 4]);
     expect(watched).toEqual(['2 of 500', '1 of 600', '1 of 700']);
@@ -19,12 +19,12 @@ describe('a compressed or shared message', () => {
 
   it('is serialized once for all senders, and separated for those with other frames', () => {
     const { sendQueue, transport, asked } = queueOf();
-    void sendQueue.shared(TextMessage, bytesOf('all'), 0, 3);
+    void sendQueue.sendShared(TextMessage, bytesOf('all'), 0, 3);
     expect([sendQueue.pending, sendQueue.bufferedAmount, asked]).toEqual([true, 5, []]);
     void sendQueue.text(TextMessage, 'mine');
     expect(sendQueue.bufferedAmount).toBe(11);
     expect(asked).toContain('flush');
-    void sendQueue.shared(TextMessage, bytesOf('all again'), 0, 9);
+    void sendQueue.sendShared(TextMessage, bytesOf('all again'), 0, 9);
     sendQueue.flush();
     expect(transport.writes).toHaveLength(1);
     expect(naiveDecode(transport.sent, 'client').frames.map(inWords)).toEqual([
@@ -36,7 +36,7 @@ describe('a compressed or shared message', () => {
 
   it('leaves with the shared flush, unless its owner flushes itself', () => {
     const { sendQueue, transport, owner, asked, platform } = queueOf();
-    void sendQueue.shared(TextMessage, bytesOf('all'), 0, 3);
+    void sendQueue.sendShared(TextMessage, bytesOf('all'), 0, 3);
     owner.flushScheduled = true;
     platform.runDeferred();
     expect(transport.writes).toEqual([]);
@@ -53,7 +53,7 @@ describe('a compressed or shared message', () => {
     transport.write = () => {
       throw cause;
     };
-    void sendQueue.shared(TextMessage, bytesOf('all'), 0, 3);
+    void sendQueue.sendShared(TextMessage, bytesOf('all'), 0, 3);
     sendQueue.flushBatch();
     expect(aborted).toEqual([expect.any(TransportError)]);
     expect(aborted[0]).toMatchObject({ cause, message: 'websocket: a frame could not be written' });
@@ -86,7 +86,7 @@ describe('a message that is written as a stream', () => {
 describe('a message that other connections send too', () => {
   it('is masked by a client', () => {
     const { sendQueue, sent } = queueOf({}, { role: 'client' });
-    void sendQueue.shared(TextMessage, bytesOf('all'), 0, 3);
+    void sendQueue.sendShared(TextMessage, bytesOf('all'), 0, 3);
     sendQueue.flush();
     expect(sent()).toEqual(['text all']);
   });
@@ -100,7 +100,7 @@ describe('a message that other connections send too', () => {
       });
       block(9);
       transport.writes.length = 0;
-      void sendQueue.shared(TextMessage, bytesOf('all'), rsv, 3);
+      void sendQueue.sendShared(TextMessage, bytesOf('all'), rsv, 3);
       void sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
       expect(transport.writes).toEqual([]);
       expect(sendQueue.bufferedAmount).toBe(16);
@@ -112,26 +112,26 @@ describe('a message that other connections send too', () => {
   it('is referenced when it is large, and copied once for all otherwise', async () => {
     const { sendQueue, transport, platform } = queueOf({}, { mark: 200_000 });
     transport.block();
-    const large = sendQueue.shared(BinaryMessage, new Uint8Array(65_537), 0, 65_537);
-    const copied = sendQueue.shared(BinaryMessage, new Uint8Array(65_536), 0, 65_536);
+    const large = sendQueue.sendShared(BinaryMessage, new Uint8Array(65_537), 0, 65_537);
+    const copied = sendQueue.sendShared(BinaryMessage, new Uint8Array(65_536), 0, 65_536);
     sendQueue.flush();
     await platform.settle();
     expect([await stateOf(large), await stateOf(copied)]).toEqual(['pending', 'resolved']);
     transport.drain();
     await platform.settle();
     expect(await stateOf(large)).toBe('resolved');
-    expect(sendQueue.shared(BinaryMessage, new Uint8Array(65_536), 0, 65_536)).toBe(done);
+    expect(sendQueue.sendShared(BinaryMessage, new Uint8Array(65_536), 0, 65_536)).toBe(done);
   });
 
   it('counts its plain size when it is uncompressed', () => {
     const { sendQueue } = queueOf();
-    expect(sendQueue.shared(TextMessage, bytesOf('x'), 0, 200_000)).toBe(done);
+    expect(sendQueue.sendShared(TextMessage, bytesOf('x'), 0, 200_000)).toBe(done);
   });
 
   it('leaves at the end of the turn', () => {
     const { sendQueue, transport, platform } = queueOf();
-    void sendQueue.shared(TextMessage, bytesOf('all'), 0, 3);
-    void sendQueue.shared(TextMessage, bytesOf('too'), 0, 3);
+    void sendQueue.sendShared(TextMessage, bytesOf('all'), 0, 3);
+    void sendQueue.sendShared(TextMessage, bytesOf('too'), 0, 3);
     expect(transport.writes).toEqual([]);
     platform.runDeferred();
     expect([transport.writes.length, transport.sent.length]).toEqual([1, 10]);
@@ -139,13 +139,13 @@ describe('a message that other connections send too', () => {
 
   it('is a copy for each connection whose transport still holds earlier bytes', () => {
     const quick = queueOf({}, { mark: 1_000 });
-    void quick.sendQueue.shared(TextMessage, bytesOf('all'), 0, 3);
+    void quick.sendQueue.sendShared(TextMessage, bytesOf('all'), 0, 3);
     quick.sendQueue.flush();
     const slow = queueOf({}, { mark: 1_000 });
     slow.transport.block();
     void slow.sendQueue.text(TextMessage, 'before');
     slow.sendQueue.flush();
-    void slow.sendQueue.shared(TextMessage, bytesOf('all'), 0, 3);
+    void slow.sendQueue.sendShared(TextMessage, bytesOf('all'), 0, 3);
     slow.sendQueue.flush();
     expect(quick.transport.chunks[0]!.buffer.byteLength).toBeGreaterThan(5);
     expect(slow.transport.chunks[1]!.buffer.byteLength).toBe(5);
@@ -154,7 +154,7 @@ describe('a message that other connections send too', () => {
 
   it('stays whole when the next frame finds no buffer', () => {
     const { sendQueue, sent } = queueOf({ writeBufferPool: noBuffer });
-    for (const text of ['one', 'two']) void sendQueue.shared(TextMessage, bytesOf(text), 0, 3);
+    for (const text of ['one', 'two']) void sendQueue.sendShared(TextMessage, bytesOf(text), 0, 3);
     expect(() => sendQueue.text(TextMessage, 'mine')).toThrow('no memory');
     sendQueue.flush();
     expect(sent()).toEqual(['text one', 'text two']);

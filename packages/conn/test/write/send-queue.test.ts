@@ -202,7 +202,7 @@ describe('a turn with many writes', () => {
     {
       what: 'a compressed message that others send too',
       send: (sendQueue: SendQueue, plain: number) =>
-        sendQueue.shared(BinaryMessage, one, 0x40, plain),
+        sendQueue.sendShared(BinaryMessage, one, 0x40, plain),
     },
   ])('counts eight times the plain bytes of $what', ({ send }) => {
     // With its frame of three bytes.
@@ -226,7 +226,7 @@ describe('SendQueue without an observer of messages', () => {
     void sendQueue.fragment(TextMessage, true, bytesOf('d'), 0, 1);
     sendQueue.complete(TextMessage, 1);
     sendQueue.flush();
-    void sendQueue.shared(TextMessage, bytesOf('e'), 0, 1);
+    void sendQueue.sendShared(TextMessage, bytesOf('e'), 0, 1);
     sendQueue.flush();
     expect([owner.messagesOut, transport.sent.length]).toEqual([5, 15]);
   });
@@ -265,7 +265,7 @@ describe('the encoder of a send queue', () => {
 
   it('is not used for shared frames', () => {
     const { sendQueue, encoders } = queueOf();
-    void sendQueue.shared(TextMessage, bytesOf('all'), 0, 3);
+    void sendQueue.sendShared(TextMessage, bytesOf('all'), 0, 3);
     sendQueue.flush();
     expect(encoders.size).toBe(0);
   });
