@@ -141,15 +141,15 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
       subprotocol = '',
       extensions = '',
       platform = portablePlatform,
-      deflate,
+      deflate: parameters,
     } = options;
     if (role !== 'client' && role !== 'server') {
       throw new TypeError(`role: expected 'client' or 'server', got ${String(role)}`);
     }
     const settings = resolveSettings(options, role);
     const { compression } = settings;
-    const agreed = deflateParameters(deflate);
-    const deflating =
+    const agreed = deflateParameters(parameters);
+    const deflate =
       agreed === undefined
         ? undefined
         : new PerMessageDeflate(
@@ -160,8 +160,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
           );
     this.subprotocol = subprotocol;
     this.extensions = extensions;
-    const shared = sharedFor(role, platform, settings, deflating !== undefined);
-    this.#connection = new Connection(this, transport, shared, deflating);
+    const shared = sharedFor(role, platform, settings, deflate !== undefined);
+    this.#connection = new Connection(this, transport, shared, deflate);
     platform.observer?.opened?.(this);
   }
 
@@ -201,7 +201,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
       pingsIn: connection.pingsIn,
       pingsOut: connection.pingsOut,
       rtt: connection.rtt,
-      compressionBytes: connection.deflating === undefined ? 0 : connection.deflating.held,
+      compressionBytes: connection.deflate === undefined ? 0 : connection.deflate.held,
     };
   }
 
@@ -533,8 +533,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     if (typeof on !== 'boolean') {
       throw new TypeError(`enableWriteCompression: expected true or false, got ${kind(on)}`);
     }
-    const { deflating } = this.#connection;
-    if (deflating !== undefined) deflating.compressor.enabled = on;
+    const { deflate } = this.#connection;
+    if (deflate !== undefined) deflate.compressor.enabled = on;
   }
 
   /**
@@ -545,8 +545,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    */
   setCompressionLevel(level: number): void {
     const checked = compressionLevel('setCompressionLevel', level);
-    const { deflating } = this.#connection;
-    if (deflating !== undefined) deflating.compressor.level = checked;
+    const { deflate } = this.#connection;
+    if (deflate !== undefined) deflate.compressor.level = checked;
   }
 
   /**

@@ -15,7 +15,7 @@ export interface CloseTarget extends TimerEntry {
   readonly settings: { readonly closeTimeout: number };
   readonly platform: Platform;
   readonly transport: Transport;
-  readonly deflating: PerMessageDeflate | undefined;
+  readonly deflate: PerMessageDeflate | undefined;
   readonly readSide: ReadSide;
   readonly writeSide: WriteSide;
   callCloseHandler(code: number, reason: string): Promise<void> | undefined;
@@ -132,12 +132,12 @@ export class ConnectionCloseActions implements CloseActions {
   }
 
   release(error: WebSocketError): void {
-    const { deflating, readSide, writeSide } = this.#connection;
+    const { deflate, readSide, writeSide } = this.#connection;
     this.#connection.stopTimers();
     writeSide.sendQueue.destroy(error);
     writeSide.end(writeSide.error!);
-    if (deflating === undefined) return;
-    deflating.compressor.destroy();
+    if (deflate === undefined) return;
+    deflate.compressor.destroy();
     readSide.moveOutOfPools();
   }
 

@@ -55,7 +55,7 @@ export class Connection
   readonly transport: Transport;
   readonly shared: ConnShared;
   /** Set where permessage-deflate is agreed. */
-  readonly deflating: PerMessageDeflate | undefined;
+  readonly deflate: PerMessageDeflate | undefined;
   /**
    * The pending read, and the pending `receive`. They are stored here because the connection drops
    * an idle read side.
@@ -98,12 +98,12 @@ export class Connection
     conn: object,
     transport: Transport,
     shared: ConnShared,
-    deflating: PerMessageDeflate | undefined,
+    deflate: PerMessageDeflate | undefined,
   ) {
     this.conn = conn;
     this.transport = transport;
     this.shared = shared;
-    this.deflating = deflating;
+    this.deflate = deflate;
     this.readLimit = shared.settings.readLimit;
     this.#readSide = new ReadSide(this);
     this.heardAt = Math.ceil(shared.platform.now());
@@ -267,7 +267,7 @@ export class Connection
     // After the transport is closed, the rest of the input is parsed, so that it holds no pooled
     // memory. Compressed input could need much memory: it stays unparsed, and `release` moves it
     // out of the pools.
-    return this.#closeHandshake?.phase === CLOSED && this.deflating === undefined;
+    return this.#closeHandshake?.phase === CLOSED && this.deflate === undefined;
   }
 
   parsed(ahead: boolean): void {

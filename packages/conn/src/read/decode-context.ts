@@ -15,7 +15,7 @@ export interface DecodeContext {
   /** The longest message, in bytes. */
   readonly readLimit: number;
   /** Set where compressed messages are agreed. */
-  readonly deflating: InflateParts | undefined;
+  readonly deflate: InflateParts | undefined;
 }
 
 /** The context of a decoder without a connection. */
@@ -24,5 +24,5 @@ export const DETACHED_CONTEXT: DecodeContext = {
   messagesIn: 0,
   pingsIn: 0,
   readLimit: Infinity,
-  deflating: undefined,
+  deflate: undefined,
 };

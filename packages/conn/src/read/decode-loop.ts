@@ -178,7 +178,7 @@ export abstract class DecodeLoop {
   protected setPayloadUse(use: PayloadUse): void {
     this.#payloadUse = use;
     if (this.decoder !== undefined) this.decoder.setPayloadUse(use);
-    else if (use === IGNORED) this.owner.deflating?.decompressor.destroy();
+    else if (use === IGNORED) this.owner.deflate?.decompressor.destroy();
   }
 
   /** Ends parsing and releases the memory of the input. */
@@ -194,7 +194,7 @@ export abstract class DecodeLoop {
    */
   moveOutOfPools(): void {
     if (this.decoder !== undefined) this.decoder.moveOutOfPools();
-    else this.owner.deflating?.decompressor.moveOutOfPools();
+    else this.owner.deflate?.decompressor.moveOutOfPools();
   }
 
   /** Parses while a read waits, in a new pass unless a pass is already running. */

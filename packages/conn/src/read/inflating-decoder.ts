@@ -64,7 +64,7 @@ export class InflatingDecoder extends MessageDecoder {
   }
 
   override attach(context: DecodeContext, payloadUse: PayloadUse, streaming: boolean): void {
-    this.#parts = context.deflating ?? NO_INFLATE_PARTS;
+    this.#parts = context.deflate ?? NO_INFLATE_PARTS;
     this.#spent = 0;
     super.attach(context, payloadUse, streaming);
   }

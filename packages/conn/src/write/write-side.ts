@@ -16,7 +16,7 @@ import { WriteQueue } from './write-queue.ts';
 /** The connection of a write side. */
 export interface WriteSideOwner extends SendQueueOwner {
   /** Present when permessage-deflate was agreed on. */
-  readonly deflating: { readonly compressor: Compressor } | undefined;
+  readonly deflate: { readonly compressor: Compressor } | undefined;
   /** Sends a control frame; a close frame starts the closing handshake. */
   control(type: number, payload: Uint8Array): Promise<void>;
   /** A message that was partly sent cannot be completed: the connection fails. */
@@ -48,7 +48,7 @@ export class WriteSide implements FragmentSink {
 
   constructor(owner: WriteSideOwner) {
     this.#owner = owner;
-    this.#compressor = owner.deflating?.compressor;
+    this.#compressor = owner.deflate?.compressor;
     this.sendQueue = new SendQueue(owner);
   }
 

@@ -11,8 +11,8 @@ function attached(): MessageDecoder {
   const settings = resolveSettings({}, 'server');
   const { readLimit } = settings;
   const decoder = new MessageDecoder('server', settings, new FakePlatform());
-  const counters = { framesIn: 0, messagesIn: 0, pingsIn: 0, readLimit, deflating: undefined };
-  decoder.attach(counters, DELIVERED, false);
+  const context = { framesIn: 0, messagesIn: 0, pingsIn: 0, readLimit, deflate: undefined };
+  decoder.attach(context, DELIVERED, false);
   return decoder;
 }
 
