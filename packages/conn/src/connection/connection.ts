@@ -384,7 +384,7 @@ export class Connection
       this.sendQueue.expire(new TimeoutError('write timeout'), this.writeSide.waitingBytes);
     });
     // The send queue also stores an expired deadline. Clear it there too.
-    this.#writeSide?.sendQueue.expire(undefined, 0);
+    this.#writeSide?.sendQueue.clearExpired();
     this.#deadlines.write.set(at);
   }
 

@@ -65,7 +65,7 @@ export class WaitingWriters {
   #nextTurn: Deferred<void> | undefined;
   /** Writes whose bytes the send queue or the transport references. */
   #referenced: Set<Deferred<void>> | undefined;
-  #dropError: WebSocketError | undefined;
+  #releaseError: WebSocketError | undefined;
 
   get empty(): boolean {
     return (
@@ -106,17 +106,14 @@ export class WaitingWriters {
     this.#referenced.add(write);
   }
 
-  /**
-   * Starts or ends a period in which released bytes count as unsent. During it, the writes of
-   * released bytes reject with `error`. With `error` undefined, the period ends.
-   */
-  dropReferences(error: WebSocketError | undefined): void {
-    this.#dropError = error;
+  /** While `error` is set, a write whose bytes are released rejects with `error`. */
+  setReleaseError(error: WebSocketError | undefined): void {
+    this.#releaseError = error;
   }
 
-  /** The bytes of `write` were released. Rejects the write when released bytes count as unsent. */
+  /** The bytes of `write` were released. Rejects the write while a release error is set. */
   released(write: Deferred<void>): void {
-    if (this.#dropError !== undefined) write.reject(this.#dropError);
+    if (this.#releaseError !== undefined) write.reject(this.#releaseError);
   }
 
   /** Resolves a write whose bytes were released. No effect on a write that was rejected. */

@@ -284,17 +284,21 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
    * A rejected promise when a message must not be accepted.
    *
    * @param size - Size in bytes, or in UTF-16 units when `text` is given.
-   * @param waiting - Bytes that were accepted earlier and are not in this queue yet.
+   * @param waitingBytes - Bytes that were accepted earlier and are not in this queue yet.
    */
-  rejectionFor(size: number, text: string | undefined, waiting: number): Promise<void> | undefined {
+  rejectionFor(
+    size: number,
+    text: string | undefined,
+    waitingBytes: number,
+  ): Promise<void> | undefined {
     const rejection = this.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
     const { settings } = this.owner.shared;
     const most = text === undefined ? size : size * 3;
-    const unsent = waiting + this.unsentBytes;
+    const unsent = waitingBytes + this.unsentBytes;
     if (!this.#blocked && most + unsent <= settings.maxBufferedAmount) return undefined;
     this.#write();
-    return overLimit(settings, this.bufferedAmount + waiting, size, text);
+    return overLimit(settings, this.bufferedAmount + waitingBytes, size, text);
   }
 
   /** A rejected promise when no message is accepted any more. */
@@ -320,17 +324,22 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   }
 
   /**
-   * Applies the write deadline.
+   * The write deadline has expired: unsent messages and the next one fail with `error`.
    *
-   * @param error - Unsent messages and the next one fail with it; undefined when the deadline was
-   *   moved.
-   * @param waiting - Bytes that were accepted and are not in this queue yet.
+   * @param waitingBytes - Bytes that were accepted and are not in this queue yet.
    */
-  expire(error: WebSocketError | undefined, waiting: number): void {
+  expire(error: WebSocketError, waitingBytes: number): void {
     if (this.error !== this.#expired) return;
     this.#expired = error;
     this.error = error;
-    if (error !== undefined && this.bufferedAmount + waiting > 0) this.owner.abort(error);
+    if (this.bufferedAmount + waitingBytes > 0) this.owner.abort(error);
+  }
+
+  /** The write deadline was moved: an expired one no longer rejects messages. */
+  clearExpired(): void {
+    if (this.error !== this.#expired) return;
+    this.#expired = undefined;
+    this.error = undefined;
   }
 
   // Control frames
@@ -456,10 +465,10 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   cut(error: WebSocketError): void {
     this.#write();
     this.#controls = undefined;
-    this.#waiting?.dropReferences(error);
+    this.#waiting?.setReleaseError(error);
     this.encoder?.truncate();
     this.releaseEncoder();
-    this.#waiting?.dropReferences(undefined);
+    this.#waiting?.setReleaseError(undefined);
     this.#waiting?.drained(error);
   }
 
@@ -528,8 +537,8 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const error = new TransportError(
       'bytes of a pending write were detached; leave them alone until its promise settles',
     );
-    // No later call ends this: the connection is aborted, and no further bytes are sent.
-    this.#waiting?.dropReferences(error);
+    // The release error stays set: the connection is aborted, and no further bytes are sent.
+    this.#waiting?.setReleaseError(error);
     release?.();
     this.owner.abort(error);
   }

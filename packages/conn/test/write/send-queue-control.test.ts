@@ -153,7 +153,7 @@ describe('an expired write deadline', () => {
   it('can be moved, and has no effect then', async () => {
     const { sendQueue, aborted } = queueOf();
     sendQueue.expire(error, 0);
-    sendQueue.expire(undefined, 1);
+    sendQueue.clearExpired();
     expect(sendQueue.text(TextMessage, 'x')).toBe(done);
     expect(aborted).toEqual([]);
   });
@@ -166,7 +166,7 @@ describe('an expired write deadline', () => {
     const gone = queueOf();
     gone.sendQueue.expire(error, 0);
     gone.sendQueue.destroy(new TransportError('gone'));
-    gone.sendQueue.expire(undefined, 0);
+    gone.sendQueue.clearExpired();
     expect([gone.sendQueue.error, gone.sendQueue.open]).toEqual([error, false]);
     await expect(gone.sendQueue.text(TextMessage, 'x')).rejects.toBe(error);
     expect(gone.aborted).toEqual([]);
