@@ -10,7 +10,7 @@ const MAX_LEASED = 64;
  * An owner that has sent nothing for this time, in ms, loses its deflater to a connection that
  * sends.
  */
-const STICKY = 1_000;
+const OWNER_IDLE_MS = 1_000;
 
 /** The deflaters of a platform: free ones, and those that connections with context takeover own. */
 export class DeflaterPool {
@@ -38,7 +38,7 @@ export class DeflaterPool {
 
   release(engine: PooledEngine<Deflater>): void {
     if (engine.generation !== this.#keeper.source.generation) return engine.close();
-    engine.usedAt = this.#keeper.sweeps;
+    engine.usedAtSweep = this.#keeper.sweeps;
     this.#free.release(engine);
     this.#keeper.sweepLater();
   }
@@ -76,7 +76,7 @@ export class DeflaterPool {
     this.#keeper.renew();
     const now = this.#platform.now();
     const at = this.#owned.findIndex(
-      (engine) => engine.owner === undefined || now - engine.usedAt > STICKY,
+      (engine) => engine.owner === undefined || now - engine.usedAtMs > OWNER_IDLE_MS,
     );
     let engine = this.#owned[at];
     if (engine === undefined && this.#owned.length >= most) return undefined;
@@ -90,22 +90,22 @@ export class DeflaterPool {
       engine = created;
     }
     engine.owner = owner;
-    engine.usedAt = now;
+    engine.usedAtMs = now;
     this.#keeper.sweepLater();
     return engine;
   }
 
   /** Records that an owned deflater is in use. */
   touch(engine: PooledEngine<Deflater>): void {
-    engine.usedAt = this.#platform.now();
+    engine.usedAtMs = this.#platform.now();
   }
 
   /**
    * Closes free deflaters unused since sweep `sweep`, and owned ones unused since `time`, in ms.
    */
   sweep(sweep: number, time: number): void {
-    this.#free.closeWhere((engine) => engine.usedAt < sweep);
-    closeWhere(this.#owned, (engine) => engine.usedAt < time);
+    this.#free.closeWhere((engine) => engine.usedAtSweep < sweep);
+    closeWhere(this.#owned, (engine) => engine.usedAtMs < time);
   }
 
   closeAll(): void {

@@ -60,7 +60,7 @@ export class InflaterPool implements InflaterSource {
     const keeper = this.#keeper;
     this.#leased--;
     if (engine.generation !== keeper.source.generation) return engine.close();
-    engine.usedAt = keeper.sweeps;
+    engine.usedAtSweep = keeper.sweeps;
     this.#free.release(engine);
     keeper.sweepLater();
   }
@@ -80,7 +80,7 @@ export class InflaterPool implements InflaterSource {
 
   /** Closes free inflaters unused since sweep `sweep`. */
   sweep(sweep: number): void {
-    this.#free.closeWhere((engine) => engine.usedAt < sweep);
+    this.#free.closeWhere((engine) => engine.usedAtSweep < sweep);
   }
 
   closeAll(): void {

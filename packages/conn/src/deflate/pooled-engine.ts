@@ -10,10 +10,12 @@ export class PooledEngine<E> {
   readonly key: number;
   /** The generation of its source when it was created. */
   readonly generation: number;
-  /** The connection whose messages the engine saw last, while it has seen no other since. */
+  /** The compressor or decompressor whose window the engine has. Undefined when it has none. */
   owner: object | undefined;
-  /** When it was last used: the pool's number of sweeps; of an owned deflater the time in ms. */
-  usedAt = 0;
+  /** The pool's number of sweeps when the engine was last released. */
+  usedAtSweep = 0;
+  /** Time in ms when an owned deflater was last used. */
+  usedAtMs = 0;
 
   constructor(engine: E, key: number, generation: number) {
     this.engine = engine;
