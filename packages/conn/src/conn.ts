@@ -38,7 +38,7 @@ import type { MessageHandler } from './read/receive-call.ts';
 import type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';
 import type { ConnStats } from './stats.ts';
 import { untilOf } from './time/deadline.ts';
-import { done, handled, rejected } from './time/promises.ts';
+import { handled, RESOLVED, rejected } from './time/promises.ts';
 import { checkWaitOptions, type WaitOptions, withTimeout } from './time/wait.ts';
 import type { Transport } from './transport.ts';
 import { duration, kind } from './validate.ts';
@@ -394,7 +394,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     if (signal === undefined) return write();
     if (signal.aborted) return rejected(signal.reason);
     const written = write();
-    if (written === done) return done;
+    if (written === RESOLVED) return RESOLVED;
     return withTimeout(
       connection.platform,
       { signal },

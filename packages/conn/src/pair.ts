@@ -143,7 +143,7 @@ class MemoryTransport implements Transport {
     this.#platform.defer(() => {
       this.#sink?.close(error);
       // Bytes to a destroyed transport are dropped, so the peer can write on.
-      this.peer.#room();
+      this.peer.#drainIfRoom();
     });
   }
 
@@ -170,7 +170,7 @@ class MemoryTransport implements Transport {
       sink.data(chunk);
     }
     if (this.#destroyed) return;
-    this.peer.#room();
+    this.peer.#drainIfRoom();
     if (this.#paused || this.#arriving.length > 0 || !this.#peerEnded) return;
     if (!this.#endDelivered) {
       this.#endDelivered = true;
@@ -179,7 +179,7 @@ class MemoryTransport implements Transport {
     if (this.#ended) this.destroy();
   };
 
-  #room(): void {
+  #drainIfRoom(): void {
     if (this.#destroyed || !this.#writerWaits || this.bufferedAmount >= HIGH_WATER_MARK) return;
     this.#writerWaits = false;
     this.#sink?.drain();

@@ -20,7 +20,7 @@ import { ReadSide, type ReadSideOwner } from '../read/read-side.ts';
 import type { ReceiveCall } from '../read/receive-call.ts';
 import { Deadline, type Deadlines, untilOf } from '../time/deadline.ts';
 import type { EndOfTurnTask } from '../time/end-of-turn.ts';
-import { Deferred, done, rejected } from '../time/promises.ts';
+import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import type { Transport, TransportSink } from '../transport.ts';
 import { checkClosePayload } from '../write/prepared-message.ts';
 import type { SendQueue } from '../write/send-queue.ts';
@@ -350,7 +350,7 @@ export class Connection
     if (!this.sendQueue.open) return rejected(this.sendQueue.error);
     checkClosePayload(payload);
     this.sendClose(payload, this.settings.closeTimeout);
-    return this.#closeHandshake?.sent === true ? done : rejected(this.sendQueue.error);
+    return this.#closeHandshake?.sent === true ? RESOLVED : rejected(this.sendQueue.error);
   }
 
   sendHeartbeat(): void {

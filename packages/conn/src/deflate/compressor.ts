@@ -120,7 +120,7 @@ export class Compressor {
    * Records a message that another deflater compressed: it is in the peer's window, but not in our
    * deflater.
    */
-  passed(bytes: Uint8Array, start: number, end: number): void {
+  recordSent(bytes: Uint8Array, start: number, end: number): void {
     this.disown();
     this.#history?.append(bytes, start, end);
   }

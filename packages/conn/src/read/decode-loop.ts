@@ -118,7 +118,7 @@ export abstract class DecodeLoop {
   }
 
   /** Whether messages are delivered. */
-  protected get keeping(): boolean {
+  protected get delivering(): boolean {
     return this.#payloadUse === DELIVERED;
   }
 
@@ -230,7 +230,7 @@ export abstract class DecodeLoop {
   #parse(decoder: MessageDecoder, ahead: boolean): ReadResult | undefined {
     const { owner } = this;
     let result: ReadResult | undefined;
-    while (!this.stopped && this.#parsesOn(decoder, ahead)) {
+    while (!this.stopped && this.#continues(decoder, ahead)) {
       const event = decoder.next();
       switch (event) {
         case NOTHING:
@@ -271,7 +271,7 @@ export abstract class DecodeLoop {
     return result;
   }
 
-  #parsesOn(decoder: MessageDecoder, ahead: boolean): boolean {
+  #continues(decoder: MessageDecoder, ahead: boolean): boolean {
     if (this.readWaits || this.dropping) return true;
     if (!ahead) return false;
     return this.hasRoom ? !decoder.inflatersBusy : this.owner.parsesRest;

@@ -33,7 +33,7 @@ export class PieceQueue {
     this.#pieces.push(piece);
     this.cost += piece.length + PIECE_COST;
     this.demanding = false;
-    this.#tell();
+    this.#notify();
   }
 
   /** Ends the queue: the message is complete. With `failure` the connection ended before that. */
@@ -42,7 +42,7 @@ export class PieceQueue {
     this.over = true;
     this.failure = failure;
     this.demanding = false;
-    this.#tell();
+    this.#notify();
   }
 
   /** Drops the unread pieces. */
@@ -88,7 +88,7 @@ export class PieceQueue {
     this.cost -= piece.length + PIECE_COST;
   }
 
-  #tell(): void {
+  #notify(): void {
     const news = this.#news;
     this.#news = undefined;
     news?.resolve();

@@ -151,7 +151,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     const { receiveCall } = this.owner;
     const { type, bytes, start, end, lease } = decoder;
     let taken: Message | undefined;
-    if (this.keeping) {
+    if (this.delivering) {
       if (receiveCall !== undefined && !receiveCall.busy && !this.#queued) {
         this.#call(receiveCall, decoder);
         return undefined;

@@ -3,7 +3,7 @@ import type { CloseInfo } from '../close-info.ts';
 import { Lease } from '../memory/lease.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
-import { Deferred, done } from '../time/promises.ts';
+import { Deferred, RESOLVED } from '../time/promises.ts';
 
 /** The callback of `receive`, called with each message. */
 export type MessageHandler = (message: BorrowedMessage) => void | PromiseLike<void>;
@@ -100,9 +100,9 @@ export class ReceiveCall extends Promise<CloseInfo> {
     this.#lease = lease;
     try {
       const result = this.handler!(borrowed);
-      // Writes return `done` while there is room. That promise has already resolved, so the call
+      // Writes return `RESOLVED` while there is room. That promise has already resolved, so the call
       // does not wait for it.
-      if (result === undefined || result === done) this.#release();
+      if (result === undefined || result === RESOLVED) this.#release();
       else if (typeof result?.then === 'function') this.#waitFor(result, owner);
       else this.#release();
     } catch (error) {

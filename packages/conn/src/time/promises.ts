@@ -2,7 +2,7 @@
  * The shared resolved promise that every write returns while there is room. It saves an allocation
  * per write.
  */
-export const done: Promise<void> = Promise.resolve();
+export const RESOLVED: Promise<void> = Promise.resolve();
 
 const ignore = (): void => {};
 

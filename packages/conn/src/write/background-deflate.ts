@@ -107,7 +107,7 @@ export class BackgroundDeflate {
     if (variant === undefined || variant.length === 0 || variant.length >= size) {
       return this.#sendQueue.message(this.#type, bytes, start, end, true);
     }
-    this.#compressor.passed(bytes, start, end);
+    this.#compressor.recordSent(bytes, start, end);
     return this.#sendQueue.compressed(this.#type, variant, 0, variant.length, size);
   }
 }

@@ -3,7 +3,7 @@ import { isControl, MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
 import { WriteClosedError } from '../errors.ts';
 import { leaseOf } from '../memory/lease.ts';
 import type { Platform } from '../platform/platform.ts';
-import { done, handled, rejected } from '../time/promises.ts';
+import { handled, RESOLVED, rejected } from '../time/promises.ts';
 import { detachedError } from './copy-or-reference.ts';
 import { bytesOf, isBorrowed, type MessageData, utf8 } from './payload.ts';
 
@@ -106,7 +106,7 @@ export class MessageWriter implements AsyncDisposable {
       // Without these bytes the peer would get a different message, so the message is aborted.
       if (rejection !== undefined) return this.#watch(rejection);
       const written = this.#after(() => this.#put(bytes, 0, length));
-      if (written === done) return done;
+      if (written === RESOLVED) return RESOLVED;
       if (waits) this.#count(length, written);
       hold(bytes, written);
       return this.#watch(written);
@@ -169,7 +169,7 @@ export class MessageWriter implements AsyncDisposable {
 
   /** Calls {@link close} if the writer is still open: for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
-    return this.#over === undefined ? this.close() : done;
+    return this.#over === undefined ? this.close() : RESOLVED;
   }
 
   /** @internal Finishes the message after its pending calls, because a later `nextWriter` waits. */
@@ -189,7 +189,7 @@ export class MessageWriter implements AsyncDisposable {
 
   /** Aborts the message when `call` fails. */
   #watch(call: Promise<void>): Promise<void> {
-    if (call !== done) call.then(undefined, (error: unknown) => this.#giveUp(error));
+    if (call !== RESOLVED) call.then(undefined, (error: unknown) => this.#giveUp(error));
     return call;
   }
 
@@ -216,7 +216,7 @@ export class MessageWriter implements AsyncDisposable {
   #after(step: () => Promise<void>): Promise<void> {
     const before = this.#pending;
     const pending = before === undefined ? attempt(step) : before.then(step);
-    if (pending === done) return done;
+    if (pending === RESOLVED) return RESOLVED;
     this.#pending = handled(pending);
     const idle = (): void => {
       if (this.#pending === pending) this.#pending = undefined;
@@ -236,12 +236,12 @@ export class MessageWriter implements AsyncDisposable {
         return this.#tooLong();
       if (this.#fill === this.#size) {
         const sent = this.#flush(false);
-        if (sent !== done) return sent.then(() => this.#put(bytes, from, length));
+        if (sent !== RESOLVED) return sent.then(() => this.#put(bytes, from, length));
       }
       if (this.#fill === 0 && length - from > this.#size) {
         const end = from + this.#size;
         const sent = this.#fragment(false, bytes, from, end);
-        if (sent !== done) return sent.then(() => this.#put(bytes, end, length));
+        if (sent !== RESOLVED) return sent.then(() => this.#put(bytes, end, length));
         from = end;
         continue;
       }
@@ -251,7 +251,7 @@ export class MessageWriter implements AsyncDisposable {
       this.#fill += n;
       from += n;
     }
-    return done;
+    return RESOLVED;
   }
 
   /**

@@ -12,7 +12,7 @@ import { leaseOf } from '../memory/lease.ts';
 import type { DataType } from '../message.ts';
 import { RSV1 } from '../platform/deflate-engine.ts';
 import { viewOf } from '../platform/platform.ts';
-import { Deferred, done, rejected } from '../time/promises.ts';
+import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import type { Transport } from '../transport.ts';
 import { isTurnFull, overLimit, type TurnBudget, WaitingWriters } from './backpressure.ts';
 import { ControlQueue } from './control-queue.ts';
@@ -228,7 +228,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
       waiting.released(written);
       // A transport that fails releases all bytes first and reports its end right after. In this
       // microtask the write is already rejected then.
-      void done.then(() => {
+      void RESOLVED.then(() => {
         waiting.resolveReference(written);
         this.#renewBudget();
       });
@@ -257,7 +257,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     if (this.#blocked && this.bufferedAmount >= owner.shared.settings.highWaterMark) {
       return this.#waitingWriters().forDrain();
     }
-    if (!isTurnFull(this.#turnBytes, this.#turnFrames)) return done;
+    if (!isTurnFull(this.#turnBytes, this.#turnFrames)) return RESOLVED;
     return this.#waitingWriters().forNextTurn(owner.shared.platform, this);
   }
 
@@ -368,7 +368,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     }
     if (this.unsentBytes >= LARGEST_SLAB) this.#write();
     else this.owner.flushAtEndOfTurn();
-    return done;
+    return RESOLVED;
   }
 
   #enqueueControl(
@@ -380,7 +380,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   ): Promise<void> {
     const { maxPendingPings } = this.owner.shared.settings;
     this.#controls ??= new ControlQueue();
-    if (this.#controls.add(opcode, bytes, start, end, own, maxPendingPings)) return done;
+    if (this.#controls.add(opcode, bytes, start, end, own, maxPendingPings)) return RESOLVED;
     return rejected(
       new BackpressureError(
         `${this.#controlFrames} pings are already waiting for the peer (option maxPendingPings)`,

@@ -124,9 +124,9 @@ export class WriteSide implements FragmentSink {
     const { platform } = this.#owner.shared;
     if (text.length * 3 > SCRATCH) {
       const retained = owned(utf8(text, platform));
-      return this.#pack(type, retained.bytes, 0, retained.end, retained);
+      return this.#compressAndSend(type, retained.bytes, 0, retained.end, retained);
     }
-    return this.#pack(type, plain, 0, platform.writeUtf8(plain, 0, text));
+    return this.#compressAndSend(type, plain, 0, platform.writeUtf8(plain, 0, text));
   }
 
   /**
@@ -154,7 +154,7 @@ export class WriteSide implements FragmentSink {
     const rejection = preaccepted
       ? sendQueue.rejectionIfClosed()
       : sendQueue.rejectionFor(size, undefined, 0);
-    return rejection ?? this.#pack(type, bytes, start, end, retained);
+    return rejection ?? this.#compressAndSend(type, bytes, start, end, retained);
   }
 
   #enqueueMessage(
@@ -196,9 +196,9 @@ export class WriteSide implements FragmentSink {
       return sendQueue.sendShared(type, bytes, 0, length);
     }
     const variant = variantOf(message, compressor);
-    if (variant === undefined) return this.#later(type, owned(bytes), message);
+    if (variant === undefined) return this.#compressInBackground(type, owned(bytes), message);
     if (variant.length === 0) return sendQueue.sendShared(type, bytes, 0, length);
-    compressor.passed(bytes, 0, length);
+    compressor.recordSent(bytes, 0, length);
     try {
       return sendQueue.sendShared(type, variant, RSV1, length);
     } catch (error) {
@@ -218,7 +218,7 @@ export class WriteSide implements FragmentSink {
   }
 
   /** Compresses an accepted message, on this thread or, when it is large, on another one. */
-  #pack(
+  #compressAndSend(
     type: DataType,
     bytes: Uint8Array,
     start: number,
@@ -230,7 +230,7 @@ export class WriteSide implements FragmentSink {
     if (compressor.isLarge(end - start)) {
       // A reference is released when the message leaves the write queue, so only a copy can be reused.
       const ours = retained?.ours === true ? retained : retain(bytes, start, end, this.#copiesAll);
-      return this.#later(type, ours, undefined);
+      return this.#compressInBackground(type, ours, undefined);
     }
     try {
       const size = compressor.deflate(bytes, start, end);
@@ -242,7 +242,7 @@ export class WriteSide implements FragmentSink {
     }
   }
 
-  #later(
+  #compressInBackground(
     type: DataType,
     retained: RetainedBytes,
     prepared: PreparedMessage | undefined,

@@ -2,7 +2,7 @@ import { type SlabSource, sharedSlabPool } from '@ws/codec';
 import { FakePlatform, naiveDecode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { BinaryMessage, PingMessage, TextMessage, WriteClosedError } from '../../src/index.ts';
-import { Deferred, done } from '../../src/time/promises.ts';
+import { Deferred, RESOLVED } from '../../src/time/promises.ts';
 import { type FragmentSink, MessageWriter } from '../../src/write/message-writer.ts';
 import { type Wired, wired } from '../wired.ts';
 
@@ -12,7 +12,7 @@ function writerOf(type: number = TextMessage, pool: SlabSource = sharedSlabPool(
   const seen: string[] = [];
   const chunks: Uint8Array[] = [];
   const state: { room: Promise<void>; refused: unknown; refusal: unknown; throws: unknown } = {
-    room: done,
+    room: RESOLVED,
     refused: undefined,
     refusal: undefined,
     throws: undefined,
@@ -48,12 +48,12 @@ describe('MessageWriter', () => {
   it('sends a fragment when its buffer is full and more data follows', async () => {
     const { writer, seen } = writerOf();
     const { lent } = sharedSlabPool();
-    expect(writer.write('abc')).toBe(done);
+    expect(writer.write('abc')).toBe(RESOLVED);
     expect(sharedSlabPool().lent).toBe(lent + 1);
-    expect(writer.write('d')).toBe(done);
-    expect(writer.write('')).toBe(done);
+    expect(writer.write('d')).toBe(RESOLVED);
+    expect(writer.write('')).toBe(RESOLVED);
     expect(seen).toEqual([]);
-    expect(writer.write('e')).toBe(done);
+    expect(writer.write('e')).toBe(RESOLVED);
     expect(seen).toEqual(['1... abcd']);
     await writer.close();
     expect(seen.slice(1)).toEqual(['0 e', 'complete 1 of 5', 'done']);
@@ -113,8 +113,8 @@ describe('MessageWriter', () => {
     room.resolve();
     await waiting;
     await platform.settle();
-    state.room = done;
-    expect(writer.write('f')).toBe(done);
+    state.room = RESOLVED;
+    expect(writer.write('f')).toBe(RESOLVED);
   });
 
   it('waits within a large write at each full buffer', async () => {
@@ -488,7 +488,7 @@ describe('overlapping calls of a MessageWriter', () => {
   it('check the limits only when they would wait', async () => {
     const { writer, state, seen } = writerOf();
     state.refusal = new Error('too much');
-    expect(writer.write('abcde')).toBe(done);
+    expect(writer.write('abcde')).toBe(RESOLVED);
     await writer.close();
     expect(seen.slice(0, 2)).toEqual(['1... abcd', '0 e']);
   });

@@ -7,7 +7,7 @@ import {
   TimeoutError,
   TransportError,
 } from '../../src/index.ts';
-import { done } from '../../src/time/promises.ts';
+import { RESOLVED } from '../../src/time/promises.ts';
 import { bytesOf, queueOf, stateOf } from './queue-of.ts';
 
 describe('the buffered amount', () => {
@@ -71,7 +71,7 @@ describe('a blocked transport', () => {
     sendQueue.flush();
     expect(sendQueue.bufferedAmount).toBe(12);
     expect(sendQueue.pending).toBe(false);
-    expect(sendQueue.text(TextMessage, 'x'.repeat(85))).toBe(done);
+    expect(sendQueue.text(TextMessage, 'x'.repeat(85))).toBe(RESOLVED);
     expect(sendQueue.bufferedAmount).toBe(99);
     const waiting = sendQueue.text(TextMessage, '');
     expect([sendQueue.unsent, sendQueue.pending]).toEqual([true, false]);
@@ -201,7 +201,7 @@ describe('a transport that accepts one piece at a time', () => {
     void sendQueue.message(BinaryMessage, new Uint8Array(200_000), 0, 200_000);
     expect(transport.writes).toHaveLength(1);
     const ping = sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
-    expect([sendQueue.unsent, ping]).toEqual([true, done]);
+    expect([sendQueue.unsent, ping]).toEqual([true, RESOLVED]);
     while (transport.bufferedAmount > 0) transport.drain();
     expect(transport.writes.length).toBeGreaterThan(3);
     expect(sent()).toEqual(['binary <200000>', 'ping p']);
@@ -237,8 +237,8 @@ describe('the limits of a write', () => {
     const { sendQueue } = queueOf();
     const payload = new Uint8Array(65_532);
     for (let i = 0; i < 15; i++)
-      expect(sendQueue.message(BinaryMessage, payload, 0, payload.length)).toBe(done);
-    expect(sendQueue.message(BinaryMessage, payload, 0, payload.length)).not.toBe(done);
+      expect(sendQueue.message(BinaryMessage, payload, 0, payload.length)).toBe(RESOLVED);
+    expect(sendQueue.message(BinaryMessage, payload, 0, payload.length)).not.toBe(RESOLVED);
   });
 
   it('allow a write to an empty queue up to the limit', () => {

@@ -10,7 +10,7 @@ import {
   TimeoutError,
   TransportError,
 } from '../../src/index.ts';
-import { done } from '../../src/time/promises.ts';
+import { RESOLVED } from '../../src/time/promises.ts';
 import { bytesOf, noBuffer, queueOf } from './queue-of.ts';
 
 describe('control frames', () => {
@@ -22,7 +22,7 @@ describe('control frames', () => {
     for (const own of [true, false]) {
       for (const digit of '123') {
         payload[0] = digit.charCodeAt(0);
-        expect(sendQueue.control(PongMessage, payload, 0, 1, own)).toBe(done);
+        expect(sendQueue.control(PongMessage, payload, 0, 1, own)).toBe(RESOLVED);
       }
     }
     void sendQueue.control(PingMessage, bytesOf('-ping-'), 1, 5);
@@ -57,11 +57,11 @@ describe('control frames', () => {
     const { sendQueue, block } = queueOf({ maxPendingPings: 2 });
     block();
     for (let i = 0; i < 3; i++)
-      expect(sendQueue.control(PingMessage, bytesOf('p'), 0, 1)).toBe(done);
+      expect(sendQueue.control(PingMessage, bytesOf('p'), 0, 1)).toBe(RESOLVED);
     const refused = sendQueue.control(PingMessage, bytesOf('p'), 0, 1);
     await expect(refused).rejects.toBeInstanceOf(BackpressureError);
     await expect(refused).rejects.toThrow('3 pings are already waiting for the peer');
-    expect(sendQueue.control(PongMessage, bytesOf('p'), 0, 1)).toBe(done);
+    expect(sendQueue.control(PongMessage, bytesOf('p'), 0, 1)).toBe(RESOLVED);
   });
 
   it('without a buffer end the connection when no caller sees the error', async () => {
@@ -133,7 +133,7 @@ describe('an expired write deadline', () => {
     const { sendQueue, aborted, sent } = queueOf();
     sendQueue.expire(error, 0);
     expect([aborted, sendQueue.open]).toEqual([[], true]);
-    expect(sendQueue.control(PingMessage, bytesOf('p'), 0, 1)).toBe(done);
+    expect(sendQueue.control(PingMessage, bytesOf('p'), 0, 1)).toBe(RESOLVED);
     await expect(sendQueue.text(TextMessage, 'late')).rejects.toBe(error);
     expect(aborted).toEqual([error]);
     sendQueue.flush();
@@ -154,7 +154,7 @@ describe('an expired write deadline', () => {
     const { sendQueue, aborted } = queueOf();
     sendQueue.expire(error, 0);
     sendQueue.clearExpired();
-    expect(sendQueue.text(TextMessage, 'x')).toBe(done);
+    expect(sendQueue.text(TextMessage, 'x')).toBe(RESOLVED);
     expect(aborted).toEqual([]);
   });
 

@@ -1,7 +1,7 @@
 import { inWords, naiveDecode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { BinaryMessage, PingMessage, TextMessage, TransportError } from '../../src/index.ts';
-import { done } from '../../src/time/promises.ts';
+import { RESOLVED } from '../../src/time/promises.ts';
 import { bytesOf, noBuffer, queueOf, stateOf } from './queue-of.ts';
 
 describe('a compressed or shared message', () => {
@@ -63,7 +63,7 @@ describe('a compressed or shared message', () => {
 describe('a message that is written as a stream', () => {
   it('counts once, with its last fragment', () => {
     const { sendQueue, owner, sent, watched } = queueOf();
-    expect(sendQueue.fragment(TextMessage, false, bytesOf('-ab-'), 1, 3)).toBe(done);
+    expect(sendQueue.fragment(TextMessage, false, bytesOf('-ab-'), 1, 3)).toBe(RESOLVED);
     void sendQueue.fragment(0, true, bytesOf('-ab-'), 3, 4);
     sendQueue.complete(TextMessage, 3);
     sendQueue.flush();
@@ -120,12 +120,12 @@ describe('a message that other connections send too', () => {
     transport.drain();
     await platform.settle();
     expect(await stateOf(large)).toBe('resolved');
-    expect(sendQueue.sendShared(BinaryMessage, new Uint8Array(65_536), 0, 65_536)).toBe(done);
+    expect(sendQueue.sendShared(BinaryMessage, new Uint8Array(65_536), 0, 65_536)).toBe(RESOLVED);
   });
 
   it('counts its plain size when it is uncompressed', () => {
     const { sendQueue } = queueOf();
-    expect(sendQueue.sendShared(TextMessage, bytesOf('x'), 0, 200_000)).toBe(done);
+    expect(sendQueue.sendShared(TextMessage, bytesOf('x'), 0, 200_000)).toBe(RESOLVED);
   });
 
   it('leaves at the end of the turn', () => {

@@ -7,7 +7,7 @@ import {
   TextMessage,
   TransportError,
 } from '../../src/index.ts';
-import { done } from '../../src/time/promises.ts';
+import { RESOLVED } from '../../src/time/promises.ts';
 import type { SendQueue } from '../../src/write/send-queue.ts';
 import { bytesOf, noBuffer, queueOf, stateOf } from './queue-of.ts';
 
@@ -15,9 +15,9 @@ describe.each(['server', 'client'] as const)('SendQueue of a %s', (role) => {
   it('gathers the frames of one turn, and hands them over in one write', async () => {
     const { sendQueue, transport, owner, asked, watched, sent } = queueOf({}, { role });
     expect([sendQueue.pending, sendQueue.unsent]).toEqual([false, false]);
-    expect(sendQueue.text(TextMessage, 'ä')).toBe(done);
-    expect(sendQueue.message(BinaryMessage, bytesOf('-abc-'), 1, 4)).toBe(done);
-    expect(sendQueue.control(PingMessage, bytesOf('-p-'), 1, 2)).toBe(done);
+    expect(sendQueue.text(TextMessage, 'ä')).toBe(RESOLVED);
+    expect(sendQueue.message(BinaryMessage, bytesOf('-abc-'), 1, 4)).toBe(RESOLVED);
+    expect(sendQueue.control(PingMessage, bytesOf('-p-'), 1, 2)).toBe(RESOLVED);
     expect([sendQueue.pending, sendQueue.unsent]).toEqual([true, true]);
     expect(transport.writes).toEqual([]);
     expect(asked).toEqual(['flush', 'flush', 'flush']);
@@ -144,21 +144,21 @@ describe('a large message', () => {
 describe('a turn with many writes', () => {
   it('defers the thousandth write and later ones to the next turn', async () => {
     const { sendQueue, platform } = queueOf();
-    for (let i = 0; i < 999; i++) expect(sendQueue.text(TextMessage, 'x')).toBe(done);
+    for (let i = 0; i < 999; i++) expect(sendQueue.text(TextMessage, 'x')).toBe(RESOLVED);
     const late = [sendQueue.text(TextMessage, 'x'), sendQueue.text(TextMessage, 'x')];
     expect(late[1]).toBe(late[0]);
     expect(platform.yielded).toBe(1);
     expect(await stateOf(late[0]!)).toBe('pending');
     platform.runYielded();
     expect(await stateOf(late[0]!)).toBe('resolved');
-    for (let i = 0; i < 999; i++) expect(sendQueue.text(TextMessage, 'x')).toBe(done);
-    expect(sendQueue.text(TextMessage, 'x')).not.toBe(done);
+    for (let i = 0; i < 999; i++) expect(sendQueue.text(TextMessage, 'x')).toBe(RESOLVED);
+    expect(sendQueue.text(TextMessage, 'x')).not.toBe(RESOLVED);
   });
 
   it('ends with the flush', () => {
     const { sendQueue } = queueOf();
     for (let turn = 0; turn < 3; turn++) {
-      for (let i = 0; i < 999; i++) expect(sendQueue.text(TextMessage, 'x')).toBe(done);
+      for (let i = 0; i < 999; i++) expect(sendQueue.text(TextMessage, 'x')).toBe(RESOLVED);
       sendQueue.flush();
     }
   });
@@ -170,7 +170,7 @@ describe('a turn with many writes', () => {
     const { sendQueue, transport } = queueOf();
     const payload = new Uint8Array(65_532);
     for (let i = 0; i < 40; i++) {
-      expect(sendQueue.message(BinaryMessage, payload, 0, payload.length)).toBe(done);
+      expect(sendQueue.message(BinaryMessage, payload, 0, payload.length)).toBe(RESOLVED);
       sendQueue[ends]();
     }
     expect(transport.writes).toHaveLength(40);
@@ -180,9 +180,9 @@ describe('a turn with many writes', () => {
     const { sendQueue } = queueOf();
     const payload = new Uint8Array(65_532);
     for (let i = 0; i < 15; i++)
-      expect(sendQueue.message(BinaryMessage, payload, 0, payload.length)).toBe(done);
-    expect(sendQueue.message(BinaryMessage, payload, 1, payload.length)).toBe(done);
-    expect(sendQueue.text(TextMessage, '')).not.toBe(done);
+      expect(sendQueue.message(BinaryMessage, payload, 0, payload.length)).toBe(RESOLVED);
+    expect(sendQueue.message(BinaryMessage, payload, 1, payload.length)).toBe(RESOLVED);
+    expect(sendQueue.text(TextMessage, '')).not.toBe(RESOLVED);
   });
 
   const one = Uint8Array.of(1);
@@ -207,9 +207,9 @@ describe('a turn with many writes', () => {
   ])('counts eight times the plain bytes of $what', ({ send }) => {
     // With its frame of three bytes.
     const below = queueOf();
-    expect(send(below.sendQueue, 131_071)).toBe(done);
+    expect(send(below.sendQueue, 131_071)).toBe(RESOLVED);
     const reached = queueOf();
-    expect(send(reached.sendQueue, 131_072)).not.toBe(done);
+    expect(send(reached.sendQueue, 131_072)).not.toBe(RESOLVED);
   });
 });
 
