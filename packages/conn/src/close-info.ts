@@ -15,7 +15,7 @@ export interface CloseInfo {
 }
 
 /**
- * `open` until a close frame is sent or answered, `closing` until the transport is closed, then
- * `closed`.
+ * `open` until this end sends a close frame, begins to answer the peer's close frame or end, or
+ * fails the connection; then `closing`; `closed` after the transport has closed.
  */
 export type ConnState = 'open' | 'closing' | 'closed';

@@ -171,8 +171,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   }
 
   /**
-   * `open` until a close frame is sent or the connection fails, `closed` after the transport has
-   * closed.
+   * `open` until this end sends a close frame, begins to answer the peer's close frame or end, or
+   * fails the connection; then `closing`; `closed` after the transport has closed.
    */
   get state(): ConnState {
     return this.#connection.state;
@@ -442,7 +442,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
 
   /**
    * Sends a {@link PreparedMessage}. Its compressed variant is made once and shared. The promise
-   * settles as that of {@link writeMessage} for copied bytes.
+   * settles as that of {@link writeMessage}.
    *
    * @throws (rejects) as {@link writeMessage}; TypeError when `message` is not a PreparedMessage.
    */
@@ -466,7 +466,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    * @param type - `CloseMessage`, `PingMessage` or `PongMessage`.
    * @param data - At most 125 bytes, copied during the call. For a close frame: empty, or the
    *   result of {@link formatCloseMessage}.
-   * @param deadline - A Date or ms since 1970. After it nothing is sent.
+   * @param deadline - A Date or ms since 1970. If it has passed when you call, the frame is not sent.
    * @throws (rejects) TypeError for another type, RangeError for an invalid payload,
    *   {@link TimeoutError} after the deadline, {@link CloseSentError}, {@link BackpressureError}
    *   when `maxPendingPings` already wait.

@@ -206,8 +206,9 @@ export class Decompressor {
   }
 
   /**
-   * The connection has ended, maybe unread: gives all shared memory and engines back, and keeps
-   * copies.
+   * Detaches this decompressor from the shared pools, because the connection has ended and messages
+   * may still be unread. The engine and the window no longer count there. Collected input moves to
+   * private memory.
    */
   moveOutOfPools(): void {
     const shared = this.#shared;

@@ -6,7 +6,8 @@ import { Deferred, rejected } from './promises.ts';
 import { type TimerEntry, timersOf } from './timers.ts';
 
 /**
- * How long a call waits. Both only end the wait: the connection stays open, and no data is lost.
+ * Bounds of a wait. For reads, `signal` and `timeout` end only the wait: the connection stays open,
+ * and no data is lost. For `Conn.close`, they destroy the transport.
  */
 export interface WaitOptions {
   /** Ends the wait when it aborts; the promise rejects with its reason. */

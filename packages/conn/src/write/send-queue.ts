@@ -165,8 +165,9 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   }
 
   /**
-   * Sends a whole message that was accepted and that other connections send too. Unless it is
-   * masked or queued after frames of this connection alone, it is encoded once for all of them.
+   * Sends a whole message that was accepted and that other connections send too. It is encoded once
+   * for all of them, unless this connection masks, is blocked, has unsent frames that are not
+   * shared, or the payload exceeds {@link COPY_UP_TO}.
    *
    * @param payload - The message, or its compressed variant when `rsv` has RSV1. It never changes.
    * @param plain - Size of the message in bytes before it was compressed.
