@@ -92,7 +92,7 @@ export let connectionOf: (conn: Conn) => Connection;
  *
  * There are five ways to read: {@link readMessage}, {@link nextReader},
  * `for await (const message of conn)`, {@link receive} (the fastest) and {@link discardReads}. Any
- * number of callers may write: messages leave in the order of the calls.
+ * number of callers may write: messages are sent in the order of the calls.
  *
  * A promise of a Conn that you ignore causes no unhandled rejection. {@link closed} reports how the
  * connection ended.
@@ -127,8 +127,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
 
   /**
    * Starts `transport`. Only this connection may use it from then on. No frame is parsed before the
-   * code that creates the Conn reaches its first `await`: handlers that it sets see the first
-   * frame.
+   * code that creates the Conn reaches its first `await`. That code can set handlers before the
+   * first frame is parsed.
    *
    * @throws TypeError, RangeError for a bad option. The transport was not started then.
    */
@@ -459,8 +459,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   }
 
   /**
-   * Sends a control frame (RFC 6455, section 5.5). Pings and pongs pass queued messages. A close
-   * frame leaves after all accepted messages and starts the closing handshake, as {@link close}
+   * Sends a control frame (RFC 6455, section 5.5). Pings and pongs overtake queued messages. A close
+   * frame is sent after all accepted messages and starts the closing handshake, as {@link close}
    * does.
    *
    * @param type - `CloseMessage`, `PingMessage` or `PongMessage`.
@@ -554,7 +554,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    * applies to a message that has begun. A longer message closes the connection with 1009 and a
    * {@link ReadLimitError}.
    *
-   * @param bytes - A whole number from 1 on; `false` for no limit.
+   * @param bytes - A whole number of 1 or more; `false` for no limit.
    * @throws TypeError, RangeError for another value.
    */
   setReadLimit(bytes: number | false): void {
@@ -574,8 +574,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   }
 
   /**
-   * Sets a deadline for writes. When it expires while data is unsent, or at the first write after
-   * it, the transport is destroyed, since the stream is incomplete, and writes reject with
+   * Sets a deadline for writes. If data is unsent when it expires, the transport is destroyed.
+   * Otherwise the first write after it destroys the transport. Writes reject with
    * {@link TimeoutError}. {@link writeControl} takes its own deadline.
    *
    * @param at - As for {@link setReadDeadline}.

@@ -1,6 +1,6 @@
 /**
- * What the sibling packages need and users do not. Unstable: any release may change or remove a
- * name. The classes are the same as those of `@ws/conn`.
+ * Exports for the sibling packages. Unstable: any release may change or remove a name. The classes
+ * are the same as those of `@ws/conn`.
  *
  * @module
  */

@@ -50,7 +50,7 @@ export class Message {
  * `send` and `writeMessage` accept it directly and create no view of its bytes.
  */
 export class BorrowedMessage {
-  /** @internal The buffer that the payload lies in. */
+  /** @internal The buffer that contains the payload. */
   bytes: Uint8Array;
   /** @internal */
   start = 0;

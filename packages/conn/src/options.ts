@@ -8,7 +8,7 @@ import type { BufferPool } from './memory/buffer-pool.ts';
 import type { Platform } from './platform/platform.ts';
 import { bound, duration, kind, range, whole } from './validate.ts';
 
-/** When a silent peer is pinged and given up, in milliseconds. */
+/** Times in ms after which a silent peer is pinged, and then given up. */
 export interface Heartbeat {
   /** A ping is sent after this much silence. */
   readonly interval: number;
@@ -44,7 +44,7 @@ export interface ConnSettings {
   readonly maxBufferedAmount?: number | false | undefined;
   /** Time in ms that the peer has for its part of the closing handshake. Default: 5 s. */
   readonly closeTimeout?: number | undefined;
-  /** Pings of silent peers. Default: 20 s and 20 s on a server, `false` on a client. */
+  /** Pings to silent peers. Default: 20 s and 20 s on a server, `false` on a client. */
   readonly heartbeat?: false | Heartbeat | undefined;
   /** The most unanswered pings of `ping()`. Default: 64. */
   readonly maxPendingPings?: number | undefined;
@@ -181,7 +181,7 @@ function rememberedWith(pool: BufferPool | undefined): Remembered {
 }
 
 /**
- * Thousands of connections have the same settings: they share one object, and what is kept per
+ * Thousands of connections have the same settings: they share one object, and one ConnShared per
  * object.
  */
 function interned(role: Role, settings: Settings): Settings {

@@ -142,7 +142,7 @@ class MemoryTransport implements Transport {
     }
     this.#platform.defer(() => {
       this.#sink?.close(error);
-      // Bytes to a destroyed transport are dropped, so the peer can write on.
+      // Bytes to a destroyed transport are dropped, so the peer can continue to write.
       this.peer.#drainIfRoom();
     });
   }

@@ -41,7 +41,7 @@ export interface Transport {
    *   nevertheless, and calls `sink.drain()` later.
    */
   write(chunk: Uint8Array, release?: () => void): boolean;
-  /** Writes between `cork` and `uncork` may leave as one. */
+  /** Writes between `cork` and `uncork` may be sent as one. */
   cork?(): void;
   /** Sends the writes since `cork`. */
   uncork?(): void;

@@ -10,7 +10,7 @@ export function bound(name: string, value: unknown): number {
 }
 
 /**
- * A whole number from 1 on.
+ * A whole number of 1 or more.
  *
  * @throws TypeError, RangeError, with the option's name.
  */
@@ -19,7 +19,7 @@ export function whole(name: string, value: unknown): number {
     throw new TypeError(`${name}: expected a number, got ${kind(value)}`);
   }
   if (!Number.isSafeInteger(value) || value < 1) {
-    throw new RangeError(`${name}: expected a whole number from 1 on, got ${value}`);
+    throw new RangeError(`${name}: expected a whole number of 1 or more, got ${value}`);
   }
   return value;
 }

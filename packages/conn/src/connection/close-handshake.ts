@@ -158,7 +158,7 @@ export class CloseHandshake {
   }
 
   /**
-   * Counts input after our close frame. Counting starts when the frame has left: before that the
+   * Counts input after our close frame. Counting starts when the frame is sent: before that the
    * peer cannot know of the close.
    */
   countDropped(bytes: number): void {

@@ -73,7 +73,7 @@ export class ConnShared implements WriteShared {
   }
 }
 
-/** The two of one settings object: for connections without compression, and with it. */
+/** The ConnShared without and with compression for one settings object. */
 interface SharedOfSettings {
   plain?: ConnShared;
   deflating?: ConnShared;

@@ -10,7 +10,7 @@ export type PingPongHandler = (payload: Uint8Array) => void | PromiseLike<void>;
 /** Called with the code and the reason of the peer's close frame; 1005 when it had no code. */
 export type CloseHandler = (code: number, reason: string) => void | PromiseLike<void>;
 
-/** What {@link ControlFrames} asks of its connection. */
+/** The connection of {@link ControlFrames}. */
 export interface ControlFramesOwner {
   readonly sendQueue: SendQueue;
   fail(error: unknown, code: number, reason: string): void;
@@ -65,7 +65,10 @@ export class ControlFrames {
     return handler === undefined ? undefined : (async () => handler(code, reason))();
   }
 
-  /** The heartbeat's ping: nobody waits for it, and it does not count as one of the user's. */
+  /**
+   * Sends the heartbeat's ping. The caller does not wait for it, and it does not count as a ping of
+   * the user.
+   */
   sendHeartbeat(): void {
     const payload = this.pings.heartbeatPayload();
     void this.#owner.sendQueue.control(PingMessage, payload, 0, payload.length, true);

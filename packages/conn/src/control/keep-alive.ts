@@ -2,7 +2,7 @@ import type { Heartbeat as HeartbeatOption } from '../options.ts';
 import type { TimerEntry, Timers } from '../time/timers.ts';
 
 /**
- * What {@link KeepAlive} asks of a connection. While the connection is open, its alarm drives the
+ * A connection that {@link KeepAlive} watches. While the connection is open, its alarm drives the
  * heartbeat.
  */
 export interface KeepAliveTarget extends TimerEntry {
@@ -15,6 +15,7 @@ export interface KeepAliveTarget extends TimerEntry {
   pingedAt: number | undefined;
   /** Whether we paused the transport: silence says nothing about the peer then. */
   readonly paused: boolean;
+  /** Sends a ping. */
   sendHeartbeat(): void;
   /** The peer was silent for `ms`, a whole number. */
   expired(ms: number): void;

@@ -8,7 +8,7 @@ type Done = (variant: Uint8Array | undefined) => void;
 export class CompressedVariants {
   readonly #bytes: Uint8Array;
   readonly #variants = new Map<number, Uint8Array>();
-  /** Forms that another thread makes, and the callbacks that wait for them. */
+  /** Variants that another thread creates, and the callbacks that wait for them. */
   readonly #pending = new Map<number, Set<Done>>();
 
   constructor(bytes: Uint8Array) {
@@ -32,7 +32,7 @@ export class CompressedVariants {
   }
 
   /**
-   * Makes the variant on another thread and calls `done` with it, or with an empty one when that
+   * Creates the variant on another thread and calls `done` with it, or with an empty one when that
    * fails.
    *
    * @returns Cancels the call of `done`.

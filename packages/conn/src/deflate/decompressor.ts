@@ -18,8 +18,8 @@ const MAX_BITS = 15;
 /** Compressed bytes inflated in one step. */
 const STEP_INPUT = 16_384;
 /**
- * Cost of a compressed byte, in plain bytes. Its plain text costs about as much again. Headers of
- * blocks without output cost up to forty.
+ * Cost of decoding a compressed byte, in plain bytes. The plain bytes are charged in addition. A
+ * byte of a block header without output can cost 40.
  */
 const INPUT_COST = 8;
 /** Cost of a reset: a fixed part, and a part for each byte of history. */
@@ -184,7 +184,7 @@ export class Decompressor {
     }
   }
 
-  /** The message is complete: its engine and memory go back. */
+  /** The message is complete: releases its engine and memory. */
   endMessage(): void {
     this.#show(NONE, 0, 0, false);
     this.#collectedLease?.release();

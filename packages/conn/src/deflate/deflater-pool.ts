@@ -3,7 +3,8 @@ import type { Platform } from '../platform/platform.ts';
 import { closeWhere, type EngineKeeper, FreeEngines, PooledEngine } from './pooled-engine.ts';
 
 /**
- * Messages that may be deflated fragment by fragment at a time. Further ones are sent uncompressed.
+ * Most messages that are deflated fragment by fragment at the same time. Further messages are sent
+ * uncompressed.
  */
 const MAX_LEASED = 64;
 /**
@@ -68,9 +69,9 @@ export class DeflaterPool {
   }
 
   /**
-   * A deflater for `owner` to keep: a new one, a free one, or that of a silent owner. Undefined
-   * when `most` are owned and all are busy: if connections took them in turns, none would have a
-   * context.
+   * A deflater for `owner` to keep: a new one, one that lost its owner, or that of a silent owner.
+   * Undefined when `most` are owned and all are busy: a deflater that changes its owner loses its
+   * window.
    */
   own(owner: object, key: number, most: number): PooledEngine<Deflater> | undefined {
     this.#keeper.renew();

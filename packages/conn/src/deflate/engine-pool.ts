@@ -7,7 +7,7 @@ import { InflaterPool, type InflaterSource, UnpooledInflaters } from './inflater
 import type { EngineKeeper } from './pooled-engine.ts';
 import type { HistoryMemory } from './window.ts';
 
-/** What a decompressor needs: inflaters, and memory for the history of the peer's messages. */
+/** The resources of a decompressor: inflaters, and memory for the history of the peer's messages. */
 export interface InflateResources extends HistoryMemory {
   readonly inflaters: InflaterSource;
 }
@@ -16,10 +16,7 @@ export interface InflateResources extends HistoryMemory {
 const IDLE = 60_000;
 /** Most free history buffers that are kept of each size. */
 const MAX_FREE_HISTORIES = 64;
-/**
- * Size in bytes of the shared buffers that are inflated or deflated into before the result is
- * copied.
- */
+/** Size in bytes of the shared input and output buffers of engines. */
 export const SCRATCH = 65_536;
 
 /** The engines of a platform, and the memory of histories, shared by all of its connections. */

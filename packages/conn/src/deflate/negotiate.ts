@@ -7,7 +7,8 @@ import type { InflateBuffers } from './inflate-buffers.ts';
 import type { Compression } from './settings.ts';
 
 /**
- * Window bits of a server that keeps a window per client: 4 KiB compress nearly as well as 32 KiB.
+ * Window bits that a server in mode `takeover` allows its clients: 4 KiB compress nearly as well as
+ * 32 KiB.
  */
 const SERVER_RECEIVE_BITS = 12;
 

@@ -3,7 +3,7 @@ import type { Deflater, DeflateSource, Inflater } from '../platform/deflate-engi
 /** Free engines of one kind that are kept: an inflater has 45 KiB, a deflater 270 KiB. */
 const MAX_FREE = 8;
 
-/** An engine, with what its pool knows about it. */
+/** An engine, with the facts that its pool needs. */
 export class PooledEngine<E> {
   readonly engine: E;
   /** Of a deflater: its level and window bits, see {@link deflaterKey}. Of an inflater: 0. */
@@ -29,7 +29,7 @@ export class PooledEngine<E> {
   }
 }
 
-/** What a pool of one kind of engine shares with the pool of all engines. */
+/** The part of the pool of all engines that the pool of one kind of engine uses. */
 export interface EngineKeeper {
   readonly source: DeflateSource;
   readonly generation: number;

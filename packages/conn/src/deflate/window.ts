@@ -53,12 +53,12 @@ export class HistoryRing implements History {
     if (oldest > 0) into.set(ring.subarray(0, oldest), at + this.length - oldest);
   }
 
-  /** Takes and gives memory elsewhere from now on; the current buffer goes back there too. */
+  /** Uses `memory` from now on, also to release the current buffer. */
   moveTo(memory: HistoryMemory): void {
     this.#memory = memory;
   }
 
-  /** Forgets all bytes and gives the memory back. */
+  /** Forgets all bytes and releases the memory. */
   release(): void {
     if (this.#bytes !== NONE) this.#memory.release(this.#bytes);
     this.#bytes = NONE;

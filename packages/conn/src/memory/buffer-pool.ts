@@ -3,7 +3,7 @@ import { poolGuard } from '@ws/codec/internal';
 
 /**
  * Lends write buffers, as gorilla/websocket's `BufferPool`. A connection takes a buffer when it
- * starts to write and returns it when the frames have left. Any number of connections may share a
+ * starts to write and returns it when the frames are sent. Any number of connections may share a
  * pool.
  */
 export interface BufferPool {

@@ -12,8 +12,8 @@ const BELIEVED = 16;
 
 /**
  * Assembles a message that is not whole in one chunk. Memory doubles with the bytes that have
- * arrived. It grows further, to at most 16 times of them, only when the header announces that much
- * and the pool has free memory.
+ * arrived. It grows further, to at most 16 times the received bytes, only when the header announces
+ * that much and the pool has free memory.
  */
 export class FragmentBuffer {
   /** Bytes so far. */

@@ -137,7 +137,9 @@ export interface DeflateSource {
    * @returns Cancels the job: `done` is not called then.
    */
   deflateLater(job: DeflateJob, done: (output: Uint8Array | undefined) => void): () => void;
-  /** Bytes of all histories from which new connections negotiate no context takeover. */
+  /**
+   * When all histories together hold this many bytes, new connections agree on no context takeover.
+   */
   readonly memoryBudget: number;
   /** Changes when existing engines must not be used for further messages. */
   readonly generation: number;

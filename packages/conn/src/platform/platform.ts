@@ -24,8 +24,8 @@ export interface Platform {
    */
   readonly isUtf8?: ((bytes: Uint8Array) => boolean) | undefined;
   /**
-   * A view of `bytes[start, end)` of the class that the platform's sockets write without
-   * conversion. Absent where that is a `subarray`.
+   * Returns `bytes[start, end)` in the class that the platform's sockets write directly (Node:
+   * Buffer). Absent when a `subarray` is enough.
    */
   readonly view?: ((bytes: Uint8Array, start: number, end: number) => Uint8Array) | undefined;
   /**
@@ -71,7 +71,9 @@ export function viewOf(
     : platform.view(bytes, start, end);
 }
 
-/** Returns a function that creates one `T` for each platform, at the first call with that platform. */
+/**
+ * Returns a function that creates one `T` for each platform, at the first call with that platform.
+ */
 export function perPlatform<T extends object>(
   create: (platform: Platform) => T,
 ): (platform: Platform) => T {
@@ -94,7 +96,9 @@ export interface PlatformFunctions {
   readonly nextKey: () => number;
 }
 
-/** The functions of a platform for the codec, created once so that a connection needs no closures. */
+/**
+ * The functions of a platform for the codec, created once so that a connection needs no closures.
+ */
 export const platformFunctions: (platform: Platform) => PlatformFunctions =
   /* @__PURE__ */ perPlatform((platform) => {
     const keys = new MaskKeys((words) => platform.randomFill(words));

@@ -29,16 +29,16 @@ export async function parseJSON(
 
 function valueOf(result: { readonly value: unknown }): unknown {
   if ('value' in result) return result.value;
-  throw new TypeError('it returned neither a value nor issues');
+  throw new TypeError('the schema returned neither a value nor issues');
 }
 
 function parse(message: Message): unknown {
   const text = message.text();
-  if (text.trim() === '') throw new JSONError('unexpected EOF: an empty message is no JSON');
+  if (text.trim() === '') throw new JSONError('unexpected EOF: an empty message is not JSON');
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new JSONError('message is no JSON', [], { cause: error });
+    throw new JSONError('message is not JSON', [], { cause: error });
   }
 }
 
@@ -65,7 +65,7 @@ export function formatJSON(value: unknown): string {
   } catch (error) {
     throw new JSONError('value cannot be written as JSON', [], { cause: error });
   }
-  if (text === undefined) throw new JSONError(`${kind(value)} has no JSON`);
+  if (text === undefined) throw new JSONError(`${kind(value)} cannot be written as JSON`);
   return text;
 }
 

@@ -18,8 +18,8 @@ const MAX_BLOCK_RATIO = 8;
 const LARGEST_BLOCK = 16_384;
 
 /**
- * Memory blocks for messages that are read one after the other. Node needs three times as long for
- * an array of 1 KiB as for an eighth of an array of 8 KiB.
+ * Memory blocks for messages that are read one after the other. Node allocates eight arrays of
+ * 1 KiB in three times the time of one array of 8 KiB.
  *
  * A thread has at most one block, which serves one connection until the turn ends or another
  * connection needs a block. So two connections never share memory, and an idle connection holds

@@ -59,7 +59,7 @@ import { emptyFragments, frameError, invalidText } from './message-faults.ts';
  * `streaming` at the start of a message decides. Plain pieces are views of their chunk, which
  * belongs to the connection.
  *
- * Connections lease a decoder with {@link attach} when bytes arrive and give it back with
+ * Connections lease a decoder with {@link attach} when bytes arrive and release it with
  * {@link detach} when it is {@link idle}: an idle connection holds neither the decoder nor buffers.
  */
 export class MessageDecoder {

@@ -45,7 +45,7 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
    *
    * @param into - Your memory; the reader writes to it until the promise settles.
    * @returns Number of bytes read, 0 at the end of the message.
-   * @throws (rejects) RangeError when `into` is empty, TypeError when it is no Uint8Array,
+   * @throws (rejects) RangeError when `into` is empty, TypeError when it is not a Uint8Array,
    *   {@link ReadPendingError} while another read of this message is pending, and the error that
    *   ended the connection.
    */

@@ -8,7 +8,7 @@ import { Deferred, RESOLVED } from '../time/promises.ts';
 /** The callback of `receive`, called with each message. */
 export type MessageHandler = (message: BorrowedMessage) => void | PromiseLike<void>;
 
-/** What a {@link ReceiveCall} reports to the read side. */
+/** The read side of a {@link ReceiveCall}. */
 export interface ReceiveCallOwner {
   readonly platform: Platform;
   /** The promise of a handler resolved. */
@@ -79,7 +79,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /**
    * Calls the handler with `bytes[start, end)`; `lease` is the pooled memory of the bytes, if any.
-   * `owner` keeps this call while the handler is busy; a later call may have another owner.
+   * While the handler is busy, the ReceiveCall keeps `owner`. Later messages may come from another
+   * read side.
    */
   call(
     type: DataType,
@@ -100,8 +101,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
     this.#lease = lease;
     try {
       const result = this.handler!(borrowed);
-      // Writes return `RESOLVED` while there is room. That promise has already resolved, so the call
-      // does not wait for it.
+      // Writes return `RESOLVED` while there is room. That promise has already resolved, so the
+      // call does not wait for it.
       if (result === undefined || result === RESOLVED) this.#release();
       else if (typeof result?.then === 'function') this.#waitFor(result, owner);
       else this.#release();

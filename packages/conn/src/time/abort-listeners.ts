@@ -1,4 +1,4 @@
-/** The calls for the abort of one signal, behind one listener. */
+/** The callbacks of one signal. They share one listener. */
 interface Listeners {
   readonly calls: Set<() => void>;
   readonly onAbort: () => void;

@@ -42,7 +42,8 @@ export class EndOfTurn {
         task.onEndOfTurn();
       }
     } finally {
-      // The platform reports a task that throws anyway. The tasks after it run in the next call.
+      // If a task throws despite its contract, the platform reports it. The tasks after it run in
+      // the next call.
       while (i < count) {
         this.add(due[i]!);
         due[i++] = undefined;

@@ -45,8 +45,8 @@ export class ControlQueue {
   }
 
   /**
-   * Whether the frames leave before the next segment of `encoder`, which has one. They never split
-   * a frame, but may leave between two fragments of a message (RFC 6455, section 5.4).
+   * Whether the frames are sent before the next segment of `encoder`, which has one. They never
+   * split a frame, but may be sent between two fragments of a message (RFC 6455, section 5.4).
    */
   mayOvertake(encoder: FrameEncoder): boolean {
     return this.#frames.length > 0 && encoder.segStartsFrame(0);

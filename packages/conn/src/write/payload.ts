@@ -18,8 +18,9 @@ export type MessageData = string | ArrayBufferLike | ArrayBufferView | BorrowedM
  */
 export function bytesOf(data: unknown): Uint8Array {
   if (data instanceof Uint8Array) {
-    // A detached array looks empty, but its buffer rejects a new view. The check uses `byteLength`:
-    // in optimized code of Node 20 and 22 that also sees resizable buffers, `length` may be stale.
+    // A detached array looks empty, but its buffer rejects a new view. In Node 20 and 22, optimized
+    // code that has seen resizable buffers may read a stale `length`. So the check reads
+    // `byteLength`.
     if (data.byteLength === 0) attached(data.buffer);
     return data;
   }

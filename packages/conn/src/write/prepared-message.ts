@@ -13,8 +13,8 @@ import { copyOf } from '../memory/copy.ts';
 import { bytesOf, isBorrowed, type MessageData, utf8 } from './payload.ts';
 
 /**
- * A message for many connections or many sends. Its bytes and its compressed variants are created once
- * and shared. A client masks a copy with a new key at every send (RFC 6455, section 5.3).
+ * A message for many connections or many sends. Its bytes and its compressed variants are created
+ * once and shared. A client masks a copy with a new key at every send (RFC 6455, section 5.3).
  */
 export class PreparedMessage {
   /** The message type: `TextMessage`, `BinaryMessage` or a control type. */
@@ -55,8 +55,8 @@ export class PreparedMessage {
   }
 
   /**
-   * @internal Calls `done` with {@link variant} when the variant is ready. The returned function cancels
-   *   the call.
+   * @internal Calls `done` with {@link variant} when the variant is ready. The returned function
+   *   cancels the call.
    */
   variantLater(
     compressor: Compressor,

@@ -144,8 +144,8 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   /**
    * Sends a whole compressed message that was accepted.
    *
-   * @param bytes - The compressed variant is `bytes[start, end)`. Do not change a variant of more than 64
-   *   KiB afterwards.
+   * @param bytes - The compressed variant is `bytes[start, end)`. Do not change a variant of more
+   *   than 64 KiB afterwards.
    * @param plain - Size of the message in bytes before it was compressed.
    */
   compressed(
@@ -227,8 +227,8 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const release = (): void => {
       lease?.release();
       waiting.released(written);
-      // A transport that fails releases all bytes first and reports its end right after. In this
-      // microtask the write is already rejected then.
+      // A failing transport releases all bytes, then reports its end. When this microtask runs, the
+      // write is already rejected.
       void RESOLVED.then(() => {
         waiting.resolveReference(written);
         this.#renewBudget();
@@ -273,7 +273,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     this.#turnFrames = 0;
   }
 
-  /** Resets the budget of the turn when all earlier frames have left and no writer waits. */
+  /** Resets the budget of the turn when all earlier frames are sent and no writer waits. */
   #renewBudget(): void {
     const idle = !this.unsent && !this.#blocked;
     if (idle && (this.#waiting === undefined || this.#waiting.empty)) this.resetBudget();
@@ -429,10 +429,10 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
 
   /**
    * The turn in which a batch was shared ends: sends the batch. If the owner flushes later in this
-   * turn anyway, the batch waits, so that more frames can leave in the same write.
+   * turn anyway, the batch waits, so that more frames can be sent in the same write.
    */
   flushBatch(): void {
-    // The batch may have left earlier.
+    // The batch may have been sent earlier.
     if (this.batch !== undefined && !this.owner.flushScheduled) this.flush();
   }
 
@@ -494,7 +494,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
       this.#end = ENDED;
       this.owner.transport.end();
     } catch (error) {
-      // A part of the frame may have left, so no frame may follow it.
+      // A part of the frame may have been sent, so no frame may follow it.
       this.owner.abort(unwritten(error));
     } finally {
       this.writing = false;

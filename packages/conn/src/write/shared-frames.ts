@@ -46,12 +46,13 @@ export class Batch {
   readonly arena: Arena;
   readonly start: number;
   readonly end: number;
-  /** The batch with one more frame that was requested last, and the payload of that frame. */
+  /** Payload of the frame that `next` adds. */
   nextPayload: Uint8Array | undefined;
+  /** The extension of this batch that was requested last. */
   next: Batch | undefined;
   /**
-   * All batches with one more frame, by payload. Created for the second such batch, as happens with
-   * receivers in several rooms.
+   * All extensions of this batch by one frame, by payload. Created for the second one, for example
+   * when receivers are in several chat rooms.
    */
   others: Map<Uint8Array, Batch> | undefined;
   #view: Uint8Array | undefined;

@@ -7,7 +7,7 @@ import type { Batch } from './shared-frames.ts';
 
 const header = /* @__PURE__ */ new FrameHeader();
 
-/** What the write sides of connections with the same role, platform and settings share. */
+/** The objects that connections with the same role, platform and settings share for writing. */
 export interface WriteShared {
   readonly platform: Platform;
   readonly settings: Settings;

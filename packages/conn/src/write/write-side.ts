@@ -179,7 +179,8 @@ export class WriteSide implements FragmentSink {
   }
 
   /**
-   * Sends a prepared message, which caches its compressed variants; `preaccepted` as in {@link text}.
+   * Sends a prepared message, which caches its compressed variants; `preaccepted` as in
+   * {@link text}.
    */
   prepared(message: PreparedMessage, preaccepted = false): Promise<void> {
     const { bytes } = message;
@@ -228,7 +229,8 @@ export class WriteSide implements FragmentSink {
     const { sendQueue } = this;
     const compressor = this.#compressor!;
     if (compressor.isLarge(end - start)) {
-      // A reference is released when the message leaves the write queue, so only a copy can be reused.
+      // A reference is released when the message leaves the write queue, so only a copy can be
+      // reused.
       const ours = retained?.ours === true ? retained : retain(bytes, start, end, this.#copiesAll);
       return this.#compressInBackground(type, ours, undefined);
     }
@@ -404,8 +406,8 @@ export class WriteSide implements FragmentSink {
 }
 
 /**
- * Returns {@link PreparedMessage.variant}. The variant is also empty when compressing fails for lack of
- * memory.
+ * Returns {@link PreparedMessage.variant}. The variant is also empty when compressing fails for
+ * lack of memory.
  */
 function variantOf(message: PreparedMessage, compressor: Compressor): Uint8Array | undefined {
   try {

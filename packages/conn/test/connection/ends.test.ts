@@ -196,7 +196,8 @@ describe('receive at the end of a connection', () => {
     const seen: string[] = [];
     void conn.receive((message) => {
       seen.push(message.text());
-      // A foreign thenable that settles twice. The linter forbids the name `then`, so it is computed.
+      // A foreign thenable that settles twice. The linter forbids the name `then`, so it is
+      // computed.
       const name = ['th', 'en'].join('');
       return {
         [name]: (resolve: () => void) => void calls.push(resolve),
