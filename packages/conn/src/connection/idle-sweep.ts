@@ -67,7 +67,6 @@ export class IdleSweep implements TimerEntry {
   }
 }
 
-/** The {@link IdleSweep} of a platform. */
 export const idleSweepOf: (platform: Platform) => IdleSweep = /* @__PURE__ */ perPlatform(
   (platform) => new IdleSweep(timersOf(platform)),
 );

@@ -137,7 +137,6 @@ export class Compressor {
     this.#engine = undefined;
   }
 
-  /** The connection has ended. */
   destroy(): void {
     this.forget();
   }

@@ -32,7 +32,6 @@ export class InflaterPool implements InflaterSource {
     this.#keeper = keeper;
   }
 
-  /** Free inflaters. */
   get size(): number {
     return this.#free.size;
   }

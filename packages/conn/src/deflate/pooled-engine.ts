@@ -55,7 +55,6 @@ export class FreeEngines<E extends Inflater | Deflater> {
     return at < 0 ? undefined : this.#engines.splice(at, 1)[0];
   }
 
-  /** Removes the newest engine. */
   acquireNewest(): PooledEngine<E> | undefined {
     return this.#engines.pop();
   }

@@ -35,21 +35,19 @@ export interface CompressionOptions {
 
 /** {@link CompressionOptions} with all defaults; `Infinity` means no bound. */
 export interface Compression {
-  /** Whether messages refer back to earlier ones. */
   readonly mode: 'shared' | 'takeover';
   /** -2 to 9. */
   readonly level: number;
-  /** Bytes: shorter messages are not compressed. */
+  /** In bytes. */
   readonly threshold: number;
   /** 8 to 15; undefined when the option is absent. */
   readonly serverMaxWindowBits: number | undefined;
   /** 8 to 15; undefined when the option is absent. */
   readonly clientMaxWindowBits: number | undefined;
-  /** Bytes sent lately that are kept. */
+  /** In bytes. */
   readonly sendHistory: number;
-  /** Compressors that the process keeps for connections that send often. */
   readonly takeoverEngines: number;
-  /** Bytes: longer messages are compressed on another thread. */
+  /** In bytes. */
   readonly asyncDeflateThreshold: number;
 }
 

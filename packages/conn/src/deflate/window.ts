@@ -14,7 +14,6 @@ const SMALLEST = 512;
  * that is kept. The memory grows with the bytes, up to the window.
  */
 export class HistoryRing implements History {
-  /** Bytes in the history. */
   length = 0;
   #memory: HistoryMemory;
   readonly #window: number;

@@ -37,9 +37,8 @@ export const WHOLE = 1;
 export const PIECES = 2;
 /** The message was delivered in pieces, but the reader does not want the rest. */
 export const UNWANTED = 3;
+export type Delivery = 0 | 1 | 2 | 3;
 
-// Bits of MessageDecoder.pendingEvents: events that follow before the next frame is parsed. (The
-// type Delivery has the values above, from NO_MESSAGE to UNWANTED.)
+// Bits of MessageDecoder.pendingEvents: events that follow before the next frame is parsed.
 export const PIECE_PENDING = 1;
 export const END_PENDING = 2;
-export type Delivery = 0 | 1 | 2 | 3;

@@ -4,7 +4,6 @@ import type { Message } from '../message.ts';
 import { Deferred } from '../time/promises.ts';
 import type { MessageReader } from './message-reader.ts';
 
-/** The result of a read. */
 export type ReadResult = Message | MessageReader;
 
 /** A read that waits for its message. */

@@ -55,12 +55,10 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     return this.owner.platform;
   }
 
-  /** Whether reading has ended. */
   get ended(): boolean {
     return this.#ended !== undefined;
   }
 
-  /** Whether a read waits for the next message. */
   get readWaits(): boolean {
     const { receiveCall } = this.owner;
     if (receiveCall === undefined) {
@@ -73,7 +71,6 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     return receiveCall.handler === undefined || (!receiveCall.busy && !this.#queued);
   }
 
-  /** Whether the read-ahead has room. */
   get hasRoom(): boolean {
     return this.#readAhead <= this.owner.settings.readAhead;
   }

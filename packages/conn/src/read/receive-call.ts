@@ -47,7 +47,6 @@ export class ReceiveCall extends Promise<CloseInfo> {
     this.handler = handler;
   }
 
-  /** Name of the method that started this call. */
   get name(): string {
     return this.handler === undefined ? 'discardReads' : 'receive';
   }

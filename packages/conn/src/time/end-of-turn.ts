@@ -53,7 +53,6 @@ export class EndOfTurn {
   };
 }
 
-/** The {@link EndOfTurn} of a platform. */
 export const endOfTurnOf: (platform: Platform) => EndOfTurn = /* @__PURE__ */ perPlatform(
   (platform) => new EndOfTurn(platform),
 );

@@ -85,19 +85,17 @@ export class Timers {
         for (const entry of firing) {
           // Another entry's `fire` has cleared or moved it.
           if (entry.slot !== slot) continue;
-          // Cleared one by one: when one throws, the entries after it are still set.
+          // Cleared one by one: when one throws, the entries after it fire in the next wake.
           this.clear(entry);
           entry.fire();
         }
       }
     } finally {
-      // When one throws, the entries after it fire in the next wake.
       this.#arm();
     }
   };
 }
 
-/** The {@link Timers} of a platform. */
 export const timersOf: (platform: Platform) => Timers = /* @__PURE__ */ perPlatform(
   (platform) => new Timers(platform),
 );

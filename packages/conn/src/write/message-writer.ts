@@ -103,7 +103,6 @@ export class MessageWriter implements AsyncDisposable {
       const { length } = bytes;
       const waits = this.#pending !== undefined;
       const rejection = waits && length > 0 ? this.#sink.rejectionFor(length) : undefined;
-      // Without these bytes the peer would get a different message, so the message is aborted.
       if (rejection !== undefined) return this.#watch(rejection);
       const written = this.#after(() => this.#put(bytes, 0, length));
       if (written === RESOLVED) return RESOLVED;

@@ -11,7 +11,6 @@ const header = /* @__PURE__ */ new FrameHeader();
 export interface WriteShared {
   readonly platform: Platform;
   readonly settings: Settings;
-  /** Free encoders. */
   readonly encoders: Pool<FrameEncoder>;
   createEncoder(): FrameEncoder;
   /** Lends the write buffer of a MessageWriter. */
@@ -40,7 +39,6 @@ export interface UnsentFramesOwner {
  */
 export abstract class UnsentFrames {
   protected readonly owner: UnsentFramesOwner;
-  /** Present only while frames are unsent. */
   protected encoder: FrameEncoder | undefined;
   /**
    * The unsent frames when they are shared. The encoder is empty and the transport not blocked

@@ -60,7 +60,6 @@ export class WriteQueue {
     next.start();
   }
 
-  /** Rejects all writes. */
   rejectAll(error: unknown): void {
     const waiting = this.#waiting.slice(this.#first);
     this.bytes = 0;
