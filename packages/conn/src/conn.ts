@@ -459,14 +459,15 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   }
 
   /**
-   * Sends a control frame (RFC 6455, section 5.5). Pings and pongs overtake queued messages. A close
-   * frame is sent after all accepted messages and starts the closing handshake, as {@link close}
-   * does.
+   * Sends a control frame (RFC 6455, section 5.5). Pings and pongs overtake queued messages. A
+   * close frame is sent after all accepted messages and starts the closing handshake, as
+   * {@link close} does.
    *
    * @param type - `CloseMessage`, `PingMessage` or `PongMessage`.
    * @param data - At most 125 bytes, copied during the call. For a close frame: empty, or the
    *   result of {@link formatCloseMessage}.
-   * @param deadline - A Date or ms since 1970. If it has passed when you call, the frame is not sent.
+   * @param deadline - A Date or ms since 1970. If it has passed when you call, the frame is not
+   *   sent.
    * @throws (rejects) TypeError for another type, RangeError for an invalid payload,
    *   {@link TimeoutError} after the deadline, {@link CloseSentError}, {@link BackpressureError}
    *   when `maxPendingPings` already wait.

@@ -38,8 +38,8 @@ export interface ConnSettings {
   /** With this many buffered bytes, the promises of writes wait for a drain. Default: 64 KiB. */
   readonly highWaterMark?: number | undefined;
   /**
-   * Below `highWaterMark`, a write of any size is accepted. Above it, a write that would buffer more
-   * bytes than this rejects with a BackpressureError. Default: 16 MiB.
+   * Below `highWaterMark`, a write of any size is accepted. Above it, a write that would buffer
+   * more bytes than this rejects with a BackpressureError. Default: 16 MiB.
    */
   readonly maxBufferedAmount?: number | false | undefined;
   /** Time in ms that the peer has for its part of the closing handshake. Default: 5 s. */

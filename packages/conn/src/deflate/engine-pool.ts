@@ -7,7 +7,7 @@ import { InflaterPool, type InflaterSource, UnpooledInflaters } from './inflater
 import type { EngineKeeper } from './pooled-engine.ts';
 import type { HistoryMemory } from './window.ts';
 
-/** The resources of a decompressor: inflaters, and memory for the history of the peer's messages. */
+/** The resources of a decompressor: inflaters, and memory for the peer's plain bytes. */
 export interface InflateResources extends HistoryMemory {
   readonly inflaters: InflaterSource;
 }
