@@ -26,8 +26,8 @@ const INPUT_COST = 8;
 const RESET_COST = 512;
 const PRIME_COST = 1 / 8;
 /**
- * Final blocks in a message: each costs its sender two bytes, and the receiver a reset with its
- * window.
+ * Final blocks in a message: each costs its sender two bytes, and the receiver a reset with the
+ * history.
  */
 const MAX_FINALS = 8;
 
@@ -207,7 +207,7 @@ export class Decompressor {
 
   /**
    * Detaches this decompressor from the shared pools, because the connection has ended and messages
-   * may still be unread. The engine and the window no longer count there. Collected input moves to
+   * may still be unread. The engine and the history no longer count there. Collected input moves to
    * private memory.
    */
   moveOutOfPools(): void {

@@ -71,7 +71,7 @@ export class DeflaterPool {
   /**
    * A deflater for `owner` to keep: a new one, one that lost its owner, or that of a silent owner.
    * Undefined when `most` are owned and all are busy: a deflater that changes its owner loses its
-   * window.
+   * history.
    */
   own(owner: object, key: number, most: number): PooledEngine<Deflater> | undefined {
     this.#keeper.renew();

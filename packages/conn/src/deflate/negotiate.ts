@@ -14,7 +14,7 @@ const SERVER_RECEIVE_BITS = 12;
 
 /**
  * The limits of one end for permessage-deflate in the handshake, for `offerDeflate` and
- * `negotiateDeflate`. Above the platform's memory budget no end may keep a window.
+ * `negotiateDeflate`. Above the platform's memory budget no end may keep a history.
  *
  * @returns Undefined when compression is not negotiated: it is switched off, or the platform has no
  *   engine.
@@ -70,13 +70,13 @@ export class PerMessageDeflate {
       bits: parameters.clientMaxWindowBits,
     };
     const [ours, theirs] = role === 'server' ? [server, client] : [client, server];
-    // A sender may always forget its window. A receiver must keep it unless that was excluded.
+    // A sender may always forget its history. A receiver must keep it unless that was excluded.
     const remembers = ours.takeover && compression.mode === 'takeover';
     this.compressor = new Compressor(engines, compression, remembers, ours.bits);
     this.decompressor = new Decompressor(engines, theirs.takeover, theirs.bits);
   }
 
-  /** Bytes of memory held for windows, of both directions. */
+  /** Bytes of memory held for the histories of both directions. */
   get held(): number {
     return this.decompressor.held + this.compressor.held;
   }

@@ -10,7 +10,7 @@ export class PooledEngine<E> {
   readonly key: number;
   /** The generation of its source when it was created. */
   readonly generation: number;
-  /** The compressor or decompressor whose window the engine has. Undefined when it has none. */
+  /** The compressor or decompressor whose history the engine has. Undefined when it has none. */
   owner: object | undefined;
   /** The pool's number of sweeps when the engine was last released. */
   usedAtSweep = 0;

@@ -189,7 +189,7 @@ export abstract class DecodeLoop {
   }
 
   /**
-   * Moves unread compressed input and the window out of pooled memory, because the transport is
+   * Moves unread compressed input and the history out of pooled memory, because the transport is
    * closed.
    */
   moveOutOfPools(): void {
