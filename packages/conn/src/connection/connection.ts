@@ -92,7 +92,7 @@ export class Connection
   #closed: Deferred<CloseInfo> | undefined;
   #inPass = false;
   /** Whether {@link onEndOfTurn} is scheduled. */
-  #deferred = false;
+  #endOfTurnScheduled = false;
 
   constructor(
     conn: object,
@@ -223,14 +223,14 @@ export class Connection
   }
 
   scheduleEndOfTurn(): void {
-    if (this.#deferred) return;
-    this.#deferred = true;
+    if (this.#endOfTurnScheduled) return;
+    this.#endOfTurnScheduled = true;
     this.shared.endOfTurn.add(this);
   }
 
   onEndOfTurn(): void {
     const { readSide } = this;
-    this.#deferred = false;
+    this.#endOfTurnScheduled = false;
     readSide.start();
     this.#inPass = true;
     readSide.parse(true);
@@ -245,7 +245,7 @@ export class Connection
   }
 
   get flushScheduled(): boolean {
-    return this.#deferred;
+    return this.#endOfTurnScheduled;
   }
 
   /** Lists this connection for the sweep of idle connections. */
@@ -256,7 +256,7 @@ export class Connection
   }
 
   dropIdleSides(): void {
-    if (this.#inPass || this.#deferred) return;
+    if (this.#inPass || this.#endOfTurnScheduled) return;
     if (this.#readSide?.droppable === true) this.#readSide = undefined;
     if (this.#writeSide?.droppable === true) this.#writeSide = undefined;
   }
