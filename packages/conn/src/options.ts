@@ -39,7 +39,8 @@ export interface ConnSettings {
   readonly highWaterMark?: number | undefined;
   /**
    * Below `highWaterMark`, a write of any size is accepted. Above it, a write that would buffer
-   * more bytes than this rejects with a BackpressureError. Default: 16 MiB.
+   * more bytes than this rejects with a BackpressureError. If this is less than `highWaterMark`,
+   * only an empty queue accepts a write of any size. Default: 16 MiB.
    */
   readonly maxBufferedAmount?: number | false | undefined;
   /** Time in ms that the peer has for its part of the closing handshake. Default: 5 s. */
