@@ -40,7 +40,7 @@ export interface Seen {
   readonly acts: Set<Act>;
 }
 
-/** Fills all free pool memory with the canary byte. */
+/** Fills all free pool memory with the poison byte. */
 export function fillPools(
   slabs: SlabPool = sharedSlabPool(),
   buffers: MessageBuffers = sharedMessageBuffers(),

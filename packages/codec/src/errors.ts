@@ -26,7 +26,8 @@ export type ProtocolErrorCode =
 export class ProtocolError extends WebSocketError {
   declare readonly code: ProtocolErrorCode;
   /**
-   * Code for the close frame that answers the fault: 1002, 1007 or 1009 (RFC 6455, section 7.4.1).
+   * Code for the close frame that answers the fault: 1002, 1007, 1008 or 1009 (RFC 6455, section
+   * 7.4.1).
    */
   readonly closeCode: number;
   /** All faults, in the order of the checks, for example `['RSV2 set', 'bad MASK']`. */

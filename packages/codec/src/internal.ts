@@ -14,5 +14,5 @@ export { hasToken } from './handshake/token-list.ts';
 export { MAX_CONTROL_PAYLOAD } from './limits.ts';
 export { Pool } from './memory/pool.ts';
 export { LARGEST_SLAB, NO_BYTES } from './memory/slab.ts';
-export { type PoolGuard, poolGuard } from './pool-guard.ts';
+export { poolGuard } from './pool-guard.ts';
 export { utf8Length } from './text/utf8.ts';

@@ -17,7 +17,10 @@ export const CORRUPT = -1;
  * without output.
  */
 export const TOO_LONG = -2;
-/** The result of {@link Inflater.write}: one of the constants above. */
+/**
+ * The result of {@link Inflater.write}: 0 when it needs more input, 1 when there is more output, 2 at
+ * the end of the stream, -1 for input that is not valid, -2 for a message that is too long.
+ */
 export type InflateStatus = 0 | 1 | 2 | -1 | -2;
 
 /** The plain bytes before a stream, which it may refer back to. */
