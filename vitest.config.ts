@@ -1,4 +1,5 @@
 import { configDefaults, defineConfig } from 'vitest/config';
+import { sources } from './.config/sources.ts';
 
 /** Tests that measure the heap: one at a time, since code that is compiled late allocates more. */
 const ALONE = [
@@ -21,8 +22,7 @@ const LONG = '**/*.{slow,long}.test.ts';
 const all = { lines: 95, branches: 95 };
 
 export default defineConfig({
-  // Workspace packages resolve to their TypeScript sources, so tests need no build.
-  ssr: { resolve: { conditions: ['@ws/source', 'module', 'node', 'development|production'] } },
+  ssr: sources,
   test: {
     projects: [
       {

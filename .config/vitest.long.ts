@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { sources } from './sources.ts';
 
 /** The slow suites of `pnpm long`, one file at a time. */
 export default defineConfig({
   root: join(import.meta.dirname, '..'),
-  ssr: { resolve: { conditions: ['@ws/source', 'module', 'node', 'development|production'] } },
+  ssr: sources,
   test: { include: ['**/*.long.test.ts'], fileParallelism: false, testTimeout: 60_000 },
 });

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { configDefaults, defineConfig } from 'vitest/config';
+import { sources } from './sources.ts';
 
 /**
  * `pnpm long poison`: tests run again with poisoned pools. Released memory is overwritten and checked when it is leased
@@ -7,7 +8,7 @@ import { configDefaults, defineConfig } from 'vitest/config';
  */
 export default defineConfig({
   root: join(import.meta.dirname, '..'),
-  ssr: { resolve: { conditions: ['@ws/source', 'module', 'node', 'development|production'] } },
+  ssr: sources,
   test: {
     include: [
       'packages/{codec,conn,node-io,node-server,node-client}/test/**/*.test.ts',

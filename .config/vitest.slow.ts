@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { sources } from './sources.ts';
 
 /** `pnpm long slow`: tests that start programs and browsers, or compute for long. `.ci/run` runs them too. */
 export default defineConfig({
   root: join(import.meta.dirname, '..'),
-  ssr: { resolve: { conditions: ['@ws/source', 'module', 'node', 'development|production'] } },
+  ssr: sources,
   test: {
     include: ['**/*.slow.test.ts'],
     maxWorkers: 2,

@@ -1,5 +1,6 @@
 // `pnpm long`: the suites that are too slow for the test command. `.ci/run` runs the bounded part
 // (`--ci`).
+import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { bin, type Command, list, node, pnpm, runTasks, source, type Task } from './run.ts';
 
@@ -9,13 +10,16 @@ function suite(filter: string): Task['commands'] {
   return [node(vitest, 'run', '--config', '.config/vitest.long.ts', filter)];
 }
 
-/** Stryker needs Node 22 or newer, and the vitest that it starts must be the workspace's. */
+/** Stryker needs Node 22 or newer, and a vitest of the workspace's version. */
 function stryker(name: string): Command {
+  const { version } = JSON.parse(readFileSync('node_modules/vitest/package.json', 'utf8')) as {
+    version: string;
+  };
   const versions = [
     'node@24.21.0',
     '@stryker-mutator/core@10.1.1',
     '@stryker-mutator/vitest-runner@10.1.1',
-    'vitest@4.1.12',
+    `vitest@${version}`,
   ];
   const packages = versions.flatMap((version) => ['-p', version]);
   return ['npx', '-y', ...packages, 'stryker', 'run', `tests/mutation/${name}.mjs`];

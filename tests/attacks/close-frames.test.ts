@@ -14,9 +14,9 @@ import {
   targetConn,
 } from './target-conn.ts';
 
-/** The tick of timers in ms. */
+/** Length of a slot of the timers in ms. */
 const STEP = 64;
-/** Seconds. Timers of a second and more are rounded up to ticks, so that connections share them. */
+/** Seconds. Timers of a second and more are rounded up to slots, so that connections share them. */
 const CLOSE_TIMEOUT = atMost(5.064);
 const CHUNK = 32 * 1_024;
 const AT_ONCE = 32;

@@ -15,10 +15,7 @@ const FLAGS = [
   '--disable-dev-shm-usage',
 ];
 
-/**
- * Reports whether to skip a browser suite, and prints the reason. With REQUIRE_PROGRAMS set
- * it never skips.
- */
+/** Reports whether to skip a browser suite, and prints the reason. Never with REQUIRE_PROGRAMS set. */
 export function lacksChromium(): boolean {
   if (findChromium() !== undefined || process.env['REQUIRE_PROGRAMS']) return false;
   console.log('skipped: no chromium on the PATH or in CHROMIUM_BIN');

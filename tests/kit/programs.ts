@@ -12,8 +12,8 @@ export function findProgram(name: string): string | undefined {
 }
 
 /**
- * Reports whether to skip a suite that needs these programs, and prints the missing ones. With REQUIRE_PROGRAMS
- * set it never skips: the suite then fails where it starts the program.
+ * Reports whether to skip a suite that needs these programs, and prints the missing ones. Never with
+ * REQUIRE_PROGRAMS set: the suite then fails where it starts the program.
  *
  * @example
  * ```ts no-run

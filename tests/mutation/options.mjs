@@ -26,6 +26,6 @@ export function options(name, sources) {
     reporters: ['clear-text', 'html', 'progress-append-only'],
     htmlReporter: { fileName: `.out/mutation/${name}.html` },
     clearTextReporter: { allowColor: false, reportTests: false },
-    thresholds: { high: 98, low: 94, break: 94 },
+    thresholds: { high: 98, low: 94 },
   };
 }

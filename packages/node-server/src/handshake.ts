@@ -90,8 +90,8 @@ export class Handshake {
 
   /**
    * Waits until earlier requests on the same socket are answered, if this one was pipelined. An
-   * answer written before that would precede theirs. The client would then read the earlier
-   * responses as frames.
+   * answer that is written earlier would come before theirs, and the client would read their
+   * answers as frames.
    *
    * @throws as {@link wait}.
    */

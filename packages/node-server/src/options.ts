@@ -80,9 +80,9 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
   /**
    * Answers a refused request instead of the default: writes a whole response to `socket`, with
    * `Connection: close`; may be async. The socket ends when the function settles, at the latest
-   * `handshakeTimeout` after the request. After a timeout (503) it ends as soon as the function
-   * returns. If the function throws and has written nothing, the default is sent. `error.message`
-   * is for your log: it may name your routes.
+   * `handshakeTimeout` after the request. After a timeout (503) the socket ends as soon as the
+   * function returns. If the function throws before it has written anything, the default is sent.
+   * `error.message` is for your log: it may name your routes.
    */
   readonly error?:
     | ((req: IncomingMessage, socket: Duplex, status: number, error: HandshakeError) => unknown)

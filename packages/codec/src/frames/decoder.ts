@@ -400,7 +400,7 @@ export class FrameDecoder {
     return FRAME_DATA;
   }
 
-  /** Completes the frame in the tail as far as possible and makes the tail the input. */
+  /** Adds bytes of the chunk to the frame in the tail. The tail becomes the input. */
   #readTail(): typeof READ_HEADER {
     const tail = this.#tail;
     const ring = this.#ring;

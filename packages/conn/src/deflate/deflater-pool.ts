@@ -3,8 +3,8 @@ import type { Platform } from '../platform/platform.ts';
 import { closeWhere, type EngineKeeper, FreeEngines, PooledEngine } from './pooled-engine.ts';
 
 /**
- * Most messages that are deflated fragment by fragment at the same time. Further messages are sent
- * uncompressed.
+ * The largest number of messages that are deflated fragment by fragment at the same time. Further
+ * messages are sent uncompressed.
  */
 const MAX_LEASED = 64;
 /**

@@ -116,8 +116,8 @@ export class InflatingDecoder extends MessageDecoder {
   }
 
   /**
-   * The bound is set before the next header is parsed. Whether its frame is compressed is not known
-   * yet, so the bound allows for a compressed frame.
+   * The bound is set before the header of the next frame is parsed. That frame may be compressed, so
+   * the bound allows for it.
    */
   protected override bound(): void {
     const used = this.delivery === NO_MESSAGE ? 0 : this.wireLength;

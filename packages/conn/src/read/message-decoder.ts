@@ -125,7 +125,7 @@ export class MessageDecoder {
     });
   }
 
-  /** Starts to work for the connection that has `context`. */
+  /** Attaches this decoder to the connection that `context` belongs to. */
   attach(context: DecodeContext, payloadUse: PayloadUse, streaming: boolean): void {
     this.context = context;
     this.payloadUse = payloadUse;

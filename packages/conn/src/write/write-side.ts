@@ -149,7 +149,7 @@ export class WriteSide implements FragmentSink {
     if (this.#busy) return this.#enqueueMessage(type, bytes, start, end, compress);
     if (!this.#compresses(size, compress))
       return sendQueue.message(type, bytes, start, end, preaccepted);
-    // zlib would read beyond a detached or shrunk buffer and crash the process.
+    // An engine would read beyond a detached or shrunk buffer and crash the process.
     if (end > bytes.byteLength) return rejected(detachedError());
     const rejection = preaccepted
       ? sendQueue.rejectionIfClosed()

@@ -76,9 +76,9 @@ export class HandleInflater implements Inflater {
   /**
    * Gives the tail to zlib. `Z_BLOCK` makes zlib stop after a block. In a complete message the tail
    * is the rest of an empty stored block: zlib uses the whole tail and no byte more. In a message
-   * that was cut off, zlib reads the tail as other data and reports no error. In one of some
-   * thousands of cases the tail also ends a block there. A second, empty block detects nearly all
-   * of these: it fails at most bit positions at which the first block can end.
+   * that was cut off, zlib reads the tail as other data and reports no error. In one case of
+   * some thousands, the tail ends a block there too. A second, empty block detects nearly all of
+   * these: it fails unless the first block ended at one of few bit positions.
    */
   #endMessage(): InflateStatus {
     const zlib = this.#zlib;
