@@ -20,14 +20,15 @@ const sockets = new WeakSet<Duplex>();
  * still read, so a refusal is sent if it is ready within a short grace period.
  */
 export class Handshake {
-  /** Called when the client has disconnected or has half-closed; may be called more than once. */
-  onDisconnect: (() => void) | undefined;
   readonly #socket: Duplex;
   readonly #presence: ClientPresence;
   readonly #deadline: HandshakeDeadline;
   #controller: AbortController | undefined;
   #failure: Error | undefined;
   #reject: ((error: Error) => void) | undefined;
+  /** Calls of the application that have not settled. */
+  #pendingCalls = 0;
+  #onCallsSettled: (() => void) | undefined;
 
   /**
    * Takes the socket over. From here on every error of the socket is caught.
@@ -113,7 +114,31 @@ export class Handshake {
   }
 
   /**
-   * Waits for a result of the application.
+   * Waits for a result of the application. {@link whenCallsSettled} waits for it to the end.
+   *
+   * @throws as {@link wait}.
+   */
+  waitForCall<T>(work: T | PromiseLike<T>): Promise<T> {
+    return this.wait(this.#countCall(work));
+  }
+
+  /**
+   * Runs `done` when every call of the application has settled, or when the time since the request
+   * is up. A call may outlive its client.
+   */
+  whenCallsSettled(done: () => void): void {
+    if (this.#pendingCalls === 0) return done();
+    const { remaining } = this.#deadline;
+    const timer = remaining === Infinity ? undefined : setTimeout(done, remaining);
+    timer?.unref();
+    this.#onCallsSettled = () => {
+      clearTimeout(timer);
+      done();
+    };
+  }
+
+  /**
+   * Waits for a result, while the client is there and the time is not up.
    *
    * @throws TransportError when the client has disconnected first, HandshakeError 503 when the time
    *   is up first. The result of `work` is ignored then.
@@ -161,7 +186,7 @@ export class Handshake {
         this.#socket.once('close', done);
         const { remaining } = this.#deadline;
         if (remaining !== Infinity) timer = setTimeout(done, remaining);
-        work.then(resolve, reject);
+        this.#countCall(work).then(resolve, reject);
       });
     } finally {
       clearTimeout(timer);
@@ -181,6 +206,22 @@ export class Handshake {
     this.#socket.off('error', ignore);
   }
 
+  /** Counts `work` as pending until it settles. */
+  #countCall<T>(work: PromiseLike<T>): PromiseLike<T>;
+  #countCall<T>(work: T | PromiseLike<T>): T | PromiseLike<T>;
+  #countCall<T>(work: T | PromiseLike<T>): T | PromiseLike<T> {
+    if (!isThenable(work)) return work;
+    // A thenable of the application may settle twice or throw. A promise does neither.
+    const settled = Promise.resolve(work);
+    this.#pendingCalls++;
+    const done = (): void => {
+      this.#pendingCalls--;
+      if (this.#pendingCalls === 0) this.#onCallsSettled?.();
+    };
+    settled.then(done, done);
+    return settled;
+  }
+
   /** Watches the client and the time. Before the first wait no event can be emitted. */
   #watch(): void {
     this.#presence.watch();
@@ -189,12 +230,10 @@ export class Handshake {
 
   #onHalfClosed(error: TransportError): void {
     this.#controller?.abort(error);
-    this.onDisconnect?.();
   }
 
   #onDisconnected(error: TransportError): void {
     this.#fail(error);
-    this.onDisconnect?.();
   }
 
   #onExpired(): void {

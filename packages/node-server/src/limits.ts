@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
+import { TransportError } from '@ws/conn';
 import { ipv6Groups } from '@ws/http-shared';
 import { HandshakeError, serverFault } from './errors.ts';
 
@@ -8,6 +9,20 @@ import { HandshakeError, serverFault } from './errors.ts';
  * counted. Any string is allowed, a user name for example. Throwing refuses the request with 500.
  */
 export type ClientAddress = (req: IncomingMessage) => string | undefined;
+
+/**
+ * The default of {@link ClientAddress}: the peer of the socket; undefined for a Unix socket.
+ *
+ * @throws TransportError after a reset: the system has forgotten the address, so the request would
+ *   not count.
+ */
+export function peerAddress({ socket }: IncomingMessage): string | undefined {
+  const { remoteAddress, localAddress } = socket;
+  if (remoteAddress === undefined && localAddress !== undefined) {
+    throw new TransportError('the client closed the connection before the end of the handshake');
+  }
+  return remoteAddress;
+}
 
 /** Limits of an Upgrader; `Infinity` for no bound. */
 export interface LimitValues {
@@ -38,7 +53,7 @@ export class Limits {
 
   /**
    * @throws HandshakeError 503 or 429 at a limit, 500 when `clientAddress` throws or returns no
-   *   string.
+   *   string; TransportError for a client that has disconnected.
    */
   reserve(req: IncomingMessage): Reservation {
     const max = this.#max;
@@ -65,6 +80,7 @@ export class Limits {
       if (typeof address === 'string') return addressGroup(address);
       throw new TypeError(`clientAddress: expected a string or undefined, got ${typeof address}`);
     } catch (cause) {
+      if (this.#max.clientAddress === peerAddress) throw cause;
       throw serverFault('clientAddress', cause);
     }
   }

@@ -7,7 +7,7 @@ import { assertOption, checkOptionNames, transportHighWaterMark } from '@ws/http
 import { HostPolicy } from './allowed-hosts.ts';
 import type { HandshakeError } from './errors.ts';
 import type { HeadersInput } from './headers.ts';
-import type { ClientAddress, LimitValues } from './limits.ts';
+import { type ClientAddress, type LimitValues, peerAddress } from './limits.ts';
 import { type CheckOrigin, OriginPolicy } from './origin.ts';
 import { isOneToken, type Subprotocols } from './select-subprotocol.ts';
 
@@ -63,7 +63,10 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
    * Milliseconds from the request to its answer, then 503; `false` for no bound. Default: 10,000.
    */
   readonly handshakeTimeout?: number | false | undefined;
-  /** Most pending handshakes; more get 503. `false` for no bound. Default: 1,024. */
+  /**
+   * Most pending handshakes; more get 503. A handshake is pending until client and application are
+   * done, or `handshakeTimeout` is over. `false` for no bound. Default: 1,024.
+   */
   readonly maxHandshakes?: number | false | undefined;
   /** Most open connections and pending handshakes; more get 503. Default: `false`, no bound. */
   readonly maxConnections?: number | false | undefined;
@@ -175,7 +178,7 @@ export function checkUpgraderOptions<Result>(
         options.maxConnectionsPerAddress,
         Infinity,
       ),
-      clientAddress: clientAddress ?? ((req) => req.socket.remoteAddress),
+      clientAddress: clientAddress ?? peerAddress,
     },
     error,
     report: report ?? emitWarning,

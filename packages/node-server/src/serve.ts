@@ -248,6 +248,8 @@ class RunningServer<Result> implements WebSocketServer {
     this.#http.on('checkExpectation', this.#plain!.onExpectation);
     this.#http.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
+      // Node caches the address. The system forgets it at a reset.
+      void socket.remoteAddress;
       socket.on('close', this.#onClose);
     });
   }

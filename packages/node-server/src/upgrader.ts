@@ -179,19 +179,17 @@ export class Upgrader<Result = undefined> {
     try {
       const extra = headerPairs(input);
       reservation = this.#limits.reserve(req);
-      handshake.onDisconnect = () => reservation?.cancel();
       const accepted = await this.#negotiate(handshake, req, socket, extra, router);
+      reservation.endHandshake();
       this.#keepReservation(reservation, accepted.conn);
       return accepted;
     } catch (error) {
       try {
         await endFailedHandshake(handshake, req, socket, error, this.#plan.error);
       } finally {
-        reservation?.release();
+        if (reservation !== undefined) cancelWhenSettled(handshake, reservation);
       }
       throw error;
-    } finally {
-      reservation?.endHandshake();
     }
   }
 
@@ -267,6 +265,14 @@ export class Upgrader<Result = undefined> {
   }
 }
 
+/**
+ * Ends a reservation after the application's calls. The limits would not bound these calls
+ * otherwise: a client that resets and connects again would start any number of them.
+ */
+function cancelWhenSettled(handshake: Handshake, reservation: Reservation): void {
+  handshake.whenCallsSettled(() => reservation.cancel());
+}
+
 /** Calls a function of the application and waits for its result within the handshake timeout. */
 async function callApplication<T>(
   handshake: Handshake,
@@ -275,7 +281,7 @@ async function callApplication<T>(
 ): Promise<T> {
   handshake.checkClient();
   try {
-    return await handshake.wait(question());
+    return await handshake.waitForCall(question());
   } catch (error) {
     // The client has disconnected, or the time is up. Report that as the cause.
     if (handshake.failure !== undefined) throw handshake.failure;

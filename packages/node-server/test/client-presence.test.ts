@@ -50,14 +50,16 @@ describe('a client that disconnects after early frames', () => {
       early: 300_000,
       leave: (s: net.Socket) => s.resetAndDestroy(),
     },
-  ])('$says aborts the signal, and its place is free', async ({ early, leave }) => {
+  ])('$says aborts the signal, and its place is free for an application that settles', async ({ early, leave }) => {
     const asked = new EventEmitter();
     const upgrader = new Upgrader({
       maxHandshakes: 1,
       handshakeTimeout: false,
       authenticate: (_req, { signal }) => {
         asked.emit('asked', signal);
-        return new Promise(() => {});
+        return new Promise((_, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason));
+        });
       },
     });
     const server = await listening(upgrader);
@@ -68,11 +70,11 @@ describe('a client that disconnects after early frames', () => {
     const aborted = once(signal, 'abort');
     leave(client.stream);
     await aborted;
+    const outcome = await server.outcome();
     const again = once(asked, 'asked');
     const next = await connected(server);
     next.stream.write(request());
     await again;
-    const outcome = await server.outcome();
     expect(outcome).toBeInstanceOf(TransportError);
     expect(signal.reason).toBe(outcome);
   });

@@ -106,3 +106,100 @@ describe('limits', () => {
     expect((await exchange(server.port, request())).status).toBe(500);
   });
 });
+
+/** Counts the calls of `authenticate` that run at once. */
+class SlowApplication {
+  running = 0;
+  most = 0;
+  calls = 0;
+  readonly called = new EventEmitter();
+  readonly releases: (() => void)[] = [];
+
+  readonly authenticate = async (): Promise<boolean> => {
+    this.calls++;
+    this.running++;
+    this.most = Math.max(this.most, this.running);
+    this.called.emit('call');
+    await new Promise<void>((resolve) => this.releases.push(resolve));
+    this.running--;
+    return true;
+  };
+}
+
+describe('a client that disconnects while authenticate runs', () => {
+  it.each([
+    { limits: { maxHandshakes: 10 }, most: 10, status: 503 },
+    { limits: { maxHandshakes: 10, maxConnectionsPerAddress: 5 }, most: 5, status: 429 },
+    { limits: { maxConnections: 7 }, most: 7, status: 503 },
+  ])('keeps its place, with $limits', async ({ limits, most, status }) => {
+    const application = new SlowApplication();
+    const { authenticate } = application;
+    const server = await listening(new Upgrader({ ...limits, authenticate }));
+    for (let i = 0; i < 400; i++) {
+      const client = await connectRaw(server.port);
+      client.stream.write(request());
+      if (application.calls < most) await once(application.called, 'call');
+      else if (i === most) await client.closed;
+      client.stream.resetAndDestroy();
+      if (i < most) await server.outcome(i);
+    }
+    expect(application.most).toBe(most);
+    expect((await exchange(server.port, request())).status).toBe(status);
+    for (const release of application.releases) release();
+    await new Promise((resolve) => setImmediate(resolve));
+    const client = await connected(server);
+    client.stream.write(request());
+    await once(application.called, 'call');
+    application.releases.at(-1)!();
+    expect(application.calls).toBe(most + 1);
+  });
+
+  it('has its place until handshakeTimeout is over when authenticate never settles', async () => {
+    const { authenticate, called } = new SlowApplication();
+    const options = { maxHandshakes: 1, handshakeTimeout: 200, authenticate };
+    const server = await listening(new Upgrader(options));
+    const start = performance.now();
+    for (const n of [0, 1]) {
+      const client = await connected(server);
+      const call = once(called, 'call');
+      client.stream.write(request());
+      await call;
+      client.stream.resetAndDestroy();
+      await server.outcome(server.outcomes.length);
+      let status = 503;
+      while (n === 0 && status === 503 && performance.now() - start < 200) {
+        ({ status } = await exchange(server.port, request({ without: ['sec-websocket-key'] })));
+      }
+    }
+    expect(performance.now() - start).toBeGreaterThan(190);
+  });
+
+  it('keeps its place while the hook `error` runs', async () => {
+    const called = new EventEmitter();
+    let calls = 0;
+    const upgrader = new Upgrader({
+      maxHandshakes: 1,
+      error: () => {
+        calls++;
+        called.emit('call');
+        return new Promise(() => {});
+      },
+      authenticate: () => false,
+    });
+    const server = await listening(upgrader);
+    const client = await connected(server);
+    const call = once(called, 'call');
+    client.stream.write(request());
+    await call;
+    client.stream.resetAndDestroy();
+    await server.outcome();
+    // A request that a limit refuses has no place, so its refusal calls the hook too.
+    const second = await connected(server);
+    const refused = once(called, 'call');
+    second.stream.write(request());
+    await refused;
+    second.stream.resetAndDestroy();
+    expect(await server.outcome(1)).toMatchObject({ status: 503 });
+    expect(calls).toBe(2);
+  });
+});
