@@ -26,6 +26,7 @@ async function defaultTimeout(): Promise<number | undefined> {
   const target = await targetServer({
     authenticate: ({ socket }) => {
       timeout = (socket as { server?: { headersTimeout: number } }).server?.headersTimeout;
+      return true;
     },
   });
   await sendRequest(undefined, target, {});

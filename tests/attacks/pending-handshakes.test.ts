@@ -167,7 +167,7 @@ describe('a pending handshake', () => {
   });
 
   it('can be upgraded only once', async () => {
-    const upgrader = new Upgrader({ authenticate: () => turn() });
+    const upgrader = new Upgrader({ authenticate: () => turn().then(() => true) });
     const http = createServer();
     const outcomes = new EventEmitter();
     http.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {

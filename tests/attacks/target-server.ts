@@ -144,7 +144,8 @@ export class PendingAuthenticate {
   readonly authenticate = (
     req: IncomingMessage,
     { signal }: { signal: AbortSignal },
-  ): Promise<void> => new Promise((answer) => this.#held.push({ req, signal, answer }));
+  ): Promise<true> =>
+    new Promise((resolve) => this.#held.push({ req, signal, answer: () => resolve(true) }));
 
   /** Waits for `count` pending requests and returns them. */
   async until(count: number): Promise<PendingRequest[]> {

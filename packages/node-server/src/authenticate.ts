@@ -1,18 +1,53 @@
 import { STATUS_CODES } from 'node:http';
+import { types } from 'node:util';
 import { assertOption } from '@ws/http-shared';
 import { HandshakeError, serverFault } from './errors.ts';
-import { headerPairs } from './headers.ts';
+import { type HeadersInput, headerPairs } from './headers.ts';
 import type { AuthOf, Refusal } from './options.ts';
 
 /**
- * Returns the result of `authenticate` unless it is a refusal.
+ * Returns the result of `authenticate` if it admits the client.
  *
- * @throws HandshakeError for a refusal, with its status; 500 for a refusal that cannot be sent.
+ * @throws HandshakeError for every other result: a refusal with its status; an Error as
+ *   {@link thrownByAuthenticate} does; 401 for a missing value.
  */
 export function readAuth<Result>(result: unknown): AuthOf<Result> {
-  if (result === false) throw refusalError({ refuse: true });
+  if (!result) throw emptyResult(result);
+  if (isError(result)) throw thrownByAuthenticate(result);
   if (isRefusal(result)) throw refusalOrFault(result);
   return result as AuthOf<Result>;
+}
+
+/**
+ * Returns the refusal for an error that `authenticate` threw or returned. An error that is meant for
+ * the client (`expose`, as http-errors sets it) refuses with its own status. Any other is a fault.
+ */
+export function thrownByAuthenticate(error: unknown): HandshakeError {
+  if (!isError(error)) return serverFault('authenticate', error);
+  const { expose, status, headers, message } = error as ExposedError;
+  const isExposed = expose === true && Number.isInteger(status) && status! >= 400 && status! <= 499;
+  if (!isExposed) return serverFault('authenticate', error);
+  return refusalOrFault({ refuse: status!, headers, body: `${message}\n` });
+}
+
+/** An error as http-errors creates it. */
+interface ExposedError extends Error {
+  readonly expose?: boolean;
+  readonly status?: number;
+  readonly headers?: HeadersInput;
+}
+
+/** Errors of another realm, a vm context for example, are no instances of this realm's Error. */
+function isError(value: unknown): value is Error {
+  return value instanceof Error || types.isNativeError(value);
+}
+
+/** A lookup without a result, or a function without `return`, admits no client. */
+function emptyResult(result: unknown): HandshakeError {
+  if (result === false) return refusalError({ refuse: true });
+  const got = result === '' ? "''" : String(result);
+  const message = `refused by authenticate: it returned ${got}; return true to admit without data`;
+  return new HandshakeError(401, message, { body: `${STATUS_CODES[401]}\n` });
 }
 
 function isRefusal(result: unknown): result is Refusal {

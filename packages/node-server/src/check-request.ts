@@ -4,6 +4,7 @@ import { hasToken } from '@ws/codec/internal';
 import { HandshakeError, type HeaderPair } from './errors.ts';
 import { RequestHeaders } from './headers.ts';
 import { isHost } from './origin.ts';
+import { isRequestTarget } from './request-target.ts';
 
 /** One rule for a request, and the answer to a request that breaks it. */
 interface Rule {
@@ -84,18 +85,6 @@ const RULES: readonly Rule[] = [
     message: 'not a websocket handshake: request target is neither a path nor a URI of the host',
   },
 ];
-
-const ABSOLUTE = /^(?:https?|wss?):\/\/([^/?#]*)/i;
-
-/**
- * Accepts a path, or an absolute URI whose authority equals the Host header (RFC 9112, section
- * 3.2), without a fragment.
- */
-function isRequestTarget(target: string, host: string): boolean {
-  if (target.includes('#')) return false;
-  const authority = ABSOLUTE.exec(target)?.[1];
-  return target.startsWith('/') || authority?.toLowerCase() === host.toLowerCase();
-}
 
 /**
  * Checks a request against all rules, before any function of the application is called.

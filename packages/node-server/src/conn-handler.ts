@@ -13,6 +13,25 @@ export interface HandlerContext<Auth, Params = NoParams> {
    * empty when no route matched.
    */
   readonly params: Params;
+  /**
+   * The path of the request, without authority and query, percent-decoded once by segment. `%2F`
+   * stays encoded, so that the path keeps its segments.
+   */
+  readonly path: string;
+  /** The pattern of the route that matched, `/feed/:id` for example; undefined without one. */
+  readonly route: string | undefined;
+  /**
+   * The address of the client: the result of `clientAddress`, or the peer of the socket. Undefined
+   * for a Unix socket.
+   */
+  readonly address: string | undefined;
+}
+
+/** The second argument of `authenticate`. */
+export interface AuthenticateContext
+  extends Omit<HandlerContext<unknown, RouteParams<string>>, 'auth'> {
+  /** Aborted when the client has disconnected or has half-closed, or when the time is up. */
+  readonly signal: AbortSignal;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { WebSocketError } from '@ws/codec';
+import { discardPromise, isThenable, typeName } from '@ws/http-shared';
 
 /** A header of a response: name and value. */
 export type HeaderPair = readonly [name: string, value: string];
@@ -48,4 +49,18 @@ export class HandshakeError extends WebSocketError {
  */
 export function serverFault(where: string, cause: unknown): HandshakeError {
   return new HandshakeError(500, `${where} failed`, { body: 'Internal Server Error\n', cause });
+}
+
+/**
+ * Makes the error for a synchronous function option that has returned a wrong value. The rejection
+ * of a promise is discarded: nobody else handles it, and it would end the process.
+ */
+export function unexpectedResult(name: string, expected: string, result: unknown): TypeError {
+  if (!isThenable(result)) {
+    return new TypeError(`${name}: expected ${expected}, got ${typeName(result)}`);
+  }
+  discardPromise(result);
+  return new TypeError(
+    `${name}: expected ${expected}, got a promise; it must be synchronous. Do async work in authenticate`,
+  );
 }

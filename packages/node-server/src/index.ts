@@ -57,7 +57,13 @@ export {
   configureCompression,
 } from '@ws/node-io';
 export { isWebSocketUpgrade, subprotocols } from './check-request.ts';
-export type { ConnHandler, HandlerContext, Routes, UpgradeListener } from './conn-handler.ts';
+export type {
+  AuthenticateContext,
+  ConnHandler,
+  HandlerContext,
+  Routes,
+  UpgradeListener,
+} from './conn-handler.ts';
 export { HandshakeError, type HandshakeErrorOptions, type HeaderPair } from './errors.ts';
 export type { HeadersInput } from './headers.ts';
 export type { ClientAddress } from './limits.ts';

@@ -2,11 +2,11 @@ import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
 import { TransportError } from '@ws/conn';
 import { ipv6Groups } from '@ws/http-shared';
-import { HandshakeError, serverFault } from './errors.ts';
+import { HandshakeError, serverFault, unexpectedResult } from './errors.ts';
 
 /**
  * Returns the address of the client that sent a request; undefined for a client that is not
- * counted. Any string is allowed, a user name for example. Throwing refuses the request with 500.
+ * counted. It is synchronous. Any string is allowed, a user name for example. Throwing refuses the request with 500.
  */
 export type ClientAddress = (req: IncomingMessage) => string | undefined;
 
@@ -62,23 +62,27 @@ export class Limits {
       throw new HandshakeError(503, 'too many connections');
     }
     const address = this.#addressOf(req);
-    const others = address === undefined ? 0 : (this.byAddress.get(address) ?? 0);
+    const group = this.#groupOf(address);
+    const others = group === undefined ? 0 : (this.byAddress.get(group) ?? 0);
     if (others >= max.maxConnectionsPerAddress) {
       throw new HandshakeError(429, 'too many connections from this address');
     }
     this.handshakes++;
     this.connections++;
-    if (address !== undefined) this.byAddress.set(address, others + 1);
-    return new Reservation(this, address);
+    if (group !== undefined) this.byAddress.set(group, others + 1);
+    return new Reservation(this, address, group);
+  }
+
+  #groupOf(address: string | undefined): string | undefined {
+    const counts = this.#max.maxConnectionsPerAddress !== Infinity;
+    return counts && address !== undefined ? addressGroup(address) : undefined;
   }
 
   #addressOf(req: IncomingMessage): string | undefined {
-    if (this.#max.maxConnectionsPerAddress === Infinity) return undefined;
     try {
       const address: unknown = this.#max.clientAddress(req);
-      if (address === undefined) return undefined;
-      if (typeof address === 'string') return addressGroup(address);
-      throw new TypeError(`clientAddress: expected a string or undefined, got ${typeof address}`);
+      if (address === undefined || typeof address === 'string') return address;
+      throw unexpectedResult('clientAddress', 'a string or undefined', address);
     } catch (cause) {
       if (this.#max.clientAddress === peerAddress) throw cause;
       throw serverFault('clientAddress', cause);
@@ -91,14 +95,18 @@ export class Limits {
  * check of the request.
  */
 export class Reservation {
+  /** The client's; undefined when it has none. */
+  readonly address: string | undefined;
   readonly #limits: Limits;
-  readonly #address: string | undefined;
+  /** What counts as one client; undefined when the client is not counted. */
+  readonly #group: string | undefined;
   #pending = true;
   #held = true;
 
-  constructor(limits: Limits, address: string | undefined) {
+  constructor(limits: Limits, address: string | undefined, group: string | undefined) {
     this.#limits = limits;
-    this.#address = address;
+    this.address = address;
+    this.#group = group;
   }
 
   /** Ends the handshake. The connection keeps the reservation. */
@@ -119,10 +127,10 @@ export class Reservation {
     this.#held = false;
     const { byAddress } = this.#limits;
     this.#limits.connections--;
-    if (this.#address === undefined) return;
-    const others = byAddress.get(this.#address)! - 1;
-    if (others > 0) byAddress.set(this.#address, others);
-    else byAddress.delete(this.#address);
+    if (this.#group === undefined) return;
+    const others = byAddress.get(this.#group)! - 1;
+    if (others > 0) byAddress.set(this.#group, others);
+    else byAddress.delete(this.#group);
   }
 }
 

@@ -5,6 +5,7 @@ import type { ConnSettings } from '@ws/conn';
 import { type Compression, connSettingNames, duration, resolveSettings } from '@ws/conn/internal';
 import { assertOption, checkOptionNames, transportHighWaterMark } from '@ws/http-shared';
 import { HostPolicy } from './allowed-hosts.ts';
+import type { AuthenticateContext } from './conn-handler.ts';
 import type { HandshakeError } from './errors.ts';
 import type { HeadersInput } from './headers.ts';
 import { type ClientAddress, type LimitValues, peerAddress } from './limits.ts';
@@ -24,8 +25,20 @@ export interface Refusal {
   readonly body?: string | undefined;
 }
 
-/** The results of `authenticate` that a handler can get: all but refusals. */
-export type AuthOf<Result> = Exclude<Awaited<Result>, Refusal | false>;
+/**
+ * The results of `authenticate` that a handler can get: all but refusals. Without `authenticate` it
+ * is `undefined`.
+ */
+export type AuthOf<Result> = [Result] extends [undefined] ? undefined : Admitted<Awaited<Result>>;
+
+/** `stack` tells an Error from data that has a name and a message. */
+type Admitted<Result> = Result extends Refusal | false | null | undefined | void | '' | 0
+  ? never
+  : Result extends Error
+    ? 'stack' extends keyof Result
+      ? never
+      : Result
+    : Result;
 
 /** Options of an {@link Upgrader}, together with the settings of its connections. */
 export interface UpgraderOptions<Result = undefined> extends ConnSettings {
@@ -52,12 +65,18 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
    */
   readonly allowedHosts?: readonly string[] | undefined;
   /**
-   * Decides who may connect; may be async. A {@link Refusal} refuses, and `false` refuses with 401.
-   * Any other result becomes the handler's `auth`. Throwing refuses with 500. `signal` is aborted
-   * when the client has disconnected or has half-closed, or when `handshakeTimeout` is over.
+   * Decides who may connect; may be async. It fails closed. A {@link Refusal} refuses. `undefined`,
+   * `null`, `false`, `''`, `0` and `NaN` refuse with 401. An Error refuses with 500 and goes to
+   * `report`, whether it is thrown or returned. An Error with `expose: true` and a `status` from 400
+   * to 499, as http-errors creates it, refuses with that status instead, and its message is the
+   * body. Any other result becomes the handler's `auth`: return `true` to admit without data.
+   *
+   * The context has the parsed `path`, `params`, `route` and `address` of the request. Its `signal`
+   * is aborted when the client has disconnected or has half-closed, or when `handshakeTimeout` is
+   * over. Settle then: until that time is over, the call counts against the limits.
    */
   readonly authenticate?:
-    | ((req: IncomingMessage, context: { signal: AbortSignal }) => Result)
+    | ((req: IncomingMessage, context: AuthenticateContext) => Result)
     | undefined;
   /**
    * Milliseconds from the request to its answer, then 503; `false` for no bound. Default: 10,000.

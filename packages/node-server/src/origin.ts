@@ -127,7 +127,7 @@ export class OriginPolicy {
   }
 
   /** @throws the error of the application's check. */
-  allows(headers: RequestHeaders, req: IncomingMessage): boolean | PromiseLike<boolean> {
+  allows(headers: RequestHeaders, req: IncomingMessage): unknown {
     if (this.#check !== undefined) return this.#check(req);
     const [origin] = headers.lines('origin');
     // Without Origin the client is not a browser. A client that can omit the header can also forge

@@ -1,5 +1,6 @@
 import { assertOption } from '@ws/http-shared';
 import { HandshakeError } from './errors.ts';
+import { rawPath } from './request-target.ts';
 
 /**
  * The parameters of a route by their names: `RouteParams<'/feed/:id/:sub'>` is
@@ -29,6 +30,8 @@ export type NoParams = RouteParams<''>;
 export interface RouteMatch<Handler> {
   readonly handler: Handler;
   readonly params: NoParams;
+  /** The pattern; undefined when none matched. */
+  readonly route: string | undefined;
 }
 
 /** Finds the handler for a request. */
@@ -45,7 +48,7 @@ interface Template<Handler> {
   readonly handler: Handler;
 }
 
-const noParams: NoParams = Object.freeze(Object.create(null) as NoParams);
+export const noParams: NoParams = Object.freeze(Object.create(null) as NoParams);
 
 const PARAM = /^:[A-Za-z_$][A-Za-z0-9_$]*$/;
 /** `segment` of RFC 3986, section 3.3, without `:` and `*`, which have a meaning in patterns. */
@@ -102,15 +105,16 @@ export class RouteTable<Handler> implements Router<Handler> {
    *   UTF-8.
    */
   match(target: string): RouteMatch<Handler> {
-    const path = pathOf(target);
+    const path = rawPath(target);
     const literal = this.#literal.get(path);
-    if (literal !== undefined) return { handler: literal, params: noParams };
+    if (literal !== undefined) return { handler: literal, params: noParams, route: path };
     const segments = path.split('/', this.#maxSegments + 1);
     const template = this.#templates.find((candidate) => matches(candidate.segments, segments));
     if (template !== undefined) {
-      return { handler: template.handler, params: readParams(template.segments, segments) };
+      const { handler, pattern } = template;
+      return { handler, params: readParams(template.segments, segments), route: pattern };
     }
-    if (this.#fallback !== undefined) return { handler: this.#fallback, params: noParams };
+    if (this.#fallback !== undefined) return anyMatch(this.#fallback);
     throw this.#notFound(path);
   }
 
@@ -141,15 +145,12 @@ export function checkHandlers(routes: { readonly [pattern: string]: unknown }): 
 
 /** Makes a router that returns `handler` for every path. */
 export function anyPath<Handler>(handler: Handler): Router<Handler> {
-  const match: RouteMatch<Handler> = { handler, params: noParams };
+  const match = anyMatch(handler);
   return { match: () => match };
 }
 
-/** Returns the path of a request target (a path or an absolute URI), without the query. */
-function pathOf(target: string): string {
-  const [beforeQuery = ''] = target.split('?', 1);
-  const path = beforeQuery.replace(/^[a-z]+:\/\/[^/]*/i, '');
-  return path === '' ? '/' : path;
+function anyMatch<Handler>(handler: Handler): RouteMatch<Handler> {
+  return { handler, params: noParams, route: undefined };
 }
 
 function isParam(segment: string): boolean {

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { parseSubprotocols, parseTokenList } from '@ws/codec';
-import { HandshakeError, type HeaderPair, serverFault } from './errors.ts';
+import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
 import { headerOf, type RequestHeaders } from './headers.ts';
 
 /**
@@ -44,21 +44,17 @@ function callSubprotocols(
   offered: readonly string[],
   req: IncomingMessage,
 ): string {
-  let name: string | undefined;
   try {
-    name = pick(offered, req);
+    const name: unknown = pick(offered, req);
+    if (name === undefined || name === '') return '';
+    const expected = 'one of the offered names, or undefined';
+    if (typeof name !== 'string') throw unexpectedResult('subprotocols', expected, name);
+    if (offered.includes(name)) return name;
+    const shown = isOneToken(name) ? name : JSON.stringify(name);
+    throw new TypeError(`subprotocols: ${shown} was not offered`);
   } catch (cause) {
     throw serverFault('subprotocols', cause);
   }
-  if (name === undefined || name === '') return '';
-  if (!isOneToken(name)) {
-    throw serverFault(
-      'subprotocols',
-      new TypeError('the function returned a value that is not a token'),
-    );
-  }
-  if (offered.includes(name)) return name;
-  throw serverFault('subprotocols', new TypeError(`${name} was not offered`));
 }
 
 /**

@@ -4,11 +4,17 @@ import { formatExtensions } from '@ws/codec';
 import { Conn, type Platform } from '@ws/conn';
 import { isThenable } from '@ws/http-shared';
 import { nodePlatform, socketTransport } from '@ws/node-io';
-import { readAuth } from './authenticate.ts';
+import { readAuth, thrownByAuthenticate } from './authenticate.ts';
 import { checkKey, checkOneOrigin, checkRequest } from './check-request.ts';
-import type { ConnHandler, Routes, UpgradeListener } from './conn-handler.ts';
+import type {
+  AuthenticateContext,
+  ConnHandler,
+  HandlerContext,
+  Routes,
+  UpgradeListener,
+} from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
-import { HandshakeError, type HeaderPair, serverFault } from './errors.ts';
+import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
 import { alreadyAnswered, Handshake } from './handshake.ts';
 import { type HeadersInput, headerOf, headerPairs, RequestHeaders } from './headers.ts';
 import { isAnswered, isHttpReading } from './http-socket.ts';
@@ -22,13 +28,14 @@ import {
   type UpgraderPlan,
 } from './options.ts';
 import { endFailedHandshake } from './refusal/end-failed-handshake.ts';
+import { decodePath, pathForm, rawPath } from './request-target.ts';
 import { switchingProtocols } from './response-head.ts';
-import { anyPath, type RouteMatch, type Router, RouteTable } from './routes.ts';
+import { anyPath, noParams, type RouteMatch, type Router, RouteTable } from './routes.ts';
 import { selectSubprotocol } from './select-subprotocol.ts';
 
 interface Accepted<Auth> {
   readonly conn: Conn;
-  readonly auth: Auth;
+  readonly context: HandlerContext<Auth>;
   /** The matching route, if there is a router. */
   readonly match: RouteMatch<ConnHandler<Auth>> | undefined;
 }
@@ -133,7 +140,7 @@ export class Upgrader<Result = undefined> {
   #listener(router: Router<ConnHandler<AuthOf<Result>>>): UpgradeListener {
     return (req, socket, head) => {
       this.#accept(req, socket, head, undefined, router).then(
-        ({ conn, auth, match }) => this.#runHandler(match!, conn, req, auth),
+        ({ conn, match, context }) => this.#runHandler(match!.handler, conn, req, context),
         (error: unknown) => this.#reporter.handshakeFailed(error),
       );
     };
@@ -144,14 +151,14 @@ export class Upgrader<Result = undefined> {
    * the request in memory as long as the connection lasts.
    */
   #runHandler(
-    { handler, params }: RouteMatch<ConnHandler<AuthOf<Result>>>,
+    handler: ConnHandler<AuthOf<Result>>,
     conn: Conn,
     req: IncomingMessage,
-    auth: AuthOf<Result>,
+    context: HandlerContext<AuthOf<Result>>,
   ): void {
     const failed = this.#failureReporterOf(conn);
     try {
-      const result = handler(conn, req, { auth, params });
+      const result = handler(conn, req, context);
       if (isThenable(result)) result.then(undefined, failed);
     } catch (error) {
       failed(error);
@@ -179,7 +186,8 @@ export class Upgrader<Result = undefined> {
     try {
       const extra = headerPairs(input);
       reservation = this.#limits.reserve(req);
-      const accepted = await this.#negotiate(handshake, req, socket, extra, router);
+      const { address } = reservation;
+      const accepted = await this.#negotiate(handshake, req, socket, extra, address, router);
       reservation.endHandshake();
       this.#keepReservation(reservation, accepted.conn);
       return accepted;
@@ -205,6 +213,7 @@ export class Upgrader<Result = undefined> {
     req: IncomingMessage,
     socket: Duplex,
     extra: readonly HeaderPair[],
+    address: string | undefined,
     router: Router<ConnHandler<AuthOf<Result>>> | undefined,
   ): Promise<Accepted<AuthOf<Result>>> {
     await handshake.waitForEarlierResponses(req);
@@ -212,13 +221,22 @@ export class Upgrader<Result = undefined> {
     const headers = new RequestHeaders(req);
     checkRequest(headers, req);
     if (isHttpReading(socket)) throw outsideUpgrade();
-    const match = router?.match(req.url!);
+    // An application that compares `req.url` with a path would otherwise miss the path of an
+    // absolute URI, and the router would not.
+    req.url = pathForm(req.url!);
+    const match = router?.match(req.url);
     checkExtra(extra);
     this.#checkHost(headers);
     checkOneOrigin(headers);
     await this.#checkOrigin(handshake, headers, req);
     const key = checkKey(headers);
-    const auth = await this.#authenticate(handshake, req);
+    const known = {
+      params: match?.params ?? noParams,
+      path: decodePath(rawPath(req.url)),
+      route: match?.route,
+      address,
+    };
+    const auth = await this.#authenticate(handshake, req, known);
     const subprotocol = selectSubprotocol(headers, req, this.#plan.subprotocols, extra);
     const { compression, highWaterMark } = this.#plan;
     const agreed = negotiateCompression(headers, compression);
@@ -235,7 +253,7 @@ export class Upgrader<Result = undefined> {
       deflate: agreed?.parameters,
     });
     handshake.handOver();
-    return { conn, auth, match };
+    return { conn, match, context: { auth, ...known } };
   }
 
   #checkHost(headers: RequestHeaders): void {
@@ -248,18 +266,30 @@ export class Upgrader<Result = undefined> {
     headers: RequestHeaders,
     req: IncomingMessage,
   ): Promise<void> {
-    const allowed = await callApplication(handshake, 'checkOrigin', () =>
-      this.#plan.origins.allows(headers, req),
+    const allowed = await callApplication(
+      handshake,
+      () => this.#plan.origins.allows(headers, req),
+      (error) => serverFault('checkOrigin', error),
     );
+    // An Error or an object is no yes.
+    if (allowed && typeof allowed !== 'boolean') {
+      throw serverFault('checkOrigin', unexpectedResult('checkOrigin', 'true or false', allowed));
+    }
     if (allowed) return;
     throw new HandshakeError(403, 'request origin not allowed by option checkOrigin');
   }
 
-  async #authenticate(handshake: Handshake, req: IncomingMessage): Promise<AuthOf<Result>> {
+  async #authenticate(
+    handshake: Handshake,
+    req: IncomingMessage,
+    known: Omit<AuthenticateContext, 'signal'>,
+  ): Promise<AuthOf<Result>> {
     const { authenticate } = this.#plan;
     if (authenticate === undefined) return undefined as AuthOf<Result>;
-    const result: unknown = await callApplication(handshake, 'authenticate', () =>
-      authenticate(req, { signal: handshake.signal }),
+    const result: unknown = await callApplication<unknown>(
+      handshake,
+      () => authenticate(req, { signal: handshake.signal, ...known }),
+      thrownByAuthenticate,
     );
     return readAuth<Result>(result);
   }
@@ -276,8 +306,8 @@ function cancelWhenSettled(handshake: Handshake, reservation: Reservation): void
 /** Calls a function of the application and waits for its result within the handshake timeout. */
 async function callApplication<T>(
   handshake: Handshake,
-  name: string,
   question: () => T | PromiseLike<T>,
+  refusalOf: (error: unknown) => HandshakeError,
 ): Promise<T> {
   handshake.checkClient();
   try {
@@ -285,7 +315,7 @@ async function callApplication<T>(
   } catch (error) {
     // The client has disconnected, or the time is up. Report that as the cause.
     if (handshake.failure !== undefined) throw handshake.failure;
-    throw serverFault(name, error);
+    throw refusalOf(error);
   }
 }
 

@@ -94,8 +94,8 @@ describe('a client that disconnects after early frames', () => {
 
   it('loses no early byte', async () => {
     const asked = new EventEmitter();
-    const authenticate = (): Promise<void> =>
-      new Promise((resolve) => asked.emit('asked', resolve));
+    const authenticate = (): Promise<true> =>
+      new Promise((resolve) => asked.emit('asked', () => resolve(true)));
     const server = await listening(new Upgrader({ authenticate, readLimit: false }));
     const client = await connected(server);
     const waits = once(asked, 'asked') as Promise<[() => void]>;

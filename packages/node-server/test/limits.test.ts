@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { describe, expect, it } from 'vitest';
-import { addressGroup, Limits } from '../src/limits.ts';
+import { TransportError } from '../src/index.ts';
+import { addressGroup, Limits, peerAddress } from '../src/limits.ts';
 
 describe('addressGroup', () => {
   it.each([
@@ -80,12 +81,15 @@ describe('Limits', () => {
     for (let i = 0; i < 3; i++) l.reserve(from(undefined)).endHandshake();
   });
 
-  it('does not call clientAddress without a limit per address', () => {
-    const l = limits({
-      clientAddress: () => {
-        throw new Error('asked');
-      },
-    });
-    l.reserve(from('a')).release();
+  it('calls clientAddress without a limit per address too, and counts nothing then', () => {
+    const l = limits({ clientAddress: () => 'ada' });
+    expect(l.reserve(from('a')).address).toBe('ada');
+    expect(l.byAddress.size).toBe(0);
+  });
+
+  it('refuses a client whose address the system has forgotten', () => {
+    const l = limits({ clientAddress: peerAddress });
+    const req = { socket: { remoteAddress: undefined, localAddress: '127.0.0.1' } };
+    expect(() => l.reserve(req as IncomingMessage)).toThrow(TransportError);
   });
 });

@@ -497,8 +497,8 @@ describe('serve().close', () => {
     const server = await serve(
       {
         authenticate: () =>
-          new Promise<void>((resolve) => {
-            allow = resolve;
+          new Promise<true>((resolve) => {
+            allow = () => resolve(true);
             asked.emit('asked');
           }),
       },
@@ -535,7 +535,7 @@ describe('a connection over TLS', () => {
     const server = await started(
       {
         tls: await selfSigned(),
-        authenticate: () => new Promise<void>((resolve) => setTimeout(resolve, 1)),
+        authenticate: () => new Promise<true>((resolve) => setTimeout(resolve, 1, true)),
       },
       echo,
     );

@@ -118,7 +118,8 @@ describe('handshakeTimeout', () => {
   );
 
   it('can be switched off', async () => {
-    const authenticate = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+    const authenticate = (): Promise<true> =>
+      new Promise((resolve) => setTimeout(resolve, 5, true));
     const server = await listening(new Upgrader({ handshakeTimeout: false, authenticate }));
     const client = await connected(server);
     expect((await client.upgrade()).status).toBe(101);

@@ -13,8 +13,8 @@ describe('limits', () => {
     const upgrader = new Upgrader({
       maxHandshakes: 1,
       authenticate: () =>
-        new Promise<void>((resolve) => {
-          releases.push(resolve);
+        new Promise<true>((resolve) => {
+          releases.push(() => resolve(true));
           waiting.emit('asked');
         }),
     });

@@ -121,14 +121,14 @@ describe('an error that never settles', () => {
     expect((await client.upgrade()).status).toBe(101);
   });
 
-  it('releases its place when the client disconnects', async () => {
+  it('releases its place when the client disconnects and the hook settles', async () => {
     const asked = new EventEmitter();
     const upgrader = new Upgrader({
       handshakeTimeout: false,
       maxHandshakes: 1,
-      error: () => {
+      error: (_req, socket) => {
         asked.emit('asked');
-        return new Promise(() => {});
+        return new Promise((resolve) => socket.once('close', resolve));
       },
     });
     const server = await listening(upgrader);

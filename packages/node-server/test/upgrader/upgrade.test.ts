@@ -120,10 +120,10 @@ describe('Upgrader.upgrade', () => {
   it('keeps all frames that arrive during authenticate, in order', async () => {
     const asked = new EventEmitter();
     let allow: (() => void) | undefined;
-    const authenticate = (): Promise<void> => {
+    const authenticate = (): Promise<true> => {
       asked.emit('asked');
       return new Promise((resolve) => {
-        allow = resolve;
+        allow = () => resolve(true);
       });
     };
     const upgrader = new Upgrader({ authenticate });

@@ -1,0 +1,44 @@
+const ABSOLUTE = /^(?:https?|wss?):\/\/([^/?#]*)/i;
+
+/**
+ * Accepts a path, or an absolute URI whose authority equals the Host header (RFC 9112, section
+ * 3.2), without a fragment.
+ */
+export function isRequestTarget(target: string, host: string): boolean {
+  if (target.includes('#')) return false;
+  const authority = ABSOLUTE.exec(target)?.[1];
+  return target.startsWith('/') || authority?.toLowerCase() === host.toLowerCase();
+}
+
+/**
+ * Removes scheme and authority of an absolute URI. The result starts with a slash.
+ *
+ * @param target - A path or an absolute URI.
+ * @see RFC 9112, sections 3.2.1 and 3.2.2
+ */
+export function pathForm(target: string): string {
+  const rest = target.replace(ABSOLUTE, '');
+  return rest.startsWith('/') ? rest : `/${rest}`;
+}
+
+/** Returns the path of a request target, as sent, without the query. */
+export function rawPath(target: string): string {
+  return pathForm(target).split('?', 1)[0]!;
+}
+
+/**
+ * Percent-decodes each segment of a path once. A segment that is not percent-encoded UTF-8 stays as
+ * sent. `%2F` stays too: the result has the segments of `path`.
+ */
+export function decodePath(path: string): string {
+  if (!path.includes('%')) return path;
+  return path.split('/').map(decodeSegment).join('/');
+}
+
+function decodeSegment(segment: string): string {
+  try {
+    return decodeURIComponent(segment).replaceAll('/', '%2F');
+  } catch {
+    return segment;
+  }
+}

@@ -1,0 +1,202 @@
+import { runInNewContext } from 'node:vm';
+import { describe, expect, expectTypeOf, it, onTestFinished } from 'vitest';
+import {
+  type AuthenticateContext,
+  type AuthOf,
+  type HandlerContext,
+  type Refusal,
+  type ServeOptions,
+  serve,
+  Upgrader,
+} from '../src/index.ts';
+import { exchange, parseAnswer, request } from './raw.ts';
+import { connected, endAfterEach, listening } from './upgrade-server.ts';
+
+endAfterEach();
+
+/** An error as http-errors creates it. */
+function httpError(fields: object): Error {
+  return Object.assign(new Error('the token has expired'), fields);
+}
+
+/** Sends one request to an Upgrader with this `authenticate`. */
+async function answerTo(
+  authenticate: () => unknown,
+): Promise<{ status: number; body: string; reported: unknown[]; headers: Map<string, string> }> {
+  const reported: unknown[] = [];
+  const upgrader = new Upgrader({ authenticate, report: (error) => reported.push(error) });
+  const server = await listening(upgrader.handler((conn) => conn.terminate()));
+  const client = await connected(server);
+  client.stream.write(request());
+  await client.closed;
+  const { status, body, headers } = parseAnswer(client.received.toString());
+  return { status, body, headers: headers as Map<string, string>, reported };
+}
+
+const returning = [
+  ['returns', (value: unknown) => () => value],
+  ['resolves with', (value: unknown) => () => Promise.resolve(value)],
+] as const;
+
+const throwing = [
+  ...returning,
+  [
+    'throws',
+    (error: unknown) => () => {
+      throw error;
+    },
+  ],
+  ['rejects with', (error: unknown) => () => Promise.reject(error)],
+] as const;
+
+describe.each(returning)('authenticate that %s', (_, make) => {
+  it.each([undefined, null, false, '', 0, 0n, Number.NaN])('%o refuses with 401', async (value) => {
+    const { status, body, reported } = await answerTo(make(value));
+    expect({ status, body, reported }).toEqual({
+      status: 401,
+      body: 'Unauthorized\n',
+      reported: [],
+    });
+  });
+
+  it.each([true, 1, 'ada', [], {}, { ok: false }])('%o admits', async (value) => {
+    expect(await answerTo(make(value))).toMatchObject({ status: 101, reported: [] });
+  });
+
+  it.each([
+    { refuse: false },
+    { refuse: '403' },
+    { refuse: 200 },
+    { refuse: undefined },
+    { refuse: 403, body: 1 },
+    { refuse: 403, headers: { 'a b': 'c' } },
+  ])('%o, an invalid refusal, refuses with 500', async (value) => {
+    const { status, reported } = await answerTo(make(value));
+    expect(status).toBe(500);
+    expect(reported).toEqual([expect.any(TypeError)]);
+  });
+});
+
+describe.each(throwing)('authenticate that %s', (_, make) => {
+  it.each([
+    ['an Error', new Error('no such user')],
+    ['an Error of another realm', runInNewContext('new Error("no such user")') as Error],
+    ['an Error that is not exposed', httpError({ status: 401, expose: false })],
+    ['an Error that only looks exposed', httpError({ status: 401, expose: 'yes' })],
+    ['an exposed Error without a status', httpError({ expose: true })],
+    ['an exposed Error with a status of a server', httpError({ status: 503, expose: true })],
+    ['an exposed Error with a status that is text', httpError({ status: '401', expose: true })],
+  ])('%s refuses with 500 and reports it', async (__, error) => {
+    const { status, body, reported } = await answerTo(make(error));
+    expect({ status, body }).toEqual({ status: 500, body: 'Internal Server Error\n' });
+    expect(reported).toEqual([error]);
+  });
+
+  it('an exposed Error refuses with its status, without a report', async () => {
+    const headers = { 'WWW-Authenticate': 'Bearer' };
+    const answer = await answerTo(make(httpError({ status: 403, expose: true, headers })));
+    expect(answer).toMatchObject({ status: 403, body: 'the token has expired\n', reported: [] });
+    expect(answer.headers.get('www-authenticate')).toBe('Bearer');
+  });
+});
+
+describe('AuthOf', () => {
+  it('leaves out every result that refuses', () => {
+    interface User {
+      readonly name: string;
+      readonly message: string;
+    }
+    expectTypeOf<AuthOf<undefined>>().toEqualTypeOf<undefined>();
+    expectTypeOf<AuthOf<Promise<User | null | undefined>>>().toEqualTypeOf<User>();
+    expectTypeOf<AuthOf<User | Refusal | false | Error | TypeError>>().toEqualTypeOf<User>();
+    expectTypeOf<AuthOf<Promise<boolean>>>().toEqualTypeOf<true>();
+    expectTypeOf<AuthOf<'' | 'ada' | 0>>().toEqualTypeOf<'ada'>();
+    expectTypeOf<AuthOf<unknown>>().toEqualTypeOf<unknown>();
+  });
+});
+
+/** Sends one request to a server with routes, and returns what its functions got. */
+async function contextsOf(
+  line: string,
+  options: ServeOptions<unknown> = {},
+): Promise<{ status: number; asked: unknown; handled: unknown }> {
+  let asked: unknown;
+  let handled: unknown;
+  const server = await serve(
+    {
+      host: '127.0.0.1',
+      authenticate: (req, { signal: _signal, ...context }: AuthenticateContext) => {
+        asked = { url: req.url, ...context, params: { ...context.params } };
+        return true;
+      },
+      ...options,
+      routes: { '/admin/:room': (conn, req, context) => take(conn, req.url, context) },
+    },
+    (conn, req, context) => take(conn, req.url, context),
+  );
+  function take(
+    conn: { terminate(): void },
+    url: string | undefined,
+    { auth: _auth, ...context }: HandlerContext<unknown, object>,
+  ): void {
+    handled = { url, ...context, params: { ...context.params } };
+    conn.terminate();
+  }
+  onTestFinished(() => server.close());
+  const bytes = request({ line: `GET ${line} HTTP/1.1` });
+  const { status } = await exchange(Number(new URL(server.url).port), bytes);
+  return { status, asked, handled };
+}
+
+describe('the context of authenticate and of the handler', () => {
+  const address = '127.0.0.1';
+
+  it.each([
+    ['/admin/x', { path: '/admin/x', params: { room: 'x' }, route: '/admin/:room' }],
+    ['/admin/x?a=/y', { path: '/admin/x', params: { room: 'x' }, route: '/admin/:room' }],
+    ['/admin/%C3%A4', { path: '/admin/ä', params: { room: 'ä' }, route: '/admin/:room' }],
+    ['/admin/a%2Fb', { path: '/admin/a%2Fb', params: { room: 'a/b' }, route: '/admin/:room' }],
+    ['/%61dmin/x', { path: '/admin/x', params: {}, route: undefined }],
+    ['/other/%zz', { path: '/other/%zz', params: {}, route: undefined }],
+    ['//a/admin/x', { path: '//a/admin/x', params: {}, route: undefined }],
+  ])('have the path, parameters, route and address of %s', async (url, expected) => {
+    const { status, asked, handled } = await contextsOf(url);
+    expect(status).toBe(101);
+    expect(asked).toEqual({ url, address, ...expected });
+    expect(handled).toEqual(asked);
+  });
+
+  it('has the address of clientAddress, also without a limit per address', async () => {
+    const { asked, handled } = await contextsOf('/', { clientAddress: () => 'ada' });
+    expect(asked).toMatchObject({ address: 'ada' });
+    expect(handled).toMatchObject({ address: 'ada' });
+  });
+});
+
+describe('an absolute request target', () => {
+  const guarded: ServeOptions<unknown> = {
+    authenticate: (req) => (req.url!.startsWith('/admin/') ? { refuse: 401 } : true),
+  };
+
+  it.each([
+    ['/admin/x'],
+    ['http://HOST/admin/x'],
+    ['HTTP://HOST/admin/x'],
+    ['ws://HOST/admin/x'],
+  ])('%s reaches no handler that its path would not', async (url) => {
+    const target = url.replace('HOST', 'server.example.com');
+    const { status, handled } = await contextsOf(target, guarded);
+    expect({ status, handled }).toEqual({ status: 401, handled: undefined });
+  });
+
+  it.each([
+    ['http://HOST/a?b', '/a?b'],
+    ['http://HOST', '/'],
+    ['http://HOST?b', '/?b'],
+    ['wss://HOST//a', '//a'],
+  ])('%s is %s for the application', async (url, path) => {
+    const { asked, handled } = await contextsOf(url.replace('HOST', 'server.example.com'));
+    expect(asked).toMatchObject({ url: path, path: path.replace(/\?.*/, '') });
+    expect(handled).toMatchObject({ url: path });
+  });
+});
