@@ -9,7 +9,7 @@ import {
   TransportError,
 } from '@ws/conn';
 import { HandshakeError } from './errors.ts';
-import { emitWarning } from './options.ts';
+import { WarningReporter } from './warning-reporter.ts';
 
 /** Errors with which reads and writes reject when a connection ends. */
 const END_ERRORS = [
@@ -27,6 +27,8 @@ const END_WAIT_MS = 100;
 /** Reports the errors of the application's own functions to the option `report`. */
 export class ErrorReporter {
   readonly #report: (error: unknown) => unknown;
+  /** Gets the errors of `#report`. */
+  readonly #warnings = new WarningReporter();
 
   constructor(report: (error: unknown) => unknown) {
     this.#report = report;
@@ -64,12 +66,17 @@ export class ErrorReporter {
     if (!ends.includes(error)) await this.#reportSafely(error);
   }
 
+  /** Reports an error of a function whose caller continues. */
+  functionFailed(error: unknown): void {
+    void this.#reportSafely(error);
+  }
+
   /** The default reporter gets the error of a `report` that fails. */
   async #reportSafely(error: unknown): Promise<void> {
     try {
       await this.#report(error);
     } catch (fault) {
-      emitWarning(fault);
+      this.#warnings.report(fault);
     }
   }
 }

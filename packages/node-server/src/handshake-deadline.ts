@@ -20,10 +20,10 @@ export class HandshakeDeadline {
     return Math.max(this.timeout - (performance.now() - this.#startedAt), 0);
   }
 
-  /** Starts the timer, with the whole timeout, unless it runs already. */
+  /** Starts the timer, with the time that remains, unless it runs already. */
   start(): void {
     if (this.timeout === Infinity) return;
-    this.#timer ??= setTimeout(this.#onExpired, this.timeout);
+    this.#timer ??= setTimeout(this.#onExpired, this.remaining);
   }
 
   stop(): void {

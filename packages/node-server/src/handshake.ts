@@ -28,6 +28,7 @@ export class Handshake {
   #reject: ((error: Error) => void) | undefined;
   /** Calls of the application that have not settled. */
   #pendingCalls = 0;
+  #isTimeUp = false;
   #onCallsSettled: (() => void) | undefined;
 
   /**
@@ -127,7 +128,7 @@ export class Handshake {
    * is up. A call may outlive its client.
    */
   whenCallsSettled(done: () => void): void {
-    if (this.#pendingCalls === 0) return done();
+    if (this.#pendingCalls === 0 || this.#isTimeUp) return done();
     const { remaining } = this.#deadline;
     const timer = remaining === Infinity ? undefined : setTimeout(done, remaining);
     timer?.unref();
@@ -185,7 +186,11 @@ export class Handshake {
         done = () => resolve(undefined);
         this.#socket.once('close', done);
         const { remaining } = this.#deadline;
-        if (remaining !== Infinity) timer = setTimeout(done, remaining);
+        const onTimeout = (): void => {
+          this.#isTimeUp = true;
+          done();
+        };
+        if (remaining !== Infinity) timer = setTimeout(onTimeout, remaining);
         this.#countCall(work).then(resolve, reject);
       });
     } finally {
@@ -237,6 +242,7 @@ export class Handshake {
   }
 
   #onExpired(): void {
+    this.#isTimeUp = true;
     const cause = new TimeoutError(`handshake timed out after ${this.timeout} ms`);
     this.#fail(new HandshakeError(503, 'handshake timed out', { cause }));
   }

@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { inspect } from 'node:util';
 import type { ConnSettings } from '@ws/conn';
 import { type Compression, connSettingNames, duration, resolveSettings } from '@ws/conn/internal';
 import { assertOption, checkOptionNames, transportHighWaterMark } from '@ws/http-shared';
@@ -11,6 +10,7 @@ import type { HeadersInput } from './headers.ts';
 import { type ClientAddress, type LimitValues, peerAddress } from './limits.ts';
 import { type CheckOrigin, OriginPolicy } from './origin.ts';
 import { isOneToken, type Subprotocols } from './select-subprotocol.ts';
+import { WarningReporter } from './warning-reporter.ts';
 
 /** A result of `authenticate` that refuses the request. */
 export interface Refusal {
@@ -103,7 +103,7 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
    * Answers a refused request instead of the default: writes a whole response to `socket`, with
    * `Connection: close`; may be async. The socket ends when the function settles, at the latest
    * `handshakeTimeout` after the request. After a timeout (503) the socket ends as soon as the
-   * function returns. If the function throws before it has written anything, the default is sent.
+   * function returns. If the function has written nothing by then, the default is sent.
    * `error.message` is for your log: it may name your routes.
    */
   readonly error?:
@@ -111,8 +111,8 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
     | undefined;
   /**
    * Gets the errors of your own functions: the handler, `authenticate`, `checkOrigin`, ... It does
-   * not get the error with which a handler's own connection ended a read or a write. Default:
-   * `process.emitWarning`.
+   * not get the error with which a handler's own connection ended a read or a write. Default: a
+   * process warning with the stack, at most one for each kind of error and second.
    */
   readonly report?: ((error: unknown) => void) | undefined;
 }
@@ -200,18 +200,11 @@ export function checkUpgraderOptions<Result>(
       clientAddress: clientAddress ?? peerAddress,
     },
     error,
-    report: report ?? emitWarning,
+    report: report ?? new WarningReporter().report,
     conn: Object.fromEntries(settings) as ConnSettings,
     compression,
     highWaterMark: transportHighWaterMark(highWaterMark),
   };
-}
-
-/** The default of the option `report`. */
-export function emitWarning(error: unknown): void {
-  // String() fails for some values that can be thrown.
-  const warning = error instanceof Error || typeof error === 'string' ? error : inspect(error);
-  process.emitWarning(warning);
 }
 
 function checkSubprotocols(value: Subprotocols | undefined): Subprotocols | undefined {

@@ -1,6 +1,10 @@
-import type { RequestListener, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { isThenable } from '@ws/http-shared';
+import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError } from './errors.ts';
+import { RequestHeaders } from './headers.ts';
+import { isHost } from './origin.ts';
 import { endRefusedResponse } from './refusal/linger.ts';
 import { writeRefusalResponse } from './refusal/write-refusal.ts';
 
@@ -18,6 +22,33 @@ export const upgradeRequired: RequestListener = (_req, res) => {
     new HandshakeError(426, 'plain request', { headers, body: 'this is a WebSocket server\n' }),
   );
 };
+
+/**
+ * Makes a listener for 'request' that reports the error of `listener` and answers with 500. Node
+ * would end the process: it handles neither a throw nor a rejection.
+ */
+export function guardListener(listener: RequestListener, reporter: ErrorReporter): RequestListener {
+  return (req, res) => {
+    const failed = (error: unknown): void => {
+      reporter.functionFailed(error);
+      refuseFailedRequest(res);
+    };
+    try {
+      const result: unknown = listener(req, res);
+      if (isThenable(result)) result.then(undefined, failed);
+    } catch (error) {
+      failed(error);
+    }
+  };
+}
+
+/** Answers with 500 unless the response has begun. A response that is cut short has no end. */
+function refuseFailedRequest(res: ServerResponse): void {
+  if (res.writableEnded || res.destroyed) return;
+  if (res.headersSent) return void res.destroy();
+  for (const name of res.getHeaderNames()) res.removeHeader(name);
+  refusePlainRequest(res, new HandshakeError(500, 'Internal Server Error'));
+}
 
 /**
  * The plain requests of a server that `serve` has created. It counts them until their responses are
@@ -43,10 +74,9 @@ export class PlainRequests {
 
   /** Listener for 'request'. */
   readonly onRequest: RequestListener = (req, res) => {
-    // RFC 9112, section 3.2.
-    if (req.httpVersion === '1.1' && req.headers.host === undefined) {
-      this.#refuse(res, new HandshakeError(400, "not an HTTP request: 'Host' header is missing"));
-    } else if (this.#begin(res)) this.#serve(req, res);
+    const fault = hostFault(req);
+    if (fault !== undefined) this.#refuse(res, new HandshakeError(400, fault));
+    else if (this.#begin(res)) this.#serve(req, res);
   };
 
   /** Listener for 'checkExpectation': requests whose `Expect` is not `100-continue`. */
@@ -108,4 +138,18 @@ export class PlainRequests {
 
 function makeLast(res: ServerResponse): void {
   if (!res.headersSent) res.setHeader('Connection', 'close');
+}
+
+/** @see RFC 9112, section 3.2 */
+function hostFault(req: IncomingMessage): string | undefined {
+  const [host, ...others] = new RequestHeaders(req).lines('host');
+  if (others.length > 0) return "not an HTTP request: 'Host' header is repeated";
+  // An empty host is valid: it is that of a target without an authority.
+  if (host !== undefined && host !== '' && !isHost(host)) {
+    return "not an HTTP request: 'Host' header is not a valid host";
+  }
+  if (host === undefined && req.httpVersion === '1.1') {
+    return "not an HTTP request: 'Host' header is missing";
+  }
+  return undefined;
 }

@@ -43,7 +43,7 @@ export interface RoutedServeOptions<Result = undefined, Pattern extends string =
   readonly routes: Routes<Pattern, AuthOf<Result>>;
 }
 
-const SERVE_OPTION_NAMES: readonly (keyof ServeOptions)[] = [
+export const serveOptionNames: readonly (keyof ServeOptions)[] = [
   'port',
   'host',
   'path',
@@ -56,7 +56,7 @@ const SERVE_OPTION_NAMES: readonly (keyof ServeOptions)[] = [
 
 /** @throws TypeError or RangeError that names the option. The Upgrader checks its own options. */
 export function checkServeOptions<Result>(options: ServeOptions<Result>): void {
-  checkOptionNames('serve', options, SERVE_OPTION_NAMES, 'ignore');
+  checkOptionNames('serve', options, serveOptionNames, 'ignore');
   const { port, host, path, tls, server, routes, request } = options;
   if (port !== undefined) {
     assertOption('port', port, typeof port === 'number', 'a number');

@@ -11,12 +11,13 @@ import { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError } from './errors.ts';
 import { Handshake } from './handshake.ts';
 import { makeServer, urlOf } from './http-server.ts';
-import { type AuthOf, emitWarning, pickUpgraderOptions } from './options.ts';
-import { PlainRequests, upgradeRequired } from './plain-requests.ts';
+import { type AuthOf, pickUpgraderOptions } from './options.ts';
+import { guardListener, PlainRequests, upgradeRequired } from './plain-requests.ts';
 import { endFailedHandshake } from './refusal/end-failed-handshake.ts';
 import { checkServeOptions, type RoutedServeOptions, type ServeOptions } from './serve-options.ts';
 import { platformOfServer } from './server-platform.ts';
 import { Upgrader } from './upgrader.ts';
+import { WarningReporter } from './warning-reporter.ts';
 
 /** A running server, made by {@link serve}. */
 export interface WebSocketServer {
@@ -89,6 +90,7 @@ class RunningServer<Result> implements WebSocketServer {
   readonly #sockets = new Set<Duplex>();
   /** Sockets with an unanswered request, or with a refusal that the client is still reading. */
   readonly #pending = new Set<Duplex>();
+  readonly #reporter: ErrorReporter;
   /** One listener for all sockets, to save memory per connection. */
   readonly #onClose: (this: Duplex) => void;
   readonly #onRequest: RequestListener;
@@ -110,14 +112,15 @@ class RunningServer<Result> implements WebSocketServer {
       this.#onProgress?.();
     });
     // First, because it checks options that the HTTP server is made with.
-    const upgrader = new Upgrader<Result>(pickUpgraderOptions(options), platform);
+    const report = options.report ?? new WarningReporter().report;
+    const upgrader = new Upgrader<Result>({ ...pickUpgraderOptions(options), report }, platform);
+    this.#reporter = new ErrorReporter(report);
     this.#http = options.server ?? makeServer(options);
+    const request = options.request && guardListener(options.request, this.#reporter);
     if (options.server === undefined) {
-      this.#plain = new PlainRequests(options.request ?? upgradeRequired, () =>
-        this.#onProgress?.(),
-      );
+      this.#plain = new PlainRequests(request ?? upgradeRequired, () => this.#onProgress?.());
       this.#onRequest = this.#plain.onRequest;
-    } else this.#onRequest = options.request ?? this.#unlessOtherListeners;
+    } else this.#onRequest = request ?? this.#unlessOtherListeners;
     const forget = (socket: Duplex): void => this.#forget(socket);
     this.#onClose = function () {
       forget(this);
@@ -175,7 +178,7 @@ class RunningServer<Result> implements WebSocketServer {
     this.url = urlOf(http, host);
     // Node emits 'error' when it cannot accept a connection, for example without free file
     // descriptors.
-    if (server === undefined) http.on('error', (error) => process.emitWarning(error));
+    if (server === undefined) http.on('error', (error) => this.#reporter.functionFailed(error));
   }
 
   /** Removes our listeners from the HTTP server. */
@@ -225,13 +228,13 @@ class RunningServer<Result> implements WebSocketServer {
    * application.
    */
   async #rejectWhileClosing(...[req, socket, head]: Parameters<UpgradeListener>): Promise<void> {
-    const { handshakeTimeout = 10_000, error: hook, report = emitWarning } = this.#options;
-    const handshake = new Handshake(socket, head, handshakeTimeout || Infinity);
+    const { handshakeTimeout = 10_000, error: hook } = this.#options;
     const refusal = new HandshakeError(503, 'the server is closing');
     try {
+      const handshake = new Handshake(socket, head, handshakeTimeout || Infinity);
       await endFailedHandshake(handshake, req, socket, refusal, hook);
     } catch (error) {
-      new ErrorReporter(report).handshakeFailed(error);
+      this.#reporter.handshakeFailed(error);
     }
   }
 

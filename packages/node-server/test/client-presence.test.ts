@@ -50,34 +50,37 @@ describe('a client that disconnects after early frames', () => {
       early: 300_000,
       leave: (s: net.Socket) => s.resetAndDestroy(),
     },
-  ])('$says aborts the signal, and its place is free for an application that settles', async ({ early, leave }) => {
-    const asked = new EventEmitter();
-    const upgrader = new Upgrader({
-      maxHandshakes: 1,
-      handshakeTimeout: false,
-      authenticate: (_req, { signal }) => {
-        asked.emit('asked', signal);
-        return new Promise((_, reject) => {
-          signal.addEventListener('abort', () => reject(signal.reason));
-        });
-      },
-    });
-    const server = await listening(upgrader);
-    const client = await connected(server);
-    const waits = once(asked, 'asked') as Promise<[AbortSignal]>;
-    client.stream.write(request({ behind: frames(early) }));
-    const [signal] = await waits;
-    const aborted = once(signal, 'abort');
-    leave(client.stream);
-    await aborted;
-    const outcome = await server.outcome();
-    const again = once(asked, 'asked');
-    const next = await connected(server);
-    next.stream.write(request());
-    await again;
-    expect(outcome).toBeInstanceOf(TransportError);
-    expect(signal.reason).toBe(outcome);
-  });
+  ])(
+    '$says aborts the signal, and its place is free for an application that settles',
+    async ({ early, leave }) => {
+      const asked = new EventEmitter();
+      const upgrader = new Upgrader({
+        maxHandshakes: 1,
+        handshakeTimeout: false,
+        authenticate: (_req, { signal }) => {
+          asked.emit('asked', signal);
+          return new Promise((_, reject) => {
+            signal.addEventListener('abort', () => reject(signal.reason));
+          });
+        },
+      });
+      const server = await listening(upgrader);
+      const client = await connected(server);
+      const waits = once(asked, 'asked') as Promise<[AbortSignal]>;
+      client.stream.write(request({ behind: frames(early) }));
+      const [signal] = await waits;
+      const aborted = once(signal, 'abort');
+      leave(client.stream);
+      await aborted;
+      const outcome = await server.outcome();
+      const again = once(asked, 'asked');
+      const next = await connected(server);
+      next.stream.write(request());
+      await again;
+      expect(outcome).toBeInstanceOf(TransportError);
+      expect(signal.reason).toBe(outcome);
+    },
+  );
 
   it('is noticed while it waits for an unanswered request', async () => {
     const upgrader = new Upgrader({ handshakeTimeout: false });

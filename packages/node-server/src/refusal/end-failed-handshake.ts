@@ -81,16 +81,19 @@ async function answer(
   hook: ErrorHook,
 ): Promise<void> {
   const before = bytesWritten(socket);
+  const isUnanswered = (): boolean =>
+    before !== undefined && bytesWritten(socket) === before && socket.writable;
   try {
-    if (hook === undefined) writeRefusal(socket, refusal, req.method);
-    else await handshake.waitForAnswer(hook(req, socket, refusal.status, refusal));
+    if (hook !== undefined) {
+      await handshake.waitForAnswer(hook(req, socket, refusal.status, refusal));
+    }
   } catch (fault) {
-    // The default answer is sent only if the hook has written nothing.
-    if (before !== undefined && bytesWritten(socket) === before && socket.writable) {
-      writeRefusal(socket, refusal, req.method);
-      endRefusedSocket(socket);
-    } else socket.destroy();
+    // A part of an answer is worse than none.
+    if (!isUnanswered()) socket.destroy();
     throw fault;
+  } finally {
+    // A hook may only log.
+    if (hook === undefined || isUnanswered()) writeRefusal(socket, refusal, req.method);
+    endRefusedSocket(socket);
   }
-  endRefusedSocket(socket);
 }

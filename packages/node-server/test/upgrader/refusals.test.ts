@@ -80,6 +80,26 @@ describe('error', () => {
     expect(await server.outcome()).toMatchObject({ message: 'mine' });
   });
 
+  it.each<[string, () => unknown]>([
+    ['nothing', () => undefined],
+    ['a promise', async () => {}],
+  ])('that only logs leaves the default answer, if it returns %s', async (_, hook) => {
+    const upgrader = new Upgrader({ error: hook, authenticate: () => ({ refuse: 401 }) });
+    const server = await listening(upgrader.handler(() => {}));
+    const answer = await exchange(server.port, request());
+    expect(answer).toMatchObject({ status: 401, body: 'Unauthorized\n' });
+    expect(answer.raw.split('HTTP/1.1').length).toBe(2);
+  });
+
+  it('that only ends the socket leaves no answer', async () => {
+    const upgrader = new Upgrader({ error: (_req, socket) => socket.end() });
+    const server = await listening(upgrader);
+    const client = await connected(server);
+    client.stream.write(request({ line: 'GET / HTTP/1.0' }));
+    await client.closed;
+    expect(client.received.length).toBe(0);
+  });
+
   it('that throws in the middle of its answer drops the socket', async () => {
     const fault = new Error('mine');
     const upgrader = new Upgrader({

@@ -1,0 +1,213 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { type ServeOptions, serve } from '../src/index.ts';
+import { upgraderOptionNames } from '../src/options.ts';
+import { serveOptionNames } from '../src/serve-options.ts';
+import { connectRaw, parseAnswer, request, trapLeftovers, trapUncaught } from './raw.ts';
+
+trapUncaught();
+trapLeftovers();
+
+type Fn = () => unknown;
+
+/** One function of the application, and what a client must see when it misbehaves. */
+interface Case {
+  readonly options: (fn: Fn) => ServeOptions<unknown>;
+  /** The function is the handler. */
+  readonly isHandler?: boolean;
+  /** The request is not an upgrade. */
+  readonly plain?: boolean;
+  /** Status when the function throws or rejects. */
+  readonly fails: number;
+  /** Status when its promise never settles; undefined when the client waits for ever. */
+  readonly hangs: number | undefined;
+  /** Status when it returns a value that it must not return; undefined as above. */
+  readonly nonsense: number | undefined;
+  /** The error of a wrong value names the option. */
+  readonly names?: string;
+}
+
+const CASES: Readonly<Record<string, Case>> = {
+  subprotocols: {
+    options: (fn) => ({ subprotocols: fn as () => string }),
+    fails: 500,
+    hangs: 500,
+    nonsense: 500,
+    names: 'subprotocols',
+  },
+  clientAddress: {
+    options: (fn) => ({ clientAddress: fn as () => string, maxConnectionsPerAddress: 1 }),
+    fails: 500,
+    hangs: 500,
+    nonsense: 500,
+    names: 'clientAddress',
+  },
+  checkOrigin: {
+    options: (fn) => ({ checkOrigin: fn as () => boolean }),
+    fails: 500,
+    hangs: 503,
+    nonsense: 500,
+    names: 'checkOrigin',
+  },
+  // Any value that is not empty is data.
+  authenticate: {
+    options: (fn) => ({ authenticate: fn }),
+    fails: 500,
+    hangs: 503,
+    nonsense: 101,
+  },
+  error: {
+    options: (fn) => ({ error: fn, authenticate: () => false }),
+    fails: 401,
+    hangs: 401,
+    nonsense: 401,
+  },
+  report: {
+    options: (fn) => ({
+      report: fn,
+      checkOrigin: () => {
+        throw new Error('for the report');
+      },
+    }),
+    fails: 500,
+    hangs: 500,
+    nonsense: 500,
+  },
+  request: {
+    options: (fn) => ({ request: fn }),
+    plain: true,
+    fails: 500,
+    hangs: undefined,
+    nonsense: undefined,
+  },
+  handler: { options: () => ({}), isHandler: true, fails: 101, hangs: 101, nonsense: 101 },
+  routes: {
+    options: (fn) => ({ routes: { '/chat': fn } }),
+    fails: 101,
+    hangs: 101,
+    nonsense: 101,
+  },
+};
+
+const END_OF_HEAD = '\r\n\r\n';
+const CLOSE_1011 = Buffer.from([0x88, 2, 0x03, 0xf3]);
+
+const mine = (): Error => new Error('mine');
+
+const FAILURES: Readonly<Record<string, Fn>> = {
+  'throws an Error': () => {
+    throw mine();
+  },
+  'throws undefined': () => {
+    throw undefined;
+  },
+  'throws an object without a prototype': () => {
+    throw Object.create(null);
+  },
+  'returns a promise that rejects': () => Promise.reject(mine()),
+  'returns a promise that rejects with undefined': () => Promise.reject(undefined),
+  'returns a promise that rejects later': () =>
+    new Promise((_, reject) => setTimeout(reject, 5, mine())),
+  'returns a thenable that throws': () => ({
+    then() {
+      throw mine();
+    },
+  }),
+};
+
+const HANGS: Readonly<Record<string, Fn>> = {
+  'returns a promise that never settles': () => new Promise(() => {}),
+  'returns a thenable that never settles': () => ({ then() {} }),
+};
+
+const NONSENSE: Readonly<Record<string, Fn>> = {
+  'returns a number': () => 5,
+  'returns an object': () => ({}),
+  'returns an object without a prototype': () => Object.create(null),
+  'returns a symbol': () => Symbol('mine'),
+  'returns a function': () => () => {},
+};
+
+/** Options that take no function, or a function that is not called for a request. */
+const OTHERS = new Set<string>([
+  ...['port', 'host', 'path', 'tls', 'server', 'allowedOrigins', 'allowedHosts', 'sameHost'],
+  ...['handshakeTimeout', 'maxHandshakes', 'maxConnections', 'maxConnectionsPerAddress'],
+  ...['unmatched', 'readLimit', 'maxEmptyFragments', 'readAhead', 'idleReadTimeout'],
+  ...['highWaterMark', 'maxBufferedAmount', 'closeTimeout', 'heartbeat', 'maxPendingPings'],
+  ...['readBufferSize', 'writeBufferSize', 'writeBufferPool', 'compression'],
+]);
+
+/** Sends one request to a server with this function. */
+async function run(
+  { options, plain = false, isHandler = false }: Case,
+  fn: Fn,
+  expected: number | undefined,
+): Promise<{ status: number | undefined; reported: unknown[]; frame: string }> {
+  const reported: unknown[] = [];
+  const server = await serve<unknown>(
+    {
+      host: '127.0.0.1',
+      handshakeTimeout: 100,
+      report: (error) => reported.push(error),
+      ...options(fn),
+    },
+    isHandler ? fn : () => {},
+  );
+  onTestFinished(() => server.close({ timeout: 1 }));
+  const client = await connectRaw(Number(new URL(server.url).port));
+  onTestFinished(() => void client.stream.destroy());
+  client.stream.write(
+    plain ? 'GET / HTTP/1.1\r\nHost: a\r\n\r\n' : request({ add: ['Sec-WebSocket-Protocol: a'] }),
+  );
+  if (expected === undefined) await Promise.race([client.closed, wait(150)]);
+  else if (expected !== 101) await client.closed;
+  else {
+    await client.until(() => client.received.includes(END_OF_HEAD));
+    if (Object.values(FAILURES).includes(fn)) {
+      await client.until(() => client.received.includes(CLOSE_1011));
+    }
+  }
+  const text = client.received.toString('latin1');
+  const end = text.indexOf(END_OF_HEAD) + END_OF_HEAD.length;
+  const status = text === '' ? undefined : parseAnswer(text).status;
+  return { status, reported, frame: Buffer.from(text.slice(end), 'latin1').toString('hex') };
+}
+
+it('the cases cover every option', () => {
+  const known = [...upgraderOptionNames, ...serveOptionNames].filter((name) => !OTHERS.has(name));
+  expect(new Set([...known, 'handler'])).toEqual(new Set(Object.keys(CASES)));
+});
+
+describe.each(Object.entries(CASES))('%s', (name, kind) => {
+  it.each(Object.entries(FAILURES))('%s', async (_, fn) => {
+    const isSync = kind.names !== undefined && name !== 'checkOrigin';
+    const { status, reported, frame } = await run(kind, fn, kind.fails);
+    expect(status).toBe(kind.fails);
+    // The default report has no list.
+    if (name !== 'report') expect(reported).toHaveLength(1);
+    if (kind.fails === 101) expect(frame).toBe(CLOSE_1011.toString('hex'));
+    if (isSync && reported[0] instanceof TypeError) {
+      expect(reported[0].message).toMatch(new RegExp(`^${name}: .*must be synchronous`));
+    }
+  });
+
+  it.each(Object.entries(HANGS))('%s', async (_, fn) => {
+    const { status, reported } = await run(kind, fn, kind.hangs);
+    expect(status).toBe(kind.hangs);
+    if (kind.hangs === 500 && kind.names !== undefined) {
+      expect(String(reported[0])).toMatch(
+        new RegExp(`^TypeError: ${name}: expected .*synchronous`),
+      );
+    }
+  });
+
+  it.each(Object.entries(NONSENSE))('%s', async (_, fn) => {
+    const { status, reported } = await run(kind, fn, kind.nonsense);
+    expect(status).toBe(kind.nonsense);
+    if (kind.names !== undefined) {
+      expect(String(reported[0])).toMatch(
+        new RegExp(`^TypeError: ${kind.names}: expected .*, got `),
+      );
+    }
+  });
+});

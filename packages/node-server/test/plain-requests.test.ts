@@ -1,0 +1,58 @@
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { serve } from '../src/index.ts';
+import { connectRaw, parseAnswer, trapLeftovers, trapUncaught } from './raw.ts';
+
+trapUncaught();
+trapLeftovers();
+
+/** Sends bytes to the plain requests of a server. */
+async function answerTo(bytes: string): Promise<{ status: number; served: string[] }> {
+  const served: string[] = [];
+  const server = await serve(
+    {
+      host: '127.0.0.1',
+      request: (req, res) => {
+        served.push(req.url!);
+        res.setHeader('Connection', 'close').end('a page');
+      },
+    },
+    () => {},
+  );
+  onTestFinished(() => server.close());
+  const client = await connectRaw(Number(new URL(server.url).port));
+  client.stream.write(bytes);
+  await client.closed;
+  return { status: parseAnswer(client.received.toString()).status, served };
+}
+
+describe('a plain request', () => {
+  it.each([
+    ['no Host', ''],
+    ['two Hosts', 'Host: good\r\nHost: evil\r\n'],
+    ['the same Host twice', 'Host: good\r\nhost: good\r\n'],
+    ['a space in its Host', 'Host: a b\r\n'],
+    ['user info in its Host', 'Host: x@y\r\n'],
+    ['a path in its Host', 'Host: y/z\r\n'],
+    ['a port that is no number', 'Host: y:http\r\n'],
+  ])('with %s is refused, and so are the requests after it', async (_, lines) => {
+    const next = 'GET /next HTTP/1.1\r\nHost: good\r\n\r\n';
+    expect(await answerTo(`GET / HTTP/1.1\r\n${lines}\r\n${next}`)).toEqual({
+      status: 400,
+      served: [],
+    });
+  });
+
+  it.each(['Host: good', 'Host: good:80', 'Host: [::1]:80', 'Host:', 'Host: a_b'])(
+    'with %s is served',
+    async (line) => {
+      const bytes = `GET / HTTP/1.1\r\n${line}\r\n\r\n`;
+      expect(await answerTo(bytes)).toEqual({ status: 200, served: ['/'] });
+    },
+  );
+
+  it('of HTTP/1.0 needs no Host, and has at most one', async () => {
+    expect(await answerTo('GET / HTTP/1.0\r\n\r\n')).toMatchObject({ status: 200 });
+    const twice = 'GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n';
+    expect(await answerTo(twice)).toMatchObject({ status: 400 });
+  });
+});
