@@ -139,7 +139,7 @@ const TRICKS = pairs({
     ['http://good:8080', 'http://good@evil', 'http://evil/good', 'http://evil#good'],
     ['http://evil?good', 'http://evil\\@good', 'http://evil,http://good', 'http://good%00.evil'],
     ['http://good:evil', 'http://good:99999', 'http://', 'good', 'http:good'],
-    'javascript:alert(1)',
+    ['javascript:alert(1)', 'file://good', 'x-evil://good', 'ws://good'],
   ].flat(),
   'good:8080': ['http://good'],
   'good:80': ['https://good'],
@@ -176,8 +176,8 @@ describe('a page', () => {
 
   it('whose origin resembles the host is refused', async () => {
     const target = await targetServer();
-    // A missing port is the default port of the scheme. The scheme counts for nothing else, so
-    // that the check works behind a proxy that ends TLS. `allowedOrigins` compares the scheme.
+    // A missing port is the default port of the scheme. http and https count as one, so that the
+    // check works behind a proxy that ends TLS. `allowedOrigins` and `sameHost` compare the scheme.
     const attack = claim('origins that resemble the host', 'RFC 6454, 4');
     const bound = { cases: atLeast(20), status: 403, opened: 0, same: 101 };
     await survives(attack, bound, async (watch) => {

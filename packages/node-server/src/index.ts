@@ -68,7 +68,7 @@ export { HandshakeError, type HandshakeErrorOptions, type HeaderPair } from './e
 export type { HeadersInput } from './headers.ts';
 export type { ClientAddress } from './limits.ts';
 export type { AuthOf, Refusal, UpgraderOptions } from './options.ts';
-export type { CheckOrigin } from './origin.ts';
+export type { CheckOrigin, SameHost } from './origin.ts';
 export type { NoParams, RouteParams } from './routes.ts';
 export type { Subprotocols } from './select-subprotocol.ts';
 export { serve, type WebSocketServer } from './serve.ts';

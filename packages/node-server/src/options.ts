@@ -2,13 +2,13 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ConnSettings } from '@ws/conn';
 import { type Compression, connSettingNames, duration, resolveSettings } from '@ws/conn/internal';
-import { assertOption, checkOptionNames, transportHighWaterMark } from '@ws/http-shared';
+import { assertOption, checkOptionNames, transportHighWaterMark, typeName } from '@ws/http-shared';
 import { HostPolicy } from './allowed-hosts.ts';
 import type { AuthenticateContext } from './conn-handler.ts';
 import type { HandshakeError } from './errors.ts';
 import type { HeadersInput } from './headers.ts';
 import { type ClientAddress, type LimitValues, peerAddress } from './limits.ts';
-import { type CheckOrigin, OriginPolicy } from './origin.ts';
+import { type CheckOrigin, OriginPolicy, type SameHost } from './origin.ts';
 import { isOneToken, type Subprotocols } from './select-subprotocol.ts';
 import { WarningReporter } from './warning-reporter.ts';
 
@@ -57,6 +57,13 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
    * `https://*.example.org`, `null`. Default: none. Not together with `checkOrigin`.
    */
   readonly allowedOrigins?: readonly string[] | undefined;
+  /**
+   * Which pages of the host that a request was sent to may connect: `true` for http and https,
+   * `'https'` for https only, `false` for none. With `false`, of all requests with an `Origin` only
+   * those of `allowedOrigins` pass; to admit every page, use `checkOrigin: () => true`. Default:
+   * `true`. Not together with `checkOrigin`.
+   */
+  readonly sameHost?: SameHost | undefined;
   /**
    * The names that the server answers to, without a port: `example.org`, `*.example.org`,
    * `127.0.0.1`, `[::1]`. Any other `Host` gets 421. Default: all; a page whose own name resolves
@@ -122,6 +129,7 @@ export const upgraderOptionNames: readonly (keyof UpgraderOptions)[] = [
   'subprotocols',
   'checkOrigin',
   'allowedOrigins',
+  'sameHost',
   'allowedHosts',
   'authenticate',
   'handshakeTimeout',
@@ -164,7 +172,7 @@ export function checkUpgraderOptions<Result>(
 ): UpgraderPlan<Result> {
   checkOptionNames('Upgrader', options, upgraderOptionNames, 'ignore');
   const { highWaterMark, compression } = resolveSettings(options, 'server');
-  const { allowedOrigins, allowedHosts, checkOrigin } = options;
+  const { allowedOrigins, allowedHosts, checkOrigin, sameHost = true } = options;
   const { authenticate, clientAddress, error, report } = options;
   for (const [name, value] of Object.entries({
     checkOrigin,
@@ -182,10 +190,18 @@ export function checkUpgraderOptions<Result>(
   if (allowedOrigins !== undefined && checkOrigin !== undefined) {
     throw new TypeError('allowedOrigins: cannot be combined with checkOrigin; set one of the two');
   }
+  if (sameHost !== 'https' && typeof sameHost !== 'boolean') {
+    throw new TypeError(
+      `sameHost: expected true, false or 'https', got ${typeof sameHost === 'string' ? JSON.stringify(sameHost) : typeName(sameHost)}`,
+    );
+  }
+  if (options.sameHost !== undefined && checkOrigin !== undefined) {
+    throw new TypeError('sameHost: cannot be combined with checkOrigin; set one of the two');
+  }
   const settings = connSettingNames.map((name) => [name, options[name]]);
   return {
     subprotocols: checkSubprotocols(options.subprotocols),
-    origins: new OriginPolicy(origins, checkOrigin),
+    origins: new OriginPolicy(origins, checkOrigin, sameHost),
     hosts: new HostPolicy(allowedHosts),
     authenticate,
     handshakeTimeout: duration('handshakeTimeout', options.handshakeTimeout, 10_000, true),

@@ -74,14 +74,23 @@ function parseOrigin(text: string): Origin | undefined {
 }
 
 /**
+ * Which pages of the host itself may connect: those of http and https, those of https only, or none.
+ */
+export type SameHost = boolean | 'https';
+
+const PAGE_SCHEMES: ReadonlySet<string> = new Set(['http', 'https']);
+
+/**
  * The default check: returns whether `origin` has the host and port that the request was sent to. A
  * missing port is the default port of the origin's scheme, so the check works behind a proxy that
- * ends TLS. Case and scheme are ignored.
+ * ends TLS. Case is ignored. Only http and https name a host that a page was loaded from.
  */
-export function isSameHost(origin: string, host: string): boolean {
+export function isSameHost(origin: string, host: string, pages: SameHost = true): boolean {
   const from = parseOrigin(origin);
-  const to = from && parseHostPort(host, from.scheme);
-  return to !== undefined && to.host === from!.host && to.port === from!.port;
+  if (pages === false || from === undefined || !PAGE_SCHEMES.has(from.scheme)) return false;
+  if (pages === 'https' && from.scheme !== 'https') return false;
+  const to = parseHostPort(host, from.scheme);
+  return to !== undefined && to.host === from.host && to.port === from.port;
 }
 
 /**
@@ -117,10 +126,16 @@ export class OriginPolicy {
    * Allows pages whose origin is `null`: files, sandboxed frames. Any page can create such a frame.
    */
   readonly #allowsNull: boolean;
+  readonly #sameHost: SameHost;
   readonly #check: CheckOrigin | undefined;
 
   /** @throws TypeError for an entry that is not an origin. */
-  constructor(allowed: readonly string[], check: CheckOrigin | undefined) {
+  constructor(
+    allowed: readonly string[],
+    check: CheckOrigin | undefined,
+    sameHost: SameHost = true,
+  ) {
+    this.#sameHost = sameHost;
     this.#allowsNull = allowed.includes(NULL);
     this.#allowed = allowed.filter((entry) => entry !== NULL).map(parseAllowed);
     this.#check = check;
@@ -132,7 +147,8 @@ export class OriginPolicy {
     const [origin] = headers.lines('origin');
     // Without Origin the client is not a browser. A client that can omit the header can also forge
     // it.
-    if (origin === undefined || isSameHost(origin, headers.list('host'))) return true;
+    if (origin === undefined) return true;
+    if (isSameHost(origin, headers.list('host'), this.#sameHost)) return true;
     if (origin === NULL) return this.#allowsNull;
     const parsed = parseOrigin(origin);
     return parsed !== undefined && this.#allowed.some((matches) => matches(parsed));

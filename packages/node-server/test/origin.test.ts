@@ -11,12 +11,9 @@ describe('isSameHost', () => {
     ['https://example.org:443', 'example.org'],
     ['http://example.org', 'example.org:80'],
     ['http://example.org:8080', 'example.org:8080'],
-    ['ws://example.org:80', 'example.org'],
-    ['wss://example.org', 'example.org:443'],
     ['HTTPS://EXAMPLE.org', 'Example.ORG'],
     ['http://[::1]:3000', '[::1]:3000'],
     ['http://127.0.0.1:3000', '127.0.0.1:3000'],
-    ['app://local', 'local'],
     ['http://user:secret@example.org', 'example.org'],
     ['http://example.org/path?query', 'example.org'],
     ['http://example.org:', 'example.org'],
@@ -55,6 +52,13 @@ describe('isSameHost', () => {
     ['https://example.org', ''],
     ['https://example.org, https://example.org', 'example.org'],
     ['javascript:alert(1)', 'example.org'],
+    ['file://example.org', 'example.org'],
+    ['x-evil://example.org', 'example.org'],
+    ['x-evil://example.org:8080', 'example.org:8080'],
+    ['app://local', 'local'],
+    ['ws://example.org', 'example.org'],
+    ['wss://example.org', 'example.org'],
+    ['httpx://example.org', 'example.org'],
   ])('keeps %s out at %s', (origin, host) => {
     expect(isSameHost(origin, host)).toBe(false);
   });
@@ -65,6 +69,43 @@ describe('isSameHost', () => {
       const long = `https://${part.repeat(100_000)}`;
       expect(isSameHost(long, `${long}!`)).toBe(false);
     }
+  });
+});
+
+describe('sameHost', () => {
+  it.each([
+    ['https', 'https://example.org', 'example.org', true],
+    ['https', 'https://example.org:8443', 'example.org:8443', true],
+    ['https', 'http://example.org', 'example.org', false],
+    ['https', 'http://example.org:443', 'example.org:443', false],
+    [false, 'https://example.org', 'example.org', false],
+    [false, 'http://example.org', 'example.org', false],
+  ] as const)('%o: whether %s gets in at %s is %o', (pages, origin, host, expected) => {
+    expect(isSameHost(origin, host, pages)).toBe(expected);
+  });
+
+  it('false admits listed origins and requests without an Origin', () => {
+    const policy = new OriginPolicy(['https://example.org', 'app://local'], undefined, false);
+    const allows = (...origin: string[]): unknown => {
+      const rawHeaders = ['Host', 'example.org', ...origin.flatMap((one) => ['Origin', one])];
+      const req = { rawHeaders } as IncomingMessage;
+      return policy.allows(new RequestHeaders(req), req);
+    };
+    expect(allows()).toBe(true);
+    expect(allows('https://example.org')).toBe(true);
+    expect(allows('app://local')).toBe(true);
+    expect(allows('http://example.org')).toBe(false);
+  });
+
+  it.each(['http', '', 1, null, {}])('rejects %o with an error that names it', (sameHost) => {
+    expect(() => new Upgrader({ sameHost: sameHost as never })).toThrow(
+      /^sameHost: expected true, false or 'https', got /,
+    );
+  });
+
+  it('cannot be combined with checkOrigin', () => {
+    const options = { sameHost: false, checkOrigin: () => true };
+    expect(() => new Upgrader(options)).toThrow(/^sameHost: .*checkOrigin/);
   });
 });
 
