@@ -12,15 +12,18 @@ const PROBE_MS = 100;
  */
 export class EarlyBytes {
   readonly #socket: Duplex;
-  #chunks: Uint8Array[];
-  #length = 0;
+  /** Its first `#length` bytes are the client's. Chunks of a byte would cost 200 bytes each. */
+  #bytes: Uint8Array;
+  #length: number;
+  /** Whether this object may write to `#bytes`. */
+  #isOwned = false;
   #reading = false;
   #probeTimer: NodeJS.Timeout | undefined;
 
   /** @param head - Bytes that were read from the socket before. */
   constructor(socket: Duplex, head: Uint8Array) {
     this.#socket = socket;
-    this.#chunks = head.length > 0 ? [head] : [];
+    this.#bytes = head;
     this.#length = head.length;
   }
 
@@ -39,14 +42,38 @@ export class EarlyBytes {
 
   /** Returns all bytes in order, and forgets them. */
   take(): Uint8Array {
-    const chunks = this.#chunks;
-    this.#chunks = [];
-    return Buffer.concat(chunks);
+    const bytes = this.#bytes.subarray(0, this.#length);
+    // The connection may change the bytes that it gets.
+    const taken = this.#isOwned ? bytes : new Uint8Array(bytes);
+    this.#bytes = Buffer.alloc(0);
+    this.#length = 0;
+    this.#isOwned = false;
+    return taken;
+  }
+
+  #append(chunk: Uint8Array): void {
+    const length = this.#length + chunk.length;
+    if (this.#length === 0) {
+      this.#bytes = chunk;
+      this.#isOwned = false;
+    } else {
+      if (!this.#isOwned || length > this.#bytes.length) this.#grow(length);
+      this.#bytes.set(chunk, this.#length);
+    }
+    this.#length = length;
+  }
+
+  /** Doubles, so that `needed` bytes take at most twice their size. */
+  #grow(needed: number): void {
+    // A message may be a view of it, so no other memory may be behind that view.
+    const bytes = Buffer.alloc(Math.max(needed, 2 * this.#length));
+    bytes.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = bytes;
+    this.#isOwned = true;
   }
 
   readonly #onData = (chunk: Uint8Array): void => {
-    this.#chunks.push(chunk);
-    this.#length += chunk.length;
+    this.#append(chunk);
     if (this.#length < MAX_EARLY_BYTES) return;
     this.#socket.pause();
     // A paused socket emits no 'end', but an empty write fails after a reset. Over TLS it does not:
