@@ -6,13 +6,13 @@ import fastify from 'fastify';
 const app = fastify();
 app.get('/', () => 'a page of Fastify\n');
 
-// Attach before Fastify listens, so that no upgrade is missed. Resolves when Fastify listens.
-const serving = serve({
+// Attach before Fastify listens, so that no upgrade is missed.
+const server = await serve({
   server: app.server,
   routes: { '/echo': (conn) => conn.receive((message) => conn.send(message)) },
 });
 // `app.close()` waits for every socket, so close the WebSockets first.
-app.addHook('preClose', async () => (await serving).close());
+app.addHook('preClose', () => server.close());
 
 try {
   console.log(await app.listen({ port: Number(process.env['PORT'] ?? 0), host: '127.0.0.1' }));

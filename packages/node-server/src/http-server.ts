@@ -1,6 +1,6 @@
 import { createServer, type Server as HttpServer } from 'node:http';
 import { createServer as createTlsServer, Server as HttpsServer } from 'node:https';
-import { type AddressInfo, isIPv6 } from 'node:net';
+import { isIPv6 } from 'node:net';
 import { resolve } from 'node:path';
 import { clientErrorListener } from './refusal/client-error.ts';
 import type { ServeOptions } from './serve-options.ts';
@@ -33,10 +33,12 @@ export function makeServer<Result>(options: ServeOptions<Result>): HttpServer | 
   return http;
 }
 
-/** Returns the URL of a listening server. */
+/** Returns the URL of a listening server; `''` for a socket without an address. */
 export function urlOf(http: HttpServer | HttpsServer, host: string | undefined): string {
   const scheme = http instanceof HttpsServer ? 'wss' : 'ws';
-  const address = http.address() as AddressInfo | string;
+  const address = http.address();
+  // A pipe that came as a file descriptor has none.
+  if (address === null) return '';
   if (typeof address === 'string') return `${scheme}+unix:${socketPath(address)}`;
   return `${scheme}://${reachableHost(host ?? address.address)}:${address.port}`;
 }

@@ -21,7 +21,7 @@ export interface ServeOptions<Result = undefined, Pattern extends string = strin
   readonly tls?: ServerOptions | undefined;
   /**
    * Your own HTTP server. `close` does not close it. It may listen already or later; with `port`,
-   * `host` or `path` it is made to listen. Default: a new server.
+   * `host` or `path` it is made to listen, and `serve` waits for that. Default: a new server.
    */
   readonly server?: HttpServer | HttpsServer | undefined;
   /**

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CloseCode, type Conn } from '@ws/conn';
 import { duration } from '@ws/conn/internal';
-import { assertOption } from '@ws/http-shared';
+import { assertOption, isThenable } from '@ws/http-shared';
 import type { ConnHandler, UpgradeListener } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError } from './errors.ts';
@@ -21,14 +21,19 @@ import { WarningReporter } from './warning-reporter.ts';
 
 /** A running server, made by {@link serve}. */
 export interface WebSocketServer {
-  /** The URL that the server listens on, for example `ws://127.0.0.1:8080`. */
+  /**
+   * The URL that the server listens on, for example `ws://127.0.0.1:8080`. It is `''` until your own
+   * `server` listens, and for a socket without an address: a Unix socket that came as a file
+   * descriptor.
+   */
   readonly url: string;
   /** The connections that are not closed yet. The set is live. */
   readonly connections: ReadonlySet<Conn>;
   /**
    * Stops accepting and closes every connection with 1001 (`CloseCode.GoingAway`). Resolves when
-   * all connections are closed and pending answers are sent. After `timeout` ms (default 5,000) the
-   * remaining ones are terminated.
+   * all connections are closed, pending answers are sent and the promises of all handlers have
+   * settled. After `timeout` ms (default 5,000) the remaining connections are terminated, and no
+   * handler is waited for. Do not await `close` in a handler: each would wait for the other until `timeout`.
    *
    * @throws (rejects with) TypeError or RangeError for a bad `timeout`.
    */
@@ -36,7 +41,8 @@ export interface WebSocketServer {
 }
 
 /**
- * Starts a WebSocket server and resolves when it listens.
+ * Starts a WebSocket server and resolves when it listens. With your own `server`, it resolves at
+ * once unless `port`, `host` or `path` is given.
  *
  * @param handler - Runs each connection without a route. With `routes` it is optional: other paths
  *   get 404 without it.
@@ -79,7 +85,6 @@ export async function serve<Result>(
 }
 
 class RunningServer<Result> implements WebSocketServer {
-  url = '';
   readonly connections: Set<Conn> = new Set();
   readonly #options: ServeOptions<Result>;
   readonly #http: HttpServer | HttpsServer;
@@ -91,6 +96,13 @@ class RunningServer<Result> implements WebSocketServer {
   /** Sockets with an unanswered request, or with a refusal that the client is still reading. */
   readonly #pending = new Set<Duplex>();
   readonly #reporter: ErrorReporter;
+  #url = '';
+  /** Handlers whose promise has not settled. */
+  #handlers = 0;
+  readonly #onHandlerSettled = (): void => {
+    this.#handlers--;
+    this.#onProgress?.();
+  };
   /** One listener for all sockets, to save memory per connection. */
   readonly #onClose: (this: Duplex) => void;
   readonly #onRequest: RequestListener;
@@ -158,8 +170,22 @@ class RunningServer<Result> implements WebSocketServer {
       if (conn.state !== 'closed') this.connections.add(conn);
       // The handshake was pending when the server began to close.
       if (this.#closed !== undefined) return conn.close(CloseCode.GoingAway);
-      return handler(conn, req, context);
+      return this.#countHandler(handler(conn, req, context));
     };
+  }
+
+  /** Counts a handler as running until its promise settles. */
+  #countHandler(result: unknown): unknown {
+    if (!isThenable(result)) return result;
+    const running = Promise.resolve(result);
+    this.#handlers++;
+    running.then(this.#onHandlerSettled, this.#onHandlerSettled);
+    return running;
+  }
+
+  get url(): string {
+    if (this.#http.listening) this.#url = urlOf(this.#http, this.#options.host);
+    return this.#url;
   }
 
   async listen(): Promise<void> {
@@ -168,14 +194,12 @@ class RunningServer<Result> implements WebSocketServer {
     if (http.listenerCount('request') === 0) http.on('request', this.#onRequest);
     if (server === undefined) this.#listenToOwnServer();
     http.on('upgrade', this.#onUpgrade);
-    if (!http.listening) {
-      if (server === undefined || (port ?? host ?? path) !== undefined) {
-        if (path !== undefined) http.listen(path);
-        else http.listen(port ?? 0, host);
-      }
+    const listens = server === undefined || (port ?? host ?? path) !== undefined;
+    if (listens && !http.listening) {
+      if (path !== undefined) http.listen(path);
+      else http.listen(port ?? 0, host);
       await once(http, 'listening');
     }
-    this.url = urlOf(http, host);
     // Node emits 'error' when it cannot accept a connection, for example without free file
     // descriptors.
     if (server === undefined) http.on('error', (error) => this.#reporter.functionFailed(error));
@@ -209,13 +233,14 @@ class RunningServer<Result> implements WebSocketServer {
     await Promise.all([httpClosed, ...[...this.connections].map((conn) => conn.closed)]);
   }
 
-  /** Resolves when every connection and request has ended, or after `ms`. */
+  /** Resolves when every connection, request and handler has ended, or after `ms`. */
   #waitUntilIdle(ms: number): Promise<void> {
     return new Promise((done) => {
       const timer = setTimeout(done, ms);
       this.#onProgress = () => {
         const requests = this.#plain?.pending ?? 0;
-        if (this.connections.size + this.#pending.size + requests > 0) return;
+        const open = this.connections.size + this.#pending.size + requests + this.#handlers;
+        if (open > 0) return;
         clearTimeout(timer);
         done();
       };

@@ -1,11 +1,20 @@
 import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import net from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 import tls from 'node:tls';
 import { selfSigned } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type ServeOptions, serve, type WebSocketServer } from '../src/index.ts';
-import { parseAnswer, RawPeer, request, trapLeftovers, trapUncaught } from './raw.ts';
+import { type Conn, type ServeOptions, serve, type WebSocketServer } from '../src/index.ts';
+import {
+  connectRaw,
+  masked,
+  parseAnswer,
+  RawPeer,
+  request,
+  trapLeftovers,
+  trapUncaught,
+} from './raw.ts';
 
 trapUncaught();
 trapLeftovers();
@@ -162,5 +171,94 @@ describe('serve().close', () => {
     client.stream.resetAndDestroy();
     await new Promise((resolve) => req.socket.once('close', resolve));
     await server.close({ timeout: 600_000 });
+  });
+});
+
+describe('serve().close and handlers', () => {
+  /** A server whose handler has begun. */
+  async function started(
+    handler: (conn: Conn, server: () => WebSocketServer) => unknown,
+    routed: boolean,
+  ): Promise<{ server: WebSocketServer; client: RawPeer }> {
+    const began = new EventEmitter();
+    const begins = once(began, 'began');
+    let made: WebSocketServer | undefined;
+    const run = (conn: Conn): unknown => {
+      began.emit('began');
+      return handler(conn, () => made!);
+    };
+    const options = { host: '127.0.0.1', report: () => {} };
+    made = await (routed ? serve({ ...options, routes: { '/chat': run } }) : serve(options, run));
+    const server = made;
+    onTestFinished(() => server.close());
+    const client = await connectRaw(Number(new URL(server.url).port));
+    onTestFinished(() => void client.stream.destroy());
+    await client.upgrade();
+    client.stream.on('data', () => {
+      // Answers the close frame.
+      if (!client.stream.writableEnded) client.stream.end(masked(8, '\u0003\u00e8'));
+    });
+    await begins;
+    return { server, client };
+  }
+
+  it.each([
+    ['the handler', false, false],
+    ['a route', true, false],
+    ['a handler that rejects', false, true],
+  ])('waits for %s', async (_, routed, fails) => {
+    const steps: string[] = [];
+    const { server } = await started(async (conn) => {
+      try {
+        for await (const _message of conn);
+      } finally {
+        await wait(100);
+        steps.push('saved');
+      }
+      if (fails) throw new Error('mine');
+    }, routed);
+    await server.close({ timeout: 60_000 });
+    expect(steps).toEqual(['saved']);
+  });
+
+  it('waits for a handler whose connection has closed before', async () => {
+    let finish!: () => void;
+    const { server, client } = await started(
+      () =>
+        new Promise<void>((resolve) => {
+          finish = resolve;
+        }),
+      false,
+    );
+    client.stream.destroy();
+    let closed = false;
+    const closing = server.close({ timeout: 60_000 }).then(() => {
+      closed = true;
+    });
+    await wait(50);
+    expect(closed).toBe(false);
+    finish();
+    await closing;
+  });
+
+  it('waits at most `timeout` for a handler that never settles', async () => {
+    const { server } = await started(() => new Promise(() => {}), false);
+    const start = performance.now();
+    await server.close({ timeout: 150 });
+    expect(performance.now() - start).toBeGreaterThan(140);
+  });
+
+  it('waits at most `timeout` for a handler that awaits the close', async () => {
+    const { server } = await started(
+      (_conn, made) => wait(10).then(() => made().close({ timeout: 150 })),
+      false,
+    );
+    await wait(20);
+    await server.close({ timeout: 60_000 });
+  });
+
+  it('does not wait for a handler that returns no promise', async () => {
+    const { server } = await started(() => 'done', false);
+    await server.close({ timeout: 60_000 });
   });
 });

