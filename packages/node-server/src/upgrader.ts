@@ -20,7 +20,7 @@ import { type HeadersInput, headerOf, headerPairs, RequestHeaders } from './head
 import { isAnswered, isHttpReading } from './http-socket.ts';
 import { isHttp2, rejectHttp2 } from './http2.ts';
 import { Limits, type Reservation } from './limits.ts';
-import { negotiateCompression } from './negotiate-compression.ts';
+import { negotiateCompression, readExtensions } from './negotiate-compression.ts';
 import {
   type AuthOf,
   checkUpgraderOptions,
@@ -230,6 +230,7 @@ export class Upgrader<Result = undefined> {
     checkOneOrigin(headers);
     await this.#checkOrigin(handshake, headers, req);
     const key = checkKey(headers);
+    const offers = readExtensions(headers);
     const known = {
       params: match?.params ?? noParams,
       path: decodePath(rawPath(req.url)),
@@ -239,7 +240,7 @@ export class Upgrader<Result = undefined> {
     const auth = await this.#authenticate(handshake, req, known);
     const subprotocol = selectSubprotocol(headers, req, this.#plan.subprotocols, extra);
     const { compression, highWaterMark } = this.#plan;
-    const agreed = negotiateCompression(headers, compression);
+    const agreed = negotiateCompression(offers, compression);
     const extensions = agreed === undefined ? '' : formatExtensions([agreed.answer]);
     handshake.prepareAnswer(req);
     socket.write(switchingProtocols(key, subprotocol, extensions, extra), 'latin1');

@@ -100,6 +100,20 @@ describe.each(throwing)('authenticate that %s', (_, make) => {
   });
 });
 
+describe('authenticate', () => {
+  it.each(['permessage-deflate;', 'a b', ';', 'a; b="', 'a=b'])(
+    'is not called for the malformed extensions %j',
+    async (extensions) => {
+      const calls: unknown[] = [];
+      const upgrader = new Upgrader({ authenticate: () => void calls.push('called') });
+      const server = await listening(upgrader);
+      const bytes = request({ add: [`Sec-WebSocket-Extensions: ${extensions}`] });
+      expect((await exchange(server.port, bytes)).status).toBe(400);
+      expect(calls).toEqual([]);
+    },
+  );
+});
+
 describe('AuthOf', () => {
   it('leaves out every result that refuses', () => {
     interface User {
