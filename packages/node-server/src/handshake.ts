@@ -39,7 +39,7 @@ export class Handshake {
    *   socket destroyed, when `head` is missing.
    */
   constructor(socket: Duplex, head: Uint8Array, timeout: number) {
-    if (sockets.has(socket) || hasTransport(socket)) {
+    if (isTaken(socket)) {
       throw new Error('websocket: upgrade was called before for this socket');
     }
     sockets.add(socket);
@@ -252,6 +252,11 @@ export class Handshake {
     this.#controller?.abort(error);
     this.#reject?.(error);
   }
+}
+
+/** Returns whether a handshake or a connection has the socket, or had it. */
+export function isTaken(socket: Duplex): boolean {
+  return sockets.has(socket) || hasTransport(socket);
 }
 
 /** The error for a caller that upgrades a request which has an answer. */

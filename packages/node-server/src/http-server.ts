@@ -5,6 +5,19 @@ import { resolve } from 'node:path';
 import { clientErrorListener } from './refusal/client-error.ts';
 import type { ServeOptions } from './serve-options.ts';
 
+/** Sockets of a server above its connections and handshakes: for plain requests. */
+const SPARE_SOCKETS = 256;
+
+/**
+ * Most sockets of a server that bounds its connections. Sockets without an upgrade request are no
+ * connections, and they take file descriptors too.
+ */
+function maxSockets<Result>(options: ServeOptions<Result>): number {
+  const { maxConnections, maxHandshakes = 1024 } = options;
+  if (!maxConnections || !maxHandshakes) return Infinity;
+  return maxConnections + maxHandshakes + SPARE_SOCKETS;
+}
+
 /** Makes a server. `handshakeTimeout` also bounds the TLS handshake and the request head. */
 export function makeServer<Result>(options: ServeOptions<Result>): HttpServer | HttpsServer {
   const { handshakeTimeout = 10_000, tls } = options;
@@ -23,6 +36,7 @@ export function makeServer<Result>(options: ServeOptions<Result>): HttpServer | 
   const strict = { ...bounds, insecureHTTPParser: false, requireHostHeader: false };
   const http =
     tls === undefined ? createServer(strict) : createTlsServer({ ...strict, ...tlsBound, ...tls });
+  http.maxConnections = maxSockets(options);
   // `http.Server.close` (since Node 19) calls this. It would end connections whose last answer is
   // not sent yet.
   http.closeIdleConnections = () => {};

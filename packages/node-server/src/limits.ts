@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { isIPv6 } from 'node:net';
+import { isIPv6, type Socket } from 'node:net';
 import { TransportError } from '@ws/conn';
 import { ipv6Groups } from '@ws/http-shared';
 import { HandshakeError, serverFault, unexpectedResult } from './errors.ts';
@@ -131,6 +131,44 @@ export class Reservation {
     const others = byAddress.get(this.#group)! - 1;
     if (others > 0) byAddress.set(this.#group, others);
     else byAddress.delete(this.#group);
+  }
+}
+
+/**
+ * Sockets of one client above its connections: for pages, and for requests that are refused with
+ * 429.
+ */
+const SPARE_SOCKETS_PER_ADDRESS = 64;
+
+/**
+ * Bounds the sockets of each client of a server. {@link Limits} counts a client from its upgrade
+ * request on, and sockets that send nothing never get there.
+ */
+export class SocketLimits {
+  readonly #max: number;
+  readonly #byAddress = new Map<string, number>();
+
+  /** @param maxConnectionsPerAddress - Infinity for no bound. */
+  constructor(maxConnectionsPerAddress: number) {
+    this.#max = maxConnectionsPerAddress + SPARE_SOCKETS_PER_ADDRESS;
+  }
+
+  /** Counts a socket until it closes. @returns false when its client has too many. */
+  add(socket: Socket): boolean {
+    const { remoteAddress } = socket;
+    if (this.#max === Infinity || remoteAddress === undefined) return true;
+    const group = addressGroup(remoteAddress);
+    const others = this.#byAddress.get(group) ?? 0;
+    if (others >= this.#max) return false;
+    this.#byAddress.set(group, others + 1);
+    socket.once('close', () => this.#remove(group));
+    return true;
+  }
+
+  #remove(group: string): void {
+    const others = this.#byAddress.get(group)! - 1;
+    if (others > 0) this.#byAddress.set(group, others);
+    else this.#byAddress.delete(group);
   }
 }
 

@@ -1,8 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { inspect } from 'node:util';
 import type { ConnSettings } from '@ws/conn';
 import { type Compression, connSettingNames, duration, resolveSettings } from '@ws/conn/internal';
-import { assertOption, checkOptionNames, transportHighWaterMark, typeName } from '@ws/http-shared';
+import { assertOption, checkOptionNames, transportHighWaterMark } from '@ws/http-shared';
 import { HostPolicy } from './allowed-hosts.ts';
 import type { AuthenticateContext } from './conn-handler.ts';
 import type { HandshakeError } from './errors.ts';
@@ -86,6 +87,11 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
     | ((req: IncomingMessage, context: AuthenticateContext) => Result)
     | undefined;
   /**
+   * What happens to a path that no route matches: `404` answers it; `'leave'` leaves the request to
+   * the other listeners for 'upgrade' of the server, before every other check. Default: `404`.
+   */
+  readonly unmatched?: 404 | 'leave' | undefined;
+  /**
    * Milliseconds from the request to its answer, then 503; `false` for no bound. Default: 10,000.
    */
   readonly handshakeTimeout?: number | false | undefined;
@@ -132,6 +138,7 @@ export const upgraderOptionNames: readonly (keyof UpgraderOptions)[] = [
   'sameHost',
   'allowedHosts',
   'authenticate',
+  'unmatched',
   'handshakeTimeout',
   'maxHandshakes',
   'maxConnections',
@@ -158,6 +165,7 @@ export interface UpgraderPlan<Result> {
   /** Milliseconds; Infinity for no bound. */
   readonly handshakeTimeout: number;
   readonly limits: LimitValues;
+  readonly unmatched: 404 | 'leave';
   readonly error: UpgraderOptions['error'];
   readonly report: (error: unknown) => void;
   readonly conn: ConnSettings;
@@ -191,12 +199,14 @@ export function checkUpgraderOptions<Result>(
     throw new TypeError('allowedOrigins: cannot be combined with checkOrigin; set one of the two');
   }
   if (sameHost !== 'https' && typeof sameHost !== 'boolean') {
-    throw new TypeError(
-      `sameHost: expected true, false or 'https', got ${typeof sameHost === 'string' ? JSON.stringify(sameHost) : typeName(sameHost)}`,
-    );
+    throw new TypeError(`sameHost: expected true, false or 'https', got ${inspect(sameHost)}`);
   }
   if (options.sameHost !== undefined && checkOrigin !== undefined) {
     throw new TypeError('sameHost: cannot be combined with checkOrigin; set one of the two');
+  }
+  const { unmatched = 404 } = options;
+  if (unmatched !== 404 && unmatched !== 'leave') {
+    throw new TypeError(`unmatched: expected 404 or 'leave', got ${inspect(unmatched)}`);
   }
   const settings = connSettingNames.map((name) => [name, options[name]]);
   return {
@@ -204,6 +214,7 @@ export function checkUpgraderOptions<Result>(
     origins: new OriginPolicy(origins, checkOrigin, sameHost),
     hosts: new HostPolicy(allowedHosts),
     authenticate,
+    unmatched,
     handshakeTimeout: duration('handshakeTimeout', options.handshakeTimeout, 10_000, true),
     limits: {
       maxHandshakes: checkCount('maxHandshakes', options.maxHandshakes, 1024),

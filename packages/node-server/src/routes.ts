@@ -36,6 +36,8 @@ export interface RouteMatch<Handler> {
 
 /** Finds the handler for a request. */
 export interface Router<Handler> {
+  /** Whether there is a handler for a request target. */
+  has(target: string): boolean;
   /** @param target - The request target as sent. */
   match(target: string): RouteMatch<Handler>;
 }
@@ -108,14 +110,28 @@ export class RouteTable<Handler> implements Router<Handler> {
     const path = rawPath(target);
     const literal = this.#literal.get(path);
     if (literal !== undefined) return { handler: literal, params: noParams, route: path };
-    const segments = path.split('/', this.#maxSegments + 1);
-    const template = this.#templates.find((candidate) => matches(candidate.segments, segments));
+    const segments = this.#split(path);
+    const template = this.#find(segments);
     if (template !== undefined) {
       const { handler, pattern } = template;
       return { handler, params: readParams(template.segments, segments), route: pattern };
     }
     if (this.#fallback !== undefined) return anyMatch(this.#fallback);
     throw this.#notFound(path);
+  }
+
+  has(target: string): boolean {
+    if (this.#fallback !== undefined) return true;
+    const path = rawPath(target);
+    return this.#literal.has(path) || this.#find(this.#split(path)) !== undefined;
+  }
+
+  #split(path: string): string[] {
+    return path.split('/', this.#maxSegments + 1);
+  }
+
+  #find(segments: readonly string[]): Template<Handler> | undefined {
+    return this.#templates.find((template) => matches(template.segments, segments));
   }
 
   /** The message lists the routes for the log. The body does not show them to the peer. */
@@ -146,7 +162,7 @@ export function checkHandlers(routes: { readonly [pattern: string]: unknown }): 
 /** Makes a router that returns `handler` for every path. */
 export function anyPath<Handler>(handler: Handler): Router<Handler> {
   const match = anyMatch(handler);
-  return { match: () => match };
+  return { has: () => true, match: () => match };
 }
 
 function anyMatch<Handler>(handler: Handler): RouteMatch<Handler> {

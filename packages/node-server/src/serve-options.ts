@@ -77,6 +77,11 @@ export function checkServeOptions<Result>(options: ServeOptions<Result>): void {
     throw new TypeError('path: a Unix socket has neither port nor host');
   }
   if (server !== undefined) checkServer(options);
+  if (options.unmatched === 'leave' && (server === undefined || routes === undefined)) {
+    throw new TypeError(
+      "unmatched: 'leave' needs the options server and routes; otherwise no other listener could answer",
+    );
+  }
 }
 
 function checkServer<Result>({

@@ -9,11 +9,13 @@ import { assertOption, isThenable } from '@ws/http-shared';
 import type { ConnHandler, UpgradeListener } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError } from './errors.ts';
-import { Handshake } from './handshake.ts';
+import { Handshake, isTaken } from './handshake.ts';
 import { makeServer, urlOf } from './http-server.ts';
+import { SocketLimits } from './limits.ts';
 import { type AuthOf, pickUpgraderOptions } from './options.ts';
 import { guardListener, PlainRequests, upgradeRequired } from './plain-requests.ts';
 import { endFailedHandshake } from './refusal/end-failed-handshake.ts';
+import { RouteTable } from './routes.ts';
 import { checkServeOptions, type RoutedServeOptions, type ServeOptions } from './serve-options.ts';
 import { platformOfServer } from './server-platform.ts';
 import { Upgrader } from './upgrader.ts';
@@ -84,6 +86,9 @@ export async function serve<Result>(
   return running;
 }
 
+/** HTTP servers whose upgrades are all answered, so that no other listener gets one. */
+const answering = new WeakSet<HttpServer | HttpsServer>();
+
 class RunningServer<Result> implements WebSocketServer {
   readonly connections: Set<Conn> = new Set();
   readonly #options: ServeOptions<Result>;
@@ -97,6 +102,8 @@ class RunningServer<Result> implements WebSocketServer {
   readonly #pending = new Set<Duplex>();
   readonly #reporter: ErrorReporter;
   #url = '';
+  /** Whether this one is in {@link answering}. */
+  #answersAll = false;
   /** Handlers whose promise has not settled. */
   #handlers = 0;
   readonly #onHandlerSettled = (): void => {
@@ -138,7 +145,12 @@ class RunningServer<Result> implements WebSocketServer {
       forget(this);
     };
     const upgrade = this.#listener(options, upgrader, handler);
+    const { routes, unmatched, server } = options;
+    const table = routes && unmatched === 'leave' ? new RouteTable(routes, handler) : undefined;
     this.#onUpgrade = (req, socket, head) => {
+      if (table?.has(req.url ?? '') === false) return;
+      // Another server of ours has answered, and has left other paths to this one.
+      if (server !== undefined && isTaken(socket)) return;
       this.#pending.add(socket);
       // Sockets of our own server without TLS have this listener since 'connection'.
       if (!this.#sockets.has(socket)) socket.on('close', this.#onClose);
@@ -191,6 +203,7 @@ class RunningServer<Result> implements WebSocketServer {
   async listen(): Promise<void> {
     const { port, host, path, server } = this.#options;
     const http = this.#http;
+    this.#claimUpgrades();
     if (http.listenerCount('request') === 0) http.on('request', this.#onRequest);
     if (server === undefined) this.#listenToOwnServer();
     http.on('upgrade', this.#onUpgrade);
@@ -205,8 +218,21 @@ class RunningServer<Result> implements WebSocketServer {
     if (server === undefined) http.on('error', (error) => this.#reporter.functionFailed(error));
   }
 
+  /** @throws TypeError when another server of ours answers every path. */
+  #claimUpgrades(): void {
+    if (answering.has(this.#http)) {
+      throw new TypeError(
+        "server: another serve() answers all its upgrades; give that one routes and unmatched: 'leave'",
+      );
+    }
+    if (this.#options.unmatched === 'leave') return;
+    answering.add(this.#http);
+    this.#answersAll = true;
+  }
+
   /** Removes our listeners from the HTTP server. */
   detach(): void {
+    if (this.#answersAll) answering.delete(this.#http);
     this.#http.off('upgrade', this.#onUpgrade).off('request', this.#onRequest);
   }
 
@@ -274,10 +300,14 @@ class RunningServer<Result> implements WebSocketServer {
     // without an answer.
     this.#http.on('connect', this.#onUpgrade);
     this.#http.on('checkExpectation', this.#plain!.onExpectation);
+    const { clientAddress, maxConnectionsPerAddress } = this.#options;
+    // Behind a proxy, `clientAddress` tells clients apart, and only a request has it.
+    const limits = new SocketLimits((!clientAddress && maxConnectionsPerAddress) || Infinity);
     this.#http.on('connection', (socket: Socket) => {
-      this.#sockets.add(socket);
       // Node caches the address. The system forgets it at a reset.
       void socket.remoteAddress;
+      if (!limits.add(socket)) return void socket.destroy();
+      this.#sockets.add(socket);
       socket.on('close', this.#onClose);
     });
   }

@@ -139,6 +139,7 @@ export class Upgrader<Result = undefined> {
 
   #listener(router: Router<ConnHandler<AuthOf<Result>>>): UpgradeListener {
     return (req, socket, head) => {
+      if (this.#plan.unmatched === 'leave' && !router.has(req.url ?? '')) return;
       this.#accept(req, socket, head, undefined, router).then(
         ({ conn, match, context }) => this.#runHandler(match!.handler, conn, req, context),
         (error: unknown) => this.#reporter.handshakeFailed(error),

@@ -1,0 +1,51 @@
+import { once } from 'node:events';
+import net from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { type ServeOptions, serve } from '../src/index.ts';
+import { exchange, request, trapLeftovers, trapUncaught } from './raw.ts';
+
+trapUncaught();
+trapLeftovers();
+
+/** Opens silent connections and returns how many the server has kept. */
+async function keptOf(count: number, options: ServeOptions): Promise<number> {
+  const server = await serve({ host: '127.0.0.1', ...options }, (conn) => conn.terminate());
+  onTestFinished(() => server.close({ timeout: 1 }));
+  const port = Number(new URL(server.url).port);
+  const sockets = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const socket = net.connect(port, '127.0.0.1').on('error', () => {});
+      onTestFinished(() => void socket.destroy());
+      await once(socket, 'connect');
+      return socket.resume();
+    }),
+  );
+  const kept = (): number =>
+    sockets.filter(({ readableEnded, destroyed }) => !readableEnded && !destroyed).length;
+  // The server accepts some in each turn.
+  let [before, now] = [count + 1, kept()];
+  while (now < before) {
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    [before, now] = [now, kept()];
+  }
+  for (const socket of sockets) socket.destroy();
+  await Promise.all(sockets.map((socket) => socket.closed || once(socket, 'close')));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect((await exchange(port, request())).status).toBe(101);
+  return now;
+}
+
+describe('silent connections', () => {
+  it('are bounded by maxConnections and maxHandshakes', async () => {
+    expect(await keptOf(400, { maxConnections: 5, maxHandshakes: 10 })).toBe(5 + 10 + 256);
+  });
+
+  it('of one address are bounded by maxConnectionsPerAddress', async () => {
+    expect(await keptOf(200, { maxConnectionsPerAddress: 2 })).toBe(2 + 64);
+  });
+
+  it('are not bounded per address behind a proxy', async () => {
+    const clientAddress = (): string => 'ada';
+    expect(await keptOf(200, { maxConnectionsPerAddress: 2, clientAddress })).toBe(200);
+  });
+});

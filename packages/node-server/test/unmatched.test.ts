@@ -1,0 +1,115 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import {
+  type Conn,
+  type ServeOptions,
+  serve,
+  Upgrader,
+  type WebSocketServer,
+} from '../src/index.ts';
+import { connectRaw, exchange, request, trapLeftovers, trapUncaught } from './raw.ts';
+
+trapUncaught();
+trapLeftovers();
+
+async function listening(): Promise<{ http: Server; port: number }> {
+  const http = createServer().listen(0, '127.0.0.1');
+  await once(http, 'listening');
+  onTestFinished(async () => {
+    http.close();
+    http.closeAllConnections();
+    await once(http, 'close').catch(() => {});
+  });
+  return { http, port: (http.address() as AddressInfo).port };
+}
+
+/** A server of ours with one route, and what it reports. */
+async function attached(
+  http: Server,
+  path: string,
+  options: ServeOptions = {},
+): Promise<{ server: WebSocketServer; reported: unknown[]; conns: Conn[] }> {
+  const reported: unknown[] = [];
+  const conns: Conn[] = [];
+  const routes = {
+    [path]: (conn: Conn): void => {
+      conns.push(conn);
+      conn.terminate();
+    },
+  };
+  const report = (error: unknown): void => void reported.push(error);
+  const server = await serve({ server: http, report, ...options, routes });
+  onTestFinished(() => server.close());
+  return { server, reported, conns };
+}
+
+const statusOf = async (port: number, path: string): Promise<number> =>
+  (await exchange(port, request({ line: `GET ${path} HTTP/1.1` }))).status;
+
+describe("unmatched: 'leave'", () => {
+  it('lets two servers of ours share an HTTP server', async () => {
+    const { http, port } = await listening();
+    const a = await attached(http, '/a', { unmatched: 'leave' });
+    const b = await attached(http, '/b/:id');
+    expect(await statusOf(port, '/a')).toBe(101);
+    expect(await statusOf(port, 'http://server.example.com/a?x')).toBe(101);
+    expect(await statusOf(port, '/b/1')).toBe(101);
+    expect(await statusOf(port, '/c')).toBe(404);
+    expect([a.conns.length, b.conns.length]).toEqual([2, 1]);
+    expect([...a.reported, ...b.reported]).toEqual([]);
+  });
+
+  it('reads, writes and counts nothing of a request that it leaves', async () => {
+    const { http, port } = await listening();
+    await attached(http, '/a', { unmatched: 'leave', maxHandshakes: 1 });
+    const upgrades = once(http, 'upgrade');
+    const client = await connectRaw(port);
+    client.stream.write(request({ line: 'GET /b HTTP/1.0', behind: Buffer.from('early') }));
+    const [, socket, head] = (await upgrades) as [unknown, import('node:net').Socket, Buffer];
+    expect(socket.eventNames().filter((name) => name === 'data')).toEqual([]);
+    expect(socket.bytesWritten).toBe(0);
+    expect(head.toString()).toBe('early');
+    socket.end('HTTP/1.1 200 OK\r\n\r\nmine');
+    await client.closed;
+    expect(client.received.toString()).toContain('mine');
+    expect(await statusOf(port, '/a')).toBe(101);
+  });
+
+  it('works for a listener of an Upgrader', async () => {
+    const { http, port } = await listening();
+    const upgrader = new Upgrader({ unmatched: 'leave' });
+    http.on('upgrade', upgrader.routes({ '/a': (conn) => conn.terminate() }));
+    http.on('upgrade', (req, socket) => {
+      if (req.url !== '/a') socket.end('HTTP/1.1 418 No\r\n\r\n');
+    });
+    expect(await statusOf(port, '/a')).toBe(101);
+    expect(await statusOf(port, '/b')).toBe(418);
+  });
+
+  it('is rejected where no other listener could answer', async () => {
+    const routes = { '/a': () => {} };
+    const { http } = await listening();
+    await expect(serve({ unmatched: 'leave', routes })).rejects.toThrow(/^unmatched: .*server/);
+    const options = { unmatched: 'leave', server: http } as const;
+    await expect(serve(options, () => {})).rejects.toThrow(/^unmatched: .*routes/);
+    for (const unmatched of [403, 'drop', null, true] as never[]) {
+      expect(() => new Upgrader({ unmatched })).toThrow(/^unmatched: expected 404 or 'leave', got/);
+    }
+  });
+});
+
+describe('a second server of ours on one HTTP server', () => {
+  it('gets an error that names the option, until the first has closed', async () => {
+    const { http, port } = await listening();
+    const { server } = await attached(http, '/a');
+    for (const unmatched of [404, 'leave'] as const) {
+      await expect(attached(http, '/b', { unmatched })).rejects.toThrow(/^server: .*unmatched/);
+    }
+    expect(await statusOf(port, '/a')).toBe(101);
+    await server.close();
+    await attached(http, '/b');
+    expect(await statusOf(port, '/b')).toBe(101);
+  });
+});
