@@ -217,14 +217,14 @@ export class Handshake {
   #countCall<T>(work: T | PromiseLike<T>): T | PromiseLike<T> {
     if (!isThenable(work)) return work;
     // A thenable of the application may settle twice or throw. A promise does neither.
-    const settled = Promise.resolve(work);
+    const call = Promise.resolve(work);
     this.#pendingCalls++;
-    const done = (): void => {
+    const onSettled = (): void => {
       this.#pendingCalls--;
       if (this.#pendingCalls === 0) this.#onCallsSettled?.();
     };
-    settled.then(done, done);
-    return settled;
+    call.then(onSettled, onSettled);
+    return call;
   }
 
   /** Watches the client and the time. Before the first wait no event can be emitted. */

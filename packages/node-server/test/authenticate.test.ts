@@ -46,7 +46,12 @@ const throwing = [
       throw error;
     },
   ],
-  ['rejects with', (error: unknown) => () => Promise.reject(error)],
+  [
+    'rejects with',
+    (error: unknown) => async () => {
+      throw error;
+    },
+  ],
 ] as const;
 
 describe.each(returning)('authenticate that %s', (_, make) => {

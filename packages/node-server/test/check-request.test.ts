@@ -95,15 +95,15 @@ describe('an upgrade request', () => {
     },
     {
       first: 'a bad key',
-      before: 'bad subprotocols',
-      change: { without: ['sec-websocket-key'], add: ['Sec-WebSocket-Protocol: a b'] },
+      before: 'bad extensions',
+      change: { without: ['sec-websocket-key'], add: ['Sec-WebSocket-Extensions: "'] },
       text: /Key/,
     },
     {
-      first: 'bad subprotocols',
-      before: 'bad extensions',
+      first: 'bad extensions',
+      before: 'bad subprotocols',
       change: { add: ['Sec-WebSocket-Protocol: a b', 'Sec-WebSocket-Extensions: "'] },
-      text: /Protocol/,
+      text: /Extensions/,
     },
   ])('names $first before $before', async ({ change, text }) => {
     const answer = await exchange(server.port, request(change));

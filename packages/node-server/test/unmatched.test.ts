@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import {
   type Conn,
@@ -67,7 +67,7 @@ describe("unmatched: 'leave'", () => {
     const upgrades = once(http, 'upgrade');
     const client = await connectRaw(port);
     client.stream.write(request({ line: 'GET /b HTTP/1.0', behind: Buffer.from('early') }));
-    const [, socket, head] = (await upgrades) as [unknown, import('node:net').Socket, Buffer];
+    const [, socket, head] = (await upgrades) as [unknown, Socket, Buffer];
     expect(socket.eventNames().filter((name) => name === 'data')).toEqual([]);
     expect(socket.bytesWritten).toBe(0);
     expect(head.toString()).toBe('early');

@@ -1,15 +1,18 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { WarningReporter } from '../src/warning-reporter.ts';
 
+const calls: [message: string, options?: object][] = [];
+
 /** The warnings of the process since the last call. */
 function takeWarnings(): { message: string; type?: string; detail?: string; code?: string }[] {
-  const calls = vi.mocked(process.emitWarning).mock.calls as unknown as [string, object?][];
   return calls.splice(0).map(([message, options]) => ({ message, ...options }));
 }
 
 beforeEach(() => {
   vi.useFakeTimers();
-  vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+  vi.spyOn(process, 'emitWarning').mockImplementation(((...args: [string, object?]) => {
+    calls.push(args);
+  }) as typeof process.emitWarning);
 });
 
 afterEach(() => {
