@@ -103,7 +103,7 @@ describe('permessage-deflate', () => {
       if (agreement === undefined) return;
       const [answer] = parseExtensions(formatExtensions([agreement.answer]))!;
       const accepted = offers.find((one) => negotiateDeflate([one], limits) !== undefined)!;
-      expect(acceptDeflate(answer!, accepted)).toEqual(agreement.parameters);
+      expect(acceptDeflate(answer!, [accepted])).toEqual(agreement.parameters);
     });
   });
 });

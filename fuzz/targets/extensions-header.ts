@@ -93,7 +93,7 @@ export function extensionsHeader(
     const [read] = parse(formatExtensions([answer])) ?? [];
     ensure(read !== undefined, 'the answer is well-formed');
     ensureSame(
-      printParameters(accept(read, offer)),
+      printParameters(accept(read, [offer])),
       printParameters(parameters),
       'parameters of the client',
     );
@@ -121,7 +121,7 @@ function compareAcceptance(
   if (agreementOf([element], {}) === undefined) return;
   const wanted = acceptanceOf(expected, element);
   try {
-    ensureSame(printParameters(accept(response, offer)), printParameters(wanted), 'acceptance');
+    ensureSame(printParameters(accept(response, [offer])), printParameters(wanted), 'acceptance');
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
     ensureSame(undefined, printParameters(wanted), 'a rejected answer');

@@ -15,7 +15,7 @@ import type { HandshakeRequest } from './request.ts';
 /** The checked part of a response. */
 export type CheckedResponse = Pick<HttpResponse, 'status' | 'httpVersion' | 'rawHeaders'>;
 /** The part of the request that the response must match. */
-export type CheckedRequest = Pick<HandshakeRequest, 'key' | 'subprotocols' | 'offer'>;
+export type CheckedRequest = Pick<HandshakeRequest, 'key' | 'subprotocols' | 'offers'>;
 
 /**
  * Checks the server's response against RFC 6455, section 4.1, the list after "the client MUST
@@ -53,7 +53,7 @@ export function faultsOf(response: CheckedResponse, request: CheckedRequest): st
     faults.push(`Sec-WebSocket-Accept is ${quote(accept[0]!)}, which does not match our key`);
   }
   // 5
-  faults.push(...extensionFaults(rawHeaders, request.offer));
+  faults.push(...extensionFaults(rawHeaders, request.offers));
   // 6
   const protocols = rawHeaderValues(rawHeaders, 'sec-websocket-protocol');
   if (protocols.length > 1) faults.push('more than one Sec-WebSocket-Protocol header');
@@ -82,11 +82,10 @@ export function subprotocolOf(response: CheckedResponse): string {
  */
 export function deflateOf(
   response: CheckedResponse,
-  offer: Extension | undefined,
+  offers: readonly Extension[],
 ): DeflateParameters | undefined {
   const [accepted] = parseExtensions(extensionsOf(response)) ?? [];
-  if (accepted === undefined || offer === undefined) return undefined;
-  return acceptDeflate(accepted, offer);
+  return accepted && acceptDeflate(accepted, offers);
 }
 
 /** Returns the extensions as the response lists them; `''` for none. */
@@ -98,18 +97,18 @@ export function extensionsOf(response: CheckedResponse): string {
  * A response may accept offered extensions only (RFC 6455, section 9.1; RFC 7692, section 7.1, for
  * parameters).
  */
-function extensionFaults(rawHeaders: readonly string[], offer: Extension | undefined): string[] {
+function extensionFaults(rawHeaders: readonly string[], offers: readonly Extension[]): string[] {
   const lines = rawHeaderValues(rawHeaders, 'sec-websocket-extensions');
   if (lines.length === 0) return [];
   const shown = quote(lines.join(', '));
   const accepted = parseExtensions(lines.join(','));
-  if (offer === undefined) return [`Sec-WebSocket-Extensions ${shown} was not offered`];
+  if (offers.length === 0) return [`Sec-WebSocket-Extensions ${shown} was not offered`];
   if (accepted === undefined) return [`malformed Sec-WebSocket-Extensions ${shown}`];
   if (accepted.length !== 1) {
     return [`Sec-WebSocket-Extensions ${shown} does not name one extension`];
   }
   try {
-    acceptDeflate(accepted[0]!, offer);
+    acceptDeflate(accepted[0]!, offers);
     return [];
   } catch (error) {
     const { faults } = error as ProtocolError;

@@ -123,9 +123,18 @@ export class Dialer {
     const { subprotocols, headers = {} } = options;
     const subprotocolOffer =
       subprotocols === undefined ? this.#plan.subprotocols : checkSubprotocols(subprotocols);
-    const limits = deflateLimits(this.#plan.compression, 'client', nodePlatform);
-    const offer = limits === undefined ? undefined : offerDeflate(limits);
-    return { target, request: makeRequest(target, headers, subprotocolOffer, offer) };
+    return { target, request: makeRequest(target, headers, subprotocolOffer, this.#offers()) };
+  }
+
+  /** Returns the offers of permessage-deflate for one dial: the memory budget decides too. */
+  #offers(): readonly Extension[] {
+    const { compression } = this.#plan;
+    const limits = deflateLimits(compression, 'client', nodePlatform);
+    if (compression === false || limits === undefined) return [];
+    const offer = offerDeflate(limits);
+    // 'takeover' offers no takeover only above the memory budget. A bare answer would exceed it.
+    if (compression.mode === 'takeover' || offer.fallback === undefined) return [offer];
+    return [offer, offer.fallback];
   }
 
   /**
@@ -162,7 +171,7 @@ export class Dialer {
           if (faults.length === 0 && !response.upgraded) faults.push(unparsedFault(response));
           if (faults.length > 0) throw new BadHandshakeError(faults.join(', '), response);
           scope.signal.throwIfAborted();
-          return this.#handOver(guarded, response, request.offer);
+          return this.#handOver(guarded, response, request.offers);
         }
         if (followed === redirects) throw tooManyRedirects(response, followed);
         guarded.destroy();
@@ -204,7 +213,11 @@ export class Dialer {
   }
 
   /** Gives the stream to a new Conn. */
-  #handOver(guarded: GuardedStream, response: HttpResponse, offer: Extension | undefined): Dialed {
+  #handOver(
+    guarded: GuardedStream,
+    response: HttpResponse,
+    offers: readonly Extension[],
+  ): Dialed {
     if (guarded.stream.destroyed) {
       throw new TransportError('the connection broke during the handshake', {
         cause: guarded.error,
@@ -220,7 +233,7 @@ export class Dialer {
       platform: nodePlatform,
       subprotocol: subprotocolOf(response),
       extensions: extensionsOf(response),
-      deflate: deflateOf(response, offer),
+      deflate: deflateOf(response, offers),
     });
     return { conn, response: { status: response.status, headers: response.headers } };
   }
@@ -238,7 +251,7 @@ interface Attempt {
  */
 function redirected({ target, request }: Attempt, next: Target): Attempt {
   const headers = sameServer(target, next) ? request.callerHeaders : [];
-  return { target: next, request: makeRequest(next, headers, request.subprotocols, request.offer) };
+  return { target: next, request: makeRequest(next, headers, request.subprotocols, request.offers) };
 }
 
 function tooManyRedirects(response: HttpResponse, followed: number): BadHandshakeError {

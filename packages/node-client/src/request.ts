@@ -21,8 +21,8 @@ export interface HandshakeRequest {
   readonly callerHeaders: readonly (readonly [string, string])[];
   /** The offered subprotocols. */
   readonly subprotocols: readonly string[];
-  /** The offered extension, permessage-deflate, if any. */
-  readonly offer: Extension | undefined;
+  /** The offers of permessage-deflate, in order of preference; empty for none. */
+  readonly offers: readonly Extension[];
   /** Whether the caller gave a Cookie header. It replaces the jar's cookies. */
   readonly hasCookie: boolean;
 }
@@ -56,7 +56,7 @@ export function makeRequest(
   target: Target,
   headers: HeadersInput,
   subprotocols: readonly string[],
-  offer?: Extension,
+  offers: readonly Extension[] = [],
 ): HandshakeRequest {
   const own = readHeaders(headers);
   const hosts = own.filter(([name]) => name.toLowerCase() === 'host');
@@ -84,7 +84,7 @@ export function makeRequest(
     }
     offered = checkSubprotocols(tokens);
   }
-  if (offer !== undefined) lines.push(['Sec-WebSocket-Extensions', formatExtensions([offer])]);
+  if (offers.length > 0) lines.push(['Sec-WebSocket-Extensions', formatExtensions(offers)]);
   lines.push(...own.filter(([name]) => name.toLowerCase() !== 'host'));
   const hasCookie = own.some(([name]) => name.toLowerCase() === 'cookie');
   return {
@@ -92,7 +92,7 @@ export function makeRequest(
     headers: lines.flat(),
     callerHeaders: own.filter(([name]) => name.toLowerCase() !== PROTOCOL),
     subprotocols: offered,
-    offer,
+    offers,
     hasCookie,
   };
 }

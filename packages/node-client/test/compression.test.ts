@@ -1,4 +1,5 @@
 // The client's offer of permessage-deflate, and its reading of answers (RFC 7692, section 7.1).
+import { constants, createDeflateRaw, createInflateRaw } from 'node:zlib';
 import { configureCompression } from '@ws/node-io';
 import { afterEach, describe, expect, it } from 'vitest';
 import { BadHandshakeError, Dialer, type DialerOptions } from '../src/index.ts';
@@ -51,14 +52,18 @@ describe('a client’s offer of permessage-deflate', () => {
   it.each<[Compression, string | undefined]>([
     [undefined, undefined],
     [false, undefined],
-    [true, 'pmd; sn; cn; cb'],
-    ['shared', 'pmd; sn; cn; cb'],
-    [{}, 'pmd; sn; cn; cb'],
+    [true, 'pmd; sn; cn, pmd'],
+    ['shared', 'pmd; sn; cn, pmd'],
+    [{}, 'pmd; sn; cn, pmd'],
     ['takeover', 'pmd; cb'],
     [{ mode: 'takeover', serverMaxWindowBits: 10 }, 'pmd; sb=10; cb'],
     [{ mode: 'takeover', clientMaxWindowBits: 9 }, 'pmd; cb=9'],
     [{ mode: 'takeover', serverMaxWindowBits: 15, clientMaxWindowBits: 15 }, 'pmd; cb'],
-    [{ serverMaxWindowBits: 8, clientMaxWindowBits: 8 }, 'pmd; sn; cn; sb=8; cb=8'],
+    [
+      { serverMaxWindowBits: 8, clientMaxWindowBits: 8 },
+      'pmd; sn; cn; sb=8; cb=8, pmd; sb=8; cb=8',
+    ],
+    [{ clientMaxWindowBits: 15 }, 'pmd; sn; cn; cb, pmd; cb'],
   ])('with %j is %s', async (compression, offer) => {
     const { offered, extensions } = await dialed(compression);
     expect(offered).toBe(offer === undefined ? undefined : full(offer));
@@ -68,7 +73,7 @@ describe('a client’s offer of permessage-deflate', () => {
 
   it('asks for no takeover above the memory budget', async () => {
     configureCompression({ memoryBudget: 0 });
-    expect((await dialed('takeover')).offered).toBe(full('pmd; sn; cn; cb'));
+    expect((await dialed('takeover')).offered).toBe(full('pmd; sn; cn'));
   });
 });
 
@@ -90,7 +95,10 @@ describe('an answer to it', () => {
     [TAKEOVER, 'pmd;sb=9;cb=10'],
     [SHARED, 'pmd; sn'],
     [SHARED, 'pmd; sn; cn'],
-    [SHARED, 'pmd; sn; cb=12'],
+    [SHARED, 'pmd'],
+    [SHARED, 'pmd; cn'],
+    [SHARED, 'pmd; sb=9'],
+    [{ clientMaxWindowBits: 15 }, 'pmd; sn; cb=12'],
     [NARROW, 'pmd; sb=10'],
     [NARROW, 'pmd; sb=8; cb=15'],
   ])('to %j: %s is taken', async (compression, answer) => {
@@ -119,8 +127,8 @@ describe('an answer to it', () => {
     [TAKEOVER, 'pmd;', 'malformed'],
     [TAKEOVER, 'pmd; sb=', 'malformed'],
     [TAKEOVER, 'pmd; sb="9', 'malformed'],
-    [SHARED, 'pmd', 'sn was offered and not answered'],
-    [SHARED, 'pmd; cn', 'sn was offered and not answered'],
+    [SHARED, 'pmd; sn; cb=12', 'cb was not offered'],
+    [SHARED, 'pmd; cb=12', 'cb was not offered'],
     [NARROW, 'pmd', 'sb above the offered 10'],
     [NARROW, 'pmd; sb=11', 'sb above the offered 10'],
     [false, 'pmd', 'was not offered'],
@@ -130,6 +138,35 @@ describe('an answer to it', () => {
     expect(error).toBeInstanceOf(BadHandshakeError);
     expect(error!.message).toContain(full(words));
     expect(error!.code).toBe('WS_ERR_BAD_HANDSHAKE');
+  });
+
+  it('without parameters leaves both sides free to refer back', async () => {
+    // As tornado 6.2 does: it ignores parameters without a value.
+    const server = await rawServer((socket, seen) => {
+      const inflate = createInflateRaw({ finishFlush: constants.Z_SYNC_FLUSH });
+      const deflate = createDeflateRaw();
+      inflate.on('data', (text: Buffer) => {
+        deflate.write(text);
+        deflate.flush(constants.Z_SYNC_FLUSH);
+      });
+      deflate.on('data', (piece: Buffer) => {
+        const payload = piece.subarray(0, -4);
+        socket.write(Buffer.concat([Buffer.of(0xc1, payload.length), payload]));
+      });
+      socket.on('data', (frame) => {
+        if ((frame[0]! & 0x40) === 0) return;
+        const key = frame.subarray(2, 6);
+        const payload = frame.subarray(6).map((byte, i) => byte ^ key[i % 4]!);
+        inflate.write(Buffer.concat([payload, Buffer.of(0, 0, 0xff, 0xff)]));
+      });
+      socket.write(seen.ok(`Sec-WebSocket-Extensions: ${full('pmd')}\r\n`));
+    });
+    const { conn } = await new Dialer({ compression: { threshold: 0 } }).dial(server.url);
+    for (let i = 0; i < 3; i++) {
+      await conn.send(`hello hello hello hello ${i}`);
+      expect((await conn.readMessage()).text()).toBe(`hello hello hello hello ${i}`);
+    }
+    conn.terminate();
   });
 
   it('in two lines is a fault', async () => {

@@ -102,38 +102,68 @@ export function negotiateDeflate(
   return { parameters, answer: { name: NAME, params } };
 }
 
+/** A client's offer of permessage-deflate. */
+export interface DeflateOffer extends Extension {
+  /**
+   * The same offer without its parameters for no context takeover; undefined when it has none. Some
+   * servers ignore parameters without a value and answer `permessage-deflate` alone. That answer is
+   * invalid for this offer, but valid for a second offer after it (RFC 7692, section 7.1.1.1).
+   */
+  readonly fallback: Extension | undefined;
+}
+
 /**
- * Returns a client's offer of permessage-deflate within `limits`. It always allows the server to
- * limit the client's window, as browsers do.
+ * Returns a client's offer of permessage-deflate within `limits`. It allows the server to limit the
+ * client's window, as browsers do. A client that keeps no window between messages does so only when
+ * `limits` has `clientMaxWindowBits`.
  *
  * @throws RangeError for window bits that are not an integer from 8 to 15.
  * @see RFC 7692, section 7.1
  */
-export function offerDeflate(limits: DeflateLimits = {}): Extension {
+export function offerDeflate(limits: DeflateLimits = {}): DeflateOffer {
   const wanted = withDefaults(limits);
-  const params = new Map<string, string | true>();
-  if (wanted.serverNoContextTakeover) params.set(SERVER_NO_TAKEOVER, true);
-  if (wanted.clientNoContextTakeover) params.set(CLIENT_NO_TAKEOVER, true);
+  const { serverNoContextTakeover, clientNoContextTakeover } = wanted;
+  const windows = new Map<string, string | true>();
   if (wanted.serverMaxWindowBits < MAX_BITS) {
-    params.set(SERVER_BITS, String(wanted.serverMaxWindowBits));
+    windows.set(SERVER_BITS, String(wanted.serverMaxWindowBits));
   }
-  const clientBits = wanted.clientMaxWindowBits;
-  params.set(CLIENT_BITS, clientBits < MAX_BITS ? String(clientBits) : true);
-  return { name: NAME, params };
+  if (!clientNoContextTakeover || limits.clientMaxWindowBits !== undefined) {
+    const bits = wanted.clientMaxWindowBits;
+    windows.set(CLIENT_BITS, bits < MAX_BITS ? String(bits) : true);
+  }
+  const params = new Map<string, string | true>();
+  if (serverNoContextTakeover) params.set(SERVER_NO_TAKEOVER, true);
+  if (clientNoContextTakeover) params.set(CLIENT_NO_TAKEOVER, true);
+  const fallback = params.size === 0 ? undefined : { name: NAME, params: windows };
+  return { name: NAME, params: new Map([...params, ...windows]), fallback };
 }
 
 /**
- * The client's part: checks the server's answer against the offer.
+ * The client's part: checks the server's answer against the offers. An offer with unknown,
+ * repeated or malformed parameters is skipped.
  *
  * @param answer - The only element of the server's answer, from `parseExtensions`. The caller
  *   checks that it is the only one.
- * @param offer - The offer that was sent, for example by `offerDeflate`.
- * @throws {@link ProtocolError} that names every fault, when the answer does not fit the offer: the
- *   connection must fail (RFC 7692, section 7.1).
+ * @param offers - The offers that were sent, in order of preference.
+ * @returns The parameters of the first offer that the answer fits.
+ * @throws {@link ProtocolError} when the answer fits no offer: the connection must fail (RFC 7692,
+ *   section 7.1). It names every fault, against the offer with the fewest.
  */
-export function acceptDeflate(answer: Extension, offer: Extension): DeflateParameters {
-  const faults = [...faultsOf(answer, 'answer'), ...mismatches(answer, offer)];
-  if (faults.length > 0) throw new ProtocolError(CloseCode.ProtocolError, faults);
+export function acceptDeflate(answer: Extension, offers: readonly Extension[]): DeflateParameters {
+  const ownFaults = faultsOf(answer, 'answer');
+  let fewest: readonly string[] | undefined;
+  for (const offer of offers) {
+    if (faultsOf(offer, 'offer').length > 0) continue;
+    const faults = [...ownFaults, ...mismatches(answer, offer)];
+    if (faults.length === 0) return agreedParameters(answer, offer);
+    if (fewest === undefined || faults.length < fewest.length) fewest = faults;
+  }
+  const faults = fewest ?? [...ownFaults, `${NAME} was not offered`];
+  throw new ProtocolError(CloseCode.ProtocolError, faults);
+}
+
+/** The parameters of an answer that fits `offer`. */
+function agreedParameters(answer: Extension, offer: Extension): DeflateParameters {
   return {
     serverNoContextTakeover: answer.params.has(SERVER_NO_TAKEOVER),
     // RFC 7692, sections 7.1.1.2 and 7.1.2.2: our offer for our own side binds us, answered or not.

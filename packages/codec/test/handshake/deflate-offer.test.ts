@@ -186,15 +186,35 @@ describe('negotiateDeflate', () => {
 });
 
 describe('offerDeflate', () => {
-  it.each<[DeflateLimits, string]>([
+  it.each<[DeflateLimits, string, fallback?: string]>([
     [{}, 'deflate; client_max_window_bits'],
     [{ clientMaxWindowBits: 10 }, 'deflate; client_max_window_bits=10'],
     [
       { serverNoContextTakeover: true, clientNoContextTakeover: true, serverMaxWindowBits: 9 },
-      'deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9; client_max_window_bits',
+      'deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9',
+      'deflate; server_max_window_bits=9',
     ],
-  ])('offers %j', (limits, offer) => {
-    expect(formatExtensions([offerDeflate(limits)])).toBe(long(offer));
+    [
+      { serverNoContextTakeover: true, clientNoContextTakeover: true },
+      'deflate; server_no_context_takeover; client_no_context_takeover',
+      'deflate',
+    ],
+    [
+      { clientNoContextTakeover: true, clientMaxWindowBits: 15 },
+      'deflate; client_no_context_takeover; client_max_window_bits',
+      'deflate; client_max_window_bits',
+    ],
+    [
+      { serverNoContextTakeover: true },
+      'deflate; server_no_context_takeover; client_max_window_bits',
+      'deflate; client_max_window_bits',
+    ],
+  ])('offers %j', (limits, offer, fallback?: string) => {
+    const offered = offerDeflate(limits);
+    expect(formatExtensions([offered])).toBe(long(offer));
+    expect(offered.fallback && formatExtensions([offered.fallback])).toBe(
+      fallback && long(fallback),
+    );
   });
 });
 
@@ -244,7 +264,7 @@ describe('acceptDeflate', () => {
       { clientNoContextTakeover: true },
     ],
   ])('accepts %s', (_, offer, response, agreed) => {
-    const parameters = acceptDeflate(only(long(response)), only(long(offer)));
+    const parameters = acceptDeflate(only(long(response)), parse(long(offer)));
     expect(parameters).toEqual({ ...plain, ...agreed });
   });
 
@@ -289,15 +309,50 @@ describe('acceptDeflate', () => {
     ['deflate', 'deflate; level=9', 'unknown parameter level'],
     ['deflate', 'deflate; __proto__', 'unknown parameter __proto__'],
   ])('rejects, for the offer %j, the answer %j', (offer, response, fault) => {
-    const accept = (): DeflateParameters => acceptDeflate(only(long(response)), only(long(offer)));
+    const accept = (): DeflateParameters => acceptDeflate(only(long(response)), parse(long(offer)));
     expect(accept).toThrow(ProtocolError);
     expect(accept).toThrow(fault);
+  });
+
+  const twice =
+    'deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=10, deflate';
+
+  it.each<[string, string, Partial<DeflateParameters>]>([
+    [twice, 'deflate', {}],
+    [twice, 'deflate; client_no_context_takeover', { clientNoContextTakeover: true }],
+    [
+      twice,
+      'deflate; server_no_context_takeover; server_max_window_bits=9',
+      {
+        serverNoContextTakeover: true,
+        clientNoContextTakeover: true,
+        serverMaxWindowBits: 9,
+      },
+    ],
+    ['deflate; level=9, deflate; client_max_window_bits=9', 'deflate', { clientMaxWindowBits: 9 }],
+    ['x-other, deflate', 'deflate', {}],
+  ])('takes of the offers %j the first that fits the answer %j', (offers, response, agreed) => {
+    const parameters = acceptDeflate(only(long(response)), parse(long(offers)));
+    expect(parameters).toEqual({ ...plain, ...agreed });
+  });
+
+  it.each([
+    [twice, 'deflate; client_max_window_bits=9', ['client_max_window_bits was not offered']],
+    ['x-other', 'deflate', ['permessage-deflate was not offered']],
+    ['', 'deflate; x', ['unknown parameter x', 'permessage-deflate was not offered']],
+  ])('rejects, for the offers %j, the answer %j', (offers, response, faults) => {
+    try {
+      acceptDeflate(only(long(response)), parse(long(offers)));
+      expect.unreachable();
+    } catch (error) {
+      expect((error as ProtocolError).faults).toEqual(faults);
+    }
   });
 
   it('names every fault', () => {
     const response = only(long('deflate; a; server_max_window_bits=99; client_max_window_bits=9'));
     try {
-      acceptDeflate(response, only(long('deflate')));
+      acceptDeflate(response, parse(long('deflate')));
       expect.unreachable();
     } catch (error) {
       expect((error as ProtocolError).closeCode).toBe(1002);
@@ -326,13 +381,16 @@ describe('permessage-deflate', () => {
         const offer = offerDeflate(client);
         const agreement = negotiateDeflate(parse(formatExtensions([offer])), server);
         const answer = only(formatExtensions([agreement!.answer]));
-        const agreed = acceptDeflate(answer, offer);
+        const agreed = acceptDeflate(answer, [offer]);
         expect(agreed).toEqual(agreement!.parameters);
         for (const side of [client, server]) {
           if (side.serverNoContextTakeover) expect(agreed.serverNoContextTakeover).toBe(true);
           if (side.clientNoContextTakeover) expect(agreed.clientNoContextTakeover).toBe(true);
           expect(agreed.serverMaxWindowBits).toBeLessThanOrEqual(side.serverMaxWindowBits ?? 15);
-          expect(agreed.clientMaxWindowBits).toBeLessThanOrEqual(side.clientMaxWindowBits ?? 15);
+          // Only an offer with this parameter allows the server to limit the client's window.
+          if (side === client || offer.params.has('client_max_window_bits')) {
+            expect(agreed.clientMaxWindowBits).toBeLessThanOrEqual(side.clientMaxWindowBits ?? 15);
+          }
         }
       }),
     );

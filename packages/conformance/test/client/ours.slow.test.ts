@@ -43,7 +43,8 @@ describe('the client suite', () => {
   it.each<[string, DialerOptions, string[], number]>([
     ['plain', {}, [], 300],
     ['offering subprotocols', { subprotocols: ['chat', 'superchat'] }, ['8.*'], 5],
-    ['with compression', { compression: true }, [], 20],
+    ['with compression', { compression: true }, [], 40],
+    ['that may be limited', { compression: { clientMaxWindowBits: 15 } }, ['12.*', '13.*'], 20],
     ['with context takeover', { compression: 'takeover' }, ['12.*', '13.*'], 20],
   ])(
     'passes every case of our client, %s',
