@@ -2,4 +2,4 @@ export { acceptKey } from './accept-key.ts';
 export { type HeaderEntries, type HeaderValue, headerEntries, rawHeaderValues } from './headers.ts';
 export { ipv6Groups } from './ipv6.ts';
 export { assertOption, checkOptionNames, transportHighWaterMark, typeName } from './options.ts';
-export { discardPromise, isThenable } from './promises.ts';
+export { describeResult, discardPromise, isThenable } from './promises.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { discardPromise, isThenable } from '../src/index.ts';
+import { describeResult, discardPromise, isThenable } from '../src/index.ts';
 
 class Thenable {
   // oxlint-disable-next-line unicorn/no-thenable -- it is the subject of the test
@@ -15,12 +15,18 @@ test('isThenable recognizes every value with a then method', () => {
   ]);
 });
 
-test('discardPromise leaves no unhandled rejection', async () => {
+test('discardPromise and describeResult leave no unhandled rejection', async () => {
   const unhandled: unknown[] = [];
   const listener = (error: unknown): void => void unhandled.push(error);
   process.on('unhandledRejection', listener);
   discardPromise(Promise.reject(new Error('late')));
+  const shown = describeResult(Promise.reject(new Error('later')));
   await new Promise((resolve) => setImmediate(resolve));
   process.off('unhandledRejection', listener);
   expect(unhandled).toEqual([]);
+  expect(shown).toBe('a promise; it must be synchronous');
+});
+
+test('describeResult returns the type of any other value', () => {
+  expect([null, 1, 'x', {}].map(describeResult)).toEqual(['null', 'number', 'string', 'object']);
 });

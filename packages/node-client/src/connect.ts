@@ -18,8 +18,15 @@ export interface StreamOpeners {
   readonly netDial: NetDial | undefined;
   readonly netDialTLS: NetDial | undefined;
   readonly tls: ConnectionOptions | undefined;
+  readonly proxyTls: ConnectionOptions | undefined;
   readonly proxy: ProxyPlan;
 }
+
+/**
+ * The server that the caller named, another server after a redirect, or a proxy. The server's
+ * identity options do not apply after a redirect. A proxy has its own TLS options.
+ */
+type PeerKind = 'server' | 'redirect' | 'proxy';
 
 /** The other end of a stream: the server, or a proxy on the way to it. */
 interface Peer {
@@ -27,11 +34,7 @@ interface Peer {
   readonly secure: boolean;
   /** Name of the peer in messages. */
   readonly label: string;
-  /**
-   * Whether this is the server that the caller named. Only it gets the TLS options that identify
-   * the client.
-   */
-  readonly isNamedServer: boolean;
+  readonly kind: PeerKind;
 }
 
 /**
@@ -40,24 +43,23 @@ interface Peer {
  */
 export class Connector {
   readonly #openers: StreamOpeners;
-  readonly #tlsOfNamedServer: TlsOptions;
-  readonly #tlsOfOthers: TlsOptions;
+  readonly #tlsOf: Readonly<Record<PeerKind, TlsOptions>>;
 
   /**
    * @throws the error of `tls.createSecureContext` for bad TLS options; TypeError for options that
    *   conflict.
    */
   constructor(openers: StreamOpeners) {
-    const { tls, proxy, netDialTLS } = openers;
+    const { tls, proxyTls } = openers;
     this.#openers = openers;
-    this.#tlsOfNamedServer = new TlsOptions(tls, true);
-    this.#tlsOfOthers = new TlsOptions(tls, false);
+    this.#tlsOf = {
+      server: new TlsOptions(tls, true),
+      redirect: new TlsOptions(tls, false),
+      proxy: new TlsOptions(proxyTls, true),
+    };
     // Errors in the options appear here, before any dial.
-    if (tls === undefined) return;
-    this.#tlsOfNamedServer.secureContext('');
-    if (typeof proxy === 'object' && proxy.secure && netDialTLS === undefined) {
-      this.#tlsOfOthers.secureContext(proxyLabel(proxy));
-    }
+    if (tls !== undefined) this.#tlsOf.server.secureContext('');
+    if (proxyTls !== undefined) this.#tlsOf.proxy.secureContext('');
   }
 
   /**
@@ -74,11 +76,12 @@ export class Connector {
     isNamedServer: boolean,
     scope: DialScope,
   ): Promise<GuardedStream> {
-    const server = { ...target, label: String(target.address), isNamedServer };
+    const kind = isNamedServer ? 'server' : 'redirect';
+    const server: Peer = { ...target, label: String(target.address), kind };
     if (proxy === undefined) return this.#openTo(server, scope);
     const label = proxyLabel(proxy);
     scope.stage = `connecting to ${label}`;
-    const guarded = await this.#openTo({ ...proxy, label, isNamedServer: false }, scope);
+    const guarded = await this.#openTo({ ...proxy, label, kind: 'proxy' }, scope);
     try {
       scope.stage = `waiting for ${label}`;
       if (proxy.protocol === 'socks5') await socksTunnel(guarded, proxy, target.address, scope);
@@ -102,7 +105,7 @@ export class Connector {
   ): Promise<GuardedStream> {
     return this.#secure(
       guarded,
-      { address, secure: true, label: String(address), isNamedServer: true },
+      { address, secure: true, label: String(address), kind: 'server' },
       scope,
     );
   }
@@ -140,7 +143,7 @@ export class Connector {
     scope: DialScope,
   ): Promise<GuardedStream> {
     if (over !== undefined) checkOpen(over.stream);
-    const { label, isNamedServer } = peer;
+    const { label, kind } = peer;
     let failing = `connecting to ${label}`;
     const onTlsStart = (): void => {
       failing = `TLS handshake with ${label}`;
@@ -166,24 +169,24 @@ export class Connector {
       }
       socket.once('close', () => over.destroy());
     }
-    await waitUntilOpen(guarded, 'secureConnect', scope, failure, isNamedServer);
+    await waitUntilOpen(guarded, 'secureConnect', scope, failure, kind);
     return guarded;
   }
 
   /** @throws TypeError for a `secureContext` that may not be used for this peer. */
   #tlsOptions(
-    { address, label, isNamedServer }: Peer,
+    { address, label, kind }: Peer,
     over: GuardedStream | undefined,
     fail: (error: Error) => void,
   ): ConnectionOptions {
     const { host, port, path } = address;
-    const options = isNamedServer ? this.#tlsOfNamedServer : this.#tlsOfOthers;
+    const options = this.#tlsOf[kind];
     return {
       // SNI allows names only (RFC 6066, section 3).
       servername: isIP(host) === 0 ? host : '',
       ALPNProtocols: ['http/1.1'],
       ...options.given,
-      ...guardedCallbacks(options.given, fail),
+      ...guardedCallbacks(options.given, fail, kind === 'proxy' ? 'proxyTls' : 'tls'),
       secureContext: options.secureContext(label),
       // tls.connect checks the certificate against `host`, also on a stream that the caller opened.
       host,
@@ -207,17 +210,13 @@ function openOrFail<T>(create: () => T, failure: () => string): T {
   }
 }
 
-/**
- * Waits until a stream is open. Destroys it when it fails or the scope ends.
- *
- * @param isNamedServer - Whether the stream leads to the server that the caller named.
- */
+/** Waits until a stream is open. Destroys it when it fails or the scope ends. */
 async function waitUntilOpen(
   guarded: GuardedStream,
   event: 'connect' | 'secureConnect',
   scope: DialScope,
   failure: () => string,
-  isNamedServer = true,
+  kind: PeerKind = 'server',
 ): Promise<void> {
   const { stream } = guarded;
   let onOpen!: () => void;
@@ -231,7 +230,7 @@ async function waitUntilOpen(
     onClose = () => {
       const { error } = guarded;
       reject(
-        new TransportError(failure() + certificateAdvice(error, isNamedServer), { cause: error }),
+        new TransportError(failure() + certificateAdvice(error, kind), { cause: error }),
       );
     };
     stream.once(event, onOpen);

@@ -34,12 +34,18 @@ export interface DialerOptions extends ConnSettings {
    * Options of `tls.connect`: `ca`, `cert`, `key`, `servername`, `rejectUnauthorized`, ... The URL
    * decides where to connect. Options that identify the client or the server (`cert`, `key`, `pfx`,
    * `pskCallback`, `session`, `servername`, `ALPNProtocols`) apply only to the server of the URL.
-   * The others also apply to an https proxy and to the target of a redirect. A `secureContext` may
-   * identify the client. With it, TLS to an https proxy or to another server is a TypeError. An
-   * error of `checkServerIdentity`, `pskCallback` or `lookup` is the cause of a TransportError.
-   * Default: the certificate authorities that Node trusts.
+   * The others also apply to the target of a redirect. A `secureContext` may identify the client.
+   * With it, TLS to another server is a TypeError. An error of `checkServerIdentity`, `pskCallback`
+   * or `lookup` is the cause of a TransportError. Default: the certificate authorities that Node
+   * trusts.
    */
   readonly tls?: ConnectionOptions | undefined;
+  /**
+   * Options of `tls.connect` for an https proxy. None of `tls` applies to it: a development server's
+   * `rejectUnauthorized: false` would otherwise give the proxy's password to anyone. Default: the
+   * certificate authorities that Node trusts.
+   */
+  readonly proxyTls?: ConnectionOptions | undefined;
   /**
    * Opens the stream to the server or the proxy. For wss URLs TLS runs over it. Default:
    * `net.connect`.
@@ -77,6 +83,7 @@ export const DIALER_OPTION_NAMES: readonly (keyof DialerOptions)[] = [
   'proxy',
   'followRedirects',
   'tls',
+  'proxyTls',
   'netDial',
   'netDialTLS',
   'jar',
@@ -101,6 +108,7 @@ export interface DialerPlan {
   /** 0 for none. */
   readonly followRedirects: number;
   readonly tls: ConnectionOptions | undefined;
+  readonly proxyTls: ConnectionOptions | undefined;
   readonly netDial: NetDial | undefined;
   readonly netDialTLS: NetDial | undefined;
   readonly jar: CookieJar | undefined;
@@ -115,17 +123,15 @@ export interface DialerPlan {
 export function checkDialerOptions(options: DialerOptions): DialerPlan {
   checkOptionNames('Dialer', options, DIALER_OPTION_NAMES, 'reject');
   const { highWaterMark, compression } = resolveSettings(options, 'client');
-  const { tls, jar } = options;
-  if (tls !== undefined) {
-    assertOption('tls', tls, typeof tls === 'object' && tls !== null, 'an object');
-  }
+  const { jar } = options;
   if (jar !== undefined) assertOption('jar', jar, isJar(jar), 'getCookieString and setCookie');
   const conn = connSettingNames.map((name) => [name, options[name]]);
   return {
     handshakeTimeout: handshakeTimeoutOf(options),
     proxy: checkProxy(options.proxy),
     followRedirects: redirectCount(options.followRedirects),
-    tls: tls && checkTls(tls),
+    tls: tlsOption('tls', options.tls),
+    proxyTls: tlsOption('proxyTls', options.proxyTls),
     netDial: dialFunction('netDial', options.netDial),
     netDialTLS: dialFunction('netDialTLS', options.netDialTLS),
     jar,
@@ -159,6 +165,15 @@ function redirectCount(value: unknown): number {
     );
   }
   return value;
+}
+
+function tlsOption(
+  name: string,
+  value: ConnectionOptions | undefined,
+): ConnectionOptions | undefined {
+  if (value === undefined) return undefined;
+  assertOption(name, value, typeof value === 'object' && value !== null, 'an object');
+  return checkTls(name, value);
 }
 
 function dialFunction(name: string, value: NetDial | undefined): NetDial | undefined {

@@ -9,7 +9,8 @@ import type { Proxy } from './proxy.ts';
  * Asks an HTTP proxy for a tunnel to `address`. After that the stream is the tunnel: bytes that
  * follow the response are the first to be read from it.
  *
- * Credentials are sent only if the password is not empty.
+ * Credentials are sent when the proxy's URL has a user or a password. An empty password is sent
+ * too: some proxies take a key as the user.
  *
  * @throws BadHandshakeError when the proxy refuses (with its status, headers and the first bytes of
  *   its body), or when its response is not HTTP or is too large; TransportError when the stream
@@ -32,7 +33,7 @@ export async function connectTunnel(
 
 /** RFC 7617, section 2. */
 function authorization({ credentials }: Proxy): string[] {
-  if (credentials === undefined || credentials.password === '') return [];
+  if (credentials === undefined) return [];
   const { user, password } = credentials;
   return ['Proxy-Authorization', `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`];
 }

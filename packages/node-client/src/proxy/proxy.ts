@@ -14,6 +14,8 @@ export interface Proxy {
 const PORTS: ReadonlyMap<string, number> = new Map([
   ['http', 80],
   ['https', 443],
+  // GNOME writes `socks:` for SOCKS 5.
+  ['socks', 1080],
   ['socks5', 1080],
   ['socks5h', 1080],
 ]);
@@ -34,7 +36,7 @@ export function parseProxy(url: URL, name: string): Proxy {
   if (port === undefined) {
     throw malformedProxy(
       name,
-      `scheme ${quote(scheme)} is not one of http, https, socks5, socks5h`,
+      `scheme ${quote(scheme)} is not one of http, https, socks5, socks5h, socks`,
     );
   }
   // An unescaped slash in the credentials makes the user the host and the password a path.
@@ -43,7 +45,7 @@ export function parseProxy(url: URL, name: string): Proxy {
       'it has an @ after its host; in a user or password write / as %2F, ? as %3F and # as %23';
     throw malformedProxy(name, why);
   }
-  const socks = scheme.startsWith('socks5');
+  const socks = scheme.startsWith('socks');
   if (url.port === '0') throw malformedProxy(name, 'port 0 is not between 1 and 65535');
   const address = tcpAddress(hostOfProxy(url, name), url.port === '' ? port : Number(url.port));
   const user = decode(url.username, name);

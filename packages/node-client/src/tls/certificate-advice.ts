@@ -1,6 +1,6 @@
-/** Advice about a rejected certificate, by Node's error code. */
+/** Advice about a rejected certificate, by Node's error code. `OPTION` is `tls` or `proxyTls`. */
 const ADVICE: ReadonlyMap<string, string> = new Map([
-  ['DEPTH_ZERO_SELF_SIGNED_CERT', 'the certificate is self-signed; trust it with tls: { ca }'],
+  ['DEPTH_ZERO_SELF_SIGNED_CERT', 'the certificate is self-signed; trust it with OPTION: { ca }'],
   ...[
     'SELF_SIGNED_CERT_IN_CHAIN',
     'UNABLE_TO_GET_ISSUER_CERT',
@@ -8,7 +8,7 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
     'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
   ].map((code): [string, string] => [
     code,
-    'no trusted authority has signed the certificate; trust its authority with tls: { ca }',
+    'no trusted authority has signed the certificate; trust its authority with OPTION: { ca }',
   ]),
   ['CERT_HAS_EXPIRED', 'the certificate has expired'],
   ['CERT_NOT_YET_VALID', 'the certificate is not valid yet; check the clock'],
@@ -18,15 +18,17 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
 /**
  * Returns the end of an error message: advice about the certificate, or `''` for another error.
  *
- * @param isNamedServer - Whether the certificate is of the server that the caller named.
- *   `servername` applies only to it.
+ * @param kind - Whose certificate it is: of the server that the caller named, of another one after
+ *   a redirect, for which the option `servername` does not apply, or of a proxy.
  */
 export function certificateAdvice(
   error: NodeJS.ErrnoException | undefined,
-  isNamedServer: boolean,
+  kind: 'server' | 'redirect' | 'proxy',
 ): string {
   const advice = ADVICE.get(error?.code ?? '');
   if (advice === undefined) return '';
-  const rename = isNamedServer && error?.code === 'ERR_TLS_CERT_ALTNAME_INVALID';
-  return `: ${advice}${rename ? '; dial that name, or set it with tls: { servername }' : ''}`;
+  const option = kind === 'proxy' ? 'proxyTls' : 'tls';
+  const rename = kind !== 'redirect' && error?.code === 'ERR_TLS_CERT_ALTNAME_INVALID';
+  const how = rename ? `; dial that name, or set it with ${option}: { servername }` : '';
+  return `: ${advice.replace('OPTION', option)}${how}`;
 }

@@ -1,5 +1,6 @@
 import type { ConnectionOptions } from 'node:tls';
-import { discardPromise, isThenable } from '@ws/http-shared';
+import { isNativeError } from 'node:util/types';
+import { describeResult, isThenable } from '@ws/http-shared';
 import { asError } from '../errors.ts';
 
 type Callbacks = Pick<ConnectionOptions, 'checkServerIdentity' | 'pskCallback' | 'lookup'>;
@@ -10,67 +11,71 @@ type Callbacks = Pick<ConnectionOptions, 'checkServerIdentity' | 'pskCallback' |
  *
  * @param fail - Called with the error of a function, or with a TypeError for a bad result. The
  *   connection must fail then. It may be called before `tls.connect` has returned.
+ * @param option - The option that holds the functions, for messages.
  */
-export function guardedCallbacks(given: Callbacks, fail: (error: Error) => void): Callbacks {
+export function guardedCallbacks(
+  given: Callbacks,
+  fail: (error: Error) => void,
+  option: 'tls' | 'proxyTls',
+): Callbacks {
   const { checkServerIdentity, pskCallback, lookup } = given;
   const guarded: Callbacks = {};
   if (checkServerIdentity !== undefined) {
     guarded.checkServerIdentity = (...args) =>
-      attempt('checkServerIdentity', fail, () => {
+      attempt(`${option}.checkServerIdentity`, fail, () => {
         const verdict: unknown = checkServerIdentity(...args);
-        if (isThenable(verdict)) {
-          discardPromise(verdict);
-          throw new TypeError(NOT_A_PROMISE);
-        }
-        return verdict as Error | undefined;
+        // Node takes `false` for a yes, and destroys the socket with any other value as its error.
+        if (verdict === undefined || verdict === null) return undefined;
+        if (isNativeError(verdict)) return verdict;
+        const got = describeResult(verdict);
+        throw new TypeError(
+          `${option}.checkServerIdentity: expected an Error or undefined, got ${got}`,
+        );
       });
   }
   if (pskCallback !== undefined) {
     guarded.pskCallback = (hint) =>
-      attempt('pskCallback', fail, () => {
+      attempt(`${option}.pskCallback`, fail, () => {
         const found: unknown = pskCallback(hint);
         if (isPsk(found)) return found;
-        if (isThenable(found)) discardPromise(found);
-        throw new TypeError('tls.pskCallback: expected { psk, identity } or null');
+        const got = describeResult(found);
+        throw new TypeError(`${option}.pskCallback: expected { psk, identity } or null, got ${got}`);
       }) ?? null;
   }
-  if (lookup !== undefined) guarded.lookup = guardedLookup(lookup, fail);
+  if (lookup !== undefined) guarded.lookup = guardedLookup(`${option}.lookup`, lookup, fail);
   return guarded;
 }
 
 type Lookup = NonNullable<ConnectionOptions['lookup']>;
 type Psk = ReturnType<NonNullable<ConnectionOptions['pskCallback']>>;
 
-/** tls.connect would take a promise for an Error, without waiting for it. */
-const NOT_A_PROMISE = 'tls.checkServerIdentity: expected an Error or undefined, got a promise';
-
-function guardedLookup(lookup: Lookup, fail: (error: Error) => void): Lookup {
+function guardedLookup(label: string, lookup: Lookup, fail: (error: Error) => void): Lookup {
   return (name, options, callback) => {
     let answered = false;
     const once = ((...found: Parameters<typeof callback>) => {
       if (answered) return;
       answered = true;
       // net.connect throws for a result that is not an address.
-      attempt('lookup', fail, () => callback(...found));
+      attempt(label, fail, () => callback(...found));
     }) as typeof callback;
     // An error after the answer is too late.
     const failed = (error: Error): void => {
       if (!answered) fail(error);
     };
-    attempt('lookup', failed, () => {
+    attempt(label, failed, () => {
       const pending: unknown = lookup(name, options, once);
       if (isThenable(pending)) {
-        pending.then(undefined, (error) => failed(asError(error, 'tls.lookup')));
+        pending.then(undefined, (error) => failed(asError(error, label)));
       }
     });
   };
 }
 
-function attempt<T>(name: string, fail: (error: Error) => void, call: () => T): T | undefined {
+function attempt<T>(label: string, fail: (error: Error) => void, call: () => T): T | undefined {
   try {
     return call();
   } catch (error) {
-    fail(asError(error, `tls.${name}`));
+    fail(asError(error, label));
     return undefined;
   }
 }

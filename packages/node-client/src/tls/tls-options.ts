@@ -35,14 +35,15 @@ const OPTION_CHECKS: ReadonlyMap<
  * Returns a copy of TLS options without undefined values, which would override the defaults of
  * Node.
  *
+ * @param option - `tls` or `proxyTls`, for messages.
  * @throws TypeError that names the option.
  */
-export function checkTls(tls: ConnectionOptions): ConnectionOptions {
+export function checkTls(option: string, tls: ConnectionOptions): ConnectionOptions {
   const given = Object.entries(tls).filter(([, value]) => value !== undefined);
   for (const [name, value] of given) {
     const [what, holds] = OPTION_CHECKS.get(name) ?? [];
     if (holds === undefined || holds(value)) continue;
-    throw new TypeError(`tls.${name}: expected ${what}, got ${typeName(value)}`);
+    throw new TypeError(`${option}.${name}: expected ${what}, got ${typeName(value)}`);
   }
   return Object.fromEntries(given);
 }
@@ -69,7 +70,7 @@ export class TlsOptions {
   /**
    * @param isNamedServer - Whether the peer is the server that the caller named. Other peers get
    *   only the options about whom to trust: a client certificate, an expected name or a session
-   *   must not go to a proxy or another server.
+   *   must not go to another server.
    */
   constructor(tls: ConnectionOptions | undefined, isNamedServer: boolean) {
     const all = tls ?? {};

@@ -41,7 +41,7 @@ async function fails(reply: Reply, options: object = {}): Promise<BadHandshakeEr
     const server = await start(reply);
     const proxy = new URL(`${scheme}://me:hush@127.0.0.1:${server.port}`);
     for (const url of ['ws://h/', 'wss://h:80/']) {
-      const error = await inVain(url, { proxy, tls: { ca }, ...options });
+      const error = await inVain(url, { proxy, tls: { ca }, proxyTls: { ca }, ...options });
       (error as Error).message = (error as Error).message.replace(String(server.port), 'PORT');
       errors.push(error as BadHandshakeError);
     }
@@ -256,14 +256,14 @@ describe('an answer to CONNECT', () => {
     ] as const) {
       const server = await start(says(head + refusal));
       const proxy = new URL(`${scheme}://127.0.0.1:${server.port}`);
-      const error = (await inVain('ws://h/', { proxy, tls: { ca } })) as BadHandshakeError;
+      const error = (await inVain('ws://h/', { proxy, tls: { ca }, proxyTls: { ca } })) as BadHandshakeError;
       expect(error.message).toBe(
         'websocket: bad handshake: the server answered 403 Forbidden, not 101',
       );
       expect(error.headers['x-from']).toBe('server');
       expect(error.body.toString()).toBe('early');
       // For wss the TLS handshake reads these bytes and fails at once.
-      expect(await inVain('wss://h/', { proxy, tls: { ca } })).toMatchObject({
+      expect(await inVain('wss://h/', { proxy, tls: { ca }, proxyTls: { ca } })).toMatchObject({
         message: 'websocket: TLS handshake with h:443 failed',
         cause: { code: 'ERR_SSL_WRONG_VERSION_NUMBER' },
       });

@@ -68,6 +68,7 @@ describe('proxyFromEnvironment', () => {
     ['a scheme in upper case', 'ws://h/', { http_proxy: 'HTTP://a.example:3128' }, A],
     ['https', 'ws://h/', { http_proxy: 'https://a.example' }, 'https://a.example/'],
     ['socks5', 'ws://h/', { all_proxy: 'socks5://a.example' }, 'socks5://a.example'],
+    ['socks, as GNOME writes it', 'wss://h/', { all_proxy: 'socks://a:1/' }, 'socks://a:1/'],
     ['socks5h', 'wss://h/', { all_proxy: 'socks5h://u:p@a:1' }, 'socks5h://u:p@a:1'],
     ['NO_PROXY names another', 'ws://h/', { http_proxy: A, NO_PROXY: 'g' }, A],
     ['NO_PROXY names it', 'ws://h/', { http_proxy: A, NO_PROXY: 'h' }, undefined],
@@ -119,8 +120,8 @@ describe('proxyFromEnvironment', () => {
   });
 
   it.each<[value: string, why: string]>([
-    ['ftp://u:hush@a/', 'scheme "ftp" is not one of http, https, socks5, socks5h'],
-    ['socks4://u:hush@a/', 'scheme "socks4" is not one of http, https, socks5, socks5h'],
+    ['ftp://u:hush@a/', 'scheme "ftp" is not one of http, https, socks5, socks5h, socks'],
+    ['socks4://u:hush@a/', 'scheme "socks4" is not one of http, https, socks5, socks5h, socks'],
     ['http://', 'it is not the URL of a proxy'],
     ['http:///a', 'it is not the URL of a proxy'],
     ['//u:hush@a', 'it is not the URL of a proxy'],

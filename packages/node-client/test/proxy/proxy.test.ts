@@ -10,6 +10,7 @@ import {
   BadHandshakeError,
   type DialAddress,
   Dialer,
+  type DialerOptions,
   defaultDialer,
   dial,
   type ProxyRequest,
@@ -139,6 +140,9 @@ describe('a dial through an HTTP proxy', () => {
     ['m%C3%A9:%E2%82%AC@', 'mé:€'],
     ['m%2541e:x@', 'm%41e:x'],
     [':token@', ':token'],
+    // WHATWG URLs do not distinguish these two. API keys are given so.
+    ['KEY:@', 'KEY:'],
+    ['KEY@', 'KEY:'],
   ])('sends the credentials %s as they decode, to the proxy only', async (userInfo, plain) => {
     const server = await rawServer(greets);
     const via = await tunnelProxy(server.port);
@@ -147,14 +151,6 @@ describe('a dial through an HTTP proxy', () => {
     const [, sent = ''] = /\r\nProxy-Authorization: Basic (.*)\r\n/.exec(via.requests[0]!) ?? [];
     expect(Buffer.from(sent, 'base64').toString()).toBe(plain);
     expect(via.passed()).not.toMatch(/proxy-/i);
-  });
-
-  it('sends none for a user without a password', async () => {
-    const server = await rawServer(greets);
-    const via = await tunnelProxy(server.port);
-    const proxy = new URL(`http://me@127.0.0.1:${via.port}`);
-    await greeted(new Dialer({ proxy }), 'ws://example.org/');
-    expect(via.requests[0]).not.toMatch(/authorization/i);
   });
 
   it('never dials a Unix socket through it', async () => {
@@ -216,7 +212,8 @@ describe('a dial through an HTTP proxy', () => {
     const transports = (): Transport => socketTransport(connect(via.port, '127.0.0.1'));
     const proxy = new URL(`${proxyScheme}://localhost`);
     for (const dials of [netDial, transports]) {
-      await greeted(new Dialer({ proxy, netDial: dials, tls: { ca } }), `${scheme}://localhost/`);
+      const options = { proxy, netDial: dials, tls: { ca }, proxyTls: { ca } };
+      await greeted(new Dialer(options), `${scheme}://localhost/`);
     }
   });
 
@@ -247,7 +244,7 @@ describe('a dial through an HTTPS proxy', () => {
     const before = process
       .getActiveResourcesInfo()
       .filter((name) => /TCP|Timeout/.test(name)).length;
-    const { conn } = await new Dialer({ proxy: via.proxy, tls: { ca } }).dial(
+    const { conn } = await new Dialer({ proxy: via.proxy, tls: { ca }, proxyTls: { ca } }).dial(
       `${scheme}://localhost/`,
     );
     expect((await conn.readMessage()).text()).toBe('hi');
@@ -270,7 +267,8 @@ describe('a dial through an HTTPS proxy', () => {
       socket.write(Buffer.concat([header, Buffer.alloc(size, 7)]));
     });
     const via = await tunnelProxy(server.port, 'https');
-    const { conn } = await new Dialer({ proxy: via.proxy, tls: { ca } }).dial('wss://localhost/');
+    const dialer = new Dialer({ proxy: via.proxy, tls: { ca }, proxyTls: { ca } });
+    const { conn } = await dialer.dial('wss://localhost/');
     const message = await conn.readMessage();
     expect(Buffer.compare(message.data, Buffer.alloc(size, 7))).toBe(0);
     await conn.send(Buffer.alloc(size, 8));
@@ -283,7 +281,7 @@ describe('a dial through an HTTPS proxy', () => {
     const error = await inVain('ws://example.org/', { proxy: via.proxy, netDial: undefined });
     expect(error).toMatchObject({
       message: new RegExp(
-        `^websocket: TLS handshake with the proxy 127.0.0.1:${via.port} failed: `,
+        `^websocket: TLS handshake with the proxy 127.0.0.1:${via.port} failed: .* proxyTls: { ca }$`,
       ),
       code: 'WS_ERR_TRANSPORT',
       cause: { code: /SELF_SIGNED/ },
@@ -292,13 +290,30 @@ describe('a dial through an HTTPS proxy', () => {
     await via.gone();
   });
 
-  it('gives no advice about servername, which does not apply to it', async () => {
+  it.each<[string, DialerOptions['tls']]>([
+    ['rejectUnauthorized: false', { rejectUnauthorized: false }],
+    ['an accepting checkServerIdentity', { checkServerIdentity: () => undefined }],
+    ['ca', {}],
+  ])('applies no %s of tls to it, so that no stranger gets its password', async (_, tls) => {
+    const { cert: ca } = await certificate();
+    const via = await tunnelProxy(1, 'https');
+    const proxy = new URL(`https://me:hush@127.0.0.1:${via.port}`);
+    for (const option of [proxy, () => proxy]) {
+      const options = { proxy: option, tls: { ca, ...tls }, netDial: undefined };
+      expect(await inVain('wss://example.org/', options)).toMatchObject({
+        cause: { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' },
+      });
+    }
+    expect(via.requests).toEqual([]);
+  });
+
+  it('advises proxyTls when its certificate is for another name', async () => {
     const { cert: ca } = await certificate();
     const server = await rawTlsServer(() => {});
     const proxy = new URL(`https://127.0.0.2:${server.port}`);
     const { netDial } = dialsTo(server.port);
-    expect(await inVain('ws://h/', { proxy, tls: { ca }, netDial })).toMatchObject({
-      message: `websocket: TLS handshake with the proxy 127.0.0.2:${server.port} failed: the certificate is for another name`,
+    expect(await inVain('ws://h/', { proxy, proxyTls: { ca }, netDial })).toMatchObject({
+      message: `websocket: TLS handshake with the proxy 127.0.0.2:${server.port} failed: the certificate is for another name; dial that name, or set it with proxyTls: { servername }`,
     });
   });
 
@@ -308,7 +323,7 @@ describe('a dial through an HTTPS proxy', () => {
     const via = await tunnelProxy(server.port, 'https');
     const { asked, netDial } = dialsTo(via.port);
     const proxy = new URL('https://localhost');
-    await greeted(new Dialer({ proxy, netDial, tls: { ca } }), 'ws://example.org/');
+    await greeted(new Dialer({ proxy, netDial, proxyTls: { ca } }), 'ws://example.org/');
     expect(asked).toEqual(['localhost:443']);
   });
 
@@ -326,9 +341,10 @@ describe('a dial through an HTTPS proxy', () => {
     expect(asked).toEqual(['proxy.example:443']);
   });
 
-  it('keeps certificate and server name of the TLS options from the proxy', async () => {
+  it('gets certificate and server name of proxyTls, the server those of tls', async () => {
     const { cert: ca } = await certificate();
     const mine = await generate([{ name: 'commonName', value: 'me' }]);
+    const ours = await generate([{ name: 'commonName', value: 'me at the proxy' }]);
     const names: unknown[] = [];
     const certificates: unknown[] = [];
     const look = (socket: TLSSocket): void => {
@@ -357,13 +373,14 @@ describe('a dial through an HTTPS proxy', () => {
     const dialer = new Dialer({
       proxy: new URL(`https://127.0.0.1:${portOf(proxy)}`),
       tls: { ca, cert: mine.cert, key: mine.private, servername: 'localhost' },
+      proxyTls: { ca, cert: ours.cert, key: ours.private, servername: 'localhost' },
     });
     const { conn } = await dialer.dial('wss://127.0.0.1/');
     const gone = closing(conn.underlyingConn as TLSSocket);
     conn.terminate();
     await gone;
-    expect(names).toEqual([false, 'localhost']);
-    expect(certificates).toEqual([undefined, 'CN=me']);
+    expect(names).toEqual(['localhost', 'localhost']);
+    expect(certificates).toEqual(['CN=me at the proxy', 'CN=me']);
   });
 });
 
@@ -382,7 +399,7 @@ describe('the option proxy', () => {
       'another scheme',
       new URL('ftp://u:hush@h'),
       SyntaxError,
-      'proxy: scheme "ftp" is not one of http, https, socks5, socks5h',
+      'proxy: scheme "ftp" is not one of http, https, socks5, socks5h, socks',
     ],
     ['SOCKS 4', new URL('socks4://h'), SyntaxError, 'scheme "socks4" is not one of'],
     ['a URL without a host', new URL('socks5:///x'), SyntaxError, 'proxy: it has no valid host'],
@@ -441,7 +458,7 @@ describe('the option proxy', () => {
     expect(asked).toEqual(['example.org:80']);
     environment({ no_proxy: '', http_proxy: 'ftp://u:hush@h' });
     await expect(dialer.dial('ws://example.org/')).rejects.toThrow(
-      new SyntaxError('http_proxy: scheme "ftp" is not one of http, https, socks5, socks5h'),
+      new SyntaxError('http_proxy: scheme "ftp" is not one of http, https, socks5, socks5h, socks'),
     );
   });
 
@@ -508,7 +525,7 @@ describe('the option proxy', () => {
   it('refuses a function’s URL that is not the URL of a proxy', async () => {
     const error = await inVain('ws://h/', { proxy: () => new URL('ftp://u:hush@h') });
     expect(error).toEqual(
-      new SyntaxError('proxy: scheme "ftp" is not one of http, https, socks5, socks5h'),
+      new SyntaxError('proxy: scheme "ftp" is not one of http, https, socks5, socks5h, socks'),
     );
   });
 });
@@ -642,7 +659,7 @@ describe('happy eyeballs', () => {
       const proxy = proxyScheme && new URL(`${proxyScheme}://localhost:${via.port}`);
       const tls = { ca, checkServerIdentity: () => undefined };
       await greeted(
-        new Dialer({ proxy: proxy || false, tls }),
+        new Dialer({ proxy: proxy || false, tls, proxyTls: tls }),
         `${scheme}://two.example:${server.port}/`,
       );
     },

@@ -32,7 +32,7 @@ describe('a dial through a SOCKS 5 proxy', () => {
     ['ws://bücher.example/', `03 15 ${hex('xn--bcher-kva.example')} 0050`],
   ])('asks for %s, and leaves names to the proxy', async (url, request) => {
     const server = await rawServer(greets);
-    for (const scheme of ['socks5', 'socks5h']) {
+    for (const scheme of ['socks5', 'socks5h', 'socks']) {
       const via = await socksServer([NO_AUTH, grants(server.port)]);
       const proxy = new URL(`${scheme}://127.0.0.1:${via.port}`);
       await greeted(new Dialer({ proxy }), url);

@@ -81,6 +81,20 @@ describe.each(ways)('%s with a checkServerIdentity', (_, way) => {
     expect((await failure(way, { checkServerIdentity: () => mine })).cause).toBe(mine);
   });
 
+  it.each<[unknown, string]>([
+    [false, 'boolean'],
+    [0, 'number'],
+    ['', 'string'],
+    [true, 'boolean'],
+    ['wrong pin', 'string'],
+    [{ message: 'wrong pin' }, 'object'],
+  ])('that returns %j accepts no certificate', async (verdict, got) => {
+    const error = await failure(way, { checkServerIdentity: () => verdict as never });
+    expect(error.cause).toEqual(
+      new TypeError(`tls.checkServerIdentity: expected an Error or undefined, got ${got}`),
+    );
+  });
+
   it.each<[string, () => Promise<void>]>([
     ['rejects', async () => throws()],
     ['resolves', async () => {}],
@@ -89,7 +103,9 @@ describe.each(ways)('%s with a checkServerIdentity', (_, way) => {
     for (const rejectUnauthorized of [true, false]) {
       const error = await failure(way, { checkServerIdentity, rejectUnauthorized });
       expect(error.cause).toEqual(
-        new TypeError('tls.checkServerIdentity: expected an Error or undefined, got a promise'),
+        new TypeError(
+          'tls.checkServerIdentity: expected an Error or undefined, got a promise; it must be synchronous',
+        ),
       );
     }
   });
@@ -136,15 +152,15 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('a pskCallback over %s', (version
     expect((await fails(throws)).cause).toBe(mine);
   });
 
-  it.each<[string, () => unknown]>([
-    ['a number', () => 5],
-    ['no key', () => ({ identity: 'me' })],
-    ['a key of text', () => ({ identity: 'me', psk: 'secret' })],
-    ['no identity', () => ({ psk: Buffer.alloc(16) })],
-    ['a promise', () => Promise.reject(mine)],
-  ])('that returns %s is a TypeError', async (_, pskCallback) => {
+  it.each<[string, () => unknown, string]>([
+    ['a number', () => 5, 'number'],
+    ['no key', () => ({ identity: 'me' }), 'object'],
+    ['a key of text', () => ({ identity: 'me', psk: 'secret' }), 'object'],
+    ['no identity', () => ({ psk: Buffer.alloc(16) }), 'object'],
+    ['a promise', () => Promise.reject(mine), 'a promise; it must be synchronous'],
+  ])('that returns %s is a TypeError', async (_, pskCallback, got) => {
     expect((await fails(pskCallback)).cause).toEqual(
-      new TypeError('tls.pskCallback: expected { psk, identity } or null'),
+      new TypeError(`tls.pskCallback: expected { psk, identity } or null, got ${got}`),
     );
   });
 });

@@ -59,9 +59,11 @@ describe('a Dialer rejects in its constructor', () => {
     ['minDHSize', '1024', 'expected a number above 0, got string'],
     ['minDHSize', 0, 'expected a number above 0, got number'],
   ])('tls.%s: %j', (name, value, why) => {
-    expect(() => new Dialer({ tls: { [name]: value } })).toThrow(
-      new TypeError(`tls.${name}: ${why}`),
-    );
+    for (const option of ['tls', 'proxyTls']) {
+      expect(() => new Dialer({ [option]: { [name]: value } })).toThrow(
+        new TypeError(`${option}.${name}: ${why}`),
+      );
+    }
   });
 });
 
@@ -138,14 +140,15 @@ describe('a secureContext', () => {
     expect(other.clients).toEqual([]);
   });
 
-  it('is not shown to an https proxy', async () => {
+  it('of tls is not shown to an https proxy, one of proxyTls is', async () => {
     const authority = await CertificateAuthority.make('ours');
-    const via = await asking(authority, 'HTTP/1.1 200 OK\r\n\r\n');
+    const refusal = 'HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n';
+    const via = await asking(authority, refusal);
     const tls = await context(authority);
     const proxy = new URL(`https://127.0.0.1:${via.port}`);
-    const why = `tls.secureContext: it is only for the server of the URL, not for the proxy 127.0.0.1:${via.port}; give ca, cert, key, ... instead`;
-    expect(() => new Dialer({ tls, proxy })).toThrow(new TypeError(why));
-    expect(await inVain('wss://h/', { tls, proxy: () => proxy })).toEqual(new TypeError(why));
-    expect(via.sockets).toEqual([]);
+    const proxyTls = { ca: authority.cert };
+    expect(await inVain('wss://h/', { tls, proxyTls, proxy })).toMatchObject({ status: 403 });
+    expect(await inVain('wss://h/', { proxyTls: tls, proxy })).toMatchObject({ status: 403 });
+    expect(via.clients).toEqual([undefined, 'CN=me']);
   });
 });
