@@ -17,11 +17,8 @@ const connections = reconnecting(url, {
   signal: control.signal,
   minDelay: 100,
   maxDelay: 10_000,
-  // 1000 means that the feed has ended. 1008, which always ends the series, means that the server
-  // does not accept this client.
-  stopCodes: [1000],
-  // Without a heartbeat the client would wait forever for a peer that vanished.
-  heartbeat: { interval: 20_000, timeout: 10_000 },
+  // 1000 means that the feed has ended, 1008 that the server does not accept this client.
+  stopCodes: [1000, 1008],
   retry(error, { tries, delay }) {
     console.log(`no connection after ${tries} tries (${String(error)}); again in ${delay} ms`);
   },

@@ -229,9 +229,7 @@ async function waitUntilOpen(
     // 'close' follows 'error', or comes without it.
     onClose = () => {
       const { error } = guarded;
-      reject(
-        new TransportError(failure() + certificateAdvice(error, kind), { cause: error }),
-      );
+      reject(new TransportError(failure() + certificateAdvice(error, kind), { cause: error }));
     };
     stream.once(event, onOpen);
     stream.once('close', onClose);

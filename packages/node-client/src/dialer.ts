@@ -213,11 +213,7 @@ export class Dialer {
   }
 
   /** Gives the stream to a new Conn. */
-  #handOver(
-    guarded: GuardedStream,
-    response: HttpResponse,
-    offers: readonly Extension[],
-  ): Dialed {
+  #handOver(guarded: GuardedStream, response: HttpResponse, offers: readonly Extension[]): Dialed {
     if (guarded.stream.destroyed) {
       throw new TransportError('the connection broke during the handshake', {
         cause: guarded.error,
@@ -251,7 +247,10 @@ interface Attempt {
  */
 function redirected({ target, request }: Attempt, next: Target): Attempt {
   const headers = sameServer(target, next) ? request.callerHeaders : [];
-  return { target: next, request: makeRequest(next, headers, request.subprotocols, request.offers) };
+  return {
+    target: next,
+    request: makeRequest(next, headers, request.subprotocols, request.offers),
+  };
 }
 
 function tooManyRedirects(response: HttpResponse, followed: number): BadHandshakeError {
@@ -259,14 +258,8 @@ function tooManyRedirects(response: HttpResponse, followed: number): BadHandshak
   return new BadHandshakeError(message, response);
 }
 
-/**
- * The Dialer of {@link dial}: its `handshakeTimeout` is 45,000 ms, and it connects through the
- * proxy of the environment, if any.
- */
-export const defaultDialer: Dialer = /* @__PURE__ */ new Dialer({
-  handshakeTimeout: 45_000,
-  proxy: 'env',
-});
+/** The Dialer of {@link dial}, with the default of every option. */
+export const defaultDialer: Dialer = /* @__PURE__ */ new Dialer();
 
 /**
  * Opens a WebSocket connection with the {@link defaultDialer}.

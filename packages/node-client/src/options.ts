@@ -1,5 +1,5 @@
 import type { ConnectionOptions } from 'node:tls';
-import type { ConnSettings } from '@ws/conn';
+import type { ConnSettings, Heartbeat } from '@ws/conn';
 import { type Compression, connSettingNames, duration, resolveSettings } from '@ws/conn/internal';
 import { assertOption, checkOptionNames, transportHighWaterMark, typeName } from '@ws/http-shared';
 import type { CookieJar } from './cookies.ts';
@@ -11,15 +11,20 @@ import { checkTls } from './tls/tls-options.ts';
 /** Options of a `Dialer`, together with the settings of its connections. */
 export interface DialerOptions extends ConnSettings {
   /**
+   * Pings of a silent server; `false` for none. Without it a client that only reads would not notice
+   * that its server is gone. Default: 20 s and 20 s.
+   */
+  readonly heartbeat?: false | Heartbeat | undefined;
+  /**
    * Milliseconds for the whole handshake, from the lookup to the 101; `false` for no bound.
-   * Default: 10,000.
+   * Default: 45,000.
    */
   readonly handshakeTimeout?: number | false | undefined;
   /**
    * The proxy to connect through: `'env'` for the one of the environment, a URL, a function, or
    * `false` for none; see {@link ProxyOption}. With a proxy, `netDial` opens the stream to it, or
    * `netDialTLS` for an https proxy. TLS to the server then always runs over the tunnel. URLs of
-   * Unix sockets are never dialed through a proxy. Default: `false`; `'env'` for `dial`.
+   * Unix sockets are never dialed through a proxy. Default: `'env'`.
    */
   readonly proxy?: ProxyOption | undefined;
   /**
@@ -99,6 +104,7 @@ export const DIAL_OPTION_NAMES: readonly (keyof DialOptions)[] = [
 ];
 
 const MAX_REDIRECTS = 5;
+const HEARTBEAT: Heartbeat = { interval: 20_000, timeout: 20_000 };
 
 /** Checked {@link DialerOptions}. */
 export interface DialerPlan {
@@ -122,10 +128,12 @@ export interface DialerPlan {
 /** @throws TypeError, RangeError or SyntaxError that names the option. */
 export function checkDialerOptions(options: DialerOptions): DialerPlan {
   checkOptionNames('Dialer', options, DIALER_OPTION_NAMES, 'reject');
-  const { highWaterMark, compression } = resolveSettings(options, 'client');
+  const { heartbeat = HEARTBEAT } = options;
+  const settings = { ...options, heartbeat };
+  const { highWaterMark, compression } = resolveSettings(settings, 'client');
   const { jar } = options;
   if (jar !== undefined) assertOption('jar', jar, isJar(jar), 'getCookieString and setCookie');
-  const conn = connSettingNames.map((name) => [name, options[name]]);
+  const conn = connSettingNames.map((name) => [name, settings[name]]);
   return {
     handshakeTimeout: handshakeTimeoutOf(options),
     proxy: checkProxy(options.proxy),
@@ -144,7 +152,7 @@ export function checkDialerOptions(options: DialerOptions): DialerPlan {
 
 /** @returns Milliseconds; Infinity for no bound. */
 export function handshakeTimeoutOf({ handshakeTimeout }: DialerOptions): number {
-  return duration('handshakeTimeout', handshakeTimeout, 10_000, true);
+  return duration('handshakeTimeout', handshakeTimeout, 45_000, true);
 }
 
 /** @throws TypeError that names the option. `makeRequest` checks the headers. */

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Dialer, defaultDialer } from '../src/index.ts';
+import { Dialer, dial, reconnecting } from '../src/index.ts';
 import { rawServer } from './servers.ts';
 
 describe('the default handshakeTimeout', () => {
@@ -10,18 +10,28 @@ describe('the default handshakeTimeout', () => {
     vi.useRealTimers();
   });
 
-  it.each([
-    { of: 'a Dialer', dialer: new Dialer(), ms: 10_000 },
-    { of: 'the defaultDialer', dialer: defaultDialer, ms: 45_000 },
-  ])('of $of is $ms ms', async ({ dialer, ms }) => {
+  type Dial = (url: string) => Promise<unknown>;
+
+  it.each<[string, Dial]>([
+    ['a Dialer', (url) => new Dialer().dial(url)],
+    ['dial', dial],
+    [
+      'reconnecting',
+      (url) =>
+        reconnecting(url, { retry: () => false })
+          [Symbol.asyncIterator]()
+          .next(),
+    ],
+  ])('of %s is 45 s', async (_, dialed) => {
+    const ms = 45_000;
     let ask = (): void => {};
     const asked = new Promise<void>((resolve) => (ask = resolve));
     const server = await rawServer(() => ask());
     let over = false;
-    const dial = dialer.dial(server.url).finally(() => {
+    const pending = dialed(server.url).finally(() => {
       over = true;
     });
-    const refused = expect(dial).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
+    const refused = expect(pending).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
     await asked;
     await vi.advanceTimersByTimeAsync(ms - 1);
     expect(over).toBe(false);

@@ -1,6 +1,6 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { createServer as createTlsServer } from 'node:tls';
+import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { acceptOf, selfSigned, switchingProtocols } from '@ws/tests';
 import { onTestFinished } from 'vitest';
 
@@ -31,14 +31,11 @@ export function rawServer(reply: Reply): Promise<RawServer> {
   return listen((onSocket) => createServer(onSocket), 'ws', reply);
 }
 
-/** The same over TLS (h2 and HTTP/1.1 by ALPN), with the certificate of `selfSigned`. */
-export async function rawTlsServer(reply: Reply): Promise<RawServer> {
+/** The same over TLS (h2 and HTTP/1.1 by ALPN), by default with the certificate of `selfSigned`. */
+export async function rawTlsServer(reply: Reply, options: TlsOptions = {}): Promise<RawServer> {
   const { key, cert } = await selfSigned();
-  return listen(
-    (onSocket) => createTlsServer({ key, cert, ALPNProtocols: ['h2', 'http/1.1'] }, onSocket),
-    'wss',
-    reply,
-  );
+  const all = { key, cert, ALPNProtocols: ['h2', 'http/1.1'], ...options };
+  return listen((onSocket) => createTlsServer(all, onSocket), 'wss', reply);
 }
 
 /** Answers with fixed bytes; a function makes them from the request. */

@@ -39,7 +39,7 @@ export type ProxyPlan = Exclude<ProxyOption, URL> | Proxy;
  *   proxy.
  */
 export function checkProxy(option: unknown): ProxyPlan {
-  if (option === undefined) return false;
+  if (option === undefined) return 'env';
   if (option === false || option === 'env') return option;
   if (typeof option === 'function') return option as Extract<ProxyOption, () => unknown>;
   if (option instanceof URL) return parseProxy(option, 'proxy');

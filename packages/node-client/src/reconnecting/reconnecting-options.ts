@@ -1,6 +1,6 @@
 import { CloseCode, type Conn } from '@ws/conn';
 import { duration } from '@ws/conn/internal';
-import { checkOptionNames } from '@ws/http-shared';
+import { assertOption, checkOptionNames } from '@ws/http-shared';
 import { DialScope } from '../dial-scope.ts';
 import { Dialer } from '../dialer.ts';
 import {
@@ -25,8 +25,8 @@ export interface ReconnectingOptions extends DialerOptions, Omit<DialOptions, 'h
    */
   readonly headers?: HeadersInput | FreshHeaders | undefined;
   /**
-   * The shortest wait in ms before each dial except the first. Default: 1,000, or `maxDelay` if
-   * that is less.
+   * The shortest wait in ms between dials, except that the first wait is random from 0 to twice
+   * this. Default: 1,000, or `maxDelay` if that is less.
    */
   readonly minDelay?: number | undefined;
   /**
@@ -35,8 +35,8 @@ export interface ReconnectingOptions extends DialerOptions, Omit<DialOptions, 'h
    */
   readonly maxDelay?: number | undefined;
   /**
-   * Close codes that end the iteration, in addition to 1008 (`CloseCode.PolicyViolation`). 1005 and
-   * 1006 mean an end without a close code (RFC 6455, section 7.1.5). Default: none.
+   * Close codes that end the iteration. 1005 and 1006 mean an end without a close code (RFC 6455,
+   * section 7.1.5). Default: 1008 (`CloseCode.PolicyViolation`); a list replaces it.
    */
   readonly stopCodes?: readonly number[] | undefined;
   /**
@@ -46,8 +46,8 @@ export interface ReconnectingOptions extends DialerOptions, Omit<DialOptions, 'h
   readonly signal?: AbortSignal | undefined;
   /**
    * Decides after each failed dial: `true` dials again, `false` ends the iteration with the error,
-   * undefined applies the default. It must be synchronous: a promise is a TypeError. Default: as
-   * listed at `reconnecting`.
+   * undefined applies the default. Any other result is a TypeError, a promise too: it must be
+   * synchronous. Default: as listed at `reconnecting`.
    */
   readonly retry?: RetryDecision | undefined;
 }
@@ -111,7 +111,7 @@ export function planReconnecting(
   const timeout = handshakeTimeoutOf(ofDialer);
   return {
     ...delayRange(minDelay, maxDelay),
-    stopCodes: new Set([CloseCode.PolicyViolation, ...checkStopCodes(stopCodes ?? [])]),
+    stopCodes: new Set(checkStopCodes(stopCodes ?? [CloseCode.PolicyViolation])),
     signal,
     retry,
     async dial(signal) {
@@ -162,7 +162,11 @@ async function callHeadersFunction(
   scope.peer = peer;
   scope.stage = 'waiting for the headers function';
   try {
-    return await scope.race(headers({ signal: scope.signal }));
+    const given: unknown = await scope.race(headers({ signal: scope.signal }));
+    // Without headers a dial would go out unauthenticated.
+    const isObject = typeof given === 'object' && given !== null;
+    assertOption('headers', given, isObject, 'an object or pairs from the function');
+    return given as HeadersInput;
   } finally {
     scope.end();
   }

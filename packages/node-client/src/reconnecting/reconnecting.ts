@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type CloseInfo, type Conn, TimeoutError, TransportError } from '@ws/conn';
+import type { CloseInfo, Conn } from '@ws/conn';
 import { addAbortListener, removeAbortListener } from '@ws/conn/internal';
-import { discardPromise, isThenable } from '@ws/http-shared';
+import { describeResult } from '@ws/http-shared';
 import { BadHandshakeError } from '../errors.ts';
+import { retryAdvice } from './dial-failure.ts';
 import {
   planReconnecting,
   type ReconnectingOptions,
@@ -17,7 +18,7 @@ import { retryAfter, retryDelay } from './retry-delay.ts';
  * ```ts no-run
  * import { reconnecting, WebSocketError } from '@ws/node-client';
  *
- * for await (const conn of reconnecting('wss://example.org/feed', { stopCodes: [1000] })) {
+ * for await (const conn of reconnecting('wss://example.org/feed', { stopCodes: [1000, 1008] })) {
  *   try {
  *     await conn.send('subscribe');
  *     for await (const message of conn) console.log(message.text());
@@ -29,13 +30,17 @@ import { retryAfter, retryDelay } from './retry-delay.ts';
  *
  * If the loop's body ends while its connection is open, the next dial waits until that connection
  * has closed. `break` leaves the connection open; it is yours then. Waits between dials double from
- * `minDelay` to `maxDelay`, and the upper half of each is random. They restart after a connection
- * that stayed open for longer than the wait before it. Retry-After lengthens a wait.
+ * `minDelay` to `maxDelay`. The first one is random from 0 to twice `minDelay`, the upper half of
+ * each later one is. They restart after a connection that stayed open for `maxDelay`. Retry-After
+ * lengthens a wait.
  *
- * The iteration ends when a connection closes with 1008 or one of `stopCodes`, or when `signal`
- * aborts. It ends with an error when a dial fails and another one is not expected to succeed: with
- * any error except a `TransportError`, a `TimeoutError`, or a `BadHandshakeError` with status 408,
- * 425, 429, 5xx or 0.
+ * The iteration ends when a connection closes with one of `stopCodes`, or when `signal` aborts. It
+ * ends with an error when a dial fails and another one is not expected to succeed: with any error
+ * except a `TransportError`, a `TimeoutError`, or a `BadHandshakeError` with status 408, 425, 429,
+ * 5xx or 0. It also ends with a `TransportError` whose cause another dial does not heal: a rejected
+ * certificate, an error of `checkServerIdentity` or `pskCallback`, a ReferenceError, a SyntaxError,
+ * or a TypeError without a cause. A certificate that has expired or is not valid yet is tried again
+ * after `maxDelay`.
  *
  * @returns An iterable. It dials only when the iteration asks for a connection. Each iteration is
  *   independent.
@@ -47,17 +52,6 @@ export function reconnecting(
 ): AsyncIterable<Conn> {
   const plan = planReconnecting(url, options);
   return { [Symbol.asyncIterator]: () => new ReconnectingIterator(plan) };
-}
-
-/**
- * Returns whether another dial may succeed: the server was not reachable, too slow, or asked to
- * retry.
- */
-function isTransient(error: unknown): boolean {
-  if (error instanceof BadHandshakeError) {
-    return [0, 408, 425, 429].includes(error.status) || error.status >= 500;
-  }
-  return error instanceof TransportError || error instanceof TimeoutError;
 }
 
 const DONE: IteratorResult<Conn, undefined> = { done: true, value: undefined };
@@ -72,14 +66,11 @@ class ReconnectingIterator implements AsyncIterableIterator<Conn, undefined> {
   #conn: Conn | undefined;
   /** Settles when the connection that `signal` has closed is closed. */
   #closing: Promise<CloseInfo> | undefined;
-  /** Dials since the start, or since the last connection that outlasted its wait. */
+  /** Dials since the start, or since the last connection that lasted `maxDelay`. */
   #tries = 0;
   /** Waits since the same time. */
   #waits = 0;
-  /**
-   * Milliseconds to wait before the next dial. While a connection is open: the wait before that
-   * connection.
-   */
+  /** Milliseconds to wait before the next dial. */
   #delay = 0;
 
   constructor(plan: ReconnectingPlan) {
@@ -159,14 +150,14 @@ class ReconnectingIterator implements AsyncIterableIterator<Conn, undefined> {
     const requested =
       error instanceof BadHandshakeError ? retryAfter(error.headers, Date.now()) : 0;
     const delay = retryDelay(++this.#waits, { minDelay, maxDelay }, Math.random());
-    this.#delay = Math.min(maxDelay, requested + delay);
+    const advice = retryAdvice(error);
+    this.#delay = advice === 'late' ? maxDelay : Math.min(maxDelay, requested + delay);
     const again: unknown = retry?.(error, { tries: this.#tries, delay: this.#delay });
-    if (isThenable(again)) {
-      discardPromise(again);
-      const message = 'retry: expected true, false or undefined, got a promise';
+    if (again !== undefined && typeof again !== 'boolean') {
+      const message = `retry: expected true, false or undefined, got ${describeResult(again)}`;
       throw new TypeError(message, { cause: error });
     }
-    if (!(typeof again === 'boolean' ? again : isTransient(error))) throw error;
+    if (!(again ?? advice !== 'never')) throw error;
   }
 
   #opened(conn: Conn): Conn {
@@ -177,8 +168,8 @@ class ReconnectingIterator implements AsyncIterableIterator<Conn, undefined> {
   }
 
   #closed({ code }: CloseInfo, lasted: number): void {
-    // A server that closes each new connection at once counts as one that refuses.
-    if (lasted > this.#delay) this.#tries = this.#waits = 0;
+    // A server that closes each new connection soon counts as one that refuses.
+    if (lasted >= this.#plan.maxDelay) this.#tries = this.#waits = 0;
     this.#delay = retryDelay(++this.#waits, this.#plan, Math.random());
     if (this.#plan.stopCodes.has(code)) this.#end();
     // Without a pending `next` the listener would leak if the caller never asks again.

@@ -7,12 +7,13 @@ export interface DelayRange {
 }
 
 /**
- * Returns the wait before the next dial. It grows exponentially, and the upper half of each step is
- * random, so that the clients of a restarted server do not all reconnect at once.
+ * Returns the wait before the next dial. It grows exponentially. The upper half of each step is
+ * random, the first step from 0, so that the clients of a restarted server do not all reconnect at
+ * once.
  *
  * @param tries - Dials so far, 1 or more. The wait is at most `minDelay * 2 ** tries`.
  * @param random - 0 to 1, from `Math.random`.
- * @returns Milliseconds from `minDelay` to `maxDelay`.
+ * @returns Milliseconds up to `maxDelay`; from the second try on at least `minDelay`.
  */
 export function retryDelay(
   tries: number,
@@ -20,7 +21,7 @@ export function retryDelay(
   random: number,
 ): number {
   const most = Math.min(maxDelay, minDelay * 2 ** tries);
-  const least = Math.max(minDelay, most / 2);
+  const least = tries === 1 ? 0 : Math.max(minDelay, most / 2);
   return Math.min(maxDelay, Math.ceil(least + (most - least) * random));
 }
 

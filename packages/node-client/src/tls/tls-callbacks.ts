@@ -5,6 +5,14 @@ import { asError } from '../errors.ts';
 
 type Callbacks = Pick<ConnectionOptions, 'checkServerIdentity' | 'pskCallback' | 'lookup'>;
 
+/** Errors of `checkServerIdentity` and `pskCallback`. The same peer fails in the same way again. */
+const callbackErrors = new WeakSet<object>();
+
+/** Returns whether `error` came from `checkServerIdentity` or `pskCallback`. */
+export function isCallbackError(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && callbackErrors.has(error);
+}
+
 /**
  * Wraps the functions among TLS options for one connection. Node calls them from event handlers,
  * where a throw ends the process, and does not check their results.
@@ -20,13 +28,20 @@ export function guardedCallbacks(
 ): Callbacks {
   const { checkServerIdentity, pskCallback, lookup } = given;
   const guarded: Callbacks = {};
+  const reject = (error: Error): void => {
+    callbackErrors.add(error);
+    fail(error);
+  };
   if (checkServerIdentity !== undefined) {
     guarded.checkServerIdentity = (...args) =>
-      attempt(`${option}.checkServerIdentity`, fail, () => {
+      attempt(`${option}.checkServerIdentity`, reject, () => {
         const verdict: unknown = checkServerIdentity(...args);
         // Node takes `false` for a yes, and destroys the socket with any other value as its error.
         if (verdict === undefined || verdict === null) return undefined;
-        if (isNativeError(verdict)) return verdict;
+        if (isNativeError(verdict)) {
+          callbackErrors.add(verdict);
+          return verdict;
+        }
         const got = describeResult(verdict);
         throw new TypeError(
           `${option}.checkServerIdentity: expected an Error or undefined, got ${got}`,
@@ -35,11 +50,13 @@ export function guardedCallbacks(
   }
   if (pskCallback !== undefined) {
     guarded.pskCallback = (hint) =>
-      attempt(`${option}.pskCallback`, fail, () => {
+      attempt(`${option}.pskCallback`, reject, () => {
         const found: unknown = pskCallback(hint);
         if (isPsk(found)) return found;
         const got = describeResult(found);
-        throw new TypeError(`${option}.pskCallback: expected { psk, identity } or null, got ${got}`);
+        throw new TypeError(
+          `${option}.pskCallback: expected { psk, identity } or null, got ${got}`,
+        );
       }) ?? null;
   }
   if (lookup !== undefined) guarded.lookup = guardedLookup(`${option}.lookup`, lookup, fail);

@@ -256,7 +256,11 @@ describe('an answer to CONNECT', () => {
     ] as const) {
       const server = await start(says(head + refusal));
       const proxy = new URL(`${scheme}://127.0.0.1:${server.port}`);
-      const error = (await inVain('ws://h/', { proxy, tls: { ca }, proxyTls: { ca } })) as BadHandshakeError;
+      const error = (await inVain('ws://h/', {
+        proxy,
+        tls: { ca },
+        proxyTls: { ca },
+      })) as BadHandshakeError;
       expect(error.message).toBe(
         'websocket: bad handshake: the server answered 403 Forbidden, not 101',
       );

@@ -437,30 +437,35 @@ describe('the option proxy', () => {
     await greeted(dialer, 'ws://example.org/');
   });
 
-  it.each([undefined, false] as const)('connects directly with %s', async (proxy) => {
+  it('connects directly with false', async () => {
     environment({ http_proxy: 'http://127.0.0.1:1', all_proxy: 'http://127.0.0.1:1' });
     const server = await rawServer(greets);
     const { asked, netDial } = dialsTo(server.port);
-    await greeted(new Dialer({ proxy, netDial }), 'ws://example.org/');
+    await greeted(new Dialer({ proxy: false, netDial }), 'ws://example.org/');
     expect(asked).toEqual(['example.org:80']);
   });
 
-  it('reads the environment at each dial with env', async () => {
-    const server = await rawServer(greets);
-    const via = await tunnelProxy(server.port);
-    const { asked, netDial } = dialsTo(server.port);
-    const dialer = new Dialer({ proxy: 'env', netDial: undefined });
-    environment({ http_proxy: `127.0.0.1:${via.port}`, no_proxy: '' });
-    await greeted(dialer, 'ws://example.org/');
-    expect(via.requests[0]).toMatch(/^CONNECT example\.org:80 /);
-    environment({ no_proxy: 'example.org' });
-    await greeted(new Dialer({ proxy: 'env', netDial }), 'ws://example.org/');
-    expect(asked).toEqual(['example.org:80']);
-    environment({ no_proxy: '', http_proxy: 'ftp://u:hush@h' });
-    await expect(dialer.dial('ws://example.org/')).rejects.toThrow(
-      new SyntaxError('http_proxy: scheme "ftp" is not one of http, https, socks5, socks5h, socks'),
-    );
-  });
+  it.each(['env', undefined] as const)(
+    'reads the environment at each dial with %s',
+    async (from) => {
+      const server = await rawServer(greets);
+      const via = await tunnelProxy(server.port);
+      const { asked, netDial } = dialsTo(server.port);
+      const dialer = new Dialer({ proxy: from, netDial: undefined });
+      environment({ http_proxy: `127.0.0.1:${via.port}`, no_proxy: '' });
+      await greeted(dialer, 'ws://example.org/');
+      expect(via.requests[0]).toMatch(/^CONNECT example\.org:80 /);
+      environment({ no_proxy: 'example.org' });
+      await greeted(new Dialer({ proxy: 'env', netDial }), 'ws://example.org/');
+      expect(asked).toEqual(['example.org:80']);
+      environment({ no_proxy: '', http_proxy: 'ftp://u:hush@h' });
+      await expect(dialer.dial('ws://example.org/')).rejects.toThrow(
+        new SyntaxError(
+          'http_proxy: scheme "ftp" is not one of http, https, socks5, socks5h, socks',
+        ),
+      );
+    },
+  );
 
   it.each([dial, defaultDialer.dial.bind(defaultDialer)])('is env for dial', async (f) => {
     const server = await rawServer(greets);
@@ -501,7 +506,7 @@ describe('the option proxy', () => {
     const proxy = ({ url }: ProxyRequest): undefined => {
       url.hostname = 'evil.example';
     };
-    await greeted(new Dialer({ proxy, netDial }), 'ws://example.org/');
+    await greeted(new Dialer({ proxy: false, netDial }), 'ws://example.org/');
     expect(asked).toEqual(['example.org:80']);
   });
 

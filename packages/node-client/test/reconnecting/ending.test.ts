@@ -18,8 +18,7 @@ import {
 
 describe('stopCodes', () => {
   it.each([
-    ['1008 always', 1008, {}],
-    ['1008 also beside others', 1008, { stopCodes: [1000] }],
+    ['1008 by default', 1008, {}],
     ['a private code', 4004, { stopCodes: [4004] }],
     ['1000', 1000, { stopCodes: [1000, 1008] }],
     ['1006, an end without a close frame', 1006, { stopCodes: [1006] }],
@@ -45,6 +44,11 @@ describe('stopCodes', () => {
   it('do not stop an iteration whose connection closed otherwise', async () => {
     const server = await answers(closes(4000), closes(1000), closes(4001));
     expect(await codes(server.url, { stopCodes: [4001] }, 5)).toEqual([4000, 1000, 4001]);
+  });
+
+  it('replace the default, so that 1008 is dialed again', async () => {
+    const server = await answers(closes(1008), closes(1000));
+    expect(await codes(server.url, { stopCodes: [1000] }, 5)).toEqual([1008, 1000]);
   });
 });
 

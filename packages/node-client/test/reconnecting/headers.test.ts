@@ -40,8 +40,16 @@ describe('a function for headers', () => {
   it('ends the iteration with a TypeError for headers that cannot be sent', async () => {
     const iterator = iterate('ws://h/', { headers: () => ({ Upgrade: 'x' }) });
     await expect(iterator.next()).rejects.toBeInstanceOf(TypeError);
-    const nothing = iterate('ws://h/', { headers: () => null as never });
-    await expect(nothing.next()).rejects.toBeInstanceOf(TypeError);
+    for (const [value, got] of [
+      [undefined, 'undefined'],
+      [null, 'null'],
+      ['Authorization: x', 'string'],
+    ]) {
+      const nothing = iterate('ws://h/', { headers: () => value as never });
+      await expect(nothing.next()).rejects.toEqual(
+        new TypeError(`headers: expected an object or pairs from the function, got ${got}`),
+      );
+    }
   });
 
   it('has handshakeTimeout to settle, and its signal aborts', async () => {

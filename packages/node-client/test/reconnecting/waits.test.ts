@@ -45,24 +45,22 @@ describe('the waits of reconnecting', () => {
     const tries: number[] = [];
     const iterator = iterate(server.url, {
       minDelay: 20,
-      maxDelay: 10_000,
+      maxDelay: 100,
       retry: (_, next) => {
         tries.push(next.tries);
         seen.push(next.delay);
       },
     });
     const short = await connected(iterator);
-    // The wait before it was 20 ms.
-    now += 20;
+    now += 99;
     await short.closed;
     const long = await connected(iterator);
-    // The wait before it was 80 ms.
-    now += 81;
+    now += 100;
     drop(server);
     await long.closed;
     await expect(iterator.next()).rejects.toMatchObject({ status: 404 });
     expect(tries).toEqual([1, 3, 1, 2]);
-    expect(seen).toEqual([20, 80, 40, 80]);
+    expect(seen).toEqual([0, 50, 40, 50]);
   });
 
   it('are as long as Retry-After asks and some more, up to maxDelay', async () => {
@@ -78,7 +76,7 @@ describe('the waits of reconnecting', () => {
       ],
       { minDelay: 1, maxDelay: 30 },
     );
-    expect(seen.slice(0, 4)).toEqual([1, 30, 30, 8]);
+    expect(seen.slice(0, 4)).toEqual([0, 30, 30, 8]);
   });
 
   it('honour a Retry-After that maxDelay allows', async () => {
@@ -95,7 +93,7 @@ describe('the waits of reconnecting', () => {
       },
     });
     await iterator.next();
-    expect(delay).toBeGreaterThanOrEqual(2010);
+    expect(delay).toBeGreaterThanOrEqual(2000);
     expect(delay).toBeLessThanOrEqual(2020);
   });
 
@@ -123,6 +121,27 @@ describe('the waits of reconnecting', () => {
   });
 });
 
+describe('the first wait of reconnecting', () => {
+  it('is spread from 0 to twice minDelay, for the clients of a restarted server', async () => {
+    onTestFinished(() => void vi.restoreAllMocks());
+    const delays: number[] = [];
+    for (const chance of [0, 0.25, 0.5, 1]) {
+      vi.spyOn(Math, 'random').mockReturnValue(chance);
+      const server = await answers(drops);
+      const iterator = iterate(server.url, {
+        minDelay: 100,
+        maxDelay: 1000,
+        retry: (_, { delay }) => {
+          delays.push(delay);
+          return false;
+        },
+      });
+      await expect(iterator.next()).rejects.toThrow('broke');
+    }
+    expect(delays).toEqual([0, 50, 100, 200]);
+  });
+});
+
 describe('retry', () => {
   it('ends the iteration with the error by false', async () => {
     const server = await answers(refuses(503));
@@ -138,10 +157,19 @@ describe('retry', () => {
     expect(conn.state).toBe('open');
   });
 
-  it('applies the default for any other result', async () => {
-    const server = await answers(refuses(503), refuses(403));
-    const retry = (() => 1) as never;
-    await expect(iterate(server.url, { retry }).next()).rejects.toMatchObject({ status: 403 });
+  it.each([
+    [1, 'number'],
+    ['yes', 'string'],
+    [null, 'null'],
+    [{}, 'object'],
+  ])('that returns %j is a TypeError, whose cause is the failure', async (result, got) => {
+    const server = await answers(refuses(503));
+    const retry = () => result as never;
+    await expect(iterate(server.url, { retry }).next()).rejects.toMatchObject({
+      name: 'TypeError',
+      message: `retry: expected true, false or undefined, got ${got}`,
+      cause: { status: 503 },
+    });
   });
 
   it.each([
@@ -153,7 +181,7 @@ describe('retry', () => {
       const server = await answers(refuses(503));
       await expect(iterate(server.url, { retry: retry as never }).next()).rejects.toMatchObject({
         name: 'TypeError',
-        message: 'retry: expected true, false or undefined, got a promise',
+        message: 'retry: expected true, false or undefined, got a promise; it must be synchronous',
         cause: { status: 503 },
       });
       await turn();
