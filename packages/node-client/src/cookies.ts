@@ -23,7 +23,15 @@ export function checkCookie(cookie: unknown): void {
   if (typeof cookie !== 'string') {
     throw new TypeError(`jar: expected a string from getCookieString, got ${typeName(cookie)}`);
   }
-  validateHeaderValue('Cookie', cookie);
+  try {
+    validateHeaderValue('Cookie', cookie);
+  } catch (cause) {
+    // The value is a secret.
+    throw new TypeError(
+      'jar: getCookieString returned a character that a Cookie header cannot contain',
+      { cause },
+    );
+  }
 }
 
 /** Stores every cookie of a response in the jar, in order. */

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { type Transport, TransportError } from '@ws/conn';
+import { typeName } from '@ws/http-shared';
 import { hasTransport } from '@ws/node-io';
 import type { DialScope } from './dial-scope.ts';
 import { GuardedStream } from './guarded-stream.ts';
@@ -62,8 +63,10 @@ const adoptedStreams = new WeakSet<Duplex | Transport>();
 function guardStream(name: string, stream: Duplex | Transport): GuardedStream {
   const transport = isTransport(stream);
   if (!transport && !isDuplex(stream)) {
-    throw new UnusableStreamError(`${name}: expected a Duplex or a Transport`);
+    const got = typeName(stream);
+    throw new UnusableStreamError(`${name}: expected a Duplex or a Transport, got ${got}`);
   }
+  if (transport) checkTransport(name, stream);
   if (adoptedStreams.has(stream) || (!transport && hasTransport(stream))) {
     throw new UnusableStreamError(
       `${name}: the stream is already in use; open a new one for each connection`,
@@ -84,12 +87,16 @@ function guardStream(name: string, stream: Duplex | Transport): GuardedStream {
 }
 
 function startTransport(transport: Transport): TransportDuplex {
+  const duplex = new TransportDuplex(transport);
   try {
-    return new TransportDuplex(transport);
+    duplex.start();
   } catch (error) {
-    transport.destroy();
+    // Nobody listens for its errors yet; `error` is the first one.
+    duplex.on('error', () => {});
+    duplex.destroy();
     throw error;
   }
+  return duplex;
 }
 
 /**
@@ -115,9 +122,19 @@ class UnusableStreamError extends TypeError {
 }
 
 function isDuplex(stream: unknown): stream is Duplex {
-  const duplex = stream as Partial<Duplex> | null | undefined;
   // Not `pipe`: a Writable has it too.
-  return typeof duplex?.read === 'function' && typeof duplex.write === 'function';
+  return (['read', 'write', 'on', 'once', 'off', 'destroy'] as const).every((name) => {
+    return typeof (stream as Partial<Duplex> | null | undefined)?.[name] === 'function';
+  });
+}
+
+/** @throws UnusableStreamError that names the functions that it lacks. */
+function checkTransport(name: string, transport: Transport): void {
+  const missing = (['pause', 'resume', 'end', 'destroy'] as const).filter((method) => {
+    return typeof transport[method] !== 'function';
+  });
+  if (missing.length === 0) return;
+  throw new UnusableStreamError(`${name}: the Transport has no function ${missing.join(', ')}`);
 }
 
 function isTransport(stream: unknown): stream is Transport {

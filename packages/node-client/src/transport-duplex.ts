@@ -1,5 +1,7 @@
 import { Duplex } from 'node:stream';
 import type { Transport } from '@ws/conn';
+import { isThenable } from '@ws/http-shared';
+import { asError } from './errors.ts';
 
 /**
  * A Duplex over a {@link Transport}, because node:http and node:tls accept only streams. A chunk
@@ -11,37 +13,66 @@ export class TransportDuplex extends Duplex {
   constructor(transport: Transport) {
     super();
     this.#transport = transport;
-    transport.start({
+  }
+
+  /**
+   * Starts the transport.
+   *
+   * @throws its error.
+   */
+  start(): void {
+    const started: unknown = this.#transport.start({
       data: (chunk) => {
-        if (!this.push(chunk)) transport.pause();
+        if (!this.push(chunk)) this.#call('pause');
       },
       // `_write` waits for the release of each chunk, which is later than a drain.
       drain: () => {},
       end: () => void this.push(null),
       close: (error) => void this.destroy(error),
     });
+    this.#failWith('start', started);
+  }
+
+  /** Calls a function of the transport. Its error destroys the stream. */
+  #call(name: 'pause' | 'resume' | 'end'): void {
+    try {
+      this.#failWith(name, this.#transport[name]());
+    } catch (error) {
+      this.destroy(asError(error, `transport.${name}`));
+    }
+  }
+
+  /** Destroys the stream if `result` is a promise that rejects: it would end the process. */
+  #failWith(name: string, result: unknown): void {
+    if (!isThenable(result)) return;
+    result.then(undefined, (error) => this.destroy(asError(error, `transport.${name}`)));
   }
 
   override _read(): void {
-    this.#transport.resume();
+    this.#call('resume');
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error) => void): void {
     try {
-      this.#transport.write(chunk, done);
+      this.#failWith('write', this.#transport.write(chunk, done));
     } catch (error) {
       // A stream expects the error as an argument.
-      done(error as Error);
+      done(asError(error, 'transport.write'));
     }
   }
 
   override _final(done: () => void): void {
-    this.#transport.end();
+    this.#call('end');
     done();
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#transport.destroy(error ?? undefined);
+    try {
+      this.#failWith('destroy', this.#transport.destroy(error ?? undefined));
+    } catch (thrown) {
+      // The first error counts.
+      error ??= asError(thrown, 'transport.destroy');
+    }
     done(error);
   }
 }

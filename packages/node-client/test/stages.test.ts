@@ -109,7 +109,7 @@ describe('a connection that fails', () => {
       expect(error).toBeInstanceOf(TypeError);
       expect(error).toMatchObject({
         name: 'TypeError',
-        message: 'netDial: expected a Duplex or a Transport',
+        message: `netDial: expected a Duplex or a Transport, got ${value === null ? null : typeof value}`,
       });
     },
   );

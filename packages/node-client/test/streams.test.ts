@@ -219,13 +219,15 @@ describe('Dialer.handshake', () => {
     ['Readable', new Readable()],
   ])('rejects a %s, which has one direction', async (_, stream) => {
     await expect(dialer.handshake(stream as never, 'ws://h/')).rejects.toThrow(
-      new TypeError('handshake: expected a Duplex or a Transport'),
+      new TypeError('handshake: expected a Duplex or a Transport, got object'),
     );
   });
 
   it.each([undefined, null, 5, {}])('rejects %j, which is not a stream', async (stream) => {
     await expect(dialer.handshake(stream as never, 'ws://h/')).rejects.toThrow(
-      new TypeError('handshake: expected a Duplex or a Transport'),
+      new TypeError(
+        `handshake: expected a Duplex or a Transport, got ${stream === null ? null : typeof stream}`,
+      ),
     );
   });
 });

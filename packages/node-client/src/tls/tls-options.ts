@@ -28,6 +28,8 @@ const OPTION_CHECKS: ReadonlyMap<
   ['servername', ['a string', isString]],
   ['session', ['bytes', (value) => isString(value) || ArrayBuffer.isView(value)]],
   ['ALPNProtocols', ['an array of strings or bytes', isProtocols]],
+  // It would take the bytes from the connection.
+  ['onread', ['undefined, because the connection reads the bytes', () => false]],
   ['minDHSize', ['a number above 0', (value) => typeof value === 'number' && value > 0]],
 ]);
 
