@@ -51,7 +51,10 @@ export function hasTransport(socket: Duplex): boolean {
 
 const OWNER = Symbol('transport');
 /**
- * Bytes after which a socket pauses until the next turn of the event loop. libuv then reads at most
+ * Bytes after which a socket pauses until the next turn of the event loop. They are counted since
+ * the last such pause, over any number of turns: to notice a new turn would cost a callback for
+ * each turn with input. A slow connection therefore also pauses once per 192 KiB, for one turn.
+ * libuv then reads at most
  * 64 KiB more, 256 KiB together. Without the pause libuv (`uv__read` in Node 20) reads 2 MiB of a
  * socket that always has more, which is 350,000 of the smallest frames, before any other socket or
  * timer.
@@ -102,7 +105,8 @@ class SocketTransport implements Transport {
       socket.setTimeout(0);
       // `net.Socket` caches the peer's address at the first read of `remoteAddress`. The address
       // then survives the socket's end, for logs.
-      void socket.remoteAddress;
+      if (socket.connecting) socket.once('connect', rememberPeer);
+      else void socket.remoteAddress;
     }
     if (head !== undefined && head.length > 0) this.#takeEarly(head);
   }
@@ -309,6 +313,11 @@ class Backlog {
 }
 
 // A socket calls these with itself as `this`; nextTick passes it as an argument.
+
+/** `net.Socket` has no address before it is connected. */
+function rememberPeer(this: Socket): void {
+  void this.remoteAddress;
+}
 
 function onData(this: Owned, chunk: Uint8Array): void {
   this[OWNER]?.data(chunk);

@@ -506,3 +506,26 @@ describe('socketTransport', () => {
     server.close();
   });
 });
+
+describe('socketTransport over a socket that is still connecting', () => {
+  it.each([
+    ['of the peer', 'peer'],
+    ['of ours', 'ours'],
+  ])('remembers the address of the peer after an end %s', async (_, ends) => {
+    const server = net.createServer((peer) => {
+      peer.on('error', () => {});
+      if (ends === 'peer') peer.end();
+      else peer.once('end', () => peer.end()).resume();
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as net.AddressInfo;
+    const socket = net.connect(port, '127.0.0.1');
+    const transport = socketTransport(socket);
+    expect(transport.remoteAddr).toBeUndefined();
+    transport.start({ data() {}, drain() {}, end: () => transport.end(), close() {} });
+    if (ends === 'ours') socket.once('connect', () => transport.end());
+    await once(socket, 'close');
+    expect(transport.remoteAddr).toBe(`127.0.0.1:${port}`);
+    server.close();
+  });
+});
