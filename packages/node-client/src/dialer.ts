@@ -4,6 +4,7 @@ import { type Extension } from '@ws/codec';
 import { offerDeflate } from '@ws/codec/internal';
 import { Conn, type Transport, TransportError } from '@ws/conn';
 import { deflateLimits } from '@ws/conn/internal';
+import { checkOptionNames } from '@ws/http-shared';
 import { nodePlatform, socketTransport } from '@ws/node-io';
 import {
   deflateOf,
@@ -23,6 +24,8 @@ import { adopt } from './net-dial.ts';
 import {
   checkDialerOptions,
   checkDialOptions,
+  DIAL_OPTION_NAMES,
+  DIALER_OPTION_NAMES,
   type DialerOptions,
   type DialerPlan,
   type DialOptions,
@@ -262,13 +265,21 @@ function tooManyRedirects(response: HttpResponse, followed: number): BadHandshak
 export const defaultDialer: Dialer = /* @__PURE__ */ new Dialer();
 
 /**
- * Opens a WebSocket connection with the {@link defaultDialer}.
+ * Opens a WebSocket connection. For many connections with the same options, create one
+ * {@link Dialer}: each call with options of a Dialer checks them and reads the certificates again.
  *
  * @param url - As for {@link Dialer.dial}.
+ * @param options - Those of one dial and of a {@link Dialer}.
  * @returns The open connection and the server's response.
  * @throws (rejects with) the errors listed at {@link Dialer}.
  * @see RFC 6455, section 4.1
  */
-export function dial(url: string | URL, options?: DialOptions): Promise<Dialed> {
-  return defaultDialer.dial(url, options);
+export async function dial(
+  url: string | URL,
+  options: DialOptions & DialerOptions = {},
+): Promise<Dialed> {
+  checkOptionNames('dial', options, [...DIAL_OPTION_NAMES, ...DIALER_OPTION_NAMES], 'reject');
+  const { headers, subprotocols, signal, ...ofDialer } = options;
+  const dialer = Object.keys(ofDialer).length === 0 ? defaultDialer : new Dialer(ofDialer);
+  return dialer.dial(url, { headers, subprotocols, signal });
 }

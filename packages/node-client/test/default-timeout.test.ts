@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Dialer, dial, reconnecting } from '../src/index.ts';
+import { Dialer, dial } from '../src/index.ts';
+import { iterate } from './reconnecting/iterating.ts';
 import { rawServer } from './servers.ts';
 
 describe('the default handshakeTimeout', () => {
@@ -15,13 +16,7 @@ describe('the default handshakeTimeout', () => {
   it.each<[string, Dial]>([
     ['a Dialer', (url) => new Dialer().dial(url)],
     ['dial', dial],
-    [
-      'reconnecting',
-      (url) =>
-        reconnecting(url, { retry: () => false })
-          [Symbol.asyncIterator]()
-          .next(),
-    ],
+    ['reconnecting', (url) => iterate(url, { retry: () => false }).next()],
   ])('of %s is 45 s', async (_, dialed) => {
     const ms = 45_000;
     let ask = (): void => {};

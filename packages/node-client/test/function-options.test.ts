@@ -30,9 +30,7 @@ type TlsFunction = FunctionsOf<ConnectionOptions>;
 
 /** A new function option needs a row here. Tests of @ws/conn cover `writeBufferPool`. */
 type Option =
-  | FunctionsOf<ReconnectingOptions>
-  | FunctionsOf<SocketTransportOptions>
-  | FunctionsOf<CompressionSettings>
+  | FunctionsOf<ReconnectingOptions & SocketTransportOptions & CompressionSettings>
   | `jar.${FunctionsOf<CookieJar>}`
   | `tls.${TlsFunction}`
   | `proxyTls.${TlsFunction}`;

@@ -1,5 +1,7 @@
+import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { Dialer, type DialOptions, defaultDialer, dial } from '../src/index.ts';
+import { rawServer, says } from './servers.ts';
 
 describe('new Dialer', () => {
   it.each<[string, object, new () => Error, string]>([
@@ -121,9 +123,15 @@ describe('dial', () => {
   it.each<[string, unknown, string | URL, string]>([
     [
       'an unknown option',
-      { tls: {} },
+      { maxPayload: 5 },
       nobody,
-      'dial: unknown option tls; known options: headers, subprotocols, signal',
+      'dial: unknown option maxPayload; known options: headers, subprotocols, signal, handshakeTimeout',
+    ],
+    [
+      'a bad option of a Dialer',
+      { compression: 'max' },
+      nobody,
+      'compression: expected true, false',
     ],
     ['options that are null', null, nobody, 'dial: expected an object of options, got null'],
     [
@@ -174,7 +182,26 @@ describe('dial', () => {
     expect(opened).toBe(0);
   });
 
-  it('is the defaultDialer’s', () => {
+  it('without options of a Dialer is the defaultDialer’s', () => {
     expect(defaultDialer).toBeInstanceOf(Dialer);
+  });
+
+  it('takes every option of a Dialer', async () => {
+    const server = await rawServer(
+      says((request) => request.ok('Sec-WebSocket-Extensions: permessage-deflate\r\n')),
+    );
+    const asked: string[] = [];
+    const { conn } = await dial('ws://feed.internal/', {
+      headers: { Authorization: 'Bearer abc' },
+      compression: true,
+      readLimit: 10,
+      netDial(address) {
+        asked.push(String(address));
+        return connect(server.port, '127.0.0.1');
+      },
+    });
+    expect(conn.extensions).toBe('permessage-deflate');
+    expect(asked).toEqual(['feed.internal:80']);
+    conn.terminate();
   });
 });

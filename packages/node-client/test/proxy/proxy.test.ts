@@ -506,7 +506,7 @@ describe('the option proxy', () => {
     const proxy = ({ url }: ProxyRequest): undefined => {
       url.hostname = 'evil.example';
     };
-    await greeted(new Dialer({ proxy: false, netDial }), 'ws://example.org/');
+    await greeted(new Dialer({ proxy, netDial }), 'ws://example.org/');
     expect(asked).toEqual(['example.org:80']);
   });
 

@@ -87,14 +87,13 @@ describe('reconnecting ends with', () => {
         throw error;
       };
       expect(await endsAtOnce('ws://h/', { netDial })).toBe(error);
-      const netDialTLS = () => Promise.reject(error);
+      const netDialTLS = async (): Promise<never> => netDial();
       expect(await endsAtOnce('wss://h/', { netDialTLS })).toBe(error);
     },
   );
 
   it('the error of a lookup that finds nonsense', async () => {
-    const lookup: ConnectionOptions['lookup'] = (_name, _options, done) =>
-      done(null, 'nowhere' as never, 4);
+    const lookup: ConnectionOptions['lookup'] = (_name, _options, done) => done(null, 'nowhere', 4);
     expect(await endsAtOnce('wss://h.example/', { tls: { lookup } })).toBeInstanceOf(TypeError);
   });
 });
