@@ -589,7 +589,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   /**
    * Sets a handler for pings, called with the payload (owned bytes) instead of answering with a
    * pong. `null` restores the default answer. An error of the handler closes the connection with
-   * 1011.
+   * 1011, unless the connection has sent its close frame or the error is its end.
    *
    * @throws TypeError when `handler` is neither a function nor null.
    */

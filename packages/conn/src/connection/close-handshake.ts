@@ -42,12 +42,10 @@ export interface CloseEvents {
   inputRead: undefined;
   /** The close handler has finished. */
   handlerDone: undefined;
-  /**
-   * The peer broke a rule, or a handler of control frames failed: the connection fails with `code`.
-   */
+  /** The peer broke a rule, or a part of the connection failed: it fails with `code`. */
   fault: { readonly error: unknown; readonly code: number; readonly reason: string };
-  /** The handler of `receive` failed. */
-  handlerFailed: { readonly error: unknown };
+  /** A handler of the application failed: that of `receive`, or one of control frames. */
+  handlerFailed: { readonly error: unknown; readonly ofReceive: boolean };
   /** `terminate`: the transport is destroyed without a close frame. */
   terminate: undefined;
   /** The transport is destroyed because of `error`. */
@@ -196,7 +194,7 @@ const TABLE: {
     onHandlerFailed,
     onHandlerFailed,
     onHandlerFailed,
-    onHandlerFailedAtEnd,
+    onHandlerFailed,
   ],
   terminate: [terminate, terminate, terminate, terminate, terminate],
   abort: [abort, abort, abort, abort, abort],
@@ -294,8 +292,11 @@ function answer(handshake: CloseHandshake): void {
   }
   handled.then(
     () => handshake.handle('handlerDone', undefined),
-    (error: unknown) =>
-      handshake.handle('fault', { error, code: CloseCode.InternalServerErr, reason: '' }),
+    (error: unknown) => {
+      handshake.handle('handlerFailed', { error, ofReceive: false });
+      // If the error is no failure, the peer still gets its answer.
+      handshake.handle('handlerDone', undefined);
+    },
   );
 }
 
@@ -358,36 +359,41 @@ function recordFault(handshake: CloseHandshake, { error }: { readonly error: unk
   handshake.actions.scheduleEndOfTurn();
 }
 
-function onHandlerFailed(handshake: CloseHandshake, detail: CloseEvents['handlerFailed']): void {
-  const { error } = detail;
-  if (handshake.eof || isKnownEnd(handshake, error)) return onHandlerFailedAtEnd(handshake, detail);
-  handshake.actions.dropQueue();
-  // After our close frame the handshake continues, and `receive` rejects with the error.
-  if (handshake.sent) return;
+/**
+ * A handler failed: the connection fails with 1011. This is the rule for all four kinds of handler.
+ * The error changes nothing for the peer after our close frame, or when the error is the end of
+ * this connection: that end made the handler fail. `receive` rejects with any other error.
+ */
+function onHandlerFailed(
+  handshake: CloseHandshake,
+  { error, ofReceive }: CloseEvents['handlerFailed'],
+): void {
+  const { actions, phase, eof, sent } = handshake;
+  const isEnd = isKnownEnd(handshake, error);
+  if (ofReceive) {
+    actions.dropQueue();
+    if (phase === CLOSED || eof || isEnd) return endReceive(handshake, error, isEnd);
+  }
+  if (phase === CLOSED || sent || isEnd) return;
   handshake.handle('fault', { error, code: CloseCode.InternalServerErr, reason: '' });
 }
 
-/**
- * The connection has already ended, so close code 1011 can no longer be sent. Usually that end made
- * the handler fail.
- */
-function onHandlerFailedAtEnd(
-  handshake: CloseHandshake,
-  { error }: CloseEvents['handlerFailed'],
-): void {
-  const { actions } = handshake;
-  actions.dropQueue();
-  // A handler that waited for a pong or a write rejects with the reason of the end. That is not an
-  // error of the handler.
-  if (!isKnownEnd(handshake, error)) {
+/** The handler of `receive` failed at the end of the connection: no close code is sent any more. */
+function endReceive({ actions }: CloseHandshake, error: unknown, isEnd: boolean): void {
+  if (!isEnd) {
     actions.stopInput();
     actions.endReading(error);
   }
   actions.scheduleEndOfTurn();
 }
 
-function isKnownEnd({ endReason }: CloseHandshake, error: unknown): boolean {
-  return endReason !== undefined && endReason.reason === error;
+/**
+ * Whether `error` is the end of this connection, as its reads, writes and pings report it. After
+ * our close frame, writes reject with a CloseSentError; every error is then without effect.
+ */
+function isKnownEnd({ endReason, abortError }: CloseHandshake, error: unknown): boolean {
+  if (error === undefined) return false;
+  return endReason?.reason === error || abortError === error;
 }
 
 function terminate(handshake: CloseHandshake): void {

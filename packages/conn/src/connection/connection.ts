@@ -314,7 +314,11 @@ export class Connection
   }
 
   handlerFailed(error: unknown): void {
-    this.#handle('handlerFailed', { error });
+    this.#handle('handlerFailed', { error, ofReceive: true });
+  }
+
+  controlHandlerFailed(error: unknown): void {
+    this.#handle('handlerFailed', { error, ofReceive: false });
   }
 
   // Flow control

@@ -1,4 +1,4 @@
-import { CloseCode, PingMessage } from '@ws/codec';
+import { PingMessage } from '@ws/codec';
 import { copyOf } from '../memory/copy.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { MessageDecoder } from '../read/message-decoder.ts';
@@ -13,7 +13,8 @@ export type CloseHandler = (code: number, reason: string) => void | PromiseLike<
 /** The connection of {@link ControlFrames}. */
 export interface ControlFramesOwner {
   readonly sendQueue: SendQueue;
-  fail(error: unknown, code: number, reason: string): void;
+  /** A ping handler or a pong handler threw, or its promise rejected. */
+  controlHandlerFailed(error: unknown): void;
 }
 
 /** Pings, pongs and the user's handlers of control frames. */
@@ -88,7 +89,7 @@ export class ControlFrames {
 
   #run(call: () => void | PromiseLike<void>): void {
     (async () => call())().catch((error: unknown) => {
-      this.#owner.fail(error, CloseCode.InternalServerErr, '');
+      this.#owner.controlHandlerFailed(error);
     });
   }
 }

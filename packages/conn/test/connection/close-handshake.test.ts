@@ -315,20 +315,23 @@ const fault = (code: number, error: Error): Event =>
     ({ handshake }) => handshake.handle('fault', { error, code, reason: '' }),
   );
 
-const handlerFailed = (error: Error): Event =>
+const handlerFailed = (error: Error, ofReceive: boolean): Event =>
   new Event(
-    'handlerFailed',
+    ofReceive ? 'handlerFailed' : 'control handlerFailed',
     always,
     (model) => {
       if (model.end === error) return;
-      if (model.gone || model.peerEnded) {
+      if (!ofReceive) {
+        if (model.gone || model.weSent !== undefined) return;
+        modelFault(model, CloseCode.InternalServerErr, error);
+      } else if (model.gone || model.peerEnded) {
         model.inputStopped = true;
         modelEndReading(model, error);
       } else if (model.weSent === undefined) {
         modelFault(model, CloseCode.InternalServerErr, error);
       }
     },
-    ({ handshake }) => handshake.handle('handlerFailed', { error }),
+    ({ handshake }) => handshake.handle('handlerFailed', { error, ofReceive }),
   );
 
 const terminate = new Event(
@@ -400,8 +403,10 @@ describe.each(['server', 'client'] as const)('CloseHandshake of a %s', (role) =>
       peerEof,
       fault(1002, broken),
       fault(1009, new Error('large')),
-      handlerFailed(broken),
-      handlerFailed(new Error('handler')),
+      handlerFailed(broken, true),
+      handlerFailed(broken, false),
+      handlerFailed(new Error('handler'), true),
+      handlerFailed(new Error('control handler'), false),
       terminate,
       abort,
       gone(false),

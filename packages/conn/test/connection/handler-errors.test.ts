@@ -1,0 +1,109 @@
+import { PongMessage } from '@ws/codec';
+import { describe, expect, it } from 'vitest';
+import { CloseSentError } from '../../src/index.ts';
+import { turns } from '../raw-pair.ts';
+import { wired } from '../wired.ts';
+
+// Errors of the application's handlers that meet the end of the connection.
+
+const NORMAL = Uint8Array.of(3, 232);
+
+describe.each(['server', 'client'] as const)('a handler of a %s that fails at the end', (role) => {
+  it.each(['ping', 'pong'] as const)(
+    'leaves our close clean when it returns the write of a %s handler',
+    async (name) => {
+      const { conn, feed, frame, platform, transport } = wired(role);
+      const answer = (payload: Uint8Array) => conn.writeControl(PongMessage, payload);
+      if (name === 'ping') conn.setPingHandler(answer);
+      else conn.setPongHandler(answer);
+      const received = conn.receive(() => {});
+      await platform.settle();
+      const closed = conn.close(1000);
+      await platform.settle();
+      feed(frame(name === 'ping' ? 9 : 10, 'crosses our close frame'));
+      await platform.settle();
+      feed(frame(8, NORMAL));
+      transport.feedEnd();
+      expect(await closed).toEqual({ code: 1000, reason: '', wasClean: true });
+      expect(await received).toMatchObject({ code: 1000, wasClean: true });
+    },
+  );
+
+  it('leaves our close clean when a control handler has a bug after it', async () => {
+    const { conn, feed, frame, platform, transport, sent } = wired(role);
+    conn.setPingHandler(() => Promise.reject(new Error('a bug')));
+    const closed = conn.close(1000);
+    await platform.settle();
+    feed(frame(9), frame(8, NORMAL));
+    transport.feedEnd();
+    expect(await closed).toEqual({ code: 1000, reason: '', wasClean: true });
+    expect(sent()).toEqual(['close 1000']);
+  });
+
+  it("leaves the peer's close clean when a slow ping handler writes after it", async () => {
+    const { conn, feed, frame, platform, transport, sent } = wired(role);
+    const errors: unknown[] = [];
+    conn.setPingHandler(async (payload) => {
+      await turns(2);
+      await conn.writeControl(PongMessage, payload).catch((error: unknown) => {
+        errors.push(error);
+        throw error;
+      });
+    });
+    const received = conn.receive(() => {});
+    await platform.settle();
+    feed(frame(9, 'slow'), frame(8, NORMAL));
+    await turns(8);
+    transport.feedEnd();
+    expect(await conn.closed).toEqual({ code: 1000, reason: '', wasClean: true });
+    expect(await received).toMatchObject({ code: 1000, wasClean: true });
+    expect(errors).toEqual([expect.any(CloseSentError)]);
+    expect(sent()).toEqual(['close 1000']);
+  });
+
+  it('leaves the close clean when a close handler rejects with the end of this connection', async () => {
+    const { conn, feed, frame, transport, sent } = wired(role);
+    // The peer that closes no longer answers: `ping` rejects with its CloseError.
+    conn.setCloseHandler(async () => void (await conn.ping()));
+    void conn.receive(() => {});
+    await turns();
+    feed(frame(8, NORMAL));
+    await turns();
+    transport.feedEnd();
+    expect(await conn.closed).toEqual({ code: 1000, reason: '', wasClean: true });
+    expect(sent().at(-1)).toBe('close 1000');
+  });
+
+  it.each(['ping', 'receive'] as const)(
+    'closes with 1011 when a %s handler rejects with the end of another connection',
+    async (name) => {
+      const other = wired(role);
+      void other.conn.close(1000);
+      const { conn, feed, frame, platform, sent } = wired(role);
+      if (name === 'ping') conn.setPingHandler(() => other.conn.send('relayed'));
+      const received = conn.receive(() => other.conn.send('relayed'));
+      await platform.settle();
+      feed(frame(name === 'ping' ? 9 : 1, 'x'));
+      await turns();
+      expect(sent()).toEqual(['close 1011']);
+      await expect(received).rejects.toBeInstanceOf(CloseSentError);
+    },
+  );
+
+  it('still has the error of a bug in a `receive` handler after our close frame', async () => {
+    const { conn, feed, frame, platform, transport } = wired(role);
+    let fail = (_: Error): void => {};
+    const received = conn.receive(() => new Promise((_, reject) => (fail = reject)));
+    await platform.settle();
+    feed(frame(1, 'x'));
+    await platform.settle();
+    const closed = conn.close(1000);
+    await platform.settle();
+    fail(new Error('a bug'));
+    await platform.settle();
+    feed(frame(8, NORMAL));
+    transport.feedEnd();
+    expect(await closed).toMatchObject({ code: 1000, wasClean: true });
+    await expect(received).rejects.toThrow('a bug');
+  });
+});
