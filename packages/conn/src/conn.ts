@@ -647,8 +647,9 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    *
    * @param code - 1000 to 1003, 1007 to 1014 or 3000 to 4999.
    * @param reason - At most 123 bytes of UTF-8.
-   * @param options - `timeout`: the time in ms that the peer has, default `closeTimeout`; then the
-   *   transport is destroyed. `signal`: an abort destroys the transport at once; if it has already
+   * @param options - `timeout`: the time in ms that the handshake may take, default `closeTimeout`;
+   *   then the transport is destroyed. The answer of the peer does not restart it. A later call
+   *   with a `timeout` can only shorten it. `signal`: an abort destroys the transport at once; if it has already
    *   aborted, nothing is sent.
    * @returns How the connection ended.
    * @throws (rejects) TypeError, RangeError for a bad argument; nothing is sent then. The reason of
@@ -666,7 +667,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
       if (payload.length === 0) {
         throw new RangeError(`websocket: close code ${code} must not be sent`);
       }
-      const timeout = duration('timeout', options.timeout, connection.settings.closeTimeout, false);
+      const timeout =
+        options.timeout === undefined ? undefined : duration('timeout', options.timeout, 0, false);
       return withTimeout(
         connection.platform,
         { signal: options.signal },

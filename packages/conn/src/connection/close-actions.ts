@@ -119,6 +119,10 @@ export class ConnectionCloseActions implements CloseActions {
     return this.#connection.callCloseHandler(code, reason);
   }
 
+  now(): number {
+    return this.#connection.platform.now();
+  }
+
   setAlarm(ms: number): void {
     this.#connection.shared.timers.set(this.#connection, ms);
   }

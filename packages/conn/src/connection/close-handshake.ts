@@ -32,8 +32,11 @@ const MAX_DROPPED = 1_048_576;
 
 /** The events of a close, each with the type of its details. */
 export interface CloseEvents {
-  /** `close`, or a close frame by `writeControl`; `timeout` in ms bounds the handshake. */
-  ourClose: { readonly payload: Uint8Array; readonly timeout: number };
+  /**
+   * `close`, or a close frame by `writeControl`; `timeout` in ms bounds the handshake. Default:
+   * {@link CloseActions.closeTimeout}.
+   */
+  ourClose: { readonly payload: Uint8Array; readonly timeout: number | undefined };
   /** The peer's close frame was parsed. */
   peerClose: { readonly code: number; readonly reason: string };
   /** The peer ended its side of the transport. */
@@ -98,6 +101,8 @@ export interface CloseActions {
   endReading(reason: unknown): void;
   /** Calls the close handler. Returns undefined when the user set none. */
   callCloseHandler(code: number, reason: string): Promise<void> | undefined;
+  /** The time of a monotonic clock in ms. */
+  now(): number;
   /** Fires the event `alarm` in `ms`. */
   setAlarm(ms: number): void;
   /** Pauses or resumes the transport, depending on whether input is wanted. */
@@ -139,6 +144,11 @@ export class CloseHandshake {
   abortError: unknown;
   /** How the connection ended. Undefined until then. */
   info: CloseInfo | undefined;
+  /**
+   * When the transport is destroyed, in ms of {@link CloseActions.now}. The event that starts the
+   * phase CLOSING sets it. Later events may only shorten it.
+   */
+  deadline: number = Infinity;
   readonly actions: CloseActions;
   #dropped = 0;
 
@@ -183,7 +193,7 @@ const TABLE: {
     closed: Transition<E>,
   ];
 } = {
-  ourClose: [startHandshake, startHandshake, startHandshake, ignore, ignore],
+  ourClose: [startHandshake, startHandshake, startHandshake, shorten, ignore],
   peerClose: [peerCloses, peerCloses, peerCloses, peerCloses, recordPeerClose],
   peerEof: [peerEnds, peerEnds, peerEnds, peerEndsWhileClosing, ignore],
   inputRead: [endReading, answerAndEndReading, ignore, endReading, endReading],
@@ -213,11 +223,16 @@ function startHandshake(
   actions.sendAccepted();
   sendClose(handshake, payload);
   actions.dropMessages();
+  setAlarm(handshake, timeout ?? actions.closeTimeout);
   // A peer cannot send a close frame after the end of its stream.
   if (handshake.received !== undefined || handshake.eof) closeTransport(handshake);
-  setAlarm(handshake, timeout);
   actions.balance();
   actions.scheduleEndOfTurn();
+}
+
+/** A later `close` with its own timeout. */
+function shorten(handshake: CloseHandshake, { timeout }: CloseEvents['ourClose']): void {
+  if (timeout !== undefined) setAlarm(handshake, timeout);
 }
 
 function sendClose(handshake: CloseHandshake, payload: Uint8Array): void {
@@ -227,8 +242,8 @@ function sendClose(handshake: CloseHandshake, payload: Uint8Array): void {
 
 function peerCloses(handshake: CloseHandshake, detail: CloseEvents['peerClose']): void {
   recordPeerClose(handshake, detail);
-  if (handshake.sent) closeTransport(handshake);
-  else if (handshake.phase === OPEN) handshake.phase = ENDING;
+  if (handshake.sent) return closeTransport(handshake);
+  if (handshake.phase === OPEN) handshake.phase = ENDING;
   setAlarm(handshake, handshake.actions.closeTimeout);
 }
 
@@ -320,7 +335,7 @@ function closeTransport(handshake: CloseHandshake): void {
   const { actions } = handshake;
   if (handshake.eof) endTransport(handshake);
   else if (actions.role === 'server') actions.endTransport();
-  setAlarm(handshake, actions.closeTimeout);
+  if (handshake.deadline === Infinity) setAlarm(handshake, actions.closeTimeout);
 }
 
 /**
@@ -452,8 +467,13 @@ function closeInfo(handshake: CloseHandshake, flushed: boolean): CloseInfo {
   };
 }
 
-function setAlarm({ phase, actions }: CloseHandshake, ms: number): void {
-  if (phase !== CLOSED) actions.setAlarm(ms);
+/** Bounds the current phase to `ms`, or to the deadline if that is earlier. */
+function setAlarm(handshake: CloseHandshake, ms: number): void {
+  const { actions, phase } = handshake;
+  const at = actions.now() + ms;
+  if (phase === CLOSED || at >= handshake.deadline) return;
+  if (phase === CLOSING) handshake.deadline = at;
+  actions.setAlarm(ms);
 }
 
 function unexpectedEof(): CloseError {

@@ -353,7 +353,7 @@ export class Connection
     if (type !== CloseMessage) return this.sendQueue.control(type, payload, 0, payload.length);
     if (!this.sendQueue.open) return rejected(this.sendQueue.error);
     checkClosePayload(payload);
-    this.sendClose(payload, this.settings.closeTimeout);
+    this.sendClose(payload, undefined);
     return this.#closeHandshake?.sent === true ? RESOLVED : rejected(this.sendQueue.error);
   }
 
@@ -398,8 +398,11 @@ export class Connection
     this.readSide.readLimit = bytes;
   }
 
-  /** Starts the closing handshake (RFC 6455, section 7.1.2). No effect after our close frame. */
-  sendClose(payload: Uint8Array, timeout: number): void {
+  /**
+   * Starts the closing handshake (RFC 6455, section 7.1.2). After our close frame, `timeout` may
+   * shorten the handshake.
+   */
+  sendClose(payload: Uint8Array, timeout: number | undefined): void {
     this.#handle('ourClose', { payload, timeout });
   }
 

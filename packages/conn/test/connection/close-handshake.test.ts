@@ -84,6 +84,10 @@ class RecordedActions implements CloseActions {
     return this.#hasCloseHandler ? new Promise(() => {}) : undefined;
   }
 
+  now(): number {
+    return 0;
+  }
+
   setAlarm(ms: number): void {
     this.alarm = ms;
   }
@@ -873,6 +877,66 @@ describe('close() after the peer’s unanswered end', () => {
       expect(await closing).toMatchObject({ wasClean: false });
     },
   );
+});
+
+describe.each(['server', 'client'] as const)('the timeout of close() of a %s', (role) => {
+  /** The time in ms that the transport lives after `close`; the peer answers, and never ends. */
+  async function life(
+    options: { timeout?: number },
+    act: (test: ReturnType<typeof wired>) => void,
+    settings = {},
+  ): Promise<number> {
+    const test = wired(role, { closeTimeout: 5_000, ...settings });
+    const { conn, platform, transport } = test;
+    await platform.settle();
+    // A server ends TCP after both close frames. Its peer does not end.
+    const closed = conn.close(1000, '', options);
+    const from = platform.now();
+    await platform.advance(100);
+    act(test);
+    while (!transport.destroyed && platform.now() < 100_000) await platform.advance(100);
+    expect(await closed).toMatchObject({ code: expect.any(Number) });
+    return platform.now() - from;
+  }
+
+  const answer = ({ feed, frame }: ReturnType<typeof wired>): void =>
+    feed(frame(8, Uint8Array.of(3, 232)));
+
+  it.each([
+    [200, 200],
+    [60_000, 60_100],
+  ])('is %s ms although the peer has answered', async (timeout, most) => {
+    const ms = await life({ timeout }, answer);
+    expect(ms).toBeGreaterThanOrEqual(timeout);
+    expect(ms).toBeLessThanOrEqual(most);
+  });
+
+  it('is closeTimeout by default, which the answer does not restart', async () => {
+    expect(await life({}, answer)).toBeLessThanOrEqual(5_100);
+  });
+
+  it('is shortened by the timeout of a later call', async () => {
+    const ms = await life({ timeout: 60_000 }, ({ conn }) => {
+      void conn.close(1000, '', { timeout: 300 });
+    });
+    expect(ms).toBeLessThanOrEqual(400);
+  });
+
+  it('is neither extended by a later call, nor shortened by one without a timeout', async () => {
+    expect(
+      await life({ timeout: 300 }, ({ conn }) => {
+        void conn.close(1000, '', { timeout: 60_000 });
+      }),
+    ).toBeLessThanOrEqual(400);
+    expect(await life({ timeout: 30_000 }, ({ conn }) => void conn.close())).toBeGreaterThanOrEqual(
+      30_000,
+    );
+  });
+
+  it('is shortened to closeTimeout by a fault of the peer', async () => {
+    const ms = await life({ timeout: 60_000 }, ({ transport }) => transport.feed('ffff'));
+    expect(ms).toBeLessThanOrEqual(5_200);
+  });
 });
 
 describe('a connection that was dropped', () => {
