@@ -12,7 +12,11 @@ import { bound, duration, kind, range, whole } from './validate.ts';
 export interface Heartbeat {
   /** A ping is sent after this much silence. */
   readonly interval: number;
-  /** After a ping and this much more silence the connection ends with 1006 and a TimeoutError. */
+  /**
+   * After a ping and this much more silence the connection ends with 1006 and a TimeoutError. While
+   * older bytes of ours wait in front of the ping, the connection lives as long as some of them are
+   * sent within `interval + timeout`.
+   */
   readonly timeout: number;
 }
 
@@ -45,7 +49,7 @@ export interface ConnSettings {
   readonly maxBufferedAmount?: number | false | undefined;
   /** Time in ms that the peer has for its part of the closing handshake. Default: 5 s. */
   readonly closeTimeout?: number | undefined;
-  /** Pings to silent peers. Default: 20 s and 20 s on a server, `false` on a client. */
+  /** Pings to silent peers. Default: 20 s and 20 s. */
   readonly heartbeat?: false | Heartbeat | undefined;
   /** The most unanswered pings of `ping()`. Default: 64. */
   readonly maxPendingPings?: number | undefined;
@@ -122,7 +126,7 @@ const SERVER: Settings = {
 
 const DEFAULTS: { readonly [R in Role]: Settings } = {
   server: SERVER,
-  client: { ...SERVER, readLimit: 16 * MIB, heartbeat: false },
+  client: { ...SERVER, readLimit: 16 * MIB },
 };
 
 /** The names of {@link ConnSettings}, for packages that pass settings through. */

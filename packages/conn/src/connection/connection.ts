@@ -8,10 +8,10 @@ import {
 } from '@ws/codec';
 import type { CloseInfo, ConnState } from '../close-info.ts';
 import { ControlFrames } from '../control/control-frames.ts';
-import type { KeepAliveTarget } from '../control/keep-alive.ts';
+import type { KeepAliveTarget, PingWait } from '../control/keep-alive.ts';
 import type { PerMessageDeflate } from '../deflate/negotiate.ts';
 import { TimeoutError } from '../errors.ts';
-import type { Settings } from '../options.ts';
+import type { Heartbeat, Settings } from '../options.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { MessageDecoder } from '../read/message-decoder.ts';
 import { closeFrameOf } from '../read/message-faults.ts';
@@ -80,6 +80,7 @@ export class Connection
   slot: number | undefined;
   heardAt: number;
   pingedAt: number | undefined;
+  pingWait: PingWait | undefined;
   active = false;
 
   /** The read side and the write side are absent while the connection is idle. */
@@ -361,8 +362,24 @@ export class Connection
     this.controlFrames.sendHeartbeat();
   }
 
-  expired(ms: number): void {
-    this.abort(new TimeoutError(`no data from the peer for ${ms} ms (option heartbeat)`));
+  get bytesFlushed(): number {
+    const { transport } = this;
+    const writeSide = this.#writeSide;
+    const waiting = writeSide === undefined ? transport : writeSide.sendQueue;
+    return this.bytesOut - waiting.bufferedAmount;
+  }
+
+  get holdsHeartbeat(): boolean {
+    return this.#writeSide?.streamsCompressed === true;
+  }
+
+  compressedStreamEnded(): void {
+    if (this.pingWait !== undefined) this.shared.keepAlive?.release(this, this.platform.now());
+  }
+
+  expired(ms: number, { interval, timeout }: Heartbeat): void {
+    const option = `option heartbeat: interval ${interval}, timeout ${timeout}`;
+    this.abort(new TimeoutError(`no data from the peer for ${ms} ms (${option})`));
   }
 
   fire(): void {

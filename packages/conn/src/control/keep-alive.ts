@@ -2,6 +2,20 @@ import type { Heartbeat as HeartbeatOption } from '../options.ts';
 import type { TimerEntry, Timers } from '../time/timers.ts';
 
 /**
+ * Why the timeout of a ping has not started. Created only for a ping that waits, so that an idle
+ * connection has none.
+ */
+export interface PingWait {
+  /** The ping is not sent yet: a compressed message of several frames is open. */
+  readonly held: boolean;
+  /** Bytes that were accepted before the ping. */
+  readonly ahead: number;
+  /** {@link KeepAliveTarget.bytesFlushed} when it last grew, and the time of that. */
+  flushed: number;
+  progressAt: number;
+}
+
+/**
  * A connection that {@link KeepAlive} watches. While the connection is open, its alarm drives the
  * heartbeat.
  */
@@ -13,18 +27,32 @@ export interface KeepAliveTarget extends TimerEntry {
   heardAt: number;
   /** When the peer was pinged, if no bytes have arrived since. */
   pingedAt: number | undefined;
+  pingWait: PingWait | undefined;
   /** Whether we paused the transport: silence says nothing about the peer then. */
   readonly paused: boolean;
+  /** Bytes of all accepted frames. */
+  readonly bytesOut: number;
+  /** Those of them that the operating system has. */
+  readonly bytesFlushed: number;
+  /**
+   * Whether a compressed message of several frames is open. Some peers forget at a ping that the
+   * message is compressed, and then lose data.
+   */
+  readonly holdsHeartbeat: boolean;
   /** Sends a ping. */
   sendHeartbeat(): void;
   /** The peer was silent for `ms`, a whole number. */
-  expired(ms: number): void;
+  expired(ms: number, option: HeartbeatOption): void;
 }
 
 /**
  * The heartbeat (RFC 6455, section 5.5.2): pings silent peers and reports those that do not answer.
  * One object serves all connections of a kind. A chunk costs one store, to {@link
  * KeepAliveTarget.heardAt}.
+ *
+ * A peer can answer a ping only after it has read our older bytes. While such bytes wait in this
+ * process, the timeout of the ping has not started. The connection then lives as long as some of
+ * them leave within `interval + timeout`.
  */
 export class KeepAlive {
   readonly #timers: Timers;
@@ -41,23 +69,70 @@ export class KeepAlive {
 
   /** The alarm of `target` has fired, at `now` in ms. */
   fire(target: KeepAliveTarget, now: number): void {
-    const { interval, timeout } = this.#option;
+    const { interval } = this.#option;
     // A paused socket reports neither bytes nor FIN nor RST. A ping still shows a reset.
     if (target.paused) target.heardAt = Math.ceil(now);
     const silence = now - target.heardAt;
-    let { pingedAt } = target;
-    if (pingedAt !== undefined && target.heardAt >= pingedAt) pingedAt = undefined;
-    if (pingedAt !== undefined && now >= pingedAt + timeout)
-      return target.expired(Math.round(silence));
-    let next = interval - silence;
-    if (next <= 0 || target.paused) {
-      if (pingedAt === undefined) target.sendHeartbeat();
-      pingedAt ??= now;
-      // Check again after one interval even if `timeout` is longer, so that silence after the pong
-      // counts from there.
-      next = target.paused ? interval : Math.min(interval, pingedAt + timeout - now);
+    const { pingedAt } = target;
+    if (pingedAt === undefined || target.heardAt >= pingedAt) {
+      target.pingedAt = undefined;
+      target.pingWait = undefined;
+      if (silence < interval && !target.paused) {
+        this.#timers.set(target, interval - silence);
+        return;
+      }
+      this.#ping(target, now);
+    } else this.#updateWait(target, now);
+    const due = this.#dueAt(target);
+    if (now >= due) return target.expired(Math.round(silence), this.#option);
+    // Check again after one interval even if `timeout` is longer, so that silence after the pong
+    // counts from there.
+    this.#timers.set(target, target.paused ? interval : Math.min(interval, due - now));
+  }
+
+  /** The compressed message of several frames has ended: a held ping is sent. */
+  release(target: KeepAliveTarget, now: number): void {
+    const { pingedAt, pingWait } = target;
+    if (pingWait?.held !== true) return;
+    if (target.heardAt < pingedAt!) this.#send(target, now);
+    else target.pingWait = undefined;
+  }
+
+  #ping(target: KeepAliveTarget, now: number): void {
+    if (!target.holdsHeartbeat) return this.#send(target, now);
+    target.pingedAt = now;
+    target.pingWait = { held: true, ahead: 0, flushed: 0, progressAt: now };
+  }
+
+  #send(target: KeepAliveTarget, now: number): void {
+    const { bytesOut, bytesFlushed } = target;
+    target.pingedAt = now;
+    target.pingWait =
+      bytesFlushed < bytesOut
+        ? { held: false, ahead: bytesOut, flushed: bytesFlushed, progressAt: now }
+        : undefined;
+    target.sendHeartbeat();
+  }
+
+  #updateWait(target: KeepAliveTarget, now: number): void {
+    const { pingWait, bytesFlushed } = target;
+    if (pingWait === undefined) return;
+    if (pingWait.held) {
+      // A held ping waits for at most its timeout.
+      if (now >= this.#dueAt(target)) this.#send(target, now);
+    } else if (bytesFlushed >= pingWait.ahead) {
+      target.pingedAt = now;
+      target.pingWait = undefined;
+    } else if (bytesFlushed > pingWait.flushed) {
+      pingWait.flushed = bytesFlushed;
+      pingWait.progressAt = now;
     }
-    target.pingedAt = pingedAt;
-    this.#timers.set(target, next);
+  }
+
+  /** When a connection that was pinged expires, or its held ping is sent. */
+  #dueAt({ pingedAt, pingWait }: KeepAliveTarget): number {
+    const { interval, timeout } = this.#option;
+    if (pingWait === undefined || pingWait.held) return pingedAt! + timeout;
+    return pingWait.progressAt + interval + timeout;
   }
 }

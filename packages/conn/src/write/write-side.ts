@@ -19,6 +19,8 @@ export interface WriteSideOwner extends SendQueueOwner {
   readonly deflate: { readonly compressor: Compressor } | undefined;
   /** Sends a control frame; a close frame starts the closing handshake. */
   control(type: number, payload: Uint8Array): Promise<void>;
+  /** The last frame of a compressed message of several frames was accepted. */
+  compressedStreamEnded(): void;
   /** A message that was partly sent cannot be completed: the connection fails. */
   writerBroken(reason: unknown): void;
 }
@@ -68,6 +70,11 @@ export class WriteSide implements FragmentSink {
       this.#busy || this.#stream !== undefined || this.#flushing || this.waitingBytes > 0;
     const queued = this.#queue?.empty === false || this.#skipQueue > 0;
     return !open && !queued && this.sendQueue.droppable;
+  }
+
+  /** Whether a compressed message of several frames is open. */
+  get streamsCompressed(): boolean {
+    return this.#stream !== undefined;
   }
 
   get error(): WebSocketError | undefined {
@@ -355,6 +362,7 @@ export class WriteSide implements FragmentSink {
     if (this.#writer !== writer) return;
     this.#writer = undefined;
     this.#endStream();
+    if (this.#compressor !== undefined) this.#owner.compressedStreamEnded();
     this.#advance();
   }
 

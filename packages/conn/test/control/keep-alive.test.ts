@@ -13,7 +13,11 @@ function patientOf(option: { interval: number; timeout: number }) {
     slot: undefined,
     heardAt: 0,
     pingedAt: undefined,
+    pingWait: undefined,
     paused: false,
+    bytesOut: 0,
+    bytesFlushed: 0,
+    holdsHeartbeat: false,
     fire() {
       rings++;
       heartbeat.fire(target, platform.now());

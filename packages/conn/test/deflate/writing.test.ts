@@ -1,7 +1,13 @@
 // Compressed messages, and writes that wait for them. The fake engines return two bytes each.
 import { FakePlatform, inWords, naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { Conn, type ConnSettings, PreparedMessage, TextMessage } from '../../src/index.ts';
+import {
+  BinaryMessage,
+  Conn,
+  type ConnSettings,
+  PreparedMessage,
+  TextMessage,
+} from '../../src/index.ts';
 import type {
   DeflateJob,
   Deflater,
@@ -492,5 +498,63 @@ describe('end-of-turn waits for a message in compressed fragments', () => {
     expect(platform.yielded > 0).toBe(given.yields);
     await platform.settle();
     await writer.close();
+  });
+});
+
+describe('a ping of the heartbeat during a compressed message of several frames', () => {
+  const heartbeat = { interval: 1_000, timeout: 1_000 };
+
+  async function open() {
+    const test = compressing({ heartbeat, writeBufferSize: 128 });
+    const writer = await test.conn.nextWriter(BinaryMessage, { compress: true });
+    await writer.write(bytes(300));
+    await test.platform.settle();
+    return { ...test, writer };
+  }
+  const pings = (frames: readonly string[]): number[] =>
+    frames.flatMap((frame, i) => (frame.startsWith('ping') ? [i] : []));
+
+  it('waits for the end of the message, and is sent then', async () => {
+    const { conn, platform, sent, writer } = await open();
+    await platform.advance(1_500);
+    expect(pings(await sent())).toEqual([]);
+    await writer.close();
+    const frames = await sent();
+    expect(pings(frames)).toEqual([frames.length - 1]);
+    // The timeout starts when the ping is sent, as far as the next look at it shows.
+    await platform.advance(900);
+    expect(conn.state).toBe('open');
+    await platform.advance(1_000);
+    expect(await conn.closed).toMatchObject({ code: 1006, error: { code: 'WS_ERR_TIMEOUT' } });
+  });
+
+  it('waits for at most its timeout', async () => {
+    const { conn, platform, sent } = await open();
+    await platform.advance(1_900);
+    expect(pings(await sent())).toEqual([]);
+    await platform.advance(200);
+    expect(pings(await sent())).toHaveLength(1);
+    expect(conn.state).toBe('open');
+    await platform.advance(1_000);
+    expect(await conn.closed).toMatchObject({ code: 1006, error: { code: 'WS_ERR_TIMEOUT' } });
+  });
+
+  it('is not sent after bytes of the peer, whose own pings are answered at once', async () => {
+    const { platform, sent, transport, writer } = await open();
+    await platform.advance(1_500);
+    transport.feed(naiveEncode(9, Buffer.from('peer'), { mask: 0x01020304 }));
+    expect((await sent()).at(-1)).toBe('pong peer');
+    await writer.close();
+    expect(pings(await sent())).toEqual([]);
+    await platform.advance(1_100);
+    expect(pings(await sent())).toHaveLength(1);
+  });
+
+  it('does not wait during an uncompressed message', async () => {
+    const { conn, platform, sent } = compressing({ heartbeat, writeBufferSize: 128 });
+    const writer = await conn.nextWriter(BinaryMessage, { compress: false });
+    await writer.write(bytes(300));
+    await platform.advance(1_100);
+    expect(pings(await sent())).toHaveLength(1);
   });
 });
