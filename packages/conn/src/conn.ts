@@ -416,8 +416,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    *
    * @param type - `TextMessage` or `BinaryMessage`. The writer of a control type sends one control
    *   frame when it is closed.
-   * @throws (rejects) {@link CloseSentError}, the error that ended the connection, TypeError for
-   *   another type.
+   * @throws (rejects) {@link CloseSentError}, {@link BackpressureError} when too many writes wait,
+   *   the error that ended the connection, TypeError for another type.
    * @see RFC 6455, section 5.4
    */
   nextWriter(type: number, options: NextWriterOptions = {}): Promise<MessageWriter> {

@@ -44,7 +44,8 @@ export interface ConnSettings {
   /**
    * Below `highWaterMark`, a write of any size is accepted. Above it, a write that would buffer
    * more bytes than this rejects with a BackpressureError. If this is less than `highWaterMark`,
-   * only an empty queue accepts a write of any size. Default: 16 MiB.
+   * only an empty queue accepts a write of any size. A write that waits for an open MessageWriter,
+   * or for an earlier call of it, is charged 1,024 bytes beside its data. Default: 16 MiB.
    */
   readonly maxBufferedAmount?: number | false | undefined;
   /** Time in ms that the peer has for its part of the closing handshake. Default: 5 s. */

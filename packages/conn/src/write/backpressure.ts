@@ -12,6 +12,12 @@ import { Deferred, rejected } from '../time/promises.ts';
 const TURN_BYTES = 1_048_576;
 const TURN_FRAMES = 1_000;
 
+/**
+ * Bytes that a write is charged while it waits, beside its data: its promise, its closures and its
+ * copy. Without it, `maxBufferedAmount` would not bound the memory of short messages.
+ */
+export const WRITE_COST = 1_024;
+
 /** Whether one turn of the event loop has written enough. */
 export function isTurnFull(bytes: number, frames: number): boolean {
   return frames >= TURN_FRAMES || bytes >= TURN_BYTES;
@@ -37,11 +43,15 @@ export function overLimit(
   // A UTF-16 unit has three bytes at most. Only text close to the limit is measured.
   const most = text === undefined ? size : size * 3;
   if (belowMark || buffered + most <= limit) return undefined;
-  const bytes = text === undefined ? size : utf8Length(text);
+  // To measure a long text costs more than to send it. A unit has at least one byte, so a text that
+  // is over the limit with its units is not measured.
+  const measured = text !== undefined && buffered + size <= limit;
+  const bytes = measured ? utf8Length(text) : size;
   if (buffered + bytes <= limit) return undefined;
+  const least = text === undefined || measured ? '' : 'at least ';
   return rejected(
     new BackpressureError(
-      `${buffered} bytes are already buffered and ${bytes} more would exceed maxBufferedAmount (${limit}); await your writes`,
+      `${buffered} bytes are already buffered and ${least}${bytes} more would exceed maxBufferedAmount (${limit}); await your writes`,
     ),
   );
 }

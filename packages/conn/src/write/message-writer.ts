@@ -11,6 +11,8 @@ import { bytesOf, isBorrowed, type MessageData, utf8 } from './payload.ts';
 export interface FragmentSink {
   /** Bytes of writes that wait for earlier writes. */
   held: number;
+  /** The number of those writes. */
+  heldWrites: number;
   /** A rejected promise when no message is accepted any more. */
   rejectionIfClosed(): Promise<void> | undefined;
   /** A rejected promise when `size` more bytes would exceed the limit of buffered bytes. */
@@ -97,13 +99,18 @@ export class MessageWriter implements AsyncDisposable {
    */
   write(data: MessageData): Promise<void> {
     try {
-      const bytes = this.#bytesOf(data);
-      const closed = this.#rejectionIfClosed();
-      if (closed !== undefined) return closed;
-      const { length } = bytes;
       const waits = this.#pending !== undefined;
-      const rejection = waits && length > 0 ? this.#sink.rejectionFor(length) : undefined;
-      if (rejection !== undefined) return this.#watch(rejection);
+      // Text that is over the limit already with its units is not encoded.
+      const units = waits && typeof data === 'string' ? data.length : 0;
+      const early = units > 0 ? this.#rejectionFor(units) : undefined;
+      if (early !== undefined) return early;
+      const bytes = this.#bytesOf(data);
+      const { length } = bytes;
+      // An empty write that waits needs no memory of its own.
+      const adds = waits && length > 0;
+      const rejection = adds ? this.#rejectionFor(length) : this.#rejectionIfClosed();
+      if (rejection !== undefined) return rejection;
+      if (length === 0) return this.#pending ?? RESOLVED;
       const written = this.#after(() => this.#put(bytes, 0, length));
       if (written === RESOLVED) return RESOLVED;
       if (waits) this.#count(length, written);
@@ -184,6 +191,14 @@ export class MessageWriter implements AsyncDisposable {
 
   #rejectionIfClosed(): Promise<void> | undefined {
     return this.#over === undefined ? this.#sink.rejectionIfClosed() : rejected(this.#over);
+  }
+
+  /** A rejected promise when `size` more bytes of a waiting write are too many. Aborts then. */
+  #rejectionFor(size: number): Promise<void> | undefined {
+    const closed = this.#rejectionIfClosed();
+    if (closed !== undefined) return closed;
+    const rejection = this.#sink.rejectionFor(size);
+    return rejection === undefined ? undefined : this.#watch(rejection);
   }
 
   /** Aborts the message when `call` fails. */
@@ -267,8 +282,10 @@ export class MessageWriter implements AsyncDisposable {
   #count(bytes: number, written: Promise<void>): void {
     const sink = this.#sink;
     sink.held += bytes;
+    sink.heldWrites++;
     const free = (): void => {
       sink.held -= bytes;
+      sink.heldWrites--;
     };
     written.then(free, free);
   }

@@ -285,7 +285,8 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
    * A rejected promise when a message must not be accepted.
    *
    * @param size - Size in bytes, or in UTF-16 units when `text` is given.
-   * @param waitingBytes - Bytes that were accepted earlier and are not in this queue yet.
+   * @param waitingBytes - Bytes that were accepted earlier and are not in this queue yet, with the
+   *   cost of each write that waits.
    */
   rejectionFor(
     size: number,

@@ -21,6 +21,10 @@ export class WriteQueue {
   /** Index of the first waiting write. `shift` would be slow, since very many writes may wait. */
   #first = 0;
 
+  get length(): number {
+    return this.#waiting.length - this.#first;
+  }
+
   get empty(): boolean {
     return this.#first === this.#waiting.length;
   }

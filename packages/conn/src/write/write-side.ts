@@ -5,6 +5,7 @@ import { SCRATCH } from '../deflate/engine-pool.ts';
 import type { DataType } from '../message.ts';
 import { RSV1 } from '../platform/deflate-engine.ts';
 import { rejected } from '../time/promises.ts';
+import { WRITE_COST } from './backpressure.ts';
 import { BackgroundDeflate } from './background-deflate.ts';
 import { detachedError, owned, type RetainedBytes, retain } from './copy-or-reference.ts';
 import { type FragmentSink, MessageWriter } from './message-writer.ts';
@@ -36,6 +37,8 @@ export class WriteSide implements FragmentSink {
   readonly #compressor: Compressor | undefined;
   /** Bytes of the open writer's writes that wait for its earlier writes. */
   held = 0;
+  /** The number of those writes. */
+  heldWrites = 0;
   #writer: MessageWriter | undefined;
   /** The compressor of the open writer's message, and the `compress` option of that writer. */
   #stream: StreamCompressor | undefined;
@@ -86,12 +89,20 @@ export class WriteSide implements FragmentSink {
     return this.held + (this.#queue?.bytes ?? 0) + (this.#background?.size ?? 0);
   }
 
+  /** {@link waitingBytes} plus the cost of each waiting write, for the limit of buffered bytes. */
+  get #waitingCost(): number {
+    const queue = this.#queue;
+    if (queue === undefined && this.heldWrites === 0) return this.waitingBytes;
+    const writes = this.heldWrites + (queue === undefined ? 0 : queue.length);
+    return this.waitingBytes + writes * WRITE_COST;
+  }
+
   rejectionIfClosed(): Promise<void> | undefined {
     return this.sendQueue.rejectionIfClosed();
   }
 
   rejectionFor(size: number): Promise<void> | undefined {
-    return this.sendQueue.rejectionFor(size, undefined, this.waitingBytes);
+    return this.sendQueue.rejectionFor(size, undefined, this.#waitingCost);
   }
 
   /** Cancels the write that returned `promise`, if the write still waits. */
@@ -118,7 +129,7 @@ export class WriteSide implements FragmentSink {
   ): Promise<void> {
     const { sendQueue } = this;
     if (this.#busy) {
-      const rejection = sendQueue.rejectionFor(text.length, text, this.waitingBytes);
+      const rejection = sendQueue.rejectionFor(text.length, text, this.#waitingCost);
       if (rejection !== undefined) return rejection;
       return this.#enqueue(text.length, () => this.text(type, text, compress, true));
     }
@@ -172,7 +183,7 @@ export class WriteSide implements FragmentSink {
     compress: boolean | undefined,
   ): Promise<void> {
     const size = end - start;
-    const rejection = this.sendQueue.rejectionFor(size, undefined, this.waitingBytes);
+    const rejection = this.sendQueue.rejectionFor(size, undefined, this.#waitingCost);
     if (rejection !== undefined) return rejection;
     const retained = retain(bytes, start, end, this.#copiesAll);
     const send = (): Promise<void> => {
@@ -197,7 +208,7 @@ export class WriteSide implements FragmentSink {
     const { sendQueue } = this;
     const rejection = preaccepted
       ? sendQueue.rejectionIfClosed()
-      : sendQueue.rejectionFor(length, undefined, this.waitingBytes);
+      : sendQueue.rejectionFor(length, undefined, this.#waitingCost);
     if (rejection !== undefined) return rejection;
     if (this.#busy) return this.#enqueue(length, () => this.prepared(message, true));
     if (compressor === undefined || !this.#compresses(length, undefined)) {
@@ -293,6 +304,8 @@ export class WriteSide implements FragmentSink {
     };
     const before = this.#writer;
     if (!this.#busy) return Promise.resolve(open());
+    const tooMany = this.rejectionFor(0);
+    if (tooMany !== undefined) return tooMany as Promise<never>;
     if (queue) return this.#enqueue(0, openInTurn);
     this.#skipQueue++;
     let waits = true;

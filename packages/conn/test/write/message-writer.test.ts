@@ -19,6 +19,7 @@ function writerOf(type: number = TextMessage, pool: SlabSource = sharedSlabPool(
   };
   const sink: FragmentSink & { error: unknown } = {
     held: 0,
+    heldWrites: 0,
     error: undefined,
     rejectionIfClosed: () =>
       state.refused === undefined ? undefined : Promise.reject(state.refused),

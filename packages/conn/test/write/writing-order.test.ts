@@ -34,7 +34,7 @@ describe('the write queue of an open writer', () => {
   });
 
   it('counts a borrowed message by its length, at any offset of its chunk', async () => {
-    const { conn, platform, feed, frame, sent } = wired('server', { maxBufferedAmount: 250 });
+    const { conn, platform, feed, frame, sent } = wired('server', { maxBufferedAmount: 2_300 });
     await platform.settle();
     const writer = await conn.nextWriter(TextMessage);
     const waiting: number[] = [];
