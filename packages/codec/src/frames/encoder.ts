@@ -205,6 +205,15 @@ export class FrameEncoder {
   }
 
   /**
+   * Splits segment `i` in front of the first frame that begins in it, so that a control frame can
+   * be written there. No effect when no frame begins after its first byte. Both parts have a
+   * release function; the memory is free after both calls.
+   */
+  splitSegment(i: number): void {
+    this.out.sealed.split(i);
+  }
+
+  /**
    * Removes the first `n` segments. The writer of these segments is responsible for their release
    * functions.
    *

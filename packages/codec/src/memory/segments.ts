@@ -52,6 +52,23 @@ export class Segments {
   }
 
   /**
+   * Splits segment `i` in front of its first frame. No effect when it begins with a frame, or has
+   * none that begins. The memory is released when both parts are.
+   */
+  split(i: number): void {
+    const boundary = this.#boundaries[this.#check(i)]!;
+    const end = this.#ends[i]!;
+    if (boundary === this.#starts[i] || boundary === end) return;
+    const release = twice(this.#releases[i]);
+    this.#bufs.splice(i + 1, 0, this.#bufs[i]!);
+    this.#starts.splice(i + 1, 0, boundary);
+    this.#ends.splice(i, 0, boundary);
+    this.#boundaries.splice(i, 0, boundary);
+    this.#releases.splice(i, 1, release, release);
+    this.count++;
+  }
+
+  /**
    * Removes the first `n` segments.
    *
    * @throws RangeError when there are fewer.
@@ -120,4 +137,13 @@ export class Segments {
     if (!(i >= 0 && i < this.count)) throw new RangeError(`no segment ${i} of ${this.count}`);
     return i;
   }
+}
+
+/** Returns a function that calls `release` at its second call. */
+function twice(release: (() => void) | undefined): (() => void) | undefined {
+  if (release === undefined) return undefined;
+  let calls = 0;
+  return () => {
+    if (++calls === 2) release();
+  };
 }

@@ -46,10 +46,14 @@ export class ControlQueue {
 
   /**
    * Whether the frames are sent before the next segment of `encoder`, which has one. They never
-   * split a frame, but may be sent between two fragments of a message (RFC 6455, section 5.4).
+   * split a frame, but may be sent between two fragments of a message (RFC 6455, section 5.4). A
+   * segment that ends a long frame and begins another one is split between the two.
    */
   mayOvertake(encoder: FrameEncoder): boolean {
-    return this.#frames.length > 0 && encoder.segStartsFrame(0);
+    if (this.#frames.length === 0) return false;
+    if (encoder.segStartsFrame(0)) return true;
+    encoder.splitSegment(0);
+    return false;
   }
 
   /** Removes all frames and returns them, oldest first. */
