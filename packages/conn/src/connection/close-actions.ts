@@ -142,7 +142,12 @@ export class ConnectionCloseActions implements CloseActions {
     writeSide.end(writeSide.error!);
     if (deflate === undefined) return;
     deflate.compressor.destroy();
-    readSide.moveOutOfPools();
+    try {
+      readSide.moveOutOfPools();
+    } catch {
+      // There is no memory for a copy: the unread input is dropped.
+      readSide.stop();
+    }
   }
 
   settle(info: CloseInfo): void {

@@ -10,7 +10,7 @@ import type { CloseInfo, ConnState } from '../close-info.ts';
 import { ControlFrames } from '../control/control-frames.ts';
 import type { KeepAliveTarget, PingWait } from '../control/keep-alive.ts';
 import type { PerMessageDeflate } from '../deflate/negotiate.ts';
-import { TimeoutError } from '../errors.ts';
+import { TimeoutError, TransportError } from '../errors.ts';
 import type { Heartbeat, Settings } from '../options.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { MessageDecoder } from '../read/message-decoder.ts';
@@ -189,7 +189,11 @@ export class Connection
     this.bytesIn += chunk.length;
     if (this.shared.keepAlive !== undefined) this.heardAt = Math.ceil(this.platform.now());
     this.#closeHandshake?.countDropped(chunk.length);
-    if (!this.readSide.stopped) this.readSide.push(chunk);
+    try {
+      if (!this.readSide.stopped) this.readSide.push(chunk);
+    } catch (error) {
+      this.parsingFailed(error);
+    }
   }
 
   drain(): void {
@@ -307,6 +311,11 @@ export class Connection
 
   faulted({ error }: MessageDecoder): void {
     this.#failBy(error);
+  }
+
+  /** A transport never gets an error of the connection: it would end the process. */
+  parsingFailed(cause: unknown): void {
+    this.#failBy(new TransportError('received bytes could not be processed', { cause }));
   }
 
   #failBy(error: WebSocketError | undefined): void {

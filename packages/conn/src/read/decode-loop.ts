@@ -58,6 +58,8 @@ export interface DecodeLoopOwner extends DecodeContext {
   closeReceived(decoder: MessageDecoder): void;
   /** The peer broke a rule; `decoder` has the error. */
   faulted(decoder: MessageDecoder): void;
+  /** Parsing threw, for example because memory could not be allocated. */
+  parsingFailed(error: unknown): void;
 }
 
 /**
@@ -218,8 +220,14 @@ export abstract class DecodeLoop {
     }
     this.#stage = PARSING;
     const { decoder } = this;
-    const result = decoder === undefined ? undefined : this.#parse(decoder, ahead);
-    this.#stage = READY;
+    let result: ReadResult | undefined;
+    try {
+      if (decoder !== undefined) result = this.#parse(decoder, ahead);
+    } catch (error) {
+      this.owner.parsingFailed(error);
+    } finally {
+      this.#stage = READY;
+    }
     if (this.#budgetSpent) this.#continueInNextTurn();
     this.owner.parsed(ahead);
     this.loopStopped();

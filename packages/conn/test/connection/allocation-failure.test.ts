@@ -1,0 +1,71 @@
+import { sharedMessageBuffers } from '@ws/codec';
+import { FakePlatform } from '@ws/tests';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { turns } from '../raw-pair.ts';
+import { wired } from '../wired.ts';
+
+// Memory that cannot be allocated ends one connection, and no exception reaches its transport.
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+const failure = new RangeError('Array buffer allocation failed');
+
+describe.each(['server', 'client'] as const)('a %s that cannot allocate memory', (role) => {
+  it('for a message closes with 1011, and ends', async () => {
+    const { conn, feed, frame, platform, transport, sent } = wired(role);
+    const read = conn.readMessage();
+    await platform.settle();
+    const whole = frame(2, Buffer.alloc(300_000));
+    vi.spyOn(sharedMessageBuffers(), 'take').mockImplementation(() => {
+      throw failure;
+    });
+    vi.spyOn(sharedMessageBuffers(), 'takeFree').mockImplementation(() => undefined);
+    feed(whole.subarray(0, 100_000));
+    feed(whole.subarray(100_000));
+    vi.restoreAllMocks();
+    await platform.settle();
+    expect(sent()).toEqual(['close 1011']);
+    await expect(read).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT', cause: failure });
+    feed(frame(8, Uint8Array.of(3, 232)));
+    transport.feedEnd();
+    expect(await conn.closed).toMatchObject({
+      code: 1011,
+      wasClean: false,
+      error: { cause: failure },
+    });
+  });
+
+  it('for a message closes with 1011 when nothing reads', async () => {
+    const { conn, feed, frame, platform, transport, sent } = wired(role);
+    await platform.settle();
+    const whole = frame(2, Buffer.alloc(300_000));
+    vi.spyOn(sharedMessageBuffers(), 'take').mockImplementation(() => {
+      throw failure;
+    });
+    vi.spyOn(sharedMessageBuffers(), 'takeFree').mockImplementation(() => undefined);
+    feed(whole.subarray(0, 1_000));
+    await turns();
+    expect(sent()).toEqual(['close 1011']);
+    transport.feedEnd();
+    expect(await conn.closed).toMatchObject({ code: 1011 });
+  });
+
+  it('is the only connection of its turn that ends', async () => {
+    const platform = new FakePlatform();
+    const broken = wired(role, {}, 0, platform);
+    const healthy = wired(role, {}, 0, platform);
+    await platform.settle();
+    const text = vi.spyOn(sharedMessageBuffers(), 'take').mockImplementation(() => {
+      throw failure;
+    });
+    vi.spyOn(sharedMessageBuffers(), 'takeFree').mockImplementation(() => undefined);
+    broken.feed(broken.frame(2, Buffer.alloc(300_000)).subarray(0, 1_000));
+    healthy.feed(healthy.frame(1, 'small'));
+    await platform.settle();
+    expect(text).toHaveBeenCalled();
+    expect((await healthy.conn.readMessage()).text()).toBe('small');
+    expect(broken.sent()).toEqual(['close 1011']);
+  });
+});
