@@ -172,7 +172,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
 
   /**
    * `open` at first. `closing` as soon as this end sends a close frame, answers the peer's close
-   * frame or the end of its stream, or fails the connection. `closed` after the transport has closed.
+   * frame or the end of its stream, or fails or destroys the connection. `closed` after the
+   * transport has closed.
    */
   get state(): ConnState {
     return this.#connection.state;

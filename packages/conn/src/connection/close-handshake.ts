@@ -150,6 +150,8 @@ export class CloseHandshake {
    */
   deadline: number = Infinity;
   readonly actions: CloseActions;
+  /** We have destroyed the transport, which reports its close later. */
+  destroyed = false;
   #dropped = 0;
 
   constructor(actions: CloseActions) {
@@ -158,7 +160,7 @@ export class CloseHandshake {
 
   get state(): ConnState {
     if (this.phase === CLOSED) return 'closed';
-    return this.phase < ANSWERING ? 'open' : 'closing';
+    return this.phase < ANSWERING && !this.destroyed ? 'open' : 'closing';
   }
 
   handle<E extends keyof CloseEvents>(event: E, detail: CloseEvents[E]): void {
@@ -413,6 +415,7 @@ function isKnownEnd({ endReason, abortError }: CloseHandshake, error: unknown): 
 
 function terminate(handshake: CloseHandshake): void {
   const { actions } = handshake;
+  handshake.destroyed = true;
   actions.dropQueue();
   actions.stopInput();
   handshake.endReason ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
@@ -424,6 +427,7 @@ function terminate(handshake: CloseHandshake): void {
 
 function abort(handshake: CloseHandshake, { error }: CloseEvents['abort']): void {
   const { actions } = handshake;
+  handshake.destroyed = true;
   handshake.abortError ??= error;
   handshake.endReason ??= { reason: error };
   actions.rejectLaterWrites(error);

@@ -108,8 +108,9 @@ export class Connection
     this.readLimit = shared.settings.readLimit;
     this.#readSide = new ReadSide(this);
     this.heardAt = Math.ceil(shared.platform.now());
-    shared.keepAlive?.start(this);
     transport.start(this);
+    // After `start`, which may throw: no timer may keep a connection that was never created.
+    if (this.#closeHandshake === undefined) shared.keepAlive?.start(this);
     // The code that receives this connection first runs its synchronous part. No frame is parsed
     // before that.
     this.scheduleEndOfTurn();
@@ -343,7 +344,8 @@ export class Connection
   }
 
   get ending(): boolean {
-    return this.#closeHandshake !== undefined && this.#closeHandshake.phase !== OPEN;
+    const handshake = this.#closeHandshake;
+    return handshake !== undefined && (handshake.phase !== OPEN || handshake.destroyed);
   }
 
   /** Pauses the transport when no read waits and the read-ahead is full, and resumes it later. */

@@ -19,6 +19,9 @@ export class Lease {
   constructor(bytes: Uint8Array, home: LeaseHome) {
     this.bytes = bytes;
     this.#home = home;
+    // Memory of no pool is never lent again. Listing it here would keep it for ever when its
+    // connection has died.
+    if (home === nowhere) return;
     const others = leased.get(bytes.buffer);
     if (others === undefined) leased.set(bytes.buffer, [this]);
     else others.push(this);
@@ -58,8 +61,10 @@ export class Lease {
     if (--this.#pins > 0 || this.#home.takeBack(this)) return;
     const { buffer } = this.bytes;
     const others = leased.get(buffer);
-    if (others?.length === 1) leased.delete(buffer);
-    else others?.splice(others.indexOf(this), 1);
+    const at = others === undefined ? -1 : others.indexOf(this);
+    if (at < 0) return;
+    if (others!.length === 1) leased.delete(buffer);
+    else others!.splice(at, 1);
   };
 }
 

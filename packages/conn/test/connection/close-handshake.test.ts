@@ -203,7 +203,7 @@ function check(model: Model, { handshake, actions }: Real): void {
     actions.released,
     actions.alarm !== undefined,
   ]).toEqual([
-    model.gone ? 'closed' : isClosing(model) ? 'closing' : 'open',
+    model.gone ? 'closed' : isClosing(model) || model.transportDropped ? 'closing' : 'open',
     model.weSent === undefined ? [] : [model.weSent],
     model.inputStopped,
     model.transportEnded,
@@ -943,7 +943,7 @@ describe('a connection that was dropped', () => {
   it('rejects writes before its transport reports the end', async () => {
     const { conn } = rawPair('client');
     conn.terminate();
-    expect(conn.state).toBe('open');
+    expect(conn.state).toBe('closing');
     await expect(conn.send('x')).rejects.toMatchObject({ code: 'WS_ERR_CLOSE', closeCode: 1006 });
     expect(broadcast([conn], 'x')).toBe(0);
     expect(await conn.closed).toMatchObject({ code: 1006, wasClean: false });
