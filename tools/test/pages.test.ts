@@ -184,7 +184,7 @@ describe('docs/limits.md', () => {
     }
     const { heartbeat } = resolveSettings({}, 'server');
     expect(heartbeat).toEqual({ interval: 20_000, timeout: 20_000 });
-    expect(defaults.get('heartbeat')).toBe('20 s and 20 s on servers, off on clients');
+    expect(defaults.get('heartbeat')).toBe('20 s and 20 s');
     expect(figure(defaults.get('readLimit')!.split(' on servers, ')[1])).toBe(
       resolveSettings({}, 'client').readLimit,
     );

@@ -92,7 +92,7 @@ describe.each(['server', 'client'] as const)('a handler of a %s that fails at th
 
   it('still has the error of a bug in a `receive` handler after our close frame', async () => {
     const { conn, feed, frame, platform, transport } = wired(role);
-    let fail = (_: Error): void => {};
+    let fail: (error: Error) => void = () => {};
     const received = conn.receive(() => new Promise((_, reject) => (fail = reject)));
     await platform.settle();
     feed(frame(1, 'x'));

@@ -159,7 +159,7 @@ describe('a compressed message', () => {
   });
 
   it('is compressed when it becomes the first in the queue, and is not rejected then', async () => {
-    const { conn, transport, sent } = compressing({ maxBufferedAmount: 400 });
+    const { conn, transport, sent } = compressing({ maxBufferedAmount: 3_500 });
     const writer = await conn.nextWriter(TextMessage);
     const prepared = new PreparedMessage(TextMessage, a(110));
     const writes = [conn.send(a(120)), conn.send(bytes(120)), conn.writePreparedMessage(prepared)];
