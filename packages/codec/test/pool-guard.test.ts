@@ -50,11 +50,11 @@ describe('debugPools', () => {
 
   it('changes nothing when it was not called', async () => {
     const { codec, inside } = await fresh();
-    const slab = new codec.SlabPool().take(1);
-    slab.bytes.fill(5);
-    slab.release();
-    slab.release();
-    expect(slab.bytes[9]).toBe(5);
+    const { bytes, release } = new codec.SlabPool().take(1);
+    bytes.fill(5);
+    release();
+    release();
+    expect(bytes[9]).toBe(5);
     const buffers = new codec.MessageBuffers();
     const buffer = buffers.take(1).fill(6);
     buffers.give(buffer);

@@ -3,9 +3,10 @@ export interface Slab {
   /** The memory, at least as many bytes as the caller asked for. Its contents are arbitrary. */
   readonly bytes: Uint8Array;
   /**
-   * Returns the slab to its pool. Do not touch `bytes` afterwards. The function is bound once for
-   * the slab's life: pass it on as a callback, no closure is needed. A second call has no effect
-   * until the slab is leased again. In a pool with `debug`, a second call always throws.
+   * Returns the slab to its pool. Do not touch `bytes` afterwards. The function is bound: pass it on
+   * as a callback, no closure is needed. It belongs to this lease: read it at the lease and keep it.
+   * A second call has no effect, also when the slab was leased again: a `SlabPool` uses the function
+   * again after 32 leases of the same memory. With `debug` it never does, and a second call throws.
    */
   readonly release: () => void;
   /**

@@ -347,6 +347,22 @@ describe('FrameEncoder segments', () => {
     });
   });
 
+  it('keep the bytes of other connections when a transport releases twice', () => {
+    const pool = new SlabPool({ debug: false });
+    const [a, b, c] = [make('server', { pool }), make('server', { pool }), make('server', { pool })];
+    a.frame(2, true, 0, bytes(5));
+    expect(a.segments).toBe(1);
+    const release = a.segRelease(0)!;
+    a.shift(1);
+    release();
+    b.frame(2, true, 0, utf8('secret of b'));
+    release();
+    c.frame(2, true, 0, utf8('ccccccccccc'));
+    same(flush(b), naive('server', 2, utf8('secret of b')));
+    same(flush(c), naive('server', 2, utf8('ccccccccccc')));
+    expect(pool.lent).toBe(0);
+  });
+
   it('reject indices and counts out of range', () => {
     const encoder = make('server');
     encoder.frame(1, true, 0, bytes(1));
