@@ -85,8 +85,9 @@ export class FrameEncoder {
    *   segment, by {@link discard}, or within this call when the bytes were copied.
    * @returns Size of the frame in bytes.
    * @throws TypeError or RangeError for invalid arguments, for a fragmented control frame and for
-   *   one with a payload of more than 125 bytes (RFC 6455, section 5.5). Errors of the pool.
-   *   Nothing is appended then.
+   *   one with a payload of more than 125 bytes (RFC 6455, section 5.5). Errors of the pool and of
+   *   `release`. Nothing is appended then. It does not check the order of fragments (RFC 6455,
+   *   section 5.4): the caller sends a continuation only after an unfinished message has begun.
    */
   frame(
     opcode: number,
@@ -103,8 +104,11 @@ export class FrameEncoder {
     // which saves a third. #anyFrame handles all other cases.
     if (
       isBytes(payload) &&
+      // Whole numbers of 0 or more: a fraction would move `pos` off the bytes.
+      (start | 0) === start &&
       start >= 0 &&
       end <= payload.length &&
+      (length | 0) === length &&
       length >= 0 &&
       length <= this.smallUpTo &&
       length <= out.limit - out.pos - this.shortHeader &&
@@ -223,7 +227,11 @@ export class FrameEncoder {
     this.out.sealed.shift(n);
   }
 
-  /** Drops all pending frames and releases their memory. The encoder can be used again. */
+  /**
+   * Drops all pending frames and releases their memory. The encoder can be used again.
+   *
+   * @throws The first error of a release function, after all of them were called.
+   */
   discard(): void {
     this.out.seal();
     this.out.sealed.drop(0);
@@ -232,6 +240,8 @@ export class FrameEncoder {
   /**
    * Drops the pending frames and releases their memory, except the rest of a frame that {@link
    * shift} has removed in part. The rest stays, so that the stream contains whole frames only.
+   *
+   * @throws The first error of a release function, after all of them were called.
    */
   truncate(): void {
     this.out.seal();
@@ -273,12 +283,12 @@ export class FrameEncoder {
         out.pos += n;
         i += n;
       }
+      out.endLarge();
+      if (release !== undefined) release();
     } catch (error) {
       out.undo(first, from);
       throw error;
     }
-    out.endLarge();
-    if (release !== undefined) release();
     return size;
   }
 

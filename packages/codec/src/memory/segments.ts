@@ -94,7 +94,7 @@ export class Segments {
     const releases = this.#releases.slice(keep, this.count);
     for (let i = keep; i < this.count; i++) this.bytes -= this.#ends[i]! - this.#starts[i]!;
     this.#clear(keep);
-    for (const release of releases) release?.();
+    releaseAll(releases);
   }
 
   /**
@@ -146,4 +146,17 @@ function twice(release: (() => void) | undefined): (() => void) | undefined {
   return () => {
     if (++calls === 2) release();
   };
+}
+
+/** Calls every function, then throws the first error of one. */
+function releaseAll(releases: readonly ((() => void) | undefined)[]): void {
+  const errors: unknown[] = [];
+  for (const release of releases) {
+    try {
+      release?.();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw errors[0];
 }

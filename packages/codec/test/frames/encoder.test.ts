@@ -106,6 +106,23 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
     }
   });
 
+  it.each([
+    [0, 1.5],
+    [0.5, 2],
+    [0.5, 1.5],
+    [-0.5, 1],
+    [Number.NaN, 1],
+    ['0', 1],
+  ])('rejects the range [%s, %s), in a new slab and after another frame', (start, end) => {
+    const encoder = make(role);
+    const append = (): unknown => encoder.frame(2, true, 0, bytes(5), start as number, end);
+    expect(append).toThrow(RangeError);
+    expect(encoder.pending).toBe(0);
+    encoder.frame(2, true, 0, bytes(5));
+    expect(append).toThrow(RangeError);
+    same(flush(encoder), naive(role, 2, bytes(5)));
+  });
+
   it('writes frames that the decoder of the other end reads', () => {
     const frame = fc.oneof(
       fc.record({ text: fc.string({ unit: 'binary', maxLength: 200 }) }),
@@ -361,6 +378,36 @@ describe('FrameEncoder segments', () => {
     same(flush(b), naive('server', 2, utf8('secret of b')));
     same(flush(c), naive('server', 2, utf8('ccccccccccc')));
     expect(pool.lent).toBe(0);
+  });
+
+  it('are all released although one release throws', () => {
+    for (const drop of ['discard', 'truncate'] as const) {
+      const pool = new SlabPool({ debug: true });
+      const encoder = make('server', { pool, borrowFrom: 10 });
+      const released: number[] = [];
+      for (const i of [0, 1, 2]) {
+        encoder.frame(2, true, 0, bytes(20), 0, 20, () => {
+          released.push(i);
+          if (i < 2) throw new Error(`release ${i}`);
+        });
+      }
+      expect(() => encoder[drop]()).toThrow('release 0');
+      expect(released).toEqual([0, 1, 2]);
+      expect([encoder.pending, pool.lent]).toEqual([0, 0]);
+    }
+  });
+
+  it('do not contain a copied payload whose release throws', () => {
+    const encoder = make('client');
+    encoder.frame(9, true, 0, bytes(3));
+    for (const length of [20, 200_000]) {
+      const release = (): never => {
+        throw new Error('not mine');
+      };
+      const append = (): unknown => encoder.frame(2, true, 0, bytes(length), 0, length, release);
+      expect(append).toThrow('not mine');
+    }
+    same(flush(encoder), naive('client', 9, bytes(3)));
   });
 
   it('reject indices and counts out of range', () => {
