@@ -1,8 +1,8 @@
 import { CloseCode } from '../close/close-code.ts';
 import { ProtocolError } from '../errors.ts';
 import { MAX_CONTROL_PAYLOAD } from '../limits.ts';
-import { checkRange, rotate } from '../masking/mask.ts';
-import { simd } from '../masking/simd.ts';
+import { checkRange, isBytes, rotate } from '../masking/mask.ts';
+import { existingSimd } from '../masking/simd.ts';
 import { ReceiveRing } from '../memory/ring.ts';
 import { NO_BYTES } from '../memory/slab.ts';
 import {
@@ -143,7 +143,10 @@ export class FrameDecoder {
 
   /** Whether the stream may end here: no byte of an incomplete frame has arrived. */
   get atFrameBoundary(): boolean {
-    return this.#state === AT_HEADER && this.#pos === this.#inputEnd && this.#ring.size === 0;
+    if (this.#pos !== this.#inputEnd) return false;
+    if (this.#state === AT_HEADER) return this.#ring.size === 0;
+    // The whole tail was a frame, whose bytes stay valid until the next call.
+    return this.#state === ON_TAIL && this.#tail.chunkPos === this.#tail.chunk.length;
   }
 
   /**
@@ -155,7 +158,7 @@ export class FrameDecoder {
    *   pending.
    */
   push(chunk: Uint8Array): void {
-    if (!(chunk instanceof Uint8Array)) throw new TypeError('chunk must be a Uint8Array');
+    if (!isBytes(chunk)) throw new TypeError('chunk must be a Uint8Array');
     if (!this.#ready()) return;
     if (this.#ring.size === 0) {
       this.#setInput(chunk, 0, chunk.length);
@@ -283,7 +286,7 @@ export class FrameDecoder {
   assembleInto(target: Uint8Array, at: number): void {
     checkRange(target, at, target.length);
     if (this.#state !== IN_PAYLOAD) throw new Error('assembleInto: there is no current frame');
-    this.#target.set(target, at, this.#masked && this.#useSimd ? simd() : undefined);
+    this.#target.set(target, at, this.#masked && this.#useSimd ? existingSimd() : undefined);
   }
 
   /** Ends {@link assembleInto}: the rest of the frame is delivered in the chunk's own memory. */

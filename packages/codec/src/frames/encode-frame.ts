@@ -1,5 +1,5 @@
 import { MAX_HEADER } from '../limits.ts';
-import { unmask } from '../masking/mask.ts';
+import { isBytes, unmask } from '../masking/mask.ts';
 import { FrameHeader } from './header.ts';
 
 /** Options of {@link encodeFrame}. */
@@ -30,7 +30,7 @@ export function encodeFrame(
   options: EncodeFrameOptions = {},
 ): Uint8Array {
   const { fin = true, rsv = 0, maskKey } = options;
-  if (!(payload instanceof Uint8Array)) throw new TypeError('payload must be a Uint8Array');
+  if (!isBytes(payload)) throw new TypeError('payload must be a Uint8Array');
   const header = new FrameHeader();
   header.opcode = opcode;
   header.fin = fin;

@@ -7,7 +7,7 @@ import {
   WORDS_FROM,
 } from '../masking/crossover.ts';
 import { misalignmentOf, wordsOver, xorBytes, xorOwned } from '../masking/mask.ts';
-import { type Simd, simd } from '../masking/simd.ts';
+import { existingSimd, type Simd, simd } from '../masking/simd.ts';
 import type { ReceiveRing } from '../memory/ring.ts';
 
 /** The bytes are not in the SIMD memory, or their place is not yet looked up. */
@@ -67,7 +67,7 @@ export class Unmasker {
 
   /** The same, when the place of the chunk is unknown or the view of words does not exist yet. */
   #unmaskAfterLookup(bytes: Uint8Array, start: number, end: number, key: number): void {
-    const fast = this.#useSimd ? simd() : undefined;
+    const fast = this.#useSimd ? (end - start >= STAGE_FROM ? simd() : existingSimd()) : undefined;
     this.#simd = fast;
     if (fast !== undefined && bytes.buffer === fast.buffer) {
       this.#address = bytes.byteOffset;

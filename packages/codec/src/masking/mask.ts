@@ -1,5 +1,5 @@
 import { STAGE_FROM, VIEW_AHEAD } from './crossover.ts';
-import { simd } from './simd.ts';
+import { existingSimd, simd } from './simd.ts';
 
 // The word kernel needs the key in the byte order of memory. On big-endian machines single bytes
 // are correct too, but slower.
@@ -7,7 +7,7 @@ const LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
 /**
  * Masks or unmasks `bytes[start, end)` in place: XOR with the key, byte by byte. A second call with
- * the same key restores the bytes.
+ * the same key restores the bytes. From 8 KiB on it uses WebAssembly SIMD where that is available.
  *
  * @param bytes - Changed in place. Any memory, any alignment.
  * @param start - Index of the first byte.
@@ -34,7 +34,8 @@ export function xorAnywhere(bytes: Uint8Array, start: number, end: number, key: 
     xorBytes(bytes, start, end, key);
     return;
   }
-  const fast = simd();
+  // Only the stage pays for a memory that does not exist.
+  const fast = n >= STAGE_FROM ? simd() : existingSimd();
   if (fast !== undefined && bytes.buffer === fast.buffer) {
     const offset = bytes.byteOffset;
     fast.xor(offset + start, offset + end, key);

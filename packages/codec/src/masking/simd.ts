@@ -60,6 +60,14 @@ let shared: Simd | undefined;
 let unavailable = false;
 
 /**
+ * The thread's SIMD memory if it was created. Use it where bytes may be in this memory already: a
+ * user who sets `simd: false` gets no WebAssembly memory.
+ */
+export function existingSimd(): Simd | undefined {
+  return shared;
+}
+
+/**
  * The thread's SIMD memory, created at the first call. Undefined where WebAssembly or its SIMD is
  * not available.
  */

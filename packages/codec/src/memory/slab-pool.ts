@@ -1,5 +1,5 @@
 import { wordsOver } from '../masking/mask.ts';
-import { simd } from '../masking/simd.ts';
+import { existingSimd, simd } from '../masking/simd.ts';
 import { GUARD_BYTES, type PoolGuard, poolGuard } from '../pool-guard.ts';
 import { Pool } from './pool.ts';
 import { LARGEST_SLAB, type Slab, type SlabSource } from './slab.ts';
@@ -126,7 +126,7 @@ export class SlabPool implements SlabSource {
       this.#freeBytes += byteLength;
     } else {
       // Not kept: a block of the SIMD memory is free again, other memory is garbage.
-      simd()?.blocks.release(guard?.memoryOf(slab.bytes) ?? slab.bytes);
+      existingSimd()?.blocks.release(guard?.memoryOf(slab.bytes) ?? slab.bytes);
     }
   };
 }

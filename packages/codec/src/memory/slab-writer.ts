@@ -1,6 +1,6 @@
 import { WORDS_FROM } from '../masking/crossover.ts';
 import { misalignmentOf, swap, wordsOver, xorBytes, xorOwned } from '../masking/mask.ts';
-import { type Simd, simd } from '../masking/simd.ts';
+import { existingSimd, type Simd } from '../masking/simd.ts';
 import { copyInto, copyRange } from './copy.ts';
 import { Segments } from './segments.ts';
 import { LARGEST_SLAB, NO_BYTES, type Slab, type SlabSource } from './slab.ts';
@@ -152,7 +152,8 @@ export class SlabWriter {
     this.#words = undefined;
     this.address = NONE;
     if (!this.#masks) return;
-    this.simd = simd();
+    // A slab is in the SIMD memory only when that exists.
+    this.simd = existingSimd();
     if (bytes.buffer === this.simd?.buffer) this.address = bytes.byteOffset;
   }
 }

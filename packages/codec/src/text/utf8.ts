@@ -1,3 +1,5 @@
+import { checkRange } from '../masking/mask.ts';
+
 // A table automaton over byte classes. A state says which bytes must follow:
 //
 //   0  a character boundary
@@ -79,10 +81,7 @@ export function utf8Step(
   end: number,
   isUtf8?: (bytes: Uint8Array) => boolean,
 ): number {
-  if (!(bytes instanceof Uint8Array)) throw new TypeError('bytes must be a Uint8Array');
-  if (!(start >= 0 && start <= end && end <= bytes.length)) {
-    throw new RangeError(`range [${start}, ${end}) is not inside ${bytes.length} bytes`);
-  }
+  checkRange(bytes, start, end);
   if (!(state >= 0 && state <= UTF8_REJECT)) throw new RangeError('state must be of 0 to 8');
   let s = state;
   let i = start;

@@ -1,4 +1,4 @@
-import { FrameDecoder, type Role, SlabPool } from '@ws/codec';
+import { FRAME, FRAME_END, FrameDecoder, NEED_MORE, type Role, SlabPool } from '@ws/codec';
 import { naiveDecode, naiveEncode } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -67,6 +67,31 @@ describe.each(['server', 'client'] as const)('FrameDecoder as a %s', (role) => {
         decoder.reset();
         const same = feeder.frames.every((f, i) => Buffer.compare(f.payload, expected[i]!) === 0);
         if (!same || feeder.frames.length !== expected.length) expect([a, b]).toEqual('no matter');
+      }
+    }
+  });
+
+  it('is at a frame boundary after the same bytes at every cut', () => {
+    const ends = new Set<number>();
+    let end = 0;
+    for (const { size } of naiveDecode(stream, role, { allowedRsv: 0x40 }).frames) {
+      ends.add((end += size));
+    }
+    for (const holdLimit of holdLimits) {
+      for (let at = 0; at <= stream.length; at++) {
+        const decoder = new FrameDecoder({ role, allowedRsv: 0x40, holdLimit });
+        let arrived = 0;
+        const frameEnds = [...ends];
+        for (const piece of cut(stream, [at])) {
+          decoder.push(piece.slice());
+          arrived += piece.length;
+          for (let event = decoder.next(); event !== NEED_MORE; event = decoder.next()) {
+            if (event !== FRAME && event !== FRAME_END) continue;
+            const boundary = frameEnds.shift() === arrived;
+            expect([at, arrived, decoder.atFrameBoundary]).toEqual([at, arrived, boundary]);
+          }
+          expect(decoder.atFrameBoundary).toBe(arrived === 0 || ends.has(arrived));
+        }
       }
     }
   });

@@ -1,0 +1,28 @@
+import { naiveEncode } from '@ws/tests';
+import { describe, expect, it, vi } from 'vitest';
+
+describe('with `simd: false`', () => {
+  it('no WebAssembly memory is created', async () => {
+    vi.resetModules();
+    const codec = await import('@ws/codec');
+    const { FrameDecoder, FrameEncoder, MessageBuffers, SlabPool, unmask } = codec;
+    const memory = vi.spyOn(WebAssembly, 'Memory');
+    const pool = new SlabPool({ simd: false, maxFreeBytes: 0 });
+    pool.take(1).release();
+    const buffers = new MessageBuffers({ simd: false });
+    buffers.give(buffers.take(1));
+    const encoder = new FrameEncoder({ role: 'client', pool });
+    encoder.frame(2, true, 0, new Uint8Array(70_000));
+    encoder.discard();
+    const decoder = new FrameDecoder({ role: 'server', pool, simd: false });
+    const wire = naiveEncode(2, new Uint8Array(70_000), { mask: 0x37fa213d });
+    decoder.push(wire.slice(0, 20_000));
+    decoder.next();
+    decoder.assembleInto(new Uint8Array(70_000), 0);
+    decoder.next();
+    decoder.reset();
+    unmask(new Uint8Array(8000), 0, 8000, 0x37fa213d);
+    expect(memory).not.toHaveBeenCalled();
+    memory.mockRestore();
+  });
+});
