@@ -8,7 +8,7 @@ import * as ws from '../rivals/ws.ts';
 
 const CHUNK = 64 * 1024;
 export const SIZES: readonly number[] = [16, 32, 125, 1024, 65536, 1048576];
-const TEXTS: readonly number[] = [16, 125, 1024];
+const TEXTS: readonly number[] = [16, 125, 1024, 16_384, 65_536, 1_048_576];
 
 /** A row of the result: one kind of work, by subject. */
 export interface Row {
@@ -93,7 +93,7 @@ function encode(bytes: number, masked: boolean): Row {
 function encodeText(bytes: number, masked: boolean): Row {
   const role: Role = masked ? 'client' : 'server';
   const text = 'lorem ipsum, '.repeat(bytes).slice(0, bytes);
-  const units = Math.floor((256 * 1024) / bytes);
+  const units = Math.max(4, Math.floor((256 * 1024) / bytes));
   return measure(
     'encode text',
     masked,

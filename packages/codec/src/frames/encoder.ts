@@ -3,7 +3,7 @@ import { checkRange, isBytes, rotateBigEndian } from '../masking/mask.ts';
 import { xorAscii } from '../memory/copy.ts';
 import { LARGEST_SLAB } from '../memory/slab.ts';
 import { SlabWriter } from '../memory/slab-writer.ts';
-import { isHigh, utf8Length } from '../text/utf8.ts';
+import { isHigh } from '../text/utf8.ts';
 import { encoderOptions, type FrameEncoderOptions } from './encoder-options.ts';
 import { checkFrameFields, headerSize, writeHeader } from './header.ts';
 import { FIN, MASK, RSV } from './rules.ts';
@@ -13,6 +13,9 @@ import { FIN, MASK, RSV } from './rules.ts';
  * encoder.
  */
 const SHORT_TEXT = 16;
+
+/** A long text is written in pieces of at least this many UTF-16 units, except its last one. */
+const SHORTEST_PIECE = 1024;
 
 /**
  * Writes frames to slabs. Small frames share a segment. Reading {@link segments}, a full slab or a
@@ -292,20 +295,37 @@ export class FrameEncoder {
     return size;
   }
 
-  /**
-   * Appends text that may not fit a slab. It counts the size first, then writes the text slab by
-   * slab.
-   */
+  /** Appends text that may not fit a slab. */
   #longText(b0: number, text: string): number {
+    // A count of the bytes takes 35 times as long as writing them. The header's size needs only a
+    // guess: it is right for every text of 64 KiB units or more, and for ASCII.
+    const length = this.#writeLongText(b0, text, headerSize(text.length));
+    if (length >= 0) return headerSize(length) + this.#keySize + length;
+    const again = this.#writeLongText(b0, text, headerSize(-1 - length));
+    if (again < 0) throw new Error('writeUtf8 wrote the same text in two different lengths');
+    return headerSize(again) + this.#keySize + again;
+  }
+
+  /**
+   * Writes the text slab by slab, then its header into the `header` bytes in front. Returns its
+   * length in bytes. When `header` does not fit that length, it appends nothing and returns -1 - length.
+   */
+  #writeLongText(b0: number, text: string, header: number): number {
     const { out } = this;
-    const length = utf8Length(text);
-    let key = this.#openLarge(b0, length);
+    const room = header + this.#keySize;
+    out.reserve(Math.max(room, LARGEST_SLAB - out.pos));
     const first = out.sealed.count;
-    const from = out.pos - headerSize(length) - this.#keySize;
+    const from = out.pos;
+    const { bytes, view } = out;
+    const firstKey = this.maskBit === 0 ? 0 : this.nextKey();
+    let key = firstKey;
+    let length = 0;
+    out.pos += room;
     try {
       for (let i = 0; i < text.length; ) {
         let units = Math.floor((out.limit - out.pos) / 3);
-        if (units < 2) {
+        // Many short pieces at the end of a slab cost more than its last bytes are worth.
+        if (units < Math.min(SHORTEST_PIECE, text.length - i)) {
           out.nextSlab();
           continue;
         }
@@ -315,14 +335,21 @@ export class FrameEncoder {
         out.mask(out.pos, out.pos + n, key);
         key = rotateBigEndian(key, n);
         out.pos += n;
+        length += n;
         i += units;
       }
     } catch (error) {
       out.undo(first, from);
       throw error;
     }
+    if (headerSize(length) !== header) {
+      out.undo(first, from);
+      return -1 - length;
+    }
     out.endLarge();
-    return headerSize(length) + this.#keySize + length;
+    const at = writeHeader(bytes, from, b0, this.maskBit, length);
+    if (this.maskBit !== 0) view.setInt32(at, firstKey);
+    return length;
   }
 
   /** Appends the header, then the payload by reference. */

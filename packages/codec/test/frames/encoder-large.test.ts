@@ -1,4 +1,4 @@
-import { FrameEncoder, type Role } from '@ws/codec';
+import { FrameEncoder, type Role, SlabPool } from '@ws/codec';
 import { naiveEncode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { bytes, flush, join } from '../support.ts';
@@ -46,6 +46,38 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
       encoder.text(1, true, 0, text);
       same(flush(encoder), naive(role, 1, new TextEncoder().encode(text)));
     }
+  });
+
+  it.each([21_840, 21_841, 40_000, 65_523, 65_535, 65_536, 70_000, 300_000])(
+    'writes a text of %d units as the naive encoder does, alone and after others',
+    (units) => {
+      // One to four bytes a character, so that the guess of the header's size is right and wrong.
+      for (const piece of ['a', 'aé', 'é', 'aa漢', '漢', '😀', '\ud800']) {
+        const text = piece.repeat(units).slice(0, units);
+        const expected = naive(role, 1, new TextEncoder().encode(text));
+        const pool = new SlabPool({ debug: true });
+        const encoder = make(role, { pool });
+        for (const before of [0, 5, 60_000]) {
+          const short = bytes(before);
+          encoder.frame(2, true, 0, short);
+          expect(encoder.text(1, true, 0, text)).toBe(expected.length);
+          encoder.frame(2, true, 0, short);
+          const around = naive(role, 2, short);
+          expect(encoder.pending).toBe(expected.length + 2 * around.length);
+          same(flush(encoder), join([around, expected, around]));
+        }
+        expect(pool.lent).toBe(0);
+      }
+    },
+    60_000,
+  );
+
+  it('appends nothing when the writer of text contradicts itself', () => {
+    let calls = 0;
+    const encoder = make(role, { writeUtf8: () => (calls++ < 2 ? 40_000 : 1) });
+    encoder.frame(2, true, 0, bytes(5));
+    expect(() => encoder.text(1, true, 0, 'a'.repeat(40_000))).toThrow('two different lengths');
+    same(flush(encoder), naive(role, 2, bytes(5)));
   });
 
   it('sends the largest control frame, as its first', () => {
