@@ -136,7 +136,7 @@ export class FrameDecoder {
     this.#verdicts = firstByteVerdicts(allowedRsv);
     this.#holdLimit = known.holdLimit;
     this.#useSimd = known.simd;
-    this.#ring = new ReceiveRing(known.pool, known.readBufferSize);
+    this.#ring = new ReceiveRing(known.pool, known.readBufferSize, this.#masked && known.simd);
     this.#unmasker = new Unmasker(this.#ring, known.simd);
     this.#tail = new Tail(this.#ring, this.#masked ? 4 : 0, known.holdLimit);
   }

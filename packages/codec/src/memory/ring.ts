@@ -20,6 +20,7 @@ const VIEW_FROM = 2048;
 export class ReceiveRing {
   readonly #pool: SlabSource;
   readonly #firstSize: number;
+  readonly #unmasks: boolean;
   #slab: Slab | undefined;
   #landing: Uint8Array = NO_BYTES;
   #filled = false;
@@ -33,9 +34,11 @@ export class ReceiveRing {
   /**
    * @param pool - Source of the slab.
    * @param firstSize - Smallest first size of the landing place, in bytes.
+   * @param unmasks - Whether bytes are unmasked in the landing place.
    */
-  constructor(pool: SlabSource, firstSize: number) {
+  constructor(pool: SlabSource, firstSize: number, unmasks: boolean) {
     this.#pool = pool;
+    this.#unmasks = unmasks;
     this.#firstSize = firstSize;
   }
 
@@ -123,7 +126,8 @@ export class ReceiveRing {
    * place.
    */
   #move(capacity: number, base: number): void {
-    const slab = this.#pool.take(capacity);
+    // A tail is short: it leaves the SIMD memory to messages. A peer could fill it with tails.
+    const slab = this.#pool.take(capacity, base !== -1 && this.#unmasks);
     const to = base === -1 ? slab.bytes.length : base;
     for (let i = 1; i <= this.size; i++) slab.bytes[to - i] = this.bytes[this.base - i]!;
     this.#slab?.release();

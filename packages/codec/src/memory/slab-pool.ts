@@ -11,7 +11,10 @@ export interface SlabPoolOptions {
    * Default 2.5 MiB.
    */
   maxFreeBytes?: number;
-  /** Whether to take slabs from the SIMD memory while it has room. Default true. */
+  /**
+   * Whether slabs for masking come from the SIMD memory while it has room. Default true. Other slabs
+   * never do: messages and masking encoders need that memory.
+   */
   simd?: boolean;
   /**
    * For tests. Released and new memory is filled with 0xDB: a view that was kept too long shows
@@ -23,6 +26,9 @@ export interface SlabPoolOptions {
 }
 
 const CLASSES: readonly number[] = [4096, 16384, LARGEST_SLAB];
+const COUNT = CLASSES.length;
+/** The kind of a slab that is larger than every class. */
+const NOT_KEPT = 2 * COUNT;
 const MAX_FREE_BYTES = 2.5 * 1024 * 1024;
 /**
  * Release functions of a slab. Each lease gets the next one, so that a second call does not end a
@@ -37,7 +43,8 @@ const RELEASES = 32;
  * pool bounds the memory that it keeps, not the memory that it leases.
  */
 export class SlabPool implements SlabSource {
-  readonly #free: readonly Pool<PooledSlab>[] = CLASSES.map(() => new Pool());
+  /** By class; after them the slabs for masking, by class. */
+  readonly #free: readonly Pool<PooledSlab>[] = [...CLASSES, ...CLASSES].map(() => new Pool());
   readonly #maxFreeBytes: number;
   readonly #simd: boolean;
   readonly #guard: PoolGuard | undefined;
@@ -69,16 +76,19 @@ export class SlabPool implements SlabSource {
    * Leases a slab of the smallest class that holds `minBytes`.
    *
    * @param minBytes - Bytes needed, 0 or more.
+   * @param masks - Whether to prefer the SIMD memory. Default false.
    * @returns The slab. The caller owns it until it calls `release`.
    * @throws RangeError when `minBytes` is negative, not an integer, or too large for the engine.
    *   With `debug`, Error when the slab was written to after its release.
    */
-  take(minBytes: number): Slab {
+  take(minBytes: number, masks = false): Slab {
     if (!(Number.isInteger(minBytes) && minBytes >= 0)) {
       throw new RangeError('minBytes must be an integer of 0 or more');
     }
     let kind = 0;
-    while (kind < CLASSES.length && CLASSES[kind]! < minBytes) kind++;
+    while (kind < COUNT && CLASSES[kind]! < minBytes) kind++;
+    if (kind === COUNT) kind = NOT_KEPT;
+    else if (masks) kind += COUNT;
     let slab = this.#free[kind]?.acquire();
     if (slab === undefined) {
       slab = this.#make(kind, minBytes);
@@ -92,10 +102,11 @@ export class SlabPool implements SlabSource {
   }
 
   #make(kind: number, minBytes: number): PooledSlab {
-    const size = CLASSES[kind] ?? minBytes;
+    const size = kind === NOT_KEPT ? minBytes : CLASSES[kind % COUNT]!;
     const guard = this.#guard;
     const needed = guard === undefined ? size : size + 2 * GUARD_BYTES;
-    const block = this.#simd && kind < CLASSES.length ? simd()?.blocks.acquire(needed) : undefined;
+    const masks = kind >= COUNT && kind < NOT_KEPT;
+    const block = this.#simd && masks ? simd()?.blocks.acquire(needed) : undefined;
     const memory = block ?? new Uint8Array(needed);
     return new PooledSlab(guard?.enclose(memory, size) ?? memory, kind, this.#takeBack);
   }

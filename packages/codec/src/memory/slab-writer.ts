@@ -143,7 +143,7 @@ export class SlabWriter {
   }
 
   #lease(least: number): void {
-    const slab = this.#pool.take(least);
+    const slab = this.#pool.take(least, this.#masks);
     const { bytes } = slab;
     this.#slab = slab;
     this.bytes = bytes;

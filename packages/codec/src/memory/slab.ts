@@ -20,8 +20,13 @@ export interface Slab {
 
 /** A source of slabs: a `SlabPool`, or a wrapper around buffers of the caller. */
 export interface SlabSource {
-  /** Leases a slab of at least `minBytes` bytes. Creates memory when the pool has none. */
-  take(minBytes: number): Slab;
+  /**
+   * Leases a slab of at least `minBytes` bytes. Creates memory when the pool has none.
+   *
+   * @param masks - Whether the caller masks or unmasks many bytes there. A `SlabPool` then prefers
+   *   the SIMD memory. Default false.
+   */
+  take(minBytes: number, masks?: boolean): Slab;
 }
 
 /**

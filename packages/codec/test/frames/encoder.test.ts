@@ -366,7 +366,11 @@ describe('FrameEncoder segments', () => {
 
   it('keep the bytes of other connections when a transport releases twice', () => {
     const pool = new SlabPool({ debug: false });
-    const [a, b, c] = [make('server', { pool }), make('server', { pool }), make('server', { pool })];
+    const [a, b, c] = [
+      make('server', { pool }),
+      make('server', { pool }),
+      make('server', { pool }),
+    ];
     a.frame(2, true, 0, bytes(5));
     expect(a.segments).toBe(1);
     const release = a.segRelease(0)!;

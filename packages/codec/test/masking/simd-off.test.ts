@@ -6,7 +6,8 @@ describe('with `simd: false`', () => {
     vi.resetModules();
     const codec = await import('@ws/codec');
     const { FrameDecoder, FrameEncoder, MessageBuffers, SlabPool, unmask } = codec;
-    const memory = vi.spyOn(WebAssembly, 'Memory');
+    const Memory = vi.fn();
+    vi.stubGlobal('WebAssembly', { Memory });
     const pool = new SlabPool({ simd: false, maxFreeBytes: 0 });
     pool.take(1).release();
     const buffers = new MessageBuffers({ simd: false });
@@ -22,7 +23,7 @@ describe('with `simd: false`', () => {
     decoder.next();
     decoder.reset();
     unmask(new Uint8Array(8000), 0, 8000, 0x37fa213d);
-    expect(memory).not.toHaveBeenCalled();
-    memory.mockRestore();
+    vi.unstubAllGlobals();
+    expect(Memory).not.toHaveBeenCalled();
   });
 });

@@ -8,7 +8,7 @@ const tail = (ring: ReceiveRing): Uint8Array => ring.bytes.slice(ring.base - rin
 describe('ReceiveRing', () => {
   it('appends in order, for any pieces, and ends at its base', () => {
     const pool = new SlabPool({ debug: true });
-    const ring = new ReceiveRing(pool, 4096);
+    const ring = new ReceiveRing(pool, 4096, true);
     const from = bytes(4112);
     let at = 0;
     for (const n of [0, 1, 2, 13, 100, 1996, 2000]) {
@@ -27,7 +27,7 @@ describe('ReceiveRing', () => {
 
   it('leases a larger slab when the frame needs it', () => {
     const pool = new SlabPool({ debug: true });
-    const ring = new ReceiveRing(pool, 4096);
+    const ring = new ReceiveRing(pool, 4096, true);
     ring.append(bytes(6), 0, 6, 14);
     expect(ring.base).toBe(4096);
     ring.append(bytes(4112), 6, 4112, 4112);
@@ -40,7 +40,7 @@ describe('ReceiveRing', () => {
 
   it('holds no memory while it holds no byte', () => {
     const pool = new SlabPool({ debug: true });
-    const ring = new ReceiveRing(pool, 4096);
+    const ring = new ReceiveRing(pool, 4096, true);
     ring.append(bytes(6), 3, 3, 14);
     expect(pool.lent).toBe(0);
     expect(ring.words.length).toBe(0);
@@ -48,7 +48,7 @@ describe('ReceiveRing', () => {
   });
 
   it('moves its tail before the landing place, and keeps both apart', () => {
-    const ring = new ReceiveRing(new SlabPool(), 4096);
+    const ring = new ReceiveRing(new SlabPool(), 4096, true);
     ring.append(bytes(100), 0, 100, 200);
     const landing = ring.writable();
     landing.fill(0xaa);
@@ -64,7 +64,7 @@ describe('ReceiveRing', () => {
 
   it('keeps its slab, and its view, while there is a landing place', () => {
     const pool = new SlabPool();
-    const ring = new ReceiveRing(pool, 4096);
+    const ring = new ReceiveRing(pool, 4096, true);
     const landing = ring.writable();
     ring.keep(ring.base + 10, ring.base + 20);
     expect(ring.size).toBe(10);
@@ -76,7 +76,7 @@ describe('ReceiveRing', () => {
   });
 
   it('grows when a read has filled its landing place, up to 64 KiB, and not before', () => {
-    const ring = new ReceiveRing(new SlabPool(), 4096);
+    const ring = new ReceiveRing(new SlabPool(), 4096, true);
     const sizes: number[] = [];
     for (let i = 0; i < 4; i++) {
       const landing = ring.writable();
@@ -90,7 +90,7 @@ describe('ReceiveRing', () => {
   });
 
   it('leases one slab of the requested size', () => {
-    const ring = new ReceiveRing(new SlabPool(), 100_000);
+    const ring = new ReceiveRing(new SlabPool(), 100_000, true);
     const landing = ring.writable();
     expect(landing.length).toBe(100_000);
     ring.landed(100_000);
@@ -99,7 +99,7 @@ describe('ReceiveRing', () => {
 
   it('creates the view when the slabs have none', () => {
     const source = { take: (n: number) => ({ bytes: new Uint8Array(n), release: () => {} }) };
-    const ring = new ReceiveRing(source, 16);
+    const ring = new ReceiveRing(source, 16, true);
     ring.writable();
     expect(ring.words.length).toBe((4112 + 16) / 8);
   });

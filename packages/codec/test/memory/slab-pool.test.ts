@@ -1,5 +1,5 @@
-import { SlabPool, sharedSlabPool } from '@ws/codec';
-import { describe, expect, it } from 'vitest';
+import { FrameDecoder, FrameEncoder, SlabPool, sharedSlabPool } from '@ws/codec';
+import { describe, expect, it, vi } from 'vitest';
 import { simd } from '../../src/masking/simd.ts';
 
 describe('SlabPool', () => {
@@ -12,7 +12,7 @@ describe('SlabPool', () => {
     [65537, 65537],
   ])('leases a slab of %d bytes as one of %d', (least, size) => {
     const pool = new SlabPool();
-    const slab = pool.take(least);
+    const slab = pool.take(least, true);
     expect(slab.bytes.length).toBe(size);
     slab.release();
     expect(pool.freeBytes).toBe(size <= 65536 ? size : 0);
@@ -46,7 +46,7 @@ describe('SlabPool', () => {
     const pool = new SlabPool({ maxFreeBytes: 65536 });
     const before = simd()!.blocks.acquire(8 * 1024 * 1024);
     expect(before).toBeDefined();
-    const slabs = Array.from({ length: 128 }, () => pool.take(65536));
+    const slabs = Array.from({ length: 128 }, () => pool.take(65536, true));
     for (const slab of slabs) slab.release();
     expect(pool.freeBytes).toBe(65536);
     expect(pool.lent).toBe(0);
@@ -55,13 +55,43 @@ describe('SlabPool', () => {
 
   it('uses ordinary memory when the SIMD memory is full, or not wanted', () => {
     const pool = new SlabPool({ maxFreeBytes: 0 });
-    const slabs = Array.from({ length: 300 }, () => pool.take(65536));
+    const slabs = Array.from({ length: 300 }, () => pool.take(65536, true));
     const inside = slabs.filter((slab) => slab.bytes.buffer === simd()!.buffer);
     expect(inside.length).toBeGreaterThan(100);
     expect(inside.length).toBeLessThan(300);
     for (const slab of slabs) slab.release();
-    const plain = new SlabPool({ simd: false }).take(1);
+    const plain = new SlabPool({ simd: false }).take(1, true);
     expect(plain.bytes.buffer).not.toBe(simd()!.buffer);
+  });
+
+  it('keeps the SIMD memory for masking', () => {
+    const pool = new SlabPool();
+    const [plain, masking] = [pool.take(1), pool.take(1, true)];
+    expect(plain.bytes.buffer).not.toBe(simd()!.buffer);
+    expect(masking.bytes.buffer).toBe(simd()!.buffer);
+    plain.release();
+    masking.release();
+    expect(pool.take(1, true)).toBe(masking);
+    expect(pool.take(1)).toBe(plain);
+    expect(pool.freeBytes).toBe(0);
+  });
+
+  it('lends no SIMD memory to tails and to the frames of a server', () => {
+    const acquire = vi.spyOn(simd()!.blocks, 'acquire');
+    const pool = new SlabPool();
+    const decoders = Array.from({ length: 300 }, () => new FrameDecoder({ role: 'server', pool }));
+    const encoders = Array.from({ length: 50 }, () => new FrameEncoder({ role: 'server', pool }));
+    for (const decoder of decoders) {
+      decoder.push(Uint8Array.of(0x82));
+      decoder.next();
+    }
+    for (const encoder of encoders) encoder.frame(2, true, 0, new Uint8Array(50_000));
+    expect(pool.lent).toBe(350);
+    expect(acquire).not.toHaveBeenCalled();
+    acquire.mockRestore();
+    for (const decoder of decoders) decoder.reset();
+    for (const encoder of encoders) encoder.discard();
+    expect(pool.lent).toBe(0);
   });
 
   it('keeps views with each slab', () => {
@@ -87,7 +117,7 @@ describe('SlabPool', () => {
 
     it.each([1, 5000, 20_000, 70_000])('leases %d bytes, filled with 0xDB', (least) => {
       const pool = made();
-      const slab = pool.take(least);
+      const slab = pool.take(least, true);
       expect(slab.bytes.length).toBe(new SlabPool({ debug: false }).take(least).bytes.length);
       expect(slab.bytes.buffer === simd()!.buffer).toBe(inSimd && least <= 65_536);
       expect(slab.bytes.every((byte) => byte === 0xdb)).toBe(true);
@@ -98,7 +128,7 @@ describe('SlabPool', () => {
     });
 
     it('shows 0xDB in a view that was retained', () => {
-      const slab = made().take(1);
+      const slab = made().take(1, true);
       const view = slab.bytes.fill(1).subarray(10, 20);
       slab.release();
       expect(slab.bytes.every((byte) => byte === 0xdb)).toBe(true);
@@ -107,10 +137,10 @@ describe('SlabPool', () => {
 
     it.each([0, 1, 2, 3, 4, 2047, 4095])('throws at a take when byte %d was written to', (at) => {
       const pool = made();
-      const slab = pool.take(1);
+      const slab = pool.take(1, true);
       slab.release();
       slab.bytes[at] = 0xab;
-      const take = (): unknown => pool.take(1);
+      const take = (): unknown => pool.take(1, true);
       expect(take).toThrow(
         `slab of 4096 bytes was written to after its release: byte ${at} is 0xab; find the code that kept a view`,
       );
@@ -118,14 +148,14 @@ describe('SlabPool', () => {
 
     it('shows in the cause where the slab was released', () => {
       const pool = made();
-      const slab = pool.take(1);
+      const slab = pool.take(1, true);
       (function theCulprit() {
         slab.release();
       })();
       slab.bytes[0] = 1;
       let thrown: unknown;
       try {
-        pool.take(1);
+        pool.take(1, true);
       } catch (error) {
         thrown = error;
       }
@@ -135,10 +165,10 @@ describe('SlabPool', () => {
 
     it('throws when a slab is released twice, also when it was lent again meanwhile', () => {
       const pool = made();
-      const slab = pool.take(1);
+      const slab = pool.take(1, true);
       slab.release();
       expect(slab.release).toThrow('slab released twice');
-      const again = pool.take(1);
+      const again = pool.take(1, true);
       expect(again.bytes).toBe(slab.bytes);
       expect(slab.release).toThrow('slab released twice');
       expect(pool.lent).toBe(1);
@@ -148,7 +178,7 @@ describe('SlabPool', () => {
     });
 
     it.each([-64, -1, 4096, 4159])('throws when byte %d was written to', (at) => {
-      const slab = made().take(1);
+      const slab = made().take(1, true);
       new Uint8Array(slab.bytes.buffer)[slab.bytes.byteOffset + at] = 1;
       expect(slab.release).toThrow(
         `slab of 4096 bytes: byte ${at} is outside of it and was written to`,
@@ -159,7 +189,7 @@ describe('SlabPool', () => {
       const pool = new SlabPool({ debug: true, simd: inSimd, maxFreeBytes: 0 });
       const room = simd()!.blocks.acquire(8 * 1024 * 1024)!;
       simd()!.blocks.release(room);
-      const slabs = Array.from({ length: 20 }, () => pool.take(65_536));
+      const slabs = Array.from({ length: 20 }, () => pool.take(65_536, true));
       for (const slab of slabs) slab.release();
       expect(pool.freeBytes).toBe(0);
       // The same block is free again: none of it is leased.
