@@ -4,6 +4,9 @@ import { sharedSlabPool } from '../memory/slab-pool.ts';
 import type { Role } from './opcode.ts';
 import { RSV } from './rules.ts';
 
+/** Largest `readBufferSize`: larger reads are not faster. */
+const MAX_READ_BUFFER = 1024 * 1024;
+
 /** Options of `FrameDecoder`. */
 export interface FrameDecoderOptions {
   /**
@@ -24,7 +27,7 @@ export interface FrameDecoderOptions {
    * 4112. A control frame is always one FRAME.
    */
   holdLimit?: number;
-  /** Smallest first size of `FrameDecoder.writable()`, in bytes. Default 4096. */
+  /** Smallest first size of `FrameDecoder.writable()`, in bytes. 1 to 1 MiB, default 4096. */
   readBufferSize?: number;
   /**
    * Source of the memory for incomplete frames and for `writable()`. Default: the thread's shared
@@ -55,8 +58,12 @@ export function decoderOptions(options: FrameDecoderOptions): Required<FrameDeco
   if (!(Number.isInteger(holdLimit) && holdLimit >= 0 && holdLimit <= MAX_TAIL)) {
     throw new RangeError(`holdLimit must be an integer of 0 to ${MAX_TAIL}`);
   }
-  if (!(Number.isInteger(readBufferSize) && readBufferSize > 0)) {
-    throw new RangeError('readBufferSize must be an integer of 1 or more');
+  if (
+    !(Number.isInteger(readBufferSize) && readBufferSize > 0 && readBufferSize <= MAX_READ_BUFFER)
+  ) {
+    throw new RangeError(
+      `readBufferSize must be an integer of 1 to ${MAX_READ_BUFFER}, not ${readBufferSize}`,
+    );
   }
   return { role, allowedRsv, maxFramePayload, holdLimit, readBufferSize, pool, simd };
 }

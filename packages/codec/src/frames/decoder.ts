@@ -95,7 +95,8 @@ export class FrameDecoder {
   /**
    * Largest payload of a data frame, in bytes. A larger frame fails with close code 1009 as soon as
    * its length is known, before any of its payload is delivered. The value may change at any time
-   * and applies from the next header. Infinity: no limit.
+   * and applies from the next header. Infinity: no limit. A value that is not a number, such as NaN
+   * or undefined, fails every data frame.
    */
   maxFramePayload: number;
   /** The fault of the peer, after FAILED. */
@@ -229,11 +230,12 @@ export class FrameDecoder {
 
     let at = pos + 2;
     if (length < 126) {
-      if (length > this.maxFramePayload && verdict === DATA_FRAME) return this.#failOverLimit();
+      // Not `length > limit`: a limit that is not a number fails closed.
+      if (!(length <= this.maxFramePayload) && verdict === DATA_FRAME) return this.#failOverLimit();
     } else if (length === 126) {
       if (inputEnd - at < 2) return this.#judgeLength(at, 2);
       length = length16(bytes, at);
-      if (length < 126 || length > this.maxFramePayload) return this.#judgeLength(at, 2);
+      if (length < 126 || !(length <= this.maxFramePayload)) return this.#judgeLength(at, 2);
       at += 2;
     } else {
       // A 64-bit length is read in another method, so that every number here stays a small integer.
@@ -280,11 +282,14 @@ export class FrameDecoder {
    * The caller owns `target`. In memory of {@link MessageBuffers}, which is SIMD memory, unmasking
    * is several times as fast.
    *
-   * @throws TypeError or RangeError when `at` is not inside `target`, Error when there is no
-   *   current frame.
+   * @throws TypeError when `target` is not a Uint8Array, RangeError when `at` is not the index of a
+   *   byte in `target`, Error when there is no current frame.
    */
   assembleInto(target: Uint8Array, at: number): void {
     checkRange(target, at, target.length);
+    if (at === target.length) {
+      throw new RangeError(`assembleInto: at ${at} leaves no room in ${at} bytes`);
+    }
     if (this.#state !== IN_PAYLOAD) throw new Error('assembleInto: there is no current frame');
     this.#target.set(target, at, this.#masked && this.#useSimd ? existingSimd() : undefined);
   }
@@ -337,7 +342,7 @@ export class FrameDecoder {
     let at = pos + 2;
     if (inputEnd - at < 8) return this.#judgeLength(at, 8);
     const length = length64(bytes, at);
-    if (length < 65536 || length > this.maxFramePayload || length > Number.MAX_SAFE_INTEGER) {
+    if (length < 65536 || !(length <= this.maxFramePayload) || length > Number.MAX_SAFE_INTEGER) {
       return this.#judgeLength(at, 8);
     }
     at += 8;

@@ -97,7 +97,7 @@ export function lengthFault(
   if (most < (size === 2 ? 126 : 65536)) {
     return { closeCode: CloseCode.ProtocolError, fault: 'non-minimal length' };
   }
-  return least > limit ? overLimit(limit) : undefined;
+  return least <= limit ? undefined : overLimit(limit);
 }
 
 /** The fault of a data frame that announces more than `maxFramePayload` bytes. */

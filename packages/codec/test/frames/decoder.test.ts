@@ -823,3 +823,29 @@ describe('FrameDecoder.assembleInto', () => {
     expect(() => decoder.assembleInto(new Uint8Array(1), 2)).toThrow(RangeError);
   });
 });
+
+describe('FrameDecoder limits', () => {
+  it.each([Number.NaN, undefined])('fail closed when maxFramePayload becomes %s', (limit) => {
+    for (const length of [1, 1000, 70_000]) {
+      const decoder = new FrameDecoder({ role: 'client' });
+      decoder.maxFramePayload = limit as number;
+      decoder.push(naiveEncode(2, bytes(length)));
+      expect(decoder.next()).toBe(FAILED);
+      expect(decoder.error?.closeCode).toBe(1009);
+    }
+  });
+
+  it('let no assembly begin without room', () => {
+    const decoder = new FrameDecoder({ role: 'client' });
+    decoder.push(naiveEncode(2, bytes(9000)).subarray(0, 5000));
+    decoder.next();
+    expect(() => decoder.assembleInto(new Uint8Array(9), 9)).toThrow(
+      'assembleInto: at 9 leaves no room in 9 bytes',
+    );
+  });
+
+  it('reject a readBufferSize over 1 MiB', () => {
+    const make = (): unknown => new FrameDecoder({ role: 'client', readBufferSize: 1e9 });
+    expect(make).toThrow('readBufferSize must be an integer of 1 to 1048576, not 1000000000');
+  });
+});
