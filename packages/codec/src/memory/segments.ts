@@ -59,12 +59,12 @@ export class Segments {
     const boundary = this.#boundaries[this.#check(i)]!;
     const end = this.#ends[i]!;
     if (boundary === this.#starts[i] || boundary === end) return;
-    const release = twice(this.#releases[i]);
+    const [first, second] = halves(this.#releases[i]);
     this.#bufs.splice(i + 1, 0, this.#bufs[i]!);
     this.#starts.splice(i + 1, 0, boundary);
     this.#ends.splice(i, 0, boundary);
     this.#boundaries.splice(i, 0, boundary);
-    this.#releases.splice(i, 1, release, release);
+    this.#releases.splice(i, 1, first, second);
     this.count++;
   }
 
@@ -139,17 +139,24 @@ export class Segments {
   }
 }
 
-/** Returns a function that calls `release` at its second call. */
-function twice(release: (() => void) | undefined): (() => void) | undefined {
-  if (release === undefined) return undefined;
-  let calls = 0;
-  return () => {
-    if (++calls === 2) release();
+type Release = (() => void) | undefined;
+
+/** Returns two functions that call `release` when both were called, however often. */
+function halves(release: Release): [Release, Release] {
+  if (release === undefined) return [undefined, undefined];
+  let open = 2;
+  const half = (): (() => void) => {
+    let over = false;
+    return () => {
+      if (!over && --open === 0) release();
+      over = true;
+    };
   };
+  return [half(), half()];
 }
 
 /** Calls every function, then throws the first error of one. */
-function releaseAll(releases: readonly ((() => void) | undefined)[]): void {
+function releaseAll(releases: readonly Release[]): void {
   const errors: unknown[] = [];
   for (const release of releases) {
     try {

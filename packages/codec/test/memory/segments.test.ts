@@ -28,6 +28,19 @@ function list(segments: Segments): string[] {
 }
 
 describe('Segments', () => {
+  it('release a segment that was split when both parts are released, each once', () => {
+    const { segments, released } = segmentsOf([0, 9, 5]);
+    segments.split(0);
+    expect(list(segments)).toEqual(['0: 0-5', '0: 5-9']);
+    const [first, second] = [segments.release(0), segments.release(1)];
+    first?.();
+    first?.();
+    expect(released).toEqual([]);
+    second?.();
+    second?.();
+    expect(released).toEqual([0]);
+  });
+
   it('return the facts of each pushed segment', () => {
     const { segments, released } = segmentsOf([0, 10, 0], [5, 25, 20]);
     expect(list(segments)).toEqual(['0: 0-10', '1: 5-25']);
