@@ -117,14 +117,14 @@ export class ReadLimitError extends WebSocketError {
 }
 
 /**
- * A second way of reading started while another is pending. The message names both; no data is
- * lost.
+ * A second way of reading started while another is pending; the message names both. Or a read of a
+ * MessageReader whose unread rest was dropped: the message has the cause.
  */
 export class ReadPendingError extends WebSocketError {
   declare readonly code: 'WS_ERR_READ_PENDING';
 
-  constructor(asked: string, pending: string) {
-    super(`${asked} while ${pending} is pending`, 'WS_ERR_READ_PENDING');
+  constructor(asked: string, pending: string, message = `${asked} while ${pending} is pending`) {
+    super(message, 'WS_ERR_READ_PENDING');
   }
 
   override get name(): string {

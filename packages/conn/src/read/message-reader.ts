@@ -12,8 +12,8 @@ export interface PieceSource {
   more(pieces: PieceQueue): void;
   /** The reader has taken bytes. */
   taken(pieces: PieceQueue): void;
-  /** The reader does not want the rest of the message: drop it. */
-  dropRest(pieces: PieceQueue): void;
+  /** The reader does not want the rest of the message: drop it. `cause` is for error messages. */
+  dropRest(pieces: PieceQueue, cause: string): void;
 }
 
 /**
@@ -21,8 +21,13 @@ export interface PieceSource {
  * read-ahead bounds memory: while you do not read, the peer waits.
  *
  * A reader is valid until the next read of the connection begins, which drops the unread rest.
- * Later calls of the old reader then report the end of the message, as in gorilla/websocket. When
- * the connection ends before the message is complete, reading rejects with the connection's error.
+ * Later calls of the old reader reject with {@link ReadPendingError}. While `bytes`, `text`, `json`,
+ * a loop or a web stream reads the message, another read of the connection rejects instead: finish
+ * the loop or leave it, finish the web stream or cancel it.
+ *
+ * No method reports the end of a message that is not complete. When the connection ends before that,
+ * or `close`, `terminate` or a read deadline drops unread bytes, reading rejects with the
+ * connection's error.
  */
 export class MessageReader implements AsyncIterable<Uint8Array> {
   /** `TextMessage` or `BinaryMessage`. */
@@ -30,7 +35,6 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
   readonly #pieces: PieceQueue;
   readonly #source: PieceSource;
   readonly #platform: Platform;
-  #pending = false;
 
   /** @internal */
   constructor(type: DataType, pieces: PieceQueue, source: PieceSource, platform: Platform) {
@@ -46,8 +50,8 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
    * @param into - Your memory; the reader writes to it until the promise settles.
    * @returns Number of bytes read, 0 at the end of the message.
    * @throws (rejects) RangeError when `into` is empty, TypeError when it is not a Uint8Array,
-   *   {@link ReadPendingError} while another read of this message is pending, and the error that
-   *   ended the connection.
+   *   {@link ReadPendingError} while another read of this message is pending or after a later read
+   *   of the connection, and the error that ended the connection.
    */
   read(into: Uint8Array): Promise<number> {
     if (!(into instanceof Uint8Array)) {
@@ -67,14 +71,22 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
    * drops the rest.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
+    let left = false;
     const next = async (): Promise<IteratorResult<Uint8Array, undefined>> => {
-      const piece = await this.#piece();
-      return piece === undefined ? { done: true, value: undefined } : { done: false, value: piece };
+      if (left) return { done: true, value: undefined };
+      try {
+        const piece = await this.#held('a loop over a message');
+        if (piece !== undefined) return { done: false, value: piece };
+      } catch (error) {
+        if (!left) throw error;
+      }
+      return { done: true, value: undefined };
     };
     return {
       next: () => handled(next()),
       return: () => {
-        this.#source.dropRest(this.#pieces);
+        left = true;
+        this.#leave('its loop was left');
         return Promise.resolve({ done: true, value: undefined });
       },
       [Symbol.asyncIterator]() {
@@ -88,11 +100,11 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
     return new ReadableStream<Uint8Array>(
       {
         pull: async (controller) => {
-          const piece = await this.#piece();
+          const piece = await this.#held('a web stream of a message');
           if (piece === undefined) controller.close();
           else controller.enqueue(piece);
         },
-        cancel: () => this.#source.dropRest(this.#pieces),
+        cancel: () => this.#leave('its web stream was cancelled'),
       },
       { highWaterMark: 0 },
     );
@@ -100,13 +112,8 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
 
   /** Reads the rest of the message. You own the bytes. */
   bytes(): Promise<Uint8Array> {
-    if (this.#pending) return this.#clash();
-    this.#pending = true;
-    return handled(
-      this.#bytes().finally(() => {
-        this.#pending = false;
-      }),
-    );
+    if (this.#pieces.reading) return this.#clash();
+    return this.#holding(() => this.#bytes());
   }
 
   /** Reads the rest of the message as a string. */
@@ -143,27 +150,38 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
     }
   }
 
-  /** A copy of the next piece. */
-  async #piece(): Promise<Uint8Array | undefined> {
-    const piece = await this.#shift();
-    return piece === undefined ? undefined : copyOf(piece);
+  /** A copy of the next piece, for a loop or a web stream that reads to the end of the message. */
+  async #held(holder: string): Promise<Uint8Array | undefined> {
+    const pieces = this.#pieces;
+    pieces.holder = holder;
+    const piece = await this.#once((queue) => queue.shift(), undefined);
+    if (piece !== undefined) return copyOf(piece);
+    pieces.holder = '';
+    return undefined;
   }
 
-  #shift(): Promise<Uint8Array | undefined> {
-    return this.#once((pieces) => pieces.shift(), undefined);
+  /** A loop or a web stream does not want the rest of the message. */
+  #leave(cause: string): void {
+    this.#pieces.holder = '';
+    this.#source.dropRest(this.#pieces, cause);
+  }
+
+  /** Runs a read that waits. The message cannot be read in another way until it settles. */
+  #holding<T>(read: () => Promise<T>): Promise<T> {
+    this.#pieces.reading = true;
+    return handled(
+      read().finally(() => {
+        this.#pieces.reading = false;
+      }),
+    );
   }
 
   /** Runs {@link #next}. Rejects another read while this one is pending. */
   #once<T>(take: (pieces: PieceQueue) => T, end: T): Promise<T> {
-    if (this.#pending) return this.#clash();
+    if (this.#pieces.reading) return this.#clash();
     if (this.#pieces.empty && !this.#pieces.over) this.#source.more(this.#pieces);
     if (!this.#pieces.empty || this.#pieces.over) return this.#next(take, end);
-    this.#pending = true;
-    return handled(
-      this.#next(take, end).finally(() => {
-        this.#pending = false;
-      }),
-    );
+    return this.#holding(() => this.#next(take, end));
   }
 
   /**

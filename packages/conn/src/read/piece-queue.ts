@@ -18,6 +18,12 @@ export class PieceQueue {
    */
   over = false;
   failure: { readonly reason: unknown } | undefined;
+  /** Whether a call of the reader waits, or reads to the end of the message. */
+  reading = false;
+  /** The loop or web stream that reads to the end of the message. `''` when there is none. */
+  holder = '';
+  /** Whether unread bytes were dropped: the queue then ends with a failure only. */
+  #dropped = false;
   readonly #pieces: Uint8Array[] = [];
   /** Bytes of the first piece that are already read. */
   #read = 0;
@@ -27,9 +33,15 @@ export class PieceQueue {
     return this.#pieces.length === 0;
   }
 
+  /** Name of the read of this message that is pending. `''` when there is none. */
+  get pending(): string {
+    if (this.failure !== undefined) return '';
+    return this.holder === '' && this.reading ? 'a read of a message' : this.holder;
+  }
+
   /** Adds a piece; its bytes belong to the queue. */
   push(piece: Uint8Array): void {
-    if (this.over || piece.length === 0) return;
+    if (this.over || this.#dropped || piece.length === 0) return;
     this.#pieces.push(piece);
     this.cost += piece.length + PIECE_COST;
     this.demanding = false;
@@ -38,15 +50,21 @@ export class PieceQueue {
 
   /** Ends the queue: the message is complete. With `failure` the connection ended before that. */
   end(failure?: { readonly reason: unknown }): void {
-    if (this.over) return;
+    if (this.over || (this.#dropped && failure === undefined)) return;
     this.over = true;
     this.failure = failure;
     this.demanding = false;
     this.#notify();
   }
 
-  /** Drops the unread pieces. */
-  clear(): void {
+  /**
+   * Drops the unread rest of the message, also pieces that follow. A reader that has not read all
+   * of the message waits for the failure that {@link end} reports. It never sees a complete message.
+   */
+  drop(): void {
+    if (this.over && this.empty) return;
+    this.#dropped = true;
+    this.over = this.failure !== undefined;
     this.#pieces.length = 0;
     this.#read = 0;
     this.cost = 0;

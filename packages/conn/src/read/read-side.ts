@@ -109,14 +109,19 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
 
   override releaseIfIdle(): void {
     if (this.#queue?.empty === true) this.#queue = undefined;
-    if (this.#pieces?.over === true && this.#pieces.empty) this.#pieces = undefined;
+    const pieces = this.#pieces;
+    if (pieces?.over === true && pieces.empty && pieces.pending === '') this.#pieces = undefined;
     super.releaseIfIdle();
   }
 
-  /** Drops the queued messages. */
+  /**
+   * Drops the queued messages and the unread pieces. The reader of the pieces rejects with the
+   * reason why reading ends.
+   */
   drop(): void {
     this.#queue = undefined;
-    this.#pieces?.clear();
+    this.#pieces?.drop();
+    if (this.#ended !== undefined) this.#pieces?.end(this.#ended);
   }
 
   /** Drops the queued messages and all later messages. Used after our close frame. */
@@ -258,7 +263,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
 
   /** Returns a queued result, or parses one from the input that has arrived. */
   #take(name: string, streams: boolean): ReadResult | undefined {
-    if (this.#pieces !== undefined) this.#dropPieces();
+    if (this.#pieces !== undefined) this.#dropPieces(`${name} began`);
     const ready = streams ? this.#readyReader() : this.#queue?.shift();
     if (ready !== undefined) {
       this.parseForReads();
@@ -300,7 +305,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   }
 
   more(pieces: PieceQueue): void {
-    if (pieces !== this.#pieces) return pieces.end();
+    if (pieces !== this.#pieces) return pieces.end(restDropped('a later read began'));
     if (this.#ended !== undefined) return pieces.end(this.#ended);
     pieces.demanding = true;
     this.parseForReads();
@@ -310,21 +315,24 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     if (pieces === this.#pieces) this.parseForReads();
   }
 
-  dropRest(pieces: PieceQueue): void {
+  dropRest(pieces: PieceQueue, cause: string): void {
     if (pieces !== this.#pieces) return;
-    this.#dropPieces();
+    this.#dropPieces(cause);
     this.parseForReads();
   }
 
-  /** Drops the unread rest of the message that is read as a stream. */
-  #dropPieces(): void {
+  /**
+   * Drops the unread rest of the message that is read as a stream. Later reads of it reject, unless
+   * the reader has read all of it.
+   */
+  #dropPieces(cause: string): void {
     const pieces = this.#pieces;
     if (pieces === undefined) return;
     this.#pieces = undefined;
-    pieces.clear();
-    if (pieces.over) return;
-    pieces.end();
-    this.decoder?.skip();
+    const arrived = pieces.over;
+    pieces.drop();
+    pieces.end(restDropped(cause));
+    if (!arrived) this.decoder?.skip();
   }
 
   /**
@@ -354,13 +362,14 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   discard(): Promise<CloseInfo> {
     const clash = this.#clash('discardReads');
     if (clash !== undefined) return rejected(clash);
+    this.#dropPieces('discardReads began');
     if (!this.dropping) this.setPayloadUse(CHECKED_ONLY);
     this.drop();
     return this.#startReceive(new ReceiveCall(undefined));
   }
 
   #startReceive(receiveCall: ReceiveCall): Promise<CloseInfo> {
-    this.#dropPieces();
+    this.#dropPieces(`${receiveCall.name} began`);
     this.owner.receiveCall = receiveCall;
     this.#serveQueue();
     this.parseForReads();
@@ -371,7 +380,8 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   #clash(name: string): ReadPendingError | undefined {
     if (this.owner.reader !== undefined) return new ReadPendingError(name, this.owner.reader.name);
     if (this.#directRead !== '') return new ReadPendingError(name, this.#directRead);
-    if (this.#pieces?.demanding) return new ReadPendingError(name, 'a read of a message');
+    const stream = this.#pieces?.pending ?? '';
+    if (stream !== '') return new ReadPendingError(name, stream);
     if (this.owner.receiveCall === undefined) return undefined;
     return new ReadPendingError(name, this.owner.receiveCall.name);
   }
@@ -420,4 +430,10 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     else if (isNormalEnd(reason)) receiveCall.resolve(this.owner.closed);
     else receiveCall.reject(reason);
   }
+}
+
+/** Why a reader whose message was not read to its end cannot continue. */
+function restDropped(cause: string): { readonly reason: ReadPendingError } {
+  const message = `the rest of this message was dropped, because ${cause}; read it to its end first`;
+  return { reason: new ReadPendingError('a read of a message', cause, message) };
 }

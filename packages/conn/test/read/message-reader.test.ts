@@ -63,25 +63,26 @@ describe('MessageReader.read', () => {
   });
 
   it('returns bytes that arrive during the request', async () => {
-    const { reader, push, pieces } = readerOf();
+    const { reader, push } = readerOf();
     const source = reader.read(new Uint8Array(4));
     push('a');
-    pieces.clear();
     push('bc');
-    expect(await source).toBe(2);
+    expect(await source).toBe(3);
   });
 
-  it('keeps waiting when the arrived bytes were dropped again', async () => {
+  it('waits for the failure when the arrived bytes were dropped again', async () => {
     const { reader, push, pieces, platform } = readerOf();
-    let read = -1;
-    void reader.read(new Uint8Array(4)).then((n) => (read = n));
+    let end: unknown;
+    reader.read(new Uint8Array(4)).catch((error: unknown) => (end = error));
     push('a');
-    pieces.clear();
-    await platform.settle();
-    expect(read).toBe(-1);
+    pieces.drop();
     push('bc');
+    pieces.end();
     await platform.settle();
-    expect(read).toBe(2);
+    expect(end).toBeUndefined();
+    pieces.end(gone);
+    await platform.settle();
+    expect(end).toBe(gone.reason);
   });
 
   it('delivers the earlier bytes, then rejects with the error of the connection', async () => {

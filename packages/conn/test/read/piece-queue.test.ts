@@ -48,13 +48,34 @@ describe('PieceQueue', () => {
     expect(pieces.cost).toBe(0);
   });
 
-  it('drops unread bytes and the read position when it is cleared', () => {
+  it.each([false, true])('ends with a failure after unread bytes were dropped', (over) => {
     const pieces = inflowOf([1, 2, 3], [4, 5]);
     taken(pieces, 2);
-    pieces.clear();
-    expect([pieces.empty, pieces.cost]).toEqual([true, 0]);
+    if (over) pieces.end();
+    pieces.drop();
+    expect([pieces.empty, pieces.cost, pieces.over]).toEqual([true, 0, false]);
     pieces.push(Uint8Array.of(6, 7, 8));
-    expect(taken(pieces, 10)).toEqual([6, 7, 8]);
+    pieces.end();
+    expect([pieces.empty, pieces.cost, pieces.over]).toEqual([true, 0, false]);
+    const failure = { reason: new Error('gone') };
+    pieces.end(failure);
+    expect([pieces.over, pieces.failure]).toEqual([true, failure]);
+  });
+
+  it('stays complete when nothing unread was dropped', () => {
+    const pieces = inflowOf([1]);
+    pieces.end();
+    taken(pieces, 1);
+    pieces.drop();
+    expect([pieces.over, pieces.failure]).toEqual([true, undefined]);
+  });
+
+  it('keeps its failure when unread bytes are dropped', () => {
+    const pieces = inflowOf([1]);
+    const failure = { reason: new Error('gone') };
+    pieces.end(failure);
+    pieces.drop();
+    expect([pieces.empty, pieces.over, pieces.failure]).toEqual([true, true, failure]);
   });
 
   it('ignores empty pieces, and pieces after its end', () => {

@@ -3,7 +3,7 @@
 import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { connectionOf } from '../../src/conn.ts';
-import { type Conn, TextMessage } from '../../src/index.ts';
+import { type Conn, ReadPendingError, TextMessage } from '../../src/index.ts';
 import { type Wired, wired } from '../wired.ts';
 
 const NORMAL = Uint8Array.of(0x03, 0xe8);
@@ -157,7 +157,7 @@ describe('an abandoned reader', () => {
       await platform.settle();
     }
     expect(transport.paused).toBe(false);
-    expect(await reader.read(new Uint8Array(1))).toBe(0);
+    await expect(reader.read(new Uint8Array(1))).rejects.toBeInstanceOf(ReadPendingError);
     feed(frame(0, 'end'), frame(1, 'next'));
     expect((await conn.readMessage()).text()).toBe('next');
   });

@@ -1,0 +1,50 @@
+import { FakePlatform } from '@ws/tests';
+import {
+  type Deflater,
+  type DeflateSource,
+  DONE,
+  type Inflater,
+  MORE,
+} from '../../src/platform/deflate-engine.ts';
+
+/** An inflater whose compressed form is the plain form. */
+class IdentityInflater implements Inflater {
+  used = 0;
+  produced = 0;
+  again = 0;
+  limit = Infinity;
+
+  reset(): void {}
+
+  write(
+    input: Uint8Array,
+    from: number,
+    to: number,
+    _last: boolean,
+    output: Uint8Array,
+    at: number,
+    end: number,
+  ): typeof DONE | typeof MORE {
+    this.used = this.produced = Math.min(to - from, end - at);
+    output.set(input.subarray(from, from + this.used), at);
+    return from + this.used < to ? MORE : DONE;
+  }
+
+  close(): void {}
+}
+
+/** A platform that inflates messages to their own bytes, and deflates nothing. */
+export function identityPlatform(): FakePlatform {
+  const deflate: DeflateSource = {
+    memoryBudget: Infinity,
+    generation: 0,
+    inflater: () => new IdentityInflater(),
+    deflater: (): Deflater => {
+      throw new Error('nothing is deflated here');
+    },
+    deflateLater: () => {
+      throw new Error('nothing is deflated here');
+    },
+  };
+  return Object.assign(new FakePlatform(), { deflate });
+}
