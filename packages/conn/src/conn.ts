@@ -88,6 +88,15 @@ export interface NextWriterOptions {
 export let connectionOf: (conn: Conn) => Connection;
 
 /**
+ * The application has handled the last message that it has read from `conn`. A close frame that
+ * arrived after that message is answered now, not at the next read.
+ */
+export function finishMessage(conn: Conn): void {
+  const connection = connectionOf(conn);
+  if (connection.messageTaken) connection.readSide.finishMessage();
+}
+
+/**
  * A WebSocket connection over any {@link Transport} (RFC 6455).
  *
  * There are five ways to read: {@link readMessage}, {@link nextReader},
@@ -297,7 +306,10 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     const connection = this.#connection;
     return {
       next: () => connection.readSide.next(),
-      return: () => Promise.resolve({ done: true, value: undefined }),
+      return: () => {
+        finishMessage(this);
+        return Promise.resolve({ done: true, value: undefined });
+      },
       [Symbol.asyncIterator]() {
         return this;
       },

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { formatExtensions } from '@ws/codec';
 import { Conn, type Platform } from '@ws/conn';
+import { finishMessage } from '@ws/conn/internal';
 import { isThenable } from '@ws/http-shared';
 import { nodePlatform, socketTransport } from '@ws/node-io';
 import { readAuth, thrownByAuthenticate } from './authenticate.ts';
@@ -160,7 +161,7 @@ export class Upgrader<Result = undefined> {
     const failed = this.#failureReporterOf(conn);
     try {
       const result = handler(conn, req, context);
-      if (isThenable(result)) result.then(undefined, failed);
+      if (isThenable(result)) result.then(finisherOf(conn), failed);
     } catch (error) {
       failed(error);
     }
@@ -319,6 +320,11 @@ async function callApplication<T>(
     if (handshake.failure !== undefined) throw handshake.failure;
     throw refusalOf(error);
   }
+}
+
+/** A settled handler has handled its last message. */
+function finisherOf(conn: Conn): () => void {
+  return () => finishMessage(conn);
 }
 
 /**

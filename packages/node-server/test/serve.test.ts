@@ -53,6 +53,24 @@ async function echoed(ws: WebSocket, data: string): Promise<string> {
 }
 
 describe('serve', () => {
+  it('answers a close frame when its handler settles, also without another read', async () => {
+    let closed: Promise<unknown> | undefined;
+    const server = await started({ port: 0, closeTimeout: 60_000 }, async (conn) => {
+      closed = conn.closed;
+      const message = await conn.readMessage();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      await conn.send(message.text());
+    });
+    const ws = new WebSocket(server.url);
+    const answer = once(ws, 'message');
+    await once(ws, 'open');
+    ws.send('last');
+    ws.close(1000);
+    expect(String((await answer)[0])).toBe('last');
+    expect((await once(ws, 'close'))[0]).toBe(1000);
+    expect(await closed).toMatchObject({ code: 1000, wasClean: true });
+  });
+
   it('listens on all interfaces and reports a reachable one', async () => {
     const server = await started({ port: 0 }, echo);
     expect(server.url).toMatch(/^ws:\/\/127\.0\.0\.1:[0-9]+$/);

@@ -62,6 +62,7 @@ export class Connection
    */
   reader: PendingRead | undefined;
   receiveCall: ReceiveCall | undefined;
+  messageTaken = false;
 
   bytesIn = 0;
   framesIn = 0;
@@ -283,7 +284,9 @@ export class Connection
     if (!readSide.pending) readSide.stop();
     const { stopped } = readSide;
     if (stopped) this.#controlFrames?.end(endReason.reason);
-    const allRead = stopped && readSide.idle && (ahead || readSide.readWaits);
+    if (stopped) readSide.endMessage(endReason);
+    const handled = readSide.idle && !this.messageTaken;
+    const allRead = stopped && handled && (ahead || readSide.readWaits);
     if (allRead || readSide.dropping) this.#handle('inputRead', undefined);
   }
 

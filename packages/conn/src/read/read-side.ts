@@ -28,6 +28,11 @@ export interface ReadSideOwner extends DecodeLoopOwner {
   reader: PendingRead | undefined;
   /** The pending `receive` or `discardReads`. */
   receiveCall: ReceiveCall | undefined;
+  /**
+   * Whether a pull reader has a message and has not asked for the next one: it may still answer
+   * that message.
+   */
+  messageTaken: boolean;
   /** The handler of `receive` failed. */
   handlerFailed(error: unknown): void;
 }
@@ -136,6 +141,17 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     this.end(error);
   }
 
+  /** No more input will arrive: a message under way ends with `failure`. */
+  endMessage(failure: { readonly reason: unknown }): void {
+    this.#pieces?.end(failure);
+  }
+
+  /** The pull reader has handled its last message and does not ask for the next one now. */
+  finishMessage(): void {
+    this.owner.messageTaken = false;
+    this.parseForReads();
+  }
+
   /** Ends reading: pending reads reject with `reason`. Queued messages can still be read. */
   end(reason: unknown): void {
     if (this.#ended !== undefined) return;
@@ -210,6 +226,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
 
   /** Gives `result` to the pending read, or returns it for the read whose call runs the loop. */
   #give<T extends ReadResult>(result: T): T | undefined {
+    this.owner.messageTaken = true;
     if (this.#directRead !== '') {
       this.#directRead = '';
       return result;
@@ -264,8 +281,10 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   /** Returns a queued result, or parses one from the input that has arrived. */
   #take(name: string, streams: boolean): ReadResult | undefined {
     if (this.#pieces !== undefined) this.#dropPieces(`${name} began`);
+    this.owner.messageTaken = false;
     const ready = streams ? this.#readyReader() : this.#queue?.shift();
     if (ready !== undefined) {
+      this.owner.messageTaken = true;
       this.parseForReads();
       return ready;
     }
@@ -370,6 +389,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
 
   #startReceive(receiveCall: ReceiveCall): Promise<CloseInfo> {
     this.#dropPieces(`${receiveCall.name} began`);
+    this.owner.messageTaken = false;
     this.owner.receiveCall = receiveCall;
     this.#serveQueue();
     this.parseForReads();

@@ -323,6 +323,7 @@ describe('a piece of a stream', () => {
     await platform.settle();
     expect(sent()).toEqual([]);
     expect(await reader.text()).toBe('unread');
+    await expect(conn.nextReader()).rejects.toMatchObject({ closeCode: 1000 });
     await platform.settle();
     expect(sent()).toEqual(['close 1000']);
   });

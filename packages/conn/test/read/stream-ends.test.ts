@@ -179,7 +179,7 @@ describe('a MessageReader at the end', () => {
 
 describe('the peer’s close frame', () => {
   it.each(['readMessage', 'for await', 'a reader'] as const)(
-    'is answered after %s has read the last message',
+    'is answered after %s has handled the last message',
     async (way) => {
       const { conn, feed, frame, platform, sent } = wired('server');
       feed(frame(1, 'last'), frame(8, CLOSE_1000));
@@ -189,6 +189,11 @@ describe('the peer’s close frame', () => {
       else if (way === 'for await')
         for await (const message of conn) if (message.text() === 'last') break;
       if (way === 'a reader') await (await conn.nextReader()).read(new Uint8Array(4));
+      await platform.settle();
+      if (way !== 'for await') {
+        expect(sent()).toEqual([]);
+        await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
+      }
       await platform.settle();
       expect(sent()).toEqual(['close 1000']);
     },

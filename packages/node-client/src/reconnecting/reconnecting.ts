@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CloseInfo, Conn } from '@ws/conn';
-import { addAbortListener, removeAbortListener } from '@ws/conn/internal';
+import { addAbortListener, finishMessage, removeAbortListener } from '@ws/conn/internal';
 import { describeResult } from '@ws/http-shared';
 import { BadHandshakeError } from '../errors.ts';
 import { retryAdvice } from './dial-failure.ts';
@@ -116,6 +116,8 @@ class ReconnectingIterator implements AsyncIterableIterator<Conn, undefined> {
   async #waitForConn(): Promise<void> {
     const conn = this.#conn;
     if (conn === undefined) return;
+    // The loop has left this connection, so it has handled its last message.
+    finishMessage(conn);
     const { signal } = this.#ended;
     let onEnded!: () => void;
     const ended = new Promise<void>((resolve) => {
