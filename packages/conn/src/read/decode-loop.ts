@@ -245,7 +245,9 @@ export abstract class DecodeLoop {
           return result;
         case MESSAGE:
           this.#observe(decoder);
-          result = this.deliver(decoder) ?? result;
+          // The observer may have terminated the connection: no message is delivered after that.
+          if (this.stopped) decoder.dropMessage();
+          else result = this.deliver(decoder) ?? result;
           break;
         case BEGIN:
           result = this.begin(decoder) ?? result;
@@ -255,7 +257,7 @@ export abstract class DecodeLoop {
           break;
         case END:
           this.#observe(decoder);
-          this.endPieces();
+          if (!this.stopped) this.endPieces();
           break;
         case SKIPPED:
           this.#observe(decoder);

@@ -275,6 +275,12 @@ export class MessageDecoder {
     this.fragments.moveOutOfPools();
   }
 
+  /** Releases the memory of the message of the last event: it is not delivered. */
+  dropMessage(): void {
+    this.lease?.release();
+    this.lease = undefined;
+  }
+
   /** Releases all memory and ends parsing. */
   destroy(): void {
     this.#chunks.clear();

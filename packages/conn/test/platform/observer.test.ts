@@ -41,6 +41,27 @@ describe('Platform.observer', () => {
     expect(lines.slice(6).toSorted()).toEqual(['client closed 1000', 'server closed 1000']);
   });
 
+  it.each(['receive', 'readMessage', 'for await', 'nextReader'] as const)(
+    'may terminate the connection: %s gets no message without its bytes',
+    async (way) => {
+      const observer: Observer = {
+        messageIn: (conn) => (conn as Conn).terminate(),
+      };
+      const [client, server] = connPair({ platform: { ...portablePlatform, observer } });
+      const got: string[] = [];
+      const reading = (async () => {
+        if (way === 'receive') await server.receive((message) => void got.push(message.text()));
+        else if (way === 'readMessage') got.push((await server.readMessage()).text());
+        else if (way === 'nextReader') got.push(await (await server.nextReader()).text());
+        else for await (const message of server) got.push(message.text());
+      })();
+      void client.send('hello');
+      await expect(reading).rejects.toMatchObject({ closeCode: 1006 });
+      expect(got).toEqual([]);
+      await server.closed;
+    },
+  );
+
   it('reports a streamed message at its last fragment, also when it is skipped', async () => {
     const { observer, lines } = recording();
     const [client, server] = connPair({ platform: { ...portablePlatform, observer } });

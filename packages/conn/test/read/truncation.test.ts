@@ -221,7 +221,9 @@ describe('a message that is read to its end', () => {
     send(1, PIECE, false);
     const reader = await next;
     let clash: Promise<unknown> | undefined;
-    const reading = ways[way]!(reader, () => (clash = conn.readMessage()));
+    const reading = ways[way]!(reader, () => {
+      clash = conn.readMessage();
+    });
     await platform.settle();
     await expect(clash).rejects.toThrow(`readMessage while ${name} is pending`);
     send(0, 'x'.repeat(3000), false);
