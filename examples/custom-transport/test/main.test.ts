@@ -16,6 +16,7 @@ describe('examples/custom-transport', () => {
       'client: 1048576 bytes',
       'client: pong',
       'server: closed with 1000',
+      'client: closed with 1000',
     ]);
     expect(child.exitCode).toBe(0);
   });
