@@ -10,11 +10,12 @@ import {
   usage,
 } from './parse-command.ts';
 import { figuresOf, ProgressBar } from './progress-bar.ts';
+import type { Job } from './protocol.ts';
 import { type InputLimits, type RunOptions, runInWorker } from './supervisor.ts';
 import type { TargetList } from './target.ts';
 
 /** Options that all runs of one command share. */
-type CommonOptions = Pick<RunOptions, 'list' | 'seed' | 'limits'>;
+type CommonOptions = Pick<RunOptions, 'list' | 'limits'>;
 
 /**
  * Runs the command that the arguments ask for.
@@ -56,13 +57,13 @@ export async function runCli(
     } catch (error) {
       return refuse((error as Error).message, names);
     }
-    return (await replay({ ...common, seed: 0 }, target, input)) ? 0 : 1;
+    return (await replay(common, target, input)) ? 0 : 1;
   }
   const { seed, minutes, keep } = command;
   console.log(`seed ${seed}, ${minutes} min for each target`);
   let clean = true;
   for (const target of command.targets) {
-    clean = (await fuzz({ ...common, seed }, target, 60 * minutes, keep)) && clean;
+    clean = (await fuzz(common, target, seed, 60 * minutes, keep)) && clean;
   }
   return clean ? 0 : 1;
 }
@@ -76,22 +77,27 @@ function refuse(message: string, names: CommandNames): number {
 async function fuzz(
   common: CommonOptions,
   target: string,
+  seed: number,
   seconds: number,
   keep: boolean,
 ): Promise<boolean> {
   const bar = new ProgressBar(target, seconds);
-  const { progress, finding, kept } = await runInWorker({
+  let { progress, finding, inputs } = await runInWorker({
     ...common,
     target,
-    seconds,
-    keep,
+    job: { kind: 'search', seed, seconds },
     onProgress: (now) => bar.show(now),
   });
   bar.end();
-  const files = kept === undefined ? '' : `, ${kept} files kept`;
+  let files = '';
+  if (keep && finding === undefined) {
+    const job: Job = { kind: 'select', found: inputs };
+    ({ finding, inputs } = await runInWorker({ ...common, target, job }));
+    if (finding === undefined) files = `, ${inputs.length} files kept`;
+  }
   const figures = figuresOf(progress, Math.min(bar.seconds, seconds));
   console.log(`${target.padEnd(18)} ${figures}${files}`);
-  if (finding !== undefined) save(target, finding, common.seed);
+  if (finding !== undefined) save(target, finding, seed);
   return finding === undefined;
 }
 
@@ -109,7 +115,11 @@ function save(target: string, { input, text, signature }: Finding, seed: number)
 
 /** @returns Whether the input breaks nothing. */
 async function replay(common: CommonOptions, target: string, input: Uint8Array): Promise<boolean> {
-  const { finding } = await runInWorker({ ...common, target, only: input });
+  const { finding } = await runInWorker({
+    ...common,
+    target,
+    job: { kind: 'replay', input },
+  });
   console.log(finding?.text ?? `${target}: nothing found in ${input.length} bytes`);
   return finding === undefined;
 }

@@ -3,7 +3,8 @@ import { Coverage } from './coverage.ts';
 import { hashOf } from './finding.ts';
 import type { Target } from './target.ts';
 
-const root = new URL('../corpus/', import.meta.url);
+/** The corpora of the repository. */
+export const CORPUS = new URL('../corpus/', import.meta.url);
 
 /** An input in a file of the repository. */
 export interface CorpusInput {
@@ -12,8 +13,12 @@ export interface CorpusInput {
   readonly bytes: Uint8Array;
 }
 
-/** Reads the corpus of a target, sorted by name. */
-export function readCorpus(target: string): CorpusInput[] {
+/**
+ * Reads the corpus of a target, sorted by name.
+ *
+ * @param root - Folder with a folder for each target.
+ */
+export function readCorpus(target: string, root: URL = CORPUS): CorpusInput[] {
   const folder = new URL(`${target}/`, root);
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
@@ -21,41 +26,63 @@ export function readCorpus(target: string): CorpusInput[] {
     .map((name) => ({ name, bytes: Uint8Array.from(readFileSync(new URL(name, folder))) }));
 }
 
+/** The inputs that a corpus needs. */
+export interface Selection {
+  readonly inputs: readonly CorpusInput[];
+  readonly edges: number;
+}
+
 /**
- * Merges `found` into the corpus of a target. Of all inputs, the shortest come first, and an input
- * stays if it runs an edge that no earlier input ran. Inputs named in words always stay.
+ * Selects a corpus from the inputs of a target: its seeds, its corpus and `found`. The shortest
+ * come first, and an input stays if it runs an edge that no earlier input ran. Inputs named in
+ * words always stay.
  *
  * @param onInput - Receives each input before it runs.
- * @returns Number of files in the corpus.
+ * @throws Error in a thread that has counted edges before: see {@link Coverage.start}. Error
+ *   without any edge: the selection would be empty.
  */
-export async function mergeCorpus(
+export async function selectCorpus(
   target: Target,
+  corpus: readonly CorpusInput[],
   found: readonly Uint8Array[],
   onInput: (input: Uint8Array) => void,
-): Promise<number> {
-  const before = readCorpus(target.name);
-  const named = before.filter(({ name }) => !isHash(name));
-  const hashed = before.filter(({ name }) => isHash(name)).map(({ bytes }) => bytes);
-  const rest = [...target.seeds, ...hashed, ...found].toSorted((a, b) => a.length - b.length);
+): Promise<Selection> {
+  const inputs = corpus.filter(({ name }) => !isHash(name));
+  const hashed = corpus.filter(({ name }) => isHash(name)).map(({ bytes }) => bytes);
+  const all = [...target.seeds, ...hashed, ...found];
+  // A second run of the same bytes may split a block, which counts as a new edge.
+  const rest = [...new Map(all.map((bytes) => [hashOf(bytes), bytes]))].toSorted(
+    ([, a], [, b]) => a.length - b.length,
+  );
   const coverage = new Coverage(target.covers);
+  const run = async (bytes: Uint8Array): Promise<number> => {
+    onInput(bytes);
+    await target.run(bytes);
+    return coverage.take(false);
+  };
   coverage.start();
-  const kept = new Map<string, Uint8Array>();
   try {
-    for (const { bytes } of named) await target.run(bytes);
-    coverage.take(false);
-    for (const bytes of rest) {
-      onInput(bytes);
-      await target.run(bytes);
-      if (coverage.take(false) > 0) kept.set(hashOf(bytes), bytes);
-    }
+    for (const { bytes } of inputs) await run(bytes);
+    for (const [name, bytes] of rest) if ((await run(bytes)) > 0) inputs.push({ name, bytes });
   } finally {
     coverage.stop();
   }
-  const folder = new URL(`${target.name}/`, root);
+  if (coverage.edges === 0)
+    throw new Error(`${target.name} ran no edge of ${target.covers.join()}`);
+  return { inputs, edges: coverage.edges };
+}
+
+/** Replaces the corpus of a target. Writes all inputs before it deletes a file. */
+export function writeCorpus(
+  target: string,
+  inputs: readonly CorpusInput[],
+  root: URL = CORPUS,
+): void {
+  const folder = new URL(`${target}/`, root);
   mkdirSync(folder, { recursive: true });
-  for (const { name } of before) if (isHash(name) && !kept.has(name)) rmSync(new URL(name, folder));
-  for (const [name, bytes] of kept) writeFileSync(new URL(name, folder), bytes);
-  return kept.size + named.length;
+  for (const { name, bytes } of inputs) writeFileSync(new URL(name, folder), bytes);
+  const kept = new Set(inputs.map(({ name }) => name));
+  for (const name of readdirSync(folder)) if (!kept.has(name)) rmSync(new URL(name, folder));
 }
 
 function isHash(name: string): boolean {

@@ -1,5 +1,8 @@
 import { type Profiler, Session } from 'node:inspector';
 
+/** Whether a {@link Coverage} has run in this thread. */
+let used = false;
+
 /** The edges of one function: offsets where a block begins or ends, with their counts. */
 interface FunctionCoverage {
   /** Offsets in the file, in order of discovery. */
@@ -23,12 +26,25 @@ export class Coverage {
   /** Functions by V8's script id; undefined for a script outside `covers`. */
   readonly #scripts = new Map<string, Map<number, FunctionCoverage> | undefined>();
 
-  /** @param covers - Parts of file paths. Only files whose path contains one of them count. */
+  /**
+   * @param covers - Parts of file paths. Only files whose path contains one of them count. Without
+   *   any, V8's coverage stays off.
+   */
   constructor(covers: readonly string[]) {
     this.#covers = covers;
   }
 
+  /**
+   * Starts to count.
+   *
+   * @throws Error for the second Coverage of a thread. V8 compiles block counters into a function
+   *   once: after a restart, most functions report one block. A corpus selected with such counts
+   *   loses inputs. Start a new worker instead.
+   */
   start(): void {
+    if (this.#covers.length === 0) return;
+    if (used) throw new Error('coverage has run in this thread; start a new worker');
+    used = true;
     this.#session.connect();
     this.#session.post('Profiler.enable');
     this.#session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
@@ -36,6 +52,7 @@ export class Coverage {
   }
 
   stop(): void {
+    if (this.#covers.length === 0) return;
     this.#session.post('Profiler.stopPreciseCoverage');
     this.#session.post('Profiler.disable');
     this.#session.disconnect();
@@ -53,6 +70,7 @@ export class Coverage {
    * @returns Number of edges that are new, or whose count falls into a new class.
    */
   take(exact: boolean): number {
+    if (this.#covers.length === 0) return 0;
     let added = 0;
     // A session in the same thread calls back synchronously.
     this.#session.post('Profiler.takePreciseCoverage', (error, coverage) => {

@@ -10,7 +10,7 @@ export interface FuzzerOptions {
   /** Inputs of earlier runs. */
   readonly corpus: readonly Uint8Array[];
   /** Milliseconds. An input that takes longer three times in a row is a finding. Default: 1,000. */
-  readonly slow?: number;
+  readonly slow?: number | undefined;
   /** Receives each input before it runs, so that a supervisor knows the input that never ends. */
   readonly onInput?: (input: Uint8Array) => void;
 }

@@ -1,20 +1,32 @@
 import type { Finding } from './finding.ts';
 
-/** What a worker shall do. */
+/** What a worker does. A worker does one job: see `Coverage.start`. */
 export interface WorkerTask {
   /** URL of the module that exports the targets. */
   readonly list: string;
   readonly target: string;
-  readonly seed: number;
-  /** Duration of the search. Default: 0. */
-  readonly seconds?: number;
-  /** Whether the worker merges its inputs into the corpus of the repository. Default: false. */
-  readonly keep?: boolean;
-  /** Runs this input instead of the seeds and the corpus. */
-  readonly only?: Uint8Array;
+  /** URL of the folder with a corpus for each target. */
+  readonly corpus: string;
+  readonly job: Job;
   /** Memory of the {@link InputSlot} that holds the current input. */
   readonly slot: SharedArrayBuffer;
 }
+
+export type Job =
+  | {
+      /** Runs the seeds and the corpus, then mutations until one of the limits. */
+      readonly kind: 'search';
+      readonly seed: number;
+      /** Default: unlimited. */
+      readonly seconds?: number;
+      /** Number of inputs, rounded up to a batch. Default: unlimited. */
+      readonly executions?: number;
+      /** See `FuzzerOptions.slow`. */
+      readonly slow?: number;
+    }
+  | { readonly kind: 'replay'; readonly input: Uint8Array }
+  /** Selects the corpus again, from the seeds, the corpus and `found`. */
+  | { readonly kind: 'select'; readonly found: readonly Uint8Array[] };
 
 /** Figures of a search. */
 export interface Progress {
@@ -31,8 +43,8 @@ export type WorkerReport =
       readonly kind: 'end';
       readonly progress: Progress;
       readonly finding: Finding | undefined;
-      /** Number of files in the corpus; undefined without `keep`. */
-      readonly kept: number | undefined;
+      /** Inputs of a search that reached something new; inputs in the corpus after a selection. */
+      readonly inputs: readonly Uint8Array[];
     };
 
 const HEADER_BYTES = 8;

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { CORPUS } from './corpus.ts';
 import type { Finding } from './finding.ts';
 import { InputSlot, type Progress, type WorkerReport, type WorkerTask } from './protocol.ts';
 
@@ -10,7 +11,9 @@ export interface InputLimits {
   readonly memoryMb: number;
 }
 
-export interface RunOptions extends Omit<WorkerTask, 'slot'> {
+export interface RunOptions extends Omit<WorkerTask, 'slot' | 'corpus'> {
+  /** Default: the corpus of the repository. */
+  readonly corpus?: string;
   readonly limits?: InputLimits;
   readonly onProgress?: (progress: Progress) => void;
 }
@@ -18,25 +21,28 @@ export interface RunOptions extends Omit<WorkerTask, 'slot'> {
 export interface RunOutcome {
   readonly progress: Progress;
   readonly finding: Finding | undefined;
-  /** Number of files in the corpus; undefined without `keep`. */
-  readonly kept: number | undefined;
+  /** Inputs of a search that reached something new; inputs in the corpus after a selection. */
+  readonly inputs: readonly Uint8Array[];
 }
 
 const DEFAULT_LIMITS: InputLimits = { stuckMs: 30_000, memoryMb: 1024 };
 const MIB = 1024 * 1024;
 
 /**
- * Fuzzes one target in a worker thread, and stops the thread when an input never ends or exhausts
+ * Does one job in a fresh worker thread, and stops the thread when an input never ends or exhausts
  * the memory. Such an input is a finding.
  */
 export async function runInWorker({
   limits = DEFAULT_LIMITS,
   onProgress,
+  corpus = CORPUS.href,
   ...task
 }: RunOptions): Promise<RunOutcome> {
   const slot = new InputSlot();
   const worker = new Worker(new URL('./thread.mjs', import.meta.url), {
-    workerData: { ...task, slot: slot.memory } satisfies WorkerTask,
+    workerData: { ...task, corpus, slot: slot.memory } satisfies WorkerTask,
+    // The targets are tested from their sources, also in a worker of vitest.
+    execArgv: ['--conditions=@ws/source'],
     resourceLimits: { maxOldGenerationSizeMb: limits.memoryMb },
   });
   let progress: Progress = { executions: 0, edges: 0, inputs: 0 };
@@ -44,9 +50,9 @@ export async function runInWorker({
   try {
     return await new Promise<RunOutcome>((resolve) => {
       const fail = (signature: string, message: string): void => {
-        const input = task.only ?? slot.read();
+        const input = task.job.kind === 'replay' ? task.job.input : slot.read();
         const finding = { input, text: `${signature}: ${message}`, signature };
-        resolve({ progress, finding, kept: undefined });
+        resolve({ progress, finding, inputs: [] });
       };
       stop = watchInputs(slot, limits, fail);
       worker.on('error', (error) => fail('thread', `failed with ${String(error)}`));

@@ -6,6 +6,7 @@ import {
   ProtocolError,
   parseCloseMessage,
   parseTokenList,
+  UTF8_ACCEPT,
   utf8Step,
 } from '@ws/codec';
 import { Conn, type DeflateSource, type Transport } from '@ws/conn';
@@ -43,6 +44,11 @@ class LaxHeader extends FrameHeader {
       throw error;
     }
   }
+}
+
+/** State of `utf8Step` after one byte. */
+function after(byte: number): number {
+  return utf8Step(UTF8_ACCEPT, Uint8Array.of(byte), 0, 1);
 }
 
 /** Drops the drain events of a transport. */
@@ -86,21 +92,22 @@ export const plantedBugs: readonly PlantedBug[] = [
     input: hex('00 7e 00 00'),
   },
   {
-    bug: 'RSV3 without an extension',
-    target: frameStream(
-      (options) => new FrameDecoder({ ...options, allowedRsv: (options.allowedRsv ?? 0) | 0x10 }),
-    ),
+    bug: 'a frame one byte over a limit of 64 KiB',
+    target: frameStream(({ maxFramePayload = Infinity, ...options }) => {
+      const limit = maxFramePayload === 65_536 ? 65_537 : maxFramePayload;
+      return new FrameDecoder({ ...options, maxFramePayload: limit });
+    }),
     executions: 60_000,
-    input: hex(
-      // Ten bytes of settings, three masked frames, and a header with RSV3.
-      `${'00'.repeat(10)} 8185000000000000000000 8985000000000000000000 8882ea`,
-    ),
+    // Ten bytes of settings, and a header with a length of 65,537.
+    input: hex('00000800000000000000 82ff0000000000010001'),
   },
   {
-    bug: 'a character cut after its first byte',
-    target: utf8((state, ...rest) => utf8Step(state === 2 ? 1 : state, ...rest)),
+    bug: 'a surrogate cut after its first byte',
+    target: utf8((state, ...rest) =>
+      utf8Step(state === after(0xed) ? after(0xee) : state, ...rest),
+    ),
     executions: 60_000,
-    input: text('\x01\x01\x01\0漢'),
+    input: hex('01 01 01 00 ed a0 80'),
   },
   {
     bug: 'close code 1015 on the wire',
@@ -181,7 +188,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     bug: 'a lost history of an inflater',
     target: inflate(withoutHistory),
-    executions: 3_000,
+    executions: 20_000,
     input: hex('01 00 00 00 00 00 00 10 5a 00 00 00 00 82 82 82 00 00 00'),
   },
   {
@@ -191,3 +198,6 @@ export const plantedBugs: readonly PlantedBug[] = [
     input: hex('00 00 00 00 01 00 00 00 00 00 00 00 00 00 00'),
   },
 ];
+
+/** For a worker: each has the name of its sound target. */
+export const targets: readonly Target[] = plantedBugs.map(({ target }) => target);

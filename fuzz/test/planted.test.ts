@@ -27,6 +27,12 @@ describe('a planted bug', () => {
     await sound.run(input);
   });
 
+  it.each(plantedBugs)('needs a search, no seed shows it: $bug', async ({ target }) => {
+    for (const seed of [new Uint8Array(0), ...target.seeds]) {
+      expect(await breaks(target, seed)).toBe(false);
+    }
+  });
+
   it('exists for each target', () => {
     const names = plantedBugs.map(({ target }) => target.name);
     expect(names.toSorted()).toEqual(targets.map(({ name }) => name).toSorted());
