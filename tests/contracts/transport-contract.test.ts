@@ -60,6 +60,11 @@ describe('transportContract', () => {
       }),
     ],
     [
+      'sends the memory around a view',
+      'sends the bytes of a view, and not the memory around it',
+      (near) => ({ write: (chunk) => near.write(new Uint8Array(chunk.buffer)) }),
+    ],
+    [
       'delivers within start',
       'delivers nothing before start has returned',
       (near) => ({

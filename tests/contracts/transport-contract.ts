@@ -85,6 +85,21 @@ const rules: Readonly<Record<string, TransportRule['check']>> = {
     expect(sent.toString()).toBe('one chunk');
     expect(Buffer.from(right.received).toString()).toBe('one chunkone chunk');
   },
+  'sends the bytes of a view, and not the memory around it': async ({ near, far }) => {
+    const [, right] = start(near, far);
+    // A connection writes Buffers over slabs that it shares with others.
+    const slab = Buffer.alloc(100_000, 'bytes of another connection, ');
+    const sent = slab.subarray(30_000, 30_014).fill(7);
+    let leaked = false;
+    right.onData = (chunk) => {
+      leaked ||= Buffer.from(chunk.buffer).includes(slab.subarray(0, 1_000));
+    };
+    near.write(sent);
+    near.end();
+    await right.until('end');
+    expect([...right.received]).toEqual([...sent]);
+    expect(leaked).toBe(false);
+  },
   'releases each chunk exactly once, and does not use it later': async ({ near, far }) => {
     const [, right] = start(near, far);
     const sent = pieces([10, 100_000, 1, 1_000_000]);

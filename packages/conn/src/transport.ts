@@ -34,7 +34,9 @@ export interface Transport {
    * `release`.
    *
    * @param chunk - Borrowed until `release` is called: the transport never changes or detaches it.
-   *   Other transports may get the same bytes.
+   *   Other transports may get the same bytes. It may be a Buffer over memory that connections
+   *   share. To keep or post the bytes, copy them with `new Uint8Array(chunk)`: `slice()` of a
+   *   Buffer copies nothing, and `chunk.buffer` contains bytes of other connections.
    * @param release - Called exactly once, when the transport no longer needs `chunk`, also when it
    *   closes with unsent bytes. It may run inside `write`.
    * @returns False when the transport is above its high-water mark. It accepts the bytes

@@ -60,16 +60,26 @@ const OPEN = 256;
  * per frame.
  *
  * ```ts
- * import { FAILED, FRAME, FrameDecoder, NEED_MORE } from '@ws/codec';
+ * import { CloseMessage, FrameDecoder, NEED_MORE } from '@ws/codec';
  *
  * const decoder = new FrameDecoder({ role: 'client' });
- * decoder.push(Uint8Array.of(0x81, 2, 0x68, 0x69));
- * for (let event = decoder.next(); event !== NEED_MORE; event = decoder.next()) {
- *   if (event === FAILED) throw decoder.error;
- *   if (event !== FRAME) continue;
- *   console.log(decoder.opcode, decoder.buf.subarray(decoder.start, decoder.end));
+ * let ended = false;
+ *
+ * function receive(chunk: Uint8Array): void {
+ *   if (ended) return;
+ *   decoder.push(chunk);
+ *   while (!ended && decoder.next() > NEED_MORE) {
+ *     // A large frame comes in several pieces.
+ *     console.log(decoder.opcode, decoder.buf.subarray(decoder.start, decoder.end));
+ *     ended = decoder.opcode === CloseMessage;
+ *   }
+ *   if (decoder.error !== undefined) throw decoder.error;
  * }
+ *
+ * receive(Uint8Array.of(0x81, 2, 0x68, 0x69));
  * ```
+ *
+ * The loop also ends after FAILED, which is below NEED_MORE. All other events are above it.
  *
  * The fields describe the last event. They are valid until the next call of `next`, `push`,
  * `writable`, `commit` or `reset`. The bytes in `buf[start, end)` are valid for the same time, and
