@@ -9,6 +9,7 @@ import type { Job } from '../harness/protocol.ts';
 import { type RunOutcome, runInWorker } from '../harness/supervisor.ts';
 
 const list = new URL('../targets.ts', import.meta.url).href;
+const testTargets = new URL('./test-targets.ts', import.meta.url).href;
 const EXECUTIONS = 1_000;
 
 /** An empty folder of corpora. */
@@ -58,6 +59,29 @@ describe('a search', { timeout: 60_000 }, () => {
   );
 });
 
+describe('the guidance of coverage', { timeout: 60_000 }, () => {
+  const open = (target: string) =>
+    runInWorker({
+      list: testTargets,
+      target,
+      corpus: emptyCorpus().href,
+      job: { kind: 'search', seed: 7, executions: 50_000 },
+    });
+
+  // A blind search needs about 2^32 executions.
+  it('finds nested conditions', async () => {
+    const { finding, progress } = await open('locked');
+    expect(Buffer.from(finding!.input.subarray(0, 4)).toString()).toBe('lock');
+    expect(finding!.signature).toBe('Error: open');
+    expect(progress.inputs).toBeGreaterThan(2);
+    expect(progress.edges).toBeGreaterThan(3);
+  });
+
+  it('is what finds them', async () => {
+    expect((await open('locked-and-blind')).finding).toBeUndefined();
+  });
+});
+
 describe('a selection', { timeout: 60_000 }, () => {
   it.each(['utf8', 'frame-stream'])('keeps the edges of a search: %s', async (target) => {
     const corpus = emptyCorpus();
@@ -93,7 +117,7 @@ describe('a selection', { timeout: 60_000 }, () => {
     const input = Buffer.from('kept');
     writeFileSync(new URL(hashOf(input), folder), input);
     const { finding } = await runInWorker({
-      list: new URL('./faulty-targets.ts', import.meta.url).href,
+      list: testTargets,
       target,
       corpus: corpus.href,
       job: { kind: 'select', found: [] },
