@@ -11,8 +11,8 @@ export const OPEN = 0;
  */
 const ENDING = 1;
 /**
- * All messages before the peer's close frame are read, or `closeTimeout` has passed: the close
- * handler runs.
+ * All messages before the peer's close frame are handled, or half of `closeTimeout` has passed: the
+ * close handler runs.
  */
 const ANSWERING = 2;
 /**
@@ -246,7 +246,15 @@ function peerCloses(handshake: CloseHandshake, detail: CloseEvents['peerClose'])
   recordPeerClose(handshake, detail);
   if (handshake.sent) return closeTransport(handshake);
   if (handshake.phase === OPEN) handshake.phase = ENDING;
-  setAlarm(handshake, handshake.actions.closeTimeout);
+  setAlarm(handshake, timeToHandle(handshake));
+}
+
+/**
+ * Time in ms for messages before the peer's close frame to be handled: a peer with the same
+ * `closeTimeout` still gets the answer.
+ */
+function timeToHandle({ actions }: CloseHandshake): number {
+  return actions.closeTimeout / 2;
 }
 
 /**
@@ -268,7 +276,7 @@ function peerEnds(handshake: CloseHandshake): void {
   handshake.eof = true;
   handshake.endReason ??= { reason: unexpectedEof() };
   if (handshake.phase === OPEN) handshake.phase = ENDING;
-  setAlarm(handshake, actions.closeTimeout);
+  setAlarm(handshake, timeToHandle(handshake));
   actions.scheduleEndOfTurn();
 }
 
@@ -317,7 +325,10 @@ function answer(handshake: CloseHandshake): void {
   );
 }
 
-/** `closeTimeout` has passed, so the peer gets its answer although earlier messages are unread. */
+/**
+ * Half of `closeTimeout` has passed, so the peer gets its answer although earlier messages are not
+ * handled.
+ */
 function answerNow(handshake: CloseHandshake): void {
   answer(handshake);
   setAlarm(handshake, handshake.actions.closeTimeout);
