@@ -132,14 +132,29 @@ export class SlabPool implements SlabSource {
     // A detached slab has no memory left.
     if (byteLength === 0) return;
     const free = this.#free[slab.kind];
+    if (free !== undefined) this.#makeRoom(slab.kind, byteLength);
     if (free !== undefined && this.#freeBytes + byteLength <= this.#maxFreeBytes) {
       free.release(slab);
       this.#freeBytes += byteLength;
-    } else {
-      // Not kept: a block of the SIMD memory is free again, other memory is garbage.
-      existingSimd()?.blocks.release(guard?.memoryOf(slab.bytes) ?? slab.bytes);
-    }
+    } else this.#discard(slab);
   };
+
+  /** Discards free slabs of other kinds: a kind that is in use replaces those that are not. */
+  #makeRoom(kind: number, bytes: number): void {
+    for (let i = 0; i < this.#free.length; i++) {
+      while (i !== kind && this.#freeBytes + bytes > this.#maxFreeBytes) {
+        const slab = this.#free[i]!.acquire();
+        if (slab === undefined) break;
+        this.#freeBytes -= slab.bytes.length;
+        this.#discard(slab);
+      }
+    }
+  }
+
+  /** A block of the SIMD memory is free again, other memory is garbage. */
+  #discard({ bytes }: PooledSlab): void {
+    existingSimd()?.blocks.release(this.#guard?.memoryOf(bytes) ?? bytes);
+  }
 }
 
 class PooledSlab implements Slab {
