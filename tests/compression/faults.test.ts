@@ -168,7 +168,7 @@ describe.each(BACKENDS)('a message that waits to be compressed on %s', (backend)
 
   it('stays accepted while other frames are sent', async () => {
     const { conn, transport, sent } = wiredOn(backend, {
-      maxBufferedAmount: 3 * LARGE,
+      maxBufferedAmount: 3 * (LARGE + 1_024),
       highWaterMark: 6 * LARGE,
     });
     transport.block();

@@ -164,7 +164,7 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
       expect((await server.readMessage()).data.length).toBe(size);
       expect([size, source.jobs]).toEqual([size, jobs]);
       expect(client.stats.bytesOut).toBeLessThan(size / 2);
-      await client.close();
+      await Promise.all([client.close(), server.discardReads()]);
     }
   });
 
@@ -177,7 +177,7 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
       await client.send(noise);
       for (let i = 0; i < 2; i++) expect((await server.readMessage()).text()).toBe(noise);
       const { bytesOut } = client.stats;
-      await client.close();
+      await Promise.all([client.close(), server.discardReads()]);
       return bytesOut - first;
     };
     const alone = await sizeOfSecond({ mode: 'shared' });
