@@ -53,15 +53,18 @@ describe('SlabPool', () => {
     simd()!.blocks.release(before!);
   });
 
-  it.each([true, false])('discards free slabs of a kind that is not in use (masks: %s)', (masks) => {
-    const pool = new SlabPool({ maxFreeBytes: 65536 });
-    pool.take(65536, !masks).release();
-    const slab = pool.take(65536, masks);
-    const { bytes } = slab;
-    slab.release();
-    expect(pool.freeBytes).toBe(65536);
-    expect(pool.take(65536, masks).bytes).toBe(bytes);
-  });
+  it.each([true, false])(
+    'discards free slabs of a kind that is not in use (masks: %s)',
+    (masks) => {
+      const pool = new SlabPool({ maxFreeBytes: 65536 });
+      pool.take(65536, !masks).release();
+      const slab = pool.take(65536, masks);
+      const { bytes } = slab;
+      slab.release();
+      expect(pool.freeBytes).toBe(65536);
+      expect(pool.take(65536, masks).bytes).toBe(bytes);
+    },
+  );
 
   it('uses ordinary memory when the SIMD memory is full, or not wanted', () => {
     const pool = new SlabPool({ maxFreeBytes: 0 });
