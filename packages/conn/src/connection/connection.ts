@@ -377,10 +377,13 @@ export class Connection
   }
 
   get bytesFlushed(): number {
-    const { transport } = this;
     const writeSide = this.#writeSide;
-    const waiting = writeSide === undefined ? transport : writeSide.sendQueue;
-    return this.bytesOut - waiting.bufferedAmount;
+    if (writeSide !== undefined) return writeSide.sendQueue.bytesFlushed;
+    return this.bytesOut - this.transport.bufferedAmount;
+  }
+
+  stalledSince(now: number): number {
+    return this.#writeSide === undefined ? now : this.#writeSide.sendQueue.stalledSince(now);
   }
 
   get holdsHeartbeat(): boolean {

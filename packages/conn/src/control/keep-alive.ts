@@ -34,6 +34,8 @@ export interface KeepAliveTarget extends TimerEntry {
   readonly bytesOut: number;
   /** Those of them that the operating system has. */
   readonly bytesFlushed: number;
+  /** Since when none of the others has left, in ms, as far as known: at the latest `now`. */
+  stalledSince(now: number): number;
   /**
    * Whether a compressed message of several frames is open. Some peers forget at a ping that the
    * message is compressed, and then lose data.
@@ -107,10 +109,11 @@ export class KeepAlive {
   #send(target: KeepAliveTarget, now: number): void {
     const { bytesOut, bytesFlushed } = target;
     target.pingedAt = now;
-    target.pingWait =
-      bytesFlushed < bytesOut
-        ? { held: false, ahead: bytesOut, flushed: bytesFlushed, progressAt: now }
-        : undefined;
+    target.pingWait = undefined;
+    if (bytesFlushed < bytesOut) {
+      const progressAt = target.stalledSince(now);
+      target.pingWait = { held: false, ahead: bytesOut, flushed: bytesFlushed, progressAt };
+    }
     target.sendHeartbeat();
   }
 

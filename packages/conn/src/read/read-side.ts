@@ -141,9 +141,11 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     this.end(error);
   }
 
-  /** No more input will arrive: a message under way ends with `failure`. */
+  /** No more input will arrive: a message under way ends with `failure`, and gets no answer. */
   endMessage(failure: { readonly reason: unknown }): void {
-    this.#pieces?.end(failure);
+    if (this.#pieces?.over !== false) return;
+    this.#pieces.end(failure);
+    this.owner.messageTaken = false;
   }
 
   /** The pull reader has handled its last message and does not ask for the next one now. */

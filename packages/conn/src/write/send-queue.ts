@@ -57,6 +57,10 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
 
   declare protected readonly owner: SendQueueOwner;
   #blocked = false;
+  /** When the transport was blocked last, in ms of the platform's clock. */
+  #blockedAt = 0;
+  /** {@link bytesFlushed} at that time. */
+  #flushedWhenBlocked = 0;
   /** The transport reported a drain since the last write began. */
   #drained = false;
   #controls: ControlQueue | undefined;
@@ -70,6 +74,19 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   /** Bytes that were accepted and not yet handed to the operating system. */
   get bufferedAmount(): number {
     return this.unsentBytes + this.owner.transport.bufferedAmount;
+  }
+
+  /** Bytes of accepted frames that the operating system has. */
+  get bytesFlushed(): number {
+    return this.owner.bytesOut - this.bufferedAmount;
+  }
+
+  /**
+   * Since when the transport is blocked and has sent nothing, in ms of the platform's clock. Returns
+   * `now` when it is not blocked, or has sent bytes since then.
+   */
+  stalledSince(now: number): number {
+    return this.#blocked && this.bytesFlushed === this.#flushedWhenBlocked ? this.#blockedAt : now;
   }
 
   /**
@@ -555,7 +572,10 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
 
   #give(bytes: Uint8Array, release?: () => void): void {
     this.#drained = false;
-    if (!this.owner.transport.write(bytes, release) && !this.#drained) this.#blocked = true;
+    if (this.owner.transport.write(bytes, release) || this.#drained) return;
+    this.#blocked = true;
+    this.#blockedAt = this.owner.shared.platform.now();
+    this.#flushedWhenBlocked = this.bytesFlushed;
   }
 }
 

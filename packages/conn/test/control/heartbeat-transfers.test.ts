@@ -93,12 +93,21 @@ describe.each(['server', 'client'] as const)('the heartbeat of a %s', (role) => 
   it('ends a connection that makes no progress for interval + timeout', async () => {
     const { conn, platform, transport } = slow();
     void conn.send(new Uint8Array(1 << 20));
-    await platform.advance(2_000);
+    await platform.advance(1_900);
     transport.send(65_536);
     await platform.advance(1_900);
     expect(conn.state).toBe('open');
     await platform.advance(1_200);
     expect(await conn.closed).toMatchObject({ code: 1006, error: { code: 'WS_ERR_TIMEOUT' } });
+  });
+
+  it('counts from the moment the transport was blocked, not from the ping', async () => {
+    const { conn, platform, transport } = slow();
+    void conn.send(new Uint8Array(1000));
+    await platform.advance(1_900);
+    expect(conn.state).toBe('open');
+    await platform.advance(200);
+    expect(transport.destroyed).toBe(true);
   });
 
   it('does not let later messages extend the wait', async () => {
