@@ -160,7 +160,10 @@ export class FrameEncoder {
     // was wrong.
     const guess = pos + headerSize(units) + this.#keySize;
     const length = this.#writeUtf8(out.bytes, guess, text);
-    if (length !== units && isBadFrame(opcode, fin, rsv, length)) throwBadFrame(opcode, fin, rsv);
+    if (length !== units) {
+      checkWritten(length, units);
+      if (isBadFrame(opcode, fin, rsv, length)) throwBadFrame(opcode, fin, rsv);
+    }
     const at = pos + headerSize(length) + this.#keySize;
     if (at !== guess) out.bytes.copyWithin(at, guess, guess + length);
     out.mask(at, at + length, this.#writeHeader(b0, length));
@@ -332,6 +335,7 @@ export class FrameEncoder {
         // A surrogate pair is one character: do not cut it.
         if (i + units < text.length && isHigh(text.charCodeAt(i + units - 1))) units--;
         const n = this.#writeUtf8(out.bytes, out.pos, text.slice(i, i + units));
+        checkWritten(n, units);
         out.mask(out.pos, out.pos + n, key);
         key = rotateBigEndian(key, n);
         out.pos += n;
@@ -425,5 +429,14 @@ function throwBadFrame(opcode: number, fin: boolean, rsv: number): never {
     fin
       ? `the payload of a control frame has at most ${MAX_CONTROL_PAYLOAD} bytes`
       : 'a control frame must not be fragmented',
+  );
+}
+
+/** A false length would mask memory behind the text, which may belong to others. */
+function checkWritten(length: unknown, units: number): void {
+  if (Number.isInteger(length) && (length as number) >= 0 && (length as number) <= 3 * units)
+    return;
+  throw new TypeError(
+    `writeUtf8 must return the number of bytes it wrote, at most ${3 * units} here, not ${String(length)}`,
   );
 }

@@ -1,4 +1,4 @@
-import { misalignmentOf, wordsOver, xorWords } from '../masking/mask.ts';
+import { misalignmentOf, type Words, wordsOver, xorWords } from '../masking/mask.ts';
 import type { Simd } from '../masking/simd.ts';
 import { copyInto, xorCopy } from '../memory/copy.ts';
 import { NO_BYTES } from '../memory/slab.ts';
@@ -14,7 +14,7 @@ export class PayloadTarget {
   target: Uint8Array = NO_BYTES;
   /** Index for the next piece. */
   at = 0;
-  #words: BigInt64Array | undefined = undefined;
+  #words: Words | undefined = undefined;
   #simd: Simd | undefined = undefined;
   #address = NO_ADDRESS;
 

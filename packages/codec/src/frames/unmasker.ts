@@ -6,7 +6,7 @@ import {
   VIEW_AHEAD,
   WORDS_FROM,
 } from '../masking/crossover.ts';
-import { misalignmentOf, wordsOver, xorBytes, xorOwned } from '../masking/mask.ts';
+import { misalignmentOf, type Words, wordsOver, xorBytes, xorOwned } from '../masking/mask.ts';
 import { existingSimd, type Simd, simd } from '../masking/simd.ts';
 import type { ReceiveRing } from '../memory/ring.ts';
 
@@ -24,7 +24,7 @@ export class Unmasker {
   /** Place of the chunk in the SIMD memory, or {@link NO_ADDRESS}. */
   #address = NO_ADDRESS;
   /** One view for all frames of a chunk. */
-  #words: BigInt64Array | undefined = undefined;
+  #words: Words | undefined = undefined;
   #misalignment = 0;
 
   /**

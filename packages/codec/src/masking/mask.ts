@@ -1,4 +1,5 @@
 import { STAGE_FROM, VIEW_AHEAD } from './crossover.ts';
+import { HAS_FAST_BIGINT } from './engine.ts';
 import { existingSimd, simd } from './simd.ts';
 
 // The word kernel needs the key in the byte order of memory. On big-endian machines single bytes
@@ -71,21 +72,23 @@ export function misalignmentOf(bytes: Uint8Array): number {
   return bytes.byteOffset & 7;
 }
 
+/** The payload as words. One engine uses one of the two types for all memory. */
+export type Words = BigInt64Array | Int32Array;
+
 /**
- * The 64-bit words that contain `bytes`, from the boundary at or before its first byte: index `i`
- * of `bytes` is in word `(i + misalignment) >> 3`.
+ * The words that contain `bytes`, from the 64-bit boundary at or before its first byte: index `i` of
+ * `bytes` is in byte `i + misalignment` of the words.
  */
-export function wordsOver(bytes: Uint8Array): BigInt64Array {
+export function wordsOver(bytes: Uint8Array): Words {
   const misalignment = misalignmentOf(bytes);
-  return new BigInt64Array(
-    bytes.buffer,
-    bytes.byteOffset - misalignment,
-    (bytes.length + misalignment) >> 3,
-  );
+  const start = bytes.byteOffset - misalignment;
+  const length = bytes.length + misalignment;
+  if (HAS_FAST_BIGINT) return new BigInt64Array(bytes.buffer, start, length >> 3);
+  return new Int32Array(bytes.buffer, start, length >> 2);
 }
 
 // The key twice, read back as one 64-bit word. In V8's optimized code neither this word nor the
-// words of the payload are BigInt objects: half the time of an Int32Array, and no garbage.
+// words of the payload are BigInt objects: half the time of 32-bit words, and no garbage.
 const KEY64 = /* @__PURE__ */ new BigInt64Array(1);
 const KEY32 = /* @__PURE__ */ new Int32Array(KEY64.buffer);
 
@@ -102,6 +105,8 @@ function edgeMasks(): BigInt64Array {
   return new BigInt64Array(bytes.buffer);
 }
 
+const OWNED_WORDS = LITTLE_ENDIAN && HAS_FAST_BIGINT;
+
 /**
  * XORs whole words, and the words at both ends under a mask. No loop over edge bytes, so no
  * mispredicted branch. It rewrites up to seven bytes before `start` and after `end` with their
@@ -113,7 +118,7 @@ function edgeMasks(): BigInt64Array {
  */
 export function xorOwned(
   bytes: Uint8Array,
-  words: BigInt64Array,
+  words: Words,
   misalignment: number,
   start: number,
   end: number,
@@ -123,16 +128,17 @@ export function xorOwned(
   const to = end + misalignment;
   const w = from >> 3;
   const stop = to >> 3;
-  if ((w === 0 && misalignment !== 0) || stop >= words.length || w === stop || !LITTLE_ENDIAN) {
+  if ((w === 0 && misalignment !== 0) || stop >= words.length || w === stop || !OWNED_WORDS) {
     xorWords(bytes, words, misalignment, start, end, key);
     return;
   }
   const wide = widen(rotate(key, -from));
-  words[w]! ^= wide & EDGES[from & 7]!;
-  xorWhole(words, w + 1, stop, wide);
+  const words64 = words as BigInt64Array;
+  words64[w]! ^= wide & EDGES[from & 7]!;
+  xorWhole(words64, w + 1, stop, wide);
   // When `to & 7` is 0, the next word is outside the range. Do not touch it: a read into it may be
   // in progress.
-  if ((to & 7) !== 0) words[stop]! ^= wide & EDGES[8 + (to & 7)]!;
+  if ((to & 7) !== 0) words64[stop]! ^= wide & EDGES[8 + (to & 7)]!;
 }
 
 /**
@@ -144,7 +150,7 @@ export function xorOwned(
  */
 export function xorWords(
   bytes: Uint8Array,
-  words: BigInt64Array,
+  words: Words,
   misalignment: number,
   start: number,
   end: number,
@@ -158,7 +164,10 @@ export function xorWords(
   }
   const aligned = rotate(key, first - start);
   xorBytes(bytes, start, first, key);
-  xorWhole(words, (first + misalignment) >> 3, (last + misalignment) >> 3, widen(aligned));
+  const from = first + misalignment;
+  const to = last + misalignment;
+  if (HAS_FAST_BIGINT) xorWhole(words as BigInt64Array, from >> 3, to >> 3, widen(aligned));
+  else xorWhole32(words as Int32Array, from >> 2, to >> 2, aligned);
   xorBytes(bytes, last, end, aligned);
 }
 
@@ -178,6 +187,14 @@ function xorWhole(words: BigInt64Array, start: number, end: number, wide: bigint
     words[w + 3]! ^= wide;
   }
   for (; w < end; w++) words[w]! ^= wide;
+}
+
+/** The same for 32-bit words, an even number of them. */
+function xorWhole32(words: Int32Array, start: number, end: number, key: number): void {
+  for (let w = start; w < end; w += 2) {
+    words[w]! ^= key;
+    words[w + 1]! ^= key;
+  }
 }
 
 /** The little-endian key for the byte `n` bytes later. */

@@ -1,4 +1,4 @@
-import { wordsOver } from '../masking/mask.ts';
+import { type Words, wordsOver } from '../masking/mask.ts';
 import { xorCopy } from './copy.ts';
 import { LARGEST_SLAB, NO_BYTES, type Slab, type SlabSource } from './slab.ts';
 
@@ -71,7 +71,7 @@ export class ReceiveRing {
   }
 
   /** The memory as 64-bit words, for unmasking. Cached with the slab, if the pool does that. */
-  get words(): BigInt64Array {
+  get words(): Words {
     return this.#slab?.words ?? wordsOver(this.bytes);
   }
 

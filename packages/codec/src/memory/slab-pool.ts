@@ -1,4 +1,4 @@
-import { wordsOver } from '../masking/mask.ts';
+import { type Words, wordsOver } from '../masking/mask.ts';
 import { existingSimd, simd } from '../masking/simd.ts';
 import { GUARD_BYTES, type PoolGuard, poolGuard } from '../pool-guard.ts';
 import { Pool } from './pool.ts';
@@ -165,7 +165,7 @@ class PooledSlab implements Slab {
   current = -1;
   readonly #takeBack: (slab: PooledSlab, lease: number) => void;
   readonly #releases: (() => void)[] = [];
-  #words: BigInt64Array | undefined;
+  #words: Words | undefined;
   #view: DataView | undefined;
 
   constructor(
@@ -190,7 +190,7 @@ class PooledSlab implements Slab {
     return this.#releases[this.current]!;
   }
 
-  get words(): BigInt64Array {
+  get words(): Words {
     this.#words ??= wordsOver(this.bytes);
     return this.#words;
   }

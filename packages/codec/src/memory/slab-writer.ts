@@ -1,5 +1,12 @@
 import { WORDS_FROM } from '../masking/crossover.ts';
-import { misalignmentOf, swap, wordsOver, xorBytes, xorOwned } from '../masking/mask.ts';
+import {
+  misalignmentOf,
+  swap,
+  type Words,
+  wordsOver,
+  xorBytes,
+  xorOwned,
+} from '../masking/mask.ts';
 import { existingSimd, type Simd } from '../masking/simd.ts';
 import { copyInto, copyRange } from './copy.ts';
 import { Segments } from './segments.ts';
@@ -31,7 +38,7 @@ export class SlabWriter {
   readonly #firstSlab: number;
   readonly #masks: boolean;
   #slab: Slab | undefined = undefined;
-  #words: BigInt64Array | undefined = undefined;
+  #words: Words | undefined = undefined;
   #misalignment = 0;
   /**
    * Index of the first byte in the slab that begins a frame. NONE while the slab continues a frame.

@@ -1,3 +1,5 @@
+import type { Words } from '../masking/mask.ts';
+
 /** A lease of pooled memory. */
 export interface Slab {
   /** The memory, at least as many bytes as the caller asked for. Its contents are arbitrary. */
@@ -10,10 +12,10 @@ export interface Slab {
    */
   readonly release: () => void;
   /**
-   * `bytes` as 64-bit words, if the pool caches that view with the slab. Otherwise its user creates
-   * the view.
+   * `bytes` as words, in the type that this engine XORs fastest. Only a `SlabPool` caches that view
+   * with the slab. A source of your own leaves it out.
    */
-  readonly words?: BigInt64Array;
+  readonly words?: Words;
   /** `bytes` for stores of more than one byte, if the pool caches that view with the slab. */
   readonly view?: DataView;
 }

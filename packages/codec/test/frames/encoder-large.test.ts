@@ -72,9 +72,28 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
     60_000,
   );
 
+  it.each([65_540, -1, 1.5, Number.NaN, undefined, Promise.resolve(5)])(
+    'rejects that writeUtf8 says %s, and appends nothing',
+    (written) => {
+      for (const units of [5, 200, 40_000]) {
+        const encoder = make(role, { writeUtf8: () => written as number });
+        encoder.frame(2, true, 0, bytes(5));
+        expect(() => encoder.text(1, true, 0, 'a'.repeat(units - 1).concat('é'))).toThrow(
+          'writeUtf8 must return the number of bytes it wrote',
+        );
+        same(flush(encoder), naive(role, 2, bytes(5)));
+      }
+    },
+  );
+
   it('appends nothing when the writer of text contradicts itself', () => {
-    let calls = 0;
-    const encoder = make(role, { writeUtf8: () => (calls++ < 2 ? 40_000 : 1) });
+    let total = 0;
+    const writeUtf8 = (_into: Uint8Array, _at: number, text: string): number => {
+      if (total > 65_536) return 1;
+      total += 3 * text.length;
+      return 3 * text.length;
+    };
+    const encoder = make(role, { writeUtf8 });
     encoder.frame(2, true, 0, bytes(5));
     expect(() => encoder.text(1, true, 0, 'a'.repeat(40_000))).toThrow('two different lengths');
     same(flush(encoder), naive(role, 2, bytes(5)));
