@@ -31,7 +31,8 @@ export function bytesOf(data: unknown): Uint8Array {
   if (data instanceof ArrayBuffer || kind(data) === 'SharedArrayBuffer') {
     return attached(data as ArrayBuffer);
   }
-  throw new TypeError(`websocket: expected a string or bytes, got ${kind(data)}`);
+  const hint = kind(data) === 'Object' ? '; options are the argument after the data' : '';
+  throw new TypeError(`websocket: expected a string or bytes, got ${kind(data)}${hint}`);
 }
 
 function attached(buffer: ArrayBufferLike): Uint8Array {

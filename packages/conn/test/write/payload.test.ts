@@ -46,6 +46,10 @@ describe('bytesOf', () => {
     expect(() => bytesOf(data)).toThrow('expected a string or bytes');
   });
 
+  it('says where options go', () => {
+    expect(() => bytesOf({ timeout: 5 })).toThrow('options are the argument after the data');
+  });
+
   it('recognizes a detached array after many arrays that track the length of their buffer', async () => {
     // The TypeScript library of this target has no types for it.
     const resizable = new (ArrayBuffer as new (size: number, options: object) => ArrayBuffer)(10, {
