@@ -12,6 +12,7 @@ import { nothingLeft, Random } from '../kit/index.ts';
 import {
   BACKENDS,
   CountingSource,
+  closePair,
   type Done,
   isSame,
   MIB,
@@ -138,7 +139,7 @@ describe.each(BACKENDS)('a message that cannot be compressed on %s', (backend) =
       }
       expect((await server.readMessage()).text()).toBe(small.slice(0, 500));
       for (let i = 0; i < 5; i++) expect((await server.readMessage()).text()).toBe(small);
-      await client.close();
+      await closePair({ client, server });
     }
   });
 

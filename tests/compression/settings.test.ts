@@ -5,6 +5,7 @@ import { nothingLeft, Random } from '../kit/index.ts';
 import {
   BACKENDS,
   CountingSource,
+  closePair,
   KIB,
   pairOn,
   RSV1,
@@ -164,7 +165,7 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
       expect((await server.readMessage()).data.length).toBe(size);
       expect([size, source.jobs]).toEqual([size, jobs]);
       expect(client.stats.bytesOut).toBeLessThan(size / 2);
-      await Promise.all([client.close(), server.discardReads()]);
+      await closePair({ client, server });
     }
   });
 
@@ -177,7 +178,7 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
       await client.send(noise);
       for (let i = 0; i < 2; i++) expect((await server.readMessage()).text()).toBe(noise);
       const { bytesOut } = client.stats;
-      await Promise.all([client.close(), server.discardReads()]);
+      await closePair({ client, server });
       return bytesOut - first;
     };
     const alone = await sizeOfSecond({ mode: 'shared' });

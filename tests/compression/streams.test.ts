@@ -7,6 +7,7 @@ import {
   BACKENDS,
   CONTINUATION,
   CountingSource,
+  closePair,
   isSame,
   KIB,
   MIB,
@@ -75,7 +76,7 @@ describe.each(BACKENDS)('compressed streams on %s', (backend) => {
       await writer.close();
       into.set(await reader!.bytes(), got);
       expect(isSame(into, sent)).toBe(true);
-      await Promise.all([client.close(), server.discardReads()]);
+      await closePair({ client, server });
     }
   });
 
@@ -243,7 +244,7 @@ describe.each(BACKENDS)('compressed streams on %s', (backend) => {
       await other.client.send('a'.repeat(size));
       expect((await other.server.readMessage()).text() === 'a'.repeat(size)).toBe(true);
     }
-    await other.client.close();
+    await closePair(other);
   });
 
   it('carry every type of buffer, and lone surrogates as U+FFFD', async () => {
@@ -270,7 +271,7 @@ describe.each(BACKENDS)('compressed streams on %s', (backend) => {
       await writer.close();
       expect(isSame((await reading).data, noise)).toBe(true);
       expect(ends[from].stats.framesOut).toBe(3);
-      await ends.client.close();
+      await closePair(ends);
     }
   });
 

@@ -159,6 +159,15 @@ export function platformOn(source: DeflateSource): Platform {
 
 const platforms = new WeakMap<DeflateSource, Platform>();
 
+/**
+ * Closes a connection from the client. The server discards the rest: it would otherwise wait half of
+ * `closeTimeout` for another read.
+ */
+export async function closePair({ client, server }: { client: Conn; server: Conn }): Promise<void> {
+  server.discardReads().catch(() => {});
+  await client.close();
+}
+
 /** Two connected Conns in memory that compress on `backend`. The client closes after the test. */
 export function pairOn(
   backend: CompressionBackend,
@@ -170,7 +179,7 @@ export function pairOn(
     ...options,
     platform: platformOn(source),
   });
-  void client.closed.then(whenOver(() => client.close()));
+  void client.closed.then(whenOver(() => closePair({ client, server })));
   return { client, server, source };
 }
 

@@ -155,6 +155,7 @@ describe('connPair', () => {
     expect((await client.readMessage()).data.length).toBe(100);
     void client.send('x'.repeat(11));
     await expect(server.readMessage()).rejects.toMatchObject({ limit: 10 });
+    await expect(client.readMessage()).rejects.toMatchObject({ closeCode: 1009 });
     expect(await client.closed).toMatchObject({ code: 1009 });
   });
 

@@ -88,7 +88,7 @@ describe('the types of reading', () => {
     expect([first.at.getUTCFullYear(), second.n, third, last]).toEqual([2020, 5, [5], null]);
     expectTypeOf(inZod).toExtend<StandardSchema<{ at: Date }>>();
     expectTypeOf<SchemaOutput<typeof inValibot>>().toEqualTypeOf<{ n: number }>();
-    await client.close();
+    await Promise.all([client.close(), server.discardReads()]);
   });
 });
 

@@ -1086,6 +1086,7 @@ describe('connPair', () => {
       await using closing = client;
       void closing.send('hi');
       expect((await server.readMessage()).text()).toBe('hi');
+      void server.discardReads();
     }
     expect(await server.closed).toMatchObject({ code: 1000, wasClean: true });
   });

@@ -85,6 +85,7 @@ describe('Platform.observer', () => {
     await client.send('x');
     expect((await server.readMessage()).text()).toBe('x');
     client.terminate();
+    await expect(server.readMessage()).rejects.toMatchObject({ closeCode: 1006 });
     await Promise.all([client.closed, server.closed]);
   });
 });

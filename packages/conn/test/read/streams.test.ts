@@ -570,7 +570,7 @@ describe('an echo of a stream', () => {
     }
     expect(at).toBe(size);
     await Promise.all([echo, send]);
-    await client.close();
+    await Promise.all([client.close(), server.discardReads()]);
   });
 
   it('works with pipeTo and pipeline', async () => {
@@ -592,7 +592,7 @@ describe('an echo of a stream', () => {
     });
     expect(Buffer.concat(got).toString()).toBe('abcdef');
     await echo;
-    await client.close();
+    await Promise.all([client.close(), server.discardReads()]);
   });
 });
 
