@@ -483,7 +483,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    *   sent.
    * @throws (rejects) TypeError for another type, RangeError for an invalid payload,
    *   {@link TimeoutError} after the deadline, {@link CloseSentError}, {@link BackpressureError}
-   *   when `maxPendingPings` already wait.
+   *   when `maxPendingPings` already wait. While the transport is blocked only the newest pong is
+   *   kept: the promises of the others resolve although they are not sent.
    */
   writeControl(
     type: number,

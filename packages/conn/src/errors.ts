@@ -135,9 +135,15 @@ export class ReadPendingError extends WebSocketError {
 /** A time limit expired: that of a handshake, a deadline, a call, a ping or the heartbeat. */
 export class TimeoutError extends WebSocketError {
   declare readonly code: 'WS_ERR_TIMEOUT';
+  /**
+   * Whether later calls fail too: a deadline, the heartbeat or `idleReadTimeout` has expired. False
+   * for the `timeout` of one call, after which the next call can succeed.
+   */
+  readonly permanent: boolean;
 
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options?: ErrorOptions & { readonly permanent?: boolean }) {
     super(message, 'WS_ERR_TIMEOUT', options);
+    this.permanent = options?.permanent ?? false;
   }
 
   override get name(): string {

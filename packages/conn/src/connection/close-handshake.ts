@@ -449,6 +449,7 @@ function giveUp(handshake: CloseHandshake): void {
   if (handshake.received === undefined) {
     handshake.abortError ??= new TimeoutError(
       'the peer did not finish the closing handshake in time (option closeTimeout)',
+      { permanent: true },
     );
   }
   handshake.actions.destroyTransport();

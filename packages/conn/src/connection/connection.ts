@@ -20,7 +20,7 @@ import { ReadSide, type ReadSideOwner } from '../read/read-side.ts';
 import type { ReceiveCall } from '../read/receive-call.ts';
 import { Deadline, type Deadlines, untilOf } from '../time/deadline.ts';
 import type { EndOfTurnTask } from '../time/end-of-turn.ts';
-import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
+import { Deferred, RESOLVED, rejected, rejectedLater } from '../time/promises.ts';
 import type { Transport, TransportSink } from '../transport.ts';
 import { checkClosePayload } from '../write/prepared-message.ts';
 import type { SendQueue } from '../write/send-queue.ts';
@@ -366,7 +366,7 @@ export class Connection
 
   control(type: number, payload: Uint8Array): Promise<void> {
     if (type !== CloseMessage) return this.sendQueue.control(type, payload, 0, payload.length);
-    if (!this.sendQueue.open) return rejected(this.sendQueue.error);
+    if (!this.sendQueue.open) return rejectedLater(this.platform, this.sendQueue.error);
     checkClosePayload(payload);
     this.sendClose(payload, undefined);
     return this.#closeHandshake?.sent === true ? RESOLVED : rejected(this.sendQueue.error);
@@ -396,7 +396,9 @@ export class Connection
 
   expired(ms: number, { interval, timeout }: Heartbeat): void {
     const option = `option heartbeat: interval ${interval}, timeout ${timeout}`;
-    this.abort(new TimeoutError(`no data from the peer for ${ms} ms (${option})`));
+    this.abort(
+      new TimeoutError(`no data from the peer for ${ms} ms (${option})`, { permanent: true }),
+    );
   }
 
   fire(): void {
@@ -410,7 +412,7 @@ export class Connection
     if (this.state === 'closed') return void untilOf(at);
     this.#deadlines ??= {};
     this.#deadlines.read ??= new Deadline(this.platform, () => {
-      this.readSide.expire(new TimeoutError('read timeout'));
+      this.readSide.expire(new TimeoutError('read timeout', { permanent: true }));
     });
     this.#deadlines.read.set(at);
   }
@@ -419,7 +421,10 @@ export class Connection
     if (this.state === 'closed') return void untilOf(at);
     this.#deadlines ??= {};
     this.#deadlines.write ??= new Deadline(this.platform, () => {
-      this.sendQueue.expire(new TimeoutError('write timeout'), this.writeSide.waitingBytes);
+      this.sendQueue.expire(
+        new TimeoutError('write timeout', { permanent: true }),
+        this.writeSide.waitingBytes,
+      );
     });
     // The send queue also stores an expired deadline. Clear it there too.
     this.#writeSide?.sendQueue.clearExpired();

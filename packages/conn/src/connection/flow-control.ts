@@ -75,7 +75,9 @@ export class FlowControl implements TimerEntry {
   fire(): void {
     const { idleReadTimeout } = this.#owner.settings;
     this.#owner.abort(
-      new TimeoutError(`no read for ${idleReadTimeout} ms (option idleReadTimeout)`),
+      new TimeoutError(`no read for ${idleReadTimeout} ms (option idleReadTimeout)`, {
+        permanent: true,
+      }),
     );
   }
 }

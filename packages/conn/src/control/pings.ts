@@ -1,6 +1,6 @@
 import { BackpressureError, TimeoutError } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
-import { Deferred, rejected } from '../time/promises.ts';
+import { Deferred, rejected, rejectedLater } from '../time/promises.ts';
 import { type TimerEntry, timersOf } from '../time/timers.ts';
 
 class Ping implements TimerEntry {
@@ -57,7 +57,7 @@ export class Pings {
     timeout: number,
     send: (payload: Uint8Array) => Promise<void>,
   ): Promise<number> {
-    if (this.#over !== undefined) return rejected(this.#over.reason);
+    if (this.#over !== undefined) return rejectedLater(this.#platform, this.#over.reason);
     if (this.#pending.length >= this.#most) {
       return rejected(
         new BackpressureError(`${this.#most} pings are unanswered (option maxPendingPings)`),

@@ -2,7 +2,7 @@ import { ReadPendingError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
-import { handled, rejected } from '../time/promises.ts';
+import { handled, rejected, rejectedLater } from '../time/promises.ts';
 import { kind } from '../validate.ts';
 import type { PieceQueue } from './piece-queue.ts';
 
@@ -210,7 +210,9 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
 
   #end<T>(end: T): Promise<T> {
     const { failure } = this.#pieces;
-    return failure === undefined ? Promise.resolve(end) : rejected<T>(failure.reason);
+    return failure === undefined
+      ? Promise.resolve(end)
+      : rejectedLater<T>(this.#platform, failure.reason);
   }
 
   #clash<T>(): Promise<T> {

@@ -299,7 +299,12 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   }
 
   #wait(pending: PendingRead): void {
-    if (this.#ended !== undefined) return pending.end(this.#ended.reason);
+    const ended = this.#ended;
+    if (ended !== undefined) {
+      // In a later turn, so that a loop that reads on after the end blocks no other work.
+      this.platform.yield(() => pending.end(ended.reason));
+      return;
+    }
     this.owner.reader = pending;
     this.streaming = pending.streams;
     this.owner.balance();
@@ -393,9 +398,11 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     this.#dropPieces(`${receiveCall.name} began`);
     this.owner.messageTaken = false;
     this.owner.receiveCall = receiveCall;
+    const ended = this.#ended !== undefined;
     this.#serveQueue();
     this.parseForReads();
-    if (this.#ended !== undefined) this.#finishReceive();
+    if (ended) this.platform.yield(() => this.#finishReceive());
+    else if (this.#ended !== undefined) this.#finishReceive();
     return receiveCall;
   }
 

@@ -21,6 +21,21 @@ export function rejected<T = never>(reason: unknown): Promise<T> {
 }
 
 /**
+ * The same, but rejected in a later turn of the event loop. It is for calls after the end of a
+ * connection: a loop that ignores the error then blocks no other work of the process.
+ */
+export function rejectedLater<T = never>(
+  platform: { yield(callback: () => void): void },
+  reason: unknown,
+): Promise<T> {
+  return handled(
+    new Promise<T>((_, reject) => {
+      platform.yield(() => reject(reason));
+    }),
+  );
+}
+
+/**
  * A promise with its `resolve` and `reject`. It is marked as handled only when it is rejected: most
  * never are, and the mark costs as much as a promise.
  */

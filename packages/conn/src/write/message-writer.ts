@@ -3,7 +3,7 @@ import { isControl, MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
 import { WriteClosedError } from '../errors.ts';
 import { leaseOf } from '../memory/lease.ts';
 import type { Platform } from '../platform/platform.ts';
-import { handled, RESOLVED, rejected } from '../time/promises.ts';
+import { handled, RESOLVED, rejected, rejectedLater } from '../time/promises.ts';
 import { detachedError } from './copy-or-reference.ts';
 import { bytesOf, isBorrowed, type MessageData, utf8 } from './payload.ts';
 
@@ -190,7 +190,8 @@ export class MessageWriter implements AsyncDisposable {
   }
 
   #rejectionIfClosed(): Promise<void> | undefined {
-    return this.#over === undefined ? this.#sink.rejectionIfClosed() : rejected(this.#over);
+    if (this.#over === undefined) return this.#sink.rejectionIfClosed();
+    return rejectedLater(this.#platform, this.#over);
   }
 
   /** A rejected promise when `size` more bytes of a waiting write are too many. Aborts then. */

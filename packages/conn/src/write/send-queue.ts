@@ -12,7 +12,7 @@ import { leaseOf } from '../memory/lease.ts';
 import type { DataType } from '../message.ts';
 import { RSV1 } from '../platform/deflate-engine.ts';
 import { viewOf } from '../platform/platform.ts';
-import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
+import { Deferred, RESOLVED, rejected, rejectedLater } from '../time/promises.ts';
 import type { Transport } from '../transport.ts';
 import { isTurnFull, overLimit, type TurnBudget, WaitingWriters } from './backpressure.ts';
 import { ControlQueue } from './control-queue.ts';
@@ -326,7 +326,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     if (error === undefined) return undefined;
     // The write after the deadline ends the connection. The deadline itself does not.
     if (error === this.#expired) this.owner.abort(error);
-    return rejected(error);
+    return rejectedLater(this.owner.shared.platform, error);
   }
 
   /** Rejects all later messages and control frames. The first error stays. */
@@ -377,7 +377,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     end: number,
     own = false,
   ): Promise<void> {
-    if (!this.open) return rejected(this.error);
+    if (!this.open) return rejectedLater(this.owner.shared.platform, this.error);
     if (this.#blocked) return this.#enqueueControl(opcode, bytes, start, end, own);
     try {
       this.#count(opcode, this.encode(opcode, true, 0, bytes, start, end));

@@ -85,6 +85,11 @@ export function queueOf(
       const { frames } = naiveDecode(transport.sent, role === 'server' ? 'client' : 'server');
       return frames.map(inWords);
     },
+    /** The error of a call after the end. It comes in a later turn. */
+    errorOf: (call: Promise<void> | undefined): Promise<unknown> => {
+      platform.runYielded();
+      return Promise.resolve(call).catch((error: unknown) => error);
+    },
     /** Blocks the transport after a frame of `payload` bytes. */
     block: (payload = 0): void => {
       transport.block();

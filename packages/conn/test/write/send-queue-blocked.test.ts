@@ -160,14 +160,14 @@ describe('a blocked transport', () => {
 
 describe('SendQueue after its end', () => {
   it('rejects with the first reason', async () => {
-    const { sendQueue } = queueOf();
+    const { sendQueue, errorOf } = queueOf();
     expect(sendQueue.rejectionIfClosed()).toBeUndefined();
     const error = new TransportError('gone');
     sendQueue.stopAccepting(error);
     sendQueue.stopAccepting(new TransportError('again'));
-    await expect(sendQueue.text(TextMessage, 'x')).rejects.toBe(error);
-    await expect(sendQueue.rejectionIfClosed()).rejects.toBe(error);
-    await expect(sendQueue.rejectionFor(1, undefined, 0)).rejects.toBe(error);
+    expect(await errorOf(sendQueue.text(TextMessage, 'x'))).toBe(error);
+    expect(await errorOf(sendQueue.rejectionIfClosed())).toBe(error);
+    expect(await errorOf(sendQueue.rejectionFor(1, undefined, 0))).toBe(error);
   });
 
   it('does not end a destroyed transport', () => {

@@ -474,7 +474,7 @@ class World {
         new PreparedMessage(type, data),
       );
     }
-    const reached = ends.filter(({ expired }) => !expired);
+    const reached = ends.filter(({ conn, expired }) => conn.state === 'open' && !expired);
     let accepted = reached.length;
     for (const { conn } of reached) conn.writeMessage(type, data).catch(() => accepted--);
     await ready();
