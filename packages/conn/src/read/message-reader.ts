@@ -113,7 +113,7 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
   /** Reads the rest of the message. You own the bytes. */
   bytes(): Promise<Uint8Array> {
     if (this.#pieces.reading) return this.#clash();
-    return this.#holding(() => this.#bytes());
+    return this.#rejectionIfFailed() ?? this.#holding(() => this.#bytes());
   }
 
   /** Reads the rest of the message as a string. */
@@ -179,9 +179,18 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
   /** Runs {@link #next}. Rejects another read while this one is pending. */
   #once<T>(take: (pieces: PieceQueue) => T, end: T): Promise<T> {
     if (this.#pieces.reading) return this.#clash();
+    const failed = this.#rejectionIfFailed<T>();
+    if (failed !== undefined) return failed;
     if (this.#pieces.empty && !this.#pieces.over) this.#source.more(this.#pieces);
     if (!this.#pieces.empty || this.#pieces.over) return this.#next(take, end);
     return this.#holding(() => this.#next(take, end));
+  }
+
+  /** A rejected promise when reading had failed before this call. */
+  #rejectionIfFailed<T>(): Promise<T> | undefined {
+    const { empty, failure } = this.#pieces;
+    if (!empty || failure === undefined) return undefined;
+    return rejectedLater<T>(this.#platform, failure.reason);
   }
 
   /**
@@ -210,9 +219,7 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
 
   #end<T>(end: T): Promise<T> {
     const { failure } = this.#pieces;
-    return failure === undefined
-      ? Promise.resolve(end)
-      : rejectedLater<T>(this.#platform, failure.reason);
+    return failure === undefined ? Promise.resolve(end) : rejected<T>(failure.reason);
   }
 
   #clash<T>(): Promise<T> {
