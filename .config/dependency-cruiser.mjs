@@ -23,9 +23,10 @@ const FLOORS = {
     ['index', 'internal'],
   ],
   conn: [
+    ['on-rejection'],
     ['errors', 'transport', 'close-info', 'memory', 'validate'],
     ['platform'],
-    ['message', 'deflate'],
+    ['message', 'deflate', 'report'],
     ['options'],
     ['time'],
     ['read', 'write'],

@@ -29,6 +29,8 @@ export class FakePlatform implements Platform {
   readonly #automatic: boolean;
   readonly #encoder = new TextEncoder();
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  /** The texts of `warn`. */
+  readonly warnings: string[] = [];
   #now: number;
   readonly #random: Random;
   /** In order of creation: of two timers due at the same time, the first one fires first. */
@@ -128,6 +130,10 @@ export class FakePlatform implements Platform {
     this.#yielded.push(callback);
     if (!this.#automatic || this.#yielded.length > 1) return;
     void turn().then(() => this.runYielded());
+  }
+
+  warn(text: string): void {
+    this.warnings.push(text);
   }
 
   #nextTimer(): Timer | undefined {

@@ -1,12 +1,10 @@
 import { BinaryMessage, CloseMessage, PingMessage, PongMessage, TextMessage } from '@ws/codec';
 import type { DataType } from './message.ts';
 import { checkSchema } from './read/json.ts';
-import { rejected } from './time/promises.ts';
 import { checkWaitOptions } from './time/wait.ts';
 import { kind } from './validate.ts';
 
-// Checks of the arguments of Conn's methods. A `reject…` function returns a rejected promise for a
-// bad argument.
+// Checks of the arguments of Conn's methods. Each throws a TypeError for a bad argument.
 
 function isDataType(type: unknown): type is DataType {
   return type === TextMessage || type === BinaryMessage;
@@ -22,43 +20,24 @@ export function badType(type: unknown): TypeError {
   );
 }
 
-export function rejectWriteOptions(options: { compress?: unknown }): Promise<never> | undefined {
-  try {
-    checkWaitOptions(options);
-    checkCompress(options.compress);
-    return undefined;
-  } catch (error) {
-    return rejected(error);
-  }
+export function checkWriteOptions(options: { compress?: unknown }): void {
+  checkWaitOptions(options);
+  checkCompress(options.compress);
 }
 
-export function rejectReadOptions(options: { schema?: unknown }): Promise<never> | undefined {
-  try {
-    checkWaitOptions(options);
-    checkSchema(options.schema);
-    return undefined;
-  } catch (error) {
-    return rejected(error);
-  }
+export function checkReadOptions(options: { schema?: unknown }): void {
+  checkWaitOptions(options);
+  checkSchema(options.schema);
 }
 
-export function rejectWriterOptions(
-  type: unknown,
-  options: { compress?: unknown },
-): Promise<never> | undefined {
-  try {
-    if (!isDataType(type) && !isControlType(type)) throw badType(type);
-    if (typeof options !== 'object' || options === null) {
-      throw new TypeError(`nextWriter: expected options, got ${kind(options)}`);
-    }
-    checkCompress(options.compress);
-    return undefined;
-  } catch (error) {
-    return rejected(error);
+export function checkWriterOptions(type: unknown, options: { compress?: unknown }): void {
+  if (!isDataType(type) && !isControlType(type)) throw badType(type);
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`nextWriter: expected options, got ${kind(options)}`);
   }
+  checkCompress(options.compress);
 }
 
-/** @throws TypeError when it is neither true, false nor undefined. */
 function checkCompress(compress: unknown): void {
   if (compress === undefined || typeof compress === 'boolean') return;
   throw new TypeError(`compress: expected true or false, got ${kind(compress)}`);

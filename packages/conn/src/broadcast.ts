@@ -1,5 +1,6 @@
 import { BinaryMessage, TextMessage } from '@ws/codec';
 import { Conn, connectionOf } from './conn.ts';
+import { onRejection } from './on-rejection.ts';
 import { kind } from './validate.ts';
 import type { MessageData } from './write/payload.ts';
 import { PreparedMessage } from './write/prepared-message.ts';
@@ -24,7 +25,7 @@ export interface BroadcastOptions {
  *   is lost when the connection ends while it still waits, for example for an open MessageWriter.
  *   Await `writePreparedMessage` where that matters.
  * @throws TypeError for other data, an element that is not a Conn, or a filter that is not a
- *   function; what `filter` throws. Nothing is sent then.
+ *   function or returns a promise; what `filter` throws. Nothing is sent then.
  */
 export function broadcast(
   conns: Iterable<Conn>,
@@ -45,7 +46,9 @@ export function broadcast(
     if (!(conn instanceof Conn)) {
       throw new TypeError(`broadcast: expected Conns, got ${kind(conn)}`);
     }
-    if (left?.has(conn) !== true && (filter === undefined || filter(conn))) chosen.push(conn);
+    if (left?.has(conn) !== true && (filter === undefined || passes(filter, conn))) {
+      chosen.push(conn);
+    }
   }
   let accepted = 0;
   // A Set has no duplicates.
@@ -53,6 +56,16 @@ export function broadcast(
     if (sends(conn, message)) accepted++;
   }
   return accepted;
+}
+
+/** A promise is no yes: the filter would let all connections through. */
+function passes(filter: (conn: Conn) => boolean, conn: Conn): boolean {
+  const result: unknown = filter(conn);
+  if (result instanceof Promise) {
+    onRejection(result, () => {});
+    throw new TypeError('filter: expected true or false, got a promise; it must be synchronous');
+  }
+  return Boolean(result);
 }
 
 function sends(conn: Conn, message: PreparedMessage): boolean {

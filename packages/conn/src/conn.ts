@@ -9,11 +9,11 @@ import {
 } from '@ws/codec';
 import {
   badType,
+  checkReadOptions,
+  checkWriteOptions,
+  checkWriterOptions,
   functionOrNull,
   isControlType,
-  rejectReadOptions,
-  rejectWriteOptions,
-  rejectWriterOptions,
 } from './arguments.ts';
 import type { CloseInfo, ConnState } from './close-info.ts';
 import { Connection } from './connection/connection.ts';
@@ -25,6 +25,7 @@ import { TimeoutError } from './errors.ts';
 import { copyOf } from './memory/copy.ts';
 import type { Message } from './message.ts';
 import {
+  CONN_OPTION_NAMES,
   type ConnOptions,
   compressionLevel,
   deflateParameters,
@@ -41,7 +42,7 @@ import { untilOf } from './time/deadline.ts';
 import { handled, RESOLVED, rejected } from './time/promises.ts';
 import { checkWaitOptions, type WaitOptions, withTimeout } from './time/wait.ts';
 import type { Transport } from './transport.ts';
-import { duration, kind } from './validate.ts';
+import { checkOptionNames, duration, kind } from './validate.ts';
 import { COPY_UP_TO } from './write/copy-or-reference.ts';
 import type { MessageWriter } from './write/message-writer.ts';
 import {
@@ -104,7 +105,7 @@ export function finishMessage(conn: Conn): void {
  * number of callers may write: messages are sent in the order of the calls.
  *
  * A promise of a Conn that you ignore causes no unhandled rejection. {@link closed} reports how the
- * connection ended.
+ * connection ended. The option `report` gets the errors of your functions and of wrong arguments.
  *
  * @example
  * ```ts
@@ -155,6 +156,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     if (role !== 'client' && role !== 'server') {
       throw new TypeError(`role: expected 'client' or 'server', got ${String(role)}`);
     }
+    checkOptionNames('new Conn', options, CONN_OPTION_NAMES, 'ignore');
     const settings = resolveSettings(options, role);
     const { compression } = settings;
     const agreed = deflateParameters(parameters);
@@ -171,7 +173,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     this.extensions = extensions;
     const shared = sharedFor(role, platform, settings, deflate !== undefined);
     this.#connection = new Connection(this, transport, shared, deflate);
-    platform.observer?.opened?.(this);
+    this.#connection.observe((observer) => observer.opened?.(this));
   }
 
   /** The role of this end: `client` or `server`. */
@@ -262,10 +264,16 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   readJSON(
     options: WaitOptions & { readonly schema?: StandardSchema | undefined } = {},
   ): Promise<unknown> {
-    const rejection = rejectReadOptions(options);
-    if (rejection !== undefined) return rejection;
+    try {
+      checkReadOptions(options);
+    } catch (error) {
+      return this.#connection.rejected(error, 'readJSON');
+    }
     const { schema, ...wait } = options;
-    return handled(this.#read('readJSON', wait).then((message) => parseJSON(message, schema)));
+    const failed = (error: unknown): void => this.#connection.report(error, 'readJSON');
+    return handled(
+      this.#read('readJSON', wait).then((message) => parseJSON(message, schema, failed)),
+    );
   }
 
   /**
@@ -279,23 +287,24 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   nextReader(options?: WaitOptions): Promise<MessageReader> {
     const connection = this.#connection;
     if (options === undefined) return connection.readSide.nextReader();
-    return withTimeout(
-      connection.platform,
-      options,
-      () => connection.readSide.nextReader(),
-      (read, reason) => connection.readSide.giveUp(read, reason),
-    );
+    return this.#waitForRead('nextReader', options, () => connection.readSide.nextReader());
   }
 
   #read(name: string, options: WaitOptions | undefined): Promise<Message> {
     const connection = this.#connection;
     if (options === undefined) return connection.readSide.read(name);
-    return withTimeout(
-      connection.platform,
-      options,
-      () => connection.readSide.read(name),
-      (read, reason) => connection.readSide.giveUp(read, reason),
-    );
+    return this.#waitForRead(name, options, () => connection.readSide.read(name));
+  }
+
+  #waitForRead<T>(name: string, options: WaitOptions, read: () => Promise<T>): Promise<T> {
+    const connection = this.#connection;
+    try {
+      return withTimeout(connection.platform, options, read, (started, reason) =>
+        connection.readSide.giveUp(started, reason),
+      );
+    } catch (error) {
+      return connection.rejected(error, name);
+    }
   }
 
   /**
@@ -331,7 +340,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    */
   receive(handler: MessageHandler): Promise<CloseInfo> {
     if (typeof handler !== 'function') {
-      return rejected(new TypeError(`receive: expected a function, got ${kind(handler)}`));
+      const error = new TypeError(`receive: expected a function, got ${kind(handler)}`);
+      return this.#connection.rejected(error, 'receive');
     }
     return this.#connection.readSide.receive(handler);
   }
@@ -373,7 +383,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     const connection = this.#connection;
     if (type !== TextMessage && type !== BinaryMessage) {
       if (isControlType(type)) return this.writeControl(type, isBorrowed(data) ? data.data : data);
-      return rejected(badType(type));
+      return connection.rejected(badType(type), 'writeMessage');
     }
     try {
       if (typeof data === 'string') return connection.writeSide.text(type, data, compress);
@@ -385,7 +395,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
       if (bytes.length > COPY_UP_TO && isUnstable(bytes)) bytes = copyOf(bytes);
       return connection.writeSide.message(type, bytes, 0, bytes.length, compress);
     } catch (error) {
-      return rejected(error);
+      return connection.rejected(error, 'writeMessage');
     }
   }
 
@@ -401,8 +411,11 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   /** Waits for a write until its signal aborts. */
   #withSignal(options: WriteOptions, write: () => Promise<void>): Promise<void> {
     const connection = this.#connection;
-    const rejection = rejectWriteOptions(options);
-    if (rejection !== undefined) return rejection;
+    try {
+      checkWriteOptions(options);
+    } catch (error) {
+      return connection.rejected(error, 'writeMessage');
+    }
     const { signal } = options;
     if (signal === undefined) return write();
     if (signal.aborted) return rejected(signal.reason);
@@ -434,8 +447,11 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    * @see RFC 6455, section 5.4
    */
   nextWriter(type: number, options: NextWriterOptions = {}): Promise<MessageWriter> {
-    const rejection = rejectWriterOptions(type, options);
-    if (rejection !== undefined) return rejection;
+    try {
+      checkWriterOptions(type, options);
+    } catch (error) {
+      return this.#connection.rejected(error, 'nextWriter');
+    }
     return this.#connection.writeSide.nextWriter(type, options.queue === true, options.compress);
   }
 
@@ -446,11 +462,14 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    *   Otherwise as {@link writeMessage}.
    */
   writeJSON(value: unknown, options?: WriteOptions): Promise<void> {
+    let text: string;
     try {
-      return this.writeMessage(TextMessage, formatJSON(value), options);
+      text = formatJSON(value);
     } catch (error) {
+      this.#connection.report(error, 'writeJSON');
       return rejected(error);
     }
+    return this.writeMessage(TextMessage, text, options);
   }
 
   /**
@@ -461,13 +480,14 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    */
   writePreparedMessage(message: PreparedMessage): Promise<void> {
     if (!(message instanceof PreparedMessage)) {
-      return rejected(new TypeError(`expected a PreparedMessage, got ${kind(message)}`));
+      const error = new TypeError(`expected a PreparedMessage, got ${kind(message)}`);
+      return this.#connection.rejected(error, 'writePreparedMessage');
     }
     if (isControlType(message.type)) return this.writeControl(message.type, message.bytes);
     try {
       return this.#connection.writeSide.prepared(message);
     } catch (error) {
-      return rejected(error);
+      return this.#connection.rejected(error, 'writePreparedMessage');
     }
   }
 
@@ -499,7 +519,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
       if (deadline !== undefined && untilOf(deadline) <= 0) throw new TimeoutError('write timeout');
       return this.#connection.control(type, payload);
     } catch (error) {
-      return rejected(error);
+      return this.#connection.rejected(error, 'writeControl');
     }
   }
 
@@ -532,7 +552,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
         (answer, reason) => controlFrames.pings.giveUp(answer, reason),
       );
     } catch (error) {
-      return rejected(error);
+      return this.#connection.rejected(error, 'ping');
     }
   }
 
@@ -696,7 +716,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
         },
       );
     } catch (error) {
-      return rejected(error);
+      return connection.rejected(error, 'close');
     }
   }
 

@@ -183,6 +183,11 @@ export class TransportError extends WebSocketError {
   }
 }
 
+/** The error of a connection whose transport threw in `method`. */
+export function transportFailed(method: string, cause: unknown): TransportError {
+  return new TransportError(`the transport could not ${method}`, { cause });
+}
+
 /**
  * Whether `error` is a {@link CloseError} with one of `codes`. Without codes the result is false,
  * as in gorilla/websocket.

@@ -54,6 +54,7 @@ export { portablePlatform } from './platform/portable-platform.ts';
 export { MessageReader } from './read/message-reader.ts';
 export type { MessageHandler } from './read/receive-call.ts';
 export type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';
+export type { Report, ReportContext, ReportedConn } from './report/report.ts';
 export type { ConnStats } from './stats.ts';
 export type { WaitOptions } from './time/wait.ts';
 export type { Transport, TransportSink } from './transport.ts';

@@ -16,5 +16,6 @@ export {
   MORE as InflateMore,
   TOO_LONG as InflateTooLong,
 } from './platform/deflate-engine.ts';
+export { reportError } from './report/report.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
-export { duration } from './validate.ts';
+export { checkOptionNames, duration } from './validate.ts';

@@ -6,6 +6,7 @@ import {
 } from './deflate/settings.ts';
 import type { BufferPool } from './memory/buffer-pool.ts';
 import type { Platform } from './platform/platform.ts';
+import type { Report } from './report/report.ts';
 import { bound, duration, kind, range, whole } from './validate.ts';
 
 /** Times in ms after which a silent peer is pinged, and then given up. */
@@ -71,6 +72,14 @@ export interface ConnSettings {
    * false.
    */
   readonly compression?: boolean | 'shared' | 'takeover' | CompressionOptions | undefined;
+  /**
+   * Gets errors that no code may be waiting for: those that your functions throw (a handler, a
+   * schema, `toJSON`, a buffer pool), and the TypeErrors and RangeErrors of wrong arguments. A
+   * promise that rejects with such an error is handled, awaited or not. The end of a connection is
+   * no such error: `closed` has it. Default: a warning with the stack, at most one for each kind of
+   * error and second (Node: a process warning; elsewhere `console.error`).
+   */
+  readonly report?: Report | undefined;
 }
 
 /** Options of `new Conn`. */
@@ -104,6 +113,7 @@ export interface Settings {
   readonly writeBufferSize: number;
   readonly writeBufferPool: BufferPool | undefined;
   readonly compression: Compression | false;
+  readonly report: Report | undefined;
 }
 
 const KIB = 1024;
@@ -123,6 +133,7 @@ const SERVER: Settings = {
   writeBufferSize: 4096,
   writeBufferPool: undefined,
   compression: false,
+  report: undefined,
 };
 
 const DEFAULTS: { readonly [R in Role]: Settings } = {
@@ -134,6 +145,16 @@ const DEFAULTS: { readonly [R in Role]: Settings } = {
 export const connSettingNames: readonly (keyof ConnSettings)[] = Object.keys(
   SERVER,
 ) as (keyof ConnSettings)[];
+
+/** The names of {@link ConnOptions}. */
+export const CONN_OPTION_NAMES: readonly string[] = [
+  'role',
+  'platform',
+  'subprotocol',
+  'extensions',
+  'deflate',
+  ...connSettingNames,
+] satisfies (keyof ConnOptions)[];
 
 /**
  * Checks the settings and fills in the defaults.
@@ -166,6 +187,7 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
     writeBufferSize: resolve('writeBufferSize', whole),
     writeBufferPool: resolve('writeBufferPool', bufferPool),
     compression: resolve('compression', compression),
+    report: resolve('report', reportFunction),
   });
 }
 
@@ -173,15 +195,16 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
 const REMEMBERED = 8;
 type Remembered = { readonly [R in Role]: Settings[] };
 const recent: Remembered = { server: [], client: [] };
-/** Settings with a pool of the caller. The map does not keep the pool alive. */
-const recentOfPools = new WeakMap<BufferPool, Remembered>();
+/** Settings with a function or a pool of the caller. The map does not keep those alive. */
+const recentOf = new WeakMap<object, Remembered>();
 
-function rememberedWith(pool: BufferPool | undefined): Remembered {
-  if (pool === undefined) return recent;
-  let known = recentOfPools.get(pool);
+function rememberedWith({ report, writeBufferPool }: Settings): Remembered {
+  const given = writeBufferPool ?? report;
+  if (given === undefined) return recent;
+  let known = recentOf.get(given);
   if (known === undefined) {
     known = { server: [], client: [] };
-    recentOfPools.set(pool, known);
+    recentOf.set(given, known);
   }
   return known;
 }
@@ -191,7 +214,7 @@ function rememberedWith(pool: BufferPool | undefined): Remembered {
  * object.
  */
 function interned(role: Role, settings: Settings): Settings {
-  const known = rememberedWith(settings.writeBufferPool)[role];
+  const known = rememberedWith(settings)[role];
   const same = known.find((others) => {
     return connSettingNames.every((name) => isSame(settings[name], others[name]));
   });
@@ -235,6 +258,11 @@ function bufferPool(name: string, value: unknown): BufferPool {
   const { get, put } = (value ?? {}) as { get?: unknown; put?: unknown };
   if (typeof get === 'function' && typeof put === 'function') return value as BufferPool;
   throw new TypeError(`${name}: expected an object with get() and put(), got ${kind(value)}`);
+}
+
+function reportFunction(name: string, value: unknown): Report {
+  if (typeof value === 'function') return value as Report;
+  throw new TypeError(`${name}: expected a function, got ${kind(value)}`);
 }
 
 const COMPRESSION_NAMES: readonly string[] = Object.keys(DEFAULT_COMPRESSION);

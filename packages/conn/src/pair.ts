@@ -3,11 +3,16 @@ import { offerDeflate } from '@ws/codec/internal';
 import { Conn } from './conn.ts';
 import { deflateLimits } from './deflate/negotiate.ts';
 import { copyOf } from './memory/copy.ts';
-import { type ConnOptions, type ConnSettings, resolveSettings } from './options.ts';
+import {
+  type ConnOptions,
+  type ConnSettings,
+  connSettingNames,
+  resolveSettings,
+} from './options.ts';
 import type { Platform } from './platform/platform.ts';
 import { portablePlatform } from './platform/portable-platform.ts';
 import type { Transport, TransportSink } from './transport.ts';
-import { kind } from './validate.ts';
+import { checkOptionNames, kind } from './validate.ts';
 
 /** Options of {@link connPair}, for both ends. */
 export interface ConnPairOptions extends ConnSettings {
@@ -21,6 +26,14 @@ export interface ConnPairOptions extends ConnSettings {
   readonly server?: ConnSettings | undefined;
 }
 
+const CONN_PAIR_OPTION_NAMES: readonly string[] = [
+  'platform',
+  'subprotocol',
+  'client',
+  'server',
+  ...connSettingNames,
+] satisfies (keyof ConnPairOptions)[];
+
 /**
  * Creates two connected Conns in memory, for tests: real frames, real closing handshakes, real
  * backpressure, no sockets.
@@ -32,7 +45,10 @@ export function connPair(options: ConnPairOptions = {}): [client: Conn, server: 
   if (typeof options !== 'object' || options === null) {
     throw new TypeError(`connPair: expected options, got ${kind(options)}`);
   }
+  checkOptionNames('connPair', options, CONN_PAIR_OPTION_NAMES, 'ignore');
   const { client, server, ...common } = options;
+  if (client !== undefined) checkOptionNames('client', client, connSettingNames, 'ignore');
+  if (server !== undefined) checkOptionNames('server', server, connSettingNames, 'ignore');
   const { platform = portablePlatform } = common;
   const near = { ...common, ...client, platform };
   const far = { ...common, ...server, platform };

@@ -62,6 +62,30 @@ export function duration(
 }
 
 /**
+ * Checks that `options` is an object with known names only.
+ *
+ * @param owner - Name of the class or function that takes the options, for the message.
+ * @param unknownUndefined - Whether an unknown name with the value undefined is ignored or
+ *   rejected.
+ * @throws TypeError
+ */
+export function checkOptionNames(
+  owner: string,
+  options: object,
+  known: readonly string[],
+  unknownUndefined: 'ignore' | 'reject',
+): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`${owner}: expected an object of options, got ${kind(options)}`);
+  }
+  for (const [name, value] of Object.entries(options)) {
+    if (known.includes(name)) continue;
+    if (value === undefined && unknownUndefined === 'ignore') continue;
+    throw new TypeError(`${owner}: unknown option ${name}; known options: ${known.join(', ')}`);
+  }
+}
+
+/**
  * Names the type of a value for error messages: that of `typeof`, the class of an object, or
  * `null`.
  */

@@ -84,9 +84,19 @@ describe('new Conn', () => {
     expect(sent()).toHaveLength(1);
   });
 
+  it('rejects unknown options', () => {
+    const make = (options: object) => () =>
+      new Conn(new TestTransport(), { role: 'server', ...options });
+    expect(make({ host: 'example.org' })).toThrow(
+      /^new Conn: unknown option host; known options: /,
+    );
+    expect(make({ readlimit: 5 })).toThrow(TypeError);
+    expect(make({ host: undefined })).not.toThrow();
+  });
+
   it('lists its settings by name', () => {
     expect(connSettingNames.toSorted()).toEqual(
-      [...numbers, 'heartbeat', 'writeBufferPool', 'compression'].toSorted(),
+      [...numbers, 'heartbeat', 'writeBufferPool', 'compression', 'report'].toSorted(),
     );
   });
 });

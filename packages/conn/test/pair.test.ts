@@ -1,8 +1,20 @@
 import { transportContract } from '@ws/tests';
-import { transportPair } from '../src/pair.ts';
+import { describe, expect, it } from 'vitest';
+import { connPair, transportPair } from '../src/pair.ts';
 import { portablePlatform } from '../src/platform/portable-platform.ts';
 
 transportContract('the memory transport of connPair', () => {
   const [near, far] = transportPair(portablePlatform);
   return { near, far };
+});
+
+describe('connPair', () => {
+  it.each([
+    ['connPair', { host: 'example.org' }],
+    ['connPair', { role: 'client' }],
+    ['client', { client: { readlimit: 5 } }],
+    ['server', { server: { subprotocol: 'x' } }],
+  ])('rejects an unknown option of %s: %j', (owner, options) => {
+    expect(() => connPair(options as never)).toThrow(new RegExp(`^${owner}: unknown option `));
+  });
 });

@@ -1,5 +1,5 @@
 export { acceptKey } from './accept-key.ts';
 export { type HeaderEntries, type HeaderValue, headerEntries, rawHeaderValues } from './headers.ts';
 export { ipv6Groups } from './ipv6.ts';
-export { assertOption, checkOptionNames, transportHighWaterMark, typeName } from './options.ts';
+export { assertOption, transportHighWaterMark, typeName } from './options.ts';
 export { describeResult, discardPromise, isThenable } from './promises.ts';

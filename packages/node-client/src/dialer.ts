@@ -3,8 +3,7 @@ import type { Duplex } from 'node:stream';
 import { type Extension } from '@ws/codec';
 import { offerDeflate } from '@ws/codec/internal';
 import { Conn, type Transport, TransportError } from '@ws/conn';
-import { deflateLimits } from '@ws/conn/internal';
-import { checkOptionNames } from '@ws/http-shared';
+import { checkOptionNames, deflateLimits } from '@ws/conn/internal';
 import { nodePlatform, socketTransport } from '@ws/node-io';
 import {
   deflateOf,

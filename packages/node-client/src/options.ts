@@ -1,7 +1,13 @@
 import type { ConnectionOptions } from 'node:tls';
 import type { ConnSettings, Heartbeat } from '@ws/conn';
-import { type Compression, connSettingNames, duration, resolveSettings } from '@ws/conn/internal';
-import { assertOption, checkOptionNames, transportHighWaterMark, typeName } from '@ws/http-shared';
+import {
+  type Compression,
+  checkOptionNames,
+  connSettingNames,
+  duration,
+  resolveSettings,
+} from '@ws/conn/internal';
+import { assertOption, transportHighWaterMark, typeName } from '@ws/http-shared';
 import type { CookieJar } from './cookies.ts';
 import type { NetDial } from './net-dial.ts';
 import { checkProxy, type ProxyOption, type ProxyPlan } from './proxy/choose-proxy.ts';

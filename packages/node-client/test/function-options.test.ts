@@ -28,7 +28,7 @@ type FunctionsOf<T> = {
 
 type TlsFunction = FunctionsOf<ConnectionOptions>;
 
-/** A new function option needs a row here. Tests of @ws/conn cover `writeBufferPool`. */
+/** A new function option needs a row here. Tests of @ws/conn cover `writeBufferPool` and `report`. */
 type Option =
   | FunctionsOf<ReconnectingOptions & SocketTransportOptions & CompressionSettings>
   | `jar.${FunctionsOf<CookieJar>}`
@@ -185,6 +185,8 @@ const ROWS: Readonly<Record<Option, Row>> = {
       'returns nonsense': typeError('retry: expected true, false or undefined, got number'),
     },
   },
+  // A connection calls it, not a dial.
+  report: { url: ws, options: (report) => ({ report }), outcomes: ignored },
   'jar.getCookieString': {
     url: ws,
     options: (getCookieString) => ({ jar: { getCookieString, setCookie: () => {} } }),

@@ -168,6 +168,9 @@ export const nodePlatform: Platform = {
   yield(callback) {
     setImmediate(callback);
   },
+  warn(text) {
+    process.emitWarning(text);
+  },
   deflate: nodeDeflate,
   observer: diagnostics,
 };

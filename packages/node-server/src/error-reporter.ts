@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import {
   CloseCode,
   CloseError,
@@ -8,8 +9,10 @@ import {
   TimeoutError,
   TransportError,
 } from '@ws/conn';
+import { reportError } from '@ws/conn/internal';
+import { nodePlatform } from '@ws/node-io';
 import { HandshakeError } from './errors.ts';
-import { WarningReporter } from './warning-reporter.ts';
+import type { ServerReport, ServerReportContext } from './options.ts';
 
 /** Errors with which reads and writes reject when a connection ends. */
 const END_ERRORS = [
@@ -26,11 +29,9 @@ const END_WAIT_MS = 100;
 
 /** Reports the errors of the application's own functions to the option `report`. */
 export class ErrorReporter {
-  readonly #report: (error: unknown) => unknown;
-  /** Gets the errors of `#report`. */
-  readonly #warnings = new WarningReporter();
+  readonly #report: ServerReport | undefined;
 
-  constructor(report: (error: unknown) => unknown) {
+  constructor(report: ServerReport | undefined) {
     this.#report = report;
   }
 
@@ -38,46 +39,38 @@ export class ErrorReporter {
    * Reports why an upgrade failed. Refusals and clients that have disconnected are not errors of
    * the server.
    */
-  handshakeFailed(error: unknown): void {
+  handshakeFailed(error: unknown, request: IncomingMessage): void {
+    const context = { where: 'upgrade', request };
     if (error instanceof HandshakeError) {
       // A 500 that the application chose itself has no cause: nothing failed.
-      if (error.status === 500 && 'cause' in error) void this.#reportSafely(error.cause ?? error);
+      if (error.status === 500 && 'cause' in error) this.failed(error.cause ?? error, context);
     } else if (!(error instanceof TransportError)) {
-      void this.#reportSafely(error);
+      this.failed(error, context);
     }
   }
 
   /**
    * Closes the connection whose handler failed. Reports the error unless it is the end of this same
-   * connection.
+   * connection, or the connection has reported it.
    */
   handlerFailed(conn: Conn, error: unknown): void {
     const wasOpen = conn.state === 'open';
     void conn.close(CloseCode.InternalServerErr);
     if (END_ERRORS.some((End) => error instanceof End)) {
       void this.#reportUnlessOwnEnd(conn, error, wasOpen);
-    } else void this.#reportSafely(error);
+    } else this.failed(error, { conn, where: 'handler' });
   }
 
   async #reportUnlessOwnEnd(conn: Conn, error: unknown, wasOpen: boolean): Promise<void> {
     // Each writer gets its own CloseSentError, and only after the connection began to close.
     if (error instanceof CloseSentError && !wasOpen) return;
     const ends = await endErrorsOf(conn);
-    if (!ends.includes(error)) await this.#reportSafely(error);
+    if (!ends.includes(error)) this.failed(error, { conn, where: 'handler' });
   }
 
-  /** Reports an error of a function whose caller continues. */
-  functionFailed(error: unknown): void {
-    void this.#reportSafely(error);
-  }
-
-  /** The default reporter gets the error of a `report` that fails. */
-  async #reportSafely(error: unknown): Promise<void> {
-    try {
-      await this.#report(error);
-    } catch (fault) {
-      this.#warnings.report(fault);
-    }
+  /** Reports an error of a function whose caller continues. Never throws. */
+  failed(error: unknown, context: ServerReportContext): void {
+    reportError(this.#report, nodePlatform, error, context);
   }
 }
 

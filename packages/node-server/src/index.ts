@@ -40,6 +40,9 @@ export {
   ProtocolError,
   ReadLimitError,
   ReadPendingError,
+  type Report,
+  type ReportContext,
+  type ReportedConn,
   type SchemaOutput,
   type StandardSchema,
   TextMessage,
@@ -67,7 +70,13 @@ export type {
 export { HandshakeError, type HandshakeErrorOptions, type HeaderPair } from './errors.ts';
 export type { HeadersInput } from './headers.ts';
 export type { ClientAddress } from './limits.ts';
-export type { AuthOf, Refusal, UpgraderOptions } from './options.ts';
+export type {
+  AuthOf,
+  Refusal,
+  ServerReport,
+  ServerReportContext,
+  UpgraderOptions,
+} from './options.ts';
 export type { CheckOrigin, SameHost } from './origin.ts';
 export type { NoParams, RouteParams } from './routes.ts';
 export type { Subprotocols } from './select-subprotocol.ts';

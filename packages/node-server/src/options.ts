@@ -1,9 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { inspect } from 'node:util';
-import type { ConnSettings } from '@ws/conn';
-import { type Compression, connSettingNames, duration, resolveSettings } from '@ws/conn/internal';
-import { assertOption, checkOptionNames, transportHighWaterMark } from '@ws/http-shared';
+import type { ConnSettings, ReportContext } from '@ws/conn';
+import {
+  type Compression,
+  checkOptionNames,
+  connSettingNames,
+  duration,
+  resolveSettings,
+} from '@ws/conn/internal';
+import { assertOption, transportHighWaterMark } from '@ws/http-shared';
 import { HostPolicy } from './allowed-hosts.ts';
 import type { AuthenticateContext } from './conn-handler.ts';
 import type { HandshakeError } from './errors.ts';
@@ -11,7 +17,6 @@ import type { HeadersInput } from './headers.ts';
 import { type ClientAddress, type LimitValues, peerAddress } from './limits.ts';
 import { type CheckOrigin, OriginPolicy, type SameHost } from './origin.ts';
 import { isOneToken, type Subprotocols } from './select-subprotocol.ts';
-import { WarningReporter } from './warning-reporter.ts';
 
 /** A result of `authenticate` that refuses the request. */
 export interface Refusal {
@@ -123,12 +128,22 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
     | ((req: IncomingMessage, socket: Duplex, status: number, error: HandshakeError) => unknown)
     | undefined;
   /**
-   * Gets the errors of your own functions: the handler, `authenticate`, `checkOrigin`, ... It does
-   * not get the error with which a handler's own connection ended a read or a write. Default: a
-   * process warning with the stack, at most one for each kind of error and second.
+   * Gets the errors of your own functions: the handler, `authenticate`, `checkOrigin`, ..., and
+   * those that a connection reports, such as a TypeError of a write. It does not get the error with
+   * which a handler's own connection ended a read or a write. Default: a process warning with the
+   * stack, at most one for each kind of error and second.
    */
-  readonly report?: ((error: unknown) => void) | undefined;
+  readonly report?: ServerReport | undefined;
 }
+
+/** The second argument of `report`. */
+export interface ServerReportContext extends ReportContext {
+  /** The request, for the functions that run before there is a connection. */
+  readonly request?: IncomingMessage | undefined;
+}
+
+/** The option `report` of a server. */
+export type ServerReport = (error: unknown, context: ServerReportContext) => void;
 
 /** The names of {@link UpgraderOptions}. */
 export const upgraderOptionNames: readonly (keyof UpgraderOptions)[] = [
@@ -145,7 +160,6 @@ export const upgraderOptionNames: readonly (keyof UpgraderOptions)[] = [
   'maxConnectionsPerAddress',
   'clientAddress',
   'error',
-  'report',
   ...connSettingNames,
 ];
 
@@ -167,7 +181,7 @@ export interface UpgraderPlan<Result> {
   readonly limits: LimitValues;
   readonly unmatched: 404 | 'leave';
   readonly error: UpgraderOptions['error'];
-  readonly report: (error: unknown) => void;
+  readonly report: ServerReport | undefined;
   readonly conn: ConnSettings;
   readonly compression: Compression | false;
   /** The transport's, in bytes. */
@@ -227,7 +241,7 @@ export function checkUpgraderOptions<Result>(
       clientAddress: clientAddress ?? peerAddress,
     },
     error,
-    report: report ?? new WarningReporter().report,
+    report,
     conn: Object.fromEntries(settings) as ConnSettings,
     compression,
     highWaterMark: transportHighWaterMark(highWaterMark),

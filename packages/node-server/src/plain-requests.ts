@@ -30,7 +30,7 @@ export const upgradeRequired: RequestListener = (_req, res) => {
 export function guardListener(listener: RequestListener, reporter: ErrorReporter): RequestListener {
   return (req, res) => {
     const failed = (error: unknown): void => {
-      reporter.functionFailed(error);
+      reporter.failed(error, { where: 'request', request: req });
       refuseFailedRequest(res);
     };
     try {

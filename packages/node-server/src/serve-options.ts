@@ -1,6 +1,7 @@
 import { Server as HttpServer, type RequestListener } from 'node:http';
 import { Server as HttpsServer, type ServerOptions } from 'node:https';
-import { assertOption, checkOptionNames } from '@ws/http-shared';
+import { checkOptionNames } from '@ws/conn/internal';
+import { assertOption } from '@ws/http-shared';
 import type { Routes } from './conn-handler.ts';
 import { type AuthOf, type UpgraderOptions, upgraderOptionNames } from './options.ts';
 import { checkHandlers } from './routes.ts';

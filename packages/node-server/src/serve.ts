@@ -19,7 +19,6 @@ import { RouteTable } from './routes.ts';
 import { checkServeOptions, type RoutedServeOptions, type ServeOptions } from './serve-options.ts';
 import { platformOfServer } from './server-platform.ts';
 import { Upgrader } from './upgrader.ts';
-import { WarningReporter } from './warning-reporter.ts';
 
 /** A running server, made by {@link serve}. */
 export interface WebSocketServer {
@@ -131,9 +130,8 @@ class RunningServer<Result> implements WebSocketServer {
       this.#onProgress?.();
     });
     // First, because it checks options that the HTTP server is made with.
-    const report = options.report ?? new WarningReporter().report;
-    const upgrader = new Upgrader<Result>({ ...pickUpgraderOptions(options), report }, platform);
-    this.#reporter = new ErrorReporter(report);
+    const upgrader = new Upgrader<Result>(pickUpgraderOptions(options), platform);
+    this.#reporter = new ErrorReporter(options.report);
     this.#http = options.server ?? makeServer(options);
     const request = options.request && guardListener(options.request, this.#reporter);
     if (options.server === undefined) {
@@ -215,7 +213,9 @@ class RunningServer<Result> implements WebSocketServer {
     }
     // Node emits 'error' when it cannot accept a connection, for example without free file
     // descriptors.
-    if (server === undefined) http.on('error', (error) => this.#reporter.functionFailed(error));
+    if (server === undefined) {
+      http.on('error', (error) => this.#reporter.failed(error, { where: 'server' }));
+    }
   }
 
   /** @throws TypeError when another server of ours answers every path. */
@@ -285,7 +285,7 @@ class RunningServer<Result> implements WebSocketServer {
       const handshake = new Handshake(socket, head, handshakeTimeout || Infinity);
       await endFailedHandshake(handshake, req, socket, refusal, hook);
     } catch (error) {
-      this.#reporter.handshakeFailed(error);
+      this.#reporter.handshakeFailed(error, req);
     }
   }
 

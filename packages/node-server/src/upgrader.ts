@@ -143,7 +143,7 @@ export class Upgrader<Result = undefined> {
       if (this.#plan.unmatched === 'leave' && !router.has(req.url ?? '')) return;
       this.#accept(req, socket, head, undefined, router).then(
         ({ conn, match, context }) => this.#runHandler(match!.handler, conn, req, context),
-        (error: unknown) => this.#reporter.handshakeFailed(error),
+        (error: unknown) => this.#reporter.handshakeFailed(error, req),
       );
     };
   }

@@ -6,10 +6,11 @@ import {
   connPair,
   isCloseError,
   type ServeOptions,
+  type ServerReportContext,
   serve,
   TransportError,
 } from '../src/index.ts';
-import { connectRaw, masked, type RawPeer, trapLeftovers, trapUncaught } from './raw.ts';
+import { connectRaw, masked, type RawPeer, request, trapLeftovers, trapUncaught } from './raw.ts';
 
 trapUncaught();
 trapLeftovers();
@@ -147,5 +148,54 @@ describe('report', () => {
     ],
   ])('does not get %s', async (_, handler, act, options) => {
     expect(await reportedOf(handler, act, options)).toEqual([]);
+  });
+
+  it.each<[string, (conn: Conn) => unknown, string]>([
+    [
+      'a `receive` handler that it awaits',
+      (conn) =>
+        conn.receive(() => {
+          throw new Error('mine');
+        }),
+      'Error: mine',
+    ],
+    [
+      'a write that it awaits',
+      (conn) => conn.send({} as never),
+      'TypeError: websocket: expected a string or bytes, got Object',
+    ],
+  ])('gets the error of %s once', async (_, handler, text) => {
+    const reported = await reportedOf(handler, (client) => client.stream.write(masked(1, 'x')));
+    expect(reported.map(String)).toEqual([text]);
+  });
+
+  it('gets where the error was thrown', async () => {
+    const contexts: ServerReportContext[] = [];
+    const server = await serve(
+      {
+        host: '127.0.0.1',
+        report: (_error, context) => void contexts.push(context),
+        authenticate: (req) => {
+          if (req.url === '/refused') throw new Error('mine');
+          return true;
+        },
+      },
+      async (conn) => {
+        await conn.ping('x'.repeat(200)).catch(() => {});
+        throw new Error('mine');
+      },
+    );
+    onTestFinished(() => server.close({ timeout: 1 }));
+    for (const path of ['/refused', '/']) {
+      const client = await connectRaw(Number(new URL(server.url).port));
+      onTestFinished(() => void client.stream.destroy());
+      client.stream.write(request({ line: `GET ${path} HTTP/1.1` }));
+      const end = path === '/' ? Buffer.from([0x88, 2]) : Buffer.from(' 500 ');
+      await client.until(() => client.received.includes(end));
+    }
+    expect(contexts.map(({ where }) => where)).toEqual(['upgrade', 'ping', 'handler']);
+    expect(contexts[0]!.request?.url).toBe('/refused');
+    expect(contexts[1]!.conn).toMatchObject({ role: 'server' });
+    expect(contexts[2]!.conn).toBe(contexts[1]!.conn);
   });
 });

@@ -1,7 +1,8 @@
 import type { Role, WebSocketError } from '@ws/codec';
 import type { CloseInfo } from '../close-info.ts';
 import type { PerMessageDeflate } from '../deflate/negotiate.ts';
-import { CloseSentError } from '../errors.ts';
+import { CloseSentError, transportFailed } from '../errors.ts';
+import { onRejection } from '../on-rejection.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { ReadSide } from '../read/read-side.ts';
 import type { TimerEntry, Timers } from '../time/timers.ts';
@@ -21,8 +22,11 @@ export interface CloseTarget extends TimerEntry {
   callCloseHandler(code: number, reason: string): Promise<void> | undefined;
   balance(): void;
   scheduleEndOfTurn(): void;
+  /** The transport is closed. */
+  close(error: Error): void;
   /** Clears every timer of the connection. */
   stopTimers(): void;
+  report(error: unknown, where: string): void;
   /** Resolves `closed` with `info` and informs the observer. */
   settle(info: CloseInfo): void;
 }
@@ -86,12 +90,24 @@ export class ConnectionCloseActions implements CloseActions {
   destroyTransportWhenSent(): void {
     const connection = this.#connection;
     connection.platform.yield(() => {
-      if (connection.writeSide.sendQueue.bufferedAmount === 0) connection.transport.destroy();
+      if (connection.writeSide.sendQueue.bufferedAmount === 0) this.destroyTransport();
     });
   }
 
   destroyTransport(): void {
-    this.#connection.transport.destroy();
+    try {
+      const destroyed: unknown = this.#connection.transport.destroy();
+      onRejection(destroyed, (error) => this.#notDestroyed(error));
+    } catch (error) {
+      this.#notDestroyed(error);
+    }
+  }
+
+  /** A transport that could not be destroyed may never report its close. The connection ends now. */
+  #notDestroyed(cause: unknown): void {
+    const connection = this.#connection;
+    connection.report(cause, 'transport.destroy');
+    connection.platform.defer(() => connection.close(transportFailed('destroy', cause)));
   }
 
   parseRest(): void {
@@ -148,6 +164,10 @@ export class ConnectionCloseActions implements CloseActions {
       // There is no memory for a copy: the unread input is dropped.
       readSide.stop();
     }
+  }
+
+  report(error: unknown, where: string): void {
+    this.#connection.report(error, where);
   }
 
   settle(info: CloseInfo): void {

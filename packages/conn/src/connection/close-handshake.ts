@@ -30,6 +30,9 @@ export type Phase = 0 | 1 | 2 | 3 | 4;
  */
 const MAX_DROPPED = 1_048_576;
 
+/** Names a handler in reports. */
+type HandlerName = 'receive' | 'ping handler' | 'pong handler' | 'close handler';
+
 /** The events of a close, each with the type of its details. */
 export interface CloseEvents {
   /**
@@ -48,7 +51,7 @@ export interface CloseEvents {
   /** The peer broke a rule, or a part of the connection failed: it fails with `code`. */
   fault: { readonly error: unknown; readonly code: number; readonly reason: string };
   /** A handler of the application failed: that of `receive`, or one of control frames. */
-  handlerFailed: { readonly error: unknown; readonly ofReceive: boolean };
+  handlerFailed: { readonly error: unknown; readonly where: HandlerName };
   /** `terminate`: the transport is destroyed without a close frame. */
   terminate: undefined;
   /** The transport is destroyed because of `error`. */
@@ -116,6 +119,8 @@ export interface CloseActions {
    * The transport is closed: stops timers, rejects writes with `error` and releases pooled memory.
    */
   release(error: WebSocketError): void;
+  /** Passes an error of the application to the option `report`. */
+  report(error: unknown, where: string): void;
   /** Reports that the connection has ended. */
   settle(info: CloseInfo): void;
 }
@@ -318,7 +323,7 @@ function answer(handshake: CloseHandshake): void {
   handled.then(
     () => handshake.handle('handlerDone', undefined),
     (error: unknown) => {
-      handshake.handle('handlerFailed', { error, ofReceive: false });
+      handshake.handle('handlerFailed', { error, where: 'close handler' });
       // If the error is no failure, the peer still gets its answer.
       handshake.handle('handlerDone', undefined);
     },
@@ -390,15 +395,17 @@ function recordFault(handshake: CloseHandshake, { error }: { readonly error: unk
 /**
  * A handler failed: the connection fails with 1011. This is the rule for all four kinds of handler.
  * The error changes nothing for the peer after our close frame, or when the error is the end of
- * this connection: that end made the handler fail. `receive` rejects with any other error.
+ * this connection: that end made the handler fail. `receive` rejects with any other error, and
+ * `report` gets it.
  */
 function onHandlerFailed(
   handshake: CloseHandshake,
-  { error, ofReceive }: CloseEvents['handlerFailed'],
+  { error, where }: CloseEvents['handlerFailed'],
 ): void {
   const { actions, phase, eof, sent } = handshake;
   const isEnd = isKnownEnd(handshake, error);
-  if (ofReceive) {
+  if (!isEnd && !(sent && error instanceof CloseSentError)) actions.report(error, where);
+  if (where === 'receive') {
     actions.dropQueue();
     if (phase === CLOSED || eof || isEnd) return endReceive(handshake, error, isEnd);
   }
@@ -458,8 +465,7 @@ function giveUp(handshake: CloseHandshake): void {
 function completeClose(handshake: CloseHandshake, { error }: CloseEvents['transportClosed']): void {
   const { actions } = handshake;
   handshake.phase = CLOSED;
-  const broken =
-    error === undefined ? undefined : new TransportError(messageOf(error), { cause: error });
+  const broken = brokenBy(error);
   handshake.endReason ??= { reason: broken ?? unexpectedEof() };
   handshake.abortError ??= broken ?? handshake.endReason.reason;
   const flushed = !actions.unsent;
@@ -494,6 +500,11 @@ function setAlarm(handshake: CloseHandshake, ms: number): void {
 
 function unexpectedEof(): CloseError {
   return new CloseError(CloseCode.AbnormalClosure, 'unexpected EOF');
+}
+
+function brokenBy(error: Error | undefined): TransportError | undefined {
+  if (error === undefined || error instanceof TransportError) return error;
+  return new TransportError(messageOf(error), { cause: error });
 }
 
 /** The message of a system error, with its code. */

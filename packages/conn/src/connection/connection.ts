@@ -4,20 +4,23 @@ import {
   PongMessage,
   type ProtocolError,
   parseCloseMessage,
-  type WebSocketError,
+  WebSocketError,
 } from '@ws/codec';
 import type { CloseInfo, ConnState } from '../close-info.ts';
-import { ControlFrames } from '../control/control-frames.ts';
+import { ControlFrames, type ControlHandlerName } from '../control/control-frames.ts';
 import type { KeepAliveTarget, PingWait } from '../control/keep-alive.ts';
 import type { PerMessageDeflate } from '../deflate/negotiate.ts';
-import { TimeoutError, TransportError } from '../errors.ts';
+import { TimeoutError, TransportError, transportFailed } from '../errors.ts';
+import { onRejection } from '../on-rejection.ts';
 import type { Heartbeat, Settings } from '../options.ts';
+import type { Observer } from '../platform/observer.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { MessageDecoder } from '../read/message-decoder.ts';
 import { closeFrameOf } from '../read/message-faults.ts';
 import type { PendingRead } from '../read/pending-read.ts';
 import { ReadSide, type ReadSideOwner } from '../read/read-side.ts';
 import type { ReceiveCall } from '../read/receive-call.ts';
+import { type ReportedConn, reportError } from '../report/report.ts';
 import { Deadline, type Deadlines, untilOf } from '../time/deadline.ts';
 import type { EndOfTurnTask } from '../time/end-of-turn.ts';
 import { Deferred, RESOLVED, rejected, rejectedLater } from '../time/promises.ts';
@@ -50,8 +53,8 @@ export class Connection
     SweepTarget,
     EndOfTurnTask
 {
-  /** The `Conn`, for the observer. */
-  readonly conn: object;
+  /** The `Conn`, for the observer and for reports. */
+  readonly conn: ReportedConn;
   readonly transport: Transport;
   readonly shared: ConnShared;
   /** Set where permessage-deflate is agreed. */
@@ -97,7 +100,7 @@ export class Connection
   #endOfTurnScheduled = false;
 
   constructor(
-    conn: object,
+    conn: ReportedConn,
     transport: Transport,
     shared: ConnShared,
     deflate: PerMessageDeflate | undefined,
@@ -109,7 +112,8 @@ export class Connection
     this.readLimit = shared.settings.readLimit;
     this.#readSide = new ReadSide(this);
     this.heardAt = Math.ceil(shared.platform.now());
-    transport.start(this);
+    const started: unknown = transport.start(this);
+    this.watchTransport('start', started);
     // After `start`, which may throw: no timer may keep a connection that was never created.
     if (this.#closeHandshake === undefined) shared.keepAlive?.start(this);
     // The code that receives this connection first runs its synchronous part. No frame is parsed
@@ -208,6 +212,14 @@ export class Connection
 
   close(error?: Error): void {
     this.#handle('transportClosed', { error });
+  }
+
+  watchTransport(method: keyof Transport, result: unknown): void {
+    if (result !== undefined) this.#watchResult(method, result);
+  }
+
+  #watchResult(method: keyof Transport, result: unknown): void {
+    onRejection(result, (cause) => this.abort(transportFailed(method, cause)));
   }
 
   // Passes and turns
@@ -328,11 +340,43 @@ export class Connection
   }
 
   handlerFailed(error: unknown): void {
-    this.#handle('handlerFailed', { error, ofReceive: true });
+    this.#handle('handlerFailed', { error, where: 'receive' });
   }
 
-  controlHandlerFailed(error: unknown): void {
-    this.#handle('handlerFailed', { error, ofReceive: false });
+  controlHandlerFailed(error: unknown, where: ControlHandlerName): void {
+    this.#handle('handlerFailed', { error, where });
+  }
+
+  // Reports
+
+  report(error: unknown, where: string): void {
+    const { settings, platform, conn } = this;
+    reportError(settings.report, platform, error, { conn, where });
+  }
+
+  /**
+   * Returns a promise that rejects with `error`. Reports an error that has no other trace: a
+   * WebSocketError is the connection's, and `closed` has its cause.
+   */
+  rejected(error: unknown, where: string): Promise<never> {
+    this.reportMistake(error, where);
+    return rejected(error);
+  }
+
+  /** Calls the observer of the platform. Its error has no effect on the connection. */
+  observe(event: (observer: Observer) => unknown): void {
+    const { observer } = this.platform;
+    if (observer === undefined) return;
+    const failed = (error: unknown): void => this.report(error, 'observer');
+    try {
+      onRejection(event(observer), failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  reportMistake(error: unknown, where: string): void {
+    if (!(error instanceof WebSocketError)) this.report(error, where);
   }
 
   // Flow control
@@ -490,7 +534,7 @@ export class Connection
 
   settle(info: CloseInfo): void {
     this.#closed?.resolve(info);
-    this.platform.observer?.closed?.(this.conn, info);
+    this.observe((observer) => observer.closed?.(this.conn, info));
     this.scheduleEndOfTurn();
   }
 }

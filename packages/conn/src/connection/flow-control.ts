@@ -1,4 +1,4 @@
-import { TimeoutError, TransportError } from '../errors.ts';
+import { TimeoutError, type TransportError, transportFailed } from '../errors.ts';
 import type { TimerEntry, Timers } from '../time/timers.ts';
 import type { Transport } from '../transport.ts';
 
@@ -15,6 +15,8 @@ export interface FlowControlOwner {
   /** Whether the connection has begun to end. */
   readonly ending: boolean;
   abort(error: TimeoutError | TransportError): void;
+  /** Aborts when `result` of a transport's method is a promise that rejects. */
+  watchTransport(method: 'pause' | 'resume', result: unknown): void;
 }
 
 /**
@@ -50,9 +52,10 @@ export class FlowControl implements TimerEntry {
    */
   #call(method: 'pause' | 'resume'): void {
     try {
-      this.#owner.transport[method]();
+      const result: unknown = this.#owner.transport[method]();
+      this.#owner.watchTransport(method, result);
     } catch (cause) {
-      this.#owner.abort(new TransportError(`the transport could not ${method}`, { cause }));
+      this.#owner.abort(transportFailed(method, cause));
     }
   }
 

@@ -6,6 +6,7 @@ import type { Settings } from '../options.ts';
 import { type Platform, perPlatform, platformFunctions } from '../platform/platform.ts';
 import { InflatingDecoder } from '../read/inflating-decoder.ts';
 import { MessageDecoder } from '../read/message-decoder.ts';
+import { reportError } from '../report/report.ts';
 import { type EndOfTurn, endOfTurnOf } from '../time/end-of-turn.ts';
 import { type Timers, timersOf } from '../time/timers.ts';
 import { COPY_UP_TO } from '../write/copy-or-reference.ts';
@@ -50,7 +51,11 @@ export class ConnShared implements WriteShared {
     this.#deflates = deflates;
     this.nextKey = role === 'client' ? platformFunctions(platform).nextKey : undefined;
     this.slabs =
-      writeBufferPool === undefined ? sharedSlabPool() : slabsOf(writeBufferPool, writeBufferSize);
+      writeBufferPool === undefined
+        ? sharedSlabPool()
+        : slabsOf(writeBufferPool, writeBufferSize, (error) => {
+            reportError(settings.report, platform, error, { where: 'writeBufferPool' });
+          });
   }
 
   createDecoder(): MessageDecoder {

@@ -10,11 +10,14 @@ export type PingPongHandler = (payload: Uint8Array) => void | PromiseLike<void>;
 /** Called with the code and the reason of the peer's close frame; 1005 when it had no code. */
 export type CloseHandler = (code: number, reason: string) => void | PromiseLike<void>;
 
+/** Names a handler of control frames in reports. */
+export type ControlHandlerName = 'ping handler' | 'pong handler';
+
 /** The connection of {@link ControlFrames}. */
 export interface ControlFramesOwner {
   readonly sendQueue: SendQueue;
   /** A ping handler or a pong handler threw, or its promise rejected. */
-  controlHandlerFailed(error: unknown): void;
+  controlHandlerFailed(error: unknown, where: ControlHandlerName): void;
 }
 
 /** Pings, pongs and the user's handlers of control frames. */
@@ -47,7 +50,7 @@ export class ControlFrames {
   callPingHandler({ bytes, start, end }: MessageDecoder): boolean {
     const handler = this.pingHandler;
     if (handler === undefined) return false;
-    this.#run(() => handler(copyOf(bytes, start, end)));
+    this.#run('ping handler', () => handler(copyOf(bytes, start, end)));
     return true;
   }
 
@@ -55,7 +58,7 @@ export class ControlFrames {
   handlePong({ bytes, start, end }: MessageDecoder): void {
     this.#pings?.pong(bytes, start, end);
     const handler = this.pongHandler;
-    if (handler !== undefined) this.#run(() => handler(copyOf(bytes, start, end)));
+    if (handler !== undefined) this.#run('pong handler', () => handler(copyOf(bytes, start, end)));
   }
 
   /**
@@ -87,9 +90,9 @@ export class ControlFrames {
     this.pings.end(error);
   }
 
-  #run(call: () => void | PromiseLike<void>): void {
+  #run(name: ControlHandlerName, call: () => void | PromiseLike<void>): void {
     (async () => call())().catch((error: unknown) => {
-      this.#owner.controlHandlerFailed(error);
+      this.#owner.controlHandlerFailed(error, name);
     });
   }
 }

@@ -1,5 +1,6 @@
 import { type Slab, type SlabSource } from '@ws/codec';
 import { poolGuard } from '@ws/codec/internal';
+import { onRejection } from '../on-rejection.ts';
 
 /**
  * Lends write buffers, as gorilla/websocket's `BufferPool`. A connection takes a buffer when it
@@ -9,30 +10,43 @@ import { poolGuard } from '@ws/codec/internal';
 export interface BufferPool {
   /**
    * Returns a buffer of any size. For undefined, or another type, the library creates a buffer and
-   * passes it to {@link put} later. An error that is thrown rejects the write. For a close frame,
-   * or a ping or pong of the library, it ends the connection with a TransportError.
+   * passes it to {@link put} later. A promise is a TypeError. An error rejects the write. For a
+   * close frame, or a ping or pong of the library, it ends the connection with a TransportError.
    */
   get(): Uint8Array | undefined;
-  /** Takes a buffer back. An error that is thrown is ignored; the pool loses the buffer. */
+  /** Takes a buffer back. An error goes to the option `report`; the pool loses the buffer. */
   put(buffer: Uint8Array): void;
 }
 
-/** Adapts `pool` to the codec. New buffers have `size` bytes, or more when a frame needs more. */
-export function slabsOf(pool: BufferPool, size: number): SlabSource {
+/**
+ * Adapts `pool` to the codec. New buffers have `size` bytes, or more when a frame needs more.
+ *
+ * @param putFailed - Gets an error of `pool.put`.
+ */
+export function slabsOf(
+  pool: BufferPool,
+  size: number,
+  putFailed: (error: unknown) => void,
+): SlabSource {
   return {
     take(minBytes: number): Slab {
       const pooled: unknown = pool.get();
       if (pooled instanceof Uint8Array) {
-        if (pooled.length >= minBytes) return slab(pooled, pool);
+        if (pooled.length >= minBytes) return slab(pooled, pool, putFailed);
         // Too small for this frame: it goes back to the pool.
-        slab(pooled, pool).release();
+        slab(pooled, pool, putFailed).release();
+      } else if (pooled instanceof Promise) {
+        onRejection(pooled, () => {});
+        throw new TypeError(
+          'writeBufferPool: expected a Uint8Array or undefined from get, got a promise',
+        );
       }
-      return slab(new Uint8Array(Math.max(minBytes, size)), pool);
+      return slab(new Uint8Array(Math.max(minBytes, size)), pool, putFailed);
     },
   };
 }
 
-function slab(bytes: Uint8Array, pool: BufferPool): Slab {
+function slab(bytes: Uint8Array, pool: BufferPool, putFailed: (error: unknown) => void): Slab {
   let lent = true;
   // One guard for each lease: between leases the user may write to the buffer.
   const guard = poolGuard('write buffer');
@@ -43,10 +57,12 @@ function slab(bytes: Uint8Array, pool: BufferPool): Slab {
       guard?.takeBack(bytes);
       if (!lent) return;
       lent = false;
+      // It runs within the transport's write, where no caller could handle an error.
       try {
-        pool.put(bytes);
-      } catch {
-        // It runs within the transport's write, where no caller could handle it.
+        const result: unknown = pool.put(bytes);
+        onRejection(result, putFailed);
+      } catch (error) {
+        putFailed(error);
       }
     },
   };

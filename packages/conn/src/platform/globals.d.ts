@@ -48,3 +48,4 @@ declare const WritableStream: {
     close(): Promise<void>;
   }): WritableStream<W>;
 };
+declare const console: { error(text: string): void };

@@ -46,6 +46,8 @@ export interface Platform {
    * Runs `callback` in a later turn of the event loop, after pending I/O. `callback` never throws.
    */
   yield(callback: () => void): void;
+  /** Prints a warning: the default of the option `report`. The text may have several lines. */
+  warn(text: string): void;
   /**
    * Compression engines (RFC 7692). Absent on a platform whose zlib cannot be driven step by step.
    */

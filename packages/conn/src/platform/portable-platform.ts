@@ -55,4 +55,7 @@ export const portablePlatform: Platform = {
   },
   defer: later,
   yield: later,
+  warn(text) {
+    console.error(text);
+  },
 };

@@ -1,4 +1,5 @@
 import type { Pool } from '@ws/codec/internal';
+import { onRejection } from '../on-rejection.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { DecodeContext } from './decode-context.ts';
 import {
@@ -58,6 +59,7 @@ export interface DecodeLoopOwner extends DecodeContext {
   closeReceived(decoder: MessageDecoder): void;
   /** The peer broke a rule; `decoder` has the error. */
   faulted(decoder: MessageDecoder): void;
+  report(error: unknown, where: string): void;
   /** Parsing threw, for example because memory could not be allocated. */
   parsingFailed(error: unknown): void;
 }
@@ -289,7 +291,17 @@ export abstract class DecodeLoop {
 
   #observe(decoder: MessageDecoder): void {
     const { owner } = this;
-    owner.platform.observer?.messageIn?.(owner.conn, decoder.type, decoder.length);
+    try {
+      const { observer } = owner.platform;
+      const result: unknown = observer?.messageIn?.(owner.conn, decoder.type, decoder.length);
+      if (result !== undefined) this.#watchObserver(result);
+    } catch (error) {
+      owner.report(error, 'observer');
+    }
+  }
+
+  #watchObserver(result: unknown): void {
+    onRejection(result, (error) => this.owner.report(error, 'observer'));
   }
 
   /**

@@ -6,11 +6,13 @@ import type { StandardSchema } from './standard-schema.ts';
 /**
  * Parses `message` as JSON and validates it with `schema`.
  *
+ * @param failed - Called when the schema itself fails: it throws, or returns no result.
  * @throws (rejects) JSONError when the message is not JSON, or does not match the schema.
  */
 export async function parseJSON(
   message: Message,
   schema: StandardSchema | undefined,
+  failed: (error: JSONError) => void,
 ): Promise<unknown> {
   const value = parse(message);
   if (schema === undefined) return value;
@@ -21,8 +23,10 @@ export async function parseJSON(
     if (result.issues === undefined) return valueOf(result);
     issues = result.issues;
     why = words(issues);
-  } catch (error) {
-    throw new JSONError('the schema failed', [], { cause: error });
+  } catch (cause) {
+    const error = new JSONError('the schema failed', [], { cause });
+    failed(error);
+    throw error;
   }
   throw new JSONError(`message does not fit the schema: ${why}`, issues);
 }

@@ -14,6 +14,8 @@ export interface PieceSource {
   taken(pieces: PieceQueue): void;
   /** The reader does not want the rest of the message: drop it. `cause` is for error messages. */
   dropRest(pieces: PieceQueue, cause: string): void;
+  /** Reports a wrong argument. */
+  reportMistake(error: unknown, where: string): void;
 }
 
 /**
@@ -55,9 +57,9 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
    */
   read(into: Uint8Array): Promise<number> {
     if (!(into instanceof Uint8Array)) {
-      return rejected(new TypeError(`read: expected a Uint8Array, got ${kind(into)}`));
+      return this.#mistake(new TypeError(`read: expected a Uint8Array, got ${kind(into)}`));
     }
-    if (into.length === 0) return rejected(new RangeError('read: no room in an empty array'));
+    if (into.length === 0) return this.#mistake(new RangeError('read: no room in an empty array'));
     return this.#once((pieces) => {
       // The caller transferred the array to another thread. A result of 0 would mean the end of the
       // message.
@@ -213,8 +215,13 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
       this.#source.taken(this.#pieces);
       return Promise.resolve(taken);
     } catch (error) {
-      return rejected(error);
+      return this.#mistake(error);
     }
+  }
+
+  #mistake<T>(error: unknown): Promise<T> {
+    this.#source.reportMistake(error, 'read');
+    return rejected(error);
   }
 
   #end<T>(end: T): Promise<T> {

@@ -35,6 +35,7 @@ export interface ReadSideOwner extends DecodeLoopOwner {
   messageTaken: boolean;
   /** The handler of `receive` failed. */
   handlerFailed(error: unknown): void;
+  reportMistake(error: unknown, where: string): void;
 }
 
 /**
@@ -345,6 +346,10 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     if (pieces !== this.#pieces) return;
     this.#dropPieces(cause);
     this.parseForReads();
+  }
+
+  reportMistake(error: unknown, where: string): void {
+    this.owner.reportMistake(error, where);
   }
 
   /**

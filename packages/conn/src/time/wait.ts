@@ -22,7 +22,7 @@ export interface WaitOptions {
  * promise then settles with it. Listener and timer are removed when the promise settles. With an
  * aborted signal `start` is not called.
  *
- * @throws (rejects) TypeError, RangeError for bad options; {@link TimeoutError}, the reason of the
+ * @throws TypeError, RangeError for bad options. (rejects) {@link TimeoutError}, the reason of the
  *   signal, the error of `start`.
  */
 export function withTimeout<T>(
@@ -31,13 +31,8 @@ export function withTimeout<T>(
   start: () => Promise<T>,
   giveUp: (started: Promise<T>, reason: unknown) => boolean,
 ): Promise<T> {
-  let ms: number;
-  try {
-    checkWaitOptions(wait);
-    ms = duration('timeout', wait.timeout, Infinity, false);
-  } catch (error) {
-    return rejected(error);
-  }
+  checkWaitOptions(wait);
+  const ms = duration('timeout', wait.timeout, Infinity, false);
   const { signal } = wait;
   if (signal?.aborted) return rejected(signal.reason);
   const started = start();

@@ -95,6 +95,7 @@ export class BackgroundDeflate {
       this.#written.resolve(this.#sent(variant, retained));
     } catch (error) {
       this.#compressor.forget();
+      this.#sendQueue.reportMistake(error);
       this.#written.reject(error);
     } finally {
       retained.release();

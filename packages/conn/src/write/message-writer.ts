@@ -36,6 +36,8 @@ export interface FragmentSink {
    * connection fails.
    */
   broken(reason: unknown): void;
+  /** Reports an error unless it is the connection's. */
+  reportMistake(error: unknown, where: string): void;
 }
 
 /**
@@ -117,6 +119,7 @@ export class MessageWriter implements AsyncDisposable {
       hold(bytes, written);
       return this.#watch(written);
     } catch (error) {
+      this.#sink.reportMistake(error, 'MessageWriter');
       return rejected(error);
     }
   }
@@ -204,7 +207,12 @@ export class MessageWriter implements AsyncDisposable {
 
   /** Aborts the message when `call` fails. */
   #watch(call: Promise<void>): Promise<void> {
-    if (call !== RESOLVED) call.then(undefined, (error: unknown) => this.#giveUp(error));
+    if (call !== RESOLVED) {
+      call.then(undefined, (error: unknown) => {
+        this.#sink.reportMistake(error, 'MessageWriter');
+        this.#giveUp(error);
+      });
+    }
     return call;
   }
 

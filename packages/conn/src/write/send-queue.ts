@@ -10,10 +10,12 @@ import { BackpressureError, CloseSentError, TransportError } from '../errors.ts'
 import { copyOf } from '../memory/copy.ts';
 import { leaseOf } from '../memory/lease.ts';
 import type { DataType } from '../message.ts';
+import { onRejection } from '../on-rejection.ts';
 import { RSV1 } from '../platform/deflate-engine.ts';
 import { viewOf } from '../platform/platform.ts';
 import { Deferred, RESOLVED, rejected, rejectedLater } from '../time/promises.ts';
 import type { Transport } from '../transport.ts';
+import { kind } from '../validate.ts';
 import { isTurnFull, overLimit, type TurnBudget, WaitingWriters } from './backpressure.ts';
 import { ControlQueue } from './control-queue.ts';
 import { COPY_UP_TO } from './copy-or-reference.ts';
@@ -43,6 +45,11 @@ export interface SendQueueOwner extends UnsentFramesOwner {
   readonly flushScheduled: boolean;
   /** Ends the connection without a close frame: the stream of frames is broken. */
   abort(error: WebSocketError): void;
+  report(error: unknown, where: string): void;
+  /** Reports an error unless it is the connection's. */
+  reportMistake(error: unknown, where: string): void;
+  /** Aborts when `result` of a transport's method is a promise that rejects. */
+  watchTransport(method: 'cork' | 'uncork' | 'end', result: unknown): void;
 }
 
 /**
@@ -131,8 +138,9 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
       : this.rejectionFor(text.length, text, 0);
     if (rejection !== undefined) return rejection;
     const sent = this.#accepted(this.encodeText(opcode, text));
-    const { conn, shared } = this.owner;
-    shared.platform.observer?.messageOut?.(conn, opcode, utf8Length(text));
+    if (this.owner.shared.platform.observer?.messageOut !== undefined) {
+      this.#observe(opcode, utf8Length(text));
+    }
     return sent;
   }
 
@@ -149,12 +157,12 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
       ? this.rejectionIfClosed()
       : this.rejectionFor(size, undefined, 0);
     if (rejection !== undefined) return rejection;
-    const { conn, shared } = this.owner;
+    const { shared } = this.owner;
     const sent =
       size > COPY_UP_TO && shared.nextKey === undefined
         ? this.#reference(opcode, bytes, start, end)
         : this.#accepted(this.encode(opcode, true, 0, bytes, start, end));
-    shared.platform.observer?.messageOut?.(conn, opcode, size);
+    this.#observe(opcode, size);
     return sent;
   }
 
@@ -176,8 +184,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     if (rejection !== undefined) return rejection;
     this.#turnBytes += plain * DEFLATE_COST;
     const sent = this.#accepted(this.encode(opcode, true, RSV1, bytes, start, end));
-    const { conn, shared } = this.owner;
-    shared.platform.observer?.messageOut?.(conn, opcode, plain);
+    this.#observe(opcode, plain);
     return sent;
   }
 
@@ -192,7 +199,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   sendShared(opcode: DataType, payload: Uint8Array, rsv: number, plain: number): Promise<void> {
     const before = this.batch;
     const { length } = payload;
-    const { conn, shared } = this.owner;
+    const { shared } = this.owner;
     const alone = shared.nextKey !== undefined || this.#blocked || length > COPY_UP_TO;
     if (alone || (before === undefined && this.unsentBytes > 0)) {
       return rsv === 0
@@ -205,7 +212,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     this.batch = batch;
     if (before === undefined) frames.flushAtEndOfTurn(this);
     const sent = this.#accepted(batch.size - (before === undefined ? 0 : before.size));
-    shared.platform.observer?.messageOut?.(conn, opcode, plain);
+    this.#observe(opcode, plain);
     return sent;
   }
 
@@ -232,9 +239,23 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
 
   /** Counts a message of `bytes` whose last fragment was accepted. */
   complete(type: number, bytes: number): void {
-    const { conn, shared } = this.owner;
     this.owner.messagesOut++;
-    shared.platform.observer?.messageOut?.(conn, type, bytes);
+    this.#observe(type, bytes);
+  }
+
+  /** The message is accepted, so an error of the observer does not reject its write. */
+  #observe(type: number, bytes: number): void {
+    const { conn, shared } = this.owner;
+    try {
+      const result: unknown = shared.platform.observer?.messageOut?.(conn, type, bytes);
+      if (result !== undefined) this.#watchObserver(result);
+    } catch (error) {
+      this.owner.report(error, 'observer');
+    }
+  }
+
+  #watchObserver(result: unknown): void {
+    onRejection(result, (error) => this.owner.report(error, 'observer'));
   }
 
   #reference(opcode: DataType, bytes: Uint8Array, start: number, end: number): Promise<void> {
@@ -294,6 +315,11 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   #renewBudget(): void {
     const idle = !this.unsent && !this.#blocked;
     if (idle && (this.#waiting === undefined || this.#waiting.empty)) this.resetBudget();
+  }
+
+  /** Reports that a message which has waited cannot be sent. */
+  reportMistake(error: unknown): void {
+    this.owner.reportMistake(error, 'writeMessage');
   }
 
   // Limits
@@ -383,6 +409,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
       this.#count(opcode, this.encode(opcode, true, 0, bytes, start, end));
     } catch (error) {
       if (own) this.owner.abort(unwritten(error));
+      else this.owner.reportMistake(error, 'writeControl');
       return rejected(error);
     }
     if (this.unsentBytes >= LARGEST_SLAB) this.#write();
@@ -510,7 +537,8 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
       if (!this.#blocked && (this.unsent || this.#controlFrames > 0)) this.#writeFrames();
       if (this.#end !== ENDING || this.#blocked || this.unsent) return;
       this.#end = ENDED;
-      this.owner.transport.end();
+      const ended: unknown = this.owner.transport.end();
+      this.owner.watchTransport('end', ended);
     } catch (error) {
       // A part of the frame may have been sent, so no frame may follow it.
       this.owner.abort(unwritten(error));
@@ -522,16 +550,20 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
 
   #writeFrames(): void {
     if (this.batch !== undefined) return this.#writeBatch(this.batch);
-    const { transport } = this.owner;
     const encoder = this.encoder;
     const several = encoder !== undefined && encoder.segments > 1;
-    if (several) transport.cork?.();
+    if (several) this.#cork('cork');
     while (encoder !== undefined && !this.#blocked && encoder.segments > 0) {
       if (this.#controls?.mayOvertake(encoder) === true) this.#writeControls();
       else this.#writeSegment(encoder);
     }
     if (!this.#blocked && this.#controlFrames > 0) this.#writeControls();
-    if (several) transport.uncork?.();
+    if (several) this.#cork('uncork');
+  }
+
+  #cork(method: 'cork' | 'uncork'): void {
+    const corked: unknown = this.owner.transport[method]?.();
+    this.owner.watchTransport(method, corked);
   }
 
   #writeBatch(batch: Batch): void {
@@ -572,11 +604,20 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
 
   #give(bytes: Uint8Array, release?: () => void): void {
     this.#drained = false;
-    if (this.owner.transport.write(bytes, release) || this.#drained) return;
+    const hasRoom: unknown = this.owner.transport.write(bytes, release);
+    if (hasRoom === true) return;
+    if (hasRoom !== false) throw badResult(hasRoom);
+    if (this.#drained) return;
     this.#blocked = true;
     this.#blockedAt = this.owner.shared.platform.now();
     this.#flushedWhenBlocked = this.bytesFlushed;
   }
+}
+
+/** The error of a transport whose `write` returned neither true nor false. */
+function badResult(result: unknown): TypeError {
+  onRejection(result, () => {});
+  return new TypeError(`transport.write: expected true or false, got ${kind(result)}`);
 }
 
 /** The error of a connection when a frame could not be encoded or the transport threw. */

@@ -18,8 +18,14 @@ export class WriteQueue {
   /** Bytes of all waiting writes. */
   bytes = 0;
   #waiting: Waiting[] = [];
+  readonly #startFailed: (error: unknown) => void;
   /** Index of the first waiting write. `shift` would be slow, since very many writes may wait. */
   #first = 0;
+
+  /** @param startFailed - Called when a write fails as it begins; its promise rejects too. */
+  constructor(startFailed: (error: unknown) => void) {
+    this.#startFailed = startFailed;
+  }
 
   get length(): number {
     return this.#waiting.length - this.#first;
@@ -43,6 +49,7 @@ export class WriteQueue {
         try {
           started.resolve(start());
         } catch (error) {
+          this.#startFailed(error);
           started.reject(error);
         }
       },

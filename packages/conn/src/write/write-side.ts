@@ -4,7 +4,6 @@ import { type Compressor, StreamCompressor } from '../deflate/compressor.ts';
 import { SCRATCH } from '../deflate/engine-pool.ts';
 import type { DataType } from '../message.ts';
 import { RSV1 } from '../platform/deflate-engine.ts';
-import { rejected } from '../time/promises.ts';
 import { BackgroundDeflate } from './background-deflate.ts';
 import { WRITE_COST } from './backpressure.ts';
 import { detachedError, owned, type RetainedBytes, retain } from './copy-or-reference.ts';
@@ -168,7 +167,7 @@ export class WriteSide implements FragmentSink {
     if (!this.#compresses(size, compress))
       return sendQueue.message(type, bytes, start, end, preaccepted);
     // An engine would read beyond a detached or shrunk buffer and crash the process.
-    if (end > bytes.byteLength) return rejected(detachedError());
+    if (end > bytes.byteLength) throw detachedError();
     const rejection = preaccepted
       ? sendQueue.rejectionIfClosed()
       : sendQueue.rejectionFor(size, undefined, 0);
@@ -395,6 +394,10 @@ export class WriteSide implements FragmentSink {
     this.#advance();
   }
 
+  reportMistake(error: unknown, where: string): void {
+    this.#owner.reportMistake(error, where);
+  }
+
   broken(reason: unknown): void {
     this.#owner.writerBroken(reason);
   }
@@ -412,7 +415,7 @@ export class WriteSide implements FragmentSink {
   }
 
   #enqueue<T>(size: number, start: () => T | PromiseLike<T>, drop?: () => void): Promise<T> {
-    this.#queue ??= new WriteQueue();
+    this.#queue ??= new WriteQueue((error) => this.reportMistake(error, 'writeMessage'));
     const begin = (): T | PromiseLike<T> => {
       const begun = start();
       // The caller has the promise of the queued write. Cancelling that promise must also cancel

@@ -44,6 +44,7 @@ class RecordedActions implements CloseActions {
   dropQueue(): void {}
   balance(): void {}
   scheduleEndOfTurn(): void {}
+  report(): void {}
   destroyTransportWhenSent(): void {}
 
   sendClose(payload: Uint8Array): boolean {
@@ -335,7 +336,8 @@ const handlerFailed = (error: Error, ofReceive: boolean): Event =>
         modelFault(model, CloseCode.InternalServerErr, error);
       }
     },
-    ({ handshake }) => handshake.handle('handlerFailed', { error, ofReceive }),
+    ({ handshake }) =>
+      handshake.handle('handlerFailed', { error, where: ofReceive ? 'receive' : 'ping handler' }),
   );
 
 const terminate = new Event(

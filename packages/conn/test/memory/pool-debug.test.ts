@@ -109,7 +109,8 @@ describe('the debug mode of pools', () => {
   it('poisons a released write buffer, which the user may change', () => {
     const given: Uint8Array[] = [];
     const buffers = [new Uint8Array(4096).fill(9)];
-    const slabs = slabsOf({ get: () => buffers[0], put: (buffer) => given.push(buffer) }, 4096);
+    const pool = { get: () => buffers[0], put: (buffer: Uint8Array) => given.push(buffer) };
+    const slabs = slabsOf(pool, 4096, () => {});
     for (let round = 1; round <= 2; round++) {
       const { bytes, release } = slabs.take(10);
       expect(isPoison(bytes)).toBe(true);

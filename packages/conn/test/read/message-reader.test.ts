@@ -16,6 +16,7 @@ function readerOf(...initial: readonly string[]) {
       more: () => void asked.push('more'),
       taken: () => void asked.push('taken'),
       dropRest: () => void asked.push('drop the rest'),
+      reportMistake: () => {},
     },
     platform,
   );

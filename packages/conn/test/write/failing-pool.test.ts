@@ -170,7 +170,10 @@ describe('a failing buffer pool', () => {
   });
 
   it('rejects control frames of the user, and an unsent ping does not wait', async () => {
-    const { pool, platform, ends, conns } = await room(1, { maxPendingPings: 1 });
+    const { pool, platform, ends, conns } = await room(1, {
+      maxPendingPings: 1,
+      report: () => {},
+    });
     const conn = conns[0]!;
     pool.fails = true;
     await expect(conn.writeControl(PingMessage, 'a')).rejects.toThrow('the pool is empty');

@@ -33,6 +33,7 @@ function writerOf(type: number = TextMessage, pool: SlabSource = sharedSlabPool(
     },
     complete: (of, bytes) => void seen.push(`complete ${of} of ${bytes}`),
     writerDone: (finished) => void seen.push(finished === writer ? 'done' : 'another is done'),
+    reportMistake: () => {},
     broken: (reason) => void seen.push(`broken: ${(reason as Error).message}`),
   };
   const writer = new MessageWriter(type, sink, platform, pool, 4);

@@ -65,6 +65,9 @@ export function queueOf(
     transport,
     flushScheduled: false,
     flushAtEndOfTurn: () => void asked.push('flush'),
+    report: () => {},
+    reportMistake: () => {},
+    watchTransport: () => {},
     abort(error) {
       aborted.push(error);
       sendQueue.stopAccepting(error);

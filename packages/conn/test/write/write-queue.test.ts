@@ -3,7 +3,7 @@ import { WriteQueue } from '../../src/write/write-queue.ts';
 
 /** A queue of some that say when their turn has come, and when it never will. */
 function lineOf(...sizes: readonly number[]) {
-  const queue = new WriteQueue();
+  const queue = new WriteQueue(() => {});
   const seen: string[] = [];
   const promises = sizes.map((size, i) =>
     queue.enqueue(
@@ -44,7 +44,7 @@ describe('WriteQueue', () => {
   });
 
   it('rejects with the error of a started write', async () => {
-    const queue = new WriteQueue();
+    const queue = new WriteQueue(() => {});
     const error = new Error('a pool that fails');
     const turn = queue.enqueue(1, () => {
       throw error;
@@ -70,7 +70,7 @@ describe('WriteQueue', () => {
   });
 
   it('rejects a write without a drop function', async () => {
-    const queue = new WriteQueue();
+    const queue = new WriteQueue(() => {});
     const turn = queue.enqueue(1, () => {});
     queue.rejectAll(new Error('gone'));
     await expect(turn).rejects.toThrow('gone');

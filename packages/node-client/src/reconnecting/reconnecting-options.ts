@@ -1,6 +1,6 @@
 import { CloseCode, type Conn } from '@ws/conn';
-import { duration } from '@ws/conn/internal';
-import { assertOption, checkOptionNames } from '@ws/http-shared';
+import { checkOptionNames, duration } from '@ws/conn/internal';
+import { assertOption } from '@ws/http-shared';
 import { DialScope } from '../dial-scope.ts';
 import { Dialer } from '../dialer.ts';
 import {

@@ -1,0 +1,57 @@
+import type { Role } from '@ws/codec';
+import { onRejection } from '../on-rejection.ts';
+import type { Platform } from '../platform/platform.ts';
+import { warningsOf } from './warning-reporter.ts';
+
+/** The facts of a connection that a report needs. The object is the `Conn`. */
+export interface ReportedConn {
+  readonly role: Role;
+  readonly subprotocol: string;
+  readonly localAddr: string | undefined;
+  readonly remoteAddr: string | undefined;
+}
+
+/** Where an error comes from: the second argument of the option `report`. */
+export interface ReportContext {
+  /** The connection. Undefined for an error that belongs to none, or to several. */
+  readonly conn?: ReportedConn | undefined;
+  /**
+   * The method that got a wrong argument, or the application's function that failed: `writeJSON`,
+   * `receive`, `ping handler`, `writeBufferPool`, ...
+   */
+  readonly where: string;
+}
+
+/** The option `report`. */
+export type Report = (error: unknown, context: ReportContext) => void;
+
+/** Reports that are remembered for each connection. */
+const REMEMBERED = 8;
+const remembered = /* @__PURE__ */ new WeakMap<ReportedConn, readonly unknown[]>();
+
+/**
+ * Passes an error of the application to `report`; undefined is the default. An error that several
+ * functions of a connection throw on is reported once. Never throws: the default gets an error of
+ * `report`.
+ */
+export function reportError(
+  report: Report | undefined,
+  platform: Platform,
+  error: unknown,
+  context: ReportContext,
+): void {
+  const { conn } = context;
+  if (conn !== undefined) {
+    const earlier = remembered.get(conn) ?? [];
+    if (earlier.includes(error)) return;
+    remembered.set(conn, [...earlier, error].slice(-REMEMBERED));
+  }
+  const warnings = warningsOf(platform);
+  if (report === undefined) return warnings.report(error);
+  const failed = (fault: unknown): void => warnings.report(fault);
+  try {
+    onRejection(report(error, context), failed);
+  } catch (fault) {
+    failed(fault);
+  }
+}

@@ -1,0 +1,153 @@
+import { type Platform, perPlatform } from '../platform/platform.ts';
+import { kind } from '../validate.ts';
+
+/** Milliseconds between two warnings of one kind. */
+const INTERVAL_MS = 1_000;
+/** Kinds that are told apart at a time. Further kinds count as one. */
+const MAX_KINDS = 100;
+/** Characters of a name or a message that a warning shows. */
+const MAX_TEXT = 2_000;
+/** Lines of a stack that a warning shows. */
+const MAX_FRAMES = 20;
+
+/** The last warning about errors of one kind, and the errors since. */
+interface Recent {
+  warnedAt: number;
+  /** Errors since the last warning. A timer runs while there is one. */
+  count: number;
+  last: unknown;
+}
+
+/**
+ * The default of the option `report`: prints the error and its stack with `platform.warn`. A peer
+ * may cause any number of errors with any text. So one kind has at most one warning a second, with
+ * a count, and control characters are escaped.
+ */
+export class WarningReporter {
+  readonly #platform: Platform;
+  readonly #kinds = new Map<string, Recent>();
+
+  constructor(platform: Platform) {
+    this.#platform = platform;
+  }
+
+  report(error: unknown): void {
+    const now = this.#platform.now();
+    const kindOfError = this.#kindOf(error, now);
+    const recent = this.#kinds.get(kindOfError);
+    if (recent === undefined || (recent.count === 0 && now - recent.warnedAt >= INTERVAL_MS)) {
+      this.#kinds.set(kindOfError, { warnedAt: now, count: 0, last: undefined });
+      this.#warn(error, '');
+      return;
+    }
+    recent.last = error;
+    if (++recent.count > 1) return;
+    const ms = Math.ceil(recent.warnedAt + INTERVAL_MS - now);
+    this.#platform.setTimer(Math.max(1, ms), () => this.#flush(kindOfError, recent));
+  }
+
+  #kindOf(error: unknown, now: number): string {
+    const known = error instanceof Error ? kindOf(error) : typeof error;
+    if (this.#kinds.size >= MAX_KINDS) this.#forgetOld(now);
+    return this.#kinds.size < MAX_KINDS || this.#kinds.has(known) ? known : 'other';
+  }
+
+  #forgetOld(now: number): void {
+    for (const [name, { count, warnedAt }] of this.#kinds) {
+      if (count === 0 && now - warnedAt >= INTERVAL_MS) this.#kinds.delete(name);
+    }
+  }
+
+  #flush(name: string, { count, last }: Recent): void {
+    this.#kinds.set(name, { warnedAt: this.#platform.now(), count: 0, last: undefined });
+    this.#warn(last, count === 1 ? '' : ` (${count} of this kind within ${INTERVAL_MS} ms)`);
+  }
+
+  #warn(error: unknown, suffix: string): void {
+    try {
+      this.#platform.warn(textFor(error, suffix));
+    } catch {
+      // No other place for the warning exists.
+    }
+  }
+}
+
+/**
+ * The default reporter of a platform. Platforms with the same base share it, so that a process has
+ * one.
+ */
+export function warningsOf(platform: Platform): WarningReporter {
+  return warningsOfBase(platform.base ?? platform);
+}
+
+const warningsOfBase: (platform: Platform) => WarningReporter = /* @__PURE__ */ perPlatform(
+  (platform) => new WarningReporter(platform),
+);
+
+/** Errors of one class that one line has created. The message may contain input of a peer. */
+function kindOf(error: Error): string {
+  return `${textOf(error, 'name')} ${textOf(error, 'code')} ${framesOf(error)[0] ?? ''}`;
+}
+
+/** The name, the code and the message of `error`, its stack, and the same of its cause. */
+function textFor(error: unknown, suffix: string): string {
+  if (!(error instanceof Error)) return `${printable(textOfValue(error))}${suffix}`;
+  const lines = [`${titleOf(error)}${suffix}`, ...framesOf(error)];
+  const cause = causeOf(error);
+  if (cause instanceof Error) lines.push(`Cause: ${titleOf(cause)}`, ...framesOf(cause));
+  else if (cause !== undefined) lines.push(`Cause: ${printable(textOfValue(cause))}`);
+  return lines.join('\n');
+}
+
+function titleOf(error: Error): string {
+  const name = printable(textOf(error, 'name')) || 'Error';
+  const code = printable(textOf(error, 'code'));
+  return `${name}${code && ` [${code}]`}: ${printable(textOf(error, 'message'))}`;
+}
+
+/** Text of a value that is not an Error. */
+function textOfValue(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return String(value);
+  try {
+    return `${kind(value)} ${JSON.stringify(value)}`;
+  } catch {
+    return Object.prototype.toString.call(value);
+  }
+}
+
+function causeOf(error: Error): unknown {
+  try {
+    return error.cause;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A getter of an error may throw, and an application may set any value. */
+function textOf(error: Error, name: 'name' | 'message' | 'code' | 'stack'): string {
+  try {
+    const text = (error as Partial<Record<typeof name, unknown>>)[name];
+    return typeof text === 'string' ? text : '';
+  } catch {
+    return '';
+  }
+}
+
+function framesOf(error: Error): string[] {
+  const lines = textOf(error, 'stack').split('\n', 10 * MAX_FRAMES);
+  return lines
+    .filter((line) => /^ {4}at /.test(line))
+    .slice(0, MAX_FRAMES)
+    .map(printable);
+}
+
+/** Escapes control characters and invisible ones, which would change what a terminal shows. */
+function printable(text: string): string {
+  const cut = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}...` : text;
+  return cut.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, escapeCharacter);
+}
+
+function escapeCharacter(character: string): string {
+  if (character === '\n') return String.raw`\n`;
+  return `\\u{${character.codePointAt(0)!.toString(16)}}`;
+}

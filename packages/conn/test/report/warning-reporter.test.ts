@@ -1,0 +1,134 @@
+import { FakePlatform } from '@ws/tests';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { WarningReporter, warningsOf } from '../../src/report/warning-reporter.ts';
+
+let platform: FakePlatform;
+let reporter: WarningReporter;
+beforeEach(() => {
+  platform = new FakePlatform();
+  reporter = new WarningReporter(platform);
+});
+
+/** The first lines of the warnings since the last call. */
+const takeTitles = (): string[] =>
+  platform.warnings.splice(0).map((text) => text.split('\n', 1)[0]!);
+const failure = (message: string): Error => new Error(message);
+
+describe('WarningReporter.report', () => {
+  it('prints name, code, message and stack', () => {
+    reporter.report(Object.assign(new TypeError('mine'), { code: 'E_MINE' }));
+    const [title, frame] = platform.warnings[0]!.split('\n');
+    expect(title).toBe('TypeError [E_MINE]: mine');
+    expect(frame).toMatch(/^ {4}at .*warning-reporter\.test\.ts/);
+  });
+
+  it('prints the cause', () => {
+    reporter.report(new Error('outer', { cause: new RangeError('inner') }));
+    reporter.report(new Error('another', { cause: 'a string' }));
+    const [first, second] = platform.warnings;
+    expect(first).toMatch(/^Error: outer\n {4}at [^]*\nCause: RangeError: inner\n {4}at /);
+    expect(second).toMatch(/\nCause: a string$/);
+  });
+
+  it('prints one error of a kind a second, then their number', async () => {
+    for (let i = 0; i < 2_000; i++) reporter.report(failure(`message ${i}`));
+    expect(takeTitles()).toEqual(['Error: message 0']);
+    await platform.advance(999);
+    expect(takeTitles()).toEqual([]);
+    await platform.advance(1);
+    expect(takeTitles()).toEqual(['Error: message 1999 (1999 of this kind within 1000 ms)']);
+    await platform.advance(1_000);
+    expect(takeTitles()).toEqual([]);
+    reporter.report(failure('again'));
+    expect(takeTitles()).toEqual(['Error: again']);
+  });
+
+  it('has a timer only while it withholds an error', async () => {
+    reporter.report(failure('first'));
+    expect(platform.timers).toBe(0);
+    await platform.advance(400);
+    reporter.report(failure('second'));
+    expect(platform.timers).toBe(1);
+    await platform.advance(599);
+    expect(takeTitles()).toEqual(['Error: first']);
+    await platform.advance(1);
+    expect(takeTitles()).toEqual(['Error: second']);
+    expect(platform.timers).toBe(0);
+  });
+
+  it('prints errors of different classes and lines at once', () => {
+    reporter.report(new Error('a line'));
+    reporter.report(new Error('another line'));
+    reporter.report('a string');
+    expect(takeTitles()).toHaveLength(3);
+  });
+
+  it('tells at most 100 kinds apart in a second', async () => {
+    const reportMany = (first: number): void => {
+      for (let i = first; i < first + 5_000; i++) {
+        reporter.report(Object.assign(failure('mine'), { code: `E${i}` }));
+      }
+    };
+    reportMany(0);
+    expect(takeTitles()).toHaveLength(101);
+    expect(platform.timers).toBe(1);
+    await platform.advance(2_000);
+    takeTitles();
+    reportMany(5_000);
+    expect(takeTitles()).toHaveLength(101);
+  });
+
+  it('escapes control characters, and cuts long text', () => {
+    const hostile = '\u001b]0;owned\u0007\u001b[2J\n(node:1) forged\u202e\u009b';
+    const error = new Error(hostile, { cause: hostile });
+    Object.assign(error, { name: `Evil${hostile}`, code: hostile });
+    reporter.report(error);
+    reporter.report(hostile);
+    reporter.report({ hostile });
+    reporter.report(new RangeError('x'.repeat(1_000_000)));
+    expect(platform.warnings).toHaveLength(4);
+    for (const text of platform.warnings) {
+      expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+      expect(text).not.toMatch(/^\(node:1\) forged/m);
+      expect(text.length).toBeLessThan(10_000);
+    }
+    expect(platform.warnings[0]).toContain(String.raw`\u{1b}]0;owned\u{7}`);
+  });
+
+  it('survives an error whose getters throw', () => {
+    const error = new Error('mine');
+    const fails = {
+      get: () => {
+        throw new Error('of a getter');
+      },
+    };
+    const all = { stack: fails, message: fails, name: fails, code: fails, cause: fails };
+    reporter.report(Object.defineProperties(error, all));
+    expect(takeTitles()).toEqual(['Error: ']);
+  });
+
+  it.each([
+    { says: 'undefined', thrown: undefined, text: 'undefined' },
+    { says: 'a symbol', thrown: Symbol('mine'), text: 'Symbol(mine)' },
+    { says: 'an object', thrown: { a: 1 }, text: 'Object {"a":1}' },
+    { says: 'no prototype', thrown: Object.create(null), text: 'Object {}' },
+    { says: 'a BigInt in an object', thrown: { a: 1n }, text: '[object Object]' },
+  ])('prints a value that is no error: $says', ({ thrown, text }) => {
+    reporter.report(thrown);
+    expect(platform.warnings).toEqual([text]);
+  });
+
+  it('ignores a platform that cannot print', () => {
+    platform.warn = () => {
+      throw new Error('no console');
+    };
+    expect(() => reporter.report(failure('mine'))).not.toThrow();
+  });
+});
+
+describe('warningsOf', () => {
+  it('is the same for platforms with the same base', () => {
+    const extended = Object.create(platform, { base: { value: platform } });
+    expect(warningsOf(extended)).toBe(warningsOf(platform));
+  });
+});
