@@ -61,6 +61,13 @@ const OWNER = Symbol('transport');
  */
 const YIELD_AFTER = 192 * 1024;
 
+/**
+ * Most bytes that a socket has at a time when the kernel does not take them. The rest of a large
+ * chunk waits in the transport. Node counts a chunk until its last byte is sent, so without this
+ * bound a slow peer that reads all the time would look like one that reads nothing.
+ */
+const MOST_GIVEN = 256 * 1024;
+
 /** The listeners find their transport on the socket, so that a connection has no closure. */
 interface Owned {
   [OWNER]?: SocketTransport | undefined;
@@ -90,6 +97,8 @@ class SocketTransport implements Transport {
   #paused = false;
   /** Created when a write has to wait. */
   #backlog: Backlog | undefined;
+  /** `end` was called while bytes waited in the backlog. */
+  #ending = false;
   #localAddr: string | undefined;
 
   constructor(socket: Socket | Duplex, head: Uint8Array | undefined, highWaterMark: number) {
@@ -121,7 +130,8 @@ class SocketTransport implements Transport {
   }
 
   get bufferedAmount(): number {
-    return this.underlying.writableLength;
+    const { writableLength } = this.underlying;
+    return this.#backlog === undefined ? writableLength : writableLength + this.#backlog.bytes;
   }
 
   get localAddr(): string | undefined {
@@ -152,33 +162,70 @@ class SocketTransport implements Transport {
 
   write(chunk: Uint8Array, release?: () => void): boolean {
     const socket = this.underlying;
-    if (!socket.writable) {
+    if (!socket.writable || this.#ending) {
       // A destroyed socket releases the bytes when it closes. An earlier release would count them
       // as sent.
       if (socket.destroyed && this.#sink !== undefined) this.#openBacklog().add(release);
-      else release?.();
+      else this.#release(release);
       return true;
     }
+    const waits = this.#backlog?.waits === true;
+    // An empty chunk needs no room.
+    if (chunk.length > 0 && (waits || socket.writableLength + chunk.length > MOST_GIVEN)) {
+      this.#openBacklog().wait(chunk, release);
+      this.#giveWaiting();
+    } else this.#give(chunk, release);
+    if (this.bufferedAmount <= this.#highWaterMark) return true;
+    this.#openBacklog().needDrain = true;
+    return false;
+  }
+
+  /** Gives the socket bytes that wait, as many as it may have. */
+  #giveWaiting(): void {
+    const socket = this.underlying;
+    const backlog = this.#backlog!;
+    while (backlog.waits && socket.writable) {
+      const room = MOST_GIVEN - socket.writableLength;
+      const { left } = backlog;
+      if (left <= 0) {
+        const text = 'bytes of a pending write were detached; leave them alone until their release';
+        return this.destroy(new TypeError(text));
+      }
+      // Not in many small pieces.
+      if (left > room && room < MOST_GIVEN / 2) return;
+      const piece = backlog.take(Math.min(left, room));
+      const release = left > room ? undefined : backlog.takeRelease();
+      if (this.#kind === OTHER) this.#give(piece, release);
+      else this.#writeAndWait(piece, release);
+    }
+    if (this.#ending && !backlog.waits) socket.end();
+  }
+
+  #give(chunk: Uint8Array, release: (() => void) | undefined): void {
+    const socket = this.underlying;
     if (this.#kind === TCP && socket.writableLength === 0 && socket.writableCorked === 0) {
       socket.write(chunk);
       // The usual case: the kernel has taken all bytes. A write that fails at once also queues no
       // bytes: Node has set `errored` and emits the error after this call.
-      if (socket.writableLength === 0 && socket.errored === null) {
-        release?.();
-        return true;
-      }
+      if (socket.writableLength === 0 && socket.errored === null) return this.#release(release);
       // A part is queued. The callback of an empty write after it shows when it was sent.
       this.#writeAndWait(NO_BYTES, release);
     } else if (this.#kind === OTHER) {
       // A stream in memory calls back before the other end has read the bytes.
       this.#writeAndWait(new Uint8Array(chunk), undefined);
-      release?.();
+      this.#release(release);
     } else {
       this.#writeAndWait(chunk, release);
     }
-    if (socket.writableLength <= this.#highWaterMark) return true;
-    this.#openBacklog().needDrain = true;
-    return false;
+  }
+
+  /** An error of `release` ends this connection. Thrown in a callback, it would end the process. */
+  #release(release: (() => void) | undefined): void {
+    try {
+      release?.();
+    } catch (cause) {
+      this.destroy(releaseFailed(cause));
+    }
   }
 
   cork(): void {
@@ -207,7 +254,8 @@ class SocketTransport implements Transport {
   }
 
   end(): void {
-    if (this.underlying.writable) this.underlying.end();
+    if (this.#backlog?.waits === true) this.#ending = true;
+    else if (this.underlying.writable) this.underlying.end();
   }
 
   destroy(error?: Error): void {
@@ -232,8 +280,9 @@ class SocketTransport implements Transport {
     // `closed` releases the bytes that a dead socket did not send. Node calls the callback of the
     // write that it destroys without an error.
     if (error instanceof Error || socket.destroyed || backlog === undefined) return;
-    backlog.releaseOldest();
-    const drains = backlog.needDrain && socket.writableLength <= this.#highWaterMark;
+    this.#release(backlog.takeOldest());
+    if (backlog.waits) this.#giveWaiting();
+    const drains = backlog.needDrain && this.bufferedAmount <= this.#highWaterMark;
     if (drains) backlog.needDrain = false;
     // On TCP most writes need no callback: an idle connection keeps no backlog.
     if (this.#kind === TCP && backlog.empty && this.#backlog === backlog) this.#backlog = undefined;
@@ -274,21 +323,28 @@ class SocketTransport implements Transport {
     const sink = this.#sink;
     const error = this.#error ?? this.underlying.errored ?? undefined;
     this.#backlog = this.#sink = undefined;
-    backlog?.releaseAll();
-    sink?.close(error);
+    const failure = backlog?.releaseAll();
+    sink?.close(error ?? failure);
   }
 }
 
 /**
- * The writes that wait for their callback. Node calls back in order, so one function and a queue
- * serve all.
+ * The writes that wait for their callback, and behind them the chunks that wait for room in the
+ * socket. Node calls back in order, so one function and a queue serve all.
  */
 class Backlog {
-  /** A `drain` is due when the socket falls to its high-water mark. */
+  /** A `drain` is due when the transport falls to its high-water mark. */
   needDrain = false;
+  /** Bytes that the socket does not have yet. */
+  bytes = 0;
   readonly onWritten: (error?: Error | null) => void;
-  /** Release functions of the waiting writes, oldest first. */
+  /** Release functions of the writes that wait for their callback, oldest first. */
   readonly #releases: ((() => void) | undefined)[] = [];
+  readonly #chunks: Uint8Array[] = [];
+  /** The release functions of {@link #chunks}. */
+  readonly #laterReleases: ((() => void) | undefined)[] = [];
+  /** Bytes of the first chunk that the socket has. */
+  #given = 0;
 
   constructor(onWritten: (error?: Error | null) => void) {
     this.onWritten = onWritten;
@@ -296,20 +352,70 @@ class Backlog {
 
   /** Whether no write waits and no `drain` is due. */
   get empty(): boolean {
-    return this.#releases.length === 0 && !this.needDrain;
+    return this.#releases.length === 0 && !this.needDrain && !this.waits;
   }
 
+  /** Whether a chunk waits for room in the socket. */
+  get waits(): boolean {
+    return this.#chunks.length > 0;
+  }
+
+  /** Bytes of the first chunk that waits. */
+  get left(): number {
+    return this.#chunks[0]!.length - this.#given;
+  }
+
+  /** Adds a write that waits for its callback. */
   add(release: (() => void) | undefined): void {
     this.#releases.push(release);
   }
 
-  releaseOldest(): void {
-    this.#releases.shift()?.();
+  /** Adds a chunk that waits for room in the socket. */
+  wait(chunk: Uint8Array, release: (() => void) | undefined): void {
+    this.#chunks.push(chunk);
+    this.#laterReleases.push(release);
+    this.bytes += chunk.length;
   }
 
-  releaseAll(): void {
-    for (const release of this.#releases) release?.();
+  /** Removes the next `bytes` of the first chunk that waits. */
+  take(bytes: number): Uint8Array {
+    const start = this.#given;
+    const chunk = this.#chunks[0]!;
+    this.#given += bytes;
+    this.bytes -= bytes;
+    if (this.#given === chunk.length) {
+      this.#chunks.shift();
+      this.#given = 0;
+    }
+    return chunk.subarray(start, start + bytes);
   }
+
+  /** The release function of the chunk whose last byte was taken. */
+  takeRelease(): (() => void) | undefined {
+    return this.#laterReleases.shift();
+  }
+
+  /** The release function of the oldest write. */
+  takeOldest(): (() => void) | undefined {
+    return this.#releases.shift();
+  }
+
+  /** Calls every function. Returns the first error of one. */
+  releaseAll(): Error | undefined {
+    let failure: Error | undefined;
+    for (const release of [...this.#releases, ...this.#laterReleases]) {
+      try {
+        release?.();
+      } catch (cause) {
+        failure ??= releaseFailed(cause);
+      }
+    }
+    return failure;
+  }
+}
+
+function releaseFailed(cause: unknown): Error {
+  return new Error('a release function of a written chunk threw', { cause });
 }
 
 // A socket calls these with itself as `this`; nextTick passes it as an argument.

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { Duplex } from 'node:stream';
-import type { Transport } from '@ws/conn';
+import { Conn, type Transport } from '@ws/conn';
+import { FakePlatform } from '@ws/tests';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { hasTransport, socketTransport } from '../src/index.ts';
 import { duplexPair, type Pair, readAll, record, tcpPair, tlsPair } from './sockets.ts';
@@ -156,6 +157,86 @@ describe.each([
     await turn();
     expect(released.length).toBe(sent);
     expect(sink.calls).toEqual(['drain']);
+  });
+
+  it('gives the socket at most 256 KiB at a time, and releases a chunk once at its end', async () => {
+    const transport = socketTransport(pair.ours);
+    const sink = record(transport);
+    const chunk = Buffer.alloc(8 * 1024 * 1024).map((_, i) => i >> 12);
+    let released = 0;
+    expect(transport.write(chunk, () => released++)).toBe(false);
+    expect(transport.write(text('after'), () => released++)).toBe(false);
+    transport.end();
+    expect(transport.write(text('late'), () => released++)).toBe(true);
+    expect(released).toBe(1);
+    const pieces: Buffer[] = [];
+    pair.peer.on('data', (piece: Buffer) => {
+      pieces.push(piece);
+      expect(pair.ours.writableLength).toBeLessThanOrEqual(256 * 1024 + 5);
+    });
+    await once(pair.peer, 'end');
+    expect(Buffer.concat(pieces).equals(Buffer.concat([chunk, text('after')]))).toBe(true);
+    expect(released).toBe(3);
+    expect(sink.calls).toEqual(['drain']);
+    expect(transport.bufferedAmount).toBe(0);
+  });
+
+  it('releases the waiting chunks when it is destroyed', async () => {
+    const transport = socketTransport(pair.ours);
+    const sink = record(transport);
+    const released: string[] = [];
+    transport.write(Buffer.alloc(8 * 1024 * 1024), () => released.push('first'));
+    transport.write(text('second'), () => released.push('second'));
+    transport.end();
+    transport.destroy();
+    expect(released).toEqual([]);
+    await sink.seen('close');
+    expect(released).toEqual(['first', 'second']);
+    expect(sink.error).toBeUndefined();
+  });
+
+  it('ends with an error when waiting bytes are detached', async () => {
+    const transport = socketTransport(pair.ours);
+    const sink = record(transport);
+    const chunk = new Uint8Array(16 * 1024 * 1024);
+    transport.write(chunk);
+    structuredClone(chunk.buffer, { transfer: [chunk.buffer] });
+    pair.peer.resume();
+    await sink.seen('close');
+    expect(sink.error?.message).toMatch(/^bytes of a pending write were detached/);
+  });
+
+  it('ends with an error when a release function throws, and calls the others', async () => {
+    const transport = socketTransport(pair.ours);
+    const sink = record(transport);
+    const mine = new Error('mine');
+    let released = 0;
+    const fails = (): void => {
+      released++;
+      throw mine;
+    };
+    for (let i = 0; i < 3; i++) transport.write(Buffer.alloc(8 * 1024 * 1024), fails);
+    pair.peer.resume();
+    await sink.seen('close');
+    expect(released).toBe(3);
+    expect(sink.error?.cause).toBe(mine);
+  });
+
+  it('calls all release functions at its close although they throw', async () => {
+    const transport = socketTransport(pair.ours);
+    const sink = record(transport);
+    const mine = new Error('mine');
+    let released = 0;
+    for (let i = 0; i < 3; i++) {
+      transport.write(Buffer.alloc(8 * 1024 * 1024), () => {
+        released++;
+        throw mine;
+      });
+    }
+    transport.destroy();
+    await sink.seen('close');
+    expect(released).toBe(3);
+    expect(sink.error?.cause).toBe(mine);
   });
 
   it('drains once for each false', async () => {
@@ -527,5 +608,85 @@ describe('socketTransport over a socket that is still connecting', () => {
     await once(socket, 'close');
     expect(transport.remoteAddr).toBe(`127.0.0.1:${port}`);
     server.close();
+  });
+});
+
+/** A stream that takes each chunk when the test says so. */
+class Blocked extends Duplex {
+  readonly sizes: number[] = [];
+  #done: (() => void) | undefined;
+
+  override _read(): void {}
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.sizes.push(chunk.length);
+    this.#done = done;
+  }
+
+  accept(): void {
+    const done = this.#done;
+    this.#done = undefined;
+    done?.();
+  }
+}
+
+describe('socketTransport over a blocked stream', () => {
+  it('shows the progress of a chunk of 64 MiB in steps of 256 KiB', async () => {
+    const stream = new Blocked();
+    const transport = socketTransport(stream as Duplex);
+    record(transport);
+    const size = 64 * 1024 * 1024;
+    const step = 256 * 1024;
+    let released = 0;
+    expect(transport.write(new Uint8Array(size), () => released++)).toBe(false);
+    for (let sent = 0; sent < size; sent += step) {
+      expect(transport.bufferedAmount).toBe(size - sent);
+      stream.accept();
+      await turn();
+    }
+    expect(transport.bufferedAmount).toBe(0);
+    expect(new Set(stream.sizes)).toEqual(new Set([step]));
+    expect(released).toBe(1);
+    stream.destroy();
+  });
+
+  it('gives small chunks together, as far as they fit', async () => {
+    const stream = new Blocked();
+    const transport = socketTransport(stream as Duplex);
+    record(transport);
+    for (let i = 0; i < 100; i++) transport.write(new Uint8Array(10_000));
+    expect(stream.writableLength).toBe(26 * 10_000);
+    expect(transport.bufferedAmount).toBe(100 * 10_000);
+    while (transport.bufferedAmount > 0) {
+      stream.accept();
+      await turn();
+      expect(stream.writableLength).toBeLessThanOrEqual(256 * 1024);
+    }
+    expect(stream.sizes).toEqual(Array<number>(100).fill(10_000));
+    stream.destroy();
+  });
+
+  it('keeps a connection with a heartbeat open while a large message is sent slowly', async () => {
+    const stream = new Blocked();
+    const platform = new FakePlatform();
+    const conn = new Conn(socketTransport(stream as Duplex), {
+      role: 'server',
+      platform,
+      heartbeat: { interval: 1_000, timeout: 1_000 },
+    });
+    let sent = false;
+    void conn.send(new Uint8Array(4 * 1024 * 1024)).then(() => {
+      sent = true;
+    });
+    for (let i = 0; i < 17; i++) {
+      await platform.advance(1_500);
+      expect(conn.state).toBe('open');
+      stream.accept();
+      await turn();
+    }
+    await platform.settle();
+    expect(sent).toBe(true);
+    await platform.advance(5_000);
+    expect(conn.state).toBe('closed');
   });
 });
