@@ -19,3 +19,4 @@ export * from './replaced.ts';
 export * from './self-signed.ts';
 export * from './test-transport.ts';
 export * from './upgrade-request.ts';
+export * from './wrong-functions.ts';

@@ -7,7 +7,14 @@ import {
   type SocketTransportOptions,
   socketTransport,
 } from '@ws/node-io';
-import { CertificateAuthority } from '@ws/tests';
+import {
+  CertificateAuthority,
+  type FunctionsOf,
+  mine,
+  WRONG_FUNCTIONS,
+  type Wrong,
+  type WrongFunction,
+} from '@ws/tests';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   type CookieJar,
@@ -19,13 +26,6 @@ import {
 } from '../src/index.ts';
 import { type RawServer, rawServer, rawTlsServer, says } from './servers.ts';
 
-/** The names of options that are functions. */
-type FunctionsOf<T> = {
-  [K in keyof T]-?: Extract<NonNullable<T[K]>, (...args: never[]) => unknown> extends never
-    ? never
-    : K & string;
-}[keyof T];
-
 type TlsFunction = FunctionsOf<ConnectionOptions>;
 
 /** A new function option needs a row here. Tests of @ws/conn cover `writeBufferPool` and `report`. */
@@ -35,27 +35,14 @@ type Option =
   | `tls.${TlsFunction}`
   | `proxyTls.${TlsFunction}`;
 
-const mine = new Error('mine');
-
-const BEHAVIOURS = {
-  throws: () => {
-    throw mine;
-  },
-  rejects: () => Promise.reject(mine),
-  'never settles': () => new Promise<never>(() => {}),
-  'returns nonsense': () => 12_345,
-};
-type Behaviour = keyof typeof BEHAVIOURS;
-type Wrong = (...args: unknown[]) => unknown;
-
 /** Something that `toMatchObject` compares with the error, or `opens`. */
 type Outcome = object | 'opens';
 
 interface Row {
   /** What is dialed. */
   readonly url: () => string;
-  readonly options: (wrong: Wrong) => object;
-  readonly outcomes: Readonly<Record<Behaviour, Outcome>>;
+  readonly options: (wrong: WrongFunction) => object;
+  readonly outcomes: Readonly<Record<Wrong, Outcome>>;
 }
 
 let plain: RawServer;
@@ -284,16 +271,16 @@ async function check(url: string, options: object, expected: Outcome): Promise<v
   expect(unhandled).toEqual([]);
 }
 
-const behaviours = Object.keys(BEHAVIOURS) as Behaviour[];
+const behaviours = Object.keys(WRONG_FUNCTIONS) as Wrong[];
 
 describe.each(Object.entries(ROWS))('the option %s', (_, { url, options, outcomes }) => {
   it.each(behaviours)('that %s has a clear outcome', async (behaviour) => {
-    await check(url(), options(BEHAVIOURS[behaviour]), outcomes[behaviour]);
+    await check(url(), options(WRONG_FUNCTIONS[behaviour]), outcomes[behaviour]);
   });
 });
 
 /** The outcome of each function of a Transport that is wrong in each way. */
-const TRANSPORT: Readonly<Record<FunctionsOf<Transport>, Readonly<Record<Behaviour, Outcome>>>> = {
+const TRANSPORT: Readonly<Record<FunctionsOf<Transport>, Readonly<Record<Wrong, Outcome>>>> = {
   start: {
     throws: transport(mine),
     rejects: transport(mine),
@@ -323,7 +310,7 @@ const TRANSPORT: Readonly<Record<FunctionsOf<Transport>, Readonly<Record<Behavio
 describe.each(Object.entries(TRANSPORT))('the Transport of netDial', (name, outcomes) => {
   it.each(behaviours)(`whose ${name} %s has a clear outcome`, async (behaviour) => {
     const socket = connect(plain.port, '127.0.0.1');
-    const wrong = BEHAVIOURS[behaviour];
+    const wrong = WRONG_FUNCTIONS[behaviour];
     const inner = socketTransport(socket);
     const netDial = (): Transport =>
       new Proxy(inner, {

@@ -20,6 +20,7 @@ export async function parseJSON(
   let why;
   try {
     const result = await schema['~standard'].validate(value);
+    if (typeof result !== 'object' || result === null) throw noResult();
     if (result.issues === undefined) return valueOf(result);
     issues = result.issues;
     why = words(issues);
@@ -33,7 +34,11 @@ export async function parseJSON(
 
 function valueOf(result: { readonly value: unknown }): unknown {
   if ('value' in result) return result.value;
-  throw new TypeError('the schema returned neither a value nor issues');
+  throw noResult();
+}
+
+function noResult(): TypeError {
+  return new TypeError('the schema returned neither a value nor issues');
 }
 
 function parse(message: Message): unknown {
