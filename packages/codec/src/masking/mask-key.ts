@@ -23,7 +23,12 @@ export class MaskKeys {
     this.#fill = randomFill;
   }
 
-  /** Returns the next key, as a signed 32-bit integer. */
+  /**
+   * Returns the next key, as a signed 32-bit integer.
+   *
+   * @throws TypeError when `randomFill` returns a promise: the words would still be zeros. What
+   *   `randomFill` throws.
+   */
   next(): number {
     const i = (this.#left || this.#refill()) - 1;
     this.#left = i;
@@ -35,7 +40,11 @@ export class MaskKeys {
   }
 
   #refill(): number {
-    this.#fill(this.#words);
+    const result: unknown = this.#fill(this.#words);
+    if (result instanceof Promise) {
+      result.catch(() => {});
+      throw new TypeError('randomFill must be synchronous: it returned a promise');
+    }
     return POOL_WORDS;
   }
 }

@@ -31,4 +31,29 @@ describe('MaskKeys', () => {
   it('rejects a source that is not a function', () => {
     expect(() => new MaskKeys(undefined as never)).toThrow(TypeError);
   });
+
+  it.each([
+    ['rejects', () => Promise.reject(new Error('mine'))],
+    ['never settles', () => new Promise<never>(() => {})],
+  ])('returns no key of a source that %s, because the words are zeros', async (_, fill) => {
+    const unhandled: unknown[] = [];
+    const onUnhandled = (error: unknown): void => void unhandled.push(error);
+    process.on('unhandledRejection', onUnhandled);
+    const keys = new MaskKeys(fill as unknown as () => void);
+    expect(() => keys.next()).toThrow(/^randomFill must be synchronous/);
+    await new Promise((resolve) => void setImmediate(resolve));
+    process.off('unhandledRejection', onUnhandled);
+    expect(unhandled).toEqual([]);
+  });
+
+  it('passes on the error of a source, and asks it again', () => {
+    let fails = true;
+    const keys = new MaskKeys((words) => {
+      if (fails) throw new Error('mine');
+      words.fill(7);
+    });
+    expect(() => keys.next()).toThrow('mine');
+    fails = false;
+    expect(keys.next()).toBe(7);
+  });
 });
