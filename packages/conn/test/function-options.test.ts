@@ -259,15 +259,6 @@ describe.each(Object.entries(ROWS))('%s', (name, { options, observer, act, outco
   });
 });
 
-describe.each(['throws', 'rejects'] as const)('a report that %s', (wrong) => {
-  it('is a warning', async () => {
-    const { conn, platform } = wired('server', { report: WRONG_FUNCTIONS[wrong] as never });
-    void conn.send({} as never);
-    await platform.settle();
-    expect(platform.warnings).toEqual([expect.stringMatching(/^Error: mine\n/)]);
-  });
-});
-
 type TransportFunction = FunctionsOf<Transport>;
 
 /** How the connection ends when a function of its transport is wrong; undefined when it does not. */

@@ -633,7 +633,7 @@ class Blocked extends Duplex {
 describe('socketTransport over a blocked stream', () => {
   it('shows the progress of a chunk of 64 MiB in steps of 256 KiB', async () => {
     const stream = new Blocked();
-    const transport = socketTransport(stream as Duplex);
+    const transport = socketTransport(stream);
     record(transport);
     const size = 64 * 1024 * 1024;
     const step = 256 * 1024;
@@ -652,7 +652,7 @@ describe('socketTransport over a blocked stream', () => {
 
   it('gives small chunks together, as far as they fit', async () => {
     const stream = new Blocked();
-    const transport = socketTransport(stream as Duplex);
+    const transport = socketTransport(stream);
     record(transport);
     for (let i = 0; i < 100; i++) transport.write(new Uint8Array(10_000));
     expect(stream.writableLength).toBe(26 * 10_000);
@@ -669,7 +669,7 @@ describe('socketTransport over a blocked stream', () => {
   it('keeps a connection with a heartbeat open while a large message is sent slowly', async () => {
     const stream = new Blocked();
     const platform = new FakePlatform();
-    const conn = new Conn(socketTransport(stream as Duplex), {
+    const conn = new Conn(socketTransport(stream), {
       role: 'server',
       platform,
       heartbeat: { interval: 1_000, timeout: 1_000 },

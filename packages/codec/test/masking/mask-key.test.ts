@@ -32,14 +32,14 @@ describe('MaskKeys', () => {
     expect(() => new MaskKeys(undefined as never)).toThrow(TypeError);
   });
 
-  it.each([
+  it.each<[string, () => unknown]>([
     ['rejects', () => Promise.reject(new Error('mine'))],
     ['never settles', () => new Promise<never>(() => {})],
   ])('returns no key of a source that %s, because the words are zeros', async (_, fill) => {
     const unhandled: unknown[] = [];
     const onUnhandled = (error: unknown): void => void unhandled.push(error);
     process.on('unhandledRejection', onUnhandled);
-    const keys = new MaskKeys(fill as unknown as () => void);
+    const keys = new MaskKeys(fill);
     expect(() => keys.next()).toThrow(/^randomFill must be synchronous/);
     await new Promise((resolve) => void setImmediate(resolve));
     process.off('unhandledRejection', onUnhandled);

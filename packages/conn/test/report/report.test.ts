@@ -1,13 +1,6 @@
 import { FakePlatform, TestTransport } from '@ws/tests';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import {
-  CloseError,
-  Conn,
-  connPair,
-  JSONError,
-  type Report,
-  type ReportContext,
-} from '../../src/index.ts';
+import { CloseError, Conn, connPair, JSONError, type ReportContext } from '../../src/index.ts';
 import { type Wired, wired } from '../wired.ts';
 
 const unhandled: unknown[] = [];
@@ -260,22 +253,22 @@ describe('report', () => {
     expect(platform.warnings[1]).toMatch(/\(2 of this kind within 1000 ms\)/);
   });
 
-  it.each([
+  it.each<[string, () => unknown]>([
     ['throws', fail],
     ['rejects', failLater],
   ])('that %s is itself a warning', async (_, report) => {
-    const { conn, platform } = wired('server', { report: report as Report });
+    const { conn, platform } = wired('server', { report });
     void conn.send({} as never);
     await platform.settle();
     expect(platform.warnings).toEqual([expect.stringMatching(/^Error: mine\n/)]);
     expect(conn.state).toBe('open');
   });
 
-  it.each([
+  it.each<[string, () => unknown]>([
     ['never settles', () => new Promise<never>(() => {})],
     ['returns nonsense', () => 12_345],
   ])('that %s changes nothing', async (_, report) => {
-    const { conn, platform, sent } = wired('server', { report: report as Report });
+    const { conn, platform, sent } = wired('server', { report });
     void conn.send({} as never);
     void conn.send('next');
     await platform.settle();
