@@ -158,6 +158,9 @@ describe('an error of the application', () => {
     void conn.receive(() => other.conn.send('relayed'));
     feed(frame(1, 'x'));
     await platform.settle();
+    // A write after the end rejects in a later turn.
+    await other.platform.settle();
+    await platform.settle();
     expect(reported).toEqual([
       { error: expect.any(CloseError), context: { conn, where: 'receive' } },
     ]);
