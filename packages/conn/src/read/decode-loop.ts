@@ -1,5 +1,5 @@
 import type { Pool } from '@ws/codec/internal';
-import { onRejection } from '../on-rejection.ts';
+import type { Observer } from '../platform/observer.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { DecodeContext } from './decode-context.ts';
 import {
@@ -59,7 +59,8 @@ export interface DecodeLoopOwner extends DecodeContext {
   closeReceived(decoder: MessageDecoder): void;
   /** The peer broke a rule; `decoder` has the error. */
   faulted(decoder: MessageDecoder): void;
-  report(error: unknown, where: string): void;
+  /** Calls the observer of the platform, and reports its error. */
+  observe(event: (observer: Observer) => unknown): void;
   /** Parsing threw, for example because memory could not be allocated. */
   parsingFailed(error: unknown): void;
 }
@@ -246,7 +247,7 @@ export abstract class DecodeLoop {
         case NOTHING:
           return result;
         case MESSAGE:
-          this.#observe(decoder);
+          if (this.#observed) this.#observe(decoder);
           // The observer may have terminated the connection: no message is delivered after that.
           if (this.stopped) decoder.dropMessage();
           else result = this.deliver(decoder) ?? result;
@@ -258,11 +259,11 @@ export abstract class DecodeLoop {
           this.addPiece(decoder);
           break;
         case END:
-          this.#observe(decoder);
+          if (this.#observed) this.#observe(decoder);
           if (!this.stopped) this.endPieces();
           break;
         case SKIPPED:
-          this.#observe(decoder);
+          if (this.#observed) this.#observe(decoder);
           break;
         case STEP:
           break;
@@ -289,19 +290,13 @@ export abstract class DecodeLoop {
     return this.hasRoom ? !decoder.inflatersBusy : this.owner.parsesRest;
   }
 
-  #observe(decoder: MessageDecoder): void {
-    const { owner } = this;
-    try {
-      const { observer } = owner.platform;
-      const result: unknown = observer?.messageIn?.(owner.conn, decoder.type, decoder.length);
-      if (result !== undefined) this.#watchObserver(result);
-    } catch (error) {
-      owner.report(error, 'observer');
-    }
+  get #observed(): boolean {
+    return this.owner.platform.observer?.messageIn !== undefined;
   }
 
-  #watchObserver(result: unknown): void {
-    onRejection(result, (error) => this.owner.report(error, 'observer'));
+  #observe({ type, length }: MessageDecoder): void {
+    const { owner } = this;
+    owner.observe((observer) => observer.messageIn?.(owner.conn, type, length));
   }
 
   /**

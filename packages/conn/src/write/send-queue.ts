@@ -12,6 +12,7 @@ import { leaseOf } from '../memory/lease.ts';
 import type { DataType } from '../message.ts';
 import { onRejection } from '../on-rejection.ts';
 import { RSV1 } from '../platform/deflate-engine.ts';
+import type { Observer } from '../platform/observer.ts';
 import { viewOf } from '../platform/platform.ts';
 import { Deferred, RESOLVED, rejected, rejectedLater } from '../time/promises.ts';
 import type { Transport } from '../transport.ts';
@@ -45,7 +46,8 @@ export interface SendQueueOwner extends UnsentFramesOwner {
   readonly flushScheduled: boolean;
   /** Ends the connection without a close frame: the stream of frames is broken. */
   abort(error: WebSocketError): void;
-  report(error: unknown, where: string): void;
+  /** Calls the observer of the platform, and reports its error. */
+  observe(event: (observer: Observer) => unknown): void;
   /** Reports an error unless it is the connection's. */
   reportMistake(error: unknown, where: string): void;
   /** Aborts when `result` of a transport's method is a promise that rejects. */
@@ -138,9 +140,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
       : this.rejectionFor(text.length, text, 0);
     if (rejection !== undefined) return rejection;
     const sent = this.#accepted(this.encodeText(opcode, text));
-    if (this.owner.shared.platform.observer?.messageOut !== undefined) {
-      this.#observe(opcode, utf8Length(text));
-    }
+    if (this.#observed) this.#observe(opcode, utf8Length(text));
     return sent;
   }
 
@@ -162,7 +162,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
       size > COPY_UP_TO && shared.nextKey === undefined
         ? this.#reference(opcode, bytes, start, end)
         : this.#accepted(this.encode(opcode, true, 0, bytes, start, end));
-    this.#observe(opcode, size);
+    if (this.#observed) this.#observe(opcode, size);
     return sent;
   }
 
@@ -184,7 +184,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     if (rejection !== undefined) return rejection;
     this.#turnBytes += plain * DEFLATE_COST;
     const sent = this.#accepted(this.encode(opcode, true, RSV1, bytes, start, end));
-    this.#observe(opcode, plain);
+    if (this.#observed) this.#observe(opcode, plain);
     return sent;
   }
 
@@ -212,7 +212,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     this.batch = batch;
     if (before === undefined) frames.flushAtEndOfTurn(this);
     const sent = this.#accepted(batch.size - (before === undefined ? 0 : before.size));
-    this.#observe(opcode, plain);
+    if (this.#observed) this.#observe(opcode, plain);
     return sent;
   }
 
@@ -240,22 +240,17 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   /** Counts a message of `bytes` whose last fragment was accepted. */
   complete(type: number, bytes: number): void {
     this.owner.messagesOut++;
-    this.#observe(type, bytes);
+    if (this.#observed) this.#observe(type, bytes);
+  }
+
+  get #observed(): boolean {
+    return this.owner.shared.platform.observer?.messageOut !== undefined;
   }
 
   /** The message is accepted, so an error of the observer does not reject its write. */
   #observe(type: number, bytes: number): void {
-    const { conn, shared } = this.owner;
-    try {
-      const result: unknown = shared.platform.observer?.messageOut?.(conn, type, bytes);
-      if (result !== undefined) this.#watchObserver(result);
-    } catch (error) {
-      this.owner.report(error, 'observer');
-    }
-  }
-
-  #watchObserver(result: unknown): void {
-    onRejection(result, (error) => this.owner.report(error, 'observer'));
+    const { owner } = this;
+    owner.observe((observer) => observer.messageOut?.(owner.conn, type, bytes));
   }
 
   #reference(opcode: DataType, bytes: Uint8Array, start: number, end: number): Promise<void> {
@@ -552,18 +547,15 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     if (this.batch !== undefined) return this.#writeBatch(this.batch);
     const encoder = this.encoder;
     const several = encoder !== undefined && encoder.segments > 1;
-    if (several) this.#cork('cork');
+    const { owner } = this;
+    const { transport } = owner;
+    if (several) owner.watchTransport('cork', transport.cork?.());
     while (encoder !== undefined && !this.#blocked && encoder.segments > 0) {
       if (this.#controls?.mayOvertake(encoder) === true) this.#writeControls();
       else this.#writeSegment(encoder);
     }
     if (!this.#blocked && this.#controlFrames > 0) this.#writeControls();
-    if (several) this.#cork('uncork');
-  }
-
-  #cork(method: 'cork' | 'uncork'): void {
-    const corked: unknown = this.owner.transport[method]?.();
-    this.owner.watchTransport(method, corked);
+    if (several) owner.watchTransport('uncork', transport.uncork?.());
   }
 
   #writeBatch(batch: Batch): void {

@@ -43,14 +43,13 @@ export function queueOf(
   const platform = new FakePlatform({ automatic: false });
   const watched: string[] = [];
   const conn = {};
-  Object.assign(platform, {
-    observer: {
-      messageOut(of: object, type: number, bytes: number) {
-        expect(of).toBe(conn);
-        watched.push(`${type} of ${bytes}`);
-      },
+  const observer = {
+    messageOut(of: object, type: number, bytes: number) {
+      expect(of).toBe(conn);
+      watched.push(`${type} of ${bytes}`);
     },
-  });
+  };
+  Object.assign(platform, { observer });
   const transport = new RecordingTransport({ highWaterMark: mark });
   const shared = new ConnShared(role, platform, resolveSettings(settings, role), false);
   const asked: string[] = [];
@@ -65,7 +64,7 @@ export function queueOf(
     transport,
     flushScheduled: false,
     flushAtEndOfTurn: () => void asked.push('flush'),
-    report: () => {},
+    observe: (event) => void event(observer),
     reportMistake: () => {},
     watchTransport: () => {},
     abort(error) {
