@@ -1,8 +1,8 @@
-import { FAILED, FrameDecoder } from '@ws/codec';
+import { FAILED, FrameDecoder, sharedMessageBuffers } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
-import { FakePlatform } from '../kit/index.ts';
+import { FakePlatform, turn } from '../kit/index.ts';
 import { nothingLeft, whenOver } from '../peers/index.ts';
-import { atMost, claim, KIB, survives } from './harness/index.ts';
+import { atMost, claim, KIB, MIB, survives } from './harness/index.ts';
 import {
   answerTo,
   combined,
@@ -104,6 +104,41 @@ it('a claimed length at the limit holds memory only for the bytes received', asy
     expect(only(ends.map(({ code, error }) => `${code} ${String(error)}`))).toMatch(
       /^1006 TimeoutError/,
     );
+    return {};
+  });
+});
+
+it('a header and one byte hold memory for one byte', async () => {
+  const connections = 1_000;
+  const rounds = 4;
+  const platform = new FakePlatform();
+  const attack = claim(
+    '1,000 claimed lengths of 64 KiB or more, and one byte each',
+    'RFC 6455, 10.4',
+  );
+  // The smallest buffer of the pool has 4 KiB. The rest is the decoder, which an idle connection
+  // does not have.
+  await survives(attack, { memory: 8 * MIB, rounds }, async (watch) => {
+    const targets: TargetConn[] = [];
+    for (let i = 0; i < connections; i++) {
+      const role = ROLES[i % 2]!;
+      const target = await readingTargetConn(role, {}, platform);
+      target.feed(frame(role, 2, '', { claims: role === 'server' ? 65_536 : LIMITS[role] }));
+      targets.push(target);
+      if (i % 50 === 49) await turn();
+    }
+    expect(sharedMessageBuffers().lent).toBe(0);
+    for (const [i, { feed }] of targets.entries()) {
+      feed(Buffer.alloc(1));
+      if (i % 50 === 49) await turn();
+    }
+    watch.weigh();
+    expect(only(targets.map(({ conn }) => conn.state))).toBe('open');
+    for (const [i, { transport }] of targets.entries()) {
+      transport.break();
+      if (i % 50 === 49) await turn();
+    }
+    await platform.settle();
     return {};
   });
 });

@@ -160,6 +160,11 @@ export class FrameDecoder {
     return this.#state === ON_TAIL && this.#tail.chunkPos === this.#tail.chunk.length;
   }
 
+  /** Payload bytes of the current frame that have arrived and that `next` has not delivered. */
+  get available(): number {
+    return Math.min(this.#remaining, this.#inputEnd - this.#pos);
+  }
+
   /**
    * Accepts the next chunk of the stream. The decoder owns the chunk: it parses and unmasks it in
    * place. Do not touch or reuse the chunk before `next()` has returned NEED_MORE. Ignored after

@@ -648,6 +648,36 @@ describe('FrameDecoder and the SIMD kernel', () => {
   });
 });
 
+describe('FrameDecoder.available', () => {
+  it.each(['server', 'client'] as const)(
+    'is the payload that the input of a %s still contains',
+    (role) => {
+      const wire = encodeFrame(2, bytes(70_000), role === 'server' ? { maskKey: 0x37fa213d } : {});
+      const header = wire.length - 70_000;
+      const decoder = new FrameDecoder({ role, holdLimit: 0 });
+      const available: number[] = [];
+      const feed = (chunk: Uint8Array): void => {
+        decoder.push(chunk);
+        available.push(decoder.available);
+        while (decoder.next() !== NEED_MORE) available.push(decoder.available);
+      };
+      feed(wire.slice(0, header - 1));
+      feed(wire.slice(header - 1, header + 10));
+      feed(wire.slice(header + 10, header + 30));
+      feed(join([wire.slice(header + 30), wire]));
+      const rest = 70_000 - 30;
+      expect(available).toEqual([0, 0, 10, 0, 20, 0, rest, 0, 0, 0]);
+    },
+  );
+
+  it('is 0 after a fault', () => {
+    const decoder = new FrameDecoder({ role: 'client', holdLimit: 0 });
+    decoder.push(join([naiveEncode(2, bytes(70_000)), Uint8Array.of(0xff, 0xff)]).slice());
+    while (decoder.next() !== FAILED) expect(decoder.available).toBe(0);
+    expect(decoder.available).toBe(0);
+  });
+});
+
 describe('FrameDecoder.assembleInto', () => {
   const payload = bytes(100_000);
 

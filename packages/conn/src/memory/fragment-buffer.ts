@@ -2,18 +2,16 @@ import type { FrameDecoder } from '@ws/codec';
 import { copyOf } from './copy.ts';
 import { Lease } from './lease.ts';
 
-/** The most bytes of a message's first buffer: the announced length is not trusted yet. */
-const FIRST = 65_536;
 /**
- * The announced length is trusted up to this many times the received bytes. A message of 1 MiB is
- * moved once.
+ * The announced length is trusted up to this many times the received bytes. A message of 1 MiB
+ * that comes in chunks of 64 KiB is not moved.
  */
 const BELIEVED = 16;
 
 /**
- * Assembles a message that is not whole in one chunk. Memory doubles with the bytes that have
- * arrived. It grows further, to at most 16 times the received bytes, only when the header announces
- * that much and the pool has free memory.
+ * Assembles a message that is not whole in one chunk. A header alone takes no memory. Memory
+ * doubles with the bytes that have arrived. It grows further, to at most 16 times the received
+ * bytes, only when the header announces that much and the pool has free memory.
  */
 export class FragmentBuffer {
   /** Bytes so far. */
@@ -26,10 +24,20 @@ export class FragmentBuffer {
     this.#expected = this.length + bytes;
   }
 
-  /** Lets `decoder` write the next piece directly into the buffer. */
+  /** Whether a frame of {@link expect} is not complete. */
+  get incomplete(): boolean {
+    return this.length < this.#expected;
+  }
+
+  /**
+   * Lets `decoder` write the next piece of an {@link incomplete} frame directly into the buffer.
+   * Does nothing while no further byte has arrived: call it again with the next chunk.
+   */
   offer(decoder: FrameDecoder): void {
-    if (this.length === this.#expected) return;
-    decoder.assembleInto(this.#room(1), this.length);
+    const { available } = decoder;
+    if (available === 0) return;
+    if (this.#full) this.#grow(this.length + available);
+    decoder.assembleInto(this.#lease!.bytes, this.length);
   }
 
   /** The decoder wrote `bytes` to the place of {@link offer}. */
@@ -40,9 +48,11 @@ export class FragmentBuffer {
   /** Adds a copy of the whole fragment `bytes[start, end)`. */
   append(bytes: Uint8Array, start: number, end: number): void {
     if (start === end) return;
+    const length = this.length + end - start;
     this.expect(end - start);
-    this.#room(end - start).set(bytes.subarray(start, end), this.length);
-    this.length += end - start;
+    if (this.#lease === undefined || length > this.#lease.bytes.length) this.#grow(length);
+    this.#lease!.bytes.set(bytes.subarray(start, end), this.length);
+    this.length = length;
   }
 
   /**
@@ -69,19 +79,21 @@ export class FragmentBuffer {
     lease.release();
   }
 
-  #room(bytes: number): Uint8Array {
-    const needed = this.length + bytes;
+  get #full(): boolean {
+    return this.#lease === undefined || this.length === this.#lease.bytes.length;
+  }
+
+  /**
+   * Moves the message to memory for at least the `arrived` bytes. The pool rounds up to a power of
+   * two, so memory doubles.
+   */
+  #grow(arrived: number): void {
+    const grown =
+      Lease.acquireFree(Math.min(this.#expected, arrived * BELIEVED)) ?? Lease.acquire(arrived);
     const lease = this.#lease;
-    if (lease === undefined) {
-      this.#lease = Lease.acquire(Math.max(needed, Math.min(this.#expected, FIRST)));
-    } else if (needed > lease.bytes.length) {
-      const grown =
-        Lease.acquireFree(Math.max(needed, Math.min(this.#expected, this.length * BELIEVED))) ??
-        Lease.acquire(Math.max(needed, lease.bytes.length * 2));
-      grown.bytes.set(lease.bytes.subarray(0, this.length));
-      this.#lease = grown;
-      lease.release();
-    }
-    return this.#lease!.bytes;
+    this.#lease = grown;
+    if (lease === undefined) return;
+    grown.bytes.set(lease.bytes.subarray(0, this.length));
+    lease.release();
   }
 }

@@ -182,8 +182,13 @@ export class MessageDecoder {
       this.#chunks.push(chunk);
       return;
     }
-    this.frames.push(chunk);
+    this.#parseNext(chunk);
     this.#exhausted = false;
+  }
+
+  #parseNext(chunk: Uint8Array): void {
+    this.frames.push(chunk);
+    if (this.fragments.incomplete) this.fragments.offer(this.frames);
   }
 
   next(): DecodedEvent {
@@ -218,7 +223,7 @@ export class MessageDecoder {
             this.showNothing();
             return NOTHING;
           }
-          this.frames.push(chunk);
+          this.#parseNext(chunk);
         }
       }
       if (event !== NOTHING) return event;
@@ -377,7 +382,7 @@ export class MessageDecoder {
     const assembles = this.delivery === WHOLE && this.payloadUse === DELIVERED;
     if (assembles) this.fragments.arrived(end - start);
     if (!this.checkText(buf, start, end)) return FAULT;
-    if (assembles) this.fragments.offer(this.frames);
+    if (assembles && this.fragments.incomplete) this.fragments.offer(this.frames);
     if (this.delivery !== PIECES) return NOTHING;
     this.lease = undefined;
     this.show(buf, start, end);
