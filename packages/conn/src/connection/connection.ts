@@ -39,8 +39,8 @@ import type { ConnShared } from './shared.ts';
  * frames and the closing handshake. Parts that few connections need are created on first use.
  *
  * A pass, from `beginPass` to `endPass`, is one run of the loop that parses. When a pass has
- * parsed all input, frames written in it are sent at once. Otherwise they are sent at the end of
- * the turn, so that the reader can run before.
+ * parsed all input and no pull reader has a message, frames written in it are sent at once.
+ * Otherwise they are sent at the end of the turn, so that the reader can run before.
  */
 export class Connection
   implements
@@ -235,7 +235,8 @@ export class Connection
     this.#inPass = false;
     if (this.paused) this.#flowControl!.renewTimeout();
     const endIsDue = this.#closeHandshake?.endReason !== undefined && !readSide.ended;
-    if (readSide.pending || !readSide.idle || endIsDue) this.scheduleEndOfTurn();
+    const reading = readSide.pending || !readSide.idle || this.messageTaken;
+    if (reading || endIsDue) this.scheduleEndOfTurn();
     else this.#writeSide?.sendQueue.endOfChunk();
     readSide.releaseIfIdle();
     this.#markActive();

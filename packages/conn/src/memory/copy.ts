@@ -7,7 +7,18 @@ const SHORT = 40;
  */
 export function copyOf(bytes: Uint8Array, start = 0, end: number = bytes.length): Uint8Array {
   const copy = new Uint8Array(end - start);
-  if (end - start > SHORT) copy.set(bytes.subarray(start, end));
-  else for (let i = start; i < end; i++) copy[i - start] = bytes[i]!;
+  copyInto(copy, 0, bytes, start, end);
   return copy;
+}
+
+/** Copies `bytes[start, end)` to `to[at]`. */
+export function copyInto(
+  to: Uint8Array,
+  at: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
+  if (end - start > SHORT) to.set(bytes.subarray(start, end), at);
+  else for (let i = start; i < end; i++) to[at + i - start] = bytes[i]!;
 }

@@ -1,7 +1,12 @@
+import { copyInto, copyOf } from '../memory/copy.ts';
 import { Deferred } from '../time/promises.ts';
 
 /** Charged for each piece on top of its bytes. */
 const PIECE_COST = 128;
+/** Smaller pieces are merged into pieces of at most this size, in bytes, while they are unread. */
+const MERGED = 4096;
+/** Smallest buffer for merged pieces, in bytes. */
+const SMALLEST_TAIL = 64;
 
 /** The pieces of a message that is read as a stream, between the connection and its reader. */
 export class PieceQueue {
@@ -10,7 +15,7 @@ export class PieceQueue {
    * read-ahead.
    */
   cost = 0;
-  /** Whether the reader waits for the next piece. */
+  /** Whether the reader waits for bytes, and the queue has less than a merged piece for it. */
   demanding = false;
   /**
    * Whether the last piece was added: the message is complete, or `failure` has the reason why it
@@ -27,10 +32,13 @@ export class PieceQueue {
   readonly #pieces: Uint8Array[] = [];
   /** Bytes of the first piece that are already read. */
   #read = 0;
+  /** The piece after {@link #pieces}, to which small pieces are appended: its first bytes. */
+  #tail: Uint8Array = NONE;
+  #tailLength = 0;
   #news: Deferred<void> | undefined;
 
   get empty(): boolean {
-    return this.#pieces.length === 0;
+    return this.#pieces.length === 0 && this.#tailLength === 0;
   }
 
   /** Name of the read of this message that is pending. `''` when there is none. */
@@ -42,10 +50,47 @@ export class PieceQueue {
   /** Adds a piece; its bytes belong to the queue. */
   push(piece: Uint8Array): void {
     if (this.over || this.#dropped || piece.length === 0) return;
+    this.#endTail();
     this.#pieces.push(piece);
-    this.cost += piece.length + PIECE_COST;
-    this.demanding = false;
+    this.#added(piece.length + PIECE_COST);
+  }
+
+  /**
+   * Adds a copy of `bytes[start, end)`. Small pieces that are unread are merged, so that fragments
+   * of one byte cost a few buffers.
+   */
+  pushCopy(bytes: Uint8Array, start: number, end: number): void {
+    const size = end - start;
+    if (size >= MERGED) return this.push(copyOf(bytes, start, end));
+    if (this.over || this.#dropped || size === 0) return;
+    if (this.#tailLength + size > MERGED) this.#endTail();
+    const length = this.#tailLength + size;
+    if (length > this.#tail.length) this.#growTail(length);
+    copyInto(this.#tail, this.#tailLength, bytes, start, end);
+    this.#added(this.#tailLength === 0 ? size + PIECE_COST : size);
+    this.#tailLength = length;
+  }
+
+  #added(cost: number): void {
+    this.cost += cost;
+    if (this.cost >= MERGED) this.demanding = false;
     this.#notify();
+  }
+
+  /** A single piece gets a buffer of its size. The buffer doubles when more pieces follow. */
+  #growTail(length: number): void {
+    const size = this.#tailLength === 0 ? length : Math.max(SMALLEST_TAIL, length * 2);
+    const grown = new Uint8Array(Math.min(size, MERGED));
+    grown.set(this.#tail.subarray(0, this.#tailLength));
+    this.#tail = grown;
+  }
+
+  /** Later bytes are another piece. */
+  #endTail(): void {
+    if (this.#tailLength === 0) return;
+    this.#pieces.push(this.#tail.subarray(0, this.#tailLength));
+    this.#tail = NONE;
+    this.#tailLength = 0;
   }
 
   /** Ends the queue: the message is complete. With `failure` the connection ended before that. */
@@ -66,6 +111,8 @@ export class PieceQueue {
     this.#dropped = true;
     this.over = this.failure !== undefined;
     this.#pieces.length = 0;
+    this.#tail = NONE;
+    this.#tailLength = 0;
     this.#read = 0;
     this.cost = 0;
   }
@@ -74,7 +121,7 @@ export class PieceQueue {
   take(into: Uint8Array): number {
     let at = 0;
     while (at < into.length) {
-      const piece = this.#pieces[0];
+      const piece = this.#first();
       if (piece === undefined) break;
       const n = Math.min(piece.length - this.#read, into.length - at);
       into.set(piece.subarray(this.#read, this.#read + n), at);
@@ -87,7 +134,7 @@ export class PieceQueue {
 
   /** Removes and returns the rest of the first piece. */
   shift(): Uint8Array | undefined {
-    const piece = this.#pieces[0];
+    const piece = this.#first();
     if (piece === undefined) return undefined;
     const rest = piece.subarray(this.#read);
     this.#drop(piece);
@@ -98,6 +145,13 @@ export class PieceQueue {
   news(): Promise<void> {
     this.#news ??= new Deferred<void>();
     return this.#news.promise;
+  }
+
+  /** The first piece, to be read. */
+  #first(): Uint8Array | undefined {
+    if (this.#pieces.length === 0) this.#endTail();
+    this.demanding = false;
+    return this.#pieces[0];
   }
 
   #drop(piece: Uint8Array): void {
@@ -112,3 +166,5 @@ export class PieceQueue {
     news?.resolve();
   }
 }
+
+const NONE = /* @__PURE__ */ new Uint8Array(0);

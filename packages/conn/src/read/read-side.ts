@@ -204,14 +204,11 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   }
 
   protected addPiece({ bytes, start, end, lease }: MessageDecoder): void {
-    if (lease !== undefined) {
-      this.#pieces?.push(copyOf(bytes, start, end));
-      lease.release();
-      return;
-    }
     // A small piece is copied: a view would keep its whole chunk.
     const small = (end - start) * 2 < bytes.buffer.byteLength;
-    this.#pieces?.push(small ? copyOf(bytes, start, end) : bytes.subarray(start, end));
+    if (small || lease !== undefined) this.#pieces?.pushCopy(bytes, start, end);
+    else this.#pieces?.push(bytes.subarray(start, end));
+    lease?.release();
   }
 
   protected endPieces(): void {
@@ -325,7 +322,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     if (begun === undefined) return undefined;
     const reader = this.#readerOf(decoder!.type);
     if (begun.lease !== undefined) {
-      this.#pieces!.push(copyOf(begun.lease.bytes, 0, begun.length));
+      this.#pieces!.pushCopy(begun.lease.bytes, 0, begun.length);
       begun.lease.release();
     }
     return reader;

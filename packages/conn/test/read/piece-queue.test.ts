@@ -111,14 +111,58 @@ describe('PieceQueue', () => {
     expect(told).toHaveLength(3);
   });
 
-  it('requests no more after a piece or the end', () => {
+  it('requests no more after 4 KiB, the end, or a read', () => {
     const pieces = inflowOf();
     expect(pieces.demanding).toBe(false);
     pieces.demanding = true;
-    pieces.push(Uint8Array.of(1));
+    pieces.pushCopy(new Uint8Array(4_096 - PIECE - 1), 0, 4_096 - PIECE - 1);
+    expect(pieces.demanding).toBe(true);
+    pieces.pushCopy(Uint8Array.of(1), 0, 1);
+    expect(pieces.demanding).toBe(false);
+    pieces.demanding = true;
+    pieces.shift();
     expect(pieces.demanding).toBe(false);
     pieces.demanding = true;
     pieces.end();
     expect(pieces.demanding).toBe(false);
+  });
+
+  it('merges small pieces while they are unread', () => {
+    const pieces = inflowOf();
+    const bytes = Uint8Array.from({ length: 10_000 }, (_, i) => i);
+    for (let i = 0; i < bytes.length; i++) pieces.pushCopy(bytes, i, i + 1);
+    expect(pieces.cost).toBe(10_000 + 3 * PIECE);
+    const parts = [pieces.shift()!, pieces.shift()!, pieces.shift()!];
+    expect(parts.map(({ length }) => length)).toEqual([4_096, 4_096, 1_808]);
+    expect(Buffer.compare(Buffer.concat(parts), bytes)).toBe(0);
+    expect([pieces.empty, pieces.cost, pieces.shift()]).toEqual([true, 0, undefined]);
+  });
+
+  it('gives a small piece that is alone a buffer of its size', () => {
+    const pieces = inflowOf();
+    pieces.pushCopy(new Uint8Array(100), 10, 20);
+    expect(pieces.shift()!.buffer.byteLength).toBe(10);
+  });
+
+  it('keeps the order of merged pieces, larger ones and reads', () => {
+    const pieces = inflowOf();
+    pieces.pushCopy(Uint8Array.of(1, 2, 3), 0, 3);
+    expect(taken(pieces, 1)).toEqual([1]);
+    pieces.pushCopy(Uint8Array.of(4), 0, 1);
+    pieces.push(Uint8Array.of(5));
+    pieces.pushCopy(Uint8Array.of(6), 0, 1);
+    pieces.pushCopy(new Uint8Array(5_000).fill(7), 0, 5_000);
+    expect(taken(pieces, 7)).toEqual([2, 3, 4, 5, 6, 7, 7]);
+    expect(pieces.shift()!.length).toBe(4_998);
+    expect([pieces.empty, pieces.cost]).toEqual([true, 0]);
+  });
+
+  it('drops merged pieces', () => {
+    const pieces = inflowOf();
+    pieces.pushCopy(Uint8Array.of(1), 0, 1);
+    pieces.drop();
+    expect([pieces.empty, pieces.cost, pieces.shift()]).toEqual([true, 0, undefined]);
+    pieces.pushCopy(Uint8Array.of(1), 0, 1);
+    expect(pieces.empty).toBe(true);
   });
 });
