@@ -1,15 +1,29 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { FRAME, FRAME_BEGIN, FrameDecoder, type Slab, sharedMessageBuffers } from '@ws/codec';
-import { type Conn } from '@ws/conn';
+import { type Conn, type Role } from '@ws/conn';
 import { serve } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
 import { FakePlatform, turn } from '../kit/index.ts';
 import { nothingLeft, upgradeRequest, whenOver } from '../peers/index.ts';
 import { atMost, claim, KIB, lowestAtMost, MIB, survives } from './harness/index.ts';
-import { frame, only, ROLES, readingTargetConn } from './target-conn.ts';
+import {
+  frame,
+  only,
+  ROLES,
+  readingTargetConn,
+  type TargetConn,
+  targetConn,
+} from './target-conn.ts';
 
 const TOGETHER = 4_096;
+
+/** Delivers a chunk of {@link TOGETHER} frames and waits until it is parsed: that takes turns. */
+async function feedTogether({ conn, transport }: TargetConn, chunk: Uint8Array): Promise<void> {
+  const framesIn = conn.stats.framesIn + TOGETHER;
+  transport.feed(chunk);
+  while (conn.stats.framesIn < framesIn) await turn();
+}
 
 /** Leases all free memory of the pool, so that later leases allocate. */
 function lendAll(): Uint8Array[] {
@@ -41,8 +55,7 @@ describe('fragments of a byte', () => {
         const target = await readingTargetConn(role, { readLimit }, platform);
         target.feed(target.frame(2, '', { fin: false }));
         for (let fed = 0; fed < readLimit; fed += TOGETHER) {
-          target.transport.sink!.data(chunks.get(role)!);
-          await turn();
+          await feedTogether(target, chunks.get(role)!);
         }
         watch.weigh();
         expect(target.conn.state).toBe('open');
@@ -54,6 +67,55 @@ describe('fragments of a byte', () => {
       }
       for (const buffer of lent) sharedMessageBuffers().give(buffer);
       return { close: only(closes) };
+    });
+  });
+});
+
+describe('fragments of a byte to a reader that streams', () => {
+  // A transport delivers at most 256 KiB in a turn: four chunks.
+  const chunks = 4;
+  const fragment = (role: Role): Buffer => frame(role, 0, 'x', { fin: false });
+
+  it('are merged, and at most 1,000 are parsed in a turn', async () => {
+    const waiting = new Map(
+      ROLES.map((role) => {
+        const one = fragment(role);
+        const count = Math.floor((64 * KIB) / one.length);
+        return [role, Buffer.concat(Array.from({ length: count }, () => one))] as const;
+      }),
+    );
+    const attack = claim('fragments of one byte to a reader that streams', 'CVE-2026-48779');
+    const bound = { framesInTurn: atMost(1_000), pieces: atMost(0.02), warmUps: 2 };
+    await survives(attack, bound, async () => {
+      let framesInTurn = 0;
+      let pieces = 0;
+      let frames = 0;
+      for (const role of ROLES) {
+        const target = targetConn(role);
+        const { conn, transport } = target;
+        const reads = async (): Promise<void> => {
+          for await (const piece of await conn.nextReader()) {
+            pieces++;
+            expect(piece.length).toBeLessThanOrEqual(4 * KIB);
+          }
+        };
+        const reading = expect(reads()).rejects.toThrow('close 1006');
+        target.feed(frame(role, 2, 'x', { fin: false }));
+        await turn();
+        const chunk = waiting.get(role)!;
+        const sent = 1 + (chunks * chunk.length) / fragment(role).length;
+        for (let i = 0; i < chunks; i++) transport.feed(chunk);
+        for (let seen = 1; seen < sent; ) {
+          const { framesIn } = conn.stats;
+          framesInTurn = Math.max(framesInTurn, framesIn - seen);
+          seen = framesIn;
+          await turn();
+        }
+        frames += sent;
+        await target.end();
+        await reading;
+      }
+      return { framesInTurn, pieces: pieces / frames };
     });
   });
 });
@@ -97,8 +159,7 @@ describe('fragments without payload', () => {
       patient.feed(patient.frame(2, 'x', { fin: false }));
       const before = watch.held();
       for (let fed = 0; fed < fragments; fed += TOGETHER) {
-        patient.transport.sink!.data(chunk);
-        await turn();
+        await feedTogether(patient, chunk);
       }
       const grown = watch.held() - before;
       expect(patient.conn.state).toBe('open');
@@ -183,8 +244,7 @@ describe('a socket that always has more', () => {
       const server = await serve({ port: 0, host: '127.0.0.1' }, (conn) => accepted(conn));
       whenOver(() => server.close());
       const port = Number(new URL(server.url).port);
-      // The bytes of a turn are bounded, not its frames. Fuzzing shows that each step of the
-      // parser consumes a byte or stops.
+      // Fuzzing shows that each step of the parser consumes a byte or stops.
       const attack = claim('a socket that always has more bytes', 'CVE-2025-5399');
       await survives(attack, { bytesInTurn: atMost(256 * KIB) }, async () => {
         const client = flood(port, size, bytes);

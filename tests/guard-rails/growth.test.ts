@@ -35,9 +35,9 @@ function costOfReading(
     const chunks = reads(fragmented(role, count), readSize);
     copied();
     await transport.feed(...chunks);
-    await turn();
+    // At most 1,000 frames are parsed in a turn, and a chunk may have more.
+    while (conn.stats.messagesIn < 1) await turn();
     const { copied: copies, allocated } = copied();
-    expect(conn.stats.messagesIn).toBe(1);
     conn.terminate();
     await taking.catch(() => {});
     return copies + allocated;

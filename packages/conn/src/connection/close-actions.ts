@@ -111,7 +111,7 @@ export class ConnectionCloseActions implements CloseActions {
   }
 
   parseRest(): void {
-    this.#connection.readSide.parse(true);
+    this.#connection.readSide.parseRest();
   }
 
   stopInput(): void {

@@ -233,7 +233,7 @@ export class Connection
   endPass(): void {
     const { readSide } = this;
     this.#inPass = false;
-    if (this.paused) this.#flowControl!.renewTimeout();
+    if (this.paused) this.#flowControl!.renewalDue = true;
     const endIsDue = this.#closeHandshake?.endReason !== undefined && !readSide.ended;
     const reading = readSide.pending || !readSide.idle || this.messageTaken;
     if (reading || endIsDue) this.scheduleEndOfTurn();
@@ -255,6 +255,7 @@ export class Connection
     this.#inPass = true;
     readSide.parse(true);
     this.#inPass = false;
+    if (this.#flowControl?.renewalDue === true) this.#flowControl.renewTimeout();
     this.#writeSide?.sendQueue.flush();
     readSide.releaseIfIdle();
     this.#markActive();

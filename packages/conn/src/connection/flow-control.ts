@@ -26,6 +26,8 @@ export interface FlowControlOwner {
 export class FlowControl implements TimerEntry {
   slot: number | undefined;
   paused = false;
+  /** A read has begun. {@link renewTimeout} follows once a turn: many reads may begin in a turn. */
+  renewalDue = false;
   readonly #owner: FlowControlOwner;
 
   constructor(owner: FlowControlOwner) {
@@ -61,6 +63,7 @@ export class FlowControl implements TimerEntry {
 
   /** Restarts the timeout, because a read has begun. */
   renewTimeout(): void {
+    this.renewalDue = false;
     if (this.#owner.receiving) this.stopTimeout();
     else if (this.slot !== undefined) this.#startTimeout();
   }

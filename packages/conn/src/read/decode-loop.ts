@@ -238,6 +238,12 @@ export abstract class DecodeLoop {
     return result;
   }
 
+  /** Parses into the read-ahead, and all frames in this turn: no later turn may do so. */
+  parseRest(): void {
+    this.decoder?.liftFrameBound();
+    this.parse(true);
+  }
+
   #parse(decoder: MessageDecoder, ahead: boolean): ReadResult | undefined {
     const { owner } = this;
     let result: ReadResult | undefined;
@@ -300,8 +306,8 @@ export abstract class DecodeLoop {
   }
 
   /**
-   * Continues in the next turn: this turn's share of inflating is used up, and other connections
-   * run first.
+   * Continues in the next turn: this turn's share of frames or of inflating is used up, and other
+   * connections run first.
    */
   #continueInNextTurn(): void {
     const decoder = this.decoder!;

@@ -51,6 +51,12 @@ import {
 import { emptyFragments, frameError, invalidText } from './message-faults.ts';
 
 /**
+ * Frames of one connection that are parsed in one turn of the event loop: less than 1 ms, if the
+ * reader streams fragments of one byte.
+ */
+const FRAMES_PER_TURN = 1_000;
+
+/**
  * Turns chunks of frames into messages: `push()` accepts a chunk, and each `next()` returns one
  * event. The decoder merges fragments and checks text and limits as the bytes arrive. It allocates
  * nothing for a message that is whole in its chunk.
@@ -83,7 +89,7 @@ export class MessageDecoder {
   /** Delivers the next message in pieces. */
   streaming = false;
   /**
-   * Whether this turn's share of inflating is used up. `next()` returns NOTHING until
+   * Whether this turn's share of frames or of inflating is used up. `next()` returns NOTHING until
    * {@link renewBudget}.
    */
   budgetSpent = false;
@@ -107,6 +113,8 @@ export class MessageDecoder {
   /** Payload bytes of the message under way, as they were on the wire. */
   protected wireLength = 0;
   #emptyFragments = 0;
+  /** The connection's number of frames that ends the share of this turn. */
+  #lastFrame = Infinity;
   #compressed = false;
   /** Whether the current chunk has compressed input of the message that is not inflated yet. */
   protected inflating = false;
@@ -130,6 +138,7 @@ export class MessageDecoder {
     this.context = context;
     this.payloadUse = payloadUse;
     this.streaming = streaming;
+    this.#lastFrame = context.framesIn + FRAMES_PER_TURN;
     if (context.readLimit !== this.limit) this.readLimit = context.readLimit;
   }
 
@@ -226,7 +235,7 @@ export class MessageDecoder {
           this.#parseNext(chunk);
         }
       }
-      if (event !== NOTHING) return event;
+      if (event !== NOTHING || this.budgetSpent) return event;
     }
   }
 
@@ -302,7 +311,7 @@ export class MessageDecoder {
 
   #frame(): DecodedEvent {
     const frames = this.frames;
-    this.context.framesIn++;
+    if (++this.context.framesIn >= this.#lastFrame) this.budgetSpent = true;
     const { opcode } = frames;
     if (opcode >= CloseMessage) {
       this.show(frames.buf, frames.start, frames.end);
@@ -491,6 +500,13 @@ export class MessageDecoder {
   renewBudget(): void {
     this.budgetSpent = false;
     this.yielding = false;
+    this.#lastFrame = this.context.framesIn + FRAMES_PER_TURN;
+  }
+
+  /** Lifts the bound on frames: the rest of the input has to be parsed in this turn. */
+  liftFrameBound(): void {
+    this.budgetSpent = false;
+    this.#lastFrame = Infinity;
   }
 
   protected beginCompressed(): void {}
