@@ -4,12 +4,10 @@ import { InflateCorrupt, InflateDone, InflateFinal, InflateMore } from '@ws/conn
 import { MAX_WINDOW, STORED_HEADER, TAIL, writeStoredHeader } from './settings.ts';
 import { ZlibHandle, type ZlibStreams } from './zlib-handle.ts';
 
-/**
- * The tail and an empty stored block, each with one more byte. zlib leaves that byte unread when a
- * block ends before it.
- */
+/** The tail and one more byte. zlib leaves that byte unread when a block ends before it. */
 const TAIL_PROBE = /* @__PURE__ */ Uint8Array.of(...TAIL, 0);
-const BLOCK_PROBE = /* @__PURE__ */ Uint8Array.of(0, ...TAIL, 0);
+/** Two empty stored blocks. */
+const BLOCKS_PROBE = /* @__PURE__ */ Uint8Array.of(0, ...TAIL, 0, ...TAIL);
 
 /** Scratch memory: a history as a stored block, and its inflated bytes, which are discarded. */
 let stored: Uint8Array | undefined;
@@ -77,8 +75,9 @@ export class HandleInflater implements Inflater {
    * Gives the tail to zlib. `Z_BLOCK` makes zlib stop after a block. In a complete message the tail
    * is the rest of an empty stored block: zlib uses the whole tail and no byte more. In a message
    * that was cut off, zlib reads the tail as other data and reports no error. In one case of
-   * some thousands, the tail ends a block there too. A second, empty block detects nearly all of
-   * these: it fails unless the first block ended at one of few bit positions.
+   * some thousands, the tail ends a block there too. zlib reads both empty blocks after it only if
+   * that block ended at the end of the tail. Otherwise their header begins with ones of the tail:
+   * one makes the first block the final one, more make other blocks.
    */
   #endMessage(): InflateStatus {
     const zlib = this.#zlib;
@@ -87,10 +86,10 @@ export class HandleInflater implements Inflater {
     // The message ends with a final block, which ends the stream.
     if (zlib.used === 0) return InflateFinal;
     if (zlib.used !== TAIL.length) return InflateCorrupt;
-    if (!this.#run(constants.Z_BLOCK, BLOCK_PROBE, BLOCK_PROBE.length)) return this.#fault();
+    if (!this.#run(constants.Z_SYNC_FLUSH, BLOCKS_PROBE, BLOCKS_PROBE.length)) return this.#fault();
     // The tail was the end of the final block.
     if (zlib.used === 0) return InflateFinal;
-    if (zlib.used !== STORED_HEADER || zlib.produced > 0) return InflateCorrupt;
+    if (zlib.used !== BLOCKS_PROBE.length || zlib.produced > 0) return InflateCorrupt;
     this.#begun = false;
     return InflateDone;
   }

@@ -17,6 +17,60 @@ const messages = [1, 6, -2, 0].flatMap((level) => {
   });
 });
 
+/** Packs bits as DEFLATE does: the first bit is the lowest of a byte (RFC 1951, section 3.1.1). */
+function bytesOf(bits: string): Buffer {
+  const bytes = Buffer.alloc(Math.ceil(bits.length / 8));
+  for (let i = 0; i < bits.length; i++) if (bits[i] === '1') bytes[i >> 3]! |= 1 << (i & 7);
+  return bytes;
+}
+
+/** The bits of a number, the lowest first. */
+function number(value: number, bits: number): string {
+  return Array.from({ length: bits }, (_, i) => (value >> i) & 1).join('');
+}
+
+/** A block with a fixed table: `count` literals of nine bits, and the end of the block. */
+function fixedBlock(count: number): string {
+  return `010${'110010000'.repeat(count)}0000000`;
+}
+
+/** The order of code length codes (RFC 1951, section 3.2.7). */
+const CODE_LENGTH_ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+
+/**
+ * An empty block with a dynamic table whose bits end with 16 zeros and then `ones` ones, 9 to 16.
+ * The code for "3 to 10 lengths of 0" is the bit 0, and the code for a length of 1 has only ones.
+ */
+function blockEndingIn(ones: number): string {
+  const size = (ones - 1) >> 1;
+  const codeLengths = new Map([
+    [17, 1],
+    [0, size],
+    [1, size],
+  ]);
+  for (let unused = 2; unused < size; unused++) codeLengths.set(unused, unused);
+  const length1 = '1'.repeat(size);
+  const zeros = (count: number): string => `0${number(count - 3, 3)}`;
+  // With an even number, the last repetition ends with a one.
+  const last = ones % 2 === 0 ? 7 : 3;
+  const rest = 255 - 22 * 10 - 4 * 3 - last;
+  return [
+    '001',
+    number(0, 5),
+    number(0, 5),
+    number(15, 4),
+    ...CODE_LENGTH_ORDER.map((code) => number(codeLengths.get(code) ?? 0, 3)),
+    length1,
+    zeros(10).repeat(22),
+    zeros(rest / 2).repeat(2),
+    zeros(3).repeat(4),
+    zeros(last),
+    length1,
+    length1,
+    '1',
+  ].join('');
+}
+
 describe('the handle and the documented functions of zlib', () => {
   it('agree about a message with any one byte changed', () => {
     const engines = [handle.inflater(), oneshotEngines.inflater()];
@@ -42,6 +96,37 @@ describe('the handle and the documented functions of zlib', () => {
     }
     expect(Math.min(whole, corrupt)).toBeGreaterThan(100);
   });
+
+  it.each([0, 1, 2, 3, 4, 5, 6, 7])(
+    'agree about an end with %i bits of a byte left over',
+    (left) => {
+      const literals = [0, 1, 2, 3, 4, 5, 6, 7].find(
+        (n) => fixedBlock(n).length % 8 === (8 - left) % 8,
+      )!;
+      const block = fixedBlock(literals);
+      const verdictsOf = (bits: string): string[] =>
+        [handle.inflater(), oneshotEngines.inflater()].map((engine) => {
+          engine.limit = 1_000;
+          engine.reset(undefined);
+          const { verdict, plain } = inflateWith(engine, bytesOf(bits));
+          return verdict === 'whole' ? `${plain.length} bytes` : verdict;
+        });
+      // The header of the empty stored block is there.
+      expect(verdictsOf(`${block}000`)).toEqual(Array(2).fill(`${literals} bytes`));
+      // Without that header: three zeros that are left over have the same meaning.
+      const cut = left >= 3 ? `${literals} bytes` : 'corrupt';
+      expect(verdictsOf(block)).toEqual(Array(2).fill(cut));
+      // The message is cut off inside a block, which the tail then ends.
+      const inTail = blockEndingIn(16 - left);
+      const start = [0, 1, 2, 3, 4, 5, 6, 7].find(
+        (n) => (fixedBlock(n).length + inTail.length + left) % 8 === 0,
+      )!;
+      const all = fixedBlock(start) + inTail;
+      expect(verdictsOf(all.slice(0, left - 32))).toEqual(
+        Array(2).fill(left === 0 ? `${start} bytes` : 'corrupt'),
+      );
+    },
+  );
 
   it('agree about any bytes, in any pieces, before and after other messages', () => {
     const engines = [handle.inflater(), oneshotEngines.inflater()];
