@@ -140,6 +140,8 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   expire(error: TimeoutError): void {
     this.dropAll();
     this.end(error);
+    // Control frames behind the dropped messages are still handled.
+    this.parseForReads();
   }
 
   /** No more input will arrive: a message under way ends with `failure`, and gets no answer. */

@@ -123,6 +123,21 @@ describe('the bound of the read-ahead', () => {
   });
 });
 
+describe('a full read-ahead', () => {
+  it('resumes the transport when the read deadline drops it', async () => {
+    const { conn, platform, transport, frame, feed, sent } = wired('server', { readAhead: 1_000 });
+    await platform.settle();
+    for (let i = 0; i < 5; i++) feed(frame(2, Buffer.alloc(600)));
+    feed(frame(9, 'hi'));
+    await platform.settle();
+    expect(transport.paused).toBe(true);
+    conn.setReadDeadline(0);
+    await expect(conn.readMessage()).rejects.toThrow('read timeout');
+    await platform.settle();
+    expect([transport.paused, sent()]).toEqual([false, ['pong hi']]);
+  });
+});
+
 describe('an unread message', () => {
   it('stays with its connection while other connections read', async () => {
     const platform = new FakePlatform();
