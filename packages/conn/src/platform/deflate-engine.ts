@@ -40,7 +40,10 @@ export interface Inflater {
   used: number;
   /** Bytes of output that the last `write` produced. */
   produced: number;
-  /** Plain bytes that the last `write` produced again: for engines that restart with each call. */
+  /**
+   * For engines that restart with each call: plain bytes that the last `write` produced again, and
+   * the cost of the restarts, in plain bytes.
+   */
   again: number;
   /**
    * The most plain bytes that the whole message may have: for engines that cannot stop in between.
