@@ -153,8 +153,8 @@ describe.each(BACKENDS)('a bomb of 99 MiB on %s', (backend) => {
     let got = 0;
     const received = conn.receive(({ length }) => void (got += length)).catch(() => {});
     const message = wired.frame(BinaryMessage, ONE, { rsv: RSV1 });
-    // The ratio is not limited: valid data can compress as well. Instead each connection may
-    // inflate 256 KiB in a turn.
+    // The ratio is not limited: valid data can compress as well. Instead a thread
+    // inflates 1.25 MiB in a turn.
     const attack = claim('endless messages below the limit that inflate 1,000 times', 'CWE-409');
     await survives(attack, { ms: lowestAtMost(5), warmUps: 1 }, async (watch) => {
       let cheapest = Infinity;

@@ -288,3 +288,35 @@ describe('five thousand connections that need zlib at once', () => {
     await Promise.all(all.map(({ conn }) => conn.closed));
   }, 30_000);
 });
+
+describe.each(BACKENDS)('a thousand connections on %s', (backend) => {
+  const SOCKETS = 1_000;
+  const SIZE = 1_000_000;
+
+  it('inflate one message after the other', async () => {
+    const source = new CountingSource(backend);
+    const all = Array.from({ length: SOCKETS }, () => wiredOn(backend, { source, readLimit: MIB }));
+    let got = 0;
+    for (const { conn } of all) {
+      conn.receive(({ length }) => void (got += length)).catch(() => {});
+    }
+    await turns();
+    const [wire] = all[0]!.packed(2, pack(Buffer.alloc(SIZE)));
+    const attack = claim('1,000 messages that inflate 1,000 times, in one turn', 'CWE-409');
+    const bound = { memory: 64 * MIB, stallMs: 20, warmUps: 1, rounds: 6 };
+    await survives(attack, bound, async (watch) => {
+      got = 0;
+      for (const { transport } of all) {
+        watch.sent(wire!.length);
+        transport.sink!.data(Uint8Array.from(wire!));
+      }
+      while (got < SOCKETS * SIZE) {
+        await turn();
+        watch.weigh();
+      }
+      return {};
+    });
+    for (const { transport } of all) transport.break();
+    await Promise.all(all.map(({ conn }) => conn.closed));
+  }, 60_000);
+});

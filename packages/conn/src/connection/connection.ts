@@ -261,6 +261,10 @@ export class Connection
     this.#markActive();
   }
 
+  onInflateTurn(): void {
+    this.readSide.onInflateTurn();
+  }
+
   flushAtEndOfTurn(): void {
     if (!this.#inPass) this.scheduleEndOfTurn();
   }

@@ -21,7 +21,7 @@ const STEP_INPUT = 16_384;
  * Cost of decoding a compressed byte, in plain bytes. The plain bytes are charged in addition. A
  * byte of a block header without output can cost 40.
  */
-const INPUT_COST = 8;
+const INPUT_COST = 16;
 /** Cost of a reset: a fixed part, and a part for each byte of history. */
 const RESET_COST = 512;
 const PRIME_COST = 1 / 8;

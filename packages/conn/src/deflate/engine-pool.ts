@@ -2,6 +2,7 @@ import { poolGuard } from '@ws/codec/internal';
 import type { DeflateSource } from '../platform/deflate-engine.ts';
 import type { Platform } from '../platform/platform.ts';
 import { DeflaterPool } from './deflater-pool.ts';
+import { InflateBudget } from './inflate-budget.ts';
 import { InflateBuffers } from './inflate-buffers.ts';
 import { InflaterPool, type InflaterSource, UnpooledInflaters } from './inflater-pool.ts';
 import type { EngineKeeper } from './pooled-engine.ts';
@@ -29,6 +30,7 @@ export class EnginePool implements InflateResources, EngineKeeper {
   readonly source: DeflateSource;
   readonly inflaters: InflaterPool;
   readonly deflaters: DeflaterPool;
+  readonly inflateBudget: InflateBudget;
   /** Buffers for inflated payload. */
   readonly inflateBuffers: InflateBuffers = new InflateBuffers();
   /** Buffer for the UTF-8 of the text that is compressed next. */
@@ -47,6 +49,7 @@ export class EnginePool implements InflateResources, EngineKeeper {
   constructor(source: DeflateSource, platform: Platform) {
     this.source = source;
     this.#platform = platform;
+    this.inflateBudget = new InflateBudget(platform);
     this.inflaters = new InflaterPool(this);
     this.deflaters = new DeflaterPool(this, platform);
   }

@@ -3,6 +3,7 @@ import type { Platform } from '../platform/platform.ts';
 import { Compressor } from './compressor.ts';
 import { Decompressor } from './decompressor.ts';
 import { enginePoolOf } from './engine-pool.ts';
+import type { InflateBudget } from './inflate-budget.ts';
 import type { InflateBuffers } from './inflate-buffers.ts';
 import type { Compression } from './settings.ts';
 
@@ -45,6 +46,7 @@ export function deflateLimits(
 export class PerMessageDeflate {
   readonly decompressor: Decompressor;
   readonly compressor: Compressor;
+  readonly inflateBudget: InflateBudget;
   readonly inflateBuffers: InflateBuffers;
 
   constructor(
@@ -60,6 +62,7 @@ export class PerMessageDeflate {
       );
     }
     const engines = enginePoolOf(deflate, platform);
+    this.inflateBudget = engines.inflateBudget;
     this.inflateBuffers = engines.inflateBuffers;
     const server = {
       takeover: !parameters.serverNoContextTakeover,

@@ -1,13 +1,15 @@
 import type { Decompressor } from '../deflate/decompressor.ts';
+import type { InflateBudget } from '../deflate/inflate-budget.ts';
 import type { InflateBuffers } from '../deflate/inflate-buffers.ts';
 
 /** The part of a connection's compression that inflates messages. */
 export interface InflateParts {
   readonly decompressor: Decompressor;
+  readonly inflateBudget: InflateBudget;
   readonly inflateBuffers: InflateBuffers;
 }
 
-/** The counters, the limit and the inflating parts of a connection, for its decoder. */
+/** The connection of a decoder: its counters, its limit and its inflating parts. */
 export interface DecodeContext {
   framesIn: number;
   messagesIn: number;
@@ -16,6 +18,8 @@ export interface DecodeContext {
   readonly readLimit: number;
   /** Set where compressed messages are agreed. */
   readonly deflate: InflateParts | undefined;
+  /** The decoder waited for its turn to inflate, and the turn has come. */
+  onInflateTurn(): void;
 }
 
 /** The context of a decoder without a connection. */
@@ -25,4 +29,5 @@ export const DETACHED_CONTEXT: DecodeContext = {
   pingsIn: 0,
   readLimit: Infinity,
   deflate: undefined,
+  onInflateTurn() {},
 };

@@ -109,7 +109,7 @@ export abstract class DecodeLoop {
   /** Whether the loop wants input even when the read-ahead is full. */
   get wantsInput(): boolean {
     if (this.stopped || this.dropping) return true;
-    return this.#stage !== STARTING && this.readWaits && !this.#budgetSpent;
+    return this.#stage !== STARTING && this.readWaits && this.decoder?.delayed !== true;
   }
 
   /** Whether unparsed bytes are held. */
@@ -135,10 +135,6 @@ export abstract class DecodeLoop {
 
   get starting(): boolean {
     return this.#stage === STARTING;
-  }
-
-  get #budgetSpent(): boolean {
-    return this.decoder?.budgetSpent === true;
   }
 
   /** Lets the loop parse: the code that created the connection has run its synchronous part. */
@@ -210,6 +206,13 @@ export abstract class DecodeLoop {
     return result;
   }
 
+  /** Continues after a wait for the turn to inflate: for a read that waits, else ahead. */
+  onInflateTurn(): void {
+    const outermost = this.owner.beginPass();
+    this.parse(!this.readWaits);
+    if (outermost) this.owner.endPass();
+  }
+
   /**
    * Parses while a read waits for messages. `ahead`: also parses into the read-ahead, while that
    * has room.
@@ -231,7 +234,7 @@ export abstract class DecodeLoop {
     } finally {
       this.#stage = READY;
     }
-    if (this.#budgetSpent) this.#continueInNextTurn();
+    if (this.decoder?.budgetSpent === true) this.#continueInNextTurn();
     this.owner.parsed(ahead);
     this.loopStopped();
     this.owner.balance();
@@ -305,10 +308,7 @@ export abstract class DecodeLoop {
     owner.observe((observer) => observer.messageIn?.(owner.conn, type, length));
   }
 
-  /**
-   * Continues in the next turn: this turn's share of frames or of inflating is used up, and other
-   * connections run first.
-   */
+  /** Continues in the next turn: this turn's share of frames is used up. */
   #continueInNextTurn(): void {
     const decoder = this.decoder!;
     if (decoder.yielding) return;

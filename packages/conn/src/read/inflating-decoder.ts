@@ -1,4 +1,5 @@
 import type { Role, WebSocketError } from '@ws/codec';
+import type { InflateWaiter } from '../deflate/inflate-budget.ts';
 import type { Lease } from '../memory/lease.ts';
 import type { Settings } from '../options.ts';
 import { RSV1 } from '../platform/deflate-engine.ts';
@@ -24,11 +25,6 @@ import {
 import { MessageDecoder } from './message-decoder.ts';
 import { invalidDeflate } from './message-faults.ts';
 
-/**
- * Most plain bytes inflated in one turn of the event loop: 0.3 ms for text, 1.3 ms in the worst
- * case.
- */
-const INFLATED_PER_TURN = 262_144;
 /** Charged for each step on top of its plain bytes. */
 const STEP_COST = 64;
 /** Plain bytes expected for each byte on the wire: sizes the first buffer of a message. */
@@ -45,6 +41,9 @@ const NO_INFLATE_PARTS: InflateParts = {
   get decompressor(): never {
     throw new Error('the decoder has no connection');
   },
+  get inflateBudget(): never {
+    throw new Error('the decoder has no connection');
+  },
   get inflateBuffers(): never {
     throw new Error('the decoder has no connection');
   },
@@ -52,12 +51,12 @@ const NO_INFLATE_PARTS: InflateParts = {
 
 /**
  * A {@link MessageDecoder} for connections with compression. It inflates the payload of compressed
- * messages step by step, at most 256 KiB in one turn of the event loop (RFC 7692, section 6.2).
+ * messages step by step (RFC 7692, section 6.2). Above the thread's {@link InflateBudget} it waits.
  */
-export class InflatingDecoder extends MessageDecoder {
+export class InflatingDecoder extends MessageDecoder implements InflateWaiter {
+  previousWaiter: InflateWaiter | undefined;
+  nextWaiter: InflateWaiter | undefined;
   #parts: InflateParts = NO_INFLATE_PARTS;
-  /** Cost of this turn's steps, in plain bytes. */
-  #spent = 0;
 
   constructor(role: Role, settings: Settings, platform: Platform) {
     super(role, settings, platform, RSV1);
@@ -65,7 +64,6 @@ export class InflatingDecoder extends MessageDecoder {
 
   override attach(context: DecodeContext, payloadUse: PayloadUse, streaming: boolean): void {
     this.#parts = context.deflate ?? NO_INFLATE_PARTS;
-    this.#spent = 0;
     super.attach(context, payloadUse, streaming);
   }
 
@@ -82,9 +80,8 @@ export class InflatingDecoder extends MessageDecoder {
     return super.held + this.#parts.decompressor.waitingBytes;
   }
 
-  override renewBudget(): void {
-    super.renewBudget();
-    this.#spent = 0;
+  onInflateTurn(): void {
+    this.context.onInflateTurn();
   }
 
   override setPayloadUse(use: PayloadUse): void {
@@ -93,7 +90,7 @@ export class InflatingDecoder extends MessageDecoder {
   }
 
   #dropMessage(): void {
-    const { decompressor } = this.#parts;
+    const { decompressor, inflateBudget } = this.#parts;
     if (this.inflating && decompressor.last) {
       // All of the message has arrived, so no later frame completes it.
       this.delivery = NO_MESSAGE;
@@ -101,7 +98,7 @@ export class InflatingDecoder extends MessageDecoder {
       this.bound();
     }
     this.inflating = false;
-    this.budgetSpent = false;
+    inflateBudget.leave(this);
     decompressor.destroy();
   }
 
@@ -112,6 +109,7 @@ export class InflatingDecoder extends MessageDecoder {
 
   override destroy(): void {
     super.destroy();
+    this.#parts.inflateBudget.leave(this);
     this.#parts.decompressor.destroy();
   }
 
@@ -150,13 +148,10 @@ export class InflatingDecoder extends MessageDecoder {
   }
 
   protected override inflate(): DecodedEvent {
-    if (this.#spent >= INFLATED_PER_TURN) {
-      this.budgetSpent = true;
-      return NOTHING;
-    }
+    const { decompressor, inflateBudget, inflateBuffers } = this.#parts;
+    if (!inflateBudget.request(this)) return NOTHING;
     // The limit may have been lowered since the message began.
     if (!this.checkLength()) return FAULT;
-    const { decompressor, inflateBuffers } = this.#parts;
     const limit = this.limit - this.length;
     const first = this.length === 0 && this.delivery === WHOLE;
     const lease = inflateBuffers.acquire(first ? decompressor.left * EXPECTED_RATIO : LARGEST_STEP);
@@ -171,7 +166,7 @@ export class InflatingDecoder extends MessageDecoder {
       return this.fault(error as WebSocketError);
     }
     this.inflating = decompressor.more;
-    this.#spent += Math.max(size, 0) + STEP_COST + decompressor.cost;
+    inflateBudget.charge(Math.max(size, 0) + STEP_COST + decompressor.cost);
     if (size < 0) this.error = invalidDeflate();
     else this.length += size;
     if (size < 0 || !this.checkLength() || !this.checkText(bytes, 0, size)) {
@@ -187,6 +182,7 @@ export class InflatingDecoder extends MessageDecoder {
     const { delivery } = this;
     if (whole) {
       this.#parts.decompressor.endMessage();
+      this.#parts.inflateBudget.messageComplete(this);
       if (!this.complete()) {
         lease.release();
         return FAULT;

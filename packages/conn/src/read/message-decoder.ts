@@ -89,12 +89,14 @@ export class MessageDecoder {
   /** Delivers the next message in pieces. */
   streaming = false;
   /**
-   * Whether this turn's share of frames or of inflating is used up. `next()` returns NOTHING until
+   * Whether this turn's share of frames is used up. `next()` returns NOTHING until
    * {@link renewBudget}.
    */
   budgetSpent = false;
   /** Whether the decode loop waits for the next turn of the event loop. */
   yielding = false;
+  /** Whether the decoder waits for its turn to inflate. `next()` returns NOTHING until then. */
+  waiting = false;
 
   protected context: DecodeContext = DETACHED_CONTEXT;
   protected readonly frames: FrameDecoder;
@@ -202,12 +204,12 @@ export class MessageDecoder {
 
   next(): DecodedEvent {
     if (this.pendingEvents !== 0) return this.#nextPending();
-    if (!this.pending || this.budgetSpent) return NOTHING;
+    if (!this.pending || this.delayed) return NOTHING;
     for (;;) {
       let event: DecodedEvent = NOTHING;
       if (this.inflating) {
         event = this.inflate();
-        if (event !== NOTHING || this.budgetSpent) return event;
+        if (event !== NOTHING || this.waiting) return event;
       }
       switch (this.frames.next()) {
         case FRAME:
@@ -494,6 +496,11 @@ export class MessageDecoder {
   /** Whether the next step would need an inflater and all are in use. */
   get inflatersBusy(): boolean {
     return false;
+  }
+
+  /** Whether parsing continues in a later turn only. */
+  get delayed(): boolean {
+    return this.budgetSpent || this.waiting;
   }
 
   /** Starts the share of a new turn. */

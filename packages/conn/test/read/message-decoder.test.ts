@@ -11,7 +11,14 @@ function attached(): MessageDecoder {
   const settings = resolveSettings({}, 'server');
   const { readLimit } = settings;
   const decoder = new MessageDecoder('server', settings, new FakePlatform());
-  const context = { framesIn: 0, messagesIn: 0, pingsIn: 0, readLimit, deflate: undefined };
+  const context = {
+    framesIn: 0,
+    messagesIn: 0,
+    pingsIn: 0,
+    readLimit,
+    deflate: undefined,
+    onInflateTurn() {},
+  };
   decoder.attach(context, DELIVERED, false);
   return decoder;
 }
