@@ -204,7 +204,7 @@ describe('a bad number', () => {
     const values = [-1, Number.NaN, Infinity, 2 ** 53, 1.5, '5', -0];
     // A new setting must be added above.
     expect(connSettingNames.toSorted()).toEqual(
-      [...WHOLE, ...TIMES, 'compression', 'heartbeat', 'writeBufferPool'].toSorted(),
+      [...WHOLE, ...TIMES, 'compression', 'heartbeat', 'report', 'writeBufferPool'].toSorted(),
     );
     // A string is a TypeError. zlib has a level of -1, and an asyncDeflateThreshold of Infinity
     // means false.
