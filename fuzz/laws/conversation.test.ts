@@ -1,9 +1,8 @@
 import { sharedMessageBuffers, sharedSlabPool } from '@ws/codec';
 import { Conn } from '@ws/conn';
-import { FakePlatform, turn } from '@ws/tests';
+import { FakePlatform, SteppedTransport, type SteppedTransportOptions, turn } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { SteppedTransport, type SteppedTransportOptions } from '../model/stepped-transport.ts';
 import { checkAsync, longTimeout } from './check.ts';
 import { checkReceived, ScriptedPeer, script } from './scripted-peer.ts';
 

@@ -1,5 +1,5 @@
+import type { SteppedTransportOptions } from '@ws/tests';
 import type { Input } from '../harness/input.ts';
-import type { SteppedTransportOptions } from './stepped-transport.ts';
 
 // Commands for two Conns and the transports between them.
 

@@ -10,10 +10,9 @@ import {
   type Transport,
   WebSocketError,
 } from '@ws/conn';
-import { FakePlatform, turn } from '@ws/tests';
+import { FakePlatform, SteppedTransport, turn } from '@ws/tests';
 import { ensure, ensureSame } from '../harness/target.ts';
 import type { Command, End, Setup } from './commands.ts';
-import { SteppedTransport } from './stepped-transport.ts';
 
 /** Creates the Conns under test. */
 export type MakeConn = (transport: Transport, options: ConnOptions) => Conn;

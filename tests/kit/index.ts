@@ -17,6 +17,7 @@ export * from './raw-peer.ts';
 export * from './recording-sink.ts';
 export * from './replaced.ts';
 export * from './self-signed.ts';
+export * from './stepped-transport.ts';
 export * from './test-transport.ts';
 export * from './upgrade-request.ts';
 export * from './wrong-functions.ts';
