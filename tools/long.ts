@@ -43,6 +43,10 @@ const LONG: Readonly<Record<string, Task>> = {
     what: 'faults over real sockets: --minutes 10',
     commands: [source('tests/chaos/cli.ts')],
   },
+  pairs: {
+    what: 'random sequences of operations against a model: --minutes 10',
+    commands: [source('tests/pairs/cli.ts')],
+  },
   laws: {
     what: 'property tests with more runs: --runs 1000000',
     commands: [source('fuzz/run.ts', 'laws')],
@@ -69,6 +73,7 @@ const IN_CI: readonly (readonly [name: string, ...args: string[]])[] = [
   ['poison', 'packages/codec', 'packages/conn', 'tests/compression', 'tests/pool-poison'],
   ['soak', '--minutes', '1'],
   ['chaos', '--minutes', '1'],
+  ['pairs', '--minutes', '1'],
 ];
 
 const [name, ...args] = process.argv.slice(2);

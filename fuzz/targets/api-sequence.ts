@@ -1,7 +1,7 @@
+import { type MakeConn, runCommands } from '@ws/tests/pairs';
 import { Input } from '../harness/input.ts';
 import type { Target } from '../harness/target.ts';
-import { commandsOf, setupOf } from '../model/commands.ts';
-import { type MakeConn, runCommands } from '../model/run-commands.ts';
+import { commandsOf, setupOf } from './commands.ts';
 
 /** Compares two Conns with a model, under any calls, faults and segmentations. */
 export function apiSequence(make?: MakeConn): Target {

@@ -1,12 +1,11 @@
 import type { SteppedTransportOptions } from '@ws/tests';
+import type { Command, End, Setup } from '@ws/tests/pairs';
 import type { Input } from '../harness/input.ts';
 
-// Commands for two Conns and the transports between them.
+// Commands for two Conns, decoded from the input of the fuzzer.
 
-/** 0 is the client, 1 the server. */
-export type End = 0 | 1;
-
-export const ACTIONS = [
+/** Actions that do not end the connection. The others are rare: they hide all later commands. */
+const OFTEN = [
   'send',
   'prepared',
   'open',
@@ -19,29 +18,8 @@ export const ACTIONS = [
   'stream',
   'step',
   'pass',
-  'close',
-  'terminate',
-  'break',
 ] as const;
-
-export interface Command {
-  readonly action: (typeof ACTIONS)[number];
-  readonly end: End;
-  /** Bytes, steps or milliseconds, depending on the action. */
-  readonly size: number;
-}
-
-/** Options of both Conns and their transports. */
-export interface Setup {
-  readonly transports: readonly [SteppedTransportOptions, SteppedTransportOptions];
-  readonly readAhead: number;
-  readonly highWaterMark: number;
-  readonly maxBufferedAmount: number | false;
-  readonly writeBufferSize: number;
-}
-
-/** Actions that do not end the connection. The others are rare: they hide all later commands. */
-const OFTEN = ACTIONS.slice(0, 12);
+const RARE = ['close', 'terminate', 'break'] as const;
 const MAX_COMMANDS = 40;
 
 export function setupOf(read: Input): Setup {
@@ -52,6 +30,7 @@ export function setupOf(read: Input): Setup {
   });
   return {
     transports: [transport(), transport()],
+    compression: false,
     readAhead: read.pick([65_536, 100, 5_000]),
     highWaterMark: read.pick([65_536, 1_000, 1_000_000]),
     maxBufferedAmount: read.pick([false, false, 20_000, 300]),
@@ -65,8 +44,7 @@ export function commandsOf(read: Input): Command[] {
   while (!read.done && commands.length < MAX_COMMANDS) {
     const what = read.byte();
     const end = (what & 1) as End;
-    const action =
-      what < 240 ? OFTEN[(what >> 1) % OFTEN.length]! : ACTIONS[12 + ((what >> 1) % 3)]!;
+    const action = what < 240 ? OFTEN[(what >> 1) % OFTEN.length]! : RARE[(what >> 1) % 3]!;
     const size = read.byte();
     commands.push({ action, end, size: size < 200 ? size : (size - 199) ** 2 * 20 });
   }

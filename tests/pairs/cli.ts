@@ -1,0 +1,67 @@
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import fc from 'fast-check';
+import { anyCommands, anySetup } from './commands.ts';
+import { runCommands } from './model.ts';
+
+const usage = `usage: pnpm long pairs [--minutes <n>] [--seed <n>] [--path <path>]
+
+  --minutes  duration; default: 10
+  --seed     repeats an earlier run; default: a new one, printed
+  --path     starts at a sequence of that run, as the report of a failure prints it
+  --help     this text
+
+Runs random sequences of operations on both ends of a connection, and compares the outcome with a model.
+Exit code 0: the model holds. 1: it does not. 2: wrong usage.`;
+
+function refuse(why: string): never {
+  console.error(`${why}\n\n${usage}`);
+  process.exit(2);
+}
+
+function parse() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        minutes: { type: 'string', default: '10' },
+        seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
+        path: { type: 'string', default: '' },
+        help: { type: 'boolean', default: false },
+      },
+    });
+    return values;
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
+}
+
+/** Reads a number of at least 0; only minutes may have a fraction. */
+function number(name: 'minutes' | 'seed', text: string): number {
+  const form = name === 'minutes' ? /^\d{1,6}(?:\.\d+)?$/ : /^\d{1,10}$/;
+  return form.test(text) ? Number(text) : refuse(`--${name}: not a valid number: ${text}`);
+}
+
+const options = parse();
+if (options.help) {
+  console.log(usage);
+  process.exit(0);
+}
+const seed = number('seed', options.seed);
+const minutes = number('minutes', options.minutes);
+console.log(`seed ${seed}`);
+
+const law = fc.asyncProperty(anySetup, anyCommands, (setup, commands) =>
+  runCommands(setup, commands),
+);
+const { failed, numRuns, counterexample, counterexamplePath, errorInstance } = await fc.check(law, {
+  seed,
+  path: options.path,
+  numRuns: Number.MAX_SAFE_INTEGER,
+  interruptAfterTimeLimit: minutes * 60_000,
+});
+console.log(`${numRuns} sequences`);
+if (failed) {
+  console.log(`\n${(errorInstance as Error).stack}\n\n${fc.stringify(counterexample)}\n`);
+  console.log(`repeat: pnpm long pairs --seed ${seed} --path ${counterexamplePath}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,44 @@
+import { turn } from '../kit/index.ts';
+import { OPERATIONS, type Operation, type OperationName } from './operations.ts';
+import { isInOrder, Scene, type Variant } from './scene.ts';
+
+/** What became of the operations of a pair, and of the connection. */
+export type Outcome = readonly [first: string, second: string, connection: string];
+
+export interface PairResult {
+  readonly outcome: Outcome;
+  /** Broken laws, which hold for every pair. */
+  readonly broken: readonly string[];
+}
+
+/** Begins `first`, runs `second`, and lets both come to their end. */
+export async function runPair(
+  first: OperationName,
+  second: OperationName,
+  variant: Variant,
+): Promise<PairResult> {
+  const one: Operation = OPERATIONS[first];
+  const other: Operation = OPERATIONS[second];
+  const aborts = second === 'abort of a signal' && one.takesSignal === true;
+  const scene = new Scene(variant, aborts);
+  const begun = await one.first(scene);
+  const then = await other.second(scene, begun);
+  await begun.finish?.();
+  scene.sendFromFar('message 1');
+  scene.sendFromFar('message 2');
+  await scene.move();
+  // A promise that rejects is looked at in a later turn: the library marks it as handled.
+  await turn();
+  const outcome: Outcome = [await begun.outcome(), await then.outcome(), await scene.connection()];
+  const broken: string[] = [];
+  if (scene.near.state === 'open') {
+    await scene.readRest();
+    const ended = [first, second].includes('setReadDeadline');
+    if (!ended && scene.nearGot.length < scene.farSent.length) broken.push('a message is lost');
+  }
+  for (const got of [scene.nearGot, scene.farGot]) {
+    if (!isInOrder(got)) broken.push(`cut, repeated or out of order: ${got.join(', ')}`);
+  }
+  broken.push(...(await scene.end()));
+  return { outcome, broken };
+}
