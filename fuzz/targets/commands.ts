@@ -46,7 +46,12 @@ export function commandsOf(read: Input): Command[] {
     const end = (what & 1) as End;
     const action = what < 240 ? OFTEN[(what >> 1) % OFTEN.length]! : RARE[(what >> 1) % 3]!;
     const size = read.byte();
-    commands.push({ action, end, size: size < 200 ? size : (size - 199) ** 2 * 20 });
+    commands.push({
+      action,
+      end,
+      size: size < 200 ? size : (size - 199) ** 2 * 20,
+      sameTurn: false,
+    });
   }
   return commands;
 }

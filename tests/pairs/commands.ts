@@ -31,6 +31,8 @@ export interface Command {
   readonly end: End;
   /** Bytes, steps or milliseconds, depending on the action. */
   readonly size: number;
+  /** Whether the next command runs in the same turn, unless it reads. */
+  readonly sameTurn: boolean;
 }
 
 /** Options of both Conns and their transports. */
@@ -63,8 +65,9 @@ export const anySetup: fc.Arbitrary<Setup> = fc.record({
 
 const end = fc.constantFrom<End>(0, 1);
 const size = fc.oneof(fc.nat(200), fc.nat(70_000));
-const living = fc.record({ action: fc.constantFrom(...LIVING), end, size });
-const ending = fc.record({ action: fc.constantFrom(...ENDING), end, size });
+const sameTurn = fc.boolean();
+const living = fc.record({ action: fc.constantFrom(...LIVING), end, size, sameTurn });
+const ending = fc.record({ action: fc.constantFrom(...ENDING), end, size, sameTurn });
 
 /** Few commands end the connection: those hide all later ones. */
 export const anyCommands: fc.Arbitrary<Command[]> = fc

@@ -59,6 +59,8 @@ export class ModelConn {
   #hasThrown = false;
   /** Why no message may arrive any more. `''` while messages may arrive. */
   #stopped = '';
+  /** {@link #stopped} after this turn: a message may have arrived before the call. */
+  #stops = '';
   #closeHasSignal = false;
   #reader: OpenReader | undefined;
   #control = new AbortController();
@@ -203,7 +205,7 @@ export class ModelConn {
     });
   }
 
-  /** Handles every third message asynchronously. */
+  /** Handles every third message in a later turn, and every third one after a round trip. */
   #handle(message: BorrowedMessage): Promise<void> | undefined {
     const bytes = Buffer.from(message.data);
     this.#take(bytes);
@@ -211,8 +213,12 @@ export class ModelConn {
       this.#stopped = 'the handler of receive had thrown';
       this.#throw();
     }
-    if (this.received.length % 3 > 0) return undefined;
-    return new Promise<void>((resolve) => this.#platform.yield(resolve)).then(() => {
+    const waits = [
+      () => undefined,
+      () => new Promise<void>((resolve) => this.#platform.yield(resolve)),
+      () => this.conn.ping().catch(() => {}),
+    ];
+    return waits[this.received.length % 3]!()?.then(() => {
       if (!bytes.equals(message.data)) this.violation ??= 'the bytes of a pending handler changed';
     });
   }
@@ -282,7 +288,7 @@ export class ModelConn {
     else {
       this.hasDeadline = true;
       const past = size % 4 === 1;
-      if (past && this.conn.state !== 'closed') this.#stopped = 'the read deadline';
+      if (past && this.conn.state !== 'closed') this.#stops = 'the read deadline';
       this.conn.setReadDeadline(past ? 0 : Date.now() + size);
     }
   }
@@ -314,7 +320,7 @@ export class ModelConn {
   close(code: number, size: number): void {
     if (this.conn.state === 'open') {
       this.closeCode ??= code;
-      this.#stopped = 'our close frame';
+      this.#stops = 'our close frame';
     }
     const wait = this.wait(size);
     this.#closeHasSignal ||= wait !== undefined;
@@ -323,11 +329,15 @@ export class ModelConn {
 
   terminate(): void {
     this.conn.terminate();
-    this.#stopped = 'terminate';
+    this.#stops = 'terminate';
   }
 
-  /** Checks that the state never returns to an earlier one, and that a failed handler ends it. */
+  /**
+   * Checks the state after a turn: it never returns to an earlier one, and a failed handler ends the
+   * connection.
+   */
   checkState(): void {
+    this.#stopped ||= this.#stops;
     const now = STATES.indexOf(this.conn.state);
     if (now < this.#state) this.violation ??= 'the state returned to an earlier one';
     this.#state = now;

@@ -14,8 +14,16 @@ const SETUP: Setup = {
   writeBufferSize: 4_096,
 };
 
-const client = (action: Command['action'], size = 0): Command => ({ action, end: 0, size });
-const server = (action: Command['action'], size = 0): Command => ({ action, end: 1, size });
+const client = (action: Command['action'], size = 0): Command => ({
+  action,
+  end: 0,
+  size,
+  sameTurn: false,
+});
+const server = (action: Command['action'], size = 0): Command => ({
+  ...client(action, size),
+  end: 1,
+});
 const CLOSE = server('close');
 
 /** Creates Conns with a planted bug: `change` replaces some methods. */

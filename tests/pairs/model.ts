@@ -18,6 +18,8 @@ export type MakeConn = (transport: Transport, options: ConnOptions) => Conn;
 
 type Both<T> = readonly [T, T];
 
+/** Commands whose effect depends on whether a read is pending. */
+const READS: readonly Command['action'][] = ['read', 'stream', 'part', 'receive'];
 const MAX_ROUNDS = 4_000;
 /** Rounds in which almost no time passes. Later, deadlines may expire. */
 const PROMPT_ROUNDS = 1_000;
@@ -49,10 +51,11 @@ export async function runCommands(
   let faulty = false;
   for (const command of commands) {
     faulty ||= ['terminate', 'break', 'abort', 'end'].includes(command.action);
+    if (READS.includes(command.action)) await settle(conns, platform);
     await runCommand(command, conns, transports, platform);
-    await platform.settle();
-    for (const model of conns) model.checkState();
+    if (!command.sameTurn) await settle(conns, platform);
   }
+  await settle(conns, platform);
   for (const model of conns) if (model.writer !== undefined) model.finish();
   const rounds = new Rounds(platform, transports, conns);
   const closing = conns.some(({ closeCode }) => closeCode !== undefined);
@@ -69,6 +72,11 @@ export async function runCommands(
   await Promise.all(conns.map((model) => model.settled()));
   await checkOutcome(conns, platform, faulty || failed() || rounds.late);
   assert.equal(lentBytes() - lentBefore, 0, 'bytes still lent');
+}
+
+async function settle(conns: Both<ModelConn>, platform: FakePlatform): Promise<void> {
+  await platform.settle();
+  for (const model of conns) model.checkState();
 }
 
 function optionsOf(setup: Setup): Omit<ConnOptions, 'role'> {
