@@ -1,6 +1,7 @@
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import fc from 'fast-check';
+import { turn } from '../kit/index.ts';
 import { anyCommands, anySetup } from './commands.ts';
 import { runCommands } from './model.ts';
 
@@ -48,14 +49,23 @@ if (options.help) {
 }
 const seed = number('seed', options.seed);
 const minutes = number('minutes', options.minutes);
+const { path } = options;
+if (!/^(?:\d+(?::\d+)*)?$/.test(path)) refuse(`--path: not a path of a report: ${path}`);
 console.log(`seed ${seed}`);
 
-const law = fc.asyncProperty(anySetup, anyCommands, (setup, commands) =>
-  runCommands(setup, commands),
-);
+const uncaught: unknown[] = [];
+const trap = (error: unknown): void => void uncaught.push(error);
+process.on('uncaughtException', trap).on('unhandledRejection', trap);
+
+const law = fc.asyncProperty(anySetup, anyCommands, async (setup, commands) => {
+  await runCommands(setup, commands);
+  await turn();
+  const errors = uncaught.splice(0);
+  if (errors.length > 0) throw new AggregateError(errors, `uncaught: ${errors.join(', ')}`);
+});
 const { failed, numRuns, counterexample, counterexamplePath, errorInstance } = await fc.check(law, {
   seed,
-  path: options.path,
+  path,
   numRuns: Number.MAX_SAFE_INTEGER,
   interruptAfterTimeLimit: minutes * 60_000,
 });

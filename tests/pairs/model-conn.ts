@@ -186,16 +186,16 @@ export class ModelConn {
   async #readPart(open: OpenReader, into: Uint8Array): Promise<void> {
     try {
       const n = await open.reader.read(into);
-      this.#checkStopped();
       open.bytes = Buffer.concat([open.bytes, into.subarray(0, n)]);
-      if (n > 0) return;
+      if (n > 0) return this.#checkStopped();
     } catch (error) {
       this.#reader = undefined;
       this.received.push({ bytes: open.bytes, whole: false });
       throw error;
     }
     this.#reader = undefined;
-    this.#take(open.bytes);
+    // A message that was read to its last byte may still report its end.
+    this.received.push({ bytes: open.bytes, whole: true });
   }
 
   receive(): void {
