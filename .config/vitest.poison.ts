@@ -12,7 +12,7 @@ export default defineConfig({
   test: {
     include: [
       'packages/{codec,conn,node-io,node-server,node-client}/test/**/*.test.ts',
-      'tests/{attacks,compression,contracts,end-to-end,pool-poison}/**/*.test.ts',
+      'tests/{attacks,compression,contracts,end-to-end,pairs,pool-poison}/**/*.test.ts',
       'fuzz/laws/**/*.test.ts',
     ],
     exclude: [

@@ -70,7 +70,14 @@ const LONG: Readonly<Record<string, Task>> = {
 /** The bounded part. */
 const IN_CI: readonly (readonly [name: string, ...args: string[]])[] = [
   ['slow'],
-  ['poison', 'packages/codec', 'packages/conn', 'tests/compression', 'tests/pool-poison'],
+  [
+    'poison',
+    'packages/codec',
+    'packages/conn',
+    'tests/compression',
+    'tests/pairs',
+    'tests/pool-poison',
+  ],
   ['soak', '--minutes', '1'],
   ['chaos', '--minutes', '1'],
   ['pairs', '--minutes', '1'],
