@@ -30,8 +30,8 @@ export function statusOf(head: Head): number {
   if (origins.length > 1) return 400;
   if (origins.length === 1 && !isSameOrigin(origins[0]!, host)) return 403;
   if (keys.length !== 1 || !isKey(keys[0]!)) return 400;
-  if (subprotocolsOf(list('sec-websocket-protocol')) === undefined) return 400;
-  return elementsOf(list('sec-websocket-extensions')) === undefined ? 400 : 101;
+  if (elementsOf(list('sec-websocket-extensions')) === undefined) return 400;
+  return subprotocolsOf(list('sec-websocket-protocol')) === undefined ? 400 : 101;
 }
 
 interface Authority {
@@ -60,12 +60,17 @@ function targetsThisHost(target: string, host: string): boolean {
   return authority !== undefined && authority.toLowerCase() === host.toLowerCase();
 }
 
-const PORTS: Readonly<Record<string, string>> = { http: '80', ws: '80', https: '443', wss: '443' };
+/** Schemes of pages, with their default ports. No page has an origin of another scheme. */
+const PORTS: ReadonlyMap<string, string> = new Map([
+  ['http', '80'],
+  ['https', '443'],
+]);
 
 function isSameOrigin(origin: string, host: string): boolean {
   const [, scheme, authority] = /^([a-z][a-z\d+.-]*):\/\/([^/?#]+)/i.exec(origin) ?? [];
   if (scheme === undefined || authority === undefined || /[\\,%]/.test(authority)) return false;
-  const usual = Object.hasOwn(PORTS, scheme.toLowerCase()) ? PORTS[scheme.toLowerCase()]! : '';
+  const usual = PORTS.get(scheme.toLowerCase());
+  if (usual === undefined) return false;
   const from = authorityOf(authority.slice(authority.lastIndexOf('@') + 1));
   const to = authorityOf(host);
   if (from === undefined || to === undefined) return false;

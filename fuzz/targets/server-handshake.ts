@@ -87,7 +87,7 @@ export function serverHandshake(
         'GET http://[::1]:80/ HTTP/1.1',
         'Host: [::1]:80',
         ...REQUEST.slice(2),
-        'Origin: ws://[::1]',
+        'Origin: http://[::1]',
       ],
     ].map((lines, i) => {
       const head = Buffer.from(`\0\0${lines.join('\r\n')}\r\n\r\n`, 'latin1');
