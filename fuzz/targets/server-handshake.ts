@@ -1,4 +1,4 @@
-import { createServer } from 'node:http';
+import { createServer, type RequestListener } from 'node:http';
 import { type Conn, type UpgradeListener, Upgrader } from '@ws/node-server';
 import { turn } from '@ws/tests';
 import { Input, piecesOf } from '../harness/input.ts';
@@ -135,10 +135,13 @@ async function serve(
     upgraded = true;
     listener(...args);
   });
-  server.on('request', (_, response) => {
+  const onPlainRequest: RequestListener = (_, response) => {
     requested = true;
     response.writeHead(426, { Connection: 'close' }).end();
-  });
+  };
+  server.on('request', onPlainRequest);
+  // Without a listener, Node answers an unknown expectation with 417 and keeps the connection.
+  server.on('checkExpectation', onPlainRequest);
   server.emit('connection', socket);
   for (const piece of piecesOf(bytes, cuts, 12)) {
     socket.feed(piece);
