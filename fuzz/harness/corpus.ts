@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { Coverage } from './coverage.ts';
+import { Coverage, type Reading } from './coverage.ts';
 import { hashOf } from './finding.ts';
 import type { Target } from './target.ts';
 
@@ -47,25 +47,27 @@ export async function selectCorpus(
   found: readonly Uint8Array[],
   onInput: (input: Uint8Array) => void,
 ): Promise<Selection> {
-  const inputs = corpus.filter(({ name }) => !isHash(name));
+  const named = corpus.filter(({ name }) => !isHash(name));
   const hashed = corpus.filter(({ name }) => isHash(name)).map(({ bytes }) => bytes);
-  const all = [...target.seeds, ...hashed, ...found];
-  // A second run of the same bytes may split a block, which counts as a new edge.
-  const rest = [...new Map(all.map((bytes) => [hashOf(bytes), bytes]))].toSorted(
-    ([, a], [, b]) => a.length - b.length,
-  );
+  const unique = new Map([...target.seeds, ...hashed, ...found].map((one) => [hashOf(one), one]));
+  const rest = [...unique]
+    .map(([name, bytes]): CorpusInput => ({ name, bytes }))
+    .toSorted((a, b) => a.bytes.length - b.bytes.length || (a.name < b.name ? -1 : 1));
   const coverage = new Coverage(target.covers);
-  const run = async (bytes: Uint8Array): Promise<number> => {
-    onInput(bytes);
-    await target.run(bytes);
-    return coverage.take(false);
-  };
+  const readings: [CorpusInput, Reading][] = [];
   coverage.start();
   try {
-    for (const { bytes } of inputs) await run(bytes);
-    for (const [name, bytes] of rest) if ((await run(bytes)) > 0) inputs.push({ name, bytes });
+    for (const input of [...named, ...rest]) {
+      onInput(input.bytes);
+      await target.run(input.bytes);
+      readings.push([input, coverage.read()]);
+    }
   } finally {
     coverage.stop();
+  }
+  const inputs: CorpusInput[] = [];
+  for (const [input, reading] of readings) {
+    if (coverage.count(reading, false) > 0 || !isHash(input.name)) inputs.push(input);
   }
   if (coverage.edges === 0)
     throw new Error(`${target.name} ran no edge of ${target.covers.join()}`);

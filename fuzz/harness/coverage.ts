@@ -11,6 +11,9 @@ interface FunctionCoverage {
   readonly counts: number[];
 }
 
+/** What ran between two readings: functions with their ranges. */
+export type Reading = readonly (readonly [FunctionCoverage, readonly Profiler.CoverageRange[]])[];
+
 /**
  * Precise coverage of V8, read through `node:inspector`.
  *
@@ -64,23 +67,41 @@ export class Coverage {
   }
 
   /**
-   * Reads the counts since the last call.
+   * Reads and counts what ran since the last call.
    *
-   * @param exact - True if one input ran: the counts matter then. False after a batch.
-   * @returns Number of edges that are new, or whose count falls into a new class.
+   * @returns As {@link count}.
    */
   take(exact: boolean): number {
-    if (this.#covers.length === 0) return 0;
-    let added = 0;
+    return this.count(this.read(), exact);
+  }
+
+  /** Reads what ran since the last call. The offsets of its edges are known from then on. */
+  read(): Reading {
+    const reading: [FunctionCoverage, Profiler.CoverageRange[]][] = [];
+    if (this.#covers.length === 0) return reading;
     // A session in the same thread calls back synchronously.
     this.#session.post('Profiler.takePreciseCoverage', (error, coverage) => {
       if (error !== null) throw error;
       for (const script of coverage.result) {
         const functions = this.#functionsOf(script);
         if (functions === undefined) continue;
-        for (const one of script.functions) added += this.#visit(functions, one.ranges, exact);
+        for (const { ranges } of script.functions) {
+          if (ranges[0]!.count > 0) reading.push([learnOffsets(functions, ranges), ranges]);
+        }
       }
     });
+    return reading;
+  }
+
+  /**
+   * Counts the edges of a reading.
+   *
+   * @param exact - True if one input ran: the counts matter then. False after a batch.
+   * @returns Number of edges that are new, or whose count falls into a new class.
+   */
+  count(reading: Reading, exact: boolean): number {
+    let added = 0;
+    for (const [seen, ranges] of reading) added += this.#count(seen, ranges, exact);
     return added;
   }
 
@@ -93,26 +114,6 @@ export class Coverage {
       this.#scripts.set(scriptId, counts ? new Map() : undefined);
     }
     return this.#scripts.get(scriptId);
-  }
-
-  #visit(
-    functions: Map<number, FunctionCoverage>,
-    ranges: readonly Profiler.CoverageRange[],
-    exact: boolean,
-  ): number {
-    const whole = ranges[0]!;
-    if (whole.count === 0) return 0;
-    const id = whole.startOffset * 2 ** 24 + whole.endOffset;
-    let seen = functions.get(id);
-    if (seen === undefined) {
-      seen = { offsets: [], counts: [] };
-      functions.set(id, seen);
-    }
-    for (const { startOffset, endOffset } of ranges) {
-      addOffset(seen, startOffset);
-      if (endOffset < whole.endOffset) addOffset(seen, endOffset);
-    }
-    return this.#count(seen, ranges, exact);
   }
 
   #count(
@@ -141,6 +142,25 @@ export class Coverage {
 
 /** The edge ran, with an unknown count. */
 const ANY = 1 << 8;
+
+/** Adds the offsets where the ranges of a function begin and end. */
+function learnOffsets(
+  functions: Map<number, FunctionCoverage>,
+  ranges: readonly Profiler.CoverageRange[],
+): FunctionCoverage {
+  const whole = ranges[0]!;
+  const id = whole.startOffset * 2 ** 24 + whole.endOffset;
+  let seen = functions.get(id);
+  if (seen === undefined) {
+    seen = { offsets: [], counts: [] };
+    functions.set(id, seen);
+  }
+  for (const { startOffset, endOffset } of ranges) {
+    addOffset(seen, startOffset);
+    if (endOffset < whole.endOffset) addOffset(seen, endOffset);
+  }
+  return seen;
+}
 
 function addOffset(seen: FunctionCoverage, offset: number): void {
   if (seen.offsets.includes(offset)) return;

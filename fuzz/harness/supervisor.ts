@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { CORPUS } from './corpus.ts';
 import type { Finding } from './finding.ts';
@@ -27,6 +28,11 @@ export interface RunOutcome {
 
 const DEFAULT_LIMITS: InputLimits = { stuckMs: 30_000, memoryMb: 1024 };
 const MIB = 1024 * 1024;
+
+// V8 counts some calls of a function differently once it is optimized. With the compiler in another
+// thread, this point depends on the load of the machine, and a seed does not repeat its search. V8
+// reads the flag when a thread starts.
+setFlagsFromString('--no-concurrent-recompilation');
 
 /**
  * Does one job in a fresh worker thread, and stops the thread when an input never ends or exhausts

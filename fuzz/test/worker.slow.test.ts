@@ -45,18 +45,15 @@ describe('Coverage', () => {
 });
 
 describe('a search', { timeout: 60_000 }, () => {
-  // Before, the second search reported a fifth of the edges.
   it.each(['utf8', 'extensions-header', 'frame-stream'])(
-    'reports the edges of an earlier search with its seed: %s',
+    'repeats an earlier search with its seed: %s',
     async (target) => {
       const corpus = emptyCorpus();
       const first = await search(target, corpus);
       const second = await search(target, corpus);
       expect(first.progress.executions).toBeGreaterThanOrEqual(EXECUTIONS);
       expect(first.progress.edges).toBeGreaterThan(50);
-      // Equal in most runs. In some, frame-stream differs by a few edges; the cause is unknown.
-      const { edges } = first.progress;
-      expect(Math.abs(second.progress.edges - edges)).toBeLessThan(0.05 * edges);
+      expect(second).toEqual(first);
     },
   );
 });
@@ -89,14 +86,12 @@ describe('a selection', { timeout: 60_000 }, () => {
     const corpus = emptyCorpus();
     const found = await search(target, corpus);
     const first = await select(target, corpus, found.inputs);
+    // Inputs that the search did not keep make some edges known.
+    expect(first.progress.edges).toBeGreaterThan(0.98 * found.progress.edges);
     const again = await select(target, corpus);
+    expect(again.inputs).toEqual(first.inputs);
     const files = readdirSync(new URL(`${target}/`, corpus));
     expect(files).toEqual(again.inputs.map((input) => hashOf(input)).toSorted());
-    // V8 joins neighbours with equal counts, so the order of inputs hides an edge now and then.
-    for (const { edges } of [first.progress, again.progress]) {
-      expect(edges).toBeGreaterThan(0.98 * found.progress.edges);
-    }
-    expect(again.progress.inputs).toBeGreaterThan(0.8 * first.progress.inputs);
   });
 
   it('keeps inputs named in words', async () => {
