@@ -34,8 +34,12 @@ export interface Selection {
 
 /**
  * Selects a corpus from the inputs of a target: its seeds, its corpus and `found`. The shortest
- * come first, and an input stays if it runs an edge that no earlier input ran. Inputs named in
- * words always stay.
+ * come first. An input stays if it runs an edge that no earlier input runs, or is the first to show
+ * an edge. Inputs named in words always stay.
+ *
+ * V8 joins neighbours with equal counts: an input shows an edge if it runs one neighbour without
+ * the other. All inputs run before their edges are counted. A selection from the selected inputs
+ * therefore keeps all of them.
  *
  * @param onInput - Receives each input before it runs.
  * @throws Error in a thread that has counted edges before: see {@link Coverage.start}. Error
@@ -67,7 +71,8 @@ export async function selectCorpus(
   }
   const inputs: CorpusInput[] = [];
   for (const [input, reading] of readings) {
-    if (coverage.count(reading, false) > 0 || !isHash(input.name)) inputs.push(input);
+    const edges = reading.learned + coverage.count(reading, false);
+    if (edges > 0 || !isHash(input.name)) inputs.push(input);
   }
   if (coverage.edges === 0)
     throw new Error(`${target.name} ran no edge of ${target.covers.join()}`);

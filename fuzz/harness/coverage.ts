@@ -11,8 +11,13 @@ interface FunctionCoverage {
   readonly counts: number[];
 }
 
-/** What ran between two readings: functions with their ranges. */
-export type Reading = readonly (readonly [FunctionCoverage, readonly Profiler.CoverageRange[]])[];
+/** What ran between two readings. */
+export interface Reading {
+  /** Number of offsets that no earlier reading has. */
+  readonly learned: number;
+  /** Functions that ran, with their ranges. */
+  readonly functions: readonly (readonly [FunctionCoverage, readonly Profiler.CoverageRange[]])[];
+}
 
 /**
  * Precise coverage of V8, read through `node:inspector`.
@@ -77,8 +82,9 @@ export class Coverage {
 
   /** Reads what ran since the last call. The offsets of its edges are known from then on. */
   read(): Reading {
-    const reading: [FunctionCoverage, Profiler.CoverageRange[]][] = [];
-    if (this.#covers.length === 0) return reading;
+    const ran: [FunctionCoverage, Profiler.CoverageRange[]][] = [];
+    let learned = 0;
+    if (this.#covers.length === 0) return { learned, functions: ran };
     // A session in the same thread calls back synchronously.
     this.#session.post('Profiler.takePreciseCoverage', (error, coverage) => {
       if (error !== null) throw error;
@@ -86,11 +92,14 @@ export class Coverage {
         const functions = this.#functionsOf(script);
         if (functions === undefined) continue;
         for (const { ranges } of script.functions) {
-          if (ranges[0]!.count > 0) reading.push([learnOffsets(functions, ranges), ranges]);
+          if (ranges[0]!.count === 0) continue;
+          const seen = functionOf(functions, ranges[0]!);
+          learned += learnOffsets(seen, ranges);
+          ran.push([seen, ranges]);
         }
       }
     });
-    return reading;
+    return { learned, functions: ran };
   }
 
   /**
@@ -99,9 +108,9 @@ export class Coverage {
    * @param exact - True if one input ran: the counts matter then. False after a batch.
    * @returns Number of edges that are new, or whose count falls into a new class.
    */
-  count(reading: Reading, exact: boolean): number {
+  count({ functions }: Reading, exact: boolean): number {
     let added = 0;
-    for (const [seen, ranges] of reading) added += this.#count(seen, ranges, exact);
+    for (const [seen, ranges] of functions) added += this.#count(seen, ranges, exact);
     return added;
   }
 
@@ -143,29 +152,34 @@ export class Coverage {
 /** The edge ran, with an unknown count. */
 const ANY = 1 << 8;
 
-/** Adds the offsets where the ranges of a function begin and end. */
-function learnOffsets(
+function functionOf(
   functions: Map<number, FunctionCoverage>,
-  ranges: readonly Profiler.CoverageRange[],
+  { startOffset, endOffset }: Profiler.CoverageRange,
 ): FunctionCoverage {
-  const whole = ranges[0]!;
-  const id = whole.startOffset * 2 ** 24 + whole.endOffset;
+  const id = startOffset * 2 ** 24 + endOffset;
   let seen = functions.get(id);
   if (seen === undefined) {
     seen = { offsets: [], counts: [] };
     functions.set(id, seen);
   }
-  for (const { startOffset, endOffset } of ranges) {
-    addOffset(seen, startOffset);
-    if (endOffset < whole.endOffset) addOffset(seen, endOffset);
-  }
   return seen;
 }
 
-function addOffset(seen: FunctionCoverage, offset: number): void {
-  if (seen.offsets.includes(offset)) return;
-  seen.offsets.push(offset);
-  seen.counts.push(0);
+/** Adds the offsets where ranges begin and end. Returns how many are new. */
+function learnOffsets(
+  { offsets, counts }: FunctionCoverage,
+  ranges: readonly Profiler.CoverageRange[],
+): number {
+  const before = offsets.length;
+  const end = ranges[0]!.endOffset;
+  for (const { startOffset, endOffset } of ranges) {
+    for (const offset of [startOffset, endOffset]) {
+      if (offset === end || offsets.includes(offset)) continue;
+      offsets.push(offset);
+      counts.push(0);
+    }
+  }
+  return offsets.length - before;
 }
 
 /** Class of a count: 1, 2, 3, then up to 7, 15, 31, 127, and more. */

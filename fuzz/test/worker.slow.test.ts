@@ -90,6 +90,7 @@ describe('a selection', { timeout: 60_000 }, () => {
     expect(first.progress.edges).toBeGreaterThan(0.98 * found.progress.edges);
     const again = await select(target, corpus);
     expect(again.inputs).toEqual(first.inputs);
+    expect(again.progress.edges).toBe(first.progress.edges);
     const files = readdirSync(new URL(`${target}/`, corpus));
     expect(files).toEqual(again.inputs.map((input) => hashOf(input)).toSorted());
   });
