@@ -213,6 +213,7 @@ async function run(
   conn.terminate();
   await platform.settle();
   const ended = await reading;
+  await platform.settle();
   const wanted = [...messages];
   if (optional !== undefined && received.length > messages.length) {
     // After the optional message, the later messages are undefined.

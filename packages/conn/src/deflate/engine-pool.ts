@@ -49,7 +49,7 @@ export class EnginePool implements InflateResources, EngineKeeper {
   constructor(source: DeflateSource, platform: Platform) {
     this.source = source;
     this.#platform = platform;
-    this.inflateBudget = new InflateBudget(platform);
+    this.inflateBudget = new InflateBudget();
     this.inflaters = new InflaterPool(this);
     this.deflaters = new DeflaterPool(this, platform);
   }

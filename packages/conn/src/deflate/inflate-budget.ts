@@ -13,6 +13,7 @@ const RENEW_FROM = PER_TURN / 4;
 
 /** A connection that waits for its turn to inflate. Only the {@link InflateBudget} sets the links. */
 export interface InflateWaiter {
+  readonly platform: Platform;
   previousWaiter: InflateWaiter | undefined;
   nextWaiter: InflateWaiter | undefined;
   /** Whether the connection is in the queue. */
@@ -30,7 +31,6 @@ export interface InflateWaiter {
  * place.
  */
 export class InflateBudget {
-  readonly #platform: Platform;
   #spent = 0;
   #renewing = false;
   #first: InflateWaiter | undefined;
@@ -38,24 +38,20 @@ export class InflateBudget {
   /** The connection whose turn has come, until its message is complete. */
   #served: InflateWaiter | undefined;
 
-  constructor(platform: Platform) {
-    this.#platform = platform;
-  }
-
   /** Returns whether `waiter` may inflate now. Otherwise its turn comes later. */
   request(waiter: InflateWaiter): boolean {
     const served = waiter === this.#served;
     if (this.#spent < PER_TURN && (served || this.#first === undefined)) return true;
     if (served) this.#addFirst(waiter);
     else this.#addLast(waiter);
-    this.#renewLater();
+    this.#renewLater(waiter.platform);
     return false;
   }
 
-  /** Counts work that was done, in plain bytes. */
-  charge(cost: number): void {
+  /** Counts work that was done for a connection of `platform`, in plain bytes. */
+  charge(cost: number, platform: Platform): void {
     this.#spent += cost;
-    if (this.#spent >= RENEW_FROM) this.#renewLater();
+    if (this.#spent >= RENEW_FROM) this.#renewLater(platform);
   }
 
   /** The message of `waiter` is complete: its next message begins after those that wait. */
@@ -93,10 +89,10 @@ export class InflateBudget {
     else last.nextWaiter = waiter;
   }
 
-  #renewLater(): void {
+  #renewLater(platform: Platform): void {
     if (this.#renewing) return;
     this.#renewing = true;
-    this.#platform.yield(this.#renew);
+    platform.yield(this.#renew);
   }
 
   readonly #renew = (): void => {
@@ -107,7 +103,7 @@ export class InflateBudget {
     } finally {
       // If a connection throws despite its contract, the platform reports it. The others continue.
       this.#served = undefined;
-      if (this.#first !== undefined) this.#renewLater();
+      if (this.#first !== undefined) this.#renewLater(this.#first.platform);
     }
   };
 

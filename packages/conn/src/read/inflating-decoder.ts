@@ -56,10 +56,12 @@ const NO_INFLATE_PARTS: InflateParts = {
 export class InflatingDecoder extends MessageDecoder implements InflateWaiter {
   previousWaiter: InflateWaiter | undefined;
   nextWaiter: InflateWaiter | undefined;
+  readonly platform: Platform;
   #parts: InflateParts = NO_INFLATE_PARTS;
 
   constructor(role: Role, settings: Settings, platform: Platform) {
     super(role, settings, platform, RSV1);
+    this.platform = platform;
   }
 
   override attach(context: DecodeContext, payloadUse: PayloadUse, streaming: boolean): void {
@@ -166,7 +168,7 @@ export class InflatingDecoder extends MessageDecoder implements InflateWaiter {
       return this.fault(error as WebSocketError);
     }
     this.inflating = decompressor.more;
-    inflateBudget.charge(Math.max(size, 0) + STEP_COST + decompressor.cost);
+    inflateBudget.charge(Math.max(size, 0) + STEP_COST + decompressor.cost, this.platform);
     if (size < 0) this.error = invalidDeflate();
     else this.length += size;
     if (size < 0 || !this.checkLength() || !this.checkText(bytes, 0, size)) {

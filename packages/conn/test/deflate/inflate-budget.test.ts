@@ -21,9 +21,10 @@ function budgetOf(): {
   const served: string[] = [];
   return {
     platform,
-    budget: new InflateBudget(platform),
+    budget: new InflateBudget(),
     served,
     waiter: (name, work = () => {}) => ({
+      platform,
       previousWaiter: undefined,
       nextWaiter: undefined,
       waiting: false,
@@ -41,7 +42,7 @@ describe('InflateBudget', () => {
     const one = waiter('one');
     for (let i = 0; i < 4; i++) {
       expect(budget.request(one)).toBe(true);
-      budget.charge(BUDGET / 4);
+      budget.charge(BUDGET / 4, platform);
     }
     expect([budget.request(one), one.waiting]).toEqual([false, true]);
     platform.runYielded();
@@ -50,17 +51,19 @@ describe('InflateBudget', () => {
 
   it('schedules no turn for little work', () => {
     const { platform, budget } = budgetOf();
-    budget.charge(BUDGET / 4 - 1);
+    budget.charge(BUDGET / 4 - 1, platform);
     expect(platform.yielded).toBe(0);
-    budget.charge(1);
-    budget.charge(BUDGET);
+    budget.charge(1, platform);
+    budget.charge(BUDGET, platform);
     expect(platform.yielded).toBe(1);
   });
 
   it('serves waiters in their order, as many in a turn as the budget allows', () => {
     const { platform, budget, served, waiter } = budgetOf();
-    budget.charge(BUDGET);
-    const all = ['a', 'b', 'c'].map((name) => waiter(name, () => budget.charge(BUDGET / 2)));
+    budget.charge(BUDGET, platform);
+    const all = ['a', 'b', 'c'].map((name) =>
+      waiter(name, () => budget.charge(BUDGET / 2, platform)),
+    );
     for (const one of all) expect(budget.request(one)).toBe(false);
     platform.runYielded();
     expect(served).toEqual(['a', 'b']);
@@ -72,23 +75,23 @@ describe('InflateBudget', () => {
 
   it('serves a message that has begun before the others, and its successor after them', () => {
     const { platform, budget, served, waiter } = budgetOf();
-    budget.charge(BUDGET);
+    budget.charge(BUDGET, platform);
     let left = 3;
     const long: InflateWaiter = waiter('long', () => {
       while (left > 0 && budget.request(long)) {
-        budget.charge(BUDGET);
+        budget.charge(BUDGET, platform);
         if (--left === 1) budget.messageComplete(long);
       }
     });
     budget.request(long);
-    budget.request(waiter('other', () => budget.charge(BUDGET)));
+    budget.request(waiter('other', () => budget.charge(BUDGET, platform)));
     for (let i = 0; i < 6; i++) platform.runYielded();
     expect(served).toEqual(['long', 'long', 'other', 'long']);
   });
 
   it.each(['a', 'b', 'c'])('does not serve %s of three after it has left', (gone) => {
     const { platform, budget, served, waiter } = budgetOf();
-    budget.charge(BUDGET);
+    budget.charge(BUDGET, platform);
     const all = ['a', 'b', 'c'].map((name) => waiter(name));
     for (const one of all) budget.request(one);
     const leaves = all['abc'.indexOf(gone)]!;
@@ -102,7 +105,7 @@ describe('InflateBudget', () => {
 
   it('serves the others after one that throws', () => {
     const { platform, budget, served, waiter } = budgetOf();
-    budget.charge(BUDGET);
+    budget.charge(BUDGET, platform);
     budget.request(
       waiter('bad', () => {
         throw new Error('bad');
