@@ -54,7 +54,7 @@ const ACTIONS: Readonly<Record<string, (conn: Conn) => unknown>> = {
 describe('a callback', () => {
   it('may call any method of its connection, and never runs within itself', async () => {
     const attack = claim('calls of a connection from within its own callbacks', 'CWE-674');
-    await survives(attack, { pairs: atLeast(25), depth: atMost(1), warmUps: 3 }, async () => {
+    await survives(attack, { pairs: atLeast(25), depth: atMost(1), warmUps: 8 }, async () => {
       let pairs = 0;
       let depth = 0;
       for (const [name, install] of Object.entries(CALLBACKS)) {

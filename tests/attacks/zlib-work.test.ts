@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import {
   BACKENDS,
   CountingSource,
+  closePair,
   type Done,
   KIB,
   MIB,
@@ -160,7 +161,7 @@ describe.each(BACKENDS)('zlib on %s', (backend) => {
       const { client, server } = pairOn(backend, {}, source);
       void client.send(large);
       expect((await server.readMessage()).data.length).toBe(large.length);
-      await client.close();
+      await closePair({ client, server });
       await until(() => source.pending === 0);
       await turns(10);
       return { cycles, stuck: source.pending + source.running, again: source.tooMany };
