@@ -12,7 +12,7 @@ import {
 import { afterEach, describe, expect, it } from 'vitest';
 import { FakePlatform, turn } from '../kit/fake-platform.ts';
 import { Random } from '../kit/random.ts';
-import { atLeast, atMost, claim, survives } from './harness/index.ts';
+import { atLeast, atMost, claim, KIB, survives } from './harness/index.ts';
 import { frame, targetConn } from './target-conn.ts';
 
 /** Two frames of each kind that has a callback. */
@@ -54,7 +54,9 @@ const ACTIONS: Readonly<Record<string, (conn: Conn) => unknown>> = {
 describe('a callback', () => {
   it('may call any method of its connection, and never runs within itself', async () => {
     const attack = claim('calls of a connection from within its own callbacks', 'CWE-674');
-    await survives(attack, { pairs: atLeast(25), depth: atMost(1), warmUps: 8 }, async () => {
+    // The memory of the 25 connections together.
+    const bound = { pairs: atLeast(25), depth: atMost(1), memory: 128 * KIB, warmUps: 3 };
+    await survives(attack, bound, async () => {
       let pairs = 0;
       let depth = 0;
       for (const [name, install] of Object.entries(CALLBACKS)) {

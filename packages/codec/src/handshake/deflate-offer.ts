@@ -103,7 +103,7 @@ export function negotiateDeflate(
 }
 
 /** A client's offer of permessage-deflate. */
-export interface DeflateOffer extends Extension {
+interface DeflateOffer extends Extension {
   /**
    * The same offer without its parameters for no context takeover; undefined when it has none. Some
    * servers ignore parameters without a value and answer `permessage-deflate` alone. That answer is
