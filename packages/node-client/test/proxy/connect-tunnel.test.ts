@@ -227,7 +227,7 @@ describe('an answer to CONNECT', () => {
   it.each(['HTTP/1.1 20', 'HTTP/1.1 200 OK\r\nA: b\r\n', 'HTTP/1.1 100 Continue\r\n'])(
     'of which half comes (%j) ends at the timeout',
     async (half) => {
-      const error = await fails(says(half), { handshakeTimeout: 300 });
+      const error = await fails(says(half), { handshakeTimeout: 150 });
       expect(error).toMatchObject({
         code: 'WS_ERR_TIMEOUT',
         message: /while waiting for the proxy/,
