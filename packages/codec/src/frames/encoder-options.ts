@@ -1,3 +1,4 @@
+import { checkedKeys } from '../callbacks.ts';
 import { sharedMaskKeys } from '../masking/mask-key.ts';
 import { LARGEST_SLAB, type SlabSource } from '../memory/slab.ts';
 import { sharedSlabPool } from '../memory/slab-pool.ts';
@@ -57,7 +58,8 @@ export function encoderOptions(options: FrameEncoderOptions): KnownOptions {
       throw new TypeError(`${name} must be a function`);
     }
   }
-  const { pool = sharedSlabPool(), nextKey = nextSharedKey } = options;
+  const { pool = sharedSlabPool() } = options;
+  const nextKey = options.nextKey === undefined ? nextSharedKey : checkedKeys(options.nextKey);
   return { role, slabBytes, borrowFrom, pool, nextKey, writeUtf8: options.writeUtf8 ?? writeUtf8 };
 }
 

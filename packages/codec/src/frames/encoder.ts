@@ -1,3 +1,4 @@
+import { callRelease, rejectPromise } from '../callbacks.ts';
 import { MAX_CONTROL_PAYLOAD, MAX_HEADER, MAX_SHORT_PAYLOAD } from '../limits.ts';
 import { checkRange, isBytes, rotateBigEndian } from '../masking/mask.ts';
 import { xorAscii } from '../memory/copy.ts';
@@ -290,7 +291,7 @@ export class FrameEncoder {
         i += n;
       }
       out.endLarge();
-      if (release !== undefined) release();
+      if (release !== undefined) callRelease(release);
     } catch (error) {
       out.undo(first, from);
       throw error;
@@ -436,6 +437,7 @@ function throwBadFrame(opcode: number, fin: boolean, rsv: number): never {
 function checkWritten(length: unknown, units: number): void {
   if (Number.isInteger(length) && (length as number) >= 0 && (length as number) <= 3 * units)
     return;
+  rejectPromise('writeUtf8', length);
   throw new TypeError(
     `writeUtf8 must return the number of bytes it wrote, at most ${3 * units} here, not ${String(length)}`,
   );

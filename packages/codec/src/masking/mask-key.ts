@@ -1,3 +1,5 @@
+import { rejectPromise } from '../callbacks.ts';
+
 /**
  * 8 KiB of random words. A refill costs 2.4 us, which is 3 ns per key. One random call per key
  * would cost 1,500 ns.
@@ -41,10 +43,7 @@ export class MaskKeys {
 
   #refill(): number {
     const result: unknown = this.#fill(this.#words);
-    if (result instanceof Promise) {
-      result.catch(() => {});
-      throw new TypeError('randomFill must be synchronous: it returned a promise');
-    }
+    rejectPromise('randomFill', result);
     return POOL_WORDS;
   }
 }

@@ -1,3 +1,4 @@
+import { callRelease, takeSlab } from '../callbacks.ts';
 import { type Words, wordsOver } from '../masking/mask.ts';
 import { xorCopy } from './copy.ts';
 import { LARGEST_SLAB, NO_BYTES, type Slab, type SlabSource } from './slab.ts';
@@ -112,13 +113,14 @@ export class ReceiveRing {
 
   /** Releases all memory. */
   release(): void {
-    this.#slab?.release();
+    const slab = this.#slab;
     this.#slab = undefined;
     this.#landing = NO_BYTES;
     this.#filled = false;
     this.bytes = NO_BYTES;
     this.base = 0;
     this.size = 0;
+    if (slab !== undefined) callRelease(slab.release);
   }
 
   /**
@@ -127,10 +129,10 @@ export class ReceiveRing {
    */
   #move(capacity: number, base: number): void {
     // A tail is short: it leaves the SIMD memory to messages. A peer could fill it with tails.
-    const slab = this.#pool.take(capacity, base !== -1 && this.#unmasks);
+    const slab = takeSlab(this.#pool, capacity, base !== -1 && this.#unmasks);
     const to = base === -1 ? slab.bytes.length : base;
     for (let i = 1; i <= this.size; i++) slab.bytes[to - i] = this.bytes[this.base - i]!;
-    this.#slab?.release();
+    if (this.#slab !== undefined) callRelease(this.#slab.release);
     this.#slab = slab;
     this.bytes = slab.bytes;
     this.base = to;

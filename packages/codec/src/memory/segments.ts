@@ -1,3 +1,4 @@
+import { callRelease } from '../callbacks.ts';
 import { NO_BYTES } from './slab.ts';
 
 /**
@@ -160,7 +161,7 @@ function releaseAll(releases: readonly Release[]): void {
   const errors: unknown[] = [];
   for (const release of releases) {
     try {
-      release?.();
+      if (release !== undefined) callRelease(release);
     } catch (error) {
       errors.push(error);
     }

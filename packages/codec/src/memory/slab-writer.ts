@@ -1,3 +1,4 @@
+import { callRelease, takeSlab } from '../callbacks.ts';
 import { WORDS_FROM } from '../masking/crossover.ts';
 import {
   misalignmentOf,
@@ -74,7 +75,7 @@ export class SlabWriter {
     // Copies the whole slab, although only a part is used: a view would be garbage, and this
     // happens a few times per segment at most.
     copyInto(this.bytes, bytes, 0);
-    old.release();
+    callRelease(old.release);
   }
 
   /** Continues a frame in a new slab. */
@@ -119,13 +120,13 @@ export class SlabWriter {
 
   /** Turns the contents of the slab into a segment. */
   seal(): void {
-    if (this.#slab === undefined) return;
-    if (this.pos !== 0) {
+    const slab = this.#slab;
+    if (slab === undefined) return;
+    // Nothing was written to a slab that was leased for a frame which was then rejected.
+    const unused = this.pos === 0;
+    if (!unused) {
       const boundary = this.#boundary === NONE ? this.pos : this.#boundary;
-      this.sealed.push(this.bytes, 0, this.pos, boundary, this.#slab.release);
-    } else {
-      // Leased for a frame that was then rejected.
-      this.#slab.release();
+      this.sealed.push(this.bytes, 0, this.pos, boundary, slab.release);
     }
     this.#slab = undefined;
     this.bytes = NO_BYTES;
@@ -135,6 +136,7 @@ export class SlabWriter {
     this.pos = 0;
     this.limit = 0;
     this.#boundary = 0;
+    if (unused) callRelease(slab.release);
   }
 
   private maskWithoutSimd(start: number, end: number, key: number): void {
@@ -150,7 +152,7 @@ export class SlabWriter {
   }
 
   #lease(least: number): void {
-    const slab = this.#pool.take(least, this.#masks);
+    const slab = takeSlab(this.#pool, least, this.#masks);
     const { bytes } = slab;
     this.#slab = slab;
     this.bytes = bytes;

@@ -1,0 +1,120 @@
+// Every function that a caller gives to the codec, with a function that throws, rejects, never
+// settles, and returns nonsense: the call that uses it throws, and nothing is unhandled.
+import { mine, WRONG_FUNCTIONS, type Wrong, type WrongFunction } from '@ws/tests';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { FrameDecoder, FrameEncoder, MaskKeys, type Slab, SlabPool } from '../src/index.ts';
+import { bytes, flush } from './support.ts';
+
+const unhandled: unknown[] = [];
+const onUnhandled = (error: unknown): void => void unhandled.push(error);
+beforeEach(() => {
+  unhandled.length = 0;
+  process.on('unhandledRejection', onUnhandled);
+});
+afterEach(async () => {
+  await new Promise((resolve) => void setImmediate(resolve));
+  process.off('unhandledRejection', onUnhandled);
+  expect(unhandled).toEqual([]);
+});
+
+const encodes =
+  (options: (wrong: WrongFunction) => object, role: 'client' | 'server' = 'server') =>
+  (wrong: WrongFunction): void => {
+    const encoder = new FrameEncoder({ role, ...options(wrong) });
+    try {
+      encoder.text(1, true, 0, 'ü'.repeat(200));
+    } finally {
+      expect(encoder.pending === 0 || flush(encoder).length > 0).toBe(true);
+    }
+  };
+
+/** A pool whose slabs have `release`. */
+const releasing = (release: WrongFunction): object => ({
+  pool: {
+    take: (minBytes: number): Slab => ({
+      bytes: new Uint8Array(minBytes),
+      release: release as () => void,
+    }),
+  },
+});
+
+const synchronous = (name: string): string => `${name} must be synchronous: it returned a promise`;
+const promises = (name: string, nonsense: string | undefined): Record<Wrong, unknown> => ({
+  throws: mine,
+  rejects: synchronous(name),
+  'never settles': synchronous(name),
+  'returns nonsense': nonsense,
+});
+
+/** Uses the function; the error of that, or undefined where the result has no meaning. */
+const uses: Record<string, readonly [(wrong: WrongFunction) => void, Record<Wrong, unknown>]> = {
+  'FrameEncoder nextKey': [
+    encodes((nextKey) => ({ nextKey }), 'client'),
+    // The nonsense is a valid key.
+    promises('nextKey', undefined),
+  ],
+  'FrameEncoder writeUtf8': [
+    encodes((writeUtf8) => ({ writeUtf8 })),
+    promises('writeUtf8', 'writeUtf8 must return the number of bytes it wrote'),
+  ],
+  'FrameEncoder pool.take': [
+    encodes((take) => ({ pool: { take } })),
+    promises('pool.take', 'pool.take must return a slab of at least'),
+  ],
+  'FrameEncoder frame release': [
+    (release) => {
+      new FrameEncoder({ role: 'client' }).frame(
+        2,
+        true,
+        0,
+        bytes(10),
+        0,
+        10,
+        release as () => void,
+      );
+    },
+    promises('release', undefined),
+  ],
+  'FrameEncoder discard, release of the pool': [
+    (release) => {
+      const encoder = new FrameEncoder({ role: 'server', ...releasing(release) });
+      encoder.frame(2, true, 0, bytes(10));
+      encoder.discard();
+    },
+    promises('release', undefined),
+  ],
+  'FrameDecoder pool.take': [
+    (take) => {
+      new FrameDecoder({ role: 'server', pool: { take: take as never } }).writable();
+    },
+    promises('pool.take', 'pool.take must return a slab of at least'),
+  ],
+  'FrameDecoder reset, release of the pool': [
+    (release) => {
+      const decoder = new FrameDecoder({ role: 'server', ...releasing(release) });
+      decoder.writable();
+      decoder.reset();
+    },
+    promises('release', undefined),
+  ],
+  'MaskKeys randomFill': [
+    (fill) => void new MaskKeys(fill as () => void).next(),
+    promises('randomFill', undefined),
+  ],
+};
+
+describe.each(Object.entries(uses))('%s', (_, [use, outcomes]) => {
+  it.each(Object.entries(outcomes) as [Wrong, unknown][])('that %s', (wrong, outcome) => {
+    const call = (): void => use(WRONG_FUNCTIONS[wrong]);
+    if (outcome === undefined) expect(call).not.toThrow();
+    else expect(call).toThrow(outcome as string | Error);
+  });
+});
+
+it('SlabPool is not affected by a release that is called late and twice', () => {
+  const pool = new SlabPool();
+  const slab = pool.take(10);
+  slab.release();
+  slab.release();
+  expect(pool.lent).toBe(0);
+});
