@@ -136,7 +136,8 @@ export class ReadPendingError extends WebSocketError {
 export class TimeoutError extends WebSocketError {
   declare readonly code: 'WS_ERR_TIMEOUT';
   /**
-   * Whether later calls fail too: a deadline, the heartbeat or `idleReadTimeout` has expired. False
+   * Whether later calls fail too: a deadline, the heartbeat, `idleReadTimeout` or the time of the
+   * closing handshake has expired. False
    * for the `timeout` of one call, after which the next call can succeed.
    */
   readonly permanent: boolean;

@@ -49,15 +49,18 @@ export interface ConnSettings {
    * or for an earlier call of it, is charged 1,024 bytes beside its data. Default: 16 MiB.
    */
   readonly maxBufferedAmount?: number | false | undefined;
-  /** Time in ms that the peer has for its part of the closing handshake. Default: 5 s. */
+  /**
+   * Time in ms that the peer has for its part of the closing handshake. When the peer closes first,
+   * your code has half of it to handle the messages before the close frame. Default: 5 s.
+   */
   readonly closeTimeout?: number | undefined;
   /** Pings to silent peers. Default: 20 s and 20 s. */
   readonly heartbeat?: false | Heartbeat | undefined;
   /** The most unanswered pings of `ping()`. Default: 64. */
   readonly maxPendingPings?: number | undefined;
   /**
-   * First size in bytes of the buffer for a transport that reads into memory of the library.
-   * Default: 4,096.
+   * First size in bytes of the buffer for a transport that reads into memory of the library, at
+   * most 1 MiB. Default: 4,096.
    */
   readonly readBufferSize?: number | undefined;
   /**
@@ -183,7 +186,7 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
     closeTimeout: resolve('closeTimeout', (name, value) => duration(name, value, 0, false)),
     heartbeat: resolve('heartbeat', heartbeat),
     maxPendingPings: resolve('maxPendingPings', whole),
-    readBufferSize: resolve('readBufferSize', whole),
+    readBufferSize: resolve('readBufferSize', (name, value) => range(name, value, 1, 1024 * KIB)),
     writeBufferSize: resolve('writeBufferSize', whole),
     writeBufferPool: resolve('writeBufferPool', bufferPool),
     compression: resolve('compression', compression),

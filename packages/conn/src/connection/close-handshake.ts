@@ -249,17 +249,18 @@ function sendClose(handshake: CloseHandshake, payload: Uint8Array): void {
 
 function peerCloses(handshake: CloseHandshake, detail: CloseEvents['peerClose']): void {
   recordPeerClose(handshake, detail);
-  if (handshake.sent) return closeTransport(handshake);
-  if (handshake.phase === OPEN) handshake.phase = ENDING;
-  setAlarm(handshake, timeToHandle(handshake));
+  if (handshake.sent) closeTransport(handshake);
+  else waitForReader(handshake);
 }
 
 /**
- * Time in ms for messages before the peer's close frame to be handled: a peer with the same
- * `closeTimeout` still gets the answer.
+ * The messages before the peer's close frame, or before the end of its stream, have half of
+ * `closeTimeout` to be handled: a peer with the same `closeTimeout` still gets the answer.
  */
-function timeToHandle({ actions }: CloseHandshake): number {
-  return actions.closeTimeout / 2;
+function waitForReader(handshake: CloseHandshake): void {
+  if (handshake.phase !== OPEN) return;
+  handshake.phase = ENDING;
+  setAlarm(handshake, handshake.actions.closeTimeout / 2);
 }
 
 /**
@@ -280,8 +281,7 @@ function peerEnds(handshake: CloseHandshake): void {
   const { actions } = handshake;
   handshake.eof = true;
   handshake.endReason ??= { reason: unexpectedEof() };
-  if (handshake.phase === OPEN) handshake.phase = ENDING;
-  setAlarm(handshake, timeToHandle(handshake));
+  waitForReader(handshake);
   actions.scheduleEndOfTurn();
 }
 
@@ -455,7 +455,7 @@ function abort(handshake: CloseHandshake, { error }: CloseEvents['abort']): void
 function giveUp(handshake: CloseHandshake): void {
   if (handshake.received === undefined) {
     handshake.abortError ??= new TimeoutError(
-      'the peer did not finish the closing handshake in time (option closeTimeout)',
+      'the peer did not finish the closing handshake in time (option closeTimeout, or timeout of close)',
       { permanent: true },
     );
   }

@@ -131,6 +131,20 @@ describe('the answer to the last message', () => {
     expect(conn.state).not.toBe('open');
   });
 
+  it('is waited for from the close frame on, not again from the FIN', async () => {
+    const { conn, platform, transport, frame, sent } = server(false);
+    const message = conn.readMessage();
+    transport.feed(frame(1, 'last'));
+    await message;
+    transport.feed(frame(8, CLOSE_1000));
+    await platform.advance(2000);
+    transport.feedEnd();
+    await platform.advance(400);
+    expect(sent()).toEqual([]);
+    await platform.advance(200);
+    expect(sent()).toEqual(['close 1000']);
+  });
+
   it('is not waited for after a break', async () => {
     const { conn, platform, transport, frame, sent } = server(false);
     transport.feed(Buffer.concat([frame(1, 'last'), frame(8, CLOSE_1000)]));
