@@ -58,6 +58,13 @@ describe('new Conn', () => {
     }
   });
 
+  it('rejects a readBufferSize over 1 MiB', () => {
+    const conn = (readBufferSize: number): Conn =>
+      new Conn(new TestTransport(), { role: 'server', readBufferSize });
+    conn(1_048_576).terminate();
+    expect(() => conn(1_048_577)).toThrow('readBufferSize: expected a whole number from 1 to');
+  });
+
   it.each(bounds)('accepts false for %s: no bound', (name) => {
     const conn = new Conn(new TestTransport(), { role: 'server', [name]: false });
     conn.terminate();
