@@ -315,10 +315,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
     const connection = this.#connection;
     return {
       next: () => connection.readSide.next(),
-      return: () => {
-        finishMessage(this);
-        return Promise.resolve({ done: true, value: undefined });
-      },
+      return: () => Promise.resolve({ done: true, value: undefined }),
       [Symbol.asyncIterator]() {
         return this;
       },

@@ -57,6 +57,11 @@ export interface Transport {
   destroy(error?: Error): void;
   /** Bytes written and not yet handed to the operating system. */
   readonly bufferedAmount: number;
+  /**
+   * Most bytes that the operating systems of both ends may hold on the way to the peer. The heartbeat
+   * gives a slow peer time to read as many. Default: 0.
+   */
+  readonly inTransit?: number | undefined;
   /** The address of this end: `host:port`, or a path. */
   readonly localAddr?: string | undefined;
   /** The address of the peer: `host:port`, or a path. */

@@ -129,6 +129,11 @@ class SocketTransport implements Transport {
     else this.underlying.unshift(copy);
   }
 
+  /** What Linux gives a connection by default: 4 MiB to send, 6 MiB to receive. */
+  get inTransit(): number {
+    return 10_485_760;
+  }
+
   get bufferedAmount(): number {
     const { writableLength } = this.underlying;
     return this.#backlog === undefined ? writableLength : writableLength + this.#backlog.bytes;

@@ -4,6 +4,7 @@ import { isIPv6 } from 'node:net';
 import { resolve } from 'node:path';
 import { clientErrorListener } from './refusal/client-error.ts';
 import type { ServeOptions } from './serve-options.ts';
+import { guardedTls } from './tls-callbacks.ts';
 
 /** Sockets of a server above its connections and handshakes: for plain requests. */
 const SPARE_SOCKETS = 256;
@@ -14,12 +15,19 @@ const SPARE_SOCKETS = 256;
  */
 function maxSockets<Result>(options: ServeOptions<Result>): number {
   const { maxConnections, maxHandshakes = 1024 } = options;
-  if (!maxConnections || !maxHandshakes) return Infinity;
-  return maxConnections + maxHandshakes + SPARE_SOCKETS;
+  if (!maxConnections) return Infinity;
+  return maxConnections + (maxHandshakes || 0) + SPARE_SOCKETS;
 }
 
-/** Makes a server. `handshakeTimeout` also bounds the TLS handshake and the request head. */
-export function makeServer<Result>(options: ServeOptions<Result>): HttpServer | HttpsServer {
+/**
+ * Makes a server. `handshakeTimeout` also bounds the TLS handshake and the request head.
+ *
+ * @param failed - Gets the errors of the functions in `options.tls`.
+ */
+export function makeServer<Result>(
+  options: ServeOptions<Result>,
+  failed: (error: unknown, where: string) => void,
+): HttpServer | HttpsServer {
   const { handshakeTimeout = 10_000, tls } = options;
   const bounds =
     handshakeTimeout === false
@@ -35,7 +43,9 @@ export function makeServer<Result>(options: ServeOptions<Result>): HttpServer | 
   // request on the socket.
   const strict = { ...bounds, insecureHTTPParser: false, requireHostHeader: false };
   const http =
-    tls === undefined ? createServer(strict) : createTlsServer({ ...strict, ...tlsBound, ...tls });
+    tls === undefined
+      ? createServer(strict)
+      : createTlsServer({ ...strict, ...tlsBound, ...tls, ...guardedTls(tls, failed) });
   http.maxConnections = maxSockets(options);
   // `http.Server.close` (since Node 19) calls this. It would end connections whose last answer is
   // not sent yet.

@@ -132,7 +132,9 @@ class RunningServer<Result> implements WebSocketServer {
     // First, because it checks options that the HTTP server is made with.
     const upgrader = new Upgrader<Result>(pickUpgraderOptions(options), platform);
     this.#reporter = new ErrorReporter(options.report);
-    this.#http = options.server ?? makeServer(options);
+    this.#http =
+      options.server ??
+      makeServer(options, (error, where) => this.#reporter.failed(error, { where }));
     const request = options.request && guardListener(options.request, this.#reporter);
     if (options.server === undefined) {
       this.#plain = new PlainRequests(request ?? upgradeRequired, () => this.#onProgress?.());
@@ -194,9 +196,12 @@ class RunningServer<Result> implements WebSocketServer {
   }
 
   get url(): string {
-    if (this.#http.listening) this.#url = urlOf(this.#http, this.#options.host);
     return this.#url;
   }
+
+  readonly #onListening = (): void => {
+    this.#url = urlOf(this.#http, this.#options.host);
+  };
 
   async listen(): Promise<void> {
     const { port, host, path, server } = this.#options;
@@ -205,6 +210,8 @@ class RunningServer<Result> implements WebSocketServer {
     if (http.listenerCount('request') === 0) http.on('request', this.#onRequest);
     if (server === undefined) this.#listenToOwnServer();
     http.on('upgrade', this.#onUpgrade);
+    http.on('listening', this.#onListening);
+    if (http.listening) this.#onListening();
     const listens = server === undefined || (port ?? host ?? path) !== undefined;
     if (listens && !http.listening) {
       if (path !== undefined) http.listen(path);
@@ -232,6 +239,7 @@ class RunningServer<Result> implements WebSocketServer {
 
   /** Removes our listeners from the HTTP server. */
   detach(): void {
+    this.#http.off('listening', this.#onListening);
     if (this.#answersAll) answering.delete(this.#http);
     this.#http.off('upgrade', this.#onUpgrade).off('request', this.#onRequest);
   }

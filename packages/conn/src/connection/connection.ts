@@ -432,6 +432,10 @@ export class Connection
     return this.bytesOut - this.transport.bufferedAmount;
   }
 
+  get inTransit(): number {
+    return this.transport.inTransit ?? 0;
+  }
+
   stalledSince(now: number): number {
     return this.#writeSide === undefined ? now : this.#writeSide.sendQueue.stalledSince(now);
   }

@@ -2,7 +2,7 @@ import type { Heartbeat as HeartbeatOption } from '../options.ts';
 import type { TimerEntry, Timers } from '../time/timers.ts';
 
 /**
- * Why the timeout of a ping has not started. Created only for a ping that waits, so that an idle
+ * Why the timeout of a ping has not started, or is longer. Created only for a ping that waits, so that an idle
  * connection has none.
  */
 export interface PingWait {
@@ -13,6 +13,20 @@ export interface PingWait {
   /** {@link KeepAliveTarget.bytesFlushed} when it last grew, and the time of that. */
   flushed: number;
   progressAt: number;
+  /** The same two when the wait began. Together they give the speed of the peer. */
+  readonly firstFlushed: number;
+  readonly since: number;
+  /** Set once the ping has left this process: the {@link transitTime} that the timeout adds. */
+  transit?: number;
+}
+
+/** Time in ms that the peer needs for `inTransit` bytes at its speed so far; 0 without progress. */
+function transitTime(
+  { flushed, progressAt, firstFlushed, since }: PingWait,
+  inTransit: number,
+): number {
+  const bytes = flushed - firstFlushed;
+  return bytes === 0 ? 0 : Math.ceil(((progressAt - since) * inTransit) / bytes);
 }
 
 /**
@@ -34,6 +48,8 @@ export interface KeepAliveTarget extends TimerEntry {
   readonly bytesOut: number;
   /** Those of them that the operating system has. */
   readonly bytesFlushed: number;
+  /** Most bytes on the way to the peer that the operating systems hold and do not report. */
+  readonly inTransit: number;
   /** Since when none of the others has left, in ms, as far as known: at the latest `now`. */
   stalledSince(now: number): number;
   /**
@@ -54,7 +70,8 @@ export interface KeepAliveTarget extends TimerEntry {
  *
  * A peer can answer a ping only after it has read our older bytes. While such bytes wait in this
  * process, the timeout of the ping has not started. The connection then lives as long as some of
- * them leave within `interval + timeout`.
+ * them leave within `interval + timeout`, or within the time in which the peer has read as many
+ * bytes as the operating systems may hold.
  */
 export class KeepAlive {
   readonly #timers: Timers;
@@ -103,7 +120,14 @@ export class KeepAlive {
   #ping(target: KeepAliveTarget, now: number): void {
     if (!target.holdsHeartbeat) return this.#send(target, now);
     target.pingedAt = now;
-    target.pingWait = { held: true, ahead: 0, flushed: 0, progressAt: now };
+    target.pingWait = {
+      held: true,
+      ahead: 0,
+      flushed: 0,
+      progressAt: now,
+      firstFlushed: 0,
+      since: now,
+    };
   }
 
   #send(target: KeepAliveTarget, now: number): void {
@@ -111,31 +135,39 @@ export class KeepAlive {
     target.pingedAt = now;
     target.pingWait = undefined;
     if (bytesFlushed < bytesOut) {
-      const progressAt = target.stalledSince(now);
-      target.pingWait = { held: false, ahead: bytesOut, flushed: bytesFlushed, progressAt };
+      target.pingWait = {
+        held: false,
+        ahead: bytesOut,
+        flushed: bytesFlushed,
+        progressAt: target.stalledSince(now),
+        firstFlushed: bytesFlushed,
+        since: now,
+      };
     }
     target.sendHeartbeat();
   }
 
   #updateWait(target: KeepAliveTarget, now: number): void {
     const { pingWait, bytesFlushed } = target;
-    if (pingWait === undefined) return;
+    if (pingWait === undefined || pingWait.transit !== undefined) return;
     if (pingWait.held) {
       // A held ping waits for at most its timeout.
       if (now >= this.#dueAt(target)) this.#send(target, now);
-    } else if (bytesFlushed >= pingWait.ahead) {
-      target.pingedAt = now;
-      target.pingWait = undefined;
     } else if (bytesFlushed > pingWait.flushed) {
       pingWait.flushed = bytesFlushed;
       pingWait.progressAt = now;
+      if (bytesFlushed >= pingWait.ahead) {
+        target.pingedAt = now;
+        pingWait.transit = transitTime(pingWait, target.inTransit);
+      }
     }
   }
 
   /** When a connection that was pinged expires, or its held ping is sent. */
-  #dueAt({ pingedAt, pingWait }: KeepAliveTarget): number {
+  #dueAt({ pingedAt, pingWait, inTransit }: KeepAliveTarget): number {
     const { interval, timeout } = this.#option;
     if (pingWait === undefined || pingWait.held) return pingedAt! + timeout;
-    return pingWait.progressAt + interval + timeout;
+    if (pingWait.transit !== undefined) return pingedAt! + pingWait.transit + timeout;
+    return pingWait.progressAt + Math.max(interval + timeout, transitTime(pingWait, inTransit));
   }
 }

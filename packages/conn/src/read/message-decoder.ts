@@ -313,7 +313,9 @@ export class MessageDecoder {
 
   #frame(): DecodedEvent {
     const frames = this.frames;
-    if (++this.context.framesIn >= this.#lastFrame) this.budgetSpent = true;
+    // Dropped frames cost little, and must not wait: the transport is not paused for them.
+    const bounded = this.payloadUse !== IGNORED;
+    if (++this.context.framesIn >= this.#lastFrame && bounded) this.budgetSpent = true;
     const { opcode } = frames;
     if (opcode >= CloseMessage) {
       this.show(frames.buf, frames.start, frames.end);

@@ -155,6 +155,7 @@ export class MessageReader implements AsyncIterable<Uint8Array> {
   /** A copy of the next piece, for a loop or a web stream that reads to the end of the message. */
   async #held(holder: string): Promise<Uint8Array | undefined> {
     const pieces = this.#pieces;
+    if (pieces.reading) return this.#clash();
     pieces.holder = holder;
     const piece = await this.#once((queue) => queue.shift(), undefined);
     if (piece !== undefined) return copyOf(piece);

@@ -409,7 +409,8 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     }
     if (this.unsentBytes >= LARGEST_SLAB) this.#write();
     else this.owner.flushAtEndOfTurn();
-    return RESOLVED;
+    if (own || !isTurnFull(this.#turnBytes, ++this.#turnFrames)) return RESOLVED;
+    return this.#waitingWriters().forNextTurn(this.owner.shared.platform, this);
   }
 
   #enqueueControl(

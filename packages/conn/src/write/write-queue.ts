@@ -1,7 +1,6 @@
 import { Deferred, handled } from '../time/promises.ts';
 
 interface Waiting {
-  readonly promise: Promise<unknown>;
   /** Bytes of the write. */
   readonly size: number;
   /** Begins the write, because it is now the first in the queue. */
@@ -17,10 +16,9 @@ interface Waiting {
 export class WriteQueue {
   /** Bytes of all waiting writes. */
   bytes = 0;
-  #waiting: Waiting[] = [];
+  /** By the promise of the write, in the order of the calls. */
+  readonly #waiting = new Map<Promise<unknown>, Waiting>();
   readonly #startFailed: (error: unknown) => void;
-  /** Index of the first waiting write. `shift` would be slow, since very many writes may wait. */
-  #first = 0;
 
   /** @param startFailed - Called when a write fails as it begins; its promise rejects too. */
   constructor(startFailed: (error: unknown) => void) {
@@ -28,11 +26,11 @@ export class WriteQueue {
   }
 
   get length(): number {
-    return this.#waiting.length - this.#first;
+    return this.#waiting.size;
   }
 
   get empty(): boolean {
-    return this.#first === this.#waiting.length;
+    return this.#waiting.size === 0;
   }
 
   /**
@@ -42,8 +40,7 @@ export class WriteQueue {
   enqueue<T>(size: number, start: () => T | PromiseLike<T>, drop?: () => void): Promise<T> {
     const started = new Deferred<T>();
     this.bytes += size;
-    this.#waiting.push({
-      promise: started.promise,
+    this.#waiting.set(started.promise, {
       size,
       start: () => {
         try {
@@ -63,18 +60,18 @@ export class WriteQueue {
 
   /** Starts the first write. */
   advance(): void {
-    const next = this.#waiting[this.#first];
-    if (next === undefined) return;
-    this.#first++;
-    if (this.empty) this.#clear();
-    this.bytes -= next.size;
-    next.start();
+    for (const [promise, next] of this.#waiting) {
+      this.#waiting.delete(promise);
+      this.bytes -= next.size;
+      next.start();
+      return;
+    }
   }
 
   rejectAll(error: unknown): void {
-    const waiting = this.#waiting.slice(this.#first);
+    const waiting = [...this.#waiting.values()];
     this.bytes = 0;
-    this.#clear();
+    this.#waiting.clear();
     for (const one of waiting) one.reject(error);
   }
 
@@ -83,15 +80,10 @@ export class WriteQueue {
    * write has begun.
    */
   cancel(promise: Promise<unknown>, reason: unknown): void {
-    const at = this.#waiting.findIndex((one, i) => i >= this.#first && one.promise === promise);
-    if (at < 0) return;
-    const [one] = this.#waiting.splice(at, 1);
-    this.bytes -= one!.size;
-    one!.reject(reason);
-  }
-
-  #clear(): void {
-    this.#waiting = [];
-    this.#first = 0;
+    const one = this.#waiting.get(promise);
+    if (one === undefined) return;
+    this.#waiting.delete(promise);
+    this.bytes -= one.size;
+    one.reject(reason);
   }
 }

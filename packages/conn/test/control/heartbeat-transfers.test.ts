@@ -10,7 +10,12 @@ class SlowTransport implements Transport {
   bufferedAmount = 0;
   destroyed = false;
   sink: TransportSink | undefined;
+  readonly inTransit: number;
   readonly #held: { left: number; release: (() => void) | undefined }[] = [];
+
+  constructor(inTransit: number) {
+    this.inTransit = inTransit;
+  }
 
   start(sink: TransportSink): void {
     this.sink = sink;
@@ -49,9 +54,9 @@ class SlowTransport implements Transport {
 const heartbeat = { interval: 1_000, timeout: 1_000 };
 
 describe.each(['server', 'client'] as const)('the heartbeat of a %s', (role) => {
-  function slow(settings: ConnSettings = {}) {
+  function slow(settings: ConnSettings = {}, inTransit = 0) {
     const platform = new FakePlatform();
-    const transport = new SlowTransport();
+    const transport = new SlowTransport(inTransit);
     const conn = new Conn(transport, { role, platform, heartbeat, ...settings });
     return { conn, platform, transport };
   }
@@ -107,6 +112,21 @@ describe.each(['server', 'client'] as const)('the heartbeat of a %s', (role) => 
     await platform.advance(1_900);
     expect(conn.state).toBe('open');
     await platform.advance(200);
+    expect(transport.destroyed).toBe(true);
+  });
+
+  it('gives a slow peer time to read what the kernels hold', async () => {
+    const { conn, platform, transport } = slow({}, 65_536);
+    void conn.send(new Uint8Array(1 << 20));
+    await platform.settle();
+    // 64 KiB per 500 ms, and then 64 KiB at the same speed from the kernels.
+    for (let i = 0; i < 16; i++) {
+      await platform.advance(500);
+      transport.send(65_536);
+    }
+    await platform.advance(1_600);
+    expect(conn.state).toBe('open');
+    await platform.advance(1_500);
     expect(transport.destroyed).toBe(true);
   });
 

@@ -17,6 +17,7 @@ function patientOf(option: { interval: number; timeout: number }) {
     paused: false,
     bytesOut: 0,
     bytesFlushed: 0,
+    inTransit: 0,
     stalledSince: (now) => now,
     holdsHeartbeat: false,
     fire() {

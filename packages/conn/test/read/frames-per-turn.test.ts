@@ -37,6 +37,16 @@ describe('frames of one turn', () => {
     expect(target.sent()).toEqual(['pong ping']);
   });
 
+  it('are not bounded when they are dropped: the transport is not paused for them', async () => {
+    const target = manual((conn) => conn.discardReads());
+    target.conn.setReadDeadline(Date.now() - 1);
+    await target.platform.advance(100);
+    const before = target.conn.stats.framesIn;
+    for (let i = 0; i < 10; i++) target.feed(numbered(target, 2_000));
+    expect(target.conn.stats.framesIn - before).toBe(20_000);
+    expect(target.platform.yielded).toBe(0);
+  });
+
   it('need no later turn when they are fewer', async () => {
     const target = manual((conn) => conn.receive(() => {}));
     for (let i = 0; i < 3; i++) target.feed(numbered(target, TURN - 1));

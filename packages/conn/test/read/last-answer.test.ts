@@ -145,12 +145,14 @@ describe('the answer to the last message', () => {
     expect(sent()).toEqual(['close 1000']);
   });
 
-  it('is not waited for after a break', async () => {
+  it('is waited for after a break', async () => {
     const { conn, platform, transport, frame, sent } = server(false);
     transport.feed(Buffer.concat([frame(1, 'last'), frame(8, CLOSE_1000)]));
     for await (const message of conn) if (message.text() === 'last') break;
-    await platform.settle();
-    expect(sent()).toEqual(['close 1000']);
+    await platform.advance(100);
+    await conn.send('answer');
+    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
+    expect(sent()).toEqual(['text answer', 'close 1000']);
   });
 
   it.each(ends)('is not waited for when the message is cut: %s', async (end) => {

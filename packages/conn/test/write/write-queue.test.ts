@@ -1,3 +1,4 @@
+import { collectGarbage } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { WriteQueue } from '../../src/write/write-queue.ts';
 
@@ -19,6 +20,21 @@ function lineOf(...sizes: readonly number[]) {
 }
 
 describe('WriteQueue', () => {
+  it('keeps no write that has begun, although others wait', async () => {
+    const queue = new WriteQueue(() => {});
+    void queue.enqueue(1, () => {});
+    const begun: WeakRef<Promise<unknown>>[] = [];
+    for (let i = 0; i < 100; i++) {
+      begun.push(new WeakRef(queue.enqueue(1, () => {})));
+      queue.advance();
+      expect(queue.length).toBe(1);
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+    collectGarbage();
+    expect(begun.filter((one) => one.deref() !== undefined).length).toBeLessThan(10);
+    expect(queue.bytes).toBe(1);
+  });
+
   it('is first in, first out, and counts the bytes that wait', async () => {
     const { queue, seen, promises } = lineOf(10, 20, 30);
     expect([queue.empty, queue.bytes, seen]).toEqual([false, 60, []]);
