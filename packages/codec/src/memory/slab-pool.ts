@@ -31,9 +31,10 @@ const COUNT = CLASSES.length;
 const NOT_KEPT = 2 * COUNT;
 const MAX_FREE_BYTES = 2.5 * 1024 * 1024;
 /**
- * Release functions of a slab. Each lease gets the next one, so that a second call does not end a
- * later lease of another connection. They are reused: with a new function per lease, V8 discarded
- * optimized code at each collection, and an encoder allocated 100 bytes a frame.
+ * Leases of one slab object. Each lease has its own release function, so that a second call does not
+ * end a later lease of another connection. The object keeps them: with functions that become
+ * garbage at each lease, V8 discarded optimized code at each collection, and an encoder allocated
+ * 100 bytes a frame.
  */
 const RELEASES = 32;
 
@@ -94,7 +95,11 @@ export class SlabPool implements SlabSource {
       slab = this.#make(kind, minBytes);
     } else {
       this.#freeBytes -= slab.bytes.length;
-      if (this.#guard !== undefined) slab = this.#leaseAgain(slab, this.#guard);
+      this.#guard?.lend(slab.bytes);
+      // With the guard, each lease has its own functions, so that a late call is detected.
+      if (this.#guard !== undefined || slab.spent) {
+        slab = new PooledSlab(slab.bytes, slab.kind, this.#takeBack);
+      }
     }
     slab.lease();
     this.#lent++;
@@ -109,14 +114,6 @@ export class SlabPool implements SlabSource {
     const block = this.#simd && masks ? simd()?.blocks.acquire(needed) : undefined;
     const memory = block ?? new Uint8Array(needed);
     return new PooledSlab(guard?.enclose(memory, size) ?? memory, kind, this.#takeBack);
-  }
-
-  /**
-   * The same memory with a new `release`, so that a late call of the old `release` is detected.
-   */
-  #leaseAgain({ bytes, kind }: PooledSlab, guard: PoolGuard): PooledSlab {
-    guard.lend(bytes);
-    return new PooledSlab(bytes, kind, this.#takeBack);
   }
 
   #takeBack = (slab: PooledSlab, lease: number): void => {
@@ -178,12 +175,16 @@ class PooledSlab implements Slab {
     this.#takeBack = takeBack;
   }
 
+  /** Whether every release function was used: another object takes over the memory. */
+  get spent(): boolean {
+    return this.current === RELEASES - 1;
+  }
+
   /** Begins a lease. */
   lease(): void {
     this.lent = true;
-    const next = (this.current + 1) % RELEASES;
-    this.current = next;
-    if (next === this.#releases.length) this.#releases.push(() => this.#takeBack(this, next));
+    const next = ++this.current;
+    this.#releases.push(() => this.#takeBack(this, next));
   }
 
   get release(): () => void {

@@ -7,8 +7,7 @@ export interface Slab {
   /**
    * Returns the slab to its pool. Do not touch `bytes` afterwards. The function is bound: pass it on
    * as a callback, no closure is needed. It belongs to this lease: read it at the lease and keep it.
-   * A second call has no effect, also when the slab was leased again: a `SlabPool` uses the function
-   * again after 32 leases of the same memory. With `debug` it never does, and a second call throws.
+   * A second call has no effect, also when the slab was leased again. With `debug` it throws.
    */
   readonly release: () => void;
   /**

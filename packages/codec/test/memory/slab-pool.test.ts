@@ -66,6 +66,19 @@ describe('SlabPool', () => {
     },
   );
 
+  it('ignores a release of an earlier lease, after any number of leases', () => {
+    const pool = new SlabPool();
+    const { release } = pool.take(4096);
+    release();
+    for (let i = 0; i < 200; i++) {
+      const slab = pool.take(4096);
+      release();
+      expect(pool.lent).toBe(1);
+      slab.release();
+    }
+    expect(pool.lent).toBe(0);
+  });
+
   it('uses ordinary memory when the SIMD memory is full, or not wanted', () => {
     const pool = new SlabPool({ maxFreeBytes: 0 });
     const slabs = Array.from({ length: 300 }, () => pool.take(65536, true));
