@@ -23,7 +23,7 @@ import {
 
 /** Bytes of one message. */
 const LIMIT = 4 * 1024 * 1024;
-/** Empty fragments in a row. They need no memory, but each costs time. */
+/** Most empty fragments in a row. They need no memory, but each costs time. */
 const MAX_EMPTY_FRAGMENTS = 1_024;
 
 /**

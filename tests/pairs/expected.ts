@@ -6,7 +6,7 @@ const CLEAN = 'closes with 1000, clean';
 const LOST = 'closes with 1006';
 const FAILED = 'closes with 1011';
 
-/** What becomes of the first operation, of the second one and of the connection. */
+/** Outcomes of one first operation, by the second operation. */
 type Row = Readonly<Record<OperationName, Outcome | Impossible>>;
 
 /** Why a pair cannot happen. */

@@ -5,7 +5,7 @@ import { ABORTED, type MessageName, partsOf, type Scene, THROWN, textOf } from '
 export interface Running {
   /** Does the rest of the operation, after both operations have begun. */
   finish?(): Promise<void> | void;
-  /** What became of it, in words. */
+  /** Its outcome, in words. */
   outcome(): Promise<string> | string;
   /** Lets the pending handler of `receive` fail. */
   failHandler?(): void;
@@ -14,7 +14,7 @@ export interface Running {
 }
 
 export interface Operation {
-  /** How far it is as the first operation of a pair. */
+  /** Its state when the second operation begins. */
   readonly asFirst: string;
   /** What it does as the second operation. */
   readonly asSecond: string;

@@ -1,7 +1,7 @@
 import { EXPECTED } from './expected.ts';
 import { OPERATIONS, type OperationName } from './operations.ts';
 
-const INTRO = `# What happens when two operations meet?
+const INTRO = `# What happens when two operations overlap?
 
 \`pairs.test.ts\` begins one operation on a connection, then runs another one on the same connection. It does so for every
 ordered pair, on a server and on a client, plain and compressed. The outcome is the same in all four cases. The test

@@ -2,7 +2,7 @@ import { turn } from '../kit/index.ts';
 import { OPERATIONS, type Operation, type OperationName } from './operations.ts';
 import { isInOrder, Scene, type Variant } from './scene.ts';
 
-/** What became of the operations of a pair, and of the connection. */
+/** Outcomes of both operations and of the connection. */
 export type Outcome = readonly [first: string, second: string, connection: string];
 
 export interface PairResult {

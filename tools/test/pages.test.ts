@@ -212,8 +212,8 @@ describe('docs/limits.md', () => {
     expect(figure(defaults.get('handshakeTimeout'))).toBe(handshakeTimeout);
     expect([defaults.get('followRedirects'), followRedirects]).toEqual(['none', 0]);
     const { minDelay, maxDelay } = planReconnecting('ws://127.0.0.1', {});
-    const wait = /\| (.* s), doubling to (.* s), at random \|/.exec(read('limits.md'));
-    expect([figure(wait?.[1]), figure(wait?.[2])]).toEqual([minDelay, maxDelay]);
+    const wait = /\| 0 to (\S+ s), then .*, doubling to (\S+ s) \|/.exec(read('limits.md'));
+    expect([figure(wait?.[1]), figure(wait?.[2])]).toEqual([2 * minDelay, maxDelay]);
   });
 });
 

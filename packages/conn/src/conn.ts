@@ -89,8 +89,8 @@ export interface NextWriterOptions {
 export let connectionOf: (conn: Conn) => Connection;
 
 /**
- * The application has handled the last message that it has read from `conn`. A close frame that
- * arrived after that message is answered now, not at the next read.
+ * Marks the last message that was read from `conn` as handled. Then the connection answers a close
+ * frame that arrived after it.
  */
 export function finishMessage(conn: Conn): void {
   const connection = connectionOf(conn);
@@ -620,7 +620,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   /**
    * Sets a handler for pings, called with the payload (owned bytes) instead of answering with a
    * pong. `null` restores the default answer. An error of the handler closes the connection with
-   * 1011, unless the connection has sent its close frame or the error is its end.
+   * 1011. An error after our close frame, or the error that ended the connection, does not change
+   * the close.
    *
    * @throws TypeError when `handler` is neither a function nor null.
    */
@@ -680,8 +681,8 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    * @param reason - At most 123 bytes of UTF-8.
    * @param options - `timeout`: the time in ms that the handshake may take, default `closeTimeout`;
    *   then the transport is destroyed. The answer of the peer does not restart it. A later call
-   *   with a `timeout` can only shorten it. `signal`: an abort destroys the transport at once; if it has already
-   *   aborted, nothing is sent.
+   *   with a `timeout` can only shorten it. `signal`: an abort destroys the transport at once; if
+   *   it has already aborted, nothing is sent.
    * @returns How the connection ended.
    * @throws (rejects) TypeError, RangeError for a bad argument; nothing is sent then. The reason of
    *   `signal`.

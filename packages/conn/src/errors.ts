@@ -117,8 +117,8 @@ export class ReadLimitError extends WebSocketError {
 }
 
 /**
- * A second way of reading started while another is pending; the message names both. Or a read of a
- * MessageReader whose unread rest was dropped: the message has the cause.
+ * A read started while another one is pending, or a read of a message whose rest was dropped. The
+ * message names both reads, or the cause.
  */
 export class ReadPendingError extends WebSocketError {
   declare readonly code: 'WS_ERR_READ_PENDING';
@@ -184,7 +184,7 @@ export class TransportError extends WebSocketError {
   }
 }
 
-/** The error of a connection whose transport threw in `method`. */
+/** The error of a connection whose transport threw or rejected in `method`. */
 export function transportFailed(method: string, cause: unknown): TransportError {
   return new TransportError(`the transport could not ${method}`, { cause });
 }

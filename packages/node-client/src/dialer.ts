@@ -268,7 +268,7 @@ export const defaultDialer: Dialer = /* @__PURE__ */ new Dialer();
  * {@link Dialer}: each call with options of a Dialer checks them and reads the certificates again.
  *
  * @param url - As for {@link Dialer.dial}.
- * @param options - Those of one dial and of a {@link Dialer}.
+ * @param options - Options of one dial and of a {@link Dialer}.
  * @returns The open connection and the server's response.
  * @throws (rejects with) the errors listed at {@link Dialer}.
  * @see RFC 6455, section 4.1

@@ -18,7 +18,7 @@ export class TransportDuplex extends Duplex {
   /**
    * Starts the transport.
    *
-   * @throws its error.
+   * @throws The error of `transport.start`.
    */
   start(): void {
     const started: unknown = this.#transport.start({
@@ -30,20 +30,20 @@ export class TransportDuplex extends Duplex {
       end: () => void this.push(null),
       close: (error) => void this.destroy(error),
     });
-    this.#failWith('start', started);
+    this.#destroyOnRejection('start', started);
   }
 
   /** Calls a function of the transport. Its error destroys the stream. */
   #call(name: 'pause' | 'resume' | 'end'): void {
     try {
-      this.#failWith(name, this.#transport[name]());
+      this.#destroyOnRejection(name, this.#transport[name]());
     } catch (error) {
       this.destroy(asError(error, `transport.${name}`));
     }
   }
 
   /** Destroys the stream if `result` is a promise that rejects: it would end the process. */
-  #failWith(name: string, result: unknown): void {
+  #destroyOnRejection(name: string, result: unknown): void {
     if (!isThenable(result)) return;
     result.then(undefined, (error) => this.destroy(asError(error, `transport.${name}`)));
   }
@@ -54,7 +54,7 @@ export class TransportDuplex extends Duplex {
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error) => void): void {
     try {
-      this.#failWith('write', this.#transport.write(chunk, done));
+      this.#destroyOnRejection('write', this.#transport.write(chunk, done));
     } catch (error) {
       // A stream expects the error as an argument.
       done(asError(error, 'transport.write'));
@@ -68,7 +68,7 @@ export class TransportDuplex extends Duplex {
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     try {
-      this.#failWith('destroy', this.#transport.destroy(error ?? undefined));
+      this.#destroyOnRejection('destroy', this.#transport.destroy(error ?? undefined));
     } catch (thrown) {
       // The first error counts.
       error ??= asError(thrown, 'transport.destroy');

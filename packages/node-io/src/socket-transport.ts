@@ -62,11 +62,11 @@ const OWNER = Symbol('transport');
 const YIELD_AFTER = 192 * 1024;
 
 /**
- * Most bytes that a socket has at a time when the kernel does not take them. The rest of a large
- * chunk waits in the transport. Node counts a chunk until its last byte is sent, so without this
- * bound a slow peer that reads all the time would look like one that reads nothing.
+ * Most bytes that are queued in a socket. The rest of a large chunk waits in the transport. Node
+ * counts a chunk until its last byte is sent, so without this bound a slow peer that reads all the
+ * time would look like one that reads nothing.
  */
-const MOST_GIVEN = 256 * 1024;
+const MAX_QUEUED = 256 * 1024;
 
 /** The listeners find their transport on the socket, so that a connection has no closure. */
 interface Owned {
@@ -176,7 +176,7 @@ class SocketTransport implements Transport {
     }
     const waits = this.#backlog?.waits === true;
     // An empty chunk needs no room.
-    if (chunk.length > 0 && (waits || socket.writableLength + chunk.length > MOST_GIVEN)) {
+    if (chunk.length > 0 && (waits || socket.writableLength + chunk.length > MAX_QUEUED)) {
       this.#openBacklog().wait(chunk, release);
       this.#giveWaiting();
     } else this.#give(chunk, release);
@@ -190,14 +190,15 @@ class SocketTransport implements Transport {
     const socket = this.underlying;
     const backlog = this.#backlog!;
     while (backlog.waits && socket.writable) {
-      const room = MOST_GIVEN - socket.writableLength;
+      const room = MAX_QUEUED - socket.writableLength;
       const { left } = backlog;
       if (left <= 0) {
-        const text = 'bytes of a pending write were detached; leave them alone until their release';
+        const text =
+          'bytes of a pending write were detached; do not transfer them before the promise of the write settles';
         return this.destroy(new TypeError(text));
       }
-      // Not in many small pieces.
-      if (left > room && room < MOST_GIVEN / 2) return;
+      // Waits for room for a large piece.
+      if (left > room && room < MAX_QUEUED / 2) return;
       const piece = backlog.take(Math.min(left, room));
       const release = left > room ? undefined : backlog.takeRelease();
       if (this.#kind === OTHER) this.#give(piece, release);

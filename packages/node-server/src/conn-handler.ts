@@ -21,8 +21,8 @@ export interface HandlerContext<Auth, Params = NoParams> {
   /** The pattern of the route that matched, `/feed/:id` for example; undefined without one. */
   readonly route: string | undefined;
   /**
-   * The address of the client: the result of `clientAddress`, or the peer of the socket. Undefined
-   * for a Unix socket.
+   * The client's address: the result of `clientAddress`, or the peer of the socket. Undefined for a
+   * Unix socket, or if `clientAddress` returns undefined.
    */
   readonly address: string | undefined;
 }

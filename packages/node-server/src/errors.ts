@@ -53,7 +53,7 @@ export function serverFault(where: string, cause: unknown): HandshakeError {
 
 /**
  * Makes the error for a synchronous function option that has returned a wrong value. The rejection
- * of a promise is discarded: nobody else handles it, and it would end the process.
+ * of a promise is discarded: no other code handles it, and it would end the process.
  */
 export function unexpectedResult(name: string, expected: string, result: unknown): TypeError {
   if (!isThenable(result)) {

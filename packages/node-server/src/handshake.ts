@@ -115,7 +115,8 @@ export class Handshake {
   }
 
   /**
-   * Waits for a result of the application. {@link whenCallsSettled} waits for it to the end.
+   * Waits for a result of the application. {@link whenCallsSettled} waits for it even after
+   * this wait has ended.
    *
    * @throws as {@link wait}.
    */

@@ -6,7 +6,8 @@ import { HandshakeError, serverFault, unexpectedResult } from './errors.ts';
 
 /**
  * Returns the address of the client that sent a request; undefined for a client that is not
- * counted. It is synchronous. Any string is allowed, a user name for example. Throwing refuses the request with 500.
+ * counted. It is synchronous. Any string is allowed, a user name for example. Throwing refuses the
+ * request with 500.
  */
 export type ClientAddress = (req: IncomingMessage) => string | undefined;
 
@@ -95,10 +96,10 @@ export class Limits {
  * check of the request.
  */
 export class Reservation {
-  /** The client's; undefined when it has none. */
+  /** The client's address. Undefined for a Unix socket, or if `clientAddress` returns undefined. */
   readonly address: string | undefined;
   readonly #limits: Limits;
-  /** What counts as one client; undefined when the client is not counted. */
+  /** The group that counts as one client; undefined when the client is not counted. */
   readonly #group: string | undefined;
   #pending = true;
   #held = true;

@@ -92,8 +92,10 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
     | ((req: IncomingMessage, context: AuthenticateContext) => Result)
     | undefined;
   /**
-   * What happens to a path that no route matches: `404` answers it; `'leave'` leaves the request to
-   * the other listeners for 'upgrade' of the server, before every other check. Default: `404`.
+   * Handling of a path without a route. `404` refuses it. `'leave'` ignores the request, without
+   * any check: another listener for 'upgrade' must answer it. Without one, the socket stays open.
+   * `serve` requires `server` and `routes` for `'leave'`; an `Upgrader` without routes ignores the
+   * option. Default: `404`.
    */
   readonly unmatched?: 404 | 'leave' | undefined;
   /**

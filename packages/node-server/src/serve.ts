@@ -34,7 +34,8 @@ export interface WebSocketServer {
    * Stops accepting and closes every connection with 1001 (`CloseCode.GoingAway`). Resolves when
    * all connections are closed, pending answers are sent and the promises of all handlers have
    * settled. After `timeout` ms (default 5,000) the remaining connections are terminated, and no
-   * handler is waited for. Do not await `close` in a handler: each would wait for the other until `timeout`.
+   * handler is waited for. Do not await `close` in a handler: each would wait for the other until
+   * `timeout`.
    *
    * @throws (rejects with) TypeError or RangeError for a bad `timeout`.
    */
@@ -309,7 +310,7 @@ class RunningServer<Result> implements WebSocketServer {
     this.#http.on('connect', this.#onUpgrade);
     this.#http.on('checkExpectation', this.#plain!.onExpectation);
     const { clientAddress, maxConnectionsPerAddress } = this.#options;
-    // Behind a proxy, `clientAddress` tells clients apart, and only a request has it.
+    // With `clientAddress`, only a request shows the client, so sockets are not counted.
     const limits = new SocketLimits((!clientAddress && maxConnectionsPerAddress) || Infinity);
     this.#http.on('connection', (socket: Socket) => {
       // Node caches the address. The system forgets it at a reset.

@@ -27,7 +27,10 @@ export interface FrameDecoderOptions {
    * 4112. A control frame is always one FRAME.
    */
   holdLimit?: number;
-  /** Smallest first size of `FrameDecoder.writable()`, in bytes. 1 to 1 MiB, default 4096. */
+  /**
+   * Smallest size of the first buffer of `FrameDecoder.writable()`, in bytes. 1 to 1 MiB, default
+   * 4096.
+   */
   readBufferSize?: number;
   /**
    * Source of the memory for incomplete frames and for `writable()`. Default: the thread's shared

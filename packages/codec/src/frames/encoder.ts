@@ -302,7 +302,8 @@ export class FrameEncoder {
   /** Appends text that may not fit a slab. */
   #longText(b0: number, text: string): number {
     // A count of the bytes takes 35 times as long as writing them. The header's size needs only a
-    // guess: it is right for every text of 64 KiB units or more, and for ASCII.
+    // guess: it is right for every text of 65,536 UTF-16 units or more, and
+    // for ASCII.
     const length = this.#writeLongText(b0, text, headerSize(text.length));
     if (length >= 0) return headerSize(length) + this.#keySize + length;
     const again = this.#writeLongText(b0, text, headerSize(-1 - length));
@@ -311,8 +312,9 @@ export class FrameEncoder {
   }
 
   /**
-   * Writes the text slab by slab, then its header into the `header` bytes in front. Returns its
-   * length in bytes. When `header` does not fit that length, it appends nothing and returns -1 - length.
+   * Writes the text slab by slab, then its header into the `header` bytes in front. Returns the
+   * text's length in bytes. When `header` does not fit that length, it appends nothing and returns
+   * -1 - length.
    */
   #writeLongText(b0: number, text: string, header: number): number {
     const { out } = this;
@@ -433,7 +435,10 @@ function throwBadFrame(opcode: number, fin: boolean, rsv: number): never {
   );
 }
 
-/** A false length would mask memory behind the text, which may belong to others. */
+/**
+ * With a wrong length, the encoder would mask memory after the text, which may belong to another
+ * connection.
+ */
 function checkWritten(length: unknown, units: number): void {
   if (Number.isInteger(length) && (length as number) >= 0 && (length as number) <= 3 * units)
     return;

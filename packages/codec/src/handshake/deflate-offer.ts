@@ -105,17 +105,18 @@ export function negotiateDeflate(
 /** A client's offer of permessage-deflate. */
 interface DeflateOffer extends Extension {
   /**
-   * The same offer without its parameters for no context takeover; undefined when it has none. Some
-   * servers ignore parameters without a value and answer `permessage-deflate` alone. That answer is
-   * invalid for this offer, but valid for a second offer after it (RFC 7692, section 7.1.1.1).
+   * The same offer without its parameters for no context takeover; undefined when the offer has no
+   * such parameters. Some servers ignore parameters without a value and answer
+   * `permessage-deflate` alone. That answer is invalid for this offer, but valid for a second offer
+   * after it (RFC 7692, section 7.1.1.1).
    */
   readonly fallback: Extension | undefined;
 }
 
 /**
- * Returns a client's offer of permessage-deflate within `limits`. It allows the server to limit the
- * client's window, as browsers do. A client that keeps no window between messages does so only when
- * `limits` has `clientMaxWindowBits`.
+ * Returns a client's offer of permessage-deflate within `limits`. The offer allows the server to
+ * limit the client's window, as browsers do. A client that keeps no window between messages does so
+ * only when `limits` has `clientMaxWindowBits`.
  *
  * @throws RangeError for window bits that are not an integer from 8 to 15.
  * @see RFC 7692, section 7.1

@@ -53,8 +53,9 @@ export class Segments {
   }
 
   /**
-   * Splits segment `i` in front of its first frame. No effect when it begins with a frame, or has
-   * none that begins. The memory is released when both parts are.
+   * Splits segment `i` in front of the first frame that begins in it. No effect if that frame
+   * begins at the first byte of the segment, or if no frame begins in it. The memory is released
+   * when both parts are.
    */
   split(i: number): void {
     const boundary = this.#boundaries[this.#check(i)]!;
@@ -142,7 +143,7 @@ export class Segments {
 
 type Release = (() => void) | undefined;
 
-/** Returns two functions that call `release` when both were called, however often. */
+/** Returns two functions. `release` runs when each of them was called at least once. */
 function halves(release: Release): [Release, Release] {
   if (release === undefined) return [undefined, undefined];
   let open = 2;

@@ -5,9 +5,9 @@ export interface Slab {
   /** The memory, at least as many bytes as the caller asked for. Its contents are arbitrary. */
   readonly bytes: Uint8Array;
   /**
-   * Returns the slab to its pool. Do not touch `bytes` afterwards. The function is bound: pass it on
-   * as a callback, no closure is needed. It belongs to this lease: read it at the lease and keep it.
-   * A second call has no effect, also when the slab was leased again. With `debug` it throws.
+   * Returns the slab to its pool. Do not touch `bytes` afterwards. The function is bound: pass it
+   * on as a callback, no closure is needed. It belongs to this lease: read it at the lease and keep
+   * it. A second call has no effect, also when the slab was leased again. With `debug` it throws.
    */
   readonly release: () => void;
   /**

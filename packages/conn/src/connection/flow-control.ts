@@ -26,7 +26,7 @@ export interface FlowControlOwner {
 export class FlowControl implements TimerEntry {
   slot: number | undefined;
   paused = false;
-  /** A read has begun. {@link renewTimeout} follows once a turn: many reads may begin in a turn. */
+  /** A read has begun. The timeout is renewed once a turn, for all reads of that turn. */
   renewalDue = false;
   readonly #owner: FlowControlOwner;
 

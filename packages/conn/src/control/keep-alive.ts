@@ -46,11 +46,13 @@ export interface KeepAliveTarget extends TimerEntry {
   readonly paused: boolean;
   /** Bytes of all accepted frames. */
   readonly bytesOut: number;
-  /** Those of them that the operating system has. */
+  /** Bytes of {@link bytesOut} that the operating system has taken. */
   readonly bytesFlushed: number;
   /** Most bytes on the way to the peer that the operating systems hold and do not report. */
   readonly inTransit: number;
-  /** Since when none of the others has left, in ms, as far as known: at the latest `now`. */
+  /**
+   * Time in ms at which the transport was blocked, if it has sent nothing since. Otherwise `now`.
+   */
   stalledSince(now: number): number;
   /**
    * Whether a compressed message of several frames is open. Some peers forget at a ping that the

@@ -2,16 +2,19 @@ import type { Platform } from '../platform/platform.ts';
 
 /**
  * Cost of inflating in one turn of the event loop, in plain bytes: 0.3 to 2 ms for usual messages,
- * 8 ms for blocks without output. A message of the default limit needs one turn.
+ * 8 ms for blocks without output. A message of 1 MiB, a server's default limit, needs
+ * one turn.
  */
 const PER_TURN = 1_310_720;
 /**
- * Cost from which a turn is scheduled that renews the budget. Less than this costs no call of
- * `yield` and counts in the turns after it.
+ * Cost from which the budget is renewed in the next turn. A lower cost is added to that of later
+ * turns.
  */
 const RENEW_FROM = PER_TURN / 4;
 
-/** A connection that waits for its turn to inflate. Only the {@link InflateBudget} sets the links. */
+/**
+ * A connection that waits for its turn to inflate. Only the {@link InflateBudget} sets the links.
+ */
 export interface InflateWaiter {
   readonly platform: Platform;
   previousWaiter: InflateWaiter | undefined;
@@ -23,8 +26,8 @@ export interface InflateWaiter {
 }
 
 /**
- * The work of inflating that all connections of a platform share in one turn of the event loop. The
- * connections above it wait in a queue, first come, first served.
+ * The work of inflating that all connections of a platform share in one turn of the event loop.
+ * When it is spent, connections wait in a queue, first come, first served.
  *
  * A message that has begun is finished before the next begins, so that few messages are half
  * inflated at a time. A connection whose message waits for input or for its reader gives up its
@@ -36,13 +39,13 @@ export class InflateBudget {
   #first: InflateWaiter | undefined;
   #last: InflateWaiter | undefined;
   /** The connection whose turn has come, until its message is complete. */
-  #served: InflateWaiter | undefined;
+  #current: InflateWaiter | undefined;
 
   /** Returns whether `waiter` may inflate now. Otherwise its turn comes later. */
   request(waiter: InflateWaiter): boolean {
-    const served = waiter === this.#served;
-    if (this.#spent < PER_TURN && (served || this.#first === undefined)) return true;
-    if (served) this.#addFirst(waiter);
+    const isCurrent = waiter === this.#current;
+    if (this.#spent < PER_TURN && (isCurrent || this.#first === undefined)) return true;
+    if (isCurrent) this.#addFirst(waiter);
     else this.#addLast(waiter);
     this.#renewLater(waiter.platform);
     return false;
@@ -56,7 +59,7 @@ export class InflateBudget {
 
   /** The message of `waiter` is complete: its next message begins after those that wait. */
   messageComplete(waiter: InflateWaiter): void {
-    if (waiter === this.#served) this.#served = undefined;
+    if (waiter === this.#current) this.#current = undefined;
   }
 
   /** Removes `waiter` from the queue, if it waits. */
@@ -99,17 +102,17 @@ export class InflateBudget {
     this.#renewing = false;
     this.#spent = 0;
     try {
-      while (this.#first !== undefined && this.#spent < PER_TURN) this.#serve(this.#first);
+      while (this.#first !== undefined && this.#spent < PER_TURN) this.#run(this.#first);
     } finally {
       // If a connection throws despite its contract, the platform reports it. The others continue.
-      this.#served = undefined;
+      this.#current = undefined;
       if (this.#first !== undefined) this.#renewLater(this.#first.platform);
     }
   };
 
-  #serve(waiter: InflateWaiter): void {
+  #run(waiter: InflateWaiter): void {
     this.leave(waiter);
-    this.#served = waiter;
+    this.#current = waiter;
     waiter.onInflateTurn();
   }
 }

@@ -2,8 +2,8 @@ import type { CloseInfo } from '../close-info.ts';
 
 /**
  * Receives the events of connections, for tracing and metrics. Each member is looked up at each
- * event; an undefined one costs only the lookup. `conn` is the `Conn`. An error of a member goes to the
- * option `report` and has no other effect.
+ * event; an undefined one costs only the lookup. `conn` is the `Conn`. An error of a member goes to
+ * the option `report` and has no other effect.
  */
 export interface Observer {
   /** A connection was created. */

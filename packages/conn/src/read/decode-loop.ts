@@ -241,7 +241,10 @@ export abstract class DecodeLoop {
     return result;
   }
 
-  /** Parses into the read-ahead, and all frames in this turn: no later turn may do so. */
+  /**
+   * Parses all remaining input into the read-ahead, without the bound on frames: the connection
+   * ends in this turn.
+   */
   parseRest(): void {
     this.decoder?.liftFrameBound();
     this.parse(true);

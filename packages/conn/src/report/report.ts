@@ -25,14 +25,14 @@ export interface ReportContext {
 /** The option `report`. */
 export type Report = (error: unknown, context: ReportContext) => void;
 
-/** Reports that are remembered for each connection. */
+/** The last errors of each connection that are remembered, and not reported again. */
 const REMEMBERED = 8;
 const remembered = /* @__PURE__ */ new WeakMap<ReportedConn, readonly unknown[]>();
 
 /**
- * Passes an error of the application to `report`; undefined is the default. An error that several
- * functions of a connection throw on is reported once. Never throws: the default gets an error of
- * `report`.
+ * Passes an error of the application to `report`; undefined is the default. An error that passes
+ * through several functions of a connection is reported once. Never throws: the default gets an
+ * error of `report`.
  */
 export function reportError(
   report: Report | undefined,

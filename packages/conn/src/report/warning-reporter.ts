@@ -1,16 +1,16 @@
 import { type Platform, perPlatform } from '../platform/platform.ts';
 import { kind } from '../validate.ts';
 
-/** Milliseconds between two warnings of one kind. */
+/** Milliseconds between two warnings of one group. */
 const INTERVAL_MS = 1_000;
-/** Kinds that are told apart at a time. Further kinds count as one. */
-const MAX_KINDS = 100;
+/** Most groups of errors that are counted separately. All others are one group. */
+const MAX_GROUPS = 100;
 /** Characters of a name or a message that a warning shows. */
 const MAX_TEXT = 2_000;
 /** Lines of a stack that a warning shows. */
-const MAX_FRAMES = 20;
+const MAX_STACK_LINES = 20;
 
-/** The last warning about errors of one kind, and the errors since. */
+/** The last warning about errors of one group, and the errors since. */
 interface Recent {
   warnedAt: number;
   /** Errors since the last warning. A timer runs while there is one. */
@@ -20,12 +20,12 @@ interface Recent {
 
 /**
  * The default of the option `report`: prints the error and its stack with `platform.warn`. A peer
- * may cause any number of errors with any text. So one kind has at most one warning a second, with
+ * may cause any number of errors with any text. So one group has at most one warning a second, with
  * a count, and control characters are escaped.
  */
 export class WarningReporter {
   readonly #platform: Platform;
-  readonly #kinds = new Map<string, Recent>();
+  readonly #groups = new Map<string, Recent>();
 
   constructor(platform: Platform) {
     this.#platform = platform;
@@ -33,33 +33,33 @@ export class WarningReporter {
 
   report(error: unknown): void {
     const now = this.#platform.now();
-    const kindOfError = this.#kindOf(error, now);
-    const recent = this.#kinds.get(kindOfError);
+    const group = this.#groupOf(error, now);
+    const recent = this.#groups.get(group);
     if (recent === undefined || (recent.count === 0 && now - recent.warnedAt >= INTERVAL_MS)) {
-      this.#kinds.set(kindOfError, { warnedAt: now, count: 0, last: undefined });
+      this.#groups.set(group, { warnedAt: now, count: 0, last: undefined });
       this.#warn(error, '');
       return;
     }
     recent.last = error;
     if (++recent.count > 1) return;
     const ms = Math.ceil(recent.warnedAt + INTERVAL_MS - now);
-    this.#platform.setTimer(Math.max(1, ms), () => this.#flush(kindOfError, recent));
+    this.#platform.setTimer(Math.max(1, ms), () => this.#flush(group, recent));
   }
 
-  #kindOf(error: unknown, now: number): string {
-    const known = error instanceof Error ? kindOf(error) : typeof error;
-    if (this.#kinds.size >= MAX_KINDS) this.#forgetOld(now);
-    return this.#kinds.size < MAX_KINDS || this.#kinds.has(known) ? known : 'other';
+  #groupOf(error: unknown, now: number): string {
+    const known = error instanceof Error ? groupOf(error) : typeof error;
+    if (this.#groups.size >= MAX_GROUPS) this.#forgetOld(now);
+    return this.#groups.size < MAX_GROUPS || this.#groups.has(known) ? known : 'other';
   }
 
   #forgetOld(now: number): void {
-    for (const [name, { count, warnedAt }] of this.#kinds) {
-      if (count === 0 && now - warnedAt >= INTERVAL_MS) this.#kinds.delete(name);
+    for (const [name, { count, warnedAt }] of this.#groups) {
+      if (count === 0 && now - warnedAt >= INTERVAL_MS) this.#groups.delete(name);
     }
   }
 
   #flush(name: string, { count, last }: Recent): void {
-    this.#kinds.set(name, { warnedAt: this.#platform.now(), count: 0, last: undefined });
+    this.#groups.set(name, { warnedAt: this.#platform.now(), count: 0, last: undefined });
     this.#warn(last, count === 1 ? '' : ` (${count} of this kind within ${INTERVAL_MS} ms)`);
   }
 
@@ -84,17 +84,20 @@ const warningsOfBase: (platform: Platform) => WarningReporter = /* @__PURE__ */ 
   (platform) => new WarningReporter(platform),
 );
 
-/** Errors of one class that one line has created. The message may contain input of a peer. */
-function kindOf(error: Error): string {
-  return `${textOf(error, 'name')} ${textOf(error, 'code')} ${framesOf(error)[0] ?? ''}`;
+/**
+ * Returns the group of `error`: errors of one class that one line has created. The message may
+ * contain input of a peer.
+ */
+function groupOf(error: Error): string {
+  return `${textOf(error, 'name')} ${textOf(error, 'code')} ${stackLinesOf(error)[0] ?? ''}`;
 }
 
 /** The name, the code and the message of `error`, its stack, and the same of its cause. */
 function textFor(error: unknown, suffix: string): string {
   if (!(error instanceof Error)) return `${printable(textOfValue(error))}${suffix}`;
-  const lines = [`${titleOf(error)}${suffix}`, ...framesOf(error)];
+  const lines = [`${titleOf(error)}${suffix}`, ...stackLinesOf(error)];
   const cause = causeOf(error);
-  if (cause instanceof Error) lines.push(`Cause: ${titleOf(cause)}`, ...framesOf(cause));
+  if (cause instanceof Error) lines.push(`Cause: ${titleOf(cause)}`, ...stackLinesOf(cause));
   else if (cause !== undefined) lines.push(`Cause: ${printable(textOfValue(cause))}`);
   return lines.join('\n');
 }
@@ -133,11 +136,11 @@ function textOf(error: Error, name: 'name' | 'message' | 'code' | 'stack'): stri
   }
 }
 
-function framesOf(error: Error): string[] {
-  const lines = textOf(error, 'stack').split('\n', 10 * MAX_FRAMES);
+function stackLinesOf(error: Error): string[] {
+  const lines = textOf(error, 'stack').split('\n', 10 * MAX_STACK_LINES);
   return lines
     .filter((line) => /^ {4}at /.test(line))
-    .slice(0, MAX_FRAMES)
+    .slice(0, MAX_STACK_LINES)
     .map(printable);
 }
 

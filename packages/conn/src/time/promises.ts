@@ -21,8 +21,9 @@ export function rejected<T = never>(reason: unknown): Promise<T> {
 }
 
 /**
- * The same, but rejected in a later turn of the event loop. It is for calls after the end of a
- * connection: a loop that ignores the error then blocks no other work of the process.
+ * A promise that is rejected in a later turn of the event loop, and marked as handled. It is for
+ * calls after the end of a connection: a loop that ignores the error then blocks no other work of
+ * the process.
  */
 export function rejectedLater<T = never>(
   platform: { yield(callback: () => void): void },

@@ -11,7 +11,7 @@ import { bytesOf, isBorrowed, type MessageData, utf8 } from './payload.ts';
 export interface FragmentSink {
   /** Bytes of writes that wait for earlier writes. */
   held: number;
-  /** The number of those writes. */
+  /** Number of the writes that `held` counts in bytes. */
   heldWrites: number;
   /** A rejected promise when no message is accepted any more. */
   rejectionIfClosed(): Promise<void> | undefined;

@@ -36,7 +36,7 @@ export class WriteSide implements FragmentSink {
   readonly #compressor: Compressor | undefined;
   /** Bytes of the open writer's writes that wait for its earlier writes. */
   held = 0;
-  /** The number of those writes. */
+  /** Number of the writes that `held` counts in bytes. */
   heldWrites = 0;
   #writer: MessageWriter | undefined;
   /** The compressor of the open writer's message, and the `compress` option of that writer. */

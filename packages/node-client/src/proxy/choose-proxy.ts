@@ -23,7 +23,8 @@ export interface ProxyRequest {
  * - `false`: no proxy.
  *
  * Proxies are `http:`, `https:` (TLS to the proxy first), `socks5:`, `socks5h:` and `socks:`
- * (SOCKS 5) URLs. Their default ports are 80, 443 and 1080. User and password in the URL are sent to the proxy only.
+ * (SOCKS 5) URLs. Their default ports are 80, 443 and 1080. User and password in
+ * the URL are sent to the proxy only.
  */
 export type ProxyOption =
   | 'env'

@@ -13,8 +13,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * - `HTTP_PROXY` in upper case is not read when `REQUEST_METHOD` is set: in a CGI program it
  *   contains the Proxy header of the client (CVE-2016-5385, "httpoxy"). On Windows, where names
  *   have no case, `http_proxy` is not read then either.
- * - A value is the URL of an http, https, socks5, socks5h or socks (SOCKS 5) proxy. Without a scheme, as in
- *   `proxy.example:3128`, it is an http proxy.
+ * - A value is the URL of an http, https, socks5, socks5h or socks (SOCKS 5) proxy. Without a
+ *   scheme, as in `proxy.example:3128`, it is an http proxy.
  * - `no_proxy` or `NO_PROXY` lists the servers to reach directly, separated by commas or spaces:
  *   `*` for all; `example.com` for this host and every name below it, `.example.com` or
  *   `*.example.com` for only the names below it; IP addresses; networks such as `10.0.0.0/8`. A

@@ -29,18 +29,20 @@ import { retryAfter, retryDelay } from './retry-delay.ts';
  * ```
  *
  * If the loop's body ends while its connection is open, the next dial waits until that connection
- * has closed. `break` leaves the connection open; it is yours then. Waits between dials double from
- * `minDelay` to `maxDelay`. The first one is random from 0 to twice `minDelay`, the upper half of
- * each later one is. They restart after a connection that stayed open for `maxDelay`. Retry-After
- * lengthens a wait.
+ * has closed. `break` leaves the connection open; it is yours then. The first wait is random
+ * from 0 to twice `minDelay`. Each later wait is twice as long, up to `maxDelay`. Half of it is
+ * fixed, half is random. The waits restart after a connection that stayed open for `maxDelay`.
+ * Retry-After lengthens a wait.
  *
  * The iteration ends when a connection closes with one of `stopCodes`, or when `signal` aborts. It
- * ends with an error when a dial fails and another one is not expected to succeed: with any error
- * except a `TransportError`, a `TimeoutError`, or a `BadHandshakeError` with status 408, 425, 429,
- * 5xx or 0. It also ends with a `TransportError` whose cause another dial does not heal: a rejected
- * certificate, an error of `checkServerIdentity` or `pskCallback`, a ReferenceError, a SyntaxError,
- * or a TypeError without a cause. A certificate that has expired or is not valid yet is tried again
- * after `maxDelay`.
+ * ends with the error of a dial when another dial is not expected to succeed:
+ * - any error except a `TransportError`, a `TimeoutError`, or a `BadHandshakeError` with status
+ *   408, 425, 429, 5xx or 0;
+ * - a `TransportError` whose cause is a rejected certificate. A certificate that has expired or is
+ *   not valid yet is tried again after `maxDelay`;
+ * - a `TransportError` whose cause is an error of `checkServerIdentity` or `pskCallback`;
+ * - a `TransportError` whose cause is a ReferenceError, a SyntaxError, or a TypeError without a
+ *   cause.
  *
  * @returns An iterable. It dials only when the iteration asks for a connection. Each iteration is
  *   independent.
