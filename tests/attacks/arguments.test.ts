@@ -97,7 +97,7 @@ describe('an argument of the wrong type', () => {
     const names = Object.keys(VALUES) as Kind[];
     const attack = claim('arguments of the wrong type, to each method', 'CWE-20');
     await survives(attack, { values: atLeast(12), coerced: 0, sent: 0 }, async () => {
-      const { conn, transport } = targetConn('client');
+      const { conn, transport } = targetConn('client', { report: () => {} });
       const methods = methodsOf(conn, new PreparedMessage(TextMessage, 'x'));
       const coerced: string[] = [];
       for (const [name, { call, takes }] of Object.entries(methods)) {
