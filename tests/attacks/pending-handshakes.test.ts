@@ -74,6 +74,9 @@ describe('a pending handshake', () => {
           if (i % 10 === 9) await turn();
         }
         while (held.some(({ signal }) => !signal.aborted)) await turn();
+        // A place is free when its client and `authenticate` are done.
+        for (const { answer } of held) answer();
+        await turn();
         return { pending: held.length, refused };
       },
     );
