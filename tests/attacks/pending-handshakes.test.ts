@@ -75,7 +75,7 @@ describe('a pending handshake', () => {
         }
         while (held.some(({ signal }) => !signal.aborted)) await turn();
         // A place is free when its client and `authenticate` are done.
-        for (const { answer } of held) answer();
+        for (const one of held) one.answer();
         await turn();
         return { pending: held.length, refused };
       },

@@ -46,7 +46,11 @@ export async function runCommands(
   const options = optionsOf(setup);
   const conns = transports.map((transport, i) => {
     const role = i === 0 ? 'client' : 'server';
-    return new ModelConn(make(transport, { ...options, role, platform }), platform, i as End);
+    return new ModelConn(
+      make(transport, { ...options, role, platform, report: () => {} }),
+      platform,
+      i as End,
+    );
   }) as [ModelConn, ModelConn];
   let faulty = false;
   for (const command of commands) {

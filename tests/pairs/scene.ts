@@ -112,6 +112,7 @@ export class Scene {
     this.in.peer = this.out;
     const settings = {
       platform: this.platform,
+      report: () => {},
       heartbeat: false,
       highWaterMark: HIGH_WATER_MARK,
       writeBufferSize: 16,
