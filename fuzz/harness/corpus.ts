@@ -34,12 +34,12 @@ export interface Selection {
 
 /**
  * Selects a corpus from the inputs of a target: its seeds, its corpus and `found`. The shortest
- * come first. An input stays if it runs an edge that no earlier input runs, or is the first to show
- * an edge. Inputs named in words always stay.
+ * come first. An input stays if no earlier input runs one of its edges, or if V8 could not report
+ * one of its edges before it. Inputs whose names are words always stay.
  *
- * V8 joins neighbours with equal counts: an input shows an edge if it runs one neighbour without
- * the other. All inputs run before their edges are counted. A selection from the selected inputs
- * therefore keeps all of them.
+ * V8 reports neighbouring blocks with equal counts as one block. It separates them when an input
+ * runs one of them without the other. All inputs run before their edges are counted, so a selection
+ * from the selected inputs keeps all of them.
  *
  * @param onInput - Receives each input before it runs.
  * @throws Error in a thread that has counted edges before: see {@link Coverage.start}. Error

@@ -26,7 +26,7 @@ export const ABORTED = new Error('the caller gave up');
 
 /** A transport that holds more bytes than this is blocked, and writes wait. */
 const HIGH_WATER_MARK = 1_000;
-/** Rounds in which bytes move: more than any pair needs. */
+/** How often the transports move bytes: more often than any pair needs. */
 const ROUNDS = 8;
 
 /** Text of `size` characters that does not compress to nothing. */

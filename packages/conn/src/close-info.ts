@@ -15,7 +15,7 @@ export interface CloseInfo {
 }
 
 /**
- * `open` at first. `closing` as soon as this end sends a close frame, answers the peer's close frame
- * or the end of its stream, or fails the connection. `closed` after the transport has closed.
+ * `open` at first. `closing` as soon as this end sends a close frame, answers the peer's close
+ * frame or the end of its stream, or fails the connection. `closed` after the transport has closed.
  */
 export type ConnState = 'open' | 'closing' | 'closed';

@@ -9,7 +9,7 @@ describe('checkOptionNames', () => {
     );
   });
 
-  it('ignores or rejects an unknown name with the value undefined', () => {
+  it('ignores an unknown name whose value is undefined, or rejects it, as the caller chooses', () => {
     const options = { prot: undefined };
     expect(() => checkOptionNames('serve', options, ['port'], 'ignore')).not.toThrow();
     expect(() => checkOptionNames('serve', options, ['port'], 'reject')).toThrow(TypeError);

@@ -91,7 +91,7 @@ function startTransport(transport: Transport): TransportDuplex {
   try {
     duplex.start();
   } catch (error) {
-    // Nobody listens for its errors yet; `error` is the first one.
+    // Later errors of the stream have no listener yet. The dial rejects with the first one.
     duplex.on('error', () => {});
     duplex.destroy();
     throw error;

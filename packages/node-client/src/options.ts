@@ -17,8 +17,8 @@ import { checkTls } from './tls/tls-options.ts';
 /** Options of a `Dialer`, together with the settings of its connections. */
 export interface DialerOptions extends ConnSettings {
   /**
-   * Pings of a silent server; `false` for none. Without it a client that only reads would not notice
-   * that its server is gone. Default: 20 s and 20 s.
+   * Pings of a silent server; `false` for none. Without it a client that only reads would not
+   * notice that its server is gone. Default: 20 s and 20 s.
    */
   readonly heartbeat?: false | Heartbeat | undefined;
   /**
@@ -52,9 +52,9 @@ export interface DialerOptions extends ConnSettings {
    */
   readonly tls?: ConnectionOptions | undefined;
   /**
-   * Options of `tls.connect` for an https proxy. None of `tls` applies to it: a development server's
-   * `rejectUnauthorized: false` would otherwise give the proxy's password to anyone. Default: the
-   * certificate authorities that Node trusts.
+   * Options of `tls.connect` for an https proxy. None of `tls` applies to it: a development
+   * server's `rejectUnauthorized: false` would otherwise give the proxy's password to anyone.
+   * Default: the certificate authorities that Node trusts.
    */
   readonly proxyTls?: ConnectionOptions | undefined;
   /**

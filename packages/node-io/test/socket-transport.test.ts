@@ -611,7 +611,7 @@ describe('socketTransport over a socket that is still connecting', () => {
   });
 });
 
-/** A stream that takes each chunk when the test says so. */
+/** A stream that holds each chunk until the test calls `accept`. */
 class Blocked extends Duplex {
   readonly sizes: number[] = [];
   #done: (() => void) | undefined;

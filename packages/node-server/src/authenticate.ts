@@ -19,8 +19,9 @@ export function readAuth<Result>(result: unknown): AuthOf<Result> {
 }
 
 /**
- * Returns the refusal for an error that `authenticate` threw or returned. An error that is meant for
- * the client (`expose`, as http-errors sets it) refuses with its own status. Any other is a fault.
+ * Returns the refusal for an error that `authenticate` threw or returned. An error that is meant
+ * for the client (`expose`, as http-errors sets it) refuses with its own status. Any other is a
+ * fault.
  */
 export function thrownByAuthenticate(error: unknown): HandshakeError {
   if (!isError(error)) return serverFault('authenticate', error);

@@ -80,8 +80,8 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
   /**
    * Decides who may connect; may be async. It fails closed. A {@link Refusal} refuses. `undefined`,
    * `null`, `false`, `''`, `0` and `NaN` refuse with 401. An Error refuses with 500 and goes to
-   * `report`, whether it is thrown or returned. An Error with `expose: true` and a `status` from 400
-   * to 499, as http-errors creates it, refuses with that status instead, and its message is the
+   * `report`, whether it is thrown or returned. An Error with `expose: true` and a `status` from
+   * 400 to 499, as http-errors creates it, refuses with that status instead, and its message is the
    * body. Any other result becomes the handler's `auth`: return `true` to admit without data.
    *
    * The context has the parsed `path`, `params`, `route` and `address` of the request. Its `signal`
@@ -130,10 +130,10 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
     | ((req: IncomingMessage, socket: Duplex, status: number, error: HandshakeError) => unknown)
     | undefined;
   /**
-   * Gets the errors of your own functions: the handler, `authenticate`, `checkOrigin`, ..., and
-   * those that a connection reports, such as a TypeError of a write. It does not get the error with
-   * which a handler's own connection ended a read or a write. Default: a process warning with the
-   * stack, at most one for each kind of error and second.
+   * Gets the errors of your functions (the handler, `authenticate`, `checkOrigin`, ...) and of
+   * wrong arguments, for example the TypeError of a write. It does not get the end of a connection,
+   * also when a handler rejects with it. Default: a process warning with the stack, at most one a
+   * second for each kind of error.
    */
   readonly report?: ServerReport | undefined;
 }

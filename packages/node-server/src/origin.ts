@@ -74,7 +74,8 @@ function parseOrigin(text: string): Origin | undefined {
 }
 
 /**
- * Which pages of the host itself may connect: those of http and https, those of https only, or none.
+ * Which pages of the host itself may connect: those of http and https, those of https only, or
+ * none.
  */
 export type SameHost = boolean | 'https';
 

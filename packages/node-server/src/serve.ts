@@ -23,8 +23,8 @@ import { Upgrader } from './upgrader.ts';
 /** A running server, made by {@link serve}. */
 export interface WebSocketServer {
   /**
-   * The URL that the server listens on, for example `ws://127.0.0.1:8080`. It is `''` until your own
-   * `server` listens, and for a socket without an address: a Unix socket that came as a file
+   * The URL that the server listens on, for example `ws://127.0.0.1:8080`. It is `''` until your
+   * own `server` listens, and for a socket without an address: a Unix socket that came as a file
    * descriptor.
    */
   readonly url: string;

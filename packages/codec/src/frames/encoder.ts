@@ -301,9 +301,8 @@ export class FrameEncoder {
 
   /** Appends text that may not fit a slab. */
   #longText(b0: number, text: string): number {
-    // A count of the bytes takes 35 times as long as writing them. The header's size needs only a
-    // guess: it is right for every text of 65,536 UTF-16 units or more, and
-    // for ASCII.
+    // Counting the bytes takes 35 times as long as writing them. So the size of the header is
+    // guessed. The guess is right for ASCII, and for every text of 65,536 UTF-16 units or more.
     const length = this.#writeLongText(b0, text, headerSize(text.length));
     if (length >= 0) return headerSize(length) + this.#keySize + length;
     const again = this.#writeLongText(b0, text, headerSize(-1 - length));

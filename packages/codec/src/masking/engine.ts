@@ -8,7 +8,8 @@ function isV8(): boolean {
   try {
     return (undefined as unknown as { a: boolean }).a;
   } catch (error) {
-    // Each engine words this message in its own way. Bun copies global names of V8, not the message.
+    // Each engine words this message in its own way. Bun copies global names of V8, not the
+    // message.
     return (error as Error).message.startsWith('Cannot read prop');
   }
 }

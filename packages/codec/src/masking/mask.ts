@@ -76,8 +76,8 @@ export function misalignmentOf(bytes: Uint8Array): number {
 export type Words = BigInt64Array | Int32Array;
 
 /**
- * The words that contain `bytes`, from the 64-bit boundary at or before its first byte: index `i` of
- * `bytes` is in byte `i + misalignment` of the words.
+ * The words that contain `bytes`, from the 64-bit boundary at or before its first byte: index `i`
+ * of `bytes` is in byte `i + misalignment` of the words.
  */
 export function wordsOver(bytes: Uint8Array): Words {
   const misalignment = misalignmentOf(bytes);

@@ -12,8 +12,8 @@ export interface SlabPoolOptions {
    */
   maxFreeBytes?: number;
   /**
-   * Whether slabs for masking come from the SIMD memory while it has room. Default true. Other slabs
-   * never do: messages and masking encoders need that memory.
+   * Whether slabs for masking come from the SIMD memory while it has room. Default true. Other
+   * slabs never do: messages and masking encoders need that memory.
    */
   simd?: boolean;
   /**
@@ -31,8 +31,8 @@ const COUNT = CLASSES.length;
 const NOT_KEPT = 2 * COUNT;
 const MAX_FREE_BYTES = 2.5 * 1024 * 1024;
 /**
- * Leases of one slab object. Each lease has its own release function, so that a second call does not
- * end a later lease of another connection. The object keeps them: with functions that become
+ * Leases of one slab object. Each lease has its own release function, so that a second call does
+ * not end a later lease of another connection. The object keeps them: with functions that become
  * garbage at each lease, V8 discarded optimized code at each collection, and an encoder allocated
  * 100 bytes a frame.
  */

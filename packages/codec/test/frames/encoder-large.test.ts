@@ -51,7 +51,7 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
   it.each([21_840, 21_841, 40_000, 65_523, 65_535, 65_536, 70_000, 300_000])(
     'writes a text of %d units as the naive encoder does, alone and after others',
     (units) => {
-      // One to four bytes a character, so that the guess of the header's size is right and wrong.
+      // Characters of one to four bytes: the guessed size of the header is right for some, wrong for others.
       for (const piece of ['a', 'aé', 'é', 'aa漢', '漢', '😀', '\ud800']) {
         const text = piece.repeat(units).slice(0, units);
         const expected = naive(role, 1, new TextEncoder().encode(text));

@@ -103,7 +103,9 @@ export class ConnectionCloseActions implements CloseActions {
     }
   }
 
-  /** A transport that could not be destroyed may never report its close. The connection ends now. */
+  /**
+   * A transport that could not be destroyed may never report its close. The connection ends now.
+   */
   #notDestroyed(cause: unknown): void {
     const connection = this.#connection;
     connection.report(cause, 'transport.destroy');

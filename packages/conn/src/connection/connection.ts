@@ -40,7 +40,7 @@ import type { ConnShared } from './shared.ts';
  *
  * A pass, from `beginPass` to `endPass`, is one run of the loop that parses. When a pass has
  * parsed all input and no pull reader has a message, frames written in it are sent at once.
- * Otherwise they are sent at the end of the turn, so that the reader can run before.
+ * Otherwise they are sent at the end of the turn, together with what the reader writes until then.
  */
 export class Connection
   implements

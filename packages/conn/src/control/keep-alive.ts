@@ -2,8 +2,8 @@ import type { Heartbeat as HeartbeatOption } from '../options.ts';
 import type { TimerEntry, Timers } from '../time/timers.ts';
 
 /**
- * Why the timeout of a ping has not started, or is longer. Created only for a ping that waits, so that an idle
- * connection has none.
+ * Why the timeout of a ping has not started, or is longer. Created only for a ping that waits, so
+ * that an idle connection has none.
  */
 export interface PingWait {
   /** The ping is not sent yet: a compressed message of several frames is open. */

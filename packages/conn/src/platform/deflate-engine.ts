@@ -18,8 +18,8 @@ export const CORRUPT = -1;
  */
 export const TOO_LONG = -2;
 /**
- * The result of {@link Inflater.write}: 0 when it needs more input, 1 when there is more output, 2 at
- * the end of the stream, -1 for input that is not valid, -2 for a message that is too long.
+ * The result of {@link Inflater.write}: 0 when it needs more input, 1 when there is more output, 2
+ * at the end of the stream, -1 for input that is not valid, -2 for a message that is too long.
  */
 export type InflateStatus = 0 | 1 | 2 | -1 | -2;
 

@@ -99,8 +99,8 @@ export interface PlatformFunctions {
 }
 
 /**
- * The functions of a platform that the codec calls. They are created once for each platform, so that
- * a connection needs no closures.
+ * The functions of a platform that the codec calls. They are created once for each platform, so
+ * that a connection needs no closures.
  */
 export const platformFunctions: (platform: Platform) => PlatformFunctions =
   /* @__PURE__ */ perPlatform((platform) => {

@@ -116,8 +116,8 @@ export class InflatingDecoder extends MessageDecoder implements InflateWaiter {
   }
 
   /**
-   * The bound is set before the header of the next frame is parsed. That frame may be compressed, so
-   * the bound allows for it.
+   * The bound is set before the header of the next frame is parsed. That frame may be compressed,
+   * so the bound allows for it.
    */
   protected override bound(): void {
     const used = this.delivery === NO_MESSAGE ? 0 : this.wireLength;

@@ -23,12 +23,12 @@ export interface PieceSource {
  * read-ahead bounds memory: while you do not read, the peer waits.
  *
  * A reader is valid until the next read of the connection begins, which drops the unread rest.
- * Later calls of the old reader reject with {@link ReadPendingError}. While `bytes`, `text`, `json`,
- * a loop or a web stream reads the message, another read of the connection rejects instead: finish
- * the loop or leave it, finish the web stream or cancel it.
+ * Later calls of the old reader reject with {@link ReadPendingError}. While `bytes`, `text`,
+ * `json`, a loop or a web stream reads the message, another read of the connection rejects instead:
+ * finish the loop or leave it, finish the web stream or cancel it.
  *
- * No method reports the end of a message that is not complete. When the connection ends before that,
- * or `close`, `terminate` or a read deadline drops unread bytes, reading rejects with the
+ * No method reports the end of a message that is not complete. When the connection ends before
+ * that, or `close`, `terminate` or a read deadline drops unread bytes, reading rejects with the
  * connection's error.
  */
 export class MessageReader implements AsyncIterable<Uint8Array> {

@@ -104,7 +104,8 @@ export class PieceQueue {
 
   /**
    * Drops the unread rest of the message, also pieces that follow. A reader that has not read all
-   * of the message waits for the failure that {@link end} reports. It never sees a complete message.
+   * of the message waits for the failure that {@link end} reports. It never sees a complete
+   * message.
    */
   drop(): void {
     if (this.over && this.empty) return;

@@ -13,7 +13,7 @@ export interface ReportedConn {
 
 /** Where an error comes from: the second argument of the option `report`. */
 export interface ReportContext {
-  /** The connection. Undefined for an error that belongs to none, or to several. */
+  /** The connection. Undefined when no connection, or more than one, is concerned. */
   readonly conn?: ReportedConn | undefined;
   /**
    * The method that got a wrong argument, or the application's function that failed: `writeJSON`,

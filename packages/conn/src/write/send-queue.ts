@@ -91,8 +91,8 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   }
 
   /**
-   * Since when the transport is blocked and has sent nothing, in ms of the platform's clock. Returns
-   * `now` when it is not blocked, or has sent bytes since then.
+   * Since when the transport is blocked and has sent nothing, in ms of the platform's clock.
+   * Returns `now` when it is not blocked, or has sent bytes since then.
    */
   stalledSince(now: number): number {
     return this.#blocked && this.bytesFlushed === this.#flushedWhenBlocked ? this.#blockedAt : now;

@@ -9,7 +9,9 @@ import { isCallbackError } from '../tls/tls-callbacks.ts';
  */
 export type RetryAdvice = 'soon' | 'late' | 'never';
 
-/** The certificate errors that heal without a change of options: an operator renews it, or waits. */
+/**
+ * The certificate errors that heal without a change of options: an operator renews it, or waits.
+ */
 const HEALING_CERTIFICATES: readonly string[] = ['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID'];
 
 /** Returns when another dial may succeed after `error`. */

@@ -118,7 +118,7 @@ class ReconnectingIterator implements AsyncIterableIterator<Conn, undefined> {
   async #waitForConn(): Promise<void> {
     const conn = this.#conn;
     if (conn === undefined) return;
-    // The loop has left this connection, so it has handled its last message.
+    // The body of the loop has ended, so the last message of this connection is handled.
     finishMessage(conn);
     const { signal } = this.#ended;
     let onEnded!: () => void;

@@ -23,7 +23,7 @@ async function endsAtOnce(url: string, options: DialerOptions): Promise<unknown>
   return (error as TransportError).cause;
 }
 
-/** The delays after failures, until the third. */
+/** Dials until the third failure. Returns the delay after each. */
 async function retried(url: string, options: DialerOptions): Promise<number[]> {
   const delays: number[] = [];
   const iterator = iterate(url, {
