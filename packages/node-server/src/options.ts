@@ -123,8 +123,9 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
    * Answers a refused request instead of the default: writes a whole response to `socket`, with
    * `Connection: close`; may be async. The socket ends when the function settles, at the latest
    * `handshakeTimeout` after the request. After a timeout (503) the socket ends as soon as the
-   * function returns. If the function has written nothing by then, the default is sent.
-   * `error.message` is for your log: it may name your routes.
+   * function returns. If the function has written nothing by then, the default is sent. While
+   * `maxHandshakes` calls are pending, other refusals get the default. `error.message` is for your
+   * log: it may name your routes.
    */
   readonly error?:
     | ((req: IncomingMessage, socket: Duplex, status: number, error: HandshakeError) => unknown)

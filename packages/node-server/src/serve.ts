@@ -9,12 +9,11 @@ import { assertOption, isThenable } from '@ws/http-shared';
 import type { ConnHandler, UpgradeListener } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError } from './errors.ts';
-import { Handshake, isTaken } from './handshake.ts';
+import { isTaken } from './handshake.ts';
 import { makeServer, urlOf } from './http-server.ts';
 import { SocketLimits } from './limits.ts';
 import { type AuthOf, pickUpgraderOptions } from './options.ts';
 import { guardListener, PlainRequests, upgradeRequired } from './plain-requests.ts';
-import { endFailedHandshake } from './refusal/end-failed-handshake.ts';
 import { RouteTable } from './routes.ts';
 import { checkServeOptions, type RoutedServeOptions, type ServeOptions } from './serve-options.ts';
 import { platformOfServer } from './server-platform.ts';
@@ -156,7 +155,8 @@ class RunningServer<Result> implements WebSocketServer {
       // Sockets of our own server without TLS have this listener since 'connection'.
       if (!this.#sockets.has(socket)) socket.on('close', this.#onClose);
       if (this.#closed === undefined) upgrade(req, socket, head);
-      else void this.#rejectWhileClosing(req, socket, head);
+      else
+        void upgrader.refuse(req, socket, head, new HandshakeError(503, 'the server is closing'));
     };
   }
 
@@ -281,21 +281,6 @@ class RunningServer<Result> implements WebSocketServer {
       };
       this.#onProgress();
     });
-  }
-
-  /**
-   * Refuses an upgrade request that arrives while the server closes, without calling the
-   * application.
-   */
-  async #rejectWhileClosing(...[req, socket, head]: Parameters<UpgradeListener>): Promise<void> {
-    const { handshakeTimeout = 10_000, error: hook } = this.#options;
-    const refusal = new HandshakeError(503, 'the server is closing');
-    try {
-      const handshake = new Handshake(socket, head, handshakeTimeout || Infinity);
-      await endFailedHandshake(handshake, req, socket, refusal, hook);
-    } catch (error) {
-      this.#reporter.handshakeFailed(error, req);
-    }
   }
 
   #forget(socket: Duplex): void {

@@ -29,6 +29,7 @@ import {
   type UpgraderPlan,
 } from './options.ts';
 import { endFailedHandshake } from './refusal/end-failed-handshake.ts';
+import { ErrorHook } from './refusal/error-hook.ts';
 import { decodePath, pathForm, rawPath } from './request-target.ts';
 import { switchingProtocols } from './response-head.ts';
 import { anyPath, noParams, type RouteMatch, type Router, RouteTable } from './routes.ts';
@@ -58,6 +59,7 @@ export class Upgrader<Result = undefined> {
   readonly #plan: UpgraderPlan<Result>;
   readonly #limits: Limits;
   readonly #reporter: ErrorReporter;
+  readonly #errorHook: ErrorHook;
   readonly #platform: Platform;
 
   /** @throws TypeError or RangeError that names the bad or unknown option. */
@@ -69,6 +71,7 @@ export class Upgrader<Result = undefined> {
     this.#plan = checkUpgraderOptions(options);
     this.#limits = new Limits(this.#plan.limits);
     this.#reporter = new ErrorReporter(this.#plan.report);
+    this.#errorHook = new ErrorHook(this.#plan.error, this.#plan.limits.maxHandshakes);
   }
 
   /**
@@ -138,6 +141,21 @@ export class Upgrader<Result = undefined> {
     return this.#listener(new RouteTable(table, handler));
   }
 
+  /** @internal Refuses a request that arrives while a server closes. */
+  async refuse(
+    req: IncomingMessage,
+    socket: Duplex,
+    head: Uint8Array,
+    refusal: HandshakeError,
+  ): Promise<void> {
+    try {
+      const handshake = new Handshake(socket, head, this.#plan.handshakeTimeout);
+      await endFailedHandshake(handshake, req, socket, refusal, this.#errorHook);
+    } catch (error) {
+      this.#reporter.handshakeFailed(error, req);
+    }
+  }
+
   #listener(router: Router<ConnHandler<AuthOf<Result>>>): UpgradeListener {
     return (req, socket, head) => {
       if (this.#plan.unmatched === 'leave' && !router.has(req.url ?? '')) return;
@@ -195,7 +213,7 @@ export class Upgrader<Result = undefined> {
       return accepted;
     } catch (error) {
       try {
-        await endFailedHandshake(handshake, req, socket, error, this.#plan.error);
+        await endFailedHandshake(handshake, req, socket, error, this.#errorHook);
       } finally {
         if (reservation !== undefined) cancelWhenSettled(handshake, reservation);
       }

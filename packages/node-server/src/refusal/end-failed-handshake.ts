@@ -10,12 +10,9 @@ import {
   isHttpReading,
   ownResponse,
 } from '../http-socket.ts';
-import type { UpgraderOptions } from '../options.ts';
+import type { ErrorHook } from './error-hook.ts';
 import { endAnsweredSocket, endRefusedSocket } from './linger.ts';
 import { writeRefusal } from './write-refusal.ts';
-
-/** Writes an answer instead of the default one. */
-type ErrorHook = UpgraderOptions['error'];
 
 /**
  * Ends the socket of a handshake that was rejected. A refusal is answered first, after the
@@ -80,20 +77,22 @@ async function answer(
   refusal: HandshakeError,
   hook: ErrorHook,
 ): Promise<void> {
+  if (!hook.isAvailable) {
+    writeRefusal(socket, refusal, req.method);
+    return endRefusedSocket(socket);
+  }
   const before = bytesWritten(socket);
   const isUnanswered = (): boolean =>
     before !== undefined && bytesWritten(socket) === before && socket.writable;
   try {
-    if (hook !== undefined) {
-      await handshake.waitForAnswer(hook(req, socket, refusal.status, refusal));
-    }
+    await handshake.waitForAnswer(hook.call(req, socket, refusal, handshake.timeout));
   } catch (fault) {
     // A part of an answer is worse than none.
     if (!isUnanswered()) socket.destroy();
     throw fault;
   } finally {
     // A hook may only log.
-    if (hook === undefined || isUnanswered()) writeRefusal(socket, refusal, req.method);
+    if (isUnanswered()) writeRefusal(socket, refusal, req.method);
     endRefusedSocket(socket);
   }
 }

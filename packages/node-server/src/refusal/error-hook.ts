@@ -1,0 +1,52 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { isThenable } from '@ws/http-shared';
+import type { HandshakeError } from '../errors.ts';
+import type { UpgraderOptions } from '../options.ts';
+
+/**
+ * Calls the option `error` while fewer than `maxHandshakes` of its calls are pending. The limits do
+ * not bound these calls: a request that a limit refuses has no reservation.
+ */
+export class ErrorHook {
+  readonly #hook: UpgraderOptions['error'];
+  readonly #max: number;
+  #pending = 0;
+
+  /** @param max - Most pending calls; Infinity for no bound. */
+  constructor(hook: UpgraderOptions['error'], max: number) {
+    this.#hook = hook;
+    this.#max = max;
+  }
+
+  /** Whether there is a hook that may be called now. */
+  get isAvailable(): boolean {
+    return this.#hook !== undefined && this.#pending < this.#max;
+  }
+
+  /**
+   * Calls the hook. The call is pending until its result settles, at most `timeout` ms.
+   *
+   * @param timeout - Infinity for no bound.
+   * @throws the error of the hook.
+   */
+  call(req: IncomingMessage, socket: Duplex, refusal: HandshakeError, timeout: number): unknown {
+    const result = this.#hook!(req, socket, refusal.status, refusal);
+    if (!isThenable(result)) return result;
+    // A thenable of the application may settle twice or throw. A promise does neither.
+    const work = Promise.resolve(result);
+    void this.#count(work, timeout);
+    return work;
+  }
+
+  async #count(work: Promise<unknown>, timeout: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const timeUp = new Promise<void>((resolve) => {
+      if (timeout !== Infinity) timer = setTimeout(resolve, timeout).unref();
+    });
+    this.#pending++;
+    await Promise.allSettled([Promise.race([work, timeUp])]);
+    clearTimeout(timer);
+    this.#pending--;
+  }
+}
