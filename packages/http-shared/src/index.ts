@@ -1,4 +1,5 @@
 export { acceptKey } from './accept-key.ts';
+export { asError, isInstance } from './errors.ts';
 export { type HeaderEntries, type HeaderValue, headerEntries, rawHeaderValues } from './headers.ts';
 export { ipv6Groups } from './ipv6.ts';
 export { assertOption, transportHighWaterMark, typeName } from './options.ts';

@@ -48,15 +48,6 @@ export class BadHandshakeError extends WebSocketError {
 }
 
 /**
- * Returns a thrown value as an Error. A stream cannot be destroyed with `undefined`, but a function
- * can throw it.
- */
-export function asError(thrown: unknown, who: string): Error {
-  if (thrown instanceof Error) return thrown;
-  return new Error(`${who} threw a value that is not an Error`, { cause: thrown });
-}
-
-/**
  * Quotes foreign text for an error message: cut to 80 characters, and without control characters
  * for a terminal.
  */

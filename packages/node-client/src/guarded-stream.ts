@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TransportError } from '@ws/conn';
-import { asError } from './errors.ts';
+import { asError } from '@ws/http-shared';
 
 /**
  * Checks that a stream is open. On a stream that has ended, node:http and node:tls would wait

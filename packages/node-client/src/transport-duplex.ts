@@ -1,7 +1,6 @@
 import { Duplex } from 'node:stream';
 import type { Transport } from '@ws/conn';
-import { isThenable } from '@ws/http-shared';
-import { asError } from './errors.ts';
+import { asError, isThenable } from '@ws/http-shared';
 
 /**
  * A Duplex over a {@link Transport}, because node:http and node:tls accept only streams. A chunk

@@ -9,26 +9,44 @@ import type { AuthOf, Refusal } from './options.ts';
  * Returns the result of `authenticate` if it admits the client.
  *
  * @throws HandshakeError for every other result: a refusal with its status; an Error as
- *   {@link thrownByAuthenticate} does; 401 for a missing value.
+ *   {@link thrownByAuthenticate} does; 401 for a missing value; 500 for a value whose getters or
+ *   traps throw.
  */
 export function readAuth<Result>(result: unknown): AuthOf<Result> {
-  if (!result) throw emptyResult(result);
-  if (isError(result)) throw thrownByAuthenticate(result);
-  if (isRefusal(result)) throw refusalOrFault(result);
+  const refusal = refusalOf(result);
+  if (refusal !== undefined) throw refusal;
   return result as AuthOf<Result>;
+}
+
+function refusalOf(result: unknown): HandshakeError | undefined {
+  try {
+    if (!result) return emptyResult(result);
+    if (isError(result)) return thrownByAuthenticate(result);
+    return isRefusal(result) ? refusalOrFault(result) : undefined;
+  } catch (cause) {
+    return serverFault('authenticate', cause);
+  }
 }
 
 /**
  * Returns the refusal for an error that `authenticate` threw or returned. An error that is meant
  * for the client (`expose`, as http-errors sets it) refuses with its own status. Any other is a
- * fault.
+ * fault. So is an error whose getters or traps throw.
  */
 export function thrownByAuthenticate(error: unknown): HandshakeError {
-  if (!isError(error)) return serverFault('authenticate', error);
-  const { expose, status, headers, message } = error as ExposedError;
+  let refusal: Refusal | undefined;
+  try {
+    refusal = isError(error) ? exposedRefusal(error) : undefined;
+  } catch {
+    return serverFault('authenticate', error);
+  }
+  return refusal === undefined ? serverFault('authenticate', error) : refusalOrFault(refusal);
+}
+
+/** @returns undefined for an error that is not meant for the client. */
+function exposedRefusal({ expose, status, headers, message }: ExposedError): Refusal | undefined {
   const isExposed = expose === true && Number.isInteger(status) && status! >= 400 && status! <= 499;
-  if (!isExposed) return serverFault('authenticate', error);
-  return refusalOrFault({ refuse: status!, headers, body: `${message}\n` });
+  return isExposed ? { refuse: status!, headers, body: `${message}\n` } : undefined;
 }
 
 /** An error as http-errors creates it. */

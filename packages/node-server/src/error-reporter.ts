@@ -10,6 +10,7 @@ import {
   TransportError,
 } from '@ws/conn';
 import { reportError } from '@ws/conn/internal';
+import { isInstance } from '@ws/http-shared';
 import { nodePlatform } from '@ws/node-io';
 import { HandshakeError } from './errors.ts';
 import type { ServerReport, ServerReportContext } from './options.ts';
@@ -41,10 +42,10 @@ export class ErrorReporter {
    */
   handshakeFailed(error: unknown, request: IncomingMessage): void {
     const context = { where: 'upgrade', request };
-    if (error instanceof HandshakeError) {
+    if (isInstance(error, HandshakeError)) {
       // A 500 that the application chose itself has no cause: nothing failed.
       if (error.status === 500 && 'cause' in error) this.failed(error.cause ?? error, context);
-    } else if (!(error instanceof TransportError)) {
+    } else if (!isInstance(error, TransportError)) {
       this.failed(error, context);
     }
   }
@@ -56,7 +57,7 @@ export class ErrorReporter {
   handlerFailed(conn: Conn, error: unknown): void {
     const wasOpen = conn.state === 'open';
     void conn.close(CloseCode.InternalServerErr);
-    if (END_ERRORS.some((End) => error instanceof End)) {
+    if (END_ERRORS.some((End) => isInstance(error, End))) {
       void this.#reportUnlessOwnEnd(conn, error, wasOpen);
     } else this.failed(error, { conn, where: 'handler' });
   }
@@ -70,7 +71,12 @@ export class ErrorReporter {
 
   /** Reports an error of a function whose caller continues. Never throws. */
   failed(error: unknown, context: ServerReportContext): void {
-    reportError(this.#report, nodePlatform, error, context);
+    try {
+      reportError(this.#report, nodePlatform, error, context);
+    } catch {
+      // A trap of a Proxy has thrown when the default report read the error.
+      nodePlatform.warn(`${context.where}: a value was thrown that cannot be printed`);
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import type { TlsOptions } from 'node:tls';
-import { describeResult, isThenable } from '@ws/http-shared';
+import { asError, describeResult, isThenable } from '@ws/http-shared';
 
 type Callbacks = Pick<TlsOptions, 'SNICallback' | 'ALPNCallback' | 'pskCallback'>;
 
@@ -24,7 +24,7 @@ export function guardedTls(
       };
       const fail = (error: unknown): void => {
         failed(error, 'tls.SNICallback');
-        answer(error instanceof Error ? error : new Error('tls.SNICallback failed'));
+        answer(asError(error, 'tls.SNICallback'));
       };
       try {
         const result: unknown = SNICallback(name, answer);

@@ -1,7 +1,6 @@
 import type { ConnectionOptions } from 'node:tls';
 import { isNativeError } from 'node:util/types';
-import { describeResult, isThenable } from '@ws/http-shared';
-import { asError } from '../errors.ts';
+import { asError, describeResult, isThenable } from '@ws/http-shared';
 
 type Callbacks = Pick<ConnectionOptions, 'checkServerIdentity' | 'pskCallback' | 'lookup'>;
 

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { TransportError } from '@ws/conn';
+import { isInstance } from '@ws/http-shared';
 import { HandshakeError } from '../errors.ts';
 import type { Handshake } from '../handshake.ts';
 import {
@@ -33,8 +34,8 @@ export async function endFailedHandshake(
     if (isHttpReading(socket)) return;
     return endAnsweredSocket(socket, ownResponse(req, socket), handshake.timeout);
   }
-  const refusal = error instanceof TransportError ? halfClosedRefusal(error) : error;
-  if (!(refusal instanceof HandshakeError && (await canAnswer(handshake, req, socket)))) {
+  const refusal = isInstance(error, TransportError) ? halfClosedRefusal(error) : error;
+  if (!(isInstance(refusal, HandshakeError) && (await canAnswer(handshake, req, socket)))) {
     socket.destroy();
     return;
   }
