@@ -38,8 +38,9 @@ export function guardedCallbacks(
         // Node takes `false` for a yes, and destroys the socket with any other value as its error.
         if (verdict === undefined || verdict === null) return undefined;
         if (isNativeError(verdict)) {
-          callbackErrors.add(verdict);
-          return verdict;
+          const error = asError(verdict, `${option}.checkServerIdentity`);
+          callbackErrors.add(error);
+          return error;
         }
         const got = describeResult(verdict);
         throw new TypeError(
