@@ -246,7 +246,10 @@ describe('a redirect to another server', () => {
 
   it('goes without the client certificate and server name of the TLS options', async () => {
     const { cert: ca } = await certificate();
-    const mine = await generate([{ name: 'commonName', value: 'me' }]);
+    const mine = await generate([{ name: 'commonName', value: 'me' }], {
+      keyType: 'ec',
+      algorithm: 'sha256',
+    });
     const other = await site({}, rawTlsServer);
     const server = await site({ '/a': to(`${other.url}/b`) }, rawTlsServer);
     const asked: string[] = [];

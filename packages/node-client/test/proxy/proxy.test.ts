@@ -343,8 +343,9 @@ describe('a dial through an HTTPS proxy', () => {
 
   it('gets certificate and server name of proxyTls, the server those of tls', async () => {
     const { cert: ca } = await certificate();
-    const mine = await generate([{ name: 'commonName', value: 'me' }]);
-    const ours = await generate([{ name: 'commonName', value: 'me at the proxy' }]);
+    const EC = { keyType: 'ec', algorithm: 'sha256' } as const;
+    const mine = await generate([{ name: 'commonName', value: 'me' }], EC);
+    const ours = await generate([{ name: 'commonName', value: 'me at the proxy' }], EC);
     const names: unknown[] = [];
     const certificates: unknown[] = [];
     const look = (socket: TLSSocket): void => {

@@ -3,7 +3,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { type ConnectionOptions, createSecureContext, createServer } from 'node:tls';
 import { TransportError } from '@ws/conn';
 import { CertificateAuthority } from '@ws/tests';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { Dialer } from '../../src/index.ts';
 import { inVain } from '../leftovers.ts';
 import { certificate, rawServer, rawTlsServer, says, seen } from '../servers.ts';
@@ -83,8 +83,13 @@ describe('an option for which tls.connect throws', () => {
 });
 
 describe('a secureContext', () => {
+  let authority: CertificateAuthority;
+  beforeAll(async () => {
+    authority = await CertificateAuthority.make('ours');
+  });
+
   /** A server that requests certificates, and records their names. */
-  async function asking(authority: CertificateAuthority, answer: string | undefined) {
+  async function asking(answer: string | undefined) {
     const clients: unknown[] = [];
     const issued = await authority.issue({ names: ['localhost'], addresses: ['127.0.0.1'] });
     const server = createServer(
@@ -108,29 +113,27 @@ describe('a secureContext', () => {
     return { clients, sockets, port: (server.address() as AddressInfo).port };
   }
 
-  async function context(authority: CertificateAuthority): Promise<ConnectionOptions> {
+  async function context(): Promise<ConnectionOptions> {
     const mine = await authority.issue({ commonName: 'me' });
     return { secureContext: createSecureContext({ ca: authority.cert, ...mine }) };
   }
 
   it('is for the server of the URL', async () => {
-    const authority = await CertificateAuthority.make('ours');
-    const server = await asking(authority, undefined);
-    const tls = await context(authority);
+    const server = await asking(undefined);
+    const tls = await context();
     const { conn } = await new Dialer({ tls }).dial(`wss://localhost:${server.port}/`);
     conn.terminate();
     expect(server.clients).toEqual(['CN=me']);
   });
 
   it.each(['ws', 'wss'])('is not used for another server after a redirect (%s)', async (scheme) => {
-    const authority = await CertificateAuthority.make('ours');
-    const other = await asking(authority, undefined);
-    const to = `HTTP/1.1 302 Found\r\nLocation: wss://localhost:${other.port}/\r\n\r\n`;
+    const other = await asking(undefined);
+    const to = `HTTP/1.1 302 Found\r\nLocation: wss://localhost:${other.port}/\r\nContent-Length: 0\r\n\r\n`;
     const url =
       scheme === 'ws'
         ? (await rawServer(says(to))).url
-        : `wss://localhost:${(await asking(authority, to)).port}/`;
-    const tls = await context(authority);
+        : `wss://localhost:${(await asking(to)).port}/`;
+    const tls = await context();
     const error = await inVain(url, { tls, followRedirects: 1 });
     expect(error).toEqual(
       new TypeError(
@@ -141,10 +144,9 @@ describe('a secureContext', () => {
   });
 
   it('of tls is not shown to an https proxy, one of proxyTls is', async () => {
-    const authority = await CertificateAuthority.make('ours');
     const refusal = 'HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n';
-    const via = await asking(authority, refusal);
-    const tls = await context(authority);
+    const via = await asking(refusal);
+    const tls = await context();
     const proxy = new URL(`https://127.0.0.1:${via.port}`);
     const proxyTls = { ca: authority.cert };
     expect(await inVain('wss://h/', { tls, proxyTls, proxy })).toMatchObject({ status: 403 });
