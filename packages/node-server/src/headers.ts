@@ -1,5 +1,11 @@
 import { type IncomingMessage, validateHeaderName, validateHeaderValue } from 'node:http';
-import { type HeaderEntries, type HeaderValue, headerEntries, typeName } from '@ws/http-shared';
+import {
+  assertOption,
+  type HeaderEntries,
+  type HeaderValue,
+  headerEntries,
+  typeName,
+} from '@ws/http-shared';
 import type { HeaderPair } from './errors.ts';
 
 /**
@@ -34,8 +40,10 @@ export function headerPairs(input: HeadersInput | undefined): HeaderPair[] {
     if (HANDSHAKE_HEADERS.has(name.toLowerCase())) {
       throw new TypeError(`header ${name} is set by the handshake`);
     }
-    for (const line of Array.isArray(value) ? value : [value]) {
-      validateHeaderValue(name, line);
+    for (const line of Array.isArray(value) ? (value as unknown[]) : [value]) {
+      const isText = typeof line === 'string' || typeof line === 'number';
+      assertOption(`header ${name}`, line, isText, 'a string or a list of strings');
+      validateHeaderValue(name, String(line));
       pairs.push([name, String(line)]);
     }
   }

@@ -4,7 +4,7 @@ import type { Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CloseCode, type Conn } from '@ws/conn';
-import { duration } from '@ws/conn/internal';
+import { checkOptionNames, duration } from '@ws/conn/internal';
 import { assertOption, isThenable } from '@ws/http-shared';
 import type { ConnHandler, UpgradeListener } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
@@ -36,7 +36,7 @@ export interface WebSocketServer {
    * handler is waited for. Do not await `close` in a handler: each would wait for the other until
    * `timeout`.
    *
-   * @throws (rejects with) TypeError or RangeError for a bad `timeout`.
+   * @throws (rejects with) TypeError or RangeError for an unknown option or a bad `timeout`.
    */
   close(options?: { timeout?: number | undefined }): Promise<void>;
 }
@@ -245,8 +245,9 @@ class RunningServer<Result> implements WebSocketServer {
     this.#http.off('upgrade', this.#onUpgrade).off('request', this.#onRequest);
   }
 
-  async close({ timeout }: { timeout?: number | undefined } = {}): Promise<void> {
-    const ms = duration('timeout', timeout, 5_000, false);
+  async close(options: { timeout?: number | undefined } = {}): Promise<void> {
+    checkOptionNames('close', options, ['timeout'], 'ignore');
+    const ms = duration('timeout', options.timeout, 5_000, false);
     this.#closed ??= this.#close(ms);
     await this.#closed;
   }

@@ -273,6 +273,7 @@ describe('serve', () => {
     const { port } = taken.address() as AddressInfo;
     await expect(serve({ port, host: '127.0.0.1' }, echo)).rejects.toMatchObject({
       code: 'EADDRINUSE',
+      message: expect.stringContaining(`127.0.0.1:${port}`),
     });
     taken.close();
     await once(taken, 'close');
@@ -546,6 +547,10 @@ describe('serve().close', () => {
     const server = await started({}, echo);
     await expect(server.close({ timeout: -1 })).rejects.toBeInstanceOf(RangeError);
     await expect(server.close({ timeout: '5' as never })).rejects.toBeInstanceOf(TypeError);
+    const misspelt = server.close({ timeOut: 5 } as never);
+    await expect(misspelt).rejects.toThrow('close: unknown option timeOut; known options: timeout');
+    await expect(server.close(null as never)).rejects.toThrow('close: expected an object');
+    await expect(server.close(5 as never)).rejects.toThrow('close: expected an object');
   });
 });
 
