@@ -88,13 +88,17 @@ export interface NextWriterOptions {
 /** The inner connection of a Conn, for the functions of this package that work on Conns. */
 export let connectionOf: (conn: Conn) => Connection;
 
+/** The application's handler of `conn` runs: a close frame waits for the messages before it. */
+export function handlerStarted(conn: Conn): void {
+  connectionOf(conn).handlerRuns = true;
+}
+
 /**
- * Marks the last message that was read from `conn` as handled. Then the connection answers a close
- * frame that arrived after it.
+ * The application's handler of `conn` has settled, so the last message that was read is handled.
+ * Then the connection answers a close frame that arrived after it.
  */
-export function finishMessage(conn: Conn): void {
-  const connection = connectionOf(conn);
-  if (connection.messageTaken) connection.readSide.finishMessage();
+export function handlerSettled(conn: Conn): void {
+  connectionOf(conn).handlerSettled();
 }
 
 /**

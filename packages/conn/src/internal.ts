@@ -4,7 +4,7 @@
  *
  * @module
  */
-export { finishMessage } from './conn.ts';
+export { handlerSettled, handlerStarted } from './conn.ts';
 export { historyBytesOf } from './deflate/engine-pool.ts';
 export { deflateLimits } from './deflate/negotiate.ts';
 export type { Compression } from './deflate/settings.ts';

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { formatExtensions } from '@ws/codec';
 import { Conn, type Platform } from '@ws/conn';
-import { finishMessage } from '@ws/conn/internal';
+import { handlerSettled, handlerStarted } from '@ws/conn/internal';
 import { isThenable } from '@ws/http-shared';
 import { nodePlatform, socketTransport } from '@ws/node-io';
 import { readAuth, thrownByAuthenticate } from './authenticate.ts';
@@ -177,9 +177,11 @@ export class Upgrader<Result = undefined> {
     context: HandlerContext<AuthOf<Result>>,
   ): void {
     const failed = this.#failureReporterOf(conn);
+    handlerStarted(conn);
     try {
       const result = handler(conn, req, context);
-      if (isThenable(result)) result.then(finisherOf(conn), failed);
+      if (isThenable(result)) result.then(settlerOf(conn), failed);
+      else handlerSettled(conn);
     } catch (error) {
       failed(error);
     }
@@ -340,9 +342,9 @@ async function callApplication<T>(
   }
 }
 
-/** A settled handler has handled its last message. */
-function finisherOf(conn: Conn): () => void {
-  return () => finishMessage(conn);
+/** Created in a separate function, so that the closure refers to the connection only. */
+function settlerOf(conn: Conn): () => void {
+  return () => handlerSettled(conn);
 }
 
 /**

@@ -66,6 +66,9 @@ export class Connection
   reader: PendingRead | undefined;
   receiveCall: ReceiveCall | undefined;
   messageTaken = false;
+  readStarted = false;
+  /** Whether a handler of the application runs that got this connection. */
+  handlerRuns = false;
 
   bytesIn = 0;
   framesIn = 0;
@@ -295,6 +298,11 @@ export class Connection
     return this.#closeHandshake?.phase === CLOSED && this.deflate === undefined;
   }
 
+  /** Whether no code has read so far, and no handler runs that may still begin. */
+  get #unattended(): boolean {
+    return !this.readStarted && !this.handlerRuns;
+  }
+
   parsed(ahead: boolean): void {
     const { readSide } = this;
     const endReason = this.#closeHandshake?.endReason;
@@ -303,7 +311,7 @@ export class Connection
     const { stopped } = readSide;
     if (stopped) this.#controlFrames?.end(endReason.reason);
     if (stopped) readSide.endMessage(endReason);
-    const handled = readSide.idle && !this.messageTaken;
+    const handled = this.#unattended || (readSide.idle && !this.messageTaken);
     const allRead = stopped && handled && (ahead || readSide.readWaits);
     if (allRead || readSide.dropping) this.#handle('inputRead', undefined);
   }
@@ -483,6 +491,12 @@ export class Connection
     // The send queue also stores an expired deadline. Clear it there too.
     this.#writeSide?.sendQueue.clearExpired();
     this.#deadlines.write.set(at);
+  }
+
+  handlerSettled(): void {
+    this.handlerRuns = false;
+    this.messageTaken = false;
+    if (this.#closeHandshake !== undefined) this.scheduleEndOfTurn();
   }
 
   /** Sets the longest message in bytes. The limit also applies to the message under way. */

@@ -33,6 +33,8 @@ export interface ReadSideOwner extends DecodeLoopOwner {
    * that message.
    */
   messageTaken: boolean;
+  /** Whether any read was ever started. */
+  readStarted: boolean;
   /** The handler of `receive` failed. */
   handlerFailed(error: unknown): void;
   reportMistake(error: unknown, where: string): void;
@@ -149,12 +151,6 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     if (this.#pieces?.over !== false) return;
     this.#pieces.end(failure);
     this.owner.messageTaken = false;
-  }
-
-  /** The pull reader has handled its last message and does not ask for the next one now. */
-  finishMessage(): void {
-    this.owner.messageTaken = false;
-    this.parseForReads();
   }
 
   /** Ends reading: pending reads reject with `reason`. Queued messages can still be read. */
@@ -284,6 +280,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   #take(name: string, streams: boolean): ReadResult | undefined {
     if (this.#pieces !== undefined) this.#dropPieces(`${name} began`);
     this.owner.messageTaken = false;
+    this.owner.readStarted = true;
     const ready = streams ? this.#readyReader() : this.#queue?.shift();
     if (ready !== undefined) {
       this.owner.messageTaken = true;
@@ -401,6 +398,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
   #startReceive(receiveCall: ReceiveCall): Promise<CloseInfo> {
     this.#dropPieces(`${receiveCall.name} began`);
     this.owner.messageTaken = false;
+    this.owner.readStarted = true;
     this.owner.receiveCall = receiveCall;
     const ended = this.#ended !== undefined;
     this.#serveQueue();

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { BinaryMessage, CloseMessage, TextMessage } from '../../src/index.ts';
+import { handlerStarted } from '../../src/internal.ts';
 import { turns } from '../raw-pair.ts';
 import { wired } from '../wired.ts';
 
@@ -194,6 +195,7 @@ describe('the peer’s close frame', () => {
     'is answered after %s has handled the last message',
     async (way) => {
       const { conn, feed, frame, platform, sent } = wired('server');
+      handlerStarted(conn);
       feed(frame(1, 'last'), frame(8, CLOSE_1000));
       await platform.settle();
       expect(sent()).toEqual([]);

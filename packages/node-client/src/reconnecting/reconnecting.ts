@@ -1,6 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CloseInfo, Conn } from '@ws/conn';
-import { addAbortListener, finishMessage, removeAbortListener } from '@ws/conn/internal';
+import {
+  addAbortListener,
+  handlerSettled,
+  handlerStarted,
+  removeAbortListener,
+} from '@ws/conn/internal';
 import { describeResult } from '@ws/http-shared';
 import { BadHandshakeError } from '../errors.ts';
 import { retryAdvice } from './dial-failure.ts';
@@ -118,8 +123,8 @@ class ReconnectingIterator implements AsyncIterableIterator<Conn, undefined> {
   async #waitForConn(): Promise<void> {
     const conn = this.#conn;
     if (conn === undefined) return;
-    // The body of the loop has ended, so the last message of this connection is handled.
-    finishMessage(conn);
+    // The body of the loop has ended.
+    handlerSettled(conn);
     const { signal } = this.#ended;
     let onEnded!: () => void;
     const ended = new Promise<void>((resolve) => {
@@ -167,6 +172,8 @@ class ReconnectingIterator implements AsyncIterableIterator<Conn, undefined> {
   #opened(conn: Conn): Conn {
     const openedAt = performance.now();
     this.#conn = conn;
+    // The body of the loop is the handler of this connection.
+    handlerStarted(conn);
     void conn.closed.then((info) => this.#closed(info, performance.now() - openedAt));
     return conn;
   }

@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { type Conn, Upgrader } from '../../src/index.ts';
-import { exchange, request } from '../raw.ts';
+import { exchange, masked, request } from '../raw.ts';
 import { connected, endAfterEach, listening } from '../upgrade-server.ts';
 
 endAfterEach();
@@ -38,6 +38,41 @@ describe('Upgrader.handler', () => {
     expect(conns[0]!.state).toBe('open');
     conns[0]!.terminate();
     await client.closed;
+  });
+
+  it.each([
+    ['returns', (conn: Conn) => void conn.send('hi')],
+    ['settles', async (conn: Conn) => void (await conn.send('hi'))],
+  ])('answers a close frame at once when the handler only wrote and %s', async (_, handler) => {
+    const conns: Conn[] = [];
+    const upgrader = new Upgrader({ closeTimeout: 1_000_000 });
+    const listener = upgrader.handler((conn) => {
+      conns.push(conn);
+      return handler(conn);
+    });
+    const client = await connected(await listening(listener));
+    await client.upgrade();
+    client.stream.write(Buffer.concat([masked(1, 'unread'), masked(8, Uint8Array.of(0x03, 0xe8))]));
+    await client.closed;
+    expect([...client.received]).toEqual([0x81, 2, 0x68, 0x69, 0x88, 2, 0x03, 0xe8]);
+    expect(await conns[0]!.closed).toEqual({ code: 1000, reason: '', wasClean: true });
+  });
+
+  it('waits for the messages before a close frame while the handler runs', async () => {
+    let start = (): void => {};
+    const upgrader = new Upgrader();
+    const listener = upgrader.handler(async (conn) => {
+      await new Promise<void>((resolve) => (start = resolve));
+      await conn.receive((message) => conn.send(message));
+    });
+    const client = await connected(await listening(listener));
+    await client.upgrade();
+    client.stream.write(Buffer.concat([masked(1, 'hi'), masked(8, Uint8Array.of(0x03, 0xe8))]));
+    for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+    expect(client.received.length).toBe(0);
+    start();
+    await client.closed;
+    expect([...client.received]).toEqual([0x81, 2, 0x68, 0x69, 0x88, 2, 0x03, 0xe8]);
   });
 
   it('answers refusals without a rejection', async () => {
