@@ -710,7 +710,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
         { signal: options.signal },
         () => {
           connection.sendClose(payload, timeout);
-          return this.closed;
+          return connection.whenClosed();
         },
         () => {
           connection.terminate();

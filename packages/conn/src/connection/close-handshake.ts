@@ -247,6 +247,20 @@ function sendClose(handshake: CloseHandshake, payload: Uint8Array): void {
   handshake.sent = handshake.actions.sendClose(payload);
 }
 
+/** Sends a close frame of `code`. Without memory for its payload, the transport is destroyed. */
+function sendCloseCode(handshake: CloseHandshake, code: number, reason: string): void {
+  let payload: Uint8Array;
+  try {
+    payload = formatCloseMessage(code, reason);
+  } catch (cause) {
+    handshake.phase = CLOSING;
+    return abort(handshake, {
+      error: new TransportError('a close frame could not be written', { cause }),
+    });
+  }
+  sendClose(handshake, payload);
+}
+
 function peerCloses(handshake: CloseHandshake, detail: CloseEvents['peerClose']): void {
   recordPeerClose(handshake, detail);
   if (handshake.sent) closeTransport(handshake);
@@ -343,7 +357,7 @@ function answerNow(handshake: CloseHandshake): void {
 function echo(handshake: CloseHandshake): void {
   const { actions } = handshake;
   actions.sendAccepted();
-  sendClose(handshake, formatCloseMessage(handshake.received!.code));
+  sendCloseCode(handshake, handshake.received!.code, '');
   closeTransport(handshake);
   actions.scheduleEndOfTurn();
 }
@@ -373,7 +387,7 @@ function fail(handshake: CloseHandshake, { error, code, reason }: CloseEvents['f
   handshake.failed = { error, code };
   if (!handshake.sent) {
     actions.cutWrites();
-    sendClose(handshake, formatCloseMessage(code, reason));
+    sendCloseCode(handshake, code, reason);
   }
   handshake.phase = CLOSING;
   actions.endTransport();
@@ -402,14 +416,14 @@ function onHandlerFailed(
   handshake: CloseHandshake,
   { error, where }: CloseEvents['handlerFailed'],
 ): void {
-  const { actions, phase, eof, sent } = handshake;
+  const { actions, phase, eof, sent, destroyed } = handshake;
   const isEnd = isKnownEnd(handshake, error);
   if (!isEnd && !(sent && error instanceof CloseSentError)) actions.report(error, where);
   if (where === 'receive') {
     actions.dropQueue();
-    if (phase === CLOSED || eof || isEnd) return endReceive(handshake, error, isEnd);
+    if (phase === CLOSED || destroyed || eof || isEnd) return endReceive(handshake, error, isEnd);
   }
-  if (phase === CLOSED || sent || isEnd) return;
+  if (phase === CLOSED || destroyed || sent || isEnd) return;
   handshake.handle('fault', { error, code: CloseCode.InternalServerErr, reason: '' });
 }
 
@@ -453,6 +467,7 @@ function abort(handshake: CloseHandshake, { error }: CloseEvents['abort']): void
 }
 
 function giveUp(handshake: CloseHandshake): void {
+  handshake.destroyed = true;
   if (handshake.received === undefined) {
     handshake.abortError ??= new TimeoutError(
       'the peer did not finish the closing handshake in time (option closeTimeout, or timeout of close)',

@@ -23,7 +23,7 @@ import type { ReceiveCall } from '../read/receive-call.ts';
 import { type ReportedConn, reportError } from '../report/report.ts';
 import { Deadline, type Deadlines, untilOf } from '../time/deadline.ts';
 import type { EndOfTurnTask } from '../time/end-of-turn.ts';
-import { Deferred, RESOLVED, rejected, rejectedLater } from '../time/promises.ts';
+import { Deferred, RESOLVED, rejected, rejectedLater, resolvedLater } from '../time/promises.ts';
 import type { Transport, TransportSink } from '../transport.ts';
 import { checkClosePayload } from '../write/prepared-message.ts';
 import type { SendQueue } from '../write/send-queue.ts';
@@ -190,6 +190,15 @@ export class Connection
     const info = this.#closeHandshake?.info;
     if (info !== undefined) this.#closed.resolve(info);
     return this.#closed.promise;
+  }
+
+  /**
+   * As {@link closed}. After the end, each call gets a promise that resolves in a later turn, so
+   * that a loop of calls blocks no other work.
+   */
+  whenClosed(): Promise<CloseInfo> {
+    const info = this.#closeHandshake?.info;
+    return info === undefined ? this.closed : resolvedLater(this.platform, info);
   }
 
   // The transport's calls

@@ -36,6 +36,16 @@ export function rejectedLater<T = never>(
   );
 }
 
+/** A promise that resolves in a later turn of the event loop, see {@link rejectedLater}. */
+export function resolvedLater<T>(
+  platform: { yield(callback: () => void): void },
+  value: T,
+): Promise<T> {
+  return new Promise<T>((resolve) => {
+    platform.yield(() => resolve(value));
+  });
+}
+
 /**
  * A promise with its `resolve` and `reject`. It is marked as handled only when it is rejected: most
  * never are, and the mark costs as much as a promise.

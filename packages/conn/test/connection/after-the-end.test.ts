@@ -59,6 +59,24 @@ describe('a loop after the end of the connection lets other work run', () => {
   });
 });
 
+it.each<[string, (end: Ended) => Promise<unknown>]>([
+  ['close', ({ conn }) => conn.close()],
+  ['close with a timeout', ({ conn }) => conn.close(1000, '', { timeout: 1000 })],
+  ['Symbol.asyncDispose', ({ conn }) => conn[Symbol.asyncDispose]()],
+  ['discardReads', ({ conn }) => conn.discardReads()],
+  ['receive', ({ conn }) => conn.receive(() => {})],
+])('a loop of %s after a normal end lets other work run', async (_, call) => {
+  const [conn, peer] = connPair();
+  await Promise.all([conn.close(), peer.receive(() => {})]);
+  let other = false;
+  setImmediate(() => {
+    other = true;
+  });
+  let rounds = 0;
+  for (; !other && rounds < 1000; rounds++) await call({ conn } as Ended).catch(() => {});
+  expect(rounds).toBeLessThan(10);
+});
+
 it('a deadline is permanent, the timeout of a call is not', async () => {
   const [conn, peer] = connPair();
   await expect(conn.readMessage({ timeout: 1 })).rejects.toMatchObject({ permanent: false });

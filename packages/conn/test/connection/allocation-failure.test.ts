@@ -68,4 +68,39 @@ describe.each(['server', 'client'] as const)('a %s that cannot allocate memory',
     expect((await healthy.conn.readMessage()).text()).toBe('small');
     expect(broken.sent()).toEqual(['close 1011']);
   });
+
+  it.each(['ping handler', 'close handler', 'none'] as const)(
+    'for its close frame destroys the transport: %s',
+    async (handler) => {
+      const { conn, feed, frame, platform, transport, sent } = wired(role);
+      const outOfMemory = async (): Promise<never> => {
+        await turns();
+        vi.stubGlobal(
+          'Uint8Array',
+          new Proxy(Uint8Array, {
+            construct() {
+              throw failure;
+            },
+          }),
+        );
+        throw new Error('a bug');
+      };
+      if (handler === 'none') {
+        void conn.receive(() => outOfMemory());
+      } else {
+        conn.setPingHandler(outOfMemory);
+        if (handler === 'close handler') conn.setCloseHandler(outOfMemory);
+      }
+      await platform.settle();
+      const code = handler === 'close handler' ? 8 : handler === 'none' ? 1 : 9;
+      const received = frame(code, code === 8 ? Uint8Array.of(3, 232) : 'x');
+      feed(received);
+      await turns(10);
+      await platform.settle();
+      vi.unstubAllGlobals();
+      expect(sent()).toEqual([]);
+      expect(transport.destroyed).toBe(true);
+      expect(await conn.closed).toMatchObject({ wasClean: false });
+    },
+  );
 });

@@ -328,9 +328,9 @@ const handlerFailed = (error: Error, ofReceive: boolean): Event =>
     (model) => {
       if (model.end === error) return;
       if (!ofReceive) {
-        if (model.gone || model.weSent !== undefined) return;
+        if (model.gone || model.transportDropped || model.weSent !== undefined) return;
         modelFault(model, CloseCode.InternalServerErr, error);
-      } else if (model.gone || model.peerEnded) {
+      } else if (model.gone || model.transportDropped || model.peerEnded) {
         model.inputStopped = true;
         modelEndReading(model, error);
       } else if (model.weSent === undefined) {

@@ -90,6 +90,27 @@ describe.each(['server', 'client'] as const)('a handler of a %s that fails at th
     },
   );
 
+  it.each(['receive', 'ping handler'] as const)(
+    'has code 1006 when %s has called terminate() and then throws',
+    async (where) => {
+      const { conn, feed, frame, platform, sent } = wired(role);
+      const bug = new Error('a bug');
+      const fail = (): never => {
+        conn.terminate();
+        throw bug;
+      };
+      conn.setPingHandler(fail);
+      const received = conn.receive(fail).catch((error: unknown) => error);
+      await platform.settle();
+      feed(frame(where === 'receive' ? 1 : 9, 'x'));
+      await platform.settle();
+      expect(await conn.closed).toMatchObject({ code: 1006, error: { closeCode: 1006 } });
+      if (where === 'receive') expect(await received).toBe(bug);
+      else expect(await received).toMatchObject({ closeCode: 1006 });
+      expect(sent()).toEqual([]);
+    },
+  );
+
   it('still has the error of a bug in a `receive` handler after our close frame', async () => {
     const { conn, feed, frame, platform, transport } = wired(role);
     let fail: (error: Error) => void = () => {};
