@@ -223,7 +223,20 @@ export class Connection
   }
 
   close(error?: Error): void {
-    this.#handle('transportClosed', { error });
+    if (this.deflate !== undefined && this.#inflatesRest()) {
+      this.platform.yield(() => this.close(error));
+    } else this.#handle('transportClosed', { error });
+  }
+
+  /**
+   * Parses the input of this turn while the connection may still lease an inflater: the peer's
+   * close frame may follow a compressed message. Returns whether the input still waits for its turn
+   * to inflate.
+   */
+  #inflatesRest(): boolean {
+    const { readSide } = this;
+    if (this.#endOfTurnScheduled && readSide.pending) readSide.parseRest();
+    return readSide.inflatesLater;
   }
 
   watchTransport(method: keyof Transport, result: unknown): void {

@@ -117,6 +117,11 @@ export abstract class DecodeLoop {
     return this.decoder?.pending === true;
   }
 
+  /** Whether the input waits for its turn to inflate. */
+  get inflatesLater(): boolean {
+    return this.decoder?.waiting === true;
+  }
+
   /** Whether messages are dropped, after our close frame. */
   get dropping(): boolean {
     return this.#payloadUse === IGNORED;

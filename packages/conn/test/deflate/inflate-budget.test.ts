@@ -118,6 +118,43 @@ describe('InflateBudget', () => {
   });
 });
 
+describe.each(['plain', 'compressed'] as const)('a %s message of a lost connection', (form) => {
+  it.each([true, false].flatMap((waits) => ['breaks', 'ends'].map((how) => ({ how, waits }))))(
+    'is delivered, and the close frame after it counts, when the transport $how (waits: $waits)',
+    async ({ how, waits }) => {
+      const platform = identityPlatform();
+      const connected = () => {
+        const transport = new TestTransport();
+        const conn = new Conn(transport, {
+          role: 'client',
+          platform,
+          heartbeat: false,
+          compression: true,
+          deflate: {
+            serverNoContextTakeover: true,
+            clientNoContextTakeover: true,
+            serverMaxWindowBits: 15,
+            clientMaxWindowBits: 15,
+          },
+        });
+        return { transport, conn };
+      };
+      const busy = connected();
+      const lost = connected();
+      void busy.conn.receive(() => {});
+      await platform.settle();
+      if (waits) busy.transport.feed(naiveEncode(2, new Uint8Array(BUDGET), { rsv: 0x40 }));
+      const message = naiveEncode(1, Buffer.from('last'), { rsv: form === 'plain' ? 0 : 0x40 });
+      lost.transport.feed(Buffer.concat([message, naiveEncode(8, Uint8Array.of(3, 232), {})]));
+      if (how === 'ends') lost.transport.feedEnd();
+      lost.transport.break();
+      expect(await lost.conn.closed).toMatchObject({ code: 1000 });
+      expect((await lost.conn.readMessage()).text()).toBe('last');
+      await expect(lost.conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
+    },
+  );
+});
+
 /** Records the first output byte of each step: the messages of these tests repeat one byte. */
 class Recorded implements Inflater {
   readonly #engine: Inflater;
