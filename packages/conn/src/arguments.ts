@@ -1,8 +1,8 @@
 import { BinaryMessage, CloseMessage, PingMessage, PongMessage, TextMessage } from '@ws/codec';
 import type { DataType } from './message.ts';
 import { checkSchema } from './read/json.ts';
-import { checkWaitOptions } from './time/wait.ts';
-import { kind } from './validate.ts';
+import { checkWaitOptions, WAIT_OPTION_NAMES } from './time/wait.ts';
+import { checkOptionNames, kind } from './validate.ts';
 
 // Checks of the arguments of Conn's methods. Each throws a TypeError for a bad argument.
 
@@ -20,13 +20,26 @@ export function badType(type: unknown): TypeError {
   );
 }
 
+/** The names of options of each method that takes other options than {@link WaitOptions}. */
+const WRITE_OPTION_NAMES = ['compress', 'signal'];
+const READ_JSON_OPTION_NAMES = ['schema', ...WAIT_OPTION_NAMES];
+const WRITER_OPTION_NAMES = ['queue', 'compress'];
+
+/** Checks the options of `method`, which has no other options than {@link WaitOptions}. */
+export function checkWaits(method: string, options: object): void {
+  checkWaitOptions(options);
+  checkOptionNames(method, options, WAIT_OPTION_NAMES, 'ignore');
+}
+
 export function checkWriteOptions(options: { compress?: unknown }): void {
   checkWaitOptions(options);
+  checkOptionNames('writeMessage', options, WRITE_OPTION_NAMES, 'ignore');
   checkCompress(options.compress);
 }
 
 export function checkReadOptions(options: { schema?: unknown }): void {
   checkWaitOptions(options);
+  checkOptionNames('readJSON', options, READ_JSON_OPTION_NAMES, 'ignore');
   checkSchema(options.schema);
 }
 
@@ -35,6 +48,7 @@ export function checkWriterOptions(type: unknown, options: { compress?: unknown 
   if (typeof options !== 'object' || options === null) {
     throw new TypeError(`nextWriter: expected options, got ${kind(options)}`);
   }
+  checkOptionNames('nextWriter', options, WRITER_OPTION_NAMES, 'ignore');
   checkCompress(options.compress);
 }
 

@@ -1,7 +1,7 @@
 import { BinaryMessage, TextMessage } from '@ws/codec';
 import { Conn, connectionOf } from './conn.ts';
 import { onRejection } from './on-rejection.ts';
-import { kind } from './validate.ts';
+import { checkOptionNames, kind } from './validate.ts';
 import type { MessageData } from './write/payload.ts';
 import { PreparedMessage } from './write/prepared-message.ts';
 
@@ -12,6 +12,8 @@ export interface BroadcastOptions {
   /** Connections that do not get the message, usually that of the sender. */
   readonly except?: Conn | Iterable<Conn> | undefined;
 }
+
+const BROADCAST_OPTION_NAMES = ['filter', 'except'];
 
 /**
  * Sends one message to many connections. Its bytes are copied once. A slow or closed connection
@@ -35,6 +37,7 @@ export function broadcast(
   if (typeof options !== 'object' || options === null) {
     throw new TypeError(`broadcast: expected options, got ${kind(options)}`);
   }
+  checkOptionNames('broadcast', options, BROADCAST_OPTION_NAMES, 'ignore');
   const { filter, except } = options;
   if (filter !== undefined && typeof filter !== 'function') {
     throw new TypeError(`filter: expected a function, got ${kind(filter)}`);

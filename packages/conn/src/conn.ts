@@ -10,6 +10,7 @@ import {
 import {
   badType,
   checkReadOptions,
+  checkWaits,
   checkWriteOptions,
   checkWriterOptions,
   functionOrNull,
@@ -40,7 +41,7 @@ import type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';
 import type { ConnStats } from './stats.ts';
 import { untilOf } from './time/deadline.ts';
 import { handled, RESOLVED, rejected } from './time/promises.ts';
-import { checkWaitOptions, type WaitOptions, withTimeout } from './time/wait.ts';
+import { type WaitOptions, withTimeout } from './time/wait.ts';
 import type { Transport } from './transport.ts';
 import { checkOptionNames, duration, kind } from './validate.ts';
 import { COPY_UP_TO } from './write/copy-or-reference.ts';
@@ -303,6 +304,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   #waitForRead<T>(name: string, options: WaitOptions, read: () => Promise<T>): Promise<T> {
     const connection = this.#connection;
     try {
+      checkWaits(name, options);
       return withTimeout(connection.platform, options, read, (started, reason) =>
         connection.readSide.giveUp(started, reason),
       );
@@ -540,7 +542,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   ): Promise<number> {
     const { controlFrames, platform } = this.#connection;
     try {
-      checkWaitOptions(options);
+      checkWaits('ping', options);
       const timeout = duration('timeout', options.timeout, 20_000, true);
       const payload =
         data === undefined
@@ -698,7 +700,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   ): Promise<CloseInfo> {
     const connection = this.#connection;
     try {
-      checkWaitOptions(options);
+      checkWaits('close', options);
       const payload = formatCloseMessage(code, reason);
       if (payload.length === 0) {
         throw new RangeError(`websocket: close code ${code} must not be sent`);

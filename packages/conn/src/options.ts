@@ -7,7 +7,7 @@ import {
 import type { BufferPool } from './memory/buffer-pool.ts';
 import type { Platform } from './platform/platform.ts';
 import type { Report } from './report/report.ts';
-import { bound, duration, kind, range, whole } from './validate.ts';
+import { bound, checkOptionNames, duration, kind, range, whole } from './validate.ts';
 
 /** Times in ms after which a silent peer is pinged, and then given up. */
 export interface Heartbeat {
@@ -250,6 +250,7 @@ function heartbeat(_: string, value: unknown): false | Heartbeat {
   if (typeof value !== 'object' || value === null) {
     throw new TypeError(`heartbeat: expected false or { interval, timeout }, got ${kind(value)}`);
   }
+  checkOptionNames('heartbeat', value, ['interval', 'timeout'], 'ignore');
   const { interval, timeout } = value as { interval?: unknown; timeout?: unknown };
   return {
     interval: duration('heartbeat.interval', interval, 20_000, false),
@@ -280,12 +281,7 @@ function compression(_: string, value: unknown): Compression | false {
       `compression: expected true, false, 'shared', 'takeover' or an object, got ${got}`,
     );
   }
-  for (const key of Object.keys(value as object)) {
-    if (COMPRESSION_NAMES.includes(key)) continue;
-    throw new TypeError(
-      `compression: unknown option ${key}; the options are ${COMPRESSION_NAMES.join(', ')}`,
-    );
-  }
+  checkOptionNames('compression', value as object, COMPRESSION_NAMES, 'reject');
   const given = value as CompressionOptions;
   const {
     mode = DEFAULT_COMPRESSION.mode,

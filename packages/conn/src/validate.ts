@@ -78,8 +78,10 @@ export function checkOptionNames(
   if (typeof options !== 'object' || options === null) {
     throw new TypeError(`${owner}: expected an object of options, got ${kind(options)}`);
   }
-  for (const [name, value] of Object.entries(options)) {
-    if (known.includes(name)) continue;
+  // `Object.keys` would allocate at every call with options.
+  for (const name in options) {
+    if (known.includes(name) || !Object.hasOwn(options, name)) continue;
+    const value: unknown = options[name as keyof typeof options];
     if (value === undefined && unknownUndefined === 'ignore') continue;
     throw new TypeError(`${owner}: unknown option ${name}; known options: ${known.join(', ')}`);
   }

@@ -30,6 +30,44 @@ async function expectUntouched({ conn, platform, transport, sent }: Wired): Prom
   expect(sent()).toEqual(['text goes on']);
 }
 
+describe('an unknown option', () => {
+  it.each<[string, string, (wire: Wired, options: never) => Promise<unknown>]>([
+    ['readMessage', 'signal, timeout', ({ conn }, options) => conn.readMessage(options)],
+    ['readJSON', 'schema, signal, timeout', ({ conn }, options) => conn.readJSON(options)],
+    ['nextReader', 'signal, timeout', ({ conn }, options) => conn.nextReader(options)],
+    ['writeMessage', 'compress, signal', ({ conn }, options) => conn.writeMessage(1, 'x', options)],
+    ['writeMessage', 'compress, signal', ({ conn }, options) => conn.send('x', options)],
+    ['writeMessage', 'compress, signal', ({ conn }, options) => conn.writeJSON({}, options)],
+    ['nextWriter', 'queue, compress', ({ conn }, options) => conn.nextWriter(1, options)],
+    ['ping', 'signal, timeout', ({ conn }, options) => conn.ping('x', options)],
+    ['close', 'signal, timeout', ({ conn }, options) => conn.close(1000, '', options)],
+  ])('of %s rejects with a TypeError that names it', async (name, known, call) => {
+    const wire = wired('server');
+    const error = await call(wire, { timeOut: 5 } as never).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(TypeError);
+    expect((error as Error).message).toBe(
+      `${name}: unknown option timeOut; known options: ${known}`,
+    );
+    await expectUntouched(wire);
+  });
+
+  it('of broadcast throws', () => {
+    expect(() => broadcast([], 'x', { exept: undefined, filtr: () => true } as never)).toThrow(
+      'broadcast: unknown option filtr; known options: filter, except',
+    );
+  });
+
+  it.each([
+    ['heartbeat', { intervall: 5 }, 'interval, timeout'],
+    ['compression', { treshold: 5 }, 'mode, level'],
+  ])('of %s throws', (name, value, known) => {
+    const unknown = Object.keys(value)[0];
+    expect(() => wired('server', { [name]: value } as never)).toThrow(
+      `${name}: unknown option ${unknown}; known options: ${known}`,
+    );
+  });
+});
+
 describe('MessageWriter.write', () => {
   it.each(NO_DATA)('rejects %s, and the message continues', async (data) => {
     const { conn, platform, sent } = wired('server');

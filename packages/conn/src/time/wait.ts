@@ -66,6 +66,12 @@ export function withTimeout<T>(
   return outcome.promise;
 }
 
+/** The names of {@link WaitOptions}. */
+export const WAIT_OPTION_NAMES: readonly string[] = [
+  'signal',
+  'timeout',
+] satisfies (keyof WaitOptions)[];
+
 /** @throws TypeError when the options are not an object, or the signal is not an AbortSignal. */
 export function checkWaitOptions(options: unknown): void {
   if (typeof options !== 'object' || options === null) {
