@@ -89,7 +89,7 @@ export interface ConnSettings {
 export interface ConnOptions extends ConnSettings {
   /** A client masks its frames, a server does not (RFC 6455, section 5.1). */
   readonly role: Role;
-  /** The services of the runtime. Default: `portablePlatform`. */
+  /** The services of the runtime, which are trusted. Default: `portablePlatform`. */
   readonly platform?: Platform | undefined;
   /** The subprotocol that the handshake agreed on. Default: `''`. */
   readonly subprotocol?: string | undefined;

@@ -26,35 +26,47 @@ export interface InflateWaiter {
 }
 
 /**
- * The work of inflating that all connections of a platform share in one turn of the event loop.
- * When it is spent, connections wait in a queue, first come, first served.
+ * The work of inflating that all connections of an engine source share in one turn of the event
+ * loop. When it is spent, connections wait in a queue, first come, first served.
  *
  * A message that has begun is finished before the next begins, so that few messages are half
  * inflated at a time. A connection whose message waits for input or for its reader gives up its
  * place.
+ *
+ * Each platform with a waiting connection schedules its own renewal: a platform that never runs the
+ * function of `yield` cannot stall the connections of the others.
  */
 export class InflateBudget {
   #spent = 0;
-  #renewing = false;
+  readonly #renewals = new WeakMap<Platform, Renewal>();
   #first: InflateWaiter | undefined;
   #last: InflateWaiter | undefined;
   /** The connection whose turn has come, until its message is complete. */
   #current: InflateWaiter | undefined;
 
-  /** Returns whether `waiter` may inflate now. Otherwise its turn comes later. */
+  /**
+   * Returns whether `waiter` may inflate now. Otherwise its turn comes later.
+   *
+   * @throws What `yield` of its platform throws. The connection then does not wait.
+   */
   request(waiter: InflateWaiter): boolean {
     const isCurrent = waiter === this.#current;
     if (this.#spent < PER_TURN && (isCurrent || this.#first === undefined)) return true;
     if (isCurrent) this.#addFirst(waiter);
     else this.#addLast(waiter);
-    this.#renewLater(waiter.platform);
+    try {
+      this.#renewLater(waiter.platform);
+    } catch (error) {
+      this.leave(waiter);
+      throw error;
+    }
     return false;
   }
 
   /** Counts work that was done for a connection of `platform`, in plain bytes. */
   charge(cost: number, platform: Platform): void {
     this.#spent += cost;
-    if (this.#spent >= RENEW_FROM) this.#renewLater(platform);
+    if (this.#spent >= RENEW_FROM) this.#tryRenewLater(platform);
   }
 
   /** The message of `waiter` is complete: its next message begins after those that wait. */
@@ -93,26 +105,51 @@ export class InflateBudget {
   }
 
   #renewLater(platform: Platform): void {
-    if (this.#renewing) return;
-    this.#renewing = true;
-    platform.yield(this.#renew);
+    const owner = platform.base ?? platform;
+    let renewal = this.#renewals.get(owner);
+    if (renewal === undefined) {
+      renewal = { scheduled: false, run: () => this.#renew(owner) };
+      this.#renewals.set(owner, renewal);
+    }
+    if (renewal.scheduled) return;
+    renewal.scheduled = true;
+    try {
+      owner.yield(renewal.run);
+    } catch (error) {
+      renewal.scheduled = false;
+      throw error;
+    }
   }
 
-  readonly #renew = (): void => {
-    this.#renewing = false;
+  /** As {@link #renewLater}. An error of `yield` is thrown again by the next request. */
+  #tryRenewLater(platform: Platform): void {
+    try {
+      this.#renewLater(platform);
+    } catch {}
+  }
+
+  #renew(platform: Platform): void {
+    this.#renewals.get(platform)!.scheduled = false;
     this.#spent = 0;
     try {
       while (this.#first !== undefined && this.#spent < PER_TURN) this.#run(this.#first);
     } finally {
       // If a connection throws despite its contract, the platform reports it. The others continue.
       this.#current = undefined;
-      if (this.#first !== undefined) this.#renewLater(this.#first.platform);
+      if (this.#first !== undefined) this.#tryRenewLater(platform);
     }
-  };
+  }
 
   #run(waiter: InflateWaiter): void {
     this.leave(waiter);
     this.#current = waiter;
     waiter.onInflateTurn();
   }
+}
+
+/** The renewal by one platform. */
+interface Renewal {
+  /** Whether the platform will run {@link run}. */
+  scheduled: boolean;
+  readonly run: () => void;
 }

@@ -5,6 +5,11 @@ import type { Observer } from './observer.ts';
 /**
  * The services of the runtime that a `Conn` uses. `portablePlatform` has a portable default
  * for each.
+ *
+ * A platform is trusted. Its functions must not throw, and none of them returns a promise: the
+ * library does not guard against one that rejects. A `yield` or `defer` that never runs its
+ * callback stalls the connections of this platform only. The callbacks of the library never throw
+ * and return nothing.
  */
 export interface Platform {
   /**

@@ -103,6 +103,52 @@ describe('InflateBudget', () => {
     expect(served.join('')).toBe('abcd'.replace(gone, ''));
   });
 
+  it('serves the connections of a platform while another one never runs its function', () => {
+    const { platform, budget, served, waiter } = budgetOf();
+    const dead = new FakePlatform({ automatic: false });
+    budget.charge(BUDGET, dead);
+    budget.request({ ...waiter('dead'), platform: dead });
+    const work = (): void => budget.charge(BUDGET, platform);
+    budget.request(waiter('one', work));
+    budget.request({ ...waiter('dead too', work), platform: dead });
+    budget.request(waiter('two', work));
+    for (let i = 0; i < 4; i++) platform.runYielded();
+    expect(served).toEqual(['dead', 'one', 'dead too', 'two']);
+    platform.runYielded();
+    expect(platform.yielded).toBe(0);
+  });
+
+  it('fails the request of a platform that throws, and serves the others', () => {
+    const { platform, budget, served, waiter } = budgetOf();
+    const broken = Object.assign(new FakePlatform(), {
+      yield() {
+        throw new Error('broken');
+      },
+    });
+    budget.charge(BUDGET, broken);
+    const first = { ...waiter('broken'), platform: broken };
+    expect(() => budget.request(first)).toThrow('broken');
+    expect(first.waiting).toBe(false);
+    budget.request(waiter('one', () => budget.charge(BUDGET, platform)));
+    budget.request(waiter('two'));
+    platform.runYielded();
+    platform.runYielded();
+    expect(served).toEqual(['one', 'two']);
+  });
+
+  it('renews once in a turn for all platforms that extend the same one', () => {
+    const { platform, budget, served, waiter } = budgetOf();
+    const server = (): FakePlatform =>
+      Object.assign(new FakePlatform({ automatic: false }), { base: platform });
+    for (const name of ['one', 'two']) {
+      budget.charge(BUDGET, platform);
+      budget.request({ ...waiter(name), platform: server() });
+    }
+    expect(platform.yielded).toBe(1);
+    platform.runYielded();
+    expect(served).toEqual(['one', 'two']);
+  });
+
   it('serves the others after one that throws', () => {
     const { platform, budget, served, waiter } = budgetOf();
     budget.charge(BUDGET, platform);
