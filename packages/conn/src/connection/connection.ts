@@ -163,7 +163,7 @@ export class Connection
   get controlFrames(): ControlFrames {
     if (this.#controlFrames !== undefined) return this.#controlFrames;
     const frames = new ControlFrames(this, this.platform, this.settings.maxPendingPings);
-    if (this.readSide.stopped) frames.end(this.#closeHandshake?.endReason?.reason);
+    if (this.#readSide?.stopped === true) frames.end(this.#closeHandshake?.endReason?.reason);
     this.#controlFrames = frames;
     return frames;
   }
@@ -524,7 +524,7 @@ export class Connection
   /** Sets the longest message in bytes. The limit also applies to the message under way. */
   setReadLimit(bytes: number): void {
     this.readLimit = bytes;
-    this.readSide.readLimit = bytes;
+    if (this.#readSide !== undefined) this.#readSide.readLimit = bytes;
   }
 
   /**

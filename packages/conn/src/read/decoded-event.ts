@@ -42,3 +42,5 @@ export type Delivery = 0 | 1 | 2 | 3;
 // Bits of MessageDecoder.pendingEvents: events that follow before the next frame is parsed.
 export const PIECE_PENDING = 1;
 export const END_PENDING = 2;
+/** As END_PENDING, of a message whose rest the reader does not want. */
+export const SKIPPED_PENDING = 4;

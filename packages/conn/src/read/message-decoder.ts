@@ -45,6 +45,7 @@ import {
   PING,
   PONG,
   SKIPPED,
+  SKIPPED_PENDING,
   UNWANTED,
   WHOLE,
 } from './decoded-event.ts';
@@ -264,10 +265,13 @@ export class MessageDecoder {
     return { lease: this.fragments.complete(), length };
   }
 
-  /** Skips the rest of the message under way: `next()` returns no further PIECE or END for it. */
+  /**
+   * Skips the rest of the message under way: `next()` returns SKIPPED at its end, and no further
+   * PIECE or END.
+   */
   skip(): void {
     if (this.delivery === PIECES) this.delivery = UNWANTED;
-    this.pendingEvents = 0;
+    this.pendingEvents = (this.pendingEvents & END_PENDING) === 0 ? 0 : SKIPPED_PENDING;
   }
 
   /**
@@ -489,8 +493,9 @@ export class MessageDecoder {
       this.pendingEvents &= ~PIECE_PENDING;
       return PIECE;
     }
+    const event = this.pendingEvents === SKIPPED_PENDING ? SKIPPED : END;
     this.pendingEvents = 0;
-    return END;
+    return event;
   }
 
   // InflatingDecoder overrides the methods below: a plain decoder never gets a compressed frame.

@@ -1,10 +1,12 @@
 import { BinaryMessage, TextMessage } from '@ws/codec';
+import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import type { CloseInfo } from '../../src/close-info.ts';
 import type { Conn } from '../../src/conn.ts';
 import { connPair } from '../../src/pair.ts';
 import type { Observer } from '../../src/platform/observer.ts';
 import { portablePlatform } from '../../src/platform/portable-platform.ts';
+import { wired } from '../wired.ts';
 
 /** An observer that records its calls as readable lines. */
 function recording(): { observer: Observer; lines: string[] } {
@@ -79,6 +81,28 @@ describe('Platform.observer', () => {
       `server in ${TextMessage} 4`,
     ]);
   });
+
+  it.each(['nextReader', 'readMessage', 'receive', 'discardReads', 'close'] as const)(
+    'reports a whole message that %s drops before its reader has read it',
+    async (way) => {
+      const { observer, lines } = recording();
+      const platform = Object.assign(new FakePlatform(), { observer });
+      const { conn, feed, frame } = wired('server', {}, 0, platform);
+      const next = conn.nextReader();
+      await platform.settle();
+      feed(frame(2, 'dropped'));
+      await next;
+      if (way === 'receive') void conn.receive(() => {});
+      else void conn[way]();
+      feed(frame(2, 'next'));
+      await platform.settle();
+      expect(lines.filter((line) => line.startsWith('server in'))).toEqual([
+        `server in ${BinaryMessage} 7`,
+        `server in ${BinaryMessage} 4`,
+      ]);
+      expect(conn.stats.messagesIn).toBe(2);
+    },
+  );
 
   it('may have a subset of the members', async () => {
     const [client, server] = connPair({ platform: { ...portablePlatform, observer: {} } });
