@@ -62,7 +62,7 @@ describe('an unknown option', () => {
     ['compression', { treshold: 5 }, 'mode, level'],
   ])('of %s throws', (name, value, known) => {
     const unknown = Object.keys(value)[0];
-    expect(() => wired('server', { [name]: value } as never)).toThrow(
+    expect(() => wired('server', { [name]: value })).toThrow(
       `${name}: unknown option ${unknown}; known options: ${known}`,
     );
   });
