@@ -150,8 +150,9 @@ const WORDS: readonly Mutation[] = [
     const there = dictionary.filter((word) => bytes.includes(Buffer.from(word)));
     if (there.length === 0) return bytes;
     const word = random.pick(there);
-    const at = bytes.indexOf(word, random.below(bytes.length));
-    if (at < 0) return bytes;
+    // A word that is there only once is found from any start.
+    const after = bytes.indexOf(word, random.below(bytes.length));
+    const at = after < 0 ? bytes.indexOf(word) : after;
     return splice(bytes, at, at + word.length, random.pick(dictionary));
   },
   // Changes a decimal digit.

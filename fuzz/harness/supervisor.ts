@@ -29,10 +29,10 @@ export interface RunOutcome {
 const DEFAULT_LIMITS: InputLimits = { stuckMs: 30_000, memoryMb: 1024 };
 const MIB = 1024 * 1024;
 
-// V8 counts some calls of a function differently once it is optimized. With the compiler in another
-// thread, this point depends on the load of the machine, and a seed does not repeat its search. V8
-// reads the flag when a thread starts.
-setFlagsFromString('--no-concurrent-recompilation');
+// Optimized code does not count the calls of a function that it inlines, and the point where V8
+// optimizes depends on time. A seed would not repeat its search, and a second selection would lose
+// inputs. V8 reads the flag when a thread starts.
+setFlagsFromString('--no-opt');
 
 /**
  * Does one job in a fresh worker thread, and stops the thread when an input never ends or exhausts

@@ -9,8 +9,10 @@ import { acceptOf, headOf, linesOf } from '../oracles/http-head.ts';
 import { type HandshakeRequest, verdictOf } from '../oracles/reply.ts';
 
 const SUBPROTOCOLS = ['chat', 'superchat'];
-/** Replaced by the right value for the key of the request. */
+/** As the value of its header, replaced by the right value for the key of the request. */
 const ACCEPT = '$accept';
+/** The key is random. Elsewhere, its value would run other code each time. */
+const ACCEPT_LINE = /^(sec-websocket-accept:[ \t]*)\$accept(?=[ \t]*$)/gim;
 
 const REPLY = [
   'HTTP/1.1 101 Switching Protocols',
@@ -84,7 +86,8 @@ export function clientReply(
       while (!socket.written.includes('\r\n\r\n')) await turn();
       const asked = requestOf(socket.written.toString('latin1'));
       const text = Buffer.from(read.rest()).toString('latin1');
-      const reply = Buffer.from(text.replaceAll(ACCEPT, acceptOf(asked.key)), 'latin1');
+      const accept = acceptOf(asked.key);
+      const reply = Buffer.from(text.replace(ACCEPT_LINE, `$1${accept}`), 'latin1');
       for (const piece of piecesOf(reply, cuts, 12)) {
         socket.feed(piece);
         await turn();
