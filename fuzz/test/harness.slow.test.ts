@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { Random } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { minimise } from '../harness/finding.ts';
@@ -31,12 +32,20 @@ async function search(target: Target, executions: number, slow?: number) {
 }
 
 describe('Fuzzer', () => {
-  it('reports a slow input', async () => {
+  it('reports an input that computes for long', async () => {
     const run = (input: Uint8Array): void => {
       if (input.length < 3) return;
-      for (const end = performance.now() + 30; performance.now() < end; );
+      for (const before = process.cpuUsage(); process.cpuUsage(before).user < 30_000; );
     };
     const { finding } = await search({ ...nothing, run }, 1_000, 20);
+    expect(finding?.signature).toMatch(/^Error: slow/);
+  });
+
+  it('reports an input that waits for ten times as long', async () => {
+    const run = async (input: Uint8Array): Promise<void> => {
+      if (input.length > 2) await setTimeout(120);
+    };
+    const { finding } = await search({ ...nothing, run }, 1_000, 10);
     expect(finding?.signature).toMatch(/^Error: slow/);
   });
 
