@@ -103,7 +103,7 @@ function tables({ timed, plain, heap }: Figures): string {
         pick(timed, 'decode', masked).map((row) => decodeCells(row, plain, heap)),
       ),
     );
-    for (const what of ['encode', 'encode text'] as const) {
+    for (const what of ['encode', 'encode text', 'encode text, last é'] as const) {
       out(`\n${what} ${kind}: flushed by 64 KiB and discarded\n`);
       out(
         table(

@@ -17,6 +17,12 @@ const SHORT_TEXT = 16;
 
 /** A long text is written in pieces of at least this many UTF-16 units, except its last one. */
 const SHORTEST_PIECE = 1024;
+/**
+ * And of at most this many. V8 copies a piece of ASCII, and writes other text character by
+ * character. With pieces, 16 KiB of ASCII with an `é` at the end take 0.8 of the time of
+ * `Buffer.from`; as a whole they take 2.0 of it (Node 20).
+ */
+const LONGEST_PIECE = 4096;
 
 /**
  * Writes frames to slabs. Small frames share a segment. Reading {@link segments}, a full slab or a
@@ -160,7 +166,10 @@ export class FrameEncoder {
     // Nearly all text is ASCII: assume one byte per unit for the header, and move the text if that
     // was wrong.
     const guess = pos + headerSize(units) + this.#keySize;
-    const length = this.#writeUtf8(out.bytes, guess, text);
+    const length =
+      units <= LONGEST_PIECE
+        ? this.#writeUtf8(out.bytes, guess, text)
+        : this.#writePieces(guess, text);
     if (length !== units) {
       checkWritten(length, units);
       if (isBadFrame(opcode, fin, rsv, length)) throwBadFrame(opcode, fin, rsv);
@@ -299,6 +308,23 @@ export class FrameEncoder {
     return size;
   }
 
+  /** Writes text to the slab at `at`, in pieces. Returns its length in bytes. */
+  #writePieces(at: number, text: string): number {
+    let end = at;
+    for (let i = 0; i < text.length; ) {
+      const piece = pieceOf(text, i, LONGEST_PIECE);
+      end += this.#writePiece(end, piece);
+      i += piece.length;
+    }
+    return end - at;
+  }
+
+  #writePiece(at: number, piece: string): number {
+    const length = this.#writeUtf8(this.out.bytes, at, piece);
+    checkWritten(length, piece.length);
+    return length;
+  }
+
   /** Appends text that may not fit a slab. */
   #longText(b0: number, text: string): number {
     // Counting the bytes takes 35 times as long as writing them. So the size of the header is
@@ -328,21 +354,19 @@ export class FrameEncoder {
     out.pos += room;
     try {
       for (let i = 0; i < text.length; ) {
-        let units = Math.floor((out.limit - out.pos) / 3);
+        const fits = Math.floor((out.limit - out.pos) / 3);
         // Many short pieces at the end of a slab cost more than its last bytes are worth.
-        if (units < Math.min(SHORTEST_PIECE, text.length - i)) {
+        if (fits < Math.min(SHORTEST_PIECE, text.length - i)) {
           out.nextSlab();
           continue;
         }
-        // A surrogate pair is one character: do not cut it.
-        if (i + units < text.length && isHigh(text.charCodeAt(i + units - 1))) units--;
-        const n = this.#writeUtf8(out.bytes, out.pos, text.slice(i, i + units));
-        checkWritten(n, units);
+        const piece = pieceOf(text, i, Math.min(fits, LONGEST_PIECE));
+        const n = this.#writePiece(out.pos, piece);
         out.mask(out.pos, out.pos + n, key);
         key = rotateBigEndian(key, n);
         out.pos += n;
         length += n;
-        i += units;
+        i += piece.length;
       }
     } catch (error) {
       out.undo(first, from);
@@ -413,6 +437,16 @@ export class FrameEncoder {
     view.setInt32(pos + 2, key);
     return key;
   }
+}
+
+/**
+ * At most `most` UTF-16 units of `text` from `start` on. A surrogate pair is one character: it is
+ * not cut.
+ */
+function pieceOf(text: string, start: number, most: number): string {
+  const end = start + most;
+  const cutsPair = end < text.length && isHigh(text.charCodeAt(end - 1));
+  return text.slice(start, cutsPair ? end - 1 : end);
 }
 
 /** One test for all invalid arguments: small enough to be inlined. */
