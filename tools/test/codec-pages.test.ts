@@ -10,6 +10,7 @@ import {
   type FrameEncoder,
   formatCloseMessage,
   ProtocolError,
+  sharedMessageBuffers,
 } from '@ws/codec';
 import type { Transport } from '@ws/conn';
 import { naiveDecode, transportRules } from '@ws/tests';
@@ -125,6 +126,26 @@ describe('a page that reads frames', () => {
     receive(Uint8Array.from(Buffer.concat([bytes.slice(2_000), frame(1, 'next')])));
     receive(frame(1, 'last'));
     expect(size()).toBe(5 * 1024 + 8);
+  });
+
+  const leasing = readers.filter(({ code }) => code.includes('sharedMessageBuffers()'));
+
+  it('leases memory on one page', () => {
+    expect(leasing.map(({ file }) => file)).toEqual(['packages/codec/README.md']);
+  });
+
+  it.each(leasing)('gives back the memory of a frame that is cut off: $title', async (snippet) => {
+    interface Leasing extends Reader {
+      readonly end: () => void;
+    }
+    const { receive, end } = await load<Leasing>(snippet, 'receive, end');
+    const bytes = encodeFrame(2, new Uint8Array(5 * 1024), { maskKey: 0x37fa213d });
+    for (const cut of [100, bytes.length - 1]) {
+      receive(bytes.slice(0, cut));
+      expect(sharedMessageBuffers().lent).toBe(1);
+      end();
+      expect(sharedMessageBuffers().lent).toBe(0);
+    }
   });
 });
 
