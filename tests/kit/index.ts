@@ -11,6 +11,7 @@ export * from './naive-decoder.ts';
 export * from './naive-encoder.ts';
 export * from './naive-utf8.ts';
 export * from './nothing-left.ts';
+export * from './nothing-unhandled.ts';
 export * from './programs.ts';
 export * from './random.ts';
 export * from './raw-peer.ts';

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect } from 'vitest';
 import { runCleanups } from './cleanups.ts';
 import { turn } from './fake-platform.ts';
+import { nothingUnhandled } from './nothing-unhandled.ts';
 
 /** Turns of the event loop that a closing socket may take to disappear. */
 const TURNS = 2_000;
@@ -29,17 +30,13 @@ export async function expectNoSockets(servers = false): Promise<void> {
  * server open, or causes an uncaught error.
  */
 export function nothingLeft(): void {
-  const uncaught: unknown[] = [];
-  const trap = (error: unknown): void => void uncaught.push(error);
+  // Its check runs after the cleanups: vitest runs the last `afterEach` first.
+  nothingUnhandled();
   beforeEach(() => {
     before = process.getActiveResourcesInfo();
-    process.on('uncaughtException', trap).on('unhandledRejection', trap);
   });
   afterEach(async () => {
     await runCleanups();
-    await turn();
-    process.off('uncaughtException', trap).off('unhandledRejection', trap);
-    expect(uncaught.splice(0)).toEqual([]);
     await expectNoSockets(true);
   });
 }

@@ -1,21 +1,11 @@
 // Every function that a caller gives to the codec, with a function that throws, rejects, never
 // settles, and returns nonsense: the call that uses it throws, and nothing is unhandled.
-import { mine, WRONG_FUNCTIONS, type Wrong, type WrongFunction } from '@ws/tests';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { mine, nothingUnhandled, WRONG_FUNCTIONS, type Wrong, type WrongFunction } from '@ws/tests';
+import { describe, expect, it } from 'vitest';
 import { FrameDecoder, FrameEncoder, MaskKeys, type Slab, SlabPool } from '../src/index.ts';
 import { bytes, flush } from './support.ts';
 
-const unhandled: unknown[] = [];
-const onUnhandled = (error: unknown): void => void unhandled.push(error);
-beforeEach(() => {
-  unhandled.length = 0;
-  process.on('unhandledRejection', onUnhandled);
-});
-afterEach(async () => {
-  await new Promise((resolve) => void setImmediate(resolve));
-  process.off('unhandledRejection', onUnhandled);
-  expect(unhandled).toEqual([]);
-});
+nothingUnhandled();
 
 const encodes =
   (options: (wrong: WrongFunction) => object, role: 'client' | 'server' = 'server') =>

@@ -5,12 +5,13 @@ import {
   FakePlatform,
   type FunctionsOf,
   mine,
+  nothingUnhandled,
   TestTransport,
   WRONG_FUNCTIONS,
   type Wrong,
   type WrongFunction,
 } from '@ws/tests';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   type BufferPool,
   broadcast,
@@ -25,17 +26,7 @@ import {
 } from '../src/index.ts';
 import { type Wired, wired } from './wired.ts';
 
-const unhandled: unknown[] = [];
-const onUnhandled = (error: unknown): void => void unhandled.push(error);
-beforeEach(() => {
-  unhandled.length = 0;
-  process.on('unhandledRejection', onUnhandled).on('uncaughtException', onUnhandled);
-});
-afterEach(async () => {
-  await new Promise((resolve) => void setImmediate(resolve));
-  process.off('unhandledRejection', onUnhandled).off('uncaughtException', onUnhandled);
-  expect(unhandled).toEqual([]);
-});
+nothingUnhandled();
 
 const wrongs = Object.keys(WRONG_FUNCTIONS) as Wrong[];
 const typeError = (words: string): object =>

@@ -1,5 +1,8 @@
 import { MaskKeys } from '@ws/codec';
+import { nothingUnhandled } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
+
+nothingUnhandled();
 
 describe('MaskKeys', () => {
   it('returns each word once, and asks for more when all are used', () => {
@@ -35,15 +38,9 @@ describe('MaskKeys', () => {
   it.each<[string, () => unknown]>([
     ['rejects', () => Promise.reject(new Error('mine'))],
     ['never settles', () => new Promise<never>(() => {})],
-  ])('returns no key of a source that %s, because the words are zeros', async (_, fill) => {
-    const unhandled: unknown[] = [];
-    const onUnhandled = (error: unknown): void => void unhandled.push(error);
-    process.on('unhandledRejection', onUnhandled);
+  ])('returns no key of a source that %s, because the words are zeros', (_, fill) => {
     const keys = new MaskKeys(fill);
     expect(() => keys.next()).toThrow(/^randomFill must be synchronous/);
-    await new Promise((resolve) => void setImmediate(resolve));
-    process.off('unhandledRejection', onUnhandled);
-    expect(unhandled).toEqual([]);
   });
 
   it('passes on the error of a source, and asks it again', () => {

@@ -1,19 +1,9 @@
-import { FakePlatform, TestTransport } from '@ws/tests';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { FakePlatform, nothingUnhandled, TestTransport } from '@ws/tests';
+import { describe, expect, it } from 'vitest';
 import { CloseError, Conn, connPair, JSONError, type ReportContext } from '../../src/index.ts';
 import { type Wired, wired } from '../wired.ts';
 
-const unhandled: unknown[] = [];
-const onUnhandled = (error: unknown): void => void unhandled.push(error);
-beforeEach(() => {
-  unhandled.length = 0;
-  process.on('unhandledRejection', onUnhandled).on('uncaughtException', onUnhandled);
-});
-afterEach(async () => {
-  await new Promise((resolve) => void setImmediate(resolve));
-  process.off('unhandledRejection', onUnhandled).off('uncaughtException', onUnhandled);
-  expect(unhandled).toEqual([]);
-});
+nothingUnhandled();
 
 const mine = new Error('mine');
 const fail = (): never => {
