@@ -2,7 +2,17 @@
 // settles, and returns nonsense: the call that uses it throws, and nothing is unhandled.
 import { mine, nothingUnhandled, WRONG_FUNCTIONS, type Wrong, type WrongFunction } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { FrameDecoder, FrameEncoder, MaskKeys, type Slab, SlabPool } from '../src/index.ts';
+import {
+  FAILED,
+  FRAME,
+  FRAME_DATA,
+  FrameDecoder,
+  FrameEncoder,
+  MaskKeys,
+  NEED_MORE,
+  type Slab,
+  SlabPool,
+} from '../src/index.ts';
 import { bytes, flush } from './support.ts';
 
 nothingUnhandled();
@@ -99,4 +109,85 @@ it('SlabPool is not affected by a release that is called late and twice', () => 
   slab.release();
   slab.release();
   expect(pool.lent).toBe(0);
+});
+
+describe('FrameDecoder with a pool whose release throws', () => {
+  let fails = true;
+  /** Slabs that are released, then throw. Their memory is filled: a decoder must not read it. */
+  function failing(options: object): { decoder: FrameDecoder; pool: SlabPool } {
+    const pool = new SlabPool({ debug: false });
+    fails = true;
+    const take = (minBytes: number): Slab => {
+      const slab = pool.take(minBytes);
+      const { release } = slab;
+      return {
+        bytes: slab.bytes,
+        release() {
+          slab.bytes.fill(0xff);
+          release();
+          if (fails) throw mine;
+        },
+      };
+    };
+    return { decoder: new FrameDecoder({ role: 'client', pool: { take }, ...options }), pool };
+  }
+
+  function push(decoder: FrameDecoder, ...chunks: number[][]): void {
+    for (const chunk of chunks) {
+      decoder.push(Uint8Array.from(chunk));
+      while (decoder.next() > NEED_MORE);
+    }
+  }
+
+  it('stays failed when a fault frees its memory', () => {
+    const { decoder, pool } = failing({});
+    push(decoder, [0x82]);
+    decoder.push(Uint8Array.of(0x85, 0x82, 0, 0x82, 0));
+    expect(() => decoder.next()).toThrow(mine);
+    expect(decoder.error?.faults).toEqual(['bad MASK']);
+    expect(decoder.next()).toBe(FAILED);
+    expect(pool.lent).toBe(0);
+  });
+
+  it('is new after reset', () => {
+    const { decoder, pool } = failing({});
+    push(decoder, [0x01, 0x01, 0x61], [0x82]);
+    expect(() => decoder.reset()).toThrow(mine);
+    expect(pool.lent).toBe(0);
+    decoder.push(Uint8Array.of(0x82, 0x01, 0x07));
+    expect(decoder.next()).toBe(FRAME);
+    expect(decoder.buf[decoder.start]).toBe(7);
+  });
+
+  it('reads no payload as a header', () => {
+    const { decoder } = failing({ holdLimit: 0 });
+    push(decoder, [0x82]);
+    decoder.push(Uint8Array.of(0x03, 0x82, 0x00));
+    expect(() => decoder.next()).toThrow(mine);
+    expect(decoder.next()).toBe(FRAME_DATA);
+    expect(decoder.next()).toBe(NEED_MORE);
+    push(decoder, [0x00]);
+    expect([decoder.error, decoder.atFrameBoundary]).toEqual([undefined, true]);
+  });
+
+  it('keeps the tail when the memory for reading grows', () => {
+    const { decoder, pool } = failing({ readBufferSize: 1 });
+    const place = decoder.writable();
+    const { length } = place;
+    place.fill(0);
+    // One frame fills the place except for one byte, the first of the next frame.
+    place.set([0x82, 126, (length - 5) >> 8, (length - 5) & 255]);
+    place[length - 1] = 0x81;
+    decoder.commit(length);
+    expect(decoder.next()).toBe(FRAME);
+    expect(decoder.next()).toBe(NEED_MORE);
+    expect(() => decoder.writable()).toThrow(mine);
+    expect(pool.lent).toBe(1);
+    fails = false;
+    decoder.writable().set([0x01, 0x61]);
+    decoder.commit(2);
+    expect([decoder.next(), decoder.opcode, decoder.buf[decoder.start]]).toEqual([FRAME, 1, 0x61]);
+    decoder.reset();
+    expect(pool.lent).toBe(0);
+  });
 });

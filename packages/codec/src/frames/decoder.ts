@@ -319,7 +319,6 @@ export class FrameDecoder {
    * held.
    */
   reset(): void {
-    this.#ring.release();
     this.#target.clear();
     this.#setInput(NO_BYTES, 0, 0);
     this.#tail.chunk = NO_BYTES;
@@ -328,6 +327,8 @@ export class FrameDecoder {
     this.#remaining = 0;
     this.error = undefined;
     this.#show(NO_BYTES, 0, 0);
+    // Last: the pool's release function may throw.
+    this.#ring.release();
   }
 
   /** Returns the next event, or READ_HEADER when `#pos` is at a header now. */
@@ -338,8 +339,7 @@ export class FrameDecoder {
       case IN_TAIL:
         return this.#readTail();
       case ON_TAIL:
-        this.#endTail();
-        this.#state = AT_HEADER;
+        this.#endTail(AT_HEADER);
         return READ_HEADER;
       default:
         return FAILED;
@@ -383,9 +383,9 @@ export class FrameDecoder {
     this.#remaining = length;
     this.#key = key;
     this.#pos = at;
-    if (this.#state === ON_TAIL) this.#endTail();
-    this.#state = IN_PAYLOAD;
     this.#show(NO_BYTES, 0, 0);
+    if (this.#state === ON_TAIL) this.#endTail(IN_PAYLOAD);
+    this.#state = IN_PAYLOAD;
     return FRAME_BEGIN;
   }
 
@@ -433,12 +433,16 @@ export class FrameDecoder {
     return READ_HEADER;
   }
 
-  /** Frees the memory of the tail. The rest of the chunk is the input. */
-  #endTail(): void {
+  /**
+   * Frees the memory of the tail. The rest of the chunk is the input, in `state`.
+   */
+  #endTail(state: typeof AT_HEADER | typeof IN_PAYLOAD): void {
     const tail = this.#tail;
-    this.#ring.clear();
     this.#setInput(tail.chunk, tail.chunkPos, tail.chunk.length);
     tail.chunk = NO_BYTES;
+    this.#state = state;
+    // Last: the pool's release function may throw.
+    this.#ring.clear();
   }
 
   /** The frame is incomplete: its bytes so far become the tail, and the chunk is dropped. */
@@ -486,13 +490,14 @@ export class FrameDecoder {
   }
 
   #fail(closeCode: number, faults: readonly string[]): DecodeEvent {
-    // The memory for {@link writable} stays: a read into it may be in progress.
-    this.#ring.clear();
     this.#setInput(NO_BYTES, 0, 0);
     this.#tail.chunk = NO_BYTES;
     this.#show(NO_BYTES, 0, 0);
     this.#state = FAULTED;
     this.error = new ProtocolError(closeCode, faults);
+    // Last: the pool's release function may throw. The memory for {@link writable} stays: a read
+    // into it may be in progress.
+    this.#ring.clear();
     return FAILED;
   }
 

@@ -132,10 +132,12 @@ export class ReceiveRing {
     const slab = takeSlab(this.#pool, capacity, base !== -1 && this.#unmasks);
     const to = base === -1 ? slab.bytes.length : base;
     for (let i = 1; i <= this.size; i++) slab.bytes[to - i] = this.bytes[this.base - i]!;
-    if (this.#slab !== undefined) callRelease(this.#slab.release);
+    const old = this.#slab;
     this.#slab = slab;
     this.bytes = slab.bytes;
     this.base = to;
     this.#landing = base === -1 ? NO_BYTES : slab.bytes.subarray(to);
+    // Last: the pool's release function may throw.
+    if (old !== undefined) callRelease(old.release);
   }
 }
