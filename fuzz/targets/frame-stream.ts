@@ -1,4 +1,4 @@
-import type { Role } from '@ws/codec';
+import { type Role, unmask } from '@ws/codec';
 import { naiveEncode } from '@ws/tests';
 import { Input, piecesOf } from '../harness/input.ts';
 import { bytesOf, type Target } from '../harness/target.ts';
@@ -6,6 +6,8 @@ import { compareDecoders, type DecoderSetup, type MakeDecoder } from '../oracles
 
 /** Number of settings at the start of an input, in bytes. */
 const SETTINGS = 10;
+/** Enough bytes for the stage of the SIMD memory. */
+const STAGED = new Uint8Array(8_192);
 
 /** Compares `FrameDecoder` with the naive decoder for all options and any cuts. */
 export function frameStream(make?: MakeDecoder): Target {
@@ -39,6 +41,8 @@ export function frameStream(make?: MakeDecoder): Target {
     separators: [],
     seeds: seeds(),
     run(input) {
+      // The stage keeps a view of the size that it had last: not that of the input before.
+      unmask(STAGED, 0, STAGED.length, 1);
       const read = new Input(input);
       const setup = setupOf(read);
       const cuts = read.cuts(4);
