@@ -165,8 +165,9 @@ for (const masked of [true, false]) {
   for (const bytes of SIZES) rows.push(decode(bytes, masked));
   for (const bytes of SIZES) rows.push(encode(bytes, masked));
   for (const bytes of TEXTS) rows.push(encodeText('encode text', bytes, masked));
-  for (const bytes of LONG_TEXTS) rows.push(encodeText('encode text, last é', bytes, masked));
 }
+// Masked only: ws gives the text of a server to the socket, which encodes it later.
+for (const bytes of LONG_TEXTS) rows.push(encodeText('encode text, last é', bytes, true));
 if (mode === 'time') {
   for (const bytes of [1024, 4096, 65536, 1048576]) rows.push(unmasking(bytes));
   for (const mixed of [false, true]) {

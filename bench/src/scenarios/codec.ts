@@ -103,7 +103,9 @@ function tables({ timed, plain, heap }: Figures): string {
         pick(timed, 'decode', masked).map((row) => decodeCells(row, plain, heap)),
       ),
     );
-    for (const what of ['encode', 'encode text', 'encode text, last é'] as const) {
+    const kinds: Row['what'][] = ['encode', 'encode text'];
+    if (masked) kinds.push('encode text, last é');
+    for (const what of kinds) {
       out(`\n${what} ${kind}: flushed by 64 KiB and discarded\n`);
       out(
         table(
