@@ -2,16 +2,10 @@ import { FakePlatform, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { collectGarbage } from '../../../../tests/kit/heap.ts';
 import { Conn } from '../../src/index.ts';
+import { NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 import { wired } from '../wired.ts';
 
 // Connections whose transport is destroyed, or never starts.
-
-const deflate = {
-  serverNoContextTakeover: true,
-  clientNoContextTakeover: true,
-  serverMaxWindowBits: 15,
-  clientMaxWindowBits: 15,
-};
 
 describe.each(['server', 'client'] as const)('a destroyed transport of a %s', (role) => {
   it('makes the state closing at once, and silences the heartbeat', async () => {
@@ -58,7 +52,7 @@ describe('a transport whose start throws', () => {
 describe('300 connections that die with an unfinished message', () => {
   it.each([
     ['plain', {}],
-    ['compressed', { deflate }],
+    ['compressed', { deflate: NO_TAKEOVER }],
   ] as const)('leave nothing: %s', async (_says, options) => {
     // The frames are not compressed, so that no engine works.
     const source = {

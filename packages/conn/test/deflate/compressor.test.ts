@@ -7,6 +7,7 @@ import { Conn } from '../../src/index.ts';
 import { type Compression, resolveSettings } from '../../src/internal.ts';
 import { Lease, leaseOf } from '../../src/memory/lease.ts';
 import type { Deflater, DeflateSource, Inflater } from '../../src/platform/deflate-engine.ts';
+import { NO_TAKEOVER } from './inflating-platform.ts';
 
 /**
  * Deflaters that say that a message has become ten bytes, or that it has not become smaller, or
@@ -69,12 +70,7 @@ describe('a queued message in pooled memory', () => {
         role: 'server',
         platform: Object.assign(new FakePlatform(), { deflate: source }),
         compression: { asyncDeflateThreshold: false },
-        deflate: {
-          serverNoContextTakeover: true,
-          clientNoContextTakeover: true,
-          serverMaxWindowBits: 15,
-          clientMaxWindowBits: 15,
-        },
+        deflate: NO_TAKEOVER,
       });
       const writer = await conn.nextWriter(1);
       const lease = Lease.acquire(LARGE);

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { InflateBudget, type InflateWaiter } from '../../src/deflate/inflate-budget.ts';
 import { Conn, type ConnSettings } from '../../src/index.ts';
 import type { DeflateSource, Inflater } from '../../src/platform/deflate-engine.ts';
-import { identityPlatform } from '../read/identity-inflater.ts';
+import { identityPlatform, NO_TAKEOVER } from './inflating-platform.ts';
 
 /** The budget of a turn. */
 const BUDGET = 1_310_720;
@@ -242,18 +242,12 @@ function servers() {
   Object.assign(platform, { deflate: { ...deflate, inflater } });
   const server = (settings: ConnSettings = {}) => {
     const transport = new TestTransport();
-    const parameters = {
-      serverNoContextTakeover: true,
-      clientNoContextTakeover: true,
-      serverMaxWindowBits: 15,
-      clientMaxWindowBits: 15,
-    };
     const conn = new Conn(transport, {
       heartbeat: false,
       ...settings,
       role: 'server',
       platform,
-      deflate: parameters,
+      deflate: NO_TAKEOVER,
     });
     /** Feeds a compressed message that repeats `byte`, or a fragment of one. */
     const feed = (byte: number, size: number, part: 'whole' | 'first' | 'last' = 'whole'): void => {

@@ -5,15 +5,9 @@ import { enginePoolOf } from '../../src/deflate/engine-pool.ts';
 import { Conn, connPair, type Platform } from '../../src/index.ts';
 import { type Compression, deflateLimits, resolveSettings } from '../../src/internal.ts';
 import type { DeflateSource } from '../../src/platform/deflate-engine.ts';
+import { NO_TAKEOVER } from './inflating-platform.ts';
 
 const SHARED = resolveSettings({ compression: true }, 'server').compression as Compression;
-
-const PARAMETERS = {
-  serverNoContextTakeover: true,
-  clientNoContextTakeover: true,
-  serverMaxWindowBits: 15,
-  clientMaxWindowBits: 15,
-};
 
 function hostWithEngines(memoryBudget = 1000): Platform & { readonly deflate: DeflateSource } {
   const deflate = { memoryBudget, generation: 0 } as DeflateSource;
@@ -59,7 +53,7 @@ describe('deflateLimits', () => {
 describe('a platform without engines', () => {
   it('rejects compression settings', () => {
     const transport = new TestTransport();
-    const make = (): Conn => new Conn(transport, { role: 'server', deflate: PARAMETERS });
+    const make = (): Conn => new Conn(transport, { role: 'server', deflate: NO_TAKEOVER });
     expect(make).toThrow(
       'deflate: the platform has no engine to compress with; leave the option out',
     );

@@ -1,14 +1,9 @@
 // Inflated messages. The fake engine doubles every byte of the wire.
-import { FakePlatform, naiveEncode, TestTransport } from '@ws/tests';
+import { naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Conn } from '../../src/index.ts';
-import {
-  type Deflater,
-  type DeflateSource,
-  DONE,
-  type Inflater,
-  MORE,
-} from '../../src/platform/deflate-engine.ts';
+import { DONE, type Inflater, MORE } from '../../src/platform/deflate-engine.ts';
+import { inflatingPlatform, NO_TAKEOVER } from './inflating-platform.ts';
 
 /** Makes two of each byte, and remembers into which memory. */
 class Twice implements Inflater {
@@ -46,30 +41,14 @@ class Twice implements Inflater {
 /** A client that inflates what it is sent. */
 function inflating() {
   const outputs = new Set<Uint8Array>();
-  const deflate: DeflateSource = {
-    memoryBudget: Infinity,
-    generation: 0,
-    inflater: () => new Twice(outputs),
-    deflater: (): Deflater => {
-      throw new Error('nothing is deflated here');
-    },
-    deflateLater: () => {
-      throw new Error('nothing is deflated here');
-    },
-  };
-  const platform = Object.assign(new FakePlatform(), { deflate });
+  const platform = inflatingPlatform(() => new Twice(outputs));
   const transport = new TestTransport();
   const conn = new Conn(transport, {
     heartbeat: false,
     role: 'client',
     platform,
     compression: true,
-    deflate: {
-      serverNoContextTakeover: true,
-      clientNoContextTakeover: true,
-      serverMaxWindowBits: 15,
-      clientMaxWindowBits: 15,
-    },
+    deflate: NO_TAKEOVER,
   });
   /** The peer sends a frame; the first of a message says that it is compressed. */
   const feed = (opcode: number, text: string, fin = true): void => {

@@ -3,40 +3,34 @@ import { FakePlatform, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Conn, type ConnOptions } from '../../src/index.ts';
 import { resolveSettings } from '../../src/internal.ts';
-
-const PARAMETERS = {
-  serverNoContextTakeover: true,
-  clientNoContextTakeover: true,
-  serverMaxWindowBits: 15,
-  clientMaxWindowBits: 15,
-};
+import { NO_TAKEOVER } from './inflating-platform.ts';
 
 describe('the option deflate', () => {
   it.each([
     [true, TypeError, 'deflate: expected an object of parameters, got boolean'],
     [5, TypeError, 'deflate: expected an object of parameters, got number'],
     [null, TypeError, 'deflate: expected an object of parameters, got null'],
-    [[PARAMETERS], TypeError, 'deflate: expected an object of parameters, got Array'],
+    [[NO_TAKEOVER], TypeError, 'deflate: expected an object of parameters, got Array'],
     [{}, TypeError, 'deflate.serverNoContextTakeover: expected true or false, got undefined'],
     [
-      { ...PARAMETERS, clientNoContextTakeover: 1 },
+      { ...NO_TAKEOVER, clientNoContextTakeover: 1 },
       TypeError,
       'deflate.clientNoContextTakeover: expected true or false, got number',
     ],
     [
-      { ...PARAMETERS, serverMaxWindowBits: '15' },
+      { ...NO_TAKEOVER, serverMaxWindowBits: '15' },
       TypeError,
       'deflate.serverMaxWindowBits: expected a number, got string',
     ],
     [
-      { ...PARAMETERS, clientMaxWindowBits: undefined },
+      { ...NO_TAKEOVER, clientMaxWindowBits: undefined },
       TypeError,
       'deflate.clientMaxWindowBits: expected a number, got undefined',
     ],
     ...[99, 7, 16, 8.5, Number.NaN].map(
       (bits) =>
         [
-          { ...PARAMETERS, serverMaxWindowBits: bits },
+          { ...NO_TAKEOVER, serverMaxWindowBits: bits },
           RangeError,
           `deflate.serverMaxWindowBits: expected a whole number from 8 to 15, got ${bits}`,
         ] as const,

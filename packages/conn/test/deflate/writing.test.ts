@@ -14,6 +14,7 @@ import type {
   DeflateSource,
   Inflater,
 } from '../../src/platform/deflate-engine.ts';
+import { NO_TAKEOVER } from './inflating-platform.ts';
 
 const TAIL = [0, 0, 0xff, 0xff];
 const THRESHOLD = 100;
@@ -73,12 +74,7 @@ function compressing(settings: ConnSettings = {}, source: Source = new Source())
     role: 'server',
     platform,
     compression: { threshold: THRESHOLD, asyncDeflateThreshold: LATE },
-    deflate: {
-      serverNoContextTakeover: true,
-      clientNoContextTakeover: true,
-      serverMaxWindowBits: 15,
-      clientMaxWindowBits: 15,
-    },
+    deflate: NO_TAKEOVER,
   });
   /** The frames so far; a star marks a compressed frame. */
   const sent = async (): Promise<string[]> => {

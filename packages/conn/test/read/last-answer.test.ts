@@ -3,7 +3,7 @@
 import { type FakePlatform, inWords, naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Conn } from '../../src/index.ts';
-import { identityPlatform } from './identity-inflater.ts';
+import { identityPlatform, NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 
 const CLOSE_1000 = Uint8Array.of(0x03, 0xe8);
 
@@ -17,12 +17,7 @@ function server(compressed: boolean) {
     closeTimeout: 5000,
     ...(compressed && {
       compression: true,
-      deflate: {
-        serverNoContextTakeover: true,
-        clientNoContextTakeover: true,
-        serverMaxWindowBits: 15,
-        clientMaxWindowBits: 15,
-      },
+      deflate: NO_TAKEOVER,
     }),
   });
   const frame = (opcode: number, payload: string | Uint8Array): Uint8Array =>

@@ -4,7 +4,7 @@ import { inWords, naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Conn } from '../../src/index.ts';
 import { handlerSettled, handlerStarted } from '../../src/internal.ts';
-import { identityPlatform } from './identity-inflater.ts';
+import { identityPlatform, NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 
 const CLOSE_1000 = Uint8Array.of(0x03, 0xe8);
 const TEXTS = ['one', 'two', 'three'];
@@ -19,12 +19,7 @@ function connected(role: 'server' | 'client', compressed: boolean, readAhead = 6
     readAhead,
     ...(compressed && {
       compression: true,
-      deflate: {
-        serverNoContextTakeover: true,
-        clientNoContextTakeover: true,
-        serverMaxWindowBits: 15,
-        clientMaxWindowBits: 15,
-      },
+      deflate: NO_TAKEOVER,
     }),
   });
   const frame = (opcode: number, payload: string | Uint8Array): Uint8Array =>

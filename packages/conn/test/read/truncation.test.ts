@@ -2,7 +2,7 @@
 import { naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Conn, type MessageReader, ReadPendingError, TextMessage } from '../../src/index.ts';
-import { identityPlatform } from './identity-inflater.ts';
+import { identityPlatform, NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 
 const PIECE = '"xxxxxxxx'.padEnd(3000, 'x');
 const LAST = `${'x'.repeat(2999)}"`;
@@ -18,12 +18,7 @@ function server(compressed: boolean) {
     heartbeat: false,
     ...(compressed && {
       compression: true,
-      deflate: {
-        serverNoContextTakeover: true,
-        clientNoContextTakeover: true,
-        serverMaxWindowBits: 15,
-        clientMaxWindowBits: 15,
-      },
+      deflate: NO_TAKEOVER,
     }),
   });
   const send = (opcode: number, text: string, fin: boolean): void => {

@@ -14,6 +14,7 @@ import {
   TextMessage,
 } from '../../src/index.ts';
 import type { Deflater, DeflateSource, Inflater } from '../../src/platform/deflate-engine.ts';
+import { NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 
 /** A transport that keeps the written views and copies of them, to detect later changes. */
 class Witness extends TestTransport {
@@ -53,13 +54,6 @@ const halving: DeflateSource = {
   },
 };
 
-const PARAMETERS = {
-  serverNoContextTakeover: true,
-  clientNoContextTakeover: true,
-  serverMaxWindowBits: 15,
-  clientMaxWindowBits: 15,
-};
-
 class End {
   readonly conn: Conn;
   readonly transport: Witness;
@@ -76,7 +70,7 @@ class End {
   ) {
     this.role = kind === 'client' ? 'client' : 'server';
     this.transport = new Witness({ highWaterMark: mark });
-    const compresses = { deflate: PARAMETERS, compression: { threshold: 20 } };
+    const compresses = { deflate: NO_TAKEOVER, compression: { threshold: 20 } };
     this.conn = new Conn(this.transport, {
       heartbeat: false,
       ...settings,

@@ -33,12 +33,20 @@ class IdentityInflater implements Inflater {
   close(): void {}
 }
 
-/** A platform that inflates messages to their own bytes, and deflates nothing. */
-export function identityPlatform(): FakePlatform {
+/** Parameters of permessage-deflate without context takeover, with full windows. */
+export const NO_TAKEOVER = {
+  serverNoContextTakeover: true,
+  clientNoContextTakeover: true,
+  serverMaxWindowBits: 15,
+  clientMaxWindowBits: 15,
+};
+
+/** A platform that inflates with the engines of `inflater`, and deflates nothing. */
+export function inflatingPlatform(inflater: () => Inflater): FakePlatform {
   const deflate: DeflateSource = {
     memoryBudget: Infinity,
     generation: 0,
-    inflater: () => new IdentityInflater(),
+    inflater,
     deflater: (): Deflater => {
       throw new Error('nothing is deflated here');
     },
@@ -47,4 +55,9 @@ export function identityPlatform(): FakePlatform {
     },
   };
   return Object.assign(new FakePlatform(), { deflate });
+}
+
+/** A platform that inflates messages to their own bytes, and deflates nothing. */
+export function identityPlatform(): FakePlatform {
+  return inflatingPlatform(() => new IdentityInflater());
 }
