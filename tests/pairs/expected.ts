@@ -30,6 +30,11 @@ export const EXPECTED: Readonly<Record<OperationName, Row>> = {
       'rejects with ReadPendingError, nextReader while readMessage is pending',
       OPEN,
     ],
+    'nextReader between reads': [
+      'gets message 1',
+      'rejects with ReadPendingError, nextReader while readMessage is pending',
+      OPEN,
+    ],
     receive: [
       'gets message 1',
       'rejects with ReadPendingError, receive while readMessage is pending',
@@ -53,6 +58,11 @@ export const EXPECTED: Readonly<Record<OperationName, Row>> = {
       OPEN,
     ],
     'nextReader with read': [
+      'gets the stream',
+      'rejects with ReadPendingError, nextReader while a read of a message is pending',
+      OPEN,
+    ],
+    'nextReader between reads': [
       'gets the stream',
       'rejects with ReadPendingError, nextReader while a read of a message is pending',
       OPEN,
@@ -81,6 +91,46 @@ export const EXPECTED: Readonly<Record<OperationName, Row>> = {
       FAILED,
     ],
   },
+  'nextReader between reads': {
+    readMessage: [
+      'rejects with ReadPendingError, the rest of this message was dropped, because readMessage began; read it to its end first, after 32 bytes',
+      'gets message 1',
+      OPEN,
+    ],
+    'nextReader with read': [
+      'rejects with ReadPendingError, the rest of this message was dropped, because nextReader began; read it to its end first, after 32 bytes',
+      'gets message 1',
+      OPEN,
+    ],
+    'nextReader between reads': [
+      'rejects with ReadPendingError, the rest of this message was dropped, because nextReader began; read it to its end first, after 32 bytes',
+      'gets message 1',
+      OPEN,
+    ],
+    receive: [
+      'rejects with ReadPendingError, the rest of this message was dropped, because receive began; read it to its end first, after 32 bytes',
+      'gets message 1, message 2; waits',
+      OPEN,
+    ],
+    close: ['rejects with CloseError 1000, after 32 bytes', 'resolves', CLEAN],
+    terminate: ['rejects with CloseError 1006, after 32 bytes', 'returns', LOST],
+    send: ['gets the stream', 'resolves; arrives whole', OPEN],
+    'nextWriter with write': ['gets the stream', 'resolves; arrives whole', OPEN],
+    ping: ['gets the stream', 'resolves', OPEN],
+    setReadDeadline: [
+      'rejects with TimeoutError, after 32 bytes',
+      'a later read rejects with TimeoutError',
+      OPEN,
+    ],
+    'abort of a signal': ['gets the stream', 'aborts', OPEN],
+    'end by the peer': ['rejects with CloseError 1006, after 32 bytes', 'arrives', LOST],
+    'reset by the peer': ['rejects with TransportError, after 32 bytes', 'arrives', LOST],
+    'handler that throws': [
+      'rejects with the error of the handler, after 32 bytes',
+      'throws',
+      FAILED,
+    ],
+  },
   receive: {
     readMessage: [
       'gets message 0, message 1, message 2; waits',
@@ -88,6 +138,11 @@ export const EXPECTED: Readonly<Record<OperationName, Row>> = {
       OPEN,
     ],
     'nextReader with read': [
+      'gets message 0, message 1, message 2; waits',
+      'rejects with ReadPendingError, nextReader while receive is pending',
+      OPEN,
+    ],
+    'nextReader between reads': [
       'gets message 0, message 1, message 2; waits',
       'rejects with ReadPendingError, nextReader while receive is pending',
       OPEN,
@@ -127,6 +182,7 @@ export const EXPECTED: Readonly<Record<OperationName, Row>> = {
   close: {
     readMessage: ['resolves', 'rejects with CloseError 1000', CLEAN],
     'nextReader with read': ['resolves', 'rejects with CloseError 1000', CLEAN],
+    'nextReader between reads': ['resolves', 'rejects with CloseError 1000', CLEAN],
     receive: ['resolves', 'resolves', CLEAN],
     close: ['resolves', 'resolves', CLEAN],
     terminate: ['resolves', 'returns', LOST],
@@ -142,6 +198,7 @@ export const EXPECTED: Readonly<Record<OperationName, Row>> = {
   terminate: {
     readMessage: ['returns', 'rejects with CloseError 1006', LOST],
     'nextReader with read': ['returns', 'rejects with CloseError 1006', LOST],
+    'nextReader between reads': ['returns', 'rejects with CloseError 1006', LOST],
     receive: ['returns', 'rejects with CloseError 1006', LOST],
     close: ['returns', 'resolves', LOST],
     terminate: ['returns', 'returns', LOST],
@@ -157,6 +214,7 @@ export const EXPECTED: Readonly<Record<OperationName, Row>> = {
   send: {
     readMessage: ['resolves; arrives whole', 'gets message 1', OPEN],
     'nextReader with read': ['resolves; arrives whole', 'gets message 1', OPEN],
+    'nextReader between reads': ['resolves; arrives whole', 'gets message 1', OPEN],
     receive: ['resolves; arrives whole', 'gets message 1, message 2; waits', OPEN],
     close: ['resolves; arrives whole', 'resolves', CLEAN],
     terminate: ['rejects with CloseError 1006; does not arrive', 'returns', LOST],
@@ -172,6 +230,7 @@ export const EXPECTED: Readonly<Record<OperationName, Row>> = {
   'nextWriter with write': {
     readMessage: ['resolves; arrives whole', 'gets message 1', OPEN],
     'nextReader with read': ['resolves; arrives whole', 'gets message 1', OPEN],
+    'nextReader between reads': ['resolves; arrives whole', 'gets message 1', OPEN],
     receive: ['resolves; arrives whole', 'gets message 1, message 2; waits', OPEN],
     close: ['rejects with CloseSentError; does not arrive', 'resolves', CLEAN],
     terminate: ['rejects with CloseError 1006; does not arrive', 'returns', LOST],
@@ -191,6 +250,7 @@ export const EXPECTED: Readonly<Record<OperationName, Row>> = {
   ping: {
     readMessage: ['resolves', 'gets message 1', OPEN],
     'nextReader with read': ['resolves', 'gets message 1', OPEN],
+    'nextReader between reads': ['resolves', 'gets message 1', OPEN],
     receive: ['resolves', 'gets message 1, message 2; waits', OPEN],
     close: ['resolves', 'resolves', CLEAN],
     terminate: ['rejects with CloseError 1006', 'returns', LOST],
@@ -206,6 +266,11 @@ export const EXPECTED: Readonly<Record<OperationName, Row>> = {
   setReadDeadline: {
     readMessage: ['a later read rejects with TimeoutError', 'rejects with TimeoutError', OPEN],
     'nextReader with read': [
+      'a later read rejects with TimeoutError',
+      'rejects with TimeoutError',
+      OPEN,
+    ],
+    'nextReader between reads': [
       'a later read rejects with TimeoutError',
       'rejects with TimeoutError',
       OPEN,
@@ -237,6 +302,7 @@ export const EXPECTED: Readonly<Record<OperationName, Row>> = {
   'abort of a signal': {
     readMessage: ['rejects with the reason of the signal', 'gets message 1', OPEN],
     'nextReader with read': ['rejects with the reason of the signal', 'gets message 1', OPEN],
+    'nextReader between reads': ['rejects with the reason of the signal', 'gets message 1', OPEN],
     receive: ['rejects with the reason of the signal', 'gets message 1, message 2; waits', OPEN],
     close: ['rejects with the reason of the signal', 'resolves', CLEAN],
     terminate: ['rejects with the reason of the signal', 'returns', LOST],
@@ -264,6 +330,7 @@ export const EXPECTED: Readonly<Record<OperationName, Row>> = {
   'end by the peer': {
     readMessage: ['arrives', 'rejects with CloseError 1006', LOST],
     'nextReader with read': ['arrives', 'rejects with CloseError 1006', LOST],
+    'nextReader between reads': ['arrives', 'rejects with CloseError 1006', LOST],
     receive: ['arrives', 'rejects with CloseError 1006', LOST],
     close: ['arrives', 'resolves', LOST],
     terminate: ['arrives', 'returns', LOST],
@@ -279,6 +346,7 @@ export const EXPECTED: Readonly<Record<OperationName, Row>> = {
   'reset by the peer': {
     readMessage: ['arrives', 'rejects with TransportError', LOST],
     'nextReader with read': ['arrives', 'rejects with TransportError', LOST],
+    'nextReader between reads': ['arrives', 'rejects with TransportError', LOST],
     receive: ['arrives', 'rejects with TransportError', LOST],
     close: ['arrives', 'resolves', LOST],
     terminate: ['arrives', 'returns', LOST],
@@ -298,6 +366,11 @@ export const EXPECTED: Readonly<Record<OperationName, Row>> = {
       FAILED,
     ],
     'nextReader with read': [
+      'gets message 0; rejects with the error of the handler',
+      'rejects with the error of the handler',
+      FAILED,
+    ],
+    'nextReader between reads': [
       'gets message 0; rejects with the error of the handler',
       'rejects with the error of the handler',
       FAILED,

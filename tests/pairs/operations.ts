@@ -54,6 +54,26 @@ export const OPERATIONS = {
     },
     second: (scene) => readStream(scene),
   },
+  'nextReader between reads': {
+    asFirst:
+      'The reader has read the first fragments of a message, and no `read` is pending. Its next `read` follows both operations.',
+    asSecond: '`nextReader()` and one `read`; its next `read` follows both operations',
+    takesSignal: true,
+    async first(scene) {
+      const writer = await scene.streamFromFar('the stream');
+      await scene.move();
+      const running = readPart(scene);
+      await scene.platform.settle();
+      return {
+        ...running,
+        async finish() {
+          void writer.write(partsOf('the stream')[1]);
+          await writer.close().catch(() => {});
+        },
+      };
+    },
+    second: (scene) => readPart(scene),
+  },
   receive: {
     asFirst: 'The handler has message 0, and its promise is pending.',
     asSecond: '`receive(handler)`',
@@ -188,23 +208,54 @@ function read(scene: Scene): Running {
 }
 
 function readStream(scene: Scene): Running {
-  let text = '';
-  const readAll = async (reader: MessageReader): Promise<string> => {
-    const into = new Uint8Array(64);
-    for (;;) {
-      const n = await reader.read(into);
-      if (n === 0) return text;
-      text += Buffer.from(into.subarray(0, n)).toString();
-    }
-  };
-  const whole = scene.keep(scene.near.nextReader(scene.wait).then(readAll));
+  const into = new StreamText();
+  const whole = scene.keep(
+    scene.near.nextReader(scene.wait).then((reader) => into.readAll(reader)),
+  );
   whole.catch(() => {});
+  return { outcome: () => into.outcome(scene, whole) };
+}
+
+/** Reads the first bytes of a message, and its other bytes when the outcome is looked at. */
+function readPart(scene: Scene): Running {
+  const into = new StreamText();
+  const part = scene.keep(
+    scene.near.nextReader(scene.wait).then(async (reader) => {
+      await into.read(reader);
+      return reader;
+    }),
+  );
+  part.catch(() => {});
   return {
-    outcome: async () => {
-      const fate = await scene.fate(whole, (all) => `gets ${scene.took(all)}`);
-      return text === '' || fate.startsWith('gets') ? fate : `${fate}, after ${text.length} bytes`;
+    outcome() {
+      const whole = scene.keep(part.then((reader) => into.readAll(reader)));
+      whole.catch(() => {});
+      return into.outcome(scene, whole);
     },
   };
+}
+
+/** The text that a reader has read so far. */
+class StreamText {
+  #text = '';
+
+  async read(reader: MessageReader): Promise<number> {
+    const into = new Uint8Array(64);
+    const n = await reader.read(into);
+    this.#text += Buffer.from(into.subarray(0, n)).toString();
+    return n;
+  }
+
+  async readAll(reader: MessageReader): Promise<string> {
+    while ((await this.read(reader)) > 0);
+    return this.#text;
+  }
+
+  async outcome(scene: Scene, whole: Promise<string>): Promise<string> {
+    const fate = await scene.fate(whole, (all) => `gets ${scene.took(all)}`);
+    if (this.#text === '' || fate.startsWith('gets')) return fate;
+    return `${fate}, after ${this.#text.length} bytes`;
+  }
 }
 
 function receive(scene: Scene, handle: () => Promise<void> | undefined): Running {

@@ -10,15 +10,17 @@ generates this page from \`expected.ts\`; \`npx vitest run tests/pairs -u\` writ
 After both operations have begun:
 
 1. The first operation continues: the handler of \`receive\` resolves, the writer writes the rest of its message and
-   closes, the peer sends the rest of a message that is read as a stream, the read deadline expires.
+   closes, the peer sends the rest of a message that is read as a stream, the read deadline expires. A reader between two
+   reads continues after step 3.
 2. The peer sends message 1 and message 2.
 3. All bytes arrive at both ends. The peer reads every message, and answers pings and close frames.
 
 Every pair also obeys these laws:
 
 - No message arrives cut, twice or out of order.
-- While the connection stays open and its reads have not ended, no message is lost.
+- While the connection stays open and its reads have not ended, no message is lost, except one that a later read drops.
 - No promise causes an unhandled rejection.
+- The option \`report\` gets the error of a handler that throws, once, and nothing else.
 - After \`terminate()\`, \`closed\` resolves at both ends and every promise settles. No timer and no buffered byte is left.
 
 \`pnpm long pairs\` runs random sequences of these operations against a model: see \`model.ts\`.

@@ -34,11 +34,24 @@ export async function runPair(
   if (scene.near.state === 'open') {
     await scene.readRest();
     const ended = [first, second].includes('setReadDeadline');
-    if (!ended && scene.nearGot.length < scene.farSent.length) broken.push('a message is lost');
+    const dropped = outcome[0].includes('was dropped') ? 1 : 0;
+    if (!ended && scene.nearGot.length + dropped < scene.farSent.length) {
+      broken.push('a message is lost');
+    }
   }
   for (const got of [scene.nearGot, scene.farGot]) {
     if (!isInOrder(got)) broken.push(`cut, repeated or out of order: ${got.join(', ')}`);
   }
   broken.push(...(await scene.end()));
+  const reports = scene.reports.join(', ');
+  if (reports !== expectedReport(first, second, outcome)) broken.push(`reported: ${reports}`);
   return { outcome, broken };
+}
+
+/** What the option `report` gets: the error of a handler that has thrown, once. */
+function expectedReport(first: OperationName, second: OperationName, outcome: Outcome): string {
+  const throwsFirst = first === 'handler that throws';
+  const throwsSecond = second === 'handler that throws' && outcome[1] === 'throws';
+  if (throwsFirst || (throwsSecond && first === 'receive')) return 'the error of receive';
+  return throwsSecond ? 'the error of ping handler' : '';
 }

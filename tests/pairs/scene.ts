@@ -94,6 +94,8 @@ export class Scene {
   readonly farGot: string[] = [];
   /** Names of the messages that `far` has sent. */
   readonly farSent: MessageName[] = [];
+  /** What the option `report` of each end got, in words. */
+  readonly reports: string[] = [];
   /** Every promise of the operations. */
   readonly #promises: Promise<unknown>[] = [];
 
@@ -112,7 +114,10 @@ export class Scene {
     this.in.peer = this.out;
     const settings = {
       platform: this.platform,
-      report: () => {},
+      report: (error, { where }) =>
+        void this.reports.push(
+          error === THROWN ? `the error of ${where}` : `${where}: ${String(error)}`,
+        ),
       heartbeat: false,
       highWaterMark: HIGH_WATER_MARK,
       writeBufferSize: 16,
