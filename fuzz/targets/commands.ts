@@ -35,6 +35,7 @@ export function setupOf(read: Input): Setup {
     highWaterMark: read.pick([65_536, 1_000, 1_000_000]),
     maxBufferedAmount: read.pick([false, false, 20_000, 300]),
     writeBufferSize: read.pick([4_096, 10, 1_000]),
+    heartbeat: false,
   };
 }
 

@@ -24,7 +24,16 @@ const LIVING = [
   'pass',
 ] as const;
 /** Actions that end the connection, or its reads. */
-const ENDING = ['abort', 'close', 'terminate', 'break', 'end', 'deadline', 'fail'] as const;
+const ENDING = [
+  'abort',
+  'close',
+  'terminate',
+  'break',
+  'end',
+  'deadline',
+  'writeDeadline',
+  'fail',
+] as const;
 
 export interface Command {
   readonly action: (typeof LIVING)[number] | (typeof ENDING)[number];
@@ -43,6 +52,8 @@ export interface Setup {
   readonly highWaterMark: number;
   readonly maxBufferedAmount: number | false;
   readonly writeBufferSize: number;
+  /** Interval of heartbeats in ms. No heartbeat times out: both ends answer. */
+  readonly heartbeat: number | false;
 }
 
 const transport: fc.Arbitrary<SteppedTransportOptions> = fc.record({
@@ -61,6 +72,7 @@ export const anySetup: fc.Arbitrary<Setup> = fc.record({
   highWaterMark: fc.constantFrom(1_000, 65_536, 1_000_000),
   maxBufferedAmount: fc.constantFrom<number | false>(false, 300, 20_000),
   writeBufferSize: fc.constantFrom(10, 1_000, 4_096),
+  heartbeat: fc.constantFrom<number | false>(false, 20, 500),
 });
 
 const end = fc.constantFrom<End>(0, 1);

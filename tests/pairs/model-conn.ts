@@ -293,6 +293,12 @@ export class ModelConn {
     }
   }
 
+  setWriteDeadline(size: number): void {
+    const clears = size % 3 === 0;
+    const at = size % 3 === 1 ? 0 : Date.now() + size;
+    this.conn.setWriteDeadline(clears ? null : at);
+  }
+
   /** Aborts the signal of earlier calls. */
   cancel(): void {
     this.failed ||= this.#closeHasSignal;

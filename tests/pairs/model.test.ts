@@ -12,6 +12,7 @@ const SETUP: Setup = {
   highWaterMark: 65_536,
   maxBufferedAmount: false,
   writeBufferSize: 4_096,
+  heartbeat: false,
 };
 
 const client = (action: Command['action'], size = 0): Command => ({

@@ -20,7 +20,17 @@ type Both<T> = readonly [T, T];
 
 /** Commands whose effect depends on whether a read is pending. */
 const READS: readonly Command['action'][] = ['read', 'stream', 'part', 'receive'];
+/** Commands after which a message may be missing, and an end not clean. */
+const FAULTS: readonly Command['action'][] = [
+  'terminate',
+  'break',
+  'abort',
+  'end',
+  'writeDeadline',
+];
 const MAX_ROUNDS = 4_000;
+/** Longer than all rounds, in ms. */
+const HEARTBEAT_TIMEOUT = 1_000_000;
 /** Rounds in which almost no time passes. Later, deadlines may expire. */
 const PROMPT_ROUNDS = 1_000;
 
@@ -54,7 +64,7 @@ export async function runCommands(
   }) as [ModelConn, ModelConn];
   let faulty = false;
   for (const command of commands) {
-    faulty ||= ['terminate', 'break', 'abort', 'end'].includes(command.action);
+    faulty ||= FAULTS.includes(command.action);
     if (READS.includes(command.action)) await settle(conns, platform);
     await runCommand(command, conns, transports, platform);
     if (!command.sameTurn) await settle(conns, platform);
@@ -84,13 +94,14 @@ async function settle(conns: Both<ModelConn>, platform: FakePlatform): Promise<v
 }
 
 function optionsOf(setup: Setup): Omit<ConnOptions, 'role'> {
-  const { readAhead, highWaterMark, maxBufferedAmount, writeBufferSize, compression } = setup;
+  const { readAhead, highWaterMark, maxBufferedAmount, writeBufferSize } = setup;
+  const { compression, heartbeat } = setup;
   const common = {
     readAhead,
     highWaterMark,
     maxBufferedAmount,
     writeBufferSize,
-    heartbeat: false,
+    heartbeat: heartbeat !== false && { interval: heartbeat, timeout: HEARTBEAT_TIMEOUT },
   } as const;
   if (compression === false) return common;
   const takeover = compression === 'takeover';
@@ -147,6 +158,8 @@ async function runCommand(
       return model.cancel();
     case 'deadline':
       return model.setReadDeadline(size);
+    case 'writeDeadline':
+      return model.setWriteDeadline(size);
     case 'fail':
       return model.failHandler();
     case 'step':
