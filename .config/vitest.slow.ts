@@ -9,7 +9,9 @@ export default defineConfig({
   test: {
     include: ['**/*.slow.test.ts'],
     maxWorkers: 2,
-    testTimeout: 10_000,
+    // Programs and browsers start slowly on a busy machine.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     reporters: ['default', './tools/count-reporter.ts'],
   },
 });

@@ -5,9 +5,8 @@ import { WebSocket } from 'ws';
 import { failProgram, type Program, startProgram } from './program.ts';
 import { Visitor } from './visitor.ts';
 
-const SLOW_START = 30_000;
 let program: Program;
-beforeAll(async () => void (program = await startProgram()), SLOW_START);
+beforeAll(async () => void (program = await startProgram()));
 afterAll(() => program.stop());
 
 async function echo(data: string | Uint8Array): Promise<[Buffer, boolean]> {
@@ -211,37 +210,28 @@ describe('the server of the demo', () => {
       expect(await exit).toBe(0);
       for (const socket of idle) socket.destroy();
     },
-    SLOW_START,
   );
 
-  it(
-    'does not wait for a peer that sends no close frame',
-    async () => {
-      const own = await startProgram();
-      const silent = await raw(
-        own.port,
-        'GET /echo HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n' +
-          'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
-      );
-      await once(silent, 'data');
-      expect(await own.stop()).toBe(0);
-      silent.destroy();
-    },
-    SLOW_START,
-  );
+  it('does not wait for a peer that sends no close frame', async () => {
+    const own = await startProgram();
+    const silent = await raw(
+      own.port,
+      'GET /echo HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n' +
+        'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+    );
+    await once(silent, 'data');
+    expect(await own.stop()).toBe(0);
+    silent.destroy();
+  });
 
-  it(
-    'reports a port that is in use or invalid',
-    async () => {
-      expect(await failProgram({ PORT: program.port })).toEqual({
-        says: `port ${program.port} is in use; set PORT to another, or to 0 for any`,
-        code: 1,
-      });
-      expect(await failProgram({ PORT: 'http' })).toEqual({
-        says: 'PORT: expected 0 to 65535, got "http"',
-        code: 1,
-      });
-    },
-    SLOW_START,
-  );
+  it('reports a port that is in use or invalid', async () => {
+    expect(await failProgram({ PORT: program.port })).toEqual({
+      says: `port ${program.port} is in use; set PORT to another, or to 0 for any`,
+      code: 1,
+    });
+    expect(await failProgram({ PORT: 'http' })).toEqual({
+      says: 'PORT: expected 0 to 65535, got "http"',
+      code: 1,
+    });
+  });
 });

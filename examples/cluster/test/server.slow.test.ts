@@ -9,7 +9,6 @@ import {
 } from '@ws/tests/examples';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-const SLOW_START = 60_000;
 const CLIENTS = 8;
 const MESSAGES = 20;
 
@@ -20,7 +19,7 @@ function parentOf(pid: number): number {
 describe('examples/cluster', () => {
   let example: Example;
   const start = (): Promise<Example> => startExample('cluster', { WORKERS: '2' });
-  beforeAll(async () => void (example = await start()), SLOW_START);
+  beforeAll(async () => void (example = await start()));
   afterAll(() => example?.stop());
 
   /** A client and its process. */
@@ -56,7 +55,7 @@ describe('examples/cluster', () => {
     await Promise.all(all.map(({ conn }) => conn.close()));
   });
 
-  it('continues after the death of a process', { timeout: SLOW_START }, async () => {
+  it('continues after the death of a process', async () => {
     const { conn, pid } = await join();
     process.kill(pid, 'SIGKILL');
     expect((await conn.closed).code).toBe(1006);
@@ -69,7 +68,7 @@ describe('examples/cluster', () => {
     expect(pids).not.toContain(pid);
   });
 
-  it('forwards messages while a process dies', { timeout: SLOW_START }, async () => {
+  it('forwards messages while a process dies', async () => {
     const { conn, pid } = await join();
     const other = await joinOther(pid);
     const primary = parentOf(pid);
@@ -92,7 +91,7 @@ describe('examples/cluster', () => {
     await Promise.all([conn.close(), late.close()]);
   });
 
-  it('rejects an invalid number of processes', { timeout: SLOW_START }, async () => {
+  it('rejects an invalid number of processes', async () => {
     const refused = await startExample('cluster', { WORKERS: 'some' }).catch(String);
     expect(refused).toMatch(/^RangeError: WORKERS: expected a number from 1 on, got "some"$/m);
     expect(refused).not.toMatch(STACK);

@@ -9,12 +9,11 @@ import {
 } from '@ws/tests/examples';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-const SLOW_START = 30_000;
 const folder = join(import.meta.dirname, '..');
 
 describe('examples/echo', () => {
   let example: Example;
-  beforeAll(async () => void (example = await startExample('echo')), SLOW_START);
+  beforeAll(async () => void (example = await startExample('echo')));
   afterAll(() => example?.stop());
 
   /** Output of the client, run as in the README. */
@@ -36,26 +35,18 @@ describe('examples/echo', () => {
     await conn.close();
   });
 
-  it(
-    'has a client that prints the answers',
-    () => {
-      expect(client(example.ws, 'hello', 'world')).toMatchObject({
-        status: 0,
-        stdout: 'hello\nworld\n',
-      });
-    },
-    SLOW_START,
-  );
+  it('has a client that prints the answers', () => {
+    expect(client(example.ws, 'hello', 'world')).toMatchObject({
+      status: 0,
+      stdout: 'hello\nworld\n',
+    });
+  });
 
-  it(
-    'has a client that reports a failed connection',
-    () => {
-      const { status, stderr } = client('not a url', 'hello');
-      expect(status).toBe(1);
-      expect(stderr).toMatch(/SyntaxError/);
-    },
-    SLOW_START,
-  );
+  it('has a client that reports a failed connection', () => {
+    const { status, stderr } = client('not a url', 'hello');
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/SyntaxError/);
+  });
 
   rejectsBadPorts('echo');
 

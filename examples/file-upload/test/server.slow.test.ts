@@ -14,7 +14,6 @@ import {
 } from '@ws/tests/examples';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-const SLOW_START = 30_000;
 const LARGEST = 20_000_000;
 
 describe('examples/file-upload', () => {
@@ -28,7 +27,7 @@ describe('examples/file-upload', () => {
     scratch = await mkdtemp(join(tmpdir(), 'upload '));
     folder = join(scratch, 'stored');
     example = await start();
-  }, SLOW_START);
+  });
   afterAll(async () => {
     await example?.stop();
     await rm(scratch, { recursive: true });
@@ -49,7 +48,7 @@ describe('examples/file-upload', () => {
     return { code, out, err };
   }
 
-  it('stores the file of its client, and reports progress', { timeout: SLOW_START }, async () => {
+  it('stores the file of its client, and reports progress', async () => {
     const file = join(scratch, 'film');
     const content = randomBytes(5_000_000);
     await writeFile(file, content);
@@ -63,9 +62,7 @@ describe('examples/file-upload', () => {
     expect(sha(await readFile(join(folder, name!)))).toBe(sha(content));
   });
 
-  it('has a client that reports a folder, an unreadable file and a refusal', {
-    timeout: SLOW_START,
-  }, async () => {
+  it('has a client that reports a folder, an unreadable file and a refusal', async () => {
     const large = join(scratch, 'large');
     await writeFile(large, new Uint8Array(LARGEST + 1));
     for (const [path, why] of [
@@ -122,9 +119,7 @@ describe('examples/file-upload', () => {
     expect(isCloseError(error, 1003)).toBe(true);
   });
 
-  it('refuses a file beyond MAX_FILES, and counts the files that were there', {
-    timeout: SLOW_START,
-  }, async () => {
+  it('refuses a file beyond MAX_FILES, and counts the files that were there', async () => {
     const own = join(scratch, 'few');
     await mkdir(own);
     await writeFile(join(own, 'old'), 'old');
@@ -139,9 +134,7 @@ describe('examples/file-upload', () => {
     expect(await readdir(own)).toHaveLength(2);
   });
 
-  it('refuses bytes beyond MAX_DISK, deletes the file, and releases its bytes', {
-    timeout: SLOW_START,
-  }, async () => {
+  it('refuses bytes beyond MAX_DISK, deletes the file, and releases its bytes', async () => {
     const own = join(scratch, 'small');
     const small = await startExample('file-upload', { FOLDER: own, MAX_DISK: '1000' });
     const send = async (bytes: number): Promise<unknown> => {
@@ -158,9 +151,7 @@ describe('examples/file-upload', () => {
     expect(await small.stop()).toBe(0);
   });
 
-  it('deletes its default folder at the end, and keeps a folder that FOLDER names', {
-    timeout: SLOW_START,
-  }, async () => {
+  it('deletes its default folder at the end, and keeps a folder that FOLDER names', async () => {
     const own = join(scratch, 'temporary');
     await mkdir(own);
     const other = await startExample('file-upload', { TMPDIR: own });

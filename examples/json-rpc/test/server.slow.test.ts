@@ -10,12 +10,10 @@ import * as v from 'valibot';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { method, Rpc, RpcError } from '../rpc.ts';
 
-const SLOW_START = 30_000;
-
 describe('examples/json-rpc', () => {
   let example: Example;
   let conn: Conn;
-  beforeAll(async () => void (example = await startExample('json-rpc')), SLOW_START);
+  beforeAll(async () => void (example = await startExample('json-rpc')));
   afterAll(() => example?.stop());
   beforeEach(async () => {
     ({ conn } = await dial(example.ws, { subprotocols: ['jsonrpc'] }));

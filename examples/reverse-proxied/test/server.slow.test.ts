@@ -15,8 +15,6 @@ import {
 } from '@ws/tests/examples';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-const SLOW_START = 30_000;
-
 describe('examples/reverse-proxied', () => {
   rejectsBadPorts('reverse-proxied');
 
@@ -37,7 +35,7 @@ describe.each<ProxyName>(['nginx', 'haproxy'])('examples/reverse-proxied', (name
       dialer = new Dialer({ tls: { ca } });
       example = await startExample('reverse-proxied');
       proxy = await startReverseProxy(name, example.port);
-    }, SLOW_START);
+    });
     afterEach(async () => {
       await Promise.all([proxy?.close(), example?.stop()]);
     });

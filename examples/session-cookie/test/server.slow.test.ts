@@ -11,7 +11,6 @@ import {
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 
-const SLOW_START = 30_000;
 /** The tests log in more often than a visitor does. */
 const MANY = { LOGINS_PER_MINUTE: '1000' };
 let example: Example;
@@ -47,7 +46,7 @@ function connect(
 }
 
 describe('examples/session-cookie', () => {
-  beforeAll(async () => void (example = await startExample('session-cookie', MANY)), SLOW_START);
+  beforeAll(async () => void (example = await startExample('session-cookie', MANY)));
   afterAll(() => example?.stop());
 
   it('sets a cookie that scripts cannot read and other sites do not send', async () => {
@@ -127,7 +126,6 @@ describe('examples/session-cookie', () => {
       );
       expect(ended).not.toMatch(STACK);
     },
-    SLOW_START,
   );
 
   it.each([
@@ -183,65 +181,49 @@ describe('examples/session-cookie', () => {
     await conn.close();
   });
 
-  it(
-    'closes the connections of an expired session, and then refuses its cookie',
-    async () => {
-      const own = await startExample('session-cookie', { SESSION_SECONDS: '2' });
-      const { cookie, setCookie } = await login('ada', 'analytical engine', own);
-      expect(setCookie).toContain('Max-Age=2');
-      const { conn } = await dial(own.ws, { headers: { cookie } });
-      void conn.discardReads();
-      expect(await conn.closed).toMatchObject({ code: 1008, reason: 'session expired' });
-      await expect(dial(own.ws, { headers: { cookie } })).rejects.toMatchObject({ status: 401 });
-      expect(await own.stop()).toBe(0);
-    },
-    SLOW_START,
-  );
+  it('closes the connections of an expired session, and then refuses its cookie', async () => {
+    const own = await startExample('session-cookie', { SESSION_SECONDS: '2' });
+    const { cookie, setCookie } = await login('ada', 'analytical engine', own);
+    expect(setCookie).toContain('Max-Age=2');
+    const { conn } = await dial(own.ws, { headers: { cookie } });
+    void conn.discardReads();
+    expect(await conn.closed).toMatchObject({ code: 1008, reason: 'session expired' });
+    await expect(dial(own.ws, { headers: { cookie } })).rejects.toMatchObject({ status: 401 });
+    expect(await own.stop()).toBe(0);
+  });
 
-  it(
-    'answers 429 above LOGINS_PER_MINUTE, also with the right password',
-    async () => {
-      const own = await startExample('session-cookie', { LOGINS_PER_MINUTE: '2' });
-      onTestFinished(() => void own.stop());
-      expect((await login('ada', 'wrong', own)).status).toBe(401);
-      expect((await login('ada', 'analytical engine', own)).status).toBe(204);
-      expect(await login('ada', 'analytical engine', own)).toMatchObject({
-        status: 429,
-        setCookie: '',
-      });
-      expect(await own.stop()).toBe(0);
-    },
-    SLOW_START,
-  );
+  it('answers 429 above LOGINS_PER_MINUTE, also with the right password', async () => {
+    const own = await startExample('session-cookie', { LOGINS_PER_MINUTE: '2' });
+    onTestFinished(() => void own.stop());
+    expect((await login('ada', 'wrong', own)).status).toBe(401);
+    expect((await login('ada', 'analytical engine', own)).status).toBe(204);
+    expect(await login('ada', 'analytical engine', own)).toMatchObject({
+      status: 429,
+      setCookie: '',
+    });
+    expect(await own.stop()).toBe(0);
+  });
 
-  it(
-    'keeps a session of 30 days',
-    async () => {
-      const own = await startExample('session-cookie', { SESSION_SECONDS: '2592000' });
-      onTestFinished(() => void own.stop());
-      const { cookie, setCookie } = await login('ada', 'analytical engine', own);
-      expect(setCookie).toContain('Max-Age=2592000');
-      const { conn } = await dial(own.ws, { headers: { cookie } });
-      expect((await conn.readMessage()).text()).toBe('hello ada');
-      await conn.close();
-      expect(await own.stop()).toBe(0);
-    },
-    SLOW_START,
-  );
+  it('keeps a session of 30 days', async () => {
+    const own = await startExample('session-cookie', { SESSION_SECONDS: '2592000' });
+    onTestFinished(() => void own.stop());
+    const { cookie, setCookie } = await login('ada', 'analytical engine', own);
+    expect(setCookie).toContain('Max-Age=2592000');
+    const { conn } = await dial(own.ws, { headers: { cookie } });
+    expect((await conn.readMessage()).text()).toBe('hello ada');
+    await conn.close();
+    expect(await own.stop()).toBe(0);
+  });
 
-  it(
-    'ends on SIGTERM: 1001 to everyone, exit code 0',
-    async () => {
-      const own = await startExample('session-cookie');
-      const { cookie } = await login('ada', 'analytical engine', own);
-      const { conn } = await dial(own.ws, { headers: { cookie } });
-      void conn.discardReads();
-      const end = own.stop();
-      expect(await conn.closed).toMatchObject({ code: 1001 });
-      expect(await end, own.output()).toBe(0);
-    },
-    SLOW_START,
-  );
+  it('ends on SIGTERM: 1001 to everyone, exit code 0', async () => {
+    const own = await startExample('session-cookie');
+    const { cookie } = await login('ada', 'analytical engine', own);
+    const { conn } = await dial(own.ws, { headers: { cookie } });
+    void conn.discardReads();
+    const end = own.stop();
+    expect(await conn.closed).toMatchObject({ code: 1001 });
+    expect(await end, own.output()).toBe(0);
+  });
 
   rejectsBadPorts('session-cookie');
 

@@ -7,11 +7,9 @@ import {
 } from '@ws/tests/examples';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-const SLOW_START = 30_000;
-
 describe('examples/several-paths', () => {
   let example: Example;
-  beforeAll(async () => void (example = await startExample('several-paths')), SLOW_START);
+  beforeAll(async () => void (example = await startExample('several-paths')));
   afterAll(() => example?.stop());
 
   const join = async (path: string) => (await dial(example.ws + path)).conn;
@@ -57,7 +55,6 @@ describe('examples/several-paths', () => {
       }
       expect(await end, own.output()).toBe(0);
     },
-    SLOW_START,
   );
 
   rejectsBadPorts('several-paths');

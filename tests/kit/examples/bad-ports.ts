@@ -3,8 +3,6 @@ import { type AddressInfo, createServer } from 'node:net';
 import { expect, it } from 'vitest';
 import { startExample } from './start.ts';
 
-const SLOW_START = 60_000;
-
 /** A line of a stack trace. No example prints one for a wrong setting. */
 export const STACK: RegExp = /^\s+at .*:\d+:\d+\)?$/m;
 
@@ -17,7 +15,7 @@ export function rejectsBadPorts(
   name: string,
   env?: () => Promise<Readonly<Record<string, string>>>,
 ): void {
-  it('exits with the reason for a used or invalid port', { timeout: SLOW_START }, async () => {
+  it('exits with the reason for a used or invalid port', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     try {

@@ -4,8 +4,6 @@ import type { Conn } from '@ws/node-client';
 import { expect, it } from 'vitest';
 import type { Example } from './start.ts';
 
-const SLOW_START = 30_000;
-
 /**
  * Tests that Ctrl-C ends an example while a connection has sent nothing. Browsers open such connections in advance.
  *
@@ -15,7 +13,7 @@ export function endsWithSilentClient(
   start: () => Promise<Example>,
   join: (example: Example) => Promise<Conn>,
 ): void {
-  it('ends on SIGINT while a connection has sent nothing', { timeout: SLOW_START }, async () => {
+  it('ends on SIGINT while a connection has sent nothing', async () => {
     const own = await start();
     const silent = connect(own.port, '127.0.0.1').on('error', () => {});
     const half = connect(own.port, '127.0.0.1').on('error', () => {});

@@ -27,8 +27,6 @@ export interface EchoExample {
   readonly ca?: (() => Promise<string>) | undefined;
 }
 
-const SLOW_START = 30_000;
-
 /** Tests an example with a page and an echo. Runs it as its README describes. */
 export function exampleEchoes(wanted: EchoExample): void {
   const { name, path, page, missing, elsewhere } = wanted;
@@ -43,7 +41,7 @@ export function exampleEchoes(wanted: EchoExample): void {
       ca = await wanted.ca?.();
       dialer = new Dialer({ tls: { ca } });
       example = await start();
-    }, SLOW_START);
+    });
     afterAll(() => example?.stop());
 
     async function fetchPage(where: string): Promise<{ status: number | undefined; body: string }> {
@@ -106,7 +104,6 @@ export function exampleEchoes(wanted: EchoExample): void {
         expect(error).toMatchObject({ closeCode: 1001 });
         expect(await end, own.output()).toBe(0);
       },
-      SLOW_START,
     );
 
     rejectsBadPorts(name, wanted.env);

@@ -19,7 +19,7 @@ interface Asking {
 }
 
 /** Time for a client to connect, in ms. */
-const CONNECT_TIMEOUT = 10_000;
+const CONNECT_TIMEOUT = 30_000;
 
 /** Runs the suite against a client in this process, without a command. */
 export async function askClient(

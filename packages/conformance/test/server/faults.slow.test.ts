@@ -57,9 +57,10 @@ async function expectCaught({ fault, chapter, by }: Planted): Promise<void> {
   expect(differences(report).join()).toMatch(FAULTS[fault].reports);
 }
 
-describe('a naive server', { timeout: 120_000 }, () => {
+describe('a naive server', { timeout: 300_000 }, () => {
   it('passes every case without a fault', async () => {
-    const report = await reportOn([], {});
+    // On a busy machine a large message takes seconds.
+    const report = await reportOn([], { timeout: 30_000 });
     expect(differences(report)).toEqual([]);
     // The naive server keeps no window, so the cases about windows do not apply.
     expect(report.counts.skipped).toBe(6);
