@@ -26,6 +26,6 @@ export default defineConfig({
     setupFiles: ['tests/pool-poison/setup.ts'],
     maxWorkers: 2,
     // Each lease costs one or two passes over its memory.
-    testTimeout: 30_000,
+    testTimeout: 60_000,
   },
 });

@@ -55,13 +55,12 @@ describe('a close frame', () => {
   it('with any invalid code gets 1002 or 1007', async () => {
     // Tests of @ws/codec check the grammar with each of the 65,536 codes.
     const attack = claim(
-      'close frames with 6,000 codes up to 65,535, with one byte, and with a reason that is not UTF-8',
+      'close frames with 2,100 codes up to 65,535, with one byte, and with a reason that is not UTF-8',
       'RFC 6455, 7.4',
     );
-    const codes = Array.from({ length: 6_000 }, (_, i) =>
-      i < 5_040 ? i : 65_535 - 63 * (i - 5_040),
-    );
-    const bound = { close: 1002, text: 1007, cases: atLeast(6_000) };
+    const codes = [2_999, 3_000, 4_999, 5_000];
+    for (let code = 0; code <= 65_535; code += code < 1_100 ? 1 : 61) codes.push(code);
+    const bound = { close: 1002, text: 1007, cases: atLeast(2_100) };
     await survives(attack, bound, async (watch) => {
       const closes = new Set<number>();
       let cases = 0;

@@ -236,44 +236,40 @@ describe('a socket that always has more', () => {
   it.each([
     ['empty frames', 0, 2 * MIB],
     ['long frames', 65_535, 64 * MIB],
-  ] as const)(
-    'of %s is read for a limited share of each turn',
-    { timeout: 60_000 },
-    async (_, size, bytes) => {
-      let accepted: (conn: Conn) => void = () => {};
-      const server = await serve({ port: 0, host: '127.0.0.1' }, (conn) => accepted(conn));
-      whenOver(() => server.close());
-      const port = Number(new URL(server.url).port);
-      // Fuzzing shows that each step of the parser consumes a byte or stops.
-      const attack = claim('a socket that always has more bytes', 'CVE-2025-5399');
-      await survives(attack, { bytesInTurn: atMost(256 * KIB) }, async () => {
-        const client = flood(port, size, bytes);
-        const gone = once(client, 'exit');
-        const conn = await new Promise<Conn>((resolve) => {
-          accepted = resolve;
-        });
-        let messages = 0;
-        let over = false;
-        const received = conn
-          .receive(() => void messages++)
-          .catch(() => {})
-          .finally(() => {
-            over = true;
-          });
-        let most = 0;
-        for (let seen = 0; !over; ) {
-          await new Promise((resolve) => setImmediate(resolve));
-          const { bytesIn } = conn.stats;
-          most = Math.max(most, bytesIn - seen);
-          seen = bytesIn;
-        }
-        await received;
-        await gone;
-        const { bytesIn, messagesIn } = conn.stats;
-        expect(bytesIn).toBeGreaterThanOrEqual(bytes);
-        expect(messages).toBe(messagesIn);
-        return { bytesInTurn: most };
+  ] as const)('of %s is read for a limited share of each turn', async (_, size, bytes) => {
+    let accepted: (conn: Conn) => void = () => {};
+    const server = await serve({ port: 0, host: '127.0.0.1' }, (conn) => accepted(conn));
+    whenOver(() => server.close());
+    const port = Number(new URL(server.url).port);
+    // Fuzzing shows that each step of the parser consumes a byte or stops.
+    const attack = claim('a socket that always has more bytes', 'CVE-2025-5399');
+    await survives(attack, { bytesInTurn: atMost(256 * KIB) }, async () => {
+      const client = flood(port, size, bytes);
+      const gone = once(client, 'exit');
+      const conn = await new Promise<Conn>((resolve) => {
+        accepted = resolve;
       });
-    },
-  );
+      let messages = 0;
+      let over = false;
+      const received = conn
+        .receive(() => void messages++)
+        .catch(() => {})
+        .finally(() => {
+          over = true;
+        });
+      let most = 0;
+      for (let seen = 0; !over; ) {
+        await new Promise((resolve) => setImmediate(resolve));
+        const { bytesIn } = conn.stats;
+        most = Math.max(most, bytesIn - seen);
+        seen = bytesIn;
+      }
+      await received;
+      await gone;
+      const { bytesIn, messagesIn } = conn.stats;
+      expect(bytesIn).toBeGreaterThanOrEqual(bytes);
+      expect(messages).toBe(messagesIn);
+      return { bytesInTurn: most };
+    });
+  });
 });

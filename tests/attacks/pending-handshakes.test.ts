@@ -25,7 +25,7 @@ const SECRET = 'the secret of authenticate';
 describe('a pending handshake', () => {
   nothingLeft();
 
-  it('is one of 1,024 at most, and all others are refused', { timeout: 60_000 }, async () => {
+  it('is one of 1,024 at most, and all others are refused', async () => {
     const waiting = new PendingAuthenticate();
     const http = createServer();
     const { authenticate } = waiting;

@@ -93,7 +93,7 @@ describe('a published package', () => {
       }
       return { files };
     });
-  }, 60_000);
+  });
 });
 
 /** Matches a header or a secret that is compared with `===`. */

@@ -73,16 +73,16 @@ describe('the timers of many connections', () => {
       return { connections, timers, most };
     };
     await churn(3_000);
-    const attack = claim('100,000 connections with deadlines, pings and a heartbeat', 'CWE-772');
-    // 64 KiB, and 1 byte for each of the 100,000 connections.
+    const attack = claim('20,000 connections with deadlines, pings and a heartbeat', 'CWE-772');
+    // 64 KiB, and 1 byte for each of the 20,000 connections.
     const bound = {
-      connections: atLeast(100_000),
+      connections: atLeast(20_000),
       timers: atMost(2),
       most: atMost(2),
-      memory: 165_536,
+      memory: 85_536,
     };
-    await survives(attack, bound, () => churn(100_000));
-  }, 60_000);
+    await survives(attack, bound, () => churn(20_000));
+  });
 });
 
 describe('the clock of the system', () => {

@@ -169,10 +169,10 @@ describe.each(BACKENDS)('zlib on %s', (backend) => {
     await warmUp((watch) => attack(watch, 150), 2);
     await survives(
       claim('a connection that ends while zlib runs', 'websockets/ws#1617'),
-      { cycles: atLeast(1000), stuck: 0, again: 0 },
-      (watch) => attack(watch, 1_000),
+      { cycles: atLeast(400), stuck: 0, again: 0 },
+      (watch) => attack(watch, 400),
     );
-  }, 30_000);
+  });
 
   it('delivers no message after the end of the connection', async () => {
     const source = new CountingSource(backend);
@@ -213,8 +213,8 @@ describe.each(BACKENDS)('zlib on %s', (backend) => {
   });
 });
 
-describe('five thousand connections that need zlib at once', () => {
-  const SOCKETS = 5_000;
+describe('a thousand connections that need zlib at once', () => {
+  const SOCKETS = 1_000;
   const SIZE = 3 * KIB;
 
   it('wait for each other, and read no more meanwhile', async () => {
@@ -257,13 +257,13 @@ describe('five thousand connections that need zlib at once', () => {
     // No queue covers all connections. Each connection has one message in zlib. Its next
     // messages count against its `maxBufferedAmount`, and a `receive` handler that waits for
     // its write pauses its reads.
-    const attack = claim('5,000 connections that need zlib at the same time', 'websockets/ws#1202');
-    // The transports record the echoes of 5,000 connections, up to 4 KiB each. A waiting
+    const attack = claim('1,000 connections that need zlib at the same time', 'websockets/ws#1202');
+    // The transports record the echoes of 1,000 connections, up to 4 KiB each. A waiting
     // message holds a buffer of 4 KiB and the chunk that it arrived in.
     const bound = {
       jobs: atMost(4),
-      queue: atMost(64 * MIB),
-      memory: 25000 * KIB,
+      queue: atMost(16 * MIB),
+      memory: 5_000 * KIB,
       memoryPerByte: 2,
       rounds: 1,
     };
@@ -287,11 +287,11 @@ describe('five thousand connections that need zlib at once', () => {
     expect(inOrder()).toBe('order kept');
     for (const { transport } of all) transport.break();
     await Promise.all(all.map(({ conn }) => conn.closed));
-  }, 30_000);
+  });
 });
 
-describe.each(BACKENDS)('a thousand connections on %s', (backend) => {
-  const SOCKETS = 1_000;
+describe.each(BACKENDS)('three hundred connections on %s', (backend) => {
+  const SOCKETS = 300;
   const SIZE = 1_000_000;
 
   it('inflate one message after the other', async () => {
@@ -303,8 +303,8 @@ describe.each(BACKENDS)('a thousand connections on %s', (backend) => {
     }
     await turns();
     const [wire] = all[0]!.packed(2, pack(Buffer.alloc(SIZE)));
-    const attack = claim('1,000 messages that inflate 1,000 times, in one turn', 'CWE-409');
-    const bound = { memory: 64 * MIB, stallMs: 20, warmUps: 1, rounds: 6 };
+    const attack = claim('300 messages that inflate 1,000 times, in one turn', 'CWE-409');
+    const bound = { memory: 20 * MIB, stallMs: 20, warmUps: 1, rounds: 6 };
     await survives(attack, bound, async (watch) => {
       got = 0;
       for (const { transport } of all) {
@@ -319,5 +319,5 @@ describe.each(BACKENDS)('a thousand connections on %s', (backend) => {
     });
     for (const { transport } of all) transport.break();
     await Promise.all(all.map(({ conn }) => conn.closed));
-  }, 60_000);
+  });
 });

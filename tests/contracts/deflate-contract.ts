@@ -356,7 +356,7 @@ const rules: Readonly<Record<string, DeflateRule['check']>> = {
           expect(plain.equals(Buffer.concat(messages))).toBe(true);
         },
       ),
-      { numRuns: 80 },
+      { numRuns: 40 },
     );
   },
   'never refers beyond a window of 8 bits in a long text': (engines) => {
@@ -399,7 +399,7 @@ const rules: Readonly<Record<string, DeflateRule['check']>> = {
           expect([verdict, back.equals(plain)]).toEqual(['whole', true]);
         },
       ),
-      { numRuns: 80 },
+      { numRuns: 40 },
     );
   },
   'uses the oldest byte of a full window': (engines) => {
