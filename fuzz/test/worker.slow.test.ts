@@ -59,7 +59,7 @@ describe('a search', { timeout: 180_000 }, () => {
   );
 });
 
-describe('the guidance of coverage', { timeout: 60_000 }, () => {
+describe('the guidance of coverage', { timeout: 180_000 }, () => {
   const open = (target: string) =>
     runInWorker({
       list: testTargets,
