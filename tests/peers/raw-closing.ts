@@ -35,7 +35,7 @@ export function rawClosingSuite(connector: Connector): void {
     });
 
     it('drops a peer that does not answer the close frame within closeTimeout', async () => {
-      const { conn, peer, ended, over } = await open.raw({ closeTimeout: 40 });
+      const { conn, peer, ended, over } = await open.raw({ closeTimeout: 250 });
       const closing = conn.close(4001, 'anybody there');
       const { opcode, payload } = await peer.frame();
       expect(opcode).toBe(CLOSE);
@@ -50,7 +50,7 @@ export function rawClosingSuite(connector: Connector): void {
     });
 
     it('drops a peer that answers but does not end TCP within closeTimeout', async () => {
-      const { conn, peer, ended, over } = await open.raw({ closeTimeout: 40 });
+      const { conn, peer, ended, over } = await open.raw({ closeTimeout: 250 });
       const closing = conn.close(4001);
       await peer.frame();
       await peer.send(CLOSE, formatCloseMessage(4002, 'as you like'));
@@ -61,7 +61,7 @@ export function rawClosingSuite(connector: Connector): void {
     });
 
     it('drops a peer that closes but does not end TCP within closeTimeout', async () => {
-      const { peer, ended, over } = await open.raw({ closeTimeout: 40 });
+      const { peer, ended, over } = await open.raw({ closeTimeout: 250 });
       await peer.send(CLOSE, formatCloseMessage(4002));
       expect(await ended()).toEqual({ code: 4002, reason: '', wasClean: true });
       peer.end();
@@ -70,7 +70,7 @@ export function rawClosingSuite(connector: Connector): void {
     });
 
     it('drops a peer that reads nothing within closeTimeout, with writes queued', async () => {
-      const { conn, peer, over } = await open.raw({ closeTimeout: 40, maxBufferedAmount: false });
+      const { conn, peer, over } = await open.raw({ closeTimeout: 250, maxBufferedAmount: false });
       peer.stream.pause();
       const writes = [1, 2, 3, 4].map((i) => conn.send(pattern(16 << 20, i)));
       const closing = conn.close();
@@ -172,7 +172,7 @@ export function rawClosingSuite(connector: Connector): void {
       ['after closeTimeout when a FIN', 'end', 'websocket: '],
       ['at once when a RST', 'reset', TransportError],
     ] as const)('closes %s arrives while a handler waits for a pong', async (_, how, error) => {
-      const { conn, peer, over } = await open.raw(how === 'end' ? { closeTimeout: 40 } : {});
+      const { conn, peer, over } = await open.raw(how === 'end' ? { closeTimeout: 250 } : {});
       const trips: Promise<number>[] = [];
       const reading = conn.receive(async () => {
         trips.push(conn.ping());

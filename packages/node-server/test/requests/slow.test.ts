@@ -66,8 +66,8 @@ async function secured(port: number): Promise<RawPeer> {
 
 describe('serve ends a peer that sends', () => {
   const handshakeTimeout = 40;
-  /** Longer, so that the peer's own TLS handshake fits in. */
-  const overTls = 400;
+  /** Longer, so that the peer's own TLS handshake, or an earlier request, fits in. */
+  const withTimeToStart = 400;
 
   it.concurrent.for(PEERS)('$says', async (peer, { onTestFinished }) => {
     const server = await serve({ handshakeTimeout, host: '127.0.0.1' }, () => {});
@@ -81,7 +81,7 @@ describe('serve ends a peer that sends', () => {
 
   it.concurrent.for(PEERS)('over TLS $says', async (peer, { onTestFinished }) => {
     const server = await serve(
-      { handshakeTimeout: overTls, host: '127.0.0.1', tls: await selfSigned() },
+      { handshakeTimeout: withTimeToStart, host: '127.0.0.1', tls: await selfSigned() },
       () => {},
     );
     onTestFinished(() => server.close());
@@ -132,7 +132,11 @@ describe('serve ends a peer that sends', () => {
 
   it.concurrent('nothing after an answered plain request', async ({ onTestFinished }) => {
     const server = await serve(
-      { handshakeTimeout, host: '127.0.0.1', request: (_req, res) => res.end('a page') },
+      {
+        handshakeTimeout: withTimeToStart,
+        host: '127.0.0.1',
+        request: (_req, res) => res.end('a page'),
+      },
       () => {},
     );
     onTestFinished(() => server.close());
