@@ -27,19 +27,19 @@ const WRITER_OPTION_NAMES = ['queue', 'compress'];
 
 /** Checks the options of `method`, which has no other options than {@link WaitOptions}. */
 export function checkWaits(method: string, options: object): void {
-  checkWaitOptions(options);
   checkOptionNames(method, options, WAIT_OPTION_NAMES, 'ignore');
+  checkWaitOptions(options);
 }
 
-export function checkWriteOptions(options: { compress?: unknown }): void {
+export function checkWriteOptions(method: string, options: { compress?: unknown }): void {
+  checkOptionNames(method, options, WRITE_OPTION_NAMES, 'ignore');
   checkWaitOptions(options);
-  checkOptionNames('writeMessage', options, WRITE_OPTION_NAMES, 'ignore');
   checkCompress(options.compress);
 }
 
 export function checkReadOptions(options: { schema?: unknown }): void {
-  checkWaitOptions(options);
   checkOptionNames('readJSON', options, READ_JSON_OPTION_NAMES, 'ignore');
+  checkWaitOptions(options);
   checkSchema(options.schema);
 }
 

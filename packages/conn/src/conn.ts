@@ -378,8 +378,18 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    * @see RFC 6455, sections 5.6 and 6.1
    */
   writeMessage(type: number, data: MessageData, options?: WriteOptions): Promise<void> {
+    return this.#send('writeMessage', type, data, options);
+  }
+
+  /** @param method - The method that the caller used, for errors. */
+  #send(
+    method: string,
+    type: number,
+    data: MessageData,
+    options: WriteOptions | undefined,
+  ): Promise<void> {
     if (options === undefined) return this.#write(type, data, undefined);
-    return this.#withSignal(options, () => this.#write(type, data, options.compress));
+    return this.#withSignal(method, options, () => this.#write(type, data, options.compress));
   }
 
   #write(type: number, data: MessageData, compress: boolean | undefined): Promise<void> {
@@ -407,17 +417,17 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    * with its own type.
    */
   send(data: MessageData, options?: WriteOptions): Promise<void> {
-    if (typeof data === 'string') return this.writeMessage(TextMessage, data, options);
-    return this.writeMessage(isBorrowed(data) ? data.type : BinaryMessage, data, options);
+    if (typeof data === 'string') return this.#send('send', TextMessage, data, options);
+    return this.#send('send', isBorrowed(data) ? data.type : BinaryMessage, data, options);
   }
 
   /** Waits for a write until its signal aborts. */
-  #withSignal(options: WriteOptions, write: () => Promise<void>): Promise<void> {
+  #withSignal(method: string, options: WriteOptions, write: () => Promise<void>): Promise<void> {
     const connection = this.#connection;
     try {
-      checkWriteOptions(options);
+      checkWriteOptions(method, options);
     } catch (error) {
-      return connection.rejected(error, 'writeMessage');
+      return connection.rejected(error, method);
     }
     const { signal } = options;
     if (signal === undefined) return write();
@@ -472,7 +482,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
       this.#connection.report(error, 'writeJSON');
       return rejected(error);
     }
-    return this.writeMessage(TextMessage, text, options);
+    return this.#send('writeJSON', TextMessage, text, options);
   }
 
   /**

@@ -36,8 +36,8 @@ describe('an unknown option', () => {
     ['readJSON', 'schema, signal, timeout', ({ conn }, options) => conn.readJSON(options)],
     ['nextReader', 'signal, timeout', ({ conn }, options) => conn.nextReader(options)],
     ['writeMessage', 'compress, signal', ({ conn }, options) => conn.writeMessage(1, 'x', options)],
-    ['writeMessage', 'compress, signal', ({ conn }, options) => conn.send('x', options)],
-    ['writeMessage', 'compress, signal', ({ conn }, options) => conn.writeJSON({}, options)],
+    ['send', 'compress, signal', ({ conn }, options) => conn.send('x', options)],
+    ['writeJSON', 'compress, signal', ({ conn }, options) => conn.writeJSON({}, options)],
     ['nextWriter', 'queue, compress', ({ conn }, options) => conn.nextWriter(1, options)],
     ['ping', 'signal, timeout', ({ conn }, options) => conn.ping('x', options)],
     ['close', 'signal, timeout', ({ conn }, options) => conn.close(1000, '', options)],
@@ -47,6 +47,20 @@ describe('an unknown option', () => {
     expect(error).toBeInstanceOf(TypeError);
     expect((error as Error).message).toBe(
       `${name}: unknown option timeOut; known options: ${known}`,
+    );
+    await expectUntouched(wire);
+  });
+
+  it.each<[string, (wire: Wired, options: never) => Promise<unknown>]>([
+    ['readMessage', ({ conn }, options) => conn.readMessage(options)],
+    ['send', ({ conn }, options) => conn.send('x', options)],
+    ['ping', ({ conn }, options) => conn.ping('x', options)],
+    ['close', ({ conn }, options) => conn.close(1000, '', options)],
+  ])('of %s is also a signal without its name', async (_, call) => {
+    const wire = wired('server');
+    const { signal } = new AbortController();
+    await expect(call(wire, signal as never)).rejects.toThrow(
+      'expected options, got AbortSignal; write { signal }',
     );
     await expectUntouched(wire);
   });

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CloseCode, type Conn } from '@ws/conn';
 import { checkOptionNames, duration } from '@ws/conn/internal';
-import { assertOption, isThenable } from '@ws/http-shared';
+import { assertOption, isThenable, typeName } from '@ws/http-shared';
 import type { ConnHandler, UpgradeListener } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError } from './errors.ts';
@@ -246,6 +246,11 @@ class RunningServer<Result> implements WebSocketServer {
   }
 
   async close(options: { timeout?: number | undefined } = {}): Promise<void> {
+    if (typeof options !== 'object' || options === null || options instanceof Event) {
+      throw new TypeError(
+        `close: expected an object of options, got ${typeName(options)}; as a listener, use () => server.close()`,
+      );
+    }
     checkOptionNames('close', options, ['timeout'], 'ignore');
     const ms = duration('timeout', options.timeout, 5_000, false);
     this.#closed ??= this.#close(ms);

@@ -549,6 +549,10 @@ describe('serve().close', () => {
     await expect(server.close({ timeout: '5' as never })).rejects.toBeInstanceOf(TypeError);
     const misspelt = server.close({ timeOut: 5 } as never);
     await expect(misspelt).rejects.toThrow('close: unknown option timeOut; known options: timeout');
+    for (const argument of ['SIGTERM', new Event('abort')]) {
+      const asListener = server.close(argument as never);
+      await expect(asListener).rejects.toThrow('as a listener, use () => server.close()');
+    }
     await expect(server.close(null as never)).rejects.toThrow('close: expected an object');
     await expect(server.close(5 as never)).rejects.toThrow('close: expected an object');
   });

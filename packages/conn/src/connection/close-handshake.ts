@@ -168,6 +168,16 @@ export class CloseHandshake {
     return this.phase < ANSWERING && !this.destroyed ? 'open' : 'closing';
   }
 
+  /**
+   * Whether `error` says only that a write came after the answer to the peer's close frame, or to
+   * the end of its stream. Messages before that may still be unread.
+   */
+  isLateAnswer(error: unknown): boolean {
+    if (this.failed !== undefined) return false;
+    if (this.received !== undefined) return this.sent && error instanceof CloseSentError;
+    return this.eof && this.phase !== OPEN && error === this.endReason?.reason;
+  }
+
   handle<E extends keyof CloseEvents>(event: E, detail: CloseEvents[E]): void {
     TABLE[event][this.phase](this, detail);
   }
@@ -225,11 +235,12 @@ function startHandshake(
   handshake: CloseHandshake,
   { payload, timeout }: CloseEvents['ourClose'],
 ): void {
-  const { actions } = handshake;
+  const { actions, phase } = handshake;
   if (!actions.acceptsClose) return;
   actions.sendAccepted();
   sendClose(handshake, payload);
-  actions.dropMessages();
+  // A close handler that answers by itself drops no message before the peer's close frame.
+  if (phase !== ANSWERING) actions.dropMessages();
   setAlarm(handshake, timeout ?? actions.closeTimeout);
   // A peer cannot send a close frame after the end of its stream.
   if (handshake.received !== undefined || handshake.eof) closeTransport(handshake);

@@ -379,6 +379,10 @@ export class Connection
     this.#handle('handlerFailed', { error, where: 'receive' });
   }
 
+  isLateAnswer(error: unknown): boolean {
+    return this.#closeHandshake?.isLateAnswer(error) === true;
+  }
+
   controlHandlerFailed(error: unknown, where: ControlHandlerName): void {
     this.#handle('handlerFailed', { error, where });
   }

@@ -37,6 +37,8 @@ export interface ReadSideOwner extends DecodeLoopOwner {
   readStarted: boolean;
   /** The handler of `receive` failed. */
   handlerFailed(error: unknown): void;
+  /** As `ReceiveCallOwner.isLateAnswer`. */
+  isLateAnswer(error: unknown): boolean;
   reportMistake(error: unknown, where: string): void;
 }
 
@@ -437,6 +439,10 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     this.#serveQueue();
     this.parseForReads();
     if (this.#ended !== undefined) this.#finishReceive();
+  }
+
+  isLateAnswer(error: unknown): boolean {
+    return this.owner.isLateAnswer(error);
   }
 
   handlerFailed(error: unknown): void {

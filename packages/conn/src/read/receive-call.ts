@@ -15,6 +15,11 @@ export interface ReceiveCallOwner {
   handlerSettled(): void;
   /** A handler threw, or its promise rejected. */
   handlerFailed(error: unknown): void;
+  /**
+   * Whether `error` says only that the peer has closed before the handler's answer. The handler has
+   * not failed then, and gets the messages before the peer's close frame.
+   */
+  isLateAnswer(error: unknown): boolean;
 }
 
 const never = (): void => {};
@@ -106,7 +111,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
       else if (typeof result?.then === 'function') this.#waitFor(result, owner);
       else this.#release();
     } catch (error) {
-      this.#fail(error, owner);
+      this.#release();
+      if (!owner.isLateAnswer(error)) this.#fail(error, owner);
     }
   }
 
@@ -137,12 +143,15 @@ export class ReceiveCall extends Promise<CloseInfo> {
         this.#release();
         owner.handlerSettled();
       },
-      (error: unknown) => this.#fail(error, owner),
+      (error: unknown) => {
+        this.#release();
+        if (owner.isLateAnswer(error)) owner.handlerSettled();
+        else this.#fail(error, owner);
+      },
     );
   }
 
   #fail(error: unknown, owner: ReceiveCallOwner): void {
-    this.#release();
     this.thrown = { error };
     owner.handlerFailed(error);
   }

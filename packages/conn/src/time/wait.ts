@@ -77,7 +77,13 @@ export function checkWaitOptions(options: unknown): void {
   if (typeof options !== 'object' || options === null) {
     throw new TypeError(`expected options, got ${kind(options)}`);
   }
-  const { signal } = options as { signal?: { addEventListener?: unknown } };
+  const { signal, addEventListener } = options as {
+    signal?: { addEventListener?: unknown };
+    addEventListener?: unknown;
+  };
+  if (typeof addEventListener === 'function') {
+    throw new TypeError(`expected options, got ${kind(options)}; write { signal }`);
+  }
   if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
     throw new TypeError(`signal: expected an AbortSignal, got ${kind(signal)}`);
   }

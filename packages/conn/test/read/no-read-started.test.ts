@@ -117,6 +117,67 @@ describe.each(cases)('without a read: $role, $form, $end', ({ role, form, end })
     }
   });
 
+  it.each([
+    [
+      'returns its answer',
+      (conn: Conn, got: string[]) => (m: { text(): string }) => {
+        got.push(m.text());
+        return conn.send('answer');
+      },
+    ],
+    [
+      'awaits its answer',
+      (conn: Conn, got: string[]) => async (m: { text(): string }) => {
+        got.push(m.text());
+        await conn.send('answer');
+      },
+    ],
+    [
+      'throws the error of its answer',
+      (conn: Conn, got: string[]) => (m: { text(): string }) => {
+        got.push(m.text());
+        return conn.send('answer').catch((error: unknown) => {
+          throw error;
+        });
+      },
+    ],
+  ])('delivers all messages to a late receive whose handler %s', async (_, handler) => {
+    for (const closed of [false, true]) {
+      const { conn, platform, transport, frame, texts } = connected(role, form === 'compressed');
+      for (const text of texts) transport.feed(text);
+      if (end !== 'FIN') transport.feed(frame(8, CLOSE_1000));
+      if (end !== 'close') transport.feedEnd();
+      await platform.settle();
+      if (closed) transport.break();
+      const got: string[] = [];
+      const receiving = conn.receive(handler(conn, got)).catch((error: unknown) => error);
+      await platform.settle();
+      transport.break();
+      expect(await receiving).toMatchObject(
+        end === 'FIN' ? { closeCode: 1006 } : { code: 1000, wasClean: true },
+      );
+      expect(got).toEqual(TEXTS);
+    }
+  });
+
+  if (end !== 'FIN') {
+    it('keeps the messages for a close handler that answers by itself', async () => {
+      const { conn, platform, transport, frame, sent, texts } = connected(
+        role,
+        form === 'compressed',
+      );
+      conn.setCloseHandler(() => void conn.close(4001));
+      for (const text of texts) transport.feed(text);
+      transport.feed(frame(8, CLOSE_1000));
+      if (end !== 'close') transport.feedEnd();
+      await platform.settle();
+      expect(sent()).toEqual(['close 4001']);
+      const got: string[] = [];
+      for await (const message of conn) got.push(message.text());
+      expect(got).toEqual(TEXTS);
+    });
+  }
+
   it('waits while the handler of the connection runs, and answers when it settles', async () => {
     const { conn, platform, transport, frame, sent, texts } = connected(
       role,

@@ -34,7 +34,7 @@ describe.each<{ says: string; where: string; act: (conn: Conn) => unknown }>([
   },
   {
     says: 'send with bad options',
-    where: 'writeMessage',
+    where: 'send',
     act: (conn) => conn.send('x', { compress: 5 } as never),
   },
   {

@@ -99,6 +99,8 @@ class ReconnectingIterator implements AsyncIterableIterator<Conn, undefined> {
   /** Cancels a dial or a wait. An open connection stays open. */
   return(): Promise<IteratorResult<Conn, undefined>> {
     this.#end();
+    // The body of the loop has ended.
+    if (this.#conn !== undefined) handlerSettled(this.#conn);
     return Promise.resolve(DONE);
   }
 

@@ -56,6 +56,16 @@ describe('reconnecting', () => {
     expect(pings).toEqual(['hi']);
   });
 
+  it('leaves a connection that answers at once after break', async () => {
+    const server = await answers(closes(4000));
+    let left!: Conn;
+    for await (const conn of reconnecting(server.url, { ...fast, closeTimeout: 1_000_000 })) {
+      left = conn;
+      break;
+    }
+    expect(await left.closed).toMatchObject({ code: 4000, wasClean: true });
+  });
+
   it('dials again after transient failures', async () => {
     const server = await answers(
       drops,

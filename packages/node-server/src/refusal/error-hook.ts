@@ -31,7 +31,9 @@ export class ErrorHook {
    * @throws the error of the hook.
    */
   call(req: IncomingMessage, socket: Duplex, refusal: HandshakeError, timeout: number): unknown {
-    const result = this.#hook!(req, socket, refusal.status, refusal);
+    // Not as a method: `this` of the hook is undefined.
+    const hook = this.#hook!;
+    const result = hook(req, socket, refusal.status, refusal);
     if (!isThenable(result)) return result;
     // A thenable of the application may settle twice or throw. A promise does neither.
     const work = Promise.resolve(result);
