@@ -12,6 +12,7 @@ const ISOLATED = [
   'fuzz/**/*.test.ts',
   'packages/codec/test/{frames/decoder,masking/*}.test.ts',
   'packages/{codec,conn}/test/memory/**/*.test.ts',
+  'tests/attacks/{lengths,pools}.test.ts',
   'tests/guard-rails/!(allocation|idle-memory|loop-allocation).test.ts',
   'tests/pool-poison/**/*.test.ts',
 ];
@@ -46,7 +47,7 @@ export default defineConfig({
         test: {
           name: 'attacks',
           include: [ATTACKS],
-          exclude: [...configDefaults.exclude, LONG],
+          exclude: [...configDefaults.exclude, LONG, ...ISOLATED],
           isolate: false,
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
