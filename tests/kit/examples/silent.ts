@@ -25,7 +25,9 @@ export function endsWithSilentClient(
       void conn.discardReads().catch(() => {});
       const end = own.stop('SIGINT');
       expect(await conn.closed).toMatchObject({ code: 1001, wasClean: true });
-      expect(await end, own.output()).toBe(0);
+      // npm forwards the signal of the terminal once more. That one may meet a program that has
+      // closed its connections and is exiting: null.
+      expect([0, null], own.output()).toContain(await end);
     } finally {
       silent.destroy();
       half.destroy();
