@@ -71,7 +71,7 @@ const parts = {
 
   async 'server and client'() {
     const server = await serve({ port: 0, host: '127.0.0.1', subprotocols: ['b'] }, echo);
-    const { conn } = await dial(server.url, { subprotocols: ['a', 'b'] });
+    const conn = await dial(server.url, { subprotocols: ['a', 'b'] });
     assert.equal(conn.subprotocol, 'b');
     for (const size of [0, 1, 125, 126, 65_535, 65_536, 1_000_000]) {
       const bytes = new Uint8Array(size).fill(size);
@@ -101,7 +101,7 @@ const parts = {
     http.on('upgrade', new Upgrader().handler(echo));
     await new Promise((resolve) => http.listen(0, '127.0.0.1', resolve));
     const { port } = http.address();
-    const { conn } = await dial(`ws://127.0.0.1:${port}/`);
+    const conn = await dial(`ws://127.0.0.1:${port}/`);
     await conn.send('beside a page');
     assert.equal((await conn.readMessage()).text(), 'beside a page');
     assert.equal(await (await fetch(`http://127.0.0.1:${port}/`)).text(), 'a page\n');
@@ -113,7 +113,7 @@ const parts = {
   async compression() {
     const options = { compression: { mode: 'takeover', threshold: 0 } };
     const server = await serve({ port: 0, host: '127.0.0.1', ...options }, echo);
-    const { conn } = await new Dialer(options).dial(server.url);
+    const conn = await new Dialer(options).dial(server.url);
     assert.match(conn.extensions, /permessage-deflate/);
     const text = 'again and again, '.repeat(500);
     for (let i = 0; i < 20; i++) {
@@ -146,7 +146,7 @@ const parts = {
     });
     const server = await serve({ port: 0, host: '127.0.0.1', tls: { key, cert } }, echo);
     await assert.rejects(dial(server.url), 'an untrusted certificate');
-    const { conn } = await new Dialer({ tls: { ca: authority.cert } }).dial(server.url);
+    const conn = await new Dialer({ tls: { ca: authority.cert } }).dial(server.url);
     for (const size of [1, 100_000, 1_000_000]) {
       await conn.send(new Uint8Array(size).fill(7));
       assert.deepEqual(
@@ -161,7 +161,7 @@ const parts = {
   async 'a Unix socket'() {
     const path = join(tmpdir(), `runtime-smoke-${process.pid}.sock`);
     const server = await serve({ path }, echo);
-    const { conn } = await dial(server.url);
+    const conn = await dial(server.url);
     await conn.send('no port');
     assert.equal((await conn.readMessage()).text(), 'no port');
     await conn.close();
@@ -183,7 +183,7 @@ const parts = {
     });
     await new Promise((resolve) => proxy.listen(0, '127.0.0.1', resolve));
     const dialer = new Dialer({ proxy: new URL(`http://127.0.0.1:${proxy.address().port}`) });
-    const { conn } = await dialer.dial(server.url);
+    const conn = await dialer.dial(server.url);
     await conn.send('through');
     assert.equal((await conn.readMessage()).text(), 'through');
     await conn.close();
@@ -200,7 +200,7 @@ const parts = {
     });
     await new Promise((resolve) => http.listen(0, '127.0.0.1', resolve));
     const url = `ws://127.0.0.1:${http.address().port}`;
-    const { conn } = await new Dialer({ followRedirects: 1 }).dial(url);
+    const conn = await new Dialer({ followRedirects: 1 }).dial(url);
     await conn.send('elsewhere');
     assert.equal((await conn.readMessage()).text(), 'elsewhere');
     await conn.close();
@@ -255,7 +255,7 @@ const parts = {
       }
       await conn.close();
     });
-    const { conn } = await dial(server.url);
+    const conn = await dial(server.url);
     // Write until a write waits. A socket without backpressure has sent everything by then.
     for (let before = -1; before !== sent && sent < count; ) {
       before = sent;
@@ -275,7 +275,7 @@ const parts = {
     const see = (_, name) => void seen.push(name);
     for (const name of ['@ws:open', '@ws:close']) subscribe(name, see);
     const server = await serve({ port: 0, host: '127.0.0.1' }, echo);
-    const { conn } = await dial(server.url);
+    const conn = await dial(server.url);
     await conn.close();
     await server.close();
     for (const name of ['@ws:open', '@ws:close']) unsubscribe(name, see);
@@ -287,7 +287,7 @@ const parts = {
 
   async 'shutting down'() {
     const server = await serve({ port: 0, host: '127.0.0.1' }, echo);
-    const { conn } = await dial(server.url);
+    const conn = await dial(server.url);
     void conn.discardReads();
     await Promise.all([server.close(), conn.closed]);
     assert.equal((await conn.closed).code, 1001);
@@ -310,7 +310,7 @@ const parts = {
     const server = await serve({ port: 0, host: '127.0.0.1' }, async (conn) => {
       await conn.readMessage().catch((error) => gone(error));
     });
-    const { conn } = await dial(server.url);
+    const conn = await dial(server.url);
     conn.terminate();
     assert.ok(isCloseError(await over, 1006));
     await server.close();

@@ -5,7 +5,7 @@ import { dial } from '@ws/node-client';
 
 const [url = '', ...words] = process.argv.slice(2);
 try {
-  const { conn } = await dial(url);
+  const conn = await dial(url);
   for (const word of words) {
     await conn.send(word);
     console.log((await conn.readMessage()).text());

@@ -10,7 +10,7 @@ const [url = '', path = ''] = process.argv.slice(2);
 try {
   const info = await stat(path);
   if (!info.isFile()) throw new Error(`${path} is not a file`);
-  const { conn } = await dial(url);
+  const conn = await dial(url);
   await Promise.all([send(conn, path), progress(conn, info.size)]);
   await conn.close();
 } catch (error) {

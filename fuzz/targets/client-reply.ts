@@ -80,7 +80,7 @@ export function clientReply(
       const cuts = read.cuts(2);
       const socket = new MemorySocket();
       const dialing = handshake(socket, 'ws://server.example.com/chat').then(
-        ({ conn }) => conn,
+        (conn) => conn,
         (error: unknown) => error,
       );
       while (!socket.written.includes('\r\n\r\n')) await turn();
@@ -106,7 +106,7 @@ export function clientReply(
         return;
       }
       ensure(accepted !== false, 'an invalid handshake fails');
-      const conn = dialed as Awaited<ReturnType<Handshake>>['conn'];
+      const conn = dialed as Awaited<ReturnType<Handshake>>;
       const messages: Buffer[] = [];
       await conn
         .receive((message) => void messages.push(Buffer.from(message.data)))

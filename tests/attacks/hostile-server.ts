@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type Duplex, duplexPair } from 'node:stream';
-import type { Dialed } from '@ws/node-client';
+import type { ClientConn } from '@ws/node-client';
 import { vi } from 'vitest';
 import { turn } from '../kit/fake-platform.ts';
 import type { Watch } from './harness/index.ts';
@@ -79,9 +79,9 @@ export class Dials {
   readonly errors: Error[] = [];
 
   /** Waits for a dial. Terminates a connection that opened. */
-  async take(dialed: Promise<Dialed>): Promise<void> {
+  async take(dialed: Promise<ClientConn>): Promise<void> {
     try {
-      const { conn } = await dialed;
+      const conn = await dialed;
       this.opened++;
       conn.terminate();
     } catch (error) {

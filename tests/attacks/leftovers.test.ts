@@ -78,7 +78,7 @@ describe('closed connections', () => {
     await survives(attack, bound, async () => {
       const before = leftovers();
       for (let i = 0; i < 12; i++) {
-        const { conn } = await dialer.dial(server.url);
+        const conn = await dialer.dial(server.url);
         const echoed = conn.readMessage();
         await conn.send('there and back');
         await echoed;

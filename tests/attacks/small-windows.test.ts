@@ -102,7 +102,7 @@ async function replied(texts: readonly Buffer[]): Promise<Sent> {
   });
   const { netDial } = answerer;
   const dialer = new Dialer({ netDial, compression: COMPRESSION });
-  const { conn } = await dialer.dial('ws://server.example.com/');
+  const conn = await dialer.dial('ws://server.example.com/');
   const read: Buffer[] = [];
   for (const text of texts) {
     read.push(Buffer.from((await conn.readMessage()).data));

@@ -56,7 +56,7 @@ describe('a connection without any listener', () => {
         codes.push(`server ${how} ${code}`);
       }
       for (const how of ['bad', 'reset', 'end']) {
-        const { conn } = await new Dialer().dial(new URL(how, hostile.url));
+        const conn = await new Dialer().dial(new URL(how, hostile.url));
         // A reset together with the 101 would overtake it.
         const peer = peers.pop();
         if (how === 'reset') peer?.reset();

@@ -102,7 +102,7 @@ export async function runClient(
     const dialer = new Dialer({ ...NO_TIMEOUTS, ...settings, ...compressionOf(compression) });
     let conn: Conn;
     try {
-      ({ conn } = await dialer.dial(url));
+      conn = await dialer.dial(url);
     } catch {
       return;
     }

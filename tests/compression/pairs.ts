@@ -147,7 +147,7 @@ export function wsSuite(
         const texts = batches(seeded(`client, ${backend} ${_} ${__}`), connections, rounds);
         await Promise.all(
           texts.map(async (lot) => {
-            const { conn } = await dialer.dial(url);
+            const conn = await dialer.dial(url);
             whenOver(() => conn.terminate());
             expect(conn.extensions).toContain('permessage-deflate');
             await echoedByWs(conn, lot);
@@ -159,7 +159,7 @@ export function wsSuite(
 
     it('carries 1 MiB to ws and back', async () => {
       const url = await echoServer({ threshold: 0 });
-      const { conn } = await new Dialer({ compression: 'takeover' }).dial(url);
+      const conn = await new Dialer({ compression: 'takeover' }).dial(url);
       whenOver(() => conn.terminate());
       const text = someText(seeded('1 MiB'), MIB, 'words');
       await echoedByWs(conn, [[text], [text]]);
@@ -182,7 +182,7 @@ export function wsSuite(
         whenOver(() => server.close());
         const both: [Conn, Conn][] = [];
         for (let i = 0; i < connections; i++) {
-          const { conn } = await new Dialer(settings).dial(server.url);
+          const conn = await new Dialer(settings).dial(server.url);
           while (accepted.length <= i) await new Promise((resolve) => setImmediate(resolve));
           both.push([conn, accepted[i]!]);
         }

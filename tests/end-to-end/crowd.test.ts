@@ -94,7 +94,7 @@ interface Client {
 }
 
 async function ourClient(url: string, seed: number): Promise<Client> {
-  const { conn } = await dial(url);
+  const conn = await dial(url);
   whenOver(() => conn.terminate());
   const sent = script(seed);
   const echoes = new Echoes(sent);

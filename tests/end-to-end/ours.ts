@@ -19,7 +19,7 @@ export async function bothOurs(secure: boolean, settings: ConnSettings = {}): Pr
   const tls = secure ? { key, cert } : undefined;
   const listening = await serve({ ...settings, host: '127.0.0.1', tls }, (conn) => accept(conn));
   whenOver(() => listening.close());
-  const { conn } = await new Dialer({ ...settings, tls: { ca: cert } }).dial(listening.url);
+  const conn = await new Dialer({ ...settings, tls: { ca: cert } }).dial(listening.url);
   whenOver(() => conn.terminate());
   return {
     client: { conn, left: () => (conn.state === 'closed' ? 0 : 1) },

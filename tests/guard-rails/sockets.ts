@@ -66,7 +66,7 @@ export async function dialed(
     peer.startFrames();
     accept(peer);
   });
-  const { conn } = await new Dialer({ tls: { ca } }).dial(url);
+  const conn = await new Dialer({ tls: { ca } }).dial(url);
   whenOver(() => conn.terminate());
   void run(conn).catch(() => {});
   return { conn, peer: await accepted };

@@ -19,7 +19,8 @@ for (const name of names) {
     describe.each(['ws', 'wss'] as const)('by %s', (scheme) => {
       it('returns texts, bytes and large messages to our client', async () => {
         const { dialer, urls } = await behind(name, { readLimit: 8 * 1024 * 1024 });
-        const { conn, response } = await dialer.dial(urls[scheme]);
+        const conn = await dialer.dial(urls[scheme]);
+        const { response } = conn;
         expect(response.headers.upgrade).toBe('websocket');
         await conn.send('');
         expect((await conn.readMessage()).text()).toBe('');
@@ -59,7 +60,7 @@ for (const name of names) {
       it('accepts only the origin of the requested host', async () => {
         const { dialer, urls, proxy } = await behind(name);
         const page = { ws: `http://${proxy.host}`, wss: `https://${proxy.tlsHost}` }[scheme];
-        const { conn } = await dialer.dial(urls[scheme], { headers: { Origin: page } });
+        const conn = await dialer.dial(urls[scheme], { headers: { Origin: page } });
         await conn.close();
         for (const Origin of ['https://example.org', 'null', `${page}0`]) {
           const refused = dialer.dial(urls[scheme], { headers: { Origin } });
@@ -73,14 +74,14 @@ for (const name of names) {
           Host: 'example.org',
           Origin: { ws: 'http://example.org', wss: 'https://example.org' }[scheme],
         };
-        const { conn } = await dialer.dial(urls[scheme], { headers });
+        const conn = await dialer.dial(urls[scheme], { headers });
         await conn.close();
       });
     });
 
     it('negotiates a subprotocol', async () => {
       const { dialer, urls } = await behind(name, { subprotocols: ['chat.v2', 'chat'] });
-      const { conn } = await dialer.dial(urls.ws, { subprotocols: ['chat', 'chat.v2'] });
+      const conn = await dialer.dial(urls.ws, { subprotocols: ['chat', 'chat.v2'] });
       expect(conn.subprotocol).toBe('chat.v2');
       await conn.close();
     });
@@ -94,7 +95,7 @@ for (const name of names) {
             body: 'log in first\n',
           },
       });
-      const { conn } = await dialer.dial(urls.wss, { headers: { Cookie: 'session=ada' } });
+      const conn = await dialer.dial(urls.wss, { headers: { Cookie: 'session=ada' } });
       await conn.close();
       const error = await dialer.dial(urls.wss).catch((reason: unknown) => reason);
       expect(error).toBeInstanceOf(BadHandshakeError);
@@ -114,11 +115,11 @@ for (const name of names) {
         },
       });
       const plain = await dialer.dial(`${urls.ws}/echo?x=1`);
-      await plain.conn.send('hi');
-      expect((await plain.conn.readMessage()).text()).toBe('hi');
+      await plain.send('hi');
+      expect((await plain.readMessage()).text()).toBe('hi');
       const feed = await dialer.dial(`${urls.ws}/feed/n%20%2Fw%C3%A9`);
-      expect((await feed.conn.readMessage()).text()).toBe('feed n /wé');
-      await Promise.all([plain.conn.close(), feed.conn.close()]);
+      expect((await feed.readMessage()).text()).toBe('feed n /wé');
+      await Promise.all([plain.close(), feed.close()]);
     });
 
     it('counts connections by the address from the proxy, not by the claim of the client', async () => {
@@ -130,7 +131,7 @@ for (const name of names) {
           return req.headers['x-forwarded-for']?.toString().split(',').at(-1)?.trim();
         },
       });
-      const { conn } = await dialer.dial(urls.ws);
+      const conn = await dialer.dial(urls.ws);
       for (const address of ['203.0.113.7', '203.0.113.8, 203.0.113.9']) {
         const again = dialer.dial(urls.ws, { headers: { 'X-Forwarded-For': address } });
         await expect(again).rejects.toMatchObject({ status: 429 });
@@ -145,11 +146,11 @@ for (const name of names) {
       const client = await dialer.dial(urls.ws);
       const server = await conn;
       void server.discardReads();
-      await client.conn.close(4321, 'grüße');
+      await client.close(4321, 'grüße');
       expect(await server.closed).toMatchObject({ code: 4321, reason: 'grüße', wasClean: true });
 
       const second = await behind(name, {}, (other) => other.close(4444, 'no more'));
-      const { conn: dismissed } = await second.dialer.dial(second.urls.wss);
+      const dismissed = await second.dialer.dial(second.urls.wss);
       await expect(dismissed.readMessage()).rejects.toMatchObject({
         closeCode: 4444,
         reason: 'no more',
@@ -160,7 +161,7 @@ for (const name of names) {
     it('sends 1001 to every client on server.close', async () => {
       const { dialer, urls, server } = await behind(name);
       const conns = await Promise.all(
-        [urls.ws, urls.wss].map(async (url) => (await dialer.dial(url)).conn),
+        [urls.ws, urls.wss].map(async (url) => await dialer.dial(url)),
       );
       const closing = server.close();
       for (const conn of conns) {
@@ -177,7 +178,7 @@ for (const name of names) {
     }, async () => {
       const heartbeat = { interval: 500, timeout: 10_000 };
       const { dialer, urls } = await behind(name, { heartbeat }, echo, '2s');
-      const { conn } = await dialer.dial(urls.ws);
+      const conn = await dialer.dial(urls.ws);
       // Nine intervals last longer than two timeouts of the proxy.
       let pings = 0;
       const enough = new Promise<void>((resolve) => {
@@ -198,7 +199,7 @@ for (const name of names) {
     }, async () => {
       const { handler, conn } = firstConn();
       const { dialer, urls } = await behind(name, { heartbeat: false }, handler, '1s');
-      const { conn: client } = await dialer.dial(urls.ws);
+      const client = await dialer.dial(urls.ws);
       const server = await conn;
       for (const end of [client, server]) void end.discardReads();
       for (const end of [client, server]) {
@@ -212,7 +213,7 @@ for (const name of names) {
         await echo(conn);
       });
       for (const url of [urls.ws, urls.wss]) {
-        const { conn } = await dialer.dial(url);
+        const conn = await dialer.dial(url);
         const sent = conn.send('at once');
         expect((await conn.readMessage()).text()).toBe('welcome');
         expect((await conn.readMessage()).text()).toBe('at once');
@@ -250,7 +251,7 @@ for (const name of names) {
         return text(response);
       };
       expect(await ask()).toBe(page);
-      const { conn } = await dialer.dial(urls.wss);
+      const conn = await dialer.dial(urls.wss);
       expect(await ask()).toBe(page);
       await conn.close();
       expect(await ask()).toBe(page);

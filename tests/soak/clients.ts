@@ -60,7 +60,7 @@ const HELLO = 'hello'.repeat(500);
 async function greet(): Promise<void> {
   for (const { url } of plan.addresses) {
     for (const dialer of ours) {
-      const { conn } = await dialer.dial(`${url}/echo/lent`);
+      const conn = await dialer.dial(`${url}/echo/lent`);
       await conn.send(HELLO);
       if ((await conn.readMessage()).text() !== HELLO) throw new Error('wrong echo');
       await conn.close();

@@ -31,7 +31,7 @@ export function ownClients(dialers: readonly Dialer[]): readonly ClientKind[] {
       const { url } = random.pick(state.addresses);
       const dialed = await state.admit(() => random.pick(dialers).dial(url + path(random)));
       if (dialed === undefined) return;
-      const { conn } = dialed;
+      const conn = dialed;
       void conn.closed.then(state.enter());
       if (conn.subprotocol !== 'soak.2') throw new Error(`subprotocol: ${conn.subprotocol}`);
       // At the end of the run clients only leave: thousands would send at once.
@@ -161,7 +161,7 @@ function refused(dialers: readonly Dialer[]): Behaviour {
         void state.pause(random.below(100)).then(() => leaving.abort(new Error('aborted by test')));
       }
       return dialing.then(
-        ({ conn }) => conn,
+        (conn) => conn,
         (error: Error) => error.message,
       );
     });

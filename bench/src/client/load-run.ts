@@ -114,7 +114,7 @@ export class LoadRun {
     const { url, headers } = this.#plan;
     let conn: Conn;
     try {
-      ({ conn } = await this.#dialer.dial(url, { headers, signal: this.#opening.signal }));
+      conn = await this.#dialer.dial(url, { headers, signal: this.#opening.signal });
     } catch (error) {
       if (this.#interrupted) return;
       if (error instanceof TypeError || error instanceof SyntaxError) throw error;

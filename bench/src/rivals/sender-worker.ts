@@ -82,7 +82,7 @@ async function open({ library, port, connections: count, plan }: OpenRequest): P
 }
 
 async function openOurs(url: string, answered: () => void): Promise<Send> {
-  const { conn } = await dial(url);
+  const conn = await dial(url);
   conn.receive(answered).catch(() => {});
   return (payload) => void conn.send(payload);
 }

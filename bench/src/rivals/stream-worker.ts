@@ -147,7 +147,7 @@ function write({ name, port, bytes }: WriteRequest): Promise<ResourceUse> {
 
 async function writeOurs(name: StreamName, port: number, bytes: number): Promise<void> {
   const dialer = new Dialer(name === 'ours' ? {} : { writeBufferSize: CHUNK });
-  const { conn } = await dialer.dial(`ws://127.0.0.1:${port}`);
+  const conn = await dialer.dial(`ws://127.0.0.1:${port}`);
   const writer = await conn.nextWriter(BinaryMessage);
   for (let at = 0; at < bytes; at += CHUNK) await writer.write(chunkAt(at, bytes));
   await writer.close();

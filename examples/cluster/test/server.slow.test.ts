@@ -24,7 +24,7 @@ describe('examples/cluster', () => {
 
   /** A client and its process. */
   async function join(ws = example.ws): Promise<{ conn: Conn; pid: number }> {
-    const { conn } = await dial(ws);
+    const conn = await dial(ws);
     const [, pid] = /process (\d+)/.exec((await conn.readMessage()).text())!;
     return { conn, pid: Number(pid) };
   }

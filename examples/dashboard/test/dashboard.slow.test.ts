@@ -38,7 +38,7 @@ describe('examples/dashboard', () => {
   });
 
   it('sends the history, then sample by sample', async () => {
-    const { conn } = await dial(`${example.ws}/metrics`);
+    const conn = await dial(`${example.ws}/metrics`);
     const history = await conn.readJSON();
     expect(history).toBeInstanceOf(Array);
     for (let i = 0; i < 3; i++) {
@@ -48,7 +48,7 @@ describe('examples/dashboard', () => {
       expect(Math.abs(Date.now() / 1000 - sample!['at']!)).toBeLessThan(60);
     }
     await conn.close();
-    const { conn: later } = await dial(`${example.ws}/metrics`);
+    const later = await dial(`${example.ws}/metrics`);
     expect((await later.readJSON<unknown[]>()).length).toBeGreaterThanOrEqual(3);
     await later.close();
   });
@@ -102,5 +102,5 @@ describe('examples/dashboard', () => {
 
   rejectsBadPorts('dashboard');
 
-  endsWithSilentClient(start, async ({ ws }) => (await dial(`${ws}/metrics`)).conn);
+  endsWithSilentClient(start, async ({ ws }) => await dial(`${ws}/metrics`));
 });

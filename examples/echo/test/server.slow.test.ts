@@ -26,7 +26,7 @@ describe('examples/echo', () => {
   }
 
   it('sends texts and bytes back', async () => {
-    const { conn } = await dial(example.ws);
+    const conn = await dial(example.ws);
     await conn.send('grüße');
     expect((await conn.readMessage()).text()).toBe('grüße');
     const bytes = Uint8Array.from({ length: 100_000 }, (_, i) => i);
@@ -52,6 +52,6 @@ describe('examples/echo', () => {
 
   endsWithSilentClient(
     () => startExample('echo'),
-    async ({ ws }) => (await dial(ws)).conn,
+    async ({ ws }) => await dial(ws),
   );
 });

@@ -79,7 +79,7 @@ describe('examples/file-upload', () => {
   });
 
   it('stores several files of one connection, an empty one too', async () => {
-    const { conn } = await dial(example.ws);
+    const conn = await dial(example.ws);
     for (const content of [randomBytes(100), new Uint8Array(0), randomBytes(70_000)]) {
       await conn.writeMessage(BinaryMessage, content);
       const { name, received } = await conn.readJSON<{ name: string; received: number }>();
@@ -91,7 +91,7 @@ describe('examples/file-upload', () => {
 
   it('refuses a file above LARGEST, and deletes it', async () => {
     const before = await readdir(folder);
-    const { conn } = await dial(example.ws);
+    const conn = await dial(example.ws);
     void conn.discardReads().catch(() => {});
     const writer = await conn.nextWriter(BinaryMessage);
     await writer.write(new Uint8Array(LARGEST));
@@ -104,7 +104,7 @@ describe('examples/file-upload', () => {
 
   it('deletes the partial file of a client that disconnects', async () => {
     const before = await readdir(folder);
-    const { conn } = await dial(example.ws);
+    const conn = await dial(example.ws);
     const writer = await conn.nextWriter(BinaryMessage);
     await writer.write(new Uint8Array(3_000_000));
     await conn.readJSON();
@@ -113,7 +113,7 @@ describe('examples/file-upload', () => {
   });
 
   it('refuses texts', async () => {
-    const { conn } = await dial(example.ws);
+    const conn = await dial(example.ws);
     await conn.send('film.mp4');
     const error = await conn.readMessage().catch((reason: unknown) => reason);
     expect(isCloseError(error, 1003)).toBe(true);
@@ -124,7 +124,7 @@ describe('examples/file-upload', () => {
     await mkdir(own);
     await writeFile(join(own, 'old'), 'old');
     const few = await startExample('file-upload', { FOLDER: own, MAX_FILES: '2' });
-    const { conn } = await dial(few.ws);
+    const conn = await dial(few.ws);
     await conn.writeMessage(BinaryMessage, randomBytes(10));
     await conn.readJSON();
     await conn.writeMessage(BinaryMessage, randomBytes(10));
@@ -138,7 +138,7 @@ describe('examples/file-upload', () => {
     const own = join(scratch, 'small');
     const small = await startExample('file-upload', { FOLDER: own, MAX_DISK: '1000' });
     const send = async (bytes: number): Promise<unknown> => {
-      const { conn } = await dial(small.ws);
+      const conn = await dial(small.ws);
       await conn.writeMessage(BinaryMessage, randomBytes(bytes));
       const answer = await conn.readJSON().catch((reason: unknown) => reason);
       await conn.close();
@@ -163,7 +163,7 @@ describe('examples/file-upload', () => {
     expect(await readdir(folder)).not.toEqual([]);
   });
 
-  endsWithSilentClient(start, async ({ ws }) => (await dial(ws)).conn);
+  endsWithSilentClient(start, async ({ ws }) => await dial(ws));
 
   rejectsBadPorts('file-upload');
 });

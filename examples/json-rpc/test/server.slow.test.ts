@@ -16,7 +16,7 @@ describe('examples/json-rpc', () => {
   beforeAll(async () => void (example = await startExample('json-rpc')));
   afterAll(() => example?.stop());
   beforeEach(async () => {
-    ({ conn } = await dial(example.ws, { subprotocols: ['jsonrpc'] }));
+    conn = await dial(example.ws, { subprotocols: ['jsonrpc'] });
   });
   afterEach(() => conn.close());
 
@@ -77,7 +77,7 @@ describe('examples/json-rpc', () => {
 
   endsWithSilentClient(
     () => startExample('json-rpc'),
-    async ({ ws }) => (await dial(ws)).conn,
+    async ({ ws }) => await dial(ws),
   );
 });
 

@@ -20,7 +20,7 @@ describe('examples/reverse-proxied', () => {
 
   endsWithSilentClient(
     () => startExample('reverse-proxied'),
-    async ({ ws }) => (await dial(ws)).conn,
+    async ({ ws }) => await dial(ws),
   );
 });
 
@@ -43,7 +43,7 @@ describe.each<ProxyName>(['nginx', 'haproxy'])('examples/reverse-proxied', (name
     it('serves a page and an echo to its origin over TLS', async () => {
       const [response] = await once(get(`https://${proxy.tlsHost}/`, { ca }), 'response');
       expect(await text(response)).toBe('a page\n');
-      const { conn } = await dialer.dial(`wss://${proxy.tlsHost}/`, {
+      const conn = await dialer.dial(`wss://${proxy.tlsHost}/`, {
         headers: { Origin: `https://${proxy.tlsHost}` },
       });
       await conn.send('hello');
@@ -68,7 +68,7 @@ describe.each<ProxyName>(['nginx', 'haproxy'])('examples/reverse-proxied', (name
     it('allows 20 connections of a client, with any forwarded addresses of its own', async () => {
       const url = `ws://${proxy.host}/`;
       const conns = await Promise.all(
-        Array.from({ length: 20 }, async () => (await dialer.dial(url)).conn),
+        Array.from({ length: 20 }, async () => await dialer.dial(url)),
       );
       const more = dialer.dial(url, { headers: { 'X-Forwarded-For': '203.0.113.7' } });
       await expect(more).rejects.toMatchObject({ status: 429 });
@@ -76,7 +76,7 @@ describe.each<ProxyName>(['nginx', 'haproxy'])('examples/reverse-proxied', (name
     });
 
     it.each(['SIGINT', 'SIGTERM'] as const)('ends on %s: 1001, exit code 0', async (signal) => {
-      const { conn } = await dialer.dial(`wss://${proxy.tlsHost}/`);
+      const conn = await dialer.dial(`wss://${proxy.tlsHost}/`);
       void conn.discardReads();
       const end = example.stop(signal);
       expect(await conn.closed).toMatchObject({ code: 1001, wasClean: true });

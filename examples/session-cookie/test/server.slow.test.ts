@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
-import { type Dialed, dial } from '@ws/node-client';
+import { type ClientConn, dial } from '@ws/node-client';
 import {
   type Example,
   endsWithSilentClient,
@@ -41,7 +41,7 @@ async function logout(cookie: string, headers: Record<string, string> = {}): Pro
 function connect(
   cookie: string | undefined,
   headers: Record<string, string> = {},
-): Promise<Dialed> {
+): Promise<ClientConn> {
   return dial(example.ws, { headers: { ...(cookie && { cookie }), ...headers } });
 }
 
@@ -60,7 +60,7 @@ describe('examples/session-cookie', () => {
 
   it('connects a client with the cookie, and greets it by name', async () => {
     const { cookie } = await login();
-    const { conn } = await connect(`theme=dark; ${cookie}; lang=en`);
+    const conn = await connect(`theme=dark; ${cookie}; lang=en`);
     expect((await conn.readMessage()).text()).toBe('hello ada');
     await conn.send('echo');
     expect((await conn.readMessage()).text()).toBe('echo');
@@ -106,7 +106,7 @@ describe('examples/session-cookie', () => {
       const headers = { Host: host, Origin: `http://${host}` };
       const refused = expected === 421;
       const answer = await connect(cookie, headers).then(
-        async ({ conn }) => (await conn.readMessage()).text(),
+        async (conn) => (await conn.readMessage()).text(),
         ({ status }) => status,
       );
       expect([host, answer]).toEqual([host, expected]);
@@ -146,29 +146,29 @@ describe('examples/session-cookie', () => {
       await connect(other.cookie),
     ];
     expect((await logout(mine.cookie)).headers.get('set-cookie')).toContain('Max-Age=0');
-    for (const { conn } of [first, second]) {
+    for (const conn of [first, second]) {
       expect(await Promise.all([conn.closed, conn.discardReads().catch(() => {})])).toMatchObject([
         { code: 1008, reason: 'logged out' },
         undefined,
       ]);
     }
     await expect(connect(mine.cookie)).rejects.toMatchObject({ status: 401 });
-    await kept.conn.readMessage();
-    await kept.conn.send('still here');
-    expect((await kept.conn.readMessage()).text()).toBe('still here');
-    await kept.conn.close();
+    await kept.readMessage();
+    await kept.send('still here');
+    expect((await kept.readMessage()).text()).toBe('still here');
+    await kept.close();
   });
 
   it('ends only the session of a browser that logs in again', async () => {
     const [old, other] = [await login(), await login()];
-    const [{ conn }, kept] = [await connect(old.cookie), await connect(other.cookie)];
+    const [conn, kept] = [await connect(old.cookie), await connect(other.cookie)];
     void conn.discardReads();
     expect((await login('ada', 'wrong', example, { cookie: old.cookie })).status).toBe(401);
     expect(conn.state).toBe('open');
     const next = await login('ada', 'analytical engine', example, { cookie: old.cookie });
     expect(await conn.closed).toMatchObject({ code: 1008, reason: 'logged in again' });
     await expect(connect(old.cookie)).rejects.toMatchObject({ status: 401 });
-    for (const { conn: alive } of [kept, await connect(next.cookie)]) {
+    for (const alive of [kept, await connect(next.cookie)]) {
       expect((await alive.readMessage()).text()).toBe('hello ada');
       await alive.close();
     }
@@ -177,7 +177,7 @@ describe('examples/session-cookie', () => {
   it('refuses a logout by a page of another origin', async () => {
     const { cookie } = await login();
     expect((await logout(cookie, { Origin: 'https://example.org' })).status).toBe(403);
-    const { conn } = await connect(cookie);
+    const conn = await connect(cookie);
     await conn.close();
   });
 
@@ -185,7 +185,7 @@ describe('examples/session-cookie', () => {
     const own = await startExample('session-cookie', { SESSION_SECONDS: '2' });
     const { cookie, setCookie } = await login('ada', 'analytical engine', own);
     expect(setCookie).toContain('Max-Age=2');
-    const { conn } = await dial(own.ws, { headers: { cookie } });
+    const conn = await dial(own.ws, { headers: { cookie } });
     void conn.discardReads();
     expect(await conn.closed).toMatchObject({ code: 1008, reason: 'session expired' });
     await expect(dial(own.ws, { headers: { cookie } })).rejects.toMatchObject({ status: 401 });
@@ -209,7 +209,7 @@ describe('examples/session-cookie', () => {
     onTestFinished(() => void own.stop());
     const { cookie, setCookie } = await login('ada', 'analytical engine', own);
     expect(setCookie).toContain('Max-Age=2592000');
-    const { conn } = await dial(own.ws, { headers: { cookie } });
+    const conn = await dial(own.ws, { headers: { cookie } });
     expect((await conn.readMessage()).text()).toBe('hello ada');
     await conn.close();
     expect(await own.stop()).toBe(0);
@@ -218,7 +218,7 @@ describe('examples/session-cookie', () => {
   it('ends on SIGTERM: 1001 to everyone, exit code 0', async () => {
     const own = await startExample('session-cookie');
     const { cookie } = await login('ada', 'analytical engine', own);
-    const { conn } = await dial(own.ws, { headers: { cookie } });
+    const conn = await dial(own.ws, { headers: { cookie } });
     void conn.discardReads();
     const end = own.stop();
     expect(await conn.closed).toMatchObject({ code: 1001 });
@@ -231,7 +231,7 @@ describe('examples/session-cookie', () => {
     () => startExample('session-cookie'),
     async (own) => {
       const { cookie } = await login('ada', 'analytical engine', own);
-      return (await dial(own.ws, { headers: { cookie } })).conn;
+      return await dial(own.ws, { headers: { cookie } });
     },
   );
 });

@@ -12,7 +12,7 @@ describe('examples/several-paths', () => {
   beforeAll(async () => void (example = await startExample('several-paths')));
   afterAll(() => example?.stop());
 
-  const join = async (path: string) => (await dial(example.ws + path)).conn;
+  const join = async (path: string) => await dial(example.ws + path);
 
   it('sends each message of the chat to everyone', async () => {
     const [ada, grace] = [await join('/chat'), await join('/chat')];
@@ -49,7 +49,7 @@ describe('examples/several-paths', () => {
         ['/chat', '/feed/news', '/feed/news/publish'].map(async (path) => dial(own.ws + path)),
       );
       const end = own.stop(signal);
-      for (const { conn } of conns) {
+      for (const conn of conns) {
         const error = await conn.readMessage().catch((reason: unknown) => reason);
         expect(isCloseError(error, 1001)).toBe(true);
       }
@@ -61,6 +61,6 @@ describe('examples/several-paths', () => {
 
   endsWithSilentClient(
     () => startExample('several-paths'),
-    async ({ ws }) => (await dial(`${ws}/chat`)).conn,
+    async ({ ws }) => await dial(`${ws}/chat`),
   );
 });

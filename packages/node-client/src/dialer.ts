@@ -1,8 +1,7 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type Extension } from '@ws/codec';
 import { offerDeflate } from '@ws/codec/internal';
-import { Conn, type Transport, TransportError } from '@ws/conn';
+import { type Transport, TransportError } from '@ws/conn';
 import { checkOptionNames, deflateLimits } from '@ws/conn/internal';
 import { nodePlatform, socketTransport } from '@ws/node-io';
 import {
@@ -13,6 +12,7 @@ import {
   subprotocolOf,
   unparsedFault,
 } from './check-response.ts';
+import { ClientConn } from './client-conn.ts';
 import { Connector } from './connect.ts';
 import { checkCookie, storeCookies } from './cookies.ts';
 import { DialScope } from './dial-scope.ts';
@@ -34,30 +34,12 @@ import { redirectOf, sameServer } from './redirects.ts';
 import { checkSubprotocols, type HandshakeRequest, makeRequest } from './request.ts';
 import { parseTarget, type Target } from './url.ts';
 
-/** The server's response to a successful handshake. */
-export interface HandshakeResponse {
-  /** The HTTP status: 101. */
-  readonly status: number;
-  /** The headers as in node:http: names in lower case, `set-cookie` as an array. */
-  readonly headers: IncomingHttpHeaders;
-}
-
-/** The result of a dial. */
-export interface Dialed {
-  /**
-   * The open connection. No frame is parsed until the synchronous code after `await dial(...)` has
-   * run.
-   */
-  readonly conn: Conn;
-  /** The server's response: status 101 and its headers. */
-  readonly response: HandshakeResponse;
-}
-
 /**
- * Opens WebSocket connections: a URL becomes a {@link Conn}. A Dialer holds only options, so all
+ * Opens WebSocket connections: a URL becomes a {@link ClientConn}. A Dialer holds only options, so all
  * dials may share it.
  *
- * Every dial either resolves with a Conn or rejects with its socket destroyed:
+ * Every dial either resolves with the open connection or rejects with its socket destroyed. No frame
+ * is parsed before the code after `await dial(...)` reaches its next `await`. A rejected dial:
  * - `TypeError`, `RangeError`, `SyntaxError`: an option or the URL is wrong; nothing was sent;
  * - `TransportError`: the connection failed; `cause` is the error of the socket or of a function of
  *   `tls`;
@@ -85,7 +67,7 @@ export class Dialer {
    *   wss+unix. User info is an error; a fragment is removed.
    * @throws (rejects with) the errors listed at {@link Dialer}.
    */
-  async dial(url: string | URL, options: DialOptions = {}): Promise<Dialed> {
+  async dial(url: string | URL, options: DialOptions = {}): Promise<ClientConn> {
     const { proxy, followRedirects } = this.#plan;
     const attempt = this.#prepare(url, options);
     const open = async (target: Target, scope: DialScope): Promise<GuardedStream> => {
@@ -110,7 +92,7 @@ export class Dialer {
     stream: Duplex | Transport,
     url: string | URL,
     options: DialOptions = {},
-  ): Promise<Dialed> {
+  ): Promise<ClientConn> {
     const attempt = this.#prepare(url, options);
     const guarded = adopt('handshake', stream);
     const open = async ({ secure, address }: Target, scope: DialScope): Promise<GuardedStream> => {
@@ -149,7 +131,7 @@ export class Dialer {
     open: (target: Target, scope: DialScope) => Promise<GuardedStream>,
     redirects: number,
     given?: GuardedStream,
-  ): Promise<Dialed> {
+  ): Promise<ClientConn> {
     const scope = new DialScope(this.#plan.handshakeTimeout, signal);
     let attempt = first;
     let guarded = given;
@@ -214,8 +196,12 @@ export class Dialer {
     await scope.race(storeCookies(jar, cookies, target.cookieUrl));
   }
 
-  /** Gives the stream to a new Conn. */
-  #handOver(guarded: GuardedStream, response: HttpResponse, offers: readonly Extension[]): Dialed {
+  /** Gives the stream to a new connection. */
+  #handOver(
+    guarded: GuardedStream,
+    response: HttpResponse,
+    offers: readonly Extension[],
+  ): ClientConn {
     if (guarded.stream.destroyed) {
       throw new TransportError('the connection broke during the handshake', {
         cause: guarded.error,
@@ -225,15 +211,16 @@ export class Dialer {
     const transport = socketTransport(guarded.stream, { head: response.head, highWaterMark });
     // Release the guard only now: the transport has its own listener for 'error'.
     guarded.release();
-    const conn = new Conn(transport, {
+    const options = {
       ...this.#plan.conn,
       role: 'client',
       platform: nodePlatform,
       subprotocol: subprotocolOf(response),
       extensions: extensionsOf(response),
       deflate: deflateOf(response, offers),
-    });
-    return { conn, response: { status: response.status, headers: response.headers } };
+    } as const;
+    const { status, headers } = response;
+    return new ClientConn(transport, options, { status, headers });
   }
 }
 
@@ -269,14 +256,14 @@ export const defaultDialer: Dialer = /* @__PURE__ */ new Dialer();
  *
  * @param url - As for {@link Dialer.dial}.
  * @param options - Options of one dial and of a {@link Dialer}.
- * @returns The open connection and the server's response.
+ * @returns The open connection, with the server's `response`.
  * @throws (rejects with) the errors listed at {@link Dialer}.
  * @see RFC 6455, section 4.1
  */
 export async function dial(
   url: string | URL,
   options: DialOptions & DialerOptions = {},
-): Promise<Dialed> {
+): Promise<ClientConn> {
   checkOptionNames('dial', options, [...DIAL_OPTION_NAMES, ...DIALER_OPTION_NAMES], 'reject');
   const { headers, subprotocols, signal, ...ofDialer } = options;
   const dialer = Object.keys(ofDialer).length === 0 ? defaultDialer : new Dialer(ofDialer);

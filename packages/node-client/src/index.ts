@@ -62,13 +62,12 @@ export {
   compressionBackend,
   configureCompression,
 } from '@ws/node-io';
+export type { ClientConn, HandshakeResponse } from './client-conn.ts';
 export type { CookieJar } from './cookies.ts';
 export {
-  type Dialed,
   Dialer,
   defaultDialer,
   dial,
-  type HandshakeResponse,
 } from './dialer.ts';
 export { BadHandshakeError, type RefusedResponse } from './errors.ts';
 export type { NetDial } from './net-dial.ts';

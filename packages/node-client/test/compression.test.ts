@@ -38,7 +38,7 @@ async function dialed(
   const offer = (): string | undefined =>
     /^sec-websocket-extensions: (.*)$/im.exec(request!.text)?.[1]?.trimEnd();
   try {
-    const { conn } = await new Dialer({ compression }).dial(server.url);
+    const conn = await new Dialer({ compression }).dial(server.url);
     const { extensions } = conn;
     conn.terminate();
     await conn.closed;
@@ -161,7 +161,7 @@ describe('an answer to it', () => {
       });
       socket.write(seen.ok(`Sec-WebSocket-Extensions: ${full('pmd')}\r\n`));
     });
-    const { conn } = await new Dialer({ compression: { threshold: 0 } }).dial(server.url);
+    const conn = await new Dialer({ compression: { threshold: 0 } }).dial(server.url);
     for (let i = 0; i < 3; i++) {
       await conn.send(`hello hello hello hello ${i}`);
       expect((await conn.readMessage()).text()).toBe(`hello hello hello hello ${i}`);

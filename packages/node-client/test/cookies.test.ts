@@ -38,7 +38,7 @@ describe('Dialer with a jar', () => {
   it('sends its cookies for the http URL', async () => {
     const { url, port, requests } = await server((request) => request.ok());
     const jar = new NotingJar();
-    const { conn } = await new Dialer({ jar }).dial(`${url}/feed?x#top`);
+    const conn = await new Dialer({ jar }).dial(`${url}/feed?x#top`);
     conn.terminate();
     expect(jar.asked).toEqual([`http://127.0.0.1:${port}/feed?x`]);
     expect(requests[0]).toMatch(/\r\nCookie: a=1; b=2\r\n\r\n$/);
@@ -48,7 +48,7 @@ describe('Dialer with a jar', () => {
     const { url, requests } = await server((request) => request.ok());
     const jar = new NotingJar();
     jar.cookies = '';
-    const { conn } = await new Dialer({ jar }).dial(url);
+    const conn = await new Dialer({ jar }).dial(url);
     conn.terminate();
     expect(requests[0]).not.toMatch(/cookie/i);
   });
@@ -70,7 +70,7 @@ describe('Dialer with a jar', () => {
   it('is not called when the caller gives a Cookie header', async () => {
     const { url, requests } = await server((request) => request.ok());
     const jar = new NotingJar();
-    const { conn } = await new Dialer({ jar }).dial(url, { headers: { cookie: 'mine=1' } });
+    const conn = await new Dialer({ jar }).dial(url, { headers: { cookie: 'mine=1' } });
     conn.terminate();
     expect(jar.asked).toEqual([]);
     expect(requests[0]).toMatch(/\r\ncookie: mine=1\r\n\r\n$/);
@@ -79,7 +79,7 @@ describe('Dialer with a jar', () => {
   it('gets the cookies of the response one by one', async () => {
     const { url, port } = await server((request) => `${request.ok(COOKIES)}\x81\x02hi`);
     const jar = new NotingJar();
-    const { conn } = await new Dialer({ jar }).dial(url);
+    const conn = await new Dialer({ jar }).dial(url);
     const from = `http://127.0.0.1:${port}/`;
     expect(jar.kept).toEqual([
       ['x=1; Path=/', from],

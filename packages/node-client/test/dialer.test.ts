@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import {
-  type Conn,
-  type Dialed,
+  type ClientConn,
+  Conn,
   Dialer,
   type DialerOptions,
   type DialOptions,
@@ -20,9 +20,9 @@ async function open(
   url: string,
   options?: DialerOptions,
   dialOptions?: DialOptions,
-): Promise<Dialed> {
+): Promise<ClientConn> {
   const dialed = await new Dialer(options).dial(url, dialOptions);
-  onTestFinished(() => dialed.conn.terminate());
+  onTestFinished(() => dialed.terminate());
   return dialed;
 }
 
@@ -49,7 +49,8 @@ describe('Dialer.dial', () => {
 
   it('resolves with an open Conn and the response', async () => {
     const server = await polite('X-A: 1\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\n');
-    const { conn, response } = await open(server.url);
+    const conn = await open(server.url);
+    const { response } = conn;
     expect(conn.role).toBe('client');
     expect(conn.state).toBe('open');
     expect(conn.subprotocol).toBe('');
@@ -91,14 +92,14 @@ describe('Dialer.dial', () => {
 
   it('reports the subprotocol that the server chose', async () => {
     const server = await polite('Sec-WebSocket-Protocol: b\r\n');
-    const { conn } = await open(server.url, { subprotocols: ['a', 'b'] });
+    const conn = await open(server.url, { subprotocols: ['a', 'b'] });
     expect(conn.subprotocol).toBe('b');
     expect(server.requests[0]!.text).toContain('\r\nSec-WebSocket-Protocol: a, b\r\n');
   });
 
   it('stays open when the server chose none', async () => {
     const server = await polite();
-    const { conn } = await open(server.url, { subprotocols: ['a'] });
+    const conn = await open(server.url, { subprotocols: ['a'] });
     expect(conn.subprotocol).toBe('');
   });
 
@@ -114,7 +115,7 @@ describe('Dialer.dial', () => {
   it('accepts a subprotocol offered by a header of the caller', async () => {
     const server = await polite('Sec-WebSocket-Protocol: b\r\n');
     const headers = { 'Sec-WebSocket-Protocol': 'a, b' };
-    const { conn } = await open(server.url, {}, { headers });
+    const conn = await open(server.url, {}, { headers });
     expect(conn.subprotocol).toBe('b');
   });
 
@@ -133,14 +134,14 @@ describe('Dialer.dial', () => {
   it('takes an http URL and a URL object', async () => {
     const server = await polite();
     await open(server.url.replace('ws', 'http'));
-    const { conn } = await dial(new URL('/x', server.url));
+    const conn = await dial(new URL('/x', server.url));
     conn.terminate();
     expect(server.requests.map(({ text }) => text.split(' ')[1])).toEqual(['/', '/x']);
   });
 
   it('reads the frames that came in the same segment as the 101', async () => {
     const server = await rawServer(says((request) => `${request.ok()}\x81\x02hi\x82\x01\x07`));
-    const { conn } = await open(server.url);
+    const conn = await open(server.url);
     const first = await conn.readMessage();
     const second = await conn.readMessage();
     expect(first.text()).toBe('hi');
@@ -149,7 +150,7 @@ describe('Dialer.dial', () => {
 
   it('hands the Conn over before it reads a frame', async () => {
     const server = await rawServer(says((request) => `${request.ok()}\x89\x02hi`));
-    const { conn } = await dial(server.url);
+    const conn = await dial(server.url);
     onTestFinished(() => conn.terminate());
     const pinged = new Promise<string>((resolve) => {
       conn.setPingHandler((payload) => resolve(Buffer.from(payload).toString()));
@@ -160,14 +161,14 @@ describe('Dialer.dial', () => {
 
   it('reads a close frame that came with the 101, and the FIN after it', async () => {
     const server = await rawServer(says((request) => `${request.ok()}\x88\x02\x03\xe8`, true));
-    const { conn } = await open(server.url);
+    const conn = await open(server.url);
     await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
     expect(await conn.closed).toMatchObject({ code: 1000, wasClean: true });
   });
 
   it('passes the Conn’s settings on', async () => {
     const server = await rawServer(says((request) => `${request.ok()}\x82\x09123456789`));
-    const { conn } = await open(server.url, { readLimit: 8 });
+    const conn = await open(server.url, { readLimit: 8 });
     await expect(conn.readMessage()).rejects.toMatchObject({ code: 'WS_ERR_READ_LIMIT', limit: 8 });
   });
 
@@ -175,11 +176,7 @@ describe('Dialer.dial', () => {
     const server = await polite();
     const controller = new AbortController();
     const before = timers();
-    const { conn } = await open(
-      server.url,
-      { handshakeTimeout: 5000 },
-      { signal: controller.signal },
-    );
+    const conn = await open(server.url, { handshakeTimeout: 5000 }, { signal: controller.signal });
     expect(timers()).toBeLessThanOrEqual(before);
     // One each, from the transport of the Conn.
     expect(listeners(conn.underlyingConn as Socket)).toEqual({
@@ -193,11 +190,20 @@ describe('Dialer.dial', () => {
     expect(conn.state).toBe('open');
   });
 
+  it('resolves to the connection, with the response', async () => {
+    const server = await polite('X-Served-By: a\r\n');
+    const conn = await open(server.url);
+    expect(conn).toBeInstanceOf(Conn);
+    expect(conn.response).toMatchObject({ status: 101, headers: { 'x-served-by': 'a' } });
+    const inJavaScript = conn as unknown as { conn: unknown };
+    expect(() => inJavaScript.conn).toThrow('write: const conn = await dial(url)');
+  });
+
   it('opens many connections at a time', async () => {
     const server = await polite();
     const dialer = new Dialer();
     const dialed = await Promise.all(Array.from({ length: 50 }, () => dialer.dial(server.url)));
-    for (const { conn } of dialed) conn.terminate();
+    for (const conn of dialed) conn.terminate();
     expect(new Set(server.requests.map(({ key }) => key)).size).toBe(50);
   });
 });
@@ -226,7 +232,7 @@ describe('Dialer.dial over a Unix socket', () => {
 
   it('connects to ws+unix:/path:/target', async () => {
     const { path, requests } = await unixServer();
-    const { conn } = await open(`ws+unix:${encodeURI(path)}:/feed?x=1`);
+    const conn = await open(`ws+unix:${encodeURI(path)}:/feed?x=1`);
     expect(await greeting(conn)).toBe('hi');
     expect(requests[0]).toMatch(/^GET \/feed\?x=1 HTTP\/1\.1\r\nHost: localhost\r\n/);
   });

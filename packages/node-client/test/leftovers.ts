@@ -59,7 +59,7 @@ export async function inVain(
   const signal = dialOptions.signal ?? new AbortController().signal;
   const before = timers();
   const error = await dialer.dial(url, { ...dialOptions, signal }).then(
-    ({ conn }) => {
+    (conn) => {
       conn.terminate();
       throw new Error('the dial did not fail');
     },

@@ -191,7 +191,7 @@ describe('dial', () => {
       says((request) => request.ok('Sec-WebSocket-Extensions: permessage-deflate\r\n')),
     );
     const asked: string[] = [];
-    const { conn } = await dial('ws://feed.internal/', {
+    const conn = await dial('ws://feed.internal/', {
       headers: { Authorization: 'Bearer abc' },
       compression: true,
       readLimit: 10,

@@ -39,10 +39,8 @@ async function site(
 
 /** Dials, reads the greeting, and drops the connection. */
 async function greeted(url: string, options: DialerOptions, dialOptions = {}): Promise<void> {
-  const { conn, response } = await new Dialer({ followRedirects: 5, ...options }).dial(
-    url,
-    dialOptions,
-  );
+  const conn = await new Dialer({ followRedirects: 5, ...options }).dial(url, dialOptions);
+  const { response } = conn;
   expect((await conn.readMessage()).text()).toBe('hi');
   expect(response.status).toBe(101);
   conn.terminate();
@@ -258,7 +256,7 @@ describe('a redirect to another server', () => {
       return dialsTo(address.port).netDial(address);
     };
     const tls = { ca, cert: mine.cert, key: mine.private, servername: 'localhost' };
-    const { conn } = await new Dialer({ followRedirects: 1, netDial, tls }).dial(`${server.url}/a`);
+    const conn = await new Dialer({ followRedirects: 1, netDial, tls }).dial(`${server.url}/a`);
     const socket = conn.underlyingConn as TLSSocket & { servername: unknown };
     expect(asked).toEqual([`127.0.0.1:${server.port}`, `127.0.0.1:${other.port}`]);
     // For an address no name is sent, so only the names in the certificate count.

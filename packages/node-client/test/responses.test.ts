@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { type Duplex, duplexPair } from 'node:stream';
 import { TransportError } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
-import { BadHandshakeError, type Dialed, Dialer, TimeoutError } from '../src/index.ts';
+import { BadHandshakeError, type ClientConn, Dialer, TimeoutError } from '../src/index.ts';
 import { inVain, listeners, timers } from './leftovers.ts';
 import { accepts, spoiltAccepts } from './responses/accept.ts';
 import { bodies, ends, frames, unendedBodies } from './responses/body.ts';
@@ -44,8 +44,8 @@ const textOf = (bytes: Bytes, request: SeenRequest): string =>
   typeof bytes === 'string' ? bytes : bytes(request);
 
 /** Checks the outcome of a dial. */
-function judge(result: Dialed | Error, outcome: Outcome): void {
-  if (outcome.is === 'open') return expect(result).toHaveProperty('conn.state', 'open');
+function judge(result: ClientConn | Error, outcome: Outcome): void {
+  if (outcome.is === 'open') return expect(result).toHaveProperty('state', 'open');
   expect(result).toBeInstanceOf(outcome.is === 'broken' ? TransportError : BadHandshakeError);
   if (outcome.is === 'broken') {
     expect(result).toMatchObject({
@@ -81,7 +81,8 @@ async function opened(url: string, row: Row): Promise<void> {
   };
   const { signal } = new AbortController();
   const before = timers();
-  const { conn, response } = await new Dialer({ netDial }).dial(url, { subprotocols, signal });
+  const conn = await new Dialer({ netDial }).dial(url, { subprotocols, signal });
+  const { response } = conn;
   expect(response.status).toBe(101);
   expect(conn.subprotocol).toBe(outcome.subprotocol);
   expect(timers()).toBeLessThanOrEqual(before);
@@ -99,7 +100,7 @@ async function opened(url: string, row: Row): Promise<void> {
 async function overPair(
   reply: (theirs: Duplex, request: SeenRequest) => void,
   subprotocols: readonly string[] = [],
-): Promise<{ result: Dialed | Error; ours: Duplex }> {
+): Promise<{ result: ClientConn | Error; ours: Duplex }> {
   const [ours, theirs] = duplexPair();
   theirs.on('error', () => {});
   theirs.once('data', (request: Buffer) => reply(theirs, seen(request.toString('latin1'))));
@@ -124,13 +125,13 @@ async function byteByByte(row: Row): Promise<void> {
   }, subprotocols);
   judge(result, outcome);
   if (!(result instanceof Error) && outcome.is === 'open') {
-    expect(result.conn.subprotocol).toBe(outcome.subprotocol);
+    expect(result.subprotocol).toBe(outcome.subprotocol);
     if (outcome.text !== undefined) {
-      const message = await result.conn.readMessage();
+      const message = await result.readMessage();
       expect(message.text()).toBe(outcome.text);
     }
     const close = closing(ours);
-    result.conn.terminate();
+    result.terminate();
     await close;
   }
   expect(ours.destroyed).toBe(true);
@@ -205,7 +206,7 @@ describe.each(['FIN', 'RST'])('an answer that ends by %s', (way) => {
       socket.write(request.ok() + tail, 'latin1');
       socket.once('data', () => (way === 'FIN' ? socket.end() : socket.resetAndDestroy()));
     });
-    const { conn } = await new Dialer().dial(server.url);
+    const conn = await new Dialer().dial(server.url);
     if (text !== undefined) {
       const message = await conn.readMessage();
       expect(message.text()).toBe(text);
@@ -227,7 +228,7 @@ describe('a valid response followed by frames', () => {
         setImmediate(() => theirs.write(bytes.subarray(at)));
       });
       judge(result, open);
-      const { conn } = result as Dialed;
+      const conn = result as ClientConn;
       const message = await conn.readMessage();
       expect(message.text()).toBe('hi');
       conn.terminate();
@@ -236,7 +237,7 @@ describe('a valid response followed by frames', () => {
 
   it('may be followed by another 101, whose bytes are not a frame', async () => {
     const server = await rawServer(says((request) => request.ok() + request.ok()));
-    const { conn } = await new Dialer().dial(server.url);
+    const conn = await new Dialer().dial(server.url);
     await expect(conn.readMessage()).rejects.toMatchObject({ code: 'WS_ERR_PROTOCOL' });
     expect(await conn.closed).toMatchObject({ code: 1002 });
     await server.gone();
@@ -336,7 +337,8 @@ describe('many sets of Set-Cookie', () => {
 
   it('come as a list of their own with a 101', async () => {
     const server = await rawServer(says((request) => request.ok(lines)));
-    const { conn, response } = await new Dialer().dial(server.url);
+    const conn = await new Dialer().dial(server.url);
+    const { response } = conn;
     expect(response.headers['set-cookie']).toEqual(cookies.slice(0, 90));
     conn.terminate();
     await server.gone();

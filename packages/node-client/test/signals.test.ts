@@ -69,7 +69,7 @@ describe('one signal', () => {
     const dialer = new Dialer();
     const later = dialer.dial(`${server.url}/later`, { signal });
     const heard = later.catch((error: unknown) => error);
-    const { conn } = await dialer.dial(`${server.url}/now`, { signal });
+    const conn = await dialer.dial(`${server.url}/now`, { signal });
     conn.terminate();
     expect(getEventListeners(signal, 'abort')).toHaveLength(1);
     const aborted = once(signal, 'abort');

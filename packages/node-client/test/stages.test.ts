@@ -266,7 +266,7 @@ describe('handshakeTimeout', () => {
     const server = await rawServer((socket, request) => {
       setTimeout(() => void socket.write(request.ok()), 60);
     });
-    const { conn } = await new Dialer({ handshakeTimeout: false }).dial(server.url);
+    const conn = await new Dialer({ handshakeTimeout: false }).dial(server.url);
     conn.terminate();
   });
 
@@ -275,7 +275,7 @@ describe('handshakeTimeout', () => {
       socket.write(request.ok());
       setTimeout(() => void socket.write('\x81\x02hi', 'latin1'), 100);
     });
-    const { conn } = await new Dialer({ handshakeTimeout: 80 }).dial(server.url);
+    const conn = await new Dialer({ handshakeTimeout: 80 }).dial(server.url);
     const message = await conn.readMessage();
     expect(message.text()).toBe('hi');
     conn.terminate();

@@ -26,10 +26,8 @@ function greet(theirs: Duplex): void {
 describe('Dialer.handshake', () => {
   it('performs the handshake on an open socket', async () => {
     const server = await rawServer(greets);
-    const { conn, response } = await dialer.handshake(
-      connect(server.port, '127.0.0.1'),
-      'ws://example.org/x',
-    );
+    const conn = await dialer.handshake(connect(server.port, '127.0.0.1'), 'ws://example.org/x');
+    const { response } = conn;
     const message = await conn.readMessage();
     expect(message.text()).toBe('hi');
     expect(response.status).toBe(101);
@@ -40,7 +38,7 @@ describe('Dialer.handshake', () => {
   it('performs the handshake on a Duplex that is not a socket', async () => {
     const [ours, theirs] = duplexPair();
     greet(theirs);
-    const { conn } = await dialer.handshake(ours, 'ws://h/');
+    const conn = await dialer.handshake(ours, 'ws://h/');
     const message = await conn.readMessage();
     expect(message.text()).toBe('hi');
     await conn.send('a word');
@@ -61,7 +59,7 @@ describe('Dialer.handshake', () => {
     const dial = async (stream: Duplex, url: string): Promise<void> => {
       hold(stream);
       stream.removeAllListeners('data');
-      const { conn } = await new Dialer({ tls: { ca } }).handshake(stream, url);
+      const conn = await new Dialer({ tls: { ca } }).handshake(stream, url);
       expect((await conn.readMessage()).text()).toBe('hi');
       conn.terminate();
     };
@@ -96,7 +94,7 @@ describe('Dialer.handshake', () => {
     const { cert: ca } = await certificate();
     const server = await rawTlsServer(greets);
     const raw = connect(server.port, '127.0.0.1');
-    const { conn } = await new Dialer({ tls: { ca } }).handshake(raw, 'wss://localhost/');
+    const conn = await new Dialer({ tls: { ca } }).handshake(raw, 'wss://localhost/');
     const message = await conn.readMessage();
     expect(message.text()).toBe('hi');
     const close = closing(raw);
@@ -108,7 +106,7 @@ describe('Dialer.handshake', () => {
     const { cert: ca } = await certificate();
     const server = await rawTlsServer(greets);
     const socket = connectTls({ port: server.port, host: '127.0.0.1', ca });
-    const { conn } = await dialer.handshake(socket, 'wss://localhost/');
+    const conn = await dialer.handshake(socket, 'wss://localhost/');
     expect(conn.underlyingConn).toBe(socket);
     conn.terminate();
   });
@@ -128,7 +126,7 @@ describe('Dialer.handshake', () => {
       const socket = connect(server.port, '127.0.0.1');
       const first = dialer.handshake(socket, 'ws://h/');
       await expect(again(socket)).rejects.toThrow(refusal);
-      const { conn } = await first;
+      const conn = await first;
       await expect(again(socket)).rejects.toThrow(refusal);
       await expect(again(socket, 'wss://h/')).rejects.toThrow(refusal);
       expect((await conn.readMessage()).text()).toBe('hi');
@@ -139,7 +137,7 @@ describe('Dialer.handshake', () => {
       await expect(again(other)).rejects.toThrow(refusal);
       const second = dialer.handshake(transport, 'ws://h/');
       await expect(again(transport)).rejects.toThrow(refusal);
-      (await second).conn.terminate();
+      (await second).terminate();
     },
   );
 
@@ -240,7 +238,7 @@ describe('netDial', () => {
       asked.push(address);
       return connect(server.port, '127.0.0.1');
     };
-    const { conn } = await new Dialer({ netDial }).dial('ws://example.org:8080/x');
+    const conn = await new Dialer({ netDial }).dial('ws://example.org:8080/x');
     conn.terminate();
     expect(asked).toHaveLength(1);
     expect(asked[0]).toMatchObject({ host: 'example.org', port: 8080 });
@@ -256,7 +254,7 @@ describe('netDial', () => {
       raws.push(raw);
       return raw;
     };
-    const { conn } = await new Dialer({ netDial, tls: { ca } }).dial('wss://localhost/');
+    const conn = await new Dialer({ netDial, tls: { ca } }).dial('wss://localhost/');
     const close = closing(raws[0]!);
     conn.terminate();
     await close;
@@ -274,9 +272,7 @@ describe('netDial', () => {
     const server = await rawTlsServer(greets);
     const raw = connect(server.port, '127.0.0.1');
     const wrapped = Duplex.from({ readable: raw, writable: raw });
-    const { conn } = await new Dialer({ netDial: () => wrapped, tls: { ca } }).dial(
-      'wss://localhost/',
-    );
+    const conn = await new Dialer({ netDial: () => wrapped, tls: { ca } }).dial('wss://localhost/');
     const message = await conn.readMessage();
     expect(message.text()).toBe('hi');
     const close = closing(wrapped);
@@ -290,7 +286,7 @@ describe('netDial', () => {
     const netDial = (): never => {
       throw new Error('never');
     };
-    const { conn } = await new Dialer({ netDial, netDialTLS }).dial('wss://h/');
+    const conn = await new Dialer({ netDial, netDialTLS }).dial('wss://h/');
     const message = await conn.readMessage();
     expect(message.text()).toBe('hi');
     conn.terminate();
@@ -300,7 +296,7 @@ describe('netDial', () => {
     const server = await rawServer(greets);
     const socket = connect(server.port, '127.0.0.1');
     const netDial = (): Transport => socketTransport(socket);
-    const { conn } = await new Dialer({ netDial }).dial('ws://h/');
+    const conn = await new Dialer({ netDial }).dial('ws://h/');
     const message = await conn.readMessage();
     expect(message.text()).toBe('hi');
     const echoed = new Promise<Buffer>((resolve) => void server.sockets[0]!.once('data', resolve));
@@ -321,7 +317,7 @@ describe('netDial', () => {
       );
     });
     const netDial = (): Transport => socketTransport(connect(server.port, '127.0.0.1'));
-    const { conn } = await new Dialer({ netDial }).dial('ws://h/');
+    const conn = await new Dialer({ netDial }).dial('ws://h/');
     expect(await conn.close()).toMatchObject({ code: 1000, wasClean: true });
     await server.gone();
   });
@@ -417,7 +413,7 @@ it('a Duplex has its own write again after the handshake', async () => {
     const writes = (): unknown[] => ['_write', '_writev'].map((name) => Reflect.get(ours, name));
     const before = writes();
     const own = Object.keys(ours).includes('_write');
-    const { conn } = await dialer.handshake(ours, 'ws://h/');
+    const conn = await dialer.handshake(ours, 'ws://h/');
     expect(writes()).toEqual(before);
     expect(Object.keys(ours).includes('_write')).toBe(own);
     conn.terminate();

@@ -27,7 +27,7 @@ async function site(jar = new CookieJar(), options: DialerOptions = {}) {
     answer = cookies.map((cookie) => `Set-Cookie: ${cookie}\r\n`).join('');
     status = code;
     const dialed = dialer.dial(url);
-    if (code === 101) (await dialed).conn.terminate();
+    if (code === 101) (await dialed).terminate();
     else await expect(dialed).rejects.toBeInstanceOf(BadHandshakeError);
     return /^Cookie: (.*)$/im.exec(requests.at(-1)!)?.[1]?.trim() ?? '';
   }

@@ -3,7 +3,7 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
-import { BinaryMessage, type Dialed, Dialer, TextMessage } from '../src/index.ts';
+import { BinaryMessage, type ClientConn, Dialer, TextMessage } from '../src/index.ts';
 import { certificate } from './servers.ts';
 
 const SIZES = [0, 1, 125, 126, 65_535, 65_536, 1024 * 1024, 16 * 1024 * 1024];
@@ -51,9 +51,9 @@ async function wsServer(
   };
 }
 
-async function open({ url, dialer }: Peer, subprotocols: string[] = []): Promise<Dialed> {
+async function open({ url, dialer }: Peer, subprotocols: string[] = []): Promise<ClientConn> {
   const dialed = await dialer.dial(url, { subprotocols });
-  onTestFinished(() => dialed.conn.terminate());
+  onTestFinished(() => dialed.terminate());
   return dialed;
 }
 
@@ -73,12 +73,12 @@ describe.each([
   ['TLS', true],
 ])('a dial to a server of ws over %s', (_, secure) => {
   it('agrees on a subprotocol', async () => {
-    const { conn } = await open(await wsServer(secure, echo), ['a', 'b']);
+    const conn = await open(await wsServer(secure, echo), ['a', 'b']);
     expect(conn.subprotocol).toBe('b');
   });
 
   it('echoes text and bytes of every length', async () => {
-    const { conn } = await open(await wsServer(secure, echo));
+    const conn = await open(await wsServer(secure, echo));
     for (const size of SIZES) {
       const bytes = pattern(size);
       await conn.send(bytes);
@@ -100,7 +100,7 @@ describe.each([
       socket.ping('are you there');
       socket.close(4000, 'bye');
     });
-    const { conn } = await open(peer);
+    const conn = await open(peer);
     const text = await conn.readMessage();
     const bytes = await conn.readMessage();
     expect(text.text()).toBe('first');
@@ -116,7 +116,7 @@ describe.each([
       socket.ping();
       socket.send('c', { fin: true });
     });
-    const { conn } = await open(peer);
+    const conn = await open(peer);
     const message = await conn.readMessage();
     expect(message.text()).toBe('abc');
   });
@@ -132,7 +132,7 @@ describe.each([
       },
       true,
     );
-    const { conn } = await open(peer);
+    const conn = await open(peer);
     conn.setPingHandler((data) => void seen.push(`ping ${Buffer.from(data).toString()}`));
     conn.setCloseHandler((code, reason) => void seen.push(`close ${code} ${reason}`));
     await conn.receive((message) => void seen.push(message.text()));
@@ -141,7 +141,7 @@ describe.each([
   });
 
   it('pings', async () => {
-    const { conn } = await open(await wsServer(secure, echo));
+    const conn = await open(await wsServer(secure, echo));
     conn.discardReads().catch(() => {});
     expect(await conn.ping('x')).toBeGreaterThanOrEqual(0);
   });
@@ -154,13 +154,13 @@ describe.each([
     const peer = await wsServer(secure, (socket) => {
       socket.on('close', (code, reason) => told([code, String(reason)]));
     });
-    const { conn } = await open(peer);
+    const conn = await open(peer);
     expect(await conn.close(4001, 'done')).toMatchObject({ code: 4001, wasClean: true });
     expect(await closed).toEqual([4001, 'done']);
   });
 
   it('detects an abrupt end', async () => {
-    const { conn } = await open(await wsServer(secure, (socket) => socket.terminate()));
+    const conn = await open(await wsServer(secure, (socket) => socket.terminate()));
     await expect(conn.readMessage()).rejects.toThrow();
     expect(await conn.closed).toMatchObject({ code: 1006, wasClean: false });
   });

@@ -61,7 +61,7 @@ async function act(conn: Conn): Promise<void> {
 
 process.once('disconnect', () => process.exit());
 if (url !== '') {
-  const { conn } = await new Dialer(settings).dial(url!);
+  const conn = await new Dialer(settings).dial(url!);
   await act(conn);
 } else {
   const server = await serve({ ...settings, host: '127.0.0.1' }, act);

@@ -66,7 +66,7 @@ export function exampleEchoes(wanted: EchoExample): void {
     }
 
     it('echoes texts and bytes to our client', async () => {
-      const { conn } = await dialer.dial(example.ws + path);
+      const conn = await dialer.dial(example.ws + path);
       await conn.send('grüße 🌍');
       expect((await conn.readMessage()).text()).toBe('grüße 🌍');
       const bytes = Uint8Array.from({ length: 60_000 }, (_, i) => i % 251);
@@ -97,7 +97,7 @@ export function exampleEchoes(wanted: EchoExample): void {
       'ends on %s with close code 1001 and exit code 0',
       async (signal) => {
         const own = await start();
-        const { conn } = await dialer.dial(own.ws + path);
+        const conn = await dialer.dial(own.ws + path);
         const end = own.stop(signal);
         const error = await conn.readMessage().catch((reason: unknown) => reason);
         expect(error).toBeInstanceOf(CloseError);
@@ -107,6 +107,6 @@ export function exampleEchoes(wanted: EchoExample): void {
     );
 
     rejectsBadPorts(name, wanted.env);
-    endsWithSilentClient(start, async (own) => (await dialer.dial(own.ws + path)).conn);
+    endsWithSilentClient(start, async (own) => await dialer.dial(own.ws + path));
   });
 }

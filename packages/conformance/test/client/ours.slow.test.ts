@@ -11,7 +11,7 @@ const BUSY = 30_000;
 function echoClient(options: DialerOptions): EchoClient {
   const dialer = new Dialer({ readLimit: 64 * 2 ** 20, closeTimeout: 1000, ...options });
   return async (url) => {
-    const { conn } = await dialer.dial(url);
+    const conn = await dialer.dial(url);
     await conn.receive((message) => conn.writeMessage(message.type, message.data));
   };
 }

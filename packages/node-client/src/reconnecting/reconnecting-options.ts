@@ -1,6 +1,7 @@
-import { CloseCode, type Conn } from '@ws/conn';
+import { CloseCode } from '@ws/conn';
 import { checkOptionNames, duration } from '@ws/conn/internal';
 import { assertOption } from '@ws/http-shared';
+import type { ClientConn } from '../client-conn.ts';
 import { DialScope } from '../dial-scope.ts';
 import { Dialer } from '../dialer.ts';
 import {
@@ -83,7 +84,7 @@ const RECONNECTING_OPTION_NAMES: readonly (keyof ReconnectingOptions)[] = [
 
 /** Checked {@link ReconnectingOptions}. */
 export interface ReconnectingPlan extends DelayRange {
-  readonly dial: (signal: AbortSignal) => Promise<Conn>;
+  readonly dial: (signal: AbortSignal) => Promise<ClientConn>;
   readonly stopCodes: ReadonlySet<number>;
   readonly signal: AbortSignal | undefined;
   readonly retry: RetryDecision | undefined;
@@ -123,8 +124,7 @@ export function planReconnecting(
               new DialScope(timeout, signal),
               String(target.address),
             );
-      const { conn } = await dialer.dial(href, { headers: current, signal });
-      return conn;
+      return dialer.dial(href, { headers: current, signal });
     },
   };
 }

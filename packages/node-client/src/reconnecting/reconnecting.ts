@@ -1,12 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CloseInfo, Conn } from '@ws/conn';
-import {
-  addAbortListener,
-  handlerSettled,
-  handlerStarted,
-  removeAbortListener,
-} from '@ws/conn/internal';
+import type { CloseInfo } from '@ws/conn';
+import { addAbortListener, finishMessage, removeAbortListener } from '@ws/conn/internal';
 import { describeResult } from '@ws/http-shared';
+import type { ClientConn } from '../client-conn.ts';
 import { BadHandshakeError } from '../errors.ts';
 import { retryAdvice } from './dial-failure.ts';
 import {
@@ -56,21 +52,21 @@ import { retryAfter, retryDelay } from './retry-delay.ts';
 export function reconnecting(
   url: string | URL,
   options: ReconnectingOptions = {},
-): AsyncIterable<Conn> {
+): AsyncIterable<ClientConn> {
   const plan = planReconnecting(url, options);
   return { [Symbol.asyncIterator]: () => new ReconnectingIterator(plan) };
 }
 
-const DONE: IteratorResult<Conn, undefined> = { done: true, value: undefined };
+const DONE: IteratorResult<ClientConn, undefined> = { done: true, value: undefined };
 
 /** One iteration. Calls of `next` wait for each other; `return` does not wait. */
-class ReconnectingIterator implements AsyncIterableIterator<Conn, undefined> {
+class ReconnectingIterator implements AsyncIterableIterator<ClientConn, undefined> {
   readonly #plan: ReconnectingPlan;
   /** Aborted when the iteration yields no further connection. */
   readonly #ended = new AbortController();
   #lastStep: Promise<unknown> = Promise.resolve();
   #steps = 0;
-  #conn: Conn | undefined;
+  #conn: ClientConn | undefined;
   /** Settles when the connection that `signal` has closed is closed. */
   #closing: Promise<CloseInfo> | undefined;
   /** Dials since the start, or since the last connection that lasted `maxDelay`. */
@@ -88,7 +84,7 @@ class ReconnectingIterator implements AsyncIterableIterator<Conn, undefined> {
     return this;
   }
 
-  next(): Promise<IteratorResult<Conn, undefined>> {
+  next(): Promise<IteratorResult<ClientConn, undefined>> {
     this.#steps++;
     const step = this.#lastStep.then(() => this.#step());
     // A failed step ends the iteration; the next step sees that.
@@ -97,14 +93,14 @@ class ReconnectingIterator implements AsyncIterableIterator<Conn, undefined> {
   }
 
   /** Cancels a dial or a wait. An open connection stays open. */
-  return(): Promise<IteratorResult<Conn, undefined>> {
+  return(): Promise<IteratorResult<ClientConn, undefined>> {
     this.#end();
     // The body of the loop has ended.
     if (this.#conn !== undefined) handlerSettled(this.#conn);
     return Promise.resolve(DONE);
   }
 
-  async #step(): Promise<IteratorResult<Conn, undefined>> {
+  async #step(): Promise<IteratorResult<ClientConn, undefined>> {
     this.#listen();
     try {
       await this.#waitForConn();
@@ -125,8 +121,8 @@ class ReconnectingIterator implements AsyncIterableIterator<Conn, undefined> {
   async #waitForConn(): Promise<void> {
     const conn = this.#conn;
     if (conn === undefined) return;
-    // The body of the loop has ended.
-    handlerSettled(conn);
+    // The body of the loop has ended, so the last message of this connection is handled.
+    finishMessage(conn);
     const { signal } = this.#ended;
     let onEnded!: () => void;
     const ended = new Promise<void>((resolve) => {
@@ -141,7 +137,7 @@ class ReconnectingIterator implements AsyncIterableIterator<Conn, undefined> {
   }
 
   /** Waits and dials once. Returns undefined when the dial failed or the iteration has ended. */
-  async #dialOnce(): Promise<Conn | undefined> {
+  async #dialOnce(): Promise<ClientConn | undefined> {
     const { signal } = this.#ended;
     try {
       if (this.#delay > 0) await sleep(this.#delay, undefined, { signal });
@@ -171,11 +167,9 @@ class ReconnectingIterator implements AsyncIterableIterator<Conn, undefined> {
     if (!(again ?? advice !== 'never')) throw error;
   }
 
-  #opened(conn: Conn): Conn {
+  #opened(conn: ClientConn): ClientConn {
     const openedAt = performance.now();
     this.#conn = conn;
-    // The body of the loop is the handler of this connection.
-    handlerStarted(conn);
     void conn.closed.then((info) => this.#closed(info, performance.now() - openedAt));
     return conn;
   }

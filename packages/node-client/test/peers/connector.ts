@@ -14,7 +14,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { type Conn, type ConnSettings, Dialer } from '../../src/index.ts';
 
 async function dialed(url: string, ca: string, settings: ConnSettings = {}): Promise<Conn> {
-  const { conn } = await new Dialer({ ...settings, tls: { ca } }).dial(url);
+  const conn = await new Dialer({ ...settings, tls: { ca } }).dial(url);
   whenOver(() => conn.terminate());
   return conn;
 }

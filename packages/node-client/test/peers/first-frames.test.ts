@@ -21,7 +21,7 @@ describe.each(TRANSPORTS)('frames in the same segment as the 101, over %s,', (_,
       await peer.until(() => peer.frames.some(({ opcode }) => opcode === 8));
       peer.end();
     });
-    const { conn } = await new Dialer({ tls: { ca } }).dial(url);
+    const conn = await new Dialer({ tls: { ca } }).dial(url);
     whenOver(() => conn.terminate());
     return conn;
   }

@@ -76,7 +76,7 @@ describe.each(TRANSPORTS)('a dial over %s to a server that resets', (_, secure) 
       expect(error).toBeInstanceOf(TransportError);
     });
     if (dialed !== undefined) {
-      const { conn } = dialed;
+      const conn = dialed;
       const texts: string[] = [];
       const reading = conn.receive((message) => void texts.push(message.text()));
       await expect(reading).rejects.toThrow('websocket: ');
@@ -93,7 +93,7 @@ describe.each(TRANSPORTS)('a dial over %s to a server that resets', (_, secure) 
       peer = accepted;
       await peer.write(switchingProtocols(await peer.head()));
     });
-    const { conn } = await new Dialer({ tls: { ca } }).dial(url);
+    const conn = await new Dialer({ tls: { ca } }).dial(url);
     // In the turn of the handover.
     peer.reset();
     expect(await conn.closed).toMatchObject({ code: 1006, wasClean: false });
@@ -119,7 +119,7 @@ describe.each(TRANSPORTS)('a dial over %s to a server that resets', (_, secure) 
         return stream;
       };
       const dialing = new Dialer({ netDial, netDialTLS: netDial }).dial(url).then(
-        async ({ conn }) => {
+        async (conn) => {
           opened++;
           return (await conn.closed).error;
         },

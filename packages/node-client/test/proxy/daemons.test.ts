@@ -54,7 +54,7 @@ async function greeter(scheme: string): Promise<RawServer & { requests: string[]
 
 async function greeted(server: RawServer, options: DialerOptions): Promise<void> {
   const { cert: ca } = await certificate();
-  const { conn } = await new Dialer({ ...options, tls: { ca } }).dial(`${server.url}/x`);
+  const conn = await new Dialer({ ...options, tls: { ca } }).dial(`${server.url}/x`);
   expect((await conn.readMessage()).text()).toBe('hi');
   conn.terminate();
   await server.gone();

@@ -27,7 +27,7 @@ const forever = (): Promise<never> => new Promise(() => {});
 
 /** Dials, reads the greeting, and drops the connection. */
 async function greeted(dialer: Dialer, url: string, headers = {}): Promise<void> {
-  const { conn } = await dialer.dial(url, { headers });
+  const conn = await dialer.dial(url, { headers });
   const message = await conn.readMessage();
   expect(message.text()).toBe('hi');
   conn.terminate();
@@ -167,7 +167,7 @@ describe('a dial through an HTTP proxy', () => {
     const server = await rawServer(greets);
     const dialer = new Dialer({ proxy: new URL('http://nowhere.invalid') });
     const { netDial } = dialsTo(server.port);
-    const { conn } = await dialer.handshake(netDial(''), 'ws://example.org/');
+    const conn = await dialer.handshake(netDial(''), 'ws://example.org/');
     conn.terminate();
   });
 
@@ -244,7 +244,7 @@ describe('a dial through an HTTPS proxy', () => {
     const before = process
       .getActiveResourcesInfo()
       .filter((name) => /TCP|Timeout/.test(name)).length;
-    const { conn } = await new Dialer({ proxy: via.proxy, tls: { ca }, proxyTls: { ca } }).dial(
+    const conn = await new Dialer({ proxy: via.proxy, tls: { ca }, proxyTls: { ca } }).dial(
       `${scheme}://localhost/`,
     );
     expect((await conn.readMessage()).text()).toBe('hi');
@@ -268,7 +268,7 @@ describe('a dial through an HTTPS proxy', () => {
     });
     const via = await tunnelProxy(server.port, 'https');
     const dialer = new Dialer({ proxy: via.proxy, tls: { ca }, proxyTls: { ca } });
-    const { conn } = await dialer.dial('wss://localhost/');
+    const conn = await dialer.dial('wss://localhost/');
     const message = await conn.readMessage();
     expect(Buffer.compare(message.data, Buffer.alloc(size, 7))).toBe(0);
     await conn.send(Buffer.alloc(size, 8));
@@ -376,7 +376,7 @@ describe('a dial through an HTTPS proxy', () => {
       tls: { ca, cert: mine.cert, key: mine.private, servername: 'localhost' },
       proxyTls: { ca, cert: ours.cert, key: ours.private, servername: 'localhost' },
     });
-    const { conn } = await dialer.dial('wss://127.0.0.1/');
+    const conn = await dialer.dial('wss://127.0.0.1/');
     const gone = closing(conn.underlyingConn as TLSSocket);
     conn.terminate();
     await gone;
@@ -472,11 +472,11 @@ describe('the option proxy', () => {
     const server = await rawServer(greets);
     const via = await tunnelProxy(server.port);
     environment({ HTTP_PROXY: via.proxy.href, http_proxy: '', no_proxy: '', NO_PROXY: '' });
-    const { conn } = await f('ws://example.org/');
+    const conn = await f('ws://example.org/');
     conn.terminate();
     expect(via.requests).toHaveLength(1);
     const direct = await f(server.url);
-    direct.conn.terminate();
+    direct.terminate();
     expect(via.requests).toHaveLength(1);
   });
 

@@ -13,7 +13,7 @@ const hex = (text: string): string => Buffer.from(text).toString('hex');
 
 /** Dials and reads the greeting. */
 async function greeted(dialer: Dialer, url: string): Promise<void> {
-  const { conn } = await dialer.dial(url);
+  const conn = await dialer.dial(url);
   expect((await conn.readMessage()).text()).toBe('hi');
   conn.terminate();
 }

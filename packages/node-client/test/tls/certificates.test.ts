@@ -6,7 +6,7 @@ import { type ConnectionOptions, createServer, type TLSSocket, type TlsOptions }
 import { TransportError } from '@ws/conn';
 import { CertificateAuthority } from '@ws/tests';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { type Dialed, Dialer } from '../../src/index.ts';
+import { type ClientConn, Dialer } from '../../src/index.ts';
 import { inVain, listeners, timers } from '../leftovers.ts';
 import { certificate, closing, seen } from '../servers.ts';
 
@@ -48,7 +48,7 @@ async function tlsServer(options: TlsOptions): Promise<Seen> {
   return { port, names, clients, gone: async () => void (await Promise.all(closings)) };
 }
 
-type Way = (port: number, host: string, tls?: ConnectionOptions) => Promise<Dialed>;
+type Way = (port: number, host: string, tls?: ConnectionOptions) => Promise<ClientConn>;
 
 let authority: CertificateAuthority;
 let stranger: CertificateAuthority;
@@ -86,8 +86,8 @@ const ways: [string, Way][] = [
   ],
 ];
 
-async function isOpen(dialed: Promise<Dialed>): Promise<void> {
-  const { conn } = await dialed;
+async function isOpen(dialed: Promise<ClientConn>): Promise<void> {
+  const conn = await dialed;
   const message = await conn.readMessage();
   expect(message.text()).toBe('hi');
   conn.terminate();
@@ -95,7 +95,7 @@ async function isOpen(dialed: Promise<Dialed>): Promise<void> {
 
 /** @param words - What the message ends with. */
 async function isRefused(
-  dialed: Promise<Dialed>,
+  dialed: Promise<ClientConn>,
   code: string | RegExp,
   words: string,
 ): Promise<void> {

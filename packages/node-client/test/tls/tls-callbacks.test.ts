@@ -4,7 +4,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { type ConnectionOptions, createServer } from 'node:tls';
 import { TransportError } from '@ws/conn';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type Dialed, Dialer } from '../../src/index.ts';
+import { type ClientConn, Dialer } from '../../src/index.ts';
 import { inVain } from '../leftovers.ts';
 import { certificate, rawTlsServer, says, seen } from '../servers.ts';
 
@@ -14,7 +14,7 @@ const throws = (): never => {
   throw mine;
 };
 
-type Way = (port: number, tls: ConnectionOptions) => Promise<Dialed>;
+type Way = (port: number, tls: ConnectionOptions) => Promise<ClientConn>;
 const ways: [string, Way][] = [
   ['dial', (port, tls) => new Dialer({ tls }).dial(`wss://localhost:${port}/`)],
   [
@@ -143,7 +143,7 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('a pskCallback over %s', (version
       ...options(() => ({ psk, identity: 'me' })),
       checkServerIdentity: () => undefined,
     };
-    const { conn } = await ways[0]![1](await demanding(), tls);
+    const conn = await ways[0]![1](await demanding(), tls);
     expect(conn.underlyingConn).toMatchObject({ authorized: true });
     conn.terminate();
   });
@@ -213,7 +213,7 @@ describe('a lookup', () => {
       done(null, found);
       done(mine);
     };
-    const { conn } = await new Dialer({ tls: { ca, lookup: twice as never } }).dial(
+    const conn = await new Dialer({ tls: { ca, lookup: twice as never } }).dial(
       `wss://localhost:${server.port}/`,
     );
     conn.terminate();

@@ -26,7 +26,7 @@ describe('an option of tls that is undefined', () => {
       'ciphers',
     ];
     const nothing = Object.fromEntries(names.map((name) => [name, undefined]));
-    const { conn } = await new Dialer({ tls: { ca, ...nothing } }).dial(
+    const conn = await new Dialer({ tls: { ca, ...nothing } }).dial(
       `wss://localhost:${server.port}/`,
     );
     expect(conn.underlyingConn).toMatchObject({ alpnProtocol: 'http/1.1', authorized: true });
@@ -121,7 +121,7 @@ describe('a secureContext', () => {
   it('is for the server of the URL', async () => {
     const server = await asking(undefined);
     const tls = await context();
-    const { conn } = await new Dialer({ tls }).dial(`wss://localhost:${server.port}/`);
+    const conn = await new Dialer({ tls }).dial(`wss://localhost:${server.port}/`);
     conn.terminate();
     expect(server.clients).toEqual(['CN=me']);
   });

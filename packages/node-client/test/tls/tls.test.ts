@@ -10,7 +10,8 @@ describe('a dial over TLS', () => {
   it('reads bytes that arrived with the 101', async () => {
     const { cert: ca } = await certificate();
     const server = await rawTlsServer(greets);
-    const { conn, response } = await new Dialer({ tls: { ca } }).dial(`${server.url}/x`);
+    const conn = await new Dialer({ tls: { ca } }).dial(`${server.url}/x`);
+    const { response } = conn;
     const message = await conn.readMessage();
     expect(message.text()).toBe('hi');
     expect(response.status).toBe(101);
@@ -26,9 +27,7 @@ describe('a dial over TLS', () => {
       requests.push(request.text);
       socket.write(request.ok());
     });
-    const { conn } = await new Dialer({ tls: { ca } }).dial(
-      `${scheme}://localhost:${server.port}/`,
-    );
+    const conn = await new Dialer({ tls: { ca } }).dial(`${scheme}://localhost:${server.port}/`);
     conn.terminate();
     expect(requests[0]).toContain(`\r\nHost: localhost:${server.port}\r\n`);
   });
@@ -56,7 +55,7 @@ describe('a dial over TLS', () => {
 
   it('accepts it when the caller trusts it', async () => {
     const server = await rawTlsServer(greets);
-    const { conn } = await new Dialer({ tls: { rejectUnauthorized: false } }).dial(server.url);
+    const conn = await new Dialer({ tls: { rejectUnauthorized: false } }).dial(server.url);
     conn.terminate();
   });
 
@@ -68,7 +67,7 @@ describe('a dial over TLS', () => {
       socket.write(request.ok());
     });
     const headers = { Host: 'example.org' };
-    const { conn } = await new Dialer({ tls: { ca } }).dial(`wss://localhost:${server.port}/`, {
+    const conn = await new Dialer({ tls: { ca } }).dial(`wss://localhost:${server.port}/`, {
       headers,
     });
     conn.terminate();
@@ -78,7 +77,7 @@ describe('a dial over TLS', () => {
   it('requests HTTP/1.1 by ALPN', async () => {
     const { cert: ca } = await certificate();
     const server = await rawTlsServer(greets);
-    const { conn } = await new Dialer({ tls: { ca } }).dial(server.url);
+    const conn = await new Dialer({ tls: { ca } }).dial(server.url);
     expect(conn.underlyingConn).toMatchObject({ alpnProtocol: 'http/1.1', encrypted: true });
     conn.terminate();
   });
@@ -86,7 +85,7 @@ describe('a dial over TLS', () => {
   it('connects to the address of the URL, for any TLS options', async () => {
     const { cert: ca } = await certificate();
     const server = await rawTlsServer(greets);
-    const { conn } = await new Dialer({ tls: { ca, host: 'nowhere.invalid', port: 1 } }).dial(
+    const conn = await new Dialer({ tls: { ca, host: 'nowhere.invalid', port: 1 } }).dial(
       server.url,
     );
     conn.terminate();

@@ -1,0 +1,34 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { Conn, type ConnOptions, type Transport } from '@ws/conn';
+
+/** The server's response to a successful handshake. */
+export interface HandshakeResponse {
+  /** The HTTP status: 101. */
+  readonly status: number;
+  /** The headers as in node:http: names in lower case, `set-cookie` as an array. */
+  readonly headers: IncomingHttpHeaders;
+}
+
+/** A {@link Conn} that a dial has opened. */
+export class ClientConn extends Conn {
+  /** The server's response: status 101 and its headers. */
+  readonly response: HandshakeResponse;
+
+  static {
+    // TypeScript rejects `const { conn } = await dial(url)`. In JavaScript `conn` would be
+    // undefined, and its first use would fail without a hint.
+    Object.defineProperty(this.prototype, 'conn', {
+      get() {
+        throw new TypeError(
+          'dial returns the connection itself; write: const conn = await dial(url)',
+        );
+      },
+    });
+  }
+
+  /** @internal Use `dial` or a `Dialer`. */
+  constructor(transport: Transport, options: ConnOptions, response: HandshakeResponse) {
+    super(transport, options);
+    this.response = response;
+  }
+}
