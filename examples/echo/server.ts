@@ -5,7 +5,7 @@ import { serve } from '@ws/node-server';
 const server = await serve(
   { port: Number(process.env['PORT'] ?? 0), host: '127.0.0.1' },
   async (conn) => {
-    for await (const message of conn) await conn.writeMessage(message.type, message.data);
+    for await (const message of conn) await conn.send(message);
   },
 ).catch((error: Error) => {
   // The message is enough, for example when the port is in use.

@@ -363,7 +363,7 @@ describe.each(BACKENDS)('the end of a compressed connection on %s', (backend) =>
     const before = historyBytesOf(nodeDeflate);
     const dialer = new Dialer({ compression: TAKEOVER_MODE });
     const conns = await Promise.all(
-      Array.from({ length: 20 }, async () => await dialer.dial(server.url)),
+      Array.from({ length: 20 }, async () => dialer.dial(server.url)),
     );
     for (const conn of conns) {
       await conn.send(texts[0]!.slice(0, 5000));

@@ -160,9 +160,7 @@ for (const name of names) {
 
     it('sends 1001 to every client on server.close', async () => {
       const { dialer, urls, server } = await behind(name);
-      const conns = await Promise.all(
-        [urls.ws, urls.wss].map(async (url) => await dialer.dial(url)),
-      );
+      const conns = await Promise.all([urls.ws, urls.wss].map(async (url) => dialer.dial(url)));
       const closing = server.close();
       for (const conn of conns) {
         const error = await conn.readMessage().catch((reason: unknown) => reason);

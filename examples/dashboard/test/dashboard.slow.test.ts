@@ -102,5 +102,5 @@ describe('examples/dashboard', () => {
 
   rejectsBadPorts('dashboard');
 
-  endsWithSilentClient(start, async ({ ws }) => await dial(`${ws}/metrics`));
+  endsWithSilentClient(start, async ({ ws }) => dial(`${ws}/metrics`));
 });

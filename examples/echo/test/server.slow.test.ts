@@ -52,6 +52,6 @@ describe('examples/echo', () => {
 
   endsWithSilentClient(
     () => startExample('echo'),
-    async ({ ws }) => await dial(ws),
+    async ({ ws }) => dial(ws),
   );
 });

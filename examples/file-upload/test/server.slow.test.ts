@@ -163,7 +163,7 @@ describe('examples/file-upload', () => {
     expect(await readdir(folder)).not.toEqual([]);
   });
 
-  endsWithSilentClient(start, async ({ ws }) => await dial(ws));
+  endsWithSilentClient(start, async ({ ws }) => dial(ws));
 
   rejectsBadPorts('file-upload');
 });

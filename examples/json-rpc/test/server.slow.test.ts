@@ -77,7 +77,7 @@ describe('examples/json-rpc', () => {
 
   endsWithSilentClient(
     () => startExample('json-rpc'),
-    async ({ ws }) => await dial(ws),
+    async ({ ws }) => dial(ws),
   );
 });
 

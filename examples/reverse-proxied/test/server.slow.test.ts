@@ -20,7 +20,7 @@ describe('examples/reverse-proxied', () => {
 
   endsWithSilentClient(
     () => startExample('reverse-proxied'),
-    async ({ ws }) => await dial(ws),
+    async ({ ws }) => dial(ws),
   );
 });
 
@@ -67,9 +67,7 @@ describe.each<ProxyName>(['nginx', 'haproxy'])('examples/reverse-proxied', (name
 
     it('allows 20 connections of a client, with any forwarded addresses of its own', async () => {
       const url = `ws://${proxy.host}/`;
-      const conns = await Promise.all(
-        Array.from({ length: 20 }, async () => await dialer.dial(url)),
-      );
+      const conns = await Promise.all(Array.from({ length: 20 }, async () => dialer.dial(url)));
       const more = dialer.dial(url, { headers: { 'X-Forwarded-For': '203.0.113.7' } });
       await expect(more).rejects.toMatchObject({ status: 429 });
       await Promise.all(conns.map((conn) => conn.close()));

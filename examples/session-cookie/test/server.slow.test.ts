@@ -231,7 +231,7 @@ describe('examples/session-cookie', () => {
     () => startExample('session-cookie'),
     async (own) => {
       const { cookie } = await login('ada', 'analytical engine', own);
-      return await dial(own.ws, { headers: { cookie } });
+      return dial(own.ws, { headers: { cookie } });
     },
   );
 });

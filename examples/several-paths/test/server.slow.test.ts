@@ -12,7 +12,7 @@ describe('examples/several-paths', () => {
   beforeAll(async () => void (example = await startExample('several-paths')));
   afterAll(() => example?.stop());
 
-  const join = async (path: string) => await dial(example.ws + path);
+  const join = async (path: string) => dial(example.ws + path);
 
   it('sends each message of the chat to everyone', async () => {
     const [ada, grace] = [await join('/chat'), await join('/chat')];
@@ -61,6 +61,6 @@ describe('examples/several-paths', () => {
 
   endsWithSilentClient(
     () => startExample('several-paths'),
-    async ({ ws }) => await dial(`${ws}/chat`),
+    async ({ ws }) => dial(`${ws}/chat`),
   );
 });

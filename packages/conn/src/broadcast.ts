@@ -2,13 +2,13 @@ import { BinaryMessage, TextMessage } from '@ws/codec';
 import { Conn, connectionOf } from './conn.ts';
 import { onRejection } from './on-rejection.ts';
 import { checkOptionNames, kind } from './validate.ts';
-import type { MessageData } from './write/payload.ts';
+import { dataTypeOf, type MessageData } from './write/payload.ts';
 import { PreparedMessage } from './write/prepared-message.ts';
 
 /** Which connections a {@link broadcast} leaves out. */
-export interface BroadcastOptions {
+export interface BroadcastOptions<C extends Conn = Conn> {
   /** Sends only to connections for which it returns true. */
-  readonly filter?: ((conn: Conn) => boolean) | undefined;
+  readonly filter?: ((conn: C) => boolean) | undefined;
   /** Connections that do not get the message, usually that of the sender. */
   readonly except?: Conn | Iterable<Conn> | undefined;
 }
@@ -21,18 +21,18 @@ const BROADCAST_OPTION_NAMES = ['filter', 'except'];
  * the message.
  *
  * @param conns - Each connection gets the message once, even when it is listed twice.
- * @param data - A string is sent as text, bytes as binary, a {@link PreparedMessage} with its own
- *   type.
+ * @param data - A string is sent as text, bytes as binary, a message that was read or a
+ *   {@link PreparedMessage} with its own type.
  * @returns How many connections accepted the message. A later failure is not reported: the message
  *   is lost when the connection ends while it still waits, for example for an open MessageWriter.
  *   Await `writePreparedMessage` where that matters.
  * @throws TypeError for other data, an element that is not a Conn, or a filter that is not a
  *   function or returns a promise; what `filter` throws. Nothing is sent then.
  */
-export function broadcast(
-  conns: Iterable<Conn>,
+export function broadcast<C extends Conn>(
+  conns: Iterable<C>,
   data: MessageData | PreparedMessage,
-  options: BroadcastOptions = {},
+  options: BroadcastOptions<C> = {},
 ): number {
   if (typeof options !== 'object' || options === null) {
     throw new TypeError(`broadcast: expected options, got ${kind(options)}`);
@@ -44,7 +44,7 @@ export function broadcast(
   }
   const message = data instanceof PreparedMessage ? data : prepare(data);
   const left = leftOut(except);
-  const chosen: Conn[] = [];
+  const chosen: C[] = [];
   for (const conn of conns) {
     if (!(conn instanceof Conn)) {
       throw new TypeError(`broadcast: expected Conns, got ${kind(conn)}`);
@@ -62,7 +62,7 @@ export function broadcast(
 }
 
 /** A promise is no yes: the filter would let all connections through. */
-function passes(filter: (conn: Conn) => boolean, conn: Conn): boolean {
+function passes<C extends Conn>(filter: (conn: C) => boolean, conn: C): boolean {
   const result: unknown = filter(conn);
   if (result instanceof Promise) {
     onRejection(result, () => {});
@@ -90,11 +90,7 @@ function sends(conn: Conn, message: PreparedMessage): boolean {
 }
 
 function prepare(data: MessageData): PreparedMessage {
-  return new PreparedMessage(typeof data === 'string' ? TextMessage : typeOf(data), data);
-}
-
-function typeOf(data: Exclude<MessageData, string>): number {
-  return (data as { type?: unknown } | null)?.type === TextMessage ? TextMessage : BinaryMessage;
+  return new PreparedMessage(typeof data === 'string' ? TextMessage : dataTypeOf(data), data);
 }
 
 function leftOut(except: Conn | Iterable<Conn> | undefined): Set<unknown> | undefined {

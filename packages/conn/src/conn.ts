@@ -49,6 +49,7 @@ import type { MessageWriter } from './write/message-writer.ts';
 import {
   bytesOf,
   controlPayload,
+  dataTypeOf,
   isBorrowed,
   isUnstable,
   type MessageData,
@@ -112,6 +113,8 @@ export function handlerSettled(conn: Conn): void {
  * A promise of a Conn that you ignore causes no unhandled rejection. {@link closed} reports how the
  * connection ended. The option `report` gets the errors of your functions and of wrong arguments.
  *
+ * @typeParam Data - The type of {@link Conn.data}.
+ *
  * @example
  * ```ts
  * import { connPair } from '@ws/conn';
@@ -124,7 +127,13 @@ export function handlerSettled(conn: Conn): void {
  * await client.close();
  * ```
  */
-export class Conn implements AsyncIterable<Message>, AsyncDisposable {
+// oxlint-disable-next-line typescript/no-explicit-any -- code that ignores `data` names no type
+export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable {
+  /**
+   * For the application: the library does not read it. On a server it starts as the result of
+   * `authenticate`, else as undefined.
+   */
+  data: Data = undefined as Data;
   /**
    * The subprotocol that the handshake agreed on, `''` when there is none (RFC 6455, section 1.9).
    */
@@ -362,7 +371,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    *
    * @param type - `TextMessage` or `BinaryMessage`; a control type is passed to
    *   {@link writeControl}.
-   * @param data - A string, an ArrayBuffer, any view, or a {@link BorrowedMessage}. Up to 64 KiB
+   * @param data - A string, an ArrayBuffer, any view, or a message that was read. Up to 64 KiB
    *   are copied during the call, and always on a client. A server references larger data: do not
    *   change it until the promise settles. The library itself protects the bytes of a
    *   BorrowedMessage. Lone surrogates in a string are sent as U+FFFD. Bytes that are sent as text
@@ -395,7 +404,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   #write(type: number, data: MessageData, compress: boolean | undefined): Promise<void> {
     const connection = this.#connection;
     if (type !== TextMessage && type !== BinaryMessage) {
-      if (isControlType(type)) return this.writeControl(type, isBorrowed(data) ? data.data : data);
+      if (isControlType(type)) return this.writeControl(type, data);
       return connection.rejected(badType(type), 'writeMessage');
     }
     try {
@@ -413,12 +422,12 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
   }
 
   /**
-   * As {@link writeMessage}: a string is sent as text, bytes as binary, a {@link BorrowedMessage}
-   * with its own type.
+   * As {@link writeMessage}: a string is sent as text, bytes as binary, a {@link Message} or
+   * {@link BorrowedMessage} with its own type.
    */
   send(data: MessageData, options?: WriteOptions): Promise<void> {
     if (typeof data === 'string') return this.#send('send', TextMessage, data, options);
-    return this.#send('send', isBorrowed(data) ? data.type : BinaryMessage, data, options);
+    return this.#send('send', dataTypeOf(data), data, options);
   }
 
   /** Waits for a write until its signal aborts. */
@@ -521,7 +530,7 @@ export class Conn implements AsyncIterable<Message>, AsyncDisposable {
    */
   writeControl(
     type: number,
-    data: string | ArrayBufferLike | ArrayBufferView = '',
+    data: MessageData = '',
     deadline?: Date | number | null,
   ): Promise<void> {
     const { platform } = this.#connection;

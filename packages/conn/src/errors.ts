@@ -190,11 +190,11 @@ export function transportFailed(method: string, cause: unknown): TransportError 
 }
 
 /**
- * Whether `error` is a {@link CloseError} with one of `codes`. Without codes the result is false,
- * as in gorilla/websocket.
+ * Whether `error` is a {@link CloseError} with one of `codes`. Without codes the result is true for
+ * every CloseError.
  */
 export function isCloseError(error: unknown, ...codes: number[]): error is CloseError {
-  return error instanceof CloseError && codes.includes(error.closeCode);
+  return error instanceof CloseError && (codes.length === 0 || codes.includes(error.closeCode));
 }
 
 /**

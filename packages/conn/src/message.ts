@@ -1,4 +1,4 @@
-import type { BinaryMessage, TextMessage } from '@ws/codec';
+import { type BinaryMessage, TextMessage } from '@ws/codec';
 import { copyOf } from './memory/copy.ts';
 import type { Platform } from './platform/platform.ts';
 
@@ -25,6 +25,11 @@ export class Message {
     this.type = type;
     this.data = data;
     this.#platform = platform;
+  }
+
+  /** Whether this is a text message. */
+  get isText(): boolean {
+    return this.type === TextMessage;
   }
 
   /** The payload as a string. In a binary message, bytes that are not UTF-8 become U+FFFD. */
@@ -71,6 +76,11 @@ export class BorrowedMessage {
   /** `TextMessage` (1) or `BinaryMessage` (2). */
   get type(): DataType {
     return this.#type;
+  }
+
+  /** Whether this is a text message. */
+  get isText(): boolean {
+    return this.#type === TextMessage;
   }
 
   /** Bytes of payload. */

@@ -59,8 +59,9 @@ describe('isCloseError', () => {
   it.each([
     [new CloseError(1000), [1000, 1001], true],
     [new CloseError(1002), [1000, 1001], false],
-    [new CloseError(1000), [], false],
+    [new CloseError(1000), [], true],
     [new Error('x'), [1000], false],
+    [new Error('x'), [], false],
     [undefined, [1000], false],
   ])('%s of %j is %s', (error, codes, is) => {
     expect(isCloseError(error, ...codes)).toBe(is);

@@ -10,7 +10,8 @@ export interface HandshakeResponse {
 }
 
 /** A {@link Conn} that a dial has opened. */
-export class ClientConn extends Conn {
+// oxlint-disable-next-line typescript/no-explicit-any -- as for Conn
+export class ClientConn<Data = any> extends Conn<Data> {
   /** The server's response: status 101 and its headers. */
   readonly response: HandshakeResponse;
 

@@ -162,7 +162,7 @@ describe('report', () => {
     [
       'a write that it awaits',
       (conn) => conn.send({} as never),
-      'TypeError: websocket: expected a string or bytes, got Object; options are the argument after the data',
+      'TypeError: websocket: expected a string or bytes, got Object; writeJSON sends objects, and options come after the data',
     ],
   ])('gets the error of %s once', async (_, handler, text) => {
     const reported = await reportedOf(handler, (client) => client.stream.write(masked(1, 'x')));

@@ -107,6 +107,6 @@ export function exampleEchoes(wanted: EchoExample): void {
     );
 
     rejectsBadPorts(name, wanted.env);
-    endsWithSilentClient(start, async (own) => await dialer.dial(own.ws + path));
+    endsWithSilentClient(start, async (own) => dialer.dial(own.ws + path));
   });
 }

@@ -7,7 +7,7 @@ const dialer = new Dialer({ compression: 'takeover', readLimit: 64 * 2 ** 20 });
 const agent = 'agent=node-client';
 
 async function open(path: string): Promise<Conn> {
-  return await dialer.dial(url + path);
+  return dialer.dial(url + path);
 }
 
 const counter = await open('/getCaseCount');

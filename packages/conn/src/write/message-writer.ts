@@ -5,7 +5,7 @@ import { leaseOf } from '../memory/lease.ts';
 import type { Platform } from '../platform/platform.ts';
 import { handled, RESOLVED, rejected, rejectedLater } from '../time/promises.ts';
 import { detachedError } from './copy-or-reference.ts';
-import { bytesOf, isBorrowed, type MessageData, utf8 } from './payload.ts';
+import { bytesOf, type MessageData, utf8 } from './payload.ts';
 
 /** Sends the fragments of a writer. */
 export interface FragmentSink {
@@ -232,7 +232,7 @@ export class MessageWriter implements AsyncDisposable {
 
   #bytesOf(data: MessageData): Uint8Array {
     if (typeof data === 'string') return utf8(data, this.#platform);
-    return isBorrowed(data) ? data.data : bytesOf(data);
+    return bytesOf(data);
   }
 
   /** Runs `step` after the earlier calls. */

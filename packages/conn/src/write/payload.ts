@@ -1,15 +1,21 @@
+import { BinaryMessage } from '@ws/codec';
 import { MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
 import { copyOf } from '../memory/copy.ts';
-import { BorrowedMessage } from '../message.ts';
+import { BorrowedMessage, type DataType, Message } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
 import { kind } from '../validate.ts';
 
 /**
- * Data that can be sent: a string (text), an ArrayBuffer or SharedArrayBuffer, any view, or the
- * {@link BorrowedMessage} of a `receive` handler.
+ * Data that can be sent: a string (text), an ArrayBuffer or SharedArrayBuffer, any view, a
+ * {@link Message}, or the {@link BorrowedMessage} of a `receive` handler.
  */
-export type MessageData = string | ArrayBufferLike | ArrayBufferView | BorrowedMessage;
+export type MessageData = string | ArrayBufferLike | ArrayBufferView | Message | BorrowedMessage;
+
+/** The message type that `send` gives to data that is not a string. */
+export function dataTypeOf(data: MessageData): DataType {
+  return data instanceof BorrowedMessage || data instanceof Message ? data.type : BinaryMessage;
+}
 
 /**
  * Returns a view of the bytes of `data`, without a copy.
@@ -31,7 +37,9 @@ export function bytesOf(data: unknown): Uint8Array {
   if (data instanceof ArrayBuffer || kind(data) === 'SharedArrayBuffer') {
     return attached(data as ArrayBuffer);
   }
-  const hint = kind(data) === 'Object' ? '; options are the argument after the data' : '';
+  if (data instanceof Message || data instanceof BorrowedMessage) return bytesOf(data.data);
+  const hint =
+    kind(data) === 'Object' ? '; writeJSON sends objects, and options come after the data' : '';
   throw new TypeError(`websocket: expected a string or bytes, got ${kind(data)}${hint}`);
 }
 

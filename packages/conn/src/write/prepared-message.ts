@@ -10,7 +10,7 @@ import { MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
 import { CompressedVariants } from '../deflate/compressed-variants.ts';
 import type { Compressor } from '../deflate/compressor.ts';
 import { copyOf } from '../memory/copy.ts';
-import { bytesOf, isBorrowed, type MessageData, utf8 } from './payload.ts';
+import { bytesOf, type MessageData, utf8 } from './payload.ts';
 
 /**
  * A message for many connections or many sends. Its bytes and its compressed variants are created
@@ -35,7 +35,7 @@ export class PreparedMessage {
     }
     this.type = type;
     if (typeof data === 'string') this.bytes = utf8(data);
-    else this.bytes = copyOf(isBorrowed(data) ? data.data : bytesOf(data));
+    else this.bytes = copyOf(bytesOf(data));
     if (isControl && this.bytes.length > MAX_CONTROL_PAYLOAD) {
       throw new RangeError(
         `websocket: invalid control frame: ${this.bytes.length} bytes of payload, at most ${MAX_CONTROL_PAYLOAD} are allowed`,

@@ -47,7 +47,9 @@ describe('bytesOf', () => {
   });
 
   it('says where options go', () => {
-    expect(() => bytesOf({ timeout: 5 })).toThrow('options are the argument after the data');
+    expect(() => bytesOf({ timeout: 5 })).toThrow(
+      'writeJSON sends objects, and options come after the data',
+    );
   });
 
   it('recognizes a detached array after many arrays that track the length of their buffer', async () => {
