@@ -34,7 +34,7 @@ const FLOORS = {
     ['connection'],
     ['arguments'],
     ['conn'],
-    ['broadcast', 'join', 'pair'],
+    ['broadcast', 'join', 'pair', 'reconnecting'],
     ['index', 'internal'],
   ],
   'node-client': [['errors'], ['url'], ['proxy', 'tls'], ['dialer'], ['reconnecting'], ['index']],

@@ -16,6 +16,17 @@ export {
   MORE as InflateMore,
   TOO_LONG as InflateTooLong,
 } from './platform/deflate-engine.ts';
+export { isProgrammingError } from './reconnecting/connections.ts';
+export { LiveConn } from './reconnecting/live-conn.ts';
+export {
+  type LivePlan,
+  planLive,
+  policyOf,
+  RECONNECT_OPTION_NAMES,
+  RECONNECTING_CONN_OPTION_NAMES,
+  type ReconnectPlan,
+} from './reconnecting/options.ts';
+export { start as startReconnecting } from './reconnecting/reconnecting.ts';
 export { reportError } from './report/report.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
 export { checkOptionNames, duration } from './validate.ts';

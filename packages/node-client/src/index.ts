@@ -56,6 +56,7 @@ export {
   WriteClosedError,
   type WriteOptions,
 } from '@ws/conn';
+export type { ReconnectingEnd, ReconnectingState, RetryDecision } from '@ws/conn/reconnecting';
 export {
   type CompressionBackend,
   type CompressionSettings,
@@ -75,10 +76,11 @@ export type { DialerOptions, DialOptions } from './options.ts';
 export type { ProxyOption, ProxyRequest } from './proxy/choose-proxy.ts';
 export { type Environment, proxyFromEnvironment } from './proxy/proxy-environment.ts';
 export { reconnecting } from './reconnecting/reconnecting.ts';
+export { ReconnectingConn } from './reconnecting/reconnecting-conn.ts';
 export type {
   FreshHeaders,
+  ReconnectingConnOptions,
   ReconnectingOptions,
-  RetryDecision,
 } from './reconnecting/reconnecting-options.ts';
 export type { HeadersInput } from './request.ts';
 export type { DialAddress } from './url.ts';

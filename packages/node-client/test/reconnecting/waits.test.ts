@@ -161,7 +161,7 @@ describe('retry', () => {
     [1, 'number'],
     ['yes', 'string'],
     [null, 'null'],
-    [{}, 'object'],
+    [{}, 'Object'],
   ])('that returns %j is a TypeError, whose cause is the failure', async (result, got) => {
     const server = await answers(refuses(503));
     const retry = () => result as never;

@@ -1,5 +1,3 @@
-import type { IncomingHttpHeaders } from 'node:http';
-
 /** Bounds of the wait between dials, in milliseconds. */
 export interface DelayRange {
   readonly minDelay: number;
@@ -23,21 +21,4 @@ export function retryDelay(
   const most = Math.min(maxDelay, minDelay * 2 ** tries);
   const least = tries === 1 ? 0 : Math.max(minDelay, most / 2);
   return Math.min(maxDelay, Math.ceil(least + (most - least) * random));
-}
-
-/**
- * Returns the wait that Retry-After of a refusal asks for, in seconds or as a date (RFC 9110,
- * section 10.2.3).
- *
- * @param now - Milliseconds since 1970.
- * @returns Milliseconds; 0 without the header or for an invalid value.
- */
-export function retryAfter(headers: IncomingHttpHeaders, now: number): number {
-  const value = headers['retry-after'];
-  if (value === undefined) return 0;
-  if (/^\d+$/.test(value)) return Number(value) * 1000;
-  // An HTTP date starts with the name of the day. Date.parse also accepts formats that HTTP does
-  // not allow.
-  const at = /^[A-Z][a-z]+, /.test(value) ? Date.parse(value) : Number.NaN;
-  return Number.isNaN(at) ? 0 : Math.max(0, at - now);
 }

@@ -1,0 +1,14 @@
+/**
+ * Clients that dial again when their connection has ended, over any dial function.
+ *
+ * @module
+ */
+export type { ReconnectingEnd, ReconnectingState } from './live-conn.ts';
+export type {
+  DialFunction,
+  ReconnectingConnOptions,
+  ReconnectOptions,
+  RetryDecision,
+} from './options.ts';
+export { reconnecting } from './reconnecting.ts';
+export { ReconnectingConn } from './reconnecting-conn.ts';

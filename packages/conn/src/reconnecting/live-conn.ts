@@ -1,0 +1,295 @@
+import { CloseCode, formatCloseMessage } from '@ws/codec';
+import type { CloseInfo } from '../close-info.ts';
+import type { Conn } from '../conn.ts';
+import { CloseSentError, ReadPendingError } from '../errors.ts';
+import type { Message } from '../message.ts';
+import { onRejection } from '../on-rejection.ts';
+import { portablePlatform } from '../platform/portable-platform.ts';
+import type { MessageHandler } from '../read/receive-call.ts';
+import { reportError } from '../report/report.ts';
+import { Deferred, handled, RESOLVED, rejected, rejectedLater } from '../time/promises.ts';
+import { kind } from '../validate.ts';
+import type { MessageData } from '../write/payload.ts';
+import { Connections } from './connections.ts';
+import { MessageBacklog } from './message-backlog.ts';
+import type { LivePlan } from './options.ts';
+import { isErrorOf } from './reconnecting.ts';
+
+/**
+ * The state of a `ReconnectingConn`: dialing or running `onOpen`, open, waiting for the next dial,
+ * or ended.
+ */
+export type ReconnectingState = 'connecting' | 'open' | 'waiting' | 'closed';
+
+/** How a `ReconnectingConn` ended. */
+export interface ReconnectingEnd {
+  /** The error that ended it; absent after `close`, `signal`, and a close code of `stopCodes`. */
+  readonly error?: unknown;
+  /** The messages that no connection has accepted, in the order of the calls. */
+  readonly unsent: readonly Message[];
+}
+
+/** The listeners of {@link LiveConn.on}. */
+interface ListenersOf<C> {
+  readonly open: (conn: C) => unknown;
+  readonly close: (info: CloseInfo) => unknown;
+}
+
+/** One reader for all connections: `receive`, or the iteration over the messages. */
+interface Receiver {
+  readonly handler: MessageHandler;
+  readonly ended: Deferred<void>;
+}
+
+/** The methods of a `ReconnectingConn`. Subclasses take the arguments of the constructor. */
+export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDisposable {
+  /** Resolves when it has ended; never rejects. */
+  readonly closed: Promise<ReconnectingEnd>;
+  readonly #connections: Connections<C>;
+  readonly #backlog: MessageBacklog;
+  readonly #plan: LivePlan<C>;
+  readonly #end = new Deferred<ReconnectingEnd>();
+  readonly #listeners = { open: new Set<unknown>(), close: new Set<unknown>() };
+  /** The waiting calls of the iteration: settled by the next connection, or by the end. */
+  #nextConn = new Deferred<C | undefined>();
+  #conn: C | undefined;
+  #receiver: Receiver | undefined;
+  #ended: ReconnectingEnd | undefined;
+  /** Whether `close` was called. */
+  #closing = false;
+  /** Whether the backlog is being sent. Later messages wait behind it. */
+  #sendingBacklog = false;
+  /** Resolves when the backlog was sent, as far as the connection has accepted it. */
+  #backlogSent: Promise<void> = RESOLVED;
+
+  /** @internal */
+  constructor(plan: LivePlan<C>) {
+    this.#plan = plan;
+    this.#backlog = new MessageBacklog(plan);
+    this.#connections = new Connections(plan, plan.onOpen);
+    this.closed = this.#end.promise;
+    void this.#run();
+  }
+
+  get state(): ReconnectingState {
+    if (this.#ended !== undefined) return 'closed';
+    return this.#conn === undefined ? this.#connections.phase : 'open';
+  }
+
+  /** The open connection; undefined unless `state` is `open`. */
+  get conn(): C | undefined {
+    return this.#conn;
+  }
+
+  /**
+   * Sends a message on the open connection, or keeps a copy for the next one.
+   *
+   * @param data - As for `Conn.send`.
+   * @returns Resolves when a connection has accepted the message, as `Conn.send` does. A message
+   *   that a connection had accepted when it ended is not sent again: if it matters, have the peer
+   *   acknowledge it.
+   * @throws (rejects) BackpressureError over `maxQueuedBytes` or `maxQueuedMessages`;
+   *   CloseSentError after `close`; the error that ended this object; the error of the connection
+   *   that had accepted the message and broke; TypeError for other data.
+   */
+  send(data: MessageData): Promise<void> {
+    if (this.#ended !== undefined || this.#closing) {
+      return rejectedLater(portablePlatform, this.#endReason());
+    }
+    const conn = this.#conn;
+    if (conn?.state === 'open' && !this.#sendingBacklog) return conn.send(data);
+    try {
+      return handled(this.#backlog.add(data));
+    } catch (error) {
+      return rejected(error);
+    }
+  }
+
+  /**
+   * Calls `handler` with every message of every connection.
+   *
+   * @param handler - As for `Conn.receive`. The connection closes with 1011 when the handler fails.
+   *   An error other than a WebSocketError ends this object.
+   * @returns Resolves at the end.
+   * @throws (rejects) The error that ended this object; ReadPendingError when `receive` was called
+   *   before; TypeError when `handler` is not a function.
+   */
+  receive(handler: MessageHandler): Promise<void> {
+    if (typeof handler !== 'function') {
+      return rejected(new TypeError(`receive: expected a function, got ${kind(handler)}`));
+    }
+    if (this.#receiver !== undefined) return rejected(new ReadPendingError('receive', 'receive'));
+    const receiver: Receiver = { handler, ended: new Deferred() };
+    this.#receiver = receiver;
+    if (this.#ended !== undefined) settleReceiver(receiver, this.#ended);
+    else if (this.#conn !== undefined) void this.#receiveFrom(this.#conn, receiver);
+    return receiver.ended.promise;
+  }
+
+  /**
+   * Iterates over the messages of all connections. The iteration ends with this object, and throws
+   * the error that ended it. `break` leaves this object open.
+   */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Message, undefined> {
+    for (;;) {
+      const conn = this.#conn ?? (await this.#nextConn.promise);
+      if (conn === undefined) {
+        if (this.#ended?.error !== undefined) throw this.#ended.error;
+        return undefined;
+      }
+      try {
+        for (;;) yield await conn.readMessage();
+      } catch (error) {
+        if (!isErrorOf(conn, error) || conn.state === 'open') throw error;
+      }
+      await conn.closed;
+    }
+  }
+
+  /**
+   * Calls `listener` for each connection that opens, or for the end of each.
+   *
+   * @param event - `open`: the listener gets the connection. `close`: it gets its `CloseInfo`.
+   * @returns Removes the listener.
+   * @throws TypeError for another event, or when `listener` is not a function.
+   */
+  on<Event extends keyof ListenersOf<C>>(
+    event: Event,
+    listener: ListenersOf<C>[Event],
+  ): () => void {
+    if (event !== 'open' && event !== 'close') {
+      throw new TypeError(`on: expected 'open' or 'close', got ${String(event)}`);
+    }
+    if (typeof listener !== 'function') {
+      throw new TypeError(`on: expected a function, got ${kind(listener)}`);
+    }
+    // An object for each call: the same function may listen twice.
+    const entry = { listener };
+    const entries = this.#listeners[event];
+    entries.add(entry);
+    return () => void entries.delete(entry);
+  }
+
+  /**
+   * Ends this object. An open connection first sends the waiting messages, then closes. Without
+   * an open connection it ends at once, and the waiting messages are `unsent`.
+   *
+   * @returns {@link closed}.
+   * @throws (rejects) TypeError, RangeError for an invalid code or reason. Nothing ends then.
+   */
+  close(code?: number, reason?: string): Promise<ReconnectingEnd> {
+    if (this.#closing || this.#ended !== undefined) return this.closed;
+    const conn = this.#conn;
+    if (conn === undefined) {
+      this.#closing = true;
+      this.#finish({});
+      return this.closed;
+    }
+    try {
+      formatCloseMessage(code ?? CloseCode.NormalClosure, reason);
+    } catch (error) {
+      return rejected(error);
+    }
+    this.#closing = true;
+    void this.#connections.return();
+    void this.#backlogSent.then(() => conn.close(code, reason));
+    return this.closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      for await (const conn of this.#connections) {
+        if (this.#ended === undefined) await this.#use(conn);
+        else await conn.close();
+      }
+      this.#finish({});
+    } catch (error) {
+      this.#finish({ error });
+    }
+  }
+
+  /** Delivers one connection, and waits until it has closed. */
+  async #use(conn: C): Promise<void> {
+    this.#conn = conn;
+    this.#nextConn.resolve(conn);
+    this.#nextConn = new Deferred();
+    const receiving =
+      this.#receiver === undefined ? undefined : this.#receiveFrom(conn, this.#receiver);
+    this.#backlogSent = this.#sendBacklog(conn);
+    this.#emit('open', conn);
+    const info = await conn.closed;
+    this.#conn = undefined;
+    this.#emit('close', info);
+    await receiving;
+  }
+
+  async #sendBacklog(conn: C): Promise<void> {
+    this.#sendingBacklog = true;
+    while (conn.state === 'open' && !this.#backlog.isEmpty) {
+      const { message, sent } = this.#backlog.shift()!;
+      const accepted = conn.send(message);
+      sent.resolve(accepted);
+      // The connection holds few messages: what it has not accepted when it ends is sent again.
+      await accepted.catch(() => {});
+    }
+    this.#sendingBacklog = false;
+  }
+
+  /** Ends this object when the handler fails; another error is the end of the connection. */
+  async #receiveFrom(conn: C, receiver: Receiver): Promise<void> {
+    try {
+      await conn.receive(receiver.handler);
+    } catch (error) {
+      if (isErrorOf(conn, error)) return;
+      await conn.closed;
+      this.#finish({ error });
+    }
+  }
+
+  #emit<Event extends keyof ListenersOf<C>>(
+    event: Event,
+    argument: Parameters<ListenersOf<C>[Event]>[0],
+  ): void {
+    for (const entry of [...this.#listeners[event]]) {
+      const { listener } = entry as { listener: (argument: unknown) => unknown };
+      const failed = (error: unknown): void =>
+        reportError(this.#plan.report, portablePlatform, error, { where: `on ${event}` });
+      try {
+        onRejection(listener(argument), failed);
+      } catch (error) {
+        failed(error);
+      }
+    }
+  }
+
+  #finish(end: { readonly error?: unknown }): void {
+    if (this.#ended !== undefined) return;
+    const unsent: Message[] = [];
+    const waiting: Deferred<void>[] = [];
+    while (!this.#backlog.isEmpty) {
+      const { message, sent } = this.#backlog.shift()!;
+      unsent.push(message);
+      waiting.push(sent);
+    }
+    this.#ended = { ...end, unsent };
+    void this.#connections.return();
+    this.#end.resolve(this.#ended);
+    for (const sent of waiting) sent.reject(this.#endReason());
+    this.#nextConn.resolve(undefined);
+    if (this.#receiver !== undefined) settleReceiver(this.#receiver, this.#ended);
+  }
+
+  /** The error of a call after the end. */
+  #endReason(): unknown {
+    return this.#ended?.error ?? new CloseSentError();
+  }
+}
+
+function settleReceiver({ ended }: Receiver, { error }: ReconnectingEnd): void {
+  if (error === undefined) ended.resolve();
+  else ended.reject(error);
+}

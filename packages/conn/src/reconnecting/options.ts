@@ -1,0 +1,196 @@
+import { CloseCode } from '@ws/codec';
+import type { Conn } from '../conn.ts';
+import type { Report } from '../report/report.ts';
+import { checkWaitOptions } from '../time/wait.ts';
+import { bound, checkOptionNames, duration, kind } from '../validate.ts';
+import type { DelayRange } from './retry-delay.ts';
+
+/**
+ * Opens a connection. A rejection is a failed dial.
+ *
+ * @param options - `signal` aborts when the connection is no longer wanted.
+ */
+export type DialFunction<C extends Conn = Conn> = (options: {
+  readonly signal: AbortSignal;
+}) => PromiseLike<C>;
+
+/**
+ * Returns whether to dial again.
+ *
+ * @param error - The error of the dial.
+ * @param next - `tries`: failed dials in a row, including this one; `delay`: the wait in ms that
+ *   would follow.
+ */
+export type RetryDecision = (
+  error: unknown,
+  next: { readonly tries: number; readonly delay: number },
+) => boolean | undefined | void;
+
+/** Options of `reconnecting`. */
+export interface ReconnectOptions {
+  /**
+   * The shortest wait in ms between dials, except that the first wait is random from 0 to twice
+   * this. Default: 1,000, or `maxDelay` if that is less.
+   */
+  readonly minDelay?: number | undefined;
+  /** The longest wait in ms. Default: 30,000, or `minDelay` if that is more. */
+  readonly maxDelay?: number | undefined;
+  /**
+   * Close codes after which no dial follows. 1005 and 1006 mean an end without a close code (RFC
+   * 6455, section 7.1.5). Default: 1008 (`CloseCode.PolicyViolation`); a list replaces it.
+   */
+  readonly stopCodes?: readonly number[] | undefined;
+  /**
+   * Ends everything without an error. It cancels a dial or a wait, and closes an open connection
+   * with a close frame. It has no effect on a connection that `break` has left open.
+   */
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Decides after each failed dial: `true` dials again, `false` ends with the error, undefined
+   * applies the default. Any other result is a TypeError, a promise too: it must be synchronous.
+   */
+  readonly retry?: RetryDecision | undefined;
+}
+
+/** Options of a `ReconnectingConn`. */
+export interface ReconnectingConnOptions<C extends Conn = Conn> extends ReconnectOptions {
+  /**
+   * Runs for each new connection before queued messages are sent: log in and subscribe here. May
+   * be async. Its error counts as a failed dial.
+   */
+  readonly onOpen?: ((conn: C) => unknown) | undefined;
+  /** The most bytes of messages that wait for a connection. `false` for no bound. Default: 1 MiB. */
+  readonly maxQueuedBytes?: number | false | undefined;
+  /** The most messages that wait for a connection. `false` for no bound. Default: 1,000. */
+  readonly maxQueuedMessages?: number | false | undefined;
+  /**
+   * Gets the errors of the listeners of `on`. Default: a warning with the stack, at most one for
+   * each kind of error and second.
+   */
+  readonly report?: Report | undefined;
+}
+
+/** Checked options of `reconnecting`. */
+export interface ReconnectPlan<C extends Conn = Conn> extends DelayRange {
+  readonly dial: DialFunction<C>;
+  readonly stopCodes: ReadonlySet<number>;
+  readonly signal: AbortSignal | undefined;
+  readonly retry: RetryDecision | undefined;
+  /**
+   * The wait in ms that an error of a dial asks for, in addition to the usual one; Infinity when
+   * another dial cannot succeed.
+   */
+  readonly waitAfter: (error: unknown, maxDelay: number) => number;
+}
+
+/** Checked options of a `ReconnectingConn`. */
+export interface LivePlan<C extends Conn = Conn> extends ReconnectPlan<C> {
+  readonly onOpen: ((conn: C) => unknown) | undefined;
+  /** Infinity for no bound. */
+  readonly maxQueuedBytes: number;
+  /** Infinity for no bound. */
+  readonly maxQueuedMessages: number;
+  readonly report: Report | undefined;
+}
+
+export const RECONNECT_OPTION_NAMES: readonly (keyof ReconnectOptions)[] = [
+  'minDelay',
+  'maxDelay',
+  'stopCodes',
+  'signal',
+  'retry',
+];
+
+export const RECONNECTING_CONN_OPTION_NAMES: readonly (keyof ReconnectingConnOptions)[] = [
+  ...RECONNECT_OPTION_NAMES,
+  'onOpen',
+  'maxQueuedBytes',
+  'maxQueuedMessages',
+  'report',
+];
+
+const DEFAULT_QUEUED_BYTES = 1024 * 1024;
+const DEFAULT_QUEUED_MESSAGES = 1_000;
+
+/** @throws TypeError or RangeError that names the option. */
+export function planReconnect<C extends Conn>(
+  dial: DialFunction<C>,
+  options: ReconnectOptions,
+): ReconnectPlan<C> {
+  checkOptionNames('reconnecting', options, RECONNECT_OPTION_NAMES, 'reject');
+  return { ...policyOf(options), dial: dialFunction(dial), waitAfter: () => 0 };
+}
+
+/** @throws TypeError or RangeError that names the option. */
+export function planReconnectingConn<C extends Conn>(
+  dial: DialFunction<C>,
+  options: ReconnectingConnOptions<C>,
+): LivePlan<C> {
+  checkOptionNames('ReconnectingConn', options, RECONNECTING_CONN_OPTION_NAMES, 'reject');
+  return { ...planLive(options), dial: dialFunction(dial), waitAfter: () => 0 };
+}
+
+/** @throws TypeError or RangeError that names the option. */
+export function planLive<C extends Conn>(
+  options: ReconnectingConnOptions<C>,
+): Omit<LivePlan<C>, 'dial' | 'waitAfter'> {
+  const { onOpen, report, maxQueuedBytes, maxQueuedMessages } = options;
+  return {
+    ...policyOf(options),
+    onOpen: optionalFunction('onOpen', onOpen),
+    maxQueuedBytes: bound('maxQueuedBytes', maxQueuedBytes ?? DEFAULT_QUEUED_BYTES),
+    maxQueuedMessages: bound('maxQueuedMessages', maxQueuedMessages ?? DEFAULT_QUEUED_MESSAGES),
+    report: optionalFunction('report', report),
+  };
+}
+
+/**
+ * Checks the options that decide when to dial.
+ *
+ * @throws TypeError or RangeError that names the option.
+ */
+export function policyOf(options: ReconnectOptions): Omit<ReconnectPlan, 'dial' | 'waitAfter'> {
+  const { minDelay, maxDelay, stopCodes, signal, retry } = options;
+  checkWaitOptions({ signal });
+  return {
+    ...delayRange(minDelay, maxDelay),
+    stopCodes: new Set(checkStopCodes(stopCodes ?? [CloseCode.PolicyViolation])),
+    signal,
+    retry: optionalFunction('retry', retry),
+  };
+}
+
+function dialFunction<T>(dial: T): T {
+  if (typeof dial === 'function') return dial;
+  throw new TypeError(`dial: expected a function, got ${kind(dial)}`);
+}
+
+function optionalFunction<T>(name: string, value: T | undefined): T | undefined {
+  if (value === undefined || typeof value === 'function') return value;
+  throw new TypeError(`${name}: expected a function, got ${kind(value)}`);
+}
+
+function delayRange(min: number | undefined, max: number | undefined): DelayRange {
+  const least = duration('minDelay', min, 1000, false);
+  const most = duration('maxDelay', max, 30_000, false);
+  if (min !== undefined && max !== undefined && least > most) {
+    throw new RangeError(`minDelay: ${least} is more than maxDelay, ${most}`);
+  }
+  return {
+    minDelay: min === undefined ? Math.min(least, most) : least,
+    maxDelay: max === undefined ? Math.max(least, most) : most,
+  };
+}
+
+function checkStopCodes(codes: unknown): readonly number[] {
+  if (!Array.isArray(codes)) throw new TypeError('stopCodes: expected an array of close codes');
+  for (const code of codes as unknown[]) {
+    if (typeof code !== 'number') {
+      throw new TypeError('stopCodes: expected an array of close codes');
+    }
+    if (!Number.isInteger(code) || code < 1000 || code > 4999) {
+      throw new RangeError(`stopCodes: expected close codes from 1000 to 4999, got ${code}`);
+    }
+  }
+  return codes as number[];
+}

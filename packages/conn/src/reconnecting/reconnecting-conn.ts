@@ -1,0 +1,34 @@
+import type { Conn } from '../conn.ts';
+import { LiveConn } from './live-conn.ts';
+import {
+  type DialFunction,
+  planReconnectingConn,
+  type ReconnectingConnOptions,
+} from './options.ts';
+
+/**
+ * A client that keeps itself connected: messages that are sent while there is no connection wait
+ * for the next one. It dials at once. `reconnecting` describes the waits between dials.
+ *
+ * @example
+ * ```ts no-run
+ * import { dial } from '@ws/node-client';
+ * import { ReconnectingConn } from '@ws/conn/reconnecting';
+ *
+ * const live = new ReconnectingConn(({ signal }) => dial('wss://example.org/feed', { signal }), {
+ *   onOpen: (conn) => conn.send('subscribe'),
+ * });
+ * await live.send('hello');
+ * for await (const message of live) console.log(message.text());
+ * ```
+ */
+export class ReconnectingConn<C extends Conn = Conn> extends LiveConn<C> {
+  /**
+   * @param dial - Opens one connection. A result that is not a `Conn` ends this object with a
+   *   TypeError.
+   * @throws TypeError or RangeError that names the option.
+   */
+  constructor(dial: DialFunction<C>, options: ReconnectingConnOptions<C> = {}) {
+    super(planReconnectingConn(dial, options));
+  }
+}

@@ -1,0 +1,111 @@
+import { CloseCode, WebSocketError } from '@ws/codec';
+import type { Conn } from '../conn.ts';
+import { CloseError, CloseSentError, TransportError } from '../errors.ts';
+import { kind } from '../validate.ts';
+import { Connections } from './connections.ts';
+import {
+  type DialFunction,
+  planReconnect,
+  type ReconnectOptions,
+  type ReconnectPlan,
+} from './options.ts';
+
+/**
+ * Keeps a client connected: opens a connection with `dial`, and the next one when it has ended.
+ *
+ * With `handler`, each connection is passed to it. When the handler returns, the next dial waits
+ * until that connection has closed. When it rejects with a WebSocketError of its connection, the
+ * connection closes and the next dial follows. Any other error closes the connection with 1011 and
+ * rejects the promise.
+ *
+ * Without `handler` the result iterates over the connections. At the end of the loop's body the
+ * next dial waits until the connection has closed. `break` leaves the connection open; it is yours
+ * then.
+ *
+ * The first wait between dials is random from 0 to twice `minDelay`. Each later wait is twice as
+ * long, up to `maxDelay`. Half of it is fixed, half is random. The waits restart after a connection
+ * that stayed open for `maxDelay`. Everything ends without an error when a connection closes with
+ * one of `stopCodes`, or when `signal` aborts, and with the error of a dial when `retry` returns
+ * false for it.
+ *
+ * @param dial - Opens one connection. A result that is not a `Conn` ends everything with a
+ *   TypeError.
+ * @throws TypeError, RangeError for a bad argument or option; the form with a handler rejects with
+ *   it.
+ *
+ * @example
+ * ```ts no-run
+ * import { dial } from '@ws/node-client';
+ * import { reconnecting } from '@ws/conn/reconnecting';
+ *
+ * const open = ({ signal }) => dial('wss://example.org/feed', { signal });
+ * await reconnecting(open, {}, async (conn) => {
+ *   await conn.send('subscribe');
+ *   for await (const message of conn) console.log(message.text());
+ * });
+ * ```
+ */
+export function reconnecting<C extends Conn>(
+  dial: DialFunction<C>,
+  options?: ReconnectOptions,
+): AsyncIterable<C>;
+export function reconnecting<C extends Conn>(
+  dial: DialFunction<C>,
+  options: ReconnectOptions | undefined,
+  handler: (conn: C) => unknown,
+): Promise<void>;
+export function reconnecting<C extends Conn>(
+  dial: DialFunction<C>,
+  options: ReconnectOptions = {},
+  handler?: (conn: C) => unknown,
+): AsyncIterable<C> | Promise<void> {
+  return start(() => planReconnect(dial, options), handler);
+}
+
+/**
+ * Both forms of `reconnecting`.
+ *
+ * @param plan - Checks the options. The form with a handler rejects with its error, the other one
+ *   throws it.
+ */
+export function start<C extends Conn>(
+  plan: () => ReconnectPlan<C>,
+  handler: ((conn: C) => unknown) | undefined,
+): AsyncIterable<C> | Promise<void> {
+  if (handler !== undefined) return handleAll(plan, handler);
+  const checked = plan();
+  return { [Symbol.asyncIterator]: () => new Connections(checked) };
+}
+
+async function handleAll<C extends Conn>(
+  plan: () => ReconnectPlan<C>,
+  handler: (conn: C) => unknown,
+): Promise<void> {
+  if (typeof handler !== 'function') {
+    throw new TypeError(`handler: expected a function, got ${kind(handler)}`);
+  }
+  const checked = plan();
+  for await (const conn of new Connections(checked)) {
+    try {
+      await handler(conn);
+    } catch (error) {
+      const isOwn = isErrorOf(conn, error);
+      await conn.close(CloseCode.InternalServerErr);
+      // A handler that passes `signal` on rejects with its reason.
+      const { signal } = checked;
+      if (!isOwn && !(signal?.aborted && error === signal.reason)) throw error;
+    }
+  }
+}
+
+/**
+ * Whether `error` is a WebSocketError that `conn` may have caused. The end of a connection cannot
+ * be the error of one that is still open.
+ */
+export function isErrorOf(conn: Conn, error: unknown): boolean {
+  const isEnd =
+    error instanceof CloseError ||
+    error instanceof CloseSentError ||
+    error instanceof TransportError;
+  return error instanceof WebSocketError && !(isEnd && conn.state === 'open');
+}

@@ -1,0 +1,268 @@
+import { describe, expect, it, onTestFinished } from 'vitest';
+import {
+  BackpressureError,
+  type CloseInfo,
+  CloseSentError,
+  type Conn,
+  ReadPendingError,
+} from '../../src/index.ts';
+import { ReconnectingConn, type ReconnectingConnOptions } from '../../src/reconnecting/index.ts';
+import { type Dials, dials, fast } from './dials.ts';
+
+function live(all: Dials, options: ReconnectingConnOptions = {}): ReconnectingConn {
+  const result = new ReconnectingConn(all.dial, { ...fast, ...options });
+  onTestFinished(() => void result.close());
+  return result;
+}
+
+/** Waits for the next event of `on`. */
+function next(conn: ReconnectingConn, event: 'open'): Promise<Conn>;
+function next(conn: ReconnectingConn, event: 'close'): Promise<CloseInfo>;
+function next(conn: ReconnectingConn, event: 'open' | 'close'): Promise<unknown> {
+  return new Promise((resolve) => {
+    const remove = conn.on(event as 'open', (argument) => {
+      remove();
+      resolve(argument);
+    });
+  });
+}
+
+const text = async (conn: Conn): Promise<string> => (await conn.readMessage()).text();
+
+describe('ReconnectingConn.send', () => {
+  it('sends what waited in the order of the calls, before later messages', async () => {
+    const all = dials(new Error('refused'));
+    const client = live(all);
+    expect(client.state).toBe('connecting');
+    const bytes = Uint8Array.of(1);
+    const waiting = [client.send('one'), client.send(bytes)];
+    bytes[0] = 9;
+    await next(client, 'open');
+    const later = client.send('three');
+    const server = await all.server(0);
+    expect(await text(server)).toBe('one');
+    expect((await server.readMessage()).data).toEqual(Uint8Array.of(1));
+    expect(await text(server)).toBe('three');
+    await Promise.all([...waiting, later]);
+  });
+
+  it('keeps messages while there is no connection, and sends none twice', async () => {
+    const all = dials();
+    const client = live(all);
+    await next(client, 'open');
+    const first = await all.server(0);
+    await client.send('accepted');
+    const closed = next(client, 'close');
+    first.terminate();
+    expect((await closed).code).toBe(1006);
+    expect(client.conn).toBeUndefined();
+    const waiting = client.send('kept');
+    const second = await all.server(1);
+    expect(await text(second)).toBe('kept');
+    await waiting;
+  });
+
+  it.each([
+    [{ maxQueuedMessages: 2 }, 'maxQueuedMessages'],
+    [{ maxQueuedBytes: 7 }, 'maxQueuedBytes (7)'],
+  ])('rejects over %j', async (bound, words) => {
+    const all = dials();
+    const client = live({ ...all, dial: () => new Promise(() => {}) }, bound);
+    const sends = [client.send('abc'), client.send('def'), client.send('ghi')];
+    const error = await sends[2]!.catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(BackpressureError);
+    expect(String(error)).toContain(words);
+    const { unsent } = await client.close();
+    expect(unsent.map((message) => message.text())).toEqual(['abc', 'def']);
+    for (const send of sends.slice(0, 2)) await expect(send).rejects.toBeInstanceOf(CloseSentError);
+  });
+
+  it('rejects other data with a TypeError, and keeps the messages', async () => {
+    const client = live({ ...dials(), dial: () => new Promise(() => {}) });
+    const kept = client.send('kept');
+    await expect(client.send({} as never)).rejects.toThrow('writeJSON sends objects');
+    const { unsent } = await client.close();
+    expect(unsent).toHaveLength(1);
+    await expect(kept).rejects.toBeInstanceOf(CloseSentError);
+  });
+});
+
+describe('ReconnectingConn.onOpen', () => {
+  it('runs for each connection before queued messages are sent', async () => {
+    const all = dials();
+    const client = live(all, {
+      async onOpen(conn) {
+        await conn.send('login');
+        expect(await text(conn)).toBe('welcome');
+        await conn.send('subscribe');
+      },
+    });
+    const queued = client.send('queued');
+    for (const i of [0, 1]) {
+      const server = await all.server(i);
+      expect(await text(server)).toBe('login');
+      expect(client.state).toBe('connecting');
+      expect(client.conn).toBeUndefined();
+      await server.send('welcome');
+      expect(await text(server)).toBe('subscribe');
+      if (i === 0) expect(await text(server)).toBe('queued');
+      else await client.close();
+      server.terminate();
+    }
+    await queued;
+  });
+
+  it('counts as a failed dial when it fails: 1011, retry, then the next dial', async () => {
+    const all = dials();
+    const seen: unknown[] = [];
+    let calls = 0;
+    const client = live(all, {
+      onOpen: () => {
+        if (++calls === 1) throw new Error('login refused');
+      },
+      retry: (error) => void seen.push(error),
+    });
+    await expect((await all.server(0)).readMessage()).rejects.toMatchObject({ closeCode: 1011 });
+    const conn = await next(client, 'open');
+    expect(seen).toMatchObject([{ message: 'login refused' }]);
+    expect(client.conn).toBe(conn);
+  });
+
+  it('ends everything when it has a programming error', async () => {
+    const client = live(dials(), {
+      onOpen: () => (undefined as unknown as { x: number }).x,
+    });
+    const { error } = await client.closed;
+    expect(error).toBeInstanceOf(TypeError);
+    expect(client.state).toBe('closed');
+    await expect(client.send('x')).rejects.toBe(error);
+  });
+});
+
+describe('reading from a ReconnectingConn', () => {
+  it('receives the messages of all connections', async () => {
+    const all = dials();
+    const client = live(all);
+    const seen: string[] = [];
+    const receiving = client.receive((message) => void seen.push(message.text()));
+    for (const i of [0, 1]) {
+      const server = await all.server(i);
+      await server.send(`message ${i}`);
+      await server.close(i === 0 ? 1001 : 1008);
+    }
+    await receiving;
+    expect(seen).toEqual(['message 0', 'message 1']);
+    expect(await client.closed).toEqual({ unsent: [] });
+  });
+
+  it('iterates over the messages of all connections', async () => {
+    const all = dials();
+    const client = live(all);
+    const serving = (async () => {
+      for (const i of [0, 1]) {
+        const server = await all.server(i);
+        await server.send(`message ${i}`);
+        await server.close(i === 0 ? 4000 : 1008);
+      }
+    })();
+    const seen: string[] = [];
+    for await (const message of client) seen.push(message.text());
+    await serving;
+    expect(seen).toEqual(['message 0', 'message 1']);
+  });
+
+  it('ends with the error of a handler', async () => {
+    const all = dials();
+    const client = live(all);
+    const failure = new Error('mine');
+    const receiving = client.receive(() => {
+      throw failure;
+    });
+    const server = await all.server(0);
+    await server.send('x');
+    await expect(receiving).rejects.toBe(failure);
+    expect(await client.closed).toEqual({ error: failure, unsent: [] });
+    expect(await server.closed).toMatchObject({ code: 1011 });
+  });
+
+  it('rejects a second receive, and one without a function', async () => {
+    const client = live(dials());
+    void client.receive(() => {});
+    await expect(client.receive(() => {})).rejects.toBeInstanceOf(ReadPendingError);
+    await expect(client.receive(5 as never)).rejects.toThrow('receive: expected a function');
+  });
+
+  it('throws out of the loop with the error that ended it', async () => {
+    const failure = new Error('refused');
+    const client = live(dials(failure), { retry: () => false });
+    const loop = (async () => {
+      for await (const _ of client) expect.unreachable();
+    })();
+    await expect(loop).rejects.toBe(failure);
+    expect(await client.closed).toEqual({ error: failure, unsent: [] });
+  });
+});
+
+describe('ReconnectingConn.close', () => {
+  it('sends what waits, then closes an open connection', async () => {
+    const all = dials();
+    const client = live(all);
+    const queued = client.send('queued');
+    const conn = await next(client, 'open');
+    expect(conn.state).toBe('open');
+    const ended = client.close(4000, 'bye');
+    const server = await all.server(0);
+    expect(await text(server)).toBe('queued');
+    await expect(server.readMessage()).rejects.toMatchObject({ closeCode: 4000, reason: 'bye' });
+    expect(await ended).toEqual({ unsent: [] });
+    await queued;
+    expect(all.signals).toHaveLength(1);
+    await expect(client.send('late')).rejects.toBeInstanceOf(CloseSentError);
+  });
+
+  it('ends a wait at once', async () => {
+    const all = dials(new Error('refused'));
+    const client = live(all, { minDelay: 1_000_000, maxDelay: 2_000_000 });
+    while (client.state !== 'waiting') await new Promise((resolve) => void setImmediate(resolve));
+    expect(await client.close()).toEqual({ unsent: [] });
+    expect(client.state).toBe('closed');
+  });
+
+  it('has no effect the second time, and with a bad code', async () => {
+    const all = dials();
+    const client = live(all);
+    await next(client, 'open');
+    void (await all.server(0)).discardReads();
+    await expect(client.close(1006)).rejects.toBeInstanceOf(RangeError);
+    expect(client.state).toBe('open');
+    const [one, two] = [client.close(), client.close(4000)];
+    expect(await one).toBe(await two);
+  });
+});
+
+describe('ReconnectingConn.on', () => {
+  it('reports the errors of listeners, and calls the others', async () => {
+    const reported: unknown[] = [];
+    const all = dials();
+    const client = live(all, { report: (error, { where }) => void reported.push([error, where]) });
+    const failure = new Error('mine');
+    client.on('open', () => {
+      throw failure;
+    });
+    client.on('open', () => Promise.reject(failure));
+    await next(client, 'open');
+    await new Promise((resolve) => void setImmediate(resolve));
+    expect(reported).toEqual([
+      [failure, 'on open'],
+      [failure, 'on open'],
+    ]);
+  });
+
+  it.each([
+    ['message', () => {}, "expected 'open' or 'close', got message"],
+    ['open', 5, 'expected a function, got number'],
+  ])('throws for %s and %s', (event, listener, message) => {
+    const client = live(dials());
+    expect(() => client.on(event as never, listener as never)).toThrow(message);
+  });
+});
