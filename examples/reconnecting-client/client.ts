@@ -1,6 +1,6 @@
 // Follows a feed. Dials again when the connection is lost, and asks for the missed items.
 import process from 'node:process';
-import { CloseCode, type Message, reconnecting, WebSocketError } from '@ws/node-client';
+import { CloseCode, type Message, reconnecting } from '@ws/node-client';
 
 const url = process.env['FEED'] ?? 'ws://127.0.0.1:8080/';
 if (!/^wss?:/.test(url) || !URL.canParse(url)) {
@@ -8,27 +8,27 @@ if (!/^wss?:/.test(url) || !URL.canParse(url)) {
   process.exit(1);
 }
 
-// Ctrl-C ends the loop below and closes an open connection with a close frame.
+// Ctrl-C ends `reconnecting` below and closes an open connection with a close frame.
 const control = new AbortController();
 process.on('SIGINT', () => control.abort());
 process.on('SIGTERM', () => control.abort());
 
-const connections = reconnecting(url, {
+const options = {
   signal: control.signal,
   minDelay: 100,
   maxDelay: 10_000,
   // 1000 means that the feed has ended, 1008 that the server does not accept this client.
   stopCodes: [1000, 1008],
-  retry(error, { tries, delay }) {
+  retry(error: unknown, { tries, delay }: { tries: number; delay: number }) {
     console.log(`no connection after ${tries} tries (${String(error)}); again in ${delay} ms`);
   },
-});
+};
 
 /** Id of the last item. */
 let last = 0;
 console.log(`following ${url}`);
 
-for await (const conn of connections) {
+await reconnecting(url, options, async (conn) => {
   console.log('connected');
   try {
     // A new connection has no subscription.
@@ -45,13 +45,11 @@ for await (const conn of connections) {
     }
     console.log('this connection is done');
   } catch (error) {
-    if (!(error instanceof WebSocketError)) throw error;
-    console.log(`lost: ${error.message}`);
-  } finally {
-    // The next dial waits for the end of this connection, which has usually ended already.
-    await conn.close();
+    // `reconnecting` dials again after the errors of a connection. Any other one ends it.
+    console.log(`lost: ${(error as Error).message}`);
+    throw error;
   }
-}
+});
 console.log('over');
 
 interface Item {
