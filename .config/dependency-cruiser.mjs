@@ -25,6 +25,7 @@ const FLOORS = {
   conn: [
     ['on-rejection'],
     ['errors', 'transport', 'close-info', 'memory', 'validate'],
+    ['stream-transport'],
     ['platform'],
     ['message', 'deflate', 'report'],
     ['options'],

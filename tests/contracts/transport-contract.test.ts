@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
-import type { Transport } from '@ws/conn';
+import { streamTransport, type Transport } from '@ws/conn';
 import { socketTransport } from '@ws/node-io';
 import {
   replaced,
@@ -44,7 +44,20 @@ async function tlsPair(): Promise<TransportPair> {
   return { near: socketTransport(near), far: socketTransport(far), dispose };
 }
 
+/** The ends of two streams in memory, one for each direction. */
+function streamPair(): TransportPair {
+  const bytes = (): TransformStream<Uint8Array, Uint8Array> =>
+    new TransformStream(undefined, { highWaterMark: 1 }, { highWaterMark: 1 });
+  const [there, back] = [bytes(), bytes()];
+  return {
+    near: streamTransport({ readable: back.readable, writable: there.writable }),
+    far: streamTransport({ readable: there.readable, writable: back.writable }),
+    dispose: async () => {},
+  };
+}
+
 transportContract('a socket', tcpPair);
+transportContract('streams in memory', async () => streamPair());
 transportContract('a socket with TLS', tlsPair);
 
 describe('transportContract', () => {

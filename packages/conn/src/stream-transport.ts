@@ -1,0 +1,211 @@
+import { copyOf } from './memory/copy.ts';
+import type { Transport, TransportSink } from './transport.ts';
+import { kind } from './validate.ts';
+
+/** The part of a WHATWG `ReadableStream` of bytes that {@link streamTransport} uses. */
+export interface ByteReadable {
+  getReader(): {
+    read(): Promise<{ readonly done: boolean; readonly value?: unknown }>;
+    cancel(reason?: unknown): Promise<unknown>;
+  };
+}
+
+/** The part of a WHATWG `WritableStream` of bytes that {@link streamTransport} uses. */
+export interface ByteWritable {
+  getWriter(): {
+    write(chunk: Uint8Array): Promise<unknown>;
+    close(): Promise<unknown>;
+    abort(reason?: unknown): Promise<unknown>;
+  };
+}
+
+/** Two streams of bytes, one for each direction. */
+export interface StreamPair {
+  readonly readable: ByteReadable;
+  readonly writable: ByteWritable;
+}
+
+/** With this many unsent bytes, writes wait for a drain. */
+const HIGH_WATER_MARK = 65_536;
+
+/**
+ * Makes a transport of two WHATWG streams of bytes, for example of a WebTransport stream, of
+ * `Deno.connect`, or of Node's `Duplex.toWeb`.
+ *
+ * A chunk of `readable` belongs to the connection, which may change it: a stream that somebody else
+ * reads too, by `tee` for example, needs a copy. Each chunk that is written is a copy, because
+ * `writable` may keep it.
+ *
+ * @param streams - Neither stream may have a reader or a writer yet.
+ * @throws TypeError when a stream is missing or already has a reader or a writer.
+ * @see https://streams.spec.whatwg.org/
+ *
+ * @example
+ * ```ts
+ * import { Conn, streamTransport } from '@ws/conn';
+ *
+ * const there = new TransformStream<Uint8Array, Uint8Array>();
+ * const back = new TransformStream<Uint8Array, Uint8Array>();
+ * const client = new Conn(
+ *   streamTransport({ readable: back.readable, writable: there.writable }),
+ *   { role: 'client' },
+ * );
+ * const server = new Conn(
+ *   streamTransport({ readable: there.readable, writable: back.writable }),
+ *   { role: 'server' },
+ * );
+ * const [message] = await Promise.all([server.readMessage(), client.send('hello')]);
+ * console.log(message.text()); // hello
+ * await Promise.all([client.close(), server.discardReads()]);
+ * ```
+ */
+export function streamTransport(streams: StreamPair): Transport {
+  if (typeof streams !== 'object' || streams === null) {
+    throw new TypeError(`streamTransport: expected { readable, writable }, got ${kind(streams)}`);
+  }
+  const { readable, writable } = streams;
+  if (typeof (readable as Partial<ByteReadable> | undefined)?.getReader !== 'function') {
+    throw new TypeError(`readable: expected a ReadableStream, got ${kind(readable)}`);
+  }
+  if (typeof (writable as Partial<ByteWritable> | undefined)?.getWriter !== 'function') {
+    throw new TypeError(`writable: expected a WritableStream, got ${kind(writable)}`);
+  }
+  return new StreamTransport(readable.getReader(), writable.getWriter());
+}
+
+type Reader = ReturnType<ByteReadable['getReader']>;
+type Writer = ReturnType<ByteWritable['getWriter']>;
+
+class StreamTransport implements Transport {
+  readonly #reader: Reader;
+  readonly #writer: Writer;
+  #sink: TransportSink | undefined;
+  /** Bytes whose write is pending. */
+  #pendingBytes = 0;
+  #writerWaits = false;
+  #paused = false;
+  #readEnded = false;
+  #endAsked = false;
+  #writeEnded = false;
+  #closed = false;
+
+  constructor(reader: Reader, writer: Writer) {
+    this.#reader = reader;
+    this.#writer = writer;
+  }
+
+  get bufferedAmount(): number {
+    return this.#closed ? 0 : this.#pendingBytes;
+  }
+
+  start(sink: TransportSink): void {
+    this.#sink = sink;
+    void this.#readAll();
+  }
+
+  write(chunk: Uint8Array, release?: () => void): boolean {
+    if (!this.#closed && !this.#endAsked) void this.#write(copyOf(chunk));
+    release?.();
+    this.#writerWaits = this.bufferedAmount >= HIGH_WATER_MARK;
+    return !this.#writerWaits;
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#onResume?.();
+  }
+
+  end(): void {
+    if (this.#endAsked || this.#closed) return;
+    this.#endAsked = true;
+    void this.#end();
+  }
+
+  destroy(error?: Error): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#onResume?.();
+    // The close does not wait: a source may never finish its cancellation.
+    discard(() => this.#reader.cancel(error));
+    discard(() => this.#writer.abort(error));
+    void Promise.resolve().then(() => this.#sink?.close(error));
+  }
+
+  /** Ends the wait of {@link #resumed}. */
+  #onResume: (() => void) | undefined;
+
+  async #readAll(): Promise<void> {
+    try {
+      for (;;) {
+        const { done, value } = await this.#reader.read();
+        // A chunk that arrives during a pause waits.
+        if (this.#paused) await this.#resumed();
+        if (this.#closed) return;
+        if (done) break;
+        this.#sink!.data(bytesOf(value));
+      }
+    } catch (error) {
+      this.destroy(asError(error));
+      return;
+    }
+    this.#readEnded = true;
+    this.#sink!.end();
+    this.#closeIfEnded();
+  }
+
+  #resumed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onResume = resolve;
+    });
+  }
+
+  async #write(chunk: Uint8Array): Promise<void> {
+    const { length } = chunk;
+    this.#pendingBytes += length;
+    try {
+      await this.#writer.write(chunk);
+    } catch (error) {
+      this.destroy(asError(error));
+    }
+    this.#pendingBytes -= length;
+    if (this.#closed || !this.#writerWaits || this.#pendingBytes >= HIGH_WATER_MARK) return;
+    this.#writerWaits = false;
+    this.#sink?.drain();
+  }
+
+  async #end(): Promise<void> {
+    try {
+      await this.#writer.close();
+    } catch (error) {
+      this.destroy(asError(error));
+      return;
+    }
+    this.#writeEnded = true;
+    this.#closeIfEnded();
+  }
+
+  #closeIfEnded(): void {
+    if (this.#readEnded && this.#writeEnded) this.destroy();
+  }
+}
+
+/** Calls a method of a stream whose result no code waits for. */
+function discard(call: () => Promise<unknown>): void {
+  void Promise.resolve()
+    .then(call)
+    .catch(() => {});
+}
+
+/** @throws TypeError for a chunk that is not bytes. */
+function bytesOf(chunk: unknown): Uint8Array {
+  if (chunk instanceof Uint8Array) return chunk;
+  throw new TypeError(`readable: expected chunks of Uint8Array, got ${kind(chunk)}`);
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
