@@ -1,6 +1,6 @@
 import { CloseCode } from '@ws/codec';
 import type { CloseInfo } from '../close-info.ts';
-import { Conn, finishMessage } from '../conn.ts';
+import { Conn, handlerSettled } from '../conn.ts';
 import { onRejection } from '../on-rejection.ts';
 import { addAbortListener, removeAbortListener } from '../time/abort-listeners.ts';
 import { kind } from '../validate.ts';
@@ -80,8 +80,8 @@ export class Connections<C extends Conn> implements AsyncIterableIterator<C, und
   async #waitForConn(): Promise<void> {
     const conn = this.#conn;
     if (conn === undefined) return;
-    // The body of the loop has ended, so the last message of this connection is handled.
-    finishMessage(conn);
+    // The body of the loop has ended.
+    handlerSettled(conn);
     await untilAborted(this.#ended.signal, conn.closed);
     // The connection that `signal` closes is closed when the loop ends.
     await this.#closing;

@@ -1,5 +1,5 @@
 import { CloseCode, WebSocketError } from '@ws/codec';
-import type { Conn } from '../conn.ts';
+import { type Conn, handlerStarted } from '../conn.ts';
 import { CloseError, CloseSentError, TransportError } from '../errors.ts';
 import { kind } from '../validate.ts';
 import { Connections } from './connections.ts';
@@ -74,7 +74,12 @@ export function start<C extends Conn>(
 ): AsyncIterable<C> | Promise<void> {
   if (handler !== undefined) return handleAll(plan, handler);
   const checked = plan();
-  return { [Symbol.asyncIterator]: () => new Connections(checked) };
+  return { [Symbol.asyncIterator]: () => connectionsOf(checked) };
+}
+
+/** The body of the caller's loop is the handler of each connection. */
+function connectionsOf<C extends Conn>(plan: ReconnectPlan<C>): Connections<C> {
+  return new Connections(plan, handlerStarted);
 }
 
 async function handleAll<C extends Conn>(
@@ -85,7 +90,7 @@ async function handleAll<C extends Conn>(
     throw new TypeError(`handler: expected a function, got ${kind(handler)}`);
   }
   const checked = plan();
-  for await (const conn of new Connections(checked)) {
+  for await (const conn of connectionsOf(checked)) {
     try {
       await handler(conn);
     } catch (error) {
