@@ -14,12 +14,13 @@ const PACKAGES = {
 /** Files and folders of a package's `src`, from the ground up. Names in one row never import each other. */
 const FLOORS = {
   codec: [
-    ['errors', 'limits', 'pool-guard'],
+    ['errors', 'limits', 'options', 'pool-guard'],
     ['masking'],
     ['memory', 'text'],
     ['close'],
     ['handshake'],
     ['frames'],
+    ['endpoint'],
     ['index', 'internal'],
   ],
   conn: [

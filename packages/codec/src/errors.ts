@@ -48,3 +48,34 @@ export class ProtocolError extends WebSocketError {
     return 'ProtocolError';
   }
 }
+
+/**
+ * A write was rejected because too many bytes are buffered. Nothing of it was sent. Wait until the
+ * earlier writes are sent.
+ */
+export class BackpressureError extends WebSocketError {
+  declare readonly code: 'WS_ERR_BACKPRESSURE';
+
+  constructor(message: string) {
+    super(message, 'WS_ERR_BACKPRESSURE');
+  }
+
+  override get name(): string {
+    return 'BackpressureError';
+  }
+}
+
+/**
+ * A write after our close frame was sent (RFC 6455, section 5.5.1). Nothing of the write was sent.
+ */
+export class CloseSentError extends WebSocketError {
+  declare readonly code: 'WS_ERR_CLOSE_SENT';
+
+  constructor() {
+    super('close sent', 'WS_ERR_CLOSE_SENT');
+  }
+
+  override get name(): string {
+    return 'CloseSentError';
+  }
+}

@@ -1,6 +1,12 @@
 export { CloseCode, isValidCloseCode } from './close/close-code.ts';
 export { type ClosePayload, formatCloseMessage, parseCloseMessage } from './close/close-payload.ts';
-export { ProtocolError, type ProtocolErrorCode, WebSocketError } from './errors.ts';
+export {
+  BackpressureError,
+  CloseSentError,
+  ProtocolError,
+  type ProtocolErrorCode,
+  WebSocketError,
+} from './errors.ts';
 export {
   type DecodeEvent,
   FAILED,
@@ -25,6 +31,7 @@ export {
   type Role,
   TextMessage,
 } from './frames/opcode.ts';
+export { acceptKey } from './handshake/accept-key.ts';
 export {
   acceptDeflate,
   type DeflateAgreement,
@@ -33,7 +40,26 @@ export {
   negotiateDeflate,
 } from './handshake/deflate-offer.ts';
 export { type Extension, formatExtensions, parseExtensions } from './handshake/extensions.ts';
+export {
+  formatRefusal,
+  formatRequest,
+  formatSwitching,
+  type RequestOptions,
+  type SwitchingOptions,
+} from './handshake/format.ts';
+export type { Head, HeadFault, HeadLimits, HeadVerdict } from './handshake/head.ts';
+export type { HeaderLines } from './handshake/header-lines.ts';
 export { isWebSocketKey } from './handshake/key.ts';
+export type { RequestFacts } from './handshake/request-facts.ts';
+export { RequestHead, type RequestHeadLimits } from './handshake/request-head.ts';
+export {
+  checkRequest,
+  type Refusal,
+  type RequestRule,
+  type RequestStep,
+  requestRules,
+} from './handshake/request-rules.ts';
+export { ResponseHead } from './handshake/response-head.ts';
 export { parseSubprotocols } from './handshake/subprotocol.ts';
 export { parseTokenList } from './handshake/token-list.ts';
 export { unmask } from './masking/mask.ts';

@@ -1,5 +1,7 @@
 import { WebSocketError } from '@ws/codec';
 
+export { BackpressureError, CloseSentError } from '@ws/codec';
+
 /**
  * The names of close codes in gorilla/websocket. It has none for 1012 to 1014: only the number is
  * printed.
@@ -45,21 +47,6 @@ export class CloseError extends WebSocketError {
 
   override get name(): string {
     return 'CloseError';
-  }
-}
-
-/**
- * A write after our close frame was sent (RFC 6455, section 5.5.1). Nothing of the write was sent.
- */
-export class CloseSentError extends WebSocketError {
-  declare readonly code: 'WS_ERR_CLOSE_SENT';
-
-  constructor() {
-    super('close sent', 'WS_ERR_CLOSE_SENT');
-  }
-
-  override get name(): string {
-    return 'CloseSentError';
   }
 }
 
@@ -149,22 +136,6 @@ export class TimeoutError extends WebSocketError {
 
   override get name(): string {
     return 'TimeoutError';
-  }
-}
-
-/**
- * A write was rejected because too many bytes are buffered. Nothing of it was sent. Await your
- * writes.
- */
-export class BackpressureError extends WebSocketError {
-  declare readonly code: 'WS_ERR_BACKPRESSURE';
-
-  constructor(message: string) {
-    super(message, 'WS_ERR_BACKPRESSURE');
-  }
-
-  override get name(): string {
-    return 'BackpressureError';
   }
 }
 

@@ -1,102 +1,75 @@
 import type { IncomingMessage } from 'node:http';
-import { isWebSocketKey, parseSubprotocols } from '@ws/codec';
+import {
+  checkRequest as checkFacts,
+  isWebSocketKey,
+  parseSubprotocols,
+  type RequestFacts,
+} from '@ws/codec';
 import { hasToken } from '@ws/codec/internal';
-import { HandshakeError, type HeaderPair } from './errors.ts';
+import { HandshakeError } from './errors.ts';
 import { RequestHeaders } from './headers.ts';
-import { isHost } from './origin.ts';
-import { isRequestTarget } from './request-target.ts';
 
-/** One rule for a request, and the answer to a request that breaks it. */
-interface Rule {
-  readonly holds: (headers: RequestHeaders, req: IncomingMessage) => boolean;
-  readonly status: number;
-  readonly message: string;
-  readonly headers?: readonly HeaderPair[];
+/** A field that {@link RequestHeaders} keeps. The rules ask for no other one. */
+type Field = Parameters<RequestHeaders['lines']>[0];
+
+/** Message for a request of another HTTP version. */
+export const NOT_HTTP_1: string =
+  'the client is not using the websocket protocol: request is not HTTP/1.1';
+
+/** A request of node:http, for the codec's table of rules. */
+class MessageFacts implements RequestFacts {
+  readonly #headers: RequestHeaders;
+  readonly #req: IncomingMessage;
+
+  constructor(headers: RequestHeaders, req: IncomingMessage) {
+    this.#headers = headers;
+    this.#req = req;
+  }
+
+  get method(): string {
+    return this.#req.method ?? '';
+  }
+
+  get target(): string {
+    return this.#req.url ?? '';
+  }
+
+  get version(): '1.0' | '1.1' {
+    const { httpVersionMajor, httpVersionMinor } = this.#req;
+    return httpVersionMajor === 1 && httpVersionMinor >= 1 ? '1.1' : '1.0';
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#req.socket.remoteAddress;
+  }
+
+  has(name: Field): boolean {
+    return this.lines(name).length > 0;
+  }
+
+  once(name: Field): string | undefined {
+    return this.#headers.once(name);
+  }
+
+  lines(name: Field): readonly string[] {
+    return this.#headers.lines(name);
+  }
+
+  list(name: Field): string {
+    return this.#headers.list(name);
+  }
 }
 
-const NOT_WEBSOCKET = 'the client is not using the websocket protocol:';
-/** Message for a request of another HTTP version. */
-export const NOT_HTTP_1: string = `${NOT_WEBSOCKET} request is not HTTP/1.1`;
-const BAD_VERSION = "unsupported version: 13 not found in 'Sec-Websocket-Version' header";
-const UPGRADE: HeaderPair = ['Upgrade', 'websocket'];
-const VERSION: HeaderPair = ['Sec-WebSocket-Version', '13'];
-
 /**
- * RFC 6455, section 4.2.1, in the order in which faults are reported. Messages follow
- * gorilla/websocket.
- */
-const RULES: readonly Rule[] = [
-  {
-    holds: (_, req) => req.httpVersionMajor === 1 && req.httpVersionMinor >= 1,
-    status: 400,
-    message: NOT_HTTP_1,
-  },
-  {
-    holds: (headers) => headers.once('host') !== undefined,
-    status: 400,
-    message: "not a websocket handshake: 'Host' header must occur exactly once",
-  },
-  {
-    holds: (headers) => isHost(headers.list('host')),
-    status: 400,
-    message: "not a websocket handshake: 'Host' header is not a valid host",
-  },
-  {
-    // Bytes after the head are frames. Reading them as a body too would be request smuggling.
-    holds: (headers) =>
-      headers.lines('transfer-encoding').length === 0 &&
-      headers.lines('content-length').every((length) => /^0+$/.test(length)),
-    status: 400,
-    message: 'not a websocket handshake: request has a body',
-  },
-  {
-    holds: (headers) => hasToken(headers.list('connection'), 'upgrade'),
-    status: 400,
-    message: `${NOT_WEBSOCKET} 'upgrade' token not found in 'Connection' header`,
-  },
-  {
-    holds: (headers) => hasToken(headers.list('upgrade'), 'websocket'),
-    status: 426,
-    message: `${NOT_WEBSOCKET} 'websocket' token not found in 'Upgrade' header`,
-    headers: [UPGRADE],
-  },
-  {
-    holds: (_, req) => req.method === 'GET',
-    status: 405,
-    message: `${NOT_WEBSOCKET} request method is not GET`,
-    headers: [['Allow', 'GET']],
-  },
-  {
-    holds: (headers) => headers.once('sec-websocket-version') !== undefined,
-    status: 400,
-    message: BAD_VERSION,
-  },
-  {
-    holds: (headers) => headers.once('sec-websocket-version') === '13',
-    status: 426,
-    message: BAD_VERSION,
-    headers: [UPGRADE, VERSION],
-  },
-  {
-    // Section 4.2.1 allows a path and an absolute URI. An absolute URI must name the same host as
-    // the Host header.
-    holds: (headers, req) => isRequestTarget(req.url ?? '', headers.list('host')),
-    status: 400,
-    message: 'not a websocket handshake: request target is neither a path nor a URI of the host',
-  },
-];
-
-/**
- * Checks a request against all rules, before any function of the application is called.
+ * Checks a request by the codec's table of rules, before any function of the application is called.
  *
  * @throws HandshakeError for the first broken rule.
  */
 export function checkRequest(headers: RequestHeaders, req: IncomingMessage): void {
   checkNoneDropped(req);
-  for (const rule of RULES) {
-    if (rule.holds(headers, req)) continue;
-    throw new HandshakeError(rule.status, rule.message, { headers: rule.headers });
-  }
+  const refusal = checkFacts(new MessageFacts(headers, req), 'request');
+  if (refusal === undefined) return;
+  throw new HandshakeError(refusal.status, refusal.message, { headers: refusal.headers });
 }
 
 /**

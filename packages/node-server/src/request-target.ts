@@ -1,16 +1,6 @@
 const ABSOLUTE = /^(?:https?|wss?):\/\/([^/?#]*)/i;
 
 /**
- * Accepts a path, or an absolute URI whose authority equals the Host header (RFC 9112, section
- * 3.2), without a fragment.
- */
-export function isRequestTarget(target: string, host: string): boolean {
-  if (target.includes('#')) return false;
-  const authority = ABSOLUTE.exec(target)?.[1];
-  return target.startsWith('/') || authority?.toLowerCase() === host.toLowerCase();
-}
-
-/**
  * Removes scheme and authority of an absolute URI. The result starts with a slash.
  *
  * @param target - A path or an absolute URI.

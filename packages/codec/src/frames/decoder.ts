@@ -70,7 +70,7 @@ const OPEN = 256;
  *   decoder.push(chunk);
  *   while (!ended && decoder.next() > NEED_MORE) {
  *     // A large frame comes in several pieces.
- *     console.log(decoder.opcode, decoder.buf.subarray(decoder.start, decoder.end));
+ *     console.log(decoder.opcode, decoder.view());
  *     ended = decoder.opcode === CloseMessage;
  *   }
  *   if (decoder.error !== undefined) throw decoder.error;
@@ -286,6 +286,42 @@ export class FrameDecoder {
     this.end = end;
     this.#pos = end;
     return FRAME;
+  }
+
+  /**
+   * The payload of the current frame, or the current piece of it, unmasked.
+   *
+   * @returns A borrowed view of `buf[start, end)`, a plain Uint8Array also when a Buffer was pushed.
+   *   Valid until the next call of `next`, `push`, `writable`, `commit` or `reset`.
+   */
+  view(): Uint8Array {
+    const { buf, start, end } = this;
+    return new Uint8Array(buf.buffer, buf.byteOffset + start, end - start);
+  }
+
+  /** As {@link view}, but a copy in new memory, which the caller owns. */
+  copy(): Uint8Array {
+    return new Uint8Array(this.view());
+  }
+
+  /**
+   * The bytes that were pushed and that {@link next} has not read. After a close frame they belong
+   * to the protocol that follows on the same stream, if there is one. Before that they are the start
+   * of the next frames; the rest of a payload is still masked. Empty after FAILED.
+   *
+   * @returns A copy, which the caller owns. The decoder keeps the bytes.
+   */
+  rest(): Uint8Array {
+    const ring = this.#ring;
+    const { chunk, chunkPos } = this.#tail;
+    // `size` counts the bytes of the tail. They are the input too in ON_TAIL.
+    const kept = this.#state === ON_TAIL ? 0 : ring.size;
+    const unread = this.#inputEnd - this.#pos;
+    const all = new Uint8Array(kept + unread + chunk.length - chunkPos);
+    all.set(ring.bytes.subarray(ring.base - kept, ring.base));
+    all.set(this.#bytes.subarray(this.#pos, this.#inputEnd), kept);
+    all.set(chunk.subarray(chunkPos), kept + unread);
+    return all;
   }
 
   /**

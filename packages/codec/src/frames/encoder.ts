@@ -1,4 +1,6 @@
 import { callRelease, rejectPromise } from '../callbacks.ts';
+import { CloseCode } from '../close/close-code.ts';
+import { formatCloseMessage } from '../close/close-payload.ts';
 import { MAX_CONTROL_PAYLOAD, MAX_HEADER, MAX_SHORT_PAYLOAD } from '../limits.ts';
 import { checkRange, isBytes, rotateBigEndian } from '../masking/mask.ts';
 import { xorAscii } from '../memory/copy.ts';
@@ -7,6 +9,7 @@ import { SlabWriter } from '../memory/slab-writer.ts';
 import { isHigh } from '../text/utf8.ts';
 import { encoderOptions, type FrameEncoderOptions } from './encoder-options.ts';
 import { checkFrameFields, headerSize, writeHeader } from './header.ts';
+import { CloseMessage } from './opcode.ts';
 import { FIN, MASK, RSV } from './rules.ts';
 
 /**
@@ -33,12 +36,7 @@ const LONGEST_PIECE = 4096;
  *
  * const encoder = new FrameEncoder({ role: 'server' });
  * encoder.text(TextMessage, true, 0, 'hello');
- * const count = encoder.segments;
- * for (let i = 0; i < count; i++) {
- *   const piece = encoder.segBuf(i).subarray(encoder.segStart(i), encoder.segEnd(i));
- *   process.stdout.write(piece, encoder.segRelease(i));
- * }
- * encoder.shift(count);
+ * encoder.flush((chunk, release) => process.stdout.write(chunk, release));
  * ```
  *
  * An encoder with nothing pending holds no memory. It never changes the caller's bytes.
@@ -180,6 +178,61 @@ export class FrameEncoder {
     out.pos = at + length;
     return out.pos - pos;
   }
+
+  /**
+   * Appends a close frame with `code` and `reason`.
+   *
+   * @param code - Default 1005: a close frame without a code.
+   * @returns Size of the frame in bytes.
+   * @throws As {@link formatCloseMessage} and {@link frame}. Nothing is appended then.
+   * @see RFC 6455, section 5.5.1
+   */
+  close(code: number = CloseCode.NoStatusReceived, reason = ''): number {
+    return this.frame(CloseMessage, true, 0, formatCloseMessage(code, reason));
+  }
+
+  /**
+   * Removes all pending bytes and passes them to `write`, in order and without a copy. The safe form
+   * of the methods for segments below.
+   *
+   * @param write - Gets a borrowed chunk, and the function to call once when the bytes are no longer
+   *   read: at once, or when an asynchronous write is done. A chunk may be a view of memory that
+   *   other encoders use: do not transfer its `buffer`. `write` may append frames; they are passed
+   *   too.
+   * @throws TypeError when `write` is not a function, and what `write` throws. The chunk of that
+   *   call is removed, later ones are still pending.
+   */
+  flush(write: (chunk: Uint8Array, release: () => void) => void): void {
+    if (typeof write !== 'function') throw new TypeError('write must be a function');
+    while (this.segments > 0) {
+      const { sealed } = this.out;
+      const buf = sealed.buf(0);
+      const start = sealed.start(0);
+      // Not `subarray`: of a Buffer it creates a Buffer.
+      const chunk = new Uint8Array(buf.buffer, buf.byteOffset + start, sealed.end(0) - start);
+      const release = sealed.release(0) ?? nothing;
+      sealed.shift(1);
+      write(chunk, release);
+    }
+  }
+
+  /**
+   * Removes all pending bytes and returns a copy of them.
+   *
+   * @returns Owned by the caller; empty when nothing is pending.
+   */
+  bytes(): Uint8Array {
+    const all = new Uint8Array(this.pending);
+    let at = 0;
+    this.flush((chunk, release) => {
+      all.set(chunk, at);
+      at += chunk.length;
+      release();
+    });
+    return all;
+  }
+
+  // The fast form of `flush`: no view and no call per segment.
 
   /**
    * Number of pending segments, oldest first. Reading it seals the current slab: later frames go to
@@ -448,6 +501,8 @@ function pieceOf(text: string, start: number, most: number): string {
   const cutsPair = end < text.length && isHigh(text.charCodeAt(end - 1));
   return text.slice(start, cutsPair ? end - 1 : end);
 }
+
+function nothing(): void {}
 
 /** One test for all invalid arguments: small enough to be inlined. */
 function isBadFrame(opcode: number, fin: boolean, rsv: number, length: number): boolean {

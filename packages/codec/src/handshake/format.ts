@@ -1,0 +1,166 @@
+import { kind } from '../options.ts';
+import { utf8Length } from '../text/utf8.ts';
+import { acceptKey } from './accept-key.ts';
+import { type Extension, formatExtensions } from './extensions.ts';
+import { formatLine, formatLines, type HeaderLines } from './header-lines.ts';
+import { isHost, isRequestTarget } from './host.ts';
+import { isWebSocketKey } from './key.ts';
+import { isToken } from './scanner.ts';
+
+/** Options of {@link formatRequest}. */
+export interface RequestOptions {
+  /** Offered subprotocols, in order of preference. Default: none. */
+  subprotocols?: readonly string[];
+  /** Offered extensions, or the value of `Sec-WebSocket-Extensions`. Default: none. */
+  extensions?: readonly Extension[] | string;
+  /** Further headers, such as `Origin` or `Authorization`. */
+  headers?: HeaderLines;
+}
+
+/** Options of {@link formatSwitching}. */
+export interface SwitchingOptions {
+  /** The subprotocol, one of the offered names. Default: none. */
+  subprotocol?: string;
+  /** The accepted extensions, or the value of `Sec-WebSocket-Extensions`. Default: none. */
+  extensions?: readonly Extension[] | string;
+  /** Further headers, such as `Set-Cookie`. */
+  headers?: HeaderLines;
+}
+
+const COMMON = ['connection', 'upgrade', 'content-length', 'transfer-encoding'];
+const OFFERS = ['sec-websocket-protocol', 'sec-websocket-extensions'];
+const OF_REQUEST = /* @__PURE__ */ COMMON.concat(OFFERS, [
+  'host',
+  'sec-websocket-key',
+  'sec-websocket-version',
+]);
+const OF_SWITCHING = /* @__PURE__ */ COMMON.concat(OFFERS, ['sec-websocket-accept']);
+const OF_REFUSAL = ['connection', 'content-length', 'transfer-encoding', 'content-type'];
+
+/** Visible ASCII only: nothing can end the line. */
+const VISIBLE = /^[!-~]+$/;
+
+/**
+ * Writes the request of a client's opening handshake, up to and including its empty line.
+ *
+ * @param target - A path with its query, such as `/chat?room=1`, or an absolute URI of `host`.
+ * @param host - `host[:port]`; without the port when it is the default of the scheme.
+ * @param key - 16 random bytes in base64, new for each request:
+ *   `btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))))`.
+ * @returns ASCII.
+ * @throws TypeError for an argument that cannot be sent, also for a header that the handshake sets;
+ *   SyntaxError for an extension that is not made of tokens.
+ * @see RFC 6455, section 4.1
+ */
+export function formatRequest(
+  target: string,
+  host: string,
+  key: string,
+  options: RequestOptions = {},
+): string {
+  const { subprotocols = [], extensions = [], headers } = options;
+  if (typeof host !== 'string' || !isHost(host)) {
+    throw new TypeError(`host must be host[:port], not ${shown(host)}`);
+  }
+  if (typeof target !== 'string' || !VISIBLE.test(target) || !isRequestTarget(target, host)) {
+    throw new TypeError(`target must be a path such as /chat?room=1, not ${shown(target)}`);
+  }
+  checkKey(key);
+  if (!Array.isArray(subprotocols) || new Set(subprotocols).size < subprotocols.length) {
+    throw new TypeError('subprotocols must be an array of different names');
+  }
+  subprotocols.forEach(checkSubprotocol);
+  return (
+    `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+    `Sec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n` +
+    formatOffers(subprotocols.join(', '), extensions) +
+    `${formatLines(headers, OF_REQUEST)}\r\n`
+  );
+}
+
+/**
+ * Writes the 101 response that accepts a handshake, up to and including its empty line. Frames may
+ * follow it at once.
+ *
+ * @param key - The `Sec-WebSocket-Key` of the request.
+ * @returns ASCII.
+ * @throws TypeError for an argument that cannot be sent, also for a header that the handshake sets;
+ *   SyntaxError for an extension that is not made of tokens.
+ * @see RFC 6455, section 4.2.2
+ */
+export function formatSwitching(key: string, options: SwitchingOptions = {}): string {
+  const { subprotocol = '', extensions = [], headers } = options;
+  checkKey(key);
+  if (subprotocol !== '') checkSubprotocol(subprotocol);
+  return (
+    'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+    `Sec-WebSocket-Accept: ${acceptKey(key)}\r\n` +
+    formatOffers(subprotocol, extensions) +
+    `${formatLines(headers, OF_SWITCHING)}\r\n`
+  );
+}
+
+/**
+ * Writes the whole response that refuses a handshake. End the stream after it.
+ *
+ * @param status - 300 to 599.
+ * @param headers - Such as those of a {@link Refusal}, or `Retry-After`.
+ * @param text - The body, as plain text. Do not put input of the client into it.
+ * @returns ASCII, except for `text`. Encode it as UTF-8: `Content-Length` counts these bytes.
+ * @throws RangeError for another status, TypeError for another argument that cannot be sent.
+ */
+export function formatRefusal(
+  status: number,
+  headers: HeaderLines | undefined,
+  text: string,
+): string {
+  if (!(Number.isInteger(status) && status >= 300 && status <= 599)) {
+    throw new RangeError(`status must be an integer of 300 to 599, not ${status}`);
+  }
+  if (typeof text !== 'string') throw new TypeError(`text must be a string, not ${kind(text)}`);
+  const lines = formatLines(headers, OF_REFUSAL);
+  // RFC 9110, section 7.8: a sender of Upgrade lists it in Connection.
+  const connection = /^upgrade:/im.test(lines) ? 'close, Upgrade' : 'close';
+  return (
+    `HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\nConnection: ${connection}\r\n` +
+    `Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n` +
+    `Content-Length: ${utf8Length(text)}\r\n${lines}\r\n${text}`
+  );
+}
+
+/** Reason phrases of refusals. Another status has an empty one (RFC 9112, section 4). */
+const REASONS: { readonly [status: number]: string } = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  421: 'Misdirected Request',
+  426: 'Upgrade Required',
+  429: 'Too Many Requests',
+  431: 'Request Header Fields Too Large',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable',
+};
+
+function formatOffers(protocol: string, extensions: readonly Extension[] | string): string {
+  const list = typeof extensions === 'string' ? extensions : formatExtensions(extensions);
+  return (
+    (protocol === '' ? '' : formatLine('Sec-WebSocket-Protocol', protocol)) +
+    (list === '' ? '' : formatLine('Sec-WebSocket-Extensions', list))
+  );
+}
+
+function checkKey(key: unknown): void {
+  if (typeof key === 'string' && isWebSocketKey(key)) return;
+  throw new TypeError(`key must be 16 bytes in base64, not ${shown(key)}`);
+}
+
+function checkSubprotocol(name: unknown): void {
+  if (typeof name === 'string' && isToken(name)) return;
+  throw new TypeError(`a subprotocol must be a token, not ${shown(name)}`);
+}
+
+function shown(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value) : kind(value);
+}

@@ -1,0 +1,350 @@
+import { isBytes } from '../masking/mask.ts';
+import { checkOptionNames, whole } from '../options.ts';
+import { hasToken } from './token-list.ts';
+
+/** The result of `push`: the head continues, is complete, or is malformed. */
+export type HeadVerdict = 'more' | 'done' | 'fault';
+
+/** Why a head was refused. */
+export interface HeadFault {
+  /** 431 for a head over a limit, 400 for a malformed one. */
+  readonly status: 400 | 431;
+  /** Names the fault. Contains nothing of the peer's bytes. */
+  readonly message: string;
+}
+
+/** Limits of a head. */
+export interface HeadLimits {
+  /** Most bytes of the whole head, with its empty line. Default 16 KiB. */
+  maxBytes?: number;
+  /** Most header lines. Default 100. */
+  maxLines?: number;
+}
+
+export const SPACE = 0x20;
+export const CR = 0x0d;
+const TAB = 0x09;
+const LF = 0x0a;
+const COLON = 0x3a;
+
+/** Classes of bytes. A table is faster than ranges, and reads as the grammar does. */
+const TOKEN = 1;
+/** A byte of a field's value, or of a reason phrase (RFC 9110, section 5.5). */
+const TEXT = 2;
+/** A visible ASCII character: a byte of a request target. */
+const VISIBLE = 4;
+const CLASSES = /* @__PURE__ */ Uint8Array.from({ length: 256 }, (_, byte) => classesOf(byte));
+
+function classesOf(byte: number): number {
+  const isVisible = byte > 0x20 && byte < 0x7f;
+  const isToken = isVisible && !'"(),/:;<=>?@[\\]{}'.includes(String.fromCharCode(byte));
+  const isText = byte === TAB || (byte >= 0x20 && byte !== 0x7f);
+  return (isToken ? TOKEN : 0) | (isText ? TEXT : 0) | (isVisible ? VISIBLE : 0);
+}
+
+/** Whether `byte` may occur in a token (RFC 9110, section 5.6.2). */
+export function isTokenByte(byte: number): boolean {
+  return (CLASSES[byte]! & TOKEN) !== 0;
+}
+
+/** Whether `byte` may occur in the value of a field. */
+export function isTextByte(byte: number): boolean {
+  return (CLASSES[byte]! & TEXT) !== 0;
+}
+
+/** Whether `byte` is a visible ASCII character. */
+export function isVisibleByte(byte: number): boolean {
+  return (CLASSES[byte]! & VISIBLE) !== 0;
+}
+
+// The states of a head. Each byte is read once, in order, so that cuts change nothing.
+const START_LINE = 0;
+const START_LINE_LF = 1;
+const LINE = 2;
+const NAME = 3;
+const BEFORE_VALUE = 4;
+const VALUE = 5;
+const VALUE_LF = 6;
+const LAST_LF = 7;
+
+/** Numbers that describe one header line: where its name and its value begin and end. */
+const PER_LINE = 4;
+/** First size in bytes of the memory for a head that was cut. */
+const FIRST_BLOCK = 512;
+const NO_BYTES = /* @__PURE__ */ new Uint8Array(0);
+
+/**
+ * Reads the start line and the header lines of HTTP/1.1, strictly: lines end in CRLF, no folded
+ * lines, no space around a name, no control characters. What node:http refuses is refused here.
+ *
+ * @see RFC 9112, sections 2 to 5
+ */
+export abstract class Head {
+  #state = START_LINE;
+  #done = false;
+  #fault: HeadFault | undefined = undefined;
+  #end = 0;
+  /** The head. A chunk that contains all of it, or memory of this object. */
+  #bytes: Uint8Array = NO_BYTES;
+  /** Bytes of the head in earlier chunks. */
+  #size = 0;
+  readonly #lines: number[] = [];
+  /** Index after the last byte of the value that is no white space. */
+  #valueEnd = 0;
+  readonly #maxBytes: number;
+  readonly #maxLines: number;
+
+  /** @throws TypeError or RangeError that names the invalid limit. */
+  constructor(owner: string, limits: HeadLimits, names: readonly string[]) {
+    checkOptionNames(owner, limits, names);
+    const { maxBytes = 16_384, maxLines = 100 } = limits;
+    this.#maxBytes = whole('maxBytes', maxBytes);
+    this.#maxLines = whole('maxLines', maxLines);
+  }
+
+  /** Why `push` returned `'fault'`; undefined otherwise. */
+  get fault(): HeadFault | undefined {
+    return this.#fault;
+  }
+
+  /**
+   * Index in the last pushed chunk of the first byte after the head: the frames begin there. 0 until
+   * `push` has returned `'done'`.
+   */
+  get end(): number {
+    return this.#end;
+  }
+
+  /**
+   * Reads the next bytes of the stream. Each byte is read once, and a cut at any place changes
+   * nothing.
+   *
+   * @param chunk - Not changed. The head refers to a chunk that contains the whole head: do not
+   *   change it while you use the head. A head of several chunks is copied, to at most `maxBytes`
+   *   bytes.
+   * @returns `'more'` while the head is incomplete, `'done'` once it is complete, `'fault'` at the
+   *   first byte that breaks the grammar or a limit. After `'done'` and `'fault'`, further calls
+   *   read nothing and return the same.
+   * @throws TypeError when `chunk` is not a Uint8Array. Never for the bytes of the peer.
+   */
+  push(chunk: Uint8Array): HeadVerdict {
+    if (!isBytes(chunk)) throw new TypeError('chunk must be a Uint8Array');
+    if (this.#verdict() !== 'more') return this.#verdict();
+    const last = Math.min(chunk.length, this.#maxBytes - this.#size);
+    let at = 0;
+    while (at < last && this.#verdict() === 'more') {
+      this.#read(chunk[at]!, this.#size + at);
+      at++;
+    }
+    if (this.#verdict() === 'more' && this.#size + at === this.#maxBytes) this.tooLarge();
+    if (this.#fault === undefined) this.#keep(chunk, at);
+    if (this.#done) this.#finish(at);
+    return this.#verdict();
+  }
+
+  #verdict(): HeadVerdict {
+    if (this.#fault !== undefined) return 'fault';
+    return this.#done ? 'done' : 'more';
+  }
+
+  /** Whether the field occurs. `name` ignores case. */
+  has(name: string): boolean {
+    return this.#find(name).length > 0;
+  }
+
+  /** The value of a field that occurs exactly once, otherwise undefined. `name` ignores case. */
+  once(name: string): string | undefined {
+    const found = this.#find(name);
+    return found.length === 1 ? this.#value(found[0]!) : undefined;
+  }
+
+  /**
+   * The value of every line of the field, in order, without the white space around it. One character
+   * for each byte (Latin-1). `name` ignores case.
+   */
+  lines(name: string): string[] {
+    return this.#find(name).map((line) => this.#value(line));
+  }
+
+  /** The field as one list over all its lines, joined with `', '`; `''` when it is missing. */
+  list(name: string): string {
+    return this.lines(name).join(', ');
+  }
+
+  /** Name and value of every header line, in order. Names are in their original case. */
+  all(): [name: string, value: string][] {
+    const all: [string, string][] = [];
+    for (let line = 0; line < this.#count; line += PER_LINE) {
+      const name = this.text(this.#lines[line]!, this.#lines[line + 1]!);
+      all.push([name, this.#value(line)]);
+    }
+    return all;
+  }
+
+  /**
+   * Whether `Upgrade` lists `websocket` and `Connection` lists `upgrade` (RFC 6455, sections 4.1 and
+   * 4.2.1). It checks nothing else.
+   */
+  get wantsWebSocket(): boolean {
+    return (
+      hasToken(this.list('connection'), 'upgrade') && hasToken(this.list('upgrade'), 'websocket')
+    );
+  }
+
+  /** Reads a byte of the start line. It ends at the CR that the grammar allows. */
+  protected abstract readStartLine(byte: number, at: number): boolean;
+
+  /** Checks the complete head. Calls {@link fail} for a fault. */
+  protected abstract check(): void;
+
+  /** Bytes `[start, end)` of the head, one character for each byte. Empty until it is complete. */
+  protected text(start: number, end: number): string {
+    let text = '';
+    if (!this.#done) return text;
+    for (let i = start; i < end; i++) text += String.fromCharCode(this.#bytes[i]!);
+    return text;
+  }
+
+  protected fail(message: string, status: 400 | 431 = 400): void {
+    this.#done = false;
+    this.#fault = { status, message };
+    this.#bytes = NO_BYTES;
+  }
+
+  protected tooLarge(): void {
+    this.fail('the head is too large', 431);
+  }
+
+  #read(byte: number, at: number): void {
+    switch (this.#state) {
+      case START_LINE:
+        if (!this.readStartLine(byte, at)) this.fail('malformed start line');
+        else if (byte === CR) this.#state = START_LINE_LF;
+        break;
+      case START_LINE_LF:
+      case VALUE_LF:
+        this.#expectLf(byte, LINE);
+        break;
+      case LINE:
+        this.#beginLine(byte, at);
+        break;
+      case NAME:
+        if (byte === COLON) this.#endName(at);
+        else if (!isTokenByte(byte)) this.fail('malformed header name');
+        break;
+      case BEFORE_VALUE:
+      case VALUE:
+        this.#readValue(byte, at);
+        break;
+      case LAST_LF:
+        this.#expectLf(byte, LAST_LF);
+        this.#done = this.#fault === undefined;
+        break;
+    }
+  }
+
+  #expectLf(byte: number, next: number): void {
+    if (byte === LF) this.#state = next;
+    else this.fail('a line does not end in CRLF');
+  }
+
+  #beginLine(byte: number, at: number): void {
+    if (byte === CR) {
+      this.#state = LAST_LF;
+    } else if (!isTokenByte(byte)) {
+      this.fail('malformed header name');
+    } else if (this.#lines.length === PER_LINE * this.#maxLines) {
+      this.tooLarge();
+    } else {
+      this.#lines.push(at);
+      this.#state = NAME;
+    }
+  }
+
+  #endName(at: number): void {
+    this.#lines.push(at);
+    this.#state = BEFORE_VALUE;
+  }
+
+  #readValue(byte: number, at: number): void {
+    const isSpace = byte === SPACE || byte === TAB;
+    if (this.#state === BEFORE_VALUE && isSpace) return;
+    if (this.#state === BEFORE_VALUE) {
+      this.#lines.push(at);
+      this.#valueEnd = at;
+      this.#state = VALUE;
+    }
+    if (byte === CR) {
+      this.#lines.push(this.#valueEnd);
+      this.#state = VALUE_LF;
+    } else if (!isTextByte(byte)) {
+      this.fail('malformed header value');
+    } else if (!isSpace) {
+      this.#valueEnd = at + 1;
+    }
+  }
+
+  /** Keeps the first `length` bytes of a chunk: by reference when they are a whole head. */
+  #keep(chunk: Uint8Array, length: number): void {
+    if (this.#done && this.#size === 0) {
+      this.#bytes = chunk;
+      return;
+    }
+    const size = this.#size + length;
+    if (size > this.#bytes.length) {
+      const room = Math.max(size, 2 * this.#bytes.length, FIRST_BLOCK);
+      const larger = new Uint8Array(Math.min(room, this.#maxBytes));
+      larger.set(this.#bytes);
+      this.#bytes = larger;
+    }
+    this.#bytes.set(chunk.subarray(0, length), this.#size);
+    this.#size = size;
+  }
+
+  #finish(at: number): void {
+    if (this.#hasUnclearBody()) this.fail('the length of the body is not clear');
+    else this.check();
+    if (this.#done) this.#end = at;
+  }
+
+  /** Two readers may disagree about such a body, which is request smuggling. */
+  #hasUnclearBody(): boolean {
+    const lengths = this.lines('content-length');
+    const codings = this.lines('transfer-encoding');
+    if (lengths.length + codings.length > 1) return true;
+    if (codings.length === 1) return codings[0]!.toLowerCase() !== 'chunked';
+    return lengths.length === 1 && !/^\d{1,15}$/.test(lengths[0]!);
+  }
+
+  /** Length of the description of all lines; 0 until the head is complete. */
+  get #count(): number {
+    return this.#done ? this.#lines.length : 0;
+  }
+
+  /** Indexes of the lines of a field. */
+  #find(name: string): number[] {
+    const found: number[] = [];
+    for (let line = 0; line < this.#count; line += PER_LINE) {
+      if (this.#isNamed(line, name)) found.push(line);
+    }
+    return found;
+  }
+
+  #isNamed(line: number, name: string): boolean {
+    const start = this.#lines[line]!;
+    if (this.#lines[line + 1]! - start !== name.length) return false;
+    for (let i = 0; i < name.length; i++) {
+      if (lowerCase(this.#bytes[start + i]!) !== lowerCase(name.charCodeAt(i))) return false;
+    }
+    return true;
+  }
+
+  #value(line: number): string {
+    return this.text(this.#lines[line + 2]!, this.#lines[line + 3]!);
+  }
+}
+
+/** Only A to Z. */
+function lowerCase(code: number): number {
+  return code >= 0x41 && code <= 0x5a ? code + 0x20 : code;
+}

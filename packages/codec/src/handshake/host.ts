@@ -1,0 +1,43 @@
+// One character class and no alternatives inside the repetition: linear time.
+const HOST_PORT = /^(?:\[([0-9A-Fa-f:.]+)\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::([0-9]{0,5}))?$/;
+const GROUP = /^[0-9A-Fa-f]{1,4}$/;
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
+const ABSOLUTE = /^(?:https?|wss?):\/\/([^/?#]*)/i;
+
+/** Whether `text` is `host[:port]`, the form of a Host header (RFC 9110, section 7.2). */
+export function isHost(text: string): boolean {
+  const match = HOST_PORT.exec(text);
+  if (match === null) return false;
+  const [, ipv6, port] = match;
+  return Number(port ?? 0) <= 65_535 && (ipv6 === undefined || isIPv6(ipv6));
+}
+
+/** RFC 4291, section 2.2. */
+function isIPv6(text: string): boolean {
+  const [head = '', tail, ...more] = text.split('::');
+  if (more.length > 0) return false;
+  const before = countGroups(head, tail === undefined);
+  if (tail === undefined) return before === 8;
+  return before + countGroups(tail, true) <= 7;
+}
+
+/** Number of 16-bit groups in `text`; Infinity when one is malformed. */
+function countGroups(text: string, mayEndInIPv4: boolean): number {
+  if (text === '') return 0;
+  const groups = text.split(':');
+  const endsInIPv4 = mayEndInIPv4 && IPV4.test(groups.at(-1)!);
+  if (endsInIPv4) groups.pop();
+  return groups.every((group) => GROUP.test(group))
+    ? groups.length + (endsInIPv4 ? 2 : 0)
+    : Infinity;
+}
+
+/**
+ * Whether `target` is a path, or an absolute URI whose authority equals the Host header (RFC 9112,
+ * section 3.2), without a fragment.
+ */
+export function isRequestTarget(target: string, host: string): boolean {
+  if (target.includes('#')) return false;
+  const authority = ABSOLUTE.exec(target)?.[1];
+  return target.startsWith('/') || authority?.toLowerCase() === host.toLowerCase();
+}

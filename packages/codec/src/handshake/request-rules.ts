@@ -1,0 +1,152 @@
+import { parseExtensions } from './extensions.ts';
+import { isHost, isRequestTarget } from './host.ts';
+import { isWebSocketKey } from './key.ts';
+import type { RequestFacts } from './request-facts.ts';
+import { hasToken } from './token-list.ts';
+
+/**
+ * When a rule applies. The application's own steps come between: its routes after `'request'`, its
+ * check of the origin after `'origin'`, its authentication after `'offers'`.
+ */
+export type RequestStep = 'request' | 'origin' | 'offers';
+
+/** The answer to a request that breaks a rule. */
+export interface Refusal {
+  /** Status of HTTP: 400, 405 or 426. */
+  readonly status: number;
+  /** Names the broken rule. Contains nothing of the request. */
+  readonly message: string;
+  /** Headers that the answer must have. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+}
+
+/** One rule for the request of an opening handshake. */
+export interface RequestRule extends Refusal {
+  readonly step: RequestStep;
+  /** Whether the request follows the rule. Never throws. */
+  readonly holds: (facts: RequestFacts) => boolean;
+}
+
+const BAD = 'not a websocket handshake:';
+const NOT_WEBSOCKET = 'the client is not using the websocket protocol:';
+const BAD_VERSION = "unsupported version: 13 not found in 'Sec-Websocket-Version' header";
+const UPGRADE = ['Upgrade', 'websocket'] as const;
+const VERSION = ['Sec-WebSocket-Version', '13'] as const;
+
+/**
+ * The rules of a server for a request (RFC 6455, section 4.2.1), in the order in which faults are
+ * reported. Messages follow gorilla/websocket.
+ */
+export const requestRules: readonly RequestRule[] = [
+  {
+    step: 'request',
+    holds: ({ version }) => version === '1.1',
+    status: 400,
+    message: `${NOT_WEBSOCKET} request is not HTTP/1.1`,
+    headers: [],
+  },
+  {
+    step: 'request',
+    holds: (facts) => facts.once('host') !== undefined,
+    status: 400,
+    message: `${BAD} 'Host' header must occur exactly once`,
+    headers: [],
+  },
+  {
+    step: 'request',
+    holds: (facts) => isHost(facts.list('host')),
+    status: 400,
+    message: `${BAD} 'Host' header is not a valid host`,
+    headers: [],
+  },
+  {
+    step: 'request',
+    // Bytes after the head are frames. Reading them as a body too would be request smuggling.
+    holds: (facts) =>
+      !facts.has('transfer-encoding') &&
+      facts.lines('content-length').every((length) => /^0+$/.test(length)),
+    status: 400,
+    message: `${BAD} request has a body`,
+    headers: [],
+  },
+  {
+    step: 'request',
+    holds: (facts) => hasToken(facts.list('connection'), 'upgrade'),
+    status: 400,
+    message: `${NOT_WEBSOCKET} 'upgrade' token not found in 'Connection' header`,
+    headers: [],
+  },
+  {
+    step: 'request',
+    holds: (facts) => hasToken(facts.list('upgrade'), 'websocket'),
+    status: 426,
+    message: `${NOT_WEBSOCKET} 'websocket' token not found in 'Upgrade' header`,
+    headers: [UPGRADE],
+  },
+  {
+    step: 'request',
+    holds: ({ method }) => method === 'GET',
+    status: 405,
+    message: `${NOT_WEBSOCKET} request method is not GET`,
+    headers: [['Allow', 'GET']],
+  },
+  {
+    step: 'request',
+    holds: (facts) => facts.once('sec-websocket-version') !== undefined,
+    status: 400,
+    message: BAD_VERSION,
+    headers: [],
+  },
+  {
+    step: 'request',
+    holds: (facts) => facts.once('sec-websocket-version') === '13',
+    status: 426,
+    message: BAD_VERSION,
+    headers: [UPGRADE, VERSION],
+  },
+  {
+    // Section 4.2.1 allows a path and an absolute URI. An absolute URI must name the same host as
+    // the Host header.
+    step: 'request',
+    holds: (facts) => isRequestTarget(facts.target, facts.list('host')),
+    status: 400,
+    message: `${BAD} request target is neither a path nor a URI of the host`,
+    headers: [],
+  },
+  {
+    // A check would see only one of them, and a browser sends only one.
+    step: 'origin',
+    holds: (facts) => facts.lines('origin').length < 2,
+    status: 400,
+    message: `${BAD} 'Origin' header is repeated`,
+    headers: [],
+  },
+  {
+    step: 'offers',
+    holds: (facts) => isWebSocketKey(facts.once('sec-websocket-key') ?? ''),
+    status: 400,
+    message: `${BAD} 'Sec-WebSocket-Key' header must be Base64 encoded value of 16-byte in length`,
+    headers: [],
+  },
+  {
+    step: 'offers',
+    holds: (facts) => parseExtensions(facts.list('sec-websocket-extensions')) !== undefined,
+    status: 400,
+    message: `${BAD} malformed 'Sec-WebSocket-Extensions' header`,
+    headers: [],
+  },
+];
+
+/**
+ * Checks a request by {@link requestRules}.
+ *
+ * A server with no step of its own between the rules leaves `step` out, and checks the origin
+ * before it answers: without that check, any web page can connect with the cookies of its visitor
+ * (RFC 6455, section 10.2).
+ *
+ * @param step - Checks only the rules of this step. Default: all rules.
+ * @returns The first broken rule, for {@link formatRefusal}; undefined when there is none.
+ */
+export function checkRequest(facts: RequestFacts, step?: RequestStep): Refusal | undefined {
+  return requestRules.find((rule) => (step ?? rule.step) === rule.step && !rule.holds(facts));
+}

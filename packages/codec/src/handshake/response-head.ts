@@ -1,0 +1,64 @@
+import { CR, Head, type HeadLimits, isTextByte, SPACE } from './head.ts';
+
+const VERSION = 'HTTP/1.';
+/** Index of the status in the status line, after `HTTP/1.1 `. */
+const STATUS_AT = VERSION.length + 2;
+const REASON_AT = STATUS_AT + 3;
+
+/**
+ * Reads the head of a response, with limits: the twin of {@link RequestHead}. One object reads one
+ * head. An interim response (status 100 to 199, except 101) is followed by another head, at `end`.
+ *
+ * ```ts
+ * import { acceptKey, ResponseHead } from '@ws/codec';
+ *
+ * const key = 'dGhlIHNhbXBsZSBub25jZQ=='; // of the request
+ * const head = new ResponseHead();
+ *
+ * function isOpen(chunk: Uint8Array): boolean {
+ *   if (head.push(chunk) !== 'done' || head.status !== 101) return false;
+ *   return head.wantsWebSocket && head.once('sec-websocket-accept') === acceptKey(key);
+ * }
+ *
+ * console.log(isOpen(new TextEncoder().encode('HTTP/1.1 403 Forbidden\r\n\r\n'))); // false
+ * ```
+ *
+ * @see RFC 9112, section 4; RFC 6455, section 4.1
+ */
+export class ResponseHead extends Head {
+  #status = 0;
+  #minor = 0;
+
+  /** @throws TypeError or RangeError that names the invalid limit. */
+  constructor(limits: HeadLimits = {}) {
+    super('ResponseHead', limits, ['maxBytes', 'maxLines']);
+  }
+
+  /** The status, 100 to 999. 0 until its digits have arrived. */
+  get status(): number {
+    return this.#status;
+  }
+
+  /** The minor version of HTTP/1: 0 or 1. */
+  get minor(): number {
+    return this.#minor;
+  }
+
+  protected override readStartLine(byte: number, at: number): boolean {
+    if (at < VERSION.length) return byte === VERSION.charCodeAt(at);
+    if (at === VERSION.length) {
+      this.#minor = byte - 0x30;
+      return this.#minor === 0 || this.#minor === 1;
+    }
+    if (at < STATUS_AT) return byte === SPACE;
+    if (at < REASON_AT) {
+      this.#status = 10 * this.#status + byte - 0x30;
+      return byte >= 0x30 && byte <= 0x39 && this.#status > 0;
+    }
+    // RFC 9112, section 4: some servers leave out the space when there is no reason phrase.
+    if (at === REASON_AT) return byte === SPACE || byte === CR;
+    return byte === CR || isTextByte(byte);
+  }
+
+  protected override check(): void {}
+}

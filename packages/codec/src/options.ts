@@ -1,0 +1,62 @@
+/**
+ * Checks that `options` is an object with known names only.
+ *
+ * @param owner - Name of the class that takes the options, for the message.
+ * @throws TypeError that names the unknown option and suggests a known one.
+ */
+export function checkOptionNames(owner: string, options: unknown, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`${owner}: expected an object of options, got ${kind(options)}`);
+  }
+  for (const name of Object.keys(options)) {
+    if (known.includes(name)) continue;
+    const near = known.find((other) => isNear(name.toLowerCase(), other.toLowerCase()));
+    const hint = near === undefined ? '' : `did you mean ${near}? `;
+    throw new TypeError(
+      `${owner}: unknown option ${name}; ${hint}known options: ${known.join(', ')}`,
+    );
+  }
+}
+
+/** Whether at most two letters differ, are missing or are added at one place. */
+function isNear(a: string, b: string): boolean {
+  let start = 0;
+  while (start < a.length && a[start] === b[start]) start++;
+  let end = 0;
+  const most = Math.min(a.length, b.length) - start;
+  while (end < most && a.at(-1 - end) === b.at(-1 - end)) end++;
+  return Math.max(a.length, b.length) - start - end <= 2;
+}
+
+/**
+ * A bound that is a whole number of 1 or more.
+ *
+ * @throws TypeError or RangeError that names the option, the value and the cure.
+ */
+export function whole(name: string, value: unknown): number {
+  if (typeof value !== 'number') {
+    throw new TypeError(`${name}: expected a number, got ${kind(value)}`);
+  }
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new RangeError(`${name}: expected a whole number of 1 or more, got ${value}`);
+  }
+  return value;
+}
+
+/**
+ * As {@link whole}, or Infinity for `false`: no bound.
+ *
+ * @throws TypeError or RangeError that names the option, the value and the cure.
+ */
+export function bound(name: string, value: unknown): number {
+  if (value === false) return Infinity;
+  if (value === 0) throw new RangeError(`${name}: 0 is not a bound; use false for no bound`);
+  return whole(name, value);
+}
+
+/** Names the type of a value for a message: that of `typeof`, the class of an object, or `null`. */
+export function kind(value: unknown): string {
+  if (value === null) return 'null';
+  if (typeof value !== 'object') return typeof value;
+  return Object.prototype.toString.call(value).slice(8, -1);
+}

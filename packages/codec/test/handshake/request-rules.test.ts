@@ -1,0 +1,120 @@
+import { isIP } from 'node:net';
+import { checkRequest, RequestHead, requestRules } from '@ws/codec';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { isHost } from '../../src/handshake/host.ts';
+import { REQUEST } from './heads.ts';
+
+/** The request of the RFC after `change`. */
+function facts(change: (text: string) => string): RequestHead {
+  const head = new RequestHead();
+  expect(head.push(new TextEncoder().encode(change(REQUEST)))).toBe('done');
+  return head;
+}
+
+/** Adds a header line. */
+const add =
+  (line: string) =>
+  (text: string): string =>
+    text.replace('Upgrade:', `${line}\r\nUpgrade:`);
+
+const swap =
+  (from: string | RegExp, to: string) =>
+  (text: string): string =>
+    text.replace(from, to);
+
+describe('checkRequest', () => {
+  it('accepts the request of RFC 6455, section 1.3', () => {
+    expect(checkRequest(facts((text) => text))).toBeUndefined();
+  });
+
+  it.each<[string, (text: string) => string, number, RegExp]>([
+    ['HTTP/1.0', swap('1.1', '1.0'), 400, /not HTTP\/1.1/],
+    ['no valid Host', swap('server.example.com', 'a b'), 400, /valid host/],
+    ['a body', add('Content-Length: 1'), 400, /has a body/],
+    ['a body in chunks', add('Transfer-Encoding: chunked'), 400, /has a body/],
+    [
+      'no upgrade in Connection',
+      swap('Connection: Upgrade', 'Connection: close'),
+      400,
+      /'Connection'/,
+    ],
+    ['no websocket in Upgrade', swap('websocket', 'h2c'), 426, /'Upgrade'/],
+    ['POST', swap('GET', 'POST'), 405, /not GET/],
+    ['two versions', add('Sec-WebSocket-Version: 13'), 400, /version/],
+    ['version 8', swap('Version: 13', 'Version: 8'), 426, /version/],
+    ['a URI of another host', swap('/chat', 'http://other/'), 400, /target/],
+    ['a fragment', swap('/chat', '/#a'), 400, /target/],
+    ['two Origins', add('Origin: http://a'), 400, /'Origin'/],
+    ['a bad key', swap(/Key: \S+/, 'Key: abc'), 400, /'Sec-WebSocket-Key'/],
+    ['two keys', add('Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='), 400, /'Sec-WebSocket-Key'/],
+    ['bad extensions', add('Sec-WebSocket-Extensions: a; b='), 400, /Extensions/],
+  ])('refuses %s', (_, change, status, message) => {
+    const refusal = checkRequest(facts(change));
+    expect(refusal?.status).toBe(status);
+    expect(refusal?.message).toMatch(message);
+  });
+
+  it.each([
+    ['Content-Length: 0', add('Content-Length: 0')],
+    ['several tokens', swap('Connection: Upgrade', 'Connection: keep-alive, uPgRaDe')],
+    ['a URI of the host', swap('/chat', 'http://SERVER.example.com/chat')],
+    ['no Origin', swap(/Origin.*\r\n/, '')],
+  ])('accepts %s', (_, change) => {
+    expect(checkRequest(facts(change))).toBeUndefined();
+  });
+
+  it('reports the first broken rule of the whole table, or of one step', () => {
+    const head = facts((text) => swap(/Key: \S+/, 'Key: abc')(swap('GET', 'POST')(text)));
+    expect(checkRequest(head)?.status).toBe(405);
+    expect(checkRequest(head, 'request')?.status).toBe(405);
+    expect(checkRequest(head, 'origin')).toBeUndefined();
+    expect(checkRequest(head, 'offers')?.message).toMatch(/Key/);
+  });
+
+  it('names the headers of a 405 and of a 426', () => {
+    const headersOf = (change: (text: string) => string) => checkRequest(facts(change))?.headers;
+    expect(headersOf(swap('GET', 'POST'))).toEqual([['Allow', 'GET']]);
+    expect(headersOf(swap('Version: 13', 'Version: 8'))).toEqual([
+      ['Upgrade', 'websocket'],
+      ['Sec-WebSocket-Version', '13'],
+    ]);
+  });
+
+  it('has the steps in their order', () => {
+    const steps = requestRules.map(({ step }) => step);
+    expect(steps).toEqual([
+      ...Array<string>(10).fill('request'),
+      'origin',
+      ...Array<string>(2).fill('offers'),
+    ]);
+  });
+});
+
+describe('isHost', () => {
+  it('agrees with node:net about addresses in brackets', () => {
+    const group = fc.constantFrom('', '', '0', 'f', 'ffff', '12345', 'g', '1.2.3.4', '256.1.1.1');
+    const random = fc.array(group, { maxLength: 9 }).map((groups) => groups.join(':'));
+    fc.assert(
+      fc.property(fc.oneof(random, fc.ipV6()), (address) => {
+        expect(isHost(`[${address}]`)).toBe(isIP(address) === 6);
+      }),
+      { numRuns: 5000 },
+    );
+  });
+
+  it.each([
+    ['example.org', true],
+    ['example.org:', true],
+    ['example.org:65535', true],
+    ['example.org:65536', false],
+    ['127.0.0.1:80', true],
+    ['[::1]:80', true],
+    ['::1', false],
+    ['', false],
+    ['a/b', false],
+    ['a@b', false],
+  ])('%s: %s', (host, expected) => {
+    expect(isHost(host)).toBe(expected);
+  });
+});
