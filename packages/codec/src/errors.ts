@@ -64,18 +64,3 @@ export class BackpressureError extends WebSocketError {
     return 'BackpressureError';
   }
 }
-
-/**
- * A write after our close frame was sent (RFC 6455, section 5.5.1). Nothing of the write was sent.
- */
-export class CloseSentError extends WebSocketError {
-  declare readonly code: 'WS_ERR_CLOSE_SENT';
-
-  constructor() {
-    super('close sent', 'WS_ERR_CLOSE_SENT');
-  }
-
-  override get name(): string {
-    return 'CloseSentError';
-  }
-}

@@ -1,8 +1,14 @@
 export { CloseCode, isValidCloseCode } from './close/close-code.ts';
 export { type ClosePayload, formatCloseMessage, parseCloseMessage } from './close/close-payload.ts';
 export {
+  Endpoint,
+  type EndpointCloseInfo,
+  type EndpointEvent,
+} from './endpoint/endpoint.ts';
+export type { EndpointOptions } from './endpoint/endpoint-options.ts';
+export type { EndpointData } from './endpoint/payload.ts';
+export {
   BackpressureError,
-  CloseSentError,
   ProtocolError,
   type ProtocolErrorCode,
   WebSocketError,

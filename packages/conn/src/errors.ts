@@ -1,6 +1,6 @@
 import { WebSocketError } from '@ws/codec';
 
-export { BackpressureError, CloseSentError } from '@ws/codec';
+export { BackpressureError } from '@ws/codec';
 
 /**
  * The names of close codes in gorilla/websocket. It has none for 1012 to 1014: only the number is
@@ -47,6 +47,21 @@ export class CloseError extends WebSocketError {
 
   override get name(): string {
     return 'CloseError';
+  }
+}
+
+/**
+ * A write after our close frame was sent (RFC 6455, section 5.5.1). Nothing of the write was sent.
+ */
+export class CloseSentError extends WebSocketError {
+  declare readonly code: 'WS_ERR_CLOSE_SENT';
+
+  constructor() {
+    super('close sent', 'WS_ERR_CLOSE_SENT');
+  }
+
+  override get name(): string {
+    return 'CloseSentError';
   }
 }
 

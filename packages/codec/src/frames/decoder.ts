@@ -312,15 +312,15 @@ export class FrameDecoder {
    * @returns A copy, which the caller owns. The decoder keeps the bytes.
    */
   rest(): Uint8Array {
-    const ring = this.#ring;
-    const { chunk, chunkPos } = this.#tail;
-    // `size` counts the bytes of the tail. They are the input too in ON_TAIL.
-    const kept = this.#state === ON_TAIL ? 0 : ring.size;
-    const unread = this.#inputEnd - this.#pos;
-    const all = new Uint8Array(kept + unread + chunk.length - chunkPos);
-    all.set(ring.bytes.subarray(ring.base - kept, ring.base));
-    all.set(this.#bytes.subarray(this.#pos, this.#inputEnd), kept);
-    all.set(chunk.subarray(chunkPos), kept + unread);
+    const { bytes, base, size } = this.#ring;
+    // The input is the tail in ON_TAIL.
+    const tail = bytes.subarray(this.#state === ON_TAIL ? base : base - size, base);
+    const input = this.#bytes.subarray(this.#pos, this.#inputEnd);
+    const chunk = this.#tail.chunk.subarray(this.#tail.chunkPos);
+    const all = new Uint8Array(tail.length + input.length + chunk.length);
+    all.set(tail);
+    all.set(input, tail.length);
+    all.set(chunk, tail.length + input.length);
     return all;
   }
 

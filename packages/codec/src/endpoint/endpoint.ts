@@ -1,0 +1,377 @@
+import { CloseCode } from '../close/close-code.ts';
+import { formatCloseMessage, parseCloseMessage } from '../close/close-payload.ts';
+import { BackpressureError, ProtocolError } from '../errors.ts';
+import { FRAME, FRAME_BEGIN, FRAME_DATA, FRAME_END, NEED_MORE } from '../frames/decode-event.ts';
+import { FrameDecoder } from '../frames/decoder.ts';
+import { FrameEncoder } from '../frames/encoder.ts';
+import {
+  BinaryMessage,
+  CloseMessage,
+  PingMessage,
+  PongMessage,
+  TextMessage,
+} from '../frames/opcode.ts';
+import { isBytes } from '../masking/mask.ts';
+import { MaskKeys } from '../masking/mask-key.ts';
+import { NO_BYTES, type SlabSource } from '../memory/slab.ts';
+import { utf8Length } from '../text/utf8.ts';
+import {
+  type EndpointOptions,
+  type EndpointSettings,
+  endpointSettings,
+} from './endpoint-options.ts';
+import { MessageAssembler } from './message-assembler.ts';
+import { bytesOf, controlPayload, type EndpointData } from './payload.ts';
+
+/** How the connection of an `Endpoint` ended. */
+export interface EndpointCloseInfo {
+  /**
+   * The code of the peer's close frame, 1005 when that frame had no code. Without a close frame of
+   * the peer: the code with which this end failed the connection, or 1006 (RFC 6455, section 7.1.5).
+   */
+  readonly code: number;
+  /** The reason of the peer's close frame, else `''`. Escape it before you print it. */
+  readonly reason: string;
+  /** Whether the peer has closed with a close frame, and ours answers or has asked for it. */
+  readonly wasClean: boolean;
+  /** The rule that the peer broke, if that ended the connection. */
+  readonly error?: ProtocolError;
+}
+
+/** What the peer did. `data` is owned by the receiver. */
+export type EndpointEvent =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'binary'; readonly data: Uint8Array }
+  | { readonly kind: 'ping' | 'pong'; readonly data: Uint8Array }
+  | ({ readonly kind: 'close' } & EndpointCloseInfo);
+
+/**
+ * Plain memory: an endpoint that is dropped with output or with half a frame needs no clean-up.
+ */
+const HEAP: SlabSource = {
+  take: (size) => ({ bytes: new Uint8Array(size), release: () => {} }),
+};
+
+/** A close frame has at most this many bytes of reason (RFC 6455, section 5.5). */
+const MAX_REASON = 123;
+
+/**
+ * One end of a connection, without I/O: bytes of the peer become events, and what you send becomes
+ * bytes. It joins fragments, checks UTF-8 and all limits, answers pings and close frames.
+ *
+ * ```ts
+ * import { Endpoint } from '@ws/codec';
+ *
+ * const server = new Endpoint({ role: 'server' });
+ * const client = new Endpoint({ role: 'client' });
+ *
+ * client.send('hello');
+ * for (const event of server.receive(client.output())) {
+ *   if (event.kind === 'text') server.send(event.text);
+ * }
+ * console.log(client.receive(server.output())); // [ { kind: 'text', text: 'hello' } ]
+ * ```
+ *
+ * After each call that may produce output, write `output()` to the transport. When
+ * {@link finished} is true, end the transport. An endpoint has no timer: end the transport of a
+ * peer that does not answer a close frame. It has no extensions: negotiate none.
+ *
+ * @see RFC 6455, sections 5 to 7
+ */
+export class Endpoint {
+  readonly #settings: EndpointSettings;
+  readonly #decoder: FrameDecoder;
+  readonly #encoder: FrameEncoder;
+  readonly #message: MessageAssembler;
+  /** Payload of the newest ping that is not answered. */
+  #pong: Uint8Array | undefined = undefined;
+  /** Payload of our close frame. It is encoded by `output`, after all messages. */
+  #closePayload: Uint8Array | undefined = undefined;
+  #closeSent = false;
+  #closeCalled = false;
+  #transportEnded = false;
+  #closeInfo: EndpointCloseInfo | undefined = undefined;
+  #rest: Uint8Array = NO_BYTES;
+
+  /** @throws TypeError or RangeError that names the invalid or unknown option. */
+  constructor(options: EndpointOptions) {
+    const settings = endpointSettings(options);
+    const { role, readLimit, random } = settings;
+    this.#settings = settings;
+    // With holdLimit 0 the payload is checked as it arrives, also that of an incomplete frame.
+    this.#decoder = new FrameDecoder({
+      role,
+      holdLimit: 0,
+      maxFramePayload: readLimit,
+      pool: HEAP,
+    });
+    const keys = random && new MaskKeys(random);
+    this.#encoder = new FrameEncoder({
+      role,
+      pool: HEAP,
+      slabBytes: 1024,
+      borrowFrom: Infinity,
+      nextKey: keys && (() => keys.next()),
+    });
+    this.#message = new MessageAssembler(readLimit, settings.maxEmptyFragments);
+  }
+
+  /**
+   * `open` at first. `closing` from `close()`, the peer's close frame or a fault on. `closed` when
+   * {@link finished}, or after `end()`.
+   */
+  get state(): 'open' | 'closing' | 'closed' {
+    if (this.finished || this.#transportEnded) return 'closed';
+    return this.#closeCalled || this.#closeInfo !== undefined ? 'closing' : 'open';
+  }
+
+  /** How the connection ended: the fields of the close event. Undefined before it. */
+  get closeInfo(): EndpointCloseInfo | undefined {
+    return this.#closeInfo;
+  }
+
+  /** Whether the close event was reported and `output()` has returned everything: end the transport. */
+  get finished(): boolean {
+    return this.#closeInfo !== undefined && !this.#hasOutput;
+  }
+
+  /**
+   * Parses bytes of the peer.
+   *
+   * @param chunk - Any part of the stream. Not changed; copied as far as it is kept.
+   * @returns What the chunk completed, in order. A fault of the peer is a close event with `error`,
+   *   and a close frame in the output. Empty after the close event: bytes that come later are
+   *   ignored.
+   * @throws TypeError when `chunk` is not a Uint8Array. Never for the bytes of the peer.
+   */
+  receive(chunk: Uint8Array): EndpointEvent[] {
+    if (!isBytes(chunk)) throw new TypeError('chunk must be a Uint8Array');
+    const events: EndpointEvent[] = [];
+    if (this.#closeInfo !== undefined) return events;
+    try {
+      // The decoder unmasks in place.
+      this.#decoder.push(new Uint8Array(chunk));
+      this.#read(events);
+    } catch (error) {
+      this.#fail(asProtocolError(error), events);
+    }
+    return events;
+  }
+
+  /**
+   * The transport has ended, or it failed.
+   *
+   * @returns A close event with code 1006 when there was none before, else nothing.
+   */
+  end(): EndpointEvent[] {
+    const events: EndpointEvent[] = [];
+    this.#transportEnded = true;
+    this.#pong = undefined;
+    if (this.#closeInfo === undefined) {
+      this.#finish({ code: CloseCode.AbnormalClosure, reason: '', wasClean: false }, events);
+    }
+    return events;
+  }
+
+  /**
+   * Sends a message: a string as text, bytes as binary.
+   *
+   * @param data - Copied.
+   * @returns False when it was not sent: the connection is closing or closed. Messages before the
+   *   peer's close frame can be answered until the next `output()`.
+   * @throws {@link BackpressureError} when more than `maxBufferedAmount` bytes would wait; TypeError
+   *   for other data.
+   */
+  send(data: EndpointData): boolean {
+    const bytes = typeof data === 'string' ? undefined : bytesOf(data);
+    if (!this.#accepts) return false;
+    this.#checkRoom(data, bytes);
+    if (bytes === undefined) this.#encoder.text(TextMessage, true, 0, data as string);
+    else this.#encoder.frame(BinaryMessage, true, 0, bytes);
+    return true;
+  }
+
+  /**
+   * Sends a ping. The peer answers it with a pong of the same payload.
+   *
+   * @param data - At most 125 bytes; a string is sent as UTF-8. Default: empty.
+   * @returns As {@link send}.
+   * @throws RangeError for a longer payload, otherwise as {@link send}.
+   * @see RFC 6455, section 5.5.2
+   */
+  ping(data: EndpointData = NO_BYTES): boolean {
+    return this.#control(PingMessage, data);
+  }
+
+  /**
+   * Sends a pong. Only for `autoPong: false`, and for pongs that answer no ping.
+   *
+   * @param data - As of {@link ping}.
+   * @returns As {@link send}.
+   * @throws As {@link ping}.
+   * @see RFC 6455, section 5.5.3
+   */
+  pong(data: EndpointData = NO_BYTES): boolean {
+    return this.#control(PongMessage, data);
+  }
+
+  /**
+   * Starts the closing handshake, after all messages sent so far. Messages that the peer has sent
+   * before its answer are still reported. No effect when the connection is closing or closed.
+   *
+   * @throws RangeError for a code that must not be sent, or a reason over 123 bytes of UTF-8;
+   *   TypeError for a code that is not a number, or a reason that is not a string.
+   * @see RFC 6455, section 7.1.2
+   */
+  close(code: number = CloseCode.NormalClosure, reason = ''): void {
+    const payload = formatCloseMessage(code, reason);
+    if (this.#closeCalled || this.#closeInfo !== undefined) return;
+    this.#closeCalled = true;
+    this.#closePayload = payload;
+  }
+
+  /**
+   * Removes the bytes that wait for the transport and returns them. Do not call it while the
+   * transport takes no bytes: what waits here counts against `maxBufferedAmount`.
+   *
+   * @returns Owned by the caller. Empty when nothing waits.
+   */
+  output(): Uint8Array;
+  /**
+   * The same without a copy.
+   *
+   * @param write - Called for each chunk, in order. Call `release` when the transport no longer
+   *   reads the chunk.
+   */
+  output(write: (chunk: Uint8Array, release: () => void) => void): void;
+  output(write?: (chunk: Uint8Array, release: () => void) => void): Uint8Array | undefined {
+    this.#encodeLast();
+    if (write === undefined) return this.#encoder.bytes();
+    this.#encoder.flush(write);
+    return undefined;
+  }
+
+  /**
+   * The bytes after the peer's close frame in the chunk that contained it: the start of what follows
+   * on the same stream. Bytes of later chunks are yours already.
+   *
+   * @returns Owned by the caller. Empty before the close frame, and after a fault.
+   */
+  rest(): Uint8Array {
+    return this.#rest.slice();
+  }
+
+  #read(events: EndpointEvent[]): void {
+    const decoder = this.#decoder;
+    let event: number;
+    // A close frame is the last one that is read (RFC 6455, section 5.5.1).
+    while (this.#closeInfo === undefined && (event = decoder.next()) > NEED_MORE) {
+      if (decoder.opcode >= CloseMessage) this.#readControl(events);
+      else this.#readData(event, events);
+    }
+    if (decoder.error !== undefined) throw this.#named(decoder.error);
+  }
+
+  #readControl(events: EndpointEvent[]): void {
+    const { opcode } = this.#decoder;
+    const data = this.#decoder.copy();
+    if (opcode === CloseMessage) {
+      const { code, reason } = parseCloseMessage(data);
+      this.#closePayload ??= formatCloseMessage(code);
+      this.#rest = this.#decoder.rest();
+      this.#finish({ code, reason, wasClean: true }, events);
+    } else if (opcode === PingMessage) {
+      if (this.#settings.autoPong) this.#pong = data.slice();
+      events.push({ kind: 'ping', data });
+    } else {
+      events.push({ kind: 'pong', data });
+    }
+  }
+
+  #readData(event: number, events: EndpointEvent[]): void {
+    const decoder = this.#decoder;
+    const { buf, start, end, fin } = decoder;
+    if (event === FRAME || event === FRAME_BEGIN) {
+      this.#message.beginFrame(decoder.opcode, decoder.length, fin);
+      decoder.maxFramePayload = this.#message.room;
+    }
+    if (event === FRAME || event === FRAME_DATA) this.#message.append(buf, start, end);
+    if ((event === FRAME || event === FRAME_END) && fin) {
+      events.push(this.#message.finish());
+      decoder.maxFramePayload = this.#message.room;
+    }
+  }
+
+  /** The fault of a frame. One over the limit gets the name of the option. */
+  #named(error: ProtocolError): ProtocolError {
+    const { readLimit } = this.#settings;
+    if (error.closeCode !== CloseCode.MessageTooBig || readLimit === Infinity) return error;
+    return new ProtocolError(CloseCode.MessageTooBig, [
+      `message over the limit of ${readLimit} bytes (option readLimit)`,
+    ]);
+  }
+
+  #fail(error: ProtocolError, events: EndpointEvent[]): void {
+    const reason = error.faults.join(', ').slice(0, MAX_REASON);
+    this.#closePayload ??= formatCloseMessage(error.closeCode, reason);
+    this.#finish({ code: error.closeCode, reason: '', wasClean: false, error }, events);
+  }
+
+  #finish(info: EndpointCloseInfo, events: EndpointEvent[]): void {
+    this.#closeInfo = info;
+    this.#decoder.reset();
+    this.#message.clear();
+    events.push({ kind: 'close', ...info });
+  }
+
+  /** Whether data can be sent: before our close frame, and before the end of the transport. */
+  get #accepts(): boolean {
+    return !this.#closeCalled && !this.#closeSent && !this.#transportEnded;
+  }
+
+  get #hasOutput(): boolean {
+    const unsentClose = this.#closePayload !== undefined && !this.#closeSent;
+    return unsentClose || this.#encoder.pending > 0 || this.#pong !== undefined;
+  }
+
+  #control(opcode: number, data: EndpointData): boolean {
+    const payload = controlPayload(data);
+    if (!this.#accepts) return false;
+    this.#checkRoom(data, payload);
+    this.#encoder.frame(opcode, true, 0, payload);
+    return true;
+  }
+
+  /** An empty output accepts a message of any size. */
+  #checkRoom(data: EndpointData, bytes: Uint8Array | undefined): void {
+    const { maxBufferedAmount } = this.#settings;
+    const { pending } = this.#encoder;
+    const most = bytes === undefined ? 3 * (data as string).length : bytes.length;
+    if (pending === 0 || pending + most <= maxBufferedAmount) return;
+    const size = bytes === undefined ? utf8Length(data as string) : bytes.length;
+    if (pending + size <= maxBufferedAmount) return;
+    throw new BackpressureError(
+      `${pending} bytes are already buffered and ${size} more would exceed maxBufferedAmount (${maxBufferedAmount}); write output() first`,
+    );
+  }
+
+  /** Encodes what follows all messages: a pong, and our close frame. */
+  #encodeLast(): void {
+    const pong = this.#pong;
+    this.#pong = undefined;
+    if (this.#closeSent) return;
+    if (pong !== undefined) this.#encoder.frame(PongMessage, true, 0, pong);
+    if (this.#closePayload === undefined) return;
+    this.#encoder.frame(CloseMessage, true, 0, this.#closePayload);
+    this.#closeSent = true;
+  }
+}
+
+/** Any other error than a fault of the peer is a failed allocation. */
+function asProtocolError(error: unknown): ProtocolError {
+  if (error instanceof ProtocolError) return error;
+  const fault = 'the message does not fit in memory';
+  return new ProtocolError(CloseCode.InternalServerErr, [fault], 'WS_ERR_PROTOCOL', {
+    cause: error,
+  });
+}

@@ -1,0 +1,40 @@
+import { MAX_CONTROL_PAYLOAD } from '../limits.ts';
+import { kind } from '../options.ts';
+import { utf8Length, writeUtf8 } from '../text/utf8.ts';
+
+/** Data that an endpoint sends: a string is text, an ArrayBuffer or any view is binary. */
+export type EndpointData = string | ArrayBufferLike | ArrayBufferView;
+
+/**
+ * Returns a view of the bytes of `data`, without a copy.
+ *
+ * @throws TypeError for other data, and for a detached buffer.
+ */
+export function bytesOf(data: unknown): Uint8Array {
+  if (ArrayBuffer.isView(data)) {
+    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  }
+  const tag = kind(data);
+  if (tag === 'ArrayBuffer' || tag === 'SharedArrayBuffer') {
+    return new Uint8Array(data as ArrayBufferLike);
+  }
+  const hint = tag === 'Object' || tag === 'Array' ? '; JSON.stringify makes a string of it' : '';
+  throw new TypeError(`data: expected a string or bytes, got ${tag}${hint}`);
+}
+
+/**
+ * Returns the payload of a control frame.
+ *
+ * @throws TypeError as {@link bytesOf} does, RangeError for more than 125 bytes (RFC 6455, section
+ *   5.5).
+ */
+export function controlPayload(data: unknown): Uint8Array {
+  const size = typeof data === 'string' ? utf8Length(data) : bytesOf(data).length;
+  if (size > MAX_CONTROL_PAYLOAD) {
+    throw new RangeError(`data: expected at most ${MAX_CONTROL_PAYLOAD} bytes, got ${size}`);
+  }
+  if (typeof data !== 'string') return bytesOf(data);
+  const bytes = new Uint8Array(size);
+  writeUtf8(bytes, 0, data);
+  return bytes;
+}
