@@ -1,26 +1,31 @@
-// A client and a server of RFC 6455 that use only @ws/codec. The bytes travel over a MessagePort.
-// A serial line or a pipe works too: the bytes only have to arrive in order.
-import { MessageChannel } from 'node:worker_threads';
-import { BinaryMessage, CloseCode, PingMessage, TextMessage } from '@ws/codec';
+// main.ts endpoint|frames server <port>: echoes every message.
+// main.ts endpoint|frames client <port> <text>: prints the answer.
+import { TextMessage } from '@ws/codec';
+import * as endpoint from './endpoint.ts';
+import * as frames from './frames.ts';
 import { Peer } from './peer.ts';
 
-const { port1, port2 } = new MessageChannel();
-const server = new Peer(port1, 'server');
-const client = new Peer(port2, 'client');
+const [program, command, at = '8080', text = 'hello'] = process.argv.slice(2);
+const port = Number(at);
+const print = (line: string | number): void => console.log(line);
 
-server.onMessage = (type, payload) => server.send(type, payload);
-server.onClose = (code) => console.log(`server: closed with ${code}`);
-
-client.onMessage = (type, payload) => {
-  const text = type === TextMessage ? new TextDecoder().decode(payload) : `${payload.length} bytes`;
-  console.log(`client: ${text}`);
-  if (type === BinaryMessage) client.send(PingMessage, new TextEncoder().encode('still there?'));
-};
-client.onPong = () => {
-  console.log('client: pong');
-  client.close(CloseCode.NormalClosure, 'done');
-};
-client.onClose = (code) => console.log(`client: closed with ${code}`);
-
-client.send(TextMessage, new TextEncoder().encode('hello, port'));
-client.send(BinaryMessage, new Uint8Array(1024 * 1024));
+if (command === 'server') {
+  const server = (program === 'frames' ? frames : endpoint).serve(port);
+  server.on('listening', () => print(JSON.stringify(server.address())));
+} else if (program === 'frames') {
+  const peer = new Peer('client');
+  peer.onMessage = (_type, payload) => {
+    print(new TextDecoder().decode(payload));
+    peer.close(1000, 'done');
+  };
+  peer.onClose = print;
+  peer.send(TextMessage, new TextEncoder().encode(text));
+  frames.dial(port, peer).on('error', ({ message }) => print(message));
+} else {
+  const socket = endpoint.dial(port, text, (event, self) => {
+    if (event.kind === 'text') print(event.text);
+    if (event.kind === 'text') self.close(1000, 'done');
+    if (event.kind === 'close') print(event.code);
+  });
+  socket.on('error', ({ message }) => print(message));
+}

@@ -1,4 +1,3 @@
-import type { MessagePort } from 'node:worker_threads';
 import {
   CloseCode,
   CloseMessage,
@@ -9,7 +8,6 @@ import {
   FRAME_END,
   FrameDecoder,
   FrameEncoder,
-  formatCloseMessage,
   NEED_MORE,
   PingMessage,
   PongMessage,
@@ -18,17 +16,18 @@ import {
   type Role,
   TextMessage,
   UTF8_ACCEPT,
+  UTF8_REJECT,
   utf8Step,
 } from '@ws/codec';
 
 /** Bytes of one message. */
-const LIMIT = 4 * 1024 * 1024;
+const LIMIT = 1024 * 1024;
 /** Most empty fragments in a row. They need no memory, but each costs time. */
 const MAX_EMPTY_FRAGMENTS = 1_024;
 
 /**
- * One end: reads frames, joins them into messages, answers pings and the closing handshake. It has
- * no timer: a peer that never answers a close frame keeps it open until the port closes.
+ * One end on FrameDecoder: joins frames into messages, answers pings and the closing handshake. It
+ * has no I/O and no timer.
  */
 export class Peer {
   /** Called with each message. The payload is owned. */
@@ -38,48 +37,47 @@ export class Peer {
   /** Called with the payload of each pong. The payload is owned. */
   onPong: (payload: Uint8Array) => void = () => {};
 
-  readonly #port: MessagePort;
   readonly #decoder: FrameDecoder;
   readonly #encoder: FrameEncoder;
   #type = 0;
   /** The fragments so far, joined: memory for each fragment would be without a bound. */
   #message: Uint8Array = new Uint8Array(0);
   #size = 0;
+  #utf8 = UTF8_ACCEPT;
   #emptyFragments = 0;
   #closeSent = false;
   #ended = false;
 
-  constructor(port: MessagePort, role: Role) {
-    this.#port = port;
-    this.#decoder = new FrameDecoder({ role, maxFramePayload: LIMIT });
+  constructor(role: Role) {
+    // With holdLimit 0 the bytes of an incomplete frame arrive at once, so bad text fails early.
+    this.#decoder = new FrameDecoder({ role, maxFramePayload: LIMIT, holdLimit: 0 });
     this.#encoder = new FrameEncoder({ role });
-    port.on('message', (chunk: Uint8Array) => this.#receive(chunk));
-    port.on('close', () => this.#end(CloseCode.AbnormalClosure));
+  }
+
+  /** Whether the connection has ended: end the transport after {@link flush}. */
+  get ended(): boolean {
+    return this.#ended;
   }
 
   /** Sends one frame: a message, a ping or a pong. Drops it after a close frame. */
   send(opcode: number, payload: Uint8Array): void {
-    if (this.#closeSent || this.#ended) return;
-    const encoder = this.#encoder;
-    encoder.frame(opcode, true, 0, payload);
-    const { segments } = encoder;
-    for (let i = 0; i < segments; i++) {
-      const bytes = encoder.segBuf(i).subarray(encoder.segStart(i), encoder.segEnd(i));
-      // The port clones the whole ArrayBuffer of a view, and this one is shared. `bytes.slice()`
-      // copies nothing if `bytes` is a Buffer.
-      this.#port.postMessage(new Uint8Array(bytes));
-      encoder.segRelease(i)?.();
-    }
-    encoder.shift(segments);
+    if (!this.#closeSent && !this.#ended) this.#encoder.frame(opcode, true, 0, payload);
   }
 
   /** Starts the closing handshake. Messages may arrive until the peer answers. */
   close(code: number, reason = ''): void {
-    this.send(CloseMessage, formatCloseMessage(code, reason));
+    if (this.#closeSent) return;
     this.#closeSent = true;
+    this.#encoder.close(code, reason);
   }
 
-  #receive(chunk: Uint8Array): void {
+  /** Passes what is to be written. `release` frees the bytes. */
+  flush(write: (chunk: Uint8Array, release: () => void) => void): void {
+    this.#encoder.flush(write);
+  }
+
+  /** Reads a chunk of the peer. The chunk is unmasked in place: it must be owned. */
+  receive(chunk: Uint8Array): void {
     if (this.#ended) return;
     try {
       this.#decoder.push(chunk);
@@ -92,6 +90,11 @@ export class Peer {
       }
       this.#fail(error.closeCode, error.faults.join(', '));
     }
+  }
+
+  /** The transport has ended. */
+  end(): void {
+    this.#end(CloseCode.AbnormalClosure);
   }
 
   #read(): void {
@@ -108,9 +111,8 @@ export class Peer {
 
   /** Handles a control frame. It is always one FRAME: its payload has at most 125 bytes. */
   #control(): void {
-    const { opcode, buf, start, end } = this.#decoder;
-    // Borrowed until the next step of the decoder, so keep a copy.
-    const payload = new Uint8Array(buf.subarray(start, end));
+    const { opcode } = this.#decoder;
+    const payload = this.#decoder.copy();
     if (opcode === PingMessage) return this.send(PongMessage, payload);
     if (opcode === PongMessage) return this.onPong(payload);
     const { code } = parseCloseMessage(payload);
@@ -119,18 +121,18 @@ export class Peer {
   }
 
   #data(event: number): void {
-    const { opcode, fin, length, buf, start, end } = this.#decoder;
+    const { opcode, fin, length } = this.#decoder;
     switch (event) {
       case FRAME:
         this.#begin(opcode, length, fin);
-        this.#append(buf.subarray(start, end));
+        this.#append(this.#decoder.view());
         if (fin) this.#deliver();
         break;
       case FRAME_BEGIN:
         this.#begin(opcode, length, fin);
         break;
       case FRAME_DATA:
-        this.#append(buf.subarray(start, end));
+        this.#append(this.#decoder.view());
         break;
       case FRAME_END:
         if (fin) this.#deliver();
@@ -152,6 +154,10 @@ export class Peer {
 
   /** Copies a borrowed piece behind the earlier ones. */
   #append(piece: Uint8Array): void {
+    if (this.#type === TextMessage) {
+      this.#utf8 = utf8Step(this.#utf8, piece, 0, piece.length);
+      if (this.#utf8 === UTF8_REJECT) throw invalidText();
+    }
     const size = this.#size + piece.length;
     if (size > this.#message.length) {
       const larger = new Uint8Array(Math.min(LIMIT, Math.max(size, 2 * this.#message.length)));
@@ -163,20 +169,15 @@ export class Peer {
   }
 
   #deliver(): void {
+    if (this.#utf8 !== UTF8_ACCEPT) throw invalidText();
     const payload = this.#message.slice(0, this.#size);
     this.#message = new Uint8Array(0);
     this.#size = 0;
-    if (
-      this.#type === TextMessage &&
-      utf8Step(UTF8_ACCEPT, payload, 0, payload.length) !== UTF8_ACCEPT
-    ) {
-      throw new ProtocolError(CloseCode.InvalidFramePayloadData, ['invalid UTF-8']);
-    }
     this.onMessage(this.#type, payload);
   }
 
   #fail(code: number, reason: string): void {
-    if (!this.#ended) this.close(code, reason.slice(0, 120));
+    this.close(code, reason.slice(0, 120));
     this.#end(code);
   }
 
@@ -185,7 +186,10 @@ export class Peer {
     this.#ended = true;
     this.#decoder.reset();
     this.#message = new Uint8Array(0);
-    this.#port.close();
     this.onClose(code);
   }
+}
+
+function invalidText(): ProtocolError {
+  return new ProtocolError(CloseCode.InvalidFramePayloadData, ['invalid UTF-8']);
 }

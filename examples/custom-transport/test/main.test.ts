@@ -1,23 +1,32 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
-describe('examples/custom-transport', () => {
-  it('echoes a text and a megabyte, answers a ping and closes', async () => {
-    const main = fileURLToPath(new URL('../main.ts', import.meta.url));
-    const child = spawn(process.execPath, ['--conditions=@ws/source', '--import', 'tsx', main], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const [output] = await Promise.all([text(child.stdout), once(child, 'exit')]);
-    expect(output.trim().split('\n')).toEqual([
-      'client: hello, port',
-      'client: 1048576 bytes',
-      'client: pong',
-      'server: closed with 1000',
-      'client: closed with 1000',
-    ]);
-    expect(child.exitCode).toBe(0);
+const main = fileURLToPath(new URL('../main.ts', import.meta.url));
+
+function start(...args: string[]): ChildProcess {
+  const loader = ['--conditions=@ws/source', '--import', 'tsx'];
+  return spawn(process.execPath, [...loader, main, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
   });
+}
+
+describe('examples/custom-transport', () => {
+  it.each(['endpoint', 'frames'])(
+    'has a command for the program %s',
+    async (program) => {
+      const server = start(program, 'server', '0');
+      const [line] = (await once(server.stdout!, 'data')) as [Buffer];
+      const { port } = JSON.parse(line.toString()) as { port: number };
+      const client = start(program, 'client', String(port), 'hello, port');
+      const [output] = await Promise.all([text(client.stdout!), once(client, 'exit')]);
+      expect(output).toBe('hello, port\n1000\n');
+      expect(client.exitCode).toBe(0);
+      server.kill();
+      await once(server, 'exit');
+    },
+    20_000,
+  );
 });

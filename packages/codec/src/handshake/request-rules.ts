@@ -10,14 +10,14 @@ import { hasToken } from './token-list.ts';
  */
 export type RequestStep = 'request' | 'origin' | 'offers';
 
-/** The answer to a request that breaks a rule. */
+/** The answer to a request that breaks a rule. The fault of a {@link RequestHead} is one too. */
 export interface Refusal {
-  /** Status of HTTP: 400, 405 or 426. */
+  /** Status of HTTP: 400, 405 or 426; 431 for a head that is too large. */
   readonly status: number;
   /** Names the broken rule. Contains nothing of the request. */
   readonly message: string;
-  /** Headers that the answer must have. */
-  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** Headers that the answer must have. Default: none. */
+  readonly headers?: readonly (readonly [name: string, value: string])[];
 }
 
 /** One rule for the request of an opening handshake. */
@@ -43,21 +43,18 @@ export const requestRules: readonly RequestRule[] = [
     holds: ({ version }) => version === '1.1',
     status: 400,
     message: `${NOT_WEBSOCKET} request is not HTTP/1.1`,
-    headers: [],
   },
   {
     step: 'request',
     holds: (facts) => facts.once('host') !== undefined,
     status: 400,
     message: `${BAD} 'Host' header must occur exactly once`,
-    headers: [],
   },
   {
     step: 'request',
     holds: (facts) => isHost(facts.list('host')),
     status: 400,
     message: `${BAD} 'Host' header is not a valid host`,
-    headers: [],
   },
   {
     step: 'request',
@@ -67,14 +64,12 @@ export const requestRules: readonly RequestRule[] = [
       facts.lines('content-length').every((length) => /^0+$/.test(length)),
     status: 400,
     message: `${BAD} request has a body`,
-    headers: [],
   },
   {
     step: 'request',
     holds: (facts) => hasToken(facts.list('connection'), 'upgrade'),
     status: 400,
     message: `${NOT_WEBSOCKET} 'upgrade' token not found in 'Connection' header`,
-    headers: [],
   },
   {
     step: 'request',
@@ -95,7 +90,6 @@ export const requestRules: readonly RequestRule[] = [
     holds: (facts) => facts.once('sec-websocket-version') !== undefined,
     status: 400,
     message: BAD_VERSION,
-    headers: [],
   },
   {
     step: 'request',
@@ -111,7 +105,6 @@ export const requestRules: readonly RequestRule[] = [
     holds: (facts) => isRequestTarget(facts.target, facts.list('host')),
     status: 400,
     message: `${BAD} request target is neither a path nor a URI of the host`,
-    headers: [],
   },
   {
     // A check would see only one of them, and a browser sends only one.
@@ -119,21 +112,18 @@ export const requestRules: readonly RequestRule[] = [
     holds: (facts) => facts.lines('origin').length < 2,
     status: 400,
     message: `${BAD} 'Origin' header is repeated`,
-    headers: [],
   },
   {
     step: 'offers',
     holds: (facts) => isWebSocketKey(facts.once('sec-websocket-key') ?? ''),
     status: 400,
     message: `${BAD} 'Sec-WebSocket-Key' header must be Base64 encoded value of 16-byte in length`,
-    headers: [],
   },
   {
     step: 'offers',
     holds: (facts) => parseExtensions(facts.list('sec-websocket-extensions')) !== undefined,
     status: 400,
     message: `${BAD} malformed 'Sec-WebSocket-Extensions' header`,
-    headers: [],
   },
 ];
 

@@ -1,0 +1,36 @@
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { accept, type Open, request, TIMEOUT } from './handshake.ts';
+import { Peer } from './peer.ts';
+
+/** Echoes every message. */
+export function serve(port: number, origins: readonly string[] = []): Server {
+  const open: Open = (early, socket) => {
+    const peer = new Peer('server');
+    peer.onMessage = (type, payload) => peer.send(type, payload);
+    run(socket, peer, early);
+  };
+  return createServer((socket) => accept(socket, origins, open)).listen(port);
+}
+
+/** Connects `peer` to a server. Set its handlers before. */
+export function dial(port: number, peer: Peer): Socket {
+  const open: Open = (early, socket) => run(socket, peer, early);
+  return request(connect(port), `localhost:${port}`, open);
+}
+
+function run(socket: Socket, peer: Peer, early: Uint8Array): void {
+  const flush = (): void => {
+    // A peer that does not read is not read either.
+    peer.flush((chunk, release) => socket.write(chunk, release) || socket.pause());
+    if (!peer.ended) return;
+    socket.end().removeAllListeners('data').resume();
+    setTimeout(() => socket.destroy(), TIMEOUT).unref();
+  };
+  const receive = (chunk: Uint8Array): void => {
+    peer.receive(chunk);
+    flush();
+  };
+  socket.on('drain', () => socket.resume()).on('data', receive);
+  socket.on('end', () => peer.end());
+  receive(early);
+}
