@@ -37,95 +37,100 @@ const VERSION = ['Sec-WebSocket-Version', '13'] as const;
  * The rules of a server for a request (RFC 6455, section 4.2.1), in the order in which faults are
  * reported. Messages follow gorilla/websocket.
  */
-export const requestRules: readonly RequestRule[] = [
-  {
-    step: 'request',
-    holds: ({ version }) => version === '1.1',
-    status: 400,
-    message: `${NOT_WEBSOCKET} request is not HTTP/1.1`,
-  },
-  {
-    step: 'request',
-    holds: (facts) => facts.once('host') !== undefined,
-    status: 400,
-    message: `${BAD} 'Host' header must occur exactly once`,
-  },
-  {
-    step: 'request',
-    holds: (facts) => isHost(facts.list('host')),
-    status: 400,
-    message: `${BAD} 'Host' header is not a valid host`,
-  },
-  {
-    step: 'request',
-    // Bytes after the head are frames. Reading them as a body too would be request smuggling.
-    holds: (facts) =>
-      !facts.has('transfer-encoding') &&
-      facts.lines('content-length').every((length) => /^0+$/.test(length)),
-    status: 400,
-    message: `${BAD} request has a body`,
-  },
-  {
-    step: 'request',
-    holds: (facts) => hasToken(facts.list('connection'), 'upgrade'),
-    status: 400,
-    message: `${NOT_WEBSOCKET} 'upgrade' token not found in 'Connection' header`,
-  },
-  {
-    step: 'request',
-    holds: (facts) => hasToken(facts.list('upgrade'), 'websocket'),
-    status: 426,
-    message: `${NOT_WEBSOCKET} 'websocket' token not found in 'Upgrade' header`,
-    headers: [UPGRADE],
-  },
-  {
-    step: 'request',
-    holds: ({ method }) => method === 'GET',
-    status: 405,
-    message: `${NOT_WEBSOCKET} request method is not GET`,
-    headers: [['Allow', 'GET']],
-  },
-  {
-    step: 'request',
-    holds: (facts) => facts.once('sec-websocket-version') !== undefined,
-    status: 400,
-    message: BAD_VERSION,
-  },
-  {
-    step: 'request',
-    holds: (facts) => facts.once('sec-websocket-version') === '13',
-    status: 426,
-    message: BAD_VERSION,
-    headers: [UPGRADE, VERSION],
-  },
-  {
-    // Section 4.2.1 allows a path and an absolute URI. An absolute URI must name the same host as
-    // the Host header.
-    step: 'request',
-    holds: (facts) => isRequestTarget(facts.target, facts.list('host')),
-    status: 400,
-    message: `${BAD} request target is neither a path nor a URI of the host`,
-  },
-  {
-    // A check would see only one of them, and a browser sends only one.
-    step: 'origin',
-    holds: (facts) => facts.lines('origin').length < 2,
-    status: 400,
-    message: `${BAD} 'Origin' header is repeated`,
-  },
-  {
-    step: 'offers',
-    holds: (facts) => isWebSocketKey(facts.once('sec-websocket-key') ?? ''),
-    status: 400,
-    message: `${BAD} 'Sec-WebSocket-Key' header must be Base64 encoded value of 16-byte in length`,
-  },
-  {
-    step: 'offers',
-    holds: (facts) => parseExtensions(facts.list('sec-websocket-extensions')) !== undefined,
-    status: 400,
-    message: `${BAD} malformed 'Sec-WebSocket-Extensions' header`,
-  },
-];
+export const requestRules: readonly RequestRule[] = /* @__PURE__ */ makeRules();
+
+/** A function, so that bundlers can leave the table out. */
+function makeRules(): RequestRule[] {
+  return [
+    {
+      step: 'request',
+      holds: ({ version }) => version === '1.1',
+      status: 400,
+      message: `${NOT_WEBSOCKET} request is not HTTP/1.1`,
+    },
+    {
+      step: 'request',
+      holds: (facts) => facts.once('host') !== undefined,
+      status: 400,
+      message: `${BAD} 'Host' header must occur exactly once`,
+    },
+    {
+      step: 'request',
+      holds: (facts) => isHost(facts.list('host')),
+      status: 400,
+      message: `${BAD} 'Host' header is not a valid host`,
+    },
+    {
+      step: 'request',
+      // Bytes after the head are frames. Reading them as a body too would be request smuggling.
+      holds: (facts) =>
+        !facts.has('transfer-encoding') &&
+        facts.lines('content-length').every((length) => /^0+$/.test(length)),
+      status: 400,
+      message: `${BAD} request has a body`,
+    },
+    {
+      step: 'request',
+      holds: (facts) => hasToken(facts.list('connection'), 'upgrade'),
+      status: 400,
+      message: `${NOT_WEBSOCKET} 'upgrade' token not found in 'Connection' header`,
+    },
+    {
+      step: 'request',
+      holds: (facts) => hasToken(facts.list('upgrade'), 'websocket'),
+      status: 426,
+      message: `${NOT_WEBSOCKET} 'websocket' token not found in 'Upgrade' header`,
+      headers: [UPGRADE],
+    },
+    {
+      step: 'request',
+      holds: ({ method }) => method === 'GET',
+      status: 405,
+      message: `${NOT_WEBSOCKET} request method is not GET`,
+      headers: [['Allow', 'GET']],
+    },
+    {
+      step: 'request',
+      holds: (facts) => facts.once('sec-websocket-version') !== undefined,
+      status: 400,
+      message: BAD_VERSION,
+    },
+    {
+      step: 'request',
+      holds: (facts) => facts.once('sec-websocket-version') === '13',
+      status: 426,
+      message: BAD_VERSION,
+      headers: [UPGRADE, VERSION],
+    },
+    {
+      // Section 4.2.1 allows a path and an absolute URI. An absolute URI must name the same host as
+      // the Host header.
+      step: 'request',
+      holds: (facts) => isRequestTarget(facts.target, facts.list('host')),
+      status: 400,
+      message: `${BAD} request target is neither a path nor a URI of the host`,
+    },
+    {
+      // A check would see only one of them, and a browser sends only one.
+      step: 'origin',
+      holds: (facts) => facts.lines('origin').length < 2,
+      status: 400,
+      message: `${BAD} 'Origin' header is repeated`,
+    },
+    {
+      step: 'offers',
+      holds: (facts) => isWebSocketKey(facts.once('sec-websocket-key') ?? ''),
+      status: 400,
+      message: `${BAD} 'Sec-WebSocket-Key' header must be Base64 encoded value of 16-byte in length`,
+    },
+    {
+      step: 'offers',
+      holds: (facts) => parseExtensions(facts.list('sec-websocket-extensions')) !== undefined,
+      status: 400,
+      message: `${BAD} malformed 'Sec-WebSocket-Extensions' header`,
+    },
+  ];
+}
 
 /**
  * Checks a request by {@link requestRules}.

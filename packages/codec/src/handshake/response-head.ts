@@ -1,9 +1,10 @@
 import { CR, Head, type HeadLimits, isTextByte, SPACE } from './head.ts';
 
 const VERSION = 'HTTP/1.';
-/** Index of the status in the status line, after `HTTP/1.1 `. */
-const STATUS_AT = VERSION.length + 2;
-const REASON_AT = STATUS_AT + 3;
+/** Indexes in the status line `HTTP/1.1 101 Switching Protocols`. */
+const MINOR_AT = 7;
+const STATUS_AT = 9;
+const REASON_AT = 12;
 
 /**
  * Reads the head of a response, with limits: the twin of {@link RequestHead}. One object reads one
@@ -45,8 +46,8 @@ export class ResponseHead extends Head {
   }
 
   protected override readStartLine(byte: number, at: number): boolean {
-    if (at < VERSION.length) return byte === VERSION.charCodeAt(at);
-    if (at === VERSION.length) {
+    if (at < MINOR_AT) return byte === VERSION.charCodeAt(at);
+    if (at === MINOR_AT) {
       this.#minor = byte - 0x30;
       return this.#minor === 0 || this.#minor === 1;
     }
