@@ -103,7 +103,7 @@ describe.each(programs)('the program $name', ({ start, client }) => {
   it('dials a server of ws', async () => {
     const foreign = new WebSocketServer({ port: 0, perMessageDeflate: false });
     foreign.on('connection', (socket) => {
-      socket.on('message', (data) => socket.send(String(data)));
+      socket.on('message', (data: Buffer) => socket.send(data.toString()));
     });
     await once(foreign, 'listening');
     expect(await client((foreign.address() as AddressInfo).port)).toEqual(['grüße', 4000]);
