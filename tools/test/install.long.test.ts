@@ -177,7 +177,7 @@ async function runAll(programs: readonly Program[], args: readonly string[] = []
     if (serves === undefined) outputs.push(await toItsEnd(path, args));
   }
   // The client and the codec.
-  expect(outputs.map((output) => output.trim().split(/\s/)[0])).toEqual(['hello', '1']);
+  expect(outputs.map((output) => output.trim().split(/\s/)[0])).toEqual(['hello', '[']);
   expect(readme).toContain(`\`${outputs[0]!.trim()}\``);
 }
 
