@@ -56,7 +56,12 @@ export type { MessageHandler } from './read/receive-call.ts';
 export type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';
 export type { Report, ReportContext, ReportedConn } from './report/report.ts';
 export type { ConnStats } from './stats.ts';
-export { type StreamPair, streamTransport } from './stream-transport.ts';
+export {
+  type ByteReadable,
+  type ByteWritable,
+  type StreamPair,
+  streamTransport,
+} from './stream-transport.ts';
 export type { WaitOptions } from './time/wait.ts';
 export type { Transport, TransportSink } from './transport.ts';
 export { MessageWriter } from './write/message-writer.ts';

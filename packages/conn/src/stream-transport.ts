@@ -132,7 +132,13 @@ class StreamTransport implements Transport {
     // The close does not wait: a source may never finish its cancellation.
     discard(() => this.#reader.cancel(error));
     discard(() => this.#writer.abort(error));
-    void Promise.resolve().then(() => this.#sink?.close(error));
+    void this.#close(error);
+  }
+
+  /** Never within a call of the connection. */
+  async #close(error: Error | undefined): Promise<void> {
+    await undefined;
+    this.#sink?.close(error);
   }
 
   /** Ends the wait of {@link #resumed}. */
