@@ -254,7 +254,9 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
     event: Event,
     argument: Parameters<ListenersOf<C>[Event]>[0],
   ): void {
-    for (const entry of this.#listeners[event]) {
+    // A listener may add itself again: that one waits for the next event.
+    const entries = [...this.#listeners[event]];
+    for (const entry of entries) {
       const { listener } = entry as { listener: (argument: unknown) => unknown };
       const failed = (error: unknown): void =>
         reportError(this.#plan.report, portablePlatform, error, { where: `on ${event}` });
