@@ -25,17 +25,19 @@ const files = new Map<string, { readonly type: string; readonly content: Buffer 
 const history: Sample[] = [];
 const metrics = new Metrics();
 
-const server = await serve({
-  port: Number(PORT),
-  host: '127.0.0.1',
-  request: page,
-  routes: {
+const server = await serve(
+  {
+    port: Number(PORT),
+    host: '127.0.0.1',
+    request: page,
+  },
+  {
     '/metrics': async (conn) => {
       await conn.writeJSON(history);
       await conn.discardReads();
     },
   },
-}).catch((error: Error) => {
+).catch((error: Error) => {
   // The message is enough, for example when the port is in use.
   console.error(String(error));
   process.exit(1);

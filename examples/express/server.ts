@@ -8,12 +8,14 @@ const app = express();
 app.get('/', (_req, res) => void res.send('a page of Express\n'));
 
 const http = createServer(app);
-const server = await serve({
-  server: http,
-  port: Number(process.env['PORT'] ?? 0),
-  host: '127.0.0.1',
-  routes: { '/echo': (conn) => conn.receive((message) => conn.send(message)) },
-}).catch((error: Error) => {
+const server = await serve(
+  {
+    server: http,
+    port: Number(process.env['PORT'] ?? 0),
+    host: '127.0.0.1',
+  },
+  { '/echo': (conn) => conn.receive((message) => conn.send(message)) },
+).catch((error: Error) => {
   // The message is enough, for example when the port is in use.
   console.error(String(error));
   process.exit(1);

@@ -7,12 +7,16 @@ const app = fastify();
 app.get('/', () => 'a page of Fastify\n');
 
 // Attach before Fastify listens, so that no upgrade is missed.
-const server = await serve({
-  server: app.server,
-  routes: { '/echo': (conn) => conn.receive((message) => conn.send(message)) },
-});
+const server = await serve(
+  {
+    server: app.server,
+  },
+  { '/echo': (conn) => conn.receive((message) => conn.send(message)) },
+);
 // `app.close()` waits for every socket, so close the WebSockets first.
-app.addHook('preClose', () => server.close());
+app.addHook('preClose', async () => {
+  await server.close();
+});
 
 try {
   console.log(await app.listen({ port: Number(process.env['PORT'] ?? 0), host: '127.0.0.1' }));

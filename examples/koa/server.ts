@@ -11,12 +11,14 @@ app.use((ctx) => {
 
 const answer = app.callback();
 const http = createServer((req, res) => void answer(req, res));
-const server = await serve({
-  server: http,
-  port: Number(process.env['PORT'] ?? 0),
-  host: '127.0.0.1',
-  routes: { '/echo': (conn) => conn.receive((message) => conn.send(message)) },
-}).catch((error: Error) => {
+const server = await serve(
+  {
+    server: http,
+    port: Number(process.env['PORT'] ?? 0),
+    host: '127.0.0.1',
+  },
+  { '/echo': (conn) => conn.receive((message) => conn.send(message)) },
+).catch((error: Error) => {
   // The message is enough, for example when the port is in use.
   console.error(String(error));
   process.exit(1);

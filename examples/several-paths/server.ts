@@ -5,10 +5,12 @@ import { broadcast, type Conn, serve } from '@ws/node-server';
 const visitors = new Set<Conn>();
 const feeds = new Map<string, Set<Conn>>();
 
-const server = await serve({
-  port: Number(process.env['PORT'] ?? 0),
-  host: '127.0.0.1',
-  routes: {
+const server = await serve(
+  {
+    port: Number(process.env['PORT'] ?? 0),
+    host: '127.0.0.1',
+  },
+  {
     '/chat': (conn) => {
       visitors.add(conn);
       void conn.closed.then(() => visitors.delete(conn));
@@ -21,13 +23,13 @@ const server = await serve({
       subscribe(conn, params.topic);
       return conn.discardReads();
     },
-    // Anyone may publish here. To change that, pass `authenticate` and refuse requests for this path.
+    // Anyone may publish here. To change that, wrap the handler: `route({ authenticate }, ...)`.
     '/feed/:topic/publish': (conn, _req, { params }) =>
       conn.receive((message) => {
         broadcast(feeds.get(params.topic) ?? [], message.text());
       }),
   },
-}).catch((error: Error) => {
+).catch((error: Error) => {
   // The message is enough, for example when the port is in use.
   console.error(String(error));
   process.exit(1);

@@ -31,7 +31,7 @@ it("line breaks in the application's values throw before any byte is written", a
   const outcomes = new EventEmitter();
   let headers: HeadersInput = {};
   http.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
-    upgrader.upgrade(req, socket, head, headers).then(
+    upgrader.upgrade(req, socket, head, { headers }).then(
       () => outcomes.emit('over', 'accepted'),
       (error: unknown) => outcomes.emit('over', (error as Error).name),
     );

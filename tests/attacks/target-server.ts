@@ -94,7 +94,7 @@ async function serving(
   };
   const server = await (paths === undefined
     ? serve(all, handler)
-    : serve({ ...all, routes: Object.fromEntries(paths.map((path) => [path, handler])) }));
+    : serve(all, Object.fromEntries(paths.map((path) => [path, handler]))));
   whenOver(() => server.close({ timeout: 1 }));
   const target = new TargetServer(Number(new URL(server.url).port));
   return target;

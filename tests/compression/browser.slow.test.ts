@@ -104,7 +104,7 @@ describe.skipIf(lacksChromium())('compression with a browser', () => {
           ({ stats } = conn);
         },
       );
-      onTestFinished(() => server.close());
+      onTestFinished(async () => void (await server.close()));
       const page = await browser.newPage();
       await page.goto(server.url.replace('ws:', 'http:'));
       const sizes = [...SIZES, MIB, 10];

@@ -97,7 +97,7 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
       requests.push(req);
       return greet(conn, req);
     });
-    onTestFinished(() => server.close());
+    onTestFinished(async () => void (await server.close()));
     return { port: Number(new URL(server.url).port), requests };
   }
 
@@ -232,7 +232,7 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
       });
       http.on('upgrade', (req, socket, head) => {
         const headers = { 'Set-Cookie': ['seen=1', 'hidden=2; HttpOnly'] };
-        void upgrader.upgrade(req, socket, head, headers).then((conn) => greet(conn, req));
+        void upgrader.upgrade(req, socket, head, { headers }).then((conn) => greet(conn, req));
       });
       await once(http.listen(0, '127.0.0.1'), 'listening');
       onTestFinished(() => {

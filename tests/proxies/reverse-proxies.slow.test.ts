@@ -108,12 +108,14 @@ for (const name of names) {
     });
 
     it('finds routes and decodes their parameters', async () => {
-      const { dialer, urls } = await behind(name, {
-        routes: {
+      const { dialer, urls } = await behind(
+        name,
+        {},
+        {
           '/echo': echo,
           '/feed/:id': (conn, _req, { params }) => conn.send(`feed ${params['id']}`),
         },
-      });
+      );
       const plain = await dialer.dial(`${urls.ws}/echo?x=1`);
       await plain.send('hi');
       expect((await plain.readMessage()).text()).toBe('hi');

@@ -1,5 +1,12 @@
 import { Dialer } from '@ws/node-client';
-import { type Conn, type ServeOptions, serve, type WebSocketServer } from '@ws/node-server';
+import {
+  type Conn,
+  type ConnHandler,
+  type Routes,
+  type ServeOptions,
+  serve,
+  type WebSocketServer,
+} from '@ws/node-server';
 import { selfSigned } from '@ws/tests';
 import { type ProxyName, type ReverseProxy, startReverseProxy } from '@ws/tests/examples';
 
@@ -17,15 +24,15 @@ export interface Setup {
 
 const open: { close(): Promise<void> }[] = [];
 
-/** Starts a server and a proxy. `handler` runs each connection without a route. */
+/** Starts a server and a proxy. `handler` runs each connection. */
 export async function behind(
   name: ProxyName,
   options: ServeOptions<unknown> = {},
-  handler: (conn: Conn) => unknown = echo,
+  handler: ConnHandler<unknown> | Routes<string, unknown> = echo,
   silence?: string,
 ): Promise<Setup> {
   const server = await serve({ port: 0, host: '127.0.0.1', ...options }, handler);
-  open.push({ close: () => server.close({ timeout: 1_000 }) });
+  open.push({ close: async () => void (await server.close({ timeout: 1_000 })) });
   const proxy = await startReverseProxy(name, Number(new URL(server.url).port), silence);
   open.push(proxy);
   const { cert: ca } = await selfSigned();

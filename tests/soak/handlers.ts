@@ -1,5 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { broadcast, CloseCode, type Conn, PreparedMessage, type Routes } from '@ws/node-server';
+import {
+  broadcast,
+  CloseCode,
+  type Conn,
+  type ConnHandler,
+  PreparedMessage,
+  type RouteParams,
+} from '@ws/node-server';
 
 /** An error that a handler throws on purpose; its report is no fault. */
 export class Intended extends Error {}
@@ -94,7 +101,10 @@ async function end(conn: Conn, how: string): Promise<unknown> {
 }
 
 /** The handlers of the server by path. `lasting` is never aborted. */
-export function handlers(rooms: Rooms, lasting: AbortSignal): Routes<string, unknown> {
+export function handlers(
+  rooms: Rooms,
+  lasting: AbortSignal,
+): Record<string, ConnHandler<unknown, RouteParams<string>>> {
   return {
     '/echo/lent': (conn: Conn) => conn.receive((message) => conn.send(message)),
     '/echo/eager': (conn: Conn) => conn.receive((message) => void conn.send(message)),

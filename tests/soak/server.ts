@@ -88,22 +88,24 @@ async function start({ plan, tls }: ServerPlan): Promise<Address[]> {
   ]);
   const addresses: Address[] = [];
   for (const mode of MODES[compression]) {
-    const server = await serve({
-      host: '127.0.0.1',
-      tls: tls && { key: tls.key, cert: tls.cert },
-      routes: Object.fromEntries(routes) as ReturnType<typeof handlers>,
-      authenticate,
-      report,
-      subprotocols: ['soak.2', 'soak.1'],
-      compression: mode,
-      handshakeTimeout: 20_000,
-      heartbeat: { interval: 6_000, timeout: 20_000 },
-      idleReadTimeout: 5_000,
-      closeTimeout: 2_000,
-      readLimit: 256 * 1024,
-      maxBufferedAmount: 1024 * 1024,
-      maxHandshakes: 4_096,
-    });
+    const server = await serve(
+      {
+        host: '127.0.0.1',
+        tls: tls && { key: tls.key, cert: tls.cert },
+        authenticate,
+        report,
+        subprotocols: ['soak.2', 'soak.1'],
+        compression: mode,
+        handshakeTimeout: 20_000,
+        heartbeat: { interval: 6_000, timeout: 20_000 },
+        idleReadTimeout: 5_000,
+        closeTimeout: 2_000,
+        readLimit: 256 * 1024,
+        maxBufferedAmount: 1024 * 1024,
+        maxHandshakes: 4_096,
+      },
+      Object.fromEntries(routes) as ReturnType<typeof handlers>,
+    );
     servers.push(server);
     addresses.push({ url: server.url, compresses: mode !== false });
   }

@@ -88,7 +88,8 @@ async function listenOurs(plan: EchoPlan): Promise<RunningEcho> {
     // The load reports the end of a connection.
     await conn.receive((message) => conn.send(message)).catch(() => {});
   });
-  return { url: server.url, close: () => server.close({ timeout: CLOSE_TIMEOUT_MS }) };
+  const close = async () => void (await server.close({ timeout: CLOSE_TIMEOUT_MS }));
+  return { url: server.url, close };
 }
 
 async function listenWs({ port, host, compression }: EchoPlan): Promise<RunningEcho> {

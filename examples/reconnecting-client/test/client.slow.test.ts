@@ -20,7 +20,7 @@ async function feed(port: number, ...does: ((conn: Conn) => unknown)[]) {
     await does[n++]?.(conn);
     await conn.discardReads();
   });
-  onTestFinished(() => server.close());
+  onTestFinished(async () => void (await server.close()));
   return { server, asked, port: Number(new URL(server.url).port), url: `${server.url}/` };
 }
 

@@ -18,11 +18,13 @@ export interface HandlerContext<Auth, Params = NoParams> {
    * stays encoded, so that the path keeps its segments.
    */
   readonly path: string;
+  /** The query of the request, decoded; empty without one. */
+  readonly query: URLSearchParams;
   /** The pattern of the route that matched, `/feed/:id` for example; undefined without one. */
   readonly route: string | undefined;
   /**
-   * The client's address: the result of `clientAddress`, or the peer of the socket. Undefined for a
-   * Unix socket, or if `clientAddress` returns undefined.
+   * The client's address: the result of `clientAddress`, the address that `trustProxy` finds, or
+   * the peer of the socket. Undefined for a Unix socket, or if `clientAddress` returns undefined.
    */
   readonly address: string | undefined;
 }
@@ -40,20 +42,10 @@ export interface AuthenticateContext
  * when it returns.
  */
 export type ConnHandler<Auth, Params = NoParams> = (
-  conn: Conn,
+  conn: Conn<Auth>,
   req: IncomingMessage,
   context: HandlerContext<Auth, Params>,
 ) => unknown;
-
-/**
- * Handlers by request path: `/chat`, or `/feed/:id` with a parameter. A parameter matches one whole
- * segment that is not empty. Paths are compared as sent, without the query: case and a trailing
- * slash count. A literal segment takes precedence over a parameter, whatever the order of the
- * routes.
- */
-export type Routes<Pattern extends string, Auth> = {
-  readonly [P in Pattern]: ConnHandler<Auth, RouteParams<P>>;
-};
 
 /**
  * A listener for the 'upgrade' event of a node:http or node:https server. It owns the socket from

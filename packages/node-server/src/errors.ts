@@ -33,7 +33,7 @@ export class HandshakeError extends WebSocketError {
   readonly body: string;
 
   constructor(status: number, message: string, options: HandshakeErrorOptions = {}) {
-    super(message, 'WS_ERR_HANDSHAKE', options);
+    super(`${status}: ${message}`, 'WS_ERR_HANDSHAKE', options);
     this.status = status;
     this.headers = options.headers ?? [];
     this.body = options.body ?? `${message}\n`;

@@ -1,7 +1,6 @@
 /** The time that one handshake has, from its request to its answer. */
 export class HandshakeDeadline {
-  /** Milliseconds; Infinity for no bound. */
-  readonly timeout: number;
+  #timeout: number;
   readonly #startedAt = performance.now();
   readonly #onExpired: () => void;
   #timer: NodeJS.Timeout | undefined;
@@ -11,8 +10,21 @@ export class HandshakeDeadline {
    * @param onExpired - Called when the timer of {@link start} expires.
    */
   constructor(timeout: number, onExpired: () => void) {
-    this.timeout = timeout;
+    this.#timeout = timeout;
     this.#onExpired = onExpired;
+  }
+
+  /** Milliseconds; Infinity for no bound. */
+  get timeout(): number {
+    return this.#timeout;
+  }
+
+  /** Replaces the timeout. The new one, too, starts at the request. */
+  set timeout(timeout: number) {
+    this.#timeout = timeout;
+    if (this.#timer === undefined) return;
+    this.stop();
+    this.start();
   }
 
   /** Milliseconds left since the request, 0 or more; Infinity for no bound. */

@@ -61,6 +61,10 @@ export class Handshake {
     return this.#deadline.timeout;
   }
 
+  set timeout(timeout: number) {
+    this.#deadline.timeout = timeout;
+  }
+
   /**
    * The reason why there will be no connection: the client has disconnected or has half-closed, or
    * the time is up.

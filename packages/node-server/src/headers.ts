@@ -6,13 +6,31 @@ import {
   headerEntries,
   typeName,
 } from '@ws/http-shared';
+import type { HandlerContext } from './conn-handler.ts';
 import type { HeaderPair } from './errors.ts';
+import type { RouteParams } from './routes.ts';
 
 /**
  * Headers for a response: a `Headers`, a Map, pairs, or an object. A list as a value is sent as
  * several lines.
  */
 export type HeadersInput = HeaderEntries<HeaderValue>;
+
+/**
+ * The option `headers`: headers of each 101, or a function that returns them for one request. It
+ * may be async.
+ */
+export type HeadersOption<Auth> =
+  | HeadersInput
+  | ((
+      req: IncomingMessage,
+      context: HandlerContext<Auth, RouteParams<string>>,
+    ) => HeadersInput | PromiseLike<HeadersInput>);
+
+/** {@link HeadersOption}, checked. */
+export type HeadersSource =
+  | readonly HeaderPair[]
+  | Extract<HeadersOption<unknown>, (...args: never) => unknown>;
 
 /** Headers that only the handshake may set. */
 const HANDSHAKE_HEADERS: ReadonlySet<string> = new Set([
@@ -21,6 +39,12 @@ const HANDSHAKE_HEADERS: ReadonlySet<string> = new Set([
   'content-length',
   'transfer-encoding',
   'sec-websocket-accept',
+]);
+
+/** Headers of a 101 that the handshake negotiates, with the option for it. */
+const NEGOTIATED_BY: ReadonlyMap<string, string> = new Map([
+  ['sec-websocket-extensions', 'compression'],
+  ['sec-websocket-protocol', 'subprotocols'],
 ]);
 
 /**
@@ -48,6 +72,43 @@ export function headerPairs(input: HeadersInput | undefined): HeaderPair[] {
     }
   }
   return pairs;
+}
+
+/**
+ * Checks headers that an application adds to a 101 by the option `headers`.
+ *
+ * @throws TypeError as {@link headerPairs}, and for headers that the handshake negotiates.
+ */
+export function optionHeaderPairs(input: HeadersInput | undefined): HeaderPair[] {
+  const pairs = namedHeaderPairs(input);
+  for (const [name] of pairs) {
+    const option = NEGOTIATED_BY.get(name.toLowerCase());
+    if (option === undefined) continue;
+    throw new TypeError(`headers: ${name} is set by the handshake; use option ${option}`);
+  }
+  return pairs;
+}
+
+/** @throws TypeError that names the option. */
+function namedHeaderPairs(input: HeadersInput | undefined): HeaderPair[] {
+  try {
+    return headerPairs(input);
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new TypeError(message.startsWith('headers: ') ? message : `headers: ${message}`, {
+      cause,
+    });
+  }
+}
+
+/** Returns `base` and `over`. Of a name that both have, only the lines of `over` stay. */
+export function mergeHeaders(
+  base: readonly HeaderPair[],
+  over: readonly HeaderPair[],
+): readonly HeaderPair[] {
+  if (base.length === 0 || over.length === 0) return base.length === 0 ? over : base;
+  const kept = base.filter(([name]) => headerOf(over, name.toLowerCase()) === undefined);
+  return [...kept, ...over];
 }
 
 /**

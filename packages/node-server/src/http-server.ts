@@ -57,6 +57,18 @@ export function makeServer<Result>(
   return http;
 }
 
+/**
+ * Returns the error of `listen`. For an address that is in use, its message says what to do; Node's
+ * has only the address.
+ */
+export function listenError(error: unknown): unknown {
+  const { code, address, port } = error as { code?: string; address?: string; port?: number };
+  if (!(error instanceof Error) || code !== 'EADDRINUSE') return error;
+  const place = port === undefined || port < 0 ? `socketPath: ${address}` : `port: ${port}`;
+  error.message = `${place} is in use; end the process that listens there, or choose another (${error.message})`;
+  return error;
+}
+
 /** Returns the URL of a listening server; `''` for a socket without an address. */
 export function urlOf(http: HttpServer | HttpsServer, host: string | undefined): string {
   const scheme = http instanceof HttpsServer ? 'wss' : 'ws';

@@ -60,16 +60,16 @@ export {
   configureCompression,
 } from '@ws/node-io';
 export { isWebSocketUpgrade, subprotocols } from './check-request.ts';
+export type { ClientAddress } from './client-address.ts';
+export type { CloseOptions, CloseResult } from './close-options.ts';
 export type {
   AuthenticateContext,
   ConnHandler,
   HandlerContext,
-  Routes,
   UpgradeListener,
 } from './conn-handler.ts';
 export { HandshakeError, type HandshakeErrorOptions, type HeaderPair } from './errors.ts';
-export type { HeadersInput } from './headers.ts';
-export type { ClientAddress } from './limits.ts';
+export type { HeadersInput, HeadersOption } from './headers.ts';
 export type {
   AuthOf,
   Refusal,
@@ -78,8 +78,19 @@ export type {
   UpgraderOptions,
 } from './options.ts';
 export type { CheckOrigin, SameHost } from './origin.ts';
+export {
+  type AuthenticatedRouteOptions,
+  type HandlerOrRoutes,
+  type InheritingRouteOptions,
+  type PublicRouteOptions,
+  type Route,
+  type RouteOptions,
+  type Routes,
+  route,
+} from './route.ts';
 export type { NoParams, RouteParams } from './routes.ts';
 export type { Subprotocols } from './select-subprotocol.ts';
 export { serve, type WebSocketServer } from './serve.ts';
-export type { RoutedServeOptions, ServeOptions } from './serve-options.ts';
-export { Upgrader } from './upgrader.ts';
+export type { ListenOptions, ServeOptions } from './serve-options.ts';
+export type { TrustProxy } from './trust-proxy.ts';
+export { type UpgradeOptions, Upgrader } from './upgrader.ts';

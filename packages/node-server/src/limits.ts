@@ -1,36 +1,18 @@
 import type { IncomingMessage } from 'node:http';
 import { isIPv6, type Socket } from 'node:net';
-import { TransportError } from '@ws/conn';
 import { ipv6Groups } from '@ws/http-shared';
+import type { ClientAddress } from './client-address.ts';
 import { HandshakeError, serverFault, unexpectedResult } from './errors.ts';
-
-/**
- * Returns the address of the client that sent a request; undefined for a client that is not
- * counted. It is synchronous. Any string is allowed, a user name for example. Throwing refuses the
- * request with 500.
- */
-export type ClientAddress = (req: IncomingMessage) => string | undefined;
-
-/**
- * The default of {@link ClientAddress}: the peer of the socket; undefined for a Unix socket.
- *
- * @throws TransportError after a reset: the system has forgotten the address, so the request would
- *   not count.
- */
-export function peerAddress({ socket }: IncomingMessage): string | undefined {
-  const { remoteAddress, localAddress } = socket;
-  if (remoteAddress === undefined && localAddress !== undefined) {
-    throw new TransportError('the client closed the connection before the end of the handshake');
-  }
-  return remoteAddress;
-}
 
 /** Limits of an Upgrader; `Infinity` for no bound. */
 export interface LimitValues {
   readonly maxHandshakes: number;
   readonly maxConnections: number;
   readonly maxConnectionsPerAddress: number;
-  readonly clientAddress: ClientAddress;
+  /** The application's. */
+  readonly clientAddress: ClientAddress | undefined;
+  /** Ours, without {@link clientAddress}. */
+  readonly forwardedAddress: ClientAddress;
 }
 
 /** Counts handshakes and connections. */
@@ -80,12 +62,13 @@ export class Limits {
   }
 
   #addressOf(req: IncomingMessage): string | undefined {
+    const { clientAddress, forwardedAddress } = this.#max;
+    if (clientAddress === undefined) return forwardedAddress(req);
     try {
-      const address: unknown = this.#max.clientAddress(req);
+      const address: unknown = clientAddress(req);
       if (address === undefined || typeof address === 'string') return address;
       throw unexpectedResult('clientAddress', 'a string or undefined', address);
     } catch (cause) {
-      if (this.#max.clientAddress === peerAddress) throw cause;
       throw serverFault('clientAddress', cause);
     }
   }

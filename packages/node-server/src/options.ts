@@ -11,12 +11,20 @@ import {
 } from '@ws/conn/internal';
 import { assertOption, transportHighWaterMark } from '@ws/http-shared';
 import { HostPolicy } from './allowed-hosts.ts';
+import type { ClientAddress } from './client-address.ts';
+import { type CloseOptions, type ClosePlan, checkCloseOptions } from './close-options.ts';
 import type { AuthenticateContext } from './conn-handler.ts';
 import type { HandshakeError } from './errors.ts';
-import type { HeadersInput } from './headers.ts';
-import { type ClientAddress, type LimitValues, peerAddress } from './limits.ts';
+import {
+  type HeadersInput,
+  type HeadersOption,
+  type HeadersSource,
+  optionHeaderPairs,
+} from './headers.ts';
+import type { LimitValues } from './limits.ts';
 import { type CheckOrigin, OriginPolicy, type SameHost } from './origin.ts';
 import { isOneToken, type Subprotocols } from './select-subprotocol.ts';
+import { forwardedAddress, type TrustProxy } from './trust-proxy.ts';
 
 /** A result of `authenticate` that refuses the request. */
 export interface Refusal {
@@ -92,9 +100,16 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
     | ((req: IncomingMessage, context: AuthenticateContext) => Result)
     | undefined;
   /**
+   * Headers of each 101, `Set-Cookie` for example, or a function that returns them for one request.
+   * It runs after `authenticate`; throwing refuses with 500. Default: none.
+   */
+  readonly headers?: HeadersOption<AuthOf<Result>> | undefined;
+  /** How the method `close` closes, unless its argument says otherwise. */
+  readonly close?: CloseOptions | undefined;
+  /**
    * Handling of a path without a route. `404` refuses it. `'leave'` ignores the request, without
    * any check: another listener for 'upgrade' must answer it. Without one, the socket stays open.
-   * `serve` requires `server` and `routes` for `'leave'`; an `Upgrader` without routes ignores the
+   * `serve` requires `server` and routes for `'leave'`; an `Upgrader` without routes ignores the
    * option. Default: `404`.
    */
   readonly unmatched?: 404 | 'leave' | undefined;
@@ -115,8 +130,16 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
    */
   readonly maxConnectionsPerAddress?: number | false | undefined;
   /**
-   * Returns the client's address for `maxConnectionsPerAddress`. Set it behind a proxy. Default:
-   * `remoteAddress`.
+   * Your proxies, which may name the client in `X-Forwarded-For`: how many there are in a row, or
+   * a `BlockList` of node:net with their addresses (the peer of a Unix socket counts as one). The
+   * header is read from the right, up to the first address that is no proxy of yours or that is no
+   * IP address. Default: `false`, the client is the peer of the socket. Not together with
+   * `clientAddress`.
+   */
+  readonly trustProxy?: TrustProxy | undefined;
+  /**
+   * Returns the client's address for `maxConnectionsPerAddress` and the handler. Default: the
+   * address that `trustProxy` finds.
    */
   readonly clientAddress?: ClientAddress | undefined;
   /**
@@ -156,11 +179,14 @@ export const upgraderOptionNames: readonly (keyof UpgraderOptions)[] = [
   'sameHost',
   'allowedHosts',
   'authenticate',
+  'headers',
+  'close',
   'unmatched',
   'handshakeTimeout',
   'maxHandshakes',
   'maxConnections',
   'maxConnectionsPerAddress',
+  'trustProxy',
   'clientAddress',
   'error',
   ...connSettingNames,
@@ -174,11 +200,14 @@ export function pickUpgraderOptions<Result>(
 }
 
 /** {@link UpgraderOptions}, checked. */
-export interface UpgraderPlan<Result> {
+export interface UpgraderPlan {
   readonly subprotocols: Subprotocols | undefined;
   readonly origins: OriginPolicy;
   readonly hosts: HostPolicy;
-  readonly authenticate: UpgraderOptions<Result>['authenticate'];
+  readonly authenticate: UpgraderOptions<unknown>['authenticate'];
+  /** The server's, then the route's. */
+  readonly headers: readonly HeadersSource[];
+  readonly close: ClosePlan;
   /** Milliseconds; Infinity for no bound. */
   readonly handshakeTimeout: number;
   readonly limits: LimitValues;
@@ -192,9 +221,7 @@ export interface UpgraderPlan<Result> {
 }
 
 /** @throws TypeError or RangeError that names the option. */
-export function checkUpgraderOptions<Result>(
-  options: UpgraderOptions<Result>,
-): UpgraderPlan<Result> {
+export function checkUpgraderOptions(options: UpgraderOptions<unknown>): UpgraderPlan {
   checkOptionNames('Upgrader', options, upgraderOptionNames, 'ignore');
   const { highWaterMark, compression } = resolveSettings(options, 'server');
   const { allowedOrigins, allowedHosts, checkOrigin, sameHost = true } = options;
@@ -221,7 +248,10 @@ export function checkUpgraderOptions<Result>(
   if (options.sameHost !== undefined && checkOrigin !== undefined) {
     throw new TypeError('sameHost: cannot be combined with checkOrigin; set one of the two');
   }
-  const { unmatched = 404 } = options;
+  const { unmatched = 404, trustProxy = false } = options;
+  if (trustProxy !== false && clientAddress !== undefined) {
+    throw new TypeError('trustProxy: cannot be combined with clientAddress; set one of the two');
+  }
   if (unmatched !== 404 && unmatched !== 'leave') {
     throw new TypeError(`unmatched: expected 404 or 'leave', got ${inspect(unmatched)}`);
   }
@@ -231,6 +261,8 @@ export function checkUpgraderOptions<Result>(
     origins: new OriginPolicy(origins, checkOrigin, sameHost),
     hosts: new HostPolicy(allowedHosts),
     authenticate,
+    headers: checkHeaders(options.headers),
+    close: checkCloseOptions(options.close ?? {}),
     unmatched,
     handshakeTimeout: duration('handshakeTimeout', options.handshakeTimeout, 10_000, true),
     limits: {
@@ -241,7 +273,8 @@ export function checkUpgraderOptions<Result>(
         options.maxConnectionsPerAddress,
         Infinity,
       ),
-      clientAddress: clientAddress ?? peerAddress,
+      clientAddress,
+      forwardedAddress: forwardedAddress(trustProxy),
     },
     error,
     report,
@@ -249,6 +282,11 @@ export function checkUpgraderOptions<Result>(
     compression,
     highWaterMark: transportHighWaterMark(highWaterMark),
   };
+}
+
+function checkHeaders(value: UpgraderOptions<unknown>['headers']): readonly HeadersSource[] {
+  if (value === undefined) return [];
+  return [typeof value === 'function' ? value : optionHeaderPairs(value)];
 }
 
 function checkSubprotocols(value: Subprotocols | undefined): Subprotocols | undefined {

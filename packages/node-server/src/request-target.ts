@@ -16,6 +16,12 @@ export function rawPath(target: string): string {
   return pathForm(target).split('?', 1)[0]!;
 }
 
+/** Returns the query of a request target. */
+export function queryOf(target: string): URLSearchParams {
+  const at = target.indexOf('?');
+  return new URLSearchParams(at === -1 ? '' : target.slice(at + 1));
+}
+
 /**
  * Percent-decodes each segment of a path once. A segment that is not percent-encoded UTF-8 stays as
  * sent. `%2F` stays too: the result has the segments of `path`.

@@ -1,4 +1,3 @@
-import { assertOption } from '@ws/http-shared';
 import { HandshakeError } from './errors.ts';
 import { rawPath } from './request-target.ts';
 
@@ -50,7 +49,7 @@ interface Template<Handler> {
   readonly handler: Handler;
 }
 
-export const noParams: NoParams = Object.freeze(Object.create(null) as NoParams);
+const noParams: NoParams = Object.freeze(Object.create(null) as NoParams);
 
 const PARAM = /^:[A-Za-z_$][A-Za-z0-9_$]*$/;
 /** `segment` of RFC 3986, section 3.3, without `:` and `*`, which have a meaning in patterns. */
@@ -69,19 +68,13 @@ export class RouteTable<Handler> implements Router<Handler> {
   readonly #templates: readonly Template<Handler>[];
   /** Segments of the longest template. Longer paths are not split any further. */
   readonly #maxSegments: number;
-  readonly #fallback: Handler | undefined;
   readonly #known: string;
 
   /**
-   * @param fallback - Handles the paths that no pattern matches.
-   * @throws TypeError that names a pattern that is malformed, clashes with another or has no
-   *   handler.
+   * @throws TypeError that names a pattern that is malformed or clashes with another, or for no
+   *   pattern at all.
    */
-  constructor(routes: { readonly [pattern: string]: Handler }, fallback?: Handler) {
-    checkHandlers(routes);
-    if (fallback !== undefined) {
-      assertOption('handler', fallback, typeof fallback === 'function', 'a function');
-    }
+  constructor(routes: { readonly [pattern: string]: Handler }) {
     const templates: Template<Handler>[] = [];
     for (const [pattern, handler] of Object.entries(routes)) {
       const segments = parsePattern(pattern);
@@ -89,15 +82,12 @@ export class RouteTable<Handler> implements Router<Handler> {
       else templates.push({ pattern, segments, handler });
     }
     this.#known = Object.keys(routes).join(', ');
-    if (this.#known === '' && fallback === undefined) {
-      throw new TypeError('routes: expected at least one path, or a handler for all');
-    }
+    if (this.#known === '') throw new TypeError('routes: expected at least one path');
     this.#templates = templates.toSorted(byRank);
     this.#maxSegments = templates.reduce(
       (most, { segments }) => Math.max(most, segments.length),
       0,
     );
-    this.#fallback = fallback;
     refuseClashes(this.#templates);
   }
 
@@ -116,12 +106,10 @@ export class RouteTable<Handler> implements Router<Handler> {
       const { handler, pattern } = template;
       return { handler, params: readParams(template.segments, segments), route: pattern };
     }
-    if (this.#fallback !== undefined) return anyMatch(this.#fallback);
     throw this.#notFound(path);
   }
 
   has(target: string): boolean {
-    if (this.#fallback !== undefined) return true;
     const path = rawPath(target);
     return this.#literal.has(path) || this.#find(this.#split(path)) !== undefined;
   }
@@ -139,34 +127,16 @@ export class RouteTable<Handler> implements Router<Handler> {
     const quoted = JSON.stringify(
       path.length > MAX_QUOTED_PATH ? `${path.slice(0, MAX_QUOTED_PATH)}...` : path,
     );
-    return new HandshakeError(
-      404,
-      `no route for ${quoted}; known routes: ${this.#known || 'none'}`,
-      {
-        body: 'not found: no WebSocket route has this path; case and a trailing slash count\n',
-      },
-    );
-  }
-}
-
-/** @throws TypeError unless `routes` is an object of functions. */
-export function checkHandlers(routes: { readonly [pattern: string]: unknown }): void {
-  const isTable = typeof routes === 'object' && routes !== null && !(Symbol.iterator in routes);
-  assertOption('routes', routes, isTable, 'an object of handlers by path');
-  for (const [pattern, handler] of Object.entries(routes)) {
-    const name = `routes: ${JSON.stringify(pattern)}`;
-    assertOption(name, handler, typeof handler === 'function', 'a function');
+    return new HandshakeError(404, `no route for ${quoted}; known routes: ${this.#known}`, {
+      body: 'not found: no WebSocket route has this path; case and a trailing slash count\n',
+    });
   }
 }
 
 /** Makes a router that returns `handler` for every path. */
 export function anyPath<Handler>(handler: Handler): Router<Handler> {
-  const match = anyMatch(handler);
+  const match = { handler, params: noParams, route: undefined };
   return { has: () => true, match: () => match };
-}
-
-function anyMatch<Handler>(handler: Handler): RouteMatch<Handler> {
-  return { handler, params: noParams, route: undefined };
 }
 
 function isParam(segment: string): boolean {

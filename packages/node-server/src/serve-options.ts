@@ -1,36 +1,43 @@
 import { Server as HttpServer, type RequestListener } from 'node:http';
 import { Server as HttpsServer, type ServerOptions } from 'node:https';
+import type { ListenOptions as NetListenOptions } from 'node:net';
+import process from 'node:process';
 import { checkOptionNames } from '@ws/conn/internal';
 import { assertOption } from '@ws/http-shared';
-import type { Routes } from './conn-handler.ts';
-import { type AuthOf, type UpgraderOptions, upgraderOptionNames } from './options.ts';
-import { checkHandlers } from './routes.ts';
+import { type UpgraderOptions, upgraderOptionNames } from './options.ts';
+
+/** Options of `listen` of node:net for {@link serve}. Use `close` in place of `signal`. */
+export interface ListenOptions extends Omit<NetListenOptions, 'signal'> {
+  /** A descriptor that the process has inherited; replaces `port` and `socketPath`. */
+  readonly fd?: number | undefined;
+  /** Lets several processes listen on one port, where the system can; Node 23.1 and later. */
+  readonly reusePort?: boolean | undefined;
+}
 
 /** Options of {@link serve}, together with those of an {@link Upgrader}. */
-export interface ServeOptions<Result = undefined, Pattern extends string = string>
-  extends UpgraderOptions<Result> {
+export interface ServeOptions<Result = undefined> extends UpgraderOptions<Result> {
   /** TCP port to listen on, 0 to 65535. Default: 0, a free port. */
   readonly port?: number | undefined;
   /** Address or name to listen on. Default: all interfaces. */
   readonly host?: string | undefined;
-  /** Path of a Unix socket to listen on, instead of `port` and `host`. */
-  readonly path?: string | undefined;
   /**
-   * Options of `https.createServer`, at least certificate and key. Serves wss. Default: ws, without
-   * TLS.
+   * Path of a Unix socket to listen on, at most 107 bytes, instead of `port` and `host`. Default:
+   * none.
+   */
+  readonly socketPath?: string | undefined;
+  /** More options of `listen`: `fd`, `backlog`, `ipv6Only`, ... Default: those of Node. */
+  readonly listen?: ListenOptions | undefined;
+  /**
+   * Options of `https.createServer`: `key` and `cert`, or `pfx`, `SNICallback` or `pskCallback`.
+   * Serves wss. Default: ws, without TLS.
    */
   readonly tls?: ServerOptions | undefined;
   /**
    * Your own HTTP server. `close` does not close it. It may listen already or later; with `port`,
-   * `host` or `path` it is made to listen, and `serve` waits for that. Default: a new server.
+   * `host`, `socketPath` or `listen` it is made to listen, and `serve` waits for that. Default: a
+   * new server.
    */
   readonly server?: HttpServer | HttpsServer | undefined;
-  /**
-   * Handlers by path, `'/chat'` or `'/feed/:id'`. Other paths go to the second argument of `serve`,
-   * or get 404 without it. Write `authenticate` before `routes`: TypeScript then infers the type of
-   * `auth`.
-   */
-  readonly routes?: Routes<Pattern, AuthOf<Result>> | undefined;
   /**
    * Answers plain requests, on every path and with any `Host` (`allowedHosts` guards upgrades
    * only). It is a listener for 'request' of node:http. Default: answers 426.
@@ -38,27 +45,73 @@ export interface ServeOptions<Result = undefined, Pattern extends string = strin
   readonly request?: RequestListener | undefined;
 }
 
-/** {@link ServeOptions} with routes. The handler for other paths is optional then. */
-export interface RoutedServeOptions<Result = undefined, Pattern extends string = string>
-  extends ServeOptions<Result, Pattern> {
-  readonly routes: Routes<Pattern, AuthOf<Result>>;
-}
-
 export const serveOptionNames: readonly (keyof ServeOptions)[] = [
   'port',
   'host',
-  'path',
+  'socketPath',
+  'listen',
   'tls',
   'server',
-  'routes',
   'request',
   ...upgraderOptionNames,
 ];
 
-/** @throws TypeError or RangeError that names the option. The Upgrader checks its own options. */
-export function checkServeOptions<Result>(options: ServeOptions<Result>): void {
+const LISTEN_NAMES: readonly (keyof ListenOptions)[] = [
+  'port',
+  'host',
+  'path',
+  'fd',
+  'backlog',
+  'exclusive',
+  'ipv6Only',
+  'readableAll',
+  'reusePort',
+  'writableAll',
+];
+
+/** Names that were options, with the cure. */
+const HINTS: ReadonlyMap<string, string> = new Map([
+  [
+    'path',
+    "use socketPath for a Unix socket; for a request path pass routes as the second argument, { '/path': handler }",
+  ],
+  ['routes', "pass the routes as the second argument, { '/path': handler }"],
+]);
+
+/** Most bytes in the path of a Unix socket (`sun_path` of Linux, without its NUL). */
+const MAX_SOCKET_PATH = 107;
+
+/**
+ * Checks the options of `serve` itself. The Upgrader checks its own.
+ *
+ * @param isRouted - Whether the second argument is an object of routes.
+ * @throws TypeError or RangeError that names the option.
+ */
+export function checkServeOptions(options: ServeOptions<unknown>, isRouted: boolean): void {
+  for (const [name, cure] of HINTS) {
+    if (Object.hasOwn(Object(options), name)) throw new TypeError(`${name}: no option; ${cure}`);
+  }
   checkOptionNames('serve', options, serveOptionNames, 'ignore');
-  const { port, host, path, tls, server, routes, request } = options;
+  const { tls, server, request } = options;
+  checkAddress(options);
+  if (request !== undefined) {
+    assertOption('request', request, typeof request === 'function', 'a function');
+  }
+  if (server !== undefined) checkServer(options);
+  if (tls !== undefined) checkTls(tls);
+  if (options.unmatched === 'leave' && (server === undefined || !isRouted)) {
+    throw new TypeError(
+      "unmatched: 'leave' needs the option server and routes; otherwise no other listener could answer",
+    );
+  }
+}
+
+/** Whether an option says where to listen. */
+export function namesAddress({ port, host, socketPath, listen }: ServeOptions<unknown>): boolean {
+  return (port ?? host ?? socketPath ?? listen) !== undefined;
+}
+
+function checkAddress({ port, host, socketPath, listen }: ServeOptions<unknown>): void {
   if (port !== undefined) {
     assertOption('port', port, typeof port === 'number', 'a number');
     if (!(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
@@ -66,33 +119,43 @@ export function checkServeOptions<Result>(options: ServeOptions<Result>): void {
     }
   }
   if (host !== undefined) assertOption('host', host, typeof host === 'string', 'a string');
-  if (path !== undefined) assertOption('path', path, typeof path === 'string', 'a string');
-  if (tls !== undefined) {
-    assertOption('tls', tls, typeof tls === 'object' && tls !== null, 'an object');
+  if (socketPath !== undefined) checkSocketPath(socketPath);
+  if (socketPath !== undefined && (port ?? host) !== undefined) {
+    throw new TypeError('socketPath: a Unix socket has neither port nor host');
   }
-  if (routes !== undefined) checkHandlers(routes);
-  if (request !== undefined) {
-    assertOption('request', request, typeof request === 'function', 'a function');
-  }
-  if (path !== undefined && (port ?? host) !== undefined) {
-    throw new TypeError('path: a Unix socket has neither port nor host');
-  }
-  if (server !== undefined) checkServer(options);
-  if (options.unmatched === 'leave' && (server === undefined || routes === undefined)) {
-    throw new TypeError(
-      "unmatched: 'leave' needs the options server and routes; otherwise no other listener could answer",
+  if (listen !== undefined) checkListen(listen, { port, host, path: socketPath });
+}
+
+function checkSocketPath(path: string): void {
+  assertOption('socketPath', path, typeof path === 'string', 'a string');
+  const bytes = Buffer.byteLength(path);
+  if (bytes > MAX_SOCKET_PATH && process.platform !== 'win32') {
+    throw new RangeError(
+      `socketPath: expected at most ${MAX_SOCKET_PATH} bytes, got ${bytes}; use a shorter directory`,
     );
   }
 }
 
-function checkServer<Result>({
-  port,
-  host,
-  path,
-  tls,
-  server,
-  request,
-}: ServeOptions<Result>): void {
+function checkListen(listen: ListenOptions, outer: ListenOptions): void {
+  checkOptionNames('listen', listen, LISTEN_NAMES, 'ignore');
+  for (const name of ['port', 'host', 'path'] as const) {
+    if (listen[name] === undefined || outer[name] === undefined) continue;
+    const option = name === 'path' ? 'socketPath' : name;
+    throw new TypeError(`listen.${name}: cannot be combined with ${option}; set one of the two`);
+  }
+}
+
+/** @throws TypeError without a source of certificates: every client would fail. */
+export function checkTls(tls: ServerOptions): void {
+  assertOption('tls', tls, typeof tls === 'object' && tls !== null, 'an object');
+  const { key, cert, pfx, SNICallback, pskCallback } = tls;
+  if ((pfx ?? SNICallback ?? pskCallback) !== undefined) return;
+  if (key !== undefined && cert !== undefined) return;
+  throw new TypeError('tls: has no certificate; set key and cert, pfx, SNICallback or pskCallback');
+}
+
+function checkServer(options: ServeOptions<unknown>): void {
+  const { server, tls, request } = options;
   const given: unknown = server;
   const known = given instanceof HttpServer || given instanceof HttpsServer;
   assertOption('server', server, known, 'a server of node:http or node:https');
@@ -100,7 +163,7 @@ function checkServer<Result>({
   if (request !== undefined && server?.listenerCount('request') !== 0) {
     throw new TypeError("request: the given server already has a listener for 'request'");
   }
-  if (server?.listening && (port ?? host ?? path) !== undefined) {
-    throw new TypeError('server: it is already listening; omit port, host and path');
+  if (server?.listening && namesAddress(options)) {
+    throw new TypeError('server: it is already listening; omit port, host, socketPath and listen');
   }
 }

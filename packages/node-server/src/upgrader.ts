@@ -1,27 +1,20 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { formatExtensions } from '@ws/codec';
 import { Conn, type Platform } from '@ws/conn';
-import { handlerSettled, handlerStarted } from '@ws/conn/internal';
-import { isThenable } from '@ws/http-shared';
-import { nodePlatform, socketTransport } from '@ws/node-io';
-import { readAuth, thrownByAuthenticate } from './authenticate.ts';
-import { checkKey, checkOneOrigin, checkRequest } from './check-request.ts';
-import type {
-  AuthenticateContext,
-  ConnHandler,
-  HandlerContext,
-  Routes,
-  UpgradeListener,
-} from './conn-handler.ts';
+import { checkOptionNames, handlerSettled, handlerStarted } from '@ws/conn/internal';
+import { assertOption, isThenable } from '@ws/http-shared';
+import { socketTransport } from '@ws/node-io';
+import { type CloseOptions, type CloseResult, checkCloseOptions } from './close-options.ts';
+import type { ConnHandler, HandlerContext, UpgradeListener } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
-import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
-import { alreadyAnswered, Handshake } from './handshake.ts';
-import { type HeadersInput, headerOf, headerPairs, RequestHeaders } from './headers.ts';
-import { isAnswered, isHttpReading } from './http-socket.ts';
+import { HandshakeError, type HeaderPair } from './errors.ts';
+import { Handshake } from './handshake.ts';
+import { type HeadersInput, headerPairs } from './headers.ts';
+import { isHttpReading } from './http-socket.ts';
 import { isHttp2, rejectHttp2 } from './http2.ts';
 import { Limits, type Reservation } from './limits.ts';
-import { negotiateCompression, readExtensions } from './negotiate-compression.ts';
+import { OpenWork } from './open-work.ts';
+import { type Agreement, type Endpoint, Opening, type Site } from './opening.ts';
 import {
   type AuthOf,
   checkUpgraderOptions,
@@ -29,18 +22,27 @@ import {
   type UpgraderPlan,
 } from './options.ts';
 import { endFailedHandshake } from './refusal/end-failed-handshake.ts';
-import { ErrorHook } from './refusal/error-hook.ts';
-import { decodePath, pathForm, rawPath } from './request-target.ts';
-import { switchingProtocols } from './response-head.ts';
-import { anyPath, noParams, type RouteMatch, type Router, RouteTable } from './routes.ts';
-import { selectSubprotocol } from './select-subprotocol.ts';
+import { ErrorHook, type HookCalls } from './refusal/error-hook.ts';
+import { type HandlerOrRoutes, planRoute, Route } from './route.ts';
+import { anyPath, type Router, RouteTable } from './routes.ts';
+import { platformOfServer } from './server-platform.ts';
 
-interface Accepted<Auth> {
-  readonly conn: Conn;
-  readonly context: HandlerContext<Auth>;
-  /** The matching route, if there is a router. */
-  readonly match: RouteMatch<ConnHandler<Auth>> | undefined;
+/** Options of {@link Upgrader.upgrade}. */
+export interface UpgradeOptions {
+  /**
+   * Headers of this 101, in addition to those of the option `headers` of the Upgrader; of a name
+   * that both have, these win.
+   */
+  readonly headers?: HeadersInput | undefined;
 }
+
+/** An open connection and its endpoint. */
+interface Opened extends Agreement {
+  readonly conn: Conn;
+}
+
+/** The work that an upgrader waits for when it closes. */
+export let workOf: <Result>(upgrader: Upgrader<Result>) => OpenWork;
 
 /**
  * Upgrades requests of any node:http or node:https server to WebSocket connections.
@@ -55,23 +57,32 @@ interface Accepted<Auth> {
  * server.on('upgrade', upgrader.handler((conn) => conn.receive((message) => conn.send(message))));
  * ```
  */
-export class Upgrader<Result = undefined> {
-  readonly #plan: UpgraderPlan<Result>;
+export class Upgrader<Result = undefined> implements AsyncDisposable {
+  readonly #options: UpgraderOptions<unknown>;
+  /** The site of requests that no route has options for. */
+  readonly #site: Site;
+  readonly #hookCalls: HookCalls;
   readonly #limits: Limits;
-  readonly #reporter: ErrorReporter;
-  readonly #errorHook: ErrorHook;
+  readonly #work = new OpenWork();
   readonly #platform: Platform;
 
+  static {
+    workOf = (upgrader) => upgrader.#work;
+  }
+
   /** @throws TypeError or RangeError that names the bad or unknown option. */
-  constructor(options?: UpgraderOptions<Result>);
-  /** @internal With a platform that reports the connections to a server. */
-  constructor(options: UpgraderOptions<Result>, platform: Platform);
-  constructor(options: UpgraderOptions<Result> = {}, platform: Platform = nodePlatform) {
-    this.#platform = platform;
-    this.#plan = checkUpgraderOptions(options);
-    this.#limits = new Limits(this.#plan.limits);
-    this.#reporter = new ErrorReporter(this.#plan.report);
-    this.#errorHook = new ErrorHook(this.#plan.error, this.#plan.limits.maxHandshakes);
+  constructor(options: UpgraderOptions<Result> = {}) {
+    const plan = checkUpgraderOptions(options as UpgraderOptions<unknown>);
+    this.#options = options as UpgraderOptions<unknown>;
+    this.#platform = platformOfServer((conn) => this.#work.closeConn(conn as Conn));
+    this.#limits = new Limits(plan.limits);
+    this.#hookCalls = { pending: 0, max: plan.limits.maxHandshakes };
+    this.#site = this.#siteOf(plan);
+  }
+
+  /** The connections that are not closed yet. The set is live. */
+  get connections(): ReadonlySet<Conn<AuthOf<Result>>> {
+    return this.#work.connections;
   }
 
   /**
@@ -80,40 +91,30 @@ export class Upgrader<Result = undefined> {
    *
    * @param head - The bytes after the request head, which may contain the first frames. Pass the
    *   listener's argument.
-   * @param headers - Headers of the 101, `Set-Cookie` for example.
-   * @returns The open connection.
+   * @returns The open connection. Its `data` is the result of `authenticate`.
    * @throws (rejects with) {@link HandshakeError} after the refusal was written; TransportError
    *   when the client has disconnected or has half-closed; TypeError, with nothing written and the
-   *   socket destroyed, for a missing `head` or for headers that cannot be sent; Error, with
-   *   nothing written, when the socket is already upgraded or the request answered.
+   *   socket destroyed, for a missing `head`, for an unknown option and for headers that cannot be
+   *   sent; Error, with nothing written, when the socket is already upgraded or the request
+   *   answered.
    * @see RFC 6455, section 4.2
    */
   async upgrade(
     req: IncomingMessage,
     socket: Duplex,
     head: Uint8Array,
-    headers?: HeadersInput,
-  ): Promise<Conn> {
-    return (await this.#accept(req, socket, head, headers)).conn;
+    options: UpgradeOptions = {},
+  ): Promise<Conn<AuthOf<Result>>> {
+    const opening = new Opening(this.#site, req, socket);
+    return (await this.#accept(opening, head, options)).conn;
   }
 
   /**
-   * Makes a listener for 'upgrade' that runs `handler` for each connection. The listener answers
-   * refusals itself. The option `report` gets the errors of `handler`.
+   * Makes a listener for 'upgrade' that runs a handler for each connection. The listener answers
+   * refusals itself. The option `report` gets the errors of handlers.
    *
-   * @throws TypeError when `handler` is not a function.
-   */
-  handler(handler: ConnHandler<AuthOf<Result>>): UpgradeListener {
-    if (typeof handler !== 'function') throw new TypeError('handler: expected a function');
-    return this.#listener(anyPath(handler));
-  }
-
-  /**
-   * Makes a listener for 'upgrade' with one handler per path. Otherwise the listener works like the
-   * listener of {@link Upgrader.handler}.
-   *
-   * @param handler - Runs for connections whose path matches no route. Without this handler they
-   *   are refused with 404.
+   * @param handlerOrRoutes - One handler for all connections, or handlers by path. With routes,
+   *   other paths are refused with 404; see the option `unmatched`.
    * @throws TypeError that names the route, for a malformed pattern, for two patterns that match
    *   the same paths and for a handler that is not a function.
    *
@@ -124,103 +125,134 @@ export class Upgrader<Result = undefined> {
    *
    * const upgrader = new Upgrader();
    * const server = createServer();
-   * const listener = upgrader.routes({
+   * const listener = upgrader.handler({
    *   '/chat': (conn) => conn.receive((message) => conn.send(message)),
    *   '/feed/:id': (conn, _req, { params }) => conn.send(`the feed ${params.id}`),
    * });
    * server.on('upgrade', listener);
    * ```
    */
-  routes<Pattern extends string>(
-    routes: Routes<Pattern, AuthOf<Result>>,
-    handler?: ConnHandler<AuthOf<Result>>,
+  handler<Pattern extends string = string>(
+    handlerOrRoutes: HandlerOrRoutes<Pattern, AuthOf<Result>>,
   ): UpgradeListener {
-    // The table passes each handler the parameters of its own pattern. The type of the table cannot
-    // express that.
-    const table = routes as unknown as { readonly [pattern: string]: ConnHandler<AuthOf<Result>> };
-    return this.#listener(new RouteTable(table, handler));
-  }
-
-  /** @internal Refuses a request that arrives while a server closes. */
-  async refuse(
-    req: IncomingMessage,
-    socket: Duplex,
-    head: Uint8Array,
-    refusal: HandshakeError,
-  ): Promise<void> {
-    try {
-      const handshake = new Handshake(socket, head, this.#plan.handshakeTimeout);
-      await endFailedHandshake(handshake, req, socket, refusal, this.#errorHook);
-    } catch (error) {
-      this.#reporter.handshakeFailed(error, req);
-    }
-  }
-
-  #listener(router: Router<ConnHandler<AuthOf<Result>>>): UpgradeListener {
+    const router = this.#routerOf(handlerOrRoutes as HandlerOrRoutes<string, unknown>);
     return (req, socket, head) => {
-      if (this.#plan.unmatched === 'leave' && !router.has(req.url ?? '')) return;
-      this.#accept(req, socket, head, undefined, router).then(
-        ({ conn, match, context }) => this.#runHandler(match!.handler, conn, req, context),
-        (error: unknown) => this.#reporter.handshakeFailed(error, req),
+      if (this.#site.plan.unmatched === 'leave' && !router.has(req.url ?? '')) return;
+      const opening = new Opening(this.#site, req, socket);
+      this.#accept(opening, head, {}, router).then(
+        ({ conn, endpoint, context }) => this.#runHandler(endpoint, conn, req, context),
+        (error: unknown) => opening.site.reporter.handshakeFailed(error, req),
       );
     };
   }
 
   /**
-   * Runs `handler` for a connection. This is no `async` method: a suspended async method would keep
-   * the request in memory as long as the connection lasts.
+   * Refuses new requests with 503 and sends every connection a close frame. Resolves when all
+   * connections are closed and the promises of all handlers have settled, at the latest `timeout`
+   * ms after the last close frame; the remaining connections are terminated then. A second call
+   * returns the same promise. Do not await it in a handler: each would wait for the other until
+   * `timeout`.
+   *
+   * @param options - Default: the option `close`.
+   * @throws (rejects with) TypeError or RangeError that names the bad option.
    */
-  #runHandler(
-    handler: ConnHandler<AuthOf<Result>>,
-    conn: Conn,
-    req: IncomingMessage,
-    context: HandlerContext<AuthOf<Result>>,
-  ): void {
-    const failed = this.#failureReporterOf(conn);
-    handlerStarted(conn);
+  close(options: CloseOptions = {}): Promise<CloseResult> {
     try {
-      const result = handler(conn, req, context);
-      if (isThenable(result)) result.then(settlerOf(conn), failed);
-      else handlerSettled(conn);
+      return this.#work.close(checkCloseOptions(options, this.#site.plan.close));
     } catch (error) {
-      failed(error);
+      return Promise.reject(error as Error);
     }
   }
 
-  /**
-   * Created in a separate method, so that the closure refers to the connection and not to the
-   * request.
-   */
-  #failureReporterOf(conn: Conn): (error: unknown) => void {
-    return (error) => this.#reporter.handlerFailed(conn, error);
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #siteOf(plan: UpgraderPlan): Site {
+    return {
+      plan,
+      reporter: new ErrorReporter(plan.report),
+      errorHook: new ErrorHook(plan.error, this.#hookCalls),
+    };
+  }
+
+  #routerOf(handlerOrRoutes: HandlerOrRoutes<string, unknown>): Router<Endpoint> {
+    if (typeof handlerOrRoutes === 'function') {
+      return anyPath({ site: this.#site, handler: handlerOrRoutes });
+    }
+    const isTable =
+      typeof handlerOrRoutes === 'object' &&
+      handlerOrRoutes !== null &&
+      !(Symbol.iterator in handlerOrRoutes) &&
+      !(handlerOrRoutes instanceof Route);
+    assertOption('handler', handlerOrRoutes, isTable, 'a function, or routes by path');
+    const endpoints = Object.entries(handlerOrRoutes).map(
+      ([pattern, target]) => [pattern, this.#endpointOf(pattern, target)] as const,
+    );
+    return new RouteTable(Object.fromEntries(endpoints));
+  }
+
+  #endpointOf(pattern: string, target: unknown): Endpoint {
+    if (target instanceof Route) {
+      const plan = planRoute(this.#options, this.#site.plan.headers, target.options);
+      return { site: this.#siteOf(plan), handler: target.handler };
+    }
+    const name = `routes: ${JSON.stringify(pattern)}`;
+    assertOption(name, target, typeof target === 'function', 'a function or route(...)');
+    return { site: this.#site, handler: target as ConnHandler<unknown> };
   }
 
   async #accept(
-    req: IncomingMessage,
-    socket: Duplex,
+    opening: Opening,
     head: Uint8Array,
-    input: HeadersInput | undefined,
-    router?: Router<ConnHandler<AuthOf<Result>>>,
-  ): Promise<Accepted<AuthOf<Result>>> {
+    options: UpgradeOptions,
+    router?: Router<Endpoint>,
+  ): Promise<Opened> {
+    const { req, socket } = opening;
     if (isHttp2(req)) throw rejectHttp2(req);
-    const handshake = new Handshake(socket, head, this.#plan.handshakeTimeout);
+    const handshake = new Handshake(socket, head, this.#site.plan.handshakeTimeout);
+    this.#work.beginRequest(socket);
     let reservation: Reservation | undefined;
     try {
-      const extra = headerPairs(input);
+      const extra = upgradeHeaders(options);
+      if (this.#work.isClosing) throw new HandshakeError(503, 'the server is closing');
       reservation = this.#limits.reserve(req);
-      const { address } = reservation;
-      const accepted = await this.#negotiate(handshake, req, socket, extra, address, router);
+      opening.address = reservation.address;
+      const agreement = await opening.negotiate(handshake, router, extra);
+      handshake.prepareAnswer(req);
+      const conn = this.#open(socket, handshake, agreement);
       reservation.endHandshake();
-      this.#keepReservation(reservation, accepted.conn);
-      return accepted;
+      this.#keepReservation(reservation, conn);
+      return { conn, ...agreement };
     } catch (error) {
       try {
-        await endFailedHandshake(handshake, req, socket, error, this.#errorHook);
+        await endFailedHandshake(handshake, req, socket, error, opening.site.errorHook);
       } finally {
+        if (isHttpReading(socket)) this.#work.leaveSocket(socket);
         if (reservation !== undefined) cancelWhenSettled(handshake, reservation);
       }
       throw error;
     }
+  }
+
+  /** Writes the 101. From here on the connection owns the socket. */
+  #open(socket: Duplex, handshake: Handshake, agreement: Agreement): Conn {
+    const { endpoint, context, subprotocol, extensions, deflate, response } = agreement;
+    const { conn: settings, highWaterMark } = endpoint.site.plan;
+    socket.write(response, 'latin1');
+    const head = handshake.takeEarlyBytes();
+    const conn = new Conn(socketTransport(socket, { head, highWaterMark }), {
+      ...settings,
+      role: 'server',
+      platform: this.#platform,
+      subprotocol,
+      extensions,
+      deflate: deflate?.parameters,
+    });
+    conn.data = context.auth;
+    handshake.handOver();
+    this.#work.openConn(conn, socket);
+    return conn;
   }
 
   /** Keeps the reservation until the connection closes, if connections are counted. */
@@ -229,93 +261,54 @@ export class Upgrader<Result = undefined> {
     else reservation.release();
   }
 
-  /** All steps of a handshake, in the order in which faults are answered. */
-  async #negotiate(
-    handshake: Handshake,
+  /**
+   * Runs the handler of a connection. This is no `async` method: a suspended async method would
+   * keep the request in memory as long as the connection lasts.
+   */
+  #runHandler(
+    { handler, site }: Endpoint,
+    conn: Conn,
     req: IncomingMessage,
-    socket: Duplex,
-    extra: readonly HeaderPair[],
-    address: string | undefined,
-    router: Router<ConnHandler<AuthOf<Result>>> | undefined,
-  ): Promise<Accepted<AuthOf<Result>>> {
-    await handshake.waitForEarlierResponses(req);
-    if (isAnswered(req, socket)) throw alreadyAnswered();
-    const headers = new RequestHeaders(req);
-    checkRequest(headers, req);
-    if (isHttpReading(socket)) throw outsideUpgrade();
-    // An application that compares `req.url` with a path would otherwise miss the path of an
-    // absolute URI, and the router would not.
-    req.url = pathForm(req.url!);
-    const match = router?.match(req.url);
-    checkExtra(extra);
-    this.#checkHost(headers);
-    checkOneOrigin(headers);
-    await this.#checkOrigin(handshake, headers, req);
-    const key = checkKey(headers);
-    const offers = readExtensions(headers);
-    const known = {
-      params: match?.params ?? noParams,
-      path: decodePath(rawPath(req.url)),
-      route: match?.route,
-      address,
-    };
-    const auth = await this.#authenticate(handshake, req, known);
-    const subprotocol = selectSubprotocol(headers, req, this.#plan.subprotocols, extra);
-    const { compression, highWaterMark } = this.#plan;
-    const agreed = negotiateCompression(offers, compression);
-    const extensions = agreed === undefined ? '' : formatExtensions([agreed.answer]);
-    handshake.prepareAnswer(req);
-    socket.write(switchingProtocols(key, subprotocol, extensions, extra), 'latin1');
-    const head = handshake.takeEarlyBytes();
-    const conn = new Conn(socketTransport(socket, { head, highWaterMark }), {
-      ...this.#plan.conn,
-      role: 'server',
-      platform: this.#platform,
-      subprotocol,
-      extensions,
-      deflate: agreed?.parameters,
-    });
-    handshake.handOver();
-    return { conn, match, context: { auth, ...known } };
-  }
-
-  #checkHost(headers: RequestHeaders): void {
-    if (this.#plan.hosts.allows(headers)) return;
-    throw new HandshakeError(421, 'request host not allowed by allowedHosts');
-  }
-
-  async #checkOrigin(
-    handshake: Handshake,
-    headers: RequestHeaders,
-    req: IncomingMessage,
-  ): Promise<void> {
-    const allowed = await callApplication(
-      handshake,
-      () => this.#plan.origins.allows(headers, req),
-      (error) => serverFault('checkOrigin', error),
-    );
-    // An Error or an object is no yes.
-    if (allowed && typeof allowed !== 'boolean') {
-      throw serverFault('checkOrigin', unexpectedResult('checkOrigin', 'true or false', allowed));
+    context: HandlerContext<unknown>,
+  ): void {
+    // The handshake was pending when the upgrader began to close.
+    if (this.#work.isClosing) return;
+    handlerStarted(conn);
+    try {
+      const result = handler!(conn, req, context);
+      if (isThenable(result)) this.#countHandler(result, conn, site.reporter);
+      else handlerSettled(conn);
+    } catch (error) {
+      site.reporter.handlerFailed(conn, error);
     }
-    if (allowed) return;
-    throw new HandshakeError(403, 'request origin not allowed by option checkOrigin');
   }
 
-  async #authenticate(
-    handshake: Handshake,
-    req: IncomingMessage,
-    known: Omit<AuthenticateContext, 'signal'>,
-  ): Promise<AuthOf<Result>> {
-    const { authenticate } = this.#plan;
-    if (authenticate === undefined) return undefined as AuthOf<Result>;
-    const result: unknown = await callApplication<unknown>(
-      handshake,
-      () => authenticate(req, { signal: handshake.signal, ...known }),
-      thrownByAuthenticate,
+  /**
+   * Counts a handler as running until its promise settles. The closures are created here, so that
+   * they refer to the connection and not to the request.
+   */
+  #countHandler(result: PromiseLike<unknown>, conn: Conn, reporter: ErrorReporter): void {
+    this.#work.beginHandler();
+    // A thenable of the application may settle twice or throw. A promise does neither.
+    Promise.resolve(result).then(
+      () => {
+        handlerSettled(conn);
+        this.#work.endHandler();
+      },
+      (error: unknown) => {
+        reporter.handlerFailed(conn, error);
+        this.#work.endHandler();
+      },
     );
-    return readAuth<Result>(result);
   }
+}
+
+/** @throws TypeError for options other than `headers`, and for headers that cannot be sent. */
+function upgradeHeaders(options: UpgradeOptions): HeaderPair[] {
+  checkOptionNames('upgrade', options, ['headers'], 'ignore');
+  const isHeaders = Symbol.iterator in options;
+  assertOption('upgrade', options, !isHeaders, 'an object { headers } as the fourth argument');
+  return headerPairs(options.headers);
 }
 
 /**
@@ -324,47 +317,4 @@ export class Upgrader<Result = undefined> {
  */
 function cancelWhenSettled(handshake: Handshake, reservation: Reservation): void {
   handshake.whenCallsSettled(() => reservation.cancel());
-}
-
-/** Calls a function of the application and waits for its result within the handshake timeout. */
-async function callApplication<T>(
-  handshake: Handshake,
-  question: () => T | PromiseLike<T>,
-  refusalOf: (error: unknown) => HandshakeError,
-): Promise<T> {
-  handshake.checkClient();
-  try {
-    return await handshake.waitForCall(question());
-  } catch (error) {
-    // The client has disconnected, or the time is up. Report that as the cause.
-    if (handshake.failure !== undefined) throw handshake.failure;
-    throw refusalOf(error);
-  }
-}
-
-/** Created in a separate function, so that the closure refers to the connection only. */
-function settlerOf(conn: Conn): () => void {
-  return () => handlerSettled(conn);
-}
-
-/**
- * The error for a call outside a listener for 'upgrade'. There Node parses the first frames as
- * requests, so the frames are lost.
- */
-function outsideUpgrade(): HandshakeError {
-  const message = "upgrade was called outside a listener for 'upgrade'";
-  const cause = new Error(`websocket: ${message}`);
-  return new HandshakeError(500, message, { body: 'Internal Server Error\n', cause });
-}
-
-/**
- * Rejects a Sec-WebSocket-Extensions header of the application: the upgrader negotiates extensions,
- * as in gorilla/websocket.
- */
-function checkExtra(extra: readonly HeaderPair[]): void {
-  if (headerOf(extra, 'sec-websocket-extensions') === undefined) return;
-  throw new HandshakeError(
-    500,
-    "the application must not set 'Sec-WebSocket-Extensions'; use option compression",
-  );
 }

@@ -3,6 +3,7 @@ import { describe, expect, expectTypeOf, it, onTestFinished } from 'vitest';
 import {
   type AuthenticateContext,
   type AuthOf,
+  type ConnHandler,
   type HandlerContext,
   type Refusal,
   type ServeOptions,
@@ -134,37 +135,47 @@ describe('AuthOf', () => {
   });
 });
 
-/** Sends one request to a server with routes, and returns what its functions got. */
+/**
+ * Sends one request to a server, and returns what its functions got. The server has routes if the
+ * path is below `/admin`.
+ */
 async function contextsOf(
   line: string,
   options: ServeOptions<unknown> = {},
 ): Promise<{ status: number; asked: unknown; handled: unknown }> {
   let asked: unknown;
   let handled: unknown;
+  const isRouted = /^(\w+:\/\/[^/]+)?\/admin\//i.test(line);
+  const handler: ConnHandler<unknown, object> = (conn, req, context) =>
+    take(conn, req.url, context);
   const server = await serve(
     {
       host: '127.0.0.1',
       authenticate: (req, { signal: _signal, ...context }: AuthenticateContext) => {
-        asked = { url: req.url, ...context, params: { ...context.params } };
+        asked = { url: req.url, ...plain(context) };
         return true;
       },
       ...options,
-      routes: { '/admin/:room': (conn, req, context) => take(conn, req.url, context) },
     },
-    (conn, req, context) => take(conn, req.url, context),
+    isRouted ? { '/admin/:room': handler } : handler,
   );
   function take(
     conn: { terminate(): void },
     url: string | undefined,
     { auth: _auth, ...context }: HandlerContext<unknown, object>,
   ): void {
-    handled = { url, ...context, params: { ...context.params } };
+    handled = { url, ...plain(context) };
     conn.terminate();
   }
-  onTestFinished(() => server.close());
+  onTestFinished(async () => void (await server.close()));
   const bytes = request({ line: `GET ${line} HTTP/1.1` });
   const { status } = await exchange(Number(new URL(server.url).port), bytes);
   return { status, asked, handled };
+}
+
+/** Copies the objects of a context, for comparisons. */
+function plain(context: { readonly params: object; readonly query: URLSearchParams }): object {
+  return { ...context, params: { ...context.params }, query: String(context.query) };
 }
 
 describe('the context of authenticate and of the handler', () => {
@@ -172,7 +183,15 @@ describe('the context of authenticate and of the handler', () => {
 
   it.each([
     ['/admin/x', { path: '/admin/x', params: { room: 'x' }, route: '/admin/:room' }],
-    ['/admin/x?a=/y', { path: '/admin/x', params: { room: 'x' }, route: '/admin/:room' }],
+    [
+      '/admin/x?a=/y&b=%C3%A4+?',
+      {
+        path: '/admin/x',
+        query: 'a=%2Fy&b=%C3%A4+%3F',
+        params: { room: 'x' },
+        route: '/admin/:room',
+      },
+    ],
     ['/admin/%C3%A4', { path: '/admin/ä', params: { room: 'ä' }, route: '/admin/:room' }],
     ['/admin/a%2Fb', { path: '/admin/a%2Fb', params: { room: 'a/b' }, route: '/admin/:room' }],
     ['/%61dmin/x', { path: '/admin/x', params: {}, route: undefined }],
@@ -181,7 +200,7 @@ describe('the context of authenticate and of the handler', () => {
   ])('have the path, parameters, route and address of %s', async (url, expected) => {
     const { status, asked, handled } = await contextsOf(url);
     expect(status).toBe(101);
-    expect(asked).toEqual({ url, address, ...expected });
+    expect(asked).toEqual({ url, address, query: '', ...expected });
     expect(handled).toEqual(asked);
   });
 

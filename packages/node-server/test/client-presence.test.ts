@@ -21,7 +21,7 @@ async function listening(
   listener: ConstructorParameters<typeof TestServer>[0],
 ): Promise<TestServer> {
   const server = await new TestServer(listener).listen();
-  onTestFinished(() => server.close());
+  onTestFinished(async () => void (await server.close()));
   return server;
 }
 
@@ -85,7 +85,7 @@ describe('a client that disconnects after early frames', () => {
   it('is noticed while it waits for an unanswered request', async () => {
     const upgrader = new Upgrader({ handshakeTimeout: false });
     const server = await new TestServer(upgrader, () => {}).listen();
-    onTestFinished(() => server.close());
+    onTestFinished(async () => void (await server.close()));
     const client = await connected(server);
     const upgrade = once(server.http, 'upgrade');
     const plain = Buffer.from('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
@@ -148,7 +148,7 @@ describe('a client that has half-closed', () => {
     const server = await new TestServer(new Upgrader(), (_req, res) => {
       setTimeout(() => res.end('first'), 20);
     }).listen();
-    onTestFinished(() => server.close());
+    onTestFinished(async () => void (await server.close()));
     const client = await connected(server);
     const plain = Buffer.from('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
     client.stream.end(Buffer.concat([plain, request()]));

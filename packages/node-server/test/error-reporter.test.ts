@@ -42,7 +42,7 @@ async function reportedOf(
       return result;
     },
   );
-  onTestFinished(() => server.close({ timeout: 1 }));
+  onTestFinished(async () => void (await server.close({ timeout: 1 })));
   const client = await connectRaw(Number(new URL(server.url).port));
   onTestFinished(() => void client.stream.destroy());
   await client.upgrade();
@@ -185,7 +185,7 @@ describe('report', () => {
         throw new Error('mine');
       },
     );
-    onTestFinished(() => server.close({ timeout: 1 }));
+    onTestFinished(async () => void (await server.close({ timeout: 1 })));
     for (const path of ['/refused', '/']) {
       const client = await connectRaw(Number(new URL(server.url).port));
       onTestFinished(() => void client.stream.destroy());

@@ -43,7 +43,7 @@ const ways: readonly {
     async start(secure, onConn) {
       const tls = secure ? await selfSigned() : undefined;
       const server = await serve({ host: '127.0.0.1', tls }, onConn);
-      onTestFinished(() => server.close());
+      onTestFinished(async () => void (await server.close()));
       return Number(new URL(server.url).port);
     },
   },

@@ -27,6 +27,12 @@ interface Case {
   readonly names?: string;
 }
 
+/** An empty object has no headers. In a list it is no header. */
+function inList(result: unknown): Record<string, string> {
+  const isObject = typeof result === 'object' && !('then' in Object(result));
+  return (isObject ? [result] : result) as Record<string, string>;
+}
+
 const CASES: Readonly<Record<string, Case>> = {
   subprotocols: {
     options: (fn) => ({ subprotocols: fn as () => string }),
@@ -80,13 +86,13 @@ const CASES: Readonly<Record<string, Case>> = {
     hangs: undefined,
     nonsense: undefined,
   },
-  handler: { options: () => ({}), isHandler: true, fails: 101, hangs: 101, nonsense: 101 },
-  routes: {
-    options: (fn) => ({ routes: { '/chat': fn } }),
-    fails: 101,
-    hangs: 101,
-    nonsense: 101,
+  headers: {
+    options: (fn) => ({ headers: () => inList(fn()) }),
+    fails: 500,
+    hangs: 503,
+    nonsense: 500,
   },
+  handler: { options: () => ({}), isHandler: true, fails: 101, hangs: 101, nonsense: 101 },
 };
 
 const END_OF_HEAD = '\r\n\r\n';
@@ -133,8 +139,8 @@ const NONSENSE: Readonly<Record<string, Fn>> = {
 /** Options that take no function, or a function that is not called for a request. */
 const OTHERS = new Set(
   [
-    'port host path tls server allowedOrigins allowedHosts sameHost handshakeTimeout',
-    'maxHandshakes maxConnections maxConnectionsPerAddress unmatched readLimit',
+    'port host socketPath listen tls server allowedOrigins allowedHosts sameHost handshakeTimeout',
+    'maxHandshakes maxConnections maxConnectionsPerAddress trustProxy close unmatched readLimit',
     'maxEmptyFragments readAhead idleReadTimeout highWaterMark maxBufferedAmount',
     'closeTimeout heartbeat maxPendingPings readBufferSize writeBufferSize',
     'writeBufferPool compression',
@@ -159,7 +165,7 @@ async function run(
     },
     isHandler ? fn : () => {},
   );
-  onTestFinished(() => server.close({ timeout: 1 }));
+  onTestFinished(async () => void (await server.close({ timeout: 1 })));
   const client = await connectRaw(Number(new URL(server.url).port));
   onTestFinished(() => void client.stream.destroy());
   client.stream.write(

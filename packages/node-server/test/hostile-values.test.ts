@@ -122,7 +122,7 @@ async function answerTo(
   onTestFinished(() => warn.mockRestore());
   const report = (error: unknown): void => void reported.push(error);
   const server = await serve<unknown>({ host: '127.0.0.1', report, ...options }, handler);
-  onTestFinished(() => server.close({ timeout: 1 }));
+  onTestFinished(async () => void (await server.close({ timeout: 1 })));
   const client = await connectRaw(Number(new URL(server.url).port));
   onTestFinished(() => void client.stream.destroy());
   client.stream.write(

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { describe, expect, it } from 'vitest';
+import { peerAddress } from '../src/client-address.ts';
 import { TransportError } from '../src/index.ts';
-import { addressGroup, Limits, peerAddress } from '../src/limits.ts';
+import { addressGroup, Limits } from '../src/limits.ts';
 
 describe('addressGroup', () => {
   it.each([
@@ -31,6 +32,7 @@ describe('Limits', () => {
       maxConnections: Infinity,
       maxConnectionsPerAddress: Infinity,
       clientAddress: (req) => req.socket.remoteAddress,
+      forwardedAddress: peerAddress,
       ...max,
     });
   const refusal = (take: () => unknown): unknown => {
@@ -88,7 +90,7 @@ describe('Limits', () => {
   });
 
   it('refuses a client whose address the system has forgotten', () => {
-    const l = limits({ clientAddress: peerAddress });
+    const l = limits({ clientAddress: undefined });
     const req = { socket: { remoteAddress: undefined, localAddress: '127.0.0.1' } };
     expect(() => l.reserve(req as IncomingMessage)).toThrow(TransportError);
   });

@@ -18,7 +18,7 @@ async function answerTo(bytes: string): Promise<{ status: number; served: string
     },
     () => {},
   );
-  onTestFinished(() => server.close());
+  onTestFinished(async () => void (await server.close()));
   const client = await connectRaw(Number(new URL(server.url).port));
   client.stream.write(bytes);
   await client.closed;

@@ -47,7 +47,7 @@ export class TestServer {
   #wake: (() => void) | undefined;
 
   constructor(
-    listener: Pick<Upgrader, 'upgrade'> | Parameters<Server['on']>[1],
+    listener: Pick<Upgrader<unknown>, 'upgrade'> | Parameters<Server['on']>[1],
     onRequest?: RequestListener,
   ) {
     this.http = createServer((req, res) => {

@@ -2,13 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import {
-  type ConnHandler,
-  HandshakeError,
-  type ServeOptions,
-  serve,
-  Upgrader,
-} from '../src/index.ts';
+import { type ConnHandler, HandshakeError, route, serve, Upgrader } from '../src/index.ts';
 import { RouteTable } from '../src/routes.ts';
 import { connectRaw, exchange, request, trapLeftovers, trapUncaught } from './raw.ts';
 
@@ -167,7 +161,7 @@ describe('RouteTable.find', () => {
       throw new Error('found');
     };
     expect(fault('/chatt?token=secret').message).toBe(
-      'websocket: no route for "/chatt"; known routes: /chat, /feed/:id',
+      'websocket: 404: no route for "/chatt"; known routes: /chat, /feed/:id',
     );
     expect(fault('/chatt').body).toMatch(/no WebSocket route has this path/);
     expect(fault('/chatt').body).not.toMatch(/chatt|feed/);
@@ -215,18 +209,20 @@ describe('new RouteTable', () => {
   ])('refuses $says by name', async ({ routes, names }) => {
     const table = routes as never;
     const upgrader = new Upgrader();
-    expect(() => upgrader.routes(table)).toThrow(TypeError);
-    expect(() => upgrader.routes(table)).toThrow(names);
-    expect(() => upgrader.routes(table)).toThrow('routes: ');
-    const failed = serve({ port: 0, routes: table });
+    expect(() => upgrader.handler(table)).toThrow(TypeError);
+    expect(() => upgrader.handler(table)).toThrow(names);
+    expect(() => upgrader.handler(table)).toThrow('routes: ');
+    const failed = serve({ port: 0 }, table);
     await expect(failed).rejects.toBeInstanceOf(TypeError);
     await expect(failed).rejects.toThrow(names);
   });
 
-  it.each([undefined, null, 5, 'x', [run], run, new Map([['/', run]])])(
-    'refuses %o, which is not an object of handlers',
-    (routes) => {
-      expect(() => new Upgrader().routes(routes as never)).toThrow(/^routes: expected an object/);
+  it.each([undefined, null, 5, 'x', [run], new Map([['/', run]]), route({}, run)])(
+    'refuses %o, which is neither a handler nor an object of handlers',
+    async (routes) => {
+      const message = /^handler: expected a function, or routes by path/;
+      expect(() => new Upgrader().handler(routes as never)).toThrow(message);
+      await expect(serve({ port: 0 }, routes as never)).rejects.toThrow(message);
     },
   );
 
@@ -235,7 +231,7 @@ describe('new RouteTable', () => {
     { '/:x/a': run, '/a/:x': run },
     { '/:x': run, '/:x/': run },
   ])('accepts $0, which have different paths', (routes) => {
-    expect(typeof new Upgrader().routes(routes as object)).toBe('function');
+    expect(typeof new Upgrader().handler(routes as object)).toBe('function');
   });
 
   it('copies its patterns', () => {
@@ -249,11 +245,11 @@ describe('new RouteTable', () => {
 });
 
 /** Serves, and closes after the test. */
-const started: typeof serve = async (...args: unknown[]) => {
-  const server = await serve(...(args as Parameters<typeof serve>));
-  onTestFinished(() => server.close({ timeout: 1 }));
+const started = (async (...args: Parameters<typeof serve>) => {
+  const server = await serve(...args);
+  onTestFinished(async () => void (await server.close({ timeout: 1 })));
   return server;
-};
+}) as typeof serve;
 const portOf = (server: { url: string }): number => Number(new URL(server.url).port);
 const line = (target: string): { line: string } => ({ line: `GET ${target} HTTP/1.1` });
 
@@ -267,6 +263,7 @@ async function greeting(port: number, target: string): Promise<string | number> 
 }
 
 describe('serve with routes', () => {
+  const run = (): void => {};
   const say =
     (text: string): ConnHandler<unknown, object> =>
     (conn, _req, { params }) =>
@@ -274,7 +271,7 @@ describe('serve with routes', () => {
   const routes = { '/chat': say('chat'), '/feed/:id': say('feed') };
 
   it('runs the handler of each path with its parameters, and refuses other paths with 404', async () => {
-    const port = portOf(await started({ routes }));
+    const port = portOf(await started({}, routes));
     expect(await greeting(port, '/chat?x')).toBe('chat {}');
     expect(await greeting(port, '/feed/a%2Fb')).toBe('feed {"id":"a/b"}');
     expect(await greeting(port, 'ws://server.example.com/feed/7?x')).toBe('feed {"id":"7"}');
@@ -287,24 +284,13 @@ describe('serve with routes', () => {
     expect(answer.raw.split('HTTP/1.1 ').length).toBe(2);
   });
 
-  it('runs the handler without parameters for other paths', async () => {
-    const port = portOf(await started({ routes }, say('rest')));
-    expect(await greeting(port, '/chat')).toBe('chat {}');
-    expect(await greeting(port, '/chat/')).toBe('rest {}');
-    expect(await greeting(port, '/')).toBe('rest {}');
-    expect(await greeting(port, '/feed/%zz')).toBe(400);
-  });
-
-  it('accepts no routes together with a handler', async () => {
-    const port = portOf(await started({ routes: {} }, say('rest')));
-    expect(await greeting(port, '/any')).toBe('rest {}');
-  });
-
-  it('rejects with a TypeError when there is neither a route nor a handler', async () => {
-    const options: ServeOptions = { port: 0 };
-    await expect(serve(options as never)).rejects.toBeInstanceOf(TypeError);
-    await expect(serve({ routes: undefined } as never)).rejects.toThrow('handler');
-    await expect(serve({ routes }, 5 as never)).rejects.toThrow('handler');
+  it('rejects the former options `routes` and `path` with a TypeError that has the cure', async () => {
+    await expect(serve({ routes } as never, run)).rejects.toThrow(
+      /^routes: no option; pass the routes as the second argument/,
+    );
+    await expect(serve({ path: '/chat' } as never, run)).rejects.toThrow(
+      /^path: no option; use socketPath .* routes as the second argument/,
+    );
   });
 
   it.each([
@@ -321,7 +307,7 @@ describe('serve with routes', () => {
   ])('names $first when the path is wrong too: $status', async ({ change, status }) => {
     let asked = 0;
     const authenticate = (): void => void asked++;
-    const port = portOf(await started({ routes, authenticate }));
+    const port = portOf(await started({ authenticate }, routes));
     const answer = await exchange(port, request({ ...line('/nowhere'), ...change }));
     expect(answer.status).toBe(status);
     expect(asked).toBe(0);
@@ -338,7 +324,7 @@ describe('serve with routes', () => {
         release = () => resolve(true);
         asked!();
       });
-    const port = portOf(await started({ routes, checkOrigin, maxHandshakes: 1 }));
+    const port = portOf(await started({ checkOrigin, maxHandshakes: 1 }, routes));
     const pending = greeting(port, '/chat');
     await waits;
     expect(await greeting(port, '/nowhere')).toBe(503);
@@ -350,22 +336,26 @@ describe('serve with routes', () => {
   it('passes an unknown path to the error hook', async () => {
     const told: string[] = [];
     const port = portOf(
-      await started({
-        routes,
-        error: (_req, socket, status, error) => {
-          told.push(error.message);
-          socket.write(`HTTP/1.1 ${status} Mine\r\nConnection: close\r\n\r\nmine`);
+      await started(
+        {
+          error: (_req, socket, status, error) => {
+            told.push(error.message);
+            socket.write(`HTTP/1.1 ${status} Mine\r\nConnection: close\r\n\r\nmine`);
+          },
         },
-      }),
+        routes,
+      ),
     );
     const answer = await exchange(port, request(line('/nowhere')));
     expect(answer.body).toBe('mine');
-    expect(told).toEqual(['websocket: no route for "/nowhere"; known routes: /chat, /feed/:id']);
+    expect(told).toEqual([
+      'websocket: 404: no route for "/nowhere"; known routes: /chat, /feed/:id',
+    ]);
   });
 
   it('gives plain requests on every path to `request`', async () => {
     const port = portOf(
-      await started({ routes, request: (req, res) => void res.end(`page ${req.url}`) }),
+      await started({ request: (req, res) => void res.end(`page ${req.url}`) }, routes),
     );
     for (const target of ['/chat', '/feed/1', '/nowhere']) {
       const bytes = `GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`;
@@ -375,7 +365,7 @@ describe('serve with routes', () => {
   });
 
   it('counts and closes the connections of every route', async () => {
-    const server = await serve({ routes }, say('rest'));
+    const server = await serve({}, { ...routes, '/other': say('rest') });
     const clients = await Promise.all(
       ['/chat', '/feed/1', '/other'].map(async (target) => {
         const client = await connectRaw(portOf(server));
@@ -401,10 +391,10 @@ describe('serve with routes', () => {
   it('closes a connection with 1011 when its handler fails', async () => {
     const reported: unknown[] = [];
     const port = portOf(
-      await started({
-        report: (error) => reported.push(String(error)),
-        routes: { '/fail': () => Promise.reject(new Error('mine')) },
-      }),
+      await started(
+        { report: (error) => reported.push(String(error)) },
+        { '/fail': () => Promise.reject(new Error('mine')) },
+      ),
     );
     const client = await connectRaw(port);
     await client.upgrade(line('/fail'));
@@ -417,7 +407,7 @@ describe('serve with routes', () => {
   it('works on a given server and leaves no listener', async () => {
     const own = createServer((_req, res) => res.end('mine')).listen(0, '127.0.0.1');
     await once(own, 'listening');
-    const server = await serve({ server: own, routes });
+    const server = await serve({ server: own }, routes);
     const port = (own.address() as AddressInfo).port;
     expect(await greeting(port, '/feed/1')).toBe('feed {"id":"1"}');
     expect(await greeting(port, '/nowhere')).toBe(404);
@@ -431,11 +421,11 @@ describe('serve with routes', () => {
 
 describe('Upgraders on several paths of one server', () => {
   it('answer their own paths, and 404 for the others', async () => {
-    const open = new Upgrader().routes({ '/chat': (conn) => conn.send('chat') });
+    const open = new Upgrader().handler({ '/chat': (conn) => conn.send('chat') });
     const closed = new Upgrader({
       authenticate: (req) =>
         req.headers['authorization'] === 'Bearer me' ? { user: 'me' } : { refuse: 401 },
-    }).routes({
+    }).handler({
       '/admin/:room': (conn, _req, { auth, params }) => conn.send(`${auth.user} ${params.room}`),
     });
     const server = createServer()

@@ -4,9 +4,9 @@ import {
   type Conn,
   type ConnHandler,
   type NoParams,
-  type RoutedServeOptions,
   type RouteParams,
   type Routes,
+  route,
   type ServeOptions,
   serve,
   Upgrader,
@@ -31,17 +31,19 @@ describe('RouteParams', () => {
 });
 
 describe('the types of serve', () => {
+  const user = async (_req: IncomingMessage) => ({ user: 'ada' });
+
   /** Compiled but not run. */
-  function compiled(): void {
-    const user = async (_req: IncomingMessage) => ({ user: 'ada' });
-    void serve({
-      authenticate: (req) => (req.url === '/' ? { refuse: 401 } : { user: String(req.url) }),
-      routes: {
-        '/chat': (conn, req, { auth, params }) => {
-          expectTypeOf(conn).toEqualTypeOf<Conn>();
+  async function compiled(): Promise<void> {
+    const server = await serve(
+      { authenticate: (req) => (req.url === '/' ? { refuse: 401 } : { user: String(req.url) }) },
+      {
+        '/chat': (conn, req, { auth, params, query }) => {
+          expectTypeOf(conn.data.user).toEqualTypeOf<string>();
           expectTypeOf(req).toEqualTypeOf<IncomingMessage>();
           expectTypeOf(auth.user).toEqualTypeOf<string>();
           expectTypeOf(params).toEqualTypeOf<NoParams>();
+          expectTypeOf(query).toEqualTypeOf<URLSearchParams>();
           // @ts-expect-error: the pattern has no such parameter
           return params.id;
         },
@@ -52,54 +54,71 @@ describe('the types of serve', () => {
           return params.name;
         },
       },
-    });
-    // With a function that is defined elsewhere, the order of the options does not matter.
-    void serve({
-      routes: {
-        '/feed/:id': (_conn, _req, { auth, params }) => {
-          expectTypeOf(auth).toEqualTypeOf<{ user: string }>();
-          expectTypeOf(params).toEqualTypeOf<{ id: string }>();
-        },
-      },
-      authenticate: user,
-    });
-    void serve(
-      { authenticate: user, routes: { '/feed/:id': (_c, _r, { params }) => params.id } },
-      (_conn, _req, { auth, params }) => {
-        expectTypeOf(auth).toEqualTypeOf<{ user: string }>();
-        expectTypeOf(params).toEqualTypeOf<NoParams>();
-      },
     );
-    void serve({
-      routes: { '/': (_c, _r, { auth }) => expectTypeOf(auth).toEqualTypeOf<undefined>() },
+    for (const conn of server.connections) expectTypeOf(conn.data.user).toEqualTypeOf<string>();
+    void serve({ authenticate: user }, async (conn, _req, { auth, params }) => {
+      expectTypeOf(conn).toEqualTypeOf<Conn<{ user: string }>>();
+      expectTypeOf(auth).toEqualTypeOf<{ user: string }>();
+      expectTypeOf(params).toEqualTypeOf<NoParams>();
     });
-    void serve({}, (_c, _r, { params }) => expectTypeOf(params).toEqualTypeOf<NoParams>());
+    void serve({}, { '/': (_c, _r, { auth }) => expectTypeOf(auth).toEqualTypeOf<undefined>() });
+    void serve({}, (_c, _r, { auth }) => expectTypeOf(auth).toEqualTypeOf<undefined>());
     void serve({ authenticate: user }, (_c, _r, { auth }) => auth.user);
+    void serve(
+      { authenticate: user, headers: (_req, { auth }) => ({ 'x-user': auth.user }) },
+      (_c, _r, { auth }) => auth.user,
+    );
 
     // @ts-expect-error: neither routes nor a handler
     void serve({});
     // @ts-expect-error: neither routes nor a handler
-    void serve({ routes: undefined });
+    void serve({}, undefined);
     // @ts-expect-error: routes are functions
-    void serve({ routes: { '/': 'chat' } });
-    // @ts-expect-error: a handler is a function
-    void serve({ routes: { '/': () => {} } }, 5);
+    void serve({}, { '/': 'chat' });
+    // @ts-expect-error: routes are the second argument
+    void serve({ routes: { '/': () => {} } }, () => {});
     // @ts-expect-error: no such option
     void serve({ route: {} }, () => {});
 
-    const some: ServeOptions = { routes: { '/feed/:id': (_c, _r, { params }) => params['id'] } };
-    void serve(some, () => {});
-    // @ts-expect-error: it may have no routes
-    void serve(some);
-    const all: RoutedServeOptions = { routes: {} };
-    void serve(all);
-    const none: ConnHandler<undefined> | undefined = undefined;
-    void serve(all, none);
+    const some: ServeOptions = { port: 0 };
+    void serve(some, { '/feed/:id': (_c, _r, { params }) => params.id });
+  }
+
+  function compiledRoute(): void {
+    void serve(
+      { authenticate: user },
+      {
+        '/admin/:id': route(
+          { authenticate: (req) => (req.url === '/' ? undefined : { admin: 1 }), readLimit: 5 },
+          (conn, req, { auth, params }) => {
+            expectTypeOf(conn.data).toEqualTypeOf<{ admin: number }>();
+            expectTypeOf(req).toEqualTypeOf<IncomingMessage>();
+            expectTypeOf(auth).toEqualTypeOf<{ admin: number }>();
+            expectTypeOf(params).toEqualTypeOf<{ id: string }>();
+          },
+        ),
+        '/public/:id': route({ authenticate: false }, (_conn, _req, { auth, params }) => {
+          expectTypeOf(auth).toEqualTypeOf<undefined>();
+          expectTypeOf(params).toEqualTypeOf<{ id: string }>();
+        }),
+        '/large/:id': route({ readLimit: 5 }, (conn, _req, { auth, params }) => {
+          expectTypeOf(conn).toEqualTypeOf<Conn<{ user: string }>>();
+          expectTypeOf(auth).toEqualTypeOf<{ user: string }>();
+          expectTypeOf(params).toEqualTypeOf<{ id: string }>();
+        }),
+        '/plain/:id': (_conn, _req, { auth, params }) => {
+          expectTypeOf(auth).toEqualTypeOf<{ user: string }>();
+          expectTypeOf(params).toEqualTypeOf<{ id: string }>();
+        },
+      },
+    );
+    // @ts-expect-error: limits count over all routes
+    route({ maxConnections: 5 }, () => {});
   }
 
   function compiledUpgrader(): void {
     const upgrader = new Upgrader({ authenticate: (req) => ({ user: String(req.url) }) });
-    upgrader.routes({
+    upgrader.handler({
       '/feed/:id': (_conn, _req, { auth, params }) => {
         expectTypeOf(auth).toEqualTypeOf<{ user: string }>();
         expectTypeOf(params).toEqualTypeOf<{ id: string }>();
@@ -107,20 +126,24 @@ describe('the types of serve', () => {
         return params.name;
       },
     });
+    upgrader.handler((_conn, _req, { auth }) =>
+      expectTypeOf(auth).toEqualTypeOf<{ user: string }>(),
+    );
     const anywhere: ConnHandler<unknown> = () => {};
     const routes: Routes<'/a' | '/b/:c', { user: string }> = { '/a': anywhere, '/b/:c': anywhere };
-    upgrader.routes(routes, anywhere);
+    upgrader.handler(routes);
     const dynamic: Record<string, ConnHandler<unknown>> = { '/x': anywhere };
-    upgrader.routes(dynamic);
+    upgrader.handler(dynamic);
     const ofId: ConnHandler<unknown, { id: string }> = () => {};
-    upgrader.routes({ '/feed/:id': ofId });
+    upgrader.handler({ '/feed/:id': ofId });
     // @ts-expect-error: the pattern lacks the handler's parameter
-    upgrader.routes({ '/feed/:name': ofId });
+    upgrader.handler({ '/feed/:name': ofId });
     // @ts-expect-error: a handler for all paths has no parameters
     upgrader.handler(ofId);
   }
 
   it('hold when they are compiled', () => {
-    expect([compiled, compiledUpgrader].map((f) => typeof f)).toEqual(['function', 'function']);
+    const all = [compiled, compiledRoute, compiledUpgrader];
+    expect(all.map((f) => typeof f)).toEqual(['function', 'function', 'function']);
   });
 });

@@ -34,7 +34,7 @@ async function keeping(options: ServeOptions = {}): Promise<{
     },
     () => {},
   );
-  onTestFinished(() => server.close());
+  onTestFinished(async () => void (await server.close()));
   const port = Number(new URL(server.url).port);
   const connect = async (): Promise<RawPeer> => {
     const secure = options.tls !== undefined;
@@ -216,9 +216,9 @@ describe('serve().close and handlers', () => {
       return handler(conn, () => made!);
     };
     const options = { host: '127.0.0.1', report: () => {} };
-    made = await (routed ? serve({ ...options, routes: { '/chat': run } }) : serve(options, run));
+    made = await (routed ? serve(options, { '/chat': run }) : serve(options, run));
     const server = made;
-    onTestFinished(() => server.close());
+    onTestFinished(async () => void (await server.close()));
     const client = await connectRaw(Number(new URL(server.url).port));
     onTestFinished(() => void client.stream.destroy());
     await client.upgrade();

@@ -29,11 +29,11 @@ afterEach(async () => {
 });
 
 /** `serve`, closed after the test. */
-const started: typeof serve = async (...args: unknown[]) => {
-  const server = await serve(...(args as Parameters<typeof serve>));
+const started = (async (...args: Parameters<typeof serve>) => {
+  const server = await serve(...args);
   running.push(server);
   return server;
-};
+}) as typeof serve;
 
 const echo = (conn: Conn): unknown => conn.receive((message) => conn.send(message));
 const portOf = (server: WebSocketServer): number => Number(new URL(server.url).port);
@@ -117,7 +117,7 @@ describe('serve', () => {
 
   it('serves on a Unix socket', async () => {
     const path = join(tmpdir(), `ws:serve-${process.pid}.sock`);
-    const server = await started({ path }, echo);
+    const server = await started({ socketPath: path }, echo);
     expect(server.url).toBe(`ws+unix:${path.replace(':', '%3A')}`);
     const socket = net.connect(path);
     const raw = new RawPeer(socket);
@@ -280,19 +280,32 @@ describe('serve', () => {
   });
 
   it.each([
-    { routes: [] },
-    { routes: null },
-    { routes: new Map([['/', echo]]) },
-    { routes: { '/': 'echo' } },
-    { routes: { chat: echo } },
+    { routes: { '/': echo } },
+    { path: '/tmp/x' },
     { compresion: true },
     { prot: 80 },
     { port: '80' },
     { host: 5 },
-    { path: 5 },
-    { path: '/tmp/x', port: 1 },
+    { socketPath: 5 },
+    { socketPath: '/tmp/x', port: 1 },
+    { listen: 5 },
+    { listen: { port: 1 }, port: 1 },
+    { listen: { backlogg: 1 } },
+    { listen: { signal: AbortSignal.abort() } },
     { tls: true },
     { tls: null },
+    { tls: {} },
+    { tls: { key: 'a key' } },
+    { trustProxy: true },
+    { trustProxy: ['127.0.0.1'] },
+    { trustProxy: 1, clientAddress: () => 'a' },
+    { close: 5 },
+    { close: { timeOut: 5 } },
+    { headers: 5 },
+    { headers: { Connection: 'close' } },
+    { headers: { 'Sec-WebSocket-Extensions': 'a' } },
+    { headers: { 'Sec-WebSocket-Protocol': 'a' } },
+    { headers: { 'x-a': 'a\r\nb' } },
     { request: {} },
     { server: {} },
     { server: http.createServer(), tls: {} },
@@ -310,6 +323,14 @@ describe('serve', () => {
     { port: 1.5 },
     { port: Number.NaN },
     { readLimit: 0 },
+    { socketPath: `/tmp/${'x'.repeat(103)}` },
+    { trustProxy: 0 },
+    { trustProxy: 1.5 },
+    { close: { timeout: 0 } },
+    { close: { code: 1005 } },
+    { close: { code: 1006 } },
+    { close: { reason: 'x'.repeat(124) } },
+    { close: { over: -1 } },
     { handshakeTimeout: -1 },
     { handshakeTimeout: Number.NaN },
     { handshakeTimeout: Infinity },
@@ -392,7 +413,12 @@ describe('serve with a given server', () => {
     const own = https.createServer(await selfSigned());
     const server = await serve({ server: own, port: 0, host: '127.0.0.1' }, echo);
     expect(server.url).toMatch(/^wss:\/\/127\.0\.0\.1:/);
-    for (const where of [{ port: 1 }, { host: 'example.org' }, { path: '/tmp/x' }]) {
+    for (const where of [
+      { port: 1 },
+      { host: 'example.org' },
+      { socketPath: '/tmp/x' },
+      { listen: {} },
+    ]) {
       await expect(serve({ server: own, ...where }, echo)).rejects.toThrow('already listening');
     }
     await server.close();

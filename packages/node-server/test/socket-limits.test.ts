@@ -10,7 +10,7 @@ trapLeftovers();
 /** Opens silent connections and returns how many the server has kept. */
 async function keptOf(count: number, options: ServeOptions): Promise<number> {
   const server = await serve({ host: '127.0.0.1', ...options }, (conn) => conn.terminate());
-  onTestFinished(() => server.close({ timeout: 1 }));
+  onTestFinished(async () => void (await server.close({ timeout: 1 })));
   const port = Number(new URL(server.url).port);
   const sockets = await Promise.all(
     Array.from({ length: count }, async () => {

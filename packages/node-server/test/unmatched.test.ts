@@ -40,8 +40,8 @@ async function attached(
     },
   };
   const report = (error: unknown): void => void reported.push(error);
-  const server = await serve({ server: http, report, ...options, routes });
-  onTestFinished(() => server.close());
+  const server = await serve({ server: http, report, ...options }, routes);
+  onTestFinished(async () => void (await server.close()));
   return { server, reported, conns };
 }
 
@@ -80,7 +80,7 @@ describe("unmatched: 'leave'", () => {
   it('works for a listener of an Upgrader', async () => {
     const { http, port } = await listening();
     const upgrader = new Upgrader({ unmatched: 'leave' });
-    http.on('upgrade', upgrader.routes({ '/a': (conn) => conn.terminate() }));
+    http.on('upgrade', upgrader.handler({ '/a': (conn) => conn.terminate() }));
     http.on('upgrade', (req, socket) => {
       if (req.url !== '/a') socket.end('HTTP/1.1 418 No\r\n\r\n');
     });
@@ -91,7 +91,7 @@ describe("unmatched: 'leave'", () => {
   it('is rejected where no other listener could answer', async () => {
     const routes = { '/a': () => {} };
     const { http } = await listening();
-    await expect(serve({ unmatched: 'leave', routes })).rejects.toThrow(/^unmatched: .*server/);
+    await expect(serve({ unmatched: 'leave' }, routes)).rejects.toThrow(/^unmatched: .*server/);
     const options = { unmatched: 'leave', server: http } as const;
     await expect(serve(options, () => {})).rejects.toThrow(/^unmatched: .*routes/);
     for (const unmatched of [403, 'drop', null, true] as never[]) {

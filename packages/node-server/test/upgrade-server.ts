@@ -35,7 +35,7 @@ export async function connected(server: TestServer): Promise<RawPeer> {
 /** Starts a server that adds `headers` to each 101. */
 export function withHeaders(upgrader: Upgrader, headers: unknown): Promise<TestServer> {
   const listener = (req: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    void upgrader.upgrade(req, socket, head, headers as HeadersInput).then(
+    void upgrader.upgrade(req, socket, head, { headers: headers as HeadersInput }).then(
       (conn) => server.settled(conn),
       (error: unknown) => server.settled(error),
     );

@@ -4,24 +4,29 @@ import { isThenable } from '@ws/http-shared';
 import type { HandshakeError } from '../errors.ts';
 import type { UpgraderOptions } from '../options.ts';
 
+/** The pending calls of the option `error` of a server and its routes. */
+export interface HookCalls {
+  pending: number;
+  /** Infinity for no bound. */
+  readonly max: number;
+}
+
 /**
  * Calls the option `error` while fewer than `maxHandshakes` of its calls are pending. The limits do
  * not bound these calls: a request that a limit refuses has no reservation.
  */
 export class ErrorHook {
   readonly #hook: UpgraderOptions['error'];
-  readonly #max: number;
-  #pending = 0;
+  readonly #calls: HookCalls;
 
-  /** @param max - Most pending calls; Infinity for no bound. */
-  constructor(hook: UpgraderOptions['error'], max: number) {
+  constructor(hook: UpgraderOptions['error'], calls: HookCalls) {
     this.#hook = hook;
-    this.#max = max;
+    this.#calls = calls;
   }
 
   /** Whether there is a hook that may be called now. */
   get isAvailable(): boolean {
-    return this.#hook !== undefined && this.#pending < this.#max;
+    return this.#hook !== undefined && this.#calls.pending < this.#calls.max;
   }
 
   /**
@@ -46,9 +51,9 @@ export class ErrorHook {
     const timeUp = new Promise<void>((resolve) => {
       if (timeout !== Infinity) timer = setTimeout(resolve, timeout).unref();
     });
-    this.#pending++;
+    this.#calls.pending++;
     await Promise.allSettled([Promise.race([work, timeUp])]);
     clearTimeout(timer);
-    this.#pending--;
+    this.#calls.pending--;
   }
 }

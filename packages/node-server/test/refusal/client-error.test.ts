@@ -14,7 +14,7 @@ const BIG = Buffer.alloc(600_000, 'x');
 
 async function serving(options: ServeOptions): Promise<number> {
   const server = await serve({ host: '127.0.0.1', ...options }, () => {});
-  onTestFinished(() => server.close({ timeout: 1 }));
+  onTestFinished(async () => void (await server.close({ timeout: 1 })));
   return Number(new URL(server.url).port);
 }
 

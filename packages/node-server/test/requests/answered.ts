@@ -66,12 +66,16 @@ const echoing = (patterns: readonly string[]): Record<string, typeof echo> =>
 async function serving({ routes, ...options }: StageOptions, secure: boolean): Promise<Stage> {
   const tls = secure ? await selfSigned() : undefined;
   const where = { host: '127.0.0.1', tls, ...options };
-  const server = await (routes === undefined
-    ? serve(where, echo)
-    : serve({ ...where, routes: echoing(routes) }));
+  const server = await (routes === undefined ? serve(where, echo) : serve(where, echoing(routes)));
   const by = secure ? 'serve over TLS' : 'serve';
   const port = Number(new URL(server.url).port);
-  return { by, port, secure, own: true, close: () => server.close({ timeout: 1 }) };
+  return {
+    by,
+    port,
+    secure,
+    own: true,
+    close: async () => void (await server.close({ timeout: 1 })),
+  };
 }
 
 async function upgrading({ routes, ...options }: StageOptions): Promise<Stage> {
@@ -79,7 +83,7 @@ async function upgrading({ routes, ...options }: StageOptions): Promise<Stage> {
   const upgrader = new Upgrader(options);
   server.on(
     'upgrade',
-    routes === undefined ? upgrader.handler(echo) : upgrader.routes(echoing(routes)),
+    routes === undefined ? upgrader.handler(echo) : upgrader.handler(echoing(routes)),
   );
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

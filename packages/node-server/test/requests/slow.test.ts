@@ -71,7 +71,7 @@ describe('serve ends a peer that sends', () => {
 
   it.concurrent.for(PEERS)('$says', async (peer, { onTestFinished }) => {
     const server = await serve({ handshakeTimeout, host: '127.0.0.1' }, () => {});
-    onTestFinished(() => server.close());
+    onTestFinished(async () => void (await server.close()));
     const client = await connectRaw(Number(new URL(server.url).port));
     expect(await exhaust(client, peer)).toMatch(
       /^(?:HTTP\/1\.1 408 [^]*request took too long\n)?$/,
@@ -84,7 +84,7 @@ describe('serve ends a peer that sends', () => {
       { handshakeTimeout: withTimeToStart, host: '127.0.0.1', tls: await selfSigned() },
       () => {},
     );
-    onTestFinished(() => server.close());
+    onTestFinished(async () => void (await server.close()));
     const client = await secured(Number(new URL(server.url).port));
     expect(await exhaust(client, peer)).toMatch(
       /^(?:HTTP\/1\.1 408 [^]*request took too long\n)?$/,
@@ -105,7 +105,7 @@ describe('serve ends a peer that sends', () => {
       { handshakeTimeout, host: '127.0.0.1', tls: await selfSigned() },
       () => {},
     );
-    onTestFinished(() => server.close());
+    onTestFinished(async () => void (await server.close()));
     const client = await connectRaw(Number(new URL(server.url).port));
     // TLS may send an alert first.
     expect(await exhaust(client, peer)).not.toContain('HTTP');
@@ -113,7 +113,7 @@ describe('serve ends a peer that sends', () => {
 
   it.concurrent('plain HTTP where TLS is spoken', async ({ onTestFinished }) => {
     const server = await serve({ host: '127.0.0.1', tls: await selfSigned() }, () => {});
-    onTestFinished(() => server.close());
+    onTestFinished(async () => void (await server.close()));
     const client = await connectRaw(Number(new URL(server.url).port));
     expect(await exhaust(client, { says: '', sends: HEAD })).not.toContain('101');
   });
@@ -122,7 +122,7 @@ describe('serve ends a peer that sends', () => {
     'an end after $says, and answers 400',
     async ({ sends }, { onTestFinished }) => {
       const server = await serve({ host: '127.0.0.1' }, () => {});
-      onTestFinished(() => server.close());
+      onTestFinished(async () => void (await server.close()));
       const client = await connectRaw(Number(new URL(server.url).port));
       client.stream.end(sends);
       await client.closed;
@@ -139,7 +139,7 @@ describe('serve ends a peer that sends', () => {
       },
       () => {},
     );
-    onTestFinished(() => server.close());
+    onTestFinished(async () => void (await server.close()));
     const client = await connectRaw(Number(new URL(server.url).port));
     client.stream.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
     await client.until(() => client.received.includes('a page'));
@@ -198,7 +198,7 @@ describe('after its request a peer', () => {
           { ...options, tls: secure ? await selfSigned() : undefined },
           () => {},
         );
-        onTestFinished(() => server.close());
+        onTestFinished(async () => void (await server.close()));
         const port = Number(new URL(server.url).port);
         const client = secure ? await secured(port) : await connectRaw(port);
         expect(await exhaust(client, { says: '', sends: HEAD })).toMatch(

@@ -131,7 +131,7 @@ describe('Upgrader.handler', () => {
     });
     const server = await listening(upgrader.handler(() => {}));
     expect((await exchange(server.port, request())).status).toBe(500);
-    expect(reported).toEqual(['HandshakeError: websocket: authenticate failed']);
+    expect(reported).toEqual(['HandshakeError: websocket: 500: authenticate failed']);
   });
 
   it.each([

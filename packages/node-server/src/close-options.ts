@@ -1,0 +1,69 @@
+import { CloseCode, isValidCloseCode } from '@ws/conn';
+import { checkOptionNames, duration } from '@ws/conn/internal';
+import { assertOption } from '@ws/http-shared';
+
+/** How a server closes: the option `close`, and the argument of the method `close`. */
+export interface CloseOptions {
+  /**
+   * Milliseconds after the last close frame; then the remaining connections are terminated and no
+   * handler is waited for. Default: 30,000.
+   */
+  readonly timeout?: number | undefined;
+  /** The close code that every client gets. Default: 1001 (`CloseCode.GoingAway`). */
+  readonly code?: number | undefined;
+  /** The reason that every client gets, at most 123 bytes. Default: `''`. */
+  readonly reason?: string | undefined;
+  /**
+   * Milliseconds over which the close frames are spread, so that the clients do not all return at
+   * once. Default: 0.
+   */
+  readonly over?: number | undefined;
+}
+
+/** The result of a close. */
+export interface CloseResult {
+  /** Connections that ended within the timeout. */
+  readonly closed: number;
+  /** Connections that were terminated after it. */
+  readonly terminated: number;
+  /** Handlers that still run. */
+  readonly handlersPending: number;
+}
+
+/** {@link CloseOptions} with every default filled in. */
+export type ClosePlan = {
+  readonly [Name in keyof CloseOptions]-?: NonNullable<CloseOptions[Name]>;
+};
+
+/** Most bytes in the reason of a close frame (RFC 6455, section 5.5). */
+const MAX_REASON = 123;
+
+const NAMES: readonly (keyof CloseOptions)[] = ['timeout', 'code', 'reason', 'over'];
+const DEFAULTS: ClosePlan = { timeout: 30_000, code: CloseCode.GoingAway, reason: '', over: 0 };
+
+/**
+ * @param defaults - The values of the options that are left out.
+ * @throws TypeError or RangeError that names the option.
+ */
+export function checkCloseOptions(
+  options: CloseOptions,
+  defaults: ClosePlan = DEFAULTS,
+): ClosePlan {
+  checkOptionNames('close', options, NAMES, 'ignore');
+  const { code = defaults.code, reason = defaults.reason, over = defaults.over } = options;
+  assertOption('close.code', code, typeof code === 'number', 'a number');
+  assertOption('close.reason', reason, typeof reason === 'string', 'a string');
+  if (!isValidCloseCode(code)) {
+    throw new RangeError(`close.code: expected a code that may be sent, got ${code}`);
+  }
+  const bytes = Buffer.byteLength(reason);
+  if (bytes > MAX_REASON) {
+    throw new RangeError(`close.reason: expected at most ${MAX_REASON} bytes, got ${bytes}`);
+  }
+  return {
+    timeout: duration('close.timeout', options.timeout, defaults.timeout, false),
+    code,
+    reason,
+    over: over === 0 ? 0 : duration('close.over', over, 0, false),
+  };
+}

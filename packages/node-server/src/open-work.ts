@@ -1,0 +1,151 @@
+import type { Duplex } from 'node:stream';
+import { setImmediate, setTimeout as wait } from 'node:timers/promises';
+import type { Conn } from '@ws/conn';
+import type { ClosePlan, CloseResult } from './close-options.ts';
+
+/** Milliseconds by which the server's own timeout comes before that of each connection. */
+const CONN_SLACK_MS = 1_000;
+/** The longest delay of a timer. */
+const MAX_DELAY_MS = 2_147_483_647;
+
+/**
+ * The work that an upgrader waits for when it closes: its connections, the requests without an
+ * answer and the running handlers.
+ */
+export class OpenWork {
+  /** The connections that are not closed yet. */
+  readonly connections: Set<Conn> = new Set();
+  /** Connections opened so far. */
+  opened = 0;
+  /** Handlers whose promise has not settled. */
+  handlers = 0;
+  /** HTTP responses that are not sent yet. `serve` sets it. */
+  pendingResponses: () => number = () => 0;
+  /** Sockets with an unanswered request, or with a refusal that the client is still reading. */
+  readonly #sockets = new Set<Duplex>();
+  /** One listener for all sockets, to save memory per connection. */
+  readonly #onSocketClose: (this: Duplex) => void;
+  /** Set when the close begins. */
+  #plan: ClosePlan | undefined;
+  #closed: Promise<CloseResult> | undefined;
+  /** Time at which the last close frame is due. */
+  #lastFrameAt = 0;
+  /** Connections that this close has to end. */
+  #toClose = 0;
+  #onProgress: (() => void) | undefined;
+
+  constructor() {
+    const forget = (socket: Duplex): void => this.#forget(socket);
+    this.#onSocketClose = function () {
+      forget(this);
+    };
+  }
+
+  get isClosing(): boolean {
+    return this.#plan !== undefined;
+  }
+
+  /** Counts a request until {@link openConn}, {@link leaveSocket} or the close of its socket. */
+  beginRequest(socket: Duplex): void {
+    this.#sockets.add(socket);
+    socket.on('close', this.#onSocketClose);
+  }
+
+  /** Forgets a socket that Node continues to read. */
+  leaveSocket(socket: Duplex): void {
+    socket.off('close', this.#onSocketClose);
+    this.#forget(socket);
+  }
+
+  /** Counts a connection until {@link closeConn}. It is closed at once while this closes. */
+  openConn(conn: Conn, socket: Duplex): void {
+    this.opened++;
+    if (conn.state !== 'closed') this.connections.add(conn);
+    if (this.#plan !== undefined) {
+      this.#toClose++;
+      this.#sendClose(conn, this.#plan);
+    }
+    this.leaveSocket(socket);
+  }
+
+  /** Forgets a connection that has closed. */
+  closeConn(conn: Conn): void {
+    this.connections.delete(conn);
+    this.progress();
+  }
+
+  beginHandler(): void {
+    this.handlers++;
+  }
+
+  endHandler(): void {
+    this.handlers--;
+    this.progress();
+  }
+
+  /** Looks whether a close can end. */
+  progress(): void {
+    this.#onProgress?.();
+  }
+
+  /** Closes every connection. A second call returns the promise of the first. */
+  close(plan: ClosePlan): Promise<CloseResult> {
+    this.#closed ??= this.#close(plan);
+    return this.#closed;
+  }
+
+  async #close(plan: ClosePlan): Promise<CloseResult> {
+    this.#plan = plan;
+    this.#lastFrameAt = performance.now() + plan.over;
+    this.#toClose = this.connections.size;
+    await this.#sendCloses([...this.connections], plan);
+    await this.#untilIdle(plan.timeout);
+    const rest = [...this.connections];
+    for (const conn of rest) conn.terminate();
+    for (const socket of this.#sockets) socket.destroy();
+    await Promise.all(rest.map((conn) => conn.closed));
+    // Handlers of these connections settle within this turn.
+    if (rest.length > 0) await setImmediate();
+    return {
+      closed: this.#toClose - rest.length,
+      terminated: rest.length,
+      handlersPending: this.handlers,
+    };
+  }
+
+  /** Sends the first close frame at once and the last one after `over` ms. */
+  async #sendCloses(conns: readonly Conn[], plan: ClosePlan): Promise<void> {
+    const start = performance.now();
+    const step = plan.over / Math.max(conns.length - 1, 1);
+    for (const [i, conn] of conns.entries()) {
+      const delay = start + i * step - performance.now();
+      if (delay > 0 && conn.state === 'open') await wait(delay);
+      this.#sendClose(conn, plan);
+    }
+  }
+
+  #sendClose(conn: Conn, { code, reason, timeout }: ClosePlan): void {
+    // The connection must not end earlier by its own timeout: then no client would be terminated.
+    const rest = Math.max(this.#lastFrameAt - performance.now(), 0) + timeout + CONN_SLACK_MS;
+    void conn.close(code, reason, { timeout: Math.min(Math.ceil(rest), MAX_DELAY_MS) });
+  }
+
+  /** Resolves when no work is left, or after `ms`. */
+  #untilIdle(ms: number): Promise<void> {
+    return new Promise((done) => {
+      const timer = setTimeout(done, ms);
+      this.#onProgress = () => {
+        const requests = this.#sockets.size + this.pendingResponses();
+        if (this.connections.size + requests + this.handlers > 0) return;
+        clearTimeout(timer);
+        done();
+      };
+      this.#onProgress();
+    });
+  }
+
+  #forget(socket: Duplex): void {
+    this.#sockets.delete(socket);
+    this.progress();
+  }
+}

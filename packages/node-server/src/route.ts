@@ -1,0 +1,168 @@
+import { checkOptionNames } from '@ws/conn/internal';
+import { assertOption } from '@ws/http-shared';
+import type { ConnHandler } from './conn-handler.ts';
+import {
+  type AuthOf,
+  checkUpgraderOptions,
+  type UpgraderOptions,
+  type UpgraderPlan,
+  upgraderOptionNames,
+} from './options.ts';
+import type { NoParams, RouteParams } from './routes.ts';
+
+/** The options that belong to a server and not to one of its routes. */
+const SERVER_ONLY = [
+  'maxHandshakes',
+  'maxConnections',
+  'maxConnectionsPerAddress',
+  'clientAddress',
+  'trustProxy',
+  'unmatched',
+  'close',
+] as const;
+
+/**
+ * Options of one route. Each replaces the server's option of that name; one that is left out keeps
+ * the server's. `headers` are merged, and the route's win. `checkOrigin` also replaces the server's
+ * `allowedOrigins` and `sameHost`, and each of these replaces the server's `checkOrigin`.
+ *
+ * The limits (`maxHandshakes`, `maxConnections`, ...) count over all routes, so no route has its
+ * own.
+ */
+export interface RouteOptions<Result = undefined>
+  extends Omit<UpgraderOptions<Result>, 'authenticate' | (typeof SERVER_ONLY)[number]> {
+  /** As for the server; `false` makes the route public. */
+  readonly authenticate?: UpgraderOptions<Result>['authenticate'] | false;
+}
+
+/** {@link RouteOptions} with a function `authenticate`. */
+export interface AuthenticatedRouteOptions<Result> extends RouteOptions<Result> {
+  readonly authenticate: NonNullable<UpgraderOptions<Result>['authenticate']>;
+}
+
+/** {@link RouteOptions} that make a route public. */
+export interface PublicRouteOptions extends RouteOptions {
+  readonly authenticate: false;
+}
+
+/** {@link RouteOptions} that keep the `authenticate` of the server. */
+export interface InheritingRouteOptions extends RouteOptions {
+  readonly authenticate?: undefined;
+}
+
+/** A handler with options of its own, made by {@link route}. */
+export class Route<Auth, Params = NoParams> {
+  readonly options: RouteOptions<unknown>;
+  readonly handler: ConnHandler<Auth, Params>;
+
+  /** @internal Use {@link route}. */
+  constructor(options: RouteOptions<unknown>, handler: ConnHandler<Auth, Params>) {
+    this.options = options;
+    this.handler = handler;
+  }
+}
+
+/**
+ * Handlers by request path: `/chat`, or `/feed/:id` with a parameter. A parameter matches one whole
+ * segment that is not empty. Paths are compared as sent, without the query: case and a trailing
+ * slash count. A literal segment takes precedence over a parameter, whatever the order of the
+ * routes. {@link route} gives a route options of its own.
+ */
+export type Routes<Pattern extends string, Auth> = {
+  readonly [P in Pattern]: ConnHandler<Auth, RouteParams<P>> | Route<Auth, RouteParams<P>>;
+};
+
+/** A handler for all connections, or handlers by path. */
+export type HandlerOrRoutes<Pattern extends string, Auth> =
+  | ConnHandler<Auth>
+  // Any function would fit routes without a pattern. `call` tells them apart.
+  | (Routes<Pattern, Auth> & { readonly call?: never });
+
+const names = upgraderOptionNames.filter(
+  (name) => !(SERVER_ONLY as readonly string[]).includes(name),
+);
+
+/**
+ * Gives a route options of its own, for the second argument of `serve` and for
+ * `Upgrader.handler`.
+ *
+ * @throws TypeError or RangeError that names the bad option.
+ *
+ * @example
+ * ```ts
+ * import { route, serve } from '@ws/node-server';
+ *
+ * const server = await serve(
+ *   { port: 0, authenticate: () => ({ user: 'ada' }) },
+ *   {
+ *     '/chat': (conn, _req, { auth }) => conn.send(`hello ${auth.user}`),
+ *     '/status': route({ authenticate: false, readLimit: 1_024 }, (conn) => conn.send('up')),
+ *   },
+ * );
+ * await server.close();
+ * ```
+ */
+export function route<Result, Params>(
+  options: AuthenticatedRouteOptions<Result>,
+  handler: ConnHandler<AuthOf<Result>, Params>,
+  // oxlint-disable-next-line typescript/no-explicit-any -- it replaces any `auth` of the server
+): Route<any, Params>;
+export function route<Params>(
+  options: PublicRouteOptions,
+  handler: ConnHandler<undefined, Params>,
+  // oxlint-disable-next-line typescript/no-explicit-any -- it replaces any `auth` of the server
+): Route<any, Params>;
+export function route<Auth, Params>(
+  options: InheritingRouteOptions,
+  handler: ConnHandler<Auth, Params>,
+): Route<Auth, Params>;
+// oxlint-disable typescript/no-explicit-any -- it implements all three
+export function route(options: RouteOptions<any>, handler: ConnHandler<any, any>): Route<any, any> {
+  // oxlint-enable typescript/no-explicit-any
+  for (const name of SERVER_ONLY) {
+    if ((options as UpgraderOptions<unknown> | null)?.[name] === undefined) continue;
+    throw new TypeError(`route: ${name} counts for the whole server; set it there`);
+  }
+  checkOptionNames('route', options, names, 'ignore');
+  assertOption('handler', handler, typeof handler === 'function', 'a function');
+  planRoute({}, [], options);
+  return new Route(options, handler);
+}
+
+/**
+ * Plans a route of a server.
+ *
+ * @param headers - The server's.
+ * @throws TypeError or RangeError that names the bad option.
+ */
+export function planRoute(
+  server: UpgraderOptions<unknown>,
+  headers: UpgraderPlan['headers'],
+  own: RouteOptions<unknown>,
+): UpgraderPlan {
+  const plan = checkUpgraderOptions(withRoute(server, own));
+  return { ...plan, headers: [...headers, ...plan.headers] };
+}
+
+/** Returns the server's options with those of a route; `headers` are only the route's. */
+function withRoute(
+  server: UpgraderOptions<unknown>,
+  own: RouteOptions<unknown>,
+): UpgraderOptions<unknown> {
+  const given = Object.fromEntries(
+    Object.entries(own).filter(([, value]) => value !== undefined),
+  ) as RouteOptions<unknown>;
+  const { checkOrigin, allowedOrigins, sameHost, ...others } = server;
+  const replacesLists = given.checkOrigin !== undefined;
+  const replacesCheck = (given.allowedOrigins ?? given.sameHost) !== undefined;
+  const { authenticate = server.authenticate } = own;
+  return {
+    ...others,
+    headers: undefined,
+    checkOrigin: replacesCheck ? undefined : checkOrigin,
+    allowedOrigins: replacesLists ? undefined : allowedOrigins,
+    sameHost: replacesLists ? undefined : sameHost,
+    ...given,
+    authenticate: authenticate === false ? undefined : authenticate,
+  };
+}
