@@ -10,11 +10,12 @@ let made: Promise<SelfSigned> | undefined;
 
 /** A self-signed certificate for localhost, 127.0.0.1 and ::1, created once per process. */
 export function selfSigned(): Promise<SelfSigned> {
-  made ??= make();
+  made ??= newSelfSigned();
   return made;
 }
 
-async function make(): Promise<SelfSigned> {
+/** A new certificate for the same names, for tests that need a second one. */
+export async function newSelfSigned(): Promise<SelfSigned> {
   const pems = await generate([{ name: 'commonName', value: 'localhost' }], {
     keyType: 'ec',
     algorithm: 'sha256',

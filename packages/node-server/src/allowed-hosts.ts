@@ -1,5 +1,7 @@
+import { HandshakeError } from './errors.ts';
 import type { RequestHeaders } from './headers.ts';
 import { parseHostPort } from './origin.ts';
+import { quoted } from './quote.ts';
 
 const ENTRY = /^(\*\.)?([^*]*[^*:])$/;
 /** Labels separated by single dots. No parser reads such a text as more than one name. */
@@ -41,12 +43,23 @@ function parseEntry(entry: unknown): (host: string) => boolean {
 export class HostPolicy {
   readonly #allowed: readonly ((host: string) => boolean)[] | undefined;
 
+  /** The entries of `allowedHosts`, for messages. */
+  readonly #listed: string;
+
   /**
    * @param allowed - Undefined allows every name.
    * @throws TypeError for an entry that is not a host.
    */
   constructor(allowed: readonly string[] | undefined) {
     this.#allowed = allowed?.map(parseEntry);
+    this.#listed = allowed?.join(', ') || 'no names';
+  }
+
+  /** Returns the refusal of a request that {@link allows} has not allowed. */
+  refusal(headers: RequestHeaders): HandshakeError {
+    const reason = `host ${quoted(headers.list('host'))} is not allowed`;
+    const message = `${reason}: allowedHosts has ${this.#listed}; add it there`;
+    return new HandshakeError(421, message, { body: `${reason}\n` });
   }
 
   /** Compares the host only; ports are ignored. */

@@ -9,8 +9,8 @@ export interface HandshakeErrorOptions extends ErrorOptions {
   /** Headers that the answer has in addition to the defaults. Default: none. */
   readonly headers?: readonly HeaderPair[] | undefined;
   /**
-   * The body of the answer, as plain text. Do not put input of the client into it. Default: the
-   * message.
+   * The body of the answer, as plain text. Escape input of the client in it. Default: the message
+   * without the status.
    */
   readonly body?: string | undefined;
 }
@@ -29,7 +29,7 @@ export class HandshakeError extends WebSocketError {
   readonly status: number;
   /** Headers that the answer has in addition to the defaults. */
   readonly headers: readonly HeaderPair[];
-  /** The body of the answer. It contains no input of the client. */
+  /** The body of the answer. Input of the client in it is escaped. */
   readonly body: string;
 
   constructor(status: number, message: string, options: HandshakeErrorOptions = {}) {

@@ -26,8 +26,8 @@ export class Handshake {
   #controller: AbortController | undefined;
   #failure: Error | undefined;
   #reject: ((error: Error) => void) | undefined;
-  /** Calls of the application that have not settled. */
-  #pendingCalls = 0;
+  /** The names of the application's calls that have not settled. */
+  readonly #pendingCalls = new Map<PromiseLike<unknown>, string>();
   #isTimeUp = false;
   #onCallsSettled: (() => void) | undefined;
 
@@ -124,18 +124,28 @@ export class Handshake {
    *
    * @throws as {@link wait}.
    */
-  waitForCall<T>(work: T | PromiseLike<T>): Promise<T> {
-    return this.wait(this.#countCall(work));
+  waitForCall<T>(name: string, work: T | PromiseLike<T>): Promise<T> {
+    return this.wait(this.#countCall(name, work));
   }
 
   /**
    * Runs `done` when every call of the application has settled, or when the time since the request
    * is up. A call may outlive its client.
+   *
+   * @param overdue - Gets the names of the calls that have not settled a turn after the time was up.
    */
-  whenCallsSettled(done: () => void): void {
-    if (this.#pendingCalls === 0 || this.#isTimeUp) return done();
+  whenCallsSettled(done: () => void, overdue: (names: readonly string[]) => void): void {
+    if (this.#pendingCalls.size === 0) return done();
+    const onTimeUp = (): void => {
+      done();
+      // A call that ends by its signal settles in this turn.
+      setImmediate(() => {
+        if (this.#pendingCalls.size > 0) overdue([...this.#pendingCalls.values()]);
+      });
+    };
+    if (this.#isTimeUp) return onTimeUp();
     const { remaining } = this.#deadline;
-    const timer = remaining === Infinity ? undefined : setTimeout(done, remaining);
+    const timer = remaining === Infinity ? undefined : setTimeout(onTimeUp, remaining);
     timer?.unref();
     this.#onCallsSettled = () => {
       clearTimeout(timer);
@@ -196,7 +206,7 @@ export class Handshake {
           done();
         };
         if (remaining !== Infinity) timer = setTimeout(onTimeout, remaining);
-        this.#countCall(work).then(resolve, reject);
+        this.#countCall('error', work).then(resolve, reject);
       });
     } finally {
       clearTimeout(timer);
@@ -217,16 +227,16 @@ export class Handshake {
   }
 
   /** Counts `work` as pending until it settles. */
-  #countCall<T>(work: PromiseLike<T>): PromiseLike<T>;
-  #countCall<T>(work: T | PromiseLike<T>): T | PromiseLike<T>;
-  #countCall<T>(work: T | PromiseLike<T>): T | PromiseLike<T> {
+  #countCall<T>(name: string, work: PromiseLike<T>): PromiseLike<T>;
+  #countCall<T>(name: string, work: T | PromiseLike<T>): T | PromiseLike<T>;
+  #countCall<T>(name: string, work: T | PromiseLike<T>): T | PromiseLike<T> {
     if (!isThenable(work)) return work;
     // A thenable of the application may settle twice or throw. A promise does neither.
     const call = Promise.resolve(work);
-    this.#pendingCalls++;
+    this.#pendingCalls.set(call, name);
     const onSettled = (): void => {
-      this.#pendingCalls--;
-      if (this.#pendingCalls === 0) this.#onCallsSettled?.();
+      this.#pendingCalls.delete(call);
+      if (this.#pendingCalls.size === 0) this.#onCallsSettled?.();
     };
     call.then(onSettled, onSettled);
     return call;
@@ -249,7 +259,8 @@ export class Handshake {
   #onExpired(): void {
     this.#isTimeUp = true;
     const cause = new TimeoutError(`handshake timed out after ${this.timeout} ms`);
-    this.#fail(new HandshakeError(503, 'handshake timed out', { cause }));
+    const message = `handshake timed out after ${this.timeout} ms (option handshakeTimeout)`;
+    this.#fail(new HandshakeError(503, message, { body: 'handshake timed out\n', cause }));
   }
 
   #fail(error: Error): void {

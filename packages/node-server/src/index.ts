@@ -78,6 +78,7 @@ export type {
   UpgraderOptions,
 } from './options.ts';
 export type { CheckOrigin, SameHost } from './origin.ts';
+export type { RefusedRequest } from './refusal/refusals.ts';
 export {
   type AuthenticatedRouteOptions,
   type HandlerOrRoutes,
@@ -92,5 +93,6 @@ export type { NoParams, RouteParams } from './routes.ts';
 export type { Subprotocols } from './select-subprotocol.ts';
 export { serve, type WebSocketServer } from './serve.ts';
 export type { ListenOptions, ServeOptions } from './serve-options.ts';
+export type { ServerStats } from './stats.ts';
 export type { TrustProxy } from './trust-proxy.ts';
 export { type UpgradeOptions, Upgrader } from './upgrader.ts';

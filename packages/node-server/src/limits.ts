@@ -3,6 +3,7 @@ import { isIPv6, type Socket } from 'node:net';
 import { ipv6Groups } from '@ws/http-shared';
 import type { ClientAddress } from './client-address.ts';
 import { HandshakeError, serverFault, unexpectedResult } from './errors.ts';
+import { quoted } from './quote.ts';
 
 /** Limits of an Upgrader; `Infinity` for no bound. */
 export interface LimitValues {
@@ -35,25 +36,22 @@ export class Limits {
   }
 
   /**
-   * @throws HandshakeError 503 or 429 at a limit, 500 when `clientAddress` throws or returns no
-   *   string; TransportError for a client that has disconnected.
+   * @param address - Of the client; undefined when it is not counted.
+   * @throws HandshakeError 503 or 429 at a limit.
    */
-  reserve(req: IncomingMessage): Reservation {
+  reserve(address: string | undefined): Reservation {
     const max = this.#max;
-    if (this.handshakes >= max.maxHandshakes) throw new HandshakeError(503, 'too many handshakes');
-    if (this.connections >= max.maxConnections) {
-      throw new HandshakeError(503, 'too many connections');
-    }
-    const address = this.#addressOf(req);
+    if (this.handshakes >= max.maxHandshakes) throw tooMany('handshakes', 'maxHandshakes', max);
+    if (this.connections >= max.maxConnections) throw tooMany('connections', 'maxConnections', max);
     const group = this.#groupOf(address);
     const others = group === undefined ? 0 : (this.byAddress.get(group) ?? 0);
     if (others >= max.maxConnectionsPerAddress) {
-      throw new HandshakeError(429, 'too many connections from this address');
+      throw tooManyFrom(group!, max.maxConnectionsPerAddress);
     }
     this.handshakes++;
     this.connections++;
     if (group !== undefined) this.byAddress.set(group, others + 1);
-    return new Reservation(this, address, group);
+    return new Reservation(this, group);
   }
 
   #groupOf(address: string | undefined): string | undefined {
@@ -61,7 +59,14 @@ export class Limits {
     return counts && address !== undefined ? addressGroup(address) : undefined;
   }
 
-  #addressOf(req: IncomingMessage): string | undefined {
+  /**
+   * Returns the client's address. Undefined for a Unix socket, or if `clientAddress` returns
+   * undefined.
+   *
+   * @throws HandshakeError 500 when `clientAddress` throws or returns no string; TransportError for
+   *   a client that has disconnected.
+   */
+  addressOf(req: IncomingMessage): string | undefined {
     const { clientAddress, forwardedAddress } = this.#max;
     if (clientAddress === undefined) return forwardedAddress(req);
     try {
@@ -74,22 +79,34 @@ export class Limits {
   }
 }
 
+function tooMany(
+  what: string,
+  option: 'maxHandshakes' | 'maxConnections',
+  max: LimitValues,
+): HandshakeError {
+  const message = `too many ${what}: ${max[option]} is the most; raise ${option} to admit more`;
+  return new HandshakeError(503, message, { body: `too many ${what}\n` });
+}
+
+function tooManyFrom(group: string, max: number): HandshakeError {
+  const cure = 'raise maxConnectionsPerAddress, or set trustProxy behind a proxy';
+  const message = `too many connections from ${quoted(group)}: ${max} is the most; ${cure}`;
+  return new HandshakeError(429, message, { body: 'too many connections from this address\n' });
+}
+
 /**
  * Counts one handshake, and then its connection, against the limits. It is made before the first
  * check of the request.
  */
 export class Reservation {
-  /** The client's address. Undefined for a Unix socket, or if `clientAddress` returns undefined. */
-  readonly address: string | undefined;
   readonly #limits: Limits;
   /** The group that counts as one client; undefined when the client is not counted. */
   readonly #group: string | undefined;
   #pending = true;
   #held = true;
 
-  constructor(limits: Limits, address: string | undefined, group: string | undefined) {
+  constructor(limits: Limits, group: string | undefined) {
     this.#limits = limits;
-    this.address = address;
     this.#group = group;
   }
 

@@ -114,22 +114,20 @@ export class Opening {
 
   #checkHost(headers: RequestHeaders): void {
     if (this.site.plan.hosts.allows(headers)) return;
-    throw new HandshakeError(421, 'request host not allowed by allowedHosts');
+    throw this.site.plan.hosts.refusal(headers);
   }
 
   async #checkOrigin(handshake: Handshake, headers: RequestHeaders): Promise<void> {
     const { origins } = this.site.plan;
-    const allowed = await callApplication(
-      handshake,
-      () => origins.allows(headers, this.req),
-      (error) => serverFault('checkOrigin', error),
+    const allowed = await callApplication(handshake, 'checkOrigin', () =>
+      origins.allows(headers, this.req),
     );
     // An Error or an object is no yes.
     if (allowed && typeof allowed !== 'boolean') {
       throw serverFault('checkOrigin', unexpectedResult('checkOrigin', 'true or false', allowed));
     }
     if (allowed) return;
-    throw new HandshakeError(403, 'request origin not allowed by option checkOrigin');
+    throw origins.refusal(headers);
   }
 
   async #authenticate(
@@ -140,6 +138,7 @@ export class Opening {
     if (authenticate === undefined) return undefined;
     const result = await callApplication(
       handshake,
+      'authenticate',
       () => authenticate(this.req, { signal: handshake.signal, ...known }),
       thrownByAuthenticate,
     );
@@ -165,12 +164,11 @@ export class Opening {
     headers: Extract<HeadersSource, (...args: never) => unknown>,
     context: HandlerContext<unknown>,
   ): Promise<readonly HeaderPair[]> {
-    const fault = (error: unknown): HandshakeError => serverFault('headers', error);
-    const input = await callApplication(handshake, () => headers(this.req, context), fault);
+    const input = await callApplication(handshake, 'headers', () => headers(this.req, context));
     try {
       return optionHeaderPairs(input);
     } catch (error) {
-      throw fault(error);
+      throw serverFault('headers', error);
     }
   }
 }
@@ -178,12 +176,13 @@ export class Opening {
 /** Calls a function of the application and waits for its result within the handshake timeout. */
 async function callApplication<T>(
   handshake: Handshake,
+  name: string,
   question: () => T | PromiseLike<T>,
-  refusalOf: (error: unknown) => HandshakeError,
+  refusalOf = (error: unknown): HandshakeError => serverFault(name, error),
 ): Promise<T> {
   handshake.checkClient();
   try {
-    return await handshake.waitForCall(question());
+    return await handshake.waitForCall(name, question());
   } catch (error) {
     // The client has disconnected, or the time is up. Report that as the cause.
     if (handshake.failure !== undefined) throw handshake.failure;

@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
+import { HandshakeError } from './errors.ts';
 import type { RequestHeaders } from './headers.ts';
+import { quoted } from './quote.ts';
 
 /**
  * Decides alone whether the origin of a request may connect; `false` refuses with 403. Throwing
@@ -128,6 +130,8 @@ export class OriginPolicy {
    */
   readonly #allowsNull: boolean;
   readonly #sameHost: SameHost;
+  /** The entries of `allowedOrigins`, for messages. */
+  readonly #listed: string;
   readonly #check: CheckOrigin | undefined;
 
   /** @throws TypeError for an entry that is not an origin. */
@@ -137,9 +141,28 @@ export class OriginPolicy {
     sameHost: SameHost = true,
   ) {
     this.#sameHost = sameHost;
+    this.#listed = allowed.join(', ');
     this.#allowsNull = allowed.includes(NULL);
     this.#allowed = allowed.filter((entry) => entry !== NULL).map(parseAllowed);
     this.#check = check;
+  }
+
+  /** Returns the refusal of a request that {@link allows} has not allowed. */
+  refusal(headers: RequestHeaders): HandshakeError {
+    const [origin] = headers.lines('origin');
+    const host = headers.list('host');
+    const page = origin === undefined ? 'a request without origin' : `origin ${quoted(origin)}`;
+    if (this.#check !== undefined) {
+      return originRefusal(`${page} is not allowed`, 'checkOrigin decides that');
+    }
+    const cure = 'add it to allowedOrigins';
+    const listed = this.#listed === '' ? '' : ` or allowedOrigins ${this.#listed}`;
+    if (this.#sameHost === false)
+      return originRefusal(`${page} is not allowed`, `${cure}, or set sameHost`);
+    if (this.#sameHost === 'https' && isSameHost(origin ?? '', host)) {
+      return originRefusal(`${page} is not https`, `${cure}, or set sameHost to true`);
+    }
+    return originRefusal(`${page} does not match host ${quoted(host)}`, cure, listed);
   }
 
   /** @throws the error of the application's check. */
@@ -154,4 +177,9 @@ export class OriginPolicy {
     const parsed = parseOrigin(origin);
     return parsed !== undefined && this.#allowed.some((matches) => matches(parsed));
   }
+}
+
+/** The client gets `reason`, and the log gets also the configuration and the cure. */
+function originRefusal(reason: string, cure: string, configured = ''): HandshakeError {
+  return new HandshakeError(403, `${reason}${configured}; ${cure}`, { body: `${reason}\n` });
 }

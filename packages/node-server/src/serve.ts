@@ -20,6 +20,7 @@ import { type AuthOf, pickUpgraderOptions } from './options.ts';
 import { guardListener, PlainRequests, upgradeRequired } from './plain-requests.ts';
 import type { HandlerOrRoutes } from './route.ts';
 import { checkServeOptions, checkTls, namesAddress, type ServeOptions } from './serve-options.ts';
+import type { ServerStats } from './stats.ts';
 import { Upgrader, workOf } from './upgrader.ts';
 
 /**
@@ -39,6 +40,8 @@ export interface WebSocketServer<Auth = any> extends AsyncDisposable {
   readonly http: HttpServer | HttpsServer;
   /** The connections that are not closed yet. The set is live. */
   readonly connections: ReadonlySet<Conn<Auth>>;
+  /** Counters, as they are now. */
+  readonly stats: ServerStats;
   /**
    * Replaces the certificate for new connections. Options that are left out keep their values. Open
    * connections keep theirs.
@@ -162,6 +165,10 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
 
   get connections(): ReadonlySet<Conn<AuthOf<Result>>> {
     return this.#upgrader.connections;
+  }
+
+  get stats(): ServerStats {
+    return this.#upgrader.stats;
   }
 
   readonly #onListening = (): void => {

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { Conn, type Platform } from '@ws/conn';
+import { Conn, type Platform, TimeoutError } from '@ws/conn';
 import { checkOptionNames, handlerSettled, handlerStarted } from '@ws/conn/internal';
 import { assertOption, isThenable } from '@ws/http-shared';
 import { socketTransport } from '@ws/node-io';
@@ -23,9 +23,11 @@ import {
 } from './options.ts';
 import { endFailedHandshake } from './refusal/end-failed-handshake.ts';
 import { ErrorHook, type HookCalls } from './refusal/error-hook.ts';
+import { Refusals } from './refusal/refusals.ts';
 import { type HandlerOrRoutes, planRoute, Route } from './route.ts';
 import { anyPath, type Router, RouteTable } from './routes.ts';
 import { platformOfServer } from './server-platform.ts';
+import type { ServerStats } from './stats.ts';
 
 /** Options of {@link Upgrader.upgrade}. */
 export interface UpgradeOptions {
@@ -64,6 +66,8 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
   readonly #hookCalls: HookCalls;
   readonly #limits: Limits;
   readonly #work = new OpenWork();
+  readonly #refusals = new Refusals();
+  #overdue = 0;
   readonly #platform: Platform;
 
   static {
@@ -83,6 +87,18 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
   /** The connections that are not closed yet. The set is live. */
   get connections(): ReadonlySet<Conn<AuthOf<Result>>> {
     return this.#work.connections;
+  }
+
+  /** Counters, as they are now. */
+  get stats(): ServerStats {
+    return {
+      opened: this.#work.opened,
+      open: this.#work.connections.size,
+      handshakesPending: this.#limits.handshakes,
+      handlersPending: this.#work.handlers,
+      refused: this.#refusals.byStatus,
+      overdue: this.#overdue,
+    };
   }
 
   /**
@@ -209,15 +225,19 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     router?: Router<Endpoint>,
   ): Promise<Opened> {
     const { req, socket } = opening;
-    if (isHttp2(req)) throw rejectHttp2(req);
+    if (isHttp2(req)) {
+      const refusal = rejectHttp2(req);
+      this.#refusals.record(req, refusal, undefined);
+      throw refusal;
+    }
     const handshake = new Handshake(socket, head, this.#site.plan.handshakeTimeout);
     this.#work.beginRequest(socket);
     let reservation: Reservation | undefined;
     try {
       const extra = upgradeHeaders(options);
+      opening.address = this.#limits.addressOf(req);
       if (this.#work.isClosing) throw new HandshakeError(503, 'the server is closing');
-      reservation = this.#limits.reserve(req);
-      opening.address = reservation.address;
+      reservation = this.#limits.reserve(opening.address);
       const agreement = await opening.negotiate(handshake, router, extra);
       handshake.prepareAnswer(req);
       const conn = this.#open(socket, handshake, agreement);
@@ -225,14 +245,30 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
       this.#keepReservation(reservation, conn);
       return { conn, ...agreement };
     } catch (error) {
+      this.#refusals.record(req, error, opening.address);
       try {
         await endFailedHandshake(handshake, req, socket, error, opening.site.errorHook);
       } finally {
         if (isHttpReading(socket)) this.#work.leaveSocket(socket);
-        if (reservation !== undefined) cancelWhenSettled(handshake, reservation);
+        if (reservation !== undefined) this.#cancelWhenSettled(opening, handshake, reservation);
       }
       throw error;
     }
+  }
+
+  /**
+   * Ends a reservation after the application's calls. The limits would not bound these calls
+   * otherwise: a client that resets and connects again would start any number of them.
+   */
+  #cancelWhenSettled(opening: Opening, handshake: Handshake, reservation: Reservation): void {
+    const overdue = (names: readonly string[]): void => {
+      this.#overdue += names.length;
+      const { req: request, site } = opening;
+      for (const where of names) {
+        site.reporter.failed(overdueError(where, handshake.timeout), { where, request });
+      }
+    };
+    handshake.whenCallsSettled(() => reservation.cancel(), overdue);
   }
 
   /** Writes the 101. From here on the connection owns the socket. */
@@ -311,10 +347,8 @@ function upgradeHeaders(options: UpgradeOptions): HeaderPair[] {
   return headerPairs(options.headers);
 }
 
-/**
- * Ends a reservation after the application's calls. The limits would not bound these calls
- * otherwise: a client that resets and connects again would start any number of them.
- */
-function cancelWhenSettled(handshake: Handshake, reservation: Reservation): void {
-  handshake.whenCallsSettled(() => reservation.cancel());
+function overdueError(name: string, ms: number): TimeoutError {
+  return new TimeoutError(
+    `${name} has not settled within ${ms} ms (option handshakeTimeout); it no longer counts against the limits. Settle it when its signal aborts`,
+  );
 }

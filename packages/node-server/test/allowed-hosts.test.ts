@@ -102,7 +102,7 @@ describe('allowedHosts', () => {
     const rebound = await ask('evil.example');
     expect(rebound.status).toBe(421);
     expect(rebound.headers.get('connection')).toBe('close');
-    expect(rebound.body).toBe('request host not allowed by allowedHosts\n');
+    expect(rebound.body).toBe('host evil.example is not allowed\n');
     expect(asked).toEqual([]);
     expect((await ask('localhost:3000')).status).toBe(418);
     await server.close();

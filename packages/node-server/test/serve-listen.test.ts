@@ -1,5 +1,8 @@
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import tls from 'node:tls';
+import { newSelfSigned, selfSigned } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { serve } from '../src/index.ts';
 import { connectRaw, trapLeftovers, trapUncaught } from './raw.ts';
@@ -41,6 +44,78 @@ describe('serve({ server })', () => {
     onTestFinished(() => void http.close());
     const server = await serve({ server: http }, () => {});
     expect(server.url).toBe('');
+    await server.close();
+  });
+});
+
+describe('the address of serve', () => {
+  it('takes more options of listen', async () => {
+    const server = await serve({ listen: { host: '127.0.0.1', port: 0, backlog: 5 } }, () => {});
+    expect(server.url).toMatch(/^ws:\/\/127\.0\.0\.1:\d+$/);
+    expect(server.http.listening).toBe(true);
+    await server.close();
+  });
+
+  it('names the port that is in use, and the cure', async () => {
+    const first = await serve({ host: '127.0.0.1' }, () => {});
+    const port = Number(new URL(first.url).port);
+    await expect(serve({ host: '127.0.0.1', port }, () => {})).rejects.toMatchObject({
+      code: 'EADDRINUSE',
+      message: expect.stringMatching(new RegExp(`^port: ${port} is in use; end the process`)),
+    });
+    await first.close();
+  });
+});
+
+describe('reload', () => {
+  /** The certificate that a new client gets, as text. */
+  async function certificateOf(url: string): Promise<string> {
+    const socket = tls.connect({
+      port: Number(new URL(url).port),
+      host: '127.0.0.1',
+      rejectUnauthorized: false,
+    });
+    await once(socket, 'secureConnect');
+    const { fingerprint256 } = socket.getPeerCertificate();
+    socket.destroy();
+    return fingerprint256;
+  }
+
+  it('replaces the certificate for new connections', async () => {
+    const { key, cert } = await selfSigned();
+    const server = await serve({ host: '127.0.0.1', tls: { key, cert } }, () => {});
+    onTestFinished(async () => void (await server.close()));
+    const before = await certificateOf(server.url);
+    const other = await newSelfSigned();
+    server.reload(other);
+    const after = await certificateOf(server.url);
+    expect(after).not.toBe(before);
+    expect(after).toBe(new X509Certificate(other.cert).fingerprint256);
+  });
+
+  it('keeps the certificate when the new one is invalid, and the other options', async () => {
+    const { key, cert } = await selfSigned();
+    const options = { key, cert, minVersion: 'TLSv1.3' } as const;
+    const server = await serve({ host: '127.0.0.1', tls: options }, () => {});
+    onTestFinished(async () => void (await server.close()));
+    const before = await certificateOf(server.url);
+    expect(() => server.reload({ key: 'no key', cert })).toThrow();
+    expect(() => server.reload({})).toThrow(/^tls: has no certificate/);
+    expect(await certificateOf(server.url)).toBe(before);
+    server.reload({ key, cert });
+    const old = tls.connect({
+      port: Number(new URL(server.url).port),
+      host: '127.0.0.1',
+      rejectUnauthorized: false,
+      maxVersion: 'TLSv1.2',
+    });
+    const [error] = (await once(old, 'error')) as [Error & { code: string }];
+    expect(error.code).toContain('PROTOCOL_VERSION');
+  });
+
+  it('is a TypeError on a server without TLS', async () => {
+    const server = await serve({ host: '127.0.0.1' }, () => {});
+    expect(() => server.reload({})).toThrow(/^reload: the server has no TLS/);
     await server.close();
   });
 });

@@ -28,6 +28,7 @@ export function writeRefusalResponse(
     ...Object.fromEntries(headers),
     Connection: connectionOf(headers),
     'Content-Type': 'text/plain; charset=utf-8',
+    'X-Content-Type-Options': 'nosniff',
     'Content-Length': Buffer.byteLength(body),
     'Sec-WebSocket-Version': '13',
   });
@@ -37,7 +38,11 @@ export function writeRefusalResponse(
 /** Writes the refusal of an HTTP/2 request to its stream, unless the application has answered. */
 export function writeRefusalStream(stream: ServerHttp2Stream, error: HandshakeError): void {
   if (stream.headersSent || stream.destroyed) return;
-  stream.respond({ ':status': error.status, 'content-type': 'text/plain; charset=utf-8' });
+  stream.respond({
+    ':status': error.status,
+    'content-type': 'text/plain; charset=utf-8',
+    'x-content-type-options': 'nosniff',
+  });
   stream.end(error.body);
 }
 

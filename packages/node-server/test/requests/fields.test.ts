@@ -11,7 +11,7 @@ const CONNECTION = /this is a WebSocket server/;
 const UPGRADE = /'websocket' token not found in 'Upgrade' header/;
 const VERSION = /unsupported version: 13 not found in 'Sec-Websocket-Version' header/;
 const KEYS = /'Sec-WebSocket-Key' header must be Base64 encoded value of 16-byte in length/;
-const ORIGIN = /request origin not allowed by option checkOrigin/;
+const ORIGIN = /^origin \S+ does not match host \S+/;
 const other = { upgrade: 'websocket', connection: 'close, Upgrade' };
 const only13 = { ...other, 'sec-websocket-version': '13' };
 

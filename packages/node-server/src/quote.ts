@@ -1,0 +1,18 @@
+/** Characters of one value of a client in a message. */
+const MAX_VALUE = 80;
+/** Every character but printable ASCII without those that HTML and quoted text treat specially. */
+const UNSAFE = /[^\x21-\x7e]|[<>&"'`\\]/gu;
+
+/**
+ * Returns a value of a client for a message or a body: escaped, at most 80 characters;
+ * `(empty)` for none.
+ */
+export function quoted(value: string): string {
+  if (value === '') return '(empty)';
+  const escaped = value.slice(0, MAX_VALUE + 1).replace(UNSAFE, escape);
+  return escaped.length > MAX_VALUE ? `${escaped.slice(0, MAX_VALUE - 3)}...` : escaped;
+}
+
+function escape(char: string): string {
+  return `\\u{${char.codePointAt(0)!.toString(16)}}`;
+}

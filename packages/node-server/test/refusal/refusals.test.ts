@@ -1,0 +1,185 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { once } from 'node:events';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import {
+  type RefusedRequest,
+  type ServeOptions,
+  serve,
+  type WebSocketServer,
+} from '../../src/index.ts';
+import { connectRaw, exchange, request, trapLeftovers, trapUncaught } from '../raw.ts';
+
+trapUncaught();
+trapLeftovers();
+
+/** A server, and what it publishes on the channel of refusals. */
+async function watched(
+  options: ServeOptions<unknown>,
+): Promise<{ server: WebSocketServer; port: number; seen: RefusedRequest[] }> {
+  const seen: RefusedRequest[] = [];
+  const see = (event: unknown): void => void seen.push(event as RefusedRequest);
+  subscribe('@ws:refuse', see);
+  const server = await serve({ host: '127.0.0.1', ...options }, (conn) => conn.discardReads());
+  onTestFinished(async () => {
+    unsubscribe('@ws:refuse', see);
+    await server.close({ timeout: 1 });
+  });
+  return { server, port: Number(new URL(server.url).port), seen };
+}
+
+const LOCAL = ['Host: localhost:8080', 'Origin: http://localhost:5173'];
+
+describe('a refusal', () => {
+  it('is published with the request, the status, the error and the address', async () => {
+    const { port, seen } = await watched({ clientAddress: () => 'ada' });
+    await exchange(port, request({ without: ['host'], add: LOCAL }));
+    expect(seen).toHaveLength(1);
+    expect(seen[0]).toMatchObject({ status: 403, address: 'ada', request: { method: 'GET' } });
+    expect(seen[0]!.error.message).toBe(
+      'websocket: 403: origin http://localhost:5173 does not match host localhost:8080; add it to allowedOrigins',
+    );
+  });
+
+  it.each<[string, ServeOptions<unknown>, string, string]>([
+    [
+      'allowedOrigins',
+      { allowedOrigins: ['https://a', 'https://b'] },
+      'origin http://localhost:5173 does not match host localhost:8080 or allowedOrigins https://a, https://b; add it to allowedOrigins',
+      'origin http://localhost:5173 does not match host localhost:8080',
+    ],
+    [
+      'sameHost',
+      { sameHost: false },
+      'origin http://localhost:5173 is not allowed; add it to allowedOrigins, or set sameHost',
+      'origin http://localhost:5173 is not allowed',
+    ],
+    [
+      'checkOrigin',
+      { checkOrigin: () => false },
+      'origin http://localhost:5173 is not allowed; checkOrigin decides that',
+      'origin http://localhost:5173 is not allowed',
+    ],
+    [
+      'allowedHosts',
+      { allowedHosts: ['a', '*.b'] },
+      'host localhost:8080 is not allowed: allowedHosts has a, *.b; add it there',
+      'host localhost:8080 is not allowed',
+    ],
+  ])(
+    'names the option %s in its message and not in its body',
+    async (_, options, message, body) => {
+      const { port, seen } = await watched(options);
+      const answer = await exchange(port, request({ without: ['host'], add: LOCAL }));
+      expect(seen[0]!.error.message).toBe(`websocket: ${answer.status}: ${message}`);
+      expect(answer.body).toBe(`${body}\n`);
+      expect(answer.headers.get('content-type')).toBe('text/plain; charset=utf-8');
+      expect(answer.headers.get('x-content-type-options')).toBe('nosniff');
+    },
+  );
+
+  it.each([
+    ['HTML', '<script>alert(1)</script>', 'origin \\u{3c}script\\u{3e}alert(1)\\u{3c}/script'],
+    ['a tab and a space', 'a\t b', 'origin a\\u{9}\\u{20}b does'],
+    ['an empty value', '', 'origin (empty) does'],
+    ['a long value', 'x'.repeat(8_000), `origin ${'x'.repeat(77)}... does`],
+    ['long text beyond ASCII', '\u00ff'.repeat(8_000), 'origin \\u{ff}\\u{ff}'],
+  ])('escapes and cuts %s of the client', async (_, origin, text) => {
+    const { port, seen } = await watched({});
+    const bytes = request({ add: [`Origin: ${origin}`] });
+    const { body, status } = await exchange(port, bytes);
+    expect(status).toBe(403);
+    expect(body).toContain(text);
+    expect(body).toMatch(/^[ -~]+\n$/);
+    expect(body).not.toMatch(/[<>&"']/);
+    expect(body.length).toBeLessThanOrEqual(200);
+    expect(seen[0]!.error.message).toMatch(/^[ -~]+$/);
+  });
+
+  it('is counted by its status', async () => {
+    const { server, port } = await watched({ maxConnections: 1 });
+    const client = await connectRaw(port);
+    await client.upgrade();
+    await exchange(port, request());
+    await exchange(port, request());
+    expect(server.stats).toEqual({
+      opened: 1,
+      open: 1,
+      handshakesPending: 0,
+      handlersPending: 1,
+      refused: { 503: 2 },
+      overdue: 0,
+    });
+    client.stream.destroy();
+  });
+
+  it('by maxConnectionsPerAddress has the address', async () => {
+    const { port, seen } = await watched({ maxConnectionsPerAddress: 1 });
+    const client = await connectRaw(port);
+    await client.upgrade();
+    const { body } = await exchange(port, request());
+    expect(body).toBe('too many connections from this address\n');
+    expect(seen[0]).toMatchObject({ status: 429, address: '127.0.0.1' });
+    expect(seen[0]!.error.message).toContain('from 127.0.0.1: 1 is the most; raise maxConn');
+    client.stream.destroy();
+  });
+});
+
+describe('stats.overdue', () => {
+  it('counts and reports a call that ignores its signal, once', async () => {
+    const reported: string[] = [];
+    const { server, port, seen } = await watched({
+      handshakeTimeout: 30,
+      authenticate: () => new Promise(() => {}),
+      report: (error, { where }) => reported.push(`${where}: ${error}`),
+    });
+    expect((await exchange(port, request())).status).toBe(503);
+    expect(server.stats.overdue).toBe(1);
+    expect(reported).toEqual([
+      expect.stringMatching(
+        /^authenticate: TimeoutError: .*not settled within 30 ms \(option hand/,
+      ),
+    ]);
+    expect(seen[0]!.error.message).toContain('timed out after 30 ms (option handshakeTimeout)');
+  });
+
+  it('does not count a call that ends by its signal', async () => {
+    const reported: unknown[] = [];
+    const { server, port } = await watched({
+      handshakeTimeout: 30,
+      authenticate: async (_req, { signal }) => {
+        await once(signal, 'abort');
+        for (let i = 0; i < 50; i++) await Promise.resolve();
+        return false;
+      },
+      report: (error) => reported.push(error),
+    });
+    expect((await exchange(port, request())).status).toBe(503);
+    expect(server.stats.overdue).toBe(0);
+    expect(reported).toEqual([]);
+  });
+
+  it('counts a call whose client has left, when the time is up', async () => {
+    let asked!: () => void;
+    const asks = new Promise<void>((resolve) => {
+      asked = resolve;
+    });
+    let told!: () => void;
+    const tells = new Promise<void>((resolve) => {
+      told = resolve;
+    });
+    const { server, port } = await watched({
+      handshakeTimeout: 50,
+      authenticate: () => {
+        asked();
+        return new Promise(() => {});
+      },
+      report: () => told(),
+    });
+    const client = await connectRaw(port);
+    client.stream.write(request());
+    await asks;
+    client.stream.resetAndDestroy();
+    await tells;
+    expect(server.stats).toMatchObject({ overdue: 1, handshakesPending: 0 });
+  });
+});

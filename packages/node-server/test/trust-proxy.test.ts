@@ -1,0 +1,83 @@
+import type { IncomingMessage } from 'node:http';
+import { BlockList } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { serve } from '../src/index.ts';
+import { forwardedAddress } from '../src/trust-proxy.ts';
+import { connectRaw, exchange, request, trapLeftovers, trapUncaught } from './raw.ts';
+
+trapUncaught();
+trapLeftovers();
+
+const PEER = '10.0.0.1';
+
+const from = (peer: string | undefined, lines: readonly string[]): IncomingMessage =>
+  ({
+    socket: { remoteAddress: peer },
+    rawHeaders: lines.flatMap((line) => ['X-Forwarded-FOR', line]),
+  }) as unknown as IncomingMessage;
+
+describe('trustProxy: a number', () => {
+  it.each([
+    [1, [], PEER],
+    [1, ['1.1.1.1'], '1.1.1.1'],
+    [1, ['6.6.6.6, 1.1.1.1'], '1.1.1.1'],
+    [1, ['6.6.6.6', '1.1.1.1'], '1.1.1.1'],
+    [2, ['6.6.6.6,1.1.1.1 ,  10.0.0.2'], '1.1.1.1'],
+    [2, ['1.1.1.1'], '1.1.1.1'],
+    [1, ['1.1.1.1:4711'], '1.1.1.1'],
+    [1, ['[2001:db8::1]:4711'], '2001:db8::1'],
+    [1, ['[2001:db8::1]'], '2001:db8::1'],
+    [1, ['2001:db8::1'], '2001:db8::1'],
+    [1, ['1.1.1.1, unknown'], PEER],
+    [1, ['1.1.1.1,'], PEER],
+    [2, ['1.1.1.1, x, 10.0.0.2'], '10.0.0.2'],
+    [1, ['1.1.1.256'], PEER],
+    [1, ['[1.1.1.1'], PEER],
+    [1, ['127.1'], PEER],
+    [1, ['<script>'], PEER],
+  ])('%i of %j is %s', (proxies, lines, address) => {
+    expect(forwardedAddress(proxies)(from(PEER, lines))).toBe(address);
+  });
+});
+
+describe('trustProxy: a BlockList', () => {
+  const proxies = new BlockList();
+  proxies.addSubnet('10.0.0.0', 8);
+  proxies.addSubnet('fe80::', 10, 'ipv6');
+
+  it.each([
+    [PEER, ['6.6.6.6, 1.1.1.1, 10.0.0.2'], '1.1.1.1'],
+    [PEER, ['10.0.0.3, 10.0.0.2'], '10.0.0.3'],
+    [PEER, [], PEER],
+    ['9.9.9.9', ['1.1.1.1'], '9.9.9.9'],
+    ['::ffff:10.0.0.1', ['1.1.1.1'], '1.1.1.1'],
+    ['fe80::1%eth0', ['1.1.1.1'], '1.1.1.1'],
+    [undefined, ['1.1.1.1'], '1.1.1.1'],
+    [undefined, [], undefined],
+  ])('from %s through %j is %s', (peer, lines, address) => {
+    expect(forwardedAddress(proxies)(from(peer, lines))).toBe(address);
+  });
+});
+
+it('the handler and the limits use the address that trustProxy finds', async () => {
+  const addresses: unknown[] = [];
+  const server = await serve(
+    { host: '127.0.0.1', trustProxy: 1, maxConnectionsPerAddress: 1 },
+    (conn, _req, { address }) => {
+      addresses.push(address);
+      return conn.discardReads();
+    },
+  );
+  onTestFinished(async () => void (await server.close({ timeout: 1 })));
+  const port = Number(new URL(server.url).port);
+  const forwarded = (address: string): string => `X-Forwarded-For: 9.9.9.9, ${address}`;
+  const client = await connectRaw(port);
+  await client.upgrade({ add: [forwarded('1.1.1.1')] });
+  const same = await exchange(port, request({ add: [forwarded('1.1.1.1')] }));
+  expect(same.status).toBe(429);
+  const other = await connectRaw(port);
+  expect((await other.upgrade({ add: [forwarded('1.1.1.2')] })).status).toBe(101);
+  expect(addresses).toEqual(['1.1.1.1', '1.1.1.2']);
+  client.stream.destroy();
+  other.stream.destroy();
+});
