@@ -75,8 +75,15 @@ export type Routes<Pattern extends string, Auth> = {
 /** A handler for all connections, or handlers by path. */
 export type HandlerOrRoutes<Pattern extends string, Auth> =
   | ConnHandler<Auth>
-  // Any function would fit routes without a pattern. `call` tells them apart.
-  | (Routes<Pattern, Auth> & { readonly call?: never });
+  | RoutesOnly<Pattern, Auth>;
+
+/**
+ * {@link Routes} that no function fits: a function has `call`, and would fit routes without a
+ * pattern. TypeScript 5.4 infers nothing for an intersection with `{ call?: never }`.
+ */
+type RoutesOnly<Pattern extends string, Auth> = {
+  readonly [P in Pattern | 'call']?: P extends 'call' ? never : Routes<P, Auth>[P];
+};
 
 const names = upgraderOptionNames.filter(
   (name) => !(SERVER_ONLY as readonly string[]).includes(name),

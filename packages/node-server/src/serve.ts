@@ -237,7 +237,7 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
       this.#closed ??= this.#close(plan);
       return this.#closed;
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 

@@ -176,7 +176,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     try {
       return this.#work.close(checkCloseOptions(options, this.#site.plan.close));
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 

@@ -130,7 +130,7 @@ describe('stats.overdue', () => {
     const { server, port, seen } = await watched({
       handshakeTimeout: 30,
       authenticate: () => new Promise(() => {}),
-      report: (error, { where }) => reported.push(`${where}: ${error}`),
+      report: (error, { where }) => reported.push(`${where}: ${String(error)}`),
     });
     expect((await exchange(port, request())).status).toBe(503);
     expect(server.stats.overdue).toBe(1);
