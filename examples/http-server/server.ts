@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import process from 'node:process';
-import { CloseCode, type Conn, Upgrader } from '@ws/node-server';
+import { Upgrader } from '@ws/node-server';
 
 const PAGE = `<!doctype html>
 <title>echo</title>
@@ -20,16 +20,11 @@ const http = createServer((req, res) => {
   else res.writeHead(404).end('there is only /\n');
 });
 
-// An Upgrader answers the handshakes of any server. It keeps no list of connections.
+// An Upgrader answers the handshakes of any server.
 const upgrader = new Upgrader({ readLimit: 65_536 });
-const conns = new Set<Conn>();
 http.on(
   'upgrade',
-  upgrader.handler((conn) => {
-    conns.add(conn);
-    void conn.closed.then(() => conns.delete(conn));
-    return conn.receive((message) => conn.send(message));
-  }),
+  upgrader.handler((conn) => conn.receive((message) => conn.send(message))),
 );
 
 try {
@@ -46,7 +41,7 @@ console.log(`http://127.0.0.1:${(http.address() as AddressInfo).port}/`);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
     http.close();
-    for (const conn of conns) void conn.close(CloseCode.GoingAway);
+    void upgrader.close();
     // Browsers open connections in advance. Without a request, those keep the server open.
     setTimeout(() => http.closeAllConnections(), 2_000).unref();
   });
