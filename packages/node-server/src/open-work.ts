@@ -35,9 +35,9 @@ export class OpenWork {
   #onProgress: (() => void) | undefined;
 
   constructor() {
-    const forget = (socket: Duplex): void => this.#forget(socket);
+    const leave = (socket: Duplex): void => this.leaveSocket(socket);
     this.#onSocketClose = function () {
-      forget(this);
+      leave(this);
     };
   }
 
@@ -51,10 +51,11 @@ export class OpenWork {
     socket.on('close', this.#onSocketClose);
   }
 
-  /** Forgets a socket that Node continues to read. */
+  /** Forgets a socket: it has closed, has a connection, or Node continues to read it. */
   leaveSocket(socket: Duplex): void {
     socket.off('close', this.#onSocketClose);
-    this.#forget(socket);
+    this.#sockets.delete(socket);
+    this.progress();
   }
 
   /** Counts a connection until {@link closeConn}. It is closed at once while this closes. */
@@ -142,10 +143,5 @@ export class OpenWork {
       };
       this.#onProgress();
     });
-  }
-
-  #forget(socket: Duplex): void {
-    this.#sockets.delete(socket);
-    this.progress();
   }
 }
