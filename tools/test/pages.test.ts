@@ -96,7 +96,7 @@ describe('docs/server.md', () => {
     const refused = serve({ nosuch: 1 } as never, () => {});
     const message = await refused.then(() => '', String);
     const names = message.split('known options: ')[1]!.split(', ');
-    expect(names).toContain('routes');
+    expect(names).toContain('socketPath');
     const rows = read('server.md')
       .split('\n')
       .filter((line) => line.startsWith('| `'));
@@ -130,7 +130,7 @@ describe('the sentence on options that take `false`', () => {
 
   it('lists every such option of a server in server.md', () => {
     const { handshakeTimeout: _, limits } = checkUpgraderOptions({});
-    const { clientAddress: __, ...counts } = limits;
+    const { clientAddress: __, forwardedAddress: ___, ...counts } = limits;
     const names = ['handshakeTimeout', ...Object.keys(counts)];
     for (const name of names) checkUpgraderOptions({ [name]: false });
     expect(takesFalse('server.md', ' take `false` for no bound, never 0').toSorted()).toEqual(
@@ -193,7 +193,7 @@ describe('docs/limits.md', () => {
   it('has the defaults of a server', () => {
     const defaults = rows('Of a server');
     const { handshakeTimeout, limits } = checkUpgraderOptions({});
-    const { clientAddress: _, ...counts } = limits;
+    const { clientAddress: _, forwardedAddress: __, ...counts } = limits;
     const bounds = { handshakeTimeout, ...counts };
     const names = Object.keys(bounds);
     expect(Object.fromEntries(names.map((name) => [name, figure(defaults.get(name))]))).toEqual(
