@@ -90,6 +90,16 @@ export interface NextWriterOptions {
 /** The inner connection of a Conn, for the functions of this package that work on Conns. */
 export let connectionOf: (conn: Conn) => Connection;
 
+/** The error that has failed `conn`, by a broken rule or by a handler; undefined without one. */
+export function failureOf(conn: Conn): unknown {
+  return connectionOf(conn).failure;
+}
+
+/** The option `closeTimeout` of `conn`, in ms. */
+export function closeTimeoutOf(conn: Conn): number {
+  return connectionOf(conn).settings.closeTimeout;
+}
+
 /** The application's handler of `conn` runs: a close frame waits for the messages before it. */
 export function handlerStarted(conn: Conn): void {
   connectionOf(conn).handlerRuns = true;

@@ -16,6 +16,8 @@ export interface ByteWritable {
     write(chunk: Uint8Array): Promise<unknown>;
     close(): Promise<unknown>;
     abort(reason?: unknown): Promise<unknown>;
+    releaseLock(): void;
+    readonly closed: Promise<unknown>;
   };
 }
 
@@ -70,7 +72,13 @@ export function streamTransport(streams: StreamPair): Transport {
   if (typeof (writable as Partial<ByteWritable> | undefined)?.getWriter !== 'function') {
     throw new TypeError(`writable: expected a WritableStream, got ${kind(writable)}`);
   }
-  return new StreamTransport(readable.getReader(), writable.getWriter());
+  const writer = writable.getWriter();
+  try {
+    return new StreamTransport(readable.getReader(), writer);
+  } catch (error) {
+    writer.releaseLock();
+    throw error;
+  }
 }
 
 type Reader = ReturnType<ByteReadable['getReader']>;
@@ -100,6 +108,8 @@ class StreamTransport implements Transport {
 
   start(sink: TransportSink): void {
     this.#sink = sink;
+    // Also an error that comes while nothing is written.
+    this.#writer.closed.catch((error: unknown) => this.destroy(asError(error)));
     void this.#readAll();
   }
 
@@ -208,7 +218,8 @@ function discard(call: () => Promise<unknown>): void {
 
 /** @throws TypeError for a chunk that is not bytes. */
 function bytesOf(chunk: unknown): Uint8Array {
-  if (chunk instanceof Uint8Array) return chunk;
+  // Not `instanceof`: the stream may come from another realm.
+  if (kind(chunk) === 'Uint8Array') return chunk as Uint8Array;
   throw new TypeError(`readable: expected chunks of Uint8Array, got ${kind(chunk)}`);
 }
 

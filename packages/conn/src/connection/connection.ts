@@ -519,6 +519,10 @@ export class Connection
     this.#deadlines.write.set(at);
   }
 
+  get failure(): unknown {
+    return this.#closeHandshake?.failed?.error;
+  }
+
   handlerSettled(): void {
     this.handlerRuns = false;
     this.messageTaken = false;

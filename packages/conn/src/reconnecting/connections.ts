@@ -1,6 +1,7 @@
 import { CloseCode } from '@ws/codec';
 import type { CloseInfo } from '../close-info.ts';
 import { Conn, handlerSettled } from '../conn.ts';
+import { CloseError } from '../errors.ts';
 import { onRejection } from '../on-rejection.ts';
 import { addAbortListener, removeAbortListener } from '../time/abort-listeners.ts';
 import { kind } from '../validate.ts';
@@ -41,6 +42,11 @@ export class Connections<C extends Conn> implements AsyncIterableIterator<C, und
     this.#prepare = prepare;
   }
 
+  /** Aborts when no further connection is delivered. */
+  get signal(): AbortSignal {
+    return this.#ended.signal;
+  }
+
   [Symbol.asyncIterator](): this {
     return this;
   }
@@ -56,6 +62,8 @@ export class Connections<C extends Conn> implements AsyncIterableIterator<C, und
   /** Cancels a dial or a wait. An open connection stays open. */
   return(): Promise<IteratorResult<C, undefined>> {
     this.#end();
+    // The body of the loop has ended.
+    if (this.#conn !== undefined) handlerSettled(this.#conn);
     return Promise.resolve({ done: true, value: undefined });
   }
 
@@ -95,16 +103,36 @@ export class Connections<C extends Conn> implements AsyncIterableIterator<C, und
     this.#tries++;
     let conn: C | undefined;
     try {
-      conn = checkConn(await this.#plan.dial({ signal }));
-      if (!signal.aborted) await untilAborted(signal, this.#prepare?.(conn));
+      conn = await this.#dial();
+      if (conn !== undefined) await this.#prepareConn(conn);
     } catch (error) {
       await conn?.close(CloseCode.InternalServerErr);
       if (!signal.aborted) this.#failed(error, this.#waitAfter(error, conn !== undefined));
       return undefined;
     }
-    if (!signal.aborted) return this.#opened(conn);
-    await conn.close();
+    if (conn !== undefined && !signal.aborted) return this.#opened(conn);
+    await conn?.close();
     return undefined;
+  }
+
+  /** Returns undefined at the end of the iteration. A connection that comes later is closed. */
+  async #dial(): Promise<C | undefined> {
+    const { signal } = this.#ended;
+    const dialing = callDial(this.#plan.dial, signal);
+    await untilAborted(signal, dialing);
+    if (!signal.aborted) return dialing;
+    void dialing.then(
+      (late) => late.close(),
+      () => {},
+    );
+    return undefined;
+  }
+
+  /** @throws (rejects) the error of the work, or the end of the connection before it. */
+  async #prepareConn(conn: C): Promise<void> {
+    const work = this.#prepare?.(conn) as Partial<PromiseLike<unknown>> | undefined;
+    if (typeof work?.then !== 'function') return;
+    await untilAborted(this.#ended.signal, Promise.race([work, rejectsAtEnd(conn)]));
   }
 
   async #wait(): Promise<void> {
@@ -116,10 +144,9 @@ export class Connections<C extends Conn> implements AsyncIterableIterator<C, und
   }
 
   /** The wait that an error asks for, in ms; Infinity when another dial cannot succeed. */
-  #waitAfter(error: unknown, dialed: boolean): number {
+  #waitAfter(error: unknown, opened: boolean): number {
     if (error instanceof NotAConn) return Infinity;
-    if (dialed) return isProgrammingError(error) ? Infinity : 0;
-    return this.#plan.waitAfter(error, this.#plan.maxDelay);
+    return this.#plan.waitAfter(error, this.#plan.maxDelay, opened);
   }
 
   /** @throws the error, unless another dial follows. */
@@ -192,9 +219,20 @@ class NotAConn extends TypeError {
   }
 }
 
-function checkConn<C extends Conn>(conn: C): C {
-  if (conn instanceof Conn) return conn;
+/** @throws (rejects) the error of `dial`, also one that it throws at once. */
+async function callDial<C extends Conn>(
+  dial: ReconnectPlan<C>['dial'],
+  signal: AbortSignal,
+): Promise<C> {
+  const conn: unknown = await dial({ signal });
+  if (conn instanceof Conn) return conn as C;
   throw new NotAConn(conn);
+}
+
+/** Rejects when `conn` has closed. */
+async function rejectsAtEnd(conn: Conn): Promise<never> {
+  const { code, reason, error } = await conn.closed;
+  throw error ?? new CloseError(code, reason);
 }
 
 /** Waits `ms` milliseconds, or until `signal` aborts. The wait keeps the process alive. */
@@ -215,7 +253,7 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
  *
  * @throws (rejects) the error of `work`. An error after the abort is ignored.
  */
-async function untilAborted(signal: AbortSignal, work: unknown): Promise<void> {
+export async function untilAborted(signal: AbortSignal, work: unknown): Promise<void> {
   let done!: () => void;
   const aborted = new Promise<void>((resolve) => {
     done = resolve;

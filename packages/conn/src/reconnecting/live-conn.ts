@@ -1,6 +1,6 @@
 import { CloseCode, formatCloseMessage } from '@ws/codec';
 import type { CloseInfo } from '../close-info.ts';
-import type { Conn } from '../conn.ts';
+import { type Conn, closeTimeoutOf } from '../conn.ts';
 import { CloseSentError, ReadPendingError } from '../errors.ts';
 import type { Message } from '../message.ts';
 import { onRejection } from '../on-rejection.ts';
@@ -10,7 +10,7 @@ import { reportError } from '../report/report.ts';
 import { Deferred, handled, RESOLVED, rejected, rejectedLater } from '../time/promises.ts';
 import { kind } from '../validate.ts';
 import type { MessageData } from '../write/payload.ts';
-import { Connections } from './connections.ts';
+import { Connections, untilAborted } from './connections.ts';
 import { MessageBacklog } from './message-backlog.ts';
 import type { LivePlan } from './options.ts';
 import { isErrorOf } from './reconnecting.ts';
@@ -54,6 +54,8 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
   #nextConn = new Deferred<C | undefined>();
   #conn: C | undefined;
   #receiver: Receiver | undefined;
+  /** One for each iteration that has not read all messages of its connection. */
+  readonly #readers = new Set<Promise<void>>();
   #ended: ReconnectingEnd | undefined;
   /** Whether `close` was called. */
   #closing = false;
@@ -127,8 +129,9 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
   }
 
   /**
-   * Iterates over the messages of all connections. The iteration ends with this object, and throws
-   * the error that ended it. `break` leaves this object open.
+   * Iterates over the messages of all connections. The next dial waits until the iteration has read
+   * all messages of the last connection. The iteration ends with this object, and throws the error
+   * that ended it. `break` leaves this object open.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<Message, undefined> {
     for (;;) {
@@ -137,10 +140,15 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
         if (this.#ended?.error !== undefined) throw this.#ended.error;
         return undefined;
       }
+      const read = new Deferred<void>();
+      this.#readers.add(read.promise);
       try {
         for (;;) yield await conn.readMessage();
       } catch (error) {
         if (!isErrorOf(conn, error) || conn.state === 'open') throw error;
+      } finally {
+        this.#readers.delete(read.promise);
+        read.resolve();
       }
       await conn.closed;
     }
@@ -171,28 +179,24 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
   }
 
   /**
-   * Ends this object. An open connection first sends the waiting messages, then closes. Without
-   * an open connection it ends at once, and the waiting messages are `unsent`.
+   * Ends this object. An open connection first sends the waiting messages, for at most its
+   * `closeTimeout`, then closes. Without an open connection it ends at once. Messages that still
+   * wait are `unsent`.
    *
    * @returns {@link closed}.
    * @throws (rejects) TypeError, RangeError for an invalid code or reason. Nothing ends then.
    */
   close(code?: number, reason?: string): Promise<ReconnectingEnd> {
     if (this.#closing || this.#ended !== undefined) return this.closed;
-    const conn = this.#conn;
-    if (conn === undefined) {
-      this.#closing = true;
-      this.#finish({});
-      return this.closed;
-    }
     try {
       formatCloseMessage(code ?? CloseCode.NormalClosure, reason);
     } catch (error) {
       return rejected(error);
     }
     this.#closing = true;
-    void this.#connections.return();
-    void this.#backlogSent.then(() => conn.close(code, reason));
+    const conn = this.#conn;
+    if (conn === undefined) this.#finish({});
+    else void this.#closeConn(conn, code, reason);
     return this.closed;
   }
 
@@ -200,11 +204,20 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
     await this.close();
   }
 
+  async #closeConn(conn: C, code: number | undefined, reason: string | undefined): Promise<void> {
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), closeTimeoutOf(conn));
+    await untilAborted(late.signal, this.#backlogSent);
+    clearTimeout(timer);
+    await conn.close(code, reason);
+  }
+
   async #run(): Promise<void> {
     try {
       for await (const conn of this.#connections) {
         if (this.#ended === undefined) await this.#use(conn);
         else await conn.close();
+        if (this.#closing) break;
       }
       this.#finish({});
     } catch (error) {
@@ -224,7 +237,8 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
     const info = await conn.closed;
     this.#conn = undefined;
     this.#emit('close', info);
-    await receiving;
+    // After the end no code has to read first.
+    await untilAborted(this.#connections.signal, Promise.all([receiving, ...this.#readers]));
   }
 
   async #sendBacklog(conn: C): Promise<void> {
@@ -233,7 +247,8 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
       const { message, sent } = this.#backlog.shift()!;
       const accepted = conn.send(message);
       sent.resolve(accepted);
-      // The connection holds few messages: what it has not accepted when it ends is sent again.
+      // Below the high-water mark this does not wait. A message that waits here is not lost: only
+      // what the connection has accepted is lost when it breaks.
       await accepted.catch(() => {});
     }
     this.#sendingBacklog = false;
@@ -244,6 +259,10 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
     try {
       await conn.receive(receiver.handler);
     } catch (error) {
+      if (error instanceof ReadPendingError) {
+        this.#receiver = undefined;
+        return receiver.ended.reject(error);
+      }
       if (isErrorOf(conn, error)) return;
       await conn.closed;
       this.#finish({ error });

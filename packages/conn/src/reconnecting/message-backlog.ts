@@ -22,7 +22,7 @@ export interface BacklogBounds {
 /** Copies of the messages that wait for the next connection, in the order of the calls. */
 export class MessageBacklog {
   readonly #bounds: BacklogBounds;
-  readonly #waiting: WaitingMessage[] = [];
+  readonly #waiting = new Set<WaitingMessage>();
   #bytes = 0;
 
   constructor(bounds: BacklogBounds) {
@@ -30,7 +30,7 @@ export class MessageBacklog {
   }
 
   get isEmpty(): boolean {
-    return this.#waiting.length === 0;
+    return this.#waiting.size === 0;
   }
 
   /**
@@ -43,23 +43,25 @@ export class MessageBacklog {
     const message = copyMessage(data);
     this.#check(message.data.length);
     const sent = new Deferred<void>();
-    this.#waiting.push({ message, sent });
+    this.#waiting.add({ message, sent });
     this.#bytes += message.data.length;
     return sent.promise;
   }
 
   /** Removes the first message. */
   shift(): WaitingMessage | undefined {
-    const first = this.#waiting.shift();
-    if (first !== undefined) this.#bytes -= first.message.data.length;
+    const [first] = this.#waiting;
+    if (first === undefined) return undefined;
+    this.#waiting.delete(first);
+    this.#bytes -= first.message.data.length;
     return first;
   }
 
   #check(bytes: number): void {
     const { maxQueuedBytes, maxQueuedMessages } = this.#bounds;
-    if (this.#waiting.length >= maxQueuedMessages) {
+    if (this.#waiting.size >= maxQueuedMessages) {
       throw new BackpressureError(
-        `${this.#waiting.length} messages wait for a connection, as many as maxQueuedMessages allows`,
+        `${this.#waiting.size} messages wait for a connection, as many as maxQueuedMessages allows`,
       );
     }
     if (this.#bytes + bytes > maxQueuedBytes) {

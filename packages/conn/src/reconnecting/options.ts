@@ -18,8 +18,8 @@ export type DialFunction<C extends Conn = Conn> = (options: {
  * Returns whether to dial again.
  *
  * @param error - The error of the dial.
- * @param next - `tries`: failed dials in a row, including this one; `delay`: the wait in ms that
- *   would follow.
+ * @param next - `tries`: dials since the start, or since the last connection that stayed open for
+ *   `maxDelay`, including this one; `delay`: the wait in ms that would follow.
  */
 export type RetryDecision = (
   error: unknown,
@@ -56,7 +56,8 @@ export interface ReconnectOptions {
 export interface ReconnectingConnOptions<C extends Conn = Conn> extends ReconnectOptions {
   /**
    * Runs for each new connection before queued messages are sent: log in and subscribe here. May
-   * be async. Its error counts as a failed dial.
+   * be async. Its error counts as a failed dial, and so does the end of the connection before it
+   * has finished. Write to `conn`: the `send` of this object waits for this function.
    */
   readonly onOpen?: ((conn: C) => unknown) | undefined;
   /** The most bytes of messages that wait for a connection. `false` for no bound. Default: 1 MiB. */
@@ -77,10 +78,10 @@ export interface ReconnectPlan<C extends Conn = Conn> extends DelayRange {
   readonly signal: AbortSignal | undefined;
   readonly retry: RetryDecision | undefined;
   /**
-   * The wait in ms that an error of a dial asks for, in addition to the usual one; Infinity when
-   * another dial cannot succeed.
+   * The wait in ms that a failed dial asks for, in addition to the usual one; Infinity when another
+   * dial cannot succeed. `opened`: the connection was open, and `onOpen` failed.
    */
-  readonly waitAfter: (error: unknown, maxDelay: number) => number;
+  readonly waitAfter: (error: unknown, maxDelay: number, opened: boolean) => number;
 }
 
 /** Checked options of a `ReconnectingConn`. */

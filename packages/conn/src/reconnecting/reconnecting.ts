@@ -1,5 +1,5 @@
 import { CloseCode, WebSocketError } from '@ws/codec';
-import { type Conn, handlerStarted } from '../conn.ts';
+import { type Conn, failureOf, handlerStarted } from '../conn.ts';
 import { CloseError, CloseSentError, TransportError } from '../errors.ts';
 import { kind } from '../validate.ts';
 import { Connections } from './connections.ts';
@@ -96,21 +96,26 @@ async function handleAll<C extends Conn>(
     } catch (error) {
       const isOwn = isErrorOf(conn, error);
       await conn.close(CloseCode.InternalServerErr);
-      // A handler that passes `signal` on rejects with its reason.
-      const { signal } = checked;
-      if (!isOwn && !(signal?.aborted && error === signal.reason)) throw error;
+      if (!isOwn && !isAbort(error, checked.signal)) throw error;
     }
   }
 }
 
 /**
- * Whether `error` is a WebSocketError that `conn` may have caused. The end of a connection cannot
- * be the error of one that is still open.
+ * Whether `error` is a WebSocketError that `conn` may have caused. The end of a connection is not
+ * the error of one that is still open, or of one that a handler of `receive` failed with it.
  */
 export function isErrorOf(conn: Conn, error: unknown): boolean {
   const isEnd =
     error instanceof CloseError ||
     error instanceof CloseSentError ||
     error instanceof TransportError;
-  return error instanceof WebSocketError && !(isEnd && conn.state === 'open');
+  if (!(error instanceof WebSocketError)) return false;
+  return !isEnd || (conn.state !== 'open' && failureOf(conn) !== error);
+}
+
+/** A handler that passes `signal` on rejects with its reason, or with an AbortError of Node. */
+function isAbort(error: unknown, signal: AbortSignal | undefined): boolean {
+  if (signal?.aborted !== true) return false;
+  return error === signal.reason || (error as Partial<Error> | undefined)?.name === 'AbortError';
 }

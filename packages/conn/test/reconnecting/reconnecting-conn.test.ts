@@ -1,10 +1,13 @@
+import { TestTransport } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import {
   BackpressureError,
   type CloseInfo,
   CloseSentError,
-  type Conn,
+  Conn,
+  connPair,
   ReadPendingError,
+  WebSocketError,
 } from '../../src/index.ts';
 import { ReconnectingConn, type ReconnectingConnOptions } from '../../src/reconnecting/index.ts';
 import { type Dials, dials, fast } from './dials.ts';
@@ -128,14 +131,13 @@ describe('ReconnectingConn.onOpen', () => {
     expect(client.conn).toBe(conn);
   });
 
-  it('ends everything when it has a programming error', async () => {
-    const client = live(dials(), {
-      onOpen: () => (undefined as unknown as { x: number }).x,
-    });
-    const { error } = await client.closed;
-    expect(error).toBeInstanceOf(TypeError);
-    expect(client.state).toBe('closed');
-    await expect(client.send('x')).rejects.toBe(error);
+  it('counts as a failed dial when the connection ends before it has finished', async () => {
+    const all = dials();
+    let calls = 0;
+    const client = live(all, { onOpen: () => (++calls === 1 ? new Promise(() => {}) : undefined) });
+    (await all.server(0)).terminate();
+    await next(client, 'open');
+    expect(calls).toBe(2);
   });
 });
 
@@ -192,6 +194,53 @@ describe('reading from a ReconnectingConn', () => {
     await expect(client.receive(5 as never)).rejects.toThrow('receive: expected a function');
   });
 
+  it('delivers the messages of each connection before those of the next one', async () => {
+    const all = dials();
+    const client = live(all);
+    const serving = (async () => {
+      await (await all.server(0)).send('a');
+      const second = await all.server(1);
+      await second.send('b');
+      await second.close(4000);
+      await (await all.server(2)).send('c');
+    })();
+    const seen: string[] = [];
+    for await (const message of client) {
+      seen.push(message.text());
+      if (seen.length === 3) break;
+      if (seen.length === 1) {
+        // The connection ends while this body runs, and the dial of the second one is due.
+        const ended = next(client, 'close');
+        all.servers[0]!.terminate();
+        await ended;
+        await new Promise((resolve) => void setTimeout(resolve, 20));
+      }
+    }
+    await serving;
+    expect(seen).toEqual(['a', 'b', 'c']);
+  });
+
+  it('rejects receive while the iteration waits for a message', async () => {
+    const client = live(dials());
+    await next(client, 'open');
+    const iterator = client[Symbol.asyncIterator]();
+    void iterator.next();
+    await expect(client.receive(() => {})).rejects.toBeInstanceOf(ReadPendingError);
+    await client.close();
+  });
+
+  it('ends when the handler fails with the end of another connection', async () => {
+    const all = dials();
+    const client = live(all);
+    const [other, peer] = connPair();
+    const receiving = client.receive(() => other.send('x'));
+    peer.terminate();
+    await other.closed;
+    await (await all.server(0)).send('x');
+    await expect(receiving).rejects.toBeInstanceOf(WebSocketError);
+    expect(all.signals).toHaveLength(1);
+  });
+
   it('throws out of the loop with the error that ended it', async () => {
     const failure = new Error('refused');
     const client = live(dials(failure), { retry: () => false });
@@ -218,6 +267,23 @@ describe('ReconnectingConn.close', () => {
     await queued;
     expect(all.signals).toHaveLength(1);
     await expect(client.send('late')).rejects.toBeInstanceOf(CloseSentError);
+  });
+
+  it('sends what waits for at most closeTimeout', async () => {
+    const blocked = new TestTransport();
+    const client = live({
+      ...dials(),
+      dial: async () => {
+        const conn = new Conn(blocked, { role: 'client', closeTimeout: 50, heartbeat: false });
+        blocked.block();
+        return conn;
+      },
+    });
+    const queued = [1, 2, 3, 4].map(() => client.send(new Uint8Array(100_000)).catch(() => {}));
+    await next(client, 'open');
+    const { unsent } = await client.close();
+    expect(unsent.length).toBeGreaterThan(0);
+    await Promise.all(queued);
   });
 
   it('ends a wait at once', async () => {

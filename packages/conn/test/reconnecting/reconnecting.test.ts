@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { type Conn, connPair, JSONError, WebSocketError } from '../../src/index.ts';
 import { reconnecting } from '../../src/reconnecting/index.ts';
@@ -111,6 +112,27 @@ describe('reconnecting with a handler', () => {
 });
 
 describe('reconnecting', () => {
+  it('ends by its signal during a dial that never settles', async () => {
+    const leaving = new AbortController();
+    const dial = () => new Promise<Conn>(() => {});
+    const running = reconnecting(dial, { signal: leaving.signal }, () => {});
+    await new Promise((resolve) => void setImmediate(resolve));
+    leaving.abort();
+    await running;
+  });
+
+  it('ends by its signal when the handler rejects with an AbortError of Node', async () => {
+    const all = dials();
+    const leaving = new AbortController();
+    const { signal } = leaving;
+    const running = reconnecting(all.dial, { ...fast, signal }, () =>
+      sleep(1_000_000, undefined, { signal }),
+    );
+    void (await all.server(0)).discardReads();
+    leaving.abort(new Error('mine'));
+    await running;
+  });
+
   it('ends with a TypeError for a dial that returns no connection', async () => {
     const dial = () => Promise.resolve({ conn: 1 } as unknown as Conn);
     const iterator = reconnecting(dial, fast)[Symbol.asyncIterator]();

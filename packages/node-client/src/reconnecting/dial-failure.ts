@@ -20,7 +20,8 @@ const HEALING_CERTIFICATES: readonly string[] = ['CERT_HAS_EXPIRED', 'CERT_NOT_Y
  * Returns the wait in ms that the error of a dial asks for, in addition to the usual one; Infinity
  * when another dial cannot succeed.
  */
-export function waitAfter(error: unknown, maxDelay: number): number {
+export function waitAfter(error: unknown, maxDelay: number, opened: boolean): number {
+  if (opened) return isProgrammingError(error) ? Infinity : 0;
   const advice = retryAdvice(error);
   if (advice === 'never') return Infinity;
   if (advice === 'late') return maxDelay;

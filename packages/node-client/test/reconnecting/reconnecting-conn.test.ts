@@ -47,6 +47,16 @@ describe('ReconnectingConn', () => {
     await expect(waiting).rejects.toBe(error);
   });
 
+  it('ends with a programming error of onOpen', async () => {
+    const server = await answers(accepts);
+    const live = new ReconnectingConn(server.url, {
+      ...fast,
+      onOpen: () => (undefined as unknown as { x: number }).x,
+    });
+    expect((await live.closed).error).toBeInstanceOf(TypeError);
+    expect(live.state).toBe('closed');
+  });
+
   it.each([
     ['localhost:8080', {}, 'malformed WebSocket URL'],
     ['ws://127.0.0.1:1/', { maxQueuedBytes: 0 }, 'maxQueuedBytes: 0 is not a bound'],
