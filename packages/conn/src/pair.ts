@@ -102,7 +102,8 @@ class MemoryTransport implements Transport {
   #ended = false;
   #destroyed = false;
   #paused = false;
-  #scheduled = false;
+  /** The runtime's timers when a delivery was scheduled: fake timers may have dropped it. */
+  #scheduledBy: unknown;
   #writerWaits = false;
 
   constructor(platform: Platform, localAddr: string) {
@@ -171,13 +172,13 @@ class MemoryTransport implements Transport {
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#sink === undefined) return;
-    this.#scheduled = true;
+    if (this.#scheduledBy === setTimeout || this.#sink === undefined) return;
+    this.#scheduledBy = setTimeout;
     this.#platform.defer(this.#deliver);
   }
 
   readonly #deliver = (): void => {
-    this.#scheduled = false;
+    this.#scheduledBy = undefined;
     const sink = this.#sink!;
     while (!this.#paused && !this.#destroyed) {
       const chunk = this.#arriving.shift();

@@ -1,6 +1,7 @@
 import { Buffer, isAscii, isUtf8, transcode } from 'node:buffer';
 import { randomFillSync } from 'node:crypto';
 import type { Platform } from '@ws/conn';
+import { Turns } from '@ws/conn/internal';
 import { nodeDeflate } from './deflate/zlib-deflate.ts';
 import { diagnostics } from './diagnostics.ts';
 
@@ -116,6 +117,8 @@ const resolved = Promise.resolve();
  */
 let deferred: (() => void)[] = [];
 let running: (() => void)[] = [];
+/** The runtime's timers at the last `nextTick`: fake timers drop callbacks when they are removed. */
+let timers: unknown;
 
 function runDeferred(): void {
   const callbacks = deferred;
@@ -133,7 +136,9 @@ function runDeferred(): void {
 
 function defer(callback: () => void): void {
   // From a timer or an I/O callback, a nextTick alone would run before the microtasks.
-  if (deferred.push(callback) === 1) void resolved.then(afterMicrotasks);
+  if (deferred.push(callback) > 1 && timers === setTimeout) return;
+  timers = setTimeout;
+  void resolved.then(afterMicrotasks);
 }
 
 function afterMicrotasks(): void {
@@ -141,9 +146,13 @@ function afterMicrotasks(): void {
 }
 
 function setTimer(ms: number, callback: () => void): () => void {
+  // A timer is cleared by the functions that made it. Fake timers may replace them meanwhile.
+  const clear = clearTimeout;
   const timer = setTimeout(callback, ms).unref();
-  return () => clearTimeout(timer);
+  return () => clear(timer);
 }
+
+const turns = /* @__PURE__ */ new Turns((run) => void setImmediate(run));
 
 /**
  * Node as a {@link Platform}: text by Buffer, masking keys by node:crypto, compression by
@@ -166,7 +175,7 @@ export const nodePlatform: Platform = {
   setTimer,
   defer,
   yield(callback) {
-    setImmediate(callback);
+    turns.add(callback);
   },
   warn(text) {
     process.emitWarning(text);

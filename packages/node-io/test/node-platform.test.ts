@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { nodePlatform } from '../src/index.ts';
 
 const texts = [
@@ -141,6 +141,37 @@ describe('nodePlatform.defer', () => {
       nodePlatform.defer(() => order.push('second'));
     });
     expect(order).toEqual(['first', 'second', 'microtask', 'third']);
+  });
+});
+
+describe('fake timers that were removed', () => {
+  afterEach(() => {
+    vi.unstubAllGlobals();
+    vi.restoreAllMocks();
+  });
+
+  it('drop no callback for good, also with a fake nextTick as in Jest', async () => {
+    const ran: string[] = [];
+    vi.stubGlobal('setTimeout', () => ({ unref() {} }));
+    vi.stubGlobal('setImmediate', () => {});
+    vi.spyOn(process, 'nextTick').mockImplementation(() => {});
+    nodePlatform.yield(() => ran.push('yielded'));
+    nodePlatform.defer(() => ran.push('deferred'));
+    await Promise.resolve();
+    vi.unstubAllGlobals();
+    vi.restoreAllMocks();
+    nodePlatform.defer(() => ran.push('deferred later'));
+    nodePlatform.yield(() => ran.push('yielded later'));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(ran).toEqual(['deferred', 'deferred later', 'yielded', 'yielded later']);
+  });
+
+  it('are not asked to clear a timer that is not theirs', () => {
+    const clear = vi.fn();
+    const stop = nodePlatform.setTimer(10_000, () => {});
+    vi.stubGlobal('clearTimeout', clear);
+    stop();
+    expect(clear).not.toHaveBeenCalled();
   });
 });
 

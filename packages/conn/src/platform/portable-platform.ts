@@ -1,34 +1,35 @@
 import type { Platform } from './platform.ts';
+import { Turns } from './turns.ts';
 
 let decoder: InstanceType<typeof TextDecoder> | undefined;
 let encoder: InstanceType<typeof TextEncoder> | undefined;
 
+/** Browsers do not throttle a MessageChannel in background tabs. */
+let channel: InstanceType<NonNullable<typeof MessageChannel>> | undefined;
+
 /**
- * Schedules a later turn of the event loop with the best that the runtime has: setImmediate, a
- * MessageChannel (which browsers do not throttle in background tabs), or setTimeout.
+ * Calls `run` in a later turn of the event loop, by the best function that the runtime has at the
+ * time of the call.
  */
-function laterTurn(): (callback: () => void) => void {
-  if (typeof setImmediate === 'function') {
-    const immediate = setImmediate;
-    return (callback) => void immediate(callback);
-  }
-  if (typeof MessageChannel === 'function') {
-    const { port1, port2 } = new MessageChannel();
-    const waiting: (() => void)[] = [];
-    port1.onmessage = () => waiting.shift()?.();
-    port1.unref?.();
-    return (callback) => {
-      waiting.push(callback);
-      port2.postMessage(null);
-    };
-  }
-  return (callback) => void setTimeout(callback, 0);
+function post(run: () => void): void {
+  if (typeof setImmediate === 'function') setImmediate(run);
+  else if (typeof MessageChannel === 'function') postMessage(run, MessageChannel);
+  else setTimeout(run, 0);
 }
 
-let turn: ((callback: () => void) => void) | undefined;
+function postMessage(run: () => void, Channel: NonNullable<typeof MessageChannel>): void {
+  if (channel === undefined) {
+    channel = new Channel();
+    channel.port1.onmessage = run;
+    channel.port1.unref?.();
+  }
+  channel.port2.postMessage(null);
+}
+
+const turns = /* @__PURE__ */ new Turns(post);
+
 function later(callback: () => void): void {
-  turn ??= laterTurn();
-  turn(callback);
+  turns.add(callback);
 }
 
 /** The default platform of a Conn: it uses web globals only, and does not compress. */
@@ -48,10 +49,12 @@ export const portablePlatform: Platform = {
     return performance.now();
   },
   setTimer(ms, callback) {
+    // A timer is cleared by the functions that made it. Fake timers may replace them meanwhile.
+    const clear = clearTimeout;
     const timer = setTimeout(callback, ms);
     // A number in browsers, an object in Node.js.
     (timer as { unref?(): void }).unref?.();
-    return () => clearTimeout(timer);
+    return () => clear(timer);
   },
   defer: later,
   yield: later,

@@ -19,6 +19,8 @@ export class EndOfTurn {
   #count = 0;
   /** The other queue, empty: it is filled while the first one runs. */
   #spare: (EndOfTurnTask | undefined)[] = [];
+  /** The runtime's timers at the last `defer`. Fake timers drop callbacks when they are removed. */
+  #timers: unknown;
 
   constructor(platform: Platform) {
     this.#platform = platform;
@@ -26,7 +28,12 @@ export class EndOfTurn {
 
   add(task: EndOfTurnTask): void {
     this.#waiting[this.#count++] = task;
-    if (this.#count === 1) this.#platform.defer(this.#run);
+    if (this.#count === 1 || this.#timers !== setTimeout) this.#defer();
+  }
+
+  #defer(): void {
+    this.#timers = setTimeout;
+    this.#platform.defer(this.#run);
   }
 
   readonly #run = (): void => {

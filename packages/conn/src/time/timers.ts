@@ -28,6 +28,8 @@ export class Timers {
   readonly #slots = new Map<number, Set<TimerEntry>>();
   #next = Infinity;
   #cancel: (() => void) | undefined;
+  /** The runtime's timers when the platform timer was set. Fake timers have another clock. */
+  #timers: unknown;
 
   constructor(platform: Platform) {
     this.#platform = platform;
@@ -40,12 +42,9 @@ export class Timers {
     const slot = ms < COARSE_FROM ? at : Math.ceil(at / SLOT_MS) * SLOT_MS;
     const entries = this.#slots.get(slot);
     entry.slot = slot;
-    if (entries !== undefined) {
-      entries.add(entry);
-      return;
-    }
-    this.#slots.set(slot, new Set([entry]));
-    if (slot < this.#next) this.#arm();
+    if (entries === undefined) this.#slots.set(slot, new Set([entry]));
+    else entries.add(entry);
+    if (slot < this.#next || this.#timers !== setTimeout) this.#arm();
   }
 
   /** Cancels `entry`; no effect when it is not set. */
@@ -65,6 +64,7 @@ export class Timers {
     let next = Infinity;
     for (const slot of this.#slots.keys()) if (slot < next) next = slot;
     this.#cancel?.();
+    this.#timers = setTimeout;
     this.#next = next;
     this.#cancel = undefined;
     if (next === Infinity) return;

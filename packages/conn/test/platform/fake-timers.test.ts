@@ -1,0 +1,141 @@
+import { nodePlatform } from '@ws/node-io';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import {
+  type Conn,
+  connPair,
+  type Platform,
+  portablePlatform,
+  TimeoutError,
+} from '../../src/index.ts';
+
+/** Some of the functions of the runtime, replaced by those of a clock that a test controls. */
+type Faked = Parameters<typeof vi.useFakeTimers>[0];
+
+const CHOICES: { says: string; faked: Faked }[] = [
+  { says: 'the default', faked: {} },
+  {
+    says: 'all functions',
+    faked: {
+      toFake: [
+        'setTimeout',
+        'clearTimeout',
+        'setImmediate',
+        'clearImmediate',
+        'setInterval',
+        'clearInterval',
+        'Date',
+        'performance',
+        'queueMicrotask',
+        'hrtime',
+      ],
+    },
+  },
+  { says: 'setTimeout only', faked: { toFake: ['setTimeout', 'clearTimeout', 'performance'] } },
+];
+const PLATFORMS: { name: string; platform: Platform }[] = [
+  { name: 'portablePlatform', platform: portablePlatform },
+  { name: 'nodePlatform', platform: nodePlatform },
+];
+
+/** Messages travel in both directions, and a closing handshake ends the pair. */
+async function converse([client, server]: [Conn, Conn]): Promise<void> {
+  void client.send('hello');
+  expect((await server.readMessage()).text()).toBe('hello');
+  void server.send('goodbye');
+  expect((await client.readMessage()).text()).toBe('goodbye');
+  void server.discardReads();
+  expect((await client.close()).wasClean).toBe(true);
+}
+
+/** Advances a fake clock until `work` is done. */
+async function advanceUntilDone<T>(work: Promise<T>): Promise<T> {
+  let done = false;
+  const settled = (): void => {
+    done = true;
+  };
+  work.then(settled, settled);
+  for (let i = 0; i < 50 && !done; i++) await vi.advanceTimersByTimeAsync(1);
+  return work;
+}
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe.each(PLATFORMS)('connPair with $name', ({ platform }) => {
+  describe.each(CHOICES)('with fake timers: $says', ({ faked }) => {
+    describe.each([
+      { order: 'installed before the first connection', before: true },
+      { order: 'installed after a connection', before: false },
+    ])('$order', ({ before }) => {
+      let open: Conn[];
+      const pair = (...options: Parameters<typeof connPair>): [Conn, Conn] => {
+        const conns = connPair({ platform, ...options[0] });
+        open.push(...conns);
+        return conns;
+      };
+      beforeEach(async () => {
+        open = [];
+        if (!before) await converse(pair());
+        vi.useFakeTimers(faked);
+      });
+      afterEach(() => {
+        for (const conn of open) conn.terminate();
+      });
+
+      it('delivers messages', async () => {
+        await advanceUntilDone(converse(pair()));
+      });
+
+      it('ends a read after its timeout', async () => {
+        const [, server] = pair();
+        const reading = server.readMessage({ timeout: 60_000 });
+        const rejected = expect(reading).rejects.toThrow(TimeoutError);
+        await vi.advanceTimersByTimeAsync(59_000);
+        expect(server.state).toBe('open');
+        await vi.advanceTimersByTimeAsync(1_200);
+        await rejected;
+      });
+
+      it('ends a connection whose peer does not answer pings', async () => {
+        const [client, server] = pair({ client: { heartbeat: false } });
+        client.setPingHandler(() => {});
+        await vi.advanceTimersByTimeAsync(41_000);
+        expect((await server.closed).error).toBeInstanceOf(TimeoutError);
+      });
+
+      it('keeps a connection whose peer answers pings', async () => {
+        const [client, server] = pair();
+        await vi.advanceTimersByTimeAsync(300_000);
+        expect([client.state, server.state]).toEqual(['open', 'open']);
+        expect(client.stats.pingsIn).toBeGreaterThan(5);
+      });
+
+      it('works with real timers afterwards, although callbacks were dropped', async () => {
+        const [client, server] = pair();
+        void client.send('never delivered');
+        void server.readMessage({ timeout: 50_000 }).catch(() => {});
+        vi.useRealTimers();
+        await converse(pair());
+        const [, other] = pair();
+        const hold = setTimeout(() => {}, 10_000);
+        await expect(other.readMessage({ timeout: 20 })).rejects.toThrow(TimeoutError);
+        clearTimeout(hold);
+      });
+
+      it('works with other fake timers afterwards', async () => {
+        const [client] = pair();
+        void client.send('never delivered');
+        vi.useRealTimers();
+        vi.useFakeTimers(faked);
+        await advanceUntilDone(converse(pair()));
+        const [, other] = pair();
+        const rejected = expect(other.readMessage({ timeout: 2_000 })).rejects.toThrow(
+          TimeoutError,
+        );
+        await vi.advanceTimersByTimeAsync(2_100);
+        await rejected;
+      });
+    });
+  });
+});
