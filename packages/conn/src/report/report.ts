@@ -47,7 +47,7 @@ export function reportError(
     remembered.set(conn, [...earlier, error].slice(-REMEMBERED));
   }
   const warnings = warningsOf(platform);
-  if (report === undefined) return warnings.report(error);
+  if (report === undefined) return warnings.report(error, context);
   const failed = (fault: unknown): void => warnings.report(fault);
   try {
     onRejection(report(error, context), failed);

@@ -1,5 +1,6 @@
 import { type Platform, perPlatform } from '../platform/platform.ts';
 import { kind } from '../validate.ts';
+import type { ReportContext } from './report.ts';
 
 /** Milliseconds between two warnings of one group. */
 const INTERVAL_MS = 1_000;
@@ -10,12 +11,24 @@ const MAX_TEXT = 2_000;
 /** Lines of a stack that a warning shows. */
 const MAX_STACK_LINES = 20;
 
+/** Functions whose error closes the connection. */
+const HANDLERS: readonly string[] = [
+  'handler',
+  'receive',
+  'ping handler',
+  'pong handler',
+  'close handler',
+];
+/** The text for a value whose own functions throw. */
+const UNPRINTABLE = 'a value that cannot be printed, because its own functions throw';
+
 /** The last warning about errors of one group, and the errors since. */
 interface Recent {
   warnedAt: number;
   /** Errors since the last warning. A timer runs while there is one. */
   count: number;
   last: unknown;
+  lastContext: ReportContext | undefined;
 }
 
 /**
@@ -31,23 +44,25 @@ export class WarningReporter {
     this.#platform = platform;
   }
 
-  report(error: unknown): void {
+  /** Prints `error`, of any value, and where it comes from. Never throws. */
+  report(error: unknown, context?: ReportContext): void {
     const now = this.#platform.now();
     const group = this.#groupOf(error, now);
     const recent = this.#groups.get(group);
-    if (recent === undefined || (recent.count === 0 && now - recent.warnedAt >= INTERVAL_MS)) {
-      this.#groups.set(group, { warnedAt: now, count: 0, last: undefined });
-      this.#warn(error, '');
+    if (recent === undefined || isOver(recent, now)) {
+      this.#groups.set(group, quietSince(now));
+      this.#warn(error, context, '');
       return;
     }
     recent.last = error;
+    recent.lastContext = context;
     if (++recent.count > 1) return;
     const ms = Math.ceil(recent.warnedAt + INTERVAL_MS - now);
     this.#platform.setTimer(Math.max(1, ms), () => this.#flush(group, recent));
   }
 
   #groupOf(error: unknown, now: number): string {
-    const known = error instanceof Error ? groupOf(error) : typeof error;
+    const known = isError(error) ? groupOf(error) : typeof error;
     if (this.#groups.size >= MAX_GROUPS) this.#forgetOld(now);
     return this.#groups.size < MAX_GROUPS || this.#groups.has(known) ? known : 'other';
   }
@@ -58,18 +73,33 @@ export class WarningReporter {
     }
   }
 
-  #flush(name: string, { count, last }: Recent): void {
-    this.#groups.set(name, { warnedAt: this.#platform.now(), count: 0, last: undefined });
-    this.#warn(last, count === 1 ? '' : ` (${count} of this kind within ${INTERVAL_MS} ms)`);
+  #flush(name: string, { count, last, lastContext }: Recent): void {
+    this.#groups.set(name, quietSince(this.#platform.now()));
+    const suffix = count === 1 ? '' : ` (${count} of this kind within ${INTERVAL_MS} ms)`;
+    this.#warn(last, lastContext, suffix);
   }
 
-  #warn(error: unknown, suffix: string): void {
+  #warn(error: unknown, context: ReportContext | undefined, suffix: string): void {
+    const text = textFor(error, suffix);
     try {
-      this.#platform.warn(textFor(error, suffix));
+      this.#platform.warn(context === undefined ? text : `${text}\n${whereText(context)}`);
     } catch {
       // No other place for the warning exists.
     }
   }
+}
+
+function quietSince(warnedAt: number): Recent {
+  return { warnedAt, count: 0, last: undefined, lastContext: undefined };
+}
+
+/**
+ * Whether the next error of the group is printed at once. Errors that are withheld for too long
+ * have lost their timer: it belonged to a clock that a test has removed.
+ */
+function isOver({ count, warnedAt }: Recent, now: number): boolean {
+  const quiet = now - warnedAt;
+  return quiet < 0 || quiet >= (count === 0 ? INTERVAL_MS : 2 * INTERVAL_MS);
 }
 
 /**
@@ -94,10 +124,10 @@ function groupOf(error: Error): string {
 
 /** The name, the code and the message of `error`, its stack, and the same of its cause. */
 function textFor(error: unknown, suffix: string): string {
-  if (!(error instanceof Error)) return `${printable(textOfValue(error))}${suffix}`;
+  if (!isError(error)) return `${printable(textOfValue(error))}${suffix}`;
   const lines = [`${titleOf(error)}${suffix}`, ...stackLinesOf(error)];
   const cause = causeOf(error);
-  if (cause instanceof Error) lines.push(`Cause: ${titleOf(cause)}`, ...stackLinesOf(cause));
+  if (isError(cause)) lines.push(`Cause: ${titleOf(cause)}`, ...stackLinesOf(cause));
   else if (cause !== undefined) lines.push(`Cause: ${printable(textOfValue(cause))}`);
   return lines.join('\n');
 }
@@ -108,13 +138,45 @@ function titleOf(error: Error): string {
   return `${name}${code && ` [${code}]`}: ${printable(textOf(error, 'message'))}`;
 }
 
+/** Where an error comes from, what follows, and what to do. */
+function whereText({ conn, where }: ReportContext): string {
+  const closes = HANDLERS.includes(where) ? '; an open connection closes with 1011' : '';
+  return `In ${printable(where)}${connText(conn)}${closes}. The option report gets such errors.`;
+}
+
+function connText(conn: ReportContext['conn']): string {
+  if (conn === undefined) return '';
+  const peer = conn.role === 'server' ? 'client' : 'server';
+  return `, connection to the ${peer} ${printable(conn.remoteAddr ?? 'without an address')}`;
+}
+
 /** Text of a value that is not an Error. */
 function textOfValue(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return String(value);
+  return (
+    textBy(() => (isObject(value) ? `${kind(value)} ${JSON.stringify(value)}` : String(value))) ??
+    textBy(() => Object.prototype.toString.call(value)) ??
+    UNPRINTABLE
+  );
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
+}
+
+function textBy(print: () => string): string | undefined {
   try {
-    return `${kind(value)} ${JSON.stringify(value)}`;
+    return print();
   } catch {
-    return Object.prototype.toString.call(value);
+    return undefined;
+  }
+}
+
+/** `instanceof` throws when a trap of a Proxy throws. */
+function isError(value: unknown): value is Error {
+  try {
+    return value instanceof Error;
+  } catch {
+    return false;
   }
 }
 

@@ -257,6 +257,24 @@ describe('report', () => {
     expect(conn.state).toBe('open');
   });
 
+  it.each<[string, (hostile: object) => unknown]>([
+    [
+      'throws',
+      (hostile) => {
+        throw hostile;
+      },
+    ],
+    ['rejects with', (hostile) => Promise.reject(hostile)],
+    ['returns', (hostile) => hostile],
+  ])('that %s a Proxy whose traps throw is itself a warning', async (_, report) => {
+    const fails = new Proxy<ProxyHandler<object>>({}, { get: () => fail });
+    const { conn, platform } = wired('server', { report: () => report(new Proxy({}, fails)) });
+    void conn.send({} as never);
+    await platform.settle();
+    expect(platform.warnings).toHaveLength(1);
+    expect(conn.state).toBe('open');
+  });
+
   it.each<[string, () => unknown]>([
     ['never settles', () => new Promise<never>(() => {})],
     ['returns nonsense', () => 12_345],

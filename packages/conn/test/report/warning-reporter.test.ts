@@ -14,6 +14,12 @@ const takeTitles = (): string[] =>
   platform.warnings.splice(0).map((text) => text.split('\n', 1)[0]!);
 const failure = (message: string): Error => new Error(message);
 
+function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
 describe('WarningReporter.report', () => {
   it('prints name, code, message and stack', () => {
     reporter.report(Object.assign(new TypeError('mine'), { code: 'E_MINE' }));
@@ -116,6 +122,55 @@ describe('WarningReporter.report', () => {
   ])('prints a value that is no error: $says', ({ thrown, text }) => {
     reporter.report(thrown);
     expect(platform.warnings).toEqual([text]);
+  });
+
+  const broken = (): never => {
+    throw new Error('of a trap');
+  };
+  const traps = new Proxy<ProxyHandler<object>>({}, { get: () => broken });
+  const hostile = new Proxy(new Error('mine'), traps);
+  const unprintable = 'a value that cannot be printed, because its own functions throw';
+
+  it.each([
+    { says: 'a Proxy whose traps throw', thrown: hostile, text: unprintable },
+    { says: 'a revoked Proxy', thrown: revoked(), text: unprintable },
+    {
+      says: 'a toStringTag that throws',
+      thrown: Object.defineProperty({}, Symbol.toStringTag, { get: broken }),
+      text: unprintable,
+    },
+    {
+      says: 'a function whose toString throws',
+      thrown: Object.assign(() => {}, { toString: broken }),
+      text: '[object Function]',
+    },
+  ])('prints a fallback for $says', ({ thrown, text }) => {
+    expect(() => reporter.report(thrown)).not.toThrow();
+    expect(platform.warnings).toEqual([text]);
+  });
+
+  it('prints a fallback for a cause whose traps throw', () => {
+    reporter.report(new Error('mine', { cause: hostile }));
+    expect(platform.warnings[0]).toMatch(new RegExp(`^Error: mine\n[^]*\nCause: ${unprintable}$`));
+  });
+
+  it('says where the error comes from, what follows and what to do', () => {
+    const conn = { role: 'server', subprotocol: '', localAddr: 'a:1', remoteAddr: 'b:2' } as const;
+    reporter.report(failure('mine'), { conn, where: 'receive' });
+    reporter.report(new Error('other'), { where: 'writeBufferPool' });
+    expect(platform.warnings.map((text) => text.split('\n').at(-1))).toEqual([
+      'In receive, connection to the client b:2; an open connection closes with 1011. The option report gets such errors.',
+      'In writeBufferPool. The option report gets such errors.',
+    ]);
+  });
+
+  it('prints again when a clock was removed with its timers', async () => {
+    reporter.report(failure('first'));
+    platform.setTimer = () => () => {};
+    reporter.report(failure('withheld'));
+    await platform.advance(2_000);
+    reporter.report(failure('later'));
+    expect(takeTitles()).toEqual(['Error: first', 'Error: later']);
   });
 
   it('ignores a platform that cannot print', () => {
