@@ -1,3 +1,5 @@
+import { optionHint } from './option-hints.ts';
+
 /**
  * A bound in bytes or pieces; `false` means no bound.
  *
@@ -67,15 +69,18 @@ export function duration(
  * @param owner - Name of the class or function that takes the options, for the message.
  * @param unknownUndefined - Whether an unknown name with the value undefined is ignored or
  *   rejected.
- * @throws TypeError
+ * @param elsewhere - Names of options that another function takes, with that function, for the
+ *   message.
+ * @throws TypeError that says what to write instead: the known names, or the one that is meant.
  */
 export function checkOptionNames(
   owner: string,
   options: object,
   known: readonly string[],
   unknownUndefined: 'ignore' | 'reject',
+  elsewhere: Readonly<Record<string, string>> = {},
 ): void {
-  if (typeof options !== 'object' || options === null) {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new TypeError(`${owner}: expected an object of options, got ${kind(options)}`);
   }
   // `Object.keys` would allocate at every call with options.
@@ -83,8 +88,21 @@ export function checkOptionNames(
     if (known.includes(name) || !Object.hasOwn(options, name)) continue;
     const value: unknown = options[name as keyof typeof options];
     if (value === undefined && unknownUndefined === 'ignore') continue;
-    throw new TypeError(`${owner}: unknown option ${name}; known options: ${known.join(', ')}`);
+    const cure = cureFor(name, known, elsewhere);
+    throw new TypeError(`${owner}: unknown option ${name}; ${cure}`);
   }
+}
+
+function cureFor(
+  name: string,
+  known: readonly string[],
+  elsewhere: Readonly<Record<string, string>>,
+): string {
+  const takenBy = Object.hasOwn(elsewhere, name) ? elsewhere[name] : undefined;
+  if (takenBy !== undefined) return `it is an option of ${takenBy}`;
+  // A list of one name is a hint itself.
+  const hint = known.length > 1 ? optionHint(name, known) : undefined;
+  return hint ?? `known options: ${known.join(', ')}`;
 }
 
 /**

@@ -4,8 +4,25 @@ import { checkOptionNames, kind } from '../src/validate.ts';
 describe('checkOptionNames', () => {
   it('accepts known names only', () => {
     expect(() => checkOptionNames('serve', { port: 0 }, ['port'], 'reject')).not.toThrow();
-    expect(() => checkOptionNames('serve', { prot: 0 }, ['port', 'host'], 'ignore')).toThrow(
-      new TypeError('serve: unknown option prot; known options: port, host'),
+    expect(() => checkOptionNames('serve', { zap: 0 }, ['port', 'host'], 'ignore')).toThrow(
+      new TypeError('serve: unknown option zap; known options: port, host'),
+    );
+  });
+
+  it.each([
+    ['a misspelling', { prot: 0 }, 'did you mean port?'],
+    ['another case', { READLIMIT: 0 }, 'did you mean readLimit?'],
+    ['a name of ws', { maxPayload: 0 }, 'use readLimit'],
+    ['a name whose translation has a part', { pingInterval: 0 }, 'use heartbeat: { interval }'],
+    ['a name that belongs elsewhere', { routes: {} }, 'routes are the second argument of serve'],
+    ['an option of another function', { signal: 0 }, 'it is an option of dial'],
+    ['a translation that is no option here', { verifyClient: 0 }, 'known options: port, '],
+    ['a name of Object.prototype', { constructor: 0 }, 'known options: port, '],
+    ['a very long name', { ['port'.repeat(100)]: 0 }, 'known options: port, '],
+  ])('says what to write instead of %s', (_, options, cure) => {
+    const names = ['port', 'readLimit', 'heartbeat'];
+    expect(() => checkOptionNames('serve', options, names, 'reject', { signal: 'dial' })).toThrow(
+      new RegExp(`^serve: unknown option \\w+; ${cure.replace(/[?{}]/g, '\\$&')}`),
     );
   });
 
@@ -15,7 +32,7 @@ describe('checkOptionNames', () => {
     expect(() => checkOptionNames('serve', options, ['port'], 'reject')).toThrow(TypeError);
   });
 
-  it.each([null, 'text', 1, undefined])('rejects %s', (options) => {
+  it.each([null, 'text', 1, undefined, ['chat']])('rejects %s', (options) => {
     expect(() => checkOptionNames('serve', options as unknown as object, [], 'ignore')).toThrow(
       `serve: expected an object of options, got ${kind(options)}`,
     );

@@ -23,6 +23,7 @@ import { adopt } from './net-dial.ts';
 import {
   checkDialerOptions,
   checkDialOptions,
+  checkNotSubprotocols,
   DIAL_OPTION_NAMES,
   DIALER_OPTION_NAMES,
   type DialerOptions,
@@ -264,6 +265,7 @@ export async function dial(
   url: string | URL,
   options: DialOptions & DialerOptions = {},
 ): Promise<ClientConn> {
+  checkNotSubprotocols(options);
   checkOptionNames('dial', options, [...DIAL_OPTION_NAMES, ...DIALER_OPTION_NAMES], 'reject');
   const { headers, subprotocols, signal, ...ofDialer } = options;
   const dialer = Object.keys(ofDialer).length === 0 ? defaultDialer : new Dialer(ofDialer);

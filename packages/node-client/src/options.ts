@@ -109,6 +109,15 @@ export const DIAL_OPTION_NAMES: readonly (keyof DialOptions)[] = [
   'signal',
 ];
 
+/** For the messages about options in the wrong place. */
+const OF_A_DIAL: Readonly<Record<string, string>> = {
+  headers: 'each dial, not of the Dialer',
+  signal: 'each dial, not of the Dialer',
+};
+const OF_A_DIALER: Readonly<Record<string, string>> = Object.fromEntries(
+  DIALER_OPTION_NAMES.map((name) => [name, 'new Dialer(), not of its dials']),
+);
+
 const MAX_REDIRECTS = 5;
 const HEARTBEAT: Heartbeat = { interval: 20_000, timeout: 20_000 };
 
@@ -133,7 +142,7 @@ export interface DialerPlan {
 
 /** @throws TypeError, RangeError or SyntaxError that names the option. */
 export function checkDialerOptions(options: DialerOptions): DialerPlan {
-  checkOptionNames('Dialer', options, DIALER_OPTION_NAMES, 'reject');
+  checkOptionNames('Dialer', options, DIALER_OPTION_NAMES, 'reject', OF_A_DIAL);
   const { heartbeat = HEARTBEAT } = options;
   const settings = { ...options, heartbeat };
   const { highWaterMark, compression } = resolveSettings(settings, 'client');
@@ -163,9 +172,22 @@ export function handshakeTimeoutOf({ handshakeTimeout }: DialerOptions): number 
 
 /** @throws TypeError that names the option. `makeRequest` checks the headers. */
 export function checkDialOptions(options: DialOptions): void {
-  checkOptionNames('dial', options, DIAL_OPTION_NAMES, 'reject');
+  checkNotSubprotocols(options);
+  checkOptionNames('dial', options, DIAL_OPTION_NAMES, 'reject', OF_A_DIALER);
   const { signal } = options;
   if (signal !== undefined) assertOption('signal', signal, isSignal(signal), 'an AbortSignal');
+}
+
+/**
+ * The second argument of the browser's WebSocket is a subprotocol or a list of them.
+ *
+ * @throws TypeError when `options` is such an argument.
+ */
+export function checkNotSubprotocols(options: unknown): void {
+  if (typeof options !== 'string' && !Array.isArray(options)) return;
+  throw new TypeError(
+    'dial: the second argument has the options; write { subprotocols: [...] } for subprotocols',
+  );
 }
 
 function redirectCount(value: unknown): number {

@@ -7,15 +7,27 @@ describe('new Dialer', () => {
   it.each<[string, object, new () => Error, string]>([
     [
       'an unknown option',
+      { zap: 'env' },
+      TypeError,
+      'Dialer: unknown option zap; known options: handshakeTimeout, proxy, followRedirects, tls',
+    ],
+    [
+      'a misspelt option',
       { proxies: 'env' },
       TypeError,
-      'Dialer: unknown option proxies; known options: handshakeTimeout, proxy, followRedirects, tls',
+      'Dialer: unknown option proxies; did you mean proxy?',
+    ],
+    [
+      'an option of a dial',
+      { headers: {} },
+      TypeError,
+      'Dialer: unknown option headers; it is an option of each dial, not of the Dialer',
     ],
     [
       'an option in another case',
       { HandshakeTimeout: 1 },
       TypeError,
-      'unknown option HandshakeTimeout',
+      'unknown option HandshakeTimeout; did you mean handshakeTimeout?',
     ],
     ['a handshakeTimeout of 0', { handshakeTimeout: 0 }, RangeError, 'handshakeTimeout'],
     ['a negative handshakeTimeout', { handshakeTimeout: -1 }, RangeError, 'handshakeTimeout'],
@@ -125,8 +137,22 @@ describe('dial', () => {
       'an unknown option',
       { maxPayload: 5 },
       nobody,
-      'dial: unknown option maxPayload; known options: headers, subprotocols, signal, handshakeTimeout',
+      'dial: unknown option maxPayload; use readLimit',
     ],
+    [
+      'an unknown option without resemblance',
+      { zap: 5 },
+      nobody,
+      'dial: unknown option zap; known options: headers, subprotocols, signal, handshakeTimeout',
+    ],
+    [
+      'an option of ws with another place',
+      { origin: 'http://a' },
+      nobody,
+      'dial: unknown option origin; use headers: { Origin }',
+    ],
+    ['subprotocols, as in browsers', ['chat'], nobody, 'write { subprotocols: [...] }'],
+    ['a subprotocol, as in browsers', 'chat', nobody, 'write { subprotocols: [...] }'],
     [
       'a bad option of a Dialer',
       { compression: 'max' },
