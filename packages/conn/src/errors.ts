@@ -21,6 +21,10 @@ const NAMES: Readonly<Record<number, string>> = {
   1015: 'TLS handshake error',
 };
 
+/** The reason of a connection that the peer ended without a close frame, as in gorilla/websocket. */
+export const UNEXPECTED_EOF = 'unexpected EOF';
+const NO_CLOSE_FRAME = '; the peer ended the connection without a close frame';
+
 /**
  * The connection ended with a close frame, or without one (code 1006, reason `unexpected EOF`).
  * Every later read rejects with the same error.
@@ -40,7 +44,8 @@ export class CloseError extends WebSocketError {
   constructor(closeCode: number, reason = '') {
     const name = NAMES[closeCode];
     const words = `close ${closeCode}${name === undefined ? '' : ` (${name})`}`;
-    super(reason === '' ? words : `${words}: ${printable(reason)}`, 'WS_ERR_CLOSE');
+    const cut = closeCode === 1006 && reason === UNEXPECTED_EOF ? NO_CLOSE_FRAME : '';
+    super(reason === '' ? words : `${words}: ${printable(reason)}${cut}`, 'WS_ERR_CLOSE');
     this.closeCode = closeCode;
     this.reason = reason;
   }
@@ -172,7 +177,42 @@ export class TransportError extends WebSocketError {
 
 /** The error of a connection whose transport threw or rejected in `method`. */
 export function transportFailed(method: string, cause: unknown): TransportError {
-  return new TransportError(`the transport could not ${method}`, { cause });
+  const why = causeText(cause);
+  const message = `the transport could not ${method}${why === '' ? '' : `: ${why}`}`;
+  return new TransportError(message, { cause });
+}
+
+/** What a system's code means. Other packages explain the codes of their own calls. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  ECONNRESET: 'the peer reset the connection',
+  EPIPE: 'the peer has closed the connection',
+};
+
+/**
+ * The message of an error that is the cause of another one, with its code and what that means.
+ * `''` for a value that is no Error or has no message.
+ */
+export function causeText(cause: unknown): string {
+  try {
+    return cause instanceof Error ? textOf(cause) : '';
+  } catch {
+    // A getter or a trap of the error throws.
+    return '';
+  }
+}
+
+function textOf(error: Error): string {
+  const { code, reason, errors } = error as { code?: unknown; reason?: unknown; errors?: unknown };
+  // One error for each address of a name.
+  if (error.message === '' && Array.isArray(errors)) {
+    return errors.map(causeText).filter(Boolean).join(', ');
+  }
+  // OpenSSL's message has addresses of memory and files. Its reason is words.
+  if (typeof reason === 'string' && error.message.includes(':SSL routines:')) return reason;
+  const text = error.message.replace(/^websocket: /, '');
+  if (typeof code !== 'string') return text;
+  const meaning = Object.hasOwn(MEANINGS, code) && text.includes(code) ? `; ${MEANINGS[code]}` : '';
+  return text.includes(code) ? `${text}${meaning}` : `${text} (${code})`;
 }
 
 /**

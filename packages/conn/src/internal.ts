@@ -8,6 +8,7 @@ export { handlerSettled, handlerStarted } from './conn.ts';
 export { historyBytesOf } from './deflate/engine-pool.ts';
 export { deflateLimits } from './deflate/negotiate.ts';
 export type { Compression } from './deflate/settings.ts';
+export { causeText } from './errors.ts';
 export { connSettingNames, resolveSettings } from './options.ts';
 export {
   CORRUPT as InflateCorrupt,

@@ -18,7 +18,11 @@ describe('CloseError', () => {
     [1000, '', 'websocket: close 1000 (normal)'],
     [1001, 'bye', 'websocket: close 1001 (going away): bye'],
     [1005, '', 'websocket: close 1005 (no status)'],
-    [1006, 'unexpected EOF', 'websocket: close 1006 (abnormal closure): unexpected EOF'],
+    [
+      1006,
+      'unexpected EOF',
+      'websocket: close 1006 (abnormal closure): unexpected EOF; the peer ended the connection without a close frame',
+    ],
     [1012, '', 'websocket: close 1012'],
     [4000, 'app', 'websocket: close 4000: app'],
     [4000, 'a\u001b[2J\nb', 'websocket: close 4000: a\\u001b[2J\\u000ab'],

@@ -1,6 +1,7 @@
 import { connect as connectTcp, isIP, Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, TLSSocket } from 'node:tls';
 import { TransportError } from '@ws/conn';
+import { dialError } from './dial-error.ts';
 import type { DialScope } from './dial-scope.ts';
 import { checkOpen, GuardedStream } from './guarded-stream.ts';
 import { callNetDial, type NetDial } from './net-dial.ts';
@@ -206,7 +207,7 @@ function openOrFail<T>(create: () => T, failure: () => string): T {
   try {
     return create();
   } catch (cause) {
-    throw new TransportError(failure(), { cause });
+    throw dialError(failure(), cause);
   }
 }
 
@@ -229,7 +230,12 @@ async function waitUntilOpen(
     // 'close' follows 'error', or comes without it.
     onClose = () => {
       const { error } = guarded;
-      reject(new TransportError(failure() + certificateAdvice(error, kind), { cause: error }));
+      const advice = certificateAdvice(error, kind);
+      reject(
+        advice === ''
+          ? dialError(failure(), error, kind === 'proxy' ? 'proxy' : 'server')
+          : new TransportError(failure() + advice, { cause: error }),
+      );
     };
     stream.once(event, onOpen);
     stream.once('close', onClose);

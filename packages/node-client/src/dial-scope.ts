@@ -27,7 +27,7 @@ export class DialScope {
     if (outer !== undefined) addAbortListener(outer, this.#onAbort);
     if (timeout === Infinity) return;
     this.#timer = setTimeout(() => {
-      const message = `handshake with ${this.peer} timed out after ${timeout} ms while ${this.stage}`;
+      const message = `handshake with ${this.peer} timed out after ${timeout} ms (option handshakeTimeout) while ${this.stage}`;
       this.#controller.abort(new TimeoutError(message));
     }, timeout);
   }

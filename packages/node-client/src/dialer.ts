@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { type Extension } from '@ws/codec';
 import { offerDeflate } from '@ws/codec/internal';
-import { type Transport, TransportError } from '@ws/conn';
+import type { Transport } from '@ws/conn';
 import { checkOptionNames, deflateLimits } from '@ws/conn/internal';
 import { nodePlatform, socketTransport } from '@ws/node-io';
 import {
@@ -15,6 +15,7 @@ import {
 import { ClientConn } from './client-conn.ts';
 import { Connector } from './connect.ts';
 import { checkCookie, storeCookies } from './cookies.ts';
+import { dialError } from './dial-error.ts';
 import { DialScope } from './dial-scope.ts';
 import { BadHandshakeError } from './errors.ts';
 import { exchange, type HttpResponse } from './exchange.ts';
@@ -204,9 +205,7 @@ export class Dialer {
     offers: readonly Extension[],
   ): ClientConn {
     if (guarded.stream.destroyed) {
-      throw new TransportError('the connection broke during the handshake', {
-        cause: guarded.error,
-      });
+      throw dialError('the connection broke during the handshake', guarded.error);
     }
     const { highWaterMark } = this.#plan;
     const transport = socketTransport(guarded.stream, { head: response.head, highWaterMark });

@@ -15,7 +15,8 @@ const NO_RESPONSE: RefusedResponse = { status: 0, headers: {}, body: Buffer.allo
 
 /**
  * The server's response is not a handshake that a client may accept (RFC 6455, section 4.1), or a
- * proxy refused. The message names every fault. The connection is destroyed. Use `status` to decide
+ * proxy refused. The message names every fault, and the first line of a body that is plain text,
+ * escaped. The connection is destroyed. Use `status` to decide
  * what to do: 401 asks for credentials, 503 for another try later.
  */
 export class BadHandshakeError extends WebSocketError {
@@ -36,7 +37,7 @@ export class BadHandshakeError extends WebSocketError {
   readonly body: Buffer;
 
   constructor(message: string, response: RefusedResponse = NO_RESPONSE, options?: ErrorOptions) {
-    super(`bad handshake: ${message}`, 'WS_ERR_BAD_HANDSHAKE', options);
+    super(`bad handshake: ${message}${firstLine(response)}`, 'WS_ERR_BAD_HANDSHAKE', options);
     this.status = response.status;
     this.headers = response.headers;
     this.body = response.body;
@@ -47,11 +48,28 @@ export class BadHandshakeError extends WebSocketError {
   }
 }
 
-/**
- * Quotes foreign text for an error message: cut to 80 characters, and without control characters
- * for a terminal.
- */
+/** The most characters of a body's first line in a message. */
+const MAX_LINE = 200;
+
+/** The first line of a response's body, for the message: many servers say there what is wrong. */
+function firstLine({ status, headers, body }: RefusedResponse): string {
+  const type = headers['content-type'] ?? '';
+  if (status === 101 || !/^text\/plain *(;|$)/i.test(type)) return '';
+  const line = body
+    .toString('utf8')
+    .trimStart()
+    .split(/[\r\n]/, 1)[0]!
+    .trimEnd();
+  return line === '' ? '' : `: "${escape(line, MAX_LINE)}"`;
+}
+
+/** Quotes foreign text for an error message: at most 80 characters, escaped. */
 export function quote(text: string): string {
-  const cut = text.length > 80 ? `${text.slice(0, 80)}...` : text;
-  return `"${cut.replace(/[^ -~]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)}"`;
+  return `"${escape(text, 80)}"`;
+}
+
+/** Cuts foreign text to `most` characters, and escapes all but printable ASCII for a terminal. */
+export function escape(text: string, most: number): string {
+  const cut = text.length > most ? `${text.slice(0, most)}...` : text;
+  return cut.replace(/[^ -~]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

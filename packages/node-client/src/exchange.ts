@@ -5,8 +5,8 @@ import {
   request as makeHttpRequest,
 } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { TransportError } from '@ws/conn';
 import { rawHeaderValues } from '@ws/http-shared';
+import { dialError } from './dial-error.ts';
 import { BadHandshakeError } from './errors.ts';
 import { checkOpen } from './guarded-stream.ts';
 import { MAX_BODY, RefusalBody } from './refusal-body.ts';
@@ -276,9 +276,7 @@ function explainError(error: NodeJS.ErrnoException, labels: Labels): Error {
   if (error.code?.startsWith('HPE_')) {
     return new BadHandshakeError(`${labels.answer} is not HTTP`, undefined, { cause: error });
   }
-  return new TransportError(`the connection broke before ${labels.peer} answered`, {
-    cause: error,
-  });
+  return dialError(`the connection broke before ${labels.peer} answered`, error);
 }
 
 function tooLarge(labels: Labels, cause?: Error): BadHandshakeError {

@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { TransportError } from '@ws/conn';
 import { asError } from '@ws/http-shared';
+import { dialError } from './dial-error.ts';
 
 /**
  * Checks that a stream is open. On a stream that has ended, node:http and node:tls would wait
@@ -13,7 +13,7 @@ export function checkOpen(stream: Duplex): void {
   const over = stream.destroyed || stream.writableEnded || stream.readableEnded;
   // A stream with `autoDestroy: false` may have failed without being destroyed.
   if (!over && !stream.errored) return;
-  throw new TransportError('the stream is not open', { cause: stream.errored ?? undefined });
+  throw dialError('the stream is not open', stream.errored ?? undefined);
 }
 
 /**

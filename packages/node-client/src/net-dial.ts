@@ -1,7 +1,8 @@
 import type { Duplex } from 'node:stream';
-import { type Transport, TransportError } from '@ws/conn';
+import type { Transport } from '@ws/conn';
 import { typeName } from '@ws/http-shared';
 import { hasTransport } from '@ws/node-io';
+import { dialError } from './dial-error.ts';
 import type { DialScope } from './dial-scope.ts';
 import { GuardedStream } from './guarded-stream.ts';
 import { TransportDuplex } from './transport-duplex.ts';
@@ -45,7 +46,7 @@ export async function callNetDial(
         () => {},
       );
     } else if (!(error instanceof UnusableStreamError)) {
-      throw new TransportError(`${name} to ${label} failed`, { cause: error });
+      throw dialError(`${name} to ${label} failed`, error);
     }
     throw error;
   }
@@ -110,7 +111,7 @@ export function adopt(name: string, stream: Duplex | Transport): GuardedStream {
     return guardStream(name, stream);
   } catch (cause) {
     if (cause instanceof UnusableStreamError) throw cause;
-    throw new TransportError(`${name}: the transport did not start`, { cause });
+    throw dialError(`${name}: the transport did not start`, cause);
   }
 }
 

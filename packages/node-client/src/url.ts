@@ -58,6 +58,8 @@ export function parseTarget(url: string | URL): Target {
   if (/[\u0000-\u001f\u007f]/.test(text)) throw malformed('it contains a control character');
   if (text !== text.trim()) throw malformed('it begins or ends with a space');
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1]?.toLowerCase();
+  const hostAndPort = /^(localhost|[a-z0-9-]+\.[a-z0-9.-]+):\d+(?=[/?#]|$)/i.exec(text)?.[0];
+  if (hostAndPort !== undefined) throw malformed(`it has no scheme; write ws://${hostAndPort}`);
   if (scheme === undefined) throw malformed('it has no scheme; start it with ws:// or wss://');
   const secure = SECURE.get(scheme);
   if (secure !== undefined) return tcpTarget(text, secure);

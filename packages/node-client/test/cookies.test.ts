@@ -140,7 +140,7 @@ describe('Dialer with a jar', () => {
       },
     };
     await expect(new Dialer({ jar, netDial }).dial(url)).rejects.toMatchObject({
-      message: 'websocket: the connection broke during the handshake',
+      message: /^websocket: the connection broke during the handshake: read ECONNRESET; /,
       code: 'WS_ERR_TRANSPORT',
       cause: { code: 'ECONNRESET' },
     });

@@ -402,7 +402,7 @@ describe('followRedirects', () => {
     const server = await site({ '/a': to(silent.url) });
     const error = await inVain(`${server.url}/a`, { followRedirects: 5, handshakeTimeout: 60 });
     expect(error).toMatchObject({
-      message: `websocket: handshake with 127.0.0.1:${silent.port} timed out after 60 ms while waiting for the answer`,
+      message: `websocket: handshake with 127.0.0.1:${silent.port} timed out after 60 ms (option handshakeTimeout) while waiting for the answer`,
     });
     await Promise.all([server.gone(), silent.gone()]);
   });

@@ -49,7 +49,7 @@ function judge(result: ClientConn | Error, outcome: Outcome): void {
   expect(result).toBeInstanceOf(outcome.is === 'broken' ? TransportError : BadHandshakeError);
   if (outcome.is === 'broken') {
     expect(result).toMatchObject({
-      message: 'websocket: the connection broke before the server answered',
+      message: /^websocket: the connection broke before the server answered: .*ECONNRESET/,
       code: 'WS_ERR_TRANSPORT',
       cause: { code: 'ECONNRESET' },
     });
@@ -266,7 +266,7 @@ describe('an answer that comes slowly', () => {
     const error = await inVain(server.url, { handshakeTimeout: 150 });
     expect(error).toBeInstanceOf(TimeoutError);
     expect(error).toMatchObject({
-      message: /timed out after 150 ms while waiting for the answer$/,
+      message: /timed out after 150 ms (option handshakeTimeout) while waiting for the answer$/,
     });
     await server.gone();
   });
@@ -357,6 +357,29 @@ describe('many sets of Set-Cookie', () => {
     judge(
       (await inVain(server.url)) as Error,
       refused(0, 'the head of the answer is larger than 16384 bytes', ''),
+    );
+  });
+});
+
+describe('the message of a refusal', () => {
+  it.each([
+    ['the first line of plain text', 'text/plain', 'no such room\nsecond', ': "no such room"'],
+    ['a charset', 'text/plain; charset=utf-8', 'n\u00f6', ': "n\\u00f6"'],
+    ['control characters, escaped', 'text/plain', '\u001b[2Jx', ': "\\u001b[2Jx"'],
+    ['at most 200 characters', 'text/plain', 'x'.repeat(900), `: "${'x'.repeat(200)}..."`],
+    ['no page', 'text/html', '<p>no such room', ''],
+    ['no empty line', 'text/plain', ' \r\n', ''],
+  ])('contains %s', async (_, type, body, shown) => {
+    const bytes = Buffer.from(body);
+    const { url } = await rawServer((socket) => {
+      socket.write(
+        `HTTP/1.1 404 No\r\nContent-Type: ${type}\r\nContent-Length: ${bytes.length}\r\n\r\n`,
+      );
+      socket.write(bytes);
+    });
+    const error = (await inVain(url)) as Error;
+    expect(error.message).toBe(
+      `websocket: bad handshake: the server answered 404 Not Found, not 101${shown}`,
     );
   });
 });

@@ -1,6 +1,13 @@
 import { CloseCode, formatCloseMessage, type Role, type WebSocketError } from '@ws/codec';
 import type { CloseInfo, ConnState } from '../close-info.ts';
-import { CloseError, CloseSentError, TimeoutError, TransportError } from '../errors.ts';
+import {
+  CloseError,
+  CloseSentError,
+  causeText,
+  TimeoutError,
+  TransportError,
+  UNEXPECTED_EOF,
+} from '../errors.ts';
 
 // The phases of a close (RFC 6455, section 7). A connection only moves down this list.
 
@@ -525,17 +532,10 @@ function setAlarm(handshake: CloseHandshake, ms: number): void {
 }
 
 function unexpectedEof(): CloseError {
-  return new CloseError(CloseCode.AbnormalClosure, 'unexpected EOF');
+  return new CloseError(CloseCode.AbnormalClosure, UNEXPECTED_EOF);
 }
 
 function brokenBy(error: Error | undefined): TransportError | undefined {
   if (error === undefined || error instanceof TransportError) return error;
-  return new TransportError(messageOf(error), { cause: error });
-}
-
-/** The message of a system error, with its code. */
-function messageOf(error: Error): string {
-  const { code } = error as { code?: unknown };
-  if (typeof code !== 'string' || error.message.includes(code)) return error.message;
-  return `${error.message} (${code})`;
+  return new TransportError(causeText(error), { cause: error });
 }

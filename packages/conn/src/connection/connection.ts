@@ -499,8 +499,8 @@ export class Connection
   setReadDeadline(at: Date | number | null): void {
     if (this.state === 'closed') return void untilOf(at);
     this.#deadlines ??= {};
-    this.#deadlines.read ??= new Deadline(this.platform, () => {
-      this.readSide.expire(new TimeoutError('read timeout', { permanent: true }));
+    this.#deadlines.read ??= new Deadline(this.platform, (ms) => {
+      this.readSide.expire(deadlineError('read', ms));
     });
     this.#deadlines.read.set(at);
   }
@@ -508,11 +508,8 @@ export class Connection
   setWriteDeadline(at: Date | number | null): void {
     if (this.state === 'closed') return void untilOf(at);
     this.#deadlines ??= {};
-    this.#deadlines.write ??= new Deadline(this.platform, () => {
-      this.sendQueue.expire(
-        new TimeoutError('write timeout', { permanent: true }),
-        this.writeSide.waitingBytes,
-      );
+    this.#deadlines.write ??= new Deadline(this.platform, (ms) => {
+      this.sendQueue.expire(deadlineError('write', ms), this.writeSide.waitingBytes);
     });
     // The send queue also stores an expired deadline. Clear it there too.
     this.#writeSide?.sendQueue.clearExpired();
@@ -591,4 +588,9 @@ export class Connection
     this.observe((observer) => observer.closed?.(this.conn, info));
     this.scheduleEndOfTurn();
   }
+}
+
+function deadlineError(call: 'read' | 'write', ms: number): TimeoutError {
+  const setter = call === 'read' ? 'setReadDeadline' : 'setWriteDeadline';
+  return new TimeoutError(`${call} timeout after ${ms} ms (${setter})`, { permanent: true });
 }

@@ -9,16 +9,21 @@ class Ping implements TimerEntry {
   readonly sentAt: number;
   readonly answer: Deferred<number>;
   readonly #pings: Pings;
+  readonly #timeout: number;
 
-  constructor(pings: Pings, payload: Uint8Array, sentAt: number) {
+  constructor(pings: Pings, payload: Uint8Array, sentAt: number, timeout: number) {
     this.#pings = pings;
     this.payload = payload;
     this.sentAt = sentAt;
+    this.#timeout = timeout;
     this.answer = new Deferred<number>();
   }
 
   fire(): void {
-    this.#pings.drop(this, new TimeoutError('no pong in time (option timeout of ping)'));
+    this.#pings.drop(
+      this,
+      new TimeoutError(`no pong within ${this.#timeout} ms (option timeout of ping)`),
+    );
   }
 }
 
@@ -63,7 +68,7 @@ export class Pings {
         new BackpressureError(`${this.#most} pings are unanswered (option maxPendingPings)`),
       );
     }
-    const ping = new Ping(this, payload, this.#platform.now());
+    const ping = new Ping(this, payload, this.#platform.now(), timeout);
     this.#pending.push(ping);
     if (timeout !== Infinity) timersOf(this.#platform).set(ping, timeout);
     send(payload).catch((error: unknown) => this.drop(ping, error));

@@ -15,9 +15,11 @@ export interface Deadlines {
 export class Deadline implements TimerEntry {
   slot: number | undefined;
   readonly #platform: Platform;
-  readonly #onExpired: () => void;
+  readonly #onExpired: (ms: number) => void;
+  /** Time from the call that set it to the deadline. */
+  #ms = 0;
 
-  constructor(platform: Platform, onExpired: () => void) {
+  constructor(platform: Platform, onExpired: (ms: number) => void) {
     this.#platform = platform;
     this.#onExpired = onExpired;
   }
@@ -26,12 +28,13 @@ export class Deadline implements TimerEntry {
   set(at: Date | number | null): void {
     const ms = untilOf(at);
     timersOf(this.#platform).clear(this);
-    if (ms <= 0) this.#onExpired();
+    this.#ms = Math.max(0, ms);
+    if (ms <= 0) this.fire();
     else if (ms !== Infinity) timersOf(this.#platform).set(this, ms);
   }
 
   fire(): void {
-    this.#onExpired();
+    this.#onExpired(this.#ms);
   }
 
   clear(): void {

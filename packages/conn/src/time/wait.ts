@@ -40,7 +40,7 @@ export function withTimeout<T>(
   const outcome = new Deferred<T>();
   const entry: TimerEntry = {
     slot: undefined,
-    fire: () => stop(new TimeoutError(`timed out after ${ms} ms`)),
+    fire: () => stop(new TimeoutError(`timed out after ${ms} ms (option timeout)`)),
   };
   const aborted = (): void => stop(signal?.reason);
   const forget = (): void => {

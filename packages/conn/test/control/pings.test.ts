@@ -70,11 +70,11 @@ describe('Pings', () => {
     void ping('for ever');
     await platform.advance(89);
     expect(seen).toEqual([
-      'short: TimeoutError websocket: no pong in time (option timeout of ping)',
+      'short: TimeoutError websocket: no pong within 50 ms (option timeout of ping)',
     ]);
     await platform.advance(1);
     expect(seen.slice(1)).toEqual([
-      'long: TimeoutError websocket: no pong in time (option timeout of ping)',
+      'long: TimeoutError websocket: no pong within 90 ms (option timeout of ping)',
     ]);
     expect(platform.timers).toBe(0);
     await pong('for ever');

@@ -78,7 +78,7 @@ describe('withTimeout', () => {
     await platform.advance(99);
     expect(seen).toEqual(['started']);
     await platform.advance(1);
-    const over = 'websocket: timed out after 100 ms';
+    const over = 'websocket: timed out after 100 ms (option timeout)';
     expect(seen).toEqual(['started', `gives up: ${over}`, `TimeoutError: ${over}`]);
     await expect(waited).rejects.toBeInstanceOf(TimeoutError);
     expect(listeners()).toBe(0);
@@ -108,7 +108,10 @@ describe('withTimeout', () => {
   it('returns a result that arrived at the moment of the timeout', async () => {
     const { platform, started, seen } = waitOf({ timeout: 100 }, false);
     await platform.advance(100);
-    expect(seen).toEqual(['started', 'gives up: websocket: timed out after 100 ms']);
+    expect(seen).toEqual([
+      'started',
+      'gives up: websocket: timed out after 100 ms (option timeout)',
+    ]);
     started.resolve('there');
     await platform.settle();
     expect(seen[2]).toBe('there');

@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TransportError } from '@ws/conn';
 import { ipv6Groups } from '@ws/http-shared';
+import { dialError } from '../dial-error.ts';
 import type { DialScope } from '../dial-scope.ts';
 import { BadHandshakeError } from '../errors.ts';
 import { checkOpen, type GuardedStream } from '../guarded-stream.ts';
@@ -132,7 +133,7 @@ class SocksDialog {
     const bytes = new Promise<Buffer>((resolve, reject) => {
       onClose = () => {
         const message = `the connection broke before the proxy ${String(this.#proxy.address)} answered`;
-        reject(new TransportError(message, { cause: this.#guarded.error }));
+        reject(dialError(message, this.#guarded.error));
       };
       onReadable = () => {
         const bytes = stream.read(size) as Buffer | null;

@@ -160,7 +160,10 @@ describe('a dial through an HTTP proxy', () => {
         throw new Error('never');
       },
     });
-    expect(error).toMatchObject({ message: 'websocket: connecting to /nowhere/app.sock failed' });
+    expect(error).toMatchObject({
+      message:
+        'websocket: connecting to /nowhere/app.sock failed: connect ENOENT /nowhere/app.sock; there is no such socket',
+    });
   });
 
   it('does not take a stream that is open through it', async () => {
@@ -221,7 +224,8 @@ describe('a dial through an HTTP proxy', () => {
     const proxy = new URL('http://me:hush@127.0.0.1:1');
     const error = (await inVain('ws://h/', { proxy, netDial: undefined })) as Error;
     expect(error).toMatchObject({
-      message: 'websocket: connecting to the proxy 127.0.0.1:1 failed',
+      message:
+        'websocket: connecting to the proxy 127.0.0.1:1 failed: connect ECONNREFUSED 127.0.0.1:1; nothing listens there',
       code: 'WS_ERR_TRANSPORT',
       cause: { code: 'ECONNREFUSED' },
     });
@@ -230,7 +234,7 @@ describe('a dial through an HTTP proxy', () => {
       throw cause;
     };
     expect(await inVain('ws://h/', { proxy, netDial })).toMatchObject({
-      message: 'websocket: netDial to the proxy 127.0.0.1:1 failed',
+      message: 'websocket: netDial to the proxy 127.0.0.1:1 failed: no way',
       cause,
     });
   });
@@ -543,7 +547,7 @@ describe('the bounds of a dial through a proxy', () => {
   it('end the function', async () => {
     expect(await inVain('ws://h/', { ...short, proxy: forever })).toMatchObject({
       message:
-        'websocket: handshake with h:80 timed out after 40 ms while waiting for the proxy function',
+        'websocket: handshake with h:80 timed out after 40 ms (option handshakeTimeout) while waiting for the proxy function',
     });
   });
 
@@ -551,7 +555,7 @@ describe('the bounds of a dial through a proxy', () => {
     const options = { ...short, proxy: at(3128), netDial: forever };
     expect(await inVain('ws://h/', options)).toMatchObject({
       message:
-        'websocket: handshake with h:80 timed out after 40 ms while connecting to the proxy 127.0.0.1:3128',
+        'websocket: handshake with h:80 timed out after 40 ms (option handshakeTimeout) while connecting to the proxy 127.0.0.1:3128',
     });
   });
 
@@ -560,7 +564,7 @@ describe('the bounds of a dial through a proxy', () => {
     const error = await inVain('ws://h/', { ...short, proxy: at(via.port, scheme) });
     expect(error).toBeInstanceOf(TimeoutError);
     expect(error).toMatchObject({
-      message: `websocket: handshake with h:80 timed out after 40 ms while waiting for the proxy 127.0.0.1:${via.port}`,
+      message: `websocket: handshake with h:80 timed out after 40 ms (option handshakeTimeout) while waiting for the proxy 127.0.0.1:${via.port}`,
     });
     await via.gone();
   });
@@ -568,7 +572,7 @@ describe('the bounds of a dial through a proxy', () => {
   it('end the TLS handshake with a silent proxy', async () => {
     const via = await rawServer(silent);
     const proxy = at(via.port, 'https');
-    const message = `websocket: handshake with h:80 timed out after 40 ms while waiting for the TLS handshake with the proxy 127.0.0.1:${via.port}`;
+    const message = `websocket: handshake with h:80 timed out after 40 ms (option handshakeTimeout) while waiting for the TLS handshake with the proxy 127.0.0.1:${via.port}`;
     expect(await inVain('ws://h/', { ...short, proxy })).toMatchObject({ message });
     expect(await inVain('ws://h/', { ...short, proxy, netDial: undefined })).toMatchObject({
       message,
@@ -580,7 +584,7 @@ describe('the bounds of a dial through a proxy', () => {
     const via = await rawServer(says('HTTP/1.1 200 OK\r\n\r\n'));
     expect(await inVain('wss://h/', { ...short, proxy: at(via.port) })).toMatchObject({
       message:
-        'websocket: handshake with h:443 timed out after 40 ms while waiting for the TLS handshake with h:443',
+        'websocket: handshake with h:443 timed out after 40 ms (option handshakeTimeout) while waiting for the TLS handshake with h:443',
     });
     await via.gone();
   });
@@ -588,7 +592,8 @@ describe('the bounds of a dial through a proxy', () => {
   it('end the wait for a silent server behind the proxy', async () => {
     const via = await rawServer(says('HTTP/1.1 200 OK\r\n\r\n'));
     expect(await inVain('ws://h/', { ...short, proxy: at(via.port) })).toMatchObject({
-      message: 'websocket: handshake with h:80 timed out after 40 ms while waiting for the answer',
+      message:
+        'websocket: handshake with h:80 timed out after 40 ms (option handshakeTimeout) while waiting for the answer',
     });
     await via.gone();
   });

@@ -129,7 +129,7 @@ describe('a dial through a SOCKS 5 proxy', () => {
     expect(error).toMatchObject({ code: 'WS_ERR_BAD_HANDSHAKE', status: 403 });
     expect(error.body.toString()).toBe('early');
     expect(await inVain('wss://h/', { proxy: via.proxy })).toMatchObject({
-      message: 'websocket: TLS handshake with h:443 failed',
+      message: /^websocket: TLS handshake with h:443 failed: wrong version number; /,
       cause: { code: 'ERR_SSL_WRONG_VERSION_NUMBER' },
     });
     await via.gone();
@@ -310,9 +310,9 @@ describe('a SOCKS 5 proxy that', () => {
     for (const url of ['ws://h/', 'wss://h/']) {
       const error = await inVain(url, { proxy: via.proxy });
       expect(error).toBeInstanceOf(TransportError);
-      expect(error).toMatchObject({
-        message: `websocket: the connection broke before the proxy 127.0.0.1:${via.port} answered`,
-      });
+      expect((error as Error).message).toMatch(
+        `websocket: the connection broke before the proxy 127.0.0.1:${via.port} answered`,
+      );
     }
     await via.gone();
   });
@@ -329,7 +329,7 @@ describe('a SOCKS 5 proxy that', () => {
     const error = await inVain('ws://h/', { proxy: via.proxy, handshakeTimeout: 40 });
     expect(error).toBeInstanceOf(TimeoutError);
     expect(error).toMatchObject({
-      message: `websocket: handshake with h:80 timed out after 40 ms while waiting for the proxy 127.0.0.1:${via.port}`,
+      message: `websocket: handshake with h:80 timed out after 40 ms (option handshakeTimeout) while waiting for the proxy 127.0.0.1:${via.port}`,
     });
     await via.gone();
   });

@@ -71,7 +71,7 @@ describe('a function for headers', () => {
     expect(errors).toHaveLength(2);
     expect(errors[0]).toMatchObject({
       message:
-        'websocket: handshake with h:81 timed out after 20 ms while waiting for the headers function',
+        'websocket: handshake with h:81 timed out after 20 ms (option handshakeTimeout) while waiting for the headers function',
     });
     expect(signals.map((signal) => signal.reason as unknown)).toEqual(errors);
   });

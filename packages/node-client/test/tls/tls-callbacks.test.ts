@@ -184,7 +184,7 @@ describe('a lookup', () => {
   ])('that %s rejects the dial with its error as the cause', async (_, lookup) => {
     const error = (await fails(lookup)) as Error;
     expect(error).toBeInstanceOf(TransportError);
-    expect(error.message).toBe('websocket: connecting to somewhere.example:443 failed');
+    expect(error.message).toBe('websocket: connecting to somewhere.example:443 failed: mine');
     expect(error.cause).toBe(mine);
   });
 

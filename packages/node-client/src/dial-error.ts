@@ -1,0 +1,55 @@
+import { TransportError } from '@ws/conn';
+import { causeText } from '@ws/conn/internal';
+import { escape } from './errors.ts';
+
+/** What the error of a system call means for a dial, by its code. */
+const MEANINGS: ReadonlyMap<unknown, string> = new Map([
+  ['ECONNREFUSED', 'nothing listens there'],
+  ['ENOTFOUND', 'the name does not exist'],
+  ['EAI_AGAIN', 'no DNS server has answered'],
+  ['EHOSTUNREACH', 'no route leads there'],
+  ['ENETUNREACH', 'no route leads there'],
+  ['ENOENT', 'there is no such socket'],
+]);
+
+/** OpenSSL's codes for an answer that is not TLS. */
+const NOT_TLS: ReadonlySet<unknown> = new Set([
+  'ERR_SSL_WRONG_VERSION_NUMBER',
+  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
+  'ERR_SSL_HTTP_REQUEST',
+]);
+
+/** Who answers in plain text instead of TLS, and the scheme of its plain URL. */
+type PlainPeer = 'server' | 'proxy';
+const PLAIN: Readonly<Record<PlainPeer, string>> = {
+  server: 'the server does not speak TLS there; use ws:',
+  proxy: 'the proxy does not speak TLS there; use http:',
+};
+
+/**
+ * The error of a dial whose connection failed. The message says what failed, the message of
+ * `cause`, and what that means.
+ */
+export function dialError(
+  what: string,
+  cause: unknown,
+  peer: PlainPeer = 'server',
+): TransportError {
+  const why = [causeText(cause), meaningOf(cause, peer)].filter((text) => text !== '');
+  const message = why.length === 0 ? what : `${what}: ${escape(why.join('; '), 300)}`;
+  return new TransportError(message, { cause });
+}
+
+function meaningOf(cause: unknown, peer: PlainPeer): string {
+  const code = codeOf(cause);
+  return NOT_TLS.has(code) ? PLAIN[peer] : (MEANINGS.get(code) ?? '');
+}
+
+/** A getter or a trap of the application's error may throw. */
+function codeOf(cause: unknown): unknown {
+  try {
+    return (cause as { code?: unknown } | null | undefined)?.code;
+  } catch {
+    return undefined;
+  }
+}
