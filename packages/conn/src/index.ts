@@ -54,7 +54,8 @@ export { portablePlatform } from './platform/portable-platform.ts';
 export { MessageReader } from './read/message-reader.ts';
 export type { MessageHandler } from './read/receive-call.ts';
 export type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';
-export type { Report, ReportContext, ReportedConn } from './report/report.ts';
+export type { Report } from './report/report.ts';
+export type { ReportContext, ReportedConn } from './report/report-context.ts';
 export type { ConnStats } from './stats.ts';
 export {
   type ByteReadable,

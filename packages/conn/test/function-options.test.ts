@@ -64,6 +64,10 @@ const reportsOnly: Row['outcomes'] = {
   'never settles': { sent: ['text x'] },
   'returns nonsense': { sent: ['text x'] },
 };
+const notSendable: Outcome = {
+  reported: [typeError('expected a string or bytes')],
+  error: typeError('expected a string or bytes'),
+};
 const schemaOf = (validate: WrongFunction): StandardSchema =>
   ({ '~standard': { version: 1, vendor: 'mine', validate } }) as never;
 const schemaFails = (cause: unknown): Outcome => ({
@@ -143,6 +147,27 @@ const ROWS: Readonly<Record<Given, Row>> = {
       'never settles': { state: 'closed' },
       'returns nonsense': { state: 'closed' },
     },
+  },
+  'observer.reported': {
+    observer: (reported) => ({ reported }),
+    act: ({ conn }) => conn.send({} as never),
+    outcomes: {
+      throws: notSendable,
+      rejects: notSendable,
+      'never settles': notSendable,
+      'returns nonsense': notSendable,
+    },
+  },
+  'observer.blocked': {
+    observer: (blocked) => ({ blocked }),
+    options: () => ({ readAhead: 1 }),
+    act: async ({ conn, feed, frame, platform, transport }) => {
+      transport.block();
+      void conn.send('x');
+      feed(frame(1, 'in'), frame(1, 'in'));
+      await platform.advance(5_100);
+    },
+    outcomes: reportsOnly,
   },
   'ping handler': {
     act: ({ conn, feed, frame }, wrong) => {

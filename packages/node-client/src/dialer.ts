@@ -16,6 +16,7 @@ import { ClientConn } from './client-conn.ts';
 import { Connector } from './connect.ts';
 import { checkCookie, storeCookies } from './cookies.ts';
 import { dialError } from './dial-error.ts';
+import { dialBegins, dialFails } from './dial-events.ts';
 import { DialScope } from './dial-scope.ts';
 import { BadHandshakeError } from './errors.ts';
 import { exchange, type HttpResponse } from './exchange.ts';
@@ -135,6 +136,7 @@ export class Dialer {
     given?: GuardedStream,
   ): Promise<ClientConn> {
     const scope = new DialScope(this.#plan.handshakeTimeout, signal);
+    dialBegins(first.target.url);
     let attempt = first;
     let guarded = given;
     try {
@@ -166,7 +168,9 @@ export class Dialer {
     } catch (error) {
       guarded?.destroy();
       // After an abort every other error is a consequence of it.
-      throw scope.signal.aborted ? scope.signal.reason : error;
+      const reason: unknown = scope.signal.aborted ? scope.signal.reason : error;
+      dialFails(first.target.url, reason);
+      throw reason;
     } finally {
       scope.end();
     }

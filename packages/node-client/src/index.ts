@@ -62,6 +62,8 @@ export {
   type CompressionSettings,
   compressionBackend,
   configureCompression,
+  type Diagnostics,
+  type MessageSeen,
 } from '@ws/node-io';
 export type { ClientConn, HandshakeResponse } from './client-conn.ts';
 export type { CookieJar } from './cookies.ts';

@@ -163,7 +163,7 @@ describe('a connection that fails', () => {
     expect(secure).toBeInstanceOf(TransportError);
     // A reset may arrive before 'connect'.
     expect((secure as Error).message).toMatch(
-      /^websocket: (connecting to|TLS handshake with) .* failed: .*(ECONNRESET|EPIPE|use ws:),
+      /^websocket: (connecting to|TLS handshake with) .* failed: .*(ECONNRESET|EPIPE|use ws:)/,
     );
   });
 

@@ -1,5 +1,6 @@
 import { type Channel, channel } from 'node:diagnostics_channel';
 import type { CloseInfo, Conn, Observer } from '@ws/conn';
+import { debug, describe, describeClose, describeError } from './debug.ts';
 
 /** A message, as the channels of {@link Diagnostics} publish it. */
 export interface MessageSeen {
@@ -37,6 +38,10 @@ export interface Diagnostics {
   readonly '@ws:message:in': MessageSeen;
   /** A message was accepted for sending. */
   readonly '@ws:message:out': MessageSeen;
+  /** A client begins to dial `url`. Its options are valid. */
+  readonly '@ws:dial': { readonly url: string };
+  /** A dial has failed: the promise of `dial` rejects with `error`. */
+  readonly '@ws:dial:fail': { readonly url: string; readonly error: unknown };
 }
 
 function channelOf(name: keyof Diagnostics): Channel {
@@ -51,11 +56,13 @@ const messageOut = /* @__PURE__ */ channelOf('@ws:message:out');
 
 function publishOpen(conn: object): void {
   open.publish({ conn });
+  if (debug.enabled) debug('open: %s', describe(conn as Conn));
 }
 
 function publishClose(conn: object, info: CloseInfo): void {
   if (info.error !== undefined) fail.publish({ conn, error: info.error });
   close.publish({ conn, info });
+  if (debug.enabled) debug('close: %s: %s', describe(conn as Conn), describeClose(info));
 }
 
 function publishMessageIn(conn: object, type: number, bytes: number): void {
@@ -66,17 +73,40 @@ function publishMessageOut(conn: object, type: number, bytes: number): void {
   messageOut.publish({ conn, type, bytes });
 }
 
+function logReported(error: unknown, where: string, conn: object | undefined): void {
+  const whose = conn === undefined ? '' : ` of ${describe(conn as Conn)}`;
+  debug('error in %s%s: %s', where, whose, describeError(error));
+}
+
+function logBlocked(conn: object, bytes: number, ms: number): void {
+  debug(
+    'blocked: %s: no read for %d ms while %d bytes of writes wait; the peer may wait in the same way: read while you write',
+    describe(conn as Conn),
+    ms,
+    bytes,
+  );
+}
+
 /**
  * Publishes to the channels that have subscribers. A class: V8 looks up its getters in 1 ns, those
  * of an object literal in 11 ns.
  */
 class Publisher implements Observer {
   get opened(): Observer['opened'] {
-    return open.hasSubscribers ? publishOpen : undefined;
+    return open.hasSubscribers || debug.enabled ? publishOpen : undefined;
   }
 
   get closed(): Observer['closed'] {
-    return close.hasSubscribers || fail.hasSubscribers ? publishClose : undefined;
+    const observed = close.hasSubscribers || fail.hasSubscribers || debug.enabled;
+    return observed ? publishClose : undefined;
+  }
+
+  get reported(): Observer['reported'] {
+    return debug.enabled ? logReported : undefined;
+  }
+
+  get blocked(): Observer['blocked'] {
+    return debug.enabled ? logBlocked : undefined;
   }
 
   get messageIn(): Observer['messageIn'] {

@@ -20,7 +20,8 @@ import { closeFrameOf } from '../read/message-faults.ts';
 import type { PendingRead } from '../read/pending-read.ts';
 import { ReadSide, type ReadSideOwner } from '../read/read-side.ts';
 import type { ReceiveCall } from '../read/receive-call.ts';
-import { type ReportedConn, reportError } from '../report/report.ts';
+import { reportError } from '../report/report.ts';
+import type { ReportedConn } from '../report/report-context.ts';
 import { Deadline, type Deadlines, untilOf } from '../time/deadline.ts';
 import type { EndOfTurnTask } from '../time/end-of-turn.ts';
 import { Deferred, RESOLVED, rejected, rejectedLater, resolvedLater } from '../time/promises.ts';
@@ -578,7 +579,7 @@ export class Connection
 
   stopTimers(): void {
     this.shared.timers.clear(this);
-    this.#flowControl?.stopTimeout();
+    this.#flowControl?.stop();
     this.#deadlines?.read?.clear();
     this.#deadlines?.write?.clear();
   }

@@ -1,4 +1,6 @@
 import { TimeoutError, type TransportError, transportFailed } from '../errors.ts';
+import type { Observer } from '../platform/observer.ts';
+import type { Platform } from '../platform/platform.ts';
 import type { TimerEntry, Timers } from '../time/timers.ts';
 import type { Transport } from '../transport.ts';
 
@@ -7,6 +9,10 @@ export interface FlowControlOwner {
   readonly transport: Transport;
   readonly shared: { readonly timers: Timers };
   readonly settings: { readonly idleReadTimeout: number };
+  readonly platform: Platform;
+  readonly conn: object;
+  /** Bytes that were written and that the operating system has not taken. */
+  readonly bufferedAmount: number;
   /**
    * Whether `receive` or `discardReads` is pending. No timeout runs then: a handler has no time
    * limit.
@@ -14,9 +20,38 @@ export interface FlowControlOwner {
   readonly receiving: boolean;
   /** Whether the connection has begun to end. */
   readonly ending: boolean;
+  /** Since when the transport takes no bytes; `now` when it does. */
+  stalledSince(now: number): number;
+  observe(event: (observer: Observer) => unknown): void;
   abort(error: TimeoutError | TransportError): void;
   /** Aborts when `result` of a transport's method is a promise that rejects. */
   watchTransport(method: 'pause' | 'resume', result: unknown): void;
+}
+
+/** Time in ms without a read and without a written byte after which an observer is informed. */
+const BLOCKED_AFTER = 5_000;
+
+/** Informs the observer of a connection that neither reads nor can write. */
+class BlockedCheck implements TimerEntry {
+  slot: number | undefined;
+  readonly #owner: FlowControlOwner;
+
+  constructor(owner: FlowControlOwner) {
+    this.#owner = owner;
+  }
+
+  start(): void {
+    this.#owner.shared.timers.set(this, BLOCKED_AFTER);
+  }
+
+  fire(): void {
+    const owner = this.#owner;
+    const now = owner.platform.now();
+    const ms = Math.round(now - owner.stalledSince(now));
+    const { bufferedAmount } = owner;
+    if (bufferedAmount === 0 || ms < BLOCKED_AFTER) return this.start();
+    owner.observe((observer) => observer.blocked?.(owner.conn, bufferedAmount, ms));
+  }
 }
 
 /**
@@ -29,6 +64,8 @@ export class FlowControl implements TimerEntry {
   /** A read has begun. The timeout is renewed once a turn, for all reads of that turn. */
   renewalDue = false;
   readonly #owner: FlowControlOwner;
+  /** Present while the transport is paused and a program observes blocked connections. */
+  #blockedCheck: BlockedCheck | undefined;
 
   constructor(owner: FlowControlOwner) {
     this.#owner = owner;
@@ -40,10 +77,16 @@ export class FlowControl implements TimerEntry {
     // The timeout also runs while a message is inflated for a reader, since the reader may give up.
     // Each step of inflating restarts it.
     if (!this.#owner.receiving) this.#startTimeout();
+    if (this.#owner.platform.observer?.blocked !== undefined) this.#checkLater();
+  }
+
+  #checkLater(): void {
+    this.#blockedCheck = new BlockedCheck(this.#owner);
+    this.#blockedCheck.start();
   }
 
   resume(): void {
-    this.stopTimeout();
+    this.stop();
     this.paused = false;
     this.#call('resume');
   }
@@ -64,12 +107,20 @@ export class FlowControl implements TimerEntry {
   /** Restarts the timeout, because a read has begun. */
   renewTimeout(): void {
     this.renewalDue = false;
-    if (this.#owner.receiving) this.stopTimeout();
+    if (this.#owner.receiving) this.#stopTimeout();
     else if (this.slot !== undefined) this.#startTimeout();
   }
 
-  stopTimeout(): void {
+  #stopTimeout(): void {
     this.#owner.shared.timers.clear(this);
+  }
+
+  /** Stops all timers. */
+  stop(): void {
+    this.#stopTimeout();
+    if (this.#blockedCheck === undefined) return;
+    this.#owner.shared.timers.clear(this.#blockedCheck);
+    this.#blockedCheck = undefined;
   }
 
   #startTimeout(): void {
@@ -79,11 +130,12 @@ export class FlowControl implements TimerEntry {
   }
 
   fire(): void {
-    const { idleReadTimeout } = this.#owner.settings;
-    this.#owner.abort(
-      new TimeoutError(`no read for ${idleReadTimeout} ms (option idleReadTimeout)`, {
-        permanent: true,
-      }),
-    );
+    const { settings, bufferedAmount } = this.#owner;
+    const waiting =
+      bufferedAmount === 0
+        ? ''
+        : ` while ${bufferedAmount} bytes of writes wait; the peer may wait in the same way: read while you write`;
+    const message = `no read for ${settings.idleReadTimeout} ms${waiting} (option idleReadTimeout)`;
+    this.#owner.abort(new TimeoutError(message, { permanent: true }));
   }
 }

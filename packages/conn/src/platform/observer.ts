@@ -20,4 +20,16 @@ export interface Observer {
    * compression.
    */
   readonly messageOut?: ((conn: object, type: number, bytes: number) => void) | undefined;
+  /**
+   * An error goes to the option `report`, or to its default. `where` names the function that failed,
+   * as in that option. An error of this member is dropped.
+   */
+  readonly reported?:
+    | ((error: unknown, where: string, conn: object | undefined) => void)
+    | undefined;
+  /**
+   * For `ms` milliseconds no read has run and the peer has taken none of our `bytes`: it may wait
+   * for its own writes in the same way.
+   */
+  readonly blocked?: ((conn: object, bytes: number, ms: number) => void) | undefined;
 }

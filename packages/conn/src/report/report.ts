@@ -1,26 +1,7 @@
-import type { Role } from '@ws/codec';
 import { onRejection } from '../on-rejection.ts';
 import type { Platform } from '../platform/platform.ts';
+import type { ReportContext, ReportedConn } from './report-context.ts';
 import { warningsOf } from './warning-reporter.ts';
-
-/** The facts of a connection that a report needs. The object is the `Conn`. */
-export interface ReportedConn {
-  readonly role: Role;
-  readonly subprotocol: string;
-  readonly localAddr: string | undefined;
-  readonly remoteAddr: string | undefined;
-}
-
-/** Where an error comes from: the second argument of the option `report`. */
-export interface ReportContext {
-  /** The connection. Undefined when no connection, or more than one, is concerned. */
-  readonly conn?: ReportedConn | undefined;
-  /**
-   * The method that got a wrong argument, or the application's function that failed: `writeJSON`,
-   * `receive`, `ping handler`, `writeBufferPool`, ...
-   */
-  readonly where: string;
-}
 
 /** The option `report`. */
 export type Report = (error: unknown, context: ReportContext) => void;
@@ -46,6 +27,7 @@ export function reportError(
     if (earlier.includes(error)) return;
     remembered.set(conn, [...earlier, error].slice(-REMEMBERED));
   }
+  observe(platform, error, context);
   const warnings = warningsOf(platform);
   if (report === undefined) return warnings.report(error, context);
   const failed = (fault: unknown): void => warnings.report(fault);
@@ -53,5 +35,14 @@ export function reportError(
     onRejection(report(error, context), failed);
   } catch (fault) {
     failed(fault);
+  }
+}
+
+function observe(platform: Platform, error: unknown, { where, conn }: ReportContext): void {
+  try {
+    const result: unknown = platform.observer?.reported?.(error, where, conn);
+    onRejection(result, () => {});
+  } catch {
+    // The errors of an observer go to `report`, which has called it.
   }
 }

@@ -1,6 +1,6 @@
 import { type Platform, perPlatform } from '../platform/platform.ts';
 import { kind } from '../validate.ts';
-import type { ReportContext } from './report.ts';
+import type { ReportContext } from './report-context.ts';
 
 /** Milliseconds between two warnings of one group. */
 const INTERVAL_MS = 1_000;

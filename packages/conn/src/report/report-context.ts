@@ -1,0 +1,20 @@
+import type { Role } from '@ws/codec';
+
+/** The facts of a connection that a report needs. The object is the `Conn`. */
+export interface ReportedConn {
+  readonly role: Role;
+  readonly subprotocol: string;
+  readonly localAddr: string | undefined;
+  readonly remoteAddr: string | undefined;
+}
+
+/** Where an error comes from: the second argument of the option `report`. */
+export interface ReportContext {
+  /** The connection. Undefined when no connection, or more than one, is concerned. */
+  readonly conn?: ReportedConn | undefined;
+  /**
+   * The method that got a wrong argument, or the application's function that failed: `writeJSON`,
+   * `receive`, `ping handler`, `writeBufferPool`, ...
+   */
+  readonly where: string;
+}
