@@ -63,6 +63,8 @@ export function duration(
   return ms;
 }
 
+const NOT_ELSEWHERE: Readonly<Record<string, string>> = {};
+
 /**
  * Checks that `options` is an object with known names only.
  *
@@ -78,7 +80,7 @@ export function checkOptionNames(
   options: object,
   known: readonly string[],
   unknownUndefined: 'ignore' | 'reject',
-  elsewhere: Readonly<Record<string, string>> = {},
+  elsewhere: Readonly<Record<string, string>> = NOT_ELSEWHERE,
 ): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new TypeError(`${owner}: expected an object of options, got ${kind(options)}`);
