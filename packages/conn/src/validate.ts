@@ -1,4 +1,4 @@
-import { optionHint } from './option-hints.ts';
+import { nearest } from './nearest.ts';
 
 /**
  * A bound in bytes or pieces; `false` means no bound.
@@ -63,7 +63,7 @@ export function duration(
   return ms;
 }
 
-const NOT_ELSEWHERE: Readonly<Record<string, string>> = {};
+const NO_HINTS: Readonly<Record<string, string>> = {};
 
 /**
  * Checks that `options` is an object with known names only.
@@ -71,8 +71,7 @@ const NOT_ELSEWHERE: Readonly<Record<string, string>> = {};
  * @param owner - Name of the class or function that takes the options, for the message.
  * @param unknownUndefined - Whether an unknown name with the value undefined is ignored or
  *   rejected.
- * @param elsewhere - Names of options that another function takes, with that function, for the
- *   message.
+ * @param hints - Names of options that other functions or libraries take, and what to write instead.
  * @throws TypeError that says what to write instead: the known names, or the one that is meant.
  */
 export function checkOptionNames(
@@ -80,7 +79,7 @@ export function checkOptionNames(
   options: object,
   known: readonly string[],
   unknownUndefined: 'ignore' | 'reject',
-  elsewhere: Readonly<Record<string, string>> = NOT_ELSEWHERE,
+  hints: Readonly<Record<string, string>> = NO_HINTS,
 ): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new TypeError(`${owner}: expected an object of options, got ${kind(options)}`);
@@ -90,7 +89,7 @@ export function checkOptionNames(
     if (known.includes(name) || !Object.hasOwn(options, name)) continue;
     const value: unknown = options[name as keyof typeof options];
     if (value === undefined && unknownUndefined === 'ignore') continue;
-    const cure = cureFor(name, known, elsewhere);
+    const cure = cureFor(name, known, hints);
     throw new TypeError(`${owner}: unknown option ${name}; ${cure}`);
   }
 }
@@ -98,13 +97,13 @@ export function checkOptionNames(
 function cureFor(
   name: string,
   known: readonly string[],
-  elsewhere: Readonly<Record<string, string>>,
+  hints: Readonly<Record<string, string>>,
 ): string {
-  const takenBy = Object.hasOwn(elsewhere, name) ? elsewhere[name] : undefined;
-  if (takenBy !== undefined) return `it is an option of ${takenBy}`;
+  // `constructor` and others are no hints.
+  if (Object.hasOwn(hints, name)) return hints[name]!;
   // A list of one name is a hint itself.
-  const hint = known.length > 1 ? optionHint(name, known) : undefined;
-  return hint ?? `known options: ${known.join(', ')}`;
+  const near = known.length > 1 ? nearest(name, known) : undefined;
+  return near === undefined ? `known options: ${known.join(', ')}` : `did you mean ${near}?`;
 }
 
 /**

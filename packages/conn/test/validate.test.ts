@@ -12,18 +12,14 @@ describe('checkOptionNames', () => {
   it.each([
     ['a misspelling', { prot: 0 }, 'did you mean port?'],
     ['another case', { READLIMIT: 0 }, 'did you mean readLimit?'],
-    ['a name of ws', { maxPayload: 0 }, 'use readLimit'],
-    ['a name whose translation has a part', { pingInterval: 0 }, 'use heartbeat: { interval }'],
-    ['a name that belongs elsewhere', { routes: {} }, 'routes are the second argument of serve'],
-    ['an option of another function', { signal: 0 }, 'it is an option of dial'],
-    ['a translation that is no option here', { verifyClient: 0 }, 'known options: port, '],
+    ['a name with a hint', { signal: 0 }, 'it is an option of dial'],
     ['a name of Object.prototype', { constructor: 0 }, 'known options: port, '],
     ['a very long name', { ['port'.repeat(100)]: 0 }, 'known options: port, '],
   ])('says what to write instead of %s', (_, options, cure) => {
     const names = ['port', 'readLimit', 'heartbeat'];
-    expect(() => checkOptionNames('serve', options, names, 'reject', { signal: 'dial' })).toThrow(
-      new RegExp(`^serve: unknown option \\w+; ${cure.replace(/[?{}]/g, '\\$&')}`),
-    );
+    expect(() =>
+      checkOptionNames('serve', options, names, 'reject', { signal: 'it is an option of dial' }),
+    ).toThrow(new RegExp(`^serve: unknown option \\w+; ${cure.replace(/[?{}]/g, '\\$&')}`));
   });
 
   it('ignores an unknown name whose value is undefined, or rejects it, as the caller chooses', () => {

@@ -3,6 +3,7 @@ import { type Extension } from '@ws/codec';
 import { offerDeflate } from '@ws/codec/internal';
 import type { Transport } from '@ws/conn';
 import { checkOptionNames, deflateLimits } from '@ws/conn/internal';
+import { optionHints } from '@ws/http-shared';
 import { nodePlatform, socketTransport } from '@ws/node-io';
 import {
   deflateOf,
@@ -254,6 +255,10 @@ function tooManyRedirects(response: HttpResponse, followed: number): BadHandshak
 /** The Dialer of {@link dial}, with the default of every option. */
 export const defaultDialer: Dialer = /* @__PURE__ */ new Dialer();
 
+/** Of {@link dial}. */
+const OPTION_NAMES: readonly string[] = [...DIAL_OPTION_NAMES, ...DIALER_OPTION_NAMES];
+const OPTION_HINTS = /* @__PURE__ */ optionHints(OPTION_NAMES);
+
 /**
  * Opens a WebSocket connection. For many connections with the same options, create one
  * {@link Dialer}: each call with options of a Dialer checks them and reads the certificates again.
@@ -269,7 +274,7 @@ export async function dial(
   options: DialOptions & DialerOptions = {},
 ): Promise<ClientConn> {
   checkNotSubprotocols(options);
-  checkOptionNames('dial', options, [...DIAL_OPTION_NAMES, ...DIALER_OPTION_NAMES], 'reject');
+  checkOptionNames('dial', options, OPTION_NAMES, 'reject', OPTION_HINTS);
   const { headers, subprotocols, signal, ...ofDialer } = options;
   const dialer = Object.keys(ofDialer).length === 0 ? defaultDialer : new Dialer(ofDialer);
   return dialer.dial(url, { headers, subprotocols, signal });

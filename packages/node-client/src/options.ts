@@ -7,7 +7,7 @@ import {
   duration,
   resolveSettings,
 } from '@ws/conn/internal';
-import { assertOption, transportHighWaterMark, typeName } from '@ws/http-shared';
+import { assertOption, optionHints, transportHighWaterMark, typeName } from '@ws/http-shared';
 import type { CookieJar } from './cookies.ts';
 import type { NetDial } from './net-dial.ts';
 import { checkProxy, type ProxyOption, type ProxyPlan } from './proxy/choose-proxy.ts';
@@ -109,14 +109,18 @@ export const DIAL_OPTION_NAMES: readonly (keyof DialOptions)[] = [
   'signal',
 ];
 
-/** For the messages about options in the wrong place. */
-const OF_A_DIAL: Readonly<Record<string, string>> = {
-  headers: 'each dial, not of the Dialer',
-  signal: 'each dial, not of the Dialer',
+const OF_EACH_DIAL = 'it is an option of each dial, not of the Dialer';
+const DIALER_HINTS = {
+  ...optionHints(DIALER_OPTION_NAMES),
+  headers: OF_EACH_DIAL,
+  signal: OF_EACH_DIAL,
 };
-const OF_A_DIALER: Readonly<Record<string, string>> = Object.fromEntries(
-  DIALER_OPTION_NAMES.map((name) => [name, 'new Dialer(), not of its dials']),
-);
+const DIAL_HINTS = {
+  ...optionHints(DIAL_OPTION_NAMES),
+  ...Object.fromEntries(
+    DIALER_OPTION_NAMES.map((name) => [name, 'it is an option of new Dialer(), not of its dials']),
+  ),
+};
 
 const MAX_REDIRECTS = 5;
 const HEARTBEAT: Heartbeat = { interval: 20_000, timeout: 20_000 };
@@ -142,7 +146,7 @@ export interface DialerPlan {
 
 /** @throws TypeError, RangeError or SyntaxError that names the option. */
 export function checkDialerOptions(options: DialerOptions): DialerPlan {
-  checkOptionNames('Dialer', options, DIALER_OPTION_NAMES, 'reject', OF_A_DIAL);
+  checkOptionNames('Dialer', options, DIALER_OPTION_NAMES, 'reject', DIALER_HINTS);
   const { heartbeat = HEARTBEAT } = options;
   const settings = { ...options, heartbeat };
   const { highWaterMark, compression } = resolveSettings(settings, 'client');
@@ -173,7 +177,7 @@ export function handshakeTimeoutOf({ handshakeTimeout }: DialerOptions): number 
 /** @throws TypeError that names the option. `makeRequest` checks the headers. */
 export function checkDialOptions(options: DialOptions): void {
   checkNotSubprotocols(options);
-  checkOptionNames('dial', options, DIAL_OPTION_NAMES, 'reject', OF_A_DIALER);
+  checkOptionNames('dial', options, DIAL_OPTION_NAMES, 'reject', DIAL_HINTS);
   const { signal } = options;
   if (signal !== undefined) assertOption('signal', signal, isSignal(signal), 'an AbortSignal');
 }

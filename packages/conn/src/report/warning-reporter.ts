@@ -20,7 +20,7 @@ const HANDLERS: readonly string[] = [
   'close handler',
 ];
 /** The text for a value whose own functions throw. */
-const UNPRINTABLE = 'a value that cannot be printed, because its own functions throw';
+const UNPRINTABLE = 'a value that cannot be printed';
 
 /** The last warning about errors of one group, and the errors since. */
 interface Recent {

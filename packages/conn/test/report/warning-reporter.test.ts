@@ -129,7 +129,7 @@ describe('WarningReporter.report', () => {
   };
   const traps = new Proxy<ProxyHandler<object>>({}, { get: () => broken });
   const hostile = new Proxy(new Error('mine'), traps);
-  const unprintable = 'a value that cannot be printed, because its own functions throw';
+  const unprintable = 'a value that cannot be printed';
 
   it.each([
     { says: 'a Proxy whose traps throw', thrown: hostile, text: unprintable },

@@ -12,7 +12,7 @@ import type {
   ReconnectingConnOptions as LiveOptions,
   ReconnectOptions,
 } from '@ws/conn/reconnecting';
-import { assertOption } from '@ws/http-shared';
+import { assertOption, optionHints } from '@ws/http-shared';
 import type { ClientConn } from '../client-conn.ts';
 import { DialScope } from '../dial-scope.ts';
 import { Dialer } from '../dialer.ts';
@@ -63,8 +63,7 @@ export function planReconnecting(
   url: string | URL,
   options: ReconnectingOptions,
 ): ReconnectPlan<ClientConn> {
-  const names = new Set([...RECONNECT_OPTION_NAMES, ...OF_EACH_DIAL]);
-  checkOptionNames('reconnecting', options, [...names], 'reject');
+  checkNames('reconnecting', options, RECONNECT_OPTION_NAMES);
   return { ...policyOf(options), dial: dialFunction(url, options), waitAfter };
 }
 
@@ -73,9 +72,14 @@ export function planReconnectingConn(
   url: string | URL,
   options: ReconnectingConnOptions,
 ): LivePlan<ClientConn> {
-  const names = new Set([...RECONNECTING_CONN_OPTION_NAMES, ...OF_EACH_DIAL]);
-  checkOptionNames('ReconnectingConn', options, [...names], 'reject');
+  checkNames('ReconnectingConn', options, RECONNECTING_CONN_OPTION_NAMES);
   return { ...planLive(options), dial: dialFunction(url, options), waitAfter };
+}
+
+/** @throws TypeError for an unknown option. */
+function checkNames(owner: string, options: object, ofSeries: readonly string[]): void {
+  const known = [...new Set([...ofSeries, ...OF_EACH_DIAL])];
+  checkOptionNames(owner, options, known, 'reject', optionHints(known));
 }
 
 /** @throws TypeError, RangeError or SyntaxError for a bad URL or option. */

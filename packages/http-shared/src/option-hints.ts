@@ -1,0 +1,62 @@
+/**
+ * Options of other libraries (ws, socket.io, fetch), and the one to use instead. An entry applies
+ * where its first word is a known option.
+ */
+const RENAMED: Readonly<Record<string, string>> = {
+  maxPayload: 'readLimit',
+  maxHttpBufferSize: 'readLimit',
+  perMessageDeflate: 'compression',
+  zlibDeflateOptions: 'level',
+  serverNoContextTakeover: "mode: 'shared'",
+  clientNoContextTakeover: "mode: 'shared'",
+  verifyClient: 'authenticate',
+  allowRequest: 'authenticate',
+  handleProtocols: 'subprotocols',
+  protocol: 'subprotocols',
+  protocols: 'subprotocols',
+  cors: 'allowedOrigins',
+  origins: 'allowedOrigins',
+  origin: 'headers: { Origin }',
+  auth: 'headers: { Authorization }',
+  extraHeaders: 'headers',
+  maxRedirects: 'followRedirects',
+  agent: 'proxy',
+  ca: 'tls: { ca }',
+  cert: 'tls: { cert }',
+  key: 'tls: { key }',
+  rejectUnauthorized: 'tls: { rejectUnauthorized }',
+  servername: 'tls: { servername }',
+  connectTimeout: 'handshakeTimeout',
+  timeout: 'handshakeTimeout',
+  pingInterval: 'heartbeat: { interval }',
+  pingTimeout: 'heartbeat: { timeout }',
+  reconnectionDelay: 'minDelay',
+  reconnectionDelayMax: 'maxDelay',
+  reconnectionAttempts: 'retry',
+  closeHandshakeTimeout: 'closeTimeout',
+};
+
+/** Names that are no option of any function here. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  routes: 'routes are the second argument of serve',
+  handler: 'the handler is an argument of its own, after the options',
+  clientTracking: 'the server always has its connections, in server.connections',
+  noServer: 'use new Upgrader() for a server of your own',
+  autoPong: 'use conn.setPingHandler to replace the automatic pong',
+  skipUTF8Validation: 'text is always checked',
+  reconnection: 'use the function reconnecting instead',
+};
+
+/**
+ * Returns what to write instead of options that come from another library, for a function with the
+ * options `known`: the last argument of `checkOptionNames`.
+ */
+export function optionHints(known: readonly string[]): Readonly<Record<string, string>> {
+  const here = Object.entries(RENAMED).filter(([, option]) => {
+    return known.includes(/^\w+/.exec(option)![0]);
+  });
+  return {
+    ...ELSEWHERE,
+    ...Object.fromEntries(here.map(([name, option]) => [name, `use ${option}`])),
+  };
+}
