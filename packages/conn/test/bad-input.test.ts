@@ -40,11 +40,7 @@ describe('an unknown option', () => {
       'known options: compress, signal',
       ({ conn }, options) => conn.writeMessage(1, 'x', options),
     ],
-    [
-      'send',
-      'known options: compress, signal',
-      ({ conn }, options) => conn.send('x', options),
-    ],
+    ['send', 'known options: compress, signal', ({ conn }, options) => conn.send('x', options)],
     [
       'writeJSON',
       'known options: compress, signal',

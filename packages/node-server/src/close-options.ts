@@ -1,6 +1,6 @@
 import { CloseCode, isValidCloseCode } from '@ws/conn';
 import { checkOptionNames, duration } from '@ws/conn/internal';
-import { assertOption } from '@ws/http-shared';
+import { assertOption, typeName } from '@ws/http-shared';
 
 /** How a server closes: the option `close`, and the argument of the method `close`. */
 export interface CloseOptions {
@@ -49,6 +49,11 @@ export function checkCloseOptions(
   options: CloseOptions,
   defaults: ClosePlan = DEFAULTS,
 ): ClosePlan {
+  if (typeof options !== 'object' || options === null || options instanceof Event) {
+    throw new TypeError(
+      `close: expected an object of options, got ${typeName(options)}; as a listener, use () => server.close()`,
+    );
+  }
   checkOptionNames('close', options, NAMES, 'ignore');
   const { code = defaults.code, reason = defaults.reason, over = defaults.over } = options;
   assertOption('close.code', code, typeof code === 'number', 'a number');
