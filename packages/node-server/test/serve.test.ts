@@ -574,7 +574,7 @@ describe('serve().close', () => {
     await expect(server.close({ timeout: -1 })).rejects.toBeInstanceOf(RangeError);
     await expect(server.close({ timeout: '5' as never })).rejects.toBeInstanceOf(TypeError);
     const misspelt = server.close({ timeOut: 5 } as never);
-    await expect(misspelt).rejects.toThrow('close: unknown option timeOut; known options: timeout');
+    await expect(misspelt).rejects.toThrow('close: unknown option timeOut; did you mean timeout?');
     for (const argument of ['SIGTERM', new Event('abort')]) {
       const asListener = server.close(argument as never);
       await expect(asListener).rejects.toThrow('as a listener, use () => server.close()');
