@@ -130,7 +130,10 @@ export function rawClosingSuite(connector: Connector): void {
       ['FIN when the peer ends', false],
       ['close frame when the peer closes', true],
     ])('sends every queued write before its %s', async (_, closes) => {
-      const { conn, peer, over } = await open.raw({ maxBufferedAmount: false });
+      const { conn, peer, over } = await open.raw({
+        maxBufferedAmount: false,
+        closeTimeout: 30_000,
+      });
       peer.stream.pause();
       const sent = [1 << 20, 8 << 20, 100, 70_000, 8 << 20].map((size, i) => pattern(size, i + 1));
       const writes = sent.map((bytes) => conn.send(bytes));

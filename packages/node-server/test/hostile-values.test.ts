@@ -214,21 +214,19 @@ describe.each(Object.entries(WAYS))('a function that %s', (_, way) => {
 });
 
 describe('the default report', () => {
-  // The reporter of @ws/conn prints nothing for these.
-  const silent = ['cause is a Proxy', 'toStringTag throws', 'function whose toString throws'];
-  const printed = VALUES.filter(([name]) => !silent.some((end) => name.endsWith(end)));
   // It prints one warning a second for each kind of error.
   let shift = 0;
   const now = performance.now.bind(performance);
 
-  it.each(printed)('prints %s', async (__, make) => {
+  it.each(VALUES)('prints %s', async (__, make) => {
     shift += 2_000;
     const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + shift);
     onTestFinished(() => clock.mockRestore());
     const authenticate = WAYS['throws']!(make);
     const { status, warnings } = await answerTo({ authenticate, report: undefined });
     expect(status).toBe(500);
-    expect(warnings).toEqual([expect.stringMatching(/./)]);
+    // An earlier test of this worker may print its last warning now.
+    expect(warnings).toContainEqual(expect.stringMatching(/./));
   });
 });
 
