@@ -5,6 +5,8 @@ const VERSION = 'HTTP/1.';
 const MINOR_AT = 7;
 const STATUS_AT = 9;
 const REASON_AT = 12;
+const ZERO = 0x30;
+const NINE = 0x39;
 
 /**
  * Reads the head of a response, with limits: the twin of {@link RequestHead}. One object reads one
@@ -37,7 +39,7 @@ export class ResponseHead extends Head {
 
   /** The status, 100 to 999. 0 until its digits have arrived. */
   get status(): number {
-    return this.#status;
+    return this.#status < 100 ? 0 : this.#status;
   }
 
   /** The minor version of HTTP/1: 0 or 1. */
@@ -48,13 +50,14 @@ export class ResponseHead extends Head {
   protected override readStartLine(byte: number, at: number): boolean {
     if (at < MINOR_AT) return byte === VERSION.charCodeAt(at);
     if (at === MINOR_AT) {
-      this.#minor = byte - 0x30;
-      return this.#minor === 0 || this.#minor === 1;
+      this.#minor = byte === ZERO + 1 ? 1 : 0;
+      return byte === ZERO + this.#minor;
     }
     if (at < STATUS_AT) return byte === SPACE;
     if (at < REASON_AT) {
-      this.#status = 10 * this.#status + byte - 0x30;
-      return byte >= 0x30 && byte <= 0x39 && this.#status > 0;
+      if (byte < ZERO || byte > NINE) return false;
+      this.#status = 10 * this.#status + byte - ZERO;
+      return this.#status > 0;
     }
     // RFC 9112, section 4: some servers leave out the space when there is no reason phrase.
     if (at === REASON_AT) return byte === SPACE || byte === CR;

@@ -225,4 +225,23 @@ describe('ResponseHead', () => {
       expect(new ResponseHead().push(bytes(`${line}\r\n\r\n`))).toBe('fault');
     },
   );
+
+  it('has a status of 0 until its digits have arrived', () => {
+    const head = new ResponseHead();
+    const seen = 'HTTP/1.1 101 '.split('').map((char) => head.push(bytes(char)) && head.status);
+    expect(seen).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 101, 101]);
+  });
+
+  it.each(['HTTP/1.1  101', 'HTTP/1.1 10x', 'HTTP/1.1 1 0', 'HTTP/1.1 \xff', 'HTTP/1.1 099'])(
+    'has a status of 0 after %s',
+    (line) => {
+      const head = new ResponseHead();
+      expect([head.push(bytes(line)), head.status]).toEqual(['fault', 0]);
+    },
+  );
+
+  it.each(['HTTP/1.2', 'HTTP/1.x', 'HTTP/1. '])('has a minor version of 0 after %s', (line) => {
+    const head = new ResponseHead();
+    expect([head.push(bytes(line)), head.minor]).toEqual(['fault', 0]);
+  });
 });
