@@ -205,9 +205,10 @@ export abstract class Head {
     return text;
   }
 
+  /** The first fault stays. */
   protected fail(message: string, status: 400 | 431 = 400): void {
     this.#done = false;
-    this.#fault = { status, message };
+    this.#fault ??= { status, message };
     this.#bytes = NO_BYTES;
   }
 

@@ -159,6 +159,18 @@ describe('RequestHead', () => {
     expect(head.fault?.status).toBe(431);
   });
 
+  it.each([
+    ['a target', { maxTarget: 4 }, bytes('GET /123\x80')],
+    ['a head', { maxBytes: 8 }, bytes('GET /123\x80')],
+  ])(
+    'refuses %s over its limit with 431, also when the byte over it is invalid',
+    (_, limits, all) => {
+      const head = new RequestHead(limits);
+      expect(head.push(all)).toBe('fault');
+      expect(head.fault).toEqual({ status: 431, message: 'the head is too large' });
+    },
+  );
+
   it('takes a head of exactly maxBytes', () => {
     const whole = request('A: 1');
     expect(new RequestHead({ maxBytes: whole.length }).push(whole)).toBe('done');
