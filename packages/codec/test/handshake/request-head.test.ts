@@ -1,4 +1,4 @@
-import { RequestHead, ResponseHead } from '@ws/codec';
+import { checkRequest, RequestHead, ResponseHead } from '@ws/codec';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { cut, join } from '../support.ts';
@@ -113,7 +113,7 @@ describe('RequestHead', () => {
     ['HTTP/1.2', 'GET / HTTP/1.2'],
     ['a version in lower case', 'GET / http/1.1'],
     ['text after the version', 'GET / HTTP/1.1 x'],
-    ['a method in lower case', 'get / HTTP/1.1'],
+    ['a method that is not a token', 'G@T / HTTP/1.1'],
     ['an empty line first', '\r\nGET / HTTP/1.1'],
   ])('refuses %s', (_, line) => {
     const head = read(bytes(`${line}\r\nHost: h\r\n\r\n`));
@@ -143,6 +143,15 @@ describe('RequestHead', () => {
     expect(read(bytes('GET / HTTP/1.1\r\n\r\n')).fault?.status).toBe(400);
     expect(read(bytes('GET / HTTP/1.0\r\n\r\n')).version).toBe('1.0');
   });
+
+  it.each(['get', 'QUERY', 'SOURCE', 'FOO', 'M-SEARCH', 'CONNECT'])(
+    'takes the method %s, which the rules answer with 405',
+    (method) => {
+      const head = read(bytes(REQUEST.replace('GET', method)));
+      expect([head.method, head.fault]).toEqual([method, undefined]);
+      expect(checkRequest(head)?.status).toBe(405);
+    },
+  );
 
   it('refuses the first byte of TLS at once', () => {
     expect(new RequestHead().push(Uint8Array.of(0x16))).toBe('fault');
