@@ -63,6 +63,62 @@ describe('RequestHead and node:http', () => {
   });
 });
 
+/** Adds header lines. */
+function plus(head: string, ...lines: string[]): string {
+  return head.replace('Upgrade: websocket', ['Upgrade: websocket', ...lines].join('\r\n'));
+}
+
+const LINES = Array.from({ length: 100 }, (_, i) => `X${i}: 1`);
+
+// docs/codec.md lists these cases.
+describe('RequestHead', () => {
+  const node = new NodeRequestParser();
+
+  it.each<[string, string]>([
+    ['a repeated Host', plus(REQUEST, 'Host: h')],
+    ['no Host', REQUEST.replace('Host', 'X')],
+    ['HTTP/0.9', REQUEST.replace('HTTP/1.1', 'HTTP/0.9')],
+    ['HTTP/2.0', REQUEST.replace('HTTP/1.1', 'HTTP/2.0')],
+    ['the target *', REQUEST.replace('GET /chat', 'OPTIONS *')],
+    ['a host and port as target', REQUEST.replace('GET /chat', 'CONNECT h:1')],
+    ['user info', REQUEST.replace('/chat', 'http://u@h/')],
+    ['a target over 8 KiB', REQUEST.replace('/chat', `/${'a'.repeat(8192)}`)],
+    ['over 100 lines', plus(REQUEST, ...LINES)],
+    ['an empty line first', `\r\n${REQUEST}`],
+    ['two spaces', REQUEST.replace('GET ', 'GET  ')],
+    ['a coding before chunked', plus(REQUEST, 'Transfer-Encoding: gzip, chunked')],
+    ['two lines of codings', plus(REQUEST, 'Transfer-Encoding: a', 'Transfer-Encoding: chunked')],
+    ['identity', plus(REQUEST, 'Transfer-Encoding: identity')],
+    ['an empty coding', plus(REQUEST, 'Transfer-Encoding:')],
+    ['a length of 16 digits', plus(REQUEST, 'Content-Length: 0000000000000000')],
+  ])('refuses %s, which node:http takes', async (_, text) => {
+    expect(new RequestHead().push(bytes(text))).toBe('fault');
+    expect(await node.accepts(bytes(text))).toBe(true);
+  });
+});
+
+// docs/codec.md lists these cases.
+describe('ResponseHead', () => {
+  it.each<[string, string]>([
+    ['HTTP/0.9', RESPONSE.replace('HTTP/1.1', 'HTTP/0.9')],
+    ['HTTP/2.0', RESPONSE.replace('HTTP/1.1', 'HTTP/2.0')],
+    ['a status below 100', RESPONSE.replace('101', '099')],
+    ['a control character in the reason', RESPONSE.replace('Switching', '\x01')],
+    ['over 100 lines', plus(RESPONSE, ...LINES)],
+    ['an empty line first', `\r\n${RESPONSE}`],
+    ['a coding before chunked', plus(RESPONSE, 'Transfer-Encoding: gzip, chunked')],
+    ['a coding after chunked', plus(RESPONSE, 'Transfer-Encoding: chunked, gzip')],
+    ['another coding', plus(RESPONSE, 'Transfer-Encoding: gzip')],
+    ['two lines of codings', plus(RESPONSE, 'Transfer-Encoding: a', 'Transfer-Encoding: chunked')],
+    ['identity', plus(RESPONSE, 'Transfer-Encoding: identity')],
+    ['an empty coding', plus(RESPONSE, 'Transfer-Encoding:')],
+    ['a length of 16 digits', plus(RESPONSE, 'Content-Length: 0000000000000000')],
+  ])('refuses %s, which node:http takes', async (_, text) => {
+    expect(new ResponseHead().push(bytes(text))).toBe('fault');
+    expect(await nodeAcceptsResponse(bytes(text))).toBe(true);
+  });
+});
+
 describe('ResponseHead and node:http', () => {
   it('agree about the response of the RFC, and about one with a bad name', async () => {
     expect(await nodeAcceptsResponse(bytes(RESPONSE))).toBe(true);
