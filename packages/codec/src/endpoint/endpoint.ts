@@ -307,12 +307,14 @@ export class Endpoint {
     const { readLimit } = this.#settings;
     if (error.closeCode !== CloseCode.MessageTooBig || readLimit === Infinity) return error;
     return new ProtocolError(CloseCode.MessageTooBig, [
-      `message over the limit of ${readLimit} bytes (option readLimit)`,
+      `read limit of ${readLimit} bytes exceeded; raise it with the option readLimit`,
     ]);
   }
 
   #fail(error: ProtocolError, events: EndpointEvent[]): void {
-    const reason = error.faults.join(', ').slice(0, MAX_REASON);
+    // The limit is not for the peer.
+    const isTooBig = error.closeCode === CloseCode.MessageTooBig;
+    const reason = isTooBig ? '' : error.faults.join(', ').slice(0, MAX_REASON);
     this.#closePayload ??= formatCloseMessage(error.closeCode, reason);
     this.#finish({ code: error.closeCode, reason: '', wasClean: false, error }, events);
   }

@@ -191,6 +191,18 @@ describe('Endpoint', () => {
     expect(endpoint.output()).toHaveLength(0);
   });
 
+  it.each([
+    ['a frame', [frame(2, new Uint8Array(11))]],
+    ['fragments', [frame(2, new Uint8Array(10), false), frame(0, 'a')]],
+  ])('names its read limit to the application and not to the peer, for %s', (_, bad) => {
+    const endpoint = server({ readLimit: 10 });
+    endpoint.receive(join(bad));
+    expect(endpoint.closeInfo!.error!.message).toBe(
+      'websocket: read limit of 10 bytes exceeded; raise it with the option readLimit',
+    );
+    expect(written(endpoint)).toEqual([[8, '\x03\xf1']]);
+  });
+
   it('fails at the first bad byte of an incomplete text frame', () => {
     const endpoint = server();
     const text = frame(1, join([utf8('ok'), hex('c3 28'), new Uint8Array(1000)]));
