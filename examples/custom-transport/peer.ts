@@ -88,7 +88,9 @@ export class Peer {
         this.#fail(CloseCode.InternalServerErr, '');
         throw error;
       }
-      this.#fail(error.closeCode, error.faults.join(', '));
+      // The limit is not for the peer.
+      const isTooBig = error.closeCode === CloseCode.MessageTooBig;
+      this.#fail(error.closeCode, isTooBig ? '' : error.faults.join(', '));
     }
   }
 
