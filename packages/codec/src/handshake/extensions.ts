@@ -1,3 +1,4 @@
+import { kind } from '../options.ts';
 import { isToken, Scanner } from './scanner.ts';
 
 /** Longest `Sec-WebSocket-Extensions` that is accepted, in characters: 4 KiB. */
@@ -74,23 +75,30 @@ function readValue(scan: Scanner): string | undefined {
 /**
  * Writes `Sec-WebSocket-Extensions`: `a; x=1, b`.
  *
- * @throws SyntaxError when a name or a value is not a token: no value can inject a header.
+ * @throws SyntaxError when a name or a value is not a token: no value can inject a header; TypeError
+ *   for anything but an array of extensions.
  * @see RFC 6455, section 9.1
  */
 export function formatExtensions(list: readonly Extension[]): string {
-  return list.map(formatExtension).join(', ');
+  if (!Array.isArray(list)) throw new TypeError(`extensions: expected an array, got ${kind(list)}`);
+  return Array.from(list, formatExtension).join(', ');
 }
 
-function formatExtension({ name, params }: Extension): string {
-  let text = checkToken(name);
-  for (const [key, value] of params) {
+function formatExtension(extension: Extension | undefined): string {
+  if (typeof extension?.params?.[Symbol.iterator] !== 'function') {
+    throw new TypeError(`extensions: expected { name, params: new Map() }, got ${kind(extension)}`);
+  }
+  let text = checkToken(extension.name);
+  for (const [key, value] of extension.params) {
     text += `; ${checkToken(key)}`;
     if (value !== true) text += `=${checkToken(value)}`;
   }
   return text;
 }
 
-function checkToken(text: string): string {
-  if (!isToken(text)) throw new SyntaxError(`websocket: not a token: ${JSON.stringify(text)}`);
+function checkToken(text: unknown): string {
+  if (typeof text !== 'string' || !isToken(text)) {
+    throw new SyntaxError(`websocket: not a token: ${JSON.stringify(text)}`);
+  }
   return text;
 }

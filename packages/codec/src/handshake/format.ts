@@ -1,4 +1,4 @@
-import { kind } from '../options.ts';
+import { checkOptionNames, kind } from '../options.ts';
 import { utf8Length } from '../text/utf8.ts';
 import { acceptKey } from './accept-key.ts';
 import { type Extension, formatExtensions } from './extensions.ts';
@@ -27,6 +27,17 @@ export interface SwitchingOptions {
   headers?: HeaderLines;
 }
 
+const REQUEST_OPTIONS: readonly (keyof RequestOptions)[] = [
+  'subprotocols',
+  'extensions',
+  'headers',
+];
+const SWITCHING_OPTIONS: readonly (keyof SwitchingOptions)[] = [
+  'subprotocol',
+  'extensions',
+  'headers',
+];
+
 const COMMON = ['connection', 'upgrade', 'content-length', 'transfer-encoding'];
 const OFFERS = ['sec-websocket-protocol', 'sec-websocket-extensions'];
 const OF_REQUEST = /* @__PURE__ */ COMMON.concat(OFFERS, [
@@ -35,7 +46,13 @@ const OF_REQUEST = /* @__PURE__ */ COMMON.concat(OFFERS, [
   'sec-websocket-version',
 ]);
 const OF_SWITCHING = /* @__PURE__ */ COMMON.concat(OFFERS, ['sec-websocket-accept']);
-const OF_REFUSAL = ['connection', 'content-length', 'transfer-encoding', 'content-type'];
+const OF_REFUSAL = [
+  'connection',
+  'content-length',
+  'transfer-encoding',
+  'content-type',
+  'x-content-type-options',
+];
 
 /** Visible ASCII only: nothing can end the line. */
 const VISIBLE = /^[!-~]+$/;
@@ -48,8 +65,8 @@ const VISIBLE = /^[!-~]+$/;
  * @param key - 16 random bytes in base64, new for each request:
  *   `btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))))`.
  * @returns ASCII.
- * @throws TypeError for an argument that cannot be sent, also for a header that the handshake sets;
- *   SyntaxError for an extension that is not made of tokens.
+ * @throws TypeError for an unknown option or an argument that cannot be sent, also for a header that
+ *   the handshake sets; SyntaxError for an extension that is not made of tokens.
  * @see RFC 6455, section 4.1
  */
 export function formatRequest(
@@ -58,6 +75,7 @@ export function formatRequest(
   key: string,
   options: RequestOptions = {},
 ): string {
+  checkOptionNames('formatRequest', options, REQUEST_OPTIONS);
   const { subprotocols = [], extensions = [], headers } = options;
   if (typeof host !== 'string' || !isHost(host)) {
     throw new TypeError(`host must be host[:port], not ${shown(host)}`);
@@ -69,7 +87,7 @@ export function formatRequest(
   if (!Array.isArray(subprotocols) || new Set(subprotocols).size < subprotocols.length) {
     throw new TypeError('subprotocols must be an array of different names');
   }
-  subprotocols.forEach(checkSubprotocol);
+  for (const name of subprotocols) checkSubprotocol(name);
   return (
     `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
     `Sec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n` +
@@ -84,11 +102,12 @@ export function formatRequest(
  *
  * @param key - The `Sec-WebSocket-Key` of the request.
  * @returns ASCII.
- * @throws TypeError for an argument that cannot be sent, also for a header that the handshake sets;
- *   SyntaxError for an extension that is not made of tokens.
+ * @throws TypeError for an unknown option or an argument that cannot be sent, also for a header that
+ *   the handshake sets; SyntaxError for an extension that is not made of tokens.
  * @see RFC 6455, section 4.2.2
  */
 export function formatSwitching(key: string, options: SwitchingOptions = {}): string {
+  checkOptionNames('formatSwitching', options, SWITCHING_OPTIONS);
   const { subprotocol = '', extensions = [], headers } = options;
   checkKey(key);
   if (subprotocol !== '') checkSubprotocol(subprotocol);
@@ -103,7 +122,7 @@ export function formatSwitching(key: string, options: SwitchingOptions = {}): st
 /**
  * Writes the whole response that refuses a handshake. End the stream after it.
  *
- * @param status - 300 to 599.
+ * @param status - 300 to 599, except 304, which has no body.
  * @param headers - Such as those of a {@link Refusal}, or `Retry-After`.
  * @param text - The body, as plain text. Do not put input of the client into it.
  * @returns ASCII, except for `text`. Encode it as UTF-8: `Content-Length` counts these bytes.
@@ -114,8 +133,8 @@ export function formatRefusal(
   headers: HeaderLines | undefined,
   text: string,
 ): string {
-  if (!(Number.isInteger(status) && status >= 300 && status <= 599)) {
-    throw new RangeError(`status must be an integer of 300 to 599, not ${status}`);
+  if (!(Number.isInteger(status) && status >= 300 && status <= 599 && status !== 304)) {
+    throw new RangeError(`status must be an integer of 300 to 599 except 304, not ${status}`);
   }
   if (typeof text !== 'string') throw new TypeError(`text must be a string, not ${kind(text)}`);
   const lines = formatLines(headers, OF_REFUSAL);

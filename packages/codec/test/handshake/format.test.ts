@@ -48,6 +48,11 @@ describe('formatRequest', () => {
     ['a short key', () => formatRequest('/', 'h', 'abc')],
     ['no key', () => formatRequest('/', 'h', undefined as never)],
     ['a bad subprotocol', () => formatRequest('/', 'h', KEY, { subprotocols: ['a b'] })],
+    ['a missing subprotocol', () => formatRequest('/', 'h', KEY, { subprotocols: Array(1) })],
+    [
+      'subprotocols in one text',
+      () => formatRequest('/', 'h', KEY, { subprotocols: 'a' as never }),
+    ],
     ['a repeated subprotocol', () => formatRequest('/', 'h', KEY, { subprotocols: ['a', 'a'] })],
     ['extensions with a line end', () => formatRequest('/', 'h', KEY, { extensions: 'a\r\nb: c' })],
     ['a second Host', () => formatRequest('/', 'h', KEY, { headers: { host: 'i' } })],
@@ -60,6 +65,56 @@ describe('formatRequest', () => {
   ])('throws a TypeError for %s', (_, call) => {
     expect(call).toThrow(TypeError);
   });
+});
+
+describe.each([
+  ['formatRequest', (options: object) => formatRequest('/', 'h', KEY, options)],
+  ['formatSwitching', (options: object) => formatSwitching(KEY, options)],
+] as const)('%s', (name, format) => {
+  const known =
+    name === 'formatRequest'
+      ? 'subprotocols, extensions, headers'
+      : 'subprotocol, extensions, headers';
+
+  it.each<[string, object | null, string]>([
+    ['an unknown option', { header: {} }, `${name}: unknown option header; did you mean headers?`],
+    ['another unknown option', { foo: 1 }, `${name}: unknown option foo; known options: ${known}`],
+    ['no options', null, `${name}: expected an object of options, got null`],
+    [
+      'extensions that are a number',
+      { extensions: 5 },
+      'extensions: expected an array, got number',
+    ],
+    [
+      'an extension that is missing',
+      { extensions: Array(1) },
+      'extensions: expected { name, params: new Map() }, got undefined',
+    ],
+    [
+      'an extension without parameters',
+      { extensions: [{ name: 'a' }] },
+      'extensions: expected { name, params: new Map() }, got Object',
+    ],
+  ])('throws a TypeError for %s', (_, options, message) => {
+    const call = (): string => format(options as never);
+    expect(call).toThrow(TypeError);
+    expect(call).toThrow(message);
+  });
+
+  it.each([
+    ['name', { name: undefined, params: new Map() }],
+    ['name', { name: 'a b', params: new Map() }],
+    ['parameter', { name: 'a', params: new Map([[undefined, true]]) }],
+    ['value', { name: 'a', params: new Map([['b', 1]]) }],
+  ])('throws a SyntaxError for a %s of an extension that is not a token', (_, extension) => {
+    expect(() => format({ extensions: [extension] })).toThrow(SyntaxError);
+  });
+});
+
+it('formatSwitching has one subprotocol', () => {
+  expect(() => formatSwitching(KEY, { subprotocols: ['a'] } as never)).toThrow(
+    'unknown option subprotocols; did you mean subprotocol?',
+  );
 });
 
 describe('formatSwitching', () => {
@@ -109,12 +164,23 @@ describe('formatRefusal', () => {
     expect(formatRefusal(418, undefined, '')).toMatch(/^HTTP\/1\.1 418 \r\nConnection: close\r\n/);
   });
 
-  it.each([200, 101, 600, 400.5, '400'])('throws a RangeError for status %s', (status) => {
-    expect(() => formatRefusal(status as number, {}, '')).toThrow(RangeError);
-  });
+  it.each([200, 101, 204, 304, 600, 400.5, '400'])(
+    'throws a RangeError for status %s',
+    (status) => {
+      expect(() => formatRefusal(status as number, {}, '')).toThrow(RangeError);
+    },
+  );
 
-  it('throws a TypeError for a wrong text and for a wrong header', () => {
+  it.each(['connection', 'Content-Length', 'CONTENT-TYPE', 'X-Content-Type-Options'])(
+    'throws a TypeError for a second %s',
+    (name) => {
+      expect(() => formatRefusal(400, { [name]: '1' }, '')).toThrow(
+        `headers: ${name} is set by the handshake`,
+      );
+    },
+  );
+
+  it('throws a TypeError for a wrong text', () => {
     expect(() => formatRefusal(400, {}, 1 as never)).toThrow(TypeError);
-    expect(() => formatRefusal(400, { 'Content-Length': '1' }, '')).toThrow(TypeError);
   });
 });
