@@ -7,8 +7,7 @@ export type Open = (early: Uint8Array, socket: Socket) => void;
 
 /** Answers a request. Of all web pages, only those of `origins` may connect. */
 export function accept(socket: Socket, origins: readonly string[], open: Open): void {
-  const head = new ws.RequestHead();
-  readHead(socket, head, (early) => {
+  readHead(socket, ws.RequestHead, (head, early) => {
     const isForeign = head.has('origin') && !origins.includes(head.list('origin'));
     const foreign = isForeign ? { status: 403, message: 'origin not allowed' } : undefined;
     const refusal: ws.Refusal | undefined = head.fault ?? ws.checkRequest(head) ?? foreign;
@@ -25,21 +24,38 @@ export function accept(socket: Socket, origins: readonly string[], open: Open): 
 export function request(socket: Socket, host: string, open: Open): Socket {
   const key = randomBytes(16).toString('base64');
   socket.write(ws.formatRequest('/', host, key));
-  const head = new ws.ResponseHead();
-  return readHead(socket, head, (early) => {
-    const isOpen = head.status === 101 && head.wantsWebSocket;
-    if (isOpen && head.once('sec-websocket-accept') === ws.acceptKey(key)) open(early, socket);
+  return readHead(socket, ws.ResponseHead, (head, early) => {
+    const isUpgrade = head.status === 101 && head.minor === 1 && head.wantsWebSocket;
+    // RFC 6455, section 4.1: the answer has neither, because neither was offered.
+    const isPlain = !head.has('sec-websocket-protocol') && !head.has('sec-websocket-extensions');
+    const isProven = head.once('sec-websocket-accept') === ws.acceptKey(key);
+    if (isUpgrade && isPlain && isProven) open(early, socket);
     else socket.destroy(new Error(`the server answered ${head.status}`));
   });
 }
 
-function readHead(socket: Socket, head: ws.RequestHead | ws.ResponseHead, done: Open): Socket {
+type Done<Head> = (head: Head, early: Uint8Array) => void;
+type AnyHead = ws.RequestHead | ws.ResponseHead;
+
+/** Skips interim answers, such as 103: another head follows each (RFC 9110, section 15.2). */
+function readHead<H extends AnyHead>(socket: Socket, Head: new () => H, done: Done<H>): Socket {
   const timer = setTimeout(() => socket.destroy(), TIMEOUT).unref();
+  let head = new Head();
   const read = (chunk: Uint8Array): void => {
     if (head.push(chunk) === 'more') return;
+    const early = chunk.subarray(head.end);
+    if (isInterim(head)) {
+      head = new Head();
+      return read(early);
+    }
     clearTimeout(timer);
     socket.off('data', read);
-    done(chunk.subarray(head.end), socket);
+    done(head, early);
   };
   return socket.on('data', read).on('error', () => {});
+}
+
+function isInterim(head: AnyHead): boolean {
+  if (head.fault !== undefined || !(head instanceof ws.ResponseHead)) return false;
+  return head.status < 200 && head.status !== 101;
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { encodeFrame, formatCloseMessage, TextMessage } from '@ws/codec';
+import { encodeFrame, formatCloseMessage, formatSwitching, TextMessage } from '@ws/codec';
 import { Conn } from '@ws/conn';
 import { socketTransport } from '@ws/node-io';
 import { serve } from '@ws/node-server';
@@ -210,14 +210,45 @@ describe.each(programs)('the program $name', ({ start, client }) => {
       'HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n',
       '\x16\x03\x01',
     ];
-    for (const text of wrong) {
-      const foreign = createServer((socket) => void socket.end(text, 'latin1')).listen(0);
-      await once(foreign, 'listening');
-      expect(await client((foreign.address() as AddressInfo).port)).toEqual([]);
-      foreign.close();
-    }
+    for (const text of wrong) expect(await client(await answering(() => text))).toEqual([]);
   });
+
+  it.each<[string, (answer: string) => string]>([
+    ['an extension', (answer) => withLine(answer, 'Sec-WebSocket-Extensions: permessage-deflate')],
+    ['a subprotocol', (answer) => withLine(answer, 'Sec-WebSocket-Protocol: chat')],
+    ['an accept key twice', (answer) => withLine(answer, 'Sec-WebSocket-Accept: x')],
+    ['HTTP/1.0', (answer) => answer.replace('HTTP/1.1', 'HTTP/1.0')],
+    ['103 and then 403', () => 'HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 403 Forbidden\r\n\r\n'],
+  ])('has a client that refuses an answer with %s', async (_, change) => {
+    expect(await client(await answering(change))).toEqual([]);
+  });
+
+  it.each<[string, (answer: string) => string]>([
+    ['no other answer', (answer) => answer],
+    ['interim answers', (answer) => `${'HTTP/1.1 103 \r\nLink: x\r\n\r\n'.repeat(1000)}${answer}`],
+  ])('has a client that connects after %s', async (_, change) => {
+    // The server accepts and leaves: the client reports the end.
+    expect(await client(await answering(change))).toEqual([1006]);
+  });
+
+  /** A server that answers one request by `change` of a right answer, and leaves. */
+  async function answering(change: (answer: string) => string): Promise<number> {
+    server?.close();
+    server = createServer((socket) => {
+      socket.once('data', (chunk) => {
+        const key = /^sec-websocket-key: (.*)\r$/im.exec(chunk.toString())![1]!;
+        const bytes = Buffer.from(change(formatSwitching(key)), 'latin1');
+        socket.end(bytes);
+      });
+    }).listen(0);
+    await once(server, 'listening');
+    return (server.address() as AddressInfo).port;
+  }
 });
+
+function withLine(answer: string, line: string): string {
+  return answer.replace('Connection: Upgrade', `Connection: Upgrade\r\n${line}`);
+}
 
 /** Whether a full socket drains within a moment. */
 function drained(socket: Socket): Promise<boolean> {
