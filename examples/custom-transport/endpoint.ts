@@ -29,7 +29,9 @@ function run(socket: Socket, endpoint: Endpoint, early: Uint8Array, handle: type
     if (endpoint.finished) socket.end().removeAllListeners('data').resume();
     if (endpoint.state !== 'open') setTimeout(() => socket.destroy(), TIMEOUT).unref();
   };
-  socket.on('drain', () => socket.resume()).on('end', () => step(endpoint.end()));
-  socket.on('data', (chunk) => step(endpoint.receive(chunk)));
+  const end = (): void => step(endpoint.end());
+  socket.on('drain', () => socket.resume()).on('data', (chunk) => step(endpoint.receive(chunk)));
+  // A reset has no 'end'.
+  socket.on('end', end).on('close', end);
   step(endpoint.receive(early));
 }

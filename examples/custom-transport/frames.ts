@@ -31,6 +31,7 @@ function run(socket: Socket, peer: Peer, early: Uint8Array): void {
     flush();
   };
   socket.on('drain', () => socket.resume()).on('data', receive);
-  socket.on('end', () => peer.end());
+  // A reset has no 'end'.
+  socket.on('end', () => peer.end()).on('close', () => peer.end());
   receive(early);
 }

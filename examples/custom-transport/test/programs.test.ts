@@ -231,14 +231,21 @@ describe.each(programs)('the program $name', ({ start, client }) => {
     expect(await client(await answering(change))).toEqual([1006]);
   });
 
+  it('has a client that reports a reset', async () => {
+    const port = await answering((answer) => answer, 'reset');
+    expect(await client(port)).toEqual([1006]);
+  });
+
   /** A server that answers one request by `change` of a right answer, and leaves. */
-  async function answering(change: (answer: string) => string): Promise<number> {
+  async function answering(change: (answer: string) => string, end = 'end'): Promise<number> {
     server?.close();
     server = createServer((socket) => {
       socket.once('data', (chunk) => {
         const key = /^sec-websocket-key: (.*)\r$/im.exec(chunk.toString())![1]!;
         const bytes = Buffer.from(change(formatSwitching(key)), 'latin1');
-        socket.end(bytes);
+        if (end === 'end') socket.end(bytes);
+        // The first message says that the client is open.
+        else socket.once('data', () => socket.resetAndDestroy()).write(bytes);
       });
     }).listen(0);
     await once(server, 'listening');
