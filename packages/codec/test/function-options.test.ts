@@ -5,7 +5,9 @@ import { describe, expect, it } from 'vitest';
 import {
   FAILED,
   FRAME,
+  FRAME_BEGIN,
   FRAME_DATA,
+  FRAME_END,
   FrameDecoder,
   FrameEncoder,
   MaskKeys,
@@ -159,15 +161,31 @@ describe('FrameDecoder with a pool whose release throws', () => {
     expect(decoder.buf[decoder.start]).toBe(7);
   });
 
-  it('reads no payload as a header', () => {
+  it.each([
+    ['with payload', [0x03, 0x82, 0x00], [FRAME_BEGIN, FRAME_DATA, NEED_MORE], [0x00]],
+    ['without payload', [0x03], [FRAME_BEGIN, NEED_MORE], [0x82, 0x00, 0x00]],
+  ])(
+    'reports the frame of a header %s, and reads no payload as a header',
+    (_, chunk, events, rest) => {
+      const { decoder } = failing({ holdLimit: 0 });
+      push(decoder, [0x82]);
+      decoder.push(Uint8Array.from(chunk));
+      expect(() => decoder.next()).toThrow(mine);
+      expect(() => decoder.push(Uint8Array.of(0))).toThrow('events are pending');
+      expect(events.map(() => decoder.next())).toEqual(events);
+      expect([decoder.opcode, decoder.length]).toEqual([2, 3]);
+      push(decoder, rest);
+      expect([decoder.error, decoder.atFrameBoundary]).toEqual([undefined, true]);
+    },
+  );
+
+  it('reports the begin of a frame with a 64-bit length, whose payload is whole', () => {
     const { decoder } = failing({ holdLimit: 0 });
     push(decoder, [0x82]);
-    decoder.push(Uint8Array.of(0x03, 0x82, 0x00));
+    decoder.push(new Uint8Array(9 + 65_536).fill(0).with(0, 127).with(6, 1));
     expect(() => decoder.next()).toThrow(mine);
-    expect(decoder.next()).toBe(FRAME_DATA);
-    expect(decoder.next()).toBe(NEED_MORE);
-    push(decoder, [0x00]);
-    expect([decoder.error, decoder.atFrameBoundary]).toEqual([undefined, true]);
+    const events = [FRAME_BEGIN, FRAME_DATA, FRAME_END, NEED_MORE];
+    expect(events.map(() => decoder.next())).toEqual(events);
   });
 
   it('keeps the tail when the memory for reading grows', () => {

@@ -40,15 +40,17 @@ import { Unmasker } from './unmasker.ts';
 //   IN_TAIL         a chunk has arrived that continues the tail       -> ON_TAIL
 //   ON_TAIL         the input is the tail: the bytes of a FRAME event are in the ring, and the
 //                   next call frees them                              -> AT_HEADER, IN_PAYLOAD
+//   BEGUN           the pool threw before FRAME_BEGIN was reported    -> IN_PAYLOAD by FRAME_BEGIN
 //   FAULTED         the peer broke a rule                             -> AT_HEADER by reset()
 //
-// Invariants: bytes are delivered by the call that unmasks them. There is no tail while IN_PAYLOAD.
+// Invariants: bytes are delivered by the call that unmasks them. No tail in BEGUN and IN_PAYLOAD.
 // Only an accepted frame changes #open: before that, its header may be read again.
 const AT_HEADER = 0;
 const IN_PAYLOAD = 1;
 const IN_TAIL = 2;
 const ON_TAIL = 3;
-const FAULTED = 4;
+const BEGUN = 4;
+const FAULTED = 5;
 
 /** Not an event: `next` continues with the header at `#pos`. */
 const READ_HEADER = -2;
@@ -377,6 +379,9 @@ export class FrameDecoder {
       case ON_TAIL:
         this.#endTail(AT_HEADER);
         return READ_HEADER;
+      case BEGUN:
+        this.#state = IN_PAYLOAD;
+        return FRAME_BEGIN;
       default:
         return FAILED;
     }
@@ -420,7 +425,7 @@ export class FrameDecoder {
     this.#key = key;
     this.#pos = at;
     this.#show(NO_BYTES, 0, 0);
-    if (this.#state === ON_TAIL) this.#endTail(IN_PAYLOAD);
+    if (this.#state === ON_TAIL) this.#endTail(BEGUN);
     this.#state = IN_PAYLOAD;
     return FRAME_BEGIN;
   }
@@ -472,7 +477,7 @@ export class FrameDecoder {
   /**
    * Frees the memory of the tail. The rest of the chunk is the input, in `state`.
    */
-  #endTail(state: typeof AT_HEADER | typeof IN_PAYLOAD): void {
+  #endTail(state: typeof AT_HEADER | typeof BEGUN): void {
     const tail = this.#tail;
     this.#setInput(tail.chunk, tail.chunkPos, tail.chunk.length);
     tail.chunk = NO_BYTES;
@@ -499,7 +504,8 @@ export class FrameDecoder {
     if (this.#state === FAULTED) return false;
     const ended = this.#state === IN_PAYLOAD && this.#remaining === 0;
     const { chunk, chunkPos } = this.#tail;
-    if (this.#pos < this.#inputEnd || chunkPos < chunk.length || ended) {
+    const isPending = ended || this.#state === BEGUN;
+    if (this.#pos < this.#inputEnd || chunkPos < chunk.length || isPending) {
       throw new Error('events are pending: call next() until it returns NEED_MORE');
     }
     if (this.#state === ON_TAIL) this.#ring.clear();
