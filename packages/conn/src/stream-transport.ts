@@ -147,7 +147,7 @@ class StreamTransport implements Transport {
 
   /** Never within a call of the connection. */
   async #close(error: Error | undefined): Promise<void> {
-    await undefined;
+    await Promise.resolve();
     this.#sink?.close(error);
   }
 
