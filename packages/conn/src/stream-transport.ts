@@ -146,9 +146,9 @@ class StreamTransport implements Transport {
   }
 
   /** Never within a call of the connection. */
-  async #close(error: Error | undefined): Promise<void> {
+  async #close(reason: Error | undefined): Promise<void> {
     await Promise.resolve();
-    this.#sink?.close(error);
+    this.#sink?.close(reason);
   }
 
   /** Ends the wait of {@link #resumed}. */
