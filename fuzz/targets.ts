@@ -6,6 +6,8 @@ import { extensionsHeader } from './targets/extensions-header.ts';
 import { frameHeader } from './targets/frame-header.ts';
 import { frameStream } from './targets/frame-stream.ts';
 import { inflate } from './targets/inflate.ts';
+import { requestHead } from './targets/request-head.ts';
+import { responseHead } from './targets/response-head.ts';
 import { serverHandshake } from './targets/server-handshake.ts';
 import { subprotocolHeader } from './targets/subprotocol-header.ts';
 import { utf8 } from './targets/utf8.ts';
@@ -18,6 +20,8 @@ export const targets: readonly Target[] = [
   closePayload(),
   extensionsHeader(),
   subprotocolHeader(),
+  requestHead(),
+  responseHead(),
   serverHandshake(),
   clientReply(),
   inflate(),

@@ -6,6 +6,8 @@ import {
   ProtocolError,
   parseCloseMessage,
   parseTokenList,
+  RequestHead,
+  ResponseHead,
   UTF8_ACCEPT,
   utf8Step,
 } from '@ws/codec';
@@ -20,6 +22,8 @@ import { extensionsHeader } from '../targets/extensions-header.ts';
 import { frameHeader } from '../targets/frame-header.ts';
 import { frameStream } from '../targets/frame-stream.ts';
 import { inflate } from '../targets/inflate.ts';
+import { requestHead } from '../targets/request-head.ts';
+import { responseHead } from '../targets/response-head.ts';
 import { serverHandshake } from '../targets/server-handshake.ts';
 import { subprotocolHeader } from '../targets/subprotocol-header.ts';
 import { utf8 } from '../targets/utf8.ts';
@@ -43,6 +47,20 @@ class LaxHeader extends FrameHeader {
       if (error instanceof ProtocolError && error.faults.includes('non-minimal length')) return 0;
       throw error;
     }
+  }
+}
+
+/** Accepts a NUL in a value. */
+class LaxRequestHead extends RequestHead {
+  override push(chunk: Uint8Array) {
+    return super.push(chunk.map((byte) => (byte === 0 ? 0x61 : byte)));
+  }
+}
+
+/** Accepts a tab in a name. */
+class LaxResponseHead extends ResponseHead {
+  override push(chunk: Uint8Array) {
+    return super.push(chunk.map((byte) => (byte === 9 ? 0x61 : byte)));
   }
 }
 
@@ -184,6 +202,18 @@ export const plantedBugs: readonly PlantedBug[] = [
       'Sec-WebSocket-Accept:$accept',
       '\r\n',
     ),
+  },
+  {
+    bug: 'a NUL in the head of a request',
+    target: requestHead(() => new LaxRequestHead()),
+    executions: 20_000,
+    input: text('\0\0GET / HTTP/1.1', 'Host:m', 'X:\0', '\r\n'),
+  },
+  {
+    bug: 'a tab in the head of a response',
+    target: responseHead(() => new LaxResponseHead()),
+    executions: 20_000,
+    input: text('\0\0HTTP/1.1 101 ', 'X\t:', '\r\n'),
   },
   {
     bug: 'a lost history of an inflater',

@@ -10,6 +10,7 @@ export * from './hex.ts';
 export * from './naive-decoder.ts';
 export * from './naive-encoder.ts';
 export * from './naive-utf8.ts';
+export * from './node-parser.ts';
 export * from './nothing-left.ts';
 export * from './nothing-unhandled.ts';
 export * from './programs.ts';

@@ -310,11 +310,18 @@ export abstract class Head {
 
   /** Two readers may disagree about such a body, which is request smuggling. */
   #hasUnclearBody(): boolean {
-    const lengths = this.lines('content-length');
+    const lengths = this.#find('content-length');
     const codings = this.lines('transfer-encoding');
     if (lengths.length + codings.length > 1) return true;
     if (codings.length === 1) return codings[0]!.toLowerCase() !== 'chunked';
-    return lengths.length === 1 && !/^\d{1,15}$/.test(lengths[0]!);
+    return lengths.length === 1 && !this.#isLength(lengths[0]!);
+  }
+
+  /** Digits, and spaces after them: node:http refuses a tab there. */
+  #isLength(line: number): boolean {
+    let end = this.#lines[line + 3]!;
+    while (this.#bytes[end] === SPACE) end++;
+    return this.#bytes[end] === CR && /^\d{1,15}$/.test(this.#value(line));
   }
 
   /** Length of the description of all lines; 0 until the head is complete. */

@@ -2,10 +2,10 @@
 // rules of `checkRequest` refuse them. `WS_HEAD_RUNS` sets the number of heads.
 import { METHODS } from 'node:http';
 import { checkRequest, RequestHead, ResponseHead } from '@ws/codec';
+import { NodeRequestParser, nodeAcceptsResponse } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { REQUEST, RESPONSE, requests, responses } from './heads.ts';
-import { NodeRequestParser, nodeAcceptsResponse } from './node-parser.ts';
 
 const numRuns = Number(process.env['WS_HEAD_RUNS'] ?? 1_500);
 const timeout = 10_000 + 10 * numRuns;
@@ -59,6 +59,24 @@ describe('RequestHead and node:http', () => {
       await expectTaken(head, request);
       const status = method === 'GET' ? undefined : 405;
       expect([method, checkRequest(head)?.status]).toEqual([method, status]);
+    }
+  });
+});
+
+describe('a tab after Content-Length', () => {
+  it.each([REQUEST, RESPONSE])('is refused, as by node:http: %j', async (sound) => {
+    const node = new NodeRequestParser();
+    for (const [end, taken] of [
+      ['', true],
+      [' ', true],
+      ['\t', false],
+      [' \t ', false],
+    ] as const) {
+      const text = bytes(plus(sound, `Content-Length: 2${end}`));
+      const isRequest = sound === REQUEST;
+      const head = isRequest ? new RequestHead() : new ResponseHead();
+      expect(await (isRequest ? node.accepts(text) : nodeAcceptsResponse(text))).toBe(taken);
+      expect(head.push(text)).toBe(taken ? 'done' : 'fault');
     }
   });
 });

@@ -86,6 +86,8 @@ const value = fc.oneof(
     'a\nb',
     'a\r\n b',
     '100-continue',
+    '2\t',
+    '2 ',
   ),
 );
 
