@@ -216,7 +216,7 @@ function readStream(scene: Scene): Running {
   return { outcome: () => into.outcome(scene, whole) };
 }
 
-/** Reads the first bytes of a message, and its other bytes when the outcome is looked at. */
+/** Reads the first bytes of a message, and the rest when the test asks for the outcome. */
 function readPart(scene: Scene): Running {
   const into = new StreamText();
   const part = scene.keep(

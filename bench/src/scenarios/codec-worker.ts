@@ -98,7 +98,7 @@ function encode(bytes: number, masked: boolean): Row {
   );
 }
 
-/** ASCII, with one `é` at its end on demand: V8 writes such a string another way. */
+/** ASCII, with an `é` at its end if `what` says so: V8 encodes such a string in another way. */
 function encodeText(what: 'encode text' | 'encode text, last é', bytes: number, masked: boolean) {
   const role: Role = masked ? 'client' : 'server';
   const ascii = 'lorem ipsum, '.repeat(bytes).slice(0, bytes);

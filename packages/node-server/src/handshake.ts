@@ -119,8 +119,8 @@ export class Handshake {
   }
 
   /**
-   * Waits for a result of the application. {@link whenCallsSettled} waits for it even after
-   * this wait has ended.
+   * Waits for a result of the application, for at most the handshake's time. The call may continue
+   * after that: {@link whenCallsSettled} waits until it has settled.
    *
    * @throws as {@link wait}.
    */

@@ -68,7 +68,7 @@ export class Connection
   receiveCall: ReceiveCall | undefined;
   messageTaken = false;
   readStarted = false;
-  /** Whether a handler of the application runs that got this connection. */
+  /** Whether the application's handler of this connection is running. */
   handlerRuns = false;
 
   bytesIn = 0;

@@ -128,7 +128,7 @@ export class Decompressor {
    * @param limit - Plain bytes that the rest of the message may have.
    * @returns Number of plain bytes; more than `limit` means too many, -1 means invalid DEFLATE
    *   data. Call again while `more` is true.
-   * @throws What the platform throws, for example when memory is missing.
+   * @throws Any error of the platform, for example when memory is missing.
    */
   step(output: Uint8Array, room: number, limit: number): number {
     this.more = false;

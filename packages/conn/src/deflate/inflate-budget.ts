@@ -47,7 +47,7 @@ export class InflateBudget {
   /**
    * Returns whether `waiter` may inflate now. Otherwise its turn comes later.
    *
-   * @throws What `yield` of its platform throws. The connection then does not wait.
+   * @throws Any error of the platform's `yield`. The connection then does not wait.
    */
   request(waiter: InflateWaiter): boolean {
     const isCurrent = waiter === this.#current;
