@@ -298,7 +298,7 @@ const parts = {
     const clients = await Promise.all(Array.from({ length: 20 }, () => dial(server.url)));
     while (server.connections.size < 20) await new Promise((resolve) => setImmediate(resolve));
     assert.equal(broadcast(server.connections, 'to all'), 20);
-    for (const { conn } of clients) assert.equal((await conn.readMessage()).text(), 'to all');
+    for (const conn of clients) assert.equal((await conn.readMessage()).text(), 'to all');
     await server.close();
   },
 
