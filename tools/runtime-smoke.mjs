@@ -159,8 +159,8 @@ const parts = {
   },
 
   async 'a Unix socket'() {
-    const path = join(tmpdir(), `runtime-smoke-${process.pid}.sock`);
-    const server = await serve({ path }, echo);
+    const socketPath = join(tmpdir(), `runtime-smoke-${process.pid}.sock`);
+    const server = await serve({ socketPath }, echo);
     const conn = await dial(server.url);
     await conn.send('no port');
     assert.equal((await conn.readMessage()).text(), 'no port');
