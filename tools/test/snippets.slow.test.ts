@@ -48,8 +48,8 @@ describe('the pages', () => {
   });
 
   it('mark a program as no-run only if it needs something absent', () => {
-    // The reader's function, a foreign server or a certificate.
-    const needs = /^declare |\bexample\.org\b|'key\.pem'/m;
+    // The reader's function, a foreign server, a certificate or a test runner.
+    const needs = /^declare |\bexample\.org\b|'key\.pem'|'vitest'/m;
     const unrun = all.filter(({ run, code }) => !run && !needs.test(code));
     expect(unrun.map(titleOf)).toEqual([]);
   });

@@ -38,7 +38,7 @@ import {
  * import { dial } from '@ws/node-client';
  * import { reconnecting } from '@ws/conn/reconnecting';
  *
- * const open = ({ signal }) => dial('wss://example.org/feed', { signal });
+ * const open = ({ signal }: { signal: AbortSignal }) => dial('wss://example.org/feed', { signal });
  * await reconnecting(open, {}, async (conn) => {
  *   await conn.send('subscribe');
  *   for await (const message of conn) console.log(message.text());
