@@ -1,37 +1,80 @@
+import { randomBytes } from 'node:crypto';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { Endpoint, type EndpointEvent } from '@ws/codec';
-import { accept, type Open, request, TIMEOUT } from './handshake.ts';
+import * as ws from '@ws/codec';
 
-/** Echoes every message. */
+const TIMEOUT = 5_000; // ms for the head of the peer, and for its part of the close
+
+/** Echoes every message. Of all web pages, only those of `origins` may connect. */
 export function serve(port: number, origins: readonly string[] = []): Server {
-  const open: Open = (early, socket) => run(socket, new Endpoint({ role: 'server' }), early, echo);
-  return createServer((socket) => accept(socket, origins, open)).listen(port);
+  return createServer((socket) => {
+    readHead(socket, ws.RequestHead, (head, early) => {
+      const isForeign = head.has('origin') && !origins.includes(head.list('origin'));
+      const foreign = isForeign ? { status: 403, message: 'origin not allowed' } : undefined;
+      const refusal: ws.Refusal | undefined = head.fault ?? ws.checkRequest(head) ?? foreign;
+      if (refusal === undefined) {
+        socket.write(ws.formatSwitching(head.once('sec-websocket-key')!));
+        return run(socket, new ws.Endpoint({ role: 'server' }), early, echo);
+      }
+      const answer = ws.formatRefusal(refusal.status, refusal.headers, refusal.message);
+      socket.end(answer, () => socket.destroy());
+    });
+  }).listen(port);
 }
 
-function echo(event: EndpointEvent, endpoint: Endpoint): void {
+function echo(event: ws.EndpointEvent, endpoint: ws.Endpoint): void {
   if (event.kind === 'text') endpoint.send(event.text);
   if (event.kind === 'binary') endpoint.send(event.data);
 }
 
-/** Calls `handle` for each event of a connection, after `hello`. */
+/** Sends `hello`, and calls `handle` for each event of the connection. */
 export function dial(port: number, hello: string, handle: typeof echo): Socket {
-  const endpoint = new Endpoint({ role: 'client' });
-  endpoint.send(hello);
-  const open: Open = (early, socket) => run(socket, endpoint, early, handle);
-  return request(connect(port), `localhost:${port}`, open);
+  const key = randomBytes(16).toString('base64');
+  const socket = connect(port);
+  socket.write(ws.formatRequest('/', `localhost:${port}`, key));
+  return readHead(socket, ws.ResponseHead, (head, early) => {
+    const isUpgrade = head.status === 101 && head.minor === 1 && head.wantsWebSocket;
+    const isProven = head.once('sec-websocket-accept') === ws.acceptKey(key);
+    // Nothing was offered, so nothing may be selected (RFC 6455, section 4.1).
+    const isPlain = !head.has('sec-websocket-protocol') && !head.has('sec-websocket-extensions');
+    if (!isUpgrade || !isProven || !isPlain)
+      return socket.destroy(new Error(`the server answered ${head.status}`));
+    const endpoint = new ws.Endpoint({ role: 'client' });
+    endpoint.send(hello);
+    return run(socket, endpoint, early, handle);
+  });
 }
 
-function run(socket: Socket, endpoint: Endpoint, early: Uint8Array, handle: typeof echo): void {
-  const step = (events: EndpointEvent[]): void => {
+type Done<Head> = (head: Head, early: Uint8Array) => unknown;
+
+/** Reads a head, after interim ones such as 103 (RFC 9110, section 15.2). */
+function readHead<H extends ws.Head>(socket: Socket, Head: new () => H, done: Done<H>): Socket {
+  const timer = setTimeout(() => socket.destroy(), TIMEOUT).unref();
+  let head = new Head();
+  const read = (chunk: Uint8Array): void => {
+    const verdict = head.push(chunk);
+    if (verdict === 'more') return;
+    const early = chunk.subarray(head.end);
+    const isInterim = head instanceof ws.ResponseHead && head.status < 200 && head.status !== 101;
+    if (verdict === 'done' && isInterim) {
+      head = new Head();
+      return read(early);
+    }
+    clearTimeout(timer);
+    socket.off('data', read);
+    done(head, early);
+  };
+  return socket.on('data', read).on('error', () => {});
+}
+
+function run(socket: Socket, endpoint: ws.Endpoint, early: Uint8Array, handle: typeof echo): void {
+  const step = (events: ws.EndpointEvent[]): void => {
     for (const event of events) handle(event, endpoint);
     // A peer that does not read is not read either.
     endpoint.output((chunk, release) => socket.write(chunk, release) || socket.pause());
     if (endpoint.finished) socket.end().removeAllListeners('data').resume();
     if (endpoint.state !== 'open') setTimeout(() => socket.destroy(), TIMEOUT).unref();
   };
-  const end = (): void => step(endpoint.end());
   socket.on('drain', () => socket.resume()).on('data', (chunk) => step(endpoint.receive(chunk)));
-  // A reset has no 'end'.
-  socket.on('end', end).on('close', end);
+  socket.on('close', () => step(endpoint.end()));
   step(endpoint.receive(early));
 }
