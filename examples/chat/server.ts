@@ -1,6 +1,6 @@
 // The demo: the chat page on /, the chat on /chat and an echo on /echo, on one port.
 import process from 'node:process';
-import { type Conn, serve, type WebSocketServer } from '@ws/node-server';
+import { serve, type WebSocketServer } from '@ws/node-server';
 import { page } from './page.ts';
 import { Room } from './room.ts';
 import { visit } from './visitor.ts';
@@ -11,10 +11,6 @@ const CLOSE_TIMEOUT_MS = 1_000;
 const SAME_SIGNAL_MS = 1_000;
 
 const room = new Room();
-const endpoints = new Map<string, (conn: Conn) => Promise<unknown>>([
-  ['/chat', (conn) => visit(conn, room)],
-  ['/echo', (conn) => conn.receive((message) => conn.send(message))],
-]);
 
 const { PORT = '8080', HOST = '127.0.0.1' } = process.env;
 try {
@@ -24,10 +20,11 @@ try {
       host: HOST,
       request: page(new URL('page.html', import.meta.url)),
       maxConnections: 1_000,
-      // The result is the handler's `auth`: the path selects the function for the connection.
-      authenticate: (req) => endpoints.get(pathOf(req.url)) ?? { refuse: 404 },
     },
-    (conn, _req, { auth: run }) => run(conn),
+    {
+      '/chat': (conn) => visit(conn, room),
+      '/echo': (conn) => conn.receive((message) => conn.send(message)),
+    },
   );
   endWith(server);
   console.log(`chat at ${server.url.replace(/^ws/, 'http')}/`);
@@ -49,10 +46,6 @@ function endWith(server: WebSocketServer): void {
   };
   process.on('SIGINT', end);
   process.on('SIGTERM', end);
-}
-
-function pathOf(url = '/'): string {
-  return url.split('?', 1)[0]!;
 }
 
 function portNumber(text: string): number {

@@ -1,4 +1,4 @@
-import { CloseCode, type Conn, TextMessage } from '@ws/node-server';
+import { CloseCode, type Conn } from '@ws/node-server';
 import { Allowance } from './allowance.ts';
 import {
   BadRequest,
@@ -26,7 +26,7 @@ export async function visit(conn: Conn, room: Room): Promise<void> {
   conn.setReadLimit(MAX_REQUEST);
   try {
     await conn.receive((message) => {
-      if (message.type !== TextMessage) visitor.hangUp(CloseCode.UnsupportedData, 'text only');
+      if (!message.isText) visitor.hangUp(CloseCode.UnsupportedData, 'text only');
       else visitor.hear(message.text());
     });
   } finally {

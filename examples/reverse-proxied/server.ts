@@ -7,9 +7,8 @@ const server = await serve(
     port: Number(process.env['PORT'] ?? 8080),
     host: '127.0.0.1',
     request: (_req, res) => res.end('a page\n'),
-    // Every connection comes from the proxy. The proxy appends the client's address. The client may
-    // have sent anything before it.
-    clientAddress: (req) => req.headers['x-forwarded-for']?.toString().split(',').at(-1)?.trim(),
+    // Every connection comes from the proxy, which names the client in X-Forwarded-For.
+    trustProxy: 1,
     maxConnectionsPerAddress: 20,
     // Shorter than the timeouts of the proxies, so that they do not cut idle connections.
     heartbeat: { interval: 20_000, timeout: 20_000 },

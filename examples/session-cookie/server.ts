@@ -32,8 +32,8 @@ const server = await serve(
     allowedHosts: HOSTS,
     request: (req, res) => void answer(req, res).catch(() => res.destroy()),
     // Runs before the connection exists. The browser sends the cookie for foreign pages too. The
-    // origin check, on by default, refuses those first.
-    authenticate: (req) => sessions.find(sessionId(req.headers.cookie)) ?? { refuse: 401 },
+    // origin check, on by default, refuses those first. Without a session the answer is 401.
+    authenticate: (req) => sessions.find(sessionId(req.headers.cookie)),
   },
   async (conn, _req, { auth: session }) => {
     session.add(conn);

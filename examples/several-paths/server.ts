@@ -14,9 +14,7 @@ const server = await serve(
     '/chat': (conn) => {
       visitors.add(conn);
       void conn.closed.then(() => visitors.delete(conn));
-      return conn.receive((message) => {
-        broadcast(visitors, message.text());
-      });
+      return conn.receive((message) => void broadcast(visitors, message));
     },
     // `params.topic` is a string, also for the compiler.
     '/feed/:topic': (conn, _req, { params }) => {
@@ -25,9 +23,7 @@ const server = await serve(
     },
     // Anyone may publish here. To change that, wrap the handler: `route({ authenticate }, ...)`.
     '/feed/:topic/publish': (conn, _req, { params }) =>
-      conn.receive((message) => {
-        broadcast(feeds.get(params.topic) ?? [], message.text());
-      }),
+      conn.receive((message) => void broadcast(feeds.get(params.topic) ?? [], message)),
   },
 ).catch((error: Error) => {
   // The message is enough, for example when the port is in use.
