@@ -1,6 +1,6 @@
 import { CloseCode, isValidCloseCode } from '@ws/conn';
 import { checkOptionNames, duration } from '@ws/conn/internal';
-import { assertOption, typeName } from '@ws/http-shared';
+import { assertOption, optionHints, typeName } from '@ws/http-shared';
 
 /** How a server closes: the option `close`, and the argument of the method `close`. */
 export interface CloseOptions {
@@ -39,6 +39,10 @@ export type ClosePlan = {
 const MAX_REASON = 123;
 
 const NAMES: readonly (keyof CloseOptions)[] = ['timeout', 'code', 'reason', 'over'];
+const HINTS: Readonly<Record<string, string>> = {
+  ...optionHints(NAMES),
+  closeTimeout: 'use timeout',
+};
 const DEFAULTS: ClosePlan = { timeout: 30_000, code: CloseCode.GoingAway, reason: '', over: 0 };
 
 /**
@@ -46,7 +50,7 @@ const DEFAULTS: ClosePlan = { timeout: 30_000, code: CloseCode.GoingAway, reason
  * @throws TypeError or RangeError that names the option.
  */
 export function checkCloseOptions(
-  options: CloseOptions,
+  options: CloseOptions = {},
   defaults: ClosePlan = DEFAULTS,
 ): ClosePlan {
   if (typeof options !== 'object' || options === null || options instanceof Event) {
@@ -54,7 +58,7 @@ export function checkCloseOptions(
       `close: expected an object of options, got ${typeName(options)}; as a listener, use () => server.close()`,
     );
   }
-  checkOptionNames('close', options, NAMES, 'ignore');
+  checkOptionNames('close', options, NAMES, 'ignore', HINTS);
   const { code = defaults.code, reason = defaults.reason, over = defaults.over } = options;
   assertOption('close.code', code, typeof code === 'number', 'a number');
   assertOption('close.reason', reason, typeof reason === 'string', 'a string');

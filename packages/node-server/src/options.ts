@@ -9,7 +9,7 @@ import {
   duration,
   resolveSettings,
 } from '@ws/conn/internal';
-import { assertOption, transportHighWaterMark } from '@ws/http-shared';
+import { assertOption, optionHints, transportHighWaterMark } from '@ws/http-shared';
 import { HostPolicy } from './allowed-hosts.ts';
 import type { ClientAddress } from './client-address.ts';
 import { type CloseOptions, type ClosePlan, checkCloseOptions } from './close-options.ts';
@@ -192,6 +192,30 @@ export const upgraderOptionNames: readonly (keyof UpgraderOptions)[] = [
   ...connSettingNames,
 ];
 
+/** The names of the options of `serve` that neither an {@link Upgrader} nor a route has. */
+export const serveOnlyNames = [
+  'port',
+  'host',
+  'socketPath',
+  'listen',
+  'tls',
+  'server',
+  'request',
+] as const;
+
+/** {@link optionHints} for a server. The client's `headers` would send these two. */
+export function serverHints(known: readonly string[]): Readonly<Record<string, string>> {
+  return { ...optionHints(known), origin: 'use allowedOrigins', auth: 'use authenticate' };
+}
+
+/** {@link serverHints} for options without those of `serve`. */
+export function upgraderHints(known: readonly string[]): Readonly<Record<string, string>> {
+  const ofServe = serveOnlyNames.map((name) => [name, 'it is an option of serve']);
+  return { ...serverHints(known), ...Object.fromEntries(ofServe) };
+}
+
+const HINTS: Readonly<Record<string, string>> = /* @__PURE__ */ upgraderHints(upgraderOptionNames);
+
 /** Returns the options of `options` that belong to an Upgrader. */
 export function pickUpgraderOptions<Result>(
   options: UpgraderOptions<Result>,
@@ -222,7 +246,7 @@ export interface UpgraderPlan {
 
 /** @throws TypeError or RangeError that names the option. */
 export function checkUpgraderOptions(options: UpgraderOptions<unknown>): UpgraderPlan {
-  checkOptionNames('Upgrader', options, upgraderOptionNames, 'ignore');
+  checkOptionNames('Upgrader', options, upgraderOptionNames, 'ignore', HINTS);
   const { highWaterMark, compression } = resolveSettings(options, 'server');
   const { allowedOrigins, allowedHosts, checkOrigin, sameHost = true } = options;
   const { authenticate, clientAddress, error, report } = options;
@@ -262,7 +286,7 @@ export function checkUpgraderOptions(options: UpgraderOptions<unknown>): Upgrade
     hosts: new HostPolicy(allowedHosts),
     authenticate,
     headers: checkHeaders(options.headers),
-    close: checkCloseOptions(options.close ?? {}),
+    close: checkCloseOptions(options.close),
     unmatched,
     handshakeTimeout: duration('handshakeTimeout', options.handshakeTimeout, 10_000, true),
     limits: {

@@ -6,6 +6,7 @@ import {
   checkUpgraderOptions,
   type UpgraderOptions,
   type UpgraderPlan,
+  upgraderHints,
   upgraderOptionNames,
 } from './options.ts';
 import type { NoParams, RouteParams } from './routes.ts';
@@ -88,6 +89,7 @@ type RoutesOnly<Pattern extends string, Auth> = {
 const names = upgraderOptionNames.filter(
   (name) => !(SERVER_ONLY as readonly string[]).includes(name),
 );
+const HINTS: Readonly<Record<string, string>> = /* @__PURE__ */ upgraderHints(names);
 
 /**
  * Gives a route options of its own, for the second argument of `serve` and for
@@ -130,7 +132,7 @@ export function route(options: RouteOptions<any>, handler: ConnHandler<any, any>
     if ((options as UpgraderOptions<unknown> | null)?.[name] === undefined) continue;
     throw new TypeError(`route: ${name} counts for the whole server; set it there`);
   }
-  checkOptionNames('route', options, names, 'ignore');
+  checkOptionNames('route', options, names, 'ignore', HINTS);
   assertOption('handler', handler, typeof handler === 'function', 'a function');
   planRoute({}, [], options);
   return new Route(options, handler);

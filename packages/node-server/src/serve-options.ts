@@ -4,7 +4,12 @@ import type { ListenOptions as NetListenOptions } from 'node:net';
 import process from 'node:process';
 import { checkOptionNames } from '@ws/conn/internal';
 import { assertOption } from '@ws/http-shared';
-import { type UpgraderOptions, upgraderOptionNames } from './options.ts';
+import {
+  serveOnlyNames,
+  serverHints,
+  type UpgraderOptions,
+  upgraderOptionNames,
+} from './options.ts';
 
 /** Options of `listen` of node:net for {@link serve}. Use `close` in place of `signal`. */
 export interface ListenOptions extends Omit<NetListenOptions, 'signal'> {
@@ -46,13 +51,7 @@ export interface ServeOptions<Result = undefined> extends UpgraderOptions<Result
 }
 
 export const serveOptionNames: readonly (keyof ServeOptions)[] = [
-  'port',
-  'host',
-  'socketPath',
-  'listen',
-  'tls',
-  'server',
-  'request',
+  ...serveOnlyNames,
   ...upgraderOptionNames,
 ];
 
@@ -69,14 +68,17 @@ const LISTEN_NAMES: readonly (keyof ListenOptions)[] = [
   'writableAll',
 ];
 
-/** Names that were options, with the cure. */
-const HINTS: ReadonlyMap<string, string> = new Map([
-  [
-    'path',
-    "use socketPath for a Unix socket; for a request path pass routes as the second argument, { '/path': handler }",
-  ],
-  ['routes', "pass the routes as the second argument, { '/path': handler }"],
-]);
+const HINTS: Readonly<Record<string, string>> = {
+  ...serverHints(serveOptionNames),
+  path: "use socketPath for a Unix socket; for a request path pass routes as the second argument, { '/path': handler }",
+  routes: "pass the routes as the second argument, { '/path': handler }",
+  signal: 'use server.close() to stop the server',
+};
+
+const LISTEN_HINTS: Readonly<Record<string, string>> = {
+  signal: 'use server.close() to stop the server',
+  socketPath: 'use path',
+};
 
 /** Most bytes in the path of a Unix socket (`sun_path` of Linux, without its NUL). */
 const MAX_SOCKET_PATH = 107;
@@ -88,10 +90,7 @@ const MAX_SOCKET_PATH = 107;
  * @throws TypeError or RangeError that names the option.
  */
 export function checkServeOptions(options: ServeOptions<unknown>, isRouted: boolean): void {
-  for (const [name, cure] of HINTS) {
-    if (Object.hasOwn(Object(options), name)) throw new TypeError(`${name}: no option; ${cure}`);
-  }
-  checkOptionNames('serve', options, serveOptionNames, 'ignore');
+  checkOptionNames('serve', options, serveOptionNames, 'ignore', HINTS);
   const { tls, server, request } = options;
   checkAddress(options);
   if (request !== undefined) {
@@ -111,37 +110,50 @@ export function namesAddress({ port, host, socketPath, listen }: ServeOptions<un
   return (port ?? host ?? socketPath ?? listen) !== undefined;
 }
 
-function checkAddress({ port, host, socketPath, listen }: ServeOptions<unknown>): void {
-  if (port !== undefined) {
-    assertOption('port', port, typeof port === 'number', 'a number');
-    if (!(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
-      throw new RangeError(`port: expected 0 to 65535, got ${port}`);
-    }
-  }
+function checkAddress({ port, host, socketPath, listen = {} }: ServeOptions<unknown>): void {
+  checkOptionNames('listen', listen, LISTEN_NAMES, 'ignore', LISTEN_HINTS);
+  checkOnce('port', port, listen.port);
+  checkOnce('host', host, listen.host);
+  checkOnce('socketPath', socketPath, listen.path);
+  checkPort('port', port);
+  checkPort('listen.port', listen.port);
   if (host !== undefined) assertOption('host', host, typeof host === 'string', 'a string');
-  if (socketPath !== undefined) checkSocketPath(socketPath);
-  if (socketPath !== undefined && (port ?? host) !== undefined) {
-    throw new TypeError('socketPath: a Unix socket has neither port nor host');
+  checkSocketPath('socketPath', socketPath);
+  checkSocketPath('listen.path', listen.path);
+  if ((socketPath ?? listen.path) === undefined) return;
+  if ((port ?? host ?? listen.port ?? listen.host) !== undefined) {
+    const name = socketPath === undefined ? 'listen.path' : 'socketPath';
+    throw new TypeError(`${name}: a Unix socket has neither port nor host`);
   }
-  if (listen !== undefined) checkListen(listen, { port, host, path: socketPath });
 }
 
-function checkSocketPath(path: string): void {
-  assertOption('socketPath', path, typeof path === 'string', 'a string');
+/** @throws TypeError for an option that `listen` has too. */
+function checkOnce(name: 'port' | 'host' | 'socketPath', own: unknown, inListen: unknown): void {
+  if (own === undefined || inListen === undefined) return;
+  const other = name === 'socketPath' ? 'path' : name;
+  throw new TypeError(`listen.${other}: cannot be combined with ${name}; set one of the two`);
+}
+
+function checkPort(name: string, port: number | undefined): void {
+  if (port === undefined) return;
+  assertOption(name, port, typeof port === 'number', 'a number');
+  if (!(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
+    throw new RangeError(`${name}: expected 0 to 65535, got ${port}`);
+  }
+}
+
+function checkSocketPath(name: string, path: string | undefined): void {
+  if (path === undefined) return;
+  assertOption(name, path, typeof path === 'string', 'a string');
+  // The first byte of a name in Linux's abstract namespace is NUL. Elsewhere it ends the path.
+  if (path === '' || path.lastIndexOf('\0') > 0) {
+    throw new TypeError(`${name}: expected a path, got ${JSON.stringify(path)}`);
+  }
   const bytes = Buffer.byteLength(path);
   if (bytes > MAX_SOCKET_PATH && process.platform !== 'win32') {
     throw new RangeError(
-      `socketPath: expected at most ${MAX_SOCKET_PATH} bytes, got ${bytes}; use a shorter directory`,
+      `${name}: expected at most ${MAX_SOCKET_PATH} bytes, got ${bytes}; use a shorter directory`,
     );
-  }
-}
-
-function checkListen(listen: ListenOptions, outer: ListenOptions): void {
-  checkOptionNames('listen', listen, LISTEN_NAMES, 'ignore');
-  for (const name of ['port', 'host', 'path'] as const) {
-    if (listen[name] === undefined || outer[name] === undefined) continue;
-    const option = name === 'path' ? 'socketPath' : name;
-    throw new TypeError(`listen.${name}: cannot be combined with ${option}; set one of the two`);
   }
 }
 

@@ -107,6 +107,8 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
   /** TCP connections of our own server that have not been upgraded. */
   readonly #sockets = new Set<Duplex>();
   readonly #reporter: ErrorReporter;
+  /** The option `close`. */
+  readonly #closePlan: ClosePlan;
   #url = '';
   /** The options of the certificate in use. */
   #tls: SecureContextOptions;
@@ -134,6 +136,7 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
     // First, because it checks options that the HTTP server is made with.
     this.#upgrader = new Upgrader<Result>(pickUpgraderOptions(options));
     const upgrade = this.#upgrader.handler(handlerOrRoutes);
+    this.#closePlan = checkCloseOptions(options.close);
     this.#reporter = new ErrorReporter(options.report);
     this.http =
       server ?? makeServer(options, (error, where) => this.#reporter.failed(error, { where }));
@@ -178,6 +181,7 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
 
   async listen(): Promise<void> {
     const { port = 0, host, socketPath, listen, server } = this.#options;
+    const path = socketPath ?? listen?.path;
     const { http } = this;
     this.#claimUpgrades();
     if (http.listenerCount('request') === 0) http.on('request', this.#onRequest);
@@ -187,9 +191,8 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
     if (http.listening) this.#onListening();
     const listens = server === undefined || namesAddress(this.#options as ServeOptions<unknown>);
     if (listens && !http.listening) {
-      http.listen(
-        socketPath === undefined ? { port, host, ...listen } : { path: socketPath, ...listen },
-      );
+      // Node prefers a port to a path.
+      http.listen(path === undefined ? { port, host, ...listen } : { ...listen, path });
       await once(http, 'listening').catch((error: unknown) => {
         throw listenError(error);
       });
@@ -233,7 +236,7 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
 
   close(options: CloseOptions = {}): Promise<CloseResult> {
     try {
-      const plan = checkCloseOptions(options, checkCloseOptions(this.#options.close ?? {}));
+      const plan = checkCloseOptions(options, this.#closePlan);
       this.#closed ??= this.#close(plan);
       return this.#closed;
     } catch (error) {

@@ -286,10 +286,10 @@ describe('serve with routes', () => {
 
   it('rejects the former options `routes` and `path` with a TypeError that has the cure', async () => {
     await expect(serve({ routes } as never, run)).rejects.toThrow(
-      /^routes: no option; pass the routes as the second argument/,
+      /^serve: unknown option routes; pass the routes as the second argument/,
     );
     await expect(serve({ path: '/chat' } as never, run)).rejects.toThrow(
-      /^path: no option; use socketPath .* routes as the second argument/,
+      /^serve: unknown option path; use socketPath .* routes as the second argument/,
     );
   });
 

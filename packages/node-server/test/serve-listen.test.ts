@@ -1,10 +1,13 @@
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { mkdtemp } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import tls from 'node:tls';
 import { newSelfSigned, selfSigned } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { serve } from '../src/index.ts';
+import { type ServeOptions, serve, type WebSocketServer } from '../src/index.ts';
 import { connectRaw, trapLeftovers, trapUncaught } from './raw.ts';
 
 trapUncaught();
@@ -54,6 +57,39 @@ describe('the address of serve', () => {
     expect(server.url).toMatch(/^ws:\/\/127\.0\.0\.1:\d+$/);
     expect(server.http.listening).toBe(true);
     await server.close();
+  });
+
+  it('takes the path of a Unix socket in listen', async () => {
+    const path = join(await mkdtemp(join(tmpdir(), 'ws-')), 'a.sock');
+    const server = await serve({ listen: { path, backlog: 5 } }, () => {});
+    expect(server.http.address()).toBe(path);
+    await server.close();
+  });
+
+  it.each<[string, ServeOptions, RegExp]>([
+    ['an empty path', { socketPath: '' }, /^socketPath: expected a path/],
+    ['a NUL in a path', { socketPath: '/tmp/a\0b' }, /^socketPath: expected a path/],
+    [
+      'a long path in listen',
+      { listen: { path: `/tmp/${'a'.repeat(120)}` } },
+      /^listen.path: expected at most 107 bytes, got 125/,
+    ],
+    [
+      'a path and a port in listen',
+      { socketPath: '/tmp/a', listen: { port: 0 } },
+      /^socketPath: a Unix socket has neither port nor host/,
+    ],
+    [
+      'a port and a path in listen',
+      { port: 0, listen: { path: '/tmp/a' } },
+      /^listen.path: a Unix socket has neither port nor host/,
+    ],
+    ['a port in listen', { listen: { port: 99_999 } }, /^listen.port: expected 0 to 65535/],
+    ['close without options', { close: null as never }, /^close: expected an object/],
+  ])('rejects %s', async (_, options, message) => {
+    const outcome = await serve(options, () => {}).catch((error: unknown) => error);
+    if (!(outcome instanceof Error)) await (outcome as WebSocketServer).close();
+    expect(outcome).toMatchObject({ message: expect.stringMatching(message) });
   });
 
   it('names the port that is in use, and the cure', async () => {
