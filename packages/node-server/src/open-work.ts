@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { setImmediate, setTimeout as wait } from 'node:timers/promises';
+import { setImmediate } from 'node:timers/promises';
 import type { Conn } from '@ws/conn';
 import type { ClosePlan, CloseResult } from './close-options.ts';
 
@@ -100,7 +100,7 @@ export class OpenWork {
     this.#lastFrameAt = performance.now() + plan.over;
     this.#toClose = this.connections.size;
     await this.#sendCloses([...this.connections], plan);
-    await this.#untilIdle(plan.timeout);
+    await this.#until(() => this.#isIdle(), plan.timeout);
     const rest = [...this.connections];
     for (const conn of rest) conn.terminate();
     for (const socket of this.#sockets) socket.destroy();
@@ -120,7 +120,7 @@ export class OpenWork {
     const step = plan.over / Math.max(conns.length - 1, 1);
     for (const [i, conn] of conns.entries()) {
       const delay = start + i * step - performance.now();
-      if (delay > 0 && conn.state === 'open') await wait(delay);
+      if (delay > 0) await this.#until(() => !this.connections.has(conn), delay);
       this.#sendClose(conn, plan);
     }
   }
@@ -131,13 +131,17 @@ export class OpenWork {
     void conn.close(code, reason, { timeout: Math.min(Math.ceil(rest), MAX_DELAY_MS) });
   }
 
-  /** Resolves when no work is left, or after `ms`. */
-  #untilIdle(ms: number): Promise<void> {
+  #isIdle(): boolean {
+    const requests = this.#sockets.size + this.pendingResponses();
+    return this.connections.size + requests + this.handlers === 0;
+  }
+
+  /** Resolves when `holds`, or after `ms`. */
+  #until(holds: () => boolean, ms: number): Promise<void> {
     return new Promise((done) => {
       const timer = setTimeout(done, ms);
       this.#onProgress = () => {
-        const requests = this.#sockets.size + this.pendingResponses();
-        if (this.connections.size + requests + this.handlers > 0) return;
+        if (!holds()) return;
         clearTimeout(timer);
         done();
       };

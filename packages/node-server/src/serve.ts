@@ -251,7 +251,8 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
   async #close(plan: ClosePlan): Promise<CloseResult> {
     const { http } = this;
     const own = this.#options.server === undefined;
-    const httpClosed = own ? once(http, 'close') : undefined;
+    // `once` of node:events would reject at an 'error' of the server.
+    const httpClosed = own ? new Promise((done) => http.once('close', done)) : undefined;
     if (own) {
       http.close();
       this.#plain!.drain();

@@ -54,6 +54,22 @@ async function keeping(options: ServeOptions = {}): Promise<{
 const plain = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
 
 describe('serve().close', () => {
+  it("survives an 'error' of the HTTP server", async () => {
+    const errors: unknown[] = [];
+    const server = await serve(
+      { host: '127.0.0.1', report: (error) => void errors.push(error) },
+      (conn) => conn.discardReads(),
+    );
+    const client = await connectRaw(Number(new URL(server.url).port));
+    onTestFinished(() => void client.stream.destroy());
+    await client.upgrade();
+    const closed = server.close({ timeout: 20 });
+    const error = new Error('EMFILE');
+    server.http.emit('error', error);
+    expect(await closed).toMatchObject({ terminated: 1 });
+    expect(errors).toEqual([error]);
+  });
+
   it.each([
     ['TCP', false],
     ['TLS', true],
