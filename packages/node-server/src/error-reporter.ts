@@ -71,12 +71,7 @@ export class ErrorReporter {
 
   /** Reports an error of a function whose caller continues. Never throws. */
   failed(error: unknown, context: ServerReportContext): void {
-    try {
-      reportError(this.#report, nodePlatform, error, context);
-    } catch {
-      // A trap of a Proxy has thrown when the default report read the error.
-      nodePlatform.warn(`${context.where}: a value was thrown that cannot be printed`);
-    }
+    reportError(this.#report, nodePlatform, error, context);
   }
 }
 

@@ -258,8 +258,8 @@ export class Handshake {
 
   #onExpired(): void {
     this.#isTimeUp = true;
-    const cause = new TimeoutError(`handshake timed out after ${this.timeout} ms`);
     const message = `handshake timed out after ${this.timeout} ms (option handshakeTimeout)`;
+    const cause = new TimeoutError(message);
     this.#fail(new HandshakeError(503, message, { body: 'handshake timed out\n', cause }));
   }
 

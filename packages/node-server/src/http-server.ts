@@ -3,6 +3,7 @@ import { createServer as createTlsServer, Server as HttpsServer } from 'node:htt
 import { isIPv6 } from 'node:net';
 import { resolve } from 'node:path';
 import { clientErrorListener } from './refusal/client-error.ts';
+import type { OnRefused } from './refusal/refusals.ts';
 import type { ServeOptions } from './serve-options.ts';
 import { guardedTls } from './tls-callbacks.ts';
 
@@ -23,10 +24,12 @@ function maxSockets<Result>(options: ServeOptions<Result>): number {
  * Makes a server. `handshakeTimeout` also bounds the TLS handshake and the request head.
  *
  * @param failed - Gets the errors of the functions in `options.tls`.
+ * @param refused - Gets the refusals of bytes that are no HTTP request.
  */
 export function makeServer<Result>(
   options: ServeOptions<Result>,
   failed: (error: unknown, where: string) => void,
+  refused: OnRefused,
 ): HttpServer | HttpsServer {
   const { handshakeTimeout = 10_000, tls } = options;
   const bounds =
@@ -52,7 +55,7 @@ export function makeServer<Result>(
   http.closeIdleConnections = () => {};
   http.on(
     'clientError',
-    clientErrorListener(handshakeTimeout === false ? Infinity : handshakeTimeout),
+    clientErrorListener(handshakeTimeout === false ? Infinity : handshakeTimeout, refused),
   );
   return http;
 }

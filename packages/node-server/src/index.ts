@@ -58,6 +58,7 @@ export {
   type CompressionSettings,
   compressionBackend,
   configureCompression,
+  type MessageSeen,
 } from '@ws/node-io';
 export { isWebSocketUpgrade, subprotocols } from './check-request.ts';
 export type { ClientAddress } from './client-address.ts';
@@ -78,7 +79,7 @@ export type {
   UpgraderOptions,
 } from './options.ts';
 export type { CheckOrigin, SameHost } from './origin.ts';
-export type { RefusedRequest } from './refusal/refusals.ts';
+export type { Diagnostics, RefusedRequest } from './refusal/refusals.ts';
 export {
   type AuthenticatedRouteOptions,
   type HandlerOrRoutes,

@@ -77,6 +77,15 @@ export class Limits {
       throw serverFault('clientAddress', cause);
     }
   }
+
+  /** As {@link addressOf}; undefined instead of an error. */
+  addressOrNone(req: IncomingMessage): string | undefined {
+    try {
+      return this.addressOf(req);
+    } catch {
+      return undefined;
+    }
+  }
 }
 
 function tooMany(

@@ -6,6 +6,7 @@ import { HandshakeError } from './errors.ts';
 import { RequestHeaders } from './headers.ts';
 import { isHost } from './origin.ts';
 import { endRefusedResponse } from './refusal/linger.ts';
+import type { OnRefused } from './refusal/refusals.ts';
 import { writeRefusalResponse } from './refusal/write-refusal.ts';
 
 /** Refuses a plain request with a line of text. Later requests on its connection are not served. */
@@ -14,14 +15,16 @@ function refusePlainRequest(res: ServerResponse, error: HandshakeError): void {
   endRefusedResponse(res);
 }
 
-/** The default answer to a plain request: 426. */
-export const upgradeRequired: RequestListener = (_req, res) => {
-  const headers = [['Upgrade', 'websocket']] as const;
-  refusePlainRequest(
-    res,
-    new HandshakeError(426, 'plain request', { headers, body: 'this is a WebSocket server\n' }),
-  );
-};
+/** Makes the default listener for 'request', which answers 426. */
+export function upgradeRequired(refused: OnRefused): RequestListener {
+  return (req, res) => {
+    const headers = [['Upgrade', 'websocket']] as const;
+    const body = 'this is a WebSocket server\n';
+    const error = new HandshakeError(426, 'plain request', { headers, body });
+    refused(error, req.socket, req);
+    refusePlainRequest(res, error);
+  };
+}
 
 /**
  * Makes a listener for 'request' that reports the error of `listener` and answers with 500. Node
@@ -62,6 +65,7 @@ export class PlainRequests {
   pending = 0;
   readonly #serve: RequestListener;
   readonly #progress: () => void;
+  readonly #onRefused: OnRefused;
   readonly #open = new Map<Duplex, Set<ServerResponse>>();
   readonly #refused = new WeakSet<Duplex>();
   #closing = false;
@@ -69,10 +73,12 @@ export class PlainRequests {
   /**
    * @param serve - Answers well-formed requests.
    * @param progress - Called when a response was sent or its socket has closed.
+   * @param refused - Gets each refusal before it is written.
    */
-  constructor(serve: RequestListener, progress: () => void) {
+  constructor(serve: RequestListener, progress: () => void, refused: OnRefused) {
     this.#serve = serve;
     this.#progress = progress;
+    this.#onRefused = refused;
   }
 
   /** Listener for 'request'. */
@@ -96,6 +102,7 @@ export class PlainRequests {
   #refuse(res: ServerResponse, error: HandshakeError): void {
     if (!this.#begin(res)) return;
     this.#refused.add(res.req.socket);
+    this.#onRefused(error, res.req.socket, res.req);
     refusePlainRequest(res, error);
   }
 

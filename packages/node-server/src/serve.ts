@@ -18,10 +18,11 @@ import { listenError, makeServer, urlOf } from './http-server.ts';
 import { SocketLimits } from './limits.ts';
 import { type AuthOf, pickUpgraderOptions } from './options.ts';
 import { guardListener, PlainRequests, upgradeRequired } from './plain-requests.ts';
+import type { OnRefused } from './refusal/refusals.ts';
 import type { HandlerOrRoutes } from './route.ts';
 import { checkServeOptions, checkTls, namesAddress, type ServeOptions } from './serve-options.ts';
 import type { ServerStats } from './stats.ts';
-import { Upgrader, workOf } from './upgrader.ts';
+import { recordRefusal, Upgrader, workOf } from './upgrader.ts';
 
 /**
  * A running server, made by {@link serve}.
@@ -120,8 +121,9 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
   readonly #onUpgrade: UpgradeListener;
   /** For a server of the user: answers only while no other listener for 'request' exists. */
   readonly #unlessOtherListeners: RequestListener = (req, res) => {
-    if (this.http.listenerCount('request') === 1) upgradeRequired(req, res);
+    if (this.http.listenerCount('request') === 1) this.#answer426(req, res);
   };
+  readonly #answer426: RequestListener;
   /** Only for our own server. */
   readonly #plain: PlainRequests | undefined;
   #closed: Promise<CloseResult> | undefined;
@@ -138,12 +140,14 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
     const upgrade = this.#upgrader.handler(handlerOrRoutes);
     this.#closePlan = checkCloseOptions(options.close);
     this.#reporter = new ErrorReporter(options.report);
-    this.http =
-      server ?? makeServer(options, (error, where) => this.#reporter.failed(error, { where }));
+    const refused: OnRefused = (...refusal) => recordRefusal(this.#upgrader, ...refusal);
+    this.#answer426 = upgradeRequired(refused);
+    const failed = (error: unknown, where: string): void => this.#reporter.failed(error, { where });
+    this.http = server ?? makeServer(options, failed, refused);
     const request = options.request && guardListener(options.request, this.#reporter);
     if (server === undefined) {
       const work = workOf(this.#upgrader);
-      const plain = new PlainRequests(request ?? upgradeRequired, () => work.progress());
+      const plain = new PlainRequests(request ?? this.#answer426, () => work.progress(), refused);
       work.pendingResponses = () => plain.pending;
       this.#plain = plain;
       this.#onRequest = plain.onRequest;

@@ -8,7 +8,10 @@ export interface ServerStats {
   readonly handshakesPending: number;
   /** Handlers running now. */
   readonly handlersPending: number;
-  /** Requests refused, by HTTP status. */
+  /**
+   * Requests refused, by HTTP status: also bytes that are no HTTP request, and plain requests that
+   * get 426.
+   */
   readonly refused: { readonly [status: number]: number };
   /**
    * Calls of your functions (`authenticate`, `checkOrigin`, `headers`, `error`) that had not settled

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Conn, type Platform, TimeoutError } from '@ws/conn';
 import { checkOptionNames, handlerSettled, handlerStarted } from '@ws/conn/internal';
@@ -21,9 +22,9 @@ import {
   type UpgraderOptions,
   type UpgraderPlan,
 } from './options.ts';
-import { endFailedHandshake } from './refusal/end-failed-handshake.ts';
+import { endFailedHandshake, refusalOf } from './refusal/end-failed-handshake.ts';
 import { ErrorHook, type HookCalls } from './refusal/error-hook.ts';
-import { Refusals } from './refusal/refusals.ts';
+import { type OnRefused, Refusals } from './refusal/refusals.ts';
 import { type HandlerOrRoutes, planRoute, Route } from './route.ts';
 import { anyPath, type Router, RouteTable } from './routes.ts';
 import { platformOfServer } from './server-platform.ts';
@@ -45,6 +46,12 @@ interface Opened extends Agreement {
 
 /** The work that an upgrader waits for when it closes. */
 export let workOf: <Result>(upgrader: Upgrader<Result>) => OpenWork;
+
+/** Records a refusal that the server of an upgrader writes itself. */
+export let recordRefusal: <Result>(
+  upgrader: Upgrader<Result>,
+  ...refusal: Parameters<OnRefused>
+) => void;
 
 /**
  * Upgrades requests of any node:http or node:https server to WebSocket connections.
@@ -72,6 +79,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
 
   static {
     workOf = (upgrader) => upgrader.#work;
+    recordRefusal = (upgrader, ...refusal) => upgrader.#recordRefusal(...refusal);
   }
 
   /** @throws TypeError or RangeError that names the bad or unknown option. */
@@ -184,6 +192,14 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     await this.close();
   }
 
+  #recordRefusal(...[error, socket, request]: Parameters<OnRefused>): void {
+    const address =
+      request === undefined
+        ? (socket as Partial<Socket>).remoteAddress
+        : this.#limits.addressOrNone(request);
+    this.#refusals.record(error, request, address);
+  }
+
   #siteOf(plan: UpgraderPlan): Site {
     return {
       plan,
@@ -227,7 +243,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     const { req, socket } = opening;
     if (isHttp2(req)) {
       const refusal = rejectHttp2(req);
-      this.#refusals.record(req, refusal, undefined);
+      this.#refusals.record(refusal, req, undefined);
       throw refusal;
     }
     const handshake = new Handshake(socket, head, this.#site.plan.handshakeTimeout);
@@ -245,9 +261,10 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
       this.#keepReservation(reservation, conn);
       return { conn, ...agreement };
     } catch (error) {
-      this.#refusals.record(req, error, opening.address);
+      const refusal = refusalOf(error, socket);
+      if (refusal !== undefined) this.#refusals.record(refusal, req, opening.address);
       try {
-        await endFailedHandshake(handshake, req, socket, error, opening.site.errorHook);
+        await endFailedHandshake(handshake, req, socket, refusal, opening.site.errorHook);
       } finally {
         if (isHttpReading(socket)) this.#work.leaveSocket(socket);
         if (reservation !== undefined) this.#cancelWhenSettled(opening, handshake, reservation);

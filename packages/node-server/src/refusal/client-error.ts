@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { HandshakeError } from '../errors.ts';
 import { currentResponse, detachReader } from '../http-socket.ts';
 import { endRefusedSocket } from './linger.ts';
+import type { OnRefused } from './refusals.ts';
 import { writeRefusal } from './write-refusal.ts';
 
 /**
@@ -23,8 +24,12 @@ type ParserError = NodeJS.ErrnoException & { readonly reason?: string };
  *
  * @param timeout - Milliseconds to wait for the responses to earlier requests; Infinity for no
  *   bound.
+ * @param refused - Gets each refusal before it is written.
  */
-export function clientErrorListener(timeout: number): (error: ParserError, socket: Duplex) => void {
+export function clientErrorListener(
+  timeout: number,
+  refused: OnRefused,
+): (error: ParserError, socket: Duplex) => void {
   const answered = new WeakSet<Duplex>();
   return (error, socket) => {
     // Node emits 'clientError' again for later bytes and for the end of the socket.
@@ -32,7 +37,7 @@ export function clientErrorListener(timeout: number): (error: ParserError, socke
     answered.add(socket);
     const refusal = refusalOf(error);
     if (refusal === undefined || !socket.writable) socket.destroy();
-    else void answerInOrder(socket, refusal, timeout);
+    else void answerInOrder(socket, refusal, timeout, refused);
   };
 }
 
@@ -48,6 +53,7 @@ async function answerInOrder(
   socket: Duplex,
   refusal: HandshakeError,
   timeout: number,
+  refused: OnRefused,
 ): Promise<void> {
   detachReader(socket);
   const timer = timeout === Infinity ? undefined : setTimeout(() => socket.destroy(), timeout);
@@ -59,6 +65,7 @@ async function answerInOrder(
   }
   clearTimeout(timer);
   if (!socket.writable || response?.headersSent) return void socket.destroy();
+  refused(refusal, socket, undefined);
   writeRefusal(socket, refusal, undefined);
   // A peer that has ended in the middle of a request sends no more bytes that would need reading.
   // Over TLS such an end may also be a reset.

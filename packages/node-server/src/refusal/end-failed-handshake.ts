@@ -16,16 +16,27 @@ import { endAnsweredSocket, endRefusedSocket } from './linger.ts';
 import { writeRefusal } from './write-refusal.ts';
 
 /**
+ * Returns the refusal for the error of a handshake; undefined for an error that is not answered.
+ */
+export function refusalOf(error: unknown, socket: Duplex): HandshakeError | undefined {
+  if (isInstance(error, HandshakeError)) return error;
+  return isInstance(error, TransportError) && socket.writable
+    ? halfClosedRefusal(error)
+    : undefined;
+}
+
+/**
  * Ends the socket of a handshake that was rejected. A refusal is answered first, after the
- * responses to earlier requests; other errors destroy the socket.
+ * responses to earlier requests.
  *
+ * @param refusal - Undefined destroys the socket without an answer.
  * @throws the error of `hook`.
  */
 export async function endFailedHandshake(
   handshake: Handshake,
   req: IncomingMessage,
   socket: Duplex,
-  error: unknown,
+  refusal: HandshakeError | undefined,
   hook: ErrorHook,
 ): Promise<void> {
   handshake.release();
@@ -34,8 +45,7 @@ export async function endFailedHandshake(
     if (isHttpReading(socket)) return;
     return endAnsweredSocket(socket, ownResponse(req, socket), handshake.timeout);
   }
-  const refusal = isInstance(error, TransportError) ? halfClosedRefusal(error) : error;
-  if (!(isInstance(refusal, HandshakeError) && (await canAnswer(handshake, req, socket)))) {
+  if (refusal === undefined || !(await canAnswer(handshake, req, socket))) {
     socket.destroy();
     return;
   }

@@ -1,21 +1,36 @@
 import { channel } from 'node:diagnostics_channel';
 import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { debuglog } from 'node:util';
-import { isInstance } from '@ws/http-shared';
-import { HandshakeError } from '../errors.ts';
+import type { Diagnostics as ConnDiagnostics } from '@ws/node-io';
+import type { HandshakeError } from '../errors.ts';
 
 /** A message of the channel `@ws:refuse` of `node:diagnostics_channel`. */
 export interface RefusedRequest {
-  readonly request: IncomingMessage;
+  /** Undefined for bytes that are no HTTP request. */
+  readonly request: IncomingMessage | undefined;
   /** The HTTP status of the answer. */
   readonly status: number;
   /** Its message has the values, and the option to change. */
   readonly error: HandshakeError;
-  /** The client's address, as the handler gets it. */
+  /** The client's address, as the handler gets it; without a request, the peer of the socket. */
   readonly address: string | undefined;
 }
 
-const refuse = channel('@ws:refuse');
+/** The channels of `node:diagnostics_channel` and their payloads, for a server. */
+export interface Diagnostics extends ConnDiagnostics {
+  /** A request was refused. */
+  readonly '@ws:refuse': RefusedRequest;
+}
+
+/** Records a refusal that is written outside a handshake. */
+export type OnRefused = (
+  error: HandshakeError,
+  socket: Duplex,
+  request: IncomingMessage | undefined,
+) => void;
+
+const refuse = channel('@ws:refuse' satisfies keyof Diagnostics);
 const debug = debuglog('ws');
 
 /** Counts and publishes the refusals of an upgrader. */
@@ -27,9 +42,11 @@ export class Refusals {
     return Object.fromEntries(this.#byStatus);
   }
 
-  /** Records a refusal. Other errors are no refusals. */
-  record(request: IncomingMessage, error: unknown, address: string | undefined): void {
-    if (!isInstance(error, HandshakeError)) return;
+  record(
+    error: HandshakeError,
+    request: IncomingMessage | undefined,
+    address: string | undefined,
+  ): void {
     const { status } = error;
     this.#byStatus.set(status, (this.#byStatus.get(status) ?? 0) + 1);
     debug('refused %s: %s', address ?? 'a client', error.message);

@@ -1,5 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
+import { createServer } from 'node:http';
+import net from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import {
   type RefusedRequest,
@@ -7,7 +9,7 @@ import {
   serve,
   type WebSocketServer,
 } from '../../src/index.ts';
-import { connectRaw, exchange, request, trapLeftovers, trapUncaught } from '../raw.ts';
+import { connectRaw, exchange, parseAnswer, request, trapLeftovers, trapUncaught } from '../raw.ts';
 
 trapUncaught();
 trapLeftovers();
@@ -19,7 +21,9 @@ async function watched(
   const seen: RefusedRequest[] = [];
   const see = (event: unknown): void => void seen.push(event as RefusedRequest);
   subscribe('@ws:refuse', see);
-  const server = await serve({ host: '127.0.0.1', ...options }, (conn) => conn.discardReads());
+  const server = await serve(options.server ? options : { host: '127.0.0.1', ...options }, (conn) =>
+    conn.discardReads(),
+  );
   onTestFinished(async () => {
     unsubscribe('@ws:refuse', see);
     await server.close({ timeout: 1 });
@@ -121,6 +125,83 @@ describe('a refusal', () => {
     expect(seen[0]).toMatchObject({ status: 429, address: '127.0.0.1' });
     expect(seen[0]!.error.message).toContain('from 127.0.0.1: 1 is the most; raise maxConn');
     client.stream.destroy();
+  });
+});
+
+describe('a request that never reaches the handshake', () => {
+  const GET = 'GET / HTTP/1.1\r\n';
+
+  it.each<[string, string, number]>([
+    ['plain', `${GET}Host: a\r\n\r\n`, 426],
+    ['without Host', `${GET}\r\n`, 400],
+    ['with an unknown expectation', `${GET}Host: a\r\nExpect: b\r\n\r\n`, 417],
+  ])('%s is published and counted', async (_, bytes, status) => {
+    const { server, port, seen } = await watched({ trustProxy: 1 });
+    const forwarded = bytes.replace('\r\n', '\r\nX-Forwarded-For: 192.0.2.1\r\n');
+    expect((await exchange(port, Buffer.from(forwarded))).status).toBe(status);
+    expect(seen).toMatchObject([{ status, address: '192.0.2.1', request: { url: '/' } }]);
+    expect(server.stats).toMatchObject({ refused: { [status]: 1 }, handshakesPending: 0 });
+  });
+
+  it.each<[string, string, number]>([
+    ['text that is no HTTP', 'HELO\r\n\r\n', 400],
+    ['a large head', `${GET}A: ${'a'.repeat(20_000)}\r\n\r\n`, 431],
+    ['half a head', GET, 408],
+  ])('%s is published and counted, without a request', async (_, bytes, status) => {
+    const { server, port, seen } = await watched({ handshakeTimeout: 100 });
+    expect((await exchange(port, Buffer.from(bytes))).status).toBe(status);
+    expect(seen).toMatchObject([{ status, address: '127.0.0.1', request: undefined }]);
+    expect(server.stats.refused).toEqual({ [status]: 1 });
+  });
+
+  it('is published without an address when clientAddress fails', async () => {
+    const { port, seen } = await watched({
+      clientAddress: () => {
+        throw new Error('no address');
+      },
+    });
+    expect((await exchange(port, Buffer.from(`${GET}Host: a\r\n\r\n`))).status).toBe(426);
+    expect(seen).toMatchObject([{ status: 426, address: undefined }]);
+  });
+
+  it('is published for your own server too', async () => {
+    const http = createServer().listen(0, '127.0.0.1');
+    await once(http, 'listening');
+    onTestFinished(() => void http.close());
+    const { server, port, seen } = await watched({ server: http });
+    expect((await exchange(port, Buffer.from(`${GET}Host: a\r\n\r\n`))).status).toBe(426);
+    expect(seen).toMatchObject([{ status: 426, address: '127.0.0.1' }]);
+    expect(server.stats.refused).toEqual({ 426: 1 });
+  });
+});
+
+describe('a client that has half-closed', () => {
+  it('is published and counted when it is refused', async () => {
+    const { server, port, seen } = await watched({
+      authenticate: (_req, { signal }) => once(signal, 'abort'),
+    });
+    const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    socket.end(request());
+    const [bytes] = (await once(socket, 'data')) as [Buffer];
+    socket.destroy();
+    expect(parseAnswer(bytes.toString()).status).toBe(400);
+    expect(seen).toMatchObject([{ status: 400, address: '127.0.0.1' }]);
+    expect(server.stats.refused).toEqual({ 400: 1 });
+  });
+
+  it('is not counted when it resets', async () => {
+    const { server, port, seen } = await watched({
+      authenticate: (_req, { signal }) => {
+        client.stream.resetAndDestroy();
+        return once(signal, 'abort');
+      },
+    });
+    const client = await connectRaw(port);
+    client.stream.write(request());
+    await client.closed;
+    await server.close();
+    expect(seen.map(({ error }) => error.message)).toEqual([]);
+    expect(server.stats.refused).toEqual({});
   });
 });
 
