@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import {
-  checkRequest as checkFacts,
-  isWebSocketKey,
+  checkRequest as findBrokenRule,
   parseSubprotocols,
   type RequestFacts,
+  type RequestStep,
 } from '@ws/codec';
 import { hasToken } from '@ws/codec/internal';
 import { HandshakeError } from './errors.ts';
@@ -61,13 +61,16 @@ class MessageFacts implements RequestFacts {
 }
 
 /**
- * Checks a request by the codec's table of rules, before any function of the application is called.
+ * Checks a request by the rules of one step in the codec's table.
  *
  * @throws HandshakeError for the first broken rule.
  */
-export function checkRequest(headers: RequestHeaders, req: IncomingMessage): void {
-  checkNoneDropped(req);
-  const refusal = checkFacts(new MessageFacts(headers, req), 'request');
+export function checkRequest(
+  headers: RequestHeaders,
+  req: IncomingMessage,
+  step: RequestStep,
+): void {
+  const refusal = findBrokenRule(new MessageFacts(headers, req), step);
   if (refusal === undefined) return;
   throw new HandshakeError(refusal.status, refusal.message, { headers: refusal.headers });
 }
@@ -85,7 +88,7 @@ const NODE_HEADER_ENTRIES = 2000;
  *
  * @throws HandshakeError 431; 400 when the owner of the server has lowered the limit.
  */
-function checkNoneDropped(req: IncomingMessage): void {
+export function checkNoneDropped(req: IncomingMessage): void {
   const { server } = req.socket as { server?: { maxHeadersCount?: unknown } };
   const count = server?.maxHeadersCount;
   const kept = typeof count === 'number' ? 2 * count : NODE_HEADER_ENTRIES;
@@ -93,29 +96,6 @@ function checkNoneDropped(req: IncomingMessage): void {
   throw new HandshakeError(
     kept < NODE_HEADER_ENTRIES ? 400 : 431,
     `not a websocket handshake: request has ${kept / 2} header lines or more`,
-  );
-}
-
-/**
- * @throws HandshakeError 400 for a repeated Origin: a check would see only one, and a browser sends
- *   only one.
- */
-export function checkOneOrigin(headers: RequestHeaders): void {
-  if (headers.lines('origin').length < 2) return;
-  throw new HandshakeError(400, "not a websocket handshake: 'Origin' header is repeated");
-}
-
-/**
- * Returns the `Sec-WebSocket-Key` of a request.
- *
- * @throws HandshakeError 400 when the key is missing, repeated or not 16 bytes in canonical base64.
- */
-export function checkKey(headers: RequestHeaders): string {
-  const key = headers.once('sec-websocket-key');
-  if (key !== undefined && isWebSocketKey(key)) return key;
-  throw new HandshakeError(
-    400,
-    "not a websocket handshake: 'Sec-WebSocket-Key' header must be Base64 encoded value of 16-byte in length",
   );
 }
 

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type DeflateAgreement, formatExtensions } from '@ws/codec';
 import { readAuth, thrownByAuthenticate } from './authenticate.ts';
-import { checkKey, checkOneOrigin, checkRequest } from './check-request.ts';
+import { checkNoneDropped, checkRequest } from './check-request.ts';
 import type { AuthenticateContext, ConnHandler, HandlerContext } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
@@ -15,7 +15,7 @@ import {
   RequestHeaders,
 } from './headers.ts';
 import { isAnswered, isHttpReading } from './http-socket.ts';
-import { negotiateCompression, readExtensions } from './negotiate-compression.ts';
+import { negotiateCompression } from './negotiate-compression.ts';
 import type { UpgraderPlan } from './options.ts';
 import type { ErrorHook } from './refusal/error-hook.ts';
 import { decodePath, pathForm, queryOf, rawPath } from './request-target.ts';
@@ -79,7 +79,8 @@ export class Opening {
     await handshake.waitForEarlierResponses(req);
     if (isAnswered(req, socket)) throw alreadyAnswered();
     const headers = new RequestHeaders(req);
-    checkRequest(headers, req);
+    checkNoneDropped(req);
+    checkRequest(headers, req, 'request');
     if (isHttpReading(socket)) throw outsideUpgrade();
     // An application that compares `req.url` with a path would otherwise miss the path of an
     // absolute URI, and the router would not.
@@ -91,10 +92,9 @@ export class Opening {
     handshake.timeout = plan.handshakeTimeout;
     checkExtra(extra);
     this.#checkHost(headers);
-    checkOneOrigin(headers);
+    checkRequest(headers, req, 'origin');
     await this.#checkOrigin(handshake, headers);
-    const key = checkKey(headers);
-    const offers = readExtensions(headers);
+    checkRequest(headers, req, 'offers');
     const known = {
       params,
       path: decodePath(rawPath(req.url)),
@@ -105,9 +105,10 @@ export class Opening {
     const auth = await this.#authenticate(handshake, known);
     const context = { auth, ...known };
     const subprotocol = selectSubprotocol(headers, req, plan.subprotocols, extra);
-    const deflate = negotiateCompression(offers, plan.compression);
+    const deflate = negotiateCompression(headers, plan.compression);
     const extensions = deflate === undefined ? '' : formatExtensions([deflate.answer]);
     const fields = mergeHeaders(await this.#headers(handshake, context), extra);
+    const key = headers.once('sec-websocket-key')!;
     const response = switchingProtocols(key, subprotocol, extensions, fields);
     return { endpoint, context, subprotocol, extensions, deflate, response };
   }
