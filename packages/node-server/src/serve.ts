@@ -254,12 +254,12 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
 
   async #close(plan: ClosePlan): Promise<CloseResult> {
     const { http } = this;
-    const own = this.#options.server === undefined;
+    const own = this.#plain !== undefined;
     // `once` of node:events would reject at an 'error' of the server.
     const httpClosed = own ? new Promise((done) => http.once('close', done)) : undefined;
-    if (own) {
+    if (this.#plain !== undefined) {
       http.close();
-      this.#plain!.drain();
+      this.#plain.drain();
     } else this.detach();
     const result = await workOf(this.#upgrader).close(plan);
     // Sockets without a request, and kept-alive sockets whose requests are finished.

@@ -19,6 +19,7 @@ import { type Agreement, type Endpoint, Opening, type Site } from './opening.ts'
 import {
   type AuthOf,
   checkUpgraderOptions,
+  pickUpgraderOptions,
   type UpgraderOptions,
   type UpgraderPlan,
 } from './options.ts';
@@ -85,7 +86,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
   /** @throws TypeError or RangeError that names the bad or unknown option. */
   constructor(options: UpgraderOptions<Result> = {}) {
     const plan = checkUpgraderOptions(options as UpgraderOptions<unknown>);
-    this.#options = options as UpgraderOptions<unknown>;
+    this.#options = pickUpgraderOptions(options as UpgraderOptions<unknown>);
     this.#platform = platformOfServer((conn) => this.#work.closeConn(conn as Conn));
     this.#limits = new Limits(plan.limits);
     this.#hookCalls = { pending: 0, max: plan.limits.maxHandshakes };

@@ -1,11 +1,17 @@
 import { EventEmitter, once } from 'node:events';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import net from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import tls from 'node:tls';
 import { selfSigned } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type Conn, type ServeOptions, serve, type WebSocketServer } from '../src/index.ts';
+import {
+  type CloseOptions,
+  type Conn,
+  type ServeOptions,
+  serve,
+  type WebSocketServer,
+} from '../src/index.ts';
 import {
   connectRaw,
   masked,
@@ -54,6 +60,19 @@ async function keeping(options: ServeOptions = {}): Promise<{
 const plain = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
 
 describe('serve().close', () => {
+  it('closes its own server although the options have changed since', async () => {
+    const options: { host: string; server?: Server; close: CloseOptions } = {
+      host: '127.0.0.1',
+      close: { timeout: 20 },
+    };
+    const server = await serve(options, () => {});
+    onTestFinished(() => void server.http.close());
+    options.server = createServer();
+    options.close = { timeout: -1 };
+    await server.close();
+    expect(server.http.listening).toBe(false);
+  });
+
   it("survives an 'error' of the HTTP server", async () => {
     const errors: unknown[] = [];
     const server = await serve(

@@ -1,10 +1,20 @@
 import { describe, expect, it } from 'vitest';
-import { type Conn, Upgrader } from '../../src/index.ts';
+import { type Conn, route, Upgrader, type UpgraderOptions } from '../../src/index.ts';
 import { checkUpgraderOptions } from '../../src/options.ts';
 import { KEY, masked } from '../raw.ts';
 import { connected, endAfterEach, listening } from '../upgrade-server.ts';
 
 endAfterEach();
+
+describe('the options of an Upgrader', () => {
+  it('are read once, also for its routes', () => {
+    const options: UpgraderOptions = { handshakeTimeout: 10 };
+    const upgrader = new Upgrader(options);
+    Object.assign(options, { handshakeTimeout: -1 });
+    const routes = { '/a': route({ readLimit: 1 }, () => {}) };
+    expect(() => upgrader.handler(routes)).not.toThrow();
+  });
+});
 
 describe('new Upgrader', () => {
   it.each([
