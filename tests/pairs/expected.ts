@@ -22,22 +22,22 @@ export const EXPECTED: Readonly<Record<OperationName, Row>> = {
   readMessage: {
     readMessage: [
       'gets message 1',
-      'rejects with ReadPendingError, readMessage while readMessage is pending',
+      'rejects with ReadPendingError, readMessage while readMessage is pending; read in one place at a time',
       OPEN,
     ],
     'nextReader with read': [
       'gets message 1',
-      'rejects with ReadPendingError, nextReader while readMessage is pending',
+      'rejects with ReadPendingError, nextReader while readMessage is pending; read in one place at a time',
       OPEN,
     ],
     'nextReader between reads': [
       'gets message 1',
-      'rejects with ReadPendingError, nextReader while readMessage is pending',
+      'rejects with ReadPendingError, nextReader while readMessage is pending; read in one place at a time',
       OPEN,
     ],
     receive: [
       'gets message 1',
-      'rejects with ReadPendingError, receive while readMessage is pending',
+      'rejects with ReadPendingError, receive while readMessage is pending; read in one place at a time',
       OPEN,
     ],
     close: ['rejects with CloseError 1000', 'resolves', CLEAN],
@@ -54,22 +54,22 @@ export const EXPECTED: Readonly<Record<OperationName, Row>> = {
   'nextReader with read': {
     readMessage: [
       'gets the stream',
-      'rejects with ReadPendingError, readMessage while a read of a message is pending',
+      'rejects with ReadPendingError, readMessage while a read of a message is pending; read in one place at a time',
       OPEN,
     ],
     'nextReader with read': [
       'gets the stream',
-      'rejects with ReadPendingError, nextReader while a read of a message is pending',
+      'rejects with ReadPendingError, nextReader while a read of a message is pending; read in one place at a time',
       OPEN,
     ],
     'nextReader between reads': [
       'gets the stream',
-      'rejects with ReadPendingError, nextReader while a read of a message is pending',
+      'rejects with ReadPendingError, nextReader while a read of a message is pending; read in one place at a time',
       OPEN,
     ],
     receive: [
       'gets the stream',
-      'rejects with ReadPendingError, receive while a read of a message is pending',
+      'rejects with ReadPendingError, receive while a read of a message is pending; read in one place at a time',
       OPEN,
     ],
     close: ['rejects with CloseError 1000, after 32 bytes', 'resolves', CLEAN],
@@ -134,22 +134,22 @@ export const EXPECTED: Readonly<Record<OperationName, Row>> = {
   receive: {
     readMessage: [
       'gets message 0, message 1, message 2; waits',
-      'rejects with ReadPendingError, readMessage while receive is pending',
+      'rejects with ReadPendingError, readMessage while receive is pending; read in one place at a time',
       OPEN,
     ],
     'nextReader with read': [
       'gets message 0, message 1, message 2; waits',
-      'rejects with ReadPendingError, nextReader while receive is pending',
+      'rejects with ReadPendingError, nextReader while receive is pending; read in one place at a time',
       OPEN,
     ],
     'nextReader between reads': [
       'gets message 0, message 1, message 2; waits',
-      'rejects with ReadPendingError, nextReader while receive is pending',
+      'rejects with ReadPendingError, nextReader while receive is pending; read in one place at a time',
       OPEN,
     ],
     receive: [
       'gets message 0, message 1, message 2; waits',
-      'rejects with ReadPendingError, receive while receive is pending',
+      'rejects with ReadPendingError, receive while receive is pending; read in one place at a time',
       OPEN,
     ],
     close: ['gets message 0; resolves', 'resolves', CLEAN],

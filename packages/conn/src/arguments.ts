@@ -15,8 +15,9 @@ export function isControlType(type: unknown): type is number {
 }
 
 export function badType(type: unknown): TypeError {
+  const got = typeof type === 'number' ? type : kind(type);
   return new TypeError(
-    `websocket: bad write message type: ${typeof type === 'number' ? type : kind(type)}`,
+    `websocket: bad write message type: ${got}; use TextMessage or BinaryMessage, or send(data)`,
   );
 }
 

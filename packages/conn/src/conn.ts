@@ -160,6 +160,19 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
+   * A Conn emits no events: read with {@link Conn.receive} or `for await`, and await
+   * {@link Conn.closed}.
+   *
+   * @deprecated
+   * @throws TypeError
+   */
+  get on(): never {
+    throw new TypeError(
+      'a Conn emits no events; read with receive(handler) or for await, and await conn.closed',
+    );
+  }
+
+  /**
    * Starts `transport`. Only this connection may use it from then on. No frame is parsed before the
    * code that creates the Conn reaches its first `await`. That code can set handlers before the
    * first frame is parsed.
@@ -295,9 +308,17 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     }
     const { schema, ...wait } = options;
     const failed = (error: unknown): void => this.#connection.report(error, 'readJSON');
-    return handled(
-      this.#read('readJSON', wait).then((message) => parseJSON(message, schema, failed)),
-    );
+    const parse = async (): Promise<unknown> => {
+      try {
+        return await parseJSON(await this.#read('readJSON', wait), schema, failed);
+      } catch (error) {
+        // Not earlier: a second reaction would keep the caller out of the stacks of errors.
+        void handled(value);
+        throw error;
+      }
+    };
+    const value = parse();
+    return value;
   }
 
   /**
@@ -407,15 +428,21 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     data: MessageData,
     options: WriteOptions | undefined,
   ): Promise<void> {
-    if (options === undefined) return this.#write(type, data, undefined);
-    return this.#withSignal(method, options, () => this.#write(type, data, options.compress));
+    if (options === undefined) return this.#write(method, type, data, undefined);
+    const write = (): Promise<void> => this.#write(method, type, data, options.compress);
+    return this.#withSignal(method, options, write);
   }
 
-  #write(type: number, data: MessageData, compress: boolean | undefined): Promise<void> {
+  #write(
+    method: string,
+    type: number,
+    data: MessageData,
+    compress: boolean | undefined,
+  ): Promise<void> {
     const connection = this.#connection;
     if (type !== TextMessage && type !== BinaryMessage) {
       if (isControlType(type)) return this.writeControl(type, data);
-      return connection.rejected(badType(type), 'writeMessage');
+      return connection.rejected(badType(type), method);
     }
     try {
       if (typeof data === 'string') return connection.writeSide.text(type, data, compress);
@@ -423,11 +450,11 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
         data.check();
         return connection.writeSide.message(type, data.bytes, data.start, data.end, compress);
       }
-      let bytes = bytesOf(data);
+      let bytes = bytesOf(data, method);
       if (bytes.length > COPY_UP_TO && isUnstable(bytes)) bytes = copyOf(bytes);
       return connection.writeSide.message(type, bytes, 0, bytes.length, compress);
     } catch (error) {
-      return connection.rejected(error, 'writeMessage');
+      return connection.rejected(error, method);
     }
   }
 
@@ -546,7 +573,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     const { platform } = this.#connection;
     try {
       if (!isControlType(type)) throw badType(type);
-      const payload = controlPayload(data, platform);
+      const payload = controlPayload(data, platform, 'writeControl');
       if (type === CloseMessage) checkClosePayload(payload);
       if (deadline !== undefined && untilOf(deadline) <= 0) throw new TimeoutError('write timeout');
       return this.#connection.control(type, payload);
@@ -576,7 +603,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
       const payload =
         data === undefined
           ? controlFrames.pings.nextPayload()
-          : copyOf(controlPayload(data, platform));
+          : copyOf(controlPayload(data, platform, 'ping'));
       return withTimeout(
         platform,
         { signal: options.signal },
@@ -730,9 +757,14 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     const connection = this.#connection;
     try {
       checkWaits('close', options);
+      if (typeof reason === 'object') {
+        throw new TypeError('close: expected a reason; options are the third argument');
+      }
       const payload = formatCloseMessage(code, reason);
       if (payload.length === 0) {
-        throw new RangeError(`websocket: close code ${code} must not be sent`);
+        throw new RangeError(
+          `websocket: close code ${code} must not be sent; writeControl(CloseMessage) sends none`,
+        );
       }
       const timeout =
         options.timeout === undefined ? undefined : duration('timeout', options.timeout, 0, false);

@@ -62,7 +62,10 @@ export class CloseSentError extends WebSocketError {
   declare readonly code: 'WS_ERR_CLOSE_SENT';
 
   constructor() {
-    super('close sent', 'WS_ERR_CLOSE_SENT');
+    super(
+      'close sent: this end has begun to close, and sends no more messages',
+      'WS_ERR_CLOSE_SENT',
+    );
   }
 
   override get name(): string {
@@ -130,7 +133,11 @@ export class ReadLimitError extends WebSocketError {
 export class ReadPendingError extends WebSocketError {
   declare readonly code: 'WS_ERR_READ_PENDING';
 
-  constructor(asked: string, pending: string, message = `${asked} while ${pending} is pending`) {
+  constructor(
+    asked: string,
+    pending: string,
+    message = `${asked} while ${pending} is pending; read in one place at a time`,
+  ) {
     super(message, 'WS_ERR_READ_PENDING');
   }
 
@@ -235,7 +242,7 @@ export function isUnexpectedCloseError(error: unknown, ...expected: number[]): e
  * Escapes control characters, and those that change the direction of text, so that the peer cannot
  * forge log lines.
  */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => {
     const code = c.codePointAt(0)!.toString(16);
     return code.length > 4 ? `\\u{${code}}` : `\\u${code.padStart(4, '0')}`;

@@ -12,7 +12,7 @@ import {
 import { reportError } from '@ws/conn/internal';
 import { isInstance } from '@ws/http-shared';
 import { nodePlatform } from '@ws/node-io';
-import { HandshakeError } from './errors.ts';
+import { failedFunction, HandshakeError } from './errors.ts';
 import type { ServerReport, ServerReportContext } from './options.ts';
 
 /** Errors with which reads and writes reject when a connection ends. */
@@ -40,11 +40,14 @@ export class ErrorReporter {
    * Reports why an upgrade failed. Refusals and clients that have disconnected are not errors of
    * the server.
    */
-  handshakeFailed(error: unknown, request: IncomingMessage): void {
-    const context = { where: 'upgrade', request };
+  handshakeFailed(error: unknown, request: IncomingMessage, route: string | undefined): void {
+    const context = { where: 'upgrade', request, route };
     if (isInstance(error, HandshakeError)) {
+      const where = failedFunction(error) ?? 'upgrade';
       // A 500 that the application chose itself has no cause: nothing failed.
-      if (error.status === 500 && 'cause' in error) this.failed(error.cause ?? error, context);
+      if (error.status === 500 && 'cause' in error) {
+        this.failed(error.cause ?? error, { ...context, where, status: error.status });
+      }
     } else if (!isInstance(error, TransportError)) {
       this.failed(error, context);
     }
@@ -54,19 +57,24 @@ export class ErrorReporter {
    * Closes the connection whose handler failed. Reports the error unless it is the end of this same
    * connection, or the connection has reported it.
    */
-  handlerFailed(conn: Conn, error: unknown): void {
+  handlerFailed(conn: Conn, error: unknown, route: string | undefined): void {
     const wasOpen = conn.state === 'open';
     void conn.close(CloseCode.InternalServerErr);
     if (END_ERRORS.some((End) => isInstance(error, End))) {
-      void this.#reportUnlessOwnEnd(conn, error, wasOpen);
-    } else this.failed(error, { conn, where: 'handler' });
+      void this.#reportUnlessOwnEnd(conn, error, wasOpen, route);
+    } else this.failed(error, { conn, where: 'handler', route });
   }
 
-  async #reportUnlessOwnEnd(conn: Conn, error: unknown, wasOpen: boolean): Promise<void> {
+  async #reportUnlessOwnEnd(
+    conn: Conn,
+    error: unknown,
+    wasOpen: boolean,
+    route: string | undefined,
+  ): Promise<void> {
     // Each writer gets its own CloseSentError, and only after the connection began to close.
     if (error instanceof CloseSentError && !wasOpen) return;
     const ends = await endErrorsOf(conn);
-    if (!ends.includes(error)) this.failed(error, { conn, where: 'handler' });
+    if (!ends.includes(error)) this.failed(error, { conn, where: 'handler', route });
   }
 
   /** Reports an error of a function whose caller continues. Never throws. */

@@ -44,11 +44,22 @@ export class HandshakeError extends WebSocketError {
   }
 }
 
+/** The functions of the application that have failed, for reports. */
+const failedFunctions = /* @__PURE__ */ new WeakMap<HandshakeError, string>();
+
 /**
  * Makes the error for a function of the application that failed. The peer does not see the cause.
  */
 export function serverFault(where: string, cause: unknown): HandshakeError {
-  return new HandshakeError(500, `${where} failed`, { body: 'Internal Server Error\n', cause });
+  const body = 'Internal Server Error\n';
+  const error = new HandshakeError(500, `${where} failed`, { body, cause });
+  failedFunctions.set(error, where);
+  return error;
+}
+
+/** The function of the application that has failed; undefined for other causes. */
+export function failedFunction(error: HandshakeError): string | undefined {
+  return failedFunctions.get(error);
 }
 
 /**

@@ -54,6 +54,8 @@ export class Opening {
   site: Site;
   /** Undefined until the limits have read it, and for a client without an address. */
   address: string | undefined;
+  /** The pattern of the route that has matched. */
+  route: string | undefined;
   readonly req: IncomingMessage;
   readonly socket: Duplex;
 
@@ -88,6 +90,7 @@ export class Opening {
     const any = router ?? anyPath<Endpoint>({ site: this.site, handler: undefined });
     const { handler: endpoint, params, route } = any.match(req.url);
     this.site = endpoint.site;
+    this.route = route;
     const { plan } = this.site;
     handshake.timeout = plan.handshakeTimeout;
     checkExtra(extra);

@@ -166,7 +166,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
       const opening = new Opening(this.#site, req, socket);
       this.#accept(opening, head, {}, router).then(
         ({ conn, endpoint, context }) => this.#runHandler(endpoint, conn, req, context),
-        (error: unknown) => opening.site.reporter.handshakeFailed(error, req),
+        (error: unknown) => opening.site.reporter.handshakeFailed(error, req, opening.route),
       );
     };
   }
@@ -330,10 +330,10 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     handlerStarted(conn);
     try {
       const result = handler!(conn, req, context);
-      if (isThenable(result)) this.#countHandler(result, conn, site.reporter);
+      if (isThenable(result)) this.#countHandler(result, conn, site.reporter, context.route);
       else handlerSettled(conn);
     } catch (error) {
-      site.reporter.handlerFailed(conn, error);
+      site.reporter.handlerFailed(conn, error, context.route);
     }
   }
 
@@ -341,7 +341,12 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
    * Counts a handler as running until its promise settles. The closures are created here, so that
    * they refer to the connection and not to the request.
    */
-  #countHandler(result: PromiseLike<unknown>, conn: Conn, reporter: ErrorReporter): void {
+  #countHandler(
+    result: PromiseLike<unknown>,
+    conn: Conn,
+    reporter: ErrorReporter,
+    route: string | undefined,
+  ): void {
     this.#work.beginHandler();
     // A thenable of the application may settle twice or throw. A promise does neither.
     Promise.resolve(result).then(
@@ -350,7 +355,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
         this.#work.endHandler();
       },
       (error: unknown) => {
-        reporter.handlerFailed(conn, error);
+        reporter.handlerFailed(conn, error, route);
         this.#work.endHandler();
       },
     );

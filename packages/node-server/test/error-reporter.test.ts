@@ -162,7 +162,7 @@ describe('report', () => {
     [
       'a write that it awaits',
       (conn) => conn.send({} as never),
-      'TypeError: websocket: expected a string or bytes, got Object; writeJSON sends objects, and options come after the data',
+      'TypeError: send: expected a string or bytes, got Object; writeJSON sends objects, and options come after the data',
     ],
   ])('gets the error of %s once', async (_, handler, text) => {
     const reported = await reportedOf(handler, (client) => client.stream.write(masked(1, 'x')));
@@ -193,7 +193,7 @@ describe('report', () => {
       const end = path === '/' ? Buffer.from([0x88, 2]) : Buffer.from(' 500 ');
       await client.until(() => client.received.includes(end));
     }
-    expect(contexts.map(({ where }) => where)).toEqual(['upgrade', 'ping', 'handler']);
+    expect(contexts.map(({ where }) => where)).toEqual(['authenticate', 'ping', 'handler']);
     expect(contexts[0]!.request?.url).toBe('/refused');
     expect(contexts[1]!.conn).toMatchObject({ role: 'server' });
     expect(contexts[2]!.conn).toBe(contexts[1]!.conn);

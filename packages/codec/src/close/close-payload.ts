@@ -1,6 +1,7 @@
 import { ProtocolError } from '../errors.ts';
 import { MAX_CONTROL_PAYLOAD } from '../limits.ts';
 import { isBytes } from '../masking/mask.ts';
+import { kind } from '../options.ts';
 import { readText, writeText } from '../text/utf8-text.ts';
 import { CloseCode, isValidCloseCode } from './close-code.ts';
 
@@ -27,8 +28,14 @@ export interface ClosePayload {
  * @see RFC 6455, sections 5.5.1 and 7.4
  */
 export function formatCloseMessage(code: number, reason = ''): Uint8Array {
-  if (typeof code !== 'number') throw new TypeError('websocket: a close code is a number');
-  if (typeof reason !== 'string') throw new TypeError('websocket: a close reason is a string');
+  if (typeof code !== 'number') {
+    throw new TypeError(
+      `websocket: a close code is a number, got ${kind(code)}; the reason is the second argument`,
+    );
+  }
+  if (typeof reason !== 'string') {
+    throw new TypeError(`websocket: a close reason is a string, got ${kind(reason)}`);
+  }
   if (code !== CloseCode.NoStatusReceived && !isValidCloseCode(code)) {
     throw new RangeError(
       `websocket: close code ${code} must not be sent; use 1000-1003, 1007-1014 or 3000-4999`,

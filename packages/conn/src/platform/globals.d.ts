@@ -51,4 +51,7 @@ declare const WritableStream: {
     close(): Promise<void>;
   }): WritableStream<W>;
 };
+interface ErrorConstructor {
+  captureStackTrace?(error: Error): void;
+}
 declare const console: { error(text: string): void };

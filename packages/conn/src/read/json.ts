@@ -1,4 +1,4 @@
-import { JSONError } from '../errors.ts';
+import { causeText, JSONError, printable } from '../errors.ts';
 import type { Message } from '../message.ts';
 import { kind } from '../validate.ts';
 import type { StandardSchema } from './standard-schema.ts';
@@ -47,7 +47,8 @@ function parse(message: Message): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new JSONError('message is not JSON', [], { cause: error });
+    const why = printable(causeText(error));
+    throw new JSONError(`message is not JSON: ${why}`, [], { cause: error });
   }
 }
 
@@ -72,7 +73,10 @@ export function formatJSON(value: unknown): string {
   try {
     text = JSON.stringify(value);
   } catch (error) {
-    throw new JSONError('value cannot be written as JSON', [], { cause: error });
+    // The error of a cycle has several lines.
+    const [why] = causeText(error).split('\n', 1);
+    const message = 'value cannot be written as JSON';
+    throw new JSONError(why ? `${message}: ${printable(why)}` : message, [], { cause: error });
   }
   if (text === undefined) throw new JSONError(`${kind(value)} cannot be written as JSON`);
   return text;

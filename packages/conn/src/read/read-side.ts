@@ -465,7 +465,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     const failed = thrown !== undefined && thrown.error !== reason;
     if (failed && !(thrown.error instanceof CloseSentError)) receiveCall.reject(thrown.error);
     else if (isNormalEnd(reason)) receiveCall.resolve(this.owner.closed);
-    else receiveCall.reject(reason);
+    else receiveCall.end(reason);
   }
 }
 

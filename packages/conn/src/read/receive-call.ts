@@ -4,6 +4,7 @@ import { Lease } from '../memory/lease.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
 import { Deferred, RESOLVED } from '../time/promises.ts';
+import { rejectWithEnd } from './pending-read.ts';
 
 /** The callback of `receive`, called with each message. */
 export type MessageHandler = (message: BorrowedMessage) => void | PromiseLike<void>;
@@ -79,6 +80,12 @@ export class ReceiveCall extends Promise<CloseInfo> {
   reject(error: unknown): void {
     this.#outcome ??= new Deferred();
     this.#outcome.reject(error);
+  }
+
+  /** Reading has ended with `error`. */
+  end(error: unknown): void {
+    this.#outcome ??= new Deferred();
+    rejectWithEnd(this.#outcome, error);
   }
 
   /**

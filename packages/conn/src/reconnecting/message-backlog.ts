@@ -74,5 +74,5 @@ export class MessageBacklog {
 
 function copyMessage(data: MessageData): Message {
   if (typeof data === 'string') return new Message(TextMessage, utf8(data), portablePlatform);
-  return new Message(dataTypeOf(data), copyOf(bytesOf(data)), portablePlatform);
+  return new Message(dataTypeOf(data), copyOf(bytesOf(data, 'send')), portablePlatform);
 }

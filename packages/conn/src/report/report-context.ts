@@ -17,4 +17,8 @@ export interface ReportContext {
    * `receive`, `ping handler`, `writeBufferPool`, ...
    */
   readonly where: string;
+  /** On a server: the route of the connection or of the request, if one has matched. */
+  readonly route?: string | undefined;
+  /** On a server: the status with which the request is refused. */
+  readonly status?: number | undefined;
 }

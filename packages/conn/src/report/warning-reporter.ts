@@ -139,9 +139,11 @@ function titleOf(error: Error): string {
 }
 
 /** Where an error comes from, what follows, and what to do. */
-function whereText({ conn, where }: ReportContext): string {
+function whereText({ conn, where, route, status }: ReportContext): string {
+  const place = route === undefined ? where : `${where} of ${route}`;
   const closes = HANDLERS.includes(where) ? '; an open connection closes with 1011' : '';
-  return `In ${printable(where)}${connText(conn)}${closes}. The option report gets such errors.`;
+  const refused = status === undefined ? '' : `; the request is refused with ${status}`;
+  return `In ${printable(place)}${connText(conn)}${closes}${refused}. The option report gets such errors.`;
 }
 
 function connText(conn: ReportContext['conn']): string {

@@ -71,4 +71,23 @@ export class Deferred<T> {
     void handled(this.promise);
     this.#reject(reason);
   }
+
+  /**
+   * Rejects with an error that an event has created, for example of the transport. Its stack then
+   * names the code that awaits the promise, if that is an async function.
+   */
+  rejectWithCaller(error: Error): void {
+    this.#resolve(this.#traced(error));
+  }
+
+  /** V8 finds the caller while it runs a microtask whose promise leads to the caller's. */
+  async #traced(error: Error): Promise<never> {
+    // `resolve` links both promises after the first one. The mark adds a second reaction, which
+    // ends V8's search.
+    await RESOLVED;
+    await RESOLVED;
+    Error.captureStackTrace?.(error);
+    void handled(this.promise);
+    throw error;
+  }
 }

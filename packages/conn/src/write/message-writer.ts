@@ -232,7 +232,7 @@ export class MessageWriter implements AsyncDisposable {
 
   #bytesOf(data: MessageData): Uint8Array {
     if (typeof data === 'string') return utf8(data, this.#platform);
-    return bytesOf(data);
+    return bytesOf(data, 'write');
   }
 
   /** Runs `step` after the earlier calls. */

@@ -17,12 +17,20 @@ export function dataTypeOf(data: MessageData): DataType {
   return data instanceof BorrowedMessage || data instanceof Message ? data.type : BinaryMessage;
 }
 
+/** What to write instead of an object, by the method that got it. */
+const OBJECT_HINTS: Readonly<Record<string, string>> = {
+  send: '; writeJSON sends objects, and options come after the data',
+  writeMessage: '; writeJSON sends objects, and options come after the data',
+  ping: '; options are the second argument',
+};
+
 /**
  * Returns a view of the bytes of `data`, without a copy.
  *
+ * @param method - The method that the caller used, for the error.
  * @throws TypeError for other data, and for a detached buffer.
  */
-export function bytesOf(data: unknown): Uint8Array {
+export function bytesOf(data: unknown, method: string): Uint8Array {
   if (data instanceof Uint8Array) {
     // A detached array looks empty, but its buffer rejects a new view. In Node 20 and 22, optimized
     // code that has seen resizable buffers may read a stale `length`. So the check reads
@@ -37,10 +45,10 @@ export function bytesOf(data: unknown): Uint8Array {
   if (data instanceof ArrayBuffer || kind(data) === 'SharedArrayBuffer') {
     return attached(data as ArrayBuffer);
   }
-  if (data instanceof Message || data instanceof BorrowedMessage) return bytesOf(data.data);
-  const hint =
-    kind(data) === 'Object' ? '; writeJSON sends objects, and options come after the data' : '';
-  throw new TypeError(`websocket: expected a string or bytes, got ${kind(data)}${hint}`);
+  if (data instanceof Message || data instanceof BorrowedMessage) return bytesOf(data.data, method);
+  const isObject = typeof data === 'object' && data !== null;
+  const hint = isObject ? (OBJECT_HINTS[method] ?? '') : '';
+  throw new TypeError(`${method}: expected a string or bytes, got ${kind(data)}${hint}`);
 }
 
 function attached(buffer: ArrayBufferLike): Uint8Array {
@@ -59,8 +67,8 @@ function attached(buffer: ArrayBufferLike): Uint8Array {
  * @throws TypeError as {@link bytesOf} does, RangeError for more than 125 bytes (RFC 6455, section
  *   5.5).
  */
-export function controlPayload(data: unknown, platform: Platform): Uint8Array {
-  const bytes = typeof data === 'string' ? utf8(data, platform) : bytesOf(data);
+export function controlPayload(data: unknown, platform: Platform, method: string): Uint8Array {
+  const bytes = typeof data === 'string' ? utf8(data, platform) : bytesOf(data, method);
   if (bytes.length > MAX_CONTROL_PAYLOAD) {
     throw new RangeError(
       `websocket: invalid control frame: ${bytes.length} bytes of payload, at most ${MAX_CONTROL_PAYLOAD} are allowed`,

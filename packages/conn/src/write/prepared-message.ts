@@ -35,7 +35,7 @@ export class PreparedMessage {
     }
     this.type = type;
     if (typeof data === 'string') this.bytes = utf8(data);
-    else this.bytes = copyOf(bytesOf(data));
+    else this.bytes = copyOf(bytesOf(data, 'new PreparedMessage'));
     if (isControl && this.bytes.length > MAX_CONTROL_PAYLOAD) {
       throw new RangeError(
         `websocket: invalid control frame: ${this.bytes.length} bytes of payload, at most ${MAX_CONTROL_PAYLOAD} are allowed`,

@@ -15,7 +15,7 @@ describe('bytesOf', () => {
     ['a buffer', buffer, [1, 2, 3, 4, 5, 6]],
     ['a shared buffer', shared, [0, 0, 0]],
   ])('returns a view of %s', (_, data, bytes) => {
-    const seen = bytesOf(data);
+    const seen = bytesOf(data, 'send');
     expect([...seen]).toEqual(bytes);
     expect(seen.buffer === (ArrayBuffer.isView(data) ? data.buffer : data)).toBe(true);
     if (data instanceof Uint8Array) expect(seen).toBe(data);
@@ -31,7 +31,7 @@ describe('bytesOf', () => {
     structuredClone(gone, { transfer: [gone] });
     let error: unknown;
     try {
-      bytesOf(data);
+      bytesOf(data, 'send');
     } catch (thrown) {
       error = thrown;
     }
@@ -43,11 +43,11 @@ describe('bytesOf', () => {
   });
 
   it.each([undefined, null, 5, 'text', {}, [1, 2]])('rejects %j', (data) => {
-    expect(() => bytesOf(data)).toThrow('expected a string or bytes');
+    expect(() => bytesOf(data, 'send')).toThrow('expected a string or bytes');
   });
 
   it('says where options go', () => {
-    expect(() => bytesOf({ timeout: 5 })).toThrow(
+    expect(() => bytesOf({ timeout: 5 }, 'send')).toThrow(
       'writeJSON sends objects, and options come after the data',
     );
   });
@@ -61,13 +61,14 @@ describe('bytesOf', () => {
     let bytes = 0;
     // Node 20 and 22 optimize `length` meanwhile, and forget that a detached array has none.
     for (let turn = 0; turn < 30; turn++) {
-      for (let i = 0; i < 30_000; i++) for (const one of kinds) bytes += bytesOf(one).length;
+      for (let i = 0; i < 30_000; i++)
+        for (const one of kinds) bytes += bytesOf(one, 'send').length;
       await new Promise<void>((resolve) => setImmediate(resolve));
     }
     expect(bytes).toBe(30 * 30_000 * 20);
     const gone = new Uint8Array(500);
     structuredClone(gone.buffer, { transfer: [gone.buffer] });
-    expect(() => bytesOf(gone)).toThrow('the buffer is detached');
+    expect(() => bytesOf(gone, 'send')).toThrow('the buffer is detached');
   });
 });
 
@@ -75,15 +76,15 @@ describe('controlPayload', () => {
   const platform = new FakePlatform();
 
   it('accepts text as UTF-8, or bytes, up to 125 bytes', () => {
-    expect([...controlPayload('é', platform)]).toEqual([0xc3, 0xa9]);
+    expect([...controlPayload('é', platform, 'ping')]).toEqual([0xc3, 0xa9]);
     const bytes = new Uint8Array(125);
-    expect(controlPayload(bytes, platform)).toBe(bytes);
+    expect(controlPayload(bytes, platform, 'ping')).toBe(bytes);
   });
 
   it.each([new Uint8Array(126), 'x'.repeat(126), 'é'.repeat(63)])(
     'rejects a larger payload: %#',
     (data) => {
-      expect(() => controlPayload(data, platform)).toThrow(RangeError);
+      expect(() => controlPayload(data, platform, 'ping')).toThrow(RangeError);
     },
   );
 });
