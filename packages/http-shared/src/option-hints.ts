@@ -21,11 +21,14 @@ const RENAMED: Readonly<Record<string, string>> = {
   extraHeaders: 'headers',
   maxRedirects: 'followRedirects',
   agent: 'proxy',
+  createConnection: 'netDial',
+  backlog: 'listen: { backlog }',
   ca: 'tls: { ca }',
   cert: 'tls: { cert }',
   key: 'tls: { key }',
   rejectUnauthorized: 'tls: { rejectUnauthorized }',
   servername: 'tls: { servername }',
+  checkServerIdentity: 'tls: { checkServerIdentity }',
   connectTimeout: 'handshakeTimeout',
   timeout: 'handshakeTimeout',
   pingInterval: 'heartbeat: { interval }',
@@ -36,7 +39,9 @@ const RENAMED: Readonly<Record<string, string>> = {
   closeHandshakeTimeout: 'closeTimeout',
 };
 
-/** Names that are no option of any function here. */
+const OF_RECONNECTING = 'it is an option of reconnecting';
+
+/** Names that are no option of most functions here. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   routes: 'routes are the second argument of serve',
   handler: 'the handler is an argument of its own, after the options',
@@ -44,7 +49,18 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   noServer: 'use new Upgrader() for a server of your own',
   autoPong: 'use conn.setPingHandler to replace the automatic pong',
   skipUTF8Validation: 'text is always checked',
+  allowSynchronousEvents: 'messages are read in order, with for await or receive(handler)',
+  WebSocket: 'a Conn cannot be replaced; conn.data is yours',
+  finishRequest: 'use headers',
+  protocolVersion: 'the version is always 13',
+  generateMask: 'masks are random',
+  zlibInflateOptions: 'messages are inflated within readLimit',
+  concurrencyLimit: 'all connections of a process share the threads of zlib',
   reconnection: 'use the function reconnecting instead',
+  minDelay: OF_RECONNECTING,
+  maxDelay: OF_RECONNECTING,
+  stopCodes: OF_RECONNECTING,
+  retry: OF_RECONNECTING,
 };
 
 /**

@@ -1,9 +1,9 @@
 import type { Duplex } from 'node:stream';
 import { type Extension } from '@ws/codec';
 import { offerDeflate } from '@ws/codec/internal';
-import type { Transport } from '@ws/conn';
+import { TimeoutError, type Transport, TransportError } from '@ws/conn';
 import { checkOptionNames, deflateLimits } from '@ws/conn/internal';
-import { optionHints } from '@ws/http-shared';
+import { isInstance, optionHints } from '@ws/http-shared';
 import { nodePlatform, socketTransport } from '@ws/node-io';
 import {
   deflateOf,
@@ -170,6 +170,8 @@ export class Dialer {
       guarded?.destroy();
       // After an abort every other error is a consequence of it.
       const reason: unknown = scope.signal.aborted ? scope.signal.reason : error;
+      // Events create most errors, so their stacks do not name the caller of the dial.
+      if (isDialError(reason)) Error.captureStackTrace(reason);
       dialFails(first.target.url, reason);
       throw reason;
     } finally {
@@ -245,6 +247,11 @@ function redirected({ target, request }: Attempt, next: Target): Attempt {
     target: next,
     request: makeRequest(next, headers, request.subprotocols, request.offers),
   };
+}
+
+function isDialError(error: unknown): error is Error {
+  const classes = [BadHandshakeError, TimeoutError, TransportError];
+  return classes.some((each) => isInstance(error, each));
 }
 
 function tooManyRedirects(response: HttpResponse, followed: number): BadHandshakeError {

@@ -274,7 +274,8 @@ function toHttpResponse(
 function explainError(error: NodeJS.ErrnoException, labels: Labels): Error {
   if (error.code === 'HPE_HEADER_OVERFLOW') return tooLarge(labels, error);
   if (error.code?.startsWith('HPE_')) {
-    return new BadHandshakeError(`${labels.answer} is not HTTP`, undefined, { cause: error });
+    const message = `${labels.answer} is not HTTP; check host and port`;
+    return new BadHandshakeError(message, undefined, { cause: error });
   }
   return dialError(`the connection broke before ${labels.peer} answered`, error);
 }

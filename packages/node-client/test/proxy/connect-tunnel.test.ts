@@ -148,7 +148,7 @@ describe('an answer to CONNECT', () => {
     const both = 'Content-Length: 0\r\nTransfer-Encoding: chunked';
     const error = await fails(says(`HTTP/1.1 200 OK\r\n${both}\r\n\r\n`));
     expect(error).toMatchObject({
-      message: 'websocket: bad handshake: the answer of the proxy is not HTTP',
+      message: 'websocket: bad handshake: the answer of the proxy is not HTTP; check host and port',
       status: 0,
     });
   });
@@ -188,7 +188,9 @@ describe('an answer to CONNECT', () => {
     ['a NUL in a header', 'HTTP/1.1 200 OK\r\nA: \0\r\n\r\n'],
   ])('that is %s is not HTTP', async (_, bytes) => {
     const error = await fails(says(bytes, true));
-    expect(error.message).toBe('websocket: bad handshake: the answer of the proxy is not HTTP');
+    expect(error.message).toBe(
+      'websocket: bad handshake: the answer of the proxy is not HTTP; check host and port',
+    );
     expect(error).toMatchObject({ status: 0, cause: { code: /^HPE_/ } });
   });
 

@@ -38,7 +38,7 @@ export const refused = (status: number, words: string, body?: string): Outcome =
 export const no = (status: number, phrase: string, body?: string): Outcome => {
   return refused(status, `the server answered ${`${status} ${phrase}`.trim()}, not 101`, body);
 };
-export const notHttp: Outcome = refused(0, 'the answer is not HTTP', '');
+export const notHttp: Outcome = refused(0, 'the answer is not HTTP; check host and port', '');
 export const tooLarge: Outcome = refused(
   0,
   'the head of the answer is larger than 16384 bytes',
