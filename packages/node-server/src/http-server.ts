@@ -1,5 +1,9 @@
 import { createServer, type Server as HttpServer } from 'node:http';
-import { createServer as createTlsServer, Server as HttpsServer } from 'node:https';
+import {
+  createServer as createTlsServer,
+  Server as HttpsServer,
+  type ServerOptions,
+} from 'node:https';
 import { isIPv6 } from 'node:net';
 import { resolve } from 'node:path';
 import { clientErrorListener } from './refusal/client-error.ts';
@@ -48,7 +52,7 @@ export function makeServer<Result>(
   const http =
     tls === undefined
       ? createServer(strict)
-      : createTlsServer({ ...strict, ...tlsBound, ...tls, ...guardedTls(tls, failed) });
+      : tlsServer({ ...strict, ...tlsBound, ...tls, ...guardedTls(tls, failed) });
   http.maxConnections = maxSockets(options);
   // `http.Server.close` (since Node 19) calls this. It would end connections whose last answer is
   // not sent yet.
@@ -60,13 +64,26 @@ export function makeServer<Result>(
   return http;
 }
 
+/** @throws TypeError for a key or a certificate that OpenSSL cannot read. */
+function tlsServer(options: ServerOptions): HttpsServer {
+  try {
+    return createTlsServer(options);
+  } catch (cause) {
+    const hint = 'key, cert, ca and pfx are the contents of the files, not their paths';
+    throw new TypeError(`tls: ${hint} (${String(cause)})`, { cause });
+  }
+}
+
 /**
  * Returns the error of `listen`. For an address that is in use, its message says what to do; Node's
  * has only the address.
  */
 export function listenError(error: unknown): unknown {
   const { code, address, port } = error as { code?: string; address?: string; port?: number };
-  if (!(error instanceof Error) || code !== 'EADDRINUSE') return error;
+  if (!(error instanceof Error)) return error;
+  // An event has created it: its stack does not name the caller of `serve`.
+  Error.captureStackTrace(error);
+  if (code !== 'EADDRINUSE') return error;
   const place = port === undefined || port < 0 ? `socketPath: ${address}` : `port: ${port}`;
   error.message = `${place} is in use; end the process that listens there, or choose another (${error.message})`;
   return error;

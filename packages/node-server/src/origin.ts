@@ -109,7 +109,7 @@ function parseAllowed(entry: unknown): (origin: Origin) => boolean {
   if (typeof entry !== 'string' || wanted === undefined) {
     const examples = 'https://example.org or https://*.example.org';
     throw new TypeError(
-      `allowedOrigins: expected origins such as ${examples}, got ${String(entry)}`,
+      `allowedOrigins: expected origins such as ${examples}, got ${String(entry)}${cureOf(entry)}`,
     );
   }
   const suffix = `.${wanted.host}`;
@@ -117,6 +117,15 @@ function parseAllowed(entry: unknown): (origin: Origin) => boolean {
     scheme === wanted.scheme &&
     port === wanted.port &&
     (wild === undefined ? host === wanted.host : host.endsWith(suffix) && host !== suffix);
+}
+
+/** What to write instead of an entry that is no origin; `''` when that is not known. */
+function cureOf(entry: unknown): string {
+  const text = String(entry);
+  if (text === '*') return '; to admit every page set checkOrigin: () => true';
+  if (!text.includes('://')) return '; an origin starts with its scheme';
+  const [origin] = /^\w+:\/\/[^/?#]+/.exec(text) ?? [];
+  return origin === undefined ? '' : `; an origin has no path; write ${origin}`;
 }
 
 /**

@@ -19,12 +19,19 @@ function refusePlainRequest(res: ServerResponse, error: HandshakeError): void {
 export function upgradeRequired(refused: OnRefused): RequestListener {
   return (req, res) => {
     const headers = [['Upgrade', 'websocket']] as const;
-    const body = 'this is a WebSocket server\n';
+    const isHandshake = req.headers['sec-websocket-key'] !== undefined;
+    const cause = isHandshake ? `; ${UPGRADE_REMOVED}` : '';
+    const body = `this is a WebSocket server${cause}
+`;
     const error = new HandshakeError(426, 'plain request', { headers, body });
     refused(error, req.socket, req);
     refusePlainRequest(res, error);
   };
 }
+
+/** For a WebSocket client whose request arrives as a plain one. */
+const UPGRADE_REMOVED =
+  'the request has no Upgrade header: a proxy removes it unless it is told to pass Upgrade and Connection on';
 
 /**
  * Makes a listener for 'request' that reports the error of `listener` and answers with 500. Node

@@ -147,7 +147,9 @@ function isParam(segment: string): boolean {
 function parsePattern(pattern: string): string[] {
   const bad = (why: string): TypeError =>
     new TypeError(`routes: ${JSON.stringify(pattern)} ${why}`);
-  if (!pattern.startsWith('/')) throw bad('does not start with a slash');
+  if (!pattern.startsWith('/')) {
+    throw bad(`does not start with a slash; write ${JSON.stringify(`/${pattern}`)}`);
+  }
   const segments = pattern.split('/');
   const names = new Set<string>();
   for (const segment of segments) {

@@ -3,7 +3,7 @@ import { Server as HttpsServer, type ServerOptions } from 'node:https';
 import type { ListenOptions as NetListenOptions } from 'node:net';
 import process from 'node:process';
 import { checkOptionNames } from '@ws/conn/internal';
-import { assertOption } from '@ws/http-shared';
+import { assertOption, typeName } from '@ws/http-shared';
 import {
   serveOnlyNames,
   serverHints,
@@ -170,7 +170,11 @@ function checkServer(options: ServeOptions<unknown>): void {
   const { server, tls, request } = options;
   const given: unknown = server;
   const known = given instanceof HttpServer || given instanceof HttpsServer;
-  assertOption('server', server, known, 'a server of node:http or node:https');
+  if (!known) {
+    throw new TypeError(
+      `server: expected a server of node:http or node:https, got ${typeName(given)}; pass what app.listen() returns, or http.createServer(app)`,
+    );
+  }
   if (tls !== undefined) throw new TypeError('tls: the given server has its own; set it there');
   if (request !== undefined && server?.listenerCount('request') !== 0) {
     throw new TypeError("request: the given server already has a listener for 'request'");
