@@ -1,0 +1,466 @@
+import { once } from 'node:events';
+import { createServer, type Server as HttpServer, type IncomingMessage, request } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
+import { connPair } from '@ws/conn';
+import { type ClientConn, Dialer, dial, reconnecting } from '@ws/node-client';
+import { type ConnHandler, type ServeOptions, serve } from '@ws/node-server';
+import { nothingLeft, selfSigned, whenOver } from '@ws/tests';
+import { describe, expect, it } from 'vitest';
+
+// What a developer sees after a mistake. Each row makes one. The text has to say what happened and
+// what to do, and the stack has to name the line of the caller: this file.
+const HERE = /\bmistakes\.test\.ts:\d+/;
+
+interface Mistake {
+  readonly mistake: string;
+  readonly make: () => unknown;
+  readonly says: string;
+}
+
+/** Arguments as JavaScript, without types, may pass them. */
+// oxlint-disable-next-line typescript/no-explicit-any -- each row breaks a type
+type Any = any;
+
+const nothing: ConnHandler<Any> = () => {};
+const wrong = (options: Any, handler: Any = nothing): unknown => serve(options, handler);
+const conn = (): Any => connPair()[0];
+
+async function served(
+  options: ServeOptions<Any>,
+  handler: ConnHandler<Any> | Record<string, ConnHandler<Any>> = nothing,
+): Promise<string> {
+  const server = await serve({ host: '127.0.0.1', ...options }, handler as ConnHandler<Any>);
+  whenOver(() => server.close({ timeout: 1 }));
+  return server.url;
+}
+
+async function listening(server: Server | HttpServer): Promise<string> {
+  whenOver(() => void server.close());
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+async function dialed(url: string, options: Any = {}): Promise<ClientConn> {
+  const client = await dial(url, options);
+  whenOver(() => client.terminate());
+  return client;
+}
+
+const arguments_: readonly Mistake[] = [
+  {
+    mistake: 'a URL without a scheme',
+    make: () => dial('localhost:8080'),
+    says: 'it has no scheme; write ws://localhost:8080',
+  },
+  {
+    mistake: 'a password in the URL',
+    make: () => dial('ws://me:secret@127.0.0.1:9'),
+    says: 'send it with the option headers: { Authorization }',
+  },
+  {
+    mistake: 'subprotocols as in browsers',
+    make: () => dial('ws://127.0.0.1:9', ['chat'] as Any),
+    says: 'the second argument has the options; write { subprotocols: [...] }',
+  },
+  {
+    mistake: 'an option of the Dialer in one of its dials',
+    make: () => new Dialer().dial('ws://127.0.0.1:9', { compression: true } as Any),
+    says: 'unknown option compression; it is an option of new Dialer()',
+  },
+  {
+    mistake: 'an option of reconnecting in a dial',
+    make: () => dial('ws://127.0.0.1:9', { minDelay: 100 } as Any),
+    says: 'unknown option minDelay; it is an option of reconnecting',
+  },
+  {
+    mistake: 'an option of ws in a dial',
+    make: () => dial('ws://127.0.0.1:9', { maxPayload: 1 } as Any),
+    says: 'unknown option maxPayload; use readLimit',
+  },
+  {
+    mistake: 'a header of the handshake',
+    make: () => dial('ws://127.0.0.1:9', { headers: { 'Sec-WebSocket-Key': 'x' } }),
+    says: "Sec-WebSocket-Key is the handshake's own and cannot be set",
+  },
+  {
+    mistake: 'the result of a dial taken apart',
+    make: async () => {
+      const { conn: taken } = (await dialed(await served({}))) as Any;
+      return taken;
+    },
+    says: 'dial returns the connection itself; write: const conn = await dial(url)',
+  },
+  {
+    mistake: 'an allowed origin with a slash',
+    make: () => wrong({ allowedOrigins: ['http://localhost:5173/'] }),
+    says: 'an origin has no path; write http://localhost:5173',
+  },
+  {
+    mistake: 'an allowed origin without a scheme',
+    make: () => wrong({ allowedOrigins: ['localhost:5173'] }),
+    says: 'got localhost:5173; an origin starts with its scheme',
+  },
+  {
+    mistake: 'every origin',
+    make: () => wrong({ allowedOrigins: ['*'] }),
+    says: 'got *; to admit every page set checkOrigin: () => true',
+  },
+  {
+    mistake: 'a port that is a string',
+    make: () => wrong({ port: '8080' }),
+    says: 'port: expected a number, got string',
+  },
+  {
+    mistake: 'a port that is too high',
+    make: () => wrong({ port: 99_999 }),
+    says: 'port: expected 0 to 65535, got 99999',
+  },
+  {
+    mistake: 'a port that is in use',
+    make: async () => {
+      const { port } = new URL(await served({}));
+      await serve({ host: '127.0.0.1', port: Number(port) }, nothing);
+    },
+    says: 'is in use; end the process that listens there, or choose another',
+  },
+  {
+    mistake: 'a heartbeat that is a boolean',
+    make: () => wrong({ heartbeat: true }),
+    says: 'heartbeat: expected false or { interval, timeout }, got boolean',
+  },
+  {
+    mistake: 'a port instead of the options',
+    make: () => wrong(8080),
+    says: 'serve: expected an object of options, got number',
+  },
+  {
+    mistake: 'no handler',
+    make: () => wrong({}, null),
+    says: 'handler: expected a function, or routes by path, got null',
+  },
+  {
+    mistake: 'the app of Express as the server',
+    make: () => wrong({ server: () => {} }),
+    says: 'got function; pass what app.listen() returns',
+  },
+  {
+    mistake: 'a route without a slash',
+    make: () => wrong({}, { chat: nothing }),
+    says: '"chat" does not start with a slash; write "/chat"',
+  },
+  {
+    mistake: 'TLS without a certificate',
+    make: () => wrong({ tls: {} }),
+    says: 'tls: has no certificate; set key and cert',
+  },
+  {
+    mistake: 'the path of a certificate instead of its text',
+    make: () => wrong({ tls: { key: './key.pem', cert: './cert.pem' } }),
+    says: 'tls: key, cert, ca and pfx are the contents of the files, not their paths',
+  },
+  {
+    mistake: 'an object given to send',
+    make: () => conn().send({ a: 1 }),
+    says: 'send: expected a string or bytes, got Object; writeJSON sends objects',
+  },
+  {
+    mistake: 'an array given to send',
+    make: () => conn().send([1]),
+    says: 'send: expected a string or bytes, got Array; writeJSON sends objects',
+  },
+  {
+    mistake: 'options as the first argument of ping',
+    make: () => conn().ping({ timeout: 10 }),
+    says: 'ping: expected a string or bytes, got Object; options are the second argument',
+  },
+  {
+    mistake: 'a message type in words',
+    make: () => conn().writeMessage('text', 'x'),
+    says: 'bad write message type: string; use TextMessage or BinaryMessage',
+  },
+  {
+    mistake: 'undefined as JSON',
+    make: () => conn().writeJSON(undefined),
+    says: 'undefined cannot be written as JSON',
+  },
+  {
+    mistake: 'a bigint as JSON',
+    make: () => conn().writeJSON(1n),
+    says: 'value cannot be written as JSON: Do not know how to serialize a BigInt',
+  },
+  {
+    mistake: 'two reads at once',
+    make: () => {
+      const reader = conn();
+      void reader.receive(nothing);
+      return reader.readMessage();
+    },
+    says: 'readMessage while receive is pending; read in one place at a time',
+  },
+  {
+    mistake: 'a write after close',
+    make: () => {
+      const closing = conn();
+      void closing.close();
+      return closing.send('x');
+    },
+    says: 'close sent: this end has begun to close, and sends no more messages',
+  },
+  {
+    mistake: 'a close code that must not be sent',
+    make: () => conn().close(1006),
+    says: 'close code 1006 must not be sent; use 1000-1003, 1007-1014 or 3000-4999',
+  },
+  {
+    mistake: 'the close code 1005',
+    make: () => conn().close(1005),
+    says: 'close code 1005 must not be sent; writeControl(CloseMessage) sends none',
+  },
+  {
+    mistake: 'a reason instead of the close code',
+    make: () => conn().close('bye'),
+    says: 'a close code is a number, got string; the reason is the second argument',
+  },
+  {
+    mistake: 'options instead of the close reason',
+    make: () => conn().close(1000, { timeout: 5 }),
+    says: 'close: expected a reason; options are the third argument',
+  },
+  {
+    mistake: 'a listener for messages',
+    make: () => conn().on('message', nothing),
+    says: 'a Conn emits no events; read with receive(handler) or for await',
+  },
+  {
+    mistake: 'a borrowed message that is kept',
+    make: async () => {
+      const [client, server] = connPair();
+      let kept: Any;
+      void server.receive((message) => void (kept = message));
+      await client.send('x');
+      await client.ping();
+      kept.text();
+    },
+    says: 'a BorrowedMessage was used after its handler was done; keep copy() instead',
+  },
+  {
+    mistake: '400 writes without an await',
+    make: async () => {
+      const writer = conn();
+      let last: unknown;
+      for (let i = 0; i < 400; i++) last = writer.send(new Uint8Array(100_000));
+      await last;
+    },
+    says: 'would exceed maxBufferedAmount (16777216); await your writes',
+  },
+];
+
+const network: readonly Mistake[] = [
+  {
+    mistake: 'a port on which nothing listens',
+    make: () => dial('ws://127.0.0.1:9'),
+    says: 'connecting to 127.0.0.1:9 failed: connect ECONNREFUSED 127.0.0.1:9; nothing listens there',
+  },
+  {
+    mistake: 'a host that does not exist',
+    make: () => dial('ws://no-such-host.invalid'),
+    says: 'no-such-host.invalid',
+  },
+  {
+    mistake: 'wss: for a server without TLS',
+    make: async () => dial((await served({})).replace('ws:', 'wss:')),
+    says: 'the server does not speak TLS there; use ws:',
+  },
+  {
+    mistake: 'a certificate that is self-signed',
+    make: async () => dial(await served({ tls: await selfSigned() })),
+    says: 'the certificate is self-signed; trust it with tls: { ca }',
+  },
+  {
+    mistake: 'a page instead of a WebSocket',
+    make: async () => dial(await listening(createServer((_, res) => res.end('hello')))),
+    says: 'the server answered 200 OK, not 101',
+  },
+  {
+    mistake: 'the port of SSH',
+    make: async () => {
+      const ssh = createTcpServer((socket) =>
+        socket.on('error', nothing).resume().end('SSH-2.0-x\r\n'),
+      );
+      await dial(await listening(ssh));
+    },
+    says: 'the answer is not HTTP; check host and port',
+  },
+  {
+    mistake: 'a server that does not answer',
+    make: async () => {
+      const silent = createTcpServer((socket) => socket.on('error', nothing).resume());
+      await dial(await listening(silent), { handshakeTimeout: 50 });
+    },
+    says: 'timed out after 50 ms (option handshakeTimeout) while waiting for the answer',
+  },
+  {
+    mistake: 'a page of another origin',
+    make: async () => dial(await served({}), { headers: { Origin: 'http://localhost:5173' } }),
+    says: '403 Forbidden, not 101: "origin http://localhost:5173 does not match host 127.0.0.1',
+  },
+  {
+    mistake: 'an unknown path',
+    make: async () => dial(`${await served({}, { '/chat': nothing })}/Chat/`),
+    says: 'no WebSocket route has this path; case and a trailing slash count',
+  },
+  {
+    mistake: 'authenticate without a result',
+    make: async () => dial(await served({ authenticate: () => undefined })),
+    says: '401 Unauthorized, not 101',
+  },
+  {
+    mistake: 'a proxy that drops the upgrade headers',
+    make: async () => {
+      const port = Number(new URL(await served({})).port);
+      const proxy = createServer();
+      proxy.on('upgrade', ({ headers }: IncomingMessage, socket) => {
+        delete headers.upgrade;
+        const toServer = request({ port, headers: { ...headers, connection: 'close' } });
+        toServer.end().on('response', (res) => {
+          socket.write(
+            `HTTP/1.1 ${res.statusCode} Upgrade Required\r\nContent-Type: text/plain\r\n`,
+          );
+          socket.write('Connection: close\r\n\r\n');
+          res.pipe(socket);
+        });
+      });
+      await dial(await listening(proxy));
+    },
+    says: 'a proxy removes it unless it is told to pass Upgrade and Connection on',
+  },
+  {
+    mistake: 'a message over the limit of the reader',
+    make: async () => {
+      const url = await served({}, (server) => server.send('x'.repeat(2000)));
+      await (await dialed(url, { readLimit: 1000 })).readMessage();
+    },
+    says: 'read limit of 1000 bytes exceeded; raise it with the option readLimit',
+  },
+  {
+    mistake: 'a read of a connection that the server closes',
+    make: async () => {
+      const url = await served({}, (server) => void server.close(4000, 'bye'));
+      await (await dialed(url)).readMessage();
+    },
+    says: 'close 4000: bye',
+  },
+  {
+    mistake: 'a loop over a connection that is cut',
+    make: async () => {
+      const client = await dialed(await served({}, (server) => server.terminate()));
+      for await (const message of client) expect(message).toBeUndefined();
+    },
+    says: 'the peer ended the connection without a close frame',
+  },
+  {
+    mistake: 'a receive of a connection that is cut',
+    make: async () => {
+      const client = await dialed(await served({}, (server) => server.terminate()));
+      await client.receive(() => {});
+    },
+    says: 'the peer ended the connection without a close frame',
+  },
+  {
+    mistake: 'a message that is no JSON',
+    make: async () => {
+      const [client, server] = connPair();
+      void server.send('hello');
+      await client.readJSON();
+    },
+    says: 'message is not JSON: Unexpected token',
+  },
+  {
+    mistake: 'a handler of reconnecting that throws',
+    make: async () => {
+      const url = await served({}, (server) => server.discardReads());
+      await reconnecting(url, {}, () => {
+        throw new Error('mine');
+      });
+    },
+    says: 'mine',
+  },
+];
+
+describe('the error of', () => {
+  nothingLeft();
+
+  it.each([...arguments_, ...network])('$mistake', async ({ make, says }) => {
+    const error = await errorOf(make);
+    expect(error.message).toContain(says);
+    expect(error.stack).toMatch(HERE);
+  });
+});
+
+async function errorOf(make: () => unknown): Promise<Error> {
+  try {
+    await make();
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error('no error');
+}
+
+/** A row whose mistake is in a function that the server calls. The warning has all texts. */
+interface ServerMistake {
+  readonly mistake: string;
+  readonly options?: ServeOptions<Any>;
+  readonly handler?: ConnHandler<Any>;
+  readonly says: readonly string[];
+}
+
+const onServer: readonly ServerMistake[] = [
+  {
+    mistake: 'a handler that throws',
+    handler: () => void (undefined as Any).name,
+    says: ["reading 'name'", 'In handler of /chat,', 'an open connection closes with 1011'],
+  },
+  {
+    mistake: 'an object given to send',
+    handler: (server) => void server.send({ a: 1 } as Any),
+    says: ['writeJSON sends objects', 'In send,'],
+  },
+  {
+    mistake: 'bad JSON in an async handler',
+    handler: async (server) => void (await server.readJSON()),
+    says: ['message is not JSON: Unexpected token', 'In handler of /chat,'],
+  },
+  {
+    mistake: 'authenticate that throws',
+    options: {
+      authenticate: async () => {
+        throw new Error('db down');
+      },
+    },
+    says: ['db down', 'In authenticate of /chat; the request is refused with 500'],
+  },
+  {
+    mistake: 'checkOrigin that throws',
+    options: {
+      checkOrigin: () => {
+        throw new Error('no list');
+      },
+    },
+    says: ['no list', 'In checkOrigin of /chat; the request is refused with 500'],
+  },
+];
+
+describe('the warning of', () => {
+  nothingLeft();
+
+  it.each(onServer)('$mistake', async ({ options = {}, handler = nothing, says }) => {
+    const warned = once(process, 'warning') as Promise<[Error]>;
+    const url = await served(options, { '/chat': handler });
+    const client = await dialed(`${url}/chat`).catch(() => undefined);
+    await client?.send('hello');
+    const [{ message }] = await warned;
+    for (const text of says) expect(message).toContain(text);
+    expect(message).toMatch(HERE);
+    expect(message).toContain('The option report gets such errors');
+  });
+});
