@@ -429,8 +429,18 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     options: WriteOptions | undefined,
   ): Promise<void> {
     if (options === undefined) return this.#write(method, type, data, undefined);
-    const write = (): Promise<void> => this.#write(method, type, data, options.compress);
-    return this.#withSignal(method, options, write);
+    return this.#sendWith(method, type, data, options);
+  }
+
+  /** A separate method: its closure would make V8 allocate a context at every {@link #send}. */
+  #sendWith(
+    method: string,
+    type: number,
+    data: MessageData,
+    options: WriteOptions,
+  ): Promise<void> {
+    const { compress } = options;
+    return this.#withSignal(method, options, () => this.#write(method, type, data, compress));
   }
 
   #write(
