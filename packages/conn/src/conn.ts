@@ -433,12 +433,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /** A separate method: its closure would make V8 allocate a context at every {@link #send}. */
-  #sendWith(
-    method: string,
-    type: number,
-    data: MessageData,
-    options: WriteOptions,
-  ): Promise<void> {
+  #sendWith(method: string, type: number, data: MessageData, options: WriteOptions): Promise<void> {
     const { compress } = options;
     return this.#withSignal(method, options, () => this.#write(method, type, data, compress));
   }

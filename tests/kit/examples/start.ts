@@ -25,6 +25,12 @@ export interface Example {
 }
 
 /**
+ * The exit codes of a program that ended on SIGINT. npm forwards the signal of the terminal once more. That one may meet
+ * a program that has closed its connections and is exiting: null.
+ */
+export const ENDED_BY_SIGINT: readonly (number | null)[] = [0, null];
+
+/**
  * Runs the first `sh` block of an example's README in the root of the workspace, on port 0. Resolves when the program
  * prints its URL.
  *
