@@ -41,7 +41,7 @@ import type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';
 import type { ConnStats } from './stats.ts';
 import { untilOf } from './time/deadline.ts';
 import { handled, RESOLVED, rejected } from './time/promises.ts';
-import { type WaitOptions, withTimeout } from './time/wait.ts';
+import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import type { Transport } from './transport.ts';
 import { checkOptionNames, duration, kind } from './validate.ts';
 import { COPY_UP_TO } from './write/copy-or-reference.ts';
@@ -60,7 +60,10 @@ import { checkClosePayload, PreparedMessage } from './write/prepared-message.ts'
 export interface PingOptions {
   /** Ends the wait when it aborts; the promise rejects with its reason. */
   readonly signal?: AbortSignal | undefined;
-  /** In ms, default 20,000; `false` waits until the connection ends. */
+  /**
+   * In ms, default 20,000; `false` waits until the connection ends. A ping with a timeout of its own
+   * keeps the process alive until it settles.
+   */
   readonly timeout?: number | false | undefined;
 }
 
@@ -612,7 +615,11 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
       return withTimeout(
         platform,
         { signal: options.signal },
-        () => controlFrames.sendPing(payload, timeout),
+        () => {
+          const answer = controlFrames.sendPing(payload, timeout);
+          if (typeof options.timeout !== 'number') return answer;
+          return keepAliveFor(platform, timeout, answer);
+        },
         (answer, reason) => controlFrames.pings.giveUp(answer, reason),
       );
     } catch (error) {
@@ -778,7 +785,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
         { signal: options.signal },
         () => {
           connection.sendClose(payload, timeout);
-          return connection.whenClosed();
+          const closed = connection.whenClosed();
+          if (timeout === undefined) return closed;
+          return keepAliveFor(connection.platform, timeout, closed);
         },
         () => {
           connection.terminate();

@@ -145,10 +145,11 @@ function afterMicrotasks(): void {
   process.nextTick(runDeferred);
 }
 
-function setTimer(ms: number, callback: () => void): () => void {
+function setTimer(ms: number, callback: () => void, keepAlive = false): () => void {
   // A timer is cleared by the functions that made it. Fake timers may replace them meanwhile.
   const clear = clearTimeout;
-  const timer = setTimeout(callback, ms).unref();
+  const timer = setTimeout(callback, ms);
+  if (!keepAlive) timer.unref();
   return () => clear(timer);
 }
 
@@ -156,8 +157,7 @@ const turns = /* @__PURE__ */ new Turns((run) => void setImmediate(run));
 
 /**
  * Node as a {@link Platform}: text by Buffer, masking keys by node:crypto, compression by
- * node:zlib, Node's clock, timers and event loop, and node:diagnostics_channel. Its timers do not
- * keep the process alive.
+ * node:zlib, Node's clock, timers and event loop, and node:diagnostics_channel.
  */
 export const nodePlatform: Platform = {
   writeUtf8,

@@ -41,10 +41,10 @@ export interface Platform {
   /** The time of a monotonic clock in ms, with fractions. */
   now(): number;
   /**
-   * Calls `callback` once after `ms` milliseconds; the result cancels it. The timer does not keep
-   * the process alive.
+   * Calls `callback` once after `ms` milliseconds; the result cancels it. The timer keeps the
+   * process alive only with `keepAlive`.
    */
-  setTimer(ms: number, callback: () => void): () => void;
+  setTimer(ms: number, callback: () => void, keepAlive?: boolean): () => void;
   /** Runs `callback` after all ready microtasks, before the next I/O. `callback` never throws. */
   defer(callback: () => void): void;
   /**

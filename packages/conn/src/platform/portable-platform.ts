@@ -48,12 +48,12 @@ export const portablePlatform: Platform = {
   now() {
     return performance.now();
   },
-  setTimer(ms, callback) {
+  setTimer(ms, callback, keepAlive = false) {
     // A timer is cleared by the functions that made it. Fake timers may replace them meanwhile.
     const clear = clearTimeout;
     const timer = setTimeout(callback, ms);
     // A number in browsers, an object in Node.js.
-    (timer as { unref?(): void }).unref?.();
+    if (!keepAlive) (timer as { unref?(): void }).unref?.();
     return () => clear(timer);
   },
   defer: later,

@@ -26,6 +26,8 @@ const LONGEST = 2 ** 31 - 1;
 export class Timers {
   readonly #platform: Platform;
   readonly #slots = new Map<number, Set<TimerEntry>>();
+  /** The entries that keep the process alive. */
+  readonly #keepers = new Set<TimerEntry>();
   #next = Infinity;
   #cancel: (() => void) | undefined;
   /** The runtime's timers when the platform timer was set. Fake timers have another clock. */
@@ -35,9 +37,14 @@ export class Timers {
     this.#platform = platform;
   }
 
-  /** Sets `entry` to fire after `ms` milliseconds, never earlier; a second call moves it. */
-  set(entry: TimerEntry, ms: number): void {
+  /**
+   * Sets `entry` to fire after `ms` milliseconds, never earlier; a second call moves it. With
+   * `keepAlive` it keeps the process alive until it fires or is cleared.
+   */
+  set(entry: TimerEntry, ms: number, keepAlive = false): void {
     this.clear(entry);
+    const firstKeeper = keepAlive && this.#keepers.size === 0;
+    if (keepAlive) this.#keepers.add(entry);
     const at = Math.ceil(this.#platform.now() + ms);
     const slot = ms < COARSE_FROM ? at : Math.ceil(at / SLOT_MS) * SLOT_MS;
     const entries = this.#slots.get(slot);
@@ -45,6 +52,7 @@ export class Timers {
     if (entries === undefined) this.#slots.set(slot, new Set([entry]));
     else entries.add(entry);
     if (slot < this.#next || this.#timers !== setTimeout) this.#arm();
+    else if (firstKeeper) this.#restart();
   }
 
   /** Cancels `entry`; no effect when it is not set. */
@@ -52,25 +60,31 @@ export class Timers {
     if (entry.slot === undefined) return;
     const { slot } = entry;
     const entries = this.#slots.get(slot);
+    const lastKeeper = this.#keepers.delete(entry) && this.#keepers.size === 0;
     entry.slot = undefined;
     entries?.delete(entry);
-    if (entries?.size !== 0) return;
-    this.#slots.delete(slot);
+    if (entries?.size === 0) this.#slots.delete(slot);
     // The platform timer may fire for no entry: cheaper than a search for the next slot now.
     if (this.#slots.size === 0) this.#arm();
+    else if (lastKeeper) this.#restart();
   }
 
   #arm(): void {
     let next = Infinity;
     for (const slot of this.#slots.keys()) if (slot < next) next = slot;
+    this.#next = next;
+    this.#restart();
+  }
+
+  /** Sets the platform timer to `#next`. */
+  #restart(): void {
     this.#cancel?.();
     this.#timers = setTimeout;
-    this.#next = next;
     this.#cancel = undefined;
-    if (next === Infinity) return;
+    if (this.#next === Infinity) return;
     // A delay that was cut to LONGEST fires for no entry and is set again.
-    const ms = Math.min(LONGEST, Math.max(1, Math.ceil(next - this.#platform.now())));
-    this.#cancel = this.#platform.setTimer(ms, this.#wake);
+    const ms = Math.min(LONGEST, Math.max(1, Math.ceil(this.#next - this.#platform.now())));
+    this.#cancel = this.#platform.setTimer(ms, this.#wake, this.#keepers.size > 0);
   }
 
   readonly #wake = (): void => {

@@ -12,7 +12,10 @@ import { type TimerEntry, timersOf } from './timers.ts';
 export interface WaitOptions {
   /** Ends the wait when it aborts; the promise rejects with its reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Ends the wait after this many ms; the promise rejects with a TimeoutError. */
+  /**
+   * Ends the wait after this many ms; the promise rejects with a TimeoutError. The wait keeps the
+   * process alive.
+   */
   readonly timeout?: number | undefined;
 }
 
@@ -51,7 +54,7 @@ export function withTimeout<T>(
     forget();
     if (giveUp(started, reason)) outcome.reject(reason);
   };
-  if (ms !== Infinity) timersOf(platform).set(entry, ms);
+  if (ms !== Infinity) timersOf(platform).set(entry, ms, true);
   if (signal !== undefined) addAbortListener(signal, aborted);
   started.then(
     (value) => {
@@ -64,6 +67,15 @@ export function withTimeout<T>(
     },
   );
   return outcome.promise;
+}
+
+/** Keeps the process alive until `work` settles, for at most `ms`. Returns `work`. */
+export function keepAliveFor<T>(platform: Platform, ms: number, work: Promise<T>): Promise<T> {
+  const entry: TimerEntry = { slot: undefined, fire() {} };
+  const settled = (): void => timersOf(platform).clear(entry);
+  timersOf(platform).set(entry, ms, true);
+  work.then(settled, settled);
+  return work;
 }
 
 /** The names of {@link WaitOptions}. */

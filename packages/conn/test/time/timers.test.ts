@@ -289,4 +289,43 @@ describe('Timers', () => {
     await platform.advance(100);
     expect([asked, rung]).toEqual([2, [50]]);
   });
+
+  it('keep the process alive while an entry does that is set', async () => {
+    const platform = new FakePlatform();
+    const kept: boolean[] = [];
+    const setTimer = platform.setTimer.bind(platform);
+    platform.setTimer = (ms, callback, keepAlive = false) => {
+      kept.push(keepAlive);
+      return setTimer(ms, callback);
+    };
+    const timers = new Timers(platform);
+    const short = alarm(() => {});
+    const [one, other] = [alarm(() => {}), alarm(() => {})];
+    timers.set(short, 10);
+    timers.set(one, 20, true);
+    timers.set(other, 30, true);
+    expect(kept).toEqual([false, true]);
+    timers.clear(one);
+    expect(kept).toEqual([false, true]);
+    await platform.advance(15);
+    expect(kept).toEqual([false, true, true]);
+    timers.set(short, 40);
+    timers.clear(other);
+    expect(kept).toEqual([false, true, true, false]);
+    expect(platform.timers).toBe(1);
+  });
+
+  it('do not keep the process alive after an entry was moved without it', () => {
+    const platform = new FakePlatform();
+    const kept: boolean[] = [];
+    platform.setTimer = (_ms, _callback, keepAlive = false) => {
+      kept.push(keepAlive);
+      return () => {};
+    };
+    const timers = new Timers(platform);
+    const one = alarm(() => {});
+    timers.set(one, 20, true);
+    timers.set(one, 20);
+    expect(kept).toEqual([true, false]);
+  });
 });
