@@ -44,7 +44,7 @@ import { handled, RESOLVED, rejected } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import type { Transport } from './transport.ts';
 import { checkOptionNames, duration, kind } from './validate.ts';
-import { COPY_UP_TO } from './write/copy-or-reference.ts';
+import { COPY_UP_TO, owned } from './write/copy-or-reference.ts';
 import type { MessageWriter } from './write/message-writer.ts';
 import {
   bytesOf,
@@ -101,6 +101,21 @@ export function failureOf(conn: Conn): unknown {
 /** The option `closeTimeout` of `conn`, in ms. */
 export function closeTimeoutOf(conn: Conn): number {
   return connectionOf(conn).settings.closeTimeout;
+}
+
+/** See `WriteSide.untilWritable`. */
+export function untilWritable(conn: Conn): Promise<void> | undefined {
+  return connectionOf(conn).writeSide.untilWritable();
+}
+
+/** Sends a message that has waited for room. `maxBufferedAmount` does not apply to it. */
+export function sendWaiting(conn: Conn, { type, data }: Message): Promise<void> {
+  const connection = connectionOf(conn);
+  try {
+    return connection.writeSide.message(type, data, 0, data.length, undefined, owned(data));
+  } catch (error) {
+    return connection.rejected(error, 'send');
+  }
 }
 
 /** The application's handler of `conn` runs: a close frame waits for the messages before it. */

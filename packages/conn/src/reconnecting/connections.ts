@@ -171,6 +171,7 @@ export class Connections<C extends Conn> implements AsyncIterableIterator<C, und
   }
 
   #closed({ code }: CloseInfo, lasted: number): void {
+    this.phase = 'waiting';
     // A server that closes each new connection soon counts as one that refuses.
     if (lasted >= this.#plan.maxDelay) this.#tries = this.#waits = 0;
     this.#delay = retryDelay(++this.#waits, this.#plan, Math.random());

@@ -1,6 +1,6 @@
 import { CloseCode, formatCloseMessage } from '@ws/codec';
 import type { CloseInfo } from '../close-info.ts';
-import { type Conn, closeTimeoutOf } from '../conn.ts';
+import { type Conn, closeTimeoutOf, sendWaiting, untilWritable } from '../conn.ts';
 import { CloseSentError, ReadPendingError } from '../errors.ts';
 import type { Message } from '../message.ts';
 import { onRejection } from '../on-rejection.ts';
@@ -16,8 +16,8 @@ import type { LivePlan } from './options.ts';
 import { isErrorOf } from './reconnecting.ts';
 
 /**
- * The state of a `ReconnectingConn`: dialing or running `onOpen`, open, waiting for the next dial,
- * or ended.
+ * The state of a `ReconnectingConn`: dialing or running `onOpen`; open; waiting for the next dial,
+ * or for the end of a connection that closes; closed, also while `close` ends the connection.
  */
 export type ReconnectingState = 'connecting' | 'open' | 'waiting' | 'closed';
 
@@ -74,13 +74,14 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
   }
 
   get state(): ReconnectingState {
-    if (this.#ended !== undefined) return 'closed';
-    return this.#conn === undefined ? this.#connections.phase : 'open';
+    if (this.conn !== undefined) return 'open';
+    if (this.#ended !== undefined || this.#closing) return 'closed';
+    return this.#conn === undefined ? this.#connections.phase : 'waiting';
   }
 
   /** The open connection; undefined unless `state` is `open`. */
   get conn(): C | undefined {
-    return this.#conn;
+    return this.#conn?.state === 'open' ? this.#conn : undefined;
   }
 
   /**
@@ -90,16 +91,17 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
    * @returns Resolves when a connection has accepted the message, as `Conn.send` does. A message
    *   that a connection had accepted when it ended is not sent again: if it matters, have the peer
    *   acknowledge it.
-   * @throws (rejects) BackpressureError over `maxQueuedBytes` or `maxQueuedMessages`;
-   *   CloseSentError after `close`; the error that ended this object; the error of the connection
-   *   that had accepted the message and broke; TypeError for other data.
+   * @throws (rejects) BackpressureError over `maxQueuedBytes` or `maxQueuedMessages`, or over
+   *   `maxBufferedAmount` of the open connection when no message waits; CloseSentError after
+   *   `close`; the error that ended this object; the error of the connection that had accepted the
+   *   message and broke; TypeError for other data.
    */
   send(data: MessageData): Promise<void> {
     if (this.#ended !== undefined || this.#closing) {
       return rejectedLater(portablePlatform, this.#endReason());
     }
-    const conn = this.#conn;
-    if (conn?.state === 'open' && !this.#sendingBacklog) return conn.send(data);
+    const { conn } = this;
+    if (conn !== undefined && !this.#sendingBacklog) return conn.send(data);
     try {
       return handled(this.#backlog.add(data));
     } catch (error) {
@@ -244,11 +246,15 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
   async #sendBacklog(conn: C): Promise<void> {
     this.#sendingBacklog = true;
     while (conn.state === 'open' && !this.#backlog.isEmpty) {
+      const writable = untilWritable(conn);
+      if (writable !== undefined) {
+        // The message waits here: what a connection has accepted is lost when it breaks.
+        await writable.catch(() => {});
+        continue;
+      }
       const { message, sent } = this.#backlog.shift()!;
-      const accepted = conn.send(message);
+      const accepted = sendWaiting(conn, message);
       sent.resolve(accepted);
-      // Below the high-water mark this does not wait. A message that waits here is not lost: only
-      // what the connection has accepted is lost when it breaks.
       await accepted.catch(() => {});
     }
     this.#sendingBacklog = false;

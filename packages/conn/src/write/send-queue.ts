@@ -495,6 +495,11 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     this.#renewBudget();
   }
 
+  /** Resolves at the next drain of a blocked transport; undefined when it is not blocked. */
+  untilDrained(): Promise<void> | undefined {
+    return this.#blocked ? this.#waitingWriters().forDrain() : undefined;
+  }
+
   /** Ends the transport's writing side after everything that was accepted. */
   end(): void {
     if (this.#end !== OPEN) return;

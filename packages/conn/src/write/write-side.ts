@@ -324,6 +324,14 @@ export class WriteSide implements FragmentSink {
     return opened;
   }
 
+  /**
+   * Resolves when an earlier message or a blocked transport may have room for the next message;
+   * undefined when nothing is in its way. Rejects at the end.
+   */
+  untilWritable(): Promise<void> | undefined {
+    return this.#busy ? this.#enqueue(0, () => {}) : this.sendQueue.untilDrained();
+  }
+
   /** Whether a message of `size` bytes would be accepted now. */
   accepts(size: number): boolean {
     return this.error === undefined && this.rejectionFor(size) === undefined;

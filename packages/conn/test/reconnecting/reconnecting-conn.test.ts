@@ -6,6 +6,7 @@ import {
   CloseSentError,
   Conn,
   connPair,
+  type MessageWriter,
   ReadPendingError,
   WebSocketError,
 } from '../../src/index.ts';
@@ -87,6 +88,117 @@ describe('ReconnectingConn.send', () => {
     const { unsent } = await client.close();
     expect(unsent).toHaveLength(1);
     await expect(kept).rejects.toBeInstanceOf(CloseSentError);
+  });
+});
+
+describe('a message that waits while the connection is full', () => {
+  /** A ReconnectingConn whose connection accepts at most 64 KiB until `transport` drains. */
+  function full(onOpen?: (conn: Conn) => unknown): {
+    client: ReconnectingConn;
+    transport: TestTransport;
+  } {
+    const transport = new TestTransport();
+    const settings = { closeTimeout: 50, heartbeat: false, maxBufferedAmount: 65_536 } as const;
+    const dial = async (): Promise<Conn> => {
+      const conn = new Conn(transport, { role: 'client', ...settings });
+      transport.block();
+      return conn;
+    };
+    const client = live(
+      { ...dials(), dial },
+      {
+        async onOpen(conn) {
+          await onOpen?.(conn);
+          void conn.send(new Uint8Array(65_536));
+          await expect(conn.send('x')).rejects.toBeInstanceOf(BackpressureError);
+        },
+      },
+    );
+    return { client, transport };
+  }
+
+  /** Whether `promise` is still pending after some turns of the event loop. */
+  async function isPending(promise: Promise<unknown>): Promise<boolean> {
+    let settled = false;
+    const done = (): void => void (settled = true);
+    promise.then(done, done);
+    for (let i = 0; i < 10; i++) await new Promise((resolve) => void setImmediate(resolve));
+    return !settled;
+  }
+
+  it('is sent when the transport has drained', async () => {
+    const { client, transport } = full();
+    const waiting = [client.send('one'), client.send('two')];
+    await next(client, 'open');
+    waiting.push(client.send('three'));
+    expect(await isPending(Promise.any(waiting))).toBe(true);
+    transport.drain();
+    await Promise.all(waiting);
+    expect(client.conn?.stats.messagesOut).toBe(4);
+  });
+
+  it('is sent when the open MessageWriter has closed', async () => {
+    const all = dials();
+    let writer: MessageWriter | undefined;
+    const client = live(all, {
+      async onOpen(conn) {
+        writer = await conn.nextWriter(1);
+        for (let i = 0; i < 15; i++) void conn.send(new Uint8Array(1024 * 1024));
+        await expect(conn.send(new Uint8Array(1024 * 1024))).rejects.toThrow(BackpressureError);
+      },
+    });
+    const waiting = client.send(new Uint8Array(1024 * 1024));
+    await next(client, 'open');
+    expect(await isPending(waiting)).toBe(true);
+    await writer!.write('stream');
+    await writer!.close();
+    const server = await all.server(0);
+    expect(await text(server)).toBe('stream');
+    for (let i = 0; i < 15; i++) await server.readMessage();
+    expect((await server.readMessage()).data).toHaveLength(1024 * 1024);
+    await waiting;
+  });
+
+  it('waits for the next connection when this one ends', async () => {
+    const { client, transport } = full();
+    const waiting = client.send('one').catch((error: unknown) => error);
+    await next(client, 'open');
+    const closed = next(client, 'close');
+    transport.break();
+    await closed;
+    const { unsent } = await client.close();
+    expect(unsent.map((message) => message.text())).toEqual(['one']);
+    expect(await waiting).toBeInstanceOf(CloseSentError);
+  });
+});
+
+describe('ReconnectingConn.state', () => {
+  it('is not open while the connection closes', async () => {
+    const all = dials();
+    const client = live(all, { minDelay: 1_000_000, maxDelay: 2_000_000 });
+    const conn = await next(client, 'open');
+    expect([client.state, client.conn]).toEqual(['open', conn]);
+    const server = await all.server(0);
+    server.setCloseHandler(() => new Promise(() => {}));
+    const atClose: unknown[] = [];
+    client.on('close', () => void atClose.push(client.state));
+    const closed = conn.close();
+    expect(conn.state).toBe('closing');
+    expect([client.state, client.conn]).toEqual(['waiting', undefined]);
+    await closed;
+    expect(atClose).toEqual(['waiting']);
+    expect(client.state).toBe('waiting');
+  });
+
+  it('is closed after close, when the connection is no longer open', async () => {
+    const all = dials();
+    const client = live(all);
+    await next(client, 'open');
+    (await all.server(0)).setCloseHandler(() => new Promise(() => {}));
+    const closed = client.close();
+    await new Promise((resolve) => void setImmediate(resolve));
+    expect([client.state, client.conn]).toEqual(['closed', undefined]);
+    await closed;
   });
 });
 
