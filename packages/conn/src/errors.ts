@@ -41,11 +41,13 @@ export class CloseError extends WebSocketError {
   /** The peer's reason, at most 123 bytes of UTF-8. Escape it before you print it. */
   readonly reason: string;
 
-  constructor(closeCode: number, reason = '') {
+  /** @param note - Added to the message: what the code means here. */
+  constructor(closeCode: number, reason = '', note = '') {
     const name = NAMES[closeCode];
     const words = `close ${closeCode}${name === undefined ? '' : ` (${name})`}`;
     const cut = closeCode === 1006 && reason === UNEXPECTED_EOF ? NO_CLOSE_FRAME : '';
-    super(reason === '' ? words : `${words}: ${printable(reason)}${cut}`, 'WS_ERR_CLOSE');
+    const text = reason === '' ? words : `${words}: ${printable(reason)}${cut}`;
+    super(note === '' ? text : `${text}; ${note}`, 'WS_ERR_CLOSE');
     this.closeCode = closeCode;
     this.reason = reason;
   }
@@ -115,7 +117,7 @@ export class ReadLimitError extends WebSocketError {
 
   constructor(limit: number) {
     super(
-      `read limit of ${limit} bytes exceeded; raise it with the option readLimit`,
+      `read limit of ${limit} bytes exceeded by a message of the peer; raise it with the option readLimit`,
       'WS_ERR_READ_LIMIT',
     );
     this.limit = limit;

@@ -307,7 +307,7 @@ export class Endpoint {
     const { readLimit } = this.#settings;
     if (error.closeCode !== CloseCode.MessageTooBig || readLimit === Infinity) return error;
     return new ProtocolError(CloseCode.MessageTooBig, [
-      `read limit of ${readLimit} bytes exceeded; raise it with the option readLimit`,
+      `read limit of ${readLimit} bytes exceeded by a message of the peer; raise it with the option readLimit`,
     ]);
   }
 

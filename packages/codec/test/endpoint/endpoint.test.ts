@@ -198,7 +198,7 @@ describe('Endpoint', () => {
     const endpoint = server({ readLimit: 10 });
     endpoint.receive(join(bad));
     expect(endpoint.closeInfo!.error!.message).toBe(
-      'websocket: read limit of 10 bytes exceeded; raise it with the option readLimit',
+      'websocket: read limit of 10 bytes exceeded by a message of the peer; raise it with the option readLimit',
     );
     expect(written(endpoint)).toEqual([[8, '\x03\xf1']]);
   });

@@ -37,6 +37,9 @@ export type Phase = 0 | 1 | 2 | 3 | 4;
  */
 const MAX_DROPPED = 1_048_576;
 
+/** Says whose message and whose limit a close frame with 1009 is about. */
+const SENT_TOO_BIG = 'a message of this end is larger than the limit of the peer';
+
 /** Names a handler in reports. */
 type HandlerName = 'receive' | 'ping handler' | 'pong handler' | 'close handler';
 
@@ -161,6 +164,8 @@ export class CloseHandshake {
    * phase CLOSING sets it. Later events may only shorten it.
    */
   deadline: number = Infinity;
+  /** The time that {@link deadline} gives, and its option, for the error. */
+  allowed = '';
   readonly actions: CloseActions;
   /** We have destroyed the transport, which reports its close later. */
   destroyed = false;
@@ -248,7 +253,7 @@ function startHandshake(
   sendClose(handshake, payload);
   // A close handler that answers by itself drops no message before the peer's close frame.
   if (phase !== ANSWERING) actions.dropMessages();
-  setAlarm(handshake, timeout ?? actions.closeTimeout);
+  setAlarm(handshake, timeout ?? actions.closeTimeout, timeoutOption(timeout));
   // A peer cannot send a close frame after the end of its stream.
   if (handshake.received !== undefined || handshake.eof) closeTransport(handshake);
   actions.balance();
@@ -257,7 +262,7 @@ function startHandshake(
 
 /** A later `close` with its own timeout. */
 function shorten(handshake: CloseHandshake, { timeout }: CloseEvents['ourClose']): void {
-  if (timeout !== undefined) setAlarm(handshake, timeout);
+  if (timeout !== undefined) setAlarm(handshake, timeout, timeoutOption(timeout));
 }
 
 function sendClose(handshake: CloseHandshake, payload: Uint8Array): void {
@@ -300,9 +305,12 @@ function waitForReader(handshake: CloseHandshake): void {
  * its reason replaces that of the stream's end.
  */
 function recordPeerClose(handshake: CloseHandshake, detail: CloseEvents['peerClose']): void {
+  const { code, reason } = detail;
+  // The answer to our own close frame repeats its code.
+  const note = code === CloseCode.MessageTooBig && !handshake.sent ? SENT_TOO_BIG : '';
   handshake.received = detail;
   handshake.actions.stopInput();
-  handshake.endReason = { reason: new CloseError(detail.code, detail.reason) };
+  handshake.endReason = { reason: new CloseError(code, reason, note) };
 }
 
 /**
@@ -488,7 +496,7 @@ function giveUp(handshake: CloseHandshake): void {
   handshake.destroyed = true;
   if (handshake.received === undefined) {
     handshake.abortError ??= new TimeoutError(
-      'the peer did not finish the closing handshake in time (option closeTimeout, or timeout of close)',
+      `the peer did not finish the closing handshake within ${handshake.allowed}`,
       { permanent: true },
     );
   }
@@ -523,12 +531,20 @@ function closeInfo(handshake: CloseHandshake, flushed: boolean): CloseInfo {
 }
 
 /** Bounds the current phase to `ms`, or to the deadline if that is earlier. */
-function setAlarm(handshake: CloseHandshake, ms: number): void {
+function setAlarm(handshake: CloseHandshake, ms: number, option = 'closeTimeout'): void {
   const { actions, phase } = handshake;
   const at = actions.now() + ms;
   if (phase === CLOSED || at >= handshake.deadline) return;
-  if (phase === CLOSING) handshake.deadline = at;
+  if (phase === CLOSING) {
+    handshake.deadline = at;
+    handshake.allowed = `${ms} ms (option ${option})`;
+  }
   actions.setAlarm(ms);
+}
+
+/** The option that bounds a handshake, which `close` has started with `timeout` in ms or without. */
+function timeoutOption(timeout: number | undefined): string {
+  return timeout === undefined ? 'closeTimeout' : 'timeout of close';
 }
 
 function unexpectedEof(): CloseError {

@@ -44,7 +44,9 @@ export class EnginePool implements InflateResources, EngineKeeper {
   readonly #platform: Platform;
   readonly #histories = new Map<number, Uint8Array[]>();
   readonly #guard = poolGuard('history');
-  #sweeping = false;
+  /** The runtime's timers when the sweep was scheduled: fake timers may have dropped it. */
+  #scheduledBy: unknown;
+  #cancelSweep: (() => void) | undefined;
 
   constructor(source: DeflateSource, platform: Platform) {
     this.source = source;
@@ -88,10 +90,11 @@ export class EnginePool implements InflateResources, EngineKeeper {
   }
 
   sweepLater(): void {
-    if (this.#sweeping) return;
-    this.#sweeping = true;
-    this.#platform.setTimer(IDLE, () => {
-      this.#sweeping = false;
+    if (this.#scheduledBy === setTimeout) return;
+    this.#cancelSweep?.();
+    this.#scheduledBy = setTimeout;
+    this.#cancelSweep = this.#platform.setTimer(IDLE, () => {
+      this.#scheduledBy = undefined;
       this.#sweep();
     });
   }

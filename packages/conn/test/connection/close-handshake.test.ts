@@ -939,6 +939,29 @@ describe.each(['server', 'client'] as const)('the timeout of close() of a %s', (
     );
   });
 
+  it.each([
+    [{}, 'within 5000 ms (option closeTimeout)'],
+    [{ timeout: 300 }, 'within 300 ms (option timeout of close)'],
+  ])('is named by the error of a handshake that %j has ended', async (options, words) => {
+    const { conn, platform } = wired(role, { closeTimeout: 5_000 });
+    const closed = conn.close(1000, '', options);
+    await platform.advance(6_000);
+    expect((await closed).error).toMatchObject({
+      message: `websocket: the peer did not finish the closing handshake ${words}`,
+    });
+  });
+
+  it('is named by the error when a later call has shortened it', async () => {
+    const { conn, platform } = wired(role, { closeTimeout: 5_000 });
+    const closed = conn.close();
+    void conn.close(1000, '', { timeout: 60_000 });
+    void conn.close(1000, '', { timeout: 700 });
+    await platform.advance(6_000);
+    expect((await closed).error).toMatchObject({
+      message: expect.stringContaining('within 700 ms (option timeout of close)'),
+    });
+  });
+
   it('is shortened to closeTimeout by a fault of the peer', async () => {
     const ms = await life({ timeout: 60_000 }, ({ transport }) => transport.feed('ffff'));
     expect(ms).toBeLessThanOrEqual(5_200);
@@ -953,6 +976,35 @@ describe('a connection that was dropped', () => {
     await expect(conn.send('x')).rejects.toMatchObject({ code: 'WS_ERR_CLOSE', closeCode: 1006 });
     expect(broadcast([conn], 'x')).toBe(0);
     expect(await conn.closed).toMatchObject({ code: 1006, wasClean: false });
+  });
+});
+
+describe('a message that is too big', () => {
+  it.each(['server', 'client'] as const)(
+    'is reported with its direction, by a %s',
+    async (from) => {
+      const limits = { client: { readLimit: 10 }, server: { readLimit: 10 } };
+      const [client, server] = connPair(limits);
+      const [sender, receiver] = from === 'client' ? [client, server] : [server, client];
+      void sender.send('12345678901');
+      await expect(receiver.readMessage()).rejects.toThrow(
+        'websocket: read limit of 10 bytes exceeded by a message of the peer; raise it with the option readLimit',
+      );
+      const read = sender.readMessage();
+      await expect(read).rejects.toThrow(
+        'websocket: close 1009 (message too big); a message of this end is larger than the limit of the peer',
+      );
+      // The limit is not for the peer.
+      await expect(read).rejects.toMatchObject({ closeCode: 1009, reason: '' });
+    },
+  );
+
+  it('is not blamed on this end when it has sent the code itself', async () => {
+    const [client, server] = connPair();
+    void server.discardReads().catch(() => {});
+    const read = client.readMessage();
+    void client.close(1009);
+    await expect(read).rejects.toEqual(new CloseError(1009));
   });
 });
 

@@ -1,6 +1,6 @@
 // The ownership and the lifetime of engines, with fake engines.
 import { FakePlatform } from '@ws/tests';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { enginePoolOf } from '../../src/deflate/engine-pool.ts';
 import { deflaterKey } from '../../src/deflate/pooled-engine.ts';
 import { historyBytesOf } from '../../src/internal.ts';
@@ -127,6 +127,34 @@ describe('the engine pool of a source', () => {
     source.fails = false;
     expect(engines.inflaters.mayLease).toBe(true);
     expect(engines.deflaters.acquireForStream(KEY)).toBeDefined();
+  });
+});
+
+describe('the timer of idle engines', () => {
+  afterEach(() => void vi.useRealTimers());
+
+  it('is set again when the timers of the runtime were replaced', async () => {
+    const { source, platform, engines } = setup();
+    const use = (): void => engines.inflaters.release(engines.inflaters.acquire({}));
+    const setTimer = vi.spyOn(platform, 'setTimer');
+    vi.useFakeTimers();
+    // The clock of fake timers is removed with its callbacks.
+    setTimer.mockReturnValueOnce(() => {});
+    use();
+    vi.useRealTimers();
+    use();
+    for (let i = 0; i < 3; i++) await platform.advance(MINUTE);
+    expect(source.open).toBe(0);
+  });
+
+  it('is one timer, also after that', () => {
+    const { platform, engines } = setup();
+    const use = (): void => engines.inflaters.release(engines.inflaters.acquire({}));
+    use();
+    vi.useFakeTimers();
+    use();
+    use();
+    expect(platform.timers).toBe(1);
   });
 });
 
