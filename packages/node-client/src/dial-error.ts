@@ -41,14 +41,22 @@ export function dialError(
 }
 
 function meaningOf(cause: unknown, peer: PlainPeer): string {
-  const code = codeOf(cause);
-  return NOT_TLS.has(code) ? PLAIN[peer] : (MEANINGS.get(code) ?? '');
+  const code = propertyOf(cause, 'code');
+  if (NOT_TLS.has(code)) return PLAIN[peer];
+  const meaning = MEANINGS.get(code) ?? '';
+  return code === 'ENOTFOUND' ? meaning + nameAdvice(propertyOf(cause, 'hostname')) : meaning;
+}
+
+/** @param host - The name that was not found, as Node's error has it. */
+function nameAdvice(host: unknown): string {
+  if (typeof host !== 'string' || host.includes('.')) return '';
+  return `; write its full name, such as ${host}.org, or its IP address`;
 }
 
 /** A getter or a trap of the application's error may throw. */
-function codeOf(cause: unknown): unknown {
+function propertyOf(cause: unknown, name: 'code' | 'hostname'): unknown {
   try {
-    return (cause as { code?: unknown } | null | undefined)?.code;
+    return (cause as { code?: unknown; hostname?: unknown } | null | undefined)?.[name];
   } catch {
     return undefined;
   }

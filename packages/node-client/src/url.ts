@@ -39,6 +39,9 @@ const UNIX: ReadonlyMap<string, boolean> = new Map([
   ['wss+unix', true],
 ]);
 
+/** A host, with or without a port, at the start of a text without a scheme. */
+const BARE_HOST = /^(?:\/\/)?((?:[\w.-]+|\[[\da-f:.]+\])(?::\d+)?)(?=[/?#]|$)/i;
+
 /**
  * Reads a URL of scheme ws, wss, http, https, ws+unix or wss+unix. A fragment is removed.
  *
@@ -58,14 +61,23 @@ export function parseTarget(url: string | URL): Target {
   if (/[\u0000-\u001f\u007f]/.test(text)) throw malformed('it contains a control character');
   if (text !== text.trim()) throw malformed('it begins or ends with a space');
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1]?.toLowerCase();
-  const hostAndPort = /^(localhost|[a-z0-9-]+\.[a-z0-9.-]+):\d+(?=[/?#]|$)/i.exec(text)?.[0];
-  if (hostAndPort !== undefined) throw malformed(`it has no scheme; write ws://${hostAndPort}`);
-  if (scheme === undefined) throw malformed('it has no scheme; start it with ws:// or wss://');
-  const secure = SECURE.get(scheme);
+  const secure = SECURE.get(scheme ?? '');
   if (secure !== undefined) return tcpTarget(text, secure);
-  const overUnix = UNIX.get(scheme);
+  const overUnix = UNIX.get(scheme ?? '');
   if (overUnix !== undefined) return unixTarget(text, overUnix);
-  throw malformed(`scheme ${quote(scheme)} is not one of ws, wss, http, https, ws+unix, wss+unix`);
+  throw unknownScheme(scheme, BARE_HOST.exec(text)?.[1]);
+}
+
+/** @param host - The host and port that the text starts with. Nothing else of it is shown. */
+function unknownScheme(scheme: string | undefined, host: string | undefined): SyntaxError {
+  if (scheme === undefined || scheme === 'localhost' || scheme.includes('.')) {
+    const advice = host === undefined ? 'start it with ws:// or wss://' : `write ws://${host}`;
+    return malformed(`it has no scheme; ${advice}`);
+  }
+  const advice = host === undefined ? '' : `; for a host, write ws://${host}`;
+  return malformed(
+    `scheme ${quote(scheme)} is not one of ws, wss, http, https, ws+unix, wss+unix${advice}`,
+  );
 }
 
 function tcpTarget(text: string, secure: boolean): Target {

@@ -67,6 +67,19 @@ describe('a connection that fails', () => {
   });
 
   it.each([
+    ['example', 'example', '; write its full name, such as example.org, or its IP address'],
+    ['example.org', 'example.org', ''],
+  ])('because the name does not exist says what to write (%s)', async (_says, hostname, advice) => {
+    const error = await inVain('ws://example/', {
+      netDial: () =>
+        Promise.reject(Object.assign(new Error('no'), { code: 'ENOTFOUND', hostname })),
+    });
+    expect(error).toMatchObject({
+      message: expect.stringMatching(new RegExp(`failed: no; the name does not exist${advice}$`)),
+    });
+  });
+
+  it.each([
     'ws+unix:/nowhere/app.sock',
     'wss+unix:/nowhere/app.sock',
     `ws+unix:/${'x'.repeat(300)}`,

@@ -120,8 +120,8 @@ describe('a message that waits while the connection is full', () => {
   /** Whether `promise` is still pending after some turns of the event loop. */
   async function isPending(promise: Promise<unknown>): Promise<boolean> {
     let settled = false;
-    const done = (): void => void (settled = true);
-    promise.then(done, done);
+    const settle = (): void => void (settled = true);
+    promise.then(settle, settle);
     for (let i = 0; i < 10; i++) await new Promise((resolve) => void setImmediate(resolve));
     return !settled;
   }
