@@ -78,4 +78,39 @@ describe('one signal', () => {
     expect(await heard).toBe(signal.reason);
     expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
+
+  it('has no listener after 10,000 dials, also when it never aborts', async () => {
+    const server = await rawServer((socket, request) => void socket.write(request.ok()));
+    const { signal } = new AbortController();
+    const failing = new Dialer({ netDial: () => Promise.reject(new Error('refused')) });
+    const dialer = new Dialer();
+    for (let i = 0; i < 100; i++) {
+      const dials = Array.from({ length: 99 }, () => failing.dial('ws://h/', { signal }));
+      const results = await Promise.allSettled(dials);
+      expect(new Set(results.map(({ status }) => status))).toEqual(new Set(['rejected']));
+      const conn = await dialer.dial(server.url, { signal });
+      expect(getEventListeners(signal, 'abort')).toEqual([]);
+      conn.terminate();
+    }
+  });
+
+  it('that has aborted rejects a dial with its reason, and no connection is opened', async () => {
+    let opened = 0;
+    const dialer = new Dialer({
+      netDial: () => {
+        opened++;
+        return Promise.reject(new Error('refused'));
+      },
+    });
+    const reason = new Error('enough');
+    const signal = AbortSignal.abort(reason);
+    let settled = false;
+    const dialing = dialer.dial('ws://h/', { signal }).finally(() => (settled = true));
+    dialing.catch(() => {});
+    await turn();
+    expect(settled).toBe(true);
+    await expect(dialing).rejects.toBe(reason);
+    expect(opened).toBe(0);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
 });

@@ -75,7 +75,9 @@ describe('a connection that fails', () => {
         Promise.reject(Object.assign(new Error('no'), { code: 'ENOTFOUND', hostname })),
     });
     expect(error).toMatchObject({
-      message: expect.stringMatching(new RegExp(`failed: no \\(ENOTFOUND\\); the name does not exist${advice}$`)),
+      message: expect.stringMatching(
+        new RegExp(`failed: no \\(ENOTFOUND\\); the name does not exist${advice}$`),
+      ),
     });
   });
 
