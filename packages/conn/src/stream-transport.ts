@@ -159,7 +159,7 @@ class StreamTransport implements Transport {
       for (;;) {
         const { done, value } = await this.#reader.read();
         // A chunk that arrives during a pause waits.
-        if (this.#paused) await this.#resumed();
+        while (this.#paused && !this.#closed) await this.#resumed();
         if (this.#closed) return;
         if (done) break;
         this.#sink!.data(bytesOf(value));

@@ -1,4 +1,9 @@
-import { ReadableStream, TransformStream, WritableStream } from 'node:stream/web';
+import {
+  ReadableStream,
+  type ReadableStreamDefaultController,
+  TransformStream,
+  WritableStream,
+} from 'node:stream/web';
 import { describe, expect, it } from 'vitest';
 import { Conn, streamTransport, TransportError } from '../src/index.ts';
 
@@ -16,6 +21,8 @@ function pair(): [client: Conn, server: Conn] {
     }),
   ];
 }
+
+const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
 describe('streamTransport', () => {
   it('carries messages in both directions and the closing handshake', async () => {
@@ -60,6 +67,32 @@ describe('streamTransport', () => {
     expect((error as Error).cause).toMatchObject({
       message: 'readable: expected chunks of Uint8Array, got string',
     });
+  });
+
+  it('delivers no chunk when a resume is followed by a pause', async () => {
+    let controller!: ReadableStreamDefaultController<Uint8Array>;
+    const readable = new ReadableStream<Uint8Array>({
+      start: (given) => void (controller = given),
+    });
+    const transport = streamTransport({ readable, writable: new WritableStream() });
+    const seen: number[] = [];
+    transport.start({
+      data: (chunk) => void seen.push(chunk[0]!),
+      drain() {},
+      end() {},
+      close() {},
+    });
+    transport.pause();
+    controller.enqueue(Uint8Array.of(1));
+    await turn();
+    transport.resume();
+    transport.pause();
+    await turn();
+    expect(seen).toEqual([]);
+    transport.resume();
+    await turn();
+    expect(seen).toEqual([1]);
+    transport.destroy();
   });
 
   it.each([

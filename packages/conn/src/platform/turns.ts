@@ -1,3 +1,9 @@
+/** A callback that waits. A list, because to shift a long array costs as much as to copy it. */
+interface Waiting {
+  readonly callback: () => void;
+  next: Waiting | undefined;
+}
+
 /**
  * The callbacks that wait for a later turn of the event loop. Test tools replace the timers of a
  * runtime, and drop the callbacks of a clock that they remove. So every callback is posted again
@@ -5,7 +11,9 @@
  */
 export class Turns {
   readonly #post: (run: () => void) => void;
-  readonly #waiting: (() => void)[] = [];
+  #first: Waiting | undefined;
+  #last: Waiting | undefined;
+  #count = 0;
   #timers: unknown = setTimeout;
 
   /** @param post - Calls `run` in a later turn. It looks up the function of the runtime. */
@@ -15,15 +23,26 @@ export class Turns {
 
   add(callback: () => void): void {
     if (this.#timers !== setTimeout) this.#postAgain();
-    this.#waiting.push(callback);
+    const waiting: Waiting = { callback, next: undefined };
+    if (this.#last === undefined) this.#first = waiting;
+    else this.#last.next = waiting;
+    this.#last = waiting;
+    this.#count++;
     this.#post(this.#run);
   }
 
   #postAgain(): void {
     this.#timers = setTimeout;
-    for (let i = 0; i < this.#waiting.length; i++) this.#post(this.#run);
+    for (let i = 0; i < this.#count; i++) this.#post(this.#run);
   }
 
   /** A turn for each callback: microtasks run between two of them. */
-  readonly #run = (): void => this.#waiting.shift()?.();
+  readonly #run = (): void => {
+    const first = this.#first;
+    if (first === undefined) return;
+    this.#first = first.next;
+    if (first.next === undefined) this.#last = undefined;
+    this.#count--;
+    first.callback();
+  };
 }

@@ -305,7 +305,8 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
     this.#ended = { ...end, unsent };
     void this.#connections.return();
     this.#end.resolve(this.#ended);
-    for (const sent of waiting) sent.reject(this.#endReason());
+    const reason = this.#endReason();
+    for (const sent of waiting) sent.reject(reason);
     this.#nextConn.resolve(undefined);
     if (this.#receiver !== undefined) settleReceiver(this.#receiver, this.#ended);
   }

@@ -11,6 +11,7 @@ export interface WaitingMessage {
   readonly message: Message;
   /** Settles the promise of `send`. */
   readonly sent: Deferred<void>;
+  next: WaitingMessage | undefined;
 }
 
 /** Bounds of a {@link MessageBacklog}; Infinity for none. */
@@ -22,7 +23,10 @@ export interface BacklogBounds {
 /** Copies of the messages that wait for the next connection, in the order of the calls. */
 export class MessageBacklog {
   readonly #bounds: BacklogBounds;
-  readonly #waiting = new Set<WaitingMessage>();
+  // A list: to take the first entry of a long Set or array costs as much as to copy it.
+  #first: WaitingMessage | undefined;
+  #last: WaitingMessage | undefined;
+  #count = 0;
   #bytes = 0;
 
   constructor(bounds: BacklogBounds) {
@@ -30,7 +34,7 @@ export class MessageBacklog {
   }
 
   get isEmpty(): boolean {
-    return this.#waiting.size === 0;
+    return this.#count === 0;
   }
 
   /**
@@ -42,26 +46,31 @@ export class MessageBacklog {
   add(data: MessageData): Promise<void> {
     const message = copyMessage(data);
     this.#check(message.data.length);
-    const sent = new Deferred<void>();
-    this.#waiting.add({ message, sent });
+    const waiting = { message, sent: new Deferred<void>(), next: undefined };
+    if (this.#last === undefined) this.#first = waiting;
+    else this.#last.next = waiting;
+    this.#last = waiting;
+    this.#count++;
     this.#bytes += message.data.length;
-    return sent.promise;
+    return waiting.sent.promise;
   }
 
   /** Removes the first message. */
   shift(): WaitingMessage | undefined {
-    const [first] = this.#waiting;
+    const first = this.#first;
     if (first === undefined) return undefined;
-    this.#waiting.delete(first);
+    this.#first = first.next;
+    if (first.next === undefined) this.#last = undefined;
+    this.#count--;
     this.#bytes -= first.message.data.length;
     return first;
   }
 
   #check(bytes: number): void {
     const { maxQueuedBytes, maxQueuedMessages } = this.#bounds;
-    if (this.#waiting.size >= maxQueuedMessages) {
+    if (this.#count >= maxQueuedMessages) {
       throw new BackpressureError(
-        `${this.#waiting.size} messages wait for a connection, as many as maxQueuedMessages allows`,
+        `${this.#count} messages wait for a connection, as many as maxQueuedMessages allows`,
       );
     }
     if (this.#bytes + bytes > maxQueuedBytes) {

@@ -25,7 +25,9 @@ export function waitAfter(error: unknown, maxDelay: number, opened: boolean): nu
   const advice = retryAdvice(error);
   if (advice === 'never') return Infinity;
   if (advice === 'late') return maxDelay;
-  return error instanceof BadHandshakeError ? retryAfter(error.headers, Date.now()) : 0;
+  if (!(error instanceof BadHandshakeError)) return 0;
+  // At most maxDelay: Infinity means that another dial cannot succeed.
+  return Math.min(maxDelay, retryAfter(error.headers, Date.now()));
 }
 
 function retryAdvice(error: unknown): RetryAdvice {

@@ -73,10 +73,12 @@ describe('the waits of reconnecting', () => {
         refuses(429, 'Retry-After: 3600\r\n'),
         refuses(503, `Retry-After: ${soon}\r\n`),
         refuses(503, 'Retry-After: whenever\r\n'),
+        // More than a number can be: the longest wait, and no end.
+        refuses(503, `Retry-After: ${'9'.repeat(400)}\r\n`),
       ],
       { minDelay: 1, maxDelay: 30 },
     );
-    expect(seen.slice(0, 4)).toEqual([0, 30, 30, 8]);
+    expect(seen.slice(0, 5)).toEqual([0, 30, 30, 8, 30]);
   });
 
   it('honour a Retry-After that maxDelay allows', async () => {
