@@ -9,6 +9,7 @@ import type { ProxyPlan } from './proxy/choose-proxy.ts';
 import { connectTunnel } from './proxy/connect-tunnel.ts';
 import type { Proxy } from './proxy/proxy.ts';
 import { socksTunnel } from './proxy/socks.ts';
+import { guardedSocketOptions, type SocketOptions } from './socket-options.ts';
 import { certificateAdvice } from './tls/certificate-advice.ts';
 import { guardedCallbacks } from './tls/tls-callbacks.ts';
 import { TlsOptions } from './tls/tls-options.ts';
@@ -18,6 +19,7 @@ import type { DialAddress, Target } from './url.ts';
 export interface StreamOpeners {
   readonly netDial: NetDial | undefined;
   readonly netDialTLS: NetDial | undefined;
+  readonly socket: SocketOptions;
   readonly tls: ConnectionOptions | undefined;
   readonly proxyTls: ConnectionOptions | undefined;
   readonly proxy: ProxyPlan;
@@ -123,7 +125,10 @@ export class Connector {
     }
     if (secure) return this.#openTls(peer, undefined, scope);
     const failure = (): string => `connecting to ${label} failed`;
-    const guarded = new GuardedStream(openOrFail(() => connectTcp(address), failure));
+    const guarded = openSocket((fail) => {
+      const { host, port, path } = address;
+      return connectTcp({ host, port, path, ...guardedSocketOptions(this.#openers.socket, fail) });
+    }, failure);
     await waitUntilOpen(guarded, 'connect', scope, failure);
     return guarded;
   }
@@ -151,15 +156,12 @@ export class Connector {
       scope.stage = `waiting for the ${failing}`;
     };
     const failure = (): string => `${failing} failed`;
-    let guarded: GuardedStream | undefined;
-    let early: Error | undefined;
-    const options = this.#tlsOptions(peer, over, (error) => {
-      early ??= error;
-      guarded?.fail(error);
-    });
-    const socket = openOrFail(() => connectTls(options), failure);
-    guarded = new GuardedStream(socket);
-    if (early !== undefined) guarded.fail(early);
+    const secureContext = this.#tlsOf[kind].secureContext(label);
+    const guarded = openSocket(
+      (fail) => connectTls({ ...this.#tlsOptions(peer, over, fail), secureContext }),
+      failure,
+    );
+    const socket = guarded.stream;
     if (over === undefined) socket.once('connect', onTlsStart);
     else {
       onTlsStart();
@@ -174,21 +176,20 @@ export class Connector {
     return guarded;
   }
 
-  /** @throws TypeError for a `secureContext` that may not be used for this peer. */
   #tlsOptions(
-    { address, label, kind }: Peer,
+    { address, kind }: Peer,
     over: GuardedStream | undefined,
     fail: (error: Error) => void,
   ): ConnectionOptions {
     const { host, port, path } = address;
-    const options = this.#tlsOf[kind];
+    const { given } = this.#tlsOf[kind];
     return {
       // SNI allows names only (RFC 6066, section 3).
       servername: isIP(host) === 0 ? host : '',
       ALPNProtocols: ['http/1.1'],
-      ...options.given,
-      ...guardedCallbacks(options.given, fail, kind === 'proxy' ? 'proxyTls' : 'tls'),
-      secureContext: options.secureContext(label),
+      ...guardedSocketOptions(this.#openers.socket, fail),
+      ...given,
+      ...guardedCallbacks(given, fail, kind === 'proxy' ? 'proxyTls' : 'tls'),
       // tls.connect checks the certificate against `host`, also on a stream that the caller opened.
       host,
       port,
@@ -202,13 +203,30 @@ function proxyLabel(proxy: Proxy): string {
   return `the proxy ${String(proxy.address)}`;
 }
 
-/** @throws TransportError for an error that Node throws synchronously. */
-function openOrFail<T>(create: () => T, failure: () => string): T {
+/**
+ * Opens a socket.
+ *
+ * @param create - Gives `fail` to the functions of the caller: it ends the socket, also before
+ *   `create` has returned.
+ * @throws TransportError for an error that Node throws synchronously.
+ */
+function openSocket(
+  create: (fail: (error: Error) => void) => Socket,
+  failure: () => string,
+): GuardedStream {
+  let guarded: GuardedStream | undefined;
+  let early: Error | undefined;
   try {
-    return create();
+    const socket = create((error) => {
+      early ??= error;
+      guarded?.fail(error);
+    });
+    guarded = new GuardedStream(socket);
   } catch (cause) {
     throw dialError(failure(), cause);
   }
+  if (early !== undefined) guarded.fail(early);
+  return guarded;
 }
 
 /** Waits until a stream is open. Destroys it when it fails or the scope ends. */

@@ -12,10 +12,11 @@ import type { CookieJar } from './cookies.ts';
 import type { NetDial } from './net-dial.ts';
 import { checkProxy, type ProxyOption, type ProxyPlan } from './proxy/choose-proxy.ts';
 import { checkSubprotocols, type HeadersInput } from './request.ts';
+import { checkSocketOptions, SOCKET_OPTION_NAMES, type SocketOptions } from './socket-options.ts';
 import { checkTls } from './tls/tls-options.ts';
 
 /** Options of a `Dialer`, together with the settings of its connections. */
-export interface DialerOptions extends ConnSettings {
+export interface DialerOptions extends ConnSettings, SocketOptions {
   /**
    * Pings of a silent server; `false` for none. Without it a client that only reads would not
    * notice that its server is gone. Default: 20 s and 20 s.
@@ -97,6 +98,7 @@ export const DIALER_OPTION_NAMES: readonly (keyof DialerOptions)[] = [
   'proxyTls',
   'netDial',
   'netDialTLS',
+  ...SOCKET_OPTION_NAMES,
   'jar',
   'subprotocols',
   ...connSettingNames,
@@ -136,6 +138,7 @@ export interface DialerPlan {
   readonly proxyTls: ConnectionOptions | undefined;
   readonly netDial: NetDial | undefined;
   readonly netDialTLS: NetDial | undefined;
+  readonly socket: SocketOptions;
   readonly jar: CookieJar | undefined;
   readonly subprotocols: readonly string[];
   readonly conn: ConnSettings;
@@ -161,6 +164,7 @@ export function checkDialerOptions(options: DialerOptions): DialerPlan {
     proxyTls: tlsOption('proxyTls', options.proxyTls),
     netDial: dialFunction('netDial', options.netDial),
     netDialTLS: dialFunction('netDialTLS', options.netDialTLS),
+    socket: checkSocketOptions(options),
     jar,
     subprotocols: checkSubprotocols(options.subprotocols ?? []),
     conn: Object.fromEntries(conn) as ConnSettings,

@@ -212,6 +212,11 @@ const ROWS: Readonly<Record<Option, Row>> = {
     options: (given) => ({ tls: { ca, lookup: given } }),
     outcomes: lookup('while connecting'),
   },
+  lookup: {
+    url: () => ws().replace('127.0.0.1', 'localhost'),
+    options: (given) => ({ lookup: given }),
+    outcomes: lookup('while connecting'),
+  },
   // Node calls these two on servers only.
   'tls.SNICallback': {
     url: wss,

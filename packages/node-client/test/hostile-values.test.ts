@@ -82,12 +82,13 @@ const OPTIONS: Readonly<Record<string, (fn: Fn) => ReconnectingOptions>> = {
   'jar.getCookieString': (getCookieString) => jar({ getCookieString }),
   'jar.setCookie': (setCookie) => jar({ setCookie }),
   'tls.checkServerIdentity': (checkServerIdentity) => ({ tls: { ca, checkServerIdentity } }),
+  lookup: (lookup) => ({ tls: { ca }, lookup }),
   'tls.lookup': (lookup) => ({ tls: { ca, lookup } }),
   'start of a Transport': (fn) => ({ netDial: () => transport('start', fn) }),
   'write of a Transport': (fn) => ({ netDial: () => transport('write', fn) }),
 };
 
-const SECURE = new Set(['netDialTLS', 'tls.checkServerIdentity', 'tls.lookup']);
+const SECURE = new Set(['lookup', 'netDialTLS', 'tls.checkServerIdentity', 'tls.lookup']);
 
 /** Dials once, and resolves when the dial has rejected. */
 async function reject(name: string, options: ReconnectingOptions): Promise<void> {

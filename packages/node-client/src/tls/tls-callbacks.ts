@@ -66,7 +66,13 @@ export function guardedCallbacks(
 type Lookup = NonNullable<ConnectionOptions['lookup']>;
 type Psk = ReturnType<NonNullable<ConnectionOptions['pskCallback']>>;
 
-function guardedLookup(label: string, lookup: Lookup, fail: (error: Error) => void): Lookup {
+/**
+ * Wraps a lookup for one connection.
+ *
+ * @param label - The option that holds it, for messages.
+ * @param fail - As for {@link guardedCallbacks}.
+ */
+export function guardedLookup(label: string, lookup: Lookup, fail: (error: Error) => void): Lookup {
   return (name, options, callback) => {
     let answered = false;
     const once = ((...found: Parameters<typeof callback>) => {
