@@ -6,8 +6,13 @@ type Config = ReturnType<typeof defineConfig>;
  * The one build recipe of every published package: an ESM file for each entry, with types.
  *
  * @param bundled - Private workspace packages that the output contains, types included.
+ * @param reference - What the declarations use and a project's tsconfig may not include.
  */
-export function library(entry: string[] = ['src/index.ts'], bundled: string[] = []): Config {
+export function library(
+  entry: string[] = ['src/index.ts'],
+  bundled: string[] = [],
+  reference?: 'types="node"' | 'lib="esnext.disposable"',
+): Config {
   return defineConfig({
     entry,
     noExternal: bundled,
@@ -20,6 +25,7 @@ export function library(entry: string[] = ['src/index.ts'], bundled: string[] = 
     treeshake: false,
     // tsup's d.ts worker sets baseUrl (deprecated in TypeScript 6) and cannot work in a composite project.
     dts: {
+      ...(reference !== undefined && { banner: `/// <reference ${reference} />` }),
       compilerOptions: {
         composite: false,
         incremental: false,

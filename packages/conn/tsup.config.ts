@@ -1,3 +1,7 @@
 import { library } from '../../.config/tsup.ts';
 
-export default library(['src/index.ts', 'src/internal.ts', 'src/reconnecting/index.ts']);
+export default library(
+  ['src/index.ts', 'src/internal.ts', 'src/reconnecting/index.ts'],
+  [],
+  'lib="esnext.disposable"',
+);

@@ -340,7 +340,7 @@ const network: readonly Mistake[] = [
       const url = await served({}, (server) => server.send('x'.repeat(2000)));
       await (await dialed(url, { readLimit: 1000 })).readMessage();
     },
-    says: 'read limit of 1000 bytes exceeded; raise it with the option readLimit',
+    says: 'read limit of 1000 bytes exceeded by a message of the peer; raise it with the option readLimit',
   },
   {
     mistake: 'a read of a connection that the server closes',

@@ -22,8 +22,9 @@ const COMPILER = {
   strict: true,
   skipLibCheck: false,
   target: 'es2022',
-  lib: ['es2023', 'esnext.disposable'],
-  types: ['node'],
+  lib: ['es2023'],
+  // As `tsc --init` writes it.
+  types: [],
   typeRoots: [join(root, 'node_modules/@types')],
 };
 

@@ -452,8 +452,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 
   /** A separate method: its closure would make V8 allocate a context at every {@link #send}. */
   #sendWith(method: string, type: number, data: MessageData, options: WriteOptions): Promise<void> {
-    const { compress } = options;
-    return this.#withSignal(method, options, () => this.#write(method, type, data, compress));
+    return this.#withSignal(method, options, () => {
+      return this.#write(method, type, data, options.compress);
+    });
   }
 
   #write(
