@@ -70,6 +70,12 @@ describe('every snippet', () => {
   );
 });
 
+it.skipIf(!built)('every snippet type-checks against the built types, with those of the DOM', () => {
+  const lib = ['lib.es2023.d.ts', 'lib.dom.d.ts'];
+  const faults = typeFaults(all.map(pathOf), { lib, customConditions: [] });
+  expect([...faults].filter(([, found]) => found.length > 0)).toEqual([]);
+}, 60_000);
+
 describe.skipIf(!built).concurrent('a snippet', { timeout: 60_000 }, () => {
   const runnable = all.filter((snippet) => snippet.run);
   const plain = runnable.filter((snippet) => !isServer(snippet) && !isClient(snippet));
@@ -188,10 +194,13 @@ async function startServer(snippet: Snippet): Promise<Serving> {
 }
 
 /** Errors of the compiler for each file, with the options of the tests. */
-function typeFaults(files: readonly string[]): Map<string, string[]> {
+function typeFaults(
+  files: readonly string[],
+  changes: ts.CompilerOptions = {},
+): Map<string, string[]> {
   const config = ts.readConfigFile(join(root, 'tsconfig.json'), (file) => ts.sys.readFile(file));
   const { options } = ts.parseJsonConfigFileContent(config.config, ts.sys, root);
-  const program = ts.createProgram(files, { ...options, incremental: false });
+  const program = ts.createProgram(files, { ...options, incremental: false, ...changes });
   const faults = new Map<string, string[]>();
   for (const file of files) {
     const source = program.getSourceFile(file);
