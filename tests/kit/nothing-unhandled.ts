@@ -12,7 +12,7 @@ export function nothingUnhandled(): void {
     process.on('uncaughtException', trap).on('unhandledRejection', trap);
   });
   afterEach(async () => {
-    await turn();
+    for (let turns = 0; turns < 3; turns++) await turn();
     process.off('uncaughtException', trap).off('unhandledRejection', trap);
     expect(unhandled.splice(0)).toEqual([]);
   });

@@ -70,11 +70,15 @@ describe('every snippet', () => {
   );
 });
 
-it.skipIf(!built)('every snippet type-checks against the built types, with those of the DOM', () => {
-  const lib = ['lib.es2023.d.ts', 'lib.dom.d.ts'];
-  const faults = typeFaults(all.map(pathOf), { lib, customConditions: [] });
-  expect([...faults].filter(([, found]) => found.length > 0)).toEqual([]);
-}, 60_000);
+it.skipIf(!built)(
+  'every snippet type-checks against the built types, with those of the DOM',
+  () => {
+    const lib = ['lib.es2023.d.ts', 'lib.dom.d.ts'];
+    const faults = typeFaults(all.map(pathOf), { lib, customConditions: [] });
+    expect([...faults].filter(([, found]) => found.length > 0)).toEqual([]);
+  },
+  60_000,
+);
 
 describe.skipIf(!built).concurrent('a snippet', { timeout: 60_000 }, () => {
   const runnable = all.filter((snippet) => snippet.run);

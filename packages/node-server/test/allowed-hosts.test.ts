@@ -3,9 +3,16 @@ import { describe, expect, it } from 'vitest';
 import { HostPolicy } from '../src/allowed-hosts.ts';
 import { RequestHeaders } from '../src/headers.ts';
 import { Upgrader } from '../src/index.ts';
-import { type Answer, exchange, request, TestServer, trapLeftovers, trapUncaught } from './raw.ts';
+import {
+  type Answer,
+  exchange,
+  nothingUnhandled,
+  request,
+  TestServer,
+  trapLeftovers,
+} from './raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 describe('allowedHosts', () => {

@@ -6,15 +6,15 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Conn, TransportError, Upgrader, type UpgraderOptions } from '../src/index.ts';
 import {
   masked,
+  nothingUnhandled,
   parseAnswer,
   RawPeer,
   request,
   TestServer,
   trapLeftovers,
-  trapUncaught,
 } from './raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 async function listening(

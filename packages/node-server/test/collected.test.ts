@@ -6,9 +6,9 @@ import { collectGarbage } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { type ServeOptions, serve } from '../src/index.ts';
-import { trapLeftovers, trapUncaught } from './raw.ts';
+import { nothingUnhandled, trapLeftovers } from './raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 async function collected(ref: WeakRef<object>): Promise<boolean> {

@@ -3,9 +3,9 @@ import { historyBytesOf } from '@ws/conn/internal';
 import { configureCompression, nodeDeflate } from '@ws/node-io';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Conn, Upgrader, type UpgraderOptions } from '../src/index.ts';
-import { connectRaw, type RawPeer, TestServer, trapLeftovers, trapUncaught } from './raw.ts';
+import { connectRaw, nothingUnhandled, type RawPeer, TestServer, trapLeftovers } from './raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 const servers: TestServer[] = [];

@@ -10,9 +10,16 @@ import {
   serve,
   TransportError,
 } from '../src/index.ts';
-import { connectRaw, masked, type RawPeer, request, trapLeftovers, trapUncaught } from './raw.ts';
+import {
+  connectRaw,
+  masked,
+  nothingUnhandled,
+  type RawPeer,
+  request,
+  trapLeftovers,
+} from './raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 /**

@@ -6,9 +6,9 @@ import { connect as connectTls } from 'node:tls';
 import { selfSigned } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Conn, formatCloseMessage, serve, Upgrader } from '../src/index.ts';
-import { connectRaw, masked, RawPeer, trapLeftovers, trapUncaught } from './raw.ts';
+import { connectRaw, masked, nothingUnhandled, RawPeer, trapLeftovers } from './raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 type OnConn = (conn: Conn) => void;

@@ -3,9 +3,9 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { type ServeOptions, serve } from '../src/index.ts';
 import { upgraderOptionNames } from '../src/options.ts';
 import { serveOptionNames } from '../src/serve-options.ts';
-import { connectRaw, parseAnswer, request, trapLeftovers, trapUncaught } from './raw.ts';
+import { connectRaw, nothingUnhandled, parseAnswer, request, trapLeftovers } from './raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 type Fn = () => unknown;

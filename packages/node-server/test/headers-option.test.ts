@@ -1,8 +1,8 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { route, type ServeOptions, serve } from '../src/index.ts';
-import { type Answer, exchange, request, trapLeftovers, trapUncaught } from './raw.ts';
+import { type Answer, exchange, nothingUnhandled, request, trapLeftovers } from './raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 type Headers = ServeOptions<unknown>['headers'];

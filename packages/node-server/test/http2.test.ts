@@ -10,9 +10,9 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Upgrader } from '../src/index.ts';
-import { trapLeftovers, trapUncaught } from './raw.ts';
+import { nothingUnhandled, trapLeftovers } from './raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 /**

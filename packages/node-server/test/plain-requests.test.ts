@@ -1,8 +1,8 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { serve } from '../src/index.ts';
-import { connectRaw, parseAnswer, trapLeftovers, trapUncaught } from './raw.ts';
+import { connectRaw, nothingUnhandled, parseAnswer, trapLeftovers } from './raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 /** Sends bytes to the plain requests of a server. */

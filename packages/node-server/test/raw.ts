@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type Answer, parseAnswer, RawPeer } from '@ws/tests';
-import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
+import { type Answer, parseAnswer, RawPeer, turn } from '@ws/tests';
+import { afterAll, beforeAll, expect } from 'vitest';
 import type { Upgrader } from '../src/index.ts';
 
 export {
@@ -11,6 +11,7 @@ export {
   type Answer,
   KEY,
   masked,
+  nothingUnhandled,
   parseAnswer,
   RawPeer,
   type RequestChange,
@@ -119,24 +120,9 @@ export function trapLeftovers(): void {
     const left = (): string[] => {
       return Object.entries(held()).flatMap(([kind, n]) => (n > (before[kind] ?? 0) ? kind : []));
     };
-    // What has been closed is gone within a few turns.
-    for (let turns = 0; turns < 100 && left().length > 0; turns++) {
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+    // A refused socket lingers for two seconds. Turns, because a wait would hold a timer itself.
+    const end = performance.now() + 5_000;
+    while (left().length > 0 && performance.now() < end) await turn();
     expect(left()).toEqual([]);
-  });
-}
-
-/** Makes every test of a file fail that leaves something uncaught. */
-export function trapUncaught(): void {
-  const uncaught: unknown[] = [];
-  const trap = (error: unknown): void => void uncaught.push(error);
-  beforeEach(() => {
-    process.on('uncaughtException', trap).on('unhandledRejection', trap);
-  });
-  afterEach(async () => {
-    for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
-    process.off('uncaughtException', trap).off('unhandledRejection', trap);
-    expect(uncaught.splice(0)).toEqual([]);
   });
 }

@@ -7,9 +7,9 @@ import {
   type ServeOptions,
   serve,
 } from '../src/index.ts';
-import { connectRaw, exchange, request, trapLeftovers, trapUncaught } from './raw.ts';
+import { connectRaw, exchange, nothingUnhandled, request, trapLeftovers } from './raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 type AnyRoutes = Routes<string, unknown>;

@@ -4,9 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type ConnHandler, HandshakeError, route, serve, Upgrader } from '../src/index.ts';
 import { RouteTable } from '../src/routes.ts';
-import { connectRaw, exchange, request, trapLeftovers, trapUncaught } from './raw.ts';
+import { connectRaw, exchange, nothingUnhandled, request, trapLeftovers } from './raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 /** A table whose handlers are its patterns. */

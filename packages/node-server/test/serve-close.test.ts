@@ -15,14 +15,14 @@ import {
 import {
   connectRaw,
   masked,
+  nothingUnhandled,
   parseAnswer,
   RawPeer,
   request,
   trapLeftovers,
-  trapUncaught,
 } from './raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 /** A server that keeps the responses to plain requests. */

@@ -8,9 +8,9 @@ import tls from 'node:tls';
 import { newSelfSigned, selfSigned } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type ServeOptions, serve, type WebSocketServer } from '../src/index.ts';
-import { connectRaw, trapLeftovers, trapUncaught } from './raw.ts';
+import { connectRaw, nothingUnhandled, trapLeftovers } from './raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 describe('serve({ server })', () => {

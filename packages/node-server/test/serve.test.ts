@@ -13,14 +13,14 @@ import {
   connectRaw,
   exchange,
   masked,
+  nothingUnhandled,
   parseAnswer,
   RawPeer,
   request,
   trapLeftovers,
-  trapUncaught,
 } from './raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 const running: WebSocketServer[] = [];

@@ -6,9 +6,9 @@ import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { type Conn, serve } from '../src/index.ts';
 import { platformOfServer } from '../src/server-platform.ts';
-import { trapLeftovers, trapUncaught } from './raw.ts';
+import { nothingUnhandled, trapLeftovers } from './raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 describe('platformOfServer', () => {

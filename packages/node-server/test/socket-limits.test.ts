@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type ServeOptions, serve } from '../src/index.ts';
-import { exchange, request, trapLeftovers, trapUncaught } from './raw.ts';
+import { exchange, nothingUnhandled, request, trapLeftovers } from './raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 /** Opens silent connections and returns how many the server has kept. */

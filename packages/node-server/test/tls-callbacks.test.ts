@@ -5,9 +5,9 @@ import tls from 'node:tls';
 import { mine, selfSigned, WRONG_FUNCTIONS, type Wrong } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { serve } from '../src/index.ts';
-import { trapLeftovers, trapUncaught } from './raw.ts';
+import { nothingUnhandled, trapLeftovers } from './raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 /** Whether a client can do the TLS handshake; it waits for a part of a second at most. */

@@ -3,9 +3,9 @@ import { BlockList } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { serve } from '../src/index.ts';
 import { forwardedAddress } from '../src/trust-proxy.ts';
-import { connectRaw, exchange, request, trapLeftovers, trapUncaught } from './raw.ts';
+import { connectRaw, exchange, nothingUnhandled, request, trapLeftovers } from './raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 const PEER = '10.0.0.1';

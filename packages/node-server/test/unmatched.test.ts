@@ -9,9 +9,9 @@ import {
   Upgrader,
   type WebSocketServer,
 } from '../src/index.ts';
-import { connectRaw, exchange, request, trapLeftovers, trapUncaught } from './raw.ts';
+import { connectRaw, exchange, nothingUnhandled, request, trapLeftovers } from './raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 async function listening(): Promise<{ http: Server; port: number }> {

@@ -5,9 +5,9 @@ import tls from 'node:tls';
 import { selfSigned } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type ServeOptions, serve } from '../../src/index.ts';
-import { parseAnswer, RawPeer, request, trapLeftovers, trapUncaught } from '../raw.ts';
+import { nothingUnhandled, parseAnswer, RawPeer, request, trapLeftovers } from '../raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 const BIG = Buffer.alloc(600_000, 'x');

@@ -9,9 +9,16 @@ import {
   serve,
   type WebSocketServer,
 } from '../../src/index.ts';
-import { connectRaw, exchange, parseAnswer, request, trapLeftovers, trapUncaught } from '../raw.ts';
+import {
+  connectRaw,
+  exchange,
+  nothingUnhandled,
+  parseAnswer,
+  request,
+  trapLeftovers,
+} from '../raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 /** A server, and what it publishes on the channel of refusals. */

@@ -1,8 +1,8 @@
 import { describe, it } from 'vitest';
-import { masked, trapLeftovers, trapUncaught } from '../raw.ts';
+import { masked, nothingUnhandled, trapLeftovers } from '../raw.ts';
 import { answering, type Row } from './answered.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 const BODY = /request has a body/;

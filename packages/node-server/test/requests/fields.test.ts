@@ -1,8 +1,8 @@
 import { describe, it } from 'vitest';
-import { KEY, trapLeftovers, trapUncaught } from '../raw.ts';
+import { KEY, nothingUnhandled, trapLeftovers } from '../raw.ts';
 import { answering, type Row } from './answered.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 const HOST_ONCE = /'Host' header must occur exactly once/;

@@ -1,8 +1,8 @@
 import { describe, it } from 'vitest';
-import { trapLeftovers, trapUncaught } from '../raw.ts';
+import { nothingUnhandled, trapLeftovers } from '../raw.ts';
 import { answering, type Row } from './answered.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 const PROTOCOL = /malformed 'Sec-WebSocket-Protocol' header/;

@@ -5,9 +5,9 @@ import tls from 'node:tls';
 import { selfSigned } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { serve, Upgrader } from '../../src/index.ts';
-import { connectRaw, RawPeer, request, trapLeftovers, trapUncaught } from '../raw.ts';
+import { connectRaw, nothingUnhandled, RawPeer, request, trapLeftovers } from '../raw.ts';
 
-trapUncaught();
+nothingUnhandled();
 trapLeftovers();
 
 const HEAD = request().toString('latin1');
