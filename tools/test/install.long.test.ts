@@ -1,12 +1,13 @@
 // The tarballs of `.out/pack`, installed by npm: the README's quick starts in every dialect, and
 // the command ws-conform. `pnpm check packages` packs them and runs this.
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
@@ -60,6 +61,21 @@ describe('the installed packages', () => {
       write(folder, 'tsconfig.json', JSON.stringify({ compilerOptions }));
       execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', '.'], { cwd: folder });
       await runAll(programs.map((each) => ({ ...each, path: each.path.replace(/mts$/, 'mjs') })));
+    },
+  );
+
+  it.each(['typescript-5.4', 'typescript', 'typescript-7'])(
+    'infer the types of a program by %s',
+    { timeout: 60_000 },
+    (compiler) => {
+      const folder = join(project, compiler);
+      const program = readFileSync(join(import.meta.dirname, 'inference/program.mts'), 'utf8');
+      write(folder, 'program.mts', program);
+      const compilerOptions = { ...COMPILER, module: 'nodenext', noEmit: true };
+      write(folder, 'tsconfig.json', JSON.stringify({ compilerOptions }));
+      const tsc = join(root, 'node_modules', compiler, 'bin/tsc');
+      const { status, stdout } = spawnSync(process.execPath, [tsc, '-p', folder]);
+      expect([status, String(stdout)]).toEqual([0, '']);
     },
   );
 

@@ -95,6 +95,9 @@ const HINTS: Readonly<Record<string, string>> = /* @__PURE__ */ upgraderHints(na
  * Gives a route options of its own, for the second argument of `serve` and for
  * `Upgrader.handler`.
  *
+ * TypeScript infers `auth` of a route that keeps the server's `authenticate` only if the parameters
+ * of that function have types: `(req: IncomingMessage) => …`.
+ *
  * @throws TypeError or RangeError that names the bad option.
  *
  * @example
