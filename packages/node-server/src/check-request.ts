@@ -9,7 +9,7 @@ import { hasToken } from '@ws/codec/internal';
 import { HandshakeError } from './errors.ts';
 import { RequestHeaders } from './headers.ts';
 
-/** A field that {@link RequestHeaders} keeps. The rules ask for no other one. */
+/** A field that {@link RequestHeaders} keeps: the rules ask for these only. */
 type Field = Parameters<RequestHeaders['lines']>[0];
 
 /** Message for a request of another HTTP version. */
@@ -17,7 +17,7 @@ export const NOT_HTTP_1: string =
   'the client is not using the websocket protocol: request is not HTTP/1.1';
 
 /** A request of node:http, for the codec's table of rules. */
-class MessageFacts implements RequestFacts {
+class NodeRequestFacts implements RequestFacts {
   readonly #headers: RequestHeaders;
   readonly #req: IncomingMessage;
 
@@ -70,7 +70,7 @@ export function checkRequest(
   req: IncomingMessage,
   step: RequestStep,
 ): void {
-  const refusal = findBrokenRule(new MessageFacts(headers, req), step);
+  const refusal = findBrokenRule(new NodeRequestFacts(headers, req), step);
   if (refusal === undefined) return;
   throw new HandshakeError(refusal.status, refusal.message, { headers: refusal.headers });
 }
@@ -88,7 +88,7 @@ const NODE_HEADER_ENTRIES = 2000;
  *
  * @throws HandshakeError 431; 400 when the owner of the server has lowered the limit.
  */
-export function checkNoneDropped(req: IncomingMessage): void {
+export function checkNoHeaderDropped(req: IncomingMessage): void {
   const { server } = req.socket as { server?: { maxHeadersCount?: unknown } };
   const count = server?.maxHeadersCount;
   const kept = typeof count === 'number' ? 2 * count : NODE_HEADER_ENTRIES;

@@ -8,7 +8,7 @@ import {
 } from '@ws/http-shared';
 import type { HandlerContext } from './conn-handler.ts';
 import type { HeaderPair } from './errors.ts';
-import type { RouteParams } from './routes.ts';
+import type { RouteParams } from './route-table.ts';
 
 /**
  * Headers for a response: a `Headers`, a Map, pairs, or an object. A list as a value is sent as

@@ -90,7 +90,7 @@ export {
   type Routes,
   route,
 } from './route.ts';
-export type { NoParams, RouteParams } from './routes.ts';
+export type { NoParams, RouteParams } from './route-table.ts';
 export type { Subprotocols } from './select-subprotocol.ts';
 export { serve, type WebSocketServer } from './serve.ts';
 export type { ListenOptions, ServeOptions } from './serve-options.ts';

@@ -9,7 +9,7 @@ import {
   upgraderHints,
   upgraderOptionNames,
 } from './options.ts';
-import type { NoParams, RouteParams } from './routes.ts';
+import type { NoParams, RouteParams } from './route-table.ts';
 
 /** The options that belong to a server and not to one of its routes. */
 const SERVER_ONLY = [
@@ -79,17 +79,18 @@ export type HandlerOrRoutes<Pattern extends string, Auth> =
   | RoutesOnly<Pattern, Auth>;
 
 /**
- * {@link Routes} that no function fits: a function has `call`, and would fit routes without a
- * pattern. TypeScript 5.4 infers nothing for an intersection with `{ call?: never }`.
+ * {@link Routes}, but not a function: a function would be assignable to routes without a pattern.
+ * Every function has `call`, so that key is excluded. TypeScript 5.4 infers nothing for an
+ * intersection with `{ call?: never }`.
  */
 type RoutesOnly<Pattern extends string, Auth> = {
   readonly [P in Pattern | 'call']?: P extends 'call' ? never : Routes<P, Auth>[P];
 };
 
-const names = upgraderOptionNames.filter(
+const ROUTE_OPTION_NAMES = upgraderOptionNames.filter(
   (name) => !(SERVER_ONLY as readonly string[]).includes(name),
 );
-const HINTS: Readonly<Record<string, string>> = /* @__PURE__ */ upgraderHints(names);
+const HINTS: Readonly<Record<string, string>> = /* @__PURE__ */ upgraderHints(ROUTE_OPTION_NAMES);
 
 /**
  * Gives a route options of its own, for the second argument of `serve` and for
@@ -135,16 +136,16 @@ export function route(options: RouteOptions<any>, handler: ConnHandler<any, any>
     if ((options as UpgraderOptions<unknown> | null)?.[name] === undefined) continue;
     throw new TypeError(`route: ${name} counts for the whole server; set it there`);
   }
-  checkOptionNames('route', options, names, 'ignore', HINTS);
+  checkOptionNames('route', options, ROUTE_OPTION_NAMES, 'ignore', HINTS);
   assertOption('handler', handler, typeof handler === 'function', 'a function');
   planRoute({}, [], options);
   return new Route(options, handler);
 }
 
 /**
- * Plans a route of a server.
+ * Checks the options of a route together with those of its server.
  *
- * @param headers - The server's.
+ * @param headers - The server's headers, checked.
  * @throws TypeError or RangeError that names the bad option.
  */
 export function planRoute(

@@ -22,7 +22,7 @@ import type { OnRefused } from './refusal/refusals.ts';
 import type { HandlerOrRoutes } from './route.ts';
 import { checkServeOptions, checkTls, namesAddress, type ServeOptions } from './serve-options.ts';
 import type { ServerStats } from './stats.ts';
-import { recordRefusal, Upgrader, workOf } from './upgrader.ts';
+import { pendingWorkOf, recordRefusal, Upgrader } from './upgrader.ts';
 
 /**
  * A running server, made by {@link serve}.
@@ -113,7 +113,7 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
   #url = '';
   /** The options of the certificate in use. */
   #tls: SecureContextOptions;
-  /** Whether this one is in {@link answering}. */
+  /** Whether {@link answering} contains `http`. */
   #answersAll = false;
   /** One listener for all sockets, to save memory per connection. */
   readonly #onSocketClose: (this: Duplex) => void;
@@ -146,7 +146,7 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
     this.http = server ?? makeServer(options, failed, refused);
     const request = options.request && guardListener(options.request, this.#reporter);
     if (server === undefined) {
-      const work = workOf(this.#upgrader);
+      const work = pendingWorkOf(this.#upgrader);
       const plain = new PlainRequests(request ?? this.#answer426, () => work.progress(), refused);
       work.pendingResponses = () => plain.pending;
       this.#plain = plain;
@@ -159,7 +159,7 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
     this.#onUpgrade = (req, socket, head) => {
       // Another server of ours has answered, and has left other paths to this one.
       if (server !== undefined && isTaken(socket)) return;
-      // From here on the Upgrader counts it.
+      // The Upgrader counts the socket now.
       sockets.delete(socket);
       socket.off('close', this.#onSocketClose);
       upgrade(req, socket, head);
@@ -261,7 +261,7 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
       http.close();
       this.#plain.drain();
     } else this.detach();
-    const result = await workOf(this.#upgrader).close(plan);
+    const result = await pendingWorkOf(this.#upgrader).close(plan);
     // Sockets without a request, and kept-alive sockets whose requests are finished.
     for (const socket of this.#sockets) socket.destroy();
     await httpClosed;
@@ -274,10 +274,10 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
     this.http.on('connect', this.#onUpgrade);
     this.http.on('checkExpectation', this.#plain!.onExpectation);
     const { clientAddress, trustProxy, maxConnectionsPerAddress } = this.#options;
-    // With either of these, only a request shows the client, so sockets are not counted.
-    const isPeer = !clientAddress && !trustProxy;
+    // With either option, only a request shows the client. Sockets are not counted then.
+    const isClientPeer = !clientAddress && !trustProxy;
     const limits = new SocketLimits(
-      isPeer && maxConnectionsPerAddress ? maxConnectionsPerAddress : Infinity,
+      isClientPeer && maxConnectionsPerAddress ? maxConnectionsPerAddress : Infinity,
     );
     this.http.on('connection', (socket: Socket) => {
       // Node caches the address. The system forgets it at a reset.

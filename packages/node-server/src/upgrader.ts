@@ -14,8 +14,6 @@ import { type HeadersInput, headerPairs } from './headers.ts';
 import { isHttpReading } from './http-socket.ts';
 import { isHttp2, rejectHttp2 } from './http2.ts';
 import { Limits, type Reservation } from './limits.ts';
-import { OpenWork } from './open-work.ts';
-import { type Agreement, type Endpoint, Opening, type Site } from './opening.ts';
 import {
   type AuthOf,
   checkUpgraderOptions,
@@ -23,13 +21,20 @@ import {
   type UpgraderOptions,
   type UpgraderPlan,
 } from './options.ts';
+import { PendingWork } from './pending-work.ts';
 import { endFailedHandshake, refusalOf } from './refusal/end-failed-handshake.ts';
 import { ErrorHook, type HookCalls } from './refusal/error-hook.ts';
 import { type OnRefused, Refusals } from './refusal/refusals.ts';
 import { type HandlerOrRoutes, planRoute, Route } from './route.ts';
-import { anyPath, type Router, RouteTable } from './routes.ts';
+import { anyPath, type Router, RouteTable } from './route-table.ts';
 import { platformOfServer } from './server-platform.ts';
 import type { ServerStats } from './stats.ts';
+import {
+  type Agreement,
+  type BoundHandler,
+  type Setup,
+  UpgradeRequest,
+} from './upgrade-request.ts';
 
 /** Options of {@link Upgrader.upgrade}. */
 export interface UpgradeOptions {
@@ -40,13 +45,13 @@ export interface UpgradeOptions {
   readonly headers?: HeadersInput | undefined;
 }
 
-/** An open connection and its endpoint. */
-interface Opened extends Agreement {
+/** An open connection, and what its handshake has agreed on. */
+interface OpenedConn extends Agreement {
   readonly conn: Conn;
 }
 
 /** The work that an upgrader waits for when it closes. */
-export let workOf: <Result>(upgrader: Upgrader<Result>) => OpenWork;
+export let pendingWorkOf: <Result>(upgrader: Upgrader<Result>) => PendingWork;
 
 /** Records a refusal that the server of an upgrader writes itself. */
 export let recordRefusal: <Result>(
@@ -69,17 +74,17 @@ export let recordRefusal: <Result>(
  */
 export class Upgrader<Result = undefined> implements AsyncDisposable {
   readonly #options: UpgraderOptions<unknown>;
-  /** The site of requests that no route has options for. */
-  readonly #site: Site;
+  /** For every request, except where its route has its own options. */
+  readonly #setup: Setup;
   readonly #hookCalls: HookCalls;
   readonly #limits: Limits;
-  readonly #work = new OpenWork();
+  readonly #work = new PendingWork();
   readonly #refusals = new Refusals();
   #overdue = 0;
   readonly #platform: Platform;
 
   static {
-    workOf = (upgrader) => upgrader.#work;
+    pendingWorkOf = (upgrader) => upgrader.#work;
     recordRefusal = (upgrader, ...refusal) => upgrader.#recordRefusal(...refusal);
   }
 
@@ -90,7 +95,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     this.#platform = platformOfServer((conn) => this.#work.closeConn(conn as Conn));
     this.#limits = new Limits(plan.limits);
     this.#hookCalls = { pending: 0, max: plan.limits.maxHandshakes };
-    this.#site = this.#siteOf(plan);
+    this.#setup = this.#setupOf(plan);
   }
 
   /** The connections that are not closed yet. The set is live. */
@@ -130,8 +135,8 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     head: Uint8Array,
     options: UpgradeOptions = {},
   ): Promise<Conn<AuthOf<Result>>> {
-    const opening = new Opening(this.#site, req, socket);
-    return (await this.#accept(opening, head, options)).conn;
+    const upgrade = new UpgradeRequest(this.#setup, req, socket);
+    return (await this.#accept(upgrade, head, options)).conn;
   }
 
   /**
@@ -162,11 +167,11 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
   ): UpgradeListener {
     const router = this.#routerOf(handlerOrRoutes as HandlerOrRoutes<string, unknown>);
     return (req, socket, head) => {
-      if (this.#site.plan.unmatched === 'leave' && !router.has(req.url ?? '')) return;
-      const opening = new Opening(this.#site, req, socket);
-      this.#accept(opening, head, {}, router).then(
-        ({ conn, endpoint, context }) => this.#runHandler(endpoint, conn, req, context),
-        (error: unknown) => opening.site.reporter.handshakeFailed(error, req, opening.route),
+      if (this.#setup.plan.unmatched === 'leave' && !router.has(req.url ?? '')) return;
+      const upgrade = new UpgradeRequest(this.#setup, req, socket);
+      this.#accept(upgrade, head, {}, router).then(
+        ({ conn, bound, context }) => this.#runHandler(bound, conn, req, context),
+        (error: unknown) => upgrade.setup.reporter.handshakeFailed(error, req, upgrade.route),
       );
     };
   }
@@ -183,7 +188,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
    */
   close(options: CloseOptions = {}): Promise<CloseResult> {
     try {
-      return this.#work.close(checkCloseOptions(options, this.#site.plan.close));
+      return this.#work.close(checkCloseOptions(options, this.#setup.plan.close));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -201,7 +206,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     this.#refusals.record(error, request, address);
   }
 
-  #siteOf(plan: UpgraderPlan): Site {
+  #setupOf(plan: UpgraderPlan): Setup {
     return {
       plan,
       reporter: new ErrorReporter(plan.report),
@@ -209,9 +214,9 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     };
   }
 
-  #routerOf(handlerOrRoutes: HandlerOrRoutes<string, unknown>): Router<Endpoint> {
+  #routerOf(handlerOrRoutes: HandlerOrRoutes<string, unknown>): Router<BoundHandler> {
     if (typeof handlerOrRoutes === 'function') {
-      return anyPath({ site: this.#site, handler: handlerOrRoutes });
+      return anyPath({ setup: this.#setup, handler: handlerOrRoutes });
     }
     const isTable =
       typeof handlerOrRoutes === 'object' &&
@@ -219,43 +224,43 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
       !(Symbol.iterator in handlerOrRoutes) &&
       !(handlerOrRoutes instanceof Route);
     assertOption('handler', handlerOrRoutes, isTable, 'a function, or routes by path');
-    const endpoints = Object.entries(handlerOrRoutes).map(
-      ([pattern, target]) => [pattern, this.#endpointOf(pattern, target)] as const,
+    const handlers = Object.entries(handlerOrRoutes).map(
+      ([pattern, target]) => [pattern, this.#bind(pattern, target)] as const,
     );
-    return new RouteTable(Object.fromEntries(endpoints));
+    return new RouteTable(Object.fromEntries(handlers));
   }
 
-  #endpointOf(pattern: string, target: unknown): Endpoint {
+  #bind(pattern: string, target: unknown): BoundHandler {
     if (target instanceof Route) {
-      const plan = planRoute(this.#options, this.#site.plan.headers, target.options);
-      return { site: this.#siteOf(plan), handler: target.handler };
+      const plan = planRoute(this.#options, this.#setup.plan.headers, target.options);
+      return { setup: this.#setupOf(plan), handler: target.handler };
     }
     const name = `routes: ${JSON.stringify(pattern)}`;
     assertOption(name, target, typeof target === 'function', 'a function or route(...)');
-    return { site: this.#site, handler: target as ConnHandler<unknown> };
+    return { setup: this.#setup, handler: target as ConnHandler<unknown> };
   }
 
   async #accept(
-    opening: Opening,
+    upgrade: UpgradeRequest,
     head: Uint8Array,
     options: UpgradeOptions,
-    router?: Router<Endpoint>,
-  ): Promise<Opened> {
-    const { req, socket } = opening;
+    router?: Router<BoundHandler>,
+  ): Promise<OpenedConn> {
+    const { req, socket } = upgrade;
     if (isHttp2(req)) {
       const refusal = rejectHttp2(req);
       this.#refusals.record(refusal, req, undefined);
       throw refusal;
     }
-    const handshake = new Handshake(socket, head, this.#site.plan.handshakeTimeout);
+    const handshake = new Handshake(socket, head, this.#setup.plan.handshakeTimeout);
     this.#work.beginRequest(socket);
     let reservation: Reservation | undefined;
     try {
       const extra = upgradeHeaders(options);
-      opening.address = this.#limits.addressOf(req);
+      upgrade.address = this.#limits.addressOf(req);
       if (this.#work.isClosing) throw new HandshakeError(503, 'the server is closing');
-      reservation = this.#limits.reserve(opening.address);
-      const agreement = await opening.negotiate(handshake, router, extra);
+      reservation = this.#limits.reserve(upgrade.address);
+      const agreement = await upgrade.negotiate(handshake, router, extra);
       handshake.prepareAnswer(req);
       const conn = this.#open(socket, handshake, agreement);
       reservation.endHandshake();
@@ -263,12 +268,12 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
       return { conn, ...agreement };
     } catch (error) {
       const refusal = refusalOf(error, socket);
-      if (refusal !== undefined) this.#refusals.record(refusal, req, opening.address);
+      if (refusal !== undefined) this.#refusals.record(refusal, req, upgrade.address);
       try {
-        await endFailedHandshake(handshake, req, socket, refusal, opening.site.errorHook);
+        await endFailedHandshake(handshake, req, socket, refusal, upgrade.setup.errorHook);
       } finally {
         if (isHttpReading(socket)) this.#work.leaveSocket(socket);
-        if (reservation !== undefined) this.#cancelWhenSettled(opening, handshake, reservation);
+        if (reservation !== undefined) this.#cancelWhenSettled(upgrade, handshake, reservation);
       }
       throw error;
     }
@@ -278,12 +283,16 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
    * Ends a reservation after the application's calls. The limits would not bound these calls
    * otherwise: a client that resets and connects again would start any number of them.
    */
-  #cancelWhenSettled(opening: Opening, handshake: Handshake, reservation: Reservation): void {
+  #cancelWhenSettled(
+    upgrade: UpgradeRequest,
+    handshake: Handshake,
+    reservation: Reservation,
+  ): void {
     const overdue = (names: readonly string[]): void => {
       this.#overdue += names.length;
-      const { req: request, site } = opening;
+      const { req: request, setup } = upgrade;
       for (const where of names) {
-        site.reporter.failed(overdueError(where, handshake.timeout), { where, request });
+        setup.reporter.failed(overdueError(where, handshake.timeout), { where, request });
       }
     };
     handshake.whenCallsSettled(() => reservation.cancel(), overdue);
@@ -291,8 +300,8 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
 
   /** Writes the 101. From here on the connection owns the socket. */
   #open(socket: Duplex, handshake: Handshake, agreement: Agreement): Conn {
-    const { endpoint, context, subprotocol, extensions, deflate, response } = agreement;
-    const { conn: settings, highWaterMark } = endpoint.site.plan;
+    const { bound, context, subprotocol, extensions, deflate, response } = agreement;
+    const { conn: settings, highWaterMark } = bound.setup.plan;
     socket.write(response, 'latin1');
     const head = handshake.takeEarlyBytes();
     const conn = new Conn(socketTransport(socket, { head, highWaterMark }), {
@@ -320,7 +329,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
    * keep the request in memory as long as the connection lasts.
    */
   #runHandler(
-    { handler, site }: Endpoint,
+    { handler, setup }: BoundHandler,
     conn: Conn,
     req: IncomingMessage,
     context: HandlerContext<unknown>,
@@ -330,10 +339,10 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     handlerStarted(conn);
     try {
       const result = handler!(conn, req, context);
-      if (isThenable(result)) this.#countHandler(result, conn, site.reporter, context.route);
+      if (isThenable(result)) this.#countHandler(result, conn, setup.reporter, context.route);
       else handlerSettled(conn);
     } catch (error) {
-      site.reporter.handlerFailed(conn, error, context.route);
+      setup.reporter.handlerFailed(conn, error, context.route);
     }
   }
 
@@ -372,6 +381,6 @@ function upgradeHeaders(options: UpgradeOptions): HeaderPair[] {
 
 function overdueError(name: string, ms: number): TimeoutError {
   return new TimeoutError(
-    `${name} has not settled within ${ms} ms (option handshakeTimeout); it no longer counts against the limits. Settle it when its signal aborts`,
+    `${name} has not settled within ${ms} ms (option handshakeTimeout) and no longer counts against the limits; settle it when its signal aborts`,
   );
 }

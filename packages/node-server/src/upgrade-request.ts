@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type DeflateAgreement, formatExtensions } from '@ws/codec';
 import { readAuth, thrownByAuthenticate } from './authenticate.ts';
-import { checkNoneDropped, checkRequest } from './check-request.ts';
+import { checkNoHeaderDropped, checkRequest } from './check-request.ts';
 import type { AuthenticateContext, ConnHandler, HandlerContext } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
@@ -20,26 +20,26 @@ import type { UpgraderPlan } from './options.ts';
 import type { ErrorHook } from './refusal/error-hook.ts';
 import { decodePath, pathForm, queryOf, rawPath } from './request-target.ts';
 import { switchingProtocols } from './response-head.ts';
-import { anyPath, type Router } from './routes.ts';
+import { anyPath, type RouteMatch, type Router } from './route-table.ts';
 import { selectSubprotocol } from './select-subprotocol.ts';
 
-/** How a server, or one of its routes, opens connections. */
-export interface Site {
+/** The checked options of a server or of one of its routes, and the objects made from them. */
+export interface Setup {
   readonly plan: UpgraderPlan;
   readonly reporter: ErrorReporter;
   readonly errorHook: ErrorHook;
 }
 
-/** The site and the handler of a route. */
-export interface Endpoint {
-  readonly site: Site;
+/** A handler and the setup that its route has. */
+export interface BoundHandler {
+  readonly setup: Setup;
   /** Undefined for `upgrade`, which returns the connection instead. */
   readonly handler: ConnHandler<unknown> | undefined;
 }
 
 /** What a handshake has agreed on. */
 export interface Agreement {
-  readonly endpoint: Endpoint;
+  readonly bound: BoundHandler;
   readonly context: HandlerContext<unknown>;
   readonly subprotocol: string;
   readonly extensions: string;
@@ -49,18 +49,18 @@ export interface Agreement {
 }
 
 /** One upgrade request, from its checks to the response that accepts it. */
-export class Opening {
-  /** The server's, until a route has matched. */
-  site: Site;
-  /** Undefined until the limits have read it, and for a client without an address. */
+export class UpgradeRequest {
+  /** That of the server, until a route has matched. */
+  setup: Setup;
+  /** The address of the client. Undefined before the limits are checked, or without an address. */
   address: string | undefined;
   /** The pattern of the route that has matched. */
   route: string | undefined;
   readonly req: IncomingMessage;
   readonly socket: Duplex;
 
-  constructor(site: Site, req: IncomingMessage, socket: Duplex) {
-    this.site = site;
+  constructor(setup: Setup, req: IncomingMessage, socket: Duplex) {
+    this.setup = setup;
     this.req = req;
     this.socket = socket;
   }
@@ -74,55 +74,76 @@ export class Opening {
    */
   async negotiate(
     handshake: Handshake,
-    router: Router<Endpoint> | undefined,
+    router: Router<BoundHandler> | undefined,
     extra: readonly HeaderPair[],
   ): Promise<Agreement> {
     const { req, socket } = this;
     await handshake.waitForEarlierResponses(req);
     if (isAnswered(req, socket)) throw alreadyAnswered();
     const headers = new RequestHeaders(req);
-    checkNoneDropped(req);
+    checkNoHeaderDropped(req);
     checkRequest(headers, req, 'request');
     if (isHttpReading(socket)) throw outsideUpgrade();
-    // An application that compares `req.url` with a path would otherwise miss the path of an
-    // absolute URI, and the router would not.
-    req.url = pathForm(req.url!);
-    const any = router ?? anyPath<Endpoint>({ site: this.site, handler: undefined });
-    const { handler: endpoint, params, route } = any.match(req.url);
-    this.site = endpoint.site;
-    this.route = route;
-    const { plan } = this.site;
-    handshake.timeout = plan.handshakeTimeout;
-    checkExtra(extra);
+    const match = this.#findRoute(router);
+    handshake.timeout = this.setup.plan.handshakeTimeout;
+    rejectExtensionsHeader(extra);
     this.#checkHost(headers);
     checkRequest(headers, req, 'origin');
     await this.#checkOrigin(handshake, headers);
     checkRequest(headers, req, 'offers');
-    const known = {
+    const facts = this.#factsOf(match);
+    const auth = await this.#authenticate(handshake, facts);
+    return this.#agree(handshake, headers, match.handler, { auth, ...facts }, extra);
+  }
+
+  /** Takes the setup of the route that matches. */
+  #findRoute(router: Router<BoundHandler> | undefined): RouteMatch<BoundHandler> {
+    // An application that compares `req.url` with a path would otherwise miss the path of an
+    // absolute URI, and the router would not.
+    this.req.url = pathForm(this.req.url!);
+    const routes = router ?? anyPath<BoundHandler>({ setup: this.setup, handler: undefined });
+    const match = routes.match(this.req.url);
+    this.setup = match.handler.setup;
+    this.route = match.route;
+    return match;
+  }
+
+  /** What `authenticate` and the handler get to know about the request. */
+  #factsOf({ params, route }: RouteMatch<BoundHandler>): Omit<HandlerContext<unknown>, 'auth'> {
+    const target = this.req.url!;
+    return {
       params,
-      path: decodePath(rawPath(req.url)),
-      query: queryOf(req.url),
+      path: decodePath(rawPath(target)),
+      query: queryOf(target),
       route,
       address: this.address,
     };
-    const auth = await this.#authenticate(handshake, known);
-    const context = { auth, ...known };
-    const subprotocol = selectSubprotocol(headers, req, plan.subprotocols, extra);
+  }
+
+  async #agree(
+    handshake: Handshake,
+    headers: RequestHeaders,
+    bound: BoundHandler,
+    context: HandlerContext<unknown>,
+    extra: readonly HeaderPair[],
+  ): Promise<Agreement> {
+    const { plan } = this.setup;
+    const subprotocol = selectSubprotocol(headers, this.req, plan.subprotocols, extra);
     const deflate = negotiateCompression(headers, plan.compression);
     const extensions = deflate === undefined ? '' : formatExtensions([deflate.answer]);
     const fields = mergeHeaders(await this.#headers(handshake, context), extra);
     const key = headers.once('sec-websocket-key')!;
     const response = switchingProtocols(key, subprotocol, extensions, fields);
-    return { endpoint, context, subprotocol, extensions, deflate, response };
+    return { bound, context, subprotocol, extensions, deflate, response };
   }
 
   #checkHost(headers: RequestHeaders): void {
-    if (this.site.plan.hosts.allows(headers)) return;
-    throw this.site.plan.hosts.refusal(headers);
+    if (this.setup.plan.hosts.allows(headers)) return;
+    throw this.setup.plan.hosts.refusal(headers);
   }
 
   async #checkOrigin(handshake: Handshake, headers: RequestHeaders): Promise<void> {
-    const { origins } = this.site.plan;
+    const { origins } = this.setup.plan;
     const allowed = await callApplication(handshake, 'checkOrigin', () =>
       origins.allows(headers, this.req),
     );
@@ -136,14 +157,14 @@ export class Opening {
 
   async #authenticate(
     handshake: Handshake,
-    known: Omit<AuthenticateContext, 'signal'>,
+    facts: Omit<AuthenticateContext, 'signal'>,
   ): Promise<unknown> {
-    const { authenticate } = this.site.plan;
+    const { authenticate } = this.setup.plan;
     if (authenticate === undefined) return undefined;
     const result = await callApplication(
       handshake,
       'authenticate',
-      () => authenticate(this.req, { signal: handshake.signal, ...known }),
+      () => authenticate(this.req, { signal: handshake.signal, ...facts }),
       thrownByAuthenticate,
     );
     return readAuth(result);
@@ -155,7 +176,7 @@ export class Opening {
     context: HandlerContext<unknown>,
   ): Promise<readonly HeaderPair[]> {
     let headers: readonly HeaderPair[] = [];
-    for (const source of this.site.plan.headers) {
+    for (const source of this.setup.plan.headers) {
       const isFunction = typeof source === 'function';
       const pairs = isFunction ? await this.#callHeaders(handshake, source, context) : source;
       headers = mergeHeaders(headers, pairs);
@@ -181,12 +202,12 @@ export class Opening {
 async function callApplication<T>(
   handshake: Handshake,
   name: string,
-  question: () => T | PromiseLike<T>,
+  call: () => T | PromiseLike<T>,
   refusalOf = (error: unknown): HandshakeError => serverFault(name, error),
 ): Promise<T> {
   handshake.checkClient();
   try {
-    return await handshake.waitForCall(name, question());
+    return await handshake.waitForCall(name, call());
   } catch (error) {
     // The client has disconnected, or the time is up. Report that as the cause.
     if (handshake.failure !== undefined) throw handshake.failure;
@@ -208,7 +229,7 @@ function outsideUpgrade(): HandshakeError {
  * Rejects a Sec-WebSocket-Extensions header of the application: the upgrader negotiates extensions,
  * as in gorilla/websocket.
  */
-function checkExtra(extra: readonly HeaderPair[]): void {
+function rejectExtensionsHeader(extra: readonly HeaderPair[]): void {
   if (headerOf(extra, 'sec-websocket-extensions') === undefined) return;
   throw new HandshakeError(
     500,

@@ -12,7 +12,7 @@ const MAX_DELAY_MS = 2_147_483_647;
  * The work that an upgrader waits for when it closes: its connections, the requests without an
  * answer and the running handlers.
  */
-export class OpenWork {
+export class PendingWork {
   /** The connections that are not closed yet. */
   readonly connections: Set<Conn> = new Set();
   /** Connections opened so far. */
@@ -30,7 +30,7 @@ export class OpenWork {
   #closed: Promise<CloseResult> | undefined;
   /** Time at which the last close frame is due. */
   #lastFrameAt = 0;
-  /** Connections that this close has to end. */
+  /** Connections that {@link close} has to end. */
   #toClose = 0;
   #onProgress: (() => void) | undefined;
 
@@ -58,7 +58,7 @@ export class OpenWork {
     this.progress();
   }
 
-  /** Counts a connection until {@link closeConn}. It is closed at once while this closes. */
+  /** Counts a connection until {@link closeConn}. A close that has begun closes it at once. */
   openConn(conn: Conn, socket: Duplex): void {
     this.opened++;
     if (conn.state !== 'closed') this.connections.add(conn);
@@ -84,7 +84,7 @@ export class OpenWork {
     this.progress();
   }
 
-  /** Looks whether a close can end. */
+  /** Checks whether a pending {@link close} can end. */
   progress(): void {
     this.#onProgress?.();
   }
@@ -101,15 +101,15 @@ export class OpenWork {
     this.#toClose = this.connections.size;
     await this.#sendCloses([...this.connections], plan);
     await this.#until(() => this.#isIdle(), plan.timeout);
-    const rest = [...this.connections];
-    for (const conn of rest) conn.terminate();
+    const remaining = [...this.connections];
+    for (const conn of remaining) conn.terminate();
     for (const socket of this.#sockets) socket.destroy();
-    await Promise.all(rest.map((conn) => conn.closed));
+    await Promise.all(remaining.map((conn) => conn.closed));
     // Handlers of these connections settle within this turn.
-    if (rest.length > 0) await setImmediate();
+    if (remaining.length > 0) await setImmediate();
     return {
-      closed: this.#toClose - rest.length,
-      terminated: rest.length,
+      closed: this.#toClose - remaining.length,
+      terminated: remaining.length,
       handlersPending: this.handlers,
     };
   }
@@ -127,8 +127,8 @@ export class OpenWork {
 
   #sendClose(conn: Conn, { code, reason, timeout }: ClosePlan): void {
     // The connection must not end earlier by its own timeout: then no client would be terminated.
-    const rest = Math.max(this.#lastFrameAt - performance.now(), 0) + timeout + CONN_SLACK_MS;
-    void conn.close(code, reason, { timeout: Math.min(Math.ceil(rest), MAX_DELAY_MS) });
+    const ms = Math.max(this.#lastFrameAt - performance.now(), 0) + timeout + CONN_SLACK_MS;
+    void conn.close(code, reason, { timeout: Math.min(Math.ceil(ms), MAX_DELAY_MS) });
   }
 
   #isIdle(): boolean {
