@@ -332,7 +332,7 @@ const network: readonly Mistake[] = [
       });
       await dial(await listening(proxy));
     },
-    says: 'a proxy removes it unless it is told to pass Upgrade and Connection on',
+    says: 'if a proxy removed it, configure the proxy to forward Upgrade and Connection',
   },
   {
     mistake: 'a message over the limit of the reader',

@@ -132,7 +132,7 @@ export class Handshake {
    * Runs `done` when every call of the application has settled, or when the time since the request
    * is up. A call may outlive its client.
    *
-   * @param overdue - Gets the names of the calls that have not settled a turn after the time was up.
+   * @param overdue - Gets the names of the calls that are still pending one turn after that time.
    */
   whenCallsSettled(done: () => void, overdue: (names: readonly string[]) => void): void {
     if (this.#pendingCalls.size === 0) return done();

@@ -10,9 +10,9 @@ export interface LimitValues {
   readonly maxHandshakes: number;
   readonly maxConnections: number;
   readonly maxConnectionsPerAddress: number;
-  /** The application's. */
+  /** The option `clientAddress`. */
   readonly clientAddress: ClientAddress | undefined;
-  /** Ours, without {@link clientAddress}. */
+  /** Finds the address when there is no {@link clientAddress}. */
   readonly forwardedAddress: ClientAddress;
 }
 
@@ -36,7 +36,7 @@ export class Limits {
   }
 
   /**
-   * @param address - Of the client; undefined when it is not counted.
+   * @param address - The client's address; undefined when the client is not counted.
    * @throws HandshakeError 503 or 429 at a limit.
    */
   reserve(address: string | undefined): Reservation {

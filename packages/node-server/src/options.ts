@@ -132,7 +132,7 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
   /**
    * Your proxies, which may name the client in `X-Forwarded-For`: how many there are in a row, or
    * a `BlockList` of node:net with their addresses (the peer of a Unix socket counts as one). The
-   * header is read from the right, up to the first address that is no proxy of yours or that is no
+   * header is read from the right, up to the first entry that is not one of your proxies or not an
    * IP address. Default: `false`, the client is the peer of the socket. Not together with
    * `clientAddress`.
    */
@@ -203,12 +203,14 @@ export const serveOnlyNames = [
   'request',
 ] as const;
 
-/** {@link optionHints} for a server. The client's `headers` would send these two. */
+/**
+ * As {@link optionHints}, except for `origin` and `auth`. There they are headers that a client sends.
+ */
 export function serverHints(known: readonly string[]): Readonly<Record<string, string>> {
   return { ...optionHints(known), origin: 'use allowedOrigins', auth: 'use authenticate' };
 }
 
-/** {@link serverHints} for options without those of `serve`. */
+/** As {@link serverHints}, for functions that do not take the options of `serve`. */
 export function upgraderHints(known: readonly string[]): Readonly<Record<string, string>> {
   const ofServe = serveOnlyNames.map((name) => [name, 'it is an option of serve']);
   return { ...serverHints(known), ...Object.fromEntries(ofServe) };
@@ -229,7 +231,7 @@ export interface UpgraderPlan {
   readonly origins: OriginPolicy;
   readonly hosts: HostPolicy;
   readonly authenticate: UpgraderOptions<unknown>['authenticate'];
-  /** The server's, then the route's. */
+  /** Those of the server, then those of the route. */
   readonly headers: readonly HeadersSource[];
   readonly close: ClosePlan;
   /** Milliseconds; Infinity for no bound. */

@@ -119,7 +119,7 @@ function parseAllowed(entry: unknown): (origin: Origin) => boolean {
     (wild === undefined ? host === wanted.host : host.endsWith(suffix) && host !== suffix);
 }
 
-/** What to write instead of an entry that is no origin; `''` when that is not known. */
+/** Returns what to write instead of an entry that is no origin; `''` when that is not known. */
 function cureOf(entry: unknown): string {
   const text = String(entry);
   if (text === '*') return '; to admit every page set checkOrigin: () => true';
@@ -160,18 +160,19 @@ export class OriginPolicy {
   refusal(headers: RequestHeaders): HandshakeError {
     const [origin] = headers.lines('origin');
     const host = headers.list('host');
-    const page = origin === undefined ? 'a request without origin' : `origin ${quoted(origin)}`;
+    const who = origin === undefined ? 'a request without origin' : `origin ${quoted(origin)}`;
     if (this.#check !== undefined) {
-      return originRefusal(`${page} is not allowed`, 'checkOrigin decides that');
+      return originRefusal(`${who} is not allowed`, 'checkOrigin decides that');
     }
     const cure = 'add it to allowedOrigins';
     const listed = this.#listed === '' ? '' : ` or allowedOrigins ${this.#listed}`;
-    if (this.#sameHost === false)
-      return originRefusal(`${page} is not allowed`, `${cure}, or set sameHost`);
-    if (this.#sameHost === 'https' && isSameHost(origin ?? '', host)) {
-      return originRefusal(`${page} is not https`, `${cure}, or set sameHost to true`);
+    if (this.#sameHost === false) {
+      return originRefusal(`${who} is not allowed`, `${cure}, or set sameHost`);
     }
-    return originRefusal(`${page} does not match host ${quoted(host)}`, cure, listed);
+    if (this.#sameHost === 'https' && isSameHost(origin ?? '', host)) {
+      return originRefusal(`${who} is not https`, `${cure}, or set sameHost to true`);
+    }
+    return originRefusal(`${who} does not match host ${quoted(host)}`, cure, listed);
   }
 
   /** @throws the error of the application's check. */
@@ -188,7 +189,7 @@ export class OriginPolicy {
   }
 }
 
-/** The client gets `reason`, and the log gets also the configuration and the cure. */
+/** The client gets only `reason`. The log also gets the configured values and the cure. */
 function originRefusal(reason: string, cure: string, configured = ''): HandshakeError {
   return new HandshakeError(403, `${reason}${configured}; ${cure}`, { body: `${reason}\n` });
 }

@@ -21,17 +21,16 @@ export function upgradeRequired(refused: OnRefused): RequestListener {
     const headers = [['Upgrade', 'websocket']] as const;
     const isHandshake = req.headers['sec-websocket-key'] !== undefined;
     const cause = isHandshake ? `; ${UPGRADE_REMOVED}` : '';
-    const body = `this is a WebSocket server${cause}
-`;
+    const body = `this is a WebSocket server${cause}\n`;
     const error = new HandshakeError(426, 'plain request', { headers, body });
     refused(error, req.socket, req);
     refusePlainRequest(res, error);
   };
 }
 
-/** For a WebSocket client whose request arrives as a plain one. */
+/** The cause when a handshake arrives as a plain request. */
 const UPGRADE_REMOVED =
-  'the request has no Upgrade header: a proxy removes it unless it is told to pass Upgrade and Connection on';
+  'the request has no Upgrade header; if a proxy removed it, configure the proxy to forward Upgrade and Connection';
 
 /**
  * Makes a listener for 'request' that reports the error of `listener` and answers with 500. Node

@@ -1,6 +1,6 @@
-/** Characters of one value of a client in a message. */
+/** Most characters of a client's value in a message. */
 const MAX_VALUE = 80;
-/** Every character but printable ASCII without those that HTML and quoted text treat specially. */
+/** Characters outside printable ASCII, and those with a meaning in HTML or quoted text. */
 const UNSAFE = /[^\x21-\x7e]|[<>&"'`\\]/gu;
 
 /**
@@ -9,10 +9,10 @@ const UNSAFE = /[^\x21-\x7e]|[<>&"'`\\]/gu;
  */
 export function quoted(value: string): string {
   if (value === '') return '(empty)';
-  const escaped = value.slice(0, MAX_VALUE + 1).replace(UNSAFE, escape);
+  const escaped = value.slice(0, MAX_VALUE + 1).replace(UNSAFE, escapeCharacter);
   return escaped.length > MAX_VALUE ? `${escaped.slice(0, MAX_VALUE - 3)}...` : escaped;
 }
 
-function escape(char: string): string {
+function escapeCharacter(char: string): string {
   return `\\u{${char.codePointAt(0)!.toString(16)}}`;
 }

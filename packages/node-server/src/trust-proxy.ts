@@ -38,7 +38,10 @@ export function forwardedAddress(trust: TrustProxy): ClientAddress {
 }
 
 function trustsOf(trust: unknown): Trusts {
-  if (trust instanceof BlockList) return (address) => address === undefined || has(trust, address);
+  if (trust instanceof BlockList) {
+    // Undefined: the peer of a Unix socket.
+    return (address) => address === undefined || lists(trust, address);
+  }
   if (typeof trust !== 'number') {
     throw new TypeError(
       `trustProxy: expected false, a number of proxies or a BlockList, got ${inspect(trust)}`,
@@ -52,7 +55,8 @@ function trustsOf(trust: unknown): Trusts {
   return (_, hop) => hop < trust;
 }
 
-function has(list: BlockList, address: string): boolean {
+function lists(list: BlockList, address: string): boolean {
+  // An IPv6 address may end in `%` and its zone.
   const [bare = ''] = address.split('%', 1);
   return list.check(bare, isIPv6(bare) ? 'ipv6' : 'ipv4');
 }

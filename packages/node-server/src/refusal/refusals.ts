@@ -11,7 +11,7 @@ export interface RefusedRequest {
   readonly request: IncomingMessage | undefined;
   /** The HTTP status of the answer. */
   readonly status: number;
-  /** Its message has the values, and the option to change. */
+  /** Its message contains the values and the option to change. */
   readonly error: HandshakeError;
   /** The client's address, as the handler gets it; without a request, the peer of the socket. */
   readonly address: string | undefined;
