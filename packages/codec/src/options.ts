@@ -29,7 +29,7 @@ function isNear(a: string, b: string): boolean {
 }
 
 /**
- * A bound that is a whole number of 1 or more.
+ * Returns `value`, a whole number of 1 or more.
  *
  * @throws TypeError or RangeError that names the option, the value and the cure.
  */
@@ -44,7 +44,7 @@ export function whole(name: string, value: unknown): number {
 }
 
 /**
- * As {@link whole}, or Infinity for `false`: no bound.
+ * As {@link whole}, but returns Infinity for `false`: no bound.
  *
  * @throws TypeError or RangeError that names the option, the value and the cure.
  */

@@ -20,7 +20,7 @@ import {
   type EndpointSettings,
   endpointSettings,
 } from './endpoint-options.ts';
-import { MessageAssembler } from './message-assembler.ts';
+import { MessageBuilder } from './message-builder.ts';
 import { bytesOf, controlPayload, type EndpointData } from './payload.ts';
 
 /** How the connection of an `Endpoint` ended. */
@@ -32,7 +32,7 @@ export interface EndpointCloseInfo {
   readonly code: number;
   /** The reason of the peer's close frame, else `''`. Escape it before you print it. */
   readonly reason: string;
-  /** Whether the peer has closed with a close frame, and ours answers or has asked for it. */
+  /** Whether the peer has sent a close frame. Ours came before it or answers it. */
   readonly wasClean: boolean;
   /** The rule that the peer broke, if that ended the connection. */
   readonly error?: ProtocolError;
@@ -82,7 +82,7 @@ export class Endpoint {
   readonly #settings: EndpointSettings;
   readonly #decoder: FrameDecoder;
   readonly #encoder: FrameEncoder;
-  readonly #message: MessageAssembler;
+  readonly #builder: MessageBuilder;
   /** Payload of the newest ping that is not answered. */
   #pong: Uint8Array | undefined = undefined;
   /** Payload of our close frame. It is encoded by `output`, after all messages. */
@@ -113,11 +113,11 @@ export class Endpoint {
       borrowFrom: Infinity,
       nextKey: keys && (() => keys.next()),
     });
-    this.#message = new MessageAssembler(readLimit, settings.maxEmptyFragments);
+    this.#builder = new MessageBuilder(readLimit, settings.maxEmptyFragments);
   }
 
   /**
-   * `open` at first. `closing` from `close()`, the peer's close frame or a fault on. `closed` when
+   * `open` at first. `closing` after `close()`, the peer's close frame or a fault. `closed` when
    * {@link finished}, or after `end()`.
    */
   get state(): 'open' | 'closing' | 'closed' {
@@ -184,7 +184,7 @@ export class Endpoint {
    */
   send(data: EndpointData): boolean {
     const bytes = typeof data === 'string' ? undefined : bytesOf(data);
-    if (!this.#accepts) return false;
+    if (!this.#canSend) return false;
     this.#checkRoom(data, bytes);
     if (bytes === undefined) this.#encoder.text(TextMessage, true, 0, data as string);
     else this.#encoder.frame(BinaryMessage, true, 0, bytes);
@@ -269,7 +269,7 @@ export class Endpoint {
       if (decoder.opcode >= CloseMessage) this.#readControl(events);
       else this.#readData(event, events);
     }
-    if (decoder.error !== undefined) throw this.#named(decoder.error);
+    if (decoder.error !== undefined) throw this.#withOptionName(decoder.error);
   }
 
   #readControl(events: EndpointEvent[]): void {
@@ -292,18 +292,18 @@ export class Endpoint {
     const decoder = this.#decoder;
     const { buf, start, end, fin } = decoder;
     if (event === FRAME || event === FRAME_BEGIN) {
-      this.#message.beginFrame(decoder.opcode, decoder.length, fin);
-      decoder.maxFramePayload = this.#message.room;
+      this.#builder.beginFrame(decoder.opcode, decoder.length, fin);
+      decoder.maxFramePayload = this.#builder.room;
     }
-    if (event === FRAME || event === FRAME_DATA) this.#message.append(buf, start, end);
+    if (event === FRAME || event === FRAME_DATA) this.#builder.append(buf, start, end);
     if ((event === FRAME || event === FRAME_END) && fin) {
-      events.push(this.#message.finish());
-      decoder.maxFramePayload = this.#message.room;
+      events.push(this.#builder.finish());
+      decoder.maxFramePayload = this.#builder.room;
     }
   }
 
-  /** The fault of a frame. One over the limit gets the name of the option. */
-  #named(error: ProtocolError): ProtocolError {
+  /** Returns the fault of a frame. That of a frame over the limit names the option. */
+  #withOptionName(error: ProtocolError): ProtocolError {
     const { readLimit } = this.#settings;
     if (error.closeCode !== CloseCode.MessageTooBig || readLimit === Infinity) return error;
     return new ProtocolError(CloseCode.MessageTooBig, [
@@ -312,7 +312,7 @@ export class Endpoint {
   }
 
   #fail(error: ProtocolError, events: EndpointEvent[]): void {
-    // The limit is not for the peer.
+    // Do not reveal the limit to the peer.
     const isTooBig = error.closeCode === CloseCode.MessageTooBig;
     const reason = isTooBig ? '' : error.faults.join(', ').slice(0, MAX_REASON);
     this.#closePayload ??= formatCloseMessage(error.closeCode, reason);
@@ -322,12 +322,12 @@ export class Endpoint {
   #finish(info: EndpointCloseInfo, events: EndpointEvent[]): void {
     this.#closeInfo = info;
     this.#decoder.reset();
-    this.#message.clear();
+    this.#builder.clear();
     events.push({ kind: 'close', ...info });
   }
 
   /** Whether data can be sent: before our close frame, and before the end of the transport. */
-  get #accepts(): boolean {
+  get #canSend(): boolean {
     return !this.#closeCalled && !this.#closeSent && !this.#transportEnded;
   }
 
@@ -338,7 +338,7 @@ export class Endpoint {
 
   #control(opcode: number, data: EndpointData): boolean {
     const payload = controlPayload(data);
-    if (!this.#accepts) return false;
+    if (!this.#canSend) return false;
     this.#checkRoom(data, payload);
     this.#encoder.frame(opcode, true, 0, payload);
     return true;
@@ -348,6 +348,7 @@ export class Endpoint {
   #checkRoom(data: EndpointData, bytes: Uint8Array | undefined): void {
     const { maxBufferedAmount } = this.#settings;
     const { pending } = this.#encoder;
+    // A UTF-16 code unit is at most 3 bytes of UTF-8.
     const most = bytes === undefined ? 3 * (data as string).length : bytes.length;
     if (pending === 0 || pending + most <= maxBufferedAmount) return;
     const size = bytes === undefined ? utf8Length(data as string) : bytes.length;

@@ -17,8 +17,8 @@ const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/
 export function acceptKey(key: string): string {
   if (typeof key !== 'string') throw new TypeError(`key must be a string, not ${typeof key}`);
   const text = key + GUID;
-  const room = new Uint8Array(3 * text.length);
-  return base64(sha1(room.subarray(0, writeText(room, 0, text))));
+  const buffer = new Uint8Array(3 * text.length);
+  return base64(sha1(buffer.subarray(0, writeText(buffer, 0, text))));
 }
 
 function base64(bytes: Uint8Array): string {

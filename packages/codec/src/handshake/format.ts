@@ -38,15 +38,16 @@ const SWITCHING_OPTIONS: readonly (keyof SwitchingOptions)[] = [
   'headers',
 ];
 
+// Fields that each function writes itself, in lower case. Its argument `headers` may not have them.
 const COMMON = ['connection', 'upgrade', 'content-length', 'transfer-encoding'];
-const OFFERS = ['sec-websocket-protocol', 'sec-websocket-extensions'];
-const OF_REQUEST = /* @__PURE__ */ COMMON.concat(OFFERS, [
+const NEGOTIATED = ['sec-websocket-protocol', 'sec-websocket-extensions'];
+const REQUEST_FIELDS = /* @__PURE__ */ COMMON.concat(NEGOTIATED, [
   'host',
   'sec-websocket-key',
   'sec-websocket-version',
 ]);
-const OF_SWITCHING = /* @__PURE__ */ COMMON.concat(OFFERS, ['sec-websocket-accept']);
-const OF_REFUSAL = [
+const SWITCHING_FIELDS = /* @__PURE__ */ COMMON.concat(NEGOTIATED, ['sec-websocket-accept']);
+const REFUSAL_FIELDS = [
   'connection',
   'content-length',
   'transfer-encoding',
@@ -91,8 +92,8 @@ export function formatRequest(
   return (
     `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
     `Sec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n` +
-    formatOffers(subprotocols.join(', '), extensions) +
-    `${formatLines(headers, OF_REQUEST)}\r\n`
+    formatNegotiated(subprotocols.join(', '), extensions) +
+    `${formatLines(headers, REQUEST_FIELDS)}\r\n`
   );
 }
 
@@ -114,8 +115,8 @@ export function formatSwitching(key: string, options: SwitchingOptions = {}): st
   return (
     'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
     `Sec-WebSocket-Accept: ${acceptKey(key)}\r\n` +
-    formatOffers(subprotocol, extensions) +
-    `${formatLines(headers, OF_SWITCHING)}\r\n`
+    formatNegotiated(subprotocol, extensions) +
+    `${formatLines(headers, SWITCHING_FIELDS)}\r\n`
   );
 }
 
@@ -137,7 +138,7 @@ export function formatRefusal(
     throw new RangeError(`status must be an integer of 300 to 599 except 304, not ${status}`);
   }
   if (typeof text !== 'string') throw new TypeError(`text must be a string, not ${kind(text)}`);
-  const lines = formatLines(headers, OF_REFUSAL);
+  const lines = formatLines(headers, REFUSAL_FIELDS);
   // RFC 9110, section 7.8: a sender of Upgrade lists it in Connection.
   const connection = /^upgrade:/im.test(lines) ? 'close, Upgrade' : 'close';
   return (
@@ -162,7 +163,7 @@ const REASONS: { readonly [status: number]: string } = {
   503: 'Service Unavailable',
 };
 
-function formatOffers(protocol: string, extensions: readonly Extension[] | string): string {
+function formatNegotiated(protocol: string, extensions: readonly Extension[] | string): string {
   const list = typeof extensions === 'string' ? extensions : formatExtensions(extensions);
   return (
     (protocol === '' ? '' : formatLine('Sec-WebSocket-Protocol', protocol)) +
@@ -180,6 +181,7 @@ function checkSubprotocol(name: unknown): void {
   throw new TypeError(`a subprotocol must be a token, not ${shown(name)}`);
 }
 
+/** A value in a message: a string in quotes, the type of anything else. */
 function shown(value: unknown): string {
   return typeof value === 'string' ? JSON.stringify(value) : kind(value);
 }

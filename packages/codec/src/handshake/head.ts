@@ -1,5 +1,6 @@
 import { isBytes } from '../masking/mask.ts';
 import { checkOptionNames, whole } from '../options.ts';
+import { COLON, CR, isTextByte, isTokenByte, LF, SPACE, TAB } from './byte-class.ts';
 import { hasToken } from './token-list.ts';
 
 /** The result of `push`: the head continues, is complete, or is malformed. */
@@ -21,42 +22,6 @@ export interface HeadLimits {
   maxLines?: number;
 }
 
-export const SPACE = 0x20;
-export const CR = 0x0d;
-const TAB = 0x09;
-const LF = 0x0a;
-const COLON = 0x3a;
-
-/** Classes of bytes. A table is faster than ranges, and reads as the grammar does. */
-const TOKEN = 1;
-/** A byte of a field's value, or of a reason phrase (RFC 9110, section 5.5). */
-const TEXT = 2;
-/** A visible ASCII character: a byte of a request target. */
-const VISIBLE = 4;
-const CLASSES = /* @__PURE__ */ Uint8Array.from({ length: 256 }, (_, byte) => classesOf(byte));
-
-function classesOf(byte: number): number {
-  const isVisible = byte > 0x20 && byte < 0x7f;
-  const isToken = isVisible && !'"(),/:;<=>?@[\\]{}'.includes(String.fromCharCode(byte));
-  const isText = byte === TAB || (byte >= 0x20 && byte !== 0x7f);
-  return (isToken ? TOKEN : 0) | (isText ? TEXT : 0) | (isVisible ? VISIBLE : 0);
-}
-
-/** Whether `byte` may occur in a token (RFC 9110, section 5.6.2). */
-export function isTokenByte(byte: number): boolean {
-  return (CLASSES[byte]! & TOKEN) !== 0;
-}
-
-/** Whether `byte` may occur in the value of a field. */
-export function isTextByte(byte: number): boolean {
-  return (CLASSES[byte]! & TEXT) !== 0;
-}
-
-/** Whether `byte` is a visible ASCII character. */
-export function isVisibleByte(byte: number): boolean {
-  return (CLASSES[byte]! & VISIBLE) !== 0;
-}
-
 // The states of a head. Each byte is read once, in order, so that cuts change nothing.
 const START_LINE = 0;
 const START_LINE_LF = 1;
@@ -67,8 +32,8 @@ const VALUE = 5;
 const VALUE_LF = 6;
 const LAST_LF = 7;
 
-/** Numbers that describe one header line: where its name and its value begin and end. */
-const PER_LINE = 4;
+/** Bounds of a header line: start and end of its name, start and end of its value. */
+const BOUNDS_PER_LINE = 4;
 /** First size in bytes of the memory for a head that was cut. */
 const FIRST_BLOCK = 512;
 const NO_BYTES = /* @__PURE__ */ new Uint8Array(0);
@@ -84,12 +49,13 @@ export abstract class Head {
   #done = false;
   #fault: HeadFault | undefined = undefined;
   #end = 0;
-  /** The head. A chunk that contains all of it, or memory of this object. */
+  /** The bytes of the head: a chunk that contains the whole head, or memory of this object. */
   #bytes: Uint8Array = NO_BYTES;
-  /** Bytes of the head in earlier chunks. */
+  /** Number of bytes of the head in earlier chunks. */
   #size = 0;
-  readonly #lines: number[] = [];
-  /** Index after the last byte of the value that is no white space. */
+  /** Indexes in the head, {@link BOUNDS_PER_LINE} for each header line. */
+  readonly #bounds: number[] = [];
+  /** End of the current value without white space. */
   #valueEnd = 0;
   readonly #maxBytes: number;
   readonly #maxLines: number;
@@ -174,8 +140,8 @@ export abstract class Head {
   /** Name and value of every header line, in order. Names are in their original case. */
   all(): [name: string, value: string][] {
     const all: [string, string][] = [];
-    for (let line = 0; line < this.#count; line += PER_LINE) {
-      const name = this.text(this.#lines[line]!, this.#lines[line + 1]!);
+    for (let line = 0; line < this.#boundCount; line += BOUNDS_PER_LINE) {
+      const name = this.text(this.#bounds[line]!, this.#bounds[line + 1]!);
       all.push([name, this.#value(line)]);
     }
     return all;
@@ -205,7 +171,7 @@ export abstract class Head {
     return text;
   }
 
-  /** The first fault stays. */
+  /** Keeps the first fault. */
   protected fail(message: string, status: 400 | 431 = 400): void {
     this.#done = false;
     this.#fault ??= { status, message };
@@ -254,16 +220,16 @@ export abstract class Head {
       this.#state = LAST_LF;
     } else if (!isTokenByte(byte)) {
       this.fail('malformed header name');
-    } else if (this.#lines.length === PER_LINE * this.#maxLines) {
+    } else if (this.#bounds.length === BOUNDS_PER_LINE * this.#maxLines) {
       this.tooLarge();
     } else {
-      this.#lines.push(at);
+      this.#bounds.push(at);
       this.#state = NAME;
     }
   }
 
   #endName(at: number): void {
-    this.#lines.push(at);
+    this.#bounds.push(at);
     this.#state = BEFORE_VALUE;
   }
 
@@ -271,12 +237,12 @@ export abstract class Head {
     const isSpace = byte === SPACE || byte === TAB;
     if (this.#state === BEFORE_VALUE && isSpace) return;
     if (this.#state === BEFORE_VALUE) {
-      this.#lines.push(at);
+      this.#bounds.push(at);
       this.#valueEnd = at;
       this.#state = VALUE;
     }
     if (byte === CR) {
-      this.#lines.push(this.#valueEnd);
+      this.#bounds.push(this.#valueEnd);
       this.#state = VALUE_LF;
     } else if (!isTextByte(byte)) {
       this.fail('malformed header value');
@@ -319,28 +285,28 @@ export abstract class Head {
 
   /** Digits, and spaces after them: node:http refuses a tab there. */
   #isLength(line: number): boolean {
-    let end = this.#lines[line + 3]!;
+    let end = this.#bounds[line + 3]!;
     while (this.#bytes[end] === SPACE) end++;
     return this.#bytes[end] === CR && /^\d{1,15}$/.test(this.#value(line));
   }
 
-  /** Length of the description of all lines; 0 until the head is complete. */
-  get #count(): number {
-    return this.#done ? this.#lines.length : 0;
+  /** Number of bounds; 0 until the head is complete. */
+  get #boundCount(): number {
+    return this.#done ? this.#bounds.length : 0;
   }
 
-  /** Indexes of the lines of a field. */
+  /** Returns the first bound of each line of a field, as an index in `#bounds`. */
   #find(name: string): number[] {
     const found: number[] = [];
-    for (let line = 0; line < this.#count; line += PER_LINE) {
+    for (let line = 0; line < this.#boundCount; line += BOUNDS_PER_LINE) {
       if (this.#isNamed(line, name)) found.push(line);
     }
     return found;
   }
 
   #isNamed(line: number, name: string): boolean {
-    const start = this.#lines[line]!;
-    if (this.#lines[line + 1]! - start !== name.length) return false;
+    const start = this.#bounds[line]!;
+    if (this.#bounds[line + 1]! - start !== name.length) return false;
     for (let i = 0; i < name.length; i++) {
       if (lowerCase(this.#bytes[start + i]!) !== lowerCase(name.charCodeAt(i))) return false;
     }
@@ -348,11 +314,11 @@ export abstract class Head {
   }
 
   #value(line: number): string {
-    return this.text(this.#lines[line + 2]!, this.#lines[line + 3]!);
+    return this.text(this.#bounds[line + 2]!, this.#bounds[line + 3]!);
   }
 }
 
-/** Only A to Z. */
+/** Converts A to Z only, as HTTP compares names. */
 function lowerCase(code: number): number {
   return code >= 0x41 && code <= 0x5a ? code + 0x20 : code;
 }

@@ -1,5 +1,5 @@
 import { kind } from '../options.ts';
-import { isTextByte } from './head.ts';
+import { isTextByte } from './byte-class.ts';
 import { isToken } from './scanner.ts';
 
 /**
@@ -14,7 +14,8 @@ export type HeaderLines =
  * Writes header lines, each with its CRLF.
  *
  * @param own - Names in lower case of the fields that the handshake sets itself.
- * @throws TypeError for a name that is no token, a value that is not visible ASCII, a name in `own`.
+ * @throws TypeError for a name that is no token or is in `own`, and for a value that is not ASCII
+ *   text.
  */
 export function formatLines(headers: HeaderLines | undefined, own: readonly string[]): string {
   if (headers === undefined) return '';

@@ -1,5 +1,6 @@
 import { whole } from '../options.ts';
-import { CR, Head, type HeadLimits, isTokenByte, isVisibleByte, SPACE } from './head.ts';
+import { CR, isTokenByte, isVisibleByte, SPACE } from './byte-class.ts';
+import { Head, type HeadLimits } from './head.ts';
 import type { RequestFacts } from './request-facts.ts';
 
 /** Limits of {@link RequestHead}. */

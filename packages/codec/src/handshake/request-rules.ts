@@ -111,7 +111,7 @@ function makeRules(): RequestRule[] {
       message: `${BAD} request target is neither a path nor a URI of the host`,
     },
     {
-      // A check would see only one of them, and a browser sends only one.
+      // A check of the origin would see only one of several lines. A browser sends one.
       step: 'origin',
       holds: (facts) => facts.lines('origin').length < 2,
       status: 400,

@@ -1,4 +1,5 @@
-import { CR, Head, type HeadLimits, isTextByte, SPACE } from './head.ts';
+import { CR, isTextByte, SPACE } from './byte-class.ts';
+import { Head, type HeadLimits } from './head.ts';
 
 const VERSION = 'HTTP/1.';
 /** Indexes in the status line `HTTP/1.1 101 Switching Protocols`. */

@@ -4,16 +4,16 @@ import { ContinuationFrame, TextMessage } from '../frames/opcode.ts';
 import { NO_BYTES } from '../memory/slab.ts';
 import { UTF8_ACCEPT, UTF8_REJECT, utf8Step } from '../text/utf8.ts';
 
-/** A whole message: text, or bytes that the receiver owns. */
-export type AssembledMessage =
+/** A complete message: text, or bytes that the receiver owns. */
+export type CompleteMessage =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'binary'; readonly data: Uint8Array };
 
 /**
- * Joins the data frames of messages. It holds the bytes that have arrived, at most `limit` and their
- * double, and nothing for each fragment.
+ * Joins the data frames of a message. Its memory is at most twice the bytes that have arrived, and
+ * at most `limit`. A fragment costs no memory besides its bytes.
  */
-export class MessageAssembler {
+export class MessageBuilder {
   readonly #limit: number;
   readonly #maxEmptyFragments: number;
   #type = 0;
@@ -67,10 +67,10 @@ export class MessageAssembler {
    *
    * @throws ProtocolError 1007 for a text that ends inside a character.
    */
-  finish(): AssembledMessage {
+  finish(): CompleteMessage {
     if (this.#utf8 !== UTF8_ACCEPT) throw invalidText();
     const payload = this.#bytes.subarray(0, this.#size);
-    const message: AssembledMessage =
+    const message: CompleteMessage =
       this.#type === TextMessage
         ? { kind: 'text', text: decodeText(payload) }
         : { kind: 'binary', data: payload.slice() };
