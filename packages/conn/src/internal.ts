@@ -17,8 +17,7 @@ export {
   MORE as InflateMore,
   TOO_LONG as InflateTooLong,
 } from './platform/deflate-engine.ts';
-export { Turns } from './platform/turns.ts';
-export { isProgrammingError } from './reconnecting/connections.ts';
+export { TurnQueue } from './platform/turn-queue.ts';
 export { LiveConn } from './reconnecting/live-conn.ts';
 export {
   type LivePlan,

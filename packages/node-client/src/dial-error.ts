@@ -1,6 +1,6 @@
 import { TransportError } from '@ws/conn';
 import { causeText } from '@ws/conn/internal';
-import { escape } from './errors.ts';
+import { excerpt } from './errors.ts';
 
 /** What the error of a system call means for a dial, by its code. */
 const MEANINGS: ReadonlyMap<unknown, string> = new Map([
@@ -13,15 +13,16 @@ const MEANINGS: ReadonlyMap<unknown, string> = new Map([
 ]);
 
 /** OpenSSL's codes for an answer that is not TLS. */
-const NOT_TLS: ReadonlySet<unknown> = new Set([
+const NOT_TLS_CODES: ReadonlySet<unknown> = new Set([
   'ERR_SSL_WRONG_VERSION_NUMBER',
   'ERR_SSL_PACKET_LENGTH_TOO_LONG',
   'ERR_SSL_HTTP_REQUEST',
 ]);
 
-/** Who answers in plain text instead of TLS, and the scheme of its plain URL. */
+/** The end of a TLS connection that may not speak TLS. */
 type PlainPeer = 'server' | 'proxy';
-const PLAIN: Readonly<Record<PlainPeer, string>> = {
+/** What to do about an answer that is not TLS. */
+const NOT_TLS_ADVICE: Readonly<Record<PlainPeer, string>> = {
   server: 'the server does not speak TLS there; use ws:',
   proxy: 'the proxy does not speak TLS there; use http:',
 };
@@ -36,13 +37,13 @@ export function dialError(
   peer: PlainPeer = 'server',
 ): TransportError {
   const why = [causeText(cause), meaningOf(cause, peer)].filter((text) => text !== '');
-  const message = why.length === 0 ? what : `${what}: ${escape(why.join('; '), 300)}`;
+  const message = why.length === 0 ? what : `${what}: ${excerpt(why.join('; '), 300)}`;
   return new TransportError(message, { cause });
 }
 
 function meaningOf(cause: unknown, peer: PlainPeer): string {
   const code = propertyOf(cause, 'code');
-  if (NOT_TLS.has(code)) return PLAIN[peer];
+  if (NOT_TLS_CODES.has(code)) return NOT_TLS_ADVICE[peer];
   const meaning = MEANINGS.get(code) ?? '';
   return code === 'ENOTFOUND' ? meaning + nameAdvice(propertyOf(cause, 'hostname')) : meaning;
 }

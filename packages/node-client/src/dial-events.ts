@@ -1,7 +1,7 @@
 import { type Channel, channel } from 'node:diagnostics_channel';
 import { debuglog } from 'node:util';
 import type { Diagnostics } from '@ws/node-io';
-import { escape } from './errors.ts';
+import { excerpt } from './errors.ts';
 
 const debug = /* @__PURE__ */ debuglog('ws');
 const dial = /* @__PURE__ */ channelOf('@ws:dial');
@@ -12,25 +12,25 @@ function channelOf(name: keyof Diagnostics): Channel {
 }
 
 /** Publishes that a dial begins. */
-export function dialBegins(url: string): void {
+export function publishDial(url: string): void {
   if (dial.hasSubscribers) dial.publish({ url });
   if (debug.enabled) debug('dial: %s', withoutQuery(url));
 }
 
 /** Publishes that a dial has failed. */
-export function dialFails(url: string, error: unknown): void {
+export function publishDialFailure(url: string, error: unknown): void {
   if (dialFail.hasSubscribers) dialFail.publish({ url, error });
   if (debug.enabled) debug('dial failed: %s: %s', withoutQuery(url), textOf(error));
 }
 
-/** A query often has a token. */
+/** A query often contains a token. */
 function withoutQuery(url: string): string {
   return url.replace(/\?.*/s, '?...');
 }
 
 function textOf(error: unknown): string {
   try {
-    return escape(String(error), 1_000);
+    return excerpt(String(error), 1_000);
   } catch {
     // The reason of a signal is any value.
     return 'a value that cannot be printed';

@@ -17,7 +17,7 @@ import { ClientConn } from './client-conn.ts';
 import { Connector } from './connect.ts';
 import { checkCookie, storeCookies } from './cookies.ts';
 import { dialError } from './dial-error.ts';
-import { dialBegins, dialFails } from './dial-events.ts';
+import { publishDial, publishDialFailure } from './dial-events.ts';
 import { DialScope } from './dial-scope.ts';
 import { BadHandshakeError } from './errors.ts';
 import { exchange, type HttpResponse } from './exchange.ts';
@@ -137,7 +137,7 @@ export class Dialer {
     given?: GuardedStream,
   ): Promise<ClientConn> {
     const scope = new DialScope(this.#plan.handshakeTimeout, signal);
-    dialBegins(first.target.url);
+    publishDial(first.target.url);
     let attempt = first;
     let guarded = given;
     try {
@@ -172,7 +172,7 @@ export class Dialer {
       const reason: unknown = scope.signal.aborted ? scope.signal.reason : error;
       // Events create most errors, so their stacks do not name the caller of the dial.
       if (isDialError(reason)) Error.captureStackTrace(reason);
-      dialFails(first.target.url, reason);
+      publishDialFailure(first.target.url, reason);
       throw reason;
     } finally {
       scope.end();
@@ -262,7 +262,7 @@ function tooManyRedirects(response: HttpResponse, followed: number): BadHandshak
 /** The Dialer of {@link dial}, with the default of every option. */
 export const defaultDialer: Dialer = /* @__PURE__ */ new Dialer();
 
-/** Of {@link dial}. */
+/** The options that {@link dial} takes. */
 const OPTION_NAMES: readonly string[] = [...DIAL_OPTION_NAMES, ...DIALER_OPTION_NAMES];
 const OPTION_HINTS = /* @__PURE__ */ optionHints(OPTION_NAMES);
 

@@ -15,9 +15,8 @@ const NO_RESPONSE: RefusedResponse = { status: 0, headers: {}, body: Buffer.allo
 
 /**
  * The server's response is not a handshake that a client may accept (RFC 6455, section 4.1), or a
- * proxy refused. The message names every fault, and the first line of a body that is plain text,
- * escaped. The connection is destroyed. Use `status` to decide
- * what to do: 401 asks for credentials, 503 for another try later.
+ * proxy refused. The message names every fault. It quotes the first line of a body that is plain text.
+ * The connection is destroyed. Use `status` to decide what to do: 401 asks for credentials, 503 for another try later.
  */
 export class BadHandshakeError extends WebSocketError {
   declare readonly code: 'WS_ERR_BAD_HANDSHAKE';
@@ -51,7 +50,7 @@ export class BadHandshakeError extends WebSocketError {
 /** The most characters of a body's first line in a message. */
 const MAX_LINE = 200;
 
-/** The first line of a response's body, for the message: many servers say there what is wrong. */
+/** The first line of a body, for the message: many servers write the reason there. */
 function firstLine({ status, headers, body }: RefusedResponse): string {
   const type = headers['content-type'] ?? '';
   if (status === 101 || !/^text\/plain *(;|$)/i.test(type)) return '';
@@ -60,16 +59,16 @@ function firstLine({ status, headers, body }: RefusedResponse): string {
     .trimStart()
     .split(/[\r\n]/, 1)[0]!
     .trimEnd();
-  return line === '' ? '' : `: "${escape(line, MAX_LINE)}"`;
+  return line === '' ? '' : `: "${excerpt(line, MAX_LINE)}"`;
 }
 
 /** Quotes foreign text for an error message: at most 80 characters, escaped. */
 export function quote(text: string): string {
-  return `"${escape(text, 80)}"`;
+  return `"${excerpt(text, 80)}"`;
 }
 
-/** Cuts foreign text to `most` characters, and escapes all but printable ASCII for a terminal. */
-export function escape(text: string, most: number): string {
+/** Returns the first `most` characters of foreign text. All but printable ASCII is escaped. */
+export function excerpt(text: string, most: number): string {
   const cut = text.length > most ? `${text.slice(0, most)}...` : text;
   return cut.replace(/[^ -~]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

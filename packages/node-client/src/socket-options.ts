@@ -3,8 +3,8 @@ import { assertOption, typeName } from '@ws/http-shared';
 import { guardedLookup } from './tls/tls-callbacks.ts';
 
 /**
- * Options of `net.connect` for the socket that the dialer opens, to the server or to a proxy. Not for
- * Unix sockets.
+ * Options of `net.connect` for the socket that the dialer opens, to the server or to a proxy. They
+ * have no effect on Unix sockets.
  */
 export interface SocketOptions {
   /**

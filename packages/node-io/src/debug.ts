@@ -5,7 +5,7 @@ import type { CloseInfo, ReportedConn } from '@ws/conn';
 export const debug: DebugLogger = /* @__PURE__ */ debuglog('ws');
 
 /** The role and the addresses of a connection. */
-export function describe({ role, localAddr, remoteAddr }: ReportedConn): string {
+export function describeConn({ role, localAddr, remoteAddr }: ReportedConn): string {
   return `${role} ${localAddr ?? '?'}, peer ${remoteAddr ?? '?'}`;
 }
 

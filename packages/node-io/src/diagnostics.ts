@@ -1,6 +1,6 @@
 import { type Channel, channel } from 'node:diagnostics_channel';
 import type { CloseInfo, Conn, Observer } from '@ws/conn';
-import { debug, describe, describeClose, describeError } from './debug.ts';
+import { debug, describeClose, describeConn, describeError } from './debug.ts';
 
 /** A message, as the channels of {@link Diagnostics} publish it. */
 export interface MessageSeen {
@@ -56,13 +56,13 @@ const messageOut = /* @__PURE__ */ channelOf('@ws:message:out');
 
 function publishOpen(conn: object): void {
   open.publish({ conn });
-  if (debug.enabled) debug('open: %s', describe(conn as Conn));
+  if (debug.enabled) debug('open: %s', describeConn(conn as Conn));
 }
 
 function publishClose(conn: object, info: CloseInfo): void {
   if (info.error !== undefined) fail.publish({ conn, error: info.error });
   close.publish({ conn, info });
-  if (debug.enabled) debug('close: %s: %s', describe(conn as Conn), describeClose(info));
+  if (debug.enabled) debug('close: %s: %s', describeConn(conn as Conn), describeClose(info));
 }
 
 function publishMessageIn(conn: object, type: number, bytes: number): void {
@@ -74,14 +74,14 @@ function publishMessageOut(conn: object, type: number, bytes: number): void {
 }
 
 function logReported(error: unknown, where: string, conn: object | undefined): void {
-  const whose = conn === undefined ? '' : ` of ${describe(conn as Conn)}`;
+  const whose = conn === undefined ? '' : ` of ${describeConn(conn as Conn)}`;
   debug('error in %s%s: %s', where, whose, describeError(error));
 }
 
 function logBlocked(conn: object, bytes: number, ms: number): void {
   debug(
     'blocked: %s: no read for %d ms while %d bytes of writes wait; the peer may wait in the same way: read while you write',
-    describe(conn as Conn),
+    describeConn(conn as Conn),
     ms,
     bytes,
   );

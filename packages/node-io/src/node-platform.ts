@@ -1,7 +1,7 @@
 import { Buffer, isAscii, isUtf8, transcode } from 'node:buffer';
 import { randomFillSync } from 'node:crypto';
 import type { Platform } from '@ws/conn';
-import { Turns } from '@ws/conn/internal';
+import { TurnQueue } from '@ws/conn/internal';
 import { nodeDeflate } from './deflate/zlib-deflate.ts';
 import { diagnostics } from './diagnostics.ts';
 
@@ -118,7 +118,7 @@ const resolved = Promise.resolve();
 let deferred: (() => void)[] = [];
 let running: (() => void)[] = [];
 /** The runtime's timers at the last `nextTick`: fake timers drop callbacks when they are removed. */
-let timers: unknown;
+let scheduledBy: unknown;
 
 function runDeferred(): void {
   const callbacks = deferred;
@@ -136,8 +136,8 @@ function runDeferred(): void {
 
 function defer(callback: () => void): void {
   // From a timer or an I/O callback, a nextTick alone would run before the microtasks.
-  if (deferred.push(callback) > 1 && timers === setTimeout) return;
-  timers = setTimeout;
+  if (deferred.push(callback) > 1 && scheduledBy === setTimeout) return;
+  scheduledBy = setTimeout;
   void resolved.then(afterMicrotasks);
 }
 
@@ -153,7 +153,7 @@ function setTimer(ms: number, callback: () => void, keepAlive = false): () => vo
   return () => clear(timer);
 }
 
-const turns = /* @__PURE__ */ new Turns((run) => void setImmediate(run));
+const turns = /* @__PURE__ */ new TurnQueue((run) => void setImmediate(run));
 
 /**
  * Node as a {@link Platform}: text by Buffer, masking keys by node:crypto, compression by

@@ -1,5 +1,5 @@
 import type { Platform } from './platform.ts';
-import { Turns } from './turns.ts';
+import { TurnQueue } from './turn-queue.ts';
 
 let decoder: InstanceType<typeof TextDecoder> | undefined;
 let encoder: InstanceType<typeof TextEncoder> | undefined;
@@ -26,7 +26,7 @@ function postMessage(run: () => void, Channel: NonNullable<typeof MessageChannel
   channel.port2.postMessage(null);
 }
 
-const turns = /* @__PURE__ */ new Turns(post);
+const turns = /* @__PURE__ */ new TurnQueue(post);
 
 function later(callback: () => void): void {
   turns.add(callback);

@@ -10,7 +10,8 @@ import { reportError } from '../report/report.ts';
 import { Deferred, handled, RESOLVED, rejected, rejectedLater } from '../time/promises.ts';
 import { kind } from '../validate.ts';
 import type { MessageData } from '../write/payload.ts';
-import { Connections, untilAborted } from './connections.ts';
+import { untilAborted } from './abortable-wait.ts';
+import { ConnectionSeries } from './connection-series.ts';
 import { MessageBacklog } from './message-backlog.ts';
 import type { LivePlan } from './options.ts';
 import { isErrorOf } from './reconnecting.ts';
@@ -41,34 +42,37 @@ interface Receiver {
   readonly ended: Deferred<void>;
 }
 
-/** The methods of a `ReconnectingConn`. Subclasses take the arguments of the constructor. */
+/**
+ * The base of both classes `ReconnectingConn`: that of this package takes a dial function, that of
+ * node-client a URL.
+ */
 export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDisposable {
   /** Resolves when it has ended; never rejects. */
   readonly closed: Promise<ReconnectingEnd>;
-  readonly #connections: Connections<C>;
+  readonly #series: ConnectionSeries<C>;
   readonly #backlog: MessageBacklog;
   readonly #plan: LivePlan<C>;
   readonly #end = new Deferred<ReconnectingEnd>();
   readonly #listeners = { open: new Set<unknown>(), close: new Set<unknown>() };
-  /** The waiting calls of the iteration: settled by the next connection, or by the end. */
+  /** Iterations wait for it: the next connection resolves it, or the end with undefined. */
   #nextConn = new Deferred<C | undefined>();
   #conn: C | undefined;
   #receiver: Receiver | undefined;
-  /** One for each iteration that has not read all messages of its connection. */
+  /** One promise for each iteration that has not read all messages of its connection. */
   readonly #readers = new Set<Promise<void>>();
   #ended: ReconnectingEnd | undefined;
   /** Whether `close` was called. */
   #closing = false;
-  /** Whether the backlog is being sent. Later messages wait behind it. */
+  /** Whether the backlog is being sent. Later messages join it. */
   #sendingBacklog = false;
-  /** Resolves when the backlog was sent, as far as the connection has accepted it. */
+  /** Resolves when the connection has accepted the backlog, or has ended. */
   #backlogSent: Promise<void> = RESOLVED;
 
   /** @internal */
   constructor(plan: LivePlan<C>) {
     this.#plan = plan;
     this.#backlog = new MessageBacklog(plan);
-    this.#connections = new Connections(plan, plan.onOpen);
+    this.#series = new ConnectionSeries(plan, plan.onOpen);
     this.closed = this.#end.promise;
     void this.#run();
   }
@@ -76,7 +80,7 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
   get state(): ReconnectingState {
     if (this.conn !== undefined) return 'open';
     if (this.#ended !== undefined || this.#closing) return 'closed';
-    return this.#conn === undefined ? this.#connections.phase : 'waiting';
+    return this.#conn === undefined ? this.#series.phase : 'waiting';
   }
 
   /** The open connection; undefined unless `state` is `open`. */
@@ -142,15 +146,15 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
         if (this.#ended?.error !== undefined) throw this.#ended.error;
         return undefined;
       }
-      const read = new Deferred<void>();
-      this.#readers.add(read.promise);
+      const allRead = new Deferred<void>();
+      this.#readers.add(allRead.promise);
       try {
         for (;;) yield await conn.readMessage();
       } catch (error) {
         if (!isErrorOf(conn, error) || conn.state === 'open') throw error;
       } finally {
-        this.#readers.delete(read.promise);
-        read.resolve();
+        this.#readers.delete(allRead.promise);
+        allRead.resolve();
       }
       await conn.closed;
     }
@@ -207,16 +211,16 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
   }
 
   async #closeConn(conn: C, code: number | undefined, reason: string | undefined): Promise<void> {
-    const late = new AbortController();
-    const timer = setTimeout(() => late.abort(), closeTimeoutOf(conn));
-    await untilAborted(late.signal, this.#backlogSent);
+    const timeUp = new AbortController();
+    const timer = setTimeout(() => timeUp.abort(), closeTimeoutOf(conn));
+    await untilAborted(timeUp.signal, this.#backlogSent);
     clearTimeout(timer);
     await conn.close(code, reason);
   }
 
   async #run(): Promise<void> {
     try {
-      for await (const conn of this.#connections) {
+      for await (const conn of this.#series) {
         if (this.#ended === undefined) await this.#use(conn);
         else await conn.close();
         if (this.#closing) break;
@@ -239,8 +243,8 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
     const info = await conn.closed;
     this.#conn = undefined;
     this.#emit('close', info);
-    // After the end no code has to read first.
-    await untilAborted(this.#connections.signal, Promise.all([receiving, ...this.#readers]));
+    // Not after the end: no dial follows that would have to wait for readers.
+    await untilAborted(this.#series.signal, Promise.all([receiving, ...this.#readers]));
   }
 
   async #sendBacklog(conn: C): Promise<void> {
@@ -248,7 +252,7 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
     while (conn.state === 'open' && !this.#backlog.isEmpty) {
       const writable = untilWritable(conn);
       if (writable !== undefined) {
-        // The message waits here: what a connection has accepted is lost when it breaks.
+        // Keep the message in the backlog: accepted messages are lost when the connection breaks.
         await writable.catch(() => {});
         continue;
       }
@@ -279,7 +283,7 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
     event: Event,
     argument: Parameters<ListenersOf<C>[Event]>[0],
   ): void {
-    // A listener may add itself again: that one waits for the next event.
+    // A copy: a listener that is added meanwhile waits for the next event.
     const entries = [...this.#listeners[event]];
     for (const entry of entries) {
       const { listener } = entry as { listener: (argument: unknown) => unknown };
@@ -303,7 +307,7 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
       waiting.push(sent);
     }
     this.#ended = { ...end, unsent };
-    void this.#connections.return();
+    void this.#series.return();
     this.#end.resolve(this.#ended);
     const reason = this.#endReason();
     for (const sent of waiting) sent.reject(reason);

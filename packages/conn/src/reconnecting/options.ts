@@ -78,10 +78,10 @@ export interface ReconnectPlan<C extends Conn = Conn> extends DelayRange {
   readonly signal: AbortSignal | undefined;
   readonly retry: RetryDecision | undefined;
   /**
-   * The wait in ms that a failed dial asks for, in addition to the usual one; Infinity when another
-   * dial cannot succeed. `opened`: the connection was open, and `onOpen` failed.
+   * Returns what a failed dial adds to the usual wait, in ms; Infinity when another dial cannot
+   * succeed. `opened`: the connection was open, and `onOpen` failed.
    */
-  readonly waitAfter: (error: unknown, maxDelay: number, opened: boolean) => number;
+  readonly extraDelay: (error: unknown, maxDelay: number, opened: boolean) => number;
 }
 
 /** Checked options of a `ReconnectingConn`. */
@@ -119,7 +119,7 @@ export function planReconnect<C extends Conn>(
   options: ReconnectOptions,
 ): ReconnectPlan<C> {
   checkOptionNames('reconnecting', options, RECONNECT_OPTION_NAMES, 'reject');
-  return { ...policyOf(options), dial: dialFunction(dial), waitAfter: () => 0 };
+  return { ...policyOf(options), dial: dialFunction(dial), extraDelay: () => 0 };
 }
 
 /** @throws TypeError or RangeError that names the option. */
@@ -128,13 +128,17 @@ export function planReconnectingConn<C extends Conn>(
   options: ReconnectingConnOptions<C>,
 ): LivePlan<C> {
   checkOptionNames('ReconnectingConn', options, RECONNECTING_CONN_OPTION_NAMES, 'reject');
-  return { ...planLive(options), dial: dialFunction(dial), waitAfter: () => 0 };
+  return { ...planLive(options), dial: dialFunction(dial), extraDelay: () => 0 };
 }
 
-/** @throws TypeError or RangeError that names the option. */
+/**
+ * Checks the options of a `ReconnectingConn`, without its dial function.
+ *
+ * @throws TypeError or RangeError that names the option.
+ */
 export function planLive<C extends Conn>(
   options: ReconnectingConnOptions<C>,
-): Omit<LivePlan<C>, 'dial' | 'waitAfter'> {
+): Omit<LivePlan<C>, 'dial' | 'extraDelay'> {
   const { onOpen, report, maxQueuedBytes, maxQueuedMessages } = options;
   return {
     ...policyOf(options),
@@ -150,7 +154,7 @@ export function planLive<C extends Conn>(
  *
  * @throws TypeError or RangeError that names the option.
  */
-export function policyOf(options: ReconnectOptions): Omit<ReconnectPlan, 'dial' | 'waitAfter'> {
+export function policyOf(options: ReconnectOptions): Omit<ReconnectPlan, 'dial' | 'extraDelay'> {
   const { minDelay, maxDelay, stopCodes, signal, retry } = options;
   checkWaitOptions({ signal });
   return {

@@ -2,7 +2,7 @@ import { CloseCode, WebSocketError } from '@ws/codec';
 import { type Conn, failureOf, handlerStarted } from '../conn.ts';
 import { CloseError, CloseSentError, TransportError } from '../errors.ts';
 import { kind } from '../validate.ts';
-import { Connections } from './connections.ts';
+import { ConnectionSeries } from './connection-series.ts';
 import {
   type DialFunction,
   planReconnect,
@@ -78,8 +78,8 @@ export function start<C extends Conn>(
 }
 
 /** The body of the caller's loop is the handler of each connection. */
-function connectionsOf<C extends Conn>(plan: ReconnectPlan<C>): Connections<C> {
-  return new Connections(plan, handlerStarted);
+function connectionsOf<C extends Conn>(plan: ReconnectPlan<C>): ConnectionSeries<C> {
+  return new ConnectionSeries(plan, handlerStarted);
 }
 
 async function handleAll<C extends Conn>(

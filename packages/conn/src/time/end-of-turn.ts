@@ -20,7 +20,7 @@ export class EndOfTurn {
   /** The other queue, empty: it is filled while the first one runs. */
   #spare: (EndOfTurnTask | undefined)[] = [];
   /** The runtime's timers at the last `defer`. Fake timers drop callbacks when they are removed. */
-  #timers: unknown;
+  #scheduledBy: unknown;
 
   constructor(platform: Platform) {
     this.#platform = platform;
@@ -28,11 +28,11 @@ export class EndOfTurn {
 
   add(task: EndOfTurnTask): void {
     this.#waiting[this.#count++] = task;
-    if (this.#count === 1 || this.#timers !== setTimeout) this.#defer();
+    if (this.#count === 1 || this.#scheduledBy !== setTimeout) this.#defer();
   }
 
   #defer(): void {
-    this.#timers = setTimeout;
+    this.#scheduledBy = setTimeout;
     this.#platform.defer(this.#run);
   }
 

@@ -31,7 +31,7 @@ export class Timers {
   #next = Infinity;
   #cancel: (() => void) | undefined;
   /** The runtime's timers when the platform timer was set. Fake timers have another clock. */
-  #timers: unknown;
+  #scheduledBy: unknown;
 
   constructor(platform: Platform) {
     this.#platform = platform;
@@ -51,7 +51,7 @@ export class Timers {
     entry.slot = slot;
     if (entries === undefined) this.#slots.set(slot, new Set([entry]));
     else entries.add(entry);
-    if (slot < this.#next || this.#timers !== setTimeout) this.#arm();
+    if (slot < this.#next || this.#scheduledBy !== setTimeout) this.#arm();
     else if (firstKeeper) this.#restart();
   }
 
@@ -79,7 +79,7 @@ export class Timers {
   /** Sets the platform timer to `#next`. */
   #restart(): void {
     this.#cancel?.();
-    this.#timers = setTimeout;
+    this.#scheduledBy = setTimeout;
     this.#cancel = undefined;
     if (this.#next === Infinity) return;
     // A delay that was cut to LONGEST fires for no entry and is set again.

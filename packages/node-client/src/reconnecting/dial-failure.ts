@@ -1,5 +1,4 @@
 import { TimeoutError, TransportError } from '@ws/conn';
-import { isProgrammingError } from '@ws/conn/internal';
 import { BadHandshakeError } from '../errors.ts';
 import { isCertificateError } from '../tls/certificate-advice.ts';
 import { isCallbackError } from '../tls/tls-callbacks.ts';
@@ -11,16 +10,14 @@ import { retryAfter } from './retry-after.ts';
  */
 type RetryAdvice = 'soon' | 'late' | 'never';
 
-/**
- * The certificate errors that heal without a change of options: an operator renews it, or waits.
- */
-const HEALING_CERTIFICATES: readonly string[] = ['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID'];
+/** The certificate errors that end without a change of options: by a renewal, or by time. */
+const TEMPORARY_CERTIFICATE_ERRORS: readonly string[] = ['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID'];
 
 /**
- * Returns the wait in ms that the error of a dial asks for, in addition to the usual one; Infinity
- * when another dial cannot succeed.
+ * Returns what the error of a dial adds to the usual wait, in ms; Infinity when another dial cannot
+ * succeed. `opened`: the connection was open, and `onOpen` failed.
  */
-export function waitAfter(error: unknown, maxDelay: number, opened: boolean): number {
+export function extraDelay(error: unknown, maxDelay: number, opened: boolean): number {
   if (opened) return isProgrammingError(error) ? Infinity : 0;
   const advice = retryAdvice(error);
   if (advice === 'never') return Infinity;
@@ -49,5 +46,14 @@ function causeOf(error: TransportError): unknown {
 function adviceForCause(cause: unknown): RetryAdvice {
   if (isCallbackError(cause) || isProgrammingError(cause)) return 'never';
   if (!isCertificateError(cause)) return 'soon';
-  return HEALING_CERTIFICATES.includes(String(cause.code)) ? 'late' : 'never';
+  return TEMPORARY_CERTIFICATE_ERRORS.includes(String(cause.code)) ? 'late' : 'never';
+}
+
+/**
+ * Whether the caller's own code is wrong: another call fails in the same way. `fetch` rejects
+ * with a TypeError too, but with the network's error as its cause.
+ */
+function isProgrammingError(error: unknown): boolean {
+  if (error instanceof ReferenceError || error instanceof SyntaxError) return true;
+  return error instanceof TypeError && error.cause === undefined;
 }

@@ -26,7 +26,7 @@ import {
 } from '../options.ts';
 import { checkSubprotocols, type HeadersInput, makeRequest } from '../request.ts';
 import { parseTarget } from '../url.ts';
-import { waitAfter } from './dial-failure.ts';
+import { extraDelay } from './dial-failure.ts';
 
 /** Options of `reconnecting`, together with those of its `Dialer` and of each dial. */
 export interface ReconnectingOptions
@@ -56,7 +56,8 @@ export type FreshHeaders = (context: {
   readonly signal: AbortSignal;
 }) => HeadersInput | PromiseLike<HeadersInput>;
 
-const OF_EACH_DIAL = [...DIAL_OPTION_NAMES, ...DIALER_OPTION_NAMES];
+/** The options of the Dialer and of its dials. */
+const DIAL_NAMES = [...DIAL_OPTION_NAMES, ...DIALER_OPTION_NAMES];
 
 /** @throws TypeError, RangeError or SyntaxError for a bad URL or option. */
 export function planReconnecting(
@@ -64,7 +65,7 @@ export function planReconnecting(
   options: ReconnectingOptions,
 ): ReconnectPlan<ClientConn> {
   checkNames('reconnecting', options, RECONNECT_OPTION_NAMES);
-  return { ...policyOf(options), dial: dialFunction(url, options), waitAfter };
+  return { ...policyOf(options), dial: makeDial(url, options), extraDelay };
 }
 
 /** @throws TypeError, RangeError or SyntaxError for a bad URL or option. */
@@ -73,17 +74,17 @@ export function planReconnectingConn(
   options: ReconnectingConnOptions,
 ): LivePlan<ClientConn> {
   checkNames('ReconnectingConn', options, RECONNECTING_CONN_OPTION_NAMES);
-  return { ...planLive(options), dial: dialFunction(url, options), waitAfter };
+  return { ...planLive(options), dial: makeDial(url, options), extraDelay };
 }
 
 /** @throws TypeError for an unknown option. */
-function checkNames(owner: string, options: object, ofSeries: readonly string[]): void {
-  const known = [...new Set([...ofSeries, ...OF_EACH_DIAL])];
+function checkNames(owner: string, options: object, own: readonly string[]): void {
+  const known = [...new Set([...own, ...DIAL_NAMES])];
   checkOptionNames(owner, options, known, 'reject', optionHints(known));
 }
 
 /** @throws TypeError, RangeError or SyntaxError for a bad URL or option. */
-function dialFunction(
+function makeDial(
   url: string | URL,
   { headers = {}, ...options }: ReconnectingOptions,
 ): DialFunction<ClientConn> {

@@ -5,10 +5,11 @@ import { CloseError } from '../errors.ts';
 import { onRejection } from '../on-rejection.ts';
 import { addAbortListener, removeAbortListener } from '../time/abort-listeners.ts';
 import { kind } from '../validate.ts';
+import { sleep, untilAborted } from './abortable-wait.ts';
 import type { ReconnectPlan } from './options.ts';
 import { retryDelay } from './retry-delay.ts';
 
-/** What a {@link Connections} does while it has no open connection. */
+/** What a {@link ConnectionSeries} does without an open connection. */
 export type Phase = 'connecting' | 'waiting';
 
 /** The work between a dial and the delivery of its connection. Its error is a failed dial. */
@@ -18,7 +19,7 @@ export type Prepare<C> = (conn: C) => unknown;
  * One connection after the other: the next dial follows when the last connection has closed. Calls
  * of `next` wait for each other; `return` does not wait.
  */
-export class Connections<C extends Conn> implements AsyncIterableIterator<C, undefined> {
+export class ConnectionSeries<C extends Conn> implements AsyncIterableIterator<C, undefined> {
   /** What the pending call of `next` does. */
   phase: Phase = 'connecting';
   readonly #plan: ReconnectPlan<C>;
@@ -26,9 +27,10 @@ export class Connections<C extends Conn> implements AsyncIterableIterator<C, und
   /** Aborted when no further connection is delivered. */
   readonly #ended = new AbortController();
   #lastStep: Promise<unknown> = Promise.resolve();
-  #steps = 0;
+  /** Calls of `next` that have not settled. */
+  #pendingSteps = 0;
   #conn: C | undefined;
-  /** Settles when the connection that `signal` has closed is closed. */
+  /** Set when `signal` closes a connection; settles when that connection has closed. */
   #closing: Promise<CloseInfo> | undefined;
   /** Dials since the start, or since the last connection that lasted `maxDelay`. */
   #tries = 0;
@@ -52,7 +54,7 @@ export class Connections<C extends Conn> implements AsyncIterableIterator<C, und
   }
 
   next(): Promise<IteratorResult<C, undefined>> {
-    this.#steps++;
+    this.#pendingSteps++;
     const step = this.#lastStep.then(() => this.#step());
     // A failed step ends the iteration; the next step sees that.
     this.#lastStep = step.catch(() => {});
@@ -80,7 +82,7 @@ export class Connections<C extends Conn> implements AsyncIterableIterator<C, und
       this.#end();
       throw error;
     } finally {
-      this.#steps--;
+      this.#pendingSteps--;
     }
   }
 
@@ -91,7 +93,7 @@ export class Connections<C extends Conn> implements AsyncIterableIterator<C, und
     // The body of the loop has ended.
     handlerSettled(conn);
     await untilAborted(this.#ended.signal, conn.closed);
-    // The connection that `signal` closes is closed when the loop ends.
+    // The loop does not end before the connection that `signal` closes.
     await this.#closing;
   }
 
@@ -107,7 +109,7 @@ export class Connections<C extends Conn> implements AsyncIterableIterator<C, und
       if (conn !== undefined) await this.#prepareConn(conn);
     } catch (error) {
       await conn?.close(CloseCode.InternalServerErr);
-      if (!signal.aborted) this.#failed(error, this.#waitAfter(error, conn !== undefined));
+      if (!signal.aborted) this.#failed(error, this.#extraDelay(error, conn !== undefined));
       return undefined;
     }
     if (conn !== undefined && !signal.aborted) return this.#opened(conn);
@@ -143,24 +145,24 @@ export class Connections<C extends Conn> implements AsyncIterableIterator<C, und
     this.phase = 'connecting';
   }
 
-  /** The wait that an error asks for, in ms; Infinity when another dial cannot succeed. */
-  #waitAfter(error: unknown, opened: boolean): number {
+  /** See `ReconnectPlan.extraDelay`. */
+  #extraDelay(error: unknown, opened: boolean): number {
     if (error instanceof NotAConn) return Infinity;
-    return this.#plan.waitAfter(error, this.#plan.maxDelay, opened);
+    return this.#plan.extraDelay(error, this.#plan.maxDelay, opened);
   }
 
   /** @throws the error, unless another dial follows. */
-  #failed(error: unknown, asked: number): void {
+  #failed(error: unknown, extra: number): void {
     const { maxDelay, retry } = this.#plan;
     const delay = retryDelay(++this.#waits, this.#plan, Math.random());
-    this.#delay = asked === Infinity ? delay : Math.min(maxDelay, asked + delay);
+    this.#delay = extra === Infinity ? delay : Math.min(maxDelay, extra + delay);
     const again: unknown = retry?.(error, { tries: this.#tries, delay: this.#delay });
     if (again !== undefined && typeof again !== 'boolean') {
       onRejection(again, () => {});
       const got = again instanceof Promise ? 'a promise; it must be synchronous' : kind(again);
       throw new TypeError(`retry: expected true, false or undefined, got ${got}`, { cause: error });
     }
-    if (!(again ?? asked < Infinity)) throw error;
+    if (!(again ?? extra < Infinity)) throw error;
   }
 
   #opened(conn: C): C {
@@ -172,12 +174,12 @@ export class Connections<C extends Conn> implements AsyncIterableIterator<C, und
 
   #closed({ code }: CloseInfo, lasted: number): void {
     this.phase = 'waiting';
-    // A server that closes each new connection soon counts as one that refuses.
+    // A server that soon closes each new connection is like one that refuses it.
     if (lasted >= this.#plan.maxDelay) this.#tries = this.#waits = 0;
     this.#delay = retryDelay(++this.#waits, this.#plan, Math.random());
     if (this.#plan.stopCodes.has(code)) this.#end();
-    // Without a pending `next` the listener would leak if the caller never asks again.
-    if (this.#steps === 0) this.#unlisten();
+    // The caller may never call `next` again: the listener would leak.
+    if (this.#pendingSteps === 0) this.#unlisten();
   }
 
   #listen(): void {
@@ -204,16 +206,7 @@ export class Connections<C extends Conn> implements AsyncIterableIterator<C, und
   }
 }
 
-/**
- * Whether a function of the caller is wrong: another call fails in the same way. `fetch` rejects
- * with a TypeError too, but with the network's error as its cause.
- */
-export function isProgrammingError(error: unknown): boolean {
-  if (error instanceof ReferenceError || error instanceof SyntaxError) return true;
-  return error instanceof TypeError && error.cause === undefined;
-}
-
-/** The dial function has returned something else than a connection. */
+/** The error of a dial function whose result is not a connection. */
 class NotAConn extends TypeError {
   constructor(result: unknown) {
     super(`dial: expected a promise of a Conn, got ${kind(result)}`);
@@ -234,36 +227,4 @@ async function callDial<C extends Conn>(
 async function rejectsAtEnd(conn: Conn): Promise<never> {
   const { code, reason, error } = await conn.closed;
   throw error ?? new CloseError(code, reason);
-}
-
-/** Waits `ms` milliseconds, or until `signal` aborts. The wait keeps the process alive. */
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-  });
-}
-
-/**
- * Waits for `work`, or until `signal` aborts.
- *
- * @throws (rejects) the error of `work`. An error after the abort is ignored.
- */
-export async function untilAborted(signal: AbortSignal, work: unknown): Promise<void> {
-  let done!: () => void;
-  const aborted = new Promise<void>((resolve) => {
-    done = resolve;
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', done);
-  });
-  try {
-    await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', done);
-  }
 }

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { connPair } from '../../src/index.ts';
-import { Turns } from '../../src/platform/turns.ts';
+import { TurnQueue } from '../../src/platform/turn-queue.ts';
 
 const MANY = 100_000;
 
-describe('Turns', () => {
+describe('TurnQueue', () => {
   it('runs many callbacks in their order, in a time that grows with their number', async () => {
-    const turns = new Turns((run) => void setImmediate(run));
+    const turns = new TurnQueue((run) => void setImmediate(run));
     const from = performance.now();
     let ran = 0;
     let ordered = true;

@@ -1,20 +1,21 @@
-/** A callback that waits. A list, because to shift a long array costs as much as to copy it. */
+/** An entry of a linked list: to shift a long array costs as much as to copy it. */
 interface Waiting {
   readonly callback: () => void;
   next: Waiting | undefined;
 }
 
 /**
- * The callbacks that wait for a later turn of the event loop. Test tools replace the timers of a
- * runtime, and drop the callbacks of a clock that they remove. So every callback is posted again
- * when the timers have changed since the last call.
+ * Callbacks that wait for later turns of the event loop, one turn for each. Test tools replace the
+ * runtime's timers, and drop the callbacks of fake timers that they remove. When the timers have
+ * changed since the last call, the queue posts every callback again.
  */
-export class Turns {
+export class TurnQueue {
   readonly #post: (run: () => void) => void;
   #first: Waiting | undefined;
   #last: Waiting | undefined;
   #count = 0;
-  #timers: unknown = setTimeout;
+  /** The runtime's timers when the last callback was posted. */
+  #scheduledBy: unknown = setTimeout;
 
   /** @param post - Calls `run` in a later turn. It looks up the function of the runtime. */
   constructor(post: (run: () => void) => void) {
@@ -22,7 +23,7 @@ export class Turns {
   }
 
   add(callback: () => void): void {
-    if (this.#timers !== setTimeout) this.#postAgain();
+    if (this.#scheduledBy !== setTimeout) this.#postAgain();
     const waiting: Waiting = { callback, next: undefined };
     if (this.#last === undefined) this.#first = waiting;
     else this.#last.next = waiting;
@@ -32,7 +33,7 @@ export class Turns {
   }
 
   #postAgain(): void {
-    this.#timers = setTimeout;
+    this.#scheduledBy = setTimeout;
     for (let i = 0; i < this.#count; i++) this.#post(this.#run);
   }
 

@@ -1,0 +1,31 @@
+/** Waits `ms` milliseconds, or until `signal` aborts. The wait keeps the process alive. */
+export function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done);
+  });
+}
+
+/**
+ * Waits for `work`, or until `signal` aborts.
+ *
+ * @throws (rejects) the error of `work`. An error after the abort is ignored.
+ */
+export async function untilAborted(signal: AbortSignal, work: unknown): Promise<void> {
+  let done!: () => void;
+  const aborted = new Promise<void>((resolve) => {
+    done = resolve;
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', done);
+  });
+  try {
+    await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', done);
+  }
+}
