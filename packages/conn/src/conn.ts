@@ -61,8 +61,8 @@ export interface PingOptions {
   /** Ends the wait when it aborts; the promise rejects with its reason. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * In ms, default 20,000; `false` waits until the connection ends. A ping with a timeout of its own
-   * keeps the process alive until it settles.
+   * In ms, default 20,000; `false` waits until the connection ends. With this option the
+   * ping keeps the process alive until it settles.
    */
   readonly timeout?: number | false | undefined;
 }
@@ -330,7 +330,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
       try {
         return await parseJSON(await this.#read('readJSON', wait), schema, failed);
       } catch (error) {
-        // Not earlier: a second reaction would keep the caller out of the stacks of errors.
+        // Last, as in `Deferred.rejectWithCaller`: otherwise the stack would not name the caller.
         void handled(value);
         throw error;
       }
@@ -447,11 +447,16 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     options: WriteOptions | undefined,
   ): Promise<void> {
     if (options === undefined) return this.#write(method, type, data, undefined);
-    return this.#sendWith(method, type, data, options);
+    return this.#sendWithOptions(method, type, data, options);
   }
 
   /** A separate method: its closure would make V8 allocate a context at every {@link #send}. */
-  #sendWith(method: string, type: number, data: MessageData, options: WriteOptions): Promise<void> {
+  #sendWithOptions(
+    method: string,
+    type: number,
+    data: MessageData,
+    options: WriteOptions,
+  ): Promise<void> {
     return this.#withSignal(method, options, () => {
       return this.#write(method, type, data, options.compress);
     });

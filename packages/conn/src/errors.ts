@@ -41,12 +41,12 @@ export class CloseError extends WebSocketError {
   /** The peer's reason, at most 123 bytes of UTF-8. Escape it before you print it. */
   readonly reason: string;
 
-  /** @param note - Added to the message: what the code means here. */
+  /** @param note - Explains the code in this case; appended to the message. */
   constructor(closeCode: number, reason = '', note = '') {
     const name = NAMES[closeCode];
     const words = `close ${closeCode}${name === undefined ? '' : ` (${name})`}`;
-    const cut = closeCode === 1006 && reason === UNEXPECTED_EOF ? NO_CLOSE_FRAME : '';
-    const text = reason === '' ? words : `${words}: ${printable(reason)}${cut}`;
+    const hint = closeCode === 1006 && reason === UNEXPECTED_EOF ? NO_CLOSE_FRAME : '';
+    const text = reason === '' ? words : `${words}: ${printable(reason)}${hint}`;
     super(note === '' ? text : `${text}; ${note}`, 'WS_ERR_CLOSE');
     this.closeCode = closeCode;
     this.reason = reason;

@@ -34,8 +34,8 @@ const HIGH_WATER_MARK = 65_536;
  * Makes a transport of two WHATWG streams of bytes, for example of a WebTransport stream, of
  * `Deno.connect`, or of Node's `Duplex.toWeb`.
  *
- * A chunk of `readable` belongs to the connection, which may change it: a stream that somebody else
- * reads too, by `tee` for example, needs a copy. Each chunk that is written is a copy, because
+ * A chunk of `readable` belongs to the connection, which may change it: copy the chunks
+ * of a stream that has a second reader, by `tee` for example. Each chunk that is written is a copy, because
  * `writable` may keep it.
  *
  * @param streams - Neither stream may have a reader or a writer yet.
@@ -93,9 +93,11 @@ class StreamTransport implements Transport {
   #writerWaits = false;
   #paused = false;
   #readEnded = false;
-  #endAsked = false;
+  #endRequested = false;
   #writeEnded = false;
   #closed = false;
+  /** Ends the wait of {@link #resumed}. */
+  #onResume: (() => void) | undefined;
 
   constructor(reader: Reader, writer: Writer) {
     this.#reader = reader;
@@ -108,13 +110,13 @@ class StreamTransport implements Transport {
 
   start(sink: TransportSink): void {
     this.#sink = sink;
-    // Also an error that comes while nothing is written.
+    // Reports an error also while no write is pending.
     this.#writer.closed.catch((error: unknown) => this.destroy(asError(error)));
     void this.#readAll();
   }
 
   write(chunk: Uint8Array, release?: () => void): boolean {
-    if (!this.#closed && !this.#endAsked) void this.#write(copyOf(chunk));
+    if (!this.#closed && !this.#endRequested) void this.#write(copyOf(chunk));
     release?.();
     this.#writerWaits = this.bufferedAmount >= HIGH_WATER_MARK;
     return !this.#writerWaits;
@@ -130,8 +132,8 @@ class StreamTransport implements Transport {
   }
 
   end(): void {
-    if (this.#endAsked || this.#closed) return;
-    this.#endAsked = true;
+    if (this.#endRequested || this.#closed) return;
+    this.#endRequested = true;
     void this.#end();
   }
 
@@ -145,14 +147,11 @@ class StreamTransport implements Transport {
     void this.#close(error);
   }
 
-  /** Never within a call of the connection. */
+  /** Reports the close in a later microtask, never within a call of the connection. */
   async #close(reason: Error | undefined): Promise<void> {
     await Promise.resolve();
     this.#sink?.close(reason);
   }
-
-  /** Ends the wait of {@link #resumed}. */
-  #onResume: (() => void) | undefined;
 
   async #readAll(): Promise<void> {
     try {

@@ -1,6 +1,6 @@
 /**
  * Options of other libraries (ws, socket.io, fetch), and the one to use instead. An entry applies
- * where its first word is a known option.
+ * to functions with the option that its value names first.
  */
 const RENAMED: Readonly<Record<string, string>> = {
   maxPayload: 'readLimit',
@@ -41,12 +41,12 @@ const RENAMED: Readonly<Record<string, string>> = {
 
 const OF_RECONNECTING = 'it is an option of reconnecting';
 
-/** Names that are no option of most functions here. */
+/** Names that no function takes, or only a few, and what to do instead. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   routes: 'routes are the second argument of serve',
-  handler: 'the handler is an argument of its own, after the options',
+  handler: 'the handler is a separate argument, after the options',
   clientTracking: 'the server always has its connections, in server.connections',
-  noServer: 'use new Upgrader() for a server of your own',
+  noServer: 'use new Upgrader() for your own server',
   autoPong: 'use conn.setPingHandler to replace the automatic pong',
   skipUTF8Validation: 'text is always checked',
   allowSynchronousEvents: 'messages are read in order, with for await or receive(handler)',
@@ -68,11 +68,11 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
  * options `known`: the last argument of `checkOptionNames`.
  */
 export function optionHints(known: readonly string[]): Readonly<Record<string, string>> {
-  const here = Object.entries(RENAMED).filter(([, option]) => {
+  const renamed = Object.entries(RENAMED).filter(([, option]) => {
     return known.includes(/^\w+/.exec(option)![0]);
   });
   return {
     ...ELSEWHERE,
-    ...Object.fromEntries(here.map(([name, option]) => [name, `use ${option}`])),
+    ...Object.fromEntries(renamed.map(([name, option]) => [name, `use ${option}`])),
   };
 }

@@ -7,7 +7,7 @@ describe('an unknown option', () => {
   it.each<[string, object, string]>([
     ['ws', { maxPayload: 1 }, 'use readLimit'],
     ['ws', { verifyClient: noHandler }, 'use authenticate'],
-    ['ws', { noServer: true }, 'use new Upgrader() for a server of your own'],
+    ['ws', { noServer: true }, 'use new Upgrader() for your own server'],
     ['socket.io', { pingInterval: 1 }, 'use heartbeat: { interval }'],
     ['socket.io', { cors: {} }, 'use allowedOrigins'],
     ['a client', { auth: 'a:b' }, 'use authenticate'],

@@ -164,8 +164,8 @@ export class CloseHandshake {
    * phase CLOSING sets it. Later events may only shorten it.
    */
   deadline: number = Infinity;
-  /** The time that {@link deadline} gives, and its option, for the error. */
-  allowed = '';
+  /** The timeout that {@link deadline} ends, and its option, for the error. */
+  timeoutText = '';
   readonly actions: CloseActions;
   /** We have destroyed the transport, which reports its close later. */
   destroyed = false;
@@ -496,7 +496,7 @@ function giveUp(handshake: CloseHandshake): void {
   handshake.destroyed = true;
   if (handshake.received === undefined) {
     handshake.abortError ??= new TimeoutError(
-      `the peer did not finish the closing handshake within ${handshake.allowed}`,
+      `the peer did not finish the closing handshake within ${handshake.timeoutText}`,
       { permanent: true },
     );
   }
@@ -537,12 +537,12 @@ function setAlarm(handshake: CloseHandshake, ms: number, option = 'closeTimeout'
   if (phase === CLOSED || at >= handshake.deadline) return;
   if (phase === CLOSING) {
     handshake.deadline = at;
-    handshake.allowed = `${ms} ms (option ${option})`;
+    handshake.timeoutText = `${ms} ms (option ${option})`;
   }
   actions.setAlarm(ms);
 }
 
-/** The option that bounds a handshake, which `close` has started with `timeout` in ms or without. */
+/** Names the option of the timeout: that of a call of `close`, or the default. */
 function timeoutOption(timeout: number | undefined): string {
   return timeout === undefined ? 'closeTimeout' : 'timeout of close';
 }

@@ -43,6 +43,6 @@ function observe(platform: Platform, error: unknown, { where, conn }: ReportCont
     const result: unknown = platform.observer?.reported?.(error, where, conn);
     onRejection(result, () => {});
   } catch {
-    // The errors of an observer go to `report`, which has called it.
+    // To report this error would call the observer again.
   }
 }

@@ -19,7 +19,7 @@ const HANDLERS: readonly string[] = [
   'pong handler',
   'close handler',
 ];
-/** The text for a value whose own functions throw. */
+/** The text for a value whose getters or methods throw. */
 const UNPRINTABLE = 'a value that cannot be printed';
 
 /** The last warning about errors of one group, and the errors since. */
@@ -94,8 +94,8 @@ function quietSince(warnedAt: number): Recent {
 }
 
 /**
- * Whether the next error of the group is printed at once. Errors that are withheld for too long
- * have lost their timer: it belonged to a clock that a test has removed.
+ * Whether the next error of the group is printed at once. When errors are withheld for too long,
+ * their timer is lost: it belonged to fake timers that a test has removed.
  */
 function isOver({ count, warnedAt }: Recent, now: number): boolean {
   const quiet = now - warnedAt;

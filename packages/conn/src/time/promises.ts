@@ -80,10 +80,10 @@ export class Deferred<T> {
     this.#resolve(this.#traced(error));
   }
 
-  /** V8 finds the caller while it runs a microtask whose promise leads to the caller's. */
+  /** Captures the stack in a microtask. V8 follows its promise to the async function that awaits. */
   async #traced(error: Error): Promise<never> {
-    // `resolve` links both promises after the first one. The mark adds a second reaction, which
-    // ends V8's search.
+    // The promises are linked after the first microtask. `handled` comes last: it adds a second
+    // reaction to the promise, and V8 stops at a promise with two.
     await RESOLVED;
     await RESOLVED;
     Error.captureStackTrace?.(error);

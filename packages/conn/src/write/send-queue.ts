@@ -347,7 +347,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     if (error === undefined) return undefined;
     // The write after the deadline ends the connection. The deadline itself does not.
     if (error === this.#expired) this.owner.abort(error);
-    // The call of `close` has created the error. The line of the late write is what helps.
+    // `close` has created the error. Its stack must name the late write instead.
     if (error instanceof CloseSentError) Error.captureStackTrace?.(error);
     return rejectedLater(this.owner.shared.platform, error);
   }

@@ -325,8 +325,8 @@ export class WriteSide implements FragmentSink {
   }
 
   /**
-   * Resolves when an earlier message or a blocked transport may have room for the next message;
-   * undefined when nothing is in its way. Rejects at the end.
+   * Resolves when the next message may have room: after an earlier message, or at a drain.
+   * Undefined when it has room now. Rejects at the end.
    */
   untilWritable(): Promise<void> | undefined {
     return this.#busy ? this.#enqueue(0, () => {}) : this.sendQueue.untilDrained();
