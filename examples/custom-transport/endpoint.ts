@@ -36,8 +36,8 @@ export function dial(port: number, hello: string, handle: typeof echo): Socket {
     const isProven = head.once('sec-websocket-accept') === ws.acceptKey(key);
     // Nothing was offered, so nothing may be selected (RFC 6455, section 4.1).
     const isPlain = !head.has('sec-websocket-protocol') && !head.has('sec-websocket-extensions');
-    if (!isUpgrade || !isProven || !isPlain)
-      return socket.destroy(new Error(`the server answered ${head.status}`));
+    const isOpen = isUpgrade && isProven && isPlain;
+    if (!isOpen) return socket.destroy(new Error(`the server answered ${head.status}`));
     const endpoint = new ws.Endpoint({ role: 'client' });
     endpoint.send(hello);
     return run(socket, endpoint, early, handle);

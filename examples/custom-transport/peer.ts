@@ -88,7 +88,7 @@ export class Peer {
         this.#fail(CloseCode.InternalServerErr, '');
         throw error;
       }
-      // The limit is not for the peer.
+      // Do not reveal the limit to the peer.
       const isTooBig = error.closeCode === CloseCode.MessageTooBig;
       this.#fail(error.closeCode, isTooBig ? '' : error.faults.join(', '));
     }

@@ -3,7 +3,7 @@ import { checkRequest, RequestHead } from '@ws/codec';
 import { NodeRequestParser } from '@ws/tests';
 import { Input } from '../harness/input.ts';
 import { bytesOf, ensure, ensureSame, type Target } from '../harness/target.ts';
-import { compareFields, pushHead } from '../oracles/head.ts';
+import { compareFields, pushHead } from '../oracles/head-laws.ts';
 import { type Head, headOf } from '../oracles/http-head.ts';
 import { statusOf } from '../oracles/request.ts';
 

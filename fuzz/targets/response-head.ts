@@ -2,7 +2,7 @@ import { ResponseHead } from '@ws/codec';
 import { nodeAcceptsResponse } from '@ws/tests';
 import { Input } from '../harness/input.ts';
 import { bytesOf, ensure, ensureSame, type Target } from '../harness/target.ts';
-import { compareFields, pushHead } from '../oracles/head.ts';
+import { compareFields, pushHead } from '../oracles/head-laws.ts';
 import { headOf } from '../oracles/http-head.ts';
 
 const RESPONSE = [

@@ -7,8 +7,8 @@ import { type ConnHandler, type ServeOptions, serve } from '@ws/node-server';
 import { nothingLeft, selfSigned, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 
-// What a developer sees after a mistake. Each row makes one. The text has to say what happened and
-// what to do, and the stack has to name the line of the caller: this file.
+// What a developer sees after a mistake. Each row makes one mistake. The message says what happened
+// and what to do. The stack names the line of the caller, which is in this file.
 const HERE = /\bmistakes\.test\.ts:\d+/;
 
 interface Mistake {
@@ -22,7 +22,7 @@ interface Mistake {
 type Any = any;
 
 const nothing: ConnHandler<Any> = () => {};
-const wrong = (options: Any, handler: Any = nothing): unknown => serve(options, handler);
+const serveWrongly = (options: Any, handler: Any = nothing): unknown => serve(options, handler);
 const conn = (): Any => connPair()[0];
 
 async function served(
@@ -46,7 +46,7 @@ async function dialed(url: string, options: Any = {}): Promise<ClientConn> {
   return client;
 }
 
-const arguments_: readonly Mistake[] = [
+const wrongArguments: readonly Mistake[] = [
   {
     mistake: 'a URL without a scheme',
     make: () => dial('localhost:8080'),
@@ -92,27 +92,27 @@ const arguments_: readonly Mistake[] = [
   },
   {
     mistake: 'an allowed origin with a slash',
-    make: () => wrong({ allowedOrigins: ['http://localhost:5173/'] }),
+    make: () => serveWrongly({ allowedOrigins: ['http://localhost:5173/'] }),
     says: 'an origin has no path; write http://localhost:5173',
   },
   {
     mistake: 'an allowed origin without a scheme',
-    make: () => wrong({ allowedOrigins: ['localhost:5173'] }),
+    make: () => serveWrongly({ allowedOrigins: ['localhost:5173'] }),
     says: 'got localhost:5173; an origin starts with its scheme',
   },
   {
     mistake: 'every origin',
-    make: () => wrong({ allowedOrigins: ['*'] }),
+    make: () => serveWrongly({ allowedOrigins: ['*'] }),
     says: 'got *; to admit every page set checkOrigin: () => true',
   },
   {
     mistake: 'a port that is a string',
-    make: () => wrong({ port: '8080' }),
+    make: () => serveWrongly({ port: '8080' }),
     says: 'port: expected a number, got string',
   },
   {
     mistake: 'a port that is too high',
-    make: () => wrong({ port: 99_999 }),
+    make: () => serveWrongly({ port: 99_999 }),
     says: 'port: expected 0 to 65535, got 99999',
   },
   {
@@ -125,37 +125,37 @@ const arguments_: readonly Mistake[] = [
   },
   {
     mistake: 'a heartbeat that is a boolean',
-    make: () => wrong({ heartbeat: true }),
+    make: () => serveWrongly({ heartbeat: true }),
     says: 'heartbeat: expected false or { interval, timeout }, got boolean',
   },
   {
     mistake: 'a port instead of the options',
-    make: () => wrong(8080),
+    make: () => serveWrongly(8080),
     says: 'serve: expected an object of options, got number',
   },
   {
     mistake: 'no handler',
-    make: () => wrong({}, null),
+    make: () => serveWrongly({}, null),
     says: 'handler: expected a function, or routes by path, got null',
   },
   {
     mistake: 'the app of Express as the server',
-    make: () => wrong({ server: () => {} }),
+    make: () => serveWrongly({ server: () => {} }),
     says: 'got function; pass what app.listen() returns',
   },
   {
     mistake: 'a route without a slash',
-    make: () => wrong({}, { chat: nothing }),
+    make: () => serveWrongly({}, { chat: nothing }),
     says: '"chat" does not start with a slash; write "/chat"',
   },
   {
     mistake: 'TLS without a certificate',
-    make: () => wrong({ tls: {} }),
+    make: () => serveWrongly({ tls: {} }),
     says: 'tls: has no certificate; set key and cert',
   },
   {
     mistake: 'the path of a certificate instead of its text',
-    make: () => wrong({ tls: { key: './key.pem', cert: './cert.pem' } }),
+    make: () => serveWrongly({ tls: { key: './key.pem', cert: './cert.pem' } }),
     says: 'tls: key, cert, ca and pfx are the contents of the files, not their paths',
   },
   {
@@ -255,7 +255,7 @@ const arguments_: readonly Mistake[] = [
   },
 ];
 
-const network: readonly Mistake[] = [
+const failedConnections: readonly Mistake[] = [
   {
     mistake: 'a port on which nothing listens',
     make: () => dial('ws://127.0.0.1:9'),
@@ -390,11 +390,14 @@ const network: readonly Mistake[] = [
 describe('the error of', () => {
   nothingLeft();
 
-  it.each([...arguments_, ...network])('$mistake', async ({ make, says }) => {
-    const error = await errorOf(make);
-    expect(error.message).toContain(says);
-    expect(error.stack).toMatch(HERE);
-  });
+  it.each([...wrongArguments, ...failedConnections])(
+    '$mistake says what to do and names the line of the caller',
+    async ({ make, says }) => {
+      const error = await errorOf(make);
+      expect(error.message).toContain(says);
+      expect(error.stack).toMatch(HERE);
+    },
+  );
 });
 
 async function errorOf(make: () => unknown): Promise<Error> {
@@ -406,7 +409,7 @@ async function errorOf(make: () => unknown): Promise<Error> {
   throw new Error('no error');
 }
 
-/** A row whose mistake is in a function that the server calls. The warning has all texts. */
+/** A mistake in a function that the server calls. The warning contains every text of `says`. */
 interface ServerMistake {
   readonly mistake: string;
   readonly options?: ServeOptions<Any>;
@@ -414,7 +417,7 @@ interface ServerMistake {
   readonly says: readonly string[];
 }
 
-const onServer: readonly ServerMistake[] = [
+const serverMistakes: readonly ServerMistake[] = [
   {
     mistake: 'a handler that throws',
     handler: () => void (undefined as Any).name,
@@ -453,14 +456,17 @@ const onServer: readonly ServerMistake[] = [
 describe('the warning of', () => {
   nothingLeft();
 
-  it.each(onServer)('$mistake', async ({ options = {}, handler = nothing, says }) => {
-    const warned = once(process, 'warning') as Promise<[Error]>;
-    const url = await served(options, { '/chat': handler });
-    const client = await dialed(`${url}/chat`).catch(() => undefined);
-    await client?.send('hello');
-    const [{ message }] = await warned;
-    for (const text of says) expect(message).toContain(text);
-    expect(message).toMatch(HERE);
-    expect(message).toContain('The option report gets such errors');
-  });
+  it.each(serverMistakes)(
+    '$mistake names the function and the line of the mistake',
+    async ({ options = {}, handler = nothing, says }) => {
+      const warned = once(process, 'warning') as Promise<[Error]>;
+      const url = await served(options, { '/chat': handler });
+      const client = await dialed(`${url}/chat`).catch(() => undefined);
+      await client?.send('hello');
+      const [{ message }] = await warned;
+      for (const text of says) expect(message).toContain(text);
+      expect(message).toMatch(HERE);
+      expect(message).toContain('The option report gets such errors');
+    },
+  );
 });

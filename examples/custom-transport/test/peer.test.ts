@@ -85,7 +85,7 @@ describe('Peer', () => {
     expect(sent()).toHaveLength(1);
     const close = parseCloseMessage(sent()[0]!.payload);
     expect(close.code).toBe(code);
-    // The limit is not for the peer.
+    // Do not reveal the limit to the peer.
     expect(close.reason).not.toContain(String(MIB));
   });
 

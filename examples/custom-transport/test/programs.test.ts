@@ -185,22 +185,22 @@ describe.each(programs)('the program $name', ({ start, client }) => {
     expect(await client(port)).toEqual(['grüße', 4000]);
   });
 
-  it('survives a client that resets, and one that never reads', async () => {
+  it('survives a client that resets, and a client that never reads', async () => {
     const port = await listen();
-    const rude = open(port);
-    await once(rude, 'data');
-    rude.resetAndDestroy();
-    const greedy = open(port);
-    await once(greedy, 'data');
-    greedy.pause();
+    const resetting = open(port);
+    await once(resetting, 'data');
+    resetting.resetAndDestroy();
+    const unread = open(port);
+    await once(unread, 'data');
+    unread.pause();
     const frame = encodeFrame(2, new Uint8Array(60_000), MASK);
     const before = process.memoryUsage().arrayBuffers;
     // Our side of the socket fills up when the server no longer reads.
     let written = 0;
-    while (greedy.write(frame) || (await drained(greedy))) written += frame.length;
+    while (unread.write(frame) || (await drained(unread))) written += frame.length;
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(60 * 2 ** 20);
     expect(written).toBeLessThan(200 * 2 ** 20);
-    greedy.destroy();
+    unread.destroy();
     expect(await client(port)).toEqual(['grüße', 4000]);
   });
 
@@ -224,7 +224,7 @@ describe.each(programs)('the program $name', ({ start, client }) => {
   });
 
   it.each<[string, (answer: string) => string]>([
-    ['no other answer', (answer) => answer],
+    ['an immediate answer', (answer) => answer],
     ['interim answers', (answer) => `${'HTTP/1.1 103 \r\nLink: x\r\n\r\n'.repeat(1000)}${answer}`],
   ])('has a client that connects after %s', async (_, change) => {
     // The server accepts and leaves: the client reports the end.

@@ -25,8 +25,8 @@ export interface Example {
 }
 
 /**
- * The exit codes of a program that ended on SIGINT. npm forwards the signal of the terminal once more. That one may meet
- * a program that has closed its connections and is exiting: null.
+ * The exit codes of a program that ended on SIGINT. npm forwards the terminal's signal: the program
+ * gets it twice. If the second one arrives while the program exits, the code is null.
  */
 export const ENDED_BY_SIGINT: readonly (number | null)[] = [0, null];
 
