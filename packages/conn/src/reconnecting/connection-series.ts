@@ -108,7 +108,8 @@ export class ConnectionSeries<C extends Conn> implements AsyncIterableIterator<C
       conn = await this.#dial();
       if (conn !== undefined) await this.#prepareConn(conn);
     } catch (error) {
-      await conn?.close(CloseCode.InternalServerErr);
+      const stops = conn !== undefined && (await this.#closesWithStopCode(conn));
+      if (stops) this.#end();
       if (!signal.aborted) this.#failed(error, this.#extraDelay(error, conn !== undefined));
       return undefined;
     }
@@ -135,6 +136,13 @@ export class ConnectionSeries<C extends Conn> implements AsyncIterableIterator<C
     const work = this.#prepare?.(conn) as Partial<PromiseLike<unknown>> | undefined;
     if (typeof work?.then !== 'function') return;
     await untilAborted(this.#ended.signal, Promise.race([work, rejectsAtEnd(conn)]));
+  }
+
+  /** Closes a connection whose work has failed. Whether the peer ended it before, for good. */
+  async #closesWithStopCode(conn: C): Promise<boolean> {
+    const wasOpen = conn.state === 'open';
+    const { code } = await conn.close(CloseCode.InternalServerErr);
+    return !wasOpen && this.#plan.stopCodes.has(code);
   }
 
   async #wait(): Promise<void> {

@@ -243,7 +243,8 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
     const info = await conn.closed;
     this.#conn = undefined;
     this.#emit('close', info);
-    // Not after the end: no dial follows that would have to wait for readers.
+    // After the end no code has to read first: `close` may be awaited where a message is handled.
+    if (this.#closing) return;
     await untilAborted(this.#series.signal, Promise.all([receiving, ...this.#readers]));
   }
 

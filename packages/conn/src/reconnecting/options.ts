@@ -57,7 +57,7 @@ export interface ReconnectingConnOptions<C extends Conn = Conn> extends Reconnec
   /**
    * Runs for each new connection before queued messages are sent: log in and subscribe here. May
    * be async. Its error counts as a failed dial, and so does the end of the connection before it
-   * has finished. Write to `conn`: the `send` of this object waits for this function.
+   * has finished, except with one of `stopCodes`. Write to `conn`: the `send` of this object waits for this function.
    */
   readonly onOpen?: ((conn: C) => unknown) | undefined;
   /** The most bytes of messages that wait for a connection. `false` for no bound. Default: 1 MiB. */

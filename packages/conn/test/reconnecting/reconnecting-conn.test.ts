@@ -264,6 +264,19 @@ describe('ReconnectingConn.onOpen', () => {
     await next(client, 'open');
     expect(calls).toBe(2);
   });
+
+  it('is followed by no dial when the peer ends the connection with a stop code', async () => {
+    const all = dials();
+    const seen: unknown[] = [];
+    const client = live(all, {
+      onOpen: (conn) => conn.readMessage(),
+      retry: (error) => void seen.push(error),
+    });
+    await (await all.server(0)).close(1008, 'bad token');
+    expect(await client.closed).toEqual({ unsent: [] });
+    expect(all.servers).toHaveLength(1);
+    expect(seen).toEqual([]);
+  });
 });
 
 describe('reading from a ReconnectingConn', () => {
@@ -417,6 +430,29 @@ describe('ReconnectingConn.close', () => {
     while (client.state !== 'waiting') await new Promise((resolve) => void setImmediate(resolve));
     expect(await client.close()).toEqual({ unsent: [] });
     expect(client.state).toBe('closed');
+  });
+
+  it('may be awaited in the body of the loop over the messages', async () => {
+    const all = dials();
+    const client = live(all);
+    const server = await all.server(0);
+    void server.discardReads();
+    void server.send('bye');
+    for await (const message of client) {
+      expect(message.text()).toBe('bye');
+      expect(await client.close()).toEqual({ unsent: [] });
+    }
+    expect(client.state).toBe('closed');
+  });
+
+  it('may be awaited in the handler of receive', async () => {
+    const all = dials();
+    const client = live(all);
+    const server = await all.server(0);
+    void server.discardReads();
+    void server.send('bye');
+    await client.receive(async () => void (await client.close()));
+    expect(await client.closed).toEqual({ unsent: [] });
   });
 
   it('has no effect the second time, and with a bad code', async () => {
