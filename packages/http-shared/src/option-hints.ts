@@ -39,7 +39,41 @@ const RENAMED: Readonly<Record<string, string>> = {
   closeHandshakeTimeout: 'closeTimeout',
 };
 
-const OF_RECONNECTING = 'it is an option of reconnecting';
+/** Options of our own functions, and the function that has them. */
+const OWNERS: Readonly<Record<string, readonly string[]>> = {
+  serve: [
+    'port',
+    'host',
+    'socketPath',
+    'listen',
+    'server',
+    'request',
+    'authenticate',
+    'checkOrigin',
+    'allowedOrigins',
+    'allowedHosts',
+    'sameHost',
+    'trustProxy',
+    'clientAddress',
+    'unmatched',
+    'maxHandshakes',
+    'maxConnections',
+    'maxConnectionsPerAddress',
+  ],
+  dial: [
+    'proxy',
+    'proxyTls',
+    'netDial',
+    'netDialTLS',
+    'lookup',
+    'family',
+    'localAddress',
+    'followRedirects',
+    'jar',
+  ],
+  reconnecting: ['minDelay', 'maxDelay', 'stopCodes', 'retry'],
+  ReconnectingConn: ['onOpen', 'maxQueuedBytes', 'maxQueuedMessages'],
+};
 
 /** Names that no function takes, or only a few, and what to do instead. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
@@ -57,10 +91,9 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   zlibInflateOptions: 'messages are inflated within readLimit',
   concurrencyLimit: 'all connections of a process share the threads of zlib',
   reconnection: 'use the function reconnecting instead',
-  minDelay: OF_RECONNECTING,
-  maxDelay: OF_RECONNECTING,
-  stopCodes: OF_RECONNECTING,
-  retry: OF_RECONNECTING,
+  transports: 'WebSocket is the only transport',
+  autoConnect: 'dial connects at once',
+  forceNew: 'each dial opens a connection of its own',
 };
 
 /**
@@ -71,7 +104,11 @@ export function optionHints(known: readonly string[]): Readonly<Record<string, s
   const renamed = Object.entries(RENAMED).filter(([, option]) => {
     return known.includes(/^\w+/.exec(option)![0]);
   });
+  const ofOthers = Object.entries(OWNERS).flatMap(([owner, names]) =>
+    names.map((name) => [name, `it is an option of ${owner}`]),
+  );
   return {
+    ...Object.fromEntries(ofOthers),
     ...ELSEWHERE,
     ...Object.fromEntries(renamed.map(([name, option]) => [name, `use ${option}`])),
   };

@@ -3,7 +3,7 @@ import { type Extension } from '@ws/codec';
 import { offerDeflate } from '@ws/codec/internal';
 import { TimeoutError, type Transport, TransportError } from '@ws/conn';
 import { checkOptionNames, deflateLimits } from '@ws/conn/internal';
-import { isInstance, optionHints } from '@ws/http-shared';
+import { isInstance } from '@ws/http-shared';
 import { nodePlatform, socketTransport } from '@ws/node-io';
 import {
   deflateOf,
@@ -27,6 +27,7 @@ import {
   checkDialerOptions,
   checkDialOptions,
   checkNotSubprotocols,
+  clientHints,
   DIAL_OPTION_NAMES,
   DIALER_OPTION_NAMES,
   type DialerOptions,
@@ -263,8 +264,10 @@ function tooManyRedirects(response: HttpResponse, followed: number): BadHandshak
 export const defaultDialer: Dialer = /* @__PURE__ */ new Dialer();
 
 /** The options that {@link dial} takes. */
-const OPTION_NAMES: readonly string[] = [...DIAL_OPTION_NAMES, ...DIALER_OPTION_NAMES];
-const OPTION_HINTS = /* @__PURE__ */ optionHints(OPTION_NAMES);
+const OPTION_NAMES: readonly string[] = /* @__PURE__ */ [
+  ...new Set([...DIAL_OPTION_NAMES, ...DIALER_OPTION_NAMES]),
+];
+const OPTION_HINTS = /* @__PURE__ */ clientHints(OPTION_NAMES);
 
 /**
  * Opens a WebSocket connection. For many connections with the same options, create one

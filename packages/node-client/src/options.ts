@@ -111,14 +111,24 @@ export const DIAL_OPTION_NAMES: readonly (keyof DialOptions)[] = [
   'signal',
 ];
 
+/** {@link optionHints} for a client: the URL has what a server gets as options. */
+export function clientHints(known: readonly string[]): Readonly<Record<string, string>> {
+  const ofUrl = ['host', 'port', 'path', 'query'].map((name) => [name, 'it belongs into the URL']);
+  return {
+    ...optionHints(known),
+    ...Object.fromEntries(ofUrl),
+    socketPath: 'write the URL ws+unix:/run/app.sock:/path',
+  };
+}
+
 const OF_EACH_DIAL = 'it is an option of each dial, not of the Dialer';
 const DIALER_HINTS = {
-  ...optionHints(DIALER_OPTION_NAMES),
+  ...clientHints(DIALER_OPTION_NAMES),
   headers: OF_EACH_DIAL,
   signal: OF_EACH_DIAL,
 };
 const DIAL_HINTS = {
-  ...optionHints(DIAL_OPTION_NAMES),
+  ...clientHints(DIAL_OPTION_NAMES),
   ...Object.fromEntries(
     DIALER_OPTION_NAMES.map((name) => [name, 'it is an option of new Dialer(), not of its dials']),
   ),

@@ -108,15 +108,24 @@ function readHeaders(headers: HeadersInput): [string, string][] {
     checkName(name);
     for (const line of Array.isArray(value) ? (value as unknown[]) : [value]) {
       if (typeof line !== 'string') throw new TypeError(`headers: ${name} is not a string`);
-      validateHeaderValue(name, line);
+      named(() => validateHeaderValue(name, line));
       lines.push([name, line]);
     }
   }
   return lines;
 }
 
+/** @throws TypeError with the message of Node's error, and the option. */
+function named(check: () => void): void {
+  try {
+    check();
+  } catch (cause) {
+    throw new TypeError(`headers: ${(cause as Error).message}`, { cause });
+  }
+}
+
 function checkName(name: string): void {
-  validateHeaderName(name);
+  named(() => validateHeaderName(name));
   const lower = name.toLowerCase();
   if (HANDSHAKE_HEADERS.has(lower)) {
     throw new TypeError(`headers: ${name} is the handshake's own and cannot be set`);

@@ -151,6 +151,26 @@ describe('dial', () => {
       nobody,
       'dial: unknown option origin; use headers: { Origin }',
     ],
+    ['an option of serve', { authenticate() {} }, nobody, 'authenticate; it is an option of serve'],
+    [
+      'an option of ReconnectingConn',
+      { onOpen() {} },
+      nobody,
+      'onOpen; it is an option of ReconnectingConn',
+    ],
+    ['a part of the URL', { port: 80 }, nobody, 'unknown option port; it belongs into the URL'],
+    [
+      'a query, as in socket.io',
+      { query: {} },
+      nobody,
+      'unknown option query; it belongs into the URL',
+    ],
+    [
+      'a transport, as in socket.io',
+      { transports: [] },
+      nobody,
+      'unknown option transports; WebSocket is the only transport',
+    ],
     ['subprotocols, as in browsers', ['chat'], nobody, 'write { subprotocols: [...] }'],
     ['a subprotocol, as in browsers', 'chat', nobody, 'write { subprotocols: [...] }'],
     [
@@ -171,6 +191,18 @@ describe('dial', () => {
       { signal: null },
       nobody,
       'signal: expected an AbortSignal, got null',
+    ],
+    [
+      'a header with a line break',
+      { headers: { cookie: 'a\r\nb' } },
+      nobody,
+      'headers: Invalid character in header content ["cookie"]',
+    ],
+    [
+      'a malformed name of a header',
+      { headers: { 'a b': 'c' } },
+      nobody,
+      'headers: Header name must be a valid HTTP token ["a b"]',
     ],
     ['headers that are none', { headers: 5 }, nobody, 'headers: expected an object or pairs'],
     [
@@ -195,6 +227,11 @@ describe('dial', () => {
     const dialed = dial(url, options as DialOptions);
     await expect(dialed).rejects.toThrow(TypeError);
     await expect(dialed).rejects.toThrow(why);
+  });
+
+  it('lists each known option once', async () => {
+    const error = await dial(nobody, { zap: 5 } as DialOptions).catch(String);
+    expect(String(error).match(/\bsubprotocols\b/g)).toHaveLength(1);
   });
 
   it('rejects with a SyntaxError for a malformed URL, and opens nothing', async () => {

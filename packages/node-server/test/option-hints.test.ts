@@ -11,6 +11,8 @@ describe('an unknown option', () => {
     ['socket.io', { pingInterval: 1 }, 'use heartbeat: { interval }'],
     ['socket.io', { cors: {} }, 'use allowedOrigins'],
     ['a client', { auth: 'a:b' }, 'use authenticate'],
+    ['dial', { proxy: 'env' }, 'it is an option of dial'],
+    ['ReconnectingConn', { onOpen: noHandler }, 'it is an option of ReconnectingConn'],
     ['https', { key: '', cert: '' }, 'use tls: { key }'],
     ['net', { signal: AbortSignal.abort() }, 'use server.close() to stop the server'],
     ['net', { path: '/a' }, 'use socketPath for a Unix socket'],

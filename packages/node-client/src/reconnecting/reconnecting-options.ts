@@ -12,12 +12,13 @@ import type {
   ReconnectingConnOptions as LiveOptions,
   ReconnectOptions,
 } from '@ws/conn/reconnecting';
-import { assertOption, optionHints } from '@ws/http-shared';
+import { assertOption } from '@ws/http-shared';
 import type { ClientConn } from '../client-conn.ts';
 import { DialScope } from '../dial-scope.ts';
 import { Dialer } from '../dialer.ts';
 import {
   checkDialOptions,
+  clientHints,
   DIAL_OPTION_NAMES,
   DIALER_OPTION_NAMES,
   type DialerOptions,
@@ -80,7 +81,7 @@ export function planReconnectingConn(
 /** @throws TypeError for an unknown option. */
 function checkNames(owner: string, options: object, own: readonly string[]): void {
   const known = [...new Set([...own, ...DIAL_NAMES])];
-  checkOptionNames(owner, options, known, 'reject', optionHints(known));
+  checkOptionNames(owner, options, known, 'reject', clientHints(known));
 }
 
 /** @throws TypeError, RangeError or SyntaxError for a bad URL or option. */
