@@ -117,7 +117,7 @@ export class LiveConn<C extends Conn> implements AsyncIterable<Message>, AsyncDi
    * Calls `handler` with every message of every connection.
    *
    * @param handler - As for `Conn.receive`. The connection closes with 1011 when the handler fails.
-   *   An error other than a WebSocketError ends this object.
+   *   An error other than a WebSocketError of that connection ends this object.
    * @returns Resolves at the end.
    * @throws (rejects) The error that ended this object; ReadPendingError when `receive` was called
    *   before; TypeError when `handler` is not a function.

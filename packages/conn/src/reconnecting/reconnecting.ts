@@ -1,6 +1,6 @@
-import { CloseCode, WebSocketError } from '@ws/codec';
+import { CloseCode, ProtocolError, WebSocketError } from '@ws/codec';
 import { type Conn, failureOf, handlerStarted } from '../conn.ts';
-import { CloseError, CloseSentError, TransportError } from '../errors.ts';
+import { CloseError, CloseSentError, ReadLimitError, TransportError } from '../errors.ts';
 import { kind } from '../validate.ts';
 import { ConnectionSeries } from './connection-series.ts';
 import {
@@ -101,16 +101,23 @@ async function handleAll<C extends Conn>(
   }
 }
 
+/** The codes of errors that no connection can cause: it exists only after its handshake. */
+const HANDSHAKE_CODES: readonly string[] = ['WS_ERR_BAD_HANDSHAKE', 'WS_ERR_HANDSHAKE'];
+
 /**
  * Whether `error` is a WebSocketError that `conn` may have caused. The end of a connection is not
  * the error of one that is still open, or of one that a handler of `receive` failed with it.
  */
 export function isErrorOf(conn: Conn, error: unknown): boolean {
+  if (!(error instanceof WebSocketError) || HANDSHAKE_CODES.includes(error.code)) return false;
+  // These two fail their connection.
+  if (error instanceof ProtocolError || error instanceof ReadLimitError) {
+    return conn.state !== 'open';
+  }
   const isEnd =
     error instanceof CloseError ||
     error instanceof CloseSentError ||
     error instanceof TransportError;
-  if (!(error instanceof WebSocketError)) return false;
   return !isEnd || (conn.state !== 'open' && failureOf(conn) !== error);
 }
 

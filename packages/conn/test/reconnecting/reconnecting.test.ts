@@ -1,6 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { type Conn, connPair, JSONError, WebSocketError } from '../../src/index.ts';
+import {
+  type Conn,
+  connPair,
+  JSONError,
+  ProtocolError,
+  ReadLimitError,
+  WebSocketError,
+} from '../../src/index.ts';
 import { reconnecting } from '../../src/reconnecting/index.ts';
 import { dials, fast } from './dials.ts';
 
@@ -55,6 +62,32 @@ describe('reconnecting with a handler', () => {
     peer.terminate();
     await expect(running).rejects.toBeInstanceOf(WebSocketError);
     expect(all.signals).toHaveLength(1);
+  });
+
+  it.each<[string, Error]>([
+    ['a refused handshake', new WebSocketError('bad handshake: 401', 'WS_ERR_BAD_HANDSHAKE')],
+    ['a refused request', new WebSocketError('401: no cookie', 'WS_ERR_HANDSHAKE')],
+    ['a broken rule of another peer', new ProtocolError(1002, ['RSV2 set'])],
+    ['a long message of another peer', new ReadLimitError(5)],
+  ])('rejects for %s, which is no error of this open connection', async (_, failure) => {
+    const all = dials();
+    const running = reconnecting(all.dial, fast, () => Promise.reject(failure));
+    void (await all.server(0)).discardReads().catch(() => {});
+    const first = Promise.race([running, all.server(1)]);
+    await expect(first).rejects.toBe(failure);
+  });
+
+  it('dials again after a message over the read limit of this connection', async () => {
+    const all = dials();
+    const running = reconnecting(all.dial, fast, async (conn) => {
+      conn.setReadLimit(5);
+      await conn.readMessage();
+    });
+    const server = await all.server(0);
+    void server.discardReads().catch(() => {});
+    await server.send('123456');
+    await (await all.server(1)).close(1008);
+    await running;
   });
 
   it('closes with 1011 and dials again for a message that is no JSON', async () => {
