@@ -51,6 +51,8 @@ describe('ReconnectingConn', () => {
     const server = await answers(accepts);
     const live = new ReconnectingConn(server.url, {
       ...fast,
+      // The server answers no close frame.
+      closeTimeout: 50,
       onOpen: () => (undefined as unknown as { x: number }).x,
     });
     expect((await live.closed).error).toBeInstanceOf(TypeError);
