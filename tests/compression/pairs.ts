@@ -157,6 +157,22 @@ export function wsSuite(
       });
     });
 
+    it.each([0, 1])('sends ws small messages of every size at level %i', async (level) => {
+      const url = await echoServer({
+        serverNoContextTakeover: true,
+        clientNoContextTakeover: true,
+      });
+      const conn = await new Dialer({ compression: { threshold: 0, level } }).dial(url);
+      whenOver(() => conn.terminate());
+      const random = seeded(`small, ${backend} ${level}`);
+      const texts = Array.from({ length: 530 }, (_, size) =>
+        someText(random, size, size % 3 === 0 ? 'same' : 'words'),
+      );
+      await echoedByWs(conn, [texts]);
+      expect(conn.stats.bytesOut).toBeLessThan(Buffer.byteLength(texts.join('')) * 0.8);
+      await conn.close();
+    });
+
     it('carries 1 MiB to ws and back', async () => {
       const url = await echoServer({ threshold: 0 });
       const conn = await new Dialer({ compression: 'takeover' }).dial(url);

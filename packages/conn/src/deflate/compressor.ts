@@ -8,6 +8,13 @@ import { HistoryRing } from './window.ts';
 const TAIL = 4;
 /** Instead of a history: the deflater continues. */
 const KEEP = 0;
+/**
+ * Messages of at most this size are compressed without zlib. At 128 bytes that takes a sixth of the
+ * time for a tenth more bytes, at 512 bytes a third of the time for a fifth more. So the larger
+ * bound is for the levels that prefer speed.
+ */
+const SMALL = 128;
+const SMALL_AT_FAST_LEVELS = 512;
 
 /**
  * Compresses the messages of one connection. With context takeover, a connection that sends often
@@ -93,6 +100,7 @@ export class Compressor {
    * @throws what the platform throws, for example without memory.
    */
   deflate(bytes: Uint8Array, start: number, end: number): number {
+    if (!this.#takeover && this.#isSmall(end - start)) return this.#small(bytes, start, end);
     const { key, engines } = this;
     const remembers = this.#takeover && this.#remembers(key);
     if (this.#takeover && !remembers) {
@@ -110,6 +118,7 @@ export class Compressor {
 
   /** Compresses a message without context, for every connection with the same window and level. */
   deflateAlone(bytes: Uint8Array): number {
+    if (this.#isSmall(bytes.length)) return this.#small(bytes, 0, bytes.length);
     const engine = this.engines.deflaters.acquire(this.key);
     const n = this.#whole(engine, undefined, bytes, 0, bytes.length);
     this.engines.deflaters.release(engine);
@@ -152,6 +161,16 @@ export class Compressor {
     }
     engine.owner = undefined;
     return false;
+  }
+
+  #isSmall(size: number): boolean {
+    return size <= (this.level > 0 ? SMALL : SMALL_AT_FAST_LEVELS);
+  }
+
+  #small(bytes: Uint8Array, start: number, end: number): number {
+    const { fixedDeflater, output } = this.engines;
+    const n = fixedDeflater.deflate(bytes, start, end, output, this.windowBits);
+    return n < end - start ? n : 0;
   }
 
   /** @param history - The context to start with; `KEEP` when the deflater has it already. */

@@ -2,6 +2,7 @@ import { poolGuard } from '@ws/codec/internal';
 import type { DeflateSource } from '../platform/deflate-engine.ts';
 import type { Platform } from '../platform/platform.ts';
 import { DeflaterPool } from './deflater-pool.ts';
+import { FixedDeflater } from './fixed-deflater.ts';
 import { InflateBudget } from './inflate-budget.ts';
 import { InflateBuffers } from './inflate-buffers.ts';
 import { InflaterPool, type InflaterSource, UnpooledInflaters } from './inflater-pool.ts';
@@ -30,6 +31,8 @@ export class EnginePool implements InflateResources, EngineKeeper {
   readonly source: DeflateSource;
   readonly inflaters: InflaterPool;
   readonly deflaters: DeflaterPool;
+  /** For small messages, which need no engine. */
+  readonly fixedDeflater: FixedDeflater = new FixedDeflater();
   readonly inflateBudget: InflateBudget;
   /** Buffers for inflated payload. */
   readonly inflateBuffers: InflateBuffers = new InflateBuffers();

@@ -1,4 +1,5 @@
-// Compressed messages, and writes that wait for them. The fake engines return two bytes each.
+// Compressed messages, and writes that wait for them. The fake engines return two bytes each. They
+// get the messages above 128 bytes.
 import { FakePlatform, inWords, naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import {
@@ -17,7 +18,7 @@ import type {
 import { NO_TAKEOVER } from './inflating-platform.ts';
 
 const TAIL = [0, 0, 0xff, 0xff];
-const THRESHOLD = 100;
+const THRESHOLD = 150;
 /** A message that is longer is compressed on another thread. */
 const LATE = 1000;
 
@@ -91,10 +92,10 @@ const bytes = (size: number): Uint8Array => new Uint8Array(size).fill(0x62);
 describe('a compressed message', () => {
   it('has at least the threshold, counted in bytes', async () => {
     const { conn, sent } = compressing();
-    for (const text of [a(33), a(34), a(99), a(100), `${'é'.repeat(49)}a`, 'é'.repeat(50)])
+    for (const text of [a(49), a(50), a(149), a(150), `${'é'.repeat(74)}a`, 'é'.repeat(75)])
       await conn.send(text);
-    await conn.send(bytes(99));
-    await conn.send(bytes(100));
+    await conn.send(bytes(149));
+    await conn.send(bytes(150));
     const marks = (await sent()).map((frame) => (frame.startsWith('*') ? '*' : '-'));
     expect(marks.join('')).toBe('---*-*-*');
     expect((await sent()).filter((frame) => frame.startsWith('*'))).toEqual([
@@ -106,9 +107,9 @@ describe('a compressed message', () => {
 
   it('follows the option compress of its writer', async () => {
     const { conn, sent } = compressing();
-    await conn.send(a(10), { compress: true });
+    await conn.send(a(140), { compress: true });
     await conn.send(a(200), { compress: false });
-    await conn.send(bytes(10), { compress: true });
+    await conn.send(bytes(140), { compress: true });
     await conn.send(bytes(200), { compress: false });
     await conn.send('', { compress: true });
     expect(await sent()).toEqual(['*text aa', 'text <200>', '*binary bb', 'binary <200>', 'text']);
@@ -155,12 +156,12 @@ describe('a compressed message', () => {
   });
 
   it('is compressed when it becomes the first in the queue, and is not rejected then', async () => {
-    const { conn, transport, sent } = compressing({ maxBufferedAmount: 3_500 });
+    const { conn, transport, sent } = compressing({ maxBufferedAmount: 3_600 });
     const writer = await conn.nextWriter(TextMessage);
-    const prepared = new PreparedMessage(TextMessage, a(110));
-    const writes = [conn.send(a(120)), conn.send(bytes(120)), conn.writePreparedMessage(prepared)];
-    await expect(conn.send(bytes(120))).rejects.toMatchObject({ code: 'WS_ERR_BACKPRESSURE' });
-    expect(conn.bufferedAmount).toBe(350);
+    const prepared = new PreparedMessage(TextMessage, a(150));
+    const writes = [conn.send(a(160)), conn.send(bytes(160)), conn.writePreparedMessage(prepared)];
+    await expect(conn.send(bytes(160))).rejects.toMatchObject({ code: 'WS_ERR_BACKPRESSURE' });
+    expect(conn.bufferedAmount).toBe(470);
     transport.block();
     await writer.close();
     await sent();
@@ -323,11 +324,11 @@ describe('a large message that another thread compresses', () => {
 describe('a prepared message', () => {
   it('is compressed from the threshold on, and uncompressed when that fails', async () => {
     const { conn, source, sent } = compressing();
-    await conn.writePreparedMessage(new PreparedMessage(TextMessage, a(99)));
-    await conn.writePreparedMessage(new PreparedMessage(TextMessage, a(100)));
+    await conn.writePreparedMessage(new PreparedMessage(TextMessage, a(149)));
+    await conn.writePreparedMessage(new PreparedMessage(TextMessage, a(150)));
     source.failure = new Error('no memory');
-    await conn.writePreparedMessage(new PreparedMessage(TextMessage, a(101)));
-    expect(await sent()).toEqual(['text <99>', '*text aa', 'text <101>']);
+    await conn.writePreparedMessage(new PreparedMessage(TextMessage, a(151)));
+    expect(await sent()).toEqual(['text <149>', '*text aa', 'text <151>']);
   });
 });
 
@@ -366,8 +367,8 @@ describe('a message in fragments', () => {
   });
 
   it.each([
-    { says: 'nothing, and it is short', size: 99, options: {}, compressed: false },
-    { says: 'nothing', size: 100, options: {}, compressed: true },
+    { says: 'nothing, and it is short', size: 149, options: {}, compressed: false },
+    { says: 'nothing', size: 150, options: {}, compressed: true },
     { says: 'nothing, and its end is far', size: 400, options: {}, compressed: true },
     { says: 'yes', size: 10, options: { compress: true }, compressed: true },
     { says: 'no', size: 400, options: { compress: false }, compressed: false },
