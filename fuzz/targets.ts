@@ -3,6 +3,7 @@ import { apiSequence } from './targets/api-sequence.ts';
 import { clientReply } from './targets/client-reply.ts';
 import { closePayload } from './targets/close-payload.ts';
 import { extensionsHeader } from './targets/extensions-header.ts';
+import { fixedDeflater } from './targets/fixed-deflater.ts';
 import { frameHeader } from './targets/frame-header.ts';
 import { frameStream } from './targets/frame-stream.ts';
 import { inflate } from './targets/inflate.ts';
@@ -25,5 +26,6 @@ export const targets: readonly Target[] = [
   serverHandshake(),
   clientReply(),
   inflate(),
+  fixedDeflater(),
   apiSequence(),
 ];

@@ -12,6 +12,7 @@ import {
   utf8Step,
 } from '@ws/codec';
 import { Conn, type DeflateSource, type Transport } from '@ws/conn';
+import { FixedDeflater } from '@ws/conn/internal';
 import { nodeDeflate } from '@ws/node-io';
 import { hex } from '@ws/tests';
 import type { Target } from '../harness/target.ts';
@@ -19,6 +20,7 @@ import { apiSequence } from '../targets/api-sequence.ts';
 import { clientReply } from '../targets/client-reply.ts';
 import { closePayload } from '../targets/close-payload.ts';
 import { extensionsHeader } from '../targets/extensions-header.ts';
+import { fixedDeflater } from '../targets/fixed-deflater.ts';
 import { frameHeader } from '../targets/frame-header.ts';
 import { frameStream } from '../targets/frame-stream.ts';
 import { inflate } from '../targets/inflate.ts';
@@ -80,6 +82,13 @@ function withoutDrain(transport: Transport): Transport {
       close: (error) => sink.close(error),
     });
   return transport;
+}
+
+/** Ignores the negotiated window. */
+function withLargestWindow(deflater: FixedDeflater): Pick<FixedDeflater, 'deflate'> {
+  return {
+    deflate: (bytes, start, end, output) => deflater.deflate(bytes, start, end, output, 15),
+  };
 }
 
 /** Resets its inflaters without the history of the stream. */
@@ -220,6 +229,12 @@ export const plantedBugs: readonly PlantedBug[] = [
     target: inflate(withoutHistory),
     executions: 20_000,
     input: hex('01 00 00 00 00 00 00 10 5a 00 00 00 00 82 82 82 00 00 00'),
+  },
+  {
+    bug: 'matches beyond the window',
+    target: fixedDeflater((base) => withLargestWindow(new FixedDeflater(base))),
+    executions: 20_000,
+    input: hex('00 00 00 08 01 02 03 04 05 06 07 08 01 c8 03'),
   },
   {
     bug: 'a lost drain event',

@@ -14,6 +14,7 @@ import {
   optionsTable,
 } from './deflate-options.ts';
 import { deflateCharts, LINES, memoryTable, speedTable } from './deflate-report.ts';
+import { measureSmall, type SmallCost, smallTable } from './deflate-small.ts';
 import {
   type Cell,
   type CellResult,
@@ -52,12 +53,13 @@ one echo of 1 KiB each, after 40 more. The connections are idle and the garbage 
 young generation is limited to 1 MiB in both (--max-semi-space-size=1), because it otherwise grows
 with traffic instead of connections.
 
-The last table shows the cost of each option: microseconds for a message, and its compressed share.
+The next table shows the cost of each option: microseconds for a message, and its compressed share.
+The last one compares zlib with our own deflater for small messages, by message size.
 
 options
   --connections N  of the memory table; default: 1000
   --only CELL      only cells whose name contains CELL: '64 B x 16 shared', 'takeover', 'memory',
-                   'options'
+                   'options', 'small'
   --pin            one core for all threads of a server; default: all cores, because ws works on
                    zlib's threads
   --profile DIR    write a CPU profile of each of our servers to DIR; slows them down
@@ -89,7 +91,8 @@ async function run(values: Values): Promise<Report> {
   const cells = allCells().filter((cell) => cellName(cell).includes(only));
   const withMemory = 'memory'.includes(only);
   const withOptions = 'options'.includes(only);
-  if (cells.length === 0 && !withMemory && !withOptions) {
+  const withSmall = 'small'.includes(only);
+  if (cells.length === 0 && !withMemory && !withOptions && !withSmall) {
     throw new UsageError(`no cell has '${only}' in its name; expected a part of ${names()}`);
   }
   const plan: SpeedPlan = {
@@ -105,6 +108,7 @@ async function run(values: Values): Promise<Report> {
   const memory: MemoryResult[] = [];
   const batches = quick ? 20 : 200;
   const options = withOptions ? [...measureOptions(batches), ...measureInflating(batches)] : [];
+  const small = withSmall ? measureSmall(batches) : [];
   const load = new Child<LoadAnswers>('./load-worker.js', [], cores.load);
   try {
     for (const cell of cells) {
@@ -124,13 +128,14 @@ async function run(values: Values): Promise<Report> {
   const machine = { cpu: cpus()[0]?.model ?? 'cpu', cores: availableParallelism(), pinned: cores };
   const versions = { node: process.versions.node, zlib: process.versions.zlib, ws: wsVersion() };
   return {
-    document: { machine, versions, quick, plan, connections, speed, memory, options },
+    document: { machine, versions, quick, plan, connections, speed, memory, options, small },
     text: [
       `node v${versions.node}, zlib ${versions.zlib}, ws ${versions.ws} without bufferutil, ` +
         `${machine.cores} x ${machine.cpu}; ${pinning(cores)}\n`,
       ...(speed.length === 0 ? [] : [speedText(speed, plan)]),
       ...(memory.length === 0 ? [] : [memoryText(memory, connections)]),
       ...(options.length === 0 ? [] : [optionsText(options)]),
+      ...(small.length === 0 ? [] : [smallText(small)]),
     ].join('\n'),
     charts: deflateCharts(speed, memory),
   };
@@ -166,6 +171,15 @@ function optionsText(options: readonly OptionCost[]): string {
   ].join('\n');
 }
 
+function smallText(small: readonly SmallCost[]): string {
+  return [
+    'small messages without zlib: us for a message in this process, fastest of many batches, its',
+    'compressed share, and the median of the ratios of both ways, batch by batch',
+    '',
+    smallTable(small),
+  ].join('\n');
+}
+
 function pinning({ server, load }: Cores): string {
   if (load === undefined) return 'no process is pinned to a core';
   return server === undefined
@@ -190,7 +204,7 @@ function subjectsOf({ size }: Cell): Subject[] {
 }
 
 function names(): string {
-  return [...allCells().map(cellName), 'memory', 'options'].join(', ');
+  return [...allCells().map(cellName), 'memory', 'options', 'small'].join(', ');
 }
 
 function wsVersion(): string {

@@ -6,6 +6,7 @@
  */
 export { handlerSettled, handlerStarted } from './conn.ts';
 export { historyBytesOf } from './deflate/engine-pool.ts';
+export { FixedDeflater, roomToDeflate } from './deflate/fixed-deflater.ts';
 export { deflateLimits } from './deflate/negotiate.ts';
 export type { Compression } from './deflate/settings.ts';
 export { causeText } from './errors.ts';
