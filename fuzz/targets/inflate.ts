@@ -5,7 +5,7 @@ import {
   sharedMessageBuffers,
   sharedSlabPool,
 } from '@ws/codec';
-import { Conn, type DeflateSource } from '@ws/conn';
+import { Conn, type DeflateSource, pureDeflate } from '@ws/conn';
 import { configureCompression, nodeDeflate } from '@ws/node-io';
 import { FakePlatform, TestTransport } from '@ws/tests';
 import { Input, piecesOf } from '../harness/input.ts';
@@ -41,6 +41,7 @@ export function inflate(deflate: DeflateSource = nodeDeflate): Target {
       [0, 0, 0, 0, 0, 0, 0, 0, 20, 2, 0, 0, 0, 3, 10, 2, 0],
       [1, 0, 0, 1, 7, 0, 0, 0, 80, 2, 0, 0, 0, 0, 80, 1, 2, 0, 200],
       [0, 0, 1, 2, 1, 1, 1, 2, 7, 0xca, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0],
+      [5, 0, 0, 1, 7, 0, 0, 0, 80, 2, 0, 0, 0, 0, 80, 1, 2, 0, 200],
       [1, 1, 3, 0, 0, 3, 9, 16, 90, 0, 1, 2, 130, 0, 0, 0, 0, 0, 0],
     ),
     async run(input) {
@@ -57,6 +58,7 @@ export function inflate(deflate: DeflateSource = nodeDeflate): Target {
 interface Setting {
   readonly takeover: boolean;
   readonly oneshot: boolean;
+  readonly pure: boolean;
   readonly windowBits: number;
   readonly limit: number;
   readonly way: (typeof WAYS)[number];
@@ -67,6 +69,7 @@ function settingOf(read: Input): Setting {
   return {
     takeover: (flags & 1) === 1,
     oneshot: (flags & 2) === 2,
+    pure: (flags & 4) === 4,
     windowBits: read.pick([15, 9, 12]),
     limit: read.pick([70_000, 1, 100, 5_000]),
     way: read.pick(WAYS),
@@ -164,8 +167,8 @@ function frame(payload: Buffer, compressed: boolean, shape: number, wire: Uint8A
   }
 }
 
-/** A fake clock with the real zlib. */
-class ZlibPlatform extends FakePlatform {
+/** A fake clock with real engines. */
+class DeflatePlatform extends FakePlatform {
   readonly deflate: DeflateSource;
 
   constructor(deflate: DeflateSource) {
@@ -187,7 +190,7 @@ async function run(
     oneshot = setting.oneshot;
     configureCompression({ backend: oneshot ? 'oneshot' : 'auto' });
   }
-  const platform = new ZlibPlatform(deflate);
+  const platform = new DeflatePlatform(setting.pure ? pureDeflate : deflate);
   const transport = new TestTransport();
   const parameters: DeflateParameters = {
     serverNoContextTakeover: true,

@@ -1,4 +1,4 @@
-import { FixedDeflater, roomToDeflate } from '@ws/conn/internal';
+import { type Deflater, pureDeflate } from '@ws/conn';
 import { nodeDeflate } from '@ws/node-io';
 import { ratios, spreadOf } from '../harness/statistics.ts';
 import { jsonLike } from '../load/corpus.ts';
@@ -8,6 +8,7 @@ const SIZES: readonly number[] = [64, 128, 256, 512, 4096];
 const COUNT = 64;
 const LEVEL = 1;
 const WINDOW_BITS = 15;
+const output = new Uint8Array(2 * Math.max(...SIZES));
 
 /** The cost of one message size without zlib, by fixed codes, and with zlib. */
 export interface SmallCost {
@@ -23,18 +24,18 @@ export interface SmallCost {
 /** Measures both ways in this process, without a connection, batch by batch in turn. */
 export function measureSmall(batches: number): SmallCost[] {
   const text = Buffer.from(jsonLike(COUNT * Math.max(...SIZES)));
-  return SIZES.map((size) => {
-    const byFixed = fixedCodes(text, size);
-    const byZlib = zlibReset(text, size);
+  const byFixed = pureDeflate.deflater(LEVEL, WINDOW_BITS);
+  const byZlib = nodeDeflate.deflater(LEVEL, WINDOW_BITS);
+  const costs = SIZES.map((size) => {
     const fixed: number[] = [];
     const zlib: number[] = [];
     let fixedBytes = 0;
     let zlibBytes = 0;
     for (let batch = 0; batch < batches; batch++) {
       const start = performance.now();
-      fixedBytes = byFixed();
+      fixedBytes = compressAll(byFixed, text, size);
       const middle = performance.now();
-      zlibBytes = byZlib();
+      zlibBytes = compressAll(byZlib, text, size);
       const end = performance.now();
       fixed.push(((middle - start) * 1000) / COUNT);
       zlib.push(((end - middle) * 1000) / COUNT);
@@ -42,33 +43,19 @@ export function measureSmall(batches: number): SmallCost[] {
     const plain = COUNT * size;
     return { size, fixed, zlib, fixedShare: fixedBytes / plain, zlibShare: zlibBytes / plain };
   });
+  byZlib.close();
+  return costs;
 }
 
-/** Returns a function that compresses all messages and returns the bytes that they take. */
-function fixedCodes(text: Buffer, size: number): () => number {
-  const deflater = new FixedDeflater();
-  const output = new Uint8Array(roomToDeflate(size));
-  return () => {
-    let bytes = 0;
-    for (let at = 0; at < COUNT * size; at += size) {
-      bytes += deflater.deflate(text, at, at + size, output, WINDOW_BITS);
-    }
-    return bytes;
-  };
-}
-
-function zlibReset(text: Buffer, size: number): () => number {
-  const engine = nodeDeflate.deflater(LEVEL, WINDOW_BITS);
-  const output = new Uint8Array(2 * size + 1024);
-  return () => {
-    let bytes = 0;
-    for (let at = 0; at < COUNT * size; at += size) {
-      engine.reset(undefined);
-      engine.write(text, at, at + size, true, output, 0, output.length);
-      bytes += engine.produced - 4;
-    }
-    return bytes;
-  };
+/** Compresses each message alone. Returns the bytes that they take. */
+function compressAll(engine: Deflater, text: Buffer, size: number): number {
+  let bytes = 0;
+  for (let at = 0; at < COUNT * size; at += size) {
+    engine.reset(undefined);
+    engine.write(text, at, at + size, true, output, 0, output.length);
+    bytes += engine.produced - 4;
+  }
+  return bytes;
 }
 
 /** A table of both ways, and of zlib's time as times that of the fixed codes. */

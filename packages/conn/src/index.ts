@@ -21,6 +21,7 @@ export {
   type WriteOptions,
 } from './conn.ts';
 export type { CloseHandler, PingPongHandler } from './control/control-frames.ts';
+export { pureDeflate } from './deflate/pure-deflate.ts';
 export type { CompressionOptions } from './deflate/settings.ts';
 export {
   BackpressureError,

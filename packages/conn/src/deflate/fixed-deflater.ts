@@ -1,3 +1,5 @@
+import { reverse } from './huffman-code.ts';
+
 /** Largest stored block, in bytes, and the size of its header (RFC 1951, section 3.2.4). */
 const LARGEST_STORED = 0xffff;
 const STORED_HEADER = 5;
@@ -167,12 +169,6 @@ function matchLength(bytes: Uint8Array, before: number, at: number, end: number)
 function packed(code: number, length: number, extra = 0, extraBits = 0): number {
   const reversed = reverse(code, length) | (extra << length);
   return (reversed << 4) | (length + extraBits);
-}
-
-function reverse(code: number, length: number): number {
-  let reversed = 0;
-  for (let i = 0; i < length; i++) reversed |= ((code >> i) & 1) << (length - 1 - i);
-  return reversed;
 }
 
 /** The fixed codes of literals (RFC 1951, section 3.2.6). */

@@ -58,7 +58,7 @@ export class PerMessageDeflate {
     const { deflate } = platform;
     if (deflate === undefined) {
       throw new TypeError(
-        'deflate: the platform has no engine to compress with; leave the option out',
+        'deflate: the platform has no engine to compress with; leave the option out, or add pureDeflate to the platform',
       );
     }
     const engines = enginePoolOf(deflate, platform);

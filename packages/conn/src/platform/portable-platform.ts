@@ -32,7 +32,10 @@ function later(callback: () => void): void {
   turns.add(callback);
 }
 
-/** The default platform of a Conn: it uses web globals only, and does not compress. */
+/**
+ * The default platform of a Conn: it uses web globals only. It does not compress; `{
+ * ...portablePlatform, deflate: pureDeflate }` does.
+ */
 export const portablePlatform: Platform = {
   writeUtf8(into, at, text) {
     encoder ??= new TextEncoder();
