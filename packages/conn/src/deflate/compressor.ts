@@ -9,7 +9,7 @@ const TAIL = 4;
 /** Instead of a history: the deflater continues. */
 const KEEP = 0;
 /**
- * Messages of at most this size are compressed without zlib, in a fifth of its time. They have a
+ * Messages of at most this size are compressed without zlib, in a quarter of its time. They have a
  * tenth more bytes at 128, a quarter more at 512. So the larger bound is for the fast levels.
  */
 const SMALL = 128;
