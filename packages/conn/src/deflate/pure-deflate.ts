@@ -59,32 +59,24 @@ class PureDeflater implements Deflater {
   close(): void {}
 }
 
-/** Compresses a large message in turns of the event loop, a chunk in each. */
-class DeflateTurns {
+/** Compresses a large message chunk by chunk. */
+class LargeMessage {
   readonly #job: DeflateJob;
-  readonly #done: (output: Uint8Array | undefined) => void;
+  readonly done: (output: Uint8Array | undefined) => void;
   readonly #deflater: PureDeflater;
   #bytes: Uint8Array | undefined;
   #from = 0;
   #output: Uint8Array | undefined;
   #size = 0;
-  cancelled = false;
 
   constructor(job: DeflateJob, done: (output: Uint8Array | undefined) => void) {
     this.#job = job;
-    this.#done = done;
+    this.done = done;
     this.#deflater = new PureDeflater(job.windowBits);
   }
 
-  readonly run = (): void => {
-    if (this.cancelled) return;
-    const whole = this.#chunk();
-    if (whole === false) portablePlatform.yield(this.run);
-    else this.#done(whole);
-  };
-
   /** @returns False for more chunks; undefined when the job fails or the result is not smaller. */
-  #chunk(): Uint8Array | false | undefined {
+  nextChunk(): Uint8Array | false | undefined {
     try {
       this.#bytes ??= this.#job.begin();
       if (this.#bytes === undefined) return undefined;
@@ -112,8 +104,42 @@ class DeflateTurns {
 }
 
 /**
+ * Compresses large messages one after the other, a chunk in each turn of the event loop. So many
+ * messages together do not make a turn longer.
+ */
+class LargeMessages {
+  readonly #waiting = new Set<LargeMessage>();
+  #scheduled = false;
+
+  /** @returns Cancels the message. */
+  add(message: LargeMessage): () => void {
+    this.#schedule();
+    this.#waiting.add(message);
+    return () => this.#waiting.delete(message);
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    portablePlatform.yield(this.#run);
+    this.#scheduled = true;
+  }
+
+  readonly #run = (): void => {
+    this.#scheduled = false;
+    const [first] = this.#waiting;
+    if (first === undefined) return;
+    const output = first.nextChunk();
+    if (output !== false) this.#waiting.delete(first);
+    if (this.#waiting.size > 0) this.#schedule();
+    if (output !== false) first.done(output);
+  };
+}
+
+const largeMessages = /* @__PURE__ */ new LargeMessages();
+
+/**
  * Compression in plain JavaScript, for platforms without zlib. It reads every message, also with
- * context takeover. It compresses each message alone, with fixed codes at every level, so its
+ * context takeover. It compresses each message alone, with the same codes at every level, so its
  * messages of some kilobytes are about half as large again as those of zlib.
  *
  * @example
@@ -127,13 +153,7 @@ class DeflateTurns {
 export const pureDeflate: DeflateSource = {
   inflater: () => new PureInflater(),
   deflater: (_level, windowBits) => new PureDeflater(windowBits),
-  deflateLater(job, done) {
-    const turns = new DeflateTurns(job, done);
-    portablePlatform.yield(turns.run);
-    return () => {
-      turns.cancelled = true;
-    };
-  },
+  deflateLater: (job, done) => largeMessages.add(new LargeMessage(job, done)),
   // 64 MiB. A bundler keeps an object with a calculation, also when nothing uses it.
   memoryBudget: 67_108_864,
   generation: 0,
