@@ -157,7 +157,7 @@ export function wsSuite(
       });
     });
 
-    it.each([0, 1])('sends ws small messages of every size at level %i', async (level) => {
+    it.each([-2, 1])('sends ws small messages of every size at level %i', async (level) => {
       const url = await echoServer({
         serverNoContextTakeover: true,
         clientNoContextTakeover: true,

@@ -73,6 +73,26 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
     expect(await size(0)).toBeGreaterThan(text.length);
   });
 
+  it('compresses messages of no size at level 0', async () => {
+    for (const size of [1, 64, 128, 129, 512, 513, 4096]) {
+      const { conn, sent } = wiredOn(backend, { compression: { level: 0, threshold: 0 } });
+      const body = 'a'.repeat(size);
+      await conn.send(body);
+      await conn.send(body, { compress: true });
+      await conn.writePreparedMessage(new PreparedMessage(TextMessage, body));
+      const writer = await conn.nextWriter(TextMessage);
+      await writer.write(body);
+      await writer.close();
+      conn.setCompressionLevel(1);
+      await conn.send('a'.repeat(100));
+      await turns();
+      const rsv = sent().map((frame) => frame.rsv);
+      expect(rsv.length).toBeGreaterThanOrEqual(5);
+      expect(rsv.indexOf(RSV1)).toBe(rsv.length - 1);
+      conn.terminate();
+    }
+  });
+
   it('rejects an invalid level with and without compression', () => {
     const { conn, transport } = wiredOn(backend);
     const [plain, other] = connPair();

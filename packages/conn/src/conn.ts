@@ -667,8 +667,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   /**
    * Sets the compression level from the next message on.
    *
-   * @param level - -2 (Huffman only), -1 (zlib's default), 0 (none above 512 bytes) to 9 (best).
-   *   `enableWriteCompression(false)` switches compression off.
+   * @param level - -2 (Huffman only), -1 (zlib's default), 0 (none: messages are sent uncompressed)
+   *   to 9 (best).
    * @throws TypeError, RangeError for another value, also when no compression was agreed on.
    */
   setCompressionLevel(level: number): void {

@@ -10,10 +10,12 @@ const TAIL = 4;
 const KEEP = 0;
 /**
  * Messages of at most this size are compressed without zlib, in a quarter of its time. They have a
- * tenth more bytes at 128, a quarter more at 512. So the larger bound is for the fast levels.
+ * tenth more bytes at 128, a quarter more at 512. So the larger bound is for levels -2 and -1:
+ * levels above 0 ask for smaller messages.
  */
 const SMALL = 128;
-const SMALL_AT_FAST_LEVELS = 512;
+const SMALL_BELOW_LEVEL_0 = 512;
+const NO_COMPRESSION = 0;
 
 /**
  * Compresses the messages of one connection. With context takeover, a connection that sends often
@@ -73,6 +75,7 @@ export class Compressor {
 
   /** Whether to compress a message of `size` bytes; `compress` is the option of the write. */
   wants(size: number, compress: boolean | undefined): boolean {
+    if (this.level === NO_COMPRESSION) return false;
     return compress ?? (this.enabled && size >= this.compression.threshold);
   }
 
@@ -163,7 +166,7 @@ export class Compressor {
   }
 
   #isSmall(size: number): boolean {
-    return size <= (this.level > 0 ? SMALL : SMALL_AT_FAST_LEVELS);
+    return size <= (this.level < 0 ? SMALL_BELOW_LEVEL_0 : SMALL);
   }
 
   #small(bytes: Uint8Array, start: number, end: number): number {

@@ -139,7 +139,7 @@ const largeMessages = /* @__PURE__ */ new LargeMessages();
 
 /**
  * Compression in plain JavaScript, for platforms without zlib. It reads every message, also with
- * context takeover. It compresses each message alone, with the same codes at every level, so its
+ * context takeover. It compresses each message alone, with fixed codes at every level, so its
  * messages of some kilobytes are about half as large again as those of zlib.
  *
  * @example

@@ -7,8 +7,8 @@ export interface CompressionOptions {
    */
   readonly mode?: 'shared' | 'takeover' | undefined;
   /**
-   * -2 (Huffman only), -1 (zlib's default), 0 to 9. Default: 1; higher levels save few bytes for
-   * much time.
+   * -2 (Huffman only), -1 (zlib's default), 0 (none) to 9. Default: 1; higher levels save few
+   * bytes for much time.
    */
   readonly level?: number | undefined;
   /** Messages of fewer bytes are not compressed. Default: 256. */
