@@ -132,7 +132,7 @@ export class Endpoint {
 
   /** Whether the close event was reported and `output()` has returned everything: end the transport. */
   get finished(): boolean {
-    return this.#closeInfo !== undefined && !this.#hasOutput;
+    return this.#closeInfo !== undefined && !this.#hasOutput();
   }
 
   /**
@@ -184,7 +184,7 @@ export class Endpoint {
    */
   send(data: EndpointData): boolean {
     const bytes = typeof data === 'string' ? undefined : bytesOf(data);
-    if (!this.#canSend) return false;
+    if (!this.#canSend()) return false;
     this.#checkRoom(data, bytes);
     if (bytes === undefined) this.#encoder.text(TextMessage, true, 0, data as string);
     else this.#encoder.frame(BinaryMessage, true, 0, bytes);
@@ -327,18 +327,18 @@ export class Endpoint {
   }
 
   /** Whether data can be sent: before our close frame, and before the end of the transport. */
-  get #canSend(): boolean {
+  #canSend(): boolean {
     return !this.#closeCalled && !this.#closeSent && !this.#transportEnded;
   }
 
-  get #hasOutput(): boolean {
+  #hasOutput(): boolean {
     const unsentClose = this.#closePayload !== undefined && !this.#closeSent;
     return unsentClose || this.#encoder.pending > 0 || this.#pong !== undefined;
   }
 
   #control(opcode: number, data: EndpointData): boolean {
     const payload = controlPayload(data);
-    if (!this.#canSend) return false;
+    if (!this.#canSend()) return false;
     this.#checkRoom(data, payload);
     this.#encoder.frame(opcode, true, 0, payload);
     return true;

@@ -322,7 +322,7 @@ export class Connection
   }
 
   /** Whether no code has read so far, and no handler runs that may still begin. */
-  get #unattended(): boolean {
+  #isUnattended(): boolean {
     return !this.readStarted && !this.handlerRuns;
   }
 
@@ -334,7 +334,7 @@ export class Connection
     const { stopped } = readSide;
     if (stopped) this.#controlFrames?.end(endReason.reason);
     if (stopped) readSide.endMessage(endReason);
-    const handled = this.#unattended || (readSide.idle && !this.messageTaken);
+    const handled = this.#isUnattended() || (readSide.idle && !this.messageTaken);
     const allRead = stopped && handled && (ahead || readSide.readWaits);
     if (allRead || readSide.dropping) this.#handle('inputRead', undefined);
   }

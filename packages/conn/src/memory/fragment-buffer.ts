@@ -36,7 +36,7 @@ export class FragmentBuffer {
   offer(decoder: FrameDecoder): void {
     const { available } = decoder;
     if (available === 0) return;
-    if (this.#full) this.#grow(this.length + available);
+    if (this.#isFull()) this.#grow(this.length + available);
     decoder.assembleInto(this.#lease!.bytes, this.length);
   }
 
@@ -79,7 +79,7 @@ export class FragmentBuffer {
     lease.release();
   }
 
-  get #full(): boolean {
+  #isFull(): boolean {
     return this.#lease === undefined || this.length === this.#lease.bytes.length;
   }
 

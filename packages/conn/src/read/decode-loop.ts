@@ -264,7 +264,7 @@ export abstract class DecodeLoop {
         case NOTHING:
           return result;
         case MESSAGE:
-          if (this.#observed) this.#observe(decoder);
+          if (this.#isObserved()) this.#observe(decoder);
           // The observer may have terminated the connection: no message is delivered after that.
           if (this.stopped) decoder.dropMessage();
           else result = this.deliver(decoder) ?? result;
@@ -276,11 +276,11 @@ export abstract class DecodeLoop {
           this.addPiece(decoder);
           break;
         case END:
-          if (this.#observed) this.#observe(decoder);
+          if (this.#isObserved()) this.#observe(decoder);
           if (!this.stopped) this.endPieces();
           break;
         case SKIPPED:
-          if (this.#observed) this.#observe(decoder);
+          if (this.#isObserved()) this.#observe(decoder);
           break;
         case STEP:
           break;
@@ -307,7 +307,7 @@ export abstract class DecodeLoop {
     return this.hasRoom ? !decoder.inflatersBusy : this.owner.parsesRest;
   }
 
-  get #observed(): boolean {
+  #isObserved(): boolean {
     return this.owner.platform.observer?.messageIn !== undefined;
   }
 

@@ -78,26 +78,28 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
         this.#pieces?.demanding === true
       );
     }
-    return receiveCall.handler === undefined || (!receiveCall.busy && !this.#queued);
+    return receiveCall.handler === undefined || (!receiveCall.busy && !this.#hasQueued());
   }
 
   get hasRoom(): boolean {
-    return this.#readAhead <= this.owner.settings.readAhead;
+    return this.#readAhead() <= this.owner.settings.readAhead;
   }
 
   /** Whether the read-ahead is at most half full. */
   get isLow(): boolean {
-    return this.#readAhead <= this.owner.settings.readAhead / 2;
+    return this.#readAhead() <= this.owner.settings.readAhead / 2;
   }
 
   /** Bytes that are held for later reads, plus the fixed costs of messages, pieces and chunks. */
-  get #readAhead(): number {
+  #readAhead(): number {
     return (this.#queue?.cost ?? 0) + (this.#pieces?.cost ?? 0) + (this.decoder?.held ?? 0);
   }
 
   /** Whether every message is read and no handler is at work. */
   get idle(): boolean {
-    return !this.#queued && this.owner.receiveCall?.busy !== true && this.#pieces?.empty !== false;
+    return (
+      !this.#hasQueued() && this.owner.receiveCall?.busy !== true && this.#pieces?.empty !== false
+    );
   }
 
   override get droppable(): boolean {
@@ -111,7 +113,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     return this.owner.reader?.streams === true;
   }
 
-  get #queued(): boolean {
+  #hasQueued(): boolean {
     return this.#queue !== undefined && !this.#queue.empty;
   }
 
@@ -173,7 +175,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     const { type, bytes, start, end, lease } = decoder;
     let taken: Message | undefined;
     if (this.delivering) {
-      if (receiveCall !== undefined && !receiveCall.busy && !this.#queued) {
+      if (receiveCall !== undefined && !receiveCall.busy && !this.#hasQueued()) {
         this.#call(receiveCall, decoder);
         return undefined;
       }
@@ -455,7 +457,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     const { receiveCall } = this.owner;
     const ended = this.#ended;
     if (receiveCall === undefined || ended === undefined) return;
-    if (receiveCall.busy || this.#queued) return;
+    if (receiveCall.busy || this.#hasQueued()) return;
     this.owner.receiveCall = undefined;
     receiveCall.releaseChunk();
     const { reason } = ended;

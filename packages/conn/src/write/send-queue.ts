@@ -104,7 +104,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
    */
   get droppable(): boolean {
     const unsent =
-      this.encoder !== undefined || this.batch !== undefined || this.#controlFrames > 0;
+      this.encoder !== undefined || this.batch !== undefined || this.#controlFrames() > 0;
     const held = unsent || this.#blocked || this.writing || this.#waiting?.empty === false;
     return !held && this.error === undefined && this.#end === OPEN;
   }
@@ -122,7 +122,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     return this.unsentBytes > 0;
   }
 
-  get #controlFrames(): number {
+  #controlFrames(): number {
     return this.#controls === undefined ? 0 : this.#controls.length;
   }
 
@@ -140,7 +140,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
       : this.rejectionFor(text.length, text, 0);
     if (rejection !== undefined) return rejection;
     const sent = this.#accepted(this.encodeText(opcode, text));
-    if (this.#observed) this.#observe(opcode, utf8Length(text));
+    if (this.#isObserved()) this.#observe(opcode, utf8Length(text));
     return sent;
   }
 
@@ -162,7 +162,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
       size > COPY_UP_TO && shared.nextKey === undefined
         ? this.#reference(opcode, bytes, start, end)
         : this.#accepted(this.encode(opcode, true, 0, bytes, start, end));
-    if (this.#observed) this.#observe(opcode, size);
+    if (this.#isObserved()) this.#observe(opcode, size);
     return sent;
   }
 
@@ -184,7 +184,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     if (rejection !== undefined) return rejection;
     this.#turnBytes += plain * DEFLATE_COST;
     const sent = this.#accepted(this.encode(opcode, true, RSV1, bytes, start, end));
-    if (this.#observed) this.#observe(opcode, plain);
+    if (this.#isObserved()) this.#observe(opcode, plain);
     return sent;
   }
 
@@ -212,7 +212,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     this.batch = batch;
     if (before === undefined) frames.flushAtEndOfTurn(this);
     const sent = this.#accepted(batch.size - (before === undefined ? 0 : before.size));
-    if (this.#observed) this.#observe(opcode, plain);
+    if (this.#isObserved()) this.#observe(opcode, plain);
     return sent;
   }
 
@@ -240,10 +240,10 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   /** Counts a message of `bytes` whose last fragment was accepted. */
   complete(type: number, bytes: number): void {
     this.owner.messagesOut++;
-    if (this.#observed) this.#observe(type, bytes);
+    if (this.#isObserved()) this.#observe(type, bytes);
   }
 
-  get #observed(): boolean {
+  #isObserved(): boolean {
     return this.owner.shared.platform.observer?.messageOut !== undefined;
   }
 
@@ -427,7 +427,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     if (this.#controls.add(opcode, bytes, start, end, own, maxPendingPings)) return RESOLVED;
     return rejected(
       new BackpressureError(
-        `${this.#controlFrames} pings are already waiting for the peer (option maxPendingPings)`,
+        `${this.#controlFrames()} pings are already waiting for the peer (option maxPendingPings)`,
       ),
     );
   }
@@ -537,7 +537,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     if (this.writing) return;
     this.writing = true;
     try {
-      if (!this.#blocked && (this.unsent || this.#controlFrames > 0)) this.#writeFrames();
+      if (!this.#blocked && (this.unsent || this.#controlFrames() > 0)) this.#writeFrames();
       if (this.#end !== ENDING || this.#blocked || this.unsent) return;
       this.#end = ENDED;
       const ended: unknown = this.owner.transport.end();
@@ -562,7 +562,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
       if (this.#controls?.mayOvertake(encoder) === true) this.#writeControls();
       else this.#writeSegment(encoder);
     }
-    if (!this.#blocked && this.#controlFrames > 0) this.#writeControls();
+    if (!this.#blocked && this.#controlFrames() > 0) this.#writeControls();
     if (several) owner.watchTransport('uncork', transport.uncork?.());
   }
 

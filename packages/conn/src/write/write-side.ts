@@ -57,19 +57,19 @@ export class WriteSide implements FragmentSink {
   }
 
   /** A masked frame never refers to the caller's bytes, so a client copies them. */
-  get #copiesAll(): boolean {
+  #copiesAll(): boolean {
     return this.#owner.shared.nextKey !== undefined;
   }
 
   /** Whether the next message must wait for an earlier one. */
-  get #busy(): boolean {
+  #isBusy(): boolean {
     return this.#writer !== undefined || this.#background !== undefined;
   }
 
   /** Whether a new write side could replace this one: no write is open or waits. */
   get droppable(): boolean {
     const open =
-      this.#busy || this.#stream !== undefined || this.#flushing || this.waitingBytes > 0;
+      this.#isBusy() || this.#stream !== undefined || this.#flushing || this.waitingBytes > 0;
     const queued = this.#queue?.empty === false || this.#skipQueue > 0;
     return !open && !queued && this.sendQueue.droppable;
   }
@@ -89,7 +89,7 @@ export class WriteSide implements FragmentSink {
   }
 
   /** {@link waitingBytes} plus the cost of each waiting write, for the limit of buffered bytes. */
-  get #waitingCost(): number {
+  #waitingCost(): number {
     const queue = this.#queue;
     if (queue === undefined && this.heldWrites === 0) return this.waitingBytes;
     const writes = this.heldWrites + (queue === undefined ? 0 : queue.length);
@@ -101,7 +101,7 @@ export class WriteSide implements FragmentSink {
   }
 
   rejectionFor(size: number): Promise<void> | undefined {
-    return this.sendQueue.rejectionFor(size, undefined, this.#waitingCost);
+    return this.sendQueue.rejectionFor(size, undefined, this.#waitingCost());
   }
 
   /** Cancels the write that returned `promise`, if the write still waits. */
@@ -127,8 +127,8 @@ export class WriteSide implements FragmentSink {
     preaccepted = false,
   ): Promise<void> {
     const { sendQueue } = this;
-    if (this.#busy) {
-      const rejection = sendQueue.rejectionFor(text.length, text, this.#waitingCost);
+    if (this.#isBusy()) {
+      const rejection = sendQueue.rejectionFor(text.length, text, this.#waitingCost());
       if (rejection !== undefined) return rejection;
       return this.#enqueue(text.length, () => this.text(type, text, compress, true));
     }
@@ -163,7 +163,7 @@ export class WriteSide implements FragmentSink {
     const { sendQueue } = this;
     const size = end - start;
     const preaccepted = retained !== undefined;
-    if (this.#busy) return this.#enqueueMessage(type, bytes, start, end, compress);
+    if (this.#isBusy()) return this.#enqueueMessage(type, bytes, start, end, compress);
     if (!this.#compresses(size, compress))
       return sendQueue.message(type, bytes, start, end, preaccepted);
     // An engine would read beyond a detached or shrunk buffer and crash the process.
@@ -182,9 +182,9 @@ export class WriteSide implements FragmentSink {
     compress: boolean | undefined,
   ): Promise<void> {
     const size = end - start;
-    const rejection = this.sendQueue.rejectionFor(size, undefined, this.#waitingCost);
+    const rejection = this.sendQueue.rejectionFor(size, undefined, this.#waitingCost());
     if (rejection !== undefined) return rejection;
-    const retained = retain(bytes, start, end, this.#copiesAll);
+    const retained = retain(bytes, start, end, this.#copiesAll());
     const send = (): Promise<void> => {
       try {
         return this.message(type, retained.bytes, retained.start, retained.end, compress, retained);
@@ -207,9 +207,9 @@ export class WriteSide implements FragmentSink {
     const { sendQueue } = this;
     const rejection = preaccepted
       ? sendQueue.rejectionIfClosed()
-      : sendQueue.rejectionFor(length, undefined, this.#waitingCost);
+      : sendQueue.rejectionFor(length, undefined, this.#waitingCost());
     if (rejection !== undefined) return rejection;
-    if (this.#busy) return this.#enqueue(length, () => this.prepared(message, true));
+    if (this.#isBusy()) return this.#enqueue(length, () => this.prepared(message, true));
     if (compressor === undefined || !this.#compresses(length, undefined)) {
       return sendQueue.sendShared(type, bytes, 0, length);
     }
@@ -248,7 +248,8 @@ export class WriteSide implements FragmentSink {
     if (compressor.isLarge(end - start)) {
       // A reference is released when the message leaves the write queue, so only a copy can be
       // reused.
-      const ours = retained?.ours === true ? retained : retain(bytes, start, end, this.#copiesAll);
+      const ours =
+        retained?.ours === true ? retained : retain(bytes, start, end, this.#copiesAll());
       return this.#compressInBackground(type, ours, undefined);
     }
     try {
@@ -302,7 +303,7 @@ export class WriteSide implements FragmentSink {
       return writer;
     };
     const before = this.#writer;
-    if (!this.#busy) return Promise.resolve(open());
+    if (!this.#isBusy()) return Promise.resolve(open());
     const tooMany = this.rejectionFor(0);
     if (tooMany !== undefined) return tooMany as Promise<never>;
     if (queue) return this.#enqueue(0, openInTurn);
@@ -329,7 +330,7 @@ export class WriteSide implements FragmentSink {
    * Undefined when it has room now. Rejects at the end.
    */
   untilWritable(): Promise<void> | undefined {
-    return this.#busy ? this.#enqueue(0, () => {}) : this.sendQueue.untilDrained();
+    return this.#isBusy() ? this.#enqueue(0, () => {}) : this.sendQueue.untilDrained();
   }
 
   /** Whether a message of `size` bytes would be accepted now. */
@@ -387,7 +388,7 @@ export class WriteSide implements FragmentSink {
   }
 
   #advance(): void {
-    while (!this.#busy && this.#queue?.empty === false) this.#queue.advance();
+    while (!this.#isBusy() && this.#queue?.empty === false) this.#queue.advance();
   }
 
   /**
