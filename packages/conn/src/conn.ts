@@ -475,7 +475,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     }
     try {
       if (typeof data === 'string') return connection.writeSide.text(type, data, compress);
-      if (isBorrowed(data)) {
+      if (!(data instanceof Uint8Array) && isBorrowed(data)) {
         data.check();
         return connection.writeSide.message(type, data.bytes, data.start, data.end, compress);
       }

@@ -14,6 +14,8 @@ export type MessageData = string | ArrayBufferLike | ArrayBufferView | Message |
 
 /** The message type that `send` gives to data that is not a string. */
 export function dataTypeOf(data: MessageData): DataType {
+  // Bytes first: for them the other two checks would walk the whole prototype chain.
+  if (data instanceof Uint8Array) return BinaryMessage;
   return data instanceof BorrowedMessage || data instanceof Message ? data.type : BinaryMessage;
 }
 
