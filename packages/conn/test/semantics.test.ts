@@ -384,7 +384,7 @@ describe('the default of', () => {
     transport.block();
     const first = conn.send('going');
     await platform.settle();
-    expect(conn.send(new Uint8Array(60_000))).toBe(first);
+    for (let i = 0; i < 2; i++) expect(conn.send(new Uint8Array(30_000))).toBe(first);
     expect(conn.send(new Uint8Array(6_000))).not.toBe(first);
     for (let i = 0; i < 15; i++) void conn.send(new Uint8Array(MIB));
     expect(conn.bufferedAmount).toBeGreaterThan(15 * MIB);

@@ -268,6 +268,11 @@ export class Connection
     this.#markActive();
   }
 
+  get settled(): boolean {
+    const ends = this.#closeHandshake !== undefined;
+    return this.#endOfTurnScheduled && !this.#inPass && !this.paused && !ends;
+  }
+
   scheduleEndOfTurn(): void {
     if (this.#endOfTurnScheduled) return;
     this.#endOfTurnScheduled = true;

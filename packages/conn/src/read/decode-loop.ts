@@ -6,6 +6,7 @@ import {
   BEGIN,
   CLOSE,
   DELIVERED,
+  type DecodedEvent,
   END,
   FAULT,
   IGNORED,
@@ -49,6 +50,11 @@ export interface DecodeLoopOwner extends DecodeContext {
    * read-ahead.
    */
   parsed(ahead: boolean): void;
+  /**
+   * Whether the end of the turn is scheduled and nothing else is due after a read: no pass runs, the
+   * transport is not paused, the connection does not end.
+   */
+  readonly settled: boolean;
   /** Pauses or resumes the transport, depending on the size of the read-ahead. */
   balance(): void;
   /** A ping has arrived; `decoder` has its payload. */
@@ -81,6 +87,8 @@ export abstract class DecodeLoop {
   protected decoder: MessageDecoder | undefined;
   #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
   #payloadUse: PayloadUse = DELIVERED;
+  /** An event that was parsed before the loop began. The loop handles it first. */
+  protected unhandled: DecodedEvent | undefined;
 
   constructor(owner: DecodeLoopOwner) {
     this.owner = owner;
@@ -97,6 +105,11 @@ export abstract class DecodeLoop {
    * instead.
    */
   protected abstract deliver(decoder: MessageDecoder): ReadResult | undefined;
+  /**
+   * Returns the next event of `decoder`. Gives messages straight to a waiting handler of `receive`
+   * instead, and returns the first other event.
+   */
+  protected abstract handOver(decoder: MessageDecoder): DecodedEvent;
   /** A message in pieces begins. Delivers or returns its reader as {@link deliver} does. */
   protected abstract begin(decoder: MessageDecoder): ReadResult | undefined;
   /** Adds a piece to the message that {@link begin} announced. */
@@ -136,6 +149,11 @@ export abstract class DecodeLoop {
   get droppable(): boolean {
     const kept = this.decoder !== undefined || this.stopped;
     return !kept && this.#stage === READY && this.#payloadUse === DELIVERED;
+  }
+
+  /** Whether the loop may start: it neither runs nor waits for the first turn. */
+  protected get ready(): boolean {
+    return this.#stage === READY;
   }
 
   get starting(): boolean {
@@ -259,12 +277,13 @@ export abstract class DecodeLoop {
     const { owner } = this;
     let result: ReadResult | undefined;
     while (!this.stopped && this.#continues(decoder, ahead)) {
-      const event = decoder.next();
+      const event = this.unhandled ?? this.handOver(decoder);
+      this.unhandled = undefined;
       switch (event) {
         case NOTHING:
           return result;
         case MESSAGE:
-          if (this.#isObserved()) this.#observe(decoder);
+          if (this.observed) this.#observe(decoder);
           // The observer may have terminated the connection: no message is delivered after that.
           if (this.stopped) decoder.dropMessage();
           else result = this.deliver(decoder) ?? result;
@@ -276,11 +295,11 @@ export abstract class DecodeLoop {
           this.addPiece(decoder);
           break;
         case END:
-          if (this.#isObserved()) this.#observe(decoder);
+          if (this.observed) this.#observe(decoder);
           if (!this.stopped) this.endPieces();
           break;
         case SKIPPED:
-          if (this.#isObserved()) this.#observe(decoder);
+          if (this.observed) this.#observe(decoder);
           break;
         case STEP:
           break;
@@ -307,7 +326,7 @@ export abstract class DecodeLoop {
     return this.hasRoom ? !decoder.inflatersBusy : this.owner.parsesRest;
   }
 
-  #isObserved(): boolean {
+  protected get observed(): boolean {
     return this.owner.platform.observer?.messageIn !== undefined;
   }
 

@@ -5,7 +5,7 @@ import { type DataType, Message } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
 import { rejected } from '../time/promises.ts';
 import { DecodeLoop, type DecodeLoopOwner } from './decode-loop.ts';
-import { CHECKED_ONLY, IGNORED } from './decoded-event.ts';
+import { CHECKED_ONLY, type DecodedEvent, IGNORED, MESSAGE, STEP } from './decoded-event.ts';
 import { messageBlocks } from './message-blocks.ts';
 import type { MessageDecoder } from './message-decoder.ts';
 import { MessageQueue } from './message-queue.ts';
@@ -170,6 +170,23 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
 
   // Events of the loop
 
+  /**
+   * The common messages: whole, and for a waiting handler that has no message. One loop parses them
+   * and calls the handler. It declines at any other event, while messages are queued, observed or
+   * dropped, and after a call that left the handler busy or ended reading.
+   */
+  protected handOver(decoder: MessageDecoder): DecodedEvent {
+    const { receiveCall } = this.owner;
+    const waits = receiveCall?.handler !== undefined && !receiveCall.busy && !this.#hasQueued();
+    const plain = waits && this.delivering && !this.observed;
+    for (;;) {
+      const event = decoder.next();
+      if (event !== MESSAGE || !plain) return event;
+      this.#call(receiveCall, decoder);
+      if (receiveCall.busy || this.#ended !== undefined || !this.delivering) return STEP;
+    }
+  }
+
   protected deliver(decoder: MessageDecoder): Message | undefined {
     const { receiveCall } = this.owner;
     const { type, bytes, start, end, lease } = decoder;
@@ -180,11 +197,7 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
         return undefined;
       }
       if (this.#directRead !== '' || this.owner.reader !== undefined) {
-        const data =
-          lease === undefined
-            ? messageBlocks.copy(bytes, start, end, this, this.platform)
-            : copyOf(bytes, start, end);
-        taken = this.#give(new Message(type, data, this.platform));
+        taken = this.#give(this.#owned(decoder));
       } else {
         // The message may wait for long. It gets its own memory, so that it keeps no block alive.
         this.#queue ??= new MessageQueue();
@@ -193,6 +206,16 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     }
     lease?.release();
     return taken;
+  }
+
+  /** Copies the message of `decoder` for a reader. The caller releases the lease. */
+  #owned({ type, bytes, start, end, lease }: MessageDecoder): Message {
+    const { platform } = this;
+    const data =
+      lease === undefined
+        ? messageBlocks.copy(bytes, start, end, this, platform)
+        : copyOf(bytes, start, end);
+    return new Message(type, data, platform);
   }
 
   #call(receiveCall: ReceiveCall, { type, bytes, start, end, lease }: MessageDecoder): void {
@@ -280,8 +303,38 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     return pending.promise;
   }
 
+  /**
+   * The common read of a loop: the next message of a chunk, in a turn whose end is scheduled. It
+   * declines at any other event, while messages are queued, observed, dropped or read as a stream,
+   * and when a pass, a pause or the end of the connection is under way.
+   */
+  #takeNext(): Message | undefined {
+    const { decoder, owner } = this;
+    if (decoder === undefined || this.#ended !== undefined || this.observed) return undefined;
+    if (!this.ready || !owner.settled || this.#hasQueued() || this.#pieces !== undefined) {
+      return undefined;
+    }
+    try {
+      const event = decoder.next();
+      if (event !== MESSAGE) {
+        this.unhandled = event;
+        return undefined;
+      }
+      const message = this.#owned(decoder);
+      decoder.lease?.release();
+      owner.messageTaken = true;
+      owner.readStarted = true;
+      return message;
+    } catch (error) {
+      owner.parsingFailed(error);
+      return undefined;
+    }
+  }
+
   /** Returns a queued result, or parses one from the input that has arrived. */
   #take(name: string, streams: boolean): ReadResult | undefined {
+    const next = streams ? undefined : this.#takeNext();
+    if (next !== undefined) return next;
     if (this.#pieces !== undefined) this.#dropPieces(`${name} began`);
     this.owner.messageTaken = false;
     this.owner.readStarted = true;
