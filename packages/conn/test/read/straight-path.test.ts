@@ -4,8 +4,15 @@ import type { Role } from '@ws/codec';
 import { FakePlatform, naiveEncode, TestTransport } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BinaryMessage, Conn, type MessageData, TextMessage } from '../../src/index.ts';
+import {
+  BinaryMessage,
+  CloseMessage,
+  Conn,
+  type MessageData,
+  TextMessage,
+} from '../../src/index.ts';
 import type { Observer } from '../../src/platform/observer.ts';
+import { wired } from '../wired.ts';
 
 class Observed extends FakePlatform {
   readonly observer: Observer = { messageIn: () => {} };
@@ -253,5 +260,29 @@ describe('the straight path', () => {
       }),
       { numRuns: Number(process.env['RUNS'] ?? 300) },
     );
+  });
+
+  it('takes a message as other reads do: the close frame after it waits for the next read', async () => {
+    const { conn, feed, frame, platform, sent } = wired('server');
+    await platform.settle();
+    feed(frame(TextMessage, 'last'), frame(CloseMessage, Uint8Array.of(3, 232)));
+    expect((await conn.readMessage()).text()).toBe('last');
+    await platform.settle();
+    expect(sent()).toEqual([]);
+    await expect(conn.readMessage()).rejects.toThrow('close 1000');
+    expect(sent()).toEqual(['close 1000']);
+  });
+
+  it('drops the rest of the message that a MessageReader has not read', async () => {
+    const { conn, feed, frame, platform } = wired('server');
+    await platform.settle();
+    feed(
+      frame(BinaryMessage, 'streamed', { fin: false }),
+      frame(0, 'rest'),
+      frame(TextMessage, 'next'),
+    );
+    const reader = await conn.nextReader();
+    expect((await conn.readMessage()).text()).toBe('next');
+    await expect(reader.bytes()).rejects.toMatchObject({ code: 'WS_ERR_READ_PENDING' });
   });
 });
