@@ -58,7 +58,7 @@ describe('streamTransport', () => {
     expect((await conn.closed).error).toMatchObject({ cause: failure });
   });
 
-  it('ends the connection when a chunk is no bytes', async () => {
+  it('ends the connection for a chunk that is not bytes', async () => {
     const readable = new ReadableStream({ start: (controller) => controller.enqueue('text') });
     const conn = new Conn(streamTransport({ readable, writable: new WritableStream() }), {
       role: 'client',

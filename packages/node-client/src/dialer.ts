@@ -43,8 +43,9 @@ import { parseTarget, type Target } from './url.ts';
  * Opens WebSocket connections: a URL becomes a {@link ClientConn}. A Dialer holds only options, so all
  * dials may share it.
  *
- * Every dial either resolves with the open connection or rejects with its socket destroyed. No frame
- * is parsed before the code after `await dial(...)` reaches its next `await`. A rejected dial:
+ * Every dial either resolves with the open connection or rejects with its socket destroyed. Code
+ * between `await dial(...)` and its next `await` runs before the first frame is parsed. A rejected
+ * dial:
  * - `TypeError`, `RangeError`, `SyntaxError`: an option or the URL is wrong; nothing was sent;
  * - `TransportError`: the connection failed; `cause` is the error of the socket or of a function of
  *   `tls`;

@@ -131,8 +131,8 @@ export interface UpgraderOptions<Result = undefined> extends ConnSettings {
   readonly maxConnectionsPerAddress?: number | false | undefined;
   /**
    * Your proxies, which may name the client in `X-Forwarded-For`: how many there are in a row, or
-   * a `BlockList` of node:net with their addresses (the peer of a Unix socket counts as one). The
-   * header is read from the right, up to the first entry that is not one of your proxies or not an
+   * a `BlockList` of node:net with their addresses (the peer of a Unix socket counts as a proxy).
+   * The header is read from the right, up to the first entry that is not one of your proxies or not an
    * IP address. Default: `false`, the client is the peer of the socket. Not together with
    * `clientAddress`.
    */

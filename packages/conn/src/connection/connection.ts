@@ -371,7 +371,7 @@ export class Connection
     this.#failBy(error);
   }
 
-  /** A transport never gets an error of the connection: it would end the process. */
+  /** A parsing error must not reach the transport, where it would end the process. */
   parsingFailed(cause: unknown): void {
     this.#failBy(new TransportError('received bytes could not be processed', { cause }));
   }

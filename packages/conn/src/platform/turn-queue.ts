@@ -37,7 +37,7 @@ export class TurnQueue {
     for (let i = 0; i < this.#count; i++) this.#post(this.#run);
   }
 
-  /** A turn for each callback: microtasks run between two of them. */
+  /** Runs each callback in its own turn, so that microtasks run between two callbacks. */
   readonly #run = (): void => {
     const first = this.#first;
     if (first === undefined) return;

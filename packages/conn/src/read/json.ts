@@ -73,7 +73,7 @@ export function formatJSON(value: unknown): string {
   try {
     text = JSON.stringify(value);
   } catch (error) {
-    // The error of a cycle has several lines.
+    // For a cycle, the first line of the error says enough.
     const [why] = causeText(error).split('\n', 1);
     const message = 'value cannot be written as JSON';
     throw new JSONError(why ? `${message}: ${printable(why)}` : message, [], { cause: error });

@@ -10,7 +10,7 @@ export interface ReportedConn {
 
 /** Where an error comes from: the second argument of the option `report`. */
 export interface ReportContext {
-  /** The connection. Undefined when no connection, or more than one, is concerned. */
+  /** The connection; undefined for an error that concerns none, or several. */
   readonly conn?: ReportedConn | undefined;
   /**
    * The method that got a wrong argument, or the application's function that failed: `writeJSON`,
