@@ -32,8 +32,8 @@ export interface Endpoint {
   terminated: boolean;
   /** Closes the connection; undefined unless it is open. */
   close: ((code: number) => void) | undefined;
-  /** The last streamed message, until it is complete. */
-  stream: Sent | undefined;
+  /** Streamed messages that are neither complete nor rejected. */
+  readonly streams: Set<Sent>;
   /** Result of reading: `failed` after an error. */
   reading: 'pending' | 'done' | 'failed';
   /** Contract violations that only this endpoint sees. */
@@ -50,7 +50,7 @@ export function makeEndpoint(given: Given): Endpoint {
     closed: undefined,
     terminated: false,
     close: undefined,
-    stream: undefined,
+    streams: new Set(),
     reading: 'pending',
     faults: [],
   };

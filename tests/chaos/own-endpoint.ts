@@ -36,7 +36,7 @@ export class Room {
     for (const [conn, endpoint] of this.members) {
       if (conn.state !== 'open' || endpoint.out.done || conns.length === 32) continue;
       conns.push(conn);
-      sent.push(endpoint.out.add(content, endpoint.stream));
+      sent.push(endpoint.out.add(content, lastStream(endpoint)));
     }
     const data = content.text ? textOf(content) : bytesOf(content);
     const accepted = broadcast(conns, data);
@@ -82,6 +82,11 @@ export async function runOwn(endpoint: Endpoint, conn: Conn, room?: Room): Promi
   room?.members.delete(conn);
 }
 
+/** The open stream that messages without a promise follow. */
+function lastStream({ streams }: Endpoint): Sent | undefined {
+  return [...streams].at(-1);
+}
+
 /** Counts a promise until it settles. */
 function watch(endpoint: Endpoint, promise: Promise<unknown>): void {
   endpoint.out.pending++;
@@ -117,12 +122,12 @@ function sendOne(
   const plain = (): string | Buffer => (content.text ? textOf(content) : bytesOf(content));
   const among = endpoint.part.writing === 'flood' ? random.below(40) : random.below(6);
   // A broadcast has no promise.
-  const sent = endpoint.out.add(content, among === 3 ? endpoint.stream : undefined);
+  const sent = endpoint.out.add(content, among === 3 ? lastStream(endpoint) : undefined);
   switch (among) {
     case 0:
-      endpoint.stream = sent;
+      endpoint.streams.add(sent);
       return follow(endpoint, sent, stream(conn, content, random)).finally(() => {
-        if (endpoint.stream === sent) endpoint.stream = undefined;
+        endpoint.streams.delete(sent);
         endpoint.onProgress();
       });
     case 1:

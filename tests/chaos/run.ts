@@ -71,7 +71,7 @@ class Connection implements Outcome {
     const { closer } = this.script;
     for (const endpoint of [this.client, this.server]) {
       const closes = closer === endpoint.role || closer === 'both';
-      const finished = endpoint.out.done && endpoint.stream === undefined;
+      const finished = endpoint.out.done && endpoint.streams.size === 0;
       if (closes && endpoint.closed === undefined && finished && endpoint.in.complete)
         endpoint.close?.(1000);
     }
