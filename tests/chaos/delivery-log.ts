@@ -13,8 +13,8 @@ export const MAYBE = 3;
 export interface Sent {
   readonly content: Content;
   state: typeof ACCEPTED | typeof REJECTED | typeof FAILED | typeof MAYBE;
-  /** The stream before it. A broadcast has no promise: the promise of the stream reports both. */
-  readonly stream?: Sent | undefined;
+  /** The open streams before it. A broadcast has no promise: theirs report its loss. */
+  readonly behind: readonly Sent[];
 }
 
 /** The messages sent in one direction, compared with the received ones. */
@@ -32,8 +32,8 @@ export class DeliveryLog {
   #next = 0;
 
   /** Records a message. Call it before the library gets the message. */
-  add(content: Content, stream?: Sent): Sent {
-    const sent: Sent = { content, state: ACCEPTED, stream };
+  add(content: Content, behind: Iterable<Sent> = []): Sent {
+    const sent: Sent = { content, state: ACCEPTED, behind: [...behind] };
     this.sent.push(sent);
     return sent;
   }
@@ -61,8 +61,8 @@ export class DeliveryLog {
   missing(before: number = this.sent.length): number {
     let missing = 0;
     for (let i = this.#next; i < before; i++) {
-      const { state, stream } = this.sent[i]!;
-      if (state === ACCEPTED && stream?.state !== FAILED) missing++;
+      const { state, behind } = this.sent[i]!;
+      if (state === ACCEPTED && !behind.some((stream) => stream.state === FAILED)) missing++;
     }
     return missing;
   }

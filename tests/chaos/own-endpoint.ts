@@ -36,7 +36,7 @@ export class Room {
     for (const [conn, endpoint] of this.members) {
       if (conn.state !== 'open' || endpoint.out.done || conns.length === 32) continue;
       conns.push(conn);
-      sent.push(endpoint.out.add(content, lastStream(endpoint)));
+      sent.push(endpoint.out.add(content, endpoint.streams));
     }
     const data = content.text ? textOf(content) : bytesOf(content);
     const accepted = broadcast(conns, data);
@@ -82,11 +82,6 @@ export async function runOwn(endpoint: Endpoint, conn: Conn, room?: Room): Promi
   room?.members.delete(conn);
 }
 
-/** The open stream that messages without a promise follow. */
-function lastStream({ streams }: Endpoint): Sent | undefined {
-  return [...streams].at(-1);
-}
-
 /** Counts a promise until it settles. */
 function watch(endpoint: Endpoint, promise: Promise<unknown>): void {
   endpoint.out.pending++;
@@ -122,7 +117,7 @@ function sendOne(
   const plain = (): string | Buffer => (content.text ? textOf(content) : bytesOf(content));
   const among = endpoint.part.writing === 'flood' ? random.below(40) : random.below(6);
   // A broadcast has no promise.
-  const sent = endpoint.out.add(content, among === 3 ? lastStream(endpoint) : undefined);
+  const sent = endpoint.out.add(content, among === 3 ? endpoint.streams : []);
   switch (among) {
     case 0:
       endpoint.streams.add(sent);
