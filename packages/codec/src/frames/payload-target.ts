@@ -1,12 +1,10 @@
 import { misalignmentOf, type Words, wordsOver, xorWords } from '../masking/mask.ts';
 import type { Simd } from '../masking/simd.ts';
-import { copyInto, xorCopy } from '../memory/copy.ts';
+import { copyInto, copyRange, VIEW_FROM, xorCopy } from '../memory/copy.ts';
 import { NO_BYTES } from '../memory/slab.ts';
 
 /** The target is not in the SIMD memory. */
 const NO_ADDRESS = -1;
-/** Below this many bytes, a loop copies and unmasks faster than `set` with a new view. */
-const COPY_BY_VIEW_FROM = 32;
 
 /** The caller's memory for a large payload, and how far it is filled. */
 export class PayloadTarget {
@@ -51,11 +49,12 @@ export class PayloadTarget {
     const { target, at } = this;
     const n = end - start;
     this.at = at + n;
-    if (n < COPY_BY_VIEW_FROM) {
+    if (n < VIEW_FROM) {
       xorCopy(from, start, end, target, at, key);
       return;
     }
-    copyInto(target, view ?? (n === from.length ? from : from.subarray(start, end)), at);
+    if (view === undefined) copyRange(target, from, start, end, at);
+    else copyInto(target, view, at);
     if (key === 0) return;
     if (this.#address >= 0) {
       this.#simd!.xor(this.#address + at, this.#address + at + n, key);

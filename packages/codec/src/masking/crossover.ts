@@ -1,3 +1,5 @@
+import { HAS_FAST_BIGINT } from './engine.ts';
+
 // The kernel for each size. Measured with `pnpm bench codec`, in ns on one machine. All crossovers
 // are in this file.
 //
@@ -7,6 +9,15 @@
 //   words, edges by masks             8     9    13    20    57   190   2900
 //   SIMD, staged                                             95   160   1760
 //   SIMD, bytes in its memory   4     5     6     8    10    18    50    880
+//
+// One word size is not fast on both engines (edges by masks, in ns; Node 20.20 and Bun 1.4.5):
+//
+//   bytes                      32    64   125   256  1024  4096   65536
+//   V8: 64-bit words           12    13    15    24    56   186    2820
+//   V8: 32-bit words           12    15    20    30    90   331    5300
+//   JSC: 64-bit words         300   470   800  1460  5300 20700  320000
+//   JSC: 32-bit words          13    15    17    23    55   186    2920
+//   JSC: SIMD, staged                              110  1500   21000
 
 /** Below this many bytes: single bytes. */
 export const WORDS_FROM = 12;
@@ -23,6 +34,8 @@ export const SHORT_FRAME_VIEW_AHEAD = 2048;
 export const SIMD_FROM = 8;
 /**
  * From this many bytes on, two copies and the SIMD kernel are faster than words. For fewer bytes
- * the two views are not worth their garbage.
+ * the two views are not worth their garbage. Without the 64-bit words of V8 the stage is never
+ * faster. On Bun the copy back to a payload that begins shortly after a page boundary takes 16
+ * times as long as other copies.
  */
-export const STAGE_FROM = 8192;
+export const STAGE_FROM: number = HAS_FAST_BIGINT ? 8192 : Infinity;

@@ -105,7 +105,14 @@ function edgeMasks(): BigInt64Array {
   return new BigInt64Array(bytes.buffer);
 }
 
-const OWNED_WORDS = LITTLE_ENDIAN && HAS_FAST_BIGINT;
+type WordKernel = (
+  bytes: Uint8Array,
+  words: Words,
+  misalignment: number,
+  start: number,
+  end: number,
+  key: number,
+) => void;
 
 /**
  * XORs whole words, and the words at both ends under a mask. No loop over edge bytes, so no
@@ -116,7 +123,13 @@ const OWNED_WORDS = LITTLE_ENDIAN && HAS_FAST_BIGINT;
  * @param words - `wordsOver(bytes)`.
  * @param misalignment - `misalignmentOf(bytes)`.
  */
-export function xorOwned(
+export const xorOwned: WordKernel = LITTLE_ENDIAN
+  ? HAS_FAST_BIGINT
+    ? xorOwned64
+    : xorOwned32
+  : xorWords;
+
+function xorOwned64(
   bytes: Uint8Array,
   words: Words,
   misalignment: number,
@@ -128,17 +141,42 @@ export function xorOwned(
   const to = end + misalignment;
   const w = from >> 3;
   const stop = to >> 3;
-  if ((w === 0 && misalignment !== 0) || stop >= words.length || w === stop || !OWNED_WORDS) {
+  if ((w === 0 && misalignment !== 0) || stop >= words.length || w === stop) {
     xorWords(bytes, words, misalignment, start, end, key);
     return;
   }
   const wide = widen(rotate(key, -from));
   const words64 = words as BigInt64Array;
   words64[w]! ^= wide & EDGES[from & 7]!;
-  xorWhole(words64, w + 1, stop, wide);
+  xorWhole64(words64, w + 1, stop, wide);
   // When `to & 7` is 0, the next word is outside the range. Do not touch it: a read into it may be
   // in progress.
   if ((to & 7) !== 0) words64[stop]! ^= wide & EDGES[8 + (to & 7)]!;
+}
+
+function xorOwned32(
+  bytes: Uint8Array,
+  words: Words,
+  misalignment: number,
+  start: number,
+  end: number,
+  key: number,
+): void {
+  const from = start + misalignment;
+  const to = end + misalignment;
+  const w = from >> 2;
+  const stop = to >> 2;
+  if (w << 2 < misalignment || stop >= words.length || w === stop) {
+    xorWords(bytes, words, misalignment, start, end, key);
+    return;
+  }
+  const aligned = rotate(key, -from);
+  const words32 = words as Int32Array;
+  words32[w]! ^= aligned & (-1 << ((from & 3) << 3));
+  xorWhole32(words32, w + 1, stop, aligned);
+  // As above: only a word that contains a byte of the range.
+  const bits = (to & 3) << 3;
+  if (bits !== 0) words32[stop]! ^= aligned & ~(-1 << bits);
 }
 
 /**
@@ -166,7 +204,7 @@ export function xorWords(
   xorBytes(bytes, start, first, key);
   const from = first + misalignment;
   const to = last + misalignment;
-  if (HAS_FAST_BIGINT) xorWhole(words as BigInt64Array, from >> 3, to >> 3, widen(aligned));
+  if (HAS_FAST_BIGINT) xorWhole64(words as BigInt64Array, from >> 3, to >> 3, widen(aligned));
   else xorWhole32(words as Int32Array, from >> 2, to >> 2, aligned);
   xorBytes(bytes, last, end, aligned);
 }
@@ -178,7 +216,7 @@ function widen(key: number): bigint {
   return KEY64[0]!;
 }
 
-function xorWhole(words: BigInt64Array, start: number, end: number, wide: bigint): void {
+function xorWhole64(words: BigInt64Array, start: number, end: number, wide: bigint): void {
   let w = start;
   for (const last = end - 3; w < last; w += 4) {
     words[w]! ^= wide;
@@ -189,12 +227,19 @@ function xorWhole(words: BigInt64Array, start: number, end: number, wide: bigint
   for (; w < end; w++) words[w]! ^= wide;
 }
 
-/** The same for 32-bit words, an even number of them. */
 function xorWhole32(words: Int32Array, start: number, end: number, key: number): void {
-  for (let w = start; w < end; w += 2) {
+  let w = start;
+  for (const last = end - 7; w < last; w += 8) {
     words[w]! ^= key;
     words[w + 1]! ^= key;
+    words[w + 2]! ^= key;
+    words[w + 3]! ^= key;
+    words[w + 4]! ^= key;
+    words[w + 5]! ^= key;
+    words[w + 6]! ^= key;
+    words[w + 7]! ^= key;
   }
+  for (; w < end; w++) words[w]! ^= key;
 }
 
 /** The little-endian key for the byte `n` bytes later. */

@@ -12,7 +12,7 @@ export function copyInto(to: Uint8Array, from: Uint8Array, at: number): void {
 }
 
 /** Below this many bytes a loop copies faster than `set`, which needs a view of the range. */
-const VIEW_FROM = 72;
+export const VIEW_FROM = 72;
 
 /** Copies `from[start, end)` to `to[at]`. */
 export function copyRange(

@@ -1,6 +1,6 @@
 import { callRelease, takeSlab } from '../callbacks.ts';
 import { type Words, wordsOver } from '../masking/mask.ts';
-import { xorCopy } from './copy.ts';
+import { copyRange, xorCopy } from './copy.ts';
 import { LARGEST_SLAB, NO_BYTES, type Slab, type SlabSource } from './slab.ts';
 
 /** Longest tail in bytes: a frame of 4 KiB with its header, rounded up. */
@@ -100,7 +100,7 @@ export class ReceiveRing {
     if (n < VIEW_FROM) {
       xorCopy(from, start, end, bytes, base - n, 0);
     } else {
-      bytes.set(from.subarray(start, end), base - n);
+      copyRange(bytes, from, start, end, base - n);
     }
     this.size = size + n;
   }

@@ -61,7 +61,7 @@ describe.each(Object.entries(kernels))('unmasking by %s', (_, kernel) => {
     expect.assertions(0);
   });
 
-  it.each([224, 255, 1000, 4111, 8192, 8193, 70_001, 200_003])(
+  it.each([224, 255, 1000, 4111, 8192, 8193, 16_384, 32_768, 70_001, 200_003])(
     'equals it at %d bytes',
     (length) => {
       for (let align = 0; align < 8; align++) {
@@ -161,7 +161,7 @@ describe('unmasking inside the SIMD memory', () => {
 describe('the kernel that fits', () => {
   /** Bytes of each call of the SIMD kernel. */
   function calls(memory: Uint8Array, start: number, end: number, key: number): number[] {
-    const xor = vi.spyOn(simd()!, 'xor');
+    const xor = vi.spyOn(simd()!, 'xor').mockClear();
     xorAnywhere(memory, start, end, key);
     return xor.mock.calls.map(([at, stop]) => stop - at);
   }
@@ -172,10 +172,12 @@ describe('the kernel that fits', () => {
     expect(calls(inside, 100, 228, KEY)).toEqual([128]);
   });
 
-  it('is the SIMD kernel for other memory from 8 KiB on', () => {
-    const outside = new Uint8Array(10_000);
+  it('is the SIMD kernel for other memory from 8 KiB on, in pieces of 16 KiB', () => {
+    const outside = new Uint8Array(50_000);
     expect(calls(outside, 100, 8291, KEY)).toEqual([]);
     expect(calls(outside, 100, 8292, KEY)).toEqual([8192]);
+    expect(calls(outside, 100, 100 + 16384, KEY)).toEqual([16384]);
+    expect(calls(outside, 100, 100 + 40_000, KEY)).toEqual([16384, 16384, 7232]);
   });
 
   it('is none for an empty range or the key 0', () => {

@@ -36,9 +36,50 @@ it('equals the byte loop at every length and alignment, and touches nothing else
   }
 });
 
+it('writes whole words only inside the view, and single bytes nowhere else', async () => {
+  const { swap, xorOwned } = await import('../../src/masking/mask.ts');
+  for (let misalignment = 0; misalignment < 8; misalignment++) {
+    for (let start = 0; start < 12; start++) {
+      for (let end = start; end <= 64 - misalignment; end++) {
+        // The words are over other memory, so that writes of single bytes and of words are told
+        // apart.
+        const single = new Uint8Array(64 - misalignment);
+        const wide = new Uint8Array(64);
+        const words = new Int32Array(wide.buffer);
+        xorOwned(single, words, misalignment, start, end, swap(KEY));
+        expect(wide.subarray(0, misalignment).every((byte) => byte === 0)).toBe(true);
+        const changed = single.map((byte, i) => byte ^ wide[i + misalignment]!);
+        const expected = new Uint8Array(single.length);
+        expected.set(naiveMask(new Uint8Array(end - start), KEY), start);
+        expect(Buffer.compare(changed, expected)).toBe(0);
+        // The first word contains a byte before the view: the edge is single bytes.
+        const from = start + misalignment;
+        if (end > start && from - (from % 4) < misalignment) expect(single[start]).not.toBe(0);
+        if (end - start > 12 && from >= 8 && end + misalignment < 64) {
+          expect(single.every((byte) => byte === 0)).toBe(true);
+        }
+      }
+    }
+  }
+});
+
+it.each([8191, 8192, 70_001, 200_003])('unmasks %d bytes without the stage', async (length) => {
+  const { xorAnywhere, swap } = await import('../../src/masking/mask.ts');
+  const { simd } = await import('../../src/masking/simd.ts');
+  const stage = vi.spyOn(simd()!, 'xor');
+  for (let align = 0; align < 8; align++) {
+    const memory = bytes(length + 100, align).subarray(align);
+    const expected = memory.slice();
+    expected.set(naiveMask(expected.subarray(13, 13 + length), KEY), 13);
+    xorAnywhere(memory, 13, 13 + length, swap(KEY));
+    expect(Buffer.compare(memory, expected)).toBe(0);
+  }
+  expect(stage).not.toHaveBeenCalled();
+});
+
 it('decodes and encodes masked frames', async () => {
   const { FrameDecoder, FrameEncoder, FRAME } = await import('@ws/codec');
-  for (const length of [31, 125, 1000, 4000, 8191]) {
+  for (const length of [31, 125, 1000, 4000, 8191, 8192, 40_000]) {
     const payload = bytes(length, length);
     const encoder = new FrameEncoder({ role: 'client', nextKey: () => KEY });
     encoder.frame(2, true, 0, payload);
