@@ -1,14 +1,19 @@
 import { callRelease } from '../callbacks.ts';
 import { NO_BYTES } from './slab.ts';
 
+/** Removed segments at the front of the columns that are always tolerated. */
+const REMOVED_AT_LEAST = 32;
+
 /**
  * The sealed segments of an encoder that are not removed yet, oldest first. They are columns, so
- * that a segment is not an object. The columns keep their length, so that no
- * garbage is created.
+ * that a segment is not an object. Segment `i` is in row `#first + i`. The columns keep their
+ * length, so that no garbage is created.
  */
 export class Segments {
   count = 0;
   bytes = 0;
+  /** The rows before it are empty: a slow peer drains a long queue one by one. */
+  #first = 0;
   readonly #bufs: Uint8Array[] = [];
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
@@ -23,33 +28,34 @@ export class Segments {
     boundary: number,
     release: (() => void) | undefined,
   ): void {
-    const i = this.count++;
-    this.#bufs[i] = buf;
-    this.#starts[i] = start;
-    this.#ends[i] = end;
-    this.#boundaries[i] = boundary;
-    this.#releases[i] = release;
+    const row = this.#first + this.count++;
+    this.#bufs[row] = buf;
+    this.#starts[row] = start;
+    this.#ends[row] = end;
+    this.#boundaries[row] = boundary;
+    this.#releases[row] = release;
     this.bytes += end - start;
   }
 
   buf(i: number): Uint8Array {
-    return this.#bufs[this.#check(i)]!;
+    return this.#bufs[this.#row(i)]!;
   }
 
   start(i: number): number {
-    return this.#starts[this.#check(i)]!;
+    return this.#starts[this.#row(i)]!;
   }
 
   end(i: number): number {
-    return this.#ends[this.#check(i)]!;
+    return this.#ends[this.#row(i)]!;
   }
 
   release(i: number): (() => void) | undefined {
-    return this.#releases[this.#check(i)];
+    return this.#releases[this.#row(i)];
   }
 
   startsFrame(i: number): boolean {
-    return this.#boundaries[this.#check(i)] === this.#starts[i];
+    const row = this.#row(i);
+    return this.#boundaries[row] === this.#starts[row];
   }
 
   /**
@@ -58,15 +64,16 @@ export class Segments {
    * when both parts are.
    */
   split(i: number): void {
-    const boundary = this.#boundaries[this.#check(i)]!;
-    const end = this.#ends[i]!;
-    if (boundary === this.#starts[i] || boundary === end) return;
-    const [first, second] = halves(this.#releases[i]);
-    this.#bufs.splice(i + 1, 0, this.#bufs[i]!);
-    this.#starts.splice(i + 1, 0, boundary);
-    this.#ends.splice(i, 0, boundary);
-    this.#boundaries.splice(i, 0, boundary);
-    this.#releases.splice(i, 1, first, second);
+    const row = this.#row(i);
+    const boundary = this.#boundaries[row]!;
+    const end = this.#ends[row]!;
+    if (boundary === this.#starts[row] || boundary === end) return;
+    const [first, second] = halves(this.#releases[row]);
+    this.#bufs.splice(row + 1, 0, this.#bufs[row]!);
+    this.#starts.splice(row + 1, 0, boundary);
+    this.#ends.splice(row, 0, boundary);
+    this.#boundaries.splice(row, 0, boundary);
+    this.#releases.splice(row, 1, first, second);
     this.count++;
   }
 
@@ -79,23 +86,22 @@ export class Segments {
     if (!(Number.isInteger(n) && n >= 0 && n <= this.count)) {
       throw new RangeError(`shift(${n}) of ${this.count} segments`);
     }
-    for (let i = 0; i < n; i++) this.bytes -= this.#ends[i]! - this.#starts[i]!;
-    const rest = this.count - n;
-    for (let to = 0, from = n; to < rest; to++, from++) {
-      this.#bufs[to] = this.#bufs[from]!;
-      this.#starts[to] = this.#starts[from]!;
-      this.#ends[to] = this.#ends[from]!;
-      this.#boundaries[to] = this.#boundaries[from]!;
-      this.#releases[to] = this.#releases[from];
-    }
-    this.#clear(rest);
+    const first = this.#first + n;
+    this.#clear(this.#first, first);
+    this.count -= n;
+    if (this.count === 0) this.#first = 0;
+    else if (first > REMOVED_AT_LEAST && first >= this.count) this.#moveToFront(first);
+    else this.#first = first;
   }
 
   /** Removes and releases all segments from `keep` on. */
   drop(keep: number): void {
-    const releases = this.#releases.slice(keep, this.count);
-    for (let i = keep; i < this.count; i++) this.bytes -= this.#ends[i]! - this.#starts[i]!;
-    this.#clear(keep);
+    const from = this.#first + keep;
+    const to = this.#first + this.count;
+    const releases = this.#releases.slice(from, to);
+    this.#clear(from, to);
+    this.count = keep;
+    if (keep === 0) this.#first = 0;
     releaseAll(releases);
   }
 
@@ -105,39 +111,59 @@ export class Segments {
    */
   cut(i: number, end: number): void {
     if (i >= this.count) return;
-    this.bytes -= this.#ends[i]! - end;
-    this.#ends[i] = end;
-    this.drop(end === this.#starts[i] ? i : i + 1);
+    const row = this.#row(i);
+    this.#shorten(row, end);
+    this.drop(end === this.#starts[row] ? i : i + 1);
   }
 
   /**
    * Removes and releases all bytes except the rest of a frame that began before the first segment.
    */
   truncate(): void {
-    let keep = 0;
+    const end = this.#first + this.count;
+    let row = this.#first;
     // Segments without a boundary are the middle of that frame. The first segment with a boundary
     // contains its end.
-    while (keep < this.count && this.#boundaries[keep] === this.#ends[keep]) keep++;
-    if (keep < this.count && !this.startsFrame(keep)) {
-      this.bytes -= this.#ends[keep]! - this.#boundaries[keep]!;
-      this.#ends[keep] = this.#boundaries[keep]!;
-      keep++;
+    while (row < end && this.#boundaries[row] === this.#ends[row]) row++;
+    if (row < end && this.#boundaries[row] !== this.#starts[row]) {
+      this.#shorten(row, this.#boundaries[row]!);
+      row++;
     }
-    this.drop(keep);
+    this.drop(row - this.#first);
   }
 
-  /** Drops the contents of the columns from `count` on. */
-  #clear(count: number): void {
-    for (let i = count; i < this.count; i++) {
-      this.#bufs[i] = NO_BYTES;
-      this.#releases[i] = undefined;
-    }
-    this.count = count;
+  #shorten(row: number, end: number): void {
+    this.bytes -= this.#ends[row]! - end;
+    this.#ends[row] = end;
   }
 
-  #check(i: number): number {
+  /** Empties the rows `[from, to)`, whose bytes are no longer pending. */
+  #clear(from: number, to: number): void {
+    for (let row = from; row < to; row++) {
+      this.bytes -= this.#ends[row]! - this.#starts[row]!;
+      this.#bufs[row] = NO_BYTES;
+      this.#releases[row] = undefined;
+    }
+  }
+
+  /** Moves the rows from `first` on to the start of the columns. */
+  #moveToFront(first: number): void {
+    this.#first = 0;
+    for (let row = 0; row < this.count; row++) {
+      const from = first + row;
+      this.#bufs[row] = this.#bufs[from]!;
+      this.#starts[row] = this.#starts[from]!;
+      this.#ends[row] = this.#ends[from]!;
+      this.#boundaries[row] = this.#boundaries[from]!;
+      this.#releases[row] = this.#releases[from];
+      this.#bufs[from] = NO_BYTES;
+      this.#releases[from] = undefined;
+    }
+  }
+
+  #row(i: number): number {
     if (!(i >= 0 && i < this.count)) throw new RangeError(`no segment ${i} of ${this.count}`);
-    return i;
+    return this.#first + i;
   }
 }
 

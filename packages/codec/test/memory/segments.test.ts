@@ -73,6 +73,18 @@ describe('Segments', () => {
       expect(released).toEqual([1]);
     });
 
+    it('moves each segment a bounded number of times', () => {
+      // Half a minute of work if each call moved all of them.
+      const segments = new Segments();
+      const many = 100_000;
+      for (let i = 0; i < many; i++) segments.push(Uint8Array.of(1), i, i + 1, i, undefined);
+      for (let i = 0; i < many; i++) {
+        if (segments.start(0) !== i) expect(segments.start(0)).toBe(i);
+        segments.shift(1);
+      }
+      expect([segments.count, segments.bytes]).toEqual([0, 0]);
+    });
+
     it.each([-1, 0.5, 3, Number.NaN])('rejects %d of two', (n) => {
       const { segments } = segmentsOf([0, 10, 0], [0, 5, 0]);
       expect(() => segments.shift(n)).toThrow(RangeError);
@@ -93,6 +105,47 @@ describe('Segments', () => {
     segments.push(Uint8Array.of(1), 0, 1, 0, undefined);
     segments.drop(0);
     expect([segments.count, segments.bytes]).toEqual([0, 0]);
+  });
+
+  it('equal a list of objects after any order of calls', () => {
+    let seed = 7;
+    const random = (n: number): number => (seed = (seed * 48271) % 2147483647) % n;
+    const segments = new Segments();
+    const released: number[] = [];
+    let model: { id: number; start: number; end: number; boundary: number }[] = [];
+    const gone: number[] = [];
+    for (let id = 0; id < 20_000; id++) {
+      const turn = random(100);
+      // The queue grows to some hundred segments, and is empty at times.
+      if (turn < (id % 2000 < 1000 ? 70 : 30)) {
+        const start = random(10);
+        const end = start + 1 + random(10);
+        const boundary = start + random(end - start + 1);
+        segments.push(Uint8Array.of(id & 0xff), start, end, boundary, () => released.push(id));
+        model.push({ id, start, end, boundary });
+      } else if (turn < 98) {
+        const n = Math.min(random(4), model.length);
+        segments.shift(n);
+        model = model.slice(n);
+      } else if (turn === 98 && model.length > 0) {
+        const keep = random(model.length);
+        segments.drop(keep);
+        gone.push(...model.splice(keep).map((each) => each.id));
+      } else {
+        segments.truncate();
+        const keep = model.findIndex((each) => each.boundary !== each.end);
+        const cut = model[keep];
+        const isKept = cut !== undefined && cut.boundary !== cut.start;
+        if (isKept) cut.end = cut.boundary;
+        if (cut !== undefined) {
+          gone.push(...model.splice(isKept ? keep + 1 : keep).map((each) => each.id));
+        }
+      }
+      const expected = model.map((each) => `${each.id & 0xff}: ${each.start}-${each.end}`);
+      expect(list(segments)).toEqual(expected);
+      expect(segments.bytes).toBe(model.reduce((sum, each) => sum + each.end - each.start, 0));
+    }
+    expect(released).toEqual(gone);
   });
 
   it('keep no reference to removed segments', async () => {
