@@ -42,6 +42,11 @@ export interface Diagnostics {
   readonly '@ws:dial': { readonly url: string };
   /** A dial has failed: the promise of `dial` rejects with `error`. */
   readonly '@ws:dial:fail': { readonly url: string; readonly error: unknown };
+  /**
+   * The handles of zlib have failed their self-test in this thread, for the reason `error`:
+   * compression uses the documented functions, which are several times slower. Published once.
+   */
+  readonly '@ws:compression:fail': { readonly error: unknown };
 }
 
 function channelOf(name: keyof Diagnostics): Channel {
@@ -53,6 +58,13 @@ const fail = /* @__PURE__ */ channelOf('@ws:fail');
 const close = /* @__PURE__ */ channelOf('@ws:close');
 const messageIn = /* @__PURE__ */ channelOf('@ws:message:in');
 const messageOut = /* @__PURE__ */ channelOf('@ws:message:out');
+const compressionFail = /* @__PURE__ */ channelOf('@ws:compression:fail');
+
+/** Publishes that the handles of zlib do not work. */
+export function publishCompressionFailure(error: unknown): void {
+  compressionFail.publish({ error });
+  debug('compression is slow: %s', describeError(error));
+}
 
 function publishOpen(conn: object): void {
   open.publish({ conn });

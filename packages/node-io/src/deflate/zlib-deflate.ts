@@ -1,4 +1,5 @@
 import type { DeflateJob, Deflater, DeflateSource, Inflater } from '@ws/conn';
+import { publishCompressionFailure } from '../diagnostics.ts';
 import { DeflateJobs } from './deflate-jobs.ts';
 import { type EngineFactory, handleEngines, oneshotEngines } from './engines.ts';
 import { selfTest } from './self-test.ts';
@@ -87,6 +88,7 @@ export class ZlibDeflate implements DeflateSource {
         this.#fault = null;
       } catch (error) {
         this.#fault = error ?? new Error('the self-test threw undefined');
+        publishCompressionFailure(this.#fault);
       }
     }
     return this.#fault;
@@ -145,7 +147,10 @@ export function configureCompression(settings: CompressionSettings): void {
   nodeDeflate.configure(settings);
 }
 
-/** Returns how this thread uses zlib. The first call tests which way works, unless one was set. */
+/**
+ * Returns how this thread uses zlib. The first call tests which way works, unless one was set:
+ * `oneshot` that was not set means that the test has failed. `@ws:compression:fail` has the reason.
+ */
 export function compressionBackend(): CompressionBackend {
   return nodeDeflate.backend;
 }

@@ -1,12 +1,14 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import * as zlib from 'node:zlib';
 import { deflateWith, inflateWith } from '@ws/tests';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { OneshotInflater } from '../../src/deflate/oneshot-inflater.ts';
 import { ZlibDeflate } from '../../src/deflate/zlib-deflate.ts';
 import type { ZlibStreams } from '../../src/deflate/zlib-handle.ts';
 import {
   compressionBackend,
   configureCompression,
+  type Diagnostics,
   nodeDeflate,
   nodePlatform,
 } from '../../src/index.ts';
@@ -156,6 +158,36 @@ describe('ZlibDeflate', () => {
     inflater.reset(undefined);
     const message = deflateWith(deflater, Buffer.from('Hello')).subarray(0, -4);
     expect(inflateWith(inflater, message).plain.toString()).toBe('Hello');
+  });
+
+  it('publishes once that the handle does not work, and why', () => {
+    const failed: Diagnostics['@ws:compression:fail'][] = [];
+    const source = new ZlibDeflate(platforms['tells wrong counts']);
+    const listener = (event: unknown): void => {
+      failed.push(event as Diagnostics['@ws:compression:fail']);
+      // A subscriber may look at the result.
+      expect(source.backend).toBe('oneshot');
+    };
+    subscribe('@ws:compression:fail', listener);
+    onTestFinished(() => void unsubscribe('@ws:compression:fail', listener));
+    source.inflater().close();
+    source.deflater(1, 15).close();
+    source.configure({ backend: 'auto' });
+    source.inflater().close();
+    expect(failed).toEqual([{ error: expect.any(Error) }]);
+    expect(String(failed[0]!.error)).toContain('self-test of the zlib handle');
+  });
+
+  it('publishes nothing when the handle works, or when the other way was set', () => {
+    const failed: unknown[] = [];
+    const listener = (event: unknown): void => void failed.push(event);
+    subscribe('@ws:compression:fail', listener);
+    onTestFinished(() => void unsubscribe('@ws:compression:fail', listener));
+    new ZlibDeflate().inflater().close();
+    const source = new ZlibDeflate(platforms['has no handle']);
+    source.configure({ backend: 'oneshot' });
+    source.inflater().close();
+    expect(failed).toEqual([]);
   });
 
   it('rejects the handle when it does not work, and stays as it was', () => {
