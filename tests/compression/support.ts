@@ -57,8 +57,8 @@ export class CountingSource implements DeflateSource {
   /** Output and input bytes of the inflaters. */
   inflated = 0;
   used = 0;
-  /** Plain bytes that were inflated again. */
-  again = 0;
+  /** Cost of bytes that were inflated again, and of restarts. */
+  extraCost = 0;
   /** Open engines. */
   inflaters = 0;
   deflaters = 0;
@@ -85,7 +85,7 @@ export class CountingSource implements DeflateSource {
         const [, , , , output, at, end] = args;
         if (at < 0 || end < at || end > output.length) throw new Error(`room [${at}, ${end})`);
         const status = engine.write(...args);
-        this.again += engine.again;
+        this.extraCost += engine.extraCost;
         this.used += engine.used;
         this.inflated += engine.produced;
         this.onInflated?.(engine.produced);

@@ -166,7 +166,7 @@ export class Decompressor {
         return status === CORRUPT ? -1 : limit + 1;
       }
       this.#at += engine.used;
-      this.cost += engine.used * INPUT_COST + engine.again;
+      this.cost += engine.used * INPUT_COST + engine.extraCost;
       const before = at;
       at += engine.produced;
       const complete = status === DONE && last;

@@ -61,14 +61,13 @@ export class HuffmanCode {
 
   #fillFast(): void {
     const fast = this.#fast.fill(UNKNOWN);
-    let code = 0;
+    let reversed = 0;
     let at = 0;
     for (let length = 1; length <= FAST_BITS; length++) {
-      code <<= 1;
       for (let left = this.#counts[length]!; left > 0; left--) {
         const entry = (this.#symbols[at++]! << 4) | length;
-        for (let i = reverse(code, length); i < fast.length; i += 1 << length) fast[i] = entry;
-        code++;
+        for (let i = reversed; i < fast.length; i += 1 << length) fast[i] = entry;
+        reversed = nextReversed(reversed, length);
       }
     }
   }
@@ -99,6 +98,14 @@ export class HuffmanCode {
     }
     return INVALID;
   }
+}
+
+/** The code after `reversed`: both have `length` bits, the first one lowest. */
+function nextReversed(reversed: number, length: number): number {
+  let bit = 1 << (length - 1);
+  let next = reversed;
+  for (; (next & bit) !== 0; bit >>= 1) next ^= bit;
+  return next | bit;
 }
 
 /** The bits of a code, its first bit lowest, as DEFLATE has them. */

@@ -38,12 +38,18 @@ const MAX_LITERAL_CODES = 286;
 const MAX_DISTANCE_CODES = 30;
 const CODE_LENGTH_ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
+/**
+ * Cost of building the codes of a block, in plain bytes: 2 to 6 us. Blocks without output then cost
+ * 2 to 6 ms in a turn of the `InflateBudget`, as they do with zlib; without it, 15 to 22 ms.
+ */
+const CODES_COST = 1_024;
+
 /** An {@link Inflater} in plain JavaScript, for runtimes without zlib. */
 export class PureInflater implements Inflater {
   used = 0;
   produced = 0;
   limit = 0;
-  readonly again = 0;
+  extraCost = 0;
   readonly #window = new Uint8Array(WINDOW);
   /** Plain bytes since the reset, with the history: the last ones are in the window. */
   #total = 0;
@@ -95,7 +101,7 @@ export class PureInflater implements Inflater {
     at: number,
     end: number,
   ): InflateStatus {
-    this.used = this.produced = 0;
+    this.used = this.produced = this.extraCost = 0;
     // An empty message has no block that the tail could end.
     if (from === to && !this.#begun) return DONE;
     if (at === end) return MORE;
@@ -264,6 +270,7 @@ export class PureInflater implements Inflater {
   }
 
   #buildCodes(): Step {
+    this.extraCost += CODES_COST;
     if (this.#lengths[END_OF_BLOCK] === 0) return CORRUPT;
     this.#literals = this.#ownLiterals;
     this.#distances = this.#ownDistances;

@@ -41,10 +41,10 @@ export interface Inflater {
   /** Bytes of output that the last `write` produced. */
   produced: number;
   /**
-   * For engines that restart with each call: plain bytes that the last `write` produced again, and
-   * the cost of the restarts, in plain bytes.
+   * Cost of the last `write` in plain bytes, besides its input and output: of the bytes that an
+   * engine produced again because it restarts with each call, or of its slow steps.
    */
-  again: number;
+  extraCost: number;
   /**
    * The most plain bytes that the whole message may have: for engines that cannot stop in between.
    */

@@ -219,7 +219,7 @@ class Recorded implements Inflater {
     return this.#engine.produced;
   }
 
-  readonly again = 0;
+  readonly extraCost = 0;
   limit = 0;
 
   reset(): void {}

@@ -11,7 +11,7 @@ import {
 class IdentityInflater implements Inflater {
   used = 0;
   produced = 0;
-  again = 0;
+  extraCost = 0;
   limit = Infinity;
 
   reset(): void {}

@@ -68,6 +68,28 @@ describe('PureInflater', () => {
     expect(inflateWith(inflater(), hex(bytes), { pieces: [1] }).verdict).toBe('corrupt');
   });
 
+  it('counts the cost of codes that a block has built, also without output', () => {
+    const engine = inflater();
+    const output = new Uint8Array(5_000);
+    const cost = (input: Uint8Array): number => {
+      engine.reset(undefined);
+      expect(engine.write(input, 0, input.length, false, output, 0, output.length)).toBe(0);
+      return engine.extraCost;
+    };
+    // Two blocks with codes of their own, for nothing but the end of the block.
+    const empty = hex('04c0810800000000207feb43001c880000000000f2b73e');
+    expect(cost(empty)).toBe(2_048);
+    expect(cost(Buffer.concat(Array<Uint8Array>(50).fill(empty)))).toBe(102_400);
+    // Few values and no repetition: zlib builds codes of its own.
+    const text = Buffer.from(
+      Array.from({ length: 900 }, (_, i) => Math.imul(i, 0x9e3779b1) >>> 27),
+    );
+    const finishFlush = constants.Z_SYNC_FLUSH;
+    expect(cost(deflateRawSync(text, { finishFlush }))).toBe(1_024);
+    expect(cost(deflateRawSync(text, { finishFlush, strategy: constants.Z_FIXED }))).toBe(0);
+    expect(cost(deflateRawSync(text, { finishFlush, level: 0 }))).toBe(0);
+  });
+
   it('forgets a message after a reset', () => {
     const engine = inflater();
     expect(inflateWith(engine, hex('f2 48 cd c9 c9 07 00')).plain.toString()).toBe('Hello');

@@ -10,7 +10,7 @@ class Twice implements Inflater {
   readonly outputs: Set<Uint8Array>;
   used = 0;
   produced = 0;
-  again = 0;
+  extraCost = 0;
   limit = Infinity;
 
   constructor(outputs: Set<Uint8Array>) {

@@ -18,7 +18,7 @@ export class HandleInflater implements Inflater {
   used = 0;
   produced = 0;
   limit = 0;
-  readonly again = 0;
+  readonly extraCost = 0;
   readonly #zlib: ZlibHandle;
   readonly #stored: Uint8Array = (stored ??= new Uint8Array(STORED_HEADER + MAX_WINDOW));
   readonly #discarded: Uint8Array = (discarded ??= new Uint8Array(MAX_WINDOW + 1));

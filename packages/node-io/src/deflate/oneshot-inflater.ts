@@ -41,7 +41,7 @@ export class OneshotInflater implements Inflater {
   used = 0;
   produced = 0;
   limit = 0;
-  again = 0;
+  extraCost = 0;
   /** Plain bytes before the message. */
   #history: Uint8Array = NO_BYTES;
   /** Plain bytes of the message. Those before `#given` are returned. */
@@ -85,7 +85,7 @@ export class OneshotInflater implements Inflater {
     at: number,
     end: number,
   ): InflateStatus {
-    this.used = this.produced = this.again = 0;
+    this.used = this.produced = this.extraCost = 0;
     if (this.#corrupt) return InflateCorrupt;
     this.#append(input, from, to);
     if (!this.#ended && (last || (from < to && this.#isDue()))) {
@@ -129,7 +129,7 @@ export class OneshotInflater implements Inflater {
   #inflate(last: boolean): InflateStatus {
     while (this.#size > 0) {
       const prefix = this.#prefix();
-      this.again += this.#plain.length - this.#base;
+      this.extraCost += this.#plain.length - this.#base;
       const inflated = this.#attempt(prefix, last);
       if (typeof inflated === 'number') return inflated;
       this.#plain = join(this.#plain.subarray(0, this.#base), inflated.buffer, prefix);
@@ -178,7 +178,7 @@ export class OneshotInflater implements Inflater {
    * supports that.
    */
   #attempt(prefix: number, last: boolean): Inflated | InflateStatus {
-    this.again += CALL_COST;
+    this.extraCost += CALL_COST;
     const header = prefix > 0 ? prefix + STORED_HEADER : 0;
     const ending = last ? ENDING : NO_BYTES;
     const stream = new Uint8Array(header + this.#size + ending.length);
