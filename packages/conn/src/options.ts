@@ -218,13 +218,15 @@ function rememberedWith({ report, writeBufferPool }: Settings): Remembered {
  */
 function interned(role: Role, settings: Settings): Settings {
   const known = rememberedWith(settings)[role];
-  const same = known.find((others) => {
+  const found = known.findIndex((others) => {
     return connSettingNames.every((name) => isSame(settings[name], others[name]));
   });
-  if (same !== undefined) return same;
-  known.unshift(settings);
+  if (found === 0) return known[0]!;
+  // To the front: rare settings must not replace those of most connections.
+  const latest = found === -1 ? settings : known.splice(found, 1)[0]!;
+  known.unshift(latest);
   known.length = Math.min(known.length, REMEMBERED);
-  return settings;
+  return latest;
 }
 
 /** Compares two values of a setting; JSON distinguishes all objects that settings have. */

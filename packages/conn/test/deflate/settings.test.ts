@@ -84,3 +84,20 @@ describe('the option compression', () => {
     );
   });
 });
+
+describe('settings that are remembered', () => {
+  const settings = (readLimit: number): unknown => resolveSettings({ readLimit }, 'server');
+
+  it('are one object for equal options', () => {
+    expect(settings(1_000)).toBe(settings(1_000));
+    expect(settings(1_000)).not.toBe(settings(1_001));
+  });
+
+  it('stay while they are in use, however many others there are', () => {
+    const frequent = settings(2_000);
+    for (let i = 0; i < 20; i++) {
+      settings(3_000 + i);
+      expect(settings(2_000)).toBe(frequent);
+    }
+  });
+});
