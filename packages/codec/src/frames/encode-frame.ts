@@ -1,6 +1,5 @@
-import { MAX_HEADER } from '../limits.ts';
 import { isBytes, unmask } from '../masking/mask.ts';
-import { FrameHeader } from './header.ts';
+import { FrameHeader, headerSize } from './header.ts';
 
 /** Options of {@link encodeFrame}. */
 export interface EncodeFrameOptions {
@@ -38,10 +37,10 @@ export function encodeFrame(
   header.length = payload.length;
   header.masked = maskKey !== undefined;
   header.maskKey = maskKey ?? 0;
-  const room = new Uint8Array(payload.length + MAX_HEADER);
-  const at = header.write(room, 0);
-  room.set(payload, at);
-  const frame = room.slice(0, at + payload.length);
-  if (maskKey !== undefined) unmask(frame, at, frame.length, maskKey);
+  const start = headerSize(payload.length) + (maskKey === undefined ? 0 : 4);
+  const frame = new Uint8Array(start + payload.length);
+  header.write(frame);
+  frame.set(payload, start);
+  if (maskKey !== undefined) unmask(frame, start, frame.length, maskKey);
   return frame;
 }
