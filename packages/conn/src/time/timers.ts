@@ -30,6 +30,10 @@ export class Timers {
   readonly #keepers = new Set<TimerEntry>();
   #next = Infinity;
   #cancel: (() => void) | undefined;
+  /** Whether the platform timer keeps the process alive. */
+  #keepsAlive = false;
+  /** Whether {@link #unref} will run. */
+  #unrefScheduled = false;
   /** The runtime's timers when the platform timer was set. Fake timers have another clock. */
   #scheduledBy: unknown;
 
@@ -43,7 +47,6 @@ export class Timers {
    */
   set(entry: TimerEntry, ms: number, keepAlive = false): void {
     this.clear(entry);
-    const firstKeeper = keepAlive && this.#keepers.size === 0;
     if (keepAlive) this.#keepers.add(entry);
     const at = Math.ceil(this.#platform.now() + ms);
     const slot = ms < COARSE_FROM ? at : Math.ceil(at / SLOT_MS) * SLOT_MS;
@@ -52,7 +55,7 @@ export class Timers {
     if (entries === undefined) this.#slots.set(slot, new Set([entry]));
     else entries.add(entry);
     if (slot < this.#next || this.#scheduledBy !== setTimeout) this.#arm();
-    else if (firstKeeper) this.#restart();
+    else if (keepAlive && !this.#keepsAlive) this.#restart();
   }
 
   /** Cancels `entry`; no effect when it is not set. */
@@ -66,8 +69,23 @@ export class Timers {
     if (entries?.size === 0) this.#slots.delete(slot);
     // The platform timer may fire for no entry: cheaper than a search for the next slot now.
     if (this.#slots.size === 0) this.#arm();
-    else if (lastKeeper) this.#restart();
+    else if (lastKeeper) this.#unrefLater();
   }
+
+  /**
+   * Reads with a timeout follow each other. The next one often begins before the end of the turn,
+   * and needs a timer that keeps the process alive too.
+   */
+  #unrefLater(): void {
+    if (this.#unrefScheduled) return;
+    this.#unrefScheduled = true;
+    this.#platform.defer(this.#unref);
+  }
+
+  readonly #unref = (): void => {
+    this.#unrefScheduled = false;
+    if (this.#keepsAlive && this.#keepers.size === 0) this.#restart();
+  };
 
   #arm(): void {
     let next = Infinity;
@@ -81,10 +99,11 @@ export class Timers {
     this.#cancel?.();
     this.#scheduledBy = setTimeout;
     this.#cancel = undefined;
+    this.#keepsAlive = this.#next !== Infinity && this.#keepers.size > 0;
     if (this.#next === Infinity) return;
     // A delay that was cut to LONGEST fires for no entry and is set again.
     const ms = Math.min(LONGEST, Math.max(1, Math.ceil(this.#next - this.#platform.now())));
-    this.#cancel = this.#platform.setTimer(ms, this.#wake, this.#keepers.size > 0);
+    this.#cancel = this.#platform.setTimer(ms, this.#wake, this.#keepsAlive);
   }
 
   readonly #wake = (): void => {

@@ -311,11 +311,36 @@ describe('Timers', () => {
     expect(kept).toEqual([false, true, true]);
     timers.set(short, 40);
     timers.clear(other);
+    expect(kept).toEqual([false, true, true]);
+    await platform.settle();
     expect(kept).toEqual([false, true, true, false]);
     expect(platform.timers).toBe(1);
   });
 
-  it('do not keep the process alive after an entry was moved without it', () => {
+  it('use the timer that keeps the process alive for the next such entry of the turn', async () => {
+    const platform = new FakePlatform();
+    const kept: boolean[] = [];
+    platform.setTimer = (_ms, _callback, keepAlive = false) => {
+      kept.push(keepAlive);
+      return () => {};
+    };
+    const timers = new Timers(platform);
+    timers.set(
+      alarm(() => {}),
+      10,
+    );
+    for (let i = 0; i < 100; i++) {
+      const one = alarm(() => {});
+      timers.set(one, 20, true);
+      if (i % 10 === 0) await platform.settle();
+      timers.clear(one);
+    }
+    expect(kept).toEqual([false, true]);
+    await platform.settle();
+    expect(kept).toEqual([false, true, false]);
+  });
+
+  it('do not keep the process alive after an entry was moved without it', async () => {
     const platform = new FakePlatform();
     const kept: boolean[] = [];
     platform.setTimer = (_ms, _callback, keepAlive = false) => {
@@ -326,6 +351,7 @@ describe('Timers', () => {
     const one = alarm(() => {});
     timers.set(one, 20, true);
     timers.set(one, 20);
+    await platform.settle();
     expect(kept).toEqual([true, false]);
   });
 });
