@@ -1,8 +1,8 @@
 import { callRelease } from '../callbacks.ts';
 import { NO_BYTES } from './slab.ts';
 
-/** Removed segments at the front of the columns that are always tolerated. */
-const REMOVED_AT_LEAST = 32;
+/** With up to this many empty rows at the front, no row is moved. */
+const EMPTY_ROWS = 32;
 
 /**
  * The sealed segments of an encoder that are not removed yet, oldest first. They are columns, so
@@ -12,7 +12,7 @@ const REMOVED_AT_LEAST = 32;
 export class Segments {
   count = 0;
   bytes = 0;
-  /** The rows before it are empty: a slow peer drains a long queue one by one. */
+  /** The rows before it are empty: to move all rows at each `shift` is slow for a long queue. */
   #first = 0;
   readonly #bufs: Uint8Array[] = [];
   readonly #starts: number[] = [];
@@ -90,7 +90,7 @@ export class Segments {
     this.#clear(this.#first, first);
     this.count -= n;
     if (this.count === 0) this.#first = 0;
-    else if (first > REMOVED_AT_LEAST && first >= this.count) this.#moveToFront(first);
+    else if (first > EMPTY_ROWS && first >= this.count) this.#moveToFront(first);
     else this.#first = first;
   }
 
