@@ -82,7 +82,7 @@ export function existingSimd(): Simd | undefined {
 export function simd(): Simd | undefined {
   if (shared !== undefined || unavailable) return shared;
   try {
-    const pages = (PAGE + BLOCKS_BYTES) / PAGE;
+    const pages = 1 + BLOCKS_BYTES / PAGE;
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     const module = new WebAssembly.Module(simdModule(pages));
     const { xor } = new WebAssembly.Instance(module, { m: { m: memory } }).exports;
