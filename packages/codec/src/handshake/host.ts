@@ -1,15 +1,17 @@
 // One character class and no alternatives inside the repetition: linear time.
-const HOST_PORT = /^(?:\[([0-9A-Fa-f:.]+)\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::([0-9]{0,5}))?$/;
+const HOST_PORT = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::[0-9]{0,5})?$/;
 const GROUP = /^[0-9A-Fa-f]{1,4}$/;
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 const ABSOLUTE = /^(?:https?|wss?):\/\/([^/?#]*)/i;
 
 /** Whether `text` is `host[:port]`, the form of a Host header (RFC 9110, section 7.2). */
 export function isHost(text: string): boolean {
-  const match = HOST_PORT.exec(text);
-  if (match === null) return false;
-  const [, ipv6, port] = match;
-  return Number(port ?? 0) <= 65_535 && (ipv6 === undefined || isIPv6(ipv6));
+  // `exec` would create an array for each request.
+  if (!HOST_PORT.test(text)) return false;
+  const bracket = text.lastIndexOf(']');
+  const colon = text.indexOf(':', bracket + 1);
+  if (colon !== -1 && Number(text.slice(colon + 1)) > 65_535) return false;
+  return bracket === -1 || isIPv6(text.slice(1, bracket));
 }
 
 /** RFC 4291, section 2.2. */
@@ -38,6 +40,6 @@ function countGroups(text: string, mayEndInIPv4: boolean): number {
  */
 export function isRequestTarget(target: string, host: string): boolean {
   if (target.includes('#')) return false;
-  const authority = ABSOLUTE.exec(target)?.[1];
-  return target.startsWith('/') || authority?.toLowerCase() === host.toLowerCase();
+  if (target.startsWith('/')) return true;
+  return ABSOLUTE.exec(target)?.[1]?.toLowerCase() === host.toLowerCase();
 }

@@ -1,3 +1,4 @@
+import { SPACE, TAB } from './byte-class.ts';
 import { Scanner } from './scanner.ts';
 
 /**
@@ -28,27 +29,34 @@ export function parseTokenList(value: string): string[] | undefined {
  * @param value - All lines of the field, joined with commas.
  */
 export function hasToken(value: string, token: string): boolean {
-  const wanted = lowerCase(token);
-  return value.split(',').some((element) => lowerCase(trim(element)) === wanted);
+  for (let start = 0; start <= value.length; ) {
+    const comma = value.indexOf(',', start);
+    const end = comma === -1 ? value.length : comma;
+    if (isElement(value, start, end, token)) return true;
+    start = end + 1;
+  }
+  return false;
+}
+
+/** Whether `value[start, end)` is `token` between optional white space, ignoring ASCII case. */
+function isElement(value: string, start: number, end: number, token: string): boolean {
+  let from = start;
+  let to = end;
+  while (from < to && isSpace(value.charCodeAt(from))) from++;
+  while (from < to && isSpace(value.charCodeAt(to - 1))) to--;
+  if (to - from !== token.length) return false;
+  for (let i = 0; i < token.length; i++) {
+    if (lowerCase(value.charCodeAt(from + i)) !== lowerCase(token.charCodeAt(i))) return false;
+  }
+  return true;
 }
 
 /** Only A to Z: `toLowerCase` would also convert the Kelvin sign to k. */
-function lowerCase(text: string): string {
-  return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+function lowerCase(code: number): number {
+  return code >= 0x41 && code <= 0x5a ? code + 0x20 : code;
 }
 
-/**
- * `String.prototype.trim` removes more than the space and tab of RFC 9110, and a regular expression
- * may backtrack.
- */
-function trim(text: string): string {
-  let start = 0;
-  let end = text.length;
-  while (start < end && isSpace(text, start)) start++;
-  while (start < end && isSpace(text, end - 1)) end--;
-  return text.slice(start, end);
-}
-
-function isSpace(text: string, at: number): boolean {
-  return text[at] === ' ' || text[at] === '\t';
+/** `String.prototype.trim` removes more than the space and tab of RFC 9110. */
+function isSpace(code: number): boolean {
+  return code === SPACE || code === TAB;
 }
