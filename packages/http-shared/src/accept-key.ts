@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import crypto from 'node:crypto';
 
 /** RFC 6455, section 1.3. */
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
@@ -9,5 +9,9 @@ const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
  * @see RFC 6455, section 4.2.2, step 5
  */
 export function acceptKey(key: string): string {
-  return createHash('sha1').update(key).update(GUID).digest('base64');
+  const text = key + GUID;
+  // Node has `hash` since 20.12; another runtime may lack it. `createHash` creates a stream.
+  return (
+    crypto.hash?.('sha1', text, 'base64') ?? crypto.createHash('sha1').update(text).digest('base64')
+  );
 }
