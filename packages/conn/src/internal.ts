@@ -4,13 +4,18 @@
  *
  * @module
  */
-export { handlerSettled, handlerStarted } from './conn.ts';
+export { handlerSettled, handlerStarted, observeReceive } from './conn.ts';
 export { historyBytesOf } from './deflate/engine-pool.ts';
 export { FixedDeflater, roomToDeflate } from './deflate/fixed-deflater.ts';
 export { deflateLimits } from './deflate/negotiate.ts';
 export type { Compression } from './deflate/settings.ts';
 export { causeText } from './errors.ts';
-export { connSettingNames, resolveSettings } from './options.ts';
+export {
+  connSettingNames,
+  ResolvedOptions,
+  resolveSettings,
+  type Settings,
+} from './options.ts';
 export {
   CORRUPT as InflateCorrupt,
   DONE as InflateDone,
@@ -19,6 +24,7 @@ export {
   TOO_LONG as InflateTooLong,
 } from './platform/deflate-engine.ts';
 export { TurnQueue } from './platform/turn-queue.ts';
+export type { ReceiveObserver } from './read/receive-call.ts';
 export { LiveConn } from './reconnecting/live-conn.ts';
 export {
   type LivePlan,

@@ -6,6 +6,7 @@ import {
 } from './deflate/settings.ts';
 import type { BufferPool } from './memory/buffer-pool.ts';
 import type { Platform } from './platform/platform.ts';
+import { portablePlatform } from './platform/portable-platform.ts';
 import type { Report } from './report/report.ts';
 import { bound, checkOptionNames, duration, kind, range, whole } from './validate.ts';
 
@@ -101,6 +102,35 @@ export interface ConnOptions extends ConnSettings {
   readonly deflate?: DeflateParameters | undefined;
 }
 
+/**
+ * Options of a `Conn` whose settings are checked already. An adapter resolves the settings of all
+ * its connections once, with {@link resolveSettings}.
+ */
+export class ResolvedOptions implements ConnOptions {
+  readonly role: Role;
+  readonly platform: Platform;
+  readonly settings: Settings;
+  readonly subprotocol: string;
+  readonly extensions: string;
+  readonly deflate: DeflateParameters | undefined;
+
+  constructor(
+    role: Role,
+    platform: Platform,
+    settings: Settings,
+    subprotocol: string,
+    extensions: string,
+    deflate: DeflateParameters | undefined,
+  ) {
+    this.role = role;
+    this.platform = platform;
+    this.settings = settings;
+    this.subprotocol = subprotocol;
+    this.extensions = extensions;
+    this.deflate = deflate;
+  }
+}
+
 /** {@link ConnSettings} with every default filled in; `Infinity` means no bound. */
 export interface Settings {
   readonly readLimit: number;
@@ -150,7 +180,7 @@ export const connSettingNames: readonly (keyof ConnSettings)[] = Object.keys(
 ) as (keyof ConnSettings)[];
 
 /** The names of {@link ConnOptions}. */
-export const CONN_OPTION_NAMES: readonly string[] = [
+const CONN_OPTION_NAMES: readonly string[] = [
   'role',
   'platform',
   'subprotocol',
@@ -158,6 +188,25 @@ export const CONN_OPTION_NAMES: readonly string[] = [
   'deflate',
   ...connSettingNames,
 ] satisfies (keyof ConnOptions)[];
+
+/**
+ * Checks all options of a `Conn` and fills in the defaults.
+ *
+ * @throws TypeError, RangeError that name the bad option.
+ */
+export function resolveOptions(options: ConnOptions): ResolvedOptions {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`new Conn: expected options, got ${kind(options)}`);
+  }
+  const { role, subprotocol = '', extensions = '', platform = portablePlatform } = options;
+  if (role !== 'client' && role !== 'server') {
+    throw new TypeError(`role: expected 'client' or 'server', got ${String(role)}`);
+  }
+  checkOptionNames('new Conn', options, CONN_OPTION_NAMES, 'ignore');
+  const settings = resolveSettings(options, role);
+  const deflate = deflateParameters(options.deflate);
+  return new ResolvedOptions(role, platform, settings, subprotocol, extensions, deflate);
+}
 
 /**
  * Checks the settings and fills in the defaults.
@@ -319,7 +368,7 @@ function compression(_: string, value: unknown): Compression | false {
  *
  * @throws TypeError, RangeError, with the parameter's name.
  */
-export function deflateParameters(value: unknown): DeflateParameters | undefined {
+function deflateParameters(value: unknown): DeflateParameters | undefined {
   if (value === undefined) return undefined;
   if (kind(value) !== 'Object') {
     throw new TypeError(`deflate: expected an object of parameters, got ${kind(value)}`);

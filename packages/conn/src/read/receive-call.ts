@@ -23,6 +23,12 @@ export interface ReceiveCallOwner {
   isLateAnswer(error: unknown): boolean;
 }
 
+/** Gets the outcome of a {@link ReceiveCall}: an object instead of the two functions of `then`. */
+export interface ReceiveObserver {
+  fulfilled(): void;
+  rejected(error: unknown): void;
+}
+
 const never = (): void => {};
 
 /**
@@ -47,6 +53,12 @@ export class ReceiveCall extends Promise<CloseInfo> {
   /** Pooled memory of the message that the handler has. */
   #lease: Lease | undefined;
   #outcome: Deferred<CloseInfo> | undefined;
+  #observer: ReceiveObserver | undefined;
+
+  /** Safe for any value: `instanceof` would call a trap of a Proxy. */
+  static is(value: unknown): value is ReceiveCall {
+    return typeof value === 'object' && value !== null && #outcome in value;
+  }
 
   constructor(handler: MessageHandler | undefined) {
     super(never);
@@ -72,20 +84,31 @@ export class ReceiveCall extends Promise<CloseInfo> {
     return this.#outcome.promise.then(onfulfilled, onrejected);
   }
 
+  /** As {@link then}, for one observer. Until the end, the call needs no promise besides itself. */
+  observe(observer: ReceiveObserver): void {
+    if (this.#outcome === undefined) this.#observer = observer;
+    else notify(observer, this.#outcome.promise);
+  }
+
   resolve(info: Promise<CloseInfo>): void {
-    this.#outcome ??= new Deferred();
-    this.#outcome.resolve(info);
+    this.#settle().resolve(info);
   }
 
   reject(error: unknown): void {
-    this.#outcome ??= new Deferred();
-    this.#outcome.reject(error);
+    this.#settle().reject(error);
   }
 
   /** Reading has ended with `error`. */
   end(error: unknown): void {
+    rejectWithEnd(this.#settle(), error);
+  }
+
+  #settle(): Deferred<CloseInfo> {
     this.#outcome ??= new Deferred();
-    rejectWithEnd(this.#outcome, error);
+    const observer = this.#observer;
+    this.#observer = undefined;
+    if (observer !== undefined) notify(observer, this.#outcome.promise);
+    return this.#outcome;
   }
 
   /**
@@ -175,4 +198,11 @@ export class ReceiveCall extends Promise<CloseInfo> {
   releaseChunk(): void {
     if (!this.busy) this.#borrowed?.releaseBytes();
   }
+}
+
+function notify(observer: ReceiveObserver, outcome: Promise<unknown>): void {
+  outcome.then(
+    () => observer.fulfilled(),
+    (error: unknown) => observer.rejected(error),
+  );
 }
