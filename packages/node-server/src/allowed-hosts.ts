@@ -64,8 +64,11 @@ export class HostPolicy {
 
   /** Compares the host only; ports are ignored. */
   allows(headers: RequestHeaders): boolean {
-    if (this.#allowed === undefined) return true;
-    const named = parseHostName(headers.list('host'));
-    return named !== undefined && this.#allowed.some((matches) => matches(named.host));
+    return this.#allowed === undefined || allowsHost(this.#allowed, headers.list('host'));
   }
+}
+
+function allowsHost(allowed: readonly ((host: string) => boolean)[], text: string): boolean {
+  const named = parseHostName(text);
+  return named !== undefined && allowed.some((matches) => matches(named.host));
 }

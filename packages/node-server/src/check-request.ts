@@ -16,13 +16,13 @@ type Field = Parameters<RequestHeaders['lines']>[0];
 export const NOT_HTTP_1: string =
   'the client is not using the websocket protocol: request is not HTTP/1.1';
 
-/** A request of node:http, for the codec's table of rules. */
-class NodeRequestFacts implements RequestFacts {
-  readonly #headers: RequestHeaders;
+/** A request of node:http, for the codec's table of rules and for the steps between them. */
+export class NodeRequestFacts implements RequestFacts {
+  readonly headers: RequestHeaders;
   readonly #req: IncomingMessage;
 
-  constructor(headers: RequestHeaders, req: IncomingMessage) {
-    this.#headers = headers;
+  constructor(req: IncomingMessage) {
+    this.headers = new RequestHeaders(req);
     this.#req = req;
   }
 
@@ -44,19 +44,19 @@ class NodeRequestFacts implements RequestFacts {
   }
 
   has(name: Field): boolean {
-    return this.lines(name).length > 0;
+    return this.headers.has(name);
   }
 
   once(name: Field): string | undefined {
-    return this.#headers.once(name);
+    return this.headers.once(name);
   }
 
   lines(name: Field): readonly string[] {
-    return this.#headers.lines(name);
+    return this.headers.lines(name);
   }
 
   list(name: Field): string {
-    return this.#headers.list(name);
+    return this.headers.list(name);
   }
 }
 
@@ -65,12 +65,8 @@ class NodeRequestFacts implements RequestFacts {
  *
  * @throws HandshakeError for the first broken rule.
  */
-export function checkRequest(
-  headers: RequestHeaders,
-  req: IncomingMessage,
-  step: RequestStep,
-): void {
-  const refusal = findBrokenRule(new NodeRequestFacts(headers, req), step);
+export function checkRequest(facts: RequestFacts, step: RequestStep): void {
+  const refusal = findBrokenRule(facts, step);
   if (refusal === undefined) return;
   throw new HandshakeError(refusal.status, refusal.message, { headers: refusal.headers });
 }

@@ -15,8 +15,8 @@ export type ClientAddress = (req: IncomingMessage) => string | undefined;
  *   not count.
  */
 export function peerAddress({ socket }: IncomingMessage): string | undefined {
-  const { remoteAddress, localAddress } = socket;
-  if (remoteAddress === undefined && localAddress !== undefined) {
+  const { remoteAddress } = socket;
+  if (remoteAddress === undefined && socket.localAddress !== undefined) {
     throw new TransportError('the client closed the connection before the end of the handshake');
   }
   return remoteAddress;

@@ -47,11 +47,6 @@ export class ClientPresence {
     return this.#early.take();
   }
 
-  /** @throws TransportError when the socket can no longer carry a connection. */
-  assertOpen(): void {
-    if (!this.#socket.writable || this.#socket.readableEnded) throw this.disconnectError();
-  }
-
   /** Starts to watch, once. */
   watch(): void {
     if (this.#watching) return;
@@ -70,20 +65,26 @@ export class ClientPresence {
     this.#socket.off('end', this.#onEnd);
   }
 
-  disconnectError(): TransportError {
-    return new TransportError('the client closed the connection before the end of the handshake', {
-      cause: this.#socket.errored ?? undefined,
-    });
-  }
-
   readonly #onClose = (): void =>
-    this.#events.disconnected(this.#halfClosed ?? this.disconnectError());
+    this.#events.disconnected(this.#halfClosed ?? disconnectError(this.#socket));
 
   readonly #onEnd = (): void => {
-    const error = this.disconnectError();
+    const error = disconnectError(this.#socket);
     this.#halfClosed = error;
     this.#events.halfClosed(error);
     if (this.awaitsEarlierResponses) return;
     this.#graceTimer = setTimeout(() => this.#events.disconnected(error), HALF_CLOSED_GRACE_MS);
   };
+}
+
+/** @throws TransportError when the socket can no longer carry a connection. */
+export function assertOpen(socket: Duplex): void {
+  if (!socket.writable || socket.readableEnded) throw disconnectError(socket);
+}
+
+/** The error for a client that has disconnected. */
+export function disconnectError(socket: Duplex): TransportError {
+  return new TransportError('the client closed the connection before the end of the handshake', {
+    cause: socket.errored ?? undefined,
+  });
 }

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { TimeoutError, type TransportError } from '@ws/conn';
 import { isThenable } from '@ws/http-shared';
 import { hasTransport } from '@ws/node-io';
-import { ClientPresence } from './client-presence.ts';
+import { assertOpen, ClientPresence, disconnectError } from './client-presence.ts';
 import { HandshakeError } from './errors.ts';
 import { HandshakeDeadline } from './handshake-deadline.ts';
 import { earlierResponse, ignore, isAnswered } from './http-socket.ts';
@@ -13,8 +13,8 @@ import { earlierResponse, ignore, isAnswered } from './http-socket.ts';
 const sockets = new WeakSet<Duplex>();
 
 /**
- * One request on its way to an answer. It owns the socket, and its waits end early when the client
- * has disconnected or the time is up.
+ * The waits of one request on its way to an answer. They end early when the client has disconnected
+ * or the time is up. A request that waits for nothing needs no Handshake.
  *
  * A client that has half-closed (sent a FIN) gets no connection, and `signal` is aborted. It may
  * still read, so a refusal is sent if it is ready within a short grace period.
@@ -32,22 +32,13 @@ export class Handshake {
   #onCallsSettled: (() => void) | undefined;
 
   /**
-   * Takes the socket over. From here on every error of the socket is caught.
+   * From here on every error of the socket is caught.
    *
+   * @param socket - Taken by {@link takeSocket}.
    * @param timeout - Milliseconds from here to the answer; Infinity for no bound.
-   * @throws Error when a handshake or a connection already has the socket; TypeError, with the
-   *   socket destroyed, when `head` is missing.
    */
   constructor(socket: Duplex, head: Uint8Array, timeout: number) {
-    if (isTaken(socket)) {
-      throw new Error('websocket: upgrade was called before for this socket');
-    }
-    sockets.add(socket);
     socket.on('error', ignore);
-    if (!(head instanceof Uint8Array)) {
-      socket.destroy();
-      throw new TypeError("head: expected the bytes that the listener for 'upgrade' gets");
-    }
     this.#socket = socket;
     this.#presence = new ClientPresence(socket, head, {
       halfClosed: (error) => this.#onHalfClosed(error),
@@ -91,7 +82,7 @@ export class Handshake {
    */
   checkClient(): void {
     if (this.failure !== undefined) throw this.failure;
-    this.#presence.assertOpen();
+    assertOpen(this.#socket);
   }
 
   /**
@@ -103,7 +94,7 @@ export class Handshake {
    */
   async waitForEarlierResponses(req: IncomingMessage): Promise<void> {
     // Responses that a destroyed socket still carries never emit 'close'.
-    if (this.#socket.destroyed) throw this.#presence.disconnectError();
+    if (this.#socket.destroyed) throw disconnectError(this.#socket);
     let earlier = earlierResponse(req, this.#socket);
     if (earlier === undefined) return;
     this.#presence.awaitsEarlierResponses = true;
@@ -113,7 +104,7 @@ export class Handshake {
       earlier = earlierResponse(req, this.#socket);
     }
     this.#presence.awaitsEarlierResponses = false;
-    if (!this.#socket.writable) throw this.#presence.disconnectError();
+    if (!this.#socket.writable) throw disconnectError(this.#socket);
     // After the last response http.Server sets its keepAliveTimeout on the socket.
     (this.#socket as Partial<Socket>).setTimeout?.(0);
   }
@@ -220,9 +211,8 @@ export class Handshake {
     this.#presence.stop();
   }
 
-  /** Gives the socket to a connection, which catches its errors from here on. */
+  /** A connection catches the errors of the socket from here on. */
   handOver(): void {
-    sockets.delete(this.#socket);
     this.#socket.off('error', ignore);
   }
 
@@ -268,6 +258,28 @@ export class Handshake {
     this.#controller?.abort(error);
     this.#reject?.(error);
   }
+}
+
+/**
+ * Takes a socket for a handshake.
+ *
+ * @throws Error when a handshake or a connection already has the socket; TypeError, with the socket
+ *   destroyed, when `head` is missing.
+ */
+export function takeSocket(socket: Duplex, head: Uint8Array): void {
+  if (isTaken(socket)) {
+    throw new Error('websocket: upgrade was called before for this socket');
+  }
+  sockets.add(socket);
+  if (head instanceof Uint8Array) return;
+  socket.on('error', ignore);
+  socket.destroy();
+  throw new TypeError("head: expected the bytes that the listener for 'upgrade' gets");
+}
+
+/** Gives a socket that was taken to a connection. */
+export function releaseSocket(socket: Duplex): void {
+  sockets.delete(socket);
 }
 
 /** Returns whether a handshake or a connection has the socket, or had it. */

@@ -32,6 +32,8 @@ export type HeadersSource =
   | readonly HeaderPair[]
   | Extract<HeadersOption<unknown>, (...args: never) => unknown>;
 
+export const NO_HEADERS: readonly HeaderPair[] = [];
+
 /** Headers that only the handshake may set. */
 const HANDSHAKE_HEADERS: ReadonlySet<string> = new Set([
   'connection',
@@ -106,7 +108,14 @@ export function mergeHeaders(
   base: readonly HeaderPair[],
   over: readonly HeaderPair[],
 ): readonly HeaderPair[] {
-  if (base.length === 0 || over.length === 0) return base.length === 0 ? over : base;
+  if (base.length === 0) return over;
+  return over.length === 0 ? base : replaceHeaders(base, over);
+}
+
+function replaceHeaders(
+  base: readonly HeaderPair[],
+  over: readonly HeaderPair[],
+): readonly HeaderPair[] {
   const kept = base.filter(([name]) => headerOf(over, name.toLowerCase()) === undefined);
   return [...kept, ...over];
 }
@@ -117,7 +126,10 @@ export function mergeHeaders(
  * @param name - In lower case.
  */
 export function headerOf(pairs: readonly HeaderPair[], name: string): string | undefined {
-  return pairs.find(([given]) => given.toLowerCase() === name)?.[1];
+  for (let i = 0; i < pairs.length; i++) {
+    if (pairs[i]![0].toLowerCase() === name) return pairs[i]![1];
+  }
+  return undefined;
 }
 
 /** Header fields that the handshake has rules for. */
@@ -139,30 +151,79 @@ type Field = (typeof FIELDS)[number];
  * The lines of a request's header fields. `IncomingMessage.headers` joins some repeated fields and
  * drops others, but the handshake has rules about repetition. Other fields are not kept: a flood of
  * them would cost ten times their bytes.
+ *
+ * A field that occurs once is kept as its text, so that a usual request needs no list.
  */
 export class RequestHeaders {
-  readonly #lines: ReadonlyMap<string, string[]> = new Map(FIELDS.map((name) => [name, []]));
+  readonly #values: FieldValues = {
+    host: undefined,
+    'transfer-encoding': undefined,
+    'content-length': undefined,
+    connection: undefined,
+    upgrade: undefined,
+    origin: undefined,
+    'sec-websocket-version': undefined,
+    'sec-websocket-key': undefined,
+    'sec-websocket-protocol': undefined,
+    'sec-websocket-extensions': undefined,
+  };
 
   constructor(req: IncomingMessage) {
     const raw = req.rawHeaders;
     for (let i = 0; i + 1 < raw.length; i += 2) {
-      this.#lines.get(raw[i]!.toLowerCase())?.push(raw[i + 1]!);
+      const field = fieldOf(raw[i]!);
+      if (field !== undefined) this.#add(field, raw[i + 1]!);
     }
+  }
+
+  /** Whether the field occurs. */
+  has(name: Field): boolean {
+    return this.#values[name] !== undefined;
   }
 
   /** Returns the value of every line of the field. */
   lines(name: Field): readonly string[] {
-    return this.#lines.get(name)!;
+    const value = this.#values[name] ?? [];
+    return typeof value === 'string' ? [value] : value;
   }
 
   /** Returns the field as one list over all its lines; `''` when it is missing. */
   list(name: Field): string {
-    return this.lines(name).join(', ');
+    const value = this.#values[name] ?? '';
+    return typeof value === 'string' ? value : value.join(', ');
   }
 
   /** Returns the value of a field that occurs exactly once, otherwise undefined. */
   once(name: Field): string | undefined {
-    const lines = this.lines(name);
-    return lines.length === 1 ? lines[0] : undefined;
+    const value = this.#values[name];
+    return typeof value === 'string' ? value : undefined;
   }
+
+  #add(name: Field, line: string): void {
+    const before = this.#values[name];
+    if (before === undefined) this.#values[name] = line;
+    else if (typeof before === 'string') this.#values[name] = [before, line];
+    else before.push(line);
+  }
+}
+
+/** One line, or all lines of a field that occurs more than once. */
+type FieldValues = { [Name in Field]: string | string[] | undefined };
+
+/** Returns the field that has this name in any case. */
+function fieldOf(name: string): Field | undefined {
+  // By index: in code that is not optimized yet, an iterator creates an object for each step.
+  for (let i = 0; i < FIELDS.length; i++) if (isSameName(name, FIELDS[i]!)) return FIELDS[i];
+  return undefined;
+}
+
+/** `toLowerCase` would create a string for each header of a request. */
+function isSameName(name: string, field: Field): boolean {
+  if (name.length !== field.length) return false;
+  for (let i = 0; i < field.length; i++) {
+    const code = name.charCodeAt(i);
+    const isUpper = code >= 0x41 && code <= 0x5a;
+    if ((isUpper ? code + 0x20 : code) !== field.charCodeAt(i)) return false;
+  }
+  return true;
 }

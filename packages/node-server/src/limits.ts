@@ -24,15 +24,13 @@ export class Limits {
   connections = 0;
   /** {@link connections} of each client. */
   readonly byAddress: Map<string, number> = new Map();
+  /** Whether a connection keeps its reservation after its handshake. */
+  readonly countConnections: boolean;
   readonly #max: LimitValues;
 
   constructor(max: LimitValues) {
     this.#max = max;
-  }
-
-  /** Whether a connection keeps its reservation after its handshake. */
-  get countConnections(): boolean {
-    return Math.min(this.#max.maxConnections, this.#max.maxConnectionsPerAddress) < Infinity;
+    this.countConnections = Math.min(max.maxConnections, max.maxConnectionsPerAddress) < Infinity;
   }
 
   /**
@@ -167,7 +165,10 @@ export class SocketLimits {
   add(socket: Socket): boolean {
     const { remoteAddress } = socket;
     if (this.#max === Infinity || remoteAddress === undefined) return true;
-    const group = addressGroup(remoteAddress);
+    return this.#addTo(addressGroup(remoteAddress), socket);
+  }
+
+  #addTo(group: string, socket: Socket): boolean {
     const others = this.#byAddress.get(group) ?? 0;
     if (others >= this.#max) return false;
     this.#byAddress.set(group, others + 1);

@@ -13,6 +13,7 @@ export function negotiateCompression(
   headers: RequestHeaders,
   compression: Compression | false,
 ): DeflateAgreement | undefined {
+  if (!headers.has('sec-websocket-extensions')) return undefined;
   const limits = deflateLimits(compression, 'server', nodePlatform);
   if (limits === undefined) return undefined;
   // A malformed header was refused before.

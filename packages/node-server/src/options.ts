@@ -3,11 +3,11 @@ import type { Duplex } from 'node:stream';
 import { inspect } from 'node:util';
 import type { ConnSettings, ReportContext } from '@ws/conn';
 import {
-  type Compression,
   checkOptionNames,
   connSettingNames,
   duration,
   resolveSettings,
+  type Settings,
 } from '@ws/conn/internal';
 import { assertOption, optionHints, transportHighWaterMark } from '@ws/http-shared';
 import { HostPolicy } from './allowed-hosts.ts';
@@ -240,8 +240,8 @@ export interface UpgraderPlan {
   readonly unmatched: 404 | 'leave';
   readonly error: UpgraderOptions['error'];
   readonly report: ServerReport | undefined;
-  readonly conn: ConnSettings;
-  readonly compression: Compression | false;
+  /** Those of every connection. */
+  readonly settings: Settings;
   /** The transport's, in bytes. */
   readonly highWaterMark: number;
 }
@@ -249,7 +249,7 @@ export interface UpgraderPlan {
 /** @throws TypeError or RangeError that names the option. */
 export function checkUpgraderOptions(options: UpgraderOptions<unknown>): UpgraderPlan {
   checkOptionNames('Upgrader', options, upgraderOptionNames, 'ignore', HINTS);
-  const { highWaterMark, compression } = resolveSettings(options, 'server');
+  const settings = resolveSettings(options, 'server');
   const { allowedOrigins, allowedHosts, checkOrigin, sameHost = true } = options;
   const { authenticate, clientAddress, error, report } = options;
   for (const [name, value] of Object.entries({
@@ -281,7 +281,6 @@ export function checkUpgraderOptions(options: UpgraderOptions<unknown>): Upgrade
   if (unmatched !== 404 && unmatched !== 'leave') {
     throw new TypeError(`unmatched: expected 404 or 'leave', got ${inspect(unmatched)}`);
   }
-  const settings = connSettingNames.map((name) => [name, options[name]]);
   return {
     subprotocols: checkSubprotocols(options.subprotocols),
     origins: new OriginPolicy(origins, checkOrigin, sameHost),
@@ -304,9 +303,8 @@ export function checkUpgraderOptions(options: UpgraderOptions<unknown>): Upgrade
     },
     error,
     report,
-    conn: Object.fromEntries(settings) as ConnSettings,
-    compression,
-    highWaterMark: transportHighWaterMark(highWaterMark),
+    settings,
+    highWaterMark: transportHighWaterMark(settings.highWaterMark),
   };
 }
 

@@ -34,6 +34,11 @@ const HOST_PORT = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::([0-9]
 const ORIGIN = /^([A-Za-z][A-Za-z0-9+\-.]*):\/\/([^/?#\\,%]+)(?:[/?#].*)?$/;
 const ALLOWED = /^([^/*]*:\/\/)(\*\.)?([^/?#@*]+)$/;
 
+/** A name or an IPv4 address, with a port that is in range for sure. */
+const PLAIN_HOST = /^[A-Za-z0-9.-]+(?::[0-9]{1,4})?$/;
+const HTTP = 'http://';
+const HTTPS = 'https://';
+
 /** The origin that a browser sends for a page whose origin it hides (RFC 6454, section 7.3). */
 const NULL = 'null';
 
@@ -89,11 +94,23 @@ const PAGE_SCHEMES: ReadonlySet<string> = new Set(['http', 'https']);
  * ends TLS. Case is ignored. Only http and https name a host that a page was loaded from.
  */
 export function isSameHost(origin: string, host: string, pages: SameHost = true): boolean {
+  if (pages !== false && isPlainSameHost(origin, host, pages)) return true;
   const from = parseOrigin(origin);
   if (pages === false || from === undefined || !PAGE_SCHEMES.has(from.scheme)) return false;
   if (pages === 'https' && from.scheme !== 'https') return false;
   const to = parseHostPort(host, from.scheme);
   return to !== undefined && to.host === from.host && to.port === from.port;
+}
+
+/**
+ * Returns whether `origin` is a scheme and `host` as sent, with a host that needs no parser: the
+ * usual request of a browser.
+ */
+function isPlainSameHost(origin: string, host: string, pages: true | 'https'): boolean {
+  if (!origin.endsWith(host) || !PLAIN_HOST.test(host)) return false;
+  const scheme = origin.length - host.length;
+  if (scheme === HTTPS.length) return origin.startsWith(HTTPS);
+  return pages === true && scheme === HTTP.length && origin.startsWith(HTTP);
 }
 
 /**
@@ -156,6 +173,11 @@ export class OriginPolicy {
     this.#check = check;
   }
 
+  /** Whether a function of the application decides. */
+  get asksApplication(): boolean {
+    return this.#check !== undefined;
+  }
+
   /** Returns the refusal of a request that {@link allows} has not allowed. */
   refusal(headers: RequestHeaders): HandshakeError {
     const [origin] = headers.lines('origin');
@@ -178,12 +200,16 @@ export class OriginPolicy {
   /** @throws the error of the application's check. */
   allows(headers: RequestHeaders, req: IncomingMessage): unknown {
     if (this.#check !== undefined) return this.#check(req);
-    const [origin] = headers.lines('origin');
     // Without Origin the client is not a browser. A client that can omit the header can also forge
     // it.
-    if (origin === undefined) return true;
+    if (!headers.has('origin')) return true;
+    // The rules of the request have refused a repeated Origin.
+    const origin = headers.once('origin') ?? '';
     if (isSameHost(origin, headers.list('host'), this.#sameHost)) return true;
-    if (origin === NULL) return this.#allowsNull;
+    return origin === NULL ? this.#allowsNull : this.#isListed(origin);
+  }
+
+  #isListed(origin: string): boolean {
     const parsed = parseOrigin(origin);
     return parsed !== undefined && this.#allowed.some((matches) => matches(parsed));
   }

@@ -45,7 +45,10 @@ export class PendingWork {
     return this.#plan !== undefined;
   }
 
-  /** Counts a request until {@link openConn}, {@link leaveSocket} or the close of its socket. */
+  /**
+   * Counts a request that does not end within its event, until {@link openConn},
+   * {@link leaveSocket} or the close of its socket.
+   */
   beginRequest(socket: Duplex): void {
     this.#sockets.add(socket);
     socket.on('close', this.#onSocketClose);
@@ -53,8 +56,8 @@ export class PendingWork {
 
   /** Forgets a socket: it has closed, has a connection, or Node continues to read it. */
   leaveSocket(socket: Duplex): void {
+    if (!this.#sockets.delete(socket)) return;
     socket.off('close', this.#onSocketClose);
-    this.#sockets.delete(socket);
     this.progress();
   }
 

@@ -7,13 +7,16 @@ const ABSOLUTE = /^(?:https?|wss?):\/\/([^/?#]*)/i;
  * @see RFC 9112, sections 3.2.1 and 3.2.2
  */
 export function pathForm(target: string): string {
+  if (target.startsWith('/')) return target;
   const rest = target.replace(ABSOLUTE, '');
   return rest.startsWith('/') ? rest : `/${rest}`;
 }
 
 /** Returns the path of a request target, as sent, without the query. */
 export function rawPath(target: string): string {
-  return pathForm(target).split('?', 1)[0]!;
+  const path = pathForm(target);
+  const query = path.indexOf('?');
+  return query === -1 ? path : path.slice(0, query);
 }
 
 /** Returns the query of a request target. */

@@ -12,6 +12,8 @@ export type Subprotocols =
   | readonly string[]
   | ((offered: readonly string[], req: IncomingMessage) => string | undefined);
 
+const NONE: readonly string[] = [];
+
 /**
  * Picks the subprotocol of a connection.
  *
@@ -26,7 +28,9 @@ export function selectSubprotocol(
   wanted: Subprotocols | undefined,
   extra: readonly HeaderPair[],
 ): string {
-  const offered = parseSubprotocols(headers.list('sec-websocket-protocol'));
+  const offered = headers.has('sec-websocket-protocol')
+    ? parseSubprotocols(headers.list('sec-websocket-protocol'))
+    : NONE;
   if (offered === undefined) {
     throw new HandshakeError(
       400,
@@ -34,9 +38,17 @@ export function selectSubprotocol(
     );
   }
   if (wanted === undefined) return headerOf(extra, 'sec-websocket-protocol') ?? '';
-  if (typeof wanted !== 'function') return wanted.find((name) => offered.includes(name)) ?? '';
   // RFC 6455, section 4.2.2: the server picks one of the offered names, or none.
-  return offered.length === 0 ? '' : callSubprotocols(wanted, offered, req);
+  return offered.length === 0 ? '' : pickSubprotocol(wanted, offered, req);
+}
+
+function pickSubprotocol(
+  wanted: Subprotocols,
+  offered: readonly string[],
+  req: IncomingMessage,
+): string {
+  if (typeof wanted === 'function') return callSubprotocols(wanted, offered, req);
+  return wanted.find((name) => offered.includes(name)) ?? '';
 }
 
 function callSubprotocols(

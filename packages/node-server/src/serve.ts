@@ -105,8 +105,8 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
   readonly http: HttpServer | HttpsServer;
   readonly #options: ServeOptions<Result>;
   readonly #upgrader: Upgrader<Result>;
-  /** TCP connections of our own server that have not been upgraded. */
-  readonly #sockets = new Set<Duplex>();
+  /** TCP connections under TLS. Node knows the others: see `closeAllConnections`. */
+  readonly #rawSockets = new Set<Duplex>();
   readonly #reporter: ErrorReporter;
   /** The option `close`. */
   readonly #closePlan: ClosePlan;
@@ -115,8 +115,6 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
   #tls: SecureContextOptions;
   /** Whether {@link answering} contains `http`. */
   #answersAll = false;
-  /** One listener for all sockets, to save memory per connection. */
-  readonly #onSocketClose: (this: Duplex) => void;
   readonly #onRequest: RequestListener;
   readonly #onUpgrade: UpgradeListener;
   /** For a server of the user: answers only while no other listener for 'request' exists. */
@@ -152,16 +150,9 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
       this.#plain = plain;
       this.#onRequest = plain.onRequest;
     } else this.#onRequest = request ?? this.#unlessOtherListeners;
-    const sockets = this.#sockets;
-    this.#onSocketClose = function () {
-      sockets.delete(this);
-    };
     this.#onUpgrade = (req, socket, head) => {
       // Another server of ours has answered, and has left other paths to this one.
       if (server !== undefined && isTaken(socket)) return;
-      // The Upgrader counts the socket now.
-      sockets.delete(socket);
-      socket.off('close', this.#onSocketClose);
       upgrade(req, socket, head);
     };
   }
@@ -263,7 +254,9 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
     } else this.detach();
     const result = await pendingWorkOf(this.#upgrader).close(plan);
     // Sockets without a request, and kept-alive sockets whose requests are finished.
-    for (const socket of this.#sockets) socket.destroy();
+    if (own) http.closeAllConnections();
+    // Node does not know those whose TLS handshake is pending.
+    for (const socket of this.#rawSockets) socket.destroy();
     await httpClosed;
     return result;
   }
@@ -282,9 +275,13 @@ class RunningServer<Result, Pattern extends string> implements WebSocketServer<A
     this.http.on('connection', (socket: Socket) => {
       // Node caches the address. The system forgets it at a reset.
       void socket.remoteAddress;
-      if (!limits.add(socket)) return void socket.destroy();
-      this.#sockets.add(socket);
-      socket.on('close', this.#onSocketClose);
+      if (!limits.add(socket)) socket.destroy();
     });
+    if (this.http instanceof HttpsServer) this.http.on('connection', this.#onRawSocket);
   }
+
+  readonly #onRawSocket = (socket: Duplex): void => {
+    this.#rawSockets.add(socket);
+    socket.on('close', () => this.#rawSockets.delete(socket));
+  };
 }

@@ -1,25 +1,29 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type DeflateAgreement, formatExtensions } from '@ws/codec';
+import { isThenable } from '@ws/http-shared';
 import { readAuth, thrownByAuthenticate } from './authenticate.ts';
-import { checkNoHeaderDropped, checkRequest } from './check-request.ts';
-import type { AuthenticateContext, ConnHandler, HandlerContext } from './conn-handler.ts';
+import { checkNoHeaderDropped, checkRequest, NodeRequestFacts } from './check-request.ts';
+import { assertOpen, disconnectError } from './client-presence.ts';
+import type { ConnHandler, HandlerContext } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
-import { alreadyAnswered, type Handshake } from './handshake.ts';
+import { alreadyAnswered, Handshake, releaseSocket } from './handshake.ts';
 import {
+  type HeadersInput,
   type HeadersSource,
   headerOf,
   mergeHeaders,
+  NO_HEADERS,
   optionHeaderPairs,
-  RequestHeaders,
+  type RequestHeaders,
 } from './headers.ts';
-import { isAnswered, isHttpReading } from './http-socket.ts';
+import { earlierResponse, isAnswered, isHttpReading } from './http-socket.ts';
+import type { Reservation } from './limits.ts';
 import { negotiateCompression } from './negotiate-compression.ts';
 import type { UpgraderPlan } from './options.ts';
 import type { ErrorHook } from './refusal/error-hook.ts';
 import { decodePath, pathForm, queryOf, rawPath } from './request-target.ts';
-import { switchingProtocols } from './response-head.ts';
 import { anyPath, type RouteMatch, type Router } from './route-table.ts';
 import { selectSubprotocol } from './select-subprotocol.ts';
 
@@ -41,12 +45,19 @@ export interface BoundHandler {
 export interface Agreement {
   readonly bound: BoundHandler;
   readonly context: HandlerContext<unknown>;
+  readonly key: string;
   readonly subprotocol: string;
   readonly extensions: string;
   readonly deflate: DeflateAgreement | undefined;
-  /** The head of the 101. */
-  readonly response: string;
+  /** The application's headers for the 101. */
+  headers: readonly HeaderPair[];
 }
+
+/**
+ * A result, or a promise of it when something has to be waited for. Most handshakes wait for
+ * nothing: they end within their event.
+ */
+type MaybeLater<T> = T | Promise<T>;
 
 /** One upgrade request, from its checks to the response that accepts it. */
 export class UpgradeRequest {
@@ -54,64 +65,154 @@ export class UpgradeRequest {
   setup: Setup;
   /** The address of the client. Undefined before the limits are checked, or without an address. */
   address: string | undefined;
+  /** Undefined before the limits are checked. */
+  reservation: Reservation | undefined;
   /** The pattern of the route that has matched. */
   route: string | undefined;
   readonly req: IncomingMessage;
   readonly socket: Duplex;
+  /** The bytes after the request head. */
+  readonly head: Uint8Array;
+  readonly #router: Router<BoundHandler> | undefined;
+  /** Headers for the 101 that are given with this request. */
+  #extra: readonly HeaderPair[] = NO_HEADERS;
+  #handshake: Handshake | undefined;
 
-  constructor(setup: Setup, req: IncomingMessage, socket: Duplex) {
+  /** @param router - Undefined for a connection without a handler. */
+  constructor(
+    setup: Setup,
+    req: IncomingMessage,
+    socket: Duplex,
+    head: Uint8Array,
+    router: Router<BoundHandler> | undefined,
+  ) {
     this.setup = setup;
     this.req = req;
     this.socket = socket;
+    this.head = head;
+    this.#router = router;
+  }
+
+  /** Returns the object for waits. It is created at the first call. */
+  acquireHandshake(): Handshake {
+    const { handshakeTimeout } = this.setup.plan;
+    this.#handshake ??= new Handshake(this.socket, this.head, handshakeTimeout);
+    return this.#handshake;
   }
 
   /**
    * All steps of a handshake, in the order in which faults are answered.
    *
-   * @param handshake - Has the socket of this request.
-   * @param router - Undefined for a connection without a handler.
    * @param extra - Headers of the application for the 101.
+   * @throws the fault, or rejects with it.
    */
-  async negotiate(
-    handshake: Handshake,
-    router: Router<BoundHandler> | undefined,
-    extra: readonly HeaderPair[],
-  ): Promise<Agreement> {
+  negotiate(extra: readonly HeaderPair[]): MaybeLater<Agreement> {
+    this.#extra = extra;
+    // Responses that a destroyed socket still carries never emit 'close'.
+    if (this.socket.destroyed) throw disconnectError(this.socket);
+    if (earlierResponse(this.req, this.socket) === undefined) return this.#checkRequest();
+    return this.#checkAfterEarlierResponses();
+  }
+
+  /**
+   * Ends the waits before the 101 is written.
+   *
+   * @throws TransportError when the client has disconnected, Error when the request is answered
+   *   already.
+   */
+  prepareAnswer(): void {
+    if (this.#handshake !== undefined) return this.#handshake.prepareAnswer(this.req);
+    if (isAnswered(this.req, this.socket)) throw alreadyAnswered();
+    assertOpen(this.socket);
+  }
+
+  /** Returns the bytes that the client has sent after its request so far, and forgets them. */
+  takeEarlyBytes(): Uint8Array {
+    return this.#handshake === undefined ? this.head : this.#handshake.takeEarlyBytes();
+  }
+
+  /** Gives the socket to a connection, which catches its errors from here on. */
+  handOver(): void {
+    releaseSocket(this.socket);
+    this.#handshake?.handOver();
+  }
+
+  async #checkAfterEarlierResponses(): Promise<Agreement> {
+    await this.acquireHandshake().waitForEarlierResponses(this.req);
+    return this.#checkRequest();
+  }
+
+  #checkRequest(): MaybeLater<Agreement> {
     const { req, socket } = this;
-    await handshake.waitForEarlierResponses(req);
     if (isAnswered(req, socket)) throw alreadyAnswered();
-    const headers = new RequestHeaders(req);
+    const facts = new NodeRequestFacts(req);
     checkNoHeaderDropped(req);
-    checkRequest(headers, req, 'request');
+    checkRequest(facts, 'request');
     if (isHttpReading(socket)) throw outsideUpgrade();
-    const match = this.#findRoute(router);
-    handshake.timeout = this.setup.plan.handshakeTimeout;
-    rejectExtensionsHeader(extra);
-    this.#checkHost(headers);
-    checkRequest(headers, req, 'origin');
-    await this.#checkOrigin(handshake, headers);
-    checkRequest(headers, req, 'offers');
-    const facts = this.#factsOf(match);
-    const auth = await this.#authenticate(handshake, facts);
-    return this.#agree(handshake, headers, match.handler, { auth, ...facts }, extra);
+    const match = this.#findRoute();
+    if (this.#handshake !== undefined) {
+      this.#handshake.timeout = this.setup.plan.handshakeTimeout;
+    }
+    rejectExtensionsHeader(this.#extra);
+    this.#checkHost(facts.headers);
+    checkRequest(facts, 'origin');
+    return this.#checkOrigin(facts, match);
   }
 
   /** Takes the setup of the route that matches. */
-  #findRoute(router: Router<BoundHandler> | undefined): RouteMatch<BoundHandler> {
+  #findRoute(): RouteMatch<BoundHandler> {
     // An application that compares `req.url` with a path would otherwise miss the path of an
     // absolute URI, and the router would not.
     this.req.url = pathForm(this.req.url!);
-    const routes = router ?? anyPath<BoundHandler>({ setup: this.setup, handler: undefined });
+    const routes = this.#router ?? anyPath<BoundHandler>({ setup: this.setup, handler: undefined });
     const match = routes.match(this.req.url);
     this.setup = match.handler.setup;
     this.route = match.route;
     return match;
   }
 
-  /** What `authenticate` and the handler get to know about the request. */
-  #factsOf({ params, route }: RouteMatch<BoundHandler>): Omit<HandlerContext<unknown>, 'auth'> {
+  #checkHost(headers: RequestHeaders): void {
+    if (this.setup.plan.hosts.allows(headers)) return;
+    throw this.setup.plan.hosts.refusal(headers);
+  }
+
+  #checkOrigin(facts: NodeRequestFacts, match: RouteMatch<BoundHandler>): MaybeLater<Agreement> {
+    const { origins } = this.setup.plan;
+    if (origins.asksApplication) return this.#askForOrigin(facts, match);
+    return this.#originChecked(facts, match, origins.allows(facts.headers, this.req));
+  }
+
+  #askForOrigin(facts: NodeRequestFacts, match: RouteMatch<BoundHandler>): MaybeLater<Agreement> {
+    const { origins } = this.setup.plan;
+    return callApplication(
+      this.acquireHandshake(),
+      'checkOrigin',
+      () => origins.allows(facts.headers, this.req),
+      (allowed) => this.#originChecked(facts, match, allowed),
+    );
+  }
+
+  /** @param allowed - The result of `checkOrigin`, which may be anything. */
+  #originChecked(
+    facts: NodeRequestFacts,
+    match: RouteMatch<BoundHandler>,
+    allowed: unknown,
+  ): MaybeLater<Agreement> {
+    // An Error or an object is no yes.
+    if (allowed && typeof allowed !== 'boolean') {
+      throw serverFault('checkOrigin', unexpectedResult('checkOrigin', 'true or false', allowed));
+    }
+    if (!allowed) throw this.setup.plan.origins.refusal(facts.headers);
+    checkRequest(facts, 'offers');
+    if (this.setup.plan.authenticate !== undefined) return this.#authenticate(facts, match);
+    return this.#agree(facts.headers, match, this.#contextOf(match));
+  }
+
+  /** The context of a request without authentication. */
+  #contextOf({ params, route }: RouteMatch<BoundHandler>): HandlerContext<unknown> {
     const target = this.req.url!;
     return {
+      auth: undefined,
       params,
       path: decodePath(rawPath(target)),
       query: queryOf(target),
@@ -120,99 +221,113 @@ export class UpgradeRequest {
     };
   }
 
-  async #agree(
-    handshake: Handshake,
-    headers: RequestHeaders,
-    bound: BoundHandler,
-    context: HandlerContext<unknown>,
-    extra: readonly HeaderPair[],
-  ): Promise<Agreement> {
-    const { plan } = this.setup;
-    const subprotocol = selectSubprotocol(headers, this.req, plan.subprotocols, extra);
-    const deflate = negotiateCompression(headers, plan.compression);
-    const extensions = deflate === undefined ? '' : formatExtensions([deflate.answer]);
-    const fields = mergeHeaders(await this.#headers(handshake, context), extra);
-    const key = headers.once('sec-websocket-key')!;
-    const response = switchingProtocols(key, subprotocol, extensions, fields);
-    return { bound, context, subprotocol, extensions, deflate, response };
-  }
-
-  #checkHost(headers: RequestHeaders): void {
-    if (this.setup.plan.hosts.allows(headers)) return;
-    throw this.setup.plan.hosts.refusal(headers);
-  }
-
-  async #checkOrigin(handshake: Handshake, headers: RequestHeaders): Promise<void> {
-    const { origins } = this.setup.plan;
-    const allowed = await callApplication(handshake, 'checkOrigin', () =>
-      origins.allows(headers, this.req),
-    );
-    // An Error or an object is no yes.
-    if (allowed && typeof allowed !== 'boolean') {
-      throw serverFault('checkOrigin', unexpectedResult('checkOrigin', 'true or false', allowed));
-    }
-    if (allowed) return;
-    throw origins.refusal(headers);
-  }
-
-  async #authenticate(
-    handshake: Handshake,
-    facts: Omit<AuthenticateContext, 'signal'>,
-  ): Promise<unknown> {
-    const { authenticate } = this.setup.plan;
-    if (authenticate === undefined) return undefined;
-    const result = await callApplication(
+  #authenticate(facts: NodeRequestFacts, match: RouteMatch<BoundHandler>): MaybeLater<Agreement> {
+    // Not as a method: `this` of the function is undefined.
+    const authenticate = this.setup.plan.authenticate!;
+    const handshake = this.acquireHandshake();
+    const { auth: _auth, ...context } = this.#contextOf(match);
+    return callApplication(
       handshake,
       'authenticate',
-      () => authenticate(this.req, { signal: handshake.signal, ...facts }),
+      () => authenticate(this.req, { signal: handshake.signal, ...context }),
+      (result) => this.#agree(facts.headers, match, { auth: readAuth(result), ...context }),
       thrownByAuthenticate,
     );
-    return readAuth(result);
   }
 
-  /** Returns the headers that the options add to the 101. */
-  async #headers(
-    handshake: Handshake,
+  #agree(
+    headers: RequestHeaders,
+    { handler: bound }: RouteMatch<BoundHandler>,
     context: HandlerContext<unknown>,
-  ): Promise<readonly HeaderPair[]> {
-    let headers: readonly HeaderPair[] = [];
-    for (const source of this.setup.plan.headers) {
-      const isFunction = typeof source === 'function';
-      const pairs = isFunction ? await this.#callHeaders(handshake, source, context) : source;
-      headers = mergeHeaders(headers, pairs);
-    }
-    return headers;
+  ): MaybeLater<Agreement> {
+    const { plan } = this.setup;
+    const subprotocol = selectSubprotocol(headers, this.req, plan.subprotocols, this.#extra);
+    const deflate = negotiateCompression(headers, plan.settings.compression);
+    const extensions = deflate === undefined ? '' : formatExtensions([deflate.answer]);
+    const key = headers.once('sec-websocket-key')!;
+    return this.#addHeaders(
+      { bound, context, key, subprotocol, extensions, deflate, headers: NO_HEADERS },
+      0,
+    );
   }
 
-  async #callHeaders(
-    handshake: Handshake,
+  /** Adds the headers of the options, from the given source on, and then those of this request. */
+  #addHeaders(agreement: Agreement, from: number): MaybeLater<Agreement> {
+    const sources = this.setup.plan.headers;
+    for (let i = from; i < sources.length; i++) {
+      const source = sources[i]!;
+      if (typeof source === 'function') return this.#callHeaders(agreement, source, i + 1);
+      agreement.headers = mergeHeaders(agreement.headers, source);
+    }
+    agreement.headers = mergeHeaders(agreement.headers, this.#extra);
+    return agreement;
+  }
+
+  #callHeaders(
+    agreement: Agreement,
     headers: Extract<HeadersSource, (...args: never) => unknown>,
-    context: HandlerContext<unknown>,
-  ): Promise<readonly HeaderPair[]> {
-    const input = await callApplication(handshake, 'headers', () => headers(this.req, context));
-    try {
-      return optionHeaderPairs(input);
-    } catch (error) {
-      throw serverFault('headers', error);
-    }
+    next: number,
+  ): MaybeLater<Agreement> {
+    return callApplication(
+      this.acquireHandshake(),
+      'headers',
+      () => headers(this.req, agreement.context),
+      (input) => {
+        agreement.headers = mergeHeaders(agreement.headers, returnedHeaders(input));
+        return this.#addHeaders(agreement, next);
+      },
+    );
   }
 }
 
-/** Calls a function of the application and waits for its result within the handshake timeout. */
-async function callApplication<T>(
+/** @throws HandshakeError 500 for headers that cannot be sent. */
+function returnedHeaders(input: HeadersInput): HeaderPair[] {
+  try {
+    return optionHeaderPairs(input);
+  } catch (error) {
+    throw serverFault('headers', error);
+  }
+}
+
+/**
+ * Calls a function of the application and continues with its result. A promise is waited for,
+ * within the handshake timeout.
+ */
+function callApplication<T>(
   handshake: Handshake,
   name: string,
   call: () => T | PromiseLike<T>,
+  next: (result: T) => MaybeLater<Agreement>,
   refusalOf = (error: unknown): HandshakeError => serverFault(name, error),
-): Promise<T> {
+): MaybeLater<Agreement> {
   handshake.checkClient();
+  let result: T;
   try {
-    return await handshake.waitForCall(name, call());
+    const called = call();
+    if (isThenable(called)) return waitForResult(handshake, name, called, next, refusalOf);
+    result = called;
+  } catch (error) {
+    throw refusalOf(error);
+  }
+  return next(result);
+}
+
+async function waitForResult<T>(
+  handshake: Handshake,
+  name: string,
+  work: PromiseLike<T>,
+  next: (result: T) => MaybeLater<Agreement>,
+  refusalOf: (error: unknown) => HandshakeError,
+): Promise<Agreement> {
+  let result: T;
+  try {
+    result = await handshake.waitForCall(name, work);
   } catch (error) {
     // The client has disconnected, or the time is up. Report that as the cause.
     if (handshake.failure !== undefined) throw handshake.failure;
     throw refusalOf(error);
   }
+  return next(result);
 }
 
 /**

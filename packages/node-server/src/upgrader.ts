@@ -2,15 +2,20 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Conn, type Platform, TimeoutError } from '@ws/conn';
-import { checkOptionNames, handlerSettled, handlerStarted } from '@ws/conn/internal';
+import {
+  checkOptionNames,
+  handlerSettled,
+  handlerStarted,
+  ResolvedOptions,
+} from '@ws/conn/internal';
 import { assertOption, isThenable } from '@ws/http-shared';
 import { socketTransport } from '@ws/node-io';
 import { type CloseOptions, type CloseResult, checkCloseOptions } from './close-options.ts';
-import type { ConnHandler, HandlerContext, UpgradeListener } from './conn-handler.ts';
+import type { ConnHandler, UpgradeListener } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError, type HeaderPair } from './errors.ts';
-import { Handshake } from './handshake.ts';
-import { type HeadersInput, headerPairs } from './headers.ts';
+import { type Handshake, takeSocket } from './handshake.ts';
+import { type HeadersInput, headerPairs, NO_HEADERS } from './headers.ts';
 import { isHttpReading } from './http-socket.ts';
 import { isHttp2, rejectHttp2 } from './http2.ts';
 import { Limits, type Reservation } from './limits.ts';
@@ -21,10 +26,12 @@ import {
   type UpgraderOptions,
   type UpgraderPlan,
 } from './options.ts';
+import { PendingHandler } from './pending-handler.ts';
 import { PendingWork } from './pending-work.ts';
 import { endFailedHandshake, refusalOf } from './refusal/end-failed-handshake.ts';
 import { ErrorHook, type HookCalls } from './refusal/error-hook.ts';
 import { type OnRefused, Refusals } from './refusal/refusals.ts';
+import { switchingProtocols } from './response-head.ts';
 import { type HandlerOrRoutes, planRoute, Route } from './route.ts';
 import { anyPath, type Router, RouteTable } from './route-table.ts';
 import { platformOfServer } from './server-platform.ts';
@@ -46,8 +53,9 @@ export interface UpgradeOptions {
 }
 
 /** An open connection, and what its handshake has agreed on. */
-interface OpenedConn extends Agreement {
+interface OpenedConn {
   readonly conn: Conn;
+  readonly agreement: Agreement;
 }
 
 /** The work that an upgrader waits for when it closes. */
@@ -135,8 +143,8 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     head: Uint8Array,
     options: UpgradeOptions = {},
   ): Promise<Conn<AuthOf<Result>>> {
-    const upgrade = new UpgradeRequest(this.#setup, req, socket);
-    return (await this.#accept(upgrade, head, options)).conn;
+    const upgrade = new UpgradeRequest(this.#setup, req, socket, head, undefined);
+    return (await this.#accept(upgrade, options)).conn;
   }
 
   /**
@@ -168,11 +176,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     const router = this.#routerOf(handlerOrRoutes as HandlerOrRoutes<string, unknown>);
     return (req, socket, head) => {
       if (this.#setup.plan.unmatched === 'leave' && !router.has(req.url ?? '')) return;
-      const upgrade = new UpgradeRequest(this.#setup, req, socket);
-      this.#accept(upgrade, head, {}, router).then(
-        ({ conn, bound, context }) => this.#runHandler(bound, conn, req, context),
-        (error: unknown) => upgrade.setup.reporter.handshakeFailed(error, req, upgrade.route),
-      );
+      this.#serve(new UpgradeRequest(this.#setup, req, socket, head, router));
     };
   }
 
@@ -240,43 +244,84 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     return { setup: this.#setup, handler: target as ConnHandler<unknown> };
   }
 
-  async #accept(
+  /** Accepts a request and runs its handler, or refuses it. Never throws. */
+  #serve(upgrade: UpgradeRequest): void {
+    try {
+      const opened = this.#accept(upgrade, undefined);
+      if (opened instanceof Promise) this.#serveLater(upgrade, opened);
+      else this.#runHandler(opened, upgrade.req);
+    } catch (error) {
+      upgrade.setup.reporter.handshakeFailed(error, upgrade.req, upgrade.route);
+    }
+  }
+
+  #serveLater(upgrade: UpgradeRequest, opening: Promise<OpenedConn>): void {
+    opening.then(
+      (opened) => this.#runHandler(opened, upgrade.req),
+      (error: unknown) => upgrade.setup.reporter.handshakeFailed(error, upgrade.req, upgrade.route),
+    );
+  }
+
+  /**
+   * Opens the connection within this call, unless something has to be waited for.
+   *
+   * @param options - Undefined for none.
+   * @throws (or rejects with) the error of the handshake, after the refusal was written.
+   */
+  #accept(
     upgrade: UpgradeRequest,
-    head: Uint8Array,
-    options: UpgradeOptions,
-    router?: Router<BoundHandler>,
-  ): Promise<OpenedConn> {
-    const { req, socket } = upgrade;
+    options: UpgradeOptions | undefined,
+  ): OpenedConn | Promise<OpenedConn> {
+    const { req, socket, head } = upgrade;
     if (isHttp2(req)) {
       const refusal = rejectHttp2(req);
       this.#refusals.record(refusal, req, undefined);
       throw refusal;
     }
-    const handshake = new Handshake(socket, head, this.#setup.plan.handshakeTimeout);
-    this.#work.beginRequest(socket);
-    let reservation: Reservation | undefined;
+    takeSocket(socket, head);
     try {
-      const extra = upgradeHeaders(options);
-      upgrade.address = this.#limits.addressOf(req);
-      if (this.#work.isClosing) throw new HandshakeError(503, 'the server is closing');
-      reservation = this.#limits.reserve(upgrade.address);
-      const agreement = await upgrade.negotiate(handshake, router, extra);
-      handshake.prepareAnswer(req);
-      const conn = this.#open(socket, handshake, agreement);
-      reservation.endHandshake();
-      this.#keepReservation(reservation, conn);
-      return { conn, ...agreement };
+      const agreement = this.#negotiate(upgrade, options);
+      if (!(agreement instanceof Promise)) return this.#open(upgrade, agreement);
+      this.#work.beginRequest(socket);
+      return this.#openLater(upgrade, agreement);
     } catch (error) {
-      const refusal = refusalOf(error, socket);
-      if (refusal !== undefined) this.#refusals.record(refusal, req, upgrade.address);
-      try {
-        await endFailedHandshake(handshake, req, socket, refusal, upgrade.setup.errorHook);
-      } finally {
-        if (isHttpReading(socket)) this.#work.leaveSocket(socket);
-        if (reservation !== undefined) this.#cancelWhenSettled(upgrade, handshake, reservation);
-      }
-      throw error;
+      this.#work.beginRequest(socket);
+      return this.#refuse(upgrade, error);
     }
+  }
+
+  #negotiate(
+    upgrade: UpgradeRequest,
+    options: UpgradeOptions | undefined,
+  ): Agreement | Promise<Agreement> {
+    const extra = options === undefined ? NO_HEADERS : upgradeHeaders(options);
+    upgrade.address = this.#limits.addressOf(upgrade.req);
+    if (this.#work.isClosing) throw new HandshakeError(503, 'the server is closing');
+    upgrade.reservation = this.#limits.reserve(upgrade.address);
+    return upgrade.negotiate(extra);
+  }
+
+  async #openLater(upgrade: UpgradeRequest, agreement: Promise<Agreement>): Promise<OpenedConn> {
+    try {
+      return this.#open(upgrade, await agreement);
+    } catch (error) {
+      return this.#refuse(upgrade, error);
+    }
+  }
+
+  /** Writes the refusal of a handshake that has failed. @throws (rejects with) `error`. */
+  async #refuse(upgrade: UpgradeRequest, error: unknown): Promise<never> {
+    const { req, socket, reservation } = upgrade;
+    const handshake = upgrade.acquireHandshake();
+    const refusal = refusalOf(error, socket);
+    if (refusal !== undefined) this.#refusals.record(refusal, req, upgrade.address);
+    try {
+      await endFailedHandshake(handshake, req, socket, refusal, upgrade.setup.errorHook);
+    } finally {
+      if (isHttpReading(socket)) this.#work.leaveSocket(socket);
+      if (reservation !== undefined) this.#cancelWhenSettled(upgrade, handshake, reservation);
+    }
+    throw error;
   }
 
   /**
@@ -299,28 +344,35 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
   }
 
   /** Writes the 101. From here on the connection owns the socket. */
-  #open(socket: Duplex, handshake: Handshake, agreement: Agreement): Conn {
-    const { bound, context, subprotocol, extensions, deflate, response } = agreement;
-    const { conn: settings, highWaterMark } = bound.setup.plan;
-    socket.write(response, 'latin1');
-    const head = handshake.takeEarlyBytes();
-    const conn = new Conn(socketTransport(socket, { head, highWaterMark }), {
-      ...settings,
-      role: 'server',
-      platform: this.#platform,
-      subprotocol,
-      extensions,
-      deflate: deflate?.parameters,
-    });
+  #open(upgrade: UpgradeRequest, agreement: Agreement): OpenedConn {
+    const { socket } = upgrade;
+    const { bound, context, subprotocol, extensions, deflate } = agreement;
+    const { settings, highWaterMark } = bound.setup.plan;
+    upgrade.prepareAnswer();
+    socket.write(switchingProtocols(agreement), 'latin1');
+    const head = upgrade.takeEarlyBytes();
+    const conn = new Conn(
+      socketTransport(socket, { head, highWaterMark }),
+      new ResolvedOptions(
+        'server',
+        this.#platform,
+        settings,
+        subprotocol,
+        extensions,
+        deflate?.parameters,
+      ),
+    );
     conn.data = context.auth;
-    handshake.handOver();
+    upgrade.handOver();
     this.#work.openConn(conn, socket);
-    return conn;
+    this.#keepReservation(upgrade.reservation!, conn);
+    return { conn, agreement };
   }
 
-  /** Keeps the reservation until the connection closes, if connections are counted. */
+  /** Ends the handshake. The reservation stays until the connection closes, if those are counted. */
   #keepReservation(reservation: Reservation, conn: Conn): void {
-    if (this.#limits.countConnections) void conn.closed.then(() => reservation.release());
+    reservation.endHandshake();
+    if (this.#limits.countConnections) releaseOnClose(reservation, conn);
     else reservation.release();
   }
 
@@ -328,47 +380,24 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
    * Runs the handler of a connection. This is no `async` method: a suspended async method would
    * keep the request in memory as long as the connection lasts.
    */
-  #runHandler(
-    { handler, setup }: BoundHandler,
-    conn: Conn,
-    req: IncomingMessage,
-    context: HandlerContext<unknown>,
-  ): void {
+  #runHandler({ conn, agreement }: OpenedConn, req: IncomingMessage): void {
+    const { bound, context } = agreement;
+    const { handler, setup } = bound;
     // The handshake was pending when the upgrader began to close.
     if (this.#work.isClosing) return;
     handlerStarted(conn);
     try {
       const result = handler!(conn, req, context);
-      if (isThenable(result)) this.#countHandler(result, conn, setup.reporter, context.route);
-      else handlerSettled(conn);
+      if (!isThenable(result)) return handlerSettled(conn);
+      new PendingHandler(conn, this.#work, setup.reporter, context.route).waitFor(result);
     } catch (error) {
       setup.reporter.handlerFailed(conn, error, context.route);
     }
   }
+}
 
-  /**
-   * Counts a handler as running until its promise settles. The closures are created here, so that
-   * they refer to the connection and not to the request.
-   */
-  #countHandler(
-    result: PromiseLike<unknown>,
-    conn: Conn,
-    reporter: ErrorReporter,
-    route: string | undefined,
-  ): void {
-    this.#work.beginHandler();
-    // A thenable of the application may settle twice or throw. A promise does neither.
-    Promise.resolve(result).then(
-      () => {
-        handlerSettled(conn);
-        this.#work.endHandler();
-      },
-      (error: unknown) => {
-        reporter.handlerFailed(conn, error, route);
-        this.#work.endHandler();
-      },
-    );
-  }
+function releaseOnClose(reservation: Reservation, conn: Conn): void {
+  void conn.closed.then(() => reservation.release());
 }
 
 /** @throws TypeError for options other than `headers`, and for headers that cannot be sent. */

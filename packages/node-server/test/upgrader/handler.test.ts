@@ -177,6 +177,92 @@ describe('Upgrader.handler', () => {
     expect((await warned)[0].message).toMatch(/^Error: no report\n {4}at /);
   });
 
+  it.each([
+    { says: 'no function of the application', options: {} },
+    {
+      says: 'synchronous functions',
+      options: {
+        checkOrigin: () => true,
+        authenticate: () => true,
+        headers: () => ({ 'X-A': 'b' }),
+      },
+    },
+  ])("runs within the 'upgrade' event with $says", async ({ options }) => {
+    const upgrader = new Upgrader(options);
+    const steps: string[] = [];
+    const listener = upgrader.handler(() => void steps.push('handler'));
+    const server = await listening((req, socket, head) => {
+      listener(req, socket, head);
+      steps.push('end of the event');
+    });
+    const client = await connected(server);
+    await client.upgrade();
+    expect(steps).toEqual(['handler', 'end of the event']);
+    expect(upgrader.stats).toMatchObject({ open: 1, handshakesPending: 0 });
+  });
+
+  it.each([
+    { says: 'receive', read: (conn: Conn) => conn.receive(() => {}) },
+    { says: 'discardReads', read: (conn: Conn) => conn.discardReads() },
+    {
+      says: 'a receive whose promise has another user',
+      read: (conn: Conn) => {
+        const received = conn.receive(() => {});
+        received.catch(() => {});
+        return received;
+      },
+    },
+    {
+      says: 'a receive of a connection that it terminates',
+      read: (conn: Conn) => {
+        const received = conn.receive(() => {});
+        conn.terminate();
+        return received;
+      },
+    },
+    {
+      says: 'a receive of a connection that has ended',
+      read: async (conn: Conn) => {
+        conn.terminate();
+        await conn.closed;
+        return conn.receive(() => {});
+      },
+    },
+  ])('counts as pending until the promise settles: $says', async ({ read }) => {
+    const upgrader = new Upgrader();
+    const pending: number[] = [];
+    const listener = upgrader.handler(read);
+    const server = await listening((req, socket, head) => {
+      listener(req, socket, head);
+      pending.push(upgrader.stats.handlersPending);
+    });
+    const client = await connected(server);
+    await client.upgrade();
+    client.stream.end(masked(8, Uint8Array.of(0x03, 0xe8)));
+    await client.closed;
+    expect(pending).toEqual([1]);
+    expect(await upgrader.close()).toMatchObject({ handlersPending: 0 });
+  });
+
+  it('reports the error of a message handler once', async () => {
+    const reported: unknown[] = [];
+    const upgrader = new Upgrader({ report: (error) => reported.push(String(error)) });
+    const listener = upgrader.handler((conn) =>
+      conn.receive(() => {
+        throw new Error('mine');
+      }),
+    );
+    const client = await connected(await listening(listener));
+    await client.upgrade();
+    client.stream.write(masked(1, 'hi'));
+    await client.until(() => client.received.length >= 4);
+    expect([...client.received.subarray(0, 4)]).toEqual([0x88, 2, 0x03, 0xf3]);
+    client.stream.end(masked(8, Uint8Array.of(0x03, 0xf3)));
+    await client.closed;
+    expect(await upgrader.close()).toMatchObject({ handlersPending: 0 });
+    expect(reported).toEqual(['Error: mine']);
+  });
+
   it('requires a function', () => {
     expect(() => new Upgrader().handler(undefined as never)).toThrow(TypeError);
   });
