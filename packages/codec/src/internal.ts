@@ -12,6 +12,7 @@ export { isControl } from './frames/opcode.ts';
 export { offerDeflate } from './handshake/deflate-offer.ts';
 export { hasToken } from './handshake/token-list.ts';
 export { MAX_CONTROL_PAYLOAD } from './limits.ts';
+export { detachedChunk } from './memory/detached-chunk.ts';
 export { Pool } from './memory/pool.ts';
 export { LARGEST_SLAB, NO_BYTES } from './memory/slab.ts';
 export { poolGuard } from './pool-guard.ts';

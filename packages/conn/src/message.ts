@@ -14,9 +14,10 @@ export class Message {
   /**
    * The payload, which you own. For a text message: its UTF-8, already validated.
    *
-   * `data.buffer` may be up to eight times as large and contain other messages of this connection.
-   * They never overlap, so you may change these bytes. Call `data.slice()` before you transfer them
-   * to another thread. A view of another type over the buffer starts at `data.byteOffset`.
+   * `data.buffer` may be up to 20 times as large and contain other messages of this connection. They
+   * never overlap, so you may change these bytes. Call `data.slice()` before you transfer them to
+   * another thread: a transfer of unread messages ends the connection with 1011. A view of another
+   * type over the buffer starts at `data.byteOffset`, a multiple of 8.
    */
   readonly data: Uint8Array;
   readonly #platform: Platform;

@@ -3,6 +3,7 @@ import { ProtocolError } from '../errors.ts';
 import { MAX_CONTROL_PAYLOAD } from '../limits.ts';
 import { checkRange, isBytes, rotate } from '../masking/mask.ts';
 import { existingSimd } from '../masking/simd.ts';
+import { detachedChunk } from '../memory/detached-chunk.ts';
 import { ReceiveRing } from '../memory/ring.ts';
 import { NO_BYTES } from '../memory/slab.ts';
 import {
@@ -219,7 +220,8 @@ export class FrameDecoder {
    * Advances to the next event and sets the fields.
    *
    * @returns NEED_MORE, FRAME, FRAME_BEGIN, FRAME_DATA, FRAME_END or FAILED.
-   * @throws RangeError when a payload continues and the target of {@link assembleInto} is full.
+   * @throws RangeError when a payload continues and the target of {@link assembleInto} is full,
+   *   TypeError when the buffer of the chunk was detached.
    */
   next(): DecodeEvent {
     if (this.#state !== AT_HEADER) {
@@ -234,7 +236,8 @@ export class FrameDecoder {
     if (inputEnd - pos < 2) return this.#keepTail(2);
 
     const b0 = bytes[pos]!;
-    const b1 = bytes[pos + 1]!;
+    const b1 = bytes[pos + 1];
+    if (b1 === undefined) throw detachedChunk();
     const verdict = this.#verdicts[this.#open | b0]!;
     let length = b1 & 0x7f;
     if (
@@ -446,6 +449,7 @@ export class FrameDecoder {
       this.#show(NO_BYTES, 0, 0);
       return NEED_MORE;
     }
+    if (bytes.byteLength < inputEnd) throw detachedChunk();
     const target = this.#target;
     if (target.active) {
       n = Math.min(n, target.room);

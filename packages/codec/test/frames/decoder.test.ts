@@ -586,6 +586,42 @@ describe('FrameDecoder input', () => {
   });
 });
 
+describe('FrameDecoder.next, when the buffer of the chunk was detached,', () => {
+  const detach = ({ buffer }: Uint8Array): void => {
+    structuredClone(buffer, { transfer: [buffer as ArrayBuffer] });
+  };
+
+  it.each([
+    { role: 'server', mask: MASKED },
+    { role: 'client', mask: {} },
+  ] as const)('throws as $role before every frame, and recovers by reset', ({ role, mask }) => {
+    for (const fin of [true, false]) {
+      const decoder = new FrameDecoder({ role });
+      const chunk = join([
+        naiveEncode(2, 'a', { ...mask, fin }),
+        naiveEncode(fin ? 2 : 0, 'b', mask),
+      ]);
+      decoder.push(chunk);
+      expect(decoder.next()).toBe(FRAME);
+      detach(chunk);
+      expect(() => decoder.next()).toThrow('detached');
+      expect(() => decoder.next()).toThrow('detached');
+      decoder.reset();
+      decoder.push(naiveEncode(2, 'a', mask));
+      expect(events(decoder)).toEqual([FRAME, NEED_MORE]);
+    }
+  });
+
+  it.each([5, 50, 500, 20_000])('throws inside a payload of %i bytes', (size) => {
+    const decoder = new FrameDecoder({ role: 'server', holdLimit: 0 });
+    const chunk = naiveEncode(2, bytes(size), { ...MASKED, claims: size + 1 });
+    decoder.push(chunk);
+    expect(decoder.next()).toBe(FRAME_BEGIN);
+    detach(chunk);
+    expect(() => decoder.next()).toThrow('detached');
+  });
+});
+
 describe('FrameDecoder and the SIMD kernel', () => {
   /** Bytes of each kernel call while a server reads frames of the given lengths in one chunk. */
   function calls(

@@ -96,6 +96,11 @@ export class Decompressor {
     return this.#end - this.#at;
   }
 
+  /** Whether the input was transferred to another thread. */
+  get inputDetached(): boolean {
+    return this.#bytes.byteLength < this.#end;
+  }
+
   /** Whether the message ends with the input fed last. */
   get last(): boolean {
     return this.#last;

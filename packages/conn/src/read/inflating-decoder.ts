@@ -1,4 +1,5 @@
 import type { Role, WebSocketError } from '@ws/codec';
+import { detachedChunk } from '@ws/codec/internal';
 import type { InflateWaiter } from '../deflate/inflate-budget.ts';
 import type { Lease } from '../memory/lease.ts';
 import type { Settings } from '../options.ts';
@@ -152,6 +153,7 @@ export class InflatingDecoder extends MessageDecoder implements InflateWaiter {
   protected override inflate(): DecodedEvent {
     const { decompressor, inflateBudget, inflateBuffers } = this.#parts;
     if (!inflateBudget.request(this)) return NOTHING;
+    if (decompressor.inputDetached) throw detachedChunk();
     // The limit may have been lowered since the message began.
     if (!this.checkLength()) return FAULT;
     const limit = this.limit - this.length;

@@ -20,6 +20,11 @@ import {
 import { PieceQueue } from './piece-queue.ts';
 import { type MessageHandler, ReceiveCall, type ReceiveCallOwner } from './receive-call.ts';
 
+/** Below this many bytes a copy costs less than a view. */
+const VIEW_FROM = 256;
+/** A message that the caller keeps also keeps its chunk: at most this many times its size. */
+const MAX_CHUNK_RATIO = 20;
+
 /** The connection of a read side. */
 export interface ReadSideOwner extends DecodeLoopOwner {
   readonly settings: { readonly readAhead: number };
@@ -208,12 +213,12 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
     return taken;
   }
 
-  /** Copies the message of `decoder` for a reader. The caller releases the lease. */
+  /** Returns the message of `decoder` for a reader. The caller releases the lease. */
   #owned({ type, bytes, start, end, lease }: MessageDecoder): Message {
     const { platform } = this;
     const data =
       lease === undefined
-        ? messageBlocks.copy(bytes, start, end, this, platform)
+        ? (viewOfChunk(bytes, start, end) ?? messageBlocks.copy(bytes, start, end, this, platform))
         : copyOf(bytes, start, end);
     return new Message(type, data, platform);
   }
@@ -528,4 +533,18 @@ export class ReadSide extends DecodeLoop implements PieceSource, ReceiveCallOwne
 function restDropped(cause: string): { readonly reason: ReadPendingError } {
   const message = `the rest of this message was dropped, because ${cause}; read it to its end first`;
   return { reason: new ReadPendingError('a read of a message', cause, message) };
+}
+
+/**
+ * Returns `bytes[start, end)` as a view of its chunk. Undefined when the chunk is too large for the
+ * message, is part of other memory, or when the message does not start at a multiple of 8 bytes,
+ * where typed arrays of numbers can view it.
+ */
+function viewOfChunk(bytes: Uint8Array, start: number, end: number): Uint8Array | undefined {
+  const size = end - start;
+  if (size < VIEW_FROM || (start & 7) !== 0 || size * MAX_CHUNK_RATIO < bytes.length) {
+    return undefined;
+  }
+  const { buffer } = bytes;
+  return buffer.byteLength === bytes.length ? new Uint8Array(buffer, start, size) : undefined;
 }
