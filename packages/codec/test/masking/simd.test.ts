@@ -33,6 +33,14 @@ describe('simd', () => {
     expect(memories).toEqual([{ initial: 257, maximum: 257 }]);
   });
 
+  it('starts every block in the middle of a page of the system', async () => {
+    const { simd } = await import('../../src/masking/simd.ts');
+    const { blocks } = simd()!;
+    const leased = [4096, 4096, 65_536, 1_048_576].map((size) => blocks.acquire(size)!);
+    expect(leased.map(({ byteOffset }) => byteOffset % 4096)).toEqual([2048, 2048, 2048, 2048]);
+    for (const block of leased) blocks.release(block);
+  });
+
   it.each([
     { says: 'there is no WebAssembly', stub: undefined },
     {
