@@ -167,6 +167,24 @@ describe.each(BACKENDS)('a message that cannot be compressed on %s', (backend) =
 describe.each(BACKENDS)('a message that waits to be compressed on %s', (backend) => {
   nothingLeft();
 
+  it.each([{ asyncDeflateThreshold: 16_384 }, { asyncDeflateThreshold: false as const }])(
+    'keeps its bytes while the next one uses the buffers of the engine: %o',
+    async (option) => {
+      const compression = { threshold: 0, ...option };
+      const { client, server } = pairOn(backend, { compression });
+      // Before and after compression they have 32 to 64 KiB.
+      const texts = [1, 2, 3].map(() => {
+        return '\u6f22'.repeat(1_000) + randomBytes(36_000).toString('base64');
+      });
+      const wide = [1, 2, 3].map((i) => String.fromCharCode(0x4e00 + i).repeat(15_000));
+      const sent = [...texts, ...wide];
+      const writes = sent.map((text) => server.send(text));
+      for (const text of sent) expect((await client.readMessage()).text() === text).toBe(true);
+      await Promise.all(writes);
+      await closePair({ client, server });
+    },
+  );
+
   it('stays accepted while other frames are sent', async () => {
     const { conn, transport, sent } = wiredOn(backend, {
       maxBufferedAmount: 3 * (LARGE + 1_024),
@@ -221,10 +239,11 @@ describe.each(BACKENDS)('a message that waits to be compressed on %s', (backend)
 
   it.each([
     ['a client sends it', 'client', LARGE],
-    ['a server sends 64 KiB', 'server', 65_536],
+    ['a server sends less than 32 KiB', 'server', 32_767],
   ] as const)('is copied at once when %s', async (_, role, size) => {
     const source = new HeldJobs(backend);
-    const { conn, sent } = wiredOn(backend, { source, role });
+    const compression = { threshold: 0, asyncDeflateThreshold: 16_384 };
+    const { conn, sent } = wiredOn(backend, { source, role, compression });
     const bytes = new Uint8Array(size).fill(1);
     const writes = [conn.send(bytes), conn.send(bytes)];
     bytes.fill(2);

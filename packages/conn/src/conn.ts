@@ -42,7 +42,7 @@ import { handled, RESOLVED, rejected } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import type { Transport } from './transport.ts';
 import { duration, kind } from './validate.ts';
-import { COPY_UP_TO, owned } from './write/copy-or-reference.ts';
+import { COPY_BELOW, owned } from './write/copy-or-reference.ts';
 import type { MessageWriter } from './write/message-writer.ts';
 import {
   bytesOf,
@@ -414,9 +414,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    *
    * @param type - `TextMessage` or `BinaryMessage`; a control type is passed to
    *   {@link writeControl}.
-   * @param data - A string, an ArrayBuffer, any view, or a message that was read. Up to 64 KiB
-   *   are copied during the call, and always on a client. A server references larger data: do not
-   *   change it until the promise settles. The library itself protects the bytes of a
+   * @param data - A string, an ArrayBuffer, any view, or a message that was read. Less than
+   *   32 KiB are copied during the call, and always on a client. A server references larger data: do
+   *   not change it until the promise settles. The library itself protects the bytes of a
    *   BorrowedMessage. Lone surrogates in a string are sent as U+FFFD. Bytes that are sent as text
    *   must be valid UTF-8; they are not checked.
    * @param options - `signal` ends the wait. A message that waits for an open MessageWriter, or for
@@ -474,7 +474,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
         return connection.writeSide.message(type, data.bytes, data.start, data.end, compress);
       }
       let bytes = bytesOf(data, method);
-      if (bytes.length > COPY_UP_TO && isUnstable(bytes)) bytes = copyOf(bytes);
+      if (bytes.length >= COPY_BELOW && isUnstable(bytes)) bytes = copyOf(bytes);
       return connection.writeSide.message(type, bytes, 0, bytes.length, compress);
     } catch (error) {
       return connection.rejected(error, method);

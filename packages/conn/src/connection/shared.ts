@@ -9,7 +9,7 @@ import { MessageDecoder } from '../read/message-decoder.ts';
 import { reportError } from '../report/report.ts';
 import { type EndOfTurn, endOfTurnOf } from '../time/end-of-turn.ts';
 import { type Timers, timersOf } from '../time/timers.ts';
-import { COPY_UP_TO } from '../write/copy-or-reference.ts';
+import { COPY_BELOW } from '../write/copy-or-reference.ts';
 import type { WriteShared } from '../write/unsent-frames.ts';
 import { type IdleSweep, idleSweepOf } from './idle-sweep.ts';
 
@@ -71,7 +71,7 @@ export class ConnShared implements WriteShared {
       role,
       pool: slabs,
       slabBytes: settings.writeBufferSize,
-      borrowFrom: COPY_UP_TO,
+      borrowFrom: COPY_BELOW - 1,
       writeUtf8: platformFunctions(platform).writeUtf8,
       nextKey,
     });

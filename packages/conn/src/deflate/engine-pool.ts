@@ -18,8 +18,11 @@ export interface InflateResources extends HistoryMemory {
 const IDLE = 60_000;
 /** Most free history buffers that are kept of each size. */
 const MAX_FREE_HISTORIES = 64;
-/** Size in bytes of the shared input and output buffers of engines. */
-export const SCRATCH = 65_536;
+/**
+ * Size in bytes of the shared input and output buffers of engines. A server references writes from
+ * 32 KiB on, so no write of these buffers is referenced.
+ */
+export const SCRATCH = 32_767;
 
 /** The engines of a platform, and the memory of histories, shared by all of its connections. */
 export class EnginePool implements InflateResources, EngineKeeper {

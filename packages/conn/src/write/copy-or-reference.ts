@@ -1,12 +1,11 @@
-import { LARGEST_SLAB } from '@ws/codec/internal';
 import { copyOf } from '../memory/copy.ts';
 import { leaseOf } from '../memory/lease.ts';
 
 /**
- * Writes up to this size in bytes are copied, and larger writes are referenced. The size is that of
- * the largest slab.
+ * Writes below this size in bytes are copied, and others are referenced. Above it a copy costs more
+ * than the promise of the reference, and would be split over two slabs.
  */
-export const COPY_UP_TO: typeof LARGEST_SLAB = LARGEST_SLAB;
+export const COPY_BELOW = 32_768;
 
 /**
  * Bytes of a pending write. The bytes do not change until `release` is called. Call it exactly
@@ -27,8 +26,8 @@ export function owned(bytes: Uint8Array): RetainedBytes {
 }
 
 /**
- * Retains `bytes[start, end)` for a write that waits: copies up to {@link COPY_UP_TO} bytes and
- * references larger writes. With `copiesAll` it copies every write.
+ * Retains `bytes[start, end)` for a write that waits: copies less than {@link COPY_BELOW} bytes
+ * and references larger writes. With `copiesAll` it copies every write.
  */
 export function retain(
   bytes: Uint8Array,
@@ -36,7 +35,7 @@ export function retain(
   end: number,
   copiesAll: boolean,
 ): RetainedBytes {
-  if (copiesAll || end - start <= COPY_UP_TO) return owned(copyOf(bytes, start, end));
+  if (copiesAll || end - start < COPY_BELOW) return owned(copyOf(bytes, start, end));
   const lease = leaseOf(bytes);
   lease?.pin();
   return { bytes, start, end, ours: false, release: lease?.release ?? nothing };

@@ -19,7 +19,7 @@ import type { Transport } from '../transport.ts';
 import { kind } from '../validate.ts';
 import { isTurnFull, overLimit, type TurnBudget, WaitingWriters } from './backpressure.ts';
 import { ControlQueue } from './control-queue.ts';
-import { COPY_UP_TO } from './copy-or-reference.ts';
+import { COPY_BELOW } from './copy-or-reference.ts';
 import { type Batch, type BatchSender, sharedFrames } from './shared-frames.ts';
 import { UnsentFrames, type UnsentFramesOwner } from './unsent-frames.ts';
 
@@ -159,7 +159,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     if (rejection !== undefined) return rejection;
     const { shared } = this.owner;
     const sent =
-      size > COPY_UP_TO && shared.nextKey === undefined
+      size >= COPY_BELOW && shared.nextKey === undefined
         ? this.#reference(opcode, bytes, start, end)
         : this.#accepted(this.encode(opcode, true, 0, bytes, start, end));
     if (this.#isObserved()) this.#observe(opcode, size);
@@ -169,8 +169,8 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   /**
    * Sends a whole compressed message that was accepted.
    *
-   * @param bytes - The compressed variant is `bytes[start, end)`. Do not change a variant of more
-   *   than 64 KiB afterwards.
+   * @param bytes - The compressed variant is `bytes[start, end)`. Do not change a variant of
+   *   {@link COPY_BELOW} bytes or more afterwards.
    * @param plain - Size of the message in bytes before it was compressed.
    */
   compressed(
@@ -191,7 +191,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   /**
    * Sends a whole message that was accepted and that other connections send too. It is encoded once
    * for all of them, unless this connection masks, is blocked, has unsent frames that are not
-   * shared, or the payload exceeds {@link COPY_UP_TO}.
+   * shared, or the payload exceeds the largest slab.
    *
    * @param payload - The message, or its compressed variant when `rsv` has RSV1. It never changes.
    * @param plain - Size of the message in bytes before it was compressed.
@@ -200,7 +200,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const before = this.batch;
     const { length } = payload;
     const { shared } = this.owner;
-    const alone = shared.nextKey !== undefined || this.#blocked || length > COPY_UP_TO;
+    const alone = shared.nextKey !== undefined || this.#blocked || length > LARGEST_SLAB;
     if (alone || (before === undefined && this.unsentBytes > 0)) {
       return rsv === 0
         ? this.message(opcode, payload, 0, length, true)
@@ -232,7 +232,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   ): Promise<void> {
     this.#turnBytes += plain * DEFLATE_COST;
     // The encoder would refer to a large fragment, and the writer uses its buffer again at once.
-    const copied = end - start > COPY_UP_TO && this.owner.shared.nextKey === undefined;
+    const copied = end - start >= COPY_BELOW && this.owner.shared.nextKey === undefined;
     if (!copied) return this.#paced(this.encode(opcode, fin, rsv, bytes, start, end));
     return this.#paced(this.encode(opcode, fin, rsv, copyOf(bytes, start, end), 0, end - start));
   }

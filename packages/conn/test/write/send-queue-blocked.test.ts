@@ -235,8 +235,8 @@ describe('the limits of a write', () => {
 
   it('delay a write that reaches 1 MiB in a turn', () => {
     const { sendQueue } = queueOf();
-    const payload = new Uint8Array(65_532);
-    for (let i = 0; i < 15; i++)
+    const payload = new Uint8Array(32_764);
+    for (let i = 0; i < 31; i++)
       expect(sendQueue.message(BinaryMessage, payload, 0, payload.length)).toBe(RESOLVED);
     expect(sendQueue.message(BinaryMessage, payload, 0, payload.length)).not.toBe(RESOLVED);
   });
