@@ -300,7 +300,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   /**
    * Reads the next message, text or binary, and parses it as JSON.
    *
-   * @param options - `schema`: a Standard Schema (zod, valibot, …) that validates the value and may
+   * @param options - `schema`: a Standard Schema (zod, valibot, ...) that validates the value and may
    *   transform it. `signal`, `timeout`: as for {@link readMessage}.
    * @throws (rejects) {@link JSONError} when the message is not JSON or fails the schema. The
    *   message is consumed, and the connection stays usable. TypeError for an invalid schema.

@@ -97,7 +97,7 @@ const HINTS: Readonly<Record<string, string>> = /* @__PURE__ */ upgraderHints(RO
  * `Upgrader.handler`.
  *
  * TypeScript infers `auth` of a route that keeps the server's `authenticate` only if the parameters
- * of that function have types: `(req: IncomingMessage) => …`.
+ * of that function have types: `(req: IncomingMessage) => ...`.
  *
  * @throws TypeError or RangeError that names the bad option.
  *

@@ -36,7 +36,7 @@ export class FixedDeflater {
   }
 
   /**
-   * Compresses `bytes[start, end)` into `output[0, …)`, which has {@link roomToDeflate} bytes. The
+   * Compresses `bytes[start, end)` into `output[0, ...)`, which has {@link roomToDeflate} bytes. The
    * result is never larger than the message in stored blocks. It ends without 00 00 FF FF (RFC
    * 7692, section 7.2.1).
    *

@@ -59,7 +59,7 @@ function words(issues: readonly unknown[]): string {
     const keys = path?.map((step) => String((step as { key?: unknown })?.key ?? step)).join('.');
     return keys ? `${keys}: ${String(message)}` : String(message);
   });
-  return issues.length > 3 ? `${texts.join('; ')}; …` : texts.join('; ');
+  return issues.length > 3 ? `${texts.join('; ')}; \u2026` : texts.join('; ');
 }
 
 /**
@@ -87,5 +87,5 @@ export function checkSchema(schema: unknown): void {
   if (schema === undefined) return;
   const { '~standard': standard } = (schema ?? {}) as { '~standard'?: { validate?: unknown } };
   if (typeof standard?.validate === 'function') return;
-  throw new TypeError(`schema: expected a Standard Schema (zod, valibot, …), got ${kind(schema)}`);
+  throw new TypeError(`schema: expected a Standard Schema (zod, valibot, ...), got ${kind(schema)}`);
 }
