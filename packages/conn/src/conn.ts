@@ -33,6 +33,7 @@ import {
   resolveOptions,
 } from './options.ts';
 import { formatJSON, parseJSON } from './read/json.ts';
+import { MessageIterator } from './read/message-iterator.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import { type MessageHandler, ReceiveCall, type ReceiveObserver } from './read/receive-call.ts';
 import type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';
@@ -370,14 +371,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * the {@link CloseError} for other codes. `break` leaves the connection open.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
-    const connection = this.#connection;
-    return {
-      next: () => connection.readSide.next(),
-      return: () => Promise.resolve({ done: true, value: undefined }),
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    };
+    return new MessageIterator(this.#connection);
   }
 
   /**

@@ -311,8 +311,9 @@ export class Connection
     this.shared.idleSweep.add(this);
   }
 
-  dropIdleSides(): void {
+  dropIdleParts(): void {
     if (this.#inPass || this.#endOfTurnScheduled) return;
+    this.receiveCall?.dropIdle();
     if (this.#readSide?.droppable === true) this.#readSide = undefined;
     if (this.#writeSide?.droppable === true) this.#writeSide = undefined;
   }

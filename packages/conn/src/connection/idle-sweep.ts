@@ -10,11 +10,8 @@ const SLICE = 256;
 export interface SweepTarget {
   /** Whether the connection was active since the last sweep. The sweep clears it. */
   active: boolean;
-  /**
-   * Drops the read side and the write side if they are idle. The next chunk or write creates new
-   * ones.
-   */
-  dropIdleSides(): void;
+  /** Drops the parts that are idle. The next chunk or write creates new ones. */
+  dropIdleParts(): void;
 }
 
 /**
@@ -60,7 +57,7 @@ export class IdleSweep implements TimerEntry {
         target.active = false;
         // To the end of the list, which the next sweep visits.
         listed.add(target);
-      } else target.dropIdleSides();
+      } else target.dropIdleParts();
     }
     if (listed.size === 0) this.#unvisited = 0;
     else this.#timers.set(this, this.#unvisited > 0 ? 1 : PERIOD);

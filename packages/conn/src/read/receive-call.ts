@@ -194,6 +194,11 @@ export class ReceiveCall extends Promise<CloseInfo> {
     lease.release();
   }
 
+  /** Drops the object that was lent, unless the handler has it. The next message creates a new one. */
+  dropIdle(): void {
+    if (!this.busy) this.#borrowed = undefined;
+  }
+
   /** Releases the last chunk, because no further message comes from it. */
   releaseChunk(): void {
     if (!this.busy) this.#borrowed?.releaseBytes();

@@ -1,0 +1,24 @@
+import type { Message } from '../message.ts';
+import type { ReadSide } from './read-side.ts';
+
+/** The iterator of a `for await` loop over a connection, which may last as long as the connection. */
+export class MessageIterator implements AsyncIterableIterator<Message, undefined> {
+  readonly #connection: { readonly readSide: ReadSide };
+
+  constructor(connection: { readonly readSide: ReadSide }) {
+    this.#connection = connection;
+  }
+
+  next(): Promise<IteratorResult<Message, undefined>> {
+    return this.#connection.readSide.next();
+  }
+
+  /** `break` leaves the connection open. */
+  return(): Promise<IteratorResult<Message, undefined>> {
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}
