@@ -184,6 +184,24 @@ export class TransportError extends WebSocketError {
   }
 }
 
+/**
+ * Creates an error without a stack trace. For the end of a connection: the stack would name the
+ * event loop, and costs more than the rest of a close. A read that rejects with the error captures
+ * the stack of its caller.
+ */
+export function untraced<T extends Error>(create: () => T): T {
+  const limit = Error.stackTraceLimit;
+  if (limit === undefined || !Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit')?.writable) {
+    return create();
+  }
+  Error.stackTraceLimit = 0;
+  try {
+    return create();
+  } finally {
+    Error.stackTraceLimit = limit;
+  }
+}
+
 /** The error of a connection whose transport threw or rejected in `method`. */
 export function transportFailed(method: string, cause: unknown): TransportError {
   const why = causeText(cause);

@@ -65,7 +65,7 @@ export class ConnectionCloseActions implements CloseActions {
   sendClose(payload: Uint8Array): boolean {
     const { writeSide } = this.#connection;
     const sent = writeSide.sendQueue.close(payload);
-    writeSide.end(writeSide.error!);
+    writeSide.end();
     return sent;
   }
 
@@ -76,7 +76,7 @@ export class ConnectionCloseActions implements CloseActions {
   endWrites(error: WebSocketError): void {
     const { writeSide } = this.#connection;
     writeSide.sendQueue.stopAccepting(error);
-    writeSide.end(writeSide.error!);
+    writeSide.end();
   }
 
   cutWrites(): void {
@@ -153,11 +153,11 @@ export class ConnectionCloseActions implements CloseActions {
     this.#connection.scheduleEndOfTurn();
   }
 
-  release(error: WebSocketError): void {
+  release(error: WebSocketError | undefined): void {
     const { deflate, readSide, writeSide } = this.#connection;
     this.#connection.stopTimers();
     writeSide.sendQueue.destroy(error);
-    writeSide.end(writeSide.error!);
+    writeSide.end();
     if (deflate === undefined) return;
     deflate.compressor.destroy();
     try {

@@ -7,6 +7,7 @@ import {
   TimeoutError,
   TransportError,
   UNEXPECTED_EOF,
+  untraced,
 } from '../errors.ts';
 
 // The phases of a close (RFC 6455, section 7). A connection only moves down this list.
@@ -126,9 +127,10 @@ export interface CloseActions {
    */
   scheduleEndOfTurn(): void;
   /**
-   * The transport is closed: stops timers, rejects writes with `error` and releases pooled memory.
+   * The transport is closed: stops timers, rejects writes and releases pooled memory. `error`: why
+   * the transport has closed; undefined after our close frame.
    */
-  release(error: WebSocketError): void;
+  release(error: WebSocketError | undefined): void;
   /** Passes an error of the application to the option `report`. */
   report(error: unknown, where: string): void;
   /** Reports that the connection has ended. */
@@ -310,7 +312,7 @@ function recordPeerClose(handshake: CloseHandshake, detail: CloseEvents['peerClo
   const note = code === CloseCode.MessageTooBig && !handshake.sent ? SENT_TOO_BIG : '';
   handshake.received = detail;
   handshake.actions.stopInput();
-  handshake.endReason = { reason: new CloseError(code, reason, note) };
+  handshake.endReason = { reason: untraced(() => new CloseError(code, reason, note)) };
 }
 
 /**
@@ -510,7 +512,7 @@ function completeClose(handshake: CloseHandshake, { error }: CloseEvents['transp
   handshake.endReason ??= { reason: broken ?? unexpectedEof() };
   handshake.abortError ??= broken ?? handshake.endReason.reason;
   const flushed = !actions.unsent;
-  actions.release(handshake.sent ? new CloseSentError() : (handshake.abortError as WebSocketError));
+  actions.release(handshake.sent ? undefined : (handshake.abortError as WebSocketError));
   // The unread input may contain the peer's close frame.
   if (handshake.received === undefined) actions.parseRest();
   handshake.info = closeInfo(handshake, flushed);
@@ -548,7 +550,7 @@ function timeoutOption(timeout: number | undefined): string {
 }
 
 function unexpectedEof(): CloseError {
-  return new CloseError(CloseCode.AbnormalClosure, UNEXPECTED_EOF);
+  return untraced(() => new CloseError(CloseCode.AbnormalClosure, UNEXPECTED_EOF));
 }
 
 function brokenBy(error: Error | undefined): TransportError | undefined {

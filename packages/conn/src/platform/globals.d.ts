@@ -53,5 +53,6 @@ declare const WritableStream: {
 };
 interface ErrorConstructor {
   captureStackTrace?(error: Error): void;
+  stackTraceLimit?: number;
 }
 declare const console: { error(text: string): void };

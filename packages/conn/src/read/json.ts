@@ -87,5 +87,7 @@ export function checkSchema(schema: unknown): void {
   if (schema === undefined) return;
   const { '~standard': standard } = (schema ?? {}) as { '~standard'?: { validate?: unknown } };
   if (typeof standard?.validate === 'function') return;
-  throw new TypeError(`schema: expected a Standard Schema (zod, valibot, ...), got ${kind(schema)}`);
+  throw new TypeError(
+    `schema: expected a Standard Schema (zod, valibot, ...), got ${kind(schema)}`,
+  );
 }

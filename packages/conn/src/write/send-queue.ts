@@ -33,6 +33,12 @@ const OPEN = 0;
 const ENDING = 1;
 const ENDED = 2;
 
+/**
+ * Stands for a CloseSentError. It is created when a write is rejected: most connections close
+ * without one, and its stack costs more than their close.
+ */
+const CLOSE_SENT = 'close sent';
+
 /** The connection of a send queue. */
 export interface SendQueueOwner extends UnsentFramesOwner {
   /** Frames, messages, bytes and pings that were accepted. The send queue counts them. */
@@ -61,9 +67,6 @@ export interface SendQueueOwner extends UnsentFramesOwner {
  * frames.
  */
 export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
-  /** Why no message is accepted any more. */
-  error: WebSocketError | undefined;
-
   declare protected readonly owner: SendQueueOwner;
   #blocked = false;
   /** When the transport was blocked last, in ms of the platform's clock. */
@@ -76,9 +79,17 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
   #waiting: WaitingWriters | undefined;
   #turnBytes = 0;
   #turnFrames = 0;
+  /** Why no message is accepted any more. */
+  #error: WebSocketError | typeof CLOSE_SENT | undefined;
   /** The error of a write deadline that has expired: the next message ends the connection. */
   #expired: WebSocketError | undefined;
   #end: typeof OPEN | typeof ENDING | typeof ENDED = OPEN;
+
+  /** Why no message is accepted any more. */
+  get error(): WebSocketError | undefined {
+    if (this.#error === CLOSE_SENT) this.#error = new CloseSentError();
+    return this.#error;
+  }
 
   /** Bytes that were accepted and not yet handed to the operating system. */
   get bufferedAmount(): number {
@@ -106,7 +117,7 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     const unsent =
       this.encoder !== undefined || this.batch !== undefined || this.#controlFrames() > 0;
     const held = unsent || this.#blocked || this.writing || this.#waiting?.empty === false;
-    return !held && this.error === undefined && this.#end === OPEN;
+    return !held && this.#error === undefined && this.#end === OPEN;
   }
 
   /** Whether {@link flush} has something to write. */
@@ -357,12 +368,12 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     // An expired deadline can be moved and does not stop control frames. After this call neither is
     // possible.
     this.#expired = undefined;
-    this.error ??= error;
+    this.#error ??= error;
   }
 
   /** Whether control frames are accepted. An expired write deadline does not stop them. */
   get open(): boolean {
-    return this.error === undefined || this.error === this.#expired;
+    return this.#error === undefined || this.#error === this.#expired;
   }
 
   /**
@@ -371,17 +382,17 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
    * @param waitingBytes - Bytes that were accepted and are not in this queue yet.
    */
   expire(error: WebSocketError, waitingBytes: number): void {
-    if (this.error !== this.#expired) return;
+    if (this.#error !== this.#expired) return;
     this.#expired = error;
-    this.error = error;
+    this.#error = error;
     if (this.bufferedAmount + waitingBytes > 0) this.owner.abort(error);
   }
 
   /** The write deadline was moved: an expired one no longer rejects messages. */
   clearExpired(): void {
-    if (this.error !== this.#expired) return;
+    if (this.#error !== this.#expired) return;
     this.#expired = undefined;
-    this.error = undefined;
+    this.#error = undefined;
   }
 
   // Control frames
@@ -443,11 +454,12 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     try {
       this.#count(CloseMessage, this.encode(CloseMessage, true, 0, payload, 0, payload.length));
     } catch (error) {
-      this.error = unwritten(error);
-      this.owner.abort(this.error);
+      const failure = unwritten(error);
+      this.#error = failure;
+      this.owner.abort(failure);
       return false;
     }
-    this.error = new CloseSentError();
+    this.#error = CLOSE_SENT;
     this.owner.flushAtEndOfTurn();
     return true;
   }
@@ -521,12 +533,15 @@ export class SendQueue extends UnsentFrames implements BatchSender, TurnBudget {
     this.#waiting?.drained(error);
   }
 
-  /** Rejects every writer and releases all memory, because the transport is closed. */
-  destroy(error: WebSocketError): void {
-    this.stopAccepting(error);
+  /**
+   * Rejects every writer and releases all memory, because the transport is closed. `error` is
+   * undefined after our close frame.
+   */
+  destroy(error: WebSocketError | undefined): void {
+    if (error !== undefined) this.stopAccepting(error);
     this.#controls = undefined;
     this.#blocked = true;
-    this.#waiting?.rejectAll(error);
+    this.#waiting?.rejectAll(error ?? this.error!);
     this.batch = undefined;
     this.encoder?.discard();
     this.releaseEncoder();

@@ -411,16 +411,16 @@ export class WriteSide implements FragmentSink {
     this.#owner.writerBroken(reason);
   }
 
-  /** Accepts no further message: the open writer and every queued write fail with `error`. */
-  end(error: WebSocketError): void {
+  /** Fails the open writer and every queued write: the send queue accepts no message any more. */
+  end(): void {
     const writer = this.#writer;
     const background = this.#background;
     this.#writer = undefined;
     this.#background = undefined;
-    writer?.fail(error);
-    background?.drop(error);
+    writer?.fail(this.error!);
+    background?.drop(this.error!);
     this.#endStream();
-    this.#queue?.rejectAll(error);
+    this.#queue?.rejectAll(this.error!);
   }
 
   #enqueue<T>(size: number, start: () => T | PromiseLike<T>, drop?: () => void): Promise<T> {
