@@ -81,6 +81,14 @@ const TLS = 1;
 /** Another kind of stream may keep its chunks, so they are copied. */
 const OTHER = 2;
 
+/** `pause` was called. */
+const BY_READER = 1;
+/** The socket waits for the next turn of the event loop. */
+const BY_EVENT_LOOP = 2;
+
+/** The peer of the last socket. Many sockets have the same peer, a proxy for example, and share its text. */
+let lastHost: string | undefined;
+
 class SocketTransport implements Transport {
   readonly underlying: Socket | Duplex;
   readonly #highWaterMark: number;
@@ -89,17 +97,17 @@ class SocketTransport implements Transport {
   #head: Uint8Array | undefined;
   #sink: TransportSink | undefined;
   #error: Error | undefined;
-  #destroyed = false;
   /** Bytes that have arrived since the last pause for the event loop. */
   #arrived = 0;
-  #yielding = false;
-  /** The reader has paused the socket. */
-  #paused = false;
+  /** Bits of what has paused the socket: {@link BY_READER}, {@link BY_EVENT_LOOP}. */
+  #paused = 0;
   /** Created when a write has to wait. */
   #backlog: Backlog | undefined;
   /** `end` was called while bytes waited in the backlog. */
   #ending = false;
   #localAddr: string | undefined;
+  #remoteHost: string | undefined;
+  #remotePort: number | undefined;
 
   constructor(socket: Socket | Duplex, head: Uint8Array | undefined, highWaterMark: number) {
     this.underlying = socket;
@@ -112,10 +120,8 @@ class SocketTransport implements Transport {
     if (socket instanceof Socket) {
       socket.setNoDelay(true);
       socket.setTimeout(0);
-      // `net.Socket` caches the peer's address at the first read of `remoteAddress`. The address
-      // then survives the socket's end, for logs.
-      if (socket.connecting) socket.once('connect', rememberPeer);
-      else void socket.remoteAddress;
+      if (socket.connecting) socket.once('connect', onConnect);
+      else this.rememberPeer(socket);
     }
     if (head !== undefined && head.length > 0) this.#takeEarly(head);
   }
@@ -127,6 +133,17 @@ class SocketTransport implements Transport {
     // Unshifted bytes come before all later reads, also before an end that comes ahead of `start`.
     if (this.underlying.readableEnded) this.#head = copy;
     else this.underlying.unshift(copy);
+  }
+
+  /** The address must survive the socket's end, for logs. */
+  rememberPeer(socket: Socket): void {
+    const { remoteAddress, remotePort } = socket;
+    if (remoteAddress !== lastHost) lastHost = remoteAddress;
+    this.#remoteHost = lastHost;
+    this.#remotePort = remotePort;
+    // Node has cached an object with the address and its own text: more memory than the rest of an
+    // idle transport needs. Node reads the address again when it is asked for.
+    if ('_peername' in socket) socket._peername = undefined;
   }
 
   /** What Linux gives a connection by default: 4 MiB to send, 6 MiB to receive. */
@@ -147,9 +164,7 @@ class SocketTransport implements Transport {
   }
 
   get remoteAddr(): string | undefined {
-    const { underlying } = this;
-    if (!(underlying instanceof Socket)) return undefined;
-    return hostPort(underlying.remoteAddress, underlying.remotePort);
+    return hostPort(this.#remoteHost, this.#remotePort);
   }
 
   start(sink: TransportSink): void {
@@ -243,20 +258,20 @@ class SocketTransport implements Transport {
   }
 
   pause(): void {
-    this.#paused = true;
+    this.#paused |= BY_READER;
     this.underlying.pause();
   }
 
   resume(): void {
-    this.#paused = false;
-    if (!this.#yielding) this.underlying.resume();
+    this.#paused &= ~BY_READER;
+    if (this.#paused === 0) this.underlying.resume();
   }
 
   /** The next turn of the event loop has come. */
   resumeAfterYield(): void {
-    this.#yielding = false;
+    this.#paused &= ~BY_EVENT_LOOP;
     this.#arrived = 0;
-    if (!this.#paused) this.underlying.resume();
+    if (this.#paused === 0) this.underlying.resume();
   }
 
   end(): void {
@@ -265,7 +280,6 @@ class SocketTransport implements Transport {
   }
 
   destroy(error?: Error): void {
-    this.#destroyed = true;
     this.underlying.destroy(error);
   }
 
@@ -296,15 +310,15 @@ class SocketTransport implements Transport {
   }
 
   data(chunk: Uint8Array): void {
-    if (this.#destroyed) return;
+    if (this.underlying.destroyed) return;
     if (typeof chunk === 'string') {
       return this.destroy(
         new TypeError('the socket has an encoding and reads no bytes; do not call setEncoding()'),
       );
     }
     this.#arrived += chunk.length;
-    if (this.#arrived >= YIELD_AFTER && !this.#yielding) {
-      this.#yielding = true;
+    if (this.#arrived >= YIELD_AFTER && (this.#paused & BY_EVENT_LOOP) === 0) {
+      this.#paused |= BY_EVENT_LOOP;
       this.underlying.pause();
       setImmediate(onNextTurn, this);
     }
@@ -315,7 +329,7 @@ class SocketTransport implements Transport {
     const head = this.#head;
     this.#head = undefined;
     if (head !== undefined) this.data(head);
-    if (!this.#destroyed) this.#sink?.end();
+    if (!this.underlying.destroyed) this.#sink?.end();
   }
 
   onFailure(error: Error): void {
@@ -427,8 +441,8 @@ function releaseFailed(cause: unknown): Error {
 // A socket calls these with itself as `this`; nextTick passes it as an argument.
 
 /** `net.Socket` has no address before it is connected. */
-function rememberPeer(this: Socket): void {
-  void this.remoteAddress;
+function onConnect(this: Socket & Owned): void {
+  this[OWNER]?.rememberPeer(this);
 }
 
 function onData(this: Owned, chunk: Uint8Array): void {
