@@ -1,5 +1,6 @@
 import { type BinaryMessage, TextMessage } from '@ws/codec';
 import { copyOf } from './memory/copy.ts';
+import type { Lease } from './memory/lease.ts';
 import type { Platform } from './platform/platform.ts';
 
 /** The type of a data message: `TextMessage` (1) or `BinaryMessage` (2). */
@@ -62,6 +63,8 @@ export class BorrowedMessage {
   start = 0;
   /** @internal */
   end = 0;
+  /** @internal Pooled memory of the bytes, if any. The handler's message owns it. */
+  lease: Lease | undefined = undefined;
   #type: DataType = 2;
   /** Whether the bytes may be read: only while the handler has the message. */
   #valid = false;

@@ -50,8 +50,6 @@ export class ReceiveCall extends Promise<CloseInfo> {
   thrown: { readonly error: unknown } | undefined;
   /** The object lent to the handler for every message. Created with the first message. */
   #borrowed: BorrowedMessage | undefined;
-  /** Pooled memory of the message that the handler has. */
-  #lease: Lease | undefined;
   #outcome: Deferred<CloseInfo> | undefined;
   #observer: ReceiveObserver | undefined;
 
@@ -132,7 +130,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     this.#borrowed ??= new BorrowedMessage(owner.platform);
     const borrowed = this.#borrowed;
     borrowed.lend(type, bytes, start, end);
-    this.#lease = lease;
+    borrowed.lease = lease;
     try {
       const result = this.handler!(borrowed);
       // Writes return `RESOLVED` while there is room. That promise has already resolved, so the
@@ -187,10 +185,11 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   #release(): void {
-    this.#borrowed!.takeBack();
-    const lease = this.#lease;
+    const borrowed = this.#borrowed!;
+    borrowed.takeBack();
+    const { lease } = borrowed;
     if (lease === undefined) return;
-    this.#lease = undefined;
+    borrowed.lease = undefined;
     lease.release();
   }
 
