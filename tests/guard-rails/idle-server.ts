@@ -1,0 +1,81 @@
+// A server with idle connections, in its own process: `idle-server.ts <name of HANDLERS>|bare`. It sends its port.
+// Then it answers each message with its live objects.
+import { createServer } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { getHeapSnapshot } from 'node:v8';
+import type { Conn } from '@ws/conn';
+import { serve } from '@ws/node-server';
+import { ACCEPT } from '../kit/upgrade-request.ts';
+
+/** Objects and their bytes on the JavaScript heap, by class. */
+export type LiveObjects = Record<string, { readonly count: number; readonly bytes: number }>;
+
+/** What the server of a `Handler` does with a connection. */
+const HANDLERS = {
+  /** Starts an echo. */
+  starts: (conn: Conn): void => {
+    void conn.receive((message) => conn.send(message));
+  },
+  /** Starts an echo and returns its promise. */
+  returns: (conn: Conn): Promise<unknown> => conn.receive((message) => conn.send(message)),
+  /** Echoes in a loop. */
+  loops: async (conn: Conn): Promise<void> => {
+    for await (const message of conn) await conn.send(message);
+  },
+};
+
+export type Handler = keyof typeof HANDLERS | 'bare';
+
+interface Snapshot {
+  readonly snapshot: { readonly meta: { node_fields: string[]; node_types: [string[]] } };
+  readonly nodes: number[];
+  readonly strings: string[];
+}
+
+/** Compiled code, and objects outside of the heap. */
+const NOT_DATA = ['code', 'native', 'object shape', 'synthetic'];
+/** Their "names" are their values. */
+const VALUES = ['string', 'concatenated string', 'sliced string', 'number'];
+
+async function liveObjects(): Promise<LiveObjects> {
+  const { snapshot, nodes, strings } = JSON.parse(await text(getHeapSnapshot())) as Snapshot;
+  const { node_fields: fields, node_types: types } = snapshot.meta;
+  const [typeAt, nameAt, sizeAt] = ['type', 'name', 'self_size'].map((f) => fields.indexOf(f));
+  const found: Record<string, { count: number; bytes: number }> = {};
+  for (let node = 0; node < nodes.length; node += fields.length) {
+    const type = types[0][nodes[node + typeAt!]!]!;
+    if (NOT_DATA.includes(type)) continue;
+    const name = VALUES.includes(type) ? type : strings[nodes[node + nameAt!]!] || type;
+    const entry = (found[name] ??= { count: 0, bytes: 0 });
+    entry.count++;
+    entry.bytes += nodes[node + sizeAt!]!;
+  }
+  return found;
+}
+
+function echo(this: Socket, bytes: Buffer): void {
+  this.write(bytes);
+}
+
+async function listenBare(): Promise<number> {
+  const head = `HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${ACCEPT}\r\n\r\n`;
+  const server = createServer().on('upgrade', (_req, socket) => {
+    socket.write(head);
+    socket.on('data', echo);
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  return (server.address() as AddressInfo).port;
+}
+
+async function listen(handler: Handler): Promise<number> {
+  if (handler === 'bare') return listenBare();
+  const server = await serve({ host: '127.0.0.1' }, HANDLERS[handler]);
+  return Number(new URL(server.url).port);
+}
+
+process.on('message', () => {
+  void liveObjects().then((objects) => process.send!(objects));
+});
+process.on('disconnect', () => process.exit());
+process.send!(await listen(process.argv[2] as Handler));
