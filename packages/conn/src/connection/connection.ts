@@ -22,7 +22,7 @@ import { ReadSide, type ReadSideOwner } from '../read/read-side.ts';
 import type { ReceiveCall } from '../read/receive-call.ts';
 import { reportError } from '../report/report.ts';
 import type { ReportedConn } from '../report/report-context.ts';
-import { Deadline, type Deadlines, untilOf } from '../time/deadline.ts';
+import { Deadline, untilOf } from '../time/deadline.ts';
 import type { EndOfTurnTask } from '../time/end-of-turn.ts';
 import { Deferred, RESOLVED, rejected, rejectedLater, resolvedLater } from '../time/promises.ts';
 import type { Transport, TransportSink } from '../transport.ts';
@@ -34,6 +34,15 @@ import { CLOSED, type CloseEvents, CloseHandshake, OPEN } from './close-handshak
 import { FlowControl, type FlowControlOwner } from './flow-control.ts';
 import type { SweepTarget } from './idle-sweep.ts';
 import type { ConnShared } from './shared.ts';
+
+/** Parts that few connections need, each created on first use. An idle connection has none. */
+class RareParts {
+  controlFrames: ControlFrames | undefined = undefined;
+  flowControl: FlowControl | undefined = undefined;
+  readDeadline: Deadline | undefined = undefined;
+  writeDeadline: Deadline | undefined = undefined;
+  closed: Deferred<CloseInfo> | undefined = undefined;
+}
 
 /**
  * One connection, inside its `Conn`: joins the transport, the read side, the write side, control
@@ -94,11 +103,8 @@ export class Connection
   /** The read side and the write side are absent while the connection is idle. */
   #readSide: ReadSide | undefined;
   #writeSide: WriteSide | undefined;
-  #controlFrames: ControlFrames | undefined;
-  #deadlines: Deadlines | undefined;
-  #flowControl: FlowControl | undefined;
   #closeHandshake: CloseHandshake | undefined;
-  #closed: Deferred<CloseInfo> | undefined;
+  #rare: RareParts | undefined;
   #inPass = false;
   /** Whether {@link onEndOfTurn} is scheduled. */
   #endOfTurnScheduled = false;
@@ -156,16 +162,22 @@ export class Connection
     return writeSide;
   }
 
+  #rareParts(): RareParts {
+    this.#rare ??= new RareParts();
+    return this.#rare;
+  }
+
   get sendQueue(): SendQueue {
     return this.writeSide.sendQueue;
   }
 
   /** Pings and the user's handlers of control frames. */
   get controlFrames(): ControlFrames {
-    if (this.#controlFrames !== undefined) return this.#controlFrames;
+    const rare = this.#rareParts();
+    if (rare.controlFrames !== undefined) return rare.controlFrames;
     const frames = new ControlFrames(this, this.platform, this.settings.maxPendingPings);
     if (this.#readSide?.stopped === true) frames.end(this.#closeHandshake?.endReason?.reason);
-    this.#controlFrames = frames;
+    rare.controlFrames = frames;
     return frames;
   }
 
@@ -177,7 +189,7 @@ export class Connection
 
   /** The last round trip of a ping, in ms; NaN before the first. */
   get rtt(): number {
-    return this.#controlFrames?.rtt ?? NaN;
+    return this.#rare?.controlFrames?.rtt ?? NaN;
   }
 
   get state(): ConnState {
@@ -186,11 +198,12 @@ export class Connection
 
   /** Resolves when the transport is closed. */
   get closed(): Promise<CloseInfo> {
-    if (this.#closed !== undefined) return this.#closed.promise;
-    this.#closed = new Deferred<CloseInfo>();
+    const rare = this.#rareParts();
+    if (rare.closed !== undefined) return rare.closed.promise;
+    rare.closed = new Deferred<CloseInfo>();
     const info = this.#closeHandshake?.info;
-    if (info !== undefined) this.#closed.resolve(info);
-    return this.#closed.promise;
+    if (info !== undefined) rare.closed.resolve(info);
+    return rare.closed.promise;
   }
 
   /**
@@ -259,7 +272,7 @@ export class Connection
   endPass(): void {
     const { readSide } = this;
     this.#inPass = false;
-    if (this.paused) this.#flowControl!.renewalDue = true;
+    if (this.paused) this.#rare!.flowControl!.renewalDue = true;
     const endIsDue = this.#closeHandshake?.endReason !== undefined && !readSide.ended;
     const reading = readSide.pending || !readSide.idle || this.messageTaken;
     if (reading || endIsDue) this.scheduleEndOfTurn();
@@ -286,7 +299,8 @@ export class Connection
     this.#inPass = true;
     readSide.parse(true);
     this.#inPass = false;
-    if (this.#flowControl?.renewalDue === true) this.#flowControl.renewTimeout();
+    const flowControl = this.#rare?.flowControl;
+    if (flowControl?.renewalDue === true) flowControl.renewTimeout();
     this.#writeSide?.sendQueue.flush();
     readSide.releaseIfIdle();
     this.#markActive();
@@ -338,7 +352,7 @@ export class Connection
     if (endReason === undefined) return;
     if (!readSide.pending) readSide.stop();
     const { stopped } = readSide;
-    if (stopped) this.#controlFrames?.end(endReason.reason);
+    if (stopped) this.#rare?.controlFrames?.end(endReason.reason);
     if (stopped) readSide.endMessage(endReason);
     const handled = this.#isUnattended() || (readSide.idle && !this.messageTaken);
     const allRead = stopped && handled && (ahead || readSide.readWaits);
@@ -350,12 +364,12 @@ export class Connection
    * 5.5.2).
    */
   pinged(decoder: MessageDecoder): void {
-    if (this.#controlFrames?.callPingHandler(decoder) === true) return;
+    if (this.#rare?.controlFrames?.callPingHandler(decoder) === true) return;
     void this.sendQueue.control(PongMessage, decoder.bytes, decoder.start, decoder.end, true);
   }
 
   ponged(decoder: MessageDecoder): void {
-    this.#controlFrames?.handlePong(decoder);
+    this.#rare?.controlFrames?.handlePong(decoder);
   }
 
   closeReceived({ bytes, start, end }: MessageDecoder): void {
@@ -430,7 +444,7 @@ export class Connection
 
   /** Whether we have paused the transport. */
   get paused(): boolean {
-    return this.#flowControl?.paused === true;
+    return this.#rare?.flowControl?.paused === true;
   }
 
   get receiving(): boolean {
@@ -446,10 +460,11 @@ export class Connection
   balance(): void {
     const { readSide } = this;
     if (this.paused) {
-      if (readSide.wantsInput || readSide.isLow) this.#flowControl!.resume();
+      if (readSide.wantsInput || readSide.isLow) this.#rare!.flowControl!.resume();
     } else if (!readSide.hasRoom && !readSide.wantsInput) {
-      this.#flowControl ??= new FlowControl(this);
-      this.#flowControl.pause();
+      const rare = this.#rareParts();
+      rare.flowControl ??= new FlowControl(this);
+      rare.flowControl.pause();
     }
   }
 
@@ -505,22 +520,22 @@ export class Connection
 
   setReadDeadline(at: Date | number | null): void {
     if (this.state === 'closed') return void untilOf(at);
-    this.#deadlines ??= {};
-    this.#deadlines.read ??= new Deadline(this.platform, (ms) => {
+    const rare = this.#rareParts();
+    rare.readDeadline ??= new Deadline(this.platform, (ms) => {
       this.readSide.expire(deadlineError('read', ms));
     });
-    this.#deadlines.read.set(at);
+    rare.readDeadline.set(at);
   }
 
   setWriteDeadline(at: Date | number | null): void {
     if (this.state === 'closed') return void untilOf(at);
-    this.#deadlines ??= {};
-    this.#deadlines.write ??= new Deadline(this.platform, (ms) => {
+    const rare = this.#rareParts();
+    rare.writeDeadline ??= new Deadline(this.platform, (ms) => {
       this.sendQueue.expire(deadlineError('write', ms), this.writeSide.waitingBytes);
     });
     // The send queue also stores an expired deadline. Clear it there too.
     this.#writeSide?.sendQueue.clearExpired();
-    this.#deadlines.write.set(at);
+    rare.writeDeadline.set(at);
   }
 
   get failure(): unknown {
@@ -580,18 +595,18 @@ export class Connection
   // The closing handshake's calls
 
   callCloseHandler(code: number, reason: string): Promise<void> | undefined {
-    return this.#controlFrames?.callCloseHandler(code, reason);
+    return this.#rare?.controlFrames?.callCloseHandler(code, reason);
   }
 
   stopTimers(): void {
     this.shared.timers.clear(this);
-    this.#flowControl?.stop();
-    this.#deadlines?.read?.clear();
-    this.#deadlines?.write?.clear();
+    this.#rare?.flowControl?.stop();
+    this.#rare?.readDeadline?.clear();
+    this.#rare?.writeDeadline?.clear();
   }
 
   settle(info: CloseInfo): void {
-    this.#closed?.resolve(info);
+    this.#rare?.closed?.resolve(info);
     this.observe((observer) => observer.closed?.(this.conn, info));
     this.scheduleEndOfTurn();
   }

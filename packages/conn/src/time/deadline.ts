@@ -2,12 +2,6 @@ import type { Platform } from '../platform/platform.ts';
 import { kind } from '../validate.ts';
 import { type TimerEntry, timersOf } from './timers.ts';
 
-/** The timers that few connections set. */
-export interface Deadlines {
-  read?: Deadline;
-  write?: Deadline;
-}
-
 /**
  * A point in time after which something is no longer allowed, as in Go. It can be moved until it
  * expires.
