@@ -83,7 +83,7 @@ function among(counts: Record<string, number>, expected: object): Record<string,
   return Object.fromEntries(Object.keys(expected).map((name) => [name, counts[name] ?? 0]));
 }
 
-describe('an idle connection of a server', () => {
+describe('an idle connection of a server', { timeout: 180_000 }, () => {
   nothingLeft();
 
   // Bytes more than those of a bare upgraded socket. The handler's own function takes 100 of them.

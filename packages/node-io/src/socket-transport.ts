@@ -138,11 +138,12 @@ class SocketTransport implements Transport {
   /** The address must survive the socket's end, for logs. */
   rememberPeer(socket: Socket): void {
     const { remoteAddress, remotePort } = socket;
+    // Keeps the text of the earlier socket if both are equal.
     if (remoteAddress !== lastHost) lastHost = remoteAddress;
     this.#remoteHost = lastHost;
     this.#remotePort = remotePort;
-    // Node has cached an object with the address and its own text: more memory than the rest of an
-    // idle transport needs. Node reads the address again when it is asked for.
+    // Node has cached an object with the address, in this field. Node reads the address again when
+    // the application asks for it.
     if ('_peername' in socket) socket._peername = undefined;
   }
 

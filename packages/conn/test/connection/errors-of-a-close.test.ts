@@ -71,8 +71,8 @@ describe.each(ROLES)('a clean close of a %s that reads by', (role) => {
     feed(frame(8, NORMAL));
     await platform.settle();
     transport.feedEnd();
-    const lateRead = async (): Promise<unknown> => await conn.readMessage();
-    const lateSend = async (): Promise<unknown> => await conn.send('late');
+    const lateRead = async (): Promise<void> => void (await conn.readMessage());
+    const lateSend = async (): Promise<void> => void (await conn.send('late'));
     await expect(lateRead()).rejects.toMatchObject({ stack: expect.stringContaining('lateRead') });
     await expect(lateSend()).rejects.toMatchObject({ stack: expect.stringContaining('lateSend') });
   });
