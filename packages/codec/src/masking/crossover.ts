@@ -10,7 +10,7 @@ import { HAS_FAST_BIGINT } from './engine.ts';
 //   SIMD, staged                                             95   160   1760
 //   SIMD, bytes in its memory   4     5     6     8    10    18    50    880
 //
-// One word size is not fast on both engines (edges by masks, in ns; Node 20.20 and Bun 1.4.5):
+// No word size is fast on both engines (edges by masks, in ns; Node 20.20 and Bun 1.4.5):
 //
 //   bytes                      32    64   125   256  1024  4096   65536
 //   V8: 64-bit words           12    13    15    24    56   186    2820
@@ -34,8 +34,8 @@ export const SHORT_FRAME_VIEW_AHEAD = 2048;
 export const SIMD_FROM = 8;
 /**
  * From this many bytes on, two copies and the SIMD kernel are faster than words. For fewer bytes
- * the two views are not worth their garbage. In JavaScriptCore words are as fast as the stage, and on
- * Bun 6 times as fast for a payload that begins shortly after a page boundary: copies to such a
- * place are slow.
+ * the two views are not worth their garbage. In JavaScriptCore words are at least as fast as the
+ * stage. On Bun they are 6 times as fast for a payload that begins shortly after a page boundary,
+ * because copies to such an address are slow.
  */
 export const STAGE_FROM: number = HAS_FAST_BIGINT ? 8192 : Infinity;

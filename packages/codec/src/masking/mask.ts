@@ -166,6 +166,7 @@ function xorOwned32(
   const to = end + misalignment;
   const w = from >> 2;
   const stop = to >> 2;
+  // The first word may begin before the view.
   if (w << 2 < misalignment || stop >= words.length || w === stop) {
     xorWords(bytes, words, misalignment, start, end, key);
     return;
@@ -174,7 +175,7 @@ function xorOwned32(
   const words32 = words as Int32Array;
   words32[w]! ^= aligned & (-1 << ((from & 3) << 3));
   xorWhole32(words32, w + 1, stop, aligned);
-  // As above: only a word that contains a byte of the range.
+  // As in xorOwned64: the next word may be outside the range.
   const bits = (to & 3) << 3;
   if (bits !== 0) words32[stop]! ^= aligned & ~(-1 << bits);
 }

@@ -8,14 +8,14 @@ import { simdModule } from './simd-module.ts';
  */
 const STAGE_BYTES = 16 * 1024;
 /**
- * Offset of the blocks. On some processors the kernel copies bytes at the start of a 4 KiB page at a
- * third of its speed when a frame header goes before them, because `rep movsb` to a target that is a
- * few bytes further in its page is slow. So each block starts in the middle of a page.
+ * Offset of the blocks: each one starts in the middle of a page. On some processors the operating
+ * system copies bytes from the start of a 4 KiB page at a third of its speed when a frame header
+ * precedes them: `rep movsb` is slow when the target is a few bytes further in its page.
  */
 const BLOCKS_AT = STAGE_BYTES + 2048;
 /** Size of the memory of all blocks. Only address space until it is used. */
 const BLOCKS_BYTES = 16 * 1024 * 1024;
-/** A WebAssembly memory consists of pages. One is for the stage and the offset of the blocks. */
+/** Page size of WebAssembly. One page contains the stage and the gap before the blocks. */
 const PAGE = 64 * 1024;
 
 /**
@@ -33,8 +33,8 @@ export class Simd {
   readonly xor: (at: number, end: number, key: number) => void;
   readonly #stage: Uint8Array;
   /**
-   * The part of the stage that was copied out last, if not all of it. Traffic repeats its sizes, and
-   * a view costs 100 bytes.
+   * View of the part of the stage that was copied out last. Traffic repeats its sizes, and a new
+   * view costs 100 bytes.
    */
   #rest: Uint8Array;
 

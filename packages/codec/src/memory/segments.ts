@@ -1,7 +1,7 @@
 import { callRelease } from '../callbacks.ts';
 import { NO_BYTES } from './slab.ts';
 
-/** With up to this many empty rows at the front, no row is moved. */
+/** Most empty rows at the front for which no row is moved. */
 const EMPTY_ROWS = 32;
 
 /**
@@ -12,7 +12,7 @@ const EMPTY_ROWS = 32;
 export class Segments {
   count = 0;
   bytes = 0;
-  /** The rows before it are empty: to move all rows at each `shift` is slow for a long queue. */
+  /** Rows before it are empty. Moving all rows at each `shift` would be slow for a long queue. */
   #first = 0;
   readonly #bufs: Uint8Array[] = [];
   readonly #starts: number[] = [];
@@ -137,7 +137,7 @@ export class Segments {
     this.#ends[row] = end;
   }
 
-  /** Empties the rows `[from, to)`, whose bytes are no longer pending. */
+  /** Empties the rows `[from, to)` and subtracts their bytes. */
   #clear(from: number, to: number): void {
     for (let row = from; row < to; row++) {
       this.bytes -= this.#ends[row]! - this.#starts[row]!;

@@ -33,7 +33,7 @@ describe('simd', () => {
     expect(memories).toEqual([{ initial: 257, maximum: 257 }]);
   });
 
-  it('starts every block in the middle of a page of the system', async () => {
+  it('starts every block in the middle of a 4 KiB page', async () => {
     const { simd } = await import('../../src/masking/simd.ts');
     const { blocks } = simd()!;
     const leased = [4096, 4096, 65_536, 1_048_576].map((size) => blocks.acquire(size)!);

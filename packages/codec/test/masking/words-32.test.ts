@@ -36,13 +36,12 @@ it('equals the byte loop at every length and alignment, and touches nothing else
   }
 });
 
-it('writes whole words only inside the view, and single bytes nowhere else', async () => {
+it('writes words inside the view, and single bytes where a word would begin before it', async () => {
   const { swap, xorOwned } = await import('../../src/masking/mask.ts');
   for (let misalignment = 0; misalignment < 8; misalignment++) {
     for (let start = 0; start < 12; start++) {
       for (let end = start; end <= 64 - misalignment; end++) {
-        // The words are over other memory, so that writes of single bytes and of words are told
-        // apart.
+        // The words are over other memory: this distinguishes writes of words and of single bytes.
         const single = new Uint8Array(64 - misalignment);
         const wide = new Uint8Array(64);
         const words = new Int32Array(wide.buffer);

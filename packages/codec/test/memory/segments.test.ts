@@ -74,7 +74,7 @@ describe('Segments', () => {
     });
 
     it('moves each segment a bounded number of times', () => {
-      // Half a minute of work if each call moved all of them.
+      // This loop would take half a minute if each call moved all segments.
       const segments = new Segments();
       const many = 100_000;
       for (let i = 0; i < many; i++) segments.push(Uint8Array.of(1), i, i + 1, i, undefined);
@@ -107,30 +107,30 @@ describe('Segments', () => {
     expect([segments.count, segments.bytes]).toEqual([0, 0]);
   });
 
-  it('equal a list of objects after any order of calls', () => {
+  it('behave as a list of objects does, in any order of calls', () => {
     let seed = 7;
     const random = (n: number): number => (seed = (seed * 48271) % 2147483647) % n;
     const segments = new Segments();
     const released: number[] = [];
     let model: { id: number; start: number; end: number; boundary: number }[] = [];
-    const gone: number[] = [];
+    const dropped: number[] = [];
     for (let id = 0; id < 20_000; id++) {
-      const turn = random(100);
+      const choice = random(100);
       // The queue grows to some hundred segments, and is empty at times.
-      if (turn < (id % 2000 < 1000 ? 70 : 30)) {
+      if (choice < (id % 2000 < 1000 ? 70 : 30)) {
         const start = random(10);
         const end = start + 1 + random(10);
         const boundary = start + random(end - start + 1);
         segments.push(Uint8Array.of(id & 0xff), start, end, boundary, () => released.push(id));
         model.push({ id, start, end, boundary });
-      } else if (turn < 98) {
+      } else if (choice < 98) {
         const n = Math.min(random(4), model.length);
         segments.shift(n);
         model = model.slice(n);
-      } else if (turn === 98 && model.length > 0) {
+      } else if (choice === 98 && model.length > 0) {
         const keep = random(model.length);
         segments.drop(keep);
-        gone.push(...model.splice(keep).map((each) => each.id));
+        dropped.push(...model.splice(keep).map((each) => each.id));
       } else {
         segments.truncate();
         const keep = model.findIndex((each) => each.boundary !== each.end);
@@ -138,14 +138,14 @@ describe('Segments', () => {
         const isKept = cut !== undefined && cut.boundary !== cut.start;
         if (isKept) cut.end = cut.boundary;
         if (cut !== undefined) {
-          gone.push(...model.splice(isKept ? keep + 1 : keep).map((each) => each.id));
+          dropped.push(...model.splice(isKept ? keep + 1 : keep).map((each) => each.id));
         }
       }
       const expected = model.map((each) => `${each.id & 0xff}: ${each.start}-${each.end}`);
       expect(list(segments)).toEqual(expected);
       expect(segments.bytes).toBe(model.reduce((sum, each) => sum + each.end - each.start, 0));
     }
-    expect(released).toEqual(gone);
+    expect(released).toEqual(dropped);
   });
 
   it('keep no reference to removed segments', async () => {
