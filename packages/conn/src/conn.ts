@@ -123,9 +123,9 @@ export function handlerStarted(conn: Conn): void {
 }
 
 /**
- * Calls `observer` when a promise of `receive` or `discardReads` settles. It costs less than `then`.
+ * Calls `observer` when the promise of `receive` or `discardReads` settles. Costs less than `then`.
  *
- * @returns false for any other value.
+ * @returns false when `result` is another value. The observer is not called then.
  */
 export function observeReceive(result: unknown, observer: ReceiveObserver): boolean {
   if (!ReceiveCall.is(result)) return false;
@@ -301,8 +301,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   /**
    * Reads the next message, text or binary, and parses it as JSON.
    *
-   * @param options - `schema`: a Standard Schema (zod, valibot, ...) that validates the value and may
-   *   transform it. `signal`, `timeout`: as for {@link readMessage}.
+   * @param options - `schema`: a Standard Schema (zod, valibot, ...) that validates the value and
+   *   may transform it. `signal`, `timeout`: as for {@link readMessage}.
    * @throws (rejects) {@link JSONError} when the message is not JSON or fails the schema. The
    *   message is consumed, and the connection stays usable. TypeError for an invalid schema.
    *   Otherwise as {@link readMessage}.
@@ -408,9 +408,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    *
    * @param type - `TextMessage` or `BinaryMessage`; a control type is passed to
    *   {@link writeControl}.
-   * @param data - A string, an ArrayBuffer, any view, or a message that was read. Less than
-   *   32 KiB are copied during the call, and always on a client. A server references larger data: do
-   *   not change it until the promise settles. The library itself protects the bytes of a
+   * @param data - A string, an ArrayBuffer, any view, or a message that was read. A client copies
+   *   all data during the call, a server less than 32 KiB. A server references larger data: do not
+   *   change it until the promise settles. The library itself protects the bytes of a
    *   BorrowedMessage. Lone surrogates in a string are sent as U+FFFD. Bytes that are sent as text
    *   must be valid UTF-8; they are not checked.
    * @param options - `signal` ends the wait. A message that waits for an open MessageWriter, or for

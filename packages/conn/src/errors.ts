@@ -185,9 +185,9 @@ export class TransportError extends WebSocketError {
 }
 
 /**
- * Creates an error without a stack trace. For the end of a connection: the stack would name the
- * event loop, and costs more than the rest of a close. A read that rejects with the error captures
- * the stack of its caller.
+ * Creates an error without a stack trace. At the end of a connection the trace would name the event
+ * loop, and it costs more than the rest of a close. A read that rejects with the error captures the
+ * stack of its caller.
  */
 export function untraced<T extends Error>(create: () => T): T {
   const limit = Error.stackTraceLimit;

@@ -15,10 +15,11 @@ export class Message {
   /**
    * The payload, which you own. For a text message: its UTF-8, already validated.
    *
-   * `data.buffer` may be up to 20 times as large and contain other messages of this connection. They
-   * never overlap, so you may change these bytes. Call `data.slice()` before you transfer them to
-   * another thread: a transfer of unread messages ends the connection with 1011. A view of another
-   * type over the buffer starts at `data.byteOffset`, a multiple of 8.
+   * `data.buffer` may be up to 20 times as large and contain other messages of this connection, also
+   * unread ones. Messages never overlap, so you may change the bytes of `data`, but no others of the
+   * buffer. Call `data.slice()` before you transfer the bytes to another thread: a transfer of unread
+   * messages ends the connection with 1011. A view of another type over the buffer starts at
+   * `data.byteOffset`, a multiple of 8.
    */
   readonly data: Uint8Array;
   readonly #platform: Platform;
@@ -50,8 +51,8 @@ export class Message {
 }
 
 /**
- * The message that the handler of `receive` gets: one object for all messages of a connection. It
- * is valid until the handler returns or, when the handler returned a promise, until that promise
+ * The message that the handler of `receive` gets. Later messages use the same object again. It is
+ * valid until the handler returns or, when the handler returned a promise, until that promise
  * settles. `copy()` returns a {@link Message} to keep.
  *
  * `send` and `writeMessage` accept it directly and create no view of its bytes.
@@ -63,7 +64,7 @@ export class BorrowedMessage {
   start = 0;
   /** @internal */
   end = 0;
-  /** @internal Pooled memory of the bytes, if any. The handler's message owns it. */
+  /** @internal Pooled memory of the bytes, if any; released when the handler has finished. */
   lease: Lease | undefined = undefined;
   #type: DataType = 2;
   /** Whether the bytes may be read: only while the handler has the message. */

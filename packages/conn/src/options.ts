@@ -267,12 +267,12 @@ function rememberedWith({ report, writeBufferPool }: Settings): Remembered {
  */
 function interned(role: Role, settings: Settings): Settings {
   const known = rememberedWith(settings)[role];
-  const found = known.findIndex((others) => {
+  const index = known.findIndex((others) => {
     return connSettingNames.every((name) => isSame(settings[name], others[name]));
   });
-  if (found === 0) return known[0]!;
-  // To the front: rare settings must not replace those of most connections.
-  const latest = found === -1 ? settings : known.splice(found, 1)[0]!;
+  if (index === 0) return known[0]!;
+  // The latest are in front: rare settings must not replace those of most connections.
+  const latest = index === -1 ? settings : known.splice(index, 1)[0]!;
   known.unshift(latest);
   known.length = Math.min(known.length, REMEMBERED);
   return latest;

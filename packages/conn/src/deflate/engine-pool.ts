@@ -19,8 +19,8 @@ const IDLE = 60_000;
 /** Most free history buffers that are kept of each size. */
 const MAX_FREE_HISTORIES = 64;
 /**
- * Size in bytes of the shared input and output buffers of engines. A server references writes from
- * 32 KiB on, so no write of these buffers is referenced.
+ * Size in bytes of the shared input and output buffers of engines. It is less than `COPY_BELOW`, so
+ * that a write from these buffers is copied.
  */
 export const SCRATCH = 32_767;
 

@@ -36,8 +36,8 @@ export class FixedDeflater {
   }
 
   /**
-   * Compresses `bytes[start, end)` into `output[0, ...)`, which has {@link roomToDeflate} bytes. The
-   * result is never larger than the message in stored blocks. It ends without 00 00 FF FF (RFC
+   * Compresses `bytes[start, end)` to the start of `output`, which has {@link roomToDeflate} bytes.
+   * The result is never larger than the message in stored blocks. It ends without 00 00 FF FF (RFC
    * 7692, section 7.2.1).
    *
    * @param windowBits - Largest distance of a match, as a power of two in bytes: 8 to 15.

@@ -100,7 +100,7 @@ export class HuffmanCode {
   }
 }
 
-/** The code after `reversed`: both have `length` bits, the first one lowest. */
+/** Returns the code after `reversed`. Both have `length` bits, and their first bit is lowest. */
 function nextReversed(reversed: number, length: number): number {
   let bit = 1 << (length - 1);
   let next = reversed;

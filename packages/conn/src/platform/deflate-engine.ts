@@ -41,8 +41,8 @@ export interface Inflater {
   /** Bytes of output that the last `write` produced. */
   produced: number;
   /**
-   * Cost of the last `write` in plain bytes, besides its input and output: of the bytes that an
-   * engine produced again because it restarts with each call, or of its slow steps.
+   * Cost of the last `write`, in plain bytes, in addition to its input and output: for slow steps,
+   * and for output that an engine produced again because it restarts with each call.
    */
   extraCost: number;
   /**

@@ -1,7 +1,7 @@
 import type { Message } from '../message.ts';
 import type { ReadSide } from './read-side.ts';
 
-/** The iterator of a `for await` loop over a connection, which may last as long as the connection. */
+/** The iterator of a `for await` loop over a connection. A class needs no closures. */
 export class MessageIterator implements AsyncIterableIterator<Message, undefined> {
   readonly #connection: { readonly readSide: ReadSide };
 

@@ -20,9 +20,12 @@ import {
 import { PieceQueue } from './piece-queue.ts';
 import { type MessageHandler, ReceiveCall, type ReceiveCallOwner } from './receive-call.ts';
 
-/** Below this many bytes a copy costs less than a view. */
-const VIEW_FROM = 256;
-/** A message that the caller keeps also keeps its chunk: at most this many times its size. */
+/** Below this many bytes a copy costs less than a view of the chunk. */
+const CHUNK_VIEW_FROM = 256;
+/**
+ * A message that the caller keeps also keeps its chunk alive. The chunk has at most this many times
+ * the size of the message.
+ */
 const MAX_CHUNK_RATIO = 20;
 
 /** The connection of a read side. */
@@ -536,13 +539,13 @@ function restDropped(cause: string): { readonly reason: ReadPendingError } {
 }
 
 /**
- * Returns `bytes[start, end)` as a view of its chunk. Undefined when the chunk is too large for the
- * message, is part of other memory, or when the message does not start at a multiple of 8 bytes,
- * where typed arrays of numbers can view it.
+ * Returns `bytes[start, end)` as a view of its chunk. Undefined when the message is small, when the
+ * chunk is too large for it or is part of other memory, and when the message does not start at a
+ * multiple of 8 bytes, as a Float64Array over it requires.
  */
 function viewOfChunk(bytes: Uint8Array, start: number, end: number): Uint8Array | undefined {
   const size = end - start;
-  if (size < VIEW_FROM || (start & 7) !== 0 || size * MAX_CHUNK_RATIO < bytes.length) {
+  if (size < CHUNK_VIEW_FROM || (start & 7) !== 0 || size * MAX_CHUNK_RATIO < bytes.length) {
     return undefined;
   }
   const { buffer } = bytes;

@@ -48,7 +48,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   readonly handler: MessageHandler | undefined;
   /** The error that the handler has thrown, or that its promise rejected with. */
   thrown: { readonly error: unknown } | undefined;
-  /** The object lent to the handler for every message. Created with the first message. */
+  /** The object lent to the handler. Created on first use, and again after {@link dropIdle}. */
   #borrowed: BorrowedMessage | undefined;
   #outcome: Deferred<CloseInfo> | undefined;
   #observer: ReceiveObserver | undefined;
@@ -89,19 +89,20 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   resolve(info: Promise<CloseInfo>): void {
-    this.#settle().resolve(info);
+    this.#outcomeToSettle().resolve(info);
   }
 
   reject(error: unknown): void {
-    this.#settle().reject(error);
+    this.#outcomeToSettle().reject(error);
   }
 
   /** Reading has ended with `error`. */
   end(error: unknown): void {
-    rejectWithEnd(this.#settle(), error);
+    rejectWithEnd(this.#outcomeToSettle(), error);
   }
 
-  #settle(): Deferred<CloseInfo> {
+  /** Returns the outcome, which the caller settles, and connects the observer to it. */
+  #outcomeToSettle(): Deferred<CloseInfo> {
     this.#outcome ??= new Deferred();
     const observer = this.#observer;
     this.#observer = undefined;
@@ -193,7 +194,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     lease.release();
   }
 
-  /** Drops the object that was lent, unless the handler has it. The next message creates a new one. */
+  /** Drops the object that was lent, unless the handler has it. */
   dropIdle(): void {
     if (!this.busy) this.#borrowed = undefined;
   }

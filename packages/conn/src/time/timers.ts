@@ -73,8 +73,8 @@ export class Timers {
   }
 
   /**
-   * Reads with a timeout follow each other. The next one often begins before the end of the turn,
-   * and needs a timer that keeps the process alive too.
+   * Lets the process exit after this turn. In a loop of reads with a timeout, the next read often
+   * begins in this turn and keeps the process alive too: it uses the same platform timer.
    */
   #unrefLater(): void {
     if (this.#unrefScheduled) return;

@@ -2,8 +2,8 @@ import { copyOf } from '../memory/copy.ts';
 import { leaseOf } from '../memory/lease.ts';
 
 /**
- * Writes below this size in bytes are copied, and others are referenced. Above it a copy costs more
- * than the promise of the reference, and would be split over two slabs.
+ * Writes below this size in bytes are copied. Others are referenced: a copy would cost more than the
+ * promise that waits for the release, and would need two slabs.
  */
 export const COPY_BELOW = 32_768;
 

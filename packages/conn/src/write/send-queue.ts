@@ -34,8 +34,8 @@ const ENDING = 1;
 const ENDED = 2;
 
 /**
- * Stands for a CloseSentError. It is created when a write is rejected: most connections close
- * without one, and its stack costs more than their close.
+ * Placeholder for a CloseSentError, which is created when a write is rejected. Most connections
+ * close without a rejected write, and the error's stack trace costs more than the close.
  */
 const CLOSE_SENT = 'close sent';
 

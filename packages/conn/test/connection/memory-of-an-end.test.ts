@@ -7,8 +7,11 @@ import { type Wired, wired } from '../wired.ts';
 const ROLES: readonly Role[] = ['server', 'client'];
 const NORMAL = Uint8Array.of(0x03, 0xe8);
 
-/** Ways to end, up to the point where the connection waits for the peer or is closed. */
-const ENDS: readonly { says: string; end: (wire: Wired) => void }[] = [
+/**
+ * Ways to end, up to the point where the connection waits for the peer or is closed. `decoder`: what
+ * it holds then.
+ */
+const ENDS: readonly { says: string; decoder?: string; end: (wire: Wired) => void }[] = [
   { says: "waits for the peer's close frame", end: ({ conn }) => void conn.close() },
   { says: 'has answered a close frame', end: ({ feed, frame }) => feed(frame(8, NORMAL)) },
   {
@@ -17,6 +20,7 @@ const ENDS: readonly { says: string; end: (wire: Wired) => void }[] = [
   },
   {
     says: 'waits, with a part of a message',
+    decoder: 'MessageDecoder',
     end: ({ conn, feed, frame }) => {
       feed(frame(1, 'cut off').subarray(0, 4));
       void conn.close();
@@ -42,22 +46,21 @@ function leased(conn: Conn): object {
 }
 
 describe.each(ROLES)('a %s that ends', (role) => {
-  it.each(ENDS)('holds no decoder and no encoder when it $says', async ({ says, end }) => {
-    const wire = wired(role);
-    const { conn, platform, feed, frame } = wire;
-    conn.receive((message) => conn.send(message)).catch(() => {});
-    feed(frame(1, 'first'));
-    await platform.settle();
-    end(wire);
-    await platform.settle();
-    const part = says.includes('part');
-    expect(leased(conn)).toEqual({
-      decoder: part ? 'MessageDecoder' : undefined,
-      encoder: undefined,
-    });
-    conn.terminate();
-    await conn.closed;
-    await platform.settle();
-    expect(leased(conn)).toEqual({ decoder: undefined, encoder: undefined });
-  });
+  it.each(ENDS)(
+    'holds no encoder, and a decoder only for a part of a message, when it $says',
+    async (way) => {
+      const wire = wired(role);
+      const { conn, platform, feed, frame } = wire;
+      conn.receive((message) => conn.send(message)).catch(() => {});
+      feed(frame(1, 'first'));
+      await platform.settle();
+      way.end(wire);
+      await platform.settle();
+      expect(leased(conn)).toEqual({ decoder: way.decoder, encoder: undefined });
+      conn.terminate();
+      await conn.closed;
+      await platform.settle();
+      expect(leased(conn)).toEqual({ decoder: undefined, encoder: undefined });
+    },
+  );
 });

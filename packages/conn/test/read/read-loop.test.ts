@@ -155,7 +155,7 @@ describe('messages that are read in sequence', () => {
 });
 
 describe('a chunk whose buffer the application transferred', () => {
-  const steal = ({ data }: Message): void => {
+  const transfer = ({ data }: Message): void => {
     structuredClone(data.buffer, { transfer: [data.buffer as ArrayBuffer] });
   };
   const reads = {
@@ -172,11 +172,11 @@ describe('a chunk whose buffer the application transferred', () => {
   )('fails the $role with 1011 at $name', async ({ role, read }) => {
     const { conn, feed, frame, platform, sent } = wired(role);
     await platform.settle();
-    // The client's first frame starts after four bytes of header: an empty pong aligns the next one.
+    // A client reads a payload after four bytes of header: two empty pongs align it.
     const align = role === 'client' ? [frame(10), frame(10)] : [];
     const next = [frame(2, 'a', { fin: false }), frame(0, 'b')];
     feed(...align, frame(2, new Uint8Array(1000)), ...next);
-    steal(await conn.readMessage());
+    transfer(await conn.readMessage());
     await expect(read(conn)).rejects.toMatchObject({
       code: 'WS_ERR_TRANSPORT',
       cause: { message: expect.stringContaining('detached') },
@@ -199,9 +199,9 @@ describe('a chunk whose buffer the application transferred', () => {
         return frame(i === 0 ? 2 : 0, part, { fin: i === parts.length - 1, claims });
       });
       feed(...align, frame(2, new Uint8Array(1000)), ...frames);
-      const stolen = await conn.readMessage();
+      const first = await conn.readMessage();
       const reader = await conn.nextReader();
-      steal(stolen);
+      transfer(first);
       await expect(reader.bytes()).rejects.toMatchObject({
         cause: { message: expect.stringContaining('detached') },
       });
