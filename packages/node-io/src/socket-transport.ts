@@ -86,7 +86,7 @@ const BY_READER = 1;
 /** The socket waits for the next turn of the event loop. */
 const BY_EVENT_LOOP = 2;
 
-/** The peer of the last socket. Many sockets have the same peer, a proxy for example, and share its text. */
+/** The last socket's peer. Sockets of one peer, a proxy for example, share the text. */
 let lastHost: string | undefined;
 
 class SocketTransport implements Transport {
@@ -99,7 +99,7 @@ class SocketTransport implements Transport {
   #error: Error | undefined;
   /** Bytes that have arrived since the last pause for the event loop. */
   #arrived = 0;
-  /** Bits of what has paused the socket: {@link BY_READER}, {@link BY_EVENT_LOOP}. */
+  /** The reasons of a pause, as bits: {@link BY_READER}, {@link BY_EVENT_LOOP}. */
   #paused = 0;
   /** Created when a write has to wait. */
   #backlog: Backlog | undefined;
@@ -135,15 +135,15 @@ class SocketTransport implements Transport {
     else this.underlying.unshift(copy);
   }
 
-  /** The address must survive the socket's end, for logs. */
+  /** Stores the peer's address, which logs need after the end of the socket. */
   rememberPeer(socket: Socket): void {
     const { remoteAddress, remotePort } = socket;
-    // Keeps the text of the earlier socket if both are equal.
+    // Of two equal texts, keep the one of the earlier socket.
     if (remoteAddress !== lastHost) lastHost = remoteAddress;
     this.#remoteHost = lastHost;
     this.#remotePort = remotePort;
-    // Node has cached an object with the address, in this field. Node reads the address again when
-    // the application asks for it.
+    // Node has cached an object with the address in this field. While the socket is open, Node reads
+    // the address again when the application asks for it.
     if ('_peername' in socket) socket._peername = undefined;
   }
 

@@ -34,7 +34,7 @@ const HOST_PORT = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::([0-9]
 const ORIGIN = /^([A-Za-z][A-Za-z0-9+\-.]*):\/\/([^/?#\\,%]+)(?:[/?#].*)?$/;
 const ALLOWED = /^([^/*]*:\/\/)(\*\.)?([^/?#@*]+)$/;
 
-/** A name or an IPv4 address, with a port that is in range for sure. */
+/** A name or an IPv4 address. A port of up to four digits is always in range. */
 const PLAIN_HOST = /^[A-Za-z0-9.-]+(?::[0-9]{1,4})?$/;
 const HTTP = 'http://';
 const HTTPS = 'https://';

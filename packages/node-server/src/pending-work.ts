@@ -46,8 +46,8 @@ export class PendingWork {
   }
 
   /**
-   * Counts a request that does not end within its event, until {@link openConn},
-   * {@link leaveSocket} or the close of its socket.
+   * Counts a request that is still pending after its 'upgrade' event, or is refused, until
+   * {@link openConn}, {@link leaveSocket} or the close of its socket.
    */
   beginRequest(socket: Duplex): void {
     this.#sockets.add(socket);

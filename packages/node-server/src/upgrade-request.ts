@@ -54,8 +54,8 @@ export interface Agreement {
 }
 
 /**
- * A result, or a promise of it when something has to be waited for. Most handshakes wait for
- * nothing: they end within their event.
+ * A result, or a promise of it when the handshake has to wait. Most handshakes wait for nothing:
+ * they end within the 'upgrade' event.
  */
 type MaybeLater<T> = T | Promise<T>;
 
@@ -93,7 +93,7 @@ export class UpgradeRequest {
     this.#router = router;
   }
 
-  /** Returns the object for waits. It is created at the first call. */
+  /** Returns the Handshake, for a wait or a refusal. Created at the first call. */
   acquireHandshake(): Handshake {
     const { handshakeTimeout } = this.setup.plan;
     this.#handshake ??= new Handshake(this.socket, this.head, handshakeTimeout);
@@ -198,7 +198,7 @@ export class UpgradeRequest {
     match: RouteMatch<BoundHandler>,
     allowed: unknown,
   ): MaybeLater<Agreement> {
-    // An Error or an object is no yes.
+    // An Error or an object does not allow the request.
     if (allowed && typeof allowed !== 'boolean') {
       throw serverFault('checkOrigin', unexpectedResult('checkOrigin', 'true or false', allowed));
     }

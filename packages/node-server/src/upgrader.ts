@@ -151,6 +151,9 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
    * Makes a listener for 'upgrade' that runs a handler for each connection. The listener answers
    * refusals itself. The option `report` gets the errors of handlers.
    *
+   * The handler starts within the 'upgrade' event, unless the handshake waits: for a promise of
+   * `checkOrigin`, `authenticate` or `headers`, or for an earlier response on the socket.
+   *
    * @param handlerOrRoutes - One handler for all connections, or handlers by path. With routes,
    *   other paths are refused with 404; see the option `unmatched`.
    * @throws TypeError that names the route, for a malformed pattern, for two patterns that match
@@ -263,7 +266,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
   }
 
   /**
-   * Opens the connection within this call, unless something has to be waited for.
+   * Opens the connection within this call, unless the handshake has to wait.
    *
    * @param options - Undefined for none.
    * @throws (or rejects with) the error of the handshake, after the refusal was written.
@@ -369,7 +372,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     return { conn, agreement };
   }
 
-  /** Ends the handshake. The reservation stays until the connection closes, if those are counted. */
+  /** Ends the handshake. Keeps the reservation until the close, if connections are counted. */
   #keepReservation(reservation: Reservation, conn: Conn): void {
     reservation.endHandshake();
     if (this.#limits.countConnections) releaseOnClose(reservation, conn);

@@ -148,8 +148,9 @@ export function configureCompression(settings: CompressionSettings): void {
 }
 
 /**
- * Returns how this thread uses zlib. The first call tests which way works, unless one was set:
- * `oneshot` that was not set means that the test has failed. `@ws:compression:fail` has the reason.
+ * Returns how this thread uses zlib. The first call tests whether the handle works, unless a backend
+ * was set. `'oneshot'` without a setting means that the test has failed: `@ws:compression:fail` has
+ * the reason.
  */
 export function compressionBackend(): CompressionBackend {
   return nodeDeflate.backend;

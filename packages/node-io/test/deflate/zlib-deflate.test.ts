@@ -178,7 +178,7 @@ describe('ZlibDeflate', () => {
     expect(String(failed[0]!.error)).toContain('self-test of the zlib handle');
   });
 
-  it('publishes nothing when the handle works, or when the other way was set', () => {
+  it('publishes nothing when the handle works, or when oneshot was set', () => {
     const failed: unknown[] = [];
     const listener = (event: unknown): void => void failed.push(event);
     subscribe('@ws:compression:fail', listener);
