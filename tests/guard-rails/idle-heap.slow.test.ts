@@ -12,7 +12,7 @@ const SERVER = fileURLToPath(new URL('idle-server.ts', import.meta.url));
 /** Connections before the first reading: they compile the code and fill the pools. */
 const FIRST = 100;
 const MEASURED = 500;
-/** The sweep of idle connections has passed twice. */
+/** In this time the sweep of idle connections passes twice. */
 const SWEPT_MS = 200;
 
 /** Opens a connection and exchanges one message. */
@@ -71,7 +71,7 @@ const NONE = {
   SendQueue: 0,
   Set: 0,
   WriteSide: 0,
-  // A dictionary, in place of the fields of an object.
+  // A dictionary instead of the fields of an object.
   '(object properties)': 0,
 };
 /** Objects of code that waits. */
@@ -86,7 +86,7 @@ function among(counts: Record<string, number>, expected: object): Record<string,
 describe('an idle connection of a server', { timeout: 180_000 }, () => {
   nothingLeft();
 
-  // Bytes more than those of a bare upgraded socket. The handler's own function takes 100 of them.
+  // `most`: bytes beyond those of a bare upgraded socket. The handler's function takes 100 of them.
   it.each([
     // Measured: 820.
     { handler: 'starts', most: 850, objects: { ...NONE, ...NO_WAIT, ...ONE, ReceiveCall: 1 } },

@@ -1,5 +1,5 @@
-// A server with idle connections, in its own process: `idle-server.ts <name of HANDLERS>|bare`. It sends its port.
-// Then it answers each message with its live objects.
+// A server with idle connections, in its own process: `idle-server.ts <name of HANDLERS>|bare`.
+// First it sends its port. Then it answers each message with its live objects.
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { text } from 'node:stream/consumers';

@@ -27,7 +27,7 @@ describe('the files of a message', () => {
     expect(found).toEqual([]);
   });
 
-  it('would be searched with success', () => {
+  it('are searched with a pattern that finds a private getter', () => {
     expect(privateGetters('class A { get #size(): number {} }')).toEqual(['get #size']);
   });
 });
